@@ -44,20 +44,3 @@ def log_scale(axes: Axes, which: str, text: Any = "{:g}".format, ticks: Iterable
         axis.set_minor_locator(NullLocator())
     axis.set_major_formatter(FuncFormatter(lambda number, _: text(number)))
     axis.set_minor_formatter(NullFormatter())
-
-
-def with_unit(number: float, units: Iterable[tuple[float, str]]) -> str:
-    """A number on an axis with the first unit that is not larger."""
-    *larger, last = units
-    size, unit = next((u for u in larger if number >= 0.999 * u[0]), last)
-    return f"{number / size:.3g} {unit}"
-
-
-def seconds(number: float) -> str:
-    """Seconds on an axis."""
-    return with_unit(number, ((1, "s"), (1e-3, "ms"), (1e-6, "µs")))
-
-
-def size(n_bytes: float) -> str:
-    """Bytes on an axis."""
-    return with_unit(n_bytes, ((1e6, "MB"), (1e3, "kB"), (1, "B")))

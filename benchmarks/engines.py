@@ -15,6 +15,7 @@ import sys
 import time
 from collections.abc import Iterator
 from typing import Any, NamedTuple
+from unittest import mock
 
 import joblib
 import joblib._parallel_backends
@@ -22,14 +23,13 @@ import numpy as np
 
 from fastnn import SGD, ManyResult, train_many, workloads
 from fastnn.many import engine as engines
-from fastnn.measuring.tables import markdown
+from fastnn.measuring.timing import markdown
 
 SEED = workloads.load("seed")
 ITERATIONS = 3000
 FEW, SOME, MANY, MOST = 400, 1000, 2000, 3000
 """Members of the trainings that the model is fitted to, FEW and MANY, and of those that it is tested by."""
 REPEATS = 5
-MEMORY = engines.MEMORY
 CORES = 2
 """Of this machine: the calling process and the workers share them."""
 WORKERS = (10, 100, 1000)
@@ -45,39 +45,40 @@ class Times(NamedTuple):
     before: float
 
 
+Found = dict[tuple[int, int], Times]
+"""The times of {(members, workers)}."""
+
+
 def trained(n: int, n_jobs: int | None = None) -> ManyResult:
     """Train `n` of the tutorial's networks."""
     given = {"optimizer": SGD(1.0), "epochs": ITERATIONS, "batch_size": None, "n_jobs": n_jobs}
     return train_many(SEED.network, SEED.X, SEED.Y, seed=range(n), **given)
 
 
-def seconds(n: int, n_jobs: int | None = None, repeats: int = REPEATS) -> Times:
-    """Return the least times of training `n` members."""
-    times = []
-    for _ in range(repeats):
-        began, own = time.perf_counter(), time.process_time()
-        with packings() as moments:
-            trained(n, n_jobs)
-        ended, used = time.perf_counter(), time.process_time() - own
-        times.append((ended - began, used, min(moments, default=ended) - began))
-    return Times(*map(min, zip(*times, strict=True)))  # what another process takes away is no cost of an engine's
-
-
 @contextlib.contextmanager
-def packings() -> Iterator[list[float]]:
-    """Note, for the time of a ``with``, when tasks are packed."""
-    moments: list[float] = []
+def packings() -> Iterator[list[tuple[float, Any]]]:
+    """Note, for the time of a ``with``, when tasks are packed, and the tasks."""
+    noted: list[tuple[float, Any]] = []
     pack = engines.packed
 
     def packed(units: Any) -> Any:
-        moments.append(time.perf_counter())
-        return pack(units)
+        noted.append((time.perf_counter(), pack(units)))
+        return noted[-1][1]
 
-    engines.packed = packed
-    try:
-        yield moments
-    finally:
-        engines.packed = pack
+    with mock.patch.object(engines, "packed", packed):
+        yield noted
+
+
+def seconds(n: int, n_jobs: int | None = None, repeats: int = REPEATS) -> Times:
+    """Return the least times of training `n` members: what another process takes away is no cost of an engine's."""
+    times = []
+    for _ in range(repeats):
+        began, own = time.perf_counter(), time.process_time()
+        with packings() as tasks:
+            trained(n, n_jobs)
+        ended, used = time.perf_counter(), time.process_time() - own
+        times.append((ended - began, used, (tasks[0][0] if tasks else ended) - began))
+    return Times(*map(min, zip(*times, strict=True)))
 
 
 @contextlib.contextmanager
@@ -102,37 +103,26 @@ def workers(name: str, n: int) -> Iterator[None]:
             ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False)
             stack.callback(ray.shutdown)
         else:
-            options["n_jobs"] = 2
+            options["n_jobs"], backends = 2, joblib._parallel_backends
             stack.callback(lambda: joblib.externals.loky.get_reusable_executor().shutdown(wait=True))
-            stack.enter_context(_one_of_loky() if n == 1 else contextlib.nullcontext())
+            executor = backends.get_memmapping_executor
+            if n == 1:
+                one = mock.patch.object(backends, "get_memmapping_executor", lambda _, **others: executor(1, **others))
+                stack.enter_context(one)
         stack.enter_context(joblib.parallel_config(name, **options))
         trained(4 * n)
         trained(FEW)
         yield
 
 
-@contextlib.contextmanager
-def _one_of_loky() -> Iterator[None]:
-    backends = joblib._parallel_backends
-    right = backends.get_memmapping_executor
-    backends.get_memmapping_executor = lambda n, **options: right(1, **options)
-    try:
-        yield
-    finally:
-        backends.get_memmapping_executor = right
-
-
 def sent() -> tuple[float, float, float]:
     """Return the bytes of a member on the way to a worker, and back from another machine and on this one."""
-    n, plans = 2000, []
-    pack = engines.packed
-    engines.packed = lambda units: plans.append(pack(units)) or plans[-1]  # type: ignore[func-returns-value]
-    with joblib.parallel_config("loky", n_jobs=2):
+    n = 2000
+    with packings() as noted, joblib.parallel_config("loky", n_jobs=2):
         trained(n)
-    engines.packed = pack
-    there = sum(len(pickle.dumps(plan)) for plan, _ in plans)
+    there = sum(len(pickle.dumps(plan)) for _, (plan, _) in noted)
     with engines.folder_for_workers() as folder:
-        tasks = [[(plan._replace(folder=place), *arrays) for plan, arrays in plans] for place in (None, folder)]
+        tasks = [[(plan._replace(folder=place), *arrays) for _, (plan, arrays) in noted] for place in (None, folder)]
         back = [sum(len(pickle.dumps(engines.train_packed([0], *task))) for task in same) for same in tasks]
     return there / n, back[0] / n, back[1] / n
 
@@ -155,7 +145,7 @@ class Model(NamedTuple):
         return "workers" if self.there / n_workers > self.before + self.meanwhile else "caller"
 
 
-def fitted(found: dict[tuple[int, int], Times]) -> Model:
+def fitted(found: Found) -> Model:
     """Return the model by the times of {(members, workers)}, of FEW and MANY members on all numbers of workers."""
 
     def slope(name: str) -> float:
@@ -173,23 +163,19 @@ def fitted(found: dict[tuple[int, int], Times]) -> Model:
     return Model(float(call), before, float(there), meanwhile)
 
 
-def measured(label: str) -> dict[tuple[int, int], Times]:
-    """Return the times of {(members, workers)} of an engine."""
+def measured(label: str) -> Found:
+    """Return the times of an engine."""
     name, _, messages = label.partition(", ")
-    engines.MEMORY = MEMORY / "missing" if messages else MEMORY
-    found: dict[tuple[int, int], Times] = {}
+    found: Found = {}
     plan = {2: (FEW, SOME, MANY, MOST), 1: (FEW, SOME, MANY)}
     if name == "ray":  # it has as many workers as joblib asks for, and starts them for each call, in seconds
         plan = {2: (FEW, MANY, MOST)}
-    for n_workers, sizes in plan.items():
-        with workers(name, n_workers):
-            found |= {(n, n_workers): seconds(n, repeats=2 if name == "ray" else REPEATS) for n in sizes}
-    engines.MEMORY = MEMORY
+    memory = engines.MEMORY / "missing" if messages else engines.MEMORY
+    with mock.patch.object(engines, "MEMORY", memory):
+        for n_workers, sizes in plan.items():
+            with workers(name, n_workers):
+                found |= {(n, n_workers): seconds(n, repeats=2 if name == "ray" else REPEATS) for n in sizes}
     return found
-
-
-Found = dict[tuple[int, int], Times]
-"""The times of {(members, workers)}."""
 
 
 def of_part(name: str) -> dict[str, Found]:

@@ -5,8 +5,9 @@ rounds' ratios. Before a ratio counts, the answers are compared: that both train
 weights (float32 and lbfgs: to about the same loss). The first `fit`, which may compile, is not counted.
 """
 
-import sys
 import warnings
+from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import sklearn.neural_network as theirs
@@ -14,8 +15,7 @@ from sklearn.datasets import load_breast_cancer, load_digits, load_iris
 from sklearn.exceptions import ConvergenceWarning
 
 import fastnn
-from fastnn.measuring.tables import markdown
-from fastnn.measuring.timing import Timing, interleaved, ratios, repeated
+from fastnn.measuring.timing import interleaved, markdown, quartiles, ratio, repeated
 from fastnn.measuring.work import agree_fits
 
 ROUNDS, PREDICTIONS = 7, 2000
@@ -38,33 +38,28 @@ def fits():
     yield "table 8192x32, (128, 128), batch 128, float32", X.astype(np.float32), y, table
 
 
-def row(name: str, reference: Timing, mine: Timing) -> list[str]:
-    """The medians of the times and of their ratios."""
-    medians = (f"{timing.median * 1e3:.3g} ms" for timing in (reference, mine))
-    return [name, *medians, f"{ratios(reference, mine).median:.1f}"]
+def row(name: str, calls: dict[str, Callable[[], object]], n: int = 1) -> list[str]:
+    """The medians of the times and of their ratios, of scikit-learn and of ours, of which a call does n."""
+    theirs, ours = interleaved(calls, dict.fromkeys(calls, n), ROUNDS).values()
+    medians = (f"{quartiles(seconds).middle * 1e3:.3g} ms" for seconds in (theirs, ours))
+    return [name, *medians, f"{ratio(theirs, ours).middle:.1f}"]
 
 
-def main() -> int:
+def main() -> None:
     warnings.simplefilter("ignore", ConvergenceWarning)
     rows, models = [], []
     for name, X, y, parameters in fits():
         pair = [module.MLPClassifier(**parameters, random_state=0) for module in (theirs, fastnn)]
-        calls = {module: lambda model=model: model.fit(X, y) for module, model in zip("ab", pair, strict=True)}  # noqa: B023
-        timings = interleaved(calls, {"a": 1, "b": 1}, ROUNDS)
-        agree_fits(pair[1], pair[0])
-        rows.append(row(name, *timings.values()))
+        rows.append(row(name, {type(model).__module__: partial(model.fit, X, y) for model in pair}))
+        agree_fits(*reversed(pair))
         models = models or [*pair, X[:1].copy()]
-    reference, mine, x = models
-    np.testing.assert_allclose(mine.predict_proba(x), reference.predict_proba(x), rtol=1e-9)
-    calls = {
-        str(i): lambda model=model: repeated(lambda: model.predict_proba(x))(PREDICTIONS)
-        for i, model in enumerate((reference, mine))
-    }
-    timings = interleaved(calls, dict.fromkeys(calls, PREDICTIONS), ROUNDS)
-    rows.append(row("iris, predict_proba of one row", *timings.values()))
+    *pair, x = models
+    by = {type(model).__module__: partial(model.predict_proba, x) for model in pair}
+    np.testing.assert_allclose(*(predict() for predict in by.values()), rtol=1e-9)
+    calls = {name: partial(repeated(predict), PREDICTIONS) for name, predict in by.items()}
+    rows.append(row("iris, predict_proba of one row", calls, PREDICTIONS))
     print(markdown(["workload", "scikit-learn", "fastnn", "times faster"], rows))
-    return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

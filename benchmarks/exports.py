@@ -10,16 +10,14 @@ from __future__ import annotations
 import ctypes
 import pathlib
 import runpy
-import shutil
-import subprocess
-import sys
 import tempfile
 from collections.abc import Callable
 
 import numpy as np
 
+from benchmarks.peers import limits
 from fastnn import ACTIVATIONS, SGD, Network, TrainingResult, load, train
-from fastnn.measuring.tables import markdown
+from fastnn.measuring.timing import markdown
 from fastnn.testing.tolerances import assert_within, export_bound
 
 N_ROWS = 2000
@@ -45,22 +43,16 @@ def by_onnx(result: TrainingResult, folder: pathlib.Path) -> Predict:
 
 def compiled(result: TrainingResult, folder: pathlib.Path) -> Callable[[np.ndarray, np.ndarray], object]:
     """The exported C function of rows and outputs; ImportError where there is no compiler."""
-    if not shutil.which("cc"):
-        raise ImportError("no C compiler")
     source, _ = result.export(folder / "net.c")
-    library = folder / "net.so"
-    options = ("-O2", "-ffp-contract=off", "-march=native", "-shared", "-fPIC")
-    subprocess.run(["cc", *options, "-o", str(library), str(source), "-lm"], check=True)
-    call = ctypes.CDLL(str(library)).net_predict_batch
+    call = limits.compiled(source, "-O2", "-ffp-contract=off", "-march=native").net_predict_batch
     return lambda X, out: call(ctypes.c_size_t(len(X)), *(ctypes.c_void_p(a.ctypes.data) for a in (X, out)))
 
 
 def by_c(result: TrainingResult, folder: pathlib.Path) -> Predict:
-    call = compiled(result, folder)
+    call, n = compiled(result, folder), result.network.n_outputs
 
     def predict(X):
-        out = np.empty((len(X), result.network.n_outputs), X.dtype)
-        call(X, out)
+        call(X, out := np.empty((len(X), n), X.dtype))
         return out
 
     return predict
@@ -120,24 +112,25 @@ def sizes() -> dict[str, int]:
     found = {"the weights alone, in memory": result.params.nbytes}
     with tempfile.TemporaryDirectory() as name:
         folder = pathlib.Path(name)
-        result.save(folder / "a")
-        found["`save(path)`, trained on 1,000 rows for 20 epochs"] = (folder / "a").stat().st_size
-        result.save(folder / "b", state=False)
-        found["`save(path, state=False)`"] = (folder / "b").stat().st_size
+        for what, options in (
+            ("`save(path)`, trained on 1,000 rows for 20 epochs", {}),
+            ("`save(path, state=False)`", {"state": False}),
+        ):
+            result.save(folder / "saved", **options)
+            found[what] = (folder / "saved").stat().st_size
         for suffix in (".safetensors", ".onnx", ".py", ".c"):
             written = result.export(folder / f"net{suffix}")
             found[" and ".join(f"`{path.suffix}`" for path in written)] = sum(path.stat().st_size for path in written)
     return found
 
 
-def main() -> int:
+def main() -> None:
     """Print both tables as Markdown."""
     columns = [(way, dtype) for way in WAYS for dtype in DTYPES]
     rows = [[name, *(difference(way, network_of(name), dtype) for way, dtype in columns)] for name in ACTIVATIONS]
     print(markdown(["activation", *map(", ".join, columns)], rows))
     print("", markdown(["64-64-10, float32", "bytes"], [[what, f"{n:,}"] for what, n in sizes().items()]), sep="\n")
-    return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

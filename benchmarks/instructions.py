@@ -25,9 +25,9 @@ import tempfile
 from collections.abc import Iterator
 from statistics import median
 
-from benchmarks.readme import ROOT, put
+from benchmarks.readme import ROOT, listed, put
 from fastnn.measuring import machine
-from fastnn.measuring.tables import markdown
+from fastnn.measuring.timing import markdown
 
 RESULTS = ROOT / "benchmarks" / "results" / "instructions.json"
 PROBE = str(ROOT / "benchmarks" / "probe.py")
@@ -119,18 +119,16 @@ def spread(samples: list[float]) -> float:
 
 def table(here: list[Counts], base: list[Counts] | None, base_name: str = "base") -> str:
     """A line a case, as Markdown."""
-    repeated = len(here) > 1
-    heads = ["case", "instructions an iteration", *([f"spread of {len(here)}"] if repeated else [])]
-    heads += [base_name, "change", ""] if base else []
+    heads = ["case", "instructions an iteration", *([f"spread of {len(here)}"] if len(here) > 1 else [])]
     rows = []
     for name in here[0]:
         ours = of_case(here, name)
-        cells = [name, f"{ours:,.0f}", *([f"{spread([one[name] for one in here]):.4%}"] if repeated else [])]
+        cells = [name, f"{ours:,.0f}", *([f"{spread([one[name] for one in here]):.4%}"] if len(here) > 1 else [])]
         if base and name in base[0]:
             theirs = of_case(base, name)
             cells += [f"{theirs:,.0f}", f"{ours / theirs - 1:+.2%}", "more" if ours > MORE * theirs else ""]
         rows.append(cells + (["", "", "new"] if base and name not in base[0] else []))
-    return markdown(heads, rows, right="12345")
+    return markdown([*heads, *([base_name, "change", ""] if base else [])], rows, right="12345")
 
 
 def higher(here: list[Counts], base: list[Counts]) -> list[str]:
@@ -138,11 +136,20 @@ def higher(here: list[Counts], base: list[Counts]) -> list[str]:
     return [name for name in here[0] if name in base[0] and of_case(here, name) > MORE * of_case(base, name)]
 
 
+def write(here: list[Counts]) -> None:
+    """Keep the counts, and put their table into the page."""
+    valgrind = subprocess.run(["valgrind", "--version"], stdout=subprocess.PIPE, text=True).stdout.strip()
+    found = machine.circumstances() | {"valgrind": valgrind, "environment": ENVIRONMENT, "counts": here}
+    RESULTS.write_text(json.dumps(found, indent=1) + "\n", "utf-8")
+    versions = listed(found["versions"])
+    about = f"Counted on {found['date']} by `python -m benchmarks.instructions --write` ({versions}; {valgrind})."
+    put(ROOT / "benchmarks" / "README.md", "instructions", f"{about}\n\n{table(here, None)}")
+
+
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.instructions", description=__doc__)
     parser.add_argument("base", nargs="?", help="a commit to compare the working tree with")
     parser.add_argument("--repeats", type=int, help="count so often (1; with --write 5)")
-    parser.add_argument("--json", type=pathlib.Path, help="write the counts to this file")
     parser.add_argument("--write", action="store_true", help=f"write {RESULTS.name} and the table in README.md")
     options = parser.parse_args(arguments)
     if reason := why_not():
@@ -153,16 +160,8 @@ def main(arguments: list[str] | None = None) -> int:
         counted = both.submit(count, options.base, repeats) if options.base else None
         here, base = count(str(ROOT), repeats), counted and counted.result()
     print(table(here, base, options.base or ""))
-    valgrind = subprocess.run(["valgrind", "--version"], stdout=subprocess.PIPE, text=True).stdout.strip()
-    found = machine.circumstances() | {"valgrind": valgrind, "environment": ENVIRONMENT}
-    found |= {"counts": here, "base": options.base, "base_counts": base}
-    for file in filter(None, [options.json, RESULTS if options.write else None]):
-        file.write_text(json.dumps(found, indent=1) + "\n", "utf-8")
-        print(file)
     if options.write:
-        versions = ", ".join(f"{name} {version}" for name, version in found["versions"].items())
-        about = f"Counted on {found['date']} by `python -m benchmarks.instructions --write` ({versions}; {valgrind})."
-        put(ROOT / "benchmarks" / "README.md", "instructions", f"{about}\n\n{table(here, None)}")
+        write(here)
     if base and (more := higher(here, base)):
         print(f"More than {MORE - 1:.0%} more instructions than {options.base}: {', '.join(more)}.")
         return 1

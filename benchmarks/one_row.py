@@ -10,17 +10,16 @@ from __future__ import annotations
 
 import contextlib
 import pathlib
-import sys
 import tempfile
 from collections.abc import Callable, Iterator
+from functools import partial
 
 import numpy as np
 from numba import njit
 
 from benchmarks.exports import Predict, by_onnx, by_torch, compiled
 from fastnn import SGD, MLPClassifier, MLPRegressor, Network, TrainingResult, train
-from fastnn.measuring.tables import markdown, seconds
-from fastnn.measuring.timing import interleaved
+from fastnn.measuring.timing import interleaved, markdown, seconds
 
 NETWORKS = {
     "3-5-1, float64": Network((3, 5, 1), activation="sigmoid"),
@@ -33,7 +32,7 @@ Way = Callable[[np.ndarray, np.ndarray], object]
 
 
 def each_row(f, X, out):
-    """Call a function of one row for each of them."""
+    """Call a function of one row for each of them: from Python, or in compiled code."""
     for i in range(len(X)):
         f(X[i], out[i])
 
@@ -50,16 +49,10 @@ def row_by_row(predict: Predict) -> Way:
 
 def of_fastnn(result: TrainingResult, folder: pathlib.Path) -> Iterator[tuple[str, Way]]:
     """Name the ways that have the bits of `predict`, and it itself."""
-    f = result.function()
-
-    @njit
-    def in_compiled_code(X, out):
-        for i in range(len(X)):
-            f(X[i], out[i])
-
+    f, compiled_loop = result.function(), njit(each_row)
     yield "predict", row_by_row(result.predict)
-    yield "function(), from Python", lambda X, out: each_row(f, X, out)
-    yield "function(), from compiled code", in_compiled_code
+    yield "function(), from Python", partial(each_row, f)
+    yield "function(), from compiled code", partial(compiled_loop, f)
     with contextlib.suppress(ImportError):
         yield "C", compiled(result, folder)
 
@@ -70,9 +63,9 @@ def of_others(result: TrainingResult, folder: pathlib.Path) -> Iterator[tuple[st
     mlp = MLPClassifier.from_result(result, range(10)) if classifies else MLPRegressor.from_result(result)
     theirs = mlp.to_sklearn()
     ways: dict[str, Callable[[], Predict]] = {
-        "ONNX Runtime": lambda: by_onnx(result, folder),
+        "ONNX Runtime": partial(by_onnx, result, folder),
         "scikit-learn": lambda: theirs.predict_proba if classifies else theirs.predict,
-        "PyTorch": lambda: by_torch(result, folder),
+        "PyTorch": partial(by_torch, result, folder),
     }
     for name, make in ways.items():
         with contextlib.suppress(ImportError):
@@ -93,18 +86,16 @@ def measure(network: Network, dtype: str, rounds: int = ROUNDS, n_rows: int = N_
             way(X, out)
             bound = 0 if name in ours else 300 * np.finfo(dtype).eps
             np.testing.assert_allclose(out, expected, rtol=bound, atol=bound, err_msg=name)
-        calls = {name: lambda way=way: way(X, out) for name, way in (ours | others).items()}
-        timings = interleaved(calls, dict.fromkeys(calls, n_rows), rounds)
-    return {name: list(timing.seconds) for name, timing in timings.items()}
+        calls = {name: partial(way, X, out) for name, way in (ours | others).items()}
+        return interleaved(calls, dict.fromkeys(calls, n_rows), rounds)
 
 
-def main() -> int:
+def main() -> None:
     """Print a line for each way, a column for each network, as Markdown."""
     columns = [measure(network, name.split()[-1]) for name, network in NETWORKS.items()]
     rows = [[way, *(seconds(column[way]) for column in columns)] for way in columns[0]]
     print(markdown(["one row", *NETWORKS], rows))
-    return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

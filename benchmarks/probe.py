@@ -72,7 +72,7 @@ def timed(names, rows=None):
         work.check(one, "numba")
     runs = {name: lambda n, one=one: one.run(n, "numba") for name, one in loaded.items()}
     found = sampled(runs, *SAMPLED, most={name: one.most for name, one in loaded.items()})
-    return loaded, {name: [s / loaded[name].units for s in timing.seconds] for name, timing in found.items()}
+    return loaded, {name: [s / loaded[name].units for s in seconds] for name, seconds in found.items()}
 
 
 def gate():
@@ -81,7 +81,7 @@ def gate():
 
     first_training = seconds_of(lambda: work.load("seed").run(1, "numba"), time.process_time)
     loaded, samples = timed(SMALL, ROWS)
-    samples |= {name: list(timing.seconds) for name, timing in sampled(small_calls(), *SAMPLED).items()}
+    samples |= sampled(small_calls(), *SAMPLED)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
     has_sklearn = importlib.util.find_spec("sklearn")
     more, found = timed((*LARGE, *(OF_SKLEARN if has_sklearn else ())), ROWS)

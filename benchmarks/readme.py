@@ -4,12 +4,15 @@ python benchmarks/readme.py [demo] [bench] [estimators] [engines] [real_work] [e
     [searches] [threads] [second_order] [choice] [seconds] [scores]
 """
 
+import argparse
 import datetime
+import json
 import os
 import pathlib
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 
 from fastnn.measuring import machine
 
@@ -35,6 +38,8 @@ PAGES = {  # name of the place: page, and the command's arguments, besides its o
     },
 }
 
+# ------------------------------------------------------------------------------------- what the larger benchmarks share
+
 
 def replace(page: str, name: str, content: str) -> str:
     """The page with new content between the markers ``<!-- name: begin -->`` and ``<!-- name: end -->``."""
@@ -55,10 +60,38 @@ def put(path: pathlib.Path, name: str, content: str) -> pathlib.Path:
 
 def where(about: dict) -> str:
     """When, on what and by which versions: of a benchmark's `machine.circumstances()`."""
-    versions = ", ".join(f"{name} {version}" for name, version in about["versions"].items())
     load = "" if about.get("load") is None else f"; load before: {about['load']}"
     cores = f", {about['cores']} cores" if "cores" in about else ""
-    return f"on {about['date']} on one {about['cpu']}{cores} ({versions}{load})"
+    return f"on {about['date']} on one {about['cpu']}{cores} ({listed(about['versions'])}{load})"
+
+
+def listed(versions: dict[str, str]) -> str:
+    """Names with their versions."""
+    return ", ".join(f"{name} {version}" for name, version in versions.items())
+
+
+def parser(name: str, description: str, results: pathlib.Path) -> argparse.ArgumentParser:
+    """The options of a benchmark that keeps its samples in a file, from which tables and pictures can be made again."""
+    found = argparse.ArgumentParser(prog=f"python -m benchmarks.{name}", description=description)
+    found.add_argument("--from", dest="source", type=pathlib.Path, help="measure nothing, take what this file holds")
+    found.add_argument("--json", type=pathlib.Path, default=ROOT / results, help=f"all samples ({results})")
+    found.add_argument("--folder", type=pathlib.Path, default=ROOT, help="where README.md is; the project's")
+    found.add_argument("--no-write", action="store_true", help="leave pages and pictures alone")
+    return found
+
+
+def found_in(options: argparse.Namespace, measure: Callable[[], dict]) -> dict:
+    """What the file of ``--from`` holds; without one, what is measured, which goes into that of ``--json``."""
+    if options.source:
+        return json.loads(options.source.read_text("utf-8"))
+    found = measure()
+    options.json.parent.mkdir(parents=True, exist_ok=True)
+    options.json.write_text(json.dumps(found, indent=1) + "\n", "utf-8")
+    print(options.json)
+    return found
+
+
+# ------------------------------------------------------------------------------------------ what the smaller ones print
 
 
 def printed(command: str, *arguments: str) -> list[str]:
@@ -76,10 +109,10 @@ def printed(command: str, *arguments: str) -> list[str]:
 
 
 def main(names: list[str]) -> None:
-    versions = ", ".join(f"{name} {version}" for name, version in machine.versions().items())
     for name in names or PAGES:
         page, command, *arguments = PAGES[name]
         lines = printed(command, *arguments)
+        versions = listed(machine.versions())
         made = f"Printed on {datetime.date.today()} by `{command}` on one {machine.cpu_model()} ({versions}):"
         block = lines if lines[0].startswith("|") else ["```text", *lines, "```"]  # Markdown already
         put(ROOT / page, name, "\n".join([made, "", *block]))

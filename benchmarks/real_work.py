@@ -13,7 +13,7 @@ import json
 import sys
 
 from benchmarks.instructions import ROOT, probed, source
-from fastnn.measuring.tables import markdown, quartiles, seconds
+from fastnn.measuring.timing import markdown, quartiles, seconds
 
 HERE = "fastnn"
 ROUNDS = 5
@@ -21,12 +21,8 @@ ROUNDS = 5
 
 def different(answers: dict[str, dict[str, str]]) -> list[str]:
     """The work of which a version has other bits than this tree."""
-    return [
-        f"{name}: {version}"
-        for version, hashes in answers.items()
-        for name in hashes
-        if hashes[name] != answers[HERE][name]
-    ]
+    ours = answers[HERE].items()
+    return [f"{name}: {version}" for version, theirs in answers.items() for name, bits in ours if theirs[name] != bits]
 
 
 def table(samples: dict[str, list[dict[str, float]]]) -> str:

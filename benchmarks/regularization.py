@@ -33,7 +33,7 @@ from fastnn import (
     train,
     train_many,
 )
-from fastnn.measuring.tables import markdown
+from fastnn.measuring.timing import markdown
 
 SPLITS = 10
 ALPHAS = (0.1, 1, 3, 10, 30, 100)

@@ -14,6 +14,7 @@ import pathlib
 import sys
 import warnings
 from collections.abc import Callable
+from statistics import median
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -28,8 +29,7 @@ from sklearn.model_selection import HalvingGridSearchCV
 from threadpoolctl import threadpool_limits
 
 import fastnn
-from fastnn.measuring.tables import markdown
-from fastnn.measuring.timing import interleaved
+from fastnn.measuring.timing import interleaved, markdown
 
 ROUNDS = 5
 RATES, ALPHAS = np.logspace(-4, -1, 9), [1e-5, 1e-3, 1e-1]
@@ -156,8 +156,8 @@ def main(arguments: list[str] | None = None) -> int:
         if told := wrong(found):
             print(f"Other answers than alone, so nothing was timed: {'; '.join(told)}")
             return 1
-        timings = interleaved(SEARCHES, dict.fromkeys(SEARCHES, 1), rounds)
-    rows = [[name, str(n), f"{timings[name].median:.3g}", f"{score:.4f}"] for name, (n, score, _) in found.items()]
+        timings = interleaved(SEARCHES, rounds=rounds)
+    rows = [[name, str(n), f"{median(timings[name]):.3g}", f"{score:.4f}"] for name, (n, score, _) in found.items()]
     print(markdown(["search", "epochs trained", "seconds", "best accuracy"], rows))
     return 0
 

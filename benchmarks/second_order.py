@@ -8,15 +8,15 @@ torch-levenberg-marquardt. ``--plot FILE`` draws the loss over seconds.
 from __future__ import annotations
 
 import argparse
-import contextlib
 import json
 import os
-import statistics
 import subprocess
-import sys
 import time
+from collections import namedtuple
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from functools import partial
+from statistics import median
+from typing import Any
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
@@ -29,6 +29,7 @@ from fastnn import Adam, LevenbergMarquardt, Network, cosine, loss_and_gradient,
 from fastnn.files.figures import empty_figure, save
 from fastnn.fused import levenberg_marquardt as kernel
 from fastnn.fused import normal
+from fastnn.measuring.timing import interleaved, seconds_of
 from fastnn.memory import ALIGNMENT, ROW_BLOCK, aligned_zeros
 from fastnn.network import draw, nguyen_widrow
 from fastnn.reference import forward, jacobian, views
@@ -36,21 +37,16 @@ from fastnn.reference import forward, jacobian, views
 LIMIT = 60
 RATES, BATCHES = (1e-3, 3e-3, 1e-2, 3e-2, 1e-1), (200, 2_000, None)
 LANES = ALIGNMENT // 8
+CLOCK = time.process_time
+Points = list[tuple[float, float]]
+"""The losses of a training, each after the processor time at which it was there."""
+
+say = partial(print, flush=True)
 
 
-def seconds(call: Callable[[], object], repeats: int = 5) -> float:
-    """The least processor time of a call, of several."""
-    times = []
-    for _ in range(repeats):
-        begin = time.process_time()
-        call()
-        times.append(time.process_time() - begin)
-    return min(times)
-
-
-def say(*parts: object) -> None:
-    """Print a line, as soon as it is known."""
-    print(*parts, flush=True)
+def least(*calls: Callable[[], object], rounds: int = 5) -> list[float]:
+    """The least processor time of each call, in turn."""
+    return [min(samples) for samples in interleaved(dict(enumerate(calls)), rounds=rounds, clock=CLOCK).values()]
 
 
 def start_of(network: Network, X: np.ndarray, seed: int) -> np.ndarray:
@@ -62,38 +58,32 @@ def start_of(network: Network, X: np.ndarray, seed: int) -> np.ndarray:
 # ---------------------------------------------------------------------------------------------------------------- sinc
 
 
-class Curve:
-    """The losses of a training, and the processor time at which each was there: a callback."""
-
-    def __init__(self) -> None:
-        self.points: list[tuple[float, float]] = []
-        self.began = time.process_time()
-
-    def __call__(self, progress: Any) -> None:
-        self.points.append((time.process_time() - self.began, progress.loss))
-
-
-def by_lbfgs(network: Network, X: np.ndarray, Y: np.ndarray, params: np.ndarray, goal: float, most: float) -> Any:
-    """The (seconds, loss) of each evaluation by SciPy's L-BFGS-B, up to the goal or the time."""
-    points, began = list[tuple[float, float]](), time.process_time()
-
-    class Over(Exception):
-        pass
-
-    def evaluate(p: np.ndarray) -> tuple[float, np.ndarray]:
-        loss, gradient = loss_and_gradient(network, p, X, Y, threads=1)
-        points.append((time.process_time() - began, loss))
-        if loss <= goal or points[-1][0] > most:
-            raise Over
-        return loss, gradient
-
-    options = {"maxiter": 10**6, "maxfun": 10**6, "ftol": 0, "gtol": 0, "maxcor": 20}
-    with contextlib.suppress(Over):
-        minimize(evaluate, params, jac=True, method="L-BFGS-B", options=options)
+def curve_of(*data: Any, **options: Any) -> Points:
+    """The losses of a training by `train`."""
+    points, began = Points(), CLOCK()
+    train(*data, **options, callbacks=[lambda progress: points.append((CLOCK() - began, progress.loss))])
     return points
 
 
-def reached(points: list[tuple[float, float]], goal: float) -> float:
+def by_lbfgs(network: Network, X: np.ndarray, Y: np.ndarray, params: np.ndarray, goal: float, most: float) -> Points:
+    """The losses of SciPy's L-BFGS-B, up to the goal or the time."""
+    points, began = Points(), CLOCK()
+
+    def evaluate(p: np.ndarray) -> tuple[float, np.ndarray]:
+        loss, gradient = loss_and_gradient(network, p, X, Y, threads=1)
+        points.append((CLOCK() - began, loss))
+        return loss, gradient
+
+    def stop(_: np.ndarray) -> None:
+        if min(loss for _, loss in points) <= goal or points[-1][0] > most:
+            raise StopIteration
+
+    options = {"maxiter": 10**6, "maxfun": 10**6, "ftol": 0, "gtol": 0, "maxcor": 20}
+    minimize(evaluate, params, jac=True, method="L-BFGS-B", options=options, callback=stop)
+    return points
+
+
+def reached(points: Points, goal: float) -> float:
     """The time at which the goal was reached; infinite if it was not."""
     return next((t for t, loss in points if loss <= goal), float("inf"))
 
@@ -101,55 +91,48 @@ def reached(points: list[tuple[float, float]], goal: float) -> float:
 def sinc(n_starts: int, n_adam: int, plot: str | None) -> None:
     """np.sinc(10 x) by 1-20-1 on 20,000 rows, to a mean square of 1e-6: a loss of half that."""
     X, goal, network = np.linspace(-1, 1, 20_000)[:, None], 0.5e-6, Network((1, 20, 1), "tanh")
-    Y, curves = np.sinc(10 * X), dict[str, Any]()
-    data, own, lbfgs, adam = (network, X, Y), [], [], []
+    data, curves = (network, X, np.sinc(10 * X)), dict[str, Points]()
     options: dict[str, Any] = {"epochs": 500, "optimizer": LevenbergMarquardt(goal=goal)}
     train(*data, **options, seed=0)
+    results, own = [], []
     for seed in range(n_starts):
-        begin = time.process_time()
-        result = train(*data, **options, seed=seed)
-        own.append((time.process_time() - begin, result.n_epochs, result.stop_reason))
-    typical = statistics.median(t for t, *_ in own)
-    n_reached = sum(reason == "goal" for *_, reason in own)
-    epochs = statistics.median(n for _, n, _ in own)
+        own.append(seconds_of(lambda seed=seed: results.append(train(*data, **options, seed=seed)), CLOCK))
+    typical, n_reached = median(own), sum(result.stop_reason == "goal" for result in results)
+    epochs = median(result.n_epochs for result in results)
     say(f"sinc: Levenberg-Marquardt {n_reached} of {n_starts}, median {epochs:g} epochs, {1e3 * typical:.0f} ms")
+    lbfgs = []
     for seed in range(n_starts):
-        points = by_lbfgs(*data, start_of(network, X, seed), goal, LIMIT * typical)
-        lbfgs.append(min(reached(points, goal), LIMIT * typical))
-        curves["L-BFGS"] = points
-    n_reached, times = sum(t < LIMIT * typical for t in lbfgs), statistics.median(lbfgs) / typical
-    say(f"sinc: L-BFGS {times:.0f} times, {n_reached} of {n_starts} arrive")
+        curves["L-BFGS"] = by_lbfgs(*data, start_of(network, X, seed), goal, LIMIT * typical)
+        lbfgs.append(min(reached(curves["L-BFGS"], goal), LIMIT * typical))
+    n_reached = sum(t < LIMIT * typical for t in lbfgs)
+    say(f"sinc: L-BFGS {median(lbfgs) / typical:.0f} times, {n_reached} of {n_starts} arrive")
     for seed in range(n_adam):
-        params, tried = start_of(network, X, seed), {}
-        for size in BATCHES:
-            steps_a_epoch = -(-len(X) // (size or len(X)))
-            some: dict[str, Any] = {"batch_size": size, "seed": seed, "params": params, "threads": 1}
-            of_epoch = seconds(lambda some=some: train(*data, **some, epochs=10, optimizer=Adam()), 2) / 10
-            n_epochs = max(1, int(LIMIT * typical / of_epoch))
-            for rate in RATES:
-                optimizer, curve = Adam(cosine(rate, n_epochs * steps_a_epoch)), Curve()
-                train(*data, **some, epochs=n_epochs, optimizer=optimizer, callbacks=[curve])
-                tried[size, rate] = reached(curve.points, goal), curve.points[-1][1], curve.points
-        best = min(tried, key=lambda key: tried[key][:2])
-        adam.append(min(tried[best][0], LIMIT * typical))
-        curves[f"Adam, {best[0] or 'all'} rows, rate {best[1]:g}"] = tried[best][2]
-        say(
-            f"sinc: Adam, start {seed}: best is {best}, {tried[best][0] / typical:.0f} times, loss {tried[best][1]:.2g}"
-        )
-    curve = Curve()
-    train(*data, **options, seed=0, callbacks=[curve])
-    curves["Levenberg-Marquardt"] = curve.points
+        name, size, rate, points = best_of_adam(data, seed, goal, LIMIT * typical)
+        curves[name] = points
+        times = f"{reached(points, goal) / typical:.0f} times, loss {points[-1][1]:.2g}"
+        say(f"sinc: Adam, start {seed}: best is {(size, rate)}, {times}")
+    curves["Levenberg-Marquardt"] = curve_of(*data, **options, seed=0)
     if plot:
-        draw_curves(curves, plot)
+        figure, axes = empty_figure("np.sinc(10 x) by 1-20-1, 20,000 rows", "seconds", "loss")
+        for name, points in curves.items():
+            axes.loglog(*zip(*points, strict=True), label=name)
+        axes.legend()
+        save(figure, plot)
 
 
-def draw_curves(curves: dict[str, Any], file: str) -> None:
-    """Draw the loss over seconds."""
-    figure, axes = empty_figure("np.sinc(10 x) by 1-20-1, 20,000 rows", "seconds", "loss")
-    for name, points in curves.items():
-        axes.loglog(*zip(*points, strict=True), label=name)
-    axes.legend()
-    save(figure, file)
+def best_of_adam(data: tuple, seed: int, goal: float, most: float) -> tuple[str, int | None, float, Points]:
+    """The best of Adam's batches and rates in so many seconds: its name in the picture, the two, and its losses."""
+    network, X, _ = data
+    tried = []
+    for size in BATCHES:
+        steps = -(-len(X) // (size or len(X)))  # of an epoch
+        some: dict[str, Any] = {"batch_size": size, "seed": seed, "params": start_of(network, X, seed), "threads": 1}
+        (ten,) = least(partial(train, *data, **some, epochs=10, optimizer=Adam()), rounds=2)
+        n_epochs = max(1, int(10 * most / ten))
+        for rate in RATES:
+            points = curve_of(*data, **some, epochs=n_epochs, optimizer=Adam(cosine(rate, n_epochs * steps)))
+            tried.append((f"Adam, {size or 'all'} rows, rate {rate:g}", size, rate, points))
+    return min(tried, key=lambda one: (reached(one[-1], goal), one[-1][-1][1]))
 
 
 # --------------------------------------------------------------------------------------------------------------- peers
@@ -205,8 +188,13 @@ def epoch_seconds(network: Network, X: np.ndarray, Y: np.ndarray, most: int = 20
     def run(n_epochs: int) -> int:
         return train(network, X, Y, optimizer=LevenbergMarquardt(min_grad=0), epochs=n_epochs, seed=0).n_epochs
 
-    few, many = (seconds(lambda n=n: run(n)) for n in (5, most + 5))
+    few, many = least(partial(run, 5), partial(run, most + 5), rounds=20)
     return (many - few) / (run(most + 5) - 5)
+
+
+def residuals_of(network: Network, X: np.ndarray, Y: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
+    """The residuals as a function of the parameters."""
+    return lambda p: (predict(network, p, X, threads=1) - Y).ravel()
 
 
 def peers(torch: str | None) -> None:
@@ -214,45 +202,22 @@ def peers(torch: str | None) -> None:
     for sizes, n in (((1, 5, 1), 41), ((3, 20, 1), 1_000)):
         network = Network(sizes, "tanh")
         X, Y = problem(network, n)
-        own = epoch_seconds(network, X, Y)
+        own, params = epoch_seconds(network, X, Y), start_of(network, X, 0)
         say(f"peers: {sizes}, {n} rows: an epoch of ours {1e6 * own:.1f} us")
-        params = start_of(network, X, 0)
         if torch:
             say(f"peers: torch-levenberg-marquardt {of_torch(torch, network, X, Y, params) / own:.0f} times")
-
-        def residuals(p: np.ndarray) -> np.ndarray:
-            return (predict(network, p, X, threads=1) - Y).ravel()  # noqa: B023
-
-        slopes = slopes_of(network, X)
-        found = least_squares(residuals, params, slopes, method="lm", max_nfev=60)
-        taken = seconds(lambda: least_squares(residuals, params, slopes, method="lm", max_nfev=60))  # noqa: B023
-        taken /= found.njev
-        say(f"peers: scipy with our Jacobian {taken / own:.0f} times, a Jacobian of it against an epoch of ours")
+        functions = residuals_of(network, X, Y), params, slopes_of(network, X)
+        (taken,) = least(fit := partial(least_squares, *functions, method="lm", max_nfev=60))
+        times = taken / fit().njev / own
+        say(f"peers: scipy with our Jacobian {times:.0f} times, a Jacobian of it against an epoch of ours")
 
 
 # ---------------------------------------------------------------------------------------------------------------- peak
 
-
-class Buffers(NamedTuple):
-    """What the factorization takes of the method's buffers."""
-
-    products: np.ndarray
-    factor: np.ndarray
-    inverse: np.ndarray
-    step: np.ndarray
-    n: int
-
-
-class Zeros(NamedTuple):
-    """What it takes of the workspace."""
-
-    zeros: np.ndarray
-
-
-class Size(NamedTuple):
-    """What it takes of the network."""
-
-    n_params: int
+Buffers = namedtuple("Buffers", "products factor inverse step n")
+"""What the factorization takes of the method's buffers."""
+Zeros, Size = namedtuple("Zeros", "zeros"), namedtuple("Size", "n_params")
+"""What it takes of the workspace and of the network."""
 
 
 @numba.njit(error_model="numpy")
@@ -275,47 +240,43 @@ def factorize(zeros, size, buffers, times):  # type: ignore[no-untyped-def]
 
 def peak() -> None:
     """J'J as a part of what dgemm does, and Cholesky beside LAPACK's."""
-    A = np.random.rand(2_000, 2_000)
-    most = 2 * 2_000**3 / seconds(lambda: A @ A, 4)
+    A, zeros = np.random.rand(2_000, 2_000), partial(aligned_zeros, dtype=np.dtype(np.float64))
+    most = 2 * 2_000**3 / least(lambda: A @ A, rounds=4)[0]
     say(f"peak: dgemm {most / 1e9:.1f} GF/s")
-    double = np.dtype(np.float64)
     for n_params in (100, 200, 500, 1_000, 2_000):
         n = -(-n_params // LANES) * LANES
-        H, U = (aligned_zeros(n * (n + LANES), double) for _ in range(2))
-        zeros = aligned_zeros(LANES, double)
+        H, U, none = zeros(n * (n + LANES)), zeros(n * (n + LANES)), zeros(LANES)
         if n_params <= 500:
-            J, rows = aligned_zeros(ROW_BLOCK * (n + LANES), double), np.arange(2 * (n + LANES)) // 6 % 40
-            panel = aligned_zeros(40 * ROW_BLOCK, double)
+            J, rows, panel = zeros(ROW_BLOCK * (n + LANES)), np.arange(2 * (n + LANES)) // 6 % 40, zeros(40 * ROW_BLOCK)
             panel[:] = np.random.rand(panel.size)
-            arguments = H, J, panel, panel, rows, zeros, n, 39  # blocks: 10,000 rows
-            make_products(*arguments)
-            taken = seconds(lambda arguments=arguments: make_products(*arguments))
+            (taken,) = least(partial(make_products, H, J, panel, panel, rows, none, n, 39))  # blocks: 10,000 rows
             share = 39 * ROW_BLOCK * n_params * (n_params + 1) / taken / most
             say(f"peak: J'J of 10,000 rows and {n_params} parameters, Jacobian included: {100 * share:.0f} %")
         G = np.random.rand(n + 9, n)
         full = np.concatenate([G.T @ G, np.zeros((n, LANES))], axis=1)
         H[:] = full.reshape(n, -1, LANES).transpose(1, 0, 2).ravel()
-        buffers = Buffers(H, U, aligned_zeros(n, double), aligned_zeros(n, double), n)
-        times = max(1, int(2e7 / n**3))
-        factorize(Zeros(zeros), Size(n_params), buffers, times)
-        own = seconds(lambda b=buffers, z=zeros, p=n_params, t=times: factorize(Zeros(z), Size(p), b, t)) / times
+        buffers, times = Buffers(H, U, zeros(n), zeros(n), n), max(1, int(2e7 / n**3))
         B = np.asfortranarray(full[:, :n] + 1.5 * np.eye(n))
-        other = seconds(lambda B=B, t=times: [lapack.dpotrf(B, lower=0, clean=0) for _ in range(t)]) / times
-        say(f"peak: Cholesky, {n_params} parameters: {own / other:.2f} times LAPACK's {1e6 * other:.0f} us")
+        own, other = least(
+            partial(factorize, Zeros(none), Size(n_params), buffers, times),
+            lambda B=B, times=times: [lapack.dpotrf(B, lower=0, clean=0) for _ in range(times)],
+        )
+        say(f"peak: Cholesky, {n_params} parameters: {own / other:.2f} times LAPACK's {1e6 * other / times:.0f} us")
 
 
 # ------------------------------------------------------------------------------------------------------------ restarts
 
+x = np.linspace(-1, 1, 41)[:, None]
+y = np.sin(np.pi * x)
+noisy = y + 0.1 * np.random.RandomState(0).standard_normal(x.shape)
+
 
 def restarts() -> None:
     """1,000 restarts of 1-5-1 on 41 rows in one call, against the epochs that they take."""
-    network = Network((1, 5, 1), "tanh")
-    X = np.linspace(-1, 1, 41)[:, None]
-    Y = np.sin(np.pi * X) + 0.1 * np.random.RandomState(0).standard_normal(X.shape)
-    options: dict[str, Any] = {"optimizer": LevenbergMarquardt(min_grad=0), "epochs": 100, "seed": range(1_000)}
-    many = train_many(network, X, Y, n_jobs=1, **options)
-    taken = seconds(lambda: train_many(network, X, Y, n_jobs=1, **options))
-    n_epochs, own = int(many.n_epochs.sum()), epoch_seconds(network, X, Y, 1_000)
+    data = Network((1, 5, 1), "tanh"), x, noisy
+    method = LevenbergMarquardt(min_grad=0)
+    call = partial(train_many, *data, optimizer=method, epochs=100, seed=range(1_000), n_jobs=1)
+    (taken,), n_epochs, own = least(call), int(call().n_epochs.sum()), epoch_seconds(*data, 1_000)
     ratio = taken / n_epochs / own
     say(f"restarts: {1e3 * taken:.0f} ms for {n_epochs:,} epochs of {1e6 * own:.2f} us, {ratio:.2f} times these alone")
 
@@ -325,54 +286,41 @@ def restarts() -> None:
 
 def checks() -> None:
     """MathWorks' SIN and PARITY, and the final sums of squares beside SciPy's."""
-    x = np.linspace(-1, 1, 41)[:, None]
     bits = np.array([[i >> k & 1 for k in range(3)] for i in range(8)], float)
     parity = 2 * (bits.sum(axis=1, keepdims=True) % 2) - 1
     for name, sizes, X, Y, goal in (
-        ("SIN", (1, 5, 1), x, np.sin(np.pi * x), 0.002),
-        ("SIN", (1, 5, 1), x, np.sin(np.pi * x), 1e-6),
+        *(("SIN", (1, 5, 1), x, y, goal) for goal in (0.002, 1e-6)),
         ("PARITY", (3, 10, 10, 1), 2 * bits - 1, parity, 0.001),
     ):
         method = LevenbergMarquardt(goal=goal / 2)
         many = train_many(Network(sizes, "tanh"), X, Y, optimizer=method, epochs=1_000, seed=range(30))
         n = sum(reason == "goal" for reason in many.stop_reason)
         say(f"checks: {name} to {goal:g}: {n} of 30, median {np.median(many.n_epochs):g} epochs")
-    Y = np.sin(np.pi * x) + 0.1 * np.random.RandomState(0).standard_normal(x.shape)
     for width in (2, 3, 5):
-        network = Network((1, width, 1), "tanh")
-        many = train_many(network, x, Y, optimizer=LevenbergMarquardt(min_grad=1e-9), epochs=2_000, seed=range(100))
+        network, seeds = Network((1, width, 1), "tanh"), range(100)
+        many = train_many(network, x, noisy, optimizer=LevenbergMarquardt(min_grad=1e-9), epochs=2_000, seed=seeds)
         own = np.median([2 * len(x) * result.history.loss[-1] for result in many])
-
-        def residuals(p: np.ndarray) -> np.ndarray:
-            return (predict(network, p, x) - Y).ravel()  # noqa: B023
-
-        found = [
-            least_squares(residuals, start_of(network, x, k), slopes_of(network, x), method="lm") for k in range(100)
-        ]
+        functions = residuals_of(network, x, noisy), slopes_of(network, x)
+        found = [least_squares(functions[0], start_of(network, x, k), functions[1], method="lm") for k in seeds]
         other = np.median([2 * one.cost for one in found])
         say(f"checks: sum of squares, 1-{width}-1, medians of 100: {own:.4g}, {own / other:.3f} times scipy's")
 
 
-def main() -> None:
+PARTS: dict[str, Callable[..., None]] = {part.__name__: part for part in (sinc, peers, peak, restarts, checks)}
+
+
+def main(arguments: list[str] | None = None) -> None:
     """Measure what is asked for, or all."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("parts", nargs="*", metavar="sinc|peers|peak|restarts|checks")
+    parser.add_argument("parts", nargs="*", choices=[*PARTS, []], metavar="|".join(PARTS))
     parser.add_argument("--starts", type=int, default=20)
     parser.add_argument("--adam", type=int, default=3, help="of these starts, those of Adam")
     parser.add_argument("--torch", metavar="PYTHON")
     parser.add_argument("--plot", metavar="FILE")
-    options = parser.parse_args()
-    parts = {
-        "sinc": lambda: sinc(options.starts, options.adam, options.plot),
-        "peers": lambda: peers(options.torch),
-        "peak": peak,
-        "restarts": restarts,
-        "checks": checks,
-    }
-    if unknown := set(options.parts) - parts.keys():
-        sys.exit(f"there is no {', '.join(sorted(unknown))}: {', '.join(parts)}")
-    for name in options.parts or parts:
-        parts[name]()
+    options = parser.parse_args(arguments)
+    given = {"sinc": (options.starts, options.adam, options.plot), "peers": (options.torch,)}
+    for name in options.parts or PARTS:
+        PARTS[name](*given.get(name, ()))
 
 
 if __name__ == "__main__":

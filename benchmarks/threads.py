@@ -28,7 +28,7 @@ from matplotlib.figure import Figure
 from benchmarks import drawing
 from fastnn import SGD, Network, get_backend, loss_and_gradient, plotting, workloads
 from fastnn.cores import VARIABLE
-from fastnn.measuring.tables import markdown, quartiles
+from fastnn.measuring.timing import markdown, quartiles
 from fastnn.state import Data, Steps, StepState, Task
 
 RESULTS = pathlib.Path(__file__).parent / "results" / "threads.json"

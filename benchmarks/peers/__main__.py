@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import pathlib
 import time
 
 from benchmarks.peers.measure import ALL, FULL, SECTIONS, TINY, Measurement
-from benchmarks.readme import ROOT, put
+from benchmarks.readme import found_in, parser, put
+from fastnn import plotting
 
 IMAGES = pathlib.Path("docs", "images")
 RESULTS = pathlib.Path("benchmarks", "results", "peers.json")
@@ -36,12 +36,10 @@ def write(found: dict, folder: pathlib.Path) -> list[pathlib.Path]:
     """Draw the pictures, and put the tables between the markers of the pages; what was written."""
     from benchmarks.peers import charts, tables
 
-    (folder / IMAGES).mkdir(parents=True, exist_ok=True)
     written, parts = [], [tables.about(found)]
 
     def picture(name: str, figure, text: str) -> None:
-        figure.savefig(folder / IMAGES / name, metadata={"Software": None})
-        written.append(folder / IMAGES / name)
+        written.append(plotting.save(figure, folder / IMAGES / name))
         parts.append(f"![{text}](../{(IMAGES / name).as_posix()})")
 
     if found.get("training"):
@@ -70,25 +68,20 @@ def write(found: dict, folder: pathlib.Path) -> list[pathlib.Path]:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.peers", description=__doc__)
-    parser.add_argument("--tiny", action="store_true", help="seconds, not minutes: does it run?")
-    parser.add_argument("--only", action="append", choices=SECTIONS, help="a section; the file keeps the others")
-    parser.add_argument("--from", dest="source", type=pathlib.Path, help="measure nothing, write what this file holds")
-    parser.add_argument("--json", type=pathlib.Path, default=ROOT / RESULTS, help=f"all samples ({RESULTS})")
-    parser.add_argument("--folder", type=pathlib.Path, default=ROOT, help="where README.md is; the project's")
-    parser.add_argument("--no-write", action="store_true", help="leave pages and pictures alone")
-    options = parser.parse_args(arguments)
-    if options.source:
-        found = json.loads(options.source.read_text("utf-8"))
-    else:
+    options_of = parser("peers", __doc__, RESULTS)
+    options_of.add_argument("--tiny", action="store_true", help="seconds, not minutes: does it run?")
+    options_of.add_argument("--only", action="append", choices=SECTIONS, help="a section; the file keeps the others")
+    options = options_of.parse_args(arguments)
+
+    def measured() -> dict:
+        """What was asked for, and what the file has of the other sections."""
         found = measure(options.only or list(SECTIONS), options.tiny)
-        if options.only and options.json.exists():
-            before = json.loads(options.json.read_text("utf-8"))
-            about = before["about"] if ELSEWHERE.issuperset(options.only) else found["about"]
-            found = before | found | {"about": about}
-        options.json.parent.mkdir(parents=True, exist_ok=True)
-        options.json.write_text(json.dumps(found, indent=1) + "\n", "utf-8")
-        print(options.json)
+        if not options.only or not options.json.exists():
+            return found
+        before = json.loads(options.json.read_text("utf-8"))
+        return before | found | ({"about": before["about"]} if ELSEWHERE.issuperset(options.only) else {})
+
+    found = found_in(options, measured)
     if not options.no_write:
         print(*write(found, options.folder), sep="\n")
 

@@ -107,4 +107,4 @@ def products(width: int, seconds: float) -> dict[str, float]:
         lambda: fastnn.loss_and_gradient(network, params, X, X, assume_finite=True),
     )
     timings = sampled({name: repeated(call) for name, call in zip(work, calls, strict=True)}, seconds / 10, 10)
-    return {name: work[name] / min(timing.seconds) / 1e9 for name, timing in timings.items()}
+    return {name: work[name] / min(times) / 1e9 for name, times in timings.items()}

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from benchmarks.peers.workloads import Job, PeerWorkload, flat
+from benchmarks.peers.workloads import Job, PeerWorkload, flat, seed_error, seed_step
 from fastnn import Adam
 
 VERSIONS = ("jax", "optax")
@@ -22,7 +22,7 @@ class Trainer:
     own_rules = False
 
     def __init__(self, workload: PeerWorkload) -> None:
-        self.workload = workload
+        self.workload, self.seed = workload, workload.name == "seed"
         self.X = jnp.asarray(workload.X.reshape(workload.batches, workload.batch, -1))
         self.Y = jnp.asarray(workload.Y.reshape(workload.batches, workload.batch, -1))
         self.held_out = workload.held_out and tuple(map(jnp.asarray, workload.held_out))
@@ -39,33 +39,46 @@ class Trainer:
         return x @ W + b
 
     def loss(self, layers, x, y):
+        if self.seed:
+            return seed_error(jax.nn.sigmoid, x, y, layers)
         output = self.outputs(layers, x)
         if self.workload.classes:
             return optax.softmax_cross_entropy(output, y).mean()
         return 0.5 * jnp.square(output - y).sum() / len(x)
 
     def step(self, carry, batch):
-        layers, state = carry
-        loss, gradient = jax.value_and_grad(self.loss)(layers, *batch)
+        (layers, state), (x, y) = carry, batch
+        if self.seed:
+            layers, outputs = seed_step(jax.nn.sigmoid, x, y, layers)
+            return (layers, state), 0.5 * jnp.square(outputs - y).sum()
+        loss, gradient = jax.value_and_grad(self.loss)(layers, x, y)
         updates, state = self.optimizer.update(gradient, state)
         return (optax.apply_updates(layers, updates), state), loss
 
     @partial(jax.jit, static_argnums=(0, 2))
-    def run(self, carry, epochs: int):
-        if self.held_out:
-            return jax.lax.scan(self.validated, carry, length=epochs)
-        if self.workload.name == "seed":
-            return jax.lax.scan(partial(_seed_step, self.X[0], self.Y[0]), carry, length=epochs)
+    def run(self, layers, steps: int, own=None):
+        """So many steps, and their losses, or those of held-out rows after each epoch.
+
+        A member that has taken its `own` steps keeps its weights.
+        """
         n = self.workload.batches
-        return jax.lax.scan(
-            lambda carry, i: self.step(carry, (self.X[i % n], self.Y[i % n])), carry, jnp.arange(epochs * n)
-        )
+
+        def do(carry, i):
+            return self.step(carry, (self.X[i % n], self.Y[i % n]) if n > 1 else (self.X[0], self.Y[0]))
+
+        if self.held_out:  # whole epochs
+            do, steps, own = self.validated, steps // n, own if own is None else own // n
+
+        def do_or_keep(carry, i):
+            new, loss = do(carry, i)
+            if own is not None:
+                new = jax.tree.map(lambda old, changed: jnp.where(i < own, changed, old), carry, new)
+            return new, loss
+
+        return jax.lax.scan(do_or_keep, (layers, self.optimizer.init(layers)), jnp.arange(steps))
 
     def validated(self, carry, _):
         """An epoch, and then the loss of the rows that are held out."""
-        if self.workload.name == "seed":
-            carry, _ = _seed_step(self.X[0], self.Y[0], carry, None)
-            return carry, _seed_error(carry, *self.held_out)
         carry, _ = jax.lax.scan(self.step, carry, (self.X, self.Y))
         return carry, self.loss(carry[0], *self.held_out)
 
@@ -80,21 +93,16 @@ class Trainer:
         return jax.nn.softmax(self.outputs(layers, x))
 
     def train(self, epochs: int) -> np.ndarray:
-        carry = self.layers if self.workload.name == "seed" else (self.layers, self.optimizer.init(self.layers))
-        carry, self.validation = jax.block_until_ready(self.run(carry, epochs))
-        return flat(carry if self.workload.name == "seed" else carry[0])
+        (layers, _), self.validation = jax.block_until_ready(self.run(self.layers, epochs * self.workload.batches))
+        return flat(layers)
 
     def learn(self, epochs: int, seed: int, X_test: np.ndarray) -> np.ndarray:
         """Train on shuffled rows; the labels of other rows."""
-        random_state = np.random.RandomState(seed)
-        network = self.workload.network
-        params = network.init_params(random_state, self.workload.X.dtype)
-        parts = zip(network.weights(params), network.biases(params), strict=True)
-        layers = [(jnp.asarray(W), jnp.asarray(b)) for W, b in parts]
+        random_state, workload = np.random.RandomState(seed), self.workload
+        layers = [tuple(map(jnp.asarray, layer)) for layer in workload.drawn(random_state)]
         carry = layers, self.optimizer.init(layers)
         for _ in range(epochs):
-            order = random_state.permutation(len(self.workload.X)).reshape(self.workload.batches, self.workload.batch)
-            carry = self.epoch(carry, order)
+            carry = self.epoch(carry, random_state.permutation(len(workload.X)).reshape(-1, workload.batch))
         return np.asarray(self.probabilities(carry[0], X_test)).argmax(axis=1)
 
     def predictor(self, X: np.ndarray):
@@ -102,40 +110,18 @@ class Trainer:
         return lambda: np.asarray(self.probabilities(self.layers, X))
 
 
-def _seed_step(X, Y, carry, _):
-    """The tutorial's iteration, its oddities included."""
-    (w1, b1), (w2, b2) = carry
-    a1 = jax.nn.sigmoid(X @ w1 + b1)
-    a2 = jax.nn.sigmoid(a1 @ w2 + b2)
-    error = 0.5 * jnp.square(a2 - Y).sum()
-    d2 = (a2 - Y) * a2 * (1 - a2)
-    w2 -= a1.T @ d2
-    b2 -= d2.sum() * b2
-    d1 = (d2 @ w2.T) * a1 * (1 - a1)
-    return [(w1 - X.T @ d1, b1 - d1.sum() * b1), (w2, b2)], error
-
-
-def _seed_error(carry, X, Y):
-    """The tutorial's error of other rows."""
-    (w1, b1), (w2, b2) = carry
-    return 0.5 * jnp.square(jax.nn.sigmoid(jax.nn.sigmoid(X @ w1 + b1) @ w2 + b2) - Y).sum()
-
-
 class Members:
     """Compiled once for each number of members and of steps. Where epochs are mixed, all members compute to the last
-    one's end: a member that is done keeps its weights.
+    one's end.
     """
 
     own_rules = False
 
     def __init__(self, job: Job) -> None:
-        self.one = Trainer(job.workload)
-        self.network, self.dtype, self.seed = job.workload.network, job.workload.X.dtype, job.workload.name == "seed"
-        n = np.array(job.epochs) * job.workload.batches
-        self.steps, self.mixed = jnp.asarray(n), job.mixed
-        most = int(n.max())
-        self.keys = jax.random.split(jax.random.key(0), job.members)
-        train = jax.vmap(lambda layers, steps: self.train_one(layers, steps, most))
+        one, steps = Trainer(job.workload), np.array(job.epochs) * job.workload.batches
+        self.network, self.dtype, self.steps = job.workload.network, job.workload.X.dtype, jnp.asarray(steps)
+        self.keys, most = jax.random.split(jax.random.key(0), job.members), int(steps.max())
+        train = jax.vmap(lambda layers, own: one.run(layers, most, own if job.mixed else None))
         self.compiled = jax.jit(lambda keys, steps: train(jax.vmap(self.draw)(keys), steps))
         self.compiled_from = jax.jit(train)
 
@@ -154,26 +140,6 @@ class Members:
             layers.append((W, jax.random.uniform(of_bias, one.shape, self.dtype, -bound, bound) if same else one))
         return layers
 
-    def train_one(self, layers: list, steps: jax.Array, most: int):
-        """So many steps of a member; its weights, and the loss of each step."""
-        if self.one.held_out:  # an epoch of the seed is a step
-            return jax.lax.scan(self.one.validated, layers, length=most)
-        X, Y, batches = self.one.X, self.one.Y, len(self.one.X)
-
-        def step(carry, i):
-            if self.seed:
-                new, loss = _seed_step(X[0], Y[0], carry, None)
-            else:
-                new, loss = self.one.step(carry, (X[i % batches], Y[i % batches]) if batches > 1 else (X[0], Y[0]))
-            if self.mixed:
-                new = jax.tree.map(lambda old, changed: jnp.where(i < steps, changed, old), carry, new)
-            return new, loss
-
-        carry, losses = jax.lax.scan(
-            step, layers if self.seed else (layers, self.one.optimizer.init(layers)), jnp.arange(most)
-        )
-        return (carry if self.seed else carry[0]), losses
-
     def train(self) -> np.ndarray:
         """Draw the weights and train; the parameters."""
         return self.flat(self.compiled(self.keys, self.steps))
@@ -185,6 +151,6 @@ class Members:
         return self.flat(self.compiled_from(stacked, self.steps))
 
     def flat(self, answer) -> np.ndarray:
-        layers, _ = jax.block_until_ready(answer)
+        (layers, _), _ = jax.block_until_ready(answer)
         parts = [np.asarray(part).reshape(len(self.keys), -1) for layer in layers for part in layer]
         return np.concatenate(parts, axis=1)

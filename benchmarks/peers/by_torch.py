@@ -5,7 +5,7 @@ import os
 import numpy as np
 import torch
 
-from benchmarks.peers.workloads import Job, PeerWorkload, flat
+from benchmarks.peers.workloads import Job, PeerWorkload, flat, seed_error, seed_step
 from fastnn import Adam
 
 VERSIONS = ("torch",)
@@ -16,7 +16,7 @@ if threads := os.environ.get("PEER_THREADS"):
 
 
 class Trainer:
-    """The loop that every PyTorch tutorial has. The seed's three oddities are written out, without autograd."""
+    """The loop that every PyTorch tutorial has. The seed's three oddities are without autograd."""
 
     own_rules = False
 
@@ -59,22 +59,12 @@ class Trainer:
 
     @torch.inference_mode()
     def train_seed(self, epochs: int) -> np.ndarray:
-        (w1, b1), (w2, b2) = ((torch.tensor(W), torch.tensor(b)) for W, b in self.workload.layers)
-        X, Y = self.X, self.Y
+        layers = [tuple(map(torch.tensor, layer)) for layer in self.workload.layers]
         for _ in range(epochs):
-            a1 = torch.sigmoid(X @ w1 + b1)
-            a2 = torch.sigmoid(a1 @ w2 + b2)
-            d2 = (a2 - Y) * a2 * (1 - a2)
-            w2 -= a1.T @ d2
-            b2 -= d2.sum() * b2
-            d1 = (d2 @ w2.T) * a1 * (1 - a1)
-            w1 -= X.T @ d1
-            b1 -= d1.sum() * b1
+            layers, _ = seed_step(torch.sigmoid, self.X, self.Y, layers)
             if self.held_out:
-                x, y = self.held_out
-                outputs = torch.sigmoid(torch.sigmoid(x @ w1 + b1) @ w2 + b2)
-                self.validation.append(0.5 * (outputs - y).square().sum().item())
-        return flat([(w1, b1), (w2, b2)])
+                self.validation.append(seed_error(torch.sigmoid, *self.held_out, layers).item())
+        return flat(layers)
 
     def epoch(self, model, optimizer, batches) -> None:
         for rows in batches:
@@ -197,17 +187,11 @@ class Members:
         return step
 
     def seed_step(self, active: list, _: int) -> None:
-        """The tutorial's iteration on all members at once, its oddities included."""
+        """The tutorial's iteration on all members at once."""
         for part, new in zip(active, torch.func.vmap(self.seed_member)(*active), strict=True):
             part.copy_(new)
 
     def seed_member(self, w1, b1, w2, b2) -> tuple:
         """That of one member."""
-        X, Y = self.X[0], self.Y[0]
-        a1 = torch.sigmoid(X @ w1 + b1)
-        a2 = torch.sigmoid(a1 @ w2 + b2)
-        d2 = (a2 - Y) * a2 * (1 - a2)
-        w2 = w2 - a1.T @ d2
-        b2 = b2 - d2.sum() * b2
-        d1 = (d2 @ w2.T) * a1 * (1 - a1)
-        return w1 - X.T @ d1, b1 - d1.sum() * b1, w2, b2
+        layers, _ = seed_step(torch.sigmoid, self.X[0], self.Y[0], [(w1, b1), (w2, b2)])
+        return *layers[0], *layers[1]

@@ -8,28 +8,15 @@ import numpy as np
 from matplotlib import colormaps
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import LogLocator
+from matplotlib.ticker import EngFormatter, LogLocator
 
-from benchmarks.drawing import BLUE, ORANGE, log_scale, panels, seconds, style
-from benchmarks.peers.measure import (
-    JAX,
-    JOBLIB,
-    MANY,
-    MANY_1,
-    MANY_LOOP,
-    PEERS,
-    TORCH,
-    TORCH_VMAP,
-    US,
-    USUAL,
-    VMAP,
-    WAYS,
-)
+from benchmarks.drawing import BLUE, ORANGE, log_scale, panels, style
+from benchmarks.peers import measure as m
 from benchmarks.peers.tables import crossover_ratios
 from benchmarks.peers.workloads import KINDS, VALIDATED, describe, describe_many
-from fastnn.measuring.tables import digits, ratio, rounded
+from fastnn.measuring.timing import digits, ratio, rounded
 
-MARKERS = {JAX: "o", TORCH: "s"}
+MARKERS = {m.JAX: "o", m.TORCH: "s"}
 
 
 def side_by_side(found: dict) -> Figure:
@@ -42,15 +29,15 @@ def side_by_side(found: dict) -> Figure:
     )
     figure, drawn = panels(len(trainings), (13, 0.6 + 2.75 * -(-len(trainings) // 2)), note)
     for axes, (name, lanes) in zip(drawn, trainings.items(), strict=False):
-        titles = [title for title in PEERS if title in lanes]
+        titles = [title for title in m.PEERS if title in lanes]
         titles.sort(key=lambda title: np.median(lanes[title]["seconds"]))
         for y, title in enumerate(titles):
             samples = lanes[title]["seconds"]
             low, middle, high = 1 / np.percentile(samples, [75, 50, 25])
-            color = BLUE if title == US else ORANGE
+            color = BLUE if title == m.US else ORANGE
             axes.plot([low, high], [y, y], color=color, linewidth=6, alpha=0.4, solid_capstyle="butt")
             axes.plot(middle, y, "o", color=color, markersize=9)
-            beside = "" if title == US else f"   fastnn × {digits(ratio(samples, lanes[US]['seconds']).middle)}"
+            beside = "" if title == m.US else f"   fastnn × {digits(ratio(samples, lanes[m.US]['seconds']).middle)}"
             place = {"xytext": (9, 0), "textcoords": "offset points", "va": "center", "fontsize": 10}
             axes.annotate(f"{rounded(middle)}{beside}", (high, y), **place)
         style(axes, describe(name).replace("`", ""), grid="x")
@@ -60,16 +47,16 @@ def side_by_side(found: dict) -> Figure:
         axes.set_xlim(min(medians) / span**0.06, max(medians) * max(span, 4) ** 0.6)  # room for the numbers
         axes.xaxis.set_major_locator(LogLocator(subs=(1,) if span > 12 else (1, 2, 5)))
         axes.set_yticks(range(len(titles)), [f"{t}*" if lanes[t]["own_rules"] else t for t in titles], fontsize=11)
-        axes.get_yticklabels()[titles.index(US)].set_fontweight("bold")
+        axes.get_yticklabels()[titles.index(m.US)].set_fontweight("bold")
         axes.invert_yaxis()
         axes.margins(y=0.1)
     return figure
 
 
-def crossover(found: dict, ours: str = US) -> Figure:
+def crossover(found: dict, ours: str = m.US) -> Figure:
     """How many times as fast as the best peer, over the width of the layers, a line a batch size."""
     a = found.get("crossover about", found["about"])
-    who = "fastnn on one thread, JAX and PyTorch" if ours == US else "fastnn, JAX and PyTorch"
+    who = "fastnn on one thread, JAX and PyTorch" if ours == m.US else "fastnn, JAX and PyTorch"
     note = f"relu, Adam, float32; {who} on {a['cores']} cores; {a['cpu']}, {a['date']}"
     figure, (axes,) = panels(1, (11, 7.5), note)
     points = crossover_ratios(found, ours)
@@ -101,7 +88,14 @@ def crossover(found: dict, ours: str = US) -> Figure:
     return figure
 
 
-COLORS = {MANY: BLUE, MANY_1: "#6baed6", MANY_LOOP: "#238b45", VMAP: ORANGE, TORCH_VMAP: "#7a0177", JOBLIB: "0.45"}
+COLORS = {
+    m.MANY: BLUE,
+    m.MANY_1: "#6baed6",
+    m.MANY_LOOP: "#238b45",
+    m.VMAP: ORANGE,
+    m.TORCH_VMAP: "#7a0177",
+    m.JOBLIB: "0.45",
+}
 LINES = dict(zip(KINDS, ("-", ":"), strict=True))
 
 
@@ -109,26 +103,26 @@ def members_by_time(many: dict) -> Figure:
     """Seconds a member over their number, both on logarithmic axes; a line a way, dotted where epochs are mixed."""
     a, plain = many["about"], {name: jobs for name, jobs in many["networks"].items() if name != VALIDATED}
     note = (
-        f"Time a member of {USUAL:,} iterations (mixed: on average) at so many members, the drawing of weights counted;"
-        f"\nlower is faster; medians; JAX without its compilation; {a['cpu']}, {a['cores']} cores, {a['date']}"
+        f"Time a member of {m.USUAL:,} iterations (mixed: on average) at so many members, the drawing of weights "
+        f"counted;\nlower is faster; medians; JAX without its compilation; {a['cpu']}, {a['cores']} cores, {a['date']}"
     )
     figure, drawn = panels(len(plain), (13, 10), note)
     shown = set()
     for axes, (name, jobs) in zip(drawn, plain.items(), strict=False):
         every: set[int] = set()
         for kind, line in LINES.items():
-            counts = {int(members): lanes for members, lanes in jobs.get(f"{USUAL}, {kind}", {}).items()}
+            counts = {int(members): lanes for members, lanes in jobs.get(f"{m.USUAL}, {kind}", {}).items()}
             every |= counts.keys()
-            for title in WAYS:
-                points = [(m, median(lanes[title]["seconds"]) / m) for m, lanes in counts.items() if title in lanes]
+            for title in m.WAYS:
+                points = [(n, median(lanes[title]["seconds"]) / n) for n, lanes in counts.items() if title in lanes]
                 if points:
                     shown.add(title)
                     options = {"color": COLORS[title], "marker": "o", "markersize": 5, "linewidth": 2}
                     axes.plot(*zip(*points, strict=True), line, **options)
         style(axes, describe_many(name), "members", "time a member")
         log_scale(axes, "x", "{:,.0f}".format, every)
-        log_scale(axes, "y", seconds)
-    titles = [title for title in WAYS if title in shown]
+        log_scale(axes, "y", EngFormatter("s"))
+    titles = [title for title in m.WAYS if title in shown]
     entries = [Line2D([], [], color=COLORS[title], linewidth=2.5) for title in titles]
     entries += [Line2D([], [], color="0.3", linestyle=line, linewidth=2) for line in LINES.values()]
     words = [*titles, *(f"{kind} epochs" for kind in LINES)]

@@ -1,31 +1,158 @@
-"""The peers' processes, seen from the one that times: start, ask, take turns."""
+"""The peers' processes: what can be asked of one, and how they take turns.
+
+Each peer has a process of its own, so that its threads, its environment and its crashes are its own.
+"""
 
 from __future__ import annotations
 
-import json
+import functools
+import importlib
+import importlib.metadata
+import multiprocessing
 import os
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Mapping
-from typing import Any
+from concurrent.futures import ProcessPoolExecutor
+from typing import Any, NamedTuple
+from unittest import mock
 
-from benchmarks.readme import ROOT
+import numpy as np
 
+from benchmarks.peers.workloads import GRID, VALIDATION, Job, load
+from fastnn import workloads
+from fastnn.measuring.timing import repeated, seconds_of
+from fastnn.testing.correctness import check_same_answer
+
+CHECKED_EPOCHS = {"seed": 100, "iris": 100}  # of the others one, or as many as make ten steps
+CHECKED_MEMBERS, CHECKED_ITERATIONS = 3, 100
+TARGET_ACCURACY, MOST_EPOCHS = 0.96, 60
 TUNING = ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE", "OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
 """Variables that would hold a peer back (or help it); a lane begins without them."""
 
 
-class MissingError(Exception):
-    """The peer is not installed here."""
-
-
-class UnsupportedError(Exception):
-    """The peer cannot do this at all."""
-
-
 class PeerError(Exception):
     """The peer failed, or gave another answer."""
+
+
+class Worker:
+    """What can be asked of a peer, in its process; each method is a request."""
+
+    def __init__(self, module: str) -> None:
+        self.peer = importlib.import_module(f"benchmarks.peers.{module}")
+        self.members: dict[str, Any] = {}
+
+    def about(self) -> dict:
+        """Versions, and which kernels the BLAS in this process runs."""
+        found = {package: importlib.metadata.version(package) for package in self.peer.VERSIONS}
+        try:
+            import threadpoolctl
+        except ImportError:
+            return {"versions": found, "blas": []}
+        pools = [pool for pool in threadpoolctl.threadpool_info() if pool["user_api"] == "blas"]
+        names = {f"{p['internal_api']} {p['version']}, {p.get('architecture', '?')} kernels" for p in pools}
+        return {"versions": found, "blas": sorted(names)}
+
+    def prepare(self, workload: str) -> dict:
+        """Load a workload; train it for some steps and compare with the reference."""
+        loaded = load(workload)
+        trainer = self.trainer = self.peer.Trainer(loaded)
+        name = workload.removesuffix(VALIDATION)
+        epochs = CHECKED_EPOCHS.get(name, max(1, min(loaded.most_epochs, 10 // loaded.batches)))
+        found = []
+        first_call = seconds_of(lambda: found.append(trainer.train(epochs)))
+        if loaded.held_out and not hasattr(trainer, "validation"):
+            raise NotImplementedError("it does not validate")
+        if trainer.own_rules:
+            trainer.train(5 * epochs)
+            if not trainer.losses[-1] < trainer.losses[0]:
+                raise ValueError(f"error {trainer.losses[0]} before the training, {trainer.losses[-1]} after it")
+        elif not GRID.fullmatch(workload):
+            expected, dtype = loaded.expected(epochs), loaded.X.dtype
+            check_same_answer(workload, found[0].astype(dtype), expected.params)
+            if loaded.held_out:
+                check_same_answer(workload, np.array(trainer.validation, dtype), expected.history.validation_loss)
+        return {"first_call": first_call, "own_rules": trainer.own_rules}
+
+    def time(self, epochs: int) -> float:
+        """Seconds of a training of the prepared workload."""
+        return seconds_of(lambda: self.trainer.train(epochs))
+
+    def check_many(self, way: str, name: str, mixed: bool, **options) -> None:
+        """Compare some short trainings of many members with the reference's."""
+        job = Job(name, CHECKED_MEMBERS, CHECKED_ITERATIONS, mixed)
+        trainer = getattr(self.peer, way)(job, **options)
+        found = trainer.train_from(job.params)
+        if not trainer.own_rules:
+            check_same_answer(f"many, {name}", found.astype(job.workload.X.dtype), job.expected())
+
+    def prepare_many(self, title: str, way: str, name: str, members: int, iterations: int, mixed: bool, **options):
+        """Prepare so many members; seconds of the first call."""
+        self.members[title] = getattr(self.peer, way)(Job(name, members, iterations, mixed), **options)
+        return self.time_many(title)
+
+    def time_many(self, title: str) -> float:
+        """Seconds of all members, the drawing of weights counted."""
+        found = []
+        seconds = seconds_of(lambda: found.append(self.members[title].train()))
+        if not np.isfinite(found[0]).all():
+            raise ValueError("weights that are not finite")
+        return seconds
+
+    def release(self) -> None:
+        """Forget what was prepared."""
+        self.trainer, self.members = None, {}
+
+    def learn(self, seed: int) -> dict:
+        """How long the digits take to the target: epochs are counted first, one by one, and then timed in one go."""
+        digits, trainer = workloads.load("digits"), self.peer.Trainer(load("digits"))
+        for epochs in range(1, MOST_EPOCHS + 1):
+            accuracy = (trainer.learn(epochs, seed, digits.X_test) == digits.Y_test.argmax(axis=1)).mean()
+            if accuracy >= TARGET_ACCURACY:
+                seconds = seconds_of(functools.partial(trainer.learn, epochs, seed, digits.X_test))
+                return {"seconds": seconds, "epochs": epochs}
+        raise ValueError(f"seed {seed}: {accuracy:.3f} of the held-out digits after {MOST_EPOCHS} epochs")
+
+    def prepare_predict(self, rows: int) -> None:
+        """A classifier of the digits' size, and so many rows in C order, float32."""
+        X = np.random.RandomState(0).random_sample((rows, 64)).astype(np.float32)
+        self.predict = self.peer.Trainer(load("digits")).predictor(X)
+        output = self.predict()
+        if output.shape != (rows, 10) or not np.allclose(output.sum(axis=1), 1, atol=1e-4):
+            raise ValueError("no probabilities")
+
+    def time_predict(self, calls: int) -> float:
+        """Seconds of a prediction, of so many."""
+        return seconds_of(lambda: repeated(self.predict)(calls)) / calls
+
+    def products(self, width: int, seconds: float) -> dict:
+        """GF/s inside fastnn's kernel."""
+        return self.peer.products(width, seconds)
+
+
+@functools.cache
+def _worker(module: str) -> Worker:
+    try:
+        return Worker(module)
+    except OSError as error:  # of a library that is there, but cannot be loaded
+        raise ImportError(str(error)) from error
+
+
+def _answer(module: str, request: str, arguments: dict[str, Any]) -> Any:
+    """Answer in the peer's process. Of other errors only the text can be sent."""
+    try:
+        return getattr(_worker(module), request)(**arguments)
+    except (ImportError, NotImplementedError):
+        raise
+    except Exception as error:
+        raise PeerError(f"{type(error).__name__}: {error}") from None
+
+
+class Peer(NamedTuple):
+    """A peer's module in this folder, whether its process is bound to one core, and its variables."""
+
+    module: str
+    one_core: bool = False
+    variables: Mapping[str, str] = {}
 
 
 def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
@@ -34,57 +161,37 @@ def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
 
 
 class Lane:
-    """A peer in a process of its own, of its module in this folder, with `extra` variables, or on one core only.
+    """A peer in a process of its own. Where something is missing, making it raises an `ImportError` that names it."""
 
-    Where something is missing, making it raises a `MissingError` that names it.
-    """
-
-    def __init__(self, title: str, module: str, one_core: bool = False, extra: Mapping[str, str] | None = None) -> None:
-        self.title = title
-        command = [sys.executable, "-m", "benchmarks.peers.worker", module]
-        if one_core and hasattr(os, "sched_setaffinity"):
-            one = {max(os.sched_getaffinity(0))}
-            command = [sys.executable, "-c", _ON_ONE_CORE.format(cores=one, command=command)]
-        self._process = subprocess.Popen(
-            command, cwd=ROOT, env=environment(extra), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-        )
+    def __init__(self, title: str, peer: Peer) -> None:
+        self.title, self._module = title, peer.module
+        self._pool = ProcessPoolExecutor(1, multiprocessing.get_context("spawn"))
+        cores = os.sched_getaffinity(0) if peer.one_core and hasattr(os, "sched_setaffinity") else set()
+        with mock.patch.dict(os.environ, environment(peer.variables), clear=True):
+            if cores:
+                os.sched_setaffinity(0, {max(cores)})  # which the process inherits, before it loads any library
+            try:
+                started = self._pool.submit(os.getpid)
+            finally:
+                if cores:
+                    os.sched_setaffinity(0, cores)
+            started.result()
         try:
-            self._answer()
-        except MissingError:
+            self.about = self.ask("about")
+        except BaseException:
             self.close()
             raise
 
     def ask(self, request: str, **arguments: Any) -> Any:
-        """Send a request of `worker.Worker`, and wait for its result."""
-        assert self._process.stdin
-        self._process.stdin.write(json.dumps([request, arguments]) + "\n")
-        self._process.stdin.flush()
-        return self._answer()
-
-    def _answer(self) -> Any:
-        assert self._process.stdout
-        line = self._process.stdout.readline()
-        if not line:
-            raise PeerError(f"{self.title}: its process ended with {self._process.wait()}")
-        answer = json.loads(line)
-        if "missing" in answer:
-            raise MissingError(answer["missing"])
-        if "unsupported" in answer:
-            raise UnsupportedError(answer["unsupported"])
-        if "error" in answer:
-            raise PeerError(f"{self.title}: {answer['error']}")
-        return answer["result"]
+        """Send a request of `Worker`, and wait for its result."""
+        try:
+            return self._pool.submit(_answer, self._module, request, arguments).result()
+        except PeerError as error:
+            raise PeerError(f"{self.title}: {error}") from None
 
     def close(self) -> None:
         """End the process."""
-        assert self._process.stdin
-        assert self._process.stdout
-        self._process.stdin.close()
-        self._process.stdout.close()
-        self._process.wait()
-
-
-_ON_ONE_CORE = "import os; os.sched_setaffinity(0, {cores}); c = {command}; os.execv(c[0], c)"
+        self._pool.shutdown()
 
 
 def in_turn(

@@ -24,21 +24,20 @@ def compiler() -> str:
     return found
 
 
-def compiled(source: str, *flags: str) -> ctypes.CDLL:
-    """The library that the compiler makes of a file of this folder with these flags."""
+def compiled(source: str | pathlib.Path, *flags: str) -> ctypes.CDLL:
+    """The library that the compiler makes of a file, of this folder where it has no other, with these flags."""
     with tempfile.TemporaryDirectory() as folder:
-        library, source = pathlib.Path(folder, "library.so"), str(pathlib.Path(__file__).parent / source)
-        subprocess.run([compiler(), *flags, "-shared", "-fPIC", "-o", str(library), source, "-lm"], check=True)
+        library, source = pathlib.Path(folder, "library.so"), pathlib.Path(__file__).parent / source
+        subprocess.run([compiler(), *flags, "-shared", "-fPIC", "-o", str(library), str(source), "-lm"], check=True)
         return ctypes.CDLL(str(library))
 
 
 def compiler_version() -> str | None:
     """What the compiler says it is; None where there is none."""
     try:
-        output = subprocess.run([compiler(), "--version"], stdout=subprocess.PIPE, text=True, check=True).stdout
+        return subprocess.run([compiler(), "--version"], capture_output=True, text=True).stdout.splitlines()[0]
     except ImportError:
         return None
-    return output.splitlines()[0]
 
 
 # --------------------------------------------------------------------------------------------------- the core's limits

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import math
 import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from benchmarks.peers import limits
-from benchmarks.peers.lanes import Lane, MissingError, PeerError, UnsupportedError, environment, in_turn
+from benchmarks.peers.lanes import Lane, Peer, PeerError, environment, in_turn
 from benchmarks.peers.workloads import KINDS, NETWORKS, VALIDATED, VALIDATION, load
 from fastnn import workloads
 from fastnn.measuring import machine
@@ -17,18 +18,21 @@ from fastnn.measuring import machine
 US, OWN, ALL = "fastnn", "fastnn, own kernel", "fastnn, all cores"
 LOOP, SKLEARN, TORCH_1, TORCH, JAX = "NumPy loop", "scikit-learn", "PyTorch, 1 thread", "PyTorch", "JAX"
 FANN, C = "FANN", "C by hand"
-PEERS = {
-    US: "by_fastnn",
-    LOOP: "by_numpy",
-    SKLEARN: "by_sklearn",
-    TORCH_1: "by_torch",
-    TORCH: "by_torch",
-    JAX: "by_jax",
-    FANN: "by_fann",
-    C: "by_c",
-}
-ONE_CORE = {"NumPy loop, 1 core": "by_numpy", "PyTorch, 1 core": "by_torch", "JAX, 1 core": "by_jax"}
 ONE_THREAD = {"PEER_THREADS": "1"}
+PEERS = {
+    US: Peer("by_fastnn"),
+    LOOP: Peer("by_numpy"),
+    SKLEARN: Peer("by_sklearn"),
+    TORCH_1: Peer("by_torch", variables=ONE_THREAD),
+    TORCH: Peer("by_torch"),
+    JAX: Peer("by_jax"),
+    FANN: Peer("by_fann"),
+    C: Peer("by_c"),
+}
+ONE_CORE = {
+    f"{title}, 1 core": PEERS[title]._replace(one_core=True, variables=ONE_THREAD) for title in (LOOP, TORCH, JAX)
+}
+ON_ALL = {ALL: Peer("by_fastnn", variables={"PEER_THREADS": "all"})}
 ALL_CORES = (US, LOOP, SKLEARN, TORCH, JAX)
 VALIDATED_WORKLOADS = ("seed", "digits")  # which hold rows out
 OWN_WORKLOADS, OWN_PEERS = ("seed", "online"), (US, LOOP, JAX, C)  # whose batches fit a vector
@@ -81,36 +85,34 @@ TINY = Plan(("seed", "digits"), 2, 0.002, 1.0, 1, 1, (4, 8), (1, 8), 1, 0.001, (
 
 
 class Measurement:
-    """The peers that are here, and what has been found so far."""
+    """What has been found so far; as a context, with the peers that are here."""
 
     def __init__(self, plan: Plan, say: Callable[[str], object] = print) -> None:
         self.plan, self.say = plan, say
         self.found: dict = {"skipped": {}, "failed": {}}
         self.lanes: dict[str, Lane] = {}
+        self._stack = contextlib.ExitStack()
 
     def __enter__(self) -> Measurement:
-        for title, module in PEERS.items():
-            if lane := self.start(title, module, extra=ONE_THREAD if title == TORCH_1 else {}):
-                self.lanes[title] = lane
+        self.lanes = self._stack.enter_context(self.started(PEERS))
         self.found["about"] = self.about(self.lanes.values()) | {"compiler": limits.compiler_version()}
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.close(self.lanes.values())
+        self._stack.close()
 
-    @staticmethod
-    def close(lanes: Iterable[Lane]) -> None:
-        for lane in lanes:
-            lane.close()
-
-    def start(self, title: str, module: str, one_core: bool = False, extra: dict | None = None) -> Lane | None:
-        """A lane; None where the peer is missing, whose name and reason are then kept."""
-        try:
-            return Lane(title, module, one_core, extra)
-        except MissingError as missing:
-            self.found["skipped"][title] = str(missing)
-            self.say(f"skipped: {title}: {missing}")
-            return None
+    @contextlib.contextmanager
+    def started(self, peers: Mapping[str, Peer]) -> Iterator[dict[str, Lane]]:
+        """Lanes for a while; of a peer that is missing, its name and the reason are kept."""
+        with contextlib.ExitStack() as stack:
+            lanes: dict[str, Lane] = {}
+            for title, peer in peers.items():
+                try:
+                    lanes[title] = stack.enter_context(contextlib.closing(Lane(title, peer)))
+                except ImportError as missing:
+                    self.found["skipped"][title] = str(missing)
+                    self.say(f"skipped: {title}: {missing}")
+            yield lanes
 
     def those(self, titles: Iterable[str]) -> list[Lane]:
         """The lanes of some peers, as far as they are here."""
@@ -125,35 +127,14 @@ class Measurement:
         """Where, when and with what."""
         found, blas = machine.circumstances(), set()
         for lane in lanes:
-            answer = lane.ask("about")
-            found["versions"] |= answer["versions"]
-            blas.update(answer["blas"])
+            found["versions"] |= lane.about["versions"]
+            blas.update(lane.about["blas"])
         found["versions"] = {name: version for name, version in found["versions"].items() if version != "not installed"}
         return found | {"blas": sorted(blas)}
 
-    def training(self) -> None:
-        """Seconds an iteration of each workload, by each peer; of the largest, on one core too."""
-        self.found["training"] = {}
-        for name in self.plan.workloads:
-            of_one_core = [title for title in ONE_CORE if title.startswith((TORCH, JAX))] if name == "big" else []
-            extra = [lane for title in of_one_core if (lane := self.start(title, ONE_CORE[title], True, ONE_THREAD))]
-            self.found["training"][name] = self.workload(name, [*self.lanes.values(), *extra])
-            self.close(extra)
-
-    def validated(self) -> None:
-        """Seconds an iteration where held-out rows are validated after every epoch."""
-        names = [f"{name}{VALIDATION}" for name in VALIDATED_WORKLOADS if name in self.plan.workloads]
-        self.found["validated"] = {name: self.workload(name, list(self.lanes.values())) for name in names}
-        self.found["validated about"] = self.found["about"]
-
-    def own_kernels(self) -> None:
-        """Seconds an iteration by a kernel compiled for the network; its first call compiles it, with nothing kept."""
-        with tempfile.TemporaryDirectory() as cache:
-            own = self.start(OWN, "by_fastnn", extra={"PEER_SPECIALIZE": "1", "FASTNN_CACHE_DIR": cache})
-            names = [name for name in OWN_WORKLOADS if name in self.plan.workloads]
-            lanes = [lane for lane in (own, *self.those(OWN_PEERS)) if lane]
-            self.found["own kernels"] = {name: self.workload(name, lanes) for name in names}
-            self.close([own] if own else [])
+    def workloads(self, names: Iterable[str], lanes: list[Lane]) -> dict:
+        """Those of the names that the plan has, with what `workload` finds."""
+        return {name: self.workload(name, lanes) for name in names if name.split(",")[0] in self.plan.workloads}
 
     def workload(self, name: str, lanes: list[Lane], grid: bool = False) -> dict:
         """By title: seconds an iteration, sample by sample; seconds of the first call; whether by its own rules."""
@@ -163,7 +144,7 @@ class Measurement:
             try:
                 facts[lane.title] = lane.ask("prepare", workload=name)
                 epochs[lane] = self.epochs(lane, load(name).most_epochs, target)
-            except UnsupportedError:
+            except NotImplementedError:
                 continue
             except PeerError as error:
                 self.failed(f"{name}, {lane.title}", error)
@@ -188,6 +169,29 @@ class Measurement:
             if wanted < 2 * epochs:
                 return epochs
             epochs = min(wanted, 64 * epochs)
+
+    # ------------------------------------------------------------------------------------------------------- sections
+
+    def training(self) -> None:
+        """Seconds an iteration of each workload, by each peer; of the largest, on one core too."""
+        found = self.found["training"] = {}
+        for name in self.plan.workloads:
+            extra = {title: ONE_CORE[title] for title in ONE_CORE if name == "big" and not title.startswith(LOOP)}
+            with self.started(extra) as lanes:
+                found[name] = self.workload(name, [*self.lanes.values(), *lanes.values()])
+
+    def validated(self) -> None:
+        """Seconds an iteration where held-out rows are validated after every epoch."""
+        names = [f"{name}{VALIDATION}" for name in VALIDATED_WORKLOADS]
+        self.found["validated"] = self.workloads(names, list(self.lanes.values()))
+        self.found["validated about"] = self.found["about"]
+
+    def own_kernels(self) -> None:
+        """Seconds an iteration by a kernel compiled for the network; its first call compiles it, with nothing kept."""
+        with tempfile.TemporaryDirectory() as cache:
+            own = Peer("by_fastnn", variables={"PEER_SPECIALIZE": "1", "FASTNN_CACHE_DIR": cache})
+            with self.started({OWN: own}) as lanes:
+                self.found["own kernels"] = self.workloads(OWN_WORKLOADS, [*lanes.values(), *self.those(OWN_PEERS)])
 
     def prediction(self) -> None:
         """Seconds a call of 1 and of 10,000 rows."""
@@ -222,39 +226,33 @@ class Measurement:
         self.found["hardware"] = {"native": limits.fractions(self.lanes[US], "native")}
         if not limits.has_avx2():
             return
-        started = [self.start(title, PEERS[title], False, limits.avx2_environment()) for title in AVX2_PEERS]
-        lanes = [lane for lane in started if lane]
-        names = [name for name in AVX2_WORKLOADS if name in self.plan.workloads]
-        self.found["avx2"] = {name: self.workload(name, lanes) for name in names}
-        self.found["hardware"]["AVX2"] = limits.fractions(lanes[0], "AVX2")
-        self.close(lanes)
+        peers = {title: PEERS[title]._replace(variables=limits.avx2_environment()) for title in AVX2_PEERS}
+        with self.started(peers) as lanes:
+            self.found["avx2"] = self.workloads(AVX2_WORKLOADS, list(lanes.values()))
+            self.found["hardware"]["AVX2"] = limits.fractions(lanes[US], "AVX2")
 
     def crossover(self) -> None:
         """Seconds a step over layer width and batch, by fastnn and by the peers that may be better there."""
-        shared = self.start(ALL, "by_fastnn", extra={"PEER_THREADS": "all"})
-        lanes = [*self.those((US, TORCH, JAX)), *([shared] if shared else [])]
-        self.found["crossover"], self.found["crossover about"] = {}, self.found["about"]
-        for width in self.plan.widths:
-            for batch in self.plan.batches:
-                name = f"{width} wide, batch {batch}"
-                found = self.workload(name, lanes, grid=True)
-                self.found["crossover"][name] = {title: result["seconds"] for title, result in found.items()}
-            self.say(f"crossover: {width} wide")
-        self.close([shared] if shared else [])
+        found = self.found["crossover"] = {}
+        self.found["crossover about"] = self.found["about"]
+        with self.started(ON_ALL) as shared:
+            lanes = [*self.those((US, TORCH, JAX)), *shared.values()]
+            for width in self.plan.widths:
+                for batch in self.plan.batches:
+                    name = f"{width} wide, batch {batch}"
+                    by_title = self.workload(name, lanes, grid=True)
+                    found[name] = {title: result["seconds"] for title, result in by_title.items()}
+                self.say(f"crossover: {width} wide")
 
     def threads(self) -> None:
         """Seconds an iteration of each workload on one core each, and on all.
 
         fastnn takes a thread a core, or one where that is faster, as was tried before.
         """
-        started = [self.start(ALL, "by_fastnn", extra={"PEER_THREADS": "all"})]
-        started += [self.start(title, module, True, ONE_THREAD) for title, module in ONE_CORE.items()]
-        own = [lane for lane in started if lane]
-        lanes = [*own, *self.those(ALL_CORES)]
-        names = self.plan.workloads
-        self.found["threads"] = {"about": self.about(lanes)}
-        self.found["threads"]["workloads"] = {name: self.workload(name, lanes) for name in names}
-        self.close(own)
+        with self.started(ON_ALL | ONE_CORE) as own:
+            lanes = [*own.values(), *self.those(ALL_CORES)]
+            self.found["threads"] = {"about": self.about(lanes)}
+            self.found["threads"]["workloads"] = self.workloads(self.plan.workloads, lanes)
 
     def many(self) -> None:
         """Seconds of many networks: by network, iterations and kind, number of members, and title."""

@@ -1,34 +1,161 @@
-"""The measurement as Markdown: what stands between the markers of the pages."""
+"""The measurement as Markdown, and what the kernel is meant to reach: what stands between the markers of the pages."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from statistics import median
+from typing import NamedTuple
 
 import numpy as np
 
-from benchmarks.peers import aims
-from benchmarks.peers.aims import COUNTED, best, compiling, rates
-from benchmarks.peers.measure import (
-    ALL,
-    JAX,
-    JOBLIB,
-    LOOP,
-    MANY,
-    ONE_CORE,
-    OWN,
-    OWN_PEERS,
-    PEERS,
-    SKLEARN,
-    TORCH,
-    TORCH_VMAP,
-    US,
-    USUAL,
-    VMAP,
-    WAYS,
-)
-from benchmarks.peers.workloads import GRID, MIXED, VALIDATION, describe, describe_many
+from benchmarks.peers import measure as m
+from benchmarks.peers.workloads import GRID, KINDS, MIXED, VALIDATION, describe, describe_many
 from benchmarks.readme import where
-from fastnn.measuring.tables import digits, markdown, ratio, rounded, seconds
+from fastnn.measuring.timing import Interval, digits, markdown, ratio, rounded, seconds
+
+CHAIN_CYCLES = 270
+"""The seed step's chain of operations that wait for one another."""
+COUNTED = 100_000_000
+"""Iterations over which the time to compile a kernel of its own is spread in all that is said of its speed."""
+EVERYONE = (m.LOOP, m.SKLEARN, m.TORCH_1, m.TORCH, m.JAX, m.FANN, m.C)
+TORCHES, ON_ONE_CORE = (m.TORCH, m.TORCH_1), ("JAX, 1 core", "PyTorch, 1 core")
+
+AIMS = {  # section: what is compared there, beside the best of which, at least how many times as fast
+    "training": (
+        *(("seed", (m.C,), 1.3), ("seed", (m.LOOP,), 120), ("seed", (m.JAX,), 6), ("iris", (m.JAX,), 3)),
+        *(
+            ("iris", (m.SKLEARN,), 14),
+            ("digits", (m.JAX,), 2),
+            ("digits", (m.SKLEARN,), 12),
+            ("digits", (m.TORCH,), 30),
+        ),
+        *(("tab", (m.JAX,), 1.5), ("tab", (m.SKLEARN,), 5), ("mnist", (m.JAX,), 1), ("mnist", (m.SKLEARN,), 2.5)),
+        *(("big", (m.JAX, m.TORCH), 0.6), ("big", ON_ONE_CORE, 1), ("online", EVERYONE, 4)),
+    ),
+    "threads": tuple((name, m.ALL_CORES[1:], least) for name, least in (("tab", 1.6), ("mnist", 1.35), ("big", 0.7))),
+    "own kernels": (
+        ("seed", (m.C,), 1.3),
+        ("seed", (m.LOOP,), 120),
+        ("seed", (m.JAX,), 6),
+        ("online", (m.LOOP, m.JAX), 4),
+    ),
+    "prediction": (("1", (m.SKLEARN,), 15), ("1", TORCHES, 3), ("10000", (m.SKLEARN,), 10), ("10000", TORCHES, 1.2)),
+    "processes": (("", (m.SKLEARN,), 1.6), ("", (m.TORCH,), 4)),
+    "avx2": tuple((name, (m.LOOP, m.JAX), 1.2) for name in ("digits", "tab", "mnist")),
+}
+TITLES: dict[str, Callable[[str], str]] = {
+    "training": str,
+    "threads": lambda name: f"{name}, all cores",
+    "own kernels": lambda name: f"{name}, own kernel",
+    "prediction": lambda rows: f"predict {int(rows):,} row{'s' * (rows != '1')}",
+    "processes": lambda _: "whole process, seed, 100 iterations",
+    "avx2": lambda name: f"{name} on AVX2",
+}
+
+
+class Aim(NamedTuple):
+    """One line of the table of aims."""
+
+    what: str
+    against: str
+    least: float
+    found: Interval | None
+
+    @property
+    def met(self) -> bool:
+        """Whether the median is at least what it should be."""
+        return self.found is not None and self.found.middle >= self.least
+
+
+def best(seconds: dict[str, list[float]], titles: tuple[str, ...]) -> str | None:
+    """The title with the least median, of those that were measured."""
+    there = [title for title in titles if title in seconds]
+    return min(there, key=lambda title: np.median(seconds[title]), default=None)
+
+
+def of(found: dict, section: str, name: str) -> dict[str, list[float]]:
+    """{title: seconds} of what is compared in a section; ours there is that of all cores, or with its compilation."""
+    part = found.get(section, {})
+    if section != "processes":
+        part = (part.get("workloads", {}) if section == "threads" else part).get(name, {})
+    seconds = {title: lane if isinstance(lane, list) else lane["seconds"] for title, lane in part.items()}
+    if (instead := {"threads": m.ALL, "own kernels": m.OWN}.get(section)) and seconds.pop(m.US, None):
+        counted = part[m.OWN]["first_call"] / COUNTED if m.OWN in part else 0.0
+        seconds |= {m.US: [s + counted for s in seconds[instead]]} if instead in seconds else {}
+    return seconds
+
+
+def aims(found: dict) -> Iterator[Aim]:
+    """Every aim; its found is None for what was not measured here."""
+    for section, lines in AIMS.items():
+        for name, titles, least in lines:
+            seconds = of(found, section, name)
+            rival = best(seconds, titles)
+            against = f"best of {', '.join(titles)}" if len(titles) < 4 else "best peer"
+            against = titles[0] if len(titles) == 1 else f"{against}: {rival}" if rival and m.US in seconds else against
+            number = ratio(seconds[rival], seconds[m.US]) if rival and m.US in seconds else None
+            yield Aim(TITLES[section](name), against, least, number)
+    yield from _limits(found)
+    yield from _many(found.get("many", {}).get("networks", {}))
+
+
+def _limits(found: dict) -> Iterator[Aim]:
+    """The machine's own limits; rates are the highest of the rounds, for noise only lowers them."""
+    levels = {level: limits for level, limits in found.get("hardware", {}).items() if limits}
+    for level, limits in levels.items():
+        for width, rounds in limits["products"].items():
+            share = min(rates(rounds).values()) / max(limits["peak"])
+            yield Aim(f"products {width} wide, {level}", "the core's FMA peak", 0.7, Interval(share, share, share))
+    for section in ("training", "own kernels"):
+        if "native" in levels and (ours := of(found, section, "seed").get(m.US)):
+            chain = CHAIN_CYCLES / (max(levels["native"]["clock"]) * 1e9)
+            against = f"its dependency chain of {CHAIN_CYCLES} cycles"
+            yield Aim(TITLES[section]("seed"), against, 1 / 1.8, ratio([chain] * len(ours), ours))
+    if "cold" in found:
+        yield Aim("first train ever, cold cache", "5 s", 1, ratio([5.0] * len(found["cold"]), found["cold"]))
+
+
+def rates(rounds: list[dict]) -> dict[str, float]:
+    """The highest of the rounds' rates, of each kind of product by itself."""
+    return {kind: max(products[kind] for products in rounds) for kind in rounds[0]}
+
+
+def compiling(lanes: dict) -> Interval:
+    """JAX' first call, which compiles, by our time."""
+    ours = lanes[m.MANY]["seconds"]
+    return ratio([lanes[m.VMAP]["first_call"]] * len(ours), ours)
+
+
+def _many(networks: dict) -> Iterator[Aim]:
+    """What is wanted of many networks at once."""
+    for kind, title, least in ((KINDS[0], m.MANY_1, 1.0), (KINDS[0], m.MANY, 1.5), (KINDS[1], m.MANY, 2.0)):
+        lanes = networks.get("seed", {}).get(f"{m.USUAL}, {kind}", {}).get("64", {})
+        both = {m.VMAP, title} <= lanes.keys()
+        found = ratio(lanes[m.VMAP]["seconds"], lanes[title]["seconds"]) if both else None
+        yield Aim(f"{title}: seed, 64 members, {kind}", m.VMAP, least, found)
+    compiled = [
+        (compiling(lanes), f"{name}, {job}, {members} members")
+        for name, jobs in networks.items()
+        for job, counts in jobs.items()
+        for members, lanes in counts.items()
+        if {m.VMAP, m.MANY} <= lanes.keys()
+    ]
+    least_of, where = min(compiled, key=lambda one: one[0].middle, default=(None, "everywhere"))
+    yield Aim(f"{m.MANY}: least of all, {where}", f"{m.VMAP}, compiling", 1.0, least_of)
+
+
+def aims_table(found: dict) -> str:
+    """Each ratio that is meant to be reached."""
+    rows = []
+    for aim in aims(found):
+        number = aim.found
+        measured = "" if number is None else digits(number.middle) if number.low == number.high else str(number)
+        verdict = "not measured" if number is None else "" if aim.met else "missed"
+        rows.append([aim.what, aim.against, f"{aim.least:.3g}", measured, verdict])
+    return markdown(["what", "against", "at least", "measured", ""], rows)
+
+
+# ----------------------------------------------------------------------------------------------------------- the tables
 
 
 def about(found: dict) -> str:
@@ -43,10 +170,10 @@ def about(found: dict) -> str:
 
 def by_peers(trainings: dict) -> str:
     """Iterations a second, and how many times as fast as each peer."""
-    titles = [t for t in PEERS if t != US and any(t in lanes for lanes in trainings.values())]
+    titles = [t for t in m.PEERS if t != m.US and any(t in lanes for lanes in trainings.values())]
     rows = []
     for name, lanes in trainings.items():
-        ours = lanes[US]["seconds"]
+        ours = lanes[m.US]["seconds"]
         low, middle, high = (rounded(1 / s) for s in np.percentile(ours, [75, 50, 25]))
         rows.append([describe(name), f"{middle} ({low}–{high})", *(_beside(lanes, title, ours) for title in titles)])
     return markdown(["workload", "fastnn, iterations a second", *(f"× {title}" for title in titles)], rows)
@@ -78,10 +205,10 @@ def validated_notes(found: dict) -> str:
 
 def by_threads(found: dict) -> str:
     """Where and when; our speed on all cores, and the ratios of one core each and of all cores each."""
-    titles, rows = [*ONE_CORE, LOOP, SKLEARN, TORCH, JAX], []
+    titles, rows = [*m.ONE_CORE, m.LOOP, m.SKLEARN, m.TORCH, m.JAX], []
     for name, lanes in found["workloads"].items():
-        ours, one = lanes[ALL]["seconds"], lanes[US]["seconds"]
-        cells = [_beside(lanes, title, one if title in ONE_CORE else ours) for title in titles]
+        ours, one = lanes[m.ALL]["seconds"], lanes[m.US]["seconds"]
+        cells = [_beside(lanes, title, one if title in m.ONE_CORE else ours) for title in titles]
         rows.append([describe(name), rounded(1 / median(ours)), str(ratio(one, ours)), *cells])
     heads = ["workload", "fastnn on all cores, iterations a second", "× one thread", *(f"× {t}" for t in titles)]
     made = f"With equal threads, measured {where(found['about'])}."
@@ -98,14 +225,14 @@ def own(found: dict) -> str:
     """Kernels of their own beside the generic one and the peers."""
     rows = []
     for name, lanes in found["own kernels"].items():
-        if OWN not in lanes or US not in lanes:
+        if m.OWN not in lanes or m.US not in lanes:
             continue
-        ours, compiled = aims.of(found, "own kernels", name)[US], lanes[OWN]["first_call"]
-        saved = median(lanes[US]["seconds"]) - median(lanes[OWN]["seconds"])
+        ours, compiled = of(found, "own kernels", name)[m.US], lanes[m.OWN]["first_call"]
+        saved = median(lanes[m.US]["seconds"]) - median(lanes[m.OWN]["seconds"])
         repaid = f"after {rounded(compiled / saved / 1e6)} million iterations" if saved > 0 else "never"
-        theirs = [_beside(lanes, title, ours) for title in OWN_PEERS]
+        theirs = [_beside(lanes, title, ours) for title in m.OWN_PEERS]
         rows.append([describe(name), rounded(1 / median(ours)), *theirs, f"{compiled:.1f} s", repaid])
-    heads = ["workload", "iterations a second", *(f"× {title}" for title in OWN_PEERS), "compiled in", "repaid"]
+    heads = ["workload", "iterations a second", *(f"× {title}" for title in m.OWN_PEERS), "compiled in", "repaid"]
     return f"{markdown(heads, rows)}\n\n{OWN_NOTES}"
 
 
@@ -119,7 +246,7 @@ OWN_NOTES = (
 def other(found: dict) -> str:
     """What is not training speed: a table of medians, one line a peer."""
     rows = []
-    for title in PEERS:
+    for title in m.PEERS:
         learned = found.get("accuracy", {}).get(title, {})
         process = found.get("processes", {}).get(title, {})
         known = [size for size in process.get("bytes", ()) if size]
@@ -145,17 +272,6 @@ OTHER_NOTES = (
 )
 
 
-def aims_table(found: dict) -> str:
-    """Each ratio that is meant to be reached."""
-    rows = []
-    for aim in aims.aims(found):
-        number = aim.found
-        measured = "" if number is None else digits(number.middle) if number.low == number.high else str(number)
-        verdict = "not measured" if number is None else "" if aim.met else "missed"
-        rows.append([aim.what, aim.against, f"{aim.least:.3g}", measured, verdict])
-    return markdown(["what", "against", "at least", "measured", ""], rows)
-
-
 def limits(found: dict) -> str:
     """GF/s of the core and of the products in the kernel."""
     levels = {level: limits for level, limits in found.get("hardware", {}).items() if limits}
@@ -178,11 +294,11 @@ def skipped(found: dict) -> str:
 # ----------------------------------------------------------------------------------------------------------- crossover
 
 
-def crossover_ratios(found: dict, ours: str = US) -> dict[tuple[int, int], tuple[float, str]]:
+def crossover_ratios(found: dict, ours: str = m.US) -> dict[tuple[int, int], tuple[float, str]]:
     """Return how many times as fast as the best peer, and which that is, by width and rows a step."""
     ratios = {}
     for name, lanes in found["crossover"].items():
-        rival = best(lanes, (JAX, TORCH))
+        rival = best(lanes, (m.JAX, m.TORCH))
         point = tuple(map(int, GRID.fullmatch(name).groups()))
         ratios[point] = float(np.median(lanes[rival]) / np.median(lanes[ours])), rival
     return ratios
@@ -207,18 +323,18 @@ def crossover(found: dict) -> str:
 
 def many(found: dict) -> str:
     """A line for each number of members: our time, and how many times as long others take."""
-    rivals, rows = [title for title in WAYS if title != MANY], []
+    rivals, rows = [title for title in m.WAYS if title != m.MANY], []
     for name, jobs in found["networks"].items():
         for job, counts in jobs.items():
             iterations, kind = job.split(", ")
             for count, lanes in counts.items():
-                if MANY not in lanes:
+                if m.MANY not in lanes:
                     continue
-                ours = lanes[MANY]["seconds"]
+                ours = lanes[m.MANY]["seconds"]
                 what = f"{describe_many(name)}; {int(iterations):,}, {kind}, {int(count):,}"
                 cells = [_beside(lanes, title, ours) for title in rivals]
-                rows.append([what, seconds(ours), *cells, str(compiling(lanes)) if VMAP in lanes else ""])
-    heads = ["iterations a member, members", f"`{MANY}`", *(f"× {title}" for title in rivals), "× JAX, compiling"]
+                rows.append([what, seconds(ours), *cells, str(compiling(lanes)) if m.VMAP in lanes else ""])
+    heads = ["iterations a member, members", f"`{m.MANY}`", *(f"× {title}" for title in rivals), "× JAX, compiling"]
     made = f"Many networks at once, measured {where(found['about'])}."
     return "\n\n".join([made, markdown(heads, rows), MANY_NOTES])
 
@@ -236,7 +352,7 @@ MANY_NOTES = (
 
 # -------------------------------------------------------------------------------------------- the table of README.md
 
-RIVALS = ("PyTorch, 1 core", "JAX, 1 core", TORCH, JAX)
+RIVALS = ("PyTorch, 1 core", "JAX, 1 core", m.TORCH, m.JAX)
 MEMBERS = 64
 
 
@@ -245,12 +361,12 @@ def short(found: dict) -> str:
     trainings = found["threads"]["workloads"] | {
         name: lanes for name, lanes in found.get("validated", {}).items() if name == f"digits{VALIDATION}"
     }
-    rows = [[describe(name), *_short_cells(lanes, US, SKLEARN, RIVALS, 1)] for name, lanes in trainings.items()]
+    rows = [[describe(name), *_short_cells(lanes, m.US, m.SKLEARN, RIVALS, 1)] for name, lanes in trainings.items()]
     networks = found.get("many", {}).get("networks", {})
-    lanes = networks.get("seed", {}).get(f"{USUAL}, equal", {}).get(str(MEMBERS), {})
-    if MANY in lanes:
-        cells = _short_cells(lanes, MANY, JOBLIB, (VMAP, TORCH_VMAP), MEMBERS * USUAL)
-        rows.append([f"{MEMBERS} networks like `seed` at once, {USUAL:,} iterations each", *cells])
+    lanes = networks.get("seed", {}).get(f"{m.USUAL}, equal", {}).get(str(MEMBERS), {})
+    if m.MANY in lanes:
+        cells = _short_cells(lanes, m.MANY, m.JOBLIB, (m.VMAP, m.TORCH_VMAP), MEMBERS * m.USUAL)
+        rows.append([f"{MEMBERS} networks like `seed` at once, {m.USUAL:,} iterations each", *cells])
     a, b = found["threads"]["about"], found.get("many", {}).get("about", {})
     facts = [(f["date"], f["cpu"], f"fastnn {f['versions']['fastnn']}") if f else () for f in (a, b)]
     elsewhere = ", ".join(theirs for ours, theirs in zip(*facts, strict=False) if ours != theirs)

@@ -48,7 +48,11 @@ class PeerWorkload:
     @property
     def layers(self) -> list[tuple[Array, Array]]:
         """Each layer's initial W (fan_in, fan_out) and b, as copies."""
-        params, network = self.params, self.network
+        return self.drawn(np.random.RandomState(0))
+
+    def drawn(self, random_state: np.random.RandomState) -> list[tuple[Array, Array]]:
+        """Each layer's W and b as a generator draws them."""
+        network, params = self.network, self.network.init_params(random_state, self.X.dtype)
         return [(W.copy(), b.copy()) for W, b in zip(network.weights(params), network.biases(params), strict=True)]
 
     @property
@@ -111,6 +115,24 @@ def _noise(name: str, network: Network, rows: int, batch: int, rate: float, most
 def flat(layers: Any) -> NDArray[np.float64]:
     """Weights and biases, layer by layer, as fastnn lays them out."""
     return np.concatenate([np.asarray(part, np.float64).ravel() for layer in layers for part in layer])
+
+
+def seed_step(sigmoid: Any, X: Any, Y: Any, layers: Any) -> tuple[list[tuple[Any, Any]], Any]:
+    """The tutorial's iteration, its oddities included, on the arrays of any library: new layers, and the outputs."""
+    (w1, b1), (w2, b2) = layers
+    a1 = sigmoid(X @ w1 + b1)
+    a2 = sigmoid(a1 @ w2 + b2)
+    d2 = (a2 - Y) * a2 * (1 - a2)
+    w2 = w2 - a1.T @ d2
+    b2 = b2 - d2.sum() * b2
+    d1 = (d2 @ w2.T) * a1 * (1 - a1)
+    return [(w1 - X.T @ d1, b1 - d1.sum() * b1), (w2, b2)], a2
+
+
+def seed_error(sigmoid: Any, X: Any, Y: Any, layers: Any) -> Any:
+    """The tutorial's error of rows."""
+    (w1, b1), (w2, b2) = layers
+    return 0.5 * ((sigmoid(sigmoid(X @ w1 + b1) @ w2 + b2) - Y) ** 2).sum()
 
 
 def describe(name: str) -> str:

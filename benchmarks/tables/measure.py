@@ -102,8 +102,7 @@ def gains(table: Table, presets: list[str]) -> dict[str, Any]:
         one, two = (fit()(X_test) for fit in fits.values())
         if not np.array_equal(one, two):
             raise RuntimeError(f"{preset} on {table.name}: another answer by two threads, so nothing was timed")
-        timings = interleaved(fits, dict.fromkeys(fits, 1), ROUNDS)
-        found[preset] = {n: list(timing.seconds) for n, timing in timings.items()}
+        found[preset] = interleaved(fits, rounds=ROUNDS)
     return {table.name: found}
 
 

@@ -23,7 +23,7 @@ from benchmarks.tables.data import (
 )
 from benchmarks.tables.measure import Record
 from benchmarks.tables.methods import BASELINE, METHODS, OURS
-from fastnn.measuring.tables import Interval, digits, markdown
+from fastnn.measuring.timing import Interval, digits, markdown
 
 EIGHT, NEW = "report half, the eight first tables", "report half, new tables"
 TITLES = {

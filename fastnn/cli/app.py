@@ -21,7 +21,7 @@ from fastnn.gate import report
 from fastnn.gate.compare import PAIRS, THRESHOLD, GateSettings, compare
 from fastnn.measuring import machine
 from fastnn.measuring.starting import ENTRY_POINTS, OF_A_DTYPE, OF_NONE, first_calls
-from fastnn.measuring.tables import with_unit
+from fastnn.measuring.timing import with_unit
 from fastnn.memory import ALIGNMENT
 
 app = typer.Typer(
@@ -59,14 +59,12 @@ def info() -> None:
     """Show versions, processor, cores and kernel cache."""
     for name, version in machine.versions().items():
         _fact(name, version)
-    distribution = machine.distribution()
-    _fact("distribution", f"{hints.DISTRIBUTION} {distribution.version}")
+    _fact("distribution", f"{hints.DISTRIBUTION} {machine.version(hints.DISTRIBUTION)}")
     _fact("  imported from", hints.FOLDER)
-    if distribution.others:
-        shared = f"{', '.join(distribution.others)}, another project's: {hints.REMEDY}"
-        _fact("  shared with", shared, "red")
+    if others := machine.other_distributions():
+        _fact("  shared with", f"{', '.join(others)}, another project's: {hints.REMEDY}", "red")
+    _fact("processor", machine.cpu_model())
     cpu = machine.cpu()
-    _fact("processor", cpu.model)
     if cpu.llvm_name is not None:
         _fact("  as LLVM calls it", cpu.llvm_name)
         _fact("  vector extensions", ", ".join(cpu.features) or "none that LLVM names")

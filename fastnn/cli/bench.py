@@ -1,8 +1,14 @@
-"""The command ``fastnn bench``: what it prints, draws and compares."""
+"""The command ``fastnn bench``: speed on the workloads and in real work, and start-up time, measured and shown.
+
+A `Report` is plain numbers, goes into a JSON file and comes back from one.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import functools
+import json as json_format
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Annotated
@@ -13,21 +19,227 @@ from rich.table import Table
 from fastnn import plotting
 from fastnn.backends import BACKENDS
 from fastnn.checking.arguments import did_you_mean
-from fastnn.cli import bench_report as measure
 from fastnn.cli.console import check_output, chosen_dtypes, new_table, progress, say, show
 from fastnn.cores import available_cores
-from fastnn.measuring import work, workloads
-from fastnn.measuring.tables import digits, quartiles
-from fastnn.measuring.timing import ratios
+from fastnn.errors import FastnnError
+from fastnn.gate.samples import FORMAT
+from fastnn.measuring import machine, work, workloads
+from fastnn.measuring.starting import compile_seconds, import_seconds
+from fastnn.measuring.timing import Interval, Run, calibrated, digits, interleaved, quartiles, ratio
+from fastnn.testing.correctness import check_work
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+NAMES = (*workloads.names(), *work.NAMES)
+
+
+@dataclass(frozen=True)
+class BenchSettings:
+    """The workloads to measure, and for how long."""
+
+    rounds: int
+    sample_seconds: float
+    """Seconds that one timed training should take."""
+    starts: int
+    """Fresh processes of each kind; those that compile are half as many."""
+    compiled: int
+    """The number of dtypes, at most, whose compilation is timed."""
+    workloads: tuple[str, ...]
+
+
+FULL = BenchSettings(rounds=9, sample_seconds=0.15, starts=5, compiled=2, workloads=NAMES)
+QUICK = BenchSettings(5, 0.03, 1, 1, workloads=("seed", "iris", "digits", "online", *work.SMALL_NAMES))
+
+# ---------------------------------------------------------------------------------------------------------- the report
+
+
+@dataclass(frozen=True)
+class TrainingTimes:
+    """Samples of the seconds that an iteration of one workload, or a unit of real work, takes on one back end."""
+
+    workload: str
+    backend: str
+    dtype: str
+    sizes: tuple[int, ...]
+    """The layer sizes of the workload's network; empty for real work."""
+    batch_size: int | None
+    iterations: int
+    """The number of units in one sample."""
+    seconds: tuple[float, ...]
+    unit: str = "iteration"
+    """The unit that is counted, of real work an "epoch", "call", "member" or "fit"."""
+    threads: int = 1
+    """The threads that share each step."""
+
+    @property
+    def key(self) -> tuple[str, str, str]:
+        """Workload, dtype and back end, by which two reports are compared."""
+        return self.workload, self.dtype, self.backend
+
+    @property
+    def median(self) -> float:
+        """The median of the samples."""
+        return median(self.seconds)
+
+    @property
+    def speed(self) -> Interval:
+        """Units a second, at the median and the quartiles of the samples."""
+        slow, middle, fast = (1 / seconds for seconds in reversed(quartiles(self.seconds)))
+        return Interval(slow, middle, fast)
+
+
+@dataclass(frozen=True)
+class StartTimes:
+    """Samples of a start-up time: seconds in each of several fresh processes."""
+
+    what: str
+    seconds: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Report:
+    """All measurements of a run of ``fastnn bench``, with date, processor and versions."""
+
+    date: str
+    cpu: str
+    load: float | None
+    """The load average of the minute before; None where the system has none."""
+    versions: dict[str, str]
+    starts: tuple[StartTimes, ...]
+    trainings: tuple[TrainingTimes, ...]
+
+    def text(self) -> str:
+        """Return the report as JSON."""
+        return json_format.dumps({"format": FORMAT} | asdict(self), indent=1)
+
+    def by_workload(self) -> dict[tuple[str, str], dict[str, TrainingTimes]]:
+        """Return the trainings by workload and dtype, and of each by back end."""
+        found: dict[tuple[str, str], dict[str, TrainingTimes]] = {}
+        for training in self.trainings:
+            found.setdefault((training.workload, training.dtype), {})[training.backend] = training
+        return found
+
+    def speeds_by(self, old: Report) -> dict[tuple[str, str, str], float]:
+        """Return new speed by old speed, medians, for each workload, dtype and back end that both reports hold."""
+        before = {training.key: training.median for training in old.trainings}
+        return {t.key: before[t.key] / t.median for t in self.trainings if t.key in before}
+
+
+class ReportFileError(FastnnError):
+    """The file is not a report of ``fastnn bench``."""
+
+
+def load(path: Path) -> Report:
+    """Read a report that ``--json`` wrote.
+
+    Raises
+    ------
+    ReportFileError
+        If the file holds something else.
+    """
+    try:
+        found = json_format.loads(path.read_text("utf-8"))
+        if found.pop("format") != FORMAT:
+            raise ValueError("written by another version of fastnn")
+        for entry in (*found["starts"], *found["trainings"]):
+            entry |= {name: tuple(value) for name, value in entry.items() if isinstance(value, list)}
+        found["starts"] = tuple(StartTimes(**start) for start in found["starts"])
+        found["trainings"] = tuple(TrainingTimes(**training) for training in found["trainings"])
+        return Report(**found)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise ReportFileError(f"{path} is no report of `fastnn bench --json`: {error}") from error
+
+
+# ------------------------------------------------------------------------------------------------------------ measuring
+
+
+def run(
+    names: Sequence[str],
+    backends: Sequence[str],
+    dtypes: Sequence[str | None],
+    settings: BenchSettings,
+    after_each: Callable[[str], object] = lambda what: None,
+    threads: int = 1,
+) -> Report:
+    """Check the answers, then time import, compilation and training, each apart.
+
+    The work of `names` is timed in turn on the back ends, in each dtype, None being its own; on "numba" so many threads
+    share each step of a workload. For a progress bar `after_each` is called with what comes next, as often as `n_steps`
+    says.
+
+    Raises
+    ------
+    DifferentAnswerError
+        If a back end trains to something else than it should; then nothing is timed.
+    ImportError
+        If a workload's data are part of scikit-learn and it is not installed.
+    """
+    about = machine.circumstances()
+    loaded = [work.load(name, dtype, threads) for name in names for dtype in dtypes]
+    for one in loaded:
+        for backend in backends:
+            after_each(f"checking {one.name} on {backend}")
+            check_work(one, backend)
+    starts = tuple(_starts({one.dtype for one in loaded} if "numba" in backends else set(), settings, after_each))
+    trainings: list[TrainingTimes] = []
+    for one in loaded:
+        trainings += _trainings(one, backends, settings, functools.partial(after_each, f"timing {one.name}"))
+    kept = {name: about[name] for name in ("date", "cpu", "load", "versions")}
+    return Report(**kept, starts=starts, trainings=tuple(trainings))
+
+
+def n_steps(
+    names: Sequence[str], backends: Sequence[str], dtypes: Sequence[str | None], settings: BenchSettings
+) -> int:
+    """Return roughly the number of `run`'s calls of ``after_each``: the kernels of a second dtype may add some."""
+    return len(names) * len(dtypes) * len(backends) * (1 + settings.rounds) + 3 * settings.starts
+
+
+def _trainings(
+    one: work.Work, backends: Sequence[str], settings: BenchSettings, after_each: Callable[[], object]
+) -> Iterator[TrainingTimes]:
+    runs: dict[str, Run] = {backend: functools.partial(_run, one, backend) for backend in backends}
+    n = {backend: calibrated(run, settings.sample_seconds, one.most) for backend, run in runs.items()}
+    units = {backend: n[backend] * one.units for backend in backends}
+    functions = {backend: functools.partial(run, n[backend]) for backend, run in runs.items()}
+    samples = interleaved(functions, units, settings.rounds, after_each)
+    n_rows = None if one.workload is None else len(one.workload.X)
+    for backend, seconds in samples.items():
+        yield TrainingTimes(
+            workload=one.name,
+            backend=backend,
+            dtype=one.dtype,
+            sizes=() if one.workload is None else one.workload.network.sizes,
+            batch_size=n_rows and min(one.workload.batch_size or n_rows, n_rows),
+            iterations=units[backend],
+            seconds=tuple(seconds),
+            unit=one.unit,
+            threads=one.threads if backend == "numba" else 1,
+        )
+
+
+def _run(one: work.Work, backend: str, n: int) -> None:
+    one.run(n, backend)
+
+
+def _starts(dtypes: set[str], settings: BenchSettings, after_each: Callable[[str], object]) -> Iterator[StartTimes]:
+    """Time imports, and for each kernel its compilation and its loading from the disk cache, in fresh processes."""
+    yield StartTimes("import numpy", import_seconds("numpy", settings.starts))
+    for package in ("fastnn", "numba") if dtypes else ("fastnn",):
+        after_each("starting processes")
+        yield StartTimes(f"import {package}, after numpy", import_seconds(package, settings.starts, "import numpy"))
+    for dtype in sorted(dtypes)[: settings.compiled]:
+        cold, warm = compile_seconds(dtype, max(1, settings.starts // 2), functools.partial(after_each, "compiling"))
+        yield StartTimes(f"{dtype} kernels, compiled (cold cache)", tuple(map(sum, cold)))
+        yield StartTimes(f"{dtype} kernels, from the disk cache (warm)", tuple(map(sum, warm)))
+
+
+# ---------------------------------------------------------------------------------------------------------- the command
+
 _STDOUT = Path("-")
 _WORKLOADS = "; ".join(f"{name} ({text})" for name, text in workloads.DESCRIPTIONS.items())
 _REAL_WORK = "; ".join(work.NAMES)
-
-
 _THREADS = typer.Option(
     metavar="N", help="How many threads share each step of a workload, on numba; or all, all cores."
 )
@@ -75,7 +287,7 @@ def bench(
     if fail_below is not None and compare is None:
         raise typer.BadParameter("it needs --compare OLD.json", param_hint="--fail-below")
     dtypes = (None,) if dtype is None else chosen_dtypes(dtype)
-    _check_names("--workload", workload, measure.NAMES)
+    _check_names("--workload", workload, NAMES)
     _check_names("--backend", backend, BACKENDS)
     to_stdout = json == _STDOUT
     if to_stdout and (plot or compare):
@@ -84,17 +296,17 @@ def bench(
     check_output(plot, "--plot")
     if plot:
         import matplotlib  # noqa: F401  a missing one is reported before anything is computed
-    old = measure.load(compare) if compare else None
-    settings = measure.QUICK if quick else measure.FULL
+    old = load(compare) if compare else None
+    settings = QUICK if quick else FULL
     what = (list(dict.fromkeys(workload or settings.workloads)), list(dict.fromkeys(backend or BACKENDS)), dtypes)
-    with progress("checking the answers", measure.n_steps(*what, settings)) as advance:
-        report = measure.run(*what, settings, advance, _number_of_threads(threads))
+    with progress("checking the answers", n_steps(*what, settings)) as advance:
+        report = run(*what, settings, advance, _number_of_threads(threads))
     if to_stdout:
         typer.echo(report.text())
         return
     _print(report)
     if json:
-        report.save(json)
+        json.write_text(report.text() + "\n", "utf-8")
         say(f"All samples: {json}")
     if plot:
         say(f"Speeds: {plotting.save(draw(report), plot)}")
@@ -117,7 +329,7 @@ def _number_of_threads(text: str) -> int:
     return int(text)
 
 
-def _print(report: measure.Report) -> None:
+def _print(report: Report) -> None:
     versions = ", ".join(f"{name} {version}" for name, version in report.versions.items())
     load = "" if report.load is None else f"; load before: {report.load:.2f}"
     say(f"{report.date}, {report.cpu} ({versions}){load}")
@@ -132,26 +344,26 @@ def _print(report: measure.Report) -> None:
     show("Starting: seconds in a fresh process", starts_table(report))
 
 
-def trainings_table(report: measure.Report) -> Table:
+def trainings_table(report: Report) -> Table:
     """Return a table with a row for each workload and dtype: the speed of each back end, their ratio, and spreads."""
     backends = list(dict.fromkeys(training.backend for training in report.trainings))
-    ratio = [f"{backends[1]} / {backends[0]}"] if len(backends) == 2 else []
-    table = new_table("workload", *backends, *ratio, texts=("workload",))
+    heads = [f"{backends[1]} / {backends[0]}"] if len(backends) == 2 else []
+    table = new_table("workload", *backends, *heads, texts=("workload",))
     for row in report.by_workload().values():
         first = next(iter(row.values()))
         shape = f"{first.unit}s a second"
         if first.sizes:
             shape = f"{'-'.join(map(str, first.sizes))}, {first.batch_size} row{'s' * (first.batch_size != 1)}"
         cells = [f"{first.workload}, {first.dtype}\n[dim]{shape}[/]"]
-        cells += [f"{t.timing.per_second:,.0f}\n[dim]±{t.timing.spread / 2:.1%}[/]" for t in row.values()]
-        if ratio:
-            low, middle, high = map(digits, quartiles(ratios(*(row[name].timing for name in backends)).seconds))
+        cells += [f"{1 / t.median:,.0f}\n[dim]±{quartiles(t.seconds).spread / 2:.1%}[/]" for t in row.values()]
+        if heads:
+            low, middle, high = map(digits, ratio(*(row[name].seconds for name in backends)))
             cells.append(f"{middle}\n[dim]{low} to {high}[/]")
         table.add_row(*cells)
     return table
 
 
-def starts_table(report: measure.Report) -> Table:
+def starts_table(report: Report) -> Table:
     """Return the table of start-up times: of what is done once before the first iteration, in fresh processes."""
     several = any(len(start.seconds) > 1 for start in report.starts)
     columns = ("median", "least", "most") if several else ("once",)
@@ -162,30 +374,28 @@ def starts_table(report: measure.Report) -> Table:
     return table
 
 
-def draw(report: measure.Report) -> Figure:
+def draw(report: Report) -> Figure:
     """Draw the speeds on the workloads; real work counts no iterations."""
-    rows: dict[str, dict[str, tuple[float, float, float]]] = {}
+    rows: dict[str, dict[str, Interval]] = {}
     notes: dict[str, str] = {}
-    for (name, dtype), workload in report.by_workload().items():
-        if not all(training.sizes for training in workload.values()):
-            continue
-        timings = {backend: training.timing for backend, training in workload.items()}
-        row = f"{name}\n{dtype}"
-        rows[row] = {b: (1 / t.quartiles[1], t.per_second, 1 / t.quartiles[0]) for b, t in timings.items()}
-        if len(timings) == 2:
-            notes[row] = f"× {digits(ratios(*timings.values()).median)}"  # the table's
+    for (name, dtype), trainings in report.by_workload().items():
+        if all(training.sizes for training in trainings.values()):
+            row = f"{name}\n{dtype}"
+            rows[row] = {backend: training.speed for backend, training in trainings.items()}
+            if len(trainings) == 2:
+                notes[row] = f"× {digits(ratio(*(t.seconds for t in trainings.values())).middle)}"  # the table's
     return plotting.speeds(rows, "Training", f"iterations a second, {report.cpu}, {report.date}", notes)
 
 
-def _compare(report: measure.Report, old: measure.Report, fail_below: float | None) -> None:
+def _compare(report: Report, old: Report, fail_below: float | None) -> None:
     if report.cpu != old.cpu:
         say(f"The old report is of another processor, {old.cpu}: what differs may be the machine.", "yellow")
     found = report.speeds_by(old)
     texts = ("workload", "dtype", "back end")
     table = new_table(*texts, "ratio", texts=texts)
-    for key, ratio in found.items():
-        slower = fail_below is not None and ratio < fail_below
-        table.add_row(*key, f"{ratio:.2f}" + (" too slow" if slower else ""), style="red" if slower else None)
+    for key, new_by_old in found.items():
+        slower = fail_below is not None and new_by_old < fail_below
+        table.add_row(*key, f"{new_by_old:.2f}" + (" too slow" if slower else ""), style="red" if slower else None)
     show(f"Against the report of {old.date}: new speed / old speed", table)
     if not found:
         raise typer.BadParameter("it has no training in common with this run", param_hint="--compare")

@@ -11,7 +11,7 @@ import datetime
 import functools
 import time
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import median
 from typing import Literal
 
@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from fastnn.gate.samples import CommandError, Quantity, Sample, run
 from fastnn.measuring import machine
-from fastnn.measuring.tables import Interval
+from fastnn.measuring.timing import Interval
 
 FEWEST = 6
 """Pairs before anything is decided; then two more at a time, one in each order."""
@@ -117,42 +117,22 @@ class Comparison:
 
 
 @dataclass(frozen=True)
-class Count:
-    """A count on both sides; None where a side does not have it."""
+class Sides:
+    """A count of both sides, or a quantity that one side alone measures, so that it was not compared."""
 
-    name: str
-    base: int | None
-    head: int | None
+    quantity: Quantity
+    base: float | None
+    """None where base does not have it."""
+    head: float | None
 
     @property
     def verdict(self) -> Literal["new", "gone", "equal", "more", "fewer"]:
-        """The verdict on head's count beside base's."""
+        """The verdict on head beside base."""
         if self.base is None:
             return "new"
         if self.head is None:
             return "gone"
-        if self.head == self.base:
-            return "equal"
-        return "more" if self.head > self.base else "fewer"
-
-    @property
-    def worse(self) -> bool:
-        """Whether head has more."""
-        return self.verdict == "more"
-
-
-@dataclass(frozen=True)
-class Alone:
-    """A quantity that one side alone measures, so that it was not compared; None for the other side."""
-
-    quantity: Quantity
-    base: float | None
-    head: float | None
-
-    @property
-    def verdict(self) -> Literal["new", "gone"]:
-        """Whether head alone has the quantity ("new") or base alone ("gone")."""
-        return "new" if self.base is None else "gone"
+        return "equal" if self.head == self.base else "more" if self.head > self.base else "fewer"
 
 
 @dataclass(frozen=True)
@@ -165,22 +145,26 @@ class Outcome:
     head: str
     first_runs: Pair
     """Seconds of each command's first run, which may compile and fill caches; no part of any comparison."""
-    counts: tuple[Count, ...]
+    counts: tuple[Sides, ...]
     comparisons: tuple[Comparison, ...]
-    alone: tuple[Alone, ...]
+    alone: tuple[Sides, ...]
     seconds: float
     """Seconds of the whole comparison."""
 
     @property
     def gone(self) -> list[str]:
-        """Names of the quantities that base measures and head does not."""
-        counts = [count.name for count in self.counts if count.verdict == "gone"]
-        return [one.quantity.name for one in self.alone if one.verdict == "gone"] + counts
+        """Names of what base measures and head does not."""
+        return [sides.quantity.name for sides in (*self.alone, *self.counts) if sides.verdict == "gone"]
+
+    @property
+    def worse(self) -> list[Sides]:
+        """The counts of which head has more."""
+        return [count for count in self.counts if count.verdict == "more"]
 
     @property
     def passed(self) -> bool:
         """Whether no count is worse and nothing is slower."""
-        return not any(count.worse for count in self.counts) and not any(c.slower for c in self.comparisons)
+        return not self.worse and not any(c.slower for c in self.comparisons)
 
 
 def compare(
@@ -208,27 +192,29 @@ def compare(
 
     first = (run_one(0, "first runs"), run_one(1, "counting"))
     warm = (run_one(0, "counting"), run_one(1, "timing"))
-    values, of_base, of_head = [sample.values for sample in warm], warm[0].counts, warm[1].counts
+    values, counts = [sample.values for sample in warm], [sample.counts for sample in warm]
     common = [q for q in values[0] if q in values[1]]
-    if not of_base.keys() & of_head.keys() and not (settings.timed and common):
+    if not counts[0].keys() & counts[1].keys() and not (settings.timed and common):
         what = "measure nothing" if settings.timed else "print no count"
         raise CommandError(f"base and head {what} of the same name, so they cannot be compared")
-    counts = tuple(Count(name, of_base.get(name), of_head.get(name)) for name in {**of_base, **of_head})
-    comparisons: tuple[Comparison, ...] = ()
-    if settings.timed and common and not any(count.worse for count in counts):
-        comparisons = _time(common, warm, settings, run_one)
-    alone = (Alone(q, values[0].get(q), values[1].get(q)) for q in {**values[0], **values[1]} if q not in common)
-    return Outcome(
+    outcome = Outcome(
         date=datetime.date.today().isoformat(),
         cpu=machine.cpu_model(),
         base=base,
         head=head,
         first_runs=(first[0].seconds, first[1].seconds),
-        counts=counts,
-        comparisons=comparisons,
-        alone=tuple(alone) if settings.timed else (),
-        seconds=time.perf_counter() - start,
+        counts=tuple(
+            Sides(Quantity("counts", name), *(of.get(name) for of in counts)) for name in counts[0] | counts[1]
+        ),
+        comparisons=(),
+        alone=tuple(Sides(q, *(of.get(q) for of in values)) for q in values[0] | values[1] if q not in common),
+        seconds=0.0,
     )
+    if not settings.timed:
+        outcome = replace(outcome, alone=())
+    elif common and not outcome.worse:
+        outcome = replace(outcome, comparisons=_time(common, warm, settings, run_one))
+    return replace(outcome, seconds=time.perf_counter() - start)
 
 
 def _time(

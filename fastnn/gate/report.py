@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import textwrap
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from rich.markup import escape
 from rich.table import Table
@@ -15,8 +16,8 @@ from rich.table import Table
 from fastnn import plotting
 from fastnn.files.figures import empty_figure
 from fastnn.gate.compare import CONFIDENCE, Comparison, Outcome
-from fastnn.measuring.tables import markdown as markdown_table
-from fastnn.measuring.tables import with_unit
+from fastnn.measuring import timing
+from fastnn.measuring.timing import with_unit
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -29,37 +30,26 @@ TITLE = "Head against base"
 _COLORS = {"slower": "red", "more": "red", "undecided": "yellow", "gone": "yellow", "faster": "green"}
 
 
-class Row(NamedTuple):
-    """A line of the table: the name, three columns of numbers, and the verdict."""
-
-    what: str
-    base: str
-    head: str
-    ratio: str
-    """Head by base, or ""."""
-    interval: str
-    """The interval of the ratio, or ""."""
-    verdict: str
-
-
 _TITLES = ("what", "base", "head", "head / base", "verdict")
 
 
-def _rows(outcome: Outcome) -> Iterator[Row]:
-    """Return a row for each quantity and each count."""
-    for comparison in outcome.comparisons:
-        base, head = (with_unit(number, comparison.quantity.kind) for number in comparison.medians)
-        low, middle, high = comparison.ratio
-        ratio, between = f"{middle:.3f}", f"{low:.3f}–{high:.3f}"
-        yield Row(comparison.quantity.name, base, head, ratio, between, verdict_of(comparison))
-    for one in outcome.alone:
-        base, head = (
-            "-" if number is None else with_unit(number, one.quantity.kind) for number in (one.base, one.head)
+def _rows(outcome: Outcome) -> Iterator[tuple[str, str, str, str, str, str]]:
+    """Return what, base, head, ratio and its interval, or "", and the verdict, of each quantity and each count."""
+    for c in outcome.comparisons:
+        base, head = (with_unit(number, c.quantity.kind) for number in c.medians)
+        yield (
+            c.quantity.name,
+            base,
+            head,
+            f"{c.ratio.middle:.3f}",
+            f"{c.ratio.low:.3f}–{c.ratio.high:.3f}",
+            verdict_of(c),
         )
-        yield Row(one.quantity.name, base, head, "", "", one.verdict)
-    for count in outcome.counts:
-        base, head = ("-" if number is None else str(number) for number in (count.base, count.head))
-        yield Row(count.name, base, head, "", "", count.verdict)
+    for sides in (*outcome.alone, *outcome.counts):
+        kind, name = sides.quantity
+        text = str if kind == "counts" else functools.partial(with_unit, kind=kind)
+        base, head = ("-" if number is None else text(number) for number in (sides.base, sides.head))
+        yield name, base, head, "", "", sides.verdict
 
 
 def table(outcome: Outcome) -> Table:
@@ -68,20 +58,20 @@ def table(outcome: Outcome) -> Table:
     for title in _TITLES:
         number = title not in ("what", "verdict")
         found.add_column(title, justify="right" if number else "left", no_wrap=number)
-    for row in _rows(outcome):
-        ratio = f"{row.ratio} [dim]{row.interval}[/]" if row.ratio else ""
-        found.add_row(escape(row.what), row.base, row.head, ratio, row.verdict, style=_COLORS.get(row.verdict))
+    for what, base, head, ratio, between, verdict in _rows(outcome):
+        ratio = f"{ratio} [dim]{between}[/]" if ratio else ""
+        found.add_row(escape(what), base, head, ratio, verdict, style=_COLORS.get(verdict))
     return found
 
 
 def markdown(outcome: Outcome) -> str:
     """Return the table and its conclusion as Markdown, for a page such as the summary of a job on GitHub."""
     rows = []
-    for row in _rows(outcome):
-        what = row.what.replace("|", "\\|").replace("\n", " ")
-        verdict = f"**{row.verdict}**" if _COLORS.get(row.verdict) == "red" else row.verdict
-        rows.append([what, row.base, row.head, f"{row.ratio} {row.interval}".strip(), verdict])
-    table = markdown_table(_TITLES, rows, right="123")
+    for what, base, head, ratio, between, verdict in _rows(outcome):
+        what = what.replace("|", "\\|").replace("\n", " ")
+        verdict = f"**{verdict}**" if _COLORS.get(verdict) == "red" else verdict
+        rows.append([what, base, head, f"{ratio} {between}".strip(), verdict])
+    table = timing.markdown(_TITLES, rows, right="123")
     return "\n\n".join([f"### {TITLE}", table, f"**{conclusion(outcome)}**", notes(outcome)]) + "\n"
 
 
@@ -94,8 +84,8 @@ def verdict_of(comparison: Comparison) -> str:
 
 def conclusion(outcome: Outcome) -> str:
     """Say by name what fails, or that nothing does, and what to do about each verdict."""
-    worse = [f"{count.name}: {count.base} to {count.head}" for count in outcome.counts if count.worse]
-    if worse:
+    if outcome.worse:
+        worse = [f"{count.quantity.name}: {count.base} to {count.head}" for count in outcome.worse]
         return f"FAILED, more than before, and so nothing was timed: {'; '.join(worse)}."
     slower = [f"{c.quantity.name} ({c.ratio.middle - 1:+.1%})" for c in outcome.comparisons if c.slower]
     if slower:
@@ -125,24 +115,16 @@ def save(outcome: Outcome, path: Path) -> None:
     """Write all that was found as JSON: each pair, interval and verdict, and whether the gate passed."""
     found = {"format": FORMAT, "passed": outcome.passed, "confidence": CONFIDENCE} | asdict(outcome)
     found["comparisons"] = [
-        {
-            "kind": c.quantity.kind,
-            "name": c.quantity.name,
-            "base": c.medians[0],
-            "head": c.medians[1],
-            "ratio": c.ratio._asdict(),
-            "threshold": c.threshold,
-            "verdict": verdict_of(c),
-            "slower": c.slower,
-            "rounds": c.rounds,
-        }
+        c.quantity._asdict()
+        | {"base": c.medians[0], "head": c.medians[1], "ratio": c.ratio._asdict(), "threshold": c.threshold}
+        | {"verdict": verdict_of(c), "slower": c.slower, "rounds": c.rounds}
         for c in outcome.comparisons
     ]
-    found["alone"] = [
-        {"kind": a.quantity.kind, "name": a.quantity.name, "base": a.base, "head": a.head, "verdict": a.verdict}
-        for a in outcome.alone
-    ]
-    found["counts"] = [asdict(count) | {"verdict": count.verdict} for count in outcome.counts]
+    for name, several in (("alone", outcome.alone), ("counts", outcome.counts)):
+        found[name] = [
+            sides.quantity._asdict() | {"base": sides.base, "head": sides.head, "verdict": sides.verdict}
+            for sides in several
+        ]
     path.write_text(json.dumps(found, indent=1) + "\n", "utf-8")
 
 

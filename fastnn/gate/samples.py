@@ -195,7 +195,7 @@ def measure(
     timings = sampled(runs, sample_seconds, samples, clock)
     report = {
         "format": FORMAT,
-        "trainings": [{"workload": name, "seconds": list(timing.seconds)} for name, timing in timings.items()],
+        "trainings": [{"workload": name, "seconds": seconds} for name, seconds in timings.items()],
         "starts": [{"what": name, "seconds": list(seconds)} for name, seconds in (starts or {}).items()],
         "memory": [{"what": name, "bytes": list(numbers)} for name, numbers in (memory or {}).items()],
         "counts": dict(counts or {}),

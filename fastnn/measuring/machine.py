@@ -6,9 +6,8 @@ import datetime
 import importlib.metadata
 import os
 import platform
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -22,8 +21,16 @@ _SHOWN_FEATURES = ("sse2", "sse4.2", "avx", "avx2", "fma", "avx512f", "avx512dq"
 
 def versions() -> dict[str, str]:
     """Return the versions of fastnn, Python and the packages that matter; "not installed" where one is missing."""
-    packages = {package: _version(package) for package in ("numpy", "numba", "llvmlite", "scikit-learn")}
+    packages = {package: version(package) for package in ("numpy", "numba", "llvmlite", "scikit-learn")}
     return {"fastnn": __version__, "python": platform.python_version(), **packages}
+
+
+def version(name: str) -> str:
+    """Return the version of a distribution, or "not installed"."""
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return "not installed"
 
 
 def circumstances() -> dict[str, Any]:
@@ -37,28 +44,10 @@ def circumstances() -> dict[str, Any]:
     }
 
 
-@dataclass(frozen=True)
-class Distribution:
-    """The distribution of the package, as pip has recorded it."""
-
-    version: str
-    """The version of fastnn-numba, or "not installed"."""
-    others: tuple[str, ...]
-    """The distributions that own a folder ``fastnn`` as well, with their versions."""
-
-
-def distribution() -> Distribution:
-    """Return the version of the installed distribution, and the other ones that own a folder ``fastnn``."""
+def other_distributions() -> list[str]:
+    """Return the distributions that own a folder ``fastnn`` besides ours, as pip has recorded them, with versions."""
     owners = importlib.metadata.packages_distributions().get("fastnn", [])
-    others = (f"{name} {_version(name)}" for name in dict.fromkeys(owners) if name != DISTRIBUTION)
-    return Distribution(_version(DISTRIBUTION), tuple(others))
-
-
-def _version(name: str) -> str:
-    try:
-        return importlib.metadata.version(name)
-    except importlib.metadata.PackageNotFoundError:
-        return "not installed"
+    return [f"{name} {version(name)}" for name in dict.fromkeys(owners) if name != DISTRIBUTION]
 
 
 def cpu_model() -> str:
@@ -78,19 +67,16 @@ def flush_to_zero() -> bool:
     return bool((smallest_normal * 0.5 == 0.0)[0])
 
 
-@dataclass(frozen=True)
-class Cpu:
+class Cpu(NamedTuple):
     """The processor as LLVM sees it, and as Numba compiles for it."""
 
-    model: str
-    """The operating system's name of it."""
-    llvm_name: str | None
+    llvm_name: str | None = None
     """LLVM's name of it; None where llvmlite is not installed, then nothing of what follows is known."""
-    features: tuple[str, ...]
+    features: tuple[str, ...] = ()
     """Vector extensions that LLVM sees, as far as they matter here."""
-    override: tuple[str, ...]
+    override: tuple[str, ...] = ()
     """The environment variables by which Numba was told to compile for another processor."""
-    register_bytes: int | None
+    register_bytes: int | None = None
     """Width of the widest vector register that kernels use; None where only LLVM knows it (see `override`)."""
 
 
@@ -101,25 +87,21 @@ def cpu() -> Cpu:
     try:
         from llvmlite import binding
     except ImportError:
-        return Cpu(cpu_model(), None, (), (), None)
-    features = {name for name, there in binding.get_host_cpu_features().items() if there}
-    used = features
+        return Cpu()
+    used = features = {name for name, there in binding.get_host_cpu_features().items() if there}
     told = numba_settings().get("CPU_FEATURES")
     if isinstance(told, str):  # "" leaves the choice to LLVM, by the processor's name
         used = {word[1:] for word in told.split(",") if word.startswith("+")}
+    overriding = ("NUMBA_CPU_NAME", "NUMBA_CPU_FEATURES")
     return Cpu(
-        model=cpu_model(),
         llvm_name=binding.get_host_cpu_name(),
         features=tuple(feature for feature in _SHOWN_FEATURES if feature in features),
-        override=tuple(
-            f"{name}={os.environ[name]}" for name in ("NUMBA_CPU_NAME", "NUMBA_CPU_FEATURES") if name in os.environ
-        ),
+        override=tuple(f"{name}={os.environ[name]}" for name in overriding if name in os.environ),
         register_bytes=next((size for feature, size in _REGISTER_BYTES.items() if feature in used), None),
     )
 
 
-@dataclass(frozen=True)
-class Cache:
+class Cache(NamedTuple):
     """The folder of compiled kernels."""
 
     folder: Path | None
@@ -151,18 +133,6 @@ def cache_is_used() -> bool:
     return any(origin != WHEEL for origin in origins.values())
 
 
-@dataclass(frozen=True)
-class Kernels:
-    """The origin of the machine code in this process."""
-
-    level: str
-    """The level of processors for which the kernels of the wheel that it uses were compiled, or ""."""
-    problem: str
-    """Why it does not use those that are there, or ""."""
-    origins: dict[str, list[str]]
-    """{origin: the kernels, as "predict.float64", that come from there when they are used}."""
-
-
 def side_by_side() -> dict[str, int] | None:
     """Return how large networks of `train_many` train side by side: {dtype: numbers}, None if that is not compiled."""
     from fastnn.compiler.loader import COMPILED, origin
@@ -173,14 +143,25 @@ def side_by_side() -> dict[str, int] | None:
     return {"float64": most_numbers(8), "float32": most_numbers(16)}
 
 
+class Kernels(NamedTuple):
+    """The origin of the machine code in this process."""
+
+    level: str
+    """The level of processors for which the kernels of the wheel that it uses were compiled, or ""."""
+    problem: str
+    """Why it does not use those that are there, or ""."""
+    origins: dict[str, list[str]]
+    """{origin: the kernels, as "predict.float64", that come from there when they are used}."""
+
+
 def kernels() -> Kernels:
     """Return the origin of each kernel: the wheel, the disk cache, or a compilation when it is first used."""
     from fastnn.compiler import shipped
     from fastnn.compiler.loader import ORIGINS, origin
     from fastnn.compiler.program import ENTRIES
 
-    titles = [f"{name}.{dtype}" for name, dtypes in ENTRIES.items() for dtype in dtypes]
-    found = {title: origin(title) for title in titles}
-    origins = {place: [title for title in titles if found[title] == place] for place in ORIGINS}
+    origins: dict[str, list[str]] = {place: [] for place in ORIGINS}
+    for title in (f"{name}.{dtype}" for name, dtypes in ENTRIES.items() for dtype in dtypes):
+        origins[origin(title)].append(title)
     library = shipped.library()
     return Kernels(library.level if library else "", shipped.problem(), origins)

@@ -1,4 +1,4 @@
-"""Timing: functions calibrated and sampled in turn, medians and ratios of the samples, and whole processes.
+"""Samples: functions calibrated and timed in turn, whole processes, and the numbers as text and tables in Markdown.
 
 Nothing of fastnn is imported: benchmarks also use this file beside the fastnn of another commit.
 """
@@ -11,9 +11,8 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from statistics import median
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
@@ -22,39 +21,7 @@ Run = Callable[[int], object]
 Clock = Callable[[], float]
 """Gives seconds: `time.perf_counter`, or `time.process_time`, to which other processes do not add."""
 
-
-@dataclass(frozen=True)
-class Timing:
-    """Samples of the seconds that one iteration takes, or of ratios of such."""
-
-    seconds: tuple[float, ...]
-
-    @property
-    def median(self) -> float:
-        """Median of the samples, in seconds."""
-        return median(self.seconds)
-
-    @property
-    def per_second(self) -> float:
-        """Iterations a second, at the median."""
-        return 1.0 / self.median
-
-    @property
-    def quartiles(self) -> tuple[float, float]:
-        """The quartiles of the samples, in seconds."""
-        low, high = np.percentile(self.seconds, [25, 75])
-        return float(low), float(high)
-
-    @property
-    def spread(self) -> float:
-        """Interquartile range relative to the median."""
-        low, high = self.quartiles
-        return (high - low) / self.median
-
-
-def ratios(slow: Timing, fast: Timing) -> Timing:
-    """Return the second's speed by the first's, round by round: both were timed in turn, so noise cancels."""
-    return Timing(tuple(a / b for a, b in zip(slow.seconds, fast.seconds, strict=True)))
+# ------------------------------------------------------------------------------------------------------------- samples
 
 
 def seconds_of(function: Callable[[], object], clock: Clock = time.perf_counter) -> float:
@@ -86,24 +53,24 @@ def calibrated(run: Run, seconds: float, most: float = math.inf, clock: Clock = 
 
 def interleaved(
     functions: Mapping[str, Callable[[], object]],
-    iterations: Mapping[str, int],
+    iterations: Mapping[str, int] | None = None,
     rounds: int = 7,
     after_each: Callable[[], object] = lambda: None,
     clock: Clock = time.perf_counter,
-) -> dict[str, Timing]:
+) -> dict[str, list[float]]:
     """Return the seconds of an iteration, of functions that are timed in turn: a slow moment hits all of them.
 
-    A call of each does so many iterations. Each is called once, untimed, to warm up, and then `rounds` times; after
-    every timed call `after_each` is called, such as a progress bar's step.
+    A call of each does so many iterations, or one. Each is called once, untimed, to warm up, and then `rounds` times;
+    after every timed call `after_each` is called, such as a progress bar's step.
     """
     for function in functions.values():
         function()
     samples: dict[str, list[float]] = {name: [] for name in functions}
     for _ in range(rounds):
         for name, function in functions.items():
-            samples[name].append(seconds_of(function, clock) / iterations[name])
+            samples[name].append(seconds_of(function, clock) / (iterations[name] if iterations else 1))
             after_each()
-    return {name: Timing(tuple(seconds)) for name, seconds in samples.items()}
+    return samples
 
 
 def sampled(
@@ -112,7 +79,7 @@ def sampled(
     rounds: int = 7,
     clock: Clock = time.perf_counter,
     most: Mapping[str, float] | None = None,
-) -> dict[str, Timing]:
+) -> dict[str, list[float]]:
     """Return the seconds of one time of each, of `rounds` samples that take about `seconds` each, taken in turn.
 
     A sample does each at most as often as `most` says.
@@ -122,6 +89,72 @@ def sampled(
     limits = dict.fromkeys(runs, math.inf) | dict(most or {})
     n = {name: calibrated(run, seconds, limits[name], clock) for name, run in runs.items()}
     return interleaved({name: functools.partial(run, n[name]) for name, run in runs.items()}, n, rounds, clock=clock)
+
+
+# ---------------------------------------------------------------------------------------------------- numbers and text
+
+
+class Interval(NamedTuple):
+    """A number, such as the median of samples or of ratios, between the ends of an interval."""
+
+    low: float
+    middle: float
+    high: float
+
+    def __str__(self) -> str:
+        return f"{digits(self.middle)} ({digits(self.low)}–{digits(self.high)})"
+
+    @property
+    def spread(self) -> float:
+        """Width relative to the middle."""
+        return (self.high - self.low) / self.middle
+
+
+def quartiles(samples: Sequence[float]) -> Interval:
+    """Return the median of samples between their quartiles."""
+    return Interval(*map(float, np.percentile(samples, [25, 50, 75])))
+
+
+def ratio(theirs: Sequence[float], ours: Sequence[float]) -> Interval:
+    """Return theirs by ours, of the rounds that both had: timed in turn, so that what slowed both cancels."""
+    return quartiles([a / b for a, b in zip(theirs, ours, strict=False)])
+
+
+_UNITS = {"seconds": (("s", 1.0), ("ms", 1e-3), ("µs", 1e-6), ("ns", 1e-9)), "bytes": (("MB", 1e6), ("kB", 1e3))}
+
+
+def with_unit(number: float, kind: str = "seconds") -> str:
+    """Return seconds or bytes with three digits and a unit that suits."""
+    units = _UNITS["bytes" if kind == "memory" else "seconds"]
+    name, size = next((unit for unit in units if number >= unit[1]), units[-1])
+    return f"{number / size:#.3g}".rstrip(".") + f" {name}"
+
+
+def digits(number: float) -> str:
+    """Return a number with two or three digits."""
+    return f"{number:,.0f}" if number >= 100 else f"{number:.1f}" if number >= 10 else f"{number:.2f}"
+
+
+def rounded(number: float) -> str:
+    """Return a large number with three digits that say something."""
+    return f"{float(f'{number:.3g}'):,.0f}"
+
+
+def seconds(samples: Sequence[float] | None) -> str:
+    """Return the median of times and their quartiles as text, "" of none."""
+    if not samples:
+        return ""
+    found = quartiles(samples)
+    size, unit = next(((s, u) for s, u in ((1, "s"), (1e-3, "ms")) if found.middle >= s), (1e-6, "µs"))
+    low, middle, high = (digits(number / size) for number in found)
+    return f"{middle} {unit} ({low}–{high})"
+
+
+def markdown(heads: Sequence[str], rows: Iterable[Sequence[str]], right: str = "") -> str:
+    """Return a table in Markdown; the columns named in `right`, by their places as in "123", are aligned there."""
+    line = "|".join("---:" if str(i) in right else "---" for i in range(len(heads)))
+    head, *body = (f"| {' | '.join(cells)} |" for cells in (heads, *rows))
+    return "\n".join([head, f"|{line}|", *body])
 
 
 # ------------------------------------------------------------------------------------------------------ whole processes
@@ -142,8 +175,7 @@ print(_peak())
 """
 
 
-@dataclass(frozen=True)
-class Process:
+class Process(NamedTuple):
     """Time and memory of a process, from its start to its end."""
 
     seconds: float
@@ -158,9 +190,9 @@ def in_process(code: str, environment: Mapping[str, str] | None = None, only: bo
     The process has the variables of `environment` besides those of this one, or only these. Where it fails, a
     RuntimeError has the last line that it printed on stderr.
     """
-    command = [sys.executable, "-c", code + "\n" + _PEAK]
     start = time.perf_counter()
     variables = {**({} if only else os.environ), **(environment or {})}
+    command = [sys.executable, "-c", code + "\n" + _PEAK]
     done = subprocess.run(command, env=variables, capture_output=True, text=True)
     seconds = time.perf_counter() - start
     if done.returncode:

@@ -13,33 +13,15 @@ import numpy as np
 import pytest
 
 from benchmarks.peers import __main__ as script
-from benchmarks.peers import aims, by_fastnn, by_numpy, by_sklearn, charts, lanes, limits, measure, tables, worker
+from benchmarks.peers import by_fastnn, by_numpy, by_sklearn, charts, lanes, limits, tables
+from benchmarks.peers import measure as m
 from benchmarks.peers import workloads as peer_workloads
-from benchmarks.peers.measure import (
-    ALL,
-    JAX,
-    LOOP,
-    MANY,
-    MANY_1,
-    MANY_LOOP,
-    ONE_CORE,
-    OWN,
-    PEERS,
-    SKLEARN,
-    TINY,
-    TORCH_VMAP,
-    US,
-    USUAL,
-    VALIDATED_WORKLOADS,
-    VMAP,
-    WAYS,
-)
 from benchmarks.peers.workloads import KINDS, NETWORKS, Job, describe_many
 from benchmarks.readme import ROOT
 from fastnn import workloads
 from fastnn.testing.correctness import DifferentAnswerError, check_same_answer
 
-VALIDATED = [f"{name}{peer_workloads.VALIDATION}" for name in VALIDATED_WORKLOADS]
+VALIDATED = [f"{name}{peer_workloads.VALIDATION}" for name in m.VALIDATED_WORKLOADS]
 C_COMPILER = shutil.which("cc") or shutil.which("gcc")
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
@@ -119,7 +101,7 @@ def test_a_validation_that_is_wrong_or_missing_is_noticed(measured, error, monke
 
     monkeypatch.setattr(by_numpy, "Trainer", Trainer)
     with pytest.raises(error) if error else contextlib.nullcontext():
-        worker.Worker("by_numpy").prepare("seed, validation")
+        lanes.Worker("by_numpy").prepare("seed, validation")
 
 
 C_CHECK = """
@@ -151,7 +133,7 @@ def test_the_peak_is_one(monkeypatch):
     found = limits.fractions(lane, "native")
     assert 0.5 < max(found["clock"]) < 10
     assert max(found["peak"]) < 4 * 32 * max(found["clock"])
-    assert max(aims.rates(found["products"]["128"]).values()) < 1.1 * max(found["peak"])
+    assert max(tables.rates(found["products"]["128"]).values()) < 1.1 * max(found["peak"])
 
 
 # --------------------------------------------------------------------------------------------------------------- lanes
@@ -159,7 +141,7 @@ def test_the_peak_is_one(monkeypatch):
 
 @pytest.fixture(scope="module")
 def lane():
-    lane = lanes.Lane("NumPy loop", "by_numpy")
+    lane = lanes.Lane("NumPy loop", lanes.Peer("by_numpy"))
     yield lane
     lane.close()
 
@@ -172,11 +154,10 @@ def test_a_lane_trains_and_is_timed_and_lives_on(lane):
     assert lane.ask("release") is None
 
 
-def test_a_peer_that_is_not_here_is_missing():
-    with pytest.raises(lanes.MissingError, match="by_nobody"):
-        lanes.Lane("Nobody", "by_nobody")
-    measurement = measure.Measurement(TINY, said := [].append)
-    assert measurement.start("Nobody", "by_nobody") is None
+def test_a_peer_that_is_not_here_is_named_with_the_reason():
+    measurement = m.Measurement(m.TINY, said := [].append)
+    with measurement.started({"Nobody": lanes.Peer("by_nobody")}) as started:
+        assert started == {}
     assert "by_nobody" in tables.skipped(measurement.found)
     assert said
 
@@ -203,15 +184,16 @@ def test_lanes_are_asked_in_turn_and_each_begins_a_round():
 class LaneHere(lanes.Lane):
     """A peer in this process, which has imported what it needs; the tests of lanes are of those in their own."""
 
-    def __init__(self, title, module):
-        self.title, self.worker = title, worker.Worker(module)
+    def __init__(self, title, peer):
+        self.title, self.worker = title, lanes.Worker(peer.module)
+        self.about = self.worker.about()
 
     def ask(self, request, **arguments):
         try:
             with warnings.catch_warnings(action="ignore"):
                 return getattr(self.worker, request)(**arguments)
-        except NotImplementedError as error:
-            raise lanes.UnsupportedError from error
+        except NotImplementedError:
+            raise
         except Exception as error:
             raise lanes.PeerError(f"{self.title}: {error}") from error
 
@@ -219,46 +201,46 @@ class LaneHere(lanes.Lane):
         pass
 
 
-def start(title, module, one_core, extra):
+def start(title, peer):
     """A lane: in a process of its own where it is told to differ from others."""
-    return lanes.Lane(title, module, one_core, extra) if one_core or extra else LaneHere(title, module)
+    return lanes.Lane(title, peer) if peer.one_core or peer.variables else LaneHere(title, peer)
 
 
-LOOP_ON_ONE = "NumPy loop, 1 core"
+LOOP_ON_ONE = f"{m.LOOP}, 1 core"
 
 
 @pytest.fixture(scope="module")
 def found():
     """A measurement of nearly everything, by the peers that nobody has to install, and shorter than tiny."""
-    few = {title: PEERS[title] for title in (US, LOOP, SKLEARN)}
+    few = {title: m.PEERS[title] for title in (m.US, m.LOOP, m.SKLEARN)}
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(measure, "Lane", start)
-        patch.setattr(measure, "PEERS", few)
-        patch.setattr(measure, "ONE_CORE", {LOOP_ON_ONE: ONE_CORE[LOOP_ON_ONE]})
-        patch.setattr(measure, "WAYS", {MANY_1: WAYS[MANY_1], MANY_LOOP: WAYS[MANY_LOOP], VMAP: WAYS[VMAP]})
+        patch.setattr(m, "Lane", start)
+        patch.setattr(m, "PEERS", few)
+        patch.setattr(m, "ONE_CORE", {LOOP_ON_ONE: m.ONE_CORE[LOOP_ON_ONE]})
+        patch.setattr(m, "WAYS", {m.MANY_1: m.WAYS[m.MANY_1], m.MANY_LOOP: m.WAYS[m.MANY_LOOP], m.VMAP: m.WAYS[m.VMAP]})
         patch.setattr(limits, "has_avx2", lambda: False)
         for name, less in (("SECONDS", 0.001), ("ROUNDS", 1), ("WIDTHS", (64,)), ("cold", lambda *_: [1.0])):
             patch.setattr(limits, name, less)
-        patch.setattr(limits, "SCRIPTS", dict.fromkeys(few, "pass") | {US: limits.SCRIPTS[US]})
+        patch.setattr(limits, "SCRIPTS", dict.fromkeys(few, "pass") | {m.US: limits.SCRIPTS[m.US]})
         found = script.measure(["training", "validated", "prediction", "processes", "hardware"], True, lambda _: None)
-        patch.setattr(script, "TINY", dataclasses.replace(TINY, workloads=("seed",)))  # which takes no imports
+        patch.setattr(script, "TINY", dataclasses.replace(m.TINY, workloads=("seed",)))  # which takes no imports
         theirs = script.measure(["own_kernels", "threads", "many"], True, lambda _: None)
     theirs["failed"] |= found["failed"]
     return found | {name: theirs[name] for name in ("own kernels", "threads", "many", "failed")}
 
 
 def test_everything_is_measured(found):
-    three = {US, LOOP, SKLEARN}
-    assert {name: set(lanes) for name, lanes in found["training"].items()} == dict.fromkeys(TINY.workloads, three)
-    assert all(len(lane["seconds"]) == TINY.rounds for by in found["training"].values() for lane in by.values())
+    three = {m.US, m.LOOP, m.SKLEARN}
+    assert {name: set(lanes) for name, lanes in found["training"].items()} == dict.fromkeys(m.TINY.workloads, three)
+    assert all(len(lane["seconds"]) == m.TINY.rounds for by in found["training"].values() for lane in by.values())
     assert {name: set(lanes) for name, lanes in found["validated"].items()} == dict.fromkeys(VALIDATED, three)
     assert set(found["prediction"]) == {"1", "10000"}
-    assert found["processes"][US]["seconds"][0] > 0
-    assert set(found["own kernels"]["seed"]) == {OWN, US, LOOP}
-    assert set(found["threads"]["workloads"]["seed"]) == {ALL, LOOP_ON_ONE, *three}
+    assert found["processes"][m.US]["seconds"][0] > 0
+    assert set(found["own kernels"]["seed"]) == {m.OWN, m.US, m.LOOP}
+    assert set(found["threads"]["workloads"]["seed"]) == {m.ALL, LOOP_ON_ONE, *three}
     assert by_fastnn.THREADS == (1,)  # of the other lanes
     for counts in found["many"]["networks"]["seed"].values():
-        assert {n: set(lanes) for n, lanes in counts.items()} == {n: {MANY_1, MANY_LOOP} for n in ("1", "4")}
+        assert {n: set(lanes) for n, lanes in counts.items()} == {n: {m.MANY_1, m.MANY_LOOP} for n in ("1", "4")}
     assert found["failed"] == {}
 
 
@@ -267,15 +249,15 @@ def test_a_wrong_answer_is_not_timed():
         def ask(self, request, **arguments):
             raise lanes.PeerError(f"{request}: another answer")
 
-    measurement = measure.Measurement(TINY, lambda _: None)
+    measurement = m.Measurement(m.TINY, lambda _: None)
     job = {"name": "seed", "iterations": 10, "mixed": False}
-    assert measurement.members({TORCH_VMAP: Wrong()}, job) == {"1": {}, "4": {}}
-    assert "another answer" in measurement.found["failed"][f"many, seed, {TORCH_VMAP}"]
+    assert measurement.members({m.TORCH_VMAP: Wrong()}, job) == {"1": {}, "4": {}}
+    assert "another answer" in measurement.found["failed"][f"many, seed, {m.TORCH_VMAP}"]
 
 
 @pytest.mark.parametrize(("points", "seconds"), [([], 0), ([(1, 1.0), (8, 8.0)], 80), ([(1, 1.0), (8, 1.0)], 1.58)])
 def test_a_run_is_predicted_from_the_last_ones(points, seconds):
-    assert measure.predicted(points, 80) == pytest.approx(seconds, rel=0.01)
+    assert m.predicted(points, 80) == pytest.approx(seconds, rel=0.01)
 
 
 # --------------------------------------------------------------------------------------------------- tables and charts
@@ -286,7 +268,7 @@ def crossing(widths, batches):
     points = [(width, batch) for width in widths for batch in batches]
     share = np.geomspace(2, 0.5, len(points))
     return {
-        f"{width} wide, batch {batch}": {US: [1.0], ALL: [0.5], JAX: [float(share[i])], "PyTorch": [2.0 + i % 2]}
+        f"{width} wide, batch {batch}": {m.US: [1.0], m.ALL: [0.5], m.JAX: [float(share[i])], "PyTorch": [2.0 + i % 2]}
         for i, (width, batch) in enumerate(points)
     }
 
@@ -294,11 +276,11 @@ def crossing(widths, batches):
 def members(theirs):
     """Many networks, of which JAX takes so many times as long."""
     counts = {}
-    for m in (1, 64, 1024):
-        ours = 1e-4 * m
-        times = {MANY: [ours] * 2, MANY_1: [1.8 * ours] * 2, VMAP: [ours * theirs]}
-        counts[str(m)] = {title: {"seconds": seconds, "first_call": 2.0} for title, seconds in times.items()}
-    jobs = {f"{USUAL}, {kind}": counts for kind in KINDS}
+    for n in (1, 64, 1024):
+        ours = 1e-4 * n
+        times = {m.MANY: [ours] * 2, m.MANY_1: [1.8 * ours] * 2, m.VMAP: [ours * theirs]}
+        counts[str(n)] = {title: {"seconds": seconds, "first_call": 2.0} for title, seconds in times.items()}
+    jobs = {f"{m.USUAL}, {kind}": counts for kind in KINDS}
     about = {"date": "2026-11-26", "cpu": "a CPU", "cores": 2, "load": 0.5, "versions": {"fastnn": "1", "jax": "1"}}
     return {"about": about, "networks": {"seed": jobs, "2-8-1": jobs}}
 
@@ -306,7 +288,7 @@ def members(theirs):
 def test_tables_and_pictures_go_between_the_markers(found, tmp_path):
     content = found | {
         "crossover": crossing((4, 64, 2048), (1, 1024)),
-        "accuracy": {US: {"seconds": [1], "epochs": [2]}},
+        "accuracy": {m.US: {"seconds": [1], "epochs": [2]}},
         "many": members(3),
     }
     pages = {"README.md": "peers", "benchmarks/README.md": "peers", "docs/explanation/when-not.md": "crossover"}
@@ -339,7 +321,7 @@ def test_the_pages_have_the_figures_of_the_results():
 
 
 def test_a_cell_of_the_crossover_has_the_ratio_to_the_best_peer():
-    lanes = {US: [1.0, 1.0, 2.0], JAX: [4.0, 4.0, 4.0], "PyTorch": [2.0, 2.5, 3.0]}
+    lanes = {m.US: [1.0, 1.0, 2.0], m.JAX: [4.0, 4.0, 4.0], "PyTorch": [2.0, 2.5, 3.0]}
     about = {"date": "2026-01-02", "cpu": "a processor", "cores": 2}
     found = {"crossover": {"4 wide, batch 1": lanes, "1024 wide, batch 32": lanes}, "about": about}
     assert tables.crossover(found).splitlines() == [
@@ -353,20 +335,20 @@ def test_a_cell_of_the_crossover_has_the_ratio_to_the_best_peer():
 
 
 def test_aims_name_the_best_peer_and_what_was_not_measured(found):
-    lines = {(aim.what, aim.against): aim for aim in aims.aims(found)}
+    lines = {(aim.what, aim.against): aim for aim in tables.aims(found)}
     assert lines["seed", "C by hand"].found is None
-    assert lines["seed", LOOP].found is not None
-    fast = {"training": {"seed": {US: {"seconds": [1.0]}, "C by hand": {"seconds": [1.4]}}}}
-    (c,) = (aim for aim in aims.aims(fast) if (aim.what, aim.against) == ("seed", "C by hand"))
+    assert lines["seed", m.LOOP].found is not None
+    fast = {"training": {"seed": {m.US: {"seconds": [1.0]}, "C by hand": {"seconds": [1.4]}}}}
+    (c,) = (aim for aim in tables.aims(fast) if (aim.what, aim.against) == ("seed", "C by hand"))
     assert (c.found.middle, c.met) == (1.4, True)
-    on_one = {US: {"seconds": [1.0]}, **{title: {"seconds": [3.0]} for title in aims.ON_ONE_CORE}}
-    (big,) = (aim for aim in aims.aims({"training": {"big": on_one}}) if aim.what == "big" and aim.found)
+    on_one = {m.US: {"seconds": [1.0]}, **{title: {"seconds": [3.0]} for title in tables.ON_ONE_CORE}}
+    (big,) = (aim for aim in tables.aims({"training": {"big": on_one}}) if aim.what == "big" and aim.found)
     assert (big.against, big.met) == ("best of JAX, 1 core, PyTorch, 1 core: JAX, 1 core", True)
 
 
 @pytest.mark.parametrize(("theirs", "met"), [(4, [True, True, True]), (1.7, [False, True, False])])
 def test_aims_of_many_networks(theirs, met):
-    *_, one, equal, mixed, least = aims.aims({"many": members(theirs)})
+    *_, one, equal, mixed, least = tables.aims({"many": members(theirs)})
     assert [aim.met for aim in (one, equal, mixed)] == met
     assert least.found.middle == pytest.approx(2 / (1e-4 * 1024))  # of all the least
 
@@ -374,15 +356,15 @@ def test_aims_of_many_networks(theirs, met):
 def test_the_compilation_of_own_kernels_is_counted():
     """Spread over the iterations that the tables tell of; how soon it is repaid goes by the time that is saved."""
     lanes = {
-        OWN: {"seconds": [1.5e-6], "first_call": 50.0},
-        US: {"seconds": [2.5e-6]},
+        m.OWN: {"seconds": [1.5e-6], "first_call": 50.0},
+        m.US: {"seconds": [2.5e-6]},
         "C by hand": {"seconds": [4e-6]},
     }
-    found = {"own kernels": {"seed": lanes}, "training": {"seed": {US: {"seconds": [2.5e-6]}}}}
-    ours = {aim.against: aim for aim in aims.aims(found) if aim.what == "seed, own kernel"}
+    found = {"own kernels": {"seed": lanes}, "training": {"seed": {m.US: {"seconds": [2.5e-6]}}}}
+    ours = {aim.against: aim for aim in tables.aims(found) if aim.what == "seed, own kernel"}
     assert ours["C by hand"].found.middle == pytest.approx(4 / (1.5 + 50 / 100))
     assert ours["C by hand"].met
-    assert ours[JAX].found is None
+    assert ours[m.JAX].found is None
     line = tables.own(found).splitlines()[2]
     assert "500,000" in line
     assert "| 1.25 (1.25–1.25) |" in line
@@ -391,8 +373,8 @@ def test_the_compilation_of_own_kernels_is_counted():
 
 def by_threads():
     """fastnn takes 4 s on one thread and 2 on all cores; JAX 6 on one core and 3 on all."""
-    seconds = {US: 4.0, ALL: 2.0, "JAX, 1 core": 6.0, JAX: 3.0, SKLEARN: 20.0}
-    lanes = {title: {"seconds": [s] * 3, "own_rules": title == SKLEARN} for title, s in seconds.items()}
+    seconds = {m.US: 4.0, m.ALL: 2.0, "JAX, 1 core": 6.0, m.JAX: 3.0, m.SKLEARN: 20.0}
+    lanes = {title: {"seconds": [s] * 3, "own_rules": title == m.SKLEARN} for title, s in seconds.items()}
     return {"about": members(1)["about"], "workloads": {"tab": lanes}}
 
 
@@ -404,19 +386,19 @@ def test_a_core_is_compared_with_a_core_and_all_with_all():
     assert found["× JAX, 1 core"] == found["× JAX"] == "1.50 (1.50–1.50)"
     assert found["× scikit-learn"] == "10.0 (10.0–10.0)*"
     assert found["× PyTorch"] == ""
-    named = {aim.what: aim for aim in aims.aims({"threads": by_threads()})}
+    named = {aim.what: aim for aim in tables.aims({"threads": by_threads()})}
     assert (named["tab, all cores"].found.middle, named["tab, all cores"].met) == (1.5, False)
     assert named["big, all cores"].found is None
 
 
 def test_the_short_table_has_the_faster_of_two_rivals_and_counts_members_together():
     about = {"date": "today", "cpu": "A", "cores": 2, "versions": {"fastnn": "0.2"}}
-    one = {US: [1.0, 1.0], SKLEARN: [9.0, 9.0], "PyTorch": [3.0, 3.0], JAX: [2.0, 8.0]}
-    digits = {US: [0.5, 0.5], SKLEARN: [9.0, 9.0], JAX: [2.0, 2.0]}
-    times = {MANY: [8.0, 8.0, 8.0], VMAP: [16.0], "joblib, scikit-learn": [32.0, 48.0]}
+    one = {m.US: [1.0, 1.0], m.SKLEARN: [9.0, 9.0], "PyTorch": [3.0, 3.0], m.JAX: [2.0, 8.0]}
+    digits = {m.US: [0.5, 0.5], m.SKLEARN: [9.0, 9.0], m.JAX: [2.0, 2.0]}
+    times = {m.MANY: [8.0, 8.0, 8.0], m.VMAP: [16.0], "joblib, scikit-learn": [32.0, 48.0]}
     one, digits, times = ({t: {"seconds": s} for t, s in lanes.items()} for lanes in (one, digits, times))
     found = {
-        "threads": {"about": about, "workloads": {"iris": one, "seed": {US: one[US]}}},
+        "threads": {"about": about, "workloads": {"iris": one, "seed": {m.US: one[m.US]}}},
         "validated": {"digits, validation": digits},
         "many": {"about": about | {"cpu": "B"}, "networks": {"seed": {"1000, equal": {"64": times}}}},
     }
@@ -438,7 +420,7 @@ def test_the_charts_are_logarithmic_and_have_a_panel_each(found):
         assert drawn == sorted(peers, key=lambda title: np.median(peers[title]["seconds"]))
     content = found | {"crossover": crossing((4, 64, 2048), (1, 1024))}
     heights = []
-    for ours in (US, ALL):
+    for ours in (m.US, m.ALL):
         (axes,) = charts.crossover(content, ours).axes
         assert (axes.get_xscale(), axes.get_yscale()) == ("log", "log")
         assert any(np.all(np.asarray(line.get_ydata()) == 1) for line in axes.lines)

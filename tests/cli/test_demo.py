@@ -60,7 +60,7 @@ def test_demo_writes_nothing_unless_it_is_told_where(run, quick, tmp_path):
 @functools.cache
 def report_of(run_demo):
     """What a part of the demo finds, once for all widths."""
-    return run_demo()
+    return run_demo(0, lambda: None)
 
 
 @pytest.mark.parametrize("width", [40, 60, 80])
@@ -99,18 +99,15 @@ def test_demo_reports_an_output_that_is_no_folder(run, tmp_path):
     assert err.count("\n") == 1
 
 
-def test_missing_matplotlib_is_noticed_before_the_work(run, quick, monkeypatch):
-    uninstall(monkeypatch, "matplotlib")
-    monkeypatch.setattr(quick, "run_seed", lambda *_: pytest.fail("worked"))
-    code, _, err = run("demo", "--output", "pictures")
+@pytest.mark.parametrize(
+    ("package", "arguments", "extra", "works"),
+    [("matplotlib", ("--output", "pictures"), "cli", False), ("sklearn", (), "sklearn", True)],
+)
+def test_a_missing_package_is_named_before_the_work_or_leaves_the_tutorials_half(
+    run, quick, monkeypatch, package, arguments, extra, works
+):
+    uninstall(monkeypatch, package)
+    code, out, err = run("demo", *arguments)
     assert code == 2
-    assert "fastnn-numba[cli]" in err
-    assert err.count("\n") == 1
-
-
-def test_missing_scikit_learn_leaves_the_tutorials_half(run, quick, monkeypatch):
-    uninstall(monkeypatch, "sklearn")
-    code, out, err = run("demo")
-    assert code == 2
-    assert "iterations a second" in out
-    assert re.fullmatch(r"fastnn: .*scikit-learn.*fastnn-numba\[sklearn\].*\n", err)
+    assert ("iterations a second" in out) == works
+    assert re.fullmatch(rf"fastnn: .*fastnn-numba\[{extra}\].*\n", err)

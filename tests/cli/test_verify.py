@@ -1,14 +1,14 @@
 """``fastnn verify``: what it prints and writes, and with what it ends."""
 
+import functools
 import json
 import re
-import subprocess
 import sys
 
 import pytest
 from mutants import MUTANTS, Part
 
-from fastnn import LOSSES, cli, register_backend
+from fastnn import LOSSES, register_backend
 from fastnn.testing import conformance_checks
 
 pytest.importorskip("typer")
@@ -16,19 +16,10 @@ pytest.importorskip("rich")
 
 
 @pytest.fixture
-def verify(capsys, monkeypatch, set_columns, tmp_path):
-    """Run the command in an empty folder; what it ends with, prints, and prints on stderr."""
-    set_columns(120)
-    monkeypatch.chdir(tmp_path)
+def verify(run, monkeypatch):
+    """Run ``fastnn verify`` in an empty folder; what it ends with, prints, and prints on stderr."""
     monkeypatch.setattr(sys, "path", [*sys.path])
-
-    def call(*arguments):
-        with pytest.raises(SystemExit) as end:
-            cli.main(["verify", *arguments])
-        out, err = capsys.readouterr()
-        return end.value.code or 0, out, err
-
-    return call
+    return functools.partial(run, "verify")
 
 
 def cells(out, row):
@@ -86,9 +77,19 @@ def test_a_kind_of_which_nothing_runs_ends_with_1(verify):
     )
 
 
+class Nothing(Part):
+    """A back end that supports nothing."""
+
+    name = "nothing"
+
+    def supports(self, network, optimizer):
+        return False
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
+        (["--backend", "nothing"], "supports no network"),
         (["--backend", "nope"], "unknown backend 'nope'"),
         (["--backend", "nope:Kernel"], "there is no module 'nope'"),
         (["--backend", "mutants:Nope"], "has no 'Nope'"),
@@ -97,26 +98,7 @@ def test_a_kind_of_which_nothing_runs_ends_with_1(verify):
     ],
 )
 def test_wrong_usage_ends_with_2(verify, arguments, words):
+    register_backend("nothing", Nothing)
     code, _, err = verify(*arguments)
     assert code == 2
     assert words in " ".join(err.replace("│", " ").split())
-
-
-def test_a_back_end_that_supports_nothing_is_explained(verify):
-    class Nothing(Part):
-        name = "nothing"
-
-        def supports(self, network, optimizer):
-            return False
-
-    register_backend("nothing", Nothing)
-    code, _, err = verify("--backend", "nothing")
-    assert code == 2
-    assert "supports no network" in " ".join(err.replace("│", " ").split())
-
-
-def test_help_explains_the_options():
-    command = [sys.executable, "-m", "fastnn", "verify", "--help"]
-    text = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    for option in ("--backend", "--dtype", "--json"):
-        assert option in re.sub(r"\x1b\[[0-9;]*m", "", text)

@@ -4,8 +4,8 @@ import pytest
 from gate_samples import DIGITS, ONLINE, START, sample
 
 from fastnn.gate import compare
-from fastnn.gate.compare import Alone, Count, GateSettings
-from fastnn.gate.samples import CommandError, Sample
+from fastnn.gate.compare import GateSettings, Sides
+from fastnn.gate.samples import CommandError, Quantity, Sample
 
 
 def test_pairs_turn_and_stop_when_decided(runs):
@@ -43,7 +43,7 @@ def test_a_worse_count_fails_and_nothing_is_timed(runs):
     called = runs(lambda command, i: sample(counts=[("compiled", 1 if command == "head" else 0)]))
     outcome = compare.compare("base", "head", GateSettings())
     assert not outcome.passed
-    assert outcome.counts == (Count("compiled", 0, 1),)
+    assert outcome.counts == (Sides(Quantity("counts", "compiled"), 0, 1),)
     assert outcome.comparisons == ()
     assert len(called) == 4
 
@@ -57,7 +57,7 @@ def test_fewer_or_new_counts_pass(runs):
     runs(lambda command, i: sample(counts=[("a", 0), ("new", 5)] if command == "head" else [("a", 3)]))
     outcome = compare.compare("base", "head", GateSettings(timed=False))
     assert outcome.passed
-    assert [(count.name, count.verdict) for count in outcome.counts] == [("a", "fewer"), ("new", "new")]
+    assert [(count.quantity.name, count.verdict) for count in outcome.counts] == [("a", "fewer"), ("new", "new")]
 
 
 def test_what_one_side_alone_measures_is_shown_and_the_rest_compared(runs):
@@ -69,8 +69,8 @@ def test_what_one_side_alone_measures_is_shown_and_the_rest_compared(runs):
     outcome = compare.compare("base", "head", GateSettings())
     assert outcome.passed
     assert [c.quantity for c in outcome.comparisons] == [DIGITS]
-    assert outcome.alone == (Alone(ONLINE, 2.0, None), Alone(START, None, 2.0))
-    assert [(count.name, count.verdict) for count in outcome.counts] == [
+    assert outcome.alone == (Sides(ONLINE, 2.0, None), Sides(START, None, 2.0))
+    assert [(count.quantity.name, count.verdict) for count in outcome.counts] == [
         ("both", "equal"),
         ("base", "gone"),
         ("head", "new"),

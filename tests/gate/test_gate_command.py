@@ -7,7 +7,7 @@ import pytest
 from gate_samples import DIGITS, ONLINE, python, sample
 
 from fastnn.gate import compare
-from fastnn.gate.compare import Comparison, Count, Outcome
+from fastnn.gate.compare import Comparison, Outcome, Sides
 from fastnn.gate.samples import Quantity, Sample
 
 THRESHOLD = compare.THRESHOLD
@@ -128,6 +128,6 @@ def test_the_picture_marks_what_is_slower():
     colors = {line.get_color() for line in axes.lines if line.get_marker() == "o"}
     assert len(colors) == 2
     assert [label.get_text() for label in axes.get_yticklabels()] == ["digits", "online"]
-    counts = (Count("compiled", 0, 2),)
+    counts = (Sides(Quantity("counts", "compiled"), 0, 2),)
     (axes,) = report.draw(Outcome("2026-01-01", "cpu", "a", "b", (1.0, 1.0), counts, (), (), 1.0)).axes
     assert "nothing was timed: compiled: 0 to 2." in axes.texts[0].get_text()

@@ -13,7 +13,7 @@ import sys
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT)]
 
-from benchmarks.scaling.curves import OPTIMIZER, NoiseWorkload  # noqa: E402
+from benchmarks.scaling import OPTIMIZER, NoiseWorkload  # noqa: E402
 from fastnn import train  # noqa: E402
 from fastnn.backends import get_backend  # noqa: E402
 

@@ -1,0 +1,327 @@
+"""How time and memory of a step grow with the network and the data: ``python -m benchmarks.scaling --help``.
+
+One of width, depth, batch and rows grows at a time; an exponent is fitted to the upper range of each curve. One thread.
+"""
+
+from __future__ import annotations
+
+import os
+
+os.environ |= dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1")  # before NumPy
+
+import argparse
+import pathlib
+import sys
+import time
+import tracemalloc
+from collections.abc import Iterator, Sequence
+from functools import partial
+from typing import Any, NamedTuple
+from unittest import mock
+
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.ticker import EngFormatter, LogLocator
+from scipy import stats
+
+from benchmarks import drawing
+from benchmarks.readme import found_in, parser, put, where
+from fastnn import SGD, Network, kit, plotting, train
+from fastnn.backends import BACKENDS, get_backend
+from fastnn.measuring import machine
+from fastnn.measuring.timing import markdown, sampled
+from fastnn.training import epochs as pace
+
+IMAGE, RESULTS = pathlib.Path("docs/images/scaling.png"), pathlib.Path("benchmarks/results/scaling.json")
+COLORS = {"numpy": drawing.ORANGE, "numba": drawing.BLUE}
+QUANTITIES = {"time": "time a step", "training": "memory of a training", "work": "work space of the steps"}
+NEAR = 0.5
+"""An exponent may be so far from the expected one, which is whole: caches and fixed costs bend every curve."""
+OPTIMIZER = SGD(learning_rate=0.001)
+"""Without moments: with three more vectors a wide network would not fit the caches, and its curve be no power law."""
+
+# -------------------------------------------------------------------------------------------------------- measurements
+
+
+class NoiseWorkload(NamedTuple):
+    """A regression on noise: `depth` hidden layers of `width`, relu, float32."""
+
+    width: int = 64
+    depth: int = 1
+    batch: int = 64
+    rows: int = 512
+
+    def arguments(self) -> tuple[Network, np.ndarray, np.ndarray]:
+        """Network, X and Y."""
+        random_state = np.random.RandomState(0)
+        network = Network((self.width, *(self.width,) * self.depth, 1), activation="relu")
+        X = random_state.standard_normal((self.rows, self.width)).astype(np.float32)
+        return network, X, random_state.random_sample((self.rows, 1)).astype(np.float32)
+
+    @property
+    def steps(self) -> int:
+        """Steps an epoch."""
+        return -(-self.rows // self.batch)
+
+    def train(self, epochs: int, backend: Any) -> None:
+        """Train so many epochs."""
+        train(*self.arguments(), optimizer=OPTIMIZER, batch_size=self.batch, seed=0, epochs=epochs, backend=backend)
+
+
+class Axis(NamedTuple):
+    """A quantity that grows, and the exponents that its curves should have in the upper range: of each back end."""
+
+    workloads: dict[int, NoiseWorkload]
+    fitted: int
+    """So many points from the upper end are fitted."""
+    time: tuple[float, float]
+    training: tuple[float, float]
+    """Memory of the whole training without its data: state, order of rows, work space."""
+    work: tuple[float, float]
+    """Memory of the steps: what the back end allocates."""
+
+
+AXES = {
+    "width": Axis(
+        {w: NoiseWorkload(width=w, batch=32) for w in (8, 16, 32, 64, 128, 192, 256, 384, 512)},
+        *(4, (2, 2), (2, 2), (2, 2)),
+    ),
+    "depth": Axis({d: NoiseWorkload(depth=d) for d in (1, 2, 4, 8, 16, 32, 64)}, 4, (1, 1), (1, 1), (1, 1)),
+    # A batch of more than 256 rows goes through the fused kernel block by block: its work space is bounded.
+    "batch": Axis(
+        {b: NoiseWorkload(batch=b, rows=8192) for b in (1, 4, 16, 64, 256, 512, 1024, 2048, 4096, 8192)},
+        *(4, (1, 1), (1, 0), (1, 0)),
+    ),
+    # The rows' order (eight bytes a row) and weights are kept; the work space depends on the batch only.
+    "rows": Axis(
+        {n: NoiseWorkload(batch=32, rows=n) for n in (512, 2048, 8192, 16384, 32768, 65536, 131072)},
+        *(4, (0, 0), (1, 1), (0, 0)),
+    ),
+}
+
+
+def seconds(axis: Axis, sample_seconds: float, rounds: int) -> dict[str, dict[str, list[float]]]:
+    """Seconds a step, by back end and size: samples of about `sample_seconds`, taken in turn.
+
+    It is processor time of one core: other work on the machine disturbs only the caches.
+    """
+    runs = {(size, b): partial(_train, workload, b) for size, workload in axis.workloads.items() for b in BACKENDS}
+    found: dict[str, dict[str, list[float]]] = {backend: {} for backend in BACKENDS}
+    for (size, backend), samples in sampled(runs, sample_seconds, rounds, time.process_time).items():
+        found[backend][str(size)] = [s / axis.workloads[size].steps for s in samples]
+    return found
+
+
+def _train(workload: NoiseWorkload, backend: str, epochs: int) -> None:
+    workload.train(epochs, backend)
+
+
+class _Watched:
+    """A back end that takes down what `train_steps` needs; its arrays are NumPy's, which report to tracemalloc."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self._kind = type(get_backend(name))
+        self.most = self.work = 0
+
+    def __getattr__(self, name: str):
+        return getattr(get_backend(self.name), name)
+
+    def train_steps(self, *arguments, **options) -> int:
+        before, most = tracemalloc.get_traced_memory()
+        tracemalloc.reset_peak()
+        good = self._kind().train_steps(*arguments, **options)  # a new one: no work space is kept from call to call
+        peak = tracemalloc.get_traced_memory()[1]
+        self.most, self.work = max(self.most, most, peak), max(self.work, peak - before)
+        return good
+
+
+def memory(workload: NoiseWorkload, backend: str) -> dict[str, int]:
+    """Train one epoch and follow what is allocated beyond the data: most bytes at a time, the same in every run."""
+    watched = _Watched(backend)
+    workload.train(1, backend)  # compiles
+    tracemalloc.start()
+    try:
+        # Without the kit each call makes its own work space, whose memory is measured; without a limit of seconds it is
+        # not the clock that decides how many steps a call has.
+        with kit.off(), mock.patch.object(pace, "CHUNK_SECONDS", 1e9):
+            arguments = workload.arguments()
+            before, _ = tracemalloc.get_traced_memory()
+            train(*arguments, optimizer=OPTIMIZER, batch_size=workload.batch, seed=0, epochs=1, backend=watched)
+        most = max(watched.most, tracemalloc.get_traced_memory()[1])
+    finally:
+        tracemalloc.stop()
+    return {"training": most - before, "work": watched.work}
+
+
+def measure(sample_seconds: float, rounds: int, say=print) -> dict:
+    """All curves, as plain numbers: by axis, by back end, by size."""
+    begun, about, found = time.perf_counter(), machine.circumstances(), {}
+    for name, axis in AXES.items():
+        start = time.perf_counter()
+        found[name] = {
+            "sizes": {str(size): workload._asdict() for size, workload in axis.workloads.items()},
+            "seconds": seconds(axis, sample_seconds, rounds),
+            "memory": {b: {str(n): memory(workload, b) for n, workload in axis.workloads.items()} for b in BACKENDS},
+        }
+        say(f"{name}: {time.perf_counter() - start:.0f} s")
+    return {"about": about | {"seconds": round(time.perf_counter() - begun)}, "axes": found}
+
+
+# ----------------------------------------------------------------------------------------------------------- exponents
+
+
+class Exponent(NamedTuple):
+    """The exponent p of a power law y = c x^p: doubling x multiplies y by ``2 ** value``."""
+
+    value: float
+    low: float
+    """The 95 % interval: of the noise, and of how far the curve is from a power law."""
+    high: float
+
+    def __str__(self) -> str:
+        return f"{self.value:.2f} ({self.low:.2f} to {self.high:.2f})".replace("-0.00", "0.00")
+
+
+def exponent(x: Sequence[float], y: Sequence[float]) -> Exponent:
+    """The slope of log y over log x, of three positive points or more, where fixed costs are small.
+
+    Raises
+    ------
+    ValueError
+        If there are fewer, or one is not positive.
+    """
+    if len(x) < 3 or len(x) != len(y) or min(*x, *y) <= 0:
+        raise ValueError(f"an exponent needs three positive points or more, got x {list(x)}, y {list(y)}")
+    # With so few points polyfit divides the residuals by what is left of their number: the usual standard error.
+    (slope, _), covariance = np.polyfit(np.log(x), np.log(y), 1, cov=True)
+    half = stats.t.ppf(0.975, len(x) - 2) * covariance[0, 0] ** 0.5
+    return Exponent(float(slope), float(slope - half), float(slope + half))
+
+
+class Line(NamedTuple):
+    """One curve, and what its upper range grows like."""
+
+    axis: str
+    what: str
+    """A key of `QUANTITIES`."""
+    backend: str
+    sizes: list[int]
+    values: list[float]
+    """Seconds or bytes."""
+    expected: float
+    found: Exponent
+
+    @property
+    def verdict(self) -> str:
+        """Whether it grows as it should: "", or what to say of it."""
+        if abs(self.found.value - self.expected) <= NEAR:
+            return ""
+        return "unclear" if self.found.low <= self.expected <= self.found.high else "another"
+
+    @property
+    def fitted(self) -> slice:
+        """The points that the exponent comes from."""
+        return slice(len(self.sizes) - AXES[self.axis].fitted, None)
+
+
+def lines(found: dict) -> Iterator[Line]:
+    """Every curve of a measurement."""
+    for name, axis in AXES.items():
+        of_axis = found["axes"][name]
+        for what in QUANTITIES:
+            for backend, expected in zip(BACKENDS, getattr(axis, what), strict=True):
+                if what == "time":
+                    values = {size: min(samples) for size, samples in of_axis["seconds"][backend].items()}
+                else:
+                    values = {size: of[what] for size, of in of_axis["memory"][backend].items()}
+                sizes, numbers = [int(size) for size in values], list(values.values())
+                fitted = exponent(sizes[-axis.fitted :], numbers[-axis.fitted :])
+                yield Line(name, what, backend, sizes, numbers, expected, fitted)
+
+
+# ----------------------------------------------------------------------------------------------------- table and chart
+
+NOTES = (
+    "Exponents p of size^p in the upper range, with 95 % intervals; where two are expected the first is NumPy's. "
+    f'Where one is off by more than {NEAR:g} stands "another", and the command fails, or "unclear" if the interval '
+    "has the expected one. Time is the processor's in the fastest sample. Memory is what NumPy allocates "
+    "beyond the data: the whole training with its state and the order of its rows, and the steps' work space alone."
+)
+
+
+def table(found: dict) -> str:
+    """The exponents with their 95 % intervals, a line an axis and a quantity."""
+    rows = []
+    for numpy, numba in zip(*[iter(lines(found))] * 2, strict=True):
+        sizes = numpy.sizes[numpy.fitted]
+        expected = dict.fromkeys(f"{line.expected:g}" for line in (numpy, numba))
+        cells = [numpy.axis, f"{sizes[0]:,} to {sizes[-1]:,}", QUANTITIES[numpy.what], ", ".join(expected)]
+        rows.append(cells + [f"{line.found} {line.verdict}".rstrip() for line in (numpy, numba)])
+    return f"{markdown(['over', 'from to', 'of', 'expected', *BACKENDS], rows)}\n\n{NOTES}"
+
+
+def chart(found: dict) -> Figure:
+    """Time above, memory below, a column an axis; a dashed line has the expected slope."""
+    a, n = found["about"], len(AXES)
+    note = f"Dashed: the expected slope. relu, SGD, float32, one thread; {a['cpu']}, {a['date']}"
+    figure, panels = drawing.panels(2 * n, (14, 7.6), note, columns=n, sharex="col")
+    for line in lines(found):
+        is_memory, color = line.what != "time", COLORS[line.backend]
+        axes = panels[list(AXES).index(line.axis) + n * is_memory]
+        label = f"{line.backend}, {'work space' if line.what == 'work' else 'training'}" if is_memory else line.backend
+        look = {"linestyle": (0, (1, 1.5)) if line.what == "work" else "-", "marker": "o", "markersize": 4}
+        axes.plot(line.sizes, line.values, color=color, linewidth=1.8, label=label, **look)
+        x, y = (np.array(values[line.fitted], float) for values in (line.sizes, line.values))
+        middle = np.exp(np.log(y).mean() - line.expected * np.log(x).mean())
+        axes.plot(x, middle * x**line.expected, color=color, linewidth=5, alpha=0.2, linestyle=(0, (2, 1)))
+    for i, axes in enumerate(panels):
+        name, is_memory = list(AXES)[i % n], i >= n
+        below = {"batch": "rows a step", "rows": "rows of the data"}.get(name, name) if is_memory else ""
+        beside = ("memory beyond the data" if is_memory else "time a step") if i % n == 0 else ""
+        drawing.style(axes, "" if is_memory else f"over {name}", below, beside)
+        drawing.log_scale(axes, "x", lambda x: f"{x / 1024:g}k" if x >= 1024 else f"{x:g}", base=2)
+        axes.xaxis.set_major_locator(LogLocator(base=2, numticks=8))
+        drawing.log_scale(axes, "y", EngFormatter("B" if is_memory else "s"))
+        if i % n == 0:
+            axes.legend(frameon=False, fontsize=10)
+    return figure
+
+
+def write(found: dict, folder: pathlib.Path) -> list[pathlib.Path]:
+    """Draw the picture, and put the table between the markers of benchmarks/README.md; what was written."""
+    about = (
+        f"Measured by `nox -s measure -- scaling` in {found['about']['seconds']} s {where(found['about'])}. A "
+        "network of relu layers learns with SGD in float32; what does not grow is 64 wide, one hidden layer deep, 64 "
+        "rows a step (32 where the width or the rows grow)."
+    )
+    picture = f"![Time and memory of a step, over width, depth, batch and rows](../{IMAGE.as_posix()})"
+    content = "\n\n".join([about, table(found), picture])
+    return [
+        plotting.save(chart(found), folder / IMAGE),
+        put(folder / "benchmarks" / "README.md", "scaling", content),
+    ]
+
+
+def options(arguments: list[str] | None) -> argparse.Namespace:
+    found = parser("scaling", __doc__, RESULTS)
+    found.add_argument("--sample-seconds", type=float, default=0.05, help="how long a timed training takes (0.05)")
+    found.add_argument("--rounds", type=int, default=7, help="timed trainings of each size, in turn (7)")
+    return found.parse_args(arguments)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    chosen = options(arguments)
+    found = found_in(chosen, lambda: measure(chosen.sample_seconds, chosen.rounds))
+    print(table(found))
+    if not chosen.no_write:
+        print(*write(found, chosen.folder), sep="\n")
+    odd = [line for line in lines(found) if line.verdict]
+    for line in odd:
+        what = f"{QUANTITIES[line.what]} over {line.axis}, {line.backend}"
+        print(f"{line.verdict} exponent: {what}: {line.found}, not {line.expected:g}")
+    return int(any(line.verdict == "another" for line in odd))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
