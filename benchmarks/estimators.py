@@ -1,8 +1,6 @@
 """How much sooner `fit` and `predict_proba` are done than scikit-learn's: ``python -m benchmarks.estimators``.
 
-Both libraries take turns on the same data with the same settings to the same epoch; each line is the median of the
-rounds' ratios. Before a ratio counts, the answers are compared: that both trained for as many epochs and to the same
-weights (float32 and lbfgs: to about the same loss). The first `fit`, which may compile, is not counted.
+Both take turns on the same data with the same settings to the same epoch, and their answers are compared.
 """
 
 import warnings

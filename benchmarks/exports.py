@@ -1,8 +1,7 @@
 """How near exported networks come to ours, and how large their files are: ``python -m benchmarks.exports``.
 
-The first table has the largest difference of any output in 2,000 rows, in eps of the dtype, or of the output where that
-is larger than 1; 0 stands for equal bits. A difference above the tolerance of the tests ends the program. The second
-table has the sizes of one network's files.
+The largest difference of any output in 2,000 rows, in eps of the dtype, or of the output where that is larger than 1; 0
+stands for equal bits. A difference above the tolerance of the tests ends the program.
 """
 
 from __future__ import annotations

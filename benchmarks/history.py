@@ -1,8 +1,6 @@
-"""Measure commits with asv and publish its page: ``python -m benchmarks.history [RANGE]``.
+"""Measure commits with asv and publish its page in ``.asv/html``: ``python -m benchmarks.history [RANGE]``.
 
-RANGE is git's, by default ``HEAD^!``, the last commit alone; ``HEAD..HEAD`` publishes what there is. What has been
-measured on such a machine is not measured again. The results are kept in ``.asv/results``, the page in ``.asv/html``,
-which opens through any web server.
+RANGE is git's, by default ``HEAD^!``, the last commit alone; ``HEAD..HEAD`` publishes what ``.asv/results`` has.
 """
 
 from __future__ import annotations

@@ -1,9 +1,7 @@
 """Count the instructions of an iteration with valgrind: ``python -m benchmarks.instructions [BASE]``.
 
-A count has next to no noise, so that a change of a few per cent shows on any machine, however busy. It is no time: it
-knows neither caches nor how wide an instruction is, and valgrind knows no AVX-512, so that kernels are compiled for
-Haswell. With BASE, a commit, its counts stand beside those of the working tree, and one that is more than 3 % higher
-fails. All runs use this Python with its packages; kernels come from a disk cache that was filled before.
+With BASE, a commit, its counts stand beside those of the working tree, and one that is more than 3 % higher fails. All
+runs use this Python with its packages; kernels are compiled for Haswell, and come from a disk cache that is filled.
 """
 
 from __future__ import annotations

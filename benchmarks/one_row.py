@@ -1,9 +1,6 @@
 """How long the prediction of one row takes, by each way out of fastnn: ``python -m benchmarks.one_row``.
 
-Rows are predicted one by one: by `predict`, by ``result.function()`` from Python and in compiled code, by exported C,
-and by ONNX Runtime, scikit-learn and PyTorch where they are installed. Before anything is timed, the answers are
-compared, the first four to the bit. A figure is the median of rounds in which all take turns; in brackets stand the
-quartiles.
+Before anything is timed, the answers are compared, those of fastnn's own ways to the bit.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
 """What it takes to validate, call back, stop early and train a little at a time: ``python -m benchmarks.real_work``.
 
-Each version measures in processes of its own, which take turns. A figure is the median of the processes; in brackets
-stand the quartiles. Before anything is timed, the answers are compared: between the back ends, between versions to the
-bit, and the estimators' with scikit-learn's.
+Each version measures in processes of its own, which take turns, after the answers were compared: between versions to
+the bit, between the back ends, and the estimators' with scikit-learn's.
 """
 
 from __future__ import annotations

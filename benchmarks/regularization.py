@@ -5,11 +5,11 @@ Ten splits of each data set; R2 of test rows, means over the splits; processor t
 
 from __future__ import annotations
 
+import argparse
 import os
-import sys
 import time
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
@@ -21,19 +21,11 @@ from sklearn.linear_model import RidgeCV
 from sklearn.metrics import r2_score
 from sklearn.model_selection import GridSearchCV, train_test_split
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
+from sklearn.preprocessing import MinMaxScaler, StandardScaler
 
-from fastnn import (
-    BayesianRegularization,
-    LevenbergMarquardt,
-    MLPRegressor,
-    Network,
-    Stop,
-    TabularRegressor,
-    train,
-    train_many,
-)
-from fastnn.measuring.timing import markdown
+import fastnn
+from fastnn import BayesianRegularization, LevenbergMarquardt, MLPRegressor, Network, Stop, train, train_many
+from fastnn.measuring.timing import markdown, seconds_of
 
 SPLITS = 10
 ALPHAS = (0.1, 1, 3, 10, 30, 100)
@@ -56,12 +48,11 @@ def friedman_of(n: int, noise: float) -> Callable[[int], Split]:
     return get
 
 
-def scaled(split: Split) -> Iterator[np.ndarray]:
+def scaled(split: Split) -> tuple[np.ndarray, ...]:
     """The split, with all columns from -1 to 1 where it trains."""
-    X, y, Xt, yt = split
-    for A, of in ((X, X), (y[:, None], y[:, None]), (Xt, X), (yt[:, None], y[:, None])):
-        low, high = of.min(axis=0), of.max(axis=0)
-        yield 2 * (A - low) / (high - low) - 1
+    X, y, Xt, yt = (np.atleast_2d(A.T).T for A in split)
+    of_X, of_y = (MinMaxScaler((-1, 1)).fit(A) for A in (X, y))
+    return of_X.transform(X), of_y.transform(y), of_X.transform(Xt), of_y.transform(yt)
 
 
 def starts(split: Split, k: int, width: int) -> tuple[float, ...]:
@@ -106,9 +97,9 @@ def fits(makes: Sequence[Callable[[int], Any]], get: Callable[[int], Split], n: 
     for k in range(n):
         X, y, Xt, yt = get(k)
         for i, make in enumerate(makes):
-            begin = time.process_time()
-            model = make(k).fit(X, y)
-            found[k, i] = r2_score(yt, model.predict(Xt)), time.process_time() - begin
+            model = make(k)
+            seconds = seconds_of(lambda model=model, X=X, y=y: model.fit(X, y), time.process_time)
+            found[k, i] = r2_score(yt, model.predict(Xt)), seconds
     return marked(found[:, :, 0].mean(axis=0), np.median(found[:, :, 1], axis=0))
 
 
@@ -146,7 +137,7 @@ def choice() -> str:
         "br": lambda k: small(k, "br"),
         "lbfgs": lambda k: standardized(small(k, "lbfgs", alpha=1.0)),
         "adam": lambda k: standardized(small(k, "adam", 100, early_stopping=True, learning_rate_init=0.003)),
-        "TabularRegressor": lambda k: TabularRegressor(random_state=k, n_jobs=1),
+        "TabularRegressor": lambda k: fastnn.TabularRegressor(random_state=k, n_jobs=1),
     }
     rows = [
         [f"{n:,}", f"{noise:g}", *fits([*ways.values()], friedman_of(n, noise), 5)]
@@ -159,11 +150,10 @@ def choice() -> str:
 def main() -> None:
     """Print the tables that are asked for, or all."""
     parts = {"choice": choice, "seconds": seconds, "scores": scores}
-    if unknown := set(sys.argv[1:]) - parts.keys():
-        sys.exit(f"there is no {', '.join(sorted(unknown))}: {', '.join(parts)}")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        print("\n\n".join(parts[name]() for name in sys.argv[1:] or parts))
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("parts", nargs="*", choices=[*parts, []], metavar="|".join(parts))
+    with warnings.catch_warnings(action="ignore"):
+        print("\n\n".join(parts[name]() for name in parser.parse_args().parts or parts))
 
 
 if __name__ == "__main__":

@@ -9,7 +9,6 @@ import os
 
 os.environ |= dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1")  # before NumPy
 
-import argparse
 import pathlib
 import sys
 import time
@@ -154,7 +153,7 @@ def memory(workload: NoiseWorkload, backend: str) -> dict[str, int]:
     return {"training": most - before, "work": watched.work}
 
 
-def measure(sample_seconds: float, rounds: int, say=print) -> dict:
+def measure(sample_seconds: float = 0.05, rounds: int = 7, say=print) -> dict:
     """All curves, as plain numbers: by axis, by back end, by size."""
     begun, about, found = time.perf_counter(), machine.circumstances(), {}
     for name, axis in AXES.items():
@@ -303,19 +302,12 @@ def write(found: dict, folder: pathlib.Path) -> list[pathlib.Path]:
     ]
 
 
-def options(arguments: list[str] | None) -> argparse.Namespace:
-    found = parser("scaling", __doc__, RESULTS)
-    found.add_argument("--sample-seconds", type=float, default=0.05, help="how long a timed training takes (0.05)")
-    found.add_argument("--rounds", type=int, default=7, help="timed trainings of each size, in turn (7)")
-    return found.parse_args(arguments)
-
-
 def main(arguments: list[str] | None = None) -> int:
-    chosen = options(arguments)
-    found = found_in(chosen, lambda: measure(chosen.sample_seconds, chosen.rounds))
+    options = parser("scaling", __doc__, RESULTS).parse_args(arguments)
+    found = found_in(options, measure)
     print(table(found))
-    if not chosen.no_write:
-        print(*write(found, chosen.folder), sep="\n")
+    if not options.no_write:
+        print(*write(found, options.folder), sep="\n")
     odd = [line for line in lines(found) if line.verdict]
     for line in odd:
         what = f"{QUANTITIES[line.what]} over {line.axis}, {line.backend}"

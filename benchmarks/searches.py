@@ -9,7 +9,6 @@ score of a Population that replaces members is taken again, and those of scikit-
 
 from __future__ import annotations
 
-import argparse
 import pathlib
 import sys
 import warnings
@@ -146,17 +145,14 @@ def wrong(found: dict[str, Found]) -> list[str]:
     return told
 
 
-def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.searches", description=__doc__)
-    parser.add_argument("--rounds", type=int, default=ROUNDS, help=f"how often each searches ({ROUNDS})")
-    rounds = parser.parse_args(arguments).rounds
+def main() -> int:
     warnings.simplefilter("ignore", ConvergenceWarning)
     with threadpool_limits(1):
         found = {name: search() for name, search in SEARCHES.items()}
         if told := wrong(found):
             print(f"Other answers than alone, so nothing was timed: {'; '.join(told)}")
             return 1
-        timings = interleaved(SEARCHES, rounds=rounds)
+        timings = interleaved(SEARCHES, rounds=ROUNDS)
     rows = [[name, str(n), f"{median(timings[name]):.3g}", f"{score:.4f}"] for name, (n, score, _) in found.items()]
     print(markdown(["search", "epochs trained", "seconds", "best accuracy"], rows))
     return 0

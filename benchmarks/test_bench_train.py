@@ -1,10 +1,7 @@
 """Training speed, workload by back end by dtype, with the tutorial's bare loop beside the seed: pytest-benchmark.
 
-    python -m pytest benchmarks --benchmark-enable --benchmark-only
-
 Where it is timed, each benchmark first checks its answer and compiles what it needs; a round is one training of a fixed
-number of iterations from the same weights. ``extra_info`` holds iterations a second (of the median round) and the
-versions.
+number of iterations from the same weights.
 """
 
 import functools

@@ -13,43 +13,42 @@ from benchmarks.peers.workloads import GRID, KINDS, MIXED, VALIDATION, describe,
 from benchmarks.readme import where
 from fastnn.measuring.timing import Interval, digits, markdown, ratio, rounded, seconds
 
+# ---------------------------------------------------------------------------------------------------------------- aims
+
 CHAIN_CYCLES = 270
 """The seed step's chain of operations that wait for one another."""
 COUNTED = 100_000_000
 """Iterations over which the time to compile a kernel of its own is spread in all that is said of its speed."""
-EVERYONE = (m.LOOP, m.SKLEARN, m.TORCH_1, m.TORCH, m.JAX, m.FANN, m.C)
-TORCHES, ON_ONE_CORE = (m.TORCH, m.TORCH_1), ("JAX, 1 core", "PyTorch, 1 core")
+EVERYONE = tuple(title for title in m.PEERS if title != m.US)
+TORCHES, ON_ONE_CORE = (m.TORCH, m.TORCH_1), (f"{m.JAX}, 1 core", f"{m.TORCH}, 1 core")
 
-AIMS = {  # section: what is compared there, beside the best of which, at least how many times as fast
-    "training": (
-        *(("seed", (m.C,), 1.3), ("seed", (m.LOOP,), 120), ("seed", (m.JAX,), 6), ("iris", (m.JAX,), 3)),
-        *(
-            ("iris", (m.SKLEARN,), 14),
-            ("digits", (m.JAX,), 2),
-            ("digits", (m.SKLEARN,), 12),
-            ("digits", (m.TORCH,), 30),
-        ),
-        *(("tab", (m.JAX,), 1.5), ("tab", (m.SKLEARN,), 5), ("mnist", (m.JAX,), 1), ("mnist", (m.SKLEARN,), 2.5)),
-        *(("big", (m.JAX, m.TORCH), 0.6), ("big", ON_ONE_CORE, 1), ("online", EVERYONE, 4)),
-    ),
-    "threads": tuple((name, m.ALL_CORES[1:], least) for name, least in (("tab", 1.6), ("mnist", 1.35), ("big", 0.7))),
-    "own kernels": (
-        ("seed", (m.C,), 1.3),
-        ("seed", (m.LOOP,), 120),
-        ("seed", (m.JAX,), 6),
-        ("online", (m.LOOP, m.JAX), 4),
-    ),
-    "prediction": (("1", (m.SKLEARN,), 15), ("1", TORCHES, 3), ("10000", (m.SKLEARN,), 10), ("10000", TORCHES, 1.2)),
-    "processes": (("", (m.SKLEARN,), 1.6), ("", (m.TORCH,), 4)),
-    "avx2": tuple((name, (m.LOOP, m.JAX), 1.2) for name in ("digits", "tab", "mnist")),
+AIMS: dict[str, dict[str, list[tuple[tuple[str, ...], float]]]] = {
+    "training": {
+        "seed": [((m.C,), 1.3), ((m.LOOP,), 120), ((m.JAX,), 6)],
+        "iris": [((m.JAX,), 3), ((m.SKLEARN,), 14)],
+        "digits": [((m.JAX,), 2), ((m.SKLEARN,), 12), ((m.TORCH,), 30)],
+        "tab": [((m.JAX,), 1.5), ((m.SKLEARN,), 5)],
+        "mnist": [((m.JAX,), 1), ((m.SKLEARN,), 2.5)],
+        "big": [((m.JAX, m.TORCH), 0.6), (ON_ONE_CORE, 1)],
+        "online": [(EVERYONE, 4)],
+    },
+    "threads": {name: [(m.ALL_CORES[1:], least)] for name, least in (("tab", 1.6), ("mnist", 1.35), ("big", 0.7))},
+    "own kernels": {"seed": [((m.C,), 1.3), ((m.LOOP,), 120), ((m.JAX,), 6)], "online": [((m.LOOP, m.JAX), 4)]},
+    "prediction": {
+        "1": [((m.SKLEARN,), 15), (TORCHES, 3)],
+        "10000": [((m.SKLEARN,), 10), (TORCHES, 1.2)],
+    },
+    "processes": {"": [((m.SKLEARN,), 1.6), ((m.TORCH,), 4)]},
+    "avx2": {name: [((m.LOOP, m.JAX), 1.2)] for name in ("digits", "tab", "mnist")},
 }
+"""{section: {what is compared there: beside the best of which, at least how many times as fast}}"""
 TITLES: dict[str, Callable[[str], str]] = {
     "training": str,
-    "threads": lambda name: f"{name}, all cores",
-    "own kernels": lambda name: f"{name}, own kernel",
+    "threads": "{}, all cores".format,
+    "own kernels": "{}, own kernel".format,
     "prediction": lambda rows: f"predict {int(rows):,} row{'s' * (rows != '1')}",
-    "processes": lambda _: "whole process, seed, 100 iterations",
-    "avx2": lambda name: f"{name} on AVX2",
+    "processes": "whole process, seed, 100 iterations".format,
+    "avx2": "{} on AVX2".format,
 }
 
 
@@ -69,8 +68,7 @@ class Aim(NamedTuple):
 
 def best(seconds: dict[str, list[float]], titles: tuple[str, ...]) -> str | None:
     """The title with the least median, of those that were measured."""
-    there = [title for title in titles if title in seconds]
-    return min(there, key=lambda title: np.median(seconds[title]), default=None)
+    return min((title for title in titles if title in seconds), key=lambda t: np.median(seconds[t]), default=None)
 
 
 def of(found: dict, section: str, name: str) -> dict[str, list[float]]:
@@ -87,14 +85,15 @@ def of(found: dict, section: str, name: str) -> dict[str, list[float]]:
 
 def aims(found: dict) -> Iterator[Aim]:
     """Every aim; its found is None for what was not measured here."""
-    for section, lines in AIMS.items():
-        for name, titles, least in lines:
+    for section, by_name in AIMS.items():
+        for name, lines in by_name.items():
             seconds = of(found, section, name)
-            rival = best(seconds, titles)
-            against = f"best of {', '.join(titles)}" if len(titles) < 4 else "best peer"
-            against = titles[0] if len(titles) == 1 else f"{against}: {rival}" if rival and m.US in seconds else against
-            number = ratio(seconds[rival], seconds[m.US]) if rival and m.US in seconds else None
-            yield Aim(TITLES[section](name), against, least, number)
+            for titles, least in lines:
+                rival = best(seconds, titles) if m.US in seconds else None
+                against = f"best of {', '.join(titles)}" if len(titles) < 4 else "best peer"
+                against = titles[0] if len(titles) == 1 else f"{against}: {rival}" if rival else against
+                number = ratio(seconds[rival], seconds[m.US]) if rival else None
+                yield Aim(TITLES[section](name), against, least, number)
     yield from _limits(found)
     yield from _many(found.get("many", {}).get("networks", {}))
 

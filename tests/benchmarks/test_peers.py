@@ -313,25 +313,17 @@ def test_tables_and_pictures_go_between_the_markers(found, tmp_path):
 
 
 def test_the_pages_have_the_figures_of_the_results():
+    """Each table, of all that was measured: whoever changes what they print sees it here."""
     content = json.loads((ROOT / script.RESULTS).read_text("utf-8"))
-    assert tables.crossover(content) in (ROOT / "docs/explanation/when-not.md").read_text("utf-8")
     page = (ROOT / "benchmarks/README.md").read_text("utf-8")
-    for table in (tables.by_peers(content["training"]), tables.own(content), tables.aims_table(content)):
+    for table in (
+        *(tables.by_peers(content[section]) for section in ("training", "validated")),
+        *(make(content) for make in (tables.about, tables.own, tables.other, tables.aims_table, tables.limits)),
+        *(tables.by_threads(content["threads"]), tables.many(content["many"])),
+    ):
         assert table in page
-
-
-def test_a_cell_of_the_crossover_has_the_ratio_to_the_best_peer():
-    lanes = {m.US: [1.0, 1.0, 2.0], m.JAX: [4.0, 4.0, 4.0], "PyTorch": [2.0, 2.5, 3.0]}
-    about = {"date": "2026-01-02", "cpu": "a processor", "cores": 2}
-    found = {"crossover": {"4 wide, batch 1": lanes, "1024 wide, batch 32": lanes}, "about": about}
-    assert tables.crossover(found).splitlines() == [
-        "| width | 1 row a step | 32 rows a step |",
-        "|---|---|---|",
-        "| 4 | 2.5 | - |",
-        "| 1,024 | - | 2.5 |",
-        "",
-        "Measured on 2026-01-02 on a processor, 2 cores. The best peer was PyTorch.",
-    ]
+    assert tables.crossover(content) in (ROOT / "docs/explanation/when-not.md").read_text("utf-8")
+    assert tables.short(content) in (ROOT / "README.md").read_text("utf-8")
 
 
 def test_aims_name_the_best_peer_and_what_was_not_measured(found):
@@ -369,47 +361,6 @@ def test_the_compilation_of_own_kernels_is_counted():
     assert "500,000" in line
     assert "| 1.25 (1.25–1.25) |" in line
     assert line.endswith("| 50.0 s | after 50 million iterations |")
-
-
-def by_threads():
-    """fastnn takes 4 s on one thread and 2 on all cores; JAX 6 on one core and 3 on all."""
-    seconds = {m.US: 4.0, m.ALL: 2.0, "JAX, 1 core": 6.0, m.JAX: 3.0, m.SKLEARN: 20.0}
-    lanes = {title: {"seconds": [s] * 3, "own_rules": title == m.SKLEARN} for title, s in seconds.items()}
-    return {"about": members(1)["about"], "workloads": {"tab": lanes}}
-
-
-def test_a_core_is_compared_with_a_core_and_all_with_all():
-    heads, _, cells = (line.strip("| ").split(" | ") for line in tables.by_threads(by_threads()).splitlines()[2:5])
-    found = dict(zip(heads, cells, strict=True))
-    assert found["fastnn on all cores, iterations a second"] == "0"
-    assert found["× one thread"] == "2.00 (2.00–2.00)"
-    assert found["× JAX, 1 core"] == found["× JAX"] == "1.50 (1.50–1.50)"
-    assert found["× scikit-learn"] == "10.0 (10.0–10.0)*"
-    assert found["× PyTorch"] == ""
-    named = {aim.what: aim for aim in tables.aims({"threads": by_threads()})}
-    assert (named["tab, all cores"].found.middle, named["tab, all cores"].met) == (1.5, False)
-    assert named["big, all cores"].found is None
-
-
-def test_the_short_table_has_the_faster_of_two_rivals_and_counts_members_together():
-    about = {"date": "today", "cpu": "A", "cores": 2, "versions": {"fastnn": "0.2"}}
-    one = {m.US: [1.0, 1.0], m.SKLEARN: [9.0, 9.0], "PyTorch": [3.0, 3.0], m.JAX: [2.0, 8.0]}
-    digits = {m.US: [0.5, 0.5], m.SKLEARN: [9.0, 9.0], m.JAX: [2.0, 2.0]}
-    times = {m.MANY: [8.0, 8.0, 8.0], m.VMAP: [16.0], "joblib, scikit-learn": [32.0, 48.0]}
-    one, digits, times = ({t: {"seconds": s} for t, s in lanes.items()} for lanes in (one, digits, times))
-    found = {
-        "threads": {"about": about, "workloads": {"iris": one, "seed": {m.US: one[m.US]}}},
-        "validated": {"digits, validation": digits},
-        "many": {"about": about | {"cpu": "B"}, "networks": {"seed": {"1000, equal": {"64": times}}}},
-    }
-    lines = tables.short(found).splitlines()
-    assert [line.split("float64 | ")[-1] for line in lines[2:4]] == ["1 | 9.00 | 3.00 |", "1 |  |  |"]
-    assert lines[4].endswith("rows validated | 2 | 18.0 | 4.00 |")
-    assert lines[5] == "| 64 networks like `seed` at once, 1,000 iterations each | 8,000 | 5.00 | 2.00 |"
-    assert (
-        "Measured on today with fastnn 0.2 by `nox -s measure -- peers` on one A, 2 cores (many networks: B): one"
-        in lines[-1]
-    )
 
 
 def test_the_charts_are_logarithmic_and_have_a_panel_each(found):
