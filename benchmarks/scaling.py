@@ -241,13 +241,6 @@ def lines(found: dict) -> Iterator[Line]:
 
 # ----------------------------------------------------------------------------------------------------- table and chart
 
-NOTES = (
-    "Exponents p of size^p in the upper range, with 95 % intervals; where two are expected the first is NumPy's. "
-    f'Where one is off by more than {NEAR:g} stands "another", and the command fails, or "unclear" if the interval '
-    "has the expected one. Time is the processor's in the fastest sample. Memory is what NumPy allocates "
-    "beyond the data: the whole training with its state and the order of its rows, and the steps' work space alone."
-)
-
 
 def table(found: dict) -> str:
     """The exponents with their 95 % intervals, a line an axis and a quantity."""
@@ -257,7 +250,7 @@ def table(found: dict) -> str:
         expected = dict.fromkeys(f"{line.expected:g}" for line in (numpy, numba))
         cells = [numpy.axis, f"{sizes[0]:,} to {sizes[-1]:,}", QUANTITIES[numpy.what], ", ".join(expected)]
         rows.append(cells + [f"{line.found} {line.verdict}".rstrip() for line in (numpy, numba)])
-    return f"{markdown(['over', 'from to', 'of', 'expected', *BACKENDS], rows)}\n\n{NOTES}"
+    return markdown(["over", "from to", "of", "expected", *BACKENDS], rows)
 
 
 def chart(found: dict) -> Figure:
@@ -289,17 +282,9 @@ def chart(found: dict) -> Figure:
 
 def write(found: dict, folder: pathlib.Path) -> list[pathlib.Path]:
     """Draw the picture, and put the table between the markers of benchmarks/README.md; what was written."""
-    about = (
-        f"Measured by `nox -s measure -- scaling` in {found['about']['seconds']} s {where(found['about'])}. A "
-        "network of relu layers learns with SGD in float32; what does not grow is 64 wide, one hidden layer deep, 64 "
-        "rows a step (32 where the width or the rows grow)."
-    )
-    picture = f"![Time and memory of a step, over width, depth, batch and rows](../{IMAGE.as_posix()})"
-    content = "\n\n".join([about, table(found), picture])
-    return [
-        plotting.save(chart(found), folder / IMAGE),
-        put(folder / "benchmarks" / "README.md", "scaling", content),
-    ]
+    about = f"Measured by `nox -s measure -- scaling` in {found['about']['seconds']} s {where(found['about'])}."
+    page = put(folder / "benchmarks" / "README.md", "scaling", f"{about}\n\n{table(found)}")
+    return [plotting.save(chart(found), folder / IMAGE), page]
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -11,7 +11,7 @@ import hypothesis
 import numpy as np
 import pytest
 
-from fastnn import cores
+from fastnn import cli, cores
 from fastnn.backends import BACKENDS
 from fastnn.training import exceptions
 
@@ -58,6 +58,21 @@ def set_columns(monkeypatch):
         monkeypatch.setattr(console.out, "width", width)
 
     return set_columns
+
+
+@pytest.fixture
+def run(capsys, monkeypatch, set_columns, tmp_path):
+    """Run ``fastnn`` in an empty folder; what it ends with, prints, and prints on stderr."""
+    set_columns(120)
+    monkeypatch.chdir(tmp_path)
+
+    def call(*arguments):
+        with pytest.raises(SystemExit) as end:
+            cli.main([*map(str, arguments)])
+        out, err = capsys.readouterr()
+        return end.value.code or 0, out, err
+
+    return call
 
 
 @pytest.fixture(params=BACKENDS)

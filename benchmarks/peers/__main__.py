@@ -33,38 +33,24 @@ def measure(sections: list[str], tiny: bool, say=print) -> dict:
 
 
 def write(found: dict, folder: pathlib.Path) -> list[pathlib.Path]:
-    """Draw the pictures, and put the tables between the markers of the pages; what was written."""
+    """Draw the pictures of what was measured, and put its tables between the markers of the pages; what was written."""
     from benchmarks.peers import charts, tables
 
-    written, parts = [], [tables.about(found)]
-
-    def picture(name: str, figure, text: str) -> None:
-        written.append(plotting.save(figure, folder / IMAGES / name))
-        parts.append(f"![{text}](../{(IMAGES / name).as_posix()})")
-
+    page, pictures = folder / "benchmarks" / "README.md", {}
+    written = [put(page, f"peers {name}", make(found)) for name, (of, make) in tables.PAGE.items() if found.get(of)]
     if found.get("training"):
-        parts += [tables.by_peers(found["training"]), tables.TRAINING_NOTES]
-        picture("peers.png", charts.side_by_side(found), "Iterations a second of fastnn and its peers, by workload")
-    if found.get("validated"):
-        parts += [tables.by_peers(found["validated"]), tables.validated_notes(found)]
-    if found.get("own kernels"):
-        parts.append(tables.own(found))
-    if "prediction" in found:
-        parts.append(tables.other(found))
+        pictures["peers"] = charts.side_by_side(found)
     if found.get("crossover"):
         written.append(put(folder / "docs" / "explanation" / "when-not.md", "crossover", tables.crossover(found)))
-        picture("crossover.png", charts.crossover(found), "Speed of fastnn by that of the best peer, over layer width")
+        pictures["crossover"] = charts.crossover(found)
         if any(ALL in lanes for lanes in found["crossover"].values()):
-            text = "The same with all cores for fastnn too"
-            picture("crossover_all_cores.png", charts.crossover(found, ALL), text)
+            pictures["crossover_all_cores"] = charts.crossover(found, ALL)
     if found.get("threads"):
         written.append(put(folder / "README.md", "peers", tables.short(found)))
-        parts.append(tables.by_threads(found["threads"]))
-    if many := found.get("many"):
-        parts.append(tables.many(many))
-        picture("many.png", charts.members_by_time(many), "Time of many networks by their number, fastnn and its peers")
-    parts += [tables.aims_table(found), tables.limits(found), tables.skipped(found)]
-    return [*written, put(folder / "benchmarks" / "README.md", "peers", "\n\n".join(filter(None, parts)))]
+    if found.get("many"):
+        pictures["many"] = charts.members_by_time(found["many"])
+    written += [plotting.save(figure, folder / IMAGES / f"{name}.png") for name, figure in pictures.items()]
+    return list(dict.fromkeys(written))
 
 
 def main(arguments: list[str] | None = None) -> None:

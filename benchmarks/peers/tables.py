@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from benchmarks.peers import measure as m
-from benchmarks.peers.workloads import GRID, KINDS, MIXED, VALIDATION, describe, describe_many
+from benchmarks.peers.workloads import GRID, KINDS, VALIDATION, describe, describe_many
 from benchmarks.readme import where
 from fastnn.measuring.timing import Interval, digits, markdown, ratio, rounded, seconds
 
@@ -158,13 +158,16 @@ def aims_table(found: dict) -> str:
 
 
 def about(found: dict) -> str:
-    """Where, when and with what."""
+    """Where, when and with what; what was not measured, and why."""
     a = found["about"]
     blas = f" BLAS: {'; '.join(a['blas'])}." if a["blas"] else ""
-    return (
+    made = (
         f"Measured by `nox -s measure -- peers` {where(a)}; {a['compiler'] or 'no C compiler'}.{blas} fastnn uses "
         "one thread; PyTorch, JAX and the BLAS of NumPy and scikit-learn all cores, unless said."
     )
+    skipped = [f"- {title} was skipped: {reason}" for title, reason in found["skipped"].items()]
+    failed = [f"- {what} failed: {reason}" for what, reason in found["failed"].items()]
+    return "\n".join([made, "", *skipped, *failed]).strip()
 
 
 def by_peers(trainings: dict) -> str:
@@ -185,21 +188,11 @@ def _beside(lanes: dict, title: str, ours: list[float]) -> str:
     return f"{ratio(lanes[title]['seconds'], ours)}{'*' * lanes[title].get('own_rules', False)}"
 
 
-TRAINING_NOTES = (
-    "How many times as fast fastnn is: the median of the rounds' ratios and, in brackets, their quartiles. All start "
-    "from the same weights, see the same rows in the same order, and are compared with the reference before they are "
-    "timed; * has its own rules on the same sizes, and only has to learn."
-)
-
-
-def validated_notes(found: dict) -> str:
-    """What the table of validated trainings shows, and when it was measured."""
+def validated(found: dict) -> str:
+    """The same with the loss of held-out rows after every epoch, and when it was measured."""
     a = found.get("validated about", found["about"])
-    return (
-        "The same with the loss of held-out rows after every epoch, which is compared with the reference's too: fastnn "
-        "by `Stop(validation=...)`, scikit-learn by `partial_fit`, JAX within its compiled loop, the others in Python. "
-        f"Measured on {a['date']} on one {a['cpu']} with fastnn {a['versions']['fastnn']}."
-    )
+    made = f"Measured on {a['date']} on one {a['cpu']} with fastnn {a['versions']['fastnn']}."
+    return f"{by_peers(found['validated'])}\n\n{made}"
 
 
 def by_threads(found: dict) -> str:
@@ -211,13 +204,7 @@ def by_threads(found: dict) -> str:
         rows.append([describe(name), rounded(1 / median(ours)), str(ratio(one, ours)), *cells])
     heads = ["workload", "fastnn on all cores, iterations a second", "× one thread", *(f"× {t}" for t in titles)]
     made = f"With equal threads, measured {where(found['about'])}."
-    return "\n\n".join([made, markdown(heads, rows), BY_THREADS_NOTES])
-
-
-BY_THREADS_NOTES = (
-    'The columns "1 core" are fastnn on one thread beside a peer that is bound to one core, the others fastnn beside a '
-    "peer with all cores each. fastnn takes a thread for each core where that is faster than one, with the same bits."
-)
+    return f"{made}\n\n{markdown(heads, rows)}"
 
 
 def own(found: dict) -> str:
@@ -232,14 +219,7 @@ def own(found: dict) -> str:
         theirs = [_beside(lanes, title, ours) for title in m.OWN_PEERS]
         rows.append([describe(name), rounded(1 / median(ours)), *theirs, f"{compiled:.1f} s", repaid])
     heads = ["workload", "iterations a second", *(f"× {title}" for title in m.OWN_PEERS), "compiled in", "repaid"]
-    return f"{markdown(heads, rows)}\n\n{OWN_NOTES}"
-
-
-OWN_NOTES = (
-    'With `get_backend("numba", specialize=True)` a small network, in batches that fit one vector, trains by a kernel '
-    "compiled for it, with the same bits. All figures but the last include that compilation, from an empty cache and "
-    f"before Numba is imported, spread over {COUNTED // 10**6} million iterations."
-)
+    return markdown(heads, rows)
 
 
 def other(found: dict) -> str:
@@ -257,18 +237,9 @@ def other(found: dict) -> str:
             f"{median(known) / 1e6:.0f} MB" if known else "",
         ]
         rows += [[title, *cells]] if any(cells) else []
-    notes = OTHER_NOTES
-    if "cold" in found:
-        notes += f" The first `train` ever on a machine, with an empty cache: {seconds(found['cold'])}."
     heads = ["", "predict 1 row", "predict 10,000 rows", "0.96 of held-out digits", "process", "memory"]
-    return f"{markdown(heads, rows)}\n\n{notes}"
-
-
-OTHER_NOTES = (
-    "Medians and quartiles. Prediction: a 64-64-10 classifier, float32. Digits: warm, on shuffled rows, as many epochs "
-    "as each seed needs. Process, and the most memory that it takes: the seed's 100 iterations, from the start of "
-    "Python to its end; fastnn's kernel comes from the disk cache."
-)
+    cold = f"The first `train` ever on a machine, with an empty cache: {seconds(found.get('cold'))}."
+    return markdown(heads, rows) + (f"\n\n{cold}" if "cold" in found else "")
 
 
 def limits(found: dict) -> str:
@@ -282,12 +253,6 @@ def limits(found: dict) -> str:
             reached = ((rates(l["products"][width])[kind], max(l["peak"])) for l in levels.values())
             rows.append([f"{width} wide, {kind}", *(f"{rate:.0f} ({rate / peak:.0%})" for rate, peak in reached)])
     return markdown(["float32, one core, GF/s", *levels], rows)
-
-
-def skipped(found: dict) -> str:
-    """What was not measured, and why."""
-    lines = [f"- {title} was skipped: {reason}" for title, reason in found["skipped"].items()]
-    return "\n".join(lines + [f"- {what} failed: {reason}" for what, reason in found["failed"].items()])
 
 
 # ----------------------------------------------------------------------------------------------------------- crossover
@@ -335,18 +300,21 @@ def many(found: dict) -> str:
                 rows.append([what, seconds(ours), *cells, str(compiling(lanes)) if m.VMAP in lanes else ""])
     heads = ["iterations a member, members", f"`{m.MANY}`", *(f"× {title}" for title in rivals), "× JAX, compiling"]
     made = f"Many networks at once, measured {where(found['about'])}."
-    return "\n\n".join([made, markdown(heads, rows), MANY_NOTES])
+    return f"{made}\n\n{markdown(heads, rows)}"
 
 
-MANY_NOTES = (
-    "How many times as long as `train_many` on all cores the others take: the drawing of weights is counted, answers "
-    "are compared with the reference's before, and an empty place would have taken too long. JAX: `vmap` over "
-    "`lax.scan`, compiled before, and in the last column with its compilation, which each number of members and "
-    "iterations needs; fastnn's kernel, compiled once on a machine, comes from the disk cache. PyTorch: "
-    "`torch.func.vmap` in a loop, on one thread. Where they are mixed, members have from "
-    f"{MIXED[0]:g} to {MIXED[1]:g} times so many iterations: with JAX all compute to the end of the longest, with "
-    "PyTorch those that are done leave the stack. scikit-learn trains the seed by its own rules."
-)
+PAGE: dict[str, tuple[str, Callable[[dict], str]]] = {
+    "about": ("about", about),
+    "training": ("training", lambda found: by_peers(found["training"])),
+    "validated": ("validated", validated),
+    "own kernels": ("own kernels", own),
+    "other": ("prediction", other),
+    "threads": ("threads", lambda found: by_threads(found["threads"])),
+    "many": ("many", lambda found: many(found["many"])),
+    "aims": ("about", aims_table),
+    "limits": ("hardware", limits),
+}
+"""{place in benchmarks/README.md, "peers" before it: the section that it shows, and what is there}"""
 
 
 # -------------------------------------------------------------------------------------------- the table of README.md

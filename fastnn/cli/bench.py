@@ -1,6 +1,6 @@
 """The command ``fastnn bench``: speed on the workloads and in real work, and start-up time, measured and shown.
 
-A `Report` is plain numbers, goes into a JSON file and comes back from one.
+A `Report` is plain numbers, goes into a JSON file and comes back from one; the gate reads the same format.
 """
 
 from __future__ import annotations
@@ -8,10 +8,10 @@ from __future__ import annotations
 import functools
 import json as json_format
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.table import Table
@@ -22,10 +22,10 @@ from fastnn.checking.arguments import did_you_mean
 from fastnn.cli.console import check_output, chosen_dtypes, new_table, progress, say, show
 from fastnn.cores import available_cores
 from fastnn.errors import FastnnError
-from fastnn.gate.samples import FORMAT
+from fastnn.gate import samples
 from fastnn.measuring import machine, work, workloads
 from fastnn.measuring.starting import compile_seconds, import_seconds
-from fastnn.measuring.timing import Interval, Run, calibrated, digits, interleaved, quartiles, ratio
+from fastnn.measuring.timing import Run, calibrated, digits, interleaved, quartiles, ratio
 from fastnn.testing.correctness import check_work
 
 if TYPE_CHECKING:
@@ -53,77 +53,30 @@ QUICK = BenchSettings(5, 0.03, 1, 1, workloads=("seed", "iris", "digits", "onlin
 
 # ---------------------------------------------------------------------------------------------------------- the report
 
-
-@dataclass(frozen=True)
-class TrainingTimes:
-    """Samples of the seconds that an iteration of one workload, or a unit of real work, takes on one back end."""
-
-    workload: str
-    backend: str
-    dtype: str
-    sizes: tuple[int, ...]
-    """The layer sizes of the workload's network; empty for real work."""
-    batch_size: int | None
-    iterations: int
-    """The number of units in one sample."""
-    seconds: tuple[float, ...]
-    unit: str = "iteration"
-    """The unit that is counted, of real work an "epoch", "call", "member" or "fit"."""
-    threads: int = 1
-    """The threads that share each step."""
-
-    @property
-    def key(self) -> tuple[str, str, str]:
-        """Workload, dtype and back end, by which two reports are compared."""
-        return self.workload, self.dtype, self.backend
-
-    @property
-    def median(self) -> float:
-        """The median of the samples."""
-        return median(self.seconds)
-
-    @property
-    def speed(self) -> Interval:
-        """Units a second, at the median and the quartiles of the samples."""
-        slow, middle, fast = (1 / seconds for seconds in reversed(quartiles(self.seconds)))
-        return Interval(slow, middle, fast)
+Report = dict[str, Any]
+"""What the JSON file has: date, processor, load of the minute before, versions, and lists of `Times`."""
+Times = dict[str, Any]
+"""Seconds of samples, with what they are of: a start, or a workload's iterations (units of real work) on a back end."""
 
 
-@dataclass(frozen=True)
-class StartTimes:
-    """Samples of a start-up time: seconds in each of several fresh processes."""
-
-    what: str
-    seconds: tuple[float, ...]
+def key(training: Times) -> tuple[str, str, str]:
+    """Return workload, dtype and back end, by which two reports are compared."""
+    return training["workload"], training["dtype"], training["backend"]
 
 
-@dataclass(frozen=True)
-class Report:
-    """All measurements of a run of ``fastnn bench``, with date, processor and versions."""
+def by_workload(report: Report) -> dict[tuple[str, str], dict[str, Times]]:
+    """Return the trainings by workload and dtype, and of each by back end."""
+    found: dict[tuple[str, str], dict[str, Times]] = {}
+    for training in report["trainings"]:
+        workload, dtype, backend = key(training)
+        found.setdefault((workload, dtype), {})[backend] = training
+    return found
 
-    date: str
-    cpu: str
-    load: float | None
-    """The load average of the minute before; None where the system has none."""
-    versions: dict[str, str]
-    starts: tuple[StartTimes, ...]
-    trainings: tuple[TrainingTimes, ...]
 
-    def text(self) -> str:
-        """Return the report as JSON."""
-        return json_format.dumps({"format": FORMAT} | asdict(self), indent=1)
-
-    def by_workload(self) -> dict[tuple[str, str], dict[str, TrainingTimes]]:
-        """Return the trainings by workload and dtype, and of each by back end."""
-        found: dict[tuple[str, str], dict[str, TrainingTimes]] = {}
-        for training in self.trainings:
-            found.setdefault((training.workload, training.dtype), {})[training.backend] = training
-        return found
-
-    def speeds_by(self, old: Report) -> dict[tuple[str, str, str], float]:
-        """Return new speed by old speed, medians, for each workload, dtype and back end that both reports hold."""
-        before = {training.key: training.median for training in old.trainings}
-        return {t.key: before[t.key] / t.median for t in self.trainings if t.key in before}
+def speeds_by(old: Report, new: Report) -> dict[tuple[str, str, str], float]:
+    """Return new speed by old speed, medians, for each workload, dtype and back end that both reports hold."""
+    before = {key(t): median(t["seconds"]) for t in old["trainings"]}
+    return {key(t): before[key(t)] / median(t["seconds"]) for t in new["trainings"] if key(t) in before}
 
 
 class ReportFileError(FastnnError):
@@ -139,15 +92,14 @@ def load(path: Path) -> Report:
         If the file holds something else.
     """
     try:
-        found = json_format.loads(path.read_text("utf-8"))
-        if found.pop("format") != FORMAT:
-            raise ValueError("written by another version of fastnn")
-        for entry in (*found["starts"], *found["trainings"]):
-            entry |= {name: tuple(value) for name, value in entry.items() if isinstance(value, list)}
-        found["starts"] = tuple(StartTimes(**start) for start in found["starts"])
-        found["trainings"] = tuple(TrainingTimes(**training) for training in found["trainings"])
-        return Report(**found)
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        text = path.read_text("utf-8")
+        samples.read(text)
+        found: Report = json_format.loads(text)
+        if missing := {"date", "cpu", "trainings"} - found.keys():
+            raise ValueError(f"it has no {' and no '.join(sorted(missing))}")
+        by_workload(found)
+        return found
+    except (KeyError, ValueError) as error:
         raise ReportFileError(f"{path} is no report of `fastnn bench --json`: {error}") from error
 
 
@@ -181,12 +133,12 @@ def run(
         for backend in backends:
             after_each(f"checking {one.name} on {backend}")
             check_work(one, backend)
-    starts = tuple(_starts({one.dtype for one in loaded} if "numba" in backends else set(), settings, after_each))
-    trainings: list[TrainingTimes] = []
+    starts = list(_starts({one.dtype for one in loaded} if "numba" in backends else set(), settings, after_each))
+    trainings: list[Times] = []
     for one in loaded:
         trainings += _trainings(one, backends, settings, functools.partial(after_each, f"timing {one.name}"))
     kept = {name: about[name] for name in ("date", "cpu", "load", "versions")}
-    return Report(**kept, starts=starts, trainings=tuple(trainings))
+    return {"format": samples.FORMAT, **kept, "starts": starts, "trainings": trainings}
 
 
 def n_steps(
@@ -198,41 +150,44 @@ def n_steps(
 
 def _trainings(
     one: work.Work, backends: Sequence[str], settings: BenchSettings, after_each: Callable[[], object]
-) -> Iterator[TrainingTimes]:
+) -> Iterator[Times]:
     runs: dict[str, Run] = {backend: functools.partial(_run, one, backend) for backend in backends}
     n = {backend: calibrated(run, settings.sample_seconds, one.most) for backend, run in runs.items()}
     units = {backend: n[backend] * one.units for backend in backends}
     functions = {backend: functools.partial(run, n[backend]) for backend, run in runs.items()}
-    samples = interleaved(functions, units, settings.rounds, after_each)
-    n_rows = None if one.workload is None else len(one.workload.X)
-    for backend, seconds in samples.items():
-        yield TrainingTimes(
-            workload=one.name,
-            backend=backend,
-            dtype=one.dtype,
-            sizes=() if one.workload is None else one.workload.network.sizes,
-            batch_size=n_rows and min(one.workload.batch_size or n_rows, n_rows),
-            iterations=units[backend],
-            seconds=tuple(seconds),
-            unit=one.unit,
-            threads=one.threads if backend == "numba" else 1,
-        )
+    workload = one.workload
+    for backend, seconds in interleaved(functions, units, settings.rounds, after_each).items():
+        yield {
+            "workload": one.name,
+            "backend": backend,
+            "dtype": one.dtype,
+            "sizes": () if workload is None else workload.network.sizes,  # none of real work
+            "batch_size": workload and min(workload.batch_size or len(workload.X), len(workload.X)),
+            "iterations": units[backend],  # or other units, in one sample
+            "seconds": seconds,
+            "unit": one.unit,
+            "threads": one.threads if backend == "numba" else 1,
+        }
 
 
 def _run(one: work.Work, backend: str, n: int) -> None:
     one.run(n, backend)
 
 
-def _starts(dtypes: set[str], settings: BenchSettings, after_each: Callable[[str], object]) -> Iterator[StartTimes]:
+def _starts(dtypes: set[str], settings: BenchSettings, after_each: Callable[[str], object]) -> Iterator[Times]:
     """Time imports, and for each kernel its compilation and its loading from the disk cache, in fresh processes."""
-    yield StartTimes("import numpy", import_seconds("numpy", settings.starts))
+    yield _start("import numpy", import_seconds("numpy", settings.starts))
     for package in ("fastnn", "numba") if dtypes else ("fastnn",):
         after_each("starting processes")
-        yield StartTimes(f"import {package}, after numpy", import_seconds(package, settings.starts, "import numpy"))
+        yield _start(f"import {package}, after numpy", import_seconds(package, settings.starts, "import numpy"))
     for dtype in sorted(dtypes)[: settings.compiled]:
         cold, warm = compile_seconds(dtype, max(1, settings.starts // 2), functools.partial(after_each, "compiling"))
-        yield StartTimes(f"{dtype} kernels, compiled (cold cache)", tuple(map(sum, cold)))
-        yield StartTimes(f"{dtype} kernels, from the disk cache (warm)", tuple(map(sum, warm)))
+        yield _start(f"{dtype} kernels, compiled (cold cache)", map(sum, cold))
+        yield _start(f"{dtype} kernels, from the disk cache (warm)", map(sum, warm))
+
+
+def _start(what: str, seconds: Iterable[float]) -> Times:
+    return {"what": what, "seconds": list(seconds)}
 
 
 # ---------------------------------------------------------------------------------------------------------- the command
@@ -302,11 +257,11 @@ def bench(
     with progress("checking the answers", n_steps(*what, settings)) as advance:
         report = run(*what, settings, advance, _number_of_threads(threads))
     if to_stdout:
-        typer.echo(report.text())
+        typer.echo(json_format.dumps(report, indent=1))
         return
     _print(report)
     if json:
-        json.write_text(report.text() + "\n", "utf-8")
+        json.write_text(json_format.dumps(report, indent=1) + "\n", "utf-8")
         say(f"All samples: {json}")
     if plot:
         say(f"Speeds: {plotting.save(draw(report), plot)}")
@@ -330,11 +285,11 @@ def _number_of_threads(text: str) -> int:
 
 
 def _print(report: Report) -> None:
-    versions = ", ".join(f"{name} {version}" for name, version in report.versions.items())
-    load = "" if report.load is None else f"; load before: {report.load:.2f}"
-    say(f"{report.date}, {report.cpu} ({versions}){load}")
+    versions = ", ".join(f"{name} {version}" for name, version in report["versions"].items())
+    load = "" if report["load"] is None else f"; load before: {report['load']:.2f}"
+    say(f"{report['date']}, {report['cpu']} ({versions}){load}")
     show("Training: iterations a second", trainings_table(report))
-    if (n := max((training.threads for training in report.trainings), default=1)) > 1:
+    if (n := max((training["threads"] for training in report["trainings"]), default=1)) > 1:
         say(f"{n} threads share each step of the workloads on numba.", "dim")
     say(
         "Answers checked first, back ends timed in turn. Medians, ± half the distance of the quartiles; ratios are "
@@ -346,18 +301,19 @@ def _print(report: Report) -> None:
 
 def trainings_table(report: Report) -> Table:
     """Return a table with a row for each workload and dtype: the speed of each back end, their ratio, and spreads."""
-    backends = list(dict.fromkeys(training.backend for training in report.trainings))
+    backends = list(dict.fromkeys(training["backend"] for training in report["trainings"]))
     heads = [f"{backends[1]} / {backends[0]}"] if len(backends) == 2 else []
     table = new_table("workload", *backends, *heads, texts=("workload",))
-    for row in report.by_workload().values():
+    for (name, dtype), row in by_workload(report).items():
         first = next(iter(row.values()))
-        shape = f"{first.unit}s a second"
-        if first.sizes:
-            shape = f"{'-'.join(map(str, first.sizes))}, {first.batch_size} row{'s' * (first.batch_size != 1)}"
-        cells = [f"{first.workload}, {first.dtype}\n[dim]{shape}[/]"]
-        cells += [f"{1 / t.median:,.0f}\n[dim]±{quartiles(t.seconds).spread / 2:.1%}[/]" for t in row.values()]
+        shape, rows = f"{first['unit']}s a second", first["batch_size"]
+        if first["sizes"]:
+            shape = f"{'-'.join(map(str, first['sizes']))}, {rows} row{'s' * (rows != 1)}"
+        cells = [f"{name}, {dtype}\n[dim]{shape}[/]"]
+        for found in (quartiles(training["seconds"]) for training in row.values()):
+            cells.append(f"{1 / found.middle:,.0f}\n[dim]±{found.spread / 2:.1%}[/]")
         if heads:
-            low, middle, high = map(digits, ratio(*(row[name].seconds for name in backends)))
+            low, middle, high = map(digits, ratio(*(row[backend]["seconds"] for backend in backends)))
             cells.append(f"{middle}\n[dim]{low} to {high}[/]")
         table.add_row(*cells)
     return table
@@ -365,38 +321,38 @@ def trainings_table(report: Report) -> Table:
 
 def starts_table(report: Report) -> Table:
     """Return the table of start-up times: of what is done once before the first iteration, in fresh processes."""
-    several = any(len(start.seconds) > 1 for start in report.starts)
-    columns = ("median", "least", "most") if several else ("once",)
+    several = any(len(start["seconds"]) > 1 for start in report["starts"])
+    columns: dict[str, Callable[[list[float]], float]] = {"median": median, "least": min, "most": max}
+    columns = columns if several else {"once": median}
     table = new_table("what", *columns, texts=("what",), wrapped=("what",))
-    for start in report.starts:
-        numbers = (median(start.seconds), min(start.seconds), max(start.seconds))[: len(columns)]
-        table.add_row(start.what, *(f"{seconds:.3f}" for seconds in numbers))
+    for start in report["starts"]:
+        table.add_row(start["what"], *(f"{function(start['seconds']):.3f}" for function in columns.values()))
     return table
 
 
 def draw(report: Report) -> Figure:
     """Draw the speeds on the workloads; real work counts no iterations."""
-    rows: dict[str, dict[str, Interval]] = {}
+    rows: dict[str, dict[str, tuple[float, float, float]]] = {}
     notes: dict[str, str] = {}
-    for (name, dtype), trainings in report.by_workload().items():
-        if all(training.sizes for training in trainings.values()):
-            row = f"{name}\n{dtype}"
-            rows[row] = {backend: training.speed for backend, training in trainings.items()}
-            if len(trainings) == 2:
-                notes[row] = f"× {digits(ratio(*(t.seconds for t in trainings.values())).middle)}"  # the table's
-    return plotting.speeds(rows, "Training", f"iterations a second, {report.cpu}, {report.date}", notes)
+    for (name, dtype), trainings in by_workload(report).items():
+        if all(training["sizes"] for training in trainings.values()):
+            row, found = f"{name}\n{dtype}", {backend: quartiles(t["seconds"]) for backend, t in trainings.items()}
+            rows[row] = {backend: (1 / q.high, 1 / q.middle, 1 / q.low) for backend, q in found.items()}
+            if len(found) == 2:
+                notes[row] = f"× {digits(ratio(*(t['seconds'] for t in trainings.values())).middle)}"  # the table's
+    return plotting.speeds(rows, "Training", f"iterations a second, {report['cpu']}, {report['date']}", notes)
 
 
 def _compare(report: Report, old: Report, fail_below: float | None) -> None:
-    if report.cpu != old.cpu:
-        say(f"The old report is of another processor, {old.cpu}: what differs may be the machine.", "yellow")
-    found = report.speeds_by(old)
+    if report["cpu"] != old["cpu"]:
+        say(f"The old report is of another processor, {old['cpu']}: what differs may be the machine.", "yellow")
+    found = speeds_by(old, report)
     texts = ("workload", "dtype", "back end")
     table = new_table(*texts, "ratio", texts=texts)
-    for key, new_by_old in found.items():
+    for what, new_by_old in found.items():
         slower = fail_below is not None and new_by_old < fail_below
-        table.add_row(*key, f"{new_by_old:.2f}" + (" too slow" if slower else ""), style="red" if slower else None)
-    show(f"Against the report of {old.date}: new speed / old speed", table)
+        table.add_row(*what, f"{new_by_old:.2f}" + (" too slow" if slower else ""), style="red" if slower else None)
+    show(f"Against the report of {old['date']}: new speed / old speed", table)
     if not found:
         raise typer.BadParameter("it has no training in common with this run", param_hint="--compare")
     if fail_below is not None and min(found.values()) < fail_below:

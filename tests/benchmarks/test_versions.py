@@ -60,14 +60,18 @@ def test_where_nothing_can_be_counted_it_says_why(monkeypatch, capsys, machine, 
     assert said in capsys.readouterr().out
 
 
-def test_the_exit_code_tells_of_more(monkeypatch, capsys):
+@pytest.mark.parametrize(("here", "code"), [(1029.0, 0), (1031.0, 1)])
+def test_the_exit_code_tells_of_more(monkeypatch, capsys, here, code):
     monkeypatch.setattr(instructions, "why_not", lambda: "")
-    monkeypatch.setattr(instructions.subprocess, "run", lambda *_, **__: type("Done", (), {"stdout": "valgrind-1"}))
-    for here, code in ((1029.0, 0), (1031.0, 1)):
-        counts = {"abc123": 1000.0, str(ROOT): here}
-        monkeypatch.setattr(instructions, "count", lambda base, _, counts=counts: [{"seed": counts[base]}])
-        assert instructions.main(["abc123"]) == code
-    assert "More than 3% more instructions than abc123: seed." in capsys.readouterr().out
+    counts = {"abc123": 1000.0, str(ROOT): here}
+    monkeypatch.setattr(instructions, "count", lambda base, _: [{"seed": counts[base]}])
+    assert instructions.main(["abc123"]) == code
+    assert ("More than 3% more instructions than abc123: seed." in capsys.readouterr().out) == bool(code)
+
+
+def test_the_page_has_the_table_of_the_results():
+    found = json.loads(instructions.RESULTS.read_text("utf-8"))
+    assert instructions.table(found["counts"], None) in (BENCHMARKS / "README.md").read_text("utf-8")
 
 
 @pytest.mark.slow

@@ -3,7 +3,7 @@
 import functools
 import json
 import re
-from dataclasses import replace
+from statistics import median
 
 import numpy as np
 import pytest
@@ -100,22 +100,20 @@ def report():
 
 
 def test_report_holds_samples_by_workload_dtype_and_back_end(report):
-    assert [training.key for training in report.trainings] == [
+    assert [bench.key(training) for training in report["trainings"]] == [
         ("seed", dtype, backend) for dtype in ("float64", "float32") for backend in ("numpy", "numba")
     ]
-    for training in report.trainings:
-        assert len(training.seconds) == SETTINGS.rounds
-        assert training.iterations >= 1
-        assert 0 < training.median < 1
-    assert [start.what for start in report.starts][:2] == ["import numpy", "import fastnn, after numpy"]
+    for training in report["trainings"]:
+        assert len(training["seconds"]) == SETTINGS.rounds
+        assert training["iterations"] >= 1
+        assert 0 < median(training["seconds"]) < 1
+    assert [start["what"] for start in report["starts"]][:2] == ["import numpy", "import fastnn, after numpy"]
 
 
-def test_report_is_the_same_when_read_again(report, tmp_path):
-    (tmp_path / "report.json").write_text(report.text())
-    assert bench.load(tmp_path / "report.json") == report
+FEW = '{"format": 1, "date": "", "cpu": "", "trainings": [{"workload": "a", "seconds": [1]}]}'
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{}", '{"format": 99}', '{"format": 1, "starts": [], "trainings": [{}]}'])
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"format": 99}', '{"format": 1, "trainings": [{}]}', FEW])
 def test_a_file_that_is_no_report_is_named(text, tmp_path):
     (tmp_path / "other.json").write_text(text)
     with pytest.raises(bench.ReportFileError, match=r"other\.json is no report"):
@@ -124,13 +122,13 @@ def test_a_file_that_is_no_report_is_named(text, tmp_path):
 
 def slower(report, factor, n=None):
     """The report with other samples, of its first trainings only."""
-    return replace(
-        report, trainings=tuple(replace(t, seconds=tuple(s * factor for s in t.seconds)) for t in report.trainings[:n])
-    )
+    trainings = [t | {"seconds": [s * factor for s in t["seconds"]]} for t in report["trainings"][:n]]
+    return report | {"trainings": trainings}
 
 
 def test_speed_ratio_is_new_by_old(report):
-    assert slower(report, 2.0, 3).speeds_by(report) == {t.key: pytest.approx(0.5) for t in report.trainings[:3]}
+    ratios = bench.speeds_by(report, slower(report, 2.0, 3))
+    assert ratios == {bench.key(t): pytest.approx(0.5) for t in report["trainings"][:3]}
 
 
 @pytest.mark.parametrize(("name", "most"), [("seed", 10**7), ("digits", 20)])
@@ -143,22 +141,22 @@ def test_a_report_says_how_many_threads(monkeypatch):
     """Real work and the other back end have one."""
     monkeypatch.setattr(bench, "_starts", lambda *_: [])
     found = bench.run(["tab", "seed, one call"], ["numpy", "numba"], [None], SETTINGS, threads=2)
-    assert {(t.workload, t.backend) for t in found.trainings if t.threads == 2} == {("tab", "numba")}
+    assert {bench.key(t)[::2] for t in found["trainings"] if t["threads"] == 2} == {("tab", "numba")}
 
 
 def test_the_picture_has_the_tables_ratios(report):
     """The median of the rounds' ratios, not the ratio of the medians."""
-    first = report.trainings[0]
-    samples = {"numpy": (1.0, 2.0, 9.0), "numba": (0.5, 0.1, 0.3)}  # ratios 2, 20, 30; medians 2 and 0.3
-    told = replace(report, trainings=tuple(replace(first, backend=b, seconds=s) for b, s in samples.items()))
+    samples = {"numpy": [1.0, 2.0, 9.0], "numba": [0.5, 0.1, 0.3]}  # ratios 2, 20, 30; medians 2 and 0.3
+    trainings = [report["trainings"][0] | {"backend": name, "seconds": s} for name, s in samples.items()]
+    told = report | {"trainings": trainings}
     (axes,) = bench.draw(told).axes
     assert "× 20.0" in [text.get_text() for text in axes.texts]
     assert next(bench.trainings_table(told).columns[3].cells).startswith("20.0\n")
 
 
 def test_one_start_is_no_spread(report):
-    once, often = bench.StartTimes("a", (1.0,)), bench.StartTimes("a", (1.0, 2.0))
-    titles = [[c.header for c in bench.starts_table(replace(report, starts=(s,))).columns] for s in (once, often)]
+    starts = ([{"what": "a", "seconds": seconds}] for seconds in ([1.0], [1.0, 2.0]))
+    titles = [[c.header for c in bench.starts_table(report | {"starts": s}).columns] for s in starts]
     assert titles == [["what", "once"], ["what", "median", "least", "most"]]
 
 
@@ -170,7 +168,7 @@ def call(run, monkeypatch):
     """Run ``fastnn bench`` with settings of nothing much; what it returns, prints, and prints on stderr."""
     monkeypatch.setattr(bench, "QUICK", SETTINGS)
     monkeypatch.setattr(bench, "FULL", SETTINGS)
-    monkeypatch.setattr(bench, "_starts", lambda *_: [bench.StartTimes("import numpy", (0.1,))])
+    monkeypatch.setattr(bench, "_starts", lambda *_: [{"what": "import numpy", "seconds": [0.1]}])
     return functools.partial(run, "bench")
 
 
@@ -194,9 +192,10 @@ def test_bench_writes_samples_and_a_picture_and_counts_the_units_of_real_work(ca
     assert re.search(r"seed, validation, float64 .*\n.*epochs a second", out)
     assert re.search(r"seed, one call, float32 .*\n.*calls a second", out)
     found = bench.load(tmp_path / "r.json")
-    assert [t.unit for t in found.trainings] == [unit for unit in ("iteration", "epoch", "call") for _ in range(4)]
-    assert all(t.iterations >= 1 and t.median > 0 for t in found.trainings)
-    assert json.loads((tmp_path / "r.json").read_text())["format"] == 1
+    units = [unit for unit in ("iteration", "epoch", "call") for _ in range(4)]
+    assert [training["unit"] for training in found["trainings"]] == units
+    assert all(t["iterations"] >= 1 and min(t["seconds"]) > 0 for t in found["trainings"])
+    assert found["format"] == 1
     assert (tmp_path / "new/speeds.png").read_bytes().startswith(PNG)
 
 
@@ -214,7 +213,7 @@ def test_bench_checks_its_files_before_it_measures(call, monkeypatch, tmp_path, 
 
 @pytest.mark.parametrize(("factor", "code"), [(1000.0, 0), (0.001, 1)])
 def test_bench_fails_where_it_got_slower(call, report, tmp_path, factor, code):
-    (tmp_path / "old.json").write_text(slower(report, factor).text())
+    (tmp_path / "old.json").write_text(json.dumps(slower(report, factor)))
     options = ("--workload", "seed", "--compare", "old.json", "--fail-below", "0.8")
     found, out, _ = call(*options)
     assert found == code
@@ -224,10 +223,10 @@ def test_bench_fails_where_it_got_slower(call, report, tmp_path, factor, code):
 
 @pytest.mark.parametrize(
     ("changes", "code", "told"),
-    [({"cpu": "Abacus"}, 0, "another processor, Abacus"), ({"trainings": ()}, 2, "no training in common")],
+    [({"cpu": "Abacus"}, 0, "another processor, Abacus"), ({"trainings": []}, 2, "no training in common")],
 )
 def test_bench_says_what_cannot_be_compared(call, report, tmp_path, changes, code, told):
-    (tmp_path / "old.json").write_text(replace(report, **changes).text())
+    (tmp_path / "old.json").write_text(json.dumps(report | changes))
     found, out, err = call("--workload", "seed", "--compare", "old.json")
     assert found == code
     assert told in " ".join((out + err).split())

@@ -1,8 +1,9 @@
 """The gate with simulated runs, and its command."""
 
+import functools
+
 import pytest
 
-from fastnn import cli
 from fastnn.gate import compare
 
 
@@ -23,17 +24,7 @@ def runs(monkeypatch):
 
 
 @pytest.fixture
-def gate(capsys, monkeypatch, set_columns, tmp_path):
+def gate(run):
     """Run ``fastnn gate`` in an empty folder; its exit code, stdout and stderr."""
-    for package in ("typer", "rich", "matplotlib"):
-        pytest.importorskip(package)
-    monkeypatch.chdir(tmp_path)
-    set_columns(120)
-
-    def call(*arguments):
-        with pytest.raises(SystemExit) as end:
-            cli.main(["gate", *map(str, arguments)])
-        out, err = capsys.readouterr()
-        return end.value.code or 0, out, err
-
-    return call
+    pytest.importorskip("matplotlib")
+    return functools.partial(run, "gate")

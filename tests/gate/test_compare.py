@@ -16,27 +16,22 @@ def test_pairs_turn_and_stop_when_decided(runs):
     assert len(outcome.comparisons[0].rounds[0]) == compare.FEWEST
 
 
-def test_undecided_takes_all_pairs_and_passes(runs):
-    called = runs(lambda command, i: sample(1.0 + 0.1 * (i % 3) * (command == "head")))
+@pytest.mark.parametrize(
+    ("seconds", "quantity", "verdicts"),
+    [
+        (lambda head, i: 1.0 + 0.1 * (i % 3) * head, DIGITS, ("undecided",)),
+        (lambda head, i: 1.5 if head and i <= 2 + 2 * compare.FEWEST else 1.0, DIGITS, ("slower", "no slower")),
+        (lambda head, i: 1.15 if head else 1.0, START, ("no slower",)),  # starts have a threshold of their own
+        (lambda head, i: 1.5 if head else 1.0, DIGITS, ("slower", "slower")),
+    ],
+)
+def test_slower_must_be_found_twice_and_undecided_takes_all_pairs(runs, seconds, quantity, verdicts):
+    called = runs(lambda command, i: sample(seconds(command == "head", i), quantity=quantity))
     outcome = compare.compare("base", "head", GateSettings(pairs=8))
-    assert outcome.passed
-    assert outcome.comparisons[0].verdicts == ("undecided",)
-    assert len(called) == 2 + 2 * 8
-
-
-def test_slower_must_be_found_twice(runs):
-    first_round = 2 + 2 * compare.FEWEST
-    runs(lambda command, i: sample(1.5 if command == "head" and i <= first_round else 1.0))
-    outcome = compare.compare("base", "head", GateSettings())
-    assert outcome.passed
-    assert outcome.comparisons[0].verdicts == ("slower", "no slower")
-    runs(lambda command, i: sample(1.5 if command == "head" else 1.0))
-    assert not compare.compare("base", "head", GateSettings()).passed
-
-
-def test_starts_have_a_threshold_of_their_own(runs):
-    runs(lambda command, i: sample(1.15 if command == "head" else 1.0, quantity=START))
-    assert compare.compare("base", "head", GateSettings()).passed
+    assert outcome.comparisons[0].verdicts == verdicts
+    assert outcome.passed == (verdicts != ("slower", "slower"))
+    if verdicts == ("undecided",):
+        assert len(called) == 2 + 2 * 8
 
 
 def test_a_worse_count_fails_and_nothing_is_timed(runs):

@@ -27,17 +27,12 @@ def test_pass(gate, runs, tmp_path):
     assert (tmp_path / "out.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_fail_by_time(gate, runs):
+@pytest.mark.parametrize(("threshold", "code"), [((), 1), (("--threshold", 1.4), 1), (("--threshold", 1.6), 0)])
+def test_fail_by_time(gate, runs, threshold, code):
     runs(lambda command, i: sample(1.5 if command == "head" else 1.0))
-    code, out, _ = gate("--base", "base", "--head", "head")
-    assert code == 1
-    assert "FAILED, slower in two rounds: digits (+50.0%)." in out
-
-
-def test_threshold(gate, runs):
-    runs(lambda command, i: sample(1.5 if command == "head" else 1.0))
-    assert gate("--base", "base", "--head", "head", "--threshold", 1.4)[0] == 1
-    assert gate("--base", "base", "--head", "head", "--threshold", 1.6)[0] == 0
+    found, out, _ = gate("--base", "base", "--head", "head", *threshold)
+    assert found == code
+    assert ("FAILED, slower in two rounds: digits (+50.0%)." in out) == bool(code)
 
 
 def test_fail_by_count(gate, runs, tmp_path):
