@@ -6,6 +6,7 @@ import runpy
 import numpy as np
 import pytest
 from exported import EVERYTHING, NETWORKS, trained
+from survival import python
 
 import fastnn
 from fastnn import Network
@@ -134,4 +135,29 @@ def test_labels_without_a_literal_are_refused(label, format, tmp_path):
     model = export.Model(Network((1, 2), output="softmax"), np.zeros(4), "labels", object_array([0, label]))
     with pytest.raises(ValueError, match="only labels that are finite numbers, booleans or texts can be written"):
         export.export(model, tmp_path / "net", format)
+    assert os.listdir(tmp_path) == []
+
+
+WITHOUT = """
+import sys, fastnn
+sys.modules[sys.argv[1]] = None
+result = fastnn.train(fastnn.Network((1, 1)), [[1.0]], [[1.0]], epochs=0, backend="numpy")
+try:
+    {"torch": result.to_torch, "keras": result.to_keras, "onnx": lambda: result.export("net.onnx")}[sys.argv[1]]()
+except ImportError as error:
+    print(error)
+"""
+
+
+@pytest.mark.parametrize(
+    ("package", "door", "install"),
+    [
+        ("torch", "to_torch", "torch"),
+        ("keras", "to_keras", "keras"),
+        ("onnx", "the format onnx", '"fastnn-numba[onnx]"'),
+    ],
+)
+def test_without_a_package_it_says_what_to_install(tmp_path, package, door, install):
+    told = f"{door} needs {package}, which is not installed: python -m pip install {install}"
+    assert python(WITHOUT, package, cwd=tmp_path) == [told]
     assert os.listdir(tmp_path) == []

@@ -73,17 +73,8 @@ def test_training_goes_on_within_an_epoch(path, monkeypatch):
 
 
 def test_every_option_of_the_network_comes_back(path):
-    network = Network(
-        (3, 5, 4, 2),
-        activation=("relu", "sigmoid"),
-        output="sigmoid",
-        loss="log_loss",
-        bias="scalar",
-        bias_gradient="times_bias",
-        reduction="sum",
-        init="normal",
-        bias_init=1.5,
-    )
+    options = {"bias": "scalar", "bias_gradient": "times_bias", "reduction": "sum", "init": "normal", "bias_init": 1.5}
+    network = Network((3, 5, 4, 2), ("relu", "sigmoid"), "sigmoid", "log_loss", **options)
     X, Y = data()
     train(network, X, Y > 0, epochs=1, backend="numpy").save(path)
     assert load(path).network == network

@@ -7,7 +7,6 @@ import zlib
 
 import numpy as np
 import pytest
-from bits import result_bits
 from model_files import as_format_1, parts_of, write
 
 from fastnn import FastnnError, ModelFileError, Network, load, train
@@ -19,29 +18,6 @@ def refused(path, match):
     assert isinstance(error.value, ValueError)
     assert isinstance(error.value, FastnnError)
     assert str(path) in str(error.value)
-
-
-def test_truncated_files_are_refused(path, content):
-    for n in (0, 1, 4, 100, len(content) // 2, len(content) - 30, len(content) - 1):
-        path.write_bytes(content[:n])
-        refused(path, "damaged|not a fastnn file")
-
-
-def test_a_flipped_bit_is_found_or_meant_nothing(path, content):
-    """Checksums cover the arrays; what the archive says besides is either checked or not used."""
-    path.write_bytes(content)
-    good = result_bits(load(path))
-    found = harmless = 0
-    for i in range(0, len(content), 13):
-        path.write_bytes(content[:i] + bytes([content[i] ^ 1 << i % 8]) + content[i + 1 :])
-        try:
-            loaded = load(path)
-        except ModelFileError:
-            found += 1
-        else:
-            harmless += 1
-            assert result_bits(loaded) == good
-    assert found > 5 * harmless
 
 
 @pytest.mark.parametrize("what", [b"", b"hello", b"\x89PNG\r\n", b"PK\x03\x04rubbish", b"\x93NUMPY"])

@@ -156,12 +156,3 @@ def test_devices_are_neither_read_nor_replaced(tmp_path):
 def test_a_pipe_is_refused_and_not_waited_for(tmp_path):
     os.mkfifo(tmp_path / "model")
     refused(tmp_path / "model")
-
-
-@pytest.mark.parametrize("path", [0, True, None, 1.5, [], object()])
-def test_what_is_no_path_is_a_type_error(path):
-    """0 would be the standard input, and wait for it."""
-    with pytest.raises(TypeError):
-        load(path)
-    with pytest.raises(TypeError):
-        train(NETWORK, X, X[:, :2], epochs=0, backend="numpy").save(path)

@@ -53,28 +53,23 @@ def set_forward(part):
 
 
 SPOILED = {
-    "a hook of a layer": (lambda model, part: part.register_forward_hook(twice), "has a hook, in its _forward_hooks"),
-    "a hook before a layer": (
-        lambda model, part: part.register_forward_pre_hook(twice),
-        "has a hook, in its _forward_pre_hooks",
-    ),
-    "a hook of the whole": (lambda model, part: model.register_forward_hook(twice), "Sequential.* has a hook"),
-    "a hook before the whole": (lambda model, part: model.register_forward_pre_hook(twice), "Sequential.* has a hook"),
-    "a function of its own": (lambda model, part: set_forward(part), "has a forward of its own"),
-    "a function of the whole's own": (lambda model, part: set_forward(model), "Sequential.* has a forward of its own"),
+    "a hook": (lambda part: part.register_forward_hook(twice), "has a hook, in its _forward_hooks"),
+    "a hook before it": (lambda part: part.register_forward_pre_hook(twice), "has a hook, in its _forward_pre_hooks"),
+    "a function of its own": (set_forward, "has a forward of its own"),
 }
 
 
-@pytest.mark.parametrize("where", [0, 1, 2])
+@pytest.mark.parametrize("where", [0, 1, 2, None])
 @pytest.mark.parametrize("name", SPOILED)
 def test_what_computes_something_else_is_refused(taken, name, where):
     take, model = taken
     assert take(model).network.sizes == (2, 3, 1)
-    part = model.layers[where] if take is from_keras else model[where]
+    part = model if where is None else model.layers[where] if take is from_keras else model[where]
     spoil, words = SPOILED[name]
+    words = f"Sequential.* {words}" if where is None else words
     if take is from_keras and not hasattr(part, "_forward_hooks") and "hook" in name:
         pytest.skip("Keras computes by another library than PyTorch")
-    spoil(model, part)
+    spoil(part)
     with pytest.raises(ValueError, match=f"{words}.*so may compute something else than its weights say"):
         take(model)
 

@@ -5,7 +5,6 @@ import importlib
 import numpy as np
 import pytest
 from exported import NETWORKS, assert_same, rows, trained
-from survival import python
 
 from fastnn import reference
 
@@ -61,19 +60,3 @@ def test_the_graph_says_what_it_is(tmp_path):
     assert (graph_input.name, graph_output.name) == ("X", "output")
     sizes = [[d.dim_value or d.dim_param for d in v.type.tensor_type.shape.dim] for v in (graph_input, graph_output)]
     assert sizes == [["n", 5], ["n", 3]]
-
-
-def test_without_onnx_it_says_what_to_install(tmp_path):
-    trained(NETWORKS["tanh"], np.float32).save(tmp_path / "model")
-    code = f"""
-import sys, fastnn
-sys.modules["onnx"] = None
-try:
-    fastnn.load({str(tmp_path / "model")!r}).export({str(tmp_path / "net.onnx")!r})
-except ImportError as error:
-    print(error)
-"""
-    (told,) = python(code)
-    assert told.startswith("the format onnx needs onnx, which is not installed")
-    assert told.endswith('python -m pip install "fastnn-numba[onnx]"')
-    assert not (tmp_path / "net.onnx").exists()
