@@ -82,27 +82,13 @@ def test_no_text_installs_another_projects_package():
     assert found == []
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
-        "pip install fastnn",
-        "python -m pip install 'fastnn'",
-        'python -m pip install "fastnn[cli]"',
-        "pip install -U fastnn[cli]",
-        'all = ["fastnn[sklearn,cli]"]',
-        'install "fastnn @ git+https://example.org/fastnn"',
-    ],
-)
-def test_such_a_text_is_found(text):
-    assert BARE.search(text)
-
-
-@pytest.mark.parametrize(
-    "text",
-    ['pip install "fastnn-numba[cli]"', "pip uninstall fastnn", "pip install -e .", "cd fastnn", "install ./fastnn/"],
-)
-def test_others_are_not(text):
-    assert not BARE.search(text)
+def test_such_texts_are_found_and_others_are_not():
+    extra, other = '"fastnn[cli]"', '"fastnn @ git+https://example.org/fastnn"'
+    for name in ("fastnn", "'fastnn'", extra, "-U fastnn[cli]", other):
+        assert BARE.search(f"python -m pip install {name}")
+    assert BARE.search('all = ["fastnn[sklearn,cli]"]')
+    for name in ('install "fastnn-numba[cli]"', "uninstall fastnn", "install -e .", "install ./fastnn/"):
+        assert not BARE.search(f"pip {name}")
 
 
 # ------------------------------------------------------------------------------------------- another project's package
@@ -157,19 +143,14 @@ def test_in_another_projects_package_ours_says_what_to_do(site, door):
 
 @pytest.mark.parametrize("foreign", ['__version__ = "0.3.0"\n', ""], ids=["with a version", "without one"])
 def test_and_so_does_the_command(site, foreign):
+    """Also where a package is missing besides."""
     (site / "fastnn" / "__init__.py").write_text(foreign)
-    told = run(site, "-m", "fastnn", "info")
-    assert (told.returncode, told.stderr.count("\n")) == (2, 1)
-    assert told.stderr.startswith("fastnn: __init__.py in ")
-    assert hints.REMEDY in told.stderr
-
-
-def test_and_so_does_the_command_where_a_package_is_missing_too(site):
-    (site / "fastnn" / "__init__.py").write_text('__version__ = "0.3.0"\n')
-    (site / "fastnn" / "cli" / "app.py").write_text("import no_such_package\n")
-    told = run(site, "-m", "fastnn", "info")
-    assert (told.returncode, told.stderr.count("\n")) == (2, 1)
-    assert hints.REMEDY in told.stderr
+    for _ in range(2):
+        told = run(site, "-m", "fastnn", "info")
+        assert (told.returncode, told.stderr.count("\n")) == (2, 1)
+        assert told.stderr.startswith("fastnn: __init__.py in ")
+        assert hints.REMEDY in told.stderr
+        (site / "fastnn" / "cli" / "app.py").write_text("import no_such_package\n")
 
 
 def test_info_names_the_distribution(site):

@@ -75,10 +75,8 @@ def test_results_with_the_same_numbers_in_another_array_predict_the_same(result,
 def test_params_of_integers_and_of_single_precision_are_converted_as_predict_does(result, backend):
     for dtype in (np.int8, np.float16, np.float32):
         params = (8 * result.params).astype(dtype)
-        changed = dataclasses.replace(result, params=params)
-        assert np.array_equal(
-            changed.predict(X, backend=backend), fastnn.predict(result.network, params, X, backend=backend)
-        )
+        found = dataclasses.replace(result, params=params).predict(X, backend=backend)
+        assert np.array_equal(found, fastnn.predict(result.network, params, X, backend=backend))
 
 
 def test_what_was_found_right_is_looked_at_again_when_it_is_another(result):
@@ -115,22 +113,15 @@ class Evil(np.random.RandomState):
 @pytest.mark.parametrize("value", [-(10**6), -1, 0, 50, 2**62])
 def test_rows_of_a_shuffle_that_is_wrong_are_refused(value, backend):
     seed = type("Worse", (Evil,), {"value": value})(0)
-    with pytest.raises(ValueError, match=r"seed: .*Worse\.shuffle must return a permutation"):
-        train(Network((4, 5, 1)), X, y, epochs=3, batch_size=7, seed=seed, backend=backend)
-    with pytest.raises(ValueError, match=r"seed: .*Worse\.shuffle must return a permutation"):
-        train(
-            Network((4, 5, 1)),
-            X,
-            y,
-            epochs=3,
-            seed=seed,
-            stop=fastnn.Stop(validation=0.3),
-            backend=backend,
-            shuffle=False,
-        )
+    options, split = {"epochs": 3, "seed": seed, "backend": backend}, fastnn.Stop(validation=0.3)
     mlp = MLPRegressor(hidden_layer_sizes=(5,), batch_size=7, random_state=seed, backend=backend)
-    with pytest.raises(ValueError, match=r"seed: .*Worse\.shuffle must return a permutation"):
-        mlp.fit(X, y)
+    for fit in (
+        lambda: train(Network((4, 5, 1)), X, y, batch_size=7, **options),
+        lambda: train(Network((4, 5, 1)), X, y, shuffle=False, stop=split, **options),
+        lambda: mlp.fit(X, y),
+    ):
+        with pytest.raises(ValueError, match=r"seed: .*Worse\.shuffle must return a permutation"):
+            fit()
 
 
 def test_a_subclass_keeps_its_own_shuffle(backend):
@@ -169,17 +160,9 @@ SAME_RATES = {name: SAME[name] for name in ("strided", "other byte order", "a li
 
 @pytest.mark.parametrize("change", RATES.values(), ids=RATES)
 def test_a_schedule_returns_one_real_number_for_each_step(change, backend):
+    options = {"epochs": 3, "batch_size": 7, "seed": 0, "backend": backend}
     with pytest.raises(ValueError, match=r"Returns.rates must return \d+ real numbers, one for each step"):
-        train(
-            Network((4, 5, 1)),
-            X,
-            y,
-            epochs=3,
-            batch_size=7,
-            optimizer=SGD(Returns(0.1, change)),
-            seed=0,
-            backend=backend,
-        )
+        train(Network((4, 5, 1)), X, y, optimizer=SGD(Returns(0.1, change)), **options)
 
 
 @pytest.mark.parametrize("change", SAME_RATES.values(), ids=SAME_RATES)

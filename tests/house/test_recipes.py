@@ -22,22 +22,10 @@ NAMES = {"softsign", "log_cosh", "expectile", "Adagrad"}
 """What the recipes add: an activation, two losses, one of which has a parameter, and an optimizer."""
 
 QUICK = [
-    f"tests/{file}"
-    for file in (
-        "test_network.py",
-        "test_optimizers.py",
-        "test_reference.py",
-        "fused/test_equality.py",
-        "house/test_docs.py",
-        "house/test_names.py",
-        "house/test_new_names.py",
-        "house/test_types.py",
-        "testing",
-        "files/test_to_numpy.py",
-        "files/test_to_onnx.py",
-        "files/test_pytorch.py",
-        "test_refused_specifications.py",
-    )
+    *("tests/test_network.py", "tests/test_optimizers.py", "tests/test_reference.py", "tests/fused/test_equality.py"),
+    *("tests/house/test_docs.py", "tests/house/test_names.py", "tests/house/test_new_names.py", "tests/testing"),
+    *("tests/house/test_types.py", "tests/files/test_to_numpy.py", "tests/files/test_to_onnx.py"),
+    *("tests/files/test_pytorch.py", "tests/test_refused_specifications.py"),
 ]
 """Tests that do not take long."""
 
