@@ -3,6 +3,7 @@
 import contextlib
 import hashlib
 import os
+import stat
 import time
 
 import numpy as np
@@ -36,27 +37,48 @@ def test_a_flipped_bit_anywhere_is_found(folder):
     assert is_found()  # it was written anew
 
 
-@pytest.mark.parametrize("n", [0, 1, 31, 32, 33, 1000, -1])
-def test_truncated_files_are_compiled_anew(folder, n):
-    is_found()
-    path = the_file(folder)
-    path.write_bytes(path.read_bytes()[:n])
-    assert [is_found(), is_found()] == [False, True]
-
-
-def _signed(content):
+def signed(content):
     return hashlib.sha256(content).digest() + content
 
 
-@pytest.mark.parametrize(
-    "content",
-    [b"", b"rubbish" * 100, _signed(b""), _signed(b"rubbish"), _signed(b"rubbish\n" * 100)],
-    ids=["empty", "rubbish", "signed nothing", "signed rubbish", "signed lines"],
-)
-def test_foreign_files_are_compiled_anew(folder, content):
+def replaced(make):
+    """What puts something else in the place of a good file, which is elsewhere then."""
+    return lambda path, elsewhere: (path.rename(elsewhere), make(path, elsewhere))
+
+
+WRITTEN = {
+    "empty": b"",
+    "rubbish": b"rubbish" * 100,
+    "signed nothing": signed(b""),
+    "signed rubbish": signed(b"rubbish"),
+    "signed lines": signed(b"rubbish\n" * 100),
+}
+SPOILED = {
+    **{f"cut at {n}": lambda path, _, n=n: path.write_bytes(path.read_bytes()[:n]) for n in (1, 31, 32, 33, 1000, -1)},
+    **{name: lambda path, _, content=content: path.write_bytes(content) for name, content in WRITTEN.items()},
+}
+if os.name != "nt":
+    SPOILED |= {f"{mode:o}": lambda path, _, mode=mode: path.chmod(mode) for mode in (0o620, 0o602, 0o660, 0o666)}
+    SPOILED |= {
+        "a second link": os.link,  # it may lie where others can write, and this one be there by their doing
+        "a link": replaced(lambda path, good: path.symlink_to(good)),
+        "a pipe": replaced(lambda path, good: os.mkfifo(path, 0o600)),  # which is not waited for either
+    }
+if hasattr(os, "chown") and os.getuid() == 0:  # only root can give files away
+    SPOILED["another user's"] = lambda path, _: os.chown(path, 12345, -1)
+
+
+@pytest.mark.parametrize("how", SPOILED)
+def test_a_file_that_is_not_whole_and_the_users_alone_is_not_taken(folder, tmp_path, how):
+    """Nor is what was planted while the folder was open to others: it is compiled anew, into a file that is."""
     is_found()
-    the_file(folder).write_bytes(content)
+    path = the_file(folder)
+    SPOILED[how](path, tmp_path / "elsewhere")
     assert [is_found(), is_found()] == [False, True]
+    found = path.lstat()
+    assert stat.S_ISREG(found.st_mode)
+    if os.name != "nt":
+        assert (stat.S_IMODE(found.st_mode), found.st_nlink, found.st_uid) == (0o600, 1, os.geteuid())
 
 
 def test_a_file_of_another_signature_is_not_taken(folder):
@@ -84,17 +106,6 @@ def test_a_file_of_another_key_is_not_taken(folder, monkeypatch):
     cache.source_stamp.cache_clear()
     the_file(folder).rename(path)
     assert [is_found(), is_found()] == [False, True]
-
-
-@posix
-@pytest.mark.skipif(not hasattr(os, "chown") or os.getuid() != 0, reason="only root can give files away")
-def test_a_file_of_another_user_is_not_taken(folder):
-    """It was planted while the folder was open to others."""
-    is_found()
-    path = the_file(folder)
-    os.chown(path, 12345, -1)
-    assert [is_found(), is_found()] == [False, True]
-    assert path.stat().st_uid == 0
 
 
 @posix

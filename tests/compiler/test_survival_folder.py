@@ -63,36 +63,6 @@ def test_what_fastnn_makes_is_the_users_alone_whatever_the_umask(folder, monkeyp
     assert mode(the_file(folder / "a" / "b")) == 0o600
 
 
-@pytest.mark.parametrize("others", [0o620, 0o602, 0o660, 0o666])
-def test_a_file_that_others_can_write_is_not_taken(folder, others):
-    is_found()
-    path = the_file(folder)
-    path.chmod(others)
-    assert [is_found(), is_found()] == [False, True]
-    assert mode(path) == 0o600
-
-
-def test_a_file_with_a_second_link_is_not_taken(folder, tmp_path):
-    """The other one may lie in a folder that others can write, and this one be there by their doing."""
-    is_found()
-    os.link(the_file(folder), tmp_path / "second")
-    assert [is_found(), is_found()] == [False, True]
-    assert the_file(folder).stat().st_nlink == 1
-
-
-@pytest.mark.parametrize(
-    "make", [lambda path, good: path.symlink_to(good), lambda path, good: os.mkfifo(path, 0o600)], ids=["link", "pipe"]
-)
-def test_a_link_or_a_pipe_in_place_of_a_file_is_not_taken(folder, tmp_path, make):
-    """A pipe is not waited for either."""
-    is_found()
-    path = the_file(folder)
-    path.rename(tmp_path / "good")
-    make(path, tmp_path / "good")
-    assert [is_found(), is_found()] == [False, True]
-    assert stat.S_ISREG(path.lstat().st_mode)
-
-
 def test_what_was_looked_at_is_what_is_used(folder, tmp_path, monkeypatch):
     """Somebody exchanges the folder once it is open."""
     is_found()

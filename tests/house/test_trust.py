@@ -62,7 +62,6 @@ SMALLER = {
     "test_the_size_of_all_weights_cancels_in_a_mean",
     "test_threads_that_train_within_callbacks",
     "test_what_is_hostile_is_what_it_should_be",
-    "test_what_is_no_path_is_a_type_error",
 }
 
 

@@ -42,7 +42,7 @@ FIELDS = {
     "sample_weight": st.none() | st.sampled_from(WEIGHTS),
     "stop": st.sampled_from(RULES[:1] + RULES),
     "params": st.booleans(),  # whether they are given
-    "X": st.sampled_from([X, X[::-1].copy()]),
+    "X": st.sampled_from([X, X[::-1].copy(), X.astype(np.float32)]),
     "Y": st.sampled_from([Y, Y[::-1].copy()]),
 }
 
@@ -84,7 +84,7 @@ def together(members, varying, **options):
 def test_members_have_the_bits_that_train_gives_them(backend, data):
     """And those of resumed trainings."""
     members, varying = data.draw(drawn_members())
-    dtype, n_jobs = data.draw(st.sampled_from(["float32", "float64"])), data.draw(st.integers(1, 4))
+    dtype, n_jobs = data.draw(st.sampled_from([None, "float32", "float64"])), data.draw(st.integers(1, 4))
     members = data.draw(st.permutations(members))
     if len(members) > 1:  # one seed for all would be refused
         varying |= {"seed"}
