@@ -94,8 +94,9 @@ def test_members_have_the_bits_that_train_gives_them(backend, data):
         wanted = [alone(member, backend=backend, dtype=dtype) for member in members]
         assert_same_results(found, wanted)
         kept = ("networks", "X", "Y", "epochs", "rows", "sample_weight", "stop", "learning_rate", "optimizer")
+        plainly = {"stop": RULES[0]} if data.draw(st.booleans()) else {}  # but a rate that has fallen stays so
         more = [
-            {name: member[name] for name in kept} | {"resume": result.state}
+            {name: member[name] for name in kept} | {"resume": result.state} | plainly
             for member, result in zip(members, wanted, strict=True)
         ]
         found = together(more, varying & more[0].keys() | {"resume"}, backend=backend, dtype=dtype, n_jobs=n_jobs)

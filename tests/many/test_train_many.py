@@ -7,7 +7,7 @@ import itertools
 import numpy as np
 from bits import assert_same_result, assert_same_results
 
-from fastnn import Adam, Network, train, train_many
+from fastnn import Adam, Network, ReduceRate, Stop, train, train_many
 
 RANDOM = np.random.RandomState(3)
 X = RANDOM.rand(20, 3)
@@ -41,3 +41,11 @@ def test_a_generator_of_the_callers_goes_on():
     (result,) = train_many(**SHARED, seed=[own], epochs=2, batch_size=7)
     assert_same_result(result, train(NETWORK, X, Y, seed=twin, epochs=2, batch_size=7))
     assert own.randint(2**30) == twin.randint(2**30)
+
+
+def test_a_rate_that_has_fallen_stays_so_without_the_rule():
+    """A block knows no such rates."""
+    stop = Stop(patience=9, reduce=ReduceRate(0.5, 1))
+    begun = [train(NETWORK, X, Y, seed=i, epochs=9, optimizer=SGD(0.0), stop=stop).state for i in range(8)]
+    many = train_many(NETWORK, X, Y, resume=begun, epochs=5, optimizer=SGD(0.1))
+    assert_same_results(many, [train(NETWORK, X, Y, resume=each, epochs=5, optimizer=SGD(0.1)) for each in begun])
