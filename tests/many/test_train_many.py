@@ -7,7 +7,7 @@ import itertools
 import numpy as np
 from bits import assert_same_result, assert_same_results
 
-from fastnn import Adam, Network, ReduceRate, Stop, train, train_many
+from fastnn import SGD, Adam, Network, ReduceRate, Stop, train, train_many
 
 RANDOM = np.random.RandomState(3)
 X = RANDOM.rand(20, 3)
