@@ -180,20 +180,14 @@ def training(draw):
     kind = draw.of(sorted(OPTIMIZERS))
     optimizer = OPTIMIZERS[kind](0.01)
     name = draw.of([field.name for field in dataclasses.fields(optimizer)])
-    rate = draw.of(
-        [0.01, fastnn.step_decay(0.1, 3), fastnn.cosine(0.1, 4), fastnn.exponential(0.1), Rates(0.1, draw.seed)]
-    )
+    own = Rates(0.1, draw.seed)
+    rate = draw.of([0.01, fastnn.step_decay(0.1, 3), fastnn.cosine(0.1, 4), fastnn.exponential(0.1), own])
     value = rate if name == "learning_rate" else draw.like(getattr(optimizer, name))
     changed, error = attempt(lambda: dataclasses.replace(optimizer, **{name: value}))
     optimizer = optimizer if error else changed
-    stop = draw.of(
-        [
-            None,
-            Stop(tol=0.0, patience=3, reduce=ReduceRate(0.5, 1)),
-            Stop(validation=0.3, monitor="r2", restore_best=True),
-            Stop(validation=(draw.like(X), draw.like(Y))),
-        ]
-    )
+    rules = [None, Stop(tol=0.0, patience=3, reduce=ReduceRate(0.5, 1))]
+    rules += [Stop(validation=0.3, monitor="r2", restore_best=True), Stop(validation=(draw.like(X), draw.like(Y)))]
+    stop = draw.of(rules)
     for name in ("rows", "validation_rows"):
         chosen = draw.like(np.arange(N)) if draw.chance(0.1) else None
         if getattr(chosen, "size", 0) <= 10 * N:  # rounding grows with the steps
@@ -254,11 +248,8 @@ def backend(draw):
     given |= {"rows": np.arange(N), "start": np.array([0, 5]), "stop": np.array([5, N])}
     given |= {"learning_rate": np.full(2, 0.1), "loss": np.zeros(2)}
     method = draw.of(["predict", "loss_and_gradient", "train_steps"])
-    used = {
-        "predict": ["params", "X"],
-        "loss_and_gradient": ["params", "X", "Y", "sample_weight"],
-        "train_steps": sorted(given.keys() - {"params"}),
-    }[method]
+    used = ["params", "X", "Y", "sample_weight"][: 2 if method == "predict" else 4]
+    used = sorted(given.keys() - {"params"}) if method == "train_steps" else used
     dtypes = {name: array.dtype for name, array in given.items()}
     for name in sorted({draw.of(used) for _ in range(draw.of([0, 1, 1, 2]))}):
         given[name] = draw.like(given[name])
@@ -284,9 +275,8 @@ def backend(draw):
         array, right = given[name], working if name in SHARED and working in FLOATS else dtypes[name]
         if not (isinstance(array, np.ndarray) and array.dtype == right and array.flags.carray):
             raise Failure(f"number where an error is due: {name} is {array!r:.100}")
-    values_fit = (given["sample_weight"] >= 0).all() and (
-        (given["beta_products"] >= 0) & (given["beta_products"] <= 1)
-    ).all()
+    weight, products = given["sample_weight"], given["beta_products"]
+    values_fit = (weight >= 0).all() and ((products >= 0) & (products <= 1)).all()
     return agree(lambda: value, lambda: call(NumpyBackend(), twin), twin) if values_fit else UNKNOWN
 
 

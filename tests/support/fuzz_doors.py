@@ -122,9 +122,8 @@ class Program:
         options = {"optimizer": fastnn.Adam(0.01), "batch_size": draw.of([5, None])}
         backend = {"backend": draw.of(["numba", "numba", "numpy"])}
         self.draw, self.population = draw, Population(NETWORK, X, Y, seed=range(3), **options, **backend)
-        self.twins = {
-            i: (options, train(NETWORK, X, Y, epochs=0, seed=i, **options, **backend), np.zeros(0)) for i in range(3)
-        }
+        begun = [train(NETWORK, X, Y, epochs=0, seed=i, **options, **backend) for i in range(3)]
+        self.twins = {i: (options, result, np.zeros(0)) for i, result in enumerate(begun)}
 
     def is_left(self, member):
         """Whether this is the number of a member that is left."""
@@ -181,10 +180,8 @@ def population(draw):
     """A program of calls of a population: its members have the bits of trainings that go on by themselves."""
     program, n_refused = Program(draw), 0
     for _ in range(2 + draw.integer(5)):
-        name, member = (
-            draw.of(["advance", "advance", "some", "drop", "replace", "replace", "look", "copy"]),
-            draw.integer(3),
-        )
+        name = draw.of(["advance", "advance", "some", "drop", "replace", "replace", "look", "copy"])
+        member = draw.integer(3)
         if draw.chance(0.2):
             member = draw.of([-1, 3, True, None, "a", 0.5, [], [member], {member: 1}, -(10**400), np.int64(member)])
         n_refused += getattr(program, name)(member) is not None
@@ -192,9 +189,8 @@ def population(draw):
             raise Failure(WRONG, f"members {program.population.members}, not {sorted(program.twins)}, after {name}")
     for i, (_, result, losses) in program.twins.items():
         found, right = program.population[i], (result.params, result.state.vectors, losses)
-        same_bits(
-            lambda found=found: (found.params, found.state.vectors, found.history.loss), lambda right=right: right
-        )
+        ours = found.params, found.state.vectors, found.history.loss
+        same_bits(lambda ours=ours: ours, lambda right=right: right)
     return REFUSED if n_refused > 1 else FINE
 
 
@@ -234,24 +230,7 @@ def threads(draw):
 
 # --------------------------------------------------------------------------------------------------- exports and files
 
-NAMES = [
-    "net",
-    "net",
-    "net",
-    "net",
-    "my-net",
-    "4th",
-    "math",
-    "while",
-    "größe",
-    "a b",
-    "x" * 300,
-    "..",
-    ".",
-    "",
-    "a\0b",
-    "*/",
-]
+NAMES = ["net"] * 4 + ["my-net", "4th", "math", "while", "größe", "a b", "x" * 300, "..", ".", "", "a\0b", "*/"]
 
 
 def exported(draw):
@@ -259,15 +238,13 @@ def exported(draw):
     dtype, network = draw.of([np.float64, np.float32]), NETWORK
     it = result_of(dtype)
     if draw.chance(0.4):
-        network = Network(
-            (4, 3, 2), draw.of(["gelu", "selu", "tanh"]), draw.of(["identity", "exp", "softmax", "sigmoid"])
-        )
+        hidden, output = draw.of(["gelu", "selu", "tanh"]), draw.of(["identity", "exp", "softmax", "sigmoid"])
+        network = Network((4, 3, 2), hidden, output)
         it = dataclasses.replace(it, network=network, params=network.init_params(np.random.RandomState(1), dtype))
     if draw.chance(0.25):
         name = draw.of(["params", "network"])
-        it = dataclasses.replace(
-            it, **{name: draw.like(getattr(it, name)) if name == "params" else other_network(draw)}
-        )
+        value = draw.like(it.params) if name == "params" else other_network(draw)
+        it = dataclasses.replace(it, **{name: value})
     labels = None
     if draw.chance(0.3):
         labels = draw.of([np.array(["a", "b", "*/ c"]), np.array([0.5, 2.0, 3.0]), np.array([True, False]), LABELS[:3]])
@@ -350,35 +327,23 @@ def read_onnx(path):
     return np.concatenate([a.ravel() for name, a in arrays.items() if name.startswith(("weights", "biases"))])
 
 
-def read_safetensors(path):
-    return fastnn.load(path).params
-
-
-READERS = {"numpy": read_python, "c": read_c, "onnx": read_onnx, "safetensors": read_safetensors}
-
+READERS = {"numpy": read_python, "c": read_c, "onnx": read_onnx, "safetensors": lambda path: fastnn.load(path).params}
 FILES = {}
 
 
 def files():
     """The bytes of a good file of each kind, by the function that reads it."""
     if not FILES:
-        it, mlp = result_of(np.float64), fitted("classifier", np.float64)
+        it, mlp, other = result_of(np.float64), fitted("classifier", np.float64), fitted("regressor", np.float32)
         several = train_many(NETWORK, X, Y, seed=range(3), **OPTIONS)
         odd = train_many(NETWORK, X, Y, seed=range(2), epochs=[1, 2], stop=Stop(validation=0.3, restore_best=True))
         with tempfile.TemporaryDirectory() as folder:
-            for i, (it, load, write) in enumerate(
-                (
-                    (it, fastnn.load, lambda it, path: it.save(path)),
-                    (it, fastnn.load, lambda it, path: it.save(path, state=False)),
-                    (it, fastnn.load, lambda it, path: it.export(path, "safetensors")),
-                    (several, fastnn.load, lambda it, path: it.save(path)),
-                    (several, fastnn.load, lambda it, path: it.save(path, state=False)),
-                    (odd, fastnn.load, lambda it, path: it.save(path)),
-                    (mlp, MLPClassifier.load, lambda it, path: it.save(path)),
-                    (fitted("regressor", np.float32), fastnn.MLPRegressor.load, lambda it, path: it.save(path)),
-                )
-            ):
-                write(it, os.path.join(folder, str(i)))
+            written = [(it, fastnn.load, "save", {}), (it, fastnn.load, "save", {"state": False})]
+            written += [(it, fastnn.load, "export", {"format": "safetensors"}), (several, fastnn.load, "save", {})]
+            written += [(several, fastnn.load, "save", {"state": False}), (odd, fastnn.load, "save", {})]
+            written += [(mlp, MLPClassifier.load, "save", {}), (other, fastnn.MLPRegressor.load, "save", {})]
+            for i, (it, load, method, options) in enumerate(written):
+                getattr(it, method)(os.path.join(folder, str(i)), **options)
                 with open(os.path.join(folder, str(i)), "rb") as file:
                     FILES[i] = load, file.read()
     return FILES
@@ -524,15 +489,16 @@ def spoil(draw, matrix, part):
         value[i] = draw.of([[0], [4], [-1], [10**9], [0.5], [0, 1, 2], [], [10**30], list(range(10**5))])
     elif draw.chance(0.7) and getattr(value, "size", 0) and value.dtype.kind == "i":
         value = value.copy()
-        value.flat[draw.integer(value.size)] = draw.of(
-            [-1, 0, 1, 3, 4, 5, 11, 12, 13, 47, 48, 49, 10**6, -(10**6), 2**31 - 1]
-        )
+        value.flat[draw.integer(value.size)] = draw.of(PLACES)
     else:
         value = draw.like(value)
     name = {"row": "row", "col": "col"}.get(part, part)
     with contextlib.suppress(Exception):  # scipy refuses some parts itself
         setattr(matrix, name, value)
 
+
+PLACES = [-1, 0, 1, 3, 4, 5, 11, 12, 13, 47, 48, 49, 10**6, -(10**6), 2**31 - 1]
+"""Numbers for indices of matrices (N, 4)."""
 
 DOORS = [many] * 4 + [population] * 2 + [threads] * 2 + [exported] * 4 + [file] * 5 + [sparse] * 4
 

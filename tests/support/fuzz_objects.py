@@ -18,11 +18,8 @@ FITTED = {}
 def fitted(kind, dtype):
     """A copy of an estimator 4-5-2 or 4-5-3, fitted once."""
     if (kind, dtype) not in FITTED:
-        mlp = {
-            "regressor": MLPRegressor(hidden_layer_sizes=(5,)),
-            "classifier": MLPClassifier(hidden_layer_sizes=(5,)),
-        }[kind]
-        mlp.set_params(solver="sgd", max_iter=2, random_state=0, batch_size=5, alpha=0.1)
+        mlp = {"regressor": MLPRegressor, "classifier": MLPClassifier}[kind](hidden_layer_sizes=(5,), solver="sgd")
+        mlp.set_params(max_iter=2, random_state=0, batch_size=5, alpha=0.1)
         FITTED[kind, dtype] = pickle.dumps(mlp.fit(X.astype(dtype), Y if kind == "regressor" else LABELS))
     return pickle.loads(FITTED[kind, dtype])
 
@@ -42,8 +39,7 @@ def result_of(dtype, seed=0):
 
 def other_network(draw):
     """A network like that of the results, or not."""
-    sizes = draw.of(
-        [(4, 6, 2), (4, 6, 2), (4, 9, 2), (4, 2, 2), (4, 300, 2), (4, 3_000_000, 2), (6, 4, 2), (4, 2), (3, 7, 2)]
-    )
+    hidden = [(4, n, 2) for n in (6, 6, 9, 2, 300, 3_000_000)]
+    sizes = draw.of([*hidden, (6, 4, 2), (4, 2), (3, 7, 2)])
     activation = draw.of(["relu", "tanh", "identity"])
     return Network(sizes, activation, draw.of(["identity", "softmax", "tanh"]), "squared_error")

@@ -134,9 +134,8 @@ def _dense(matrix):
         assert isinstance(matrix.offsets, np.ndarray)
         assert data.ndim == 2
         assert len(data) == len(offsets) == len(set(offsets))
-        columns = [
-            (j - offset, j, x) for offset, d in zip(offsets, data, strict=True) for j, x in enumerate(d.tolist())
-        ]
+        lists = [(offset, enumerate(d.tolist())) for offset, d in zip(offsets, data, strict=True)]
+        columns = [(j - offset, j, x) for offset, numbers in lists for j, x in numbers]
         entries = [(i, j, x) for i, j, x in columns if 0 <= i < n_rows and j < n_columns]
     found = np.zeros((n_rows, n_columns))
     for i, j, x in entries:
@@ -183,9 +182,7 @@ VALUES = {
     "tanh": np.tanh,
     "logistic": lambda z: 1 / (1 + np.exp(-z)),
     "exp": np.exp,
-    "softmax": lambda z: (
-        np.exp(z - z.max(1, keepdims=True)) / np.exp(z - z.max(1, keepdims=True)).sum(1, keepdims=True)
-    ),
+    "softmax": lambda z: (e := np.exp(z - z.max(1, keepdims=True))) / e.sum(1, keepdims=True),
 }
 
 

@@ -40,19 +40,7 @@ SCALARS = [
     *(math.nan, math.inf, -math.inf, 1j, "", "text", "relu", "ünï\0", "x" * 1000, b"", b"bytes", (), [], {}, set()),
     *(np.float32(0.5), np.float64("nan"), np.int64(3), np.uint8(255), np.bool_(True), np.array(3), np.array([1, 2])),
     *(np.datetime64("2020-01-01"), np.longdouble(1), np.complex64(1j), fractions.Fraction(10**400), decimal.Decimal(1)),
-    *(
-        object,
-        Opaque(),
-        len,
-        Ellipsis,
-        NotImplemented,
-        slice(3),
-        range(3),
-        iter([1]),
-        memoryview(b"abc"),
-        int,
-        Exception,
-    ),
+    *(object, Opaque(), len, Ellipsis, NotImplemented, slice(3), range(3), iter([1]), memoryview(b"abc"), int),
     *([[]], [1, [2]], [None], [math.nan], ["a"], {"a": 1}, {1, 2}, (1, 2, 3), [10**400], [True, False], [[1, 2], [3]]),
 ]
 scalars = st.sampled_from(SCALARS)
@@ -67,14 +55,8 @@ DTYPES = [
 @st.composite
 def arrays(draw, shape):
     """An array that might fit `shape`, or nearly so, or not at all."""
-    shape = draw(
-        st.one_of(
-            st.just(shape),
-            st.just(shape[:-1]),
-            st.just(shape[::-1]),
-            st.sampled_from([(), (0,), (1,), (0, 0), (*shape, 1), (shape[0] + 1, *shape[1:]), (0, *shape[1:])]),
-        )
-    )
+    others = [(), (0,), (1,), (0, 0), (*shape, 1), (shape[0] + 1, *shape[1:]), (0, *shape[1:])]
+    shape = draw(st.one_of(*map(st.just, (shape, shape[:-1], shape[::-1])), st.sampled_from(others)))
     seed = draw(st.integers(0, 2**16))
     tame = draw(st.booleans())
     values = np.random.RandomState(seed).choice(NUMBERS[:6] if tame else NUMBERS, shape)

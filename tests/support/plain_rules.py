@@ -79,6 +79,10 @@ class Case(NamedTuple):
         return train(self.network, X, Y, **kept | options)
 
 
+ABOVE_SOME = ReduceRate(0.3, 3, least=0.2)
+"""The least rate is above some schedules' rates."""
+
+
 @st.composite
 def cases(draw):
     def pick(*options):
@@ -102,9 +106,7 @@ def cases(draw):
             "tol": pick(None, 0.0, 0.1, 10.0),
             "patience": pick(None, 1, 4, 9),
             "restore_best": pick(True, False),
-            "reduce": pick(
-                None, ReduceRate(0.5, 1, 0.02), ReduceRate(0.1, 2), ReduceRate(0.3, 3, least=0.2)
-            ),  # above some schedules' rates
+            "reduce": pick(None, ReduceRate(0.5, 1, 0.02), ReduceRate(0.1, 2), ABOVE_SOME),
         },
         pick(None, None, None, 0.3, held_out[:2], tuple(held_out)),
         draw(st.integers(0, 14)),
@@ -143,15 +145,20 @@ class Plain(NamedTuple):
     loss: list[float]
     validation_loss: list[float]
     score: list[float]
-    rate: list[float]
+    learning_rate: list[float]
     best_epoch: int
     called: list[int]
+
+
+def loss_of(network, params, data, alpha, backend):
+    X, Y, weight = data
+    return fastnn.loss_and_gradient(network, params, X, Y, sample_weight=weight, alpha=alpha, backend=backend)[0]
 
 
 def plain(case, backend):
     """Train by steps, one at a time, and all rules after each epoch."""
     network, optimizer, rules = case.network, case.optimizer, case.rules
-    X, Y, weight = case.data
+    X, _, weight = case.data
     dtype, backend = X.dtype, get_backend(backend)
     random_state = np.random.RandomState(5)
     state = StepState.create(network.init_params(random_state, dtype), optimizer.n_slots)
@@ -196,16 +203,10 @@ def plain(case, backend):
         # The score, less is better: it is what the rules compare, but for the plain training loss.
         score = None
         if held_out is not None:
-            validation_losses.append(
-                fastnn.loss_and_gradient(
-                    network, state.params, *held_out[:2], sample_weight=held_out[2], backend=backend
-                )[0]
-            )
-            score = validation_losses[-1]
+            score = loss_of(network, state.params, held_out, 0.0, backend)
+            validation_losses.append(score)
         elif on_loss and rules["restore_best"]:
-            score = fastnn.loss_and_gradient(
-                network, state.params, X, Y, sample_weight=weight, alpha=0.01, backend=backend
-            )[0]
+            score = loss_of(network, state.params, case.data, 0.01, backend)
         if not on_loss:
             rows = held_out if held_out is not None else Data(*(a[np.sort(order)] for a in case.data))
             used = rows.sample_weight > 0
@@ -240,18 +241,8 @@ def plain(case, backend):
             break
     sign = 1 if on_loss else -1
     params = best_params if rules["restore_best"] and best_params is not None else state.params
-    return Plain(
-        len(losses),
-        reason,
-        state,
-        params,
-        losses,
-        validation_losses,
-        [sign * s for s in scores],
-        rates,
-        best_epoch,
-        called,
-    )
+    scores = [sign * s for s in scores]
+    return Plain(len(losses), reason, state, params, losses, validation_losses, scores, rates, best_epoch, called)
 
 
 def matches(result, expected, *earlier):
@@ -262,13 +253,8 @@ def matches(result, expected, *earlier):
     assert bits(result.params) == bits(expected.params)
     assert bits(result.state.vectors) == bits(expected.state.vectors)
     histories = [r.history for r in results]
-    for name, values in (
-        ("loss", expected.loss),
-        ("validation_loss", expected.validation_loss),
-        ("learning_rate", expected.rate),
-        ("score", expected.score),
-    ):
+    for name in ("loss", "validation_loss", "learning_rate", "score"):
         found = np.concatenate([getattr(h, name) for h in histories])
-        assert found.tolist() == pytest.approx(values, rel=0, abs=0), name
+        assert found.tolist() == pytest.approx(getattr(expected, name), rel=0, abs=0), name
     if not earlier:
         assert result.history.best_epoch == expected.best_epoch
