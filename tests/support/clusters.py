@@ -15,12 +15,12 @@ import time
 import joblib
 import numpy as np
 
-import fastnn
 from fastnn import SGD, Adam, Network, Stop, train_many
 from fastnn.compiler import loader
 from fastnn.cores import available_cores
 from fastnn.many import driver
 from fastnn.many import engine as engines
+from fastnn.reference import NumpyBackend
 
 RANDOM = np.random.RandomState(1)
 X, Y = RANDOM.rand(2000, 3), RANDOM.rand(2000, 1)
@@ -37,30 +37,20 @@ CASES = {
 }
 
 
-class KilledOnce:
-    """A back end, the reference, of which the first process that trains is killed in the midst of it."""
+class KilledOnce(NumpyBackend):
+    """The reference, of which the first process that trains is killed in the midst of it."""
 
     name = "killed"
+    __repr__ = object.__repr__
 
-    def __init__(self, path, read_only=True):
-        self.path, self.read_only = path, read_only
-
-    def supports(self, network, optimizer):
-        return True
-
-    def predict(self, network, params, X):
-        return fastnn.get_backend("numpy").predict(network, params, X)
-
-    def loss_and_gradient(self, network, params, data, alpha):
-        return fastnn.get_backend("numpy").loss_and_gradient(network, params, data, alpha)
+    def __init__(self, path):
+        self.path = path
 
     def train_steps(self, task, state, steps):
-        with contextlib.suppress(FileExistsError), open(self.path, "x") as file:
-            file.write(f"{os.getpid()} {time.time()}")
-            file.flush()
+        with contextlib.suppress(FileExistsError), open(self.path, "x"):
             os.kill(os.getpid(), signal.SIGKILL)
-        assert not (self.read_only and task.data.X.flags.writeable)  # one copy serves all members of a worker
-        return fastnn.get_backend("numpy").train_steps(task, state, steps)
+        assert not task.data.X.flags.writeable  # one copy serves all members of a worker
+        return super().train_steps(task, state, steps)
 
 
 def bits(many):
@@ -80,6 +70,11 @@ def cores(_):
     """How many cores a worker uses, and why."""
     time.sleep(0.05)
     return available_cores()
+
+
+def on_workers(function, n):
+    """What a function returns on n workers, some times on each."""
+    return joblib.Parallel(n_jobs=n, prefer="threads")(joblib.delayed(function)(i) for i in range(12))
 
 
 @contextlib.contextmanager
@@ -162,10 +157,6 @@ def trained(n_jobs=None, **case):
     return train_many(NETWORK, X, Y, n_jobs=n_jobs, **case)
 
 
-def log(line):
-    sys.stderr.write(line + "\n")
-
-
 def main(name, n_threads):
     """Print what came back."""
     serial = {case: bits(trained(1, **options)) for case, options in CASES.items()}
@@ -181,22 +172,13 @@ def main(name, n_threads):
             few = "blocks", "one diverges"
             facts["different in small tasks"] = [case for case in few if bits(trained(**CASES[case])) != serial[case]]
             engines.TASK_SECONDS = 0.5
-            found = joblib.Parallel(n_jobs=facts["n_workers"], prefer="threads")(
-                joblib.delayed(kernels)(i) for i in range(12)
-            )
+            found = on_workers(kernels, facts["n_workers"])
             facts["compiled"] = sorted({kernel for worker in found for kernel, cached in worker.items() if not cached})
             facts["kernels"] = sorted({kernel for worker in found for kernel in worker})
-            found = joblib.Parallel(n_jobs=facts["n_workers"], prefer="threads")(
-                joblib.delayed(cores)(i) for i in range(12)
-            )
-            facts["cores"] = sorted(set(found))
-            began, clock = time.perf_counter(), time.time()
+            facts["cores"] = sorted(set(on_workers(cores, facts["n_workers"])))
+            began = time.perf_counter()
             killed = trained(**CASES["reference"] | {"backend": KilledOnce(path)})
             facts["killed"] = [os.path.exists(path), bits(killed) == serial["reference"], time.perf_counter() - began]
-            with open(path) as file:
-                process, moment = file.read().split()
-            log(f"{name}: process {process} killed {float(moment) - clock:.2f} s after the call, in its first training")
-            log(f"{name}: all {len(killed)} members are back {facts['killed'][-1]:.2f} s after the call")
             try:
                 trained(**CASES["blocks"], callbacks=[fail])
             except ZeroDivisionError as error:

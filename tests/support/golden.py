@@ -29,35 +29,24 @@ AT = (1, 10, 100)
 N_ROWS = 24
 TUTORIAL = {"bias": "scalar", "bias_gradient": "times_bias", "reduction": "sum"}
 
+LEAKY = Network((3, 6, 5, 2), ("leaky_relu", "identity"), bias="none")
+GELU = Network((4, 6, 2), "gelu", "softmax", "squared_error")
+DEEP = Network((4, 6, 5, 7, 2), ("gelu", "softplus", "sigmoid"), "softplus", "poisson", bias="scalar")
+
 # Kinks in float64 only: in float32 a row may lie so near one that another BLAS takes it to the other side.
 NETWORKS = {
     "tutorial": (Network((3, 5, 1), "sigmoid", "sigmoid", **TUTORIAL), "float64", SGD(0.1, sequential=True), {}),
     "tanh": (Network((4, 8, 3), "tanh", "softmax", "cross_entropy"), "float64", SGD(0.2), {"batch_size": 7}),
     "tanh single": (Network((4, 8, 3), "tanh", "softmax", "cross_entropy"), "float32", SGD(0.2), {"batch_size": 7}),
     "relu": (Network((4, 7, 2)), "float64", Adam(0.01), {"batch_size": 5, "alpha": 0.1}),
-    "leaky relu": (
-        Network((3, 6, 5, 2), ("leaky_relu", "identity"), bias="none"),
-        "float64",
-        SGD(0.05, momentum=0.9, nesterov=True),
-        {"batch_size": 8},
-    ),
+    "leaky relu": (LEAKY, "float64", SGD(0.05, momentum=0.9, nesterov=True), {"batch_size": 8}),
     "elu": (Network((4, 6, 2), "elu", "sigmoid", "log_loss"), "float64", SGD(0.05, momentum=0.9), {}),
     "selu": (Network((4, 6, 2), "selu", "tanh", "huber", reduction="sum"), "float64", AdamW(0.01), {"batch_size": 9}),
     "softplus": (Network((4, 6, 2), "softplus", "exp", "poisson", bias="scalar"), "float64", RMSprop(0.005), {}),
     "silu": (Network((4, 6, 2), "silu", "identity", "absolute_error"), "float64", RPROP(0.01), {}),
-    "gelu": (
-        Network((4, 6, 2), "gelu", "softmax", "squared_error"),
-        "float64",
-        Adam(cosine(0.05, 80)),
-        {"batch_size": 1},
-    ),
+    "gelu": (GELU, "float64", Adam(cosine(0.05, 80)), {"batch_size": 1}),
     "silu single": (Network((4, 6, 2), "silu", "sigmoid", "log_loss"), "float32", AdamW(0.01), {"batch_size": 8}),
-    "deep single": (
-        Network((4, 6, 5, 7, 2), ("gelu", "softplus", "sigmoid"), "softplus", "poisson", bias="scalar"),
-        "float32",
-        RMSprop(0.005),
-        {"batch_size": 8, "alpha": 0.1},
-    ),
+    "deep single": (DEEP, "float32", RMSprop(0.005), {"batch_size": 8, "alpha": 0.1}),
     "exp single": (Network((4, 2), output="exp", loss="huber"), "float32", Adam(0.01, sequential=True), {}),
 }
 WEIGHTED = ("tanh", "elu", "silu single", "selu")

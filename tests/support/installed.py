@@ -5,7 +5,6 @@ call on within half a second, and each level of processors that this one has giv
 Numba, a wheel that was damaged in whichever way costs one warning, and is compiled as if it had no kernels.
 """
 
-import hashlib
 import importlib.util
 import json
 import os
@@ -184,28 +183,11 @@ def append(path, text):
     path.write_text(path.read_text("utf-8") + text, "utf-8")
 
 
-def say_something_else(package, **changes):
-    """Have the manifest say something else, with the right checksum of it."""
-    contents = manifest(package) | changes
-    digest = hashlib.sha256(json.dumps(contents, sort_keys=True).encode()).hexdigest()
-    text = json.dumps({"sha256": digest, "contents": contents})
-    (package / "kernels/manifest.json").write_text(text, "utf-8")
-
-
 WRONG = {
     "a damaged library": (lambda package: flip(best(package)), "is damaged: reinstall fastnn-numba"),
-    "a truncated library": (lambda package: os.truncate(best(package), 5000), "is damaged: reinstall fastnn-numba"),
-    "a missing library": (lambda package: best(package).unlink(), "No such file or directory"),
-    "a damaged manifest": (lambda package: flip(package / "kernels/manifest.json"), "manifest.json is damaged"),
-    "another platform": (lambda package: say_something_else(package, machine="s390x"), "they are for linux s390x"),
-    "a CPU that lacks something": (
-        lambda package: say_something_else(
-            package, levels=[{**level, "flags": [*level["flags"], "3dnow9"]} for level in manifest(package)["levels"]]
-        ),
-        "this one lacks 3dnow9",
-    ),
     "edited sources": (lambda package: append(package / "fused/dense.py", "\n"), "its source files were edited"),
 }
+"""What else may be wrong has tests in tests/compiler/test_shipped.py."""
 
 
 def with_numba(package, folder):

@@ -57,12 +57,8 @@ def with_batch(change):
 
 
 def with_activation(name, **fields):
-    return Part(
-        {
-            "ACTIVATION_FUNCTIONS": reference.ACTIVATION_FUNCTIONS
-            | {name: reference.ACTIVATION_FUNCTIONS[name]._replace(**fields)}
-        }
-    )
+    functions = reference.ACTIVATION_FUNCTIONS
+    return Part({"ACTIVATION_FUNCTIONS": functions | {name: functions[name]._replace(**fields)}})
 
 
 def with_update(name, update):
@@ -80,11 +76,7 @@ def with_steps(change):
 
 
 def no_bias_gradient():
-    def change(network, params, gradient, batch, alpha):
-        for db in gradient.b:
-            db[...] = 0
-
-    return after_backward(change)
+    return after_backward(lambda network, params, gradient, *others: [db.fill(0) for db in gradient.b])
 
 
 def penalty_on_biases():
@@ -127,9 +119,10 @@ def stale_activation():
 
 
 def swapped_moments():
-    return with_update(
-        "Adam", lambda optimizer, p, slots, g, rates: reference.adam(optimizer, p, slots[::-1], g, rates)
-    )
+    def update(optimizer, p, slots, g, rates):
+        reference.adam(optimizer, p, slots[::-1], g, rates)
+
+    return with_update("Adam", update)
 
 
 def no_bias_correction():
@@ -199,9 +192,7 @@ def order_ignored():
 
 
 def one_learning_rate():
-    return with_steps(
-        lambda steps: steps._replace(learning_rate=np.full_like(steps.learning_rate, steps.learning_rate[0]))
-    )
+    return with_steps(lambda steps: steps._replace(learning_rate=np.repeat(steps.learning_rate[:1], len(steps.loss))))
 
 
 def not_sequential():

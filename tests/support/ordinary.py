@@ -64,10 +64,7 @@ _ALL = "gradient derivative update training"
 BROKEN = {
     "the slope of tanh is 1 - h": (lambda: Ordinary(slope=lambda h: 1 - h), _ALL),
     "no gradient by the bias": (lambda: Ordinary(bias=0.0), _ALL),
-    "a mean over n - 1 rows": (
-        lambda: Ordinary(divisor=lambda n: max(1, n - 1)),
-        _ALL,
-    ),
+    "a mean over n - 1 rows": (lambda: Ordinary(divisor=lambda n: max(1, n - 1)), _ALL),
     "a sum in place of the mean": (lambda: Ordinary(divisor=lambda n: 1), _ALL),
     "steps uphill": (lambda: Ordinary(sign=-1.0), "update training"),
     "steps divided by the rows of a full batch": (lambda: ByStep(divisor=lambda n: 8), "update training"),
