@@ -6,10 +6,6 @@ import numpy as np
 import pytest
 
 from fastnn import (
-    RPROP,
-    SGD,
-    Adam,
-    AdamW,
     MLPClassifier,
     MLPRegressor,
     Network,
@@ -23,7 +19,7 @@ from fastnn import (
     train_many,
 )
 from fastnn.checking.hints import _NO_DROPOUT, REMEDIES
-from fastnn.optimizers import OPTIMIZERS
+from fastnn.optimizers import OPTIMIZERS, RPROP, SGD, Adam, AdamW
 
 X = np.linspace(-1, 1, 12).reshape(6, 2)
 NETWORK = Network((2, 3, 1))

@@ -7,17 +7,9 @@ import pytest
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from fastnn import (
-    BayesianRegularization,
-    FitWarning,
-    LevenbergMarquardt,
-    MLPClassifier,
-    MLPRegressor,
-    Network,
-    cosine,
-    get_backend,
-    train,
-)
+from fastnn import FitWarning, MLPClassifier, MLPRegressor, Network, get_backend, train
+from fastnn.optimizers import BayesianRegularization, LevenbergMarquardt
+from fastnn.schedules import cosine
 from fastnn.testing.tolerances import assert_within
 
 RAW_X = np.random.RandomState(0).uniform([100, -2e-3, 7], [900, 5e-3, 7], (120, 3))  # far from 1, and one is constant

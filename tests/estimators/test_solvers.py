@@ -5,22 +5,9 @@ import pytest
 from bits import bits
 from sklearn.base import clone
 
-from fastnn import (
-    Adam,
-    AdamW,
-    Huber,
-    MLPClassifier,
-    MLPRegressor,
-    Network,
-    Pinball,
-    Population,
-    RMSprop,
-    cosine,
-    one_cycle,
-    train,
-    train_many,
-    warm_up,
-)
+from fastnn import Huber, MLPClassifier, MLPRegressor, Network, Pinball, Population, train, train_many
+from fastnn.optimizers import Adam, AdamW, RMSprop
+from fastnn.schedules import cosine, one_cycle, warm_up
 
 R = np.random.RandomState(0)
 X = R.uniform(-1, 1, (200, 3))

@@ -6,24 +6,12 @@ import numpy as np
 import pytest
 from mutants import MUTANTS, with_activation
 
-from fastnn import (
-    SGD,
-    Adam,
-    AdamW,
-    Network,
-    RMSprop,
-    loss_and_gradient,
-    predict,
-    reference,
-    step_decay,
-    testing,
-    train,
-    workloads,
-)
+from fastnn import Network, loss_and_gradient, predict, reference, testing, train, workloads
 from fastnn.losses import LOSSES
 from fastnn.network import Loss
-from fastnn.optimizers import OPTIMIZERS, RPROP
+from fastnn.optimizers import OPTIMIZERS, RPROP, SGD, Adam, AdamW, RMSprop
 from fastnn.reference import NumpyBackend
+from fastnn.schedules import step_decay
 from fastnn.testing.cases import OPTIMIZER_CASES, draw_training
 from fastnn.testing.tolerances import sides_of_kinks
 from fastnn.testing.trainings import plan_course, update_range, update_terms, updated

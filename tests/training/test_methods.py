@@ -8,19 +8,9 @@ from bits import bits
 from scipy.optimize import least_squares
 
 import fastnn
-from fastnn import (
-    Adam,
-    BayesianRegularization,
-    LevenbergMarquardt,
-    MonitorError,
-    Network,
-    Stop,
-    reference,
-    train,
-    train_many,
-)
+from fastnn import MonitorError, Network, Stop, reference, train, train_many
 from fastnn.backends import Completed, get_backend
-from fastnn.optimizers import METHODS, Optimizer
+from fastnn.optimizers import METHODS, Adam, BayesianRegularization, LevenbergMarquardt, Optimizer
 
 NETWORK = Network((1, 5, 1), "tanh")
 X = np.linspace(-1, 1, 41)[:, None]

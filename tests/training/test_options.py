@@ -4,21 +4,8 @@ import numpy as np
 import pytest
 from bits import bits
 
-from fastnn import (
-    RPROP,
-    SGD,
-    Adam,
-    AdamW,
-    LevenbergMarquardt,
-    Network,
-    Population,
-    Stop,
-    load,
-    testing,
-    train,
-    train_many,
-)
-from fastnn.optimizers import OPTIMIZERS
+from fastnn import Network, Population, Stop, load, testing, train, train_many
+from fastnn.optimizers import OPTIMIZERS, RPROP, SGD, Adam, AdamW, LevenbergMarquardt
 from fastnn.testing.cases import draw_training
 from fastnn.training.inference import loss_and_gradient
 
