@@ -2,9 +2,10 @@
 One network, two back ends
 ==========================
 
-The network of the tutorial has three inputs, five hidden neurons and one output, and learns to repeat the third of
-three bits. fastnn trains it twice: by the NumPy reference, which a person can read in one sitting, and by the fused
-kernel, which runs all hundred iterations in one call of compiled code. Both must give the same curve.
+The network of the tutorial has three inputs, five hidden neurons and one output, and
+learns to repeat the third of three bits. fastnn trains it twice: by the NumPy
+reference, which a person can read in one sitting, and by the fused kernel, which runs
+all hundred iterations in one call of compiled code. Both must give the same curve.
 """
 
 import matplotlib.pyplot as plt
@@ -22,7 +23,9 @@ print(np.hstack([seed.X, seed.Y]).astype(int))
 # The same seed draws the same initial weights on every back end.
 
 results = {
-    backend: train(seed.network, seed.X, seed.Y, **seed.train_options, seed=0, backend=backend)
+    backend: train(
+        seed.network, seed.X, seed.Y, **seed.train_options, seed=0, backend=backend
+    )
     for backend in ("numpy", "numba")
 }
 for backend, result in results.items():
@@ -31,10 +34,13 @@ for backend, result in results.items():
 # %%
 # The curve, and how far the two are apart
 # ----------------------------------------
-# The kernel has its own exponential function and adds in another order, so the errors differ in their last digits: a
-# double has about 16. The bars show the difference as a part of the error itself.
+# The kernel has its own exponential function and adds in another order, so the errors
+# differ in their last digits: a double has about 16. The bars show the difference as a
+# part of the error itself.
 
-errors = {f"{backend} back end": result.history.loss for backend, result in results.items()}
+errors = {
+    f"{backend} back end": result.history.loss for backend, result in results.items()
+}
 reference, kernel = errors.values()
 apart = np.abs(kernel - reference) / reference
 
@@ -51,5 +57,7 @@ plt.show()
 # ----------------------
 # Two of the eight rows were never trained on.
 
-for row, output in zip(seed.X_test.astype(int), results["numba"].predict(seed.X_test)[:, 0], strict=True):
+for row, output in zip(
+    seed.X_test.astype(int), results["numba"].predict(seed.X_test)[:, 0], strict=True
+):
     print(f"{row} -> {output:.3f}, right is {row[2]}")

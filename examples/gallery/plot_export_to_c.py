@@ -2,8 +2,9 @@
 A network as C code, bit for bit
 ================================
 
-A network learns a photograph: from the place of a pixel to its color. Then it is exported to C, compiled, and draws the
-picture without Python. Its outputs have the bits of `predict`, on any processor with a compiler that keeps to IEEE 754.
+A network learns a photograph: from the place of a pixel to its color. Then it is
+exported to C, compiled, and draws the picture without Python. Its outputs have the bits
+of `predict`, on any processor with a compiler that keeps to IEEE 754.
 """
 
 import ctypes
@@ -21,11 +22,15 @@ from fastnn import Adam, Network, cosine, testing, train
 # %%
 # A photograph
 # ------------
-# Inputs are the sines and cosines of a pixel's place, from slow to fast ones; targets are its red, green and blue.
+# Inputs are the sines and cosines of a pixel's place, from slow to fast ones; targets
+# are its red, green and blue.
 
 picture = load_sample_image("flower.jpg")[60:400:4, 60:580:4].astype(np.float32) / 255
 height, width, _ = picture.shape
-places = np.stack(np.meshgrid(np.linspace(0, 1, height), np.linspace(0, 1, width), indexing="ij"), axis=-1)
+places = np.stack(
+    np.meshgrid(np.linspace(0, 1, height), np.linspace(0, 1, width), indexing="ij"),
+    axis=-1,
+)
 waves = np.random.RandomState(0).normal(0, 2.5, (2, 12))
 angles = 2 * np.pi * places.reshape(-1, 2) @ waves
 X = np.hstack([np.sin(angles), np.cos(angles)]).astype(np.float32)
@@ -33,13 +38,22 @@ Y = picture.reshape(-1, 3)
 
 network = Network((24, 32, 32, 3), activation="relu", output="sigmoid")
 steps = 60 * -(-len(X) // 64)
-result = train(network, X, Y, optimizer=Adam(cosine(0.005, steps)), epochs=60, batch_size=64, seed=0)
+result = train(
+    network,
+    X,
+    Y,
+    optimizer=Adam(cosine(0.005, steps)),
+    epochs=60,
+    batch_size=64,
+    seed=0,
+)
 result
 
 # %%
 # Export and compile
 # ------------------
-# Two files are written. `-ffp-contract=off` forbids the compiler to round once where twice is written.
+# Two files are written. `-ffp-contract=off` forbids the compiler to round once where
+# twice is written.
 
 folder = tempfile.TemporaryDirectory()
 source, header = result.export(Path(folder.name, "flower.c"))
@@ -48,10 +62,19 @@ print(*source.read_text().splitlines()[:14], sep="\n")
 compiler = shutil.which("cc")
 outputs = {}
 if compiler is None:
-    print("There is no C compiler (cc) here: the picture below is drawn by Python alone.")
+    print(
+        "There is no C compiler (cc) here: the picture below is drawn by Python alone."
+    )
 else:
     library = Path(folder.name, "flower.so")
-    flags = ["-std=c99", "-O2", "-ffp-contract=off", "-march=native", "-shared", "-fPIC"]
+    flags = [
+        "-std=c99",
+        "-O2",
+        "-ffp-contract=off",
+        "-march=native",
+        "-shared",
+        "-fPIC",
+    ]
     subprocess.run([compiler, *flags, source, "-o", library, "-lm"], check=True)
     draw = ctypes.CDLL(library).flower_predict_batch
     draw.argtypes = [ctypes.c_size_t, ctypes.c_void_p, ctypes.c_void_p]
@@ -62,8 +85,8 @@ else:
 # %%
 # Compare
 # -------
-# Beside it stands the export to Python, which computes with NumPy: it is near, and no more. A unit in the last place
-# (ULP) is the distance between two neighboring numbers.
+# Beside it stands the export to Python, which computes with NumPy: it is near, and no
+# more. A unit in the last place (ULP) is the distance between two neighboring numbers.
 
 (module,) = result.export(Path(folder.name, "flower.py"))
 namespace = {}

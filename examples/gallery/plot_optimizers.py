@@ -2,8 +2,9 @@
 Five optimizers on their way down
 =================================
 
-A network of one neuron has two parameters, a weight and a bias, so its loss is a landscape that can be drawn. Five
-optimizers begin at the same point of it and take as many steps.
+A network of one neuron has two parameters, a weight and a bias, so its loss is a
+landscape that can be drawn. Five optimizers begin at the same point of it and take as
+many steps.
 """
 
 import matplotlib.pyplot as plt
@@ -14,8 +15,8 @@ from fastnn import RPROP, SGD, Adam, Network, RMSprop, loss_and_gradient, train
 # %%
 # One neuron, forty rows
 # ----------------------
-# The inputs lie around 1, not around 0: so a change of the weight can nearly be undone by one of the bias, and the
-# landscape has a long valley.
+# The inputs lie around 1, not around 0: so a change of the weight can nearly be undone
+# by one of the bias, and the landscape has a long valley.
 
 random_state = np.random.RandomState(0)
 X = random_state.normal(1, 0.8, (40, 1))
@@ -23,7 +24,9 @@ Y = np.tanh(1.5 * X - 1.2 + random_state.normal(0, 0.2, X.shape))
 network = Network((1, 1), output="tanh")
 
 weights, biases = np.linspace(-1.6, 3.2, 121), np.linspace(-3, 2.2, 121)
-landscape = np.array([[loss_and_gradient(network, [w, b], X, Y)[0] for w in weights] for b in biases])
+landscape = np.array(
+    [[loss_and_gradient(network, [w, b], X, Y)[0] for w in weights] for b in biases]
+)
 
 # %%
 # Five ways
@@ -59,7 +62,9 @@ for name, optimizer in optimizers.items():
 best = min(landscape.min(), *(values.min() for values in losses.values()))
 figure, (left, right) = plt.subplots(1, 2, figsize=(11, 5.2), width_ratios=(6, 5))
 height = np.clip(landscape - best, 0.002, 3)
-left.contourf(weights, biases, height, np.geomspace(0.002, 3, 20), norm="log", cmap="Greys")
+left.contourf(
+    weights, biases, height, np.geomspace(0.002, 3, 20), norm="log", cmap="Greys"
+)
 for i, (name, way) in enumerate(ways.items()):
     left.plot(*way.T, "o-", color=f"C{i}", markersize=2.5, linewidth=1.5)
     right.plot(losses[name] - best, color=f"C{i}", label=name)

@@ -2,19 +2,32 @@
 Learning-rate schedules, side by side
 =====================================
 
-A learning rate may change with the step. Six schedules have the same largest rate and the same number of steps; each
-trains twenty networks on noisy data. All 120 are one call of `train_many`.
+A learning rate may change with the step. Six schedules have the same largest rate and
+the same number of steps; each trains twenty networks on noisy data. All 120 are one
+call of `train_many`.
 """
 
 import matplotlib.pyplot as plt
 import numpy as np
 
-from fastnn import SGD, Network, Stop, constant, cosine, exponential, one_cycle, step_decay, train_many, warm_up
+from fastnn import (
+    SGD,
+    Network,
+    Stop,
+    constant,
+    cosine,
+    exponential,
+    one_cycle,
+    step_decay,
+    train_many,
+    warm_up,
+)
 
 # %%
 # Noisy data, six schedules
 # -------------------------
-# A schedule is a function of the step, so it can be drawn by calling it. A function of your own does as well.
+# A schedule is a function of the step, so it can be drawn by calling it. A function of
+# your own does as well.
 
 random_state = np.random.RandomState(0)
 X = random_state.uniform(-1, 1, (2500, 3))
@@ -37,7 +50,8 @@ schedules = {
 # %%
 # A hundred and twenty networks
 # -----------------------------
-# The validation data are other points, without noise: their loss says how near a network comes to the truth.
+# The validation data are other points, without noise: their loss says how near a
+# network comes to the truth.
 
 many = train_many(
     Network((3, 24, 1), activation="tanh"),
@@ -55,17 +69,28 @@ error = np.sqrt(2 * many.history.validation_loss).reshape(len(schedules), seeds,
 # %%
 # Rates above, errors below
 # -------------------------
-figure, panels = plt.subplots(2, 6, figsize=(12, 5), sharex="row", sharey="row", height_ratios=(1, 2))
+figure, panels = plt.subplots(
+    2, 6, figsize=(12, 5), sharex="row", sharey="row", height_ratios=(1, 2)
+)
 every_step, every_epoch = np.arange(0, steps, 20), np.arange(1, epochs + 1)
 middle = np.median(error, axis=1)
-for i, ((top, bottom), (name, schedule)) in enumerate(zip(panels.T, schedules.items(), strict=True)):
+for i, ((top, bottom), (name, schedule)) in enumerate(
+    zip(panels.T, schedules.items(), strict=True)
+):
     rates = [schedule(step) for step in every_step]
     top.fill_between(every_step, rates, color="C0", alpha=0.3, linewidth=0)
     top.plot(every_step, rates, color="C0")
     top.set_title(name)
     for others in middle:
         bottom.plot(every_epoch, others, color="#cccccc", linewidth=1)
-    bottom.fill_between(every_epoch, error[i].min(axis=0), error[i].max(axis=0), color="C1", alpha=0.25, linewidth=0)
+    bottom.fill_between(
+        every_epoch,
+        error[i].min(axis=0),
+        error[i].max(axis=0),
+        color="C1",
+        alpha=0.25,
+        linewidth=0,
+    )
     bottom.plot(every_epoch, middle[i], color="C1")
     top.set_xticks([0, 5000])
     top.set_xlabel("step")
@@ -78,8 +103,12 @@ panels[1, 0].set_ylabel("distance to the truth (r.m.s.)")
 plt.show()
 
 for name, values in zip(schedules, error[:, :, -1], strict=True):
-    print(f"{name:12} distance in the end: {np.median(values):.4f}, at most {values.max():.4f}")
+    print(
+        f"{name:12} distance in the end: {np.median(values):.4f}, "
+        f"at most {values.max():.4f}"
+    )
 
 # %%
-# The bands are the twenty seeds, the gray lines the other schedules. A constant rate never comes to rest: each batch
-# pushes the weights about by its noise. Rates that end near zero average the noise out.
+# The bands are the twenty seeds, the gray lines the other schedules. A constant rate
+# never comes to rest: each batch pushes the weights about by its noise. Rates that end
+# near zero average the noise out.
