@@ -46,6 +46,7 @@ suppress_warnings = ["config.cache"]  # sphinx_gallery_conf holds a class, which
 autosummary_generate = True
 autodoc_typehints = "none"  # the docstrings say types, with shapes and units
 autodoc_member_order = "bysource"
+toc_object_entries_show_parents = "hide"  # `fit()`, not `MLPClassifier.fit()`, in the list at the right
 numpydoc_show_class_members = False  # the template of a class lists them
 numpydoc_xref_param_type = True
 numpydoc_xref_aliases = {

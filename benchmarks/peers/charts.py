@@ -58,7 +58,7 @@ def crossover(found: dict, ours: str = m.US) -> Figure:
     a = found.get("crossover about", found["about"])
     who = "fastnn on one thread, JAX and PyTorch" if ours == m.US else "fastnn, JAX and PyTorch"
     note = f"relu, Adam, float32; {who} on {a['cores']} cores; {a['cpu']}, {a['date']}"
-    figure, (axes,) = panels(1, (11, 7.5), note)
+    figure, (axes,) = panels(1, (11, 5.5), note)
     points = crossover_ratios(found, ours)
     batches = sorted({batch for _, batch in points})
     colors = dict(zip(batches, colormaps["viridis_r"](np.linspace(0.12, 1, len(batches))), strict=True))

@@ -11,7 +11,7 @@ import tomllib
 
 import pytest
 import tree
-from pages import ROOT, blocks, text
+from pages import FENCE, ROOT, blocks, text
 
 import fastnn
 from fastnn import backends
@@ -49,6 +49,13 @@ def test_code_runs_and_prints_what_the_page_says(page, tmp_path, monkeypatch):
             assert printed.getvalue() == expected
 
 
+@pytest.mark.parametrize("page", [page for page in PAGES if not page.startswith("docs/development")])
+def test_code_on_a_page_has_at_most_88_columns(page):
+    """What a code block of the site shows beside its lists; pages for developers quote the package, which has 120."""
+    code = (m[2] for m in FENCE.finditer(text(page)) if m[1] != "text")
+    assert [line for body in code for line in body.splitlines() if len(line) > 88] == []
+
+
 def modules_with_examples():
     files = [file.relative_to(ROOT) for file in sorted((ROOT / "fastnn").rglob("*.py")) if ">>>" in file.read_text()]
     return [".".join(file.with_suffix("").parts).removesuffix(".__init__") for file in files]
@@ -65,11 +72,11 @@ def test_examples_in_docstrings_give_what_they_say(name, tmp_path, monkeypatch):
     assert not failed
 
 
-def test_the_ten_lines_stop_when_validation_says_so(tmp_path, monkeypatch):
+def test_the_lines_of_train_stop_when_validation_says_so(tmp_path, monkeypatch):
     pytest.importorskip("sklearn")
     monkeypatch.chdir(tmp_path)
     namespace = {}
-    for code, _ in blocks("README.md"):
+    for code, _ in blocks("docs/tutorials/from-scikit-learn.md"):
         exec(code, namespace)
         if "result" in namespace:
             break
@@ -78,16 +85,17 @@ def test_the_ten_lines_stop_when_validation_says_so(tmp_path, monkeypatch):
     assert result.history.validation_loss.argmin() == result.n_epochs - 1 - namespace["stop"].patience
 
 
-def test_the_first_lines_take_a_classifier_and_classes(tmp_path, monkeypatch, capsys):
-    """The names of what is a class in place of a number; all else stays as it is."""
+def test_the_ten_lines_take_a_regressor_and_numbers(tmp_path, monkeypatch, capsys):
+    """Numbers in place of classes; all else stays as it is."""
     pytest.importorskip("sklearn")
     monkeypatch.chdir(tmp_path)
     code, _ = next(blocks("README.md"))
-    for name, other in (("TabularRegressor(", "TabularClassifier("), ("price[", "(price > 400)[")):
+    assert len([line for line in code.splitlines() if line and "import" not in line]) <= 10
+    for name, other in (("TabularClassifier", "TabularRegressor"), ("] > 400", "]"), ("right on", "R2")):
         assert name in code
         code = code.replace(name, other)
-    exec(code.replace("import TabularRegressor", "import TabularClassifier"), {})
-    assert "rows that it has not seen" in capsys.readouterr().out
+    exec(code, {})
+    assert "of 500 new homes" in capsys.readouterr().out
 
 
 def test_the_sessions_of_nox_that_pages_name_are_there():
