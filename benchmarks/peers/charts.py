@@ -57,8 +57,8 @@ def crossover(found: dict, ours: str = m.US) -> Figure:
     """How many times as fast as the best peer, over the width of the layers, a line a batch size."""
     a = found.get("crossover about", found["about"])
     who = "fastnn on one thread, JAX and PyTorch" if ours == m.US else "fastnn, JAX and PyTorch"
-    note = f"relu, Adam, float32; {who} on {a['cores']} cores; {a['cpu']}, {a['date']}"
-    figure, (axes,) = panels(1, (11, 5.5), note)
+    note = f"relu, Adam, float32; {who} on {a['cores']} cores\n{a['cpu']}, {a['date']}"
+    figure, (axes,) = panels(1, (6.4, 4.6), note)
     points = crossover_ratios(found, ours)
     batches = sorted({batch for _, batch in points})
     colors = dict(zip(batches, colormaps["viridis_r"](np.linspace(0.12, 1, len(batches))), strict=True))
@@ -75,7 +75,7 @@ def crossover(found: dict, ours: str = m.US) -> Figure:
     place = {"xytext": (4, -16), "textcoords": "offset points", "fontsize": 11}
     axes.annotate("below: take the other", (min(every), 1), color=ORANGE, **place)
     style(axes, xlabel="width w of the network w-w-10", ylabel="speed of fastnn / speed of the best peer")
-    axes.set_title("Where fastnn stops being the right choice", fontsize=16, loc="left", pad=12)
+    axes.set_title("Where fastnn stops being the right choice", fontsize=12, loc="left", fontweight="bold")
     log_scale(axes, "x", ticks=every, base=2)
     log_scale(axes, "y", ticks=[0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100, 200])
     axes.set_ylim(bottom=low)
@@ -84,7 +84,7 @@ def crossover(found: dict, ours: str = m.US) -> Figure:
     axes.add_artist(legend)
     rivals = [title for title in MARKERS if title in {rival for _, rival in points.values()}]
     kinds = [Line2D([], [], color="0.4", marker=MARKERS[title], linestyle="", markersize=8) for title in rivals]
-    axes.legend(kinds, rivals, title="best peer", frameon=False, loc="upper right", bbox_to_anchor=(0.86, 1))
+    axes.legend(kinds, rivals, title="best peer", frameon=False, loc="upper right", bbox_to_anchor=(0.8, 1))
     return figure
 
 

@@ -25,7 +25,7 @@ def chart(found: Found, source: str) -> Figure:
     groups = found.groups()
     shown = [title for title in (EIGHT, TITLES[DESIGN]) if title in groups] or list(groups)
     note = f"Geometric means of the ratios of all tables. {source}"
-    figure, drawn = panels(len(shown), (7.5 * len(shown), 6.5), note, sharey=True)
+    figure, drawn = panels(len(shown), (4.4 * len(shown), 4.6), note, sharey=True)
     points = [draw_panel(axes, found, groups[title]) for axes, title in zip(drawn, shown, strict=True)]
     for axes, title in zip(drawn, shown, strict=True):
         style(axes, f"{title[0].upper()}{title[1:]}", "processor's seconds of fit / LightGBM's")
