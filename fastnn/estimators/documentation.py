@@ -41,13 +41,15 @@ learning_rate_init : float, default=0.001
 power_t : float, default=0.5
     See `learning_rate`.
 max_iter : int, default=200
-    Epochs, or iterations of "lbfgs".
+    The most epochs, or iterations of "lbfgs"; of "lm" and "br", the most epochs of each of the `n_restarts` starts.
 shuffle : bool, default=True
     Whether each epoch sees the rows in a new order.
 random_state : int, RandomState or None, default=None
     Draws the weights, then early stopping's split, then the rows' orders: the numbers that scikit-learn draws.
 tol : float, default=1e-4
-    An epoch whose loss (score) is not better than the best by this much fails to improve.
+    An epoch whose loss (score) is not better than the best by this much fails to improve. "lbfgs" ends when no
+    component of the gradient is larger. "lm" and "br" do not use it: they end by the gradient, the damping or the
+    evidence, which `stop_reason_` names, and "lm" with early stopping after `n_iter_no_change` epochs.
 verbose : bool, default=False
     Whether to print each epoch's loss.
 warm_start : bool, default=False
