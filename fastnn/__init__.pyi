@@ -50,6 +50,8 @@ from fastnn.schedules import warm_up as warm_up
 from fastnn.tabular import TablePreparation as TablePreparation
 from fastnn.tabular import TabularClassifier as TabularClassifier
 from fastnn.tabular import TabularRegressor as TabularRegressor
+from fastnn.training import loss_and_gradient as loss_and_gradient
+from fastnn.training import predict as predict
 from fastnn.training import train as train
 from fastnn.training.callbacks import CsvLogger as CsvLogger
 from fastnn.training.callbacks import Progress as Progress
@@ -59,8 +61,6 @@ from fastnn.training.exceptions import InterruptWarning as InterruptWarning
 from fastnn.training.exceptions import MonitorError as MonitorError
 from fastnn.training.exceptions import TrainingInterrupted as TrainingInterrupted
 from fastnn.training.history import History as History
-from fastnn.training.inference import loss_and_gradient as loss_and_gradient
-from fastnn.training.inference import predict as predict
 from fastnn.training.results import TrainingResult as TrainingResult
 from fastnn.training.state import TrainingState as TrainingState
 from fastnn.training.stopping import ReduceRate as ReduceRate

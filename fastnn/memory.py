@@ -44,6 +44,13 @@ def aligned_zeros(shape: int | tuple[int, ...], dtype: DTypeLike) -> Array:
     return np.ndarray(shape, dtype, raw, -address(raw) % ALIGNMENT)
 
 
+def read_only(array: Array) -> Array:
+    """Return a read-only view of an array."""
+    view = array.view()
+    view.setflags(write=False)
+    return view
+
+
 @functools.lru_cache(maxsize=256)
 def padded_size(n: int, dtype: DTypeLike) -> int:
     """Return the elements to allocate for `n` numbers, so that a 64-byte vector may be read at any of them."""

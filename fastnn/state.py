@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Self
@@ -150,7 +151,7 @@ class StepState:
         """The parameters (n_params,), a view."""
         return self.storage[0, : self.n_params]
 
-    def copy(self) -> StepState:
+    def copy(self) -> Self:
         """Copy the state.
 
         Returns
@@ -168,9 +169,10 @@ class StepState:
         >>> state.params
         array([0., 0., 0.])
         """
-        twin = StepState(make_storage(self.n_params, len(self.storage) - 1, self.storage.dtype), self.n_params)
+        twin = copy.copy(self)
+        vars(twin).update({name: copy.deepcopy(value) for name, value in vars(self).items() if name != "storage"})
+        twin.storage = make_storage(self.n_params, len(self.storage) - 1, self.storage.dtype)
         twin.vectors[...] = self.vectors
-        twin.t, twin.beta_products = self.t, self.beta_products.copy()
         return twin
 
     def restore(self, other: StepState) -> None:

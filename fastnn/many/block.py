@@ -20,7 +20,7 @@ from fastnn.many.members import begin_alone
 from fastnn.many.results import MemberResult, Unbegun
 from fastnn.memory import ceil_div
 from fastnn.schedules import SCHEDULES
-from fastnn.training.exceptions import MonitorError, StopRequest
+from fastnn.training.exceptions import Flag, MonitorError, StopRequest
 from fastnn.training.initial import begin_group
 from fastnn.training.plan import Plan
 from fastnn.training.results import PLAIN, Row
@@ -182,17 +182,10 @@ def _again(seed: Any) -> Any:
     return np.random.RandomState(seed) if isinstance(seed, np.ndarray) else seed
 
 
-class Ended(NamedTuple):
-    """A flag that is raised always."""
-
-    reason: StopReason
-    requested: bool = True
-
-
 def _unbegun(plan: Plan, reason: StopReason) -> MemberResult:
     if isinstance(plan.seed, np.random.RandomState):  # its owner sees what was drawn, as after `train`
-        return train_alone(plan, Ended(reason))
-    begin = functools.partial(train_alone, plan, Ended(reason))
+        return train_alone(plan, Flag(True, reason))
+    begin = functools.partial(train_alone, plan, Flag(True, reason))
     return Unbegun(plan.network, original(plan.backend), plan.stop.monitor, reason, begin)
 
 

@@ -26,9 +26,9 @@ from fastnn.checking.arguments import class_of, cut, shortened, shown
 from fastnn.errors import EngineError
 from fastnn.many.block import Unit, train_unit
 from fastnn.many.results import MemberResult
-from fastnn.memory import ALIGNMENT, Array, ceil_div
+from fastnn.memory import ALIGNMENT, Array, ceil_div, read_only
 from fastnn.state import Data
-from fastnn.training.exceptions import StopRequest
+from fastnn.training.exceptions import Flag, StopRequest
 from fastnn.training.plan import Plan
 from fastnn.training.results import ARRAYS, Results, Row
 
@@ -158,9 +158,7 @@ def _own_rows(plans: Sequence[Plan]) -> dict[int, Row]:
 def unpacked(packed_units: PackedUnits, arrays: Sequence[Array]) -> list[Unit]:
     """Return the units with their arrays: the inverse of `packed`."""
     # They come as memory maps, or as they lay in a message: at any address. Nobody may write them.
-    own = [np.require(np.asarray(array), None, ["C", "A"]).view() for array in arrays]
-    for array in own:
-        array.flags.writeable = False
+    own = [read_only(np.require(np.asarray(array), None, ["C", "A"])) for array in arrays]
     known: dict[Hashable, Data] = {}
 
     def with_arrays(plan: Plan) -> Plan:
@@ -171,16 +169,6 @@ def unpacked(packed_units: PackedUnits, arrays: Sequence[Array]) -> list[Unit]:
     return [unit._replace(plans=[with_arrays(plan) for plan in unit.plans]) for unit in packed_units.units]
 
 
-class Never:
-    """A flag that is never raised: the engine ends the process of a worker, and Ctrl-C the call."""
-
-    requested = again = False
-    reason: Any = "interrupted"
-
-    def wait(self, begins: bool) -> None:
-        """Do nothing, because Ctrl-C raises KeyboardInterrupt anyway."""
-
-
 def train_packed(numbers: list[int], packed_units: PackedUnits, *sent: Any) -> tuple[list[int], Trained]:
     """Train the units of a task in a worker; return an error of a member, because a raised one would be retried."""
     began = time.perf_counter()
@@ -189,7 +177,7 @@ def train_packed(numbers: list[int], packed_units: PackedUnits, *sent: Any) -> t
     try:
         check_version(packed_units.version)
         for unit in unpacked(packed_units, arrays):
-            member_results |= train_unit(unit, Never())
+            member_results |= train_unit(unit, Flag())
     except Exception as error:
         return numbers, Trained(0.0, error=SentError.of(error))
     return numbers, _trained(member_results, packed_units.folder, time.perf_counter() - began)

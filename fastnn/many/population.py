@@ -16,12 +16,13 @@ from fastnn.backends import Backend, check_supported
 from fastnn.checking import display
 from fastnn.checking.arguments import check_integer, counted, shown
 from fastnn.checking.hints import explains_keywords
-from fastnn.many.block import Ended, train_alone
+from fastnn.many.block import train_alone
 from fastnn.many.driver import Callbacks, Caller, tell_interrupted
 from fastnn.many.members import check_start, known_seed, make_plans
 from fastnn.many.results import ManyResult, MemberResult, Scored, Unbegun, losses_of, picture, place_of_best, score_of
 from fastnn.optimizers import with_rate
 from fastnn.training import Stop
+from fastnn.training.exceptions import Flag
 from fastnn.training.history import History
 from fastnn.training.plan import NOT_GIVEN, Plan, choose_options
 from fastnn.training.results import Row, TrainingResult
@@ -79,7 +80,7 @@ class Continued:
     def begin(self) -> Row:
         """Return the result of the last part; before the first one, a result with drawn weights only."""
         if self.last is None:
-            self.add(train_alone(self.part(0), Ended(self.stop_reason)))
+            self.add(train_alone(self.part(0), Flag(True, self.stop_reason)))
         assert self.last is not None
         return self.last
 

@@ -17,7 +17,7 @@ from fastnn.backends import Backend
 from fastnn.checking import display
 from fastnn.checking.arguments import check_flag, counted, cut
 from fastnn.checking.values import Names, check_column_names, column_names
-from fastnn.memory import Array
+from fastnn.memory import Array, read_only
 from fastnn.network import Network
 from fastnn.training.history import History, scored_by
 from fastnn.training.inputs import check_inputs
@@ -266,9 +266,7 @@ class ManyResult(Sequence[TrainingResult]):
         vectors = [member_result.params for member_result in self._member_results]
         if len({(vector.size, vector.dtype) for vector in vectors}) > 1:
             return vectors
-        stacked = np.array(vectors)
-        stacked.flags.writeable = False
-        return stacked
+        return read_only(np.array(vectors))
 
     @functools.cached_property
     def history(self) -> ManyHistory:

@@ -26,7 +26,7 @@ from fastnn.testing.tolerances import (
     sides_of_kinks,
     tensors,
 )
-from fastnn.training.inference import loss_and_gradient
+from fastnn.training import loss_and_gradient
 from fastnn.training.inputs import check_data, check_params
 
 _STEP = 1e-100  # of the complex step: nothing is subtracted, so it may be as small as it likes

@@ -12,7 +12,7 @@ import weakref
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, NoReturn, Protocol, cast
+from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 from fastnn.checking.arguments import COUNT, CheckedFields, check_integer, cut, shown
 from fastnn.checking.hints import explains_keywords, missing_package
@@ -20,19 +20,6 @@ from fastnn.training.results import TrainingResult
 
 if TYPE_CHECKING:
     from rich.console import Console
-
-
-class Drawing(Protocol):
-    """The drawing of a bar, in a terminal or a notebook."""
-
-    def begin(self) -> None:
-        """Show the bar."""
-
-    def move(self, done: float, total: int, n_done: str, losses: str) -> None:
-        """Show that `done` of `total` are done, with a text."""
-
-    def end(self) -> None:
-        """End the bar, and leave it visible."""
 
 
 class InTerminal:
@@ -156,7 +143,7 @@ class ProgressBar:
 
     def __init__(self, console: Console | None = None) -> None:
         display = notebook_display() if console is None else None
-        self._drawing: Drawing = InNotebook(self.counted, display) if display else InTerminal(self.counted, console)
+        self._drawing = InNotebook(self.counted, display) if display else InTerminal(self.counted, console)
 
     def __enter__(self) -> ProgressBar:
         self._drawing.begin()

@@ -11,7 +11,7 @@ import time
 from _signal import getsignal  # type: ignore[import-not-found]
 from _signal import signal as set_handler
 from types import FrameType
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from fastnn.errors import FastnnError
 from fastnn.training.results import TrainingResult
@@ -140,6 +140,13 @@ class StopRequest(Protocol):
     @property
     def reason(self) -> StopReason:
         """The stop reason of the training."""
+
+
+class Flag(NamedTuple):
+    """A request that does not change: in a worker, whose engine ends its process, none."""
+
+    requested: bool = False
+    reason: StopReason = "interrupted"
 
 
 class Interrupt:

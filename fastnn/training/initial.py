@@ -11,7 +11,7 @@ import numpy as np
 from fastnn import kit
 from fastnn.checking.arguments import cut, shown
 from fastnn.checking.values import check_column_names, column_names
-from fastnn.memory import ROW_BLOCK, Array, aligned_zeros, padded_size
+from fastnn.memory import ROW_BLOCK, Array, aligned_zeros, padded_size, read_only
 from fastnn.network import draw, nguyen_widrow, params_of
 from fastnn.optimizers import Method
 from fastnn.state import Data, GroupState
@@ -90,9 +90,7 @@ def _split(plan: Plan, random_state: np.random.RandomState) -> tuple[Array, Arra
 
 def all_rows(n: int) -> Rows:
     """Return the numbers of `n` rows, read-only."""
-    rows = np.arange(n)
-    rows.flags.writeable = False
-    return rows
+    return read_only(np.arange(n))
 
 
 all_rows_again = kit.remembered(all_rows)

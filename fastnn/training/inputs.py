@@ -20,7 +20,7 @@ from fastnn.backends import Backend
 from fastnn.checking.arguments import MOST_WRITTEN, amount, class_of, counted, decimal, interval, shown
 from fastnn.checking.values import real_array, sum_of_squares
 from fastnn.errors import ScaleWarning, warn
-from fastnn.memory import READABLE, ROW_BLOCK, Array
+from fastnn.memory import READABLE, ROW_BLOCK, Array, read_only
 from fastnn.network import Network, as_made
 from fastnn.optimizers import BUILT_IN, Method, Optimizer
 from fastnn.state import Data
@@ -150,15 +150,13 @@ def check_data(
         _check_not_tiny(weight, real_array("sample_weight", sample_weight))
         if not weight.any():
             raise ValueError("sample_weight must not be 0 for all rows: nothing would be learned")
-        weight = _read_only(weight)
+        weight = read_only(weight)
     return Data(X, Y, weight)
 
 
 def ones(n: int, dtype: np.dtype[Any]) -> Array:
     """Return the weights (n,) of unweighted rows, read-only."""
-    weight = np.ones(n, dtype)
-    weight.setflags(write=False)
-    return weight
+    return read_only(np.ones(n, dtype))
 
 
 ones_again = kit.remembered(ones)
@@ -230,7 +228,7 @@ def _one_hot(labels: Array, n: int, n_classes: int, dtype: DTypeLike) -> Array:
         )
     Y = np.zeros((n, n_classes), dtype)
     Y[np.arange(n), labels.astype(np.int64)] = 1
-    return _read_only(Y)
+    return read_only(Y)
 
 
 def _check_range(network: Network, Y: Array) -> None:
@@ -274,7 +272,7 @@ def _check_matrix(name: str, value: Any, n: int, what: str, dtype: DTypeLike | N
         raise ValueError(f"{name} has no rows")
     if not assume_finite:
         _check_finite(name, matrix, value)
-    view = matrix.view()  # `_read_only`, written out: a call takes a hundredth of the time of one row's prediction
+    view = matrix.view()  # `read_only`, written out: a call takes a hundredth of the time of one row's prediction
     view.setflags(write=False)
     return view
 
@@ -329,12 +327,6 @@ def _first(name: str, wrong: Array, array: Array) -> str:
     """Say where the first wrong number is: "X[3, 0] is nan"."""
     index = np.unravel_index(int(np.argmax(wrong)), array.shape)
     return f"{name}[{', '.join(map(str, map(int, index)))}] is {array[index]}"
-
-
-def _read_only(array: Array) -> Array:
-    view = array.view()
-    view.setflags(write=False)
-    return view
 
 
 MEMORY_LIMIT_FRACTION = 0.9

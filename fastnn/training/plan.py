@@ -124,8 +124,9 @@ def make_plan(once: Callable[..., Any] = operator.call, **given: Any) -> Plan:
     feature_names = column_names(X)
     if resume is not None and feature_names is None:
         feature_names = resume.feature_names
-    plan = Plan(
-        *plan[:OF_SETTINGS],
+    settings: tuple[Any, ...] = plan[:OF_SETTINGS]
+    plan = Plan(  # type: ignore[misc]  # which takes the settings for all fields
+        *settings,
         data=data,
         rows=rows,
         validation_rows=validation_rows,

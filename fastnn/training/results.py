@@ -17,7 +17,7 @@ from fastnn.checking import display
 from fastnn.checking.arguments import check_flag, check_integer
 from fastnn.checking.values import Names, check_column_names, column_names
 from fastnn.errors import FitWarning, warn
-from fastnn.memory import Array, aligned_zeros
+from fastnn.memory import Array, aligned_zeros, read_only
 from fastnn.network import Network
 from fastnn.optimizers import AT_GAMMA, BayesianRegularization, Optimizer
 from fastnn.state import GroupState
@@ -695,9 +695,7 @@ class Results:
     def params(self, k: int) -> Array:
         """Return member k's parameters (n_params,), read-only."""
         own = self.decided.get(k, PLAIN).params
-        params = self.storage[k, 0, : self.network.n_params] if own is None else own.view()
-        params.flags.writeable = False
-        return params
+        return read_only(self.storage[k, 0, : self.network.n_params] if own is None else own)
 
     def history(self, k: int) -> History:
         """Return member k's history."""

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from fastnn import kit
 from fastnn.checking.values import real_array
-from fastnn.memory import ceil_div
+from fastnn.memory import ceil_div, read_only
 from fastnn.state import Data, Steps
 from fastnn.training.generator import GENERATORS, Place, Seed, Seeded, ShuffleRows, bookmark, shuffle_rows
 from fastnn.training.stopping import Stop
@@ -78,10 +78,7 @@ def rows_at(rows: Rows | None, positions: Rows) -> Rows:
 
 def rows_of(data: Data, rows: Rows) -> Data:
     """Return a read-only copy of these rows of the data."""
-    part = Data(*(array[rows] for array in data))
-    for array in part:
-        array.flags.writeable = False
-    return part
+    return Data(*(read_only(array[rows]) for array in data))
 
 
 def digest(rows: Rows) -> int:
@@ -310,10 +307,8 @@ AGAIN = 1024
 @kit.remembered
 def batches_again(*numbers: Any) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Return the result of `batches`, read-only, shared by equal small trainings."""
-    both = batches(*numbers)
-    for array in both:
-        array.flags.writeable = False
-    return both
+    start, stop = batches(*numbers)
+    return read_only(start), read_only(stop)
 
 
 def steps_again(start: NDArray[np.int64], stop: NDArray[np.int64]) -> Steps:

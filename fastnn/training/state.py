@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import dataclasses
 import math
 from collections.abc import Callable
@@ -131,12 +130,6 @@ class TrainingState(StepState):
         }
         return display.line(self, {**facts, "of which in a new epoch": self.batch} if self.batch else facts)
 
-    def copy(self) -> TrainingState:
-        """Return an independent copy."""
-        steps = super().copy()
-        rest = {f.name: copy.deepcopy(getattr(self, f.name)) for f in _DRIVERS}
-        return TrainingState(steps.storage, steps.n_params, steps.t, steps.beta_products, **rest)
-
     def check(self) -> None:
         """Raise ValueError for values that no training produces, and that a back end or the generator would not check.
 
@@ -257,9 +250,6 @@ COUNTERS: dict[str, Callable[[Any], bool]] = {
     "rate_least": lambda value: _is_finite(value) and value >= 0,
 }
 """The check of each entry of `Counters`."""
-
-_DRIVERS = dataclasses.fields(TrainingState)[len(dataclasses.fields(StepState)) :]
-"""The fields of `TrainingState` that `StepState`, which back ends get, does not have."""
 
 _FIELDS: dict[str, Callable[[TrainingState, Any], bool]] = {
     "storage": lambda state, a: _is_array(a, (np.float32, np.float64), 2) and len(a) > 0,

@@ -7,7 +7,7 @@ from bits import bits
 from fastnn import Network, Population, Stop, load, testing, train, train_many
 from fastnn.optimizers import OPTIMIZERS, RPROP, SGD, Adam, AdamW, LevenbergMarquardt
 from fastnn.testing.cases import draw_training
-from fastnn.training.inference import loss_and_gradient
+from fastnn.training import loss_and_gradient
 
 NETWORK = Network((3, 9, 5, 2), ("tanh", "gelu"))
 RATES = ((0, 0), (0.5, 2), (1, 0))
