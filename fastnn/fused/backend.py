@@ -32,10 +32,11 @@ from fastnn.fused.preparation import (
     kernel_name,
     member_arguments,
     put_back,
+    share_parts,
     take_workspace,
     train_each,
 )
-from fastnn.fused.side_by_side import FEWEST, can_score, most_numbers, n_at_a_time, share_parts, train_side_by_side
+from fastnn.fused.side_by_side import FEWEST, can_score, most_numbers, n_at_a_time, train_side_by_side
 from fastnn.memory import ALIGNMENT, ROW_BLOCK
 from fastnn.network import as_made
 from fastnn.optimizers import BUILT_IN, SGD, Method

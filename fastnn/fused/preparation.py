@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from fastnn import kit
 from fastnn.compiler.loader import load_kernel, prepared
+from fastnn.cores import share
 from fastnn.fused import team
 from fastnn.fused.guard import check, check_data, hold
 from fastnn.fused.layout import (
@@ -34,7 +35,7 @@ from fastnn.fused.layout import (
     update_spec,
 )
 from fastnn.fused.team import Team, Threads
-from fastnn.memory import ROW_BLOCK, Array, address
+from fastnn.memory import ROW_BLOCK, Array, address, ceil_div
 from fastnn.network import as_made
 from fastnn.optimizers import Method
 from fastnn.state import Steps, StepState, member_steps
@@ -382,3 +383,15 @@ class PreparedBatch(Prepared):
         """Write the loss by one thread, in the place of a kernel that does a step."""
         self._steps.loss[0] = self._alone(storage[0])
         return 1
+
+
+def share_parts(work, members, threads, size=1):
+    """Call ``work(part)`` for parts of members (any,), each of a multiple of `size`, which up to `threads` share."""
+    if threads == 1 and members.size:
+        work(members)
+    elif members.size:
+        n = ceil_div(members.size, size * threads * PARTS) * size
+        share(work, (members[first : first + n] for first in range(0, members.size, n)), threads)
+
+
+PARTS = 2  # for each thread: who begins late takes fewer

@@ -7,9 +7,8 @@ import functools
 import numpy as np
 
 from fastnn.compiler.loader import load_kernel, prepared
-from fastnn.cores import share
 from fastnn.fused.layout import N_CONSTANTS, LaneNumbers, Members, padded, set_task_constants, update_spec
-from fastnn.fused.preparation import of_epochs, put_back, take_workspace
+from fastnn.fused.preparation import of_epochs, put_back, share_parts, take_workspace
 from fastnn.memory import ALIGNMENT, ROW_BLOCK, aligned_zeros, ceil_div
 from fastnn.state import LIMIT, N_RULE, Data, EpochRules
 
@@ -122,18 +121,6 @@ def train_side_by_side(good, tasks, which, state, steps, n_steps, n_rows, block,
     alone = (begun < n_steps) & (good == n_steps)
     good[alone] = 0
     return np.flatnonzero(alone), begun
-
-
-def share_parts(work, members, threads, size=1):
-    """Call ``work(part)`` for parts of members (any,), each of a multiple of `size`, which up to `threads` share."""
-    if threads == 1 and members.size:
-        work(members)
-    elif members.size:
-        n = ceil_div(members.size, size * threads * PARTS) * size
-        share(work, (members[first : first + n] for first in range(0, members.size, n)), threads)
-
-
-PARTS = 2  # for each thread: who begins late takes fewer
 
 
 def call_of(good, tasks, which, state, steps, n_steps, n_rows, block, rules):
