@@ -306,7 +306,7 @@ class Epochs:
         compiled = inputs.backend.shuffle_rows
         self.order = RowOrder(inputs.rows, batch_size, mlp.shuffle, mlp._random_state, compiled=compiled)
         self.started = time.perf_counter()
-        self.core = Group([plan], state, self.order, before=[0], started=self.started)
+        self.core = Group([plan], state, self.order, self.started)
         self.rule: Patience | None = None
         if self.record.best_loss is not None and not inputs.loss_is_nan:  # it is None where scores decide
             self.rule = Patience(mlp.tol, mlp.n_iter_no_change + 1, strict=False)

@@ -13,10 +13,10 @@ import tempfile
 import time
 import traceback
 import warnings
-from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol, Self, TypeVar
+from typing import Any, NamedTuple, Protocol, Self
 
 import numpy as np
 
@@ -31,8 +31,6 @@ from fastnn.state import Data
 from fastnn.training.exceptions import Flag, StopRequest
 from fastnn.training.plan import Plan
 from fastnn.training.results import ARRAYS, Results, Row
-
-T = TypeVar("T")
 
 
 class PackedUnits(NamedTuple):
@@ -214,8 +212,6 @@ def _trained(member_results: dict[int, MemberResult], folder: str | None, second
     return Trained(seconds, alone, blocks, lay_down(arrays, folder))
 
 
-U = TypeVar("U")
-
 TASK_SECONDS = 0.5
 """The longest seconds of a task: long compared with the milliseconds to send it."""
 
@@ -290,50 +286,30 @@ class Engine:
         chosen = [unit.plans[0] for unit in units]
         kinds = [(plan.network, original(plan.backend), plan.optimizer, plan.stop.monitor) for plan in chosen]
         own = list({id(part): part for kind in kinds for part in kind}.values())
-        left = dict(enumerate(units))
-        with folder_for_workers() as self._folder:
-            yield from self._attempts(
-                own,
-                in_both(*((*plan.data, plan.rows, plan.validation_rows) for plan in (chosen[0], units[-1].plans[-1]))),
-                lambda parallel: self._trained(parallel, left, flag),
-                lambda: sum(len(unit.plans) for unit in left.values()),
-                flag,
-            )
-
-    def _attempts(
-        self,
-        own: list[Any],
-        shared: list[Any],
-        once: Callable[[Any], Iterator[U]],
-        n_left: Callable[[], int],
-        flag: Waiting,
-    ) -> Iterator[U]:
-        """Check the workers, then iterate over the results of attempts until no unit remains.
-
-        `shared` are objects that tasks have in common. Check and attempt are calls of one Parallel, so that an engine
-        such as Ray starts its workers once.
-        """
-        failure: Exception | None = None
+        shared = in_both(*((*p.data, p.rows, p.validation_rows) for p in (chosen[0], units[-1].plans[-1])))
+        left, failure = dict(enumerate(units)), None
         for attempt in range(ATTEMPTS):
             if attempt:
                 time.sleep(PAUSE_SECONDS * 2 ** (attempt - 1))
             try:
-                with self._parallel() as parallel:
+                # In one Parallel, so that an engine such as Ray starts its workers once.
+                with folder_for_workers() as self._folder, self._parallel() as parallel:
                     if not attempt:
                         self._check(parallel, own)
                         self._files = self._laid_down(parallel, shared)
-                    yield from once(parallel)
+                    yield from self._trained(parallel, left, flag)
             except EngineError:
                 raise
             except _OfMember as error:  # no other attempt would do better
                 raise error.error from None
             except Exception as error:
                 failure = error
-                self._files = {}  # workers that came later may be on another machine
-            if not n_left() or flag.requested:
+            if not left or flag.requested:
                 return
+            self._files = {}  # workers that come later may be on another machine
+        n_left = sum(len(unit.plans) for unit in left.values())
         raise EngineError(
-            f"the engine {self.name} failed {ATTEMPTS} times, {n_left()} members are left: {class_of(failure)}: "
+            f"the engine {self.name} failed {ATTEMPTS} times, {n_left} members are left: {class_of(failure)}: "
             f"{cut(failure)}"
         ) from failure
 

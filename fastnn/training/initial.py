@@ -238,15 +238,7 @@ def begin(plan: Plan, started: float) -> Group:
         validation = validation_data(plan, state)
     order = row_order(plan, state, random_state)
     order.seeded = None if order.shuffle else seeded
-    group = Group(
-        [plan],
-        state,
-        order,
-        before=[state.counters.get("epoch", 0)],
-        started=started,
-        feature_names=state.feature_names,
-        validation_rows=state.validation_rows,
-    )
+    group = Group([plan], state, order, started)
     if plan.stop.decides or state.counters:
         group.decisions = Decisions(plan, group.tasks[0], validation, state)
         group.epoch_loss.partial = (state.counters.get("loss_sum", 0.0), state.counters.get("row_sum", 0.0))
@@ -280,7 +272,7 @@ def begin_group(plans: Sequence[Plan], started: float) -> Group | None:
     storage = aligned_zeros((m, 1 + first.optimizer.n_slots, padded_size(network.n_params, dtype)), dtype)
     state = GroupState(storage, network.n_params, np.zeros(m, np.int64), np.ones((m, 2)))
     drawn = Draws(plans, state)
-    group = Group(plans, state, drawn.order(), before=drawn.before, started=started, feature_names=first.feature_names)
+    group = Group(plans, state, drawn.order(), started, drawn.before)
     group.seeds = drawn.seeds
     if first.stop.decides or first.validation_rows is not None:
         group.splits = [split for _, split in drawn.splits]

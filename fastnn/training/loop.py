@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 
 from fastnn.backends import original
 from fastnn.checking.arguments import shown
-from fastnn.checking.values import Names
 from fastnn.memory import Array
 from fastnn.optimizers import Method, Optimizer
 from fastnn.state import Data, EpochRules, GroupState, Steps, StepState, Task
@@ -27,6 +26,7 @@ from fastnn.training.exceptions import attach_result
 from fastnn.training.plan import Plan
 from fastnn.training.results import PLAIN, Decided, Results, TrainingResult
 from fastnn.training.rows import RowOrder, RowOrders, Rows, digest, first_steps
+from fastnn.training.state import TrainingState
 from fastnn.training.stopping import StopReason, name_of
 
 
@@ -40,14 +40,10 @@ class Group:
         The state of one training, or arrays with a row for each member; changed in place.
     order : RowOrder or RowOrders
         The rows of the steps.
-    before : sequence of int
-        The epochs of each member before this call.
     started : float
         The time of the call.
-    feature_names : tuple of str, optional
-        The names of the columns of X.
-    validation_rows : (any,) int64, optional
-        The validation rows that were split off, for a group of one.
+    before : sequence of int, optional
+        The epochs of each of several members before this call.
     """
 
     n_done = 0
@@ -67,26 +63,23 @@ class Group:
     def __init__(
         self,
         plans: Sequence[Plan],
-        state: StepState | GroupState,
+        state: TrainingState | GroupState,
         order: RowOrder | RowOrders,
-        *,
-        before: Sequence[int],
         started: float,
-        feature_names: Names | None = None,
-        validation_rows: Rows | None = None,
+        before: Sequence[int] = (),
     ) -> None:
         self.plan = plan = plans[0]
-        self.plans, self.order, self.before, self.started = plans, order, before, started
+        self.plans, self.order, self.started = plans, order, started
         self.state: Any = state
         self.backend = plan.backend
-        self.is_one = len(plans) == 1
-        if self.is_one:
+        self.is_one = isinstance(state, TrainingState)
+        if isinstance(state, TrainingState):
             task = Task(plan.network, plan.optimizer, plan.data, plan.alpha, plan.value_alpha, plan.threads)
             self.tasks, self.which, self.n_epochs = [task], FIRST, plan.n_epochs
+            self.before: Sequence[int] = [state.counters.get("epoch", 0)]
         else:
             self.tasks, self.which = tasks_of(plans)
-            self.n_epochs = max(plan.n_epochs for plan in plans)
-        self.feature_names, self.validation_rows = feature_names, validation_rows
+            self.n_epochs, self.before = max(plan.n_epochs for plan in plans), before
         self.decisions: Decisions | None = None
         """The decisions at the ends of epochs, for a group of one."""
         self.log = EpochLog()
@@ -122,7 +115,9 @@ class Group:
             n_steps = min(self.pace.n_steps, n_steps)
             steps = order.draw(n_steps, self._rates(n_steps))
             self._save()
-            rules = self._rules(steps) if in_call else None
+            rules = None
+            if in_call and decisions is not None:
+                rules = decisions.rules(steps, order.batch, order.steps_per_epoch, self.epoch_loss)
             of_rules = () if rules is None else (rules,)
             n_good = int(self.backend.train_steps(tasks[0], state, steps, *of_rules))
             if rules is not None and decisions is not None:
@@ -169,11 +164,6 @@ class Group:
         """Return the reason why the method has ended the training, from the vectors of its state, or None."""
         optimizer = self.plan.optimizer
         return cast("StopReason | None", optimizer.ended(vectors) or None) if isinstance(optimizer, Method) else None
-
-    def _rules(self, steps: Steps) -> EpochRules:
-        """Return the rules that the back end applies at the ends of epochs, for a group of one."""
-        assert self.decisions is not None
-        return self.decisions.rules(steps, self.order.batch, self.order.steps_per_epoch, self.epoch_loss)
 
     def _save(self) -> None:
         """Save the state of a group of one before a chunk of steps."""
@@ -361,7 +351,7 @@ class Group:
             original(plan.backend),
             plan.batch_size,
             plan.shuffle,
-            self.feature_names,
+            state.feature_names if self.is_one else plan.feature_names,
             [(task.optimizer, task.alpha) for task in self.tasks],
             self.which,
             storage,
@@ -379,13 +369,14 @@ class Group:
     def _decided(self, reason: StopReason) -> Decided:
         """Return the additional parts of the result of a group of one."""
         order, rules, partial, threads = self.order, self.decisions, self.epoch_loss.partial, self.state.threads
-        if rules is None and reason == "epochs" and not order.batch and threads == 1 and self.validation_rows is None:
+        validation_rows = self.state.validation_rows
+        if rules is None and reason == "epochs" and not order.batch and threads == 1 and validation_rows is None:
             return PLAIN
         monitor = name_of(self.plan.stop.monitor)
         own = Decided(
             reason,
             monitor=monitor,
-            validation_rows=self.validation_rows,
+            validation_rows=validation_rows,
             batch=order.batch,
             partial=partial,
             threads=threads,
