@@ -426,6 +426,8 @@ class Engine:
         )
 
 
+# -------------------------------------------------------------------------------------------- arrays in files in memory
+
 MEMORY = Path("/dev/shm")
 """The file system in memory of Linux, in which every user may create files."""
 
@@ -443,7 +445,12 @@ Place = tuple[int, tuple[int, ...], np.dtype]
 
 
 class Laid(NamedTuple):
-    """Arrays on their way to another process."""
+    """Arrays on their way to another process: in a file in memory on one machine, else in the message.
+
+    A message between processes is copied five times, and the system's pipe takes 64 kB at a time: the caller spends
+    50 us on 26 kB, the history of 3,000 epochs. A file in memory is written once and mapped, so data are in memory
+    once, for any number of workers and tasks, and any engine.
+    """
 
     path: str | None
     """The file; None if the arrays are in the message."""

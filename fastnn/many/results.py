@@ -523,6 +523,9 @@ class ManyResult(Sequence[TrainingResult]):
         }
 
 
+# ----------------------------------------------------------------------------- the results of members, and their scores
+
+
 class Unbegun:
     """The result of a member that had not begun at the end of the call; `begin` makes it on request."""
 

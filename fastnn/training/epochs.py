@@ -330,6 +330,7 @@ class Decisions:
             params=best.copy() if self.stop.restore_best and best is not None else None,
             validation_loss=np.array(scores.validation_losses),
             measured=np.array(scores.measured),
+            monitor=name_of(self.stop.monitor),
             counters=counters,
             best_params=best,
         )

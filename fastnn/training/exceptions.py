@@ -122,6 +122,9 @@ def attach_result(error: Exception, result: Any) -> None:
             error.add_note("fastnn: `.result` of this error is the training up to there")
 
 
+# --------------------------------------------------------------------------------------------------------------- Ctrl-C
+
+
 AGAIN = 2.0
 """Seconds after a call that Ctrl-C ended without an exception, within which the next Ctrl-C raises, in any call."""
 

@@ -27,7 +27,7 @@ from fastnn.training.plan import Plan
 from fastnn.training.results import PLAIN, Decided, Results, TrainingResult
 from fastnn.training.rows import RowOrder, RowOrders, Rows, digest, first_steps
 from fastnn.training.state import TrainingState
-from fastnn.training.stopping import StopReason, name_of
+from fastnn.training.stopping import StopReason
 
 
 class Group:
@@ -342,10 +342,7 @@ class Group:
             digests = [known.get(id(own.rows)) for own in self.plans]
             decided = {k: Decided(reason) for k, (_, reason) in enumerate(self.ends) if reason != "epochs"}
             for k, decisions in enumerate(self.member_decisions):
-                monitor = name_of(decisions.stop.monitor)
-                decided[k] = decisions.decided(
-                    Decided(self.ends[k][1], monitor=monitor, validation_rows=self.splits[k])
-                )
+                decided[k] = decisions.decided(Decided(self.ends[k][1], validation_rows=self.splits[k]))
         return Results(
             plan.network,
             original(plan.backend),
@@ -372,15 +369,7 @@ class Group:
         validation_rows = self.state.validation_rows
         if rules is None and reason == "epochs" and not order.batch and threads == 1 and validation_rows is None:
             return PLAIN
-        monitor = name_of(self.plan.stop.monitor)
-        own = Decided(
-            reason,
-            monitor=monitor,
-            validation_rows=validation_rows,
-            batch=order.batch,
-            partial=partial,
-            threads=threads,
-        )
+        own = Decided(reason, validation_rows=validation_rows, batch=order.batch, partial=partial, threads=threads)
         return own if rules is None else rules.decided(own)
 
     def give_back(self) -> None:

@@ -579,6 +579,8 @@ def warn_by_heart(results: Sequence[TrainingResult]) -> None:
         )
 
 
+# -------------------------------------------------------------------------------------------- results in rows of arrays
+
 NO_NUMBERS = np.zeros(0)
 
 
