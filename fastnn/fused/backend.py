@@ -193,7 +193,7 @@ class NumbaBackend:
         if rules is not None:
             check_rules(network, dtype, steps.loss, n_steps, rules)
         good, members, begun = np.zeros(len(which), np.int64), np.arange(len(which)), np.zeros(len(which), np.int64)
-        in_lanes = name == "train_steps" and not self.specialize and len(which) >= FEWEST
+        in_lanes = name == "train_steps" and len(which) >= FEWEST
         if in_lanes and (rules is None or can_score(tasks, which, rules)):
             group = tasks, which, state, steps, n_steps, n_rows, block
             members, begun = train_side_by_side(good, *group, rules, threads)
@@ -233,7 +233,7 @@ class NumbaBackend:
 
     def at_a_time(self, network, dtype, rows_a_step):
         """Return how many such members `train_group` trains side by side: calls with multiples of it pay."""
-        return 1 if self.specialize else n_at_a_time(network, dtype, rows_a_step)
+        return n_at_a_time(network, dtype, rows_a_step)
 
     def blocks(self, task, n_rows, dtype):
         """Return whether batches of up to `n_rows` rows have a specialized kernel, and the rows to make buffers for."""
