@@ -26,7 +26,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from benchmarks import drawing
-from fastnn import SGD, Network, get_backend, loss_and_gradient, plotting, workloads
+from fastnn import SGD, Network, get_backend, loss_and_gradient, plotting, train, train_many, workloads
 from fastnn.cores import VARIABLE
 from fastnn.measuring.timing import markdown, quartiles
 from fastnn.state import Data, Steps, StepState, Task
@@ -218,6 +218,45 @@ def beside(name: str, n_busy: int, seconds: float) -> dict[str, list[float]]:
             process.wait()
 
 
+SHORT = {
+    "`train`, `tab`": (2, 7, 22),
+    "`train`, `mnist`": (1, 3, 9),
+    "`train_many`, 256 of `seed`": (20, 100, 300, 3000),
+}
+"""Numbers of epochs: trainings of some 10, 30, 100 ms, and members of a few."""
+
+
+def short_work(name: str, n_epochs: int) -> Callable[[int], Any]:
+    """Return what does work of `SHORT` with so many threads, and returns the parameters."""
+    workload = workloads.load(name.rstrip("`").rpartition("`")[2])
+    options: dict[str, Any] = {"optimizer": workload.optimizer, "epochs": n_epochs, "batch_size": workload.batch_size}
+    if "many" in name:
+        seeds = range(256)
+        return lambda n: train_many(workload.network, workload.X, workload.Y, seed=seeds, n_jobs=n, **options).params
+    rows = slice(40 * (workload.batch_size or 1)) if "mnist" in name else slice(None)
+    X, Y = workload.X[rows], workload.Y[rows]
+    return lambda n: train(workload.network, X, Y, seed=0, threads=n, **options).params
+
+
+def short(name: str, n_epochs: int, seconds: float) -> dict[str, list[float]]:
+    """Return the samples of short work: milliseconds with one thread, what two gain, and their processor time."""
+    work = short_work(name, n_epochs)
+    if any((work(2) != work(1)).any() for _ in range(2)):
+        raise RuntimeError(f"{name}: threads show in the bits")
+    found: dict[str, list[float]] = {"one thread": [], "2": [], "processor": []}
+    stop = time.perf_counter() + seconds
+    while not found["2"] or time.perf_counter() < stop:
+        taken = []
+        for n in 1, 2:
+            began = time.perf_counter(), time.process_time()
+            work(n)
+            taken.append((time.perf_counter() - began[0], time.process_time() - began[1]))
+        (one, own), (two, of_both) = taken
+        for way, x in zip(found, (one * 1e3, one / two, of_both / own), strict=True):
+            found[way].append(x)
+    return found
+
+
 # -------------------------------------------------------------------------------------------------------- the profile
 
 PARTS = ("columns", "waiting", "parameters", "waiting again")
@@ -312,11 +351,18 @@ def tables(found: dict[str, Any]) -> str:
     ]
     first = [[kernels, *(f"{x:.2f}" for x in seconds)] for kernels, seconds in found.get("first", {}).items()]
     ways = [f"`threads={n}`" for n in (1, 2, None)]
+    brief = [
+        [name, n, f"{statistics.median(samples['one thread']):,.1f}", cell(samples["2"]), cell(samples["processor"])]
+        for name, by_epochs in found.get("short", {}).items()
+        for n, samples in by_epochs.items()
+    ]
+    heads = ["short work", "epochs", "one thread, ms", "2 threads", "processor time"]
     return "\n\n".join(
         [
             markdown(["work", "one thread, us", "2 threads", "wanted", "`threads=None`", "two at once"], quiet),
             markdown(["`threads=None` beside busy processes", "0", "1", "2"], loaded),
             markdown(["a step, us", "thread", *PARTS], parts),
+            *([markdown(heads, brief)] if brief else []),
             *([markdown(["the first training of a process, seconds", *ways], first)] if first else []),
         ]
     )
@@ -387,6 +433,8 @@ def measured(part: str, seconds: float) -> dict[str, Any]:
         return {name: speed_ups(name, seconds) for name in [*TRAININGS, *OTHERS]}
     if part == "loaded":
         return {name: [beside(name, n, seconds / 2) for n in range(3)] for name in TRAININGS}
+    if part == "short":
+        return {name: {str(n): short(name, n, seconds / 2) for n in numbers} for name, numbers in SHORT.items()}
     if part == "first":
         return first_trainings()
     shared = [name for name in TRAININGS if name != "iris"]
@@ -397,7 +445,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Measure, keep the samples and print the tables."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.threads", description=__doc__)
     parser.add_argument("--seconds", type=float, default=SECONDS, help=f"of a row of a table ({SECONDS:g})")
-    parts = ["quiet", "loaded", "profile", "first"]
+    parts = ["quiet", "loaded", "short", "profile", "first"]
     parser.add_argument("--only", nargs="*", choices=parts, default=parts, help="parts to measure; the others are kept")
     parser.add_argument("--child", nargs=2, help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)

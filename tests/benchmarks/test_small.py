@@ -123,7 +123,9 @@ def test_threads_are_measured_and_printed():
     found = {name: [3.5 + i] * 3 for i, name in enumerate(found)}  # as many numbers, no two cells of which are alike
     rows = [[1.0, 2.0, 3.0, 4.0], [5.0, 6.0, 7.0, 8.0]]
     parts = {"quiet": {"iris": found}, "loaded": {"iris": [found] * 3}, "profile": {"iris": rows}}
-    lines = threads.tables(parts | {"first": {"compiled by it": [1.0, 2.0, 3.0]}})
+    brief = {name: {"2": threads.short(name, 2, 0)} for name in [*threads.SHORT][::2]}
+    lines = threads.tables(parts | {"short": brief, "first": {"compiled by it": [1.0, 2.0, 3.0]}})
+    assert all(f"\n| {name} | 2 | " in lines for name in brief)
     assert lines.count(threads.cell(found["None"])) == 4
     assert "\n|  | 1 | 5.0 | 6.0 | 7.0 | 8.0 |\n" in lines
     assert lines.endswith("| compiled by it | 1.00 | 2.00 | 3.00 |")
