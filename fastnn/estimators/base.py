@@ -15,7 +15,7 @@ from sklearn.utils._param_validation import InvalidParameterError, StrOptions
 from sklearn.utils.validation import _check_sample_weight
 
 from fastnn.backends import check_supported, get_backend
-from fastnn.checking.arguments import check_choice, cut, did_you_mean, fill_layers, shown
+from fastnn.checking.arguments import cut, did_you_mean, fill_layers, shown
 from fastnn.estimators.adapter import Adapter, contiguous
 from fastnn.estimators.epochs import Epochs, FitInputs, Solver
 from fastnn.estimators.fitted import Fitted, Weights
@@ -25,7 +25,6 @@ from fastnn.estimators.second_order import fit_second_order
 from fastnn.estimators.sklearn_callbacks import CallbackSupportMixin, epoch_callback
 from fastnn.estimators.validation import (
     CONSTRAINTS,
-    HIDDEN_ACTIVATIONS,
     SECOND_ORDER_SOLVERS,
     STOCHASTIC_SOLVERS,
     attribute,
@@ -168,22 +167,17 @@ class BaseMLP(CallbackSupportMixin, Fitted, BaseEstimator, ABC):
     @short_errors()
     def _validate_params(self) -> None:
         """Check the parameters as scikit-learn does, with a hint for a name that another library has."""
-        for name in ("loss", "activation"):
-            given = getattr(self, name)
-            for value in given if isinstance(given, (list, tuple)) else [given]:
-                if isinstance(value, Value):
-                    raise InvalidParameterError(
-                        f"{name} must be a name here, not {shown(value)}: values are for fastnn.Network and train"
-                    )
+        if isinstance(self.loss, Value):
+            raise InvalidParameterError(
+                f"loss must be a name here, not {shown(self.loss)}: values are for fastnn.Network and train"
+            )
         try:
             super()._validate_params()
         except InvalidParameterError as error:
             raise InvalidParameterError(f"{error}{self._hint(str(error))}") from None
         if self.scoring is not None:
             check_scoring_name(self.scoring, type(self).__name__)
-        if not isinstance(self.activation, str):
-            for i, name in enumerate(self.activation):
-                check_choice(f"activation[{i}]", name, HIDDEN_ACTIVATIONS)
+        self._activation()  # raises what is to be raised
 
     def _hint(self, error: str) -> str:
         if error.startswith("The 'learning_rate' parameter") and isinstance(self.learning_rate, Real):

@@ -29,6 +29,7 @@ from fastnn.estimators.validation import (
     short_errors,
     validated,
 )
+from fastnn.losses import Value
 from fastnn.memory import Array
 from fastnn.schedules import Schedule
 from fastnn.training.results import TrainingResult
@@ -87,7 +88,7 @@ class MLPClassifier(Conversion, Saving, ClassifierMixin, BaseMLP):
     def __init__(
         self,
         hidden_layer_sizes: Any = (100,),
-        activation: str | Sequence[str] = "relu",
+        activation: str | Value | Sequence[str | Value] = "relu",
         *,
         solver: str = "adam",
         alpha: float = 0.0001,

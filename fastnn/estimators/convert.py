@@ -177,8 +177,6 @@ def from_result(cls: Any, result: TrainingResult, parameters: dict[str, Any], le
     if given := [name for name in of_network if name in parameters]:
         raise TypeError(f"{', '.join(given)} cannot be given: the result's network has its own")
     names = tuple("logistic" if name == "sigmoid" else name for name in network.activations[:-1])
-    if own := [name for name in names if not isinstance(name, str)]:
-        raise ValueError(f"{cls.__name__} has no activation with parameters, such as {own[0]}")
     activation = names if len(set(names)) > 1 else names[0] if names else "relu"
     new = cls(
         hidden_layer_sizes=network.sizes[1:-1],

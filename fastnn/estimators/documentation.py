@@ -18,10 +18,10 @@ _ACTIVATIONS = ", ".join(f'"{name}"' for name in HIDDEN_ACTIVATIONS)
 _PARAMETERS = f"""\
 hidden_layer_sizes : int or array-like of int, default=(100,)
     Widths of the hidden layers; ``()`` for none.
-activation : str or sequence of str, default="relu"
+activation : str, Elu, LeakyRelu, or sequence of them, default="relu"
     Activation of the hidden layers; a sequence has one for each:
     {_ACTIVATIONS}.
-    Those after "relu" are fastnn's own.
+    Those after "relu" are fastnn's own, as are ``Elu(alpha)`` and ``LeakyRelu(slope)``, as for `fastnn.Network`.
 solver : {{"adam", "sgd", "lbfgs", "adamw", "rmsprop", "rprop"}}, default="adam"
     The last three are fastnn's own. "adamw" is "adam" with a weight decay of 0.01 besides `alpha`; "rprop" takes full
     batches, and `learning_rate_init` is its first step. The regressor has "lm" and "br" besides,

@@ -12,10 +12,11 @@ import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 from fastnn.backends import get_backend
-from fastnn.checking.arguments import check_choice, shown
+from fastnn.checking.arguments import shown
 from fastnn.checking.values import real_array
 from fastnn.estimators.adapter import Adapter, contiguous
-from fastnn.estimators.validation import HIDDEN_ACTIVATIONS, attribute, network_of, validated
+from fastnn.estimators.validation import Activations, attribute, check_activation, network_of, validated
+from fastnn.losses import Value
 from fastnn.memory import READABLE, Array
 from fastnn.network import Network
 from fastnn.training.inputs import FEW
@@ -78,11 +79,13 @@ class Fitted:
     activation: Any
     backend: Any
 
-    def _activation(self) -> str | tuple[str, ...]:
-        activation = attribute(self, "activation", str | list | tuple)
+    def _activation(self) -> Activations:
+        activation: Any = attribute(self, "activation", str | Value | list | tuple)
         if isinstance(activation, str):
             return activation
-        return tuple(check_choice(f"activation[{i}]", name, HIDDEN_ACTIVATIONS) for i, name in enumerate(activation))
+        if isinstance(activation, Value):
+            return check_activation("activation", activation)
+        return tuple(check_activation(f"activation[{i}]", one) for i, one in enumerate(activation))
 
     def _put(self, weights: Weights) -> None:
         """Make `coefs_` and `intercepts_` views of one vector."""

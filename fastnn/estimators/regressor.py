@@ -84,7 +84,7 @@ class MLPRegressor(Conversion, Saving, RegressorMixin, BaseMLP):
         self,
         loss: str = "squared_error",
         hidden_layer_sizes: Any = (100,),
-        activation: str | Sequence[str] = "relu",
+        activation: str | Value | Sequence[str | Value] = "relu",
         *,
         solver: str = "adam",
         alpha: float = 0.0001,

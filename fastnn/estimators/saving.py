@@ -10,6 +10,7 @@ from typing import Any, NoReturn, Self
 import numpy as np
 from sklearn.base import ClassifierMixin, is_classifier
 
+from fastnn import losses
 from fastnn.backends import get_backend
 from fastnn.checking.arguments import class_of, counted, describe, described
 from fastnn.errors import ModelFileError
@@ -232,6 +233,8 @@ def plain(name: str, value: Any) -> Any:
         return inner if isinstance(value, list) else {"tuple": inner}
     if isinstance(value, dict):
         return {"dict": [[plain(name, key), plain(name, each)] for key, each in value.items()]}
+    if isinstance(value, losses.Value):
+        return losses.plain(value)
     raise TypeError(f"{name} cannot be saved: it holds {class_of(value)}, which is neither number nor text")
 
 
@@ -296,5 +299,7 @@ def value_of(plain: Any) -> Any:
     if isinstance(plain, dict):
         if "tuple" in plain:
             return tuple(map(value_of, plain["tuple"]))
+        if "name" in plain:
+            return losses.from_plain(plain, losses.ACTIVATIONS)
         return {value_of(key): value_of(each) for key, each in plain["dict"]}
     return plain

@@ -17,7 +17,7 @@ from sklearn.utils.validation import validate_data
 
 from fastnn.checking.arguments import check_integer, cut, shortened, shown
 from fastnn.checking.values import Names, is_frame, real_array
-from fastnn.losses import HIDDEN, Pinball
+from fastnn.losses import ACTIVATIONS, HIDDEN, Pinball, Value, checked
 from fastnn.memory import Array
 from fastnn.network import Network
 
@@ -66,12 +66,14 @@ SECOND_ORDER_SOLVERS = ("lm", "br")
 HIDDEN_ACTIVATIONS = tuple("logistic" if name == "sigmoid" else name for name in HIDDEN)
 """scikit-learn's four, and the further ones of `fastnn.Network`."""
 
+Activations = str | Value | tuple[str | Value, ...]
+
 CLASSIFIER_LOSSES = ("log_loss", "squared_error")
 REGRESSOR_LOSSES = ("squared_error", "poisson", "absolute_error", "huber", "quantile")
 
 CONSTRAINTS: dict[str, list[Any]] = {
     "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left")],
-    "activation": [StrOptions(set(HIDDEN_ACTIVATIONS)), list, tuple],
+    "activation": [StrOptions(set(HIDDEN_ACTIVATIONS)), Value, list, tuple],
     "solver": [StrOptions({"lbfgs", *STOCHASTIC_SOLVERS})],
     "alpha": [Interval(Real, 0, None, closed="left")],
     "batch_size": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
@@ -112,41 +114,46 @@ def threads_of(mlp: Any) -> int | None:
 
 
 @functools.lru_cache(maxsize=512)
-def network_of(sizes: tuple[int, ...], activation: str | tuple[str, ...], output: str, loss: str | Pinball) -> Network:
+def network_of(sizes: tuple[int, ...], activation: Activations, output: str, loss: str | Pinball) -> Network:
     """Make fastnn's network from scikit-learn's names.
 
     Parameters
     ----------
     sizes : tuple of int
         Inputs, hidden layers, outputs.
-    activation : str or tuple of str
-        Activation of the hidden layers: one name, or one each.
+    activation : str, Value, or a tuple of them
+        Activation of the hidden layers: one, or one each.
     output : {"identity", "exp", "logistic", "softmax"}
     loss : str or Pinball
         "log_loss" is the cross entropy where the output is softmax.
     """
     if loss == "log_loss" and output == "softmax":
         loss = "cross_entropy"
-    hidden = core_name(activation) if isinstance(activation, str) else tuple(core_name(name) for name in activation)
+    hidden = tuple(map(core_name, activation)) if isinstance(activation, tuple) else core_name(activation)
     return Network(sizes, hidden, core_name(output), loss, init="glorot_uniform")
 
 
-def core_name(activation: str) -> str:
+def check_activation(name: str, activation: Any) -> Any:
+    """Return the activation of hidden layers, a name or a value; raise ValueError or TypeError for anything else."""
+    return checked(name, activation, ACTIVATIONS, HIDDEN_ACTIVATIONS)
+
+
+def core_name(activation: str | Value) -> str | Value:
     """Return fastnn's name of an activation."""
     return "sigmoid" if activation == "logistic" else activation
 
 
-def draw_params(network: Network, activation: str | tuple[str, ...], random_state: np.random.RandomState) -> Any:
+def draw_params(network: Network, activation: Activations, random_state: np.random.RandomState) -> Any:
     """Draw initial parameters (n_params,) in float64 as scikit-learn does.
 
     Uniform within ``sqrt(6 / (fan_in + fan_out))``, biases too; 2 in place of 6 where the activation is the logistic
     function. Unlike in `Network.init_params`, the range of the output layer depends on the activation of the hidden
     layers, not on its own.
     """
-    if isinstance(activation, str):
-        names: tuple[str, ...] = (activation,) * network.n_layers
-    else:
+    if isinstance(activation, tuple):
         names = (*activation, *activation[-1:]) or ("identity",)
+    else:
+        names = (activation,) * network.n_layers
     params = np.empty(network.n_params)
     for layer, name in zip(network.layers, names, strict=True):
         bound = math.sqrt((2 if name == "logistic" else 6) / (layer.fan_in + layer.fan_out))

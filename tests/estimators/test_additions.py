@@ -4,6 +4,7 @@ import copy
 
 import numpy as np
 import pytest
+import sklearn.base
 import sklearn.neural_network as theirs
 from estimator_cases import deviation
 from sklearn.datasets import load_breast_cancer
@@ -11,7 +12,7 @@ from sklearn.preprocessing import StandardScaler
 from small_estimators import SMALL, UNCONVERGED, X_DIABETES, X_IRIS, Y_DIABETES, Y_IRIS, assert_same, weights_of
 from small_training import Recorder
 
-from fastnn import MLPClassifier, MLPRegressor, cores
+from fastnn import Elu, LeakyRelu, MLPClassifier, MLPRegressor, cores
 
 pytestmark = UNCONVERGED
 
@@ -39,6 +40,21 @@ def test_activation_for_each_layer_equals_one_for_all():
     assert deviation(weights_of(each.fit(X_IRIS, Y_IRIS)), weights_of(one.fit(X_IRIS, Y_IRIS))) == 0
     with pytest.raises(ValueError, match="2 hidden layers"):
         MLPClassifier((5, 4), ("tanh",)).fit(X_IRIS, Y_IRIS)
+
+
+@pytest.mark.parametrize("kind", [MLPClassifier, MLPRegressor])
+def test_activations_with_parameters(kind, backend):
+    """As `Network` takes them; the defaults are what their names say."""
+    other, by_name, default, in_all, each = (
+        sklearn.base.clone(
+            kind(hidden_layer_sizes=(5, 4), activation=activation, random_state=0, max_iter=10, backend=backend)
+        ).fit(X_IRIS, Y_IRIS)
+        for activation in (Elu(0.5), "elu", Elu(), LeakyRelu(0.2), [LeakyRelu(0.2), LeakyRelu(0.2)])
+    )
+    assert deviation(weights_of(default), weights_of(by_name)) == deviation(weights_of(in_all), weights_of(each)) == 0
+    assert deviation(weights_of(other), weights_of(by_name)) > 0
+    assert repr(other).startswith(f"{kind.__name__}(activation=Elu(alpha=0.5), ")
+    assert other.to_result().network.activation == Elu(0.5)
 
 
 @pytest.mark.parametrize("loss", ["absolute_error", "huber"])
@@ -135,6 +151,8 @@ def test_from_and_to_scikit_learn():
     assert not hasattr(MLPRegressor.from_sklearn(theirs.MLPRegressor()), "coefs_")
     with pytest.raises(ValueError, match="gelu"):
         MLPClassifier(activation="gelu").to_sklearn()
+    with pytest.raises(ValueError, match=r"has no activation=Elu\(alpha=0.5\)"):
+        MLPClassifier(activation=Elu(0.5)).to_sklearn()
     with pytest.raises(TypeError, match="MLPRegressor"):
         MLPRegressor.from_sklearn(reference)
 

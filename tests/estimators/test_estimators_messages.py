@@ -40,20 +40,27 @@ def test_another_librarys_name(kind, parameters, hint):
         kind(**parameters).fit(X, Y)
 
 
+@pytest.mark.parametrize(("kind", "value"), [(MLPRegressor, Huber(0.1)), (MLPClassifier, LogLoss(0.1))], ids=str)
+def test_a_loss_with_a_parameter_is_told_where_it_goes(kind, value):
+    text = r"loss must be a name here, not \w+\(\w+=0\.\d\): values are for fastnn\.Network and train$"
+    with pytest.raises(ValueError, match=text):
+        kind(loss=value).fit(X, Y)
+
+
 @pytest.mark.parametrize(
-    ("kind", "name", "value"),
+    ("activation", "text"),
     [
-        (MLPRegressor, "loss", Huber(0.1)),
-        (MLPClassifier, "loss", LogLoss(0.1)),
-        (MLPRegressor, "activation", Elu(0.5)),
-        (MLPClassifier, "activation", ["tanh", Elu(0.5)]),
+        (Huber(0.1), "unknown activation 'huber'; one of identity, logistic"),
+        (["tanh", Huber(0.1)], r"unknown activation\[1\] 'huber'; one of identity, logistic"),
+        (["tanh", Elu], r"activation\[1\] must be made of Elu: say Elu\(\)"),
+        (Elu, "The 'activation' parameter"),
     ],
     ids=str,
 )
-def test_a_value_is_told_where_it_goes(kind, name, value):
-    text = rf"{name} must be a name here, not \w+\(\w+=0\.\d\): values are for fastnn\.Network and train$"
-    with pytest.raises(ValueError, match=text):
-        kind(**{name: value}).fit(X, Y)
+def test_an_activation_that_is_none_is_refused(activation, text):
+    for kind in (MLPClassifier, MLPRegressor):
+        with pytest.raises((ValueError, TypeError), match=text):
+            kind(activation=activation).fit(X, Y)
 
 
 @pytest.mark.parametrize("kind", [MLPClassifier, MLPRegressor])

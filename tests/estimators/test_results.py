@@ -6,12 +6,13 @@ from bits import bits
 from exported import rows, trained
 
 import fastnn
-from fastnn import MLPClassifier, MLPRegressor, Network
+from fastnn import Elu, MLPClassifier, MLPRegressor, Network
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
 REGRESSIONS = {
     "identity": Network((5, 6, 4, 1), ("tanh", "gelu")),
+    "values": Network((5, 6, 4, 1), (Elu(0.5), "sigmoid")),
     "two outputs": Network((5, 6, 2), "sigmoid", loss="huber"),
     "poisson": Network((5, 6, 1), output="exp", loss="poisson"),
     "scalar biases": Network((5, 6, 2), loss="absolute_error", bias="scalar"),

@@ -17,7 +17,7 @@ from model_files import parts_of, write
 from sklearn.exceptions import NotFittedError
 
 import fastnn
-from fastnn import MLPClassifier, MLPRegressor, ModelFileError
+from fastnn import Elu, LeakyRelu, MLPClassifier, MLPRegressor, ModelFileError
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
@@ -78,7 +78,8 @@ TEXTS = np.array(["b", "a", "longer"])
 KINDS = {
     "regressor": (MLPRegressor(), X[:, 0]),
     "two outputs": (MLPRegressor("huber", [6, 5], ("tanh", "gelu")), X[:, :2]),
-    "poisson": (MLPRegressor("poisson", 7), abs(X[:, 0])),
+    "poisson": (MLPRegressor("poisson", 7, LeakyRelu(0.25)), abs(X[:, 0])),
+    "values": (MLPRegressor("huber", [6, 5], ("tanh", Elu(0.5))), X[:, 0]),
     "lbfgs": (MLPRegressor(solver="lbfgs", max_iter=20), X[:, 0]),
     "no hidden layer": (MLPClassifier(()), CLASSES),
     "an array": (MLPClassifier(np.array([4, 3]), n_iter_no_change=np.inf), CLASSES),
