@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 import time
 from abc import ABC, abstractmethod
 from numbers import Integral, Real
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self, TypeVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.base import BaseEstimator, _fit_context
+from sklearn.base import BaseEstimator, _fit_context, is_classifier
 from sklearn.model_selection import check_cv
 from sklearn.utils import _safe_indexing, check_random_state
 from sklearn.utils._param_validation import Interval, Options, StrOptions
@@ -47,6 +48,9 @@ if TYPE_CHECKING:
 
 MOST_COLUMNS = 20
 """Columns in a card."""
+
+MOST_TEXT = 50
+"""Letters of a column's levels there."""
 
 _Estimator = TypeVar("_Estimator", bound=type)
 
@@ -350,11 +354,11 @@ class BaseTabular(Saving, Exporting, BaseEstimator, ABC):
         facts: dict[str, object] = {
             "networks": f"{len(self.estimators_)} of {display.sizes_text(network.sizes)}",
             "rows": f"{len(self._truth):,}, {int((~np.isnan(self._out_of_bag[:, 0])).sum()):,} of them left out",
-            "score, rows left out": f"{self.oob_score_:.4g}",
+            f"{'accuracy' if is_classifier(self) else 'R²'}, rows left out": f"{self.oob_score_:.4g}",
             "seconds": f"{self.fit_seconds_:.3g}",
         }
         for j, name in enumerate(names[:MOST_COLUMNS]):
-            facts[f"{name}"] = how_read(preparation, j)
+            facts[name if name.startswith("column ") else f"column {name}"] = how_read(preparation, j)
         if len(names) > MOST_COLUMNS:
             facts["..."] = f"and {len(names) - MOST_COLUMNS} other columns"
         return facts
@@ -400,7 +404,8 @@ def how_read(preparation: TablePreparation, j: int) -> str:
         return f"number{gaps}"
     for levels in preparation.levels_:
         if levels.column == j:
-            return f"{len(levels.levels)} levels{', the rest is one' if levels.has_rest else ''}"
+            words = textwrap.shorten(", ".join(map(str, levels.levels)), MOST_TEXT, placeholder=" ...")
+            return f"{len(levels.levels)} levels{' and the rest' if levels.has_rest else ''}: {words}"
     return "always the same, left out"
 
 

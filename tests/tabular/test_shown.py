@@ -21,13 +21,13 @@ def test_the_card_says_how_each_column_was_read(kind):
     model = fit(kind)
     html = model._repr_html_()
     for name, told in (
-        ("size", "number, with gaps"),
-        ("count", "number"),
-        ("color", "3 levels"),
-        ("always", "always the same, left out"),
+        ("column size", "number, with gaps"),
+        ("column count", "number"),
+        ("column color", "3 levels: blue, green, red"),
+        ("column always", "always the same, left out"),
         ("networks", "4 of 12-32-32-32-"),
         ("rows", "60, 24 of them left out"),
-        ("score, rows left out", f"{model.oob_score_:.4g}"),
+        ({"classifier": "accuracy", "regressor": "R²"}[kind] + ", rows left out", f"{model.oob_score_:.4g}"),
         ("seconds", f"{model.fit_seconds_:.3g}"),
     ):
         place = html.index(f">{name}</th>")
@@ -48,8 +48,17 @@ def test_names_are_escaped_and_many_columns_are_cut_short():
     assert "column 19" in html
     assert "column 20" not in html
     assert "and 10 other columns" in html
+    assert "column column" not in html
     frame = FRAME.rename(columns={"size": "<b>"})
     assert "&lt;b&gt;" in both()["regressor"][0].fit(frame, NUMBERS)._repr_html_()
+
+
+def test_a_column_has_no_fact_s_place():
+    """Of the name of a fact, or of many levels: the first of them are shown."""
+    words = [f"street {k % 30}" for k in range(60)]
+    facts = both()["regressor"][0].fit(FRAME.assign(rows=words), NUMBERS)._facts()
+    assert facts["rows"] == "60, 24 of them left out"
+    assert facts["column rows"] == "30 levels: street 0, street 1, street 10, street 11, ..."
 
 
 def test_the_picture_has_losses_and_rows_left_out(kind):
