@@ -49,7 +49,7 @@ if TYPE_CHECKING:
 MOST_COLUMNS = 20
 """Columns in a card."""
 
-MOST_TEXT = 50
+MOST_TEXT = 36
 """Letters of a column's levels there."""
 
 _Estimator = TypeVar("_Estimator", bound=type)

@@ -173,6 +173,15 @@ def is_gap(value: Any) -> bool:
     return type(value).__name__ in _MISSING or value != value
 
 
+def is_number(word: Any) -> bool:
+    """Return whether a word is a number, as a text or as it is."""
+    try:
+        float(word)
+    except (TypeError, ValueError):
+        return False
+    return True
+
+
 def check_words(label: str, levels: Iterable[Any], n: int, most: int) -> None:
     """Raise ValueError for words that are dates or free text; `n` is how many there are, `most` how many may differ."""
     texts = [level for level in levels if isinstance(level, str)]

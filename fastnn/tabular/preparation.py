@@ -15,7 +15,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from fastnn.errors import warn
 from fastnn.memory import Array
-from fastnn.tabular.columns import Column, Table, check_words, is_gap, kinds_of
+from fastnn.tabular.columns import Column, Table, check_words, is_gap, is_number, kinds_of
 
 LIMIT = 3.0
 """The largest number after scaling, which larger ones come near to."""
@@ -237,10 +237,13 @@ class TablePreparation(TransformerMixin, BaseEstimator):
         levels, most = sorted(counts), self.max_categories
         has_rest = len(levels) > most
         if has_rest:
+            are_numbers = all(is_number(level) for level in levels)
+            way = "make numbers of them, by pandas.to_numeric" if are_numbers else "drop the column"
+            when = "these texts are amounts" if are_numbers else "it only numbers the rows"
             warn(
                 UserWarning(
                     f"{column.label} has {len(levels)} levels: the {most - 1} most frequent ones stay, the rest is one "
-                    f"(max_categories={most}); drop the column if it only numbers the rows"
+                    f"(max_categories={most}); {way} if {when}"
                 ),
                 ("fastnn", "sklearn"),
             )

@@ -215,3 +215,15 @@ def test_rows_are_independent_and_finite(drawn, order):
     assert np.isfinite(made).all()
     assert preparation.transform([rows[i] for i in order]).tobytes() == made[list(order)].tobytes()
     assert all(preparation.transform([row]).tobytes() == own.tobytes() for row, own in zip(rows, made, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("words", "remedy"),
+    [
+        ([f"{k}.5" for k in range(9)], "make numbers of them, by pandas.to_numeric if these texts are amounts"),
+        ([f"id {k}" for k in range(9)], "drop the column if it only numbers the rows"),
+    ],
+)
+def test_the_warning_of_many_levels_says_what_to_do(words, remedy):
+    with pytest.warns(UserWarning, match=rf"^column 0 has 9 levels: .*; {remedy}$"):
+        TablePreparation(max_categories=5).fit([[word] for word in words])
