@@ -282,3 +282,10 @@ def described(description: Any, schedules: Mapping[str, Callable[..., LearningRa
         return check_learning_rate("learning_rate", description)
     values = dict(description)
     return schedules[values.pop("schedule", "constant")](**values)
+
+
+def store_parameters(estimator: Any, values: dict[str, Any]) -> None:
+    """Store each argument of a constructor, unchanged, as the attribute of its name, as scikit-learn asks."""
+    for name, value in values.items():
+        if name not in ("self", "__class__"):
+            setattr(estimator, name, value)

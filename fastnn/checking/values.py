@@ -182,3 +182,16 @@ def sum_of_squares(array: Array) -> float:
     flat = array.ravel()
     parts = (flat[k : k + OF_ONE_THREAD] for k in range(0, flat.size, OF_ONE_THREAD))
     return sum(float(np.vdot(part, part)) for part in parts)
+
+
+def refuse_text(y: Any) -> None:
+    """Raise ValueError where targets that have to be numbers are text, digits too, or dates."""
+    values = np.asarray(y).ravel()
+    if values.dtype.kind in "mM":
+        raise ValueError(f"y holds {values.dtype}, dates or spans of time: a regressor learns numbers, such as days")
+    if values.dtype.kind in "USO":
+        texts = (i for i, value in enumerate(values.tolist()) if isinstance(value, (str, bytes)))
+        if (i := next(texts, None)) is not None:
+            raise ValueError(
+                f"y holds text, such as {shown(values.tolist()[i])}: a regressor learns numbers, a classifier labels"
+            )

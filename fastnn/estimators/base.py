@@ -45,13 +45,6 @@ NOT_FINITE = (
 )
 
 
-def store_parameters(estimator: Any, values: dict[str, Any]) -> None:
-    """Store each argument of a constructor, unchanged, as the attribute of its name, as scikit-learn asks."""
-    for name, value in values.items():
-        if name not in ("self", "__class__"):
-            setattr(estimator, name, value)
-
-
 class BaseMLP(CallbackSupportMixin, Fitted, BaseEstimator, ABC):
     """The base of both estimators."""
 

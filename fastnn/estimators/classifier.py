@@ -14,9 +14,9 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import type_of_target, unique_labels
 
 from fastnn.backends import Backend
-from fastnn.checking.arguments import cut, shown
+from fastnn.checking.arguments import cut, shown, store_parameters
 from fastnn.estimators import labels
-from fastnn.estimators.base import BaseMLP, store_parameters, validation_rows
+from fastnn.estimators.base import BaseMLP, validation_rows
 from fastnn.estimators.convert import Conversion, from_result
 from fastnn.estimators.documentation import documented
 from fastnn.estimators.saving import Saving

@@ -13,8 +13,8 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_array
 
 from fastnn.backends import Backend
-from fastnn.checking.arguments import shown
-from fastnn.estimators.base import BaseMLP, store_parameters, validation_rows
+from fastnn.checking.arguments import shown, store_parameters
+from fastnn.estimators.base import BaseMLP, validation_rows
 from fastnn.estimators.convert import Conversion, from_result
 from fastnn.estimators.documentation import documented
 from fastnn.estimators.saving import Saving

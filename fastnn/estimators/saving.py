@@ -10,9 +10,8 @@ from typing import Any, NoReturn, Self
 import numpy as np
 from sklearn.base import ClassifierMixin, is_classifier
 
-from fastnn import losses
 from fastnn.backends import get_backend
-from fastnn.checking.arguments import class_of, counted, describe, described
+from fastnn.checking.arguments import counted, describe, described
 from fastnn.errors import ModelFileError
 from fastnn.estimators.fitted import Weights
 from fastnn.estimators.labels import binarizer_with
@@ -23,8 +22,10 @@ from fastnn.files.archive import (
     check_arrays,
     json_array,
     list_of,
+    plain,
     read_archive,
     text_of,
+    value_of,
     write_archive,
 )
 from fastnn.files.description import checked_network, description, names_of
@@ -222,22 +223,6 @@ def _content(mlp: Any, model: Model) -> tuple[dict[str, Any], dict[str, Array]]:
     return header, arrays
 
 
-def plain(name: str, value: Any) -> Any:
-    """Return a parameter in JSON's types; a tuple and a dictionary as an object that says so."""
-    if isinstance(value, (np.generic, np.ndarray)):
-        value = value.tolist()
-    if value is None or isinstance(value, (bool, int, float, str)):
-        return value
-    if isinstance(value, (list, tuple)):
-        inner = [plain(name, each) for each in value]
-        return inner if isinstance(value, list) else {"tuple": inner}
-    if isinstance(value, dict):
-        return {"dict": [[plain(name, key), plain(name, each)] for key, each in value.items()]}
-    if isinstance(value, losses.Value):
-        return losses.plain(value)
-    raise TypeError(f"{name} cannot be saved: it holds {class_of(value)}, which is neither number nor text")
-
-
 # ---------------------------------------------------------------------------------------------------------------- load
 
 
@@ -290,16 +275,3 @@ def _set_labels(mlp: Any, labels: dict[str, Any], classes: Array) -> None:
     label_list(classes)  # raises ValueError for labels of another kind
     mlp.classes_ = classes
     mlp._label_binarizer = binarizer_with(classes, kind, bool(labels["sparse"]))
-
-
-def value_of(plain: Any) -> Any:
-    """Return the parameter that `plain` turned into JSON."""
-    if isinstance(plain, list):
-        return [value_of(each) for each in plain]
-    if isinstance(plain, dict):
-        if "tuple" in plain:
-            return tuple(map(value_of, plain["tuple"]))
-        if "name" in plain:
-            return losses.from_plain(plain, losses.ACTIVATIONS)
-        return {value_of(key): value_of(each) for key, each in plain["dict"]}
-    return plain

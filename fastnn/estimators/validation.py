@@ -16,7 +16,7 @@ from sklearn.utils._param_validation import HasMethods, Interval, Options, StrOp
 from sklearn.utils.validation import validate_data
 
 from fastnn.checking.arguments import check_integer, cut, shortened, shown
-from fastnn.checking.values import Names, is_frame, real_array
+from fastnn.checking.values import Names, is_frame, real_array, refuse_text
 from fastnn.losses import ACTIVATIONS, HIDDEN, Pinball, Value, checked
 from fastnn.memory import Array
 from fastnn.network import Network
@@ -198,19 +198,6 @@ def validated(estimator: Any, X: Any, y: Any = NO_Y, **options: Any) -> Any:
                 raise
             kind = ValueError if isinstance(error, ValueError) else TypeError
             raise kind(told) from None
-
-
-def refuse_text(y: Any) -> None:
-    """Raise ValueError where targets that have to be numbers are text, digits too, or dates."""
-    values = np.asarray(y).ravel()
-    if values.dtype.kind in "mM":
-        raise ValueError(f"y holds {values.dtype}, dates or spans of time: a regressor learns numbers, such as days")
-    if values.dtype.kind in "USO":
-        texts = (i for i, value in enumerate(values.tolist()) if isinstance(value, (str, bytes)))
-        if (i := next(texts, None)) is not None:
-            raise ValueError(
-                f"y holds text, such as {shown(values.tolist()[i])}: a regressor learns numbers, a classifier labels"
-            )
 
 
 def checked_sparse(name: str, X: Any) -> Any:

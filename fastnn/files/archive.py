@@ -22,8 +22,8 @@ from typing import Any, BinaryIO, NamedTuple, TypeVar
 
 import numpy as np
 
-from fastnn import __version__
-from fastnn.checking.arguments import cut, shown
+from fastnn import __version__, losses
+from fastnn.checking.arguments import class_of, cut, shown
 from fastnn.errors import ModelFileError
 from fastnn.memory import Array
 
@@ -355,3 +355,32 @@ def check_arrays(arrays: Mapping[str, Array], expected: Mapping[str, tuple[Any, 
         if name in arrays and (arrays[name].dtype != kind or arrays[name].shape != shape):
             is_, should = arrays[name], f"{np.dtype(kind).name} {shape}"
             raise ModelFileError(f"damaged: {name} is {is_.dtype.name} {is_.shape} where its header asks for {should}")
+
+
+def plain(name: str, value: Any) -> Any:
+    """Return a parameter in JSON's types; a tuple and a dictionary as an object that says so."""
+    if isinstance(value, (np.generic, np.ndarray)):
+        value = value.tolist()
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return value
+    if isinstance(value, (list, tuple)):
+        inner = [plain(name, each) for each in value]
+        return inner if isinstance(value, list) else {"tuple": inner}
+    if isinstance(value, dict):
+        return {"dict": [[plain(name, key), plain(name, each)] for key, each in value.items()]}
+    if isinstance(value, losses.Value):
+        return losses.plain(value)
+    raise TypeError(f"{name} cannot be saved: it holds {class_of(value)}, which is neither number nor text")
+
+
+def value_of(plain: Any) -> Any:
+    """Return the parameter that `plain` turned into JSON."""
+    if isinstance(plain, list):
+        return [value_of(each) for each in plain]
+    if isinstance(plain, dict):
+        if "tuple" in plain:
+            return tuple(map(value_of, plain["tuple"]))
+        if "name" in plain:
+            return losses.from_plain(plain, losses.ACTIVATIONS)
+        return {value_of(key): value_of(each) for key, each in plain["dict"]}
+    return plain

@@ -14,8 +14,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import column_or_1d
 
 from fastnn import plotting
-from fastnn.checking.arguments import counted, shown
-from fastnn.estimators.base import store_parameters
+from fastnn.checking.arguments import counted, shown, store_parameters
 from fastnn.losses import CrossEntropy
 from fastnn.memory import Array
 from fastnn.network import Network

@@ -11,9 +11,8 @@ from sklearn.metrics import r2_score
 from sklearn.utils.validation import _check_y
 
 from fastnn import plotting
-from fastnn.checking.arguments import counted, shown
-from fastnn.estimators.base import store_parameters
-from fastnn.estimators.validation import refuse_text
+from fastnn.checking.arguments import counted, shown, store_parameters
+from fastnn.checking.values import refuse_text
 from fastnn.memory import Array
 from fastnn.network import Network
 from fastnn.tabular.base import BaseTabular, documented

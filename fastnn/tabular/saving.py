@@ -28,8 +28,17 @@ from sklearn.base import ClassifierMixin, is_classifier
 from sklearn.utils.validation import check_is_fitted
 
 from fastnn.errors import ModelFileError
-from fastnn.estimators.saving import plain, value_of
-from fastnn.files.archive import check_arrays, json_array, list_of, read_archive, table_of, text_of, write_archive
+from fastnn.files.archive import (
+    check_arrays,
+    json_array,
+    list_of,
+    plain,
+    read_archive,
+    table_of,
+    text_of,
+    value_of,
+    write_archive,
+)
 from fastnn.files.description import description, network_of, without_state
 from fastnn.files.export import check_not_exported, label_list
 from fastnn.files.model import TABLE
