@@ -49,8 +49,9 @@ class Table:
     def __init__(self, X: Any, name: str = "X") -> None:
         self.is_frame = all(hasattr(X, part) for part in ("columns", "dtypes", "__getitem__"))
         if not self.is_frame:
-            if type(X) is dict:
-                raise TypeError(f"{name} is a dict: make a data frame of it, by pandas.DataFrame")
+            if type(X) is dict or (type(X) is list and X and type(X[0]) is dict):
+                what = "a dict" if type(X) is dict else "a list of dicts"
+                raise TypeError(f"{name} is {what}: make a data frame of it, by pandas.DataFrame")
             if not hasattr(X, "__array__") and isinstance(X, (list, tuple)):
                 X = _as_objects(X)  # numbers beside words would all become words
             X = check_array(X, dtype=None, ensure_all_finite=False, input_name=name)

@@ -131,6 +131,7 @@ def fit_classifier(y, X=FRAME, **options):
         ("y holds labels of different kinds, int and str", {"y": np.array(["a", 1] * 30, object)}),
         ("groups are all the same", {"y": LABELS, "groups": [1] * 60}),
         ("X is a dict: make a data frame", {"y": LABELS, "X": {"a": [1] * 60}}),
+        ("X is a list of dicts: make a data frame", {"y": LABELS, "X": [{"a": 1}] * 60}),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
