@@ -245,10 +245,7 @@ def train(
         finally:
             interrupt.over = True
             interrupt.end()
-    result = end(group, interrupt)
-    if verbose:
-        print(result)  # noqa: T201
-    return result
+    return watch.tell(end(group, interrupt))
 
 
 class Watch:
@@ -260,6 +257,7 @@ class Watch:
 
     def __init__(self, callbacks: Iterable[Callback], progress: bool, verbose: bool | int, n_epochs: int) -> None:
         self.observers, self.controllers = sorted_callbacks(callbacks)
+        self.verbose = verbose
         if verbose is not False:
             self.controllers += lines(verbose, n_epochs)
         if self.controllers:
@@ -285,6 +283,12 @@ class Watch:
         for answer in answers:
             if answer is True or (isinstance(answer, np.bool_) and answer):
                 group.end("callback")
+
+    def tell(self, result: TrainingResult) -> TrainingResult:
+        """Return the result, after a line with it if lines were asked for."""
+        if self.verbose:
+            print(result)  # noqa: T201
+        return result
 
 
 def end(group: Group, interrupt: Interrupt) -> TrainingResult:
