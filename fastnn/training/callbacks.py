@@ -351,10 +351,14 @@ class CsvLogger:
         self._training: Callable[[], Any] = _no_training
         with open(self.path, "a+b") as file:  # what is wrong here is known before anything is trained
             file.seek(0)
-            if not self.HEADER.startswith(file.readline()):
-                raise ValueError(
-                    f"{cut(self.path)} is there, and no log of a training: give another path, or remove it"
-                )
+            if not self.HEADER.startswith(file.readline(len(self.HEADER))):
+                raise ValueError(f"{cut(self.path)} is there, but no log of a training: give another path")
+
+    def __repr__(self) -> str:
+        return f"CsvLogger({self.path!r})"
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"path": self.path, "_training": _no_training}  # a copy watches no training
 
     def __call__(self, progress: Progress) -> None:
         """Write the rows of the epochs that have ended since the last call."""

@@ -2,6 +2,7 @@
 
 import inspect
 import math
+import os
 
 import numpy as np
 
@@ -43,8 +44,11 @@ def objects():
     many = train_many(Network((2, 3, 1), "tanh"), X, X[:, :1], seed=range(3), epochs=2, callbacks=[seen.append])
     population = fastnn.Population(Network((2, 3, 1), "tanh"), X, X[:, :1], seed=range(3))
     population.advance({0: 2, 1: 1})
+    found = fastnn.search({"alpha": [0.0, 0.1]}, X, X[:, :1], network=result.network, budget=3, epochs=1, seed=0)
     return [
         result,
+        found,
+        fastnn.CsvLogger(os.devnull),
         population,
         many,
         many.history,

@@ -66,6 +66,7 @@ def save_and_load(result: fastnn.TrainingResult) -> fastnn.TrainingResult | None
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "model.npz")
         result.save(path)
+        result.resume(X, X[:, 0], epochs=1, callbacks=[fastnn.CsvLogger(Path(folder, "log.csv"))])
         try:
             return fastnn.load(path)
         except fastnn.ModelFileError:
@@ -104,6 +105,8 @@ def train_several(network: fastnn.Network) -> fastnn.TrainingResult:
     assert sorted(scores) == population.members
     best: int = population.best()
     assert best == population.ranking()[0]
+    found: fastnn.SearchResult = fastnn.search({"alpha": [0.0, 0.1]}, X, X[:, 0], network=network, budget=3, epochs=1)
+    assert found.best.n_epochs == 1
     return many[many.best()]
 
 
