@@ -7,6 +7,7 @@ pytest.importorskip("pandas", reason="needs pandas")
 
 import pandas
 from bits import all_bits
+from good_input import refusal
 
 from fastnn import Network, loss_and_gradient, predict, train
 from fastnn.checking.values import real_array
@@ -26,12 +27,6 @@ FRAME = pandas.DataFrame(MIXED, index=np.arange(N)[::-1])  # rows are taken in t
 TABLE = np.column_stack([np.asarray(column, float) for column in MIXED.values()])
 NETWORK = Network((len(MIXED), 3, 1), "tanh")
 TARGETS = pandas.Series(np.sin(np.arange(N)))
-
-
-def refusal(function, *args, **options):
-    with pytest.raises((ValueError, TypeError)) as caught:
-        function(*args, **options)
-    return caught.type, str(caught.value)
 
 
 def test_frames_are_as_good_as_their_numbers(backend):

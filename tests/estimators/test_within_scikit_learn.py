@@ -1,6 +1,5 @@
 """Inside scikit-learn's other parts: pipelines, searches, joblib, metadata, callbacks."""
 
-import joblib
 import numpy as np
 import pytest
 import sklearn.neural_network as theirs
@@ -41,18 +40,6 @@ def test_in_other_estimators():
             )
         )
     np.testing.assert_allclose(results[0], results[1], rtol=1e-8, atol=1e-10)
-
-
-@pytest.mark.parametrize("way", ["loky", "threading"])
-def test_joblib(way):
-    alone = [MLPClassifier(**{**SMALL, "random_state": seed}).fit(X_IRIS, Y_IRIS) for seed in range(3)]
-    with joblib.parallel_config(backend=way, n_jobs=2):
-        jobs = (
-            joblib.delayed(MLPClassifier(**{**SMALL, "random_state": seed}).fit)(X_IRIS, Y_IRIS) for seed in range(3)
-        )
-        together = joblib.Parallel()(jobs)
-    for a, b in zip(alone, together, strict=True):
-        assert deviation(weights_of(b), weights_of(a)) == 0
 
 
 def test_metadata_routing():

@@ -2,6 +2,9 @@
 
 import dataclasses
 import functools
+import gc
+import tracemalloc
+import weakref
 
 import hypothesis
 import numpy as np
@@ -231,3 +234,113 @@ def test_a_state_that_was_seen_is_no_way_in():
     population.advance(2)
     *data, options = own({"optimizer": SGD(0.5), "batch_size": 7, "stop": Stop(patience=50)}, 1)
     assert_same_result(population[1], train(*data, **options, epochs=4))
+
+
+# ---------------------------------------------------------------------------------------------- who is left, and memory
+
+
+def test_numbers_stay_after_drops(backend):
+    """Members are asked for, advanced and ranked by the numbers that they had from the first."""
+    population = small(backend=backend)
+    population.advance(3)
+    population.drop(1)
+    population.drop([0, 0])
+    population.advance({3: 2, 2: 0})
+    assert population.members == list(population) == [2, 3]
+    assert [member in population for member in (1, 2, np.int64(3), "3")] == [False, True, True, False]
+    assert len(population) == 2
+    assert [result.n_epochs for result in population.values()] == [3, 5]
+    assert list(population.scores()) == [2, 3]
+    assert population.epochs_trained == 14
+    assert [result.n_epochs for result in population.results()] == [3, 5]
+    assert repr(population) == "<Population: 2 members, 2 dropped, 14 epochs trained>"
+
+
+def test_ranking():
+    """The best first, by the sign that the monitor asks for; last who diverged, or has no score."""
+    population = small(networks=WIDE, learning_rate=[0.1, 1e9, 0.05, 0.01])
+    for call in population.ranking, population.best:
+        with pytest.raises(ValueError, match=r"no member has trained an epoch yet, .* say advance\(epochs\) first"):
+            call()
+    assert "<svg" not in population._repr_html_()
+    assert np.isnan(list(population.scores().values())).all()
+    population.advance(5)
+    assert population[1].stop_reason == "diverged"
+    losses = {i: result.history.loss[-1] for i, result in population.items() if i != 1}
+    assert population.ranking() == [*sorted(losses, key=losses.get), 1]
+    assert population.best() == population.results().best() == min(losses, key=losses.get)
+    assert losses.items() <= population.scores().items()
+    population = small(stop=Stop(monitor="r2", restore_best=True), learning_rate=[0.1, 9.0, 0.5, 1.0])
+    population.advance(5)
+    best = {i: result.history.score.max() for i, result in population.items()}
+    assert population.scores() == best
+    assert population.ranking() == sorted(best, key=best.get, reverse=True)
+    population.drop(population.best())
+    assert population.best() == sorted(best, key=best.get)[-2]
+    mixed = small(stop=[Stop(), Stop(monitor="r2"), Stop(), Stop(validation=0.5)])
+    mixed.advance(1)
+    for call in mixed.ranking, mixed.best:
+        with pytest.raises(ValueError, match="2 members by training loss, 1 member by validation loss"):
+            call()
+
+
+def test_what_a_notebook_shows():
+    population = small(networks=WIDE, learning_rate=[0.1, 0.2, 0.05, 0.01])
+    population.advance(5)
+    population.drop(1)
+    card = population._repr_html_()
+    assert "<svg" in card
+    assert f"member {population.ranking()[0]}, the best" in card
+
+
+def test_results_know_their_seeds():
+    population = small(seed=[7, 8, 9, 10])
+    population.advance(1)
+    population.replace(0, by=2)
+    population.drop(1)
+    assert population.results().to_dict()["seed"] == [9, 9, 10]
+
+
+def test_dropped_members_free_their_memory():
+    """Parameters, the optimizer's state, row orders and histories: also of members that share a block."""
+    network = Network((3, 100, 1), "tanh")
+    gc.collect()
+    tracemalloc.start()
+    try:
+        population = Population(network, X, Y, seed=range(100), optimizer=Adam(), n_jobs=1)
+        population.advance(1)
+        gc.collect()
+        before, _ = tracemalloc.get_traced_memory()
+        population.drop(range(10, 100))
+        gc.collect()
+        after, _ = tracemalloc.get_traced_memory()
+        population.advance(1)
+        del population
+        gc.collect()
+        nothing, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    states = 100 * 3 * network.n_params * 8
+    assert before - nothing > states
+    assert after - nothing < 0.2 * (before - nothing)
+
+
+def test_dropped_members_free_their_data():
+    """Each had an X of its own."""
+    arrays = [RANDOM.rand(20, 3) for _ in range(M)]
+    population = Population(Network((3, 5, 1)), arrays, Y, seed=0, batch_size=7)
+    population.advance(1)
+    gone = weakref.ref(arrays[2])
+    population.drop(2)
+    del arrays
+    gc.collect()
+    assert gone() is None
+    population.advance(1)
+
+
+def test_members_that_stay_behind_keep_no_others():
+    """A member that does not advance does not hold the arrays of those that do."""
+    population = Population(Network((3, 5, 1)), X, Y, seed=range(M), n_jobs=1)
+    population.advance(1)
+    population.advance({1: 1, 2: 1, 3: 1})
+    assert {len(training.last.results.steps) for training in population._trainings.values()} == {1, 3}

@@ -43,10 +43,5 @@ def assert_refused(case, function, **options):
     assert refusals[0] == refusals[1]
     assert refusals[0][0] is kind
     assert text in refusals[0][1]
-
-
-def assert_said_in_a_few_lines(case):
-    """Assert that what `train` says of these arguments is short, however large they are."""
-    text = refusal(train, **{"network": NETWORK, "X": X, "Y": Y, "seed": 0} | case[0])[1]
-    assert len(text) < 400
-    assert "assume_finite" not in text
+    assert len(refusals[0][1]) < 400, "it is short, however large the arguments are"
+    assert "assume_finite" in changed or "assume_finite" not in refusals[0][1]

@@ -12,7 +12,6 @@ from good_input import (
     X,
     Y,
     assert_refused,
-    assert_said_in_a_few_lines,
     labels_network,
     refusal,
     with_value,
@@ -202,11 +201,6 @@ REFUSED = {
 @pytest.mark.parametrize("case", REFUSED)
 def test_train_refuses_data(case):
     assert_refused(REFUSED[case], train)
-
-
-@pytest.mark.parametrize("case", REFUSED)
-def test_what_is_wrong_with_data_is_said_in_a_few_lines(case):
-    assert_said_in_a_few_lines(REFUSED[case])
 
 
 OF_PREDICT = [case for case, (changed, *_) in REFUSED.items() if changed.keys() in ({"X"}, {"params"})]
