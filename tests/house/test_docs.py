@@ -195,6 +195,18 @@ def test_each_of_twenty_questions_has_a_page():
     assert [question for question in questions if not LINK.search(question)] == []
 
 
+INDEX_LINE = re.compile(r"^- \[[^\]]+\]\(([\w/.-]+)\): \S.*\.$", re.MULTILINE)
+
+
+def test_each_page_has_a_line_in_an_index():
+    """A link and what the page is about, in the index of how-to guides, of tutorials or of explanations."""
+    folders = [DOCS / name for name in ("tutorials", "howto", "explanation")]
+    lines = [(folder / line).resolve() for folder in folders for line in INDEX_LINE.findall(text(folder / "index.md"))]
+    assert len(lines) == len(set(lines))
+    pages = {page for folder in folders for page in folder.glob("*.md") if page.name != "index.md"}
+    assert sorted(pages - set(lines)) == []
+
+
 @pytest.mark.parametrize("room", ["compiler", "fused"])
 def test_the_guide_to_the_kernel_has_each_of_its_files(room):
     """Once, in the tables of "Two folders"."""
