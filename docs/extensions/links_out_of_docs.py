@@ -1,8 +1,8 @@
-"""Links of Markdown pages to files outside ``docs/``, written as they work in a repository.
+"""Links of Markdown pages to files outside ``docs/``, and of docstrings to pages, written as they work in a repository.
 
 A page that includes such a file (``contributing.md`` includes ``CONTRIBUTING.md``) stands in its place. A gallery
 example leads to its page. Any other file leads to the repository where the build knows its address (on GitHub), and is
-a download where not.
+a download where not. A page that a docstring names, ``docs/howto/export.md``, is a link.
 """
 
 import os
@@ -13,6 +13,7 @@ DOCS = pathlib.Path(__file__).parents[1]
 ROOT = DOCS.parent
 LINK = re.compile(r"\]\((?![a-z]+:|#|<)([^)#\s]+)(#[^)\s]*)?\)")
 INCLUDE = re.compile(r"^```\{include\} (\S+)$", re.MULTILINE)
+PAGE = re.compile(r"(?<!`)\bdocs/((?:tutorials|howto|explanation)/[\w-]+)\.md")
 REPOSITORY = os.environ.get("GITHUB_REPOSITORY")  # "owner/name", in a workflow
 
 
@@ -57,7 +58,13 @@ def in_an_included_file(app, path, _parent, source):
         source[0] = rewritten(source[0], file, pathlib.Path(app.env.doc2path(app.env.docname)), standing_in())
 
 
+def in_a_docstring(_app, _what, _name, _thing, _options, lines):
+    """Make links of the pages that a docstring names."""
+    lines[:] = [PAGE.sub(r":doc:`/\1`", line) for line in lines]
+
+
 def setup(app):
+    app.connect("autodoc-process-docstring", in_a_docstring)
     app.connect("source-read", on_a_page)
     app.connect("include-read", in_an_included_file)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -158,6 +158,14 @@ def test_files_of_the_package_that_a_page_names_are_there(page):
     assert [name for name in FILE.findall(text(page)) if not (ROOT / "fastnn" / name).exists()] == []
 
 
+def test_pages_that_the_package_names_are_there():
+    """In docstrings they are links of the site's reference."""
+    sources = "".join(file.read_text("utf-8") for file in (ROOT / "fastnn").rglob("*.py"))
+    named = set(re.findall(r"\bdocs/[\w/-]+\.md\b", sources))
+    assert len(named) > 5
+    assert [name for name in sorted(named) if not (ROOT / name).exists()] == []
+
+
 def public_names():
     """The public names as a user writes them, without ``fastnn.``; those of modules with the module's name."""
     for name in dir(fastnn):
