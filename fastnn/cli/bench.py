@@ -16,13 +16,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.table import Table
 
-from fastnn import plotting
+from fastnn import gate, plotting
 from fastnn.backends import BACKENDS
 from fastnn.checking.arguments import did_you_mean
 from fastnn.cli.console import check_output, chosen_dtypes, new_table, progress, say, show
 from fastnn.cores import available_cores
 from fastnn.errors import FastnnError
-from fastnn.gate import samples
 from fastnn.measuring import machine, work, workloads
 from fastnn.measuring.starting import compile_seconds, import_seconds
 from fastnn.measuring.timing import Run, calibrated, digits, interleaved, quartiles, ratio
@@ -93,7 +92,7 @@ def load(path: Path) -> Report:
     """
     try:
         text = path.read_text("utf-8")
-        samples.read(text)
+        gate.read(text)
         found: Report = json_format.loads(text)
         if missing := {"date", "cpu", "trainings"} - found.keys():
             raise ValueError(f"it has no {' and no '.join(sorted(missing))}")
@@ -138,7 +137,7 @@ def run(
     for one in loaded:
         trainings += _trainings(one, backends, settings, functools.partial(after_each, f"timing {one.name}"))
     kept = {name: about[name] for name in ("date", "cpu", "load", "versions")}
-    return {"format": samples.FORMAT, **kept, "starts": starts, "trainings": trainings}
+    return {"format": gate.FORMAT, **kept, "starts": starts, "trainings": trainings}
 
 
 def n_steps(

@@ -18,7 +18,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from fastnn.gate.samples import CommandError, Quantity, Sample, run
+from fastnn.gate import CommandError, Quantity, Sample, run
 from fastnn.measuring import machine
 from fastnn.measuring.timing import Interval
 
@@ -172,7 +172,7 @@ def compare(
 ) -> Outcome:
     """Run two commands in turn and say whether the second is slower.
 
-    Both are commands for the shell that print a report (see `fastnn.gate.samples`). Counts come first: where one is
+    Both are commands for the shell that print a report (see `fastnn.gate`). Counts come first: where one is
     worse, nothing is timed. What one side alone measures is not compared. After every run `after_each` is called with
     what comes next.
 

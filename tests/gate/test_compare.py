@@ -3,9 +3,8 @@
 import pytest
 from gate_samples import DIGITS, ONLINE, START, sample
 
-from fastnn.gate import compare
+from fastnn.gate import CommandError, Quantity, Sample, compare
 from fastnn.gate.compare import GateSettings, Sides
-from fastnn.gate.samples import CommandError, Quantity, Sample
 
 
 def test_pairs_turn_and_stop_when_decided(runs):

@@ -6,9 +6,8 @@ import json
 import pytest
 from gate_samples import DIGITS, ONLINE, python, sample
 
-from fastnn.gate import compare
+from fastnn.gate import Quantity, Sample, compare
 from fastnn.gate.compare import Comparison, Outcome, Sides
-from fastnn.gate.samples import Quantity, Sample
 
 THRESHOLD = compare.THRESHOLD
 

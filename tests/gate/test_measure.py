@@ -8,8 +8,8 @@ import sys
 import pytest
 from gate_samples import MEMORY, START, python
 
-from fastnn.gate import measure, samples
-from fastnn.gate.samples import Quantity
+from fastnn import gate as samples
+from fastnn.gate import Quantity, measure
 from fastnn.measuring import work
 
 ROOT = pathlib.Path(__file__).parents[2]

@@ -6,8 +6,8 @@ import pytest
 from gate_samples import MEMORY, ONLINE, START, python
 
 from fastnn import cli
-from fastnn.gate import samples
-from fastnn.gate.samples import CommandError, Quantity
+from fastnn import gate as samples
+from fastnn.gate import CommandError, Quantity
 
 
 def test_what_is_read():

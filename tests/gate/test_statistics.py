@@ -3,9 +3,8 @@
 import numpy as np
 import pytest
 
-from fastnn.gate import compare
+from fastnn.gate import Quantity, Sample, compare
 from fastnn.gate.compare import GateSettings, Interval, interval, judge
-from fastnn.gate.samples import Quantity, Sample
 
 
 def pairs(random, n, ratio, noise=0.02):

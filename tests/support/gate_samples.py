@@ -4,7 +4,7 @@ import shlex
 import subprocess
 import sys
 
-from fastnn.gate.samples import Quantity, Sample
+from fastnn.gate import Quantity, Sample
 
 DIGITS, ONLINE = (Quantity("trainings", name) for name in ("digits", "online"))
 START, MEMORY = Quantity("starts", "first call"), Quantity("memory", "peak")
