@@ -71,7 +71,8 @@ PLACES = ("fastnn", "docs", "examples", "benchmarks", "tests", ".github", ".ci")
 def texts():
     """Every file that people or pip read commands from."""
     for place in (ROOT / name for name in PLACES):
-        yield from (file for file in place.rglob("*") if file.suffix in {".py", ".md", ".yml", ".json", ".sh", ""})
+        files = (file for file in place.rglob("*") if "_build" not in file.parts)
+        yield from (file for file in files if file.suffix in {".py", ".md", ".yml", ".json", ".sh", ""})
     yield from (file for file in ROOT.iterdir() if file.suffix in {".py", ".md", ".toml", ".yaml"})
 
 
