@@ -19,9 +19,9 @@ from fastnn.state import BEST, N_RULE, RULE_BEST, STALE, Data, EpochRules, Steps
 from fastnn.training.exceptions import MonitorError
 from fastnn.training.plan import Plan
 from fastnn.training.results import Decided, TrainingResult
-from fastnn.training.rows import Rows, rows_of
+from fastnn.training.rows import rows_of
 from fastnn.training.state import Counters, TrainingState
-from fastnn.training.stopping import Stop, StopReason, name_of, scorer
+from fastnn.training.stopping import StopReason, name_of, scorer
 
 CHUNK_SECONDS = 0.05
 """Seconds that a chunk should take: Ctrl-C, progress and time limits wait for its end."""
@@ -222,7 +222,7 @@ class Decisions:
 
     def __init__(self, plan: Plan, task: Task, validation: Data | None, state: TrainingState) -> None:
         self.stop, self.rule, self.backend = plan.stop, plan.stop.rule(), plan.backend
-        self.scores = Scores(task, plan.backend, plan.stop, validation, state, plan.rows)
+        self.scores = Scores(plan, task, validation, state)
         counters = state.counters
         if self.rule is not None and counters.get("rule_on") == self.stop.score_name:
             self.rule.best, self.rule.stale = number(counters.get("rule_best")), counters["rule_stale"]
@@ -357,34 +357,23 @@ class Scores:
 
     Parameters
     ----------
+    plan : Plan
+        Its stop rules define the score. Its rows are copied if their outputs are scored.
     task : Task
         The training.
-    backend
-        A back end with all parts, see `fastnn.backends.complete`.
-    stop : Stop
-        Defines the score.
     validation : Data, optional
         The validation rows.
     state : TrainingState
         Has the best score of an earlier training, which counts if it is of the same kind.
-    rows : (any,) int64, optional
-        The chosen training rows, copied if their outputs are scored.
     """
 
     best = math.inf
     best_on: str | None = None
     """The name of the score: `Stop.score_name`."""
 
-    def __init__(
-        self,
-        task: Task,
-        backend: Any,
-        stop: Stop,
-        validation: Data | None,
-        state: TrainingState,
-        rows: Rows | None = None,
-    ) -> None:
-        self.task, self.backend, self.stop = task, backend, stop
+    def __init__(self, plan: Plan, task: Task, validation: Data | None, state: TrainingState) -> None:
+        self.task, self.backend, self.stop = task, plan.backend, plan.stop
+        stop, rows = plan.stop, plan.rows
         self.validation = None
         if validation is not None:
             self.validation = Task(task.network, task.optimizer, validation, threads=task.threads)
