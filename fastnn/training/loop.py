@@ -7,6 +7,7 @@ A group is several trainings of one shape, which do their steps side by side: ea
 from __future__ import annotations
 
 import math
+import operator
 import time
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
@@ -354,7 +355,7 @@ class Group:
             storage,
             beta_products,
             n_epochs,
-            [self.before[k] + n for k, n in enumerate(n_epochs)],
+            list(map(operator.add, self.before, n_epochs)),
             steps,
             *self.log.arrays(goes_on),
             (time.perf_counter() - self.started) / len(self.plans),
