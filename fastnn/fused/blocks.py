@@ -152,7 +152,7 @@ def set_step_constants(constants, spec, beta_products, learning_rate, divisor):
 
 @inlined
 def clip(scratch, n_params, clip_norm):
-    """Write the factor by which the gradient (n_params,), finished, is made as short as it has to be, to SCALE."""
+    """Write to SCALE the factor that shortens the finished gradient (n_params,) to `clip_norm`; 1 if it is shorter."""
     gradient, end = scratch.gradient, n_params // 4 * 4
     s, t, u, v = 0.0, 0.0, 0.0, 0.0  # four sums in float64: the additions of one wait for each other
     for i in range(0, end, 4):

@@ -1,7 +1,7 @@
 """The checks before an array's address goes to a kernel: its size, dtype and layout, and the rows that steps take.
 
-Compiled code trusts an address, so nothing here trusts a caller: a wrong array is an error, never an access to memory
-that is not its own. `fastnn.training.inputs` checks that numbers are finite. A check takes a tenth of a microsecond.
+Compiled code trusts an address, so nothing here trusts a caller: a wrong array is an error, never an access to foreign
+memory. `fastnn.training.inputs` checks that numbers are finite. A check takes a tenth of a microsecond.
 """
 
 from __future__ import annotations

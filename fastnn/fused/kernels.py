@@ -1,8 +1,8 @@
-"""The entry points train_steps, train_members, loss_and_gradient, predict, evaluate. `layout.py` draws panels.
+"""The entry points that train a network and compute its losses, gradients, outputs and derivatives.
 
-All but the last run a batch block by block: gather, forward, loss and output delta, backward. `NumpyBackend` in
-`fastnn/reference.py` has their twins. This file is ordinary Numba code, in which `if` and `range` are what they look
-like; the functions of the other files that it calls are traced, see `tracing.py`.
+They run a batch block by block: gather, forward, loss and output delta, backward. `NumpyBackend` in
+`fastnn/reference.py` has their twins, and `layout.py` draws panels. This file is ordinary Numba code, in which `if` and
+`range` are what they look like; the functions of the other files that it calls are traced, see `tracing.py`.
 """
 
 import math
@@ -170,8 +170,8 @@ def train_members(
 ) -> None:
     """Call `train_steps` for each of several trainings; write their good steps to `good` (n_members,).
 
-    `code` is the address of its machine code, and a row of `arguments` (n_members, N_TRAIN) what it is called with:
-    it is the same code as that of a single training. A row of `constants` (n_members, N_CONSTANTS) goes to
+    `code` is the address of its machine code, the same as for a single training. A row of `arguments` (n_members,
+    N_TRAIN) has the arguments of a member. A row of `constants` (n_members, N_CONSTANTS) goes to
     `scratch.update_constants` before.
     """
     good, arguments, constants, scratch = unpack(good), unpack(arguments), unpack(constants), unpack(scratch)

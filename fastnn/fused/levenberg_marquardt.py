@@ -136,7 +136,7 @@ def factor_diagonal(D, inverse, L):
 
 @inlined
 def factorize(scratch, model, spec, damping):
-    """Write the factor of J'J with the damping to `spec.factor`, and J'r behind it; return whether there is one."""
+    """Write the Cholesky factor of J'J with the damping to `spec.factor`, J'r behind it; return whether it exists."""
     U, n, L = spec.factor, spec.n, lanes_of(spec.factor)
     normal.negate(U, spec.products, n)
     for k in range(n):
@@ -200,7 +200,7 @@ def add_penalty(spec, n_params, params, strength):
 
 @inlined
 def weigh(scratch, model, spec, vectors, squares, n_errors):
-    """Write alpha, beta and gamma anew; return why that ends the training, or 0, and the penalty's strength.
+    """Update alpha, beta and gamma; return the reason to end the training, or 0, and the strength of the penalty.
 
     `squares` is the sum of the squared residuals, `n_errors` how many there are.
     """
@@ -257,10 +257,10 @@ def penalty_of(spec, params, n, strength):
 
 @inlined
 def lower(scratch, model, spec, batch, params, loss, damping, growth, strength):
-    """Write parameters that lower the loss to `spec.tried`, by the first of ever greater dampings.
+    """Write parameters with a lower loss to `spec.tried`: those of the first damping that has them, from `damping` up.
 
-    Return the loss there, with penalty and without, and the damping, which is too great where there are none. `batch`
-    is the data, their rows, how many these are, the sum of their weights, and the divisor of the loss.
+    Return their loss with the penalty and without it, and that damping; it exceeds the most where none has them.
+    `batch` is the data, their rows, how many these are, the sum of their weights, and the divisor of the loss.
     """
     data, rows, n_rows, total, divisor = batch
     while damping <= spec.most_damping:

@@ -89,9 +89,9 @@ def forward(scratch, model, params, padded_params, width, n):
 
 
 def _output_code(model, layer):
-    """Return the code of the activation whose derivative makes delta of what the loss writes.
+    """Return the code of the activation whose derivative turns what the loss writes into delta.
 
-    That is dL/da; but where output and loss are matched it is a - y, which is delta, as dL/da is behind the identity.
+    The loss writes dL/da. Where output and loss are matched, it writes a - y, which is delta: the code of the identity.
     """
     return pick(model.matched, IDENTITY, layer.activation)
 

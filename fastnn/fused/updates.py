@@ -1,7 +1,7 @@
-"""The optimizers' steps on the flat vectors, and what shares their shape: finishing and adding gradients.
+"""The optimizers' steps on the flat vectors, and the loops of the same shape that finish and add gradients.
 
-A layer's numbers, its weights and then its biases, are walked through a vector at a time. The last vector may reach
-beyond them, into the next layer or the padding: it is computed whole and stored with its old numbers there.
+A loop goes through a layer's numbers, weights and then biases, a vector at a time. The last vector may reach into the
+next layer or the padding: it is computed whole, and the numbers there are stored as they were.
 
 An optimizer is a formula on single vectors in the registry `_UPDATES`, like its function in `UPDATES` of
 `fastnn/reference.py`. Its constants stand in `Scratch.update_constants`, in the order of `Optimizer.constants`.
