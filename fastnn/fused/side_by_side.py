@@ -146,7 +146,7 @@ def call_of(good, tasks, which, state, steps, n_steps, n_rows, block, rules):
         members = Members(order, *arrays, *sizes, *of_scored, first, stop)
         own = [aligned_zeros(n_vectors * network.n_params * lanes, dtype)]
         own += [aligned_zeros(n * lanes, np.float64) for n in (2, 1, 1, 1)]
-        own += [np.zeros(lanes, np.int64) for _ in range(4)] + [np.arange(n_all), np.zeros(lanes, np.int64)]
+        own += [np.zeros(lanes, np.int64) for _ in range(4)] + [np.arange(n_all if n_scored else 0), np.zeros(lanes, np.int64)]
         training, scoring = (
             take_workspace(network, dtype, n, of_block, many=True)
             for n, of_block in ((n_rows, block), (max(n_scored, 1), ROW_BLOCK))
