@@ -5,7 +5,7 @@ import pytest
 
 from fastnn import Network, Stop, train_many
 from fastnn.compiler.loader import IN_PYTHON
-from fastnn.fused import side_by_side
+from fastnn.fused import preparation, side_by_side
 from fastnn.many import block
 from fastnn.many.driver import Driver
 
@@ -56,9 +56,9 @@ def test_blocks_end_with_whole_vectors_and_long_trainings_are_in_none(units):
 @pytest.mark.parametrize("hidden", [2, 40])
 def test_threads_share_a_block(hidden, stop, monkeypatch):
     """Side by side and one by one; it does not show in any bit."""
-    shared, share = [], side_by_side.share
+    shared, share = [], preparation.share
     monkeypatch.setattr(
-        side_by_side, "share", lambda work, parts, n: share(work, shared.append([*parts]) or shared[-1], n)
+        preparation, "share", lambda work, parts, n: share(work, shared.append([*parts]) or shared[-1], n)
     )
     options = {"seed": range(51), "epochs": [*range(3, 54)], "batch_size": 7, "stop": stop}
     one, several = (train_many(Network((3, hidden, 1)), X, X[:, :1], **options, n_jobs=n) for n in (1, 3))
