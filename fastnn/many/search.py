@@ -66,7 +66,7 @@ class SearchResult:
     >>> X = np.linspace(-1, 1, 50)[:, None]
     >>> found = search({"alpha": [0.0, 99.0]}, X, X**2, network=Network((1, 8, 1)), budget=99, epochs=81, seed=0)
     >>> found.settings, found.epochs_trained, found.best.n_epochs
-    ({'alpha': 0.0}, 82, 81)
+    ({'alpha': 0.0}, 90, 81)
     """
 
     best: TrainingResult
@@ -143,7 +143,8 @@ def search(
     epochs : int
         The epochs of a network that trains to the end.
     method : {"halving", "hyperband"}
-        "halving" [1]_ begins with as many networks and as few epochs as it can. "hyperband" [2]_ shares the budget
+        "halving" [1]_ begins with as many networks and as few epochs as it can; where the budget allows all
+        combinations of lists, with as many epochs as it can. "hyperband" [2]_ shares the budget
         among halvings of several kinds, from many networks with few epochs each to few networks with many, in case
         that the first epochs say little about the last.
     factor : int
@@ -192,7 +193,9 @@ def search(
     check_choice("method", method, METHODS)
     ranges = _ranges(space, network, options)
     epochs, factor = check_integer("epochs", epochs, low=1), check_integer("factor", factor, low=2)
-    halvings = _halvings(check_integer("budget", budget, low=1), epochs, method, factor)
+    lists = [values for values in ranges.values() if isinstance(values, list)]
+    n_combinations = math.prod(map(len, lists)) if len(lists) == len(ranges) else None
+    halvings = _halvings(check_integer("budget", budget, low=1), epochs, method, factor, n_combinations)
     random = make_random_state(seed)
     if "validation_rows" not in options and getattr(options.get("stop"), "validation", None) is None:
         if "rows" in options:
@@ -225,7 +228,8 @@ def _ranges(space: Any, network: Any, options: Mapping[str, Any]) -> dict[str, l
         raise TypeError("search needs a network: say network=Network(...), or give networks in the space")
     for name in space:
         if name not in SETTINGS:
-            raise ValueError(f"space has no {shown(name)}{instead_of(str(name), SETTINGS)}")
+            widths = ": did you mean 'hidden_layer_sizes'?" if name in ("hidden", "sizes", "layers") else ""
+            raise ValueError(f"space has no {shown(name)}{widths or instead_of(str(name), SETTINGS)}")
         if name in fixed:
             raise ValueError(f"{name} is in the space and an argument: give one of them")
     return {name: _range(name, given) for name, given in space.items()}
@@ -251,14 +255,18 @@ def _plain(value: Any) -> Any:
     return value.item() if isinstance(value, np.generic) else value
 
 
-def _halvings(budget: int, epochs: int, method: str, factor: int) -> list[tuple[int, int]]:
-    """Return (members, rungs) of each halving, with as many members as the budget allows.
+def _halvings(budget: int, epochs: int, method: str, factor: int, n_combinations: int | None) -> list[tuple[int, int]]:
+    """Return (members, rungs) of each halving: as many members as the budget allows; if that is all, as few rungs.
 
     With n members in the first of r halvings, that of k rungs has ``n r / k factor^(k - r)``, as Hyperband does.
     """
     most = 1
     while factor**most <= epochs:
         most += 1
+    if method == "halving" and n_combinations is not None:
+        for k in range(1, most + 1):
+            if _cost(n_combinations, k, epochs, factor) <= budget:
+                return [(n_combinations, k)]
     rungs = range(most, 0 if method == "hyperband" else most - 1, -1)
 
     def halvings(n: int) -> list[tuple[int, int]]:

@@ -313,6 +313,7 @@ class every(CheckedFields):
         return self.callback(progress) if progress.epoch_in_all % self.k == 0 else None
 
 
+@explains_keywords
 class CsvLogger:
     """A log of the epochs in a CSV file: the rows of `History.to_dict`, with epochs counted over all runs.
 

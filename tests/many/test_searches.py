@@ -104,6 +104,9 @@ def test_a_grid_is_tried_once():
         found = search(grid, X, Y, budget=n, **options)
         tried = {(trial["learning_rate"], trial["alpha"], trial["network"]) for trial in found.trials}
         assert len(tried) == len(found.trials) == found.epochs_trained == min(n, 12)
+    for budget, epochs in (107, [9, 9, 9, 27]), (108, [27] * 4):  # fewer rungs, if it is enough
+        found = search({"seed": range(4)}, X, Y, network=NETWORK, budget=budget, epochs=27)
+        assert sorted(trial["n_epochs"] for trial in found.trials) == epochs
     found = search({"alpha": stats.uniform(1, 2)}, X, Y, network=NETWORK, budget=7, **options)
     assert all(1 <= trial["alpha"] <= 3 for trial in found.trials)
     assert len({trial["alpha"] for trial in found.trials}) == 7
@@ -119,6 +122,7 @@ def test_a_callback_ends_a_search():
 WRONG = [
     ({"space": {"lr": [1.0]}}, "space has no 'lr': say learning_rate=..."),
     ({"space": {"alpa": [1.0]}}, "space has no 'alpa': did you mean 'alpha'?"),
+    ({"space": {"sizes": [8]}}, "space has no 'sizes': did you mean 'hidden_layer_sizes'?"),
     ({"space": {3: [1.0]}}, "space has no 3; it has network, hidden_layer_sizes"),
     ({"space": {}}, "space must be a dict"),
     ({"space": {"alpha": []}}, "space['alpha'] is empty"),
@@ -132,7 +136,7 @@ WRONG = [
     ({"budget": 0}, "budget must be at least 1, not 0"),
     ({"budget": 26}, "budget is 26 epochs, less than the 27 of a single network in each halving"),
     ({"budget": 107, "method": "hyperband"}, "budget is 107 epochs, less than the 108 of a single network"),
-    ({"budget": 10**30}, "for more than a million networks"),
+    ({"space": {"alpha": np.random.RandomState.rand}, "budget": 10**30}, "for more than a million networks"),
     ({"method": "grid"}, "unknown method 'grid'; one of halving, hyperband"),
     ({"factor": 1}, "factor must be at least 2, not 1"),
     ({"rows": range(9), "stop": Stop(monitor="r2")}, "give validation_rows= too"),
