@@ -1,14 +1,13 @@
 """Many results in one file: they come back to the bit, go on from there, and damaged files are refused."""
 
 import dataclasses
-import json
 import time
 from dataclasses import dataclass, field
 
 import numpy as np
 import pytest
 from bits import assert_same_result, assert_same_results
-from model_files import parts_of, write
+from model_files import parts_of, parts_of_many, write, write_many
 
 import fastnn
 from fastnn import SGD, Adam, ManyResult, ModelFileError, Network, ReduceRate, Stop, train_many
@@ -151,9 +150,8 @@ def test_what_takes_one_result_says_that_there_are_several(path, content):
 
 
 def test_numpy_reads_the_file(content):
-    header, arrays = parts_of(content)
+    header, values, arrays = parts_of_many(content)
     assert (header["format"], header["members"]) == ("fastnn many", 4)
-    values = json.loads(arrays["values"].tobytes())
     assert {"network", "counters.alpha", "random_state.pos", "t"} <= values["facts"].keys()
     assert arrays["which"].shape == (len(header["differ"]), 4)
 
@@ -294,15 +292,14 @@ FACTS = {
 
 @pytest.mark.parametrize(("name", "value"), [(name, value) for name, values in FACTS.items() for value in values])
 def test_facts_that_do_not_fit_are_refused(path, content, name, value):
-    header, arrays = parts_of(content)
-    table = json.loads(arrays["values"].tobytes())
+    header, table, arrays = parts_of_many(content)
     had = table["facts"].get(name, [0])
     table["facts"][name] = [value] * len(had)
-    write(path, header, arrays | {"values": np.frombuffer(json.dumps(table).encode(), np.uint8)})
+    write_many(path, header, table, arrays)
     refused(path, "damaged|member")
     del table["facts"][name]
     if name in ("network", "t", "dtype"):
-        write(path, header, arrays | {"values": np.frombuffer(json.dumps(table).encode(), np.uint8)})
+        write_many(path, header, table, arrays)
         refused(path, "damaged|member")
 
 
@@ -319,11 +316,10 @@ def test_a_member_with_a_damaged_order_is_refused_whichever_it_is(path, k):
 
 
 def test_sizes_that_do_not_fit_are_refused(path, content):
-    header, arrays = parts_of(content)
-    table = json.loads(arrays["values"].tobytes())
+    header, table, arrays = parts_of_many(content)
     for sizes in ([-1], [10**18], ["3"], [True], None, 3, []):
         changed = table | {"sizes": table["sizes"] | {"loss": sizes}}
-        write(path, header, arrays | {"values": np.frombuffer(json.dumps(changed).encode(), np.uint8)})
+        write_many(path, header, changed, arrays)
         refused(path, "damaged")
 
 

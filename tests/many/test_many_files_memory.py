@@ -1,12 +1,10 @@
 """Files of many results that are small and name much: refused, or read with 20 MB and ten times their size at most."""
 
-import json
-
 import numpy as np
 import pytest
 from bits import assert_same_result, state_bits
 from memory_of_files import little_memory
-from model_files import parts_of, write
+from model_files import parts_of_many, write_many
 
 import fastnn
 from fastnn import Adam, ModelFileError, Network, Stop, train_many
@@ -25,13 +23,7 @@ def path(tmp_path):
 def taken_apart(path, state=True, X=X, **options):
     """Header, table, and arrays of a good file."""
     train_many(X=X, Y=X[:, :1] ** 2, **options).save(path, state=state)
-    header, arrays = parts_of(path.read_bytes())
-    return header, json.loads(arrays.pop("values").tobytes()), arrays
-
-
-def put_together(path, header, table, arrays):
-    text = table if isinstance(table, bytes) else json.dumps(table, separators=(",", ":")).encode()
-    write(path, header, arrays | {"values": np.frombuffer(text, np.uint8)})
+    return parts_of_many(path.read_bytes())
 
 
 def name_members(header, arrays, m):
@@ -54,14 +46,14 @@ def test_columns_that_save_does_not_write_are_refused(path, prefix):
     header, table, arrays = taken_apart(path, **SAME)
     name_members(header, arrays, 20_000)
     table["facts"] |= {f"{prefix}{k}": [0] for k in range(300)}
-    put_together(path, header, table, arrays)
+    write_many(path, header, table, arrays)
     refused(path, "its table has 3")
 
 
 @pytest.mark.parametrize("sizes", [{"params": [10]}, {"params": [10], "loss": [10]}], ids=["in no table", "too many"])
 def test_arrays_that_save_does_not_write_are_refused(path, sizes):
     header, table, arrays = taken_apart(path, state=False, **SAME)
-    put_together(path, header, {**table, "sizes": sizes}, arrays | {"loss": np.zeros(10)})
+    write_many(path, header, {**table, "sizes": sizes}, arrays | {"loss": np.zeros(10)})
     refused(path, "its table has 5 columns, lacks none and has the unexpected ['loss']")
 
 
@@ -73,14 +65,14 @@ def test_networks_of_many_layers_are_refused(path):
     table["facts"] |= {"network": [network] * 8, "n_params": [2 * (n - 1)]}
     table["sizes"], arrays["params"] = {"params": [2 * (n - 1)]}, np.zeros(2 * (n - 1))
     arrays["which"], header["members"], header["differ"] = np.uint8([range(1, 9)]), 8, ["network"]
-    put_together(path, header, table, arrays)
+    write_many(path, header, table, arrays)
     refused(path, "it has more values than a file of its size may have")
 
 
 @pytest.mark.parametrize("value", [b"{}", b"[]", b'{"a":{}}', b'"ab"', b"0.5"])
 def test_a_table_of_many_values_is_refused_before_it_is_parsed(path, value):
     header, _, arrays = taken_apart(path, **SAME)
-    put_together(path, header, b'{"facts":{"t":[' + b",".join([value] * 1_000_000) + b']},"sizes":{}}', arrays)
+    write_many(path, header, b'{"facts":{"t":[' + b",".join([value] * 1_000_000) + b']},"sizes":{}}', arrays)
     refused(path, "it has more values than a file of its size may have")
 
 
@@ -91,7 +83,7 @@ def test_a_table_of_many_values_is_refused_before_it_is_parsed(path, value):
 def test_values_that_members_share_are_not_theirs_each(path, state):
     header, table, arrays = taken_apart(path, state=state, **SAME)
     name_members(header, arrays, 200_000)
-    put_together(path, header, table, arrays)
+    write_many(path, header, table, arrays)
     with little_memory(path):
         many = fastnn.load(path)
     assert len(many) == 200_000
@@ -105,7 +97,7 @@ def test_networks_of_many_layers_are_made_when_they_are_asked_for(path):
     table["facts"] |= {"network": [table["facts"]["network"][0] | {"sizes": [1] * n}] * 3, "n_params": [2 * (n - 1)]}
     table["sizes"], arrays["params"] = {"params": [2 * (n - 1)]}, np.zeros(2 * (n - 1))
     arrays["which"], header["differ"] = np.uint8([[1, 2, 3]]), ["network"]
-    put_together(path, header, table, arrays)
+    write_many(path, header, table, arrays)
     with little_memory(path):
         many = fastnn.load(path)
     assert many[0].network.n_layers == n - 1
@@ -133,7 +125,7 @@ def test_what_members_share_is_made_once(path, case):
     options = SHARED.get(case, SHARED["vectors"]) | {"optimizer": Adam(), "seed": [0, 1], "epochs": 1}
     header, table, arrays = taken_apart(path, state=case != "parameters", **options)
     name_members(header, arrays, 500)
-    put_together(path, header, table, arrays)
+    write_many(path, header, table, arrays)
     with little_memory(path):
         many = fastnn.load(path)
         states = [result.state for result in many]

@@ -11,7 +11,7 @@ import hypothesis.strategies as st
 import numpy as np
 import pytest
 from hostile import NUMBERS, SCALES, Outcomes, bounded_memory
-from model_files import parts_of, write
+from model_files import parts_of_many, write_many
 
 import fastnn
 from fastnn import SGD, Adam, Network, Stop, train_many
@@ -36,8 +36,7 @@ def files(tmp_path_factory):
     many = train_many(Y=Y, backend="numpy", **OPTIONS)
     for state in (True, False):
         many.save(path, state=state)
-        header, arrays = parts_of(path.read_bytes())
-        found.append((header, json.loads(arrays.pop("values").tobytes()), arrays))
+        found.append(parts_of_many(path.read_bytes()))
     return found
 
 
@@ -96,7 +95,7 @@ def test_forged_files_of_many_are_refused_or_each_member_is_whole(files, tmp_pat
         for _ in range(data.draw(st.integers(1, 2))):
             with np.errstate(all="ignore"):
                 forge(data.draw, header, table, arrays)
-        write(path, header, arrays | {"values": np.frombuffer(json.dumps(table).encode(), np.uint8)})
+        write_many(path, header, table, arrays)
         with outcomes.call():
             many = load_with_reasons(path)
             for i, stored in enumerate(many._member_results):

@@ -32,6 +32,17 @@ def write(path, header, arrays):
         np.savez(file, header=np.frombuffer(json.dumps(header).encode(), np.uint8), **arrays)
 
 
+def parts_of_many(content):
+    """Header, table and arrays of a file of many results."""
+    header, arrays = parts_of(content)
+    return header, json.loads(arrays.pop("values").tobytes()), arrays
+
+
+def write_many(path, header, table, arrays):
+    text = table if isinstance(table, bytes) else json.dumps(table, separators=(",", ":")).encode()
+    write(path, header, arrays | {"values": np.frombuffer(text, np.uint8)})
+
+
 def as_format_1(header, arrays):
     """The same as a file of version 0.1."""
     n = header["n_validation"]

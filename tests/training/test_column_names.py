@@ -15,7 +15,7 @@ import pandas
 from bits import assert_same_result
 from good_input import refusal
 from memory_of_files import little_memory
-from model_files import parts_of, write
+from model_files import parts_of_many, write_many
 
 import fastnn
 from fastnn import MLPClassifier, MLPRegressor, Network, Population, Stop, loss_and_gradient, predict, train, train_many
@@ -180,12 +180,11 @@ def test_damaged_names_of_a_member_are_refused(tmp_path, state, text):
     """Members 0 and 2 have the right names, and member 1 others."""
     path = tmp_path / "many.npz"
     train_many(NETWORK, [FRAME, OTHER_ORDER, FRAME], Y, seed=range(3), epochs=2).save(path, state=state)
-    header, arrays = parts_of(path.read_bytes())
-    table = json.loads(arrays["values"].tobytes())
+    header, table, arrays = parts_of_many(path.read_bytes())
     right, other = table["sizes"]["feature_names"]
     table["sizes"]["feature_names"] = [right, len(text)]
     arrays["feature_names"] = np.append(arrays["feature_names"][:-other], np.frombuffer(text.encode(), np.uint8))
-    write(path, header, arrays | {"values": np.frombuffer(json.dumps(table).encode(), np.uint8)})
+    write_many(path, header, table, arrays)
     with pytest.raises(fastnn.ModelFileError, match=r"many.npz: member 1: (damaged|Unterminated string)"):
         fastnn.load(path)
 
@@ -193,12 +192,11 @@ def test_damaged_names_of_a_member_are_refused(tmp_path, state, text):
 def test_names_beyond_the_inputs_are_refused_before_they_are_parsed(tmp_path):
     path, text = tmp_path / "many.npz", json.dumps(["ab"] * 500_000)
     train_many(NETWORK, FRAME, Y, seed=range(3), epochs=2).save(path)
-    header, arrays = parts_of(path.read_bytes())
-    table = json.loads(arrays["values"].tobytes())
+    header, table, arrays = parts_of_many(path.read_bytes())
     table["sizes"]["feature_names"] = [len(text)]
     table["facts"]["network"][0]["sizes"][0] = 500_000
     arrays["feature_names"] = np.frombuffer(text.encode(), np.uint8)
-    write(path, header, arrays | {"values": np.frombuffer(json.dumps(table).encode(), np.uint8)})
+    write_many(path, header, table, arrays)
     with little_memory(path, base=2_000_000, factor=4), pytest.raises(fastnn.ModelFileError, match="member 0: damaged"):
         fastnn.load(path)
 
