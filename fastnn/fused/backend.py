@@ -196,7 +196,7 @@ class NumbaBackend:
         in_lanes = name == "train_steps" and len(which) >= FEWEST
         if in_lanes and (rules is None or can_score(tasks, which, rules)):
             group = tasks, which, state, steps, n_steps, n_rows, block
-            members, begun = train_side_by_side(good, *group, rules, threads)
+            good, members, begun = train_side_by_side(*group, rules, threads)
 
         def one_by_one(members):
             workspace = take_workspace(network, dtype, n_rows, block)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from fastnn.compiler.memory_ops import caller, get, offset, put, unpack
 from fastnn.compiler.tracing import entry, inlined
-from fastnn.fused.layout import MODE, N_END, N_LOSS, N_PREDICT, SAME_ROWS, EpochArrays, EpochCodes, EpochNumbers
+from fastnn.fused.layout import MODE, N_END, N_LOSS, N_PREDICT, SAME_ROWS, Epochs
 from fastnn.state import BEST, EACH, LIMIT, N_RULE, RULE_BEST, STALE, STRICT, TOL
 
 call_loss, call_predict, call_end_epoch = caller(N_LOSS), caller(N_PREDICT), caller(N_END)
@@ -69,55 +69,55 @@ def fires(rule, score):
 
 
 @inlined
-def loss_of_epoch(arrays, numbers, m, epoch):
+def loss_of_epoch(epochs, m, epoch):
     """Return the loss of member `m`'s epoch from those of its steps, as `EpochLoss` of `training` does."""
-    losses, end = offset(arrays.of_steps, m * numbers.n_steps), (epoch + 1) * numbers.per_epoch - numbers.first
+    losses, end = offset(epochs.of_steps, m * epochs.n_steps), (epoch + 1) * epochs.per_epoch - epochs.first
     total, divisor = 0.0, 0.0
     if epoch == 0:
-        total, divisor = get(arrays.sums, 2 * m), get(arrays.sums, 2 * m + 1)
-    for s in range(max(end - numbers.per_epoch, 0), end):
-        total += get(losses, s) / numbers.divisor * get(arrays.factors, s)
-        divisor += get(arrays.factors, s)
-    return total / divisor if numbers.mean == 1 else total
+        total, divisor = get(epochs.sums, 2 * m), get(epochs.sums, 2 * m + 1)
+    for s in range(max(end - epochs.per_epoch, 0), end):
+        total += get(losses, s) / epochs.divisor * get(epochs.factors, s)
+        divisor += get(epochs.factors, s)
+    return total / divisor if epochs.mean == 1 else total
 
 
 @inlined
-def decide(arrays, numbers, m, score, params, step):
+def decide(epochs, m, score, params, step):
     """End an epoch of member `m` by its score: keep the parameters if they are the best; return 1 if its rule fires.
 
     From each of its `params` to the next one are `step` numbers.
     """
-    epoch, rule = get(arrays.ended, 2 * m), offset(arrays.rules, m * N_RULE)
-    if numbers.n_kept > 0 and math.isfinite(score) and score < get(rule, BEST):
+    epoch, rule = get(epochs.ended, 2 * m), offset(epochs.rules, m * N_RULE)
+    if epochs.n_kept > 0 and math.isfinite(score) and score < get(rule, BEST):
         put(rule, BEST, score)
-        best = offset(arrays.best_params, m * numbers.n_kept)
-        for k in range(numbers.n_kept):
+        best = offset(epochs.best_params, m * epochs.n_kept)
+        for k in range(epochs.n_kept):
             put(best, k, get(params, k * step))
-    fired = fires(rule, loss_of_epoch(arrays, numbers, m, epoch) if numbers.n_factors > 0 else score)
-    put(arrays.ended, 2 * m, epoch + 1)
-    put(arrays.ended, 2 * m + 1, fired)
+    fired = fires(rule, loss_of_epoch(epochs, m, epoch) if epochs.n_factors > 0 else score)
+    put(epochs.ended, 2 * m, epoch + 1)
+    put(epochs.ended, 2 * m + 1, fired)
     return fired
 
 
 @entry
-def end_epoch(m: int, arrays: EpochArrays, codes: EpochCodes, numbers: EpochNumbers) -> int:
+def end_epoch(m: int, epochs: Epochs) -> int:
     """Score the epoch that member `m` has ended, keep the parameters if they are the best; return 1 if its rule fires.
 
     The calls that score write their results to `losses` and `outputs`.
     """
-    arrays, codes, numbers = unpack(arrays), unpack(codes), unpack(numbers)
-    at, score = m * numbers.n_epochs + get(arrays.ended, 2 * m), 0.0
-    if numbers.n_rows > 0:
-        call_loss(codes.loss, offset(arrays.losses, at), offset(arrays.loss, m * N_LOSS))
-        put(arrays.loss, m * N_LOSS + MODE, SAME_ROWS)  # from now on they may be gathered already
-        score = get(arrays.losses, at)
-    if numbers.scored > 0:
-        call_predict(codes.predict, offset(arrays.ended, 2 * m + 1), offset(arrays.predict, m * N_PREDICT))
-        own, n = offset(arrays.labels, m * numbers.n_labels), numbers.n_outputs
-        right = count_right(arrays.outputs, own, numbers.n_rows, n, numbers.exclusive, n, 1)
-        put(arrays.measured, at, right / numbers.n_rows)
-        score = -get(arrays.measured, at)
-    return decide(arrays, numbers, m, score, offset(arrays.storage, m * numbers.size), 1)
+    epochs = unpack(epochs)
+    at, score = m * epochs.n_epochs + get(epochs.ended, 2 * m), 0.0
+    if epochs.n_rows > 0:
+        call_loss(epochs.loss_code, offset(epochs.losses, at), offset(epochs.loss, m * N_LOSS))
+        put(epochs.loss, m * N_LOSS + MODE, SAME_ROWS)  # from now on they may be gathered already
+        score = get(epochs.losses, at)
+    if epochs.scored > 0:
+        call_predict(epochs.predict_code, offset(epochs.ended, 2 * m + 1), offset(epochs.predict, m * N_PREDICT))
+        own, n = offset(epochs.labels, m * epochs.n_labels), epochs.n_outputs
+        right = count_right(epochs.outputs, own, epochs.n_rows, n, epochs.exclusive, n, 1)
+        put(epochs.measured, at, right / epochs.n_rows)
+        score = -get(epochs.measured, at)
+    return decide(epochs, m, score, offset(epochs.storage, m * epochs.size), 1)
 
 
 @inlined

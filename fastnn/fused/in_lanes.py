@@ -31,8 +31,7 @@ from fastnn.fused.gather import gather_each
 from fastnn.fused.layout import (
     LAYER_FIELDS,
     N_CONSTANTS,
-    EpochArrays,
-    EpochNumbers,
+    Epochs,
     LaneNumbers,
     Members,
     Model,
@@ -50,9 +49,10 @@ Measured with AVX-512 and with AVX2; Arm's vectors take the numbers of AVX2, unm
 
 
 @inlined
-def gather_blocks(scratch, numbers, firsts, model, data, rows, n):
+def gather_blocks(workspace, X, Y, firsts, rows, n):
     """Gather a block of `n` rows of each network, the next ones of `rows` from its own of `firsts` (N,) on."""
-    n_inputs, n_outputs, N = get(model.layers, FAN_IN), model.n_outputs, lanes_of(data.X)
+    scratch, numbers, model = workspace
+    n_inputs, n_outputs, N = get(model.layers, FAN_IN), model.n_outputs, lanes_of(X)
     for b in range(n):
         put(numbers.weight, b, 1.0)
         for j in range(N):
@@ -61,8 +61,8 @@ def gather_blocks(scratch, numbers, firsts, model, data, rows, n):
             put(scratch.rows_of_Y, b * N + j, row * n_outputs)
     if n <= N:  # a small layer's gradient may be made within its update, which reads these
         propagation.add_rows_of_ones(numbers, model, n)
-    gather_each(scratch.activations, data.X, scratch.rows_of_X, n_inputs, n)
-    gather_each(scratch.targets, data.Y, scratch.rows_of_Y, n_outputs, n)
+    gather_each(scratch.activations, X, scratch.rows_of_X, n_inputs, n)
+    gather_each(scratch.targets, Y, scratch.rows_of_Y, n_outputs, n)
 
 
 @inlined
@@ -103,6 +103,14 @@ def give_back(lanes, members, m, j, n_params, N):
 
 
 @inlined
+def give_all_back(lanes, members, own, s, n_params, N):
+    """Copy the states of all lanes whose members have done step `s`."""
+    for j in range(N):
+        if runs(members, get(own, j), s):
+            give_back(lanes, members, get(own, j), j, n_params, N)
+
+
+@inlined
 def penalties(numbers, own_numbers, model, largest):
     """Return each network's penalty, in float64, as `blocks.penalty` does one; the `largest` strength may be 0."""
     nothing = zero(own_numbers.penalty)
@@ -128,24 +136,54 @@ def note_losses(scratch, lanes, steps, members, own, s, N):
 
 
 @inlined
-def score(scored_by, lanes, own_numbers, own, arrays, ends, penalty, N):
+def take_step(workspace, spec, data, steps, lanes, own_numbers, s, gathered):
+    """Do step `s` of all networks, and write its losses; return the step whose rows are in the panels, or -1."""
+    _, numbers, model = workspace
+    first, stop = get(steps.start, s), get(steps.stop, s)
+    divisor, N = float(stop - first) if model.mean else 1.0, lanes_of(data.X)
+    gather_each(lanes.rate, offset(steps.learning_rate, s), lanes.first_rate, 1, N // lanes_of(lanes.rate))
+    sums_of_losses = penalties(numbers, own_numbers, model, spec.penalty)
+    store(numbers.nan_flag, 0, zero(numbers.nan_flag))
+    begin = first
+    while begin < stop:
+        n = min(model.block, stop - begin)
+        if gathered < 0 or first != get(steps.start, gathered) or stop != get(steps.stop, gathered):
+            gather_blocks(workspace, data.X, data.Y, lanes.first_row, offset(steps.rows, begin), n)
+            gathered = s if n == stop - first else -1
+        learning = begin + n == stop
+        if learning:
+            rate, products = get(own_numbers.rate, 0), own_numbers.beta_products
+            set_step_constants(numbers.update_constants, spec, products, rate, divisor)
+        propagation.forward(numbers, model, own_numbers.vectors, own_numbers.vectors, n, n)
+        propagation.output_delta(numbers, model, n, n)
+        sums_of_losses = sums_of_losses + in_double(get(numbers.sum_of_l, 0))
+        propagation.backward(numbers, model, spec, own_numbers.vectors, n, n, begin == first, learning, False)
+        begin += n
+    put(own_numbers.loss, 0, sums_of_losses / divisor)
+    put(numbers.sum_of_l, 0, sums_of_losses)
+    return gathered
+
+
+@inlined
+def score(workspace, own_numbers, members, lanes, own, epochs, penalty, is_gathered):
     """Write the loss of each network's scored rows to `lanes.loss`, as `loss_and_gradient` returns it.
 
     Where labels are scored, write how many are right to `lanes.right`.
     """
-    scratch, numbers, model, data, is_gathered = scored_by
-    n_rows, n_outputs = ends.n_rows, ends.n_outputs
+    scratch, numbers, model = workspace
+    n_rows, n_outputs, N = epochs.n_rows, epochs.n_outputs, lanes_of(members.scored_X)
     output = get(model.layers, (model.n_layers - 1) * N_FIELDS + OUTPUT)
     sums_of_losses = penalties(numbers, own_numbers, model, penalty)
-    for begin in range(0, n_rows, model.block):
-        n = min(model.block, n_rows - begin)
+    for begin in range(0, n_rows, members.scored_block):
+        n = min(members.scored_block, n_rows - begin)
         if not (is_gathered and n == n_rows):
-            gather_blocks(scratch, numbers, lanes.first_scored, model, data, offset(lanes.scored_rows, begin), n)
+            rows = offset(lanes.scored_rows, begin)
+            gather_blocks(workspace, members.scored_X, members.scored_Y, lanes.first_scored, rows, n)
         propagation.forward(numbers, model, own_numbers.vectors, own_numbers.vectors, n, n)
-        for j in range(N if ends.scored > 0 else 0):
+        for j in range(N if epochs.scored > 0 else 0):
             of_outputs = offset(scratch.activations, output * n * N + j)
-            labels = offset(arrays.labels, get(own, j) * ends.n_labels + begin * (ends.n_labels // n_rows))
-            right = count_right(of_outputs, labels, n, n_outputs, ends.exclusive, N, n * N)
+            labels = offset(epochs.labels, get(own, j) * epochs.n_labels + begin * (epochs.n_labels // n_rows))
+            right = count_right(of_outputs, labels, n, n_outputs, epochs.exclusive, N, n * N)
             put(lanes.right, j, right + (get(lanes.right, j) if begin > 0 else 0))
         propagation.output_delta(numbers, model, n, n)
         sums_of_losses = sums_of_losses + in_double(get(numbers.sum_of_l, 0))
@@ -153,7 +191,7 @@ def score(scored_by, lanes, own_numbers, own, arrays, ends, penalty, N):
 
 
 @inlined
-def end_epochs(lanes, members, own, arrays, ends, s, n_params, N):
+def end_epochs(lanes, members, own, epochs, s, n_params, N):
     """Decide for each member that has ended an epoch with step `s`; return how many go on.
 
     Those whose rules fire are given their states.
@@ -162,15 +200,15 @@ def end_epochs(lanes, members, own, arrays, ends, s, n_params, N):
     for j in range(N):
         m = get(own, j)
         if runs(members, m, s) and (j == 0 or m != get(own, j - 1)):  # the last one may be there several times
-            at, found = m * ends.n_epochs + get(arrays.ended, 2 * m), 0.0
-            if ends.n_rows > 0:
+            at, found = m * epochs.n_epochs + get(epochs.ended, 2 * m), 0.0
+            if epochs.n_rows > 0:
                 found = get(lanes.loss, j)
-                put(arrays.losses, at, found)
-            if ends.scored > 0:
-                found = get(lanes.right, j) / ends.n_rows
-                put(arrays.measured, at, found)
+                put(epochs.losses, at, found)
+            if epochs.scored > 0:
+                found = get(lanes.right, j) / epochs.n_rows
+                put(epochs.measured, at, found)
                 found = -found
-            if decide(arrays, ends, m, found, offset(lanes.vectors, j), N) == 1:
+            if decide(epochs, m, found, offset(lanes.vectors, j), N) == 1:
                 give_back(lanes, members, m, j, n_params, N)
                 put(members.good, m, s + 1)
         n_left += runs(members, m, s + 1)
@@ -185,7 +223,6 @@ def most_numbers(n_lanes: int) -> int:
 
 @entry
 def train_in_lanes(
-    n_groups: int,
     scratch: Scratch,
     model: Model,
     spec: UpdateSpec,
@@ -194,64 +231,36 @@ def train_in_lanes(
     members: Members,
     lanes: LaneNumbers,
     scoring: Scratch,
-    scoring_model: Model,
-    scored: Data,
-    arrays: EpochArrays,
-    ends: EpochNumbers,
+    epochs: Epochs,
 ) -> None:
     """Train members of a group, N at a time: change their states and losses, and write `members.good`.
 
     `spec.penalty` is not 0 if one of theirs is not; all row weights are 1, and no batch is empty. A member whose loss
     or parameters are not finite keeps a state that it had, and the others go on; so they do when a member's rule fires.
-    At the ends of epochs the `scored` rows of all networks are scored at once, in a workspace of their own, `scoring`.
+    At the ends of epochs the scored rows of all networks are scored at once, in buffers of their own, `scoring`.
     """
     numbers, own_numbers, scoring_numbers = unpack_many(scratch), unpack_many(lanes), unpack_many(scoring)
     scratch, model, spec, data = unpack(scratch), unpack(model), unpack(spec), unpack(data)
     steps, members, lanes = unpack(steps), unpack(members), unpack(lanes)
-    scoring, scoring_model, scored = unpack(scoring), unpack(scoring_model), unpack(scored)
-    arrays, ends = unpack(arrays), unpack(ends)
+    scoring, epochs = unpack(scoring), unpack(epochs)
+    training, scored = (scratch, numbers, model), (scoring, scoring_numbers, model)
     N, n_params = lanes_of(data.X), spec.stride
-    for g in range(n_groups):
+    for g in range(members.n_groups):
         own, running, gathered = offset(members.order, g * N), N, -1
-        next_end, is_scored = members.first + ends.per_epoch, False
+        next_end, is_scored = members.first + epochs.per_epoch, False
         take_in(scratch, lanes, members, own, n_params, N)
         for s in range(members.first, min(members.stop, get(members.n_steps, get(own, 0)))):  # the first has the most
-            first, stop = get(steps.start, s), get(steps.stop, s)
-            divisor = float(stop - first) if model.mean else 1.0
-            gather_each(lanes.rate, offset(steps.learning_rate, s), lanes.first_rate, 1, N // lanes_of(lanes.rate))
-            sums_of_losses = penalties(numbers, own_numbers, model, spec.penalty)
-            store(numbers.nan_flag, 0, zero(numbers.nan_flag))
-            begin = first
-            while begin < stop:
-                n = min(model.block, stop - begin)
-                if gathered < 0 or first != get(steps.start, gathered) or stop != get(steps.stop, gathered):
-                    rows = offset(steps.rows, begin)
-                    gather_blocks(scratch, numbers, lanes.first_row, model, data, rows, n)
-                    gathered = s if n == stop - first else -1
-                learning = begin + n == stop
-                if learning:
-                    rate, products = get(own_numbers.rate, 0), own_numbers.beta_products
-                    set_step_constants(numbers.update_constants, spec, products, rate, divisor)
-                propagation.forward(numbers, model, own_numbers.vectors, own_numbers.vectors, n, n)
-                propagation.output_delta(numbers, model, n, n)
-                sums_of_losses = sums_of_losses + in_double(get(numbers.sum_of_l, 0))
-                propagation.backward(numbers, model, spec, own_numbers.vectors, n, n, begin == first, learning, False)
-                begin += n
-            put(own_numbers.loss, 0, sums_of_losses / divisor)
-            put(numbers.sum_of_l, 0, sums_of_losses)
+            gathered = take_step(training, spec, data, steps, lanes, own_numbers, s, gathered)
             note_losses(scratch, lanes, steps, members, own, s, N)
             is_last = s + 1 == members.stop
             while running > 0 and get(members.n_steps, get(own, running - 1)) == s + 1:
                 running, is_last = running - 1, True
             if is_last:
-                for j in range(N):
-                    if runs(members, get(own, j), s):
-                        give_back(lanes, members, get(own, j), j, n_params, N)
+                give_all_back(lanes, members, own, s, n_params, N)
             if s + 1 == next_end:
-                if ends.n_rows > 0:
+                if epochs.n_rows > 0:
                     penalty = spec.penalty if members.penalizes else 0.0
-                    scored_by = scoring, scoring_numbers, scoring_model, scored, is_scored
-                    score(scored_by, lanes, own_numbers, own, arrays, ends, penalty, N)
-                next_end, is_scored = next_end + ends.per_epoch, True
-                if end_epochs(lanes, members, own, arrays, ends, s, n_params, N) == 0:
+                    score(scored, own_numbers, members, lanes, own, epochs, penalty, is_scored)
+                next_end, is_scored = next_end + epochs.per_epoch, True
+                if end_epochs(lanes, members, own, epochs, s, n_params, N) == 0:
                     break

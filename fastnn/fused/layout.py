@@ -128,7 +128,7 @@ class Scratch(NamedTuple):
     rows_of_Y: NDArray[np.int64]  # (width,): and that in Y
 
 
-N_TRAIN, N_LOSS, N_PREDICT, N_END = 9, 8, 6, 4
+N_TRAIN, N_LOSS, N_PREDICT, N_END = 9, 8, 6, 2
 """Words of the arguments of `train_steps`, `loss_and_gradient`, `predict` and `end_epoch`."""
 
 MODE = 2
@@ -182,8 +182,8 @@ class EpochEnds(NamedTuple):
     arguments: NDArray[np.int64]  # (1 + N_END,): what it returns is written to the first word, the others are its own
 
 
-class EpochArrays(NamedTuple):
-    """The arrays of `end_epoch`: those of `state.EpochRules`, with a row for each member, and what its calls take.
+class Epochs(NamedTuple):
+    """What `end_epoch` decides by: the arrays of `state.EpochRules`, with a row for each member, and its own calls.
 
     `train_in_lanes` decides by the same ones, without these calls.
     """
@@ -201,18 +201,8 @@ class EpochArrays(NamedTuple):
     of_steps: NDArray[np.float64]  # (m * n_steps,): the losses of the steps
     factors: NDArray[np.float64]  # (n_steps,), or none
     sums: NDArray[np.float64]  # (m * 2,)
-
-
-class EpochCodes(NamedTuple):
-    """The addresses of the machine code that `end_epoch` calls."""
-
-    loss: int
-    predict: int
-
-
-class EpochNumbers(NamedTuple):
-    """The sizes of the arrays of `end_epoch`, and what it scores."""
-
+    loss_code: int  # the address of the machine code of `loss_and_gradient`
+    predict_code: int  # and of `predict`
     n_epochs: int  # those that losses have room for
     n_kept: int  # parameters of the best epoch: all, or 0 where they are not kept
     size: int  # from a member's state to the next one's
@@ -239,12 +229,16 @@ class Members(NamedTuple):
     beta_products: NDArray[np.float64]  # (m * 2,)
     constants: NDArray  # (m * N_CONSTANTS,): those of the task
     penalty: NDArray[np.float64]  # (m,): strength of the L2 penalty in the value of the loss
+    scored_X: NDArray  # the inputs of all rows that are scored
+    scored_Y: NDArray  # and their targets
+    n_groups: int
     n_vectors: int  # of a state
     stride: int  # from one of these to the next
     row_step: int  # from a member's `Steps.rows` to the next one's, 0 if they share them
     rate_step: int  # the same for learning rates
     most: int  # the steps that `Steps.loss` has room for
     scored_step: int  # from a member's to the next one's, 0 if they share them
+    scored_block: int  # rows that are scored at once
     penalizes: int  # 1: the penalty is a part of the score
     first: int  # the steps that all have done before
     stop: int  # the step before which the call ends

@@ -21,10 +21,8 @@ from fastnn.fused.layout import (
     N_PREDICT,
     NO_OPTIONS,
     NO_UPDATE,
-    EpochArrays,
-    EpochCodes,
     EpochEnds,
-    EpochNumbers,
+    Epochs,
     UpdateSpec,
     constants_of,
     describe,
@@ -110,15 +108,17 @@ def train_each(good, kernel, tasks, which, state, steps, n_steps, workspace, cho
         good[k] = kernel(state.storage[k], state.beta_products[k], int(n_steps[k]), *blocks)
 
 
-def of_epochs(network, rules, storage, losses, calls):
-    """Return what `end_epoch` reads and writes: its `EpochArrays`, with the words of its `calls`, and `EpochNumbers`.
+def of_epochs(network, rules, storage, losses, calls, codes):
+    """Return what `end_epoch` reads and writes, with the words of its `calls`, to the machine code at `codes`.
 
     `storage` (m, any, any) are the states of all members, `losses` (m, n_steps) those of the steps.
     """
     n, labels = len(rules.scored[0].data.X) if rules.scored else 0, rules.labels
     labels = np.zeros(0, np.int64) if labels is None else labels
     outputs = np.empty((n if labels.size else 0, network.n_outputs), storage.dtype)
-    numbers = EpochNumbers(
+    own = rules.ended, rules.rules, rules.losses, rules.measured, labels, outputs, rules.best_params, storage
+    return Epochs(
+        *(*own, *calls, losses, rules.factors, rules.sums, *codes),
         n_epochs=rules.losses.shape[1],
         n_kept=rules.best_params.shape[1],
         size=storage[0].size,
@@ -134,8 +134,6 @@ def of_epochs(network, rules, storage, losses, calls):
         mean=int(rules.mean),
         divisor=rules.divisor,
     )
-    own = rules.ended, rules.rules, rules.losses, rules.measured, labels, outputs, rules.best_params, storage
-    return EpochArrays(*own, *calls, losses, rules.factors, rules.sums), numbers
 
 
 class Workspace:
@@ -254,7 +252,8 @@ class Ends(Prepared):
         self.workspace = workspace = take_workspace(network, dtype, max(n, 1), ROW_BLOCK)
         workspace.steps, known = None, {}
         loss, predict = (np.empty((len(storage), n_words), np.int64) for n_words in (N_LOSS, N_PREDICT))
-        arrays, numbers = of_epochs(network, rules, storage, losses, (loss, predict))
+        codes = (load_kernel(name, dtype).code for name in ("loss_and_gradient", "predict"))
+        epochs = of_epochs(network, rules, storage, losses, (loss, predict), codes)
         rows, views = np.arange(n), [storage[k] for k in members.tolist()]
         of_network, size = (_address(workspace.scratch), _address(workspace.model)), workspace.buffers.params.size
 
@@ -269,11 +268,9 @@ class Ends(Prepared):
             spec = UpdateSpec(LOSS_ALONE, size, 0, penalty, 1.0, 1.0, 0.0, *NO_OPTIONS[dtype])
             of_task = block(("penalty", penalty), spec), block(("data", id(data)), data)
             loss[k] = id(view), n, 0, *of_network, *of_task, id(rows)
-            predict[k] = id(arrays.outputs), id(view), n, *of_network, id(data.X)
-        codes = EpochCodes(*(load_kernel(name, dtype).code for name in ("loss_and_gradient", "predict")))
+            predict[k] = id(epochs.outputs), id(view), n, *of_network, id(data.X)
         words = np.empty((m, 1 + N_END), np.int64)  # of each member: what `end_epoch` returns, and its arguments
-        words[:, 1] = members
-        words[:, 2:] = block("arrays", arrays), block("codes", codes), block("numbers", numbers)
+        words[:, 1], words[:, 2] = members, block("epochs", epochs)
         self.each = np.empty((m, len(EpochEnds._fields)), np.int64)  # the `EpochEnds` of each, as argument blocks
         self.each[:, :3] = rules.first, rules.per_epoch, load_kernel("end_epoch", dtype).code
         self.each[:, 3] = address(words) + np.arange(m) * words.strides[0]

@@ -98,13 +98,14 @@ GAIN = 2
 """How many times less numbers pay for them: lanes whose members have ended wait for the others."""
 
 
-def train_side_by_side(good, tasks, which, state, steps, n_steps, n_rows, block, rules, threads):
-    """Train what can be trained side by side; return the others (any,), and from which step on they train alone (m,).
+def train_side_by_side(tasks, which, state, steps, n_steps, n_rows, block, rules, threads):
+    """Train what can be trained side by side, up to `threads` threads sharing the members.
 
-    Good steps are written to `good` (m,). Up to `threads` threads share the members.
+    Return the good steps of each member (m,), the members that are left (any,), and the step (m,) from which on they
+    train alone.
     """
     n_scored = len(rules.scored[0].data.X) if rules is not None and rules.scored else 0
-    first, good[:], left, begun = 0, n_steps, np.flatnonzero(n_steps), np.zeros(len(which), np.int64)
+    first, good, left, begun = 0, n_steps.copy(), np.flatnonzero(n_steps), np.zeros(len(which), np.int64)
     most = most_numbers(ALIGNMENT // state.storage.itemsize) / (GAIN if may_stop(rules) else 1)
     for stop in stops_of(int(n_steps.max(initial=0)), rules):
         orders = orders_of(left, tasks, which, steps, n_steps - first, max(n_rows, n_scored), most)
@@ -120,7 +121,7 @@ def train_side_by_side(good, tasks, which, state, steps, n_steps, n_rows, block,
         first = stop
     alone = (begun < n_steps) & (good == n_steps)
     good[alone] = 0
-    return np.flatnonzero(alone), begun
+    return good, np.flatnonzero(alone), begun
 
 
 def call_of(good, tasks, which, state, steps, n_steps, n_rows, block, rules):
@@ -134,33 +135,27 @@ def call_of(good, tasks, which, state, steps, n_steps, n_rows, block, rules):
     row_step, rate_step = (0 if len(a) == 1 else a.shape[1] for a in (steps.rows, steps.learning_rate))
     rules = no_rules(m, dtype) if rules is None else rules
     scored = scored_rows(rules.scored) if rules.scored else tasks[0].data
-    ends = of_epochs(network, rules, storage, steps.loss, [np.zeros((0, 1), np.int64)] * 2)
-    n_scored, n_all = ends[1].n_rows, len(scored.X)
-    arrays = n_steps, good, storage, state.beta_products, constants[which], penalty
+    epochs = of_epochs(network, rules, storage, steps.loss, [np.zeros((0, 1), np.int64)] * 2, (0, 0))
+    n_scored, n_all = epochs.n_rows, len(scored.X)
+    arrays = n_steps, good, storage, state.beta_products, constants[which], penalty, scored.X, scored.Y
     sizes = n_vectors, stride, row_step, rate_step, steps.loss.shape[1]
-    of_scored = n_scored if n_all > n_scored else 0, int(any(task.penalty for task in rules.scored))
+    of_scored = n_scored if n_all > n_scored else 0, ROW_BLOCK, int(any(task.penalty for task in rules.scored))
     kernel = load_kernel("train_in_lanes", dtype)
 
     def call(task, first, stop, order):
         spec = update_spec(task, network.n_params)._replace(penalty=float(penalty[order].any()))
-        members = Members(order, *arrays, *sizes, *of_scored, first, stop)
+        members = Members(order, *arrays, order.size // lanes, *sizes, *of_scored, first, stop)
         own = [aligned_zeros(n_vectors * network.n_params * lanes, dtype)]
         own += [aligned_zeros(n * lanes, np.float64) for n in (2, 1, 1, 1)]
-        own += [np.zeros(lanes, np.int64) for _ in range(4)] + [np.arange(n_all if n_scored else 0), np.zeros(lanes, np.int64)]
+        own += [np.zeros(lanes, np.int64) for _ in range(4)]
+        own += [np.arange(n_all if n_scored else 0), np.zeros(lanes, np.int64)]
         training, scoring = (
             take_workspace(network, dtype, n, of_block, many=True)
             for n, of_block in ((n_rows, block), (max(n_scored, 1), ROW_BLOCK))
         )
         try:
-            of_task = (
-                prepared(spec),
-                prepared(task.data),
-                prepared(steps),
-                prepared(members),
-                prepared(LaneNumbers(*own)),
-            )
-            of_ends = scoring.scratch, scoring.model, prepared(scored), *map(prepared, ends)
-            kernel(order.size // lanes, training.scratch, training.model, *of_task, *of_ends)
+            of_task = [prepared(block) for block in (spec, task.data, steps, members, LaneNumbers(*own))]
+            kernel(training.scratch, training.model, *of_task, scoring.scratch, prepared(epochs))
         finally:
             put_back(training)
             put_back(scoring)

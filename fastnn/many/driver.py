@@ -6,7 +6,7 @@ import contextlib
 import queue
 import sys
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -190,15 +190,12 @@ class Driver:
         left, n_at_work, lent = len(singles), 0, list[Helpers]()
 
         def work() -> None:
-            while True:
-                try:
-                    unit = waiting.get_nowait()
-                except queue.Empty:
-                    return ended.put(None)
+            for unit in taken_from(waiting):
                 try:
                     through.put(train_unit(unit, flag))
                 except BaseException as error:
                     through.put(error)
+            ended.put(None)
 
         def begin(most: int) -> None:
             """Let up to `most` threads begin: the system may start no more."""
@@ -230,11 +227,7 @@ class Driver:
                 left -= receive(POLL_SECONDS)
         except BaseException:
             flag.end("interrupted")
-            while True:  # whoever is at work ends at its next chunk; nobody begins another unit
-                try:
-                    waiting.get_nowait()
-                except queue.Empty:
-                    break
+            list(taken_from(waiting))  # whoever is at work ends at its next chunk; nobody begins another unit
             raise
         finally:
             try:
@@ -242,8 +235,8 @@ class Driver:
                     ended.get()
             finally:
                 lent.clear()
-            while not through.empty():  # after an error: what the others were at
-                if isinstance(found := through.get(), dict):
+            for found in taken_from(through):  # after an error: what the others were at
+                if isinstance(found, dict):
                     self.member_results.update(found)
 
     def take(self, found: dict[int, MemberResult], flag: _StopFlag) -> None:
@@ -258,6 +251,13 @@ class Driver:
         for answer in [callback(progress) for callback in self.callbacks]:
             if answer is True or (isinstance(answer, np.bool_) and answer):
                 flag.end("callback")
+
+
+def taken_from(waiting: queue.SimpleQueue[Any]) -> Iterator[Any]:
+    """Take what waits in a queue, one after another, until nothing does."""
+    with contextlib.suppress(queue.Empty):
+        while True:
+            yield waiting.get_nowait()
 
 
 def chosen_engine(n_jobs: int | None) -> Engine | None:
