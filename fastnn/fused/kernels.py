@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastnn.compiler.memory_ops import caller, get, lanes_of, offset, put, store, unpack, zero
-from fastnn.compiler.tracing import entry
+from fastnn.compiler.tracing import entry, inlined
 from fastnn.fused import propagation
 from fastnn.fused.blocks import (
     FAN_IN,
@@ -108,6 +108,19 @@ def train_steps(
     return n_steps
 
 
+@inlined
+def step_with_options(scratch, model, spec, vectors, width, n_rows):
+    """Step by the gradient of a batch; of a sequential optimizer by the batch, one block that is in the panels."""
+    if spec.sequential:
+        propagation.backward_in_turn(scratch, model, spec, vectors, width, n_rows)
+    else:
+        is_clipped = spec.clip_norm < math.inf
+        if is_clipped:
+            finish_gradients(scratch, model, vectors)
+            clip(scratch, model.n_params, spec.clip_norm)
+        propagation.scaled_step(scratch, spec, vectors, 0, model.n_params, is_clipped)
+
+
 @entry
 def train_with_options(
     vectors: NDArray,
@@ -139,14 +152,7 @@ def train_with_options(
             if learning:
                 divisor = divisor if model.mean else 1.0
                 set_step_constants(scratch.update_constants, spec, beta_products, get(steps.learning_rate, s), divisor)
-                if spec.sequential:  # the batch is one block, which is still in the panels
-                    propagation.backward_in_turn(scratch, model, spec, vectors, width, n_rows)
-                else:
-                    is_clipped = spec.clip_norm < math.inf
-                    if is_clipped:
-                        finish_gradients(scratch, model, vectors)
-                        clip(scratch, model.n_params, spec.clip_norm)
-                    propagation.scaled_step(scratch, spec, vectors, 0, model.n_params, is_clipped)
+                step_with_options(scratch, model, spec, vectors, width, n_rows)
             if not note_loss(scratch, steps, s, sum_of_losses, divisor, learning):
                 return s
         done = min(end, n_steps)

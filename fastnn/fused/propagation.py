@@ -38,6 +38,7 @@ from fastnn.fused.layout import LOSS_ALONE
 from fastnn.fused.matmul import Strided, outer_product, transpose_delta, weight_gradient
 from fastnn.fused.updates import State, add, finish_gradients, row_update, scaled_update, small_layer_update, update
 
+UPDATE, FINISH = 1, 2  # what `share_parameters` does with the gradient of the whole batch
 FETCHED = 200_000  # weights up to which a layer's are fetched before they are used; the cache holds no more
 
 
@@ -319,8 +320,9 @@ def share_loss(scratch, model, share):
 
 
 @traced
-def share_parameters(scratch, model, spec, vectors, share, t, width, first_block, updating, finishing):
-    """Make the gradient of the parameters of unit `t` from all columns of a block, and update them or finish it."""
+def share_parameters(scratch, model, spec, vectors, share, t, width, first_block, then):
+    """Make the gradient of the parameters of unit `t` from all columns of a block; `then` UPDATE them or FINISH it."""
+    updating = then == UPDATE
     first, stop, rows = get(share.first_part, t), get(share.first_part, t + 1), _n_rows(model)
     # Parts of layers have records like layers, see `team.divide`, so a thread's part of the network is a network here.
     n_parts = pick(has_gradient(spec), stop - first, 0)
@@ -337,7 +339,7 @@ def share_parameters(scratch, model, spec, vectors, share, t, width, first_block
                 yield A, D, T, columns, begin > 0
 
         when(updating, make_gradient(layer, offset(scratch.delta, layer.output * width), panels))
-    when(finishing, lambda: finish_gradients(scratch, model, vectors))
+    when(then == FINISH, lambda: finish_gradients(scratch, model, vectors))
 
 
 @traced

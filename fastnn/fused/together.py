@@ -132,11 +132,13 @@ def do_parameters(unit, vectors, scratch, model, spec, steps, share):
     first, stop, width = get(steps.start, s), get(steps.stop, s), padded(end - begin, lanes_of(vectors))
     divisor = get(share.weights, 0)
     learning = end == stop and divisor > 0  # only the last block updates
-    updating = learning and spec.code >= 0 and spec.clip_norm == 0
-    # Where nothing is updated, the gradient itself is wanted, and for its length.
-    finishing = learning and (spec.code < 0 or 0 < spec.clip_norm < math.inf)
+    then = 0
+    if learning and spec.code >= 0 and spec.clip_norm == 0:
+        then = propagation.UPDATE
+    elif learning and (spec.code < 0 or 0 < spec.clip_norm < math.inf):  # the gradient itself is wanted, or its length
+        then = propagation.FINISH
     store(scratch.nan_flag, 0, zero(vectors))
-    propagation.share_parameters(scratch, model, spec, vectors, share, u, width, begin == first, updating, finishing)
+    propagation.share_parameters(scratch, model, spec, vectors, share, u, width, begin == first, then)
     is_good = horizontal_sum(load(scratch.nan_flag, 0)) == 0
     if u == 0:
         propagation.share_loss(scratch, model, share)
