@@ -13,7 +13,7 @@ from bits import assert_same_result, assert_same_results
 
 import fastnn
 from fastnn import SGD, Adam, Network, Stop, train_many
-from fastnn.many import driver, engine
+from fastnn.many import block, driver, engine
 from fastnn.many.driver import Driver
 from fastnn.many.engine import Laid
 
@@ -24,6 +24,7 @@ RANDOM = np.random.RandomState(1)
 X, Y = RANDOM.rand(40, 3), RANDOM.rand(40, 1)
 NETWORK = Network((3, 5, 1), "sigmoid", "sigmoid")
 SHORT = {"seed": range(30), "epochs": [3, 5] * 15, "batch_size": 7, "optimizer": Adam(0.01)}
+SEVERAL_BLOCKS = 30_000  # of work at most: the members of SHORT make four
 STOPPED = {"seed": range(4), "epochs": 30, "stop": Stop(patience=2, validation=0.3, restore_best=True)}
 
 
@@ -49,6 +50,7 @@ def refused(match, case=SHORT, **options):
 def test_workers_give_the_same_bits(case, task_seconds, backend, monkeypatch):
     """Whatever the length of a task."""
     monkeypatch.setattr(engine, "TASK_SECONDS", task_seconds)
+    monkeypatch.setattr(block, "MOST_WORK", SEVERAL_BLOCKS)
     here = go(case, backend=backend)
     with joblib.parallel_config("loky", n_jobs=2):
         there = go(case, backend=backend)
@@ -80,6 +82,7 @@ def test_arrays_are_sent_once(monkeypatch):
 
     monkeypatch.setattr(engine, "packed", packed)
     monkeypatch.setattr(engine, "TASK_SECONDS", 1e-9)
+    monkeypatch.setattr(block, "MOST_WORK", SEVERAL_BLOCKS)
     with joblib.parallel_config("loky", n_jobs=2):
         go(SHORT)
     assert len(sent) > 2
