@@ -115,8 +115,10 @@ class BaseTabular(Saving, Exporting, BaseEstimator, ABC):
         """Return the accuracy, or R^2, of outputs (n, n_outputs)."""
 
     @abstractmethod
-    def _learn_from_left_out(self, sample: Sample, outputs: Array, random_state: np.random.RandomState) -> None:
-        """Learn how right the outputs are, from those (n, n_outputs) of rows left out; NaN where there are none."""
+    def _learn_from_left_out(
+        self, sample: Sample, outputs: Array, counts: Array, random_state: np.random.RandomState
+    ) -> None:
+        """Learn how right the outputs are, from those (n, n_outputs) of rows, each by so many members (n,) left out."""
 
     def _set_out_of_bag(self, outputs: Array) -> None:
         """Keep the mean outputs (n, n_outputs) of rows by the members that left them out; NaN where none did."""
@@ -219,8 +221,8 @@ class BaseTabular(Saving, Exporting, BaseEstimator, ABC):
         self.estimators_ = [unscaled(network, many.params[i], scales) for i in members]
         self.history_ = ManyHistory([many[i].history for i in members])
         self.best_validation_score_ = -float(np.nanmin(self.history_.validation_loss, axis=1).mean())
-        outputs = self._predict_left_out(sample, [left_out[i] for i in members] if left_out else [])
-        self._learn_from_left_out(sample, outputs, random_state)
+        outputs, counts = self._predict_left_out(sample, [left_out[i] for i in members] if left_out else [])
+        self._learn_from_left_out(sample, outputs, counts, random_state)
         self._set_out_of_bag(place(outputs))
         known = np.flatnonzero(~np.isnan(outputs[:, 0]))
         self.oob_score_ = self._score(targets[known], outputs[known]) if len(known) > 1 else np.nan
@@ -290,13 +292,17 @@ class BaseTabular(Saving, Exporting, BaseEstimator, ABC):
         if hasattr(preparation, "feature_names_in_"):
             self.feature_names_in_ = preparation.feature_names_in_
 
-    def _predict_left_out(self, sample: Sample, left_out: list[Rows]) -> Array:
-        """Return the mean outputs (n, n_outputs) of rows by the members that left them out; NaN where none did."""
-        total, count = np.zeros(sample.targets.shape), np.zeros((len(sample.targets), 1))
+    def _predict_left_out(self, sample: Sample, left_out: list[Rows]) -> tuple[Array, Array]:
+        """Return the mean outputs (n, n_outputs) of rows by the members that left them out, and how many (n,) did.
+
+        Outputs are NaN where none did.
+        """
+        total, counts = np.zeros(sample.targets.shape), np.zeros(len(sample.targets))
         for member, rows in zip(self.estimators_, left_out, strict=bool(left_out)):
             total[rows] += member.predict(sample.inputs[rows], assume_finite=True)
-            count[rows] += 1
-        return np.divide(total, count, out=np.full(total.shape, np.nan), where=count > 0)
+            counts[rows] += 1
+        total[counts == 0] = np.nan
+        return total / np.maximum(counts, 1)[:, None], counts
 
     def _inputs(self, X: Any) -> NDArray[np.float32]:
         """Return the members' inputs (n, n_inputs)."""

@@ -190,7 +190,9 @@ class TabularClassifier(ClassifierMixin, BaseTabular):
     def _score(self, targets: Array, outputs: Array) -> float:
         return float((outputs.argmax(axis=1) == targets.argmax(axis=1)).mean())
 
-    def _learn_from_left_out(self, sample: Sample, outputs: Array, random_state: np.random.RandomState) -> None:
+    def _learn_from_left_out(
+        self, sample: Sample, outputs: Array, counts: Array, random_state: np.random.RandomState
+    ) -> None:
         labels = self._labels(sample.targets)
         self._unsmoothing = learn_unsmoothing(outputs, labels, sample.weight, self._smoothing())
 

@@ -5,10 +5,15 @@ Probabilities. Trained on targets of which the part s is spread over K classes, 
 for networks do not reach their targets, but the multiple of it that has the least log loss on rows that members left
 out. The order of classes stays.
 
-Residuals. Networks learn the sizes that they have. A residual over the size that is expected for its row is a score,
-which rows have in common. Its quantile times the size for a new row is half the row's interval: split conformal
-prediction with normalized scores (Lei et al., JASA 2018). The networks have the loss of Poisson's distribution and the
-output exp, so their sizes are positive.
+Residuals. Networks learn the sizes that they have. A residual over the size that is expected for its row, by the
+network that left the row out, is a score, which rows have in common. Its quantile times the size for a new row is half
+the row's interval: split conformal prediction with normalized scores (Lei et al., JASA 2018). The networks have the
+loss of Poisson's distribution and the output exp, so their sizes are positive.
+
+A row's residual is that of the few members that left it out, and a new row is predicted by all. With the variance v
+between members, the mean of k has a mean squared error that is v / k - v / M above that of the mean of all M (bagging:
+Breiman, Machine Learning 1996). So the scores are multiplied by the root of 1 - v (1 / k - 1 / M) / r^2, where r^2 is
+the mean square of the residuals.
 """
 
 from __future__ import annotations
@@ -101,7 +106,7 @@ class Residuals(NamedTuple):
 
     members: list[TrainingResult]  # sizes over their mean, of a row's inputs; none where there were too few residuals
     mean: Array  # (n_outputs,): the mean size
-    scores: Array  # (m, n_outputs): sizes over the expected ones, ascending
+    scores: Array  # (m, n_outputs): sizes over the expected ones, as of all members, ascending
 
     def sizes(self, inputs: Array) -> Array:
         """Return the sizes (n, n_outputs) of residuals that are expected for rows."""
@@ -137,10 +142,34 @@ def network_of_sizes(network: Network) -> Network:
     return Network((network.n_inputs, width, width, network.n_outputs), "gelu", output="exp", loss="poisson")
 
 
+def ensemble_factor(members: list[TrainingResult], inputs: Array, residuals: Array, counts: Array) -> Array:
+    """Return all members' error over that of those that left a row out (n_outputs,), as roots of mean squares.
+
+    Of rows: the inputs, the residuals (n, n_outputs), and the number of members (n,) that left each out.
+    """
+    n_members = len(members)
+    outputs = [member.predict(inputs, assume_finite=True).astype(np.float64) for member in members]
+    variance = np.var(outputs, axis=0, ddof=min(1, n_members - 1)).mean(axis=0)
+    square = (residuals**2).mean(axis=0)
+    k = 1 / (1 / counts).mean()
+    part = np.minimum(variance / k, square) / np.where(square > 0, square, 1.0)  # of the square, that averaging lessens
+    return np.asarray(np.sqrt(1 - part * (1 - k / n_members)))
+
+
 def learn_residuals(
-    network: Network, sample: Sample, sizes: Array, random_state: np.random.RandomState, n_jobs: int | None
+    members: list[TrainingResult],
+    sample: Sample,
+    outputs: Array,
+    counts: Array,
+    sizes: Array,
+    random_state: np.random.RandomState,
+    n_jobs: int | None,
 ) -> Residuals:
-    """Learn from the sizes (n, n_outputs) of the rows' residuals, NaN where there is none."""
+    """Learn from outputs (n, n_outputs) of rows, each by so many members (n,), and the sizes of the rows' residuals.
+
+    Outputs and sizes are NaN where no member left the row out.
+    """
+    network = members[0].network
     known, _ = _known(sizes)
     sizes = sizes[known]
     if len(known) < N_NETWORKS:
@@ -161,4 +190,8 @@ def learn_residuals(
         warn(InterruptWarning(how_far, interrupt.result), ("fastnn", "sklearn"))
         return Residuals([], mean, sizes[:0])
     learned = Residuals([unscaled(own, params, scales) for params in many.params], mean, sizes)
-    return learned._replace(scores=np.sort(sizes / learned.sizes(residuals.inputs), axis=0))
+    expected = learned.sizes(residuals.inputs)  # which stays for the last one of an odd number of rows
+    for member, rows in zip(learned.members, left_out, strict=True):
+        expected[rows] = learned._replace(members=[member]).sizes(residuals.inputs[rows])
+    factor = ensemble_factor(members, residuals.inputs, (sample.targets - outputs)[known], counts[known])
+    return learned._replace(scores=np.sort(factor * sizes / expected, axis=0))

@@ -185,12 +185,14 @@ class TabularRegressor(RegressorMixin, BaseTabular):
     def _score(self, targets: Array, outputs: Array) -> float:
         return float(r2_score(targets, outputs))
 
-    def _learn_from_left_out(self, sample: Sample, outputs: Array, random_state: np.random.RandomState) -> None:
+    def _learn_from_left_out(
+        self, sample: Sample, outputs: Array, counts: Array, random_state: np.random.RandomState
+    ) -> None:
         mean, deviation, low, high = self._scaling
         sizes = abs(
             np.clip(sample.targets * deviation + mean, low, high) - np.clip(outputs * deviation + mean, low, high)
         )
-        self._residuals = learn_residuals(self.estimators_[0].network, sample, sizes, random_state, self.n_jobs)
+        self._residuals = learn_residuals(self.estimators_, sample, outputs, counts, sizes, random_state, self.n_jobs)
 
     def _draw_left_out(self, axes: Any) -> None:
         known = ~np.isnan(self._out_of_bag[:, 0])

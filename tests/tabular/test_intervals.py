@@ -1,10 +1,13 @@
 """Intervals and standard deviations of a regressor: as many numbers lie within as are promised."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from small_tables import both, mixed
 
 from fastnn import TabularRegressor
+from fastnn.tabular.left_out import ensemble_factor
 
 FRAME, LABELS, NUMBERS = mixed()
 
@@ -47,6 +50,38 @@ def test_standard_deviations_are_those_of_the_residuals(fitted):
     predicted, std = fitted.predict(X, return_std=True)
     assert predicted.tobytes() == fitted.predict(X).tobytes()
     assert 0.9 < np.sqrt((((y - predicted) / std) ** 2).mean()) < 1.1
+
+
+@pytest.mark.parametrize(("n", "noise"), [(1000, 0.3), (300, 1.0)], ids=["members differ", "sizes are overfitted"])
+def test_scores_are_those_of_new_rows_to_all_members(n, noise):
+    """Residuals of one member make intervals too wide, sizes of networks that knew the rows make them too narrow."""
+
+    def draw(n, seed):
+        rs = np.random.RandomState(seed)
+        X = rs.uniform(-2, 2, (n, 20))
+        return X, np.sin(2 * X[:, 0]) + X[:, 1] * X[:, 2] + noise * rs.randn(n)
+
+    model = TabularRegressor("good", random_state=0, n_jobs=1).fit(*draw(n, 0))
+    X, y = draw(5000, 1)
+    low, high = model.predict_interval(X).T
+    assert 0.87 <= ((low <= y) & (y <= high)).mean() <= 0.93
+
+
+@pytest.mark.parametrize("k", [1, 2, 8])
+def test_all_members_are_closer_than_those_that_left_a_row_out(k):
+    errors = np.random.RandomState(0).randn(8, 20_000, 2) * [1, 0.3]  # of members, in two targets
+    noise = np.random.RandomState(1).randn(20_000, 2)
+    members = [SimpleNamespace(predict=lambda inputs, own=own, **_: own) for own in errors]
+    of_some, of_all = noise - errors[:k].mean(axis=0), noise - errors.mean(axis=0)
+    factor = ensemble_factor(members, None, of_some, np.full(20_000, k))
+    assert np.allclose(factor, np.sqrt((of_all**2).mean(axis=0) / (of_some**2).mean(axis=0)), atol=0.01)
+
+
+@pytest.mark.parametrize("n_members", [1, 4])
+def test_members_that_are_all_the_same_leave_residuals_as_they_are(n_members):
+    members = [SimpleNamespace(predict=lambda inputs, **_: np.zeros((50, 1)))] * n_members
+    for residuals in (np.ones((50, 1)), np.zeros((50, 1))):
+        assert ensemble_factor(members, None, residuals, np.ones(50)).tolist() == [1]
 
 
 def test_several_targets_have_their_own_intervals():
