@@ -191,7 +191,8 @@ def explains_keywords(function: F) -> F:
             began = error.__traceback__ is not None and error.__traceback__.tb_next is not None
             if began or not unknown:
                 raise
-        name = function.__qualname__.removesuffix(".__init__")
+        owner = f"{type(args[0]).__name__}." if args and "self" in legal else ""  # a base may have the method
+        name = f"{owner}{function.__name__}".removesuffix(".__init__")
         raise TypeError(f"{name} has no argument {unknown[0]!r:.200}{instead_of(unknown[0], legal)}")
 
     return cast(F, explained)
@@ -205,11 +206,11 @@ def instead_of(unknown: str, legal: Collection[str]) -> str:
     if "damping" in legal and "learning_rate" not in legal and remedy == REMEDIES["learning_rate"]:
         remedy = f"its steps have no rate, they go by {', '.join(name for name in legal if name != 'self')}"
     is_code = remedy is None or re.match(r"\w+[=(]", remedy)  # else a sentence
-    if "random_state" in legal and is_code:  # an estimator, with names of its own for the same
+    if not {"random_state", "X_val"}.isdisjoint(legal) and is_code:  # an estimator, with own names for the same
         wanted = remedy or f"{unknown.lower()}=..."
         known = [*(name for name, said in REMEDIES.items() if said == wanted), wanted.partition("=")[0]]
         if same := [name for name in known if name in legal]:
-            return f": say {same[-1]}=..."
+            return ": say X_val=..., y_val=..." if "X_val" in same else f": say {same[-1]}=..."
         remedy = None
     if remedy is None:
         import difflib

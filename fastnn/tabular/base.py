@@ -135,6 +135,7 @@ class BaseTabular(Saving, Exporting, BaseEstimator, ABC):
     # ------------------------------------------------------------------------------------------------------------ fit
 
     @_fit_context(prefer_skip_nested_validation=True)
+    @explains_keywords
     def fit(
         self,
         X: Any,

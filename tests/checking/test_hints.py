@@ -37,6 +37,10 @@ def population(**options):
     return Population(NETWORK, X, X[:, 0], seed=range(2), **options)
 
 
+def fit_tables(**options):
+    return TabularClassifier().fit(X, [0, 1] * 3, **options)
+
+
 def result_resume(**options):
     return fit(epochs=1, seed=0).resume(X, X[:, 0], epochs=1, **options)
 
@@ -91,6 +95,12 @@ CASES = [
         TabularClassifier,
         {"momentum": 3},
         "TabularClassifier has no argument 'momentum'; it has preset, hid",
+    ),
+    (fit_tables, {"eval_set": (X, X)}, "TabularClassifier.fit has no argument 'eval_set': say X_val=..., y_val=..."),
+    (
+        fit_tables,
+        {"n_epochs": 3},
+        "TabularClassifier.fit has no argument 'n_epochs'; it has X, y, sample_weight, X_val",
     ),
     (population, {"dropout": 0.5}, f"Population has no argument 'dropout': {_NO_DROPOUT}"),
 ]
