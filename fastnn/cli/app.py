@@ -112,7 +112,7 @@ def warmup() -> None:
     """Compile all kernels into the disk cache.
 
     Those that came with the wheel are there already. It compiles the kernels of both dtypes for one thread, for several
-    threads, for many networks and for one row (result.function()), the one that shuffles rows, and Levenberg-Marquardt,
+    threads, for many networks and for one row (`function()`), the one that shuffles rows, and Levenberg-Marquardt,
     so that later processes start at once. It takes about a minute, and ends with 1 if a kernel could not be kept.
     """
     dtypes = (np.dtype(np.float64), np.dtype(np.float32))

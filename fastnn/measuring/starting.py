@@ -15,12 +15,13 @@ from fastnn.measuring.timing import in_process, seconds_of
 from fastnn.memory import ALIGNMENT
 from fastnn.network import Network
 from fastnn.optimizers import SGD, LevenbergMarquardt
+from fastnn.state import TableRow
 from fastnn.training import Stop, loss_and_gradient, predict, train
 
 ENTRY_POINTS = ("train", "predict", "loss_and_gradient")
 OF_A_DTYPE = (*ENTRY_POINTS, "options", "threads", "many", "one row", "derivatives")
 """The first calls that prepare each later one in a dtype, of every network: one compiled kernel serves them all."""
-OF_NONE = ("row orders", "Levenberg-Marquardt")
+OF_NONE = ("row orders", "Levenberg-Marquardt", "one row of a table")
 """Those that know no dtype, or one."""
 
 
@@ -50,6 +51,12 @@ def first_calls(
     def second_order() -> None:
         train(small, [[-1.0], [1.0]], [[-1.0], [1.0]], optimizer=LevenbergMarquardt(), epochs=1)
 
+    def row_of_a_table() -> None:
+        places, flags, one = np.zeros(1, np.int64), np.zeros(0, np.int64), np.ones((1, 1))
+        row = TableRow(1, places, flags, np.ones((3, 1)), one, 1, 1.0, 1.0, 1.0, np.ones((4, 1)), adds_up=False)
+        numba: Any = get_backend("numba")
+        numba.table_function(small, np.zeros((1, small.n_params), np.float32), row)
+
     calls: dict[str, Callable[[], object]] = {
         "train": lambda: train(network, X, Y, **sgd, params=params, backend=backend),
         "predict": lambda: predict(network, params, X, backend=backend),
@@ -61,6 +68,7 @@ def first_calls(
         "derivatives": lambda: train(small, Y, Y, epochs=0).jacobian(Y),
         "row orders": shuffle,
         "Levenberg-Marquardt": second_order,
+        "one row of a table": row_of_a_table,
     }
     for name in names:
         yield name, seconds_of(calls[name])

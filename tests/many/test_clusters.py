@@ -131,7 +131,7 @@ INTERRUPTED = """
 try:
     train_many(Network((3, 50, 50, 1)), X, Y, seed=range(200), epochs=100, batch_size=10)
 except InterruptWarning as warning:
-    reasons = warning.result.stop_reason
+    reasons = warning.result.stop_reason.tolist()
 print(len(reasons), reasons.count("interrupted") > 100, set(reasons) <= {"interrupted", "epochs"})
 """
 
@@ -140,7 +140,7 @@ WAITING = """
 try:
     train_many(Network((3, 50, 50, 1)), X, Y, seed=range(3), epochs=10**8, stop=Stop(patience=10**8))
 except InterruptWarning as warning:
-    print(warning.result.stop_reason)
+    print(warning.result.stop_reason.tolist())
 print(train_many(Network((3, 5, 1)), X, Y, seed=range(2), epochs=1).n_epochs)
 """
 """Members take years."""
