@@ -1,7 +1,7 @@
 """Put what the demo and the benchmarks print and draw into the pages: no number is typed by hand.
 
 python benchmarks/readme.py [demo] [bench] [estimators] [engines] [real_work] [exports]
-    [searches] [threads] [second_order] [choice] [seconds] [scores]
+    [searches] [threads] [second_order] [choice] [seconds] [scores] [intervals] [probabilities]
 """
 
 import argparse
@@ -35,6 +35,10 @@ PAGES = {  # name of the place: page, and the command's arguments, besides its o
     **{
         name: ("docs/howto/choose-optimizer.md", "python -m benchmarks.regularization", name)
         for name in ("choice", "seconds", "scores")
+    },
+    **{
+        name: ("docs/howto/tables-intervals.md", "python -m benchmarks.calibration", name)
+        for name in ("intervals", "probabilities")
     },
 }
 

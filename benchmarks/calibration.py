@@ -1,0 +1,123 @@
+"""What tables' estimators say of their own errors, on rows outside of `fit`: ``python -m benchmarks.calibration``.
+
+``intervals``: coverage and width of intervals that are to cover nine rows of ten, of both presets and of two models of
+LightGBM, of the quantiles 0.05 and 0.95; means of 20 splits. ``probabilities``: the log loss and the expected
+calibration error of the tables of classes, in 15 equal bins; means of three splits. The floor is the error that such
+probabilities would show if each were right, because bins of few rows are never even: `DRAWS` draws of the classes.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+os.environ.update(dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1"))
+
+import numpy as np
+import pandas as pd
+
+from benchmarks.tables.data import CLASSES, NUMBERS, TABLES
+from benchmarks.tables.measure import losses
+from benchmarks.tables.methods import lightgbm_model
+from fastnn import TabularClassifier, TabularRegressor
+from fastnn.measuring.timing import markdown
+
+SPLITS, NAMES = 20, ("laser", "wankara", "airfoil", "winequality_white")
+BINS, DRAWS = 15, 50
+QUANTILES = (0.05, 0.95)
+PRESETS = ("fast", "good")
+
+
+def uneven(k: int) -> tuple[list, np.ndarray]:
+    """2,000 rows to fit and 5,000 to test, whose noise grows from 0.1 to 1 with a column, and the noise of these."""
+    n, random = 2_000, np.random.default_rng(k)
+    X = random.uniform(-2, 2, (n + 5_000, 5))
+    noise = 0.1 + 0.9 * (X[:, 3] + 2) / 4
+    y = np.sin(2 * X[:, 0]) + X[:, 1] * X[:, 2] + noise * random.normal(size=len(X))
+    frame = pd.DataFrame(X).rename(columns=str)
+    return [frame[:n], frame[n:], y[:n], y[n:]], noise[n:]
+
+
+def interval(method: str, k: int, X: pd.DataFrame, y: np.ndarray, X_test: pd.DataFrame) -> tuple[np.ndarray, ...]:
+    """The low and the high ends (n,) of a method's intervals."""
+    if method in PRESETS:
+        ends = TabularRegressor(method, random_state=k, n_jobs=1).fit(X, y).predict_interval(X_test, 0.9).T
+        return tuple(ends)
+    models = [lightgbm_model(NUMBERS, k, objective="quantile", alpha=alpha) for alpha in QUANTILES]
+    return tuple(model.fit(X, y).predict(X_test) for model in models)
+
+
+def intervals() -> str:
+    """Coverages and widths, and for the drawn rows the coverage of each third of the noise."""
+    methods = (*PRESETS, "LightGBM")
+    rows = []
+    for name in (*NAMES, "drawn rows"):
+        found = np.full((SPLITS, len(methods), 5), np.nan)
+        for k in range(SPLITS):
+            (X, X_test, y, y_test), noise = uneven(k) if name not in TABLES else (TABLES[name].split(k), None)
+            for i, method in enumerate(methods):
+                low, high = interval(method, k, X, y, X_test)
+                covers = (low <= y_test) & (y_test <= high)
+                found[k, i, :2] = covers.mean(), (high - low).mean() / y_test.std()
+                if noise is not None:
+                    found[k, i, 2:] = [covers[third].mean() for third in np.array_split(np.argsort(noise), 3)]
+        means = found.mean(axis=0)
+        rows.append([name, *(f"{value:.{2 + (j == 0)}f}" for cells in means for j, value in enumerate(cells[:2]))])
+        if name not in TABLES:
+            for j, third in enumerate(("little", "middling", "much")):
+                rows.append([f"of {third} noise", *(c for cells in means for c in (f"{cells[2 + j]:.3f}", ""))])
+    return markdown(["table", *(head for name in methods for head in (f"coverage, {name}", "width"))], rows)
+
+
+def calibration_error(p: np.ndarray, y: np.ndarray) -> float:
+    """The expected calibration error of probabilities (n, k) for classes (n,), numbers."""
+    sure = p.max(axis=1)
+    right, place = p.argmax(axis=1) == y, np.minimum((sure * BINS).astype(int), BINS - 1)
+    bins = [place == i for i in range(BINS)]
+    return sum(abs(right[here].mean() - sure[here].mean()) * here.mean() for here in bins if here.any())
+
+
+def floor_of(p: np.ndarray) -> float:
+    """The calibration error of these probabilities if they were right."""
+    random = np.random.RandomState(0)
+    drawn = [(p.cumsum(axis=1) > random.rand(len(p), 1)).argmax(axis=1) for _ in range(DRAWS)]
+    return float(np.mean([calibration_error(p, y) for y in drawn]))
+
+
+def probabilities() -> str:
+    """Log loss beside LightGBM's, calibration error and its floor, of each table and in the mean."""
+    names = [name for name, table in TABLES.items() if table.kind == CLASSES]
+    found = np.empty((len(names), 3, 3, 3))  # tables, splits, methods; log loss, calibration error, floor
+    for i, name in enumerate(names):
+        for k in range(3):
+            X, X_test, y, y_test = TABLES[name].split(k)
+            classes, number = np.unique(y, return_inverse=True)
+            truth = np.array([np.flatnonzero(classes == label)[0] if label in classes else -1 for label in y_test])
+            makes = [TabularClassifier(preset, random_state=k, n_jobs=1) for preset in PRESETS]
+            for j, model in enumerate([*makes, lightgbm_model(CLASSES, k)]):
+                p = np.asarray(model.fit(X, number).predict_proba(X_test), float)
+                found[i, k, j] = losses(p, y_test, classes)["log_loss"], calibration_error(p, truth), floor_of(p)
+    means = found.mean(axis=1)
+    cells = [[f"{means[i, j, 0]:.4f}" for j in range(3)] + text_of(means[i]) for i in range(len(names))]
+    better = [f"{(means[:, j, 0] <= means[:, 2, 0]).sum()} of {len(names)} at most LightGBM's" for j in range(2)]
+    rows = [[name, *row] for name, row in zip(names, cells, strict=True)]
+    rows.append(["all", *better, "", *text_of(means.mean(axis=0))])
+    heads = [f"log loss, {name}" for name in (*PRESETS, "LightGBM")]
+    return markdown(["table", *heads, *(f"calibration error, {name} (floor)" for name in PRESETS)], rows)
+
+
+def text_of(values: np.ndarray) -> list[str]:
+    """Calibration errors with their floors."""
+    return [f"{error:.4f} ({floor:.4f})" for _, error, floor in values[:2]]
+
+
+def main() -> None:
+    """Print the tables that are asked for, or both."""
+    parts = {"intervals": intervals, "probabilities": probabilities}
+    if unknown := set(sys.argv[1:]) - parts.keys():
+        sys.exit(f"there is no {', '.join(sorted(unknown))}: {', '.join(parts)}")
+    print("\n\n".join(parts[name]() for name in sys.argv[1:] or parts))
+
+
+if __name__ == "__main__":
+    main()
