@@ -462,14 +462,20 @@ def solve(products: Array, damping: float, gradient: Array) -> Array:
 
 
 def weigh(
-    heads: Array, p: Array, products: Array, gradient: Array, squares: float, n_errors: float
+    rule: BayesianRegularization,
+    heads: Array,
+    p: Array,
+    products: Array,
+    gradient: Array,
+    squares: float,
+    n_errors: float,
 ) -> tuple[int, float]:
     """Write alpha, beta, gamma and how often to `heads`; return why that ends the training, or 0, and the strength.
 
     `squares` is the sum of the squared residuals, `n_errors` how many there are. Nothing changes where the matrix has
     no Cholesky factor.
     """
-    rule, n, gain, strength = BayesianRegularization, len(p), math.inf, 0.0
+    n, gain, strength = len(p), math.inf, 0.0
     alpha, beta, gamma, count = evidence = heads[AT_ALPHA : AT_COUNT + 1]
     is_first = count <= rule.first_steps
     if p @ p == 0:
@@ -525,7 +531,7 @@ def levenberg_marquardt(task: Task, state: StepState, steps: Steps) -> int:
         products, gradient = normal_equations(network, p, batch, task.alpha)
         if isinstance(method, BayesianRegularization) and not end:
             squares, n_errors = 2 * data_loss * batch.divisor, total * network.n_outputs
-            end, strength = weigh(heads, p, products, gradient, squares, n_errors)
+            end, strength = weigh(method, heads, p, products, gradient, squares, n_errors)
             products, gradient = products + strength * np.eye(len(p)), gradient + strength * p
         if not end and math.sqrt(gradient @ gradient) <= least:
             end = no_gradient

@@ -101,9 +101,9 @@ def train_many(
     assume_finite : bool
         Skip the search of X and Y for NaN and infinity; one for all.
     n_jobs : int, optional
-        Members to train at once, each on a thread of its own. None, or -1 as in scikit-learn, is all cores that the
-        process may use; within ``joblib.parallel_config("loky")``, "dask" or "ray", all workers of that engine, see
-        docs/howto/engines.md.
+        Threads that train members, short trainings in blocks that they share. None, or -1 as in scikit-learn, is all
+        cores that the process may use; within ``joblib.parallel_config("loky")``, "dask" or "ray", all workers of that
+        engine, see docs/howto/engines.md.
     progress : bool
         Whether to show a progress bar (needs the package rich).
 

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fastnn.backends import Completed, original
+from fastnn.cores import share
 from fastnn.many.members import begin_alone
 from fastnn.many.results import MemberResult, Unbegun
 from fastnn.memory import ceil_div
@@ -162,19 +163,23 @@ def train_unit(unit: Unit, flag: StopRequest, n_threads: int = 1) -> dict[int, M
     """
     if flag.requested:
         return {plan.number: _unbegun(plan, flag.reason) for plan in unit.plans}
-    if len(unit.plans) == 1:
-        return {plan.number: train_alone(plan, flag) for plan in unit.plans}
-    group = begin_group(unit.plans, time.perf_counter())
-    if group is None:
-        return {plan.number: train_alone(plan, flag) for plan in unit.plans}
-    group.threads = unit.threads(n_threads)
-    group.chunk()
-    results, lost = group.results("epochs"), {*group.lost}
-    # What diverged is trained anew, alone, so that its last good step is found.
-    return {
-        plan.number: train_alone(plan._replace(seed=_again(group.seeds[k])), flag) if k in lost else Row(results, k)
-        for k, plan in enumerate(unit.plans)
-    }
+    group = begin_group(unit.plans, time.perf_counter()) if len(unit.plans) > 1 else None
+    found: dict[int, MemberResult] = {}
+    alone = unit.plans
+    if group is not None:
+        group.threads = unit.threads(n_threads)
+        group.chunk()
+        results = group.results("epochs")
+        found = {plan.number: Row(results, k) for k, plan in enumerate(unit.plans)}
+        # What diverged is trained anew, alone, so that its last good step is found.
+        alone = [unit.plans[k]._replace(seed=_again(group.seeds[k])) for k in group.lost]
+
+    def train_one(plan: Plan) -> None:
+        found[plan.number] = train_alone(plan, flag)
+
+    if alone:
+        share(train_one, alone, n_threads)
+    return found
 
 
 def _again(seed: Any) -> Any:

@@ -31,7 +31,10 @@ from fastnn.training.stopping import StopReason, name_of
 COLUMNS = ("loss", "validation_loss", "learning_rate", "measured")
 """The arrays of a `History`, with a number for each epoch, or empty."""
 
-ENDS: tuple[StopReason, ...] = ("tolerance", "validation", "time", "diverged", "goal", "gradient", "damping")
+ENDS: tuple[StopReason, ...] = (
+    *("tolerance", "validation", "time", "diverged"),
+    *("goal", "gradient", "damping", "converged", "collapsed"),
+)
 """The stop reasons after which a training does not advance with the others."""
 
 
@@ -195,7 +198,8 @@ class Population(Mapping[int, TrainingResult]):
     assume_finite : bool
         Skip the search of X and Y for NaN and infinity; one for all.
     n_jobs : int, optional
-        Members that are trained at once. None or -1: all cores that the process may use, or all workers of an engine.
+        Threads that train members, short trainings in blocks that they share. None or -1: all cores that the process
+        may use, or all workers of an engine.
     progress : bool
         Whether to show a progress bar for each call of `advance` (needs the package rich).
 

@@ -222,7 +222,7 @@ class ManyResult(Sequence[TrainingResult]):
     def __getitem__(self, i: slice | Sequence[int] | NDArray[Any]) -> ManyResult: ...
     def __getitem__(self, i: int | slice | Sequence[int] | NDArray[Any]) -> TrainingResult | ManyResult:
         """The result of a member, or of several members, as in an array: ``many[many.n_epochs > 0]``."""
-        if isinstance(i, (slice, list, np.ndarray)):
+        if isinstance(i, (slice, list)) or (isinstance(i, np.ndarray) and i.ndim):
             chosen = np.arange(len(self))[i]
             return ManyResult([self._member_results[k] for k in chosen], [self._seeds[k] for k in chosen])
         return result_of(self._member_results[operator.index(cast(int, i))])

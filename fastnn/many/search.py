@@ -209,14 +209,23 @@ def search(
     trials, left, epochs_trained = list[dict[str, Any]](), list[tuple[TrainingResult, dict[str, Any]]](), 0
     for bracket, (settings, (_, rungs)) in enumerate(zip(drawn, halvings, strict=True)):
         population = populations.pop(0)
-        ended, results = _halve(population, epochs, rungs, factor)
-        tried = [{**own, "bracket": bracket, **ended[member]} for member, own in enumerate(settings)]
-        left += [(result, tried[member]) for member, result in zip(population, results, strict=True)]
-        trials, epochs_trained = trials + tried, epochs_trained + population.epochs_trained
-        if population._caller.was_ended:
+        ended, last = dict[int, dict[str, Any]](), dict[int, TrainingResult]()
+        try:
+            _halve(population, epochs, rungs, factor, ended, last)
+            is_over = population._caller.was_ended
+        except KeyboardInterrupt:  # between two trainings
+            is_over = True
+        tried = {member: {**settings[member], "bracket": bracket, **end} for member, end in ended.items()}
+        left += [(result, tried[member]) for member, result in last.items()]
+        trials += [tried[member] for member in sorted(tried)]
+        epochs_trained += population.epochs_trained
+        if is_over:
             break
-    best, trial = left[ManyResult([result for result, _ in left], [None] * len(left)).best()]
-    return SearchResult(best, {name: trial[name] for name in ranges}, trial["score"], epochs_trained, trials)
+    many = ManyResult([result for result, _ in left], [None] * len(left))
+    if is_over and not np.isfinite(many.scores).any():
+        raise KeyboardInterrupt("the search ended before a network had a score")
+    best, trial = left[k := many.best()]
+    return SearchResult(best, {name: trial[name] for name in ranges}, float(many.scores[k]), epochs_trained, trials)
 
 
 def _ranges(space: Any, network: Any, options: Mapping[str, Any]) -> dict[str, list[Any] | Draw]:
@@ -232,6 +241,8 @@ def _ranges(space: Any, network: Any, options: Mapping[str, Any]) -> dict[str, l
             raise ValueError(f"space has no {shown(name)}{widths or instead_of(str(name), SETTINGS)}")
         if name in fixed:
             raise ValueError(f"{name} is in the space and an argument: give one of them")
+    if "network" in space and (both := [name for name in OF_NETWORK if name in space]):
+        raise ValueError(f"space has network and {both[0]}: give whole networks, or what they differ in")
     return {name: _range(name, given) for name, given in space.items()}
 
 
@@ -252,7 +263,9 @@ def _range(name: str, given: Any) -> list[Any] | Draw:
 
 
 def _plain(value: Any) -> Any:
-    return value.item() if isinstance(value, np.generic) else value
+    if isinstance(value, tuple):
+        return tuple(map(_plain, value))
+    return value.tolist() if isinstance(value, (np.generic, np.ndarray)) else value
 
 
 def _halvings(budget: int, epochs: int, method: str, factor: int, n_combinations: int | None) -> list[tuple[int, int]]:
@@ -337,10 +350,18 @@ def _network(network: Any, settings: Mapping[str, Any]) -> Network:
 
 
 def _halve(
-    population: Population, epochs: int, rungs: int, factor: int
-) -> tuple[dict[int, dict[str, Any]], ManyResult]:
-    """Train a population, from rung to rung the better part of it; return {member: its end}, and the last results."""
-    ended, trained = dict[int, dict[str, Any]](), 0
+    population: Population,
+    epochs: int,
+    rungs: int,
+    factor: int,
+    ended: dict[int, dict[str, Any]],
+    last: dict[int, TrainingResult],
+) -> None:
+    """Train a population, from rung to rung the better part of it.
+
+    Write what became of each member to `ended`, and to `last` the results of the last rung in which not all diverged.
+    """
+    trained = 0
     for rung in reversed(range(rungs)):
         if ended:
             population.drop(population.ranking()[max(len(population) // factor, 1) :])
@@ -348,6 +369,8 @@ def _halve(
         trained, results = epochs // factor**rung, population.results()
         columns = results.to_dict()
         ended |= {member: {name: _plain(columns[name][k]) for name in OF_TRIAL} for k, member in enumerate(population)}
+        if not last or (np.isfinite(columns["score"]) & (columns["stop_reason"] != "diverged")).any():
+            last.clear()
+            last |= zip(population, results, strict=True)
         if population._caller.was_ended:
             break
-    return ended, results

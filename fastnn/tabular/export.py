@@ -65,8 +65,8 @@ class TableModel(NamedTuple):
             j = min(self.levels)
             name = f"column {j}" if self.names is None else f"column {self.names[j]!r}"
             raise ValueError(
-                f"{name} holds words, and a row of function() holds numbers: export to C, which takes words as the "
-                "numbers of their levels, or make numbers of them before fit"
+                f"{name} holds words, booleans or categories, and a row of function() holds numbers: export to C, "
+                "which takes these as the numbers of their levels, or make numbers of them before fit"
             )
         if self.scaling is not None:
             targets = self.scaling[[1, 0, 2, 3]]

@@ -317,9 +317,9 @@ class every(CheckedFields):
 class CsvLogger:
     """A log of the epochs in a CSV file: the rows of `History.to_dict`, with epochs counted over all runs.
 
-    A per-chunk callback: it writes about 20 times a second, whole rows only, and costs a training little. A new
-    training replaces the log; a resumed one appends to it, and replaces rows of epochs that it trains once more, such
-    as after a crash.
+    A per-chunk callback: it writes about 20 times a second, whole rows only. That costs a training little, unless its
+    epochs take microseconds or its parameters are millions, which are copied each time. A new training replaces the
+    log; a resumed one replaces the rows after the epoch that it goes on from, such as after a crash.
 
     Parameters
     ----------

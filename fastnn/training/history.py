@@ -35,7 +35,7 @@ class History:
     measured : ndarray (n_epochs,) or (0,)
         The scores after each epoch, unless they are one of the losses above.
     monitor : str
-        The name of the score: "loss", "accuracy", "r2", or the name of a function.
+        The name of the score: "loss", "accuracy", "r2", the name of a scorer of scikit-learn, or of a function.
     score : ndarray (n_epochs,)
         The scores that decide the best epoch.
     best_epoch : int

@@ -46,9 +46,8 @@ LABELED = ("cross_entropy", "log_loss")
 
 def check_monitor(name: str, monitor: Any) -> Monitor:
     """Return `monitor` if it is the name of a score, with "roc_auc" for "auc", or can be called with two arguments."""
-    if monitor == "auc":
-        monitor = "roc_auc"
     if isinstance(monitor, str):
+        monitor = "roc_auc" if monitor == "auc" else monitor
         if monitor in MONITORS or monitor in (names := _scorer_names()):
             return monitor
         further = (

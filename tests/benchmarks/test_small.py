@@ -7,7 +7,7 @@ import re
 import numpy as np
 import pytest
 
-from benchmarks import engines, exports, one_row, readme, searches, threads
+from benchmarks import calibration, engines, exports, one_row, readme, searches, threads
 from benchmarks.engines import FEW, MANY, MOST, SOME, Model, Times
 from fastnn import plotting
 
@@ -175,3 +175,22 @@ def test_every_command_has_its_place_in_its_page():
     for name, (page, command, *_) in readme.PAGES.items():
         assert f"<!-- {name}: begin -->" in (ROOT / page).read_text("utf-8")
         assert command.startswith("fastnn ") or importlib.util.find_spec(command.removeprefix("python -m "))
+
+
+# --------------------------------------------------------------------------------------------------------- calibration
+
+
+def test_the_calibration_error_is_that_of_its_definition():
+    sure = np.eye(3)[[0, 1, 2, 2]]
+    assert calibration.calibration_error(sure, np.array([0, 1, 2, 2])) == calibration.floor_of(sure) == 0
+    p = np.tile([0.8, 0.2], (10, 1))
+    assert calibration.calibration_error(p, np.arange(10) // 6) == pytest.approx(0.2)  # six of ten are right
+    many = np.tile([0.8, 0.2], (100_000, 1))
+    assert 0 < calibration.floor_of(many) < 0.005
+
+
+def test_the_noise_of_the_drawn_rows_is_that_of_the_rows_to_test():
+    (X, X_test, y, y_test), noise = calibration.uneven(0)
+    assert (len(X), len(X_test), len(y), len(y_test), len(noise)) == (2_000, 5_000, 2_000, 5_000, 5_000)
+    truth = np.sin(2 * X_test["0"]) + X_test["1"] * X_test["2"]
+    assert np.std((y_test - truth) / noise) == pytest.approx(1, abs=0.05)

@@ -38,6 +38,9 @@ def test_what_cannot_be_written_is_refused_before_there_is_anything_to_write(tmp
         result.export(tmp_path / "net", "nunpy")
     with pytest.raises(TypeError, match="path must be the name of a file"):
         result.export(3)
+    for call in (result.save, fastnn.load):  # the standard input would be waited for
+        with pytest.raises(TypeError, match="path must be the name of a file"):
+            call(0)
     assert os.listdir(tmp_path) == ["net.py"]
 
 

@@ -2,8 +2,9 @@
 
 import numpy as np
 import pytest
+from bits import assert_same_results
 
-from fastnn import Network, Stop, train_many
+from fastnn import SGD, Network, Stop, train_many
 from fastnn.compiler.loader import IN_PYTHON
 from fastnn.fused import preparation, side_by_side
 from fastnn.many import block
@@ -68,3 +69,22 @@ def test_threads_share_a_block(hidden, stop, monkeypatch):
     for name in "params", "n_epochs":
         np.testing.assert_array_equal(getattr(one, name), getattr(several, name))
     np.testing.assert_array_equal(one.history.loss, several.history.loss)
+
+
+@pytest.mark.parametrize("case", ["diverged", "decided in Python"])
+def test_threads_share_members_that_a_block_leaves_alone(case, monkeypatch):
+    """Those that diverge are trained anew; without rows to score, accuracy is measured in Python."""
+    shared, share = [], block.share
+    monkeypatch.setattr(
+        block, "share", lambda work, parts, threads: share(work, shared.append((len(parts), threads)) or parts, threads)
+    )
+    labels = np.eye(2)[(X[:, 0] > 0.5).astype(int)]
+    network = Network((3, 2, 2), output="softmax")
+    stop = None if case == "diverged" else Stop(restore_best=True, monitor="accuracy")
+    rate = 1e308 if case == "diverged" else 0.1
+    options = {"seed": range(9), "epochs": 3, "optimizer": SGD(rate), "stop": stop}
+    many = train_many(network, X, labels, n_jobs=2, **options)
+    assert max(shared)[0] > 1
+    assert {threads for _, threads in shared} == {2}
+    assert ("diverged" in many.stop_reason) == (case == "diverged")
+    assert_same_results(many, train_many(network, X, labels, n_jobs=1, **options))

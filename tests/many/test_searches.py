@@ -119,7 +119,31 @@ def test_a_callback_ends_a_search():
     assert (found.epochs_trained, found.best.n_epochs, len(found.trials)) == (9, 1, 9)
 
 
+def test_the_best_is_of_the_last_rung_in_which_not_all_diverged():
+    options = {**FIXED, "optimizer": SGD(lambda step: 0.01 if step < 5 else 1e300)}
+    found = search({"alpha": RATES}, X, Y, budget=21, epochs=9, **options)
+    assert (found.best.n_epochs, found.best.stop_reason) == (3, "epochs")
+    assert np.isfinite(found.score)
+    assert [trial["stop_reason"] for trial in found.trials].count("diverged") == 1
+
+
+def test_an_interrupt_between_trainings_loses_nothing(monkeypatch):
+    right, calls = Population.results, []
+
+    def results(self):
+        calls.append(self)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return right(self)
+
+    monkeypatch.setattr(Population, "results", results)
+    found = search({"learning_rate": RATES}, X, Y, budget=21, epochs=9, **FIXED)
+    assert (found.best.n_epochs, len(calls)) == (1, 2)
+    assert np.isfinite(found.score)
+
+
 WRONG = [
+    ({"space": {"network": [NETWORK], "bias": ["none"]}, "network": None}, "space has network and bias"),
     ({"space": {"lr": [1.0]}}, "space has no 'lr': say learning_rate=..."),
     ({"space": {"alpa": [1.0]}}, "space has no 'alpa': did you mean 'alpha'?"),
     ({"space": {"sizes": [8]}}, "space has no 'sizes': did you mean 'hidden_layer_sizes'?"),

@@ -87,11 +87,12 @@ def test_lines(go, capsys):
     printed = {}
     for verbose in (2, True, False, 0):
         result = go(epochs=4, resume=first.state, stop=Stop(validation=0.3), verbose=verbose)
-        printed[verbose] = capsys.readouterr().out.splitlines()
+        printed[repr(verbose)] = capsys.readouterr().out.splitlines()
         assert bits(result.params) == bits(go(epochs=7, stop=Stop(validation=0.3)).params)
-    assert not printed[False]  # nor of 0, which is the same key
-    assert [line.partition("/")[0] for line in printed[True][:4]] == [f"epoch {i}" for i in range(1, 5)]
-    (one, two, end), history = printed[2], result.history
+    assert not printed["False"]
+    assert not printed["0"]
+    assert [line.partition("/")[0] for line in printed["True"][:4]] == [f"epoch {i}" for i in range(1, 5)]
+    (one, two, end), history = printed["2"], result.history
     for line, epoch in (one, 1), (two, 3):
         losses = f"loss {history.loss[epoch - 1]:.6g}  validation {history.validation_loss[epoch - 1]:.6g}"
         assert re.fullmatch(rf"epoch {epoch}/4  {losses}  rate 0.01  [\d.e-]+ s", line)
