@@ -42,8 +42,7 @@ from fastnn.fused.updates import square_weights
 from fastnn.state import Data, Steps
 
 N_FIELDS, OUTPUT = len(LAYER_FIELDS), LAYER_FIELDS["output"]
-HAS_WIDE = cpu_has("avx2") or cpu_has("neon")
-MOST_DOUBLE, MOST_SINGLE = (500, 600) if cpu_has("avx512f") else (300, 500) if HAS_WIDE else (0, -1)
+MOST_DOUBLE, MOST_SINGLE = (300, 400) if cpu_has("avx2") or cpu_has("neon") else (0, -1)
 """The most numbers of a network for which lanes pay, in float64 and in float32; more do not fit the first cache.
 Measured with AVX-512 and with AVX2; Arm's vectors take the numbers of AVX2, unmeasured, and SSE code has no lanes."""
 
