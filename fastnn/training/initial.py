@@ -27,7 +27,7 @@ from fastnn.training.generator import (
     shuffle_rows,
     system_words,
 )
-from fastnn.training.inputs import FEW_ROWS, check_data, check_inputs, check_memory, check_method
+from fastnn.training.inputs import FEW_ROWS, check_data, check_memory, check_method
 from fastnn.training.loop import Group
 from fastnn.training.plan import Plan
 from fastnn.training.results import take_over
@@ -131,16 +131,15 @@ def validation_data(plan: Plan, state: TrainingState) -> Data | None:
     if isinstance(stop.validation, (int, float)):
         assert split is not None
         part = rows_of(data, rows_at(rows, split))
+        if not part.sample_weight.any():
+            raise ValueError("sample_weight is 0 for all rows that were split off for validation")
     else:
         try:
             check_column_names(column_names(stop.validation[0]), state.feature_names)
-            X = check_inputs(plan.network, stop.validation[0], data.X.dtype, plan.assume_finite)
-            Y, weight = (*stop.validation[1:], None)[:2]
-            part = check_data(plan.network, X, Y, weight, plan.assume_finite)
+            X, Y, weight = (*stop.validation, None)[:3]
+            part = check_data(plan.network, X, Y, weight, plan.assume_finite, data.X.dtype)
         except (TypeError, ValueError) as error:
             raise type(error)(f"validation: {error}") from None
-    if not part.sample_weight.any():
-        raise ValueError("sample_weight is 0 for all rows that were split off for validation")
     return part
 
 

@@ -238,25 +238,27 @@ def _check_range(network: Network, Y: Array) -> None:
     if low == -math.inf and high == math.inf:
         return
     numbers = Y.ravel().tolist() if Y.size <= FEW else [Y.min(), Y.max()]
-    if low <= min(numbers) and max(numbers) <= high and loss != "cross_entropy":
-        return
-    wrong = _beyond(Y, line.low, line.high)
-    if wrong.any():
-        raise ValueError(f"loss {loss!r} takes {line.targets}; {_first('Y', wrong, Y)}")
-    wrong = _beyond(Y, given.low - SCALING_ERROR, given.high + SCALING_ERROR)
-    if wrong.any():
-        bounds, remedy = interval(given.low, given.high), "scale Y, or take another output, such as 'identity'"
-        if (given.low, given.high) == (0, 1) and (np.trunc(Y) == Y).all():
-            remedy = "labels go in as 0 and 1; for other numbers " + remedy
-        raise ValueError(
-            f"output {network.output!r} gives numbers that are {bounds}; {_first('Y', wrong, Y)}: {remedy}"
-        )
+    if min(numbers) < low or max(numbers) > high:
+        _refuse_targets(network, Y)
     if loss == "cross_entropy":
         sums = Y.sum(axis=1, dtype=np.float64)
         off = abs(sums - 1) > 1e-3
         if off.any():
             row = int(np.argmax(off))
             raise ValueError(f"loss {loss!r} takes {line.targets}; row {row} of Y sums to {sums[row]:g}")
+
+
+def _refuse_targets(network: Network, Y: Array) -> None:
+    """Raise ValueError for targets of which some are outside the range of the loss, or of the output."""
+    line, given = network.loss_line, network.output_line
+    wrong = _beyond(Y, line.low, line.high)
+    if wrong.any():
+        raise ValueError(f"loss {network.loss_name!r} takes {line.targets}; {_first('Y', wrong, Y)}")
+    wrong = _beyond(Y, given.low - SCALING_ERROR, given.high + SCALING_ERROR)
+    bounds, remedy = interval(given.low, given.high), "scale Y, or take another output, such as 'identity'"
+    if (given.low, given.high) == (0, 1) and (np.trunc(Y) == Y).all():
+        remedy = "labels go in as 0 and 1; for other numbers " + remedy
+    raise ValueError(f"output {network.output!r} gives numbers that are {bounds}; {_first('Y', wrong, Y)}: {remedy}")
 
 
 def _beyond(Y: Array, low: float, high: float) -> Array:

@@ -155,40 +155,44 @@ def check_settings(resume: TrainingState | None, weighted: bool, *values: Any) -
     """Check the values of `SETTINGS` and `OPTIONS`; return a plan without rows and an initial state.
 
     The kit holds the last arguments and their plan, because a loop of small trainings passes the same immutable objects
-    repeatedly. It holds nothing that may refer to the caller's data: functions, validation data, states.
+    repeatedly. It holds nothing that may refer to the caller's data: functions, stop rules, states.
 
     Raises
     ------
     TypeError, ValueError
         For invalid settings, and for a training that the back end does not support.
     """
-    network, named, epochs, stop, new_rows, assume_finite, threads, *options = values
-    backend = get_backend(named)
-    now = (backend, weighted, *values)
-    if resume is None and LAST and all(map(operator.is_, now, (last := LAST[-1])[0])):
-        return last[1]
+    network, named, epochs, stop, *others = values
     stop = NO_RULES if stop is None else stop
-    check_network(network)
     if not isinstance(stop, Stop):
         raise TypeError(f"stop must be a fastnn Stop, not {shown(stop)}")
+    now = (get_backend(named), weighted or stop.has_weights, network, named, epochs, *others)
+    if resume is None and LAST and all(map(operator.is_, now, (last := LAST[-1])[0])):
+        plan = last[1]
+    else:
+        plan = _settled(resume, *now)
+        if resume is None and isinstance(named, str) and not callable(plan.optimizer.learning_rate):
+            LAST[:] = [(now, plan)]
+    return plan if stop is NO_RULES else plan._replace(stop=stop)
+
+
+def _settled(resume: TrainingState | None, backend: Any, weighted: bool, *values: Any) -> Plan:
+    """Return the plan of `check_settings`, without stop rules."""
+    network, _, epochs, new_rows, assume_finite, threads, *options = values
+    check_network(network)
     chosen = choose_options(**dict(zip(OPTIONS, options, strict=True)), resume=resume)
     n_epochs, assume_finite = check_integer("epochs", epochs, low=0), check_flag("assume_finite", assume_finite)
-    weighted = weighted or stop.has_weights
     check_supported(backend, network, chosen.optimizer, alpha=chosen.alpha, sample_weight=weighted)
-    plan = Plan(
+    return Plan(
         network,
         complete(backend),
         **chosen._asdict(),
-        stop=stop,
+        stop=NO_RULES,
         n_epochs=n_epochs,
         new_rows=new_rows,
         assume_finite=assume_finite,
         threads=None if threads is None else check_integer("threads", threads, low=1),
     )
-    is_fixed = resume is None and stop is NO_RULES and not callable(chosen.optimizer.learning_rate)
-    if is_fixed and isinstance(named, str):
-        LAST[:] = [(now, plan)]
-    return plan
 
 
 LAST = kit.shelf()

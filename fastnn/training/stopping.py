@@ -348,7 +348,7 @@ class Stop(CheckedFields):
             given["monitor"] = name_of(self.monitor)
         return f"Stop({', '.join(f'{name}={value}' for name, value in given.items())})"
 
-    @property
+    @functools.cached_property
     def has_weights(self) -> bool:
         """Whether the validation data have weights."""
         given = self.validation
