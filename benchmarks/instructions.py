@@ -120,8 +120,9 @@ def table(here: list[Counts], base: list[Counts] | None, base_name: str = "base"
     heads = ["case", "instructions an iteration", *([f"spread of {len(here)}"] if len(here) > 1 else [])]
     rows = []
     for name in here[0]:
-        ours = of_case(here, name)
-        cells = [name, f"{ours:,.0f}", *([f"{spread([one[name] for one in here]):.4%}"] if len(here) > 1 else [])]
+        ours, plain = of_case(here, name), name.partition(", ")[0]  # of a case such as "seed, clip_norm"
+        case = name if name == plain else f"{name}: {ours / of_case(here, plain):.2f} times {plain}"
+        cells = [case, f"{ours:,.0f}", *([f"{spread([one[name] for one in here]):.4%}"] if len(here) > 1 else [])]
         if base and name in base[0]:
             theirs = of_case(base, name)
             cells += [f"{theirs:,.0f}", f"{ours / theirs - 1:+.2%}", "more" if ours > MORE * theirs else ""]

@@ -44,12 +44,13 @@ def test_what_comes_once_cancels(tmp_path):
 
 def test_more_than_three_per_cent_is_too_many():
     base = [{"seed": 1000.0, "tab": 5000.0}, {"seed": 1001.0, "tab": 5001.0}]
-    here = [{"seed": 1020.0, "tab": 5200.0, "new one": 1.0}]
+    here = [{"seed": 1020.0, "tab": 5200.0, "new one": 1.0, "seed, rates": 1530.0}]
     assert instructions.higher(here, base) == ["tab"]
     table = instructions.table(here, base, "abc123")
     assert "| seed | 1,020 | 1,000 | +1.95% |  |" in table
     assert "| tab | 5,200 | 5,000 | +3.99% | more |" in table
     assert "| new one | 1 |  |  | new |" in table
+    assert "| seed, rates: 1.50 times seed | 1,530 |" in table
 
 
 @pytest.mark.parametrize(("machine", "said"), [("x86_64", "valgrind is not installed"), ("arm64", "this is arm64")])
@@ -112,8 +113,9 @@ def test_the_probe_marks_three_counts_a_case(probe, monkeypatch):
     monkeypatch.setattr(probe, "PREDICTIONS", 2)
     monkeypatch.setattr(probe, "mark", lambda: marks.append(None))
     monkeypatch.setattr(pace, "CHUNK_SECONDS", pace.CHUNK_SECONDS)  # put back what the probe changes
-    assert probe.instructions() == {"seed": 2, "iris": 1, "predict 1 row": 2}
-    assert len(marks) == 9
+    with_options = {"seed, rates": 2, "iris, clip_norm": 1, "iris, rates": 1}
+    assert probe.instructions() == {"seed": 2, "iris": 1, **with_options, "predict 1 row": 2}
+    assert len(marks) == 18
 
 
 def test_the_probe_times_every_line(probe, monkeypatch):
