@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import signal
+import warnings
 
 import hypothesis
 import hypothesis.strategies as st
@@ -16,6 +17,7 @@ from small_training import SignalAt
 from fastnn import SGD, Adam, DivergenceError, InterruptWarning, Network, ReduceRate, Stop, train, train_many
 from fastnn.compiler.loader import IN_PYTHON
 from fastnn.fused.backend import NumbaBackend
+from fastnn.training import exceptions
 from fastnn.training.epochs import Decisions
 
 pytestmark = pytest.mark.skipif(IN_PYTHON, reason="in Python, each epoch is a call")
@@ -49,7 +51,7 @@ def all_bits(result):
 
 
 def differences(case, stop, n_steps, at):
-    """The outcomes of a training, cut into chunks or by Ctrl-C and resumed: in calls, and an epoch a call."""
+    """The outcomes of a training, in chunks, cut and resumed: in calls, and an epoch a call."""
     found = []
     for context in (contextlib.nullcontext, epoch_a_call):
         with context(), pytest.MonkeyPatch.context() as patch:
@@ -62,15 +64,31 @@ def differences(case, stop, n_steps, at):
     return found
 
 
+def interrupted(case, stop, n_steps, at):
+    """The last states of a training in calls, and of one that Ctrl-C ends after some chunks and that then goes on."""
+    with pytest.MonkeyPatch.context() as patch, warnings.catch_warnings(action="ignore", category=InterruptWarning):
+        chunks_of(patch, n_steps)
+        patch.setattr(exceptions, "_last_swallowed", -np.inf)  # or a second Ctrl-C would end the tests
+        options = {"stop": stop, "epochs": 8, "seed": 3, "threads": 1, "params": None}
+        whole = case.train("numba", **options)
+        cut = case.train("numba", **options, callbacks=[SignalAt(1 + at)])
+        if cut.stop_reason == "interrupted":
+            more = {"seed": None, "epochs": 8 - cut.n_epochs, "resume": cut.state}
+            cut = case.train("numba", **options | more)
+    return state_bits(whole.state), state_bits(cut.state)
+
+
 def check(case, stop, n_steps, at):
     hypothesis.assume(len(case.problem.X) > 4)
     with np.errstate(all="ignore"):
         try:
             in_calls, by_epochs = differences(case, stop, n_steps, at)
+            whole, resumed = interrupted(case, stop, n_steps, at)
         except ValueError as error:  # such as a validation set without weight
             hypothesis.assume("sample_weight" not in str(error) and "validation" not in str(error))
             raise
     assert in_calls == by_epochs
+    assert resumed == whole
 
 
 DRAWN = {
