@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import queue
 import sys
 import time
@@ -101,14 +102,16 @@ class ManyProgress:
 
 
 class _StopFlag:
-    """A flag that ends all trainings: raised by Ctrl-C, a callback or an error."""
+    """A flag that ends all trainings: raised by Ctrl-C, a callback, an error or `time.monotonic` of the deadline."""
 
-    def __init__(self, interrupt: Interrupt) -> None:
-        self._interrupt = interrupt
+    def __init__(self, interrupt: Interrupt, deadline: float = math.inf) -> None:
+        self._interrupt, self._deadline = interrupt, deadline
         self._reason: StopReason | None = None
 
     @property
     def requested(self) -> bool:
+        if time.monotonic() >= self._deadline:
+            self.end("time")
         return self._reason is not None or self._interrupt.requested
 
     @property
@@ -300,6 +303,8 @@ class Caller:
             )
         self.progress = check_flag("progress", progress)
 
+    deadline = math.inf
+    """The `time.monotonic` at which all trainings end."""
     _is_training = False
     was_ended = False
     """Whether Ctrl-C or a callback ended the last call, even if all members were through."""
@@ -326,7 +331,7 @@ class Caller:
             Whether Ctrl-C ended the trainings.
         """
         interrupt, callbacks = Interrupt(swallows=not _raises(plans)), list(self.callbacks)
-        flag, self._is_training = _StopFlag(interrupt), True
+        flag, self._is_training = _StopFlag(interrupt, self.deadline), True
         try:
             with _bar(callbacks) if self.progress else contextlib.nullcontext():
                 driver = Driver(plans, self.n_jobs, callbacks)

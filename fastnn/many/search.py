@@ -7,6 +7,8 @@ import dataclasses
 import itertools
 import math
 import numbers
+import re
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -19,14 +21,17 @@ from fastnn.checking.hints import instead_of
 from fastnn.many.population import Population
 from fastnn.many.results import ManyResult
 from fastnn.network import Network
+from fastnn.optimizers import with_rate
 from fastnn.schedules import Schedule
+from fastnn.training.exceptions import DivergenceError
 from fastnn.training.generator import Seed, make_random_state
 from fastnn.training.inputs import check_network
 from fastnn.training.results import TrainingResult
+from fastnn.training.stopping import Stop
 
 OF_NETWORK = ("hidden_layer_sizes", "activation", "init", "bias", "bias_init")
 OF_TRAINING = ("optimizer", "learning_rate", "batch_size", "shuffle", "alpha", "clip_norm", "seed")
-SETTINGS = ("network", *OF_NETWORK, *OF_TRAINING)
+OF_SPACE = ("network", *OF_NETWORK, *OF_TRAINING)
 """The names that a space may have."""
 
 METHODS = ("halving", "hyperband")
@@ -156,7 +161,8 @@ def search(
         Further arguments of `fastnn.Population`, for all networks: ``optimizer=``, ``batch_size=``, ``stop=``,
         ``validation_rows=``, ``n_jobs=`` and others. Networks are compared by the score of ``Stop(monitor=...)`` on
         validation rows; unless you give some, by `validation_rows` or ``Stop(validation=...)``, a fifth of the rows is
-        drawn, the same for all networks.
+        drawn, the same for all networks. ``Stop(max_seconds=...)`` is the limit of the whole search, which then returns
+        what was found so far.
 
     Returns
     -------
@@ -167,7 +173,9 @@ def search(
     ------
     ValueError, TypeError
         For unknown names, empty lists, a budget that one network would exceed, and what `Population` refuses; before
-        any training.
+        any training. Also if ``Stop(max_seconds=...)`` is over before a network has a score.
+    DivergenceError
+        If all networks diverged or have no finite score; its `trials` are those of a SearchResult.
 
     See Also
     --------
@@ -190,6 +198,7 @@ def search(
     >>> bool(found.best.score(X, X**2) > 0.9)
     True
     """
+    began = time.monotonic()
     check_choice("method", method, METHODS)
     ranges = _ranges(space, network, options)
     epochs, factor = check_integer("epochs", epochs, low=1), check_integer("factor", factor, low=2)
@@ -204,26 +213,40 @@ def search(
         options["validation_rows"] = np.sort(random.permutation(n_rows)[: math.ceil(HELD_OUT * n_rows)])
     if "seed" not in ranges:
         options["seed"] = random.randint(2**32) if seed is None or seed is random else seed
+    limit, stop = None, options.get("stop")
+    if isinstance(stop, Stop):
+        limit, options["stop"] = stop.max_seconds, dataclasses.replace(stop, max_seconds=None)
     drawn = [_drawn(ranges, n_members, random) for n_members, _ in halvings]
     populations = [_population(settings, network, X, Y, options) for settings in drawn]  # all of them are checked now
     trials, left, epochs_trained = list[dict[str, Any]](), list[tuple[TrainingResult, dict[str, Any]]](), 0
     for bracket, (settings, (_, rungs)) in enumerate(zip(drawn, halvings, strict=True)):
         population = populations.pop(0)
+        population._caller.deadline = math.inf if limit is None else began + limit
         ended, last = dict[int, dict[str, Any]](), dict[int, TrainingResult]()
         try:
             _halve(population, epochs, rungs, factor, ended, last)
             is_over = population._caller.was_ended
         except KeyboardInterrupt:  # between two trainings
             is_over = True
-        tried = {member: {**settings[member], "bracket": bracket, **end} for member, end in ended.items()}
+        tried = {member: {**_shown(settings[member]), "bracket": bracket, **end} for member, end in ended.items()}
         left += [(result, tried[member]) for member, result in last.items()]
         trials += [tried[member] for member in sorted(tried)]
         epochs_trained += population.epochs_trained
         if is_over:
             break
     many = ManyResult([result for result, _ in left], [None] * len(left))
-    if is_over and not np.isfinite(many.scores).any():
+    if not np.isfinite(many.scores).any() and is_over:
+        if limit is not None and time.monotonic() >= began + limit:
+            raise ValueError(f"max_seconds={limit:g} of stop were over before a network had a score: raise them")
         raise KeyboardInterrupt("the search ended before a network had a score")
+    if not any(np.isfinite(trial["score"]) and trial["stop_reason"] != "diverged" for _, trial in left):
+        error = DivergenceError(
+            f"all {len(trials)} networks of the search diverged, or have no finite score: try smaller learning rates, or "
+            "inputs and targets of the size of 1; `.trials` of this error are the settings and results of each",
+            many,
+        )
+        error.trials = trials  # type: ignore[attr-defined]
+        raise error
     best, trial = left[k := many.best()]
     return SearchResult(best, {name: trial[name] for name in ranges}, float(many.scores[k]), epochs_trained, trials)
 
@@ -236,9 +259,9 @@ def _ranges(space: Any, network: Any, options: Mapping[str, Any]) -> dict[str, l
     if "network" not in {*space, *fixed}:
         raise TypeError("search needs a network: say network=Network(...), or give networks in the space")
     for name in space:
-        if name not in SETTINGS:
+        if name not in OF_SPACE:
             widths = ": did you mean 'hidden_layer_sizes'?" if name in ("hidden", "sizes", "layers") else ""
-            raise ValueError(f"space has no {shown(name)}{widths or instead_of(str(name), SETTINGS)}")
+            raise ValueError(f"space has no {shown(name)}{widths or instead_of(str(name), OF_SPACE)}")
         if name in fixed:
             raise ValueError(f"{name} is in the space and an argument: give one of them")
     if "network" in space and (both := [name for name in OF_NETWORK if name in space]):
@@ -331,22 +354,39 @@ def _choice(values: list[Any]) -> Draw:
 def _population(
     settings: list[dict[str, Any]], network: Network | None, X: Any, Y: Any, options: Mapping[str, Any]
 ) -> Population:
+    """Return a population with these settings; an error in one of them begins with its name in the space."""
     known = dict[Network, Network]()  # networks that are equal are one, which is checked once
     networks = [_network(own.get("network", network), own) for own in settings]
     networks = [known.setdefault(one, one) for one in networks]
     of_training: dict[str, Any] = {n: [own[n] for own in settings] for n in OF_TRAINING if n in settings[0]}
-    return Population(networks, X, Y, **of_training, **options)
+    try:
+        return Population(networks, X, Y, **of_training, **options)
+    except (TypeError, ValueError) as error:
+        name = next((name for name in of_training if re.match(rf"member \d+: .*\b{name}\b", str(error))), None)
+        if name is None:
+            raise
+        raise type(error)(f"space[{name!r}]: {error}") from None
 
 
 def _network(network: Any, settings: Mapping[str, Any]) -> Network:
-    """Return a network with these settings."""
+    """Return a network with these settings; an error begins with their names in the space."""
     check_network(network)
     own = {name: settings[name] for name in OF_NETWORK if name in settings}
+    places = ", ".join(f"space[{name!r}]" for name in own)
     if "hidden_layer_sizes" in own:
         hidden = own.pop("hidden_layer_sizes")
         widths = hidden if isinstance(hidden, (list, tuple)) else (hidden,)
         own["sizes"] = network.sizes[0], *widths, network.sizes[-1]
-    return dataclasses.replace(network, **own)
+    try:
+        return dataclasses.replace(network, **own)
+    except (TypeError, ValueError) as error:
+        raise type(error)(f"{places}: {error}") from None
+
+
+def _shown(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings of a trial; an optimizer has the learning rate that it was trained with."""
+    optimizer, rate = settings.get("optimizer"), settings.get("learning_rate")
+    return {**settings, **({} if optimizer is None or rate is None else {"optimizer": with_rate(optimizer, rate)})}
 
 
 def _halve(

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from bits import assert_same_result
 
-from fastnn import SGD, Adam, Network, Population, Stop, search, train
+from fastnn import SGD, Adam, DivergenceError, Network, Population, Stop, search, train
 
 EXAMPLES = pathlib.Path(__file__).parents[2] / "examples"
 RANDOM = np.random.RandomState(3)
@@ -127,6 +127,45 @@ def test_the_best_is_of_the_last_rung_in_which_not_all_diverged():
     assert [trial["stop_reason"] for trial in found.trials].count("diverged") == 1
 
 
+@pytest.mark.parametrize("n_jobs", [1, 2])
+def test_max_seconds_are_those_of_the_search(n_jobs, monkeypatch):
+    """A clock that a callback sets: the search ends when they are over, not each network; before a score, by an error."""
+    clock = [0.0]
+    monkeypatch.setattr("time.monotonic", lambda: clock[0])
+
+    def tick(progress):
+        clock[0] += 1.0
+
+    stop, space = Stop(max_seconds=2.5), {"hidden_layer_sizes": [1, 2, 3, 4], "seed": range(2)}
+    options = {"network": NETWORK, "budget": 99, "epochs": 9, "callbacks": [tick], "n_jobs": n_jobs, "stop": stop}
+    found = search(space, X, Y, **options)
+    reasons = [trial["stop_reason"] for trial in found.trials]
+    assert reasons.count("epochs") in range(3, 9)  # blocks of several members
+    assert reasons.count("time") > 0
+    assert np.isfinite(found.score)
+    clock[0] = 0.0
+    monkeypatch.setattr(Population, "advance", lambda self, epochs, right=Population.advance: (tick(0), right(self, 1)))
+    with pytest.raises(ValueError, match="max_seconds=0.5 of stop were over before a network had a score"):
+        search(space, X, Y, **options | {"stop": Stop(max_seconds=0.5)})
+
+
+def test_all_diverge():
+    """The error says what to do, and has the trials."""
+    with pytest.raises(
+        DivergenceError, match="all 9 networks of the search diverged, or have no finite score: try smaller"
+    ) as caught:
+        search({"learning_rate": [1e300 * i for i in range(1, 10)]}, X, Y, budget=21, epochs=9, **FIXED)
+    assert [trial["learning_rate"] for trial in caught.value.trials] == [1e300 * i for i in range(1, 10)]
+    assert len(caught.value.result) == 9
+
+
+def test_optimizers_of_trials_have_the_rates_that_were_searched():
+    space = {"optimizer": [Adam(), SGD()], "learning_rate": [0.1, 0.2]}
+    found = search(space, X, Y, network=NETWORK, budget=8, epochs=2, seed=0)
+    assert {trial["optimizer"] for trial in found.trials} == {Adam(0.1), Adam(0.2), SGD(0.1), SGD(0.2)}
+    assert found.settings["optimizer"].learning_rate == found.settings["learning_rate"]
+
+
 def test_an_interrupt_between_trainings_loses_nothing(monkeypatch):
     right, calls = Population.results, []
 
@@ -152,9 +191,10 @@ WRONG = [
     ({"space": {"alpha": []}}, "space['alpha'] is empty"),
     ({"space": {"seed": range(0)}}, "space['seed'] is empty"),
     ({"space": {"alpha": 0.1}}, "space['alpha'] must be a list of values, a range"),
-    ({"space": {"alpha": [0.0, -1.0]}}, "member 1: alpha must be at least 0, not -1"),
-    ({"space": {"activation": ["rellu"]}}, "unknown activation 'rellu' (did you mean 'relu'?)"),
-    ({"space": {"hidden_layer_sizes": ["8"]}}, "sizes[1] must be an integer, not '8'"),
+    ({"space": {"alpha": [0.0, -1.0]}}, "space['alpha']: member 1: alpha must be at least 0, not -1"),
+    ({"space": {"batch_size": lambda random: 2.5}}, "space['batch_size']: member 0: batch_size must be an integer"),
+    ({"space": {"activation": ["rellu"]}}, "space['activation']: unknown activation 'rellu' (did you mean 'relu'?)"),
+    ({"space": {"hidden_layer_sizes": ["8"]}}, "space['hidden_layer_sizes']: sizes[1] must be an integer, not '8'"),
     ({"alpha": 0.1}, "alpha is in the space and an argument"),
     ({"network": None}, "search needs a network"),
     ({"budget": 0}, "budget must be at least 1, not 0"),
