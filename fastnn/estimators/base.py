@@ -16,6 +16,7 @@ from sklearn.utils.validation import _check_sample_weight
 
 from fastnn.backends import check_supported, get_backend
 from fastnn.checking.arguments import cut, did_you_mean, fill_layers, shown
+from fastnn.errors import FitWarning, warn
 from fastnn.estimators.adapter import Adapter, contiguous
 from fastnn.estimators.epochs import Epochs, FitInputs, Solver
 from fastnn.estimators.fitted import Fitted, Weights
@@ -118,6 +119,13 @@ class BaseMLP(CallbackSupportMixin, Fitted, BaseEstimator, ABC):
             y = y_given = checked_sparse("y", y)
             X, Y = self._encode(X, y, incremental, first_pass)
             sample_weight = self._weights(y_given, sample_weight)
+            if len(Y) == 1 and X.shape[1] > 1 and not incremental:
+                warn(
+                    FitWarning(
+                        f"X is one row of {X.shape[1]:,} columns: one sample of so many inputs. Say X.T, if it is so "
+                        "many samples of one input"
+                    )
+                )
             if sample_weight is not None:
                 sample_weight = _check_sample_weight(sample_weight, X, ensure_non_negative=True)
         self._random_state = self._generator()
@@ -175,7 +183,11 @@ class BaseMLP(CallbackSupportMixin, Fitted, BaseEstimator, ABC):
     def _hint(self, error: str) -> str:
         if error.startswith("The 'learning_rate' parameter") and isinstance(self.learning_rate, Real):
             return f" (learning_rate is the schedule; did you mean learning_rate_init={self.learning_rate!r}?)"
-        if error.startswith("The 'solver' parameter") and self.solver in SECOND_ORDER_SOLVERS:
+        if (
+            error.startswith("The 'solver' parameter")
+            and isinstance(self.solver, str)
+            and self.solver in SECOND_ORDER_SOLVERS
+        ):
             return " ('lm' and 'br' minimize the squared error, for MLPRegressor; 'lbfgs' is the one for few rows here)"
         for name, constraints in self._parameter_constraints.items():
             legal = {option for c in constraints if isinstance(c, StrOptions) for option in c.options}

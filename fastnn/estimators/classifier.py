@@ -15,6 +15,7 @@ from sklearn.utils.multiclass import type_of_target, unique_labels
 
 from fastnn.backends import Backend
 from fastnn.checking.arguments import cut, shown, store_parameters
+from fastnn.checking.hints import explains_keywords
 from fastnn.estimators import labels
 from fastnn.estimators.base import BaseMLP, validation_rows
 from fastnn.estimators.convert import Conversion, from_result
@@ -182,6 +183,7 @@ class MLPClassifier(Conversion, Saving, ClassifierMixin, BaseMLP):
         return made
 
     @_fit_context(prefer_skip_nested_validation=True)
+    @explains_keywords
     def fit(
         self,
         X: Any,

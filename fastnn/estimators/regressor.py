@@ -14,6 +14,7 @@ from sklearn.utils.validation import check_array
 
 from fastnn.backends import Backend
 from fastnn.checking.arguments import shown, store_parameters
+from fastnn.checking.hints import explains_keywords
 from fastnn.estimators.base import BaseMLP, validation_rows
 from fastnn.estimators.convert import Conversion, from_result
 from fastnn.estimators.documentation import documented
@@ -157,6 +158,7 @@ class MLPRegressor(Conversion, Saving, RegressorMixin, BaseMLP):
         return made
 
     @_fit_context(prefer_skip_nested_validation=True)
+    @explains_keywords
     def fit(
         self,
         X: Any,

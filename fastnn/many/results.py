@@ -21,8 +21,8 @@ from fastnn.memory import Array, read_only
 from fastnn.network import Network
 from fastnn.training.history import History, scored_by
 from fastnn.training.inputs import check_inputs
-from fastnn.training.results import PLAIN, Row, TrainingResult
-from fastnn.training.stopping import Monitor, StopReason, name_of
+from fastnn.training.results import PLAIN, Row, TrainingResult, score_of_rows
+from fastnn.training.stopping import Monitor, Score, StopReason, name_of
 
 
 def picture(histories: Sequence[History], best: History | None, name_of_best: str) -> str:
@@ -427,7 +427,15 @@ class ManyResult(Sequence[TrainingResult]):
         >>> many.score([[0.0], [1.0]], [0.0, 1.0]).shape
         (3,)
         """
-        return np.array([result.score(X, Y, sample_weight, monitor=monitor) for result in self])
+        known, scores = dict[tuple[Network, Any], Score](), list[float]()
+        for member_result, outputs in zip(
+            self._member_results, outputs_of(self._member_results, X, False), strict=True
+        ):
+            kind = member_result.network, member_result.params.dtype
+            if kind not in known:
+                known[kind] = score_of_rows(*kind, X, Y, sample_weight, monitor)
+            scores.append(known[kind](outputs))
+        return np.array(scores)
 
     def save(self, path: str | os.PathLike[str], *, state: bool = True) -> None:
         """Write the results to one .npz file for `fastnn.load`, or the networks alone with ``state=False``.

@@ -241,8 +241,8 @@ def search(
         raise KeyboardInterrupt("the search ended before a network had a score")
     if not any(np.isfinite(trial["score"]) and trial["stop_reason"] != "diverged" for _, trial in left):
         error = DivergenceError(
-            f"all {len(trials)} networks of the search diverged, or have no finite score: try smaller learning rates, or "
-            "inputs and targets of the size of 1; `.trials` of this error are the settings and results of each",
+            f"all {len(trials)} networks of the search diverged, or have no finite score: try smaller learning rates, "
+            "or inputs and targets of the size of 1; `.trials` of this error are the settings and results of each",
             many,
         )
         error.trials = trials  # type: ignore[attr-defined]

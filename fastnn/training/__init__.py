@@ -173,8 +173,8 @@ def train(
     progress : bool
         Whether to show a progress bar (needs the package rich).
     verbose : bool or int
-        Whether to print lines with losses, learning rate and seconds, about twenty in all, or one each so many epochs;
-        and the result in the end.
+        Whether to print lines with losses, learning rate and seconds, after 1, 2, 5, 10, ... epochs and at last twenty
+        times in all of them, or one each so many epochs; and the result in the end.
     threads : int, optional
         Threads that share each step, and validation rows, on the back end "numba"; they do not change a bit. By
         default, steps longer than about 30 us use as many threads as there is work for, up to the cores that the
@@ -277,6 +277,8 @@ class Watch:
             for observe in self.observers:
                 observe(now)
             answers = [control(now) for control in self.controllers] if n_ended else []  # all, whatever one says
+            if self.verbose is True:
+                self.periods = epochs_of(self.controllers)
         except Exception as error:
             attach_result(error, group.result("running"))
             raise

@@ -177,10 +177,26 @@ def line_of(progress: Progress) -> None:
 def lines(verbose: Any, n_epochs: int) -> list[Callback]:
     """Return the callback that prints a line each `verbose` epochs, for True about twenty lines; none for False."""
     if verbose is True:
-        steps = (digit * 10**power for power in itertools.count() for digit in (1, 2, 5))
-        return [every(next(k for k in steps if 20 * k >= n_epochs), line_of)]
+        return [Lines(n_epochs)]
     k = 0 if verbose is False else check_integer("verbose", verbose, low=0)
     return [every(k, line_of)] if k else []
+
+
+class Lines:
+    """A callback that prints a line after 1, 2, 5, 10, 20, 50, ... epochs, and at last twenty times in `n_epochs`."""
+
+    def __init__(self, n_epochs: int) -> None:
+        self._steps = (digit * 10**power for power in itertools.count() for digit in (1, 2, 5))
+        self._n_epochs = n_epochs
+        self.k = next(self._steps)
+        """The next line comes when a multiple of so many epochs has ended."""
+
+    def __call__(self, progress: Progress) -> None:
+        """Print a line if it is time to."""
+        if progress.epoch_in_all % self.k == 0:
+            line_of(progress)
+        while self.k <= progress.epoch_in_all and 20 * self.k < self._n_epochs:
+            self.k = next(self._steps)
 
 
 @dataclass(frozen=True, eq=False)
@@ -238,6 +254,7 @@ class Progress:
     score: float
     learning_rate: float
     _result: Callable[[int], TrainingResult] = field(repr=False)
+    _epochs_after: Callable[[int], list[tuple[float, ...]]] = field(repr=False)
 
     def result(self) -> TrainingResult:
         """Copy the present state of the training, to inspect, save (a checkpoint) or resume it.
@@ -264,7 +281,7 @@ class Progress:
         return self._result(self.step)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**vars(self), "_result": _not_here}
+        return {**vars(self), "_result": _not_here, "_epochs_after": _not_here}
 
 
 def _not_here(step: int) -> NoReturn:
@@ -318,8 +335,8 @@ class CsvLogger:
     """A log of the epochs in a CSV file: the rows of `History.to_dict`, with epochs counted over all runs.
 
     A per-chunk callback: it writes about 20 times a second, whole rows only. That costs a training little, unless its
-    epochs take microseconds or its parameters are millions, which are copied each time. A new training replaces the
-    log; a resumed one replaces the rows after the epoch that it goes on from, such as after a crash.
+    epochs take microseconds. A new training replaces the log; a resumed one replaces the rows after the epoch that it
+    goes on from, such as after a crash.
 
     Parameters
     ----------
@@ -368,10 +385,9 @@ class CsvLogger:
             self._training, self._n = weakref.WeakMethod(cast(Any, progress._result)), 0
             self._begin(before)
         if progress.epoch > self._n:
-            epoch, *columns = (column[self._n :] for column in progress.result().history.to_dict().values())
-            rows = zip((epoch + before).tolist(), *(column.tolist() for column in columns), strict=True)
+            rows = enumerate(progress._epochs_after(self._n), before + self._n + 1)
             with open(self.path, "ab", buffering=0) as file:
-                file.write("".join(f"{','.join(map(repr, row))}\n" for row in rows).encode())
+                file.write("".join(f"{epoch},{','.join(map(repr, row))}\n" for epoch, row in rows).encode())
             self._n = progress.epoch
 
     def _begin(self, before: int) -> None:
@@ -391,7 +407,7 @@ def _no_training() -> None:
 
 def epochs_of(callbacks: Iterable[Callback]) -> set[int]:
     """Return the periods in epochs of some callbacks; {1} if one of them is called after each epoch."""
-    found = {c.k if isinstance(c, every) else 1 for c in callbacks}
+    found = {c.k if isinstance(c, (every, Lines)) else 1 for c in callbacks}
     return {1} if 1 in found else found
 
 

@@ -179,6 +179,10 @@ class EpochLog:
         """The loss and the learning rate of the last epoch; NaN before the first."""
         return (self.losses[-1], self._rates[-1]) if self.losses else (math.nan, math.nan)
 
+    def after(self, n: int) -> tuple[array[float], array[float]]:
+        """Return the losses and the rates of the epochs of a single training after the first n."""
+        return self.losses[n:], self._rates[n:]
+
     def arrays(self, goes_on: bool) -> tuple[Array, Array]:
         """Return the losses (m, n) of the epochs so far, and the rates (m, n), or (1, n) if equal for all."""
         if self._of_several is not None:

@@ -311,6 +311,7 @@ class Group:
             "score": (measured or validation_losses or [loss])[-1],
             "learning_rate": rate,
             "_result": self._result_at,
+            "_epochs_after": self._epochs_after,
         }
         progress = Progress.__new__(Progress)  # `__init__` of a frozen class would take three times as long
         object.__setattr__(progress, "__dict__", now)
@@ -320,6 +321,15 @@ class Group:
         if self.over or self.state.t != step:
             raise RuntimeError("the training has gone on: Progress.result() is for use within the callback")
         return self.result("running")
+
+    def _epochs_after(self, n: int) -> list[tuple[float, ...]]:
+        """Return the numbers of the epochs after the first n, in the order of `History.to_dict`."""
+        scores = None if self.decisions is None else self.decisions.scores
+        validation, measured = ((), ()) if scores is None else (scores.validation_losses[n:], scores.measured[n:])
+        losses, rates = self.log.after(n)
+        return [
+            *zip(losses, validation or [math.nan] * len(losses), rates, measured or validation or losses, strict=True)
+        ]
 
     def result(self, reason: StopReason) -> TrainingResult:
         """Return the present result of a group of one; a copy while the training continues."""

@@ -25,7 +25,7 @@ from fastnn.training.generator import Place, Seeded
 from fastnn.training.history import History
 from fastnn.training.inputs import check_data, check_inputs, check_network, check_params
 from fastnn.training.state import Counters, TrainingState, network_counters
-from fastnn.training.stopping import LABELED, Monitor, StopReason, check_monitor, scorer
+from fastnn.training.stopping import LABELED, Monitor, Score, StopReason, check_monitor, scorer
 
 
 @dataclass(frozen=True, eq=False)
@@ -282,13 +282,8 @@ class TrainingResult:
         >>> train(network, X, y, params=[0, 1, 0.5, 0], epochs=0).score(X, y)
         1.0
         """
-        data = check_data(self.network, X, Y, sample_weight, dtype=self._checked_params().dtype)
-        used = data.sample_weight > 0
-        usual = "accuracy" if self.network.loss_name in LABELED else "r2"
-        by = check_monitor("monitor", usual if monitor is None else monitor)
-        if by == "loss":
-            raise ValueError("score gives no loss: loss_and_gradient(network, params, X, Y) does")
-        return scorer(by, self.network, data.Y[used], data.sample_weight[used])(self.predict(X)[used])
+        score = score_of_rows(self.network, self._checked_params().dtype, X, Y, sample_weight, monitor)
+        return score(self.predict(X))
 
     # Network, parameters and back end that were found to fit, recognized by their identity: to look at them again
     # takes a tenth of the time of one row's prediction.
@@ -539,6 +534,20 @@ class TrainingResult:
 
 BY_HEART = 0.9
 """The part of the number of targets above which a gamma says that they are known by heart."""
+
+
+def score_of_rows(
+    network: Network, dtype: np.dtype[Any], X: Any, Y: Any, sample_weight: Any, monitor: Monitor | None
+) -> Score:
+    """Return the function from the outputs of rows to what `TrainingResult.score` says of them; check the rows."""
+    data = check_data(network, X, Y, sample_weight, dtype=dtype)
+    used = data.sample_weight > 0
+    usual = "accuracy" if network.loss_name in LABELED else "r2"
+    by = check_monitor("monitor", usual if monitor is None else monitor)
+    if by == "loss":
+        raise ValueError("score gives no loss: loss_and_gradient(network, params, X, Y) does")
+    score = scorer(by, network, data.Y[used], data.sample_weight[used])
+    return lambda outputs: score(outputs[used])
 
 
 def by_heart(result: TrainingResult) -> bool:

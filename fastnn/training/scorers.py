@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import warnings
 from collections.abc import Callable
 
 import numpy as np
-from sklearn.metrics import get_scorer
+from sklearn.metrics import get_scorer, get_scorer_names
 from sklearn.utils import ClassifierTags, RegressorTags, Tags, TargetTags
 
 from fastnn.checking.arguments import cut
@@ -52,6 +54,16 @@ class Classifier:
         return np.hstack([1 - outputs, outputs]) if outputs.shape[1] == 1 else outputs
 
 
+def _works(name: str, model: Regressor | Classifier, y: Array) -> bool:
+    """Return whether a scorer gives a number for outputs that are these targets."""
+    exclusive = isinstance(model, Classifier) and model.exclusive
+    outputs = np.eye(len(model.classes_))[y] if exclusive else y.reshape(len(y), -1)
+    with warnings.catch_warnings(), contextlib.suppress(Exception):
+        warnings.simplefilter("ignore")
+        return not np.isnan(get_scorer(name)(model, outputs, y))
+    return False
+
+
 def named(name: str, Y: Array, weight: Array | None, *, labels: bool, exclusive: bool) -> Callable[[Array], float]:
     """Return the function from outputs to the score of this name, of rows with these targets and weights.
 
@@ -80,8 +92,16 @@ def named(name: str, Y: Array, weight: Array | None, *, labels: bool, exclusive:
     try:
         value = score(Y if labels else np.broadcast_to(np.average(Y, axis=0, weights=weight), Y.shape))
     except Exception as error:
-        hint = "; of three classes or more there are roc_auc_ovr and roc_auc_ovo" if name == "roc_auc" else ""
-        raise ValueError(f"monitor={name!r} does not suit this network and these rows: {cut(error)}{hint}") from error
+        if not labels and not _works(name, model, np.array([0.3, 0.7])):
+            raise ValueError(
+                f"monitor={name!r} needs labels, by the loss cross_entropy or log_loss; this network's targets are "
+                "numbers: take monitor='r2', another scorer of regressions, or a function of (Y, outputs)"
+            ) from error
+        others = [other for other in get_scorer_names() if other.startswith(f"{name}_") and _works(other, model, y)]
+        hint = f"; {', '.join(others)} would suit" if others else ""
+        n = len(model.classes_) if isinstance(model, Classifier) else 0
+        kind = "numbers" if not labels else f"labels of {n} classes" if y.ndim == 1 else f"{n} labels a row"
+        raise ValueError(f"monitor={name!r} does not suit these {len(Y)} rows of {kind}: {cut(error)}{hint}") from error
     if np.isnan(value):
         raise ValueError(f"monitor={name!r} is not defined for these {len(Y)} rows: they may be of one class")
     return score

@@ -12,7 +12,7 @@ from sklearn.model_selection import cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from fastnn import Elu, Huber, LogLoss, MLPClassifier, MLPRegressor
+from fastnn import Elu, FitWarning, Huber, LogLoss, MLPClassifier, MLPRegressor
 
 X = np.random.RandomState(0).standard_normal((30, 3))
 Y = X[:, 0] > 0
@@ -78,9 +78,24 @@ def test_a_number_gets_no_hint():
     assert "did you mean" not in str(caught.value)
 
 
+def test_a_solver_that_is_no_word():
+    with pytest.raises(ValueError, match=r"The 'solver' parameter .* Got array\(\[0., 0.\]\) instead\.$"):
+        MLPClassifier(solver=np.zeros(2)).fit(X, Y)
+
+
+def test_a_table_that_lies_on_its_side():
+    """One sample is a table too; one of a single input does not lie."""
+    for rows, warns in (np.zeros((1, 5)), True), (np.zeros((1, 1)), False), (np.zeros((5, 1)), False):
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            MLPRegressor(max_iter=1).fit(rows, np.zeros(len(rows)))
+        found = [str(warning.message) for warning in caught if warning.category is FitWarning]
+        assert [text.startswith("X is one row of 5 columns") for text in found] == [True] * warns
+
+
 @pytest.mark.parametrize("kind", [MLPClassifier, MLPRegressor])
 def test_a_keyword_that_fit_does_not_have(kind):
-    with pytest.raises(TypeError, match=rf"{kind.__name__}\.fit\(\) got an unexpected keyword argument 'eval_set'"):
+    with pytest.raises(TypeError, match=f"{kind.__name__}.fit has no argument 'eval_set': say X_val=..., y_val="):
         kind().fit(X, Y, eval_set=[(X, Y)])
 
 

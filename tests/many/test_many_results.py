@@ -11,6 +11,7 @@ from bits import assert_same_result, assert_same_results
 
 import fastnn
 from fastnn import SGD, ManyResult, Network, Stop, train, train_many
+from fastnn.many import results as many_results
 from fastnn.training import initial
 
 RANDOM = np.random.RandomState(4)
@@ -111,6 +112,20 @@ def test_the_best_of_another_monitor_is_the_greatest(backend):
         validated.best()
     with pytest.raises(ValueError, match="each one diverged or has no finite score"):
         train_many(NETWORK, X, Y, n=2, epochs=0, backend=backend).best()
+
+
+def test_scores_of_rows_are_those_of_the_members_alone(backend, monkeypatch):
+    """To the bit, of networks of two kinds, with rows that are checked once for each kind."""
+    networks, weight = [NETWORK, Network((3, 2, 1), "tanh")] * 4, np.arange(len(X)) % 2
+    many = train_many(networks, X, Y, n=8, epochs=2, backend=backend)
+    alone = [result.score(X, Y, weight, monitor="r2") for result in many]
+    checks = []
+    for name in "check_inputs", "score_of_rows":
+        check = getattr(many_results, name)
+        monkeypatch.setattr(many_results, name, lambda *given, check=check: (checks.append(check), check(*given))[1])
+    assert many.score(X, Y, weight, monitor="r2").tolist() == alone
+    assert len(checks) < 5
+    assert len(set(alone)) == 8
 
 
 def test_no_member_that_diverged_is_the_best(backend):

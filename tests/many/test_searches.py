@@ -129,7 +129,7 @@ def test_the_best_is_of_the_last_rung_in_which_not_all_diverged():
 
 @pytest.mark.parametrize("n_jobs", [1, 2])
 def test_max_seconds_are_those_of_the_search(n_jobs, monkeypatch):
-    """A clock that a callback sets: the search ends when they are over, not each network; before a score, by an error."""
+    """By a clock that a callback sets; before there is a score, with an error."""
     clock = [0.0]
     monkeypatch.setattr("time.monotonic", lambda: clock[0])
 
@@ -145,7 +145,7 @@ def test_max_seconds_are_those_of_the_search(n_jobs, monkeypatch):
     assert np.isfinite(found.score)
     clock[0] = 0.0
     monkeypatch.setattr(Population, "advance", lambda self, epochs, right=Population.advance: (tick(0), right(self, 1)))
-    with pytest.raises(ValueError, match="max_seconds=0.5 of stop were over before a network had a score"):
+    with pytest.raises(ValueError, match=r"max_seconds=0\.5 of stop were over before a network had a score"):
         search(space, X, Y, **options | {"stop": Stop(max_seconds=0.5)})
 
 

@@ -75,6 +75,7 @@ def many(draw):
         if name in ("seed", "epochs", "learning_rate", "alpha") and draw.chance(0.2):
             shape = draw.of([tuple, np.array, lambda values: values + values[:1]])
             given[name] = quietly(lambda shape=shape, name=name: shape(own[name]))[0]
+            own[name] = own[name] if given[name] is None else list(given[name])  # NumPy makes True a 1, and so on
     shared_lists = [name for name in shared if name not in ("X", "Y") and isinstance(shared[name], SEVERAL)]
     has_own = any(getattr(shared.get(name), "ndim", 0) == 3 for name in ("X", "Y"))  # an array for each member
     lacks_own = any(given[name] is None for name in own)  # no array can hold the values of its members
@@ -99,9 +100,14 @@ def many(draw):
 def spoiled(draw, name, value):
     """A value in the place of an argument's, none that makes a case of years."""
     value = draw.like(value)
-    while name in ("epochs", "networks") and isinstance(value, int) and value > 9:
+    while name in ("epochs", "networks") and any(isinstance(n, int) and n > 9 for n in as_list(value)):
         value = draw.like(value)
     return value
+
+
+def as_list(value):
+    """A list of the values of a sequence, or of one."""
+    return list(value) if isinstance(value, (list, tuple)) else [value]
 
 
 def trained(values):
@@ -270,7 +276,7 @@ def written(it, format, path, labels):
         rows = np.ones((2, f.n_inputs), f.dtype)
         f(rows[0], out := np.zeros(f.n_outputs, f.dtype))
         return same_bits(lambda: [out], lambda: [(it if labels is None else it.to_result()).predict(rows)[0]])
-    if format == "pickle" and error is not None:
+    if format == "pickle" and (error is not None or twin_of(it) is None):
         return UNKNOWN
     if format == "pickle":
         return same_bits(lambda: parts_of(pickle.loads(pickle.dumps(it))), lambda: parts_of(it))
@@ -489,7 +495,8 @@ def spoil(draw, matrix, part):
         value[i] = draw.of([[0], [4], [-1], [10**9], [0.5], [0, 1, 2], [], [10**30], list(range(10**5))])
     elif draw.chance(0.7) and getattr(value, "size", 0) and value.dtype.kind == "i":
         value = value.copy()
-        value.flat[draw.integer(value.size)] = draw.of(PLACES)
+        with contextlib.suppress(ValueError):  # an int8 holds few numbers
+            value.flat[draw.integer(value.size)] = draw.of(PLACES)
     else:
         value = draw.like(value)
     name = {"row": "row", "col": "col"}.get(part, part)

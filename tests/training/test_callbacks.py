@@ -8,6 +8,7 @@ from bits import bits
 from small_training import NETWORK, Recorder
 
 from fastnn import SGD, CsvLogger, DivergenceError, History, Stop, every, train
+from fastnn.training.loop import Group
 
 
 def test_every_may_stop(go):
@@ -116,6 +117,14 @@ def wanted(*results):
     tables = [list(map(list, zip(*result.history.to_dict().values(), strict=True))) for result in results]
     rows = [row for table in tables for row in table]
     return [[epoch, *row[1:]] for epoch, row in enumerate(rows, 1)]
+
+
+def test_a_log_copies_no_parameters(go, tmp_path, monkeypatch):
+    """It takes the numbers that it writes; all of them with the loss of all rows as the score, too."""
+    monkeypatch.setattr(Group, "result", lambda self, reason: pytest.fail("a copy of the training"))
+    for stop in Stop(), Stop(restore_best=True), Stop(monitor="r2"), Stop(validation=0.3):
+        result = go(callbacks=[CsvLogger(tmp_path / "log.csv")], stop=stop)
+        assert np.array_equal(rows_of(tmp_path / "log.csv"), wanted(result), equal_nan=True)
 
 
 def test_a_log_has_the_rows_of_the_history(go, tmp_path):

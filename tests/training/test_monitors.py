@@ -115,9 +115,14 @@ def test_another_monitor_begins_anew(go):
 @pytest.mark.parametrize(
     ("n", "monitor", "match"),
     [
-        (3, "roc_auc", "'roc_auc' does not suit .*multi_class.*there are roc_auc_ovr"),
+        (
+            3,
+            "roc_auc",
+            "'roc_auc' does not suit these 3 rows of labels of 3 classes.*multi_class.*; roc_auc_ovo, .* would suit",
+        ),
         (3, "neg_max_error", None),
-        (2, "f1_samples", "'f1_samples' does not suit this network and these rows"),
+        (2, "f1_samples", "'f1_samples' does not suit these 3 rows of labels of 2 classes"),
+        (3, "f1", "'f1' does not suit .*; f1_macro, f1_micro, f1_weighted would suit"),
         (2, "roc_ac", r"\(did you mean 'roc_auc'\?\).*or of sklearn.metrics.get_scorer_names\(\)$"),
     ],
 )
@@ -126,6 +131,25 @@ def test_scorers_that_do_not_suit_are_refused_before_training(n, monitor, match)
     network = Network((3, n), output="softmax")
     with pytest.raises(ValueError, match=match) if match else contextlib.nullcontext():
         train(network, np.eye(3), np.arange(3) % n, epochs=1, backend="numpy", stop=Stop(monitor=monitor))
+
+
+@pytest.mark.parametrize("monitor", ["auc", "f1", "neg_log_loss", "balanced_accuracy", "top_k_accuracy"])
+def test_scorers_of_labels_ask_for_labels(monitor):
+    """And those of numbers, which do not suit these, say why."""
+    pytest.importorskip("sklearn")
+    options = {"epochs": 1, "backend": "numpy"}
+    with pytest.raises(ValueError, match="needs labels, by the loss cross_entropy or log_loss; this network's targets"):
+        train(Network((3, 1)), np.eye(3), [-2.0, 0.5, 1.0], **options, stop=Stop(monitor=monitor))
+    log = Stop(monitor="neg_root_mean_squared_log_error")
+    with pytest.raises(ValueError, match=r"3 rows of numbers: .*less than or equal to -1"):
+        train(Network((3, 1)), np.eye(3), [-2.0, 0.5, 1.0], **options, stop=log)
+
+
+def test_scorers_of_one_label_a_row_say_that_there_are_several():
+    pytest.importorskip("sklearn")
+    network = Network((3, 2), output="sigmoid", loss="log_loss")
+    with pytest.raises(ValueError, match="'rand_score' does not suit these 3 rows of 2 labels a row"):
+        train(network, np.eye(3), np.eye(3)[:, :2], epochs=1, backend="numpy", stop=Stop(monitor="rand_score"))
 
 
 SOFT = Network((3, 4, 2), "tanh", "softmax")

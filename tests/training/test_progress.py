@@ -10,7 +10,6 @@ from bits import bits, state_bits
 from chunks import chunks_of
 
 from fastnn import Stop
-from fastnn.training.callbacks import lines
 
 
 def test_callbacks_see_every_epoch(go):
@@ -99,9 +98,13 @@ def test_lines(go, capsys):
     assert end.startswith("<TrainingResult: network")
 
 
-@pytest.mark.parametrize(("n", "k"), [(1, 1), (20, 1), (21, 2), (100, 5), (101, 10), (1000, 50), (10**6, 50_000)])
-def test_about_twenty_lines(n, k):
-    assert lines(True, n)[0].k == k
+@pytest.mark.parametrize(("n", "first", "k"), [(6, [1, 2], 1), (45, [1, 2, 5], 5), (205, [1, 2, 5, 10, 20], 20)])
+def test_about_twenty_lines_the_first_of_them_soon(go, capsys, n, first, k):
+    """An early stop is not a surprise; resumed, the lines go on."""
+    result = go(epochs=n, verbose=True)
+    printed = [int(line.split("/")[0].removeprefix("epoch ")) for line in capsys.readouterr().out.splitlines()[:-1]]
+    assert printed == sorted({*first, *range(k, n + 1, k)})
+    assert bits(result.params) == bits(go(epochs=n).params)
 
 
 def test_what_is_no_number_of_lines(go):
