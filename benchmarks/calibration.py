@@ -9,13 +9,13 @@ probabilities would show if each were right, because bins of few rows are never 
 from __future__ import annotations
 
 import os
-import sys
 
 os.environ.update(dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1"))
 
 import numpy as np
 import pandas as pd
 
+from benchmarks.readme import print_parts
 from benchmarks.tables.data import CLASSES, NUMBERS, TABLES
 from benchmarks.tables.measure import losses
 from benchmarks.tables.methods import lightgbm_model
@@ -111,13 +111,5 @@ def text_of(values: np.ndarray) -> list[str]:
     return [f"{error:.4f} ({floor:.4f})" for _, error, floor in values[:2]]
 
 
-def main() -> None:
-    """Print the tables that are asked for, or both."""
-    parts = {"intervals": intervals, "probabilities": probabilities}
-    if unknown := set(sys.argv[1:]) - parts.keys():
-        sys.exit(f"there is no {', '.join(sorted(unknown))}: {', '.join(parts)}")
-    print("\n\n".join(parts[name]() for name in sys.argv[1:] or parts))
-
-
 if __name__ == "__main__":
-    main()
+    print_parts(__doc__, intervals=intervals, probabilities=probabilities)

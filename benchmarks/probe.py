@@ -27,7 +27,7 @@ import fastnn  # noqa: E402
 PACKAGES = {name.partition(".")[0] for name in set(sys.modules) - modules_before} - sys.stdlib_module_names - {"fastnn"}
 sys.path.append(str(pathlib.Path(__file__).parents[1] / "fastnn" / "measuring"))
 import work  # noqa: E402
-from timing import repeated, sampled, seconds_of  # noqa: E402
+from timing import in_turn, repeated, sampled, seconds_of  # noqa: E402
 
 # ------------------------------------------------------------------------------------------------------------- the gate
 
@@ -168,11 +168,8 @@ REPEATS, REPEAT_SECONDS = 300, 0.2
 
 
 def again(measure):
-    """Median of a measurement that is taken again and again for a while, at least once."""
-    samples, stop = [measure()], time.perf_counter() + REPEAT_SECONDS
-    while len(samples) < REPEATS and time.perf_counter() < stop:
-        samples.append(measure())
-    return statistics.median(samples)
+    """Median of a measurement that is taken again and again for a while, at least three times."""
+    return statistics.median(in_turn({"": measure}, REPEATS, REPEAT_SECONDS)[""])
 
 
 def done(name, n=1, backend="numba"):

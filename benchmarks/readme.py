@@ -12,9 +12,12 @@ import pathlib
 import re
 import subprocess
 import sys
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 from fastnn.measuring import machine
+from fastnn.measuring.timing import Interval, digits
 
 ROOT = pathlib.Path(__file__).parents[1]
 IMAGES = "docs/images"
@@ -74,28 +77,71 @@ def listed(versions: dict[str, str]) -> str:
     return ", ".join(f"{name} {version}" for name, version in versions.items())
 
 
-def parser(name: str, description: str, results: pathlib.Path) -> argparse.ArgumentParser:
+def parser(name: str, description: str, results: pathlib.Path, parts: Sequence[str] = ()) -> argparse.ArgumentParser:
     """The options of a benchmark that keeps its samples in a file, from which tables and pictures can be made again."""
     found = argparse.ArgumentParser(prog=f"python -m benchmarks.{name}", description=description)
     found.add_argument("--from", dest="source", type=pathlib.Path, help="measure nothing, take what this file holds")
     found.add_argument("--json", type=pathlib.Path, default=ROOT / results, help=f"all samples ({results})")
     found.add_argument("--folder", type=pathlib.Path, default=ROOT, help="where README.md is; the project's")
     found.add_argument("--no-write", action="store_true", help="leave pages and pictures alone")
+    if parts:
+        found.add_argument("--only", action="append", choices=parts, help="a part; the file keeps the others")
     return found
 
 
 def found_in(options: argparse.Namespace, measure: Callable[[], dict]) -> dict:
-    """What the file of ``--from`` holds; without one, what is measured, which goes into that of ``--json``."""
+    """What the file of ``--from`` holds; without one, what is measured, which goes into that of ``--json``.
+
+    With ``--only`` that file keeps what was not measured.
+    """
     if options.source:
         return json.loads(options.source.read_text("utf-8"))
     found = measure()
+    if getattr(options, "only", None) and options.json.exists():
+        found = json.loads(options.json.read_text("utf-8")) | found
     options.json.parent.mkdir(parents=True, exist_ok=True)
     options.json.write_text(json.dumps(found, indent=1) + "\n", "utf-8")
-    print(options.json)
+    print(options.json, file=sys.stderr)
     return found
 
 
+class Aim(NamedTuple):
+    """A number that is meant to be reached, beside what was measured."""
+
+    what: str
+    bound: float
+    found: Interval | None
+    """None where it was not measured."""
+    at_least: bool = True
+    against: str = ""
+    """What it is a ratio to, where that does not stand in `what`."""
+
+    @property
+    def met(self) -> bool:
+        """Whether the number is what it should be."""
+        if self.found is None:
+            return False
+        return self.found.middle >= self.bound if self.at_least else self.found.middle <= self.bound
+
+    @property
+    def cells(self) -> list[str]:
+        """What was measured, of a single number without an interval, and the verdict."""
+        number = self.found
+        if number is None:
+            return ["", "not measured"]
+        return [digits(number.middle) if number.low == number.high else str(number), "" if self.met else "missed"]
+
+
 # ------------------------------------------------------------------------------------------ what the smaller ones print
+
+
+def print_parts(description: str, **parts: Callable[[], str]) -> None:
+    """Print the tables that the command asks for by their names, or all."""
+    options = argparse.ArgumentParser(description=description)
+    options.add_argument("parts", nargs="*", choices=[*parts, []], metavar="|".join(parts))
+    names = options.parse_args().parts or parts
+    with warnings.catch_warnings(action="ignore"):
+        print("\n\n".join(parts[name]() for name in names))
 
 
 def printed(command: str, *arguments: str) -> list[str]:

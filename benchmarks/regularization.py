@@ -5,10 +5,8 @@ Ten splits of each data set; R2 of test rows, means over the splits; processor t
 
 from __future__ import annotations
 
-import argparse
 import os
 import time
-import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -24,6 +22,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MinMaxScaler, StandardScaler
 
 import fastnn
+from benchmarks.readme import print_parts
 from fastnn import BayesianRegularization, LevenbergMarquardt, MLPRegressor, Network, Stop, train, train_many
 from fastnn.measuring.timing import markdown, seconds_of
 
@@ -147,14 +146,5 @@ def choice() -> str:
     return markdown(["rows", "noise", *ways], rows)
 
 
-def main() -> None:
-    """Print the tables that are asked for, or all."""
-    parts = {"choice": choice, "seconds": seconds, "scores": scores}
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("parts", nargs="*", choices=[*parts, []], metavar="|".join(parts))
-    with warnings.catch_warnings(action="ignore"):
-        print("\n\n".join(parts[name]() for name in parser.parse_args().parts or parts))
-
-
 if __name__ == "__main__":
-    main()
+    print_parts(__doc__, choice=choice, seconds=seconds, scores=scores)

@@ -8,7 +8,8 @@ samples are kept in benchmarks/results/threads.json.
 
 from __future__ import annotations
 
-import argparse
+import concurrent.futures
+import contextlib
 import datetime
 import json
 import os
@@ -17,23 +18,25 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import threading
 import time
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any, NamedTuple
+from unittest import mock
 
 import numpy as np
 from matplotlib.figure import Figure
 
 from benchmarks import drawing
+from benchmarks.readme import found_in, parser
 from fastnn import SGD, Network, get_backend, loss_and_gradient, plotting, train, train_many, workloads
 from fastnn.cores import VARIABLE
-from fastnn.measuring.timing import markdown, quartiles
+from fastnn.measuring.timing import in_process, in_turn, markdown, quartiles, seconds_of
 from fastnn.state import Data, Steps, StepState, Task
 
-RESULTS = pathlib.Path(__file__).parent / "results" / "threads.json"
-PICTURE = pathlib.Path(__file__).parents[1] / "docs" / "images" / "threads.png"
-SECONDS = 6.0  # of a row of a table
+RESULTS, PICTURE = pathlib.Path("benchmarks/results/threads.json"), pathlib.Path("docs/images/threads.png")
+PARTS = ["quiet", "loaded", "short", "profile", "first"]
+SECONDS, ROUNDS = 6.0, 1000  # of a row of a table, and samples at most
 SAMPLE = 0.025  # seconds
 WAITING = 0.02  # part of a sample in which there may be no CPU for a thread
 TRAININGS = {"mnist": None, "big": None, "tab": None, "digits": 256, "iris": None}  # rows of a batch, if others
@@ -46,12 +49,20 @@ OTHERS = {
 WANTED = {"mnist": 1.6, "big": 1.6, "tab": 1.35, "digits": 1.2, "predict": 1.7, "lbfgs": 1.5}
 BACKEND: Any = get_backend("numba")
 
-Run = Callable[[int], object]
-"""Does so many steps, or calls."""
+
+class Way(NamedTuple):
+    """Work that is done in a way: by so many threads."""
+
+    run: Callable[[int], object]
+    """Does so many steps, or calls."""
+    bits: Callable[[], bytes]
+    """Those of the answer."""
+    restore: Callable[[], object] = lambda: None
+    """Undoes the steps; else `digits` learns until its deltas are too small for a processor's fast ways."""
 
 
-def training(name: str, threads: int | None) -> tuple[Run, StepState]:
-    """Return a training of a workload, and its state."""
+def training(name: str, threads: int | None) -> Way:
+    """Return the steps of a training of a workload."""
     workload = workloads.load(name)
     n, dtype = len(workload.X), workload.dtype
     size = TRAININGS[name] or workload.batch_size or n
@@ -60,6 +71,7 @@ def training(name: str, threads: int | None) -> tuple[Run, StepState]:
     random_state = np.random.RandomState(0)
     params = random_state.standard_normal(workload.network.n_params) / 20
     state = StepState.create(params.astype(dtype), workload.optimizer.n_slots)
+    begin = state.copy()
 
     def run(n_steps: int) -> None:
         n_epochs, begins = -(-n_steps // (n // size)), np.arange(n // size) * size
@@ -69,84 +81,45 @@ def training(name: str, threads: int | None) -> tuple[Run, StepState]:
         if BACKEND.train_steps(task, state, steps) != n_steps:
             raise RuntimeError(f"{name} diverged")
 
-    return run, state
+    return Way(run, lambda: state.storage.tobytes(), lambda: state.restore(begin))
 
 
-def gradient(threads: int | None) -> tuple[Run, np.ndarray]:
-    """Return what takes the gradients of L-BFGS, on 8192 rows, and the last of them."""
-    random_state, network = np.random.RandomState(0), Network((32, 128, 128, 1), "relu")
-    X, Y = random_state.standard_normal((8192, 32)), random_state.standard_normal((8192, 1))
-    task = Task(network, SGD(), Data(X, Y, np.ones(8192)), 1e-4, threads=threads)
-    params = random_state.standard_normal(network.n_params) / 10
-    found = np.empty_like(params)
-    return lambda n: [BACKEND.loss(task, params, found) for _ in range(n)], found
+def calls(name: str, threads: int | None) -> Way:
+    """Return the calls of `OTHERS`."""
+    is_table = name in ("lbfgs", "call")
+    sizes, n, dtype, scale = ((32, 128, 128, 1), 8192, "f8", 10) if is_table else ((784, 128, 10), 10_000, "f4", 20)
+    random_state, network = np.random.RandomState(0), Network(sizes, "relu")
+    X, Y = (random_state.standard_normal((n, k)).astype(dtype) for k in (sizes[0], sizes[-1]))
+    params = (random_state.standard_normal(network.n_params) / scale).astype(dtype)
+    task = Task(network, SGD(), Data(X, Y, np.ones(n, dtype)), 1e-4 * (name == "lbfgs"), threads=threads)
+    gradient = np.zeros_like(params)
+    call: Callable[[], Any] = {
+        "predict": lambda: BACKEND.predict(network, params, X)[-1],
+        "validation": lambda: BACKEND.loss(task, params),
+        "lbfgs": lambda: BACKEND.loss(task, params, gradient),
+        "call": lambda: loss_and_gradient(network, params, X, Y, alpha=1e-4, threads=threads)[1],
+    }[name]
+    answers: list[Any] = [None, gradient]
+
+    def run(times: int) -> None:
+        with mock.patch.dict(os.environ, {VARIABLE: str(threads or os.cpu_count())} if name == "predict" else {}):
+            for _ in range(times):
+                answers[0] = call()
+
+    return Way(run, lambda: b"".join(np.asarray(answer).tobytes() for answer in answers))
 
 
-def validation(threads: int | None) -> tuple[Run, np.ndarray]:
-    """Return what takes the loss of 10,000 validation rows, and the last one."""
-    random_state, network = np.random.RandomState(0), Network((784, 128, 10), "relu")
-    arrays = (random_state.standard_normal((10_000, n)) for n in (784, 10))
-    data = Data(*(array.astype(np.float32) for array in arrays), np.ones(10_000, np.float32))
-    task = Task(network, SGD(), data, threads=threads)
-    params = (random_state.standard_normal(network.n_params) / 20).astype(np.float32)
-    found = np.empty(1)
-
-    def run(n: int) -> None:
-        for _ in range(n):
-            found[0] = BACKEND.loss(task, params)
-
-    return run, found
-
-
-def call(threads: int | None) -> tuple[Run, np.ndarray]:
-    """Return what calls `loss_and_gradient` on 8192 rows, and the last gradient."""
-    random_state, network = np.random.RandomState(0), Network((32, 128, 128, 1), "relu")
-    X, Y = random_state.standard_normal((8192, 32)), random_state.standard_normal((8192, 1))
-    params = random_state.standard_normal(network.n_params) / 10
-    found = np.empty_like(params)
-
-    def run(n: int) -> None:
-        for _ in range(n):
-            found[...] = loss_and_gradient(network, params, X, Y, alpha=1e-4, threads=threads)[1]
-
-    return run, found
-
-
-def prediction(threads: int | None) -> tuple[Run, np.ndarray]:
-    """Return what predicts 10,000 rows, and the first outputs."""
-    random_state, network = np.random.RandomState(0), Network((784, 128, 10), "relu")
-    X = random_state.standard_normal((10_000, 784)).astype(np.float32)
-    params = (random_state.standard_normal(network.n_params) / 20).astype(np.float32)
-    outputs = np.empty(10, np.float32)
-
-    def run(n: int) -> None:
-        os.environ[VARIABLE] = str(threads or os.cpu_count())
-        for _ in range(n):
-            outputs[...] = BACKEND.predict(network, params, X)[-1]
-        os.environ.pop(VARIABLE, None)
-
-    return run, outputs
-
-
-def made(name: str, threads: int | None) -> tuple[Run, Any]:
-    """Return work by its name, and what its answer is in."""
-    if name in TRAININGS:
-        return training(name, threads)
-    return {"predict": prediction, "validation": validation, "lbfgs": gradient, "call": call}[name](threads)
-
-
-def bits(answer: Any) -> bytes:
-    return bytes(answer.storage.tobytes() if isinstance(answer, StepState) else answer.tobytes())
+def made(name: str, threads: int | None) -> Way:
+    """Return work by its name."""
+    return (training if name in TRAININGS else calls)(name, threads)
 
 
 def waited() -> float:
     """Return the seconds that the threads of this process have waited for a CPU; 0 where the system does not say."""
     nanoseconds = 0
     for file in pathlib.Path("/proc/self/task").glob("*/schedstat"):
-        try:
+        with contextlib.suppress(OSError):  # the thread has ended
             nanoseconds += int(file.read_text().split()[1])
-        except OSError:  # the thread has ended
-            continue
     return nanoseconds / 1e9
 
 
@@ -159,52 +132,37 @@ def taken_away() -> float:
         return 0.0
 
 
-def timed(run: Run, n: int) -> tuple[float, float]:
-    """Return the seconds that it takes, and how many of them there was no CPU for its threads."""
-    before, began = waited() + taken_away(), time.perf_counter()
-    run(n)
-    seconds = time.perf_counter() - began
+def timed(n: int, *ways: Way) -> tuple[float, float]:
+    """Return the seconds that it takes, in each way at once, and how many of them there was no CPU for its threads."""
+    for way in ways:
+        way.restore()
+    before = waited() + taken_away()
+    seconds = seconds_of(lambda: at_once(ways, n) if len(ways) > 1 else ways[0].run(n))
     return seconds, waited() + taken_away() - before
 
 
-def at_once(runs: list[Run], n: int) -> None:
+def at_once(ways: Sequence[Way], n: int) -> None:
     """Do independent work, each in a thread of its own."""
-    others = [threading.Thread(target=run, args=(n,)) for run in runs[1:]]
-    for other in others:
-        other.start()
-    runs[0](n)
-    for other in others:
-        other.join()
+    with concurrent.futures.ThreadPoolExecutor(len(ways)) as pool:
+        list(pool.map(lambda way: way.run(n), ways))
 
 
 def speed_ups(name: str, seconds: float, quiet: bool = True) -> dict[str, list[float]]:
     """Return the samples: microseconds with one thread, and what two threads, and those chosen, gain over it."""
-    ways: dict[str, tuple[Run, Any]] = {way: made(name, n) for way, n in (("1", 1), ("2", 2), ("None", None))}
-    for run, _ in ways.values():
-        run(3)
-    if len({bits(answer) for _, answer in ways.values()}) > 1:
+    ways = {way: made(name, n) for way, n in (("1", 1), ("2", 2), ("None", None))}
+    for way in ways.values():
+        way.run(3)
+    if len({way.bits() for way in ways.values()}) > 1:
         raise RuntimeError(f"{name}: threads show in the bits")
-    (first, state), (second, other) = (made(name, 1) for _ in range(2))
-    pair = [first, second]
-    begins = [(x, x.copy()) for x in (state, other, *(x for _, x in ways.values())) if isinstance(x, StepState)]
-    one = min(timed(ways["1"][0], 3)[0] for _ in range(5)) / 3
+    one = min(timed(3, ways["1"])[0] for _ in range(5)) / 3
     n = max(2, round(SAMPLE / one))
-    ways["None"][0](round(0.5 / one))  # its first trials are over
-    found: dict[str, list[float]] = {"one thread": [], "2": [], "None": [], "independent": []}
-    stop, tries = time.perf_counter() + seconds, 0
-    while time.perf_counter() < stop or (quiet and len(found["2"]) < 3 and tries < 1000):
-        tries += 1
-        for answer, begin in begins:  # else `digits` learns until its deltas are too small for a processor's fast ways
-            answer.restore(begin)
-        taken = {way: timed(run, n) for way, (run, _) in ways.items()}
-        taken["independent"] = timed(lambda n: at_once(pair, n), n)
-        if quiet and any(lost > WAITING * passed for passed, lost in taken.values()):
-            continue
-        found["one thread"].append(taken["1"][0] / n * 1e6)
-        for way in ("2", "None"):
-            found[way].append(taken["1"][0] / taken[way][0])
-        found["independent"].append(2 * taken["1"][0] / taken["independent"][0])
-    return found
+    ways["None"].run(round(0.5 / one))  # its first trials are over
+    asks = {title: partial(timed, n, way) for title, way in ways.items()}
+    asks["independent"] = partial(timed, n, *(made(name, 1) for _ in range(2)))
+    taken = zip(*in_turn(asks, ROUNDS, seconds).values(), strict=True)
+    kept = [one for one in taken if not quiet or all(lost <= WAITING * passed for passed, lost in one)]
+    rows = [(1e6 * a / n, a / two, a / chosen, 2 * a / pair) for (a, _), (two, _), (chosen, _), (pair, _) in kept]
+    return {title: [row[i] for row in rows] for i, title in enumerate(("one thread", "2", "None", "independent"))}
 
 
 def beside(name: str, n_busy: int, seconds: float) -> dict[str, list[float]]:
@@ -243,27 +201,24 @@ def short(name: str, n_epochs: int, seconds: float) -> dict[str, list[float]]:
     work = short_work(name, n_epochs)
     if any((work(2) != work(1)).any() for _ in range(2)):
         raise RuntimeError(f"{name}: threads show in the bits")
-    found: dict[str, list[float]] = {"one thread": [], "2": [], "processor": []}
-    stop = time.perf_counter() + seconds
-    while not found["2"] or time.perf_counter() < stop:
-        taken = []
-        for n in 1, 2:
-            began = time.perf_counter(), time.process_time()
-            work(n)
-            taken.append((time.perf_counter() - began[0], time.process_time() - began[1]))
-        (one, own), (two, of_both) = taken
-        for way, x in zip(found, (one * 1e3, one / two, of_both / own), strict=True):
-            found[way].append(x)
-    return found
+
+    def by_both_clocks(n: int) -> tuple[float, float]:
+        wall: list[float] = []
+        processor = seconds_of(lambda: wall.append(seconds_of(lambda: work(n))), time.process_time)
+        return wall[0], processor
+
+    both = zip(*in_turn({n: partial(by_both_clocks, n) for n in (1, 2)}, ROUNDS, seconds).values(), strict=True)
+    rows = [(1e3 * one, one / two, of_both / own) for (one, own), (two, of_both) in both]
+    return {title: [row[i] for row in rows] for i, title in enumerate(("one thread", "2", "processor"))}
 
 
 # -------------------------------------------------------------------------------------------------------- the profile
 
-PARTS = ("columns", "waiting", "parameters", "waiting again")
+OF_A_STEP = ("columns", "waiting", "parameters", "waiting again")
 
 
 def profile(name: str, n_steps: int) -> list[list[float]]:
-    """Return for each of two threads the microseconds of a step's `PARTS`: a kernel of its own reads the clock."""
+    """Return for each of two threads the microseconds `OF_A_STEP`: a kernel of its own reads the clock."""
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, "-m", "benchmarks.threads", "--child", name, str(n_steps)]
         environment = os.environ | {"FASTNN_CACHE_DIR": folder}
@@ -310,7 +265,7 @@ def child(name: str, n_steps: int) -> None:
         return kept[-1]
 
     together.wait, team.aligned_zeros = timed_wait, more_zeros
-    run, _ = training(name, 2)
+    run = training(name, 2).run
     run(2)
     rounds = []
     for _ in range(15):
@@ -361,7 +316,7 @@ def tables(found: dict[str, Any]) -> str:
         [
             markdown(["work", "one thread, us", "2 threads", "wanted", "`threads=None`", "two at once"], quiet),
             markdown(["`threads=None` beside busy processes", "0", "1", "2"], loaded),
-            markdown(["a step, us", "thread", *PARTS], parts),
+            markdown(["a step, us", "thread", *OF_A_STEP], parts),
             *([markdown(heads, brief)] if brief else []),
             *([markdown(["the first training of a process, seconds", *ways], first)] if first else []),
         ]
@@ -399,31 +354,27 @@ def chart(loaded: dict[str, list[dict[str, list[float]]]], labels: dict[str, str
 
 
 FIRST = """
-import sys, time
+import time
 import numpy as np
 from fastnn import Adam, Network, train
 X, began = np.random.RandomState(0).standard_normal((512, 784)).astype(np.float32), time.perf_counter()
-threads = int(sys.argv[1]) or None
-train(Network((784, 128, 10)), X, X[:, :10], optimizer=Adam(), epochs=200, batch_size=128, seed=0, threads=threads)
+options = {{"optimizer": Adam(), "epochs": 200, "batch_size": 128, "seed": 0, "threads": {threads}}}
+train(Network((784, 128, 10)), X, X[:, :10], **options)
 print(time.perf_counter() - began)
 """
 
 
 def first_trainings() -> dict[str, list[float]]:
     """Return the seconds of 800 steps like those of `mnist` in a new process, by where its kernels come from."""
-    found: dict[str, list[float]] = {}
-    for threads in (1, 2, 0):
+    found: dict[str, list[float]] = {"compiled by it": [], "from the disk cache": []}
+    for threads in (1, 2, None):
         with tempfile.TemporaryDirectory() as folder:
-            environment = os.environ | {"FASTNN_CACHE_DIR": folder}
-            command = [sys.executable, "-c", FIRST]
-            for kernels in ("compiled by it", "from the disk cache"):
-                rounds = []
-                for _ in range(1 if kernels == "compiled by it" else 5):
-                    done = [*command, str(threads)]
-                    rounds.append(float(subprocess.run(done, check=True, capture_output=True, env=environment).stdout))
-                found.setdefault(kernels, []).append(statistics.median(rounds))
+            for samples, repeats in zip(found.values(), (1, 5), strict=True):
+                run = partial(in_process, environment={"FASTNN_CACHE_DIR": folder})
+                code = FIRST.format(threads=threads)
+                samples.append(statistics.median(float(run(code).output) for _ in range(repeats)))
                 # What a training that has not asked for threads compiles ahead, it need not have used.
-                subprocess.run([*command, "2"], check=True, capture_output=True, env=environment)
+                run(FIRST.format(threads=2))
     return found
 
 
@@ -441,26 +392,25 @@ def measured(part: str, seconds: float) -> dict[str, Any]:
     return {name: profile(name, max(4, 20 if name == "big" else 200)) for name in shared}
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Measure, keep the samples and print the tables."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.threads", description=__doc__)
-    parser.add_argument("--seconds", type=float, default=SECONDS, help=f"of a row of a table ({SECONDS:g})")
-    parts = ["quiet", "loaded", "short", "profile", "first"]
-    parser.add_argument("--only", nargs="*", choices=parts, default=parts, help="parts to measure; the others are kept")
-    parser.add_argument("--child", nargs=2, help=argparse.SUPPRESS)
-    options = parser.parse_args(arguments)
-    if options.child:
-        child(options.child[0], int(options.child[1]))
-        return 0
-    found = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else {}
-    found |= {part: measured(part, options.seconds) for part in options.only}
-    if options.only:
-        found["date"] = str(datetime.date.today())
-        RESULTS.write_text(json.dumps(found) + "\n", encoding="utf-8")
-    plotting.save(chart(found["loaded"], {name: label(name).replace("`", "") for name in TRAININGS}), PICTURE)
+def measure(parts: list[str], seconds: float) -> dict[str, Any]:
+    """Return the samples of some parts, and when they were taken."""
+    return {part: measured(part, seconds) for part in parts} | {"date": str(datetime.date.today())}
+
+
+def main(arguments: list[str]) -> None:
+    """Measure, keep the samples, draw the picture and print the tables."""
+    if arguments[:1] == ["--child"]:
+        child(arguments[1], int(arguments[2]))
+        return
+    options_of = parser("threads", __doc__, RESULTS, PARTS)
+    options_of.add_argument("--seconds", type=float, default=SECONDS, help=f"of a row of a table ({SECONDS:g})")
+    options = options_of.parse_args(arguments)
+    found = found_in(options, lambda: measure(options.only or PARTS, options.seconds))
+    if not options.no_write:
+        figure = chart(found["loaded"], {name: label(name).replace("`", "") for name in TRAININGS})
+        plotting.save(figure, options.folder / PICTURE)
     print(tables(found))
-    return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main(sys.argv[1:])

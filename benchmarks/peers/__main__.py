@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import pathlib
 import time
 
@@ -54,18 +53,16 @@ def write(found: dict, folder: pathlib.Path) -> list[pathlib.Path]:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    options_of = parser("peers", __doc__, RESULTS)
+    options_of = parser("peers", __doc__, RESULTS, SECTIONS)
     options_of.add_argument("--tiny", action="store_true", help="seconds, not minutes: does it run?")
-    options_of.add_argument("--only", action="append", choices=SECTIONS, help="a section; the file keeps the others")
     options = options_of.parse_args(arguments)
 
     def measured() -> dict:
-        """What was asked for, and what the file has of the other sections."""
+        """What was asked for; where the file says where the other sections were measured, that stays."""
         found = measure(options.only or list(SECTIONS), options.tiny)
-        if not options.only or not options.json.exists():
-            return found
-        before = json.loads(options.json.read_text("utf-8"))
-        return before | found | ({"about": before["about"]} if ELSEWHERE.issuperset(options.only) else {})
+        if options.only and options.json.exists() and ELSEWHERE.issuperset(options.only):
+            del found["about"]
+        return found
 
     found = found_in(options, measured)
     if not options.no_write:

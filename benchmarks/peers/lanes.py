@@ -1,4 +1,4 @@
-"""The peers' processes: what can be asked of one, and how they take turns.
+"""The peers' processes, and what can be asked of one.
 
 Each peer has a process of its own, so that its threads, its environment and its crashes are its own.
 """
@@ -10,8 +10,7 @@ import importlib
 import importlib.metadata
 import multiprocessing
 import os
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from concurrent.futures import ProcessPoolExecutor
 from typing import Any, NamedTuple
 from unittest import mock
@@ -192,23 +191,3 @@ class Lane:
     def close(self) -> None:
         """End the process."""
         self._pool.shutdown()
-
-
-def in_turn(
-    asks: Mapping[str, Callable[[], float]], rounds: int, most_seconds: float = float("inf"), most: float = float("inf")
-) -> dict[str, list[float]]:
-    """Ask all once, then all again, and so on, so that a slow moment of the machine hits all of them.
-
-    Each begins a round in turn, for whoever comes after a pause is slower. After `most_seconds` no new round begins,
-    but for the first three; whoever has taken more than `most` seconds is asked no more.
-    """
-    stop, titles = time.perf_counter() + most_seconds, list(asks)
-    samples: dict[str, list[float]] = {title: [] for title in titles}
-    for done in range(rounds):
-        if done >= 3 and time.perf_counter() > stop:
-            break
-        begin = done % max(len(titles), 1)
-        for title in titles[begin:] + titles[:begin]:
-            if sum(samples[title]) <= most:
-                samples[title].append(asks[title]())
-    return samples

@@ -10,10 +10,11 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from benchmarks.peers import limits
-from benchmarks.peers.lanes import Lane, Peer, PeerError, environment, in_turn
+from benchmarks.peers.lanes import Lane, Peer, PeerError, environment
 from benchmarks.peers.workloads import KINDS, NETWORKS, VALIDATED, VALIDATION, load
 from fastnn import workloads
 from fastnn.measuring import machine
+from fastnn.measuring.timing import in_turn
 
 US, OWN, ALL = "fastnn", "fastnn, own kernel", "fastnn, all cores"
 LOOP, SKLEARN, TORCH_1, TORCH, JAX = "NumPy loop", "scikit-learn", "PyTorch, 1 thread", "PyTorch", "JAX"

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from statistics import median
-from typing import NamedTuple
 
 import numpy as np
 
 from benchmarks.peers import measure as m
 from benchmarks.peers.workloads import GRID, KINDS, VALIDATION, describe, describe_many
-from benchmarks.readme import where
+from benchmarks.readme import Aim, where
 from fastnn.measuring.timing import Interval, digits, markdown, ratio, rounded, seconds
 
 # ---------------------------------------------------------------------------------------------------------------- aims
@@ -52,20 +51,6 @@ TITLES: dict[str, Callable[[str], str]] = {
 }
 
 
-class Aim(NamedTuple):
-    """One line of the table of aims."""
-
-    what: str
-    against: str
-    least: float
-    found: Interval | None
-
-    @property
-    def met(self) -> bool:
-        """Whether the median is at least what it should be."""
-        return self.found is not None and self.found.middle >= self.least
-
-
 def best(seconds: dict[str, list[float]], titles: tuple[str, ...]) -> str | None:
     """The title with the least median, of those that were measured."""
     return min((title for title in titles if title in seconds), key=lambda t: np.median(seconds[t]), default=None)
@@ -93,7 +78,7 @@ def aims(found: dict) -> Iterator[Aim]:
                 against = f"best of {', '.join(titles)}" if len(titles) < 4 else "best peer"
                 against = titles[0] if len(titles) == 1 else f"{against}: {rival}" if rival else against
                 number = ratio(seconds[rival], seconds[m.US]) if rival else None
-                yield Aim(TITLES[section](name), against, least, number)
+                yield Aim(TITLES[section](name), least, number, against=against)
     yield from _limits(found)
     yield from _many(found.get("many", {}).get("networks", {}))
 
@@ -104,14 +89,15 @@ def _limits(found: dict) -> Iterator[Aim]:
     for level, limits in levels.items():
         for width, rounds in limits["products"].items():
             share = min(rates(rounds).values()) / max(limits["peak"])
-            yield Aim(f"products {width} wide, {level}", "the core's FMA peak", 0.7, Interval(share, share, share))
+            what, peak = f"products {width} wide, {level}", "the core's FMA peak"
+            yield Aim(what, 0.7, Interval(share, share, share), against=peak)
     for section in ("training", "own kernels"):
         if "native" in levels and (ours := of(found, section, "seed").get(m.US)):
             chain = CHAIN_CYCLES / (max(levels["native"]["clock"]) * 1e9)
             against = f"its dependency chain of {CHAIN_CYCLES} cycles"
-            yield Aim(TITLES[section]("seed"), against, 1 / 1.8, ratio([chain] * len(ours), ours))
+            yield Aim(TITLES[section]("seed"), 1 / 1.8, ratio([chain] * len(ours), ours), against=against)
     if "cold" in found:
-        yield Aim("first train ever, cold cache", "5 s", 1, ratio([5.0] * len(found["cold"]), found["cold"]))
+        yield Aim("first train ever, cold cache", 1, ratio([5.0] * len(found["cold"]), found["cold"]), against="5 s")
 
 
 def rates(rounds: list[dict]) -> dict[str, float]:
@@ -131,7 +117,7 @@ def _many(networks: dict) -> Iterator[Aim]:
         lanes = networks.get("seed", {}).get(f"{m.USUAL}, {kind}", {}).get("64", {})
         both = {m.VMAP, title} <= lanes.keys()
         found = ratio(lanes[m.VMAP]["seconds"], lanes[title]["seconds"]) if both else None
-        yield Aim(f"{title}: seed, 64 members, {kind}", m.VMAP, least, found)
+        yield Aim(f"{title}: seed, 64 members, {kind}", least, found, against=m.VMAP)
     compiled = [
         (compiling(lanes), f"{name}, {job}, {members} members")
         for name, jobs in networks.items()
@@ -140,17 +126,12 @@ def _many(networks: dict) -> Iterator[Aim]:
         if {m.VMAP, m.MANY} <= lanes.keys()
     ]
     least_of, where = min(compiled, key=lambda one: one[0].middle, default=(None, "everywhere"))
-    yield Aim(f"{m.MANY}: least of all, {where}", f"{m.VMAP}, compiling", 1.0, least_of)
+    yield Aim(f"{m.MANY}: least of all, {where}", 1.0, least_of, against=f"{m.VMAP}, compiling")
 
 
 def aims_table(found: dict) -> str:
     """Each ratio that is meant to be reached."""
-    rows = []
-    for aim in aims(found):
-        number = aim.found
-        measured = "" if number is None else digits(number.middle) if number.low == number.high else str(number)
-        verdict = "not measured" if number is None else "" if aim.met else "missed"
-        rows.append([aim.what, aim.against, f"{aim.least:.3g}", measured, verdict])
+    rows = [[aim.what, aim.against, f"{aim.bound:.3g}", *aim.cells] for aim in aims(found)]
     return markdown(["what", "against", "at least", "measured", ""], rows)
 
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from statistics import mean, median
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
+from benchmarks.readme import Aim
 from benchmarks.tables.data import (
     CLASSES,
     DESIGN,
@@ -227,20 +228,6 @@ WITH_HOLES, OF_THE_MEAN, OF_DRAWN = 1.05, 0.98, 2.0
 BY_TWO_THREADS = 1.6
 
 
-class Aim(NamedTuple):
-    """A line of the table."""
-
-    what: str
-    bound: float
-    found: Interval
-    at_least: bool = False
-
-    @property
-    def met(self) -> bool:
-        """Whether the number is what it should be."""
-        return self.found.middle >= self.bound if self.at_least else self.found.middle <= self.bound
-
-
 def aims(found: Found, threads: dict[str, Any]) -> Iterator[Aim]:
     """Each number that is meant to be reached, of whole groups of tables that were measured."""
     eight = [table for table in TABLES.values() if group(table) == EIGHT]
@@ -264,19 +251,19 @@ def aims(found: Found, threads: dict[str, Any]) -> Iterator[Aim]:
     for preset in METHODS:
         gains = [gain(by_method[preset]) for by_method in threads.values() if preset in by_method]
         if (number := geometric(gains)) is not None:
-            yield Aim(f"{METHODS[preset].title}: two threads, times as fast as one", BY_TWO_THREADS, number, True)
+            yield Aim(f"{METHODS[preset].title}: two threads, times as fast as one", BY_TWO_THREADS, number)
 
 
 def of_all(what: str, most: float, numbers: dict[str, float], n: int) -> Iterator[Aim]:
     """The aim of a geometric mean, if all tables have a number."""
     number = geometric(numbers.values())
     if number is not None and len(numbers) == n:
-        yield Aim(what, most, number)
+        yield Aim(what, most, number, at_least=False)
 
 
 def exactly(what: str, most: float, number: float) -> Aim:
     """The aim of a number that has no interval."""
-    return Aim(what, most, Interval(number, number, number))
+    return Aim(what, most, Interval(number, number, number), at_least=False)
 
 
 def is_judged(found: Found, table: Table) -> bool:
@@ -294,5 +281,5 @@ def aims_table(found: Found, threads: dict[str, Any]) -> str:
     rows = []
     for aim in aims(found, threads):
         bound = f"{'at least' if aim.at_least else 'at most'} {aim.bound:g}"
-        rows.append([aim.what, bound, shown_ratio(aim.found), "" if aim.met else "missed"])
+        rows.append([aim.what, bound, *aim.cells])
     return markdown(["aim", "", "measured", ""], rows) if rows else ""

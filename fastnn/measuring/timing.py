@@ -12,7 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -51,6 +51,31 @@ def calibrated(run: Run, seconds: float, most: float = math.inf, clock: Clock = 
         n = int(min(most, 4 * n))
 
 
+def in_turn(
+    asks: Mapping[str, Callable[[], Any]],
+    rounds: int,
+    most_seconds: float = math.inf,
+    most: float = math.inf,
+    after_each: Callable[[], object] = lambda: None,
+) -> dict[str, list[Any]]:
+    """Return what each function says, asked once, then all again, and so on: a slow moment hits all of them.
+
+    Each begins a round in turn, for whoever comes after a pause is slower. After `most_seconds` no new round begins,
+    but for the first three; whoever has said more than `most` seconds is asked no more.
+    """
+    stop, names = time.perf_counter() + most_seconds, list(asks)
+    samples: dict[str, list[Any]] = {name: [] for name in names}
+    for done in range(rounds):
+        if done >= 3 and time.perf_counter() > stop:
+            break
+        begin = done % max(len(names), 1)
+        for name in names[begin:] + names[:begin]:
+            if most == math.inf or sum(samples[name]) <= most:
+                samples[name].append(asks[name]())
+                after_each()
+    return samples
+
+
 def interleaved(
     functions: Mapping[str, Callable[[], object]],
     iterations: Mapping[str, int] | None = None,
@@ -58,19 +83,16 @@ def interleaved(
     after_each: Callable[[], object] = lambda: None,
     clock: Clock = time.perf_counter,
 ) -> dict[str, list[float]]:
-    """Return the seconds of an iteration, of functions that are timed in turn: a slow moment hits all of them.
+    """Return the seconds of an iteration, of functions that are timed `in_turn`.
 
     A call of each does so many iterations, or one. Each is called once, untimed, to warm up, and then `rounds` times;
     after every timed call `after_each` is called, such as a progress bar's step.
     """
     for function in functions.values():
         function()
-    samples: dict[str, list[float]] = {name: [] for name in functions}
-    for _ in range(rounds):
-        for name, function in functions.items():
-            samples[name].append(seconds_of(function, clock) / (iterations[name] if iterations else 1))
-            after_each()
-    return samples
+    asks = {name: functools.partial(seconds_of, function, clock) for name, function in functions.items()}
+    samples = in_turn(asks, rounds, after_each=after_each)
+    return {name: [s / (iterations[name] if iterations else 1) for s in samples[name]] for name in samples}
 
 
 def sampled(

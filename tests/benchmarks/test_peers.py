@@ -168,16 +168,6 @@ def test_lanes_begin_without_what_tunes_a_library(monkeypatch):
     assert lanes.environment({"OPENBLAS_CORETYPE": "Haswell"})["OPENBLAS_CORETYPE"] == "Haswell"
 
 
-def test_lanes_are_asked_in_turn_and_each_begins_a_round():
-    """For whoever comes after a pause is slower; who has taken too much is asked no more."""
-    asked = []
-    asks = {title: lambda title=title: asked.append(title) or len(asked) for title in "ab"}
-    assert lanes.in_turn(asks, 2) == {"a": [1, 4], "b": [2, 3]}
-    assert asked == ["a", "b", "b", "a"]
-    assert len(lanes.in_turn(asks, 9, most_seconds=-1)["a"]) == 3
-    assert lanes.in_turn({"a": lambda: 1.0, "b": lambda: 3.0}, 4, most=2) == {"a": [1.0] * 3, "b": [3.0]}
-
-
 # ------------------------------------------------------------------------------------------------------------- results
 
 

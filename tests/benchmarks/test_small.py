@@ -153,12 +153,13 @@ def test_lost_time_counts_as_time_without_a_cpu(monkeypatch):
     lost = iter(range(10**9))
     monkeypatch.setattr(threads, "taken_away", lambda: float(next(lost)))
     monkeypatch.setattr(threads, "waited", lambda: 0.0)
-    seconds, without_cpu = threads.timed(lambda n: None, 1)
+    seconds, without_cpu = threads.timed(1, threads.Way(lambda n: None, bytes))
     assert without_cpu == 1.0 > seconds
 
 
 def test_another_answer_by_threads_is_no_figure(monkeypatch):
-    monkeypatch.setattr(threads, "bits", lambda answer: object())
+    made, others = threads.made, iter(b"abcdef")
+    monkeypatch.setattr(threads, "made", lambda *of: made(*of)._replace(bits=lambda: next(others)))
     with pytest.raises(RuntimeError, match="iris: threads show in the bits"):
         threads.speed_ups("iris", 0.1)
 

@@ -31,7 +31,7 @@ def test_measure_writes_what_the_gate_reads():
     values, counts = samples.read(text)
     assert values == pytest.approx({slow: 0.03, fast: 1e-4, START: 0.5, MEMORY: 100.0})
     assert counts == {"compiled": 2}
-    assert called[-402:] == (["slow"] + ["fast"] * 200) * 2
+    assert called[-402:] == ["fast"] * 200 + ["slow"] * 2 + ["fast"] * 200  # each begins a round in turn
 
 
 def test_measure_refuses_what_the_gate_would_not_read():

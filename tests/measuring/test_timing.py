@@ -11,6 +11,7 @@ from fastnn.measuring.timing import (
     calibrated,
     digits,
     in_process,
+    in_turn,
     interleaved,
     markdown,
     quartiles,
@@ -46,11 +47,15 @@ def test_loop_changes_nothing_that_it_is_given():
 # -------------------------------------------------------------------------------------------------------------- timing
 
 
-def test_interleaved_takes_turns_after_a_warm_up():
+def test_interleaved_takes_turns_after_a_warm_up_and_each_begins_a_round():
     calls = []
     timings = interleaved({"a": lambda: calls.append("a"), "b": lambda: calls.append("b")}, {"a": 1, "b": 10}, rounds=3)
-    assert calls == ["a", "b"] * 4
+    assert calls == ["a", "b", "a", "b", "b", "a", "a", "b"]
     assert [len(seconds) for seconds in timings.values()] == [3, 3]
+    asked = []
+    asks = {title: lambda title=title: asked.append(title) or len(asked) for title in "ab"}
+    assert len(in_turn(asks, 9, most_seconds=-1)["a"]) == 3
+    assert in_turn({"a": lambda: 1.0, "b": lambda: 3.0}, 4, most=2) == {"a": [1.0] * 3, "b": [3.0]}
 
 
 def test_a_process_of_its_own_tells_time_memory_and_output():
