@@ -23,7 +23,6 @@ from fastnn.estimators.fitted import Fitted, Weights
 from fastnn.estimators.lbfgs import fit_lbfgs
 from fastnn.estimators.scoring import HeldOut, check_scoring_name
 from fastnn.estimators.second_order import fit_second_order
-from fastnn.estimators.sklearn_callbacks import CallbackSupportMixin, epoch_callback
 from fastnn.estimators.validation import (
     CONSTRAINTS,
     SECOND_ORDER_SOLVERS,
@@ -44,6 +43,13 @@ from fastnn.state import Data
 NOT_FINITE = (
     "Solver produced non-finite parameter weights. The input data may contain large values and need to be preprocessed."
 )
+
+try:
+    from sklearn.callback import CallbackSupportMixin
+except ImportError:  # scikit-learn before 1.9
+
+    class CallbackSupportMixin:  # type: ignore[no-redef]
+        """An empty base class, since this scikit-learn has no callbacks."""
 
 
 class BaseMLP(CallbackSupportMixin, Fitted, BaseEstimator, ABC):
@@ -317,3 +323,44 @@ def validation_rows(validation_data: Any, X_val: Any, y_val: Any, sample_weight_
     if not isinstance(validation_data, (tuple, list)) or len(validation_data) not in (2, 3):
         raise ValueError("validation_data must be a tuple (X, y) or (X, y, sample_weight)")
     return tuple(validation_data)
+
+
+def epoch_callback(mlp: Any, X: Any, Y: Array, sample_weight: Array | None, network: Network) -> Any:
+    """Return the function to call after each epoch with the parameters, and with None at the end.
+
+    It returns whether a callback wants to stop. None is returned in its place if there are no callbacks.
+    """
+    if not getattr(mlp, "_skl_callbacks", None):
+        return None
+    y = mlp._decode(Y)
+    metadata = None if sample_weight is None else {"sample_weight": sample_weight}
+    root = mlp._init_callback_context(max_subtasks=mlp.max_iter)
+    root.call_on_fit_task_begin(estimator=mlp, X=X, y=y, metadata=metadata)
+    epochs = {"now": root.subcontext(task_name="epoch")}
+    epochs["now"].call_on_fit_task_begin(estimator=mlp, X=X, y=y, metadata=metadata)
+    n_epochs = 0
+
+    def fitted(params: Array) -> dict[str, Any]:
+        params = np.array(params)
+        coefs, intercepts = network.weights(params), network.biases(params)
+        flat = Weights(network.sizes, params, coefs, intercepts)
+        return {"coefs_": list(coefs), "intercepts_": list(intercepts), "_flat": flat}
+
+    def on_epoch(params: Array | None) -> bool:
+        nonlocal n_epochs
+        if params is None:
+            final = {"coefs_": mlp.coefs_, "intercepts_": mlp.intercepts_}
+            root.call_on_fit_task_end(
+                estimator=mlp, X=X, y=y, metadata=metadata, reconstruction_attributes=lambda: final
+            )
+            return False
+        stop = epochs["now"].call_on_fit_task_end(
+            estimator=mlp, X=X, y=y, metadata=metadata, reconstruction_attributes=lambda: fitted(params)
+        )
+        n_epochs += 1
+        if n_epochs < mlp.max_iter and not stop:
+            epochs["now"] = root.subcontext(task_name="epoch")
+            epochs["now"].call_on_fit_task_begin(estimator=mlp, X=X, y=y, metadata=metadata)
+        return bool(stop)
+
+    return on_epoch

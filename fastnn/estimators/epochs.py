@@ -18,8 +18,7 @@ from sklearn.exceptions import ConvergenceWarning
 from fastnn.checking.arguments import LearningRate
 from fastnn.estimators.adapter import Adapter
 from fastnn.estimators.scoring import LOSS, HeldOut, Scorer
-from fastnn.estimators.sklearn_callbacks import INTERRUPTED, warn
-from fastnn.estimators.validation import attribute, threads_of
+from fastnn.estimators.validation import INTERRUPTED, attribute, threads_of, warn
 from fastnn.memory import Array, ceil_div
 from fastnn.network import Network
 from fastnn.optimizers import RPROP, SGD, Adam, AdamW, Optimizer, RMSprop

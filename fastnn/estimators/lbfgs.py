@@ -10,8 +10,7 @@ import scipy.optimize
 from sklearn.exceptions import ConvergenceWarning
 
 from fastnn.estimators.epochs import FitInputs
-from fastnn.estimators.sklearn_callbacks import INTERRUPTED, warn
-from fastnn.estimators.validation import threads_of
+from fastnn.estimators.validation import INTERRUPTED, threads_of, warn
 from fastnn.memory import Array
 from fastnn.optimizers import SGD
 from fastnn.state import Task

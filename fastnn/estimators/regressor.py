@@ -19,11 +19,11 @@ from fastnn.estimators.base import BaseMLP, validation_rows
 from fastnn.estimators.convert import Conversion, from_result
 from fastnn.estimators.documentation import documented
 from fastnn.estimators.saving import Saving
-from fastnn.estimators.sklearn_callbacks import raveled
 from fastnn.estimators.validation import (
     REGRESSOR_LOSSES,
     SECOND_ORDER_SOLVERS,
     STOCHASTIC_SOLVERS,
+    raveled,
     short_errors,
     validated,
 )

@@ -14,8 +14,14 @@ from fastnn.backends import get_backend
 from fastnn.checking.arguments import counted, describe, described
 from fastnn.errors import ModelFileError
 from fastnn.estimators.fitted import Weights
-from fastnn.estimators.labels import binarizer_with
-from fastnn.estimators.validation import attribute, feature_names_of, labels_of, network_of, short_errors
+from fastnn.estimators.validation import (
+    attribute,
+    binarizer_with,
+    feature_names_of,
+    labels_of,
+    network_of,
+    short_errors,
+)
 from fastnn.files.archive import (
     Builder,
     Format,

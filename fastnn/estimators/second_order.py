@@ -11,8 +11,7 @@ from fastnn.checking.arguments import shown
 from fastnn.estimators.adapter import contiguous
 from fastnn.estimators.epochs import FitInputs, FitRecord
 from fastnn.estimators.scoring import LOSS
-from fastnn.estimators.sklearn_callbacks import INTERRUPTED, warn
-from fastnn.estimators.validation import threads_of
+from fastnn.estimators.validation import INTERRUPTED, threads_of, warn
 from fastnn.many.driver import Caller
 from fastnn.many.members import make_plans
 from fastnn.memory import Array
