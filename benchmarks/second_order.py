@@ -25,8 +25,7 @@ import numpy as np
 from scipy.linalg import lapack
 from scipy.optimize import least_squares, minimize
 
-from fastnn import Adam, LevenbergMarquardt, Network, cosine, loss_and_gradient, predict, train, train_many
-from fastnn.files.figures import empty_figure, save
+from fastnn import Adam, LevenbergMarquardt, Network, cosine, loss_and_gradient, plotting, predict, train, train_many
 from fastnn.fused import levenberg_marquardt as kernel
 from fastnn.fused import normal
 from fastnn.measuring.timing import interleaved, seconds_of
@@ -113,11 +112,11 @@ def sinc(n_starts: int, n_adam: int, plot: str | None) -> None:
         say(f"sinc: Adam, start {seed}: best is {(size, rate)}, {times}")
     curves["Levenberg-Marquardt"] = curve_of(*data, **options, seed=0)
     if plot:
-        figure, axes = empty_figure("np.sinc(10 x) by 1-20-1, 20,000 rows", "seconds", "loss")
+        figure, axes = plotting.empty_figure("np.sinc(10 x) by 1-20-1, 20,000 rows", "seconds", "loss")
         for name, points in curves.items():
             axes.loglog(*zip(*points, strict=True), label=name)
         axes.legend()
-        save(figure, plot)
+        plotting.save(figure, plot)
 
 
 def best_of_adam(data: tuple, seed: int, goal: float, most: float) -> tuple[str, int | None, float, Points]:

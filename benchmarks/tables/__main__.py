@@ -128,10 +128,15 @@ def draw(results: Results, tables: list[Table], path: pathlib.Path) -> None:
     plotting.save(chart(found, f"{results.about['cpu']}, one thread, {results.about['date']}"), path)
 
 
+def tables_of(results: Results) -> list[Table]:
+    """Return all tables that may have been measured."""
+    drawn = {record["rows"] for record in results.records if record["table"].startswith("drawn ")}
+    return [*TABLES.values(), *data.HOLES, *data.LOW_SIGNALS, *map(data.drawn, sorted(drawn))]
+
+
 def write(results: Results, folder: pathlib.Path) -> None:
     """Put all tables and the picture into the page."""
-    drawn = {record["rows"] for record in results.records if record["table"].startswith("drawn ")}
-    tables = [*TABLES.values(), *data.HOLES, *data.LOW_SIGNALS, *map(data.drawn, sorted(drawn))]
+    tables = tables_of(results)
     draw(results, tables, folder / IMAGE)
     picture = f"![Error over seconds of each method](../{IMAGE.as_posix()})"
     put(folder / PAGE, "tables", f"{published(results, tables)}\n\n{picture}")

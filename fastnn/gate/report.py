@@ -14,7 +14,6 @@ from rich.markup import escape
 from rich.table import Table
 
 from fastnn import plotting
-from fastnn.files.figures import empty_figure
 from fastnn.gate.compare import CONFIDENCE, Comparison, Outcome
 from fastnn.measuring import timing
 from fastnn.measuring.timing import with_unit
@@ -131,7 +130,7 @@ def save(outcome: Outcome, path: Path) -> None:
 def draw(outcome: Outcome) -> Figure:
     """Draw each ratio with its interval, and the limit above which it is slower; where nothing was timed, say why."""
     if not outcome.comparisons:
-        figure, axes = empty_figure(TITLE, "", "")
+        figure, axes = plotting.empty_figure(TITLE, "", "")
         figure.set_figheight(2.0)
         axes.set_axis_off()
         axes.annotate(textwrap.fill(conclusion(outcome), 80), (0, 0.4), xycoords="axes fraction", fontsize=13)

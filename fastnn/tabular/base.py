@@ -20,7 +20,6 @@ from fastnn import plotting
 from fastnn.checking import display
 from fastnn.checking.hints import explains_keywords
 from fastnn.errors import warn
-from fastnn.files.figures import empty_figure
 from fastnn.many import ManyResult
 from fastnn.many.results import ManyHistory
 from fastnn.memory import Array
@@ -338,7 +337,7 @@ class BaseTabular(Saving, Exporting, BaseEstimator, ABC):
         ['Losses of the members', 'Rows left out, accuracy 1.000']
         """
         check_is_fitted(self)
-        figure, axes = empty_figure("", "", "")
+        figure, axes = plotting.empty_figure("", "", "")
         has_rows = not np.isnan(self._out_of_bag[:, 0]).all()
         figure.set_size_inches(16 if has_rows else 8, 7)
         axes.remove()
