@@ -11,7 +11,7 @@ import functools
 import importlib
 import os
 
-__version__ = "0.2.0"  # written here only; pyproject.toml reads it from here
+__version__ = "0.3.0"  # written here only; pyproject.toml reads it from here
 
 
 @functools.cache
