@@ -353,6 +353,13 @@ def measure_by(name, *requirements, optional=()):
     return run
 
 
+def measure_peers(session, *arguments):
+    """Measure fastnn beside other libraries; an older JAX, faster with small networks, has a folder of its own."""
+    old = ("--quiet", "--upgrade", "--target=.benchmarks/jax-0.4.31", *group("jax-0.4.31"))
+    session.run("python", "-m", "pip", "install", *old, success_codes=range(256))
+    measure_by("peers", "threadpoolctl", optional=group("peers"))(session, *arguments)
+
+
 def measure_workloads(session, *arguments):
     """Measure workload by back end by dtype, keep the figures in .benchmarks/, and compare with the last ones."""
     session.install("-e.[all]", *group("bench"), "pytest")
@@ -370,7 +377,7 @@ def run_asv(session, *arguments):
 
 
 MEASUREMENTS = {
-    "peers": measure_by("peers", "threadpoolctl", optional=group("peers")),  # fastnn beside other libraries
+    "peers": measure_peers,
     "tables": measure_by("tables", *group("tables")),  # the presets for tables beside other libraries
     "scaling": measure_by("scaling"),  # how time and memory grow with sizes and rows
     "instructions": measure_by("instructions"),  # of an iteration, counted by valgrind; of a commit beside it

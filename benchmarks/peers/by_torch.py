@@ -1,4 +1,4 @@
-"""PyTorch, eager, with its fused optimizers; many by `torch.func.vmap` over the gradient of one member."""
+"""PyTorch with its fused optimizers, eager or compiled; many by `torch.func.vmap` over one's gradient, or by hand."""
 
 import os
 
@@ -10,6 +10,8 @@ from fastnn import Adam
 
 VERSIONS = ("torch",)
 ACTIVATIONS = {"relu": (torch.nn.ReLU, torch.relu), "tanh": (torch.nn.Tanh, torch.tanh)}
+SLOPES = {"relu": lambda a: a > 0, "tanh": lambda a: 1 - a * a}
+compiled = torch.compile if os.environ.get("PEER_COMPILE") else lambda function: function
 
 if threads := os.environ.get("PEER_THREADS"):
     torch.set_num_threads(int(threads))
@@ -25,78 +27,82 @@ class Trainer:
         self.X, self.Y = torch.tensor(workload.X), torch.tensor(workload.Y)
         self.labels = torch.tensor(workload.labels)
         self.held_out = workload.held_out and tuple(map(torch.tensor, workload.held_out))
+        parts, seed = [], workload.name == "seed"
+        for W, _ in [] if seed else workload.layers:
+            activation = ACTIVATIONS[workload.network.layers[0].activation][0]
+            parts += [torch.nn.Linear(*W.shape, dtype=self.X.dtype), activation()]
+        self.model = torch.nn.Sequential(*parts[:-1])
+        self.step = compiled(self.seed_step if seed else self.loss)
 
-    def model(self) -> torch.nn.Sequential:
-        parts = []
-        for W, b in self.workload.layers:
-            linear = torch.nn.Linear(*W.shape, dtype=self.X.dtype)
-            with torch.no_grad():
+    def restart(self) -> torch.optim.Optimizer:
+        """Give the model its first weights; an optimizer for it."""
+        with torch.no_grad():
+            for linear, (W, b) in zip(self.model[::2], self.workload.layers, strict=True):
                 linear.weight.copy_(torch.tensor(W.T))
                 linear.bias.copy_(torch.tensor(b))
-            parts += [linear, ACTIVATIONS[self.workload.network.layers[0].activation][0]()]
-        return torch.nn.Sequential(*parts[:-1])
-
-    def optimizer(self, model: torch.nn.Module) -> torch.optim.Optimizer:
         rate = self.workload.optimizer.learning_rate
         if isinstance(self.workload.optimizer, Adam):
-            return torch.optim.Adam(model.parameters(), rate, fused=True)
-        return torch.optim.SGD(model.parameters(), rate, fused=True)
+            return torch.optim.Adam(self.model.parameters(), rate, fused=True)
+        return torch.optim.SGD(self.model.parameters(), rate, fused=True)
 
     def train(self, epochs: int) -> np.ndarray:
         self.validation = []
         if self.workload.name == "seed":
             return self.train_seed(epochs)
-        model = self.model()
-        optimizer = self.optimizer(model)
+        optimizer = self.restart()
         batches = [slice(k, k + self.workload.batch) for k in range(0, len(self.X), self.workload.batch)]
         for _ in range(epochs):
-            self.epoch(model, optimizer, batches)
+            self.epoch(optimizer, batches)
             if self.held_out:
-                X, Y = self.held_out
                 with torch.inference_mode():
-                    self.validation.append(torch.nn.functional.cross_entropy(model(X), Y).item())
-        return flat((p.weight.detach().T, p.bias.detach()) for p in model if hasattr(p, "weight"))
+                    self.validation.append(self.step(*self.held_out).item())
+        return flat((p.weight.detach().T, p.bias.detach()) for p in self.model[::2])
 
     @torch.inference_mode()
     def train_seed(self, epochs: int) -> np.ndarray:
         layers = [tuple(map(torch.tensor, layer)) for layer in self.workload.layers]
         for _ in range(epochs):
-            layers, _ = seed_step(torch.sigmoid, self.X, self.Y, layers)
+            layers = self.step(layers)
             if self.held_out:
                 self.validation.append(seed_error(torch.sigmoid, *self.held_out, layers).item())
         return flat(layers)
 
-    def epoch(self, model, optimizer, batches) -> None:
+    def seed_step(self, layers: list) -> list:
+        """The tutorial's iteration."""
+        return seed_step(torch.sigmoid, self.X, self.Y, layers)[0]
+
+    def loss(self, X: torch.Tensor, Y: torch.Tensor) -> torch.Tensor:
+        """The loss of a batch, of labels or of numbers."""
+        output = self.model(X)
+        if self.workload.classes:
+            return torch.nn.functional.cross_entropy(output, Y)
+        return 0.5 * (output - Y).square().sum() / len(output)
+
+    def epoch(self, optimizer, batches) -> None:
+        targets = self.labels if self.workload.classes else self.Y
         for rows in batches:
             optimizer.zero_grad()
-            output = model(self.X[rows])
-            if self.workload.classes:
-                loss = torch.nn.functional.cross_entropy(output, self.labels[rows])
-            else:
-                loss = 0.5 * (output - self.Y[rows]).square().sum() / len(output)
-            loss.backward()
+            self.step(self.X[rows], targets[rows]).backward()
             optimizer.step()
 
     def learn(self, epochs: int, seed: int, X_test: np.ndarray) -> np.ndarray:
         """Train on shuffled rows; the labels of other rows. Initial weights are PyTorch's own."""
         torch.manual_seed(seed)
-        model = self.model()
-        for part in model:
-            if hasattr(part, "reset_parameters"):
-                part.reset_parameters()
-        optimizer = self.optimizer(model)
+        optimizer = self.restart()
+        for part in self.model[::2]:
+            part.reset_parameters()
         for _ in range(epochs):
-            self.epoch(model, optimizer, torch.randperm(len(self.X)).split(self.workload.batch))
+            self.epoch(optimizer, torch.randperm(len(self.X)).split(self.workload.batch))
         with torch.inference_mode():
-            return model(torch.tensor(X_test)).argmax(dim=1).numpy()
+            return self.model(torch.tensor(X_test)).argmax(dim=1).numpy()
 
     def predictor(self, X: np.ndarray):
         """A function that predicts X, an array as fastnn gets it."""
-        model = self.model().eval()
+        self.restart()
 
         @torch.inference_mode()
         def predict() -> np.ndarray:
-            return torch.softmax(model(torch.from_numpy(X)), dim=1).numpy()
+            return torch.softmax(self.model(torch.from_numpy(X)), dim=1).numpy()
 
         return predict
 
@@ -195,3 +201,37 @@ class Members:
         """That of one member."""
         layers, _ = seed_step(torch.sigmoid, self.X[0], self.Y[0], [(w1, b1), (w2, b2)])
         return *layers[0], *layers[1]
+
+
+class Batched(Members):
+    """Written by hand: every product is one `torch.bmm` of all members, in the gradients and in the seed's step too."""
+
+    def __init__(self, job: Job) -> None:
+        super().__init__(job)
+        self.gradient = self.gradients
+
+    def gradients(self, parts: list, i: int) -> list:
+        """The gradients of all members' weights on a batch, by the formulas."""
+        name, weights = self.workload.network.layers[0].activation, parts[::2]
+        inputs = [self.X[i].expand(len(weights[0]), -1, -1)]
+        for W, b in zip(weights[:-1], parts[1:-2:2], strict=True):
+            inputs.append(ACTIVATIONS[name][1](torch.baddbmm(b[:, None], inputs[-1], W)))
+        output = torch.baddbmm(parts[-1][:, None], inputs[-1], parts[-2])
+        delta = ((output.softmax(dim=2) if self.workload.classes else output) - self.Y[i]) / len(self.Y[i])
+        gradients = []
+        for W, a in zip(reversed(weights), reversed(inputs), strict=True):
+            gradients = [torch.bmm(a.transpose(1, 2), delta), delta.sum(dim=1), *gradients]
+            delta = torch.bmm(delta, W.transpose(1, 2)) * SLOPES[name](a) if a is not inputs[0] else None
+        return gradients
+
+    def seed_step(self, active: list, _: int) -> None:
+        w1, b1, w2, b2 = active
+        X = self.X[0].expand(len(w1), -1, -1)
+        a1 = torch.sigmoid(torch.baddbmm(b1[:, None], X, w1))
+        a2 = torch.sigmoid(torch.baddbmm(b2[:, None], a1, w2))
+        d2 = (a2 - self.Y[0]) * a2 * (1 - a2)
+        w2 -= torch.bmm(a1.transpose(1, 2), d2)
+        d1 = torch.bmm(d2, w2.transpose(1, 2)) * a1 * (1 - a1)
+        b2 -= d2.sum(dim=(1, 2))[:, None] * b2
+        w1 -= torch.bmm(X.transpose(1, 2), d1)
+        b1 -= d1.sum(dim=(1, 2))[:, None] * b1

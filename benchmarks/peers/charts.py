@@ -16,7 +16,7 @@ from benchmarks.peers.tables import crossover_ratios
 from benchmarks.peers.workloads import KINDS, VALIDATED, describe, describe_many
 from fastnn.measuring.timing import digits, ratio, rounded
 
-MARKERS = {m.JAX: "o", m.TORCH: "s"}
+MARKERS = {m.JAX: "o", m.JAX_OLD: "^", m.TORCH: "s"}
 
 
 def side_by_side(found: dict) -> Figure:
@@ -27,7 +27,7 @@ def side_by_side(found: dict) -> Figure:
         "quartiles. fastnn ×: median of the rounds' ratios, as in the table.\nfastnn: one thread. PyTorch, JAX, BLAS: "
         f"all cores. * by its own rules on the same sizes. {a['cpu']}, {a['cores']} cores, {a['date']}"
     )
-    figure, drawn = panels(len(trainings), (13, 0.6 + 2.75 * -(-len(trainings) // 2)), note)
+    figure, drawn = panels(len(trainings), (13, 0.6 + 3.3 * -(-len(trainings) // 2)), note)
     for axes, (name, lanes) in zip(drawn, trainings.items(), strict=False):
         titles = [title for title in m.PEERS if title in lanes]
         titles.sort(key=lambda title: np.median(lanes[title]["seconds"]))
@@ -93,7 +93,9 @@ COLORS = {
     m.MANY_1: "#6baed6",
     m.MANY_LOOP: "#238b45",
     m.VMAP: ORANGE,
+    m.VMAP_OLD: "#fdae6b",
     m.TORCH_VMAP: "#7a0177",
+    m.TORCH_BMM: "#f768a1",
     m.JOBLIB: "0.45",
 }
 LINES = dict(zip(KINDS, ("-", ":"), strict=True))

@@ -10,6 +10,7 @@ import importlib
 import importlib.metadata
 import multiprocessing
 import os
+import sys
 from collections.abc import Mapping
 from concurrent.futures import ProcessPoolExecutor
 from typing import Any, NamedTuple
@@ -147,11 +148,15 @@ def _answer(module: str, request: str, arguments: dict[str, Any]) -> Any:
 
 
 class Peer(NamedTuple):
-    """A peer's module in this folder, whether its process is bound to one core, and its variables."""
+    """A peer's module in this folder, whether its process is bound to one core, its variables, and its packages.
+
+    The packages are a folder that ``pip install --target`` made; they come before those of this environment.
+    """
 
     module: str
     one_core: bool = False
     variables: Mapping[str, str] = {}
+    packages: str = ""
 
 
 def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
@@ -163,10 +168,16 @@ class Lane:
     """A peer in a process of its own. Where something is missing, making it raises an `ImportError` that names it."""
 
     def __init__(self, title: str, peer: Peer) -> None:
+        if peer.packages and not os.path.isdir(peer.packages):
+            raise ImportError(f"no folder {peer.packages}, which `nox -s measure -- peers` makes")
+        path = [os.path.abspath(peer.packages)] if peer.packages else []
         self.title, self._module = title, peer.module
         self._pool = ProcessPoolExecutor(1, multiprocessing.get_context("spawn"))
         cores = os.sched_getaffinity(0) if peer.one_core and hasattr(os, "sched_setaffinity") else set()
-        with mock.patch.dict(os.environ, environment(peer.variables), clear=True):
+        with (
+            mock.patch.dict(os.environ, environment(peer.variables), clear=True),
+            mock.patch.object(sys, "path", path + sys.path),  # which the process gets, before it imports anything
+        ):
             if cores:
                 os.sched_setaffinity(0, {max(cores)})  # which the process inherits, before it loads any library
             try:

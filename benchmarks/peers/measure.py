@@ -17,7 +17,8 @@ from fastnn.measuring import machine
 from fastnn.measuring.timing import in_turn
 
 US, OWN, ALL = "fastnn", "fastnn, own kernel", "fastnn, all cores"
-LOOP, SKLEARN, TORCH_1, TORCH, JAX = "NumPy loop", "scikit-learn", "PyTorch, 1 thread", "PyTorch", "JAX"
+LOOP, SKLEARN, JAX, JAX_OLD = "NumPy loop", "scikit-learn", "JAX", "JAX 0.4.31"
+TORCH, TORCH_1, COMPILED = "PyTorch", "PyTorch, 1 thread", "PyTorch, compiled"
 FANN, C = "FANN", "C by hand"
 ONE_THREAD = {"PEER_THREADS": "1"}
 PEERS = {
@@ -26,7 +27,9 @@ PEERS = {
     SKLEARN: Peer("by_sklearn"),
     TORCH_1: Peer("by_torch", variables=ONE_THREAD),
     TORCH: Peer("by_torch"),
+    COMPILED: Peer("by_torch", variables=ONE_THREAD | {"PEER_COMPILE": "1"}),
     JAX: Peer("by_jax"),
+    JAX_OLD: Peer("by_jax", packages=".benchmarks/jax-0.4.31"),
     FANN: Peer("by_fann"),
     C: Peer("by_c"),
 }
@@ -34,7 +37,7 @@ ONE_CORE = {
     f"{title}, 1 core": PEERS[title]._replace(one_core=True, variables=ONE_THREAD) for title in (LOOP, TORCH, JAX)
 }
 ON_ALL = {ALL: Peer("by_fastnn", variables={"PEER_THREADS": "all"})}
-ALL_CORES = (US, LOOP, SKLEARN, TORCH, JAX)
+ALL_CORES = (US, LOOP, SKLEARN, TORCH, JAX, JAX_OLD)
 VALIDATED_WORKLOADS = ("seed", "digits")  # which hold rows out
 OWN_WORKLOADS, OWN_PEERS = ("seed", "online"), (US, LOOP, JAX, C)  # whose batches fit a vector
 PREDICTORS = LEARNERS = (US, SKLEARN, TORCH_1, TORCH, JAX)
@@ -42,17 +45,20 @@ AVX2_WORKLOADS, AVX2_PEERS = ("digits", "tab", "mnist"), (US, LOOP, JAX)
 ROWS = {1: 200, 10_000: 2}  # predictions in one sample
 
 MANY, MANY_1, MANY_LOOP = "train_many", "train_many, 1 thread", "loop over train"
-VMAP, TORCH_VMAP, JOBLIB = "JAX vmap", "PyTorch vmap, 1 thread", "joblib, scikit-learn"
+VMAP, VMAP_OLD, JOBLIB = "JAX vmap", "JAX 0.4.31 vmap", "joblib, scikit-learn"
+TORCH_VMAP, TORCH_BMM = "PyTorch vmap, 1 thread", "PyTorch bmm, 1 thread"
 WAYS: dict[str, tuple[str, dict]] = {
     MANY: (US, {"way": "Members"}),
     MANY_1: (US, {"way": "Members", "n_jobs": 1}),
     MANY_LOOP: (US, {"way": "Loop"}),
     VMAP: (JAX, {"way": "Members"}),
+    VMAP_OLD: (JAX_OLD, {"way": "Members"}),
     TORCH_VMAP: (TORCH_1, {"way": "Members"}),
+    TORCH_BMM: (TORCH_1, {"way": "Batched"}),
     JOBLIB: (SKLEARN, {"way": "Members"}),
 }
 """{a way to train many networks: the peer, and what its process is told}"""
-LOOPING = (TORCH_VMAP, JOBLIB)
+LOOPING = (TORCH_VMAP, TORCH_BMM, JOBLIB)
 """Those that validate in a loop in Python, as the training of one shows."""
 USUAL, SHORT = 1000, 100
 """Iterations of a member: those that the aims are about, and those of the tutorial."""
@@ -128,7 +134,7 @@ class Measurement:
         """Where, when and with what."""
         found, blas = machine.circumstances(), set()
         for lane in lanes:
-            found["versions"] |= lane.about["versions"]
+            found["versions"] = lane.about["versions"] | found["versions"]  # the first one's, of two of a package
             blas.update(lane.about["blas"])
         found["versions"] = {name: version for name, version in found["versions"].items() if version != "not installed"}
         return found | {"blas": sorted(blas)}
@@ -237,7 +243,7 @@ class Measurement:
         found = self.found["crossover"] = {}
         self.found["crossover about"] = self.found["about"]
         with self.started(ON_ALL) as shared:
-            lanes = [*self.those((US, TORCH, JAX)), *shared.values()]
+            lanes = [*self.those((US, TORCH, JAX, JAX_OLD)), *shared.values()]
             for width in self.plan.widths:
                 for batch in self.plan.batches:
                     name = f"{width} wide, batch {batch}"

@@ -19,7 +19,7 @@ CHAIN_CYCLES = 270
 COUNTED = 100_000_000
 """Iterations over which the time to compile a kernel of its own is spread in all that is said of its speed."""
 EVERYONE = tuple(title for title in m.PEERS if title != m.US)
-TORCHES, ON_ONE_CORE = (m.TORCH, m.TORCH_1), (f"{m.JAX}, 1 core", f"{m.TORCH}, 1 core")
+TORCHES, ON_ONE_CORE = (m.TORCH, m.TORCH_1, m.COMPILED), (f"{m.JAX}, 1 core", f"{m.TORCH}, 1 core")
 
 AIMS: dict[str, dict[str, list[tuple[tuple[str, ...], float]]]] = {
     "training": {
@@ -178,7 +178,7 @@ def validated(found: dict) -> str:
 
 def by_threads(found: dict) -> str:
     """Where and when; our speed on all cores, and the ratios of one core each and of all cores each."""
-    titles, rows = [*m.ONE_CORE, m.LOOP, m.SKLEARN, m.TORCH, m.JAX], []
+    titles, rows = [*m.ONE_CORE, *m.ALL_CORES[1:]], []
     for name, lanes in found["workloads"].items():
         ours, one = lanes[m.ALL]["seconds"], lanes[m.US]["seconds"]
         cells = [_beside(lanes, title, one if title in m.ONE_CORE else ours) for title in titles]
@@ -243,7 +243,7 @@ def crossover_ratios(found: dict, ours: str = m.US) -> dict[tuple[int, int], tup
     """Return how many times as fast as the best peer, and which that is, by width and rows a step."""
     ratios = {}
     for name, lanes in found["crossover"].items():
-        rival = best(lanes, (m.JAX, m.TORCH))
+        rival = best(lanes, (m.JAX, m.JAX_OLD, m.TORCH))
         point = tuple(map(int, GRID.fullmatch(name).groups()))
         ratios[point] = float(np.median(lanes[rival]) / np.median(lanes[ours])), rival
     return ratios
@@ -300,7 +300,7 @@ PAGE: dict[str, tuple[str, Callable[[dict], str]]] = {
 
 # -------------------------------------------------------------------------------------------- the table of README.md
 
-RIVALS = ("PyTorch, 1 core", "JAX, 1 core", m.TORCH, m.JAX)
+RIVALS = ("PyTorch, 1 core", "JAX, 1 core", m.TORCH, m.TORCH_1, m.COMPILED, m.JAX, m.JAX_OLD)
 MEMBERS = 64
 
 
@@ -313,7 +313,7 @@ def short(found: dict) -> str:
     networks = found.get("many", {}).get("networks", {})
     lanes = networks.get("seed", {}).get(f"{m.USUAL}, equal", {}).get(str(MEMBERS), {})
     if m.MANY in lanes:
-        cells = _short_cells(lanes, m.MANY, m.JOBLIB, (m.VMAP, m.TORCH_VMAP), MEMBERS * m.USUAL)
+        cells = _short_cells(lanes, m.MANY, m.JOBLIB, (m.VMAP, m.VMAP_OLD, m.TORCH_VMAP, m.TORCH_BMM), MEMBERS * m.USUAL)
         rows.append([f"{MEMBERS} networks like `seed` at once, {m.USUAL:,} iterations each", *cells])
     a, b = found["threads"]["about"], found.get("many", {}).get("about", {})
     facts = [(f["date"], f["cpu"], f"fastnn {f['versions']['fastnn']}") if f else () for f in (a, b)]

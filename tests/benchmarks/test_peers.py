@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import importlib
 import json
 import shutil
 import subprocess
@@ -62,11 +63,12 @@ def test_mixed_members_have_as_many_iterations_on_average():
 def ways():
     """The classes that train many networks, with a mark for those of packages that may be missing."""
     yield from (by_fastnn.Members, by_fastnn.Loop, by_sklearn.Members)
-    for package in ("jax", "torch"):
+    for package, name in (("jax", "Members"), ("torch", "Members"), ("torch", "Batched")):
         try:
-            yield __import__(f"benchmarks.peers.by_{package}", fromlist=["Members"]).Members
+            yield getattr(importlib.import_module(f"benchmarks.peers.by_{package}"), name)
         except ImportError:
-            yield pytest.param(None, marks=pytest.mark.skip(reason=f"{package} is not installed"), id=package)
+            reason = f"{package} is not installed"
+            yield pytest.param(None, marks=pytest.mark.skip(reason=reason), id=f"{package}.{name}")
 
 
 @pytest.mark.parametrize("mixed", [False, True], ids=KINDS)
@@ -159,7 +161,17 @@ def test_a_peer_that_is_not_here_is_named_with_the_reason():
     with measurement.started({"Nobody": lanes.Peer("by_nobody")}) as started:
         assert started == {}
     assert "by_nobody" in measurement.found["skipped"]["Nobody"]
+    with measurement.started({"Old": lanes.Peer("by_numpy", packages="no/folder")}) as started:
+        assert started == {}
+    assert "no folder no/folder" in measurement.found["skipped"]["Old"]
     assert said
+
+
+def test_a_lane_has_its_own_packages_first(tmp_path):
+    tmp_path.joinpath("threadpoolctl.py").write_text("raise ImportError('the one of this folder')\n")
+    with contextlib.closing(lanes.Lane("Own", lanes.Peer("by_numpy", packages=str(tmp_path)))) as lane:
+        assert lane.about["blas"] == []
+    assert str(tmp_path) not in sys.path
 
 
 def test_lanes_begin_without_what_tunes_a_library(monkeypatch):
@@ -193,7 +205,7 @@ class LaneHere(lanes.Lane):
 
 def start(title, peer):
     """A lane: in a process of its own where it is told to differ from others."""
-    return lanes.Lane(title, peer) if peer.one_core or peer.variables else LaneHere(title, peer)
+    return lanes.Lane(title, peer) if peer != lanes.Peer(peer.module) else LaneHere(title, peer)
 
 
 LOOP_ON_ONE = f"{m.LOOP}, 1 core"
