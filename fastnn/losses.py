@@ -26,7 +26,7 @@ class Activation(NamedTuple):
     kinks: tuple[float, ...] = ()  # the z at which its derivative jumps
     low: float = -math.inf  # the bounds of what it gives, which targets must not go beyond
     high: float = math.inf
-    value: type[Value] | None = None  # the class that holds its parameters
+    value: Value | None = None  # what holds its parameters
 
 
 class Loss(NamedTuple):
@@ -40,7 +40,7 @@ class Loss(NamedTuple):
     high: float = math.inf
     kinks: tuple[float, ...] = ()  # the a - y at which its derivative jumps
     clips: bool = False  # its value takes a probability within [eps, 1 - eps], its gradient as it is
-    value: type[Value] | None = None  # the class that holds its parameters
+    value: Value | None = None  # what holds its parameters
 
 
 LEAKY_SLOPE = 0.01
@@ -97,7 +97,7 @@ class LeakyRelu(Value):
     def line(self) -> Activation:
         """Its line of the registry."""
         kinks, low = () if self.slope == 1 else (0.0,), -math.inf if self.slope else 0.0
-        return Activation(f"z where z > 0 else {self.slope:g} z", kinks=kinks, low=low, value=LeakyRelu)
+        return Activation(f"z where z > 0 else {self.slope:g} z", kinks=kinks, low=low, value=self)
 
 
 @explains_keywords
@@ -129,7 +129,7 @@ class Elu(Value):
     def line(self) -> Activation:
         """Its line of the registry."""
         kinks, factor = ((), "") if self.alpha == 1 else ((0.0,), f"{self.alpha:g} ")
-        return Activation(f"z where z > 0 else {factor}(exp(z) - 1)", kinks=kinks, low=-self.alpha, value=Elu)
+        return Activation(f"z where z > 0 else {factor}(exp(z) - 1)", kinks=kinks, low=-self.alpha, value=self)
 
 
 ACTIVATIONS: dict[str, Activation] = {
@@ -199,7 +199,7 @@ class Huber(Value):
         """Its line of the registry."""
         d = f"{self.delta:g}"
         beyond = "|a-y| - 1/2" if self.delta == 1 else f"{d} |a-y| - {d}^2 / 2"
-        return Loss(f"(a-y)^2 / 2 where |a-y| <= {d} else {beyond}", tuple(ACTIVATIONS), value=Huber)
+        return Loss(f"(a-y)^2 / 2 where |a-y| <= {d} else {beyond}", tuple(ACTIVATIONS), value=self)
 
 
 @explains_keywords
@@ -237,12 +237,8 @@ class Pinball(Value):
     @property
     def line(self) -> Loss:
         """Its line of the registry."""
-        return Loss(
-            f"(1-q) (a-y) where a > y else q (y-a), q = {self.quantiles}",
-            tuple(ACTIVATIONS),
-            kinks=(0.0,),
-            value=Pinball,
-        )
+        formula = f"(1-q) (a-y) where a > y else q (y-a), q = {self.quantiles}"
+        return Loss(formula, tuple(ACTIVATIONS), kinks=(0.0,), value=self)
 
     def _check_outputs(self, n_outputs: int) -> None:
         """Raise ValueError where there are several quantiles, and not one for each output."""
@@ -292,7 +288,7 @@ class LogLoss(Smoothed):
     def line(self) -> Loss:
         """Its line of the registry."""
         texts = "-[y log a + (1-y) log(1-a)]", ("sigmoid",), "sigmoid", "numbers from 0 to 1"
-        return Loss(*texts, 0, 1, clips=True, value=LogLoss)
+        return Loss(*texts, 0, 1, clips=True, value=self)
 
     def _numbers(self, n_outputs: int) -> tuple[float, float]:
         """Return those of two classes."""
@@ -332,7 +328,7 @@ class CrossEntropy(Smoothed):
     def line(self) -> Loss:
         """Its line of the registry."""
         targets = "rows of probabilities that sum to 1, or integer labels"
-        return Loss("-y log a", ("softmax",), "softmax", targets, 0, 1, clips=True, value=CrossEntropy)
+        return Loss("-y log a", ("softmax",), "softmax", targets, 0, 1, clips=True, value=self)
 
 
 LOSSES: dict[str, Loss] = {
@@ -358,17 +354,10 @@ def checked(name: str, value: Any, registry: Mapping[str, Any], legal: Iterable[
         if isinstance(value, type) and issubclass(value, Value):
             raise TypeError(f"{name} must be made of {value.__name__}: say {value.__name__}()")
         return check_choice(name, value, legal)
-    if registry[check_choice(name, value.name, legal)].value is not type(value):
+    default = registry[check_choice(name, value.name, legal)].value
+    if type(default) is not type(value):
         raise TypeError(f"{name} must be one of fastnn's own, not {shown(value)}")
-    return value.name if value == type(value)() else value
-
-
-def value_of(given: str | Value, registry: Mapping[str, Any]) -> Value | None:
-    """Return the value of a name, with the default parameters, or that given; None where there are no parameters."""
-    if isinstance(given, Value):
-        return given
-    kind = registry[given].value
-    return kind and kind()
+    return value.name if value == default else value
 
 
 def name_of(given: str | Value) -> str:
@@ -392,8 +381,8 @@ def from_plain(given: Any, registry: Mapping[str, Any]) -> Any:
     """Return what `plain` described."""
     if isinstance(given, Mapping):
         parts = dict(given)
-        kind = registry[check_choice("name", parts.pop("name", None), registry)].value
-        if kind is None:
+        default = registry[check_choice("name", parts.pop("name", None), registry)].value
+        if default is None:
             raise ValueError(f"{given['name']} has no parameters")
-        return kind(**parts)
+        return dataclasses.replace(default, **parts)
     return [from_plain(part, registry) for part in given] if isinstance(given, list) else given

@@ -12,7 +12,7 @@ import math
 import operator
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import numpy as np
 from numpy.typing import DTypeLike
@@ -41,7 +41,6 @@ from fastnn.losses import (
     line_of,
     name_of,
     plain,
-    value_of,
 )
 from fastnn.memory import Array
 
@@ -118,8 +117,8 @@ class Layered:
             n_bias = self._n_bias(fan_out)
             middle = place + fan_in * fan_out
             place, weight = middle + n_bias, slice(place, middle)
-            value = value_of(activation, ACTIVATIONS)
-            numbers: Any = value._numbers(fan_out) if value else ()
+            value = line_of(activation, ACTIVATIONS).value
+            numbers = value._numbers(fan_out) if value else ()
             layers.append(Layer(fan_in, fan_out, n_bias, weight, slice(middle, place), name_of(activation), numbers))
         return tuple(layers)
 
@@ -448,20 +447,17 @@ class Network(Layered):
     @functools.cached_property
     def loss_line(self) -> Loss:
         """The line of the loss in `LOSSES`, or that of its value."""
-        line: Loss = line_of(self.loss, LOSSES)
-        return line
+        return cast(Loss, line_of(self.loss, LOSSES))
 
     @functools.cached_property
     def output_line(self) -> Activation:
         """The line of the output activation in `ACTIVATIONS`, or that of its value."""
-        line: Activation = line_of(self.output, ACTIVATIONS)
-        return line
+        return cast(Activation, line_of(self.output, ACTIVATIONS))
 
     @functools.cached_property
     def loss_numbers(self) -> tuple[Array, ...]:
         """The parameters of the loss: (n_outputs,) each."""
-        value = value_of(self.loss, LOSSES)
-        numbers = value._numbers(self.n_outputs) if value else ()
+        numbers = self.loss_line.value._numbers(self.n_outputs) if self.loss_line.value else ()
         return tuple(np.full(self.n_outputs, each) for each in numbers)
 
     @property

@@ -36,13 +36,12 @@ def check_rates(name: str, rates: Any) -> tuple[tuple[float, float], ...] | None
         raise TypeError(
             f"{name} must have a number, or (weights, biases), for each layer, in their order, not {shown(rates)}"
         )
-    pairs: list[tuple[float, float]] = []
+    pairs: list[Any] = []
     for l, given in enumerate(rates):
         pair = list(given) if isinstance(given, Iterable) and not isinstance(given, str) else [given] * 2
         if len(pair) != 2:
             raise ValueError(f"{name}[{l}] must be a number, or one for weights and one for biases, not {shown(given)}")
-        of_weights, of_biases = (check_number(f"{name}[{l}]", factor, low=0) for factor in pair)
-        pairs.append((of_weights, of_biases))
+        pairs.append(tuple(check_number(f"{name}[{l}]", factor, low=0) for factor in pair))
     if pairs and not any(map(any, pairs)):
         raise ValueError(f"{name} must not be 0 for all layers: nothing would be learned")
     return tuple(pairs)
@@ -71,11 +70,6 @@ class Optimizer(CheckedFields):
     rates: tuple[tuple[float, float], ...] | None = field(
         default=None, kw_only=True, repr=False, metadata={"check": check_rates}
     )
-
-    def __init_subclass__(cls) -> None:
-        super().__init_subclass__()
-        if "__repr__" not in vars(cls):  # dataclass would make one of its own
-            cls.__repr__ = Optimizer.__repr__  # type: ignore[method-assign]
 
     def __repr__(self) -> str:
         shown_fields = (f.name for f in fields(self) if f.repr or (getattr(self, f.name) is not None and f.init))
@@ -117,8 +111,7 @@ class Optimizer(CheckedFields):
         {'name': 'SGD', 'learning_rate': 0.1, 'sequential': False, 'momentum': 0.0, 'nesterov': False}
         """
         values = {field.name: getattr(self, field.name) for field in fields(self)}
-        options = {name for name in ("clip_norm", "rates") if values[name] is None}
-        given = {name: value for name, value in values.items() if name not in options}
+        given = {k: value for k, value in values.items() if value is not None or k not in ("clip_norm", "rates")}
         return {"name": self.name, **given, "learning_rate": describe(self.learning_rate)}
 
     @classmethod
@@ -158,7 +151,7 @@ class Optimizer(CheckedFields):
 
 
 @explains_keywords
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class SGD(Optimizer):
     """Gradient descent: ``v = momentum v - lr g; p += v``, Nesterov's form ``p += momentum v - lr g``.
 
@@ -208,7 +201,7 @@ class SGD(Optimizer):
 
 
 @explains_keywords
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Adam(Optimizer):
     """Adam: ``m = beta_1 m + (1-beta_1) g; v = beta_2 v + (1-beta_2) g^2; p -= lr_t m / (sqrt v + epsilon)``.
 
@@ -255,7 +248,7 @@ class Adam(Optimizer):
 
 
 @explains_keywords
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class AdamW(Adam):
     """Adam, and ``p -= lr weight_decay p`` for weights, not biases: Loshchilov and Hutter, ICLR 2019, algorithm 2.
 
@@ -291,7 +284,7 @@ class AdamW(Adam):
 
 
 @explains_keywords
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class RMSprop(Optimizer):
     """Gradients by their size: ``v = rho v + (1-rho) g^2; p -= lr g / (sqrt v + epsilon)`` with rho = 0.99.
 
@@ -334,7 +327,7 @@ class RMSprop(Optimizer):
 
 
 @explains_keywords
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class RPROP(Optimizer):
     """Resilient propagation (iRprop-): each parameter has its own step size, by the signs of its gradient; full batch.
 
@@ -385,7 +378,7 @@ AT_DAMPING, AT_GROWTH, AT_ALPHA, AT_BETA, AT_GAMMA, AT_COUNT = range(1, 7)
 and how often these were found. At the head of the last vector stands why the method has ended."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Method(Optimizer):
     """The base of methods that do an epoch by more than a gradient: a step is an epoch, on all rows.
 
@@ -427,7 +420,7 @@ class Method(Optimizer):
 
 
 @explains_keywords
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class LevenbergMarquardt(Method):
     """Levenberg-Marquardt: ``(J'J + mu S I) d = J'r; p -= d`` where that lowers the loss; full batch.
 
@@ -486,7 +479,7 @@ class LevenbergMarquardt(Method):
 
 
 @explains_keywords
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class BayesianRegularization(LevenbergMarquardt):
     """Levenberg-Marquardt that finds the strength of its penalty by itself: MATLAB's `trainbr`; full batch.
 

@@ -76,11 +76,6 @@ def elu_delta(d: Array, a: Array, z: Array, alpha: float = 1.0) -> Array:
     return np.where(a.real > 0, d, d * (a + alpha))
 
 
-def selu(z: Array) -> Array:
-    """``scale * (z where z > 0 else alpha (exp(z) - 1))``"""
-    return SELU_SCALE * np.where(z.real > 0, z, SELU_ALPHA * np.expm1(np.where(z.real > 0, 0, z)))
-
-
 def flush(x: Array, weight: Any = 1) -> Array:
     """x, but 0 where it is below `LEAST_DELTA`, of a delta times its row's weight: products may be subnormal then
 
@@ -136,7 +131,8 @@ ACTIVATION_FUNCTIONS: dict[str, ActivationFunctions] = {
     "leaky_relu": ActivationFunctions(leaky_relu, leaky_relu_delta),
     "elu": ActivationFunctions(elu, elu_delta),
     "selu": ActivationFunctions(
-        selu, lambda d, a, z: np.where(a.real > 0, SELU_SCALE * d, d * (a + SELU_SCALE * SELU_ALPHA))
+        lambda z: SELU_SCALE * elu(z, SELU_ALPHA),
+        lambda d, a, z: np.where(a.real > 0, SELU_SCALE * d, d * (a + SELU_SCALE * SELU_ALPHA)),
     ),
     "softplus": ActivationFunctions(softplus, lambda d, a, z: d * -np.expm1(-a)),
     "silu": ActivationFunctions(silu, lambda d, a, z: d * silu_slope(z)),

@@ -16,7 +16,7 @@ import numpy as np
 from fastnn import losses
 from fastnn.checking.arguments import check_choice, shown
 from fastnn.files.archive import check_place, name_of, write_whole
-from fastnn.losses import ACTIVATIONS, Value, value_of
+from fastnn.losses import ACTIVATIONS, Value
 from fastnn.memory import Array
 from fastnn.network import Network
 
@@ -182,7 +182,7 @@ def formula(table: Mapping[str, Any], activation: str | Value, format: str) -> t
     ValueError
         Where the format has none.
     """
-    name, value = losses.name_of(activation), value_of(activation, ACTIVATIONS)
+    name, value = losses.name_of(activation), losses.line_of(activation, ACTIVATIONS).value
     if name not in table:
         raise ValueError(f"the format {format} has no activation {name!r}; it has {', '.join(table)}")
     return table[name], dict(vars(value)) if value else {}

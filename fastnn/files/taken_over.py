@@ -63,9 +63,9 @@ def taken_activation(part: Any, name: str, options: dict[str, Any]) -> Any:
             raise ValueError(
                 f"{shown(part)}: fastnn's {name} is that of {option}={' or '.join(map(repr, sorted(legal)))}"
             )
-    kind = ACTIVATIONS[name].value
+    value = ACTIVATIONS[name].value
     try:
-        return checked(name, kind(**parameters), ACTIVATIONS, ACTIVATIONS) if kind and parameters else name
+        return checked(name, type(value)(**parameters), ACTIVATIONS, ACTIVATIONS) if value else name
     except ValueError as error:
         raise ValueError(f"{shown(part)}: {error}") from None
 

@@ -33,7 +33,7 @@ from fastnn.compiler.vectors import blend_prefix, like
 from fastnn.fused.formulas import activate, activation_delta, numbers_of_row, row_activate, row_activation_delta
 from fastnn.fused.layout import LAYER_FIELDS
 from fastnn.fused.matmul import Strided, backward_product, forward_product, row_delta, row_product
-from fastnn.losses import ACTIVATIONS, value_of
+from fastnn.losses import ACTIVATIONS
 from fastnn.memory import ceil_div
 from fastnn.network import Network
 
@@ -200,7 +200,7 @@ def c_functions(network: Network, dtype: np.dtype) -> str:
     says = f"z[o] = bias[{'o' if step else '0'}] + sum of a[k] * W[k, o]: for each o one chain of fma, k ascending."
     functions = [CFunction("dense", parameters, dense, says)]
     for name in dict.fromkeys(layer.activation for layer in network.layers if layer.activation != "identity"):
-        value, says = value_of(name, ACTIVATIONS), f"The activation {name} of z (n,)."
+        value, says = ACTIVATIONS[name].value, f"The activation {name} of z (n,)."
         parameters = {"z": pointer, "n": count} | dict.fromkeys(vars(value) if value else (), number)
         functions.append(CFunction(f"apply_{name}", parameters, numbers_of_row(name), says))
     word = {"double": "uint64_t", "float": "uint32_t"}[c_type(number)]

@@ -27,17 +27,17 @@ GATE_BEGINS = {"float32": -69.5, "float64": -666.0}
 IDENTITY, SOFTMAX = ACTIVATION_CODES["identity"], ACTIVATION_CODES["softmax"]
 
 
-def _parameter(a, number):
-    """Return the arguments after the vectors of a function with a parameter, whose bits are at `number`."""
-    return [like(zero(a), double_of(get(number, 0)))]
+def _numbers(a, number, n):
+    """Return the arguments after the vectors of a function with `n` parameters, 0 or 1, whose bits are at `number`."""
+    return [like(zero(a), double_of(get(number, 0)))] if n else []
 
 
-def _forward(function, slope=None, parameter=lambda a, number: []):
+def _forward(function, slope=None, n_numbers=0):
     """Make the forward function of an activation, see `activate`, from f and, where needed, f' on single vectors."""
 
     @traced
     def activate(Z, slopes, weight, number, n, width):
-        L, own = lanes_of(Z), parameter(Z, number)
+        L, own = lanes_of(Z), _numbers(Z, number, n_numbers)
         for o in each(n):  # row by row of the panel: the weights are those of its columns
             for b in each(width // L, step=L):
                 i = o * width + b
@@ -51,7 +51,7 @@ def _forward(function, slope=None, parameter=lambda a, number: []):
     return activate
 
 
-def _backward(function, by_slope=False, parameter=lambda a, number: []):
+def _backward(function, by_slope=False, n_numbers=0):
     """Make the backward function of an activation, see `activation_delta`, from ``function(d, a)`` on single vectors.
 
     With `by_slope` it is ``function(d, f'(z))``.
@@ -59,7 +59,7 @@ def _backward(function, by_slope=False, parameter=lambda a, number: []):
 
     @traced
     def derive(D, A, slopes, weight, number, n, width):
-        L, own = lanes_of(D), parameter(D, number)
+        L, own = lanes_of(D), _numbers(D, number, n_numbers)
         # In padding d, a and f'(z) are 0, and so is delta.
         for b in each(width // L, step=L):
             w = load(weight, b)
@@ -203,14 +203,8 @@ _ACTIVATIONS = {
     "sigmoid": (_forward(sigmoid), _backward(lambda d, a: d * (a * (1.0 - a)))),
     "tanh": (_forward(tanh), _backward(lambda d, a: d * fma(-a, a, like(a, 1.0)))),
     "relu": (_forward(relu), _backward(lambda d, a: positive(a, d, like(d, 0.0)))),
-    "leaky_relu": (
-        _forward(leaky_relu, parameter=_parameter),
-        _backward(lambda d, a, slope: positive(a, d, d * slope), parameter=_parameter),
-    ),
-    "elu": (
-        _forward(elu, parameter=_parameter),
-        _backward(lambda d, a, alpha: positive(a, d, d * (a + alpha)), parameter=_parameter),
-    ),
+    "leaky_relu": (_forward(leaky_relu, n_numbers=1), _backward(lambda d, a, s: positive(a, d, d * s), n_numbers=1)),
+    "elu": (_forward(elu, n_numbers=1), _backward(lambda d, a, alpha: positive(a, d, d * (a + alpha)), n_numbers=1)),
     "selu": (
         _forward(lambda z: elu(z, SELU_ALPHA) * SELU_SCALE),
         _backward(lambda d, a: positive(a, d * SELU_SCALE, d * (a + SELU_SCALE * SELU_ALPHA))),
@@ -240,11 +234,8 @@ def row_activate(z, slopes, weight, number, n, code):
     """Overwrite a single row z (n to the end of its vector,) like `activate`."""
     # Number by number, a row is as good as a panel of one vector: its weight is in every lane. Softmax alone sums.
     L = lanes_of(z)
-    choose(
-        code == SOFTMAX,
-        lambda: _row_softmax(z, n),
-        lambda: activate(z, slopes, weight, number, ceil_div(n, L), L, code),
-    )
+    panels = slopes, weight, number, ceil_div(n, L), L, code
+    choose(code == SOFTMAX, lambda: _row_softmax(z, n), lambda: activate(z, *panels))
 
 
 def numbers_of_row(name):
@@ -274,11 +265,8 @@ def activation_delta(D, A, slopes, weight, number, n, width, code):
 def row_activation_delta(d, a, slopes, weight, number, n, code):
     """Overwrite a single row d (n to the end of its vector,) like `activation_delta`."""
     L = lanes_of(d)  # as in `row_activate`
-    choose(
-        code == SOFTMAX,
-        lambda: _row_softmax_delta(d, a, weight, n),
-        lambda: activation_delta(d, a, slopes, weight, number, ceil_div(n, L), L, code),
-    )
+    panels = slopes, weight, number, ceil_div(n, L), L, code
+    choose(code == SOFTMAX, lambda: _row_softmax_delta(d, a, weight, n), lambda: activation_delta(d, a, *panels))
 
 
 # --------------------------------------------------------------------------------------------------------------- losses

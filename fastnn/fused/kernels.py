@@ -144,9 +144,8 @@ def train_with_options(
     while done < n_steps:
         for s in range(done, min(end, n_steps)):
             first, n_rows = get(steps.start, s), get(steps.stop, s) - get(steps.start, s)
-            mode = 0 if spec.sequential else WITH_GRADIENT
+            rows, mode = offset(steps.rows, first), 0 if spec.sequential else WITH_GRADIENT
             store(scratch.nan_flag, 0, zero(vectors))
-            rows = offset(steps.rows, first)
             sum_of_losses, divisor, width = do_blocks(scratch, model, spec, data, rows, n_rows, vectors, mode)
             learning = divisor > 0
             if learning:

@@ -308,9 +308,7 @@ def describe(network: Network, dtype: np.dtype, block: int = ROW_BLOCK, many: bo
         size = layer.bias.stop - layer.weight.start
         is_small, is_last = size <= SMALL, layer.bias.stop == network.n_params
         output = panel + layer.fan_in + 1  # behind each layer's inputs there is room for a row of ones
-        activation, number = ACTIVATION_CODES[layer.activation], 0
-        if layer.numbers:
-            number = int(np.float64(layer.numbers[0]).view(np.int64))
+        activation, number = ACTIVATION_CODES[layer.activation], int(np.float64([*layer.numbers, 0][0]).view(np.int64))
         record = {
             "fan_in": layer.fan_in,
             "fan_out": layer.fan_out,
@@ -355,8 +353,7 @@ def describe(network: Network, dtype: np.dtype, block: int = ROW_BLOCK, many: bo
 def _loss_code(network: Network) -> int:
     if network.loss_name == "poisson" and network.matched:
         return MATCHED_POISSON
-    is_smoothed = network.loss_name in SMOOTHED and network.loss != network.loss_name
-    return (SMOOTHED if is_smoothed else LOSS_CODES)[network.loss_name]
+    return (LOSS_CODES if network.loss == network.loss_name else LOSS_CODES | SMOOTHED)[network.loss_name]
 
 
 def constants_of(model: Model, spec: UpdateSpec, scratch: Scratch) -> tuple[Model, UpdateSpec, Scratch]:

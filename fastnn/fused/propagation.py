@@ -12,7 +12,6 @@ from fastnn.compiler.memory_ops import (
     get,
     has_many,
     lanes_of,
-    load,
     narrow_width,
     offset,
     prefetch,
@@ -33,7 +32,7 @@ from fastnn.fused.formulas import (
     row_loss,
     sum_terms,
 )
-from fastnn.fused.gather import copy, gather_panel, scatter_panel
+from fastnn.fused.gather import clear, copy, gather_panel, scatter_panel
 from fastnn.fused.layout import LOSS_ALONE
 from fastnn.fused.matmul import Strided, outer_product, transpose_delta, weight_gradient
 from fastnn.fused.updates import State, add, finish_gradients, row_update, scaled_update, small_layer_update, update
@@ -354,20 +353,15 @@ def share_scaled_step(scratch, model, spec, vectors, share, t, is_finished):
 @traced
 def input_slopes(out, scratch, model, params, o, n, width):
     """Write the derivatives of output `o` by the inputs to `out` (n, n_inputs), after `forward` on a panel."""
-    L, n_outputs, layer = lanes_of(params), model.n_outputs, layer_at(model, model.n_layers - 1)
-    deltas = [scratch.delta, scratch.delta_below]
-    for k in each(n_outputs):
-        for b in each(width // L, step=L):
-            store(deltas[0], k * width + b, zero(params))
-    for b in each(width // L, step=L):
-        store(deltas[0], o * width + b, load(scratch.weight, b))
+    layer, D = layer_at(model, model.n_layers - 1), scratch.delta
+    clear(D, model.n_outputs * width)
+    copy(offset(D, o * width), scratch.weight, width)
     A, slopes = offset(scratch.activations, layer.output * width), offset(scratch.slopes, layer.output * width)
-    activation_delta(deltas[0], A, slopes, scratch.weight, layer.at("number"), n_outputs, width, layer.activation)
-    for k in each(model.n_layers, deltas):  # below the first layer are the inputs, which have no activation
-        delta, below = deltas
-        dense.backward_layer(layer_at(model, model.n_layers - 1 - k), scratch, params, delta, below, width)
-        deltas[:] = below, delta
-    scatter_panel(out, deltas[0], n, layer_at(model, 0).fan_in, width)
+    activation_delta(D, A, slopes, scratch.weight, layer.at("number"), model.n_outputs, width, layer.activation)
+    for layer_k, delta, below, _ in _from_output(model, scratch):  # below the first layer are the inputs
+        dense.backward_layer(layer_k, scratch, params, delta, below, width)
+    slopes = pick(model.n_layers // 2 * 2 == model.n_layers, D, scratch.delta_below)  # the last `below`
+    scatter_panel(out, slopes, n, layer_at(model, 0).fan_in, width)
 
 
 @traced

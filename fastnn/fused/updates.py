@@ -211,8 +211,7 @@ def scaled_update(optimizer, state, gradient, factors, is_weight, start, end, is
         scaled, g, weights = optimizer._replace(formula=formula), load(gradient, i), load(is_weight, i)
 
         def gradient_of(p, g=g, weights=weights):
-            finish = partial(constants.finish, g, p, weights)
-            return choose(is_finished, lambda: [g * constants.scale], lambda: [finish()])[0]
+            return choose(is_finished, lambda: [g * constants.scale], lambda: [constants.finish(g, p, weights)])[0]
 
         scaled.step(state, own, i, weights, gradient_of, flag, n)
     store(state.nan_flag, 0, flag[0])

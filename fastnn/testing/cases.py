@@ -111,14 +111,9 @@ PAIRS = [(loss, output) for loss, line in LOSSES.items() for output in line.outp
 """Each loss with each output activation that it goes with."""
 
 
-def _variant(kind: Any) -> Value:
-    parts: Any = dataclasses.fields(kind)
-    value: Value = kind(**{part.name: 0.7 * part.default + 0.1 for part in parts})
-    return value
-
-
 _LINES: list[Any] = [*ACTIVATIONS.values(), *LOSSES.values()]
-VARIANTS = [_variant(line.value) for line in _LINES if line.value]
+_OWN = [line.value for line in _LINES if line.value]
+VARIANTS = [dataclasses.replace(own, **{name: 0.7 * n + 0.1 for name, n in vars(own).items()}) for own in _OWN]
 """The activations and losses that have parameters, with others than the default ones, all of which are numbers."""
 
 _OPTIONS: dict[str, list[dict[str, Any]]] = {

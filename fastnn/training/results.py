@@ -136,8 +136,7 @@ class TrainingResult:
         >>> result.jacobian([[0.5, 0.5]])
         array([[[3., 4.]]])
         """
-        if (names := column_names(X)) is not None:
-            check_column_names(names, self.feature_names)
+        check_column_names(column_names(X), self.feature_names)
         params = self._checked_params()
         X = check_inputs(self.network, X, params.dtype)
         by = get_backend(self.backend if backend is None else backend)
