@@ -7,6 +7,7 @@ their numbers, or numbers. Its preparation of the table is a part of both. A lib
 from __future__ import annotations
 
 import functools
+import importlib
 import importlib.util
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -23,22 +24,46 @@ from benchmarks.tables.data import CLASSES, NUMBERS
 Predict = Callable[[Any], np.ndarray]
 
 
+def made(name: str, kind: str, *arguments: Any, **options: Any) -> Any:
+    """Return an estimator by its class, such as "xgboost.XGB", to which its kind is added."""
+    module, _, begin = name.rpartition(".")
+    return getattr(importlib.import_module(module), begin + ENDS[kind])(*arguments, **options)
+
+
+ENDS = {CLASSES: "Classifier", NUMBERS: "Regressor"}
+HIST = "sklearn.ensemble.HistGradientBoosting"
+ON_ONE_THREAD: dict[str, dict[str, Any]] = {
+    "lightgbm.LGBM": {"n_jobs": 1, "verbose": -1},
+    "xgboost.XGB": {"n_jobs": 1, "enable_categorical": True},
+    HIST: {"categorical_features": "from_dtype"},
+}
+"""{class of an estimator that takes gaps and words as they are: its options}"""
+
+
 def predictor(model: Any, kind: str, **options: Any) -> Predict:
     """Return the function of a fitted estimator that predicts."""
     return functools.partial(model.predict_proba if kind == CLASSES else model.predict, **options)
 
 
 def by_preset(kind: str, X: Any, y: Any, seed: int, preset: str, n_jobs: int = 1) -> Predict:
-    from fastnn import TabularClassifier, TabularRegressor
+    return predictor(made("fastnn.Tabular", kind, preset, n_jobs=n_jobs, random_state=seed).fit(X, y), kind)
 
-    estimator = TabularClassifier if kind == CLASSES else TabularRegressor
-    return predictor(estimator(preset, n_jobs=n_jobs, random_state=seed).fit(X, y), kind)
+
+def by_trees(kind: str, X: Any, y: Any, seed: int, name: str, **settings: Any) -> Predict:
+    """An estimator of `ON_ONE_THREAD`."""
+    return predictor(trees(name, kind, seed, **settings).fit(X, y), kind)
+
+
+def trees(name: str, kind: str, seed: int, **settings: Any) -> Any:
+    """One that is not fitted."""
+    return made(name, kind, random_state=seed, **ON_ONE_THREAD[name] | settings)
+
+
+lightgbm_model = functools.partial(trees, "lightgbm.LGBM")
 
 
 def by_mlp(kind: str, X: Any, y: Any, seed: int) -> Predict:
     """scikit-learn's network: numbers filled by their means and standardized, words one-hot, targets as they are."""
-    from sklearn.neural_network import MLPClassifier, MLPRegressor
-
     columns = ColumnTransformer(
         [
             ("numbers", make_pipeline(SimpleImputer(), StandardScaler()), make_column_selector(dtype_include="number")),
@@ -46,54 +71,22 @@ def by_mlp(kind: str, X: Any, y: Any, seed: int) -> Predict:
         ],
         sparse_threshold=0,
     )
-    network = (MLPClassifier if kind == CLASSES else MLPRegressor)(random_state=seed)
+    network = made("sklearn.neural_network.MLP", kind, random_state=seed)
     return predictor(make_pipeline(columns, network).fit(X, y), kind)
 
 
-def by_hist(kind: str, X: Any, y: Any, seed: int) -> Predict:
-    from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
-
-    estimator = HistGradientBoostingClassifier if kind == CLASSES else HistGradientBoostingRegressor
-    return predictor(estimator(categorical_features="from_dtype", random_state=seed).fit(X, y), kind)
-
-
-def by_lightgbm(kind: str, X: Any, y: Any, seed: int, **settings: Any) -> Predict:
-    return predictor(lightgbm_model(kind, seed, **settings).fit(X, y), kind)
-
-
-def lightgbm_model(kind: str, seed: int, **settings: Any) -> Any:
-    """An estimator of LightGBM that is not fitted."""
-    from lightgbm import LGBMClassifier, LGBMRegressor
-
-    estimator = LGBMClassifier if kind == CLASSES else LGBMRegressor
-    return estimator(n_jobs=1, verbose=-1, random_state=seed, **settings)
-
-
-def by_xgboost(kind: str, X: Any, y: Any, seed: int) -> Predict:
-    from xgboost import XGBClassifier, XGBRegressor
-
-    estimator = XGBClassifier if kind == CLASSES else XGBRegressor
-    return predictor(estimator(n_jobs=1, enable_categorical=True, random_state=seed).fit(X, y), kind)
-
-
 def by_catboost(kind: str, X: Any, y: Any, seed: int) -> Predict:
-    from catboost import CatBoostClassifier, CatBoostRegressor
-
-    words = list(X.select_dtypes("category"))
     quiet = {"verbose": False, "allow_writing_files": False}
-    estimator = CatBoostClassifier if kind == CLASSES else CatBoostRegressor
-    model = estimator(thread_count=1, cat_features=words, random_seed=seed, **quiet).fit(X, y)
-    return predictor(model, kind, thread_count=1)
+    words = list(X.select_dtypes("category"))
+    model = made("catboost.CatBoost", kind, thread_count=1, cat_features=words, random_seed=seed, **quiet)
+    return predictor(model.fit(X, y), kind, thread_count=1)
 
 
 def by_realmlp(kind: str, X: Any, y: Any, seed: int) -> Predict:
     """RealMLP-TD-S, which takes no gaps: they are filled by the columns' means."""
-    from pytabkit import RealMLP_TD_S_Classifier, RealMLP_TD_S_Regressor
-
     means = X.select_dtypes("number").mean()
-    estimator = RealMLP_TD_S_Classifier if kind == CLASSES else RealMLP_TD_S_Regressor
-    model = estimator(device="cpu", n_threads=1, random_state=seed, verbosity=0).fit(X.fillna(means), y)
-    predict = predictor(model, kind)
+    model = made("pytabkit.RealMLP_TD_S_", kind, device="cpu", n_threads=1, random_state=seed, verbosity=0)
+    predict = predictor(model.fit(X.fillna(means), y), kind)
     return lambda X: predict(X.fillna(means))
 
 
@@ -132,7 +125,7 @@ def by_tuned_lightgbm(kind: str, X: Any, y: Any, seed: int) -> Predict:
         (loss,) = model.best_score_["valid_0"].values()
         found.append((loss, settings | {"n_estimators": model.best_iteration_}))
     _, best = min(found, key=lambda pair: pair[0])
-    return by_lightgbm(kind, X, y, seed, **best)
+    return by_trees(kind, X, y, seed, "lightgbm.LGBM", **best)
 
 
 class Method(NamedTuple):
@@ -149,9 +142,11 @@ METHODS = {
     "good": Method("`good`", "fastnn", functools.partial(by_preset, preset="good")),
     "best": Method("`best`", "fastnn", functools.partial(by_preset, preset="best")),
     "mlp": Method("scikit-learn's MLP", "sklearn", by_mlp),
-    "hist": Method("HistGradientBoosting", "sklearn", by_hist),
-    "lightgbm": Method("LightGBM", "lightgbm", by_lightgbm),
-    "xgboost": Method("XGBoost", "xgboost", by_xgboost),
+    "hist": Method(
+        "HistGradientBoosting", "sklearn", functools.partial(by_trees, name="sklearn.ensemble.HistGradientBoosting")
+    ),
+    "lightgbm": Method("LightGBM", "lightgbm", functools.partial(by_trees, name="lightgbm.LGBM")),
+    "xgboost": Method("XGBoost", "xgboost", functools.partial(by_trees, name="xgboost.XGB")),
     "catboost": Method("CatBoost", "catboost", by_catboost),
     "tuned": Method("LightGBM, tuned", "lightgbm", by_tuned_lightgbm, is_slow=True),
     "realmlp": Method("RealMLP-TD-S", "pytabkit", by_realmlp, is_slow=True),

@@ -263,8 +263,7 @@ class MLPClassifier(Conversion, Saving, ClassifierMixin, BaseMLP):
         array([0, 0])
         """
         self._check_fitted()
-        outputs = self._outputs(X)
-        return self._decode(outputs)
+        return self._decode(self._outputs(X))
 
     def predict_proba(self, X: Any) -> Array:
         """Predict the classes' probabilities.

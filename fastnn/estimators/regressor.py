@@ -234,8 +234,7 @@ class MLPRegressor(Conversion, Saving, RegressorMixin, BaseMLP):
         (200,)
         """
         self._check_fitted()
-        outputs = self._outputs(X)
-        return outputs.ravel() if outputs.shape[1] == 1 else outputs
+        return self._decode(self._outputs(X))
 
     @available_if(lambda mlp: (not mlp.fix_defects and mlp.solver not in SECOND_ORDER_SOLVERS) or mlp._has_epochs())
     @_fit_context(prefer_skip_nested_validation=True)

@@ -27,15 +27,14 @@ from fastnn.files.archive import (
     Format,
     check_arrays,
     json_array,
-    list_of,
     plain,
     read_archive,
-    text_of,
     value_of,
     write_archive,
 )
-from fastnn.files.description import checked_network, description, names_of
-from fastnn.files.export import Model, check_not_exported, export, label_list
+from fastnn.files.description import checked_network, description, labels_array, names_of
+from fastnn.files.description import labels_of as described_labels
+from fastnn.files.export import Model, check_not_exported, export
 from fastnn.files.model import CHECKPOINT, CHECKPOINT_1, ESTIMATOR, MODEL
 from fastnn.memory import Array
 from fastnn.schedules import SCHEDULES
@@ -52,9 +51,6 @@ _CURVES = {"loss_curve": "loss_curve_", "scores": "validation_scores_", "losses"
 
 
 MULTILABEL = "multilabel-indicator"
-
-MOST_CHARACTERS = 1 << 22
-"""Of an array of texts, all of which take as much memory as the longest."""
 
 
 class Saving:
@@ -224,8 +220,7 @@ def _content(mlp: Any, model: Model) -> tuple[dict[str, Any], dict[str, Array]]:
     if is_classifier(mlp):
         classes, labels = labels_of(mlp), mlp._binarizer()
         header["labels"] = {"type": labels.y_type_, "sparse": bool(labels.sparse_input_), "kind": classes.dtype.kind}
-        labels_as_text = label_list(classes)  # of numbers too, for those that are not finite do not load
-        arrays["classes"] = classes if classes.dtype.kind in "iuf" else json_array(labels_as_text)
+        arrays["classes"] = labels_array(classes)
     return header, arrays
 
 
@@ -270,14 +265,7 @@ def _estimator(cls: Any, header: dict[str, Any], arrays: dict[str, Array]) -> An
 
 def _set_labels(mlp: Any, labels: dict[str, Any], classes: Array) -> None:
     n_outputs, kind = mlp.n_outputs_, labels["type"]
-    if labels["kind"] not in ("i", "u", "f"):
-        values = list_of(text_of(classes, "list of labels"), max(n_outputs, 2))
-        if len(values) * max(len(str(value)) for value in values) > MOST_CHARACTERS:
-            raise ModelFileError("damaged: its labels are too long")
-        classes = np.array(values, object if labels["kind"] == "O" else None)
-    n = classes.size
-    if classes.ndim != 1 or classes.dtype.kind != labels["kind"] or not labels_fit(n, kind, n_outputs):
+    mlp.classes_ = described_labels(classes, labels["kind"], max(n_outputs, 2))
+    if not labels_fit(n := len(mlp.classes_), kind, n_outputs):
         raise ModelFileError(f"damaged: {n} labels, {kind!r:.50}, of {n_outputs} outputs")
-    label_list(classes)  # raises ValueError for labels of another kind
-    mlp.classes_ = classes
-    mlp._label_binarizer = binarizer_with(classes, kind, bool(labels["sparse"]))
+    mlp._label_binarizer = binarizer_with(mlp.classes_, kind, bool(labels["sparse"]))

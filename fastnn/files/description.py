@@ -18,7 +18,8 @@ from fastnn import __version__
 from fastnn.backends import Backend
 from fastnn.checking.values import Names
 from fastnn.errors import ModelFileError
-from fastnn.files.archive import check_arrays, texts_of
+from fastnn.files.archive import check_arrays, json_array, list_of, text_of, texts_of
+from fastnn.files.export import label_list
 from fastnn.memory import Array
 from fastnn.network import Network
 from fastnn.state import make_storage
@@ -186,6 +187,32 @@ def names_of(array: Array | None, n: int) -> Names | None:
     if len(names) != n:
         raise ModelFileError(f"damaged: its feature_names are not the names of {n} columns")
     return names
+
+
+# ------------------------------------------------------------------------------------------------ a classifier's labels
+
+
+MOST_CHARACTERS = 1 << 22
+"""Of an array of texts, all of which take as much memory as the longest."""
+
+
+def labels_array(classes: Array) -> Array:
+    """Return labels as an array of a file: numbers as they are, others as JSON; ValueError for what does not load."""
+    labels = label_list(classes)
+    return classes if classes.dtype.kind in "iuf" else json_array(labels)
+
+
+def labels_of(array: Array, kind: Any, most: int) -> Array:
+    """Return the labels (n,), at most so many, of the array of a file; `kind` is that of their dtype."""
+    if kind not in ("i", "u", "f"):
+        values = list_of(text_of(array, "list of labels"), most)
+        if len(values) * max(len(str(value)) for value in values) > MOST_CHARACTERS:
+            raise ModelFileError("damaged: its labels are too long")
+        array = np.array(values, object if kind == "O" else None)
+    if array.ndim != 1 or array.dtype.kind != kind:
+        raise ModelFileError(f"damaged: its labels are {array.dtype} {array.shape}, not (n,) of kind {kind!r:.50}")
+    label_list(array)  # raises ValueError for labels of another kind
+    return array
 
 
 # ----------------------------------- the order of rows: as many bytes as the row numbers need, deflated where that pays

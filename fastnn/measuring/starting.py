@@ -25,14 +25,11 @@ OF_NONE = ("row orders", "Levenberg-Marquardt", "one row of a table")
 """Those that know no dtype, or one."""
 
 
-def first_calls(
-    dtype: DTypeLike, names: Sequence[str] = ENTRY_POINTS, backend: str = "numba"
-) -> Iterator[tuple[str, float]]:
-    """Call functions of a back end once on a tiny network, so that what they compile is compiled.
+def first_calls(dtype: DTypeLike, names: Sequence[str] = ENTRY_POINTS) -> Iterator[tuple[str, float]]:
+    """Call functions of the back end "numba" once on a tiny network, so that what they compile is compiled.
 
     Yield each name, of `OF_A_DTYPE` and `OF_NONE`, after its call, with its seconds: compilation, or loading from the
-    disk cache, and next to nothing else; the first also imports what the back end needs. All but `ENTRY_POINTS` are
-    those of the back end "numba".
+    disk cache, and next to nothing else; the first also imports what the back end needs.
     """
     network, small = Network((2, 2, 1)), Network((1, 1))
     X, Y, column = np.ones((2, 2), dtype), np.ones((2, 1), dtype), np.ones((64, 1), dtype)
@@ -58,9 +55,9 @@ def first_calls(
         numba.table_function(small, np.zeros((1, small.n_params), np.float32), row)
 
     calls: dict[str, Callable[[], object]] = {
-        "train": lambda: train(network, X, Y, **sgd, params=params, backend=backend),
-        "predict": lambda: predict(network, params, X, backend=backend),
-        "loss_and_gradient": lambda: loss_and_gradient(network, params, X, Y, backend=backend),
+        "train": lambda: train(network, X, Y, **sgd, params=params),
+        "predict": lambda: predict(network, params, X),
+        "loss_and_gradient": lambda: loss_and_gradient(network, params, X, Y),
         "options": lambda: train(network, X, Y, **sgd, params=params, clip_norm=1.0),
         "threads": lambda: train(small, column, column, **sgd, threads=2),
         "many": many,

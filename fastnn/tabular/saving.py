@@ -31,7 +31,6 @@ from fastnn.errors import ModelFileError
 from fastnn.files.archive import (
     check_arrays,
     json_array,
-    list_of,
     plain,
     read_archive,
     table_of,
@@ -39,8 +38,8 @@ from fastnn.files.archive import (
     value_of,
     write_archive,
 )
-from fastnn.files.description import description, network_of, without_state
-from fastnn.files.export import check_not_exported, label_list
+from fastnn.files.description import description, labels_array, labels_of, network_of, without_state
+from fastnn.files.export import check_not_exported
 from fastnn.files.model import TABLE
 from fastnn.many.results import ManyHistory
 from fastnn.memory import Array
@@ -159,7 +158,7 @@ def _content(model: Any) -> tuple[dict[str, Any], dict[str, Array]]:
         classes = model.classes_
         header["labels"] = classes.dtype.kind
         header["unsmoothing"] = list(model._unsmoothing)
-        return header, arrays | {"classes": classes if classes.dtype.kind in "iuf" else json_array(label_list(classes))}
+        return header, arrays | {"classes": labels_array(classes)}
     header["one_target"] = model._one_target
     residuals = model._residuals
     return header, arrays | {
@@ -203,7 +202,9 @@ def _estimator(cls: Any, header: dict[str, Any], arrays: dict[str, Array]) -> An
     for name in _SCORES:
         setattr(model, name, float(header["scores"][name]))
     if kind == "classifier":
-        model.classes_ = _classes(header["labels"], arrays["classes"], network.n_outputs)
+        model.classes_ = labels_of(arrays["classes"], header["labels"], network.n_outputs)
+        if len(model.classes_) != network.n_outputs:
+            raise ModelFileError(f"damaged: {len(model.classes_)} labels of {network.n_outputs} outputs")
         model._unsmoothing = _unsmoothing(header["unsmoothing"], network.n_outputs)
     else:
         model._one_target, model._scaling = bool(header["one_target"]), arrays["targets"]
@@ -279,13 +280,3 @@ def _are_levels(own: Levels, most: int) -> bool:
     plain_kinds = kinds <= {str} or kinds <= {bool} or kinds <= {int, float}
     in_order = all(a < b for a, b in itertools.pairwise(levels))
     return 0 < len(levels) <= most and plain_kinds and in_order and (not own.is_one_number or len(levels) == 2)
-
-
-def _classes(kind: str, classes: Array, n: int) -> Array:
-    """Return the labels of a file."""
-    if kind not in ("i", "u", "f"):
-        classes = np.array(list_of(text_of(classes, "list of labels"), n), object if kind == "O" else None)
-    if classes.shape != (n,) or classes.dtype.kind != kind:
-        raise ModelFileError(f"damaged: labels {classes.dtype} {classes.shape} of {n} outputs")
-    label_list(classes)  # raises ValueError for labels of another kind
-    return classes
