@@ -131,8 +131,10 @@ def warmup() -> None:
             table.add_row(name, "", "", "", with_unit(elapsed))
             advance()
     show("First calls, compiled or loaded", table)
+    from fastnn.fused.backend import kernels_are_kept  # by now it is imported
+
     cache = machine.cache()
-    if machine.kernels_are_kept():
+    if kernels_are_kept():
         say(f"Kept in {cache.folder}" if machine.cache_is_used() else "Nothing to keep: the wheel brought the kernels")
         return
     say(f"Not kept: {cache.error or f'no kernel could be added to {cache.folder}'}", "red")

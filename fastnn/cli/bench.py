@@ -150,7 +150,7 @@ def n_steps(
 def _trainings(
     one: work.Work, backends: Sequence[str], settings: BenchSettings, after_each: Callable[[], object]
 ) -> Iterator[Times]:
-    runs: dict[str, Run] = {backend: functools.partial(_run, one, backend) for backend in backends}
+    runs: dict[str, Run] = {backend: lambda n, backend=backend: one.run(n, backend) for backend in backends}
     n = {backend: calibrated(run, settings.sample_seconds, one.most) for backend, run in runs.items()}
     units = {backend: n[backend] * one.units for backend in backends}
     functions = {backend: functools.partial(run, n[backend]) for backend, run in runs.items()}
@@ -167,10 +167,6 @@ def _trainings(
             "unit": one.unit,
             "threads": one.threads if backend == "numba" else 1,
         }
-
-
-def _run(one: work.Work, backend: str, n: int) -> None:
-    one.run(n, backend)
 
 
 def _starts(dtypes: set[str], settings: BenchSettings, after_each: Callable[[str], object]) -> Iterator[Times]:

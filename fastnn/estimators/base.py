@@ -16,6 +16,7 @@ from sklearn.utils.validation import _check_sample_weight
 
 from fastnn.backends import check_supported, get_backend
 from fastnn.checking.arguments import cut, did_you_mean, fill_layers, shown
+from fastnn.checking.values import check_validation_parts
 from fastnn.errors import FitWarning, warn
 from fastnn.estimators.adapter import Adapter, contiguous
 from fastnn.estimators.epochs import Epochs, FitInputs, Solver
@@ -309,13 +310,7 @@ class BaseMLP(CallbackSupportMixin, Fitted, BaseEstimator, ABC):
 
 def validation_rows(validation_data: Any, X_val: Any, y_val: Any, sample_weight_val: Any) -> tuple[Any, ...] | None:
     """The rows to validate on, (X, y) or (X, y, sample_weight), in whichever way `fit` was given them; None if not."""
-    for name, value, needed, other in (
-        ("X_val", X_val, "y_val", y_val),
-        ("y_val", y_val, "X_val", X_val),
-        ("sample_weight_val", sample_weight_val, "X_val", X_val),
-    ):
-        if value is not None and other is None:
-            raise ValueError(f"{name} is provided, but {needed} was not provided.")
+    check_validation_parts(X_val, y_val, sample_weight_val)
     if validation_data is None:
         return None if X_val is None else (X_val, y_val, sample_weight_val)
     if X_val is not None:

@@ -119,13 +119,6 @@ def cache() -> Cache:
     return Cache(*cache_state())
 
 
-def kernels_are_kept() -> bool:
-    """Return whether the kernels that this process has used, at least one, are in the wheel or the cache folder."""
-    from fastnn.fused.backend import kernels_are_kept
-
-    return kernels_are_kept()
-
-
 def cache_is_used() -> bool:
     """Return whether a kernel that this process has used did not come with the wheel."""
     from fastnn.compiler.loader import WHEEL, origins

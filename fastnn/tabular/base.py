@@ -19,6 +19,7 @@ from sklearn.utils.validation import _check_sample_weight, check_consistent_leng
 from fastnn import plotting
 from fastnn.checking import display
 from fastnn.checking.hints import explains_keywords
+from fastnn.checking.values import check_validation_parts
 from fastnn.errors import warn
 from fastnn.many import ManyResult
 from fastnn.many.results import ManyHistory
@@ -63,13 +64,7 @@ class Validation(NamedTuple):
 
     def check(self, cv: Any, groups: Any) -> None:
         """Raise ValueError for parts without the others, and for another way to choose rows beside them."""
-        for name, value, needed, other in (
-            ("X_val", self.X, "y_val", self.y),
-            ("y_val", self.y, "X_val", self.X),
-            ("sample_weight_val", self.sample_weight, "X_val", self.X),
-        ):
-            if value is not None and other is None:
-                raise ValueError(f"{name} is provided, but {needed} was not provided.")
+        check_validation_parts(*self)
         for name, value in (("cv", cv), ("groups", groups)):
             if self.X is not None and value is not None:
                 raise ValueError(f"X_val and {name} are two ways to choose the rows to validate on: give one of them")
