@@ -24,15 +24,12 @@ def test_the_exponent_of_a_power_law_is_found(p):
 
 
 def test_the_interval_has_the_exponent_in_it():
-    """19 times of 20, with noise."""
+    """19 times of 20, with noise; that of a curve that is no power law is wide."""
     random_state, x = np.random.RandomState(0), np.array([64, 128, 256, 512])
     found = [exponent(x, x**2 * np.exp(0.05 * random_state.standard_normal(4))) for _ in range(400)]
     assert 0.92 < np.mean([e.low <= 2 <= e.high for e in found]) < 0.98
-
-
-def test_a_curve_that_is_no_power_law_has_a_wide_interval():
-    found = exponent([1, 2, 4, 8], [1, 1, 4, 4])
-    assert found.high - found.low > 1
+    wide = exponent([1, 2, 4, 8], [1, 1, 4, 4])
+    assert wide.high - wide.low > 1
 
 
 @pytest.mark.parametrize(("x", "y"), [([1, 2], [1, 2]), ([1, 2, 3], [1, 0, 2]), ([1, 2, 3], [1, 2])])
