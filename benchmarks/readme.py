@@ -125,11 +125,15 @@ class Aim(NamedTuple):
 
     @property
     def cells(self) -> list[str]:
-        """What was measured, of a single number without an interval, and the verdict."""
-        number = self.found
-        if number is None:
+        """What was measured, and the verdict."""
+        if self.found is None:
             return ["", "not measured"]
-        return [digits(number.middle) if number.low == number.high else str(number), "" if self.met else "missed"]
+        return [shown_ratio(self.found), "" if self.met else "missed"]
+
+
+def shown_ratio(number: Interval) -> str:
+    """A ratio as text, a single one without an interval."""
+    return digits(number.middle) if number.low == number.high else str(number)
 
 
 # ------------------------------------------------------------------------------------------ what the smaller ones print

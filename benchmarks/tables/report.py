@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.readme import Aim
+from benchmarks.readme import Aim, shown_ratio
 from benchmarks.tables.data import (
     CLASSES,
     DESIGN,
@@ -155,11 +155,6 @@ def summary(found: Found, tables: list[Table]) -> str:
             name = worst(errors)
             rows.append([METHODS[method].title, str(len(errors)), *cells, f"{digits(errors[name])}, {name}"])
     return markdown(["× LightGBM", "tables", *shown.values(), "largest error"], rows)
-
-
-def shown_ratio(number: Interval) -> str:
-    """Return a ratio as text, of a single table without an interval."""
-    return digits(number.middle) if number.low == number.high else str(number)
 
 
 def where_trees_win(found: Found) -> str:
