@@ -68,7 +68,7 @@ def spread(given: Mapping[str, Any], n: Any = None) -> Spread:
     for name in FOR_ALL:
         if isinstance(given[name], (list, tuple, range)):
             raise TypeError(f"{name} is one for all members, not {shown(given[name])}")
-    lists = {name: own for name, value in given.items() if (own := _one_each(name, value)) is not None}
+    lists = {name: own for name, value in given.items() if (own := one_each(name, value)) is not None}
     if "seed" not in lists:
         _check_seed(seed)
     n_members = _n_members({name: len(own) for name, own in lists.items()}, n)
@@ -89,7 +89,7 @@ def spread(given: Mapping[str, Any], n: Any = None) -> Spread:
     return Spread(n_members, {name: value for name, value in given.items() if name not in lists}, lists)
 
 
-def _one_each(name: str, value: Any) -> Sequence[Any] | None:
+def one_each(name: str, value: Any) -> Sequence[Any] | None:
     """Return the values of an argument for each member; None if it is one value for all."""
     if name in NOT_SPREAD:
         return None

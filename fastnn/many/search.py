@@ -18,6 +18,7 @@ import numpy as np
 from fastnn.checking import display
 from fastnn.checking.arguments import amount, check_choice, check_integer, shown
 from fastnn.checking.hints import instead_of
+from fastnn.many.members import one_each
 from fastnn.many.population import Population
 from fastnn.many.results import ManyResult
 from fastnn.network import Network
@@ -201,6 +202,9 @@ def search(
     began = time.monotonic()
     check_choice("method", method, METHODS)
     ranges = _ranges(space, network, options)
+    for name, value in {"X": X, "Y": Y, **options}.items():
+        if name != "callbacks" and one_each(name, value) is not None:
+            raise ValueError(f"{name} must be one for all networks of a search, not one for each: {shown(value)}")
     epochs, factor = check_integer("epochs", epochs, low=1), check_integer("factor", factor, low=2)
     lists = [values for values in ranges.values() if isinstance(values, list)]
     n_combinations = math.prod(map(len, lists)) if len(lists) == len(ranges) else None

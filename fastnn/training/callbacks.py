@@ -6,6 +6,7 @@ import inspect
 import itertools
 import math
 import os
+import re
 import sys
 import time
 import weakref
@@ -395,7 +396,9 @@ class CsvLogger:
         with open(self.path, "a+b") as file:
             file.seek(0)
             lines = [line for line in file if line.endswith(b"\n")] if before else []
-            kept = [line for line in lines[1:] if int(line.split(b",")[0]) <= before]
+            numbers = [re.match(rb"(\d{1,18}),", line) for line in lines[1:]]  # no match: others write here too
+            n = next((k for k, number in enumerate(numbers) if not number or int(number[1]) > before), len(numbers))
+            kept = lines[1 : 1 + n]
             file.truncate(sum(map(len, [*lines[:1], *kept])))
             if not lines:
                 file.write(self.HEADER)

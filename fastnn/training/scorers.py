@@ -56,8 +56,10 @@ class Classifier:
 
 def _works(name: str, model: Regressor | Classifier, y: Array) -> bool:
     """Return whether a scorer gives a number for outputs that are these targets."""
-    exclusive = isinstance(model, Classifier) and model.exclusive
-    outputs = np.eye(len(model.classes_))[y] if exclusive else y.reshape(len(y), -1)
+    if isinstance(model, Classifier) and model.exclusive:
+        outputs = np.eye(len(model.classes_))[y]
+    else:
+        outputs = y.reshape(len(y), -1)
     with warnings.catch_warnings(), contextlib.suppress(Exception):
         warnings.simplefilter("ignore")
         return not np.isnan(get_scorer(name)(model, outputs, y))

@@ -205,6 +205,8 @@ WRONG = [
     ({"factor": 1}, "factor must be at least 2, not 1"),
     ({"rows": range(9), "stop": Stop(monitor="r2")}, "give validation_rows= too"),
     ({"n_job": 2}, "Population has no argument 'n_job': did you mean 'n_jobs'?"),
+    ({"X": X[None]}, "X must be one for all networks of a search, not one for each: ndarray of shape (1, 20, 3)"),
+    ({"stop": [Stop()]}, "stop must be one for all networks of a search"),
     ({"X": 3}, "X must have 2 dimensions"),
 ]
 

@@ -20,6 +20,7 @@ import json
 import sys
 import warnings
 
+import fuzz_around
 import fuzz_doors
 import numpy as np
 from forks import in_forks
@@ -280,7 +281,9 @@ def backend(draw):
     return agree(lambda: value, lambda: call(NumpyBackend(), twin), twin) if values_fit else UNKNOWN
 
 
-KINDS = [estimator] * 8 + [result] * 4 + [state] * 3 + [training] * 3 + [backend] * 4 + fuzz_doors.DOORS
+KINDS = (
+    [estimator] * 8 + [result] * 4 + [state] * 3 + [training] * 3 + [backend] * 4 + fuzz_doors.DOORS + fuzz_around.DOORS
+)
 
 
 def case(seed, only=None):
@@ -302,6 +305,7 @@ def warm():
         it.predict(X)
         fastnn.loss_and_gradient(NETWORK, it.params, X, Y)
     fuzz_doors.warm()
+    fuzz_around.warm()
 
 
 COLUMNS = {

@@ -137,8 +137,12 @@ def test_a_log_has_the_rows_of_the_history(go, tmp_path):
     assert rows_of(path) == wanted(first)
     with path.open("a") as file:
         file.write("7,0.5,0.5,0.01,0.5\n1")  # of a process that was killed in its tenth epoch
-    more = go(epochs=3, resume=first.state, callbacks=[CsvLogger(path)], stop=Stop(monitor="r2", validation=0.3))
-    assert rows_of(path) == wanted(first, more)
+    for rest in "", "no row\n8,0,0,0,0\n", "\n":  # of somebody else
+        with path.open("a") as file:
+            file.write(rest)
+        more = go(epochs=3, resume=first.state, callbacks=[CsvLogger(path)], stop=Stop(monitor="r2", validation=0.3))
+        assert rows_of(path) == wanted(first, more)
+        path.write_text("".join(path.read_text().splitlines(keepends=True)[:7]))
     go(epochs=4, alpha=0.1, callbacks=[log, kept.append])
     again = go(epochs=9, callbacks=[log])
     assert np.array_equal(rows_of(path), wanted(again), equal_nan=True)  # no validation loss

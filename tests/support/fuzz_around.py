@@ -1,0 +1,422 @@
+"""The fuzzer's doors around a training: searches, scores, logs, second order and options, values, derivatives."""
+
+import contextlib
+import dataclasses
+import math
+import os
+import tempfile
+
+import numpy as np
+from fuzz_doors import NAMES, arrays_of, as_list, trained
+from fuzz_objects import LABELS, NETWORK, OPTIONS, N, X, Y, other_network, result_of
+from fuzz_oracle import (
+    FINE,
+    REFUSED,
+    REFUSED_WRONGLY,
+    UNKNOWN,
+    VALUES,
+    WRONG,
+    Failure,
+    agree,
+    attempt,
+    judge,
+    network_outputs,
+    quietly,
+    same_bits,
+    twin_of,
+)
+from fuzz_values import right_array, same
+from sklearn.metrics import get_scorer, get_scorer_names
+
+import fastnn
+from fastnn import Network, Stop, search, train, train_many
+
+# -------------------------------------------------------------------------------------------------------------- search
+
+RANGES = {
+    "hidden_layer_sizes": [3, (2, 2), ()],
+    "activation": ["relu", "tanh"],
+    "bias": ["scalar", "vector"],
+    "optimizer": [fastnn.Adam(0.02), fastnn.SGD(0.01, momentum=0.9)],
+    "learning_rate": [0.1, 0.01, 1e-3],
+    "batch_size": [5, None, N],
+    "alpha": [0.0, 0.1, 0.5],
+    "shuffle": [True, False],
+    "clip_norm": [1.0, 0.1],
+    "seed": [1, 2, 3],
+}
+
+
+@dataclasses.dataclass
+class Drawn:
+    """A function that draws a value of the space."""
+
+    values: list
+
+    def __call__(self, random):
+        return self.values[random.randint(len(self.values))]
+
+
+def searched(draw):
+    """A search: each trial has the score of `train` with its settings, and the best one its bits."""
+    names = sorted({draw.of(sorted(RANGES)) for _ in range(draw.of([1, 2, 3]))})
+    space = {name: list(RANGES[name]) for name in names}
+    given = {"X": X.astype(draw.of([np.float64, np.float32])), "Y": Y, "network": NETWORK, "seed": draw.integer(9)}
+    given |= {"budget": draw.of([20, 40]), "epochs": draw.of([1, 3]), "factor": draw.of([2, 3]), "n_jobs": 1}
+    given |= {"method": draw.of(["halving", "hyperband"]), "stop": draw.of([None, Stop(monitor="r2")])}
+    spoils = draw.of([0, 0, 1, 2])
+    for _ in range(spoils):
+        if draw.chance(0.5):
+            values = space[draw.of(names)]
+            values[draw.integer(len(values))] = draw.like(values[0])
+        else:
+            name = draw.of(sorted(given))
+            given[name] = short(draw, name, given[name])
+    forms = [(list, Drawn), (tuple, Drawn), (Drawn, Drawn)]
+    space = {name: draw.of(draw.of(forms))(values) for name, values in space.items()}
+    if spoils and draw.chance(0.1):
+        space = draw.like(list(space.items()))
+    if type(given["seed"]) not in (int, np.int64) or twin_of(given) is None:
+        return REFUSED if attempt(lambda: search(space, **given))[1] else UNKNOWN
+    found, error = attempt(lambda: search(space, **given))
+    if error is not None:
+        if not spoils:
+            raise Failure(REFUSED_WRONGLY, f"{error!r:.200}")
+        return REFUSED
+    n_epochs = sum(trial["n_epochs"] for trial in found.trials)
+    if not n_epochs == found.epochs_trained <= given["budget"]:
+        raise Failure(WRONG, f"{found.epochs_trained} epochs, of all trials {n_epochs}, of {given['budget']}")
+    for trial in found.trials:
+        score = quietly(lambda trial=trial: alone(given, trial).history.score[-1])[0]
+        if score != trial["score"] and trial["stop_reason"] != "diverged":
+            raise Failure(WRONG, f"score {trial['score']} of {trial}, alone {score}"[:300])
+    best = {**found.settings, "n_epochs": found.best.n_epochs}
+    return same_bits(lambda: arrays_of(found.best), lambda: arrays_of(alone(given, best)))
+
+
+def short(draw, name, value):
+    """A value in the place of an argument's, none that makes a search long."""
+    value = draw.like(value)
+    while name in ("budget", "epochs", "network") and any(isinstance(n, int) and n > 99 for n in as_list(value)):
+        value = draw.like(value)
+    return value
+
+
+def alone(given, trial):
+    """The training of a trial by itself."""
+    own = {name: trial[name] for name in ("activation", "bias") if name in trial}
+    if "hidden_layer_sizes" in trial:
+        own["sizes"] = (4, *np.atleast_1d(np.array(trial["hidden_layer_sizes"], int)).tolist(), 2)
+    options = {name: trial[name] for name in ("batch_size", "alpha", "shuffle", "clip_norm") if name in trial}
+    optimizer = trial.get("optimizer") or fastnn.Adam()
+    if trial.get("learning_rate") is not None:
+        optimizer = dataclasses.replace(optimizer, learning_rate=trial["learning_rate"])
+    random, n_rows = np.random.RandomState(given["seed"]), len(given["X"])
+    held_out = np.sort(random.permutation(n_rows)[: math.ceil(0.2 * n_rows)])
+    values = {"network": dataclasses.replace(given["network"], **own), "X": given["X"], "Y": given["Y"], **options}
+    values |= {"optimizer": optimizer, "epochs": trial["n_epochs"], "seed": trial.get("seed", given["seed"])}
+    return trained({**values, "validation_rows": held_out, "stop": given["stop"]})
+
+
+# -------------------------------------------------------------------------------------------------- scores and monitors
+
+TARGETS = {
+    "numbers": (NETWORK, Y),
+    "one number": (Network((4, 3, 1), "tanh"), Y[:, 0]),
+    "classes": (Network((4, 5, 3), output="softmax"), LABELS),
+    "two classes": (Network((4, 2), output="softmax"), LABELS % 2),
+    "yes or no": (Network((4, 3, 1), output="sigmoid", loss="log_loss"), LABELS % 2),
+    "several labels": (Network((4, 3, 2), output="sigmoid", loss="log_loss"), np.c_[LABELS % 2, LABELS > 0] * 1),
+}
+"""{what a network's targets are: the network, and the targets}."""
+
+MANY = {}
+
+
+def many_of(kind):
+    """Three small networks for these targets, trained once."""
+    if kind not in MANY:
+        network, targets = TARGETS[kind]
+        MANY[kind] = train_many(network, X, targets, seed=range(3), epochs=2)
+    return MANY[kind]
+
+
+def scored(draw):
+    """The score of rows is that of scikit-learn's function; of many networks, and of a monitor, that of one."""
+    kind = draw.of(sorted(TARGETS))
+    given = {"X": X, "Y": TARGETS[kind][1], "sample_weight": draw.of([None, 1.0 * (LABELS > 0), np.arange(1.0, N + 1)])}
+    for name in sorted({draw.of(sorted(given)) for _ in range(draw.of([0, 0, 0, 1, 2]))}):
+        given[name] = draw.like(given[name])
+    monitor = draw.of([None, "accuracy", "r2", "auc", draw.like("r2"), *get_scorer_names()])
+    many, twin, way = many_of(kind), twin_of(given), draw.of(["sklearn", "sklearn", "many", "monitor"])
+    if twin is None:
+        return REFUSED if attempt(lambda: many[0].score(**given, monitor=monitor))[1] else UNKNOWN
+    if way == "many":
+        ours = lambda: [np.array([it.score(**twin, monitor=monitor) for it in many])]  # noqa: E731
+        return same_bits(lambda: [many.score(**given, monitor=monitor)], ours)
+    if way == "monitor" and monitor not in (None, "loss"):
+        network, stop = TARGETS[kind][0], quietly(lambda: Stop(monitor=monitor))[0]
+        result, error = attempt(lambda: train(network, **given, seed=0, epochs=1, stop=stop, dtype="float64"))
+        if error is not None or stop is None:
+            return REFUSED
+        return judge(lambda: result.score(**twin, monitor=monitor), result.history.score[-1:].sum(), 1e-12)
+    it = many[draw.integer(3)]
+    value, error = attempt(lambda: it.score(**given, monitor=monitor))
+    usual = "r2" if "number" in kind else "accuracy"
+    name = usual if monitor is None else "roc_auc" if isinstance(monitor, str) and monitor == "auc" else monitor
+    expected, _ = quietly(lambda: of_sklearn(name, kind, twin, it.predict(twin["X"])))
+    if (value is None) != (expected is None):
+        perfect, _ = quietly(lambda: of_sklearn(name, kind, twin, None))
+        if perfect is not None or expected is None:
+            raise Failure(WRONG, f"{name} of {kind}: {value} {error!r:.200}, scikit-learn says {expected}")
+        return REFUSED
+    if value is not None and not same(value, expected, 1e-6):
+        raise Failure(WRONG, f"{name} of {kind}: {value}, not {expected}")
+    return FINE if error is None else REFUSED
+
+
+def of_sklearn(name, kind, given, outputs):
+    """A score by scikit-learn's own function; an error where targets do not fit, or it is not defined."""
+    targets, weight = TARGETS[kind][1], given["sample_weight"]
+    y = right_array(given["Y"], (targets.ndim,))
+    y = y[:, 0] if y is None and kind == "one number" else y
+    assert y.shape == (len(given["X"]), *targets.shape[1:])
+    assert np.isfinite(y).all()
+    if "number" not in kind:
+        assert np.isin(y, range(3 if kind == "classes" else 2)).all()
+        y = y.astype(int)
+    weight = np.ones(len(y)) if weight is None else right_array(weight, (1,))
+    assert weight.shape == (len(y),)
+    assert (weight >= 0).all()
+    assert 0 < weight.sum() < np.inf
+    assert np.isfinite(1 / weight[weight > 0]).all()
+    if outputs is None:
+        outputs = np.eye(TARGETS[kind][0].n_outputs)[y] if "classes" in kind else y.reshape(len(y), -1) * 1.0
+    outputs, y, weight = outputs[weight > 0], y[weight > 0], weight[weight > 0]
+    if name == "r2" and "classes" in kind:  # of each output by itself
+        return get_scorer(name)._score_func(np.eye(outputs.shape[1])[y], outputs, sample_weight=weight)
+    scorer = get_scorer(name)
+    answers = outputs if "number" in kind else outputs.argmax(1) if "classes" in kind else (outputs > 0.5) * 1
+    if scorer._response_method != "predict":
+        assert "number" not in kind
+        answers = outputs if kind != "yes or no" else np.c_[1 - outputs, outputs]
+        if np.ptp(y) < 2 and answers.shape[1] == 2 and kind != "several labels":
+            answers = answers[:, 1]
+    answers = answers[:, 0] if answers.shape[1:] == (1,) else answers
+    options = {} if (weight == 1).all() else {"sample_weight": weight}
+    value = scorer._sign * scorer._score_func(y, answers, **scorer._kwargs, **options)
+    assert not np.isnan(value)
+    return float(value)
+
+
+# ---------------------------------------------------------------------------------------------------------------- logs
+
+ROWS = [b"", b"1,0.5,0.5,0.1,0.5\n2,1", b"1,2\nnan,0\n", b"\n\n", b"7\n", b"-1\n"]
+BEFORE = [None, b"", b"epoch,", b"a,b\n1,2\n", b"\xff\xfe", b"x" * 3000]
+BEFORE += [fastnn.CsvLogger.HEADER + rows for rows in ROWS]
+"""What may be in a file before."""
+
+
+def logged(draw):
+    """A log holds the rows of the history, whatever was in the file, or is refused and leaves that as it was."""
+    before, stop = draw.of(BEFORE), draw.of([None, Stop(monitor="r2"), Stop(restore_best=True), Stop(validation=0.3)])
+    options = {**OPTIONS, "epochs": draw.integer(4), "stop": stop}
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, draw.of(["log.csv"] * 4 + NAMES))
+        if before is not None:
+            with contextlib.suppress(OSError, ValueError), open(path, "wb") as file:
+                file.write(before)
+        log, error = attempt(lambda: fastnn.CsvLogger(draw.like("log") if draw.chance(0.05) else path))
+        if error is not None:
+            if before is not None and quietly(lambda: read(path) != before)[0]:
+                raise Failure(WRONG, f"the file was {before[:50]}")
+            return REFUSED
+        results = [train(NETWORK, X, Y, seed=0, callbacks=[log], **options)]
+        if not results[0].n_epochs:
+            return FINE
+        if draw.chance(0.5):
+            with open(path, "ab") as file:
+                file.write(draw.of([b"", b"9,1,1,1,1\n", b"1", b"nan,0\n", b"\n", b"\xff\n"]))
+            more = [draw.of([log, fastnn.CsvLogger(path)])]
+            call = lambda: results[0].resume(X, Y, epochs=draw.integer(3), callbacks=more, stop=stop)  # noqa: E731
+            result, error = attempt(call)
+            if error is not None:
+                raise Failure(REFUSED_WRONGLY, f"{error!r:.200}")
+            results.append(result)
+        if log.path != path:
+            return UNKNOWN
+        if not results[-1].n_epochs:  # which replaced nothing
+            return FINE
+        rows = [line.split(b",") for line in read(path).splitlines()]
+        right = [row for it in results for row in zip(*it.history.to_dict().values(), strict=True)]
+        right = [[epoch, *row[1:]] for epoch, row in enumerate(right, 1)]
+        found, _ = quietly(lambda: np.array([[float(number) for number in row] for row in rows[1:]]))
+        if not np.array_equal(found, np.array(right), equal_nan=True):
+            raise Failure(WRONG, f"{rows}, not {right}"[:300])
+    return FINE
+
+
+def read(path):
+    """The bytes of a file."""
+    with open(path, "rb") as file:
+        return file.read()
+
+
+# --------------------------------------------------------------------- second order, options of steps, other formulas
+
+METHODS = [fastnn.LevenbergMarquardt(), fastnn.LevenbergMarquardt(damping=0.1), fastnn.BayesianRegularization()]
+
+
+def steps(draw):
+    """Trainings of the second order, or with clipped gradients and rates by layer: both back ends agree."""
+    method = draw.of([*METHODS, None, None])
+    dtype = np.float64 if method is not None and draw.chance(0.9) else draw.of([np.float64, np.float32])
+    given = {"X": X.astype(dtype), "Y": Y, "sample_weight": draw.of([None, np.ones(N)])}
+    given |= {"params": result_of(dtype).params, "epochs": 2, "seed": 0, "optimizer": method}
+    if method is None:
+        given |= {"clip_norm": draw.of([0.1, 1.0, None]), "rates": draw.of([(1.0, 0.5), (0, 1.0), ((1.0, 0.5), 0.1)])}
+        given |= {"optimizer": draw.of([fastnn.Adam(0.01), fastnn.SGD(0.1, momentum=0.5)]), "batch_size": 5}
+    spoils = draw.of([0, 0, 1, 2])
+    for _ in range(spoils):
+        if method is not None and draw.chance(0.4):
+            name = draw.of([field.name for field in dataclasses.fields(method)])
+            changed, error = attempt(lambda name=name: dataclasses.replace(method, **{name: draw.like(0.1)}))
+            given["optimizer"] = given["optimizer"] if error else changed
+        else:
+            name = draw.of(sorted(given.keys() - {"epochs", "seed", "optimizer"}))
+            given[name] = draw.like(given[name])
+    twin = twin_of(given)
+    return agree(
+        lambda: train(NETWORK, **given, backend="numba").params,
+        lambda: train(NETWORK, **twin, backend="numpy").params,
+        twin,
+        0.1,
+    )
+
+
+FORMULAS = [
+    (fastnn.LeakyRelu, "slope", 0.1),
+    (fastnn.Elu, "alpha", 0.5),
+    (fastnn.Huber, "delta", 0.3),
+    (fastnn.Pinball, "quantiles", (0.1, 0.9)),
+    (fastnn.CrossEntropy, "label_smoothing", 0.1),
+    (fastnn.LogLoss, "label_smoothing", 0.2),
+]
+
+
+ACTIVATIONS = fastnn.LeakyRelu, fastnn.Elu
+
+
+def values(draw):
+    """Networks whose activations and losses are values: both back ends have the same loss and gradient."""
+    dtype, (kind, name, usual) = draw.of([np.float64, np.float32]), draw.of(FORMULAS)
+    value = draw.of([usual, usual, 0.25, draw.like(usual), draw.like(0.7)])
+    right = "activation" if kind in ACTIVATIONS else "loss"
+    where = draw.of(["activation", "loss"]) if draw.chance(0.1) else right
+    output = {fastnn.CrossEntropy: "softmax", fastnn.LogLoss: "sigmoid"}.get(kind, "identity")
+    network, error = attempt(lambda: Network((4, 6, 2), output=output, **{where: kind(**{name: value})}))
+    if error is not None:
+        if value is usual and where == right:
+            raise Failure(REFUSED_WRONGLY, f"{error!r:.200}")
+        return REFUSED
+    targets = {"softmax": LABELS % 2, "sigmoid": np.c_[LABELS % 2, LABELS > 0] * 1.0}.get(output, Y)
+    given = {"params": result_of(dtype).params, "X": X.astype(dtype), "Y": targets}
+    for part in sorted({draw.of(sorted(given)) for _ in range(draw.of([0, 0, 1]))}):
+        given[part] = draw.like(given[part])
+    twin = twin_of(given)
+
+    def gradient(given, backend):
+        return fastnn.loss_and_gradient(network, **given, backend=backend)[1]
+
+    return agree(lambda: gradient(given, "numba"), lambda: gradient(twin, "numpy"), twin)
+
+
+# ------------------------------------------------------------------------------------------- derivatives, and functions
+
+
+def derivatives(draw):
+    """The derivatives of the outputs by the inputs are those of a few lines of NumPy."""
+    it, name = result_of(draw.of([np.float64, np.float32])), draw.of(["jacobian", "jacobian", "input_gradient"])
+    if draw.chance(0.5):
+        network = draw.of([Network((4, 6, 1), "tanh"), Network((4, 6, 1)), Network((4, 2)), other_network(draw)])
+        params = result_of(np.float64).params
+        fits = network.n_params < 10**4
+        params = np.resize(params, network.n_params) if fits else params
+        it = dataclasses.replace(it, network=network, params=params)
+    if draw.chance(0.3):
+        it = dataclasses.replace(it, params=draw.like(it.params))
+    rows = X[: draw.of([1, 2, N])].astype(draw.of([np.float64, np.float32]))
+    rows = draw.like(rows) if draw.chance(0.3) else rows
+    due, _ = quietly(lambda: jacobian_due(it.network, it.params, rows))
+    if name == "input_gradient" and due is not None:
+        due = due[:, 0] if it.network.n_outputs == 1 else None
+    return judge(lambda: getattr(it, name)(rows, backend=draw.of(["numba", "numba", "numpy"])), due, 1e-3)
+
+
+def jacobian_due(network, params, rows):
+    """The jacobian (n, n_outputs, n_inputs); an error where the outputs are none."""
+    assert network_outputs(network, params, rows) is not None
+    params, rows = right_array(params, (1,)), right_array(rows, (2,))
+    W, b, a, slopes = network.weights(params), network.biases(params), rows, np.eye(network.n_inputs)[None]
+    for i, (matrix, bias) in enumerate(zip(W, b, strict=True)):
+        z, slopes = a @ matrix + bias, slopes @ matrix
+        kind = network.activation if i + 1 < len(W) else network.output
+        a = VALUES[kind](z)
+        if kind == "softmax":
+            slopes = slopes * a[:, None] - (slopes @ a[:, :, None]) * a[:, None]
+        else:
+            slopes = slopes * {"relu": z > 0, "tanh": 1 - a**2, "identity": np.ones_like(z)}[kind][:, None]
+    return slopes.transpose(0, 2, 1)
+
+
+FUNCTIONS = {}
+
+
+def row(draw):
+    """A function of one row, called with arrays that nobody has checked: it has the bits of `predict`."""
+    dtype = draw.of([np.float64, np.float32])
+    f = FUNCTIONS.get(dtype) or FUNCTIONS.setdefault(dtype, result_of(dtype).function())
+    given = {"x": X[draw.integer(N)].astype(dtype), "out": np.zeros(2, dtype)}
+    for name in sorted({draw.of(sorted(given)) for _ in range(draw.of([0, 1, 1, 2]))}):
+        given[name] = draw.like(given[name])
+    if draw.chance(0.1) and isinstance(given["out"], np.ndarray):
+        given["out"].flags.writeable = False
+    x, out = given["x"], given["out"]
+    fit = is_plain(x, dtype, (4,)) and is_plain(out, dtype, (2,))
+    if not fit or not out.flags.writeable:
+        return judge(lambda: [f(x, out)], None)
+    _, error = attempt(lambda: f(x, out))
+    if error is not None:
+        raise Failure(REFUSED_WRONGLY, f"{error!r:.200}")
+    if not np.isfinite(x).all():
+        return UNKNOWN
+    return same_bits(lambda: [out], lambda: [result_of(dtype).predict(x[None])[0]])
+
+
+def is_plain(array, dtype, shape):
+    """Whether an array of this shape and dtype lies as C has it, in the order of bytes of this machine."""
+    fits = isinstance(array, np.ndarray) and array.dtype == dtype and array.shape == shape
+    return fits and array.flags.c_contiguous and array.flags.aligned
+
+
+DOORS = [searched] * 3 + [scored] * 3 + [logged] * 2 + [steps] * 3 + [values] * 2 + [derivatives] * 2 + [row]
+
+
+def warm():
+    """Make or compile what the cases use."""
+    for kind in TARGETS:
+        many_of(kind)
+    for dtype in (np.float64, np.float32):
+        it, given = result_of(dtype), (X.astype(dtype), Y)
+        it.jacobian(X.astype(dtype))
+        with contextlib.suppress(ImportError):
+            FUNCTIONS[dtype] = it.function()
+        for method in METHODS:
+            train(NETWORK, X, Y, epochs=1, seed=0, optimizer=method)
+        train(NETWORK, *given, epochs=1, seed=0, clip_norm=1.0)
+        train(NETWORK, *given, epochs=1, seed=0, rates=(1.0, 0.5), optimizer=fastnn.SGD(0.1, momentum=0.5))
+        for kind, name, usual in FORMULAS:
+            where = "activation" if kind in ACTIVATIONS else "loss"
+            output = {fastnn.CrossEntropy: "softmax", fastnn.LogLoss: "sigmoid"}.get(kind, "identity")
+            network = Network((4, 6, 2), output=output, **{where: kind(**{name: usual})})
+            fastnn.loss_and_gradient(network, it.params, given[0], LABELS % 2 if output == "softmax" else abs(Y) % 1)
