@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
 import math
 import numbers
 import re
 import reprlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -32,6 +33,23 @@ def shortened(text: str, most: int) -> str:
 def cut(text: object) -> str:
     """Return a text that may come from anywhere, such as a name or another error's, in one line that is not long."""
     return shortened(" ".join(str(text).split()), MOST_CHARACTERS)
+
+
+MOST_IN_ALL = 900
+"""Characters of an error that another library raises."""
+
+
+@contextlib.contextmanager
+def short_errors() -> Iterator[None]:
+    """Shorten the texts of errors, in which scikit-learn, NumPy and scipy may write all of a value."""
+    try:
+        yield
+    except (ValueError, TypeError) as error:
+        if len(str(error)) > MOST_IN_ALL:
+            error.args = (shortened(str(error), MOST_IN_ALL),)
+        raise
+    except OverflowError as error:
+        raise ValueError(f"an integer is too large for a number of float64: {error}") from error
 
 
 def shown(value: Any) -> str:

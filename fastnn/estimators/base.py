@@ -15,7 +15,7 @@ from sklearn.utils._param_validation import InvalidParameterError, StrOptions
 from sklearn.utils.validation import _check_sample_weight
 
 from fastnn.backends import check_supported, get_backend
-from fastnn.checking.arguments import cut, did_you_mean, fill_layers, shown
+from fastnn.checking.arguments import cut, did_you_mean, fill_layers, short_errors, shown
 from fastnn.checking.values import check_validation_parts
 from fastnn.errors import FitWarning, warn
 from fastnn.estimators.adapter import Adapter, contiguous
@@ -33,7 +33,6 @@ from fastnn.estimators.validation import (
     draw_params,
     network_of,
     refuse_unused,
-    short_errors,
     validated,
 )
 from fastnn.losses import Pinball, Value

@@ -14,7 +14,7 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import type_of_target, unique_labels
 
 from fastnn.backends import Backend
-from fastnn.checking.arguments import cut, shown, store_parameters
+from fastnn.checking.arguments import cut, short_errors, shown, store_parameters
 from fastnn.checking.hints import explains_keywords
 from fastnn.estimators.base import BaseMLP, validation_rows
 from fastnn.estimators.convert import Conversion, from_result
@@ -31,7 +31,6 @@ from fastnn.estimators.validation import (
     labels_of,
     numbers_of,
     raveled,
-    short_errors,
     sorted_classes,
     targets_of,
     validated,

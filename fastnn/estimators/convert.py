@@ -12,10 +12,10 @@ from sklearn.base import is_classifier
 from sklearn.neural_network import MLPClassifier as TheirClassifier
 from sklearn.neural_network import MLPRegressor as TheirRegressor
 
-from fastnn.checking.arguments import shown
+from fastnn.checking.arguments import short_errors, shown
 from fastnn.estimators.fitted import Fitted, weights_of
 from fastnn.estimators.saving import model_of
-from fastnn.estimators.validation import attribute, feature_names_of, short_errors
+from fastnn.estimators.validation import attribute, feature_names_of
 from fastnn.files.description import without_state
 from fastnn.files.export import Model, layers_of
 from fastnn.losses import name_of

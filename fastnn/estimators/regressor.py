@@ -13,7 +13,7 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_array
 
 from fastnn.backends import Backend
-from fastnn.checking.arguments import shown, store_parameters
+from fastnn.checking.arguments import short_errors, shown, store_parameters
 from fastnn.checking.hints import explains_keywords
 from fastnn.estimators.base import BaseMLP, validation_rows
 from fastnn.estimators.convert import Conversion, from_result
@@ -24,7 +24,6 @@ from fastnn.estimators.validation import (
     SECOND_ORDER_SOLVERS,
     STOCHASTIC_SOLVERS,
     raveled,
-    short_errors,
     validated,
 )
 from fastnn.losses import Value

@@ -11,7 +11,7 @@ import numpy as np
 from sklearn.base import ClassifierMixin, is_classifier
 
 from fastnn.backends import get_backend
-from fastnn.checking.arguments import counted, describe, described
+from fastnn.checking.arguments import counted, describe, described, short_errors
 from fastnn.errors import ModelFileError
 from fastnn.estimators.fitted import Weights
 from fastnn.estimators.validation import (
@@ -20,7 +20,6 @@ from fastnn.estimators.validation import (
     feature_names_of,
     labels_of,
     network_of,
-    short_errors,
 )
 from fastnn.files.archive import (
     Builder,

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import math
-from collections.abc import Iterator
 from numbers import Integral, Real
 from types import UnionType
 from typing import Any
@@ -19,7 +17,7 @@ from sklearn.utils._param_validation import HasMethods, Interval, Options, StrOp
 from sklearn.utils.validation import validate_data
 
 from fastnn import errors
-from fastnn.checking.arguments import check_integer, cut, shortened, shown
+from fastnn.checking.arguments import check_integer, cut, short_errors, shown
 from fastnn.checking.values import Names, is_frame, real_array, refuse_text
 from fastnn.losses import ACTIVATIONS, HIDDEN, Pinball, Value, checked
 from fastnn.memory import Array
@@ -171,9 +169,6 @@ _INDICES = ("indices", "indptr", "row", "col", "offsets")
 NO_Y = "no_validation"
 """scikit-learn's word for y where there is none."""
 
-MOST_IN_ALL = 900
-"""Characters of an error that another library raises."""
-
 _REMEDY = "in a Pipeline, OneHotEncoder encodes words and SimpleImputer fills gaps"
 
 
@@ -250,19 +245,6 @@ def refuse_unused(mlp: Any) -> None:
             raise ValueError(
                 f"solver={mlp.solver!r} does not use {name}={shown(given)}: leave it out, or take 'adam' or 'sgd'"
             )
-
-
-@contextlib.contextmanager
-def short_errors() -> Iterator[None]:
-    """Shorten the texts of errors, in which scikit-learn, NumPy and scipy may write all of a value."""
-    try:
-        yield
-    except (ValueError, TypeError) as error:
-        if len(str(error)) > MOST_IN_ALL:
-            error.args = (shortened(str(error), MOST_IN_ALL),)
-        raise
-    except OverflowError as error:
-        raise ValueError(f"an integer is too large for a number of float64: {error}") from error
 
 
 def _told(X: Any, error: Exception) -> str:

@@ -18,6 +18,7 @@ from sklearn.utils.validation import _check_sample_weight, check_consistent_leng
 
 from fastnn import plotting
 from fastnn.checking import display
+from fastnn.checking.arguments import short_errors
 from fastnn.checking.hints import explains_keywords
 from fastnn.checking.values import check_validation_parts
 from fastnn.errors import warn
@@ -127,6 +128,10 @@ class BaseTabular(Saving, Exporting, BaseEstimator, ABC):
         return sample_weight
 
     # ------------------------------------------------------------------------------------------------------------ fit
+
+    @short_errors()
+    def _validate_params(self) -> None:
+        super()._validate_params()
 
     @_fit_context(prefer_skip_nested_validation=True)
     @explains_keywords

@@ -128,7 +128,7 @@ def _objects(values: Array, label: str) -> Array:
     if "number" in kinds and not any(_kind_of(type(v)) == "number" and v == v for v in values.tolist()):
         kinds.discard("number")  # NaN in a column of words
     if kinds <= {"number"}:
-        return np.array([np.nan if type(v).__name__ in _MISSING else v for v in values.tolist()], np.float64)
+        return as_numbers(values, label)
     if kinds == {"date"}:
         raise _dates(label)
     if len(kinds) > 1 and kinds != {"boolean", "number"}:
@@ -139,6 +139,18 @@ def _objects(values: Array, label: str) -> Array:
     if "other" in kinds:
         raise TypeError(f"{label} holds {_example(values, 'other')}, which is neither a number nor a word")
     return values
+
+
+def as_numbers(values: Array, label: str) -> Array:
+    """Return objects, all of them numbers or gaps, as float64; ValueError for those that it does not have."""
+    listed = [np.nan if type(value).__name__ in _MISSING else value for value in values.tolist()]
+    try:
+        return np.array(listed, np.float64)
+    except (TypeError, ValueError, OverflowError):
+        for row, value in enumerate(listed):
+            if not is_number(value):
+                raise ValueError(f"{label} holds {shown(value)} in row {row}, which no float64 is") from None
+        raise
 
 
 def _kind_of(kind: type) -> str:
@@ -157,7 +169,7 @@ def _kind_of(kind: type) -> str:
 
 
 def _example(values: Array, kind: str) -> str:
-    row, value = next((i, v) for i, v in enumerate(values.tolist()) if _kind_of(type(v)) == kind and v == v)
+    row, value = next((i, v) for i, v in enumerate(values.tolist()) if _kind_of(type(v)) == kind and not is_gap(v))
     what = {"number": "numbers", "text": "words", "date": "dates", "boolean": "booleans"}.get(kind, "things")
     return f"{what} ({shown(value)} in row {row})"
 
@@ -171,14 +183,14 @@ def _dates(label: str) -> ValueError:
 
 def is_gap(value: Any) -> bool:
     """Return whether a word is missing: None, NaN or pandas' NA."""
-    return type(value).__name__ in _MISSING or value != value
+    return type(value).__name__ in _MISSING or (isinstance(value, numbers.Number) and value != value)
 
 
 def is_number(word: Any) -> bool:
-    """Return whether a word is a number, as a text or as it is."""
+    """Return whether a word is a number that float64 has, as a text or as it is."""
     try:
         float(word)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return False
     return True
 

@@ -13,9 +13,10 @@ from sklearn.base import BaseEstimator, TransformerMixin, _fit_context
 from sklearn.utils._param_validation import Interval
 from sklearn.utils.validation import check_is_fitted
 
+from fastnn.checking.arguments import short_errors
 from fastnn.errors import warn
 from fastnn.memory import Array
-from fastnn.tabular.columns import Column, Table, check_words, is_gap, is_number, kinds_of
+from fastnn.tabular.columns import Column, Table, as_numbers, check_words, is_gap, is_number, kinds_of
 
 LIMIT = 3.0
 """The largest number after scaling, which larger ones come near to."""
@@ -190,6 +191,10 @@ class TablePreparation(TransformerMixin, BaseEstimator):
             tables.append(np.where(more, np.nan, numbers))
         return [self._matrix(table, codes) for table in tables]
 
+    @short_errors()
+    def _validate_params(self) -> None:
+        super()._validate_params()
+
     def _fit(self, X: Any) -> tuple[Array, list[NDArray[np.int64]]]:
         """Learn the columns; return the numbers (n, n_numbers), and the codes (n,) of each column of words."""
         table = Table(X)
@@ -324,7 +329,7 @@ class TablePreparation(TransformerMixin, BaseEstimator):
             way = "pandas.to_numeric" if was == "numbers" else ".astype(str)"
             raise ValueError(f"{column.label} held {was} in fit and holds {is_} now: make {was} of them, by {way}")
         if kinds == {"number"} and not column.holds_numbers:
-            return column._replace(values=np.array([np.nan if is_gap(v) else v for v in column.values.tolist()], float))
+            return column._replace(values=as_numbers(column.values, column.label))
         return column
 
     def _matrix(self, numbers: Array, codes: list[NDArray[np.int64]]) -> NDArray[np.float32]:

@@ -22,6 +22,7 @@ import warnings
 
 import fuzz_around
 import fuzz_doors
+import fuzz_tables
 import numpy as np
 from forks import in_forks
 from fuzz_objects import LABELS, NETWORK, OPTIONS, N, X, Y, fitted, other_network, result_of
@@ -281,9 +282,8 @@ def backend(draw):
     return agree(lambda: value, lambda: call(NumpyBackend(), twin), twin) if values_fit else UNKNOWN
 
 
-KINDS = (
-    [estimator] * 8 + [result] * 4 + [state] * 3 + [training] * 3 + [backend] * 4 + fuzz_doors.DOORS + fuzz_around.DOORS
-)
+KINDS = [estimator] * 8 + [result] * 4 + [state] * 3 + [training] * 3 + [backend] * 4
+KINDS += fuzz_doors.DOORS + fuzz_around.DOORS + fuzz_tables.DOORS
 
 
 def case(seed, only=None):
@@ -306,6 +306,7 @@ def warm():
         fastnn.loss_and_gradient(NETWORK, it.params, X, Y)
     fuzz_doors.warm()
     fuzz_around.warm()
+    fuzz_tables.warm()
 
 
 COLUMNS = {

@@ -399,7 +399,7 @@ def is_plain(array, dtype, shape):
     return fits and array.flags.c_contiguous and array.flags.aligned
 
 
-DOORS = [searched] * 3 + [scored] * 3 + [logged] * 2 + [steps] * 3 + [values] * 2 + [derivatives] * 2 + [row]
+DOORS = [searched] * 3 + [scored] * 3 + [logged] * 2 + [steps] * 3 + [values] * 2 + [derivatives] * 2 + [row] * 2
 
 
 def warm():

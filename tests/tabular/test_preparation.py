@@ -157,6 +157,13 @@ BAD = {
     "words beside numbers": ([1, "x"], r"column 'c' holds numbers \(1 in row 0\) and words \('x' in row 1\)"),
     "lists": ([[1], [2]], "column 'c' holds things .* neither a number nor a word"),
     "complex": ([1j, 2j], "column 'c' holds complex numbers"),
+    "complex beside numbers": (
+        pd.Series([1.0, 2j], dtype=object),
+        r"column 'c' holds 2j in row 1, which no float64 is",
+    ),
+    "large integers": ([1, 10**400], "column 'c' holds 1000.* in row 1, which no float64 is"),
+    "arrays beside words": (["a", np.array([1, 2])], r"column 'c' holds things \(.*\) and words \('a' in row 0\)"),
+    "no time beside words": (["a", pd.NaT], r"column 'c' holds dates \(NaT in row 1\) and words"),
 }
 
 

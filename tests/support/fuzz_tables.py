@@ -1,0 +1,241 @@
+"""The fuzzer's doors of tables: their preparation, estimators, intervals, exports and files."""
+
+import os
+import runpy
+import tempfile
+
+import numpy as np
+import pandas as pd
+from fuzz_doors import as_list
+from fuzz_oracle import (
+    FINE,
+    REFUSED,
+    REFUSED_WRONGLY,
+    UNKNOWN,
+    WRONG,
+    Failure,
+    attempt,
+    judge,
+    quietly,
+    same_bits,
+    twin_of,
+)
+from fuzz_values import same
+from hostile import SCALARS
+
+import fastnn
+from fastnn import TablePreparation
+
+N = 30
+
+COLUMNS = {
+    "numbers": lambda r: r.standard_normal(N) * 10.0 ** r.randint(-9, 9),
+    "integers": lambda r: r.randint(0, 9, N),
+    "single": lambda r: r.standard_normal(N).astype(np.float32),
+    "booleans": lambda r: r.rand(N) < 0.5,
+    "words": lambda r: r.choice(["red", "blue", "größe", "4"], N),
+    "two words": lambda r: np.resize(["yes", "no"], N),
+    "some words": lambda r: [None if r.rand() < 0.3 else word for word in np.resize(["a", "b", "c"], N)],
+    "constant": lambda r: np.ones(N),
+}
+"""{a kind of column: one drawn}, which every table may have."""
+
+ODD = {
+    "gaps": lambda r: np.where(r.rand(N) < 0.3, np.nan, r.standard_normal(N)),
+    "nullable": lambda r: pd.array(np.where(r.rand(N) < 0.3, None, 3 * r.rand(N)), dtype="Float64"),
+    "categories": lambda r: pd.Categorical(r.choice([1, 2, 3], N)),
+    "only gaps": lambda r: [None] * N,
+    "numbers and words": lambda r: [1.0, "a"] * (N // 2),
+    "infinite": lambda r: np.where(r.rand(N) < 0.1, np.inf, 1.0),
+    "huge": lambda r: r.standard_normal(N) * 1e300,
+    "tiny": lambda r: r.standard_normal(N) * 1e-310,
+    "dates": lambda r: pd.date_range("2020", periods=N),
+    "complex": lambda r: r.standard_normal(N) * 1j,
+    "lists": lambda r: [[1, 2]] * N,
+    "dicts": lambda r: [{}] * N,
+    "bytes": lambda r: [b"a", b"b"] * (N // 2),
+    "long words": lambda r: [letter * 3000 for letter in "abcde"] * (N // 5),
+    "all different": lambda r: [f"row {i}" for i in range(N)],
+    "large integers": lambda r: [10**400 + i for i in range(N)],
+    "odd values": lambda r: [SCALARS[i] for i in r.randint(0, len(SCALARS), N)],
+}
+"""The same of columns that may be refused."""
+
+
+def columns(draw):
+    """The columns of a table, and whether it may be refused."""
+    random, odd = np.random.RandomState(draw.seed), draw.chance(0.4)
+    kinds = [draw.of(sorted(COLUMNS)) for _ in range(1 + draw.integer(4))]
+    drawn = [list(COLUMNS[kind](random)) for kind in kinds]
+    if odd:
+        drawn.insert(draw.integer(len(drawn) + 1), list(ODD[draw.of(sorted(ODD))](random)))
+    return drawn, odd
+
+
+def frame_of(drawn, names="abcdefgh"):
+    """A data frame of columns."""
+    return pd.DataFrame({name: pd.Series(values) for name, values in zip(names, drawn, strict=False)})
+
+
+def rows_of(drawn):
+    """The same as an array of objects."""
+    rows = np.empty((N, len(drawn)), object)
+    for j, values in enumerate(drawn):
+        rows[:, j] = pd.Series(values, dtype=object)
+    return rows
+
+
+def prepared(draw):
+    """The numbers that a network takes of a table: those of a few lines of NumPy, in whatever the table is."""
+    drawn, odd = columns(draw)
+    table = quietly(lambda: frame_of(drawn))[0]
+    preparation = TablePreparation()
+    if table is None or draw.chance(0.15):
+        odd, table = True, draw.like(rows_of(drawn))
+    if draw.chance(0.1):
+        odd, preparation = True, TablePreparation(draw.of([2, 3, draw.like(4)]))
+    found, error = attempt(lambda: preparation.fit(table).transform(table))
+    if error is not None:
+        if not odd:
+            raise Failure(REFUSED_WRONGLY, f"{error!r:.200}")
+        return REFUSED
+    if found.dtype != np.float32 or not np.isfinite(found).all() or abs(found).max() > 3:
+        raise Failure(WRONG, f"{found[:3]}")
+    if not odd:
+        return judge(lambda: found, matrix_due(drawn), 1e-5)
+    if isinstance(table, pd.DataFrame):  # columns by their names, and rows by themselves
+        turned = table[table.columns[::-1]].iloc[::-1]
+        return same_bits(lambda: [preparation.transform(turned)[::-1]], lambda: [found])
+    return UNKNOWN
+
+
+def matrix_due(drawn):
+    """The numbers of columns that are right, by the notes of `TablePreparation`."""
+    numbers, words = [], []
+    for values in drawn:
+        known = [value for value in values if value is not None]
+        if isinstance(known[0], (str, np.str_, bool, np.bool_)):
+            levels = sorted(set(known))
+            if len(levels) == 2 and len(known) == N:
+                words.append([2.0 * (value == levels[1]) - 1 for value in values])
+            elif len(levels) > 1 or len(known) < N:
+                words += [[1.0 * (value == level) for value in values] for level in levels]
+        elif len(set(known)) > 1:
+            x = np.array(values, np.float64)
+            low, center, high = np.quantile(x, (0.25, 0.5, 0.75))
+            s = (x - center) / (high - low or np.ptp(x) / 2)
+            numbers.append(s / np.sqrt(1 + (s / 3) ** 2))
+    return np.transpose(numbers + words or [np.zeros(N)])
+
+
+# ---------------------------------------------------------------------------------------------------------- estimators
+
+ESTIMATORS = {"classifier": fastnn.TabularClassifier, "regressor": fastnn.TabularRegressor}
+SMALL = {"epochs": 2, "n_members": 2, "hidden_layer_sizes": (4,), "n_jobs": 1, "random_state": 0}
+COSTLY = ("epochs", "n_members", "hidden_layer_sizes", "n_jobs", "verbose", "preset", "max_time")
+"""Parameters that make a fit long, or print."""
+
+
+def table(draw):
+    """A fitted table: what it predicts is that of the NumPy module that it exports, and of its file to the bit."""
+    (drawn, odd), kind = columns(draw), draw.of(sorted(ESTIMATORS))
+    frame = quietly(lambda: frame_of(drawn))[0]
+    if frame is None:
+        return REFUSED
+    random = np.random.RandomState(draw.seed)
+    y = random.choice(["a", "b", "c"], N) if kind == "classifier" else random.standard_normal(N)
+    y[:3] = ["a", "b", "c"] if kind == "classifier" else y[:3]
+    model, given = ESTIMATORS[kind](**SMALL), {"X": frame, "y": y, "sample_weight": None}
+    for _ in range(draw.of([0, 0, 0, 1, 2])):
+        odd = True
+        if draw.chance(0.5):
+            name = draw.of(sorted(given))
+            given[name] = draw.like(np.ones(N) if name == "sample_weight" else rows_of(drawn) if name == "X" else y)
+        else:
+            name = draw.of(sorted(model.get_params()))
+            value = draw.like(draw.of([getattr(model, name), 0.5, 3]))
+            while name in COSTLY and any(isinstance(n, (int, np.integer)) and n > 4 for n in as_list(value)):
+                value = draw.like(4)
+            model.set_params(**{name: value})
+    model.set_params(verbose=False) if model.verbose is not False and draw.chance(0.8) else None
+    _, error = attempt(lambda: model.fit(**given))
+    if error is not None:
+        if not odd:
+            raise Failure(REFUSED_WRONGLY, f"{error!r:.200}")
+        return REFUSED
+    rows = given["X"]
+    outputs = "predict" if kind == "regressor" else draw.of(["predict", "predict_proba"])
+    right, error = attempt(lambda: getattr(model, outputs)(rows))
+    if error is not None:
+        raise Failure(REFUSED_WRONGLY, f"{outputs}: {error!r:.200}")
+    return draw.of([asked, filed, exported])(draw, model, rows, outputs, right)
+
+
+def asked(draw, model, rows, outputs, right):
+    """Rows in another form give the same, or are refused; intervals hold the numbers between, the wider the surer."""
+    if outputs == "predict" and hasattr(model, "predict_interval") and draw.chance(0.6):
+        coverage = draw.of([0.5, 0.6, draw.like(0.5), draw.like(0.5)])
+        found, error = attempt(lambda: model.predict_interval(rows, coverage))
+        fits = quietly(lambda: bool(0 < float(coverage) < 1))[0]
+        if error is not None:
+            return REFUSED
+        wider, error = attempt(lambda: model.predict_interval(rows, float(coverage) / 2))
+        if not fits or error is not None or not (found[..., 1] - found[..., 0] >= wider[..., 1] - wider[..., 0]).all():
+            raise Failure(WRONG, f"{coverage!r:.50}: {found[:1]}, of half the coverage {wider}"[:300])
+        return FINE
+    if not isinstance(rows, pd.DataFrame):
+        return same_bits(lambda: [getattr(model, outputs)(twin_of(rows))], lambda: [right])
+    names = list(rows.columns)
+    form = draw.of(["turned", "one more", "lacking", "array", "other"])
+    if form == "turned":
+        return same_bits(lambda: [getattr(model, outputs)(rows[names[::-1]].iloc[::-1])[::-1]], lambda: [right])
+    if form == "one more":
+        return same_bits(lambda: [getattr(model, outputs)(rows.assign(more=1))], lambda: [right])
+    if form == "lacking":
+        return judge(lambda: getattr(model, outputs)(rows[names[1:]]), None)
+    if form == "array":
+        return judge(lambda: getattr(model, outputs)(rows.to_numpy(object)[:, 1:]), None)
+    other = rows.copy()
+    other[draw.of(names)] = draw.of(list(ODD.values()) + list(COLUMNS.values()))(np.random.RandomState(1))
+    found, error = attempt(lambda: getattr(model, outputs)(other))
+    if error is None and (found.shape != right.shape or (found.dtype.kind == "f" and not np.isfinite(found).all())):
+        raise Failure(WRONG, f"{found[:3]}")
+    return FINE if error is None else REFUSED
+
+
+def filed(draw, model, rows, outputs, right):
+    """A file gives the same bits."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, "table.npz")
+        _, error = attempt(lambda: model.save(path))
+        if error is not None:
+            return REFUSED
+        return same_bits(lambda: [getattr(type(model).load(path), outputs)(rows)], lambda: [right])
+
+
+def exported(draw, model, rows, outputs, right):
+    """An exported module gives the same numbers, or labels."""
+    with tempfile.TemporaryDirectory() as folder:
+        files, error = attempt(lambda: model.export(os.path.join(folder, "net.py"), "numpy"))
+        if error is not None:
+            return REFUSED
+        module = runpy.run_path(str(files[0]))
+        found = module[outputs if outputs in module else "predict"](pd.DataFrame(rows).to_numpy(object))
+    if outputs == "predict" and right.dtype.kind not in "fc":
+        labels = model.classes_[found.argmax(1)] if found.ndim == 2 else found
+        if (labels == right).mean() < 0.9:  # outputs may be nearly equal
+            raise Failure(WRONG, f"{labels[:3]}, not {right[:3]}")
+    elif not same(found.reshape(right.shape), right, 1e-4):
+        raise Failure(WRONG, f"{found[:3]}, not {right[:3]}")
+    return FINE
+
+
+DOORS = [prepared] * 2 + [table] * 3
+
+
+def warm():
+    """Load what the cases use."""
+    frame = frame_of([COLUMNS[kind](np.random.RandomState(0)) for kind in ("numbers", "words")])
+    for kind, estimator in ESTIMATORS.items():
+        y = np.resize(["a", "b"], N) if kind == "classifier" else np.arange(N)
+        estimator(**SMALL).fit(frame, y).predict(frame)
