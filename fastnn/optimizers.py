@@ -7,7 +7,6 @@ from dataclasses import dataclass, field, fields, replace
 from typing import Any, ClassVar
 
 from fastnn.checking.arguments import (
-    COUNT_FROM_ZERO,
     FLAG,
     NOT_NEGATIVE,
     PART,
@@ -17,6 +16,7 @@ from fastnn.checking.arguments import (
     CheckedFields,
     LearningRate,
     check_choice,
+    check_integer,
     check_number,
     choice,
     describe,
@@ -478,6 +478,17 @@ class LevenbergMarquardt(Method):
     goal: float = field(default=0.0, metadata=NOT_NEGATIVE)
 
 
+MOST_COUNTED = 2**53
+"""The largest number to which a float64 counts."""
+
+
+def _check_first_steps(name: str, value: Any) -> int:
+    steps = check_integer(name, value, low=0)
+    if steps > MOST_COUNTED:
+        raise ValueError(f"{name} must be at most {MOST_COUNTED:,}, not {shown(value)}")
+    return steps
+
+
 @explains_keywords
 @dataclass(frozen=True, repr=False)
 class BayesianRegularization(LevenbergMarquardt):
@@ -544,7 +555,7 @@ class BayesianRegularization(LevenbergMarquardt):
     least_strength: ClassVar[float] = 1e-13
     """The least alpha / beta, as a part of the greatest number of the diagonal of J'J."""
 
-    first_steps: int = field(default=3, kw_only=True, metadata=COUNT_FROM_ZERO)
+    first_steps: int = field(default=3, kw_only=True, metadata={"check": _check_first_steps})
 
 
 def with_rate(optimizer: Optimizer, rate: LearningRate) -> Optimizer:

@@ -292,7 +292,8 @@ class Caller:
     """The settings of the driver's calls: number of threads, callbacks, and whether to show a progress bar."""
 
     def __init__(self, n_jobs: int | None, callbacks: Callbacks, progress: bool) -> None:
-        self.n_jobs = None if n_jobs in (None, -1) else check_integer("n_jobs", n_jobs, low=1)
+        is_all = n_jobs is None or (isinstance(n_jobs, (int, np.integer)) and n_jobs == -1)
+        self.n_jobs = None if is_all else check_integer("n_jobs", n_jobs, low=1)
         self.callbacks: Any = list(callbacks) if isinstance(callbacks, Iterable) else callbacks
         if self.callbacks != []:
             sorted_callbacks(self.callbacks)

@@ -40,6 +40,9 @@ Score = Callable[[Array], float]
 MONITORS = ("loss", "accuracy", "r2")
 """The names that need no scikit-learn."""
 
+NEVER = 2**53
+"""More epochs than a training has, as a float64 too."""
+
 LABELED = ("cross_entropy", "log_loss")
 """The losses whose targets are labels."""
 
@@ -379,8 +382,9 @@ class Stop(CheckedFields):
         if self.tol is None and self.patience is None and self.reduce is None:
             return None
         patience = 10 if self.reduce is None else math.inf
-        limit = patience if self.patience is None else max(self.patience, 1)
-        return Patience(self.tol or 0.0, limit, also_each=0 if self.reduce is None else max(self.reduce.patience, 1))
+        limit = patience if self.patience is None else min(max(self.patience, 1), NEVER)
+        also_each = 0 if self.reduce is None else min(max(self.reduce.patience, 1), NEVER)
+        return Patience(self.tol or 0.0, limit, also_each=also_each)
 
 
 class Patience:

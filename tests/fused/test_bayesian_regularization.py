@@ -230,6 +230,14 @@ def test_gamma_is_there_after_loading_and_of_no_other_optimizer(tmp_path):
     assert train(TRIANGLE, X, noisy(), optimizer=LevenbergMarquardt(), epochs=1, seed=0).gamma is None
 
 
+def test_first_steps_that_nobody_counts():
+    """A float64 counts them."""
+    with pytest.raises(
+        ValueError, match=r"first_steps must be at most 9,007,199,254,740,992, not 9223372036854775808$"
+    ):
+        BayesianRegularization(first_steps=2**63)
+
+
 def test_members_and_chunks_have_the_bits_of_one_call():
     network = Network((2, 4, 1), "tanh")
     params, data = drawn(network, 300)

@@ -138,6 +138,7 @@ REFUSED = {
     "a seed of one state": ({"resume": [STATE] * 2, "seed": [None, 1]}, ValueError, "^member 1: resume brings its own"),
     "two back ends": ({"backend": ["numpy", "numba"], "n": 2}, TypeError, "^backend is one for all members, not"),
     "two dtypes": ({"dtype": ["float32", "float64"], "n": 2}, TypeError, "^dtype is one for all members, not"),
+    "threads that are an array": ({"n_jobs": np.ones(2), "n": 2}, TypeError, "n_jobs must be an integer"),
     "no threads": ({"n_jobs": 0, "n": 2}, ValueError, "n_jobs must be at least 1, not 0"),
     "a callback": ({"callbacks": print, "n": 2}, TypeError, "callbacks must be a list of functions"),
     "a misspelt name": ({"seeds": range(3)}, TypeError, "did you mean 'seed'"),

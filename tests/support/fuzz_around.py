@@ -154,7 +154,7 @@ def scored(draw):
     if way == "many":
         ours = lambda: [np.array([it.score(**twin, monitor=monitor) for it in many])]  # noqa: E731
         return same_bits(lambda: [many.score(**given, monitor=monitor)], ours)
-    if way == "monitor" and monitor not in (None, "loss"):
+    if way == "monitor" and isinstance(monitor, str) and monitor != "loss":
         network, stop = TARGETS[kind][0], quietly(lambda: Stop(monitor=monitor))[0]
         result, error = attempt(lambda: train(network, **given, seed=0, epochs=1, stop=stop, dtype="float64"))
         if error is not None or stop is None:
@@ -178,8 +178,8 @@ def scored(draw):
 def of_sklearn(name, kind, given, outputs):
     """A score by scikit-learn's own function; an error where targets do not fit, or it is not defined."""
     targets, weight = TARGETS[kind][1], given["sample_weight"]
-    y = right_array(given["Y"], (targets.ndim,))
-    y = y[:, 0] if y is None and kind == "one number" else y
+    y = right_array(given["Y"], (1, 2))
+    y = y[:, 0] if kind in ("one number", "yes or no") and y.shape[1:] == (1,) else y
     assert y.shape == (len(given["X"]), *targets.shape[1:])
     assert np.isfinite(y).all()
     if "number" not in kind:
@@ -193,8 +193,9 @@ def of_sklearn(name, kind, given, outputs):
     if outputs is None:
         outputs = np.eye(TARGETS[kind][0].n_outputs)[y] if "classes" in kind else y.reshape(len(y), -1) * 1.0
     outputs, y, weight = outputs[weight > 0], y[weight > 0], weight[weight > 0]
-    if name == "r2" and "classes" in kind:  # of each output by itself
-        return get_scorer(name)._score_func(np.eye(outputs.shape[1])[y], outputs, sample_weight=weight)
+    if name == "r2" and "number" not in kind:  # of each output by itself
+        y = np.eye(outputs.shape[1])[y] if "classes" in kind else y
+        return get_scorer(name)._score_func(y, outputs, sample_weight=weight)
     scorer = get_scorer(name)
     answers = outputs if "number" in kind else outputs.argmax(1) if "classes" in kind else (outputs > 0.5) * 1
     if scorer._response_method != "predict":

@@ -75,7 +75,7 @@ class Draw:
             return self.of(SCALARS)
         if isinstance(value, (list, tuple)) and len(value):
             return self.of([value[:-1], [*value, value[-1]], value[::-1], value[0], [self.like(v) for v in value]])
-        if not isinstance(value, np.ndarray) or not value.size or value.dtype.kind in "OUS":
+        if not isinstance(value, np.ndarray) or not value.size or value.dtype.kind in "OUSMmVc":
             return self.of([self.of(SCALARS), np.zeros(self.integer(5)), np.zeros((2, 2)), self.integer(10)])
         if not value.ndim:
             value = value[None]

@@ -9,7 +9,7 @@ from bits import bits
 from chunks import chunks_of
 from small_training import NETWORK, N, plain_patience
 
-from fastnn import SGD, Stop
+from fastnn import SGD, ReduceRate, Stop
 from fastnn import loss_and_gradient as public_loss
 from fastnn.training.stopping import Patience
 
@@ -47,6 +47,12 @@ def test_patience_counts_nan_and_infinity_as_no_improvement():
     assert count(rule, [1.0, math.nan, -math.inf, math.inf, math.nan]) == 5
     assert rule.best == 1.0
     assert count(Stop(patience=2).rule(), np.full(5, math.nan)) == 2
+
+
+def test_any_patience_is_one(go):
+    """Also one that float64 does not have."""
+    for stop in Stop(patience=10**400), Stop(reduce=ReduceRate(patience=10**400)):
+        assert bits(go(stop=stop).params) == bits(go().params)
 
 
 def test_patience_and_tol_each_ask_for_the_rule(go):
