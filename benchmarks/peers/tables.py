@@ -313,7 +313,8 @@ def short(found: dict) -> str:
     networks = found.get("many", {}).get("networks", {})
     lanes = networks.get("seed", {}).get(f"{m.USUAL}, equal", {}).get(str(MEMBERS), {})
     if m.MANY in lanes:
-        cells = _short_cells(lanes, m.MANY, m.JOBLIB, (m.VMAP, m.VMAP_OLD, m.TORCH_VMAP, m.TORCH_BMM), MEMBERS * m.USUAL)
+        rivals = (m.VMAP, m.VMAP_OLD, m.TORCH_VMAP, m.TORCH_BMM)
+        cells = _short_cells(lanes, m.MANY, m.JOBLIB, rivals, MEMBERS * m.USUAL)
         rows.append([f"{MEMBERS} networks like `seed` at once, {m.USUAL:,} iterations each", *cells])
     a, b = found["threads"]["about"], found.get("many", {}).get("about", {})
     facts = [(f["date"], f["cpu"], f"fastnn {f['versions']['fastnn']}") if f else () for f in (a, b)]
