@@ -3,29 +3,14 @@
 import numpy as np
 import pytest
 from padded import assert_single_rows_are_panels
-from survival import python
-from test_same_bits import MACHINES, lacking
 
 from fastnn import Network, loss_and_gradient, testing
 from fastnn.losses import HIDDEN
 
 
 def test_a_single_row_has_the_bits_of_a_panel(dtype):
+    """With other vectors: in test_same_bits.py."""
     assert_single_rows_are_panels(dtype, 300)
-
-
-IN_FLOAT32 = """
-import numpy as np, padded
-padded.assert_single_rows_are_panels(np.float32, 300)
-print("the same bits")
-"""
-
-
-@pytest.mark.parametrize("machine", ["haswell"])
-def test_a_single_row_has_the_bits_of_a_panel_with_other_vectors(machine):
-    if missing := lacking(MACHINES[machine]):
-        pytest.skip(f"this machine cannot run code for {machine}: it has no {', '.join(missing)}")
-    assert python(IN_FLOAT32, **MACHINES[machine].environment) == ["the same bits"]
 
 
 @pytest.mark.nojit

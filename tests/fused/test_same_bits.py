@@ -19,6 +19,7 @@ import numpy as np
 import pytest
 import same_bits
 from same_bits import FEW, HASHES, RUNS
+from survival import python
 
 import fastnn
 from fastnn.compiler import program
@@ -76,9 +77,21 @@ MACHINES = {
 }
 
 
-def lacking(machine):
-    """The features that it needs and this CPU has not."""
-    return [feature for feature in machine.needs if not HOST.get(feature)]
+def reason_to_skip(name, dtype):
+    """Why this CPU does not run a machine, with the runs of one dtype or with all; None if it does."""
+    if missing := [feature for feature in MACHINES[name].needs if not HOST.get(feature)]:
+        return f"this machine cannot run code for {name}: it has no {', '.join(missing)}"
+    if dtype and MACHINES[name].uses == "ymm" and not HOST.get("avx512f"):
+        return "this machine's own code is as wide: the tests below have it, and the slow one has both"
+    return None
+
+
+def compiled_for_machines():
+    """The kernels, as (name, dtype), that `test_every_machine_gives_the_same_bits` compiles and reads outside slow."""
+    for name, dtype in (("haswell", "float32"), ("nehalem", "float64")):
+        if not reason_to_skip(name, dtype):
+            own = {"float32": "train_in_lanes", "float64": "levenberg_marquardt"}[dtype]
+            yield from ((kernel, dtype) for kernel in ("train_with_options", "train_members", own))
 
 
 def start(command, changes, cache):
@@ -101,13 +114,21 @@ def machines_and_runs():
         yield pytest.param(name, "", marks=pytest.mark.slow, id=name)
 
 
+WITH_OTHER_VECTORS = """
+import json, drawn_groups, machine_code, numpy as np, padded
+padded.assert_single_rows_are_panels(np.float32, 300)
+for seed in drawn_groups.SEEDS:
+    assert drawn_groups.differences(drawn_groups.draw_group(seed, np.float32)) == [], seed
+print(json.dumps(machine_code.foreign_by_kernel()))
+"""
+
+
 @pytest.mark.parametrize(("machine", "dtype"), [*machines_and_runs()])
 def test_every_machine_gives_the_same_bits(machine, dtype, tmp_path):
+    """For other vectors, the drawn tests of test_side_by_side.py and test_padding.py besides, with the same kernels."""
     name, machine = machine, MACHINES[machine]
-    if dtype and machine.uses == "ymm" and not HOST.get("avx512f"):
-        pytest.skip("this machine's own code is as wide: the tests below have it, and the slow one has both")
-    if lacking(machine):
-        pytest.skip(f"this machine cannot run code for {name}: it has no {', '.join(lacking(machine))}")
+    if why := reason_to_skip(name, dtype):
+        pytest.skip(why)
     members = machine.members if dtype else ""
     runs = [run for run in RUNS if dtype in run and not (dtype and re.search(machine.without, run))]
     options = *["--few"] * machine.few, f"--only={'|'.join(map(re.escape, runs))}", f"--members={members}"
@@ -130,6 +151,12 @@ def test_every_machine_gives_the_same_bits(machine, dtype, tmp_path):
         if HOST.get("fma") or HOST.get("neon"):
             assert code["libm"] == of_dtype
             assert symbols_needed(tmp_path) <= machine_code.MEMORY | set(machine.libm)
+        found = [*code["foreign"].items()]
+        if name in ("haswell", "nehalem") and dtype != "float64":
+            (more,) = python(WITH_OTHER_VECTORS, FASTNN_CACHE_DIR=tmp_path, **machine.environment)
+            found += json.loads(more).items()
+        assert {kernel for kernel, _ in found} >= {kernel for kernel, of in compiled_for_machines() if of == dtype}
+        assert [kernel for kernel, foreign in found if any(foreign)] == []
 
 
 def symbols_needed(folder):

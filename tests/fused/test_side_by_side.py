@@ -3,9 +3,7 @@
 import numpy as np
 import pytest
 from bits import result_bits
-from drawn_groups import DrawnGroup, differences, draw_group, trained
-from survival import python
-from test_same_bits import MACHINES, lacking
+from drawn_groups import SEEDS, DrawnGroup, differences, draw_group, trained
 
 from fastnn import SGD, Adam, Network, Stop, train, train_many
 from fastnn.compiler.loader import IN_PYTHON
@@ -17,7 +15,6 @@ compiled = pytest.mark.skipif(IN_PYTHON, reason="thousands of times slower")
 NETWORK = Network((2, 3, 1), "tanh")
 SCORED = np.array([[0.2, 0.7], [0.9, 0.1], [0.6, 0.5]]), np.array([[0.0], [1.0], [1.0]])
 PAYS = 1 << 30  # numbers for which lanes pay: any
-SEEDS = (*range(12), 68)  # one of few where it shows that padding makes 0.0 of -0.0
 
 
 def small_group(dtype, m, n_steps=3, weight=1.0, scale=1.0):
@@ -68,22 +65,8 @@ def test_a_small_group_has_the_bits_of_each_member_alone(dtype, n_lanes, calls):
 @compiled
 @pytest.mark.parametrize("seed", SEEDS)
 def test_drawn_groups_have_the_bits_of_each_member_alone(seed, dtype):
+    """With other vectors: in test_same_bits.py."""
     assert differences(draw_group(seed, dtype)) == []
-
-
-IN_FLOAT32 = """
-import numpy as np
-from drawn_groups import differences, draw_group
-print([seed for seed in (%s) if differences(draw_group(seed, np.float32))])
-"""
-
-
-@compiled
-@pytest.mark.parametrize("machine", ["haswell", pytest.param("nehalem", marks=pytest.mark.slow)])
-def test_drawn_groups_have_the_bits_of_each_member_alone_with_other_vectors(machine):
-    if missing := lacking(MACHINES[machine]):
-        pytest.skip(f"this machine cannot run code for {machine}: it has no {', '.join(missing)}")
-    assert python(IN_FLOAT32 % ", ".join(map(str, SEEDS)), **MACHINES[machine].environment) == ["[]"]
 
 
 @compiled

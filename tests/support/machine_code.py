@@ -35,14 +35,34 @@ def compiled_code(dtypes):
     from fastnn.compiler import codegen, tracing
 
     _, cpu, features = tracing.cpu_target.target_context.codegen().magic_tuple()
-    overloads = [codegen.compiled_entry("train_steps", np.dtype(dtype))[0] for dtype in dtypes]
-    assembly = "\n".join(overload.library.get_asm_str() for overload in overloads)
+    libraries = [codegen.compiled_entry("train_steps", np.dtype(dtype))[0].library for dtype in dtypes]
+    assembly = "\n".join(library.get_asm_str() for library in libraries)
     return {
         "cpu": cpu,
         "features": len(features.split(",")) if features else 0,
         "registers": vector_registers(assembly),
         "libm": libm_symbols(assembly),
+        "foreign": foreign_by_kernel(),
     }
+
+
+def foreign_by_kernel():
+    """What is `foreign` in each entry point that this process has compiled."""
+    from fastnn.compiler.program import ENTRIES, entry_point
+
+    made = {name: entry_point(name).overloads.values() for name in ENTRIES}
+    return {name: [foreign(overload.library) for overload in made[name]] for name in made if made[name]}
+
+
+def foreign(library):
+    """The functions that a kernel's intermediate code declares, but for LLVM's, and the addresses that it holds."""
+    import llvmlite.binding as llvm
+
+    code = library.get_llvm_str()
+    declared = {f.name for f in llvm.parse_assembly(code).functions if f.is_declaration} - {"sqrt"}
+    # What is called by its address has it from an argument or a table, in a register; a constant is of this process.
+    addresses = [address for address in re.findall(r"inttoptr \(?i64 (\S+)", code) if address[0] != "%"]
+    return sorted(name for name in declared if not name.startswith("llvm.")) + addresses
 
 
 def elf_symbols(code):
