@@ -44,17 +44,16 @@ def options_of(k):
 
 @pytest.mark.parametrize("every", [4, pytest.param(1, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("activation", HIDDEN)
-@pytest.mark.parametrize(("loss", "output"), PAIRS)
-def test_gradients(activation, loss, output, every, dtype):
-    """One shape in `every` is met: other ones from one activation, loss or output to the next."""
-    first = HIDDEN.index(activation) + PAIRS.index((loss, output))  # so that options meet every shape
-    for k, (hidden, n) in [*enumerate(SHAPES.values(), first)][first % every :: every]:
-        n_outputs = 1 if k % 4 == 0 and output != "softmax" else 2 + k % 5  # one neuron's softmax is always 1
-        sizes = (1 + k % 3 * 4, *hidden, n_outputs)
-        network = Network(sizes, activation, output, loss, **options_of(k))
-        problem = draw(network, n, dtype, seed=k)
-        weight, alpha = problem.sample_weight if k % 2 else None, 0.1 * (k % 3)
-        testing.assert_gradients_match(*(network, *problem[:3]), sample_weight=weight, alpha=alpha)
+def test_gradients(activation, every, dtype):
+    """With each loss and output. One shape in `every` is met: other ones from one of the three to the next."""
+    for first, (loss, output) in enumerate(PAIRS, HIDDEN.index(activation)):  # so that options meet every shape
+        for k, (hidden, n) in [*enumerate(SHAPES.values(), first)][first % every :: every]:
+            n_outputs = 1 if k % 4 == 0 and output != "softmax" else 2 + k % 5  # one neuron's softmax is always 1
+            sizes = (1 + k % 3 * 4, *hidden, n_outputs)
+            network = Network(sizes, activation, output, loss, **options_of(k))
+            problem = draw(network, n, dtype, seed=k)
+            weight, alpha = problem.sample_weight if k % 2 else None, 0.1 * (k % 3)
+            testing.assert_gradients_match(*(network, *problem[:3]), sample_weight=weight, alpha=alpha)
 
 
 @pytest.mark.nojit

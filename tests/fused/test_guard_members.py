@@ -43,14 +43,13 @@ def call(arrays, optimizer=None):
 
 
 @pytest.mark.nojit
-@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("name", list(arrays_of(np.float64)))
-def test_a_wrong_array_reaches_no_kernel(name, kind, dtype):
-    change, _ = KINDS[kind]
-    arrays = arrays_of(dtype)
-    arrays[name] = change(arrays[name])
-    with pytest.raises((TypeError, ValueError)):
-        call(arrays)
+def test_a_wrong_array_reaches_no_kernel(name, dtype):
+    for change, _ in KINDS.values():
+        arrays = arrays_of(dtype)
+        arrays[name] = change(arrays[name])
+        with pytest.raises((TypeError, ValueError)):
+            call(arrays)
 
 
 @pytest.mark.nojit
