@@ -43,7 +43,7 @@ def cut_off(case, backend, how, at, look):
 
 
 @pytest.mark.filterwarnings("ignore::fastnn.InterruptWarning")
-@hypothesis.settings(max_examples=200)
+@hypothesis.settings(max_examples=120)
 @hypothesis.given(
     case=cases(),
     how=st.sampled_from(["call", "Ctrl-C", "error"]),
