@@ -131,6 +131,7 @@ def test_the_peak_is_one(monkeypatch):
     """More than any product reaches, and no more than four multiply-adds of 64 bytes a cycle."""
     monkeypatch.setattr(limits, "SECONDS", 0.01)
     monkeypatch.setattr(limits, "ROUNDS", 2)
+    monkeypatch.setattr(limits, "WIDTHS", (128,))
     lane = type("Lane", (), {"ask": lambda self, request, **arguments: by_fastnn.products(**arguments)})()
     found = limits.fractions(lane, "native")
     assert 0.5 < max(found["clock"]) < 10

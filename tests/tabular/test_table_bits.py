@@ -33,13 +33,13 @@ def here():
     return digests()
 
 
+OLD_NUMPY = {"NPY_DISABLE_CPU_FEATURES": "X86_V3 X86_V4 AVX2 FMA3 AVX512F AVX512_SKX"}
+ALONE = {"OPENBLAS_CORETYPE": "Haswell"}, {"OPENBLAS_CORETYPE": "Nehalem"}, OLD_NUMPY
+
+
 @pytest.mark.parametrize(
     "variables",
-    [
-        {"OPENBLAS_CORETYPE": "Haswell"},
-        {"OPENBLAS_CORETYPE": "Nehalem"},
-        {"NPY_DISABLE_CPU_FEATURES": "X86_V3 X86_V4 AVX2 FMA3 AVX512F AVX512_SKX"},
-    ],
+    [{"OPENBLAS_CORETYPE": "Nehalem"} | OLD_NUMPY, *(pytest.param(v, marks=pytest.mark.slow) for v in ALONE)],
     ids=lambda variables: " ".join(variables.values()),
 )
 def test_bits_do_not_depend_on_blas_and_instructions(here, variables):
