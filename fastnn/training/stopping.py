@@ -382,9 +382,8 @@ class Stop(CheckedFields):
         if self.tol is None and self.patience is None and self.reduce is None:
             return None
         patience = 10 if self.reduce is None else math.inf
-        limit = patience if self.patience is None else min(max(self.patience, 1), NEVER)
-        also_each = 0 if self.reduce is None else min(max(self.reduce.patience, 1), NEVER)
-        return Patience(self.tol or 0.0, limit, also_each=also_each)
+        limit = patience if self.patience is None else max(self.patience, 1)
+        return Patience(self.tol or 0.0, limit, also_each=0 if self.reduce is None else max(self.reduce.patience, 1))
 
 
 class Patience:
@@ -406,9 +405,9 @@ class Patience:
 
     def __init__(self, tol: float, limit: float, *, strict: bool = True, also_each: int = 0) -> None:
         self.tol = tol
-        self.limit = limit
+        self.limit = limit if limit < NEVER else math.inf
         self.strict = strict
-        self.also_each = also_each
+        self.also_each = min(also_each, NEVER)
         self.best = math.inf
         self.stale = 0
         """Epochs since the last improvement."""

@@ -9,6 +9,7 @@ from bits import bits
 from chunks import chunks_of
 from small_training import NETWORK, N, plain_patience
 
+import fastnn
 from fastnn import SGD, ReduceRate, Stop
 from fastnn import loss_and_gradient as public_loss
 from fastnn.training.stopping import Patience
@@ -49,10 +50,15 @@ def test_patience_counts_nan_and_infinity_as_no_improvement():
     assert count(Stop(patience=2).rule(), np.full(5, math.nan)) == 2
 
 
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 def test_any_patience_is_one(go):
     """Also one that float64 does not have."""
     for stop in Stop(patience=10**400), Stop(reduce=ReduceRate(patience=10**400)):
         assert bits(go(stop=stop).params) == bits(go().params)
+    pytest.importorskip("sklearn")
+    few, many = (fastnn.MLPRegressor(n_iter_no_change=n, max_iter=3, random_state=0) for n in (9, 10**400))
+    fitted = [mlp.fit(np.eye(9), np.arange(9)).coefs_[0] for mlp in (few, many)]
+    assert bits(fitted[0]) == bits(fitted[1])
 
 
 def test_patience_and_tol_each_ask_for_the_rule(go):
