@@ -202,24 +202,14 @@ def search(
     began = time.monotonic()
     check_choice("method", method, METHODS)
     ranges = _ranges(space, network, options)
-    for name, value in {"X": X, "Y": Y, **options}.items():
-        if name != "callbacks" and one_each(name, value) is not None:
-            raise ValueError(f"{name} must be one for all networks of a search, not one for each: {shown(value)}")
     epochs, factor = check_integer("epochs", epochs, low=1), check_integer("factor", factor, low=2)
     lists = [values for values in ranges.values() if isinstance(values, list)]
     n_combinations = math.prod(map(len, lists)) if len(lists) == len(ranges) else None
     halvings = _halvings(check_integer("budget", budget, low=1), epochs, method, factor, n_combinations)
     random = make_random_state(seed)
-    if "validation_rows" not in options and getattr(options.get("stop"), "validation", None) is None:
-        if "rows" in options:
-            raise ValueError("rows say what to train on: give validation_rows= too, by which networks are compared")
-        n_rows = len(X) if isinstance(X, (list, tuple)) else (*getattr(X, "shape", ()), 0)[0]
-        options["validation_rows"] = np.sort(random.permutation(n_rows)[: math.ceil(HELD_OUT * n_rows)])
+    options, limit = _for_all(X, Y, options, random)
     if "seed" not in ranges:
         options["seed"] = random.randint(2**32) if seed is None or seed is random else seed
-    limit, stop = None, options.get("stop")
-    if isinstance(stop, Stop):
-        limit, options["stop"] = stop.max_seconds, dataclasses.replace(stop, max_seconds=None)
     drawn = [_drawn(ranges, n_members, random) for n_members, _ in halvings]
     populations = [_population(settings, network, X, Y, options) for settings in drawn]  # all of them are checked now
     trials, left, epochs_trained = list[dict[str, Any]](), list[tuple[TrainingResult, dict[str, Any]]](), 0
@@ -253,6 +243,24 @@ def search(
         raise error
     best, trial = left[k := many.best()]
     return SearchResult(best, {name: trial[name] for name in ranges}, float(many.scores[k]), epochs_trained, trials)
+
+
+def _for_all(
+    X: Any, Y: Any, options: Mapping[str, Any], random: np.random.RandomState
+) -> tuple[dict[str, Any], float | None]:
+    """Return the options of all networks, with rows to compare them by, and the limit of the search in seconds."""
+    for name, value in {"X": X, "Y": Y, **options}.items():
+        if name != "callbacks" and one_each(name, value) is not None:
+            raise ValueError(f"{name} must be one for all networks of a search, not one for each: {shown(value)}")
+    limit, stop, options = None, options.get("stop"), dict(options)
+    if isinstance(stop, Stop):
+        limit, options["stop"] = stop.max_seconds, dataclasses.replace(stop, max_seconds=None)
+    if "validation_rows" not in options and getattr(stop, "validation", None) is None:
+        if "rows" in options:
+            raise ValueError("rows say what to train on: give validation_rows= too, by which networks are compared")
+        n_rows = len(X) if isinstance(X, (list, tuple)) else (*getattr(X, "shape", ()), 0)[0]
+        options["validation_rows"] = np.sort(random.permutation(n_rows)[: math.ceil(HELD_OUT * n_rows)])
+    return options, limit
 
 
 def _ranges(space: Any, network: Any, options: Mapping[str, Any]) -> dict[str, list[Any] | Draw]:

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from sklearn.utils.validation import check_array
 
-from fastnn.checking.arguments import shown
+from fastnn.checking.arguments import short_errors, shown
 from fastnn.memory import Array
 
 LARGEST = 1e150
@@ -54,7 +54,8 @@ class Table:
                 raise TypeError(f"{name} is {what}: make a data frame of it, by pandas.DataFrame")
             if not hasattr(X, "__array__") and isinstance(X, (list, tuple)):
                 X = _as_objects(X)  # numbers beside words would all become words
-            X = check_array(X, dtype=None, ensure_all_finite=False, input_name=name)
+            with short_errors():
+                X = check_array(X, dtype=None, ensure_all_finite=False, input_name=name)
         self._X = X
         self.n_rows, self.n_columns = X.shape
         self._columns: list[Any] | None = list(X.columns) if self.is_frame else None

@@ -174,6 +174,12 @@ def test_what_is_no_number_and_no_word_is_named(case):
         TablePreparation().fit(pd.DataFrame({"b": [1.0, 2.0], "c": values}))
 
 
+def test_what_is_no_table_is_not_written_whole():
+    with pytest.raises(ValueError, match="Expected 2D array") as caught:
+        TablePreparation().fit("x" * 10_000)
+    assert len(str(caught.value)) < 1000
+
+
 def test_free_text_is_named():
     texts = [f"a sentence of its own for row {i}" for i in range(30)]
     with pytest.raises(ValueError, match=r"column 'c' holds free text: drop it, or .* skrub"):
