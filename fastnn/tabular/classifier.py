@@ -157,6 +157,8 @@ class TabularClassifier(ClassifierMixin, BaseTabular):
         if y is None:
             raise ValueError(f"{type(self).__name__} requires y to be passed, but the target y is None")
         y = _labels_of(y)
+        if not len(y):
+            raise ValueError("y is empty: give a label for each row of X")
         self.classes_ = np.unique(y)
         if len(self.classes_) < 2:
             raise ValueError(

@@ -148,6 +148,7 @@ def scored(draw):
     for name in sorted({draw.of(sorted(given)) for _ in range(draw.of([0, 0, 0, 1, 2]))}):
         given[name] = draw.like(given[name])
     monitor = draw.of([None, "accuracy", "r2", "auc", draw.like("r2"), *get_scorer_names()])
+    monitor = None if callable(monitor) else monitor  # whose errors are its own
     many, twin, way = many_of(kind), twin_of(given), draw.of(["sklearn", "sklearn", "many", "monitor"])
     if twin is None:
         return REFUSED if attempt(lambda: many[0].score(**given, monitor=monitor))[1] else UNKNOWN

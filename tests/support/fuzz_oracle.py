@@ -187,12 +187,14 @@ VALUES = {
 
 
 def forward(coefs, intercepts, X, hidden="relu", output="identity"):
-    """The outputs of a network in NumPy."""
-    a = np.asarray(X, np.float64)
+    """The outputs of a network in NumPy; infinite where they are not tame."""
+    a, is_tame = np.asarray(X, np.float64), True
     with np.errstate(all="ignore"):
         for i, (W, b) in enumerate(zip(coefs, intercepts, strict=True)):
-            a = VALUES[hidden if i + 1 < len(coefs) else output](a @ W + b)
-    return a
+            z = a @ W + b
+            is_tame = is_tame and bool((abs(z) < 1e15).all())  # else float32 may overflow
+            a = VALUES[hidden if i + 1 < len(coefs) else output](z)
+    return a if is_tame else np.full_like(a, np.inf)
 
 
 def weights_due(mlp):

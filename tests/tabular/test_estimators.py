@@ -302,6 +302,7 @@ def test_targets_that_are_no_numbers_are_errors(y, message):
     [
         (np.where(np.arange(60) == 7, None, LABELS), r"y is missing \(NaN\) in 1 row, such as row 7"),
         (np.full(60, "a"), "y has only one class, 'a'"),
+        ([], "y is empty: give a label for each row of X"),
         (np.eye(60), "y has 60 columns where a row has one class: .*MultiOutputClassifier"),
         (NUMBERS, "Unknown label type: continuous"),
     ],
