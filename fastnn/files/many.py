@@ -48,11 +48,11 @@ from fastnn.files.description import (
 )
 from fastnn.files.export import check_not_exported
 from fastnn.files.model import MANY, checked_model, checked_result, content_of, parts_of_rows, result_of, rows_of
-from fastnn.many.results import AllStored, ManyResult
+from fastnn.many.results import ManyResult, Rows
 from fastnn.memory import Array
 from fastnn.network import Network
 from fastnn.training.history import History
-from fastnn.training.results import TrainingResult
+from fastnn.training.results import Store, TrainingResult
 from fastnn.training.stopping import StopReason
 
 FLOATS = ("params", "vectors", "best_params")
@@ -203,11 +203,11 @@ def _n_names(array: Array, most: int) -> int:
 T = TypeVar("T")
 
 
-class StoredResults:
-    """The results of a file, by their numbers: a `Source` of `Stored` ones."""
+class StoredResults(Store):
+    """The results of a file, by their numbers."""
 
     def __init__(self, columns: Columns) -> None:
-        self._which, self._parts, self.has_states = columns.which, columns.parts, columns.has_states
+        self._which, self._parts, self._has_states = columns.which, columns.parts, columns.has_states
         self._facts = columns.facts | {"network": columns.networks}
         self._made: dict[tuple[Any, ...], Any] = {}
 
@@ -260,7 +260,7 @@ class StoredResults:
 
     def history(self, i: int) -> History:
         """Return its history."""
-        if not self.has_states:
+        if not self._has_states:
             return no_history()
         more = {name: found for name in ("learning_rate", "measured") if (found := self._value(name, i)) is not None}
         losses = self._value("loss", i), self._value("validation_loss", i)
@@ -270,13 +270,17 @@ class StoredResults:
         """Return the reason why its training ended."""
         return cast(StopReason, self._value("stop_reason", i))
 
+    def has_state(self, i: int) -> bool:
+        """Return whether the members have states."""
+        return self._has_states
+
     def result(self, i: int) -> TrainingResult:
         """Return the whole result."""
         header, arrays = self._content(i)
-        vectors = arrays["vectors"] if self.has_states else arrays["params"][None]
-        column = "vectors" if self.has_states else "params"
+        vectors = arrays["vectors"] if self._has_states else arrays["params"][None]
+        column = "vectors" if self._has_states else "params"
         storage = self._once(lambda: storage_of(vectors), column, i, "storage", header["dtype"], *vectors.shape)
-        if self.has_states:
+        if self._has_states:
             return result_of(header["network"], header, arrays, storage, self.feature_names(i))
         more = header["backend"], header["stop_reason"], storage, self.feature_names(i)
         return without_state(header["network"], arrays["params"], *more)
@@ -285,7 +289,7 @@ class StoredResults:
         """Raise ModelFileError with member i's number where it is damaged, as of a result in a file of its own."""
         try:
             header, arrays = self._content(i)
-            (checked_result if self.has_states else checked_model)(header, arrays)
+            (checked_result if self._has_states else checked_model)(header, arrays)
         except Exception as error:
             raise ModelFileError(f"member {i}: {cut(error)}") from error
 
@@ -294,7 +298,7 @@ class StoredResults:
         header = nested({name: self._value(name, i) for name in self._facts if self._which[name][i]})
         arrays = {name: self._value(name, i) for name in self._parts if self._which[name][i]}
         arrays |= {name: self._floats(name, i) for name in FLOATS if name in arrays}
-        if self.has_states:
+        if self._has_states:
             n, n_validation = header["n_rows"], header["n_validation"]
             n += n_validation or 0
             packed = arrays.pop("order").reshape(-1, n)
@@ -360,7 +364,7 @@ def save(path: str | os.PathLike[str], many: ManyResult, *, state: bool = True) 
     check_not_exported(path, "many[i].export({})")
     if not len(many):
         raise ValueError("there is no member to save")
-    m, dtype = len(many), np.result_type(*{one.params.dtype for one in many._member_results})
+    m, dtype = len(many), many._dtype
     facts: dict[str, _Column] = {}
     arrays: dict[str, _Column] = {}
     versions: Any = None
@@ -422,7 +426,7 @@ def many_of(header: dict[str, Any], arrays: dict[str, Array]) -> ManyResult:
     if damaged is not None:
         many.check(damaged)  # which says what is wrong
         raise ModelFileError(f"member {damaged}: damaged")
-    return ManyResult(AllStored(many))
+    return ManyResult._of(Rows(many, len(many)), [None] * len(many))
 
 
 def _check_names(facts: dict[str, Any], sizes: dict[str, Any], arrays: dict[str, Array], has_states: bool) -> None:

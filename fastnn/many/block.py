@@ -15,16 +15,16 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from fastnn.backends import Completed, original
+from fastnn.backends import Completed
 from fastnn.cores import share
 from fastnn.many.members import begin_alone
-from fastnn.many.results import MemberResult, Unbegun
+from fastnn.many.results import Unbegun
 from fastnn.memory import ceil_div
 from fastnn.schedules import SCHEDULES
 from fastnn.training.exceptions import Flag, MonitorError, StopRequest
 from fastnn.training.initial import begin_group
 from fastnn.training.plan import Plan
-from fastnn.training.results import PLAIN, Row
+from fastnn.training.results import PLAIN, Row, arrays_of
 from fastnn.training.stopping import StopReason
 
 MOST_WORK = 1 << 24
@@ -106,7 +106,7 @@ def _begins_plainly(plan: Plan) -> bool:
     if state is None:
         return not isinstance(plan.seed, np.random.RandomState)  # the caller's own, who sees what was drawn
     if isinstance(state, Row):
-        state = state.results.decided.get(state.place, PLAIN)
+        state = arrays_of(state).decided.get(state.place, PLAIN)
     counters = state.counters
     scored = counters.get("best_score") is not None or "best_on" in counters or state.best_params is not None
     is_split = state.validation_rows is not None
@@ -156,7 +156,7 @@ def units_of(plans: list[Plan], n_threads: int) -> list[Unit]:
     return units
 
 
-def train_unit(unit: Unit, flag: StopRequest, n_threads: int = 1) -> dict[int, MemberResult]:
+def train_unit(unit: Unit, flag: StopRequest, n_threads: int = 1) -> dict[int, Row]:
     """Train the members of a unit; return {number: result}. After the flag is raised, none of them begins.
 
     Up to `n_threads` threads share a block.
@@ -164,7 +164,7 @@ def train_unit(unit: Unit, flag: StopRequest, n_threads: int = 1) -> dict[int, M
     if flag.requested:
         return {plan.number: _unbegun(plan, flag.reason) for plan in unit.plans}
     group = begin_group(unit.plans, time.perf_counter()) if len(unit.plans) > 1 else None
-    found: dict[int, MemberResult] = {}
+    found: dict[int, Row] = {}
     alone = unit.plans
     if group is not None:
         group.threads = unit.threads(n_threads)
@@ -187,11 +187,10 @@ def _again(seed: Any) -> Any:
     return np.random.RandomState(seed) if isinstance(seed, np.ndarray) else seed
 
 
-def _unbegun(plan: Plan, reason: StopReason) -> MemberResult:
-    if isinstance(plan.seed, np.random.RandomState):  # its owner sees what was drawn, as after `train`
-        return train_alone(plan, Flag(True, reason))
+def _unbegun(plan: Plan, reason: StopReason) -> Row:
     begin = functools.partial(train_alone, plan, Flag(True, reason))
-    return Unbegun(plan.network, original(plan.backend), plan.stop.monitor, reason, begin)
+    # The owner of a RandomState sees what was drawn, as after `train`.
+    return begin() if isinstance(plan.seed, np.random.RandomState) else Row(Unbegun(plan, reason, begin), 0)
 
 
 def train_alone(plan: Plan, flag: StopRequest) -> Row:

@@ -19,11 +19,11 @@ from fastnn.errors import warn
 from fastnn.many.block import Unit, train_unit, units_of
 from fastnn.many.engine import Engine
 from fastnn.many.members import known_seed
-from fastnn.many.results import ManyResult, MemberResult, result_of
+from fastnn.many.results import ManyResult
 from fastnn.training.callbacks import CsvLogger, ProgressBar, every, sorted_callbacks
 from fastnn.training.exceptions import AGAIN, Interrupt, InterruptWarning, TrainingInterrupted, attach_result
 from fastnn.training.plan import Plan
-from fastnn.training.results import TrainingResult
+from fastnn.training.results import Given, Row, TrainingResult
 from fastnn.training.stopping import StopReason
 
 POLL_SECONDS = 0.05
@@ -64,7 +64,7 @@ class ManyProgress:
     n_ended: int
     seconds: float
     ended: list[int]
-    _member_results: dict[int, MemberResult] = field(repr=False)
+    _rows: dict[int, Row] = field(repr=False)
 
     def result(self, i: int) -> TrainingResult:
         """Return the result of a member that has ended.
@@ -95,10 +95,10 @@ class ManyProgress:
         0 epochs
         1 epochs
         """
-        member_result = self._member_results.get(i)
-        if member_result is None:
+        row = self._rows.get(i)
+        if row is None:
             raise ValueError(f"member {i} has not ended yet")
-        return result_of(member_result)
+        return row.result()
 
 
 class _StopFlag:
@@ -145,7 +145,7 @@ class Driver:
         self.callbacks = callbacks
         self.numbers = [plan.number for plan in plans]
         self.seeds = {plan.number: known_seed(plan) for plan in plans}
-        self.member_results: dict[int, MemberResult] = {}
+        self.rows: dict[int, Row] = {}
         """The results of the members that have ended, by number."""
         self.began = time.perf_counter()
 
@@ -155,36 +155,36 @@ class Driver:
             self._on_engine(self.engine, flag)
         elif self.n_threads > 1:
             self._on_threads(flag)
-        return [unit for unit in self.units if unit.plans[0].number not in self.member_results]
+        return [unit for unit in self.units if unit.plans[0].number not in self.rows]
 
     def failed(self, error: Exception, flag: _StopFlag) -> None:
         """Attach the results so far, as `result`, to an error that ends all trainings."""
         flag.end("interrupted")
         own = getattr(error, "result", None)
         if hasattr(error, "member") and isinstance(own, TrainingResult):  # see `train_alone`
-            self.member_results[error.member] = own
+            self.rows[error.member] = Row(Given([own]), 0)
             del error.result  # type: ignore[attr-defined]
         attach_result(error, self.result(flag))
 
     def result(self, flag: _StopFlag) -> ManyResult:
         """Return the results of all members; remaining members did not begin."""
         for unit in self.units:
-            if any(plan.number not in self.member_results for plan in unit.plans):
-                for number, member_result in train_unit(unit, flag).items():
-                    self.member_results.setdefault(number, member_result)
-        there = [number for number in self.numbers if number in self.member_results]
-        return ManyResult([self.member_results[number] for number in there], [self.seeds[number] for number in there])
+            if any(plan.number not in self.rows for plan in unit.plans):
+                for number, row in train_unit(unit, flag).items():
+                    self.rows.setdefault(number, row)
+        there = [number for number in self.numbers if number in self.rows]
+        return ManyResult._of([self.rows[number] for number in there], [self.seeds[number] for number in there])
 
     def _on_engine(self, engine: Engine, flag: _StopFlag) -> None:
         """Send the units to the workers of the engine; train members with a generator of the caller here."""
         own = {id(u) for u in self.units if any(isinstance(plan.seed, np.random.RandomState) for plan in u.plans)}
-        for member_results in engine.train([unit for unit in self.units if id(unit) not in own], flag):
-            self.take(member_results, flag)
+        for found in engine.train([unit for unit in self.units if id(unit) not in own], flag):
+            self.take(found, flag)
 
     def _on_threads(self, flag: _StopFlag) -> None:
         """Let threads take single members in turn; this one trains blocks, handles results, callbacks and Ctrl-C."""
         waiting: queue.SimpleQueue[Unit] = queue.SimpleQueue()
-        through: queue.SimpleQueue[dict[int, MemberResult] | BaseException] = queue.SimpleQueue()
+        through: queue.SimpleQueue[dict[int, Row] | BaseException] = queue.SimpleQueue()
         ended: queue.SimpleQueue[None] = queue.SimpleQueue()
         blocks = [unit for unit in self.units if len(unit.plans) > 1]
         singles = [unit for unit in self.units if len(unit.plans) == 1]
@@ -240,17 +240,15 @@ class Driver:
                 lent.clear()
             for found in taken_from(through):  # after an error: what the others were at
                 if isinstance(found, dict):
-                    self.member_results.update(found)
+                    self.rows.update(found)
 
-    def take(self, found: dict[int, MemberResult], flag: _StopFlag) -> None:
+    def take(self, found: dict[int, Row], flag: _StopFlag) -> None:
         """Store the results of a unit, and call the callbacks."""
-        self.member_results.update(found)
+        self.rows.update(found)
         if not self.callbacks or flag.requested:
             return
         seconds = time.perf_counter() - self.began
-        progress = ManyProgress(
-            len(self.numbers), len(self.member_results), seconds, sorted(found), self.member_results
-        )
+        progress = ManyProgress(len(self.numbers), len(self.rows), seconds, sorted(found), self.rows)
         for answer in [callback(progress) for callback in self.callbacks]:
             if answer is True or (isinstance(answer, np.bool_) and answer):
                 flag.end("callback")

@@ -25,12 +25,11 @@ from fastnn.backends import original
 from fastnn.checking.arguments import class_of, cut, shortened, shown
 from fastnn.errors import EngineError
 from fastnn.many.block import Unit, train_unit
-from fastnn.many.results import MemberResult
 from fastnn.memory import ALIGNMENT, Array, ceil_div, read_only
 from fastnn.state import Data
 from fastnn.training.exceptions import Flag, StopRequest
 from fastnn.training.plan import Plan
-from fastnn.training.results import ARRAYS, Results, Row
+from fastnn.training.results import ARRAYS, Results, Row, by_store
 
 
 class PackedUnits(NamedTuple):
@@ -92,23 +91,21 @@ class Trained(NamedTuple):
     """The results of a task, on their way back to the caller."""
 
     seconds: float
-    alone: dict[int, MemberResult] = {}  # noqa: RUF012
-    """{member: its result}, for members that trained alone."""
-    blocks: list[tuple[Array, Array, Results]] = []  # noqa: RUF012
-    """The numbers of members, their rows in the results of a group, and these results without arrays."""
+    stores: list[tuple[Array, Array, Results]] = []  # noqa: RUF012
+    """The numbers of members, their places in the results of a group, and these results without arrays."""
     laid: Laid | None = None
     """The arrays of all these results, concatenated."""
     error: SentError | None = None
 
-    def member_results(self) -> dict[int, MemberResult]:
+    def rows(self) -> dict[int, Row]:
         """Return {member: its result}, in the caller; call it only once."""
-        member_results = dict(self.alone)
+        rows: dict[int, Row] = {}
         arrays = iter(take_up(self.laid) if self.laid is not None else [])
-        for numbers, places, results in self.blocks:
+        for numbers, places, results in self.stores:
             own: Any = dict(zip(ARRAYS, arrays, strict=False))
             whole = replace(results, **own)
-            member_results |= zip(numbers.tolist(), map(Row, itertools.repeat(whole), places.tolist()), strict=False)
-        return member_results
+            rows |= zip(numbers.tolist(), map(Row, itertools.repeat(whole), places.tolist()), strict=False)
+        return rows
 
 
 def version(own: list[Any]) -> str:
@@ -142,14 +139,11 @@ def packed(units: Sequence[Unit]) -> tuple[PackedUnits, list[Array]]:
 
 def _own_rows(plans: Sequence[Plan]) -> dict[int, Row]:
     """Copy out the rows of results that members resume, so that a task sends no others; return {member: its row}."""
-    found: dict[int, list[tuple[int, Row]]] = {}
-    for plan in plans:
-        if isinstance(plan.state, Row):
-            found.setdefault(id(plan.state.results), []).append((plan.number, plan.state))
+    resumed = {plan.number: plan.state for plan in plans if isinstance(plan.state, Row)}
     rows: dict[int, Row] = {}
-    for users in found.values():
-        results = users[0][1].results.rows([state.place for _, state in users])
-        rows |= {number: Row(results, place) for place, (number, _) in enumerate(users)}
+    for results, numbers in by_store(resumed):
+        own = results.rows([resumed[number].place for number in numbers])
+        rows |= {number: Row(own, place) for place, number in enumerate(numbers)}
     return rows
 
 
@@ -171,14 +165,14 @@ def train_packed(numbers: list[int], packed_units: PackedUnits, *sent: Any) -> t
     """Train the units of a task in a worker; return an error of a member, because a raised one would be retried."""
     began = time.perf_counter()
     arrays = [received(array) for array in sent]
-    member_results: dict[int, MemberResult] = {}
+    rows: dict[int, Row] = {}
     try:
         check_version(packed_units.version)
         for unit in unpacked(packed_units, arrays):
-            member_results |= train_unit(unit, Flag())
+            rows |= train_unit(unit, Flag())
     except Exception as error:
         return numbers, Trained(0.0, error=SentError.of(error))
-    return numbers, _trained(member_results, packed_units.folder, time.perf_counter() - began)
+    return numbers, _trained(rows, packed_units.folder, time.perf_counter() - began)
 
 
 def check_version(callers: str) -> None:
@@ -192,24 +186,16 @@ OTHER_VERSIONS = (
 )
 
 
-def _trained(member_results: dict[int, MemberResult], folder: str | None, seconds: float) -> Trained:
-    """Return results for the way back: no object for each member of a block, and arrays written at once."""
-    groups: dict[int, tuple[Results, list[int], list[int]]] = {}
-    alone: dict[int, MemberResult] = {}
-    for number, member_result in member_results.items():
-        if isinstance(member_result, Row):
-            _, numbers, places = groups.setdefault(id(member_result.results), (member_result.results, [], []))
-            numbers.append(number)
-            places.append(member_result.place)
-        else:
-            alone[number] = member_result
-    arrays = [getattr(results, name) for results, _, _ in groups.values() for name in ARRAYS]
+def _trained(rows: dict[int, Row], folder: str | None, seconds: float) -> Trained:
+    """Return results for the way back: no object for each member of a group, and arrays written at once."""
+    groups = by_store(rows)
+    arrays = [getattr(results, name) for results, _ in groups for name in ARRAYS]
     nothing: Any = dict.fromkeys(ARRAYS)
-    blocks = [
-        (np.array(numbers), np.array(places), replace(results, **nothing))
-        for results, numbers, places in groups.values()
+    stores = [
+        (np.array(numbers), np.array([rows[number].place for number in numbers]), replace(results, **nothing))
+        for results, numbers in groups
     ]
-    return Trained(seconds, alone, blocks, lay_down(arrays, folder))
+    return Trained(seconds, stores, lay_down(arrays, folder))
 
 
 TASK_SECONDS = 0.5
@@ -272,7 +258,7 @@ class Engine:
         self._folder: str | None = None
         self._files: dict[int, Laid] = {}
 
-    def train(self, units: Sequence[Unit], flag: Waiting) -> Iterator[dict[int, MemberResult]]:
+    def train(self, units: Sequence[Unit], flag: Waiting) -> Iterator[dict[int, Row]]:
         """Train units on the workers; iterate over the results {member: result} of each task, as they come.
 
         Raises
@@ -360,17 +346,17 @@ class Engine:
         as_they_come = "generator_unordered" if self._backend.supports_return_generator else "list"
         return self._joblib.Parallel(n_jobs=self.n_workers, prefer="threads", batch_size=1, return_as=as_they_come)
 
-    def _trained(self, parallel: Any, left: dict[int, Unit], flag: Waiting) -> Iterator[dict[int, MemberResult]]:
+    def _trained(self, parallel: Any, left: dict[int, Unit], flag: Waiting) -> Iterator[dict[int, Row]]:
         """Train all remaining units; iterate over the results of each task."""
         for numbers, trained in self._answers(parallel, self._tasks(dict(left), flag), flag):
             if trained.error is not None:
                 raise _OfMember(trained.error.error())
             amount = sum(left[number].work for number in numbers)
             self.seconds_a_work = trained.seconds / max(amount, 1)
-            member_results = trained.member_results()
+            rows = trained.rows()
             for number in numbers:
                 del left[number]
-            yield member_results
+            yield rows
 
     def _answers(self, parallel: Any, tasks: Iterator[Any], flag: Waiting) -> Iterator[Any]:
         """Send tasks; iterate over their results as they come, until the flag is raised, which also ends a wait."""

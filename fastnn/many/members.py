@@ -285,7 +285,7 @@ class _Checks:
 def begin_alone(plan: Plan) -> Group:
     """Return the training of a member, ready to begin, as a group of one."""
     if plan.state is not None:
-        state = plan.state.state() if isinstance(plan.state, Row) else plan.state
+        state = plan.state.result().state if isinstance(plan.state, Row) else plan.state
         plan = plan._replace(state=state, seed=None)
     return begin(plan, time.perf_counter())
 

@@ -6,7 +6,7 @@ import copy
 import dataclasses
 import math
 from array import array
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -19,13 +19,13 @@ from fastnn.checking.hints import explains_keywords
 from fastnn.many.block import train_alone
 from fastnn.many.driver import Callbacks, Caller, tell_interrupted
 from fastnn.many.members import check_start, known_seed, make_plans
-from fastnn.many.results import ManyResult, MemberResult, Scored, Unbegun, losses_of, picture, place_of_best, score_of
+from fastnn.many.results import ManyResult, Scored, Unbegun, losses_of, picture, place_of_best, score_of
 from fastnn.optimizers import with_rate
 from fastnn.training import Stop
 from fastnn.training.exceptions import Flag
 from fastnn.training.history import History
 from fastnn.training.plan import NOT_GIVEN, Plan, choose_options
-from fastnn.training.results import Row, TrainingResult
+from fastnn.training.results import Row, TrainingResult, by_store
 from fastnn.training.stopping import StopReason, name_of
 
 COLUMNS = ("loss", "validation_loss", "learning_rate", "measured")
@@ -61,13 +61,13 @@ class Continued:
             plan = plan._replace(state=self.last)
         return plan
 
-    def add(self, part: MemberResult) -> None:
+    def add(self, part: Row) -> None:
         """Add a part that was trained."""
-        if isinstance(part, Unbegun):
-            self.stop_reason = part.stop_reason
+        store, k = part
+        if isinstance(store, Unbegun):
+            self.stop_reason = store.stop_reason(k)
             return
-        assert isinstance(part, Row)
-        history = part.history
+        history = store.history(k)
         for name, column in self._columns.items():
             del column[self.n_epochs :]  # of a part that was not added to its end, because of an exception
             if len(values := getattr(history, name)):
@@ -75,10 +75,10 @@ class Continued:
         if self.last is None:
             self.plan = self.plan._replace(new_rows=False, seed=None, params=None, state=None)
         self.seconds += history.seconds
-        limit = self.plan.stop.max_seconds
-        in_time = limit is None or self.seconds < limit or part.stop_reason != "epochs"
-        reason: StopReason = part.stop_reason if in_time else "time"
-        self.last, self.stop_reason, self.n_epochs = part, reason, self.n_epochs + part.n_epochs
+        limit, reason = self.plan.stop.max_seconds, store.stop_reason(k)
+        if reason == "epochs" and limit is not None and self.seconds >= limit:
+            reason = "time"
+        self.last, self.stop_reason, self.n_epochs = part, reason, self.n_epochs + len(history.loss)
 
     def begin(self) -> Row:
         """Return the result of the last part; before the first one, a result with drawn weights only."""
@@ -89,8 +89,8 @@ class Continued:
 
     def result(self) -> TrainingResult:
         """Return the result of all parts, as of one training."""
-        last = self.begin()
-        return TrainingResult(last.network, last.params, last.state(), self.history(), self.stop_reason, last.backend)
+        last = self.begin().result()
+        return dataclasses.replace(last, history=self.history(), stop_reason=self.stop_reason)
 
     def history(self) -> History:
         """Return the history of all parts, as of one training."""
@@ -126,23 +126,17 @@ class Continued:
         return twin
 
 
-def free(trainings: Collection[Continued]) -> None:
+def free(trainings: Mapping[int, Continued]) -> None:
     """Free the rows of results that no training resumes, and histories that the trainings have."""
-    users_of: dict[int, list[tuple[Continued, int]]] = {}
-    for training in trainings:
-        if training.last is not None:
-            users_of.setdefault(id(training.last.results), []).append((training, training.last.place))
-    for users in users_of.values():
-        last: Any = users[0][0].last
-        places = [place for _, place in users]
-        if len(set(places)) < len(last.results.steps):
-            results, places = last.results.rows(places), list(range(len(places)))
-        elif last.results.losses.size:
-            results = last.results.without_histories()
-        else:
-            continue
-        for place, (training, _) in zip(places, users, strict=True):
-            training.last = Row(results, place)
+    last = {number: training.last for number, training in trainings.items() if training.last is not None}
+    for results, numbers in by_store(last):
+        places = [last[number].place for number in numbers]
+        if len(set(places)) < len(results.steps):
+            results, places = results.rows(places), list(range(len(places)))
+        elif results.losses.size:
+            results = results.without_histories()
+        for number, place in zip(numbers, places, strict=True):
+            trainings[number].last = Row(results, place)
 
 
 @explains_keywords
@@ -477,10 +471,10 @@ class Population(Mapping[int, TrainingResult]):
         if not plans:
             return
         trained, interrupted = self._caller.train(plans)
-        for plan, member_result in zip(plans, trained._member_results, strict=True):
-            self._trainings[plan.number].add(member_result)
-            self._epochs_trained += member_result.n_epochs
-        free(self._trainings.values())
+        for plan, part in zip(plans, trained._rows, strict=True):
+            self._trainings[plan.number].add(part)
+            self._epochs_trained += part.store.n_epochs(part.place)
+        free(self._trainings)
         if interrupted:
             tell_interrupted(plans, trained, self.results(), "what the population keeps")
 
@@ -522,7 +516,7 @@ class Population(Mapping[int, TrainingResult]):
             self._training(number)
         for number in numbers:
             del self._trainings[int(number)]
-        free(self._trainings.values())
+        free(self._trainings)
 
     @explains_keywords
     def replace(

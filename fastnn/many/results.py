@@ -8,20 +8,20 @@ import operator
 import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any, NamedTuple, Protocol, cast, overload
+from typing import Any, cast, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fastnn.backends import Backend
 from fastnn.checking import display
 from fastnn.checking.arguments import check_flag, counted, cut
-from fastnn.checking.values import Names, check_column_names, column_names
+from fastnn.checking.values import check_column_names, column_names
 from fastnn.memory import Array, read_only
 from fastnn.network import Network
 from fastnn.training.history import History, scored_by
 from fastnn.training.inputs import check_inputs
-from fastnn.training.results import PLAIN, Row, TrainingResult, score_of_rows
+from fastnn.training.plan import Plan
+from fastnn.training.results import Given, Row, Store, TrainingResult, score_of_rows
 from fastnn.training.stopping import Monitor, Score, StopReason, name_of
 
 
@@ -127,20 +127,18 @@ class ManyHistory:
         return stacked
 
 
-def outputs_of(member_results: Sequence[MemberResult], X: Any, assume_finite: bool) -> Iterator[Array]:
+def outputs_of(rows: Sequence[Row], X: Any, assume_finite: bool) -> Iterator[Array]:
     """Iterate over the members' outputs (n, n_outputs); check X once for members with the same inputs."""
     checked: dict[tuple[int, Any], Array] = {}
     names = column_names(X)
-    for member_result in member_results:
+    for store, k in rows:
         if names is not None:
-            check_column_names(names, member_result.feature_names)
-        kind = member_result.network.n_inputs, member_result.params.dtype
+            check_column_names(names, store.feature_names(k))
+        network, dtype = store.network(k), store.params(k).dtype
+        kind = network.n_inputs, dtype
         if kind not in checked:
-            checked[kind] = check_inputs(member_result.network, X, member_result.params.dtype, assume_finite)
-        if isinstance(member_result, TrainingResult):
-            yield member_result.predict(checked[kind], assume_finite=True)
-        else:
-            yield member_result.backend.predict(member_result.network, member_result.params, checked[kind])
+            checked[kind] = check_inputs(network, X, dtype, assume_finite)
+        yield store.predict(k, checked[kind])
 
 
 def stacked(outputs: Iterator[Array], m: int, dtype: np.dtype[Any]) -> Array:
@@ -209,12 +207,20 @@ class ManyResult(Sequence[TrainingResult]):
     ((40, 1), (40, 1))
     """
 
-    def __init__(self, member_results: Sequence[MemberResult], seeds: Sequence[int | None] | None = None) -> None:
-        self._member_results = member_results if isinstance(member_results, AllStored) else list(member_results)
-        self._seeds = [None] * len(self._member_results) if seeds is None else list(seeds)
+    def __init__(self, member_results: Sequence[TrainingResult], seeds: Sequence[int | None] | None = None) -> None:
+        given = Given(list(member_results))
+        self._rows: Sequence[Row] = [Row(given, k) for k in range(len(member_results))]
+        self._seeds = [None] * len(self._rows) if seeds is None else list(seeds)
+
+    @classmethod
+    def _of(cls, rows: Sequence[Row], seeds: Sequence[int | None]) -> ManyResult:
+        """Return the results that are rows of stores."""
+        many = cls.__new__(cls)
+        many._rows, many._seeds = rows, list(seeds)
+        return many
 
     def __len__(self) -> int:
-        return len(self._member_results)
+        return len(self._rows)
 
     @overload
     def __getitem__(self, i: int) -> TrainingResult: ...
@@ -224,8 +230,8 @@ class ManyResult(Sequence[TrainingResult]):
         """The result of a member, or of several members, as in an array: ``many[many.n_epochs > 0]``."""
         if isinstance(i, (slice, list)) or (isinstance(i, np.ndarray) and i.ndim):
             chosen = np.arange(len(self))[i]
-            return ManyResult([self._member_results[k] for k in chosen], [self._seeds[k] for k in chosen])
-        return result_of(self._member_results[operator.index(cast(int, i))])
+            return ManyResult._of([self._rows[k] for k in chosen], [self._seeds[k] for k in chosen])
+        return self._rows[operator.index(cast(int, i))].result()
 
     def __repr__(self) -> str:
         return display.line(self, self._facts())
@@ -236,13 +242,13 @@ class ManyResult(Sequence[TrainingResult]):
         shown = networks if len(networks) < 6 else [*networks[:5], "..."]
         scores = f"{known.min():.4g} to {known.max():.4g}" if len(known) else "none"
         facts: dict[str, object] = {**self._facts(), "networks": ", ".join(shown), "scores": scores}
-        histories: list[History] = [self._member_results[i].history for i in display.some_of(len(self))]
+        histories = [store.history(k) for store, k in (self._rows[i] for i in display.some_of(len(self)))]
         try:
             best = self.best()
         except ValueError:  # none is known
             return display.card(self, facts, picture(histories, None, ""))
         facts["best"] = f"member {best}"
-        return display.card(self, facts, picture(histories, self._member_results[best].history, f"member {best}"))
+        return display.card(self, facts, picture(histories, self[best].history, f"member {best}"))
 
     def _facts(self) -> dict[str, object]:
         if self._has_no_states:
@@ -253,17 +259,17 @@ class ManyResult(Sequence[TrainingResult]):
     @property
     def _has_no_states(self) -> bool:
         """Whether members are networks without losses, as from a file of ``save(path, state=False)``."""
-        return bool(self._member_results) and not any(map(has_state, self._member_results))
+        return bool(self._rows) and not any(store.has_state(k) for store, k in self._rows)
 
     @property
     def networks(self) -> list[Network]:
         """The members' networks."""
-        return [member_result.network for member_result in self._member_results]
+        return [store.network(k) for store, k in self._rows]
 
     @functools.cached_property
     def params(self) -> Array | list[Array]:
         """The parameters (m, n_params), read-only; a list of vectors if they differ in size or dtype."""
-        vectors = [member_result.params for member_result in self._member_results]
+        vectors = [store.params(k) for store, k in self._rows]
         if len({(vector.size, vector.dtype) for vector in vectors}) > 1:
             return vectors
         return read_only(np.array(vectors))
@@ -271,17 +277,17 @@ class ManyResult(Sequence[TrainingResult]):
     @functools.cached_property
     def history(self) -> ManyHistory:
         """The histories, stacked."""
-        return ManyHistory([member_result.history for member_result in self._member_results])
+        return ManyHistory([store.history(k) for store, k in self._rows])
 
     @property
     def n_epochs(self) -> NDArray[np.int64]:
         """The number of epochs (m,) that ended."""
-        return np.array([member_result.n_epochs for member_result in self._member_results], np.int64)
+        return np.array([store.n_epochs(k) for store, k in self._rows], np.int64)
 
     @property
     def stop_reason(self) -> NDArray[Any]:
         """The reason (m,) why each training ended, a str."""
-        return np.array([member_result.stop_reason for member_result in self._member_results], object)
+        return np.array([store.stop_reason(k) for store, k in self._rows], object)
 
     @property
     def scores(self) -> NDArray[np.float64]:
@@ -289,7 +295,7 @@ class ManyResult(Sequence[TrainingResult]):
 
         For the monitor "loss" it is the validation loss, else the training loss before the last epoch's updates.
         """
-        return np.array([score_of(member_result) for member_result in self._member_results])
+        return np.array([score_of(row) for row in self._rows])
 
     def best(self) -> int:
         """Find the member with the best score.
@@ -317,7 +323,7 @@ class ManyResult(Sequence[TrainingResult]):
                 "the members are networks alone, as from a file of save(path, state=False), so that no score is known: "
                 "compare their predictions"
             )
-        return place_of_best(losses_of(map(scored, self._member_results), self.scores, self.stop_reason))
+        return place_of_best(losses_of(map(scored, self._rows), self.scores, self.stop_reason))
 
     def predict(self, X: Any, *, spread: bool = False, assume_finite: bool = False) -> Any:
         """Return the outputs of all members, or their mean and spread.
@@ -354,16 +360,19 @@ class ManyResult(Sequence[TrainingResult]):
         (2, 1)
         """
         self._check_outputs("predict")
-        outputs = outputs_of(self._member_results, X, assume_finite)
+        outputs = outputs_of(self._rows, X, assume_finite)
         if check_flag("spread", spread):
             return mean_and_deviation(outputs)
-        return stacked(
-            outputs, len(self), np.result_type(*{member_result.params.dtype for member_result in self._member_results})
-        )
+        return stacked(outputs, len(self), self._dtype)
+
+    @property
+    def _dtype(self) -> np.dtype[Any]:
+        """The dtype that holds the parameters of each member."""
+        return np.result_type(*{store.params(k).dtype for store, k in self._rows})
 
     def _check_outputs(self, method: str) -> None:
         """Raise ValueError unless there are members, all with the same number of outputs."""
-        if not self._member_results:
+        if not self._rows:
             raise ValueError("there is no member to predict with")
         if len({network.n_outputs for network in self.networks}) > 1:
             raise ValueError(
@@ -428,10 +437,8 @@ class ManyResult(Sequence[TrainingResult]):
         (3,)
         """
         known, scores = dict[tuple[Network, Any], Score](), list[float]()
-        for member_result, outputs in zip(
-            self._member_results, outputs_of(self._member_results, X, False), strict=True
-        ):
-            kind = member_result.network, member_result.params.dtype
+        for (store, k), outputs in zip(self._rows, outputs_of(self._rows, X, False), strict=True):
+            kind = store.network(k), store.params(k).dtype
             if kind not in known:
                 known[kind] = score_of_rows(*kind, X, Y, sample_weight, monitor)
             scores.append(known[kind](outputs))
@@ -517,11 +524,11 @@ class ManyResult(Sequence[TrainingResult]):
         >>> columns["seed"], columns["n_epochs"].tolist()
         ([0, 1, 2], [4, 4, 4])
         """
-        losses = [member_result.history.loss for member_result in self._member_results]
+        losses = [store.history(k).loss for store, k in self._rows]
         return {
             "member": np.arange(len(self)),
             "seed": list(self._seeds),
-            "learning_rate": np.array([rate_of(member_result) for member_result in self._member_results]),
+            "learning_rate": np.array([rate_of(store.optimizer(k)) for store, k in self._rows]),
             "score": self.scores,
             "loss": np.array([loss[-1] if len(loss) else np.nan for loss in losses]),
             "n_epochs": self.n_epochs,
@@ -534,170 +541,66 @@ class ManyResult(Sequence[TrainingResult]):
 # ----------------------------------------------------------------------------- the results of members, and their scores
 
 
-class Unbegun:
-    """The result of a member that had not begun at the end of the call; `begin` makes it on request."""
+class Unbegun(Store):
+    """The result of one member that had not begun at the end of the call; `begin` makes it on request."""
 
-    n_epochs = 0
-
-    def __init__(
-        self,
-        network: Network,
-        backend: Backend,
-        monitor: Monitor,
-        stop_reason: StopReason,
-        begin: Callable[[], Row],
-    ) -> None:
-        self.network, self.backend, self.stop_reason = network, backend, stop_reason
-        self._monitor, self._begin = monitor, begin
+    def __init__(self, plan: Plan, stop_reason: StopReason, begin: Callable[[], Row]) -> None:
+        self._plan, self._stop_reason, self._begin = plan, stop_reason, begin
 
     @functools.cached_property
     def _begun(self) -> TrainingResult:
         """The result, made only once, because it may draw a seed."""
         return self._begin().result()
 
-    @property
-    def params(self) -> Array:
-        """The first parameters (n_params,)."""
-        return self._begun.params
-
-    @property
-    def feature_names(self) -> Names | None:
-        """The names of the columns of X."""
-        return self._begun.feature_names
-
-    @property
-    def history(self) -> History:
-        """An empty history."""
-        return History(np.zeros(0), np.zeros(0), 0.0, monitor=name_of(self._monitor))
-
-    def result(self) -> TrainingResult:
-        """The whole result."""
+    def result(self, k: int) -> TrainingResult:
+        """Return the whole result."""
         return self._begun
 
+    def network(self, k: int) -> Network:
+        """Return the network."""
+        return self._plan.network
+
+    def history(self, k: int) -> History:
+        """Return an empty history."""
+        return History(np.zeros(0), np.zeros(0), 0.0, monitor=name_of(self._plan.stop.monitor))
+
+    def stop_reason(self, k: int) -> StopReason:
+        """Return the reason for which it did not begin."""
+        return self._stop_reason
+
+    def optimizer(self, k: int) -> dict[str, Any]:
+        """Return no description of the optimizer, which has trained nothing."""
+        return {}
+
     def __reduce__(self) -> tuple[Any, ...]:
-        return _itself, (self.result(),)  # which has no data
+        return Given, ([self._begun],)  # which has no data
 
 
-def _itself(result: TrainingResult) -> TrainingResult:
-    return result
+class Rows(Sequence[Row]):
+    """The results of all `m` members in a store, in order, each made on request."""
 
-
-class Source(Protocol):
-    """A source of results that are made on request, such as a file."""
-
-    has_states: bool
-    """Whether the results have states of trainings: False for networks alone."""
-
-    def __len__(self) -> int: ...
-
-    def network(self, i: int) -> Network:
-        """Return member i's network."""
-
-    def backend(self, i: int) -> Backend:
-        """Return its back end for predictions; ValueError for a name that is not registered here."""
-
-    def params(self, i: int) -> Array:
-        """Return its parameters (n_params,), read-only."""
-
-    def feature_names(self, i: int) -> Names | None:
-        """Return the names of the columns of its X."""
-
-    def history(self, i: int) -> History:
-        """Return its history."""
-
-    def stop_reason(self, i: int) -> StopReason:
-        """Return the reason why its training ended."""
-
-    def result(self, i: int) -> TrainingResult:
-        """Return the whole result."""
-
-
-class Stored(NamedTuple):
-    """The result of a member in a source."""
-
-    source: Source
-    place: int
-
-    @property
-    def network(self) -> Network:
-        """The network."""
-        return self.source.network(self.place)
-
-    @property
-    def backend(self) -> Backend:
-        """The back end that predicts."""
-        return self.source.backend(self.place)
-
-    @property
-    def params(self) -> Array:
-        """The parameters (n_params,), read-only."""
-        return self.source.params(self.place)
-
-    @property
-    def feature_names(self) -> Names | None:
-        """The names of the columns of X."""
-        return self.source.feature_names(self.place)
-
-    @property
-    def history(self) -> History:
-        """The losses and learning rates."""
-        return self.source.history(self.place)
-
-    @property
-    def n_epochs(self) -> int:
-        """Epochs that ended."""
-        return len(self.history.loss)
-
-    @property
-    def stop_reason(self) -> StopReason:
-        """The reason why the training ended."""
-        return self.source.stop_reason(self.place)
-
-    def result(self) -> TrainingResult:
-        """The whole result."""
-        return self.source.result(self.place)
-
-
-class AllStored(Sequence[Stored]):
-    """The results of all members in a source, in order, each made on request."""
-
-    def __init__(self, source: Source) -> None:
-        self._source = source
+    def __init__(self, store: Store, m: int) -> None:
+        self._store, self._m = store, m
 
     def __len__(self) -> int:
-        return len(self._source)
+        return self._m
 
     @overload
-    def __getitem__(self, i: int) -> Stored: ...
+    def __getitem__(self, i: int) -> Row: ...
     @overload
-    def __getitem__(self, i: slice) -> Sequence[Stored]: ...
-    def __getitem__(self, i: int | slice) -> Stored | Sequence[Stored]:
-        places = range(len(self._source))[i]
-        return Stored(self._source, places) if isinstance(places, int) else [self[k] for k in places]
-
-
-MemberResult = TrainingResult | Row | Stored | Unbegun
-
-
-def result_of(member_result: MemberResult) -> TrainingResult:
-    """Return the whole result of a member."""
-    return member_result if isinstance(member_result, TrainingResult) else member_result.result()
-
-
-def has_state(member_result: MemberResult) -> bool:
-    """Return whether a member has a state and losses, unlike a network that was saved alone."""
-    if isinstance(member_result, Stored):
-        return member_result.source.has_states
-    return not isinstance(member_result, TrainingResult) or member_result.state.index is not None
+    def __getitem__(self, i: slice) -> Sequence[Row]: ...
+    def __getitem__(self, i: int | slice) -> Row | Sequence[Row]:
+        places = range(self._m)[i]
+        return Row(self._store, places) if isinstance(places, int) else [self[k] for k in places]
 
 
 Scored = tuple[str, bool]
 """The name of the monitor of a member, and whether it scores validation data."""
 
 
-def scored(member_result: MemberResult) -> Scored | None:
+def scored(row: Row) -> Scored | None:
     """Return the kind of a member's scores; None before its first epoch."""
-    history = member_result.history
+    history = row.store.history(row.place)
     return (history.monitor, bool(len(history.validation_loss))) if len(history.loss) else None
 
 
@@ -730,32 +633,20 @@ def place_of_best(losses: NDArray[np.float64]) -> int:
     return int(np.argmin(losses))
 
 
-def rate_of(member_result: MemberResult) -> float:
-    """Return the learning rate of a member's optimizer or of its schedule; NaN for any other."""
-    if isinstance(member_result, Row):
-        results, place = member_result
-        rate: Any = results.optimizer(place)["learning_rate"]
-    else:
-        counters = {} if isinstance(member_result, Unbegun) else result_of(member_result).state.counters
-        rate = counters.get("optimizer", {}).get("learning_rate")
+def rate_of(optimizer: dict[str, Any]) -> float:
+    """Return the learning rate that an optimizer's description, or that of its schedule, has; NaN for any other."""
+    rate = optimizer.get("learning_rate")
     rate = rate.get("learning_rate") if isinstance(rate, dict) else rate
     return float(rate) if isinstance(rate, (int, float)) else np.nan
 
 
-def score_of(member_result: MemberResult, history: History | None = None) -> float:
+def score_of(row: Row, history: History | None = None) -> float:
     """Return the score of a member's parameters; `history` covers all parts of its training."""
-    history = member_result.history if history is None else history
-    scores = history.score
-    if not len(scores):
+    store, k = row
+    history = store.history(k) if history is None else history
+    if not len(history.score):
         return np.nan
-    best = None
-    if isinstance(member_result, Row):
-        own = member_result.results.decided.get(member_result.place, PLAIN)
-        best = own.counters.get("best_score") if own.params is not None else None
-    elif isinstance(member_result, TrainingResult):
-        state = member_result.state
-        is_best = state.best_params is not None and np.array_equal(member_result.params, state.best_params)
-        best = state.counters.get("best_score") if is_best else None
-    if best is not None:
-        return best if history.monitor == "loss" else -best
-    return float(scores[-1])
+    best = store.best_score(k)
+    if best is None:
+        return float(history.score[-1])
+    return best if history.monitor == "loss" else -best

@@ -25,7 +25,7 @@ from fastnn.training.callbacks import Progress
 from fastnn.training.epochs import CHUNK_SECONDS, Decisions, EpochLog, EpochLoss, Pace, learning_rates, together
 from fastnn.training.exceptions import attach_result
 from fastnn.training.plan import Plan
-from fastnn.training.results import PLAIN, Decided, Results, TrainingResult
+from fastnn.training.results import PLAIN, Decided, Kind, Results, TrainingResult
 from fastnn.training.rows import RowOrder, RowOrders, Rows, digest, first_steps
 from fastnn.training.state import TrainingState
 from fastnn.training.stopping import StopReason
@@ -355,11 +355,7 @@ class Group:
             for k, decisions in enumerate(self.member_decisions):
                 decided[k] = decisions.decided(Decided(self.ends[k][1], validation_rows=self.splits[k]))
         return Results(
-            plan.network,
-            original(plan.backend),
-            plan.batch_size,
-            plan.shuffle,
-            state.feature_names if self.is_one else plan.feature_names,
+            Kind(plan.network, original(plan.backend), plan.batch_size, plan.shuffle, plan.feature_names),
             [(task.optimizer, task.alpha) for task in self.tasks],
             self.which,
             storage,

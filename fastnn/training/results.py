@@ -1,10 +1,10 @@
-"""The results of trainings: TrainingResult, and the arrays of many, of which one is made on request."""
+"""The results of trainings: TrainingResult, and stores of many, of which one is made on request."""
 
 from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
@@ -587,7 +587,97 @@ def warn_by_heart(results: Sequence[TrainingResult]) -> None:
         )
 
 
-# -------------------------------------------------------------------------------------------- results in rows of arrays
+# --------------------------------------------------------------------------------------------------- stores of results
+
+
+class Store:
+    """Results of members, by their places.
+
+    `result` makes a whole one on request. The other methods give its parts; a store that has them at hand overrides
+    these, for some thousand members are looked at in one call.
+    """
+
+    def result(self, k: int) -> TrainingResult:
+        """Return member k's whole result."""
+        raise NotImplementedError
+
+    def network(self, k: int) -> Network:
+        """Return its network."""
+        return self.result(k).network
+
+    def backend(self, k: int) -> Backend:
+        """Return its back end for predictions; ValueError for a name that is not registered here."""
+        return get_backend(self.result(k).backend)
+
+    def params(self, k: int) -> Array:
+        """Return its parameters (n_params,), read-only."""
+        return self.result(k).params
+
+    def feature_names(self, k: int) -> Names | None:
+        """Return the names of the columns of its X."""
+        return self.result(k).feature_names
+
+    def history(self, k: int) -> History:
+        """Return its history."""
+        return self.result(k).history
+
+    def n_epochs(self, k: int) -> int:
+        """Return how many epochs ended."""
+        return len(self.history(k).loss)
+
+    def stop_reason(self, k: int) -> StopReason:
+        """Return the reason why its training ended."""
+        return self.result(k).stop_reason
+
+    def has_state(self, k: int) -> bool:
+        """Return whether it has a state and losses, unlike a network that was saved alone."""
+        return True
+
+    def optimizer(self, k: int) -> dict[str, Any]:
+        """Describe its optimizer in types of JSON; empty where that is not known."""
+        return self.result(k).state.counters.get("optimizer", {})
+
+    def best_score(self, k: int) -> float | None:
+        """Return the score of its parameters, lower is better, where they are those of the best epoch; else None."""
+        result = self.result(k)
+        best = result.state.best_params
+        is_best = best is not None and np.array_equal(result.params, best)
+        return result.state.counters.get("best_score") if is_best else None
+
+    def predict(self, k: int, X: Array) -> Array:
+        """Compute its outputs (n, n_outputs) of checked inputs."""
+        return self.backend(k).predict(self.network(k), self.params(k), X)
+
+
+class Row(NamedTuple):
+    """The result of one member: its place in a store."""
+
+    store: Store
+    place: int
+
+    def result(self) -> TrainingResult:
+        """The whole result."""
+        return self.store.result(self.place)
+
+
+class Given(Store):
+    """Whole results, such as a caller's own, whose parameters are checked at each prediction."""
+
+    def __init__(self, results: Sequence[TrainingResult]) -> None:
+        self._results = results
+
+    def result(self, k: int) -> TrainingResult:
+        """Return member k's whole result."""
+        return self._results[k]
+
+    def has_state(self, k: int) -> bool:
+        """Return whether it has a state."""
+        return self._results[k].state.index is not None
+
+    def predict(self, k: int, X: Array) -> Array:
+        """Compute its outputs of checked inputs."""
+        return self._results[k].predict(X, assume_finite=True)
+
 
 NO_NUMBERS = np.zeros(0)
 
@@ -612,22 +702,29 @@ class Decided(NamedTuple):
 PLAIN = Decided()
 
 
-@dataclass(eq=False, repr=False)
-class Results:
-    """The results of m trainings of one shape, without their data."""
+class Kind(NamedTuple):
+    """What trainings of one shape have in common."""
 
     network: Network
     backend: Backend
-    batch_size: int | None  # as it was asked for
+    batch_size: int | None
+    """As it was asked for."""
     shuffle: bool
     feature_names: Names | None
+
+
+@dataclass(eq=False, repr=False)
+class Results(Store):
+    """The results of m trainings of one shape, without their data: arrays with a row for each."""
+
+    kind: Kind
     optimizers: list[tuple[Optimizer | dict[str, Any], float]]
     """The different optimizers, or their `Optimizer.to_dict`, each with the strength of the penalty."""
     which: NDArray[np.int64]
     """The index (m,) of each member in `optimizers`."""
     storage: Array  # (m, 1 + n_slots, padded), the parameters and the optimizer's vectors
     beta_products: NDArray[np.float64]  # (m, 2)
-    n_epochs: Sequence[int]  # of this call
+    ended: Sequence[int]  # the epochs of this call
     epochs: Sequence[int]  # in all, those of earlier calls included
     steps: Sequence[int]  # in all
     losses: NDArray[np.float64]  # (m, most epochs)
@@ -645,10 +742,10 @@ class Results:
         own = self.decided.get(k, PLAIN)
         result = TrainingResult.__new__(TrainingResult)
         vars(result).update(
-            network=self.network,
+            network=self.kind.network,
             params=self.params(k),
             stop_reason=own.stop_reason,
-            backend=self.backend,
+            backend=self.kind.backend,
             threads=own.threads,
             _parts={"state": functools.partial(self.state, k), "history": functools.partial(self.history, k)},
         )
@@ -656,23 +753,23 @@ class Results:
 
     def state(self, k: int) -> TrainingState:
         """Return member k's state, a copy."""
-        own, optimizer = self.decided.get(k, PLAIN), self.optimizer(k)
+        own, optimizer, kind = self.decided.get(k, PLAIN), self.optimizer(k), self.kind
         counters: Counters = {
             "epoch": self.epochs[k],
             "loss_sum": own.partial[0],
             "row_sum": own.partial[1],
             "optimizer": optimizer,
             "alpha": self.optimizers[self.which[k]][1],
-            "batch_size": self.batch_size,
-            "shuffle": self.shuffle,
-            **network_counters(self.network),
+            "batch_size": kind.batch_size,
+            "shuffle": kind.shuffle,
+            **network_counters(kind.network),
             **own.counters,
         }
         if (digest := self.digests[k]) is not None:
             counters["rows"] = digest
         place = self.places[k]
         if isinstance(place, Seeded):
-            random_state, index = place.state(self.network), np.arange(place.n_rows)
+            random_state, index = place.state(kind.network), np.arange(place.n_rows)
         else:
             random_state, index = place
             inner = random_state["state"]
@@ -681,7 +778,7 @@ class Results:
         storage[...] = self.storage[k]
         return TrainingState(
             storage,
-            self.network.n_params,
+            kind.network.n_params,
             self.steps[k],
             self.beta_products[k].copy(),
             optimizer=optimizer["name"],
@@ -691,7 +788,7 @@ class Results:
             batch=own.batch,
             counters=counters,
             best_params=own.best_params,
-            feature_names=self.feature_names,
+            feature_names=kind.feature_names,
         )
 
     def optimizer(self, k: int) -> dict[str, Any]:
@@ -702,14 +799,39 @@ class Results:
     def __getstate__(self) -> dict[str, Any]:
         return {**vars(self), "optimizers": [(_without_function(o), alpha) for o, alpha in self.optimizers]}
 
+    def network(self, k: int) -> Network:
+        """Return the network of all members."""
+        return self.kind.network
+
+    def backend(self, k: int) -> Backend:
+        """Return the back end that trained them."""
+        return self.kind.backend
+
+    def feature_names(self, k: int) -> Names | None:
+        """Return the names of the columns of X."""
+        return self.kind.feature_names
+
+    def n_epochs(self, k: int) -> int:
+        """Return member k's epochs of this call."""
+        return self.ended[k]
+
+    def stop_reason(self, k: int) -> StopReason:
+        """Return the reason why its training ended."""
+        return self.decided.get(k, PLAIN).stop_reason
+
+    def best_score(self, k: int) -> float | None:
+        """Return the score of its parameters, where they are those of the best epoch."""
+        own = self.decided.get(k, PLAIN)
+        return own.counters.get("best_score") if own.params is not None else None
+
     def params(self, k: int) -> Array:
         """Return member k's parameters (n_params,), read-only."""
         own = self.decided.get(k, PLAIN).params
-        return read_only(self.storage[k, 0, : self.network.n_params] if own is None else own)
+        return read_only(self.storage[k, 0, : self.kind.network.n_params] if own is None else own)
 
     def history(self, k: int) -> History:
         """Return member k's history."""
-        n, own = self.n_epochs[k], self.decided.get(k, PLAIN)
+        n, own = self.ended[k], self.decided.get(k, PLAIN)
         rates = self.rates[k if len(self.rates) > 1 else 0, :n]
         return History(self.losses[k, :n], own.validation_loss, self.seconds, rates, own.measured, own.monitor)
 
@@ -726,61 +848,11 @@ class Results:
         m = len(self.steps)
         nothing, none = np.zeros((m, 0)), NO_NUMBERS
         decided = {k: own._replace(validation_loss=none, measured=none) for k, own in self.decided.items()}
-        return replace(self, n_epochs=[0] * m, losses=nothing, rates=nothing, decided=decided)
+        return replace(self, ended=[0] * m, losses=nothing, rates=nothing, decided=decided)
 
 
 ARRAYS = "which", "storage", "beta_products", "losses", "rates"
 """The arrays of results, by their names."""
-
-
-class Row(NamedTuple):
-    """A row of results: the result of one member."""
-
-    results: Results
-    place: int
-
-    @property
-    def network(self) -> Network:
-        """The network."""
-        return self.results.network
-
-    @property
-    def backend(self) -> Backend:
-        """The back end that it was trained with."""
-        return self.results.backend
-
-    @property
-    def params(self) -> Array:
-        """The parameters (n_params,), read-only."""
-        return self.results.params(self.place)
-
-    @property
-    def history(self) -> History:
-        """The losses and learning rates."""
-        return self.results.history(self.place)
-
-    @property
-    def feature_names(self) -> Names | None:
-        """The names of the columns of X."""
-        return self.results.feature_names
-
-    @property
-    def n_epochs(self) -> int:
-        """Epochs that ended."""
-        return self.results.n_epochs[self.place]
-
-    @property
-    def stop_reason(self) -> StopReason:
-        """The reason why the training ended."""
-        return self.results.decided.get(self.place, PLAIN).stop_reason
-
-    def result(self) -> TrainingResult:
-        """The whole result."""
-        return self.results.result(self.place)
-
-    def state(self) -> TrainingState:
-        """The state, a copy."""
-        return self.results.state(self.place)
 
 
 def _without_function(optimizer: Optimizer | dict[str, Any]) -> Optimizer | dict[str, Any]:
@@ -790,10 +862,24 @@ def _without_function(optimizer: Optimizer | dict[str, Any]) -> Optimizer | dict
     return optimizer
 
 
+def arrays_of(row: Row) -> Results:
+    """Return the arrays in which a result of a training is a row."""
+    assert isinstance(row.store, Results)
+    return row.store
+
+
+def by_store(rows: Mapping[int, Row]) -> list[tuple[Results, list[int]]]:
+    """Return each of the arrays in which members' results are rows, with the numbers of these members."""
+    found: dict[int, tuple[Results, list[int]]] = {}
+    for number, row in rows.items():
+        found.setdefault(id(row.store), (arrays_of(row), []))[1].append(number)
+    return [*found.values()]
+
+
 def take_over(state: TrainingState | Row, into: GroupState, k: int) -> tuple[int, Place]:
     """Copy the state that member k resumes, between two epochs; return the epochs before, and its generator."""
     if isinstance(state, Row):
-        results, row = state
+        row, results = state.place, arrays_of(state)
         into.storage[k], into.beta_products[k] = results.storage[row], results.beta_products[row]
         into.t[k] = results.steps[row]
         return results.epochs[row], results.places[row]

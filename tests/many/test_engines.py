@@ -377,6 +377,6 @@ def test_a_population_sends_the_rows_of_its_members_only(monkeypatch):
         there = advanced()
     states = [own.state for plan, _ in sent for unit in plan.units for own in unit.plans if own.state is not None]
     assert len(states) == 20
-    assert sum({id(state.results): len(state.results.steps) for state in states}.values()) == 20
+    assert sum({id(state.store): len(state.store.steps) for state in states}.values()) == 20
     for member in here:
         assert_same_result(here[member], there[member])

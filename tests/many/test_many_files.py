@@ -43,6 +43,12 @@ CASES = {
         "X": [X, X.astype(np.float32), X, X],
     },
     "two dtypes": {"seed": range(4), "epochs": 2, "X": [X, X.astype(np.float32)] * 2},
+    "restored": {
+        "seed": range(4),
+        "epochs": 30,
+        "optimizer": Adam(0.5),
+        "stop": Stop(validation=0.3, restore_best=True),
+    },
     "reduced": {"seed": range(3), "epochs": 9, "stop": Stop(patience=9, tol=1.0, reduce=ReduceRate(0.5, patience=1))},
 }
 
@@ -73,6 +79,7 @@ def test_what_is_saved_comes_back(path, case, backend):
     assert len(again) == len(many)
     assert_same_results(again, many)
     assert [one.backend for one in again] == [one.backend.name for one in many]
+    np.testing.assert_array_equal(again.scores, many.scores)
     assert again.history.seconds.tolist() == many.history.seconds.tolist()
     again.save(path)
     assert_same_result(fastnn.load(path)[-1], many[-1])

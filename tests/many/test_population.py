@@ -343,4 +343,4 @@ def test_members_that_stay_behind_keep_no_others():
     population = Population(Network((3, 5, 1)), X, Y, seed=range(M), n_jobs=1)
     population.advance(1)
     population.advance({1: 1, 2: 1, 3: 1})
-    assert {len(training.last.results.steps) for training in population._trainings.values()} == {1, 3}
+    assert {len(training.last.store.steps) for training in population._trainings.values()} == {1, 3}

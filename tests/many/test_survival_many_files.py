@@ -98,8 +98,8 @@ def test_forged_files_of_many_are_refused_or_each_member_is_whole(files, tmp_pat
         write_many(path, header, table, arrays)
         with outcomes.call():
             many = load_with_reasons(path)
-            for i, stored in enumerate(many._member_results):
-                stored.source.check(i)
+            for i, (store, place) in enumerate(many._rows):
+                store.check(place)
                 assert many[i].predict(X, backend="numpy").shape == (11, 1)
             assert len(many.n_epochs) == len(many.params) == len(many)
 
