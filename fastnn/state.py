@@ -210,6 +210,8 @@ class GroupState:
     n_params: int
     t: NDArray[np.int64]  # (m,), the steps done; the caller counts them
     beta_products: NDArray[np.float64]  # (m, 2)
+    threads = 1
+    """The most threads that were there to share a step."""
 
 
 def member_steps(steps: Steps, k: int, n: int) -> Steps:

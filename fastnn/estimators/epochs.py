@@ -310,9 +310,9 @@ class Epochs:
         if self.record.best_loss is not None and not inputs.loss_is_nan:  # it is None where scores decide
             self.rule = Patience(mlp.tol, mlp.n_iter_no_change + 1, strict=False)
             self.rule.best, self.rule.stale = self.record.best_loss, self.record.no_improvement_count
-            self.core.decisions = Decisions(plan, self.core.tasks[0], None, state)
-            self.core.decisions.rule = self.rule
-            self.core.decides = self.core.decisions.fit_a_call(self.core.tasks[0], batch_size, trusted=True)
+            decisions = Decisions(plan, self.core.tasks[0], None, state)
+            decisions.rule, self.core.decisions = self.rule, [decisions]
+            self.core.decides = decisions.fit_a_call(self.core.tasks[0], batch_size, trusted=True)
         self.in_call = self._score_in_calls(plan, state)
         """Whether calls of the back end score the rows held out, and count the epochs."""
 
@@ -335,7 +335,7 @@ class Epochs:
             return False
         n_scored = len(rows.Y) // self.order.steps_per_epoch
         self.core.pace = Pace(state.n_params, self.order.batch_size, n_scored)
-        self.core.decisions, self.core.decides, self.by_epoch = decisions, True, False
+        self.core.decisions, self.core.decides, self.by_epoch = [decisions], True, False
         return True
 
     def run(self) -> tuple[Array, dict[str, Any]]:
@@ -449,8 +449,9 @@ class Epochs:
 
     def _take_scores(self, n: int) -> None:
         """Record the scores of the last `n` epochs, which the back end has taken, with what it has counted."""
-        record, decisions = self.record, self.core.decisions
-        assert decisions is not None and decisions.rule is not None and record.validation_scores is not None  # noqa: PT018
+        record, (decisions,) = self.record, self.core.decisions
+        assert decisions.rule is not None
+        assert record.validation_scores is not None
         scores = decisions.scores
         losses = scores.validation_losses[-n:]
         record.validation_scores += scores.measured[-n:] or [-np.inf if loss != loss else -loss for loss in losses]
@@ -489,7 +490,7 @@ class Epochs:
             self.record.stop_reason = "diverged"
             return
         if self.in_call:  # from here on, epoch by epoch
-            self.core.decisions, self.core.decides, self.in_call, self.by_epoch = None, False, False, True
+            self.core.decisions, self.core.decides, self.in_call, self.by_epoch = [], False, False, True
         losses = self.core.force_step(self.inputs.backend.one_step)
         learned = bool(np.isfinite(self.core.state.params).all())
         self._epochs_ended(losses, learned)

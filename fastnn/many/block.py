@@ -169,10 +169,15 @@ def train_unit(unit: Unit, flag: StopRequest, n_threads: int = 1) -> dict[int, R
     if group is not None:
         group.threads = unit.threads(n_threads)
         group.chunk()
-        results = group.results("epochs")
+        group.end("epochs")
+        results = group.results()
         found = {plan.number: Row(results, k) for k, plan in enumerate(unit.plans)}
         # What diverged is trained anew, alone, so that its last good step is found.
-        alone = [unit.plans[k]._replace(seed=_again(group.seeds[k])) for k in group.lost]
+        alone = [
+            plan._replace(seed=_again(group.order.seeds[k]))
+            for k, plan in enumerate(unit.plans)
+            if group.reasons[k] == "diverged"
+        ]
 
     def train_one(plan: Plan) -> None:
         found[plan.number] = train_alone(plan, flag)
@@ -212,6 +217,6 @@ def train_alone(plan: Plan, flag: StopRequest) -> Row:
         raise
     if flag.requested:
         group.interrupt(flag.reason)
-    results = group.results(group.stop_reason)
+    results = group.results()
     group.give_back()
     return Row(results, 0)

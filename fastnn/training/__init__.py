@@ -241,7 +241,9 @@ def train(
         try:
             interrupt.begin()
             while group.goes_on() and not interrupt.requested:
-                watch.look(group, group.chunk(watch.periods))
+                n_ended = group.chunk(watch.periods)
+                if watch.observers or watch.controllers:
+                    watch.look(group, n_ended)
         finally:
             interrupt.over = True
             interrupt.end()
@@ -270,8 +272,6 @@ class Watch:
 
     def look(self, group: Group, n_ended: int) -> None:
         """Call the callbacks after a chunk that completed `n_ended` epochs; each may end the training."""
-        if not self.observers and not self.controllers:
-            return
         now = group.progress()
         try:
             for observe in self.observers:
@@ -280,7 +280,7 @@ class Watch:
             if self.verbose is True:
                 self.periods = epochs_of(self.controllers)
         except Exception as error:
-            attach_result(error, group.result("running"))
+            attach_result(error, group.so_far())
             raise
         for answer in answers:
             if answer is True or (isinstance(answer, np.bool_) and answer):
@@ -298,7 +298,7 @@ def end(group: Group, interrupt: Interrupt) -> TrainingResult:
     is_interrupted = interrupt.requested
     if is_interrupted:
         group.interrupt(interrupt.reason)
-    result, stop = group.results(group.stop_reason).result(0), group.plan.stop
+    result, stop = group.results().result(0), group.plan.stop
     group.give_back()
     if is_interrupted and stop.on_interrupt == "raise":
         raise TrainingInterrupted(f"{_how_far(result)}; `.result` of this error is the training up to there", result)

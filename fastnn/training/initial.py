@@ -7,17 +7,19 @@ from dataclasses import replace
 from typing import Any, cast
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fastnn import kit
 from fastnn.checking.arguments import cut, shown
 from fastnn.checking.values import check_column_names, column_names
-from fastnn.memory import ROW_BLOCK, Array, aligned_zeros, padded_size, read_only
+from fastnn.memory import ROW_BLOCK, Array, aligned_zeros, ceil_div, padded_size, read_only
 from fastnn.network import draw, nguyen_widrow, params_of
 from fastnn.optimizers import Method
-from fastnn.state import Data, GroupState
+from fastnn.state import Data, GroupState, Steps
 from fastnn.training.epochs import Decisions, Pace
 from fastnn.training.generator import (
     Place,
+    Seed,
     Seeded,
     check_orders,
     give_back,
@@ -31,7 +33,7 @@ from fastnn.training.inputs import FEW_ROWS, check_data, check_memory, check_met
 from fastnn.training.loop import Group
 from fastnn.training.plan import Plan
 from fastnn.training.results import take_over
-from fastnn.training.rows import RowOrder, RowOrders, Rows, check_full_batch, digest, rows_a_step, rows_at, rows_of
+from fastnn.training.rows import RowOrder, Rows, batches, check_full_batch, digest, rows_a_step, rows_at, rows_of
 from fastnn.training.state import WRONG_ROW_ORDER, Counters, TrainingState, holds_each_row_once, network_counters
 
 FEW_DRAWS = 1024
@@ -237,15 +239,17 @@ def begin(plan: Plan, started: float) -> Group:
         validation = validation_data(plan, state)
     order = row_order(plan, state, random_state)
     order.seeded = None if order.shuffle else seeded
-    group = Group([plan], state, order, started)
+    group = Group([plan], state, order, started, [state.counters.get("epoch", 0)])
+    group.splits = [state.validation_rows]
     if plan.stop.decides or state.counters:
-        group.decisions = Decisions(plan, group.tasks[0], validation, state)
+        decisions = Decisions(plan, group.tasks[0], validation, state)
+        group.decisions = [decisions]
         group.epoch_loss.partial = (state.counters.get("loss_sum", 0.0), state.counters.get("row_sum", 0.0))
-        group.decides = group.decisions.fit_a_call(group.tasks[0], order.batch_size)
+        group.decides = decisions.fit_a_call(group.tasks[0], order.batch_size)
         if group.decides:
             n_scored = n if validation is None else len(validation.X)
             group.pace = Pace(state.n_params, order.batch_size, n_scored // order.steps_per_epoch)
-        if group.decisions.scores.scored is not None:
+        if decisions.scores.scored is not None:
             n = plan.n_rows if validation is None else len(validation.X)
             check_memory(plan.network, plan.n_vectors, n, dtype, plan.backend)
     return group
@@ -270,31 +274,43 @@ def begin_group(plans: Sequence[Plan], started: float) -> Group | None:
     network, m, dtype = first.network, len(plans), first.data.X.dtype
     storage = aligned_zeros((m, 1 + first.optimizer.n_slots, padded_size(network.n_params, dtype)), dtype)
     state = GroupState(storage, network.n_params, np.zeros(m, np.int64), np.ones((m, 2)))
-    drawn = Draws(plans, state)
-    group = Group(plans, state, drawn.order(), started, drawn.before)
-    group.seeds = drawn.seeds
+    order = RowOrders(plans, state)
+    group = Group(plans, state, order, started, order.before)
     if first.stop.decides or first.validation_rows is not None:
-        group.splits = [split for _, split in drawn.splits]
+        group.splits = order.splits
         try:
-            group.member_decisions = decisions_of(group, drawn.splits)
+            group.decisions = decisions_of(group)
         except (TypeError, ValueError):  # of a member, which alone has it with its number
             return None
-        if not all(own.fit_a_call(group.tasks[0], group.order.batch_size) for own in group.member_decisions):
-            return None
+        group.decides = all(own.fit_a_call(group.tasks[0], order.batch_size) for own in group.decisions)
+        return group if group.decides else None
     return group
 
 
-class Draws:
-    """The random draws of several trainings: first states, validation splits, and all row orders."""
+class RowOrders:
+    """The random draws of several trainings: first states, validation splits, and the rows of all steps.
+
+    Parameters
+    ----------
+    plans : sequence of Plan
+    state : GroupState
+        The first states are written to it.
+    """
+
+    batch = 0
 
     def __init__(self, plans: Sequence[Plan], state: GroupState) -> None:
-        self.plans, self.n = plans, plans[0].n_rows - plans[0].n_split
-        self.batch_size = rows_a_step(plans[0].batch_size, self.n)
-        self.shuffles = plans[0].shuffle and self.batch_size < self.n
+        self.plans, self.n_rows = plans, plans[0].n_rows - plans[0].n_split
+        self.batch_size = rows_a_step(plans[0].batch_size, self.n_rows)
+        self.steps_per_epoch = ceil_div(self.n_rows, self.batch_size)
+        self.shuffle = plans[0].shuffle and self.steps_per_epoch > 1
         self.before, self.seeds = [0] * len(plans), list[Any]()
-        self.places, self.splits = list[Place](), list[tuple[Any, Any]]()
+        """The epochs of each member before this call, and the seeds, those drawn from the system included."""
+        self.indices, self.splits = list[Rows | None](), list[Rows | None]()
+        """The rows to train on and those to validate on, where a part was split off."""
+        self._places = list[Place]()
         most = max(plan.n_epochs for plan in plans)
-        self.orders = np.empty((len(plans) if self.shuffles else 0, most, self.n), np.int64)
+        self._orders = np.empty((len(plans) if self.shuffle else 0, most, self.n_rows), np.int64)
         generator, numbers, network = new_random_state(), dict[int, Array](), plans[0].network
         for k, plan in enumerate(plans):
             self._draw(k, plan, generator, state, numbers)
@@ -319,11 +335,11 @@ class Draws:
         if plan.state is not None:
             self.before[k], place = take_over(plan.state, state, k)
             index = None if isinstance(place, Seeded) else place[1]
-            if self.shuffles:
+            if self.shuffle:
                 put(generator, place, plan.network)
         else:
             generator.seed(seed)
-            place = Seeded(seed, plan.params is None, self.n)
+            place = Seeded(seed, plan.params is None, self.n_rows)
             if plan.params is None:
                 numbers[k] = draw(plan.network, generator)
             else:
@@ -331,41 +347,74 @@ class Draws:
             if plan.n_split:
                 index, split = _split(plan, generator)
                 place = generator.get_state(legacy=False), index
-        if self.shuffles:
-            place = self._shuffle(generator, self.orders[k, : plan.n_epochs], index)
-        self.places.append(place)
+        if self.shuffle:
+            place = self._shuffled(generator, self._orders[k, : plan.n_epochs], index)
+        self._places.append(place)
         self.seeds.append(seed)
-        self.splits.append((index, split))
+        self.indices.append(index)
+        self.splits.append(split)
 
-    def _shuffle(self, generator: np.random.RandomState, orders: Array, index: Array | None) -> Place:
+    def _shuffled(self, generator: np.random.RandomState, orders: Array, index: Array | None) -> Place:
         """Write the order of the rows of each epoch (n_epochs, n); return the generator's position after them."""
-        index = np.arange(self.n) if index is None else index
+        index = np.arange(self.n_rows) if index is None else index
         shuffle_rows(generator, orders, index, self.plans[0].backend.shuffle_rows)
         return generator.get_state(legacy=False), orders[-1].copy()
 
-    def place_at(self, k: int, n_epochs: int) -> Place:
+    def steps_until(self, n_epochs: int) -> int:
+        """Count the steps until `n_epochs` epochs have ended."""
+        return n_epochs * self.steps_per_epoch
+
+    def draw(self, n_steps: int, learning_rate: Any) -> Steps:
+        """Return all steps, with these rates (m, n_steps), or (n_steps,) or one rate for all."""
+        start, stop = batches(self.n_rows, self.batch_size, self.shuffle, 0, n_steps)
+        rates = learning_rate if np.ndim(learning_rate) == 2 else np.full((1, n_steps), learning_rate)
+        return Steps(self._rows(), start, stop, rates, np.zeros((len(self.plans), n_steps)))
+
+    def _rows(self) -> NDArray[np.int64]:
+        """Return the rows of the steps (m, any), or (1, any) if they are the same for all members."""
+        if self.shuffle:
+            flat = self._orders.reshape(len(self.plans), -1)
+            for plan, order in zip(self.plans, flat, strict=True):
+                order[plan.n_epochs * self.n_rows :] = 0  # of epochs that the member does not have
+                if plan.rows is not None:
+                    order[...] = rows_at(plan.rows, order)
+            return flat
+        in_order, rows = np.arange(self.n_rows), self.plans[0].rows
+        if any(index is not None for index in self.indices) or any(plan.rows is not rows for plan in self.plans):
+            each = zip(self.plans, self.indices, strict=True)
+            return np.array([rows_at(plan.rows, in_order if index is None else index) for plan, index in each])
+        return rows_at(rows, in_order)[None]
+
+    def commit(self, n_steps: int) -> None:
+        """Count the steps as done; there is no other draw."""
+
+    def places(self, n_epochs: list[int]) -> list[Place]:
+        """Return the positions of the generators after these epochs of each member, with the orders of the rows."""
+        if not self.shuffle:
+            return self._places
+        return [
+            place if n == plan.n_epochs else self._place_at(k, n)
+            for k, (plan, place, n) in enumerate(zip(self.plans, self._places, n_epochs, strict=True))
+        ]
+
+    def _place_at(self, k: int, n_epochs: int) -> Place:
         """Return the generator's position of member k after this number of epochs, before its last one."""
         generator, plan = new_random_state(), self.plans[k]
-        put(generator, Seeded(self.seeds[k], plan.params is None, self.n), plan.network)
+        put(generator, Seeded(self.seeds[k], plan.params is None, self.n_rows), plan.network)
         index, _ = _split(plan, generator)
-        place = self._shuffle(generator, np.empty((n_epochs, self.n), np.int64), index)
+        place = self._shuffled(generator, np.empty((n_epochs, self.n_rows), np.int64), index)
         give_back(generator, None)
         return place
 
-    def order(self) -> RowOrders:
-        """Return the rows of all steps."""
-        chosen = []
-        for plan, (index, _) in zip(self.plans, self.splits, strict=True):
-            chosen.append(plan.rows if index is None or self.shuffles else rows_at(plan.rows, index))
-        n_epochs, place_at = [plan.n_epochs for plan in self.plans], self.place_at if self.shuffles else None
-        return RowOrders(chosen, n_epochs, self.batch_size, self.orders, self.places, place_at)
+    def give_back(self, seed: Seed) -> None:
+        """Do nothing: the kit already has the generator that drew all orders."""
 
 
-def decisions_of(group: Group, splits: list[tuple[Any, Any]]) -> list[Decisions]:
+def decisions_of(group: Group) -> list[Decisions]:
     """Return the decisions of each member; check validation data that members share once."""
     known: dict[int, Data | None] = {}
     decisions = []
-    for k, (plan, (index, split)) in enumerate(zip(group.plans, splits, strict=True)):
+    for k, (plan, index, split) in enumerate(zip(group.plans, group.order.indices, group.splits, strict=True)):
         state = TrainingState(group.state.storage[k], group.state.n_params, feature_names=plan.feature_names)
         state.index, state.validation_rows = all_rows(plan.n_rows) if index is None else index, split
         if plan.validation_rows is not None:

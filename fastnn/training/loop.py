@@ -20,19 +20,18 @@ from fastnn.backends import original
 from fastnn.checking.arguments import shown
 from fastnn.memory import Array
 from fastnn.optimizers import Method, Optimizer
-from fastnn.state import Data, EpochRules, GroupState, Steps, StepState, Task
+from fastnn.state import Data, EpochRules, Steps, StepState, Task
 from fastnn.training.callbacks import Progress
 from fastnn.training.epochs import CHUNK_SECONDS, Decisions, EpochLog, EpochLoss, Pace, learning_rates, together
 from fastnn.training.exceptions import attach_result
 from fastnn.training.plan import Plan
-from fastnn.training.results import PLAIN, Decided, Kind, Results, TrainingResult
-from fastnn.training.rows import RowOrder, RowOrders, Rows, digest, first_steps
-from fastnn.training.state import TrainingState
+from fastnn.training.results import Decided, Kind, Results, TrainingResult
+from fastnn.training.rows import Rows, digest, first_steps
 from fastnn.training.stopping import StopReason
 
 
 class Group:
-    """A group of running trainings of one shape.
+    """A group of running trainings of one shape: one, or several, all of whose draws are done.
 
     Parameters
     ----------
@@ -44,61 +43,54 @@ class Group:
     started : float
         The time of the call.
     before : sequence of int, optional
-        The epochs of each of several members before this call.
+        The epochs of each member before this call; 0 where it is not given.
     """
 
     n_done = 0
     """Epochs that ended in this call, for members with at least this many."""
-    stop_reason: StopReason = "running"
     divergence = ""
     over = False
     snapshot: StepState | None = None
     """The state of a group of one at the beginning of the last chunk."""
     decides = False
     """Whether the back end decides at the ends of epochs, within a call."""
-    fired = False
-    """Whether a rule has fired there during the last call."""
     threads = 1
     """Threads that share the members of a call."""
 
     def __init__(
-        self,
-        plans: Sequence[Plan],
-        state: TrainingState | GroupState,
-        order: RowOrder | RowOrders,
-        started: float,
-        before: Sequence[int] = (),
+        self, plans: Sequence[Plan], state: Any, order: Any, started: float, before: Sequence[int] | None = None
     ) -> None:
         self.plan = plan = plans[0]
-        self.plans, self.order, self.started = plans, order, started
-        self.state: Any = state
-        self.backend = plan.backend
-        self.is_one = isinstance(state, TrainingState)
-        if isinstance(state, TrainingState):
-            task = Task(plan.network, plan.optimizer, plan.data, plan.alpha, plan.value_alpha, plan.threads)
-            self.tasks, self.which, self.n_epochs = [task], FIRST, plan.n_epochs
-            self.before: Sequence[int] = [state.counters.get("epoch", 0)]
+        self.plans, self.state, self.order, self.started = plans, state, order, started
+        self.backend, self.is_one, m = plan.backend, len(plans) == 1, len(plans)
+        self.before = [0] * m if before is None else before
+        self.pace = Pace(state.n_params, order.batch_size)
+        if self.is_one:  # the same as below, in a third of the time
+            self.tasks, self.which, self.n_epochs = [task_of(plan)], FIRST, plan.n_epochs
         else:
             self.tasks, self.which = tasks_of(plans)
-            self.n_epochs, self.before = max(plan.n_epochs for plan in plans), before
-        self.decisions: Decisions | None = None
-        """The decisions at the ends of epochs, for a group of one."""
+            self.n_epochs = max(own.n_epochs for own in plans)
+            self.pace.n_steps = order.steps_until(self.n_epochs)
+        self.reasons: list[StopReason] = ["running"] * m
+        """Why the training of each member ended."""
+        self.cut: dict[int, int] = {}
+        """The epochs of each of several members whose training ended early."""
+        self.decisions: list[Decisions] = []
+        """The decisions at the ends of epochs for each member, if any."""
+        self.splits: list[Rows | None] = [None] * m
+        """The validation rows that each member split off."""
         self.log = EpochLog()
-        self.pace = Pace(state.n_params, order.batch_size)
         self.epoch_loss = EpochLoss(plan.data, plan.network.reduction, order.steps_per_epoch)
-        self.lost: list[int] = []
-        """Members of several that diverged: they must train alone."""
-        self.member_decisions: list[Decisions] = []
-        """The decisions for each of several members, if any."""
-        self.splits: list[Rows | None] = []
-        """The validation rows split off, for each of several members."""
-        self.seeds: list[Any] = []
-        """The seeds of several members, those drawn from the system included."""
-        self.ends: list[tuple[int, StopReason]] = []
-        """The epochs that each of several members has done, and the reason for its end."""
+
+    @property
+    def stop_reason(self) -> StopReason:
+        """Why a group of one ended."""
+        return self.reasons[0]
 
     def chunk(self, periods: Collection[int] = ()) -> int:
         """Do a chunk of steps, at most to the next epoch whose number (of all epochs) is a multiple of a period.
+
+        Several members do all their steps in one chunk.
 
         Returns
         -------
@@ -109,62 +101,51 @@ class Group:
         n_epochs = self.n_epochs - self.n_done
         for period in periods:
             n_epochs = min(n_epochs, period - (self.before[0] + self.n_done) % period)
-        in_call = self.decides and n_epochs > 1
-        scores = decisions is not None and decisions.each_epoch and not in_call
-        n_steps = order.steps_until(min(n_epochs, 1) if scores else n_epochs)
+        in_call = self.decides and (n_epochs > 1 or not self.is_one)
+        scores = bool(decisions) and decisions[0].each_epoch and not in_call
+        n_steps = min(self.pace.n_steps, order.steps_until(min(n_epochs, 1) if scores else n_epochs))
+        steps, rules = order.draw(n_steps, self._rates(n_steps)), None
+        if in_call:
+            first = order.batch, order.steps_per_epoch
+            rules = together([own.rules(steps, *first, self.epoch_loss) for own in decisions])
         if self.is_one:
-            n_steps = min(self.pace.n_steps, n_steps)
-            steps = order.draw(n_steps, self._rates(n_steps))
             self._save()
-            rules = None
-            if in_call and decisions is not None:
-                rules = decisions.rules(steps, order.batch, order.steps_per_epoch, self.epoch_loss)
             of_rules = () if rules is None else (rules,)
-            n_good = int(self.backend.train_steps(tasks[0], state, steps, *of_rules))
-            if rules is not None and decisions is not None:
-                self.fired = decisions.take(rules)
-            losses, n_done = self._counted(steps, n_good)
+            wanted, good = [n_steps], [int(self.backend.train_steps(tasks[0], state, steps, *of_rules))]
         else:
-            n_done, wanted = n_steps, np.array([order.steps_until(plan.n_epochs) for plan in self.plans], np.int64)
-            steps = order.draw(n_steps, self._rates_of_several(n_steps))
-            each = [own.rules(steps, 0, order.steps_per_epoch, self.epoch_loss) for own in self.member_decisions]
-            rules = together(each)
-            good = self.backend.train_group(tasks, self.which, state, steps, wanted, rules, self.threads)
-            losses, _ = self.epoch_loss.add(steps, n_steps, 0)
-            if rules is not None or isinstance(self.plan.optimizer, Method):
-                self._end_members(rules, good, wanted)
-            self.lost = np.flatnonzero(good != wanted).tolist()
+            wanted = [order.steps_until(plan.n_epochs) for plan in self.plans]
+            n_each = np.array(wanted, np.int64)
+            good = self.backend.train_group(tasks, self.which, state, steps, n_each, rules, self.threads).tolist()
+        n_done = good[0] if self.is_one else n_steps
+        losses, self.epoch_loss.partial = self.epoch_loss.add(steps, n_done, order.batch)
+        if rules is not None or good != wanted:
+            for k, (n_good, n_wanted) in enumerate(zip(good, wanted, strict=True)):
+                self._decide(k, n_good, n_good < n_wanted, rules, steps)
         if n_ended := losses.shape[-1]:
-            first = order.steps_until(1) - 1
-            self.log.add(losses, steps.learning_rate[..., first : n_done : order.steps_per_epoch])
+            last = order.steps_until(1) - 1
+            self.log.add(losses, steps.learning_rate[..., last : n_done : order.steps_per_epoch])
             self.n_done += n_ended
         order.commit(n_done)
         seconds = time.perf_counter() - began
         if n_steps == self.pace.n_steps or seconds > CHUNK_SECONDS:  # else it was shorter because an epoch ended
             self.pace.measured(int(np.count_nonzero(steps.loss)), seconds)
-        if n_ended and scores:
-            self._score()
+        if n_ended and scores and decisions[0].fires(self.log.last[0], state.params, self.so_far):
+            self._stall(0)
         return n_ended
 
-    def _end_members(self, rules: EpochRules | None, good: NDArray[np.int64], wanted: NDArray[np.int64]) -> None:
-        """End those of several members whose rules have fired or whose methods have ended.
-
-        Each has done `good` (m,) steps; the number of `wanted` steps (m,) is updated.
-        """
-        for k, plan in enumerate(self.plans):
-            own = self.member_decisions[k] if rules is not None else None
-            n_done, reason = plan.n_epochs, self._ended(self.state.storage[k]) if good[k] < wanted[k] else None
-            if rules is not None and own is not None and own.take(rules, k) and (fired := own.stall()):
-                reason = fired
-            if reason:
-                n_done = int(good[k]) // self.order.steps_per_epoch
-                wanted[k] = good[k]
-            self.ends.append((n_done, reason or "epochs"))
-
-    def _ended(self, vectors: Array) -> StopReason | None:
-        """Return the reason why the method has ended the training, from the vectors of its state, or None."""
-        optimizer = self.plan.optimizer
-        return cast("StopReason | None", optimizer.ended(vectors) or None) if isinstance(optimizer, Method) else None
+    def _decide(self, k: int, n_good: int, is_short: bool, rules: EpochRules | None, steps: Steps) -> None:
+        """Record what a call decided for member k, or why it ended after `n_good` steps, where that is too few."""
+        if rules is not None and self.decisions[k].take(rules, k):
+            self._stall(k)
+        elif is_short and isinstance(optimizer := self.plan.optimizer, Method):
+            reason = optimizer.ended(self.state.storage if self.is_one else self.state.storage[k])
+            self._end(k, cast(StopReason, reason or "diverged"))
+        elif is_short:
+            self._end(k, "diverged")
+        if self.reasons[k] not in ("running", "diverged"):
+            self.cut[k] = n_good // self.order.steps_per_epoch
+        if self.reasons[k] == "diverged" and self.is_one:
+            self._undo(steps, n_good)
 
     def _save(self) -> None:
         """Save the state of a group of one before a chunk of steps."""
@@ -174,30 +155,14 @@ class Group:
         state = self.state
         self.snapshot = StepState(state.storage.copy(), state.n_params, state.t, state.beta_products.copy())
 
-    def _counted(self, steps: Steps, n_good: int) -> tuple[Array, int]:
-        """Return the losses of epochs (any,), and the number of good steps.
-
-        A bad step is undone by repeating the steps before it, because a step draws nothing at random.
-        """
-        state, n_steps = self.state, len(steps.loss)
-        losses, self.epoch_loss.partial = self.epoch_loss.add(steps, n_good, self.order.batch)
-        if self.fired:  # within the call, which ended there
-            self.fired = False
-            self._stall()
-        elif n_good < n_steps and (reason := self._ended(state.vectors)):
-            n_steps = n_good
-            self.end(reason)
-        elif n_good < n_steps:
-            self.end("diverged")
-            self.divergence = self._describe_divergence(float(steps.learning_rate[n_good]), n_good)
-            assert self.snapshot is not None
-            state.restore(self.snapshot)
-            again = first_steps(steps, n_good)
-            if n_good and self.backend.train_steps(self.tasks[0], state, again) != n_good:
-                raise RuntimeError(
-                    f"back end {shown(self.backend.name)} did not repeat its own steps, from the same state"
-                )
-        return losses, n_good
+    def _undo(self, steps: Steps, n_good: int) -> None:
+        """Undo the bad step of a group of one, by repeating the steps before it, because a step draws nothing."""
+        assert self.snapshot is not None
+        self.divergence = self._describe_divergence(float(steps.learning_rate[n_good]), n_good)
+        self.state.restore(self.snapshot)
+        again = first_steps(steps, n_good)
+        if n_good and self.backend.train_steps(self.tasks[0], self.state, again) != n_good:
+            raise RuntimeError(f"back end {shown(self.backend.name)} did not repeat its own steps, from the same state")
 
     @property
     def n_epochs_in_all(self) -> int:
@@ -206,10 +171,11 @@ class Group:
 
     def go_on(self, optimizer: Optimizer) -> None:
         """Continue with another optimizer after a stop, and count epochs without improvement from 0 again."""
-        self.stop_reason = "running"
+        self.reasons = ["running"]
         self.tasks[0] = replace(self.tasks[0], optimizer=optimizer)
-        if self.decisions is not None and self.decisions.rule is not None:
-            self.decisions.rule.stale = 0
+        for own in self.decisions:
+            if own.rule is not None:
+                own.rule.stale = 0
 
     def force_step(self, step: Callable[[Task, StepState, Data, float], float]) -> Array:
         """Do one step whose loss and parameters may be infinite or NaN; return the losses of the epochs that ended.
@@ -219,7 +185,7 @@ class Group:
         step : callable
             Takes the task, the state, the step's rows and its learning rate; returns the loss.
         """
-        self.stop_reason = "running"
+        self.reasons = ["running"]
         steps = self.order.draw(1, self._rates(1))
         rows = steps.rows[steps.start[0] : steps.stop[0]]
         batch = Data(*(array[rows] for array in self.tasks[0].data))
@@ -239,65 +205,65 @@ class Group:
     def _count(self, losses: Array) -> None:
         self.log.add(losses, np.full(len(losses), math.nan))
         self.n_done += len(losses)
-        if self.decisions is not None and self.decisions.rule is not None:
-            self.decisions.rule.fires(float(losses[0]))
+        for own in self.decisions:
+            if own.rule is not None:
+                own.rule.fires(float(losses[0]))
 
-    def _score(self) -> None:
-        """Score the epoch that has ended, and apply the stop rule."""
-        assert self.decisions is not None
-        if self.decisions.fires(self.log.last[0], self.state.params, lambda: self.result("running")):
-            self._stall()
-
-    def _stall(self) -> None:
-        """Stop, or reduce the learning rate, after a rule has fired."""
-        assert self.decisions is not None
-        if reason := self.decisions.stall():
-            self.end(reason)
+    def _stall(self, k: int) -> None:
+        """End member k, or reduce its learning rate, after its rule has fired."""
+        if reason := self.decisions[k].stall():
+            self._end(k, reason)
 
     def _rates(self, n_steps: int) -> NDArray[np.float64] | float:
-        """Return the learning rates (n_steps,) of the next steps, or one rate for all, for a group of one."""
-        rate: Any = self.tasks[0].optimizer.learning_rate
+        """Return the learning rates (n_steps,) of the next steps, or one for all; (m, n_steps) where members differ."""
+        rate, t = self.tasks[0].optimizer.learning_rate, self.state.t
+        if not self.is_one:
+            kinds = [(own.optimizer.learning_rate, t) for own, t in zip(self.plans, t.tolist(), strict=True)]
+            if any(kind != kinds[0] for kind in kinds):
+                if all(isinstance(rate, float) for rate, _ in kinds):
+                    return np.repeat(np.array([[rate] for rate, _ in kinds], np.float64), n_steps, axis=1)
+                return np.array([learning_rates(rate, t, n_steps) for rate, t in kinds])
+            rate, t = kinds[0]
         if callable(rate):
             try:
-                rate = learning_rates(rate, self.state.t, n_steps)
+                rates: Any = learning_rates(rate, t, n_steps)
             except Exception as error:  # of a function of the caller's own, before any of these steps
-                attach_result(error, self.result("running"))
+                attach_result(error, self.so_far())
                 raise
-        return rate if self.decisions is None else self.decisions.reduction.of(rate)
-
-    def _rates_of_several(self, n_steps: int) -> NDArray[np.float64]:
-        """Return the learning rates (m, n_steps) of the steps, or (1, n_steps) if equal for all members."""
-        kinds = [(plan.optimizer.learning_rate, t) for plan, t in zip(self.plans, self.state.t.tolist(), strict=True)]
-        if all(kind == kinds[0] for kind in kinds):
-            kinds = kinds[:1]
-        if all(isinstance(rate, float) for rate, _ in kinds):
-            return np.repeat(np.array([[rate] for rate, _ in kinds], np.float64), n_steps, axis=1)
-        return np.array([learning_rates(rate, t, n_steps) for rate, t in kinds])
+        else:
+            rates = rate
+        return self.decisions[0].reduction.of(rates) if self.decisions else rates
 
     def goes_on(self) -> bool:
         """Return whether to do another chunk; end if all epochs are done or, after the first, the time is over."""
-        if self.stop_reason == "running":
-            limit = self.plan.stop.max_seconds
-            if self.n_done >= self.n_epochs:
-                self.stop_reason = "epochs"
-            elif limit is not None and self.snapshot is not None and time.perf_counter() - self.started >= limit:
-                self.stop_reason = "time"
-        return self.stop_reason == "running"
+        if self.n_done >= self.n_epochs:
+            self.end("epochs")
+        elif (
+            (limit := self.plan.stop.max_seconds) is not None
+            and self.snapshot is not None
+            and time.perf_counter() - self.started >= limit
+        ):
+            self.end("time")
+        return "running" in self.reasons
 
     def interrupt(self, reason: StopReason) -> None:
         """End on request; this reason replaces any other except divergence."""
-        if self.stop_reason != "diverged":
-            self.stop_reason = reason
+        self.reasons = [own if own == "diverged" else reason for own in self.reasons]
 
     def end(self, reason: StopReason) -> None:
         """Stop after this chunk for this reason, unless there is one already."""
-        if self.stop_reason == "running":
-            self.stop_reason = reason
+        for k, own in enumerate(self.reasons):
+            if own == "running":
+                self.reasons[k] = reason
+
+    def _end(self, k: int, reason: StopReason) -> None:
+        if self.reasons[k] == "running":
+            self.reasons[k] = reason
 
     def progress(self) -> Progress:
         """Return the argument of callbacks."""
         step, (loss, rate) = self.state.t, self.log.last
-        scores = None if self.decisions is None else self.decisions.scores
+        scores = self.decisions[0].scores if self.decisions else None
         validation_losses, measured = (scores.validation_losses, scores.measured) if scores is not None else ((), ())
         now = {
             "epoch": self.n_done,
@@ -320,43 +286,44 @@ class Group:
     def _result_at(self, step: int) -> TrainingResult:
         if self.over or self.state.t != step:
             raise RuntimeError("the training has gone on: Progress.result() is for use within the callback")
-        return self.result("running")
+        return self.so_far()
 
     def _epochs_after(self, n: int) -> list[tuple[float, ...]]:
         """Return the numbers of the epochs after the first n, in the order of `History.to_dict`."""
-        scores = None if self.decisions is None else self.decisions.scores
+        scores = self.decisions[0].scores if self.decisions else None
         validation, measured = ((), ()) if scores is None else (scores.validation_losses[n:], scores.measured[n:])
         losses, rates = self.log.after(n)
         return [
             *zip(losses, validation or [math.nan] * len(losses), rates, measured or validation or losses, strict=True)
         ]
 
-    def result(self, reason: StopReason) -> TrainingResult:
-        """Return the present result of a group of one; a copy while the training continues."""
-        return self.results(reason).result(0)
+    def so_far(self) -> TrainingResult:
+        """Return the present result of a group of one, a copy while the training continues."""
+        return self.results(goes_on=True).result(0)
 
-    def results(self, reason: StopReason) -> Results:
+    def results(self, goes_on: bool = False) -> Results:
         """Return the present results; copies while the trainings continue, else with the arrays of this group."""
-        plan, order, state, goes_on = self.plan, self.order, self.state, reason == "running"
-        storage, beta_products = state.storage, state.beta_products
+        plan, plans, order, state = self.plan, self.plans, self.order, self.state
+        storage, beta_products, reasons = state.storage, state.beta_products, self.reasons
         if goes_on:
-            storage, beta_products = storage.copy(), beta_products.copy()
-        decided, n_epochs, digests = {}, [self.n_done], [None if plan.rows is None else digest(plan.rows)]
+            storage, beta_products, reasons = storage.copy(), beta_products.copy(), ["running"]
         if self.is_one:
-            storage, beta_products, steps = storage[None], beta_products[None], [state.t]
-            own = self._decided(reason)
-            decided = {} if own is PLAIN else {0: own}
+            storage, beta_products, n_epochs, steps = storage[None], beta_products[None], [self.n_done], [state.t]
         else:
-            n_epochs = [n for n, _ in self.ends] or [min(self.n_done, own.n_epochs) for own in self.plans]
+            n_epochs = [self.cut.get(k, own.n_epochs) for k, own in enumerate(plans)]
             steps = [t + n * order.steps_per_epoch for t, n in zip(state.t.tolist(), n_epochs, strict=True)]
-            known = {id(own.rows): digest(own.rows) for own in self.plans if own.rows is not None}
-            digests = [known.get(id(own.rows)) for own in self.plans]
-            decided = {k: Decided(reason) for k, (_, reason) in enumerate(self.ends) if reason != "epochs"}
-            for k, decisions in enumerate(self.member_decisions):
-                decided[k] = decisions.decided(Decided(self.ends[k][1], validation_rows=self.splits[k]))
+        is_plain = not (self.decisions or order.batch or state.threads > 1 or self.splits[0] is not None)
+        digests: list[int | None] = [None] * len(plans)
+        known: dict[int, int] = {}
+        decided: dict[int, Decided] = {}
+        for k, reason in enumerate(reasons):
+            if (rows := plans[k].rows) is not None:  # of members that share them, once
+                digests[k] = known[id(rows)] = known.get(id(rows)) or digest(rows)
+            if reason != "epochs" or not is_plain:
+                decided[k] = self._decided(k, reason)
         return Results(
             Kind(plan.network, original(plan.backend), plan.batch_size, plan.shuffle, plan.feature_names),
-            [(task.optimizer, task.alpha) for task in self.tasks],
+            list(map(OPTIMIZER_AND_ALPHA, self.tasks)),
             self.which,
             storage,
             beta_products,
@@ -364,20 +331,17 @@ class Group:
             list(map(operator.add, self.before, n_epochs)),
             steps,
             *self.log.arrays(goes_on),
-            (time.perf_counter() - self.started) / len(self.plans),
+            (time.perf_counter() - self.started) / len(plans),
             digests,
             order.places(n_epochs),
             decided,
         )
 
-    def _decided(self, reason: StopReason) -> Decided:
-        """Return the additional parts of the result of a group of one."""
-        order, rules, partial, threads = self.order, self.decisions, self.epoch_loss.partial, self.state.threads
-        validation_rows = self.state.validation_rows
-        if rules is None and reason == "epochs" and not order.batch and threads == 1 and validation_rows is None:
-            return PLAIN
-        own = Decided(reason, validation_rows=validation_rows, batch=order.batch, partial=partial, threads=threads)
-        return own if rules is None else rules.decided(own)
+    def _decided(self, k: int, reason: StopReason) -> Decided:
+        """Return the additional part of member k's result."""
+        partial, batch, threads = self.epoch_loss.partial, self.order.batch, self.state.threads
+        own = Decided(reason, validation_rows=self.splits[k], batch=batch, partial=partial, threads=threads)
+        return self.decisions[k].decided(own) if self.decisions else own
 
     def give_back(self) -> None:
         """Return to the kit what this finished group has taken from it."""
@@ -395,8 +359,16 @@ class Group:
         )
 
 
+OPTIMIZER_AND_ALPHA = operator.attrgetter("optimizer", "alpha")
+
+
 FIRST = np.zeros(1, np.int64)
 """The task index of a group of one."""
+
+
+def task_of(plan: Plan) -> Task:
+    """Return the task of a training."""
+    return Task(plan.network, plan.optimizer, plan.data, plan.alpha, plan.value_alpha, plan.threads)
 
 
 def tasks_of(plans: Sequence[Plan]) -> tuple[list[Task], NDArray[np.int64]]:
@@ -406,6 +378,6 @@ def tasks_of(plans: Sequence[Plan]) -> tuple[list[Task], NDArray[np.int64]]:
     for plan in plans:
         place = places.setdefault((id(plan.optimizer), plan.alpha, id(plan.data)), len(places))
         if place == len(tasks):
-            tasks.append(Task(plan.network, plan.optimizer, plan.data, plan.alpha))
+            tasks.append(task_of(plan))
         which.append(place)
     return tasks, np.array(which, np.int64)

@@ -177,7 +177,7 @@ class RowOrder:
         self.index = index.copy() if index.base is not None and index.base.size > index.size else index
         self.batch = (self.batch + n_steps) % self.steps_per_epoch
 
-    def places(self, n_done: list[int]) -> list[Place]:
+    def places(self, n_epochs: list[int]) -> list[Place]:
         """Return the position of the generator, with the order of the rows."""
         if self.seeded is not None:
             return [self.seeded]
@@ -204,80 +204,6 @@ class RowOrder:
         orders[:begun] = self.index
         shuffle_rows(self.random_state, orders[begun:], self.index, self.compiled)
         return orders.reshape(-1)
-
-
-class RowOrders:
-    """The rows of all steps of several trainings with the same number of rows, in whole epochs.
-
-    Parameters
-    ----------
-    rows : list of (any,) int64 or None
-        The chosen rows of the data, for each member.
-    n_epochs : list of int
-        The epochs of each member.
-    batch_size : int
-        Rows a step.
-    orders : (m, most epochs, n) int64
-        The order of the rows in each epoch, as positions in the rows of the member; (0, ...) if none shuffles.
-    places : list of Place
-        The position of each member's generator after its last epoch.
-    place_at : callable, optional
-        ``place_at(k, n)``, the position for member k after n epochs; omitted if nobody needs it.
-    """
-
-    batch = 0
-
-    def __init__(
-        self,
-        rows: list[Rows | None],
-        n_epochs: list[int],
-        batch_size: int,
-        orders: NDArray[np.int64],
-        places: list[Place],
-        place_at: Callable[[int, int], Place] | None = None,
-    ) -> None:
-        self.n_rows, self.batch_size, self.shuffle = orders.shape[2], batch_size, len(orders) > 0
-        self.steps_per_epoch = ceil_div(self.n_rows, batch_size)
-        self._chosen, self._n_epochs, self._orders, self._places = rows, n_epochs, orders, places
-        self._place_at = place_at
-
-    def steps_until(self, n_epochs: int) -> int:
-        """Count the steps until `n_epochs` epochs have ended."""
-        return n_epochs * self.steps_per_epoch
-
-    def draw(self, n_steps: int, learning_rate: Any) -> Steps:
-        """Return all steps, with these rates (m, n_steps) or (1, n_steps)."""
-        start, stop = batches(self.n_rows, self.batch_size, self.shuffle, 0, n_steps)
-        return Steps(self._rows(), start, stop, learning_rate, np.zeros((len(self._chosen), n_steps)))
-
-    def _rows(self) -> NDArray[np.int64]:
-        """Return the rows of the steps (m, any), or (1, any) if they are the same for all members."""
-        chosen = self._chosen
-        if self.shuffle:
-            flat = self._orders.reshape(len(chosen), -1)
-            for rows, n_epochs, order in zip(chosen, self._n_epochs, flat, strict=True):
-                order[n_epochs * self.n_rows :] = 0  # of epochs that the member does not have
-                if rows is not None:
-                    order[...] = rows_at(rows, order)
-            return flat
-        if any(rows is not chosen[0] for rows in chosen):
-            return np.array([rows_at(rows, np.arange(self.n_rows)) for rows in chosen])
-        return rows_at(chosen[0], np.arange(self.n_rows))[None]
-
-    def commit(self, n_steps: int) -> None:
-        """Count the steps as done; there is no other draw."""
-
-    def places(self, n_done: list[int]) -> list[Place]:
-        """Return the positions of the generators after these epochs of each member, with the orders of the rows."""
-        if self._place_at is None:
-            return self._places
-        return [
-            place if n == n_epochs else self._place_at(k, n)
-            for k, (place, n, n_epochs) in enumerate(zip(self._places, n_done, self._n_epochs, strict=True))
-        ]
-
-    def give_back(self, seed: Seed) -> None:
-        """Do nothing: the kit already has the generator that drew all orders."""
 
 
 def batches(
