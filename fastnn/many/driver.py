@@ -23,7 +23,7 @@ from fastnn.many.results import ManyResult
 from fastnn.training.callbacks import CsvLogger, ProgressBar, every, sorted_callbacks
 from fastnn.training.exceptions import AGAIN, Interrupt, InterruptWarning, TrainingInterrupted, attach_result
 from fastnn.training.plan import Plan
-from fastnn.training.results import Given, Row, TrainingResult
+from fastnn.training.results import Row, TrainingResult, WholeResults
 from fastnn.training.stopping import StopReason
 
 POLL_SECONDS = 0.05
@@ -162,7 +162,7 @@ class Driver:
         flag.end("interrupted")
         own = getattr(error, "result", None)
         if hasattr(error, "member") and isinstance(own, TrainingResult):  # see `train_alone`
-            self.rows[error.member] = Row(Given([own]), 0)
+            self.rows[error.member] = Row(WholeResults([own]), 0)
             del error.result  # type: ignore[attr-defined]
         attach_result(error, self.result(flag))
 

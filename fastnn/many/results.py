@@ -21,7 +21,7 @@ from fastnn.network import Network
 from fastnn.training.history import History, scored_by
 from fastnn.training.inputs import check_inputs
 from fastnn.training.plan import Plan
-from fastnn.training.results import Given, Row, Store, TrainingResult, score_of_rows
+from fastnn.training.results import Row, Store, TrainingResult, WholeResults, score_of_rows
 from fastnn.training.stopping import Monitor, Score, StopReason, name_of
 
 
@@ -208,8 +208,8 @@ class ManyResult(Sequence[TrainingResult]):
     """
 
     def __init__(self, member_results: Sequence[TrainingResult], seeds: Sequence[int | None] | None = None) -> None:
-        given = Given(list(member_results))
-        self._rows: Sequence[Row] = [Row(given, k) for k in range(len(member_results))]
+        store = WholeResults(list(member_results))
+        self._rows: Sequence[Row] = [Row(store, k) for k in range(len(member_results))]
         self._seeds = [None] * len(self._rows) if seeds is None else list(seeds)
 
     @classmethod
@@ -573,7 +573,7 @@ class Unbegun(Store):
         return {}
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return Given, ([self._begun],)  # which has no data
+        return WholeResults, ([self._begun],)  # which has no data
 
 
 class Rows(Sequence[Row]):

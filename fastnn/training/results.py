@@ -660,7 +660,7 @@ class Row(NamedTuple):
         return self.store.result(self.place)
 
 
-class Given(Store):
+class WholeResults(Store):
     """Whole results, such as a caller's own, whose parameters are checked at each prediction."""
 
     def __init__(self, results: Sequence[TrainingResult]) -> None:
