@@ -72,12 +72,10 @@ def test_a_cluster_gives_the_same_bits(name, n_threads):
 OF_ENGINES = {"dask": r"\b(dask|client)\b", "ray": r"\bray\b"}
 
 
-@pytest.mark.parametrize("name", ["loky", "dask", pytest.param("ray", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("name", ["loky", *(pytest.param(name, marks=pytest.mark.slow) for name in ("dask", "ray"))])
 def test_the_page_on_engines_runs(name, tmp_path):
     """As a script, without the lines on other engines; it prints what the page says."""
     skip_without(name)
-    if name == "loky" and importlib.util.find_spec("distributed"):
-        pytest.skip("the page without lines on engines is part of the page with Dask's")
     others = [re.compile(words) for engine, words in OF_ENGINES.items() if engine != name]
     mine = [block for block in blocks("docs/howto/engines.md") if not any(other.search(block[0]) for other in others)]
     assert len(mine) == {"loky": 2, "dask": 5, "ray": 4}[name]

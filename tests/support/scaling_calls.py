@@ -21,8 +21,8 @@ KERNEL = tuple(str(ROOT / "fastnn" / room) for room in ("fused", "compiler"))
 SIZES = {
     "width": {w: NoiseWorkload(width=w, batch=16, rows=16) for w in (32, 64, 128)},
     "depth": {d: NoiseWorkload(width=16, depth=d, batch=16, rows=16) for d in (2, 4, 8)},
-    "batch": {b: NoiseWorkload(width=16, batch=b, rows=b) for b in (64, 128, 256)},
-    "rows": {n: NoiseWorkload(width=16, batch=16, rows=n) for n in (32, 64, 128)},
+    "batch": {b: NoiseWorkload(width=16, batch=b, rows=b) for b in (32, 64, 128)},
+    "rows": {n: NoiseWorkload(width=16, batch=16, rows=n) for n in (16, 32, 64)},
 }
 
 

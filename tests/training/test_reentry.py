@@ -84,7 +84,7 @@ CALLS = {
 }
 
 
-@pytest.mark.parametrize("every", [5, pytest.param(1, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("every", [9, pytest.param(1, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("name", CALLS)
 @pytest.mark.parametrize("options", [{}, {"specialize": True}], ids=["general", "own kernels"])
 def test_a_call_in_the_midst_of_another_changes_no_bit_of_either(name, options, every, backend):
