@@ -138,10 +138,7 @@ def test_a_matched_pair_has_the_gradient_of_its_parts(loss, output):
     problem = draw(network, 6)
     batch = reference.take(network, Data(problem.X, problem.Y, np.ones(6)), slice(None))
     zs, (_, a) = reference.forward(network, reference.views(network, problem.params), problem.X)
-    by_hand = {
-        "log_loss": lambda a, y: (a - y) / (a * (1 - a)),
-        "cross_entropy": lambda a, y: -y / a,
-    }
+    by_hand = {"log_loss": lambda a, y: (a - y) / (a * (1 - a)), "cross_entropy": lambda a, y: -y / a}
     d = by_hand.get(loss, reference.LOSS_FUNCTIONS[loss].d)(a, batch.Y)
     expected = reference.ACTIVATION_FUNCTIONS[output].delta(d, a, zs[0])
     np.testing.assert_allclose(reference.output_delta(network, zs[0], a, batch), expected, rtol=1e-12, atol=1e-14)

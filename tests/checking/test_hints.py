@@ -91,11 +91,7 @@ CASES = [
     (MLPRegressor, {"momentun": 3}, "MLPRegressor has no argument 'momentun': did you mean 'momentum'?"),
     (TabularRegressor, {"seed": 3}, "TabularRegressor has no argument 'seed': say random_state=..."),
     (TabularClassifier, {"max_iter": 3}, "TabularClassifier has no argument 'max_iter': say epochs=..."),
-    (
-        TabularClassifier,
-        {"momentum": 3},
-        "TabularClassifier has no argument 'momentum'; it has preset, hid",
-    ),
+    (TabularClassifier, {"momentum": 3}, "TabularClassifier has no argument 'momentum'; it has preset, hid"),
     (fit_tables, {"eval_set": (X, X)}, "TabularClassifier.fit has no argument 'eval_set': say X_val=..., y_val=..."),
     (
         fit_tables,

@@ -57,10 +57,7 @@ def test_a_model_of_a_table_goes_whole(run, kind):
     ("arguments", "message"),
     [
         (("model.npz", "--to", "net.pb"), "Invalid value for --to: the suffix of 'net.pb' says no format"),
-        (
-            ("model.npz", "--to", "net.pb"),
-            ".safetensors (safetensors); or name a format, numpy, c, onnx",
-        ),
+        (("model.npz", "--to", "net.pb"), ".safetensors (safetensors); or name a format, numpy, c, onnx"),
         (("nothing.npz", "--to", "numpy"), "No such file or directory: 'nothing.npz'"),
         (("model.npz", "--to", "nowhere/net.py"), "nowhere'; make it first: 'nowhere/net.py'"),
         (("junk", "--to", "numpy"), "fastnn: junk: not a fastnn file"),

@@ -28,14 +28,8 @@ ORACLES = {
     "log": (mpmath.log, np.log),
     "log1p": (mpmath.log1p, np.log1p),
     "tanh": (mpmath.tanh, np.tanh),
-    "sigmoid": (
-        lambda x: 1 / (1 + mpmath.exp(-x)),
-        lambda x: np.exp(np.minimum(x, 0)) / (1 + np.exp(-np.abs(x))),
-    ),
-    "softplus": (
-        lambda x: mpmath.log1p(mpmath.exp(x)),
-        lambda x: np.maximum(x, 0) + np.log1p(np.exp(-np.abs(x))),
-    ),
+    "sigmoid": (lambda x: 1 / (1 + mpmath.exp(-x)), lambda x: np.exp(np.minimum(x, 0)) / (1 + np.exp(-np.abs(x)))),
+    "softplus": (lambda x: mpmath.log1p(mpmath.exp(x)), lambda x: np.maximum(x, 0) + np.log1p(np.exp(-np.abs(x)))),
 }
 
 # (argument, value) where the value is known by heart

@@ -111,10 +111,7 @@ def pipe(path):
 WRONG = {
     "a damaged library": (flip_a_bit, "best.so is damaged: reinstall fastnn-numba"),
     "half a library": (lambda wheel: os.truncate(wheel / "best.so", 100), "best.so is damaged"),
-    "no library": (
-        lambda wheel: (wheel / "best.so").unlink(),
-        "best.so cannot be read (No such file or directory)",
-    ),
+    "no library": (lambda wheel: (wheel / "best.so").unlink(), "best.so cannot be read (No such file or directory)"),
     "a pipe for a library": (lambda wheel: pipe(wheel / "best.so"), "best.so is not a regular file"),
     "a pipe for a manifest": (lambda wheel: pipe(wheel / "manifest.json"), "manifest.json is not a regular file"),
     "no manifest of ours": (lambda wheel: (wheel / "manifest.json").write_text("{}"), "manifest.json is damaged"),

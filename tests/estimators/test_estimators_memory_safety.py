@@ -38,10 +38,7 @@ def fit(mlp, targets):
 WRONG = {
     "a network of other widths": lambda m: ([np.zeros((4, 300)), np.zeros((1, 1))], [np.zeros(1), np.zeros(1)]),
     "inputs that are not there": lambda m: ([np.zeros((400_000, 5)), m.coefs_[1]], m.intercepts_),
-    "a neuron pruned once": lambda m: (
-        [m.coefs_[0][:, :4], m.coefs_[1]],
-        [m.intercepts_[0][:4], m.intercepts_[1]],
-    ),
+    "a neuron pruned once": lambda m: ([m.coefs_[0][:, :4], m.coefs_[1]], [m.intercepts_[0][:4], m.intercepts_[1]]),
     "a feature dropped": lambda m: ([m.coefs_[0][:3], m.coefs_[1]], m.intercepts_),
     "transposed": lambda m: ([m.coefs_[0].T, m.coefs_[1]], m.intercepts_),
     "three dimensions": lambda m: ([m.coefs_[0][None], m.coefs_[1]], m.intercepts_),

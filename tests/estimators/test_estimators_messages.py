@@ -117,10 +117,7 @@ WRONG = {
     ),
     "None": ([1, None] * 6, ValueError, "Input X contains NaN, the first at X[1, 1], in its column 'b': fill such"),
 }
-FITTED = [
-    MLPClassifier((2,), max_iter=2),
-    MLPRegressor(hidden_layer_sizes=(2,), max_iter=2),
-]
+FITTED = [MLPClassifier((2,), max_iter=2), MLPRegressor(hidden_layer_sizes=(2,), max_iter=2)]
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")

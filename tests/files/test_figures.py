@@ -20,8 +20,7 @@ def test_what_is_no_figure_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("name", "begins"),
-    [("a.png", b"\x89PNG"), ("a", b"\x89PNG"), ("a.PDF", b"%PDF"), ("a.svg", b"<?xml")],
+    ("name", "begins"), [("a.png", b"\x89PNG"), ("a", b"\x89PNG"), ("a.PDF", b"%PDF"), ("a.svg", b"<?xml")]
 )
 def test_the_ending_of_a_name_is_the_format(tmp_path, name, begins):
     figures = [plotting.loss_curves([3.0, 2.0]) for _ in range(2)]

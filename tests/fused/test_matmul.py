@@ -104,11 +104,7 @@ def test_products(M, K, vectors, dtype):
     L = lanes_of(np.empty(0, dtype))
     width = vectors * L
     W, A, bias = drawn(dtype, (K, M), (K, width), M)
-    Z, padded, packed = (
-        np.zeros((M, width), dtype),
-        np.zeros(K * M + L, dtype),
-        np.zeros(matmul.SUM_BLOCK * L, dtype),
-    )
+    Z, padded, packed = (np.zeros((M, width), dtype), np.zeros(K * M + L, dtype), np.zeros(matmul.SUM_BLOCK * L, dtype))
     padded[: K * M] = W.reshape(-1)
     in_machine_code(forward_product)(Z.reshape(-1), padded, A.reshape(-1), bias, K, M, width, packed)
     of_panel, of_weights = np.split(packed, [(matmul.SUM_BLOCK - matmul.TERMS) * L])
