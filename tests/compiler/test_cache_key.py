@@ -81,9 +81,10 @@ print(cache.numba_settings() == settings)
     [
         ({}, {}),
         ({"NUMBA_NUM_THREADS": "1", "NUMBA_CACHE_DIR": ""}, {}),
-        ({"NUMBA_OPT": "0"}, {"OPT": "_OptLevel(0)"}),
-        ({"NUMBA_CPU_NAME": "haswell", "NUMBA_CPU_FEATURES": ""}, {"CPU_NAME": "'haswell'", "CPU_FEATURES": "''"}),
-        ({"NUMBA_DEBUGINFO": "1"}, {"DEBUGINFO_DEFAULT": "1"}),
+        (
+            {"NUMBA_CPU_NAME": "haswell", "NUMBA_CPU_FEATURES": "", "NUMBA_DEBUGINFO": "1", "NUMBA_OPT": "0"},
+            {"CPU_NAME": "'haswell'", "CPU_FEATURES": "''", "OPT": "_OptLevel(0)", "DEBUGINFO_DEFAULT": "1"},
+        ),
         ({"NUMBA_DISABLE_JIT": "1"}, {"DISABLE_JIT": "1"}),
         ({"NUMBA_DISABLE_JIT": "0", "NUMBA_SLP_VECTORIZE": "0"}, {}),
     ],
