@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
 from numbers import Integral, Real
 from typing import Any, ClassVar
 
@@ -40,6 +42,7 @@ from fastnn.memory import Array
 from fastnn.network import Network
 from fastnn.state import Data
 
+ONE_ROW = "X is one row of {:,} columns: one sample of so many inputs. Say X.T, if it is so many samples of one input"
 NOT_FINITE = (
     "Solver produced non-finite parameter weights. The input data may contain large values and need to be preprocessed."
 )
@@ -109,56 +112,54 @@ class BaseMLP(CallbackSupportMixin, Fitted, BaseEstimator, ABC):
     def _fit(
         self, X: Any, y: Any, sample_weight: Any = None, validation_data: Any = None, incremental: bool = False
     ) -> Any:
+        with self._explained(incremental):
+            first_pass = not hasattr(self, "coefs_") or (not self.warm_start and not incremental)
+            with short_errors():
+                hidden = self._hidden_sizes()
+                y = y_given = checked_sparse("y", y)
+                X, Y = self._encode(X, y, incremental, first_pass)
+                sample_weight = self._weights(y_given, sample_weight)
+                if len(Y) == 1 and X.shape[1] > 1 and not incremental:
+                    warn(FitWarning(ONE_ROW.format(X.shape[1])))
+                if sample_weight is not None:
+                    sample_weight = _check_sample_weight(sample_weight, X, ensure_non_negative=True)
+            self._random_state = self._generator()
+            stochastic = self.solver in STOCHASTIC_SOLVERS
+            if not stochastic:
+                refuse_unused(self)
+            if self.early_stopping and incremental:
+                raise ValueError("partial_fit does not support early_stopping=True")
+
+            params, network = self._begin((X.shape[1], *map(int, hidden), Y.shape[1]), X.dtype, first_pass)
+            if stochastic:
+                known = attribute(self, "_optimizer", Solver | None, None) if incremental else None
+                self._optimizer = Solver(self) if known is None else known
+            inputs = self._fit_inputs(X, Y, sample_weight, validation_data, network, params, incremental, first_pass)
+            if self.solver in SECOND_ORDER_SOLVERS:
+                params, attributes = fit_second_order(self, inputs)
+            else:
+                params, attributes = Epochs(self, inputs).run() if stochastic else fit_lbfgs(self, inputs)
+            self.__dict__.update(attributes)
+            if self.fix_defects and self.solver == "lbfgs":
+                params = params.astype(X.dtype, copy=False)
+            self._put(Weights(network.sizes, params, network.weights(params), network.biases(params)))
+            if not np.isfinite(params).all() or (self.stop_reason_ == "diverged" and not self.early_stopping):
+                raise ValueError(NOT_FINITE)
+            if inputs.on_epoch is not None:
+                inputs.on_epoch(None)
+            return self
+
+    @contextlib.contextmanager
+    def _explained(self, incremental: bool) -> Iterator[None]:
+        """Check the parameters after an error of a `partial_fit`, which does not check them before: that takes long."""
         try:
-            return self._fit_unchecked(X, y, sample_weight, validation_data, incremental)
+            yield
         except (TypeError, ValueError, AttributeError, OverflowError) as error:
-            if incremental:  # parameters may have been set since they were checked, which takes long
+            if incremental:
                 self._validate_params()
             if isinstance(error, OverflowError):
                 raise ValueError(f"a parameter is too large for a number of float64: {error}") from error
             raise
-
-    def _fit_unchecked(self, X: Any, y: Any, sample_weight: Any, validation_data: Any, incremental: bool) -> Any:
-        first_pass = not hasattr(self, "coefs_") or (not self.warm_start and not incremental)
-        with short_errors():
-            hidden = self._hidden_sizes()
-            y = y_given = checked_sparse("y", y)
-            X, Y = self._encode(X, y, incremental, first_pass)
-            sample_weight = self._weights(y_given, sample_weight)
-            if len(Y) == 1 and X.shape[1] > 1 and not incremental:
-                warn(
-                    FitWarning(
-                        f"X is one row of {X.shape[1]:,} columns: one sample of so many inputs. Say X.T, if it is so "
-                        "many samples of one input"
-                    )
-                )
-            if sample_weight is not None:
-                sample_weight = _check_sample_weight(sample_weight, X, ensure_non_negative=True)
-        self._random_state = self._generator()
-        stochastic = self.solver in STOCHASTIC_SOLVERS
-        if not stochastic:
-            refuse_unused(self)
-        if self.early_stopping and incremental:
-            raise ValueError("partial_fit does not support early_stopping=True")
-
-        params, network = self._begin((X.shape[1], *map(int, hidden), Y.shape[1]), X.dtype, first_pass)
-        if stochastic:
-            known = attribute(self, "_optimizer", Solver | None, None) if incremental else None
-            self._optimizer = Solver(self) if known is None else known
-        inputs = self._fit_inputs(X, Y, sample_weight, validation_data, network, params, incremental, first_pass)
-        if self.solver in SECOND_ORDER_SOLVERS:
-            params, attributes = fit_second_order(self, inputs)
-        else:
-            params, attributes = Epochs(self, inputs).run() if stochastic else fit_lbfgs(self, inputs)
-        self.__dict__.update(attributes)
-        if self.fix_defects and self.solver == "lbfgs":
-            params = params.astype(X.dtype, copy=False)
-        self._put(Weights(network.sizes, params, network.weights(params), network.biases(params)))
-        if not np.isfinite(params).all() or (self.stop_reason_ == "diverged" and not self.early_stopping):
-            raise ValueError(NOT_FINITE)
-        if inputs.on_epoch is not None:
-            inputs.on_epoch(None)
-        return self
 
     def _generator(self) -> np.random.RandomState:
         """Return the generator of `random_state`; for a number it is kept and seeded anew: making one takes 100 us."""
