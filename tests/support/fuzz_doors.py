@@ -79,7 +79,9 @@ def many(draw):
     shared_lists = [name for name in shared if name not in ("X", "Y") and isinstance(shared[name], SEVERAL)]
     has_own = any(getattr(shared.get(name), "ndim", 0) == 3 for name in ("X", "Y"))  # an array for each member
     lacks_own = any(given[name] is None for name in own)  # no array can hold the values of its members
-    if shared_lists or has_own or lacks_own:
+    arrays = [own[name] for name in ("rows", "sample_weight", "Y") if name in own]
+    are_one = any(not any(part is None or getattr(part, "ndim", 0) for part in parts) for parts in arrays)
+    if shared_lists or has_own or lacks_own or are_one:
         return REFUSED if attempt(lambda: train_many(**given))[1] else UNKNOWN  # which members have which value
 
     if given["seed"] is None or any(seed is None for seed in own["seed"]):
