@@ -103,7 +103,7 @@ def assert_finds_nothing(lines, n):
 @pytest.fixture(scope="module")
 def fuzzed():
     """What the fuzzer says, with the checks and without them, in one process, which takes long to begin."""
-    return fuzz(0, 900, 240, SPOILED)
+    return fuzz(0, 900, 480, SPOILED)
 
 
 def test_no_public_object_can_be_made_to_hurt(fuzzed):
