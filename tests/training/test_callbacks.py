@@ -7,8 +7,7 @@ import pytest
 from bits import bits
 from small_training import NETWORK, Recorder
 
-from fastnn import SGD, CsvLogger, DivergenceError, History, Stop, every, train
-from fastnn.training.loop import Group
+from fastnn import SGD, CsvLogger, DivergenceError, History, Progress, Stop, every, train
 
 
 def test_every_may_stop(go):
@@ -121,7 +120,7 @@ def wanted(*results):
 
 def test_a_log_copies_no_parameters(go, tmp_path, monkeypatch):
     """It takes the numbers that it writes; all of them with the loss of all rows as the score, too."""
-    monkeypatch.setattr(Group, "result", lambda self, reason: pytest.fail("a copy of the training"))
+    monkeypatch.setattr(Progress, "result", lambda self: pytest.fail("a copy of the training"))
     for stop in Stop(), Stop(restore_best=True), Stop(monitor="r2"), Stop(validation=0.3):
         result = go(callbacks=[CsvLogger(tmp_path / "log.csv")], stop=stop)
         assert np.array_equal(rows_of(tmp_path / "log.csv"), wanted(result), equal_nan=True)
