@@ -113,7 +113,7 @@ def _opened():
     functions = ctypes.CDLL(str(path))
     return Library(
         level["name"],
-        manifest["signatures"],
+        level["signatures"],
         lambda symbol: ctypes.cast(functions[symbol], ctypes.c_void_p).value,
     )
 
