@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from statistics import median
 
 import numpy as np
@@ -19,7 +19,7 @@ CHAIN_CYCLES = 270
 COUNTED = 100_000_000
 """Iterations over which the time to compile a kernel of its own is spread in all that is said of its speed."""
 EVERYONE = tuple(title for title in m.PEERS if title != m.US)
-TORCHES, ON_ONE_CORE = (m.TORCH, m.TORCH_1, m.COMPILED), (f"{m.JAX}, 1 core", f"{m.TORCH}, 1 core")
+TORCHES, ON_ONE_CORE = (m.TORCH, m.TORCH_1), (f"{m.JAX}, 1 core", f"{m.TORCH}, 1 core")
 
 AIMS: dict[str, dict[str, list[tuple[tuple[str, ...], float]]]] = {
     "training": {
@@ -151,9 +151,14 @@ def about(found: dict) -> str:
     return "\n".join([made, "", *skipped, *failed]).strip()
 
 
+def measured(titles: Iterable[str], rows: Collection[dict]) -> list[str]:
+    """Return those of the titles that some row has."""
+    return [title for title in titles if any(title in lanes for lanes in rows)]
+
+
 def by_peers(trainings: dict) -> str:
     """Iterations a second, and how many times as fast as each peer."""
-    titles = [t for t in m.PEERS if t != m.US and any(t in lanes for lanes in trainings.values())]
+    titles = measured(list(m.PEERS)[1:], trainings.values())
     rows = []
     for name, lanes in trainings.items():
         ours = lanes[m.US]["seconds"]
@@ -178,7 +183,7 @@ def validated(found: dict) -> str:
 
 def by_threads(found: dict) -> str:
     """Where and when; our speed on all cores, and the ratios of one core each and of all cores each."""
-    titles, rows = [*m.ONE_CORE, *m.ALL_CORES[1:]], []
+    titles, rows = measured((*m.ONE_CORE, *m.ALL_CORES[1:]), found["workloads"].values()), []
     for name, lanes in found["workloads"].items():
         ours, one = lanes[m.ALL]["seconds"], lanes[m.US]["seconds"]
         cells = [_beside(lanes, title, one if title in m.ONE_CORE else ours) for title in titles]
@@ -268,7 +273,9 @@ def crossover(found: dict) -> str:
 
 def many(found: dict) -> str:
     """A line for each number of members: our time, and how many times as long others take."""
-    rivals, rows = [title for title in m.WAYS if title != m.MANY], []
+    counts_of = [counts for jobs in found["networks"].values() for counts in jobs.values()]
+    rivals = measured(list(m.WAYS)[1:], [lanes for counts in counts_of for lanes in counts.values()])
+    rows = []
     for name, jobs in found["networks"].items():
         for job, counts in jobs.items():
             iterations, kind = job.split(", ")

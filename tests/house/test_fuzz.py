@@ -17,7 +17,7 @@ SPOILED = {
     "estimator": "fitted.weights_of = careless",
     "sparse": "validation.checked_sparse = lambda name, X: X",
     "exported": "to_c.decimal = lambda x: format(x, '.6g'); to_numpy.layers_of = lambda model: RIGHT_LAYERS(model)[:1]",
-    "many": "results.result_of = lambda it: dataclasses.replace(RIGHT(it), params=RIGHT(it).params * 2)",
+    "many": "results.Row.result = lambda row: dataclasses.replace(RIGHT(row), params=RIGHT(row).params * 2)",
     "population": "continued.Continued.copy = lambda self, member: self",
     "threads": "backend.share = lambda work, parts, threads: [work(part) for part in [*parts][1:]]",
     "file": "archive._short = lambda error: str(error) * 100",
@@ -43,12 +43,12 @@ from fastnn.estimators import fitted, validation
 from fastnn.files import archive, to_c, to_numpy
 from fastnn import reference
 from fastnn.fused import backend, function, guard
-from fastnn.many import population as continued, results
+from fastnn.many import population as continued
 from fastnn.many import search
 from fastnn.tabular import preparation, to_numpy as table_to_numpy
-from fastnn.training import callbacks, scorers, state
+from fastnn.training import callbacks, results, scorers, state
 
-RIGHT, RIGHT_LAYERS = results.result_of, to_numpy.layers_of
+RIGHT, RIGHT_LAYERS = results.Row.result, to_numpy.layers_of
 RIGHT_JACOBIAN = reference.NumpyBackend.input_jacobian
 
 def careless(coefs, intercepts):
@@ -75,7 +75,7 @@ def fuzz(first, n, timeout, spoiled=()):
     command, streams = [sys.executable, "-P", "-c", code], {"capture_output": True, "text": True}
     run = subprocess.run(command, env=environment(), timeout=timeout, **streams)
     parts = [part.splitlines() for part in run.stdout.split("spoiled: ")]
-    assert [part[0] for part in parts] == ["right", *spoiled], run.stderr
+    assert [part[:1] for part in parts] == [[name] for name in ("right", *spoiled)], run.stderr
     return [part[1:] for part in parts], run.stderr
 
 
