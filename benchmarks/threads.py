@@ -22,7 +22,6 @@ import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, NamedTuple
-from unittest import mock
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -30,7 +29,6 @@ from matplotlib.figure import Figure
 from benchmarks import drawing
 from benchmarks.readme import found_in, parser
 from fastnn import SGD, Network, get_backend, loss_and_gradient, plotting, train, train_many, workloads
-from fastnn.cores import VARIABLE
 from fastnn.measuring.timing import in_process, in_turn, markdown, quartiles, seconds_of
 from fastnn.state import Data, Steps, StepState, Task
 
@@ -94,7 +92,7 @@ def calls(name: str, threads: int | None) -> Way:
     task = Task(network, SGD(), Data(X, Y, np.ones(n, dtype)), 1e-4 * (name == "lbfgs"), threads=threads)
     gradient = np.zeros_like(params)
     call: Callable[[], Any] = {
-        "predict": lambda: BACKEND.predict(network, params, X)[-1],
+        "predict": lambda: BACKEND.predict(network, params, X, threads)[-1],
         "validation": lambda: BACKEND.loss(task, params),
         "lbfgs": lambda: BACKEND.loss(task, params, gradient),
         "call": lambda: loss_and_gradient(network, params, X, Y, alpha=1e-4, threads=threads)[1],
@@ -102,9 +100,8 @@ def calls(name: str, threads: int | None) -> Way:
     answers: list[Any] = [None, gradient]
 
     def run(times: int) -> None:
-        with mock.patch.dict(os.environ, {VARIABLE: str(threads or os.cpu_count())} if name == "predict" else {}):
-            for _ in range(times):
-                answers[0] = call()
+        for _ in range(times):
+            answers[0] = call()
 
     return Way(run, lambda: b"".join(np.asarray(answer).tobytes() for answer in answers))
 

@@ -7,11 +7,12 @@ import numpy as np
 
 import fastnn
 from benchmarks.peers.workloads import Job, PeerWorkload
-from fastnn.cores import available_cores
+from fastnn.cores import cpus
 from fastnn.measuring.timing import repeated, sampled
 
 VERSIONS = ("numba", "llvmlite")
-THREADS = (1, available_cores().number) if os.environ.get("PEER_THREADS") == "all" else (1,)
+# A worker process is one beside others, and takes one core by itself; a lane works alone.
+THREADS = (1, cpus()) if os.environ.get("PEER_THREADS") == "all" else (1,)
 
 
 class Trainer:
@@ -58,7 +59,8 @@ class Members:
     def __init__(self, job: Job, n_jobs: int | None = None) -> None:
         w = job.workload
         self.data, self.seeds = (w.network, w.X, w.Y), range(job.members)
-        self.options = w.options | {"epochs": job.epochs if job.mixed else job.epochs[0], "n_jobs": n_jobs}
+        epochs = job.epochs if job.mixed else job.epochs[0]
+        self.options = w.options | {"epochs": epochs, "n_jobs": cpus() if n_jobs is None else n_jobs}
 
     def train(self) -> np.ndarray:
         """Draw the weights and train; the parameters."""

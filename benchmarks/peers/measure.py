@@ -37,7 +37,7 @@ ONE_CORE = {
     f"{title}, 1 core": PEERS[title]._replace(one_core=True, variables=ONE_THREAD) for title in (LOOP, TORCH, JAX)
 }
 ON_ALL = {ALL: Peer("by_fastnn", variables={"PEER_THREADS": "all"})}
-ALL_CORES = (US, LOOP, SKLEARN, TORCH, JAX, JAX_OLD)
+ALL_CORES = (US, LOOP, SKLEARN, TORCH, JAX)
 VALIDATED_WORKLOADS = ("seed", "digits")  # which hold rows out
 OWN_WORKLOADS, OWN_PEERS = ("seed", "online"), (US, LOOP, JAX, C)  # whose batches fit a vector
 PREDICTORS = LEARNERS = (US, SKLEARN, TORCH_1, TORCH, JAX)
@@ -257,7 +257,7 @@ class Measurement:
         fastnn takes a thread a core, or one where that is faster, as was tried before.
         """
         with self.started(ON_ALL | ONE_CORE) as own:
-            lanes = [*own.values(), *self.those(ALL_CORES)]
+            lanes = [*own.values(), *self.those((*ALL_CORES, JAX_OLD))]
             self.found["threads"] = {"about": self.about(lanes)}
             self.found["threads"]["workloads"] = self.workloads(self.plan.workloads, lanes)
 

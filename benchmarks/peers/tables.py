@@ -183,7 +183,7 @@ def validated(found: dict) -> str:
 
 def by_threads(found: dict) -> str:
     """Where and when; our speed on all cores, and the ratios of one core each and of all cores each."""
-    titles, rows = measured((*m.ONE_CORE, *m.ALL_CORES[1:]), found["workloads"].values()), []
+    titles, rows = measured((*m.ONE_CORE, *m.ALL_CORES[1:], m.JAX_OLD), found["workloads"].values()), []
     for name, lanes in found["workloads"].items():
         ours, one = lanes[m.ALL]["seconds"], lanes[m.US]["seconds"]
         cells = [_beside(lanes, title, one if title in m.ONE_CORE else ours) for title in titles]
