@@ -59,9 +59,10 @@ def wheel(tmp_path, monkeypatch):
         path = tmp_path / f"{name}.so"
         shutil.copy(c_library, path)
         digest = hashlib.sha256(path.read_bytes()).hexdigest()
-        levels.append({"name": name, "flags": flags, "file": path.name, "sha256": digest})
+        facts = {"file": path.name, "sha256": digest, "signatures": {NAME: "-aaqwwa"}}
+        levels.append({"name": name, "flags": flags, **facts})
     made_for = {"system": sys.platform, "machine": platform.machine(), "array_data": DATA}
-    write(tmp_path, **made_for, sources=program.sources_digest(), signatures={NAME: "-aaqwwa"}, levels=levels)
+    write(tmp_path, **made_for, sources=program.sources_digest(), levels=levels)
     shipped._library.cache_clear()
     yield tmp_path
     shipped._library.cache_clear()
