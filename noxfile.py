@@ -356,7 +356,7 @@ def measure_by(name, *requirements, optional=()):
 
 
 def measure_peers(session, *arguments):
-    """Measure fastnn beside other libraries; an older JAX, faster with small networks, has a folder of its own."""
+    """Measure fastnn beside other libraries; an older JAX has a folder of its own."""
     old = ("--quiet", "--upgrade", "--target=.benchmarks/jax-0.4.31", *group("jax-0.4.31"))
     session.run("python", "-m", "pip", "install", *old, success_codes=range(256))
     measure_by("peers", "threadpoolctl", optional=group("peers"))(session, *arguments)

@@ -16,23 +16,17 @@ from sklearn.utils.multiclass import type_of_target, unique_labels
 from fastnn.backends import Backend
 from fastnn.checking.arguments import cut, short_errors, shown, store_parameters
 from fastnn.checking.hints import explains_keywords
+from fastnn.estimators import labels
 from fastnn.estimators.base import BaseMLP, validation_rows
 from fastnn.estimators.convert import Conversion, from_result
 from fastnn.estimators.documentation import documented
 from fastnn.estimators.saving import Saving
 from fastnn.estimators.validation import (
     CLASSIFIER_LOSSES,
-    are_all,
     attribute,
-    binarizer_of,
-    binarizer_with,
-    check_classes,
     checked_sparse,
     labels_of,
-    numbers_of,
     raveled,
-    sorted_classes,
-    targets_of,
     validated,
 )
 from fastnn.losses import Value
@@ -174,7 +168,7 @@ class MLPClassifier(Conversion, Saving, ClassifierMixin, BaseMLP):
         made: MLPClassifier = from_result(cls, result, parameters, legal)
         y_type = "multiclass" if made.out_activation_ == "softmax" else "binary"
         y_type = "multilabel-indicator" if y_type == "binary" and made.n_outputs_ > 1 else y_type
-        made.classes_, order = sorted_classes(classes, 2 if y_type == "binary" else made.n_outputs_)
+        made.classes_, order = labels.sorted_classes(classes, 2 if y_type == "binary" else made.n_outputs_)
         W, b = made.coefs_[-1], made.intercepts_[-1]
         if y_type == "binary" and order[0] == 1:  # 1 - sigmoid(z) is sigmoid(-z)
             np.negative(W, out=W), np.negative(b, out=b)
@@ -184,7 +178,7 @@ class MLPClassifier(Conversion, Saving, ClassifierMixin, BaseMLP):
             raise ValueError(
                 f"classes of several sigmoid outputs must be range({made.n_outputs_}), not {shown(classes)}"
             )
-        made._label_binarizer = binarizer_with(made.classes_, y_type)
+        made._label_binarizer = labels.binarizer_with(made.classes_, y_type)
         return made
 
     @_fit_context(prefer_skip_nested_validation=True)
@@ -392,7 +386,7 @@ class MLPClassifier(Conversion, Saving, ClassifierMixin, BaseMLP):
         known = labels_of(self) if hasattr(self, "classes_") else None
         if classes is None and known is None:
             raise ValueError("classes must be passed on the first call to partial_fit.")
-        if classes is None or (known is not None and are_all(classes, known)):
+        if classes is None or (known is not None and labels.are_all(classes, known)):
             return False
         given = unique_labels(classes)
         if known is None:
@@ -408,21 +402,21 @@ class MLPClassifier(Conversion, Saving, ClassifierMixin, BaseMLP):
         y = raveled(y)
         goes_on = hasattr(self, "classes_") and (self.warm_start or incremental)
         if not goes_on:
-            self._label_binarizer = binarizer_of(y)
+            self._label_binarizer = labels.binarizer_of(y)
             self.classes_ = self._label_binarizer.classes_
         known = labels_of(self)
-        number = numbers_of(y, known)
+        number = labels.numbers_of(y, known)
         missing = number is None or (self.warm_start and not np.bincount(number, minlength=len(known)).all())
         if goes_on and missing:
-            check_classes(unique_labels(y), known, all_again=self.warm_start)
-        return X, targets_of(y, self._binarizer(), number)
+            labels.check_classes(unique_labels(y), known, all_again=self.warm_start)
+        return X, labels.targets_of(y, self._binarizer(), number)
 
     def _encode_validation(self, y: Any) -> Array:
-        number = numbers_of(y, self.classes_)
+        number = labels.numbers_of(y, self.classes_)
         unknown = [] if number is not None else np.setdiff1d(unique_labels(y), self.classes_).tolist()
         if unknown:
             raise ValueError(f"the validation data have classes that y has not: {shown(unknown)}")
-        return targets_of(y, self._binarizer(), number)
+        return labels.targets_of(y, self._binarizer(), number)
 
     def _binarizer(self) -> LabelBinarizer:
         return attribute(self, "_label_binarizer", LabelBinarizer)

@@ -14,9 +14,9 @@ from fastnn.backends import get_backend
 from fastnn.checking.arguments import counted, describe, described, short_errors
 from fastnn.errors import ModelFileError
 from fastnn.estimators.fitted import Weights
+from fastnn.estimators.labels import binarizer_with
 from fastnn.estimators.validation import (
     attribute,
-    binarizer_with,
     feature_names_of,
     labels_of,
     network_of,

@@ -164,14 +164,14 @@ def train_unit(unit: Unit, flag: StopRequest, n_threads: int = 1) -> dict[int, R
     if flag.requested:
         return {plan.number: _unbegun(plan, flag.reason) for plan in unit.plans}
     group = begin_group(unit.plans, time.perf_counter()) if len(unit.plans) > 1 else None
-    found: dict[int, Row] = {}
+    rows: dict[int, Row] = {}
     alone = unit.plans
     if group is not None:
         group.threads = unit.threads(n_threads)
         group.chunk()
         group.end("epochs")
         results = group.results()
-        found = {plan.number: Row(results, k) for k, plan in enumerate(unit.plans)}
+        rows = {plan.number: Row(results, k) for k, plan in enumerate(unit.plans)}
         # What diverged is trained anew, alone, so that its last good step is found.
         alone = [
             plan._replace(seed=_again(group.order.seeds[k]))
@@ -180,11 +180,11 @@ def train_unit(unit: Unit, flag: StopRequest, n_threads: int = 1) -> dict[int, R
         ]
 
     def train_one(plan: Plan) -> None:
-        found[plan.number] = train_alone(plan, flag)
+        rows[plan.number] = train_alone(plan, flag)
 
     if alone:
         share(train_one, alone, n_threads)
-    return found
+    return rows
 
 
 def _again(seed: Any) -> Any:

@@ -170,14 +170,14 @@ def check_settings(resume: TrainingState | None, weighted: bool, *values: Any) -
     if resume is None and LAST and all(map(operator.is_, now, (last := LAST[-1])[0])):
         plan = last[1]
     else:
-        plan = _settled(resume, *now)
+        plan = _plan_without_stop(resume, *now)
         if resume is None and isinstance(named, str) and not callable(plan.optimizer.learning_rate):
             LAST[:] = [(now, plan)]
     return plan if stop is NO_RULES else plan._replace(stop=stop)
 
 
-def _settled(resume: TrainingState | None, backend: Any, weighted: bool, *values: Any) -> Plan:
-    """Return the plan of `check_settings`, without stop rules."""
+def _plan_without_stop(resume: TrainingState | None, backend: Any, weighted: bool, *values: Any) -> Plan:
+    """Check all settings but the stop rules; return their plan, which has none."""
     network, _, epochs, new_rows, assume_finite, threads, *options = values
     check_network(network)
     chosen = choose_options(**dict(zip(OPTIONS, options, strict=True)), resume=resume)

@@ -154,7 +154,7 @@ class RowOrder:
             order = self._orders(n_steps)
             self._drawn = n_steps, order if len(order) == self.n_rows else order[-self.n_rows :]
             if last is None or place != self._place:
-                find = batches_again if n_steps <= MOST_KEPT else batches
+                find = batches_again if n_steps <= MOST_IN_KIT else batches
                 last = steps_again(*find(self.n_rows, self.batch_size, self.shuffle, self.batch, n_steps))
             rows = order if self.rows is None else rows_at(self.rows, order)
             if rows is not last.rows:
@@ -188,7 +188,7 @@ class RowOrder:
         if self.random_state is not seed:
             GENERATORS.put(self.random_state)
         steps = self._steps
-        if steps is not None and steps.rows.size <= MOST_KEPT and steps.loss.size <= MOST_KEPT:
+        if steps is not None and steps.rows.size <= MOST_IN_KIT and steps.loss.size <= MOST_IN_KIT:
             STEPS.put(steps)
 
     def _orders(self, n_steps: int) -> NDArray[np.int64]:
@@ -226,7 +226,7 @@ def batches(
     return start, stop
 
 
-MOST_KEPT = 1024
+MOST_IN_KIT = 1024
 """Up to this many steps and rows, arrays stay in memory for the next training."""
 
 

@@ -7,7 +7,7 @@ from sklearn.preprocessing import LabelBinarizer
 from small_estimators import SMALL, X_IRIS, Y_IRIS, assert_same
 
 import fastnn
-from fastnn.estimators.validation import binarizer_of, numbers_of, ones_at, targets_of
+from fastnn.estimators.labels import binarizer_of, numbers_of, ones_at, targets_of
 
 FLOWERS = np.array(["setosa", "versicolor", "virginica"])[Y_IRIS]
 VECTORS = {

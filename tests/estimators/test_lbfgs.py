@@ -9,7 +9,7 @@ from small_estimators import SMALL, UNCONVERGED, X_DIABETES, X_IRIS, Y_DIABETES,
 
 import fastnn
 from fastnn import MLPClassifier, MLPRegressor
-from fastnn.estimators.validation import targets_of
+from fastnn.estimators.labels import targets_of
 
 pytestmark = UNCONVERGED
 

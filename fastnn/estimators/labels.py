@@ -1,0 +1,93 @@
+"""A classifier's labels: the classes that there are, and zeros and ones for those of rows."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.preprocessing import LabelBinarizer
+
+from fastnn.checking.arguments import shown
+from fastnn.memory import Array
+
+_KIND = {**dict.fromkeys("biuf", "numbers"), "U": "text"}
+"""The kinds of dtypes whose labels can be compared."""
+
+
+def binarizer_of(y: Any) -> LabelBinarizer:
+    """Return scikit-learn's binarizer, fitted to y; a vector of whole numbers or text is looked through once only."""
+    if not (type(y) is np.ndarray and y.ndim == 1 and y.dtype.kind in "biuU"):
+        return LabelBinarizer().fit(y)
+    classes = np.array(list(np.unique(y)))  # of as many characters as the longest label has
+    return binarizer_with(classes, "multiclass" if len(classes) > 2 else "binary")
+
+
+def binarizer_with(classes: Array, y_type: str, sparse: bool = False) -> LabelBinarizer:
+    """Return scikit-learn's binarizer as it is after a fit to labels with these classes."""
+    binarizer = LabelBinarizer()
+    binarizer.classes_, binarizer.y_type_, binarizer.sparse_input_ = classes, y_type, sparse
+    return binarizer
+
+
+def numbers_of(y: Any, classes: Array) -> NDArray[np.intp] | None:
+    """Return the index in `classes` of each label of a vector (n,); None unless they are surely all there."""
+    if type(y) is not np.ndarray or y.ndim != 1 or _KIND.get(y.dtype.kind, "y") != _KIND.get(classes.dtype.kind):
+        return None
+    number = classes.searchsorted(y)
+    return number if (classes.take(number, mode="clip") == y).all() else None
+
+
+def are_all(labels: Any, classes: Array) -> bool:
+    """Return whether `labels` are surely these classes, each once and in order."""
+    if _KIND.get(classes.dtype.kind) != "numbers" and type(labels) is not np.ndarray:
+        return False  # text and numbers in one list would all become text
+    return np.array_equal(classes, labels)
+
+
+def ones_at(number: NDArray[np.intp], classes: Array, y_type: str) -> Array:
+    """Return ones (n, n_outputs) at the index of each label; for up to two classes a column, of ones for the second."""
+    return number[:, None] == np.arange(len(classes)) if y_type == "multiclass" else (number == 1)[:, None]
+
+
+def targets_of(y: Any, binarizer: LabelBinarizer, number: NDArray[np.intp] | None = None) -> Array:
+    """Return zeros and ones (n, n_outputs), like the binarizer's `transform`, for y of its classes.
+
+    `number` is what `numbers_of` returned, if it was asked.
+    """
+    if number is None and isinstance(y, np.ndarray) and y.ndim == 1:
+        number = np.searchsorted(binarizer.classes_, y)
+    if number is not None:
+        return ones_at(number, binarizer.classes_, binarizer.y_type_)
+    Y = binarizer.transform(y)
+    Y = (Y.toarray() if hasattr(Y, "toarray") else Y).astype(bool)
+    return Y.reshape(-1, 1) if Y.ndim == 1 else Y
+
+
+def check_classes(classes: Array, known: Array, *, all_again: bool) -> None:
+    """Check the classes of a later y against those of the first fit, in scikit-learn's words.
+
+    Raises
+    ------
+    ValueError
+        For a class that is new, and for one that is missing where `all_again` says that y must have all of them.
+    """
+    if all_again:
+        if set(classes) != set(known):
+            raise ValueError(
+                "warm_start can only be used where `y` has the same classes as in the previous call to fit. "
+                f"Previously got {known}, `y` has {classes}"
+            )
+    elif len(np.setdiff1d(classes, known, assume_unique=True)):
+        raise ValueError(f"`y` has classes not in `self.classes_`. `self.classes_` has {known}. 'y' has {classes}.")
+
+
+def sorted_classes(classes: Any, n: int) -> tuple[Array, NDArray[np.intp]]:
+    """Return n different labels, sorted, and the index of each in `classes`; ValueError for others."""
+    given = np.asarray(list(classes) if isinstance(classes, range) else classes)
+    if given.shape != (n,) or given.dtype.kind not in "biufUO":
+        raise ValueError(f"classes must be the labels of {n} outputs, not {shown(classes)}")
+    found, order = np.unique(given, return_index=True)
+    if len(found) < n:
+        raise ValueError(f"classes must differ, unlike {shown(classes)}")
+    return np.array(found.tolist()) if given.dtype.kind == "O" else found, order
