@@ -128,7 +128,7 @@ REMEDIES = {
     "momentum": "optimizer=SGD(momentum=...)",
     "nesterov": "optimizer=SGD(momentum=0.9, nesterov=True)",
     "weight_decay": "optimizer=AdamW(weight_decay=...)",
-    "solver": "optimizer=Adam()",
+    **dict.fromkeys(("solver", "optimizer"), "train(..., optimizer=Adam())"),
     "sequential": "optimizer=Adam(sequential=True)",
     **dict.fromkeys(("validation_split", "validation_fraction", "validation"), "stop=Stop(validation=0.1)"),
     **dict.fromkeys(("validation_data", "X_val", "y_val", "eval_set"), "stop=Stop(validation=(X, Y))"),

@@ -88,6 +88,9 @@ CASES = [
     ),
     (MLPClassifier, {"epochs": 3}, "MLPClassifier has no argument 'epochs': say max_iter=..."),
     (MLPRegressor, {"lr": 3}, "MLPRegressor has no argument 'lr': say learning_rate_init=..."),
+    (MLPRegressor, {"optimizer": "adam"}, "MLPRegressor has no argument 'optimizer': say solver=..."),
+    (Network, {"sizes": (2, 1), "optimizer": 1}, "Network has no argument 'optimizer': say train(..., optimizer=Ad"),
+    (fit, {"epochs": 1, "solver": "adam"}, "train has no argument 'solver': say optimizer=Adam()"),
     (MLPRegressor, {"momentun": 3}, "MLPRegressor has no argument 'momentun': did you mean 'momentum'?"),
     (TabularRegressor, {"seed": 3}, "TabularRegressor has no argument 'seed': say random_state=..."),
     (TabularClassifier, {"max_iter": 3}, "TabularClassifier has no argument 'max_iter': say epochs=..."),
@@ -116,7 +119,7 @@ def test_what_is_said_instead_exists():
     said = [remedy.partition("=")[0] for remedy in REMEDIES.values() if remedy.partition("=")[0].isidentifier()]
     assert set(said) <= set(legal)
     assert {"epochs", "seed", "optimizer", "stop", "progress"} <= set(said)
-    assert set(REMEDIES) & set(legal) == {"verbose"}  # which is for those that lack it
+    assert set(REMEDIES) & set(legal) == {"verbose", "optimizer"}  # which are for those that lack them
 
 
 @pytest.mark.parametrize("function", [train, Stop, Network, *OPTIMIZERS.values()])
