@@ -54,7 +54,8 @@ def attempt(call, also=()):
 
 def is_clear(error, also=()):
     """Whether an error says what is wrong, as far as its words tell."""
-    text = str(error)
+    named = isinstance(error, OSError) and error.filename is not None  # a name may be as long as it was given
+    text = error.strerror if named else str(error)
     if hasattr(error, "result") and not isinstance(error, FastnnError):
         return True  # of a function of the caller's own, such as a learning rate
     if isinstance(error, AttributeError) and text.endswith("has no attribute 'partial_fit'"):
