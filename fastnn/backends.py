@@ -239,8 +239,9 @@ def get_backend(backend: str | Backend = "numba", **options: Any) -> Backend:
         for each small network and optimizer that it trains in batches which fit one vector: up to 8 rows of float64,
         16 of float32. That takes a second or two, once on a machine, and saves a tenth to a third of the time of a
         step: it is for trainings of more than some 20 million steps. The results have the same bits. Compiling one
-        keeps 3 to 6 MB in the process, loading it from the disk cache next to nothing. Larger networks and batches
-        train as without it, and so do members of `train_many` side by side, which is faster still.
+        keeps 3 to 6 MB in the process, loading it from the disk cache next to nothing. Larger networks and
+        batches train as without it; so do optimizers with ``clip_norm`` or ``rates``, and members of `train_many` side
+        by side, which is faster still.
 
     Returns
     -------
