@@ -13,6 +13,7 @@ import json
 import os
 import pathlib
 import platform
+import re
 import subprocess
 import sys
 import tempfile
@@ -73,6 +74,17 @@ PAUSE = {
 """The instructions that code for x86-64 names and arm64 has by other names, see `memory_ops.relax`."""
 
 
+def with_one_fma(text: str) -> str:
+    """Make the fma of each type of vector one function; without the instruction it is a call of C for each number."""
+    for n, kind, of in sorted(set(re.findall(r"<(\d+) x (float|double)> @llvm\.fma\.(v\w+)\(", text))):
+        vector = f"<{n} x {kind}>"
+        intrinsic = f"@llvm.fma.{of}({vector} %a, {vector} %x, {vector} %c)"
+        text = re.sub(rf"(call .*)@llvm\.fma\.{of}\(", rf"\1@fma.{of}(", text)
+        body = f"{{\n  %y = call {vector} {intrinsic}\n  ret {vector} %y\n}}"
+        text += f"\ndefine internal {vector} {intrinsic.replace('llvm.', '')} noinline {body}\n"
+    return text
+
+
 def compile_level(machine: str, level: Level, folder: pathlib.Path) -> None:
     """Compile all entry points into object files, in a process whose Numba compiles for this level or for x86-64-v3."""
     llvm.initialize_all_targets()
@@ -89,6 +101,8 @@ def compile_level(machine: str, level: Level, folder: pathlib.Path) -> None:
             if machine == "aarch64":
                 for ours, theirs in PAUSE.items():
                     text = text.replace(ours, theirs)
+            elif "+fma" not in level.features:
+                text = with_one_fma(text)
             module = llvm.parse_assembly(text)
             module.triple, module.data_layout = TRIPLES[machine], str(target.target_data)
             module.get_function(overload.fndesc.llvm_func_name).name = symbol(name, dtype.name)
