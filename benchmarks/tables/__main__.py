@@ -16,13 +16,14 @@ import pathlib
 import sys
 import time
 import warnings
+from collections.abc import Callable, Collection
 
 from sklearn.exceptions import ConvergenceWarning
 
 from benchmarks.readme import ROOT, put, where
 from benchmarks.tables import data, methods
 from benchmarks.tables.chart import chart
-from benchmarks.tables.data import TABLES, Table
+from benchmarks.tables.data import GROUPS, TABLES, Table
 from benchmarks.tables.measure import Results, about_here, gains, measured
 from benchmarks.tables.methods import METHODS, OURS
 from benchmarks.tables.report import Found, aims_table, report, threads_table
@@ -37,59 +38,38 @@ IN_CHECKS = {  # half: the methods that are measured there, unless others are na
 }
 
 
-def names(text: str) -> list[str]:
-    """Return the names in a list with commas."""
-    return [name.strip() for name in text.split(",")]
+def names_of(known: Collection[str]) -> Callable[[str], list[str]]:
+    """Return what reads a list of such names with commas."""
+
+    def names(text: str) -> list[str]:
+        found = [name.strip() for name in text.split(",")]
+        if unknown := [name for name in found if name not in known]:
+            raise argparse.ArgumentTypeError(f"there is no {', '.join(unknown)}; there are {', '.join(known)}")
+        return found
+
+    return names
 
 
 def parsed(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.tables", description=__doc__)
-    add = parser.add_argument
-    add("--tables", type=names, default=[], metavar="NAME,...", help=f"of {', '.join(TABLES)}")
-    add("--half", choices=[data.DESIGN, data.REPORT, "all"], help="presets are chosen by the design half alone")
-    add("--holes", action="store_true", help=f"15 %% holes in the numbers of {', '.join(data.WITH_HOLES)}")
-    add("--low-signal", action="store_true", help="20 draws of 500 rows of which a tenth can be explained")
-    add("--rows", type=int, action="append", default=[], metavar="N", help="a drawn table of so many rows")
-    add(
-        "--threads",
-        action="store_true",
-        help="two threads beside one, by wall time, on the tables of 5,000 rows or more",
-    )
+    add, tables, of_methods = parser.add_argument, names_of([*GROUPS, *TABLES]), names_of(METHODS)
+    some = {"metavar": "NAME,..."}
+    add("--tables", **some, type=tables, default=[data.DESIGN, data.REPORT], help="tables, or groups of them")
+    add("--methods", **some, type=of_methods, help=f"of {', '.join(METHODS)}")
     add("--splits", type=int, help="of each table (3; holes 2, low signal 20, drawn tables 1)")
-    add("--methods", type=names, metavar="NAME,...", help=f"of {', '.join(METHODS)}")
-    add("--slow", action="store_true", help="RealMLP-TD-S, if pytabkit is installed, and LightGBM tuned, as well")
+    add("--threads", action="store_true", help="two threads beside one, by wall time, on 5,000 rows or more")
     add("--json", type=pathlib.Path, metavar="FILE", help="keep what is measured; what is there is not measured again")
-    add("--again", type=names, default=[], metavar="NAME,...", help="methods to measure again on these tables")
-    add("--plot", type=pathlib.Path, metavar="FILE.png", help="draw error over seconds")
+    add("--again", **some, type=of_methods, default=[], help="methods to measure again on these tables")
     add("--write", action="store_true", help=f"put all that FILE has into {PAGE}, with the picture {IMAGE}")
     options = parser.parse_args(arguments)
-    for what, given, known in (
-        ("table", options.tables, TABLES),
-        ("method", [*(options.methods or []), *options.again], METHODS),
-    ):
-        if unknown := [name for name in given if name not in known]:
-            parser.error(f"there is no {what} {', '.join(unknown)}; there are {', '.join(known)}")
     if options.write and not options.json:
         parser.error("--write puts into the page what a file has: name it by --json")
     return options
 
 
-def chosen_tables(options: argparse.Namespace) -> list[Table]:
-    """Return the tables to fit: those of the files unless only checks are asked for."""
-    is_check = options.holes or options.low_signal or options.rows
-    half = options.half or (None if is_check or options.tables else "all")
-    tables = [table for table in TABLES.values() if table.name in options.tables or half in (table.half, "all")]
-    if options.holes:
-        tables += data.HOLES
-    if options.low_signal:
-        tables += data.LOW_SIGNALS
-    return tables + [data.drawn(n_rows) for n_rows in options.rows]
-
-
 def chosen_methods(options: argparse.Namespace, table: Table) -> list[str]:
     """Return the names of the methods that fit a table."""
-    chosen = options.methods or IN_CHECKS.get(table.half) or [name for name in METHODS if not METHODS[name].is_slow]
-    return chosen + [name for name in METHODS if options.slow and METHODS[name].is_slow and name not in chosen]
+    return options.methods or IN_CHECKS.get(table.half) or list(METHODS)
 
 
 def fit_all(results: Results, tables: list[Table], options: argparse.Namespace) -> list[str]:
@@ -119,34 +99,20 @@ def published(results: Results, tables: list[Table]) -> str:
     return "\n\n".join(part for part in parts if part)
 
 
-def draw(results: Results, tables: list[Table], path: pathlib.Path) -> None:
-    """Draw the picture, if there is one."""
-    found = Found(results.records, tables)
-    if methods.BASELINE not in found.methods:
-        print(f"no picture of what was not measured beside {METHODS[methods.BASELINE].title}", file=sys.stderr)
-        return
-    plotting.save(chart(found, f"{results.about['cpu']}, one thread, {results.about['date']}"), path)
-
-
-def tables_of(results: Results) -> list[Table]:
-    """Return all tables that may have been measured."""
-    drawn = {record["rows"] for record in results.records if record["table"].startswith("drawn ")}
-    return [*TABLES.values(), *data.HOLES, *data.LOW_SIGNALS, *map(data.drawn, sorted(drawn))]
-
-
 def write(results: Results, folder: pathlib.Path) -> None:
     """Put all tables and the picture into the page."""
-    tables = tables_of(results)
-    draw(results, tables, folder / IMAGE)
+    every = [table for group in GROUPS.values() for table in group]
+    source = f"{results.about['cpu']}, one thread, {results.about['date']}"
+    plotting.save(chart(Found(results.records, every), source), folder / IMAGE)
     picture = f"![Error over seconds of each method](../{IMAGE.as_posix()})"
-    put(folder / PAGE, "tables", f"{published(results, tables)}\n\n{picture}")
+    put(folder / PAGE, "tables", f"{published(results, every)}\n\n{picture}")
 
 
 def main(arguments: list[str] | None = None) -> int:
     options = parsed(arguments)
     warnings.simplefilter("ignore", ConvergenceWarning)
     warnings.filterwarnings("ignore", module="pytabkit|pytorch_lightning")
-    tables = chosen_tables(options)
+    tables = [table for name in options.tables for table in GROUPS.get(name, [TABLES.get(name)])]
     wanted = {name: methods.missing(name) for table in tables for name in chosen_methods(options, table)}
     told = [f"- skipped: {METHODS[name].title}: {why}" for name, why in wanted.items() if why]
     results = Results(options.json, about_here([name for name, why in wanted.items() if not why]))
@@ -162,8 +128,6 @@ def main(arguments: list[str] | None = None) -> int:
     print(published(results, tables))
     if told or failed:
         print("", *told, *failed, sep="\n")
-    if options.plot:
-        draw(results, tables, options.plot)
     if options.write:
         write(results, ROOT)
     return int(bool(failed))

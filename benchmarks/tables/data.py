@@ -210,3 +210,7 @@ def drawn(n_rows: int) -> Table:
 
 HOLES = [with_holes(name, by_value) for by_value in (False, True) for name in WITH_HOLES]
 LOW_SIGNALS = [Table("low signal", NUMBERS, LOW_SIGNAL, draw_low_signal, test_size=N_TESTED, n_splits=20)]
+LARGE = [drawn(n_rows) for n_rows in (100_000, 1_000_000)]
+GROUPS = {half: [table for table in TABLES.values() if table.half == half] for half in (DESIGN, REPORT)}
+GROUPS |= {"holes": HOLES, "low-signal": LOW_SIGNALS, "drawn": LARGE}
+"""{name of a group: its tables}, in the order of the page"""

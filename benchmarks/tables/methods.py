@@ -15,7 +15,6 @@ from typing import Any, NamedTuple
 import numpy as np
 from sklearn.compose import ColumnTransformer, make_column_selector
 from sklearn.impute import SimpleImputer
-from sklearn.model_selection import train_test_split
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
@@ -49,9 +48,9 @@ def by_preset(kind: str, X: Any, y: Any, seed: int, preset: str, n_jobs: int = 1
     return predictor(made("fastnn.Tabular", kind, preset, n_jobs=n_jobs, random_state=seed).fit(X, y), kind)
 
 
-def by_trees(kind: str, X: Any, y: Any, seed: int, name: str, **settings: Any) -> Predict:
+def by_trees(kind: str, X: Any, y: Any, seed: int, name: str) -> Predict:
     """An estimator of `ON_ONE_THREAD`."""
-    return predictor(trees(name, kind, seed, **settings).fit(X, y), kind)
+    return predictor(trees(name, kind, seed).fit(X, y), kind)
 
 
 def trees(name: str, kind: str, seed: int, **settings: Any) -> Any:
@@ -90,51 +89,12 @@ def by_realmlp(kind: str, X: Any, y: Any, seed: int) -> Predict:
     return lambda X: predict(X.fillna(means))
 
 
-N_SETTINGS, MOST_TREES, PATIENCE = 10, 2000, 50
-
-
-def lightgbm_settings() -> list[dict[str, Any]]:
-    """Return the settings that are tried on every table: the defaults, and drawn ones."""
-    r = np.random.default_rng(0)
-    drawn = [
-        {
-            "learning_rate": float(np.exp(r.uniform(np.log(0.01), np.log(0.2)))),
-            "num_leaves": int(r.integers(7, 128)),
-            "min_child_samples": int(r.integers(2, 61)),
-            "colsample_bytree": float(r.uniform(0.5, 1)),
-            "subsample": float(r.uniform(0.5, 1)),
-            "subsample_freq": 1,
-            "reg_lambda": float(np.exp(r.uniform(np.log(1e-3), np.log(10)))),
-        }
-        for _ in range(N_SETTINGS - 1)
-    ]
-    return [{}, *drawn]
-
-
-def by_tuned_lightgbm(kind: str, X: Any, y: Any, seed: int) -> Predict:
-    """LightGBM with the best of ten settings, by a fifth of the rows that also ends it; then fitted to all rows."""
-    from lightgbm import early_stopping
-
-    X_fit, X_val, y_fit, y_val = train_test_split(X, y, test_size=0.2, random_state=seed)
-    known = np.isin(y_val, y_fit) if kind == CLASSES else np.ones(len(y_val), bool)
-    found = []
-    for settings in lightgbm_settings():
-        model = lightgbm_model(kind, seed, n_estimators=MOST_TREES, **settings)
-        validation = {"eval_X": X_val[known], "eval_y": y_val[known]}
-        model.fit(X_fit, y_fit, **validation, callbacks=[early_stopping(PATIENCE, verbose=False)])
-        (loss,) = model.best_score_["valid_0"].values()
-        found.append((loss, settings | {"n_estimators": model.best_iteration_}))
-    _, best = min(found, key=lambda pair: pair[0])
-    return by_trees(kind, X, y, seed, "lightgbm.LGBM", **best)
-
-
 class Method(NamedTuple):
     """A method by its name in tables."""
 
     title: str
     package: str  # the name to import
     fit: Callable[..., Predict]  # of the kind, the columns, the classes or numbers, and a seed
-    is_slow: bool = False  # whether it is measured only when it is asked for
 
 
 METHODS = {
@@ -142,14 +102,11 @@ METHODS = {
     "good": Method("`good`", "fastnn", functools.partial(by_preset, preset="good")),
     "best": Method("`best`", "fastnn", functools.partial(by_preset, preset="best")),
     "mlp": Method("scikit-learn's MLP", "sklearn", by_mlp),
-    "hist": Method(
-        "HistGradientBoosting", "sklearn", functools.partial(by_trees, name="sklearn.ensemble.HistGradientBoosting")
-    ),
+    "hist": Method("HistGradientBoosting", "sklearn", functools.partial(by_trees, name=HIST)),
     "lightgbm": Method("LightGBM", "lightgbm", functools.partial(by_trees, name="lightgbm.LGBM")),
     "xgboost": Method("XGBoost", "xgboost", functools.partial(by_trees, name="xgboost.XGB")),
     "catboost": Method("CatBoost", "catboost", by_catboost),
-    "tuned": Method("LightGBM, tuned", "lightgbm", by_tuned_lightgbm, is_slow=True),
-    "realmlp": Method("RealMLP-TD-S", "pytabkit", by_realmlp, is_slow=True),
+    "realmlp": Method("RealMLP-TD-S", "pytabkit", by_realmlp),
 }
 OURS = ("fast", "good", "best")
 BASELINE = "lightgbm"

@@ -49,7 +49,7 @@ def kept():
     results = measure.Results(None, {})
     stored = json.loads((ROOT / "benchmarks" / "results" / "tables.json").read_text("utf-8"))
     results.records, results.threads, results.about = stored["records"], stored["threads"], stored["about"]
-    return results, script.tables_of(results)
+    return results, [table for group in data.GROUPS.values() for table in group]
 
 
 def test_the_page_has_the_figures_of_the_results(kept):
@@ -105,6 +105,8 @@ def tiny(monkeypatch):
     two = {n: Table(n, kind, DESIGN, lambda _, kind=kind: draw(kind), n_splits=2) for n, kind in kinds.items()}
     for module in (script, report):
         monkeypatch.setattr(module, "TABLES", two)
+    groups = {data.DESIGN: [*two.values()], data.REPORT: [], "drawn": [data.drawn(40)]}
+    monkeypatch.setattr(script, "GROUPS", groups)
     fits = []
 
     def fit(name, kind, X, y, seed):
@@ -183,7 +185,7 @@ def test_the_page_gets_all_that_the_file_has(tiny, tmp_path, monkeypatch):
     monkeypatch.setattr(script, "ROOT", tmp_path)
     command = ["--methods", "lightgbm", "--splits", "1", "--json", str(tmp_path / "kept.json")]
     script.main([*command, "--tables", "car"])
-    script.main([*command, "--rows", "40", "--write"])
+    script.main([*command, "--tables", "drawn", "--write"])
     text = page.read_text()
     assert "| car: 45 + 15 rows, 3 columns, 2 classes |" in text
     assert "| drawn 40: 40 + 10,000 rows, 20 columns |" in text
@@ -194,8 +196,8 @@ def test_the_page_gets_all_that_the_file_has(tiny, tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        (["--tables", "cars"], "no table cars; there are car, "),
-        (["--methods", "fast,slow"], "no method slow; there are fast, "),
+        (["--tables", "cars"], "there is no cars; there are design, "),
+        (["--methods", "fast,slow"], "there is no slow; there are fast, "),
         (["--write"], "name it by --json"),
     ],
 )
