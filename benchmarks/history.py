@@ -14,8 +14,6 @@ import sys
 from benchmarks.readme import ROOT
 from fastnn.measuring.machine import cpu_model
 
-BENCHMARKS = (r"^train\.", r"^predict\.Predict\.", r"^real_work\.", r"^start\.Import\.", r"^start\.Warm\.")
-"""What the history follows; the rest of the suite is for comparing two commits."""
 QUICK = ("rounds=1", "warmup_time=0.05")
 """asv's settings in place of the suite's: one process a curve, and ten samples at least in it."""
 
@@ -31,10 +29,9 @@ def machine() -> dict[str, str]:
 def main(revisions: str = "HEAD^!") -> int:
     """Run asv on each commit that has no results yet, and publish; asv's exit code, 2 where a benchmark failed."""
     here = machine()
-    chosen = [argument for pattern in BENCHMARKS for argument in ("--bench", pattern)]
     quick = [argument for setting in QUICK for argument in ("--attribute", setting)]
     options = ["--skip-existing-successful", "--show-stderr", f"--machine={here['machine']}"]
-    run = [["run", revisions, *options, *chosen, *quick]]
+    run = [["run", revisions, *options, *quick]]
     command = ["git", "rev-list", "--first-parent", revisions]
     commits = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, check=True).stdout
     named = ["machine", "--yes", *(f"--{name}={value}" for name, value in here.items())]

@@ -1,12 +1,14 @@
-"""Training: seconds that a fixed number of iterations takes, for asv takes lower as better everywhere."""
+"""Import, training and real work: seconds of a fixed number of iterations, for asv takes lower as better everywhere.
+
+Before anything is timed, the answer is compared with the reference's; what a commit does not know, asv skips.
+"""
 
 import functools
-import statistics
 
-from timing import seconds_of
+import work
+from timing import in_turn, ratio, seconds_of
 
-from suite import BACKENDS, Timed, checked
-
+BACKENDS = ("numpy", "numba")
 # One call takes 5 ms at least: asv's samples are single calls, since `setup` runs before each. By workload: of both.
 EPOCHS = {
     "seed": (1_000, 50_000),
@@ -19,19 +21,54 @@ EPOCHS = {
 }
 
 
+class Timed:
+    """Settings of every benchmark whose time asv takes."""
+
+    version = "1"  # set by hand: asv's own, a hash of this source, drops the history with every edit
+    timeout = 300
+    rounds = 2
+    repeat = (3, 10, 10.0)  # ten samples at least in two rounds: with fewer asv never speaks of a regression
+    warmup_time = 0.2
+
+
+def checked(name, backend):
+    """Work that is compiled and has the right answer; NotImplementedError, so that asv skips, where it is not known."""
+    try:
+        loaded = work.load(name)
+    except KeyError:
+        raise NotImplementedError(f"no workload {name!r} in this commit") from None
+    work.check(loaded, backend)
+    return loaded
+
+
+class Import(Timed):
+    """`import fastnn` in a fresh interpreter, and what the first use of each back end imports."""
+
+    number, repeat, warmup_time = 1, 5, 0
+
+    def timeraw_import(self):
+        return "import fastnn", "import numpy"
+
+    def timeraw_import_and_numpy_backend(self):
+        return 'import fastnn; fastnn.get_backend("numpy")', "import numpy"
+
+    def timeraw_import_and_numba_backend(self):
+        return 'import fastnn; fastnn.get_backend("numba")', "import numpy"
+
+
 class Train(Timed):
-    """One training, from the call of `train` to its result."""
+    """A training of a workload, or a usual run of real work."""
 
     param_names = ("workload", "backend")
-    params = (tuple(EPOCHS), BACKENDS)
+    params = ((*EPOCHS, *work.NAMES), BACKENDS)
 
     def setup(self, name, backend):
         """Load the data; compile, and check the answer against the reference."""
-        self.run = checked(name, backend).run
-        self.epochs = EPOCHS[name][BACKENDS.index(backend)]
+        self.work = checked(name, backend)
+        self.n = EPOCHS[name][BACKENDS.index(backend)] if name in EPOCHS else self.work.usual
 
     def time_train(self, name, backend):
-        self.run(self.epochs, backend)
+        self.work.run(self.n, backend)
 
 
 class Ratio(Timed):
@@ -48,6 +85,11 @@ class Ratio(Timed):
 
     def track_numba_numpy_time_ratio(self, name):
         """Seconds an iteration with numba, as a part of those with numpy: the median of the pairs' ratios."""
-        runs = [(functools.partial(self.run, n, backend), n) for n, backend in zip(EPOCHS[name], BACKENDS, strict=True)]
-        pairs = ([seconds_of(run) / n for run, n in runs] for _ in range(self.pairs))
-        return statistics.median(numba / numpy for numpy, numba in pairs)
+        asks = {b: functools.partial(seconds_of, functools.partial(self.run, n, b)) for n, b in self.counts(name)}
+        samples = in_turn(asks, self.pairs)
+        numpy, numba = ([s / n for s in samples[backend]] for n, backend in self.counts(name))
+        return ratio(numba, numpy).middle
+
+    def counts(self, name):
+        """How many epochs of which back end make a sample."""
+        return zip(EPOCHS[name], BACKENDS, strict=True)

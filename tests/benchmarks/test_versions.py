@@ -1,8 +1,6 @@
 """What compares versions: instructions, real work, the gate's probe; asv's suite and its history."""
 
 import importlib
-import inspect
-import itertools
 import json
 import os
 import pathlib
@@ -174,57 +172,32 @@ def test_other_bits_are_named_with_their_version_and_not_timed(answers, monkeypa
 
 @pytest.fixture
 def suite(monkeypatch):
-    """asv's suite as asv imports it: its modules by name."""
+    """asv's suite as asv imports it."""
     monkeypatch.setenv("FASTNN_NUM_THREADS", "1")
     monkeypatch.syspath_prepend(BENCHMARKS)
-    return {name: importlib.import_module(f"suite.{name}") for name in ("train", "predict", "real_work", "start")}
-
-
-def classes(module):
-    """The benchmark classes that a module defines."""
-    return [cls for cls in vars(module).values() if inspect.isclass(cls) and cls.__module__ == module.__name__]
+    return importlib.import_module("suite.train")
 
 
 SMALL = ("seed", "digits", "seed, validation", "iris, early stopping")
 
 
 def test_asv_benchmarks_run(suite, monkeypatch):
-    """Each once, on the small workloads; what asv runs in processes of their own is left to the next test."""
-    assert set(suite["train"].EPOCHS) == set(workloads.names())
-    monkeypatch.setattr(suite["train"], "EPOCHS", dict.fromkeys(suite["train"].EPOCHS, (2, 2)))
-    monkeypatch.setattr(suite["predict"], "CALLS", {1: 1, 10_000: 1})
-    ran = set()
-    for cls in itertools.chain(*map(classes, suite.values())):
-        assert cls.version.isdigit()  # the history outlives an edit of the source
-        names = [name for name in dir(cls) if name.startswith(("time_", "track_", "peakmem_"))]
-        for values in itertools.product(*cls.params) if names else ():
-            if isinstance(values[0], int) or values[0] in SMALL:
-                benchmark = cls()
-                benchmark.setup(*values)
-                for name in names:
-                    result = getattr(benchmark, name)(*values)
-                    assert result is None if not name.startswith("track_") else 0 < result < 1
-                    ran.add(name)
-    assert {"time_train", "track_numba_numpy_time_ratio", "time_predict", "time_real_work"} <= ran
-
-
-def test_asv_would_run_this_code_in_processes_of_their_own(suite, monkeypatch):
-    start = suite["start"]
-    monkeypatch.setattr(start, "subprocess", types.SimpleNamespace(run=lambda *_, **__: None))  # it would compile
-    assert "import numba" not in start.PREPARE  # which a process that finds its kernels does not need
-    for cls in classes(start):
-        for values in itertools.product(*getattr(cls, "params", [])):
-            benchmark = cls()
-            names = [name for name in dir(cls) if name.startswith("timeraw_")]
-            if names and values:
-                benchmark.setup(*values)
-            for name in names:
-                timed, before = getattr(benchmark, name)(*values)
-                compile(f"{before}\n{timed}", name, "exec")
-                if "numba" not in name and not values:
-                    in_process(f"{before}\n{timed}")
-            if names and values:
-                benchmark.teardown(*values)
+    """Each once, on the small workloads; what asv runs in a process of its own is imported there."""
+    assert set(suite.EPOCHS) == set(workloads.names())
+    monkeypatch.setattr(suite, "EPOCHS", dict.fromkeys(suite.EPOCHS, (2, 2)))
+    for name in SMALL:
+        for backend in suite.BACKENDS:
+            benchmark = suite.Train()
+            benchmark.setup(name, backend)
+            benchmark.time_train(name, backend)
+    for name in SMALL[:2]:
+        benchmark = suite.Ratio()
+        benchmark.setup(name)
+        assert 0 < benchmark.track_numba_numpy_time_ratio(name) < 1
+    for name in [name for name in dir(suite.Import) if name.startswith("timeraw_")]:
+        timed, before = getattr(suite.Import(), name)()
+        in_process(f"{before}\n{timed}")
+    assert suite.Timed.version.isdigit()  # the history outlives an edit of the source
 
 
 def test_asv_times_no_wrong_answer(suite, monkeypatch):
@@ -235,9 +208,9 @@ def test_asv_times_no_wrong_answer(suite, monkeypatch):
         lambda *data, backend, **options: train(*data, **options, backend=backend) if backend == "numpy" else wrong,
     )
     with pytest.raises(AssertionError, match="relative distance"):
-        suite["train"].checked("seed", "numba")
+        suite.checked("seed", "numba")
     with pytest.raises(NotImplementedError):
-        suite["train"].checked("unheard of", "numba")
+        suite.checked("unheard of", "numba")
 
 
 def test_asv_keeps_commits_apart(suite, monkeypatch):
@@ -248,11 +221,9 @@ def test_asv_keeps_commits_apart(suite, monkeypatch):
     assert pathlib.Path(os.environ["FASTNN_CACHE_DIR"]).name == "abc123"
 
 
-def test_the_history_follows_benchmarks_that_there_are(suite, monkeypatch):
+def test_the_history_has_a_suite_and_a_name_for_the_machine(monkeypatch):
     configuration = json.loads(re.sub(r"^\s*//.*$", "", (BENCHMARKS / "asv.conf.json").read_text("utf-8"), flags=re.M))
-    assert (BENCHMARKS / configuration["benchmark_dir"] / "__init__.py").is_file()
-    names = [f"{name}.{cls.__name__}." for name, module in suite.items() for cls in classes(module)]
-    assert all(any(re.search(pattern, name) for name in names) for pattern in history.BENCHMARKS)
+    assert (BENCHMARKS / configuration["benchmark_dir"] / "train.py").is_file()
     monkeypatch.setattr(history, "cpu_model", lambda: "Some(R) CPU @ 2.0GHz")
     monkeypatch.setattr(history.os, "cpu_count", lambda: 4)
     assert history.machine()["machine"] == "some-r-cpu-2-0ghz-4-cores"
