@@ -6,7 +6,6 @@ runs use this Python with its packages; kernels are compiled for Haswell, and co
 
 from __future__ import annotations
 
-import argparse
 import concurrent.futures
 import contextlib
 import io
@@ -23,11 +22,11 @@ import tempfile
 from collections.abc import Iterator
 from statistics import median
 
-from benchmarks.readme import ROOT, listed, put
+from benchmarks.readme import ROOT, found_in, parser
 from fastnn.measuring import machine
 from fastnn.measuring.timing import markdown
 
-RESULTS = ROOT / "benchmarks" / "results" / "instructions.json"
+RESULTS = pathlib.Path("benchmarks/results/instructions.json")
 PROBE = str(ROOT / "benchmarks" / "probe.py")
 MORE = 1.03
 """A count may be so many times that of the base commit."""
@@ -135,36 +134,30 @@ def higher(here: list[Counts], base: list[Counts]) -> list[str]:
     return [name for name in here[0] if name in base[0] and of_case(here, name) > MORE * of_case(base, name)]
 
 
-def write(here: list[Counts]) -> None:
-    """Keep the counts, and put their table into the page."""
+def measure(repeats: int) -> dict:
+    """The counts of the working tree, and with what they were made."""
     valgrind = subprocess.run(["valgrind", "--version"], stdout=subprocess.PIPE, text=True).stdout.strip()
-    found = machine.circumstances() | {"valgrind": valgrind, "environment": ENVIRONMENT, "counts": here}
-    RESULTS.write_text(json.dumps(found, indent=1) + "\n", "utf-8")
-    versions = listed(found["versions"])
-    about = f"Counted on {found['date']} by `python -m benchmarks.instructions --write` ({versions}; {valgrind})."
-    put(ROOT / "benchmarks" / "README.md", "instructions", f"{about}\n\n{table(here, None)}")
+    counts = count(str(ROOT), repeats)
+    return machine.circumstances() | {"valgrind": valgrind, "environment": ENVIRONMENT, "counts": counts}
 
 
 def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.instructions", description=__doc__)
-    parser.add_argument("base", nargs="?", help="a commit to compare the working tree with")
-    parser.add_argument("--repeats", type=int, help="count so often (1; with --write 5)")
-    parser.add_argument("--write", action="store_true", help=f"write {RESULTS.name} and the table in README.md")
-    options = parser.parse_args(arguments)
-    if reason := why_not():
+    options_of = parser("instructions", __doc__, RESULTS)
+    options_of.add_argument("base", nargs="?", help="a commit to compare the working tree with; nothing is kept then")
+    options_of.add_argument("--repeats", type=int, default=1, help="count so often (1)")
+    options = options_of.parse_args(arguments)
+    if not options.source and (reason := why_not()):
         print(f"No instructions were counted: {reason}.")
         return 0
-    repeats = options.repeats or (5 if options.write else 1)
-    with concurrent.futures.ThreadPoolExecutor() as both:
-        counted = both.submit(count, options.base, repeats) if options.base else None
-        here, base = count(str(ROOT), repeats), counted and counted.result()
-    print(table(here, base, options.base or ""))
-    if options.write:
-        write(here)
-    if base and (more := higher(here, base)):
+    if not options.base:
+        print(table(found_in(options, lambda: measure(options.repeats))["counts"], None))
+        return 0
+    with concurrent.futures.ThreadPoolExecutor(2) as both:
+        here, base = both.map(lambda of: count(of, options.repeats), (str(ROOT), options.base))
+    print(table(here, base, options.base))
+    if more := higher(here, base):
         print(f"More than {MORE - 1:.0%} more instructions than {options.base}: {', '.join(more)}.")
-        return 1
-    return 0
+    return int(bool(more))
 
 
 if __name__ == "__main__":

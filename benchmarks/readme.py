@@ -1,7 +1,6 @@
 """Put what the demo and the benchmarks print and draw into the pages: no number is typed by hand.
 
-python benchmarks/readme.py [demo] [bench] [estimators] [engines] [real_work] [exports]
-    [searches] [threads] [second_order] [choice] [seconds] [scores] [intervals] [probabilities]
+``python benchmarks/readme.py NAME ...``, of those in `PAGES`, or without a name all of them.
 """
 
 import argparse
@@ -35,6 +34,8 @@ PAGES = {  # name of the place: page, and the command's arguments, besides its o
         *("--plot", f"{IMAGES}/second-order.png"),
     ),
     "threads": ("benchmarks/README.md", "python -m benchmarks.threads"),
+    "scaling": ("benchmarks/README.md", "python -m benchmarks.scaling"),
+    "instructions": ("benchmarks/README.md", "python -m benchmarks.instructions", "--repeats=5"),
     **{
         name: ("docs/howto/choose-optimizer.md", "python -m benchmarks.regularization", name)
         for name in ("choice", "seconds", "scores")

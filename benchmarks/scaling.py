@@ -24,7 +24,7 @@ from matplotlib.ticker import EngFormatter, LogLocator
 from scipy import stats
 
 from benchmarks import drawing
-from benchmarks.readme import found_in, parser, put, where
+from benchmarks.readme import found_in, parser
 from fastnn import SGD, Network, kit, plotting, train
 from fastnn.backends import BACKENDS, get_backend
 from fastnn.measuring import machine
@@ -153,18 +153,16 @@ def memory(workload: NoiseWorkload, backend: str) -> dict[str, int]:
     return {"training": most - before, "work": watched.work}
 
 
-def measure(sample_seconds: float = 0.05, rounds: int = 7, say=print) -> dict:
+def measure(sample_seconds: float = 0.05, rounds: int = 7) -> dict:
     """All curves, as plain numbers: by axis, by back end, by size."""
-    begun, about, found = time.perf_counter(), machine.circumstances(), {}
+    about, found = machine.circumstances(), {}
     for name, axis in AXES.items():
-        start = time.perf_counter()
         found[name] = {
             "sizes": {str(size): workload._asdict() for size, workload in axis.workloads.items()},
             "seconds": seconds(axis, sample_seconds, rounds),
             "memory": {b: {str(n): memory(workload, b) for n, workload in axis.workloads.items()} for b in BACKENDS},
         }
-        say(f"{name}: {time.perf_counter() - start:.0f} s")
-    return {"about": about | {"seconds": round(time.perf_counter() - begun)}, "axes": found}
+    return {"about": about, "axes": found}
 
 
 # ----------------------------------------------------------------------------------------------------------- exponents
@@ -280,23 +278,16 @@ def chart(found: dict) -> Figure:
     return figure
 
 
-def write(found: dict, folder: pathlib.Path) -> list[pathlib.Path]:
-    """Draw the picture, and put the table between the markers of benchmarks/README.md; what was written."""
-    about = f"Measured by `nox -s measure -- scaling` in {found['about']['seconds']} s {where(found['about'])}."
-    page = put(folder / "benchmarks" / "README.md", "scaling", f"{about}\n\n{table(found)}")
-    return [plotting.save(chart(found), folder / IMAGE), page]
-
-
 def main(arguments: list[str] | None = None) -> int:
     options = parser("scaling", __doc__, RESULTS).parse_args(arguments)
     found = found_in(options, measure)
     print(table(found))
     if not options.no_write:
-        print(*write(found, options.folder), sep="\n")
+        plotting.save(chart(found), options.folder / IMAGE)
     odd = [line for line in lines(found) if line.verdict]
     for line in odd:
         what = f"{QUANTITIES[line.what]} over {line.axis}, {line.backend}"
-        print(f"{line.verdict} exponent: {what}: {line.found}, not {line.expected:g}")
+        print(f"{line.verdict} exponent: {what}: {line.found}, not {line.expected:g}", file=sys.stderr)
     return int(any(line.verdict == "another" for line in odd))
 
 
