@@ -1,22 +1,27 @@
-"""How near exported networks come to ours, and how large their files are: ``python -m benchmarks.exports``.
+"""Exported networks: how near they come to ours, the sizes of files, one row's time: ``python -m benchmarks.exports``.
 
-The largest difference of any output in 2,000 rows, in eps of the dtype, or of the output where that is larger than 1; 0
-stands for equal bits. A difference above the tolerance of the tests ends the program.
+``differences``: the largest of any output in 2,000 rows, in eps of the dtype, or of the output where that is larger
+than 1; 0 stands for equal bits. A difference above the tolerance of the tests ends the program. ``one_row``: by each
+way out of fastnn, after the answers were compared, those of fastnn's own ways to the bit.
 """
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import pathlib
 import runpy
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import partial
 
 import numpy as np
+from numba import njit
 
 from benchmarks.peers import limits
-from fastnn import ACTIVATIONS, SGD, Network, TrainingResult, load, train
-from fastnn.measuring.timing import markdown
+from benchmarks.readme import print_parts
+from fastnn import ACTIVATIONS, SGD, MLPClassifier, MLPRegressor, Network, TrainingResult, load, train
+from fastnn.measuring.timing import interleaved, markdown, seconds
 from fastnn.testing.tolerances import assert_within, export_bound
 
 N_ROWS = 2000
@@ -123,13 +128,95 @@ def sizes() -> dict[str, int]:
     return found
 
 
-def main() -> None:
-    """Print both tables as Markdown."""
+def differences() -> str:
+    """A line for each activation, a column for each kind of file and dtype."""
     columns = [(way, dtype) for way in WAYS for dtype in DTYPES]
     rows = [[name, *(difference(way, network_of(name), dtype) for way, dtype in columns)] for name in ACTIVATIONS]
-    print(markdown(["activation", *map(", ".join, columns)], rows))
-    print("", markdown(["64-64-10, float32", "bytes"], [[what, f"{n:,}"] for what, n in sizes().items()]), sep="\n")
+    return markdown(["activation", *map(", ".join, columns)], rows)
+
+
+def files() -> str:
+    """A line for each kind of file."""
+    return markdown(["64-64-10, float32", "bytes"], [[what, f"{n:,}"] for what, n in sizes().items()])
+
+
+# ------------------------------------------------------------------------------------------------------------- one row
+
+NETWORKS = {
+    "3-5-1, float64": Network((3, 5, 1), activation="sigmoid"),
+    "64-64-10, float32": Network((64, 64, 10), activation="relu", output="softmax", loss="cross_entropy"),
+}
+ROUNDS = 15
+
+Way = Callable[[np.ndarray, np.ndarray], object]
+"""Predicts the rows of its first argument, one by one, to those of its second."""
+
+
+def each_row(f, X, out):
+    """Call a function of one row for each of them: from Python, or in compiled code."""
+    for i in range(len(X)):
+        f(X[i], out[i])
+
+
+def row_by_row(predict: Predict) -> Way:
+    """Return the way of a function that predicts several rows."""
+
+    def way(X, out):
+        for i in range(len(X)):
+            out[i] = predict(X[i : i + 1])[0]
+
+    return way
+
+
+def of_fastnn(result: TrainingResult, folder: pathlib.Path) -> Iterator[tuple[str, Way]]:
+    """Name the ways that have the bits of `predict`, and it itself."""
+    f, compiled_loop = result.function(), njit(each_row)
+    yield "predict", row_by_row(result.predict)
+    yield "function(), from Python", partial(each_row, f)
+    yield "function(), from compiled code", partial(compiled_loop, f)
+    with contextlib.suppress(ImportError):
+        yield "C", compiled(result, folder)
+
+
+def of_others(result: TrainingResult, folder: pathlib.Path) -> Iterator[tuple[str, Way]]:
+    """Name the ways of other libraries, as far as they are installed."""
+    classifies = result.network.output == "softmax"
+    mlp = MLPClassifier.from_result(result, range(10)) if classifies else MLPRegressor.from_result(result)
+    theirs = mlp.to_sklearn()
+    ways: dict[str, Callable[[], Predict]] = {
+        "ONNX Runtime": partial(by_onnx, result, folder),
+        "scikit-learn": lambda: theirs.predict_proba if classifies else theirs.predict,
+        "PyTorch": partial(by_torch, result, folder),
+    }
+    for name, make in ways.items():
+        with contextlib.suppress(ImportError):
+            yield name, row_by_row(make())
+
+
+def measure(network: Network, dtype: str, rounds: int = ROUNDS, n_rows: int = 1000) -> dict[str, list[float]]:
+    """Return the seconds that a row takes, by way, after the answers were compared."""
+    random_state = np.random.RandomState(0)
+    X = random_state.standard_normal((n_rows, network.n_inputs)).astype(dtype)
+    Y = np.eye(network.n_outputs)[random_state.randint(network.n_outputs, size=n_rows)]
+    result = train(network, X, Y, epochs=5, batch_size=32, optimizer=SGD(0.1), seed=0)
+    expected, out = result.predict(X), np.empty((n_rows, network.n_outputs), dtype)
+    with tempfile.TemporaryDirectory() as folder:
+        ours, others = (dict(ways(result, pathlib.Path(folder))) for ways in (of_fastnn, of_others))
+        for name, way in (ours | others).items():
+            out[:] = np.nan
+            way(X, out)
+            bound = 0 if name in ours else 300 * np.finfo(dtype).eps
+            np.testing.assert_allclose(out, expected, rtol=bound, atol=bound, err_msg=name)
+        calls = {name: partial(way, X, out) for name, way in (ours | others).items()}
+        return interleaved(calls, dict.fromkeys(calls, n_rows), rounds)
+
+
+def one_row() -> str:
+    """A line for each way, a column for each network."""
+    columns = [measure(network, name.split()[-1]) for name, network in NETWORKS.items()]
+    rows = [[way, *(seconds(column[way]) for column in columns)] for way in columns[0]]
+    return markdown(["one row", *NETWORKS], rows)
 
 
 if __name__ == "__main__":
-    main()
+    print_parts(__doc__, differences=differences, files=files, one_row=one_row)

@@ -26,7 +26,7 @@ PAGES = {  # name of the place: page, and the command's arguments, besides its o
     "bench": ("benchmarks/README.md", "fastnn bench", "--plot", f"{IMAGES}/bench.png"),
     "estimators": ("docs/howto/scikit-learn.md", "python -m benchmarks.estimators"),
     "real_work": ("benchmarks/README.md", "python -m benchmarks.real_work"),
-    "exports": ("docs/howto/export.md", "python -m benchmarks.exports"),
+    "exports": ("docs/howto/export.md", "python -m benchmarks.exports", "differences", "files"),
     "engines": ("docs/howto/engines.md", "python -m benchmarks.engines"),
     "searches": ("docs/howto/many.md", "python -m benchmarks.searches"),
     "second_order": (

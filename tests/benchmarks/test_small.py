@@ -7,7 +7,7 @@ import re
 import numpy as np
 import pytest
 
-from benchmarks import calibration, engines, exports, one_row, readme, searches, threads
+from benchmarks import calibration, engines, exports, readme, searches, threads
 from benchmarks.engines import FEW, MANY, MOST, SOME, Model, Times
 
 ROOT = readme.ROOT
@@ -35,17 +35,17 @@ def test_sizes_are_those_of_files():
     assert min(found.values()) > weights
 
 
-@pytest.mark.parametrize("name", one_row.NETWORKS)
+@pytest.mark.parametrize("name", exports.NETWORKS)
 def test_each_way_to_predict_a_row_is_measured(name):
-    found = one_row.measure(one_row.NETWORKS[name], name.split()[-1], rounds=2, n_rows=20)
+    found = exports.measure(exports.NETWORKS[name], name.split()[-1], rounds=2, n_rows=20)
     assert {"predict", "function(), from Python", "function(), from compiled code"} <= set(found)
     assert all(len(seconds) == 2 and min(seconds) > 0 for seconds in found.values())
 
 
 def test_a_wrong_row_is_not_timed(monkeypatch):
-    monkeypatch.setattr(one_row, "of_others", lambda result, folder: [("theirs", lambda X, out: out.fill(0.5))])
+    monkeypatch.setattr(exports, "of_others", lambda result, folder: [("theirs", lambda X, out: out.fill(0.5))])
     with pytest.raises(AssertionError, match="theirs"):
-        one_row.measure(one_row.NETWORKS["3-5-1, float64"], "float64", rounds=1, n_rows=5)
+        exports.measure(exports.NETWORKS["3-5-1, float64"], "float64", rounds=1, n_rows=5)
 
 
 def test_the_example_integrates(capsys, monkeypatch):
