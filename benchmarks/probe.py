@@ -1,20 +1,17 @@
 """Measure the fastnn that this interpreter imports, of any version: JSON on stdout.
 
-    python -P benchmarks/probe.py gate|instructions|check|times
+    python -P benchmarks/probe.py gate|instructions
 
-`gate` is for the performance gate, `instructions` for `benchmarks.instructions`, `check` and `times` for
-`benchmarks.real_work`. Work and stopwatch are those of this tree, so that all versions do the same; only what
-fastnn has always had is used.
+`gate` is for the performance gate, `instructions` for `benchmarks.instructions`. Work and stopwatch are those of this
+tree, so that all versions do the same; only what fastnn has always had is used.
 """
 
 import functools
-import hashlib
 import importlib.util
 import inspect
 import json
 import os
 import pathlib
-import statistics
 import sys
 import time
 
@@ -27,7 +24,7 @@ import fastnn  # noqa: E402
 PACKAGES = {name.partition(".")[0] for name in set(sys.modules) - modules_before} - sys.stdlib_module_names - {"fastnn"}
 sys.path.append(str(pathlib.Path(__file__).parents[1] / "fastnn" / "measuring"))
 import work  # noqa: E402
-from timing import in_turn, repeated, sampled, seconds_of  # noqa: E402
+from timing import repeated, sampled, seconds_of  # noqa: E402
 
 # ------------------------------------------------------------------------------------------------------------- the gate
 
@@ -161,96 +158,5 @@ def _module(name):
         return None
 
 
-# ----------------------------------------------------------------------------------------------------------- real work
-
-FEW, MANY = 1_000, 10_000  # epochs
-REPEATS, REPEAT_SECONDS = 300, 0.2
-
-
-def again(measure):
-    """Median of a measurement that is taken again and again for a while, at least three times."""
-    return statistics.median(in_turn({"": measure}, REPEATS, REPEAT_SECONDS)[""])
-
-
-def done(name, n=1, backend="numba"):
-    """Seconds of doing work n times."""
-    run = work.load(name).run
-    return again(lambda: seconds_of(lambda: run(n, backend)))
-
-
-def epoch(name, backend="numba"):
-    """Seconds of an epoch: the slope between few and many."""
-    run = work.load(name).run
-    many, few = (functools.partial(run, n, backend) for n in (MANY, FEW))
-    return again(lambda: (seconds_of(many) - seconds_of(few)) / (MANY - FEW))
-
-
-def longer(name, backend="numba"):
-    """By how many seconds an epoch is longer than that of the plain training."""
-    return epoch(name, backend) - epoch("seed, plain", backend)
-
-
-def kernel(name):
-    """Seconds of a hundred epochs of a long training, where next to nothing else runs."""
-    return 100 * epoch(name)
-
-
-def times_plain(name):
-    """How many times as long as the plain training a usual one takes; they take turns."""
-    one, plain = (functools.partial(w.run, w.usual, "numba") for w in map(work.load, (name, "iris b32, plain")))
-    return again(lambda: seconds_of(one) / seconds_of(plain))
-
-
-def times_as_fast(name):
-    """How many times as fast as scikit-learn's classifier fastnn's is."""
-    import sklearn.neural_network as theirs
-
-    fit, n = work.load_fit(name), work.load(name).usual
-    one, other = (lambda m=m: fit.run(m.MLPClassifier, n) for m in (theirs, fastnn))
-    return again(lambda: seconds_of(one) / seconds_of(other))
-
-
-LINES = {
-    "seed network, full batch: an epoch with `Stop(validation=(X, Y))` of 2 rows takes longer by": (
-        *(longer, "seed, validation"),
-    ),
-    "the same on the NumPy back end": (longer, "seed, validation", "numpy"),
-    "an epoch with `Stop(restore_best=True)` takes longer by": (longer, "seed, restore_best"),
-    "an epoch with an empty callback takes longer by": (longer, "seed, callback"),
-    "one call of `train`, seed network, 100 iterations": (done, "seed, one call"),
-    "of which the kernel": (kernel, "seed, plain"),
-    "1,000 seeds of it, by `train_many`; in version 0.1 by a loop over `train`": (done, "seed, many", 1_000),
-    "iris 4-16-3, batches of 32, 50 epochs with validation, times the plain training": (
-        *(times_plain, "iris b32, validation"),
-    ),
-    "the same with an empty callback, times the plain training": (times_plain, "iris b32, callback"),
-    **{f"`MLPClassifier`, {name}, times as fast as scikit-learn's": (times_as_fast, name) for name in work.FIT_NAMES},
-}
-"""{line of the table: what takes its value, in seconds or as a ratio; of which work}"""
-
-
-def check():
-    """Hash every answer, after it was compared with those of the NumPy back end and of scikit-learn."""
-    import sklearn.neural_network as theirs
-
-    hashes = {}
-    for name in work.ALL_NAMES:
-        one = work.load(name)
-        found = one.answer("numba")
-        work.agree(name, found, one.answer("numpy"))
-        if name in work.FIT_NAMES:
-            fit = work.load_fit(name)
-            work.agree_fits(*(fit.run(module.MLPClassifier, one.usual) for module in (fastnn, theirs)))
-        hashes[name] = hashlib.sha256(found.tobytes()).hexdigest()
-    return hashes
-
-
-def times():
-    """The value of each line, after each kind of work was done once."""
-    for name in work.ALL_NAMES:
-        work.load(name).run(1, "numba")
-    return {line: function(*arguments) for line, (function, *arguments) in LINES.items()}
-
-
 if __name__ == "__main__":
-    print(json.dumps({"gate": gate, "instructions": instructions, "check": check, "times": times}[sys.argv[1]]()))
+    print(json.dumps({"gate": gate, "instructions": instructions}[sys.argv[1]]()))

@@ -10,10 +10,11 @@ import types
 import numpy as np
 import pytest
 
-from benchmarks import history, instructions
-from benchmarks import real_work as script
+from benchmarks import history, instructions, real_work
 from fastnn import train, workloads
+from fastnn.measuring import work
 from fastnn.measuring.timing import in_process
+from fastnn.testing.correctness import DifferentAnswerError
 from fastnn.training import epochs as pace
 
 ROOT = instructions.ROOT
@@ -116,55 +117,32 @@ def test_the_probe_marks_three_counts_a_case(probe, monkeypatch):
     assert len(marks) == 18
 
 
-def test_the_probe_times_every_line(probe, monkeypatch):
-    for name, few in (("FEW", 1), ("MANY", 2), ("REPEAT_SECONDS", 0.0), ("LINES", dict([*probe.LINES.items()][:9]))):
-        monkeypatch.setattr(probe, name, few)
-    found = probe.times()
-    assert list(found) == list(probe.LINES)
-    assert all(np.isfinite(value) for value in found.values())
-
-
 def test_the_probe_times_no_wrong_answer(probe, monkeypatch):
     wrong = probe.work.load("seed, plain")._replace(answer=lambda backend: np.ones(3) + (backend == "numba") * 1e-6)
     monkeypatch.setattr(probe.work, "load", lambda *_, **__: wrong)
-    for measure in (probe.check, probe.gate):
-        with pytest.raises(AssertionError, match=r"seed, plain.*: relative distance .* nothing was timed"):
-            measure()
+    with pytest.raises(AssertionError, match=r"seed, plain.*: relative distance .* nothing was timed"):
+        probe.gate()
 
 
 # ----------------------------------------------------------------------------------------------------------- real work
 
 
-@pytest.fixture
-def answers(monkeypatch):
-    """The processes' answers, in turn; the folder of each is put into `asked`."""
-    values = {"an epoch": 2e-6, "times the plain training": 3.0}
-    answers = {"check": json.dumps({"a": "1", "b": "2"}), "times": json.dumps(values)}
-    asked = []
-    monkeypatch.setattr(script, "probed", lambda what, folder: asked.append((folder.name, what)) or answers[what])
-    return asked
-
-
-def test_versions_take_turns(answers, tmp_path, capsys):
-    (tmp_path / "fastnn").mkdir()
-    assert script.main(["--rounds", "2", "--against", str(tmp_path)]) == 0
-    here, there = ROOT.name, tmp_path.name
-    assert answers == [(here, "check"), (there, "check"), *[(here, "times"), (there, "times")] * 2]
-    assert capsys.readouterr().out.splitlines() == [
-        f"| real work | fastnn | {tmp_path} |",
-        "|---|---|---|",
-        "| an epoch | 2.00 µs (2.00–2.00) | 2.00 µs (2.00–2.00) |",
-        "| times the plain training | 3.00 (3.00–3.00) | 3.00 (3.00–3.00) |",
+def test_every_line_is_measured_after_the_answers(monkeypatch):
+    for name, few in (
+        ("FEW", 1),
+        ("MANY", 2),
+        ("REPEAT_SECONDS", 0.0),
+        ("LINES", dict([*real_work.LINES.items()][:9])),
+    ):
+        monkeypatch.setattr(real_work, name, few)
+    rounds = [real_work.measure() for _ in range(2)]
+    assert [line.split(" | ")[0] for line in real_work.table(rounds).splitlines()[2:]] == [
+        f"| {x}" for x in real_work.LINES
     ]
-
-
-def test_other_bits_are_named_with_their_version_and_not_timed(answers, monkeypatch, capsys):
-    found = {"fastnn": {"a": "1", "b": "2"}, "0.1": {"a": "1", "b": "3"}, "0.2": {"a": "1", "b": "2"}}
-    assert script.different(found) == ["b: 0.1"]
-    monkeypatch.setattr(script, "different", lambda answers: ["a: 46e18c6"])
-    assert script.main([]) == 1
-    assert "Other bits, so nothing was timed: a: 46e18c6" in capsys.readouterr().out
-    assert [what for _, what in answers] == ["check"]
+    wrong = work.load("seed, plain")._replace(answer=lambda backend: np.ones(3) + (backend == "numba") * 1e-6)
+    monkeypatch.setattr(real_work.work, "load", lambda name: wrong)
+    with pytest.raises(DifferentAnswerError, match=r"seed, plain.*: relative distance .* nothing was timed"):
+        real_work.check()
 
 
 # ---------------------------------------------------------------------------------------------------------------- asv
