@@ -159,7 +159,12 @@ def speed_ups(name: str, seconds: float, quiet: bool = True) -> dict[str, list[f
     taken = zip(*in_turn(asks, ROUNDS, seconds).values(), strict=True)
     kept = [one for one in taken if not quiet or all(lost <= WAITING * passed for passed, lost in one)]
     rows = [(1e6 * a / n, a / two, a / chosen, 2 * a / pair) for (a, _), (two, _), (chosen, _), (pair, _) in kept]
-    return {title: [row[i] for row in rows] for i, title in enumerate(("one thread", "2", "None", "independent"))}
+    return columns(rows, "one thread", "2", "None", "independent")
+
+
+def columns(rows: list[tuple[float, ...]], *titles: str) -> dict[str, list[float]]:
+    """Return rows of samples by column."""
+    return {title: [row[i] for row in rows] for i, title in enumerate(titles)}
 
 
 def beside(name: str, n_busy: int, seconds: float) -> dict[str, list[float]]:
@@ -206,7 +211,7 @@ def short(name: str, n_epochs: int, seconds: float) -> dict[str, list[float]]:
 
     both = zip(*in_turn({n: partial(by_both_clocks, n) for n in (1, 2)}, ROUNDS, seconds).values(), strict=True)
     rows = [(1e3 * one, one / two, of_both / own) for (one, own), (two, of_both) in both]
-    return {title: [row[i] for row in rows] for i, title in enumerate(("one thread", "2", "processor"))}
+    return columns(rows, "one thread", "2", "processor")
 
 
 # -------------------------------------------------------------------------------------------------------- the profile
@@ -375,23 +380,17 @@ def first_trainings() -> dict[str, list[float]]:
     return found
 
 
-def measured(part: str, seconds: float) -> dict[str, Any]:
-    """Return the samples of a part of the results."""
-    if part == "quiet":
-        return {name: speed_ups(name, seconds) for name in [*TRAININGS, *OTHERS]}
-    if part == "loaded":
-        return {name: [beside(name, n, seconds / 2) for n in range(3)] for name in TRAININGS}
-    if part == "short":
-        return {name: {str(n): short(name, n, seconds / 2) for n in numbers} for name, numbers in SHORT.items()}
-    if part == "first":
-        return first_trainings()
-    shared = [name for name in TRAININGS if name != "iris"]
-    return {name: profile(name, max(4, 20 if name == "big" else 200)) for name in shared}
-
-
 def measure(parts: list[str], seconds: float) -> dict[str, Any]:
     """Return the samples of some parts, and when they were taken."""
-    return {part: measured(part, seconds) for part in parts} | {"date": str(datetime.date.today())}
+    shared = [name for name in TRAININGS if name != "iris"]
+    measured: dict[str, Callable[[], dict[str, Any]]] = {
+        "quiet": lambda: {name: speed_ups(name, seconds) for name in [*TRAININGS, *OTHERS]},
+        "loaded": lambda: {name: [beside(name, n, seconds / 2) for n in range(3)] for name in TRAININGS},
+        "short": lambda: {name: {str(n): short(name, n, seconds / 2) for n in ns} for name, ns in SHORT.items()},
+        "profile": lambda: {name: profile(name, 20 if name == "big" else 200) for name in shared},
+        "first": first_trainings,
+    }
+    return {part: measured[part]() for part in parts} | {"date": str(datetime.date.today())}
 
 
 def main(arguments: list[str]) -> None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pathlib
 import time
+from collections.abc import Callable, Iterable
 
-from benchmarks.peers.measure import ALL, FULL, SECTIONS, TINY, Measurement
+from benchmarks.peers.measure import ALL, FULL, SECTIONS, Measurement, Plan
 from benchmarks.readme import found_in, parser, put
 from fastnn import plotting
 
@@ -15,19 +16,13 @@ ELSEWHERE = {"many", "threads", "crossover", "validated"}
 """Sections that say themselves where they were measured."""
 
 
-def measure(sections: list[str], tiny: bool, say=print) -> dict:
-    """All that is asked for; what one section finds is kept when the next one is interrupted."""
-    start = time.perf_counter()
-    with Measurement(TINY if tiny else FULL, say) as measurement:
+def measure(sections: Iterable[str], plan: Plan = FULL, say: Callable[[str], object] = print) -> dict:
+    """All that is asked for."""
+    with Measurement(plan, say) as measurement:
         for section in sections:
-            begun = time.perf_counter()
-            try:
-                getattr(measurement, section)()
-            except KeyboardInterrupt:
-                say(f"interrupted in {section}")
-                break
-            say(f"[{section}: {time.perf_counter() - begun:.0f} s]")
-        measurement.found["about"]["seconds"] = round(time.perf_counter() - start)
+            start = time.perf_counter()
+            getattr(measurement, section)()
+            say(f"[{section}: {time.perf_counter() - start:.0f} s]")
         return measurement.found
 
 
@@ -53,13 +48,11 @@ def write(found: dict, folder: pathlib.Path) -> list[pathlib.Path]:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    options_of = parser("peers", __doc__, RESULTS, SECTIONS)
-    options_of.add_argument("--tiny", action="store_true", help="seconds, not minutes: does it run?")
-    options = options_of.parse_args(arguments)
+    options = parser("peers", __doc__, RESULTS, SECTIONS).parse_args(arguments)
 
     def measured() -> dict:
         """What was asked for; where the file says where the other sections were measured, that stays."""
-        found = measure(options.only or list(SECTIONS), options.tiny)
+        found = measure(options.only or SECTIONS)
         if options.only and options.json.exists() and ELSEWHERE.issuperset(options.only):
             del found["about"]
         return found

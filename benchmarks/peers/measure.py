@@ -88,13 +88,12 @@ class Plan:
 
 
 FULL = Plan()
-TINY = Plan(("seed", "digits"), 2, 0.002, 1.0, 1, 1, (4, 8), (1, 8), 1, 0.001, ("seed",), (1, 4), 2, 0.1, 1.0, 50)
 
 
 class Measurement:
     """What has been found so far; as a context, with the peers that are here."""
 
-    def __init__(self, plan: Plan, say: Callable[[str], object] = print) -> None:
+    def __init__(self, plan: Plan = FULL, say: Callable[[str], object] = print) -> None:
         self.plan, self.say = plan, say
         self.found: dict = {"skipped": {}, "failed": {}}
         self.lanes: dict[str, Lane] = {}
@@ -139,9 +138,11 @@ class Measurement:
         found["versions"] = {name: version for name, version in found["versions"].items() if version != "not installed"}
         return found | {"blas": sorted(blas)}
 
-    def workloads(self, names: Iterable[str], lanes: list[Lane]) -> dict:
-        """Those of the names that the plan has, with what `workload` finds."""
-        return {name: self.workload(name, lanes) for name in names if name.split(",")[0] in self.plan.workloads}
+    def workloads(self, names: Iterable[str], titles: Iterable[str] = PEERS, own: Mapping[str, Peer] = {}) -> dict:
+        """Those of the names that the plan has, by some peers, and by others that run for that alone."""
+        with self.started(own) as others:
+            lanes = [*others.values(), *self.those(titles)]
+            return {name: self.workload(name, lanes) for name in names if name.split(",")[0] in self.plan.workloads}
 
     def workload(self, name: str, lanes: list[Lane], grid: bool = False) -> dict:
         """By title: seconds an iteration, sample by sample; seconds of the first call; whether by its own rules."""
@@ -181,24 +182,22 @@ class Measurement:
 
     def training(self) -> None:
         """Seconds an iteration of each workload, by each peer; of the largest, on one core too."""
-        found = self.found["training"] = {}
-        for name in self.plan.workloads:
-            extra = {title: ONE_CORE[title] for title in ONE_CORE if name == "big" and not title.startswith(LOOP)}
-            with self.started(extra) as lanes:
-                found[name] = self.workload(name, [*self.lanes.values(), *lanes.values()])
+        *smaller, large = workloads.names()
+        on_one = {title: peer for title, peer in ONE_CORE.items() if not title.startswith(LOOP)}
+        self.found["training"] = self.workloads(smaller)
+        if large in self.plan.workloads:
+            self.found["training"] |= self.workloads([large], own=on_one)
 
     def validated(self) -> None:
         """Seconds an iteration where held-out rows are validated after every epoch."""
-        names = [f"{name}{VALIDATION}" for name in VALIDATED_WORKLOADS]
-        self.found["validated"] = self.workloads(names, list(self.lanes.values()))
+        self.found["validated"] = self.workloads(f"{name}{VALIDATION}" for name in VALIDATED_WORKLOADS)
         self.found["validated about"] = self.found["about"]
 
     def own_kernels(self) -> None:
         """Seconds an iteration by a kernel compiled for the network; its first call compiles it, with nothing kept."""
         with tempfile.TemporaryDirectory() as cache:
             own = Peer("by_fastnn", variables={"PEER_SPECIALIZE": "1", "FASTNN_CACHE_DIR": cache})
-            with self.started({OWN: own}) as lanes:
-                self.found["own kernels"] = self.workloads(OWN_WORKLOADS, [*lanes.values(), *self.those(OWN_PEERS)])
+            self.found["own kernels"] = self.workloads(OWN_WORKLOADS, OWN_PEERS, {OWN: own})
 
     def prediction(self) -> None:
         """Seconds a call of 1 and of 10,000 rows."""
@@ -256,10 +255,8 @@ class Measurement:
 
         fastnn takes a thread a core, or one where that is faster, as was tried before.
         """
-        with self.started(ON_ALL | ONE_CORE) as own:
-            lanes = [*own.values(), *self.those((*ALL_CORES, JAX_OLD))]
-            self.found["threads"] = {"about": self.about(lanes)}
-            self.found["threads"]["workloads"] = self.workloads(self.plan.workloads, lanes)
+        found = self.workloads(workloads.names(), (*ALL_CORES, JAX_OLD), ON_ALL | ONE_CORE)
+        self.found["threads"] = {"about": self.about(self.lanes.values()), "workloads": found}
 
     def many(self) -> None:
         """Seconds of many networks: by network, iterations and kind, number of members, and title."""

@@ -22,11 +22,10 @@ from sklearn.exceptions import ConvergenceWarning
 
 from benchmarks.readme import ROOT, put, where
 from benchmarks.tables import data, methods
-from benchmarks.tables.chart import chart
 from benchmarks.tables.data import GROUPS, TABLES, Table
 from benchmarks.tables.measure import Results, about_here, gains, measured
 from benchmarks.tables.methods import METHODS, OURS
-from benchmarks.tables.report import Found, aims_table, report, threads_table
+from benchmarks.tables.report import Found, aims_table, chart, report, threads_table
 from fastnn import plotting
 
 PAGE, IMAGE = pathlib.Path("benchmarks", "README.md"), pathlib.Path("docs", "images", "tables.png")

@@ -22,6 +22,7 @@ from benchmarks.readme import ROOT
 from fastnn import workloads
 from fastnn.testing.correctness import DifferentAnswerError, check_same_answer
 
+TINY = m.Plan(("seed", "digits"), 2, 0.002, 1.0, 1, 1, (4, 8), (1, 8), 1, 0.001, ("seed",), (1, 4), 2, 0.1, 1.0, 50)
 VALIDATED = [f"{name}{peer_workloads.VALIDATION}" for name in m.VALIDATED_WORKLOADS]
 C_COMPILER = shutil.which("cc") or shutil.which("gcc")
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
@@ -158,7 +159,7 @@ def test_a_lane_trains_and_is_timed_and_lives_on(lane):
 
 
 def test_a_peer_that_is_not_here_is_named_with_the_reason():
-    measurement = m.Measurement(m.TINY, said := [].append)
+    measurement = m.Measurement(TINY, said := [].append)
     with measurement.started({"Nobody": lanes.Peer("by_nobody")}) as started:
         assert started == {}
     assert "by_nobody" in measurement.found["skipped"]["Nobody"]
@@ -225,17 +226,17 @@ def found():
         for name, less in (("SECONDS", 0.001), ("ROUNDS", 1), ("WIDTHS", (64,)), ("cold", lambda *_: [1.0])):
             patch.setattr(limits, name, less)
         patch.setattr(limits, "SCRIPTS", dict.fromkeys(few, "pass") | {m.US: limits.SCRIPTS[m.US]})
-        found = script.measure(["training", "validated", "prediction", "processes", "hardware"], True, lambda _: None)
-        patch.setattr(script, "TINY", dataclasses.replace(m.TINY, workloads=("seed",)))  # which takes no imports
-        theirs = script.measure(["own_kernels", "threads", "many"], True, lambda _: None)
+        found = script.measure(["training", "validated", "prediction", "processes", "hardware"], TINY, lambda _: None)
+        seed = dataclasses.replace(TINY, workloads=("seed",))  # which takes no imports
+        theirs = script.measure(["own_kernels", "threads", "many"], seed, lambda _: None)
     theirs["failed"] |= found["failed"]
     return found | {name: theirs[name] for name in ("own kernels", "threads", "many", "failed")}
 
 
 def test_everything_is_measured(found):
     three = {m.US, m.LOOP, m.SKLEARN}
-    assert {name: set(lanes) for name, lanes in found["training"].items()} == dict.fromkeys(m.TINY.workloads, three)
-    assert all(len(lane["seconds"]) == m.TINY.rounds for by in found["training"].values() for lane in by.values())
+    assert {name: set(lanes) for name, lanes in found["training"].items()} == dict.fromkeys(TINY.workloads, three)
+    assert all(len(lane["seconds"]) == TINY.rounds for by in found["training"].values() for lane in by.values())
     assert {name: set(lanes) for name, lanes in found["validated"].items()} == dict.fromkeys(VALIDATED, three)
     assert set(found["prediction"]) == {"1", "10000"}
     assert found["processes"][m.US]["seconds"][0] > 0
@@ -252,7 +253,7 @@ def test_a_wrong_answer_is_not_timed():
         def ask(self, request, **arguments):
             raise lanes.PeerError(f"{request}: another answer")
 
-    measurement = m.Measurement(m.TINY, lambda _: None)
+    measurement = m.Measurement(TINY, lambda _: None)
     job = {"name": "seed", "iterations": 10, "mixed": False}
     assert measurement.members({m.TORCH_VMAP: Wrong()}, job) == {"1": {}, "4": {}}
     assert "another answer" in measurement.found["failed"][f"many, seed, {m.TORCH_VMAP}"]

@@ -13,7 +13,6 @@ import pandas as pd
 from benchmarks.readme import ROOT
 from benchmarks.tables import __main__ as script
 from benchmarks.tables import data, measure, methods, report
-from benchmarks.tables.chart import chart
 from benchmarks.tables.data import CLASSES, DESIGN, NUMBERS, TABLES, Table
 
 PAGE = (ROOT / "benchmarks" / "README.md").read_text("utf-8")
@@ -60,7 +59,7 @@ def test_the_page_has_the_figures_of_the_results(kept):
 
 def test_the_chart_has_a_name_for_each_method(kept):
     found = report.Found(kept[0].records, kept[1])
-    figure = chart(found, "somewhere")
+    figure = report.chart(found, "somewhere")
     assert [axes.get_title("left") for axes in figure.axes] == ["Report half, the eight first tables", "Design half"]
     assert {"fast", "good", "best", "LightGBM"} <= {text.get_text() for text in figure.legends[0].get_texts()}
 
