@@ -7,6 +7,8 @@ import concurrent.futures
 import itertools
 import os
 import pathlib
+import platform
+import re
 import shlex
 import shutil
 import subprocess
@@ -378,13 +380,31 @@ def run_asv(session, *arguments):
     session.run("asv", *arguments)
 
 
+def measure_history(session, revisions="HEAD^!"):
+    """Run asv on the commits of a range of git's that have no results yet, and publish its page in .asv/html."""
+    session.install("-e.", *group("bench"), "virtualenv")
+    name = "from fastnn.measuring import machine; print(machine.cpu_model())"
+    cpu, cores = session.run("python", "-c", name, silent=True).strip(), str(os.cpu_count())
+    # Curves of one processor stay together, whatever the host's name or its kernel.
+    machine = re.sub(r"[^a-z0-9]+", "-", f"{cpu} {cores} cores".lower()).strip("-")
+    facts = {"os": platform.system(), "arch": platform.machine(), "cpu": cpu, "num_cpu": cores, "ram": "any"}
+    has_commits = session.run("git", "rev-list", "--first-parent", revisions, external=True, silent=True)
+    session.chdir("benchmarks")
+    session.run("asv", "machine", "--yes", f"--machine={machine}", *(f"--{key}={fact}" for key, fact in facts.items()))
+    if has_commits:  # one process a curve, and ten samples at least in it
+        quick = ("--attribute", "rounds=1", "--attribute", "warmup_time=0.05")
+        options = ("--skip-existing-successful", "--show-stderr", f"--machine={machine}")
+        session.run("asv", "run", revisions, *options, *quick)
+    session.run("asv", "publish")
+
+
 MEASUREMENTS = {
     "peers": measure_peers,
     "tables": measure_by("tables", *group("tables")),  # the presets for tables beside other libraries
     "scaling": measure_by("scaling"),  # how time and memory grow with sizes and rows
     "instructions": measure_by("instructions"),  # of an iteration, counted by valgrind; of a commit beside it
     "bench": measure_workloads,
-    "history": measure_by("history", *group("bench"), "virtualenv"),  # commits by asv, and their page
+    "history": measure_history,  # commits by asv, and their page
     "asv": run_asv,
 }
 """What `measure` can do; benchmarks/README.md has the figures."""

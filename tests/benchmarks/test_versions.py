@@ -1,4 +1,4 @@
-"""What compares versions: instructions, real work, the gate's probe; asv's suite and its history."""
+"""What compares versions: instructions, real work, the gate's probe; asv's suite."""
 
 import importlib
 import json
@@ -10,7 +10,7 @@ import types
 import numpy as np
 import pytest
 
-from benchmarks import history, instructions, real_work
+from benchmarks import instructions, real_work
 from fastnn import train, workloads
 from fastnn.measuring import work
 from fastnn.measuring.timing import in_process
@@ -199,9 +199,6 @@ def test_asv_keeps_commits_apart(suite, monkeypatch):
     assert pathlib.Path(os.environ["FASTNN_CACHE_DIR"]).name == "abc123"
 
 
-def test_the_history_has_a_suite_and_a_name_for_the_machine(monkeypatch):
+def test_asv_finds_the_suite():
     configuration = json.loads(re.sub(r"^\s*//.*$", "", (BENCHMARKS / "asv.conf.json").read_text("utf-8"), flags=re.M))
     assert (BENCHMARKS / configuration["benchmark_dir"] / "train.py").is_file()
-    monkeypatch.setattr(history, "cpu_model", lambda: "Some(R) CPU @ 2.0GHz")
-    monkeypatch.setattr(history.os, "cpu_count", lambda: 4)
-    assert history.machine()["machine"] == "some-r-cpu-2-0ghz-4-cores"
