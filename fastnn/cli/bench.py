@@ -58,24 +58,12 @@ Times = dict[str, Any]
 """Seconds of samples, with what they are of: a start, or a workload's iterations (units of real work) on a back end."""
 
 
-def key(training: Times) -> tuple[str, str, str]:
-    """Return workload, dtype and back end, by which two reports are compared."""
-    return training["workload"], training["dtype"], training["backend"]
-
-
 def by_workload(report: Report) -> dict[tuple[str, str], dict[str, Times]]:
     """Return the trainings by workload and dtype, and of each by back end."""
     found: dict[tuple[str, str], dict[str, Times]] = {}
     for training in report["trainings"]:
-        workload, dtype, backend = key(training)
-        found.setdefault((workload, dtype), {})[backend] = training
+        found.setdefault((training["workload"], training["dtype"]), {})[training["backend"]] = training
     return found
-
-
-def speeds_by(old: Report, new: Report) -> dict[tuple[str, str, str], float]:
-    """Return new speed by old speed, medians, for each workload, dtype and back end that both reports hold."""
-    before = {key(t): median(t["seconds"]) for t in old["trainings"]}
-    return {key(t): before[key(t)] / median(t["seconds"]) for t in new["trainings"] if key(t) in before}
 
 
 class ReportFileError(FastnnError):
@@ -94,12 +82,17 @@ def load(path: Path) -> Report:
         text = path.read_text("utf-8")
         gate.read(text)
         found: Report = json_format.loads(text)
-        if missing := {"date", "cpu", "trainings"} - found.keys():
+        if missing := {"date", "cpu"} - found.keys():
             raise ValueError(f"it has no {' and no '.join(sorted(missing))}")
-        by_workload(found)
         return found
-    except (KeyError, ValueError) as error:
+    except ValueError as error:
         raise ReportFileError(f"{path} is no report of `fastnn bench --json`: {error}") from error
+
+
+def speeds_by(old: Report, new: Report) -> dict[str, float]:
+    """Return new speed by old speed, medians, for each workload, dtype and back end that both reports hold."""
+    before, now = (gate.read(json_format.dumps(report))[0] for report in (old, new))
+    return {what.name: before[what] / now[what] for what in now if what.kind == "trainings" and what in before}
 
 
 # ------------------------------------------------------------------------------------------------------------ measuring
@@ -345,11 +338,10 @@ def _compare(report: Report, old: Report, fail_below: float | None) -> None:
     if report["cpu"] != old["cpu"]:
         say(f"The old report is of another processor, {old['cpu']}: what differs may be the machine.", "yellow")
     found = speeds_by(old, report)
-    texts = ("workload", "dtype", "back end")
-    table = new_table(*texts, "ratio", texts=texts)
+    table = new_table("workload, dtype, back end", "ratio", texts=("workload, dtype, back end",))
     for what, new_by_old in found.items():
         slower = fail_below is not None and new_by_old < fail_below
-        table.add_row(*what, f"{new_by_old:.2f}" + (" too slow" if slower else ""), style="red" if slower else None)
+        table.add_row(what, f"{new_by_old:.2f}" + (" too slow" if slower else ""), style="red" if slower else None)
     show(f"Against the report of {old['date']}: new speed / old speed", table)
     if not found:
         raise typer.BadParameter("it has no training in common with this run", param_hint="--compare")

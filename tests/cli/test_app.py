@@ -99,6 +99,18 @@ def test_other_import_errors_are_not_hidden(monkeypatch):
         cli.main(["info"])
 
 
+def test_a_log_is_told_now_and_then_how_far_a_command_is(capsys, monkeypatch):
+    """There is no bar where stderr is no terminal."""
+    from fastnn.cli import console
+
+    clock = iter([0.0, 2.0, 5.0, 5.0, 6.0, 11.0, 11.0])
+    monkeypatch.setattr(console.time, "monotonic", lambda: next(clock))
+    with console.progress("begin", 7) as advance:
+        for what in ("a", "b", "c", None):
+            advance(what)
+    assert capsys.readouterr() == ("", "fastnn: b, 2 of 7\nfastnn: begin, 4 of 7\n")
+
+
 # ---------------------------------------------------------------------------------------------------- info and warmup
 
 

@@ -3,7 +3,10 @@
 import copy
 import ctypes
 import gc
+import importlib.util
+import pathlib
 import pickle
+import re
 import threading
 
 import numba
@@ -251,3 +254,20 @@ def test_a_result_gives_it():
     f = result.function()
     assert (f.n_inputs, f.n_outputs, f.dtype) == (3, 2, np.float64)
     assert same(evaluated(f, result.network, X), result.predict(X))
+
+
+def test_the_example_integrates(capsys, monkeypatch):
+    spec = importlib.util.spec_from_file_location(
+        "pendulum", pathlib.Path(__file__).parents[2] / "examples" / "pendulum.py"
+    )
+    pendulum = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(pendulum)
+    monkeypatch.setattr(pendulum, "N_STEPS", 200)
+    pendulum.main()
+    *ways, last = capsys.readouterr().out.splitlines()
+    assert len(ways) >= 3
+    assert all(re.fullmatch(r".{28} +[\d.]+ µs a call", line) for line in ways)
+    high, low, off = map(float, re.findall(r"-?\d+\.\d+", last))
+    assert high == 2.5
+    assert low < -1.5
+    assert off < 0.05

@@ -1,5 +1,6 @@
 """Callbacks and the progress bar: what they see, and what they may do."""
 
+import io
 import itertools
 import math
 import re
@@ -8,7 +9,9 @@ import numpy as np
 import pytest
 from bits import bits, state_bits
 from chunks import chunks_of
+from terminal import uninstall, without_colors
 
+import fastnn
 from fastnn import Stop
 
 
@@ -110,3 +113,30 @@ def test_about_twenty_lines_the_first_of_them_soon(go, capsys, n, first, k):
 def test_what_is_no_number_of_lines(go):
     with pytest.raises(TypeError, match="verbose must be an integer, not 'yes'"):
         go(verbose="yes")
+
+
+def test_progress_bar_follows_the_training():
+    Console = pytest.importorskip("rich.console").Console
+    from fastnn.training.callbacks import ProgressBar
+
+    drawn = io.StringIO()
+    with ProgressBar(Console(file=drawn, force_terminal=True, width=120)) as bar:
+        result = fastnn.train(fastnn.Network((1, 1)), [[1.0]], [[2.0]], epochs=3, callbacks=[bar], backend="numpy")
+    assert result.n_epochs == 3
+    last = without_colors(drawn.getvalue())
+    assert "epoch 3/3" in last
+    assert f"loss {result.history.loss[-1]:.6g}" in last
+
+
+def test_progress_on_request_draws_on_stderr(capsys):
+    pytest.importorskip("rich")
+    fastnn.train(fastnn.Network((1, 1)), [[1.0]], [[2.0]], epochs=3, progress=True, backend="numpy")
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert "3/3" in err
+
+
+def test_missing_rich_is_named_with_its_extra(monkeypatch):
+    uninstall(monkeypatch, "rich")
+    with pytest.raises(ImportError, match=r"fastnn-numba\[cli\]"):
+        fastnn.train(fastnn.Network((1, 1)), [[1.0]], [[2.0]], epochs=1, progress=True, backend="numpy")
