@@ -90,13 +90,7 @@ def count(base: str, repeats: int) -> list[Counts]:
 
 
 def per_iteration(file: pathlib.Path, iterations: dict[str, int]) -> Counts:
-    """Read callgrind's files, one for each mark of the probe, and subtract.
-
-    Raises
-    ------
-    RuntimeError
-        If there are not three for each case.
-    """
+    """Read callgrind's files, one for each mark of the probe, and subtract; it is an error if a case has not three."""
     dumps = sorted(file.parent.glob(f"{file.name}.*"), key=lambda dump: int(dump.suffix[1:]))
     if len(dumps) != 3 * len(iterations):
         raise RuntimeError(f"callgrind wrote {len(dumps)} counts, not 3 for each of {', '.join(iterations)}")

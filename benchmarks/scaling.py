@@ -181,13 +181,7 @@ class Exponent(NamedTuple):
 
 
 def exponent(x: Sequence[float], y: Sequence[float]) -> Exponent:
-    """The slope of log y over log x, of three positive points or more, where fixed costs are small.
-
-    Raises
-    ------
-    ValueError
-        If there are fewer, or one is not positive.
-    """
+    """The slope of log y over log x, of three positive points or more, where fixed costs are small."""
     if len(x) < 3 or len(x) != len(y) or min(*x, *y) <= 0:
         raise ValueError(f"an exponent needs three positive points or more, got x {list(x)}, y {list(y)}")
     # With so few points polyfit divides the residuals by what is left of their number: the usual standard error.

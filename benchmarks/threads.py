@@ -221,15 +221,13 @@ OF_A_STEP = ("columns", "waiting", "parameters", "waiting again")
 
 def profile(name: str, n_steps: int) -> list[list[float]]:
     """Return for each of two threads the microseconds `OF_A_STEP`: a kernel of its own reads the clock."""
+    code = f"from benchmarks.threads import timed_steps; print(timed_steps({name!r}, {n_steps}))"
     with tempfile.TemporaryDirectory() as folder:
-        command = [sys.executable, "-m", "benchmarks.threads", "--child", name, str(n_steps)]
-        environment = os.environ | {"FASTNN_CACHE_DIR": folder}
-        done = subprocess.run(command, check=True, capture_output=True, text=True, env=environment)
-    return json.loads(done.stdout)
+        return json.loads(in_process(code, {"FASTNN_CACHE_DIR": folder}).output)
 
 
-def child(name: str, n_steps: int) -> None:
-    """Print the profile of steps by two threads."""
+def timed_steps(name: str, n_steps: int) -> list[list[float]]:
+    """Return the profile of steps by two threads, after it has put a clock into this process's kernel."""
     from llvmlite import ir
     from numba import types
     from numba.core import cgutils
@@ -276,7 +274,7 @@ def child(name: str, n_steps: int) -> None:
         rounds.append((time.perf_counter() - began, kept[-1].reshape(-1, line)[6:8, 1:5].tolist()))
     seconds, ticks = min(rounds)
     scale = seconds * 1e6 / n_steps / sum(ticks[0])
-    print(json.dumps([[x * scale for x in row] for row in ticks]))
+    return [[x * scale for x in row] for row in ticks]
 
 
 # ---------------------------------------------------------------------------------------------------------- the tables
@@ -395,9 +393,6 @@ def measure(parts: list[str], seconds: float) -> dict[str, Any]:
 
 def main(arguments: list[str]) -> None:
     """Measure, keep the samples, draw the picture and print the tables."""
-    if arguments[:1] == ["--child"]:
-        child(arguments[1], int(arguments[2]))
-        return
     options_of = parser("threads", __doc__, RESULTS, PARTS)
     options_of.add_argument("--seconds", type=float, default=SECONDS, help=f"of a row of a table ({SECONDS:g})")
     options = options_of.parse_args(arguments)

@@ -85,13 +85,7 @@ LEAST_ROWS = 5000
 
 
 def gains(table: Table, presets: list[str]) -> dict[str, Any]:
-    """Return wall seconds of fits on one and two threads, in turn, {table: {preset: {n_jobs: seconds}}}.
-
-    Raises
-    ------
-    RuntimeError
-        Where two threads give another answer.
-    """
+    """Return wall seconds of fits on one and two threads, in turn, {table: {preset: {n_jobs: seconds}}}."""
     X, X_test, y, _ = table.split(0)
     if len(X) + len(X_test) < LEAST_ROWS:
         return {}
@@ -114,13 +108,7 @@ def about_here(names: list[str]) -> dict[str, Any]:
 
 
 class Results:
-    """What was measured, with the file that keeps it, if there is one.
-
-    Raises
-    ------
-    ValueError
-        For a file of another machine, or of other versions: its seconds and errors do not belong to those here.
-    """
+    """What was measured, with the file that keeps it, if there is one: of this machine and of these versions."""
 
     def __init__(self, path: pathlib.Path | None, about: dict[str, Any]) -> None:
         self.path, self.about = path, about

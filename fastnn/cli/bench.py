@@ -71,13 +71,7 @@ class ReportFileError(FastnnError):
 
 
 def load(path: Path) -> Report:
-    """Read a report that ``--json`` wrote.
-
-    Raises
-    ------
-    ReportFileError
-        If the file holds something else.
-    """
+    """Read a report that ``--json`` wrote; a `ReportFileError` says why a file is none."""
     try:
         text = path.read_text("utf-8")
         gate.read(text)
@@ -110,14 +104,7 @@ def run(
 
     The work of `names` is timed in turn on the back ends, in each dtype, None being its own; on "numba" so many threads
     share each step of a workload. For a progress bar `after_each` is called with what comes next, as often as `n_steps`
-    says.
-
-    Raises
-    ------
-    DifferentAnswerError
-        If a back end trains to something else than it should; then nothing is timed.
-    ImportError
-        If a workload's data are part of scikit-learn and it is not installed.
+    says. A `DifferentAnswerError` stops all before anything is timed.
     """
     about = machine.circumstances()
     loaded = [work.load(name, dtype, threads) for name in names for dtype in dtypes]

@@ -76,13 +76,7 @@ def chosen_dtypes(dtype: str) -> tuple[str, ...]:
 
 
 def check_output(path: Path | None, option: str) -> None:
-    """Refuse a file that could not be written, before the work begins, and make missing folders.
-
-    Raises
-    ------
-    typer.BadParameter
-        Which ends the command with 2.
-    """
+    """End the command with 2 before the work begins if a file could not be written; make missing folders."""
     if path is None:
         return
     try:

@@ -103,11 +103,6 @@ def run_seed(seed: int, after_each: Callable[[], object]) -> tuple[Table, Traine
     """Train the tutorial's network on both back ends and by the tutorial's own loop; check, then time.
 
     Return the table of numbers and speeds, the results, and the seconds of the first call.
-
-    Raises
-    ------
-    DifferentAnswerError
-        If the three do not train to the same weights; then nothing is timed.
     """
     training, results, first_call = _trained(workloads.load("seed"), seed)
     initial = tutorial.initial_weights(seed)
@@ -144,13 +139,6 @@ def run_digits(seed: int, after_each: Callable[[], object]) -> tuple[Table, Trai
     """Train on the handwritten digits with both back ends; check, then time.
 
     Return the table of what each back end learned, and how fast, the results, and the seconds of the first call.
-
-    Raises
-    ------
-    ImportError
-        If scikit-learn, which ships the digits, is not installed.
-    DifferentAnswerError
-        If the back ends do not train to the same weights; then nothing is timed.
     """
     workload = workloads.load("digits")
     assert workload.Y_test is not None

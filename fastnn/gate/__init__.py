@@ -73,13 +73,7 @@ _LISTS = {
 
 
 def run(command: str) -> Sample:
-    """Run a command by the shell, and read what it prints on stdout; its stderr is shown where it fails.
-
-    Raises
-    ------
-    CommandError
-        If it ends with another code than 0, or prints no report.
-    """
+    """Run a command by the shell, and read what it prints on stdout; a `CommandError` shows the stderr of a failure."""
     start = time.perf_counter()
     done = subprocess.run(command, shell=True, capture_output=True, encoding="utf-8", errors="replace")
     seconds = time.perf_counter() - start
@@ -94,13 +88,7 @@ def run(command: str) -> Sample:
 
 
 def read(text: str) -> tuple[dict[Quantity, float], dict[str, int]]:
-    """Return the measurements of a report, and its counts.
-
-    Raises
-    ------
-    ValueError
-        If it is no report; the text says what is wrong with it.
-    """
+    """Return the measurements of a report, and its counts; a ValueError says what is wrong with a text that is none."""
     try:
         found = json.loads(text)
     except json.JSONDecodeError as error:

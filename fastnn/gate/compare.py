@@ -174,13 +174,7 @@ def compare(
 
     Both are commands for the shell that print a report (see `fastnn.gate`). Counts come first: where one is
     worse, nothing is timed. What one side alone measures is not compared. After every run `after_each` is called with
-    what comes next.
-
-    Raises
-    ------
-    CommandError
-        If a command fails or prints something else, or if the two measure nothing in common, of counts where nothing is
-        to be timed.
+    what comes next. It is a `CommandError` if a command fails, or if the two measure nothing in common.
     """
     start = time.perf_counter()
     commands = (base, head)

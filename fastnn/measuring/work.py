@@ -77,13 +77,7 @@ def load(name: str, dtype: DTypeLike | None = None, threads: int | None = None, 
 
 
 def check(work: Work, backend: str) -> None:
-    """Raise unless a back end has the reference's answer; it has compiled what the work needs then.
-
-    Raises
-    ------
-    AssertionError
-        With the distance and the limit.
-    """
+    """Raise an AssertionError unless a back end has the reference's answer; it has compiled what is needed then."""
     agree(f"{work.name}, {backend}", work.answer(backend), work.answer("numpy"))
 
 
