@@ -11,7 +11,7 @@ import importlib.metadata
 import multiprocessing
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from typing import Any, NamedTuple
 from unittest import mock
@@ -39,7 +39,15 @@ class Worker:
 
     def __init__(self, module: str) -> None:
         self.peer = importlib.import_module(f"benchmarks.peers.{module}")
-        self.members: dict[str, Any] = {}
+        self.runs: dict[str, Callable[[int], object]] = {}
+
+    def time(self, what: str, n: int = 1) -> float:
+        """Seconds of n epochs, trainings of all members, or predictions, of what was prepared by that name."""
+        return seconds_of(functools.partial(self.runs[what], n))
+
+    def release(self) -> None:
+        """Forget what was prepared."""
+        self.runs.clear()
 
     def about(self) -> dict:
         """Versions, and which kernels the BLAS in this process runs."""
@@ -55,7 +63,8 @@ class Worker:
     def prepare(self, workload: str) -> dict:
         """Load a workload; train it for some steps and compare with the reference."""
         loaded = load(workload)
-        trainer = self.trainer = self.peer.Trainer(loaded)
+        trainer = self.peer.Trainer(loaded)
+        self.runs[workload] = trainer.train
         name = workload.removesuffix(VALIDATION)
         epochs = CHECKED_EPOCHS.get(name, max(1, min(loaded.most_epochs, 10 // loaded.batches)))
         found = []
@@ -73,10 +82,6 @@ class Worker:
                 check_same_answer(workload, np.array(trainer.validation, dtype), expected.history.validation_loss)
         return {"first_call": first_call, "own_rules": trainer.own_rules}
 
-    def time(self, epochs: int) -> float:
-        """Seconds of a training of the prepared workload."""
-        return seconds_of(lambda: self.trainer.train(epochs))
-
     def check_many(self, way: str, name: str, mixed: bool, **options) -> None:
         """Compare some short trainings of many members with the reference's."""
         job = Job(name, CHECKED_MEMBERS, CHECKED_ITERATIONS, mixed)
@@ -86,21 +91,13 @@ class Worker:
             check_same_answer(f"many, {name}", found.astype(job.workload.X.dtype), job.expected())
 
     def prepare_many(self, title: str, way: str, name: str, members: int, iterations: int, mixed: bool, **options):
-        """Prepare so many members; seconds of the first call."""
-        self.members[title] = getattr(self.peer, way)(Job(name, members, iterations, mixed), **options)
-        return self.time_many(title)
-
-    def time_many(self, title: str) -> float:
-        """Seconds of all members, the drawing of weights counted."""
-        found = []
-        seconds = seconds_of(lambda: found.append(self.members[title].train()))
+        """Prepare so many members; seconds of the first call, the drawing of weights counted."""
+        trainer, found = getattr(self.peer, way)(Job(name, members, iterations, mixed), **options), []
+        self.runs[title] = repeated(trainer.train)
+        seconds = seconds_of(lambda: found.append(trainer.train()))
         if not np.isfinite(found[0]).all():
             raise ValueError("weights that are not finite")
         return seconds
-
-    def release(self) -> None:
-        """Forget what was prepared."""
-        self.trainer, self.members = None, {}
 
     def learn(self, seed: int) -> dict:
         """How long the digits take to the target: epochs are counted first, one by one, and then timed in one go."""
@@ -115,14 +112,10 @@ class Worker:
     def prepare_predict(self, rows: int) -> None:
         """A classifier of the digits' size, and so many rows in C order, float32."""
         X = np.random.RandomState(0).random_sample((rows, 64)).astype(np.float32)
-        self.predict = self.peer.Trainer(load("digits")).predictor(X)
-        output = self.predict()
+        predict = self.peer.Trainer(load("digits")).predictor(X)
+        self.runs["predict"], output = repeated(predict), predict()
         if output.shape != (rows, 10) or not np.allclose(output.sum(axis=1), 1, atol=1e-4):
             raise ValueError("no probabilities")
-
-    def time_predict(self, calls: int) -> float:
-        """Seconds of a prediction, of so many."""
-        return seconds_of(lambda: repeated(self.predict)(calls)) / calls
 
     def products(self, width: int, seconds: float) -> dict:
         """GF/s inside fastnn's kernel."""

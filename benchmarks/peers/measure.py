@@ -151,12 +151,12 @@ class Measurement:
         for lane in lanes:
             try:
                 facts[lane.title] = lane.ask("prepare", workload=name)
-                epochs[lane] = self.epochs(lane, load(name).most_epochs, target)
+                epochs[lane] = self.epochs(lane, name, target)
             except NotImplementedError:
                 continue
             except PeerError as error:
                 self.failed(f"{name}, {lane.title}", error)
-        asks = {lane.title: functools.partial(lane.ask, "time", epochs=n) for lane, n in epochs.items()}
+        asks = {lane.title: functools.partial(lane.ask, "time", what=name, n=n) for lane, n in epochs.items()}
         samples, result = in_turn(asks, rounds, plan.most_seconds), {}
         for lane, n in epochs.items():
             iterations = n * load(name).batches
@@ -168,12 +168,13 @@ class Measurement:
         return result
 
     @staticmethod
-    def epochs(lane: Lane, most: int, target: float) -> int:
+    def epochs(lane: Lane, name: str, target: float) -> int:
         """How many epochs make a sample of about the wanted length; that many have then run once."""
         epochs = 1
         while True:
-            lane.ask("time", epochs=epochs)  # JAX compiles for each number of epochs
-            wanted = min(most, max(1, round(epochs * target / lane.ask("time", epochs=epochs))))
+            lane.ask("time", what=name, n=epochs)  # JAX compiles for each number of epochs
+            wanted = max(1, round(epochs * target / lane.ask("time", what=name, n=epochs)))
+            wanted = min(load(name).most_epochs, wanted)
             if wanted < 2 * epochs:
                 return epochs
             epochs = min(wanted, 64 * epochs)
@@ -203,11 +204,13 @@ class Measurement:
         """Seconds a call of 1 and of 10,000 rows."""
         self.found["prediction"], lanes = {}, self.those(PREDICTORS)
         for rows, calls in ROWS.items():
-            asks = {lane.title: functools.partial(lane.ask, "time_predict", calls=calls) for lane in lanes}
+            asks = {lane.title: functools.partial(lane.ask, "time", what="predict", n=calls) for lane in lanes}
             for lane in lanes:
                 lane.ask("prepare_predict", rows=rows)
                 asks[lane.title]()
-            self.found["prediction"][str(rows)] = in_turn(asks, 3 * self.plan.rounds)
+            samples = in_turn(asks, 3 * self.plan.rounds)
+            by_call = {title: [s / calls for s in found] for title, found in samples.items()}
+            self.found["prediction"][str(rows)] = by_call
 
     def accuracy(self) -> None:
         """Seconds to the target on held-out digits, seed by seed."""
@@ -285,7 +288,7 @@ class Measurement:
             ready = [title for title in points if predicted(points[title], members) <= plan.many_most_seconds]
             options = {title: {"title": title, **WAYS[title][1], **job, "members": members} for title in ready}
             first = {title: lanes[title].ask("prepare_many", **options[title]) for title in ready}
-            asks = {title: functools.partial(lanes[title].ask, "time_many", title=title) for title in ready}
+            asks = {title: functools.partial(lanes[title].ask, "time", what=title) for title in ready}
             samples = in_turn(asks, plan.many_rounds, most=plan.many_seconds)
             for title, seconds in samples.items():
                 points[title].append((members, min(seconds)))

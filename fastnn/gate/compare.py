@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from statistics import median
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -86,6 +86,24 @@ class GateSettings:
 
 
 @dataclass(frozen=True)
+class Sides:
+    """A count of both sides, or a quantity that one side alone measures, so that it was not compared."""
+
+    quantity: Quantity
+    base: float | None
+    """None where base does not have it."""
+    head: float | None
+    ratio: ClassVar[Interval | None] = None
+
+    @property
+    def verdict(self) -> str:
+        """The verdict on head beside base."""
+        if self.base is None or self.head is None:
+            return "new" if self.base is None else "gone"
+        return "equal" if self.head == self.base else "more" if self.head > self.base else "fewer"
+
+
+@dataclass(frozen=True)
 class Comparison:
     """One quantity measured on both sides."""
 
@@ -100,10 +118,14 @@ class Comparison:
         return interval(self.rounds[-1])
 
     @property
-    def medians(self) -> Pair:
-        """Medians of base and head in the last round."""
-        base, head = zip(*self.rounds[-1], strict=True)
-        return median(base), median(head)
+    def base(self) -> float:
+        """Median of base in the last round."""
+        return median(base for base, _ in self.rounds[-1])
+
+    @property
+    def head(self) -> float:
+        """Median of head in the last round."""
+        return median(head for _, head in self.rounds[-1])
 
     @property
     def verdicts(self) -> tuple[Verdict, ...]:
@@ -115,24 +137,11 @@ class Comparison:
         """Whether the verdict of both rounds is "slower"."""
         return self.verdicts == ("slower", "slower")
 
-
-@dataclass(frozen=True)
-class Sides:
-    """A count of both sides, or a quantity that one side alone measures, so that it was not compared."""
-
-    quantity: Quantity
-    base: float | None
-    """None where base does not have it."""
-    head: float | None
-
     @property
-    def verdict(self) -> Literal["new", "gone", "equal", "more", "fewer"]:
-        """The verdict on head beside base."""
-        if self.base is None:
-            return "new"
-        if self.head is None:
-            return "gone"
-        return "equal" if self.head == self.base else "more" if self.head > self.base else "fewer"
+    def verdict(self) -> str:
+        """The verdict of both rounds in a few words."""
+        found = self.verdicts
+        return "slower once, not again" if found[0] == "slower" and not self.slower else found[-1]
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from fastnn import plotting
-from fastnn.gate.compare import CONFIDENCE, Comparison, Outcome
+from fastnn.gate.compare import CONFIDENCE, Comparison, Outcome, Sides
 from fastnn.measuring import timing
 from fastnn.measuring.timing import with_unit
 
@@ -34,21 +34,14 @@ _TITLES = ("what", "base", "head", "head / base", "verdict")
 
 def _rows(outcome: Outcome) -> Iterator[tuple[str, str, str, str, str, str]]:
     """Return what, base, head, ratio and its interval, or "", and the verdict, of each quantity and each count."""
-    for c in outcome.comparisons:
-        base, head = (with_unit(number, c.quantity.kind) for number in c.medians)
-        yield (
-            c.quantity.name,
-            base,
-            head,
-            f"{c.ratio.middle:.3f}",
-            f"{c.ratio.low:.3f}–{c.ratio.high:.3f}",
-            verdict_of(c),
-        )
-    for sides in (*outcome.alone, *outcome.counts):
-        kind, name = sides.quantity
+    rows: list[Comparison | Sides] = [*outcome.comparisons, *outcome.alone, *outcome.counts]
+    for one in rows:
+        kind, name = one.quantity
         text = str if kind == "counts" else functools.partial(with_unit, kind=kind)
-        base, head = ("-" if number is None else text(number) for number in (sides.base, sides.head))
-        yield name, base, head, "", "", sides.verdict
+        base, head = ("-" if number is None else text(number) for number in (one.base, one.head))
+        of = one.ratio
+        between = ("", "") if of is None else (f"{of.middle:.3f}", f"{of.low:.3f}–{of.high:.3f}")
+        yield name, base, head, *between, one.verdict
 
 
 def table(outcome: Outcome) -> Table:
@@ -74,13 +67,6 @@ def markdown(outcome: Outcome) -> str:
     return "\n\n".join([f"### {TITLE}", table, f"**{conclusion(outcome)}**", notes(outcome)]) + "\n"
 
 
-def verdict_of(comparison: Comparison) -> str:
-    """Return the verdict of both rounds in a few words."""
-    if comparison.verdicts[0] == "slower" and not comparison.slower:
-        return "slower once, not again"
-    return comparison.verdicts[-1]
-
-
 def conclusion(outcome: Outcome) -> str:
     """Say by name what fails, or that nothing does, and what to do about each verdict."""
     if outcome.worse:
@@ -92,7 +78,7 @@ def conclusion(outcome: Outcome) -> str:
     gone = f" Not compared, for head does not measure it: {'; '.join(outcome.gone)}." if outcome.gone else ""
     if not outcome.comparisons:
         return f"Passed: no count is worse. Nothing was timed.{gone}"
-    n_undecided = sum(verdict_of(c) == "undecided" for c in outcome.comparisons)
+    n_undecided = sum(c.verdict == "undecided" for c in outcome.comparisons)
     return f"Passed: nothing is shown to be slower{f', {n_undecided} undecided' if n_undecided else ''}.{gone}"
 
 
@@ -113,17 +99,13 @@ def notes(outcome: Outcome) -> str:
 def save(outcome: Outcome, path: Path) -> None:
     """Write all that was found as JSON: each pair, interval and verdict, and whether the gate passed."""
     found = {"format": FORMAT, "passed": outcome.passed, "confidence": CONFIDENCE} | asdict(outcome)
-    found["comparisons"] = [
-        c.quantity._asdict()
-        | {"base": c.medians[0], "head": c.medians[1], "ratio": c.ratio._asdict(), "threshold": c.threshold}
-        | {"verdict": verdict_of(c), "slower": c.slower, "rounds": c.rounds}
-        for c in outcome.comparisons
-    ]
-    for name, several in (("alone", outcome.alone), ("counts", outcome.counts)):
+    for name in ("comparisons", "alone", "counts"):
         found[name] = [
-            sides.quantity._asdict() | {"base": sides.base, "head": sides.head, "verdict": sides.verdict}
-            for sides in several
+            one.quantity._asdict() | {"base": one.base, "head": one.head, "verdict": one.verdict}
+            for one in getattr(outcome, name)
         ]
+    for facts, c in zip(found["comparisons"], outcome.comparisons, strict=True):
+        facts |= {"ratio": c.ratio._asdict(), "threshold": c.threshold, "slower": c.slower, "rounds": c.rounds}
     path.write_text(json.dumps(found, indent=1) + "\n", "utf-8")
 
 

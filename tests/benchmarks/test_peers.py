@@ -154,7 +154,7 @@ def test_a_lane_trains_and_is_timed_and_lives_on(lane):
     with pytest.raises(lanes.PeerError, match="NumPy loop: ValueError"):
         lane.ask("prepare", workload="digit")
     assert lane.ask("prepare", workload="seed")["own_rules"] is False
-    assert 0 < lane.ask("time", epochs=1) < 60
+    assert 0 < lane.ask("time", what="seed") < 60
     assert lane.ask("release") is None
 
 
