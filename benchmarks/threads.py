@@ -1,18 +1,15 @@
 """Threads that share each step of a training, against one thread: ``python -m benchmarks.threads``.
 
 Before anything is timed, threads are compared with one thread, to the bit. Samples of some 25 ms are taken in turn; a
-ratio is that of samples side by side, in the tables stand the median and the quartiles. On Linux, samples of the first
-table in which a thread has waited for a CPU, or the machine below a virtual one has taken a CPU away, are left out. The
-samples are kept in benchmarks/results/threads.json.
+ratio is that of samples side by side, in the tables stand the median and the quartiles. The samples are kept in
+benchmarks/results/threads.json.
 """
 
 from __future__ import annotations
 
 import concurrent.futures
-import contextlib
 import datetime
 import json
-import os
 import pathlib
 import statistics
 import subprocess
@@ -36,7 +33,6 @@ RESULTS, PICTURE = pathlib.Path("benchmarks/results/threads.json"), pathlib.Path
 PARTS = ["quiet", "loaded", "short", "profile", "first"]
 SECONDS, ROUNDS = 6.0, 1000  # of a row of a table, and samples at most
 SAMPLE = 0.025  # seconds
-WAITING = 0.02  # part of a sample in which there may be no CPU for a thread
 TRAININGS = {"mnist": None, "big": None, "tab": None, "digits": 256, "iris": None}  # rows of a batch, if others
 OTHERS = {
     "predict": "predict 10,000 rows, 784-128-10",
@@ -111,31 +107,11 @@ def made(name: str, threads: int | None) -> Way:
     return (training if name in TRAININGS else calls)(name, threads)
 
 
-def waited() -> float:
-    """Return the seconds that the threads of this process have waited for a CPU; 0 where the system does not say."""
-    nanoseconds = 0
-    for file in pathlib.Path("/proc/self/task").glob("*/schedstat"):
-        with contextlib.suppress(OSError):  # the thread has ended
-            nanoseconds += int(file.read_text().split()[1])
-    return nanoseconds / 1e9
-
-
-def taken_away() -> float:
-    """Return the seconds that a virtual machine's CPUs have served others: the eighth number of the first line."""
-    try:
-        with open("/proc/stat", encoding="ascii") as file:
-            return int(file.readline().split()[8]) / os.sysconf("SC_CLK_TCK")
-    except (OSError, IndexError):
-        return 0.0
-
-
-def timed(n: int, *ways: Way) -> tuple[float, float]:
-    """Return the seconds that it takes, in each way at once, and how many of them there was no CPU for its threads."""
+def timed(n: int, *ways: Way) -> float:
+    """Return the seconds that n steps or calls take, in each way at once."""
     for way in ways:
         way.restore()
-    before = waited() + taken_away()
-    seconds = seconds_of(lambda: at_once(ways, n) if len(ways) > 1 else ways[0].run(n))
-    return seconds, waited() + taken_away() - before
+    return seconds_of(lambda: at_once(ways, n) if len(ways) > 1 else ways[0].run(n))
 
 
 def at_once(ways: Sequence[Way], n: int) -> None:
@@ -144,21 +120,20 @@ def at_once(ways: Sequence[Way], n: int) -> None:
         list(pool.map(lambda way: way.run(n), ways))
 
 
-def speed_ups(name: str, seconds: float, quiet: bool = True) -> dict[str, list[float]]:
+def speed_ups(name: str, seconds: float) -> dict[str, list[float]]:
     """Return the samples: microseconds with one thread, and what two threads, and those chosen, gain over it."""
     ways = {way: made(name, n) for way, n in (("1", 1), ("2", 2), ("None", None))}
     for way in ways.values():
         way.run(3)
     if len({way.bits() for way in ways.values()}) > 1:
         raise RuntimeError(f"{name}: threads show in the bits")
-    one = min(timed(3, ways["1"])[0] for _ in range(5)) / 3
+    one = min(timed(3, ways["1"]) for _ in range(5)) / 3
     n = max(2, round(SAMPLE / one))
     ways["None"].run(round(0.5 / one))  # its first trials are over
     asks = {title: partial(timed, n, way) for title, way in ways.items()}
     asks["independent"] = partial(timed, n, *(made(name, 1) for _ in range(2)))
     taken = zip(*in_turn(asks, ROUNDS, seconds).values(), strict=True)
-    kept = [one for one in taken if not quiet or all(lost <= WAITING * passed for passed, lost in one)]
-    rows = [(1e6 * a / n, a / two, a / chosen, 2 * a / pair) for (a, _), (two, _), (chosen, _), (pair, _) in kept]
+    rows = [(1e6 * one / n, one / two, one / chosen, 2 * one / pair) for one, two, chosen, pair in taken]
     return columns(rows, "one thread", "2", "None", "independent")
 
 
@@ -171,7 +146,7 @@ def beside(name: str, n_busy: int, seconds: float) -> dict[str, list[float]]:
     """Return the samples beside so many processes that compute."""
     busy = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(n_busy)]
     try:
-        return speed_ups(name, seconds, quiet=False)
+        return speed_ups(name, seconds)
     finally:
         for process in busy:
             process.kill()
@@ -280,47 +255,43 @@ def timed_steps(name: str, n_steps: int) -> list[list[float]]:
 # ---------------------------------------------------------------------------------------------------------- the tables
 
 
-def cell(samples: list[float]) -> str:
-    return str(quartiles(samples)) if samples else "never quiet"
-
-
 def label(name: str) -> str:
     size = TRAININGS.get(name)
     return OTHERS.get(name, f"`{name}`") + (f", batches of {size}" if size else "")
 
 
+def cells(samples: dict[str, list[float]], *ways: str) -> list[str]:
+    """Return the medians and quartiles of ways."""
+    return [str(quartiles(samples[way])) for way in ways]
+
+
 def tables(found: dict[str, Any]) -> str:
     """Return the tables in Markdown."""
-    quiet = []
+    quiet, short = [], []
     for name, samples in found["quiet"].items():
-        one = statistics.median(samples["one thread"]) if samples["one thread"] else float("nan")
-        two, chosen, independent = (cell(samples[way]) for way in ("2", "None", "independent"))
-        quiet.append([label(name), f"{one:,.0f}", two, str(WANTED.get(name, "")), chosen, independent])
-    loaded = [
-        [label(name), *(cell(samples["None"]) for samples in by_load)] for name, by_load in found["loaded"].items()
-    ]
+        two, chosen, independent = cells(samples, "2", "None", "independent")
+        one = f"{statistics.median(samples['one thread']):,.0f}"
+        quiet.append([label(name), one, two, str(WANTED.get(name, "")), chosen, independent])
+    loaded = [[label(name), *(cells(of, "None")[0] for of in by_load)] for name, by_load in found["loaded"].items()]
     parts = [
         [label(name) if t == 0 else "", str(t), *(f"{x:,.1f}" for x in row)]
         for name, rows in found["profile"].items()
         for t, row in enumerate(rows)
     ]
-    first = [[kernels, *(f"{x:.2f}" for x in seconds)] for kernels, seconds in found.get("first", {}).items()]
+    for name, by_epochs in found["short"].items():
+        for n, samples in by_epochs.items():
+            one = f"{statistics.median(samples['one thread']):,.1f}"
+            short.append([name, n, one, *cells(samples, "2", "processor")])
+    first = [[kernels, *(f"{x:.2f}" for x in seconds)] for kernels, seconds in found["first"].items()]
     ways = [f"`threads={n}`" for n in (1, 2, None)]
-    brief = [
-        [name, n, f"{statistics.median(samples['one thread']):,.1f}", cell(samples["2"]), cell(samples["processor"])]
-        for name, by_epochs in found.get("short", {}).items()
-        for n, samples in by_epochs.items()
+    every = [
+        markdown(["work", "one thread, us", "2 threads", "wanted", "`threads=None`", "two at once"], quiet),
+        markdown(["`threads=None` beside busy processes", "0", "1", "2"], loaded),
+        markdown(["a step, us", "thread", *OF_A_STEP], parts),
+        markdown(["short work", "epochs", "one thread, ms", "2 threads", "processor time"], short),
+        markdown(["the first training of a process, seconds", *ways], first),
     ]
-    heads = ["short work", "epochs", "one thread, ms", "2 threads", "processor time"]
-    return "\n\n".join(
-        [
-            markdown(["work", "one thread, us", "2 threads", "wanted", "`threads=None`", "two at once"], quiet),
-            markdown(["`threads=None` beside busy processes", "0", "1", "2"], loaded),
-            markdown(["a step, us", "thread", *OF_A_STEP], parts),
-            *([markdown(heads, brief)] if brief else []),
-            *([markdown(["the first training of a process, seconds", *ways], first)] if first else []),
-        ]
-    )
+    return "\n\n".join(every)
 
 
 WAYS = {"2": ("threads=2", "#9ecae1"), "None": ("threads=None", drawing.BLUE)}

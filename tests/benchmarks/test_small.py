@@ -1,7 +1,6 @@
 """The smaller benchmarks: they compare answers before they time, and their tables say what was measured."""
 
 import importlib.util
-import io
 
 import numpy as np
 import pytest
@@ -101,7 +100,7 @@ def test_winners_are_compared_with_what_they_are_alone():
 
 
 def test_threads_are_measured():
-    assert min(map(min, threads.speed_ups("iris", 0.05, quiet=False).values())) > 0
+    assert min(map(min, threads.speed_ups("iris", 0.05).values())) > 0
     for name in [*threads.SHORT][::2]:
         assert min(map(min, threads.short(name, 2, 0).values())) > 0
 
@@ -114,21 +113,6 @@ def test_the_page_has_the_figures_of_threads(capsys, tmp_path):
     panels = threads.chart({"iris": [samples] * 3}, {"iris": "iris, batches of 9"}).axes
     assert [axes.get_title(loc="left") for axes in panels] == ["alone", "beside one busy process", "beside two"]
     assert all([bar.get_height() for bar in axes.patches] == [1.6, 1.3] for axes in panels)
-
-
-@pytest.mark.parametrize(("line", "seconds"), [("cpu  9 9 9 9 9 9 9 250 9 9\ncpu0 1", 2.5), ("cpu  9 9 9\n", 0.0)])
-def test_time_that_a_virtual_machine_has_lost_is_read(line, seconds, monkeypatch):
-    monkeypatch.setattr("builtins.open", lambda *_, **__: io.StringIO(line))
-    monkeypatch.setattr(threads.os, "sysconf", {"SC_CLK_TCK": 100}.get, raising=False)
-    assert threads.taken_away() == seconds
-
-
-def test_lost_time_counts_as_time_without_a_cpu(monkeypatch):
-    lost = iter(range(10**9))
-    monkeypatch.setattr(threads, "taken_away", lambda: float(next(lost)))
-    monkeypatch.setattr(threads, "waited", lambda: 0.0)
-    seconds, without_cpu = threads.timed(1, threads.Way(lambda n: None, bytes))
-    assert without_cpu == 1.0 > seconds
 
 
 def test_another_answer_by_threads_is_no_figure(monkeypatch):
