@@ -54,24 +54,21 @@ def demo(
 
         output.mkdir(parents=True, exist_ok=True)
 
-    with progress("the tutorial's network", 2 * ROUNDS * len(TIMED_ITERATIONS)) as advance:
-        table, results, first_call = run_seed(seed, advance)
-    iterations = tutorial.N_ITERATIONS
-    show(f"The tutorial's network, 3-5-1, {iterations} iterations, seed {seed}", table)
-    _say_what_both_find(results, first_call)
     calls = ", ".join(f"{n:,} iterations ({name})" for name, n in TIMED_ITERATIONS.items())
+    with progress("the tutorial's network", 2 * ROUNDS * len(TIMED_ITERATIONS)) as advance:
+        found = run_seed(seed, advance)
+    _say(f"The tutorial's network, 3-5-1, {tutorial.N_ITERATIONS} iterations, seed {seed}", *found)
     say(f"{_HONESTLY} of {ROUNDS} trainings of {calls}, taken in turn.", "dim")
     if output:
-        say(f"Error curve: {plotting.save(plotting.error_curve(_curves(results)), output / 'error_curve.png')}")
+        say(f"Error curve: {plotting.save(plotting.error_curve(_curves(found[1])), output / 'error_curve.png')}")
 
     out.print()
     with progress("the handwritten digits", DIGITS_ROUNDS * len(BACKENDS)) as advance:
-        table, results, first_call = run_digits(seed, advance)
-    show(f"Handwritten digits, 64-64-10, {results['numba'].n_epochs} epochs, seed {seed}", table)
-    _say_what_both_find(results, first_call)
+        found = run_digits(seed, advance)
+    _say(f"Handwritten digits, 64-64-10, {found[1]['numba'].n_epochs} epochs, seed {seed}", *found)
     say(f"{_HONESTLY} of {DIGITS_ROUNDS} whole trainings, taken in turn.", "dim")
     if output:
-        figure = plotting.loss_curves(_curves(results), "Handwritten digits, 64-64-10: cross entropy")
+        figure = plotting.loss_curves(_curves(found[1]), "Handwritten digits, 64-64-10: cross entropy")
         say(f"Loss curves: {plotting.save(figure, output / 'digits_loss.png')}")
 
 
@@ -79,7 +76,8 @@ def _curves(results: Trained) -> dict[str, Array]:
     return {f"{name} back end": result.history.loss for name, result in results.items()}
 
 
-def _say_what_both_find(results: Trained, first_call: float) -> None:
+def _say(title: str, table: Table, results: Trained, first_call: float) -> None:
+    show(title, table)
     numpy, numba = (results[name].params for name in ("numpy", "numba"))
     say(f"Largest difference of a weight between the back ends: {np.max(np.abs(numba - numpy)):.1e} ({numba.dtype}).")
     say(f"First call of the {numba.dtype} kernel, compiled or loaded: {with_unit(first_call)}.")
