@@ -128,26 +128,17 @@ def instructions():
     for case, options in ({name: {} for name in EPOCHS} | WITH_OPTIONS).items():
         name = case.partition(", ")[0]
         if name in EPOCHS and name in fastnn.workloads.names() and options.keys() <= has:
-            n = EPOCHS[name]
-            cases[case] = n * work.load(name).units, functools.partial(_epochs, fastnn.workloads.load(name), n, options)
+            one, n = work.load(name, **options), EPOCHS[name]
+            cases[case] = n * one.units, lambda times, one=one, n=n: one.run(times * n, "numba")
     X, options = fastnn.workloads.load("digits").X[:1], {"optimizer": fastnn.Adam(), "epochs": 1, "seed": 0}
-    result = fastnn.train(
-        fastnn.Network((64, 64, 10), "relu", "softmax", "cross_entropy"), X, np.eye(10)[:1], **options
-    )
-    cases["predict 1 row"] = PREDICTIONS, lambda times: [result.predict(X) for _ in range(times * PREDICTIONS)]
+    network = fastnn.Network((64, 64, 10), "relu", "softmax", "cross_entropy")
+    result = fastnn.train(network, X, np.eye(10)[:1], **options)
+    cases["predict 1 row"] = PREDICTIONS, lambda times: repeated(lambda: result.predict(X))(times * PREDICTIONS)
     for _, run in cases.values():
-        run(1)
-        mark()
-        run(1)
-        mark()
-        run(2)
-        mark()
+        for times in (1, 1, 2):
+            run(times)
+            mark()
     return {name: n for name, (n, _) in cases.items()}
-
-
-def _epochs(workload, epochs, options, times):
-    options = workload.train_options | options | {"epochs": times * epochs, "seed": 0}
-    fastnn.train(workload.network, workload.X, workload.Y, **options)
 
 
 def _module(name):

@@ -53,7 +53,9 @@ class Work(NamedTuple):
     """The workload, if it is one."""
 
 
-def load(name: str, dtype: DTypeLike | None = None, threads: int | None = None, rows: int | None = None) -> Work:
+def load(
+    name: str, dtype: DTypeLike | None = None, threads: int | None = None, rows: int | None = None, **options: Any
+) -> Work:
     """Return the work of a name in a precision: without one a workload in its own, real work in float64.
 
     Parameters
@@ -65,6 +67,8 @@ def load(name: str, dtype: DTypeLike | None = None, threads: int | None = None, 
         How many threads share each step of a workload; real work has too little of it, and takes what `train` does.
     rows : int, optional
         The number of rows of a workload that are trained on, in place of all.
+    **options
+        Of `fastnn.train`, for a workload.
 
     Raises
     ------
@@ -72,7 +76,7 @@ def load(name: str, dtype: DTypeLike | None = None, threads: int | None = None, 
         If it needs scikit-learn, and that is not installed.
     """
     if name in fastnn.workloads.names():
-        return _workload(name, dtype, threads, rows)
+        return _workload(name, dtype, threads, rows, options)
     return _MAKERS[name](name, np.dtype(dtype or np.float64))
 
 
@@ -102,10 +106,12 @@ def agree_fits(mine: Any, theirs: Any) -> None:
 # ------------------------------------------------------------------------------------------------------------ trainings
 
 
-def _workload(name: str, dtype: DTypeLike | None, threads: int | None, rows: int | None) -> Work:
+def _workload(
+    name: str, dtype: DTypeLike | None, threads: int | None, rows: int | None, options: dict[str, Any]
+) -> Work:
     workload = fastnn.workloads.load(name, dtype)
     X, Y, batch = workload.X[:rows], workload.Y[:rows], workload.batch_size or len(workload.X)
-    options = workload.train_options | {"seed": 0} | ({"threads": threads} if threads else {})
+    options = workload.train_options | {"seed": 0} | ({"threads": threads} if threads else {}) | options
 
     def run(n: int, backend: str, rows: int | None = None) -> Vector:
         options_of_run = options | {"epochs": n, "backend": backend}
