@@ -1,4 +1,4 @@
-"""Import, training and real work: seconds of a fixed number of iterations, for asv takes lower as better everywhere.
+"""Training and real work: seconds of a fixed number of iterations, for asv takes lower as better everywhere.
 
 Before anything is timed, the answer is compared with the reference's; what a commit does not know, asv skips.
 """
@@ -39,21 +39,6 @@ def checked(name, backend):
         raise NotImplementedError(f"no workload {name!r} in this commit") from None
     work.check(loaded, backend)
     return loaded
-
-
-class Import(Timed):
-    """`import fastnn` in a fresh interpreter, and what the first use of each back end imports."""
-
-    number, repeat, warmup_time = 1, 5, 0
-
-    def timeraw_import(self):
-        return "import fastnn", "import numpy"
-
-    def timeraw_import_and_numpy_backend(self):
-        return 'import fastnn; fastnn.get_backend("numpy")', "import numpy"
-
-    def timeraw_import_and_numba_backend(self):
-        return 'import fastnn; fastnn.get_backend("numba")', "import numpy"
 
 
 class Train(Timed):

@@ -84,16 +84,15 @@ def test_engines_have_a_table(monkeypatch, capsys):
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 def test_winners_are_compared_with_what_they_are_alone():
-    found = {name: search() for name, search in list(searches.SEARCHES.items())[1:]}
-    found = {"not run": found["`HalvingGridSearchCV`, fastnn's `MLPClassifier`"], **found}
-    assert set(searches.wrong(found)) <= {"not run"}  # the settings of ours, fitted by scikit-learn's
+    found = {name: search() for name, search in list(searches.SEARCHES.items())[1:]}  # scikit-learn's takes long
+    assert searches.wrong(found) == []
     halved = found["`fastnn.search`, successive halving"]
     wrong = halved.winner.params.copy()
     wrong[3] = np.nextafter(wrong[3], 1)
     object.__setattr__(halved.winner, "params", wrong)
     name = "`fastnn.search`, Hyperband"
     found[name] = found[name]._replace(score=0.5)
-    assert {"`fastnn.search`, successive halving", name} <= set(searches.wrong(found))
+    assert searches.wrong(found) == ["`fastnn.search`, successive halving", name]
 
 
 # ------------------------------------------------------------------------------------------------------------- threads

@@ -13,7 +13,6 @@ import pytest
 from benchmarks import instructions, real_work
 from fastnn import train, workloads
 from fastnn.measuring import work
-from fastnn.measuring.timing import in_process
 from fastnn.testing.correctness import DifferentAnswerError
 from fastnn.training import epochs as pace
 
@@ -160,7 +159,7 @@ SMALL = ("seed", "digits", "seed, validation", "iris, early stopping")
 
 
 def test_asv_benchmarks_run(suite, monkeypatch):
-    """Each once, on the small workloads; what asv runs in a process of its own is imported there."""
+    """Each once, on the small workloads."""
     assert set(suite.EPOCHS) == set(workloads.names())
     monkeypatch.setattr(suite, "EPOCHS", dict.fromkeys(suite.EPOCHS, (2, 2)))
     for name in SMALL:
@@ -172,9 +171,6 @@ def test_asv_benchmarks_run(suite, monkeypatch):
         benchmark = suite.Ratio()
         benchmark.setup(name)
         assert 0 < benchmark.track_numba_numpy_time_ratio(name) < 1
-    for name in [name for name in dir(suite.Import) if name.startswith("timeraw_")]:
-        timed, before = getattr(suite.Import(), name)()
-        in_process(f"{before}\n{timed}")
     assert suite.Timed.version.isdigit()  # the history outlives an edit of the source
 
 
