@@ -150,9 +150,6 @@ def test_a_worker_of_joblib_has_one():
     assert [cores.number for cores in found] == [1, 1]
 
 
-# ----------------------------------------------------------------------------------------------- work that is shared
-
-
 @pytest.mark.parametrize("n_cores", [1, 3])
 def test_each_part_is_done_once(monkeypatch, n_cores):
     monkeypatch.setattr(cores, "available_cores", lambda: cores.Cores(n_cores, "told"))

@@ -58,9 +58,6 @@ def test_a_result_shows_its_weights_and_biases():
     assert not any(part.flags.writeable for part in (*result.weights, *result.biases))
 
 
-# ----------------------------------------------------------------------------------------------------------- first draw
-
-
 def test_draws_are_those_of_the_documentation():
     """Layer by layer, W and then the bias; from RandomState, whose numbers NumPy never changes."""
     network = Network((3, 5, 2), "tanh", init="normal")
@@ -164,8 +161,6 @@ def test_biases_and_dtype(init, bias, bias_init):
     assert single.dtype == np.float32
     assert single.tolist() == params.astype(np.float32).tolist()  # rounded once
 
-
-# -------------------------------------------------------------------------------------------------- Nguyen and Widrow
 
 SPREAD = Network((2, 6, 4, 1), ("tanh", "sigmoid"), init="nguyen_widrow")
 

@@ -13,8 +13,6 @@ from fastnn.optimizers import OPTIMIZERS, RPROP, SGD
 from fastnn.state import Data, Steps, StepState, Task
 from fastnn.testing.cases import PAIRS, draw
 
-# -------------------------------------------------------------------------------------------------------- complex steps
-
 
 @pytest.mark.parametrize("backend", ["numpy", pytest.param("numba", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("activation", HIDDEN)
@@ -61,9 +59,6 @@ def test_what_has_no_gradient_is_refused():
     saturated = Network((1, 2), output="softmax", loss="cross_entropy")
     with pytest.raises(ValueError, match="clips"):
         testing.check_gradient(saturated, [99, 0, 0, 0], [[1]], [[0, 1]])
-
-
-# ------------------------------------------------------------------------------------------------- a few lines of NumPy
 
 
 def plain_loss(network, params, X, Y, weight, alpha):
@@ -207,9 +202,6 @@ def test_far_from_zero(name, backend):
     assert np.isnan(predict(network, [1.0, 0.5], [[np.nan]], assume_finite=True, backend=backend)).all()
 
 
-# ---------------------------------------------------------------------------------------------------------- optimizers
-
-
 def plain_sgd(optimizer, t, p, g, v=0.0):
     lr = optimizer.learning_rate
     v = optimizer.momentum * v - lr * g
@@ -275,9 +267,6 @@ def test_updates_are_the_documented_ones(optimizer, backend):
         assert get_backend(backend).train_steps(Task(network, optimizer, data), state, steps) == 1
         found.append(state.params[0])
     np.testing.assert_allclose(found, plain_updates(optimizer, gradients), rtol=1e-12, atol=1e-14)
-
-
-# --------------------------------------------------------------------------------------------------- an outside oracle
 
 
 @pytest.mark.parametrize("activation", ["relu", "tanh", "logistic"])

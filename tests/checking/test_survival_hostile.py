@@ -44,8 +44,6 @@ def _warm():
         loss_and_gradient(NETWORK, params, GOOD_X, GOOD_Y)
 
 
-# ----------------------------------------------------------------------------------------------------------- arguments
-
 DATA = {
     "X": any_array((N, 3)),
     "Y": st.one_of(any_array((N, 2)), st.just(np.arange(N) % 2), any_array((N,))),
@@ -147,9 +145,6 @@ TRAIN = {
     "backend": st.one_of(backends, scalars),
     "assume_finite": st.one_of(st.booleans(), scalars),
 }
-
-
-# ----------------------------------------------------------------------------------------------------------- the tests
 
 
 @pytest.mark.parametrize("scale", SCALES)

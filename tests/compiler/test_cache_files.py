@@ -120,9 +120,6 @@ def test_what_breaks_off_while_it_is_written_leaves_no_file(folder, monkeypatch)
     assert list(folder.iterdir()) == []
 
 
-# --------------------------------------------------------------------------------------------------------- unused files
-
-
 def days_old(path, days):
     then = time.time() - days * cache.DAY
     os.utime(path, (then, then))
@@ -191,9 +188,6 @@ def test_a_file_that_another_process_deletes_first_does_not_matter(folder, monke
     assert count_warnings(is_found) == []
     assert len(list(folder.iterdir())) == 1
     assert is_found()
-
-
-# -------------------------------------------------------------------------------------------- several processes at once
 
 
 def test_processes_that_compile_at_once_and_the_next_one_agree(tmp_path):

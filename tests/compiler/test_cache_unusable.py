@@ -126,9 +126,6 @@ def test_no_code_is_taken_from_a_folder_that_others_can_write(folder):
     assert is_found()  # so the plant was a live one
 
 
-# ----------------------------------------------------------------------------------------------- read-only installation
-
-
 # Permissions do not bind root: a container's tests give up the capabilities that make it so.
 WITHOUT_PRIVILEGES = """
 import ctypes, os

@@ -23,8 +23,6 @@ ENTRIES = ("train_steps", "loss_and_gradient", "predict")
 MAKE = "_in_python" if loader.IN_PYTHON else "_machine_code"
 """The function of the loader that makes a kernel, of its name and, where it is compiled, its dtype and constants."""
 
-# --------------------------------------------------------------------------------------------------- without a compiler
-
 ALL_OF_IT = """
 import hashlib, json, sys
 import numpy as np
@@ -98,9 +96,6 @@ def test_a_missing_numba_is_named_where_a_kernel_must_be_compiled(tmp_path, miss
     assert damaged == f"the kernels that came with fastnn are not used (it is damaged), and {plain}"
 
 
-# -------------------------------------------------------------------------------------------------------------- threads
-
-
 @pytest.mark.nojit
 def test_each_kernel_is_loaded_once_whatever_the_number_of_threads(monkeypatch):
     loads, barrier, found = [], threading.Barrier(8), []
@@ -172,9 +167,6 @@ def test_kernels_are_made_where_no_more_threads_can_be_had(monkeypatch):
     assert load_kernel("predict", np.dtype(np.float64))
 
 
-# --------------------------------------------------------------------------------------------------------------- calls
-
-
 def returning(status, value=0):
     """A function that is called as a kernel is, with one number for an argument, and returns a status."""
 
@@ -219,9 +211,6 @@ def test_a_numpy_whose_arrays_are_laid_out_otherwise_is_refused(monkeypatch):
     monkeypatch.setattr(loader, "_kernels", {})
     with pytest.raises(RuntimeError, match=f"NumPy {np.__version__} keeps an array's address"):
         load_kernel("predict", np.dtype(np.float64))
-
-
-# -------------------------------------------------------------------------------------------------------- first of all
 
 
 class Stderr(io.StringIO):

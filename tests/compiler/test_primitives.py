@@ -48,9 +48,6 @@ pytestmark = [pytest.mark.filterwarnings("ignore::RuntimeWarning")]
 compiled = pytest.mark.skipif(bool(numba.config.DISABLE_JIT), reason="there is nothing to compare with")
 
 
-# ------------------------------------------------------------------------------------------------------------- the data
-
-
 def values(dtype, n, random_state):
     """Special, subnormal and huge numbers; any bit pattern; plain numbers of many sizes; or some of each."""
     info = np.finfo(dtype)
@@ -67,7 +64,6 @@ def values(dtype, n, random_state):
     return kinds[k].copy() if k < len(kinds) else np.choose(random_state.randint(0, len(kinds), n), kinds)
 
 
-# --------------------------------------------------------------------------------------------------- single primitives
 # of three vectors a, b, c; an array x, indices in it, and a number n, which is 0 ... 8
 
 PRIMITIVES = {
@@ -201,9 +197,6 @@ def test_primitives_in_ordinary_compiled_functions(dtype):
             plain(pair[0], x, y, n)
         machine(pair[1], x, y, n)
         assert_same_bits(pair[1], pair[0])
-
-
-# --------------------------------------------------------------------------------------------------------- Python's own
 
 
 def fma_cases(info):

@@ -50,9 +50,6 @@ def mode(path):
     return stat.S_IMODE(path.stat().st_mode)
 
 
-# ------------------------------------------------------------------------------------------------------------ the files
-
-
 @pytest.mark.parametrize("mask", [0, 0o002, 0o022, 0o077])
 def test_what_fastnn_makes_is_the_users_alone_whatever_the_umask(folder, monkeypatch, umask, mask):
     """The file, and each folder on the way to it."""
@@ -84,9 +81,6 @@ def test_what_was_looked_at_is_what_is_used(folder, tmp_path, monkeypatch):
     tmp_path.joinpath("away").rename(other)
     cache.save(KERNELS[1], b"")
     assert [path.name for path in folder.iterdir()] == [name]
-
-
-# -------------------------------------------------------------------------------------------------------- the way to it
 
 
 @pytest.mark.parametrize("others", [0o777, 0o770, 0o702])
@@ -140,8 +134,6 @@ def test_a_parent_of_another_user_is_refused(folder, monkeypatch):
     assert f"{folder} belongs to another user" in text
     assert list(folder.iterdir()) == []
 
-
-# ---------------------------------------------------------------------------------------------------------- other users
 
 AS_ANOTHER = """
 import os, sys, warnings
@@ -211,8 +203,6 @@ def test_a_filled_folder_that_its_user_cannot_write_is_used(shared, monkeypatch)
     shared.joinpath("cache").chmod(0o500)
     assert run_as(LOOK, NOBODY, NOBODY) == ["found True"]
 
-
-# ------------------------------------------------------------------------------------------------------- which folder
 
 WHERE = """
 from fastnn.measuring import machine

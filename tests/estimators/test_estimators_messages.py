@@ -17,8 +17,6 @@ from fastnn import Elu, FitWarning, Huber, LogLoss, MLPClassifier, MLPRegressor
 X = np.random.RandomState(0).standard_normal((30, 3))
 Y = X[:, 0] > 0
 
-# ---------------------------------------------------------------------------------------------------------------- hints
-
 
 @pytest.mark.parametrize(
     ("kind", "parameters", "hint"),
@@ -99,8 +97,6 @@ def test_a_keyword_that_fit_does_not_have(kind):
         kind().fit(X, Y, eval_set=[(X, Y)])
 
 
-# ------------------------------------------------------------------------------------------------------- values of X
-
 N = 12
 WRONG = {
     "words": (
@@ -156,9 +152,6 @@ def test_categories_of_text_are_named_too():
 def test_tables_without_names_of_columns(table, text):
     with pytest.raises(ValueError, match=text):
         MLPClassifier().fit(table, [0, 1])
-
-
-# ------------------------------------------------------------------------------------------------------------- warnings
 
 
 def fit_alone(mlp):

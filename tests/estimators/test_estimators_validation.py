@@ -28,9 +28,6 @@ X_VAL, Y_VAL, WEIGHT_VAL = rows(60, 1)
 SCALER = StandardScaler().fit(X)
 
 
-# -------------------------------------------------------------------------------------------------- rows to validate on
-
-
 @pytest.mark.parametrize("solver", ["adam", "lbfgs"])
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("weight", [None, WEIGHT_VAL], ids=["", "weighted"])
@@ -87,9 +84,6 @@ def test_what_does_not_fit_is_refused(kind, given, text):
 def test_an_unknown_class_is_refused():
     with pytest.raises(ValueError, match=r"validation data have classes that y has not: \[2\]"):
         MLPClassifier(**SMALL).fit(X, Y, X_val=X_VAL, y_val=2 * Y_VAL)
-
-
-# ---------------------------------------------------------------------------------------------------------- warm starts
 
 
 @pytest.mark.parametrize("asked", [(16,), 16, (4,), (8, 8), ()])

@@ -70,8 +70,6 @@ def test_unfitted_and_damaged_estimators_are_refused(tmp_path):
         mlp.export(tmp_path / "net.py")
 
 
-# ------------------------------------------------------------------------------------------------------- save and load
-
 X = rows(n=60)
 CLASSES = np.arange(60) % 3
 TEXTS = np.array(["b", "a", "longer"])

@@ -125,9 +125,6 @@ def test_names_of_columns_are_no_concern_of_the_scorer():
     assert mlp.feature_names_in_.tolist() == list("abcd")
 
 
-# -------------------------------------------------------------------------------------------------------- what is wrong
-
-
 @pytest.mark.parametrize(
     ("scoring", "text"),
     [
@@ -170,9 +167,6 @@ def test_a_diverged_epoch_is_the_worst():
         )
     assert np.isneginf(mlp.validation_scores_[-1])
     assert all(np.isfinite(W).all() for W in mlp.coefs_)  # the best ones
-
-
-# ---------------------------------------------------------------------------------------------------------- a parameter
 
 
 def test_it_is_a_parameter_like_all_others(tmp_path):

@@ -107,9 +107,6 @@ def test_a_file_of_the_other_byte_order_is_read(path, content):
     assert loaded.state.index.dtype.isnative
 
 
-# -------------------------------------------------------------------------------------------------------- compact files
-
-
 @pytest.mark.parametrize("n", [1, 2, 255, 256, 257, 65_536, 65_537, 100_000])
 @pytest.mark.parametrize("shuffled", [False, True])
 def test_an_order_of_rows_comes_back(n, shuffled):
@@ -166,9 +163,6 @@ def test_a_training_on_many_rows_makes_a_small_file(path, shuffle):
     result.save(path)
     assert path.stat().st_size < (3 * 200_000 if shuffle else 20_000)
     assert result_bits(load(path)) == result_bits(result)
-
-
-# --------------------------------------------------------------------------------------------------------- models alone
 
 
 @pytest.mark.parametrize("case", OPTIONS)

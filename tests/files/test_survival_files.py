@@ -44,8 +44,6 @@ def run(strategy, write, n, path, expected):
     return outcomes
 
 
-# ------------------------------------------------------------------------------------------------------ damage of bytes
-
 places = st.floats(0, 1, exclude_max=True)
 damages = st.lists(
     st.one_of(
@@ -86,8 +84,6 @@ def test_damaged_bytes(good, tmp_path, scale):
     content, _, expected = good
     run(damages, lambda steps: damaged(content, steps), 300 * scale, tmp_path / "model", expected)
 
-
-# ------------------------------------------------------------------------------------------ files made up for the worst
 
 JSON = st.recursive(
     st.one_of(

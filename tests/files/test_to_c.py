@@ -92,9 +92,6 @@ def check(folder, network, dtype, n, **how):
     assert_same_bits(InC(folder, network, params, **how).batch(X), predict(network, params, X, assume_finite=True))
 
 
-# ---------------------------------------------------------------------------------------------------------------- bits
-
-
 @needs_cc
 @pytest.mark.parametrize("name", NETWORKS)
 def test_it_predicts_what_we_do_to_the_bit(name, dtype, tmp_path):
@@ -163,9 +160,6 @@ def test_estimators(tmp_path):
     ):
         _, header = MLPClassifier((6,), max_iter=2).fit(X, labels).export(tmp_path / "net.c")
         assert f"Outputs are probabilities, {words}\n" in header.read_text()
-
-
-# --------------------------------------------------------------------------------------------------------- the sources
 
 
 @needs_cc

@@ -88,8 +88,6 @@ def test_no_moment_of_squares_is_subnormal(optimizer, dtype):
     assert abs(found["numba"] - found["numpy"]).max() < max(testing.UPDATE_FLOOR, 4 * np.finfo(dtype).eps)
 
 
-# --------------------------------------------------------------------------------------------------------------- memory
-
 FILLED = {"rates", "zeros"}  # by the back end, and the padding of gradient; all else is written before it is read
 
 
@@ -192,9 +190,6 @@ def test_no_kernel_writes_beyond_its_buffers(dtype, monkeypatch):
     assert all(map(intact, guarded))
     guarded[0][1][0] = 0
     assert not intact(guarded[0])
-
-
-# ---------------------------------------------------------------------------------------------------------- disk cache
 
 
 def stamp():

@@ -15,8 +15,6 @@ from fastnn.network import BIASES, INITS, REDUCTIONS
 from fastnn.optimizers import OPTIMIZERS, RPROP
 from fastnn.testing.cases import OPTIMIZER_CASES, PAIRS, draw, draw_training, gradients_of_all_sizes
 
-# ----------------------------------------------------------------------------------------------------------- gradients
-
 # sizes of the hidden layers and rows: around a vector of 8 or 16 lanes, a tile of 1 to 8 and a block of 256 rows
 SHAPES = {
     "one of each": ((1,), 1),
@@ -104,9 +102,6 @@ def test_where_output_and_target_are_equal(loss, dtype):
         testing.assert_gradients_match(network, W.ravel(), X, Y)
 
 
-# ------------------------------------------------------------------------------------------------------------- updates
-
-
 @pytest.mark.parametrize("rate", [0.01, 1.0, cosine(0.1, 30)], ids=["0.01", "1", "cosine"])
 @pytest.mark.parametrize(("name", "options"), OPTIMIZER_CASES)
 def test_updates(name, options, rate, dtype):
@@ -115,8 +110,6 @@ def test_updates(name, options, rate, dtype):
         params = np.random.RandomState(n).standard_normal(n + 1).astype(dtype)
         testing.assert_updates_match(optimizer, params, gradients_of_all_sizes(30, n, dtype))
 
-
-# ----------------------------------------------------------------------------------------------------------- trainings
 
 BASE = {"sizes": (4, 9, 3), "activation": "tanh"}
 TRAININGS = {

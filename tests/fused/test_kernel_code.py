@@ -28,8 +28,6 @@ from fastnn.compiler.vectors import Vec
 from fastnn.fused import kernels
 from fastnn.state import Data, Steps, StepState, Task
 
-# ----------------------------------------------------------------------------------------------------- how code is read
-
 RULES = {
     "fast-math": (
         r"\b(fadd|fsub|fmul|fdiv|frem|fneg|fcmp|fptrunc|fpext|select|phi|call) "
@@ -185,9 +183,6 @@ def test_what_breaks_a_rule_is_found(function, options, rules):
     dispatcher(np.ones(100))
     broken = {rule for rule, lines in violations(*code_of(dispatcher, dispatcher.signatures[0])).items() if lines}
     assert broken - {"unordered"} == rules  # how a reordered sum is written is LLVM's affair
-
-
-# ------------------------------------------------------------------------------------------------------ memory, running
 
 
 def many_steps(n_steps):

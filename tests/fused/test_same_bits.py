@@ -29,8 +29,6 @@ from fastnn.training import epochs as pace
 
 ROOT = pathlib.Path(__file__).parents[2]
 
-# ---------------------------------------------------------------------------------------- machines, in fresh processes
-
 
 class Machine(NamedTuple):
     """A process that differs in what could change bits."""
@@ -176,9 +174,6 @@ def test_the_c_library_without_fma_differs(tmp_path):
     assert start(["-c", C_LIBRARY], {}, tmp_path) != start(["-c", C_LIBRARY], {"GLIBC_TUNABLES": NO_FMA}, tmp_path)
 
 
-# ------------------------------------------------------------------------------------------------------ in this process
-
-
 @pytest.mark.nojit
 @pytest.mark.parametrize("kind", ["float64", "float32"])
 def test_first_steps_give_the_hashes(kind):
@@ -253,9 +248,6 @@ def test_an_interrupted_and_resumed_training_gives_the_hashes(name, monkeypatch,
     assert result.state.t == run.n_steps
     hashes = same_bits.hashes_of(result.state, np.zeros(0))
     assert hashes["state"] == same_bits.expected()[name]["state"]
-
-
-# ----------------------------------------------------------------------------------------------------- the file of them
 
 
 def test_hashes_stand_under_the_kernels_revision():

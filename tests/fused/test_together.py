@@ -49,9 +49,6 @@ def trained(network, optimizer, problem, steps, threads, alpha=0.01):
     return [good, *all_bits(state.vectors, state.beta_products, loss)], state.threads
 
 
-# ------------------------------------------------------------------------------------------------------- the division
-
-
 @pytest.mark.parametrize("name", NETWORKS)
 @pytest.mark.parametrize("n", [1, *NUMBERS])
 def test_parameters_are_divided_without_rest(name, n, dtype):
@@ -85,9 +82,6 @@ def test_the_division_is_fair():
     parts = parts.reshape(-1, len(LAYER_FIELDS))
     sizes = [sum(part[0] * part[1] + part[4] for part in parts[a:b]) for a, b in itertools.pairwise(first_part)]
     assert max(sizes) <= math.ceil(network.n_params / 8) + 400
-
-
-# ----------------------------------------------------------------------------------------------------------- the bits
 
 
 @pytest.mark.parametrize("batch_size", [40, 128, 270])
@@ -194,9 +188,6 @@ def test_divergence_ends_at_the_same_step(where, dtype):
     assert 11 <= good < 40
     for threads in NUMBERS:
         assert trained(network, SGD(), problem, steps._replace(learning_rate=rates), threads)[0][0] == good
-
-
-# --------------------------------------------------------------------------------------------------------- the number
 
 
 @pytest.mark.parametrize(

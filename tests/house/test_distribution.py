@@ -60,8 +60,6 @@ def test_one_distribution_owns_the_package():
     assert set(importlib.metadata.packages_distributions().get("fastnn", named)) == named
 
 
-# ------------------------------------------------------------------------------------------------- what the texts say
-
 BARE = re.compile(r"""(?<!un)install\b[^`\n&#;]*[\s"'=]fastnn(?![\w/-])|(?<![\w-])fastnn\[(?=[a-z])""")
 """An installation by the name fastnn, or an extra of it."""
 
@@ -90,9 +88,6 @@ def test_such_texts_are_found_and_others_are_not():
     assert BARE.search('all = ["fastnn[sklearn,cli]"]')
     for name in ('install "fastnn-numba[cli]"', "uninstall fastnn", "install -e .", "install ./fastnn/"):
         assert not BARE.search(f"pip {name}")
-
-
-# ------------------------------------------------------------------------------------------- another project's package
 
 
 @pytest.fixture

@@ -46,9 +46,6 @@ def test_types_ship():
     assert importlib.resources.files("fastnn").joinpath("py.typed").is_file()
 
 
-# ------------------------------------------------------------------------------------------------------- compiled code
-
-
 def names(source):
     """Each name, dotted name, key and flag of a module with its line, but for what it imports from fastnn."""
     ours = set()

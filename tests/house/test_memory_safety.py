@@ -18,9 +18,6 @@ Y = np.c_[X[:, 0], X[:, 1] ** 2]
 y = X[:, 0]
 
 
-# ----------------------------------------------------------------------------------------------------- TrainingResult
-
-
 @pytest.fixture(scope="module")
 def result():
     return train(Network((4, 6, 1), "relu"), X, X[:, :1], epochs=3, seed=0)
@@ -95,9 +92,6 @@ def test_what_was_found_right_is_looked_at_again_when_it_is_another(result):
     assert not writable.predict(X).any()
 
 
-# -------------------------------------------------------------------------------------------- subclasses of RandomState
-
-
 class Evil(np.random.RandomState):
     """A generator whose shuffle leaves what it is told to."""
 
@@ -133,9 +127,6 @@ def test_a_subclass_keeps_its_own_shuffle(backend):
     backwards = train(Network((4, 5, 1)), X, y, seed=Backwards(0), **options)
     turned = train(Network((4, 5, 1)), X[::-1].copy(), y[::-1].copy(), seed=0, shuffle=False, **options)
     assert np.array_equal(backwards.params, turned.params)
-
-
-# ----------------------------------------------------------------------------------------------------------- schedules
 
 
 @dataclasses.dataclass(frozen=True)

@@ -33,9 +33,6 @@ def run(n, *strategies):
     return lambda test: hypothesis.settings(max_examples=n)(hypothesis.given(*strategies)(test))
 
 
-# ------------------------------------------------------------------------------------------------- but for the rounding
-
-
 def permuted(network, params, l, order):
     """The parameters with the neurons of hidden layer `l` in another order."""
     params = params.copy()
@@ -72,9 +69,6 @@ def test_rows_that_are_there_twice_count_as_rows_of_twice_the_weight(backend, dr
     found = drawn.train(backend, sample_weight=2 * weight)
     assert_within(found.params, bound.params, bound.params_bound, "params", "the training on rows that are there twice")
     assert_within(found.history.loss, bound.loss, bound.loss_bound, "loss", "the training on rows that are there twice")
-
-
-# ------------------------------------------------------------------------------------------------------------- in bits
 
 
 @pytest.mark.parametrize(("loss", "output"), PAIRS)

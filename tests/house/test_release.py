@@ -94,9 +94,6 @@ def test_old_figures_are_named(project, name, old, told):
     assert fault.startswith(told)
 
 
-# ------------------------------------------------------------------------------------------------------------ archives
-
-
 def wheel(folder, version="1.2.0", without=(), **contents):
     path = folder / f"fastnn_numba-{version}-py3-none-any.whl"
     with zipfile.ZipFile(path, "w") as archive:

@@ -201,9 +201,6 @@ def test_results_are_made_when_they_are_asked_for(path, case, monkeypatch):
     assert len(made) == 1
 
 
-# ------------------------------------------------------------------------------------------------------- damaged files
-
-
 def refused(path, match):
     with pytest.raises(ModelFileError, match=match) as error:
         fastnn.load(path)

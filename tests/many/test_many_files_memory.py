@@ -37,9 +37,6 @@ def refused(path, why):
     assert f"damaged: {why}" in str(error.value)
 
 
-# -------------------------------------------------------------------------------------------------------------- refused
-
-
 @pytest.mark.parametrize("prefix", ["x", "counters.x", "counters.optimizer.x"])
 def test_columns_that_save_does_not_write_are_refused(path, prefix):
     """A value that does not differ was a number for each member and column."""
@@ -74,9 +71,6 @@ def test_a_table_of_many_values_is_refused_before_it_is_parsed(path, value):
     header, _, arrays = taken_apart(path, **SAME)
     write_many(path, header, b'{"facts":{"t":[' + b",".join([value] * 1_000_000) + b']},"sizes":{}}', arrays)
     refused(path, "it has more values than a file of its size may have")
-
-
-# --------------------------------------------------------------------------------------------------------------- loaded
 
 
 @pytest.mark.parametrize("state", [True, False])

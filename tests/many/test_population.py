@@ -236,9 +236,6 @@ def test_a_state_that_was_seen_is_no_way_in():
     assert_same_result(population[1], train(*data, **options, epochs=4))
 
 
-# ---------------------------------------------------------------------------------------------- who is left, and memory
-
-
 def test_numbers_stay_after_drops(backend):
     """Members are asked for, advanced and ranked by the numbers that they had from the first."""
     population = small(backend=backend)

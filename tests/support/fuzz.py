@@ -51,8 +51,6 @@ from fastnn.optimizers import OPTIMIZERS
 from fastnn.reference import NumpyBackend
 from fastnn.state import Data, Steps, StepState, Task
 
-# ---------------------------------------------------------------------------------------------------------- estimators
-
 COSTLY = ("max_iter", "hidden_layer_sizes", "max_fun", "verbose", "random_state", "n_iter_no_change", "max_time")
 """Parameters that would make a case long, or of its own luck."""
 
@@ -118,9 +116,6 @@ def trained(draw, mlp, dtype, kind):
     if not fit:
         return judge(lambda: weights(mlp, "numba"), None)
     return agree(lambda: weights(mlp, "numba"), lambda: weights(twin, "numpy"), twin)
-
-
-# ------------------------------------------------------------------------------------------- results, states, networks
 
 
 def result(draw):
@@ -232,9 +227,6 @@ class Shuffles(np.random.RandomState):
         super().shuffle(x)
         if self.wrong is not None:
             x[len(x) // 2] = self.wrong
-
-
-# ------------------------------------------------------------------------------------------------- the back end itself
 
 
 FLOATS = np.dtype(np.float64), np.dtype(np.float32)

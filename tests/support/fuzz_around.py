@@ -31,8 +31,6 @@ from sklearn.metrics import get_scorer, get_scorer_names
 import fastnn
 from fastnn import Network, Stop, search, train, train_many
 
-# -------------------------------------------------------------------------------------------------------------- search
-
 RANGES = {
     "hidden_layer_sizes": [3, (2, 2), ()],
     "activation": ["relu", "tanh"],
@@ -117,8 +115,6 @@ def alone(given, trial):
     values |= {"optimizer": optimizer, "epochs": trial["n_epochs"], "seed": trial.get("seed", given["seed"])}
     return trained({**values, "validation_rows": held_out, "stop": given["stop"]})
 
-
-# -------------------------------------------------------------------------------------------------- scores and monitors
 
 TARGETS = {
     "numbers": (NETWORK, Y),
@@ -211,8 +207,6 @@ def of_sklearn(name, kind, given, outputs):
     return float(value)
 
 
-# ---------------------------------------------------------------------------------------------------------------- logs
-
 ROWS = [b"", b"1,0.5,0.5,0.1,0.5\n2,1", b"1,2\nnan,0\n", b"\n\n", b"7\n", b"-1\n"]
 BEFORE = [None, b"", b"epoch,", b"a,b\n1,2\n", b"\xff\xfe", b"x" * 3000]
 BEFORE += [fastnn.CsvLogger.HEADER + rows for rows in ROWS]
@@ -263,8 +257,6 @@ def read(path):
     with open(path, "rb") as file:
         return file.read()
 
-
-# --------------------------------------------------------------------- second order, options of steps, other formulas
 
 METHODS = [fastnn.LevenbergMarquardt(), fastnn.LevenbergMarquardt(damping=0.1), fastnn.BayesianRegularization()]
 
@@ -331,9 +323,6 @@ def values(draw):
         return fastnn.loss_and_gradient(network, **given, backend=backend)[1]
 
     return agree(lambda: gradient(given, "numba"), lambda: gradient(twin, "numpy"), twin)
-
-
-# ------------------------------------------------------------------------------------------- derivatives, and functions
 
 
 def derivatives(draw):

@@ -33,8 +33,6 @@ import fastnn
 from fastnn import MLPClassifier, Network, Population, Stop, train, train_many
 from fastnn.files.export import FORMATS
 
-# -------------------------------------------------------------------------------------------- many networks at a time
-
 OWN = {
     "seed": lambda draw, i: draw.of([i, i + 7, 2**32 - 1 - i]),
     "epochs": lambda draw, i: draw.integer(4),
@@ -202,8 +200,6 @@ def population(draw):
     return REFUSED if n_refused > 1 else FINE
 
 
-# ------------------------------------------------------------------------------------------------------------- threads
-
 WIDE = Network((9, 40, 3), "tanh", "softmax")
 WIDE_X = np.random.RandomState(2).standard_normal((300, 9))
 
@@ -235,8 +231,6 @@ def threads(draw):
         return REFUSED if attempt(lambda: call(given, k))[1] else UNKNOWN
     return same_bits(lambda: call(given, k), lambda: call(twin, 1))
 
-
-# --------------------------------------------------------------------------------------------------- exports and files
 
 NAMES = ["net"] * 4 + ["my-net", "4th", "math", "while", "größe", "a b", "x" * 300, "..", ".", "", "a\0b", "*/"]
 
@@ -442,8 +436,6 @@ def file(draw):
             attempt(lambda one=one: one.partial_fit(X, LABELS))
     return FINE
 
-
-# ------------------------------------------------------------------------------------------------------ sparse matrices
 
 PARTS = {
     **dict.fromkeys(("csr", "csc", "bsr"), ("data", "indices", "indptr", "_shape")),

@@ -174,9 +174,6 @@ def _of_compressed(matrix, n_rows, n_columns):
                 yield (j, i, data[k, r, c]) if matrix.format == "csc" else (i, j, data[k, r, c])
 
 
-# ------------------------------------------------------------------------------------------------------- what is right
-
-
 HIDDEN = ("identity", "relu", "tanh", "logistic")
 VALUES = {
     "identity": lambda z: z,

@@ -128,8 +128,6 @@ def matrix_due(drawn):
     return np.transpose(numbers + words or [np.zeros(N)])
 
 
-# ---------------------------------------------------------------------------------------------------------- estimators
-
 ESTIMATORS = {"classifier": fastnn.TabularClassifier, "regressor": fastnn.TabularRegressor}
 SMALL = {"epochs": 2, "n_members": 2, "hidden_layer_sizes": (4,), "n_jobs": 1, "random_state": 0}
 COSTLY = ("epochs", "n_members", "hidden_layer_sizes", "n_jobs", "verbose", "preset", "max_time")

@@ -158,9 +158,6 @@ def without_numba(package, folder):
     assert not cache.exists() or not any(cache.iterdir()), "a kernel was compiled"
 
 
-# ------------------------------------------------------------------------------------------------------- what is wrong
-
-
 def copied_package(package, folder):
     """Return a new copy of the package in FOLDER/site."""
     copy = folder / "site" / "fastnn"

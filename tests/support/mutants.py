@@ -36,9 +36,6 @@ class Part(reference.NumpyBackend):
         )
 
 
-# ---------------------------------------------------------------------------------------------------- ways to be wrong
-
-
 def after_backward(change):
     """`change(network, params, gradient, batch, alpha)` works on the gradient that backward wrote."""
 
@@ -251,9 +248,6 @@ def rounded_once_a_call():
             return n_good
 
     return Wide()
-
-
-# ---------------------------------------------------------------------------------------------------- ways to be right
 
 
 def in_another_order():

@@ -114,9 +114,6 @@ def cases(draw):
     )
 
 
-# ------------------------------------------------------------------------------------------------------- the plain loop
-
-
 def accuracy(kind, Y, outputs, weight):
     right = []
     for y, a in zip(Y.tolist(), outputs.tolist(), strict=True):

@@ -36,8 +36,6 @@ from fastnn.training.rows import RowOrder  # noqa: E402
 HASHES = FOLDER / "hashes.json"
 FEW = 2  # steps where a step takes seconds: without compilation, or where fma is a call
 
-# ---------------------------------------------------------------------------------------------------------- the runs
-
 
 class Run(NamedTuple):
     """A training from the stored numbers, of so many steps: whole epochs."""
@@ -147,9 +145,6 @@ def start_of(run):
     return params, X, Y, weight
 
 
-# ----------------------------------------------------------------------------------------------------------- the hashes
-
-
 def digest(*arrays):
     """SHA-256 of the bytes of arrays."""
     sha = hashlib.sha256()
@@ -232,9 +227,6 @@ def other_members(found, few=False):
     """The runs that have other bits as members of train_many: {name: "as a member"}."""
     right = expected(few)
     return {name: ["as a member"] for name, state in found.items() if state != right[name]["state"]}
-
-
-# --------------------------------------------------------------------------------------------------------- the command
 
 
 def report(names, few, members=""):

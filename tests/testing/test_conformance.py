@@ -140,9 +140,6 @@ def test_a_report_as_json(tmp_path):
     assert all(case["message"] for case in failed)
 
 
-# ----------------------------------------------------------------------------------------------- a back end by its name
-
-
 def test_back_ends_by_name_by_path_and_as_objects():
     register_backend("mine", Part)
     assert find_backend("mine").name == "broken"
@@ -196,8 +193,6 @@ def test_an_import_that_a_module_misses_is_not_hidden(tmp_path, monkeypatch):
     with pytest.raises(ModuleNotFoundError, match="no_such_module"):
         find_backend("misses:Backend")
 
-
-# ---------------------------------------------------------------------------------------------------- the pytest plugin
 
 FIVE_LINES = """
 import mutants, ordinary, pytest

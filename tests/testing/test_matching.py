@@ -49,9 +49,6 @@ class Changed(NumpyBackend):
         return 0 if self.change(state, before, steps.start) == "bad" else n_good
 
 
-# ------------------------------------------------------------------------------------------------------ right back ends
-
-
 @pytest.mark.parametrize(("name", "options"), OPTIMIZER_CASES)
 def test_both_back_ends_match_in_either_order(name, options, dtype):
     network = Network((4, 9, 5, 3), ("relu", "gelu"), "sigmoid", "log_loss", bias="scalar")
@@ -100,8 +97,6 @@ def test_the_steps_are_those_of_a_training(dtype):
     assert state.params.tobytes() == result.params.tobytes()
     assert losses[:4] @ [7, 7, 7, 2] / 23 == pytest.approx(result.history.loss[0], rel=1e-6)
 
-
-# ------------------------------------------------------------------------------------------------------ wrong back ends
 
 NAMED = {
     "no bias gradient": (SGD(0.1), r"batch of step 0: gradient by b of layer 1 \[0\] is 0\.0 on broken and -0\.957"),
@@ -233,9 +228,6 @@ def test_a_new_loss_that_jumps_is_known_by_its_kinks(monkeypatch):
     assert sides_of_kinks(network, params, X, Y)[:, 0].tolist() == [True, False, False]
 
 
-# ------------------------------------------------------------------------------------------------------------- refusals
-
-
 @pytest.mark.parametrize(
     ("backends", "options", "words"),
     [
@@ -267,9 +259,6 @@ def test_rows_that_all_lie_on_kinks_are_refused():
     params, ones = np.array([1.0]), np.ones((3, 1))
     with pytest.raises(ValueError, match="all rows have weight 0 or lie near a kink"):
         testing.assert_backends_match(network, ones, ones, params=params)
-
-
-# -------------------------------------------------------------------------------------------------- ranges of updates
 
 
 @pytest.mark.parametrize(("name", "options"), OPTIMIZER_CASES)

@@ -66,9 +66,6 @@ def test_the_message_names_the_layer_and_the_case():
     assert "gradient by W of layer 0" in message
 
 
-# --------------------------------------------------------------------------------------------- a kind that runs nothing
-
-
 def test_a_kind_of_which_nothing_runs_fails_loudly():
     with pytest.raises(AssertionError, match="at least one derivative check runs") as error:
         check_backend(tutorial(), dtypes=["float32"])
@@ -97,9 +94,6 @@ def test_where_only_penalties_and_weights_fail_the_summary_says_that_they_can_be
     assert declines in report.summary().splitlines()[-1]
     assert declines not in check_backend(Wrong(), dtypes=["float64"], raises=False).summary()
     assert not check_backend(Ordinary(), dtypes=["float64"]).hint
-
-
-# ------------------------------------------------------------------------------------------------- which case is chosen
 
 
 def test_a_case_is_as_near_to_what_is_wanted_as_the_back_end_lets_it():
@@ -143,8 +137,6 @@ def test_a_back_end_need_not_be_hashable():
     assert Unhashable.__hash__ is None
     assert check_backend(Unhashable(), dtypes=["float64"]).count("passed") > 30
 
-
-# ----------------------------------------------------------------------------------------------- functions, no back end
 
 NETWORK = Network((3, 5, 2), "tanh", reduction="sum")
 

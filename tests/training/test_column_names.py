@@ -93,9 +93,6 @@ def test_callbacks_and_errors_have_the_names_too():
     assert seen == [NAMES] * 2
 
 
-# --------------------------------------------------------------------------------------------------------- many at once
-
-
 ALONE = {"stop": Stop(validation=0.25)}  # which no block of members does
 
 
@@ -127,9 +124,6 @@ def test_a_population_keeps_them_from_part_to_part(options):
         population.replace(1, by=0, learning_rate=0.1)
     assert [population[i].feature_names for i in population] == [NAMES] * 2
     assert refusal(population.results().predict, OTHER_ORDER) == IN_ANOTHER_ORDER
-
-
-# -------------------------------------------------------------------------------------------------- files and elsewhere
 
 
 @pytest.mark.parametrize("state", [True, False])

@@ -137,9 +137,6 @@ def test_few_rows_are_left_to_numpy(monkeypatch):
     assert asked == [2, 1]
 
 
-# ------------------------------------------------------------------------------------------------------------ trainings
-
-
 @pytest.mark.parametrize("chunk", [1, 3, 5, 7, 1000])
 @pytest.mark.parametrize("make", [int, np.random.RandomState], ids=["seed", "random state"])
 def test_compiled_shuffles_change_no_bit_of_a_training(go, monkeypatch, backend, chunk, make):

@@ -80,9 +80,6 @@ def _pressing_in_third(kind, name, calls, presses):
     return call
 
 
-# -------------------------------------------------------------------------------------------------- the rows of `train`
-
-
 def test_the_first_one_returns_what_there_is_after_a_warning_at_the_callers_line(backend):
     line = inspect.currentframe().f_lineno + 2
     with pytest.warns(InterruptWarning, match="interrupted after 3 epochs of this call, 3 steps in all") as seen:
@@ -180,9 +177,6 @@ def test_on_interrupt_is_checked():
         Stop(on_interrupt="ask")
 
 
-# ----------------------------------------------------------------------------------------------- the rows of estimators
-
-
 def test_an_estimator_is_fitted_so_far_after_scikit_learns_warning(fit):
     with pytest.warns(UserWarning, match=r"^Training interrupted by user\.$"):
         mlp = fit(1)
@@ -203,9 +197,6 @@ def test_the_second_one_raises_in_whatever_call_of_fastnn(calls, fit, go):
         first(1)
     with pytest.raises(KeyboardInterrupt):
         then(1)
-
-
-# ------------------------------------------------------------------------------------------------------------- handlers
 
 
 def test_a_handler_of_the_users_own_is_called_each_time(go):

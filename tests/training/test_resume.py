@@ -27,8 +27,6 @@ def go(backend):
     return run
 
 
-# ------------------------------------------------------------------------------------------- what need not be repeated
-
 CASES = {
     "defaults": {},
     "batches": {"batch_size": 5, "optimizer": Adam(0.05, beta_1=0.8)},
@@ -114,8 +112,6 @@ def test_the_stop_rules_of_a_call_are_its_own(go):
     assert first.resume(X, Y, epochs=5).stop_reason == "epochs"
     assert first.resume(X, Y, epochs=5, stop=Stop(patience=3)).n_epochs == 1  # its counters are kept
 
-
-# ---------------------------------------------------------------------------------------------------------- other rows
 
 CHUNKS = [(X[i:j], Y[i:j]) for i, j in ((0, 8), (8, 19), (19, 23), (0, 23))]
 
@@ -208,8 +204,6 @@ def test_new_rows_belong_to_a_state(go):
         with pytest.raises(TypeError, match="new_rows must be True or False, not 1"):
             go(resume=given, new_rows=1)
 
-
-# ----------------------------------------------------------------------------------------------- files of version 0.1
 
 OLD = pathlib.Path(__file__).parents[1] / "support" / "data" / "version_0_1"
 OLD_STOP = Stop(tol=0.0, patience=9, validation=0.3, restore_best=True)

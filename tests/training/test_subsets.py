@@ -147,9 +147,6 @@ def test_numbers_of_any_kind(rows):
     assert params(rows) == params(np.arange(2, 9)) != params(np.arange(7))
 
 
-# -------------------------------------------------------------------------------------------------------- validation
-
-
 @pytest.mark.parametrize("options", [{}, {"batch_size": 4}, {"batch_size": 4, "sample_weight": WEIGHT}])
 @pytest.mark.parametrize("rules", [{}, {"patience": 1, "tol": 0.1}, {"monitor": "r2", "restore_best": True}])
 def test_validation_rows_are_as_validation_data(backend, options, rules):
@@ -176,9 +173,6 @@ def test_a_new_stream_has_validation_rows_of_its_own(backend):
     assert later.state.counters["best_score"] == later.history.validation_loss.min()
     assert later.state.counters["best_score"] > first.state.counters["best_score"]
     assert sorted(later.state.index) == [0, 1, 2]
-
-
-# ------------------------------------------------------------------------------------------------------------ refused
 
 
 ROWS = np.array([1, 4, 4, 9, 2])
