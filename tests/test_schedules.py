@@ -77,6 +77,19 @@ def test_a_cosine_has_the_same_bits_on_every_machine():
     ]
 
 
+@pytest.mark.parametrize(
+    "schedule",
+    [
+        step_decay(0.5, every=10**400),
+        cosine(0.5, steps=10**400),
+        warm_up(0.0, steps=10**400, start=0.5),
+        one_cycle(0.5, steps=10**400, start=0.5),
+    ],
+)
+def test_a_schedule_may_be_longer_than_any_training(schedule):
+    assert schedule(0) == round(schedule(10**6), 9) == 0.5
+
+
 class CountedFactor(float):
     """A factor that counts its products."""
 

@@ -1,7 +1,6 @@
 """The name of a file to save to, and the content of a good one."""
 
 import pytest
-from good_files import good_file
 from model_files import trained
 
 from fastnn import Stop
@@ -18,9 +17,3 @@ def content(tmp_path_factory):
     path = tmp_path_factory.mktemp("good") / "model.npz"
     trained(stop=Stop(tol=0.0, validation=0.3, restore_best=True)).save(path)
     return path.read_bytes()
-
-
-@pytest.fixture(scope="module")
-def good(tmp_path_factory):
-    """A good file: its bytes, its members, and the bits of what it holds."""
-    return good_file(tmp_path_factory.mktemp("good") / "model")

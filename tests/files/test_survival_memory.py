@@ -1,5 +1,6 @@
 """Files made to take memory or time: they are refused before they are read."""
 
+import io
 import json
 import os
 import struct
@@ -9,9 +10,20 @@ import zipfile
 
 import numpy as np
 import pytest
-from good_files import NETWORK, X, array_of, npy_of
+from model_files import trained
 
 from fastnn import Adam, ModelFileError, Network, load, train
+
+
+@pytest.fixture
+def members(content):
+    """The bytes of the members of a good file."""
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        return {name: archive.read(name) for name in archive.namelist()}
+
+
+def header_of(members):
+    return json.loads(np.load(io.BytesIO(members["header.npy"])).tobytes())
 
 
 def refused(path):
@@ -48,9 +60,8 @@ HEADERS = {
 
 
 @pytest.mark.parametrize("case", HEADERS)
-def test_networks_of_many_layers_are_refused_before_they_are_made(good, tmp_path, case):
-    _, members, _ = good
-    header = json.loads(array_of(members["header.npy"]).tobytes())
+def test_networks_of_many_layers_are_refused_before_they_are_made(members, tmp_path, case):
+    header = header_of(members)
     _refused_with(tmp_path / "model", members, header | {"network": HEADERS[case](header)})
 
 
@@ -68,32 +79,30 @@ def test_networks_of_many_layers_are_refused_before_they_are_made(good, tmp_path
     ],
     ids=["objects", "text", "arrays", "fewer arrays", "version", "writer", "format", "reason"],
 )
-def test_long_headers_are_refused_before_they_are_parsed(good, tmp_path, more):
+def test_long_headers_are_refused_before_they_are_parsed(members, tmp_path, more):
     """Those that are not too long to be parsed are refused without being quoted at length."""
-    _, members, _ = good
-    _refused_with(tmp_path / "model", members, json.loads(array_of(members["header.npy"]).tobytes()) | more)
+    _refused_with(tmp_path / "model", members, header_of(members) | more)
 
 
 @pytest.mark.parametrize("depth", [16_000, 60_000])
-def test_a_deeply_nested_header_is_refused(good, tmp_path, depth):
+def test_a_deeply_nested_header_is_refused(members, tmp_path, depth):
     """Python parses one as deep as it is, from version 3.14 on."""
-    _, members, _ = good
     _refused_with(tmp_path / "model", members, b"[" * depth)
 
 
 def _refused_with(path, members, header):
     text = header if isinstance(header, bytes) else json.dumps(header, separators=(",", ":")).encode()
+    np.lib.format.write_array(packed := io.BytesIO(), np.frombuffer(text, np.uint8))
     with zipfile.ZipFile(path, "w") as archive:
-        for name, content in members.items():
-            archive.writestr(name, npy_of(np.frombuffer(text, np.uint8)) if name == "header.npy" else content)
-    del text
+        for name, member in (members | {"header.npy": packed.getvalue()}).items():
+            archive.writestr(name, member)
+    del text, packed
     refused(path)
 
 
 @pytest.mark.parametrize("large", [False, True], ids=["plain", "of a large archive"])
-def test_many_members_are_refused_before_they_are_listed(good, tmp_path, large):
+def test_many_members_are_refused_before_they_are_listed(content, tmp_path, large):
     """A zip directory of 300,000 entries, whether its size stands in the plain end or in that of large archives."""
-    content = good[0]
     *_, size, start, _ = struct.unpack("<4s4H2LH", content[-22:])
     members, entry = content[:start], content[start : start + 46 + content[start + 28]]
     directory = entry * 300_000
@@ -108,17 +117,15 @@ def test_many_members_are_refused_before_they_are_listed(good, tmp_path, large):
 
 
 @pytest.mark.parametrize("names", [["x" * 60_000], [f"{i}" * 5 for i in range(1000)]], ids=["a long one", "many"])
-def test_names_of_members_are_not_quoted_at_length(good, tmp_path, names):
-    _, members, _ = good
+def test_names_of_members_are_not_quoted_at_length(members, tmp_path, names):
     with zipfile.ZipFile(tmp_path / "model", "w") as archive:
         for name in [*members, *names]:
             archive.writestr(name, members.get(name, b""))
     refused(tmp_path / "model")
 
 
-def test_zip_bombs_do_not_go_off(good, tmp_path):
+def test_zip_bombs_do_not_go_off(members, tmp_path):
     """A member that would inflate to a gigabyte."""
-    _, members, _ = good
     path = tmp_path / "model"
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, content in members.items():
@@ -145,7 +152,7 @@ def test_files_of_a_terabyte_are_not_read(tmp_path, begins):
 @pytest.mark.skipif(not os.path.exists("/dev/zero"), reason="no such device")
 def test_devices_are_neither_read_nor_replaced(tmp_path):
     refused("/dev/zero")
-    result = train(NETWORK, X, X[:, :2], epochs=0, backend="numpy")
+    result = trained(epochs=0)
     os.symlink("/dev/null", tmp_path / "link")
     with pytest.raises(OSError, match="not a regular file"):
         result.save(tmp_path / "link")

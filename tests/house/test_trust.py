@@ -57,11 +57,9 @@ SMALLER = {
     "test_code_is_found_again_in_a_folder_of_the_user_alone",
     "test_code_of_another_version_is_not_taken",
     "test_what_breaks_off_while_it_is_written_leaves_no_file",
-    "test_a_schedule_may_be_longer_than_any_training",
     "test_masks_are_told_apart",
     "test_the_size_of_all_weights_cancels_in_a_mean",
     "test_threads_that_train_within_callbacks",
-    "test_what_is_hostile_is_what_it_should_be",
 }
 
 

@@ -141,7 +141,7 @@ def state(draw):
     """A state of which some fields were set, gone on with by both back ends."""
     dtype = draw.of([np.float64, np.float32])
     it = result_of(dtype).state
-    for _ in range(draw.of([1, 1, 2])):
+    for _ in range(draw.of([0, 1, 1, 2])):
         name = draw.of([field.name for field in dataclasses.fields(it)])
         value = getattr(it, name)
         if isinstance(value, dict) and value and draw.chance(0.8):
@@ -156,10 +156,13 @@ def state(draw):
     if network.n_params > 10**4:
         network = NETWORK
 
-    twin = twin_of(it)
+    twin, options = twin_of(it), {**OPTIONS, "new_rows": draw.of([False, False, True])}
+    if draw.chance(0.2):
+        name = draw.of(sorted(options))
+        options[name] = fuzz_doors.spoiled(draw, name, options[name])
 
     def goes_on(state, backend):
-        return train(network, X.astype(dtype), Y, resume=state, backend=backend, **OPTIONS).params
+        return train(network, X.astype(dtype), Y, resume=state, backend=backend, **options).params
 
     return agree(lambda: goes_on(it, "numba"), lambda: goes_on(twin, "numpy"), twin, 0.1)
 
@@ -172,9 +175,13 @@ def training(draw):
     """A training whose arguments, optimizer, schedule, stop rule or generator hold other values."""
     dtype = draw.of([np.float64, np.float32])
     options = {"X": X.astype(dtype), "Y": Y, "sample_weight": np.ones(N), "params": result_of(dtype).params, "seed": 3}
-    for name in sorted({draw.of(sorted(options)) for _ in range(draw.of([0, 1, 2]))}):
-        options[name] = draw.like(options[name])
     kind = draw.of(sorted(OPTIMIZERS))
+    settings = {"network": NETWORK, "epochs": 2, "batch_size": None if kind == "RPROP" else draw.of([1, 5, N])}
+    settings |= {"alpha": 0.1, "shuffle": True, "assume_finite": False, "callbacks": [lambda progress: None]}
+    for given in (options, options, settings):
+        if draw.chance(0.3):
+            name = draw.of(sorted(given))
+            given[name] = fuzz_doors.spoiled(draw, name, given[name])
     optimizer = OPTIMIZERS[kind](0.01)
     name = draw.of([field.name for field in dataclasses.fields(optimizer)])
     own = Rates(0.1, draw.seed)
@@ -184,23 +191,26 @@ def training(draw):
     optimizer = optimizer if error else changed
     rules = [None, Stop(tol=0.0, patience=3, reduce=ReduceRate(0.5, 1))]
     rules += [Stop(validation=0.3, monitor="r2", restore_best=True), Stop(validation=(draw.like(X), draw.like(Y)))]
-    stop = draw.of(rules)
+    stop = draw.of(rules) if draw.chance(0.9) else draw.like(3)
     for name in ("rows", "validation_rows"):
         chosen = draw.like(np.arange(N)) if draw.chance(0.1) else None
         if getattr(chosen, "size", 0) <= 10 * N:  # rounding grows with the steps
             options[name] = chosen
     if options["seed"] is None or draw.chance(0.2):
         options["seed"] = Shuffles(draw.seed)
-    options = {**options, "stop": stop, "optimizer": optimizer, "epochs": 2, "alpha": 0.1}
-    options["batch_size"] = None if kind == "RPROP" else draw.of([1, 5, N])
+    options |= {"stop": stop, "optimizer": optimizer, **settings}
 
-    twin = twin_of(options)
-    return agree(
-        lambda: train(NETWORK, **options, backend="numba").params,
-        lambda: train(NETWORK, **twin, backend="numpy").params,
+    twin, arrays = twin_of(options), [given for given in options.values() if isinstance(given, np.ndarray)]
+    before = [array.tobytes() for array in arrays]
+    word = agree(
+        lambda: train(**options, backend="numba").params,
+        lambda: train(**twin, backend="numpy").params,
         twin,
         ROUNDING.get(kind, 0.1),
     )
+    if before != [array.tobytes() for array in arrays]:
+        raise Failure(WRONG, "the caller's arrays were written to")
+    return word
 
 
 @dataclasses.dataclass(frozen=True)

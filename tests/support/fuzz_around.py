@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import inspect
 import math
 import os
 import tempfile
@@ -30,6 +31,11 @@ from sklearn.metrics import get_scorer, get_scorer_names
 
 import fastnn
 from fastnn import Network, Stop, search, train, train_many
+from fastnn.losses import ACTIVATIONS as ALL_ACTIVATIONS
+from fastnn.losses import LOSSES
+from fastnn.network import BIASES, INITS, REDUCTIONS
+from fastnn.optimizers import Optimizer
+from fastnn.schedules import Schedule
 
 RANGES = {
     "hidden_layer_sizes": [3, (2, 2), ()],
@@ -314,15 +320,62 @@ def values(draw):
             raise Failure(REFUSED_WRONGLY, f"{error!r:.200}")
         return REFUSED
     targets = {"softmax": LABELS % 2, "sigmoid": np.c_[LABELS % 2, LABELS > 0] * 1.0}.get(output, Y)
-    given = {"params": result_of(dtype).params, "X": X.astype(dtype), "Y": targets}
-    for part in sorted({draw.of(sorted(given)) for _ in range(draw.of([0, 0, 1]))}):
+    given = {"network": network, "params": result_of(dtype).params, "X": X.astype(dtype), "assume_finite": False}
+    asks_outputs = draw.chance(0.3)
+    if not asks_outputs:
+        given |= {"Y": targets, "sample_weight": np.ones(N), "alpha": 0.1}
+    for part in sorted({draw.of(sorted(given)) for _ in range(draw.of([0, 0, 1, 2]))}):
         given[part] = draw.like(given[part])
     twin = twin_of(given)
 
-    def gradient(given, backend):
-        return fastnn.loss_and_gradient(network, **given, backend=backend)[1]
+    def numbers(given, backend):
+        if asks_outputs:
+            return fastnn.predict(**given, backend=backend)
+        return fastnn.loss_and_gradient(**given, backend=backend)[1]
 
-    return agree(lambda: gradient(given, "numba"), lambda: gradient(twin, "numpy"), twin)
+    return agree(lambda: numbers(given, "numba"), lambda: numbers(twin, "numpy"), twin)
+
+
+LONG = {"learning_rate": 0.1, "steps": 5}
+MADE = {
+    Network: {"sizes": (3, 2)},
+    Network.from_dict: {"values": Network((3, 4, 2)).to_dict()},
+    Stop: {},
+    fastnn.ReduceRate: {},
+    fastnn.every: {"k": 2, "callback": print},
+    fastnn.get_backend: {"backend": "numpy"},
+    fastnn.constant: {"learning_rate": 0.1},
+    fastnn.exponential: {"learning_rate": 0.1},
+    fastnn.step_decay: {"learning_rate": 0.1, "every": 2},
+    **dict.fromkeys((fastnn.cosine, fastnn.warm_up, fastnn.one_cycle), LONG),
+    **{kind: {} for kind in fastnn.OPTIMIZERS.values()},
+}
+"""{what makes an object: arguments that it needs}."""
+WORDS = [*ALL_ACTIVATIONS, *LOSSES, *BIASES, *INITS, *REDUCTIONS, "exact", "times_bias", "numba", "r2", "raise", "SUM"]
+
+
+def made(draw):
+    """Something made of settings that may be anything: refused clearly, or what its own description makes again."""
+    make, needs = draw.of(list(MADE.items()))
+    given, names = dict(needs), sorted(inspect.signature(make).parameters)
+    changed = sorted({draw.of(names) for _ in range(draw.of([0, 1, 1, 2, 3]))})
+    for name in changed:
+        given[name] = draw.of([draw.of(WORDS), draw.like(given.get(name, 1)), draw.like((3, 2)), draw.integer(20) / 10])
+    if make == Network.from_dict and not changed:
+        changed = ["values"]
+        given["values"] = {**given["values"], draw.of(list(given["values"])): draw.of([draw.of(WORDS), draw.like(0.5)])}
+    it, error = attempt(lambda: make(**given))
+    if error is not None:
+        if not changed:
+            raise Failure(REFUSED_WRONGLY, f"{error!r:.200}")
+        return REFUSED
+    if isinstance(it, Schedule):
+        return judge(lambda: it(5), it.rates(np.array([5]))[0])
+    if isinstance(it, (Network, Optimizer)) and not callable(getattr(it, "learning_rate", 0)):
+        again, error = attempt(lambda: (Network if isinstance(it, Network) else Optimizer).from_dict(it.to_dict()))
+        if again != it:
+            raise Failure(WRONG, f"{it!r:.100} is made again as {again!r:.100}, {error!r:.100}")
+    return FINE
 
 
 def derivatives(draw):
@@ -390,7 +443,16 @@ def is_plain(array, dtype, shape):
     return fits and array.flags.c_contiguous and array.flags.aligned
 
 
-DOORS = [searched] * 3 + [scored] * 3 + [logged] * 2 + [steps] * 3 + [values] * 2 + [derivatives] * 2 + [row] * 2
+DOORS = (
+    [searched] * 3
+    + [scored] * 3
+    + [logged] * 2
+    + [steps] * 3
+    + [values] * 4
+    + [made] * 4
+    + [derivatives] * 2
+    + [row] * 2
+)
 
 
 def warm():

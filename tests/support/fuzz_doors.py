@@ -352,7 +352,7 @@ def files():
 
 
 def mutated(draw, content):
-    """The bytes of a file that was damaged, or of an archive that was made anew of changed members."""
+    """The bytes of a file that was damaged, or of an archive that was made anew of changed members; and which it is."""
     if content[:2] != b"PK" or draw.chance(0.3):
         content = bytearray(content)
         for _ in range(draw.of([1, 1, 2, 5]) if content else 0):
@@ -369,15 +369,22 @@ def mutated(draw, content):
             else:
                 del content[i + 1 :]
             content = content or bytearray(1)
-        return bytes(content)
+        return bytes(content), "damaged"
     with np.load(io.BytesIO(content)) as archive:
         arrays = dict(archive)
     header = json.loads(arrays.pop("header").tobytes())
     for _ in range(draw.of([1, 1, 2])):
-        if draw.chance(0.5):
+        name, change = draw.of(sorted(arrays)), draw.of(["header", "header", "table", "number", "array", "array"])
+        if change == "table" and "values" in arrays:  # of many results
+            table = quietly(lambda: json.loads(arrays["values"].tobytes()))[0] or [0]
+            change_entry(draw, table)
+            arrays["values"] = np.frombuffer(json.dumps(table, default=repr).encode(), np.uint8)
+        elif change in ("header", "table"):
             change_entry(draw, header)
+        elif change == "number" and getattr(arrays[name], "size", 0):
+            arrays[name] = arrays[name].copy()
+            arrays[name].flat[draw.integer(arrays[name].size)] = draw.integer(4)
         else:
-            name = draw.of(sorted(arrays))
             arrays[name] = draw.like(arrays[name]) if draw.chance(0.9) else np.zeros(0)
     if draw.chance(0.1):
         arrays.pop(draw.of(sorted(arrays)))
@@ -390,7 +397,7 @@ def mutated(draw, content):
             for member in before.namelist():
                 after.writestr(member, before.read(member))
         file = packed
-    return file.getvalue()
+    return file.getvalue(), "forged"
 
 
 JSON = [None, True, False, 0, -1, 1, 2, 2**70, 0.5, "", "relu", "x" * 5000, [], {}, [1], [[]], {"a": 1}, 1e300]
@@ -417,16 +424,25 @@ def change_entry(draw, header):
         return
 
 
+def numbers_of(it):
+    """All weights of what a file holds."""
+    return [part for one in (it if isinstance(it, fastnn.ManyResult) else [it]) for part in parts_of(one)]
+
+
 def file(draw):
-    """A damaged file: it is refused, or what is in it can be looked at, and gone on with, or refuses clearly to."""
+    """A bad file: refused, or right though damaged; what a forged one holds can be gone on with, or refuses to."""
     load, content = files()[draw.of(sorted(files()))]
+    bad, how = mutated(draw, content)
     with tempfile.TemporaryDirectory() as folder:
-        path = os.path.join(folder, "file")
-        with open(path, "wb") as out:
-            out.write(mutated(draw, content))
-        it, error = attempt(lambda: load(path))
-    if error is not None:
-        return REFUSED
+        paths = [os.path.join(folder, name) for name in ("bad", "good")]
+        for path, written in zip(paths, (bad, content), strict=True):
+            with open(path, "wb") as out:
+                out.write(written)
+        it, error = attempt(lambda: load(paths[0]))
+        if error is not None:
+            return REFUSED
+        if how == "damaged" and content[:2] == b"PK":
+            return same_bits(lambda: numbers_of(it), lambda: numbers_of(load(paths[1])))
     for one in it if isinstance(it, fastnn.ManyResult) else [it]:
         refused = attempt(lambda one=one: one.predict(X))[1]
         if hasattr(one, "network") and not refused:
@@ -501,7 +517,7 @@ def spoil(draw, matrix, part):
 PLACES = [-1, 0, 1, 3, 4, 5, 11, 12, 13, 47, 48, 49, 10**6, -(10**6), 2**31 - 1]
 """Numbers for indices of matrices (N, 4)."""
 
-DOORS = [many] * 4 + [population] * 2 + [threads] * 2 + [exported] * 4 + [file] * 5 + [sparse] * 4
+DOORS = [many] * 4 + [population] * 2 + [threads] * 2 + [exported] * 4 + [file] * 10 + [sparse] * 4
 
 
 def warm():

@@ -20,8 +20,7 @@ from fuzz_oracle import (
     same_bits,
     twin_of,
 )
-from fuzz_values import same
-from hostile import SCALARS
+from fuzz_values import SCALARS, same
 
 import fastnn
 from fastnn import TablePreparation

@@ -1,7 +1,26 @@
 """Values for the fuzzer: drawn from a seed, near what stands there, and what they are worth."""
 
+import decimal
+import fractions
+import math
+
 import numpy as np
-from hostile import SCALARS
+
+
+class Opaque:
+    def __repr__(self):
+        return "opaque"
+
+
+SCALARS = [
+    *(None, True, False, 0, 1, -1, 2, 7, 2**31, 2**63, 2**64, -(2**70), 10**400, -(10**400), 0.5, -0.0, 1e-320, 1e300),
+    *(math.nan, math.inf, -math.inf, 1j, "", "text", "relu", "ünï\0", "x" * 1000, b"", b"bytes", (), [], {}, set()),
+    *(np.float32(0.5), np.float64("nan"), np.int64(3), np.uint8(255), np.bool_(True), np.array(3), np.array([1, 2])),
+    *(np.datetime64("2020-01-01"), np.longdouble(1), np.complex64(1j), fractions.Fraction(10**400), decimal.Decimal(1)),
+    *(object, Opaque(), len, Ellipsis, NotImplemented, slice(3), range(3), iter([1]), memoryview(b"abc"), int),
+    *([[]], [1, [2]], [None], [math.nan], ["a"], {"a": 1}, {1, 2}, (1, 2, 3), [10**400], [True, False], [[1, 2], [3]]),
+]
+"""What no one should pass."""
 
 RIGHT = {
     "a copy": lambda a, r: a.copy(),

@@ -9,7 +9,7 @@ import pytest
 from bits import all_bits, result_bits
 from chunks import chunks_of
 
-from fastnn import Stop, get_backend
+from fastnn import Network, Stop, get_backend, train
 from fastnn.fused.backend import NumbaBackend
 from fastnn.training import generator
 from fastnn.training.generator import bookmark, give_back, make_random_state, shuffle_rows
@@ -107,6 +107,27 @@ def test_a_class_of_its_own_keeps_its_shuffle_and_its_state(monkeypatch):
     assert random_state.n == 2
     put_back()
     assert random_state.n == 0
+
+
+@pytest.mark.parametrize("value", [-(10**6), -1, 0, 50, 2**62])
+def test_rows_of_a_shuffle_that_is_wrong_are_refused(value, backend):
+    class Worse(np.random.RandomState):
+        def shuffle(self, x):
+            x[:] = value
+
+        def permutation(self, n):
+            return np.full(n, value)
+
+    estimators = pytest.importorskip("fastnn.estimators", exc_type=ImportError)
+    X, options = np.arange(200.0).reshape(50, 4), {"epochs": 3, "seed": Worse(0), "backend": backend}
+    mlp = estimators.MLPRegressor(hidden_layer_sizes=(5,), batch_size=7, random_state=Worse(0), backend=backend)
+    for fit in (
+        lambda: train(Network((4, 5, 1)), X, X[:, 0], batch_size=7, **options),
+        lambda: train(Network((4, 5, 1)), X, X[:, 0], shuffle=False, stop=Stop(validation=0.3), **options),
+        lambda: mlp.fit(X, X[:, 0]),
+    ):
+        with pytest.raises(ValueError, match=r"seed: .*Worse\.shuffle must return a permutation"):
+            fit()
 
 
 def test_a_bit_generator_of_a_class_of_its_own_is_left_to_numpy(monkeypatch):

@@ -1,5 +1,7 @@
 """`predict` and `loss_and_gradient`, which the tests of the driver lean on."""
 
+import copy
+import dataclasses
 import functools
 import math
 
@@ -7,7 +9,7 @@ import numpy as np
 import pytest
 from small_training import NETWORK, N
 
-from fastnn import Network, cores
+from fastnn import Network, cores, train
 from fastnn import loss_and_gradient as public_loss
 from fastnn import predict as public_predict
 from fastnn.cores import Cores
@@ -100,3 +102,18 @@ def test_checks_leave_threads_of_blas_alone(monkeypatch):
     X[-1, -1] = math.nan
     with pytest.raises(ValueError, match=r"X\[12344, 2\] is nan"):
         public_predict(NETWORK, np.ones(NETWORK.n_params), X)
+
+
+def test_the_parts_of_a_result_are_looked_at_again_when_they_are_others(data):
+    X, _ = data
+    result = train(NETWORK, *data, epochs=1, seed=0)
+    for name, value, text in (("params", np.zeros(3), "has 3 numbers"), ("network", Network((3, 9, 2)), "has 26 ")):
+        twin = copy.copy(result)
+        twin.predict(X)
+        object.__setattr__(twin, name, value)
+        with pytest.raises(ValueError, match=f"params {text}"):
+            twin.predict(X)
+    writable = dataclasses.replace(result, params=np.repeat(result.params, 2)[::2])
+    writable.predict(X)
+    writable.params[:] = 0
+    assert not writable.predict(X).any()
