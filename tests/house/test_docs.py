@@ -2,7 +2,6 @@
 
 import ast
 import contextlib
-import doctest
 import importlib
 import inspect
 import io
@@ -14,7 +13,6 @@ import tree
 from pages import FENCE, ROOT, blocks, text
 
 import fastnn
-from fastnn import backends
 
 DOCS = ROOT / "docs"
 PAGES = [
@@ -54,22 +52,6 @@ def test_code_on_a_page_has_at_most_88_columns(page):
     """What a code block of the site shows beside its lists; pages for developers quote the package, which has 120."""
     code = (m[2] for m in FENCE.finditer(text(page)) if m[1] != "text")
     assert [line for body in code for line in body.splitlines() if len(line) > 88] == []
-
-
-def modules_with_examples():
-    files = [file.relative_to(ROOT) for file in sorted((ROOT / "fastnn").rglob("*.py")) if ">>>" in file.read_text()]
-    return [".".join(file.with_suffix("").parts).removesuffix(".__init__") for file in files]
-
-
-@pytest.mark.parametrize("name", modules_with_examples())
-def test_examples_in_docstrings_give_what_they_say(name, tmp_path, monkeypatch):
-    for package in ("sklearn", "rich", "matplotlib"):
-        pytest.importorskip(package)
-    monkeypatch.chdir(tmp_path)  # some write files
-    monkeypatch.setattr(backends, "_factories", dict(backends._factories))  # one adds to it
-    failed, attempted = doctest.testmod(importlib.import_module(name))
-    assert attempted
-    assert not failed
 
 
 def test_the_lines_of_train_stop_when_validation_says_so(tmp_path, monkeypatch):

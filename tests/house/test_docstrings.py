@@ -2,6 +2,7 @@
 
 import doctest
 import functools
+import importlib
 import inspect
 import re
 
@@ -138,3 +139,10 @@ def test_its_example_runs_by_itself(name, tmp_path, monkeypatch):
         failed, _ = doctest.DocTestRunner(verbose=False).run(examples, out=said.append)
     assert not failed, "".join(said)
     assert "from fastnn" in text or "import fastnn" in text
+
+
+@pytest.mark.parametrize("name", ["checking.display", "cores", "measuring.work", "measuring.workloads"])
+def test_examples_of_what_is_not_public_run(name):
+    failed, attempted = doctest.testmod(importlib.import_module(f"fastnn.{name}"))
+    assert attempted
+    assert not failed

@@ -5,9 +5,9 @@ from __future__ import annotations
 import itertools
 
 import numpy as np
-from bits import assert_same_result, assert_same_results
+from bits import assert_same_result
 
-from fastnn import SGD, Adam, Network, ReduceRate, Stop, train, train_many
+from fastnn import Network, train, train_many
 
 RANDOM = np.random.RandomState(3)
 X = RANDOM.rand(20, 3)
@@ -16,15 +16,6 @@ NETWORK = Network((3, 5, 1), "sigmoid", "sigmoid")
 WIDE = Network((3, 9, 4, 1), ("tanh", "relu"))
 
 SHARED = {"networks": NETWORK, "X": X, "Y": Y}
-
-
-def test_the_order_of_members_changes_nothing():
-    """A member of a list turned round is the same."""
-    case = {"optimizer": Adam(0.1), "batch_size": 7}
-    epochs = [3, 8, 1, 5, 5, 2]
-    forward = train_many(**SHARED, **case, seed=range(6), epochs=epochs)
-    backward = train_many(**SHARED, **case, seed=range(5, -1, -1), epochs=epochs[::-1])
-    assert_same_results(forward, reversed(backward))
 
 
 def test_members_without_a_seed_differ():
@@ -41,11 +32,3 @@ def test_a_generator_of_the_callers_goes_on():
     (result,) = train_many(**SHARED, seed=[own], epochs=2, batch_size=7)
     assert_same_result(result, train(NETWORK, X, Y, seed=twin, epochs=2, batch_size=7))
     assert own.randint(2**30) == twin.randint(2**30)
-
-
-def test_a_rate_that_has_fallen_stays_so_without_the_rule():
-    """A block knows no such rates."""
-    stop = Stop(patience=9, reduce=ReduceRate(0.5, 1))
-    begun = [train(NETWORK, X, Y, seed=i, epochs=9, optimizer=SGD(0.0), stop=stop).state for i in range(8)]
-    many = train_many(NETWORK, X, Y, resume=begun, epochs=5, optimizer=SGD(0.1))
-    assert_same_results(many, [train(NETWORK, X, Y, resume=each, epochs=5, optimizer=SGD(0.1)) for each in begun])

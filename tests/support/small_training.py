@@ -1,6 +1,5 @@
 """The small training of the driver's tests, and what they hand to it: a back end, an observer, a plain stop rule."""
 
-import math
 import signal
 
 from fastnn import Network, get_backend
@@ -44,14 +43,3 @@ class SignalAt:
         self.left -= 1
         if self.left == 0:
             signal.raise_signal(signal.SIGINT)
-
-
-def plain_patience(losses, tol, patience):
-    """The epochs until training stops, by the rule of `train`."""
-    best, stale = math.inf, 0
-    for epoch, loss in enumerate(losses):
-        stale = 0 if math.isfinite(loss) and loss < best - tol else stale + 1
-        best = min(best, loss) if math.isfinite(loss) else best
-        if stale >= max(patience, 1):
-            return epoch + 1
-    return None

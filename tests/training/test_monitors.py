@@ -152,39 +152,7 @@ def test_scorers_of_one_label_a_row_say_that_there_are_several():
         train(network, np.eye(3), np.eye(3)[:, :2], epochs=1, backend="numpy", stop=Stop(monitor="rand_score"))
 
 
-SOFT = Network((3, 4, 2), "tanh", "softmax")
-YES = Network((3, 4, 1), "tanh", "sigmoid", "log_loss")
 NUMBERS = Network((3, 4, 1), "tanh")
-
-
-@pytest.mark.parametrize(
-    ("name", "network", "metric", "takes"),
-    [
-        ("auc", YES, "roc_auc_score", lambda outputs: outputs[:, 0]),
-        ("average_precision", SOFT, "average_precision_score", lambda outputs: outputs[:, 1]),
-        ("roc_auc", BINARY, "roc_auc_score", lambda outputs: outputs),
-        ("f1", YES, "f1_score", lambda outputs: outputs[:, 0] > 0.5),
-        ("balanced_accuracy", CLASSES, "balanced_accuracy_score", lambda outputs: outputs.argmax(axis=1)),
-        ("explained_variance", NUMBERS, "explained_variance_score", lambda outputs: outputs),
-    ],
-)
-@pytest.mark.parametrize("weighted", [False, True])
-def test_scorers_of_scikit_learn(name, network, metric, takes, weighted):
-    """By their names: of the validation rows, and of `score`, with the weights of the rows that count."""
-    metrics = pytest.importorskip("sklearn.metrics")
-    X, noise, weight = drawn(np.float64)
-    weight = weight * (noise[:, 2] > -1.5) if weighted else None
-    y = X[:, 0] + noise[:, 0]
-    if network.loss_name == "cross_entropy":
-        y = np.digitize(y, [0, 1][: network.n_outputs - 1])
-    elif network.loss_name == "log_loss":
-        y = (np.c_[y, noise[:, 1]][:, : network.n_outputs] > 0).astype(int)
-    rows = (X, y) if weight is None else (X, y, weight)
-    result = train(network, X, y, sample_weight=weight, epochs=3, seed=0, stop=Stop(monitor=name, validation=rows))
-    wanted = getattr(metrics, metric)(y, takes(result.predict(X)), sample_weight=weight)
-    found = np.array([result.history.score[-1], result.score(*rows, monitor=name)])
-    assert_within(found, np.full(2, wanted), 40 * np.finfo(float).eps, name, "scikit-learn's")
-    assert result.history.monitor == name.replace("auc", "roc_auc").replace("roc_roc", "roc")
 
 
 @pytest.mark.parametrize("network", [CLASSES, BINARY, NUMBERS])

@@ -6,8 +6,7 @@ import time
 import numpy as np
 import pytest
 from bits import bits
-from chunks import chunks_of
-from small_training import NETWORK, N, plain_patience
+from small_training import NETWORK, N
 
 import fastnn
 from fastnn import SGD, ReduceRate, Stop
@@ -18,22 +17,6 @@ from fastnn.training.stopping import Patience
 def count(rule, losses):
     """How many epochs with these losses it takes until the rule fires; None if it does not."""
     return next((i for i, loss in enumerate(losses, 1) if rule.fires(float(loss))), None)
-
-
-@pytest.mark.parametrize("spoiled", [0.0, 0.2])
-def test_patience_agrees_with_a_plain_loop(spoiled):
-    random_state = np.random.RandomState(0)
-    fired = 0
-    for _ in range(300):
-        losses = np.round(np.cumsum(random_state.randn(40)) - np.arange(40) * 0.7, 1)  # rounded: some are equal
-        losses[random_state.rand(40) < spoiled] = random_state.choice([math.nan, math.inf])
-        tol, patience = random_state.choice([0, 0.1, 1]), random_state.randint(0, 5)
-        expected, rule = plain_patience(losses, tol, patience), Stop(tol, patience).rule()
-        assert count(rule, losses) == expected
-        seen = losses[: expected or 40]
-        assert rule.best == min(seen[np.isfinite(seen)], default=math.inf)
-        fired += expected is not None
-    assert 50 < fired < 300
 
 
 def test_a_loss_that_is_lower_by_just_tol_is_no_improvement():
@@ -75,16 +58,6 @@ def test_patience_and_tol_each_ask_for_the_rule(go):
         for validation, reason in ((None, "tolerance"), (0.3, "validation")):
             result = go(**still, stop=Stop(**given, validation=validation))
             assert (result.n_epochs, result.stop_reason) == (n_epochs, reason if given else "epochs")
-
-
-def test_tolerance_comes_before_a_later_divergence(go, monkeypatch):
-    """One chunk holds both."""
-    chunks_of(monkeypatch, 10**6)
-    options = {"optimizer": SGD(30.0), "epochs": 200, "batch_size": None}
-    diverged = go(**options, stop=Stop(on_divergence="stop"))
-    wanted = plain_patience(diverged.history.loss, 0.0, 0)
-    assert wanted < diverged.n_epochs
-    assert go(**options, stop=Stop(tol=0.0, patience=0)).n_epochs == wanted
 
 
 def test_validation_data_are_not_trained_on_and_not_penalized(go, data, backend):
