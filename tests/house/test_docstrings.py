@@ -141,7 +141,9 @@ def test_its_example_runs_by_itself(name, tmp_path, monkeypatch):
     assert "from fastnn" in text or "import fastnn" in text
 
 
-@pytest.mark.parametrize("name", ["checking.display", "cores", "measuring.work", "measuring.workloads"])
+@pytest.mark.parametrize(
+    "name", ["checking.display", "cores", "measuring.work", "measuring.workloads", "training.callbacks"]
+)
 def test_examples_of_what_is_not_public_run(name):
     failed, attempted = doctest.testmod(importlib.import_module(f"fastnn.{name}"))
     assert attempted
