@@ -67,7 +67,6 @@ V1, V2 = "3:cpuset:/elsewhere\n2:cpu,cpuacct:/a/b\n1:name=systemd:/a\n", "0::/a/
     ],
 )
 def test_quotas_of_cgroups_are_rounded_down(machine, groups, files, number):
-    """Of both versions, and of the groups that a group lies in; in a container only the end of the path is there."""
     machine("cgroup", groups)
     for name, text in files.items():
         machine(f"mounted/{name}", text)

@@ -184,7 +184,6 @@ def test_an_activation_gives_what_its_line_in_the_registry_says(name):
 @pytest.mark.nojit
 @pytest.mark.parametrize("name", ACTIVATIONS)
 def test_far_from_zero(name, backend):
-    """Nothing overflows on the way, and NaN stays NaN."""
     network = Network((1, 2), output=name, bias="none")
     z = np.array([[0.0], [1e4], [-1e4], [1e300], [-1e300]])
     a = predict(network, [1.0, 0.5], z, backend=backend)

@@ -72,45 +72,25 @@ def test_labels_of_any_dtype(kind, backend):
     assert all_bits(found[0]) == all_bits(found[1])
 
 
-BAD = {
-    "text": ("city", ["Bonn", "Rome", None] * 2, TypeError, "X must hold real numbers; its column 'city' holds text"),
-    "strings": (
-        "s",
-        pandas.array(["a", None] * 3, dtype="string"),
-        TypeError,
-        "its column 's' holds text ('a' in row 0",
-    ),
-    "categories of text": (
-        "c",
-        pandas.Categorical(["a", "b"] * 3),
-        TypeError,
-        "its column 'c' holds text ('a' in row 0",
-    ),
-    "dates": ("when", pandas.date_range("2026", periods=N), TypeError, "its column 'when' holds dates"),
-    "complex numbers": ("z", np.ones(N) * 1j, TypeError, "its column 'z' holds complex numbers"),
-    "objects": (7, [1, {}] * 3, TypeError, "its column 7 holds dict ({} in row 1)"),
-    "a missing integer": (
-        "rooms",
-        pandas.array([1, 2, None] * 2, dtype="Int64"),
-        ValueError,
-        "X has missing values, the first of column 'rooms' in row 2: fill them in or leave their rows out",
-    ),
-    "a missing number": (
-        "a",
-        pandas.array([1.5, None] * 3, dtype="Float64"),
-        ValueError,
-        "missing values, the first of",
-    ),
-    "a missing flag": ("b", pandas.array([None, True] * 3, dtype="boolean"), ValueError, "of column 'b' in row 0"),
-    "a missing category": ("c", pandas.Categorical([1, None] * 3), ValueError, "of column 'c' in row 1"),
-    "None": ("n", np.array([1, None] * 3, dtype=object), ValueError, "of column 'n' in row 1"),
-    "NaN": ("x", [1, np.nan] * 3, ValueError, "X must be finite; X[1, 8] is nan"),
-}
+MISSING = "X has missing values, the first of column "
+BAD = [
+    ("city", ["Bonn", "Rome", None] * 2, TypeError, "X must hold real numbers; its column 'city' holds text"),
+    ("s", pandas.array(["a", None] * 3, dtype="string"), TypeError, "its column 's' holds text ('a' in row 0"),
+    ("c", pandas.Categorical(["a", "b"] * 3), TypeError, "its column 'c' holds text ('a' in row 0"),
+    ("when", pandas.date_range("2026", periods=N), TypeError, "its column 'when' holds dates"),
+    ("z", np.ones(N) * 1j, TypeError, "its column 'z' holds complex numbers"),
+    (7, [1, {}] * 3, TypeError, "its column 7 holds dict ({} in row 1)"),
+    ("rooms", pandas.array([1, 2, None] * 2, dtype="Int64"), ValueError, MISSING + "'rooms' in row 2: fill them in or"),
+    ("a", pandas.array([1.5, None] * 3, dtype="Float64"), ValueError, MISSING + "'a' in row 1"),
+    ("b", pandas.array([None, True] * 3, dtype="boolean"), ValueError, MISSING + "'b' in row 0"),
+    ("c", pandas.Categorical([1, None] * 3), ValueError, MISSING + "'c' in row 1"),
+    ("n", np.array([1, None] * 3, dtype=object), ValueError, MISSING + "'n' in row 1"),
+    ("x", [1, np.nan] * 3, ValueError, "X must be finite; X[1, 8] is nan"),
+]
 
 
-@pytest.mark.parametrize("case", BAD)
-def test_the_column_is_named(case, backend):
-    label, values, kind, text = BAD[case]
+@pytest.mark.parametrize(("label", "values", "kind", "text"), BAD)
+def test_the_column_is_named(label, values, kind, text, backend):
     frame = FRAME.drop(columns=label, errors="ignore")
     frame = frame.assign(spare=0.0).iloc[:, -len(MIXED) :] if label in FRAME else frame
     frame[label] = values

@@ -82,7 +82,6 @@ def test_a_file_that_is_not_whole_and_the_users_alone_is_not_taken(folder, tmp_p
 
 
 def test_a_file_of_another_signature_is_not_taken(folder):
-    """Both under the other's name."""
     one, other, *_ = KERNELS
     is_found(one)
     first = the_file(folder)

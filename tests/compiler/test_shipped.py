@@ -143,7 +143,6 @@ def test_kernels_that_are_not_to_be_used_cost_one_warning(wheel, what):
 
 
 def test_a_flipped_bit_anywhere_in_the_manifest_is_found(wheel):
-    """It would choose code for another CPU, or call a kernel with other arguments."""
     right = (wheel / shipped.MANIFEST).read_bytes()
     contents = json.loads(right)["contents"]
     for at in np.random.RandomState(0).permutation(len(right))[:200]:

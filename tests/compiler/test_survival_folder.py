@@ -52,7 +52,6 @@ def mode(path):
 
 @pytest.mark.parametrize("mask", [0, 0o002, 0o022, 0o077])
 def test_what_fastnn_makes_is_the_users_alone_whatever_the_umask(folder, monkeypatch, umask, mask):
-    """The file, and each folder on the way to it."""
     monkeypatch.setenv("FASTNN_CACHE_DIR", str(folder / "a" / "b"))
     umask(mask)
     assert count_warnings(is_found) == []
@@ -61,7 +60,6 @@ def test_what_fastnn_makes_is_the_users_alone_whatever_the_umask(folder, monkeyp
 
 
 def test_what_was_looked_at_is_what_is_used(folder, tmp_path, monkeypatch):
-    """Somebody exchanges the folder once it is open."""
     is_found()
     name = the_file(folder).name
     other = tmp_path / "other"
@@ -213,7 +211,6 @@ UNSET = dict.fromkeys(("FASTNN_CACHE_DIR", "NUMBA_CACHE_DIR", "XDG_CACHE_HOME"),
 
 @as_root
 def test_a_user_without_a_home_has_no_folder(tmp_path):
-    """A container's, whose number no table knows."""
     code = "import fastnn.measuring.machine, fastnn.fused.backend, os; os.setuid(54321)" + WHERE
     (said,) = python(code, **UNSET, HOME=None)
     assert said.startswith("Cache(folder=None, error='this user has no home: set FASTNN_CACHE_DIR")

@@ -18,7 +18,6 @@ pytestmark = UNCONVERGED
 
 
 def test_a_back_end_of_ones_own_learns_several_outputs():
-    """One with nothing but what the interface asks for."""
     Y = np.column_stack([Y_DIABETES, -Y_DIABETES, Y_DIABETES**2])
     reference = theirs.MLPRegressor(**SMALL, alpha=0.1).fit(X_DIABETES, Y)
     mine = MLPRegressor(**SMALL, alpha=0.1, backend=Recorder()).fit(X_DIABETES, Y)

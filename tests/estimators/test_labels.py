@@ -71,7 +71,6 @@ def assert_end_the_same(ours, others, call):
 @pytest.mark.parametrize("first", [Y_IRIS, FLOWERS], ids=["numbers", "text"])
 @pytest.mark.filterwarnings("ignore")
 def test_labels_of_a_later_call(name, warm_start, first):
-    """The same error, or the same weights."""
     fitted = (m.MLPClassifier(**SMALL, warm_start=warm_start).fit(X_IRIS, first) for m in (fastnn, theirs))
     assert_end_the_same(*fitted, lambda mlp: mlp.partial_fit(X_IRIS, LATER[name]))
 

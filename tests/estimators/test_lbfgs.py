@@ -25,7 +25,6 @@ pytestmark = UNCONVERGED
 )
 class TestLBFGS:
     def test_objective(self, kind, y, parameters):
-        """Objective and gradient equal scikit-learn's at 100 random points."""
         from sklearn.neural_network._multilayer_perceptron import _pack
 
         mine, reference = both(kind, X_IRIS, y, solver="lbfgs", max_iter=1, **parameters)

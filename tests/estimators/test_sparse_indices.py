@@ -16,89 +16,45 @@ SMALL = {"hidden_layer_sizes": (3,), "max_iter": 2, "random_state": 0}
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
 
-def compressed(name, place, value):
-    def spoil(matrix):
-        getattr(matrix, name)[place] = value
-
-    return spoil
-
-
-def decreasing(matrix):
-    """A row that would end before it begins, in a matrix whose last number says that it is empty."""
-    matrix.indptr[:] = 0
-    matrix.indptr[3] = 2
-
-
-def coordinate(name, value):
-    def spoil(matrix):
-        getattr(matrix, name)[17] = value
-
-    return spoil
-
-
-def of_list(value):
-    def spoil(matrix):
-        matrix.rows[5][1] = value
-
-    return spoil
-
-
-def longer_list(matrix):
-    matrix.rows[29] = [0, 1]
-
-
-def fewer_offsets(matrix):
-    matrix.offsets = matrix.offsets[:-1]
+ROWS_THAT_DECREASE = [0, 0, 0, 2, *[0] * 27]  # in a matrix whose last number says that it is empty
+FRACTIONS = np.where(np.arange(X.size) == 7, np.nan, 0)
+NARROW = np.ones((30, 2, 3))  # of a width that does not divide that of the matrix: scipy's own check passes them
+SPOILED = [  # format, attribute, place in it (or the whole of it), value, words of the message
+    ("csr", "indices", 17, 4, "indices must be < 4"),
+    ("csr", "indices", 17, -1, "indices must be >= 0"),
+    ("csr", "indices", 17, -5, "indices must be >= 0"),
+    ("csr", "indptr", 4, 3, "indptr must be a non-decreasing sequence"),
+    ("csr", "indptr", slice(None), ROWS_THAT_DECREASE, "indptr must be a non-decreasing sequence"),
+    ("csr", "indptr", 0, 1, "index pointer should start with 0"),
+    ("csr", "indices", None, FRACTIONS, "indices must be integers, not float64"),
+    ("csc", "indices", 17, 30, "indices must be < 30"),
+    ("csc", "indices", 45, -1, "indices must be >= 0"),
+    ("bsr", "indices", 7, 4, "column index|indices must be <"),
+    ("bsr", "indices", 7, -1, "column index|indices must be >= 0"),
+    ("bsr", "data", None, NARROW, "blocks of .* do not fill the shape"),
+    ("coo", "row", 17, 30, "axis 0 index 30 exceeds|row index exceeds"),
+    ("coo", "col", 17, 4, "axis 1 index 4 exceeds|column index exceeds"),
+    ("coo", "row", 17, -1, "negative axis 0|negative row"),
+    ("lil", "rows", 5, [0, 4, 2, 3], "indices must be < 4"),
+    ("lil", "rows", 5, [0, -1, 2, 3], "indices must be >= 0"),
+    ("lil", "rows", 5, [0, 10**30, 2, 3], "too large to convert|too big to convert"),
+    ("lil", "rows", 29, [0, 1], "rows and data differ in length"),
+    ("dia", "offsets", None, np.arange(32), r"number of diagonals \(33\) does not match the number of offsets \(32\)"),
+    ("dia", "offsets", None, np.arange(33) + 0.5, "offsets must be integers, not float64"),
+    ("dok", "_dict", (40, 1), 2.0, "axis 0 index 40 exceeds|row index exceeds"),
+]
+TOO_LARGE, TOO_SMALL = SPOILED[0], SPOILED[2]
+OF_COLUMNS, OF_PLACES = SPOILED[8], SPOILED[12]
 
 
-def float_offsets(matrix):
-    matrix.offsets = matrix.offsets + 0.5
-
-
-def of_dictionary(matrix):
-    matrix._dict[(40, 1)] = 2.0
-
-
-def narrower_blocks(matrix):
-    """Of a width that does not divide that of the matrix: scipy's own check passes them."""
-    matrix.data = np.ones((len(matrix.data), matrix.blocksize[0], 3))
-
-
-def fractions(matrix):
-    matrix.indices = np.where(np.arange(matrix.indices.size) == 7, np.nan, matrix.indices)
-
-
-SPOILED = {
-    "csr too large": ("csr", compressed("indices", 17, 4), "indices must be < 4"),
-    "csr negative": ("csr", compressed("indices", 17, -1), "indices must be >= 0"),
-    "csr far below": ("csr", compressed("indices", 17, -5), "indices must be >= 0"),
-    "csr rows": ("csr", compressed("indptr", 4, 3), "indptr must be a non-decreasing sequence"),
-    "csr empty": ("csr", decreasing, "indptr must be a non-decreasing sequence"),
-    "csr first": ("csr", compressed("indptr", 0, 1), "index pointer should start with 0"),
-    "csr no integers": ("csr", fractions, "indices must be integers, not float64"),
-    "csc too large": ("csc", compressed("indices", 17, 30), "indices must be < 30"),
-    "csc negative": ("csc", compressed("indices", 45, -1), "indices must be >= 0"),
-    "bsr too large": ("bsr", compressed("indices", 7, 4), "column index|indices must be <"),
-    "bsr negative": ("bsr", compressed("indices", 7, -1), "column index|indices must be >= 0"),
-    "bsr blocks": ("bsr", narrower_blocks, "blocks of .* do not fill the shape"),
-    "coo row": ("coo", coordinate("row", 30), "axis 0 index 30 exceeds|row index exceeds"),
-    "coo column": ("coo", coordinate("col", 4), "axis 1 index 4 exceeds|column index exceeds"),
-    "coo negative": ("coo", coordinate("row", -1), "negative axis 0|negative row"),
-    "lil too large": ("lil", of_list(4), "indices must be < 4"),
-    "lil negative": ("lil", of_list(-1), "indices must be >= 0"),
-    "lil too large for a number": ("lil", of_list(10**30), "too large to convert|too big to convert"),
-    "lil lengths": ("lil", longer_list, "rows and data differ in length"),
-    "dia offsets": ("dia", fewer_offsets, r"number of diagonals \(33\) does not match the number of offsets \(32\)"),
-    "dia no integers": ("dia", float_offsets, "offsets must be integers, not float64"),
-    "dok": ("dok", of_dictionary, "axis 0 index 40 exceeds|row index exceeds"),
-}
-
-
-def matrix(name, kind="matrix", rows=X):
-    form, spoil, words = SPOILED[name]
+def matrix(spoiled, kind="matrix", rows=X):
+    form, part, place, value, words = spoiled
     made = getattr(scipy.sparse, f"{form}_{kind}")(rows)
     assert made.nnz == rows.size
-    spoil(made)
+    if place is None:
+        setattr(made, part, value)
+    else:
+        getattr(made, part)[place] = value
     return made, rf"is a damaged sparse {kind} \({form}\): .*({words})"
 
 
@@ -128,25 +84,25 @@ def test_every_door_refuses_wrong_indices(fitted, i, door):
     mlp = fitted[i]
     if i == 0 and door.startswith(("predict_", "decision")):
         pytest.skip("there is no such method")
-    for name in "csr too large", "csr far below", "coo row":
-        bad, words = matrix(name)
+    for spoiled in TOO_LARGE, TOO_SMALL, OF_PLACES:
+        bad, words = matrix(spoiled)
         with pytest.raises(ValueError, match="X " + words):
             DOORS[door](mlp, bad, LABELS)
 
 
 @pytest.mark.parametrize("kind", ["matrix", "array"])
-@pytest.mark.parametrize("name", SPOILED)
-def test_every_format_with_wrong_indices_is_refused(fitted, name, kind):
-    bad, words = matrix(name, kind)
+@pytest.mark.parametrize("spoiled", SPOILED, ids=[f"{i} {form} {part}" for i, (form, part, *_) in enumerate(SPOILED)])
+def test_every_format_with_wrong_indices_is_refused(fitted, spoiled, kind):
+    bad, words = matrix(spoiled, kind)
     with pytest.raises(ValueError, match=f"^X {words}"):
         fitted[0].predict(bad)
 
 
-@pytest.mark.parametrize("name", ["csr too large", "coo row", "csc negative"])
-def test_targets_with_wrong_indices_are_refused(name):
+@pytest.mark.parametrize("spoiled", [TOO_LARGE, OF_PLACES, OF_COLUMNS], ids=["csr", "coo", "csc"])
+def test_targets_with_wrong_indices_are_refused(spoiled):
     targets = (np.abs(X) > 0.5).astype(int)
     mlp = MLPClassifier(**SMALL, class_weight=[{0: 1, 1: 2}] * 4).fit(X, scipy.sparse.csr_matrix(targets))
-    bad, words = matrix(name, rows=targets + 1)
+    bad, words = matrix(spoiled, rows=targets + 1)
     for fit in mlp.fit, mlp.partial_fit, MLPClassifier(**SMALL).fit:
         with pytest.raises(ValueError, match="y " + words):
             fit(X, bad)

@@ -76,7 +76,6 @@ def test_a_file_keeps_its_permissions_when_it_is_replaced(path, monkeypatch, mod
 
 
 def test_save_and_load_say_what_is_no_file(tmp_path, monkeypatch):
-    """Errors name the file as the caller did."""
     monkeypatch.chdir(tmp_path)
     with pytest.raises(FileNotFoundError):
         load(tmp_path / "nothing")

@@ -125,7 +125,6 @@ def test_names_of_members_are_not_quoted_at_length(members, tmp_path, names):
 
 
 def test_zip_bombs_do_not_go_off(members, tmp_path):
-    """A member that would inflate to a gigabyte."""
     path = tmp_path / "model"
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, content in members.items():

@@ -88,7 +88,6 @@ def test_a_weight_that_is_computed_is_refused(library):
 
 
 def test_a_class_of_the_users_own_is_refused():
-    """Though it is called like one of the library's."""
     for nn, take, make in ((stand_ins.nn, from_torch, torch_sequence), (stand_ins.layers, from_keras, keras_sequence)):
         model = make(nn)
         part = model.layers[0]

@@ -237,7 +237,6 @@ def test_a_name_of_a_header_of_c_is_refused(name, tmp_path):
 
 
 def test_a_name_of_c_itself_will_do(tmp_path):
-    """Functions have it as the first part of their names."""
     source, header = trained(NETWORKS["tanh"], np.float64).export(tmp_path / "while.c")
     assert "void while_predict(const double x[5], double out[3]);" in header.read_text()
     assert to_c.contents(Model(Network((1, 1)), np.zeros(2)), "while").keys() == {".c", ".h"}

@@ -203,7 +203,6 @@ def test_rows_known_by_heart_are_warned_of(backend):
 
 
 def test_collapsed_networks_are_warned_of(backend):
-    """With what to do: another start, and no mean with them."""
     options = {"optimizer": BayesianRegularization(), "epochs": 5, "backend": backend}
     text = ", nearly: .* take another start, by seed=, and leave such a network out of a mean"
     with pytest.warns(FitWarning, match="the network is a constant" + text) as caught:
@@ -231,7 +230,6 @@ def test_gamma_is_there_after_loading_and_of_no_other_optimizer(tmp_path):
 
 
 def test_first_steps_that_nobody_counts():
-    """A float64 counts them."""
     with pytest.raises(
         ValueError, match=r"first_steps must be at most 9,007,199,254,740,992, not 9223372036854775808$"
     ):

@@ -135,7 +135,6 @@ def test_padding_stays_zero(dtype, monkeypatch):
 
 
 def test_a_poisoned_zero_is_noticed(monkeypatch):
-    """The test above could fail."""
     problem = draw(SMALL, 9)
     clean = all_bits(*loss_and_gradient(SMALL, *problem[:3]))
     replace_scratch(monkeypatch, lambda name, buffer, network: buffer + np.nan if name == "zeros" else buffer)

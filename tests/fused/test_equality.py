@@ -182,7 +182,6 @@ def test_trainings(case, both, dtype):
 @pytest.mark.parametrize("init", INITS)
 @pytest.mark.parametrize("bias_init", ["same", 0.25])
 def test_the_same_seed_gives_matching_weights(init, bias_init, dtype):
-    """Here each back end's run draws its own initial weights."""
     network = Network((4, 9, 3), "tanh", init=init, bias_init=bias_init)
     X = np.random.RandomState(0).standard_normal((60, 4)).astype(dtype)
     Y = np.sin(X[:, :3])

@@ -45,7 +45,6 @@ def test_the_least_delta_is_the_last_that_is_kept(n, weight, backend, dtype):
 @pytest.mark.parametrize("activation", HIDDEN)
 @pytest.mark.parametrize("n", ROWS)
 def test_the_gradient_of_a_hidden_layer_is_that_of_its_deltas_or_zero(activation, n, backend, dtype):
-    """Its deltas are in proportion to the weights above it, which are so small that they show in no output."""
     network = Network((3, 5, 2), activation, "tanh", reduction="sum")
     params, X, Y, _ = draw(network, n, dtype)
     W = network.weights(params)[1]

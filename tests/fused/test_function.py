@@ -64,7 +64,6 @@ NETWORKS = [
 @pytest.mark.nojit
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 def test_rows_have_the_bits_of_predict(dtype):
-    """From Python, and from Numba's compiled code, for each activation, output, bias and shape."""
     for network in NETWORKS[:: 7 if IN_PYTHON else 1]:
         params, X = drawn(network, dtype)
         right = predict(network, params, X, assume_finite=True)
@@ -207,7 +206,6 @@ def test_it_keeps_its_own_weights():
 
 @compiled
 def test_threads_call_it_at_once():
-    """No lock is held: while one thread is in a long loop, Python goes on and calls the same function."""
     network = Network((8, 40, 3), "tanh", "softmax")
     params, X = drawn(network, "float64", n_rows=2000)
     right, f = predict(network, params, X, assume_finite=True), make(network, params)

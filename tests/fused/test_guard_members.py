@@ -86,7 +86,6 @@ def test_optimizers_of_two_kinds_are_no_members_of_one_call():
 
 
 def test_nothing_is_written_beyond_the_arrays(dtype):
-    """Each array that is written lies between two guard zones; and each member has the bits of a call of its own."""
     arrays, zones = arrays_of(dtype), []
     for name in ("storage", "beta_products", "loss"):
         arrays[name], guard = between_guards(arrays[name])

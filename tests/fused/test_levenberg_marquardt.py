@@ -145,7 +145,6 @@ def test_what_a_row_of_weight_0_holds_shows_in_no_bit():
 
 
 def test_all_ends_are_named(backend):
-    """Each writes its number into the state, and changes nothing else."""
     network = Network((1, 3, 1), "tanh")
     params, data = drawn(network, 20, zero_weights=False)
     for (end, number), n_steps in itertools.product(

@@ -175,7 +175,6 @@ def test_weight_gradient(fan_in, fan_out, n_first, dtype):
 @pytest.mark.parametrize("rows", [1, 2, 4])
 @pytest.mark.parametrize("cols", [1, 2, 4])
 def test_store_horizontal_sums(rows, cols, dtype):
-    """Tiles of every size are stored, whichever this machine's products have, and nothing beside them."""
     L = lanes_of(np.empty(0, dtype))
     (A,) = drawn(dtype, (rows * cols, L))
     G = np.zeros((rows, cols + 3), dtype)

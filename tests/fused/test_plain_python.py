@@ -122,7 +122,6 @@ def test_an_exception_before_the_steps_begin_sends_helpers_away(threads, monkeyp
 
 
 def test_a_late_helper_keeps_its_buffers(threads, monkeypatch):
-    """Whoever comes in its place, in the next call, does nothing."""
     problem, steps, alone = problem_of(48)
     calls, call = [], team.Team._call
     monkeypatch.setattr(team.Team, "_call", lambda self, t, *args: calls.append(t) or call(self, t, *args))

@@ -139,7 +139,6 @@ def test_numbers_of_rows_that_were_there_are_refused_where_there_are_fewer():
 
 
 def test_batches_that_were_there_are_refused_of_fewer_rows():
-    """The steps of a shuffled epoch have the batches of the one before."""
     task, (state, steps) = Task(NETWORK, Adam(), data()), problem()
     trained(task, state, steps)
     shuffled = steps._replace(rows=steps.rows[::-1].copy())

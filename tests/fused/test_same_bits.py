@@ -170,7 +170,6 @@ C_LIBRARY = "import math; print([math.exp(i / 997).hex() for i in range(5000)])"
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="glibc only")
 @pytest.mark.skipif(not HOST.get("fma"), reason="no FMA to switch off")
 def test_the_c_library_without_fma_differs(tmp_path):
-    """Otherwise the comparison above compares a machine with itself."""
     assert start(["-c", C_LIBRARY], {}, tmp_path) != start(["-c", C_LIBRARY], {"GLIBC_TUNABLES": NO_FMA}, tmp_path)
 
 
@@ -299,7 +298,6 @@ def test_hashes_are_renewed_under_a_new_revision_only(one_run, monkeypatch):
 
 @pytest.mark.nojit
 def test_the_last_bit_shows(monkeypatch):
-    """One parameter of the start moved by one ULP: both hashes are others."""
     run, start_of = RUNS["seed float64"], same_bits.start_of
     right = {"seed": same_bits.hashes_of(*same_bits.train(run, FEW))}
     assert same_bits.differences(right, {"seed": same_bits.expected(few=True)["seed float64"]}) == {}

@@ -107,7 +107,6 @@ def test_more_layers_than_are_unrolled():
 
 @pytest.mark.parametrize("name", GUARDED)
 def test_nothing_is_written_beyond_the_buffers(name, monkeypatch):
-    """They lie elsewhere, each between two zones that stay as they are; the kernel is another one then."""
     guarded, make_scratch = [], preparation.make_scratch
 
     def guard(buffer):

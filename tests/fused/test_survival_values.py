@@ -57,7 +57,6 @@ TARGETS = {
 @pytest.mark.parametrize("inputs", INPUTS)
 @pytest.mark.parametrize("targets", TARGETS)
 def test_gradients_at_the_limits(inputs, targets, every, dtype):
-    """The usual bounds hold, for every activation and every loss: one in `every`, others with the next targets."""
     compared = 0
     first = [*TARGETS].index(targets) + [*INPUTS].index(inputs) + (dtype == np.float32)
     for activation, loss, output in MIXED[first % every :: every]:
@@ -131,7 +130,6 @@ def masks_agree(network, params, X, Y, weight=None):
 @pytest.mark.parametrize("every", [3, pytest.param(1, marks=pytest.mark.slow)])
 @pytest.mark.parametrize(("loss", "output"), PAIRS)
 def test_masks_of_nan_and_infinity_agree(loss, output, every, dtype):
-    """Non-finite numbers in some rows of X or Y, which `assume_finite` lets through; rows of weight 0 do not count."""
     for activation in HIDDEN:
         assert_masks_agree(activation, loss, output, every, dtype)
 
@@ -151,7 +149,6 @@ def assert_masks_agree(activation, loss, output, every, dtype):
 
 
 def test_masks_are_told_apart():
-    """The test above must notice one infinity for another, and NaN for either."""
     kinds = [finiteness(value) for value in (np.array(1.0), np.array(np.inf), np.array(-np.inf), np.array(np.nan))]
     assert len({str(kind) for kind in kinds}) == 4
 

@@ -141,7 +141,6 @@ def losses_of(network, problem, threads):
 @pytest.mark.parametrize("n", [70, 257, 300, 700])
 @pytest.mark.parametrize("name", NETWORKS)
 def test_a_loss_and_its_gradient(name, n, dtype, shared):
-    """Of one block and of several, the last of them one row; with row weights and penalty."""
     problem = draw_training(NETWORKS[name], n, dtype)
     alone = losses_of(NETWORKS[name], problem, 1)
     assert shared == []

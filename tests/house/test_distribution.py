@@ -139,7 +139,6 @@ def test_in_another_projects_package_ours_says_what_to_do(site, door):
 
 @pytest.mark.parametrize("foreign", ['__version__ = "0.3.0"\n', ""], ids=["with a version", "without one"])
 def test_and_so_does_the_command(site, foreign):
-    """Also where a package is missing besides."""
     (site / "fastnn" / "__init__.py").write_text(foreign)
     for _ in range(2):
         told = run(site, "-m", "fastnn", "info")

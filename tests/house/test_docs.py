@@ -200,7 +200,6 @@ def test_each_page_has_a_line_in_an_index():
 
 @pytest.mark.parametrize("room", ["compiler", "fused"])
 def test_the_guide_to_the_kernel_has_each_of_its_files(room):
-    """Once, in the tables of "Two folders"."""
     _, rest = text("docs/explanation/kernel.md").split("## Two folders")
     named = re.findall(r"`(\w+\.py)`", re.search(rf"^\| `fastnn/{room}/` .*?\n\n", rest, re.MULTILINE | re.DOTALL)[0])
     files = (file.name for file in (ROOT / "fastnn" / room).glob("*.py") if file.name != "__init__.py")

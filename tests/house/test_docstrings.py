@@ -126,7 +126,6 @@ def test_its_arrays_have_shapes(name):
 
 @pytest.mark.parametrize("name", PUBLIC)
 def test_its_example_runs_by_itself(name, tmp_path, monkeypatch):
-    """In an empty namespace: a reader can copy it as it is."""
     text = validated(PUBLIC[name]).raw_doc
     examples = doctest.DocTestParser().get_doctest(text, {}, name, None, 0)
     if not examples.examples:

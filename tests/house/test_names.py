@@ -107,7 +107,6 @@ print("iRprop-" in fastnn.Network.__doc__, "fastnn.optimizers" in sys.modules)
 
 @pytest.mark.parametrize("name", ["TrainingResult", "MLPClassifier", "MLPRegressor"])
 def test_help_lists_the_stop_reasons(name):
-    """`TrainingResult` writes them out, with what they mean; "running" is only in what a callback is given."""
     told = inspect.getdoc(getattr(fastnn, name))
     reasons = [reason for reason in STOP_REASONS if reason != "running" or name == "TrainingResult"]
     assert [reason for reason in reasons if f'"{reason}"' not in told] == []

@@ -74,7 +74,6 @@ def test_rows_that_are_there_twice_count_as_rows_of_twice_the_weight(backend, dr
 @pytest.mark.parametrize(("loss", "output"), PAIRS)
 @run(3, trainings(rows=(2, 21, 70, 257, 300), epochs=(1, 2)), SEEDS)
 def test_rows_of_weight_zero_show_in_no_bit(backend, loss, output, drawn, seed):
-    """Rows of weight 0 may hold anything, NaN and infinity included."""
     draw, n = np.random.RandomState(seed), len(drawn.problem.X)
     n = min(n, 21) if backend == "numpy" else n  # the kernel alone has blocks of rows
     network = mixed(draw, output, loss, bias=drawn.network.bias, reduction=drawn.network.reduction)

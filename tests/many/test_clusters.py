@@ -39,7 +39,6 @@ def skip_without(name):
 
 @pytest.mark.parametrize(("name", "n_threads"), ENGINES)
 def test_a_cluster_gives_the_same_bits(name, n_threads):
-    """In tasks of any size, with a worker that is killed, and without compiling anything."""
     skip_without(name)
     command = [sys.executable, "-P", str(SCRIPT), name, str(n_threads)]
     run = subprocess.run(command, env=environment(), capture_output=True, text=True, timeout=600)

@@ -48,7 +48,6 @@ def refused(match, case=SHORT, **options):
 @pytest.mark.parametrize("case", [SHORT, STOPPED], ids=["blocks", "alone"])
 @pytest.mark.parametrize("task_seconds", [1e-9, 0.5])
 def test_workers_give_the_same_bits(case, task_seconds, backend, monkeypatch):
-    """Whatever the length of a task."""
     monkeypatch.setattr(engine, "TASK_SECONDS", task_seconds)
     monkeypatch.setattr(block, "MOST_WORK", SEVERAL_BLOCKS)
     here = go(case, backend=backend)
@@ -98,7 +97,6 @@ def test_arrays_are_sent_once(monkeypatch):
 
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="Windows kills otherwise")
 def test_the_members_of_a_killed_worker_are_trained_again(tmp_path):
-    """With the same bits."""
     here = go(SHORT, backend="numpy")
     with joblib.parallel_config("loky", n_jobs=2):
         there = go(SHORT, backend=KilledOnce(str(tmp_path / "killed")))
@@ -108,7 +106,6 @@ def test_the_members_of_a_killed_worker_are_trained_again(tmp_path):
 
 
 def test_an_engine_that_always_fails_is_an_error(monkeypatch):
-    """It says how many members are left."""
     monkeypatch.setattr(engine, "PAUSE_SECONDS", 0.01)
     monkeypatch.setattr(engine, "ATTEMPTS", 2)  # each of which starts workers
     monkeypatch.setattr(engine, "train_packed", os.abort)  # whose arguments are wrong
@@ -120,7 +117,6 @@ def monitor_that_raises(Y, outputs):
 
 
 def test_an_error_of_a_member_arrives():
-    """It is no failure of the engine, and is not tried again."""
     stop = Stop(monitor=monitor_that_raises)
     with (
         joblib.parallel_config("loky", n_jobs=2),
@@ -171,7 +167,6 @@ ERRORS = {
 
 @pytest.mark.parametrize("name", ERRORS)
 def test_an_error_of_any_class_arrives_at_once_with_its_text(name, monkeypatch):
-    """The workers are not asked again."""
     rate, kind, text = ERRORS[name]
     monkeypatch.setattr(engine, "ATTEMPTS", 1)
     with joblib.parallel_config("loky", n_jobs=2), pytest.raises(kind) as caught:
@@ -237,7 +232,6 @@ def test_an_engine_without_workers_is_an_error(monkeypatch):
 
 
 def test_a_worker_that_comes_late_with_another_version_is_refused(monkeypatch):
-    """It has not been asked for its version before."""
     right = engine.packed
 
     def packed(units):
@@ -249,7 +243,6 @@ def test_a_worker_that_comes_late_with_another_version_is_refused(monkeypatch):
 
 
 def test_a_callback_need_not_be_pickled(monkeypatch):
-    """It is called in this process."""
     seen, lock = [], threading.Lock()
 
     def callback(progress):
@@ -318,13 +311,11 @@ def test_data_of_all_tasks_go_in_a_file_once(where, monkeypatch):
 
 
 def test_workers_with_another_version_are_refused(monkeypatch):
-    """Both versions are named."""
     monkeypatch.setattr(engine, "__version__", "9.9")
     refused(f"{fastnn.__version__}.*9.9")
 
 
 def test_a_generator_of_the_callers_stays_here():
-    """It goes on as the caller sees it."""
     own, twin = np.random.RandomState(4), np.random.RandomState(4)
     with joblib.parallel_config("loky", n_jobs=2):
         there = train_many(NETWORK, X, Y, seed=[own, 5], epochs=2)
@@ -350,7 +341,6 @@ def test_a_callback_ends_the_trainings(monkeypatch):
 
 
 def test_units_of_one_block_go_to_the_engine_too(monkeypatch):
-    """Even a single one."""
     seen = []
     right = Driver._on_engine
     monkeypatch.setattr(Driver, "_on_engine", lambda self, *args: (seen.append(len(self.units)), right(self, *args)))
@@ -360,7 +350,6 @@ def test_units_of_one_block_go_to_the_engine_too(monkeypatch):
 
 
 def test_a_population_sends_the_rows_of_its_members_only(monkeypatch):
-    """And goes on with the same bits."""
     sent = []
     right = engine.packed
     monkeypatch.setattr(engine, "TASK_SECONDS", 1e-9)

@@ -322,7 +322,6 @@ def test_sizes_that_do_not_fit_are_refused(path, content):
 
 
 def test_networks_alone_say_that_their_losses_are_not_known(path):
-    """`repr` and `best` do not pretend that nothing was trained."""
     go("a block").save(path, state=False)
     many = fastnn.load(path)
     assert repr(many) == "<ManyResult: members 5, state none>"

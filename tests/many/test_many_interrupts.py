@@ -130,7 +130,6 @@ def test_what_the_users_handler_raises_ends_all(go):
 
 
 def test_thousands_that_have_not_begun_are_there_at_once():
-    """Their results are made when they are asked for."""
     began, stop = [], lambda progress: began.append(time.process_time()) or ctrl_c()
     with pytest.warns(InterruptWarning):
         many = train_many(NETWORK, X, Y, n=20_000, epochs=300, n_jobs=1, callbacks=[stop])
@@ -142,8 +141,6 @@ def test_thousands_that_have_not_begun_are_there_at_once():
 
 @pytest.mark.parametrize("times", [1, 2])
 def test_it_ends_the_wait_for_workers(times, nothing_left):
-    """At once; twice it is an exception that nobody catches."""
-
     def answers(tasks):
         try:
             yield "an answer"

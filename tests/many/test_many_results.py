@@ -72,7 +72,6 @@ def test_indices_and_slices(many):
 
 
 def test_a_result_is_the_callers_own(many):
-    """What is written to one that was indexed changes no other."""
     first, again = many[0], many[0]
     first.state.vectors[...] = 0
     first.state.index[...] = 0

@@ -75,8 +75,6 @@ changes = st.lists(
 
 @pytest.mark.parametrize("name", OPTIONS)
 def test_members_are_what_they_are_alone(name, backend):
-    """Parameters, joined history, state and stop reason, to the bit, after any advances and drops."""
-
     @hypothesis.settings(max_examples=15)
     @hypothesis.given(changes, st.sampled_from([1, 2]))
     def check(changes, n_jobs):
@@ -148,7 +146,6 @@ def test_an_ended_member_goes_on_when_asked(backend):
 
 
 def test_seconds_are_those_of_all_parts():
-    """A time limit is one for all of them."""
     population = small(stop=Stop(max_seconds=0.2), n_jobs=1)
     n = 0
     while population[0].stop_reason == "epochs":
@@ -183,7 +180,6 @@ def test_replacing_is_resuming_with_other_settings(name, backend):
 
 
 def test_replacing_settings_alone(backend):
-    """A member goes on as itself: before its first part, and later, in other batches too."""
     population = small(backend=backend)
     population.replace(1, optimizer=Adam(0.2), batch_size=None)
     population.advance(2)
@@ -196,7 +192,6 @@ def test_replacing_settings_alone(backend):
 
 
 def test_a_copy_of_one_that_has_not_begun():
-    """It begins with the same weights."""
     population = small(seed=None, n=M)
     population.replace(0, by=1, learning_rate=0.1)
     assert population[0].params.tobytes() == population[1].params.tobytes()
@@ -226,7 +221,6 @@ def test_going_on_from_states(backend):
 
 
 def test_a_state_that_was_seen_is_no_way_in():
-    """What a caller does to a member's state does not change the member."""
     population = small(stop=Stop(patience=50))
     population.advance(2)
     population[1].state.vectors[...] = np.nan
@@ -323,7 +317,6 @@ def test_dropped_members_free_their_memory():
 
 
 def test_dropped_members_free_their_data():
-    """Each had an X of its own."""
     arrays = [RANDOM.rand(20, 3) for _ in range(M)]
     population = Population(Network((3, 5, 1)), arrays, Y, seed=0, batch_size=7)
     population.advance(1)

@@ -54,7 +54,6 @@ REFUSED = {
 
 @pytest.mark.parametrize("name", REFUSED)
 def test_refused(name):
-    """With a text that says what is wrong, and nothing is changed."""
     call, error, text = REFUSED[name]
     population = small()
     population.advance(2)
@@ -164,7 +163,6 @@ def test_a_member_within_an_epoch_goes_on_exactly_beside_others(backend, monkeyp
 
 @pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
 def test_ctrl_c_raises_where_a_member_says_so():
-    """The error carries the results of all that are left."""
     population = small(stop=Stop(monitor=Pressing(9, ctrl_c), on_interrupt="raise"), n_jobs=1)
     population.drop(0)
     with pytest.raises(TrainingInterrupted) as caught:

@@ -82,7 +82,6 @@ def together(members, varying, **options):
 @hypothesis.settings(max_examples=50)
 @hypothesis.given(st.data())
 def test_members_have_the_bits_that_train_gives_them(backend, data):
-    """And those of resumed trainings."""
     members, varying = data.draw(drawn_members())
     dtype, n_jobs = data.draw(st.sampled_from([None, "float32", "float64"])), data.draw(st.integers(1, 4))
     members = data.draw(st.permutations(members))

@@ -113,7 +113,6 @@ def test_a_grid_is_tried_once():
 
 
 def test_a_callback_ends_a_search():
-    """And Ctrl-C: what was found so far is returned."""
     options = {"budget": 69, "epochs": 9, "method": "hyperband", "callbacks": [lambda progress: True]}
     found = search({"learning_rate": RATES}, X, Y, **options, **FIXED)
     assert (found.epochs_trained, found.best.n_epochs, len(found.trials)) == (9, 1, 9)

@@ -50,7 +50,6 @@ def test_a_file_holds_the_arrays(tmp_path):
 
 @pytest.mark.parametrize("why", ["no folder", "another machine", "few bytes", "full"])
 def test_else_they_are_in_the_message(why, tmp_path, monkeypatch):
-    """And no part of a file is left."""
     if why == "few bytes":
         monkeypatch.setattr(tasks, "LEAST_BYTES", 1 << 30)
     if why == "full":
@@ -120,7 +119,6 @@ def test_only_this_users_folders_are_removed_and_used(memory, monkeypatch):
 
 @linux
 def test_there_may_be_none(memory, monkeypatch):
-    """Such as in a container."""
     monkeypatch.setattr(tasks, "MEMORY", memory / "missing")
     with tasks.folder_for_workers() as folder:
         assert folder is None
@@ -128,7 +126,6 @@ def test_there_may_be_none(memory, monkeypatch):
 
 @linux
 def test_both_ways_give_the_same_results(memory, monkeypatch):
-    """Through files, whose folder is gone at the end, and in messages; what another user has put there stays."""
     os.mkfifo(memory / "fastnn-many-x")
     joblib = pytest.importorskip("joblib", reason="joblib comes with scikit-learn")
     random = np.random.RandomState(0)
@@ -169,5 +166,4 @@ def test_a_file_for_workers_stays_and_is_read_only(tmp_path):
 
 
 def test_what_does_not_fit_into_memory_has_no_file(tmp_path):
-    """It goes in messages."""
     assert tasks.files_of([np.zeros(5000)], str(tmp_path / "full")) == {}

@@ -19,7 +19,6 @@ SHARED = {"networks": NETWORK, "X": X, "Y": Y}
 
 
 def test_members_without_a_seed_differ():
-    """Each draws its own, and its state goes on from there."""
     many = train_many(**SHARED, n=3, epochs=2, batch_size=None)
     assert not any(np.array_equal(a.params, b.params) for a, b in itertools.combinations(many, 2))
     again = train_many(**SHARED, resume=[result.state for result in many], epochs=1)
@@ -27,7 +26,6 @@ def test_members_without_a_seed_differ():
 
 
 def test_a_generator_of_the_callers_goes_on():
-    """As it does from `train`."""
     own, twin = np.random.RandomState(4), np.random.RandomState(4)
     (result,) = train_many(**SHARED, seed=[own], epochs=2, batch_size=7)
     assert_same_result(result, train(NETWORK, X, Y, seed=twin, epochs=2, batch_size=7))

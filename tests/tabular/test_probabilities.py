@@ -46,7 +46,6 @@ def test_the_offset_is_the_one_of_the_least_log_loss():
 
 
 def test_weights_count():
-    """Rows of weight 0 do not: a table of which half is nonsense has the offset of the other half."""
     rs = np.random.RandomState(0)
     labels = rs.randint(0, 2, 1000)
     outputs = np.where(labels[:, None] == [0, 1], 0.95, 0.05)

@@ -82,7 +82,6 @@ def evaluated(f, X):
 @pytest.mark.nojit
 @SIZES
 def test_rows_have_the_bits_of_predict(n_columns, gaps):
-    """From Python, and from Numba's compiled code."""
     X, _ = drawn(n_columns, gaps)
     new = rows(X)[:: 40 if IN_PYTHON else 1]
     for model in untrained(X):

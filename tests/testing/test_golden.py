@@ -44,7 +44,6 @@ def weights_along(course, at, backend, start):
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 def test_golden_trainings(path, backend):
-    """Weights and losses lie within the bound of rounding, which is measured by trainings of the reference."""
     course, at, params, loss = load(path)
     assert tuple(at) == (1, 10, 100)
     assert abs(params[-1] - course.params).max() > 0.05

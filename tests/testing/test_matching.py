@@ -88,7 +88,6 @@ def test_a_workload_brings_all_it_needs():
 
 
 def test_the_steps_are_those_of_a_training(dtype):
-    """The same weights, rows and rates as `train` takes with the same seed."""
     given = OPTIONS | {"optimizer": Adam(step_decay(0.05, 3)), "seed": 3}
     course = plan_course(NETWORK, X.astype(dtype), Y, 8, **given)
     state = course.start()
@@ -263,7 +262,6 @@ def test_rows_that_all_lie_on_kinks_are_refused():
 
 @pytest.mark.parametrize(("name", "options"), OPTIMIZER_CASES)
 def test_an_update_stays_within_its_range(name, options, dtype):
-    """Updates of gradients drawn within the bound, many of them on both sides of 0."""
     rs = np.random.RandomState(0)
     optimizer, network = OPTIMIZERS[name](0.01, **options), Network((20, 19))
     n = network.n_params

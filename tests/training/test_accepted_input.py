@@ -112,7 +112,6 @@ def test_lists_are_as_good(backend):
 
 
 def test_flags_of_numpy_are_as_good(backend):
-    """Such as those that come from an array of settings."""
     options = {"seed": 0, "epochs": 2, "batch_size": 5, "backend": backend}
     kinds = ((kind, {"shuffle": kind(False), "assume_finite": kind(True)}) for kind in (bool, np.bool_))
     found = [train(NETWORK, X, Y, **options | given, stop=Stop(restore_best=kind(True))) for kind, given in kinds]

@@ -171,7 +171,6 @@ def test_damaged_names_are_refused(tmp_path, state, text):
 @pytest.mark.parametrize("state", [True, False])
 @pytest.mark.parametrize("text", ['["income", "age"]', '["a", "b", 3]', '["a", "b", []]', '["a', "{}"])
 def test_damaged_names_of_a_member_are_refused(tmp_path, state, text):
-    """Members 0 and 2 have the right names, and member 1 others."""
     path = tmp_path / "many.npz"
     train_many(NETWORK, [FRAME, OTHER_ORDER, FRAME], Y, seed=range(3), epochs=2).save(path, state=state)
     header, table, arrays = parts_of_many(path.read_bytes())

@@ -36,7 +36,6 @@ def test_predict_and_loss_and_gradient(data, backend, dtype):
 
 @pytest.mark.parametrize("n", [1024, 1025, 10_000])
 def test_predictions_that_threads_share_have_the_same_bits(monkeypatch, n, dtype):
-    """Those of one thread, and of each row by itself."""
     network = Network((5, 17, 3), "tanh", "softmax", "cross_entropy")
     random_state = np.random.RandomState(0)
     params = network.init_params(random_state, dtype)

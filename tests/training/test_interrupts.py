@@ -115,7 +115,6 @@ def test_the_second_one_raises_in_a_later_call_within_two_seconds(go, monkeypatc
 
 
 def test_a_loop_of_trainings_can_be_stopped(backend):
-    """Ctrl-C is pressed once in each of them, 0.2 s after it began."""
     ends = []
 
     def loop():

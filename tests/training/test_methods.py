@@ -76,7 +76,6 @@ def test_chunks_show_in_no_bit(go):
 
 
 def test_stop_rules_go_by_epochs(go):
-    """MATLAB's: validation rows, six epochs in a row that fail, the best parameters."""
     result = go(epochs=500, stop=Stop(validation=0.3, patience=6, restore_best=True))
     assert result.stop_reason == "validation"
     assert result.n_epochs == result.history.best_epoch + 6

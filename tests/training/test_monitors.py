@@ -54,7 +54,6 @@ def test_scores_where_they_could_be_doubted():
 
 
 def test_rows_of_weight_zero_are_not_scored(backend):
-    """Whatever they hold: they are not handed to a function either."""
     r = np.random.RandomState(0)
     X, Y, weight = r.randn(N, 3), r.randn(N, 2), np.ones(N)
     weight[3] = 0
@@ -68,7 +67,6 @@ def test_rows_of_weight_zero_are_not_scored(backend):
 
 
 def test_rows_left_untrained_are_not_scored(go, data, backend):
-    """Those of a validation that is no longer asked for."""
     first = go(epochs=1, stop=Stop(validation=0.3))
     seen = []
     go(epochs=1, resume=first.state, stop=Stop(monitor=lambda Y, outputs: seen.append(Y) or 0.0))

@@ -35,7 +35,6 @@ def test_patience_counts_nan_and_infinity_as_no_improvement():
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 def test_any_patience_is_one(go):
-    """Also one that float64 does not have."""
     for stop in Stop(patience=10**400), Stop(reduce=ReduceRate(patience=10**400)):
         assert bits(go(stop=stop).params) == bits(go().params)
     pytest.importorskip("sklearn")

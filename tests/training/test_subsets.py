@@ -201,63 +201,44 @@ def test_other_rows_are_not_resumed(tmp_path, given, saved):
         everything.resume(X, Y, epochs=1, rows=np.zeros(len(X), int))
 
 
-REFUSED = {
-    "booleans": (
-        {"rows": X[:, 0] > 0},
-        TypeError,
-        "rows must hold integers, the numbers of rows, not bool: say rows=np",
-    ),
-    "a list of booleans": ({"rows": [True] * 12}, TypeError, "not bool: say rows=np.flatnonzero(mask)"),
-    "halves": ({"rows": [0.5, 1]}, TypeError, "rows must hold integers, the numbers of rows, not float64"),
-    "text": ({"rows": ["a"]}, TypeError, "rows must hold real numbers, not text"),
-    "a slice": ({"rows": slice(3)}, TypeError, "rows must be an array of numbers, not slice(None, 3, None)"),
-    "one number": ({"rows": 3}, ValueError, "rows must have 1 dimension, not 0 (shape ()): the numbers of rows"),
-    "both sides of a split": ({"rows": [[0, 1], [2, 3]]}, ValueError, "rows must have 1 dimension, not 2"),
-    "none": ({"rows": []}, ValueError, "rows is empty: give the numbers of rows, or leave it out"),
-    "a row that there is not": ({"rows": [0, 11, 12]}, ValueError, "rows[2] is 12, the rows of X are 0 to 11"),
-    "one that is too large": (
-        {"rows": np.array([2**63], np.uint64)},
-        ValueError,
-        "rows[0] is 9223372036854775808, the",
-    ),
-    "one from the end": (
-        {"rows": [3, -1]},
-        ValueError,
-        "rows[1] is -1, the rows of X are 0 to 11; negative numbers do not count from the end",
-    ),
-    "booleans to validate on": (
+OF_TYPES = [
+    ({"rows": X[:, 0] > 0}, "rows must hold integers, the numbers of rows, not bool: say rows=np"),
+    ({"rows": [True] * 12}, "not bool: say rows=np.flatnonzero(mask)"),
+    ({"rows": [0.5, 1]}, "rows must hold integers, the numbers of rows, not float64"),
+    ({"rows": ["a"]}, "rows must hold real numbers, not text"),
+    ({"rows": slice(3)}, "rows must be an array of numbers, not slice(None, 3, None)"),
+    (
         {"validation_rows": X[:, 0] > 0},
-        TypeError,
         "validation_rows must hold integers, the numbers of rows, not bool: say validation_rows=np.flatnonzero(mask)",
     ),
-    "a row to validate on that there is not": ({"validation_rows": [12]}, ValueError, "validation_rows[0] is 12, the"),
-    "rows on both sides": (
+]
+OF_VALUES = [
+    ({"rows": 3}, "rows must have 1 dimension, not 0 (shape ()): the numbers of rows"),
+    ({"rows": [[0, 1], [2, 3]]}, "rows must have 1 dimension, not 2"),
+    ({"rows": []}, "rows is empty: give the numbers of rows, or leave it out"),
+    ({"rows": [0, 11, 12]}, "rows[2] is 12, the rows of X are 0 to 11"),
+    ({"rows": np.array([2**63], np.uint64)}, "rows[0] is 9223372036854775808, the"),
+    ({"rows": [3, -1]}, "rows[1] is -1, the rows of X are 0 to 11; negative numbers do not count from the end"),
+    ({"validation_rows": [12]}, "validation_rows[0] is 12, the"),
+    (
         {"rows": [4, 5, 5, 6, 7], "validation_rows": [7, 5, 5, 1]},
-        ValueError,
         "row 5 is in rows and in validation_rows, as are 2 in all",
     ),
-    "none left": ({"validation_rows": range(12)}, ValueError, "validation_rows are all 12 rows of X: none is left to"),
-    "two kinds of validation data": (
+    ({"validation_rows": range(12)}, "validation_rows are all 12 rows of X: none is left to"),
+    (
         {"validation_rows": [1], "stop": Stop(validation=0.1)},
-        ValueError,
         "validation_rows and Stop(validation=...) are both given: leave one of them out",
     ),
-    "rows of no weight": (
-        {"rows": [0, 2], "sample_weight": np.arange(12) % 2},
-        ValueError,
-        "sample_weight is 0 for all rows that are left to train on",
-    ),
-    "weights of the rows alone": (
-        {"rows": [0, 2], "sample_weight": [1, 1]},
-        ValueError,
-        "has 2 numbers, X has 12 rows",
-    ),
-}
+    ({"rows": [0, 2], "sample_weight": np.arange(12) % 2}, "sample_weight is 0 for all rows that are left to train on"),
+    ({"rows": [0, 2], "sample_weight": [1, 1]}, "has 2 numbers, X has 12 rows"),
+]
 
 
-@pytest.mark.parametrize("case", REFUSED.values(), ids=REFUSED)
-def test_rows_that_are_refused(case):
-    assert_refused(case, train)
+@pytest.mark.parametrize(
+    ("kind", "options", "text"), [(ValueError, *case) for case in OF_VALUES] + [(TypeError, *case) for case in OF_TYPES]
+)
+def test_rows_that_are_refused(kind, options, text):
+    assert_refused((options, kind, text), train)
 
 
 def test_a_digest_knows_order_and_number():

@@ -29,7 +29,6 @@ def alone():
 
 
 def test_several_trainings_at_once(alone):
-    """With more threads in all than any machine of ours has cores."""
     with ThreadPoolExecutor(6) as pool:
         results = list(pool.map(trained, [2, 3, 2, 5, 3, 2] * 2))
     assert [result_bits(result) for result in results] == [alone] * 12

@@ -50,7 +50,6 @@ class Runs:
 
 
 def test_the_page(monkeypatch, tmp_path):
-    """Every fifth epoch, with the numbers of the history; and the network is saved."""
     monkeypatch.chdir(tmp_path)
     runs, namespace = Runs(), {}
     monkeypatch.setitem(sys.modules, "tensorboard", types.ModuleType("tensorboard"))
