@@ -36,11 +36,7 @@ def test_full_batches_are_not_shuffled(data, batch_size):
 def test_without_shuffle_rows_stay_in_order(data):
     recorder = Recorder()
     train(NETWORK, *data, epochs=2, batch_size=10, shuffle=False, seed=8, backend=recorder)
-    assert [rows.tolist() for rows in recorder.rows] == [
-        list(range(10)),
-        list(range(10, 20)),
-        list(range(20, N)),
-    ] * 2
+    assert [rows.tolist() for rows in recorder.rows] == [list(range(10)), list(range(10, 20)), list(range(20, N))] * 2
 
 
 def test_skipped_batches_change_nothing_but_t(go, data):

@@ -2,18 +2,7 @@
 
 import numpy as np
 import pytest
-from good_input import (
-    NETWORK,
-    PARAMS,
-    WEIGHT,
-    N,
-    X,
-    Y,
-    assert_refused,
-    labels_network,
-    refusal,
-    with_value,
-)
+from good_input import NETWORK, PARAMS, WEIGHT, N, X, Y, assert_refused, labels_network, refusal, with_value
 
 from fastnn import ACTIVATIONS, Network, Stop, loss_and_gradient, predict, train
 

@@ -115,10 +115,7 @@ def test_ctrl_c_while_a_kernel_is_compiled_leaves_a_working_process(tmp_path):
     assert said[-1] in ("stopped 2", "stopped 3", "stopped 4")
 
 
-ATTEMPTS = {
-    "predict": ["nested:0.2", "once:0.3", "time-out:0.8", "twice:0.9"],
-    "train": ["once:0.9"],
-}
+ATTEMPTS = {"predict": ["nested:0.2", "once:0.3", "time-out:0.8", "twice:0.9"], "train": ["once:0.9"]}
 """Signals and when they come, as parts of the time to compile: often near its end, where machine code is made.
 
 Kernels are made in one way, whichever it is: signals come while the smallest one is made, which takes least time, and
