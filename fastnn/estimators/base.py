@@ -96,7 +96,7 @@ class BaseMLP(CallbackSupportMixin, Fitted, BaseEstimator, ABC):
         loss = attribute(self, "loss", str)
         if loss != "quantile":
             if self.quantile is not None:
-                raise ValueError(f'quantile={self.quantile} is for loss="quantile", not loss={loss!r}')
+                raise ValueError(f'quantile={cut(self.quantile)} is for loss="quantile", not loss={loss!r}')
             return loss
         if self.quantile is None:
             raise ValueError('loss="quantile" needs quantile=, a number between 0 and 1')

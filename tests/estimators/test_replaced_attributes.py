@@ -1,6 +1,5 @@
-"""Attributes of fitted estimators that somebody replaced: a call is right or says which, and never hurts."""
+"""Attributes of fitted estimators that somebody replaced: an error says which. Any of them: the fuzzer's estimators."""
 
-import copy
 import pickle
 import warnings
 
@@ -11,7 +10,6 @@ from fastnn import MLPClassifier, MLPRegressor
 
 X = np.random.RandomState(0).standard_normal((30, 4))
 LABELS = np.arange(30) % 3
-JUNK = [3, None, "x", {}, np.zeros((2, 2))]
 KINDS = {"classifier": MLPClassifier, "regressor": MLPRegressor}
 
 
@@ -23,43 +21,13 @@ def fitted(kind):
 
 
 FITTED = {kind: pickle.dumps(fitted(kind)) for kind in KINDS}
-NAMES = [(kind, name) for kind in KINDS for name in sorted(vars(pickle.loads(FITTED[kind])) | {"_flat": None})]
 CALLS = {
     "predict": lambda mlp, folder: mlp.predict(X),
-    "one row": lambda mlp, folder: mlp.predict(X[:1]),
-    "score": lambda mlp, folder: mlp.score(X, LABELS),
     "partial_fit": lambda mlp, folder: mlp.partial_fit(X, LABELS),
-    "fit": lambda mlp, folder: mlp.fit(X, LABELS),
     "save": lambda mlp, folder: mlp.save(folder / "mlp.npz"),
     "export": lambda mlp, folder: mlp.export(folder / "mlp.py"),
     "to_result": lambda mlp, folder: mlp.to_result(),
-    "to_sklearn": lambda mlp, folder: mlp.to_sklearn(),
-    "pickle": lambda mlp, folder: pickle.loads(pickle.dumps(mlp)).predict(X),
-    "copy": lambda mlp, folder: copy.deepcopy(mlp).predict(X),
 }
-
-
-def error_of(call):
-    """The error of a call, or None."""
-    try:
-        call()
-    except Exception as error:
-        return error
-    return None
-
-
-@pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize(("kind", "name"), NAMES)
-def test_a_call_is_right_or_refused(kind, name, tmp_path):
-    for junk in JUNK:
-        for call in CALLS.values():
-            mlp = pickle.loads(FITTED[kind])
-            setattr(mlp, name, junk)
-            error = error_of(lambda mlp=mlp, call=call: call(mlp, tmp_path))
-            assert len(str(error)) <= 1000
-            if name in ("solver", "fix_defects") and "no attribute 'partial_fit'" in str(error):
-                continue  # a method that an estimator of scikit-learn's has with some solvers only
-            assert error is None or isinstance(error, (TypeError, ValueError)), (name, junk, error)
 
 
 SAID = [

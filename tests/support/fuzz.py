@@ -18,6 +18,7 @@ import copy
 import dataclasses
 import json
 import sys
+import tempfile
 import warnings
 
 import fuzz_around
@@ -51,8 +52,9 @@ from fastnn.optimizers import OPTIMIZERS
 from fastnn.reference import NumpyBackend
 from fastnn.state import Data, Steps, StepState, Task
 
-COSTLY = ("max_iter", "hidden_layer_sizes", "max_fun", "verbose", "random_state", "n_iter_no_change", "max_time")
-"""Parameters that would make a case long, or of its own luck."""
+COSTLY = ("max_iter", "hidden_layer_sizes", "max_fun", "n_iter_no_change", "max_time")
+"""Parameters that would make a case long: they are set to JUNK alone."""
+JUNK = 3, None, "x", {}, np.zeros((2, 2))
 
 
 def estimator(draw):
@@ -60,8 +62,12 @@ def estimator(draw):
     kind, dtype = draw.of(["regressor", "classifier"]), draw.of([np.float64, np.float32])
     mlp = fitted(kind, dtype)
     for _ in range(draw.of([1, 1, 1, 2, 3])):
-        name = draw.of(["coefs_", "intercepts_"] * 8 + sorted(name for name in vars(mlp) if name not in COSTLY))
-        if isinstance(getattr(mlp, name), list) and getattr(mlp, name) and draw.chance(0.8):
+        name = draw.of(
+            ["coefs_", "intercepts_"] * 8 + sorted(vars(mlp).keys() - {"verbose", "random_state"} | {"_flat"})
+        )
+        if name in COSTLY or draw.chance(0.1):
+            setattr(mlp, name, draw.of(JUNK))
+        elif isinstance(getattr(mlp, name), list) and getattr(mlp, name) and draw.chance(0.8):
             parts, i = list(getattr(mlp, name)), draw.integer(len(getattr(mlp, name)))
             parts[i] = draw.like(parts[i])
             if draw.chance(0.5):
@@ -87,6 +93,9 @@ def predicted(draw, mlp, dtype, kind):
     attempt(lambda: mlp.score(rows, Y[:n_rows] if kind == "regressor" else LABELS[:n_rows]))
     theirs, _ = attempt(mlp.to_sklearn)
     quietly(lambda: theirs.predict(rows))
+    with tempfile.TemporaryDirectory() as folder:
+        for call in lambda: mlp.save(f"{folder}/mlp.npz"), lambda: mlp.export(f"{folder}/mlp.py"), mlp.to_result:
+            attempt(call) if draw.chance(0.5) else None
     outputs = mlp.predict if kind == "regressor" else mlp.predict_proba
     if not (isinstance(mlp.backend, str) and mlp.backend in ("numba", "numpy")) or right_array(rows, range(9)) is None:
         return REFUSED if attempt(lambda: outputs(rows))[1] else UNKNOWN  # scikit-learn converts some objects
