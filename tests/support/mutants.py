@@ -62,6 +62,11 @@ def with_update(name, update):
     return Part({"UPDATES": reference.UPDATES | {name: update}})
 
 
+def with_rates(name, **fields):
+    """The update takes other products of the betas, or other parameters for weights."""
+    return with_update(name, lambda o, p, slots, g, rates: reference.adam(o, p, slots, g, rates._replace(**fields)))
+
+
 def with_steps(change):
     """`change(steps)` is what the steps are taken for."""
 
@@ -96,13 +101,6 @@ def short_batch():
     return with_batch(change)
 
 
-def wrong_divisor():
-    def change(network, data, batch):
-        return batch._replace(divisor=float(len(batch.X))) if network.reduction == "mean" else batch
-
-    return with_batch(change)
-
-
 def stale_activation():
     last = {}
 
@@ -115,37 +113,12 @@ def stale_activation():
     return Part({"forward": forward})
 
 
-def swapped_moments():
-    def update(optimizer, p, slots, g, rates):
-        reference.adam(optimizer, p, slots[::-1], g, rates)
-
-    return with_update("Adam", update)
-
-
-def no_bias_correction():
-    def update(optimizer, p, slots, g, rates):
-        reference.adam(optimizer, p, slots, g, rates._replace(beta_products=np.zeros(2)))
-
-    return with_update("Adam", update)
-
-
-def decay_of_biases():
-    def update(optimizer, p, slots, g, rates):
-        reference.adam(optimizer, p, slots, g, rates._replace(is_weight=np.ones_like(p)))
-
-    return with_update("AdamW", update)
-
-
 def nesterov_ignored():
     def update(optimizer, p, slots, g, rates):
         plain = type(optimizer)(optimizer.learning_rate, optimizer.momentum, sequential=optimizer.sequential)
         reference.sgd(plain, p, slots, g, rates)
 
     return with_update("SGD", update)
-
-
-def half_a_jacobian():
-    return with_activation("softmax", delta=lambda d, a, z: d * a * (1 - a))
 
 
 def beta_products_of_skipped_steps():
@@ -182,14 +155,6 @@ def rows_of_another_call():
             return super().train_steps(task, state, steps._replace(rows=rows))
 
     return Keeping()
-
-
-def order_ignored():
-    return with_steps(lambda steps: steps._replace(rows=np.sort(steps.rows)))
-
-
-def one_learning_rate():
-    return with_steps(lambda steps: steps._replace(learning_rate=np.repeat(steps.learning_rate[:1], len(steps.loss))))
 
 
 def not_sequential():
@@ -296,13 +261,28 @@ MUTANTS = {
     "a short last batch is divided by the rows of a full one": Mutant(
         short_batch, "a short last batch is divided by its own rows"
     ),
-    "a mean is divided by the number of rows": Mutant(wrong_divisor, "a mean is divided by the sum of the weights"),
+    "a mean is divided by the number of rows": Mutant(
+        lambda: with_batch(
+            lambda network, data, batch: batch._replace(
+                divisor=float(len(batch.X)) if network.reduction == "mean" else batch.divisor
+            )
+        ),
+        "a mean is divided by the sum of the weights",
+    ),
     "activations of the last step in the gradient": Mutant(
         stale_activation, "the same steps from the same state give the same bits"
     ),
-    "Adam's moments swapped": Mutant(swapped_moments, "update: Adam", "update"),
-    "Adam without bias correction": Mutant(no_bias_correction, "update: Adam", "update"),
-    "AdamW decays biases": Mutant(decay_of_biases, "update: AdamW weight_decay=0.5", "update"),
+    "Adam's moments swapped": Mutant(
+        lambda: with_update("Adam", lambda o, p, slots, g, rates: reference.adam(o, p, slots[::-1], g, rates)),
+        "update: Adam",
+        "update",
+    ),
+    "Adam without bias correction": Mutant(
+        lambda: with_rates("Adam", beta_products=np.zeros(2)), "update: Adam", "update"
+    ),
+    "AdamW decays biases": Mutant(
+        lambda: with_rates("AdamW", is_weight=1.0), "update: AdamW weight_decay=0.5", "update"
+    ),
     "Nesterov's momentum is the plain one": Mutant(
         nesterov_ignored, "update: SGD momentum=0.9 nesterov=True", "update"
     ),
@@ -311,7 +291,11 @@ MUTANTS = {
         lambda: with_batch(lambda network, data, batch: batch._replace(weight=batch.weight * 0 + 1)),
         "sample weights count",
     ),
-    "softmax' derivative without its other outputs": Mutant(half_a_jacobian, "squared_error of softmax", "gradient"),
+    "softmax' derivative without its other outputs": Mutant(
+        lambda: with_activation("softmax", delta=lambda d, a, z: d * a * (1 - a)),
+        "squared_error of softmax",
+        "gradient",
+    ),
     "beta_products advance in skipped steps": Mutant(
         beta_products_of_skipped_steps, "beta_products those that are not skipped"
     ),
@@ -319,8 +303,14 @@ MUTANTS = {
         only_the_loss_is_looked_at, "a step whose loss or parameters are not finite"
     ),
     "rows kept from an earlier call": Mutant(rows_of_another_call, "steps in two calls give the bits of one call"),
-    "the order of the rows ignored": Mutant(order_ignored, "rows are taken in the order that the steps say"),
-    "the first learning rate for all steps": Mutant(one_learning_rate, "each step has its own learning rate"),
+    "the order of the rows ignored": Mutant(
+        lambda: with_steps(lambda steps: steps._replace(rows=np.sort(steps.rows))),
+        "rows are taken in the order that the steps say",
+    ),
+    "the first learning rate for all steps": Mutant(
+        lambda: with_steps(lambda steps: steps._replace(learning_rate=steps.learning_rate[:1].repeat(len(steps.loss)))),
+        "each step has its own learning rate",
+    ),
     "sequential ignored": Mutant(not_sequential, "sequential: a layer is updated before delta is carried below it"),
     "predict writes into the parameters": Mutant(writes_into_params, "nothing is written but the state and the losses"),
     "the loss of an earlier call's parameters": Mutant(

@@ -1,7 +1,6 @@
 """The function of one row of numbers: the bits of predict, from Python, from Numba's compiled code and from C."""
 
 import ctypes
-import pickle
 
 import numba
 import numpy as np
@@ -149,17 +148,6 @@ def test_a_wrong_length_in_compiled_code_gives_nan_and_touches_nothing_else(n, n
     assert np.isnan(memory[4 : 4 + n_out]).all()
     assert not memory[:4].any()
     assert not memory[4 + n_out :].any()
-
-
-@pytest.mark.nojit
-def test_wrong_arrays_are_refused_in_python():
-    f = next(untrained(drawn(3, 0)[0])).function()
-    with pytest.raises(ValueError, match=r"x must be an array of float64 with shape \(3,\)"):
-        f(np.zeros(4), np.zeros(1))
-    with pytest.raises((TypeError, ValueError), match=r"x must be .*this one is of float32$"):
-        f(np.zeros(3, np.float32), np.zeros(1))
-    with pytest.raises(TypeError, match="pickle or save"):
-        pickle.dumps(f)
 
 
 @pytest.mark.nojit

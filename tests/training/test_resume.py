@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from bits import bits, state_bits
 
-from fastnn import RPROP, SGD, Adam, DivergenceError, Network, Stop, cosine, exponential, load, step_decay, train
+from fastnn import RPROP, SGD, Adam, DivergenceError, Network, Stop, cosine, load, step_decay, train
 from fastnn.backends import Data, Steps, StepState, Task, get_backend
 
 NETWORK = Network((3, 4, 2), "tanh")
@@ -27,20 +27,11 @@ def go(backend):
     return run
 
 
-CASES = {
+CASES = {  # others: tests/house/test_properties.py
     "defaults": {},
-    "batches": {"batch_size": 5, "optimizer": Adam(0.05, beta_1=0.8)},
-    "not shuffled": {"batch_size": 5, "shuffle": False},
-    "penalty": {"batch_size": 5, "alpha": 0.5},
-    "full batch": {"batch_size": None, "optimizer": SGD(0.1, momentum=0.9, nesterov=True)},
-    "RPROP": {"optimizer": RPROP(0.01)},
-    "sequential": {"optimizer": SGD(0.1, sequential=True), "batch_size": 5},
-    "schedule": {"optimizer": Adam(step_decay(0.1, every=7)), "batch_size": 5},
-    "schedule of the C library": {"optimizer": SGD(exponential(0.1, decay=0.99)), "batch_size": 5},
     "schedule that ends": {"optimizer": SGD(cosine(0.1, steps=20, final=0.01)), "batch_size": 5},
     "float32 of bytes": {"X": (X * 100).astype(np.int8), "dtype": "float32", "batch_size": 5},
     "float32 of float64": {"dtype": "float32", "batch_size": 5},
-    "other network": {"network": Network((3, 4, 4, 2), ("relu", "gelu"), "leaky_relu", "huber", reduction="sum")},
 }
 
 
@@ -55,7 +46,7 @@ def test_nothing_but_the_data_and_the_epochs_is_given_again(go, case, tmp_path):
         assert state_bits(result.state) == state_bits(whole.state)
         assert bits(result.params) == bits(whole.params)
         assert result.n_epochs == 3
-    again = go(options.get("network", NETWORK), X=rows, epochs=3, resume=first.state)
+    again = go(X=rows, epochs=3, resume=first.state)
     assert state_bits(again.state) == state_bits(whole.state)
 
 
