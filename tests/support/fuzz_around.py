@@ -9,7 +9,7 @@ import tempfile
 
 import numpy as np
 from fuzz_doors import NAMES, arrays_of, as_list, trained
-from fuzz_objects import LABELS, NETWORK, OPTIONS, N, X, Y, other_network, result_of
+from fuzz_objects import LABELS, NETWORK, OPTIONS, N, X, Y, fitted, other_network, result_of
 from fuzz_oracle import (
     FINE,
     REFUSED,
@@ -26,7 +26,7 @@ from fuzz_oracle import (
     same_bits,
     twin_of,
 )
-from fuzz_values import right_array, same
+from fuzz_values import LONG, right_array, same
 from sklearn.metrics import get_scorer, get_scorer_names
 
 import fastnn
@@ -336,7 +336,7 @@ def values(draw):
     return agree(lambda: numbers(given, "numba"), lambda: numbers(twin, "numpy"), twin)
 
 
-LONG = {"learning_rate": 0.1, "steps": 5}
+OF_STEPS = {"learning_rate": 0.1, "steps": 5}
 MADE = {
     Network: {"sizes": (3, 2)},
     Network.from_dict: {"values": Network((3, 4, 2)).to_dict()},
@@ -347,7 +347,7 @@ MADE = {
     fastnn.constant: {"learning_rate": 0.1},
     fastnn.exponential: {"learning_rate": 0.1},
     fastnn.step_decay: {"learning_rate": 0.1, "every": 2},
-    **dict.fromkeys((fastnn.cosine, fastnn.warm_up, fastnn.one_cycle), LONG),
+    **dict.fromkeys((fastnn.cosine, fastnn.warm_up, fastnn.one_cycle), OF_STEPS),
     **{kind: {} for kind in fastnn.OPTIMIZERS.values()},
 }
 """{what makes an object: arguments that it needs}."""
@@ -413,6 +413,44 @@ def jacobian_due(network, params, rows):
     return slopes.transpose(0, 2, 1)
 
 
+MLP, PARAMS = fastnn.MLPClassifier, np.zeros(NETWORK.n_params)
+CALLS = [
+    (NETWORK.pack, {"weights": NETWORK.weights(PARAMS), "biases": NETWORK.biases(PARAMS)}),
+    (NETWORK.init_params, {"random_state": None}),
+    (train, {"network": Network((4, 3), output="softmax"), "X": X, "Y": LABELS, "epochs": 1}),
+    (fastnn.Population, {"networks": NETWORK, "X": X, "Y": Y, "seed": range(2), "optimizer": None, "n_jobs": 1}),
+    (fastnn.load, {"path": "nothing.npz"}),
+    (fastnn.from_torch, {"module": None}),
+    (fastnn.from_keras, {"model": None}),
+    (lambda **options: fastnn.get_backend("numba", **options), {"specialize": False}),
+    (fastnn.workloads.load, {"name": "seed"}),
+    (lambda name: getattr(fastnn, name), {"name": "train"}),
+    (lambda name: getattr(NETWORK, name), {"name": "sizes"}),
+    (lambda name: train(NETWORK, X, Y, epochs=1, **{str(name): 1}), {"name": "seed"}),
+    (lambda name: Stop(**{str(name): 1}), {"name": "patience"}),
+    (lambda rate: train(NETWORK, X, Y, epochs=1, optimizer=fastnn.SGD(lambda t: rate)), {"rate": 0.1}),
+    (lambda score: train(NETWORK, X, Y, epochs=1, stop=Stop(monitor=lambda *a: score)), {"score": 1.0}),
+    (lambda **o: many_of("classes").predict(**o), {"X": X}),
+    (lambda **o: fitted("classifier", np.float64).fit(X, LABELS, **o), {"sample_weight": np.ones(N), "X_val": X}),
+    (lambda **o: fitted("regressor", np.float64).fit(X, Y, **o), {"validation_data": (X, Y)}),
+    (lambda **o: MLP((2,), max_iter=1).partial_fit(X, LABELS, classes=[0, 1, 2], **o), {"sample_weight": None}),
+    (lambda **o: MLP.from_result(many_of("classes")[0], **o), {"classes": [0, 1, 2], "alpha": 0.1}),
+    *((kind.from_sklearn, {"estimator": None}) for kind in (MLP, fastnn.MLPRegressor)),
+    *((kind.load, {"path": "nothing"}) for kind in (MLP, fastnn.MLPRegressor)),
+]
+"""Other calls, with arguments that are right."""
+
+
+def called(draw):
+    """Any other call, of which an argument may be anything: whatever it refuses, it says clearly."""
+    call, given = draw.of(CALLS)
+    name = draw.of(sorted(given))
+    value = draw.of([draw.of(LONG), draw.like(given[name])])
+    if name == "epochs" and isinstance(value, int):
+        return UNKNOWN
+    return REFUSED if attempt(lambda: call(**{**given, name: value}), also=(AttributeError,))[1] else UNKNOWN
+
+
 FUNCTIONS = {}
 
 
@@ -450,6 +488,7 @@ DOORS = (
     + [steps] * 3
     + [values] * 4
     + [made] * 4
+    + [called] * 4
     + [derivatives] * 2
     + [row] * 2
 )

@@ -12,6 +12,34 @@ class Opaque:
         return "opaque"
 
 
+class Wordy:
+    def __repr__(self):
+        return "x" * 10_000
+
+    def __lt__(self, other):  # so that they are sorted
+        return False
+
+
+def nested(depth):
+    """Lists in lists, with very long text in all."""
+    return [nested(depth - 1)] * 6 if depth else "y" * 50
+
+
+def long_function(*args):
+    return "x"
+
+
+LONG_NAME = "x" * 10_000
+long_function.__name__ = long_function.__qualname__ = long_function.__module__ = LONG_NAME
+LONG = [
+    *(LONG_NAME, LONG_NAME.encode(), "x\n" * 10_000, [LONG_NAME] * 3, ["x"] * 10_000, [0] * 10_000, (-1,) * 10_000),
+    *(nested(6), 10**4200, -(10**4200), fractions.Fraction(10**4200, 3), np.array(["x" * 2000] * 3), Wordy()),
+    *(np.zeros(3, [(f"field{i}", "f8") for i in range(900)]), np.array([Wordy()] * 3, object), np.zeros(10_000)),
+    *(type(LONG_NAME, (), {})(), type(LONG_NAME, (), {}), np.zeros(3).view(type(LONG_NAME, (np.ndarray,), {}))),
+    *(long_function, dict.fromkeys(map(str, range(10_000))), {LONG_NAME: LONG_NAME}),
+]
+"""What must not stand in an error as a whole."""
+
 SCALARS = [
     *(None, True, False, 0, 1, -1, 2, 7, 2**31, 2**63, 2**64, -(2**70), 10**400, -(10**400), 0.5, -0.0, 1e-320, 1e300),
     *(math.nan, math.inf, -math.inf, 1j, "", "text", "relu", "ünï\0", "x" * 1000, b"", b"bytes", (), [], {}, set()),
@@ -91,7 +119,7 @@ class Draw:
     def like(self, value):
         """A value in the place of this one, which fits or not."""
         if self.chance(0.15):
-            return self.of(SCALARS)
+            return self.of(LONG if self.chance(0.3) else SCALARS)
         if isinstance(value, (list, tuple)) and len(value):
             return self.of([value[:-1], [*value, value[-1]], value[::-1], value[0], [self.like(v) for v in value]])
         if not isinstance(value, np.ndarray) or not value.size or value.dtype.kind in "OUSMmVc":
