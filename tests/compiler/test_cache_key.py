@@ -13,17 +13,6 @@ from fastnn.compiler import cache, loader, program
 pytestmark = pytest.mark.skipif(loader.IN_PYTHON, reason="nothing is compiled")
 
 
-def test_code_of_another_version_is_not_taken(folder, monkeypatch):
-    is_found()
-    with monkeypatch.context() as upgraded:
-        upgraded.setattr(cache, "__version__", "999")
-        cache.source_stamp.cache_clear()
-        assert [is_found(), is_found()] == [False, True]
-    cache.source_stamp.cache_clear()
-    assert is_found()
-    assert len(list(folder.iterdir())) == 2
-
-
 def test_the_stamp_depends_on_versions(monkeypatch):
     stamp = cache.source_stamp.__wrapped__
     right = stamp()

@@ -1,6 +1,5 @@
 """TabularClassifier and TabularRegressor: scikit-learn's contract, rows left out, targets, time, Ctrl-C."""
 
-import pickle
 import signal
 
 import numpy as np
@@ -8,7 +7,7 @@ import pandas as pd
 import pytest
 from numpy.testing import assert_allclose
 from sklearn.base import clone
-from sklearn.model_selection import KFold, TimeSeriesSplit, cross_val_score
+from sklearn.model_selection import KFold, TimeSeriesSplit
 from sklearn.utils.estimator_checks import estimator_checks_generator
 from small_tables import SHORT, both, mixed
 
@@ -358,15 +357,6 @@ def test_class_weights_multiply_the_rows():
     assert balanced.predict_proba(FRAME).tobytes() == by_rows.predict_proba(FRAME).tobytes()
 
 
-def test_rows_of_weight_0_are_neither_trained_on_nor_judged_by():
-    weight = np.ones(60)
-    weight[::3] = 0
-    y = np.where(weight == 0, 1e9, NUMBERS)
-    model = TabularRegressor("fast", **SHORT).fit(FRAME, np.where(weight == 0, NUMBERS.max(), NUMBERS), weight)
-    assert np.isnan(model.oob_prediction_[::3]).all()
-    assert len(y) == len(model.oob_prediction_)
-
-
 def test_the_callers_own_parameters_take_the_place_of_the_presets():
     model = TabularRegressor("good", hidden_layer_sizes=16, n_members=3, epochs=5, batch_size=7, learning_rate=0.01)
     settings = settings_of(model, 100, classes=False, n_splits=0)
@@ -425,18 +415,6 @@ def test_ctrl_c_leaves_a_fitted_estimator(kind, monkeypatch):
             model.predict_interval(FRAME)
     assert len(model.estimators_) == 2
     assert np.isfinite(outputs(model)).all()
-
-
-def test_it_is_pickled_and_cloned(kind):
-    model = fit(kind)
-    again = pickle.loads(pickle.dumps(model))
-    assert outputs(again).tobytes() == outputs(model).tobytes()
-    assert not hasattr(clone(model), "estimators_")
-
-
-def test_it_goes_into_scikit_learns_tools():
-    model = TabularClassifier("fast", **SHORT)
-    assert cross_val_score(model, FRAME, LABELS, cv=2).shape == (2,)
 
 
 def test_a_failed_fit_leaves_the_estimator_as_it_was(kind):

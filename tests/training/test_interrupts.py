@@ -171,11 +171,6 @@ def test_a_divergence_in_the_same_chunk_hides_no_ctrl_c(monkeypatch):
         assert go(on_divergence="stop").stop_reason == "diverged"
 
 
-def test_on_interrupt_is_checked():
-    with pytest.raises(ValueError, match="on_interrupt"):
-        Stop(on_interrupt="ask")
-
-
 def test_an_estimator_is_fitted_so_far_after_scikit_learns_warning(fit):
     with pytest.warns(UserWarning, match=r"^Training interrupted by user\.$"):
         mlp = fit(1)

@@ -30,6 +30,7 @@ OF_VALUES = [
     ({"optimizer": SGD(lambda step: 1 - step), "epochs": 5}, "learning_rate(2) must be at least 0, not -1"),
     ({"optimizer": RPROP(), "batch_size": 4}, "RPROP takes full batches only"),
     ({"alpha": math.inf}, "alpha must be finite"),
+    ({"threads": 0}, "threads must be at least 1, not 0"),
     ({"seed": -1}, "seed must be from 0"),
     ({"seed": 2**32}, "seed must be from 0"),
     ({"seed": np.random.RandomState(np.random.PCG64(1))}, "not with PCG64"),
@@ -43,6 +44,9 @@ OF_VALUES = [
     ),
 ]
 OF_TYPES = [
+    ({"threads": 1.5}, "threads must be an integer, not 1.5"),
+    ({"threads": True}, "threads must be an integer, not True"),
+    ({"threads": "all"}, "threads must be an integer, not 'all'"),
     ({"batch_size": 2.5}, "batch_size must be an integer, not 2.5"),
     ({"optimizer": SGD(lambda step: "x")}, "learning_rate(0) must be a number"),
     ({"optimizer": "adam"}, "optimizer must be a fastnn Optimizer, not 'adam': say Adam()"),

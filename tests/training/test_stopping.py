@@ -89,6 +89,7 @@ def test_max_seconds(go):
         ({"validation": 20}, "part of the rows .* not 20: for so many rows say 20 / len"),
         ({"validation": 1}, "validation must be greater than 0 and less than 1, not 1"),
         ({"on_divergence": "ignore"}, "raise, stop"),
+        ({"on_interrupt": "ask"}, "on_interrupt"),
         ({"reduce": 0.5}, r"reduce must be a ReduceRate, such as ReduceRate\(0.5\), not 0.5"),
     ],
 )

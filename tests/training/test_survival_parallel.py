@@ -48,37 +48,6 @@ def test_eight_threads_from_a_cold_cache(kind, tmp_path):
     assert said == [kind(k) for k in range(N)]
 
 
-FORK = """
-import multiprocessing, sys
-from survival_jobs import job, jobs
-if __name__ == "__main__":
-    n = int(sys.argv[1])
-    first = jobs(2)
-    with multiprocessing.get_context("fork").Pool(2) as pool:
-        hashes = pool.map(job, range(n))
-    assert hashes[:2] == first == jobs(2)  # and the parent goes on
-    print(*hashes, sep="\\n")
-"""
-
-
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
-def test_fork_after_a_first_fit(serial):
-    assert python(FORK, N) == serial
-
-
-SPAWN = """
-import multiprocessing, sys
-from survival_jobs import job
-if __name__ == "__main__":
-    with multiprocessing.get_context("spawn").Pool(2) as pool:
-        print(*pool.map(job, range(int(sys.argv[1]))), sep="\\n")
-"""
-
-
-def test_spawn(serial):
-    assert python(SPAWN, N) == serial
-
-
 JOBLIB = """
 import sys
 import joblib
@@ -87,11 +56,10 @@ print(*joblib.Parallel(2, backend=sys.argv[2])(joblib.delayed(job)(k) for k in r
 """
 
 
-@pytest.mark.parametrize("kind", ["loky", "threading"])
-def test_joblib(serial, kind):
+def test_joblib(serial):
     if importlib.util.find_spec("joblib") is None:
         pytest.skip("joblib comes with scikit-learn")
-    assert python(JOBLIB, N, kind) == serial
+    assert python(JOBLIB, N, "loky") == serial
 
 
 def test_threads_that_train_one_network():

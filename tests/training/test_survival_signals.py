@@ -199,15 +199,7 @@ def test_batches_that_are_skipped_do_not_make_a_later_chunk_long():
     n_skipped, n, slow = 5000, 5000, Slow()
     X, weight = np.linspace(1, 2, n_skipped + n)[:, None], np.ones(n_skipped + n)
     weight[:n_skipped] = 0
-    options = {
-        "optimizer": SGD(),
-        "epochs": 1,
-        "batch_size": 1,
-        "shuffle": False,
-        "seed": 0,
-        "sample_weight": weight,
-        "backend": slow,
-    }
-    train(Network((1, 1)), X, -X, **options)
+    in_order = {"epochs": 1, "batch_size": 1, "shuffle": False, "seed": 0}
+    train(Network((1, 1)), X, -X, optimizer=SGD(), sample_weight=weight, backend=slow, **in_order)
     assert sum(slow.chunks) == n
     assert 0.0002 * max(slow.chunks) < PROMPT

@@ -50,23 +50,6 @@ def test_helpers_that_cannot_be_started_cost_speed_only(alone, no_helpers, monke
     assert (result_bits(result), result.threads) == (alone, 1)
 
 
-class Deaf(list):
-    """A helper that takes work and does not do it, such as one that the interpreter does not let run."""
-
-    put = list.append
-    __hash__ = object.__hash__
-
-
-def test_helpers_that_do_not_come_are_not_waited_for(alone, no_helpers, monkeypatch):
-    deaf = Deaf()
-    monkeypatch.setattr(cores, "_new_helper", lambda: deaf)
-    result = trained(2)
-    assert result_bits(result) == alone
-    for late in deaf:  # and who comes late does nothing
-        late()
-    assert result_bits(result) == alone
-
-
 def test_an_exception_before_a_training_begins_sends_the_helpers_away(alone, monkeypatch):
     """One that a signal's handler raises, after they have been called."""
     call, calls = team.Team._call, []

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from small_training import SignalAt
 
 import fastnn
-from fastnn import Adam, DivergenceError, InterruptWarning, Network, Stop, cores, train
+from fastnn import Adam, InterruptWarning, Network, Stop, cores, train
 from fastnn.training import epochs as pace
 from fastnn.training import inputs
 
@@ -29,20 +29,6 @@ def test_the_result_says_how_many_there_were():
 
 def test_other_back_ends_have_one():
     assert trained(4, backend="numpy", epochs=1).threads == 1
-
-
-@pytest.mark.parametrize(
-    ("threads", "error", "words"),
-    [
-        (0, ValueError, "threads must be at least 1, not 0"),
-        (1.5, TypeError, "threads must be an integer, not 1.5"),
-        (True, TypeError, "threads must be an integer, not True"),
-        ("all", TypeError, "threads must be an integer, not 'all'"),
-    ],
-)
-def test_what_is_no_number_of_threads_is_refused(threads, error, words):
-    with pytest.raises(error, match=words):
-        trained(threads)
 
 
 @settings(max_examples=30)
@@ -78,15 +64,6 @@ def test_rows_that_are_not_trained_on_are_shared_too(monitor, monkeypatch, share
     assert [result.threads for result in (alone, *others)] == [1] * 4
     assert shared == [2] * 3 + [3] * 3 + [5] * 3
     assert helpers == ([1] * 3 + [2] * 6 if monitor == "r2" else []), "a prediction of 600 rows has three blocks"
-
-
-def test_a_training_diverges_at_the_same_step():
-    errors = []
-    for threads in (1, 2, 3):
-        with pytest.raises(DivergenceError) as error:
-            trained(threads, optimizer=fastnn.SGD(10.0), epochs=1000)
-        errors.append((str(error.value), state_bits(error.value.result.state)))
-    assert errors[1:] == errors[:1] * 2
 
 
 @pytest.mark.parametrize("threads", [2, 3])
