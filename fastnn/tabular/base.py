@@ -195,6 +195,7 @@ class BaseTabular(Saving, Exporting, BaseEstimator, ABC):
             raise
         return self
 
+    @short_errors()
     def _fit(self, X: Any, y: Any, sample_weight: Any, validation: Validation, groups: Any, began: float) -> None:
         random_state = check_random_state(self.random_state)
         X, y, sample_weight, groups, cv, place = _weighted_rows(X, y, sample_weight, groups, self.cv)

@@ -22,9 +22,10 @@ SPOILED = {
     "threads": "backend.share = lambda work, parts, threads: [work(part) for part in [*parts][1:]]",
     "file": "archive._short = lambda error: str(error) * 100",
     "state": "state.TrainingState.check = lambda self: None",
-    "result": "results.TrainingResult.predict = lambda self, X, **options: np.ones((len(X), 2))",
+    "result": "results.TrainingResult.predict = lambda self, X, **options: RIGHT_PREDICT(self, X, **options) * 2",
     "training": "reference.ACTIVATION_FUNCTIONS['relu'] = reference.ACTIVATION_FUNCTIONS['tanh']",
     "made": "optimizers.Optimizer.from_dict = lambda values: None",
+    "called": "arguments.MOST_CHARACTERS = arguments._SHORT.maxstring = arguments._SHORT.maxother = 10**6",
     "searched": "search._network = lambda network, settings: network",
     "scored": "scorers.Classifier.predict_proba = lambda self, outputs: outputs[:, ::-1]",
     "logged": "callbacks.CsvLogger._begin = lambda self, before: None",
@@ -45,6 +46,7 @@ import fuzz
 from fastnn.estimators import fitted, validation
 from fastnn.files import archive, to_c, to_numpy
 from fastnn import optimizers, reference
+from fastnn.checking import arguments
 from fastnn.fused import backend, function, guard
 from fastnn.many import population as continued
 from fastnn.many import search
@@ -52,7 +54,7 @@ from fastnn.tabular import preparation, to_numpy as table_to_numpy
 from fastnn.training import callbacks, results, scorers, state
 
 RIGHT, RIGHT_LAYERS = results.Row.result, to_numpy.layers_of
-RIGHT_JACOBIAN = reference.NumpyBackend.input_jacobian
+RIGHT_JACOBIAN, RIGHT_PREDICT = reference.NumpyBackend.input_jacobian, results.TrainingResult.predict
 
 def careless(coefs, intercepts):
     sizes = (np.shape(coefs[0])[0], *(np.shape(W)[1] for W in coefs))
@@ -83,19 +85,8 @@ def fuzz(first, n, timeout, spoiled=()):
 
 
 DOORS = ("estimator", "result", "state", "training", "backend", "many", "population", "threads", "exported", "file")
-DOORS += (
-    "sparse",
-    "searched",
-    "scored",
-    "logged",
-    "steps",
-    "values",
-    "made",
-    "derivatives",
-    "row",
-    "prepared",
-    "table",
-)
+DOORS += ("sparse", "searched", "scored", "logged", "steps", "values", "made", "called", "derivatives", "row")
+DOORS += ("prepared", "table")
 N = 2_000
 AS_IT_SHOULD_BE = ("right", "not compared", "refused clearly")
 """Columns of the table of outcomes."""
