@@ -98,27 +98,20 @@ def test_a_keyword_that_fit_does_not_have(kind):
 
 
 N = 12
-WRONG = {
-    "words": (
-        list("MF") * 6,
-        ValueError,
-        "X must hold real numbers; its column 'b' holds text ('M' in row 0): encode it",
-    ),
-    "dates": (np.arange(N).astype("M8[D]"), TypeError, "its column 'b' holds dates"),
-    "NaN": ([1, np.nan] * 6, ValueError, "Input X contains NaN, the first at X[1, 1], in its column 'b': fill such"),
-    "infinity": (
-        [1, np.inf] * 6,
-        ValueError,
-        "Input X contains infinity, the first at X[1, 1], in its column 'b': fill",
-    ),
-    "None": ([1, None] * 6, ValueError, "Input X contains NaN, the first at X[1, 1], in its column 'b': fill such"),
-}
+FIRST = "the first at X[1, 1], in its column 'b': fill such"
+WRONG = [
+    (list("MF") * 6, ValueError, "X must hold real numbers; its column 'b' holds text ('M' in row 0): encode it"),
+    (np.arange(N).astype("M8[D]"), TypeError, "its column 'b' holds dates"),
+    ([1, np.nan] * 6, ValueError, f"Input X contains NaN, {FIRST}"),
+    ([1, np.inf] * 6, ValueError, f"Input X contains infinity, {FIRST}"),
+    ([1, None] * 6, ValueError, f"Input X contains NaN, {FIRST}"),
+]
 FITTED = [MLPClassifier((2,), max_iter=2), MLPRegressor(hidden_layer_sizes=(2,), max_iter=2)]
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 @pytest.mark.parametrize("estimator", FITTED, ids=lambda estimator: type(estimator).__name__)
-@pytest.mark.parametrize(("values", "error", "text"), WRONG.values(), ids=WRONG)
+@pytest.mark.parametrize(("values", "error", "text"), WRONG)
 def test_what_is_no_number_is_named_with_its_column(estimator, values, error, text):
     pandas = pytest.importorskip("pandas")
     good = pandas.DataFrame({"a": np.arange(float(N)), "b": 1.0})

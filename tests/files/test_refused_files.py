@@ -144,47 +144,31 @@ def test_orders_of_rows_that_do_not_fit_are_refused(path, content, case):
     refused(path, match)
 
 
-@pytest.mark.parametrize(
-    ("name", "value"),
-    [
-        ("dtype", "object"),
-        ("dtype", "complex128"),
-        ("n_params", 27),
-        ("n_vectors", 0),
-        ("n_vectors", "3"),
-        ("n_rows", 0),
-        ("n_rows", 16.0),
-        ("n_rows", 2**70),
-        ("n_validation", -1),
-        ("n_validation", True),
-        ("optimizer", None),
-        ("t", -1),
-        ("t", 2**70),
-        ("batch", -1),
-        ("beta_products", [0.5]),
-        ("beta_products", [0.5, 2.0]),
-        ("random_state", {"pos": 625, "has_gauss": 0, "gauss": 0.0}),
-        ("random_state", {"pos": 3, "has_gauss": 2, "gauss": 0.0}),
-        ("counters", []),
-        ("counters", {"alpha": -1.0}),
-        ("counters", {"alpha": "0"}),
-        ("counters", {"shuffle": 1}),
-        ("counters", {"rate_factor": 1.5}),
-        ("counters", {"rate_least": -1.0}),
-        ("counters", {"best_on": 1}),
-        ("monitor", 1),
-        ("counters", {"batch_size": 0}),
-        ("counters", {"activation": "tanh"}),
-        ("counters", {"loss": 3}),
-        ("counters", {"optimizer": "Adam"}),
-        ("counters", {"optimizer": {"name": "Adam"}}),
-        ("stop_reason", "tired"),
-        ("backend", 3),
-        ("network", {"sizes": [3, 4, 2], "activation": "nothing"}),
-        ("network", None),
-        ("seconds", "long"),
+HEADERS = {
+    "dtype": ["object", "complex128"],
+    "n_params": [27],
+    "n_vectors": [0, "3"],
+    "n_rows": [0, 16.0, 2**70],
+    "n_validation": [-1, True],
+    "optimizer": [None],
+    "t": [-1, 2**70],
+    "batch": [-1],
+    "beta_products": [[0.5], [0.5, 2.0]],
+    "random_state": [{"pos": 625, "has_gauss": 0, "gauss": 0.0}, {"pos": 3, "has_gauss": 2, "gauss": 0.0}],
+    "counters": [
+        *([], {"alpha": -1.0}, {"alpha": "0"}, {"shuffle": 1}, {"rate_factor": 1.5}, {"rate_least": -1.0}),
+        *({"best_on": 1}, {"batch_size": 0}, {"activation": "tanh"}, {"loss": 3}),
+        *({"optimizer": "Adam"}, {"optimizer": {"name": "Adam"}}),
     ],
-)
+    "monitor": [1],
+    "stop_reason": ["tired"],
+    "backend": [3],
+    "network": [{"sizes": [3, 4, 2], "activation": "nothing"}, None],
+    "seconds": ["long"],
+}
+
+
+@pytest.mark.parametrize(("name", "value"), [(name, value) for name, values in HEADERS.items() for value in values])
 def test_headers_that_do_not_fit_are_refused(path, content, name, value):
     header, arrays = parts_of(content)
     write(path, header, arrays)

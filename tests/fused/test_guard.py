@@ -125,15 +125,7 @@ def test_what_a_kernel_knows_by_its_address_cannot_be_resized():
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [
-        ("rows", -1),
-        ("rows", N),
-        ("rows", -(10**6)),
-        ("start", -1),
-        ("stop", N + 1),
-        ("stop", 2**62),
-        ("stop", -(2**63)),
-    ],
+    [*(("rows", row) for row in (-1, N, -(10**6))), ("start", -1), *(("stop", n) for n in (N + 1, 2**62, -(2**63)))],
 )
 def test_rows_outside_the_data_are_refused(name, value):
     def change(array):

@@ -184,16 +184,7 @@ def test_first_steps_give_the_hashes(kind):
 @pytest.mark.nojit
 def test_members_give_the_hashes_of_first_steps():
     found = same_bits.hashes_of_members(few=True)
-    whole_epochs = {
-        "seed",
-        "iris",
-        "deep",
-        "one",
-        "three",
-        "RPROP",
-        "LevenbergMarquardt",
-        "BayesianRegularization",
-    }  # the runs whose steps are that
+    whole_epochs = {"seed", "iris", "deep", "one", "three", "RPROP", "LevenbergMarquardt", "BayesianRegularization"}
     assert {name.split()[0] for name in found} == whole_epochs
     assert same_bits.other_members(found, few=True) == {}
 
