@@ -481,17 +481,7 @@ def is_plain(array, dtype, shape):
     return fits and array.flags.c_contiguous and array.flags.aligned
 
 
-DOORS = (
-    [searched] * 3
-    + [scored] * 3
-    + [logged] * 2
-    + [steps] * 3
-    + [values] * 4
-    + [made] * 4
-    + [called] * 4
-    + [derivatives] * 2
-    + [row] * 2
-)
+DOORS = [searched, scored, logged, steps, derivatives, row] * 3 + [values, made, called] * 4
 
 
 def warm():

@@ -390,6 +390,7 @@ def mutated(draw, content):
         arrays.pop(draw.of(sorted(arrays)))
     file = io.BytesIO()
     arrays = {name: np.asarray(quietly(lambda array=array: np.asarray(array))[0]) for name, array in arrays.items()}
+    arrays = {name: array for name, array in arrays.items() if quietly(lambda array=array: pickle.dumps(array))[0]}
     np.savez(file, header=np.frombuffer(json.dumps(header, default=repr).encode(), np.uint8), **arrays)
     if draw.chance(0.1):  # packed, which fastnn does not do
         packed = io.BytesIO()
@@ -517,7 +518,7 @@ def spoil(draw, matrix, part):
 PLACES = [-1, 0, 1, 3, 4, 5, 11, 12, 13, 47, 48, 49, 10**6, -(10**6), 2**31 - 1]
 """Numbers for indices of matrices (N, 4)."""
 
-DOORS = [many] * 4 + [population] * 2 + [threads] * 2 + [exported] * 4 + [file] * 10 + [sparse] * 4
+DOORS = [many] * 4 + [population] * 3 + [threads] * 3 + [exported] * 4 + [file] * 10 + [sparse] * 4
 
 
 def warm():

@@ -1,7 +1,6 @@
 """What the fuzzer's cases are held to: clear errors, and a few lines of NumPy, or the reference back end."""
 
 import copy
-import errno
 import itertools
 import numbers
 import re
@@ -61,8 +60,6 @@ def is_clear(error, also=()):
         return True  # of a function of the caller's own, such as a learning rate
     if isinstance(error, AttributeError) and text.endswith("has no attribute 'partial_fit'"):
         return True  # as scikit-learn has it for a solver without epochs
-    if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG:
-        return True  # the system's, with the name
     return isinstance(error, (*DOCUMENTED, *also)) and len(text) <= MOST_CHARACTERS and not OF_PYTHON.match(text)
 
 

@@ -227,7 +227,7 @@ def exported(draw, model, rows, outputs, right):
     return FINE
 
 
-DOORS = [prepared] * 2 + [table] * 3
+DOORS = [prepared] * 3 + [table] * 3
 
 
 def warm():
