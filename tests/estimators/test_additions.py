@@ -199,11 +199,6 @@ def test_threads_share_validation_rows_and_predictions(monkeypatch, shared):
     assert shared == [2] * 3 + [3] * 3
 
 
-def test_what_is_no_number_of_threads_is_refused():
-    with pytest.raises(ValueError, match="The 'n_threads' parameter of MLPClassifier must be an int in the range"):
-        MLPClassifier(**SMALL, n_threads=0).fit(X_IRIS, Y_IRIS)
-
-
 @pytest.mark.parametrize("threads", [0, "two", [1, 2], np.ones(2)])
 def test_a_number_of_threads_that_was_set_since_the_fit_is_checked_too(backend, threads):
     """scikit-learn checks parameters in the first call of partial_fit only."""
@@ -212,6 +207,8 @@ def test_a_number_of_threads_that_was_set_since_the_fit_is_checked_too(backend, 
     with pytest.raises((TypeError, ValueError), match=r"n_threads.* must be"):
         mlp.partial_fit(X_IRIS, Y_IRIS)
     assert mlp.predict(X_IRIS).shape == (150,)
+    with pytest.raises(ValueError, match="The 'n_threads' parameter of MLPClassifier must be an int in the range"):
+        MLPClassifier(**SMALL, n_threads=0).fit(X_IRIS, Y_IRIS)
 
 
 def test_an_estimator_of_version_0_1_which_had_no_threads_goes_on():

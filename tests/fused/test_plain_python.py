@@ -12,7 +12,6 @@ from bits import all_bits, bits
 from test_together import steps_of, trained
 
 from fastnn import SGD, Adam, Network, cores, get_backend, predict
-from fastnn.compiler.loader import IN_PYTHON
 from fastnn.compiler.memory_ops import caller
 from fastnn.cores import Cores
 from fastnn.fused import backend, team
@@ -78,15 +77,6 @@ def test_helpers_that_do_not_come_are_not_waited_for(threads, monkeypatch):
         late()
     assert len(deaf) == 1
     assert all((array == 1 << 40).all() for array in (*steps, *task.data, state.storage, state.beta_products))
-
-
-def test_helpers_that_cannot_be_started_leave_one_thread(threads, monkeypatch):
-    def fail():
-        raise RuntimeError("can't start new thread")
-
-    monkeypatch.setattr(cores, "_new_helper", fail)
-    problem, steps, alone = problem_of(48)
-    assert trained(NETWORK, Adam(), problem, steps, 2) == (alone, 1)
 
 
 @pytest.mark.parametrize("comes", ["before", "after"])
@@ -169,14 +159,6 @@ def test_predictions_that_helpers_share(monkeypatch):
     monkeypatch.setattr(cores, "available_cores", lambda: Cores(2, "told"))
     assert predict(network, params, X).tobytes() == right.tobytes()
     np.testing.assert_allclose(right[:, 0], X @ params[:2] + 2, rtol=1e-12)
-
-
-@pytest.mark.skipif(not IN_PYTHON, reason="compiled, it has addresses")
-def test_a_function_has_no_address():
-    function = get_backend("numba").function(Network((2, 1)), np.ones(3))
-    for get in (function.__wrapper_address__, lambda: function.c_function, lambda: function.c_network):
-        with pytest.raises(RuntimeError, match=r"no compiled function to call: call f\(x, out\) from Python"):
-            get()
 
 
 def test_an_entry_point_is_not_called_by_its_address():
