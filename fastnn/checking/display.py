@@ -5,12 +5,17 @@ from __future__ import annotations
 import functools
 import inspect
 import math
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from html import escape
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
+
+from fastnn.checking.hints import explains_keywords
+
+K = TypeVar("K", bound=type)
 
 
 def line(thing: object, facts: Mapping[str, object]) -> str:
@@ -76,6 +81,37 @@ def fill(text: str | None, values: Mapping[str, str]) -> str:
         indent = " " * (len(line) - len(line.lstrip()))
         lines.append((line % values).replace("\n", f"\n{indent}"))
     return "\n".join(lines)
+
+
+_HEAD = re.compile(r"^(\w[\w ]*)\n-+\n", re.MULTILINE)
+
+
+def _sections(text: str | None) -> dict[str, str]:
+    """Return {head: text} of the sections of a docstring in numpydoc's form, what stands before them under ""."""
+    first, *others = _HEAD.split(inspect.cleandoc(text or ""))
+    return {"": first} | dict(zip(others[::2], others[1::2], strict=True))
+
+
+def _entries(section: str) -> dict[str, str]:
+    """Return {first name: text} of the entries of a section."""
+    return {re.split(r"\W", entry, maxsplit=1)[0]: entry for entry in re.split(r"\n(?=\S)", section.strip()) if entry}
+
+
+def documented(estimator: K) -> K:
+    """Put the parameters and attributes that an estimator's base documents beside those of its own docstring.
+
+    Parameters stand in the order of the signature. Keywords that the estimator does not have are explained besides.
+    """
+    own, base = _sections(estimator.__doc__), _sections(estimator.__bases__[-1].__doc__)
+    order = list(inspect.signature(estimator).parameters)
+    parameters, attributes = (
+        _entries(base.get(head, "")) | _entries(own.pop(head, "")) for head in ("Parameters", "Attributes")
+    )
+    ordered = sorted(parameters.items(), key=lambda entry: order.index(entry[0]))
+    merged = {"Parameters": "\n".join(dict(ordered).values()), "Attributes": "\n".join(attributes.values())}
+    parts = (f"{head}\n{'-' * len(head)}\n{text.strip()}\n\n" for head, text in (merged | own).items() if head)
+    estimator.__doc__ = "".join([own[""], *parts]).rstrip()
+    return explains_keywords(estimator)
 
 
 class Filled:

@@ -15,11 +15,11 @@ from sklearn.utils.multiclass import type_of_target, unique_labels
 
 from fastnn.backends import Backend
 from fastnn.checking.arguments import cut, short_errors, shown, store_parameters
+from fastnn.checking.display import documented
 from fastnn.checking.hints import explains_keywords
 from fastnn.estimators import labels
 from fastnn.estimators.base import BaseMLP, validation_rows
 from fastnn.estimators.convert import Conversion, from_result
-from fastnn.estimators.documentation import documented
 from fastnn.estimators.saving import Saving
 from fastnn.estimators.validation import (
     CLASSIFIER_LOSSES,
@@ -52,22 +52,18 @@ class MLPClassifier(Conversion, Saving, ClassifierMixin, BaseMLP):
 
     Parameters
     ----------
-    %(parameters)s
     loss : {"log_loss", "squared_error"}, default="log_loss"
         Summed over the outputs, which are probabilities either way.
     class_weight : dict, list of dict, "balanced" or None, default=None
         Multiplies the weights of the rows of each class. "balanced": n_samples / (n_classes * rows of the class).
-    %(own_parameters)s
     expose_decision_function : bool, default=False
         Whether there is a `decision_function`. scikit-learn's MLP has none; where there is one, others (such as
         CalibratedClassifierCV) take it in place of `predict_proba`.
-    %(fix_defects)s
 
     Attributes
     ----------
     classes_ : ndarray of shape (n_classes,)
         The labels, sorted.
-    %(attributes)s
 
     Examples
     --------

@@ -14,10 +14,10 @@ from sklearn.utils.validation import check_array
 
 from fastnn.backends import Backend
 from fastnn.checking.arguments import short_errors, shown, store_parameters
+from fastnn.checking.display import documented
 from fastnn.checking.hints import explains_keywords
 from fastnn.estimators.base import BaseMLP, validation_rows
 from fastnn.estimators.convert import Conversion, from_result
-from fastnn.estimators.documentation import documented
 from fastnn.estimators.saving import Saving
 from fastnn.estimators.validation import (
     REGRESSOR_LOSSES,
@@ -43,9 +43,6 @@ class MLPRegressor(Conversion, Saving, RegressorMixin, BaseMLP):
     loss : {"squared_error", "poisson", "absolute_error", "huber", "quantile"}, default="squared_error"
         The last three are fastnn's own. "poisson" takes ``y >= 0``, its outputs are exponentials. "quantile" learns the
         `quantile` of y.
-    %(parameters)s
-    %(own_parameters)s
-    %(fix_defects)s
     n_restarts : int, default=5
         For "lm" and "br": so many starts. "lm" keeps that with the lowest loss, or the best score of validation rows,
         "br" the most probable one, by MacKay's evidence; half of its starts skip the first steps of a small penalty.
@@ -55,7 +52,6 @@ class MLPRegressor(Conversion, Saving, RegressorMixin, BaseMLP):
 
     Attributes
     ----------
-    %(attributes)s
     gamma_ : float
         How many parameters the data determine, for "br".
 

@@ -6,7 +6,7 @@ import textwrap
 import time
 from abc import ABC, abstractmethod
 from numbers import Integral, Real
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self, TypeVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -53,8 +53,6 @@ MOST_COLUMNS = 20
 MOST_TEXT = 36
 """Letters of a column's levels there."""
 
-_Estimator = TypeVar("_Estimator", bound=type)
-
 
 class Validation(NamedTuple):
     """The rows of the caller's own to validate on, as `fit` takes them."""
@@ -72,7 +70,59 @@ class Validation(NamedTuple):
 
 
 class BaseTabular(Saving, Exporting, BaseEstimator, ABC):
-    """The base of both estimators."""
+    """The base of both estimators.
+
+    Parameters
+    ----------
+    preset : {"fast", "good", "best"}, default="good"
+        The defaults of the parameters below: "fast" takes about the time of gradient boosting, "good" five times,
+        "best" fifteen times as long for less error. See docs/howto/tables-presets.md.
+    hidden_layer_sizes : int or array-like of int of shape (n_layers,), default=None
+        Widths of the hidden layers, all equal.
+    n_members : int, default=None
+        The number of networks, whose outputs are averaged.
+    epochs : int, default=None
+        Epochs of each member, over which the learning rate falls to 0 along half a cosine.
+    batch_size : int, default=None
+        Rows of a step.
+    learning_rate : float, default=None
+        Adam's first rate; None is that of the preset divided by the square root of the width.
+    validation_fraction : float, default=None
+        The fraction of the rows that each member leaves out, to choose its best epoch. Members leave out different
+        rows.
+    cv : int, splitter or None, default=None
+        Splits of the rows, as in `sklearn.model_selection.cross_val_score`: each member leaves out the test rows of
+        one, instead of `validation_fraction`. For series use ``TimeSeriesSplit()``.
+    max_categories : int, default=200
+        The most levels of a column of words; the rarest of more levels become one.
+    max_time : float, default=None
+        Seconds after which no other member begins; a member that could not end by then is dropped, unless it is the
+        only one.
+    n_jobs : int, default=None
+        Members to train at once. None or -1 is all cores, or all workers of the engine that ``joblib.parallel_config``
+        names. It does not change a bit of the result.
+    random_state : int, RandomState or None, default=None
+        Draws the rows that members leave out, initial weights and the orders of rows.
+    verbose : bool, default=False
+        Whether to show a progress bar (needs the package rich).
+
+    Attributes
+    ----------
+    estimators_ : list of TrainingResult
+        The members: networks of the columns that `preparation_` makes.
+    preparation_ : TablePreparation
+        The transformer from tables to numbers.
+    history_ : ManyHistory
+        The members' losses, ``history_.validation_loss`` (n_members, n_epochs) and so on.
+    best_validation_score_ : float
+        Minus the mean of the members' least validation losses: greater is better.
+    fit_seconds_ : float
+        The seconds of `fit`.
+    n_features_in_ : int
+        Columns of X.
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
+        Names of the columns, if X had any, all of them texts.
+    """
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         "preset": [StrOptions(set(PRESETS))],
@@ -414,64 +464,3 @@ def how_read(preparation: TablePreparation, j: int) -> str:
             words = textwrap.shorten(", ".join(map(str, levels.levels)), MOST_TEXT, placeholder=" ...")
             return f"{len(levels.levels)} levels{' and the rest' if levels.has_rest else ''}: {words}"
     return "always the same, left out"
-
-
-# ----------------------------------------------------------------------------------------------------------- docstrings
-
-_TEXTS = {
-    "parameters": """\
-preset : {"fast", "good", "best"}, default="good"
-    The defaults of the parameters below: "fast" takes about the time of gradient boosting, "good" five times, "best"
-    fifteen times as long for less error. See docs/howto/tables-presets.md.
-hidden_layer_sizes : int or array-like of int of shape (n_layers,), default=None
-    Widths of the hidden layers, all equal.
-n_members : int, default=None
-    The number of networks, whose outputs are averaged.
-epochs : int, default=None
-    Epochs of each member, over which the learning rate falls to 0 along half a cosine.
-batch_size : int, default=None
-    Rows of a step.
-learning_rate : float, default=None
-    Adam's first rate; None is that of the preset divided by the square root of the width.""",
-    "more_parameters": """\
-validation_fraction : float, default=None
-    The fraction of the rows that each member leaves out, to choose its best epoch. Members leave out different rows.
-cv : int, splitter or None, default=None
-    Splits of the rows, as in `sklearn.model_selection.cross_val_score`: each member leaves out the test rows of one,
-    instead of `validation_fraction`. For series use ``TimeSeriesSplit()``.""",
-    "last_parameters": """\
-max_categories : int, default=200
-    The most levels of a column of words; the rarest of more levels become one.
-max_time : float, default=None
-    Seconds after which no other member begins; a member that could not end by then is dropped, unless it is the only
-    one.
-n_jobs : int, default=None
-    Members to train at once. None or -1 is all cores, or all workers of the engine that ``joblib.parallel_config``
-    names. It does not change a bit of the result.
-random_state : int, RandomState or None, default=None
-    Draws the rows that members leave out, initial weights and the orders of rows.
-verbose : bool, default=False
-    Whether to show a progress bar (needs the package rich).""",
-    "attributes": """\
-estimators_ : list of TrainingResult
-    The members: networks of the columns that `preparation_` makes.
-preparation_ : TablePreparation
-    The transformer from tables to numbers.
-history_ : ManyHistory
-    The members' losses, ``history_.validation_loss`` (n_members, n_epochs) and so on.
-best_validation_score_ : float
-    Minus the mean of the members' least validation losses: greater is better.
-fit_seconds_ : float
-    The seconds of `fit`.""",
-    "last_attributes": """\
-n_features_in_ : int
-    Columns of X.
-feature_names_in_ : ndarray of shape (`n_features_in_`,)
-    Names of the columns, if X had any, all of them texts.""",
-}
-
-
-def documented(estimator: _Estimator) -> _Estimator:
-    """Fill the shared texts into the docstring of an estimator, and let it explain keywords that it does not have."""
-    estimator.__doc__ = display.fill(estimator.__doc__, _TEXTS)
-    return explains_keywords(estimator)

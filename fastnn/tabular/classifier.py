@@ -15,10 +15,11 @@ from sklearn.utils.validation import column_or_1d
 
 from fastnn import plotting
 from fastnn.checking.arguments import counted, shown, store_parameters
+from fastnn.checking.display import documented
 from fastnn.losses import CrossEntropy
 from fastnn.memory import Array
 from fastnn.network import Network
-from fastnn.tabular.base import BaseTabular, documented
+from fastnn.tabular.base import BaseTabular
 from fastnn.tabular.columns import is_gap
 from fastnn.tabular.left_out import learn_unsmoothing
 from fastnn.tabular.members import Rows, Sample, mean_outputs
@@ -35,24 +36,19 @@ class TabularClassifier(ClassifierMixin, BaseTabular):
 
     Parameters
     ----------
-    %(parameters)s
     label_smoothing : float, default=None
         The part of a row's target that is spread over all classes; None is 0.1.
-    %(more_parameters)s
     class_weight : dict, "balanced" or None, default=None
         Multiplies the weights of the rows of each class. "balanced": n_samples / (n_classes * rows of the class).
-    %(last_parameters)s
 
     Attributes
     ----------
     classes_ : ndarray of shape (n_classes,)
         The labels, sorted.
-    %(attributes)s
     oob_decision_function_ : ndarray of shape (n_samples, n_classes)
         The mean probabilities of each row by the members that left it out; NaN where all trained on it.
     oob_score_ : float
         Their accuracy, on the rows where there are any.
-    %(last_attributes)s
 
     See Also
     --------

@@ -12,10 +12,11 @@ from sklearn.utils.validation import _check_y
 
 from fastnn import plotting
 from fastnn.checking.arguments import counted, shown, store_parameters
+from fastnn.checking.display import documented
 from fastnn.checking.values import refuse_text
 from fastnn.memory import Array
 from fastnn.network import Network
-from fastnn.tabular.base import BaseTabular, documented
+from fastnn.tabular.base import BaseTabular
 from fastnn.tabular.columns import LARGEST
 from fastnn.tabular.left_out import learn_residuals
 from fastnn.tabular.members import Sample, mean_outputs
@@ -29,20 +30,12 @@ class TabularRegressor(RegressorMixin, BaseTabular):
     `train_many`, each on the rows but for a part by which its best epoch is chosen, and predicts the mean of their
     outputs, within the range of the targets.
 
-    Parameters
-    ----------
-    %(parameters)s
-    %(more_parameters)s
-    %(last_parameters)s
-
     Attributes
     ----------
-    %(attributes)s
     oob_prediction_ : ndarray of shape (n_samples,) or (n_samples, n_outputs)
         The mean predictions of each row by the members that left it out; NaN where all trained on it.
     oob_score_ : float
         Their R^2, on the rows where there are any.
-    %(last_attributes)s
 
     See Also
     --------
