@@ -19,12 +19,14 @@ from numpy.typing import DTypeLike
 
 from fastnn.checking import display
 from fastnn.checking.arguments import (
+    CheckedFields,
     check_activation,
-    check_choice,
     check_number,
     check_seed,
     check_sizes,
+    choice,
     fill_layers,
+    optional,
     shown,
 )
 from fastnn.checking.display import Filled, summaries, table
@@ -50,7 +52,6 @@ REDUCTIONS = ("mean", "sum")
 INITS = ("glorot_uniform", "glorot_normal", "he", "normal", "nguyen_widrow")
 NORMAL = ("glorot_normal", "he", "normal")
 """Those that are drawn from a normal distribution; the others are from a uniform one."""
-_CHOICES = {"bias": BIASES, "bias_gradient": BIAS_GRADIENTS, "reduction": REDUCTIONS, "init": INITS}
 
 
 _ELSEWHERE = {
@@ -78,15 +79,153 @@ class Layer(NamedTuple):
         return slice(self.weight.start, self.bias.stop)
 
 
-class Layered:
-    """The base of `Network`: its layers, which follow from its sizes, and its parameters as one flat vector."""
+@explains_keywords
+@dataclass(frozen=True)
+class Network(CheckedFields):
+    """A multilayer perceptron and the loss that it is trained on. It holds no weights.
+
+    Parameters
+    ----------
+    sizes : sequence of int
+        Widths: inputs, each hidden layer, outputs. ``(3, 5, 1)`` has one hidden layer of five neurons; ``(3, 1)`` none.
+    activation : str, Elu or LeakyRelu, or sequence of them
+        Of the hidden layers: one for all of them, or one each: a name of the table of activations below, or a value
+        with parameters.
+    output : str, Elu or LeakyRelu
+        Activation of the last layer, of the same table.
+    loss : str, Huber, Pinball, LogLoss or CrossEntropy
+        A name of the table of losses below, or a value with parameters; "auto" is cross_entropy where the output is
+        softmax, else squared_error.
+    bias : {"vector", "scalar", "none"}
+        A layer adds fan_out numbers, one number to all its neurons, or nothing.
+    bias_gradient : {"exact", "times_bias"}
+        "times_bias" multiplies the bias' gradient by the bias, as the tutorial does; it is not the loss' gradient.
+    reduction : {"mean", "sum"}
+        Whether the loss of a batch is divided by the sum of its weights (its number of rows).
+    init : {"glorot_uniform", "glorot_normal", "he", "normal", "nguyen_widrow"}, optional
+        How W is drawn: uniform within ``sqrt(6/(fan_in+fan_out))`` (2 in place of 6 for a sigmoid layer) [1]_, normal
+        with deviation ``sqrt(2/(fan_in+fan_out))`` [1]_, ``sqrt(2/fan_in)`` [2]_ or 1; "nguyen_widrow" [3]_ spreads the
+        bends of hidden neurons evenly over the ranges of the inputs. Where it is not given, "nguyen_widrow" for
+        `LevenbergMarquardt`, "glorot_uniform" for all other optimizers.
+    bias_init : "same" or float
+        Biases are drawn like W after it ("same"), or begin at this number.
+
+    Raises
+    ------
+    ValueError, TypeError
+        For an unknown name, a size below one, a loss that does not go with the output, or a softmax of one neuron.
+
+    See Also
+    --------
+    fastnn.train : Train a network.
+    fastnn.predict : Compute a network's outputs.
+
+    Notes
+    -----
+    A layer computes pre-activations ``z = x W + b`` of its inputs x, and hands on activations of them:
+
+    %(activations)s
+
+    The loss of a row is the sum over its outputs, with a the output and y the target:
+
+    %(losses)s
+
+    `fastnn.train` changes the weights by one of these optimizers, where g is the gradient, p the parameters, and lr the
+    learning rate:
+
+    %(optimizers)s
+
+    The learning rate is a number or a function of the step, such as one of these schedules:
+
+    %(schedules)s
+
+    References
+    ----------
+    .. [1] Glorot and Bengio, Understanding the difficulty of training deep feedforward neural networks, AISTATS 2010,
+       equation 16; the 2 is scikit-learn's rule.
+    .. [2] He et al., Delving deep into rectifiers, ICCV 2015, equation 10.
+    .. [3] Nguyen and Widrow, Improving the learning speed of 2-layer neural networks by choosing initial values of the
+       adaptive weights, IJCNN 1990: a neuron's weights have length ``0.7 fan_out^(1/fan_in)``, twice that before a
+       sigmoid, and its bias is one of fan_out numbers at equal distances up to that length; uniform within 1 at the
+       output.
+
+    Examples
+    --------
+    >>> from fastnn import Network
+    >>> network = Network((4, 16, 3), activation="tanh", output="softmax")
+    >>> network.loss, network.n_params
+    ('cross_entropy', 131)
+
+    Layers of different activations:
+
+    >>> Network((4, 16, 8, 1), activation=("tanh", "relu")).n_layers
+    3
+    """
 
     sizes: tuple[int, ...]
-    activation: str | Value | tuple[str | Value, ...]
-    output: str | Value
-    bias: str
-    init: str | None
-    bias_init: str | float
+    activation: str | Value | tuple[str | Value, ...] = "relu"
+    output: str | Value = "identity"
+    loss: str | Value = "auto"
+    bias: str = dataclasses.field(default="vector", kw_only=True, metadata=choice(*BIASES))
+    bias_gradient: str = dataclasses.field(default="exact", kw_only=True, metadata=choice(*BIAS_GRADIENTS))
+    reduction: str = dataclasses.field(default="mean", kw_only=True, metadata=choice(*REDUCTIONS))
+    init: str | None = dataclasses.field(default=None, kw_only=True, metadata=optional(choice(*INITS)))
+    bias_init: str | float = dataclasses.field(default="same", kw_only=True)
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name):
+            hint = _ELSEWHERE.get(name)
+            beside = f": it holds no weights, write {hint}" if hint else ""
+            raise AttributeError(f"a Network has no attribute {shown(name)}{beside}", name=name, obj=self)
+
+    def __post_init__(self) -> None:
+        put = object.__setattr__  # frozen for users, not for its own normalization
+        put(self, "sizes", check_sizes(self.sizes))
+        check = functools.partial(checked, registry=ACTIVATIONS, legal=HIDDEN)
+        put(self, "activation", check_activation(self.activation, len(self.sizes) - 2, check))
+        put(self, "output", checked("output", self.output, ACTIVATIONS, ACTIVATIONS))
+        if isinstance(self.loss, str) and self.loss == "auto":
+            put(self, "loss", line_of(self.output, ACTIVATIONS).default_loss)
+        put(self, "loss", checked("loss", self.loss, LOSSES, LOSSES))
+        super().__post_init__()
+        if self.bias_init != "same":
+            put(self, "bias_init", check_number("bias_init", self.bias_init, hint='or "same"'))
+        output = name_of(self.output)
+        if output not in self.loss_line.outputs:
+            fitting = ", ".join(self.loss_line.outputs)
+            own = ", ".join(name for name, loss in LOSSES.items() if output in loss.outputs)
+            raise ValueError(
+                f"loss {self.loss!r} does not go with output {output!r}; it goes with {fitting}, and {output!r} with "
+                f"{own}"
+            )
+        if isinstance(self.loss, Value):
+            self.loss._check_outputs(self.n_outputs)
+        if output == "softmax" and self.sizes[-1] == 1:
+            raise ValueError("output 'softmax' of one neuron is always 1: take output='sigmoid' with loss='log_loss'")
+
+    def _repr_html_(self) -> str:
+        several = isinstance(self.activation, tuple)
+        activation = ", ".join(map(str, self.activation)) if several else self.activation  # type: ignore[arg-type]
+        facts: dict[str, object] = {"layers": display.sizes_text(self.sizes), "activation": activation}
+        facts |= {"output": self.output, "loss function": self.loss, "parameters": f"{self.n_params:,}"}
+        further = ((f, getattr(self, f.name)) for f in dataclasses.fields(self) if f.kw_only)
+        unusual = {f.name.replace("_", " "): value for f, value in further if value != f.default}
+        return display.card(self, facts | unusual)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return dict(zip(_FIELDS, _fields(self), strict=True))  # not what follows from them, which is kept beside
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(vars(type(self)(**{name: state[name] for name in _FIELDS if name in state})))
+
+    def __hash__(self) -> int:
+        return self._hash
+
+    @functools.cached_property
+    def _hash(self) -> int:
+        """The hash, of use in this process only."""
+        return hash(_fields(self))
 
     @property
     def n_layers(self) -> int:
@@ -278,157 +417,6 @@ class Layered:
             draws.append((place, place.stop - place.start, np.array(scale), np.array(low)))
         return tuple(draws)
 
-
-@explains_keywords
-@dataclass(frozen=True)
-class Network(Layered):
-    """A multilayer perceptron and the loss that it is trained on. It holds no weights.
-
-    Parameters
-    ----------
-    sizes : sequence of int
-        Widths: inputs, each hidden layer, outputs. ``(3, 5, 1)`` has one hidden layer of five neurons; ``(3, 1)`` none.
-    activation : str, Elu or LeakyRelu, or sequence of them
-        Of the hidden layers: one for all of them, or one each: a name of the table of activations below, or a value
-        with parameters.
-    output : str, Elu or LeakyRelu
-        Activation of the last layer, of the same table.
-    loss : str, Huber, Pinball, LogLoss or CrossEntropy
-        A name of the table of losses below, or a value with parameters; "auto" is cross_entropy where the output is
-        softmax, else squared_error.
-    bias : {"vector", "scalar", "none"}
-        A layer adds fan_out numbers, one number to all its neurons, or nothing.
-    bias_gradient : {"exact", "times_bias"}
-        "times_bias" multiplies the bias' gradient by the bias, as the tutorial does; it is not the loss' gradient.
-    reduction : {"mean", "sum"}
-        Whether the loss of a batch is divided by the sum of its weights (its number of rows).
-    init : {"glorot_uniform", "glorot_normal", "he", "normal", "nguyen_widrow"}, optional
-        How W is drawn: uniform within ``sqrt(6/(fan_in+fan_out))`` (2 in place of 6 for a sigmoid layer) [1]_, normal
-        with deviation ``sqrt(2/(fan_in+fan_out))`` [1]_, ``sqrt(2/fan_in)`` [2]_ or 1; "nguyen_widrow" [3]_ spreads the
-        bends of hidden neurons evenly over the ranges of the inputs. Where it is not given, "nguyen_widrow" for
-        `LevenbergMarquardt`, "glorot_uniform" for all other optimizers.
-    bias_init : "same" or float
-        Biases are drawn like W after it ("same"), or begin at this number.
-
-    Raises
-    ------
-    ValueError, TypeError
-        For an unknown name, a size below one, a loss that does not go with the output, or a softmax of one neuron.
-
-    See Also
-    --------
-    fastnn.train : Train a network.
-    fastnn.predict : Compute a network's outputs.
-
-    Notes
-    -----
-    A layer computes pre-activations ``z = x W + b`` of its inputs x, and hands on activations of them:
-
-    %(activations)s
-
-    The loss of a row is the sum over its outputs, with a the output and y the target:
-
-    %(losses)s
-
-    `fastnn.train` changes the weights by one of these optimizers, where g is the gradient, p the parameters, and lr the
-    learning rate:
-
-    %(optimizers)s
-
-    The learning rate is a number or a function of the step, such as one of these schedules:
-
-    %(schedules)s
-
-    References
-    ----------
-    .. [1] Glorot and Bengio, Understanding the difficulty of training deep feedforward neural networks, AISTATS 2010,
-       equation 16; the 2 is scikit-learn's rule.
-    .. [2] He et al., Delving deep into rectifiers, ICCV 2015, equation 10.
-    .. [3] Nguyen and Widrow, Improving the learning speed of 2-layer neural networks by choosing initial values of the
-       adaptive weights, IJCNN 1990: a neuron's weights have length ``0.7 fan_out^(1/fan_in)``, twice that before a
-       sigmoid, and its bias is one of fan_out numbers at equal distances up to that length; uniform within 1 at the
-       output.
-
-    Examples
-    --------
-    >>> from fastnn import Network
-    >>> network = Network((4, 16, 3), activation="tanh", output="softmax")
-    >>> network.loss, network.n_params
-    ('cross_entropy', 131)
-
-    Layers of different activations:
-
-    >>> Network((4, 16, 8, 1), activation=("tanh", "relu")).n_layers
-    3
-    """
-
-    sizes: tuple[int, ...]
-    activation: str | Value | tuple[str | Value, ...] = "relu"
-    output: str | Value = "identity"
-    loss: str | Value = "auto"
-    bias: str = dataclasses.field(default="vector", kw_only=True)
-    bias_gradient: str = dataclasses.field(default="exact", kw_only=True)
-    reduction: str = dataclasses.field(default="mean", kw_only=True)
-    init: str | None = dataclasses.field(default=None, kw_only=True)
-    bias_init: str | float = dataclasses.field(default="same", kw_only=True)
-
-    if not TYPE_CHECKING:
-
-        def __getattr__(self, name):
-            hint = _ELSEWHERE.get(name)
-            beside = f": it holds no weights, write {hint}" if hint else ""
-            raise AttributeError(f"a Network has no attribute {shown(name)}{beside}", name=name, obj=self)
-
-    def __post_init__(self) -> None:
-        put = object.__setattr__  # frozen for users, not for its own normalization
-        put(self, "sizes", check_sizes(self.sizes))
-        check = functools.partial(checked, registry=ACTIVATIONS, legal=HIDDEN)
-        put(self, "activation", check_activation(self.activation, len(self.sizes) - 2, check))
-        put(self, "output", checked("output", self.output, ACTIVATIONS, ACTIVATIONS))
-        if isinstance(self.loss, str) and self.loss == "auto":
-            put(self, "loss", line_of(self.output, ACTIVATIONS).default_loss)
-        put(self, "loss", checked("loss", self.loss, LOSSES, LOSSES))
-        for name, names in _CHOICES.items():
-            if name != "init" or self.init is not None:
-                put(self, name, check_choice(name, getattr(self, name), names))
-        if self.bias_init != "same":
-            put(self, "bias_init", check_number("bias_init", self.bias_init, hint='or "same"'))
-        output = name_of(self.output)
-        if output not in self.loss_line.outputs:
-            fitting = ", ".join(self.loss_line.outputs)
-            own = ", ".join(name for name, loss in LOSSES.items() if output in loss.outputs)
-            raise ValueError(
-                f"loss {self.loss!r} does not go with output {output!r}; it goes with {fitting}, and {output!r} with "
-                f"{own}"
-            )
-        if isinstance(self.loss, Value):
-            self.loss._check_outputs(self.n_outputs)
-        if output == "softmax" and self.sizes[-1] == 1:
-            raise ValueError("output 'softmax' of one neuron is always 1: take output='sigmoid' with loss='log_loss'")
-
-    def _repr_html_(self) -> str:
-        several = isinstance(self.activation, tuple)
-        activation = ", ".join(map(str, self.activation)) if several else self.activation  # type: ignore[arg-type]
-        facts: dict[str, object] = {"layers": display.sizes_text(self.sizes), "activation": activation}
-        facts |= {"output": self.output, "loss function": self.loss, "parameters": f"{self.n_params:,}"}
-        further = ((f, getattr(self, f.name)) for f in dataclasses.fields(self) if f.kw_only)
-        unusual = {f.name.replace("_", " "): value for f, value in further if value != f.default}
-        return display.card(self, facts | unusual)
-
-    def __getstate__(self) -> dict[str, Any]:
-        return dict(zip(_FIELDS, _fields(self), strict=True))  # not what follows from them, which is kept beside
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        vars(self).update(vars(type(self)(**{name: state[name] for name in _FIELDS if name in state})))
-
-    def __hash__(self) -> int:
-        return self._hash
-
-    @functools.cached_property
-    def _hash(self) -> int:
-        """The hash, of use in this process only."""
-        return hash(_fields(self))
-
     @property
     def n_inputs(self) -> int:
         """Columns of X."""
@@ -542,13 +530,13 @@ def as_made(network: Network) -> Network:
     return made
 
 
-def draw(network: Layered, random_state: np.random.RandomState) -> Array:
+def draw(network: Network, random_state: np.random.RandomState) -> Array:
     """Return the numbers (n,) of which initial parameters are made, drawn for all layers in one call."""
     kind = random_state.standard_normal if network.init in NORMAL else random_state.random
     return kind(network._n_drawn)
 
 
-def params_of(network: Layered, numbers: Array, params: Array) -> Array:
+def params_of(network: Network, numbers: Array, params: Array) -> Array:
     """Make initial parameters of numbers (..., n) that were drawn, for any number of networks.
 
     They are written to `params` (..., n_params), which is returned, and have the bits of a call for each layer of
@@ -573,7 +561,7 @@ def params_of(network: Layered, numbers: Array, params: Array) -> Array:
     return params
 
 
-def nguyen_widrow(network: Layered, numbers: Array, params: Array, low: Array, high: Array) -> Array:
+def nguyen_widrow(network: Network, numbers: Array, params: Array, low: Array, high: Array) -> Array:
     """Make initial parameters (n_params,) of numbers (n,) by Nguyen and Widrow's rule; return `params`, written.
 
     The inputs are from `low` (n_inputs,) to `high`. A shared bias has the mean of what each neuron would have.

@@ -574,18 +574,9 @@ def with_options(optimizer: Optimizer, **options: Any) -> Optimizer:
     return optimizer
 
 
-OPTIMIZERS: dict[str, type[Optimizer]] = {
-    "SGD": SGD,
-    "Adam": Adam,
-    "AdamW": AdamW,
-    "RMSprop": RMSprop,
-    "RPROP": RPROP,
-}
+OPTIMIZERS: dict[str, type[Optimizer]] = {kind.__name__: kind for kind in (SGD, Adam, AdamW, RMSprop, RPROP)}
 
-METHODS: dict[str, type[Method]] = {
-    "LevenbergMarquardt": LevenbergMarquardt,
-    "BayesianRegularization": BayesianRegularization,
-}
+METHODS: dict[str, type[Method]] = {kind.__name__: kind for kind in (LevenbergMarquardt, BayesianRegularization)}
 
 BUILT_IN: dict[str, type[Optimizer]] = {**OPTIMIZERS, **METHODS}
 """The optimizers that step along a gradient, and the methods."""

@@ -112,9 +112,7 @@ def _opened():
         raise RuntimeError(f"{path} is damaged: reinstall fastnn-numba")
     functions = ctypes.CDLL(str(path))
     return Library(
-        level["name"],
-        level["signatures"],
-        lambda symbol: ctypes.cast(functions[symbol], ctypes.c_void_p).value,
+        level["name"], level["signatures"], lambda symbol: ctypes.cast(functions[symbol], ctypes.c_void_p).value
     )
 
 

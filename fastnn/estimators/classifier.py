@@ -21,14 +21,7 @@ from fastnn.estimators import labels
 from fastnn.estimators.base import BaseMLP, validation_rows
 from fastnn.estimators.convert import Conversion, from_result
 from fastnn.estimators.saving import Saving
-from fastnn.estimators.validation import (
-    CLASSIFIER_LOSSES,
-    attribute,
-    checked_sparse,
-    labels_of,
-    raveled,
-    validated,
-)
+from fastnn.estimators.validation import CLASSIFIER_LOSSES, attribute, checked_sparse, labels_of, raveled, validated
 from fastnn.losses import Value
 from fastnn.memory import Array
 from fastnn.schedules import Schedule

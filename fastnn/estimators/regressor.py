@@ -19,13 +19,7 @@ from fastnn.checking.hints import explains_keywords
 from fastnn.estimators.base import BaseMLP, validation_rows
 from fastnn.estimators.convert import Conversion, from_result
 from fastnn.estimators.saving import Saving
-from fastnn.estimators.validation import (
-    REGRESSOR_LOSSES,
-    SECOND_ORDER_SOLVERS,
-    STOCHASTIC_SOLVERS,
-    raveled,
-    validated,
-)
+from fastnn.estimators.validation import REGRESSOR_LOSSES, SECOND_ORDER_SOLVERS, STOCHASTIC_SOLVERS, raveled, validated
 from fastnn.losses import Value
 from fastnn.memory import Array
 from fastnn.schedules import Schedule

@@ -15,22 +15,8 @@ from fastnn.checking.arguments import counted, describe, described, short_errors
 from fastnn.errors import ModelFileError
 from fastnn.estimators.fitted import Weights
 from fastnn.estimators.labels import binarizer_with
-from fastnn.estimators.validation import (
-    attribute,
-    feature_names_of,
-    labels_of,
-    network_of,
-)
-from fastnn.files.archive import (
-    Builder,
-    Format,
-    check_arrays,
-    json_array,
-    plain,
-    read_archive,
-    value_of,
-    write_archive,
-)
+from fastnn.estimators.validation import attribute, feature_names_of, labels_of, network_of
+from fastnn.files.archive import Builder, Format, check_arrays, json_array, plain, read_archive, value_of, write_archive
 from fastnn.files.description import checked_network, description, labels_array, names_of
 from fastnn.files.description import labels_of as described_labels
 from fastnn.files.export import Model, check_not_exported, export

@@ -30,15 +30,12 @@ FEW = 4096
 
 def check(name, array, shape, dtype, flags=READABLE):
     """Raise a TypeError or ValueError unless a kernel can take this array by its address."""
-    # The flags are one number: to ask for each by its name would take longer than all the rest.
-    if not (
-        type(array) in ARRAYS and array.shape == shape and array.dtype == dtype and array.flags.num & flags == flags
-    ):
-        _refuse(name, array, shape, dtype, flags)
+    check_each((array, name, shape, dtype, flags))
 
 
 def check_each(*arrays):
     """Check arrays, each with its name, as `check` does one: in one call, for there are many."""
+    # The flags are one number: to ask for each by its name would take longer than all the rest.
     for array, name, shape, dtype, flags in arrays:
         if not (
             type(array) in ARRAYS and array.shape == shape and array.dtype == dtype and array.flags.num & flags == flags

@@ -275,9 +275,7 @@ def row_product(z, W, a, bias, fan_in, fan_out, tiles=ROW_TILES):
     for n, vectors in sweep(ceil_div(fan_out, L), tiles):
         columns = [(n + v) * L for v in range(vectors)]
         sums = choose(
-            bias.step > 0,
-            lambda: [load(bias.pointer, o) for o in columns],
-            lambda: [splat(bias.pointer, 0)] * vectors,
+            bias.step > 0, lambda: [load(bias.pointer, o) for o in columns], lambda: [splat(bias.pointer, 0)] * vectors
         )
         # W is read by rows, as it lies: from input to input one number of `a` meets a stretch of its row.
         for k in each(fan_in, sums):

@@ -61,14 +61,8 @@ def member_arguments(tasks, which, state, steps, n_steps, workspace, ends, chose
 
     `ends` are their `Ends`, or None; `begun` are the steps that each member of the group has done before.
     """
-    storage, beta_products, (m,), which, begun = (
-        state.storage,
-        state.beta_products,
-        chosen.shape,
-        which[chosen],
-        begun[chosen],
-    )
-    stride = storage.shape[2]
+    storage, beta_products = state.storage, state.beta_products
+    which, begun, m, stride = which[chosen], begun[chosen], len(chosen), storage.shape[2]
     plain = [workspace.spec_of(task, stride) for task in tasks]
     specs = [prepared(spec) for spec in plain]
     data = [prepared(task.data) for task in tasks]

@@ -118,12 +118,7 @@ class Sample(NamedTuple):
 
 
 def splits(
-    cv: Any,
-    targets: Array,
-    labels: Rows | None,
-    groups: Any,
-    fraction: float,
-    random_state: np.random.RandomState,
+    cv: Any, targets: Array, labels: Rows | None, groups: Any, fraction: float, random_state: np.random.RandomState
 ) -> list[Rows]:
     """Return the rows that each split of `cv` leaves out; none where there are neither `cv` nor groups.
 

@@ -404,11 +404,7 @@ _training_property("full batches, the same rows at each step", epochs=7)
 _training_property("the penalty in a training", about={"alpha": 0.5}, batch_size=4)
 for _name, _kind in OPTIMIZERS.items():
     _size = None if _kind.full_batch else 4
-    _training_property(
-        f"{_name}: each step has its own learning rate",
-        partial(_kind, _falling_rate),
-        batch_size=_size,
-    )
+    _training_property(f"{_name}: each step has its own learning rate", partial(_kind, _falling_rate), batch_size=_size)
     _training_property(
         f"{_name}, sequential: a layer is updated before delta is carried below it",
         partial(optimizer_of, _name, sequential=True),
