@@ -7,6 +7,8 @@ import functools
 import importlib
 import math
 import os
+import pkgutil
+import string
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
@@ -148,6 +150,12 @@ def _check_own(beside: Path, path: Path) -> None:
 
 def _write(data: bytes, file: BinaryIO) -> None:
     file.write(data)
+
+
+def from_template(template: str, /, **parts: object) -> str:
+    """Return the text of a file in ``fastnn/files/templates``, with the parts in the places ``$name``."""
+    text = pkgutil.get_data("fastnn.files", f"templates/{template}") or b""
+    return string.Template(text.decode()).substitute(parts)
 
 
 def label_list(classes: Array) -> list[Any]:

@@ -9,87 +9,9 @@ import numpy as np
 
 from fastnn import __version__
 from fastnn.checking.arguments import decimal, shown
-from fastnn.files.export import WRITTEN_BY, Model, label_list
+from fastnn.files.export import WRITTEN_BY, Model, from_template, label_list
 from fastnn.memory import Array
 from fastnn.network import Network
-
-HEADER = """\
-/* {what}, {written_by} {version}.{labels}
-
-   {note} */
-
-#ifndef {upper}_H
-#define {upper}_H
-
-#include <stddef.h>
-
-#define {upper}_N_INPUTS {n_inputs}
-#define {upper}_N_OUTPUTS {n_outputs}
-
-#ifdef __cplusplus
-extern "C" {{
-#endif
-
-/* Write the outputs for a row of inputs x, another array. Buffers are shared: one call at a time. */
-void {name}_predict(const {row} x[{n_inputs}], {row} out[{n_outputs}]);
-
-/* Write the outputs (n, {n_outputs}) for n rows of inputs x (n, {n_inputs}), row by row. */
-void {name}_predict_batch(size_t n, const {row} *x, {row} *out);
-
-#ifdef __cplusplus
-}}
-#endif
-
-#endif
-"""
-
-SOURCE = """\
-/* {what}, {written_by} {version}.
-
-   Plain C99. Its outputs are those of fastnn to the bit (NaN is NaN) if the compiler keeps to IEEE 754:
-
-       cc -O2 -ffp-contract=off -c {name}.c
-
-   without -ffast-math; -ffp-contract=off, for a compiler must not make a sum and a product one operation where none is
-   written. If the processor has the instruction fma, name it (-march=native, -mfma), as the library's function is slow.
-   {upper}_BUFFER may be defined to be empty: buffers are on the stack then, and threads may call at once.
-
-   {note} */
-
-#include "{name}.h"
-
-#include <float.h>
-#include <math.h>
-#include <stdint.h>
-
-#if defined(__FAST_MATH__)
-#error "{name}.c: compile without -ffast-math, which changes the results"
-#endif
-#if {wider}
-#error "{name}.c: the compiler computes in a wider type than is written (on x86: -msse2 -mfpmath=sse)"
-#endif
-{checks}
-#if defined(__clang__)
-#pragma STDC FP_CONTRACT OFF
-#endif
-#ifndef {upper}_BUFFER
-#define {upper}_BUFFER static
-#endif
-
-{functions}
-
-{arrays}
-void {name}_predict(const {row} x[{n_inputs}], {row} out[{n_outputs}])
-{{
-{body}
-}}
-
-void {name}_predict_batch(size_t n, const {row} *x, {row} *out)
-{{
-    for (size_t row = 0; row < n; row++)
-        {name}_predict(x + row * {n_inputs}, out + row * {n_outputs});
-}}
-"""
 
 CHECK = """\
 #if {mantissa} != {digits}
@@ -125,7 +47,7 @@ def contents(model: Model, name: str) -> dict[str, bytes]:
 
 
 def sources(name: str, model: Model, row: str, **parts: Any) -> dict[str, bytes]:
-    """Return source and header of what computes with a network, of the other parts of `SOURCE` and `HEADER`.
+    """Return source and header of what computes with a network, of the other parts of their templates.
 
     `row` is the type of inputs and outputs.
     """
@@ -142,8 +64,8 @@ def sources(name: str, model: Model, row: str, **parts: Any) -> dict[str, bytes]
     methods = (-1, 2) if np.dtype(np.float32) not in dtypes else (-1, 1, 2)
     wider = " || ".join(f"FLT_EVAL_METHOD == {k}" for k in methods)
     texts = {"name": name, "upper": name.upper(), "version": __version__, "written_by": WRITTEN_BY, "row": row, **parts}
-    source = SOURCE.format(checks="\n".join(checks), wider=wider, functions=functions, **texts)
-    return {".c": source.encode(), ".h": HEADER.format(**texts).encode()}
+    source = from_template("network.c", checks="\n".join(checks), wider=wider, functions=functions, **texts)
+    return {".c": source.encode(), ".h": from_template("network.h", **texts).encode()}
 
 
 def labels_of(classes: Array | None, n_outputs: int) -> str:

@@ -6,7 +6,7 @@ import base64
 import textwrap
 
 from fastnn import __version__
-from fastnn.files.export import Model, formula, label_list, layers_of
+from fastnn.files.export import Model, formula, from_template, label_list, layers_of
 from fastnn.losses import GELU_CUBIC, GELU_SCALE, SELU_ALPHA, SELU_SCALE, Value
 from fastnn.memory import Array
 
@@ -26,30 +26,6 @@ FORMULAS = {
     "mish": "z * np.tanh(np.maximum(z, 0) + np.log1p(np.exp(-np.abs(z))))",
 }
 """Formulas as in `fastnn/reference.py`, of real z (n, fan_out), with the names of parameters in braces."""
-
-HEAD = '''\
-"""A network {summary}, written by fastnn {version}. It needs NumPy alone."""
-
-import base64
-
-import numpy as np
-
-
-def _array(text, dtype, *shape):
-    return np.frombuffer(base64.b64decode(text), dtype).reshape(shape)
-
-
-{arrays}
-
-def {name}(X):
-    """Return the {what} for X (n, {n_inputs}), computed in {dtype}."""
-    a = np.asarray(X, np.{dtype})
-    if a.ndim != 2 or a.shape[1] != {n_inputs}:
-        raise ValueError(f"X must have the shape (n, {n_inputs}), not {{a.shape}}")
-    with np.errstate(over="ignore"):
-{layers}
-    return {result}
-'''
 
 LABELS = '''
 
@@ -94,7 +70,7 @@ def contents(model: Model, name: str) -> dict[str, bytes]:
     head = {"summary": model.summary, "version": __version__, "dtype": dtype}
     function = "predict_proba" if classifies else "predict"
     parts = {"arrays": arrays, "layers": layers.rstrip("\n"), "name": function, "what": what, "result": result}
-    text = HEAD.format(**head, **parts, **sizes)
+    text = from_template("network.py.txt", **head, **parts, **sizes)
     if model.task == "multilabel":
         text += MULTILABEL.format(**sizes)
     elif model.classes is not None:

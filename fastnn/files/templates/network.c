@@ -1,0 +1,45 @@
+/* $what, $written_by $version.
+
+   Plain C99. Its outputs are those of fastnn to the bit (NaN is NaN) if the compiler keeps to IEEE 754:
+
+       cc -O2 -ffp-contract=off -c $name.c
+
+   without -ffast-math; -ffp-contract=off, for a compiler must not make a sum and a product one operation where none is
+   written. If the processor has the instruction fma, name it (-march=native, -mfma), as the library's function is slow.
+   ${upper}_BUFFER may be defined to be empty: buffers are on the stack then, and threads may call at once.
+
+   $note */
+
+#include "$name.h"
+
+#include <float.h>
+#include <math.h>
+#include <stdint.h>
+
+#if defined(__FAST_MATH__)
+#error "$name.c: compile without -ffast-math, which changes the results"
+#endif
+#if $wider
+#error "$name.c: the compiler computes in a wider type than is written (on x86: -msse2 -mfpmath=sse)"
+#endif
+$checks
+#if defined(__clang__)
+#pragma STDC FP_CONTRACT OFF
+#endif
+#ifndef ${upper}_BUFFER
+#define ${upper}_BUFFER static
+#endif
+
+$functions
+
+$arrays
+void ${name}_predict(const $row x[$n_inputs], $row out[$n_outputs])
+{
+$body
+}
+
+void ${name}_predict_batch(size_t n, const $row *x, $row *out)
+{
+    for (size_t row = 0; row < n; row++)
+        ${name}_predict(x + row * $n_inputs, out + row * $n_outputs);
+}
