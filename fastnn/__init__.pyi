@@ -13,9 +13,9 @@ from fastnn.errors import ScaleWarning as ScaleWarning
 from fastnn.estimators import MLPClassifier as MLPClassifier
 from fastnn.estimators import MLPRegressor as MLPRegressor
 from fastnn.estimators.onnx_converters import register_onnx_converters as register_onnx_converters
-from fastnn.files.keras import from_keras as from_keras
+from fastnn.files.frameworks import from_keras as from_keras
+from fastnn.files.frameworks import from_torch as from_torch
 from fastnn.files.model import load as load
-from fastnn.files.pytorch import from_torch as from_torch
 from fastnn.losses import ACTIVATIONS as ACTIVATIONS
 from fastnn.losses import LOSSES as LOSSES
 from fastnn.losses import CrossEntropy as CrossEntropy

@@ -464,9 +464,9 @@ class TrainingResult:
         >>> len(result.to_torch()) if importlib.util.find_spec("torch") else 3  # Linear, ReLU, Linear
         3
         """
-        from fastnn.files import pytorch
+        from fastnn.files import frameworks
 
-        return pytorch.to_torch(self)
+        return frameworks.to_torch(self)
 
     def to_keras(self) -> Any:
         """Convert the network to a `keras.Sequential` of Dense layers with activations, with copies of the weights.
@@ -495,9 +495,9 @@ class TrainingResult:
         ...     print(2)
         2
         """
-        from fastnn.files import keras
+        from fastnn.files import frameworks
 
-        return keras.to_keras(self)
+        return frameworks.to_keras(self)
 
     def function(self) -> Any:
         """Create a function of one row, ``f(x, out)``, for your own compiled code.

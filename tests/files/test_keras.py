@@ -8,7 +8,7 @@ from bits import bits
 from exported import NETWORKS, assert_same, rows, trained
 
 from fastnn import Network, from_keras, train
-from fastnn.files.keras import _NAMES
+from fastnn.files.frameworks import _NAMES
 
 BACKEND = os.environ.setdefault("KERAS_BACKEND", "torch")
 if BACKEND == "torch":

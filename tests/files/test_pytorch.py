@@ -6,7 +6,7 @@ from bits import bits
 from exported import NETWORKS, assert_same, rows, trained
 
 from fastnn import Network, from_torch, train
-from fastnn.files import pytorch
+from fastnn.files import frameworks
 
 torch = pytest.importorskip("torch")
 nn = torch.nn
@@ -17,7 +17,7 @@ def outputs_of(module, X):
         return module(torch.from_numpy(X)).numpy()
 
 
-@pytest.mark.parametrize("name", [name for name, network in NETWORKS.items() if network.output in pytorch._MODULES])
+@pytest.mark.parametrize("name", [name for name, network in NETWORKS.items() if network.output in frameworks.MODULES])
 def test_there_and_back(name, dtype):
     result = trained(NETWORKS[name], dtype)
     X = rows(dtype)
