@@ -88,6 +88,11 @@ def counted(n: int, noun: str) -> str:
     return f"{n if n <= MOST_WRITTEN else amount(n)} {noun}{'' if n == 1 else 's'}"
 
 
+def listed(names: Sequence[Any]) -> str:
+    """Return names in errors, of many the first ones."""
+    return ", ".join(map(repr, names[:5])) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
+
+
 def check_choice(name: str, value: Any, legal: Iterable[str]) -> str:
     """Return `value` if it is one of the names in `legal`, else raise an error that suggests the right one."""
     legal = list(legal)

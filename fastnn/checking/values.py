@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike
 
-from fastnn.checking.arguments import class_of, cut, shown
+from fastnn.checking.arguments import class_of, cut, listed, shown
 from fastnn.memory import Array
 
 _REAL = "fiub"  # the kinds of dtypes that hold real numbers
@@ -148,10 +148,10 @@ def check_column_names(names: Names | None, known: Names | None) -> None:
     """
     if names is None or known is None or names == known:
         return
-    lacking = [repr(one) for one in known if one not in names]
-    besides = [repr(one) for one in names if one not in known]
+    lacking = [one for one in known if one not in names]
+    besides = [one for one in names if one not in known]
     if lacking or besides:
-        said = [f"{verb} {_few(these)}" for verb, these in (("lacks", lacking), ("has besides", besides)) if these]
+        said = [f"{verb} {listed(these)}" for verb, these in (("lacks", lacking), ("has besides", besides)) if these]
         raise ValueError(
             f"X has other columns than those that were trained on: it {' and '.join(said)}; result.feature_names has "
             "those that were, in their order"
@@ -162,10 +162,6 @@ def check_column_names(names: Names | None, known: Names | None) -> None:
         f"X has the columns that were trained on, in another order: column {i} is {one} and was {other}; "
         "X[list(result.feature_names)] has them as they were"
     )
-
-
-def _few(names: list[str]) -> str:
-    return ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")
 
 
 OF_ONE_THREAD = 10_000

@@ -19,8 +19,7 @@ from fastnn.checking.display import documented
 from fastnn.checking.hints import explains_keywords
 from fastnn.estimators import labels
 from fastnn.estimators.base import BaseMLP, validation_rows
-from fastnn.estimators.convert import Conversion, from_result
-from fastnn.estimators.saving import Saving
+from fastnn.estimators.saving import Saving, from_result
 from fastnn.estimators.validation import CLASSIFIER_LOSSES, attribute, checked_sparse, labels_of, raveled, validated
 from fastnn.losses import Value
 from fastnn.memory import Array
@@ -38,7 +37,7 @@ def _shows_decisions(mlp: Any) -> bool:
 
 
 @documented
-class MLPClassifier(Conversion, Saving, ClassifierMixin, BaseMLP):
+class MLPClassifier(Saving, ClassifierMixin, BaseMLP):
     """A drop-in MLPClassifier: scikit-learn's on fastnn's back ends, with the same weights for the same seed, sooner.
 
     Parameters and attributes are scikit-learn's, in the same order with the same defaults, and then fastnn's own.

@@ -17,8 +17,7 @@ from fastnn.checking.arguments import short_errors, shown, store_parameters
 from fastnn.checking.display import documented
 from fastnn.checking.hints import explains_keywords
 from fastnn.estimators.base import BaseMLP, validation_rows
-from fastnn.estimators.convert import Conversion, from_result
-from fastnn.estimators.saving import Saving
+from fastnn.estimators.saving import Saving, from_result
 from fastnn.estimators.validation import REGRESSOR_LOSSES, SECOND_ORDER_SOLVERS, STOCHASTIC_SOLVERS, raveled, validated
 from fastnn.losses import Value
 from fastnn.memory import Array
@@ -27,7 +26,7 @@ from fastnn.training.results import TrainingResult
 
 
 @documented
-class MLPRegressor(Conversion, Saving, RegressorMixin, BaseMLP):
+class MLPRegressor(Saving, RegressorMixin, BaseMLP):
     """A drop-in MLPRegressor: scikit-learn's on fastnn's back ends, with the same weights for the same seed, sooner.
 
     Parameters and attributes are scikit-learn's, in the same order with the same defaults, and then fastnn's own.

@@ -13,7 +13,7 @@ from sklearn.base import BaseEstimator, TransformerMixin, _fit_context
 from sklearn.utils._param_validation import Interval
 from sklearn.utils.validation import check_is_fitted
 
-from fastnn.checking.arguments import short_errors
+from fastnn.checking.arguments import listed, short_errors
 from fastnn.errors import warn
 from fastnn.memory import Array
 from fastnn.tabular.columns import Column, Table, as_numbers, check_words, is_gap, is_number, kinds_of
@@ -307,11 +307,11 @@ class TablePreparation(TransformerMixin, BaseEstimator):
             return list(range(table.n_columns))
         place_of = {name: j for j, name in enumerate(table.names)}
         if lacking := [name for name in seen if name not in place_of]:
-            raise ValueError(f"X lacks the column{'s' * (len(lacking) > 1)} {_listed(lacking)}, which fit saw")
+            raise ValueError(f"X lacks the column{'s' * (len(lacking) > 1)} {listed(lacking)}, which fit saw")
         if table.n_columns > len(seen):
             others = [name for name in table.names if name not in set(seen)]
             warn(
-                UserWarning(f"X has columns that fit did not see, not used here: {_listed(others)}"),
+                UserWarning(f"X has columns that fit did not see, not used here: {listed(others)}"),
                 ("fastnn", "sklearn"),
             )
         return [place_of[name] for name in seen]
@@ -359,11 +359,6 @@ class TablePreparation(TransformerMixin, BaseEstimator):
         tags.input_tags.string = True
         tags.transformer_tags.preserves_dtype = ["float32"]
         return tags
-
-
-def _listed(names: list[Any]) -> str:
-    """Return names for a message, of many the first ones."""
-    return ", ".join(map(repr, names[:5])) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
 
 
 # ----------------------------------------------------------------------------------------------------------- imputation
