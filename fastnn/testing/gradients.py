@@ -16,13 +16,12 @@ from fastnn.testing.tolerances import (
     COMPLEX_STEP_RTOL,
     DIRECTION_FACTOR,
     DIRECTIONS,
-    GRADIENT_FACTOR,
+    assert_tensors_within,
     assert_within,
     away_from_kinks,
-    find_difference,
     gradient_scale,
-    longest_sum,
     loss_scale,
+    rounding_unit,
     sides_of_kinks,
     tensors,
 )
@@ -91,15 +90,12 @@ def assert_gradients_match(
     loss, gradient = loss_and_gradient(network, params, X, Y, **options, backend=expected)
     other_loss, other = loss_and_gradient(network, params, X, Y, **options, backend=backend)
     data = check_data(network, np.asarray(X, gradient.dtype), Y, sample_weight)
-    unit = GRADIENT_FACTOR * longest_sum(network, len(data.X)) * float(np.finfo(gradient.dtype).eps)
+    unit = rounding_unit(network, len(data.X), gradient.dtype)
     names = get_backend(backend).name, get_backend(expected).name
     loss_allowed = unit * loss_scale(network, params, data, alpha)
     worst = assert_within(other_loss, loss, loss_allowed, f"loss of {names[0]}", names[1])
     allowed = unit * gradient_scale(network, params, data, alpha)
-    ratio, difference = find_difference(network, other, gradient, allowed)
-    if difference is not None:
-        raise AssertionError(f"gradient by {difference.between(*names)}")
-    return max(worst, ratio)
+    return max(worst, assert_tensors_within(network, other, gradient, allowed, "gradient by", *names))
 
 
 def check_gradient(
@@ -197,12 +193,8 @@ def _complex_step(network: Network, params: Array, data: Data, alpha: float, bac
         expected[i] = loss.imag / _STEP
         moved[i] = params[i]
     allowed = COMPLEX_STEP_RTOL * gradient_scale(network, params, data, alpha)
-    ratio, difference = find_difference(network, actual.astype(np.float64), expected, allowed)
-    if difference is not None:
-        raise AssertionError(
-            f"gradient by {difference.between(backend.name, f'the complex step of the loss of {by.name}')}"
-        )
-    return ratio
+    names = backend.name, f"the complex step of the loss of {by.name}"
+    return assert_tensors_within(network, actual.astype(np.float64), expected, allowed, "gradient by", *names)
 
 
 def _central_differences(
@@ -219,9 +211,8 @@ def _central_differences(
     if gradient.dtype != params.dtype:
         is_, was = gradient.dtype, params.dtype
         raise ValueError(f"{backend.name} computes {is_} from {was}: give parameters of {is_}")
-    eps, worst = float(np.finfo(params.dtype).eps), 0.0
-    scale = DIRECTION_FACTOR * _step(params) * gradient_scale(network, params, data, alpha)
-    rounding = GRADIENT_FACTOR * longest_sum(network, len(data.X)) * eps * 2 * loss_scale(network, params, data, alpha)
+    worst, scale = 0.0, DIRECTION_FACTOR * _step(params) * gradient_scale(network, params, data, alpha)
+    rounding = rounding_unit(network, len(data.X), params.dtype) * 2 * loss_scale(network, params, data, alpha)
     for tensor, up, down in _moves(network, params):
         way = up.astype(np.float64) - down
         first, second = (float(by.loss_and_gradient(network, end, data, alpha)[0]) for end in (up, down))

@@ -40,7 +40,7 @@ from fastnn.testing.cases import (
     supported,
 )
 from fastnn.testing.gradients import assert_gradients_match, check_gradient
-from fastnn.testing.tolerances import GRADIENT_FACTOR, assert_within, longest_sum, output_scale
+from fastnn.testing.tolerances import assert_within, output_scale, rounding_unit
 from fastnn.testing.trainings import assert_steps_match, assert_trainings_match, assert_updates_match, plan_course
 
 TRAINED = [case for case in OPTIMIZER_CASES if case[1] in ({}, {"momentum": 0.9}, {"momentum": 0.9, "nesterov": True})]
@@ -135,9 +135,8 @@ def _batch_size(optimizer: Optimizer) -> int | None:
 
 def assert_predictions_match(network: Network, params: Any, X: Any, backend: Backend) -> float:
     """Assert that a back end's outputs are those of the reference; return the worst part of the bound."""
-    unit = GRADIENT_FACTOR * longest_sum(network, 1) * float(np.finfo(params.dtype).eps)
     expected = reference.NumpyBackend().predict(network, params, X)
-    allowed = unit * output_scale(network, params, X)
+    allowed = rounding_unit(network, 1, params.dtype) * output_scale(network, params, X)
     return assert_within(backend.predict(network, params, X), expected, allowed, f"prediction of {backend.name}")
 
 

@@ -33,13 +33,12 @@ from fastnn.testing.cases import (
 )
 from fastnn.testing.gradients import assert_gradients_match
 from fastnn.testing.tolerances import (
-    GRADIENT_FACTOR,
     UPDATE_ULPS,
+    assert_tensors_within,
     assert_within,
-    find_difference,
     gradient_scale,
-    longest_sum,
     loss_scale,
+    rounding_unit,
     step_bound,
     ulp_difference,
 )
@@ -210,9 +209,8 @@ def _penalty_of_the_loss(dtype: str, backend: Backend) -> float:
     _same_bits("vectors, with a stronger penalty of the loss", apart.vectors.copy(), equal.vectors.copy())
     rows = start.rows[slice(*start.bounds[0])]
     first = Data(*(array[rows] for array in start.data))
-    eps = float(np.finfo(dtype).eps)
-    n_terms = longest_sum(start.network, len(rows))
-    allowed = GRADIENT_FACTOR * n_terms * eps * loss_scale(start.network, start.state.params, first, penalty)
+    scale = loss_scale(start.network, start.state.params, first, penalty)
+    allowed = rounding_unit(start.network, len(rows), dtype) * scale
     return assert_within(steps[1].loss, steps[2].loss, allowed, "loss, with a stronger penalty")
 
 
@@ -313,12 +311,9 @@ def _zero_weights(dtype: str, backend: Backend) -> float:
     filled[~used] = _HUGE
     expected = _NUMPY.loss_and_gradient(network, params, clean, 0.0)[1]
     actual = backend.loss_and_gradient(network, params, read_only(filled, Y, sample_weight), 0.0)[1]
-    unit = GRADIENT_FACTOR * longest_sum(network, len(X)) * float(np.finfo(dtype).eps)
-    ratio, difference = find_difference(network, actual, expected, unit * gradient_scale(network, params, clean))
-    if difference is not None:
-        where = f"where rows of weight 0 hold {_HUGE:g}"
-        raise AssertionError(f"{where}, gradient by {difference.between(backend.name, 'numpy, without these rows')}")
-    return ratio
+    allowed = rounding_unit(network, len(X), dtype) * gradient_scale(network, params, clean)
+    what = f"where rows of weight 0 hold {_HUGE:g}, gradient by", backend.name, "numpy, without these rows"
+    return assert_tensors_within(network, actual, expected, allowed, *what)
 
 
 @_PROPERTIES.add("each layer has an activation of its own")

@@ -179,8 +179,10 @@ class Difference(NamedTuple):
         )
 
 
-def find_difference(network: Network, actual: Array, expected: Array, allowed: Any) -> tuple[float, Difference | None]:
-    """Return the worst difference as a fraction of its bound, and its place if that is more than 1.
+def assert_tensors_within(
+    network: Network, actual: Array, expected: Array, allowed: Any, what: str, of: str, against: str
+) -> float:
+    """Return the worst difference as a fraction of its bound; raise AssertionError that says where it is more than 1.
 
     A gradient is computed from the output to the input, so a bug shows in the layer that has it and in those below:
     the layer nearest to the output is named.
@@ -190,6 +192,8 @@ def find_difference(network: Network, actual: Array, expected: Array, allowed: A
     actual, expected : (n_params,), or (1 + n_slots, n_params) for an optimizer's state, of one dtype
     allowed : array-like
         For each number, or for all of them.
+    what, of, against : str
+        The beginning of the error, and the names of the two sides.
     """
     rows, other = np.atleast_2d(actual), np.atleast_2d(expected)
     limits = np.broadcast_to(np.asarray(allowed, np.float64), rows.shape)
@@ -201,7 +205,7 @@ def find_difference(network: Network, actual: Array, expected: Array, allowed: A
         if found:
             break
     else:
-        return float(parts.max()), None
+        return float(parts.max())
     name, part, shape = found[0]
     worst = int(parts[row, part].argmax())
     a, b = rows[row, part][worst], other[row, part][worst]
@@ -210,7 +214,7 @@ def find_difference(network: Network, actual: Array, expected: Array, allowed: A
         f"{(parts[row, part] > 1).sum()} of {math.prod(shape)} in {name}" for name, part, shape in found[:_LISTED]
     ]
     more = [f"and {len(found) - _LISTED} tensors more"] if len(found) > _LISTED else []
-    return float(parts.max()), Difference(
+    difference = Difference(
         where=f"{name} [{place}]{f' in row {row} of the state' if row else ''}",
         actual=float(a),
         expected=float(b),
@@ -218,6 +222,7 @@ def find_difference(network: Network, actual: Array, expected: Array, allowed: A
         allowed=float(limits[row, part][worst]),
         beyond=", ".join(counts + more),
     )
+    raise AssertionError(f"{what} {difference.between(of, against)}")
 
 
 def tensors(network: Network) -> Iterator[tuple[str, slice, tuple[int, ...]]]:
@@ -233,6 +238,11 @@ def tensors(network: Network) -> Iterator[tuple[str, slice, tuple[int, ...]]]:
 
 
 _CHANGE = 1e-6  # relative, of an argument
+
+
+def rounding_unit(network: Network, n_rows: int, dtype: Any) -> float:
+    """Return the factor of S in the bounds: what rounding may change in a pass over so many rows."""
+    return GRADIENT_FACTOR * longest_sum(network, n_rows) * float(np.finfo(dtype).eps)
 
 
 def longest_sum(network: Network, n_rows: int) -> int:

@@ -25,11 +25,12 @@ from fastnn.testing.tolerances import (
     GROWTH_RUNS,
     UPDATE_FLOOR,
     UPDATE_ULPS,
+    assert_tensors_within,
     assert_within,
     away_from_kinks,
-    find_difference,
     gradient_scale,
     longest_sum,
+    rounding_unit,
     ulp_difference,
 )
 from fastnn.training import train
@@ -390,10 +391,8 @@ def assert_trainings_match(
     name = get_backend(backend).name
     what = f"{name}'s loss of epoch"
     worst = assert_within(result.history.loss, bound.loss, bound.loss_bound, what)
-    ratio, difference = find_difference(network, result.params, bound.params, bound.params_bound)
-    if difference is not None:
-        raise AssertionError(f"after {result.n_epochs} epochs {difference.between(name, 'numpy')}")
-    return max(worst, ratio)
+    names = f"after {result.n_epochs} epochs", name, "numpy"
+    return max(worst, assert_tensors_within(network, result.params, bound.params, bound.params_bound, *names))
 
 
 # ----------------------------------------------------------------------------- each step by itself, from the same state
@@ -428,9 +427,8 @@ def assert_steps_match(course: Course, first: Backend, other: Backend) -> tuple[
             raise AssertionError(not_finite(what, other, first))
         with np.errstate(all="ignore"):
             allowed = _allowed(course, s, batch_of(course, rows), state, expected, actual)
-        ratio, difference = find_difference(course.network, actual.vectors, expected.vectors, allowed)
-        if difference is not None:
-            raise AssertionError(f"{what}: {difference.between(other.name, first.name)}")
+        names = f"{what}:", other.name, first.name
+        ratio = assert_tensors_within(course.network, actual.vectors, expected.vectors, allowed, *names)
         _assert_counted(what, actual, expected, other, first)
         state, worst, total = expected, max(worst, ratio), total + allowed[0]
     return worst, total
@@ -464,7 +462,7 @@ def _known_gradient(course: Course, batch: Data, params: Array, after: Array) ->
 
     passed, d = reference.forward(network, v, rows.X), reference.views(network, gradient)
     reference.backward(network, v, d, rows, passed, course.alpha, replace if sequential else None)
-    unit = GRADIENT_FACTOR * longest_sum(network, len(batch.X)) * float(np.finfo(params.dtype).eps)
+    unit = rounding_unit(network, len(batch.X), params.dtype)
     scale = gradient_scale(network, params, batch, course.alpha, after if sequential else None)
     return gradient, unit * scale + UPDATE_FLOOR
 
@@ -669,10 +667,8 @@ def _assert_free_steps(course: Course, growth: Growth, first: Backend, other: Ba
         worst = max(worst, assert_within(loss, expected, bound, f"{what}: loss of {other.name}", first.name))
     if len(losses) < n:
         raise AssertionError(not_finite(f"free steps, step {len(losses)} of {course.optimizer.name}", other, first))
-    ratio, difference = find_difference(course.network, state.params, growth.params, growth.params_bound)
-    if difference is not None:
-        raise AssertionError(f"{what}: {difference.between(other.name, first.name)}")
-    return max(worst, ratio)
+    bounds = growth.params, growth.params_bound, f"{what}:", other.name, first.name
+    return max(worst, assert_tensors_within(course.network, state.params, *bounds))
 
 
 def _kink_before(course: Course, first: Backend, n: int) -> str:

@@ -13,7 +13,7 @@ import pytest
 from fastnn import Network, get_backend
 from fastnn.optimizers import OPTIMIZERS
 from fastnn.state import Data, Steps
-from fastnn.testing.tolerances import assert_within, find_difference, longest_sum
+from fastnn.testing.tolerances import assert_tensors_within, assert_within, longest_sum
 from fastnn.testing.trainings import Course, measured_growth
 
 FILES = sorted((pathlib.Path(__file__).parents[1] / "support" / "data" / "golden_v1").glob("*.npz"))
@@ -51,8 +51,7 @@ def test_golden_trainings(path, backend):
     n = longest_sum(course.network, int((course.steps.stop - course.steps.start).max()))
     growth = measured_growth(lambda start: weights_along(course, at, "numpy", start), course.params, n)
     for step, mine, right, bound in zip(at, found, params, growth.params_bound, strict=True):
-        _, difference = find_difference(course.network, mine, right, bound)
-        assert difference is None, f"after {step} steps {difference.between(backend, 'the file')}"
+        assert_tensors_within(course.network, mine, right, bound, f"after {step} steps", backend, "the file")
     assert_within(losses, loss, growth.loss_bound, "loss, step", "the file")
 
 
