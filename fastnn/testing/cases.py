@@ -12,7 +12,6 @@ import functools
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -73,28 +72,6 @@ class Check:
     def name(self) -> str:
         """Name of the check for people, and the id of its test."""
         return f"{self.kind}: {self.what}, {self.dtype}"
-
-
-Property = Callable[[str, Backend], float]
-"""The body of a check, for a dtype and a back end."""
-
-
-class Properties(dict[str, Property]):
-    """A registry of properties: {a sentence: the function that checks it}."""
-
-    def add(self, what: str) -> Callable[[Property], Property]:
-        """Register the decorated function as the check of a property."""
-
-        def keep(function: Property) -> Property:
-            self[what] = function
-            return function
-
-        return keep
-
-    def checks(self, dtype: str) -> Iterator[Check]:
-        """Yield one check of each property."""
-        for what, function in self.items():
-            yield Check("property", what, dtype, run=partial(function, dtype))
 
 
 def read_only(*arrays: Array) -> Data:

@@ -22,7 +22,6 @@ from fastnn.testing.cases import (
     RATE,
     Check,
     Declined,
-    Properties,
     Setting,
     draw,
     draw_training,
@@ -49,11 +48,24 @@ from fastnn.training.stopping import Stop
 
 _NUMPY = reference.NumpyBackend()
 
+Property = Callable[[str, Backend], float]
+"""The body of a check, for a dtype and a back end."""
+
+_PROPERTIES: dict[str, Property] = {}
+"""{a sentence: the function that checks it}"""
+
+
+def _property(what: str) -> Callable[[Property], Property]:
+    """Register the decorated function as the check of a property."""
+
+    def keep(function: Property) -> Property:
+        _PROPERTIES[what] = function
+        return function
+
+    return keep
+
 
 # ----------------------------------------------------- the state: how steps change it, and what they must not depend on
-
-
-_STATE_PROPERTIES = Properties()
 
 
 def _steps(bounds: Sequence[tuple[int, int]], rows: Array, learning_rate: float = 0.01) -> Steps:
@@ -105,7 +117,7 @@ def _same_bits(name: str, a: Array, b: Array) -> None:
         raise AssertionError(f"{name}, number {i}: {a.ravel()[i]!r} is not {b.ravel()[i]!r}, to the bit")
 
 
-@_STATE_PROPERTIES.add("the same steps from the same state give the same bits")
+@_property("the same steps from the same state give the same bits")
 def _repeated(dtype: str, backend: Backend) -> float:
     start, runs = _Start(backend, dtype), []  # the last step has as many rows as the first: what it leaves would fit
     for _ in range(2):
@@ -117,7 +129,7 @@ def _repeated(dtype: str, backend: Backend) -> float:
     return 0.0
 
 
-@_STATE_PROPERTIES.add("steps in two calls give the bits of one call")
+@_property("steps in two calls give the bits of one call")
 def _in_two_calls(dtype: str, backend: Backend) -> float:
     """Divide the steps anywhere: a training may be resumed within an epoch, with its rows in other arrays."""
     start = _Start(backend, dtype)
@@ -135,7 +147,7 @@ def _in_two_calls(dtype: str, backend: Backend) -> float:
     return 0.0
 
 
-@_STATE_PROPERTIES.add("a batch of weight 0 is skipped: loss 0, and nothing but t changes")
+@_property("a batch of weight 0 is skipped: loss 0, and nothing but t changes")
 def _skipped(dtype: str, backend: Backend) -> float:
     start = _Start(backend, dtype, about=["weighted"])
     state = start.state.copy()
@@ -149,7 +161,7 @@ def _skipped(dtype: str, backend: Backend) -> float:
     return 0.0
 
 
-@_STATE_PROPERTIES.add("t counts all steps, beta_products those that are not skipped")
+@_property("t counts all steps, beta_products those that are not skipped")
 def _counted(dtype: str, backend: Backend) -> float:
     start = _Start(backend, dtype)
     expected, actual = start.state.copy(), start.state.copy()
@@ -163,7 +175,7 @@ def _counted(dtype: str, backend: Backend) -> float:
     return float(units) / UPDATE_ULPS
 
 
-@_STATE_PROPERTIES.add("the state is changed in place, and all good steps are counted")
+@_property("the state is changed in place, and all good steps are counted")
 def _in_place(dtype: str, backend: Backend) -> float:
     start = _Start(backend, dtype)
     state = start.state.copy()
@@ -179,7 +191,7 @@ def _in_place(dtype: str, backend: Backend) -> float:
     return 0.0
 
 
-@_STATE_PROPERTIES.add("nothing is written but the state and the losses")
+@_property("nothing is written but the state and the losses")
 def _untouched(dtype: str, backend: Backend) -> float:
     start = _Start(backend, dtype)
     steps, state = start.steps(0, 1, 2, 3, 4), start.state.copy()
@@ -196,7 +208,7 @@ def _untouched(dtype: str, backend: Backend) -> float:
     return 0.0
 
 
-@_STATE_PROPERTIES.add("the penalty of the loss may be stronger than that of the gradient")
+@_property("the penalty of the loss may be stronger than that of the gradient")
 def _penalty_of_the_loss(dtype: str, backend: Backend) -> float:
     """Check that the loss takes `Task.penalty`, which the estimators set apart from alpha for several outputs."""
     start, penalty = _Start(backend, dtype, about=["alpha"]), 0.7
@@ -214,7 +226,7 @@ def _penalty_of_the_loss(dtype: str, backend: Backend) -> float:
     return assert_within(steps[1].loss, steps[2].loss, allowed, "loss, with a stronger penalty")
 
 
-@_STATE_PROPERTIES.add("the loss has the same bits with its gradient and without")
+@_property("the loss has the same bits with its gradient and without")
 def _loss_alone(dtype: str, backend: Backend) -> float:
     """Check the optional method `loss`, which is called again and again with the same task."""
     if not hasattr(backend, "loss"):
@@ -230,7 +242,7 @@ def _loss_alone(dtype: str, backend: Backend) -> float:
     return 0.0
 
 
-@_STATE_PROPERTIES.add("a step whose loss or parameters are not finite ends the steps, and is not counted")
+@_property("a step whose loss or parameters are not finite ends the steps, and is not counted")
 def _diverged(dtype: str, backend: Backend) -> float:
     start = _Start(backend, dtype)
     for optimizer in filter(start.supports, PLAIN):
@@ -253,14 +265,13 @@ def _diverged(dtype: str, backend: Backend) -> float:
 
 
 _HUGE = 1e30  # overflows float32 when squared
-_PROPERTIES = Properties()
 
 
 def property_checks(dtypes: Sequence[str]) -> Iterator[Check]:
     """Yield each property in each dtype, and those on kinks and equality for each activation and loss."""
     for dtype in dtypes:
-        yield from _PROPERTIES.checks(dtype)
-        yield from _STATE_PROPERTIES.checks(dtype)
+        for what, function in _PROPERTIES.items():
+            yield Check("property", what, dtype, run=partial(function, dtype))
         for name in HIDDEN:
             what = f"{name}: the slope where z is 0 is that of the left"
             yield Check("property", what, dtype, activation=name, run=partial(_kink, name, dtype))
@@ -300,7 +311,7 @@ for _bias in BIASES:
         _gradient_property(f"bias {_bias}, its gradient times the bias", bias=_bias, bias_gradient="times_bias")
 
 
-@_PROPERTIES.add("rows of weight 0 count for nothing, whatever they hold")
+@_property("rows of weight 0 count for nothing, whatever they hold")
 def _zero_weights(dtype: str, backend: Backend) -> float:
     """Compare gradients with rows of weight 0, which must be left out: 0 times a number that overflows would be NaN."""
     network = supported(backend, weighted=True).network
@@ -316,7 +327,7 @@ def _zero_weights(dtype: str, backend: Backend) -> float:
     return assert_tensors_within(network, actual, expected, allowed, *what)
 
 
-@_PROPERTIES.add("each layer has an activation of its own")
+@_property("each layer has an activation of its own")
 def _mixed_layers(dtype: str, backend: Backend) -> float:
     network = supported(backend).network
     names = [name for name in HIDDEN if _trains(backend, dataclasses.replace(network, activation=name))]
@@ -432,7 +443,7 @@ def _method(method: LevenbergMarquardt, backend: Backend) -> float:
     return worst
 
 
-@_PROPERTIES.add("validation, patience and the best parameters, decided within a call, are those of an epoch a call")
+@_property("validation, patience and the best parameters, decided within a call, are those of an epoch a call")
 def _decisions(dtype: str, backend: Backend) -> float:
     """Compare with the same back end without `train_group`, to the bit, and the epochs with the reference's.
 
