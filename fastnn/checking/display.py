@@ -177,55 +177,40 @@ def chart(curves: Sequence[Curve], mark: tuple[int, float, str] | None = None) -
     str
         An SVG element; "" where there are no two epochs, or no finite number.
     """
-    finite = [curve.values[np.isfinite(curve.values)] for curve in curves]
-    known = np.concatenate(finite) if finite else np.zeros(0)
+    known = np.concatenate([np.zeros(0), *(curve.values[np.isfinite(curve.values)] for curve in curves)])
     n = max((len(curve.values) for curve in curves), default=0)
     if n < 2 or not len(known):
         return ""
     low, high = float(known.min()), float(known.max())
     is_log = low > 0 and high > 4 * low
-    scale = _Scale(n, low, high, is_log)
+    bottom, top = (math.log(low), math.log(high)) if is_log else (low, high)
+
+    def place(i: int, value: float) -> tuple[float, float]:
+        """Return x and y of a value of the epoch i, from 0; what is not positive lies at the bottom of a log axis."""
+        value = (math.log(value) if value > 0 else bottom) if is_log else value
+        up = (value - bottom) / (top - bottom) if top > bottom else 0.5
+        return LEFT + i / (n - 1) * (WIDTH - LEFT - RIGHT), HEIGHT - BOTTOM - up * (HEIGHT - TOP - BOTTOM)
+
     most_points = min(MOST_POINTS, MOST_POINTS_IN_ALL // len(curves))
-    parts = [_frame(n, low, high, is_log), *(scale.line(curve, most_points) for curve in curves)]
+    parts = [_frame(n, low, high, is_log)]
+    for values, _, color, opacity in curves:
+        chosen = np.unique(np.linspace(0, len(values) - 1, min(len(values), most_points)).round().astype(int))
+        places = [place(i, values[i]) for i in chosen.tolist() if np.isfinite(values[i])]
+        points = " ".join(f"{x:.1f},{y:.1f}" for x, y in (places if len(places) > 1 else places * 2))  # or a dot
+        look = f'stroke="{color}" stroke-width="1.5" stroke-opacity="{opacity:g}" stroke-linecap="round"'
+        parts.append(f'<polyline points="{points}" fill="none" {look}/>')
     if mark is not None and math.isfinite(mark[1]):
-        x, y = scale.place(mark[0] - 1, mark[1])
-        parts.append(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3.5" fill="{COLORS[-1]}"><title>{escape(mark[2])}</title>')
-        parts.append("</circle>")
+        x, y = place(mark[0] - 1, mark[1])
+        title = f"<title>{escape(mark[2])}</title>"
+        parts.append(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3.5" fill="{COLORS[-1]}">{title}</circle>')
     names = {curve.name: curve.color for curve in curves if curve.name}
+    legend = "".join(f'<tspan fill="{color}">{escape(name)}  </tspan>' for name, color in names.items())
+    parts.append(f'<text x="{LEFT + 4}" y="12" xml:space="preserve" font-weight="bold">{legend}</text>')
     said = f"{', '.join(names) or 'loss'} by epoch, from {low:.3g} to {high:.3g}"
     return (
         f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" width="{WIDTH}" height="{HEIGHT}" role="img" aria-label="{escape(said)}" '
-        'style="font:10px sans-serif;fill:currentColor;max-width:100%">'
-        f"{''.join(parts)}{_legend(names)}</svg>"
+        f'style="font:10px sans-serif;fill:currentColor;max-width:100%">{"".join(parts)}</svg>'
     )
-
-
-class _Scale:
-    """The scales of the picture: the place of an epoch and a value."""
-
-    def __init__(self, n: int, low: float, high: float, is_log: bool) -> None:
-        self._n, self._is_log = n, is_log
-        self._low, self._high = (math.log(low), math.log(high)) if is_log else (low, high)
-
-    def place(self, i: int, value: float) -> tuple[float, float]:
-        """Return x and y of a value of the epoch i, from 0; what is not positive lies at the bottom of a log axis."""
-        part = i / (self._n - 1)
-        value = (math.log(value) if value > 0 else self._low) if self._is_log else value
-        span = self._high - self._low
-        up = (value - self._low) / span if span > 0 else 0.5
-        return LEFT + part * (WIDTH - LEFT - RIGHT), HEIGHT - BOTTOM - up * (HEIGHT - TOP - BOTTOM)
-
-    def line(self, curve: Curve, most_points: int) -> str:
-        """Return the curve as lines between its finite numbers, or as a point where there is one."""
-        n = len(curve.values)
-        chosen = np.unique(np.linspace(0, n - 1, min(n, most_points)).round().astype(int)) if n else ()
-        places = [self.place(i, float(curve.values[i])) for i in chosen if math.isfinite(curve.values[i])]
-        points = " ".join(f"{x:.1f},{y:.1f}" for x, y in places)
-        if len(places) == 1:
-            x, y = places[0]
-            return f'<circle cx="{x:.1f}" cy="{y:.1f}" r="2" fill="{curve.color}"/>'
-        look = f'stroke="{curve.color}" stroke-width="1.5" stroke-opacity="{curve.opacity:g}"'
-        return f'<polyline points="{points}" fill="none" {look}/>'
 
 
 def _frame(n: int, low: float, high: float, is_log: bool) -> str:
@@ -241,9 +226,3 @@ def _frame(n: int, low: float, high: float, is_log: bool) -> str:
     if is_log:
         labels.append((right, 12, "end", "log scale"))
     return axes + "".join(f'<text x="{x}" y="{y}" text-anchor="{side}">{text}</text>' for x, y, side, text in labels)
-
-
-def _legend(names: Mapping[str, str]) -> str:
-    """Return the names of the curves, each in its color, above the picture."""
-    spans = "".join(f'<tspan fill="{color}">{escape(name)}  </tspan>' for name, color in names.items())
-    return f'<text x="{LEFT + 4}" y="12" xml:space="preserve" font-weight="bold">{spans}</text>'
