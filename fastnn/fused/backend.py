@@ -231,9 +231,8 @@ class NumbaBackend:
         is_own = all(getattr(type(self), name) is getattr(NumbaBackend, name) for name in names)
         return is_own and not IN_PYTHON and not any(several)
 
-    def at_a_time(self, network, dtype, rows_a_step):
-        """Return how many such members `train_group` trains side by side: calls with multiples of it pay."""
-        return n_at_a_time(network, dtype, rows_a_step)
+    at_a_time = staticmethod(n_at_a_time)
+    """How many such members `train_group` trains side by side: calls with multiples of it pay."""
 
     def blocks(self, task, n_rows, dtype):
         """Return whether batches of up to `n_rows` rows have a specialized kernel, and the rows to make buffers for."""

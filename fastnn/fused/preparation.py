@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import numpy as np
-from numpy.typing import NDArray
 
 from fastnn import kit
 from fastnn.compiler.loader import load_kernel, prepared
@@ -33,7 +30,7 @@ from fastnn.fused.layout import (
     update_spec,
 )
 from fastnn.fused.team import Team, Threads
-from fastnn.memory import ROW_BLOCK, Array, address, ceil_div
+from fastnn.memory import ROW_BLOCK, address, ceil_div
 from fastnn.network import as_made
 from fastnn.optimizers import Method
 from fastnn.state import Steps, StepState, member_steps
@@ -48,17 +45,11 @@ def _address(block):
     return id(block) + bytes.__basicsize__ - 1
 
 
-class MemberArguments(NamedTuple):
-    """The arguments of `train_members`, and the objects that have to stay in memory during its call."""
-
-    rows: NDArray[np.int64]  # (n_members, N_TRAIN), addresses and numbers of steps
-    constants: Array  # (n_members, N_CONSTANTS)
-    held: list[object]
-
-
 def member_arguments(tasks, which, state, steps, n_steps, workspace, ends, chosen, begun):
     """Return the arguments of `train_members` for the `chosen` members (m,) of those of `train_group`.
 
+    These are the arguments of each one, addresses and numbers (m, N_TRAIN), and its constants (m, N_CONSTANTS); then
+    comes what has to stay in memory during the call.
     `ends` are their `Ends`, or None; `begun` are the steps that each member of the group has done before.
     """
     storage, beta_products = state.storage, state.beta_products
@@ -89,7 +80,7 @@ def member_arguments(tasks, which, state, steps, n_steps, workspace, ends, chose
     arguments = np.empty((m, len(columns)), np.int64)
     for k, column in enumerate(columns):
         arguments[:, k] = column
-    return MemberArguments(arguments, constants[which], [objects, plain, specs, data, blocks])
+    return arguments, constants[which], [objects, plain, specs, data, blocks]
 
 
 def train_each(good, kernel, tasks, which, state, steps, n_steps, workspace, chosen):
