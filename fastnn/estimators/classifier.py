@@ -11,10 +11,10 @@ from sklearn.preprocessing import LabelBinarizer
 from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.class_weight import compute_sample_weight
 from sklearn.utils.metaestimators import available_if
-from sklearn.utils.multiclass import type_of_target, unique_labels
+from sklearn.utils.multiclass import _check_partial_fit_first_call, type_of_target, unique_labels
 
 from fastnn.backends import Backend
-from fastnn.checking.arguments import cut, short_errors, shown, store_parameters
+from fastnn.checking.arguments import short_errors, shown, store_parameters
 from fastnn.checking.display import documented
 from fastnn.checking.hints import explains_keywords
 from fastnn.estimators import labels
@@ -363,27 +363,14 @@ class MLPClassifier(Saving, ClassifierMixin, BaseMLP):
         """
         if isinstance(self.class_weight, str) and self.class_weight == "balanced":
             raise ValueError("class_weight='balanced' is not supported for partial_fit: give sample_weight instead")
+        known = labels_of(self) if hasattr(self, "classes_") else None
         with short_errors():
             y = checked_sparse("y", y)
-            if self._is_first_partial_fit(classes):
+            is_known = known is not None and classes is not None and labels.are_all(classes, known)
+            if not is_known and _check_partial_fit_first_call(self, classes):
                 self._label_binarizer = LabelBinarizer()
                 self._label_binarizer.fit(y if type_of_target(y).startswith("multilabel") else classes)
         return self._fit(X, y, sample_weight, incremental=True)
-
-    def _is_first_partial_fit(self, classes: Any) -> bool:
-        known = labels_of(self) if hasattr(self, "classes_") else None
-        if classes is None and known is None:
-            raise ValueError("classes must be passed on the first call to partial_fit.")
-        if classes is None or (known is not None and labels.are_all(classes, known)):
-            return False
-        given = unique_labels(classes)
-        if known is None:
-            self.classes_ = given
-            return True
-        if not np.array_equal(known, given):
-            was = f"is not the same as on last call to partial_fit, was: {cut(repr(known))}"
-            raise ValueError(f"`classes={cut(repr(classes))}` {was}")
-        return False
 
     def _encode(self, X: Any, y: Any, incremental: bool, reset: bool) -> tuple[Any, Array]:
         X, y = validated(self, X, y, multi_output=True, dtype=(np.float64, np.float32), reset=reset)

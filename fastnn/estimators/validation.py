@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 import scipy.sparse
 from sklearn.exceptions import DataConversionWarning
-from sklearn.utils._param_validation import HasMethods, Interval, Options, StrOptions
+from sklearn.neural_network import MLPClassifier
+from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.validation import validate_data
 
 from fastnn import errors
@@ -72,29 +73,10 @@ CLASSIFIER_LOSSES = ("log_loss", "squared_error")
 REGRESSOR_LOSSES = ("squared_error", "poisson", "absolute_error", "huber", "quantile")
 
 CONSTRAINTS: dict[str, list[Any]] = {
-    "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left")],
+    **MLPClassifier._parameter_constraints,
     "activation": [StrOptions(set(HIDDEN_ACTIVATIONS)), Value, list, tuple],
     "solver": [StrOptions({"lbfgs", *STOCHASTIC_SOLVERS})],
-    "alpha": [Interval(Real, 0, None, closed="left")],
-    "batch_size": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
     "learning_rate": [StrOptions({"constant", "invscaling", "adaptive"}), callable],
-    "learning_rate_init": [Interval(Real, 0, None, closed="neither")],
-    "power_t": [Interval(Real, 0, None, closed="left")],
-    "max_iter": [Interval(Integral, 1, None, closed="left")],
-    "shuffle": ["boolean"],
-    "random_state": ["random_state"],
-    "tol": [Interval(Real, 0, None, closed="left")],
-    "verbose": ["verbose"],
-    "warm_start": ["boolean"],
-    "momentum": [Interval(Real, 0, 1, closed="both")],
-    "nesterovs_momentum": ["boolean"],
-    "early_stopping": ["boolean"],
-    "validation_fraction": [Interval(Real, 0, 1, closed="left")],
-    "beta_1": [Interval(Real, 0, 1, closed="left")],
-    "beta_2": [Interval(Real, 0, 1, closed="left")],
-    "epsilon": [Interval(Real, 0, None, closed="neither")],
-    "n_iter_no_change": [Interval(Integral, 1, None, closed="left"), Options(Real, {np.inf})],
-    "max_fun": [Interval(Integral, 1, None, closed="left")],
     # fastnn's own
     "backend": [str, HasMethods(["predict", "loss_and_gradient", "train_steps"])],
     "max_time": [Interval(Real, 0, None, closed="neither"), None],
