@@ -288,14 +288,14 @@ class Epochs:
         n_epochs = 0 if inputs.incremental else self.n_epochs
         self.rate = mlp._optimizer.rate(self.record.t, n, ceil_div(n, batch_size), n_epochs)
         plan = Plan(
-            network,
-            inputs.backend,
-            mlp._optimizer.with_rate(self.rate),
-            batch_size,
-            mlp.shuffle,
-            float(mlp.alpha),
-            NO_RULES,
-            self.n_epochs,
+            network=network,
+            backend=inputs.backend,
+            optimizer=mlp._optimizer.with_rate(self.rate),
+            batch_size=batch_size,
+            shuffle=mlp.shuffle,
+            alpha=float(mlp.alpha),
+            stop=NO_RULES,
+            n_epochs=self.n_epochs,
             new_rows=False,
             assume_finite=True,
             threads=threads_of(mlp),

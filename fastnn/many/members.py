@@ -18,7 +18,7 @@ from fastnn.training.generator import Seed, make_random_state
 from fastnn.training.initial import begin
 from fastnn.training.inputs import MEMORY_LIMIT_FRACTION, check_network, memory
 from fastnn.training.loop import Group
-from fastnn.training.plan import OPTIONS, Plan, make_plan, with_last_step
+from fastnn.training.plan import Plan, make_plan, with_last_step
 from fastnn.training.results import Row
 
 T = TypeVar("T")
@@ -211,7 +211,7 @@ class _Checks:
     """The checks of members, each done once for all members that share its arguments."""
 
     def __init__(self, shared: dict[str, Any], names: list[str]) -> None:
-        self._shared, self._names, self._rate = {**shared, "threads": 1}, names, shared.get("learning_rate")
+        self._shared, self._names, self._rate = shared, names, shared.get("learning_rate")
         self._done: dict[Hashable, Any] = {}
         self._begun = set[Hashable]()
         self._generators: dict[int, int] = {}
@@ -222,7 +222,7 @@ class _Checks:
         known = self._done.get(key)
         if known is None:
             own = dict(zip(self._names, values, strict=True))
-            given = {**self._shared, **own, "seed": seed, "epochs": 0}
+            given = {**self._shared, **own, "seed": seed, "epochs": 0, "threads": 1}
             known = self._done[key] = _of_member(number if own else None, self._checked, given)
         if not ((type(seed) is int and 0 <= seed < 2**32) or seed is None):
             seed = self._seed(number, seed)
@@ -240,27 +240,27 @@ class _Checks:
 
     def _checked(self, given: dict[str, Any]) -> Plan:
         """Check the arguments of a member; return its plan, with any number and seed."""
-        network, arrays = given["networks"], [given[name] for name in ("X", "Y", "sample_weight")]
-        options = [given[name] for name in OPTIONS]
-        plan = make_plan(self._once, network=network, data=arrays, options=options, **given)
+        given.pop("learning_rate", None)  # which may differ between members, as seed and epochs do
+        network, *arrays = (given.pop(name) for name in ("networks", "X", "Y", "sample_weight"))
+        plan = make_plan(self._once, network=network, arrays=arrays, **given)
         if self._rate is not None:
             plan = plan._replace(optimizer=self._once(with_rate, plan.optimizer, self._rate))
         data = self._once(self._shared_data, plan.data, network, *arrays)
         plan, weight = plan._replace(data=data), data.sample_weight
         # What depends on the seed is checked for each member.
         whole = plan._replace(data=data._replace(sample_weight=np.ones_like(weight))) if _by_seed(plan) else plan
-        objects = map(id, (network, given["sample_weight"], plan.rows, plan.validation_rows, plan.stop, plan.state))
+        objects = map(id, (network, arrays[-1], plan.rows, plan.validation_rows, plan.stop, plan.state))
         kind = len(data.X), data.X.dtype, type(plan.optimizer), plan.batch_size, plan.shuffle, plan.feature_names
         if (start := (*objects, *kind)) not in self._begun:
             self._begun.add(start)
             check_start(whole)
         return plan
 
-    def _once(self, check: Callable[..., Any], *given: Any) -> Any:
-        """Call a function, once for the same objects."""
-        key = check, *map(id, given)
+    def _once(self, check: Callable[..., Any], *given: Any, **named: Any) -> Any:
+        """Call a function, once for the same objects; names are in the same order in each call."""
+        key = check, *map(id, given), *map(id, named.values())
         if key not in self._done:
-            self._done[key] = check(*given), given  # which stay, so that no other objects get their ids
+            self._done[key] = check(*given, **named), given, named  # which stay, so that no other objects get their ids
         return self._done[key][0]
 
     def _shared_data(self, data: Data, network: Any, *arrays: Any) -> Data:

@@ -579,12 +579,12 @@ class Population(Mapping[int, TrainingResult]):
             training.begin()
         before = training.plan
         options = choose_options(
-            before.optimizer if optimizer is None else optimizer,
-            before.batch_size if batch_size is NOT_GIVEN else batch_size,
-            before.shuffle,
-            before.alpha if alpha is NOT_GIVEN else alpha,
-            clip_norm,
-            rates,
+            optimizer=before.optimizer if optimizer is None else optimizer,
+            batch_size=before.batch_size if batch_size is NOT_GIVEN else batch_size,
+            shuffle=before.shuffle,
+            alpha=before.alpha if alpha is NOT_GIVEN else alpha,
+            clip_norm=clip_norm,
+            rates=rates,
             before=before.optimizer.to_dict(),
         )
         if learning_rate is not None:

@@ -160,8 +160,8 @@ def _plan(
     chosen = choose_options(**options)
     optimizer, data = chosen.optimizer, check_data(network, X, Y, sample_weight)
     plan = Plan(
-        network,
-        complete(get_backend("numpy")),
+        network=network,
+        backend=complete(get_backend("numpy")),
         **chosen._asdict(),
         stop=NO_RULES,
         n_epochs=0,

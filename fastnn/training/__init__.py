@@ -218,12 +218,14 @@ def train(
     (5, True)
     """
     started = time.perf_counter()
+    options = {"optimizer": optimizer, "batch_size": batch_size, "shuffle": shuffle, "alpha": alpha}
+    options |= {"clip_norm": clip_norm, "rates": rates}
     plan = make_plan(
         network=network,
-        data=(X, Y, sample_weight),
+        arrays=(X, Y, sample_weight),
         rows=rows,
         validation_rows=validation_rows,
-        options=(optimizer, batch_size, shuffle, alpha, clip_norm, rates),
+        **options,
         epochs=epochs,
         seed=seed,
         params=params,
@@ -241,9 +243,7 @@ def train(
         try:
             interrupt.begin()
             while group.goes_on() and not interrupt.requested:
-                n_ended = group.chunk(watch.periods)
-                if watch.observers or watch.controllers:
-                    watch.look(group, n_ended)
+                watch.look(group, group.chunk(watch.periods))
         finally:
             interrupt.over = True
             interrupt.end()
@@ -272,6 +272,8 @@ class Watch:
 
     def look(self, group: Group, n_ended: int) -> None:
         """Call the callbacks after a chunk that completed `n_ended` epochs; each may end the training."""
+        if not (self.observers or self.controllers):
+            return
         now = group.progress()
         try:
             for observe in self.observers:

@@ -10,9 +10,7 @@ import math
 import operator
 import os
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
-
-import numpy as np
+from typing import Any, NamedTuple, cast
 
 from fastnn import kit
 from fastnn.backends import check_supported, complete, get_backend
@@ -32,17 +30,6 @@ from fastnn.training.stopping import Stop
 NO_RULES = Stop()
 """The stop rules of a training that runs to its last epoch."""
 
-OPTIONS = "optimizer", "batch_size", "shuffle", "alpha", "clip_norm", "rates"
-"""The arguments that `choose_options` takes, in its order."""
-
-SETTINGS = operator.itemgetter("network", "backend", "epochs", "stop", "new_rows", "assume_finite", "threads")
-"""The other arguments that `check_settings` takes, before these."""
-
-OF_SETTINGS = 11
-"""The number of fields of a plan that these determine, its first ones."""
-
-NO_ROWS = Data(np.zeros((0, 0)), np.zeros((0, 0)), np.zeros(0))
-
 
 class Plan(NamedTuple):
     """The checked arguments of a training; plans share equal parts as one object."""
@@ -60,7 +47,7 @@ class Plan(NamedTuple):
     new_rows: bool
     assume_finite: bool
     threads: int | None
-    data: Data = NO_ROWS
+    data: Data
     rows: Rows | None = None
     """The rows to train on; None for all."""
     validation_rows: Rows | None = None
@@ -101,38 +88,53 @@ class Plan(NamedTuple):
         return vectors
 
 
-def make_plan(once: Callable[..., Any] = operator.call, **given: Any) -> Plan:
-    """Check the arguments of `train`, given by their names; the seed is checked at its first use.
+def make_plan(
+    once: Callable[..., Any] = operator.call,
+    *,
+    arrays: Sequence[Any],
+    rows: Any,
+    validation_rows: Any,
+    seed: Any,
+    params: Any,
+    resume: Any,
+    stop: Any,
+    dtype: Any,
+    **settings: Any,
+) -> Plan:
+    """Check the arguments of `train`, with the `settings` of `check_settings`; a seed is checked at its first use.
 
-    Those of `OPTIONS` are one argument, `options`, and X, Y and sample_weight are `data`. `once` calls a function with
-    arguments; it may return what an earlier call with the same ones returned.
+    `arrays` are X, Y and sample_weight. `once` calls a function with arguments; it may return what an earlier call with
+    the same ones returned.
 
     Raises
     ------
     TypeError, ValueError
         For arguments that do not fit.
     """
-    network, params, resume, (X, Y, weight) = given["network"], given["params"], given["resume"], given["data"]
-    once(check_resume, resume, given["new_rows"], given["seed"], params)
-    plan: Plan = once(check_settings, resume, weight is not None, *SETTINGS(given), *given["options"])
-    dtype = resume.storage.dtype if given["dtype"] is None and resume is not None else given["dtype"]
+    once(check_resume, resume, settings["new_rows"], seed, params)
+    stop = NO_RULES if stop is None else stop
+    if not isinstance(stop, Stop):
+        raise TypeError(f"stop must be a fastnn Stop, not {shown(stop)}")
+    is_weighted = arrays[2] is not None or stop.has_weights
+    checked = once(check_settings, **settings, resume=resume, is_weighted=is_weighted)
+    dtype = resume.storage.dtype if dtype is None and resume is not None else dtype
     dtype = None if dtype is None else check_dtype(dtype)
-    data = once(check_data, network, X, Y, weight, plan.assume_finite, dtype)
-    if isinstance(plan.optimizer, Method):
-        once(warn_of_scale, plan.optimizer.name, data)
-    rows, validation_rows = once(choose_rows, given["rows"], given["validation_rows"], data, plan.stop)
-    feature_names = column_names(X)
+    data = once(check_data, checked["network"], *arrays, checked["assume_finite"], dtype)
+    if isinstance(checked["optimizer"], Method):
+        once(warn_of_scale, checked["optimizer"].name, data)
+    rows, validation_rows = once(choose_rows, rows, validation_rows, data, stop)
+    feature_names = column_names(arrays[0])
     if resume is not None and feature_names is None:
         feature_names = resume.feature_names
-    settings: tuple[Any, ...] = plan[:OF_SETTINGS]
-    plan = Plan(  # type: ignore[misc]  # which takes the settings for all fields
-        *settings,
+    plan = Plan(
+        **checked,
+        stop=stop,
         data=data,
         rows=rows,
         validation_rows=validation_rows,
         feature_names=feature_names,
-        seed=given["seed"],
-        params=params if params is None else once(check_params, network, params, data.X.dtype),
+        seed=seed,
+        params=None if params is None else once(check_params, checked["network"], params, data.X.dtype),
         state=resume,
     )
     return with_last_step(plan) if callable(plan.optimizer.learning_rate) else plan
@@ -151,52 +153,54 @@ def with_last_step(plan: Plan) -> Plan:
     return plan._replace(optimizer=with_rate(plan.optimizer, ending_after(rate, steps)))
 
 
-def check_settings(resume: TrainingState | None, weighted: bool, *values: Any) -> Plan:
-    """Check the values of `SETTINGS` and `OPTIONS`; return a plan without rows and an initial state.
+def check_settings(
+    *,
+    network: Any,
+    backend: Any,
+    epochs: Any,
+    new_rows: Any,
+    assume_finite: Any,
+    threads: Any,
+    resume: Any,
+    is_weighted: bool,
+    **options: Any,
+) -> dict[str, Any]:
+    """Check the arguments that are neither rows, nor stop rules, nor an initial state; return fields of a `Plan`.
 
-    The kit holds the last arguments and their plan, because a loop of small trainings passes the same immutable objects
-    repeatedly. It holds nothing that may refer to the caller's data: functions, stop rules, states.
+    `options` are those of `choose_options`.
+
+    The kit holds the last ones and their fields, because a loop of small trainings passes the same immutable objects
+    repeatedly. It holds nothing that may change or refer to the caller's data: lists of rates, functions, states.
 
     Raises
     ------
     TypeError, ValueError
         For invalid settings, and for a training that the back end does not support.
     """
-    network, named, epochs, stop, *others = values
-    stop = NO_RULES if stop is None else stop
-    if not isinstance(stop, Stop):
-        raise TypeError(f"stop must be a fastnn Stop, not {shown(stop)}")
-    now = (get_backend(named), weighted or stop.has_weights, network, named, epochs, *others)
+    by = get_backend(backend)
+    now = (network, by, epochs, new_rows, assume_finite, threads, is_weighted, *options, *options.values())
     if resume is None and LAST and all(map(operator.is_, now, (last := LAST[-1])[0])):
-        plan = last[1]
-    else:
-        plan = _plan_without_stop(resume, *now)
-        if resume is None and isinstance(named, str) and not callable(plan.optimizer.learning_rate):
-            LAST[:] = [(now, plan)]
-    return plan if stop is NO_RULES else plan._replace(stop=stop)
-
-
-def _plan_without_stop(resume: TrainingState | None, backend: Any, weighted: bool, *values: Any) -> Plan:
-    """Check all settings but the stop rules; return their plan, which has none."""
-    network, _, epochs, new_rows, assume_finite, threads, *options = values
+        return cast("dict[str, Any]", last[1])
     check_network(network)
-    chosen = choose_options(**dict(zip(OPTIONS, options, strict=True)), resume=resume)
-    n_epochs, assume_finite = check_integer("epochs", epochs, low=0), check_flag("assume_finite", assume_finite)
-    check_supported(backend, network, chosen.optimizer, alpha=chosen.alpha, sample_weight=weighted)
-    return Plan(
-        network,
-        complete(backend),
+    chosen = choose_options(**options, resume=resume)
+    checked = {
+        "network": network,
+        "backend": complete(by),
         **chosen._asdict(),
-        stop=NO_RULES,
-        n_epochs=n_epochs,
-        new_rows=new_rows,
-        assume_finite=assume_finite,
-        threads=None if threads is None else check_integer("threads", threads, low=1),
-    )
+        "n_epochs": check_integer("epochs", epochs, low=0),
+        "new_rows": new_rows,
+        "assume_finite": check_flag("assume_finite", assume_finite),
+        "threads": None if threads is None else check_integer("threads", threads, low=1),
+    }
+    check_supported(by, network, chosen.optimizer, alpha=chosen.alpha, sample_weight=is_weighted)
+    is_fixed = isinstance(backend, str) and isinstance(options["rates"], (NotGiven, type(None)))
+    if resume is None and is_fixed and not callable(chosen.optimizer.learning_rate):
+        LAST[:] = [(now, checked)]
+    return checked
 
 
 LAST = kit.shelf()
-"""The last arguments of `check_settings` and their plan: repeated calls skip the checks."""
+"""The last arguments of `check_settings` and their fields: repeated calls skip the checks."""
 
 
 class NotGiven(enum.Enum):

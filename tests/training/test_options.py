@@ -81,6 +81,16 @@ def test_factors_multiply_the_rate(backend):
     np.testing.assert_allclose(by_factor.params, twice.params, rtol=1e-9)
 
 
+def test_a_list_of_rates_may_change_between_two_calls():
+    problem, optimizer, rates = draw_training(NETWORK, 20), Adam(), [1.0, 1.0, 1.0]
+    given = {"params": problem.params, "epochs": 2, "seed": 0, "optimizer": optimizer}
+    before = train(NETWORK, problem.X, problem.Y, **given, rates=rates)
+    rates[0] = 0.0
+    after = train(NETWORK, problem.X, problem.Y, **given, rates=rates)
+    assert bits(after.params) == bits(train(NETWORK, problem.X, problem.Y, **given, rates=tuple(rates)).params)
+    assert bits(after.params) != bits(before.params)
+
+
 def test_no_bit_shows_how_the_work_is_cut(tmp_path):
     problem = draw_training(NETWORK, 64)
     data, options = (NETWORK, problem.X, problem.Y), {"optimizer": Adam(0.01), "batch_size": 32}
