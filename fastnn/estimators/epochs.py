@@ -24,7 +24,7 @@ from fastnn.network import Network
 from fastnn.optimizers import RPROP, SGD, Adam, AdamW, Optimizer, RMSprop
 from fastnn.schedules import Schedule, ending_after
 from fastnn.state import Data, StepState
-from fastnn.training.epochs import Decisions, Pace
+from fastnn.training.epochs import Decisions
 from fastnn.training.exceptions import Interrupt
 from fastnn.training.loop import Group
 from fastnn.training.plan import NO_RULES, Plan
@@ -311,8 +311,8 @@ class Epochs:
             self.rule = Patience(mlp.tol, mlp.n_iter_no_change + 1, strict=False)
             self.rule.best, self.rule.stale = self.record.best_loss, self.record.no_improvement_count
             decisions = Decisions(plan, self.core.tasks[0], None, state)
-            decisions.rule, self.core.decisions = self.rule, [decisions]
-            self.core.decides = decisions.fit_a_call(self.core.tasks[0], batch_size, trusted=True)
+            decisions.rule = self.rule
+            self.core.decide([decisions], trusted=True)
         self.in_call = self._score_in_calls(plan, state)
         """Whether calls of the back end score the rows held out, and count the epochs."""
 
@@ -331,11 +331,11 @@ class Epochs:
         decisions.rule, decisions.nan_fails = Patience(mlp.tol, mlp.n_iter_no_change + 1, strict=False), True
         decisions.rule.best, decisions.rule.stale = -best, self.record.no_improvement_count
         decisions.scores.best, decisions.scores.best_params = -best, self.best_params
-        if not decisions.fit_a_call(self.core.tasks[0], self.order.batch_size, trusted=True):
+        self.core.decide([decisions], trusted=True)
+        if not self.core.decides:
+            self.core.decisions = []
             return False
-        n_scored = len(rows.Y) // self.order.steps_per_epoch
-        self.core.pace = Pace(state.n_params, self.order.batch_size, n_scored)
-        self.core.decisions, self.core.decides, self.by_epoch = [decisions], True, False
+        self.by_epoch = False
         return True
 
     def run(self) -> tuple[Array, dict[str, Any]]:

@@ -17,12 +17,11 @@ import numpy as np
 
 from fastnn.backends import Completed
 from fastnn.cores import share
-from fastnn.many.members import begin_alone
 from fastnn.many.results import Unbegun
 from fastnn.memory import ceil_div
 from fastnn.schedules import SCHEDULES
 from fastnn.training.exceptions import Flag, MonitorError, StopRequest
-from fastnn.training.initial import begin_group
+from fastnn.training.initial import begin
 from fastnn.training.plan import Plan
 from fastnn.training.results import PLAIN, Row, arrays_of
 from fastnn.training.stopping import StopReason
@@ -70,7 +69,7 @@ def block_key(plan: Plan) -> Hashable | None:
         or not _begins_plainly(plan)
         or not _ends_plainly(plan)
         or not (isinstance(rate, float) or type(rate) in SCHEDULES.values())  # a function of the caller's may raise
-        or (has_batches and not plan.data.sample_weight.all())
+        or ((has_batches or plan.n_split) and not plan.data.sample_weight.all())
     ):
         return None
     of_optimizer = type(optimizer), optimizer.n_slots, optimizer.sequential, optimizer.has_options
@@ -163,10 +162,10 @@ def train_unit(unit: Unit, flag: StopRequest, n_threads: int = 1) -> dict[int, R
     """
     if flag.requested:
         return {plan.number: _unbegun(plan, flag.reason) for plan in unit.plans}
-    group = begin_group(unit.plans, time.perf_counter()) if len(unit.plans) > 1 else None
     rows: dict[int, Row] = {}
     alone = unit.plans
-    if group is not None:
+    group = begin(unit.plans, time.perf_counter()) if len(unit.plans) > 1 else None
+    if group is not None and (group.decides or not group.decisions):  # else the back end cannot make the decisions
         group.threads = unit.threads(n_threads)
         group.chunk()
         group.end("epochs")
@@ -204,7 +203,7 @@ def train_alone(plan: Plan, flag: StopRequest) -> Row:
     An error in a function of the caller gets the number of the member as its `member`, and in its text.
     """
     try:
-        group = begin_alone(plan)
+        group = begin([plan], time.perf_counter())
         while group.goes_on() and not flag.requested:
             group.chunk()
     except Exception as error:

@@ -17,9 +17,7 @@ from fastnn.state import Data
 from fastnn.training.generator import Seed, make_random_state
 from fastnn.training.initial import begin
 from fastnn.training.inputs import MEMORY_LIMIT_FRACTION, check_network, memory
-from fastnn.training.loop import Group
 from fastnn.training.plan import Plan, make_plan, with_last_step
-from fastnn.training.results import Row
 
 T = TypeVar("T")
 
@@ -282,17 +280,9 @@ class _Checks:
         return seed
 
 
-def begin_alone(plan: Plan) -> Group:
-    """Return the training of a member, ready to begin, as a group of one."""
-    if plan.state is not None:
-        state = plan.state.result().state if isinstance(plan.state, Row) else plan.state
-        plan = plan._replace(state=state, seed=None)
-    return begin(plan, time.perf_counter())
-
-
 def check_start(plan: Plan) -> None:
     """Begin a training and discard it, to find what does not fit, such as the rows of a state."""
-    begin_alone(plan._replace(seed=0 if plan.seed is None else copy.deepcopy(plan.seed))).give_back()
+    begin([plan._replace(seed=0 if plan.seed is None else copy.deepcopy(plan.seed))], time.perf_counter()).give_back()
 
 
 def _of_member(number: int | None, check: Callable[..., T], *given: Any) -> T:

@@ -35,7 +35,7 @@ from fastnn.testing.tolerances import (
 )
 from fastnn.training import train
 from fastnn.training.epochs import learning_rates
-from fastnn.training.initial import fresh, row_order
+from fastnn.training.initial import begin_one
 from fastnn.training.inputs import check_data, check_network, check_params
 from fastnn.training.plan import NO_RULES, Plan, choose_options
 
@@ -172,8 +172,7 @@ def _plan(
         seed=seed,
         params=None if params is None else check_params(network, params, data.X.dtype),
     )
-    state, random_state, _ = fresh(plan)
-    order = row_order(plan, state, random_state)
+    state, order = begin_one(plan)
     steps = order.draw(n_steps, learning_rates(optimizer.learning_rate, 0, n_steps))
     return Course(network, optimizer, data, state.params.copy(), steps, chosen.alpha)
 

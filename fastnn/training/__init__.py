@@ -218,7 +218,7 @@ def train(
     (5, True)
     """
     started = time.perf_counter()
-    options = {"optimizer": optimizer, "batch_size": batch_size, "shuffle": shuffle, "alpha": alpha}
+    options: dict[str, Any] = {"optimizer": optimizer, "batch_size": batch_size, "shuffle": shuffle, "alpha": alpha}
     options |= {"clip_norm": clip_norm, "rates": rates}
     plan = make_plan(
         network=network,
@@ -237,7 +237,7 @@ def train(
         assume_finite=assume_finite,
         threads=threads,
     )
-    group, watch = begin(plan, started), Watch(callbacks, progress, verbose, plan.n_epochs)
+    group, watch = begin([plan], started), Watch(callbacks, progress, verbose, plan.n_epochs)
     interrupt = Interrupt(swallows=plan.stop.on_interrupt == "return")
     with watch.bar:
         try:

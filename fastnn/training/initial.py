@@ -16,7 +16,7 @@ from fastnn.memory import ROW_BLOCK, Array, aligned_zeros, ceil_div, padded_size
 from fastnn.network import draw, nguyen_widrow, params_of
 from fastnn.optimizers import Method
 from fastnn.state import Data, GroupState, Steps
-from fastnn.training.epochs import Decisions, Pace
+from fastnn.training.epochs import Decisions
 from fastnn.training.generator import (
     Place,
     Seed,
@@ -32,8 +32,18 @@ from fastnn.training.generator import (
 from fastnn.training.inputs import FEW_ROWS, check_data, check_memory, check_method
 from fastnn.training.loop import Group
 from fastnn.training.plan import Plan
-from fastnn.training.results import take_over
-from fastnn.training.rows import RowOrder, Rows, batches, check_full_batch, digest, rows_a_step, rows_at, rows_of
+from fastnn.training.results import Row, take_over
+from fastnn.training.rows import (
+    NO_WEIGHT,
+    RowOrder,
+    Rows,
+    batches,
+    check_full_batch,
+    digest,
+    rows_a_step,
+    rows_at,
+    rows_of,
+)
 from fastnn.training.state import WRONG_ROW_ORDER, Counters, TrainingState, holds_each_row_once, network_counters
 
 FEW_DRAWS = 1024
@@ -99,12 +109,15 @@ all_rows_again = kit.remembered(all_rows)
 
 
 def resumed(plan: Plan) -> tuple[TrainingState, np.random.RandomState, None]:
-    """Return a copy of the state to resume, and its generator; network, data and rows must fit it.
+    """Return a copy of the state to resume, which may be a row of results, and its generator.
+
+    Network, data and rows must fit it.
 
     With `new_rows`, drop what belongs to the old rows: their order, the begun epoch, and scores, except those of
     separate validation data.
     """
-    resume, stop = plan.state, plan.stop
+    resume: Any = plan.state.result().state if isinstance(plan.state, Row) else plan.state
+    stop = plan.stop
     _check_fits(plan, resume)
     if not plan.new_rows:
         _check_rows(plan, resume, resume.index)
@@ -126,8 +139,8 @@ def validation_data(plan: Plan, state: TrainingState) -> Data | None:
     data, rows, stop = plan.data, plan.rows, plan.stop
     index, split = state.index, state.validation_rows
     assert index is not None
-    if not (rows is None and split is None) and not data.sample_weight[rows_at(rows, index)].any():
-        raise ValueError("sample_weight is 0 for all rows that are left to train on")
+    if split is not None and not data.sample_weight[rows_at(rows, index)].any():
+        raise ValueError(NO_WEIGHT)
     if stop.validation is None:
         return None
     if isinstance(stop.validation, (int, float)):
@@ -143,27 +156,6 @@ def validation_data(plan: Plan, state: TrainingState) -> Data | None:
         except (TypeError, ValueError) as error:
             raise type(error)(f"validation: {error}") from None
     return part
-
-
-def row_order(plan: Plan, state: TrainingState, random_state: np.random.RandomState) -> RowOrder:
-    """Return the order of the rows from this state on; ValueError for a batch size that does not fit it."""
-    assert state.index is not None
-    compiled = plan.backend.shuffle_rows
-    order = RowOrder(state.index, plan.batch_size, plan.shuffle, random_state, state.batch, compiled, plan.rows)
-    if state.batch:
-        was = rows_a_step(state.counters.get("batch_size", plan.batch_size), order.n_rows)
-        if was != order.batch_size:
-            raise ValueError(
-                f"resume does not fit: its state is within an epoch of batches of {was} rows, "
-                f"batch_size is {order.batch_size} now; it may change between epochs only"
-            )
-        if not 0 <= state.batch < order.steps_per_epoch:
-            raise ValueError(
-                f"resume is damaged: {shown(state.batch)} batches of an epoch of {order.steps_per_epoch} are done"
-            )
-    if plan.optimizer.full_batch:
-        check_full_batch(plan.optimizer.name, plan.batch_size, order.n_rows)
-    return order
 
 
 def _check_fits(plan: Plan, resume: TrainingState) -> None:
@@ -212,8 +204,10 @@ def _check_rows(plan: Plan, resume: TrainingState, index: Rows) -> None:
         )
 
 
-def begin(plan: Plan, started: float) -> Group:
-    """Return a training that is ready to begin, a group of one; `started` is the time.
+def begin(plans: Sequence[Plan], started: float) -> Group:
+    """Return trainings that are ready to begin: one, or several of one shape, between epochs, with all draws done.
+
+    `started` is the time.
 
     Raises
     ------
@@ -222,69 +216,57 @@ def begin(plan: Plan, started: float) -> Group:
     MemoryError
         For a training that would not fit the machine.
     """
-    n, dtype = plan.n_rows, plan.data.X.dtype
+    plan = plans[0]
+    dtype, backend, rows_at_once = plan.data.X.dtype, plan.backend, rows_a_step(plan.batch_size, plan.n_rows)
     if isinstance(plan.optimizer, Method):
         check_method(plan.optimizer, plan.network, dtype)
-    rows_at_once = n if plan.batch_size is None else min(plan.batch_size, n)
     block = rows_at_once if plan.optimizer.sequential else ROW_BLOCK
-    check_memory(plan.network, plan.n_vectors, rows_at_once, dtype, plan.backend, block, plan.threads)
+    check_memory(plan.network, plan.n_vectors, rows_at_once, dtype, backend, block, plan.threads)
+    state, order = begin_one(plan) if len(plans) == 1 else begin_several(plans)
+    group = Group(plans, state, order, started)
+    counters: Counters = state.counters if isinstance(state, TrainingState) else {}
+    if counters:
+        group.epoch_loss.partial = counters.get("loss_sum", 0.0), counters.get("row_sum", 0.0)
+    if counters or plan.stop.decides or plan.validation_rows is not None:
+        group.decide(decisions_of(group))
+        if (scored := group.decisions[0].scores.scored) is not None:
+            check_memory(plan.network, plan.n_vectors, len(scored.data.X), dtype, backend)
+    return group
+
+
+def begin_one(plan: Plan) -> tuple[TrainingState, RowOrder]:
+    """Draw the first state of a training, or take over that which it resumes; return it with the order of the rows."""
     state, random_state, seeded = fresh(plan) if plan.state is None else resumed(plan)
     if plan.feature_names is not None:
         check_column_names(plan.feature_names, state.feature_names)
         state.feature_names = state.feature_names or plan.feature_names
-    if plan.validation_rows is not None:
-        plan = plan._replace(stop=replace(plan.stop, validation=rows_of(plan.data, plan.validation_rows)))
-    validation = None
-    if plan.rows is not None or state.validation_rows is not None or plan.stop.validation is not None:
-        validation = validation_data(plan, state)
-    order = row_order(plan, state, random_state)
+    assert state.index is not None
+    compiled = plan.backend.shuffle_rows
+    order = RowOrder(state.index, plan.batch_size, plan.shuffle, random_state, state.batch, compiled, plan.rows)
+    if state.batch:
+        was = rows_a_step(state.counters.get("batch_size", plan.batch_size), order.n_rows)
+        if was != order.batch_size:
+            raise ValueError(
+                f"resume does not fit: its state is within an epoch of batches of {was} rows, "
+                f"batch_size is {order.batch_size} now; it may change between epochs only"
+            )
+        if not 0 <= state.batch < order.steps_per_epoch:
+            raise ValueError(
+                f"resume is damaged: {shown(state.batch)} batches of an epoch of {order.steps_per_epoch} are done"
+            )
+    if plan.optimizer.full_batch:
+        check_full_batch(plan.optimizer.name, plan.batch_size, order.n_rows)
     order.seeded = None if order.shuffle else seeded
-    group = Group([plan], state, order, started, [state.counters.get("epoch", 0)])
-    group.splits = [state.validation_rows]
-    if plan.stop.decides or state.counters:
-        decisions = Decisions(plan, group.tasks[0], validation, state)
-        group.decisions = [decisions]
-        group.epoch_loss.partial = (state.counters.get("loss_sum", 0.0), state.counters.get("row_sum", 0.0))
-        group.decides = decisions.fit_a_call(group.tasks[0], order.batch_size)
-        if group.decides:
-            n_scored = n if validation is None else len(validation.X)
-            group.pace = Pace(state.n_params, order.batch_size, n_scored // order.steps_per_epoch)
-        if decisions.scores.scored is not None:
-            n = plan.n_rows if validation is None else len(validation.X)
-            check_memory(plan.network, plan.n_vectors, n, dtype, plan.backend)
-    return group
+    order.before, order.splits = [state.counters.get("epoch", 0)], [state.validation_rows]
+    return state, order
 
 
-def begin_group(plans: Sequence[Plan], started: float) -> Group | None:
-    """Return several trainings that are ready to begin, with all random draws done.
-
-    Parameters
-    ----------
-    plans : sequence of Plan
-        Plans of one shape, between epochs; all or none of them with validation.
-    started : float
-        The time.
-
-    Returns
-    -------
-    Group or None
-        None if the back end cannot make the decisions of all of them.
-    """
-    first = plans[0]
-    network, m, dtype = first.network, len(plans), first.data.X.dtype
-    storage = aligned_zeros((m, 1 + first.optimizer.n_slots, padded_size(network.n_params, dtype)), dtype)
+def begin_several(plans: Sequence[Plan]) -> tuple[GroupState, RowOrders]:
+    """Draw the first states of several trainings, or take over those which they resume, and all orders of the rows."""
+    m, network, dtype = len(plans), plans[0].network, plans[0].data.X.dtype
+    storage = aligned_zeros((m, 1 + plans[0].optimizer.n_slots, padded_size(network.n_params, dtype)), dtype)
     state = GroupState(storage, network.n_params, np.zeros(m, np.int64), np.ones((m, 2)))
-    order = RowOrders(plans, state)
-    group = Group(plans, state, order, started, order.before)
-    if first.stop.decides or first.validation_rows is not None:
-        group.splits = order.splits
-        try:
-            group.decisions = decisions_of(group)
-        except (TypeError, ValueError):  # of a member, which alone has it with its number
-            return None
-        group.decides = all(own.fit_a_call(group.tasks[0], order.batch_size) for own in group.decisions)
-        return group if group.decides else None
-    return group
+    return state, RowOrders(plans, state)
 
 
 class RowOrders:
@@ -300,7 +282,7 @@ class RowOrders:
     batch = 0
 
     def __init__(self, plans: Sequence[Plan], state: GroupState) -> None:
-        self.plans, self.n_rows = plans, plans[0].n_rows - plans[0].n_split
+        self.plans, self.state, self.n_rows = plans, state, plans[0].n_rows - plans[0].n_split
         self.batch_size = rows_a_step(plans[0].batch_size, self.n_rows)
         self.steps_per_epoch = ceil_div(self.n_rows, self.batch_size)
         self.shuffle = plans[0].shuffle and self.steps_per_epoch > 1
@@ -360,6 +342,13 @@ class RowOrders:
         shuffle_rows(generator, orders, index, self.plans[0].backend.shuffle_rows)
         return generator.get_state(legacy=False), orders[-1].copy()
 
+    def first_state(self, k: int) -> TrainingState:
+        """Return member k's state, a view, before its first step."""
+        plan, index, of_all = self.plans[k], self.indices[k], self.state
+        state = TrainingState(of_all.storage[k], of_all.n_params, feature_names=plan.feature_names)
+        state.index, state.validation_rows = all_rows(plan.n_rows) if index is None else index, self.splits[k]
+        return state
+
     def steps_until(self, n_epochs: int) -> int:
         """Count the steps until `n_epochs` epochs have ended."""
         return n_epochs * self.steps_per_epoch
@@ -414,12 +403,11 @@ def decisions_of(group: Group) -> list[Decisions]:
     """Return the decisions of each member; check validation data that members share once."""
     known: dict[int, Data | None] = {}
     decisions = []
-    for k, (plan, index, split) in enumerate(zip(group.plans, group.order.indices, group.splits, strict=True)):
-        state = TrainingState(group.state.storage[k], group.state.n_params, feature_names=plan.feature_names)
-        state.index, state.validation_rows = all_rows(plan.n_rows) if index is None else index, split
+    for k, plan in enumerate(group.plans):
+        state: TrainingState = group.state if group.is_one else group.order.first_state(k)
         if plan.validation_rows is not None:
             plan = plan._replace(stop=replace(plan.stop, validation=rows_of(plan.data, plan.validation_rows)))
-        own = split is not None or plan.rows is not None or plan.validation_rows is not None
+        own = state.validation_rows is not None or plan.rows is not None or plan.validation_rows is not None
         if own or id(plan.stop) not in known:
             known[id(plan.stop)] = validation_data(plan, state)
         decisions.append(Decisions(plan, group.tasks[group.which[k]], known[id(plan.stop)], state))

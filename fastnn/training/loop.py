@@ -26,7 +26,7 @@ from fastnn.training.epochs import CHUNK_SECONDS, Decisions, EpochLog, EpochLoss
 from fastnn.training.exceptions import attach_result
 from fastnn.training.plan import Plan
 from fastnn.training.results import Decided, Kind, Results, TrainingResult
-from fastnn.training.rows import Rows, digest, first_steps
+from fastnn.training.rows import digest, first_steps
 from fastnn.training.stopping import StopReason
 
 
@@ -42,8 +42,6 @@ class Group:
         The rows of the steps.
     started : float
         The time of the call.
-    before : sequence of int, optional
-        The epochs of each member before this call; 0 where it is not given.
     """
 
     n_done = 0
@@ -57,13 +55,10 @@ class Group:
     threads = 1
     """Threads that share the members of a call."""
 
-    def __init__(
-        self, plans: Sequence[Plan], state: Any, order: Any, started: float, before: Sequence[int] | None = None
-    ) -> None:
+    def __init__(self, plans: Sequence[Plan], state: Any, order: Any, started: float) -> None:
         self.plan = plan = plans[0]
         self.plans, self.state, self.order, self.started = plans, state, order, started
         self.backend, self.is_one, m = plan.backend, len(plans) == 1, len(plans)
-        self.before = [0] * m if before is None else before
         self.pace = Pace(state.n_params, order.batch_size)
         if self.is_one:  # the same as below, in a third of the time
             self.tasks, self.which, self.n_epochs = [task_of(plan)], FIRST, plan.n_epochs
@@ -77,8 +72,6 @@ class Group:
         """The epochs of each of several members whose training ended early."""
         self.decisions: list[Decisions] = []
         """The decisions at the ends of epochs for each member, if any."""
-        self.splits: list[Rows | None] = [None] * m
-        """The validation rows that each member split off."""
         self.log = EpochLog()
         self.epoch_loss = EpochLoss(plan.data, plan.network.reduction, order.steps_per_epoch)
 
@@ -86,6 +79,17 @@ class Group:
     def stop_reason(self) -> StopReason:
         """Why a group of one ended."""
         return self.reasons[0]
+
+    def decide(self, decisions: list[Decisions], *, trusted: bool = False) -> None:
+        """Make these decisions for each member at the ends of epochs, within the calls of the back end if it can.
+
+        `trusted`: as for `Decisions.fit_a_call`.
+        """
+        batch_size, per_epoch = self.order.batch_size, self.order.steps_per_epoch
+        self.decisions = decisions
+        self.decides = all(own.fit_a_call(self.tasks[0], batch_size, trusted=trusted) for own in decisions)
+        if self.decides and self.is_one and (scored := decisions[0].scores.scored) is not None:
+            self.pace = Pace(self.state.n_params, batch_size, len(scored.data.X) // per_epoch)
 
     def chunk(self, periods: Collection[int] = ()) -> int:
         """Do a chunk of steps, at most to the next epoch whose number (of all epochs) is a multiple of a period.
@@ -100,7 +104,7 @@ class Group:
         began, order, tasks, state, decisions = time.perf_counter(), self.order, self.tasks, self.state, self.decisions
         n_epochs = self.n_epochs - self.n_done
         for period in periods:
-            n_epochs = min(n_epochs, period - (self.before[0] + self.n_done) % period)
+            n_epochs = min(n_epochs, period - self.n_epochs_in_all % period)
         in_call = self.decides and (n_epochs > 1 or not self.is_one)
         scores = bool(decisions) and decisions[0].each_epoch and not in_call
         n_steps = min(self.pace.n_steps, order.steps_until(min(n_epochs, 1) if scores else n_epochs))
@@ -167,7 +171,7 @@ class Group:
     @property
     def n_epochs_in_all(self) -> int:
         """Epochs that ended, earlier calls included, of a group of one."""
-        return self.before[0] + self.n_done
+        return int(self.order.before[0]) + self.n_done
 
     def go_on(self, optimizer: Optimizer) -> None:
         """Continue with another optimizer after a stop, and count epochs without improvement from 0 again."""
@@ -312,7 +316,7 @@ class Group:
         else:
             n_epochs = [self.cut.get(k, own.n_epochs) for k, own in enumerate(plans)]
             steps = [t + n * order.steps_per_epoch for t, n in zip(state.t.tolist(), n_epochs, strict=True)]
-        is_plain = not (self.decisions or order.batch or state.threads > 1 or self.splits[0] is not None)
+        is_plain = not (self.decisions or order.batch or state.threads > 1 or order.splits[0] is not None)
         digests: list[int | None] = [None] * len(plans)
         known: dict[int, int] = {}
         decided: dict[int, Decided] = {}
@@ -328,7 +332,7 @@ class Group:
             storage,
             beta_products,
             n_epochs,
-            list(map(operator.add, self.before, n_epochs)),
+            list(map(operator.add, order.before, n_epochs)),
             steps,
             *self.log.arrays(goes_on),
             (time.perf_counter() - self.started) / len(plans),
@@ -340,7 +344,7 @@ class Group:
     def _decided(self, k: int, reason: StopReason) -> Decided:
         """Return the additional part of member k's result."""
         partial, batch, threads = self.epoch_loss.partial, self.order.batch, self.state.threads
-        own = Decided(reason, validation_rows=self.splits[k], batch=batch, partial=partial, threads=threads)
+        own = Decided(reason, validation_rows=self.order.splits[k], batch=batch, partial=partial, threads=threads)
         return self.decisions[k].decided(own) if self.decisions else own
 
     def give_back(self) -> None:

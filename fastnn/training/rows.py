@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,8 @@ from fastnn.training.generator import GENERATORS, Place, Seed, Seeded, ShuffleRo
 from fastnn.training.stopping import Stop
 
 Rows = NDArray[np.int64]
+
+NO_WEIGHT = "sample_weight is 0 for all rows that are left to train on"
 
 
 def choose_rows(rows: Any, validation_rows: Any, data: Data, stop: Stop) -> tuple[Rows | None, Rows | None]:
@@ -34,6 +36,8 @@ def choose_rows(rows: Any, validation_rows: Any, data: Data, stop: Stop) -> tupl
     """
     n = len(data.X)
     train_on = None if rows is None else _checked("rows", rows, n)
+    if train_on is not None and not data.sample_weight[train_on].any():
+        raise ValueError(NO_WEIGHT)
     if validation_rows is None:
         return train_on, None
     validate_on = _checked("validation_rows", validation_rows, n)
@@ -45,6 +49,8 @@ def choose_rows(rows: Any, validation_rows: Any, data: Data, stop: Stop) -> tupl
         train_on = np.flatnonzero(~held_out).astype(np.int64, copy=False)
         if not train_on.size:
             raise ValueError(f"validation_rows are all {n} rows of X: none is left to train on")
+        if not data.sample_weight[train_on].any():
+            raise ValueError(NO_WEIGHT)
     elif (both := train_on[held_out[train_on]]).size:
         raise ValueError(
             f"row {both[0]} is in rows and in validation_rows, as are {len(np.unique(both))} in all: a score of rows "
@@ -113,6 +119,10 @@ class RowOrder:
 
     seeded: Seeded | None = None
     """How to repeat the draws of the generator so far, if possible; None after rows are shuffled."""
+    before: Sequence[int] = (0,)
+    """The epochs of the training before this call."""
+    splits: Sequence[Rows | None] = (None,)
+    """The rows that were split off for validation."""
     _undo: Callable[[], None] | None = None  # of the shuffles of the last draw
     # Reused if equal: new memory costs as much as a small step, and a back end need not look at
     # the same arrays twice. The last draw's steps, and where they began.
