@@ -24,6 +24,9 @@ T = TypeVar("T")
 DIMENSIONS = {"X": 2, "Y": 2, "sample_weight": 1, "rows": 1, "validation_rows": 1, "params": 1}
 """The dimensions of each array argument that is for all members."""
 
+ARRAYS = ("X", "Y", "sample_weight", "rows", "validation_rows")
+"""The arguments that are the `arrays` of `make_plan`."""
+
 FOR_ALL = ("new_rows", "backend", "dtype", "assume_finite")
 """Arguments that have one value for all members."""
 
@@ -239,26 +242,26 @@ class _Checks:
     def _checked(self, given: dict[str, Any]) -> Plan:
         """Check the arguments of a member; return its plan, with any number and seed."""
         given.pop("learning_rate", None)  # which may differ between members, as seed and epochs do
-        network, *arrays = (given.pop(name) for name in ("networks", "X", "Y", "sample_weight"))
+        network, arrays = given.pop("networks"), [given.pop(name) for name in ARRAYS]
         plan = make_plan(self._once, network=network, arrays=arrays, **given)
         if self._rate is not None:
             plan = plan._replace(optimizer=self._once(with_rate, plan.optimizer, self._rate))
-        data = self._once(self._shared_data, plan.data, network, *arrays)
+        data = self._once(self._shared_data, plan.data, network, *arrays[:3])
         plan, weight = plan._replace(data=data), data.sample_weight
         # What depends on the seed is checked for each member.
         whole = plan._replace(data=data._replace(sample_weight=np.ones_like(weight))) if _by_seed(plan) else plan
-        objects = map(id, (network, arrays[-1], plan.rows, plan.validation_rows, plan.stop, plan.state))
+        objects = map(id, (network, arrays[2], plan.rows, plan.validation_rows, plan.stop, plan.state))
         kind = len(data.X), data.X.dtype, type(plan.optimizer), plan.batch_size, plan.shuffle, plan.feature_names
         if (start := (*objects, *kind)) not in self._begun:
             self._begun.add(start)
             check_start(whole)
         return plan
 
-    def _once(self, check: Callable[..., Any], *given: Any, **named: Any) -> Any:
-        """Call a function, once for the same objects; names are in the same order in each call."""
-        key = check, *map(id, given), *map(id, named.values())
+    def _once(self, check: Callable[..., Any], *given: Any) -> Any:
+        """Call a function, once for the same objects."""
+        key = check, *map(id, given)
         if key not in self._done:
-            self._done[key] = check(*given, **named), given, named  # which stay, so that no other objects get their ids
+            self._done[key] = check(*given), given  # which stay, so that no other objects get their ids
         return self._done[key][0]
 
     def _shared_data(self, data: Data, network: Any, *arrays: Any) -> Data:

@@ -218,16 +218,17 @@ def train(
     (5, True)
     """
     started = time.perf_counter()
-    options: dict[str, Any] = {"optimizer": optimizer, "batch_size": batch_size, "shuffle": shuffle, "alpha": alpha}
-    options |= {"clip_norm": clip_norm, "rates": rates}
     plan = make_plan(
         network=network,
-        arrays=(X, Y, sample_weight),
-        rows=rows,
-        validation_rows=validation_rows,
-        **options,
+        arrays=(X, Y, sample_weight, rows, validation_rows),
+        optimizer=optimizer,
         epochs=epochs,
+        batch_size=batch_size,
+        shuffle=shuffle,
         seed=seed,
+        alpha=alpha,
+        clip_norm=clip_norm,
+        rates=rates,
         params=params,
         resume=resume,
         new_rows=new_rows,

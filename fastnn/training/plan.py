@@ -92,8 +92,6 @@ def make_plan(
     once: Callable[..., Any] = operator.call,
     *,
     arrays: Sequence[Any],
-    rows: Any,
-    validation_rows: Any,
     seed: Any,
     params: Any,
     resume: Any,
@@ -103,27 +101,28 @@ def make_plan(
 ) -> Plan:
     """Check the arguments of `train`, with the `settings` of `check_settings`; a seed is checked at its first use.
 
-    `arrays` are X, Y and sample_weight. `once` calls a function with arguments; it may return what an earlier call with
-    the same ones returned.
+    `arrays` are X, Y, sample_weight, rows and validation_rows. `once` calls a function with arguments; it may return
+    what an earlier call with the same ones returned.
 
     Raises
     ------
     TypeError, ValueError
         For arguments that do not fit.
     """
+    X, Y, sample_weight, rows, validation_rows = arrays
     once(check_resume, resume, settings["new_rows"], seed, params)
     stop = NO_RULES if stop is None else stop
     if not isinstance(stop, Stop):
         raise TypeError(f"stop must be a fastnn Stop, not {shown(stop)}")
-    is_weighted = arrays[2] is not None or stop.has_weights
-    checked = once(check_settings, **settings, resume=resume, is_weighted=is_weighted)
+    checked = check_settings(settings, resume, sample_weight is not None or stop.has_weights)
+    network, optimizer = checked["network"], checked["optimizer"]
     dtype = resume.storage.dtype if dtype is None and resume is not None else dtype
     dtype = None if dtype is None else check_dtype(dtype)
-    data = once(check_data, checked["network"], *arrays, checked["assume_finite"], dtype)
-    if isinstance(checked["optimizer"], Method):
-        once(warn_of_scale, checked["optimizer"].name, data)
+    data = once(check_data, network, X, Y, sample_weight, checked["assume_finite"], dtype)
+    if isinstance(optimizer, Method):
+        once(warn_of_scale, optimizer.name, data)
     rows, validation_rows = once(choose_rows, rows, validation_rows, data, stop)
-    feature_names = column_names(arrays[0])
+    feature_names = column_names(X)
     if resume is not None and feature_names is None:
         feature_names = resume.feature_names
     plan = Plan(
@@ -134,10 +133,10 @@ def make_plan(
         validation_rows=validation_rows,
         feature_names=feature_names,
         seed=seed,
-        params=None if params is None else once(check_params, checked["network"], params, data.X.dtype),
+        params=None if params is None else once(check_params, network, params, data.X.dtype),
         state=resume,
     )
-    return with_last_step(plan) if callable(plan.optimizer.learning_rate) else plan
+    return with_last_step(plan) if callable(optimizer.learning_rate) else plan
 
 
 def with_last_step(plan: Plan) -> Plan:
@@ -153,47 +152,45 @@ def with_last_step(plan: Plan) -> Plan:
     return plan._replace(optimizer=with_rate(plan.optimizer, ending_after(rate, steps)))
 
 
-def check_settings(
-    *,
-    network: Any,
-    backend: Any,
-    epochs: Any,
-    new_rows: Any,
-    assume_finite: Any,
-    threads: Any,
-    resume: Any,
-    is_weighted: bool,
-    **options: Any,
-) -> dict[str, Any]:
+def check_settings(settings: dict[str, Any], resume: TrainingState | None, is_weighted: bool) -> dict[str, Any]:
     """Check the arguments that are neither rows, nor stop rules, nor an initial state; return fields of a `Plan`.
-
-    `options` are those of `choose_options`.
 
     The kit holds the last ones and their fields, because a loop of small trainings passes the same immutable objects
     repeatedly. It holds nothing that may change or refer to the caller's data: lists of rates, functions, states.
+
+    Parameters
+    ----------
+    settings : dict
+        network, backend, epochs, new_rows, assume_finite, threads, and the options of `choose_options`.
+    resume : TrainingState, optional
+    is_weighted : bool
+        Whether there are weights of rows.
 
     Raises
     ------
     TypeError, ValueError
         For invalid settings, and for a training that the back end does not support.
     """
-    by = get_backend(backend)
-    now = (network, by, epochs, new_rows, assume_finite, threads, is_weighted, *options, *options.values())
+    backend = get_backend(settings["backend"])
+    now = (backend, is_weighted, *settings, *settings.values())
     if resume is None and LAST and all(map(operator.is_, now, (last := LAST[-1])[0])):
         return cast("dict[str, Any]", last[1])
+    options = dict(settings)
+    network, named, threads = options.pop("network"), options.pop("backend"), options.pop("threads")
+    n_epochs, new_rows, assume_finite = (options.pop(name) for name in ("epochs", "new_rows", "assume_finite"))
     check_network(network)
     chosen = choose_options(**options, resume=resume)
     checked = {
         "network": network,
-        "backend": complete(by),
+        "backend": complete(backend),
         **chosen._asdict(),
-        "n_epochs": check_integer("epochs", epochs, low=0),
+        "n_epochs": check_integer("epochs", n_epochs, low=0),
         "new_rows": new_rows,
         "assume_finite": check_flag("assume_finite", assume_finite),
         "threads": None if threads is None else check_integer("threads", threads, low=1),
     }
-    check_supported(by, network, chosen.optimizer, alpha=chosen.alpha, sample_weight=is_weighted)
-    is_fixed = isinstance(backend, str) and isinstance(options["rates"], (NotGiven, type(None)))
+    check_supported(backend, network, chosen.optimizer, alpha=chosen.alpha, sample_weight=is_weighted)
+    is_fixed = isinstance(named, str) and isinstance(options["rates"], (NotGiven, type(None)))
     if resume is None and is_fixed and not callable(chosen.optimizer.learning_rate):
         LAST[:] = [(now, checked)]
     return checked
