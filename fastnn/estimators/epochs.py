@@ -6,6 +6,7 @@ import dataclasses
 import math
 import time
 from array import array
+from collections.abc import Callable
 from dataclasses import dataclass
 from numbers import Integral, Real
 from types import UnionType
@@ -23,11 +24,12 @@ from fastnn.memory import Array, ceil_div
 from fastnn.network import Network
 from fastnn.optimizers import RPROP, SGD, Adam, AdamW, Optimizer, RMSprop
 from fastnn.schedules import Schedule, ending_after
-from fastnn.state import Data, StepState
+from fastnn.state import Data, EpochRules, StepState
 from fastnn.training.epochs import Decisions
 from fastnn.training.exceptions import Interrupt
 from fastnn.training.loop import Group
 from fastnn.training.plan import NO_RULES, Plan
+from fastnn.training.results import TrainingResult
 from fastnn.training.rows import RowOrder, check_full_batch
 from fastnn.training.state import TrainingState
 from fastnn.training.stopping import Patience, Stop
@@ -262,8 +264,35 @@ class FitInputs(NamedTuple):
     """Called after each epoch with the parameters, for scikit-learn's callbacks; returns True to stop. Or None."""
 
 
-EACH = (1,)
-"""The periods of what is done after each epoch."""
+class Hooks(Decisions):
+    """What the loop of trainings asks at the ends of epochs, and after a step that diverged: the rules of a fit."""
+
+    each_epoch = True
+
+    def __init__(self, fit: Epochs, plan: Plan, validation: Data | None, state: TrainingState) -> None:
+        super().__init__(plan, fit.core.tasks[0], validation, state)
+        self.fit = fit
+
+    def take(self, rules: EpochRules, k: int = 0) -> bool:
+        """Record the epochs of a call of the back end; return whether the fit stops or changes its rate."""
+        fired, n = super().take(rules, k), int(rules.ended[k, 0])
+        if n:
+            self.fit.epochs_ended(self.fit.core.log.losses[-n:])
+        return fired or bool(self.fit.record.stop_reason)
+
+    def fires(self, loss: float, params: Array, so_far: Callable[[], TrainingResult]) -> bool:
+        """Record the epoch that has ended; return whether the fit stops."""
+        super().fires(loss, params, so_far)
+        self.fit.epochs_ended(self.fit.core.log.losses[-1:])
+        return bool(self.fit.record.stop_reason)
+
+    def stall(self) -> Any:
+        """Return why the fit stops; None if it goes on."""
+        return self.fit.record.stop_reason or None
+
+    def diverged(self) -> bool:
+        """Return whether the fit went on, with the step that diverged."""
+        return self.fit.diverged()
 
 
 class Epochs:
@@ -272,7 +301,7 @@ class Epochs:
     def __init__(self, mlp: Any, inputs: FitInputs) -> None:
         self.mlp, self.inputs = mlp, inputs
         self.scored = inputs.held_out is not None
-        self.by_epoch = self.scored or inputs.validation is not None or inputs.on_epoch is not None
+        by_epoch = self.scored or inputs.validation is not None or inputs.on_epoch is not None
         self.n_epochs = 1 if inputs.incremental else mlp.max_iter
         self.best_params = inputs.params.copy() if inputs.first_pass or mlp.fix_defects else None
         self.record = FitRecord.begin(mlp, inputs.first_pass, inputs.validation is not None)
@@ -294,7 +323,7 @@ class Epochs:
             batch_size=batch_size,
             shuffle=mlp.shuffle,
             alpha=float(mlp.alpha),
-            stop=NO_RULES,
+            stop=NO_RULES if mlp.max_time is None else Stop(max_seconds=mlp.max_time),
             n_epochs=self.n_epochs,
             new_rows=False,
             assume_finite=True,
@@ -304,17 +333,17 @@ class Epochs:
         )
         compiled = inputs.backend.shuffle_rows
         self.order = RowOrder(inputs.rows, batch_size, mlp.shuffle, mlp._random_state, compiled=compiled)
-        self.started = time.perf_counter()
-        self.core = Group([plan], state, self.order, self.started)
-        self.rule: Patience | None = None
+        self.core = Group([plan], state, self.order, time.perf_counter())
+        self.hooks = Hooks(self, plan, None, state)
         if self.record.best_loss is not None and not inputs.loss_is_nan:  # it is None where scores decide
-            self.rule = Patience(mlp.tol, mlp.n_iter_no_change + 1, strict=False)
-            self.rule.best, self.rule.stale = self.record.best_loss, self.record.no_improvement_count
-            decisions = Decisions(plan, self.core.tasks[0], None, state)
-            decisions.rule = self.rule
-            self.core.decide([decisions], trusted=True)
+            self.hooks.rule = Patience(mlp.tol, mlp.n_iter_no_change + 1, strict=False)
+            self.hooks.rule.best, self.hooks.rule.stale = self.record.best_loss, self.record.no_improvement_count
         self.in_call = self._score_in_calls(plan, state)
         """Whether calls of the back end score the rows held out, and count the epochs."""
+        if not self.in_call and (by_epoch or self.hooks.rule is None):
+            self.core.decisions = [self.hooks]
+        elif not self.in_call:
+            self.core.decide([self.hooks], trusted=True)
 
     def _score_in_calls(self, plan: Plan, state: TrainingState) -> bool:
         """Let calls of the back end score the rows held out, if they can: by the loss, or the rows that are right."""
@@ -325,18 +354,14 @@ class Epochs:
         if not counts and mlp.scoring != LOSS:
             return False
         stop = Stop(restore_best=True, monitor="accuracy" if counts else "loss")
-        decisions = Decisions(plan._replace(stop=stop), self.core.tasks[0], rows.data(state.params.dtype), state)
+        hooks = Hooks(self, plan._replace(stop=stop), rows.data(state.params.dtype), state)
         best = self.record.best_validation_score
         assert best is not None
-        decisions.rule, decisions.nan_fails = Patience(mlp.tol, mlp.n_iter_no_change + 1, strict=False), True
-        decisions.rule.best, decisions.rule.stale = -best, self.record.no_improvement_count
-        decisions.scores.best, decisions.scores.best_params = -best, self.best_params
-        self.core.decide([decisions], trusted=True)
-        if not self.core.decides:
-            self.core.decisions = []
-            return False
-        self.by_epoch = False
-        return True
+        hooks.rule, hooks.nan_fails = Patience(mlp.tol, mlp.n_iter_no_change + 1, strict=False), True
+        hooks.rule.best, hooks.rule.stale = -best, self.record.no_improvement_count
+        hooks.scores.best, hooks.scores.best_params = -best, self.best_params
+        self.core.decide([hooks], trusted=True)
+        return self.core.decides
 
     def run(self) -> tuple[Array, dict[str, Any]]:
         """Train to the end; return the parameters (n_params,), and the fitted attributes of the fit."""
@@ -344,8 +369,8 @@ class Epochs:
         interrupt = Interrupt()
         try:
             interrupt.begin()
-            while not record.stop_reason and not interrupt.requested:
-                self._decide(self.core.chunk(EACH if self.by_epoch else ()))
+            while self.core.goes_on() and not interrupt.requested:
+                self.core.chunk()
         except KeyboardInterrupt:  # of a callback, perhaps
             if interrupt.again:
                 raise
@@ -353,6 +378,7 @@ class Epochs:
         finally:
             interrupt.over = True
             interrupt.end()
+        record.stop_reason = record.stop_reason or self.core.stop_reason
         if interrupt.requested:
             record.stop_reason = "interrupted"
             warn(INTERRUPTED)
@@ -368,20 +394,10 @@ class Epochs:
         self.order.give_back(mlp._random_state)
         return params, attributes
 
-    def _decide(self, n_ended: int) -> None:
-        """Record the epochs that ended in a chunk, and decide whether to go on."""
-        mlp, core = self.mlp, self.core
-        self._epochs_ended(core.log.losses[core.n_done - n_ended :], in_call=self.in_call)
-        if core.stop_reason == "diverged":
-            self._diverged()
-        late = mlp.max_time is not None and time.perf_counter() - self.started >= mlp.max_time
-        if late and not self.record.stop_reason:
-            self.record.stop_reason = "time"
+    def epochs_ended(self, losses: Array | array[float], learned: bool = True) -> None:
+        """Record epochs with these losses, and decide whether to go on; a rule can fire after the last of them only.
 
-    def _epochs_ended(self, losses: Array | array[float], learned: bool = True, in_call: bool = False) -> None:
-        """Record epochs with these losses; a rule can fire after the last of them only.
-
-        `in_call`: they were scored within the call of the back end.
+        `learned`: whether the parameters are finite.
         """
         mlp, core, record = self.mlp, self.core, self.record
         if not len(losses):
@@ -393,14 +409,14 @@ class Epochs:
         if self.inputs.validation is not None and record.validation_loss_curve is not None:
             validation_loss = self._loss_of(self.inputs.validation)
             record.validation_loss_curve.append(validation_loss)
-        if in_call:
+        if self.in_call:
             self._take_scores(len(losses))
         elif self.inputs.held_out is not None:
             self._count_score(self._score(self.inputs.held_out, learned, validation_loss))
-        elif self.rule is None:
+        elif self.hooks.rule is None:
             record.no_improvement_count = 0
         else:
-            record.no_improvement_count, record.best_loss = self.rule.stale, self.rule.best
+            record.no_improvement_count, record.best_loss = self.hooks.rule.stale, self.hooks.rule.best
         if mlp._optimizer.schedule == "invscaling":
             mlp._optimizer.learning_rate = self.rate.of_epoch(record.n_iter)
         if record.no_improvement_count > mlp.n_iter_no_change:
@@ -481,21 +497,25 @@ class Epochs:
         if ended:
             record.stop_reason = "validation" if self.scored else "tolerance"
             return
-        self.core.go_on(mlp._optimizer.with_rate(mlp._optimizer.learning_rate))
+        optimizer = mlp._optimizer.with_rate(mlp._optimizer.learning_rate)
+        self.core.tasks[0] = dataclasses.replace(self.core.tasks[0], optimizer=optimizer)
         record.no_improvement_count = 0
+        for hooks in self.core.decisions:
+            if hooks.rule is not None:
+                hooks.rule.stale = 0
 
-    def _diverged(self) -> None:
+    def diverged(self) -> bool:
         """Do the step that gives a loss or a parameter that is not finite, and go on, as scikit-learn does."""
         if self.mlp.fix_defects:
-            self.record.stop_reason = "diverged"
-            return
+            return False
         if self.in_call:  # from here on, epoch by epoch
-            self.core.decisions, self.core.decides, self.in_call, self.by_epoch = [], False, False, True
+            self.core.decisions, self.core.decides, self.in_call = [self.hooks], False, False
         losses = self.core.force_step(self.inputs.backend.one_step)
         learned = bool(np.isfinite(self.core.state.params).all())
-        self._epochs_ended(losses, learned)
+        self.epochs_ended(losses, learned)
         while not learned and not self.record.stop_reason:
-            self._epochs_ended(self.core.lose_epoch(), learned)
+            self.epochs_ended(self.core.lose_epoch(), learned)
+        return True
 
 
 def _batch_size(mlp: Any, n_rows: int) -> int:

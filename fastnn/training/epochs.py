@@ -321,6 +321,10 @@ class Decisions:
             self.reduction = self.reduction._replace(factor=self.reduction.factor * self.stop.reduce.factor)
         return None
 
+    def diverged(self) -> bool:
+        """Return whether training goes on after a step that diverged and was undone."""
+        return False
+
     def decided(self, own: Decided) -> Decided:
         """Return the part of a result with the scores so far, and the counts that resuming needs."""
         scores, rule = self.scores, self.rule

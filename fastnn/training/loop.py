@@ -10,7 +10,6 @@ import math
 import operator
 import time
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import replace
 from typing import Any, cast
 
 import numpy as np
@@ -19,7 +18,7 @@ from numpy.typing import NDArray
 from fastnn.backends import original
 from fastnn.checking.arguments import shown
 from fastnn.memory import Array
-from fastnn.optimizers import Method, Optimizer
+from fastnn.optimizers import Method
 from fastnn.state import Data, EpochRules, Steps, StepState, Task
 from fastnn.training.callbacks import Progress
 from fastnn.training.epochs import CHUNK_SECONDS, Decisions, EpochLog, EpochLoss, Pace, learning_rates, together
@@ -122,9 +121,6 @@ class Group:
             good = self.backend.train_group(tasks, self.which, state, steps, n_each, rules, self.threads).tolist()
         n_done = good[0] if self.is_one else n_steps
         losses, self.epoch_loss.partial = self.epoch_loss.add(steps, n_done, order.batch)
-        if rules is not None or good != wanted:
-            for k, (n_good, n_wanted) in enumerate(zip(good, wanted, strict=True)):
-                self._decide(k, n_good, n_good < n_wanted, rules, steps)
         if n_ended := losses.shape[-1]:
             last = order.steps_until(1) - 1
             self.log.add(losses, steps.learning_rate[..., last : n_done : order.steps_per_epoch])
@@ -133,6 +129,9 @@ class Group:
         seconds = time.perf_counter() - began
         if n_steps == self.pace.n_steps or seconds > CHUNK_SECONDS:  # else it was shorter because an epoch ended
             self.pace.measured(int(np.count_nonzero(steps.loss)), seconds)
+        if rules is not None or good != wanted:
+            for k, (n_good, n_wanted) in enumerate(zip(good, wanted, strict=True)):
+                self._decide(k, n_good, n_good < n_wanted, rules, steps)
         if n_ended and scores and decisions[0].fires(self.log.last[0], state.params, self.so_far):
             self._stall(0)
         return n_ended
@@ -150,6 +149,9 @@ class Group:
             self.cut[k] = n_good // self.order.steps_per_epoch
         if self.reasons[k] == "diverged" and self.is_one:
             self._undo(steps, n_good)
+            if self.decisions and self.decisions[0].diverged():
+                self.reasons = ["running"]
+                self._stall(0)
 
     def _save(self) -> None:
         """Save the state of a group of one before a chunk of steps."""
@@ -162,7 +164,12 @@ class Group:
     def _undo(self, steps: Steps, n_good: int) -> None:
         """Undo the bad step of a group of one, by repeating the steps before it, because a step draws nothing."""
         assert self.snapshot is not None
-        self.divergence = self._describe_divergence(float(steps.learning_rate[n_good]), n_good)
+        self.divergence = (
+            f"training diverged at step {self.snapshot.t + n_good} (epoch {self.n_epochs_in_all}, batch "
+            f"{self.order.batch}, all counted from 0): the loss or a parameter is not finite. Try a smaller learning "
+            f"rate (here it was {steps.learning_rate[n_good]:g}) or inputs and targets of the size of 1; `.result` of "
+            "this error is the training up to the step before."
+        )
         self.state.restore(self.snapshot)
         again = first_steps(steps, n_good)
         if n_good and self.backend.train_steps(self.tasks[0], self.state, again) != n_good:
@@ -173,14 +180,6 @@ class Group:
         """Epochs that ended, earlier calls included, of a group of one."""
         return int(self.order.before[0]) + self.n_done
 
-    def go_on(self, optimizer: Optimizer) -> None:
-        """Continue with another optimizer after a stop, and count epochs without improvement from 0 again."""
-        self.reasons = ["running"]
-        self.tasks[0] = replace(self.tasks[0], optimizer=optimizer)
-        for own in self.decisions:
-            if own.rule is not None:
-                own.rule.stale = 0
-
     def force_step(self, step: Callable[[Task, StepState, Data, float], float]) -> Array:
         """Do one step whose loss and parameters may be infinite or NaN; return the losses of the epochs that ended.
 
@@ -189,7 +188,6 @@ class Group:
         step : callable
             Takes the task, the state, the step's rows and its learning rate; returns the loss.
         """
-        self.reasons = ["running"]
         steps = self.order.draw(1, self._rates(1))
         rows = steps.rows[steps.start[0] : steps.stop[0]]
         batch = Data(*(array[rows] for array in self.tasks[0].data))
@@ -351,16 +349,6 @@ class Group:
         """Return to the kit what this finished group has taken from it."""
         self.over = True
         self.order.give_back(self.plan.seed)
-
-    def _describe_divergence(self, learning_rate: float, n_good: int) -> str:
-        epoch, batch = divmod(self.order.batch + n_good, self.order.steps_per_epoch)
-        epoch += self.n_epochs_in_all
-        assert self.snapshot is not None
-        return (
-            f"training diverged at step {self.snapshot.t + n_good} (epoch {epoch}, batch {batch}, all counted from 0): "
-            f"the loss or a parameter is not finite. Try a smaller learning rate (here it was {learning_rate:g}) or "
-            "inputs and targets of the size of 1; `.result` of this error is the training up to the step before."
-        )
 
 
 OPTIMIZER_AND_ALPHA = operator.attrgetter("optimizer", "alpha")
