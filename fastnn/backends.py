@@ -7,7 +7,7 @@ import inspect
 from collections.abc import Callable
 from typing import Any, Protocol, cast, runtime_checkable
 
-from fastnn.checking.arguments import check_choice, check_flag, cut, shown
+from fastnn.checking.arguments import check_choice, check_flag, cut, misfit, shown
 from fastnn.memory import Array
 from fastnn.network import Network
 from fastnn.optimizers import Optimizer
@@ -271,10 +271,8 @@ def get_backend(backend: str | Backend = "numba", **options: Any) -> Backend:
         return _checked(backend)
     if options:
         factory = _factories[check_choice("backend", backend, _factories)]
-        try:
-            inspect.signature(factory).bind(**options)
-        except TypeError as error:
-            raise TypeError(f"back end {backend!r} does not take these options: {cut(error)}") from None
+        if error := misfit(factory, **options):
+            raise TypeError(f"back end {backend!r} does not take these options: {cut(error)}")
         return _checked(factory(**options))
     if backend not in _made:
         check_choice("backend", backend, _factories)
@@ -290,13 +288,11 @@ def _checked(backend: object) -> Backend:
             raise TypeError(f"{shown(backend)} is no back end: it lacks {', '.join(missing)}")
         if isinstance(backend, type):
             raise TypeError(f"{shown(backend)} is a class, not a back end: say {cut(backend.__name__)}()")
-        try:
-            inspect.signature(cast(Backend, backend).train_steps).bind("task", "state", "steps")
-        except TypeError as error:
+        if error := misfit(cast(Backend, backend).train_steps, "task", "state", "steps"):
             raise TypeError(
                 f"{shown(backend)} has a train_steps that does not take (task, state, steps): {cut(error)}. Version "
                 "0.1 called it with (network, optimizer, state, data, steps, alpha); docs/howto/backends.md shows how"
-            ) from None
+            )
         _known_types.add(type(backend))
     return cast(Backend, backend)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import functools
+import inspect
 import math
 import numbers
 import re
@@ -61,6 +62,17 @@ def shown(value: Any) -> str:
         return cut(_SHORT.repr(value))
     except Exception:  # an integer of so many digits that Python does not write it, or what has no repr
         return cut(f"an object of type {type(value).__name__}")
+
+
+def misfit(function: Callable[..., Any], *arguments: Any, **named: Any) -> TypeError | None:
+    """Return the error that a call with these arguments would raise; None for a function that takes them."""
+    try:
+        inspect.signature(function).bind(*arguments, **named)
+    except TypeError as error:
+        return error
+    except ValueError:  # a function of an extension module need not have a signature
+        pass
+    return None
 
 
 def class_of(value: Any) -> str:

@@ -47,13 +47,7 @@ def epoch_work(plan: Plan) -> int:
     rows, n_params = plan.rows_a_step, max(plan.network.n_params, 16)
     if plan.optimizer.n_matrices:  # the products of all pairs of parameters
         rows = (rows + n_params) * ceil_div(n_params, 8)
-    n_scored = 0 if not plan.stop.restore_best else plan.n_rows
-    if plan.validation_rows is not None:
-        n_scored = len(plan.validation_rows)
-    elif isinstance(plan.stop.validation, (tuple, list)):
-        n_scored = len(plan.stop.validation[0])
-    elif plan.stop.validation is not None:
-        n_scored = plan.n_split
+    n_scored = plan.n_validated or (plan.n_rows if plan.stop.restore_best else 0)
     return ceil_div(plan.n_rows, rows) * (rows * n_params + STEP_WORK) + n_scored * n_params + STEP_WORK
 
 
@@ -76,10 +70,8 @@ def block_key(plan: Plan) -> Hashable | None:
     kind = of_optimizer, plan.batch_size, plan.shuffle, plan.feature_names
     validated: Hashable = None
     if stop.decides or plan.validation_rows is not None:
-        part = stop.validation if isinstance(stop.validation, float) else None
-        size = len(stop.validation[0]) if isinstance(stop.validation, (tuple, list)) else None
-        n_chosen = None if plan.validation_rows is None else len(plan.validation_rows)
-        validated = part, size, n_chosen, stop.restore_best, stop.monitor
+        is_given = plan.validation_rows is not None or stop.validation is not None
+        validated = is_given, plan.n_split, plan.n_validated, stop.restore_best, stop.monitor
     return id(plan.network), id(plan.backend), plan.data.X.dtype, n, validated, *kind
 
 

@@ -329,11 +329,12 @@ class Caller:
         bool
             Whether Ctrl-C ended the trainings.
         """
-        interrupt, callbacks = Interrupt(swallows=not _raises(plans)), list(self.callbacks)
+        interrupt = Interrupt(swallows=not _raises(plans))
+        bars = [MembersBar()] if self.progress else []
         flag, self._is_training = _StopFlag(interrupt, self.deadline), True
         try:
-            with _bar(callbacks) if self.progress else contextlib.nullcontext():
-                driver = Driver(plans, self.n_jobs, callbacks)
+            with bars[0] if bars else contextlib.nullcontext():
+                driver = Driver(plans, self.n_jobs, [*self.callbacks, *bars])
                 try:
                     interrupt.begin()
                     for unit in driver.elsewhere(flag):
@@ -366,10 +367,3 @@ def tell_interrupted(plans: Sequence[Plan], trained: ManyResult, result: ManyRes
 
 def _raises(plans: Sequence[Plan]) -> bool:
     return any(plan.stop.on_interrupt == "raise" for plan in plans)
-
-
-def _bar(callbacks: list[Any]) -> contextlib.AbstractContextManager[Any]:
-
-    bar = MembersBar()
-    callbacks.append(bar)
-    return bar

@@ -23,7 +23,7 @@ from fastnn.errors import warn
 from fastnn.memory import Array
 from fastnn.network import Network
 from fastnn.optimizers import BUILT_IN, BayesianRegularization, Optimizer
-from fastnn.training.callbacks import Callback, Progress, epochs_of, lines, sorted_callbacks
+from fastnn.training.callbacks import Callback, Progress, ProgressBar, epochs_of, lines, sorted_callbacks
 from fastnn.training.exceptions import (
     AGAIN,
     DivergenceError,
@@ -266,8 +266,6 @@ class Watch:
         if self.controllers:
             self.periods = epochs_of(self.controllers)
         if progress:
-            from fastnn.training.callbacks import ProgressBar
-
             self.bar = bar = ProgressBar()
             self.observers.append(bar)
 

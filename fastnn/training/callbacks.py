@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import inspect
+import datetime
 import itertools
 import math
 import os
@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, NoReturn, cast
 
-from fastnn.checking.arguments import COUNT, CheckedFields, check_integer, cut, shown
+from fastnn.checking.arguments import COUNT, CheckedFields, check_integer, cut, misfit, shown
 from fastnn.checking.hints import explains_keywords, missing_package
 from fastnn.training.results import TrainingResult
 
@@ -98,9 +98,7 @@ class InNotebook:
 
 
 def _clock(seconds: float) -> str:
-    minutes, seconds = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{seconds:02}"
+    return str(datetime.timedelta(seconds=round(seconds)))
 
 
 def notebook_display() -> Any:
@@ -434,12 +432,6 @@ def check_callback(callback: Any) -> Callback:
     """Return a callback if it can be called with one argument, the progress."""
     if not callable(callback):
         raise TypeError(f"callbacks must be functions of the progress; {shown(callback)} cannot be called")
-    try:
-        inspect.signature(callback).bind("progress")
-    except TypeError as error:
-        raise TypeError(
-            f"callbacks must be functions of one argument, the progress; {shown(callback)}: {cut(error)}"
-        ) from None
-    except ValueError:  # a function of an extension module need not have a signature
-        pass
+    if error := misfit(callback, "progress"):
+        raise TypeError(f"callbacks must be functions of one argument, the progress; {shown(callback)}: {cut(error)}")
     return callback

@@ -75,6 +75,14 @@ class Plan(NamedTuple):
         return math.ceil(part * self.n_rows) if isinstance(part, (int, float)) else 0
 
     @property
+    def n_validated(self) -> int:
+        """The number of rows to validate on."""
+        if self.validation_rows is not None:
+            return len(self.validation_rows)
+        part = self.stop.validation
+        return len(part[0]) if isinstance(part, (tuple, list)) else self.n_split
+
+    @property
     def rows_a_step(self) -> int:
         """The rows of each batch except the last of an epoch."""
         return rows_a_step(self.batch_size, self.n_rows)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import inspect
 import math
 import numbers
 from collections.abc import Callable
@@ -24,6 +23,7 @@ from fastnn.checking.arguments import (
     choice,
     cut,
     did_you_mean,
+    misfit,
     optional,
     shown,
 )
@@ -62,12 +62,8 @@ def check_monitor(name: str, monitor: Any) -> Monitor:
         raise TypeError(
             f"{name} must be one of {', '.join(MONITORS)}, or a function of (Y, outputs), not {shown(monitor)}"
         )
-    try:
-        inspect.signature(monitor).bind("Y", "outputs")
-    except TypeError as error:
-        raise TypeError(f"{name} must be a function of (Y, outputs); {shown(monitor)}: {cut(error)}") from None
-    except ValueError:  # a function of an extension module need not have a signature
-        pass
+    if error := misfit(monitor, "Y", "outputs"):
+        raise TypeError(f"{name} must be a function of (Y, outputs); {shown(monitor)}: {cut(error)}")
     return monitor
 
 
