@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import time
+import weakref
 from array import array
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -271,7 +272,7 @@ class Hooks(Decisions):
 
     def __init__(self, fit: Epochs, plan: Plan, validation: Data | None, state: TrainingState) -> None:
         super().__init__(plan, fit.core.tasks[0], validation, state)
-        self.fit = fit
+        self.fit: Epochs = weakref.proxy(fit)  # in a cycle, the data would stay until Python looks for garbage
 
     def take(self, rules: EpochRules, k: int = 0) -> bool:
         """Record the epochs of a call of the back end; return whether the fit stops or changes its rate."""

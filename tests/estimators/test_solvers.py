@@ -1,11 +1,14 @@
 """The estimators' share of optimizers, schedules, losses and clipping."""
 
+import gc
+
 import numpy as np
 import pytest
 from bits import bits
 from sklearn.base import clone
 
 from fastnn import Huber, MLPClassifier, MLPRegressor, Network, Pinball, Population, train, train_many
+from fastnn.estimators.epochs import Epochs
 from fastnn.optimizers import Adam, AdamW, RMSprop
 from fastnn.schedules import cosine, one_cycle, warm_up
 
@@ -34,6 +37,18 @@ def test_a_fit_is_the_training_of_this_optimizer(given, optimizer):
     options = {"params": first.to_result().params, "epochs": 20, "batch_size": 20, "shuffle": False}
     right = train(network, X, Y, optimizer=optimizer, **options)
     np.testing.assert_allclose(mlp.to_result().params, right.params, rtol=1e-8, atol=1e-12)
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize("given", [{}, {"early_stopping": True}], ids=str)
+def test_a_fit_leaves_nothing_to_the_garbage_collector(given):
+    """The data would stay until it looks."""
+    gc.disable()
+    try:
+        MLPRegressor(**SMALL | {"solver": "sgd"} | given).fit(X, Y)
+        assert not any(type(thing) is Epochs for thing in gc.get_objects())
+    finally:
+        gc.enable()
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
