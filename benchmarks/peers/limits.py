@@ -97,10 +97,11 @@ def _most(function, steps: int) -> float:
 
 # ------------------------------------------------------------------------------------------------------ whole processes
 
-OF_A_PEER = """
-from benchmarks.peers.{} import Trainer
-from benchmarks.peers.workloads import load
-print(Trainer(load("seed")).train(100)[0])
+# The seed's training, 100 iterations, as a user of each would write it.
+DATA = """
+import numpy as np
+X = np.array([[0, 0, 0], [0, 0, 1], [0, 1, 0], [0, 1, 1], [1, 0, 0], [1, 0, 1]], float)
+Y = np.array([[0], [1], [0], [1], [0], [1]], float)
 """
 SCRIPTS = {
     "fastnn": """
@@ -114,11 +115,33 @@ from fastnn.measuring import tutorial
 weights, errors = tutorial.train(tutorial.initial_weights(0))
 print(errors[-1])
 """,
-    "scikit-learn": OF_A_PEER.format("by_sklearn"),
-    "PyTorch": OF_A_PEER.format("by_torch"),
-    "JAX": OF_A_PEER.format("by_jax"),
+    "scikit-learn": f"""{DATA}
+import warnings
+from sklearn.neural_network import MLPRegressor
+warnings.simplefilter("ignore")
+model = MLPRegressor(hidden_layer_sizes=(5,), activation="logistic", solver="sgd", learning_rate_init=0.5,
+                     batch_size=6, max_iter=100, shuffle=False, random_state=0, tol=0, n_iter_no_change=1000)
+print(model.fit(X, Y.ravel()).loss_)
+""",
+    "PyTorch": f"""{DATA}
+import torch
+X, Y = torch.tensor(X), torch.tensor(Y)
+model = torch.nn.Sequential(torch.nn.Linear(3, 5), torch.nn.Sigmoid(), torch.nn.Linear(5, 1), torch.nn.Sigmoid())
+model.double()
+optimizer = torch.optim.SGD(model.parameters(), lr=1.0)
+for _ in range(100):
+    optimizer.zero_grad()
+    loss = 0.5 * (model(X) - Y).square().sum()
+    loss.backward()
+    optimizer.step()
+print(loss.item())
+""",
+    "JAX": """
+from benchmarks.peers.by_jax import Trainer
+from benchmarks.peers.workloads import load
+print(Trainer(load("seed")).train(100)[0])
+""",
 }
-"""{title: the seed's training, 100 iterations}"""
 FIRST_TRAINING = """
 import time
 import numpy as np
