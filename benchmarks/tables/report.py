@@ -288,8 +288,8 @@ def aims_table(found: Found, threads: dict[str, Any]) -> str:
 
 HIGHEST = 3.0
 """The largest error that has its place; larger ones are drawn there, with their number."""
-LOOKS = [*(("o", blue) for blue in ("#9ecae1", "#4292c6", BLUE)), *((marker, ORANGE) for marker in "svD<>X")]
-"""Marker and color of each method."""
+BELOW, LEFT = ("hist", "xgboost"), ("mlp", "catboost", "realmlp")
+"""The methods whose names stand below their points, and left of them: the names of all have room then."""
 
 
 def chart(found: Found, source: str) -> Figure:
@@ -302,23 +302,23 @@ def chart(found: Found, source: str) -> Figure:
         draw_panel(axes, found, groups[title])
         style(axes, f"{title[0].upper()}{title[1:]}", "processor's seconds of fit / LightGBM's")
     drawn[0].set_ylabel("error / LightGBM's: less is better", fontsize=12)
-    figure.legend(*drawn[0].get_legend_handles_labels(), loc="outside upper center", ncols=4, frameon=False)
     return figure
 
 
 def draw_panel(axes: Axes, found: Found, tables: list[Table]) -> None:
     """Draw a point for each method, of seconds and error, and a line through our presets."""
     ours = []
-    for method, (marker, color) in zip(METHODS, LOOKS, strict=True):
+    for method in METHODS:
         means = [geometric(ratios(found, tables, method, what).values()) for what in ("fit", "error")]
         if None in means:
             continue
         seconds, error = (mean.middle for mean in means)
         place = seconds, min(error, HIGHEST)
-        label = METHODS[method].title.replace("`", "")
-        axes.plot(*place, marker, color=color, markersize=10, linestyle="", zorder=3, label=label)
-        if error > HIGHEST:
-            axes.annotate(digits(error), place, xytext=(8, -4), textcoords="offset points", fontsize=11)
+        color = BLUE if method in OURS else ORANGE
+        axes.plot(*place, "o" if error <= HIGHEST else "^", color=color, markersize=10, zorder=3)
+        name = METHODS[method].title.replace("`", "") + (f", {digits(error)}" if error > HIGHEST else "")
+        where = {"xytext": (-8 if method in LEFT else 8, -16 if method in BELOW else 6), "textcoords": "offset points"}
+        axes.annotate(name, place, **where, ha="right" if method in LEFT else "left", color=color, fontsize=12)
         ours += [place] if method in OURS else []
     if ours:
         axes.plot(*zip(*ours, strict=True), color=BLUE, linewidth=1.5)

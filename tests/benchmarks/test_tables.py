@@ -61,7 +61,7 @@ def test_the_chart_has_a_name_for_each_method(kept):
     found = report.Found(kept[0].records, kept[1])
     figure = report.chart(found, "somewhere")
     assert [axes.get_title("left") for axes in figure.axes] == ["Report half, the eight first tables", "Design half"]
-    assert {"fast", "good", "best", "LightGBM"} <= {text.get_text() for text in figure.legends[0].get_texts()}
+    assert {"fast", "good", "best", "LightGBM"} <= {text.get_text() for text in figure.axes[0].texts}
 
 
 def record(table, method, split=0, error=0.1, fit=1.0):
