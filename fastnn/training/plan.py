@@ -10,7 +10,7 @@ import math
 import operator
 import os
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 from fastnn import kit
 from fastnn.backends import check_supported, complete, get_backend
@@ -180,9 +180,10 @@ def check_settings(settings: dict[str, Any], resume: TrainingState | None, is_we
         For invalid settings, and for a training that the back end does not support.
     """
     backend = get_backend(settings["backend"])
-    now = (backend, is_weighted, *settings, *settings.values())
-    if resume is None and LAST and all(map(operator.is_, now, (last := LAST[-1])[0])):
-        return cast("dict[str, Any]", last[1])
+    now = (id(backend), is_weighted, *settings, *map(id, settings.values()))
+    if resume is None and LAST and (last := LAST[-1])[0] == now:  # read once: another thread may put its own there
+        checked: dict[str, Any] = last[1]
+        return checked
     options = dict(settings)
     network, named, threads = options.pop("network"), options.pop("backend"), options.pop("threads")
     n_epochs, new_rows, assume_finite = (options.pop(name) for name in ("epochs", "new_rows", "assume_finite"))
@@ -200,7 +201,7 @@ def check_settings(settings: dict[str, Any], resume: TrainingState | None, is_we
     check_supported(backend, network, chosen.optimizer, alpha=chosen.alpha, sample_weight=is_weighted)
     is_fixed = isinstance(named, str) and isinstance(options["rates"], (NotGiven, type(None)))
     if resume is None and is_fixed and not callable(chosen.optimizer.learning_rate):
-        LAST[:] = [(now, checked)]
+        LAST[:] = [(now, checked, backend, settings)]  # which stay, so that no other objects get their ids
     return checked
 
 
