@@ -166,11 +166,3 @@ def test_bad_data():
 def test_sizes_given_first_to_the_regressor():
     with pytest.raises(ValueError, match=r"did you mean hidden_layer_sizes=\(4,\)\?"):
         MLPRegressor((4,)).fit(X_DIABETES, Y_DIABETES)
-
-
-def test_batch_of_zero_weights_is_skipped():
-    weight = np.r_[np.zeros(50), np.ones(100)]
-    parameters = {**SMALL, "batch_size": 50, "shuffle": False}
-    with pytest.raises(ZeroDivisionError):
-        theirs.MLPClassifier(**parameters).fit(X_IRIS, Y_IRIS, sample_weight=weight)
-    MLPClassifier(**parameters).fit(X_IRIS, Y_IRIS, sample_weight=weight)
