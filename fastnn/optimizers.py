@@ -574,7 +574,13 @@ def with_options(optimizer: Optimizer, **options: Any) -> Optimizer:
     return optimizer
 
 
-OPTIMIZERS: dict[str, type[Optimizer]] = {kind.__name__: kind for kind in (SGD, Adam, AdamW, RMSprop, RPROP)}
+OPTIMIZERS: dict[str, type[Optimizer]] = {
+    "SGD": SGD,
+    "Adam": Adam,
+    "AdamW": AdamW,
+    "RMSprop": RMSprop,
+    "RPROP": RPROP,
+}
 
 METHODS: dict[str, type[Method]] = {kind.__name__: kind for kind in (LevenbergMarquardt, BayesianRegularization)}
 

@@ -405,7 +405,13 @@ def rprop(optimizer: RPROP, p: Array, slots: Array, g: Array, rates: Rates) -> N
     p -= np.sign(last) * size
 
 
-UPDATES: dict[str, Callable[..., None]] = {"SGD": sgd, "Adam": adam, "AdamW": adam, "RMSprop": rmsprop, "RPROP": rprop}
+UPDATES: dict[str, Callable[..., None]] = {
+    "SGD": sgd,
+    "Adam": adam,
+    "AdamW": adam,
+    "RMSprop": rmsprop,
+    "RPROP": rprop,
+}
 
 # ------------------------------------------------------------------- Levenberg-Marquardt, Bayesian regularization
 
