@@ -143,7 +143,8 @@ def test_its_example_runs_by_itself(name, tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     "name", ["checking.display", "cores", "measuring.work", "measuring.workloads", "training.callbacks"]
 )
-def test_examples_of_what_is_not_public_run(name):
+def test_examples_of_what_is_not_public_run(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     failed, attempted = doctest.testmod(importlib.import_module(f"fastnn.{name}"))
     assert attempted
     assert not failed
