@@ -189,7 +189,7 @@ class Network(CheckedFields):
             put(self, "loss", line_of(self.output, ACTIVATIONS).default_loss)
         put(self, "loss", checked("loss", self.loss, LOSSES, LOSSES))
         super().__post_init__()
-        if self.bias_init != "same":
+        if not (isinstance(self.bias_init, str) and self.bias_init == "same"):
             put(self, "bias_init", check_number("bias_init", self.bias_init, hint='or "same"'))
         output = name_of(self.output)
         if output not in self.loss_line.outputs:

@@ -3,6 +3,7 @@
 import functools
 import math
 
+import numpy as np
 import pytest
 from good_input import NETWORK, PARAMS, X, refusal
 
@@ -71,6 +72,7 @@ OF_TYPES = [
         "biases[0] must hold real numbers, not <U1",
     ),
     (lambda: Network((3, 2), bias_init="zero"), 'or "same"'),
+    (lambda: Network((3, 2), bias_init=np.zeros(2)), "bias_init must be a number"),
     (lambda: Network((3, 4, 2), 3), "activation must be one of"),
     (lambda: Network((3, 1.5, 2)), "sizes[1] must be an integer"),
     (lambda: Network(3), "sizes must be a sequence of integers such as"),

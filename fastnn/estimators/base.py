@@ -264,7 +264,7 @@ class BaseMLP(CallbackSupportMixin, Fitted, BaseEstimator, ABC):
         """Check the parameters after an error of a `partial_fit`, which does not check them before: that takes long."""
         try:
             yield
-        except (TypeError, ValueError, AttributeError, OverflowError) as error:
+        except (TypeError, ValueError, AttributeError, ArithmeticError) as error:
             if incremental:
                 self._validate_params()
             if isinstance(error, OverflowError):

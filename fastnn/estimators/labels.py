@@ -87,7 +87,10 @@ def sorted_classes(classes: Any, n: int) -> tuple[Array, NDArray[np.intp]]:
     given = np.asarray(list(classes) if isinstance(classes, range) else classes)
     if given.shape != (n,) or given.dtype.kind not in "biufUO":
         raise ValueError(f"classes must be the labels of {n} outputs, not {shown(classes)}")
-    found, order = np.unique(given, return_index=True)
+    try:
+        found, order = np.unique(given, return_index=True)
+    except TypeError as error:
+        raise ValueError(f"classes must be labels that can be sorted, not {shown(classes)}") from error
     if len(found) < n:
         raise ValueError(f"classes must differ, unlike {shown(classes)}")
     return np.array(found.tolist()) if given.dtype.kind == "O" else found, order

@@ -48,11 +48,11 @@ from fastnn.files.description import (
 )
 from fastnn.files.export import check_not_exported
 from fastnn.files.model import MANY, checked_model, checked_result, content_of, parts_of_rows, result_of, rows_of
-from fastnn.many.results import ManyResult
+from fastnn.many.results import ManyResult, Rows
 from fastnn.memory import Array
 from fastnn.network import Network
 from fastnn.training.history import History
-from fastnn.training.results import Row, Store, TrainingResult
+from fastnn.training.results import Store, TrainingResult
 from fastnn.training.stopping import StopReason
 
 FLOATS = ("params", "vectors", "best_params")
@@ -426,7 +426,7 @@ def many_of(header: dict[str, Any], arrays: dict[str, Array]) -> ManyResult:
     if damaged is not None:
         many.check(damaged)  # which says what is wrong
         raise ModelFileError(f"member {damaged}: damaged")
-    return ManyResult._of([Row(many, k) for k in range(len(many))], [None] * len(many))
+    return ManyResult._of(Rows(many, len(many)), [None] * len(many))
 
 
 def _check_names(facts: dict[str, Any], sizes: dict[str, Any], arrays: dict[str, Array], has_states: bool) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import textwrap
 
 from fastnn import __version__
 from fastnn.files.export import Model, formula, from_template, label_list, layers_of
@@ -83,5 +82,5 @@ def literal(name: str, array: Array) -> str:
     """Return the line that makes an array."""
     dtype = array.dtype.newbyteorder("<")
     data = base64.b64encode(array.astype(dtype).tobytes()).decode()
-    lines = "\n".join(f'    "{line}"' for line in textwrap.wrap(data, 100) or [""])
+    lines = "\n".join(f'    "{data[at : at + 100]}"' for at in range(0, max(len(data), 1), 100))
     return f"{name} = _array(\n{lines},\n    {', '.join([repr(dtype.str), *map(str, array.shape)])},\n)\n"

@@ -576,6 +576,24 @@ class Unbegun(Store):
         return WholeResults, ([self._begun],)  # which has no data
 
 
+class Rows(Sequence[Row]):
+    """The results of all `m` members in a store, in order: made on request, for a small file may name many members."""
+
+    def __init__(self, store: Store, m: int) -> None:
+        self._store, self._m = store, m
+
+    def __len__(self) -> int:
+        return self._m
+
+    @overload
+    def __getitem__(self, i: int) -> Row: ...
+    @overload
+    def __getitem__(self, i: slice) -> Sequence[Row]: ...
+    def __getitem__(self, i: int | slice) -> Row | Sequence[Row]:
+        places = range(self._m)[i]
+        return Row(self._store, places) if isinstance(places, int) else [self[k] for k in places]
+
+
 Scored = tuple[str, bool]
 """The name of the monitor of a member, and whether it scores validation data."""
 

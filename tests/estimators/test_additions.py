@@ -199,6 +199,12 @@ def test_threads_share_validation_rows_and_predictions(monkeypatch, shared):
     assert shared == [2] * 3 + [3] * 3
 
 
+def test_a_batch_size_that_was_set_since_the_fit_is_checked_too():
+    mlp = MLPClassifier(**SMALL).fit(X_IRIS, Y_IRIS).set_params(batch_size=False)
+    with pytest.raises(ValueError, match="The 'batch_size' parameter of MLPClassifier must be"):
+        mlp.partial_fit(X_IRIS, Y_IRIS)
+
+
 @pytest.mark.parametrize("threads", [0, "two", [1, 2], np.ones(2)])
 def test_a_number_of_threads_that_was_set_since_the_fit_is_checked_too(backend, threads):
     """scikit-learn checks parameters in the first call of partial_fit only."""

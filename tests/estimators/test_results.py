@@ -95,6 +95,7 @@ def test_results_that_make_no_estimator_are_refused():
     for classes, match in (
         ([1, 2], r"classes must be the labels of 3 outputs, not \[1, 2\]"),
         ([1, 2, 2], r"classes must differ, unlike \[1, 2, 2\]"),
+        ([{}, True, {}], "classes must be labels that can be sorted, not"),
         (3, "classes must be the labels of 3 outputs, not 3"),
         ([[1], [2], [3]], "classes must be the labels of 3 outputs"),
         (None, "classes must be the labels of 3 outputs, not None"),

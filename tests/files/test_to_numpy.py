@@ -8,6 +8,8 @@ from bits import bits
 from exported import NETWORKS, assert_same, module_of, rows, trained
 from survival import python
 
+import fastnn
+
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_it_predicts_what_we_do(tmp_path, name, dtype):
@@ -24,6 +26,14 @@ def test_it_needs_numpy_alone(tmp_path):
     told = python(code + "; print(net.predict(np.ones((1, 5), np.float32)).tobytes().hex())")
     expected = runpy.run_path(tmp_path / "net.py")["predict"](np.ones((1, 5), np.float32))
     assert told == [expected.tobytes().hex()]
+
+
+def test_a_million_weights_take_a_second(tmp_path):
+    """Lines of text were made in a time that grows with the square of their number: some 40 minutes."""
+    network = fastnn.Network((1000, 1000), "identity")
+    result = fastnn.train(network, np.zeros((1, 1000)), np.zeros((1, 1000)), epochs=0, seed=0)
+    result.export(tmp_path / "net.py")
+    assert bits(runpy.run_path(tmp_path / "net.py")["W0"]) == bits(result.params[:1_000_000].reshape(1000, 1000))
 
 
 def test_other_shapes_are_refused(tmp_path):
