@@ -40,7 +40,7 @@ from fastnn.training.loop import Group
 from fastnn.training.plan import NOT_GIVEN, NotGiven, make_plan
 from fastnn.training.results import TrainingResult, warn_of_fit
 from fastnn.training.state import TrainingState
-from fastnn.training.stopping import Stop
+from fastnn.training.stopping import Stop, StopReason
 
 __all__ = [
     "Callback",
@@ -238,7 +238,7 @@ def train(
         assume_finite=assume_finite,
         threads=threads,
     )
-    group, watch = begin([plan], started), Watch(callbacks, progress, verbose, plan.n_epochs)
+    watch, group = Watch(callbacks, progress, verbose, plan.n_epochs), begin([plan], started)  # which draws
     interrupt = Interrupt(swallows=plan.stop.on_interrupt == "return")
     with watch.bar:
         try:

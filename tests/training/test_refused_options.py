@@ -114,3 +114,11 @@ def test_a_number_beyond_float64_is_named():
     huge[0, 0] = np.longdouble("1e400")
     with pytest.raises(ValueError, match=r"X\[0, 0\] is inf in float64, which cannot hold 1e\+400$"):
         train(NETWORK, huge, Y, epochs=1)
+
+
+@pytest.mark.parametrize("wrong", [{"callbacks": [3]}, {"callbacks": 3}, {"verbose": -1}, {"verbose": "no"}], ids=str)
+def test_what_is_refused_draws_nothing_from_the_generator_of_the_caller(wrong):
+    generator = np.random.RandomState(0)
+    with pytest.raises((TypeError, ValueError)):
+        train(NETWORK, X, Y, epochs=1, seed=generator, **wrong)
+    assert generator.rand() == np.random.RandomState(0).rand()
