@@ -25,8 +25,8 @@ class Backend(Protocol):
     with the same bits, has a method ``loss(task, params, gradient=None)``. One whose threads share a prediction, or a
     loss and its gradient, has a keyword ``threads=None`` in `predict` and `loss_and_gradient`: how many the caller
     wants. What a back end lacks `complete` adds. The fused kernel alone trains groups of members in a call
-    (`train_group`) and decides there at the ends of epochs (`decides`): others are called member by member, and an
-    epoch a call where an epoch is decided.
+    (`train_group`) and decides there at the ends of epochs (`decides`): others, and subclasses of it that have a
+    `train_steps` of their own, are called member by member, and an epoch a call where an epoch is decided.
 
     Attributes
     ----------
@@ -312,6 +312,8 @@ class Completed:
         It may lack `loss`, the keyword `threads`, the options of `supports`, and `shuffle_rows`.
     """
 
+    trains_groups = False
+
     def __init__(self, backend: Backend) -> None:
         self.backend: Any = backend
         self.name = backend.name
@@ -360,9 +362,10 @@ class Completed:
 def complete(backend: Backend) -> Any:
     """Return a back end with all parts of the interface: itself if its class has them, or a `Completed` one.
 
-    All parts are those of the fused kernel, of which `train_group` trains several members in a call.
+    All parts are those of the fused kernel, of which `train_group` trains several members in a call. A class on top of
+    it whose `train_steps` alone is of its own counts as one that lacks `train_group`, which would not call that.
     """
-    return backend if hasattr(type(backend), "train_group") else Completed(backend)
+    return backend if getattr(type(backend), "trains_groups", False) else Completed(backend)
 
 
 def original(backend: Backend) -> Backend:

@@ -60,6 +60,12 @@ class NumbaBackend:
 
     name = "numba"
     takes_options = True
+    trains_groups = True
+    """Whether `train_group` does the steps of `train_steps`, which `complete` asks."""
+
+    def __init_subclass__(cls, **options):
+        super().__init_subclass__(**options)
+        cls.trains_groups = stands_for(cls, "train_group", "train_steps")
 
     def __init__(self, specialize: bool = False) -> None:
         self.specialize = specialize
@@ -227,8 +233,7 @@ class NumbaBackend:
         n_scored = 0 if scored is None else len(scored.data.X)
         n_shared = 0 if isinstance(task.optimizer, Method) else rows_a_step  # a method's steps take one thread
         several = (has_work(task.threads, task.network, n) for n in (n_shared, n_scored))
-        names = ("train_steps", "loss", "predict")  # which a class of somebody's own may have instead
-        is_own = all(getattr(type(self), name) is getattr(NumbaBackend, name) for name in names)
+        is_own = stands_for(type(self), "decides", "train_steps", "loss", "predict")
         return is_own and not IN_PYTHON and not any(several)
 
     at_a_time = staticmethod(n_at_a_time)
@@ -256,6 +261,12 @@ class NumbaBackend:
             training = PreparedTraining(self, task, state, numbers.largest)
         training.take(steps, numbers)
         return training
+
+
+def stands_for(kind, name, *others):
+    """Return whether a class's method does the work of `others` too: not where a class below has one of these alone."""
+    lowest = next(each for each in kind.__mro__ if not vars(each).keys().isdisjoint((name, *others)))
+    return name in vars(lowest)
 
 
 FIRST = np.zeros(1, np.int64)

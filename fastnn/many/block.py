@@ -15,7 +15,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from fastnn.backends import Completed
 from fastnn.cores import share
 from fastnn.many.results import Unbegun
 from fastnn.memory import ceil_div
@@ -59,7 +58,7 @@ def block_key(plan: Plan) -> Hashable | None:
     optimizer, stop, n = plan.optimizer, plan.stop, plan.n_rows
     rate, has_batches = optimizer.learning_rate, plan.rows_a_step < n
     if (
-        isinstance(plan.backend, Completed)
+        not plan.backend.trains_groups
         or not _begins_plainly(plan)
         or not _ends_plainly(plan)
         or not (isinstance(rate, float) or type(rate) in SCHEDULES.values())  # a function of the caller's may raise
@@ -77,7 +76,7 @@ def block_key(plan: Plan) -> Hashable | None:
 
 def at_a_time(plan: Plan, n_members: int) -> int:
     """Return how many of these equal members the back end trains side by side; a few train one by one."""
-    if isinstance(plan.backend, Completed) or n_members < 4:
+    if not plan.backend.trains_groups or n_members < 4:
         return 1
     return int(plan.backend.at_a_time(plan.network, plan.data.X.dtype, plan.rows_a_step))
 

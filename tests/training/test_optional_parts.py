@@ -5,8 +5,9 @@ import inspect
 import numpy as np
 import pytest
 
-from fastnn import SGD, Network, Stop, train
+from fastnn import SGD, Network, Stop, train, train_many
 from fastnn.backends import complete, get_backend, options_taken
+from fastnn.fused.backend import NumbaBackend
 from fastnn.reference import NumpyBackend
 from fastnn.state import Data, Task
 
@@ -100,3 +101,55 @@ def test_loss_of_a_task_is_that_of_loss_and_gradient(backend, dtype):
     written, task = np.empty_like(params), Task(network, SGD(), data, 0.25)
     assert complete(back_end).loss(task, params) == complete(back_end).loss(task, params, written) == loss
     np.testing.assert_array_equal(written, gradient)
+
+
+class Stepping(NumbaBackend):
+    """Counts the calls of its `train_steps`."""
+
+    n_calls = 0
+
+    def train_steps(self, *given):
+        self.n_calls += 1
+        return super().train_steps(*given)
+
+
+class Grouping(NumbaBackend):
+    """Counts the calls of its `train_group`, into the same number."""
+
+    n_calls = 0
+
+    def train_group(self, *given):
+        self.n_calls += 1
+        return super().train_group(*given)
+
+
+class Both(Stepping, Grouping):
+    train_steps, train_group = Stepping.train_steps, Grouping.train_group
+
+
+class Higher(Both):
+    train_steps = Stepping.train_steps
+
+
+@pytest.mark.parametrize(
+    ("kind", "n_calls"),
+    [
+        (Stepping, 8),
+        (Grouping, 1),
+        (Both, 1),
+        (Higher, 8),
+        (type("Mixed", (Stepping, Grouping), {}), 8),
+    ],
+    ids=lambda value: getattr(value, "__name__", ""),
+)
+def test_a_class_on_top_of_the_kernel_is_called_for_each_member_unless_it_trains_groups(kind, n_calls):
+    """Its `train_steps` is not left out in `train_many`; the results are the kernel's, with a stop rule and without."""
+    r, options = np.random.RandomState(0), {"epochs": 2, "seed": range(8), "n_jobs": 1}
+    X, Y = r.standard_normal((10, 3)), r.standard_normal((10, 1))
+    backend = kind()
+    many = train_many(Network((3, 2, 1)), X, Y, **options, backend=backend)
+    assert backend.n_calls == n_calls
+    assert many.params.tobytes() == train_many(Network((3, 2, 1)), X, Y, **options).params.tobytes()
+    options["stop"] = Stop(validation=0.3, patience=1)
+    stopped = train_many(Network((3, 2, 1)), X, Y, **options, backend=backend)
+    assert stopped.params.tobytes() == train_many(Network((3, 2, 1)), X, Y, **options).params.tobytes()
