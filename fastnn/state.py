@@ -91,6 +91,9 @@ class Steps(NamedTuple):
 
     Consecutive steps with equal start and stop see the same rows: a back end may keep what it gathered for the first.
     The driver uses the arrays again, for later chunks and other trainings: whoever keeps them makes a copy.
+
+    For m members of a group `rows`, `learning_rate` and `loss` have a row for each, see `member_steps`: (m, any) and
+    (m, n_steps). Row numbers and rates that are the same for all are there once: (1, any) and (1, n_steps).
     """
 
     rows: NDArray[np.int64]  # (any,)
@@ -208,7 +211,7 @@ class GroupState:
 
     storage: Array  # (m, 1 + n_slots, padded), as `StepState.storage`
     n_params: int
-    t: NDArray[np.int64]  # (m,), the steps done; the caller counts them
+    t: NDArray[np.int64]  # (m,): the steps before this call, which leaves them: `Group.results` adds its own
     beta_products: NDArray[np.float64]  # (m, 2)
     threads = 1
     """The most threads that were there to share a step."""

@@ -252,7 +252,7 @@ class BaseMLP(CallbackSupportMixin, Fitted, BaseEstimator, ABC):
             self.__dict__.update(attributes)
             if self.fix_defects and self.solver == "lbfgs":
                 params = params.astype(X.dtype, copy=False)
-            self._put(Weights(network.sizes, params, network.weights(params), network.biases(params)))
+            self._put(Weights.of(network, params))
             if not np.isfinite(params).all() or (self.stop_reason_ == "diverged" and not self.early_stopping):
                 raise ValueError(NOT_FINITE)
             if inputs.on_epoch is not None:
@@ -455,10 +455,8 @@ def epoch_callback(mlp: Any, X: Any, Y: Array, sample_weight: Array | None, netw
     n_epochs = 0
 
     def fitted(params: Array) -> dict[str, Any]:
-        params = np.array(params)
-        coefs, intercepts = network.weights(params), network.biases(params)
-        flat = Weights(network.sizes, params, coefs, intercepts)
-        return {"coefs_": list(coefs), "intercepts_": list(intercepts), "_flat": flat}
+        flat = Weights.of(network, np.array(params))
+        return {"coefs_": list(flat.coefs), "intercepts_": list(flat.intercepts), "_flat": flat}
 
     def on_epoch(params: Array | None) -> bool:
         nonlocal n_epochs

@@ -32,6 +32,11 @@ class Weights(NamedTuple):
     intercepts: list[Array]
     """b (fan_out,) of each layer."""
 
+    @classmethod
+    def of(cls, network: Network, params: Array) -> Weights:
+        """Return the weights that are views of a network's parameters (n_params,)."""
+        return cls(network.sizes, params, network.weights(params), network.biases(params))
+
 
 def weights_of(coefs: Any, intercepts: Any) -> Weights:
     """Copy lists of weights into one vector; an intercept of one number is that of all neurons of its layer.
@@ -62,7 +67,7 @@ def weights_of(coefs: Any, intercepts: Any) -> Weights:
     network = network_of(sizes, "identity", "identity", "squared_error")
     single = all(array.dtype.type is np.float32 for array in (*W, *b))
     params = np.empty(network.n_params, np.float32 if single else np.float64)
-    weights = Weights(sizes, params, network.weights(params), network.biases(params))
+    weights = Weights.of(network, params)
     for view, value in zip((*weights.coefs, *weights.intercepts), (*W, *b), strict=True):
         view[...] = value
     return weights
@@ -98,7 +103,7 @@ class Fitted:
         twin = object.__new__(type(self))
         vars(twin).update(vars(self))
         vars(twin).pop("feature_names_in_", None)
-        twin._put(Weights(network.sizes, params, network.weights(params), network.biases(params)))
+        twin._put(Weights.of(network, params))
         return twin
 
     def _weights_now(self) -> Weights:

@@ -357,7 +357,7 @@ def _estimator(cls: Any, header: dict[str, Any], arrays: dict[str, Array]) -> An
         mlp._scored_by = mlp.scoring
     mlp.n_features_in_, mlp.n_outputs_, mlp.n_layers_ = network.n_inputs, network.n_outputs, len(network.sizes)
     params = arrays["params"]
-    mlp._put(Weights(network.sizes, params, network.weights(params), network.biases(params)))
+    mlp._put(Weights.of(network, params))
     if (names := names_of(arrays.get("feature_names"), network.n_inputs)) is not None:
         mlp.feature_names_in_ = np.array(names, object)
     if kind == "classifier":
