@@ -1,7 +1,10 @@
 """The way of a call through the house: how many files and frames it enters, and how many lie above the machine code."""
 
 import gc
+import importlib
+import operator
 import pathlib
+import re
 import sys
 import warnings
 
@@ -9,7 +12,7 @@ import numpy as np
 import pytest
 
 import fastnn
-from fastnn import Adam, MLPRegressor, Network, train, train_many
+from fastnn import Adam, MLPClassifier, MLPRegressor, Network, Stop, train, train_many
 from fastnn.compiler.loader import IN_PYTHON
 from fastnn.training import generator
 
@@ -76,7 +79,7 @@ def frames_of(call):
         if not path.startswith(str(PACKAGE)):
             return
         if event == "call":
-            frames.append((pathlib.Path(path).relative_to(PACKAGE).as_posix(), frame.f_code.co_name, above))
+            frames.append((pathlib.Path(path).relative_to(PACKAGE).as_posix(), frame.f_code.co_qualname, above))
             above += 1
         elif event == "return":
             above -= 1
@@ -116,7 +119,7 @@ def test_a_second_call_enters_few_files_and_frames(name, n_shuffled, monkeypatch
     files = {file for file, _, _ in frames}
     assert len(files) <= most_files, sorted(files)
     assert most_frames is None or len(frames) <= most_frames, frames
-    above = [above for _, function, above in frames if function in LAST]
+    above = [above for _, function, above in frames if function.rpartition(".")[2] in LAST]
     assert above[0] + 1 <= chain  # the first call of a kernel trains; those of an estimator that follow predict
 
 
@@ -127,3 +130,49 @@ def test_each_file_that_train_enters_has_its_reason(monkeypatch):
         call_train(seed)()
     files = {file for file, _, _ in frames_of(call_train(5))}
     assert files <= WHY.keys()
+
+
+PAGE = pathlib.Path(__file__).parents[2] / "docs/explanation/training.md"
+NAMED = re.compile(r"`([\w.]+)`(?:,\s+`([\w.]+)`)?(?:\s+and\s+`([\w.]+)`)?\s+\(`([\w/]+\.py)`\)")
+COMPILED = {f"fused/{name}.py" for name in ("kernels", "blocks", "propagation", "together", "epochs", "in_lanes")}
+STOP = Stop(validation=0.2, patience=2)
+
+
+def way_of_train(seed):
+    X, Y = data()
+    options = {
+        "epochs": 4,
+        "batch_size": 16,
+        "optimizer": Adam(),
+    }  # another one: the last options are not checked again
+    return lambda: train(NETWORK, X, Y, **options, seed=seed, stop=STOP)
+
+
+def way_of_train_many(seed):
+    """Nine members in a block, and one whose learning rate is a function."""
+    X, Y = data()
+    options = {"epochs": 4, "batch_size": 16, "learning_rate": [0.01] * 9 + [lambda step: 0.01], "n_jobs": 1}
+    return lambda: train_many(NETWORK, X, Y, seed=seed, **options)
+
+
+def way_of_fit(seed):
+    X, Y = data()
+    return lambda: MLPClassifier(max_iter=9, tol=9.0, n_iter_no_change=1, random_state=seed).fit(X, Y[:, 0] > 0.5)
+
+
+@pytest.mark.skipif(IN_PYTHON, reason="members are called in another way")
+@pytest.mark.parametrize("way", [way_of_train, way_of_train_many, way_of_fit], ids=lambda way: way.__name__)
+def test_a_call_goes_the_way_that_the_page_tells(way):
+    """It enters the functions that the page names with their files, in this order; compiled ones are there."""
+    page = PAGE.read_text("utf-8").partition("## The way of a call\n")[2]
+    (listed,) = re.findall(rf"^### {way.__name__.removeprefix('way_of_')}$(.*?)(?=^##|\Z)", page, re.M | re.S)
+    told = [(file, name) for *names, file in NAMED.findall(listed) for name in names if name]
+    assert len(told) == len(set(told)) > 8
+    for file, name in told:
+        module = "fastnn." + file.removesuffix(".py").replace("/", ".").removesuffix(".__init__")
+        assert operator.attrgetter(name)(importlib.import_module(module)), name
+    way(0)()
+    entered = [(file, name.removesuffix(".__init__")) for file, name, _ in frames_of(way(1))]
+    told = [pair for pair in told if pair[0] not in COMPILED]
+    assert [pair for pair in told if pair not in entered] == []
+    assert told == sorted(told, key=entered.index)
