@@ -140,6 +140,13 @@ def test_files_of_the_package_that_a_page_names_are_there(page):
     assert [name for name in FILE.findall(text(page)) if not (ROOT / "fastnn" / name).exists()] == []
 
 
+def test_the_order_of_imports_that_a_page_tells_is_that_of_the_contract():
+    contract = tomllib.loads(text("pyproject.toml"))["tool"]["importlinter"]["contracts"][0]["layers"]
+    layers = [set(re.findall(r"\w+", layer)) - {"__main__", "pytest_plugin"} for layer in contract]
+    (told,) = re.findall(r"Imports go in one direction: `([^`]+)`", text("CONTRIBUTING.md"))
+    assert [set(re.findall(r"\w+", layer)) for layer in told.split("->")] == [layer for layer in layers if layer]
+
+
 def test_pages_that_the_package_names_are_there():
     """In docstrings they are links of the site's reference."""
     sources = "".join(file.read_text("utf-8") for file in (ROOT / "fastnn").rglob("*.py"))
