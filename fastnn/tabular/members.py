@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.model_selection import GroupKFold, StratifiedGroupKFold, check_cv
 
+from fastnn.checking.arguments import shown
 from fastnn.files.description import without_state
 from fastnn.many import ManyProgress, ManyResult, train_many
 from fastnn.memory import Array
@@ -126,6 +127,8 @@ def splits(
     """
     if cv is None and groups is None:
         return []
+    if isinstance(cv, (bytes, bytearray)):  # which have a method split, too
+        raise TypeError(f"cv must be a number of splits, a splitter of scikit-learn or a list, not {shown(cv)}")
     if groups is not None and (cv is None or isinstance(cv, Integral)):
         n_groups = len(np.unique(groups))
         if n_groups < 2:

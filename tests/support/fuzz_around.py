@@ -237,9 +237,10 @@ def logged(draw):
         if not results[0].n_epochs:
             return FINE
         if draw.chance(0.5):
-            with open(path, "ab") as file:
+            with contextlib.suppress(OSError, ValueError), open(path, "ab") as file:
                 file.write(draw.of([b"", b"9,1,1,1,1\n", b"1", b"nan,0\n", b"\n", b"\xff\n"]))
-            more = [draw.of([log, fastnn.CsvLogger(path)])]
+            again, error = attempt(lambda: fastnn.CsvLogger(path))
+            more = [log if error else draw.of([log, again])]
             call = lambda: results[0].resume(X, Y, epochs=draw.integer(3), callbacks=more, stop=stop)  # noqa: E731
             result, error = attempt(call)
             if error is not None:
@@ -370,7 +371,8 @@ def made(draw):
             raise Failure(REFUSED_WRONGLY, f"{error!r:.200}")
         return REFUSED
     if isinstance(it, Schedule):
-        return judge(lambda: it(5), it.rates(np.array([5]))[0])
+        rates, error = attempt(lambda: it.rates(np.array([5])))  # without steps it has none
+        return judge(lambda: it(5), None if error else rates[0])
     if isinstance(it, (Network, Optimizer)) and not callable(getattr(it, "learning_rate", 0)):
         again, error = attempt(lambda: (Network if isinstance(it, Network) else Optimizer).from_dict(it.to_dict()))
         if again != it:

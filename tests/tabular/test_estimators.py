@@ -241,6 +241,10 @@ def test_cv_says_what_members_leave_out(kind, cv):
     values = model.oob_decision_function_[:, 0] if kind == "classifier" else model.oob_prediction_
     left_out = {"int": 60, "KFold": 60, "TimeSeriesSplit": 45, "list": 20}[type(cv).__name__]
     assert np.isfinite(values).sum() == left_out
+    with pytest.raises(
+        TypeError, match=r"cv must be a number of splits, a splitter of scikit-learn or a list, not b'3'"
+    ):
+        fit(kind, cv=b"3")
 
 
 def test_rows_of_ones_own_to_validate_on(kind):
