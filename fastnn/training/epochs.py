@@ -6,7 +6,7 @@ import dataclasses
 import math
 from array import array
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -260,38 +260,15 @@ class Decisions:
         """Whether epochs end with a score or a decision."""
         return self.rule is not None or self.scores.scored is not None
 
-    def rules(self, steps: Steps, first: int, per_epoch: int, epoch_loss: EpochLoss) -> EpochRules:
-        """Return the rules for a call of the back end, with epochs of `per_epoch` steps.
-
-        `steps` are the steps of the call; `first` steps of the current epoch are done before it.
-        """
-        scores, rule, row = self.scores, self.rule, np.zeros((1, N_RULE))
-        factors, mean = NO_FACTORS, False
-        if rule is not None and scores.of_losses:
-            factors, mean = epoch_loss.factors(steps)
+    def write(self, rules: NDArray[np.float64], best_params: Array) -> None:
+        """Write the rule and the best score to the row `rules` (N_RULE,), and its parameters (n_params,), if kept."""
+        rule, scores = self.rule, self.scores
         if rule is not None:
             strict = 2 if self.nan_fails else rule.strict
-            row[0, :BEST] = rule.tol, rule.limit, rule.also_each, strict, rule.best, rule.stale
-        row[0, BEST] = scores.best
-        n_epochs, labels, scored = (first + len(steps.start)) // per_epoch, self.labels, scores.scored
-        best = np.zeros((1, scores.task.network.n_params if self.stop.restore_best else 0), scores.task.data.X.dtype)
-        if scores.best_params is not None and best.size:
-            best[0] = scores.best_params
-        return EpochRules(
-            first,
-            per_epoch,
-            [] if scored is None else [scored],
-            labels,
-            factors,
-            mean,
-            1,
-            row,
-            np.zeros((1, 0 if scored is None else n_epochs)),
-            np.zeros((1, 0 if labels is None else n_epochs)),
-            best,
-            np.array([epoch_loss.partial]),
-            np.zeros((1, 2), np.int64),
-        )
+            rules[:BEST] = rule.tol, rule.limit, rule.also_each, strict, rule.best, rule.stale
+        rules[BEST] = scores.best
+        if scores.best_params is not None and best_params.size:
+            best_params[...] = scores.best_params
 
     def take(self, rules: EpochRules, k: int = 0) -> bool:
         """Record the decisions of a call of the back end for member k; return whether the rule has fired."""
@@ -344,14 +321,35 @@ class Decisions:
         )
 
 
-def together(rules: list[EpochRules]) -> EpochRules | None:
-    """Combine the rules of several members for one call; None if there are none."""
-    if not rules:
-        return None
-    first, scored = rules[0], [task for each in rules for task in each.scored]
-    labels = None if first.labels is None else np.concatenate([each.labels for each in rules])
-    arrays: Any = [np.concatenate([each[k] for each in rules]) for k in range(7, len(EpochRules._fields))]
-    return EpochRules(first.first, first.per_epoch, scored, labels, first.factors, first.mean, first.divisor, *arrays)
+def rules_of(decisions: list[Decisions], steps: Steps, first: int, per_epoch: int, epoch_loss: EpochLoss) -> EpochRules:
+    """Return the rules for a call of the back end that does `steps`, with epochs of `per_epoch` steps.
+
+    `decisions` are those of its members, by scores of one kind; `first` steps of the current epoch are done before.
+    """
+    m, scores = len(decisions), decisions[0].scores
+    scored = [own.scores.scored for own in decisions if own.scores.scored is not None]
+    labels = [own.labels for own in decisions if own.labels is not None]
+    n_epochs, n_kept = (first + len(steps.start)) // per_epoch, scores.task.network.n_params
+    by_steps = scores.of_losses and any(own.rule is not None for own in decisions)
+    factors, mean = epoch_loss.factors(steps) if by_steps else (NO_FACTORS, False)
+    rules = EpochRules(
+        first=first,
+        per_epoch=per_epoch,
+        scored=scored,
+        labels=np.concatenate(labels) if labels else None,
+        factors=factors,
+        mean=mean,
+        divisor=1,
+        rules=np.zeros((m, N_RULE)),
+        losses=np.zeros((m, n_epochs if scored else 0)),
+        measured=np.zeros((m, n_epochs if labels else 0)),
+        best_params=np.zeros((m, n_kept if scores.stop.restore_best else 0), scores.task.data.X.dtype),
+        sums=np.array([epoch_loss.partial] * m),
+        ended=np.zeros((m, 2), np.int64),
+    )
+    for own, row, best_params in zip(decisions, rules.rules, rules.best_params, strict=True):
+        own.write(row, best_params)
+    return rules
 
 
 NO_FACTORS = np.zeros(0)

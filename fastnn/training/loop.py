@@ -21,7 +21,7 @@ from fastnn.memory import Array
 from fastnn.optimizers import Method
 from fastnn.state import Data, EpochRules, Steps, StepState, Task
 from fastnn.training.callbacks import Progress
-from fastnn.training.epochs import CHUNK_SECONDS, Decisions, EpochLog, EpochLoss, Pace, learning_rates, together
+from fastnn.training.epochs import CHUNK_SECONDS, Decisions, EpochLog, EpochLoss, Pace, learning_rates, rules_of
 from fastnn.training.exceptions import attach_result
 from fastnn.training.plan import Plan
 from fastnn.training.results import Decided, Kind, Results, TrainingResult
@@ -109,8 +109,7 @@ class Group:
         n_steps = min(self.pace.n_steps, order.steps_until(min(n_epochs, 1) if scores else n_epochs))
         steps, rules = order.draw(n_steps, self._rates(n_steps)), None
         if in_call:
-            first = order.batch, order.steps_per_epoch
-            rules = together([own.rules(steps, *first, self.epoch_loss) for own in decisions])
+            rules = rules_of(decisions, steps, order.batch, order.steps_per_epoch, self.epoch_loss)
         if self.is_one:
             self._save()
             of_rules = () if rules is None else (rules,)

@@ -23,6 +23,8 @@ RATES = (0.05, 1e308, cosine(0.2, 30), lambda step: 0.1 / (1 + step))
 RULES = (
     Stop(on_divergence="stop"),
     Stop(patience=1, tol=0.01, on_divergence="stop"),
+    Stop(restore_best=True, on_divergence="stop"),
+    Stop(restore_best=True, patience=1, on_divergence="stop"),
     Stop(validation=0.3, patience=2, restore_best=True, on_divergence="stop"),
     Stop(validation=(X[:4], Y[:4]), monitor="r2", restore_best=True, on_divergence="stop"),
     Stop(patience=4, reduce=ReduceRate(0.5, patience=1), on_divergence="stop"),

@@ -184,6 +184,17 @@ def test_members_of_a_group_are_as_alone(case, monkeypatch):
         assert all_bits(result) == all_bits(train(**options_of(case, seed=seed)))
 
 
+@pytest.mark.parametrize("case", CASES)
+def test_members_of_a_group_with_other_rules_are_as_alone(case):
+    options = options_of(case, optimizer=SGD(0.3), batch_size=10)
+    stop, arrays = options["stop"], [options.pop(name) for name in ("network", "X", "Y")]
+    stops = [dataclasses.replace(stop, **other) for other in ({"tol": None, "patience": None}, {"patience": 2}, {})]
+    columns = options | {"stop": stops * 3, "seed": range(9)}
+    many = train_many(*arrays, n_jobs=1, **columns)
+    for seed, result in enumerate(many):
+        assert all_bits(result) == all_bits(train(*arrays, **options | {"stop": stops[seed % 3], "seed": seed}))
+
+
 def test_what_needs_python_at_the_ends_of_epochs_is_not_decided_in_calls(epochs_of_calls):
     stop = Stop(validation=0.2, patience=5)
     plain = {"stop": stop, "seed": 3}
