@@ -247,8 +247,8 @@ class EpochRules(NamedTuple):
     """By which losses of steps are divided first, 1 but in an estimator."""
     rules: NDArray[np.float64]
     """(m, N_RULE), written: by how much a score has to be lower, epochs in a row that may fail, or 0 for no rule, and
-    after how many of them the rule fires too; 1 for `strict`, see `Patience`, 2 where what is not finite fails, equal
-    scores do not; the rule's best score and its failed epochs so far; the best score so far."""
+    after how many of them the rule fires too; of `Patience`, 1 for `strict`, 2 for `nan_fails` only, 0 for neither; the
+    rule's best score and its failed epochs so far; the best score so far."""
     losses: NDArray[np.float64]
     """(m, n_epochs), written: the losses."""
     measured: NDArray[np.float64]

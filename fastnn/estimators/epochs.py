@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from numbers import Integral, Real
 from types import UnionType
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -336,9 +336,14 @@ class Epochs:
         self.order = RowOrder(inputs.rows, batch_size, mlp.shuffle, mlp._random_state, compiled=compiled)
         self.core = Group([plan], state, self.order, time.perf_counter())
         self.hooks = Hooks(self, plan, None, state)
-        if self.record.best_loss is not None and not inputs.loss_is_nan:  # it is None where scores decide
-            self.hooks.rule = Patience(mlp.tol, mlp.n_iter_no_change + 1, strict=False)
-            self.hooks.rule.best, self.hooks.rule.stale = self.record.best_loss, self.record.no_improvement_count
+        nan_fails = self.scored and mlp.scoring == LOSS
+        self.patience = Patience(mlp.tol, mlp.n_iter_no_change + 1, strict=False, nan_fails=nan_fails)
+        """The count of epochs whose score, or else whose training loss, did not improve."""
+        best_loss, best_score = self.record.best_loss, self.record.best_validation_score
+        self.patience.best = cast(float, -best_score if self.scored and best_score is not None else best_loss)
+        self.patience.stale = self.record.no_improvement_count
+        if not self.scored and not inputs.loss_is_nan:
+            self.hooks.rule = self.patience
         self.in_call = self._score_in_calls(plan, state)
         """Whether calls of the back end score the rows held out, and count the epochs."""
         if not self.in_call and (by_epoch or self.hooks.rule is None):
@@ -356,11 +361,8 @@ class Epochs:
             return False
         stop = Stop(restore_best=True, monitor="accuracy" if counts else "loss")
         hooks = Hooks(self, plan._replace(stop=stop), rows.data(state.params.dtype), state)
-        best = self.record.best_validation_score
-        assert best is not None
-        hooks.rule, hooks.nan_fails = Patience(mlp.tol, mlp.n_iter_no_change + 1, strict=False), True
-        hooks.rule.best, hooks.rule.stale = -best, self.record.no_improvement_count
-        hooks.scores.best, hooks.scores.best_params = -best, self.best_params
+        hooks.rule = self.patience
+        hooks.scores.best, hooks.scores.best_params = self.patience.best, self.best_params
         self.core.decide([hooks], trusted=True)
         return self.core.decides
 
@@ -415,9 +417,10 @@ class Epochs:
         elif self.inputs.held_out is not None:
             self._count_score(self._score(self.inputs.held_out, learned, validation_loss))
         elif self.hooks.rule is None:
-            record.no_improvement_count = 0
+            self.patience.stale = 0
         else:
-            record.no_improvement_count, record.best_loss = self.hooks.rule.stale, self.hooks.rule.best
+            record.best_loss = self.patience.best
+        record.no_improvement_count = self.patience.stale
         if mlp._optimizer.schedule == "invscaling":
             mlp._optimizer.learning_rate = self.rate.of_epoch(record.n_iter)
         if record.no_improvement_count > mlp.n_iter_no_change:
@@ -465,26 +468,23 @@ class Epochs:
         return -np.inf if np.isnan(loss) else -loss
 
     def _take_scores(self, n: int) -> None:
-        """Record the scores of the last `n` epochs, which the back end has taken, with what it has counted."""
-        record, (decisions,) = self.record, self.core.decisions
-        assert decisions.rule is not None
+        """Record the scores of the last `n` epochs, which the back end has taken."""
+        record, scores = self.record, self.core.decisions[0].scores
         assert record.validation_scores is not None
-        scores = decisions.scores
         losses = scores.validation_losses[-n:]
         record.validation_scores += scores.measured[-n:] or [-np.inf if loss != loss else -loss for loss in losses]
-        record.best_validation_score, record.no_improvement_count = -scores.best, decisions.rule.stale
+        record.best_validation_score = -scores.best
         self.best_params = scores.best_params
 
     def _count_score(self, score: float) -> None:
         """Record a score; keep the parameters if it is the best, else count an epoch without improvement."""
-        mlp, record, best = self.mlp, self.record, self.record.best_validation_score
-        assert best is not None
+        record, best = self.record, self.patience.best
         assert record.validation_scores is not None
         record.validation_scores.append(score)
-        if mlp.verbose:
+        if self.mlp.verbose:
             _say(f"Validation score: {score:f}")
-        record.no_improvement_count = record.no_improvement_count + 1 if score < best + mlp.tol else 0
-        if score > best:
+        self.patience.fires(-score)
+        if -score < best:
             record.best_validation_score = score
             self.best_params = self.core.state.params.copy()
 
@@ -500,10 +500,7 @@ class Epochs:
             return
         optimizer = mlp._optimizer.with_rate(mlp._optimizer.learning_rate)
         self.core.tasks[0] = dataclasses.replace(self.core.tasks[0], optimizer=optimizer)
-        record.no_improvement_count = 0
-        for hooks in self.core.decisions:
-            if hooks.rule is not None:
-                hooks.rule.stale = 0
+        record.no_improvement_count = self.patience.stale = 0
 
     def diverged(self) -> bool:
         """Do the step that gives a loss or a parameter that is not finite, and go on, as scikit-learn does."""

@@ -219,8 +219,6 @@ class Decisions:
     """The decisions at the ends of epochs: scores, and when to stop or to reduce the learning rate."""
 
     reduction = Reduction()
-    nan_fails = False
-    """Whether a score that is not finite counts as no improvement, although equal scores do not."""
     labels: NDArray[np.int64] | None = None
     """The labels of the scored rows, if the back end counts the right ones."""
 
@@ -264,7 +262,7 @@ class Decisions:
         """Write the rule and the best score to the row `rules` (N_RULE,), and its parameters (n_params,), if kept."""
         rule, scores = self.rule, self.scores
         if rule is not None:
-            strict = 2 if self.nan_fails else rule.strict
+            strict = (1 if rule.strict else 2) if rule.nan_fails else 0
             rules[:BEST] = rule.tol, rule.limit, rule.also_each, strict, rule.best, rule.stale
         rules[BEST] = scores.best
         if scores.best_params is not None and best_params.size:

@@ -392,17 +392,21 @@ class Patience:
     limit : float
         The rule fires after this number of failed epochs in a row.
     strict : bool
-        True, for `train`: a loss fails unless it is finite and lower by more than `tol`. False, the rule of
-        scikit-learn: it fails if it is greater than the lowest one minus `tol`; so lower by exactly `tol` is enough,
-        and NaN never fails.
+        True, for `train`: a loss fails unless it is lower by more than `tol`. False, the rule of scikit-learn: lower by
+        exactly `tol` is enough.
+    nan_fails : bool
+        Whether a loss that is not finite counts as infinity. If not, NaN never fails, as in scikit-learn.
     also_each : int
         The rule also fires after each such number of failed epochs in a row; 0 for never.
     """
 
-    def __init__(self, tol: float, limit: float, *, strict: bool = True, also_each: int = 0) -> None:
+    def __init__(
+        self, tol: float, limit: float, *, strict: bool = True, nan_fails: bool = True, also_each: int = 0
+    ) -> None:
         self.tol = tol
         self.limit = limit if limit < NEVER else math.inf
         self.strict = strict
+        self.nan_fails = nan_fails
         self.also_each = min(also_each, NEVER)
         self.best = math.inf
         self.stale = 0
@@ -415,7 +419,7 @@ class Patience:
 
     def fires(self, loss: float) -> bool:
         """Record the loss of an epoch; return whether the rule fires."""
-        if self.strict and not math.isfinite(loss):
+        if self.nan_fails and not math.isfinite(loss):
             loss = math.inf
         target = self.best - self.tol
         failed = loss >= target if self.strict else loss > target

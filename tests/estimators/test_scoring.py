@@ -73,6 +73,28 @@ def test_the_loss_of_rows_that_were_given_is_their_validation_loss(target):
     assert len(mlp.validation_scores_) == mlp.n_iter_
 
 
+def test_a_loss_that_is_nan_is_no_improvement_whether_or_not_it_is_the_last_epoch():
+    """All but the last epoch are scored within a call of the back end; the last one may be scored alone."""
+    held_out = []
+
+    def record(estimator, X, y):
+        held_out.append(X[0])
+        return 0.0
+
+    mlp = MLPClassifier(
+        (8,), "identity", early_stopping=True, warm_start=True, scoring="loss", max_iter=3, random_state=0
+    )
+    mlp.fit(X_IRIS, Y_IRIS)
+    copy.deepcopy(mlp).set_params(scoring=record).fit(X_IRIS, Y_IRIS)  # the next fit holds out these rows
+    X = np.where(
+        (X_IRIS[:, None] == held_out[0]).all(axis=2).any(axis=1)[:, None], [1e308, -1e308, 1e308, 1e308], X_IRIS
+    )
+    for n in (1, 2, 3):
+        more = copy.deepcopy(mlp).set_params(max_iter=n).fit(X, Y_IRIS)
+        assert more.validation_scores_[3:] == [-np.inf] * n
+        assert more._no_improvement_count == n
+
+
 def test_training_ends_by_the_score_and_keeps_the_best_weights():
     """The score says which epoch is the best: here the third."""
     numbers = iter([0.1, 0.2, 0.9, 0.3, 0.3, 0.3, 0.3, 0.3])
