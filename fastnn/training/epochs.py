@@ -215,6 +215,10 @@ def _running(carry: float, values: NDArray[np.float64]) -> float:
     return float(np.cumsum(np.concatenate([[carry], values]))[-1])
 
 
+CopyRows = Callable[[Data, Array], Data]
+"""Such as `rows_of`, or what copies the same rows for several members once."""
+
+
 class Decisions:
     """The decisions at the ends of epochs: scores, and when to stop or to reduce the learning rate."""
 
@@ -222,9 +226,11 @@ class Decisions:
     labels: NDArray[np.int64] | None = None
     """The labels of the scored rows, if the back end counts the right ones."""
 
-    def __init__(self, plan: Plan, task: Task, validation: Data | None, state: TrainingState) -> None:
+    def __init__(
+        self, plan: Plan, task: Task, validation: Data | None, state: TrainingState, copy: CopyRows = rows_of
+    ) -> None:
         self.stop, self.rule, self.backend = plan.stop, plan.stop.rule(), plan.backend
-        self.scores = Scores(plan, task, validation, state)
+        self.scores = Scores(plan, task, validation, state, copy)
         counters = state.counters
         if self.rule is not None and counters.get("rule_on") == self.stop.score_name:
             self.rule.best, self.rule.stale = number(counters.get("rule_best")), counters["rule_stale"]
@@ -369,13 +375,15 @@ class Scores:
         The validation rows.
     state : TrainingState
         Has the best score of an earlier training, which counts if it is of the same kind.
+    copy : callable
+        Copies the rows.
     """
 
     best = math.inf
     best_on: str | None = None
     """The name of the score: `Stop.score_name`."""
 
-    def __init__(self, plan: Plan, task: Task, validation: Data | None, state: TrainingState) -> None:
+    def __init__(self, plan: Plan, task: Task, validation: Data | None, state: TrainingState, copy: CopyRows) -> None:
         self.task, self.backend, self.stop = task, plan.backend, plan.stop
         stop, rows = plan.stop, plan.rows
         self.validation = None
@@ -389,7 +397,7 @@ class Scores:
         self.scored = self.validation
         """The rows to score at the end of an epoch, if any."""
         if validation is None and (not self.of_losses or stop.restore_best):
-            self.scored = self.task if rows is None else dataclasses.replace(task, data=rows_of(task.data, rows))
+            self.scored = self.task if rows is None else dataclasses.replace(task, data=copy(task.data, rows))
         if stop.monitor != "loss":
             assert self.scored is not None
             used = _used(self.scored.data, state if validation is None else None)

@@ -45,6 +45,7 @@ from fastnn.training.rows import (
     rows_of,
 )
 from fastnn.training.state import WRONG_ROW_ORDER, Counters, TrainingState, holds_each_row_once, network_counters
+from fastnn.training.stopping import Stop
 
 FEW_DRAWS = 1024
 """Parameters so few that to draw them again takes no longer than to copy a generator."""
@@ -400,15 +401,26 @@ class RowOrders:
 
 
 def decisions_of(group: Group) -> list[Decisions]:
-    """Return the decisions of each member; check validation data that members share once."""
-    known: dict[int, Data | None] = {}
+    """Return the decisions of each member; what members share is checked, and their rows are copied, once."""
+    copies: dict[tuple[int, int], Data] = {}
+    known: dict[tuple[int, ...], tuple[Stop, Data | None]] = {}
+
+    def copy(data: Data, rows: Rows) -> Data:
+        key = id(data), id(rows)
+        if key not in copies:
+            copies[key] = rows_of(data, rows)
+        return copies[key]
+
     decisions = []
     for k, plan in enumerate(group.plans):
         state: TrainingState = group.state if group.is_one else group.order.first_state(k)
-        if plan.validation_rows is not None:
-            plan = plan._replace(stop=replace(plan.stop, validation=rows_of(plan.data, plan.validation_rows)))
-        own = state.validation_rows is not None or plan.rows is not None or plan.validation_rows is not None
-        if own or id(plan.stop) not in known:
-            known[id(plan.stop)] = validation_data(plan, state)
-        decisions.append(Decisions(plan, group.tasks[group.which[k]], known[id(plan.stop)], state))
+        key = id(plan.stop), id(plan.data), id(plan.validation_rows)
+        if state.validation_rows is not None or key not in known:  # each member has split off rows of its own
+            if plan.validation_rows is not None:
+                chosen = copy(plan.data, plan.validation_rows)
+                plan = plan._replace(stop=replace(plan.stop, validation=chosen))
+            known[key] = plan.stop, validation_data(plan, state)
+        stop, validation = known[key]
+        own = plan if plan.stop is stop else plan._replace(stop=stop)
+        decisions.append(Decisions(own, group.tasks[group.which[k]], validation, state, copy))
     return decisions

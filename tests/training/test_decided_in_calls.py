@@ -19,6 +19,7 @@ from fastnn.compiler.loader import IN_PYTHON
 from fastnn.fused.backend import NumbaBackend
 from fastnn.training import exceptions
 from fastnn.training.epochs import Decisions
+from fastnn.training.rows import rows_of
 
 pytestmark = pytest.mark.skipif(IN_PYTHON, reason="in Python, each epoch is a call")
 
@@ -193,6 +194,23 @@ def test_members_of_a_group_with_other_rules_are_as_alone(case):
     many = train_many(*arrays, n_jobs=1, **columns)
     for seed, result in enumerate(many):
         assert all_bits(result) == all_bits(train(*arrays, **options | {"stop": stops[seed % 3], "seed": seed}))
+
+
+@pytest.mark.parametrize(
+    "rows", [{"validation_rows": np.arange(12), "rows": np.arange(12, 60)}, {"rows": np.arange(5, 50)}], ids=" ".join
+)
+def test_rows_that_members_score_are_copied_once(rows, monkeypatch):
+    copies = []
+
+    def watched(data, rows):
+        copies.append(rows_of(data, rows))
+        return copies[-1]
+
+    monkeypatch.setattr("fastnn.training.initial.rows_of", watched)
+    monkeypatch.setattr("fastnn.training.epochs.rows_of", watched)
+    stop = Stop(patience=3, restore_best=True)
+    train_many(NETWORK, X, Y, seed=range(9), n_jobs=1, optimizer=Adam(0.03), epochs=5, stop=stop, **rows)
+    assert len(copies) == 2  # one of them to check a member before all others
 
 
 def test_what_needs_python_at_the_ends_of_epochs_is_not_decided_in_calls(epochs_of_calls):
