@@ -118,28 +118,29 @@ class EpochLoss:
         self._steps_per_epoch = steps_per_epoch
         self._counted = None if steps_per_epoch == 1 or data.sample_weight.all() else data.sample_weight > 0
 
-    def add(self, steps: Steps, n_steps: int, batch: int) -> tuple[NDArray[np.float64], tuple[float, float]]:
-        """Return the losses (..., n) of the epochs that end within the first `n_steps` steps, and `partial` after them.
+    def add(self, steps: Steps, n_steps: int, batch: int) -> NDArray[np.float64]:
+        """Add the first `n_steps` steps; return the losses (..., n) of the epochs that end within them.
 
         `batch` is the number of steps that the current epoch had before. Losses of several members (m, any) begin and
         end with epochs.
         """
         losses = steps.loss if n_steps == steps.loss.shape[-1] else steps.loss[:n_steps]
         if self._steps_per_epoch == 1:
-            return losses, NOTHING
+            self.partial = NOTHING
+            return losses
         with np.errstate(over="ignore", invalid="ignore"):  # losses near the largest number, on the way to divergence
             if batch == 0 and n_steps % self._steps_per_epoch == 0:  # whole epochs: the same sums, of which none is cut
                 if self._whole is None or self._counted is not None or len(self._whole[0]) != n_steps:
                     rows = self._rows(steps, n_steps)
                     self._whole = rows, _sum(rows, self._steps_per_epoch)
                 rows, row_sums = self._whole
-                loss_sums, partial = _sum(losses * rows, self._steps_per_epoch), NOTHING
+                loss_sums, self.partial = _sum(losses * rows, self._steps_per_epoch), NOTHING
             else:
                 rows = self._rows(steps, n_steps)
                 loss_sums, loss_rest = _sums(losses * rows, batch, self._steps_per_epoch, self.partial[0])
                 row_sums, row_rest = _sums(rows, batch, self._steps_per_epoch, self.partial[1])
-                partial = loss_rest, row_rest
-            return (loss_sums / row_sums if self._mean else loss_sums), partial
+                self.partial = loss_rest, row_rest
+            return loss_sums / row_sums if self._mean else loss_sums
 
     def factors(self, steps: Steps) -> tuple[NDArray[np.float64], bool]:
         """Return the factors (n_steps,) of step losses in epoch losses, and whether the latter are means."""

@@ -119,7 +119,7 @@ class Group:
             n_each = np.array(wanted, np.int64)
             good = self.backend.train_group(tasks, self.which, state, steps, n_each, rules, self.threads).tolist()
         n_done = good[0] if self.is_one else n_steps
-        losses, self.epoch_loss.partial = self.epoch_loss.add(steps, n_done, order.batch)
+        losses = self.epoch_loss.add(steps, n_done, order.batch)
         if n_ended := losses.shape[-1]:
             last = order.steps_until(1) - 1
             self.log.add(losses, steps.learning_rate[..., last : n_done : order.steps_per_epoch])
@@ -191,7 +191,7 @@ class Group:
         rows = steps.rows[steps.start[0] : steps.stop[0]]
         batch = Data(*(array[rows] for array in self.tasks[0].data))
         steps.loss[0] = step(self.tasks[0], self.state, batch, float(steps.learning_rate[0]))
-        losses, self.epoch_loss.partial = self.epoch_loss.add(steps, 1, self.order.batch)
+        losses = self.epoch_loss.add(steps, 1, self.order.batch)
         self.order.commit(1)
         if len(losses):
             self._count(losses)
