@@ -101,12 +101,12 @@ class Group:
             How many epochs ended.
         """
         began, order, tasks, state, decisions = time.perf_counter(), self.order, self.tasks, self.state, self.decisions
-        n_epochs = self.n_epochs - self.n_done
+        n_left = self.n_epochs - self.n_done
         for period in periods:
-            n_epochs = min(n_epochs, period - self.n_epochs_in_all % period)
-        in_call = self.decides and (n_epochs > 1 or not self.is_one)
+            n_left = min(n_left, period - self.n_epochs_in_all % period)
+        in_call = self.decides and (n_left > 1 or not self.is_one)
         scores = bool(decisions) and decisions[0].each_epoch and not in_call
-        n_steps = min(self.pace.n_steps, order.steps_until(min(n_epochs, 1) if scores else n_epochs))
+        n_steps = min(self.pace.n_steps, order.steps_until(min(n_left, 1) if scores else n_left))
         steps, rules = order.draw(n_steps, self._rates(n_steps)), None
         if in_call:
             rules = rules_of(decisions, steps, order.batch, order.steps_per_epoch, self.epoch_loss)
@@ -118,13 +118,13 @@ class Group:
             wanted = [order.steps_until(plan.n_epochs) for plan in self.plans]
             n_each = np.array(wanted, np.int64)
             good = self.backend.train_group(tasks, self.which, state, steps, n_each, rules, self.threads).tolist()
-        n_done = good[0] if self.is_one else n_steps
-        losses = self.epoch_loss.add(steps, n_done, order.batch)
+        n_counted = good[0] if self.is_one else n_steps
+        losses = self.epoch_loss.add(steps, n_counted, order.batch)
         if n_ended := losses.shape[-1]:
             last = order.steps_until(1) - 1
-            self.log.add(losses, steps.learning_rate[..., last : n_done : order.steps_per_epoch])
+            self.log.add(losses, steps.learning_rate[..., last : n_counted : order.steps_per_epoch])
             self.n_done += n_ended
-        order.commit(n_done)
+        order.commit(n_counted)
         seconds = time.perf_counter() - began
         if n_steps == self.pace.n_steps or seconds > CHUNK_SECONDS:  # else it was shorter because an epoch ended
             self.pace.measured(int(np.count_nonzero(steps.loss)), seconds)
