@@ -238,8 +238,8 @@ class Decisions:
         least = counters.get("rate_least", 0.0) if self.stop.reduce is None else self.stop.reduce.least
         self.reduction = Reduction(counters.get("rate_factor", 1.0), least)
 
-    def fit_a_call(self, task: Task, rows_a_step: int, *, trusted: bool = False) -> bool:
-        """Return whether one call of the back end may do several epochs and decide at their ends.
+    def prepare_calls(self, task: Task, rows_a_step: int, *, trusted: bool = False) -> bool:
+        """Prepare calls of the back end that do several epochs and decide at their ends; return whether it can.
 
         Steps are not done in advance if the learning rate is a function of the caller, which may raise, unless it is
         `trusted`.

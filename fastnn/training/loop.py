@@ -82,11 +82,11 @@ class Group:
     def decide(self, decisions: list[Decisions], *, trusted: bool = False) -> None:
         """Make these decisions for each member at the ends of epochs, within the calls of the back end if it can.
 
-        `trusted`: as for `Decisions.fit_a_call`.
+        `trusted`: as for `Decisions.prepare_calls`.
         """
         batch_size, per_epoch = self.order.batch_size, self.order.steps_per_epoch
         self.decisions = decisions
-        self.decides = all(own.fit_a_call(self.tasks[0], batch_size, trusted=trusted) for own in decisions)
+        self.decides = all(own.prepare_calls(self.tasks[0], batch_size, trusted=trusted) for own in decisions)
         if self.decides and self.is_one and (scored := decisions[0].scores.scored) is not None:
             self.pace = Pace(self.state.n_params, batch_size, len(scored.data.X) // per_epoch)
 
