@@ -364,7 +364,7 @@ class Epochs:
         hooks.rule = self.patience
         hooks.scores.best, hooks.scores.best_params = self.patience.best, self.best_params
         self.core.decide([hooks], trusted=True)
-        return self.core.decides
+        return self.core.in_calls
 
     def run(self) -> tuple[Array, dict[str, Any]]:
         """Train to the end; return the parameters (n_params,), and the fitted attributes of the fit."""
@@ -507,7 +507,7 @@ class Epochs:
         if self.mlp.fix_defects:
             return False
         if self.in_call:  # from here on, epoch by epoch
-            self.core.decisions, self.core.decides, self.in_call = [self.hooks], False, False
+            self.core.decisions, self.core.in_calls, self.in_call = [self.hooks], False, False
         losses = self.core.force_step(self.inputs.backend.one_step)
         learned = bool(np.isfinite(self.core.state.params).all())
         self.epochs_ended(losses, learned)

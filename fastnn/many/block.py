@@ -156,7 +156,7 @@ def train_unit(unit: Unit, flag: StopRequest, n_threads: int = 1) -> dict[int, R
     rows: dict[int, Row] = {}
     alone = unit.plans
     group = begin(unit.plans, time.perf_counter()) if len(unit.plans) > 1 else None
-    if group is not None and (group.decides or not group.decisions):  # else the back end cannot make the decisions
+    if group is not None and (group.in_calls or not group.decisions):  # else the back end cannot make the decisions
         group.threads = unit.threads(n_threads)
         group.chunk()
         group.end("epochs")

@@ -49,7 +49,7 @@ class Group:
     over = False
     snapshot: StepState | None = None
     """The state of a group of one at the beginning of the last chunk."""
-    decides = False
+    in_calls = False
     """Whether the back end decides at the ends of epochs, within a call."""
     threads = 1
     """Threads that share the members of a call."""
@@ -86,8 +86,8 @@ class Group:
         """
         batch_size, per_epoch = self.order.batch_size, self.order.steps_per_epoch
         self.decisions = decisions
-        self.decides = all(own.prepare_calls(self.tasks[0], batch_size, trusted=trusted) for own in decisions)
-        if self.decides and self.is_one and (scored := decisions[0].scores.scored) is not None:
+        self.in_calls = all(own.prepare_calls(self.tasks[0], batch_size, trusted=trusted) for own in decisions)
+        if self.in_calls and self.is_one and (scored := decisions[0].scores.scored) is not None:
             self.pace = Pace(self.state.n_params, batch_size, len(scored.data.X) // per_epoch)
 
     def chunk(self, periods: Collection[int] = ()) -> int:
@@ -104,7 +104,7 @@ class Group:
         n_left = self.n_epochs - self.n_done
         for period in periods:
             n_left = min(n_left, period - self.n_epochs_in_all % period)
-        in_call = self.decides and (n_left > 1 or not self.is_one)
+        in_call = self.in_calls and (n_left > 1 or not self.is_one)
         scores = bool(decisions) and decisions[0].each_epoch and not in_call
         n_steps = min(self.pace.n_steps, order.steps_until(min(n_left, 1) if scores else n_left))
         steps, rules = order.draw(n_steps, self._rates(n_steps)), None
@@ -130,12 +130,12 @@ class Group:
             self.pace.measured(int(np.count_nonzero(steps.loss)), seconds)
         if rules is not None or good != wanted:
             for k, (n_good, n_wanted) in enumerate(zip(good, wanted, strict=True)):
-                self._decide(k, n_good, n_good < n_wanted, rules, steps)
+                self._record(k, n_good, n_good < n_wanted, rules, steps)
         if n_ended and scores and decisions[0].fires(self.log.last[0], state.params, self.so_far):
             self._stall(0)
         return n_ended
 
-    def _decide(self, k: int, n_good: int, is_short: bool, rules: EpochRules | None, steps: Steps) -> None:
+    def _record(self, k: int, n_good: int, is_short: bool, rules: EpochRules | None, steps: Steps) -> None:
         """Record what a call decided for member k, or why it ended after `n_good` steps, where that is too few."""
         if rules is not None and self.decisions[k].take(rules, k):
             self._stall(k)
@@ -321,7 +321,7 @@ class Group:
             if (rows := plans[k].rows) is not None:  # of members that share them, once
                 digests[k] = known[id(rows)] = known.get(id(rows)) or digest(rows)
             if reason != "epochs" or not is_plain:
-                decided[k] = self._decided(k, reason)
+                decided[k] = self._additions(k, reason)
         return Results(
             Kind(plan.network, original(plan.backend), plan.batch_size, plan.shuffle, plan.feature_names),
             list(map(OPTIMIZER_AND_ALPHA, self.tasks)),
@@ -338,7 +338,7 @@ class Group:
             decided,
         )
 
-    def _decided(self, k: int, reason: StopReason) -> Decided:
+    def _additions(self, k: int, reason: StopReason) -> Decided:
         """Return the additional part of member k's result."""
         partial, batch, threads = self.epoch_loss.partial, self.order.batch, self.state.threads
         own = Decided(reason, validation_rows=self.order.splits[k], batch=batch, partial=partial, threads=threads)
