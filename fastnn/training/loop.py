@@ -58,6 +58,8 @@ class Group:
         self.plan = plan = plans[0]
         self.plans, self.state, self.order, self.started = plans, state, order, started
         self.backend, self.is_one, m = plan.backend, len(plans) == 1, len(plans)
+        self.n_before = int(order.before[0])
+        """Epochs that the first member did in earlier calls."""
         self.pace = Pace(state.n_params, order.batch_size)
         if self.is_one:  # the same as below, in a third of the time
             self.tasks, self.which, self.n_epochs = [task_of(plan)], FIRST, plan.n_epochs
@@ -103,7 +105,7 @@ class Group:
         began, order, tasks, state, decisions = time.perf_counter(), self.order, self.tasks, self.state, self.decisions
         n_left = self.n_epochs - self.n_done
         for period in periods:
-            n_left = min(n_left, period - self.n_epochs_in_all % period)
+            n_left = min(n_left, period - (self.n_before + self.n_done) % period)
         in_call = self.in_calls and (n_left > 1 or not self.is_one)
         scores = bool(decisions) and decisions[0].each_epoch and not in_call
         n_steps = min(self.pace.n_steps, order.steps_until(min(n_left, 1) if scores else n_left))
@@ -112,8 +114,9 @@ class Group:
             rules = rules_of(decisions, steps, order.batch, order.steps_per_epoch, self.epoch_loss)
         if self.is_one:
             self._save()
-            of_rules = () if rules is None else (rules,)
-            wanted, good = [n_steps], [int(self.backend.train_steps(tasks[0], state, steps, *of_rules))]
+            call = self.backend.train_steps  # of which not all take rules
+            n_good = call(tasks[0], state, steps) if rules is None else call(tasks[0], state, steps, rules)
+            wanted, good = [n_steps], [int(n_good)]
         else:
             wanted = [order.steps_until(plan.n_epochs) for plan in self.plans]
             n_each = np.array(wanted, np.int64)
@@ -121,8 +124,8 @@ class Group:
         n_counted = good[0] if self.is_one else n_steps
         losses = self.epoch_loss.add(steps, n_counted, order.batch)
         if n_ended := losses.shape[-1]:
-            last = order.steps_until(1) - 1
-            self.log.add(losses, steps.learning_rate[..., last : n_counted : order.steps_per_epoch])
+            ends = slice(order.steps_until(1) - 1, n_counted, order.steps_per_epoch)
+            self.log.add(losses, steps.learning_rate[ends] if self.is_one else steps.learning_rate[:, ends])
             self.n_done += n_ended
         order.commit(n_counted)
         seconds = time.perf_counter() - began
@@ -177,7 +180,7 @@ class Group:
     @property
     def n_epochs_in_all(self) -> int:
         """Epochs that ended, earlier calls included, of a group of one."""
-        return int(self.order.before[0]) + self.n_done
+        return self.n_before + self.n_done
 
     def force_step(self, step: Callable[[Task, StepState, Data, float], float]) -> Array:
         """Do one step whose loss and parameters may be infinite or NaN; return the losses of the epochs that ended.
@@ -274,7 +277,7 @@ class Group:
             "loss": loss,
             "validation_loss": validation_losses[-1] if validation_losses else math.nan,
             "seconds": time.perf_counter() - self.started,
-            "epoch_in_all": self.n_epochs_in_all,
+            "epoch_in_all": self.n_before + self.n_done,
             "score": (measured or validation_losses or [loss])[-1],
             "learning_rate": rate,
             "_result": self._result_at,
