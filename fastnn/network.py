@@ -497,6 +497,8 @@ class Network(CheckedFields):
         """
         if not isinstance(values, Mapping):
             raise TypeError(f"values must be a mapping, such as what to_dict returns, not {shown(values)}")
+        if "sizes" not in values:
+            raise ValueError(f"values must have 'sizes', such as (3, 5, 1), and have {shown(list(values))}")
         registries: dict[str, Mapping[str, Any]] = {"activation": ACTIVATIONS, "output": ACTIVATIONS, "loss": LOSSES}
         return cls(**{k: from_plain(v, registries[k]) if k in registries else v for k, v in values.items()})
 

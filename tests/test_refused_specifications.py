@@ -46,6 +46,7 @@ OF_VALUES = [
     (lambda: Network((3, 2), reduction="average"), "mean'?); one of mean, sum"),
     (lambda: Network((3, 2), init="xavier"), "glorot_uniform, glorot_normal, he, norm"),
     (lambda: Network((3, 2), bias_init=math.inf), "bias_init must be finite"),
+    (lambda: Network.from_dict({"loss": "huber"}), "values must have 'sizes', such as (3, 5, 1), and have ['loss']"),
     (lambda: Network((3, 4, 2), "softmax"), "unknown activation 'softmax'"),
     (lambda: Network((3, 4, 2), ("relu", "tanh")), "2 names for 1 hidden"),
     (
