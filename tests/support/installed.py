@@ -58,6 +58,13 @@ for dtype in ("float64", "float32"):
     out = np.empty(2, dtype)
     one.function()(data[0][0], out)
     assert out.tobytes() == one.predict(data[0][:1]).tobytes()
+    clipped, plain = (
+        fastnn.train(network, *data, optimizer=fastnn.Adam(), epochs=1, seed=0, clip_norm=0.01, backend=by)
+        for by in ("numba", "numpy")
+    )
+    np.testing.assert_allclose(clipped.params, plain.params, rtol=0, atol={"float64": 1e-12, "float32": 1e-4}[dtype])
+    slopes = one.jacobian(data[0][:9])
+    np.testing.assert_allclose(slopes, slow.jacobian(data[0][:9], backend="numpy"), **tolerance)
     many = fastnn.train_many(network, *data, optimizer=fastnn.Adam(), epochs=2, seed=range(3))
     assert many[0].params.tobytes() == one.params.tobytes()
 labels = X[:, 0] > 0.5
@@ -66,7 +73,8 @@ regressor = fastnn.MLPRegressor(hidden_layer_sizes=(8,), solver="lbfgs", max_ite
 assert regressor.fit(X, Y[:, 0]).score(X, Y[:, 0]) > 0.9
 for dtype in ("float64", "float32"):
     assert all(seconds > 0 for _, seconds in first_calls(dtype, ("many", *OF_NONE)))
-everything = {f"{name}.{dtype}" for name, dtypes in program.ENTRIES.items() for dtype in dtypes}
+everything = set(shipped.library().signatures)
+assert everything <= {f"{name}.{dtype}" for name, dtypes in program.ENTRIES.items() for dtype in dtypes}
 assert loader.origins == dict.fromkeys(everything, loader.WHEEL), loader.origins
 print(len(everything), "kernels, all from the wheel, for", shipped.library().level)
 """
