@@ -29,7 +29,7 @@ def test_it_needs_numpy_alone(tmp_path):
 
 
 def test_a_million_weights_take_a_second(tmp_path):
-    """Lines of text were made in a time that grows with the square of their number: some 40 minutes."""
+    """Lines of text were made in a time that grows with the square of their number."""
     network = fastnn.Network((1000, 1000), "identity")
     result = fastnn.train(network, np.zeros((1, 1000)), np.zeros((1, 1000)), epochs=0, seed=0)
     result.export(tmp_path / "net.py")

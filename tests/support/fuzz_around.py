@@ -223,7 +223,7 @@ def logged(draw):
     """A log holds the rows of the history, whatever was in the file, or is refused and leaves that as it was."""
     before, stop = draw.of(BEFORE), draw.of([None, Stop(monitor="r2"), Stop(restore_best=True), Stop(validation=0.3)])
     options = {**OPTIONS, "epochs": draw.integer(4), "stop": stop}
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):  # some names are relative
         path = os.path.join(folder, draw.of(["log.csv"] * 4 + NAMES))
         if before is not None:
             with contextlib.suppress(OSError, ValueError), open(path, "wb") as file:
