@@ -26,14 +26,10 @@ if not hasattr(sys.modules["fastnn"], "_homes"):
     raise ImportError(f"{found}: {REMEDY}", name="fastnn")
 
 EXTRAS = {
-    "click": "cli",
+    **dict.fromkeys(("click", "matplotlib", "rich", "typer"), "cli"),
+    **dict.fromkeys(("scikit-learn", "sklearn"), "sklearn"),
     "joblib": "many",
-    "matplotlib": "cli",
     "onnx": "onnx",
-    "rich": "cli",
-    "scikit-learn": "sklearn",
-    "sklearn": "sklearn",
-    "typer": "cli",
 }
 """{package: the extra that brings it}."""
 
@@ -62,38 +58,22 @@ ALIASES = {
     "logistic": "sigmoid",
     "sigmoid": "logistic",  # in the estimators, which have scikit-learn's names
     "swish": "silu",
-    # losses, all of them with or without "loss" at the end
-    "l2": "squared_error",
-    "mse": "squared_error",
-    "mean_squared_error": "squared_error",
-    "rmse": "squared_error",  # its minimum is in the same place
-    "l1": "absolute_error",
-    "mae": "absolute_error",
-    "mean_absolute_error": "absolute_error",
+    # losses, all of them with or without "loss" at the end; the minimum of "rmse" is in the same place
+    **dict.fromkeys(("l2", "mse", "mean_squared_error", "rmse"), "squared_error"),
+    **dict.fromkeys(("l1", "mae", "mean_absolute_error"), "absolute_error"),
     "smooth_l1": "huber",
-    "quantile": "pinball",
+    **dict.fromkeys(("quantile", "quantile_regression"), "pinball"),
     "pinball": "quantile",  # in the estimators
-    "quantile_regression": "pinball",
-    "bce": "log_loss",
-    "bce_with_logits": "log_loss",
-    "binary_crossentropy": "log_loss",
-    "binary_cross_entropy": "log_loss",
-    "hinge": "log_loss",
-    "nll": "cross_entropy",
-    "negative_log_likelihood": "cross_entropy",
-    "categorical_crossentropy": "cross_entropy",
+    **dict.fromkeys(("bce", "bce_with_logits", "binary_crossentropy", "binary_cross_entropy", "hinge"), "log_loss"),
+    **dict.fromkeys(("nll", "negative_log_likelihood", "categorical_crossentropy"), "cross_entropy"),
     "sparse_categorical_crossentropy": "cross_entropy",
     "poisson_nll": "poisson",
     # initial weights
-    "xavier": "glorot_uniform",
-    "xavier_uniform": "glorot_uniform",
+    **dict.fromkeys(("xavier", "xavier_uniform"), "glorot_uniform"),
     "xavier_normal": "glorot_normal",
-    "kaiming": "he",
-    "kaiming_normal": "he",
-    "he_normal": "he",
+    **dict.fromkeys(("kaiming", "kaiming_normal", "he_normal"), "he"),
     "random_normal": "normal",
-    # reductions
-    "average": "mean",
+    "average": "mean",  # of reductions
 }
 """{another name: the one here}. Capitals, "_", "-", blanks and a "loss" at the end do not count."""
 

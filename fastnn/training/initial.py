@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -131,7 +131,7 @@ def resumed(plan: Plan) -> tuple[TrainingState, np.random.RandomState, None]:
         if not isinstance(stop.validation, (tuple, list)):
             gone |= {"best_score", "best_on", "rule_on", "rule_best", "rule_stale"}
             state.best_params = None
-        state.counters = cast(Counters, {name: n for name, n in state.counters.items() if name not in gone})
+        state.counters = {name: n for name, n in state.counters.items() if name not in gone}
     return state, random_state, None
 
 

@@ -6,7 +6,7 @@ import dataclasses
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, TypedDict
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,44 +19,8 @@ from fastnn.memory import Array
 from fastnn.network import Network
 from fastnn.state import StepState
 
-
-class Counters(TypedDict, total=False):
-    """The progress and the options of a training, in types of JSON; files of 0.1 lack some."""
-
-    epoch: int
-    """Epochs that ended."""
-    loss_sum: float
-    """Sum of the losses of the steps in the current epoch, times their rows for ``reduction="mean"``."""
-    row_sum: float
-    """Rows of these steps."""
-    best_score: float | None
-    """The score of `TrainingState.best_params`; None before there is one. Lower is better: scores other than the loss
-    are negated, here and in `rule_best`."""
-    best_on: str
-    """The name of that score: `Stop.score_name`; in files of version 0.1 always the loss."""
-    rule_on: str
-    """The score that the stop rule compares: `Stop.score_name`; absent without a rule."""
-    rule_best: float | None
-    rule_stale: int
-    """Epochs since the rule's best score."""
-    rate_factor: float
-    """The factor of the learning rate so far, by `ReduceRate`."""
-    rate_least: float
-    """The lowest learning rate of `ReduceRate`."""
-    optimizer: dict[str, Any]
-    """`Optimizer.to_dict`."""
-    batch_size: int | None
-    shuffle: bool
-    rows: int
-    """The `digest` of the chosen rows; absent if all rows are trained on."""
-    alpha: float
-    sizes: list[int]
-    activation: list[str]
-    output: str
-    loss: str
-    bias: str
-    bias_gradient: str
-    reduction: str
+Counters = dict[str, Any]
+"""The progress and the options of a training, in types of JSON: `COUNTERS` has their names; files of 0.1 lack some."""
 
 
 @dataclass(repr=False)
@@ -215,39 +179,55 @@ def _are_names(names: Any, counters: Counters) -> bool:
     return len(names) == counters.get("sizes", [len(names)])[0]
 
 
-COUNTS: dict[str, Callable[[Any], bool]] = {
-    "t": lambda t: is_count(t) and t < 2**62,
-    "batch": is_count,
-}
+def _is_float(value: Any) -> bool:
+    return isinstance(value, (float, np.floating))
+
+
+def _is_score(value: Any) -> bool:
+    return value is None or _is_finite(value)
+
+
+def _is_positive(value: Any) -> bool:
+    return _is_finite(value) and value >= 0
+
+
+COUNTS: dict[str, Callable[[Any], bool]] = {"t": lambda t: is_count(t) and t < 2**62, "batch": is_count}
 """The check of each field of a `TrainingState` that is a number."""
 
 GENERATOR: dict[str, Callable[[Any], bool]] = {
     "pos": lambda place: is_count(place) and place <= 624,
     "has_gauss": lambda value: is_count(value) and value <= 1,
-    "gauss": lambda value: isinstance(value, (float, np.floating)),
+    "gauss": _is_float,
 }
 """The check of each number of a generator's state."""
 
 COUNTERS: dict[str, Callable[[Any], bool]] = {
-    "epoch": is_count,
-    "loss_sum": lambda value: isinstance(value, (float, np.floating)),  # infinite on the way to divergence
-    "row_sum": lambda value: _is_finite(value) and value >= 0,
-    "best_score": lambda value: value is None or _is_finite(value),
-    "sizes": lambda value: isinstance(value, list) and all(is_count(n, 1) for n in value),
-    "activation": lambda value: isinstance(value, list) and all(map(_is_function, value)),
-    **dict.fromkeys(("bias", "bias_gradient", "reduction"), is_text),
-    **dict.fromkeys(("output", "loss"), _is_function),
-    "optimizer": _is_optimizer,
+    "epoch": is_count,  # epochs that ended
+    # Of the steps in the current epoch: the sum of the losses, times their rows for `reduction="mean"`; infinite on the
+    # way to divergence. And their rows.
+    "loss_sum": _is_float,
+    "row_sum": _is_positive,
+    # The score of `TrainingState.best_params`, None before there is one, and its name: `Stop.score_name`; in files of
+    # version 0.1 always the loss. Lower is better: scores other than the loss are negated, here and in `rule_best`.
+    "best_score": _is_score,
+    "best_on": is_text,
+    # The name of the score that the stop rule compares, its best one, and the epochs since then; absent without a rule.
+    "rule_on": is_text,
+    "rule_best": _is_score,
+    "rule_stale": is_count,
+    # By `ReduceRate`: the factor of the learning rate so far, and the lowest rate.
+    "rate_factor": lambda value: _is_positive(value) and value <= 1,
+    "rate_least": _is_positive,
+    "optimizer": _is_optimizer,  # `Optimizer.to_dict`
     "batch_size": lambda value: value is None or is_count(value, 1),
     "shuffle": lambda value: isinstance(value, bool),
-    "rows": is_count,
-    "alpha": lambda value: _is_finite(value) and value >= 0,
-    "rule_on": is_text,
-    "rule_best": lambda value: value is None or _is_finite(value),
-    "rule_stale": is_count,
-    "best_on": is_text,
-    "rate_factor": lambda value: _is_finite(value) and 0 <= value <= 1,
-    "rate_least": lambda value: _is_finite(value) and value >= 0,
+    "rows": is_count,  # the `digest` of the chosen rows; absent if all rows are trained on
+    "alpha": _is_positive,
+    # Of the network:
+    "sizes": lambda value: isinstance(value, list) and all(is_count(n, 1) for n in value),
+    "activation": lambda value: isinstance(value, list) and all(map(_is_function, value)),
+    **dict.fromkeys(("output", "loss"), _is_function),
+    **dict.fromkeys(("bias", "bias_gradient", "reduction"), is_text),
 }
 """The check of each entry of `Counters`."""
 
