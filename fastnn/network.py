@@ -17,33 +17,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 import numpy as np
 from numpy.typing import DTypeLike
 
-from fastnn.checking import display
-from fastnn.checking.arguments import (
-    CheckedFields,
-    check_activation,
-    check_number,
-    check_seed,
-    check_sizes,
-    choice,
-    fill_layers,
-    optional,
-    shown,
-)
+from fastnn import losses
+from fastnn.checking import arguments, display
+from fastnn.checking.arguments import CheckedFields, choice, optional, shown
 from fastnn.checking.display import Filled, summaries, table
 from fastnn.checking.hints import explains_keywords
-from fastnn.losses import (
-    ACTIVATIONS,
-    HIDDEN,
-    LOSSES,
-    Activation,
-    Loss,
-    Value,
-    checked,
-    from_plain,
-    line_of,
-    name_of,
-    plain,
-)
+from fastnn.losses import ACTIVATIONS, LOSSES, Activation, Loss, Value, line_of, name_of
 from fastnn.memory import Array
 
 BIASES = ("vector", "scalar", "none")
@@ -181,16 +160,16 @@ class Network(CheckedFields):
 
     def __post_init__(self) -> None:
         put = object.__setattr__  # frozen for users, not for its own normalization
-        put(self, "sizes", check_sizes(self.sizes))
-        check = functools.partial(checked, registry=ACTIVATIONS, legal=HIDDEN)
-        put(self, "activation", check_activation(self.activation, len(self.sizes) - 2, check))
-        put(self, "output", checked("output", self.output, ACTIVATIONS, ACTIVATIONS))
+        put(self, "sizes", arguments.check_sizes(self.sizes))
+        check = functools.partial(losses.checked, registry=ACTIVATIONS, legal=losses.HIDDEN)
+        put(self, "activation", arguments.check_activation(self.activation, len(self.sizes) - 2, check))
+        put(self, "output", losses.checked("output", self.output, ACTIVATIONS, ACTIVATIONS))
         if isinstance(self.loss, str) and self.loss == "auto":
             put(self, "loss", line_of(self.output, ACTIVATIONS).default_loss)
-        put(self, "loss", checked("loss", self.loss, LOSSES, LOSSES))
+        put(self, "loss", losses.checked("loss", self.loss, LOSSES, LOSSES))
         super().__post_init__()
         if not (isinstance(self.bias_init, str) and self.bias_init == "same"):
-            put(self, "bias_init", check_number("bias_init", self.bias_init, hint='or "same"'))
+            put(self, "bias_init", arguments.check_number("bias_init", self.bias_init, hint='or "same"'))
         output = name_of(self.output)
         if output not in self.loss_line.outputs:
             fitting = ", ".join(self.loss_line.outputs)
@@ -355,8 +334,8 @@ class Network(CheckedFields):
         """
         single = all(getattr(array, "dtype", None) == np.float32 for array in (*weights, *biases))
         params = np.empty(self.n_params, np.float32 if single else np.float64)
-        fill_layers("weights", self.weights(params), weights)
-        fill_layers("biases", self.biases(params), biases)
+        arguments.fill_layers("weights", self.weights(params), weights)
+        arguments.fill_layers("biases", self.biases(params), biases)
         return params
 
     def init_params(
@@ -389,7 +368,7 @@ class Network(CheckedFields):
         >>> Network((1, 1), init="normal", bias_init=0.5).init_params(0).round(3)
         array([1.764, 0.5  ])
         """
-        check_seed("random_state", random_state)
+        arguments.check_seed("random_state", random_state)
         if not isinstance(dtype, (type, np.dtype)) and dtype not in ("float32", "float64"):
             raise TypeError(f"dtype must be float32 or float64, not {shown(dtype)}")
         if not isinstance(random_state, np.random.RandomState):
@@ -467,7 +446,7 @@ class Network(CheckedFields):
         >>> Network((3, 5, 1)).to_dict()["sizes"]
         [3, 5, 1]
         """
-        return {name: plain(getattr(self, name)) for name in _FIELDS}
+        return {name: losses.plain(getattr(self, name)) for name in _FIELDS}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Network:
@@ -500,7 +479,7 @@ class Network(CheckedFields):
         if "sizes" not in values:
             raise ValueError(f"values must have 'sizes', such as (3, 5, 1), and have {shown(list(values))}")
         registries: dict[str, Mapping[str, Any]] = {"activation": ACTIVATIONS, "output": ACTIVATIONS, "loss": LOSSES}
-        return cls(**{k: from_plain(v, registries[k]) if k in registries else v for k, v in values.items()})
+        return cls(**{k: losses.from_plain(v, registries[k]) if k in registries else v for k, v in values.items()})
 
 
 _FIELDS = tuple(field.name for field in dataclasses.fields(Network))

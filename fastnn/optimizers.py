@@ -6,24 +6,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, ClassVar
 
-from fastnn.checking.arguments import (
-    FLAG,
-    NOT_NEGATIVE,
-    PART,
-    PART_BELOW_ONE,
-    POSITIVE,
-    RATE,
-    CheckedFields,
-    LearningRate,
-    check_choice,
-    check_integer,
-    check_number,
-    choice,
-    describe,
-    described,
-    optional,
-    shown,
-)
+from fastnn.checking import arguments
+from fastnn.checking.arguments import POSITIVE, CheckedFields, LearningRate, optional, shown
 from fastnn.checking.hints import explains_keywords
 from fastnn.schedules import SCHEDULES
 
@@ -41,7 +25,7 @@ def check_rates(name: str, rates: Any) -> tuple[tuple[float, float], ...] | None
         pair = list(given) if isinstance(given, Iterable) and not isinstance(given, str) else [given] * 2
         if len(pair) != 2:
             raise ValueError(f"{name}[{l}] must be a number, or one for weights and one for biases, not {shown(given)}")
-        pairs.append(tuple(check_number(f"{name}[{l}]", factor, low=0) for factor in pair))
+        pairs.append(tuple(arguments.check_number(f"{name}[{l}]", factor, low=0) for factor in pair))
     if pairs and not any(map(any, pairs)):
         raise ValueError(f"{name} must not be 0 for all layers: nothing would be learned")
     return tuple(pairs)
@@ -64,8 +48,8 @@ class Optimizer(CheckedFields):
     n_matrices: ClassVar[int] = 0
     """Matrices (n_params, n_params) that a training holds besides."""
 
-    learning_rate: LearningRate = field(metadata=RATE)
-    sequential: bool = field(default=False, kw_only=True, metadata=FLAG)
+    learning_rate: LearningRate = field(metadata=arguments.RATE)
+    sequential: bool = field(default=False, kw_only=True, metadata=arguments.FLAG)
     clip_norm: float | None = field(default=None, kw_only=True, repr=False, metadata=optional(POSITIVE))
     rates: tuple[tuple[float, float], ...] | None = field(
         default=None, kw_only=True, repr=False, metadata={"check": check_rates}
@@ -112,7 +96,7 @@ class Optimizer(CheckedFields):
         """
         values = {field.name: getattr(self, field.name) for field in fields(self)}
         given = {k: value for k, value in values.items() if value is not None or k not in ("clip_norm", "rates")}
-        return {"name": self.name, **given, "learning_rate": describe(self.learning_rate)}
+        return {"name": self.name, **given, "learning_rate": arguments.describe(self.learning_rate)}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Optimizer:
@@ -143,11 +127,11 @@ class Optimizer(CheckedFields):
         """
         given = dict(values)
         name, rate = given.pop("name", None), given.pop("learning_rate", None)
-        kind = BUILT_IN[check_choice("optimizer", name, BUILT_IN)]
+        kind = BUILT_IN[arguments.check_choice("optimizer", name, BUILT_IN)]
         if issubclass(kind, Method):
             given.pop("sequential", None)  # of all methods the same
             return kind(**given)
-        return kind(learning_rate=described(rate, SCHEDULES), **given)
+        return kind(learning_rate=arguments.described(rate, SCHEDULES), **given)
 
 
 @explains_keywords
@@ -186,8 +170,8 @@ class SGD(Optimizer):
     """
 
     learning_rate: LearningRate = 0.01
-    momentum: float = field(default=0.0, metadata=PART)
-    nesterov: bool = field(default=False, metadata=FLAG)
+    momentum: float = field(default=0.0, metadata=arguments.PART)
+    nesterov: bool = field(default=False, metadata=arguments.FLAG)
 
     @property
     def n_slots(self) -> int:  # type: ignore[override]
@@ -237,8 +221,8 @@ class Adam(Optimizer):
     n_slots: ClassVar[int] = 2
 
     learning_rate: LearningRate = 0.001
-    beta_1: float = field(default=0.9, metadata=PART_BELOW_ONE)
-    beta_2: float = field(default=0.999, metadata=PART_BELOW_ONE)
+    beta_1: float = field(default=0.9, metadata=arguments.PART_BELOW_ONE)
+    beta_2: float = field(default=0.999, metadata=arguments.PART_BELOW_ONE)
     epsilon: float = field(default=1e-8, metadata=POSITIVE)
 
     @property
@@ -280,7 +264,7 @@ class AdamW(Adam):
     array([0.95])
     """
 
-    weight_decay: float = field(default=0.01, metadata=NOT_NEGATIVE)
+    weight_decay: float = field(default=0.01, metadata=arguments.NOT_NEGATIVE)
 
 
 @explains_keywords
@@ -472,10 +456,10 @@ class LevenbergMarquardt(Method):
     least_damping: ClassVar[float] = 1e-20
 
     damping: float = field(default=1e-3, metadata=POSITIVE)
-    adapt: str = field(default="gain", metadata=choice("gain", "tenfold"))
+    adapt: str = field(default="gain", metadata=arguments.choice("gain", "tenfold"))
     most_damping: float = field(default=1e10, metadata=POSITIVE)
-    min_grad: float = field(default=1e-7, metadata=NOT_NEGATIVE)
-    goal: float = field(default=0.0, metadata=NOT_NEGATIVE)
+    min_grad: float = field(default=1e-7, metadata=arguments.NOT_NEGATIVE)
+    goal: float = field(default=0.0, metadata=arguments.NOT_NEGATIVE)
 
 
 MOST_COUNTED = 2**53
@@ -483,7 +467,7 @@ MOST_COUNTED = 2**53
 
 
 def _check_first_steps(name: str, value: Any) -> int:
-    steps = check_integer(name, value, low=0)
+    steps = arguments.check_integer(name, value, low=0)
     if steps > MOST_COUNTED:
         raise ValueError(f"{name} must be at most {MOST_COUNTED:,}, not {shown(value)}")
     return steps

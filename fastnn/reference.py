@@ -14,23 +14,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from fastnn import optimizers
 from fastnn.losses import GELU_CUBIC, GELU_SCALE, LEAKY_SLOPE, LEAST_DELTA, SELU_ALPHA, SELU_SCALE
 from fastnn.memory import ROW_BLOCK, Array
 from fastnn.network import Layer, Network
-from fastnn.optimizers import (
-    AT_ALPHA,
-    AT_COUNT,
-    AT_DAMPING,
-    AT_GROWTH,
-    RPROP,
-    SGD,
-    Adam,
-    AdamW,
-    BayesianRegularization,
-    LevenbergMarquardt,
-    Optimizer,
-    RMSprop,
-)
+from fastnn.optimizers import AT_ALPHA, AT_COUNT, AT_DAMPING, AT_GROWTH
 from fastnn.state import Data, Steps, StepState, Task
 
 # -------------------------------------------------------------------------------------------------------- activations
@@ -359,7 +347,7 @@ class Rates(NamedTuple):
     is_weight: Array  # 1 for a weight, 0 for a bias
 
 
-def sgd(optimizer: SGD, p: Array, slots: Array, g: Array, rates: Rates) -> None:
+def sgd(optimizer: optimizers.SGD, p: Array, slots: Array, g: Array, rates: Rates) -> None:
     """``v = momentum v - lr g; p += v``; Nesterov: ``p += momentum v - lr g``"""
     step = rates.learning_rate * g
     if not optimizer.momentum:
@@ -371,7 +359,7 @@ def sgd(optimizer: SGD, p: Array, slots: Array, g: Array, rates: Rates) -> None:
     p += optimizer.momentum * v - step if optimizer.nesterov else v
 
 
-def adam(optimizer: Adam, p: Array, slots: Array, g: Array, rates: Rates) -> None:
+def adam(optimizer: optimizers.Adam, p: Array, slots: Array, g: Array, rates: Rates) -> None:
     """``m = b1 m + (1-b1) g; v = b2 v + (1-b2) g^2; p -= lr_t m / (sqrt v + eps)``"""
     m, v = slots
     m *= optimizer.beta_1
@@ -381,12 +369,12 @@ def adam(optimizer: Adam, p: Array, slots: Array, g: Array, rates: Rates) -> Non
     product_1, product_2 = rates.beta_products
     lr_t = float(rates.learning_rate * math.sqrt(1 - product_2) / (1 - product_1))
     step = lr_t * m / (np.sqrt(v) + optimizer.epsilon)
-    if isinstance(optimizer, AdamW):
+    if isinstance(optimizer, optimizers.AdamW):
         step += rates.learning_rate * optimizer.weight_decay * rates.is_weight * p
     p -= step
 
 
-def rmsprop(optimizer: RMSprop, p: Array, slots: Array, g: Array, rates: Rates) -> None:
+def rmsprop(optimizer: optimizers.RMSprop, p: Array, slots: Array, g: Array, rates: Rates) -> None:
     """``v = rho v + (1-rho) g^2; p -= lr g / (sqrt v + eps)``"""
     v = slots[0]
     v *= optimizer.rho
@@ -394,7 +382,7 @@ def rmsprop(optimizer: RMSprop, p: Array, slots: Array, g: Array, rates: Rates) 
     p -= rates.learning_rate * g / (np.sqrt(v) + optimizer.epsilon)
 
 
-def rprop(optimizer: RPROP, p: Array, slots: Array, g: Array, rates: Rates) -> None:
+def rprop(optimizer: optimizers.RPROP, p: Array, slots: Array, g: Array, rates: Rates) -> None:
     """iRprop-; a step size of 0 means that the parameter has not been updated yet"""
     last, size = slots
     size[size == 0] = rates.learning_rate
@@ -458,7 +446,7 @@ def solve(products: Array, damping: float, gradient: Array) -> Array:
 
 
 def weigh(
-    rule: BayesianRegularization,
+    rule: optimizers.BayesianRegularization,
     heads: Array,
     p: Array,
     products: Array,
@@ -503,7 +491,7 @@ def weigh(
 def levenberg_marquardt(task: Task, state: StepState, steps: Steps) -> int:
     """Do steps, and return the number of those that were done; the state says why that is not all of them."""
     network, method, heads = task.network, task.optimizer, state.vectors[:, 0]
-    assert isinstance(method, LevenbergMarquardt)
+    assert isinstance(method, optimizers.LevenbergMarquardt)
     goal, no_gradient, no_step = 1, 2, 3  # places in its `ends`, from 1
     p, strength, heads[-1] = state.params, 0.0, 0
 
@@ -517,7 +505,7 @@ def levenberg_marquardt(task: Task, state: StepState, steps: Steps) -> int:
     total = float(batch.weight.sum())
     spread = batch.weight * (batch.Y - np.average(batch.Y, axis=0, weights=batch.weight[:, 0])) ** 2
     least, data_loss = method.min_grad * float(spread.sum()), loss_at(p)
-    first_steps = method.first_steps if isinstance(method, BayesianRegularization) else 0
+    first_steps = method.first_steps if isinstance(method, optimizers.BayesianRegularization) else 0
     while s < len(steps.loss):
         is_early = first_steps > 0 and heads[AT_COUNT] < first_steps
         damping, growth = heads[AT_DAMPING : AT_GROWTH + 1] if heads[AT_DAMPING] else (method.damping, 2.0)
@@ -525,7 +513,7 @@ def levenberg_marquardt(task: Task, state: StepState, steps: Steps) -> int:
             return s
         end = goal if data_loss <= method.goal else 0
         products, gradient = normal_equations(network, p, batch, task.alpha)
-        if isinstance(method, BayesianRegularization) and not end:
+        if isinstance(method, optimizers.BayesianRegularization) and not end:
             squares, n_errors = 2 * data_loss * batch.divisor, total * network.n_outputs
             end, strength = weigh(method, heads, p, products, gradient, squares, n_errors)
             products, gradient = products + strength * np.eye(len(p)), gradient + strength * p
@@ -579,7 +567,7 @@ class NumpyBackend:
     def __repr__(self) -> str:
         return "NumpyBackend()"
 
-    def supports(self, network: Network, optimizer: Optimizer) -> bool:
+    def supports(self, network: Network, optimizer: optimizers.Optimizer) -> bool:
         """Return whether the optimizer is a built-in one, or a method."""
         return optimizer.name in UPDATES or optimizer.name in METHODS
 

@@ -12,21 +12,8 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
-from fastnn.checking.arguments import (
-    COUNT_FROM_ZERO,
-    FLAG,
-    NOT_NEGATIVE,
-    PART_WITHIN,
-    POSITIVE,
-    CheckedFields,
-    check_number,
-    choice,
-    cut,
-    did_you_mean,
-    misfit,
-    optional,
-    shown,
-)
+from fastnn.checking import arguments
+from fastnn.checking.arguments import CheckedFields, cut, optional, shown
 from fastnn.checking.hints import explains_keywords
 from fastnn.memory import Array
 from fastnn.network import Network
@@ -56,13 +43,13 @@ def check_monitor(name: str, monitor: Any) -> Monitor:
         further = (
             "of sklearn.metrics.get_scorer_names()" if names else "of scikit-learn's scorers, once it is installed"
         )
-        hint = did_you_mean(monitor, MONITORS) or did_you_mean(monitor, names)
+        hint = arguments.did_you_mean(monitor, MONITORS) or arguments.did_you_mean(monitor, names)
         raise ValueError(f"unknown {name} {shown(monitor)}{hint}; one of {', '.join(MONITORS)}, or {further}")
     if not callable(monitor):
         raise TypeError(
             f"{name} must be one of {', '.join(MONITORS)}, or a function of (Y, outputs), not {shown(monitor)}"
         )
-    if error := misfit(monitor, "Y", "outputs"):
+    if error := arguments.misfit(monitor, "Y", "outputs"):
         raise TypeError(f"{name} must be a function of (Y, outputs); {shown(monitor)}: {cut(error)}")
     return monitor
 
@@ -229,9 +216,9 @@ class ReduceRate(CheckedFields):
     (4, 0.25)
     """
 
-    factor: float = field(default=0.1, metadata=PART_WITHIN)
-    patience: int = field(default=10, metadata=COUNT_FROM_ZERO)
-    least: float = field(default=0.0, metadata=NOT_NEGATIVE)
+    factor: float = field(default=0.1, metadata=arguments.PART_WITHIN)
+    patience: int = field(default=10, metadata=arguments.COUNT_FROM_ZERO)
+    least: float = field(default=0.0, metadata=arguments.NOT_NEGATIVE)
 
 
 def _check_validation(name: str, value: Any) -> Any:
@@ -246,7 +233,7 @@ def _check_validation(name: str, value: Any) -> Any:
             f"so many rows say {shown(value)} / len(X), or train(validation_rows=...)"
         )
     hint = "between 0 and 1, (X, Y) or (X, Y, sample_weight)"
-    return check_number(name, value, low=0, high=1, low_open=True, high_open=True, hint=hint)
+    return arguments.check_number(name, value, low=0, high=1, low_open=True, high_open=True, hint=hint)
 
 
 def _check_reduce(name: str, value: Any) -> ReduceRate:
@@ -321,13 +308,13 @@ class Stop(CheckedFields):
     ('validation', True)
     """
 
-    tol: float | None = field(default=None, metadata=optional(NOT_NEGATIVE))
-    patience: int | None = field(default=None, metadata=optional(COUNT_FROM_ZERO))
+    tol: float | None = field(default=None, metadata=optional(arguments.NOT_NEGATIVE))
+    patience: int | None = field(default=None, metadata=optional(arguments.COUNT_FROM_ZERO))
     validation: float | tuple[Any, ...] | None = field(default=None, metadata=optional({"check": _check_validation}))
-    restore_best: bool = field(default=False, metadata=FLAG)
-    max_seconds: float | None = field(default=None, metadata=optional(POSITIVE))
-    on_divergence: Literal["raise", "stop"] = field(default="raise", metadata=choice("raise", "stop"))
-    on_interrupt: Literal["return", "raise"] = field(default="return", metadata=choice("return", "raise"))
+    restore_best: bool = field(default=False, metadata=arguments.FLAG)
+    max_seconds: float | None = field(default=None, metadata=optional(arguments.POSITIVE))
+    on_divergence: Literal["raise", "stop"] = field(default="raise", metadata=arguments.choice("raise", "stop"))
+    on_interrupt: Literal["return", "raise"] = field(default="return", metadata=arguments.choice("return", "raise"))
     monitor: Monitor = field(default="loss", metadata={"check": check_monitor})
     reduce: ReduceRate | None = field(default=None, metadata=optional({"check": _check_reduce}))
 
