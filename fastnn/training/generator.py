@@ -6,10 +6,11 @@ This module reads and writes the words of MT19937, 624 and a position, in NumPy'
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import functools
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -79,10 +80,12 @@ def new_random_state() -> np.random.RandomState:
     return GENERATORS.take() or np.random.RandomState(MT19937())
 
 
-def give_back(random_state: np.random.RandomState, seed: Seed) -> None:
-    """Return the generator of a finished training to the pool, unless it is the caller's own."""
-    if random_state is not seed:
-        GENERATORS.put(random_state)
+@contextlib.contextmanager
+def borrowed() -> Iterator[np.random.RandomState]:
+    """Lend a generator in an arbitrary state for the time of a ``with``."""
+    random_state = new_random_state()
+    yield random_state
+    GENERATORS.put(random_state)
 
 
 class Seeded(NamedTuple):
@@ -94,11 +97,9 @@ class Seeded(NamedTuple):
 
     def state(self, network: Network) -> dict[str, Any]:
         """Return the state of the generator, drawn again from its seed."""
-        random_state = new_random_state()
-        put(random_state, self, network)
-        state = random_state.get_state(legacy=False)
-        give_back(random_state, None)
-        return state
+        with borrowed() as random_state:
+            put(random_state, self, network)
+            return random_state.get_state(legacy=False)
 
 
 Place = Seeded | tuple[dict[str, Any], NDArray[np.int64]]

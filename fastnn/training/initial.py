@@ -7,43 +7,24 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+from numpy.random import RandomState
 from numpy.typing import NDArray
 
 from fastnn import kit
 from fastnn.checking.arguments import cut, shown
 from fastnn.checking.values import check_column_names, column_names
-from fastnn.memory import ROW_BLOCK, Array, aligned_zeros, ceil_div, padded_size, read_only
+from fastnn.memory import ROW_BLOCK, Array, aligned_zeros, padded_size, read_only
 from fastnn.network import draw, nguyen_widrow, params_of
 from fastnn.optimizers import Method
 from fastnn.state import Data, GroupState, Steps
+from fastnn.training import generator
 from fastnn.training.epochs import Decisions
-from fastnn.training.generator import (
-    Place,
-    Seed,
-    Seeded,
-    check_orders,
-    give_back,
-    make_random_state,
-    new_random_state,
-    put,
-    shuffle_rows,
-    system_words,
-)
+from fastnn.training.generator import Place, Seeded, check_orders, make_random_state, put
 from fastnn.training.inputs import FEW_ROWS, check_data, check_memory, check_method
 from fastnn.training.loop import Group
 from fastnn.training.plan import Plan
 from fastnn.training.results import Row, take_over
-from fastnn.training.rows import (
-    NO_WEIGHT,
-    RowOrder,
-    Rows,
-    batches,
-    check_full_batch,
-    digest,
-    rows_a_step,
-    rows_at,
-    rows_of,
-)
+from fastnn.training.rows import NO_WEIGHT, Order, RowOrder, check_full_batch, digest, rows_a_step, rows_at, rows_of
 from fastnn.training.state import WRONG_ROW_ORDER, Counters, TrainingState, holds_each_row_once, network_counters
 from fastnn.training.stopping import Stop
 
@@ -51,7 +32,7 @@ FEW_DRAWS = 1024
 """Parameters so few that to draw them again takes no longer than to copy a generator."""
 
 
-def fresh(plan: Plan) -> tuple[TrainingState, np.random.RandomState, Seeded | None]:
+def fresh(plan: Plan) -> tuple[TrainingState, RandomState, Seeded | None]:
     """Draw the weights and the validation split; return the first state, the generator, and its `Seeded`.
 
     The last is None if the draws cannot be repeated, or if repeating takes longer than copying the generator.
@@ -88,7 +69,7 @@ def ranges_of(plan: Plan) -> tuple[Array, Array]:
     return X.min(axis=0), X.max(axis=0)
 
 
-def _split(plan: Plan, random_state: np.random.RandomState) -> tuple[Array, Array | None]:
+def _split(plan: Plan, random_state: RandomState) -> tuple[Array, Array | None]:
     """Return the training rows, in order, and the drawn validation rows, if the stop rules split off a part."""
     n, part = plan.n_rows, plan.stop.validation
     if not isinstance(part, (int, float)):
@@ -101,7 +82,7 @@ def _split(plan: Plan, random_state: np.random.RandomState) -> tuple[Array, Arra
     return order[n_validation:].copy(), order[:n_validation]
 
 
-def all_rows(n: int) -> Rows:
+def all_rows(n: int) -> Array:
     """Return the numbers of `n` rows, read-only."""
     return read_only(np.arange(n))
 
@@ -109,7 +90,7 @@ def all_rows(n: int) -> Rows:
 all_rows_again = kit.remembered(all_rows)
 
 
-def resumed(plan: Plan) -> tuple[TrainingState, np.random.RandomState, None]:
+def resumed(plan: Plan) -> tuple[TrainingState, RandomState, None]:
     """Return a copy of the state to resume, which may be a row of results, and its generator.
 
     Network, data and rows must fit it.
@@ -122,7 +103,7 @@ def resumed(plan: Plan) -> tuple[TrainingState, np.random.RandomState, None]:
     _check_fits(plan, resume)
     if not plan.new_rows:
         _check_rows(plan, resume, resume.index)
-    random_state, state = new_random_state(), resume.copy()
+    random_state, state = generator.new_random_state(), resume.copy()
     random_state.set_state(resume.random_state)
     if plan.new_rows:
         state.index, state.validation_rows = _split(plan, random_state)
@@ -181,7 +162,7 @@ def _listed(value: Any) -> str:
     return cut(f"({', '.join(map(str, value))})" if several else value[0] if isinstance(value, list) else value)
 
 
-def _check_rows(plan: Plan, resume: TrainingState, index: Rows) -> None:
+def _check_rows(plan: Plan, resume: TrainingState, index: Array) -> None:
     """Raise ValueError if the state was trained on other rows, as far as it records them."""
     if resume.counters.get("rows") != (None if plan.rows is None else digest(plan.rows)):
         raise ValueError(
@@ -218,7 +199,7 @@ def begin(plans: Sequence[Plan], started: float) -> Group:
         For a training that would not fit the machine.
     """
     plan = plans[0]
-    dtype, backend, rows_at_once = plan.data.X.dtype, plan.backend, rows_a_step(plan.batch_size, plan.n_rows)
+    dtype, backend, rows_at_once = plan.data.X.dtype, plan.backend, plan.rows_a_step
     if isinstance(plan.optimizer, Method):
         check_method(plan.optimizer, plan.network, dtype)
     block = rows_at_once if plan.optimizer.sequential else ROW_BLOCK
@@ -270,7 +251,7 @@ def begin_several(plans: Sequence[Plan]) -> tuple[GroupState, RowOrders]:
     return state, RowOrders(plans, state)
 
 
-class RowOrders:
+class RowOrders(Order):
     """The random draws of several trainings: first states, validation splits, and the rows of all steps.
 
     Parameters
@@ -280,24 +261,20 @@ class RowOrders:
         The first states are written to it.
     """
 
-    batch = 0
-
     def __init__(self, plans: Sequence[Plan], state: GroupState) -> None:
-        self.plans, self.state, self.n_rows = plans, state, plans[0].n_rows - plans[0].n_split
-        self.batch_size = rows_a_step(plans[0].batch_size, self.n_rows)
-        self.steps_per_epoch = ceil_div(self.n_rows, self.batch_size)
-        self.shuffle = plans[0].shuffle and self.steps_per_epoch > 1
+        self.plans, self.state = plans, state
+        self._divide(plans[0].n_rows - plans[0].n_split, plans[0].batch_size, plans[0].shuffle)
         self.before, self.seeds = [0] * len(plans), list[Any]()
-        """The epochs of each member before this call, and the seeds, those drawn from the system included."""
-        self.indices, self.splits = list[Rows | None](), list[Rows | None]()
-        """The rows to train on and those to validate on, where a part was split off."""
+        """The seeds have those drawn from the system."""
+        self.indices, self.splits = list[Array | None](), list[Array | None]()
+        """The rows to train on, where a part was split off."""
         self._places = list[Place]()
         most = max(plan.n_epochs for plan in plans)
         self._orders = np.empty((len(plans) if self.shuffle else 0, most, self.n_rows), np.int64)
-        generator, numbers, network = new_random_state(), dict[int, Array](), plans[0].network
-        for k, plan in enumerate(plans):
-            self._draw(k, plan, generator, state, numbers)
-        give_back(generator, None)
+        numbers, network = dict[int, Array](), plans[0].network
+        with generator.borrowed() as random_state:
+            for k, plan in enumerate(plans):
+                self._draw(k, plan, random_state, numbers)
         ranges: dict[tuple[int, int], tuple[Array, Array]] = {}
         for k in [k for k in numbers if spreads(plans[k])]:
             key = id(plans[k].data), id(plans[k].rows)
@@ -308,40 +285,38 @@ class RowOrders:
             params_of(network, np.array([*numbers.values()]), params)
             state.storage[[*numbers], 0, : network.n_params] = params
 
-    def _draw(
-        self, k: int, plan: Plan, generator: np.random.RandomState, state: GroupState, numbers: dict[int, Array]
-    ) -> None:
+    def _draw(self, k: int, plan: Plan, random_state: RandomState, numbers: dict[int, Array]) -> None:
         """Set the first state of member k, or draw its weights; then draw the split and the orders of rows."""
-        index, split = None, None
+        state, index, split = self.state, None, None
         place: Place
-        seed: Any = system_words() if plan.seed is None and plan.state is None else plan.seed
+        seed: Any = generator.system_words() if plan.seed is None and plan.state is None else plan.seed
         if plan.state is not None:
             self.before[k], place = take_over(plan.state, state, k)
             index = None if isinstance(place, Seeded) else place[1]
             if self.shuffle:
-                put(generator, place, plan.network)
+                put(random_state, place, plan.network)
         else:
-            generator.seed(seed)
+            random_state.seed(seed)
             place = Seeded(seed, plan.params is None, self.n_rows)
             if plan.params is None:
-                numbers[k] = draw(plan.network, generator)
+                numbers[k] = draw(plan.network, random_state)
             else:
                 state.storage[k, 0, : state.n_params] = plan.params
             if plan.n_split:
-                index, split = _split(plan, generator)
-                place = generator.get_state(legacy=False), index
+                index, split = _split(plan, random_state)
+                place = random_state.get_state(legacy=False), index
         if self.shuffle:
-            place = self._shuffled(generator, self._orders[k, : plan.n_epochs], index)
+            place = self._shuffled(random_state, self._orders[k, : plan.n_epochs], index)
         self._places.append(place)
         self.seeds.append(seed)
         self.indices.append(index)
         self.splits.append(split)
 
-    def _shuffled(self, generator: np.random.RandomState, orders: Array, index: Array | None) -> Place:
+    def _shuffled(self, random_state: RandomState, orders: Array, index: Array | None) -> Place:
         """Write the order of the rows of each epoch (n_epochs, n); return the generator's position after them."""
         index = np.arange(self.n_rows) if index is None else index
-        shuffle_rows(generator, orders, index, self.plans[0].backend.shuffle_rows)
-        return generator.get_state(legacy=False), orders[-1].copy()
+        generator.shuffle_rows(random_state, orders, index, self.plans[0].backend.shuffle_rows)
+        return random_state.get_state(legacy=False), orders[-1].copy()
 
     def first_state(self, k: int) -> TrainingState:
         """Return member k's state, a view, before its first step."""
@@ -350,13 +325,9 @@ class RowOrders:
         state.index, state.validation_rows = all_rows(plan.n_rows) if index is None else index, self.splits[k]
         return state
 
-    def steps_until(self, n_epochs: int) -> int:
-        """Count the steps until `n_epochs` epochs have ended."""
-        return n_epochs * self.steps_per_epoch
-
     def draw(self, n_steps: int, learning_rate: Any) -> Steps:
         """Return all steps, with these rates (m, n_steps), or (n_steps,) or one rate for all."""
-        start, stop = batches(self.n_rows, self.batch_size, self.shuffle, 0, n_steps)
+        start, stop = self.batches(n_steps)
         rates = learning_rate if np.ndim(learning_rate) == 2 else np.full((1, n_steps), learning_rate)
         return Steps(self._rows(), start, stop, rates, np.zeros((len(self.plans), n_steps)))
 
@@ -375,9 +346,6 @@ class RowOrders:
             return np.array([rows_at(plan.rows, in_order if index is None else index) for plan, index in each])
         return rows_at(rows, in_order)[None]
 
-    def commit(self, n_steps: int) -> None:
-        """Count the steps as done; there is no other draw."""
-
     def places(self, n_epochs: list[int]) -> list[Place]:
         """Return the positions of the generators after these epochs of each member, with the orders of the rows."""
         if not self.shuffle:
@@ -389,15 +357,11 @@ class RowOrders:
 
     def _place_at(self, k: int, n_epochs: int) -> Place:
         """Return the generator's position of member k after this number of epochs, before its last one."""
-        generator, plan = new_random_state(), self.plans[k]
-        put(generator, Seeded(self.seeds[k], plan.params is None, self.n_rows), plan.network)
-        index, _ = _split(plan, generator)
-        place = self._shuffled(generator, np.empty((n_epochs, self.n_rows), np.int64), index)
-        give_back(generator, None)
-        return place
-
-    def give_back(self, seed: Seed) -> None:
-        """Do nothing: the kit already has the generator that drew all orders."""
+        plan = self.plans[k]
+        with generator.borrowed() as random_state:
+            put(random_state, Seeded(self.seeds[k], plan.params is None, self.n_rows), plan.network)
+            index, _ = _split(plan, random_state)
+            return self._shuffled(random_state, np.empty((n_epochs, self.n_rows), np.int64), index)
 
 
 def decisions_of(group: Group) -> list[Decisions]:
@@ -405,7 +369,7 @@ def decisions_of(group: Group) -> list[Decisions]:
     copies: dict[tuple[int, int], Data] = {}
     known: dict[tuple[int, ...], tuple[Stop, Data | None]] = {}
 
-    def copy(data: Data, rows: Rows) -> Data:
+    def copy(data: Data, rows: Array) -> Data:
         key = id(data), id(rows)
         if key not in copies:
             copies[key] = rows_of(data, rows)

@@ -95,7 +95,44 @@ def digest(rows: Rows) -> int:
 STEPS = kit.shelf()
 
 
-class RowOrder:
+class Order:
+    """The order of the rows of trainings of one shape, in batches: what the loop asks for and counts.
+
+    `draw(n_steps, learning_rate)` returns the next steps, `commit(n_steps)` tells how many of them were done,
+    `places(n_epochs)` gives the position of each generator after these epochs, with the order of the rows there, and
+    `give_back(seed)` returns to the kit what a finished training has taken from it.
+    """
+
+    before: Sequence[int] = (0,)
+    """The epochs of each training before this call."""
+    splits: Sequence[Rows | None] = (None,)
+    """The rows of each that were split off for validation."""
+    batch = 0
+    """Steps done in the current epoch."""
+
+    def _divide(self, n_rows: int, batch_size: int | None, shuffle: bool) -> None:
+        """Divide the rows into batches; full ones are never shuffled."""
+        self.n_rows, self.batch_size = n_rows, rows_a_step(batch_size, n_rows)
+        self.steps_per_epoch = ceil_div(n_rows, self.batch_size)
+        self.shuffle = shuffle and self.steps_per_epoch > 1
+
+    def steps_until(self, n_epochs: int) -> int:
+        """Count the steps until `n_epochs` epochs have ended, the current one included."""
+        return n_epochs * self.steps_per_epoch - self.batch
+
+    def batches(self, n_steps: int) -> tuple[Rows, Rows]:
+        """Return the starts and stops of the next steps' batches."""
+        find = batches_again if n_steps <= MOST_IN_KIT else batches
+        return find(self.n_rows, self.batch_size, self.shuffle, self.batch, n_steps)
+
+    def commit(self, n_steps: int) -> None:
+        """Count the steps as done."""
+
+    def give_back(self, seed: Seed) -> None:
+        """Return what was taken; `seed` may be a generator of the caller's, who keeps it."""
+
+
+class RowOrder(Order):
     """The order of the rows of one training.
 
     Parameters
@@ -106,7 +143,7 @@ class RowOrder:
     batch_size : int or None
         Rows of a step; the last batch of an epoch may be shorter. None, or more than there are, stands for all.
     shuffle : bool
-        Whether an epoch begins with a shuffle. Full batches are never shuffled.
+        Whether an epoch begins with a shuffle.
     random_state : RandomState
         The generator; its `shuffle` is called once an epoch.
     batch : int
@@ -119,10 +156,6 @@ class RowOrder:
 
     seeded: Seeded | None = None
     """How to repeat the draws of the generator so far, if possible; None after rows are shuffled."""
-    before: Sequence[int] = (0,)
-    """The epochs of the training before this call."""
-    splits: Sequence[Rows | None] = (None,)
-    """The rows that were split off for validation."""
     _undo: Callable[[], None] | None = None  # of the shuffles of the last draw
     # Reused if equal: new memory costs as much as a small step, and a back end need not look at
     # the same arrays twice. The last draw's steps, and where they began.
@@ -131,28 +164,17 @@ class RowOrder:
 
     def __init__(
         self,
-        index: NDArray[np.int64],
+        index: Rows,
         batch_size: int | None,
         shuffle: bool,
         random_state: np.random.RandomState,
         batch: int = 0,
         compiled: ShuffleRows | None = None,
-        rows: NDArray[np.int64] | None = None,
+        rows: Rows | None = None,
     ) -> None:
-        self.index = index
-        self.n_rows = len(index)
-        self.batch_size = self.n_rows if batch_size is None else min(batch_size, self.n_rows)
-        self.steps_per_epoch = -(-self.n_rows // self.batch_size)
-        self.shuffle = shuffle and self.steps_per_epoch > 1
-        self.random_state = random_state
-        self.batch = batch
-        self.compiled = compiled
-        self.rows = rows
+        self._divide(len(index), batch_size, shuffle)
+        self.index, self.random_state, self.batch, self.compiled, self.rows = index, random_state, batch, compiled, rows
         self._drawn = (0, index)  # steps of the last draw, and the order of the rows at its end
-
-    def steps_until(self, n_epochs: int) -> int:
-        """Count the steps until `n_epochs` epochs have ended, the current one included."""
-        return n_epochs * self.steps_per_epoch - self.batch
 
     def draw(self, n_steps: int, learning_rate: NDArray[np.float64] | float) -> Steps:
         """Return the next steps, with these rates, or one for all; `commit` tells how many of them were done.
@@ -164,8 +186,7 @@ class RowOrder:
             order = self._orders(n_steps)
             self._drawn = n_steps, order if len(order) == self.n_rows else order[-self.n_rows :]
             if last is None or place != self._place:
-                find = batches_again if n_steps <= MOST_IN_KIT else batches
-                last = steps_again(*find(self.n_rows, self.batch_size, self.shuffle, self.batch, n_steps))
+                last = steps_again(*self.batches(n_steps))
             rows = order if self.rows is None else rows_at(self.rows, order)
             if rows is not last.rows:
                 last = Steps(rows, *last[1:])

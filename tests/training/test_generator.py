@@ -12,7 +12,7 @@ from chunks import chunks_of
 from fastnn import Network, Stop, get_backend, train
 from fastnn.fused.backend import NumbaBackend
 from fastnn.training import generator
-from fastnn.training.generator import bookmark, give_back, make_random_state, shuffle_rows
+from fastnn.training.generator import GENERATORS, bookmark, make_random_state, shuffle_rows
 
 BY_NUMPY, COMPILED = 2**60, 0
 """Values of `generator.BY_NUMPY` by which NumPy shuffles all rows, or none."""
@@ -42,7 +42,7 @@ def test_no_seed_gives_another_generator_each_time():
 def test_a_generator_that_was_given_back_is_seeded_like_a_new_one():
     first = make_random_state(3)
     first.standard_normal(5)  # a sixth number is kept
-    give_back(first, 3)
+    GENERATORS.put(first)
     assert same(make_random_state(4), np.random.RandomState(4))
 
 
