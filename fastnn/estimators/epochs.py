@@ -362,7 +362,7 @@ class Epochs:
         stop = Stop(restore_best=True, monitor="accuracy" if counts else "loss")
         hooks = Hooks(self, plan._replace(stop=stop), rows.data(state.params.dtype), state)
         hooks.rule = self.patience
-        hooks.scores.best, hooks.scores.best_params = self.patience.best, self.best_params
+        hooks.best, hooks.best_params = self.patience.best, self.best_params
         self.core.decide([hooks], trusted=True)
         return self.core.in_calls
 
@@ -469,7 +469,7 @@ class Epochs:
 
     def _take_scores(self, n: int) -> None:
         """Record the scores of the last `n` epochs, which the back end has taken."""
-        record, scores = self.record, self.core.decisions[0].scores
+        record, scores = self.record, self.core.decisions[0]
         assert record.validation_scores is not None
         losses = scores.validation_losses[-n:]
         record.validation_scores += scores.measured[-n:] or [-np.inf if loss != loss else -loss for loss in losses]

@@ -216,26 +216,66 @@ def _running(carry: float, values: NDArray[np.float64]) -> float:
     return float(np.cumsum(np.concatenate([[carry], values]))[-1])
 
 
-CopyRows = Callable[[Data, Array], Data]
-"""Such as `rows_of`, or what copies the same rows for several members once."""
-
-
 class Decisions:
-    """The decisions at the ends of epochs: scores, and when to stop or to reduce the learning rate."""
+    """The scores of epochs by `Stop.monitor`, the best of them, and when to stop or to reduce the learning rate.
 
-    reduction = Reduction()
+    Internally lower is better; the history shows the sign that users expect.
+
+    Parameters
+    ----------
+    plan : Plan
+        Its stop rules define the score. Its rows are copied if their outputs are scored.
+    task : Task
+        The training.
+    validation : Data, optional
+        The validation rows.
+    state : TrainingState
+        Has the best score of an earlier training, which counts if it is of the same kind.
+    copy : callable
+        Copies the rows: `rows_of`, or what copies the same rows for several members once.
+    """
+
     labels: NDArray[np.int64] | None = None
     """The labels of the scored rows, if the back end counts the right ones."""
 
     def __init__(
-        self, plan: Plan, task: Task, validation: Data | None, state: TrainingState, copy: CopyRows = rows_of
+        self,
+        plan: Plan,
+        task: Task,
+        validation: Data | None,
+        state: TrainingState,
+        copy: Callable[[Data, Array], Data] = rows_of,
     ) -> None:
-        self.stop, self.rule, self.backend = plan.stop, plan.stop.rule(), plan.backend
-        self.scores = Scores(plan, task, validation, state, copy)
-        counters = state.counters
-        if self.rule is not None and counters.get("rule_on") == self.stop.score_name:
+        self.task, self.backend, self.stop, self.rule = task, plan.backend, plan.stop, plan.stop.rule()
+        self.validation = validation
+        self.validation_losses, self.measured = array("d"), array("d")
+        """`measured` are the scores, unless they are the validation losses: of the monitor, or the loss of all rows."""
+        self.of_rows = self.measured if validation is None else self.validation_losses
+        """The losses of the scored rows."""
+        stop, counters = self.stop, state.counters
+        self.of_losses = validation is None and stop.monitor == "loss"
+        """Whether the stop rule uses the training losses of the steps."""
+        self.scored: Task | None = None
+        """The rows to score at the end of an epoch, if any."""
+        if validation is not None:
+            self.scored = Task(task.network, task.optimizer, validation, threads=task.threads)
+        elif not self.of_losses or stop.restore_best:
+            rows = plan.rows
+            self.scored = task if rows is None else dataclasses.replace(task, data=copy(task.data, rows))
+        if stop.monitor != "loss":
+            assert self.scored is not None
+            used = _used(self.scored.data, state if validation is None else None)
+            self.inputs, self._score = used.X, scorer(stop.monitor, task.network, used.Y, used.sample_weight)
+        self.best, self.best_on = number(counters.get("best_score")), counters.get("best_on")
+        """The best score, and its name: `Stop.score_name`."""
+        self.best_params = state.best_params
+        if stop.restore_best:
+            if self.best_on != stop.score_name and (self.best_on or stop.monitor != "loss"):
+                self.best, self.best_params = math.inf, None
+            self.best_on = stop.score_name
+        if self.rule is not None and counters.get("rule_on") == stop.score_name:
             self.rule.best, self.rule.stale = number(counters.get("rule_best")), counters["rule_stale"]
-        least = counters.get("rate_least", 0.0) if self.stop.reduce is None else self.stop.reduce.least
+        least = counters.get("rate_least", 0.0) if stop.reduce is None else stop.reduce.least
         self.reduction = Reduction(counters.get("rate_factor", 1.0), least)
 
     def prepare_calls(self, task: Task, rows_a_step: int, *, trusted: bool = False) -> bool:
@@ -244,8 +284,8 @@ class Decisions:
         Steps are not done in advance if the learning rate is a function of the caller, which may raise, unless it is
         `trusted`.
         """
-        scored, rate = self.scores.scored, task.optimizer.learning_rate
-        if not self.each_epoch or (self.stop.monitor != "loss" and self.scores.validation is None):
+        scored, rate = self.scored, task.optimizer.learning_rate
+        if not self.each_epoch or (self.stop.monitor != "loss" and self.validation is None):
             return False
         if callable(rate) and not trusted and type(rate) not in SCHEDULES.values():
             return False
@@ -263,156 +303,37 @@ class Decisions:
     @property
     def each_epoch(self) -> bool:
         """Whether epochs end with a score or a decision."""
-        return self.rule is not None or self.scores.scored is not None
+        return self.rule is not None or self.scored is not None
 
     def write(self, rules: NDArray[np.float64], best_params: Array) -> None:
         """Write the rule and the best score to the row `rules` (N_RULE,), and its parameters (n_params,), if kept."""
-        rule, scores = self.rule, self.scores
+        rule = self.rule
         if rule is not None:
             strict = (1 if rule.strict else 2) if rule.nan_fails else 0
             rules[:BEST] = rule.tol, rule.limit, rule.also_each, strict, rule.best, rule.stale
-        rules[BEST] = scores.best
-        if scores.best_params is not None and best_params.size:
-            best_params[...] = scores.best_params
+        rules[BEST] = self.best
+        if self.best_params is not None and best_params.size:
+            best_params[...] = self.best_params
 
     def take(self, rules: EpochRules, k: int = 0) -> bool:
         """Record the decisions of a call of the back end for member k; return whether the rule has fired."""
-        scores, rule, (n, fired), row = self.scores, self.rule, rules.ended[k].tolist(), rules.rules[k]
-        of_rows = scores.measured if scores.validation is None else scores.validation_losses
+        rule, (n, fired), row = self.rule, rules.ended[k].tolist(), rules.rules[k]
         if rules.scored:
-            of_rows.frombytes(rules.losses[k, :n].tobytes())
+            self.of_rows.frombytes(rules.losses[k, :n].tobytes())
         if self.labels is not None:
-            scores.measured.frombytes(rules.measured[k, :n].tobytes())
-        if rules.best_params.size and row[BEST] < scores.best:
-            scores.best, scores.best_params = float(row[BEST]), rules.best_params[k]
+            self.measured.frombytes(rules.measured[k, :n].tobytes())
+        if rules.best_params.size and row[BEST] < self.best:
+            self.best, self.best_params = float(row[BEST]), rules.best_params[k]
         if rule is not None:
             rule.best, rule.stale = float(row[RULE_BEST]), int(row[STALE])
         return bool(fired)
 
     def fires(self, loss: float, params: Array, so_far: Callable[[], TrainingResult]) -> bool:
         """Score the epoch that has ended, given its training loss; return whether the rule fires."""
-        score = loss if self.scores.scored is None else self.scores.take(params, so_far)
-        return self.rule is not None and self.rule.fires(loss if self.scores.of_losses else score)
+        score = loss if self.scored is None else self._scored_after(params, so_far)
+        return self.rule is not None and self.rule.fires(loss if self.of_losses else score)
 
-    def stall(self) -> StopReason | None:
-        """Return the stop reason after the rule has fired, or reduce the learning rate."""
-        assert self.rule is not None
-        if self.rule.is_over:
-            return "tolerance" if self.scores.validation is None else "validation"
-        if self.stop.reduce is not None:
-            self.reduction = self.reduction._replace(factor=self.reduction.factor * self.stop.reduce.factor)
-        return None
-
-    def diverged(self) -> bool:
-        """Return whether training goes on after a step that diverged and was undone."""
-        return False
-
-    def decided(self, own: Decided) -> Decided:
-        """Return the part of a result with the scores so far, and the counts that resuming needs."""
-        scores, rule = self.scores, self.rule
-        counters = scores.counters()
-        if self.reduction.factor < 1:
-            counters |= {"rate_factor": self.reduction.factor, "rate_least": self.reduction.least}
-        if rule is not None:
-            counters |= {"rule_on": self.stop.score_name, "rule_best": finite(rule.best), "rule_stale": rule.stale}
-        best = scores.best_params
-        return own._replace(
-            params=best.copy() if self.stop.restore_best and best is not None else None,
-            validation_loss=np.array(scores.validation_losses),
-            measured=np.array(scores.measured),
-            monitor=name_of(self.stop.monitor),
-            counters=counters,
-            best_params=best,
-        )
-
-
-def rules_of(decisions: list[Decisions], steps: Steps, first: int, per_epoch: int, epoch_loss: EpochLoss) -> EpochRules:
-    """Return the rules for a call of the back end that does `steps`, with epochs of `per_epoch` steps.
-
-    `decisions` are those of its members, by scores of one kind; `first` steps of the current epoch are done before.
-    """
-    m, scores = len(decisions), decisions[0].scores
-    scored = [own.scores.scored for own in decisions if own.scores.scored is not None]
-    labels = [own.labels for own in decisions if own.labels is not None]
-    n_epochs, n_kept = (first + len(steps.start)) // per_epoch, scores.task.network.n_params
-    by_steps = scores.of_losses and any(own.rule is not None for own in decisions)
-    factors, mean = epoch_loss.factors(steps) if by_steps else (NO_FACTORS, False)
-    rules = EpochRules(
-        first=first,
-        per_epoch=per_epoch,
-        scored=scored,
-        labels=np.concatenate(labels) if labels else None,
-        factors=factors,
-        mean=mean,
-        divisor=1,
-        rules=np.zeros((m, N_RULE)),
-        losses=np.zeros((m, n_epochs if scored else 0)),
-        measured=np.zeros((m, n_epochs if labels else 0)),
-        best_params=np.zeros((m, n_kept if scores.stop.restore_best else 0), scores.task.data.X.dtype),
-        sums=np.array([epoch_loss.partial] * m),
-        ended=np.zeros((m, 2), np.int64),
-    )
-    for own, row, best_params in zip(decisions, rules.rules, rules.best_params, strict=True):
-        own.write(row, best_params)
-    return rules
-
-
-NO_FACTORS = np.zeros(0)
-"""The factors for a rule that does not use the losses of steps."""
-
-
-class Scores:
-    """The scores of epochs by `Stop.monitor`, and the best of them.
-
-    Internally lower is better; the history shows the sign that users expect.
-
-    Parameters
-    ----------
-    plan : Plan
-        Its stop rules define the score. Its rows are copied if their outputs are scored.
-    task : Task
-        The training.
-    validation : Data, optional
-        The validation rows.
-    state : TrainingState
-        Has the best score of an earlier training, which counts if it is of the same kind.
-    copy : callable
-        Copies the rows.
-    """
-
-    best = math.inf
-    best_on: str | None = None
-    """The name of the score: `Stop.score_name`."""
-
-    def __init__(self, plan: Plan, task: Task, validation: Data | None, state: TrainingState, copy: CopyRows) -> None:
-        self.task, self.backend, self.stop = task, plan.backend, plan.stop
-        stop, rows = plan.stop, plan.rows
-        self.validation = None
-        if validation is not None:
-            self.validation = Task(task.network, task.optimizer, validation, threads=task.threads)
-        self.validation_losses = array("d")
-        self.measured = array("d")
-        """The scores, unless they are the validation losses: of the monitor, or the loss of all rows."""
-        self.of_losses = validation is None and stop.monitor == "loss"
-        """Whether the stop rule uses the training losses of the steps."""
-        self.scored = self.validation
-        """The rows to score at the end of an epoch, if any."""
-        if validation is None and (not self.of_losses or stop.restore_best):
-            self.scored = self.task if rows is None else dataclasses.replace(task, data=copy(task.data, rows))
-        if stop.monitor != "loss":
-            assert self.scored is not None
-            used = _used(self.scored.data, state if validation is None else None)
-            self.inputs, self._score = used.X, scorer(stop.monitor, task.network, used.Y, used.sample_weight)
-
-        self.best_params = state.best_params
-        if state.counters:
-            self.best, self.best_on = number(state.counters.get("best_score")), state.counters.get("best_on")
-        if stop.restore_best:
-            if self.best_on != stop.score_name and (self.best_on or stop.monitor != "loss"):
-                self.best, self.best_params = math.inf, None
-            self.best_on = stop.score_name
-
-    def take(self, params: Array, so_far: Callable[[], TrainingResult]) -> float:
+    def _scored_after(self, params: Array, so_far: Callable[[], TrainingResult]) -> float:
         """Return the score of the epoch that has ended; keep the parameters (n_params,) if it is the best one.
 
         Raises
@@ -420,17 +341,13 @@ class Scores:
         MonitorError
             With the result `so_far`, if a monitor of the caller fails.
         """
-        score = math.nan
-        if self.validation is not None:
-            score = self.backend.loss(self.validation, params)
-            self.validation_losses.append(score)
+        if self.validation is not None or self.stop.monitor == "loss":
+            score = self.backend.loss(self.scored, params)
+            self.of_rows.append(score)
         if self.stop.monitor != "loss":
             self.measured.append(math.nan)  # whatever comes next: an epoch that has ended has a score
             self.measured[-1] = self._monitored(params, so_far)
             score = -self.measured[-1]
-        elif self.validation is None:
-            score = self.backend.loss(self.scored, params)
-            self.measured.append(score)
         if self.stop.restore_best and math.isfinite(score) and score < self.best:
             self.best, self.best_params = score, params.copy()
         return score
@@ -446,10 +363,73 @@ class Scores:
                 so_far(),
             ) from error
 
-    def counters(self) -> Counters:
-        """Return the counters of the best score."""
-        best: Counters = {"best_score": finite(self.best)}
-        return best if self.best_on is None else best | {"best_on": self.best_on}
+    def stall(self) -> StopReason | None:
+        """Return the stop reason after the rule has fired, or reduce the learning rate."""
+        assert self.rule is not None
+        if self.rule.is_over:
+            return "tolerance" if self.validation is None else "validation"
+        if self.stop.reduce is not None:
+            self.reduction = self.reduction._replace(factor=self.reduction.factor * self.stop.reduce.factor)
+        return None
+
+    def diverged(self) -> bool:
+        """Return whether training goes on after a step that diverged and was undone."""
+        return False
+
+    def decided(self, own: Decided) -> Decided:
+        """Return the part of a result with the scores so far, and the counts that resuming needs."""
+        rule = self.rule
+        counters: Counters = {"best_score": finite(self.best)}
+        if self.best_on is not None:
+            counters["best_on"] = self.best_on
+        if self.reduction.factor < 1:
+            counters |= {"rate_factor": self.reduction.factor, "rate_least": self.reduction.least}
+        if rule is not None:
+            counters |= {"rule_on": self.stop.score_name, "rule_best": finite(rule.best), "rule_stale": rule.stale}
+        best = self.best_params
+        return own._replace(
+            params=best.copy() if self.stop.restore_best and best is not None else None,
+            validation_loss=np.array(self.validation_losses),
+            measured=np.array(self.measured),
+            monitor=name_of(self.stop.monitor),
+            counters=counters,
+            best_params=best,
+        )
+
+
+def rules_of(decisions: list[Decisions], steps: Steps, first: int, per_epoch: int, epoch_loss: EpochLoss) -> EpochRules:
+    """Return the rules for a call of the back end that does `steps`, with epochs of `per_epoch` steps.
+
+    `decisions` are those of its members, by scores of one kind; `first` steps of the current epoch are done before.
+    """
+    m, first_one = len(decisions), decisions[0]
+    scored = [own.scored for own in decisions if own.scored is not None]
+    labels = [own.labels for own in decisions if own.labels is not None]
+    n_epochs, n_kept = (first + len(steps.start)) // per_epoch, first_one.task.network.n_params
+    by_steps = first_one.of_losses and any(own.rule is not None for own in decisions)
+    factors, mean = epoch_loss.factors(steps) if by_steps else (NO_FACTORS, False)
+    rules = EpochRules(
+        first=first,
+        per_epoch=per_epoch,
+        scored=scored,
+        labels=np.concatenate(labels) if labels else None,
+        factors=factors,
+        mean=mean,
+        divisor=1,
+        rules=np.zeros((m, N_RULE)),
+        losses=np.zeros((m, n_epochs if scored else 0)),
+        measured=np.zeros((m, n_epochs if labels else 0)),
+        best_params=np.zeros((m, n_kept if first_one.stop.restore_best else 0), first_one.task.data.X.dtype),
+        sums=np.array([epoch_loss.partial] * m),
+        ended=np.zeros((m, 2), np.int64),
+    )
+    for own, row, best_params in zip(decisions, rules.rules, rules.best_params, strict=True):
+        own.write(row, best_params)
+    return rules
+
+
+NO_FACTORS = np.zeros(0)
+"""The factors for a rule that does not use the losses of steps."""
 
 
 def _used(rows: Data, state: TrainingState | None = None) -> Data:

@@ -211,7 +211,7 @@ def begin(plans: Sequence[Plan], started: float) -> Group:
         group.epoch_loss.partial = counters.get("loss_sum", 0.0), counters.get("row_sum", 0.0)
     if counters or plan.stop.decides or plan.validation_rows is not None:
         group.decide(decisions_of(group))
-        if (scored := group.decisions[0].scores.scored) is not None:
+        if (scored := group.decisions[0].scored) is not None:
             check_memory(plan.network, plan.n_vectors, len(scored.data.X), dtype, backend)
     return group
 

@@ -89,7 +89,7 @@ class Group:
         batch_size, per_epoch = self.order.batch_size, self.order.steps_per_epoch
         self.decisions = decisions
         self.in_calls = all(own.prepare_calls(self.tasks[0], batch_size, trusted=trusted) for own in decisions)
-        if self.in_calls and self.is_one and (scored := decisions[0].scores.scored) is not None:
+        if self.in_calls and self.is_one and (scored := decisions[0].scored) is not None:
             self.pace = Pace(self.state.n_params, batch_size, len(scored.data.X) // per_epoch)
 
     def chunk(self, periods: Collection[int] = ()) -> int:
@@ -267,7 +267,7 @@ class Group:
     def progress(self) -> Progress:
         """Return the argument of callbacks."""
         step, (loss, rate) = self.state.t, self.log.last
-        scores = self.decisions[0].scores if self.decisions else None
+        scores = self.decisions[0] if self.decisions else None
         validation_losses, measured = (scores.validation_losses, scores.measured) if scores is not None else ((), ())
         now = {
             "epoch": self.n_done,
@@ -294,7 +294,7 @@ class Group:
 
     def _epochs_after(self, n: int) -> list[tuple[float, ...]]:
         """Return the numbers of the epochs after the first n, in the order of `History.to_dict`."""
-        scores = self.decisions[0].scores if self.decisions else None
+        scores = self.decisions[0] if self.decisions else None
         validation, measured = ((), ()) if scores is None else (scores.validation_losses[n:], scores.measured[n:])
         losses, rates = self.log.after(n)
         return [
