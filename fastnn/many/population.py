@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import dataclasses
-import math
 from array import array
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
@@ -19,13 +18,13 @@ from fastnn.checking.hints import explains_keywords
 from fastnn.many.block import train_alone
 from fastnn.many.driver import Callbacks, Caller, tell_interrupted
 from fastnn.many.members import check_start, known_seed, make_plans
-from fastnn.many.results import ManyResult, Scored, Unbegun, losses_of, picture, place_of_best, score_of
+from fastnn.many.results import ManyResult, Unbegun, losses_of, picture, place_of_best, score_of
 from fastnn.optimizers import with_rate
 from fastnn.training import Stop
 from fastnn.training.exceptions import Flag
 from fastnn.training.history import History
 from fastnn.training.plan import NOT_GIVEN, Plan, choose_options
-from fastnn.training.results import Row, TrainingResult, by_store
+from fastnn.training.results import Row, Store, TrainingResult, by_store
 from fastnn.training.stopping import StopReason, name_of
 
 COLUMNS = ("loss", "validation_loss", "learning_rate", "measured")
@@ -38,7 +37,7 @@ ENDS: tuple[StopReason, ...] = (
 """The stop reasons after which a training does not advance with the others."""
 
 
-class Continued:
+class Continued(Store):
     """The training of a member in parts, which are trained elsewhere and added here."""
 
     def __init__(self, plan: Plan) -> None:
@@ -46,8 +45,8 @@ class Continued:
         """The plan of the member: seed and parameters are for the first part; later parts resume `last`."""
         self.last: Row | None = None
         """The result of the last part."""
-        self.stop_reason: StopReason = "epochs"
-        self.n_epochs = 0
+        self.reason: StopReason = "epochs"
+        self.n_done = 0
         self.seconds = 0.0
         self._columns = {name: array("d") for name in COLUMNS}
 
@@ -65,11 +64,11 @@ class Continued:
         """Add a part that was trained."""
         store, k = part
         if isinstance(store, Unbegun):
-            self.stop_reason = store.stop_reason(k)
+            self.reason = store.stop_reason(k)
             return
         history = store.history(k)
         for name, column in self._columns.items():
-            del column[self.n_epochs :]  # of a part that was not added to its end, because of an exception
+            del column[self.n_done :]  # of a part that was not added to its end, because of an exception
             if len(values := getattr(history, name)):
                 column.frombytes(values.tobytes())
         if self.last is None:
@@ -78,45 +77,36 @@ class Continued:
         limit, reason = self.plan.stop.max_seconds, store.stop_reason(k)
         if reason == "epochs" and limit is not None and self.seconds >= limit:
             reason = "time"
-        self.last, self.stop_reason, self.n_epochs = part, reason, self.n_epochs + len(history.loss)
+        self.last, self.reason, self.n_done = part, reason, self.n_done + len(history.loss)
 
     def begin(self) -> Row:
         """Return the result of the last part; before the first one, a result with drawn weights only."""
         if self.last is None:
-            self.add(train_alone(self.part(0), Flag(True, self.stop_reason)))
+            self.add(train_alone(self.part(0), Flag(True, self.reason)))
         assert self.last is not None
         return self.last
 
-    def result(self) -> TrainingResult:
+    def result(self, k: int = 0) -> TrainingResult:
         """Return the result of all parts, as of one training."""
-        last = self.begin().result()
-        return dataclasses.replace(last, history=self.history(), stop_reason=self.stop_reason)
+        return dataclasses.replace(self.begin().result(), history=self.history(), stop_reason=self.reason)
 
-    def history(self) -> History:
+    def history(self, k: int = 0) -> History:
         """Return the history of all parts, as of one training."""
-        loss, validation_loss, learning_rate, measured = (
-            np.array(column[: self.n_epochs]) for column in self._columns.values()
-        )
-        return History(loss, validation_loss, self.seconds, learning_rate, measured, self.monitor)
+        loss, validation_loss, rates, measured = (np.array(column[: self.n_done]) for column in self._columns.values())
+        return History(loss, validation_loss, self.seconds, rates, measured, name_of(self.plan.stop.monitor))
 
-    @property
-    def monitor(self) -> str:
-        """The name of the score."""
-        return name_of(self.plan.stop.monitor)
+    def stop_reason(self, k: int) -> StopReason:
+        """Return the reason why the last part ended."""
+        return self.reason
 
-    @property
-    def scored(self) -> Scored | None:
-        """The kind of the member's scores; None before its first epoch."""
-        return (self.monitor, bool(self._columns["validation_loss"])) if self.n_epochs else None
-
-    def score(self) -> float:
-        """Return the score of the parameters, NaN before the first epoch."""
-        return math.nan if self.last is None else score_of(self.last, self.history())
+    def best_score(self, k: int) -> float | None:
+        """Return the score of the parameters, where they are those of the best epoch."""
+        return None if self.last is None else self.last.store.best_score(self.last.place)
 
     @property
     def is_over(self) -> bool:
         """Whether a stop rule or divergence has ended the training."""
-        return self.stop_reason in ENDS
+        return self.reason in ENDS
 
     def copy(self, plan: Plan) -> Continued:
         """Return a copy that continues from here as another member."""
@@ -306,7 +296,7 @@ class Population(Mapping[int, TrainingResult]):
             best = self.best()
         except ValueError:  # none is known
             return display.card(self, facts, picture(histories, None, ""))
-        facts |= {"best": f"member {best}", "its score": f"{self._trainings[best].score():.4g}"}
+        facts |= {"best": f"member {best}", "its score": f"{score_of(Row(self._trainings[best], 0)):.4g}"}
         return display.card(self, facts, picture(histories, self._trainings[best].history(), f"member {best}"))
 
     @property
@@ -354,7 +344,7 @@ class Population(Mapping[int, TrainingResult]):
         >>> population.scores()
         {0: nan, 1: nan, 2: nan}
         """
-        return {number: training.score() for number, training in self._trainings.items()}
+        return {number: score_of(Row(training, 0)) for number, training in self._trainings.items()}
 
     def best(self) -> int:
         """Find the remaining member with the best score.
@@ -409,15 +399,11 @@ class Population(Mapping[int, TrainingResult]):
     def _losses(self) -> NDArray[np.float64]:
         """Return the result of `losses_of` for the members that are left."""
         trainings = self._trainings.values()
-        if trainings and not any(training.n_epochs or training.is_over for training in trainings):
+        if trainings and not any(training.n_done or training.is_over for training in trainings):
             raise ValueError(
                 "no member has trained an epoch yet, so that none is better than another: say advance(epochs) first"
             )
-        return losses_of(
-            (training.scored for training in trainings),
-            (training.score() for training in trainings),
-            (training.stop_reason for training in trainings),
-        )
+        return losses_of([Row(training, 0) for training in trainings])
 
     def _training(self, member: Any) -> Continued:
         """Return the training of a member that is left."""

@@ -323,7 +323,7 @@ class ManyResult(Sequence[TrainingResult]):
                 "the members are networks alone, as from a file of save(path, state=False), so that no score is known: "
                 "compare their predictions"
             )
-        return place_of_best(losses_of(map(scored, self._rows), self.scores, self.stop_reason))
+        return place_of_best(losses_of(self._rows))
 
     def predict(self, X: Any, *, spread: bool = False, assume_finite: bool = False) -> Any:
         """Return the outputs of all members, or their mean and spread.
@@ -594,35 +594,21 @@ class Rows(Sequence[Row]):
         return Row(self._store, places) if isinstance(places, int) else [self[k] for k in places]
 
 
-Scored = tuple[str, bool]
-"""The name of the monitor of a member, and whether it scores validation data."""
+def losses_of(rows: Sequence[Row]) -> NDArray[np.float64]:
+    """Return the scores (m,) of members, with signs so that the lowest is best.
 
-
-def scored(row: Row) -> Scored | None:
-    """Return the kind of a member's scores; None before its first epoch."""
-    history = row.store.history(row.place)
-    return (history.monitor, bool(len(history.validation_loss))) if len(history.loss) else None
-
-
-def sign_of(kinds: Iterable[Scored | None]) -> int:
-    """Return 1 if the lowest score is best, -1 if the greatest is; ValueError if scores cannot be compared."""
-    numbers = Counter(kind for kind in kinds if kind is not None)
+    A diverged member has the loss infinity, and so has one without a finite score. ValueError if scores cannot be
+    compared, because they are of several kinds.
+    """
+    histories = [store.history(k) for store, k in rows]
+    numbers = Counter((each.monitor, bool(len(each.validation_loss))) for each in histories if len(each.loss))
     if len(numbers) > 1:
         named = ((scored_by(monitor, validated=validated), n) for (monitor, validated), n in numbers.items())
         said = ", ".join(f"{counted(n, 'member')} by {name}" for name, n in sorted(named))
         raise ValueError(f"the scores cannot be compared ({cut(said)}): compare members of one kind, or by predictions")
-    return 1 if all(monitor == "loss" for monitor, _ in numbers) else -1
-
-
-def losses_of(
-    kinds: Iterable[Scored | None], scores: Iterable[float], reasons: Iterable[StopReason]
-) -> NDArray[np.float64]:
-    """Return the scores (m,), with signs so that the lowest is best; ValueError if they cannot be compared.
-
-    They are infinite for members without a finite score, and for members that diverged, whose last score is older.
-    """
-    losses = sign_of(kinds) * np.array([*scores], np.float64)
-    diverged = np.array([reason == "diverged" for reason in reasons], bool)
+    sign = 1 if all(monitor == "loss" for monitor, _ in numbers) else -1
+    losses = sign * np.array([score_of(*pair) for pair in zip(rows, histories, strict=True)], np.float64)
+    diverged = np.array([store.stop_reason(k) == "diverged" for store, k in rows], bool)
     return np.where(np.isfinite(losses) & ~diverged, losses, np.inf)
 
 
