@@ -380,9 +380,7 @@ def _call(method: Callable[..., Any], threads: int | None, *arguments: Any) -> A
     return method(*arguments)
 
 
-def supports_with(
-    backend: Backend, *, alpha: float = 0.0, sample_weight: bool = False
-) -> Callable[[Network, Optimizer], bool]:
+def supports_with(backend: Backend, *, alpha: float = 0.0, sample_weight: bool = False) -> Callable[..., bool]:
     """Return a back end's `supports` with those of the options that it takes."""
     supports = backend.supports
     taken = options_taken(getattr(supports, "__func__", supports))

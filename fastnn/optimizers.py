@@ -11,15 +11,16 @@ from fastnn.checking.arguments import POSITIVE, CheckedFields, LearningRate, opt
 from fastnn.checking.hints import explains_keywords
 from fastnn.schedules import SCHEDULES
 
+Rates = tuple[tuple[float, float], ...]
+"""The factors of the learning rate of each layer's weights and biases."""
 
-def check_rates(name: str, rates: Any) -> tuple[tuple[float, float], ...] | None:
+
+def check_rates(name: str, rates: Any) -> Rates | None:
     """Return the factors of the learning rate of each layer's weights and biases; they may be given as one number."""
     if rates is None:
         return None
     if isinstance(rates, (str, Mapping)) or not isinstance(rates, Iterable):
-        raise TypeError(
-            f"{name} must have a number, or (weights, biases), for each layer, in their order, not {shown(rates)}"
-        )
+        raise TypeError(f"{name} must have a number, or (weights, biases), for each layer in order, not {shown(rates)}")
     pairs: list[Any] = []
     for l, given in enumerate(rates):
         pair = list(given) if isinstance(given, Iterable) and not isinstance(given, str) else [given] * 2
@@ -51,9 +52,7 @@ class Optimizer(CheckedFields):
     learning_rate: LearningRate = field(metadata=arguments.RATE)
     sequential: bool = field(default=False, kw_only=True, metadata=arguments.FLAG)
     clip_norm: float | None = field(default=None, kw_only=True, repr=False, metadata=optional(POSITIVE))
-    rates: tuple[tuple[float, float], ...] | None = field(
-        default=None, kw_only=True, repr=False, metadata={"check": check_rates}
-    )
+    rates: Rates | None = field(default=None, kw_only=True, repr=False, metadata={"check": check_rates})
 
     def __repr__(self) -> str:
         shown_fields = (f.name for f in fields(self) if f.repr or (getattr(self, f.name) is not None and f.init))
@@ -378,7 +377,7 @@ class Method(Optimizer):
     learning_rate: LearningRate = field(default=1.0, init=False, repr=False)  # its steps are taken as they are
     sequential: bool = field(default=False, init=False, repr=False)
     clip_norm: float | None = field(default=None, init=False, repr=False)
-    rates: tuple[tuple[float, float], ...] | None = field(default=None, init=False, repr=False)
+    rates: Rates | None = field(default=None, init=False, repr=False)
 
     def ended(self, vectors: Any) -> str:
         """Return why the method has ended the training; "" if it has not.
@@ -558,13 +557,7 @@ def with_options(optimizer: Optimizer, **options: Any) -> Optimizer:
     return optimizer
 
 
-OPTIMIZERS: dict[str, type[Optimizer]] = {
-    "SGD": SGD,
-    "Adam": Adam,
-    "AdamW": AdamW,
-    "RMSprop": RMSprop,
-    "RPROP": RPROP,
-}
+OPTIMIZERS: dict[str, type[Optimizer]] = {kind.__name__: kind for kind in (SGD, Adam, AdamW, RMSprop, RPROP)}
 
 METHODS: dict[str, type[Method]] = {kind.__name__: kind for kind in (LevenbergMarquardt, BayesianRegularization)}
 

@@ -328,9 +328,7 @@ def speeds(
             )
         if notes and len(medians) == 2:
             middle = (medians[0] * medians[1]) ** 0.5
-            axes.annotate(
-                notes[workload], (middle, y), xytext=(0, 9), textcoords="offset points", ha="center", fontsize=12
-            )
+            axes.annotate(notes[workload], (middle, y), (0, 9), textcoords="offset points", ha="center", fontsize=12)
     axes.set_yticks(range(len(rows)), list(rows))
     axes.invert_yaxis()
     axes.margins(x=0.22, y=0.12)
@@ -431,9 +429,8 @@ def _curves_of(curve: Curve, label: str, label_of_validation: str, where: str) -
             hint = ""
             if isinstance(curve, (list, tuple)) and any(isinstance(one, (History, TrainingResult)) for one in curve):
                 hint = ": several have labels, such as {'a': result_a, 'b': result_b}"
-            raise TypeError(
-                f"{where} must be a TrainingResult, a History or numbers, not {shown(curve)}{hint}"
-            ) from None
+            what = f"{where} must be a TrainingResult, a History or numbers"
+            raise TypeError(f"{what}, not {shown(curve)}{hint}") from None
     shape = values[label].shape
     if shape == (0,) and isinstance(history, History):
         what = "the training" if where == "curves" else where
@@ -518,9 +515,7 @@ def save(figure: Figure, path: str | os.PathLike[str]) -> Path:
     True
     """
     if not hasattr(figure, "savefig"):
-        raise TypeError(
-            f"figure must be a matplotlib Figure, as the functions of fastnn.plotting return, not {shown(figure)}"
-        )
+        raise TypeError(f"figure must be a matplotlib Figure, such as fastnn.plotting returns, not {shown(figure)}")
     path = Path(path)
     form = path.suffix.lower().removeprefix(".") or "png"
     if form not in _FORMATS:

@@ -104,9 +104,8 @@ def documented(estimator: K) -> K:
     """
     own, base = _sections(estimator.__doc__), _sections(estimator.__bases__[-1].__doc__)
     order = list(inspect.signature(estimator).parameters)
-    parameters, attributes = (
-        _entries(base.get(head, "")) | _entries(own.pop(head, "")) for head in ("Parameters", "Attributes")
-    )
+    heads = "Parameters", "Attributes"
+    parameters, attributes = (_entries(base.get(head, "")) | _entries(own.pop(head, "")) for head in heads)
     ordered = sorted(parameters.items(), key=lambda entry: order.index(entry[0]))
     merged = {"Parameters": "\n".join(dict(ordered).values()), "Attributes": "\n".join(attributes.values())}
     parts = (f"{head}\n{'-' * len(head)}\n{text.strip()}\n\n" for head, text in (merged | own).items() if head)

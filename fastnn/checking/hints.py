@@ -89,9 +89,7 @@ ANSWERS = {
 
 
 _BY_NORM = "clip_norm=..., the most that the length of the whole gradient may be"
-_NO_DROPOUT = (
-    "there is no dropout: train(..., alpha=0.001) is an L2 penalty, Stop(validation=0.1, patience=10) stops early"
-)
+_NO_DROPOUT = "there is no dropout: alpha=0.001 is an L2 penalty, Stop(validation=0.1, patience=10) stops early"
 
 REMEDIES = {
     **dict.fromkeys(("epoch", "n_epochs", "num_epochs", "nb_epoch", "max_iter", "max_epochs", "n_iter"), "epochs=..."),

@@ -163,11 +163,8 @@ def train_unit(unit: Unit, flag: StopRequest, n_threads: int = 1) -> dict[int, R
         results = group.results()
         rows = {plan.number: Row(results, k) for k, plan in enumerate(unit.plans)}
         # What diverged is trained anew, alone, so that its last good step is found.
-        alone = [
-            plan._replace(seed=_again(group.order.seeds[k]))
-            for k, plan in enumerate(unit.plans)
-            if group.reasons[k] == "diverged"
-        ]
+        each = zip(unit.plans, group.order.seeds, group.reasons, strict=True)
+        alone = [plan._replace(seed=_again(seed)) for plan, seed, reason in each if reason == "diverged"]
 
     def train_one(plan: Plan) -> None:
         rows[plan.number] = train_alone(plan, flag)

@@ -101,6 +101,10 @@ class ManyProgress:
         return row.result()
 
 
+Callback = Callable[[ManyProgress], Any]
+Callbacks = Iterable[Callback]
+
+
 class _StopFlag:
     """A flag that ends all trainings: raised by Ctrl-C, a callback, an error or `time.monotonic` of the deadline."""
 
@@ -132,9 +136,7 @@ class _StopFlag:
 class Driver:
     """The trainings of some members, on `n_jobs` threads, in one call of `train`."""
 
-    def __init__(
-        self, plans: list[Plan], n_jobs: int | None, callbacks: Sequence[Callable[[ManyProgress], Any]]
-    ) -> None:
+    def __init__(self, plans: list[Plan], n_jobs: int | None, callbacks: Sequence[Callback]) -> None:
         self.engine = chosen_engine(n_jobs)
         if self.engine is not None:
             n_jobs = self.engine.n_workers
@@ -281,9 +283,6 @@ class MembersBar(ProgressBar):
         """Update the bar."""
         n, m = progress.n_ended, progress.n_members
         self._drawing.move(n, m, f"{n:,}/{m:,}", "")
-
-
-Callbacks = Iterable[Callable[[ManyProgress], Any]]
 
 
 class Caller:

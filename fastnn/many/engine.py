@@ -164,10 +164,10 @@ def unpacked(packed_units: PackedUnits, arrays: Sequence[Array]) -> list[Unit]:
 def train_packed(numbers: list[int], packed_units: PackedUnits, *sent: Any) -> tuple[list[int], Trained]:
     """Train the units of a task in a worker; return an error of a member, because a raised one would be retried."""
     began = time.perf_counter()
-    arrays = [received(array) for array in sent]
-    rows: dict[int, Row] = {}
+    arrays, rows = [received(array) for array in sent], dict[int, Row]()
     try:
-        check_version(packed_units.version)
+        if packed_units.version != __version__:
+            raise EngineError(OTHER_VERSIONS.format("a worker of the engine", __version__, packed_units.version))
         for unit in unpacked(packed_units, arrays):
             rows |= train_unit(unit, Flag())
     except Exception as error:
@@ -175,15 +175,7 @@ def train_packed(numbers: list[int], packed_units: PackedUnits, *sent: Any) -> t
     return numbers, _trained(rows, packed_units.folder, time.perf_counter() - began)
 
 
-def check_version(callers: str) -> None:
-    """Raise EngineError in a worker with another version of fastnn than the caller."""
-    if callers != __version__:
-        raise EngineError(OTHER_VERSIONS.format("a worker of the engine", __version__, callers))
-
-
-OTHER_VERSIONS = (
-    "{} has fastnn {}, the calling process has {}: results would not be comparable; install the same version everywhere"
-)
+OTHER_VERSIONS = "{} has fastnn {}, the caller has {}: results would differ; install the same version everywhere"
 
 
 def _trained(rows: dict[int, Row], folder: str | None, seconds: float) -> Trained:
@@ -309,9 +301,8 @@ class Engine:
                 f"the workers of {self.name} cannot train: is fastnn installed there? {class_of(error)}: {cut(error)}"
             ) from error
         if others := versions - {__version__}:
-            raise EngineError(
-                OTHER_VERSIONS.format(f"one of the workers of {self.name}", ", ".join(sorted(others)), __version__)
-            )
+            who, theirs = f"one of the workers of {self.name}", ", ".join(sorted(others))
+            raise EngineError(OTHER_VERSIONS.format(who, theirs, __version__))
 
     def _laid_down(self, parallel: Any, shared: list[Any]) -> dict[int, Laid]:
         """Return {id of a shared array: its file}; empty unless all workers reach the folder."""
@@ -320,10 +311,6 @@ class Engine:
             return {}
         tasks = (self._joblib.delayed(reaches)(self._folder) for _ in range(2 * self.n_workers))
         return files_of(arrays, self._folder) if all(list(parallel(tasks))) else {}
-
-    def _sent(self, things: Iterable[Any]) -> Iterator[Any]:
-        """Iterate over arguments for a worker, with files in place of arrays that have one."""
-        return (self._files.get(id(thing), thing) for thing in things)
 
     def _check_pickles(self, own: list[Any]) -> None:
         """Raise EngineError if an object cannot be pickled or unpickled; it names the first one."""
@@ -407,9 +394,8 @@ class Engine:
 
     def _task(self, numbers: list[int], units: dict[int, Unit]) -> Any:
         packed_units, arrays = packed([units[number] for number in numbers])
-        return self._joblib.delayed(train_packed)(
-            numbers, packed_units._replace(folder=self._folder), *self._sent(arrays)
-        )
+        sent = [self._files.get(id(array), array) for array in arrays]  # files in place of arrays that have one
+        return self._joblib.delayed(train_packed)(numbers, packed_units._replace(folder=self._folder), *sent)
 
 
 # -------------------------------------------------------------------------------------------- arrays in files in memory
@@ -492,17 +478,11 @@ def reaches(folder: str) -> bool:
     return os.access(folder, os.R_OK | os.X_OK)
 
 
-def lay_down(arrays: Sequence[Array], folder: str | None) -> Laid:
-    """Write arrays to a file in the caller's folder, in a worker; keep them if that fails or is not worth it."""
-    laid = None
-    if folder is not None and sum(array.nbytes for array in arrays) >= LEAST_BYTES:
-        laid = _written(arrays, folder)
-    return laid or Laid(None, list(arrays), [])
-
-
-def _written(arrays: Sequence[Array], folder: str) -> Laid | None:
-    """Write arrays to a new file; return None if that fails, without leaving a part of a file."""
-    path, places, end = None, [], 0
+def lay_down(arrays: Sequence[Array], folder: str | None, least: int | None = None) -> Laid:
+    """Write arrays, not a few bytes, to a file in the caller's folder; keep them, without a file, if that fails."""
+    kept, path, places, end = Laid(None, list(arrays), []), None, list[Place](), 0
+    if folder is None or sum(array.nbytes for array in arrays) < (LEAST_BYTES if least is None else least):
+        return kept
     try:
         with tempfile.NamedTemporaryFile(dir=folder, delete=False) as file:
             path = file.name
@@ -516,7 +496,7 @@ def _written(arrays: Sequence[Array], folder: str) -> Laid | None:
         if path is not None:
             with contextlib.suppress(OSError):
                 os.unlink(path)
-        return None
+        return kept
     return Laid(path, [], places)
 
 
@@ -543,7 +523,7 @@ def worth_a_file(things: Iterable[Any]) -> list[Array]:
 
 def files_of(arrays: Iterable[Array], folder: str) -> dict[int, Laid]:
     """Write a lasting file for each array; return {id of the array: its file} for those that fit into memory."""
-    return {id(array): laid for array in arrays if (laid := _written([array], folder)) is not None}
+    return {id(array): laid for array in arrays if (laid := lay_down([array], folder, 0)).path is not None}
 
 
 def received(thing: Any) -> Any:

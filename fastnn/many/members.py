@@ -61,9 +61,7 @@ def spread(given: Mapping[str, Any], n: Any = None) -> Spread:
     """
     networks, seed, resume = given["networks"], given["seed"], given["resume"]
     if isinstance(resume, Sequence) and len(resume) and hasattr(resume[0], "state"):
-        raise TypeError(
-            "resume is a list of states, one for each member, not of results: say resume=[one.state for one in many]"
-        )
+        raise TypeError("resume is a list of states, not of results: say resume=[one.state for one in many]")
     if isinstance(networks, (list, tuple)) and networks and all(isinstance(size, int) for size in networks):
         check_network(networks)  # one network's sizes: its error says what to write
     for name in FOR_ALL:
@@ -84,9 +82,7 @@ def spread(given: Mapping[str, Any], n: Any = None) -> Spread:
             f"seed=range({shown(n_members)}), or leave it out"
         )
     if not lists and n_members > 1 and given["resume"] is not None:
-        raise ValueError(
-            f"all {shown(n_members)} members would go on alike, from the same state: give a list of states"
-        )
+        raise ValueError(f"all {shown(n_members)} members would go on alike, from one state: give a list of states")
     return Spread(n_members, {name: value for name, value in given.items() if name not in lists}, lists)
 
 

@@ -400,9 +400,7 @@ class Population(Mapping[int, TrainingResult]):
         """Return the result of `losses_of` for the members that are left."""
         trainings = self._trainings.values()
         if trainings and not any(training.n_done or training.is_over for training in trainings):
-            raise ValueError(
-                "no member has trained an epoch yet, so that none is better than another: say advance(epochs) first"
-            )
+            raise ValueError("no member has trained an epoch yet, so that none is the best: say advance(epochs) first")
         return losses_of([Row(training, 0) for training in trainings])
 
     def _training(self, member: Any) -> Continued:

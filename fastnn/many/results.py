@@ -375,9 +375,7 @@ class ManyResult(Sequence[TrainingResult]):
         if not self._rows:
             raise ValueError("there is no member to predict with")
         if len({network.n_outputs for network in self.networks}) > 1:
-            raise ValueError(
-                f"the members' networks have different numbers of outputs: say many[i].{method}(X) for each"
-            )
+            raise ValueError(f"the networks have different numbers of outputs: say many[i].{method}(X) for each")
 
     def jacobian(self, X: Any) -> Array:
         """Compute the derivatives of the members' outputs by the inputs, as `TrainingResult.jacobian` does.
@@ -407,9 +405,7 @@ class ManyResult(Sequence[TrainingResult]):
         self._check_outputs("jacobian")
         return np.array([result.jacobian(X) for result in self])
 
-    def score(
-        self, X: Any, Y: Any, sample_weight: Any = None, *, monitor: Monitor | None = None
-    ) -> NDArray[np.float64]:
+    def score(self, X: Any, Y: Any, sample_weight: Any = None, *, monitor: Monitor | None = None) -> Array:
         """Score the outputs of each member: the accuracy of labels, else R2, as `TrainingResult.score` does.
 
         Parameters

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.random import RandomState
 
 from fastnn.checking import display
 from fastnn.checking.arguments import amount, check_choice, check_integer, shown
@@ -45,7 +46,8 @@ MOST_MEMBERS = 10**6
 HELD_OUT = 0.2
 """The part of the rows by which trials are compared, where the caller says nothing."""
 
-Draw = Callable[[np.random.RandomState], Any]
+Draw = Callable[[RandomState], Any]
+Settings = Mapping[str, Any]
 
 
 @dataclass(frozen=True, eq=False)
@@ -245,9 +247,7 @@ def search(
     return SearchResult(best, {name: trial[name] for name in ranges}, float(many.scores[k]), epochs_trained, trials)
 
 
-def _for_all(
-    X: Any, Y: Any, options: Mapping[str, Any], random: np.random.RandomState
-) -> tuple[dict[str, Any], float | None]:
+def _for_all(X: Any, Y: Any, options: Settings, random: RandomState) -> tuple[dict[str, Any], float | None]:
     """Return the options of all networks, with rows to compare them by, and the limit of the search in seconds."""
     for name, value in {"X": X, "Y": Y, **options}.items():
         if name != "callbacks" and one_each(name, value) is not None:
@@ -342,7 +342,7 @@ def _cost(n_members: int, rungs: int, epochs: int, factor: int) -> int:
     return total
 
 
-def _drawn(ranges: Mapping[str, list[Any] | Draw], n: int, random: np.random.RandomState) -> list[dict[str, Any]]:
+def _drawn(ranges: Mapping[str, list[Any] | Draw], n: int, random: RandomState) -> list[dict[str, Any]]:
     """Return the settings of n networks; of lists alone, each combination once, which may be fewer."""
     lists = [values for values in ranges.values() if isinstance(values, list)]
     rows: Any
@@ -364,7 +364,7 @@ def _choice(values: list[Any]) -> Draw:
 
 
 def _population(
-    settings: list[dict[str, Any]], network: Network | None, X: Any, Y: Any, options: Mapping[str, Any]
+    settings: list[dict[str, Any]], network: Network | None, X: Any, Y: Any, options: Settings
 ) -> Population:
     """Return a population with these settings; an error in one of them begins with its name in the space."""
     known = dict[Network, Network]()  # networks that are equal are one, which is checked once

@@ -12,7 +12,6 @@ import time
 import weakref
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 from fastnn.checking.arguments import COUNT, CheckedFields, check_integer, cut, misfit, shown
@@ -148,9 +147,7 @@ class ProgressBar:
         self._drawing.begin()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self._drawing.end()
 
     def __call__(self, progress: Progress) -> None:

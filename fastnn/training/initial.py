@@ -233,9 +233,8 @@ def begin_one(plan: Plan) -> tuple[TrainingState, RowOrder]:
                 f"batch_size is {order.batch_size} now; it may change between epochs only"
             )
         if not 0 <= state.batch < order.steps_per_epoch:
-            raise ValueError(
-                f"resume is damaged: {shown(state.batch)} batches of an epoch of {order.steps_per_epoch} are done"
-            )
+            done = f"{shown(state.batch)} batches of an epoch of {order.steps_per_epoch}"
+            raise ValueError(f"resume is damaged: {done} are done")
     if plan.optimizer.full_batch:
         check_full_batch(plan.optimizer.name, plan.batch_size, order.n_rows)
     order.seeded = None if order.shuffle else seeded

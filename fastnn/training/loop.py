@@ -297,9 +297,8 @@ class Group:
         scores = self.decisions[0] if self.decisions else None
         validation, measured = ((), ()) if scores is None else (scores.validation_losses[n:], scores.measured[n:])
         losses, rates = self.log.after(n)
-        return [
-            *zip(losses, validation or [math.nan] * len(losses), rates, measured or validation or losses, strict=True)
-        ]
+        scores = measured or validation or losses
+        return [*zip(losses, validation or [math.nan] * len(losses), rates, scores, strict=True)]
 
     def so_far(self) -> TrainingResult:
         """Return the present result of a group of one, a copy while the training continues."""

@@ -292,9 +292,7 @@ def _optimizer_of(values: dict[str, Any]) -> Optimizer:
             f"does not keep: give optimizer={cut(values['name'])}(learning_rate=...) again"
         ) from None
     except (TypeError, ValueError) as error:
-        raise ValueError(
-            f"resume: its state's optimizer cannot be made again ({cut(error)}): give optimizer="
-        ) from None
+        raise ValueError(f"resume: its optimizer cannot be made again ({cut(error)}): give optimizer=") from None
 
 
 def check_resume(resume: Any, new_rows: bool, seed: Any, params: Any) -> None:

@@ -535,11 +535,9 @@ BY_HEART = 0.9
 """The part of the number of targets above which a gamma says that they are known by heart."""
 
 
-def score_of_rows(
-    network: Network, dtype: np.dtype[Any], X: Any, Y: Any, sample_weight: Any, monitor: Monitor | None
-) -> Score:
+def score_of_rows(network: Network, dtype: Any, X: Any, Y: Any, weight: Any, monitor: Monitor | None) -> Score:
     """Return the function from the outputs of rows to what `TrainingResult.score` says of them; check the rows."""
-    data = check_data(network, X, Y, sample_weight, dtype=dtype)
+    data = check_data(network, X, Y, weight, dtype=dtype)
     used = data.sample_weight > 0
     usual = "accuracy" if network.loss_name in LABELED else "r2"
     by = check_monitor("monitor", usual if monitor is None else monitor)

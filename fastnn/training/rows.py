@@ -237,9 +237,7 @@ class RowOrder(Order):
         return orders.reshape(-1)
 
 
-def batches(
-    n_rows: int, batch_size: int, shuffle: bool, begun: int, n_steps: int
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def batches(n_rows: int, batch_size: int, shuffle: bool, begun: int, n_steps: int) -> tuple[Rows, Rows]:
     """Return the starts and stops of the batches of steps in the rows of their epochs; `begun` of the first are done.
 
     All epochs use the same rows, or, with `shuffle`, their rows lie one after the other.
@@ -279,9 +277,7 @@ def steps_again(start: NDArray[np.int64], stop: NDArray[np.int64]) -> Steps:
 def check_full_batch(name: str, batch_size: int | None, n_rows: int) -> None:
     """Raise ValueError if an optimizer (a solver) that takes full batches only gets smaller ones."""
     if rows_a_step(batch_size, n_rows) < n_rows:
-        raise ValueError(
-            f"{name} takes full batches only: leave out batch_size={batch_size}, there are {n_rows} rows to train on"
-        )
+        raise ValueError(f"{name} takes full batches only, here of {n_rows} rows: leave out batch_size={batch_size}")
 
 
 def rows_a_step(batch_size: int | None, n_rows: int) -> int:

@@ -87,12 +87,9 @@ class TrainingState(StepState):
     """The names of the columns of X, if it was a data frame with names."""
 
     def __repr__(self) -> str:
-        facts = {
-            "optimizer": self.optimizer or "none",
-            "parameters": f"{self.n_params:,} {self.storage.dtype}",
-            "steps": self.t,
-        }
-        return display.line(self, {**facts, "of which in a new epoch": self.batch} if self.batch else facts)
+        facts: dict[str, object] = {"optimizer": self.optimizer or "none"}
+        facts |= {"parameters": f"{self.n_params:,} {self.storage.dtype}", "steps": self.t}
+        return display.line(self, facts | {"of which in a new epoch": self.batch} if self.batch else facts)
 
     def check(self) -> None:
         """Raise ValueError for values that no training produces, and that a back end or the generator would not check.

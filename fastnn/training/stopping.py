@@ -40,15 +40,11 @@ def check_monitor(name: str, monitor: Any) -> Monitor:
         monitor = "roc_auc" if monitor == "auc" else monitor
         if monitor in MONITORS or monitor in (names := _scorer_names()):
             return monitor
-        further = (
-            "of sklearn.metrics.get_scorer_names()" if names else "of scikit-learn's scorers, once it is installed"
-        )
+        further = "of sklearn.metrics.get_scorer_names()" if names else "of scikit-learn's, once it is installed"
         hint = arguments.did_you_mean(monitor, MONITORS) or arguments.did_you_mean(monitor, names)
         raise ValueError(f"unknown {name} {shown(monitor)}{hint}; one of {', '.join(MONITORS)}, or {further}")
     if not callable(monitor):
-        raise TypeError(
-            f"{name} must be one of {', '.join(MONITORS)}, or a function of (Y, outputs), not {shown(monitor)}"
-        )
+        raise TypeError(f"{name} must be {', '.join(MONITORS)} or a function of (Y, outputs), not {shown(monitor)}")
     if error := arguments.misfit(monitor, "Y", "outputs"):
         raise TypeError(f"{name} must be a function of (Y, outputs); {shown(monitor)}: {cut(error)}")
     return monitor
