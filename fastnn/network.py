@@ -573,22 +573,14 @@ def _tables() -> dict[str, str]:
     from fastnn.optimizers import BUILT_IN
     from fastnn.schedules import SCHEDULES
 
-    activations = (
-        (name, f"``{line.formula}``", "hidden layers, output" if line.hidden else "output")
-        for name, line in ACTIVATIONS.items()
-    )
-    losses = (
-        (
-            name,
-            f"``{line.formula}``",
-            "any" if line.outputs == tuple(ACTIVATIONS) else ", ".join(line.outputs),
-            line.targets,
-        )
-        for name, line in LOSSES.items()
-    )
+    where = {name: "hidden layers, output" if line.hidden else "output" for name, line in ACTIVATIONS.items()}
+    every = tuple(ACTIVATIONS)
+    outputs = {name: "any" if line.outputs == every else ", ".join(line.outputs) for name, line in LOSSES.items()}
+    activations = ((name, f"``{line.formula}``", where[name]) for name, line in ACTIVATIONS.items())
+    of_losses = ((name, f"``{line.formula}``", outputs[name], line.targets) for name, line in LOSSES.items())
     return {
         "activations": table(("activation", "formula", "where"), activations),
-        "losses": table(("loss", "formula", "output", "targets"), losses),
+        "losses": table(("loss", "formula", "output", "targets"), of_losses),
         "optimizers": table(("optimizer", "rule"), summaries(BUILT_IN)),
         "schedules": table(("schedule", "learning rate"), summaries(SCHEDULES)),
     }

@@ -19,6 +19,7 @@ from fastnn.losses import GELU_CUBIC, GELU_SCALE, LEAKY_SLOPE, LEAST_DELTA, SELU
 from fastnn.memory import ROW_BLOCK, Array
 from fastnn.network import Layer, Network
 from fastnn.optimizers import AT_ALPHA, AT_COUNT, AT_DAMPING, AT_GROWTH
+from fastnn.optimizers import BayesianRegularization as Bayesian
 from fastnn.state import Data, Steps, StepState, Task
 
 # -------------------------------------------------------------------------------------------------------- activations
@@ -441,13 +442,7 @@ def solve(products: Array, damping: float, gradient: Array) -> Array:
 
 
 def weigh(
-    rule: optimizers.BayesianRegularization,
-    heads: Array,
-    p: Array,
-    products: Array,
-    gradient: Array,
-    squares: float,
-    n_errors: float,
+    rule: Bayesian, heads: Array, p: Array, products: Array, gradient: Array, squares: float, n_errors: float
 ) -> tuple[int, float]:
     """Write alpha, beta, gamma and how often to `heads`; return why that ends the training, or 0, and the strength.
 
@@ -500,7 +495,7 @@ def levenberg_marquardt(task: Task, state: StepState, steps: Steps) -> int:
     total = float(batch.weight.sum())
     spread = batch.weight * (batch.Y - np.average(batch.Y, axis=0, weights=batch.weight[:, 0])) ** 2
     least, data_loss = method.min_grad * float(spread.sum()), loss_at(p)
-    first_steps = method.first_steps if isinstance(method, optimizers.BayesianRegularization) else 0
+    first_steps = method.first_steps if isinstance(method, Bayesian) else 0
     while s < len(steps.loss):
         is_early = first_steps > 0 and heads[AT_COUNT] < first_steps
         damping, growth = heads[AT_DAMPING : AT_GROWTH + 1] if heads[AT_DAMPING] else (method.damping, 2.0)
@@ -508,7 +503,7 @@ def levenberg_marquardt(task: Task, state: StepState, steps: Steps) -> int:
             return s
         end = goal if data_loss <= method.goal else 0
         products, gradient = normal_equations(network, p, batch, task.alpha)
-        if isinstance(method, optimizers.BayesianRegularization) and not end:
+        if isinstance(method, Bayesian) and not end:
             squares, n_errors = 2 * data_loss * batch.divisor, total * network.n_outputs
             end, strength = weigh(method, heads, p, products, gradient, squares, n_errors)
             products, gradient = products + strength * np.eye(len(p)), gradient + strength * p
@@ -544,9 +539,7 @@ def levenberg_marquardt(task: Task, state: StepState, steps: Steps) -> int:
     return s
 
 
-METHODS: dict[str, Callable[[Task, StepState, Steps], int]] = dict.fromkeys(
-    ("LevenbergMarquardt", "BayesianRegularization"), levenberg_marquardt
-)
+METHODS = dict.fromkeys(("LevenbergMarquardt", "BayesianRegularization"), levenberg_marquardt)
 
 # ----------------------------------------------------------------------------------------------------------- the loop
 

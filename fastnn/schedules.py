@@ -314,6 +314,5 @@ def _lines(steps: NDArray[np.int64], *points: tuple[float, float]) -> NDArray[np
     return rates
 
 
-SCHEDULES: dict[str, type[Schedule]] = {
-    kind.__name__: kind for kind in (constant, step_decay, exponential, cosine, warm_up, one_cycle)
-}
+_KINDS = constant, step_decay, exponential, cosine, warm_up, one_cycle
+SCHEDULES: dict[str, type[Schedule]] = {kind.__name__: kind for kind in _KINDS}

@@ -78,10 +78,8 @@ ALIASES = {
 """{another name: the one here}. Capitals, "_", "-", blanks and a "loss" at the end do not count."""
 
 _CPU_ONLY = "fastnn computes on the CPU only"
-ANSWERS = {
-    **dict.fromkeys(("softmax", "exp"), "for the last layer only, by output="),
-    **dict.fromkeys(("cuda", "gpu", "mps"), _CPU_ONLY),
-}
+_LAST = "for the last layer only, by output="
+ANSWERS = dict.fromkeys(("softmax", "exp"), _LAST) | dict.fromkeys(("cuda", "gpu", "mps"), _CPU_ONLY)
 """{a name without a counterpart in fastnn: the hint for it}, used where the name is not legal."""
 
 

@@ -183,10 +183,9 @@ def _trained(rows: dict[int, Row], folder: str | None, seconds: float) -> Traine
     groups = by_store(rows)
     arrays = [getattr(results, name) for results, _ in groups for name in ARRAYS]
     nothing: Any = dict.fromkeys(ARRAYS)
-    stores = [
-        (np.array(numbers), np.array([rows[number].place for number in numbers]), replace(results, **nothing))
-        for results, numbers in groups
-    ]
+    places = [np.array([rows[number].place for number in numbers]) for _, numbers in groups]
+    each = zip(groups, places, strict=True)
+    stores = [(np.array(numbers), place, replace(results, **nothing)) for (results, numbers), place in each]
     return Trained(seconds, stores, lay_down(arrays, folder))
 
 

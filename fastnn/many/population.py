@@ -6,7 +6,7 @@ import copy
 import dataclasses
 from array import array
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
@@ -25,16 +25,10 @@ from fastnn.training.exceptions import Flag
 from fastnn.training.history import History
 from fastnn.training.plan import NOT_GIVEN, Plan, choose_options
 from fastnn.training.results import Row, Store, TrainingResult, by_store
-from fastnn.training.stopping import StopReason, name_of
+from fastnn.training.stopping import End, StopReason, name_of
 
 COLUMNS = ("loss", "validation_loss", "learning_rate", "measured")
 """The arrays of a `History`, with a number for each epoch, or empty."""
-
-ENDS: tuple[StopReason, ...] = (
-    *("tolerance", "validation", "time", "diverged"),
-    *("goal", "gradient", "damping", "converged", "collapsed"),
-)
-"""The stop reasons after which a training does not advance with the others."""
 
 
 class Continued(Store):
@@ -106,7 +100,7 @@ class Continued(Store):
     @property
     def is_over(self) -> bool:
         """Whether a stop rule or divergence has ended the training."""
-        return self.reason in ENDS
+        return self.reason in get_args(End)
 
     def copy(self, plan: Plan) -> Continued:
         """Return a copy that continues from here as another member."""

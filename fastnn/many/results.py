@@ -319,10 +319,8 @@ class ManyResult(Sequence[TrainingResult]):
         True
         """
         if self._has_no_states:
-            raise ValueError(
-                "the members are networks alone, as from a file of save(path, state=False), so that no score is known: "
-                "compare their predictions"
-            )
+            from_file = "the members are networks alone, as from a file of save(path, state=False)"
+            raise ValueError(f"{from_file}, so that no score is known: compare their predictions")
         return place_of_best(losses_of(self._rows))
 
     def predict(self, X: Any, *, spread: bool = False, assume_finite: bool = False) -> Any:

@@ -48,6 +48,7 @@ HELD_OUT = 0.2
 
 Draw = Callable[[RandomState], Any]
 Settings = Mapping[str, Any]
+Trial = dict[str, Any]
 
 
 @dataclass(frozen=True, eq=False)
@@ -347,8 +348,9 @@ def _drawn(ranges: Mapping[str, list[Any] | Draw], n: int, random: RandomState) 
     lists = [values for values in ranges.values() if isinstance(values, list)]
     rows: Any
     if len(lists) < len(ranges):
-        draws = [given if callable(given) else _choice(given) for given in ranges.values()]
-        rows = zip(*[[draw(random) for _ in range(n)] for draw in draws], strict=True)
+        given = ranges.values()
+        columns = [[g(random) if callable(g) else g[random.randint(len(g))] for _ in range(n)] for g in given]
+        rows = zip(*columns, strict=True)
     elif math.prod(map(len, lists)) <= n:
         rows = itertools.product(*lists)
     else:
@@ -359,13 +361,7 @@ def _drawn(ranges: Mapping[str, list[Any] | Draw], n: int, random: RandomState) 
     return [dict(zip(ranges, row, strict=True)) for row in rows]
 
 
-def _choice(values: list[Any]) -> Draw:
-    return lambda random: values[random.randint(len(values))]
-
-
-def _population(
-    settings: list[dict[str, Any]], network: Network | None, X: Any, Y: Any, options: Settings
-) -> Population:
+def _population(settings: list[Trial], network: Network | None, X: Any, Y: Any, options: Settings) -> Population:
     """Return a population with these settings; an error in one of them begins with its name in the space."""
     known = dict[Network, Network]()  # networks that are equal are one, which is checked once
     networks = [_network(own.get("network", network), own) for own in settings]
@@ -395,10 +391,10 @@ def _network(network: Any, settings: Mapping[str, Any]) -> Network:
         raise type(error)(f"{places}: {error}") from None
 
 
-def _shown(settings: Mapping[str, Any]) -> dict[str, Any]:
+def _shown(settings: Settings) -> Trial:
     """Return the settings of a trial; an optimizer has the learning rate that it was trained with."""
     optimizer, rate = settings.get("optimizer"), settings.get("learning_rate")
-    return {**settings, **({} if optimizer is None or rate is None else {"optimizer": with_rate(optimizer, rate)})}
+    return {**settings} if optimizer is None or rate is None else {**settings, "optimizer": with_rate(optimizer, rate)}
 
 
 def _halve(
@@ -406,7 +402,7 @@ def _halve(
     epochs: int,
     rungs: int,
     factor: int,
-    ended: dict[int, dict[str, Any]],
+    ended: dict[int, Trial],
     last: dict[int, TrainingResult],
 ) -> None:
     """Train a population, from rung to rung the better part of it.

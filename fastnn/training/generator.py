@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from fastnn import kit
 from fastnn.checking.arguments import check_seed, class_of
+from fastnn.memory import Array
 from fastnn.network import Network, draw
 
 Seed = int | np.integer[Any] | np.random.RandomState | None
@@ -133,10 +134,7 @@ def bookmark(random_state: np.random.RandomState) -> Callable[[], None]:
 
 
 def shuffle_rows(
-    random_state: np.random.RandomState,
-    orders: NDArray[np.int64],
-    order: NDArray[np.int64],
-    compiled: ShuffleRows | None = None,
+    random_state: np.random.RandomState, orders: Array, order: Array, compiled: ShuffleRows | None = None
 ) -> None:
     """Write orders (k, n) of rows. Each is the order before it, at first `order` (n,), shuffled once more.
 

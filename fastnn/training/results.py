@@ -196,12 +196,7 @@ class TrainingResult:
         return self.network.biases(self.params)
 
     def predict(
-        self,
-        X: Any,
-        *,
-        backend: str | Backend | None = None,
-        assume_finite: bool = False,
-        threads: int | None = None,
+        self, X: Any, *, backend: str | Backend | None = None, assume_finite: bool = False, threads: int | None = None
     ) -> Array:
         """Compute the network's outputs.
 

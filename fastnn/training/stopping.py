@@ -159,21 +159,10 @@ def r2(Y: Array, weight: Array | None) -> Score:
     return score
 
 
-StopReason = Literal[
-    "epochs",
-    "tolerance",
-    "validation",
-    "callback",
-    "time",
-    "interrupted",
-    "diverged",
-    "goal",
-    "gradient",
-    "damping",
-    "converged",
-    "collapsed",
-    "running",
-]
+End = Literal["tolerance", "validation", "time", "diverged", "goal", "gradient", "damping", "converged", "collapsed"]
+"""The stop reasons of trainings that would not go on in another call."""
+
+StopReason = Literal["epochs", "callback", "interrupted", End, "running"]
 """The reason why a training ended; "running" in a result that a callback took before the end."""
 
 STOP_REASONS: tuple[StopReason, ...] = get_args(StopReason)
