@@ -13,7 +13,6 @@ from itertools import pairwise
 from typing import Any, ClassVar, NamedTuple
 
 from fastnn.checking.arguments import PART, PART_BELOW_ONE, POSITIVE, CheckedFields, check_choice, check_number, shown
-from fastnn.checking.hints import explains_keywords
 
 
 class Activation(NamedTuple):
@@ -68,7 +67,6 @@ class Value(CheckedFields):
         """Raise ValueError where the parameters are those of another number of outputs."""
 
 
-@explains_keywords
 @dataclass(frozen=True)
 class LeakyRelu(Value):
     """An activation: z where it is positive, else a part of it.
@@ -100,7 +98,6 @@ class LeakyRelu(Value):
         return Activation(f"z where z > 0 else {self.slope:g} z", kinks=kinks, low=low, value=self)
 
 
-@explains_keywords
 @dataclass(frozen=True)
 class Elu(Value):
     """An activation: z where it is positive, else ``alpha (exp(z) - 1)``.
@@ -168,7 +165,6 @@ def check_quantiles(name: str, quantiles: Any) -> float | tuple[float, ...]:
     return found if len(found) > 1 else found[0]
 
 
-@explains_keywords
 @dataclass(frozen=True)
 class Huber(Value):
     """A loss: half the square of a small error, the absolute value of a large one, by which outliers count less.
@@ -202,7 +198,6 @@ class Huber(Value):
         return Loss(f"(a-y)^2 / 2 where |a-y| <= {d} else {beyond}", tuple(ACTIVATIONS), value=self)
 
 
-@explains_keywords
 @dataclass(frozen=True)
 class Pinball(Value):
     """A loss: that whose least value is at a quantile of the targets, given the inputs.
@@ -260,7 +255,6 @@ class Smoothed(Value):
         return 1 - self.label_smoothing, self.label_smoothing / n_outputs
 
 
-@explains_keywords
 @dataclass(frozen=True)
 class LogLoss(Smoothed):
     """A loss of probabilities, yes or no for each output; with label smoothing, of answers that are less sure.
@@ -295,7 +289,6 @@ class LogLoss(Smoothed):
         return super()._numbers(2)
 
 
-@explains_keywords
 @dataclass(frozen=True)
 class CrossEntropy(Smoothed):
     """A loss of the probabilities of classes; with label smoothing, of labels that are less sure.

@@ -8,7 +8,6 @@ from typing import Any, ClassVar
 
 from fastnn.checking import arguments
 from fastnn.checking.arguments import POSITIVE, CheckedFields, LearningRate, optional, shown
-from fastnn.checking.hints import explains_keywords
 from fastnn.schedules import SCHEDULES
 
 Rates = tuple[tuple[float, float], ...]
@@ -133,7 +132,6 @@ class Optimizer(CheckedFields):
         return kind(learning_rate=arguments.described(rate, SCHEDULES), **given)
 
 
-@explains_keywords
 @dataclass(frozen=True, repr=False)
 class SGD(Optimizer):
     """Gradient descent: ``v = momentum v - lr g; p += v``, Nesterov's form ``p += momentum v - lr g``.
@@ -183,7 +181,6 @@ class SGD(Optimizer):
         return self.momentum, float(self.nesterov)
 
 
-@explains_keywords
 @dataclass(frozen=True, repr=False)
 class Adam(Optimizer):
     """Adam: ``m = beta_1 m + (1-beta_1) g; v = beta_2 v + (1-beta_2) g^2; p -= lr_t m / (sqrt v + epsilon)``.
@@ -230,7 +227,6 @@ class Adam(Optimizer):
         return self.beta_1, 1 - self.beta_1, self.beta_2, 1 - self.beta_2, self.epsilon
 
 
-@explains_keywords
 @dataclass(frozen=True, repr=False)
 class AdamW(Adam):
     """Adam, and ``p -= lr weight_decay p`` for weights, not biases: Loshchilov and Hutter, ICLR 2019, algorithm 2.
@@ -266,7 +262,6 @@ class AdamW(Adam):
     weight_decay: float = field(default=0.01, metadata=arguments.NOT_NEGATIVE)
 
 
-@explains_keywords
 @dataclass(frozen=True, repr=False)
 class RMSprop(Optimizer):
     """Gradients by their size: ``v = rho v + (1-rho) g^2; p -= lr g / (sqrt v + epsilon)`` with rho = 0.99.
@@ -309,7 +304,6 @@ class RMSprop(Optimizer):
         return self.rho, 1 - self.rho, self.epsilon
 
 
-@explains_keywords
 @dataclass(frozen=True, repr=False)
 class RPROP(Optimizer):
     """Resilient propagation (iRprop-): each parameter has its own step size, by the signs of its gradient; full batch.
@@ -402,7 +396,6 @@ class Method(Optimizer):
         return ("", *self.ends)[int(vectors[-1, 0])]
 
 
-@explains_keywords
 @dataclass(frozen=True, repr=False)
 class LevenbergMarquardt(Method):
     """Levenberg-Marquardt: ``(J'J + mu S I) d = J'r; p -= d`` where that lowers the loss; full batch.
@@ -472,7 +465,6 @@ def _check_first_steps(name: str, value: Any) -> int:
     return steps
 
 
-@explains_keywords
 @dataclass(frozen=True, repr=False)
 class BayesianRegularization(LevenbergMarquardt):
     """Levenberg-Marquardt that finds the strength of its penalty by itself: MATLAB's `trainbr`; full batch.
@@ -557,7 +549,13 @@ def with_options(optimizer: Optimizer, **options: Any) -> Optimizer:
     return optimizer
 
 
-OPTIMIZERS: dict[str, type[Optimizer]] = {kind.__name__: kind for kind in (SGD, Adam, AdamW, RMSprop, RPROP)}
+OPTIMIZERS: dict[str, type[Optimizer]] = {
+    "SGD": SGD,
+    "Adam": Adam,
+    "AdamW": AdamW,
+    "RMSprop": RMSprop,
+    "RPROP": RPROP,
+}
 
 METHODS: dict[str, type[Method]] = {kind.__name__: kind for kind in (LevenbergMarquardt, BayesianRegularization)}
 

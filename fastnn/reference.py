@@ -394,8 +394,13 @@ def rprop(optimizer: optimizers.RPROP, p: Array, slots: Array, g: Array, rates: 
     p -= np.sign(last) * size
 
 
-UPDATES: dict[str, Callable[..., None]]
-UPDATES = {"SGD": sgd, "Adam": adam, "AdamW": adam, "RMSprop": rmsprop, "RPROP": rprop}
+UPDATES: dict[str, Callable[..., None]] = {
+    "SGD": sgd,
+    "Adam": adam,
+    "AdamW": adam,
+    "RMSprop": rmsprop,
+    "RPROP": rprop,
+}
 
 # ------------------------------------------------------------------- Levenberg-Marquardt, Bayesian regularization
 

@@ -12,11 +12,11 @@ import re
 import reprlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
-from fastnn.checking.hints import ALIASES, ANSWERS
+from fastnn.checking.hints import ALIASES, ANSWERS, instead_of
 from fastnn.memory import Array
 
 _SHORT = reprlib.Repr()
@@ -261,11 +261,24 @@ class CheckedFields:
     A field that a subclass defines anew without a check, such as one with another default, keeps that of the base.
     """
 
+    def __new__(cls, *args: Any, **options: Any) -> Self:
+        """Refuse a keyword that is no field, with what to write in its place."""
+        if options.keys() - (fields := _arguments_of(cls)):
+            unknown = next(name for name in options if name not in fields)
+            raise TypeError(f"{cls.__name__} has no argument {unknown!r:.200}{instead_of(unknown, fields)}")
+        return super().__new__(cls)
+
     def __post_init__(self) -> None:
         kind: type = type(self)
         for name, check in _checks_of(kind).items():
             # frozen for users, not for its own normalization
             object.__setattr__(self, name, check(name, getattr(self, name)))
+
+
+@functools.lru_cache(maxsize=100)
+def _arguments_of(kind: Any) -> dict[str, Any]:
+    """Return {field: itself} of those fields of a dataclass that a call may give."""
+    return {field.name: field for field in dataclasses.fields(kind) if field.init}
 
 
 @functools.lru_cache(maxsize=100)

@@ -288,7 +288,6 @@ Callback = Callable[[Progress], object]
 """A function of one argument, a `Progress`."""
 
 
-@explains_keywords
 @dataclass(frozen=True)
 class every(CheckedFields):
     """A callback that calls another one after each `k` epochs, and stops the training if that returns True.

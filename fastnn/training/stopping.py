@@ -14,7 +14,6 @@ import numpy as np
 
 from fastnn.checking import arguments
 from fastnn.checking.arguments import CheckedFields, cut, optional, shown
-from fastnn.checking.hints import explains_keywords
 from fastnn.memory import Array
 from fastnn.network import Network
 
@@ -168,7 +167,6 @@ StopReason = Literal["epochs", "callback", "interrupted", End, "running"]
 STOP_REASONS: tuple[StopReason, ...] = get_args(StopReason)
 
 
-@explains_keywords
 @dataclass(frozen=True)
 class ReduceRate(CheckedFields):
     """A learning rate that falls when the score stalls: ``Stop(reduce=ReduceRate(0.5, patience=5))``.
@@ -227,7 +225,6 @@ def _check_reduce(name: str, value: Any) -> ReduceRate:
     return value
 
 
-@explains_keywords
 @dataclass(frozen=True)
 class Stop(CheckedFields):
     """Rules for when training stops, when its learning rate falls, and which parameters it returns.
