@@ -248,7 +248,10 @@ def train(
         finally:
             interrupt.over = True
             interrupt.end()
-    return watch.tell(end(group, interrupt))
+    result = end(group, interrupt)
+    if verbose:
+        print(result)  # noqa: T201
+    return result
 
 
 class Watch:
@@ -265,7 +268,7 @@ class Watch:
             self.controllers += lines(verbose, n_epochs)
         if self.controllers:
             self.periods = epochs_of(self.controllers)
-        if progress:
+        if check_flag("progress", progress):
             self.bar = bar = ProgressBar()
             self.observers.append(bar)
 
@@ -286,12 +289,6 @@ class Watch:
         for answer in answers:
             if answer is True or (isinstance(answer, np.bool_) and answer):
                 group.end("callback")
-
-    def tell(self, result: TrainingResult) -> TrainingResult:
-        """Return the result, after a line with it if lines were asked for."""
-        if self.verbose:
-            print(result)  # noqa: T201
-        return result
 
 
 def end(group: Group, interrupt: Interrupt) -> TrainingResult:

@@ -558,26 +558,27 @@ def warn_of_fit(results: Sequence[TrainingResult]) -> None:
     """Warn where some of the results of Bayesian regularization know their rows by heart, or are constants."""
     results = [*results]  # of a ManyResult each is made once
     warn_by_heart(results)
-    if n := sum(map(is_constant, results)):
-        who = "the network is a constant" if len(results) == 1 else f"{n} of {len(results)} networks are constants"
-        warn(
-            FitWarning(
-                f"{who}, nearly: Bayesian regularization found nothing in Y that X tells (gamma is less than one for "
-                "each output); take another start, by seed=, and leave such a network out of a mean of several"
-            )
-        )
+    _warn_of(
+        [*map(is_constant, results)],
+        ("the network is a constant", "networks are constants"),
+        ", nearly: Bayesian regularization found nothing in Y that X tells (gamma is less than one for each output); "
+        "take another start, by seed=, and leave such a network out of a mean of several",
+    )
 
 
 def warn_by_heart(results: Sequence[TrainingResult]) -> None:
     """Warn where some of the results know their rows by heart."""
-    if n := sum(map(by_heart, results)):
-        who = "the network knows its rows" if len(results) == 1 else f"{n} of {len(results)} networks know their rows"
-        warn(
-            FitWarning(
-                f"{who} by heart: the data determine as many parameters (gamma) as there are targets, and nothing was "
-                "learned that holds for other rows; make layers narrower, or take another start, by seed="
-            )
-        )
+    _warn_of(
+        [*map(by_heart, results)],
+        ("the network knows its rows", "networks know their rows"),
+        " by heart: the data determine as many parameters (gamma) as there are targets, and nothing was learned that "
+        "holds for other rows; make layers narrower, or take another start, by seed=",
+    )
+
+
+def _warn_of(wrong: list[bool], who: tuple[str, str], what: str) -> None:
+    if any(wrong):
+        warn(FitWarning(f"{who[0] if len(wrong) == 1 else f'{sum(wrong)} of {len(wrong)} {who[1]}'}{what}"))
 
 
 # --------------------------------------------------------------------------------------------------- stores of results
