@@ -238,10 +238,8 @@ class Pinball(Value):
     def _check_outputs(self, n_outputs: int) -> None:
         """Raise ValueError where there are several quantiles, and not one for each output."""
         if isinstance(self.quantiles, tuple) and len(self.quantiles) != n_outputs:
-            raise ValueError(
-                f"loss has {len(self.quantiles)} quantiles, which want as many outputs: write them as the last number "
-                f"of sizes, not {n_outputs}"
-            )
+            fault = f"loss has {len(self.quantiles)} quantiles, which want as many outputs"
+            raise ValueError(f"{fault}: write them as the last number of sizes, not {n_outputs}")
 
 
 @dataclass(frozen=True)

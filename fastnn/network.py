@@ -172,10 +172,8 @@ class Network(CheckedFields):
         if output not in self.loss_line.outputs:
             fitting = ", ".join(self.loss_line.outputs)
             own = ", ".join(name for name, loss in LOSSES.items() if output in loss.outputs)
-            raise ValueError(
-                f"loss {self.loss!r} does not go with output {output!r}; it goes with {fitting}, and {output!r} with "
-                f"{own}"
-            )
+            fault = f"loss {self.loss!r} does not go with output {output!r}"
+            raise ValueError(f"{fault}; it goes with {fitting}, and {output!r} with {own}")
         if isinstance(self.loss, Value):
             self.loss._check_outputs(self.n_outputs)
         if output == "softmax" and self.sizes[-1] == 1:

@@ -122,10 +122,8 @@ def _of_column(name: str, column: Any, which: str) -> Array:
         remedy = LABELS if what == "text" and name == "Y" else ": encode it as numbers"
         raise TypeError(f"{name} must hold real numbers; {its} holds {what} ({shown(item)} in row {row}){remedy}")
     if missing.any():
-        raise ValueError(
-            f"{name} has missing values, the first{of_it} in row {missing.argmax()}: fill them in or leave their rows "
-            "out"
-        )
+        fault = f"{name} has missing values, the first{of_it} in row {missing.argmax()}"
+        raise ValueError(f"{fault}: fill them in or leave their rows out")
     return array if array.dtype.kind in _REAL else array.astype(np.float64)
 
 
@@ -152,16 +150,12 @@ def check_column_names(names: Names | None, known: Names | None) -> None:
     besides = [one for one in names if one not in known]
     if lacking or besides:
         said = [f"{verb} {listed(these)}" for verb, these in (("lacks", lacking), ("has besides", besides)) if these]
-        raise ValueError(
-            f"X has other columns than those that were trained on: it {' and '.join(said)}; result.feature_names has "
-            "those that were, in their order"
-        )
+        fault = f"X has other columns than those that were trained on: it {' and '.join(said)}"
+        raise ValueError(f"{fault}; result.feature_names has those that were, in their order")
     pairs = itertools.zip_longest(map(repr, names), map(repr, known), fillvalue="none")
     i, (one, other) = next((i, pair) for i, pair in enumerate(pairs) if pair[0] != pair[1])
-    raise ValueError(
-        f"X has the columns that were trained on, in another order: column {i} is {one} and was {other}; "
-        "X[list(result.feature_names)] has them as they were"
-    )
+    fault = f"X has the columns that were trained on, in another order: column {i} is {one} and was {other}"
+    raise ValueError(f"{fault}; X[list(result.feature_names)] has them as they were")
 
 
 OF_ONE_THREAD = 10_000
@@ -188,9 +182,8 @@ def refuse_text(y: Any) -> None:
     if values.dtype.kind in "USO":
         texts = (i for i, value in enumerate(values.tolist()) if isinstance(value, (str, bytes)))
         if (i := next(texts, None)) is not None:
-            raise ValueError(
-                f"y holds text, such as {shown(values.tolist()[i])}: a regressor learns numbers, a classifier labels"
-            )
+            fault = f"y holds text, such as {shown(values.tolist()[i])}"
+            raise ValueError(f"{fault}: a regressor learns numbers, a classifier labels")
 
 
 def check_validation_parts(X_val: Any, y_val: Any, sample_weight_val: Any) -> None:

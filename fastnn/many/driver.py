@@ -313,10 +313,8 @@ class Caller:
     def check_idle(self) -> None:
         """Raise RuntimeError while members train: a callback may read them, but not change them."""
         if self._is_training:
-            raise RuntimeError(
-                "the population is being advanced: a callback, or another thread, may not advance it, nor drop or "
-                "replace members, before that is through"
-            )
+            fault = "the population is being advanced: a callback, or another thread, may not advance it"
+            raise RuntimeError(f"{fault}, nor drop or replace members, before that is through")
 
     def train(self, plans: list[Plan]) -> tuple[ManyResult, bool]:
         """Train members, or end early after Ctrl-C or a callback; an error in a training ends all of them.

@@ -285,10 +285,8 @@ class Engine:
                 return
             self._files = {}  # workers that come later may be on another machine
         n_left = sum(len(unit.plans) for unit in left.values())
-        raise EngineError(
-            f"the engine {self.name} failed {ATTEMPTS} times, {n_left} members are left: {class_of(failure)}: "
-            f"{cut(failure)}"
-        ) from failure
+        fault = f"the engine {self.name} failed {ATTEMPTS} times, {n_left} members are left: {class_of(failure)}"
+        raise EngineError(f"{fault}: {cut(failure)}") from failure
 
     def _check(self, parallel: Any, own: list[Any]) -> None:
         """Raise EngineError unless workers have this version of fastnn, and objects of the caller can be sent."""
@@ -296,9 +294,8 @@ class Engine:
         try:
             versions = set(parallel(self._joblib.delayed(version)(own) for _ in range(2 * self.n_workers)))
         except Exception as error:
-            raise EngineError(
-                f"the workers of {self.name} cannot train: is fastnn installed there? {class_of(error)}: {cut(error)}"
-            ) from error
+            fault = f"the workers of {self.name} cannot train: is fastnn installed there? {class_of(error)}"
+            raise EngineError(f"{fault}: {cut(error)}") from error
         if others := versions - {__version__}:
             who, theirs = f"one of the workers of {self.name}", ", ".join(sorted(others))
             raise EngineError(OTHER_VERSIONS.format(who, theirs, __version__))
@@ -323,10 +320,8 @@ class Engine:
                 what = "unpickled"
                 pickle.loads(sent)
             except Exception as error:
-                raise EngineError(
-                    f"the workers of {self.name} cannot train: {shown(thing)} cannot be {what}: {class_of(error)}: "
-                    f"{cut(error)}"
-                ) from error
+                fault = f"the workers of {self.name} cannot train: {shown(thing)} cannot be {what}: {class_of(error)}"
+                raise EngineError(f"{fault}: {cut(error)}") from error
 
     def _parallel(self) -> Any:
         as_they_come = "generator_unordered" if self._backend.supports_return_generator else "list"

@@ -72,15 +72,11 @@ def spread(given: Mapping[str, Any], n: Any = None) -> Spread:
         _check_seed(seed)
     n_members = _n_members({name: len(own) for name, own in lists.items()}, n)
     if isinstance(seed, np.random.RandomState) and n_members > 1:
-        raise ValueError(
-            "seed is one RandomState for all members, whose draws would depend on the order of the trainings: give a "
-            "list of seeds, such as seed=range(n)"
-        )
+        fault = "seed is one RandomState for all members, whose draws would depend on the order of the trainings"
+        raise ValueError(f"{fault}: give a list of seeds, such as seed=range(n)")
     if not lists and n_members > 1 and seed is not None:
-        raise ValueError(
-            f"all {shown(n_members)} members would be trained alike, by the same seed: give one each, such as "
-            f"seed=range({shown(n_members)}), or leave it out"
-        )
+        fault = f"all {shown(n_members)} members would be trained alike, by the same seed"
+        raise ValueError(f"{fault}: give one each, such as seed=range({shown(n_members)}), or leave it out")
     if not lists and n_members > 1 and given["resume"] is not None:
         raise ValueError(f"all {shown(n_members)} members would go on alike, from one state: give a list of states")
     return Spread(n_members, {name: value for name, value in given.items() if name not in lists}, lists)
@@ -127,10 +123,8 @@ def _n_members(lengths: dict[str, int], n: Any) -> int:
     if n is not None:
         lengths = {"n": check_integer("n", n, low=1), **lengths}
     if not lengths:
-        raise ValueError(
-            "every argument is one for all members, so their number is not known: give a list, such as "
-            "seed=range(100), or n=..."
-        )
+        fault = "every argument is one for all members, so their number is not known"
+        raise ValueError(f"{fault}: give a list, such as seed=range(100), or n=...")
     first, length = next(iter(lengths.items()))
     for name, other in lengths.items():
         if other != length:
@@ -272,10 +266,8 @@ class _Checks:
             return int(seed)
         other = self._generators.setdefault(id(seed), number)
         if other != number:
-            raise ValueError(
-                f"member {number}: seed is the RandomState of member {other} too, so that draws would depend on the "
-                "order of the trainings: give each its own"
-            )
+            fault = f"member {number}: seed is the RandomState of member {other} too"
+            raise ValueError(f"{fault}, so that draws would depend on the order of the trainings: give each its own")
         return seed
 
 

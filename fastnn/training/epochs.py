@@ -82,10 +82,8 @@ def learning_rates(rate: LearningRate, first: int, n: int) -> NDArray[np.float64
     if isinstance(rate, Schedule):
         rates = np.asarray(rate.rates(np.arange(first, first + n)))
         if rates.shape != (n,) or rates.dtype.kind not in "fiu":
-            raise ValueError(
-                f"{class_of(rate)}.rates must return {n} real numbers, one for each step, not an array of "
-                f"{cut(rates.dtype)} with shape {rates.shape}"
-            )
+            fault = f"{class_of(rate)}.rates must return {n} real numbers, one for each step"
+            raise ValueError(f"{fault}, not an array of {cut(rates.dtype)} with shape {rates.shape}")
         return np.require(rates, np.float64, ["C", "A"])
     values = (check_number(f"learning_rate({step})", rate(step), low=0) for step in range(first, first + n))
     return np.fromiter(values, np.float64, n)

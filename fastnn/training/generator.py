@@ -167,10 +167,8 @@ def check_orders(random_state: np.random.RandomState, orders: NDArray[np.int64],
     right = np.sort(rows)
     for order in orders:
         if not np.array_equal(np.sort(order), right):
-            raise ValueError(
-                f"seed: {class_of(random_state)}.shuffle must return a permutation of the rows, each row once; "
-                f"it returned {order} for {len(rows)} rows"
-            )
+            fault = f"seed: {class_of(random_state)}.shuffle must return a permutation of the rows, each row once"
+            raise ValueError(f"{fault}; it returned {order} for {len(rows)} rows")
 
 
 def _words(random_state: np.random.RandomState) -> NDArray[np.uint32] | None:

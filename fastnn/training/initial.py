@@ -165,17 +165,13 @@ def _listed(value: Any) -> str:
 def _check_rows(plan: Plan, resume: TrainingState, index: Array) -> None:
     """Raise ValueError if the state was trained on other rows, as far as it records them."""
     if resume.counters.get("rows") != (None if plan.rows is None else digest(plan.rows)):
-        raise ValueError(
-            "resume does not fit: its state was trained on other rows of X; give the same rows= or validation_rows= as "
-            "then, or say new_rows=True"
-        )
+        fault = "resume does not fit: its state was trained on other rows of X"
+        raise ValueError(f"{fault}; give the same rows= or validation_rows= as then, or say new_rows=True")
     n, split = plan.n_rows, resume.validation_rows
     n_split = 0 if split is None else len(split)
     if len(index) + n_split != n:
-        raise ValueError(
-            f"resume does not fit: its state was trained on {len(index) + n_split} rows, X has {n}; for other rows "
-            "say new_rows=True"
-        )
+        fault = f"resume does not fit: its state was trained on {len(index) + n_split} rows, X has {n}"
+        raise ValueError(f"{fault}; for other rows say new_rows=True")
     if not holds_each_row_once(index, split):
         raise ValueError(f"resume is damaged: {WRONG_ROW_ORDER}")
     if plan.n_split not in (0, n_split):
@@ -228,10 +224,8 @@ def begin_one(plan: Plan) -> tuple[TrainingState, RowOrder]:
     if state.batch:
         was = rows_a_step(state.counters.get("batch_size", plan.batch_size), order.n_rows)
         if was != order.batch_size:
-            raise ValueError(
-                f"resume does not fit: its state is within an epoch of batches of {was} rows, "
-                f"batch_size is {order.batch_size} now; it may change between epochs only"
-            )
+            fault = f"resume does not fit: its state is within an epoch of batches of {was} rows"
+            raise ValueError(f"{fault}, batch_size is {order.batch_size} now; it may change between epochs only")
         if not 0 <= state.batch < order.steps_per_epoch:
             done = f"{shown(state.batch)} batches of an epoch of {order.steps_per_epoch}"
             raise ValueError(f"resume is damaged: {done} are done")

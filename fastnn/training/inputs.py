@@ -172,10 +172,8 @@ def check_params(network: Network, params: Any, dtype: DTypeLike | None = None) 
     if isinstance(params, (list, tuple)) and any(
         isinstance(part, (list, tuple)) or getattr(part, "ndim", 0) for part in params
     ):
-        raise ValueError(
-            f"params must be one vector of {network.n_params} numbers, not a {class_of(params)} of arrays: "
-            "network.pack(weights, biases) makes one of them"
-        )
+        fault = f"params must be one vector of {network.n_params} numbers, not a {class_of(params)} of arrays"
+        raise ValueError(f"{fault}: network.pack(weights, biases) makes one of them")
     if dtype is None:
         dtype = np.float32 if getattr(getattr(params, "dtype", None), "type", None) is np.float32 else np.float64
     params = _as_float("params", params, dtype, 1)
@@ -210,16 +208,12 @@ def _one_hot(labels: Array, n: int, n_classes: int, dtype: DTypeLike) -> Array:
     if len(labels) != n:
         raise ValueError(f"X has {n} rows, Y has {len(labels)} labels")
     if labels.dtype.kind == "f" and (broken := labels != np.trunc(labels)).any():  # NaN is broken too
-        raise ValueError(
-            f"Y must be integer labels ({n},) or rows of probabilities ({n}, {n_classes}) for this loss, "
-            f"cross_entropy; Y has dtype {labels.dtype}, and {_first('Y', broken, labels)}"
-        )
+        fault = f"Y must be integer labels ({n},) or rows of probabilities ({n}, {n_classes}) for this loss"
+        raise ValueError(f"{fault}, cross_entropy; Y has dtype {labels.dtype}, and {_first('Y', broken, labels)}")
     outside = (labels < 0) | (labels >= n_classes)
     if outside.any():
-        raise ValueError(
-            f"labels must be from 0 to {n_classes - 1}, the network has {n_classes} outputs; "
-            f"{_first('Y', outside, labels)}"
-        )
+        fault = f"labels must be from 0 to {n_classes - 1}, the network has {n_classes} outputs"
+        raise ValueError(f"{fault}; {_first('Y', outside, labels)}")
     Y = np.zeros((n, n_classes), dtype)
     Y[np.arange(n), labels.astype(np.int64)] = 1
     return read_only(Y)
@@ -313,9 +307,8 @@ def _check_finite(name: str, array: Array, given: Any = None) -> None:
     wrong = ~np.isfinite(array)
     first = (array if given is None else real_array(name, given))[wrong][0]
     if np.isfinite(first):
-        raise ValueError(
-            f"{name} must be finite; {_first(name, wrong, array)} in {array.dtype}, which cannot hold {decimal(first)}"
-        )
+        fault = f"{name} must be finite"
+        raise ValueError(f"{fault}; {_first(name, wrong, array)} in {array.dtype}, which cannot hold {decimal(first)}")
     remedy = ": fill such values in or leave their rows out" if array.ndim == 2 else ""
     raise ValueError(f"{name} must be finite; {_first(name, wrong, array)}{remedy}")
 

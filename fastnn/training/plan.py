@@ -260,10 +260,8 @@ def choose_options(
         asked = zip(DEFAULTS, given, strict=True)
         lacking = [name for name, value in asked if value is NOT_GIVEN and name not in kept]
         if lacking:
-            raise ValueError(
-                f"resume: its state does not say {' and '.join(lacking)}, which version 0.1 of fastnn did not keep: "
-                f"give {', '.join(f'{name}=' for name in lacking)} as it was trained with"
-            )
+            fault = f"resume: its state does not say {' and '.join(lacking)}, which version 0.1 of fastnn did not keep"
+            raise ValueError(f"{fault}: give {', '.join(f'{name}=' for name in lacking)} as it was trained with")
     if optimizer is None:
         optimizer = kept["optimizer"] if resume is None else _optimizer_of(kept["optimizer"])
     check_optimizer(optimizer)

@@ -211,10 +211,8 @@ def _check_validation(name: str, value: Any) -> Any:
             raise ValueError(f"{name} must be (X, Y) or (X, Y, sample_weight), not {len(value)} things")
         return value
     if isinstance(value, int) and value > 1:
-        raise ValueError(
-            f"{name} is the part of the rows that is held out, greater than 0 and less than 1, not {shown(value)}: for "
-            f"so many rows say {shown(value)} / len(X), or train(validation_rows=...)"
-        )
+        fault = f"{name} is the part of the rows that is held out, greater than 0 and less than 1, not {shown(value)}"
+        raise ValueError(f"{fault}: for so many rows say {shown(value)} / len(X), or train(validation_rows=...)")
     hint = "between 0 and 1, (X, Y) or (X, Y, sample_weight)"
     return arguments.check_number(name, value, low=0, high=1, low_open=True, high_open=True, hint=hint)
 
