@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = ["error_curve", "loss_curves", "member_curves", "predictions", "ratios", "reliability", "save", "speeds"]
 
+Interval = tuple[float, float, float]
 Curve = ArrayLike | History | TrainingResult
 """A curve to draw: numbers (n,), or a training's losses."""
 
@@ -274,7 +275,7 @@ def reliability(
 
 
 def speeds(
-    rows: Mapping[str, Mapping[str, tuple[float, float, float]]],
+    rows: Mapping[str, Mapping[str, Interval]],
     title: str,
     xlabel: str = "iterations a second",
     notes: Mapping[str, str] | None = None,
@@ -338,11 +339,7 @@ def speeds(
 
 
 def ratios(
-    rows: Mapping[str, tuple[float, float, float]],
-    wrong: Collection[str],
-    limits: Iterable[float],
-    title: str,
-    xlabel: str,
+    rows: Mapping[str, Interval], wrong: Collection[str], limits: Iterable[float], title: str, xlabel: str
 ) -> Figure:
     """Draw ratios with their intervals, a line each, beside 1 and the limits above which they are wrong.
 

@@ -234,31 +234,12 @@ class Population(Mapping[int, TrainingResult]):
         progress: bool = False,
     ) -> None:
         self._caller = Caller(n_jobs, callbacks, progress)
-        plans = make_plans(
-            n=n,
-            networks=networks,
-            X=X,
-            Y=Y,
-            sample_weight=sample_weight,
-            rows=rows,
-            validation_rows=validation_rows,
-            optimizer=optimizer,
-            learning_rate=learning_rate,
-            epochs=0,
-            batch_size=batch_size,
-            shuffle=shuffle,
-            seed=seed,
-            alpha=alpha,
-            clip_norm=clip_norm,
-            rates=rates,
-            params=params,
-            resume=resume,
-            new_rows=new_rows,
-            stop=stop,
-            backend=backend,
-            dtype=dtype,
-            assume_finite=assume_finite,
-        )
+        arrays = {"X": X, "Y": Y, "sample_weight": sample_weight, "rows": rows, "validation_rows": validation_rows}
+        beginning = {"seed": seed, "params": params, "resume": resume, "new_rows": new_rows}
+        options = {"optimizer": optimizer, "learning_rate": learning_rate, "batch_size": batch_size, "shuffle": shuffle}
+        of_steps = {"alpha": alpha, "clip_norm": clip_norm, "rates": rates, "epochs": 0, "stop": stop}
+        how = {"backend": backend, "dtype": dtype, "assume_finite": assume_finite}
+        plans = make_plans(n, networks=networks, **arrays, **beginning, **options, **of_steps, **how)
         self._trainings = {plan.number: Continued(plan) for plan in plans}
         self._seeds = {number: known_seed(training.plan) for number, training in self._trainings.items()}
         self._n = len(self._trainings)

@@ -550,10 +550,6 @@ class Unbegun(Store):
         """Return the whole result."""
         return self._begun
 
-    def network(self, k: int) -> Network:
-        """Return the network."""
-        return self._plan.network
-
     def history(self, k: int) -> History:
         """Return an empty history."""
         return History(np.zeros(0), np.zeros(0), 0.0, monitor=name_of(self._plan.stop.monitor))
@@ -579,11 +575,7 @@ class Rows(Sequence[Row]):
     def __len__(self) -> int:
         return self._m
 
-    @overload
-    def __getitem__(self, i: int) -> Row: ...
-    @overload
-    def __getitem__(self, i: slice) -> Sequence[Row]: ...
-    def __getitem__(self, i: int | slice) -> Row | Sequence[Row]:
+    def __getitem__(self, i: Any) -> Any:
         places = range(self._m)[i]
         return Row(self._store, places) if isinstance(places, int) else [self[k] for k in places]
 

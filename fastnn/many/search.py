@@ -398,12 +398,7 @@ def _shown(settings: Settings) -> Trial:
 
 
 def _halve(
-    population: Population,
-    epochs: int,
-    rungs: int,
-    factor: int,
-    ended: dict[int, Trial],
-    last: dict[int, TrainingResult],
+    population: Population, epochs: int, rungs: int, factor: int, ended: dict[int, Trial], last: dict[int, Any]
 ) -> None:
     """Train a population, from rung to rung the better part of it.
 

@@ -42,17 +42,8 @@ from fastnn.training.results import TrainingResult, warn_of_fit
 from fastnn.training.state import TrainingState
 from fastnn.training.stopping import Stop, StopReason
 
-__all__ = [
-    "Callback",
-    "History",
-    "Progress",
-    "Stop",
-    "StopReason",
-    "TrainingResult",
-    "loss_and_gradient",
-    "predict",
-    "train",
-]
+__all__ = ["Callback", "History", "Progress", "Stop", "StopReason", "TrainingResult"]
+__all__ += ["loss_and_gradient", "predict", "train"]
 
 
 @explains_keywords
@@ -218,26 +209,12 @@ def train(
     (5, True)
     """
     started = time.perf_counter()
-    plan = make_plan(
-        network=network,
-        arrays=(X, Y, sample_weight, rows, validation_rows),
-        optimizer=optimizer,
-        epochs=epochs,
-        batch_size=batch_size,
-        shuffle=shuffle,
-        seed=seed,
-        alpha=alpha,
-        clip_norm=clip_norm,
-        rates=rates,
-        params=params,
-        resume=resume,
-        new_rows=new_rows,
-        stop=stop,
-        backend=backend,
-        dtype=dtype,
-        assume_finite=assume_finite,
-        threads=threads,
-    )
+    arrays = X, Y, sample_weight, rows, validation_rows
+    beginning = {"seed": seed, "params": params, "resume": resume, "new_rows": new_rows}
+    options = {"optimizer": optimizer, "batch_size": batch_size, "shuffle": shuffle, "alpha": alpha}
+    of_steps = {"clip_norm": clip_norm, "rates": rates, "epochs": epochs, "stop": stop, "threads": threads}
+    how: dict[str, Any] = {"backend": backend, "dtype": dtype, "assume_finite": assume_finite}
+    plan = make_plan(network=network, arrays=arrays, **beginning, **options, **of_steps, **how)
     watch, group = Watch(callbacks, progress, verbose, plan.n_epochs), begin([plan], started)  # which draws
     interrupt = Interrupt(swallows=plan.stop.on_interrupt == "return")
     with watch.bar:

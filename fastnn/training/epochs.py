@@ -214,6 +214,9 @@ def _running(carry: float, values: NDArray[np.float64]) -> float:
     return float(np.cumsum(np.concatenate([[carry], values]))[-1])
 
 
+CopyRows = Callable[[Data, Array], Data]
+
+
 class Decisions:
     """The scores of epochs by `Stop.monitor`, the best of them, and when to stop or to reduce the learning rate.
 
@@ -237,12 +240,7 @@ class Decisions:
     """The labels of the scored rows, if the back end counts the right ones."""
 
     def __init__(
-        self,
-        plan: Plan,
-        task: Task,
-        validation: Data | None,
-        state: TrainingState,
-        copy: Callable[[Data, Array], Data] = rows_of,
+        self, plan: Plan, task: Task, validation: Data | None, state: TrainingState, copy: CopyRows = rows_of
     ) -> None:
         self.task, self.backend, self.stop, self.rule = task, plan.backend, plan.stop, plan.stop.rule()
         self.validation = validation

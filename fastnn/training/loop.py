@@ -322,21 +322,12 @@ class Group:
                 digests[k] = known[id(rows)] = known.get(id(rows)) or digest(rows)
             if reason != "epochs" or not is_plain:
                 decided[k] = self._additions(k, reason)
-        return Results(
-            Kind(plan.network, original(plan.backend), plan.batch_size, plan.shuffle, plan.feature_names),
-            list(map(OPTIMIZER_AND_ALPHA, self.tasks)),
-            self.which,
-            storage,
-            beta_products,
-            n_epochs,
-            list(map(operator.add, order.before, n_epochs)),
-            steps,
-            *self.log.arrays(goes_on),
-            (time.perf_counter() - self.started) / len(plans),
-            digests,
-            order.places(n_epochs),
-            decided,
-        )
+        kind = Kind(plan.network, original(plan.backend), plan.batch_size, plan.shuffle, plan.feature_names)
+        optimizers, epochs = [*map(OPTIMIZER_AND_ALPHA, self.tasks)], [*map(operator.add, order.before, n_epochs)]
+        log, places = self.log.arrays(goes_on), order.places(n_epochs)
+        seconds = (time.perf_counter() - self.started) / len(plans)
+        of_steps = storage, beta_products, n_epochs, epochs, steps
+        return Results(kind, optimizers, self.which, *of_steps, *log, seconds, digests, places, decided)
 
     def _additions(self, k: int, reason: StopReason) -> Decided:
         """Return the additional part of member k's result."""

@@ -133,17 +133,9 @@ def make_plan(
     feature_names = column_names(X)
     if resume is not None and feature_names is None:
         feature_names = resume.feature_names
-    plan = Plan(
-        **checked,
-        stop=stop,
-        data=data,
-        rows=rows,
-        validation_rows=validation_rows,
-        feature_names=feature_names,
-        seed=seed,
-        params=None if params is None else once(check_params, network, params, data.X.dtype),
-        state=resume,
-    )
+    params = None if params is None else once(check_params, network, params, data.X.dtype)
+    chosen = {"rows": rows, "validation_rows": validation_rows, "feature_names": feature_names}
+    plan = Plan(**checked, **chosen, stop=stop, data=data, seed=seed, params=params, state=resume)
     return with_last_step(plan) if callable(optimizer.learning_rate) else plan
 
 
