@@ -11,9 +11,10 @@ import contextlib
 import functools
 import time
 from collections.abc import Hashable, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
+from numpy.random import RandomState
 
 from fastnn.cores import share
 from fastnn.many.results import Unbegun
@@ -94,7 +95,7 @@ def _begins_plainly(plan: Plan) -> bool:
     """Return whether a member begins from a seed, or between two epochs without a score or a reduced rate."""
     state = plan.state
     if state is None:
-        return not isinstance(plan.seed, np.random.RandomState)  # the caller's own, who sees what was drawn
+        return not isinstance(plan.seed, RandomState)  # the caller's own, who sees what was drawn
     if isinstance(state, Row):
         state = arrays_of(state).decided.get(state.place, PLAIN)
     counters = state.counters
@@ -162,9 +163,10 @@ def train_unit(unit: Unit, flag: StopRequest, n_threads: int = 1) -> dict[int, R
         group.end("epochs")
         results = group.results()
         rows = {plan.number: Row(results, k) for k, plan in enumerate(unit.plans)}
-        # What diverged is trained anew, alone, so that its last good step is found.
+        # What diverged is trained anew, alone, so that its last good step is found; words of the system draw the same.
         each = zip(unit.plans, group.order.seeds, group.reasons, strict=True)
-        alone = [plan._replace(seed=_again(seed)) for plan, seed, reason in each if reason == "diverged"]
+        again = [(plan, seed) for plan, seed, reason in each if reason == "diverged"]
+        alone = [p._replace(seed=RandomState(seed) if isinstance(seed, np.ndarray) else seed) for p, seed in again]
 
     def train_one(plan: Plan) -> None:
         rows[plan.number] = train_alone(plan, flag)
@@ -174,15 +176,10 @@ def train_unit(unit: Unit, flag: StopRequest, n_threads: int = 1) -> dict[int, R
     return rows
 
 
-def _again(seed: Any) -> Any:
-    """Return a seed that repeats the draws: a new generator if the seed was words of the system."""
-    return np.random.RandomState(seed) if isinstance(seed, np.ndarray) else seed
-
-
 def _unbegun(plan: Plan, reason: StopReason) -> Row:
     begin = functools.partial(train_alone, plan, Flag(True, reason))
     # The owner of a RandomState sees what was drawn, as after `train`.
-    return begin() if isinstance(plan.seed, np.random.RandomState) else Row(Unbegun(plan, reason, begin), 0)
+    return begin() if isinstance(plan.seed, RandomState) else Row(Unbegun(plan, reason, begin), 0)
 
 
 def train_alone(plan: Plan, flag: StopRequest) -> Row:

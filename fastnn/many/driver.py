@@ -137,15 +137,11 @@ class Driver:
     """The trainings of some members, on `n_jobs` threads, in one call of `train`."""
 
     def __init__(self, plans: list[Plan], n_jobs: int | None, callbacks: Sequence[Callback]) -> None:
-        self.engine = chosen_engine(n_jobs)
-        if self.engine is not None:
-            n_jobs = self.engine.n_workers
-        elif n_jobs is None:
-            n_jobs = available_cores().number if len(plans) > 1 else 1
-        self.n_threads = n_jobs if self.engine is None else 1
+        self.engine, self.n_threads = chosen_engine(n_jobs), 1
+        if self.engine is None:
+            self.n_threads = n_jobs or (available_cores().number if len(plans) > 1 else 1)
         self.units = units_of(plans, self.n_threads)
         self.callbacks = callbacks
-        self.numbers = [plan.number for plan in plans]
         self.seeds = {plan.number: known_seed(plan) for plan in plans}
         self.rows: dict[int, Row] = {}
         """The results of the members that have ended, by number."""
@@ -174,7 +170,7 @@ class Driver:
             if any(plan.number not in self.rows for plan in unit.plans):
                 for number, row in train_unit(unit, flag).items():
                     self.rows.setdefault(number, row)
-        there = [number for number in self.numbers if number in self.rows]
+        there = [number for number in self.seeds if number in self.rows]
         return ManyResult._of([self.rows[number] for number in there], [self.seeds[number] for number in there])
 
     def _on_engine(self, engine: Engine, flag: _StopFlag) -> None:
@@ -250,7 +246,7 @@ class Driver:
         if not self.callbacks or flag.requested:
             return
         seconds = time.perf_counter() - self.began
-        progress = ManyProgress(len(self.numbers), len(self.rows), seconds, sorted(found), self.rows)
+        progress = ManyProgress(len(self.seeds), len(self.rows), seconds, sorted(found), self.rows)
         for answer in [callback(progress) for callback in self.callbacks]:
             if answer is True or (isinstance(answer, np.bool_) and answer):
                 flag.end("callback")

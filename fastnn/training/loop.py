@@ -25,7 +25,7 @@ from fastnn.training.epochs import CHUNK_SECONDS, Decisions, EpochLog, EpochLoss
 from fastnn.training.exceptions import attach_result
 from fastnn.training.plan import Plan
 from fastnn.training.results import Decided, Kind, Results, TrainingResult
-from fastnn.training.rows import digest, first_steps
+from fastnn.training.rows import digest
 from fastnn.training.stopping import StopReason
 
 
@@ -167,20 +167,15 @@ class Group:
         """Undo the bad step of a group of one, by repeating the steps before it, because a step draws nothing."""
         assert self.snapshot is not None
         self.divergence = (
-            f"training diverged at step {self.snapshot.t + n_good} (epoch {self.n_epochs_in_all}, batch "
+            f"training diverged at step {self.snapshot.t + n_good} (epoch {self.n_before + self.n_done}, batch "
             f"{self.order.batch}, all counted from 0): the loss or a parameter is not finite. Try a smaller learning "
             f"rate (here it was {steps.learning_rate[n_good]:g}) or inputs and targets of the size of 1; `.result` of "
             "this error is the training up to the step before."
         )
         self.state.restore(self.snapshot)
-        again = first_steps(steps, n_good)
+        again = Steps(steps.rows, *(array[:n_good] for array in steps[1:]))
         if n_good and self.backend.train_steps(self.tasks[0], self.state, again) != n_good:
             raise RuntimeError(f"back end {shown(self.backend.name)} did not repeat its own steps, from the same state")
-
-    @property
-    def n_epochs_in_all(self) -> int:
-        """Epochs that ended, earlier calls included, of a group of one."""
-        return self.n_before + self.n_done
 
     def force_step(self, step: Callable[[Task, StepState, Data, float], float]) -> Array:
         """Do one step whose loss and parameters may be infinite or NaN; return the losses of the epochs that ended.

@@ -283,8 +283,3 @@ def check_full_batch(name: str, batch_size: int | None, n_rows: int) -> None:
 def rows_a_step(batch_size: int | None, n_rows: int) -> int:
     """Return the rows of each batch except the last of an epoch; None, or more than there are, stands for all."""
     return n_rows if batch_size is None else min(batch_size, n_rows)
-
-
-def first_steps(steps: Steps, n: int) -> Steps:
-    """Return the first `n` steps, as views."""
-    return Steps(steps.rows, steps.start[:n], steps.stop[:n], steps.learning_rate[:n], steps.loss[:n])
