@@ -317,23 +317,13 @@ def speeds(
             axes.plot(median, y, "o", color=colors[name], markersize=11, label=name if y == 0 else None)
             if len(row) == 1:
                 continue
-            outwards = -1 if median == min(medians) else 1
-            axes.annotate(
-                f"{median:,.0f}",
-                (median, y),
-                xytext=(12 * outwards, 0),
-                textcoords="offset points",
-                ha="right" if outwards < 0 else "left",
-                va="center",
-                fontsize=11,
-            )
+            x, side = (-12, "right") if median == min(medians) else (12, "left")
+            look: Any = {"textcoords": "offset points", "va": "center", "fontsize": 11}
+            axes.annotate(f"{median:,.0f}", (median, y), (x, 0), ha=side, **look)
         if notes and len(medians) == 2:
             middle = (medians[0] * medians[1]) ** 0.5
             axes.annotate(notes[workload], (middle, y), (0, 9), textcoords="offset points", ha="center", fontsize=12)
-    axes.set_yticks(range(len(rows)), list(rows))
-    axes.invert_yaxis()
-    axes.margins(x=0.22, y=0.12)
-    axes.grid(visible=False, axis="y")
+    _name_lines(axes, rows, (0.22, 0.12))
     axes.legend(frameon=False, fontsize=13, ncols=len(names), loc="lower right", bbox_to_anchor=(1, 1), borderpad=0)
     return figure
 
@@ -377,11 +367,16 @@ def ratios(
         color = "#cb181d" if name in wrong else "#08306b"
         axes.plot([low, high], [y, y], color=color, linewidth=5, alpha=0.45, solid_capstyle="butt")
         axes.plot(middle, y, "o", color=color, markersize=8)
-    axes.set_yticks(range(len(rows)), list(rows))
-    axes.invert_yaxis()
-    axes.margins(x=0.08, y=0.08)
-    axes.grid(visible=False, axis="y")
+    _name_lines(axes, rows, (0.08, 0.08))
     return figure
+
+
+def _name_lines(axes: Axes, names: Collection[str], margins: tuple[float, float]) -> None:
+    """Write a name beside each line, from the top."""
+    axes.set_yticks(range(len(names)), list(names))
+    axes.invert_yaxis()
+    axes.margins(*margins)
+    axes.grid(visible=False, axis="y")
 
 
 def _scale_as_losses(axes: Axes) -> None:
