@@ -188,10 +188,7 @@ def refuse_text(y: Any) -> None:
 
 def check_validation_parts(X_val: Any, y_val: Any, sample_weight_val: Any) -> None:
     """Raise ValueError, in scikit-learn's words, for a part of validation rows that is given without the others."""
-    for name, value, needed, other in (
-        ("X_val", X_val, "y_val", y_val),
-        ("y_val", y_val, "X_val", X_val),
-        ("sample_weight_val", sample_weight_val, "X_val", X_val),
-    ):
-        if value is not None and other is None:
+    given = {"X_val": X_val, "y_val": y_val, "sample_weight_val": sample_weight_val}
+    for name, needed in (("X_val", "y_val"), ("y_val", "X_val"), ("sample_weight_val", "X_val")):
+        if given[name] is not None and given[needed] is None:
             raise ValueError(f"{name} is provided, but {needed} was not provided.")

@@ -219,11 +219,7 @@ class Waiting(StopRequest, Protocol):
 
 
 class _OfMember(Exception):
-    """An error in the training of a member, returned by a worker: no failure of the engine."""
-
-    def __init__(self, error: Exception) -> None:
-        super().__init__()
-        self.error = error
+    """An error in the training of a member, the only argument, returned by a worker: no failure of the engine."""
 
 
 class Engine:
@@ -278,7 +274,7 @@ class Engine:
             except EngineError:
                 raise
             except _OfMember as error:  # no other attempt would do better
-                raise error.error from None
+                raise error.args[0] from None
             except Exception as error:
                 failure = error
             if not left or flag.requested:

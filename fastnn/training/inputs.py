@@ -85,12 +85,9 @@ def warn_of_scale(method: str, data: Data) -> None:
     sizes = {name: float(abs(array[used]).max()) for name, array in (("inputs", data.X), ("targets", data.Y))}
     far = [f"{name} reach {size:.3g}" for name, size in sizes.items() if size > LARGE or 0 < size < SMALL]
     if far:
-        warn(
-            ScaleWarning(
-                f"{' and '.join(far)}: {method} hardly learns from such numbers; scale them to about -1 to 1, "
-                "such as by sklearn.preprocessing.MinMaxScaler((-1, 1)), and scale predictions back"
-            )
-        )
+        remedy = "such as by sklearn.preprocessing.MinMaxScaler((-1, 1)), and scale predictions back"
+        fault = f"{' and '.join(far)}: {method} hardly learns from such numbers"
+        warn(ScaleWarning(f"{fault}; scale them to about -1 to 1, {remedy}"))
 
 
 def check_inputs(network: Network, X: Any, dtype: DTypeLike | None = None, assume_finite: bool = False) -> Array:

@@ -130,9 +130,7 @@ def make_plan(
     if isinstance(optimizer, Method):
         once(warn_of_scale, optimizer.name, data)
     rows, validation_rows = once(choose_rows, rows, validation_rows, data, stop)
-    feature_names = column_names(X)
-    if resume is not None and feature_names is None:
-        feature_names = resume.feature_names
+    feature_names = column_names(X) or (None if resume is None else resume.feature_names)
     params = None if params is None else once(check_params, network, params, data.X.dtype)
     chosen = {"rows": rows, "validation_rows": validation_rows, "feature_names": feature_names}
     plan = Plan(**checked, **chosen, stop=stop, data=data, seed=seed, params=params, state=resume)
