@@ -23,6 +23,24 @@ def line(thing: object, facts: Mapping[str, object]) -> str:
     return f"<{type(thing).__name__}: {', '.join(f'{name} {fact}' for name, fact in facts.items())}>"
 
 
+class Shown:
+    """The base of objects that show facts: as a line for `repr`, and in notebooks as a card with a chart."""
+
+    def __repr__(self) -> str:
+        return line(self, self._facts())
+
+    def _repr_html_(self) -> str:
+        return card(self, self._facts(), self._chart())
+
+    def _facts(self) -> dict[str, object]:
+        """Return the facts by their names."""
+        raise NotImplementedError
+
+    def _chart(self) -> str:
+        """Return a picture in HTML."""
+        return ""
+
+
 def sizes_text(sizes: Sequence[int]) -> str:
     """Return the widths of a network's layers as "3-5-1", the middle of many left out."""
     shown = list(map(str, sizes))

@@ -36,7 +36,7 @@ def picture(histories: Sequence[History], best: History | None, name_of_best: st
     return display.chart([curve for curve in curves if len(curve.values)])
 
 
-class ManyHistory:
+class ManyHistory(display.Shown):
     """The stacked histories of many trainings: a row for each member, NaN after its end.
 
     Parameters
@@ -56,12 +56,6 @@ class ManyHistory:
 
     def __init__(self, histories: Sequence[History]) -> None:
         self._histories = histories
-
-    def __repr__(self) -> str:
-        return display.line(self, self._facts())
-
-    def _repr_html_(self) -> str:
-        return display.card(self, self._facts(), self._chart())
 
     def _chart(self) -> str:
         return picture([self._histories[i] for i in display.some_of(len(self._histories))], None, "")
@@ -161,7 +155,7 @@ def mean_and_deviation(outputs: Iterable[Array]) -> tuple[Array, Array]:
     return mean, np.sqrt(squares / k)
 
 
-class ManyResult(Sequence[TrainingResult]):
+class ManyResult(display.Shown, Sequence[TrainingResult]):
     """The results of `train_many`: ``many[i]`` is the `TrainingResult` that `train` would return for member i.
 
     Parameters
@@ -232,9 +226,6 @@ class ManyResult(Sequence[TrainingResult]):
             chosen = np.arange(len(self))[i]
             return ManyResult._of([self._rows[k] for k in chosen], [self._seeds[k] for k in chosen])
         return self._rows[operator.index(cast(int, i))].result()
-
-    def __repr__(self) -> str:
-        return display.line(self, self._facts())
 
     def _repr_html_(self) -> str:
         known = self.scores[np.isfinite(self.scores)]

@@ -51,8 +51,8 @@ Settings = Mapping[str, Any]
 Trial = dict[str, Any]
 
 
-@dataclass(frozen=True, eq=False)
-class SearchResult:
+@dataclass(frozen=True, eq=False, repr=False)
+class SearchResult(display.Shown):
     """What a search found, and all that it tried.
 
     Attributes
@@ -84,11 +84,8 @@ class SearchResult:
     epochs_trained: int
     trials: list[dict[str, Any]]
 
-    def __repr__(self) -> str:
-        return display.line(self, self._facts())
-
-    def _repr_html_(self) -> str:
-        return display.card(self, self._facts(), self.best.history._chart())
+    def _chart(self) -> str:
+        return self.best.history._chart()
 
     def _facts(self) -> dict[str, object]:
         tried = {"trials": len(self.trials), "epochs": self.epochs_trained, "best score": f"{self.score:.4g}"}

@@ -18,8 +18,8 @@ def scored_by(monitor: str, *, validated: bool) -> str:
     return f"{monitor} on {'validation data' if validated else 'the rows trained on'}"
 
 
-@dataclass(frozen=True, eq=False)
-class History:
+@dataclass(frozen=True, eq=False, repr=False)
+class History(display.Shown):
     """The losses, scores and learning rates of the epochs of one call of `train`; resuming begins a new history.
 
     Attributes
@@ -63,12 +63,6 @@ class History:
     learning_rate: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
     measured: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
     monitor: str = "loss"
-
-    def __repr__(self) -> str:
-        return display.line(self, self._facts())
-
-    def _repr_html_(self) -> str:
-        return display.card(self, self._facts(), self._chart())
 
     def _chart(self) -> str:
         """Return a picture of the losses, in which the best epoch of the validation loss is marked."""

@@ -28,8 +28,8 @@ from fastnn.training.state import Counters, TrainingState, network_counters
 from fastnn.training.stopping import LABELED, Monitor, Score, StopReason, check_monitor, scorer
 
 
-@dataclass(frozen=True, eq=False)
-class TrainingResult:
+@dataclass(frozen=True, eq=False, repr=False)
+class TrainingResult(display.Shown):
     """A trained network, and everything that resuming its training needs.
 
     Attributes
@@ -86,9 +86,6 @@ class TrainingResult:
     def __getstate__(self) -> dict[str, Any]:
         made = {f.name: getattr(self, f.name) for f in fields(self)}
         return {name: value for name, value in vars(self).items() if name != "_parts"} | made
-
-    def __repr__(self) -> str:
-        return display.line(self, self._facts())
 
     def _repr_html_(self) -> str:
         network = self.network
