@@ -245,7 +245,7 @@ class Watch:
             self.controllers += lines(verbose, n_epochs)
         if self.controllers:
             self.periods = epochs_of(self.controllers)
-        if check_flag("progress", progress):
+        if progress is not False and check_flag("progress", progress):
             self.bar = bar = ProgressBar()
             self.observers.append(bar)
 

@@ -18,13 +18,14 @@ from fastnn.network import draw, nguyen_widrow, params_of
 from fastnn.optimizers import Method
 from fastnn.state import Data, GroupState, Steps
 from fastnn.training import generator
+from fastnn.training import rows as row_orders
 from fastnn.training.epochs import Decisions
 from fastnn.training.generator import Place, Seeded, check_orders, make_random_state, put
 from fastnn.training.inputs import FEW_ROWS, check_data, check_memory, check_method
 from fastnn.training.loop import Group
 from fastnn.training.plan import Plan
 from fastnn.training.results import Row, take_over
-from fastnn.training.rows import NO_WEIGHT, Order, RowOrder, check_full_batch, digest, rows_a_step, rows_at, rows_of
+from fastnn.training.rows import Order, RowOrder, batches, digest, rows_a_step, rows_at, rows_of
 from fastnn.training.state import WRONG_ROW_ORDER, Counters, TrainingState, holds_each_row_once, network_counters
 from fastnn.training.stopping import Stop
 
@@ -122,7 +123,7 @@ def validation_data(plan: Plan, state: TrainingState) -> Data | None:
     index, split = state.index, state.validation_rows
     assert index is not None
     if split is not None and not data.sample_weight[rows_at(rows, index)].any():
-        raise ValueError(NO_WEIGHT)
+        raise ValueError(row_orders.NO_WEIGHT)
     if stop.validation is None:
         return None
     if isinstance(stop.validation, (int, float)):
@@ -195,7 +196,7 @@ def begin(plans: Sequence[Plan], started: float) -> Group:
         For a training that would not fit the machine.
     """
     plan = plans[0]
-    dtype, backend, rows_at_once = plan.data.X.dtype, plan.backend, plan.rows_a_step
+    dtype, backend, rows_at_once = plan.data.X.dtype, plan.backend, rows_a_step(plan.batch_size, plan.n_rows)
     if isinstance(plan.optimizer, Method):
         check_method(plan.optimizer, plan.network, dtype)
     block = rows_at_once if plan.optimizer.sequential else ROW_BLOCK
@@ -230,7 +231,7 @@ def begin_one(plan: Plan) -> tuple[TrainingState, RowOrder]:
             done = f"{shown(state.batch)} batches of an epoch of {order.steps_per_epoch}"
             raise ValueError(f"resume is damaged: {done} are done")
     if plan.optimizer.full_batch:
-        check_full_batch(plan.optimizer.name, plan.batch_size, order.n_rows)
+        row_orders.check_full_batch(plan.optimizer.name, plan.batch_size, order.n_rows)
     order.seeded = None if order.shuffle else seeded
     order.before, order.splits = [state.counters.get("epoch", 0)], [state.validation_rows]
     return state, order
@@ -320,7 +321,7 @@ class RowOrders(Order):
 
     def draw(self, n_steps: int, learning_rate: Any) -> Steps:
         """Return all steps, with these rates (m, n_steps), or (n_steps,) or one rate for all."""
-        start, stop = self.batches(n_steps)
+        start, stop = batches(self.n_rows, self.batch_size, self.shuffle, 0, n_steps)
         rates = learning_rate if np.ndim(learning_rate) == 2 else np.full((1, n_steps), learning_rate)
         return Steps(self._rows(), start, stop, rates, np.zeros((len(self.plans), n_steps)))
 

@@ -251,7 +251,9 @@ class Group:
 
     def end(self, reason: StopReason) -> None:
         """Stop after this chunk for this reason, unless there is one already."""
-        self.reasons = [reason if own == "running" else own for own in self.reasons]
+        for k, own in enumerate(self.reasons):
+            if own == "running":
+                self.reasons[k] = reason
 
     def _end(self, k: int, reason: StopReason) -> None:
         if self.reasons[k] == "running":

@@ -112,18 +112,13 @@ class Order:
 
     def _divide(self, n_rows: int, batch_size: int | None, shuffle: bool) -> None:
         """Divide the rows into batches; full ones are never shuffled."""
-        self.n_rows, self.batch_size = n_rows, rows_a_step(batch_size, n_rows)
-        self.steps_per_epoch = ceil_div(n_rows, self.batch_size)
+        self.n_rows, self.batch_size = n_rows, n_rows if batch_size is None else min(batch_size, n_rows)
+        self.steps_per_epoch = -(-n_rows // self.batch_size)
         self.shuffle = shuffle and self.steps_per_epoch > 1
 
     def steps_until(self, n_epochs: int) -> int:
         """Count the steps until `n_epochs` epochs have ended, the current one included."""
         return n_epochs * self.steps_per_epoch - self.batch
-
-    def batches(self, n_steps: int) -> tuple[Rows, Rows]:
-        """Return the starts and stops of the next steps' batches."""
-        find = batches_again if n_steps <= MOST_IN_KIT else batches
-        return find(self.n_rows, self.batch_size, self.shuffle, self.batch, n_steps)
 
     def commit(self, n_steps: int) -> None:
         """Count the steps as done."""
@@ -186,7 +181,8 @@ class RowOrder(Order):
             order = self._orders(n_steps)
             self._drawn = n_steps, order if len(order) == self.n_rows else order[-self.n_rows :]
             if last is None or place != self._place:
-                last = steps_again(*self.batches(n_steps))
+                find = batches_again if n_steps <= MOST_IN_KIT else batches
+                last = steps_again(*find(self.n_rows, self.batch_size, self.shuffle, self.batch, n_steps))
             rows = order if self.rows is None else rows_at(self.rows, order)
             if rows is not last.rows:
                 last = Steps(rows, *last[1:])
