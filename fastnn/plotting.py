@@ -425,18 +425,13 @@ def _curves_of(curve: Curve, label: str, label_of_validation: str, where: str) -
             raise TypeError(f"{what}, not {shown(curve)}{hint}") from None
     shape = values[label].shape
     if shape == (0,) and isinstance(history, History):
-        what = "the training" if where == "curves" else where
-        raise ValueError(f"{what} has no losses to draw: {_why_empty(curve)}")
+        why, what = "no epoch of the training ended", "the training" if where == "curves" else where
+        if isinstance(curve, TrainingResult) and curve.state.index is None:
+            why = "it holds a network alone, without its history, as save(path, state=False) and export write it"
+        raise ValueError(f"{what} has no losses to draw: {why}")
     if len(shape) != 1 or shape == (0,):
         raise ValueError(f"{where} must be a curve of at least one number, shape (n,); it has the shape {shape}")
     return values
-
-
-def _why_empty(curve: Curve) -> str:
-    """Return the reason why a training has no losses."""
-    if isinstance(curve, TrainingResult) and curve.state.index is None:
-        return "it holds a network alone, without its history, as save(path, state=False) and export write it"
-    return "no epoch of the training ended"
 
 
 # ------------------------------------------------------------------------------------------------- figures and files

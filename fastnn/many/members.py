@@ -6,7 +6,7 @@ import copy
 import itertools
 import time
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from typing import Any, NamedTuple, TypeVar, cast
+from typing import Any, TypeVar, cast
 
 import numpy as np
 
@@ -34,17 +34,7 @@ NOT_SPREAD = (*FOR_ALL, "rates")
 """These, and what is a sequence by itself."""
 
 
-class Spread(NamedTuple):
-    """The arguments, spread over the members."""
-
-    n_members: int
-    shared: dict[str, Any]
-    """{argument: the value for all members}."""
-    own: dict[str, Sequence[Any]]
-    """{argument: its values, one for each member}."""
-
-
-def spread(given: Mapping[str, Any], n: Any = None) -> Spread:
+def spread(given: Mapping[str, Any], n: Any = None) -> tuple[int, dict[str, Any], dict[str, Sequence[Any]]]:
     """Spread arguments over the members.
 
     Parameters
@@ -53,6 +43,11 @@ def spread(given: Mapping[str, Any], n: Any = None) -> Spread:
         {name: argument}, those of `train_many`.
     n : int, optional
         The number of members, where no argument has one value for each.
+
+    Returns
+    -------
+    int, dict, dict
+        The number of members, {argument: the value for all members}, {argument: its values, one for each member}.
 
     Raises
     ------
@@ -79,7 +74,7 @@ def spread(given: Mapping[str, Any], n: Any = None) -> Spread:
         raise ValueError(f"{fault}: give one each, such as seed=range({shown(n_members)}), or leave it out")
     if not lists and n_members > 1 and given["resume"] is not None:
         raise ValueError(f"all {shown(n_members)} members would go on alike, from one state: give a list of states")
-    return Spread(n_members, {name: value for name, value in given.items() if name not in lists}, lists)
+    return n_members, {name: value for name, value in given.items() if name not in lists}, lists
 
 
 def one_each(name: str, value: Any) -> Sequence[Any] | None:
@@ -178,21 +173,21 @@ def make_plans(n: Any = None, **arguments: Any) -> list[Plan]:
     MemoryError
         If the results would not fit the machine.
     """
-    given = spread(arguments, n)
+    n_members, shared, lists = spread(arguments, n)
     # In lists, for a sequence such as a range makes its items anew, and what was checked is known again by their ids.
-    own = {name: list(values) for name, values in given.own.items() if name not in EASY}
-    easy = (given.own.get(name) or itertools.repeat(given.shared[name], given.n_members) for name in EASY)
-    check = _Checks(given.shared, list(own))
+    own = {name: list(values) for name, values in lists.items() if name not in EASY}
+    easy = (lists.get(name) or itertools.repeat(shared[name], n_members) for name in EASY)
+    check = _Checks(shared, list(own))
     plans: list[Plan] = []
-    needed, alike = 0, given.own.keys() <= ALIKE
+    needed, alike = 0, lists.keys() <= ALIKE
     for number, (seed, n_epochs, rate, *values) in enumerate(zip(*easy, *own.values(), strict=True)):
         plans.append(check.plan(number, seed, n_epochs, rate, values))
         if number and alike:
             continue
-        needed += result_bytes(plans[-1]) * (given.n_members if alike else 1)
+        needed += result_bytes(plans[-1]) * (n_members if alike else 1)
         if needed > memory() * MEMORY_LIMIT_FRACTION:
             raise MemoryError(
-                f"the results of {amount(given.n_members)} members take {'about' if alike else 'more than'} "
+                f"the results of {amount(n_members)} members take {'about' if alike else 'more than'} "
                 f"{amount(needed)} bytes, this machine has {memory():,}"
             )
     return plans

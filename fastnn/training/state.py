@@ -135,10 +135,6 @@ def _is_finite(value: Any) -> bool:
     return isinstance(value, (float, np.floating)) and math.isfinite(value)
 
 
-def _are_products(betas: Array) -> bool:
-    return betas.shape == (2,) and bool(((betas >= 0) & (betas <= 1)).all())
-
-
 def _is_generator(state: Any) -> bool:
     """Return whether this is a state of MT19937; NumPy does not check that its position is within the key."""
     kind = state.get("bit_generator") if isinstance(state, dict) else None
@@ -232,7 +228,9 @@ _FIELDS: dict[str, Callable[[TrainingState, Any], bool]] = {
     "storage": lambda state, a: _is_array(a, (np.float32, np.float64), 2) and len(a) > 0,
     "n_params": lambda state, n: is_count(n, 1) and n <= state.storage.shape[1],
     "t": lambda state, t: COUNTS["t"](t),
-    "beta_products": lambda state, a: _is_array(a, (np.float64,), 1) and _are_products(a),
+    "beta_products": lambda state, a: (
+        _is_array(a, (np.float64,), 1) and a.shape == (2,) and ((a >= 0) & (a <= 1)).all()
+    ),
     "optimizer": lambda state, name: isinstance(name, str),
     "random_state": lambda state, value: value is None or _is_generator(value),
     "index": lambda state, a: a is None or _is_array(a, (np.int64,), 1),
