@@ -62,10 +62,10 @@ def test_what_is_one_each(kind):
 
 @pytest.mark.parametrize("kind", FOR_ALL)
 def test_what_is_for_all(kind):
-    n_members, _, own = spread(given(**FOR_ALL[kind]), 1)
+    n_members, shared, own = spread(given(**FOR_ALL[kind]), 1)
     assert (n_members, own) == (1, {})
     for name, value in FOR_ALL[kind].items():
-        assert found.shared[name] is value
+        assert shared[name] is value
 
 
 def test_data_frames():
