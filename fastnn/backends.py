@@ -363,9 +363,11 @@ def complete(backend: Backend) -> Any:
     """Return a back end with all parts of the interface: itself if its class has them, or a `Completed` one.
 
     All parts are those of the fused kernel, of which `train_group` trains several members in a call. A class on top of
-    it whose `train_steps` alone is of its own counts as one that lacks `train_group`, which would not call that.
+    it whose `train_steps` alone is of its own counts as one that lacks `train_group`, which would not call that, and so
+    does an object with a `train_steps` of its own.
     """
-    return backend if getattr(type(backend), "trains_groups", False) else Completed(backend)
+    is_whole = getattr(type(backend), "trains_groups", False) and "train_steps" not in vars(backend)
+    return backend if is_whole else Completed(backend)
 
 
 def original(backend: Backend) -> Backend:
@@ -384,8 +386,6 @@ def supports_with(backend: Backend, *, alpha: float = 0.0, sample_weight: bool =
     """Return a back end's `supports` with those of the options that it takes."""
     supports = backend.supports
     taken = options_taken(getattr(supports, "__func__", supports))
-    if not taken:
-        return supports
     options: dict[str, Any] = {"alpha": alpha, "sample_weight": sample_weight}
     return functools.partial(supports, **{name: options[name] for name in taken})
 

@@ -155,12 +155,8 @@ def train_many(
     how = {"backend": backend, "dtype": dtype, "assume_finite": assume_finite}
     plans = make_plans(n, networks=networks, **arrays, **beginning, **options, **of_steps, **how)
     result, interrupted = caller.train(plans)
-    _warn(plans, result, interrupted)
-    return result
-
-
-def _warn(plans: Any, result: ManyResult, interrupted: bool) -> None:
     if interrupted:
         tell_interrupted(plans, result, result, "what train_many returns")
     if any(isinstance(plan.optimizer, BayesianRegularization) for plan in plans):
         warn_of_fit(result)
+    return result

@@ -177,9 +177,8 @@ class Driver:
 
     def _on_threads(self, flag: _StopFlag) -> None:
         """Let threads take single members in turn; this one trains blocks, handles results, callbacks and Ctrl-C."""
-        waiting: queue.SimpleQueue[Unit] = queue.SimpleQueue()
-        through: queue.SimpleQueue[dict[int, Row] | BaseException] = queue.SimpleQueue()
-        ended: queue.SimpleQueue[None] = queue.SimpleQueue()
+        waiting, ended = queue.SimpleQueue[Unit](), queue.SimpleQueue[None]()
+        through = queue.SimpleQueue[dict[int, Row] | BaseException]()
         blocks = [unit for unit in self.units if len(unit.plans) > 1]
         singles = [unit for unit in self.units if len(unit.plans) == 1]
         for unit in sorted(singles, key=lambda unit: -unit.work):  # so that all threads end at about the same time

@@ -131,9 +131,23 @@ class Higher(Both):
     train_steps = Stepping.train_steps
 
 
+def Instance():
+    """The kernel itself, with a `train_steps` that was set on this object."""
+    backend = NumbaBackend()
+    backend.n_calls = 0
+
+    def train_steps(*given):
+        backend.n_calls += 1
+        return NumbaBackend.train_steps(backend, *given)
+
+    backend.train_steps = train_steps
+    return backend
+
+
 @pytest.mark.parametrize(
     ("kind", "n_calls"),
     [
+        (Instance, 8),
         (Stepping, 8),
         (Grouping, 1),
         (Both, 1),
