@@ -20,7 +20,7 @@ from fastnn.state import Data, GroupState, Steps
 from fastnn.training import generator
 from fastnn.training import rows as row_orders
 from fastnn.training.epochs import Decisions
-from fastnn.training.generator import Place, Seeded, check_orders, make_random_state, put
+from fastnn.training.generator import Place, Seeded, check_orders, make_random_state, put, system_words
 from fastnn.training.inputs import FEW_ROWS, check_data, check_memory, check_method
 from fastnn.training.loop import Group
 from fastnn.training.plan import Plan
@@ -283,7 +283,7 @@ class RowOrders(Order):
         """Set the first state of member k, or draw its weights; then draw the split and the orders of rows."""
         state, index, split = self.state, None, None
         place: Place
-        seed: Any = generator.system_words() if plan.seed is None and plan.state is None else plan.seed
+        seed: Any = system_words() if plan.seed is None and plan.state is None else plan.seed
         if plan.state is not None:
             self.before[k], place = take_over(plan.state, state, k)
             index = None if isinstance(place, Seeded) else place[1]
