@@ -263,7 +263,7 @@ class CheckedFields:
 
     def __new__(cls, *args: Any, **options: Any) -> Self:
         """Refuse a keyword that is no field, with what to write in its place."""
-        if options.keys() - (fields := _arguments_of(cls)):
+        if options and options.keys() - (fields := _arguments_of(cls)):
             unknown = next(name for name in options if name not in fields)
             raise TypeError(f"{cls.__name__} has no argument {unknown!r:.200}{instead_of(unknown, fields)}")
         return super().__new__(cls)

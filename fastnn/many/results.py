@@ -352,7 +352,12 @@ class ManyResult(display.Shown, Sequence[TrainingResult]):
         outputs = outputs_of(self._rows, X, assume_finite)
         if check_flag("spread", spread):
             return mean_and_deviation(outputs)
-        return stacked(outputs, len(self), np.result_type(*{store.params(k).dtype for store, k in self._rows}))
+        return stacked(outputs, len(self), self._dtype)
+
+    @property
+    def _dtype(self) -> np.dtype[Any]:
+        """The dtype that holds the parameters of each member."""
+        return np.result_type(*{store.params(k).dtype for store, k in self._rows})
 
     def _check_outputs(self, method: str) -> None:
         """Raise ValueError unless there are members, all with the same number of outputs."""
