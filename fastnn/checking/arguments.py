@@ -263,7 +263,8 @@ class CheckedFields:
 
     def __new__(cls, *args: Any, **options: Any) -> Self:
         """Refuse a keyword that is no field, with what to write in its place."""
-        if options and options.keys() - (fields := _arguments_of(cls)):
+        kind: type = cls
+        if options and options.keys() - (fields := _arguments_of(kind)):
             unknown = next(name for name in options if name not in fields)
             raise TypeError(f"{cls.__name__} has no argument {unknown!r:.200}{instead_of(unknown, fields)}")
         return super().__new__(cls)
@@ -276,7 +277,7 @@ class CheckedFields:
 
 
 @functools.lru_cache(maxsize=100)
-def _arguments_of(kind: Any) -> dict[str, Any]:
+def _arguments_of(kind: type) -> dict[str, Any]:
     """Return {field: itself} of those fields of a dataclass that a call may give."""
     return {field.name: field for field in dataclasses.fields(kind) if field.init}
 

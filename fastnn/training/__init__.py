@@ -211,7 +211,7 @@ def train(
     started = time.perf_counter()
     arrays = X, Y, sample_weight, rows, validation_rows
     beginning = {"seed": seed, "params": params, "resume": resume, "new_rows": new_rows}
-    options = {"optimizer": optimizer, "batch_size": batch_size, "shuffle": shuffle, "alpha": alpha}
+    options: dict[str, Any] = {"optimizer": optimizer, "batch_size": batch_size, "shuffle": shuffle, "alpha": alpha}
     of_steps = {"clip_norm": clip_norm, "rates": rates, "epochs": epochs, "stop": stop, "threads": threads}
     how: dict[str, Any] = {"backend": backend, "dtype": dtype, "assume_finite": assume_finite}
     plan = make_plan(network=network, arrays=arrays, **beginning, **options, **of_steps, **how)

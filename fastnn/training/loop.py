@@ -173,7 +173,7 @@ class Group:
             "this error is the training up to the step before."
         )
         self.state.restore(self.snapshot)
-        again = Steps(steps.rows, *(array[:n_good] for array in steps[1:]))
+        again = Steps._make([steps.rows, *(array[:n_good] for array in steps[1:])])
         if n_good and self.backend.train_steps(self.tasks[0], self.state, again) != n_good:
             raise RuntimeError(f"back end {shown(self.backend.name)} did not repeat its own steps, from the same state")
 
@@ -289,8 +289,8 @@ class Group:
 
     def _epochs_after(self, n: int) -> list[tuple[float, ...]]:
         """Return the numbers of the epochs after the first n, in the order of `History.to_dict`."""
-        scores = self.decisions[0] if self.decisions else None
-        validation, measured = ((), ()) if scores is None else (scores.validation_losses[n:], scores.measured[n:])
+        own = self.decisions[0] if self.decisions else None
+        validation, measured = ((), ()) if own is None else (own.validation_losses[n:], own.measured[n:])
         losses, rates = self.log.after(n)
         scores = measured or validation or losses
         return [*zip(losses, validation or [math.nan] * len(losses), rates, scores, strict=True)]

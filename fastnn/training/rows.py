@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -103,9 +103,9 @@ class Order:
     `give_back(seed)` returns to the kit what a finished training has taken from it.
     """
 
-    before: Sequence[int] = (0,)
+    before: Any = (0,)
     """The epochs of each training before this call."""
-    splits: Sequence[Rows | None] = (None,)
+    splits: Any = (None,)
     """The rows of each that were split off for validation."""
     batch = 0
     """Steps done in the current epoch."""
