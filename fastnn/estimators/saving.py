@@ -21,7 +21,7 @@ from fastnn.estimators.fitted import Fitted, Weights, weights_of
 from fastnn.estimators.labels import binarizer_with
 from fastnn.estimators.validation import attribute, feature_names_of, labels_of, network_of
 from fastnn.files.archive import Builder, Format, check_arrays, json_array, plain, read_archive, value_of, write_archive
-from fastnn.files.description import checked_network, description, labels_array, names_of, without_state
+from fastnn.files.description import checked_network, labels_array, names_of, shared_header, without_state
 from fastnn.files.description import labels_of as described_labels
 from fastnn.files.export import Model, check_not_exported, export, layers_of
 from fastnn.files.model import CHECKPOINT, CHECKPOINT_1, ESTIMATOR, MODEL
@@ -314,7 +314,7 @@ def _content(mlp: Any, model: Model) -> tuple[dict[str, Any], dict[str, Array]]:
     if (names := feature_names_of(mlp, model.network.n_inputs)) is not None:
         arrays["feature_names"] = json_array(names)
     header = {
-        **description(model.network, model.params, mlp.backend),
+        **shared_header(model.network, model.params, mlp.backend),
         "kind": "classifier" if is_classifier(mlp) else "regressor",
         "parameters": {name: plain(name, value) for name, value in {**parameters, "random_state": seed}.items()},
         "fitted": {name: plain(name, value) for name, value in fitted.items()},

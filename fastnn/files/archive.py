@@ -39,9 +39,8 @@ def name_of(path: Any) -> Any:
         raise TypeError(f"path must be the name of a file, such as 'model.npz', not {shown(path)}")
     name = os.fspath(path)
     if len(name) > MOST_OF_A_PATH:  # the system's error would have all of it
-        raise OSError(
-            errno.ENAMETOOLONG, f"the name of a file has at most {MOST_OF_A_PATH:,} characters, not {len(name):,}"
-        )
+        said = f"the name of a file has at most {MOST_OF_A_PATH:,} characters, not {len(name):,}"
+        raise OSError(errno.ENAMETOOLONG, said)
     return name
 
 
@@ -222,9 +221,8 @@ def write_archive(
     text = json.dumps(said, separators=(",", ":")).encode()
     if len(text) > MAX_HEADER_BYTES:
         raise ValueError(f"a file holds at most {MAX_HEADER_BYTES:,} bytes of layers and options, not {len(text):,}")
-    write_whole(
-        {name_of(path): lambda file: np.savez(file, allow_pickle=False, header=np.frombuffer(text, np.uint8), **arrays)}
-    )
+    content = {"header": np.frombuffer(text, np.uint8), **arrays}
+    write_whole({name_of(path): lambda file: np.savez(file, allow_pickle=False, **content)})
 
 
 # ---------------------------------------------------------------------------------------------------------------- read
@@ -310,10 +308,8 @@ def _content(file: Bounded, forms: Sequence[Format]) -> tuple[Format, dict[str, 
         missing = [name for name in form.required if name not in names]
         lost = [name for name in header.get("arrays", ()) if name not in names]  # an optional one: checksums miss that
         if unknown or missing or lost:
-            raise ModelFileError(
-                f"damaged: it lacks {cut(missing or lost or 'nothing')} and has the unexpected "
-                f"{cut(unknown or 'nothing')}"
-            )
+            lacks, more = cut(missing or lost or "nothing"), cut(unknown or "nothing")
+            raise ModelFileError(f"damaged: it lacks {lacks} and has the unexpected {more}")
         found = {n: _array(archive, m, file.size) for n, m in zip(names, members, strict=True) if n != "header"}
     return form, header, found
 
@@ -344,9 +340,8 @@ def _form_of(header: dict[str, Any], forms: Sequence[Format]) -> Format:
             return form
     written_by = header.get("versions", {}).get("fastnn", "of another version")
     known = " and ".join(sorted(str(form.version) for form in of_name))
-    raise ModelFileError(
-        f"written by fastnn {written_by} in format {version}; this is fastnn {__version__}, which reads format {known}"
-    )
+    this = f"this is fastnn {__version__}, which reads format {known}"
+    raise ModelFileError(f"written by fastnn {written_by} in format {version}; {this}")
 
 
 def check_arrays(arrays: Mapping[str, Array], expected: Mapping[str, tuple[Any, tuple[int, ...]]]) -> None:

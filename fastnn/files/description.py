@@ -66,12 +66,10 @@ OF_STATE: dict[str, Callable[[Any], bool]] = {
 }
 """Those of the entries that each result with a state has besides."""
 
+_ELSEWHERE = {"optimizer", *network_counters(Network((1, 1)))}
+
 OF_SOME: dict[str, Callable[[Any], bool]] = {
-    **{
-        f"counters.{name}": fits
-        for name, fits in COUNTERS.items()
-        if name not in ("optimizer", *network_counters(Network((1, 1))))
-    },
+    **{f"counters.{name}": fits for name, fits in COUNTERS.items() if name not in _ELSEWHERE},
     "counters": lambda value: value == {},
     f"{OPTIMIZER}name": is_text,
 }
@@ -116,15 +114,11 @@ def check_facts(facts: Iterable[tuple[str, Any]]) -> None:
 # ---------------------------------------------------------------------------------------------------------- the network
 
 
-def description(network: Network, params: Array, backend: str | Backend) -> dict[str, Any]:
+def shared_header(network: Network, params: Array, backend: str | Backend) -> dict[str, Any]:
     """Return the part of the header that all formats share."""
-    return {
-        "network": _described(network),
-        "dtype": params.dtype.name,
-        "n_params": network.n_params,
-        "backend": backend if isinstance(backend, str) else backend.name,
-        "versions": {"fastnn": __version__, "numpy": np.__version__, "python": platform.python_version()},
-    }
+    versions = {"fastnn": __version__, "numpy": np.__version__, "python": platform.python_version()}
+    said = {"network": _described(network), "dtype": params.dtype.name, "n_params": network.n_params}
+    return said | {"backend": backend if isinstance(backend, str) else backend.name, "versions": versions}
 
 
 _described = functools.lru_cache(maxsize=100)(Network.to_dict)

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import errno
-import functools
 import importlib
 import math
+import operator
 import os
 import pkgutil
 import string
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -102,7 +102,7 @@ def export(
         raise ValueError(f"two files would be called {shown(str(path))}: give it the suffix {form.suffix}")
     for beside in files.keys() - {path}:
         _check_own(beside, path)
-    write_whole({path: functools.partial(_write, data) for path, data in files.items()})
+    write_whole({path: operator.methodcaller("write", data) for path, data in files.items()})
     return list(files)
 
 
@@ -114,10 +114,9 @@ def check_not_exported(path: Any, remedy: str) -> None:
     name = os.fsdecode(name_of(path))
     found = [form for form, line in FORMATS.items() if line.suffix == os.path.splitext(name)[1].lower()]
     if found:
-        raise ValueError(
-            f"save writes fastnn's own format, such as 'model.npz', which no program for {found[0]} reads: say "
-            f"{remedy.format(shown(name))} for a file in the format {found[0]}, or save under another suffix"
-        )
+        why = f"save writes fastnn's own format, such as 'model.npz', which no program for {found[0]} reads"
+        way = f"say {remedy.format(shown(name))} for a file in the format {found[0]}, or save under another suffix"
+        raise ValueError(f"{why}: {way}")
 
 
 def note(
@@ -131,12 +130,12 @@ def note(
 def _format_of(path: Path, format: str | None, formats: Mapping[str, Format] = FORMATS) -> str:
     if format is not None:
         return check_choice("format", format, formats)
-    found = [name for name, form in formats.items() if form.suffix == path.suffix.lower()]
-    if not found:
-        known = ", ".join(f"{form.suffix} ({name})" for name, form in formats.items())
-        names = ", ".join(formats)
-        raise ValueError(f"the suffix of {shown(str(path))} says no format: write {known}; or name a format, {names}")
-    return found[0]
+    for name, form in formats.items():
+        if form.suffix == path.suffix.lower():
+            return name
+    known = ", ".join(f"{form.suffix} ({name})" for name, form in formats.items())
+    names = ", ".join(formats)
+    raise ValueError(f"the suffix of {shown(str(path))} says no format: write {known}; or name a format, {names}")
 
 
 def _check_own(beside: Path, path: Path) -> None:
@@ -146,10 +145,6 @@ def _check_own(beside: Path, path: Path) -> None:
             if WRITTEN_BY.encode() not in file.read(1000):
                 said = f"is written beside {path.name}, and is another file, not written by fastnn: take another name"
                 raise FileExistsError(errno.EEXIST, said, str(beside))
-
-
-def _write(data: bytes, file: BinaryIO) -> None:
-    file.write(data)
 
 
 def from_template(template: str, /, **parts: object) -> str:
@@ -162,9 +157,8 @@ def label_list(classes: Array) -> list[Any]:
     """Return a classifier's labels as Python's numbers, booleans or texts; ValueError for any other kind."""
     labels = [_plain_label(label) for label in classes.tolist()]
     if None in labels:
-        raise ValueError(
-            f"only labels that are finite numbers, booleans or texts can be written, not {shown(classes.tolist())}"
-        )
+        right = "finite numbers, booleans or texts"
+        raise ValueError(f"only labels that are {right} can be written, not {shown(classes.tolist())}")
     return labels
 
 

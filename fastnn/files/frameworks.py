@@ -37,9 +37,8 @@ class Library(NamedTuple):
         """Iterate over the layers that compute something, with the names of their classes."""
         for tensor in getattr(model, "inputs", ()):  # of Keras
             if tensor.dtype not in FLOATS:
-                raise ValueError(
-                    f"the inputs of {shown(model)} must be float32 or float64, not {tensor.dtype}: Keras rounds them"
-                )
+                right = f"float32 or float64, not {tensor.dtype}: Keras rounds them"
+                raise ValueError(f"the inputs of {shown(model)} must be {right}")
         for part in getattr(model, "layers", model):
             kind = self.own_kind(part)
             if kind == "Sequential":
@@ -85,9 +84,8 @@ class Library(NamedTuple):
             if isinstance(legal, str):
                 parameters[legal] = float(given)
             elif given not in legal:
-                raise ValueError(
-                    f"{shown(part)}: fastnn's {name} is that of {option}={' or '.join(map(repr, sorted(legal)))}"
-                )
+                right = " or ".join(map(repr, sorted(legal)))
+                raise ValueError(f"{shown(part)}: fastnn's {name} is that of {option}={right}")
         value = ACTIVATIONS[name].value
         try:
             return checked(name, type(value)(**parameters), ACTIVATIONS, ACTIVATIONS) if value else name
@@ -124,17 +122,15 @@ def result_of(library: Library, layers: Iterable[Taken], output: str | None, los
             biases.append(layer.b)
             names.append(layer.activation)
         elif not names or names[-1] != "identity":
-            raise ValueError(
-                f"{shown(layer.part)} must stand after a {library.layers[0]} layer, one activation after each"
-            )
+            place = f"after a {library.layers[0]} layer, one activation after each"
+            raise ValueError(f"{shown(layer.part)} must stand {place}")
         else:
             names[-1] = layer.activation
     if not names:
         raise ValueError(f"there is no {library.layers[0]} layer")
     if output is not None and names[-1] != "identity":
-        raise ValueError(
-            f"the last layer has an activation, {names[-1]}: output={shown(output)} cannot be given besides"
-        )
+        also = f"output={shown(output)} cannot be given besides"
+        raise ValueError(f"the last layer has an activation, {names[-1]}: {also}")
     sizes = (len(weights[0]), *(W.shape[1] for W in weights))
     has_bias = any(b is not None for b in biases)
     last = names[-1] if output is None else check_choice("output", output, ACTIVATIONS)
@@ -214,9 +210,8 @@ def _of_torch(kind: str, part: Any) -> Taken:
         return Taken(part, TORCH.activation(kind, part))
     for name in "weight", "bias":
         if name not in part._parameters:  # what stands there is computed, when the module is called
-            raise ValueError(
-                f"the {name} of {shown(part)} is no parameter: prune.remove or remove_weight_norm makes it one"
-            )
+            way = "prune.remove or remove_weight_norm makes it one"
+            raise ValueError(f"the {name} of {shown(part)} is no parameter: {way}")
     return Taken(part, "identity", _array(part.weight).T, None if part.bias is None else _array(part.bias))
 
 
@@ -252,11 +247,8 @@ def to_torch(result: TrainingResult) -> Any:
 # ---------------------------------------------------------------------------------------------------------------- Keras
 
 
-_NAMES = {
-    **{name: name for name in ("sigmoid", "tanh", "relu", "elu", "selu", "softplus", "silu", "softmax", "mish")},
-    "identity": "linear",
-    "exp": "exponential",
-}
+_SAME = ("sigmoid", "tanh", "relu", "elu", "selu", "softplus", "silu", "softmax", "mish")
+_NAMES = {**{name: name for name in _SAME}, "identity": "linear", "exp": "exponential"}
 """{our activation: Keras' function}; its gelu has another formula, and its leaky_relu another slope."""
 
 LAYERS: dict[str, tuple[str, dict[str, Any]]] = {
@@ -319,9 +311,8 @@ def _of_keras(kind: str, part: Any) -> Taken:
         return Taken(part, KERAS.activation(kind, part))
     arrays = part.get_weights()
     if len(arrays) != 1 + part.use_bias:
-        raise ValueError(
-            f"{shown(part)} must have weights, {1 + part.use_bias} arrays, not {len(arrays)}: is the model built?"
-        )
+        right = f"{1 + part.use_bias} arrays, not {len(arrays)}"
+        raise ValueError(f"{shown(part)} must have weights, {right}: is the model built?")
     if any(dtype not in FLOATS for dtype in (part.compute_dtype, *map(str, {a.dtype for a in arrays}))):
         raise TypeError(f"{shown(part)} must compute in float32 or float64, not {part.compute_dtype}")
     return Taken(part, _function(part), *arrays)

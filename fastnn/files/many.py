@@ -16,6 +16,7 @@ from __future__ import annotations
 import functools
 import json
 import os
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple, TypeVar, cast
 
@@ -26,26 +27,8 @@ from fastnn.backends import Backend, get_backend
 from fastnn.checking.arguments import check_flag, cut, shown
 from fastnn.checking.values import Names
 from fastnn.errors import ModelFileError
+from fastnn.files import description
 from fastnn.files.archive import is_too_much, table_of, text_of, texts_of, write_archive
-from fastnn.files.description import (
-    MOST_FACTS,
-    MOST_ROWS,
-    OF_NETWORK,
-    OF_STATE,
-    OPTIMIZER,
-    check_facts,
-    is_fact,
-    leaves,
-    n_rows_of,
-    names_of,
-    nested,
-    network_of,
-    no_history,
-    planes,
-    storage_of,
-    unpack_order,
-    without_state,
-)
 from fastnn.files.export import check_not_exported
 from fastnn.files.model import MANY, checked_model, checked_result, content_of, parts_of_rows, result_of, rows_of
 from fastnn.many.results import ManyResult, Rows
@@ -58,15 +41,16 @@ from fastnn.training.stopping import StopReason
 FLOATS = ("params", "vectors", "best_params")
 """Arrays of the training's dtype: where members have both, they are kept in float64, which holds both exactly."""
 
-DTYPES = {
-    **dict.fromkeys(("order", "feature_names"), (np.uint8,)),
-    "random_state": (np.uint32,),
-    **dict.fromkeys(FLOATS, (np.float32, np.float64)),
-}
+DTYPES: dict[str, tuple[Any, ...]] = dict.fromkeys(("order", "feature_names"), (np.uint8,))
+DTYPES |= {"random_state": (np.uint32,), **dict.fromkeys(FLOATS, (np.float32, np.float64))}
 """The dtypes of arrays; others, those of the history, are float64."""
 
 OF_EACH = {False: ("params",), True: ("vectors", "random_state", "loss", "validation_loss", "order")}
 """The arrays that each member has, without and with a state."""
+
+REQUIRED = {state: (*description.OF_NETWORK, *arrays) for state, arrays in OF_EACH.items()}
+REQUIRED[True] += tuple(description.OF_STATE)
+"""The entries and arrays that each member has."""
 
 STRIDE = 1 << 14
 """Members that are looked at together."""
@@ -126,25 +110,22 @@ class Columns(NamedTuple):
         """Return the numbers on which sizes depend, by the numbers of their values: -1 where there is no value."""
         facts, parts = self.facts, self.parts
         numbers: dict[str, Any] = {
-            "network": [min(network.n_params, MOST_ROWS) for network in self.networks],
+            "network": [min(network.n_params, description.MOST_ROWS) for network in self.networks],
             "n_params": facts["n_params"],
             "is_single": [dtype == "float32" for dtype in facts["dtype"]],
         }
         numbers |= {name: np.diff(array.ends) for name, array in parts.items()}
         if (names := parts.get("feature_names")) is not None:
-            n_inputs = [min(network.n_inputs, MOST_ROWS) for network in self.networks]
+            n_inputs = [min(network.n_inputs, description.MOST_ROWS) for network in self.networks]
             most = min(max(n_inputs, default=0), parts[OF_EACH[self.has_states][0]].flat.size)  # inputs have weights
             numbers["network inputs"] = n_inputs
             numbers["feature_names"] = [_n_names(names[k], most) for k in range(len(names))]
         for dtype in set(facts["dtype"]):
             numbers |= {f"{name} {dtype}": parts[name].n_finite(dtype) for name in FLOATS if name in parts}
         if self.has_states:
-            numbers |= {
-                "n_vectors": facts["n_vectors"],
-                "n_rows": facts["n_rows"],
-                "n_validation": [n or 0 for n in facts["n_validation"]],
-                "order": n_rows_of(parts["order"].flat, parts["order"].ends),
-            }
+            numbers |= {name: facts[name] for name in ("n_vectors", "n_rows")}
+            numbers["n_validation"] = [n or 0 for n in facts["n_validation"]]
+            numbers["order"] = description.n_rows_of(parts["order"].flat, parts["order"].ends)
         return {name: np.concatenate([[-1], values]).astype(np.int64) for name, values in numbers.items()}
 
     def _sizes_fit(self, places: Places, tables: dict[str, NDArray[np.int64]]) -> Iterator[NDArray[np.bool_]]:
@@ -171,19 +152,16 @@ class Columns(NamedTuple):
 
         def has(*names: str) -> NDArray[np.bool_]:
             """Return which members have a value in one of some columns."""
-            found = np.zeros(len(places["network"]), bool)
-            for name in names:
-                if name in places:
-                    found |= places[name] > 0
-            return found
+            found = [places[name] > 0 for name in names if name in places]
+            return np.zeros(len(places["network"]), bool) | np.any(found, axis=0)
 
-        for name in (*OF_NETWORK, *(OF_STATE if self.has_states else ()), *OF_EACH[self.has_states]):
+        for name in REQUIRED[self.has_states]:
             yield has(name)
         if self.has_states:
-            optimizer = [name for name in self.facts if name.startswith(OPTIMIZER)]
-            rate = [name for name in optimizer if f"{name}.".startswith(f"{OPTIMIZER}learning_rate.")]
+            optimizer = [name for name in self.facts if name.startswith(description.OPTIMIZER)]
+            rate = [name for name in optimizer if f"{name}.".startswith(f"{description.OPTIMIZER}learning_rate.")]
             yield has(*(name for name in self.facts if name.startswith("counters")))
-            yield ~has(*optimizer) | (has(f"{OPTIMIZER}name") & has(*rate))
+            yield ~has(*optimizer) | (has(f"{description.OPTIMIZER}name") & has(*rate))
             yield ~has("counters.rule_on") | (has("counters.rule_best") & has("counters.rule_stale"))
             for name, inner in within:
                 yield ~(has(name) & has(inner))
@@ -256,12 +234,12 @@ class StoredResults(Store):
     def feature_names(self, i: int) -> Names | None:
         """Return the names of the columns of its X."""
         array, n = self._value("feature_names", i), self.network(i).n_inputs
-        return None if array is None else self._once(lambda: names_of(array, n), "feature_names", i)
+        return None if array is None else self._once(lambda: description.names_of(array, n), "feature_names", i)
 
     def history(self, i: int) -> History:
         """Return its history."""
         if not self._has_states:
-            return no_history()
+            return description.no_history()
         more = {name: found for name in ("learning_rate", "measured") if (found := self._value(name, i)) is not None}
         losses = self._value("loss", i), self._value("validation_loss", i)
         return History(*losses, float(self._value("seconds", i)), **more, monitor=self._value("monitor", i))
@@ -279,11 +257,12 @@ class StoredResults(Store):
         header, arrays = self._content(i)
         vectors = arrays["vectors"] if self._has_states else arrays["params"][None]
         column = "vectors" if self._has_states else "params"
-        storage = self._once(lambda: storage_of(vectors), column, i, "storage", header["dtype"], *vectors.shape)
+        of = "storage", header["dtype"], *vectors.shape
+        storage = self._once(lambda: description.storage_of(vectors), column, i, *of)
         if self._has_states:
             return result_of(header["network"], header, arrays, storage, self.feature_names(i))
         more = header["backend"], header["stop_reason"], storage, self.feature_names(i)
-        return without_state(header["network"], arrays["params"], *more)
+        return description.without_state(header["network"], arrays["params"], *more)
 
     def check(self, i: int) -> None:
         """Raise ModelFileError with member i's number where it is damaged, as of a result in a file of its own."""
@@ -295,14 +274,15 @@ class StoredResults(Store):
 
     def _content(self, i: int) -> tuple[dict[str, Any], dict[str, Array]]:
         """Return the header and the arrays of member i's result."""
-        header = nested({name: self._value(name, i) for name in self._facts if self._which[name][i]})
+        header = description.nested({name: self._value(name, i) for name in self._facts if self._which[name][i]})
         arrays = {name: self._value(name, i) for name in self._parts if self._which[name][i]}
         arrays |= {name: self._floats(name, i) for name in FLOATS if name in arrays}
         if self._has_states:
             n, n_validation = header["n_rows"], header["n_validation"]
             n += n_validation or 0
             packed = arrays.pop("order").reshape(-1, n)
-            arrays |= parts_of_rows(self._once(lambda: unpack_order(packed, n), "order", i, n), n_validation)
+            rows = self._once(lambda: description.unpack_order(packed, n), "order", i, n)
+            arrays |= parts_of_rows(rows, n_validation)
             arrays["vectors"] = arrays["vectors"].reshape(header["n_vectors"], header["n_params"])
             arrays.setdefault("params", arrays["vectors"][0])
         return header, arrays
@@ -327,11 +307,8 @@ class _Column:
 
     def put(self, i: int, key: Any, value: Any) -> None:
         """Give member i a value, which the key tells from others."""
-        place = self._places.get(key)
-        if place is None:
-            place = self._places[key] = len(self._places) + 1
-            self.values[key] = value
-        self.which[i] = place
+        self.which[i] = self._places.setdefault(key, len(self._places) + 1)
+        self.values.setdefault(key, value)
 
     @property
     def differs(self) -> bool:
@@ -366,39 +343,33 @@ def save(path: str | os.PathLike[str], many: ManyResult, *, state: bool = True) 
         raise ValueError("there is no member to save")
     m, dtype = len(many), many._dtype
     facts: dict[str, _Column] = {}
-    arrays: dict[str, _Column] = {}
+    arrays: dict[str, _Column] = defaultdict(functools.partial(_Column, m))
     versions: Any = None
     for i, result in enumerate(many):
         said, held = content_of(result, state)
         versions = said.pop("versions")
         if state:
-            held["order"] = planes(rows_of(result.state))
+            held["order"] = description.planes(rows_of(result.state))
             if held["params"].tobytes() == held["vectors"][0].tobytes():
                 del held["params"]
-        for name, value in leaves(said):
+        for name, value in description.leaves(said):
             if name not in facts:
-                if not is_fact(name, state) or len(facts) == MOST_FACTS:
+                if not description.is_fact(name, state) or len(facts) == description.MOST_FACTS:
                     raise ValueError(f"member {i}: there is no place in a file for {shown(name)} of its state")
                 facts[name] = _Column(m)
             facts[name].put(i, repr(value), value)  # which tells 1 from True, and 0.0 from -0.0
         for name, array in held.items():
-            if name not in arrays:
-                arrays[name] = _Column(m)
             arrays[name].put(i, (array.astype(dtype) if name in FLOATS else array).tobytes(), array.size)
     columns = facts | arrays
     differ = [name for name, column in columns.items() if column.differs] or [next(iter(columns))]
     width = np.min_scalar_type(max(len(columns[name].values) for name in differ))
-    values = {
-        "facts": {name: [*column.values.values()] for name, column in facts.items()},
-        "sizes": {name: [*column.values.values()] for name, column in arrays.items()},
-    }
+    kinds = {"facts": facts, "sizes": arrays}
+    values = {kind: {name: [*c.values.values()] for name, c in found.items()} for kind, found in kinds.items()}
     text = json.dumps(values, separators=(",", ":")).encode()
-    kinds = {name: dtypes[0] for name, dtypes in DTYPES.items()} | dict.fromkeys(FLOATS, dtype)
-    content = {
-        "values": np.frombuffer(text, np.uint8),
-        "which": np.array([columns[name].which for name in differ], width),
-        **{n: np.frombuffer(b"".join(c.values), kinds.get(n, np.float64)) for n, c in arrays.items()},
-    }
+    dtypes = {name: legal[0] for name, legal in DTYPES.items()} | dict.fromkeys(FLOATS, dtype)
+    which = np.array([columns[name].which for name in differ], width)
+    content = {"values": np.frombuffer(text, np.uint8), "which": which}
+    content |= {n: np.frombuffer(b"".join(c.values), dtypes.get(n, np.float64)) for n, c in arrays.items()}
     if is_too_much(text, sum(array.nbytes for array in content.values())):
         raise ValueError(f"{m:,} members differ in too many ways for one file: save them in several")
     write_archive(path, MANY, {"members": m, "state": state, "differ": differ, "versions": versions}, content)
@@ -414,14 +385,10 @@ def many_of(header: dict[str, Any], arrays: dict[str, Array]) -> ManyResult:
     facts, sizes, has_states = table["facts"], table["sizes"], header["state"]
     which = arrays.pop("which")
     _check_names(facts, sizes, arrays, has_states)
-    check_facts((name, value) for name, values in facts.items() for value in values)
-    columns = Columns(
-        facts,
-        [network_of(values, n_numbers) for values in facts["network"]],
-        {name: Parts(name, arrays[name], sizes[name]) for name in sizes},
-        _places(header, which, facts | sizes),
-        has_states,
-    )
+    description.check_facts((name, value) for name, values in facts.items() for value in values)
+    networks = [description.network_of(values, n_numbers) for values in facts["network"]]
+    parts = {name: Parts(name, arrays[name], sizes[name]) for name in sizes}
+    columns = Columns(facts, networks, parts, _places(header, which, facts | sizes), has_states)
     many, damaged = StoredResults(columns), columns.first_damaged()
     if damaged is not None:
         many.check(damaged)  # which says what is wrong
@@ -431,25 +398,23 @@ def many_of(header: dict[str, Any], arrays: dict[str, Array]) -> ManyResult:
 
 def _check_names(facts: dict[str, Any], sizes: dict[str, Any], arrays: dict[str, Array], has_states: bool) -> None:
     """Raise ModelFileError unless the columns are such as `save` writes, no others."""
-    unknown = [name for name in facts if not is_fact(name, has_states)] + [*(sizes.keys() ^ arrays.keys())]
+    unknown = [name for name in facts if not description.is_fact(name, has_states)] + [*(sizes.keys() ^ arrays.keys())]
     if not has_states:
         unknown += [*(sizes.keys() - {*OF_EACH[False], "feature_names"})]
-    missing = [name for name in (*OF_NETWORK, *(OF_STATE if has_states else ())) if name not in facts]
-    missing += [name for name in OF_EACH[has_states] if name not in sizes]
-    if unknown or missing or len(facts) > MOST_FACTS or any(type(values) is not list for values in facts.values()):
-        raise ModelFileError(
-            f"damaged: its table has {len(facts)} columns, lacks {missing or 'none'} and has the unexpected "
-            f"{unknown[:3] or 'none'}"
-        )
+    missing = [name for name in REQUIRED[has_states] if name not in facts | sizes]
+    if not all(type(values) is list for values in facts.values()):
+        unknown.append("values that are no list")
+    if unknown or missing or len(facts) > description.MOST_FACTS:
+        lacks = f"lacks {missing or 'none'} and has the unexpected {unknown[:3] or 'none'}"
+        raise ModelFileError(f"damaged: its table has {len(facts)} columns, {lacks}")
 
 
 def _places(header: dict[str, Any], which: Array, columns: dict[str, list[Any]]) -> Places:
     """Return the numbers (m,) of the members' values in each column, where all have the same one a view of one."""
     m, differ = header["members"], header["differ"]
     if type(m) is not int or not differ or which.dtype.kind != "u" or which.shape != (len(differ), m) or not m:
-        raise ModelFileError(
-            f"damaged: its table is {which.dtype.name} {which.shape}, its header says {m!r:.50} members"
-        )
+        table = f"{which.dtype.name} {which.shape}"
+        raise ModelFileError(f"damaged: its table is {table}, its header says {m!r:.50} members")
     for name, places in zip(differ, which, strict=True):
         if places.max() > len(columns[name]):
             raise ModelFileError(f"damaged: a member has value {places.max()} of {len(columns[name])} of {name!s:.50}")

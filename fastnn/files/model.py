@@ -28,18 +28,8 @@ from fastnn.backends import get_backend
 from fastnn.checking.arguments import check_flag, class_of, shown
 from fastnn.checking.values import Names
 from fastnn.errors import ModelFileError
+from fastnn.files import description
 from fastnn.files.archive import Builder, Format, check_arrays, json_array, read_archive, write_archive
-from fastnn.files.description import (
-    check_facts,
-    checked_network,
-    description,
-    leaves,
-    names_of,
-    pack_order,
-    storage_of,
-    unpack_order,
-    without_state,
-)
 from fastnn.files.export import check_not_exported
 from fastnn.files.to_safetensors import is_safetensors, read_safetensors
 from fastnn.memory import Array
@@ -103,7 +93,7 @@ def save(path: str | os.PathLike[str], result: TrainingResult, *, state: bool = 
     _check(result, check_flag("state", state))
     said, arrays = content_of(result, state)
     if state:
-        write_archive(path, CHECKPOINT, said, arrays | {"order": pack_order(rows_of(result.state))})
+        write_archive(path, CHECKPOINT, said, arrays | {"order": description.pack_order(rows_of(result.state))})
     else:
         write_archive(path, MODEL, said, arrays)
 
@@ -124,15 +114,14 @@ def _check(result: TrainingResult, state: bool) -> None:
     result.state.check()
     found, right = (result.state.n_params, result.state.storage.dtype), (result.network.n_params, result.params.dtype)
     if found != right:
-        raise ValueError(
-            f"the state has {found[0]} parameters of {found[1]}, the result {right[0]} of {right[1]}: say "
-            "save(path, state=False)"
-        )
+        what = f"the state has {found[0]} parameters of {found[1]}, the result {right[0]} of {right[1]}"
+        raise ValueError(f"{what}: say save(path, state=False)")
 
 
 def content_of(result: TrainingResult, state: bool) -> tuple[dict[str, Any], dict[str, Array]]:
     """Return a result's part of a file's header, and its arrays, all but the order of the rows."""
-    said = description(result.network, result.params, result.backend) | {"stop_reason": result.stop_reason}
+    said = description.shared_header(result.network, result.params, result.backend)
+    said["stop_reason"] = result.stop_reason
     names = {} if result.feature_names is None else {"feature_names": json_array(result.feature_names)}
     if not state:
         return said, {"params": result.params} | names
@@ -149,16 +138,10 @@ def rows_of(state: TrainingState) -> NDArray[np.int64]:
 
 def _arrays(result: TrainingResult) -> dict[str, Array]:
     state, history = result.state, result.history
-    found = {
-        "params": result.params,
-        "vectors": state.vectors,
-        "random_state": cast(dict[str, Any], state.random_state)["state"]["key"],
-        "loss": history.loss,
-        "validation_loss": history.validation_loss,
-        "best_params": state.best_params,
-        "learning_rate": history.learning_rate,
-        "measured": history.measured,
-    }
+    key = cast(dict[str, Any], state.random_state)["state"]["key"]
+    found = {"params": result.params, "vectors": state.vectors, "random_state": key, "loss": history.loss}
+    found |= {"validation_loss": history.validation_loss, "best_params": state.best_params}
+    found |= {"learning_rate": history.learning_rate, "measured": history.measured}
     return {name: array for name, array in found.items() if array is not None}
 
 
@@ -170,9 +153,7 @@ def _of_state(result: TrainingResult) -> dict[str, Any]:
         "n_vectors": len(state.vectors),
         "n_rows": cast(Array, state.index).size,
         "n_validation": None if split is None else split.size,
-        "optimizer": state.optimizer,
-        "t": state.t,
-        "batch": state.batch,
+        **{name: getattr(state, name) for name in ("optimizer", "t", "batch")},
         "beta_products": state.beta_products.tolist(),
         "random_state": {
             "pos": int(generator["state"]["pos"]),
@@ -226,7 +207,7 @@ def load(path: str | os.PathLike[str]) -> TrainingResult | Any:
     """
     if is_safetensors(path):
         return read_safetensors(path)
-    builders: dict[Format, Builder[Any]] = {CHECKPOINT: _result, CHECKPOINT_1: _result_1, MODEL: _network}
+    builders: dict[Format, Builder[Any]] = {CHECKPOINT: _result, CHECKPOINT_1: _result, MODEL: _network}
     return read_archive(path, builders | {MANY: _many, ESTIMATOR: _estimator, TABLE: _estimator})
 
 
@@ -260,24 +241,19 @@ def _estimator(header: dict[str, Any], arrays: dict[str, Array]) -> NoReturn:
 
 
 def _network(header: dict[str, Any], arrays: dict[str, Array]) -> TrainingResult:
-    check_facts(leaves(header))
+    description.check_facts(description.leaves(header))
     return checked_model(header, arrays)
 
 
-def _result_1(header: dict[str, Any], arrays: dict[str, Array]) -> TrainingResult:
-    if "learning_rate" not in arrays:  # written by version 0.1
-        header = {"monitor": "loss"} | header
-    check_facts(leaves(header))
-    return checked_result(header, arrays)
-
-
 def _result(header: dict[str, Any], arrays: dict[str, Array]) -> TrainingResult:
-    """Unpack the order of rows, and build the result."""
-    check_facts(leaves(header))
-    n, n_validation = header["n_rows"], header["n_validation"]
-    return checked_result(
-        header, arrays | parts_of_rows(unpack_order(arrays["order"], n + (n_validation or 0)), n_validation)
-    )
+    """Unpack the order of rows, which is packed since format 2, and build the result."""
+    if "order" not in arrays and "learning_rate" not in arrays:  # written by version 0.1
+        header = {"monitor": "loss"} | header
+    description.check_facts(description.leaves(header))
+    if "order" in arrays:
+        n, n_validation = header["n_rows"], header["n_validation"]
+        arrays |= parts_of_rows(description.unpack_order(arrays["order"], n + (n_validation or 0)), n_validation)
+    return checked_result(header, arrays)
 
 
 def parts_of_rows(rows: NDArray[np.int64], n_validation: int | None) -> dict[str, NDArray[np.int64]]:
@@ -289,17 +265,18 @@ def parts_of_rows(rows: NDArray[np.int64], n_validation: int | None) -> dict[str
 
 def checked_model(header: dict[str, Any], arrays: dict[str, Array]) -> TrainingResult:
     """Build the result of a network alone; the entries of its header are checked already."""
-    network = checked_network(header, arrays)
-    names = names_of(arrays.get("feature_names"), network.n_inputs)
-    return without_state(network, arrays["params"], header["backend"], header["stop_reason"], feature_names=names)
+    network = description.checked_network(header, arrays)
+    names = description.names_of(arrays.get("feature_names"), network.n_inputs)
+    facts = header["backend"], header["stop_reason"]
+    return description.without_state(network, arrays["params"], *facts, feature_names=names)
 
 
 def checked_result(header: dict[str, Any], arrays: dict[str, Array]) -> TrainingResult:
     """Build a result of the parts that `content_of` makes of it and of its rows; its entries are checked already."""
-    network = checked_network(header, arrays)
+    network = description.checked_network(header, arrays)
     _check_arrays(arrays, header)
-    names = names_of(arrays.get("feature_names"), network.n_inputs)
-    result = result_of(network, header, arrays, storage_of(arrays["vectors"]), names)
+    names = description.names_of(arrays.get("feature_names"), network.n_inputs)
+    result = result_of(network, header, arrays, description.storage_of(arrays["vectors"]), names)
     result.state.check()
     return result
 
@@ -312,12 +289,9 @@ def result_of(
     state.t, state.batch, state.optimizer = header["t"], header["batch"], header["optimizer"]
     state.beta_products = np.array(header["beta_products"], np.float64)
     generator = header["random_state"]
-    state.random_state = {
-        "bit_generator": "MT19937",
-        "state": {"key": arrays["random_state"], "pos": generator["pos"]},
-        "has_gauss": generator["has_gauss"],
-        "gauss": generator["gauss"],
-    }
+    key = {"key": arrays["random_state"], "pos": generator["pos"]}
+    gauss = {name: generator[name] for name in ("has_gauss", "gauss")}
+    state.random_state = {"bit_generator": "MT19937", "state": key, **gauss}
     state.index, state.counters = arrays["index"], network_counters(network) | header["counters"]
     state.validation_rows, state.best_params = arrays.get("validation_rows"), arrays.get("best_params")
     state.feature_names = feature_names

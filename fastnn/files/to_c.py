@@ -32,18 +32,9 @@ def contents(model: Model, name: str) -> dict[str, bytes]:
     """Return the texts of the source and of its header."""
     network = model.network
     number, _ = NUMBERS[model.params.dtype.name]
-    return sources(
-        name,
-        model,
-        what=f"A network {model.summary}",
-        labels=labels_of(model.classes, network.n_outputs),
-        note=note(model),
-        row=number,
-        n_inputs=network.n_inputs,
-        n_outputs=network.n_outputs,
-        arrays=_arrays(model),
-        body="\n".join(_layers(model, name.upper(), number)),
-    )
+    parts = {"arrays": _arrays(model), "body": "\n".join(_layers(model, name.upper(), number)), "note": note(model)}
+    parts |= {"what": f"A network {model.summary}", "labels": labels_of(model.classes, network.n_outputs)}
+    return sources(name, model, row=number, n_inputs=network.n_inputs, **parts)
 
 
 def sources(name: str, model: Model, row: str, **parts: Any) -> dict[str, bytes]:
@@ -56,14 +47,15 @@ def sources(name: str, model: Model, row: str, **parts: Any) -> dict[str, bytes]
     check_name(name)
     functions = c_functions(model.network, model.params.dtype)
     dtypes = {model.params.dtype, np.dtype({"float": np.float32, "double": np.float64}[row])}
-    checks = [
-        CHECK.format(name=name, number=number, mantissa=mantissa, digits=np.finfo(dtype).nmant + 1, n_bits=bits)
-        for dtype in sorted(dtypes, key=str)
-        for (number, mantissa), bits in [(NUMBERS[dtype.name], dtype.itemsize * 8)]
-    ]
+    checks = []
+    for dtype in sorted(dtypes, key=str):
+        number, mantissa = NUMBERS[dtype.name]
+        n_bits, digits = dtype.itemsize * 8, np.finfo(dtype).nmant + 1
+        checks.append(CHECK.format(name=name, number=number, mantissa=mantissa, digits=digits, n_bits=n_bits))
     methods = (-1, 2) if np.dtype(np.float32) not in dtypes else (-1, 1, 2)
     wider = " || ".join(f"FLT_EVAL_METHOD == {k}" for k in methods)
     texts = {"name": name, "upper": name.upper(), "version": __version__, "written_by": WRITTEN_BY, "row": row, **parts}
+    texts |= {"n_outputs": model.network.n_outputs}
     source = from_template("network.c", checks="\n".join(checks), wider=wider, functions=functions, **texts)
     return {".c": source.encode(), ".h": from_template("network.h", **texts).encode()}
 
@@ -88,10 +80,8 @@ def check_name(name: str) -> None:
         raise ValueError(f"{name}.h is a header of C's own, which ours would hide: write to {name}_net.c")
     if re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", name):
         return
-    fitting = re.sub(r"[^A-Za-z0-9_]+", "_", name).lstrip("_0123456789") or "net"
-    raise ValueError(
-        f"C functions are named after the file, and {shown(name)} is no name in C: write to {fitting:.50}.c"
-    )
+    good = re.sub(r"[^A-Za-z0-9_]+", "_", name).lstrip("_0123456789") or "net"
+    raise ValueError(f"C functions are named after the file, and {shown(name)} is no name in C: write to {good:.50}.c")
 
 
 def note(model: Model) -> str:
@@ -108,10 +98,7 @@ def _buffers(model: Model) -> list[int]:
 
 def _layers(model: Model, upper: str, number: str) -> list[str]:
     """Return the lines of `predict`."""
-    lines = []
-    for k, size in enumerate(_buffers(model)):
-        if size:
-            lines.append(f"    {upper}_BUFFER {number} a{k}[{size}];")
+    lines = [f"    {upper}_BUFFER {number} a{k}[{size}];" for k, size in enumerate(_buffers(model)) if size]
     biases = [f"b{k}" if layer.n_bias else "no_bias" for k, layer in enumerate(model.network.layers)]
     return lines + layer_calls(model.network, [f"W{k}" for k in range(len(biases))], biases, "x", "out")
 

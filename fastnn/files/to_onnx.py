@@ -162,13 +162,9 @@ def graph_bytes(g: Graph, inputs: list[Any], results: dict[str, tuple[str, Any, 
         outputs.append(value_info(result, dtype, shape))
     graph = helper.make_graph(g.nodes, "fastnn", inputs, outputs, g.constants, about)
     domains = dict.fromkeys((node.domain for node in g.nodes), ML_OPSET) | {"": OPSET}
-    made = helper.make_model(
-        graph,
-        opset_imports=[helper.make_opsetid(domain, opset) for domain, opset in domains.items()],
-        ir_version=IR_VERSION,
-        producer_name="fastnn",
-        producer_version=__version__,
-    )
+    opsets = [helper.make_opsetid(domain, opset) for domain, opset in domains.items()]
+    made = helper.make_model(graph, opset_imports=opsets, ir_version=IR_VERSION)
+    made.producer_name, made.producer_version = "fastnn", __version__
     onnx.checker.check_model(made, full_check=True)
     return bytes(made.SerializeToString())
 

@@ -16,7 +16,7 @@ import numpy as np
 from fastnn.checking.arguments import cut
 from fastnn.errors import ModelFileError
 from fastnn.files.archive import MAX_HEADER_BYTES, Bounded, header_of, open_bounded
-from fastnn.files.description import checked_network, description, without_state
+from fastnn.files.description import checked_network, shared_header, without_state
 from fastnn.files.export import Model, label_list
 from fastnn.memory import Array
 from fastnn.network import Network
@@ -36,7 +36,7 @@ def _tensors(network: Network, params: Array) -> dict[str, Array]:
 def contents(model: Model, name: str) -> dict[str, bytes]:
     """Return the file's bytes."""
     params = model.params.astype(model.params.dtype.newbyteorder("<"))
-    metadata = {"format": "fastnn", "fastnn": json.dumps(description(model.network, model.params, "numba"))}
+    metadata = {"format": "fastnn", "fastnn": json.dumps(shared_header(model.network, model.params, "numba"))}
     if model.classes is not None:
         metadata["classes"] = json.dumps(label_list(model.classes))
     header: dict[str, Any] = {"__metadata__": metadata}

@@ -38,7 +38,7 @@ from fastnn.files.archive import (
     value_of,
     write_archive,
 )
-from fastnn.files.description import description, labels_array, labels_of, network_of, without_state
+from fastnn.files.description import labels_array, labels_of, network_of, shared_header, without_state
 from fastnn.files.export import check_not_exported
 from fastnn.files.model import TABLE
 from fastnn.many.results import ManyHistory
@@ -133,7 +133,7 @@ def _content(model: Any) -> tuple[dict[str, Any], dict[str, Array]]:
             parameters[name] = None
     network, preparation, history = model.estimators_[0].network, model.preparation_, model.history_
     header = {
-        **description(network, model.estimators_[0].params, "numba"),
+        **shared_header(network, model.estimators_[0].params, "numba"),
         "kind": "classifier" if is_classifier(model) else "regressor",
         "parameters": {name: plain(name, value) for name, value in parameters.items()},
         "scores": {name: float(getattr(model, name)) for name in _SCORES},
