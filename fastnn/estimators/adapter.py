@@ -107,12 +107,10 @@ class Adapter(Completed):
                 good = int(math.isfinite(steps.loss[s]) and bool(np.isfinite(state.params).all()))
             else:
                 taken = [steps.rows[a:b] for a, b in zip(steps.start[group], steps.stop[group], strict=True)]
-                rows = np.concatenate(taken)
-                stop = np.cumsum(n_rows[group])
+                rows, stop = np.concatenate(taken), np.cumsum(n_rows[group])
                 part = Data(_dense(data.X[rows], state.storage.dtype), data.Y[rows], data.sample_weight[rows])
-                few = Steps(
-                    np.arange(len(rows)), stop - n_rows[group], stop, steps.learning_rate[group], steps.loss[group]
-                )
+                places = np.arange(len(rows)), stop - n_rows[group], stop
+                few = Steps(*places, steps.learning_rate[group], steps.loss[group])
                 good = self.train_steps(dataclasses.replace(task, data=part), state, few)
             if good < n_steps:
                 return s + good

@@ -10,7 +10,7 @@ from numbers import Integral, Real
 from typing import Any, ClassVar
 
 import numpy as np
-from sklearn.base import BaseEstimator
+from sklearn.base import BaseEstimator, _fit_context
 from sklearn.model_selection import ShuffleSplit, StratifiedShuffleSplit
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import InvalidParameterError, StrOptions
@@ -19,26 +19,17 @@ from sklearn.utils.validation import _check_sample_weight
 from fastnn.backends import check_supported, get_backend
 from fastnn.checking import display
 from fastnn.checking.arguments import cut, did_you_mean, fill_layers, short_errors, shown
+from fastnn.checking.hints import explains_keywords
 from fastnn.checking.values import check_validation_parts
 from fastnn.errors import FitWarning, warn
+from fastnn.estimators import validation
 from fastnn.estimators.adapter import Adapter, contiguous
 from fastnn.estimators.epochs import Epochs, FitInputs, Solver
 from fastnn.estimators.fitted import Fitted, Weights
+from fastnn.estimators.labels import row_weights
 from fastnn.estimators.lbfgs import fit_lbfgs
 from fastnn.estimators.scoring import HeldOut, check_scoring_name
 from fastnn.estimators.second_order import fit_second_order
-from fastnn.estimators.validation import (
-    CONSTRAINTS,
-    HIDDEN_ACTIVATIONS,
-    SECOND_ORDER_SOLVERS,
-    STOCHASTIC_SOLVERS,
-    attribute,
-    checked_sparse,
-    draw_params,
-    network_of,
-    refuse_unused,
-    validated,
-)
 from fastnn.losses import Pinball, Value
 from fastnn.memory import Array
 from fastnn.network import Network
@@ -168,7 +159,7 @@ class BaseMLP(CallbackSupportMixin, Fitted, BaseEstimator, ABC):
         for "lbfgs" "converged", "limit", "abnormal", "time", "interrupted", "callback".
     """
 
-    _parameter_constraints: ClassVar[dict[str, list[Any]]] = CONSTRAINTS
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = validation.CONSTRAINTS
 
     loss_curve_: list[float]
     validation_loss_curve_: list[float]
@@ -201,9 +192,13 @@ class BaseMLP(CallbackSupportMixin, Fitted, BaseEstimator, ABC):
     def _labels(self) -> str | None:
         """Return the kind of score for early stopping, see `HeldOut`."""
 
+    @abstractmethod
+    def _decode(self, outputs: Array) -> Any:
+        """Return what is predicted for rows with these outputs, or targets (n, n_outputs)."""
+
     def _loss(self) -> str | Pinball:
         """Return the network's loss, as `network_of` takes it."""
-        loss = attribute(self, "loss", str)
+        loss = validation.attribute(self, "loss", str)
         if loss != "quantile":
             if self.quantile is not None:
                 raise ValueError(f'quantile={cut(self.quantile)} is for loss="quantile", not loss={loss!r}')
@@ -212,12 +207,92 @@ class BaseMLP(CallbackSupportMixin, Fitted, BaseEstimator, ABC):
             raise ValueError('loss="quantile" needs quantile=, a number between 0 and 1')
         return Pinball(float(self.quantile))
 
-    def _weights(self, y: Any, sample_weight: Any) -> Any:
-        return sample_weight
+    def _network(self, sizes: tuple[int, ...]) -> Network:
+        """Return the network of so many inputs, neurons and outputs whose loss and activations are the estimator's."""
+        output = validation.attribute(self, "out_activation_", str)
+        return validation.network_of(sizes, self._activation(), output, self._loss())
 
     def _split_by(self, Y: Array) -> Array | None:
         """Return the labels by which early stopping's split is stratified, if it is."""
         return None
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    @explains_keywords
+    def fit(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any = None,
+        *,
+        validation_data: Any = None,
+        X_val: Any = None,
+        y_val: Any = None,
+        sample_weight_val: Any = None,
+    ) -> Any:
+        """Fit to X and y.
+
+        Parameters
+        ----------
+        X : array-like or sparse matrix of shape (n_samples, n_features)
+            The input data. float32 is computed with as float32, everything else as float64.
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+            Numbers of a regressor. Class labels of a classifier; a column of zeros and ones for each class where a row
+            may have several.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Not negative.
+        validation_data : tuple (X, y) or (X, y, sample_weight), default=None
+            X_val, y_val and sample_weight_val in one. A Pipeline does not transform what is in it: give X_val behind a
+            scaler.
+        X_val : array-like or sparse matrix of shape (n_val, n_features), default=None
+            Rows that are not trained on: `validation_loss_curve_` holds their loss after each epoch, and early stopping
+            goes by them in place of a part of X. ``Pipeline(..., transform_input=["X_val"])`` transforms them like X,
+            with metadata routing: see docs/howto/scikit-learn.md. Without routing, ``mlp__X_val=`` hands them on as
+            they are: behind a scaler, scores would be those of rows that were not scaled.
+        y_val : array-like of shape (n_val,) or (n_val, n_outputs), default=None
+            What belongs to X_val.
+        sample_weight_val : array-like of shape (n_val,), default=None
+            Weights of X_val, not negative.
+
+        Returns
+        -------
+        self : object
+            The fitted estimator.
+
+        Examples
+        --------
+        >>> from sklearn.datasets import load_iris
+        >>> from fastnn import MLPClassifier
+        >>> X, y = load_iris(return_X_y=True)
+        >>> mlp = MLPClassifier((8,), solver="lbfgs", max_iter=1000, random_state=0).fit(X, y)
+        >>> mlp.score(X, y) > 0.95
+        True
+        """
+        return self._fit(X, y, sample_weight, validation_rows(validation_data, X_val, y_val, sample_weight_val))
+
+    def predict(self, X: Any) -> Any:
+        """Predict labels or numbers.
+
+        Parameters
+        ----------
+        X : array-like or sparse matrix of shape (n_samples, n_features)
+            The input data.
+
+        Returns
+        -------
+        y : ndarray of shape (n_samples,) or (n_samples, n_outputs)
+            The predicted labels of a classifier, numbers of a regressor.
+
+        Examples
+        --------
+        >>> from sklearn.datasets import load_iris
+        >>> from fastnn import MLPClassifier
+        >>> X, y = load_iris(return_X_y=True)
+        >>> mlp = MLPClassifier((8,), solver="lbfgs", max_iter=1000, random_state=0).fit(X, y)
+        >>> mlp.predict(X[:2])
+        array([0, 0])
+        """
+        self._check_fitted()
+        return self._decode(self._outputs(X))
 
     def _fit(
         self, X: Any, y: Any, sample_weight: Any = None, validation_data: Any = None, incremental: bool = False
@@ -226,33 +301,29 @@ class BaseMLP(CallbackSupportMixin, Fitted, BaseEstimator, ABC):
             first_pass = not hasattr(self, "coefs_") or (not self.warm_start and not incremental)
             with short_errors():
                 hidden = self._hidden_sizes()
-                y = y_given = checked_sparse("y", y)
+                y = y_given = validation.checked_sparse("y", y)
                 X, Y = self._encode(X, y, incremental, first_pass)
-                sample_weight = self._weights(y_given, sample_weight)
+                sample_weight = row_weights(self, y_given, sample_weight)
                 if len(Y) == 1 and X.shape[1] > 1 and not incremental:
                     warn(FitWarning(ONE_ROW.format(X.shape[1])))
                 if sample_weight is not None:
                     sample_weight = _check_sample_weight(sample_weight, X, ensure_non_negative=True)
             self._random_state = self._generator()
-            stochastic = self.solver in STOCHASTIC_SOLVERS
+            stochastic = self.solver in validation.STOCHASTIC_SOLVERS
             if not stochastic:
-                refuse_unused(self)
+                validation.refuse_unused(self)
             if self.early_stopping and incremental:
                 raise ValueError("partial_fit does not support early_stopping=True")
 
-            params, network = self._begin((X.shape[1], *map(int, hidden), Y.shape[1]), X.dtype, first_pass)
-            if stochastic:
-                known = attribute(self, "_optimizer", Solver | None, None) if incremental else None
-                self._optimizer = Solver(self) if known is None else known
-            inputs = self._fit_inputs(X, Y, sample_weight, validation_data, network, params, incremental, first_pass)
-            if self.solver in SECOND_ORDER_SOLVERS:
+            inputs = self._fit_inputs(X, Y, sample_weight, validation_data, hidden, incremental, first_pass)
+            if self.solver in validation.SECOND_ORDER_SOLVERS:
                 params, attributes = fit_second_order(self, inputs)
             else:
                 params, attributes = Epochs(self, inputs).run() if stochastic else fit_lbfgs(self, inputs)
             self.__dict__.update(attributes)
             if self.fix_defects and self.solver == "lbfgs":
                 params = params.astype(X.dtype, copy=False)
-            self._put(Weights.of(network, params))
+            self._put(Weights.of(inputs.network, params))
             if not np.isfinite(params).all() or (self.stop_reason_ == "diverged" and not self.early_stopping):
                 raise ValueError(NOT_FINITE)
             if inputs.on_epoch is not None:
@@ -286,9 +357,8 @@ class BaseMLP(CallbackSupportMixin, Fitted, BaseEstimator, ABC):
     def _validate_params(self) -> None:
         """Check the parameters as scikit-learn does, with a hint for a name that another library has."""
         if isinstance(self.loss, Value):
-            raise InvalidParameterError(
-                f"loss must be a name here, not {shown(self.loss)}: values are for fastnn.Network and train"
-            )
+            said = f"loss must be a name here, not {shown(self.loss)}: values are for fastnn.Network and train"
+            raise InvalidParameterError(said)
         try:
             super()._validate_params()
         except InvalidParameterError as error:
@@ -300,11 +370,7 @@ class BaseMLP(CallbackSupportMixin, Fitted, BaseEstimator, ABC):
     def _hint(self, error: str) -> str:
         if error.startswith("The 'learning_rate' parameter") and isinstance(self.learning_rate, Real):
             return f" (learning_rate is the schedule; did you mean learning_rate_init={self.learning_rate!r}?)"
-        if (
-            error.startswith("The 'solver' parameter")
-            and isinstance(self.solver, str)
-            and self.solver in SECOND_ORDER_SOLVERS
-        ):
+        if error.startswith("The 'solver' parameter") and str(self.solver) in validation.SECOND_ORDER_SOLVERS:
             return " ('lm' and 'br' minimize the squared error, for MLPRegressor; 'lbfgs' is the one for few rows here)"
         for name, constraints in self._parameter_constraints.items():
             legal = {option for c in constraints if isinstance(c, StrOptions) for option in c.options}
@@ -322,21 +388,18 @@ class BaseMLP(CallbackSupportMixin, Fitted, BaseEstimator, ABC):
 
     def _begin(self, sizes: tuple[int, ...], dtype: np.dtype[Any], first_pass: bool) -> tuple[Array, Network]:
         """Return the initial parameters, and their network."""
-        activation = self._activation()
         if not first_pass:
             fitted = self._weights_now()
             if fitted.sizes != sizes:
-                raise ValueError(
-                    f"the fitted network has layers of {shown(fitted.sizes)}, this fit asks for {shown(sizes)}: keep "
-                    "them, or make a new estimator"
-                )
+                what = f"has layers of {shown(fitted.sizes)}, this fit asks for {shown(sizes)}"
+                raise ValueError(f"the fitted network {what}: keep them, or make a new estimator")
             self.n_outputs_ = sizes[-1]
-            return fitted.params, network_of(sizes, activation, attribute(self, "out_activation_", str), self._loss())
+            return fitted.params, self._network(sizes)
         self.t_ = self.n_iter_ = 0
         self.n_layers_, self.n_outputs_ = len(sizes), sizes[-1]
         self.out_activation_ = self._output_activation()
-        network = network_of(sizes, activation, self.out_activation_, self._loss())
-        params = draw_params(network, activation, self._random_state).astype(dtype)
+        network = self._network(sizes)
+        params = validation.draw_params(network, self._activation(), self._random_state).astype(dtype)
         for name, views in (("coefs_init", network.weights(params)), ("intercepts_init", network.biases(params))):
             if getattr(self, name) is not None:
                 fill_layers(name, views, getattr(self, name))
@@ -346,23 +409,20 @@ class BaseMLP(CallbackSupportMixin, Fitted, BaseEstimator, ABC):
         return params.astype(np.float64 if self.fix_defects and self.solver == "lbfgs" else dtype), network
 
     def _fit_inputs(
-        self,
-        X: Any,
-        Y: Array,
-        weight: Array | None,
-        validation_data: Any,
-        network: Network,
-        params: Array,
-        incremental: bool,
-        first_pass: bool,
+        self, X: Any, Y: Array, weight: Any, given: Any, hidden: list[Any], incremental: bool, first_pass: bool
     ) -> FitInputs:
-        n, dtype = len(Y), params.dtype
+        n, sizes = len(Y), (X.shape[1], *map(int, hidden), Y.shape[1])
+        params, network = self._begin(sizes, X.dtype, first_pass)
+        if self.solver in validation.STOCHASTIC_SOLVERS:
+            known = validation.attribute(self, "_optimizer", Solver | None, None) if incremental else None
+            self._optimizer = Solver(self) if known is None else known
+        dtype = params.dtype
         split = self.solver != "lbfgs" and self.early_stopping
         rows = np.arange(n)
-        validation = held_out = None
-        if validation_data is not None:
-            validation = self._held_out(*self._checked_validation(*validation_data), dtype)
-            held_out = validation if split else None
+        watched = held_out = None
+        if given is not None:
+            watched = HeldOut(*self._checked_validation(*given), dtype, self._labels())
+            held_out = watched if split else None
         elif split:
             labels = self._split_by(Y)  # `train_test_split` asks the same classes, and validates more
             kind = ShuffleSplit if labels is None else StratifiedShuffleSplit
@@ -372,7 +432,8 @@ class BaseMLP(CallbackSupportMixin, Fitted, BaseEstimator, ABC):
                 raise ValueError(
                     "The validation set is too small. Increase 'validation_fraction' or the size of your dataset."
                 )
-            held_out = self._held_out(X[rest], Y[rest], None if weight is None else weight[rest], dtype)
+            weight_held_out = None if weight is None else weight[rest]
+            held_out = HeldOut(X[rest], Y[rest], weight_held_out, dtype, self._labels())
         weights = np.ones(n, dtype) if weight is None else contiguous(weight, dtype)
         data = Data(contiguous(X, dtype), contiguous(Y, dtype), weights)
         mean = self.loss == "squared_error" and self.n_outputs_ > 1 and self._labels() is None and not self.fix_defects
@@ -381,35 +442,30 @@ class BaseMLP(CallbackSupportMixin, Fitted, BaseEstimator, ABC):
             raise ValueError("loss='poisson' takes targets that are not negative")
         on_epoch = epoch_callback(self, X, Y, weight, network)
         backend = Adapter(get_backend(self.backend), mean)
-        if self.solver in STOCHASTIC_SOLVERS:
-            weighted = weight is not None or (validation is not None and validation.sample_weight is not None)
+        if self.solver in validation.STOCHASTIC_SOLVERS:
+            weighted = weight is not None or (watched is not None and watched.sample_weight is not None)
             optimizer = self._optimizer.optimizer
             check_supported(backend, network, optimizer, alpha=float(self.alpha), sample_weight=weighted)
-        return FitInputs(
-            network, backend, data, rows, params, held_out, validation, incremental, first_pass, loss_is_nan, on_epoch
-        )
-
-    def _held_out(self, X: Any, Y: Array, weight: Array | None, dtype: np.dtype[Any]) -> HeldOut:
-        return HeldOut(contiguous(X, dtype), Y, weight, self._labels())
+        flags = incremental, first_pass, loss_is_nan
+        return FitInputs(network, backend, data, rows, params, held_out, watched, *flags, on_epoch)
 
     def _checked_validation(self, X: Any, y: Any, sample_weight: Any = None) -> tuple[Any, Array, Array | None]:
         try:
-            X = validated(self, X, dtype=(np.float64, np.float32), reset=False)
+            X = validation.validated(self, X, dtype=(np.float64, np.float32), reset=False)
         except ValueError as error:
             raise ValueError(f"X_val, the validation rows: {error}") from None
         with short_errors():
-            y = checked_sparse("the y of validation data", y)
+            y = validation.checked_sparse("the y of validation data", y)
             Y = self._encode_validation(y)
             if len(Y) != X.shape[0]:
                 raise ValueError(f"the validation data's X has {X.shape[0]} rows, its y has {len(Y)}")
-            weight = self._weights(y, sample_weight)
+            weight = row_weights(self, y, sample_weight)
             return X, Y, weight if weight is None else _check_sample_weight(weight, X, ensure_non_negative=True)
 
     def _has_epochs(self) -> bool:
-        if self.solver not in STOCHASTIC_SOLVERS:
-            raise AttributeError(
-                f"partial_fit is only available for stochastic optimizers. {cut(self.solver)} is not stochastic."
-            )
+        if self.solver not in validation.STOCHASTIC_SOLVERS:
+            said = f"partial_fit is only available for stochastic optimizers. {cut(self.solver)} is not stochastic."
+            raise AttributeError(said)
         return True
 
     def __sklearn_tags__(self) -> Any:
@@ -418,13 +474,9 @@ class BaseMLP(CallbackSupportMixin, Fitted, BaseEstimator, ABC):
         return tags
 
 
-BaseMLP.__doc__ = display.fill(
-    BaseMLP.__doc__,
-    {
-        "activations": ", ".join(f'"{name}"' for name in HIDDEN_ACTIVATIONS),
-        "reasons": ", ".join(f'"{reason}"' for reason in STOP_REASONS if reason != "running"),
-    },
-)
+_ACTIVATIONS = ", ".join(map('"{}"'.format, validation.HIDDEN_ACTIVATIONS))
+_REASONS = ", ".join(f'"{reason}"' for reason in STOP_REASONS if reason != "running")
+BaseMLP.__doc__ = display.fill(BaseMLP.__doc__, {"activations": _ACTIVATIONS, "reasons": _REASONS})
 
 
 def validation_rows(validation_data: Any, X_val: Any, y_val: Any, sample_weight_val: Any) -> tuple[Any, ...] | None:
@@ -446,33 +498,29 @@ def epoch_callback(mlp: Any, X: Any, Y: Array, sample_weight: Array | None, netw
     """
     if not getattr(mlp, "_skl_callbacks", None):
         return None
-    y = mlp._decode(Y)
     metadata = None if sample_weight is None else {"sample_weight": sample_weight}
+    fit = {"estimator": mlp, "X": X, "y": mlp._decode(Y), "metadata": metadata}
     root = mlp._init_callback_context(max_subtasks=mlp.max_iter)
-    root.call_on_fit_task_begin(estimator=mlp, X=X, y=y, metadata=metadata)
-    epochs = {"now": root.subcontext(task_name="epoch")}
-    epochs["now"].call_on_fit_task_begin(estimator=mlp, X=X, y=y, metadata=metadata)
+    root.call_on_fit_task_begin(**fit)
     n_epochs = 0
 
-    def fitted(params: Array) -> dict[str, Any]:
-        flat = Weights.of(network, np.array(params))
-        return {"coefs_": list(flat.coefs), "intercepts_": list(flat.intercepts), "_flat": flat}
+    def begun_epoch() -> Any:
+        epoch = root.subcontext(task_name="epoch")
+        epoch.call_on_fit_task_begin(**fit)
+        return epoch
+
+    def fitted(params: Array | None) -> dict[str, Any]:
+        weights = mlp._flat if params is None else Weights.of(network, np.array(params))
+        return {"coefs_": list(weights.coefs), "intercepts_": list(weights.intercepts), "_flat": weights}
 
     def on_epoch(params: Array | None) -> bool:
-        nonlocal n_epochs
-        if params is None:
-            final = {"coefs_": mlp.coefs_, "intercepts_": mlp.intercepts_}
-            root.call_on_fit_task_end(
-                estimator=mlp, X=X, y=y, metadata=metadata, reconstruction_attributes=lambda: final
-            )
-            return False
-        stop = epochs["now"].call_on_fit_task_end(
-            estimator=mlp, X=X, y=y, metadata=metadata, reconstruction_attributes=lambda: fitted(params)
-        )
+        nonlocal n_epochs, epoch
+        ended = root if params is None else epoch
+        stop = bool(ended.call_on_fit_task_end(**fit, reconstruction_attributes=lambda: fitted(params)))
         n_epochs += 1
-        if n_epochs < mlp.max_iter and not stop:
-            epochs["now"] = root.subcontext(task_name="epoch")
-            epochs["now"].call_on_fit_task_begin(estimator=mlp, X=X, y=y, metadata=metadata)
-        return bool(stop)
+        if params is not None and n_epochs < mlp.max_iter and not stop:
+            epoch = begun_epoch()
+        return stop
 
+    epoch = begun_epoch()
     return on_epoch

@@ -9,17 +9,15 @@ import numpy as np
 from sklearn.base import ClassifierMixin, _fit_context
 from sklearn.preprocessing import LabelBinarizer
 from sklearn.utils._param_validation import StrOptions
-from sklearn.utils.class_weight import compute_sample_weight
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import _check_partial_fit_first_call, type_of_target, unique_labels
 
 from fastnn.backends import Backend
 from fastnn.checking.arguments import short_errors, shown, store_parameters
 from fastnn.checking.display import documented
-from fastnn.checking.hints import explains_keywords
 from fastnn.estimators import labels
-from fastnn.estimators.base import BaseMLP, validation_rows
-from fastnn.estimators.saving import Saving, from_result
+from fastnn.estimators.base import BaseMLP
+from fastnn.estimators.saving import MULTILABEL, Saving, from_result
 from fastnn.estimators.validation import CLASSIFIER_LOSSES, attribute, checked_sparse, labels_of, raveled, validated
 from fastnn.losses import Value
 from fastnn.memory import Array
@@ -29,10 +27,8 @@ from fastnn.training.results import TrainingResult
 
 def _shows_decisions(mlp: Any) -> bool:
     if not mlp.expose_decision_function:
-        raise AttributeError(
-            "scikit-learn's MLPClassifier has no decision_function, and others would use it where they use "
-            "predict_proba now; MLPClassifier(expose_decision_function=True) has one"
-        )
+        why = "scikit-learn's MLPClassifier has no decision_function, and others would use it where they use"
+        raise AttributeError(f"{why} predict_proba now; MLPClassifier(expose_decision_function=True) has one")
     return True
 
 
@@ -149,102 +145,21 @@ class MLPClassifier(Saving, ClassifierMixin, BaseMLP):
         >>> bool((mlp.predict_proba(X) == result.predict(X)).all())
         True
         """
-        legal = {
-            "softmax": {"cross_entropy": "log_loss", "squared_error": "squared_error"},
-            "sigmoid": {"log_loss": "log_loss", "squared_error": "squared_error"},
-        }
+        squares = {"squared_error": "squared_error"}
+        legal = {"softmax": {"cross_entropy": "log_loss"} | squares, "sigmoid": {"log_loss": "log_loss"} | squares}
         made: MLPClassifier = from_result(cls, result, parameters, legal)
-        y_type = "multiclass" if made.out_activation_ == "softmax" else "binary"
-        y_type = "multilabel-indicator" if y_type == "binary" and made.n_outputs_ > 1 else y_type
-        made.classes_, order = labels.sorted_classes(classes, 2 if y_type == "binary" else made.n_outputs_)
+        n = made.n_outputs_
+        y_type = "multiclass" if made.out_activation_ == "softmax" else MULTILABEL if n > 1 else "binary"
+        made.classes_, order = labels.sorted_classes(classes, 2 if y_type == "binary" else n)
         W, b = made.coefs_[-1], made.intercepts_[-1]
         if y_type == "binary" and order[0] == 1:  # 1 - sigmoid(z) is sigmoid(-z)
             np.negative(W, out=W), np.negative(b, out=b)
         elif y_type == "multiclass":
             W[...], b[...] = W[:, order], b[order]
-        elif y_type.startswith("multilabel") and made.classes_.tolist() != list(range(made.n_outputs_)):
-            raise ValueError(
-                f"classes of several sigmoid outputs must be range({made.n_outputs_}), not {shown(classes)}"
-            )
+        elif y_type == MULTILABEL and made.classes_.tolist() != list(range(n)):
+            raise ValueError(f"classes of several sigmoid outputs must be range({n}), not {shown(classes)}")
         made._label_binarizer = labels.binarizer_with(made.classes_, y_type)
         return made
-
-    @_fit_context(prefer_skip_nested_validation=True)
-    @explains_keywords
-    def fit(
-        self,
-        X: Any,
-        y: Any,
-        sample_weight: Any = None,
-        *,
-        validation_data: Any = None,
-        X_val: Any = None,
-        y_val: Any = None,
-        sample_weight_val: Any = None,
-    ) -> Any:
-        """Fit to X and y.
-
-        Parameters
-        ----------
-        X : array-like or sparse matrix of shape (n_samples, n_features)
-            The input data. float32 is computed with as float32, everything else as float64.
-        y : array-like of shape (n_samples,) or (n_samples, n_classes)
-            Class labels; a column of zeros and ones for each class where a row may have several.
-        sample_weight : array-like of shape (n_samples,), default=None
-            Not negative.
-        validation_data : tuple (X, y) or (X, y, sample_weight), default=None
-            X_val, y_val and sample_weight_val in one. A Pipeline does not transform what is in it: give X_val behind a
-            scaler.
-        X_val : array-like or sparse matrix of shape (n_val, n_features), default=None
-            Rows that are not trained on: `validation_loss_curve_` holds their loss after each epoch, and early stopping
-            goes by them in place of a part of X. ``Pipeline(..., transform_input=["X_val"])`` transforms them like X,
-            with metadata routing: see docs/howto/scikit-learn.md. Without routing, ``mlp__X_val=`` hands them on as
-            they are: behind a scaler, scores would be those of rows that were not scaled.
-        y_val : array-like of shape (n_val,) or (n_val, n_classes), default=None
-            What belongs to X_val.
-        sample_weight_val : array-like of shape (n_val,), default=None
-            Weights of X_val, not negative.
-
-        Returns
-        -------
-        self : object
-            The fitted estimator.
-
-        Examples
-        --------
-        >>> from sklearn.datasets import load_iris
-        >>> from fastnn import MLPClassifier
-        >>> X, y = load_iris(return_X_y=True)
-        >>> mlp = MLPClassifier((8,), solver="lbfgs", max_iter=1000, random_state=0).fit(X, y)
-        >>> mlp.score(X, y) > 0.95
-        True
-        """
-        return self._fit(X, y, sample_weight, validation_rows(validation_data, X_val, y_val, sample_weight_val))
-
-    def predict(self, X: Any) -> Any:
-        """Predict labels.
-
-        Parameters
-        ----------
-        X : array-like or sparse matrix of shape (n_samples, n_features)
-            The input data.
-
-        Returns
-        -------
-        y : ndarray of shape (n_samples,) or (n_samples, n_classes)
-            The predicted labels.
-
-        Examples
-        --------
-        >>> from sklearn.datasets import load_iris
-        >>> from fastnn import MLPClassifier
-        >>> X, y = load_iris(return_X_y=True)
-        >>> mlp = MLPClassifier((8,), solver="lbfgs", max_iter=1000, random_state=0).fit(X, y)
-        >>> mlp.predict(X[:2])
-        array([0, 0])
-        """
-        self._check_fitted()
-        return self._decode(self._outputs(X))
 
     def predict_proba(self, X: Any) -> Array:
         """Predict the classes' probabilities.
@@ -402,12 +317,6 @@ class MLPClassifier(Saving, ClassifierMixin, BaseMLP):
             return classes.take(outputs.argmax(axis=1), mode="clip")
         outputs = outputs.ravel() if self.n_outputs_ == 1 else outputs
         return binarizer.inverse_transform(outputs)
-
-    def _weights(self, y: Any, sample_weight: Any) -> Any:
-        if self.class_weight is None:
-            return sample_weight
-        of_class = compute_sample_weight(self.class_weight, y)
-        return of_class if sample_weight is None else of_class * np.asarray(sample_weight)
 
     def _split_by(self, Y: Array) -> Array | None:
         if self.fix_defects and self._binarizer().y_type_ == "multiclass":

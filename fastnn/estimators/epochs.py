@@ -23,7 +23,7 @@ from fastnn.estimators.scoring import LOSS, HeldOut, Scorer
 from fastnn.estimators.validation import INTERRUPTED, attribute, threads_of, warn
 from fastnn.memory import Array, ceil_div
 from fastnn.network import Network
-from fastnn.optimizers import RPROP, SGD, Adam, AdamW, Optimizer, RMSprop
+from fastnn.optimizers import OPTIMIZERS, Adam, Optimizer
 from fastnn.schedules import Schedule, ending_after
 from fastnn.state import Data, EpochRules, StepState
 from fastnn.training.epochs import Decisions
@@ -45,8 +45,8 @@ class FitRecord:
     loss_curve: list[float]
     no_improvement_count: int
     best_loss: float | None
-    validation_scores: list[float] | None
     best_validation_score: float | None
+    validation_scores: list[float] | None
     validation_loss_curve: list[float] | None
     scoring: Any = None
     """The `scoring` of the scores."""
@@ -74,17 +74,16 @@ class FitRecord:
             is_score = name in ("validation_scores_", "best_validation_score_")
             return default if first_pass or (is_score and not same_score) else attribute(mlp, name, kind, default)
 
-        curve = before("validation_loss_curve_", list | None)
         record = cls(
-            t=before("t_", Integral, 0),
-            loss_curve=before("loss_curve_", list, []),  # appended to: copies in each call would take ever longer
-            no_improvement_count=before("_no_improvement_count", Integral, 0),
-            best_loss=before("best_loss_", Real | None),
-            validation_scores=before("validation_scores_", list | None),
-            best_validation_score=before("best_validation_score_", Real | None),
-            validation_loss_curve=list(curve or ()) if validated else curve,
+            before("t_", Integral, 0),
+            before("loss_curve_", list, []),  # appended to: copies in each call would take ever longer
+            before("_no_improvement_count", Integral, 0),
+            *(before(f"best_{name}_", Real | None) for name in ("loss", "validation_score")),
+            *(before(f"validation_{name}_", list | None) for name in ("scores", "loss_curve")),
             scoring=mlp.scoring,
         )
+        if validated:
+            record.validation_loss_curve = list(record.validation_loss_curve or ())
         if mlp.early_stopping:
             record.best_loss = None
             record.validation_scores = list(record.validation_scores or ())
@@ -130,12 +129,8 @@ class InverseScaling(Schedule):
 
     def rates(self, steps: NDArray[np.int64]) -> NDArray[np.float64]:
         """The rates (n,) of the steps (n,), which ascend."""
-        epochs = steps // self.steps_per_epoch
-        if not len(epochs):
-            return np.zeros(0)
-        first = int(epochs[0])
-        rates = np.array([self.of_epoch(epoch) for epoch in range(first, int(epochs[-1]) + 1)])
-        return rates[epochs - first]
+        epochs, which = np.unique(steps // self.steps_per_epoch, return_inverse=True)
+        return np.array([self.of_epoch(epoch) for epoch in epochs.tolist()])[which]
 
 
 class Solver:
@@ -157,14 +152,9 @@ class Solver:
         self.schedule = mlp.learning_rate if mlp.solver == "sgd" or callable(mlp.learning_rate) else "constant"
         self.power_t = float(mlp.power_t)
         moments = {"beta_1": mlp.beta_1, "beta_2": mlp.beta_2, "epsilon": mlp.epsilon}
-        kinds: dict[str, tuple[type[Optimizer], dict[str, Any]]] = {
-            "sgd": (SGD, {"momentum": mlp.momentum, "nesterov": bool(mlp.nesterovs_momentum)}),
-            "adam": (Adam, moments),
-            "adamw": (AdamW, moments),
-            "rmsprop": (RMSprop, {"epsilon": mlp.epsilon}),
-            "rprop": (RPROP, {}),
-        }
-        kind, own = kinds[mlp.solver]
+        sgd = {"momentum": mlp.momentum, "nesterov": bool(mlp.nesterovs_momentum)}
+        own = {"sgd": sgd, "rmsprop": {"epsilon": mlp.epsilon}, "rprop": {}}.get(mlp.solver, moments)
+        kind = {name.lower(): kind for name, kind in OPTIMIZERS.items()}[mlp.solver]
         self.optimizer: Optimizer = kind(rate, clip_norm=mlp.clip_norm, **own)
         self.base = self.learning_rate = rate
         self.t = 0
@@ -179,10 +169,8 @@ class Solver:
         state.t = self.t if callable(self.schedule) else 0  # that of a schedule is the absolute step
         if self._slots is not None:
             if self._slots.shape[1] != network.n_params:
-                raise ValueError(
-                    f"coefs_ and intercepts_ hold {network.n_params} numbers, but the optimizer has moments of "
-                    f"{self._slots.shape[1]}: fit begins with new ones"
-                )
+                what = f"{network.n_params} numbers, but the optimizer has moments of {self._slots.shape[1]}"
+                raise ValueError(f"coefs_ and intercepts_ hold {what}: fit begins with new ones")
             state.vectors[1:] = self._slots
             state.beta_products = self._beta_products.copy()
         self._network = network
@@ -231,13 +219,10 @@ class Solver:
 
     @property
     def velocities(self) -> list[Array]:
-        """SGD's momentum: those of the weights, then those of the biases."""
+        """SGD's momentum, or Adam's first moments, `ms`: those of the weights, then those of the biases."""
         return self._slot(0)
 
-    @property
-    def ms(self) -> list[Array]:
-        """Adam's first moments: those of the weights, then those of the biases."""
-        return self._slot(0)
+    ms = velocities
 
     @property
     def vs(self) -> list[Array]:
@@ -302,7 +287,6 @@ class Epochs:
     def __init__(self, mlp: Any, inputs: FitInputs) -> None:
         self.mlp, self.inputs = mlp, inputs
         self.scored = inputs.held_out is not None
-        by_epoch = self.scored or inputs.validation is not None or inputs.on_epoch is not None
         self.n_epochs = 1 if inputs.incremental else mlp.max_iter
         self.best_params = inputs.params.copy() if inputs.first_pass or mlp.fix_defects else None
         self.record = FitRecord.begin(mlp, inputs.first_pass, inputs.validation is not None)
@@ -313,8 +297,7 @@ class Epochs:
                 self.scorer = Scorer(mlp, mlp.scoring, inputs.held_out)
 
         n, network = len(inputs.rows), inputs.network
-        state = mlp._optimizer.begin(network, inputs.params)
-        batch_size = _batch_size(mlp, n)
+        state, batch_size = mlp._optimizer.begin(network, inputs.params), _batch_size(mlp, n)
         n_epochs = 0 if inputs.incremental else self.n_epochs
         self.rate = mlp._optimizer.rate(self.record.t, n, ceil_div(n, batch_size), n_epochs)
         plan = Plan(
@@ -332,21 +315,20 @@ class Epochs:
             data=inputs.data,
             value_alpha=inputs.backend.value_alpha(network, float(mlp.alpha)),
         )
-        compiled = inputs.backend.shuffle_rows
+        compiled, nan_fails = inputs.backend.shuffle_rows, self.scored and mlp.scoring == LOSS
         self.order = RowOrder(inputs.rows, batch_size, mlp.shuffle, mlp._random_state, compiled=compiled)
         self.core = Group([plan], state, self.order, time.perf_counter())
         self.hooks = Hooks(self, plan, None, state)
-        nan_fails = self.scored and mlp.scoring == LOSS
         self.patience = Patience(mlp.tol, mlp.n_iter_no_change + 1, strict=False, nan_fails=nan_fails)
         """The count of epochs whose score, or else whose training loss, did not improve."""
-        best_loss, best_score = self.record.best_loss, self.record.best_validation_score
-        self.patience.best = cast(float, -best_score if self.scored and best_score is not None else best_loss)
+        best = self.record.best_loss
+        self.patience.best = -cast(float, self.record.best_validation_score) if best is None else best
         self.patience.stale = self.record.no_improvement_count
         if not self.scored and not inputs.loss_is_nan:
             self.hooks.rule = self.patience
         self.in_call = self._score_in_calls(plan, state)
         """Whether calls of the back end score the rows held out, and count the epochs."""
-        if not self.in_call and (by_epoch or self.hooks.rule is None):
+        if not self.in_call and (inputs.validation or inputs.on_epoch or not self.hooks.rule):
             self.core.decisions = [self.hooks]
         elif not self.in_call:
             self.core.decide([self.hooks], trusted=True)
@@ -432,11 +414,8 @@ class Epochs:
         if not record.stop_reason and record.n_iter >= self.n_epochs:
             record.stop_reason = "epochs"
             if not self.inputs.incremental:
-                warn(
-                    f"Stochastic Optimizer: Maximum iterations ({mlp.max_iter}) "
-                    "reached and the optimization hasn't converged yet.",
-                    ConvergenceWarning,
-                )
+                what = f"Maximum iterations ({mlp.max_iter}) reached and the optimization hasn't converged yet."
+                warn(f"Stochastic Optimizer: {what}", ConvergenceWarning)
 
     def _append(self, losses: list[float]) -> None:
         record = self.record
@@ -458,8 +437,7 @@ class Epochs:
         """
         network, params = self.inputs.network, self.core.state.params
         if self.mlp.scoring is None:
-            arguments = self.inputs.backend, network, params, self.core.tasks[0].threads
-            return held_out.score(*arguments) if learned else held_out.score_of_nothing()
+            return held_out.score(self.inputs.backend, network, params, self.core.tasks[0].threads, learned)
         if not learned:
             return -np.inf
         if self.scorer is not None:

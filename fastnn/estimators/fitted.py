@@ -58,11 +58,9 @@ def weights_of(coefs: Any, intercepts: Any) -> Weights:
             raise ValueError(f"coefs_[{i}] must have 2 dimensions, not {W[i].ndim} (shape {W[i].shape})")
         if i and len(W[i]) != W[i - 1].shape[1]:
             raise ValueError(f"coefs_[{i}] has {len(W[i])} rows, but coefs_[{i - 1}] has {W[i - 1].shape[1]} columns")
-        if b[i].shape not in ((W[i].shape[1],), (1,), ()):
-            raise ValueError(
-                f"intercepts_[{i}] must have the shape ({W[i].shape[1]},), for coefs_[{i}] has so many columns, "
-                f"not {b[i].shape}"
-            )
+        if b[i].shape not in (right := W[i].shape[1:], (1,), ()):
+            why = f"for coefs_[{i}] has so many columns"
+            raise ValueError(f"intercepts_[{i}] must have the shape {right}, {why}, not {b[i].shape}")
     sizes = (len(W[0]), *(w.shape[1] for w in W))
     network = network_of(sizes, "identity", "identity", "squared_error")
     single = all(array.dtype.type is np.float32 for array in (*W, *b))
@@ -151,16 +149,9 @@ class Fitted:
 
     def _is_plain(self, X: Any, weights: Weights) -> bool:
         """Return whether only the values of X need validation: dtype and width of the weights, C order, no names."""
-        return (
-            type(X) is np.ndarray
-            and X.ndim == 2
-            and X.dtype == weights.params.dtype
-            and type(self.n_features_in_) is int
-            and X.shape[1] == weights.sizes[0] == self.n_features_in_
-            and X.shape[0] > 0
-            and X.flags.num & READABLE == READABLE
-            and not hasattr(self, "feature_names_in_")
-        )
+        is_table = type(X) is np.ndarray and X.ndim == 2 and X.dtype == weights.params.dtype and len(X) > 0
+        fits = is_table and type(self.n_features_in_) is int and X.shape[1] == weights.sizes[0] == self.n_features_in_
+        return fits and X.flags.num & READABLE == READABLE and not hasattr(self, "feature_names_in_")
 
     def _check_fitted(self) -> None:
         if "coefs_" not in self.__dict__:

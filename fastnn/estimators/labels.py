@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.preprocessing import LabelBinarizer
+from sklearn.utils.class_weight import compute_sample_weight
 
 from fastnn.checking.arguments import shown
 from fastnn.memory import Array
@@ -64,6 +65,14 @@ def targets_of(y: Any, binarizer: LabelBinarizer, number: NDArray[np.intp] | Non
     return Y.reshape(-1, 1) if Y.ndim == 1 else Y
 
 
+def row_weights(estimator: Any, y: Any, sample_weight: Any) -> Any:
+    """Return the weights (n,) of rows, times those of their classes where the estimator has a `class_weight`."""
+    if (class_weight := getattr(estimator, "class_weight", None)) is None:
+        return sample_weight
+    of_class = compute_sample_weight(class_weight, y)
+    return of_class if sample_weight is None else of_class * np.asarray(sample_weight)
+
+
 def check_classes(classes: Array, known: Array, *, all_again: bool) -> None:
     """Check the classes of a later y against those of the first fit, in scikit-learn's words.
 
@@ -74,10 +83,8 @@ def check_classes(classes: Array, known: Array, *, all_again: bool) -> None:
     """
     if all_again:
         if set(classes) != set(known):
-            raise ValueError(
-                "warm_start can only be used where `y` has the same classes as in the previous call to fit. "
-                f"Previously got {known}, `y` has {classes}"
-            )
+            rule = "warm_start can only be used where `y` has the same classes as in the previous call to fit."
+            raise ValueError(f"{rule} Previously got {known}, `y` has {classes}")
     elif len(np.setdiff1d(classes, known, assume_unique=True)):
         raise ValueError(f"`y` has classes not in `self.classes_`. `self.classes_` has {known}. 'y' has {classes}.")
 

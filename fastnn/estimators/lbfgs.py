@@ -47,14 +47,9 @@ def fit_lbfgs(mlp: Any, inputs: FitInputs) -> tuple[Array, dict[str, Any]]:
     interrupt = Interrupt()
     try:
         interrupt.begin()
-        result = scipy.optimize.minimize(
-            objective,
-            inputs.params,
-            method="L-BFGS-B",
-            jac=True,
-            options={"maxfun": mlp.max_fun, "maxiter": mlp.max_iter, "gtol": mlp.tol},
-            callback=after_iteration,
-        )
+        options = {"maxfun": mlp.max_fun, "maxiter": mlp.max_iter, "gtol": mlp.tol}
+        method: dict[str, Any] = {"method": "L-BFGS-B", "jac": True, "options": options, "callback": after_iteration}
+        result = scipy.optimize.minimize(objective, inputs.params, **method)
     finally:
         interrupt.over = True
         interrupt.end()
@@ -76,8 +71,5 @@ def _warn(result: Any, n_iter: int, max_iter: int) -> None:
     text = f"lbfgs failed to converge after {n_iter} iteration(s) (status={result.status}):\n{result.message}\n"
     if n_iter == max_iter:
         text += f"\nIncrease the number of iterations to improve the convergence (max_iter={max_iter})."
-    text += (
-        "\nYou might also want to scale the data as shown in:\n"
-        "    https://scikit-learn.org/stable/modules/preprocessing.html"
-    )
-    warn(text, ConvergenceWarning)
+    scaling = "https://scikit-learn.org/stable/modules/preprocessing.html"
+    warn(f"{text}\nYou might also want to scale the data as shown in:\n    {scaling}", ConvergenceWarning)

@@ -8,15 +8,14 @@ from typing import Any, ClassVar
 
 import numpy as np
 from sklearn.base import RegressorMixin, _fit_context
-from sklearn.utils._param_validation import Interval, InvalidParameterError, StrOptions
+from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_array
 
 from fastnn.backends import Backend
-from fastnn.checking.arguments import short_errors, shown, store_parameters
+from fastnn.checking.arguments import shown, store_parameters
 from fastnn.checking.display import documented
-from fastnn.checking.hints import explains_keywords
-from fastnn.estimators.base import BaseMLP, validation_rows
+from fastnn.estimators.base import BaseMLP
 from fastnn.estimators.saving import Saving, from_result
 from fastnn.estimators.validation import REGRESSOR_LOSSES, SECOND_ORDER_SOLVERS, STOCHASTIC_SOLVERS, raveled, validated
 from fastnn.losses import Value
@@ -145,85 +144,6 @@ class MLPRegressor(Saving, RegressorMixin, BaseMLP):
         made: MLPRegressor = from_result(cls, result, parameters, legal)
         return made
 
-    @_fit_context(prefer_skip_nested_validation=True)
-    @explains_keywords
-    def fit(
-        self,
-        X: Any,
-        y: Any,
-        sample_weight: Any = None,
-        *,
-        validation_data: Any = None,
-        X_val: Any = None,
-        y_val: Any = None,
-        sample_weight_val: Any = None,
-    ) -> Any:
-        """Fit to X and y.
-
-        Parameters
-        ----------
-        X : array-like or sparse matrix of shape (n_samples, n_features)
-            The input data. float32 is computed with as float32, everything else as float64.
-        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
-            Numbers.
-        sample_weight : array-like of shape (n_samples,), default=None
-            Not negative.
-        validation_data : tuple (X, y) or (X, y, sample_weight), default=None
-            X_val, y_val and sample_weight_val in one. A Pipeline does not transform what is in it: give X_val behind a
-            scaler.
-        X_val : array-like or sparse matrix of shape (n_val, n_features), default=None
-            Rows that are not trained on: `validation_loss_curve_` holds their loss after each epoch, and early stopping
-            goes by them in place of a part of X. ``Pipeline(..., transform_input=["X_val"])`` transforms them like X,
-            with metadata routing: see docs/howto/scikit-learn.md. Without routing, ``mlp__X_val=`` hands them on as
-            they are: behind a scaler, scores would be those of rows that were not scaled.
-        y_val : array-like of shape (n_val,) or (n_val, n_outputs), default=None
-            What belongs to X_val.
-        sample_weight_val : array-like of shape (n_val,), default=None
-            Weights of X_val, not negative.
-
-        Returns
-        -------
-        self : object
-            The fitted estimator.
-
-        Examples
-        --------
-        >>> from sklearn.datasets import make_regression
-        >>> from fastnn import MLPRegressor
-        >>> X, y = make_regression(n_samples=200, n_features=5, random_state=0)
-        >>> y /= y.std()
-        >>> mlp = MLPRegressor(hidden_layer_sizes=(16,), solver="lbfgs", random_state=0).fit(X, y)
-        >>> mlp.score(X, y) > 0.99
-        True
-        """
-        return self._fit(X, y, sample_weight, validation_rows(validation_data, X_val, y_val, sample_weight_val))
-
-    def predict(self, X: Any) -> Array:
-        """Predict numbers.
-
-        Parameters
-        ----------
-        X : array-like or sparse matrix of shape (n_samples, n_features)
-            The input data.
-
-        Returns
-        -------
-        y : ndarray of shape (n_samples,) or (n_samples, n_outputs)
-            The predicted numbers.
-
-        Examples
-        --------
-        >>> from sklearn.datasets import make_regression
-        >>> from fastnn import MLPRegressor
-        >>> X, y = make_regression(n_samples=200, n_features=5, random_state=0)
-        >>> y /= y.std()
-        >>> mlp = MLPRegressor(hidden_layer_sizes=(16,), solver="lbfgs", random_state=0).fit(X, y)
-        >>> mlp.predict(X).shape
-        (200,)
-        """
-        self._check_fitted()
-        return self._decode(self._outputs(X))
-
     @available_if(lambda mlp: (not mlp.fix_defects and mlp.solver not in SECOND_ORDER_SOLVERS) or mlp._has_epochs())
     @_fit_context(prefer_skip_nested_validation=True)
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> Any:
@@ -254,15 +174,10 @@ class MLPRegressor(Saving, RegressorMixin, BaseMLP):
         """
         return self._fit(X, y, sample_weight, incremental=True)
 
-    @short_errors()
-    def _validate_params(self) -> None:
-        try:
-            super()._validate_params()
-        except InvalidParameterError as error:
-            if isinstance(self.loss, (str, Value)):
-                raise
-            hint = f" (loss is the first argument; did you mean hidden_layer_sizes={shown(self.loss)}?)"
-            raise InvalidParameterError(f"{error}{hint}") from None
+    def _hint(self, error: str) -> str:
+        if isinstance(self.loss, str):
+            return super()._hint(error)
+        return f" (loss is the first argument; did you mean hidden_layer_sizes={shown(self.loss)}?)"
 
     def _encode(self, X: Any, y: Any, incremental: bool, reset: bool) -> tuple[Any, Array]:
         dtypes = np.float64, np.float32
@@ -277,8 +192,8 @@ class MLPRegressor(Saving, RegressorMixin, BaseMLP):
         y = raveled(y)
         return y.reshape(-1, 1) if y.ndim == 1 else y
 
-    def _decode(self, Y: Array) -> Array:
-        return Y.ravel() if Y.shape[1] == 1 else Y
+    def _decode(self, outputs: Array) -> Array:
+        return outputs.ravel() if outputs.shape[1] == 1 else outputs
 
     def _output_activation(self) -> str:
         return "exp" if self.loss == "poisson" else "identity"

@@ -19,7 +19,7 @@ from fastnn.checking.arguments import counted, describe, described, short_errors
 from fastnn.errors import ModelFileError
 from fastnn.estimators.fitted import Fitted, Weights, weights_of
 from fastnn.estimators.labels import binarizer_with
-from fastnn.estimators.validation import attribute, feature_names_of, labels_of, network_of
+from fastnn.estimators.validation import attribute, feature_names_of, labels_of
 from fastnn.files.archive import Builder, Format, check_arrays, json_array, plain, read_archive, value_of, write_archive
 from fastnn.files.description import checked_network, labels_array, names_of, shared_header, without_state
 from fastnn.files.description import labels_of as described_labels
@@ -191,9 +191,8 @@ class Saving:
         """
         theirs = TheirClassifier if issubclass(cls, ClassifierMixin) else TheirRegressor
         if not isinstance(estimator, theirs):
-            raise TypeError(
-                f"{cls.__name__}.from_sklearn takes a scikit-learn {theirs.__name__}, not {shown(estimator)}"
-            )
+            right = f"a scikit-learn {theirs.__name__}"
+            raise TypeError(f"{cls.__name__}.from_sklearn takes {right}, not {shown(estimator)}")
         new = cls(**{**estimator.get_params(deep=False), **parameters})
         return _copy_fitted(estimator, new)
 
@@ -258,13 +257,10 @@ class Saving:
         model = model_of(self)
         of_fit: dict[str, Any] = vars(self)
         reason = _REASONS.get(attribute(self, "stop_reason_", str, ""), "epochs")
-        loss, validation = (
-            np.array(attribute(self, f"{name}_curve_", list | None, None) or (), np.float64)
-            for name in ("loss", "validation_loss")
-        )
+        curves = (attribute(self, name, list | None, None) or () for name in ("loss_curve_", "validation_loss_curve_"))
         names = feature_names_of(self, model.network.n_inputs)
         result = without_state(model.network, model.params.copy(), of_fit["backend"], reason, feature_names=names)
-        return dataclasses.replace(result, history=History(loss, validation, 0.0))
+        return dataclasses.replace(result, history=History(*(np.array(c, np.float64) for c in curves), 0.0))
 
 
 def model_of(mlp: Any) -> Model:
@@ -275,18 +271,14 @@ def model_of(mlp: Any) -> Model:
     weights = mlp._weights_now()
     if not np.isfinite(weights.params).all():
         raise ValueError("coefs_ and intercepts_ must be finite")
-    output = attribute(mlp, "out_activation_", str)
-    network = network_of(weights.sizes, mlp._activation(), output, mlp._loss())
+    network = mlp._network(weights.sizes)
     if not is_classifier(mlp):
         return Model(network, weights.params, "numbers")
     kind, classes = mlp._binarizer().y_type_, labels_of(mlp)
     if not labels_fit(len(classes), kind, network.n_outputs):
-        raise ValueError(
-            f"classes_ has {counted(len(classes), 'label')}, the network {counted(network.n_outputs, 'output')}"
-        )
-    if kind == MULTILABEL:
-        return Model(network, weights.params, "multilabel")
-    return Model(network, weights.params, "labels", classes)
+        what = counted(len(classes), "label"), counted(network.n_outputs, "output")
+        raise ValueError("classes_ has {}, the network {}".format(*what))
+    return Model(network, weights.params, *(("multilabel",) if kind == MULTILABEL else ("labels", classes)))
 
 
 def labels_fit(n: int, kind: Any, n_outputs: int) -> bool:
@@ -349,7 +341,7 @@ def _estimator(cls: Any, header: dict[str, Any], arrays: dict[str, Array]) -> An
         if name not in (*_SCALARS, *_CURVES.values()) or not legal:
             raise ModelFileError(f"damaged: {name:.50} is {value!r:.50} in its header")
     vars(mlp).update(header["fitted"])
-    if network != network_of(network.sizes, mlp._activation(), mlp.out_activation_, mlp._loss()):
+    if network != mlp._network(network.sizes):
         raise ModelFileError("damaged: the network and the parameters of its header do not agree")
     check_arrays(arrays, {name: (np.float64, (arrays[name].size,)) for name in _CURVES if name in arrays})
     vars(mlp).update({attribute: arrays[name].tolist() for name, attribute in _CURVES.items() if name in arrays})
@@ -361,16 +353,12 @@ def _estimator(cls: Any, header: dict[str, Any], arrays: dict[str, Array]) -> An
     if (names := names_of(arrays.get("feature_names"), network.n_inputs)) is not None:
         mlp.feature_names_in_ = np.array(names, object)
     if kind == "classifier":
-        _set_labels(mlp, header["labels"], arrays["classes"])
+        labels = header["labels"]
+        mlp.classes_ = described_labels(arrays["classes"], labels["kind"], max(mlp.n_outputs_, 2))
+        if not labels_fit(n := len(mlp.classes_), labels["type"], mlp.n_outputs_):
+            raise ModelFileError(f"damaged: {n} labels, {labels['type']!r:.50}, of {mlp.n_outputs_} outputs")
+        mlp._label_binarizer = binarizer_with(mlp.classes_, labels["type"], bool(labels["sparse"]))
     return mlp
-
-
-def _set_labels(mlp: Any, labels: dict[str, Any], classes: Array) -> None:
-    n_outputs, kind = mlp.n_outputs_, labels["type"]
-    mlp.classes_ = described_labels(classes, labels["kind"], max(n_outputs, 2))
-    if not labels_fit(n := len(mlp.classes_), kind, n_outputs):
-        raise ModelFileError(f"damaged: {n} labels, {kind!r:.50}, of {n_outputs} outputs")
-    mlp._label_binarizer = binarizer_with(mlp.classes_, kind, bool(labels["sparse"]))
 
 
 # ------------------------------------------------------------------- scikit-learn's estimators, and results of `train`
@@ -382,11 +370,8 @@ _FITTED = (
     *("best_validation_score_", "_no_improvement_count", "_random_state"),
 )
 
-_REASONS: dict[str, StopReason] = {
-    **{reason: reason for reason in STOP_REASONS},
-    "abnormal": "tolerance",
-    "limit": "epochs",
-}
+_REASONS: dict[str, StopReason] = {reason: reason for reason in STOP_REASONS}
+_REASONS |= {"abnormal": "tolerance", "limit": "epochs"}
 """The stop reason of a result, from that of an estimator."""
 
 
@@ -409,20 +394,15 @@ def from_result(cls: Any, result: TrainingResult, parameters: dict[str, Any], le
     is_own = network.loss == network.loss_name or (network.loss_name == "pinball" and isinstance(quantile, float))
     if network.loss_name not in losses or not is_own:
         known = ", ".join(f"{output} with {' or '.join(losses)}" for output, losses in legal.items())
-        raise ValueError(
-            f"{cls.__name__} has no output {network.output!r} with the loss {network.loss!r}; it has {known}"
-        )
-    of_network = ("hidden_layer_sizes", "activation", "loss")
-    if given := [name for name in of_network if name in parameters]:
+        wrong = f"output {network.output!r} with the loss {network.loss!r}"
+        raise ValueError(f"{cls.__name__} has no {wrong}; it has {known}")
+    if given := [name for name in ("hidden_layer_sizes", "activation", "loss") if name in parameters]:
         raise TypeError(f"{', '.join(given)} cannot be given: the result's network has its own")
     names = tuple("logistic" if name == "sigmoid" else name for name in network.activations[:-1])
     activation = names if len(set(names)) > 1 else names[0] if names else "relu"
-    new = cls(
-        hidden_layer_sizes=network.sizes[1:-1],
-        activation=activation,
-        loss=losses[network.loss_name],
-        **{"backend": result.backend} | ({"quantile": quantile} if network.loss_name == "pinball" else {}) | parameters,
-    )
+    own = {"loss": losses[network.loss_name]} | ({"quantile": quantile} if network.loss_name == "pinball" else {})
+    own |= {"hidden_layer_sizes": network.sizes[1:-1], "activation": activation, "backend": result.backend}
+    new = cls(**own | parameters)
     layers = layers_of(Model(network, params))
     biases = [np.zeros(W.shape[1], W.dtype) if b is None else b for W, b, _ in layers]
     new._put(weights_of([W for W, _, _ in layers], biases))

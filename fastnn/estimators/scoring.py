@@ -50,13 +50,15 @@ class HeldOut:
     Y : (n, n_outputs)
         As the loss takes them: zeros and ones for a classifier.
     sample_weight : (n,) or None
+    dtype : numpy.dtype
+        Of X.
     labels : {None, "one", "many", "single"}
         scikit-learn's score of the estimator: R2 for None; else the accuracy, of rows with one label of three or more
         ("one"), with yes or no in each column ("many"), or where all rows have the same ("single").
     """
 
-    def __init__(self, X: Any, Y: Array, sample_weight: Array | None, labels: str | None) -> None:
-        self.X, self.Y, self.sample_weight, self.labels = X, Y, sample_weight, labels
+    def __init__(self, X: Any, Y: Array, sample_weight: Array | None, dtype: np.dtype[Any], labels: str | None) -> None:
+        self.X, self.Y, self.sample_weight, self.labels = contiguous(X, dtype), Y, sample_weight, labels
         self._task: Task | None = None
 
     def loss(self, backend: Adapter, network: Network, params: Array, threads: int | None) -> float:
@@ -70,15 +72,14 @@ class HeldOut:
         weight = np.ones(len(self.Y)) if self.sample_weight is None else self.sample_weight
         return Data(*(contiguous(array, dtype) for array in (self.X, self.Y, weight)))
 
-    def score(self, backend: Adapter, network: Network, params: Array, threads: int | None) -> float:
-        """Return scikit-learn's score of the estimator: the accuracy or R2."""
-        return self._of_outputs(backend.predict(network, params, self.X, threads))
+    def score(
+        self, backend: Adapter, network: Network, params: Array, threads: int | None, learned: bool = True
+    ) -> float:
+        """Return scikit-learn's score of the estimator: the accuracy or R2; where outputs are not finite, R2 is NaN.
 
-    def score_of_nothing(self) -> float:
-        """Return the same score of parameters that are not finite: scikit-learn's R2 is NaN then."""
-        return self._of_outputs(np.full(self.Y.shape, np.nan))
-
-    def _of_outputs(self, outputs: Array) -> float:
+        `learned`: whether the parameters are finite.
+        """
+        outputs = backend.predict(network, params, self.X, threads) if learned else np.full(self.Y.shape, np.nan)
         if self.labels is None and not np.isfinite(outputs).all():
             return float("nan")
         return self._score(outputs)
@@ -131,15 +132,13 @@ class Scorer:
         except TypeError as error:
             if weight is None:
                 raise
-            raise TypeError(
-                f"scoring={shown(self.scoring)} was called with sample_weight=, for the validation rows have weights, "
-                f"those of class_weight included: {error}"
-            ) from error
+            why = "for the validation rows have weights, those of class_weight included"
+            said = f"scoring={shown(self.scoring)} was called with sample_weight=, {why}: {error}"
+            raise TypeError(said) from error
         if isinstance(value, (bool, np.bool_)) or not isinstance(value, numbers.Real):
             raise TypeError(f"scoring={shown(self.scoring)} must return a number, not {shown(value)}")
         if math.isnan(value):
-            raise ValueError(
-                f"scoring={shown(self.scoring)} returned NaN for the {len(self.rows.Y)} validation rows, as a score "
-                "does that is not defined for them, such as of one class: give more rows, or X_val and y_val"
-            )
+            rows = f"the {len(self.rows.Y)} validation rows, as a score does that is not defined for them"
+            way = "such as of one class: give more rows, or X_val and y_val"
+            raise ValueError(f"scoring={shown(self.scoring)} returned NaN for {rows}, {way}")
         return float(value)

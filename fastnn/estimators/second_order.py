@@ -23,6 +23,7 @@ from fastnn.training.plan import NOT_GIVEN
 from fastnn.training.results import TrainingResult, by_heart, is_constant, warn_by_heart
 from fastnn.training.stopping import Stop
 
+DOUBLE = np.dtype(np.float64)
 METHODS: dict[str, LevenbergMarquardt] = {"lm": LevenbergMarquardt(), "br": BayesianRegularization()}
 
 
@@ -79,14 +80,10 @@ def check_solver(mlp: Any, network: Network) -> None:
     if mlp.loss != "squared_error":
         raise ValueError(f"{solver} minimizes the squared error, not loss={mlp.loss!r}: take 'lbfgs', 'adam' or 'sgd'")
     if network.n_params > method.most_params:
-        raise ValueError(
-            f"{solver} takes up to {method.most_params:,} parameters, this network has {network.n_params:,}: make "
-            f"hidden_layer_sizes smaller, or take 'lbfgs' or 'adam'"
-        )
+        what = f"takes up to {method.most_params:,} parameters, this network has {network.n_params:,}"
+        raise ValueError(f"{solver} {what}: make hidden_layer_sizes smaller, or take 'lbfgs' or 'adam'")
     if mlp.early_stopping and mlp.solver == "br":
-        raise ValueError(
-            f"{solver} needs no rows to validate, it finds its penalty by all of them: early_stopping=False"
-        )
+        raise ValueError(f"{solver} needs no rows to validate, it finds its penalty by all rows: early_stopping=False")
     if mlp.early_stopping and mlp.scoring not in (None, LOSS):
         raise ValueError(f"{solver} stops early by scoring=None, which is R^2, or 'loss'")
 
@@ -99,8 +96,7 @@ def fit_second_order(mlp: Any, inputs: FitInputs) -> tuple[Array, dict[str, Any]
     """
     network = inputs.network
     check_solver(mlp, network)
-    double = np.dtype(np.float64)
-    X, Y, weight = (_dense(array[inputs.rows], double) for array in inputs.data)
+    X, Y, weight = (_dense(array[inputs.rows]) for array in inputs.data)
     used = weight > 0
     if not used.any():
         raise ValueError("Sample weights must contain at least one non-zero number.")
@@ -110,28 +106,27 @@ def fit_second_order(mlp: Any, inputs: FitInputs) -> tuple[Array, dict[str, Any]
     held_out = inputs.held_out if mlp.early_stopping else inputs.validation
     stop: dict[str, Any] = {} if mlp.max_time is None else {"max_seconds": mlp.max_time / n}
     if held_out is not None:
-        rows = [_dense(array, double) for array in held_out.data(double)]
+        rows = [_dense(array) for array in held_out.data(DOUBLE)]
         stop["validation"] = x.to(rows[0]), y.to(rows[1]), rows[2]
     if mlp.early_stopping and held_out is not None:
         held_out.check_weights()
         patience = int(mlp.max_iter if np.isinf(mlp.n_iter_no_change) else mlp.n_iter_no_change)
         stop |= {"patience": patience, "restore_best": True, "monitor": "r2" if mlp.scoring is None else "loss"}
     data = Data(x.to(X), y.to(Y), weight)
-    seeds = None if is_begun else mlp._random_state.randint(2**31 - 1, size=n).tolist()
-    members = _train(
-        network=Network(network.sizes, network.activations[:-1], "identity"),
-        X=data.X,
-        Y=data.Y,
-        sample_weight=weight,
-        optimizer=_methods(mlp.solver, n, is_begun),
-        epochs=int(mlp.max_iter),
-        seed=seeds,
-        params=unfold(network, inputs.params, x, y) if is_begun else None,
-        alpha=NOT_GIVEN if mlp.solver == "br" else float(mlp.alpha),
-        stop=Stop(**stop) if stop else None,
-        backend=inputs.backend.backend,
-        n_jobs=threads_of(mlp),
-    )
+    options: dict[str, Any] = dict.fromkeys(("n", "rows", "validation_rows", "learning_rate", "resume", "dtype"))
+    options |= dict.fromkeys(("batch_size", "shuffle", "clip_norm", "rates"), NOT_GIVEN)
+    options |= {"new_rows": False, "assume_finite": True, "backend": inputs.backend.backend}
+    options |= {"optimizer": _methods(mlp.solver, n, is_begun), "epochs": int(mlp.max_iter)}
+    options |= {"seed": [None] if is_begun else mlp._random_state.randint(2**31 - 1, size=n).tolist()}
+    options |= {"params": unfold(network, inputs.params, x, y) if is_begun else None}
+    options |= {"alpha": NOT_GIVEN if mlp.solver == "br" else float(mlp.alpha)}
+    options |= {"stop": Stop(**stop) if stop else None}
+    scaled = Network(network.sizes, network.activations[:-1], "identity")
+    plans = make_plans(networks=scaled, X=data.X, Y=data.Y, sample_weight=weight, **options)
+    results, interrupted = Caller(threads_of(mlp), (), progress=False).train(plans)  # as `train_many`, without warnings
+    if interrupted:
+        warn(INTERRUPTED)
+    members = list(results)
     values = [_objective(one, data) for one in members]
     best = members[min(range(len(members)), key=values.__getitem__)]
     if mlp.verbose:
@@ -152,18 +147,6 @@ def _methods(solver: str, n: int, is_begun: bool) -> Any:
     whole = BayesianRegularization(first_steps=0)
     methods = [whole if k % 2 or is_begun else METHODS[solver] for k in range(n)]
     return methods if n > 1 else methods[0]
-
-
-def _train(*, n_jobs: int | None, network: Network, seed: Any, **options: Any) -> list[TrainingResult]:
-    """Train a member for each seed, as `train_many` does, without its warnings."""
-    options |= dict.fromkeys(("n", "rows", "validation_rows", "learning_rate", "resume", "dtype"))
-    options |= dict.fromkeys(("batch_size", "shuffle", "clip_norm", "rates"), NOT_GIVEN)
-    options |= {"new_rows": False, "assume_finite": True}
-    plans = make_plans(networks=network, seed=[None] if seed is None else seed, **options)
-    results, interrupted = Caller(n_jobs, (), progress=False).train(plans)
-    if interrupted:
-        warn(INTERRUPTED)
-    return list(results)
 
 
 def _objective(result: TrainingResult, data: Data) -> tuple[bool, float]:
@@ -198,11 +181,8 @@ def _warn(mlp: Any, best: TrainingResult) -> None:
     if best.stop_reason == "epochs":
         warn(f"{mlp.solver} reached max_iter={mlp.max_iter} iterations and has not converged yet.", ConvergenceWarning)
     elif is_constant(best):
-        warn(
-            "br found nothing in y that X tells, and predicts a constant: if that is wrong, take a greater n_restarts "
-            "or another random_state",
-            ConvergenceWarning,
-        )
+        what = "br found nothing in y that X tells, and predicts a constant"
+        warn(f"{what}: if that is wrong, take a greater n_restarts or another random_state", ConvergenceWarning)
 
 
 def _attributes(mlp: Any, inputs: FitInputs, best: TrainingResult) -> dict[str, Any]:
@@ -222,5 +202,5 @@ def _attributes(mlp: Any, inputs: FitInputs, best: TrainingResult) -> dict[str, 
     return record.attributes() | ({"gamma_": best.gamma} if mlp.solver == "br" else {})
 
 
-def _dense(A: Any, dtype: np.dtype[Any]) -> Any:
-    return contiguous(A if isinstance(A, np.ndarray) else A.toarray(), dtype)
+def _dense(A: Any) -> Any:
+    return contiguous(A if isinstance(A, np.ndarray) else A.toarray(), DOUBLE)

@@ -222,9 +222,8 @@ def refuse_unused(mlp: Any) -> None:
         defaults["batch_size"] = "auto"
     for name, default in defaults.items():
         if (given := getattr(mlp, name)) != default:
-            raise ValueError(
-                f"solver={mlp.solver!r} does not use {name}={shown(given)}: leave it out, or take 'adam' or 'sgd'"
-            )
+            way = "leave it out, or take 'adam' or 'sgd'"
+            raise ValueError(f"solver={mlp.solver!r} does not use {name}={shown(given)}: {way}")
 
 
 def _told(X: Any, error: Exception) -> str:

@@ -31,7 +31,7 @@ class TestLBFGS:
         Y = np.asarray(y, float).reshape(len(y), -1)
         if kind == "MLPClassifier":
             Y = targets_of(y, mine._label_binarizer)
-        inputs = mine._fit_inputs(X_IRIS, Y, None, None, self._network(mine), np.zeros(1), False, True)
+        inputs = mine._fit_inputs(X_IRIS, Y, None, None, mine._hidden_sizes(), False, False)
         sizes = mine._weights_now().sizes
         rng = np.random.RandomState(0)
         grads = [[np.empty_like(p) for p in parts] for parts in (reference.coefs_, reference.intercepts_)]
@@ -46,12 +46,6 @@ class TestLBFGS:
             np.testing.assert_allclose(loss, their_loss, rtol=1e-12)
             packed = _pack(inputs.network.weights(gradient), inputs.network.biases(gradient))
             assert deviation([packed], [their_gradient]) < 1e-12
-
-    @staticmethod
-    def _network(mlp):
-        from fastnn.estimators.validation import network_of
-
-        return network_of(mlp._weights_now().sizes, mlp._activation(), mlp.out_activation_, mlp.loss)
 
     @pytest.mark.parametrize("n_iterations", [1, 2, 3, 4, 5])
     def test_first_iterates(self, kind, y, parameters, n_iterations):
