@@ -6,7 +6,7 @@ import textwrap
 import time
 from abc import ABC, abstractmethod
 from numbers import Integral, Real
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self, cast
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,26 +22,17 @@ from fastnn.checking.arguments import short_errors
 from fastnn.checking.hints import explains_keywords
 from fastnn.checking.values import check_validation_parts
 from fastnn.errors import warn
+from fastnn.estimators.labels import row_weights
 from fastnn.many import ManyResult
 from fastnn.many.results import ManyHistory
 from fastnn.memory import Array
 from fastnn.network import Network
+from fastnn.tabular import members as ensemble
 from fastnn.tabular.export import Exporting
-from fastnn.tabular.members import (
-    PRESETS,
-    Rows,
-    Sample,
-    Settings,
-    input_scales,
-    parts,
-    settings_of,
-    splits,
-    train_members,
-    unscaled,
-)
+from fastnn.tabular.members import PRESETS, Rows, Sample, Settings, settings_of
 from fastnn.tabular.preparation import TablePreparation
 from fastnn.tabular.saving import Saving
-from fastnn.training.exceptions import InterruptWarning, TrainingInterrupted
+from fastnn.training.exceptions import InterruptWarning
 from fastnn.training.results import TrainingResult
 
 if TYPE_CHECKING:
@@ -55,17 +46,19 @@ MOST_TEXT = 36
 
 
 class Validation(NamedTuple):
-    """The rows of the caller's own to validate on, as `fit` takes them."""
+    """The rows to validate on, as `fit` takes them: the caller's own, or how they are chosen."""
 
     X: Any
     y: Any
     sample_weight: Any
+    cv: Any
+    groups: Any
 
-    def check(self, cv: Any, groups: Any) -> None:
+    def check(self) -> None:
         """Raise ValueError for parts without the others, and for another way to choose rows beside them."""
-        check_validation_parts(*self)
-        for name, value in (("cv", cv), ("groups", groups)):
-            if self.X is not None and value is not None:
+        check_validation_parts(self.X, self.y, self.sample_weight)
+        for name in ("cv", "groups"):
+            if self.X is not None and getattr(self, name) is not None:
                 raise ValueError(f"X_val and {name} are two ways to choose the rows to validate on: give one of them")
 
 
@@ -127,9 +120,7 @@ class BaseTabular(Saving, Exporting, BaseEstimator, ABC):
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         "preset": [StrOptions(set(PRESETS))],
         "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left"), None],
-        "n_members": [Interval(Integral, 1, None, closed="left"), None],
-        "epochs": [Interval(Integral, 1, None, closed="left"), None],
-        "batch_size": [Interval(Integral, 1, None, closed="left"), None],
+        **{key: [Interval(Integral, 1, None, closed="left"), None] for key in ("n_members", "epochs", "batch_size")},
         "learning_rate": [Interval(Real, 0, None, closed="neither"), None],
         "validation_fraction": [Interval(Real, 0, 1, closed="neither"), None],
         "cv": ["cv_object"],
@@ -172,10 +163,6 @@ class BaseTabular(Saving, Exporting, BaseEstimator, ABC):
     def _labels(self, targets: Array) -> Rows | None:
         """Return the labels (n,) that are dealt out evenly, if there are any."""
         return None
-
-    def _weight(self, y: Any, sample_weight: Array | None) -> Array | None:
-        """Return the weights (n,) of rows of these targets and weights, None where all are 1."""
-        return sample_weight
 
     # ------------------------------------------------------------------------------------------------------------ fit
 
@@ -235,10 +222,10 @@ class BaseTabular(Saving, Exporting, BaseEstimator, ABC):
         """
         began = time.perf_counter()
         before = dict(vars(self))
-        validation = Validation(X_val, y_val, sample_weight_val)
-        validation.check(self.cv, groups)
+        validation = Validation(X_val, y_val, sample_weight_val, self.cv, groups)
+        validation.check()
         try:
-            self._fit(X, y, sample_weight, validation, groups, began)
+            self._fit(X, y, sample_weight, validation, began)
         except BaseException:  # the estimator stays as it was
             self.__dict__.clear()
             self.__dict__.update(before)
@@ -246,30 +233,27 @@ class BaseTabular(Saving, Exporting, BaseEstimator, ABC):
         return self
 
     @short_errors()
-    def _fit(self, X: Any, y: Any, sample_weight: Any, validation: Validation, groups: Any, began: float) -> None:
+    def _fit(self, X: Any, y: Any, sample_weight: Any, validation: Validation, began: float) -> None:
         random_state = check_random_state(self.random_state)
-        X, y, sample_weight, groups, cv, place = _weighted_rows(X, y, sample_weight, groups, self.cv)
+        X, y, sample_weight, validation, place = _weighted_rows(X, y, sample_weight, validation)
         preparation = TablePreparation(self.max_categories)
         matrices = preparation.fit_with_gaps(X, random_state)
+        if y is None:
+            raise ValueError(f"{type(self).__name__} requires y to be passed, but the target y is None")
         targets = self._learn_targets(y)
         check_consistent_length(matrices[0], targets)
-        weight = self._weight(y, sample_weight)
+        weight = row_weights(self, y, sample_weight)
         used = np.arange(len(targets)) if weight is None else np.flatnonzero(weight)
-        left_out, settings = self._left_out(targets, used, len(matrices), validation, cv, groups, random_state)
+        left_out, settings = self._left_out(targets, used, len(matrices), validation, random_state)
         network = self._network(matrices[0].shape[1], settings.hidden_layer_sizes, targets.shape[1])
         own_rows = None if validation.X is None else self._validation(preparation, validation)
         sample = Sample(np.vstack(matrices), targets, weight, own_rows)
-        scales = input_scales(network, sample)
         left = None if self.max_time is None else max(1e-3, self.max_time - (time.perf_counter() - began))
-        try:
-            many = train_members(
-                network, sample.scaled(scales), left_out, settings, random_state, left, self.n_jobs, self.verbose
-            )
-        except TrainingInterrupted as interrupt:
-            many = cast(ManyResult, interrupt.result)
+        options = settings, random_state, left, self.n_jobs, self.verbose
+        many, scales, _ = ensemble.train_members(network, sample, left_out, *options)
         members = self._trained(many)
         self._set_preparation(preparation)
-        self.estimators_ = [unscaled(network, many.params[i], scales) for i in members]
+        self.estimators_ = [ensemble.unscaled(network, many.params[i], scales) for i in members]
         self.history_ = ManyHistory([many[i].history for i in members])
         self.best_validation_score_ = -float(np.nanmin(self.history_.validation_loss, axis=1).mean())
         outputs, counts = self._predict_left_out(sample, [left_out[i] for i in members] if left_out else [])
@@ -282,23 +266,15 @@ class BaseTabular(Saving, Exporting, BaseEstimator, ABC):
         self.fit_seconds_ = time.perf_counter() - began
 
     def _left_out(
-        self,
-        targets: Array,
-        used: Rows,
-        n_copies: int,
-        validation: Validation,
-        cv: Any,
-        groups: Any,
-        random_state: np.random.RandomState,
+        self, targets: Array, used: Rows, n_copies: int, validation: Validation, random_state: np.random.RandomState
     ) -> tuple[list[Rows], Settings]:
         """Return the rows that each member leaves out, of those used, or none with `X_val`; and the settings."""
         if len(used) < 2:
-            raise ValueError(
-                f"n_samples={len(used)}: a member learns from some rows and is judged by others, which takes 2 rows"
-            )
+            why = "a member learns from some rows and is judged by others, which takes 2 rows"
+            raise ValueError(f"n_samples={len(used)}: {why}")
         labels = self._labels(targets)
         fraction = self.validation_fraction or PRESETS[self.preset].validation_fraction
-        left_out = splits(cv, targets, labels, groups, fraction, random_state)
+        left_out = ensemble.splits(validation.cv, targets, labels, validation.groups, fraction, random_state)
         n_splits = len(left_out)
         settings = settings_of(self, len(used), classes=labels is not None, n_splits=n_splits, n_copies=n_copies)
         if validation.X is not None:
@@ -306,7 +282,8 @@ class BaseTabular(Saving, Exporting, BaseEstimator, ABC):
         left_out = [np.intersect1d(rows, used) for rows in left_out]
         if not left_out:
             own_labels = None if labels is None else labels[used]
-            left_out = [used[rows] for rows in parts(len(used), settings.n_members, fraction, own_labels, random_state)]
+            dealt = ensemble.parts(len(used), settings.n_members, fraction, own_labels, random_state)
+            left_out = [used[rows] for rows in dealt]
         return [left_out[i % len(left_out)] for i in range(settings.n_members)], settings
 
     def _validation(self, preparation: TablePreparation, validation: Validation) -> tuple[Any, ...]:
@@ -317,7 +294,7 @@ class BaseTabular(Saving, Exporting, BaseEstimator, ABC):
             raise ValueError(f"X_val, the validation rows: {error}") from None
         targets = self._targets(validation.y)
         check_consistent_length(inputs, targets)
-        weight = self._weight(validation.y, _checked_weight(validation.sample_weight, inputs))
+        weight = row_weights(self, validation.y, _checked_weight(validation.sample_weight, inputs))
         return (inputs, targets) if weight is None else (inputs, targets, weight)
 
     def _trained(self, many: ManyResult) -> list[int]:
@@ -328,9 +305,8 @@ class BaseTabular(Saving, Exporting, BaseEstimator, ABC):
         if not members and "interrupted" in reasons:
             raise KeyboardInterrupt
         if not members:
-            raise ValueError(
-                f"max_time={self.max_time} seconds were over before an epoch of {len(many)} members: give more"
-            )
+            late = f"were over before an epoch of {len(many)} members"
+            raise ValueError(f"max_time={self.max_time} seconds {late}: give more")
         if "interrupted" in reasons:
             how_far = f"fit was interrupted: the estimator has {len(members)} of {len(many)} members"
             warn(InterruptWarning(how_far, many), ("fastnn", "sklearn"))
@@ -431,15 +407,15 @@ def _checked_weight(sample_weight: Any, X: Any) -> Array | None:
     return None if sample_weight is None else _check_sample_weight(sample_weight, X, ensure_non_negative=True)
 
 
-def _weighted_rows(X: Any, y: Any, sample_weight: Any, groups: Any, cv: Any) -> tuple[Any, ...]:
+def _weighted_rows(X: Any, y: Any, sample_weight: Any, validation: Validation) -> tuple[Any, ...]:
     """Return these without the rows of weight 0, and a function that puts values of the other rows in their places.
 
     The places between hold NaN, of labels 0. A splitter or splits for `cv` are those of all rows.
     """
     sample_weight = _checked_weight(sample_weight, X)
     if sample_weight is None or sample_weight.all() or not sample_weight.any():
-        return X, y, sample_weight, groups, cv, lambda values: values
-    rows, n_rows = np.flatnonzero(sample_weight), len(sample_weight)
+        return X, y, sample_weight, validation, lambda values: values
+    rows, n_rows, cv, groups = np.flatnonzero(sample_weight), len(sample_weight), validation.cv, validation.groups
     check_consistent_length(X, y, groups)
     if cv is not None and not isinstance(cv, Integral):
         folds = check_cv(cv).split(np.zeros((n_rows, 1)), y, groups)
@@ -450,8 +426,8 @@ def _weighted_rows(X: Any, y: Any, sample_weight: Any, groups: Any, cv: Any) -> 
         placed[rows] = values
         return placed
 
-    own = (None if part is None else _safe_indexing(part, rows) for part in (X, y, sample_weight, groups))
-    return *own, cv, place
+    *own, groups = (None if part is None else _safe_indexing(part, rows) for part in (X, y, sample_weight, groups))
+    return *own, validation._replace(cv=cv, groups=groups), place
 
 
 def how_read(preparation: TablePreparation, j: int) -> str:

@@ -9,18 +9,17 @@ import numpy as np
 from sklearn.base import ClassifierMixin
 from sklearn.preprocessing import LabelEncoder
 from sklearn.utils._param_validation import Interval, StrOptions
-from sklearn.utils.class_weight import compute_sample_weight
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import column_or_1d
 
 from fastnn import plotting
-from fastnn.checking.arguments import counted, shown, store_parameters
+from fastnn.checking.arguments import shown, store_parameters
 from fastnn.checking.display import documented
 from fastnn.losses import CrossEntropy
 from fastnn.memory import Array
 from fastnn.network import Network
 from fastnn.tabular.base import BaseTabular
-from fastnn.tabular.columns import is_gap
+from fastnn.tabular.columns import is_gap, refuse_gaps
 from fastnn.tabular.left_out import learn_unsmoothing
 from fastnn.tabular.members import Rows, Sample, mean_outputs
 
@@ -150,16 +149,12 @@ class TabularClassifier(ClassifierMixin, BaseTabular):
         return self._unsmoothing.probabilities(mean_outputs(self.estimators_, inputs))
 
     def _learn_targets(self, y: Any) -> Array:
-        if y is None:
-            raise ValueError(f"{type(self).__name__} requires y to be passed, but the target y is None")
         y = _labels_of(y)
         if not len(y):
             raise ValueError("y is empty: give a label for each row of X")
         self.classes_ = np.unique(y)
         if len(self.classes_) < 2:
-            raise ValueError(
-                f"y has only one class, {shown(self.classes_.tolist()[0])}: there is nothing to tell apart"
-            )
+            raise ValueError(f"y has only one class, {shown(self.classes_.item())}: there is nothing to tell apart")
         return self._targets(y)
 
     def _smoothing(self) -> float:
@@ -178,12 +173,6 @@ class TabularClassifier(ClassifierMixin, BaseTabular):
 
     def _labels(self, targets: Array) -> Rows:
         return targets.argmax(axis=1)
-
-    def _weight(self, y: Any, sample_weight: Array | None) -> Array | None:
-        if self.class_weight is None:
-            return sample_weight
-        of_class = compute_sample_weight(self.class_weight, y)
-        return of_class if sample_weight is None else of_class * sample_weight
 
     def _score(self, targets: Array, outputs: Array) -> float:
         return float((outputs.argmax(axis=1) == targets.argmax(axis=1)).mean())
@@ -208,21 +197,15 @@ class TabularClassifier(ClassifierMixin, BaseTabular):
 def _labels_of(y: Any) -> Array:
     y = y if hasattr(y, "iloc") else np.asarray(y)
     if y.ndim == 2 and y.shape[1] > 1:
-        raise ValueError(
-            f"y has {y.shape[1]} columns where a row has one class: fit a TabularClassifier for each column, by "
-            "sklearn.multioutput.MultiOutputClassifier"
-        )
+        way = "fit a TabularClassifier for each column, by sklearn.multioutput.MultiOutputClassifier"
+        raise ValueError(f"y has {y.shape[1]} columns where a row has one class: {way}")
     y = column_or_1d(y, warn=True)
-    if y.dtype.kind in "Of" and any(gaps := [is_gap(label) for label in y.tolist()]):
-        raise ValueError(
-            f"y is missing (NaN) in {counted(sum(gaps), 'row')}, such as row {gaps.index(True)}: leave them out"
-        )
+    if y.dtype.kind in "Of":
+        refuse_gaps(np.array([is_gap(label) for label in y.tolist()], bool))
     if y.dtype.kind == "O":
         kinds = sorted({type(label).__name__ for label in y.tolist()})
         if len(kinds) > 1:
-            raise ValueError(
-                f"y holds labels of different kinds, {' and '.join(kinds)}: make them alike, by .astype(str)"
-            )
+            raise ValueError(f"y holds labels of different kinds, {' and '.join(kinds)}: .astype(str) makes them alike")
         y = np.array(y.tolist()) if kinds in (["bool"], ["int"]) else y
     check_classification_targets(y)
     return y

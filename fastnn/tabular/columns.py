@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import numbers
 import re
@@ -11,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from sklearn.utils.validation import check_array
 
-from fastnn.checking.arguments import short_errors, shown
+from fastnn.checking.arguments import counted, short_errors, shown
 from fastnn.memory import Array
 
 LARGEST = 1e150
@@ -22,6 +23,7 @@ MOST_WORDS = 3
 
 _DATE = re.compile(r"\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}([ T]|$)")
 _DATES = (datetime.date, datetime.time, datetime.timedelta, np.datetime64, np.timedelta64)
+_KINDS = {"boolean": (bool, np.bool_), "text": str, "date": _DATES, "number": numbers.Number}
 _MISSING = ("NoneType", "NAType")
 
 
@@ -53,16 +55,16 @@ class Table:
                 what = "a dict" if type(X) is dict else "a list of dicts"
                 raise TypeError(f"{name} is {what}: make a data frame of it, by pandas.DataFrame")
             if not hasattr(X, "__array__") and isinstance(X, (list, tuple)):
-                X = _as_objects(X)  # numbers beside words would all become words
+                with contextlib.suppress(ValueError):  # of ragged ones, as scikit-learn says
+                    X = np.array(X, object)  # numbers beside words would all become words
             with short_errors():
                 X = check_array(X, dtype=None, ensure_all_finite=False, input_name=name)
         self._X = X
         self.n_rows, self.n_columns = X.shape
         self._columns: list[Any] | None = list(X.columns) if self.is_frame else None
-        if not self.n_columns:
-            raise ValueError(f"{name}: 0 feature(s) (shape={X.shape}) while a minimum of 1 is required.")
-        if not self.n_rows:
-            raise ValueError(f"{name}: 0 sample(s) (shape={X.shape}) while a minimum of 1 is required.")
+        if 0 in X.shape:
+            what = "sample(s)" if self.n_columns else "feature(s)"
+            raise ValueError(f"{name}: 0 {what} (shape={X.shape}) while a minimum of 1 is required.")
         if self._columns is not None and len(set(self._columns)) < self.n_columns:
             twice = next(column for column in self._columns if self._columns.count(column) > 1)
             raise ValueError(f"{name} has two columns of the name {twice!r}: rename one of them or drop it")
@@ -73,10 +75,6 @@ class Table:
         columns = self._columns
         return columns if columns is not None and all(isinstance(column, str) for column in columns) else None
 
-    def label(self, j: int) -> str:
-        """Return what messages call column j."""
-        return f"column {j}" if self._columns is None else f"column {self._columns[j]!r}"
-
     def column(self, j: int) -> Column:
         """Read column j.
 
@@ -85,23 +83,15 @@ class Table:
         ValueError, TypeError
             For dates, infinity, words beside numbers, and what is neither number nor word.
         """
-        series = self._X[:, j] if self._columns is None else self._X[self._columns[j]]
-        label = self.label(j)
-        values = _values(series, label)
+        name: Any = j if self._columns is None else self._columns[j]
+        label = f"column {name if self._columns is None else repr(name)}"
+        values = _values(self._X[name] if self.is_frame else self._X[:, j], label)
         if values.dtype.kind == "f" and (too_large := abs(values) > LARGEST).any():
             row = int(too_large.argmax())
             what = "infinity" if np.isinf(values[row]) else f"{values[row]:g}"
-            raise ValueError(
-                f"{label} holds {what} in row {row}: say NaN where a number is unknown, or a number below {LARGEST:g}"
-            )
+            right = f"say NaN where a number is unknown, or a number below {LARGEST:g}"
+            raise ValueError(f"{label} holds {what} in row {row}: {right}")
         return Column(label, values)
-
-
-def _as_objects(X: Any) -> Any:
-    try:
-        return np.array(X, object)
-    except ValueError:  # ragged: scikit-learn says so
-        return X
 
 
 def _values(series: Any, label: str) -> Array:
@@ -133,10 +123,9 @@ def _objects(values: Array, label: str) -> Array:
     if kinds == {"date"}:
         raise _dates(label)
     if len(kinds) > 1 and kinds != {"boolean", "number"}:
-        raise ValueError(
-            f"{label} holds {' and '.join(_example(values, kind) for kind in sorted(kinds))}: make them alike, by "
-            'pandas.to_numeric(..., errors="coerce") if words mean gaps, by .astype(str) if numbers are levels'
-        )
+        found = " and ".join(_example(values, kind) for kind in sorted(kinds))
+        way = 'by pandas.to_numeric(..., errors="coerce") if words mean gaps, by .astype(str) if numbers are levels'
+        raise ValueError(f"{label} holds {found}: make them alike, {way}")
     if "other" in kinds:
         raise TypeError(f"{label} holds {_example(values, 'other')}, which is neither a number nor a word")
     return values
@@ -158,15 +147,8 @@ def _kind_of(kind: type) -> str:
     """Return what a type of value is, "" for a gap."""
     if kind.__name__ in _MISSING:
         return ""
-    for name, kinds in (
-        ("boolean", (bool, np.bool_)),
-        ("text", (str,)),
-        ("date", _DATES),
-        ("number", (numbers.Number,)),
-    ):
-        if issubclass(kind, kinds):
-            return name
-    return "date" if kind.__name__ == "NaTType" else "other"
+    found = (name for name, kinds in _KINDS.items() if issubclass(kind, kinds))
+    return next(found, "date" if kind.__name__ == "NaTType" else "other")
 
 
 def _example(values: Array, kind: str) -> str:
@@ -176,15 +158,20 @@ def _example(values: Array, kind: str) -> str:
 
 
 def _dates(label: str) -> ValueError:
-    return ValueError(
-        f"{label} holds dates: put numbers in its place, such as the days since a first day, the month or the day of "
-        "the week"
-    )
+    such = "the days since a first day, the month or the day of the week"
+    return ValueError(f"{label} holds dates: put numbers in its place, such as {such}")
 
 
 def is_gap(value: Any) -> bool:
     """Return whether a word is missing: None, NaN or pandas' NA."""
     return type(value).__name__ in _MISSING or (isinstance(value, numbers.Number) and value != value)
+
+
+def refuse_gaps(are_gaps: Array) -> None:
+    """Raise ValueError for targets that are missing in some of the rows (n,)."""
+    if are_gaps.any():
+        rows = f"{counted(int(are_gaps.sum()), 'row')}, such as row {int(are_gaps.argmax())}"
+        raise ValueError(f"y is missing (NaN) in {rows}: leave them out")
 
 
 def is_number(word: Any) -> bool:
@@ -202,10 +189,8 @@ def check_words(label: str, levels: Iterable[Any], n: int, most: int) -> None:
     if texts and all(map(_DATE.match, texts)):
         raise _dates(label)
     if len(texts) > max(most, n / 2) and sum(len(text.split()) for text in texts) > MOST_WORDS * len(texts):
-        raise ValueError(
-            f"{label} holds free text: drop it, or turn it into numbers before, such as by skrub's StringEncoder or "
-            "TextEncoder"
-        )
+        way = "such as by skrub's StringEncoder or TextEncoder"
+        raise ValueError(f"{label} holds free text: drop it, or turn it into numbers before, {way}")
 
 
 def kinds_of(values: Iterable[Any]) -> set[str]:

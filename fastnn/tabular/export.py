@@ -11,6 +11,7 @@ from sklearn.base import is_classifier
 from sklearn.utils.validation import check_is_fitted
 
 from fastnn.backends import get_backend
+from fastnn.files.export import FORMATS as OF_NETWORKS
 from fastnn.files.export import Format, Model, export
 from fastnn.memory import Array
 from fastnn.network import Network
@@ -19,11 +20,7 @@ from fastnn.tabular.columns import LARGEST
 from fastnn.tabular.left_out import Unsmoothing
 from fastnn.tabular.preparation import LARGEST_SCALED, LIMIT, ROUNDS, Levels, TablePreparation
 
-FORMATS: dict[str, Format] = {
-    "numpy": Format(".py", "fastnn.tabular.to_numpy"),
-    "c": Format(".c", "fastnn.tabular.to_c"),
-    "onnx": Format(".onnx", "fastnn.tabular.to_onnx"),
-}
+FORMATS = {form: Format(OF_NETWORKS[form].suffix, f"fastnn.tabular.to_{form}") for form in ("numpy", "c", "onnx")}
 
 
 class TableModel(NamedTuple):
@@ -58,34 +55,37 @@ class TableModel(NamedTuple):
         """The columns of words by their places."""
         return {levels.column: levels for levels in self.preparation.levels_}
 
+    @property
+    def constants(self) -> dict[str, Array]:
+        """The arrays that a program needs: of the preparation, of all members, and of the targets."""
+        p, network = self.preparation, self.network
+        arrays = {"centers": p.centers_, "factors": p.factors_, "means": p.means_, "imputation": p.imputation_}
+        for k in range(network.n_layers):
+            for name, of_layers in (("W", network.weights), ("b", network.biases)):
+                arrays[f"{name}{k}"] = np.array([of_layers(params)[k] for params in self.params])
+        if self.scaling is not None:
+            arrays |= dict(zip(("averages", "deviations", "least", "largest"), self.scaling, strict=True))
+        return arrays
+
     def function(self) -> Any:
         """Return it as a function of one row; raise ValueError for words."""
         p, n = self.preparation, self.network.n_outputs
         if self.levels:
             j = min(self.levels)
-            name = f"column {j}" if self.names is None else f"column {self.names[j]!r}"
-            raise ValueError(
-                f"{name} holds words, booleans or categories, and a row of function() holds numbers: export to C, "
-                "which takes these as the numbers of their levels, or make numbers of them before fit"
-            )
+            name = j if self.names is None else repr(self.names[j])
+            what = f"column {name} holds words, booleans or categories, and a row of function() holds numbers"
+            way = "which takes these as the numbers of their levels, or make numbers of them before fit"
+            raise ValueError(f"{what}: export to C, {way}")
         if self.scaling is not None:
             targets = self.scaling[[1, 0, 2, 3]]
         else:
             assert self.unsmoothing is not None
             targets = np.repeat([[1.0], [-self.unsmoothing.offset], [self.unsmoothing.least], [np.inf]], n, axis=1)
-        row = TableRow(
-            n_columns=p.n_features_in_,
-            places=np.array(p.number_columns_, np.int64),
-            flags=np.flatnonzero(p.has_gaps_),
-            preparation=np.array([p.centers_, p.factors_, p.means_]),
-            imputation=p.imputation_,
-            rounds=ROUNDS if p.imputation_.any() else 0,
-            limit=LIMIT,
-            bound=LARGEST_SCALED,
-            largest=LARGEST,
-            targets=targets,
-            adds_up=self.scaling is None,
-        )
+        columns: Any = {"n_columns": p.n_features_in_, "places": np.array(p.number_columns_, np.int64)}
+        columns |= {"flags": np.flatnonzero(p.has_gaps_), "preparation": np.array([p.centers_, p.factors_, p.means_])}
+        columns |= {"imputation": p.imputation_, "rounds": ROUNDS if p.imputation_.any() else 0}
+        limits = {"limit": LIMIT, "bound": LARGEST_SCALED, "largest": LARGEST}
+        row = TableRow(**columns, **limits, targets=targets, adds_up=self.scaling is None)
         return cast(Any, get_backend("numba")).table_function(self.network, self.params, row)
 
 

@@ -27,18 +27,9 @@ import numpy as np
 from fastnn.errors import warn
 from fastnn.memory import Array
 from fastnn.network import Network
-from fastnn.tabular.members import (
-    BATCH_SIZE,
-    Rows,
-    Sample,
-    Settings,
-    input_scales,
-    mean_outputs,
-    parts,
-    train_members,
-    unscaled,
-)
-from fastnn.training.exceptions import InterruptWarning, TrainingInterrupted
+from fastnn.tabular import members as ensemble
+from fastnn.tabular.members import Rows, Sample
+from fastnn.training.exceptions import InterruptWarning
 from fastnn.training.results import TrainingResult
 
 MOST_ROWS = 10_000
@@ -110,7 +101,7 @@ class Residuals(NamedTuple):
 
     def sizes(self, inputs: Array) -> Array:
         """Return the sizes (n, n_outputs) of residuals that are expected for rows."""
-        return (mean_outputs(self.members, inputs) + LEAST_SIZE) * self.mean
+        return (ensemble.mean_outputs(self.members, inputs) + LEAST_SIZE) * self.mean
 
     def quantile(self, coverage: float) -> Array:
         """Return the score (n_outputs,) that a new row's does not exceed with this probability.
@@ -122,11 +113,9 @@ class Residuals(NamedTuple):
         """
         n, needed = len(self.scores), 1 / (1 - coverage)
         if n < needed:
-            raise ValueError(
-                f"there are {n} residuals of rows that members left out, and a coverage of {coverage:g} takes "
-                f"{math.ceil(round(needed, 6))}: ask for less coverage, or fit more rows, a preset of more members, or "
-                "without X_val"
-            )
+            what = f"there are {n} residuals of rows that members left out, and a coverage of {coverage:g} takes"
+            way = "ask for less coverage, or fit more rows, a preset of more members, or without X_val"
+            raise ValueError(f"{what} {math.ceil(round(needed, 6))}: {way}")
         return np.asarray(self.scores[min(math.ceil(coverage * (n + 1)), n) - 1])
 
     def deviation(self) -> Array:
@@ -180,16 +169,15 @@ def learn_residuals(
     residuals = Sample(sample.inputs[known], (sizes / mean).astype(np.float32), weight, None)
     own = network_of_sizes(network)
     width = own.sizes[1]
-    settings = Settings((width, width), N_NETWORKS, EPOCHS, BATCH_SIZE, RATE / math.sqrt(width))
-    scales = input_scales(own, residuals)
-    left_out = parts(len(known), N_NETWORKS, 1 / N_NETWORKS, None, random_state)
-    try:
-        many = train_members(own, residuals.scaled(scales), left_out, settings, random_state, None, n_jobs, False)
-    except TrainingInterrupted as interrupt:
+    settings = ensemble.Settings((width, width), N_NETWORKS, EPOCHS, ensemble.BATCH_SIZE, RATE / math.sqrt(width))
+    left_out = ensemble.parts(len(known), N_NETWORKS, 1 / N_NETWORKS, None, random_state)
+    options = settings, random_state, None, n_jobs, False
+    many, scales, is_interrupted = ensemble.train_members(own, residuals, left_out, *options)
+    if is_interrupted:
         how_far = "fit was interrupted: the estimator predicts, but no intervals and standard deviations"
-        warn(InterruptWarning(how_far, interrupt.result), ("fastnn", "sklearn"))
+        warn(InterruptWarning(how_far, many), ("fastnn", "sklearn"))
         return Residuals([], mean, sizes[:0])
-    learned = Residuals([unscaled(own, params, scales) for params in many.params], mean, sizes)
+    learned = Residuals([ensemble.unscaled(own, params, scales) for params in many.params], mean, sizes)
     expected = learned.sizes(residuals.inputs)  # which stays for the last one of an odd number of rows
     for member, rows in zip(learned.members, left_out, strict=True):
         expected[rows] = learned._replace(members=[member]).sizes(residuals.inputs[rows])

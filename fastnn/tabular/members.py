@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from numbers import Integral
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,7 @@ from fastnn.network import Network
 from fastnn.optimizers import Adam
 from fastnn.schedules import cosine
 from fastnn.training import Stop
+from fastnn.training.exceptions import TrainingInterrupted
 from fastnn.training.results import TrainingResult
 
 Rows = NDArray[np.int64]
@@ -80,28 +81,17 @@ def settings_of(estimator: Any, n_rows: int, *, classes: bool, n_splits: int, n_
         For hidden layers of different widths, whose learning rates would differ.
     """
     preset = PRESETS[estimator.preset]
-
-    def chosen(name: str, default: Any) -> Any:
-        value = getattr(estimator, name)
-        return default if value is None else value
-
-    sizes = chosen("hidden_layer_sizes", preset.hidden_layer_sizes)
+    given = {name: value for name in Settings._fields if (value := getattr(estimator, name)) is not None}
+    sizes = given.pop("hidden_layer_sizes", preset.hidden_layer_sizes)
     sizes = tuple(int(n) for n in sizes) if hasattr(sizes, "__iter__") else (int(sizes),)
     if not sizes or len(set(sizes)) > 1 or sizes[0] < 1:
-        raise ValueError(
-            f"hidden_layer_sizes must be equal widths, such as (64, 64), not {sizes}: all learn at one rate"
-        )
+        raise ValueError(f"hidden_layer_sizes must be equal widths, as (64, 64), not {sizes}: all learn at one rate")
     n_members = math.ceil(preset.n_members / n_splits) * n_splits if n_splits else preset.n_members
     share, copies = math.sqrt(max(1.0, n_rows / FULL_ROWS)), max(1.0, n_copies / 2)
     epochs = math.ceil(max(FEWEST_EPOCHS, math.ceil(preset.epochs / share)) / copies)
-    rate = preset.classes_rate if classes else preset.numbers_rate
-    return Settings(
-        hidden_layer_sizes=sizes,
-        n_members=chosen("n_members", n_members),
-        epochs=chosen("epochs", epochs),
-        batch_size=chosen("batch_size", min(LARGEST_BATCH_SIZE, int(BATCH_SIZE * share))),
-        learning_rate=chosen("learning_rate", rate / math.sqrt(sizes[0])),
-    )
+    rate = (preset.classes_rate if classes else preset.numbers_rate) / math.sqrt(sizes[0])
+    settings = Settings(sizes, n_members, epochs, min(LARGEST_BATCH_SIZE, int(BATCH_SIZE * share)), rate)
+    return settings._replace(**given)
 
 
 class Sample(NamedTuple):
@@ -212,12 +202,14 @@ def train_members(
     max_time: float | None,
     n_jobs: int | None,
     verbose: bool,
-) -> ManyResult:
+) -> tuple[ManyResult, Array, bool]:
     """Train the members of an ensemble, each of which has its best epoch by the rows that it leaves out.
 
-    Without any such rows all choose by the sample's validation rows. A row's copies are where the row is.
+    Without any such rows all choose by the sample's validation rows. A row's copies are where the row is. Returned are
+    the members, what their inputs are multiplied by (see `unscaled`), and whether Ctrl-C ended their training.
     """
-    n = len(sample.targets)
+    scales, n = input_scales(network, sample), len(sample.targets)
+    sample = sample.scaled(scales)
     n_copies = len(sample.inputs) // n
     used = np.ones(n, bool) if sample.weight is None else sample.weight > 0
     trained_on = [np.flatnonzero(used & ~np.isin(np.arange(n), own)) for own in left_out]
@@ -230,23 +222,24 @@ def train_members(
         options["rows"] = [np.concatenate([k * n + rows for k in range(n_copies)]) for rows in trained_on]
     if sample.weight is not None:
         options["sample_weight"] = np.tile(sample.weight, n_copies)
-    return train_many(
-        network,
-        sample.inputs,
-        np.tile(sample.targets, (n_copies, 1)),
-        params=[initial_params(network, random_state) for _ in range(settings.n_members)],
-        seed=random_state.randint(2**31 - 1, size=settings.n_members).tolist(),
-        optimizer=Adam(rate, beta_2=BETA_2),
-        epochs=settings.epochs,
-        batch_size=batch_size,
-        stop=Stop(validation=sample.validation, restore_best=True, max_seconds=max_time, on_interrupt="raise"),
-        callbacks=[] if max_time is None else [Deadline(max_time)],
-        dtype="float32",
-        assume_finite=True,
-        n_jobs=n_jobs,
-        progress=verbose,
-        **options,
-    )
+    options |= {"dtype": "float32", "assume_finite": True, "n_jobs": n_jobs, "progress": verbose}
+    options["callbacks"] = [] if max_time is None else [Deadline(max_time)]
+    try:
+        many = train_many(
+            network,
+            sample.inputs,
+            np.tile(sample.targets, (n_copies, 1)),
+            params=[initial_params(network, random_state) for _ in range(settings.n_members)],
+            seed=random_state.randint(2**31 - 1, size=settings.n_members).tolist(),
+            optimizer=Adam(rate, beta_2=BETA_2),
+            epochs=settings.epochs,
+            batch_size=batch_size,
+            stop=Stop(validation=sample.validation, restore_best=True, max_seconds=max_time, on_interrupt="raise"),
+            **options,
+        )
+    except TrainingInterrupted as interrupt:
+        return cast(ManyResult, interrupt.result), scales, True
+    return many, scales, False
 
 
 def mean_outputs(members: list[TrainingResult], inputs: Array) -> NDArray[np.float64]:
@@ -257,11 +250,10 @@ def mean_outputs(members: list[TrainingResult], inputs: Array) -> NDArray[np.flo
     return total / len(members)
 
 
-class Deadline:
+class Deadline(NamedTuple):
     """A callback that ends the trainings when there is no time for another member."""
 
-    def __init__(self, seconds: float) -> None:
-        self.seconds = seconds
+    seconds: float
 
     def __call__(self, progress: ManyProgress) -> bool:
         """Return whether a member that takes as long as those so far would end too late."""

@@ -221,16 +221,14 @@ class TablePreparation(TransformerMixin, BaseEstimator):
     def _fit_numbers(self, numbers: Array) -> None:
         k = numbers.shape[1]
         self.has_gaps_: NDArray[np.bool_] = np.asarray(np.isnan(numbers).any(axis=0))
-        self.centers_, self.factors_, self.means_ = np.zeros(k), np.zeros(k), np.zeros(k)
-        self.imputation_ = np.zeros((k, k))
+        self.centers_, self.factors_, self.imputation_ = np.zeros(k), np.zeros(k), np.zeros((k, k))
         for i, column in enumerate(numbers.T):
             known = column[~np.isnan(column)] if self.has_gaps_[i] else column
             low, self.centers_[i], high = np.quantile(known, (0.25, 0.5, 0.75))
             spread = high - low or known.max() / 2 - known.min() / 2
             self.factors_[i] = 1 / spread if spread >= np.finfo(np.float64).tiny else 0.0
         scaled = self._scaled(numbers)
-        for i, column in enumerate(scaled.T):
-            self.means_[i] = column[~np.isnan(column)].mean()
+        self.means_ = np.array([column[~np.isnan(column)].mean() for column in scaled.T])
         if self.has_gaps_.any():
             self.imputation_ = imputation_of(scaled - self.means_)
 
@@ -245,13 +243,8 @@ class TablePreparation(TransformerMixin, BaseEstimator):
             are_numbers = all(is_number(level) for level in levels)
             way = "make numbers of them, by pandas.to_numeric" if are_numbers else "drop the column"
             when = "these texts are amounts" if are_numbers else "it only numbers the rows"
-            warn(
-                UserWarning(
-                    f"{column.label} has {len(levels)} levels: the {most - 1} most frequent ones stay, the rest is one "
-                    f"(max_categories={most}); {way} if {when}"
-                ),
-                ("fastnn", "sklearn"),
-            )
+            stay = f"the {most - 1} most frequent ones stay, the rest is one (max_categories={most})"
+            _warn(f"{column.label} has {len(levels)} levels: {stay}; {way} if {when}")
             levels = sorted(sorted(levels, key=counts.__getitem__, reverse=True)[: most - 1])
         plain = [level.item() if isinstance(level, np.generic) else level for level in levels]
         if len(levels) < 2 and not n_gaps:
@@ -300,31 +293,23 @@ class TablePreparation(TransformerMixin, BaseEstimator):
         seen = getattr(self, "feature_names_in_", None)
         if seen is None or table.names is None:
             if table.n_columns != self.n_features_in_:
-                raise ValueError(
-                    f"X has {table.n_columns} features, but {type(self).__name__} is expecting {self.n_features_in_} "
-                    "features as input"
-                )
+                expects = f"{type(self).__name__} is expecting {self.n_features_in_} features as input"
+                raise ValueError(f"X has {table.n_columns} features, but {expects}")
             return list(range(table.n_columns))
         place_of = {name: j for j, name in enumerate(table.names)}
         if lacking := [name for name in seen if name not in place_of]:
             raise ValueError(f"X lacks the column{'s' * (len(lacking) > 1)} {listed(lacking)}, which fit saw")
         if table.n_columns > len(seen):
             others = [name for name in table.names if name not in set(seen)]
-            warn(
-                UserWarning(f"X has columns that fit did not see, not used here: {listed(others)}"),
-                ("fastnn", "sklearn"),
-            )
+            _warn(f"X has columns that fit did not see, not used here: {listed(others)}")
         return [place_of[name] for name in seen]
 
     def _column(self, table: Table, j: int, kinds: set[str]) -> Column:
         """Return a column of what `fit` saw there; booleans are numbers where it saw numbers."""
         column = table.column(j)
         there = {"number"} if column.holds_numbers else kinds_of(column.values.tolist())
-        if (
-            there
-            and not there & kinds
-            and not np.isnan(column.values.astype(float) if column.holds_numbers else 0).all()
-        ):
+        are_gaps = column.holds_numbers and np.isnan(column.values).all()
+        if there and not there & kinds and not are_gaps:
             was, is_ = ("numbers", "words") if "number" in kinds else ("words", "numbers")
             way = "pandas.to_numeric" if was == "numbers" else ".astype(str)"
             raise ValueError(f"{column.label} held {was} in fit and holds {is_} now: make {was} of them, by {way}")
@@ -340,13 +325,8 @@ class TablePreparation(TransformerMixin, BaseEstimator):
             scaled = np.where(gaps, fill_gaps(scaled - self.means_, self.imputation_) + self.means_, scaled)
         parts = [scaled, gaps[:, self.has_gaps_]]
         parts += [levels.numbers(code) for levels, code in zip(self.levels_, codes, strict=True)]
-        width = sum(part.shape[1] for part in parts)
-        matrix = np.zeros((len(numbers), max(width, 1)), np.float32)  # of constants alone one column, of zeros
-        first = 0
-        for part in parts:
-            matrix[:, first : first + part.shape[1]] = part
-            first += part.shape[1]
-        return matrix
+        matrix = np.concatenate(parts, axis=1, dtype=np.float32)
+        return matrix if matrix.shape[1] else np.zeros((len(numbers), 1), np.float32)  # of constants alone
 
     def _scaled(self, numbers: Array) -> Array:
         with np.errstate(over="ignore"):
@@ -359,6 +339,10 @@ class TablePreparation(TransformerMixin, BaseEstimator):
         tags.input_tags.string = True
         tags.transformer_tags.preserves_dtype = ["float32"]
         return tags
+
+
+def _warn(text: str) -> None:
+    warn(UserWarning(text), ("fastnn", "sklearn"))
 
 
 # ----------------------------------------------------------------------------------------------------------- imputation
@@ -378,7 +362,7 @@ def imputation_of(Z: Matrix) -> Matrix:
     matrix = np.zeros((Z.shape[1], Z.shape[1]))
     for _ in range(ROUNDS):
         filled = fill_gaps(Z, matrix)
-        covariance = _gram(filled) / len(filled)
+        covariance = np.array([(column[:, None] * filled).sum(axis=0) for column in filled.T]) / len(filled)
         covariance += np.diag(np.full(len(covariance), RIDGE * (np.diag(covariance).sum() / len(covariance)) + 1e-12))
         precision = _inverse(covariance)
         matrix = -precision / np.diag(precision)
@@ -401,23 +385,13 @@ def fill_gaps(Z: Matrix, matrix: Matrix) -> Matrix:
     return filled
 
 
-def _gram(Z: Matrix) -> Matrix:
-    """Return the sums of products (k, k) of the columns."""
-    gram = np.empty((Z.shape[1], Z.shape[1]))
-    for i in range(len(gram)):
-        gram[i] = (Z[:, i, None] * Z).sum(axis=0)
-    return gram
-
-
 def _inverse(A: Matrix) -> Matrix:
     """Return the inverse of a positive definite matrix (k, k), by the method of Gauss and Jordan in place."""
     A = A.copy()
     for i in range(len(A)):
-        pivot = A[i, i]
-        column = A[:, i].copy()
+        pivot, column = A[i, i], A[:, i].copy()
         column[i] = 0.0
-        A[:, i] = 0.0
-        A[i, i] = 1.0
+        A[:, i] = np.arange(len(A)) == i
         A[i] /= pivot
         A -= column[:, None] * A[i]
     return A

@@ -11,13 +11,13 @@ from sklearn.metrics import r2_score
 from sklearn.utils.validation import _check_y
 
 from fastnn import plotting
-from fastnn.checking.arguments import counted, shown, store_parameters
+from fastnn.checking.arguments import shown, store_parameters
 from fastnn.checking.display import documented
 from fastnn.checking.values import refuse_text
 from fastnn.memory import Array
 from fastnn.network import Network
 from fastnn.tabular.base import BaseTabular
-from fastnn.tabular.columns import LARGEST
+from fastnn.tabular.columns import LARGEST, refuse_gaps
 from fastnn.tabular.left_out import learn_residuals
 from fastnn.tabular.members import Sample, mean_outputs
 
@@ -145,14 +145,11 @@ class TabularRegressor(RegressorMixin, BaseTabular):
         if not isinstance(coverage, Real) or not 0 < coverage < 1:
             raise ValueError(f"coverage must be greater than 0 and less than 1, such as 0.9, not {shown(coverage)}")
         inputs = self._inputs(X)
-        half = self._residuals.quantile(float(coverage)) * self._residuals.sizes(inputs)
+        half = self._shaped(self._residuals.quantile(float(coverage)) * self._residuals.sizes(inputs))
         y = self._decoded(mean_outputs(self.estimators_, inputs))
-        half = self._shaped(half)
         return np.stack([y - half, y + half], axis=-1)
 
     def _learn_targets(self, y: Any) -> Array:
-        if y is None:
-            raise ValueError(f"{type(self).__name__} requires y to be passed, but the target y is None")
         y = _numbers_of(self, y)
         self._one_target = y.ndim == 1
         y = y.reshape(len(y), -1)
@@ -166,8 +163,11 @@ class TabularRegressor(RegressorMixin, BaseTabular):
         return ((y.reshape(len(y), -1) - mean) / deviation).astype(np.float32)
 
     def _decoded(self, outputs: Array) -> Array:
+        return self._shaped(self._unscaled(outputs))
+
+    def _unscaled(self, outputs: Array) -> Array:
         mean, deviation, low, high = self._scaling
-        return self._shaped(np.clip(outputs * deviation + mean, low, high))
+        return np.asarray(np.clip(outputs * deviation + mean, low, high))
 
     def _shaped(self, y: Array) -> Array:
         return y[:, 0] if self._one_target else y
@@ -181,10 +181,7 @@ class TabularRegressor(RegressorMixin, BaseTabular):
     def _learn_from_left_out(
         self, sample: Sample, outputs: Array, counts: Array, random_state: np.random.RandomState
     ) -> None:
-        mean, deviation, low, high = self._scaling
-        sizes = abs(
-            np.clip(sample.targets * deviation + mean, low, high) - np.clip(outputs * deviation + mean, low, high)
-        )
+        sizes = abs(self._unscaled(sample.targets) - self._unscaled(outputs))
         self._residuals = learn_residuals(self.estimators_, sample, outputs, counts, sizes, random_state, self.n_jobs)
 
     def _draw_left_out(self, axes: Any) -> None:
@@ -192,8 +189,7 @@ class TabularRegressor(RegressorMixin, BaseTabular):
         true, predicted = self._truth[known].astype(np.float64), self._out_of_bag[known]
         units = "in standard deviations, "
         if self._one_target:
-            mean, deviation, low, high = self._scaling
-            true, predicted, units = true * deviation + mean, np.clip(predicted * deviation + mean, low, high), ""
+            true, predicted, units = self._unscaled(true), self._unscaled(predicted), ""
         plotting.predictions(true, predicted, f"Rows left out, {units}R² {self.oob_score_:.3f}", axes=axes)
 
     def _set_out_of_bag(self, outputs: Array) -> None:
@@ -209,9 +205,8 @@ class TabularRegressor(RegressorMixin, BaseTabular):
 def _numbers_of(estimator: Any, y: Any) -> Array:
     refuse_text(y)
     values = np.asarray(y)
-    if values.dtype.kind == "f" and (gaps := np.isnan(values.reshape(len(values), -1)).any(axis=1)).any():
-        n_rows = counted(int(gaps.sum()), "row")
-        raise ValueError(f"y is missing (NaN) in {n_rows}, such as row {int(gaps.argmax())}: leave them out")
+    if values.dtype.kind == "f":
+        refuse_gaps(np.isnan(values.reshape(len(values), -1)).any(axis=1))
     y = np.asarray(_check_y(y, multi_output=True, y_numeric=True, estimator=estimator), np.float64)
     if (abs(y) > LARGEST).any():
         raise ValueError(f"y holds {abs(y).max():g}: targets must be below {LARGEST:g}")

@@ -28,16 +28,7 @@ from sklearn.base import ClassifierMixin, is_classifier
 from sklearn.utils.validation import check_is_fitted
 
 from fastnn.errors import ModelFileError
-from fastnn.files.archive import (
-    check_arrays,
-    json_array,
-    plain,
-    read_archive,
-    table_of,
-    text_of,
-    value_of,
-    write_archive,
-)
+from fastnn.files import archive
 from fastnn.files.description import labels_array, labels_of, network_of, shared_header, without_state
 from fastnn.files.export import check_not_exported
 from fastnn.files.model import TABLE
@@ -87,7 +78,7 @@ class Saving:
         """
         check_is_fitted(self)
         check_not_exported(path, "estimator.export({})")
-        write_archive(path, TABLE, *_content(self))
+        archive.write_archive(path, TABLE, *_content(self))
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Self:
@@ -119,7 +110,7 @@ class Saving:
         >>> bool((TabularRegressor.load("colors.npz").predict([["red"]]) == model.predict([["red"]])).all())
         True
         """
-        return read_archive(path, {TABLE: lambda header, arrays: _estimator(cls, header, arrays)})
+        return archive.read_archive(path, {TABLE: lambda header, arrays: _estimator(cls, header, arrays)})
 
 
 # ---------------------------------------------------------------------------------------------------------------- save
@@ -131,22 +122,17 @@ def _content(model: Any) -> tuple[dict[str, Any], dict[str, Array]]:
     for name in _NOT_KEPT:
         if not isinstance(parameters[name], (int, np.integer)):
             parameters[name] = None
-    network, preparation, history = model.estimators_[0].network, model.preparation_, model.history_
+    network, p, history = model.estimators_[0].network, model.preparation_, model.history_
     header = {
         **shared_header(network, model.estimators_[0].params, "numba"),
         "kind": "classifier" if is_classifier(model) else "regressor",
-        "parameters": {name: plain(name, value) for name, value in parameters.items()},
+        "parameters": {name: archive.plain(name, value) for name, value in parameters.items()},
         "scores": {name: float(getattr(model, name)) for name in _SCORES},
     }
-    columns = {
-        "n": preparation.n_features_in_,
-        "names": getattr(preparation, "feature_names_in_", np.zeros(0)).tolist(),
-        "numbers": preparation.number_columns_,
-        "words": [list(levels) for levels in preparation.levels_],
-    }
-    p = preparation
+    names = getattr(p, "feature_names_in_", np.zeros(0)).tolist()
+    columns = {"n": p.n_features_in_, "names": names, "numbers": p.number_columns_, "words": list(map(list, p.levels_))}
     arrays = {
-        "columns": json_array(columns),
+        "columns": archive.json_array(columns),
         "numbers": np.array([p.centers_, p.factors_, p.means_, p.has_gaps_], np.float64),
         "imputation": p.imputation_,
         "params": np.array([member.params for member in model.estimators_]),
@@ -155,10 +141,8 @@ def _content(model: Any) -> tuple[dict[str, Any], dict[str, Array]]:
         "truth": model._truth,
     }
     if is_classifier(model):
-        classes = model.classes_
-        header["labels"] = classes.dtype.kind
-        header["unsmoothing"] = list(model._unsmoothing)
-        return header, arrays | {"classes": labels_array(classes)}
+        header |= {"labels": model.classes_.dtype.kind, "unsmoothing": list(model._unsmoothing)}
+        return header, arrays | {"classes": labels_array(model.classes_)}
     header["one_target"] = model._one_target
     residuals = model._residuals
     return header, arrays | {
@@ -177,7 +161,7 @@ def _estimator(cls: Any, header: dict[str, Any], arrays: dict[str, Array]) -> An
     kind = "classifier" if issubclass(cls, ClassifierMixin) else "regressor"
     if header["kind"] != kind:
         raise ModelFileError(f"it holds a {header['kind']!s:.50} of tables, not a {kind}")
-    model = cls(**{name: value_of(value) for name, value in header["parameters"].items()})
+    model = cls(**{name: archive.value_of(value) for name, value in header["parameters"].items()})
     model._validate_params()
     n_members, n_params = arrays["params"].shape
     network = network_of(header["network"], n_params)
@@ -189,16 +173,13 @@ def _estimator(cls: Any, header: dict[str, Any], arrays: dict[str, Array]) -> An
         "truth": (np.int64, (n_rows,)) if kind == "classifier" else (np.float32, (n_rows, network.n_outputs)),
         "targets": (np.float64, (4, network.n_outputs)),
     }
-    check_arrays(arrays, shapes)
+    archive.check_arrays(arrays, shapes)
     if not np.isfinite(arrays["params"]).all():
         raise ModelFileError("damaged: params must be finite")
     model._set_preparation(_preparation(arrays, network, model.max_categories))
     model.estimators_ = [without_state(network, params.copy(), "numba") for params in arrays["params"]]
-    ended = [int((~np.isnan(loss)).sum()) for loss in arrays["losses"][0]]
-    losses, validation_losses = arrays["losses"]
-    model.history_ = ManyHistory(
-        [History(losses[i, :n], validation_losses[i, :n], seconds=np.nan) for i, n in enumerate(ended)]
-    )
+    losses = zip(*arrays["losses"], (~np.isnan(arrays["losses"][0])).sum(axis=1).tolist(), strict=True)
+    model.history_ = ManyHistory([History(loss[:n], other[:n], seconds=np.nan) for loss, other, n in losses])
     for name in _SCORES:
         setattr(model, name, float(header["scores"][name]))
     if kind == "classifier":
@@ -233,25 +214,24 @@ def _residuals(arrays: dict[str, Array], network: Network) -> Residuals:
         "residual_scores": (np.float64, (len(scores), network.n_outputs)),
         "residual_mean": (np.float64, (network.n_outputs,)),
     }
-    check_arrays(arrays, shapes)
+    archive.check_arrays(arrays, shapes)
     mean = arrays["residual_mean"]
-    if not (
-        np.isfinite(params).all() and (np.diff(scores, axis=0) >= 0).all() and (scores >= 0).all() and (mean >= 0).all()
-    ):
+    are_sizes = (np.diff(scores, axis=0) >= 0).all() and (scores >= 0).all() and (mean >= 0).all()
+    if not (are_sizes and np.isfinite(params).all()):
         raise ModelFileError("damaged: its residuals are no sizes in ascending order")
     return Residuals([without_state(own, row.copy(), "numba") for row in params], mean, scores)
 
 
 def _preparation(arrays: dict[str, Array], network: Network, max_categories: int) -> TablePreparation:
     """Build the preparation of a file; raise ModelFileError where its columns are not those of the network."""
-    text = text_of(arrays["columns"], "table of columns")
-    columns = table_of(text, sum(array.nbytes for array in arrays.values()))
+    text = archive.text_of(arrays["columns"], "table of columns")
+    columns = archive.table_of(text, sum(array.nbytes for array in arrays.values()))
     preparation = TablePreparation(max_categories)
     n, places = columns["n"], columns["numbers"]
     levels = [Levels(place, list(own), bool(rest), bool(one)) for place, own, rest, one in columns["words"]]
     preparation.n_features_in_, preparation.number_columns_, preparation.levels_ = n, places, levels
     k = len(places)
-    check_arrays(arrays, {"numbers": (np.float64, (4, k)), "imputation": (np.float64, (k, k))})
+    archive.check_arrays(arrays, {"numbers": (np.float64, (4, k)), "imputation": (np.float64, (k, k))})
     preparation.centers_, preparation.factors_, preparation.means_, gaps = arrays["numbers"]
     preparation.has_gaps_, preparation.imputation_ = gaps == 1, arrays["imputation"]
     if columns["names"]:

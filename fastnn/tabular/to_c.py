@@ -60,7 +60,6 @@ static size_t one_of(float *inputs, double level, int n_levels)
 """
 
 BODY = """\
-    {buffer} float inputs[{n_inputs}];
 {buffers}    double total[{n}] = {{0.0}};
     prepare(x, inputs);
     for (size_t m = 0; m < {n_members}; m++) {{
@@ -90,35 +89,20 @@ PROBABILITIES = """\
 def contents(model: TableModel, name: str) -> dict[str, bytes]:
     """Return the texts of the source and of its header."""
     n, n_members = model.network.n_outputs, len(model.params)
-    arrays, hidden = _arrays(model), model.network.sizes[1]
+    hidden = model.network.sizes[1]
     if model.unsmoothing is None:
         end = TARGETS.format(n=n, n_members=n_members)
     else:
         offset, least = map(decimal, map(np.float64, model.unsmoothing))
         end = PROBABILITIES.format(n=n, n_members=n_members, offset=offset, least=least)
-    buffer = f"{name.upper()}_BUFFER"
-    body = BODY.format(
-        buffer=buffer,
-        buffers="".join(f"    {buffer} float {a}[{size}];\n" for a, size in (("a0", hidden), ("a1", hidden), ("z", n))),
-        n=n,
-        n_inputs=model.network.n_inputs,
-        n_members=n_members,
-        layers="\n".join(_layers(model)),
-    )
-    return sources(
-        name,
-        model.members[0],
-        what=model.summary,
-        labels="\n".join(filter(None, (_columns(model), labels_of(model.classes, n)))),
-        note=note(model),
-        row="double",
-        n_inputs=model.preparation.n_features_in_,
-        n_outputs=n,
-        arrays="\n".join(array_text(name, array, str(array.shape)) for name, array in arrays.items())
-        + "\n"
-        + _preparation(model),
-        body=body + end,
-    )
+    sizes = {"inputs": model.network.n_inputs, "a0": hidden, "a1": hidden, "z": n}
+    buffers = "".join(f"    {name.upper()}_BUFFER float {key}[{size}];\n" for key, size in sizes.items())
+    body = BODY.format(buffers=buffers, n=n, n_members=n_members, layers="\n".join(_layers(model)))
+    arrays = [array_text(key, array, str(array.shape)) for key, array in _arrays(model).items()]
+    parts = {"arrays": "\n".join([*arrays, _preparation(model)]), "body": body + end, "note": note(model)}
+    parts |= {"labels": "\n".join(filter(None, (_columns(model), labels_of(model.classes, n))))}
+    n_inputs = model.preparation.n_features_in_
+    return sources(name, model.members[0], what=model.summary, row="double", n_inputs=n_inputs, **parts)
 
 
 def note(model: TableModel) -> str:
@@ -130,20 +114,12 @@ def note(model: TableModel) -> str:
 
 
 def _arrays(model: TableModel) -> dict[str, Array]:
-    """Return the constants: of the preparation, of all members, and of the targets."""
-    p, network = model.preparation, model.network
-    arrays: dict[str, Array] = {}
-    if p.number_columns_:
-        arrays |= {"places": np.array(p.number_columns_, np.int32), "has_gaps": p.has_gaps_.astype(np.int32)}
-        arrays |= {"centers": p.centers_, "factors": p.factors_, "means": p.means_}
-    if p.imputation_.any():
-        arrays["imputation"] = p.imputation_
-    for k in range(network.n_layers):
-        arrays[f"W{k}"] = np.array([network.weights(params)[k] for params in model.params])
-        arrays[f"b{k}"] = np.array([network.biases(params)[k] for params in model.params])
-    if model.scaling is not None:
-        arrays |= dict(zip(("averages", "deviations", "least", "largest"), model.scaling, strict=True))
-    return arrays
+    """Return the constants, by their names."""
+    p = model.preparation
+    of_columns = {"places": np.array(p.number_columns_, np.int32), "has_gaps": p.has_gaps_.astype(np.int32)}
+    unused = () if p.imputation_.any() else ("imputation",)
+    arrays = (of_columns | model.constants).items()
+    return {name: array for name, array in arrays if array.size and name not in unused}
 
 
 def _layers(model: TableModel) -> list[str]:
