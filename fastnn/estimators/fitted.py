@@ -63,12 +63,8 @@ def weights_of(coefs: Any, intercepts: Any) -> Weights:
             raise ValueError(f"intercepts_[{i}] must have the shape {right}, {why}, not {b[i].shape}")
     sizes = (len(W[0]), *(w.shape[1] for w in W))
     network = network_of(sizes, "identity", "identity", "squared_error")
-    single = all(array.dtype.type is np.float32 for array in (*W, *b))
-    params = np.empty(network.n_params, np.float32 if single else np.float64)
-    weights = Weights.of(network, params)
-    for view, value in zip((*weights.coefs, *weights.intercepts), (*W, *b), strict=True):
-        view[...] = value
-    return weights
+    b = [np.broadcast_to(one, w.shape[1]) for one, w in zip(b, W, strict=True)]
+    return Weights.of(network, network.pack(W, b))
 
 
 class Fitted:

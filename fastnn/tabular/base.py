@@ -166,9 +166,7 @@ class BaseTabular(Saving, Exporting, BaseEstimator, ABC):
 
     # ------------------------------------------------------------------------------------------------------------ fit
 
-    @short_errors()
-    def _validate_params(self) -> None:
-        super()._validate_params()
+    _validate_params = short_errors()(BaseEstimator._validate_params)
 
     @_fit_context(prefer_skip_nested_validation=True)
     @explains_keywords

@@ -191,9 +191,7 @@ class TablePreparation(TransformerMixin, BaseEstimator):
             tables.append(np.where(more, np.nan, numbers))
         return [self._matrix(table, codes) for table in tables]
 
-    @short_errors()
-    def _validate_params(self) -> None:
-        super()._validate_params()
+    _validate_params = short_errors()(BaseEstimator._validate_params)
 
     def _fit(self, X: Any) -> tuple[Array, list[NDArray[np.int64]]]:
         """Learn the columns; return the numbers (n, n_numbers), and the codes (n,) of each column of words."""

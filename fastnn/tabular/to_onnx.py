@@ -6,6 +6,7 @@ input X (n, n_features).
 
 from __future__ import annotations
 
+import itertools
 from functools import reduce
 from typing import Any
 
@@ -23,11 +24,10 @@ TO_FLOAT, TO_DOUBLE = 1, 11
 
 def contents(model: TableModel, name: str) -> dict[str, bytes]:
     """Return the graph's bytes."""
-    names: set[str] = set()
+    numbers = itertools.count()
 
     def unique(name: str) -> str:
-        names.add(f"fastnn/{name}/{len(names)}")
-        return f"fastnn/{name}/{len(names) - 1}"
+        return f"fastnn/{name}/{next(numbers)}"
 
     g = Graph(DOUBLE, unique)
     inputs, parts = _add_columns(g, model)
