@@ -502,12 +502,13 @@ def epoch_callback(mlp: Any, X: Any, Y: Array, sample_weight: Array | None, netw
     fit = {"estimator": mlp, "X": X, "y": mlp._decode(Y), "metadata": metadata}
     root = mlp._init_callback_context(max_subtasks=mlp.max_iter)
     root.call_on_fit_task_begin(**fit)
-    n_epochs = 0
 
     def begun_epoch() -> Any:
         epoch = root.subcontext(task_name="epoch")
         epoch.call_on_fit_task_begin(**fit)
         return epoch
+
+    n_epochs, epoch = 0, begun_epoch()
 
     def fitted(params: Array | None) -> dict[str, Any]:
         weights = mlp._flat if params is None else Weights.of(network, np.array(params))
@@ -522,5 +523,4 @@ def epoch_callback(mlp: Any, X: Any, Y: Array, sample_weight: Array | None, netw
             epoch = begun_epoch()
         return stop
 
-    epoch = begun_epoch()
     return on_epoch

@@ -78,9 +78,11 @@ class FitRecord:
             before("t_", Integral, 0),
             before("loss_curve_", list, []),  # appended to: copies in each call would take ever longer
             before("_no_improvement_count", Integral, 0),
-            *(before(f"best_{name}_", Real | None) for name in ("loss", "validation_score")),
-            *(before(f"validation_{name}_", list | None) for name in ("scores", "loss_curve")),
-            scoring=mlp.scoring,
+            before("best_loss_", Real | None),
+            before("best_validation_score_", Real | None),
+            before("validation_scores_", list | None),
+            before("validation_loss_curve_", list | None),
+            mlp.scoring,
         )
         if validated:
             record.validation_loss_curve = list(record.validation_loss_curve or ())

@@ -257,10 +257,11 @@ class Saving:
         model = model_of(self)
         of_fit: dict[str, Any] = vars(self)
         reason = _REASONS.get(attribute(self, "stop_reason_", str, ""), "epochs")
-        curves = (attribute(self, name, list | None, None) or () for name in ("loss_curve_", "validation_loss_curve_"))
+        curves = (attribute(self, name, list | None, None) for name in ("loss_curve_", "validation_loss_curve_"))
+        loss, validation = (np.array(curve or (), np.float64) for curve in curves)
         names = feature_names_of(self, model.network.n_inputs)
         result = without_state(model.network, model.params.copy(), of_fit["backend"], reason, feature_names=names)
-        return dataclasses.replace(result, history=History(*(np.array(c, np.float64) for c in curves), 0.0))
+        return dataclasses.replace(result, history=History(loss, validation, 0.0))
 
 
 def model_of(mlp: Any) -> Model:

@@ -23,7 +23,7 @@ MOST_WORDS = 3
 
 _DATE = re.compile(r"\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}([ T]|$)")
 _DATES = (datetime.date, datetime.time, datetime.timedelta, np.datetime64, np.timedelta64)
-_KINDS = {"boolean": (bool, np.bool_), "text": str, "date": _DATES, "number": numbers.Number}
+_KINDS: dict[str, Any] = {"boolean": (bool, np.bool_), "text": str, "date": _DATES, "number": numbers.Number}
 _MISSING = ("NoneType", "NAType")
 
 

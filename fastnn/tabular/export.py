@@ -84,7 +84,7 @@ class TableModel(NamedTuple):
         columns: Any = {"n_columns": p.n_features_in_, "places": np.array(p.number_columns_, np.int64)}
         columns |= {"flags": np.flatnonzero(p.has_gaps_), "preparation": np.array([p.centers_, p.factors_, p.means_])}
         columns |= {"imputation": p.imputation_, "rounds": ROUNDS if p.imputation_.any() else 0}
-        limits = {"limit": LIMIT, "bound": LARGEST_SCALED, "largest": LARGEST}
+        limits: Any = {"limit": LIMIT, "bound": LARGEST_SCALED, "largest": LARGEST}
         row = TableRow(**columns, **limits, targets=targets, adds_up=self.scaling is None)
         return cast(Any, get_backend("numba")).table_function(self.network, self.params, row)
 
