@@ -71,7 +71,7 @@ PAUSE = {
     "@llvm.readcyclecounter(": "@llvm.readsteadycounter(",  # that of arm64 stands still
     "declare void @llvm.x86.sse2.pause()": "declare void @llvm.aarch64.isb(i32)",
 }
-"""The instructions that code for x86-64 names and arm64 has by other names, see `memory_ops.relax`."""
+"""The instructions that code for x86-64 names and arm64 has by other names, see `shared_numbers.relax`."""
 
 
 def with_one_fma(text: str) -> str:

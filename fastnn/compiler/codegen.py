@@ -8,7 +8,7 @@ import typing
 import numpy as np
 from numba import from_dtype, types
 
-from fastnn.compiler.memory_ops import ArgumentBlock, ArrayObject
+from fastnn.compiler.calls import ArgumentBlock, ArrayObject
 from fastnn.compiler.program import element, entry_point
 
 

@@ -5,7 +5,8 @@ Ordinary Numba code, like the entry points themselves, see `kernels.py`.
 
 import math
 
-from fastnn.compiler.memory_ops import get, horizontal_sum, lanes_of, load, offset, put, store, zero
+from fastnn.compiler.lanes import horizontal_sum
+from fastnn.compiler.memory_ops import get, lanes_of, load, offset, put, store, zero
 from fastnn.compiler.tracing import inlined
 from fastnn.compiler.vectors import like, sqrt
 from fastnn.fused import layout, propagation

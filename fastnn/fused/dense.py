@@ -13,21 +13,8 @@ from numba import from_dtype, types
 
 from fastnn.compiler.c_code import BITS, CFunction, c_type
 from fastnn.compiler.control import choose, each, pick, sweep, when
-from fastnn.compiler.memory_ops import (
-    add_padding,
-    each_lane,
-    get,
-    has_padding,
-    lanes_of,
-    load,
-    narrow_width,
-    offset,
-    put,
-    splat,
-    store,
-    store_horizontal_sums,
-    zero,
-)
+from fastnn.compiler.lanes import add_padding, each_lane, has_padding, narrow_width, store_horizontal_sums
+from fastnn.compiler.memory_ops import get, lanes_of, load, offset, put, splat, store, zero
 from fastnn.compiler.tracing import outlined, traced
 from fastnn.compiler.vectors import blend_prefix, like
 from fastnn.fused.formulas import activate, activation_delta, numbers_of_row, row_activate, row_activation_delta

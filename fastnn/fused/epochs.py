@@ -10,7 +10,8 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from fastnn.compiler.memory_ops import caller, get, offset, put, unpack
+from fastnn.compiler.calls import caller, unpack
+from fastnn.compiler.memory_ops import get, offset, put
 from fastnn.compiler.tracing import entry, inlined
 from fastnn.fused.layout import MODE, N_END, N_LOSS, N_PREDICT, SAME_ROWS, Epochs
 from fastnn.state import BEST, EACH, LIMIT, N_RULE, RULE_BEST, STALE, STRICT, TOL

@@ -9,20 +9,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from fastnn.compiler.calls import unpack
 from fastnn.compiler.control import choose, each, pick
-from fastnn.compiler.memory_ops import (
-    get,
-    horizontal_sum,
-    lanes_of,
-    load,
-    offset,
-    put,
-    splat,
-    stack,
-    store,
-    unpack,
-    zero,
-)
+from fastnn.compiler.lanes import horizontal_sum
+from fastnn.compiler.memory_ops import get, lanes_of, load, offset, put, splat, stack, store, zero
 from fastnn.compiler.tracing import exported
 from fastnn.compiler.vectors import absolute, like, maximum, sqrt, where_gt
 from fastnn.fused.dense import each_layer, layer_at, row_forward_layer

@@ -1,7 +1,8 @@
 """From the user's arrays to panels and back; `take` in `fastnn/reference.py`."""
 
 from fastnn.compiler.control import each
-from fastnn.compiler.memory_ops import gather, get, lanes_of, load, offset, prefetch, put, store, transposed, zero
+from fastnn.compiler.lanes import transposed
+from fastnn.compiler.memory_ops import gather, get, lanes_of, load, offset, prefetch, put, store, zero
 from fastnn.compiler.tracing import traced
 from fastnn.compiler.vectors import where_gt
 from fastnn.fused.matmul import transpose

@@ -10,18 +10,9 @@ plain numbers.
 
 import math
 
-from fastnn.compiler.memory_ops import (
-    get,
-    horizontal_sum,
-    lanes_of,
-    load,
-    offset,
-    put,
-    store,
-    unpack,
-    unpack_many,
-    zero,
-)
+from fastnn.compiler.calls import unpack, unpack_many
+from fastnn.compiler.lanes import horizontal_sum
+from fastnn.compiler.memory_ops import get, lanes_of, load, offset, put, store, zero
 from fastnn.compiler.tracing import cpu_has, entry, inlined
 from fastnn.compiler.vectors import in_double, where_gt
 from fastnn.fused import propagation

@@ -10,7 +10,8 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from fastnn.compiler.memory_ops import caller, get, lanes_of, offset, put, store, unpack, zero
+from fastnn.compiler.calls import caller, unpack
+from fastnn.compiler.memory_ops import get, lanes_of, offset, put, store, zero
 from fastnn.compiler.tracing import entry, inlined
 from fastnn.fused import propagation
 from fastnn.fused.blocks import (

@@ -8,7 +8,8 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from fastnn.compiler.memory_ops import get, lanes_of, load, offset, put, splat, store, unpack
+from fastnn.compiler.calls import unpack
+from fastnn.compiler.memory_ops import get, lanes_of, load, offset, put, splat, store
 from fastnn.compiler.tracing import entry, inlined
 from fastnn.compiler.vectors import fma
 from fastnn.fused import normal

@@ -11,7 +11,8 @@ with all has J'J, and J'r behind it. Only strips from the diagonal to the right 
 from typing import Any, NamedTuple
 
 from fastnn.compiler.control import each, pick, smaller, sweep, when
-from fastnn.compiler.memory_ops import get, horizontal_sums, lanes_of, load, offset, splat, store, transposed, zero
+from fastnn.compiler.lanes import horizontal_sums, transposed
+from fastnn.compiler.memory_ops import get, lanes_of, load, offset, splat, store, zero
 from fastnn.compiler.tracing import cpu_has, outlined, traced
 from fastnn.compiler.vectors import fma, like, sqrt, where_gt
 from fastnn.fused import dense

@@ -8,17 +8,8 @@ that in a specialized kernel the arrays of `Model` and the numbers of `UpdateSpe
 from functools import partial
 
 from fastnn.compiler.control import choose, constant_at_most, each, not_, pick, when
-from fastnn.compiler.memory_ops import (
-    get,
-    has_many,
-    lanes_of,
-    narrow_width,
-    offset,
-    prefetch,
-    row_lanes_of,
-    store,
-    zero,
-)
+from fastnn.compiler.lanes import narrow_width
+from fastnn.compiler.memory_ops import get, has_many, lanes_of, offset, prefetch, row_lanes_of, store, zero
 from fastnn.compiler.tracing import traced
 from fastnn.compiler.vectors import like
 from fastnn.fused import dense

@@ -15,25 +15,10 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from fastnn.compiler.memory_ops import (
-    WAIT,
-    WAKE,
-    added,
-    futex,
-    get,
-    horizontal_sum,
-    lanes_of,
-    load,
-    nap,
-    observed,
-    offset,
-    put,
-    relax,
-    store,
-    swapped,
-    unpack,
-    zero,
-)
+from fastnn.compiler.calls import unpack
+from fastnn.compiler.lanes import horizontal_sum
+from fastnn.compiler.memory_ops import get, lanes_of, load, offset, put, store, zero
+from fastnn.compiler.shared_numbers import WAIT, WAKE, added, futex, nap, observed, relax, swapped
 from fastnn.compiler.tracing import entry, inlined
 from fastnn.fused import propagation
 from fastnn.fused.blocks import FAN_IN, clip, look_up, padded, penalty, set_step_constants, sum_weights

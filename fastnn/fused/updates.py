@@ -13,22 +13,8 @@ from functools import partial, wraps
 from typing import Any, NamedTuple
 
 from fastnn.compiler.control import choose, each, pick, sweep, switch
-from fastnn.compiler.memory_ops import (
-    each_lane,
-    get,
-    has_many,
-    has_padding,
-    horizontal_sum,
-    horizontal_sums,
-    lanes_of,
-    load,
-    narrow_width,
-    put,
-    row_lanes_of,
-    splat,
-    store,
-    zero,
-)
+from fastnn.compiler.lanes import each_lane, has_padding, horizontal_sum, horizontal_sums, narrow_width
+from fastnn.compiler.memory_ops import get, has_many, lanes_of, load, put, row_lanes_of, splat, store, zero
 from fastnn.compiler.tracing import outlined, traced
 from fastnn.compiler.vectors import (
     absolute,

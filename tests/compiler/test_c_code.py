@@ -12,7 +12,8 @@ from numba import from_dtype, types
 from fastnn.compiler.c_code import BITS, CFunction, c_type
 from fastnn.compiler.control import each, sweep
 from fastnn.compiler.elementary import exp, expm1, sigmoid, softplus, tanh
-from fastnn.compiler.memory_ops import horizontal_sum, load, store, zero
+from fastnn.compiler.lanes import horizontal_sum
+from fastnn.compiler.memory_ops import load, store, zero
 from fastnn.compiler.vectors import absolute, copysign, fma, like, maximum, sqrt, where_gt
 
 needs_cc = pytest.mark.skipif(shutil.which("cc") is None, reason="there is no C compiler")

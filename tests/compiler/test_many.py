@@ -7,24 +7,16 @@ from numba import types
 from traced_code import assert_same_bits, in_machine_code
 
 from fastnn.compiler.control import each, once
-from fastnn.compiler.memory_ops import (
+from fastnn.compiler.lanes import (
     add_padding,
     each_lane,
-    get,
     has_padding,
     horizontal_sum,
     horizontal_sums,
-    lanes_of,
-    load,
     narrow_width,
-    offset,
-    put,
-    row_lanes_of,
-    splat,
-    store,
     transposed,
-    zero,
 )
+from fastnn.compiler.memory_ops import get, lanes_of, load, offset, put, row_lanes_of, splat, store, zero
 from fastnn.compiler.tracing import primitive, traced
 from fastnn.compiler.vectors import Many, absolute, bits, blend_prefix, fma, from_bits, in_double, like, sqrt, where_gt
 from fastnn.memory import ALIGNMENT, aligned_zeros

@@ -12,20 +12,8 @@ import pytest
 from traced_code import assert_same_bits, in_machine_code
 
 from fastnn.compiler.control import choose, each, not_, pick, smaller
-from fastnn.compiler.memory_ops import (
-    gather,
-    get,
-    horizontal_sum,
-    horizontal_sums,
-    lanes_of,
-    load,
-    offset,
-    put,
-    splat,
-    store,
-    transposed,
-    zero,
-)
+from fastnn.compiler.lanes import horizontal_sum, horizontal_sums, transposed
+from fastnn.compiler.memory_ops import gather, get, lanes_of, load, offset, put, splat, store, zero
 from fastnn.compiler.tracing import traced
 from fastnn.compiler.vectors import (
     Lanes,

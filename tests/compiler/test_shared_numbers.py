@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numba import config, njit
 
-from fastnn.compiler.memory_ops import added, observed, swapped
+from fastnn.compiler.shared_numbers import added, observed, swapped
 
 pytestmark = pytest.mark.nojit
 N = 1000 if config.DISABLE_JIT else 1_000_000

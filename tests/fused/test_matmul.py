@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from traced_code import assert_same_bits, in_machine_code
 
-from fastnn.compiler.memory_ops import get, horizontal_sum, lanes_of, load, offset, store_horizontal_sums
+from fastnn.compiler.lanes import horizontal_sum, store_horizontal_sums
+from fastnn.compiler.memory_ops import get, lanes_of, load, offset
 from fastnn.compiler.tracing import traced
 from fastnn.compiler.vectors import Lanes, fma
 from fastnn.fused import matmul

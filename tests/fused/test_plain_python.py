@@ -12,7 +12,7 @@ from bits import all_bits, bits
 from test_together import steps_of, trained
 
 from fastnn import SGD, Adam, Network, cores, get_backend, predict
-from fastnn.compiler.memory_ops import caller
+from fastnn.compiler.calls import caller
 from fastnn.cores import Cores
 from fastnn.fused import backend, team
 from fastnn.state import Data, StepState, Task

@@ -5,7 +5,7 @@ import pytest
 from bits import bits
 
 from fastnn import SGD, Network, loss_and_gradient, train
-from fastnn.compiler.memory_ops import horizontal_sum
+from fastnn.compiler.lanes import horizontal_sum
 from fastnn.compiler.vectors import fma
 from fastnn.memory import ALIGNMENT, ROW_BLOCK
 

@@ -1,0 +1,134 @@
+"""The arguments of entry points: their types in compiled code, how it unpacks them, and how it calls an entry point."""
+
+from __future__ import annotations
+
+import numpy as np
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.extending import models, register_model
+
+from fastnn.compiler.memory_ops import BYTES, address_ir
+from fastnn.compiler.program import AfterFirst, digest
+from fastnn.compiler.tracing import INT32, INT64, const, primitive
+from fastnn.compiler.vectors import VECTOR_BYTES, Many
+from fastnn.memory import DATA
+
+
+class ArrayObject(types.Type):
+    """Numba's type of an array that Python passes as an object, which holds the data pointer."""
+
+    def __init__(self, dtype):
+        self.dtype = dtype
+        super().__init__(name=f"ArrayObject({dtype})")
+
+
+class ArgumentBlock(types.Type):
+    """Numba's type of a NamedTuple's arrays and numbers in memory: the 8-byte words of `program.pack`.
+
+    `constants` are those of a specialized kernel: for each field its integer, its array or its `AfterFirst`, or None
+    where it is no constant.
+    """
+
+    def __init__(self, kind, fields, constants=None):
+        self.kind, self.fields, self.constants = kind, tuple(fields), constants or (None,) * len(fields)
+        # Numba takes types of one name for one type, so the constants are part of the name.
+        super().__init__(name=f"ArgumentBlock({kind.__name__}, {self.fields}, {digest(self.constants)})")
+
+
+class Unpacked(types.NamedTuple):
+    """Numba's type of a NamedTuple read from its argument block; `constants` are those of its integers and arrays."""
+
+    def __init__(self, block):
+        # A distance is no value to compute with: it has done its work when the pointer is made, in `unpack`.
+        self.constants = tuple(None if isinstance(value, AfterFirst) else value for value in block.constants)
+        self.digest = digest(self.constants)
+        super().__init__(block.fields, block.kind)
+        self.name += self.digest
+
+    @property
+    def key(self):
+        """The key by which Numba compares types: class and fields alone would let two networks share a kernel."""
+        return *super().key, self.digest
+
+
+register_model(ArrayObject)(lambda manager, kind: models.PrimitiveModel(manager, kind, BYTES))
+register_model(ArgumentBlock)(lambda manager, kind: models.PrimitiveModel(manager, kind, INT64.as_pointer()))
+register_model(Unpacked)(models.TupleModel)
+
+
+def _unpacked(argument):
+    """Return Numba's type of the value that `unpack` returns."""
+    return types.CPointer(argument.dtype) if isinstance(argument, ArrayObject) else Unpacked(argument)
+
+
+def unpack_ir(argument):
+    """Emit the loads of an argument, but for what is constant."""
+    builder, context, kind = argument.builder, argument.context, argument.type
+
+    def read(address, kind):
+        """Emit a load of a number or pointer."""
+        return builder.load(builder.bitcast(address, context.get_value_type(kind).as_pointer()))
+
+    if isinstance(kind, ArrayObject):
+        return read(address_ir(argument, const(DATA)), _unpacked(kind))
+    values = []
+    for k, (field, constant) in enumerate(zip(kind.fields, kind.constants, strict=True)):
+        if isinstance(constant, int):
+            values.append(const(constant))  # in the place of a load: LLVM sees the number, too
+        elif isinstance(constant, AfterFirst):  # so LLVM knows that what is written here changes nothing there
+            start = builder.bitcast(values[0], BYTES)
+            values.append(builder.bitcast(builder.gep(start, [const(constant.bytes)]), context.get_value_type(field)))
+        else:  # no constant, or an array: its numbers are constants while tracing, its pointer is read
+            values.append(read(address_ir(argument, const(k)), field))
+    return context.make_tuple(builder, _unpacked(kind), values)
+
+
+@primitive(_unpacked, unpack_ir)
+def unpack(argument):
+    """Unpack an argument of an entry point: an array to a pointer, an argument block to its NamedTuple."""
+    return argument
+
+
+def _block_of_many(block):
+    """Return an argument block's type with numbers of many networks in the place of its floats."""
+    floats = [t.dtype for t in block.fields if isinstance(t, types.CPointer) and isinstance(t.dtype, types.Float)]
+    lanes = VECTOR_BYTES * 8 // min(kind.bitwidth for kind in floats)
+    fields = [types.CPointer(Many(t.dtype, lanes)) if getattr(t, "dtype", t) in floats else t for t in block.fields]
+    return ArgumentBlock(block.kind, fields, block.constants)
+
+
+@primitive(
+    lambda argument: _unpacked(_block_of_many(argument)),
+    lambda argument: unpack_ir(argument.of(_block_of_many(argument.type), argument.value)),
+)
+def unpack_many(argument):
+    """Unpack an argument block whose floats are numbers of as many networks as a vector of its dtype has lanes."""
+    lanes = VECTOR_BYTES // min(a.itemsize for a in argument if isinstance(a, np.ndarray) and a.dtype.kind == "f")
+    return type(argument)(
+        *(a.reshape(-1, lanes) if isinstance(a, np.ndarray) and a.dtype.kind == "f" else a for a in argument)
+    )
+
+
+def caller(n_arguments):
+    """Return the primitive that calls an entry point of so many arguments, each an integer, an array or a NamedTuple.
+
+    ``call(code, result, arguments)`` reads the arguments as Python would hand them over, 8-byte words in memory: an
+    integer, the address of an array's object or that of an argument block. It writes what the entry point returns.
+    """
+
+    def call_ir(code, result, arguments):
+        builder = code.builder
+        words = [builder.load(address_ir(arguments, const(k))) for k in range(n_arguments)]
+        # Numba's calling convention, see `loader._callable`: an integer goes the same way as a pointer.
+        kind = ir.FunctionType(INT32, [INT64.as_pointer(), BYTES.as_pointer(), *[INT64] * n_arguments])
+        unused = cgutils.alloca_once(builder, BYTES)
+        written = builder.bitcast(result.value, INT64.as_pointer())  # or a float, of as many bytes
+        builder.call(builder.inttoptr(code.value, kind.as_pointer()), [written, unused, *words])
+
+    @primitive(lambda code, result, arguments: types.void, call_ir)
+    def call(code, result, arguments):
+        """Call the entry point at the address `code`."""
+        raise NotImplementedError("in plain Python, entry points are called by their names")
+
+    return call
