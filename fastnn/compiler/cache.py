@@ -188,19 +188,15 @@ def _refuse_unsafe(path, found, on_the_way=False):
     # On the way others may add (sticky, as in /tmp), and a link has no such rights: where it leads is looked at next.
     harmless = on_the_way and (found.st_mode & stat.S_ISVTX or stat.S_ISLNK(found.st_mode))
     if found.st_mode & _OTHERS_WRITE and not harmless:
-        raise PermissionError(
-            f"{cut(path)} can be written by other users, who could plant code there: take that right from them "
-            f"(chmod go-w), or {remedy}"
-        )
+        remedy = f"take that right from them (chmod go-w), or {remedy}"
+        raise PermissionError(f"{cut(path)} can be written by other users, who could plant code there: {remedy}")
 
 
 def _is_safe_file(found):
     """Return whether nobody but the user and root can have written a file: a second link may lie where others can."""
-    if not stat.S_ISREG(found.st_mode):
-        return False
-    return not POSIX or (
-        found.st_uid in (os.geteuid(), 0) and found.st_nlink == 1 and not found.st_mode & _OTHERS_WRITE
-    )
+    others_write = found.st_nlink != 1 or found.st_mode & _OTHERS_WRITE
+    is_own = not POSIX or (found.st_uid in (os.geteuid(), 0) and not others_write)
+    return stat.S_ISREG(found.st_mode) and is_own
 
 
 def _explained(error, path, what, remedy):

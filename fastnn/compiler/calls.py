@@ -104,10 +104,9 @@ def _block_of_many(block):
 )
 def unpack_many(argument):
     """Unpack an argument block whose floats are numbers of as many networks as a vector of its dtype has lanes."""
-    lanes = VECTOR_BYTES // min(a.itemsize for a in argument if isinstance(a, np.ndarray) and a.dtype.kind == "f")
-    return type(argument)(
-        *(a.reshape(-1, lanes) if isinstance(a, np.ndarray) and a.dtype.kind == "f" else a for a in argument)
-    )
+    lanes = VECTOR_BYTES // min(a.itemsize for a in argument if np.ndim(a) and a.dtype.kind == "f")
+    fields = (a.reshape(-1, lanes) if np.ndim(a) and a.dtype.kind == "f" else a for a in argument)
+    return type(argument)(*fields)
 
 
 def caller(n_arguments):

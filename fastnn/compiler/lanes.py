@@ -97,17 +97,11 @@ def horizontal_sum(a):
 
 def store_horizontal_sums(rows, vectors):
     """Write ``rows[r][c] = horizontal_sum(vectors[r * n + c])``, n vectors a row, powers of two; in traced code."""
-    n = len(vectors) // len(rows)
-    if isinstance(rows[0], Traced) and not has_many(rows[0]):
-        store_horizontal_sums_ir(rows, vectors, n)
+    n, width = len(vectors) // len(rows), lanes_of(rows[0])
+    if not isinstance(rows[0], Traced) or has_many(rows[0]):
+        for j, v in enumerate(vectors):
+            put(rows[j // n], j % n, horizontal_sum(v))
         return
-    for j, v in enumerate(vectors):
-        put(rows[j // n], j % n, horizontal_sum(v))
-
-
-def store_horizontal_sums_ir(rows, vectors, n):
-    """Emit the stores of n sums a row."""
-    width = lanes_of(rows[0])
     for g in range(0, len(vectors), width):  # up to a vector of sums at once, which is some rows of results
         sums = horizontal_sums_ir(vectors[g : g + width])
         for j in range(0, sums.type.count, n):
@@ -147,15 +141,9 @@ def horizontal_sums_ir(vectors):
 
 def transposed(vectors):
     """Transpose a square block of numbers, one vector a row; in traced code."""
-    if isinstance(vectors[0], Traced):
-        return [v.of(v.type, row) for v, row in zip(vectors, transposed_ir(vectors), strict=True)]
-    return vectors if is_many(vectors[0]) else [v.view(Lanes) for v in np.stack(vectors).T.copy()]
-
-
-def transposed_ir(vectors):
-    """Emit the rows of the transposed block."""
-    builder, n = vectors[0].builder, len(vectors)
-    rows = [v.value for v in vectors]
+    if not isinstance(vectors[0], Traced):
+        return vectors if is_many(vectors[0]) else [v.view(Lanes) for v in np.stack(vectors).T.copy()]
+    builder, n, rows = vectors[0].builder, len(vectors), [v.value for v in vectors]
     # Rounds of shuffles, two for each pair of vectors: in blocks of 2 s, the two off the diagonal change places.
     for s in (1 << k for k in range(n.bit_length() - 1)):
         upper = mask([n + k - s if k & s else k for k in range(n)])
@@ -163,4 +151,4 @@ def transposed_ir(vectors):
         for i in (i for i in range(n) if not i & s):
             a, b = rows[i], rows[i + s]
             rows[i], rows[i + s] = builder.shuffle_vector(a, b, upper), builder.shuffle_vector(a, b, lower)
-    return rows
+    return [v.of(v.type, row) for v, row in zip(vectors, rows, strict=True)]

@@ -257,15 +257,14 @@ def _callable(address_of, function_name, signature):
     address_of_code, pointer = address_of(function_name), ctypes.c_void_p
     result_type, *argument_types = map(C_TYPES.get, signature)
     function = ctypes.CFUNCTYPE(ctypes.c_int32, pointer, pointer, *argument_types)(address_of_code)
+    function.errcheck = lambda status, *_: _refuse(status) if status != 0 else None
     of_converted = ctypes.CFUNCTYPE(ctypes.c_int32)(address_of_code)
     byref = ctypes.byref
     unused = byref(pointer())  # kernels raise nothing, so no exception is ever written
 
     def call(*values):
         result = result_type()
-        status = function(byref(result), unused, *values)
-        if status != 0:
-            _refuse(status)
+        function(byref(result), unused, *values)
         return result.value
 
     def bound(*values):
@@ -281,9 +280,7 @@ def _callable(address_of, function_name, signature):
         call_again.places = places
         return call_again
 
-    function_without_result = ctypes.CFUNCTYPE(ctypes.c_int32, pointer, pointer, *argument_types)(address_of_code)
-    function_without_result.errcheck = lambda status, *_: _refuse(status) if status != 0 else None
-    chosen = call if result_type else functools.partial(function_without_result, unused, unused)
+    chosen = call if result_type else functools.partial(function, unused, unused)
     chosen.bound, chosen.code, chosen.address_of = bound, address_of_code, address_of
     return chosen
 

@@ -32,22 +32,11 @@ FOLDERS = _PACKAGE / "compiler", _PACKAGE / "fused"
 SOURCES_BESIDES = tuple(_PACKAGE / f"{name}.py" for name in ("losses", "memory", "network", "optimizers", "state"))
 """Files outside of the two folders whose constants end up in machine code."""
 
-ENTRIES = {
-    "train_steps": ("float64", "float32"),
-    "train_with_options": ("float64", "float32"),
-    "levenberg_marquardt": ("float64",),
-    "train_members": ("float64", "float32"),
-    "train_in_lanes": ("float64", "float32"),
-    "end_epoch": ("float64", "float32"),
-    "train_together": ("float64", "float32"),
-    "loss_and_gradient": ("float64", "float32"),
-    "predict": ("float64", "float32"),
-    "input_jacobian": ("float64", "float32"),
-    "evaluate": ("float64", "float32"),
-    "evaluate_table": ("float32",),
-    "most_numbers": ("float64",),  # the same for both, as is the next one
-    "shuffle_rows": ("float64",),
-}
+BOTH: tuple[str, ...] = ("float64", "float32")
+ENTRIES = dict.fromkeys(("train_steps", "train_with_options", "train_members", "train_in_lanes"), BOTH)
+ENTRIES |= dict.fromkeys(("train_together", "loss_and_gradient", "predict", "input_jacobian", "evaluate"), BOTH)
+ENTRIES |= {"levenberg_marquardt": ("float64",), "end_epoch": BOTH, "evaluate_table": ("float32",)}
+ENTRIES |= dict.fromkeys(("most_numbers", "shuffle_rows"), ("float64",))  # the same for both
 """{entry point: the dtypes for which it is compiled}"""
 
 
@@ -74,15 +63,8 @@ def sources_digest() -> str:
 # ----------------------------------------------------------------------------------------------------- Numba's settings
 
 
-NUMBAS_DEFAULTS = {
-    "DISABLE_JIT": 0,
-    "CPU_NAME": None,
-    "CPU_FEATURES": None,
-    "OPT": 3,
-    "DEBUGINFO_DEFAULT": 0,
-    "SLP_VECTORIZE": 0,
-    "LOOP_VECTORIZE": 1,
-}
+NUMBAS_DEFAULTS = {"DISABLE_JIT": 0, "CPU_NAME": None, "CPU_FEATURES": None}
+NUMBAS_DEFAULTS |= {"OPT": 3, "DEBUGINFO_DEFAULT": 0, "SLP_VECTORIZE": 0, "LOOP_VECTORIZE": 1}
 """Settings of `numba.config` by which Numba compiles other code, or none."""
 
 

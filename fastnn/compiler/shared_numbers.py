@@ -32,10 +32,12 @@ def observed(a, i):
     return a[i]
 
 
-@primitive(
-    lambda a, i, x: types.int64(a, i, types.int64),
-    lambda a, i, x: a.builder.atomic_rmw("add", address_ir(a, i.value), x.value, "seq_cst"),
-)
+def added_ir(a, i, x):
+    """Emit an addition in one step."""
+    return a.builder.atomic_rmw("add", address_ir(a, i.value), x.value, "seq_cst")
+
+
+@primitive(lambda a, i, x: types.int64(a, i, types.int64), added_ir)
 def added(a, i, x):
     """Add x to ``a[i]``, int64; return what it was. No other thread comes in between."""
     with _in_python:
@@ -107,14 +109,11 @@ def futex_ir(function, number, a, i, operation, value, j):
     """Emit ``syscall(number, &a[i], operation, value, &a[j])``."""
     builder, kind = function.builder, ir.FunctionType(INT64, [INT64] * 5)
     at, time_at = (builder.ptrtoint(address_ir(a, k.value), INT64) for k in (i, j))
-    builder.call(
-        builder.inttoptr(function.value, kind.as_pointer()), [number.value, at, operation.value, value.value, time_at]
-    )
+    called = builder.inttoptr(function.value, kind.as_pointer())
+    builder.call(called, [number.value, at, operation.value, value.value, time_at])
 
 
-@primitive(
-    lambda function, number, a, i, operation, value, j: types.void(*[types.int64] * 2, a, *[types.int64] * 4), futex_ir
-)
+@primitive(lambda function, number, a, *rest: types.void(types.int64, types.int64, a, *[types.int64] * 4), futex_ir)
 def futex(function, number, a, i, operation, value, j):
     """Sleep while the low half of ``a[i]`` is that of `value` (WAIT), or wake so many that do (WAKE), as Linux has it.
 

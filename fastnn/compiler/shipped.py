@@ -111,9 +111,7 @@ def _opened():
     if not is_whole:
         raise RuntimeError(f"{path} is damaged: reinstall fastnn-numba")
     functions = ctypes.CDLL(str(path))
-    return Library(
-        level["name"], level["signatures"], lambda symbol: ctypes.cast(functions[symbol], ctypes.c_void_p).value
-    )
+    return Library(level["name"], level["signatures"], lambda name: ctypes.cast(functions[name], ctypes.c_void_p).value)
 
 
 def _read(path: pathlib.Path) -> bytes:
