@@ -9,33 +9,9 @@ from fastnn.compiler.cache import cache_state
 from fastnn.compiler.loader import IN_PYTHON, kernels_are_kept, load_kernel
 from fastnn.compiler.program import KERNEL_REVISION
 from fastnn.cores import share
-from fastnn.fused.guard import (
-    FLOATS,
-    check,
-    check_data,
-    check_group,
-    check_inputs,
-    check_rules,
-    check_shuffle,
-    check_state,
-    check_steps,
-    hold,
-    working_dtype,
-)
+from fastnn.fused import guard, preparation
 from fastnn.fused.layout import update_spec
-from fastnn.fused.preparation import (
-    NOTHING,
-    Ends,
-    PreparedBatch,
-    PreparedTraining,
-    has_work,
-    kernel_name,
-    member_arguments,
-    put_back,
-    share_parts,
-    take_workspace,
-    train_each,
-)
+from fastnn.fused.preparation import Ends
 from fastnn.fused.side_by_side import FEWEST, can_score, most_numbers, n_at_a_time, train_side_by_side
 from fastnn.memory import ALIGNMENT, ROW_BLOCK
 from fastnn.network import as_made
@@ -82,7 +58,7 @@ class NumbaBackend:
 
     def predict(self, network, params, X, threads=None):
         """Return the outputs (n, n_outputs), computed by up to `threads` threads; None: as many as pay."""
-        check_inputs(network, params, X)
+        guard.check_inputs(network, params, X)
         n = len(X)
         out = np.empty((n, network.sizes[-1]), X.dtype)
         if threads == 1 or IN_PYTHON or (threads is None and n * network.n_params < MANY):
@@ -96,33 +72,30 @@ class NumbaBackend:
     def _predict(self, network, params, X, out):
         """Write the outputs of X to `out` (n, n_outputs), in a workspace of the thread that calls."""
         n, dtype = len(X), X.dtype
-        workspace = take_workspace(network, dtype, n, ROW_BLOCK)  # of the thread that calls
+        workspace = preparation.take_workspace(network, dtype, n, ROW_BLOCK)  # of the thread that calls
         try:
             if params.size != workspace.network.n_params:
-                check("params", params, (workspace.network.n_params,), dtype)
+                guard.check("params", params, (workspace.network.n_params,), dtype)
             kernel = workspace.predict
             if kernel is None:  # looked up once: a look-up takes as long as a tenth of one row's prediction
                 kernel = workspace.predict = load_kernel("predict", dtype)
             kernel(out, params, n, workspace.scratch, workspace.model, X)
-        finally:
-            put_back(workspace)
+        finally:  # no `with`: it takes longer
+            workspace.shelf.put(workspace, workspace.nbytes)
 
     def input_jacobian(self, network, params, X):
         """Return the derivatives (n, n_outputs, n_inputs) of the outputs of each row by its inputs. Optional."""
-        check_inputs(network, params, X)
+        guard.check_inputs(network, params, X)
         out = np.empty((network.sizes[-1], len(X), network.sizes[0]), X.dtype)
-        workspace = take_workspace(network, X.dtype, len(X), ROW_BLOCK)
-        try:
-            check("params", params, (workspace.network.n_params,), X.dtype)
+        with preparation.take_workspace(network, X.dtype, len(X), ROW_BLOCK) as workspace:
+            guard.check("params", params, (workspace.network.n_params,), X.dtype)
             kernel = load_kernel("input_jacobian", X.dtype)
             kernel(out, params, len(X), workspace.scratch, workspace.model, X)
-        finally:
-            put_back(workspace)
         return out.transpose(1, 0, 2)
 
     def loss_and_gradient(self, network, params, data, alpha, threads=None):
         """Return the loss and its gradient (n_params,), computed by `threads` threads; None: as many as pay."""
-        batch = PreparedBatch(network, data, alpha, True)
+        batch = preparation.PreparedBatch(network, data, alpha, True)
         batch.divide(Task(network, UNUSED, data, alpha, threads=threads))
         return batch.loss(params), batch.gradient.copy()
 
@@ -132,7 +105,7 @@ class NumbaBackend:
         key = self, "loss", with_gradient
         batch = task.kept.pop(key, None)
         if batch is None:
-            batch = PreparedBatch(task.network, task.data, task.penalty, with_gradient)
+            batch = preparation.PreparedBatch(task.network, task.data, task.penalty, with_gradient)
             batch.divide(task)
         loss = batch.loss(params)
         if with_gradient:
@@ -155,13 +128,13 @@ class NumbaBackend:
             good = training.call() if threads is None else threads.train(training, state, steps)
         else:
             losses = steps.loss[None]
-            check_rules(task.network, state.storage.dtype, losses, np.array([n]), rules)
+            guard.check_rules(task.network, state.storage.dtype, losses, np.array([n]), rules)
             ends = Ends(task.network, rules, state.storage[None], losses, FIRST)
             training.ends.value = ends.of_one
             try:
                 good = training.call()
             finally:
-                training.ends.value = NOTHING
+                training.ends.value = preparation.NOTHING
         task.kept[key] = training
         is_over = good == n or isinstance(task.optimizer, Method) or (rules is not None and rules.ended[0, 1])
         state.t += good if is_over else good + 1
@@ -169,15 +142,15 @@ class NumbaBackend:
 
     def shuffle_rows(self, words, orders, order):
         """Write orders (k, n) of rows: `order` (n,) shuffled once, twice, and so on, by MT19937's words. Optional."""
-        check_shuffle(words, orders, order)
-        shuffle = load_kernel("shuffle_rows", FLOATS[0])  # the same for both dtypes
+        guard.check_shuffle(words, orders, order)
+        shuffle = load_kernel("shuffle_rows", guard.FLOATS[0])  # the same for both dtypes
         shuffle(words, orders, order, order.size, len(orders))
 
     def function(self, network, params):
         """Return the network as a `Function` of one row, which compiled code may call. Optional."""
         from fastnn.fused.function import Function  # imports Numba
 
-        check("params", params, (network.n_params,), working_dtype(network, params, "params"))
+        guard.check("params", params, (network.n_params,), guard.working_dtype(network, params, "params"))
         return Function(as_made(network), params)
 
     def table_function(self, network, params, row):
@@ -192,36 +165,33 @@ class NumbaBackend:
         Side by side train whole vectors of members whose networks are small, see `side_by_side`. With `EpochRules` each
         one ends with the epoch at whose end its rule fires. Up to `threads` threads share the members.
         """
-        network, (dtype, n_rows) = tasks[0].network, check_group(tasks, which, state, steps, n_steps)
-        name, threads = kernel_name(tasks[0].optimizer), 1 if IN_PYTHON else threads
+        network, (dtype, n_rows) = tasks[0].network, guard.check_group(tasks, which, state, steps, n_steps)
+        name, threads = preparation.kernel_name(tasks[0].optimizer), 1 if IN_PYTHON else threads
         special, n_rows, block = self.blocks(tasks[0], n_rows, dtype)
-        held: list[object] = [hold(task.data) for task in tasks], hold((state.storage, state.beta_products))
+        held: list[object] = [guard.hold(task.data) for task in tasks], guard.hold((state.storage, state.beta_products))
         if rules is not None:
-            check_rules(network, dtype, steps.loss, n_steps, rules)
+            guard.check_rules(network, dtype, steps.loss, n_steps, rules)
         good, members, begun = np.zeros(len(which), np.int64), np.arange(len(which)), np.zeros(len(which), np.int64)
+        group = tasks, which, state, steps, n_steps
         in_lanes = name == "train_steps" and len(which) >= FEWEST
         if in_lanes and (rules is None or can_score(tasks, which, rules)):
-            group = tasks, which, state, steps, n_steps, n_rows, block
-            good, members, begun = train_side_by_side(*group, rules, threads)
+            good, members, begun = train_side_by_side(*group, n_rows, block, rules, threads)
 
         def one_by_one(members):
-            workspace = take_workspace(network, dtype, n_rows, block)
-            workspace.steps = None  # each member has constants of its own
-            try:
+            with preparation.take_workspace(network, dtype, n_rows, block) as workspace:
+                workspace.steps = None  # each member has constants of its own
                 spec = update_spec(tasks[0], state.storage.shape[2]) if special else None
                 kernel = workspace.specialized_kernel(spec) if special else load_kernel(name, dtype)
                 if IN_PYTHON:
-                    return train_each(good, kernel, tasks, which, state, steps, n_steps, workspace, members)
+                    return preparation.train_each(good, kernel, *group, workspace, members)
                 ends = rules and Ends(network, rules, state.storage, steps.loss, members)
-                arguments = member_arguments(tasks, which, state, steps, n_steps, workspace, ends, members, begun)
+                arguments = preparation.member_arguments(*group, workspace, ends, members, begun)
                 found = np.zeros(members.size, np.int64)
                 call = load_kernel("train_members", dtype)
                 call(found, members.size, kernel.code, *arguments[:2], workspace.scratch)
                 good[members] = begun[members] + found
-            finally:
-                put_back(workspace)
 
-        share_parts(one_by_one, members, threads)
+        preparation.share_parts(one_by_one, members, threads)
         del held
         return good
 
@@ -232,7 +202,7 @@ class NumbaBackend:
         """
         n_scored = 0 if scored is None else len(scored.data.X)
         n_shared = 0 if isinstance(task.optimizer, Method) else rows_a_step  # a method's steps take one thread
-        several = (has_work(task.threads, task.network, n) for n in (n_shared, n_scored))
+        several = (preparation.has_work(task.threads, task.network, n) for n in (n_shared, n_scored))
         is_own = stands_for(type(self), "decides", "train_steps", "loss", "predict")
         return is_own and not IN_PYTHON and not any(several)
 
@@ -243,7 +213,7 @@ class NumbaBackend:
         """Return whether batches of up to `n_rows` rows have a specialized kernel, and the rows to make buffers for."""
         vector = ALIGNMENT // dtype.itemsize
         is_small = n_rows <= vector and task.network.n_params <= SPECIAL
-        if self.specialize and is_small and kernel_name(task.optimizer) == "train_steps":
+        if self.specialize and is_small and preparation.kernel_name(task.optimizer) == "train_steps":
             n_rows = vector if n_rows > 1 else 1  # a kernel for all batches that fit a vector, and one for single rows
             return True, n_rows, n_rows
         # Buffers are made for a block of rows. A sequential optimizer updates a layer within the batch, which is then
@@ -254,11 +224,11 @@ class NumbaBackend:
         """Check the arguments of `train_steps`; return the preparations of the last call if they fit, or new ones."""
         if training is None or not training.has(state):
             training = None
-            check_state(task.network, task.optimizer, state, check_data(task.network, task.data))
-        numbers = check_steps(steps, len(task.data.X), NUMBERS[-1] if NUMBERS else None)
+            guard.check_state(task.network, task.optimizer, state, guard.check_data(task.network, task.data))
+        numbers = guard.check_steps(steps, len(task.data.X), NUMBERS[-1] if NUMBERS else None)
         NUMBERS[:] = [numbers]
         if training is None or numbers.largest > training.n_rows:
-            training = PreparedTraining(self, task, state, numbers.largest)
+            training = preparation.PreparedTraining(self, task, state, numbers.largest)
         training.take(steps, numbers)
         return training
 

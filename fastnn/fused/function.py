@@ -67,14 +67,9 @@ class RowFunction(FirstClass):
         ValueError, TypeError
             For arrays of another length, dtype or layout.
         """
-        if not (
-            type(x) is type(out) is np.ndarray
-            and x.shape == self._x
-            and out.shape == self._out
-            and x.dtype == out.dtype == self.dtype
-            and x.flags.num & READABLE == READABLE
-            and out.flags.num & WRITEABLE == WRITEABLE
-        ):
+        fits = type(x) is type(out) is np.ndarray and x.shape == self._x and out.shape == self._out
+        fits = fits and x.dtype == out.dtype == self.dtype and x.flags.num & READABLE == READABLE
+        if not (fits and out.flags.num & WRITEABLE == WRITEABLE):
             check("x", x, self._x, self.dtype)  # a subclass may be right
             check("out", out, self._out, self.dtype, WRITEABLE)
         self._call(x, out, self._block)
@@ -153,27 +148,12 @@ class TableFunction(RowFunction):
         layers, output, n_scratch = _layers(network, params.dtype, n_bytes)
         numbers = [(part, width) for part in (row.preparation, row.imputation)] + [(row.targets, n_targets)]
         numbers = [np.pad(part, ((0, 0), (0, to - part.shape[1]))).ravel() for part, to in numbers]
-        weights = TableWeights(
-            layers,
-            np.concatenate([_padded(one) for one in params]),
-            np.concatenate([*numbers, np.zeros(1)]),
-            np.concatenate([row.places, row.flags, [0]]).astype(np.int64),
-            n_layers=network.n_layers,
-            n_inputs=row.n_columns,
-            n_outputs=network.n_outputs,
-            output=output,
-            n_scratch=n_scratch,
-            n_members=n_members,
-            stride=padded_size(network.n_params, params.dtype),
-            n_numbers=k,
-            n_flags=len(row.flags),
-            n_rounds=row.rounds,
-            adds_up=int(row.adds_up),
-            divisor=float(n_members),
-            limit=row.limit,
-            bound=row.bound,
-            largest=row.largest,
-        )
+        params = np.concatenate([_padded(one) for one in params])
+        places = np.concatenate([row.places, row.flags, [0]]).astype(np.int64)
+        sizes = network.n_layers, row.n_columns, network.n_outputs, output, n_scratch
+        sizes += n_members, params.size // n_members, k, len(row.flags), row.rounds
+        rest = int(row.adds_up), float(n_members), row.limit, row.bound, row.largest
+        weights = TableWeights(layers, params, np.concatenate([*numbers, np.zeros(1)]), places, *sizes, *rest)
         super().__init__(weights, "evaluate_table", np.dtype(np.float64), params.dtype)
 
 
@@ -192,10 +172,8 @@ def _layers(network, dtype, n_bytes):
     n_scratch = (second + max(n_vectors[1::2])) * lanes
     n_bytes += n_scratch * dtype.itemsize + 2 * ALIGNMENT
     if n_bytes > STACK:
-        raise ValueError(
-            f"layers of {cut(', '.join(map(str, network.sizes)))} neurons would take {n_bytes:,} bytes of the "
-            f"stack, more than {STACK:,}: use predict, whose buffers are elsewhere"
-        )
+        sizes, room = cut(", ".join(map(str, network.sizes))), f"{n_bytes:,} bytes of the stack, more than {STACK:,}"
+        raise ValueError(f"layers of {sizes} neurons would take {room}: use predict, whose buffers are elsewhere")
     layers = describe(network, dtype, 1).layers.copy()
     places = np.resize([0, second], len(network.sizes))
     records = layers.reshape(network.n_layers, len(LAYER_FIELDS))

@@ -36,26 +36,16 @@ def check(name, array, shape, dtype, flags=READABLE):
 def check_each(*arrays):
     """Check arrays, each with its name, as `check` does one: in one call, for there are many."""
     # The flags are one number: to ask for each by its name would take longer than all the rest.
-    for array, name, shape, dtype, flags in arrays:
-        if not (
-            type(array) in ARRAYS and array.shape == shape and array.dtype == dtype and array.flags.num & flags == flags
-        ):
-            _refuse(name, array, shape, dtype, flags)
+    for array, name, shape, dtype, need in arrays:
+        if type(array) not in ARRAYS or array.shape != shape or array.dtype != dtype or array.flags.num & need != need:
+            _refuse(name, array, shape, dtype, need)
 
 
 def check_inputs(network, params, X):
     """Check the arguments of `predict`; right ones pass the first lines in a quarter of a microsecond."""
-    if (
-        type(X) is type(params) is np.ndarray
-        and type(network) is Network
-        and X.ndim == 2
-        and params.ndim == 1
-        and X.shape[1] == network.sizes[0]
-        and params.size == network.n_params
-        and params.dtype == (dtype := X.dtype)
-        and dtype in FLOATS
-        and X.flags.num & params.flags.num & READABLE == READABLE
-    ):
+    fits = type(X) is type(params) is np.ndarray and type(network) is Network and X.ndim == 2 and params.ndim == 1
+    fits = fits and X.shape[1] == network.sizes[0] and params.size == network.n_params and params.dtype == X.dtype
+    if fits and X.dtype in FLOATS and X.flags.num & params.flags.num & READABLE == READABLE:
         return
     # A memory map may still be right; what is wrong gets the message of one of these checks.
     dtype = working_dtype(network, X)

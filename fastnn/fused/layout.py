@@ -28,7 +28,7 @@ from fastnn.losses import ACTIVATIONS, LOSSES
 from fastnn.memory import ALIGNMENT, ROW_BLOCK, Array, aligned_zeros, padded_size
 from fastnn.network import Layer, Network
 from fastnn.optimizers import OPTIMIZERS, SGD, BayesianRegularization
-from fastnn.state import Task
+from fastnn.state import Data, Steps, Task
 
 # The kernel's code of a name is its place in the registry.
 ACTIVATION_CODES = {name: code for code, name in enumerate(ACTIVATIONS)}
@@ -127,6 +127,19 @@ class Scratch(NamedTuple):
     rows_of_X: NDArray[np.int64]  # (width,): the offset in X of each row of the block
     rows_of_Y: NDArray[np.int64]  # (width,): and that in Y
 
+
+TRAINING = {
+    "vectors": NDArray,  # (1 + n_slots, spec.stride): parameters and the optimizer's slots; changed
+    "beta_products": NDArray[np.float64],  # (2,), changed
+    "n_steps": int,
+    "scratch": Scratch,
+    "model": Model,
+    "spec": UpdateSpec,
+    "data": Data,
+    "steps": Steps,
+    "return": int,  # the good steps
+}
+"""The annotations of the entry points that train. Each has one more: what is done at the ends of epochs, or a share."""
 
 N_TRAIN, N_LOSS, N_PREDICT, N_END = 9, 8, 6, 2
 """Words of the arguments of `train_steps`, `loss_and_gradient`, `predict` and `end_epoch`."""
@@ -334,26 +347,13 @@ def describe(network: Network, dtype: np.dtype, block: int = ROW_BLOCK, many: bo
         if is_small:
             indices.append(_gather_indices(layer, unit))  # one array for all layers
         panel, below, number_below = output, activation, number
-    return Model(
-        np.array(records, np.int64).reshape(-1),
-        np.concatenate([np.zeros(0, np.int64), *indices]),
-        network.n_layers,
-        network.n_params,
-        sum(network.n_params - layer.bias.stop >= lanes for layer in network.layers),
-        network.n_outputs,
-        _loss_code(network),
-        int(network.matched),
-        int(network.bias_gradient == "times_bias"),
-        int(network.reduction == "mean"),
-        block,
-        int(block == 1 or block > lanes),
-    )
-
-
-def _loss_code(network: Network) -> int:
-    if network.loss_name == "poisson" and network.matched:
-        return MATCHED_POISSON
-    return (LOSS_CODES if network.loss == network.loss_name else LOSS_CODES | SMOOTHED)[network.loss_name]
+    codes = LOSS_CODES if network.loss == network.loss_name else LOSS_CODES | SMOOTHED
+    loss = MATCHED_POISSON if network.loss_name == "poisson" and network.matched else codes[network.loss_name]
+    rules = int(network.matched), int(network.bias_gradient == "times_bias"), int(network.reduction == "mean")
+    tail_layer = sum(network.n_params - layer.bias.stop >= lanes for layer in network.layers)
+    sizes = network.n_layers, network.n_params, tail_layer, network.n_outputs
+    arrays = np.array(records, np.int64).reshape(-1), np.concatenate([np.zeros(0, np.int64), *indices])
+    return Model(*arrays, *sizes, loss, *rules, block, int(block == 1 or block > lanes))
 
 
 def constants_of(model: Model, spec: UpdateSpec, scratch: Scratch) -> tuple[Model, UpdateSpec, Scratch]:
@@ -366,28 +366,17 @@ def constants_of(model: Model, spec: UpdateSpec, scratch: Scratch) -> tuple[Mode
 
 def update_spec(task: Task, stride: int) -> UpdateSpec:
     """Return the optimizer of a task in numbers; `stride` is from one of the state's vectors to the next."""
-    optimizer = task.optimizer
-    spec = UpdateSpec(
-        MOMENTUM if isinstance(optimizer, SGD) and optimizer.n_slots else UPDATE_CODES[optimizer.name],
-        stride,
-        int(optimizer.sequential),
-        task.penalty,
-        *optimizer.betas,
-        getattr(optimizer, "weight_decay", 0),
-        *NO_OPTIONS[task.data.X.dtype],
-    )
-    return _with_options(spec, task) if optimizer.has_options else spec
-
-
-def _with_options(spec: UpdateSpec, task: Task) -> UpdateSpec:
     network, dtype, optimizer = task.network, task.data.X.dtype, task.optimizer
-    factors, is_weight = (aligned_zeros(padded_size(network.n_params, dtype), dtype) for _ in range(2))
-    is_weight[: network.n_params] = network.is_weight()
-    rates = optimizer.rates or [(1.0, 1.0)] * network.n_layers
-    for layer, (of_weights, of_biases) in zip(network.layers, rates, strict=True):
-        factors[layer.weight], factors[layer.bias] = of_weights, of_biases
-    most = optimizer.clip_norm or math.inf
-    return spec._replace(clip_norm=most, factors=factors, is_weight=is_weight)
+    code = MOMENTUM if isinstance(optimizer, SGD) and optimizer.n_slots else UPDATE_CODES[optimizer.name]
+    decay, options = getattr(optimizer, "weight_decay", 0), NO_OPTIONS[dtype]
+    if optimizer.has_options:
+        factors, is_weight = (aligned_zeros(padded_size(network.n_params, dtype), dtype) for _ in range(2))
+        is_weight[: network.n_params] = network.is_weight()
+        rates = optimizer.rates or [(1.0, 1.0)] * network.n_layers
+        for layer, (of_weights, of_biases) in zip(network.layers, rates, strict=True):
+            factors[layer.weight], factors[layer.bias] = of_weights, of_biases
+        options = optimizer.clip_norm or math.inf, factors, is_weight
+    return UpdateSpec(code, stride, int(optimizer.sequential), task.penalty, *optimizer.betas, decay, *options)
 
 
 def make_least_squares(network: Network, block: int) -> LeastSquares:
@@ -401,10 +390,8 @@ def make_least_squares(network: Network, block: int) -> LeastSquares:
         ones = panel + layer.fan_in
         panel, below = ones + 1, range(panel, ones)
         outputs = range(panel, panel + layer.fan_out)
-        factors += [(a, d) for a in below for d in outputs]
-        factors += (
-            [(ones, d) for d in outputs] if layer.n_bias == layer.fan_out else [(ones, outputs.stop)] * layer.n_bias
-        )
+        of_biases = outputs if layer.n_bias == layer.fan_out else [outputs.stop] * layer.n_bias
+        factors += [(a, d) for a in below for d in outputs] + [(ones, d) for d in of_biases]
     factors += [(one, one)] * (n - len(factors)) + [(one, 0)] + [(one, one)] * (lanes - 1)
     sizes = {"deltas": (sum(network.sizes) + network.n_layers + 1) * width, "jacobian": width * (n + lanes)}
     sizes |= dict.fromkeys(("products", "factor"), n * (n + lanes))
@@ -422,14 +409,8 @@ def least_squares_spec(buffers: LeastSquares, task: Task, stride: int) -> LeastS
     names = ("damping", "most_damping", "least_damping", "min_grad", "goal")
     bayesian = isinstance(method, BayesianRegularization)
     names += ("first_steps", "first_part", "least_gain", "least_gamma", "least_strength") if bayesian else ()
-    return buffers._replace(
-        stride=stride,
-        tenfold=int(method.adapt == "tenfold"),
-        alpha=task.alpha,
-        penalty=task.penalty,
-        bayesian=int(bayesian),
-        **{name: getattr(method, name) for name in names},
-    )
+    numbers = {name: getattr(method, name) for name in names} | {"alpha": task.alpha, "penalty": task.penalty}
+    return buffers._replace(stride=stride, tenfold=int(method.adapt == "tenfold"), bayesian=int(bayesian), **numbers)
 
 
 def set_task_constants(constants: Array, task: Task) -> None:
@@ -476,14 +457,11 @@ def make_scratch(network: Network, dtype: np.dtype, rows: int, block: int, many:
         "loss_numbers": max(1, len(network.loss_numbers)) * padded(network.n_outputs, lanes),
         **dict.fromkeys(("rows_of_X", "rows_of_Y"), width),
     }
-    sizes = {name: n * size_of_number for name, n in sizes.items()}
     types = {name: np.dtype(np.int64) if name.startswith("rows_of") else dtype for name in sizes}
+    n_bytes = [n * size_of_number * types[name].itemsize for name, n in sizes.items()]
     # One piece of memory, so that in specialized kernels the distances of the buffers are constants (`relative`).
-    memory = aligned_zeros(sum(n * types[name].itemsize for name, n in sizes.items()), np.uint8)
-    buffers = {}
-    for name, n in sizes.items():
-        size = n * types[name].itemsize
-        buffers[name], memory = memory[:size].view(types[name]), memory[size:]
+    pieces = np.split(aligned_zeros(sum(n_bytes), np.uint8), np.cumsum(n_bytes)[:-1])
+    buffers = {name: piece.view(types[name]) for name, piece in zip(sizes, pieces, strict=True)}
     for k, numbers in enumerate(network.loss_numbers):
         first = k * padded(network.n_outputs, lanes) * size_of_number
         buffers["loss_numbers"][first : first + numbers.size * size_of_number] = np.repeat(numbers, size_of_number)

@@ -7,28 +7,9 @@ import numpy as np
 from fastnn import kit
 from fastnn.compiler.loader import load_kernel, prepared
 from fastnn.cores import share
-from fastnn.fused import team
+from fastnn.fused import layout, team
 from fastnn.fused.guard import check, check_data, hold
-from fastnn.fused.layout import (
-    ALPHA,
-    LOSS_ALONE,
-    N_CONSTANTS,
-    N_END,
-    N_LOSS,
-    N_PREDICT,
-    NO_OPTIONS,
-    NO_UPDATE,
-    EpochEnds,
-    Epochs,
-    UpdateSpec,
-    constants_of,
-    describe,
-    least_squares_spec,
-    make_least_squares,
-    make_scratch,
-    set_task_constants,
-    update_spec,
-)
+from fastnn.fused.layout import EpochEnds, Epochs, UpdateSpec, make_scratch
 from fastnn.fused.team import Team, Threads
 from fastnn.memory import ROW_BLOCK, address, ceil_div
 from fastnn.network import as_made
@@ -49,17 +30,17 @@ def member_arguments(tasks, which, state, steps, n_steps, workspace, ends, chose
     """Return the arguments of `train_members` for the `chosen` members (m,) of those of `train_group`.
 
     These are the arguments of each one, addresses and numbers (m, N_TRAIN), and its constants (m, N_CONSTANTS); then
-    comes what has to stay in memory during the call.
-    `ends` are their `Ends`, or None; `begun` are the steps that each member of the group has done before.
+    comes what has to stay in memory during the call. `ends` are their `Ends`, or None; `begun` are the steps that each
+    member of the group has done before.
     """
     storage, beta_products = state.storage, state.beta_products
     which, begun, m, stride = which[chosen], begun[chosen], len(chosen), storage.shape[2]
     plain = [workspace.spec_of(task, stride) for task in tasks]
     specs = [prepared(spec) for spec in plain]
     data = [prepared(task.data) for task in tasks]
-    constants = np.zeros((len(tasks), N_CONSTANTS), storage.dtype)
+    constants = np.zeros((len(tasks), layout.N_CONSTANTS), storage.dtype)
     for task, row in zip(tasks, constants, strict=True):
-        set_task_constants(row, task)
+        layout.set_task_constants(row, task)
     blocks = np.empty((m, len(steps)), np.int64)  # a member's steps, as an argument block
     for k, array in enumerate(steps):
         shared = array.ndim == 1 or len(array) == 1
@@ -77,9 +58,7 @@ def member_arguments(tasks, which, state, steps, n_steps, workspace, ends, chose
         address(blocks) + np.arange(m) * blocks.strides[0],
         _address(NOTHING) if ends is None else address(ends.each) + np.arange(m) * ends.each.strides[0],
     )
-    arguments = np.empty((m, len(columns)), np.int64)
-    for k, column in enumerate(columns):
-        arguments[:, k] = column
+    arguments = np.stack(np.broadcast_arrays(*columns), axis=1)
     return arguments, constants[which], [objects, plain, specs, data, blocks]
 
 
@@ -87,7 +66,7 @@ def train_each(good, kernel, tasks, which, state, steps, n_steps, workspace, cho
     """Call `train_steps` for each chosen member, where kernels run as plain Python: what `train_members` does."""
     for k in chosen.tolist():
         task = tasks[which[k]]
-        set_task_constants(workspace.buffers.update_constants, task)
+        layout.set_task_constants(workspace.buffers.update_constants, task)
         own, spec = member_steps(steps, k, int(n_steps[k])), workspace.spec_of(task, state.storage.shape[2])
         blocks = workspace.scratch, workspace.model, prepared(spec), prepared(task.data), prepared(own), NOTHING
         good[k] = kernel(state.storage[k], state.beta_products[k], int(n_steps[k]), *blocks)
@@ -102,23 +81,11 @@ def of_epochs(network, rules, storage, losses, calls, codes):
     labels = np.zeros(0, np.int64) if labels is None else labels
     outputs = np.empty((n if labels.size else 0, network.n_outputs), storage.dtype)
     own = rules.ended, rules.rules, rules.losses, rules.measured, labels, outputs, rules.best_params, storage
-    return Epochs(
-        *(*own, *calls, losses, rules.factors, rules.sums, *codes),
-        n_epochs=rules.losses.shape[1],
-        n_kept=rules.best_params.shape[1],
-        size=storage[0].size,
-        n_rows=n,
-        n_outputs=network.n_outputs,
-        n_labels=labels[0].size if labels.size else 0,
-        scored=int(rules.labels is not None),
-        exclusive=int(labels.ndim == 2),
-        first=rules.first,
-        per_epoch=rules.per_epoch,
-        n_steps=losses.shape[1],
-        n_factors=len(rules.factors),
-        mean=int(rules.mean),
-        divisor=rules.divisor,
-    )
+    sizes = rules.losses.shape[1], rules.best_params.shape[1], storage[0].size
+    n_labels, scored, exclusive = labels[0].size if labels.size else 0, rules.labels is not None, labels.ndim == 2
+    of_scores = n, network.n_outputs, n_labels, int(scored), int(exclusive)
+    of_steps = rules.first, rules.per_epoch, losses.shape[1], len(rules.factors), int(rules.mean), rules.divisor
+    return Epochs(*own, *calls, losses, rules.factors, rules.sums, *codes, *sizes, *of_scores, *of_steps)
 
 
 class Workspace:
@@ -128,7 +95,7 @@ class Workspace:
         self.shelf = shelf
         network, dtype, self.block, many, *_ = shelf.key
         self.network = network = as_made(network)
-        self.description = describe(network, dtype, self.block, many)
+        self.description = layout.describe(network, dtype, self.block, many)
         self.buffers = make_scratch(network, dtype, rows, self.block, many)
         self.model, self.scratch = prepared(self.description), prepared(self.buffers)
         self.nbytes = sum(buffer.nbytes for buffer in self.buffers)
@@ -138,6 +105,13 @@ class Workspace:
         self.rows, self._teams = rows, {}
 
     least_squares = None  # the buffers of a method, from the first training by one on
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        """Let another call use it."""
+        self.shelf.put(self, self.nbytes)
 
     def team(self, n):
         """Return the team of `n` threads, made when first asked for."""
@@ -149,11 +123,11 @@ class Workspace:
     def spec_of(self, task, stride):
         """Return the optimizer of a task in numbers."""
         if not isinstance(task.optimizer, Method):
-            return update_spec(task, stride)
+            return layout.update_spec(task, stride)
         if self.least_squares is None:
-            self.least_squares = made = make_least_squares(self.network, self.description.block)
+            self.least_squares = made = layout.make_least_squares(self.network, self.description.block)
             self.nbytes += sum(x.nbytes for x in made if isinstance(x, np.ndarray))
-        return least_squares_spec(self.least_squares, task, stride)
+        return layout.least_squares_spec(self.least_squares, task, stride)
 
     def steps_of(self, task, stride, special):
         """Return the bound steps of a task: the last ones where its formulas and the state's `stride` are the same."""
@@ -168,7 +142,7 @@ class Workspace:
         """Return the specialized `train_steps` for this workspace and kind of optimizer."""
         kind = spec.code, spec.stride, spec.sequential
         if kind not in self.specialized:
-            constants = constants_of(self.description, spec, self.buffers)
+            constants = layout.constants_of(self.description, spec, self.buffers)
             self.specialized[kind] = load_kernel("train_steps", self.buffers.params.dtype, constants)
         return self.specialized[kind]
 
@@ -191,7 +165,7 @@ class BoundSteps:
     def __init__(self, workspace, task, formulas):
         *_, stride, special = self.formulas = formulas
         self.spec = spec = workspace.spec_of(task, stride)  # kept: the block has the addresses of its arrays
-        set_task_constants(workspace.buffers.update_constants, task)
+        layout.set_task_constants(workspace.buffers.update_constants, task)
         dtype = workspace.buffers.params.dtype
         name = kernel_name(task.optimizer)
         self.kernel = workspace.specialized_kernel(spec) if special else load_kernel(name, dtype)
@@ -204,16 +178,12 @@ class BoundSteps:
 def take_workspace(network, dtype, rows, block, many=False):
     """Return a workspace for batches of up to `rows` rows in blocks of `block`: one of the kit, or a new one.
 
+    Used as a context, it goes back at the end of that.
     With `many`, it is one of networks whose numbers are vectors, see `train_in_lanes`.
     """
     # A network is known by its identity first, so that one whose sizes were written to has to be known by these too.
     shelf = kit.shelf_of((network, dtype, block, many, min(rows, block), rows > block, network.sizes, network.bias))
     return shelf.take() or Workspace(shelf, rows)
-
-
-def put_back(workspace):
-    """Let another call use a workspace."""
-    workspace.shelf.put(workspace, workspace.nbytes)
 
 
 class Prepared:
@@ -236,7 +206,7 @@ class Ends(Prepared):
         dtype, m, n = storage.dtype, len(members), len(rules.scored[0].data.X) if rules.scored else 0
         self.workspace = workspace = take_workspace(network, dtype, max(n, 1), ROW_BLOCK)
         workspace.steps, known = None, {}
-        loss, predict = (np.empty((len(storage), n_words), np.int64) for n_words in (N_LOSS, N_PREDICT))
+        loss, predict = (np.empty((len(storage), n_words), np.int64) for n_words in (layout.N_LOSS, layout.N_PREDICT))
         codes = (load_kernel(name, dtype).code for name in ("loss_and_gradient", "predict"))
         epochs = of_epochs(network, rules, storage, losses, (loss, predict), codes)
         rows, views = np.arange(n), [storage[k] for k in members.tolist()]
@@ -250,11 +220,11 @@ class Ends(Prepared):
 
         for k, view in zip(members.tolist() if rules.scored else [], views, strict=False):
             data, penalty = rules.scored[k].data, rules.scored[k].penalty
-            spec = UpdateSpec(LOSS_ALONE, size, 0, penalty, 1.0, 1.0, 0.0, *NO_OPTIONS[dtype])
+            spec = UpdateSpec(layout.LOSS_ALONE, size, 0, penalty, 1.0, 1.0, 0.0, *layout.NO_OPTIONS[dtype])
             of_task = block(("penalty", penalty), spec), block(("data", id(data)), data)
             loss[k] = id(view), n, 0, *of_network, *of_task, id(rows)
             predict[k] = id(epochs.outputs), id(view), n, *of_network, id(data.X)
-        words = np.empty((m, 1 + N_END), np.int64)  # of each member: what `end_epoch` returns, and its arguments
+        words = np.empty((m, 1 + layout.N_END), np.int64)  # of each member: what `end_epoch` returns, and its arguments
         words[:, 1], words[:, 2] = members, block("epochs", epochs)
         self.each = np.empty((m, len(EpochEnds._fields)), np.int64)  # the `EpochEnds` of each, as argument blocks
         self.each[:, :3] = rules.first, rules.per_epoch, load_kernel("end_epoch", dtype).code
@@ -296,12 +266,8 @@ class PreparedTraining(Prepared):
     def has(self, state):
         """Return whether these are the arrays of the state that was checked, and may still be written."""
         storage, beta_products = self._state
-        return (
-            state.storage is storage
-            and state.beta_products is beta_products
-            and storage.flags.writeable
-            and beta_products.flags.writeable
-        )
+        is_same = state.storage is storage and state.beta_products is beta_products
+        return is_same and storage.flags.writeable and beta_products.flags.writeable
 
     def kernel(self, *arguments):
         """Do steps by one thread, in the place of a team."""
@@ -326,10 +292,10 @@ class PreparedBatch(Prepared):
         self.workspace = take_workspace(network, dtype, n, ROW_BLOCK)
         network = self.workspace.network
         self._params = "params", (network.n_params,), dtype
-        self.workspace.buffers.update_constants[ALPHA], self.workspace.steps = penalty, None
+        self.workspace.buffers.update_constants[layout.ALPHA], self.workspace.steps = penalty, None
         self.gradient = self.workspace.buffers.gradient[: network.n_params]
-        code, stride = NO_UPDATE if with_gradient else LOSS_ALONE, self.workspace.buffers.params.size
-        self._spec = prepared(UpdateSpec(code, stride, 0, penalty, 1.0, 1.0, 0.0, *NO_OPTIONS[dtype]))
+        code, stride = layout.NO_UPDATE if with_gradient else layout.LOSS_ALONE, self.workspace.buffers.params.size
+        self._spec = prepared(UpdateSpec(code, stride, 0, penalty, 1.0, 1.0, 0.0, *layout.NO_OPTIONS[dtype]))
         of_network = self.workspace.scratch, self.workspace.model
         kernel, rows = load_kernel("loss_and_gradient", dtype), np.arange(n)
         self._data, self._held, self._threads = tuple(data), hold(data), None

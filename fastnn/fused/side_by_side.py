@@ -8,7 +8,7 @@ import numpy as np
 
 from fastnn.compiler.loader import load_kernel, prepared
 from fastnn.fused.layout import N_CONSTANTS, LaneNumbers, Members, padded, set_task_constants, update_spec
-from fastnn.fused.preparation import of_epochs, put_back, share_parts, take_workspace
+from fastnn.fused.preparation import of_epochs, share_parts, take_workspace
 from fastnn.memory import ALIGNMENT, ROW_BLOCK, aligned_zeros, ceil_div
 from fastnn.state import LIMIT, N_RULE, Data, EpochRules
 
@@ -149,16 +149,12 @@ def call_of(good, tasks, which, state, steps, n_steps, n_rows, block, rules):
         own += [aligned_zeros(n * lanes, np.float64) for n in (2, 1, 1, 1)]
         own += [np.zeros(lanes, np.int64) for _ in range(4)]
         own += [np.arange(n_all if n_scored else 0), np.zeros(lanes, np.int64)]
-        training, scoring = (
-            take_workspace(network, dtype, n, of_block, many=True)
-            for n, of_block in ((n_rows, block), (max(n_scored, 1), ROW_BLOCK))
-        )
-        try:
-            of_task = [prepared(block) for block in (spec, task.data, steps, members, LaneNumbers(*own))]
+        of_task = [prepared(arguments) for arguments in (spec, task.data, steps, members, LaneNumbers(*own))]
+        with (
+            take_workspace(network, dtype, n_rows, block, many=True) as training,
+            take_workspace(network, dtype, max(n_scored, 1), ROW_BLOCK, many=True) as scoring,
+        ):
             kernel(training.scratch, training.model, *of_task, scoring.scratch, prepared(epochs))
-        finally:
-            put_back(training)
-            put_back(scoring)
 
     return call
 

@@ -158,11 +158,9 @@ def make_scratches(network: Network, dtype: np.dtype, rows: int, block: int, n: 
     scratch = make_scratch(network, dtype, rows, block)
     width = scratch.weight.size
     panels = (sum(network.sizes) + network.n_layers + 1) * width
-    scratch = scratch._replace(
-        delta=aligned_zeros(panels, dtype),  # one for each layer
-        transposed=aligned_zeros(panels, dtype),  # all of these transposed
-        delta_below=aligned_zeros(network.n_outputs * width, dtype),  # the terms of the loss
-    )
+    # A delta for each layer, all of these transposed, and the terms of the loss.
+    delta, transposed, terms = (aligned_zeros(n, dtype) for n in (panels, panels, network.n_outputs * width))
+    scratch = scratch._replace(delta=delta, transposed=transposed, delta_below=terms)
     own = {name: getattr(scratch, name) for name in OWN}
     others = ({name: aligned_zeros(a.size, a.dtype) for name, a in own.items()} for _ in range(n - 1))
     return [scratch, *(scratch._replace(**buffers) for buffers in others)]
@@ -185,9 +183,7 @@ def divide(network: Network, model: Model, lanes: int, n: int) -> tuple[NDArray[
     cuts = [0]
     for t in range(1, n):
         ideal = int(np.interp(costs[-1] * t / n, costs, stops))
-        near = (
-            k for places in inside for k in places[max((ideal - places.start) // places.step, 0) :][:2] or places[-1:]
-        )
+        near = (k for ends in inside for k in ends[max((ideal - ends.start) // ends.step, 0) :][:2] or ends[-1:])
         cuts.append(min(chain(near, behind), key=lambda cut: abs(cut - ideal), default=0))
     cuts.append(network.n_params)
     shares, n_shares = [], [0]
