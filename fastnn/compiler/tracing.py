@@ -352,8 +352,12 @@ def inlined(function):
     return njit(function, inline="always", **_FLAGS)
 
 
-def entry(function):
-    """Compile an entry point, which takes addresses and numbers, not Python's objects."""
+def entry(function, **annotations):
+    """Compile an entry point, which takes addresses and numbers, not Python's objects.
+
+    `annotations` are those of its parameters and its result which others have too.
+    """
+    function.__annotations__ |= annotations
     if config.DISABLE_JIT:
         return np.errstate(all="ignore")(function)  # compiled code does not warn of infinities and NaN either
     return njit(function, **_FLAGS)  # pragma: no cover - compiled

@@ -62,11 +62,11 @@ def sum_weights(data, rows, n):
 
 
 @inlined
-def gather_block(scratch, model, data, rows, n):
-    """Gather a block of `n` rows; return its width and the sum of its weights."""
+def gather_block(scratch, model, data, rows, n, as_panel=False):
+    """Gather a block of `n` rows, with `as_panel` a single one as a panel; return its width and the sum of weights."""
     n_inputs, n_outputs = get(model.layers, FAN_IN), model.n_outputs
     width = padded(n, lanes_of(data.X))
-    if n == 1 and model.single_row_path == 1:
+    if n == 1 and model.single_row_path == 1 and not as_panel:
         return width, gather_row(scratch, data, get(rows, 0), n_inputs, n_outputs)
     # First the rows' offsets and weights, then their numbers, a vector of rows at a time.
     sum_of_weights = look_up(scratch, data, rows, n, width, n_inputs, n_outputs)
@@ -75,15 +75,6 @@ def gather_block(scratch, model, data, rows, n):
     gather_panel(scratch.activations, data.X, scratch.rows_of_X, scratch.weight, n_inputs, width)
     gather_panel(scratch.targets, data.Y, scratch.rows_of_Y, scratch.weight, n_outputs, width)
     return width, sum_of_weights
-
-
-@inlined
-def gathered_block(scratch, data, n):
-    """Return the width and the sum of the weights of a block that the last call has gathered in this workspace."""
-    sum_of_weights = 0.0
-    for b in range(n):
-        sum_of_weights += float(get(scratch.weight, b))
-    return padded(n, lanes_of(data.X)), sum_of_weights
 
 
 @inlined
@@ -108,8 +99,10 @@ def do_blocks(scratch, model, spec, data, rows, n_rows, params, mode):
     sum_of_weights, sum_of_losses, width = 0.0, penalty(scratch, model, params, spec.penalty), 0
     for begin in range(0, n_rows, model.block):
         n = min(model.block, n_rows - begin)
-        if mode & SAME_ROWS and n == n_rows:
-            width, block_weight = gathered_block(scratch, data, n)
+        if mode & SAME_ROWS and n == n_rows:  # the last call has gathered them in this workspace
+            width, block_weight = padded(n, lanes_of(data.X)), 0.0
+            for b in range(n):
+                block_weight += float(get(scratch.weight, b))
         else:
             width, block_weight = gather_block(scratch, model, data, offset(rows, begin), n)
         sum_of_weights += block_weight
@@ -134,7 +127,7 @@ def note_loss(scratch, steps, s, sum_of_losses, divisor, learning):
 
 
 @inlined
-def set_step_constants(constants, spec, beta_products, learning_rate, divisor):
+def set_step_constants(scratch, spec, beta_products, learning_rate, divisor):
     """Write the update constants that are a step's own, formed in float64 and rounded once to the working dtype.
 
     Those that are the same in all steps `layout.set_task_constants` has written.
@@ -146,9 +139,9 @@ def set_step_constants(constants, spec, beta_products, learning_rate, divisor):
     # Adam's corrections of both moments are one factor, epsilon outside of it, as in scikit-learn.
     if spec.code == ADAM or spec.code == ADAMW:
         rate = learning_rate * sqrt(1 - get(beta_products, 1)) / (1 - get(beta_products, 0))
-    put(constants, RATE, rate)
-    put(constants, DECAY, learning_rate * spec.weight_decay)
-    put(constants, SCALE, 1 / divisor)
+    put(scratch.update_constants, RATE, rate)
+    put(scratch.update_constants, DECAY, learning_rate * spec.weight_decay)
+    put(scratch.update_constants, SCALE, 1 / divisor)
 
 
 @inlined

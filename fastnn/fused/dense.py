@@ -13,7 +13,7 @@ from numba import from_dtype, types
 
 from fastnn.compiler.c_code import BITS, CFunction, c_type
 from fastnn.compiler.control import choose, each, pick, sweep, when
-from fastnn.compiler.lanes import add_padding, each_lane, has_padding, narrow_width, store_horizontal_sums
+from fastnn.compiler.lanes import add_padding, each_lane, has_padding, store_horizontal_sums
 from fastnn.compiler.memory_ops import get, lanes_of, load, offset, put, splat, store, zero
 from fastnn.compiler.tracing import outlined, traced
 from fastnn.compiler.vectors import blend_prefix, like
@@ -141,8 +141,8 @@ def _sum(n, read):
 
 
 def add_sum_of_rows(D, fan_out, width):
-    """Write the delta of a bias that all neurons share as row `fan_out` of the narrow panel D (fan_out + 1, width)."""
-    L, width = lanes_of(D), narrow_width(D, width)
+    """Write the delta of a bias that all neurons share as row `fan_out` of the panel D (fan_out + 1, width)."""
+    L = lanes_of(D)
     for b in each(width // L, step=L):
         store(D, fan_out * width + b, _sum(fan_out, lambda o: load(D, o * width + b)))
 

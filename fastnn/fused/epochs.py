@@ -83,12 +83,20 @@ def loss_of_epoch(epochs, m, epoch):
 
 
 @inlined
-def decide(epochs, m, score, params, step):
+def decide(epochs, m, loss, right, params, step):
     """End an epoch of member `m` by its score: keep the parameters if they are the best; return 1 if its rule fires.
 
-    From each of its `params` to the next one are `step` numbers.
+    That is the `loss` of the rows that are scored, or how many are `right`. From each of its `params` to the next one
+    are `step` numbers.
     """
-    epoch, rule = get(epochs.ended, 2 * m), offset(epochs.rules, m * N_RULE)
+    epoch, rule, score = get(epochs.ended, 2 * m), offset(epochs.rules, m * N_RULE), 0.0
+    at = m * epochs.n_epochs + epoch
+    if epochs.n_rows > 0:
+        score = loss
+        put(epochs.losses, at, loss)
+    if epochs.scored > 0:
+        score = -(right / epochs.n_rows)
+        put(epochs.measured, at, -score)
     if epochs.n_kept > 0 and math.isfinite(score) and score < get(rule, BEST):
         put(rule, BEST, score)
         best = offset(epochs.best_params, m * epochs.n_kept)
@@ -107,18 +115,17 @@ def end_epoch(m: int, epochs: Epochs) -> int:
     The calls that score write their results to `losses` and `outputs`.
     """
     epochs = unpack(epochs)
-    at, score = m * epochs.n_epochs + get(epochs.ended, 2 * m), 0.0
+    loss, right = 0.0, 0
     if epochs.n_rows > 0:
+        at = m * epochs.n_epochs + get(epochs.ended, 2 * m)
         call_loss(epochs.loss_code, offset(epochs.losses, at), offset(epochs.loss, m * N_LOSS))
         put(epochs.loss, m * N_LOSS + MODE, SAME_ROWS)  # from now on they may be gathered already
-        score = get(epochs.losses, at)
+        loss = get(epochs.losses, at)
     if epochs.scored > 0:
         call_predict(epochs.predict_code, offset(epochs.ended, 2 * m + 1), offset(epochs.predict, m * N_PREDICT))
         own, n = offset(epochs.labels, m * epochs.n_labels), epochs.n_outputs
         right = count_right(epochs.outputs, own, epochs.n_rows, n, epochs.exclusive, n, 1)
-        put(epochs.measured, at, right / epochs.n_rows)
-        score = -get(epochs.measured, at)
-    return decide(epochs, m, score, offset(epochs.storage, m * epochs.size), 1)
+    return decide(epochs, m, loss, right, offset(epochs.storage, m * epochs.size), 1)
 
 
 @inlined

@@ -90,15 +90,15 @@ def evaluate_table_row(x, out, table):
     Operations are those of `TablePreparation`, of the members' mean and of what is made of it, in their order.
     """
     table, L = unpack(table), lanes_of(out)
-    row, buffers = _prepared(x, out, table), _room(table)
+    (inputs, width, refused), buffers = _prepared(x, out, table), _room(table)
     n_vectors = ceil_div(table.n_outputs, L)
     total = stack(out, n_vectors * L)
     clear(total, n_vectors * L)
     for m in each(table.n_members):
-        outputs = _outputs(buffers, row.inputs, table, offset(table.params, m * table.stride))
+        outputs = _outputs(buffers, inputs, table, offset(table.params, m * table.stride))
         for o in each(table.n_outputs):
             put(total, o, get(total, o) + get(outputs, o))
-    targets = offset(table.numbers, (table.n_numbers + 3) * row.width)
+    targets = offset(table.numbers, (table.n_numbers + 3) * width)
     for v in each(n_vectors, step=L):
         scale, shift, low, high = (load(targets, k * (n_vectors * L) + v) for k in range(4))
         y = maximum(load(total, v) / table.divisor * scale + shift, low)
@@ -107,21 +107,16 @@ def evaluate_table_row(x, out, table):
     for o in each(table.n_outputs - 1, add_up):
         add_up[0] = add_up[0] + get(total, o + 1)
     # NaN of a row that predict refuses: code that calls this cannot be told otherwise.
-    divisor = pick(table.adds_up, add_up[0], 1.0) + row.refused
+    divisor = pick(table.adds_up, add_up[0], 1.0) + refused
     for o in each(table.n_outputs):
         put(out, o, get(total, o) / divisor)
 
 
-class _Row(NamedTuple):
-    """A prepared row."""
-
-    inputs: Any  # of the networks
-    width: Any  # numbers of the columns of numbers, in whole vectors
-    refused: Any  # NaN where a number is too large, else 0
-
-
 def _prepared(x, out, table):
-    """Return what the networks take of a row x."""
+    """Return what the networks take of a row x, the numbers of its columns of numbers in whole vectors, and a refusal.
+
+    That is NaN where a number is too large, else 0.
+    """
     L, k = lanes_of(out), table.n_numbers
     width = ceil_div(k, L) * L
     numbers, gaps, guess = stack(out, width), stack(out, width), stack(out, width)
@@ -160,7 +155,7 @@ def _prepared(x, out, table):
     for i in each(table.n_flags):
         put(inputs, k + i, get(gaps, get(table.places, k + i)))
     too_large = where_gt(largest[0], like(largest[0], table.largest), like(largest[0], np.nan), zero(out))
-    return _Row(inputs, width, horizontal_sum(too_large))
+    return inputs, width, horizontal_sum(too_large)
 
 
 def _where_known(number, yes, no):

@@ -84,14 +84,6 @@ def give_back(lanes, members, m, j, n_params, N):
 
 
 @inlined
-def give_all_back(lanes, members, own, s, n_params, N):
-    """Copy the states of all lanes whose members have done step `s`."""
-    for j in range(N):
-        if runs(members, get(own, j), s):
-            give_back(lanes, members, get(own, j), j, n_params, N)
-
-
-@inlined
 def penalties(numbers, own_numbers, model, largest):
     """Return each network's penalty, in float64, as `blocks.penalty` does one; the `largest` strength may be 0."""
     nothing = zero(own_numbers.penalty)
@@ -134,7 +126,7 @@ def take_step(workspace, spec, data, steps, lanes, own_numbers, s, gathered):
         learning = begin + n == stop
         if learning:
             rate, products = get(own_numbers.rate, 0), own_numbers.beta_products
-            set_step_constants(numbers.update_constants, spec, products, rate, divisor)
+            set_step_constants(numbers, spec, products, rate, divisor)
         propagation.forward(numbers, model, own_numbers.vectors, own_numbers.vectors, n, n)
         propagation.output_delta(numbers, model, n, n)
         sums_of_losses = sums_of_losses + in_double(get(numbers.sum_of_l, 0))
@@ -181,15 +173,8 @@ def end_epochs(lanes, members, own, epochs, s, n_params, N):
     for j in range(N):
         m = get(own, j)
         if runs(members, m, s) and (j == 0 or m != get(own, j - 1)):  # the last one may be there several times
-            at, found = m * epochs.n_epochs + get(epochs.ended, 2 * m), 0.0
-            if epochs.n_rows > 0:
-                found = get(lanes.loss, j)
-                put(epochs.losses, at, found)
-            if epochs.scored > 0:
-                found = get(lanes.right, j) / epochs.n_rows
-                put(epochs.measured, at, found)
-                found = -found
-            if decide(epochs, m, found, offset(lanes.vectors, j), N) == 1:
+            fired = decide(epochs, m, get(lanes.loss, j), get(lanes.right, j), offset(lanes.vectors, j), N)
+            if fired == 1:
                 give_back(lanes, members, m, j, n_params, N)
                 put(members.good, m, s + 1)
         n_left += runs(members, m, s + 1)
@@ -236,8 +221,9 @@ def train_in_lanes(
             is_last = s + 1 == members.stop
             while running > 0 and get(members.n_steps, get(own, running - 1)) == s + 1:
                 running, is_last = running - 1, True
-            if is_last:
-                give_all_back(lanes, members, own, s, n_params, N)
+            for j in range(N if is_last else 0):
+                if runs(members, get(own, j), s):
+                    give_back(lanes, members, get(own, j), j, n_params, N)
             if s + 1 == next_end:
                 if epochs.n_rows > 0:
                     penalty = spec.penalty if members.penalizes else 0.0

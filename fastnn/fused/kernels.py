@@ -6,62 +6,29 @@ They run a batch block by block: gather, forward, loss and output delta, backwar
 """
 
 import math
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fastnn.compiler.calls import caller, unpack
 from fastnn.compiler.memory_ops import get, lanes_of, offset, put, store, zero
-from fastnn.compiler.tracing import entry, inlined
-from fastnn.fused import propagation
-from fastnn.fused.blocks import (
-    FAN_IN,
-    clip,
-    do_blocks,
-    gather_block,
-    gather_inputs,
-    note_loss,
-    padded,
-    penalty,
-    set_step_constants,
-)
-from fastnn.fused.epochs import end_epoch as end_epoch
-from fastnn.fused.epochs import fires_at_end
-from fastnn.fused.epochs import shuffle_rows as shuffle_rows
+from fastnn.compiler.tracing import entry
+from fastnn.fused import blocks, layout, propagation
+from fastnn.fused.epochs import end_epoch, fires_at_end, shuffle_rows  # noqa: F401  entry points of this module, too
 from fastnn.fused.evaluate import evaluate_objects, evaluate_table_objects
-from fastnn.fused.in_lanes import most_numbers as most_numbers
-from fastnn.fused.in_lanes import train_in_lanes as train_in_lanes
-from fastnn.fused.layout import (
-    ALPHA,
-    N_CONSTANTS,
-    N_TRAIN,
-    SCALE,
-    WITH_GRADIENT,
-    EpochEnds,
-    Model,
-    Scratch,
-    TableWeights,
-    UpdateSpec,
-    Weights,
-)
-from fastnn.fused.levenberg_marquardt import levenberg_marquardt as levenberg_marquardt
-from fastnn.fused.together import train_together as train_together
+from fastnn.fused.in_lanes import most_numbers, train_in_lanes  # noqa: F401
+from fastnn.fused.layout import ALPHA, SCALE, EpochEnds, Model, Scratch, TableWeights, UpdateSpec, Weights
+from fastnn.fused.levenberg_marquardt import levenberg_marquardt  # noqa: F401
+from fastnn.fused.together import train_together  # noqa: F401
 from fastnn.fused.updates import finish_gradients
-from fastnn.state import Data, Steps
+from fastnn.state import Data
+
+Ints = NDArray[np.int64]
 
 
-@entry
-def train_steps(
-    vectors: NDArray,
-    beta_products: NDArray[np.float64],
-    n_steps: int,
-    scratch: Scratch,
-    model: Model,
-    spec: UpdateSpec,
-    data: Data,
-    steps: Steps,
-    ends: EpochEnds,
-) -> int:
+@partial(entry, **layout.TRAINING, ends=EpochEnds)
+def train_steps(vectors, beta_products, n_steps, scratch, model, spec, data, steps, ends):
     """Train: change `vectors` (1 + n_slots, spec.stride), `beta_products` (2,) and `steps.loss`; return the good steps.
 
     `data` and `steps` are the back ends' Data and Steps, X and Y as one-dimensional arrays in C order. A step whose
@@ -75,23 +42,21 @@ def train_steps(
     while done < n_steps:
         for s in range(done, min(end, n_steps)):
             first, stop = get(steps.start, s), get(steps.stop, s)
-            divisor, sum_of_losses, learning = 0.0, penalty(scratch, model, vectors, spec.penalty), False
+            divisor, sum_of_losses, learning = 0.0, blocks.penalty(scratch, model, vectors, spec.penalty), False
             store(scratch.nan_flag, 0, zero(vectors))
             begin = first
             while begin < stop:  # a range with this step would divide
                 n = min(model.block, stop - begin)
                 # A full batch that is one block is gathered once: consecutive steps see the same rows.
                 if gathered < 0 or first != get(steps.start, gathered) or stop != get(steps.stop, gathered):
-                    width, block_weight = gather_block(scratch, model, data, offset(steps.rows, begin), n)
+                    width, block_weight = blocks.gather_block(scratch, model, data, offset(steps.rows, begin), n)
                     gathered = s if n == stop - first else -1
                 divisor += block_weight
                 # Only the last block updates, when the gradient of the whole batch and its divisor are known.
                 learning = begin + n == stop and divisor > 0
                 if learning:
                     divisor = divisor if model.mean else 1.0
-                    set_step_constants(
-                        scratch.update_constants, spec, beta_products, get(steps.learning_rate, s), divisor
-                    )
+                    blocks.set_step_constants(scratch, spec, beta_products, get(steps.learning_rate, s), divisor)
                 propagation.forward(scratch, model, vectors, vectors, width, n)
                 propagation.output_delta(scratch, model, width, n)
                 # In Python, a float32 would make the sum of blocks one.
@@ -100,7 +65,7 @@ def train_steps(
                 is_final = get(scratch.update_constants, ALPHA) == 0 and get(scratch.update_constants, SCALE) == 1
                 propagation.backward(scratch, model, spec, vectors, width, n, begin == first, learning, is_final)
                 begin += n
-            if not note_loss(scratch, steps, s, sum_of_losses, divisor, learning):
+            if not blocks.note_loss(scratch, steps, s, sum_of_losses, divisor, learning):
                 return s  # the driver restores the state before this step and says what happened
         done = min(end, n_steps)
         if ends.per_epoch > 0 and done == end and fires_at_end(ends.code, ends.arguments):
@@ -109,31 +74,8 @@ def train_steps(
     return n_steps
 
 
-@inlined
-def step_with_options(scratch, model, spec, vectors, width, n_rows):
-    """Step by the gradient of a batch; of a sequential optimizer by the batch, one block that is in the panels."""
-    if spec.sequential:
-        propagation.backward_in_turn(scratch, model, spec, vectors, width, n_rows)
-    else:
-        is_clipped = spec.clip_norm < math.inf
-        if is_clipped:
-            finish_gradients(scratch, model, vectors)
-            clip(scratch, model.n_params, spec.clip_norm)
-        propagation.scaled_step(scratch, spec, vectors, 0, model.n_params, is_clipped)
-
-
-@entry
-def train_with_options(
-    vectors: NDArray,
-    beta_products: NDArray[np.float64],
-    n_steps: int,
-    scratch: Scratch,
-    model: Model,
-    spec: UpdateSpec,
-    data: Data,
-    steps: Steps,
-    ends: EpochEnds,
-) -> int:
+@partial(entry, **layout.TRAINING, ends=EpochEnds)
+def train_with_options(vectors, beta_products, n_steps, scratch, model, spec, data, steps, ends):
     """Train like `train_steps`, with gradients that are clipped and rates by layer: ``spec.clip_norm``, ``.factors``.
 
     The gradient of the whole batch is made as `loss_and_gradient` does it, and updates all parameters in one go; of a
@@ -145,15 +87,22 @@ def train_with_options(
     while done < n_steps:
         for s in range(done, min(end, n_steps)):
             first, n_rows = get(steps.start, s), get(steps.stop, s) - get(steps.start, s)
-            rows, mode = offset(steps.rows, first), 0 if spec.sequential else WITH_GRADIENT
+            rows, mode = offset(steps.rows, first), 0 if spec.sequential else layout.WITH_GRADIENT
             store(scratch.nan_flag, 0, zero(vectors))
-            sum_of_losses, divisor, width = do_blocks(scratch, model, spec, data, rows, n_rows, vectors, mode)
+            sum_of_losses, divisor, width = blocks.do_blocks(scratch, model, spec, data, rows, n_rows, vectors, mode)
             learning = divisor > 0
             if learning:
                 divisor = divisor if model.mean else 1.0
-                set_step_constants(scratch.update_constants, spec, beta_products, get(steps.learning_rate, s), divisor)
-                step_with_options(scratch, model, spec, vectors, width, n_rows)
-            if not note_loss(scratch, steps, s, sum_of_losses, divisor, learning):
+                blocks.set_step_constants(scratch, spec, beta_products, get(steps.learning_rate, s), divisor)
+                is_clipped = spec.clip_norm < math.inf and not spec.sequential
+                if is_clipped:
+                    finish_gradients(scratch, model, vectors)
+                    blocks.clip(scratch, model.n_params, spec.clip_norm)
+                if spec.sequential:  # by the batch, one block that is in the panels
+                    propagation.backward_in_turn(scratch, model, spec, vectors, width, n_rows)
+                else:
+                    propagation.scaled_step(scratch, spec, vectors, 0, model.n_params, is_clipped)
+            if not blocks.note_loss(scratch, steps, s, sum_of_losses, divisor, learning):
                 return s
         done = min(end, n_steps)
         if ends.per_epoch > 0 and done == end and fires_at_end(ends.code, ends.arguments):
@@ -162,18 +111,11 @@ def train_with_options(
     return n_steps
 
 
-call_train_steps = caller(N_TRAIN)
+call_train_steps = caller(layout.N_TRAIN)
 
 
 @entry
-def train_members(
-    good: NDArray[np.int64],
-    n_members: int,
-    code: int,
-    arguments: NDArray[np.int64],
-    constants: NDArray,
-    scratch: Scratch,
-) -> None:
+def train_members(good: Ints, n_members: int, code: int, arguments: Ints, constants: NDArray, scratch: Scratch) -> None:
     """Call `train_steps` for each of several trainings; write their good steps to `good` (n_members,).
 
     `code` is the address of its machine code, the same as for a single training. A row of `arguments` (n_members,
@@ -183,21 +125,14 @@ def train_members(
     good, arguments, constants, scratch = unpack(good), unpack(arguments), unpack(constants), unpack(scratch)
     for m in range(n_members):
         # A single training finds the constants of its formulas in the workspace, which the members share.
-        for k in range(N_CONSTANTS):
-            put(scratch.update_constants, k, get(constants, m * N_CONSTANTS + k))
-        call_train_steps(code, offset(good, m), offset(arguments, m * N_TRAIN))
+        for k in range(layout.N_CONSTANTS):
+            put(scratch.update_constants, k, get(constants, m * layout.N_CONSTANTS + k))
+        call_train_steps(code, offset(good, m), offset(arguments, m * layout.N_TRAIN))
 
 
 @entry
 def loss_and_gradient(
-    params: NDArray,
-    n_rows: int,
-    mode: int,
-    scratch: Scratch,
-    model: Model,
-    spec: UpdateSpec,
-    data: Data,
-    rows: NDArray[np.int64],
+    params: NDArray, n_rows: int, mode: int, scratch: Scratch, model: Model, spec: UpdateSpec, data: Data, rows: Ints
 ) -> float:
     """Return the loss of all rows as one batch; write its gradient, if wanted, to `scratch.gradient` (n_params,).
 
@@ -207,9 +142,9 @@ def loss_and_gradient(
     # The user's array ends with its last number; behind that of the workspace there is room for a whole vector.
     propagation.copy_params(scratch, model, unpack(params), 0)
     params = scratch.params
-    sum_of_losses, divisor, _ = do_blocks(scratch, model, spec, data, rows, n_rows, params, mode)
+    sum_of_losses, divisor, _ = blocks.do_blocks(scratch, model, spec, data, rows, n_rows, params, mode)
     divisor = divisor if model.mean else 1.0
-    if mode & WITH_GRADIENT:
+    if mode & layout.WITH_GRADIENT:
         put(scratch.update_constants, SCALE, 1 / divisor)
         finish_gradients(scratch, model, params)
     return sum_of_losses / divisor
@@ -220,11 +155,11 @@ def predict(out: NDArray, params: NDArray, n_rows: int, scratch: Scratch, model:
     """Write the outputs of all rows to `out` (n_rows * n_outputs,), a block at a time."""
     out, params, scratch, model, X = unpack(out), unpack(params), unpack(scratch), unpack(model), unpack(X)
     propagation.copy_params(scratch, model, params, model.tail_layer)  # all would take longer than a row's prediction
-    n_inputs = get(model.layers, FAN_IN)
+    n_inputs = get(model.layers, blocks.FAN_IN)
     for begin in range(0, n_rows, model.block):
         n = min(model.block, n_rows - begin)
-        width = padded(n, lanes_of(out))
-        gather_inputs(scratch, X, begin, n, n_inputs, width, n > 1)
+        width = blocks.padded(n, lanes_of(out))
+        blocks.gather_inputs(scratch, X, begin, n, n_inputs, width, n > 1)
         propagation.forward(scratch, model, params, scratch.params, width, n)
         propagation.scatter_outputs(offset(out, begin * model.n_outputs), scratch, model, width, n)
 
@@ -234,11 +169,11 @@ def input_jacobian(out: NDArray, params: NDArray, n_rows: int, scratch: Scratch,
     """Write the derivatives of all outputs by the inputs to `out` (n_outputs * n_rows * n_inputs,), by blocks."""
     out, params, scratch, model, X = unpack(out), unpack(params), unpack(scratch), unpack(model), unpack(X)
     propagation.copy_params(scratch, model, params, 0)
-    params, n_inputs = scratch.params, get(model.layers, FAN_IN)
+    params, n_inputs = scratch.params, get(model.layers, blocks.FAN_IN)
     for begin in range(0, n_rows, model.block):
         n = min(model.block, n_rows - begin)
-        width = padded(n, lanes_of(out))
-        gather_inputs(scratch, X, begin, n, n_inputs, width, True)  # a single row is a panel here, too
+        width = blocks.padded(n, lanes_of(out))
+        blocks.gather_inputs(scratch, X, begin, n, n_inputs, width, True)  # a single row is a panel here, too
         propagation.forward(scratch, model, params, params, width, max(n, 2))
         for o in range(model.n_outputs):
             place = offset(out, (o * n_rows + begin) * n_inputs)

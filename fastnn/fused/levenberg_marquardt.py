@@ -4,44 +4,23 @@ Ordinary Numba code; `levenberg_marquardt` in `fastnn/reference.py` is its twin.
 """
 
 import math
+from functools import partial
 
-import numpy as np
-from numpy.typing import NDArray
-
+from fastnn import optimizers
 from fastnn.compiler.calls import unpack
 from fastnn.compiler.memory_ops import get, lanes_of, load, offset, put, splat, store
 from fastnn.compiler.tracing import entry, inlined
 from fastnn.compiler.vectors import fma
 from fastnn.fused import normal
-from fastnn.fused.blocks import FAN_IN, look_up, padded, penalty
+from fastnn.fused.blocks import gather_block, padded, penalty, sum_weights
 from fastnn.fused.epochs import fires_at_end
-from fastnn.fused.gather import gather_panel
-from fastnn.fused.layout import EpochEnds, LeastSquares, Model, Scratch
-from fastnn.optimizers import (
-    AT_ALPHA,
-    AT_BETA,
-    AT_COUNT,
-    AT_DAMPING,
-    AT_GAMMA,
-    AT_GROWTH,
-    BayesianRegularization,
-    LevenbergMarquardt,
-)
-from fastnn.state import Data, Steps
+from fastnn.fused.layout import TRAINING, EpochEnds, LeastSquares
+from fastnn.optimizers import AT_ALPHA, AT_BETA, AT_COUNT, AT_DAMPING, AT_GAMMA, AT_GROWTH
 
 GOAL, NO_GRADIENT, NO_STEP, COLLAPSED = 1, 2, 3, 4  # places in `ends`, counted from 1
-LAST, LAST_BAYESIAN = LevenbergMarquardt.n_slots, BayesianRegularization.n_slots  # the vectors that say why it ended
+# the vectors that say why it ended
+LAST, LAST_BAYESIAN = optimizers.LevenbergMarquardt.n_slots, optimizers.BayesianRegularization.n_slots
 ROWS = 64  # rows of the factor that one product makes at a time
-
-
-@inlined
-def gather_panels(scratch, model, data, rows, n):
-    """Gather a block of `n` rows, as panels if it is a single row too; return its width."""
-    n_inputs, width = get(model.layers, FAN_IN), padded(n, lanes_of(data.X))
-    look_up(scratch, data, rows, n, width, n_inputs, model.n_outputs)
-    gather_panel(scratch.activations, data.X, scratch.rows_of_X, scratch.weight, n_inputs, width)
-    gather_panel(scratch.targets, data.Y, scratch.rows_of_Y, scratch.weight, model.n_outputs, width)
-    return width
 
 
 @inlined
@@ -52,19 +31,10 @@ def loss_of(scratch, model, spec, data, rows, n_rows, params):
         n = min(model.block, n_rows - begin)
         width = padded(n, lanes_of(data.X))
         if n < n_rows:
-            gather_panels(scratch, model, data, offset(rows, begin), n)
+            gather_block(scratch, model, data, offset(rows, begin), n, True)
         normal.loss_of_block(scratch, model, params, width)
         loss += get(scratch.sum_of_l, 0)
     return loss
-
-
-@inlined
-def sum_of_weights(data, rows, n_rows):
-    """Return the sum of the weights of all rows."""
-    total = 0.0
-    for b in range(n_rows):
-        total += get(data.sample_weight, get(rows, b))
-    return total
 
 
 @inlined
@@ -91,21 +61,19 @@ def spread_of(data, rows, n_rows, n_outputs, total):
 @inlined
 def normal_equations(scratch, model, spec, data, rows, n_rows, params):
     """Write J'J and J'r of all rows to `spec.products`, penalty included."""
-    H, n, begun = spec.products, spec.n, 0
+    H, J, n, L, begun = spec.products, spec.jacobian, spec.n, lanes_of(spec.products), 0
     for begin in range(0, n_rows, model.block):
         m = min(model.block, n_rows - begin)
         width = padded(m, lanes_of(data.X))
         if m < n_rows:  # else the panels still have what the loss was computed from
-            gather_panels(scratch, model, data, offset(rows, begin), m)
+            gather_block(scratch, model, data, offset(rows, begin), m, True)
             normal.loss_of_block(scratch, model, params, width)
         for o in range(model.n_outputs):
             normal.output_slopes(scratch, model, params, spec.deltas, o, width)
-            normal.transpose_jacobian(
-                spec.jacobian, scratch.activations, spec.deltas, spec.factors, n + lanes_of(H), width
-            )
-            normal.add_products(H, spec.jacobian, scratch.zeros, n, width, begun)
+            normal.transpose_jacobian(J, scratch.activations, spec.deltas, spec.factors, n + L, width)
+            normal.add_products(H, J, scratch.zeros, n, width, begun)
             begun = 1
-    L, last = lanes_of(H), n * n
+    last = n * n
     for k in range(model.n_params):
         strength, at = spec.alpha * get(spec.is_weight, k), place(n, k, L)
         put(H, at, get(H, at) + strength)
@@ -179,17 +147,6 @@ def inner(a, b, n):
 
 
 @inlined
-def step_to(tried, scratch, model, spec, params, damping):
-    """Write the parameters after a step with this damping to `tried`; return whether there is one."""
-    found = factorize(scratch, model, spec, damping)
-    if found:
-        substitute(spec)
-        for k in range(model.n_params):
-            put(tried, k, get(params, k) - get(spec.step, k))
-    return found
-
-
-@inlined
 def add_penalty(spec, n_params, params, strength):
     """Write J'r with the gradient of a penalty on all parameters, where the factorization and the loop read it."""
     L, last = lanes_of(spec.products), spec.n * spec.n
@@ -205,7 +162,7 @@ def weigh(scratch, model, spec, vectors, squares, n_errors):
 
     `squares` is the sum of the squared residuals, `n_errors` how many there are.
     """
-    n, L = model.n_params, lanes_of(spec.products)
+    n, U, L = model.n_params, spec.factor, lanes_of(spec.products)
     count = get(vectors, AT_COUNT * spec.stride)
     is_first = count <= spec.first_steps
     size = inner(vectors, vectors, n)
@@ -222,12 +179,10 @@ def weigh(scratch, model, spec, vectors, squares, n_errors):
         add_penalty(spec, n, vectors, strength)
         if not factorize(scratch, model, spec, strength):
             return 0, strength
-        normal.diagonal_of_inverse(
-            spec.step, spec.factor, spec.inverse, spec.jacobian, spec.unit, scratch.zeros, spec.n
-        )
+        normal.diagonal_of_inverse(spec.step, U, spec.inverse, spec.jacobian, spec.unit, scratch.zeros, spec.n)
         trace, gain = 0.0, 0.0
         for k in range(n):
-            promised = get(spec.factor, spec.n * spec.n + k * L)
+            promised = get(U, spec.n * spec.n + k * L)
             trace += get(spec.step, k)
             gain += promised * promised
         gain *= last_beta
@@ -265,7 +220,10 @@ def lower(scratch, model, spec, batch, params, loss, damping, growth, strength):
     """
     data, rows, n_rows, total, divisor = batch
     while damping <= spec.most_damping:
-        if step_to(spec.tried, scratch, model, spec, params, damping * total + strength):
+        if factorize(scratch, model, spec, damping * total + strength):
+            substitute(spec)
+            for k in range(model.n_params):
+                put(spec.tried, k, get(params, k) - get(spec.step, k))
             data_loss = loss_of(scratch, model, spec, data, rows, n_rows, spec.tried) / divisor
             tried = data_loss + penalty_of(spec, spec.tried, model.n_params, strength) / divisor
             if tried < loss:
@@ -276,38 +234,21 @@ def lower(scratch, model, spec, batch, params, loss, damping, growth, strength):
 
 
 @inlined
-def factor_of(spec, n, damping, fallen):
-    """Return the factor of the damping after a step by which the loss has `fallen`."""
-    factor = 0.1
-    if not spec.tenfold:
-        promised = (damping * inner(spec.step, spec.step, n) + inner(spec.step, spec.gradient, n)) / 2
-        overshoot = 2 * (fallen / promised) - 1
-        factor = max(1 / 3, 1 - overshoot * overshoot * overshoot)
-    return factor
-
-
-@inlined
 def take_step(vectors, spec, n, damping, total, fallen):
     """Go to `spec.tried`, by which the loss has `fallen`, and write the damping of the next step."""
     for k in range(n):
         put(vectors, k, get(spec.tried, k))
-    factor = factor_of(spec, n, damping * total, fallen)
+    factor = 0.1
+    if not spec.tenfold:
+        promised = (damping * total * inner(spec.step, spec.step, n) + inner(spec.step, spec.gradient, n)) / 2
+        overshoot = 2 * (fallen / promised) - 1
+        factor = max(1 / 3, 1 - overshoot * overshoot * overshoot)
     put(vectors, AT_DAMPING * spec.stride, max(damping * factor, spec.least_damping))
     put(vectors, AT_GROWTH * spec.stride, 2.0)
 
 
-@entry
-def levenberg_marquardt(
-    vectors: NDArray,
-    beta_products: NDArray[np.float64],
-    n_steps: int,
-    scratch: Scratch,
-    model: Model,
-    spec: LeastSquares,
-    data: Data,
-    steps: Steps,
-    ends: EpochEnds,
-) -> int:
+@partial(entry, **TRAINING | {"spec": LeastSquares}, ends=EpochEnds)
+def levenberg_marquardt(vectors, beta_products, n_steps, scratch, model, spec, data, steps, ends):
     """Train: change `vectors` (4 or 8, spec.stride) and `steps.loss`; return the good steps. See `train_steps`.
 
     All steps are on the rows of the first one. Where the method ends, its number goes to the last vector.
@@ -320,11 +261,11 @@ def levenberg_marquardt(
     if n_steps == 0:
         return 0
     rows, n_rows = offset(steps.rows, get(steps.start, 0)), get(steps.stop, 0) - get(steps.start, 0)
-    total = sum_of_weights(data, rows, n_rows)
+    total = sum_weights(data, rows, n_rows)
     least = spec.min_grad * spread_of(data, rows, n_rows, model.n_outputs, total)
     divisor = total if model.mean else 1.0
     if n_rows <= model.block:
-        gather_panels(scratch, model, data, rows, n_rows)
+        gather_block(scratch, model, data, rows, n_rows, True)
     data_loss = loss_of(scratch, model, spec, data, rows, n_rows, vectors) / divisor
     s = 0
     while s < n_steps:

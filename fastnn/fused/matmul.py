@@ -10,6 +10,7 @@ In `fastnn/reference.py`, whose matrices have a row of the batch in each row, no
 ``A @ W + b`` in `forward`, ``delta @ W.T`` and ``A.T @ delta`` in `backward`.
 """
 
+from functools import partial
 from typing import Any, NamedTuple
 
 from fastnn.compiler.control import choose, each, pick, smaller, sweep, when
@@ -143,10 +144,8 @@ def _wide_forward(Z, W, A, bias, fan_in, fan_out, width, packed):
 def _wide_backward(Z, W, A, zeros, packed, M, K, width, begun=0):
     """Compute ``Z[m, :] = sum_k W[m, k] * A[k, :]``: Z (M, width), W (M, K), A (K, width), all row-major."""
     for k, K_here, later in _in_parts(K):
-        A_k = Strided(offset(A, k * width), width)
-        _product(
-            Strided(Z, width), Matrix(offset(W, k), K, 1), A_k, Strided(zeros, 0), M, K_here, begun | later, packed
-        )
+        A_k, W_k = Strided(offset(A, k * width), width), Matrix(offset(W, k), K, 1)
+        _product(Strided(Z, width), W_k, A_k, Strided(zeros, 0), M, K_here, begun | later, packed)
 
 
 @traced
@@ -164,21 +163,17 @@ def forward_product(Z, W, A, bias, fan_in, fan_out, width, packed):
     Z (fan_out, width), W (fan_in, fan_out) and A (fan_in, width) are row-major, bias (fan_out,) is `Strided`. W is not
     transposed in memory, but strips of it and of large panels may go to `packed` (SUM_BLOCK, one vector).
     """
-    choose(
-        width > lanes_of(Z),
-        lambda: _wide_forward(Z, W, A, bias, fan_in, fan_out, width, packed),
-        lambda: _narrow_product(Z, Matrix(W, 1, fan_out), A, bias, fan_out, fan_in),
-    )
+    wide = partial(_wide_forward, Z, W, A, bias, fan_in, fan_out, width, packed)
+    narrow = partial(_narrow_product, Z, Matrix(W, 1, fan_out), A, bias, fan_out, fan_in)
+    choose(width > lanes_of(Z), wide, narrow)
 
 
 @traced
 def backward_product(Z, W, D, zeros, packed, fan_in, fan_out, width):
     """Compute ``Z[i, :] = sum_o W[i, o] * D[o, :]``: Z (fan_in, width), W (fan_in, fan_out), D (fan_out, width)."""
-    choose(
-        width > lanes_of(Z),
-        lambda: _wide_backward(Z, W, D, zeros, packed, fan_in, fan_out, width),
-        lambda: _narrow_product(Z, Matrix(W, fan_out, 1), D, Strided(zeros, 0), fan_in, fan_out),
-    )
+    wide = partial(_wide_backward, Z, W, D, zeros, packed, fan_in, fan_out, width)
+    narrow = partial(_narrow_product, Z, Matrix(W, fan_out, 1), D, Strided(zeros, 0), fan_in, fan_out)
+    choose(width > lanes_of(Z), wide, narrow)
 
 
 def inner_tile(rows, cols, G, panels, width, i, o, fan_out):
@@ -191,9 +186,8 @@ def inner_tile(rows, cols, G, panels, width, i, o, fan_out):
     # Each lane sums the rows of the batch that fall into it: a panel is read as it lies, and not transposed.
     for columns in each_lane(G, width, acc):
         for A, D, _, n, _ in panels(acc):
-            A_rows, D_rows = (
-                [offset(x, (first + r) * n) for r in range(count)] for x, first, count in ((A, i, rows), (D, o, cols))
-            )
+            A_rows = [offset(A, (i + r) * n) for r in range(rows)]
+            D_rows = [offset(D, (o + c) * n) for c in range(cols)]
             for b in columns(n, acc):
                 a, d = [load(x, b) for x in A_rows], [load(x, b) for x in D_rows]
                 acc[:] = [fma(a[r], d[c], acc[r * cols + c]) for r in range(rows) for c in range(cols)]
@@ -259,12 +253,10 @@ ROW_TILES = (8, 4, 2, 1)  # vectors of sums kept in registers
 @traced
 def row_product(z, W, a, bias, fan_in, fan_out, tiles=ROW_TILES):
     """Compute ``z[o] = bias[o] + sum_k W[k, o] * a[k]``, bias a `Strided`: `forward_product` for one row."""
-    L = lanes_of(z)
+    L, (b, step) = lanes_of(z), bias
     for n, vectors in sweep(ceil_div(fan_out, L), tiles):
         columns = [(n + v) * L for v in range(vectors)]
-        sums = choose(
-            bias.step > 0, lambda: [load(bias.pointer, o) for o in columns], lambda: [splat(bias.pointer, 0)] * vectors
-        )
+        sums = choose(step > 0, lambda: [load(b, o) for o in columns], lambda: [splat(b, 0)] * vectors)
         # W is read by rows, as it lies: from input to input one number of `a` meets a stretch of its row.
         for k in each(fan_in, sums):
             a_k = splat(a, k)

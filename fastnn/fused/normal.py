@@ -62,10 +62,8 @@ def transpose_jacobian(J, activations, deltas, factors, n_columns, width):
     """
     L = lanes_of(J)
     for j in each(n_columns // L):
-        a, d = (
-            [offset(panel, get(factors, j * 2 * L + first + k) * width) for k in range(L)]
-            for panel, first in ((activations, 0), (deltas, L))
-        )
+        a = [offset(activations, get(factors, j * 2 * L + k) * width) for k in range(L)]
+        d = [offset(deltas, get(factors, j * 2 * L + L + k) * width) for k in range(L)]
         for b in each(width // L, step=L):
             columns = [load(a[k], b) * load(d[k], b) for k in range(L)]
             for r, x in enumerate(transposed(columns)):
@@ -104,18 +102,8 @@ def output_slopes(scratch, model, params, deltas, o, width):
     for k in each(model.n_layers):
         layer = layer_at(model, model.n_layers - 1 - k)
         delta, below = offset(deltas, layer.output * width), offset(deltas, layer.input * width)
-        when(layer.n_bias < layer.fan_out, lambda: _add_sum(delta, layer.fan_out, width))
+        when(layer.n_bias < layer.fan_out, lambda: dense.add_sum_of_rows(delta, layer.fan_out, width))
         when(model.n_layers - 1 > k, lambda: dense.backward_layer(layer, scratch, params, delta, below, width))
-
-
-def _add_sum(D, fan_out, width):
-    """Write the sum of the rows of D, the delta of a bias that all neurons share, as its row `fan_out`."""
-    L = lanes_of(D)
-    for b in each(width // L, step=L):
-        s = [zero(D)]
-        for o in each(fan_out, s):
-            s[0] = s[0] + load(D, o * width + b)
-        store(D, fan_out * width + b, s[0])
 
 
 # U'U is the matrix. Until a row of U is reached, -S stands in its place, S what the rows above leave of it: so that a

@@ -12,17 +12,8 @@ from fastnn.compiler.lanes import narrow_width
 from fastnn.compiler.memory_ops import get, has_many, lanes_of, offset, prefetch, row_lanes_of, store, zero
 from fastnn.compiler.tracing import traced
 from fastnn.compiler.vectors import like
-from fastnn.fused import dense
+from fastnn.fused import dense, formulas
 from fastnn.fused.dense import each_layer, layer_at
-from fastnn.fused.formulas import (
-    IDENTITY,
-    activation_delta,
-    output_loss,
-    output_terms,
-    row_activation_delta,
-    row_loss,
-    sum_terms,
-)
 from fastnn.fused.gather import clear, copy, gather_panel, scatter_panel
 from fastnn.fused.layout import LOSS_ALONE
 from fastnn.fused.matmul import Strided, outer_product, transpose_delta, weight_gradient
@@ -84,7 +75,7 @@ def _output_code(model, layer):
 
     The loss writes dL/da. Where output and loss are matched, it writes a - y, which is delta: the code of the identity.
     """
-    return pick(model.matched, IDENTITY, layer.activation)
+    return pick(model.matched, formulas.IDENTITY, layer.activation)
 
 
 @traced
@@ -97,15 +88,15 @@ def output_delta(scratch, model, width, n):
 
     def panel():
         if has_many(A):  # their sum is traced for each lane: the formulas are kept out of it
-            output_terms(model.loss, scratch, A, n_outputs, width)
-            sum_terms(scratch, n_outputs, width, lambda *kept: [(0, width)])
+            formulas.output_terms(model.loss, scratch, A, n_outputs, width)
+            formulas.sum_terms(scratch, n_outputs, width, lambda *kept: [(0, width)])
         else:
-            output_loss(model.loss, scratch, A, n_outputs, width)
-        activation_delta(D, A, slopes, scratch.weight, number, n_outputs, width, code)
+            formulas.output_loss(model.loss, scratch, A, n_outputs, width)
+        formulas.activation_delta(D, A, slopes, scratch.weight, number, n_outputs, width, code)
 
     def row():
-        row_loss(model.loss, scratch, A, n_outputs)
-        row_activation_delta(D, A, slopes, scratch.weight, number, n_outputs, code)
+        formulas.row_loss(model.loss, scratch, A, n_outputs)
+        formulas.row_activation_delta(D, A, slopes, scratch.weight, number, n_outputs, code)
 
     choose(is_single_row(model, n, A), row, panel)
 
@@ -119,11 +110,9 @@ def backward(scratch, model, spec, vectors, width, n, first_block, updating, is_
     """
     state = State(vectors, spec.stride, scratch.update_constants, scratch.nan_flag)
     width, finish_layer = panel_width(model, width, lanes_of(vectors)), partial(_finish_layer, spec, updating)
-    choose(
-        is_single_row(model, n, vectors),
-        lambda: _row_backward(scratch, model, spec, state, first_block, updating, is_final, finish_layer),
-        lambda: _panel_backward(scratch, model, spec, state, width, first_block, updating, finish_layer),
-    )
+    row = partial(_row_backward, scratch, model, spec, state, first_block, updating, is_final, finish_layer)
+    panel = partial(_panel_backward, scratch, model, spec, state, width, first_block, updating, finish_layer)
+    choose(is_single_row(model, n, vectors), row, panel)
 
 
 @traced
@@ -139,11 +128,9 @@ def backward_in_turn(scratch, model, spec, vectors, width, n):
         scaled_step(scratch, spec, vectors, layer.weight, layer.end, 0)
         when(has_layer_below, carry)
 
-    choose(
-        is_single_row(model, n, vectors),
-        lambda: _row_backward(scratch, model, spec, state, 1, 0, 0, finish_layer),
-        lambda: _panel_backward(scratch, model, spec, state, width, 1, 0, finish_layer),
-    )
+    row = partial(_row_backward, scratch, model, spec, state, 1, 0, 0, finish_layer)
+    panel = partial(_panel_backward, scratch, model, spec, state, width, 1, 0, finish_layer)
+    choose(is_single_row(model, n, vectors), row, panel)
 
 
 def _from_output(model, scratch):
@@ -184,7 +171,8 @@ def _maker_of_gradients(scratch, model, spec, state, width, first_block, updatin
         A = offset(scratch.activations, layer.input * width)
         in_update = fits_vector & (layer.gather_indices >= 0)
         # a bias that all neurons share has the sum of their deltas, as one more row of the panel
-        when(in_update & (layer.n_bias < layer.fan_out), lambda: dense.add_sum_of_rows(delta, layer.fan_out, width))
+        add_sum = partial(dense.add_sum_of_rows, delta, layer.fan_out, narrow_width(delta, width))
+        when(in_update & (layer.n_bias < layer.fan_out), add_sum)
 
         def make_gradient():
             if panels is None:  # of one thread
@@ -283,11 +271,11 @@ def share_columns(scratch, model, spec, data, params, first, width, gathering):
     layer = layer_at(model, model.n_layers - 1)
     # The second phase needs the deltas of all layers, so they lie as the activations do, and do not change places.
     A, slopes, D = (offset(x, layer.output * width) for x in (scratch.activations, scratch.slopes, scratch.delta))
-    output_terms(model.loss, scratch._replace(delta=D), A, model.n_outputs, width)
+    formulas.output_terms(model.loss, scratch._replace(delta=D), A, model.n_outputs, width)
 
     def carry_back():
         code, number = _output_code(model, layer), layer.at("number")
-        activation_delta(D, A, slopes, scratch.weight, number, model.n_outputs, width, code)
+        formulas.activation_delta(D, A, slopes, scratch.weight, number, model.n_outputs, width, code)
         for k in each(model.n_layers):
             layer_k = layer_at(model, model.n_layers - 1 - k)
             delta, below = offset(scratch.delta, layer_k.output * width), offset(scratch.delta, layer_k.input * width)
@@ -306,7 +294,7 @@ def has_gradient(spec):
 @traced
 def share_loss(scratch, model, share):
     """Write a block's loss to `scratch.sum_of_l`."""
-    sum_terms(scratch, model.n_outputs, get(share.first_column, share.n), partial(_columns, share))
+    formulas.sum_terms(scratch, model.n_outputs, get(share.first_column, share.n), partial(_columns, share))
 
 
 @traced
@@ -348,7 +336,8 @@ def input_slopes(out, scratch, model, params, o, n, width):
     clear(D, model.n_outputs * width)
     copy(offset(D, o * width), scratch.weight, width)
     A, slopes = offset(scratch.activations, layer.output * width), offset(scratch.slopes, layer.output * width)
-    activation_delta(D, A, slopes, scratch.weight, layer.at("number"), model.n_outputs, width, layer.activation)
+    code, number = layer.activation, layer.at("number")
+    formulas.activation_delta(D, A, slopes, scratch.weight, number, model.n_outputs, width, code)
     for layer_k, delta, below, _ in _from_output(model, scratch):  # below the first layer are the inputs
         dense.backward_layer(layer_k, scratch, params, delta, below, width)
     slopes = pick(model.n_layers // 2 * 2 == model.n_layers, D, scratch.delta_below)  # the last `below`

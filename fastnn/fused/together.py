@@ -11,9 +11,7 @@ goes on, and a late thread finds that there is nothing left.
 """
 
 import math
-
-import numpy as np
-from numpy.typing import NDArray
+from functools import partial
 
 from fastnn.compiler.calls import unpack
 from fastnn.compiler.lanes import horizontal_sum
@@ -22,9 +20,8 @@ from fastnn.compiler.shared_numbers import WAIT, WAKE, added, futex, nap, observ
 from fastnn.compiler.tracing import entry, inlined
 from fastnn.fused import propagation
 from fastnn.fused.blocks import FAN_IN, clip, look_up, padded, penalty, set_step_constants, sum_weights
-from fastnn.fused.layout import Model, Scratch, UpdateSpec
+from fastnn.fused.layout import TRAINING
 from fastnn.fused.team import AWAY, BAD, DONE, LINE, PARTS, SLEEPERS, TIME, Share
-from fastnn.state import Data, Steps
 
 
 @inlined
@@ -102,7 +99,7 @@ def do_columns(unit, vectors, beta_products, scratch, model, spec, data, steps, 
         put(share.weights, 0, divisor)
         if end == get(steps.stop, s) and divisor > 0:
             divisor = divisor if model.mean else 1.0
-            set_step_constants(scratch.update_constants, spec, beta_products, get(steps.learning_rate, s), divisor)
+            set_step_constants(scratch, spec, beta_products, get(steps.learning_rate, s), divisor)
     first, stop = get(share.first_column, u), get(share.first_column, u + 1)
     if first < stop:
         if is_new:
@@ -152,37 +149,14 @@ def do_options(unit, vectors, scratch, model, spec, share, is_first):
             put(share.numbers, share.n * LINE + BAD, s + 1)
 
 
-@inlined
-def do_unit(phase, unit, vectors, beta_products, scratch, model, spec, of_steps, is_first):
-    """Do a unit of a phase, 0 to 2; `is_first`: this thread's first one in it."""
-    data, steps, share = of_steps
-    if phase == 0:
-        do_columns(unit, vectors, beta_products, scratch, model, spec, data, steps, share)
-    elif phase == 1:
-        do_parameters(unit, vectors, scratch, model, spec, steps, share)
-    else:
-        do_options(unit, vectors, scratch, model, spec, share, is_first)
-
-
-@entry
-def train_together(
-    vectors: NDArray,
-    beta_products: NDArray[np.float64],
-    n_steps: int,
-    scratch: Scratch,
-    model: Model,
-    spec: UpdateSpec,
-    data: Data,
-    steps: Steps,
-    share: Share,
-) -> int:
+@partial(entry, **TRAINING, share=Share)
+def train_together(vectors, beta_products, n_steps, scratch, model, spec, data, steps, share):
     """Train like `train_steps`, as one thread of a team; return the good steps, to the first thread.
 
     Each thread has buffers of its own, see `team.make_scratches`.
     """
     vectors, beta_products, scratch, model = unpack(vectors), unpack(beta_products), unpack(scratch), unpack(model)
     spec, data, steps, share = unpack(spec), unpack(data), unpack(steps), unpack(share)
-    of_steps = data, steps, share
     if share.t == 0:
         finish(share, 1, 0)
     done = wait(share, 0)
@@ -199,7 +173,12 @@ def train_together(
                 u = claim(share, before, n)
                 while u >= 0:
                     unit = u, s, begin, end, is_new
-                    do_unit(phase, unit, vectors, beta_products, scratch, model, spec, of_steps, n_units == 0)
+                    if phase == 0:
+                        do_columns(unit, vectors, beta_products, scratch, model, spec, data, steps, share)
+                    elif phase == 1:
+                        do_parameters(unit, vectors, scratch, model, spec, steps, share)
+                    else:
+                        do_options(unit, vectors, scratch, model, spec, share, n_units == 0)
                     n_units += 1
                     u = claim(share, before, n)
                 before += n

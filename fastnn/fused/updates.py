@@ -16,18 +16,7 @@ from fastnn.compiler.control import choose, each, pick, sweep, switch
 from fastnn.compiler.lanes import each_lane, has_padding, horizontal_sum, horizontal_sums, narrow_width
 from fastnn.compiler.memory_ops import get, has_many, lanes_of, load, put, row_lanes_of, splat, store, zero
 from fastnn.compiler.tracing import outlined, traced
-from fastnn.compiler.vectors import (
-    absolute,
-    bit_or,
-    blend_prefix,
-    copysign,
-    fma,
-    is_double,
-    like,
-    maximum,
-    sqrt,
-    where_gt,
-)
+from fastnn.compiler.vectors import absolute, bit_or, blend_prefix, copysign, fma, is_double, like, sqrt, where_gt
 from fastnn.fused.dense import each_layer, layer_at
 from fastnn.fused.layout import ALPHA, DECAY, HYPER, MOMENTUM, N_CONSTANTS, RATE, SCALE, UPDATE_CODES
 from fastnn.memory import ceil_div
@@ -246,8 +235,9 @@ def flush(x):
 
 def _square(g, factor):
     """Return factor g**2, of a g that is not below LEAST_SQUARED, so that no moment of squares is subnormal."""
-    g = maximum(like(g, LEAST_SQUARED["float64" if is_double(g) else "float32"]), absolute(g))
-    return factor * g * g
+    least, size = like(g, LEAST_SQUARED["float64" if is_double(g) else "float32"]), absolute(g)
+    size = where_gt(least, size, least, size)
+    return factor * size * size
 
 
 # The formulas, on vectors: ``formula(p, g, slots, constants, is_weight)`` returns the new p and slots.
