@@ -11,7 +11,7 @@ import typer
 from fastnn import __version__, plotting
 from fastnn.checking import hints
 from fastnn.cli.bench import bench
-from fastnn.cli.console import check_output, new_table, out, progress, say, show
+from fastnn.cli.console import File, check_output, new_table, option, out, progress, say, show
 from fastnn.cli.demo import demo
 from fastnn.cli.verify import verify
 from fastnn.cores import available_cores
@@ -40,19 +40,15 @@ def _version(asked: bool) -> None:
         raise typer.Exit
 
 
+_VERSION = typer.Option("--version", "-V", callback=_version, is_eager=True, help="Print the version and leave.")
+
+
 @app.callback()
-def _main(
-    version: Annotated[
-        bool, typer.Option("--version", "-V", callback=_version, is_eager=True, help="Print the version and leave.")
-    ] = False,
-) -> None:
+def _main(version: Annotated[bool, _VERSION] = False) -> None:
     """Train small neural networks fast on a CPU.
 
     A NumPy reference that can be read in one sitting, and a fused Numba kernel that trains to the same weights.
     """
-
-
-# --------------------------------------------------------------------------------------------------------------- info
 
 
 def info() -> None:
@@ -102,10 +98,7 @@ def _fact(name: str, text: str, style: str | None = None) -> None:
     say(f"{name:<{FACT_NAMES}}{text}", style, indent=FACT_NAMES)
 
 
-FACT_NAMES = 21
-"""Characters of the longest name, and two blanks."""
-
-# ------------------------------------------------------------------------------------------------------------- warmup
+FACT_NAMES = 21  # Characters of the longest name, and two blanks
 
 
 def warmup() -> None:
@@ -141,18 +134,12 @@ def warmup() -> None:
     raise typer.Exit(1)
 
 
-# ----------------------------------------------------------------------------------------------------- export and gate
+_TO = f"The file to write, or the format of one beside the model: {', '.join(files.FORMATS)}."
 
 
 def export(
     model: Annotated[str, typer.Argument(metavar="MODEL", hidden=True)],
-    to: Annotated[
-        str,
-        typer.Option(
-            metavar="FILE|FORMAT",
-            help=f"The file to write, or the format of one beside the model: {', '.join(files.FORMATS)}.",
-        ),
-    ],
+    to: Annotated[str, option("FILE|FORMAT", _TO)],
 ) -> None:
     """Write a saved model for programs without fastnn.
 
@@ -188,24 +175,19 @@ def _saved(path: str) -> tuple[Any, dict[str, files.Format]]:
     return model_of((MLPClassifier if kind == "classifier" else MLPRegressor).load(path)), files.FORMATS
 
 
+_RATIO = option("RATIO", "Ratio head / base above which head is slower.", min=1.0)
+_SUMMARY = option("FILE", "Append the table as Markdown to a file, such as $GITHUB_STEP_SUMMARY.")
+
+
 def gate(
-    base: Annotated[str, typer.Option(metavar="CMD", help="Command that measures the program before the change.")],
-    head: Annotated[str, typer.Option(metavar="CMD", help="Command that measures the program after it.")],
-    pairs: Annotated[int, typer.Option(min=2, metavar="N", help="Runs of each command at most, in a round.")] = PAIRS,
-    threshold: Annotated[
-        float, typer.Option(min=1.0, metavar="RATIO", help="Ratio head / base above which head is slower.")
-    ] = THRESHOLD,
+    base: Annotated[str, option("CMD", "Command that measures the program before the change.")],
+    head: Annotated[str, option("CMD", "Command that measures the program after it.")],
+    pairs: Annotated[int, option("N", "Runs of each command at most, in a round.", min=2)] = PAIRS,
+    threshold: Annotated[float, _RATIO] = THRESHOLD,
     counts: Annotated[bool, typer.Option("--counts", help="Compare the counts alone, and time nothing.")] = False,
-    json: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Write all samples, ratios and verdicts to a file.")
-    ] = None,
-    plot: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Draw the ratios into a .png, .svg or .pdf.")
-    ] = None,
-    summary: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="Append the table as Markdown to a file, such as $GITHUB_STEP_SUMMARY."),
-    ] = None,
+    json: Annotated[File, option("FILE", "Write all samples, ratios and verdicts to a file.")] = None,
+    plot: Annotated[File, option("FILE", "Draw the ratios into a .png, .svg or .pdf.")] = None,
+    summary: Annotated[File, _SUMMARY] = None,
 ) -> None:
     """Fail where one program is slower than another.
 
@@ -214,13 +196,10 @@ def gate(
     The command ends with 1 if a count is worse, or if the whole interval of a ratio is above the threshold in two
     rounds; with 2 if nothing could be compared.
     """
-    for option, path in (("--json", json), ("--plot", plot), ("--summary", summary)):
-        check_output(path, option)
-    if plot:
-        import matplotlib  # noqa: F401  a missing one is reported before anything is run
-    settings = GateSettings(pairs=pairs, threshold=threshold, timed=not counts)
+    for name, path in (("--json", json), ("--plot", plot), ("--summary", summary)):
+        check_output(path, name)
     with progress("first runs", 4 if counts else None) as advance:
-        outcome = compare(base, head, settings, advance)
+        outcome = compare(base, head, GateSettings(pairs, threshold, timed=not counts), advance)
     show(report.TITLE, report.table(outcome))
     say(report.notes(outcome), "dim")
     say(report.conclusion(outcome), "red" if not outcome.passed else "yellow" if outcome.gone else "green")

@@ -8,10 +8,9 @@ from __future__ import annotations
 import functools
 import json as json_format
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 from rich.table import Table
@@ -19,7 +18,7 @@ from rich.table import Table
 from fastnn import gate, plotting
 from fastnn.backends import BACKENDS
 from fastnn.checking.arguments import did_you_mean
-from fastnn.cli.console import check_output, chosen_dtypes, new_table, progress, say, show
+from fastnn.cli.console import File, check_output, chosen_dtypes, new_table, option, progress, say, show
 from fastnn.cores import available_cores
 from fastnn.errors import FastnnError
 from fastnn.measuring import machine, work, workloads
@@ -33,24 +32,18 @@ if TYPE_CHECKING:
 NAMES = (*workloads.names(), *work.NAMES)
 
 
-@dataclass(frozen=True)
-class BenchSettings:
+class BenchSettings(NamedTuple):
     """The workloads to measure, and for how long."""
 
     rounds: int
-    sample_seconds: float
-    """Seconds that one timed training should take."""
-    starts: int
-    """Fresh processes of each kind; those that compile are half as many."""
-    compiled: int
-    """The number of dtypes, at most, whose compilation is timed."""
+    sample_seconds: float  # Seconds that one timed training should take
+    starts: int  # Fresh processes of each kind; those that compile are half as many
+    compiled: int  # The number of dtypes, at most, whose compilation is timed
     workloads: tuple[str, ...]
 
 
 FULL = BenchSettings(rounds=9, sample_seconds=0.15, starts=5, compiled=2, workloads=NAMES)
 QUICK = BenchSettings(5, 0.03, 1, 1, workloads=("seed", "iris", "digits", "online", *work.SMALL_NAMES))
-
-# ---------------------------------------------------------------------------------------------------------- the report
 
 Report = dict[str, Any]
 """What the JSON file has: date, processor, load of the minute before, versions, and lists of `Times`."""
@@ -89,9 +82,6 @@ def speeds_by(old: Report, new: Report) -> dict[str, float]:
     return {what.name: before[what] / now[what] for what in now if what.kind == "trainings" and what in before}
 
 
-# ------------------------------------------------------------------------------------------------------------ measuring
-
-
 def run(
     names: Sequence[str],
     backends: Sequence[str],
@@ -120,9 +110,7 @@ def run(
     return {"format": gate.FORMAT, **kept, "starts": starts, "trainings": trainings}
 
 
-def n_steps(
-    names: Sequence[str], backends: Sequence[str], dtypes: Sequence[str | None], settings: BenchSettings
-) -> int:
+def n_steps(names: Sequence[str], backends: Sequence[str], dtypes: Sequence[Any], settings: BenchSettings) -> int:
     """Return roughly the number of `run`'s calls of ``after_each``: the kernels of a second dtype may add some."""
     return len(names) * len(dtypes) * len(backends) * (1 + settings.rounds) + 3 * settings.starts
 
@@ -168,47 +156,28 @@ def _start(what: str, seconds: Iterable[float]) -> Times:
     return {"what": what, "seconds": list(seconds)}
 
 
-# ---------------------------------------------------------------------------------------------------------- the command
-
 _STDOUT = Path("-")
 _WORKLOADS = "; ".join(f"{name} ({text})" for name, text in workloads.DESCRIPTIONS.items())
 _REAL_WORK = "; ".join(work.NAMES)
-_THREADS = typer.Option(
-    metavar="N", help="How many threads share each step of a workload, on numba; or all, all cores."
+_NAME = (
+    f"A workload to train on; may be given several times. All if not given: {_WORKLOADS}. Or real work: {_REAL_WORK}."
 )
+_BACKEND = "A back end, numpy or numba; may be given several times. Both if not given."
+_DTYPE = "float32, float64 or both, in place of each workload's own."
+_THREADS = "How many threads share each step of a workload, on numba; or all, all cores."
+_FAIL = option("RATIO", "End with 1 if any new speed / old speed is less.", min=0.0)
 
 
 def bench(
-    workload: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="NAME",
-            help=f"A workload to train on; may be given several times. All if not given: {_WORKLOADS}. Or real work: "
-            f"{_REAL_WORK}.",
-        ),
-    ] = None,
-    backend: Annotated[
-        list[str] | None,
-        typer.Option(metavar="NAME", help="A back end, numpy or numba; may be given several times. Both if not given."),
-    ] = None,
-    dtype: Annotated[
-        str | None, typer.Option(metavar="DTYPE", help="float32, float64 or both, in place of each workload's own.")
-    ] = None,
-    threads: Annotated[str, _THREADS] = "1",
+    workload: Annotated[list[str] | None, option("NAME", _NAME)] = None,
+    backend: Annotated[list[str] | None, option("NAME", _BACKEND)] = None,
+    dtype: Annotated[str | None, option("DTYPE", _DTYPE)] = None,
+    threads: Annotated[str, option("N", _THREADS)] = "1",
     quick: Annotated[bool, typer.Option("--quick", help="Some seconds, the small workloads, a rough answer.")] = False,
-    json: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="Write all samples to a file; with - print them, and nothing else."),
-    ] = None,
-    plot: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Draw the speeds into a .png, .svg or .pdf.")
-    ] = None,
-    compare: Annotated[
-        Path | None, typer.Option(metavar="OLD.json", help="A report that --json wrote, on the same machine.")
-    ] = None,
-    fail_below: Annotated[
-        float | None, typer.Option(metavar="RATIO", min=0.0, help="End with 1 if any new speed / old speed is less.")
-    ] = None,
+    json: Annotated[File, option("FILE", "Write all samples to a file; with - print them, and nothing else.")] = None,
+    plot: Annotated[File, option("FILE", "Draw the speeds into a .png, .svg or .pdf.")] = None,
+    compare: Annotated[File, option("OLD.json", "A report that --json wrote, on the same machine.")] = None,
+    fail_below: Annotated[float | None, _FAIL] = None,
 ) -> None:
     """Measure training speed and start-up time.
 
@@ -227,8 +196,6 @@ def bench(
         raise typer.BadParameter("it cannot be combined with --plot or --compare", param_hint="--json -")
     check_output(None if to_stdout else json, "--json")
     check_output(plot, "--plot")
-    if plot:
-        import matplotlib  # noqa: F401  a missing one is reported before anything is computed
     old = load(compare) if compare else None
     settings = QUICK if quick else FULL
     what = (list(dict.fromkeys(workload or settings.workloads)), list(dict.fromkeys(backend or BACKENDS)), dtypes)
@@ -299,9 +266,8 @@ def trainings_table(report: Report) -> Table:
 
 def starts_table(report: Report) -> Table:
     """Return the table of start-up times: of what is done once before the first iteration, in fresh processes."""
-    several = any(len(start["seconds"]) > 1 for start in report["starts"])
     columns: dict[str, Callable[[list[float]], float]] = {"median": median, "least": min, "most": max}
-    columns = columns if several else {"once": median}
+    columns = columns if any(len(start["seconds"]) > 1 for start in report["starts"]) else {"once": median}
     table = new_table("what", *columns, texts=("what",), wrapped=("what",))
     for start in report["starts"]:
         table.add_row(start["what"], *(f"{function(start['seconds']):.3f}" for function in columns.values()))

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Container, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import typer
 from rich.console import Console
@@ -19,22 +20,20 @@ from fastnn.testing.cases import DTYPES
 
 out = Console(highlight=False)
 err = Console(stderr=True)
-
-
-SILENCE = 5.0
-"""Seconds between two lines on how far a command is, where it draws no bar."""
+SILENCE = 5.0  # Seconds between two lines on how far a command is, where it draws no bar
 
 
 def say(text: str, style: str | None = None, indent: int = 0) -> None:
     """Print the lines of a text, each wrapped to the terminal and then indented; a path stays in one piece."""
     wrapped = []
     for line in text.splitlines():
-        own = len(line) - len(line.lstrip())
-        wrapper = textwrap.TextWrapper(
-            max(out.width, 20 + indent + own), break_long_words=False, break_on_hyphens=False
-        )
-        wrapper.subsequent_indent = " " * (indent + own)
-        wrapped.append(wrapper.fill(line))
+        indents = indent + len(line) - len(line.lstrip())
+        options: dict[str, Any] = {
+            "break_long_words": False,
+            "break_on_hyphens": False,
+            "subsequent_indent": " " * indents,
+        }
+        wrapped.append(textwrap.fill(line, max(out.width, 20 + indents), **options))
     out.print("\n".join(wrapped), style=style, soft_wrap=True, markup=False)
 
 
@@ -49,23 +48,22 @@ def new_table(*titles: str, texts: Container[str] = (), wrapped: Container[str] 
 def show(title: str, table: Table) -> None:
     """Print a table under its title. It grows beyond a narrow terminal rather than lose a digit or a part of a word."""
     say(title, "bold")
-    least = _least_width(table)
+    wide, least = out.options.update(max_width=1000), 1
+    for column in table.columns:  # as wide as its longest word, or line if it does not wrap
+        sizes = [Measurement.get(out, wide, cell) for cell in (column.header, *column.cells)]
+        least += 3 + max(size.maximum if column.no_wrap else size.minimum for size in sizes)
     if least > out.width:
         table.width = least
     out.print(table, crop=False)
 
 
-def _least_width(table: Table) -> int:
-    """Return the width of a table whose columns are as wide as their longest word, or line if they do not wrap."""
-    wide = out.options.update(max_width=1000)
-    total = 1
-    for column in table.columns:
-        sizes = [Measurement.get(out, wide, cell) for cell in (column.header, *column.cells)]
-        total += 3 + max(size.maximum if column.no_wrap else size.minimum for size in sizes)
-    return total
-
-
 BOTH = "both"
+File = Path | None
+
+
+def option(metavar: str, text: str, **more: Any) -> Any:
+    """Return an option of a command by what stands for its value, and its help."""
+    return typer.Option(metavar=metavar, help=text, **more)
 
 
 def chosen_dtypes(dtype: str) -> tuple[str, ...]:
@@ -81,10 +79,12 @@ def check_output(path: Path | None, option: str) -> None:
         return
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        if path.is_dir() or not os.access(path if path.exists() else path.parent, os.W_OK):
+            raise OSError(f"{path} cannot be written")
     except OSError as error:
         raise typer.BadParameter(str(error), param_hint=option) from error
-    if path.is_dir() or not os.access(path if path.exists() else path.parent, os.W_OK):
-        raise typer.BadParameter(f"{path} cannot be written", param_hint=option)
+    if option == "--plot":
+        import matplotlib  # noqa: F401  a missing one is reported before anything is computed
 
 
 @contextmanager

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
-import typer
 from rich.table import Table
 
 from fastnn import plotting
 from fastnn.backends import BACKENDS
-from fastnn.cli.console import new_table, out, progress, say, show
+from fastnn.cli.console import File, new_table, option, out, progress, say, show
 from fastnn.measuring import tutorial, workloads
 from fastnn.measuring.starting import first_calls
 from fastnn.measuring.timing import interleaved, quartiles, with_unit
@@ -22,27 +20,22 @@ from fastnn.memory import Array
 from fastnn.testing.correctness import accuracy, check_same_answer
 from fastnn.training import TrainingResult, train
 
-LOOP = "tutorial's loop"
-"""The column of the tutorial's own loop beside those of the back ends."""
+LOOP = "tutorial's loop"  # The column of the tutorial's own loop beside those of the back ends
 ROUNDS, DIGITS_ROUNDS = 7, 5
 TIMED_ITERATIONS = {LOOP: 2_000, "numpy": 2_000, "numba": 100_000}
 """Iterations of one timed training, so that each takes some tens of milliseconds."""
 
 _HONESTLY = "Timed after the answers were found equal and after a warm-up: medians"
-Trained = dict[str, TrainingResult]
-"""The results of a training by back end."""
-Samples = dict[str, list[float]]
-"""Seconds by column, from trainings that took turns."""
+Trained = dict[str, TrainingResult]  # The results of a training by back end
+Samples = dict[str, list[float]]  # Seconds by column, from trainings that took turns
+
+
+_SEED = option("N", "Seed of the initial weights and the order of the rows.", min=0, max=2**32 - 1)
 
 
 def demo(
-    seed: Annotated[
-        int,
-        typer.Option(min=0, max=2**32 - 1, metavar="N", help="Seed of the initial weights and the order of the rows."),
-    ] = 0,
-    output: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Save the error and loss curves there as PNG.")
-    ] = None,
+    seed: Annotated[int, _SEED] = 0,
+    output: Annotated[File, option("DIR", "Save the error and loss curves there as PNG.")] = None,
 ) -> None:
     """Train two networks on both back ends.
 
@@ -84,10 +77,7 @@ def _say(title: str, table: Table, results: Trained, first_call: float) -> None:
 
 
 def _trained(workload: Workload, seed: int) -> tuple[Callable[..., TrainingResult], Trained, float]:
-    """Return what trains a workload, its results by both back ends, and the seconds of the fused kernel's first call.
-
-    That is compilation, or loading from the disk cache.
-    """
+    """Return what trains a workload, the results by both back ends, and the seconds of the kernel's first call."""
     first_call = sum(seconds for _, seconds in first_calls(workload.dtype, ("train", "predict")))
 
     def training(backend: str, **changes: Any) -> TrainingResult:
@@ -98,10 +88,7 @@ def _trained(workload: Workload, seed: int) -> tuple[Callable[..., TrainingResul
 
 
 def run_seed(seed: int, after_each: Callable[[], object]) -> tuple[Table, Trained, float]:
-    """Train the tutorial's network on both back ends and by the tutorial's own loop; check, then time.
-
-    Return the table of numbers and speeds, the results, and the seconds of the first call.
-    """
+    """Train the tutorial's network by both back ends and by its loop; return table, results, first call's seconds."""
     training, results, first_call = _trained(workloads.load("seed"), seed)
     initial = tutorial.initial_weights(seed)
     weights, errors = tutorial.train(initial)
@@ -134,10 +121,7 @@ def run_seed(seed: int, after_each: Callable[[], object]) -> tuple[Table, Traine
 
 
 def run_digits(seed: int, after_each: Callable[[], object]) -> tuple[Table, Trained, float]:
-    """Train on the handwritten digits with both back ends; check, then time.
-
-    Return the table of what each back end learned, and how fast, the results, and the seconds of the first call.
-    """
+    """Train on the handwritten digits by both back ends; return table, results, first call's seconds."""
     workload = workloads.load("digits")
     assert workload.Y_test is not None
     training, results, first_call = _trained(workload, seed)

@@ -5,27 +5,23 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.table import Table
 
-from fastnn.cli.console import BOTH, check_output, chosen_dtypes, new_table, progress, say, show
+from fastnn.cli.console import BOTH, File, check_output, chosen_dtypes, new_table, option, progress, say, show
 from fastnn.losses import HIDDEN, LOSSES
 from fastnn.testing import Outcome, Report, check_backend, conformance_checks, find_backend
 from fastnn.testing.conformance import BOUNDS
 
+_NAME = option("NAME", "A name, or package.module:attribute: a back end, or a function that makes one.")
+
 
 def verify(
-    backend: Annotated[
-        str,
-        typer.Option(
-            metavar="NAME", help="A name, or package.module:attribute: a back end, or a function that makes one."
-        ),
-    ] = "numba",
-    dtype: Annotated[str, typer.Option(metavar="DTYPE", help="float32, float64 or both.")] = BOTH,
-    json: Annotated[Path | None, typer.Option(metavar="FILE", help="Write each check with its verdict.")] = None,
+    backend: Annotated[str, _NAME] = "numba",
+    dtype: Annotated[str, option("DTYPE", "float32, float64 or both.")] = BOTH,
+    json: Annotated[File, option("FILE", "Write each check with its verdict.")] = None,
 ) -> None:
     """Check a back end against the reference.
 
@@ -76,13 +72,12 @@ def _by_loss(outcomes: list[Outcome], sections: Iterable[tuple[str, Sequence[str
     for field, names in sections:
         table.add_section()
         for name in names:
-            row = [outcome for outcome in outcomes if getattr(outcome.check, field) == name]
-            table.add_row(name, *(" ".join(_cell(_those(row, loss, dtype)) for dtype in dtypes) for loss in LOSSES))
+            cells: dict[tuple[str, str], list[Outcome]] = {}
+            for outcome in outcomes:
+                if getattr(outcome.check, field) == name:
+                    cells.setdefault((outcome.check.loss, outcome.check.dtype), []).append(outcome)
+            table.add_row(name, *(" ".join(_cell(cells.get((l, dtype), [])) for dtype in dtypes) for l in LOSSES))
     return table
-
-
-def _those(outcomes: list[Outcome], loss: str, dtype: str) -> list[Outcome]:
-    return [outcome for outcome in outcomes if (outcome.check.loss, outcome.check.dtype) == (loss, dtype)]
 
 
 def _by_kind(report: Report) -> Table:

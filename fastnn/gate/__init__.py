@@ -21,7 +21,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from statistics import median
 from typing import Any, NamedTuple
 
@@ -31,11 +30,9 @@ from fastnn.measuring.timing import repeated, sampled
 
 __all__ = ["measure"]
 
-TAIL, WIDTH = 5, 300
-"""Lines of a failed command's errors that are shown, and the characters of each."""
+TAIL, WIDTH = 5, 300  # Lines of a failed command's errors that are shown, and the characters of each
 
-FORMAT = 1
-"""The version of the JSON that ``fastnn bench`` writes and the gate reads; another number cannot be read."""
+FORMAT = 1  # The version of the JSON that ``fastnn bench`` writes and the gate reads; another number cannot be read
 
 CLOCK = time.perf_counter if sys.platform == "win32" else time.process_time
 """Processor time, to which other programs do not add. On Windows wall time: its processor time has steps of 16 ms."""
@@ -48,20 +45,16 @@ class CommandError(FastnnError):
 class Quantity(NamedTuple):
     """A quantity of a report, such as the time of a training, of which less is better."""
 
-    kind: str
-    """``trainings``, ``starts`` or ``memory``: the list of the JSON in which it stands."""
+    kind: str  # ``trainings``, ``starts`` or ``memory``: the list of the JSON in which it stands
     name: str
 
 
-@dataclass(frozen=True)
-class Sample:
+class Sample(NamedTuple):
     """One run of a command, a process of its own."""
 
-    values: dict[Quantity, float]
-    """Median of what the process measured, in seconds or bytes."""
+    values: dict[Quantity, float]  # Median of what the process measured, in seconds or bytes
     counts: dict[str, int]
-    seconds: float
-    """From the process's start to its end."""
+    seconds: float  # From the process's start to its end
 
 
 # Of each list: the fields that make up the name, the first of them required, and the field of the numbers.
@@ -104,8 +97,7 @@ def read(text: str) -> tuple[dict[Quantity, float], dict[str, int]]:
     for kind, (fields, numbers) in _LISTS.items():
         for i, entry in enumerate(_typed(found.get(kind, []), list, kind)):
             where = f"{kind}[{i}]"
-            entry = _typed(entry, dict, where)
-            _typed(entry.get(fields[0]), str, f"{where}.{fields[0]}")
+            _typed(_typed(entry, dict, where).get(fields[0]), str, f"{where}.{fields[0]}")
             quantity = Quantity(kind, ", ".join(str(entry[field]) for field in fields if entry.get(field)))
             if quantity in values:
                 raise ValueError(f"{where} has the name of an earlier one, {quantity.name!r:.100}")

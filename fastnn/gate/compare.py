@@ -11,9 +11,8 @@ import datetime
 import functools
 import time
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass, replace
 from statistics import median
-from typing import ClassVar, Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,19 +21,15 @@ from fastnn.gate import CommandError, Quantity, Sample, run
 from fastnn.measuring import machine
 from fastnn.measuring.timing import Interval
 
-FEWEST = 6
-"""Pairs before anything is decided; then two more at a time, one in each order."""
-PAIRS = 20
-"""Pairs at most, in a round; what is undecided then has not been shown to be slower."""
+FEWEST = 6  # Pairs before anything is decided; then two more at a time, one in each order
+PAIRS = 20  # Pairs at most, in a round; what is undecided then has not been shown to be slower
 THRESHOLD = 1.05
 """A ratio above it is slower. `tests/gate/test_statistics.py` simulates what it finds, and how often it is wrong."""
 COARSE = 1.2
 """The same for starts: a process has one sample, or the system's work with memory and files is a part of it."""
-CONFIDENCE = 0.95
-"""Level of the interval: about how often it contains the true ratio."""
+CONFIDENCE = 0.95  # Level of the interval: about how often it contains the true ratio
 RESAMPLES = 1_000
-SEED = 0
-"""The same samples always give the same verdict."""
+SEED = 0  # The same samples always give the same verdict
 
 Pair = tuple[float, float]
 Verdict = Literal["slower", "undecided", "no slower", "faster"]
@@ -71,29 +66,24 @@ def judge(ratio: Interval, threshold: float) -> Verdict:
     return "faster" if ratio.high < 1 / threshold else "no slower"
 
 
-@dataclass(frozen=True)
-class GateSettings:
+class GateSettings(NamedTuple):
     """The settings of a comparison: the most pairs to run, the threshold, and whether to time at all."""
 
     pairs: int = PAIRS
     threshold: float = THRESHOLD
-    timed: bool = True
-    """Whether to compare more than the counts."""
+    timed: bool = True  # Whether to compare more than the counts
 
     def threshold_of(self, quantity: Quantity) -> float:
         """Return the ratio above which this quantity is slower."""
         return max(self.threshold, COARSE) if quantity.kind == "starts" else self.threshold
 
 
-@dataclass(frozen=True)
-class Sides:
+class Sides(NamedTuple):
     """A count of both sides, or a quantity that one side alone measures, so that it was not compared."""
 
     quantity: Quantity
-    base: float | None
-    """None where base does not have it."""
+    base: float | None  # None where base does not have it
     head: float | None
-    ratio: ClassVar[Interval | None] = None
 
     @property
     def verdict(self) -> str:
@@ -103,8 +93,7 @@ class Sides:
         return "equal" if self.head == self.base else "more" if self.head > self.base else "fewer"
 
 
-@dataclass(frozen=True)
-class Comparison:
+class Comparison(NamedTuple):
     """One quantity measured on both sides."""
 
     quantity: Quantity
@@ -144,8 +133,7 @@ class Comparison:
         return "slower once, not again" if found[0] == "slower" and not self.slower else found[-1]
 
 
-@dataclass(frozen=True)
-class Outcome:
+class Outcome(NamedTuple):
     """The result of the gate."""
 
     date: str
@@ -157,8 +145,7 @@ class Outcome:
     counts: tuple[Sides, ...]
     comparisons: tuple[Comparison, ...]
     alone: tuple[Sides, ...]
-    seconds: float
-    """Seconds of the whole comparison."""
+    seconds: float  # Seconds of the whole comparison
 
     @property
     def gone(self) -> list[str]:
@@ -186,15 +173,16 @@ def compare(
     what comes next. It is a `CommandError` if a command fails, or if the two measure nothing in common.
     """
     start = time.perf_counter()
-    commands = (base, head)
 
-    def run_one(side: int, what: str) -> Sample:
-        sample = run(commands[side])
-        after_each(what)
-        return sample
+    def both(what: str, then: str, turned: bool = False) -> tuple[Sample, Sample]:
+        """Run base and head, or head and base; `what` names the second run, `then` what comes after it."""
+        samples = []
+        for command, next_one in zip((head, base) if turned else (base, head), (what, then), strict=True):
+            samples.append(run(command))
+            after_each(next_one)
+        return (samples[1], samples[0]) if turned else (samples[0], samples[1])
 
-    first = (run_one(0, "first runs"), run_one(1, "counting"))
-    warm = (run_one(0, "counting"), run_one(1, "timing"))
+    first, warm = both("first runs", "counting"), both("counting", "timing")
     values, counts = [sample.values for sample in warm], [sample.counts for sample in warm]
     common = [q for q in values[0] if q in values[1]]
     if not counts[0].keys() & counts[1].keys() and not (settings.timed and common):
@@ -210,45 +198,35 @@ def compare(
             Sides(Quantity("counts", name), *(of.get(name) for of in counts)) for name in counts[0] | counts[1]
         ),
         comparisons=(),
-        alone=tuple(Sides(q, *(of.get(q) for of in values)) for q in values[0] | values[1] if q not in common),
+        alone=tuple(
+            Sides(q, *(of.get(q) for of in values)) for q in values[0] | values[1] if settings.timed and q not in common
+        ),
         seconds=0.0,
     )
-    if not settings.timed:
-        outcome = replace(outcome, alone=())
-    elif common and not outcome.worse:
-        outcome = replace(outcome, comparisons=_time(common, warm, settings, run_one))
-    return replace(outcome, seconds=time.perf_counter() - start)
-
-
-def _time(
-    quantities: Sequence[Quantity],
-    warm: tuple[Sample, Sample],
-    settings: GateSettings,
-    run_one: Callable[[int, str], Sample],
-) -> tuple[Comparison, ...]:
-    first = _round(quantities, settings, lambda side: run_one(side, "timing"), [warm])
-    flagged = [q for q in quantities if judge(interval(first[q]), settings.threshold_of(q)) == "slower"]
-    again = _round(flagged, settings, lambda side: run_one(side, "timing again"), []) if flagged else {}
-    return tuple(
-        Comparison(q, settings.threshold_of(q), (first[q], again[q]) if q in again else (first[q],)) for q in quantities
-    )
+    if settings.timed and common and not outcome.worse:
+        rounds = _round(common, settings, lambda turned: both("timing", "timing", turned), [warm])
+        slower = [q for q in common if judge(interval(rounds[q]), settings.threshold_of(q)) == "slower"]
+        what = "timing again"
+        again = _round(slower, settings, lambda turned: both(what, what, turned), []) if slower else {}
+        both_rounds = {q: (rounds[q], again[q]) if q in again else (rounds[q],) for q in common}
+        comparisons = (Comparison(q, settings.threshold_of(q), found) for q, found in both_rounds.items())
+        outcome = outcome._replace(comparisons=tuple(comparisons))
+    return outcome._replace(seconds=time.perf_counter() - start)
 
 
 def _round(
     quantities: Collection[Quantity],
     settings: GateSettings,
-    run_one: Callable[[int], Sample],
+    run_both: Callable[[bool], tuple[Sample, Sample]],
     begun: Sequence[tuple[Sample, Sample]],
 ) -> dict[Quantity, tuple[Pair, ...]]:
     """Run pairs in the order base head, head base, and so on, until all is decided or the pairs are used up."""
     samples = list(begun)
     while True:
-        if len(samples) % 2:
-            head, base = run_one(1), run_one(0)
-        else:
-            base, head = run_one(0), run_one(1)
-        _check_complete(quantities, base, head)
-        samples.append((base, head))
+        samples.append(run_both(len(samples) % 2 == 1))
+        for side, sample in zip(("base", "head"), samples[-1], strict=True):
+            if lost := ", ".join(q.name for q in quantities if q not in sample.values):
+                raise CommandError(f"{side} does not measure the same in each run; missing this time: {lost}")
         pairs = {q: tuple((base.values[q], head.values[q]) for base, head in samples) for q in quantities}
         if len(samples) >= settings.pairs:
             return pairs
@@ -256,9 +234,3 @@ def _round(
             verdicts = {judge(interval(pairs[q]), settings.threshold_of(q)) for q in quantities}
             if "undecided" not in verdicts:
                 return pairs
-
-
-def _check_complete(quantities: Collection[Quantity], *samples: Sample) -> None:
-    for side, sample in zip(("base", "head"), samples, strict=True):
-        if lost := [q.name for q in quantities if q not in sample.values]:
-            raise CommandError(f"{side} does not measure the same in each run; missing this time: {', '.join(lost)}")

@@ -6,9 +6,8 @@ import functools
 import json
 import textwrap
 from collections.abc import Iterator
-from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rich.markup import escape
 from rich.table import Table
@@ -21,8 +20,7 @@ from fastnn.measuring.timing import with_unit
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-FORMAT = 1
-"""Of the JSON file."""
+FORMAT = 1  # Of the JSON file
 
 TITLE = "Head against base"
 
@@ -39,8 +37,8 @@ def _rows(outcome: Outcome) -> Iterator[tuple[str, str, str, str, str, str]]:
         kind, name = one.quantity
         text = str if kind == "counts" else functools.partial(with_unit, kind=kind)
         base, head = ("-" if number is None else text(number) for number in (one.base, one.head))
-        of = one.ratio
-        between = ("", "") if of is None else (f"{of.middle:.3f}", f"{of.low:.3f}–{of.high:.3f}")
+        of = one.ratio if isinstance(one, Comparison) else None
+        between = (f"{of.middle:.3f}", f"{of.low:.3f}–{of.high:.3f}") if of else ("", "")
         yield name, base, head, *between, one.verdict
 
 
@@ -98,7 +96,7 @@ def notes(outcome: Outcome) -> str:
 
 def save(outcome: Outcome, path: Path) -> None:
     """Write all that was found as JSON: each pair, interval and verdict, and whether the gate passed."""
-    found = {"format": FORMAT, "passed": outcome.passed, "confidence": CONFIDENCE} | asdict(outcome)
+    found: dict[str, Any] = {"format": FORMAT, "passed": outcome.passed, "confidence": CONFIDENCE} | outcome._asdict()
     for name in ("comparisons", "alone", "counts"):
         found[name] = [
             one.quantity._asdict() | {"base": one.base, "head": one.head, "verdict": one.verdict}

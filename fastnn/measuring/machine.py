@@ -72,10 +72,8 @@ class Cpu(NamedTuple):
 
     llvm_name: str | None = None
     """LLVM's name of it; None where llvmlite is not installed, then nothing of what follows is known."""
-    features: tuple[str, ...] = ()
-    """Vector extensions that LLVM sees, as far as they matter here."""
-    override: tuple[str, ...] = ()
-    """The environment variables by which Numba was told to compile for another processor."""
+    features: tuple[str, ...] = ()  # Vector extensions that LLVM sees, as far as they matter here
+    override: tuple[str, ...] = ()  # The environment variables by which Numba was told to compile for another processor
     register_bytes: int | None = None
     """Width of the widest vector register that kernels use; None where only LLVM knows it (see `override`)."""
 
@@ -104,12 +102,9 @@ def cpu() -> Cpu:
 class Cache(NamedTuple):
     """The folder of compiled kernels."""
 
-    folder: Path | None
-    """None where no folder was named and the user has no home."""
-    error: str
-    """Why it cannot be used, or ""."""
-    writable: bool
-    """Whether kernels can be added to those that are there."""
+    folder: Path | None  # None where no folder was named and the user has no home
+    error: str  # Why it cannot be used, or ""
+    writable: bool  # Whether kernels can be added to those that are there
 
 
 def cache() -> Cache:
@@ -139,10 +134,8 @@ def side_by_side() -> dict[str, int] | None:
 class Kernels(NamedTuple):
     """The origin of the machine code in this process."""
 
-    level: str
-    """The level of processors for which the kernels of the wheel that it uses were compiled, or ""."""
-    problem: str
-    """Why it does not use those that are there, or ""."""
+    level: str  # The level of processors for which the kernels of the wheel that it uses were compiled, or ""
+    problem: str  # Why it does not use those that are there, or ""
     origins: dict[str, list[str]]
     """{origin: the kernels, as "predict.float64", that come from there when they are used}."""
 

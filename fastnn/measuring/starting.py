@@ -21,8 +21,7 @@ from fastnn.training import Stop, loss_and_gradient, predict, train
 ENTRY_POINTS = ("train", "predict", "loss_and_gradient")
 OF_A_DTYPE = (*ENTRY_POINTS, "options", "threads", "many", "one row", "derivatives")
 """The first calls that prepare each later one in a dtype, of every network: one compiled kernel serves them all."""
-OF_NONE = ("row orders", "Levenberg-Marquardt", "one row of a table")
-"""Those that know no dtype, or one."""
+OF_NONE = ("row orders", "Levenberg-Marquardt", "one row of a table")  # Those that know no dtype, or one
 
 
 def first_calls(dtype: DTypeLike, names: Sequence[str] = ENTRY_POINTS) -> Iterator[tuple[str, float]]:
@@ -41,18 +40,11 @@ def first_calls(dtype: DTypeLike, names: Sequence[str] = ENTRY_POINTS) -> Iterat
         train_many(small, Y, Y, **sgd, seed=range(ALIGNMENT // X.itemsize), n_jobs=1)
         train_many(small, Y, Y, **sgd, seed=range(2), stop=Stop(validation=0.5), n_jobs=1)
 
-    def shuffle() -> None:
-        numba: Any = get_backend("numba")
-        numba.shuffle_rows(np.zeros(625, np.uint32), np.zeros((1, 1), np.int64), np.zeros(1, np.int64))
+    def numba() -> Any:  # only the first call imports it
+        return get_backend("numba")
 
-    def second_order() -> None:
-        train(small, [[-1.0], [1.0]], [[-1.0], [1.0]], optimizer=LevenbergMarquardt(), epochs=1)
-
-    def row_of_a_table() -> None:
-        places, flags, one = np.zeros(1, np.int64), np.zeros(0, np.int64), np.ones((1, 1))
-        row = TableRow(1, places, flags, np.ones((3, 1)), one, 1, 1.0, 1.0, 1.0, np.ones((4, 1)), adds_up=False)
-        numba: Any = get_backend("numba")
-        numba.table_function(small, np.zeros((1, small.n_params), np.float32), row)
+    zero, both, one = np.zeros(1, np.int64), [[-1.0], [1.0]], np.ones((1, 1))
+    row = TableRow(1, zero, zero[:0], np.ones((3, 1)), one, 1, 1.0, 1.0, 1.0, np.ones((4, 1)), adds_up=False)
 
     calls: dict[str, Callable[[], object]] = {
         "train": lambda: train(network, X, Y, **sgd, params=params),
@@ -63,9 +55,9 @@ def first_calls(dtype: DTypeLike, names: Sequence[str] = ENTRY_POINTS) -> Iterat
         "many": many,
         "one row": lambda: train(small, Y, Y, epochs=0).function(),
         "derivatives": lambda: train(small, Y, Y, epochs=0).jacobian(Y),
-        "row orders": shuffle,
-        "Levenberg-Marquardt": second_order,
-        "one row of a table": row_of_a_table,
+        "row orders": lambda: numba().shuffle_rows(np.zeros(625, np.uint32), np.zeros((1, 1), np.int64), zero),
+        "Levenberg-Marquardt": lambda: train(small, both, both, optimizer=LevenbergMarquardt(), epochs=1),
+        "one row of a table": lambda: numba().table_function(small, np.zeros((1, small.n_params), np.float32), row),
     }
     for name in names:
         yield name, seconds_of(calls[name])

@@ -16,12 +16,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-Run = Callable[[int], object]
-"""Does something so many times."""
+Run = Callable[[int], object]  # Does something so many times
 Clock = Callable[[], float]
 """Gives seconds: `time.perf_counter`, or `time.process_time`, to which other processes do not add."""
-
-# ------------------------------------------------------------------------------------------------------------- samples
 
 
 def seconds_of(function: Callable[[], object], clock: Clock = time.perf_counter) -> float:
@@ -113,9 +110,6 @@ def sampled(
     return interleaved({name: functools.partial(run, n[name]) for name, run in runs.items()}, n, rounds, clock=clock)
 
 
-# ---------------------------------------------------------------------------------------------------- numbers and text
-
-
 class Interval(NamedTuple):
     """A number, such as the median of samples or of ratios, between the ends of an interval."""
 
@@ -179,9 +173,6 @@ def markdown(heads: Sequence[str], rows: Iterable[Sequence[str]], right: str = "
     return "\n".join([head, f"|{line}|", *body])
 
 
-# ------------------------------------------------------------------------------------------------------ whole processes
-
-
 # A process reports its own memory: what the system tells its parent includes the parent's, from before the exec.
 _PEAK = """
 def _peak():
@@ -201,8 +192,7 @@ class Process(NamedTuple):
     """Time and memory of a process, from its start to its end."""
 
     seconds: float
-    peak_bytes: int | None
-    """Most memory that it held at a time; None where the system does not say (Windows)."""
+    peak_bytes: int | None  # Most memory that it held at a time; None where the system does not say (Windows)
     output: str
 
 

@@ -48,21 +48,9 @@ def initial_weights(seed: int) -> Weights:
 
 
 def train(weights: Weights, n_iterations: int = N_ITERATIONS) -> tuple[Weights, Array]:
-    """Train on the six rows, all of them in every iteration, with learning rate 1.
+    """Train from some weights, which stay, on the six rows, all of them in every iteration, with learning rate 1.
 
-    Parameters
-    ----------
-    weights : Weights
-        Where training starts; not changed.
-    n_iterations : int
-        How many iterations.
-
-    Returns
-    -------
-    weights : Weights
-        The trained weights.
-    errors : ndarray of float64, shape (n_iterations,)
-        The error of each iteration, taken before its update.
+    Return the trained weights, and the error of each iteration (n_iterations,), taken before its update.
     """
     w1, w2, b1, b2 = weights.w1.copy(), weights.w2.copy(), weights.b1, weights.b2
     errors = np.empty(n_iterations)

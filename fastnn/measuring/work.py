@@ -23,11 +23,9 @@ import fastnn
 
 Vector = NDArray[Any]
 
+# The largest distance of two trainings of the same thing, relative to what was trained, that is the same answer: it is
+# meant to catch a wrong kernel before it is timed; the tests hold the back ends to far less.
 SAME_ANSWER = {"float64": 1e-8, "float32": 1e-2}
-"""The largest distance of two trainings of the same thing, relative to what was trained, that is the same answer.
-
-It is meant to catch a wrong kernel before it is timed; the tests hold the back ends to far less.
-"""
 
 
 class Work(NamedTuple):
@@ -35,22 +33,16 @@ class Work(NamedTuple):
 
     name: str
     dtype: str
-    unit: str
-    """The unit that is counted: "iteration", "epoch", "call", "member" or "fit"."""
-    usual: int
-    """The n of a usual run."""
-    most: int
-    """The largest n: in a long training in batches the gradients vanish, which is other work."""
+    unit: str  # The unit that is counted: "iteration", "epoch", "call", "member" or "fit"
+    usual: int  # The n of a usual run
+    most: int  # The largest n: in a long training in batches the gradients vanish, which is other work
     run: Callable[[int, str], Vector]
     """``run(n, backend)`` returns what was learned and measured, parameters, losses and scores, in one vector."""
     answer: Callable[[str], Vector]
     """``answer(backend)`` returns such a vector of a short run, by which back ends are compared."""
-    units: int = 1
-    """The number of units in one n: the steps of an epoch."""
-    threads: int = 1
-    """The threads that share each step, on the back end "numba"."""
-    workload: Any = None
-    """The workload, if it is one."""
+    units: int = 1  # The number of units in one n: the steps of an epoch
+    threads: int = 1  # The threads that share each step, on the back end "numba"
+    workload: Any = None  # The workload, if it is one
 
 
 def load(
@@ -58,22 +50,9 @@ def load(
 ) -> Work:
     """Return the work of a name in a precision: without one a workload in its own, real work in float64.
 
-    Parameters
-    ----------
-    name : str
-        A workload of `fastnn.workloads`, or real work.
-    dtype : float32, float64 or None
-    threads : int, optional
-        How many threads share each step of a workload; real work has too little of it, and takes what `train` does.
-    rows : int, optional
-        The number of rows of a workload that are trained on, in place of all.
-    **options
-        Of `fastnn.train`, for a workload.
-
-    Raises
-    ------
-    ImportError
-        If it needs scikit-learn, and that is not installed.
+    A workload may be trained on its first `rows` only, with `threads` that share each step, and with other options of
+    `fastnn.train`. Real work has too little for threads, and takes what `train` does. It is an ImportError where
+    scikit-learn is needed and not installed.
     """
     if name in fastnn.workloads.names():
         return _workload(name, dtype, threads, rows, options)
@@ -103,9 +82,6 @@ def agree_fits(mine: Any, theirs: Any) -> None:
     np.testing.assert_allclose(mine.loss_, theirs.loss_, rtol=0.05, atol=1e-4)
 
 
-# ------------------------------------------------------------------------------------------------------------ trainings
-
-
 def _workload(
     name: str, dtype: DTypeLike | None, threads: int | None, rows: int | None, options: dict[str, Any]
 ) -> Work:
@@ -114,8 +90,8 @@ def _workload(
     options = workload.train_options | {"seed": 0} | ({"threads": threads} if threads else {}) | options
 
     def run(n: int, backend: str, rows: int | None = None) -> Vector:
-        options_of_run = options | {"epochs": n, "backend": backend}
-        return fastnn.train(workload.network, X[:rows], Y[:rows], **options_of_run).params
+        given = options | {"epochs": n, "backend": backend}
+        return fastnn.train(workload.network, X[:rows], Y[:rows], **given).params
 
     def answer(backend: str) -> Vector:
         """Return the change of the parameters by some steps, which tells more than the parameters."""
@@ -159,11 +135,11 @@ def _training(name: str, dtype: np.dtype[Any]) -> Work:
     data, how = name.split(", ")
     workload_name, usual, most, options = _TRAININGS[data]
     workload = fastnn.workloads.load(workload_name, dtype)
-    network, X, Y = workload.network, workload.X, workload.Y
-    options = workload.train_options | options | _EACH_EPOCH[how](X, Y) | {"seed": 0}
+    rows, each_epoch = (workload.network, workload.X, workload.Y), _EACH_EPOCH[how](workload.X, workload.Y)
+    options = workload.train_options | options | each_epoch | {"seed": 0}
 
     def run(n: int, backend: str) -> Vector:
-        result = fastnn.train(network, X, Y, **options | {"epochs": n}, backend=backend)
+        result = fastnn.train(*rows, **options | {"epochs": n}, backend=backend)
         return np.concatenate([result.params, result.history.loss, result.history.validation_loss]).astype(dtype)
 
     return _real(name, dtype, "epoch", usual, most, run)
@@ -193,17 +169,13 @@ def _many(name: str, dtype: np.dtype[Any]) -> Work:
     return _real(name, dtype, "member", 100, 10**5, run)
 
 
-# ----------------------------------------------------------------------------------------------------------------- fits
-
-
 class Fit(NamedTuple):
     """The data and options of a fit of a classifier with scikit-learn's interface."""
 
     X: Vector
     y: Vector
     parameters: dict[str, Any]
-    partial: bool
-    """Whether n fits are n calls of ``partial_fit`` on one model."""
+    partial: bool  # Whether n fits are n calls of ``partial_fit`` on one model
 
     def run(self, classifier: Callable[..., Any], n: int) -> Any:
         """Return the last of n fitted models."""
@@ -261,5 +233,4 @@ _MAKERS: dict[str, Callable[[str, np.dtype[Any]], Work]] = {
 ALL_NAMES = tuple(_MAKERS)
 NAMES = tuple(name for name in ALL_NAMES if PLAIN not in name)
 """Those of real work; the others are there to compare with."""
-SMALL_NAMES = tuple(name for name in NAMES if name.startswith(("seed", "iris")))
-"""Those that take milliseconds."""
+SMALL_NAMES = tuple(name for name in NAMES if name.startswith(("seed", "iris")))  # Those that take milliseconds
