@@ -19,74 +19,60 @@ from fastnn import reference
 from fastnn.backends import Backend
 from fastnn.losses import HIDDEN, LOSSES, Loss, Value
 from fastnn.network import BIASES, REDUCTIONS, Network
-from fastnn.optimizers import Optimizer
 from fastnn.schedules import cosine
-from fastnn.testing.cases import (
-    OPTIMIZER_CASES,
-    PAIRS,
-    VARIANTS,
-    Case,
-    Check,
-    Declined,
-    Setting,
-    accepted,
-    approached,
-    draw,
-    draw_training,
-    drawn,
-    gradients_of_all_sizes,
-    nearest,
-    optimizer_of,
-    supported,
-)
+from fastnn.testing import cases
 from fastnn.testing.gradients import assert_gradients_match, check_gradient
 from fastnn.testing.tolerances import assert_within, output_scale, rounding_unit
 from fastnn.testing.trainings import assert_steps_match, assert_trainings_match, assert_updates_match, plan_course
 
-TRAINED = [case for case in OPTIMIZER_CASES if case[1] in ({}, {"momentum": 0.9}, {"momentum": 0.9, "nesterov": True})]
+TRAINED = [
+    case for case in cases.OPTIMIZER_CASES if case[1] in ({}, {"momentum": 0.9}, {"momentum": 0.9, "nesterov": True})
+]
 """The optimizers that train a network of each activation and loss."""
 _SHAPES = (((5,), 23), ((17,), 1), ((), 9), ((7, 3, 9), 50), ((3, 10), 257))  # hidden layers, rows
 
 
-def numeric_checks(dtypes: Sequence[str]) -> Iterator[Check]:
+def numeric_checks(dtypes: Sequence[str]) -> Iterator[cases.Check]:
     """Yield checks: gradients of activations and losses, updates of optimizers, trainings of all, drawn cases."""
     for dtype in dtypes:
         for i, activation in enumerate(HIDDEN):
-            for j, (loss, output) in enumerate(PAIRS):
+            for j, (loss, output) in enumerate(cases.PAIRS):
                 what, names = f"{activation}, {loss} of {output}", (activation, loss, output)
                 run = partial(_gradient, names, i + j, dtype)
-                yield Check("gradient", what, dtype, *names, run=run)
+                yield cases.Check("gradient", what, dtype, *names, run=run)
                 if dtype == dtypes[-1]:  # float64, if there is a choice: differences say more then
-                    yield Check("derivative", what, dtype, *names, run=partial(_derivative, names, i + j, dtype))
-        for k, value in enumerate(VARIANTS):
+                    yield cases.Check("derivative", what, dtype, *names, run=partial(_derivative, names, i + j, dtype))
+        for k, value in enumerate(cases.VARIANTS):
             is_loss = isinstance(value.line, Loss)
             of: Names = ("tanh", value, value.line.outputs[0]) if is_loss else (value, "squared_error", "identity")
-            yield Check("gradient", f"{value}", dtype, run=partial(_gradient, of, k, dtype))
+            yield cases.Check("gradient", f"{value}", dtype, run=partial(_gradient, of, k, dtype))
             if dtype == dtypes[-1]:
-                yield Check("derivative", f"{value}", dtype, run=partial(_derivative, of, k, dtype))
-        for name, options in OPTIMIZER_CASES:
+                yield cases.Check("derivative", f"{value}", dtype, run=partial(_derivative, of, k, dtype))
+        for name, options in cases.OPTIMIZER_CASES:
             run = partial(_update, name, options, dtype)
-            yield Check("update", title(name, options), dtype, optimizer=name, run=run)
+            yield cases.Check("update", title(name, options), dtype, optimizer=name, run=run)
         for i, activation in enumerate(HIDDEN):
             for j, (loss, line) in enumerate(LOSSES.items()):
                 for k, (name, options) in enumerate(TRAINED):
                     outputs = [line.outputs[(i + k + m) % len(line.outputs)] for m in range(len(line.outputs))]
                     what = f"{activation}, {loss}, {title(name, options)}"
                     run = partial(_training, (activation, loss), outputs, (name, options), i + j + k, dtype)
-                    yield Check("training", what, dtype, activation, loss, optimizer=title(name, options), run=run)
+                    yield cases.Check(
+                        "training", what, dtype, activation, loss, optimizer=title(name, options), run=run
+                    )
         for kind in KINDS:
             for k in range(len(ROWS[kind])):
-                yield Check(kind, f"drawn case {k + 1}", dtype, run=partial(_drawn, kind, k, dtype))
+                yield cases.Check(kind, f"drawn case {k + 1}", dtype, run=partial(_drawn, kind, k, dtype))
 
 
-def coverage_checks(dtypes: Sequence[str]) -> Iterator[Check]:
+def coverage_checks(dtypes: Sequence[str]) -> Iterator[cases.Check]:
     """Yield the property that at least one check runs, for each kind of check.
 
     It fails where all checks of a kind would be skipped, since nothing would have been compared.
     """
     for dtype in dtypes:
         for kind in KINDS:
-            yield Check("property", f"at least one {kind} check runs", dtype, run=partial(_runs, kind))
+            yield cases.Check("property", f"at least one {kind} check runs", dtype, run=partial(_runs, kind))
 
 
 def title(name: str, options: dict[str, Any]) -> str:
@@ -97,40 +83,35 @@ def title(name: str, options: dict[str, Any]) -> str:
 # ----------------------------------------------------------------------------------------- one case, by kind of check
 
 
-def compare_gradients(case: Case, n: int, seed: int, dtype: str, backend: Backend) -> float:
+def compare_gradients(case: cases.Case, n: int, seed: int, dtype: str, backend: Backend) -> float:
     """Compare loss, gradient and predictions of n rows with the reference's."""
-    params, X, Y, sample_weight = draw(case.network, n, dtype, seed)
+    params, X, Y, sample_weight = cases.draw(case.network, n, dtype, seed)
     options = case.options(sample_weight)
     worst = assert_gradients_match(case.network, params, X, Y, backend=backend, **options)
     return max(worst, assert_predictions_match(case.network, params, X, backend))
 
 
-def compare_with_differences(case: Case, n: int, seed: int, dtype: str, backend: Backend) -> float:
+def compare_with_differences(case: cases.Case, n: int, seed: int, dtype: str, backend: Backend) -> float:
     """Compare the gradient with differences of the back end's own loss, in float64 where that takes complex steps."""
     wide = getattr(backend, "accepts_complex", False)
-    params, X, Y, sample_weight = draw(case.network, n, np.float64 if wide else dtype, seed)
+    params, X, Y, sample_weight = cases.draw(case.network, n, np.float64 if wide else dtype, seed)
     return check_gradient(case.network, params, X, Y, backend=backend, **case.options(sample_weight))
 
 
-def compare_steps(case: Case, n: int, seed: int, dtype: str, backend: Backend) -> float:
+def compare_steps(case: cases.Case, n: int, seed: int, dtype: str, backend: Backend) -> float:
     """Compare each of some steps, which begin with the state of the reference."""
-    params, X, Y, sample_weight = draw_training(case.network, n, dtype, seed)
-    given = {"optimizer": case.optimizer, "batch_size": _batch_size(case.optimizer), "params": params}
+    params, X, Y, sample_weight = cases.draw_training(case.network, n, dtype, seed)
+    given = {"optimizer": case.optimizer, "batch_size": None if case.optimizer.full_batch else 8, "params": params}
     course = plan_course(case.network, X, Y, 8, seed, **given, **case.options(sample_weight))
     return assert_steps_match(course, reference.NumpyBackend(), backend)[0]
 
 
-def compare_trainings(case: Case, n: int, seed: int, dtype: str, backend: Backend) -> float:
+def compare_trainings(case: cases.Case, n: int, seed: int, dtype: str, backend: Backend) -> float:
     """Compare the weights at the end of a training and the losses of its epochs."""
-    params, X, Y, sample_weight = draw_training(case.network, n, dtype, seed)
-    full = case.optimizer.full_batch
-    given = {"optimizer": case.optimizer, "batch_size": _batch_size(case.optimizer), "epochs": 6 if full else 3}
-    options = case.options(sample_weight)
-    return assert_trainings_match(case.network, X, Y, params, backend=backend, seed=seed, **given, **options)
-
-
-def _batch_size(optimizer: Optimizer) -> int | None:
-    return None if optimizer.full_batch else 8
+    params, X, Y, sample_weight = cases.draw_training(case.network, n, dtype, seed)
+    size, epochs = (None, 6) if case.optimizer.full_batch else (8, 3)
+    given = {"optimizer": case.optimizer, "batch_size": size, "epochs": epochs, **case.options(sample_weight)}
+    return assert_trainings_match(case.network, X, Y, params, backend=backend, seed=seed, **given)
 
 
 def assert_predictions_match(network: Network, params: Any, X: Any, backend: Backend) -> float:
@@ -140,7 +121,7 @@ def assert_predictions_match(network: Network, params: Any, X: Any, backend: Bac
     return assert_within(backend.predict(network, params, X), expected, allowed, f"prediction of {backend.name}")
 
 
-KINDS: dict[str, Callable[[Case, int, int, str, Backend], float]] = {
+KINDS: dict[str, Callable[[cases.Case, int, int, str, Backend], float]] = {
     "gradient": compare_gradients,
     "derivative": compare_with_differences,
     "update": compare_steps,
@@ -158,12 +139,12 @@ Names = tuple[str | Value, str | Value, str]
 """A hidden activation, a loss and an output activation."""
 
 
-def _setting(names: Names, k: int, **fields: Any) -> Setting:
+def _setting(names: Names, k: int, **fields: Any) -> cases.Setting:
     """Return the k-th setting of the options that any network may have: k runs through their combinations."""
     activation, loss, output = names
     fields |= {"bias": BIASES[k % 3], "reduction": REDUCTIONS[k // 2 % 2]}
     fields |= {"weighted": k % 2 == 1, "alpha": 0.1 * (k // 3 % 3)}
-    return Setting(activation, (loss, output), **fields)
+    return cases.Setting(activation, (loss, output), **fields)
 
 
 _NAMES = ("activation", "pair")
@@ -175,13 +156,13 @@ def _gradient(names: Names, k: int, dtype: str, backend: Backend) -> float:
     for shape in (0, 1 + k % (len(_SHAPES) - 1)):
         hidden, n = _SHAPES[shape]
         wanted = _setting(names, k, inputs=1 + k % 3 * 4, hidden=hidden, outputs=2 + k % 5)
-        worst = max(worst, compare_gradients(nearest(backend, wanted, _NAMES), n, k, dtype, backend))
+        worst = max(worst, compare_gradients(cases.nearest(backend, wanted, _NAMES), n, k, dtype, backend))
     return worst
 
 
 def _derivative(names: Names, k: int, dtype: str, backend: Backend) -> float:
     wanted = _setting(names, k, inputs=3, hidden=(4,), outputs=2)
-    case = nearest(backend, wanted, (*_NAMES, "bias_gradient"))
+    case = cases.nearest(backend, wanted, (*_NAMES, "bias_gradient"))
     return compare_with_differences(case, 7, k, dtype, backend)
 
 
@@ -189,13 +170,13 @@ def _training(
     names: tuple[str, str], outputs: list[str], case: tuple[str, dict[str, Any]], k: int, dtype: str, backend: Backend
 ) -> float:
     """Compare a training with the first output activation that the back end supports."""
-    (activation, loss), optimizer = names, optimizer_of(case[0], **case[1])
+    (activation, loss), optimizer = names, cases.optimizer_of(case[0], **case[1])
     wanted = [_setting((activation, loss, output), k, inputs=3, hidden=(5,), outputs=2) for output in outputs]
-    exact = (accepted(backend, setting, [optimizer]) for setting in wanted)
-    near = (approached(backend, setting, _NAMES, [optimizer]) for setting in wanted)
+    exact = (cases.accepted(backend, setting, [optimizer]) for setting in wanted)
+    near = (cases.approached(backend, setting, _NAMES, [optimizer]) for setting in wanted)
     found = next(filter(None, itertools.chain(exact, near)), None)
     if found is None:
-        raise Declined(f"{backend.name} does not support {activation} with {loss} by {title(*case)}")
+        raise cases.Declined(f"{backend.name} does not support {activation} with {loss} by {title(*case)}")
     try:
         return compare_trainings(found, 19, k, dtype, backend)
     except AssertionError as error:
@@ -209,16 +190,16 @@ def _update(name: str, options: dict[str, Any], dtype: str, backend: Backend) ->
     of a network that it supports.
     """
     worst = 0.0
-    exact = Setting(pair=("absolute_error", "identity"), hidden=(), outputs=1, reduction="sum")
-    constant = optimizer_of(name, **options)
+    exact = cases.Setting(pair=("absolute_error", "identity"), hidden=(), outputs=1, reduction="sum")
+    constant = cases.optimizer_of(name, **options)
     for n, rate in ((1, 0.01), (21, cosine(0.1, 20))):
         rates = [dataclasses.replace(constant, learning_rate=rate), constant]
-        if case := accepted(backend, exact._replace(inputs=n), rates):
+        if case := cases.accepted(backend, exact._replace(inputs=n), rates):
             params = np.random.RandomState(n).standard_normal(n + 1).astype(dtype)
-            gradients = gradients_of_all_sizes(20, n, dtype)
+            gradients = cases.gradients_of_all_sizes(20, n, dtype)
             found = assert_updates_match(case.optimizer, params, gradients, backend=backend)
         else:
-            found = compare_steps(supported(backend, *rates), n, n, dtype, backend)
+            found = compare_steps(cases.supported(backend, *rates), n, n, dtype, backend)
         worst = max(worst, found)
     return worst
 
@@ -228,8 +209,8 @@ _ABOUT = {"derivative": ["bias_gradient"]}  # the exact one, for the other is no
 
 def _runs(kind: str, backend: Backend) -> float:
     try:
-        drawn(backend, 0, _ABOUT.get(kind, []))
-    except Declined:
+        cases.drawn(backend, 0, _ABOUT.get(kind, []))
+    except cases.Declined:
         exact = " with the exact bias gradient" if kind in _ABOUT else ""
         raise AssertionError(
             f"no {kind} check runs, so nothing was compared: supports() of {backend.name} declines every loss, "
@@ -240,7 +221,7 @@ def _runs(kind: str, backend: Backend) -> float:
 
 
 def _drawn(kind: str, k: int, dtype: str, backend: Backend) -> float:
-    case = drawn(backend, k, _ABOUT.get(kind, []))
+    case = cases.drawn(backend, k, _ABOUT.get(kind, []))
     try:
         return KINDS[kind](case, ROWS[kind][k], k, dtype, backend)
     except AssertionError as error:

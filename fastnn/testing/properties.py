@@ -16,31 +16,8 @@ from fastnn.losses import HIDDEN, LOSSES
 from fastnn.memory import Array
 from fastnn.network import BIASES, Network
 from fastnn.optimizers import OPTIMIZERS, BayesianRegularization, LevenbergMarquardt, Optimizer
-from fastnn.testing.cases import (
-    EVERY,
-    PLAIN,
-    RATE,
-    Check,
-    Declined,
-    Setting,
-    draw,
-    draw_training,
-    nearest,
-    optimizer_of,
-    read_only,
-    supported,
-)
+from fastnn.testing import cases, tolerances
 from fastnn.testing.gradients import assert_gradients_match
-from fastnn.testing.tolerances import (
-    UPDATE_ULPS,
-    assert_tensors_within,
-    assert_within,
-    gradient_scale,
-    loss_scale,
-    rounding_unit,
-    step_bound,
-    ulp_difference,
-)
 from fastnn.testing.trainings import assert_trainings_match
 from fastnn.training import train
 from fastnn.training.results import TrainingResult
@@ -84,15 +61,15 @@ class _Start:
 
     def __init__(self, backend: Backend, dtype: str, about: Sequence[str] = ()) -> None:
         self.backend = backend
-        momentum = [optimizer_of(name) for name in ("Adam", "AdamW")]  # with beta products, if there is a choice
-        case = nearest(backend, Setting(alpha=0.1, weighted=True), about, [*momentum, *PLAIN])
+        momentum = [cases.optimizer_of(name) for name in ("Adam", "AdamW")]  # with beta products, if there is a choice
+        case = cases.nearest(backend, cases.Setting(alpha=0.1, weighted=True), about, [*momentum, *cases.PLAIN])
         self.network, self.optimizer, self.alpha, weighted = case
-        params, X, Y, _ = draw_training(self.network, 14, dtype)
+        params, X, Y, _ = cases.draw_training(self.network, 14, dtype)
         self.rows = np.random.RandomState(2).permutation(14)
         weight = np.ones(14, dtype)
         if weighted:
             weight[self.rows[4:8]] = 0
-        self.data = read_only(X, Y, weight)
+        self.data = cases.read_only(X, Y, weight)
         self.state = StepState.create(params, self.optimizer.n_slots)
 
     def supports(self, optimizer: Optimizer) -> bool:
@@ -169,10 +146,10 @@ def _counted(dtype: str, backend: Backend) -> float:
     start.run(actual, start.steps(0, 1, 2, 3, 4))
     if actual.t != expected.t:
         raise AssertionError(f"t is {actual.t} after {expected.t} steps")
-    units = ulp_difference(actual.beta_products, expected.beta_products).max()
-    if not units <= UPDATE_ULPS:
+    units = tolerances.ulp_difference(actual.beta_products, expected.beta_products).max()
+    if not units <= tolerances.UPDATE_ULPS:
         raise AssertionError(f"beta_products are {actual.beta_products} where {expected.beta_products} is right")
-    return float(units) / UPDATE_ULPS
+    return float(units) / tolerances.UPDATE_ULPS
 
 
 @_property("the state is changed in place, and all good steps are counted")
@@ -221,16 +198,16 @@ def _penalty_of_the_loss(dtype: str, backend: Backend) -> float:
     _same_bits("vectors, with a stronger penalty of the loss", apart.vectors.copy(), equal.vectors.copy())
     rows = start.rows[slice(*start.bounds[0])]
     first = Data(*(array[rows] for array in start.data))
-    scale = loss_scale(start.network, start.state.params, first, penalty)
-    allowed = rounding_unit(start.network, len(rows), dtype) * scale
-    return assert_within(steps[1].loss, steps[2].loss, allowed, "loss, with a stronger penalty")
+    scale = tolerances.loss_scale(start.network, start.state.params, first, penalty)
+    allowed = tolerances.rounding_unit(start.network, len(rows), dtype) * scale
+    return tolerances.assert_within(steps[1].loss, steps[2].loss, allowed, "loss, with a stronger penalty")
 
 
 @_property("the loss has the same bits with its gradient and without")
 def _loss_alone(dtype: str, backend: Backend) -> float:
     """Check the optional method `loss`, which is called again and again with the same task."""
     if not hasattr(backend, "loss"):
-        raise Declined("it has no method `loss`")
+        raise cases.Declined("it has no method `loss`")
     start = _Start(backend, dtype)
     task = start.task()
     for params in (start.state.params, -start.state.params):
@@ -245,7 +222,7 @@ def _loss_alone(dtype: str, backend: Backend) -> float:
 @_property("a step whose loss or parameters are not finite ends the steps, and is not counted")
 def _diverged(dtype: str, backend: Backend) -> float:
     start = _Start(backend, dtype)
-    for optimizer in filter(start.supports, PLAIN):
+    for optimizer in filter(start.supports, cases.PLAIN):
         for place in range(3):
             counts = []
             for one in (_NUMPY, backend):
@@ -267,21 +244,21 @@ def _diverged(dtype: str, backend: Backend) -> float:
 _HUGE = 1e30  # overflows float32 when squared
 
 
-def property_checks(dtypes: Sequence[str]) -> Iterator[Check]:
+def property_checks(dtypes: Sequence[str]) -> Iterator[cases.Check]:
     """Yield each property in each dtype, and those on kinks and equality for each activation and loss."""
     for dtype in dtypes:
         for what, function in _PROPERTIES.items():
-            yield Check("property", what, dtype, run=partial(function, dtype))
+            yield cases.Check("property", what, dtype, run=partial(function, dtype))
         for name in HIDDEN:
             what = f"{name}: the slope where z is 0 is that of the left"
-            yield Check("property", what, dtype, activation=name, run=partial(_kink, name, dtype))
+            yield cases.Check("property", what, dtype, activation=name, run=partial(_kink, name, dtype))
         for loss in LOSSES:
             what = f"{loss}: no slope, and no NaN, where output and target are equal"
-            yield Check("property", what, dtype, loss=loss, run=partial(_equal, loss, dtype))
+            yield cases.Check("property", what, dtype, loss=loss, run=partial(_equal, loss, dtype))
         if dtype == "float64":  # the only one that it computes in
             for kind in (LevenbergMarquardt, BayesianRegularization):
                 what = f"{kind.__name__}: a step solves the damped normal equations of all rows"
-                yield Check("property", what, dtype, run=partial(_method, kind(damping=0.01, min_grad=0.0)))
+                yield cases.Check("property", what, dtype, run=partial(_method, kind(damping=0.01, min_grad=0.0)))
 
 
 # ----------------------------------------------------------------------------------------------- one loss and gradient
@@ -293,8 +270,8 @@ def _gradient_property(what: str, *, n: int = 20, **about: Any) -> None:
 
 
 def _match_gradients(dtype: str, backend: Backend, *, n: int, about: dict[str, Any]) -> float:
-    case = supported(backend, **about)
-    params, X, Y, sample_weight = draw(case.network, n, dtype)
+    case = cases.supported(backend, **about)
+    params, X, Y, sample_weight = cases.draw(case.network, n, dtype)
     return assert_gradients_match(case.network, params, X, Y, **case.options(1 + sample_weight), backend=backend)
 
 
@@ -314,48 +291,48 @@ for _bias in BIASES:
 @_property("rows of weight 0 count for nothing, whatever they hold")
 def _zero_weights(dtype: str, backend: Backend) -> float:
     """Compare gradients with rows of weight 0, which must be left out: 0 times a number that overflows would be NaN."""
-    network = supported(backend, weighted=True).network
-    params, X, Y, sample_weight = draw(network, 20, dtype)
+    network = cases.supported(backend, weighted=True).network
+    params, X, Y, sample_weight = cases.draw(network, 20, dtype)
     used = sample_weight > 0
     clean = Data(X[used], Y[used], sample_weight[used])
     filled = X.copy()
     filled[~used] = _HUGE
     expected = _NUMPY.loss_and_gradient(network, params, clean, 0.0)[1]
-    actual = backend.loss_and_gradient(network, params, read_only(filled, Y, sample_weight), 0.0)[1]
-    allowed = rounding_unit(network, len(X), dtype) * gradient_scale(network, params, clean)
+    actual = backend.loss_and_gradient(network, params, cases.read_only(filled, Y, sample_weight), 0.0)[1]
+    allowed = tolerances.rounding_unit(network, len(X), dtype) * tolerances.gradient_scale(network, params, clean)
     what = f"where rows of weight 0 hold {_HUGE:g}, gradient by", backend.name, "numpy, without these rows"
-    return assert_tensors_within(network, actual, expected, allowed, *what)
+    return tolerances.assert_tensors_within(network, actual, expected, allowed, *what)
 
 
 @_property("each layer has an activation of its own")
 def _mixed_layers(dtype: str, backend: Backend) -> float:
-    network = supported(backend).network
+    network = cases.supported(backend).network
     names = [name for name in HIDDEN if _trains(backend, dataclasses.replace(network, activation=name))]
     mixed = dataclasses.replace(network, sizes=(3, *range(3, 3 + len(names)), 2), activation=tuple(names))
     if not _trains(backend, mixed):
-        raise Declined(f"{backend.name} does not support layers of {', '.join(names)}, one after another")
-    params, X, Y, _ = draw(mixed, 30, dtype)
+        raise cases.Declined(f"{backend.name} does not support layers of {', '.join(names)}, one after another")
+    params, X, Y, _ = cases.draw(mixed, 30, dtype)
     return assert_gradients_match(mixed, params, X, Y, backend=backend)
 
 
 def _kink(name: str, dtype: str, backend: Backend) -> float:
     """Compare gradients where z is exactly 0: in the first layer for a row of zeros, everywhere for zero weights."""
-    network = dataclasses.replace(supported(backend, activation=name).network, bias_init=0.0)
-    params, X, Y, _ = draw(network, 5, dtype)
+    network = dataclasses.replace(cases.supported(backend, activation=name).network, bias_init=0.0)
+    params, X, Y, _ = cases.draw(network, 5, dtype)
     X[1] = 0
     worst = assert_gradients_match(network, params, X, Y, backend=backend)
     return max(worst, assert_gradients_match(network, np.zeros_like(params), X, Y, backend=backend))
 
 
 def _trains(backend: Backend, network: Network) -> bool:
-    return any(supports_with(backend)(network, optimizer) for optimizer in EVERY)
+    return any(supports_with(backend)(network, optimizer) for optimizer in cases.EVERY)
 
 
 def _equal(loss: str, dtype: str, backend: Backend) -> float:
     """Compare where a = y: |a - y| and its slope are 0, 0 log 0 = 0; only the loss' value clips probabilities."""
     output = LOSSES[loss].matched or "identity"
     about: dict[str, Any] = {"pair": (loss, output), "inputs": 2, "hidden": (), "outputs": 3, "bias": "none"}
-    network = supported(backend, **about).network
+    network = cases.supported(backend, **about).network
     X, Y = np.zeros((4, 2), dtype), np.eye(3, dtype=dtype)[[0, 1, 2, 1]]
     worst = assert_gradients_match(network, np.zeros(6, dtype), X, Y, backend=backend)
     if output == "exp":
@@ -381,7 +358,7 @@ def _training_property(
 
 
 def _falling_rate(step: int) -> float:
-    return RATE / (1 + step)
+    return cases.RATE / (1 + step)
 
 
 def _match_trainings(
@@ -393,8 +370,8 @@ def _match_trainings(
     about: dict[str, Any],
     given: dict[str, Any],
 ) -> float:
-    case = supported(backend, *([optimizer()] if optimizer else PLAIN), **about)
-    params, X, Y, weight = draw_training(case.network, n, dtype)
+    case = cases.supported(backend, *([optimizer()] if optimizer else cases.PLAIN), **about)
+    params, X, Y, weight = cases.draw_training(case.network, n, dtype)
     options = {"optimizer": case.optimizer, "epochs": 3, "seed": 1, **case.options(weight)} | given
     return assert_trainings_match(case.network, X, Y, params, backend=backend, **options)
 
@@ -413,7 +390,7 @@ for _name, _kind in OPTIMIZERS.items():
     _training_property(f"{_name}: each step has its own learning rate", partial(_kind, _falling_rate), batch_size=_size)
     _training_property(
         f"{_name}, sequential: a layer is updated before delta is carried below it",
-        partial(optimizer_of, _name, sequential=True),
+        partial(cases.optimizer_of, _name, sequential=True),
         batch_size=_size,
     )
 
@@ -423,8 +400,8 @@ def _method(method: LevenbergMarquardt, backend: Backend) -> float:
 
     Each begins where the reference is; the last of Bayesian regularization is by a gamma.
     """
-    case = supported(backend, method, pair=("squared_error", "identity"), bias_gradient="exact")
-    params, X, Y, weight = draw_training(case.network, 30)
+    case = cases.supported(backend, method, pair=("squared_error", "identity"), bias_gradient="exact")
+    params, X, Y, weight = cases.draw_training(case.network, 30)
     options: dict[str, Any] = {"optimizer": method, "epochs": 1, **case.options(weight)}
     begin: dict[str, Any] = {"params": params, "seed": 1}
     if isinstance(method, BayesianRegularization):
@@ -432,12 +409,14 @@ def _method(method: LevenbergMarquardt, backend: Backend) -> float:
     worst = 0.0
     for _ in range(2 + getattr(method, "first_steps", 0)):
         step, right = (train(case.network, X, Y, **options, **begin, backend=each) for each in (backend, _NUMPY))
-        allowed, numbers = step_bound(right.params - params, method.damping), right.state.vectors[1:, 0]
+        allowed, numbers = tolerances.step_bound(right.params - params, method.damping), right.state.vectors[1:, 0]
         worst = max(
             worst,
-            assert_within(step.params, right.params, allowed, "parameter", "numpy"),
-            assert_within(step.history.loss, right.history.loss, 1e-9 * right.history.loss, "loss", "numpy"),
-            assert_within(step.state.vectors[1:, 0], numbers, 1e-6 * numbers + 1e-300, "number of the state", "numpy"),
+            tolerances.assert_within(step.params, right.params, allowed, "parameter", "numpy"),
+            tolerances.assert_within(step.history.loss, right.history.loss, 1e-9 * right.history.loss, "loss", "numpy"),
+            tolerances.assert_within(
+                step.state.vectors[1:, 0], numbers, 1e-6 * numbers + 1e-300, "number of the state", "numpy"
+            ),
         )
         begin, params = {"resume": right.state}, right.params
     return worst
@@ -449,8 +428,8 @@ def _decisions(dtype: str, backend: Backend) -> float:
 
     The rows to validate have the outputs of the sixth epoch for targets: their loss falls until then, and rises again.
     """
-    case, best_epoch = supported(backend, *PLAIN), 6
-    params, X, Y, weight = draw_training(case.network, 24, dtype)
+    case, best_epoch = cases.supported(backend, *cases.PLAIN), 6
+    params, X, Y, weight = cases.draw_training(case.network, 24, dtype)
     data, scored = (case.network, X[:16], Y[:16]), X[16:]
     options: dict[str, Any] = {"params": params, "optimizer": case.optimizer, "batch_size": 4, "seed": 1}
     options |= case.options(weight[:16])

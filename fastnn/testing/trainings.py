@@ -18,21 +18,8 @@ from fastnn.memory import Array
 from fastnn.network import Network
 from fastnn.optimizers import Optimizer
 from fastnn.reference import Rates
+from fastnn.testing import tolerances
 from fastnn.testing.gradients import assert_gradients_match
-from fastnn.testing.tolerances import (
-    GRADIENT_FACTOR,
-    GROWTH,
-    GROWTH_RUNS,
-    UPDATE_FLOOR,
-    UPDATE_ULPS,
-    assert_tensors_within,
-    assert_within,
-    away_from_kinks,
-    gradient_scale,
-    longest_sum,
-    rounding_unit,
-    ulp_difference,
-)
 from fastnn.training import train
 from fastnn.training.epochs import learning_rates
 from fastnn.training.initial import begin_one
@@ -136,43 +123,21 @@ def plan_course(
         Those of `fastnn.train` that such a training has: ``sample_weight``, ``params``, ``optimizer``, ``batch_size``,
         ``shuffle``, ``alpha``.
     """
-    if not isinstance(network, Workload):
-        return _plan(network, X, Y, n_steps, seed, **options)
-    if X is not None or Y is not None:
-        raise TypeError("a workload brings its own X and Y: leave them out")
-    given = {name: value for name, value in network.train_options.items() if name != "epochs"}
-    return _plan(network.network, network.X, network.Y, n_steps, seed, **given | options)
-
-
-def _plan(
-    network: Network,
-    X: Any,
-    Y: Any,
-    n_steps: int,
-    seed: int | np.random.RandomState,
-    *,
-    sample_weight: Any = None,
-    params: Any = None,
-    **options: Any,
-) -> Course:
+    if isinstance(network, Workload):
+        if X is not None or Y is not None:
+            raise TypeError("a workload brings its own X and Y: leave them out")
+        given = {name: value for name, value in network.train_options.items() if name != "epochs"}
+        X, Y, options = network.X, network.Y, given | options
+        network = network.network
+    sample_weight, params = options.pop("sample_weight", None), options.pop("params", None)
     check_network(network)
     n_steps = check_integer("steps", n_steps, low=1)
     chosen = choose_options(**options)
     optimizer, data = chosen.optimizer, check_data(network, X, Y, sample_weight)
-    plan = Plan(
-        network=network,
-        backend=complete(get_backend("numpy")),
-        **chosen._asdict(),
-        stop=NO_RULES,
-        n_epochs=0,
-        new_rows=False,
-        assume_finite=False,
-        threads=1,
-        data=data,
-        seed=seed,
-        params=None if params is None else check_params(network, params, data.X.dtype),
-    )
-    state, order = begin_one(plan)
+    params = None if params is None else check_params(network, params, data.X.dtype)
+    of_none: dict[str, Any] = {"stop": NO_RULES, "n_epochs": 0, "new_rows": False, "assume_finite": False, "threads": 1}
+    of_it = chosen._asdict() | of_none | {"data": data, "seed": seed, "params": params}
+    state, order = begin_one(Plan(network=network, backend=complete(get_backend("numpy")), **of_it))
     steps = order.draw(n_steps, learning_rates(optimizer.learning_rate, 0, n_steps))
     return Course(network, optimizer, data, state.params.copy(), steps, chosen.alpha)
 
@@ -240,15 +205,15 @@ def assert_updates_match(
         expected, actual = state.vectors, step(backend, s, gradient, sign, before).vectors
         rate = Rates(float(rates[s]), state.beta_products, network.is_weight(params.dtype))
         terms = update_terms(optimizer, before.vectors, np.append(gradient, sign).astype(params.dtype), rate)
-        units = ulp_difference(expected, actual, terms)
-        units[abs(expected - actual) < UPDATE_FLOOR] = 0
-        if not units.max() <= UPDATE_ULPS:
+        units = tolerances.ulp_difference(expected, actual, terms)
+        units[abs(expected - actual) < tolerances.UPDATE_FLOOR] = 0
+        if not units.max() <= tolerances.UPDATE_ULPS:
             row, i = np.unravel_index(int(units.argmax()), units.shape)
             raise AssertionError(
                 f"step {s} of {optimizer.name}, vector {row}, parameter {i}: {actual[row, i]} where the reference "
-                f"has {expected[row, i]}, {units[row, i]:.3g} ULP apart; {UPDATE_ULPS} are allowed"
+                f"has {expected[row, i]}, {units[row, i]:.3g} ULP apart; {tolerances.UPDATE_ULPS} are allowed"
             )
-        worst = max(worst, float(units.max()) / UPDATE_ULPS)
+        worst = max(worst, float(units.max()) / tolerances.UPDATE_ULPS)
     return worst
 
 
@@ -324,7 +289,7 @@ def growth_bound(network: Network, X: Any, Y: Any, params: Array, **options: Any
     given = {name: options[name] for name in ("optimizer", "batch_size") if name in options}
     batch_size = choose_options(**given).batch_size
     n_rows = min(batch_size or len(X), len(X))
-    return measured_growth(run, params, longest_sum(network, n_rows))
+    return measured_growth(run, params, tolerances.longest_sum(network, n_rows))
 
 
 def measured_growth(run: Callable[[Array], tuple[Array, Array]], params: Array, n_terms: int) -> Growth:
@@ -334,16 +299,18 @@ def measured_growth(run: Callable[[Array], tuple[Array, Array]], params: Array, 
     `n_terms` is the n of the bound.
     """
     runs = []
-    for k in range(1 + GROWTH_RUNS):
+    for k in range(1 + tolerances.GROWTH_RUNS):
         toward = np.random.RandomState(k).choice([-np.inf, np.inf], params.size).astype(params.dtype)
         runs.append(run(np.nextafter(params, toward) if k else params))
     (found, loss), moved = runs[0], runs[1:]
-    unit = GRADIENT_FACTOR * n_terms * float(np.finfo(found.dtype).eps)
+    unit = tolerances.GRADIENT_FACTOR * n_terms * float(np.finfo(found.dtype).eps)
     keep: Any = found.ndim > 1  # NumPy's stubs take a literal only
     drift = np.max([abs(p - found).max(axis=-1, keepdims=keep) for p, _ in moved], axis=0).astype(np.float64)
     largest = abs(found).max(axis=-1, keepdims=keep).astype(np.float64)
     loss_drift = np.max([abs(l - loss) for _, l in moved], axis=0)
-    return Growth(found, loss, GROWTH * drift + unit * largest, GROWTH * loss_drift + unit * abs(loss))
+    return Growth(
+        found, loss, tolerances.GROWTH * drift + unit * largest, tolerances.GROWTH * loss_drift + unit * abs(loss)
+    )
 
 
 def assert_trainings_match(
@@ -389,9 +356,11 @@ def assert_trainings_match(
     result = train(network, X, Y, params=params, backend=backend, **options)
     name = get_backend(backend).name
     what = f"{name}'s loss of epoch"
-    worst = assert_within(result.history.loss, bound.loss, bound.loss_bound, what)
+    worst = tolerances.assert_within(result.history.loss, bound.loss, bound.loss_bound, what)
     names = f"after {result.n_epochs} epochs", name, "numpy"
-    return max(worst, assert_tensors_within(network, result.params, bound.params, bound.params_bound, *names))
+    return max(
+        worst, tolerances.assert_tensors_within(network, result.params, bound.params, bound.params_bound, *names)
+    )
 
 
 # ----------------------------------------------------------------------------- each step by itself, from the same state
@@ -427,8 +396,12 @@ def assert_steps_match(course: Course, first: Backend, other: Backend) -> tuple[
         with np.errstate(all="ignore"):
             allowed = _allowed(course, s, batch_of(course, rows), state, expected, actual)
         names = f"{what}:", other.name, first.name
-        ratio = assert_tensors_within(course.network, actual.vectors, expected.vectors, allowed, *names)
-        _assert_counted(what, actual, expected, other, first)
+        ratio = tolerances.assert_tensors_within(course.network, actual.vectors, expected.vectors, allowed, *names)
+        few = tolerances.UPDATE_ULPS * np.spacing(expected.beta_products)
+        named = (("steps counted by {} (t)", "t", 0), ("beta_products of {}", "beta_products", few))
+        for words, name, most in named:
+            found, right = getattr(actual, name), getattr(expected, name)
+            tolerances.assert_within(found, right, most, f"{what}: {words.format(other.name)}", first.name)
         state, worst, total = expected, max(worst, ratio), total + allowed[0]
     return worst, total
 
@@ -447,7 +420,7 @@ def _allowed(course: Course, s: int, batch: Data, before: StepState, expected: S
         theirs, _ = _known_gradient(course, batch, before.params, expected.params)
         allowed += abs(updated(optimizer, before.vectors, theirs, rates) - center)
     terms = np.maximum(update_terms(optimizer, before.vectors, gradient, rates), abs(expected.vectors))
-    return allowed + UPDATE_ULPS * np.spacing(terms).astype(np.float64) + UPDATE_FLOOR
+    return allowed + tolerances.UPDATE_ULPS * np.spacing(terms).astype(np.float64) + tolerances.UPDATE_FLOOR
 
 
 def _known_gradient(course: Course, batch: Data, params: Array, after: Array) -> tuple[Array, Array]:
@@ -461,24 +434,15 @@ def _known_gradient(course: Course, batch: Data, params: Array, after: Array) ->
 
     passed, d = reference.forward(network, v, rows.X), reference.views(network, gradient)
     reference.backward(network, v, d, rows, passed, course.alpha, replace if sequential else None)
-    unit = rounding_unit(network, len(batch.X), params.dtype)
-    scale = gradient_scale(network, params, batch, course.alpha, after if sequential else None)
-    return gradient, unit * scale + UPDATE_FLOOR
-
-
-def _assert_counted(what: str, actual: StepState, expected: StepState, other: Backend, first: Backend) -> None:
-    """Assert that the step count and the powers of beta agree after a step."""
-    allowed = UPDATE_ULPS * np.spacing(expected.beta_products)
-    assert_within(actual.t, expected.t, 0, f"{what}: steps counted by {other.name} (t)", first.name)
-    assert_within(
-        actual.beta_products, expected.beta_products, allowed, f"{what}: beta_products of {other.name}", first.name
-    )
+    unit = tolerances.rounding_unit(network, len(batch.X), params.dtype)
+    scale = tolerances.gradient_scale(network, params, batch, course.alpha, after if sequential else None)
+    return gradient, unit * scale + tolerances.UPDATE_FLOOR
 
 
 def without_kinks(course: Course, s: int, params: Array) -> NDArray[np.int64]:
     """Return the rows of step s without those that rounding could carry across a kink."""
     rows = course.rows(s)
-    return rows[away_from_kinks(course.network, params, course.data.X[rows], course.data.Y[rows])]
+    return rows[tolerances.away_from_kinks(course.network, params, course.data.X[rows], course.data.Y[rows])]
 
 
 def batch_of(course: Course, rows: NDArray[np.int64]) -> Data:
@@ -655,7 +619,7 @@ def _growth(course: Course, first: Backend, n: int) -> Growth:
         return state.params, losses
 
     n_rows = max(len(course.rows(s)) for s in range(n))
-    return measured_growth(run, course.params, longest_sum(course.network, n_rows))
+    return measured_growth(run, course.params, tolerances.longest_sum(course.network, n_rows))
 
 
 def _assert_free_steps(course: Course, growth: Growth, first: Backend, other: Backend, n: int) -> float:
@@ -663,11 +627,11 @@ def _assert_free_steps(course: Course, growth: Growth, first: Backend, other: Ba
     losses = course.advance(other, state, 0, n)
     for s, (loss, expected, bound) in enumerate(zip(losses, growth.loss, growth.loss_bound, strict=False)):
         what = f"free steps, step {s} of {course.optimizer.name}"
-        worst = max(worst, assert_within(loss, expected, bound, f"{what}: loss of {other.name}", first.name))
+        worst = max(worst, tolerances.assert_within(loss, expected, bound, f"{what}: loss of {other.name}", first.name))
     if len(losses) < n:
         raise AssertionError(not_finite(f"free steps, step {len(losses)} of {course.optimizer.name}", other, first))
     bounds = growth.params, growth.params_bound, f"{what}:", other.name, first.name
-    return max(worst, assert_tensors_within(course.network, state.params, *bounds))
+    return max(worst, tolerances.assert_tensors_within(course.network, state.params, *bounds))
 
 
 def _kink_before(course: Course, first: Backend, n: int) -> str:
@@ -675,7 +639,7 @@ def _kink_before(course: Course, first: Backend, n: int) -> str:
     state = course.start()
     for s in range(n):
         rows = course.rows(s)
-        if not away_from_kinks(course.network, state.params, course.data.X[rows], course.data.Y[rows]).all():
+        if not tolerances.away_from_kinks(course.network, state.params, course.data.X[rows], course.data.Y[rows]).all():
             return f"\nA row lies near a kink at step {s}, where rounding may decide: see whether another seed passes"
         course.advance(first, state, s, s + 1)
     return ""
