@@ -6,8 +6,6 @@ calibration error of the tables of classes, in 15 equal bins; means of three spl
 probabilities would show if each were right, because bins of few rows are never even: `DRAWS` draws of the classes.
 """
 
-from __future__ import annotations
-
 import os
 
 os.environ.update(dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1"))
@@ -98,16 +96,14 @@ def probabilities() -> str:
                 p = np.asarray(model.fit(X, number).predict_proba(X_test), float)
                 found[i, k, j] = losses(p, y_test, classes)["log_loss"], calibration_error(p, truth), floor_of(p)
     means = found.mean(axis=1)
-    cells = [[f"{means[i, j, 0]:.4f}" for j in range(3)] + text_of(means[i]) for i in range(len(names))]
     better = [f"{(means[:, j, 0] <= means[:, 2, 0]).sum()} of {len(names)} at most LightGBM's" for j in range(2)]
-    rows = [[name, *row] for name, row in zip(names, cells, strict=True)]
+    rows = [[name, *(f"{loss:.4f}" for loss in of[:, 0]), *text_of(of)] for name, of in zip(names, means, strict=True)]
     rows.append(["all", *better, "", *text_of(means.mean(axis=0))])
     heads = [f"log loss, {name}" for name in (*PRESETS, "LightGBM")]
     return markdown(["table", *heads, *(f"calibration error, {name} (floor)" for name in PRESETS)], rows)
 
 
 def text_of(values: np.ndarray) -> list[str]:
-    """Calibration errors with their floors."""
     return [f"{error:.4f} ({floor:.4f})" for _, error, floor in values[:2]]
 
 

@@ -1,7 +1,5 @@
 """What the charts of the benchmarks share: figures without a screen, axes without a frame, logarithmic scales."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from typing import Any
 

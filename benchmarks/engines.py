@@ -5,14 +5,13 @@ python -m benchmarks.engines [threads] [loky] [dask] [ray]
 Each of these parts takes about a minute; without a name all are measured.
 """
 
-from __future__ import annotations
-
 import contextlib
 import importlib.util
 import math
 import pickle
 import sys
 import time
+from collections import namedtuple
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 from unittest import mock
@@ -30,27 +29,20 @@ ITERATIONS = 3000
 FEW, SOME, MANY, MOST = 400, 1000, 2000, 3000
 """Members of the trainings that the model is fitted to, FEW and MANY, and of those that it is tested by."""
 REPEATS = 5
-CORES = 2
-"""Of this machine: the calling process and the workers share them."""
+CORES = 2  # Of this machine: the calling process and the workers share them
 WORKERS = (10, 100, 1000)
 NETWORKS = 1_000_000
 NEEDS = {"threads": "fastnn", "loky": "joblib", "dask": "distributed", "ray": "ray"}
 
 
-class Times(NamedTuple):
-    """Seconds of a call, of a processor in this process, and from the call to the first task."""
-
-    wall: float
-    own: float
-    before: float
+Times = namedtuple("Times", "wall own before")
+"""Seconds of a call, of a processor in this process, and from the call to the first task."""
 
 
-Found = dict[tuple[int, int], Times]
-"""The times of {(members, workers)}."""
+Found = dict[tuple[int, int], Times]  # The times of {(members, workers)}
 
 
 def trained(n: int, n_jobs: int | None = None) -> ManyResult:
-    """Train `n` of the tutorial's networks."""
     given = {"optimizer": SGD(1.0), "epochs": ITERATIONS, "batch_size": None, "n_jobs": n_jobs}
     return train_many(SEED.network, SEED.X, SEED.Y, seed=range(n), **given)
 
@@ -70,7 +62,7 @@ def packings() -> Iterator[list[tuple[float, Any]]]:
 
 
 def seconds(n: int, n_jobs: int | None = None, repeats: int = REPEATS) -> Times:
-    """Return the least times of training `n` members: what another process takes away is no cost of an engine's."""
+    """The least times of training `n` members: what another process takes away is no cost of an engine's."""
     times = []
     for _ in range(repeats):
         began, own = time.perf_counter(), time.process_time()
@@ -93,8 +85,7 @@ def workers(name: str, n: int) -> Iterator[None]:
             from dask.distributed import Client, LocalCluster
 
             local = stack.enter_context(LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None))
-            client = stack.enter_context(Client(local))
-            options["workers"] = list(client.ncores())[:n]
+            options["workers"] = list(stack.enter_context(Client(local)).ncores())[:n]
         elif name == "ray":
             import ray
             from ray.util.joblib import register_ray
@@ -103,21 +94,18 @@ def workers(name: str, n: int) -> Iterator[None]:
             ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False)
             stack.callback(ray.shutdown)
         else:
-            options["n_jobs"], backends = 2, joblib._parallel_backends
+            options["n_jobs"], executor = 2, joblib._parallel_backends.get_memmapping_executor
             stack.callback(lambda: joblib.externals.loky.get_reusable_executor().shutdown(wait=True))
-            executor = backends.get_memmapping_executor
-            if n == 1:
-                one = mock.patch.object(backends, "get_memmapping_executor", lambda _, **others: executor(1, **others))
-                stack.enter_context(one)
+            makes = (lambda _, **others: executor(1, **others)) if n == 1 else executor
+            stack.enter_context(mock.patch.object(joblib._parallel_backends, "get_memmapping_executor", makes))
         stack.enter_context(joblib.parallel_config(name, **options))
         trained(4 * n)
         trained(FEW)
         yield
 
 
-def sent() -> tuple[float, float, float]:
-    """Return the bytes of a member on the way to a worker, and back from another machine and on this one."""
-    n = 2000
+def sent(n: int = 2000) -> tuple[float, float, float]:
+    """The bytes of a member on the way to a worker, and back from another machine and on this one."""
     with packings() as noted, joblib.parallel_config("loky", n_jobs=2):
         trained(n)
     there = sum(len(pickle.dumps(plan)) for _, (plan, _) in noted)
@@ -141,54 +129,43 @@ class Model(NamedTuple):
         return self.call + n * (self.before + at_once)
 
     def limit(self, n_workers: int) -> str:
-        """Return who has most to do."""
         return "workers" if self.there / n_workers > self.before + self.meanwhile else "caller"
 
 
 def fitted(found: Found) -> Model:
-    """Return the model by the times of {(members, workers)}, of FEW and MANY members on all numbers of workers."""
-
-    def slope(name: str) -> float:
-        return (getattr(found[MANY, 2], name) - getattr(found[FEW, 2], name)) / (MANY - FEW)
-
-    before = max(slope("before"), 0.0)
-    meanwhile = max(slope("own") - before, 0.0)
-    rows, left = [], []
-    for (n, w), times in found.items():
-        if n in (FEW, MANY):
-            rows.append((1.0, n / w))
-            shared = meanwhile / CORES if w == CORES else 0.0
-            left.append(times.wall - n * (before + shared))
+    """The model by the times of {(members, workers)}, of FEW and MANY members on all numbers of workers."""
+    _, own, before = (np.array(found[MANY, 2]) - found[FEW, 2]) / (MANY - FEW)
+    before = max(before, 0.0)
+    meanwhile = max(own - before, 0.0)
+    known = {(n, w): times.wall for (n, w), times in found.items() if n in (FEW, MANY)}
+    rows = [(1.0, n / w) for n, w in known]
+    left = [wall - n * (before + (w == CORES) * meanwhile / CORES) for (n, w), wall in known.items()]
     call, there = np.linalg.lstsq(np.array(rows), np.array(left), rcond=None)[0]
     return Model(float(call), before, float(there), meanwhile)
 
 
 def measured(label: str) -> Found:
-    """Return the times of an engine."""
     name, _, messages = label.partition(", ")
     found: Found = {}
-    plan = {2: (FEW, SOME, MANY, MOST), 1: (FEW, SOME, MANY)}
+    plan, repeats = {2: (FEW, SOME, MANY, MOST), 1: (FEW, SOME, MANY)}, REPEATS
     if name == "ray":  # it has as many workers as joblib asks for, and starts them for each call, in seconds
-        plan = {2: (FEW, MANY, MOST)}
-    memory = engines.MEMORY / "missing" if messages else engines.MEMORY
-    with mock.patch.object(engines, "MEMORY", memory):
+        plan, repeats = {2: (FEW, MANY, MOST)}, 2
+    with mock.patch.object(engines, "MEMORY", engines.MEMORY / "missing" if messages else engines.MEMORY):
         for n_workers, sizes in plan.items():
             with workers(name, n_workers):
-                found |= {(n, n_workers): seconds(n, repeats=2 if name == "ray" else REPEATS) for n in sizes}
+                found |= {(n, n_workers): seconds(n, repeats=repeats) for n in sizes}
     return found
 
 
 def of_part(name: str) -> dict[str, Found]:
-    """Return {label: its times} of a part."""
+    """{label: its times} of a part."""
     if name == "threads":
         sizes = [(MANY, 1), *((n, 2) for n in (FEW, SOME, MANY, MOST))]
         return {name: {(n, w): seconds(n, w) for n, w in sizes}}
-    labels = [name] if name == "ray" else [name, f"{name}, messages"]
-    return {label: measured(label) for label in labels}
+    return {label: measured(label) for label in ([name] if name == "ray" else [name, f"{name}, messages"])}
 
 
 def main(names: list[str]) -> None:
-    """Measure parts, and print their tables."""
     found: dict[str, Found] = {}
     for name in names or NEEDS:
         if importlib.util.find_spec(NEEDS[name]) is None:
@@ -199,31 +176,25 @@ def main(names: list[str]) -> None:
     models = {label: fitted(times) for label, times in found.items()}
     print(times_table(threads, found, models))
     there, back, by_file = sent()
-    print(
-        f"\nA member is {there:.0f} bytes on the way to a worker and {back:,.0f} back, of which {by_file:.0f} are in "
-        "the message where both are on\none machine.\n"
-    )
+    told = f"A member is {there:.0f} bytes on the way to a worker and {back:,.0f} back, of which {by_file:.0f} are in "
+    print(f"\n{told}the message where both are on\none machine.\n")
     print(models_table(models))
 
 
 def times_table(threads: Found, found: dict[str, Found], models: dict[str, Model]) -> str:
-    """What was measured, beside what the models say and beside threads."""
     rows = [["threads", f"{w}", f"{n:,}", f"{times.wall:.2f}", "", "", ""] for (n, w), times in threads.items()]
     for label, all_times in found.items():
         for (n, w), times in all_times.items():
             told = models[label].seconds(n, w, CORES)
             by_model = "fitted" if n in (FEW, MANY) else f"{told:.2f} ({100 * (told / times.wall - 1):+.0f} %)"
-            by_threads = ["", ""]
-            if (n, w) in threads:
-                alone = threads[n, w].wall
-                by_threads = [f"{1e6 * (times.wall - alone) / n:.0f}", f"{alone / times.wall:.2f}"]
-            rows.append([label, f"{w}", f"{n:,}", f"{times.wall:.2f}", by_model, *by_threads])
+            alone = threads[n, w].wall if (n, w) in threads else 0.0
+            beside = [f"{1e6 * (times.wall - alone) / n:.0f}", f"{alone / times.wall:.2f}"] if alone else ["", ""]
+            rows.append([label, f"{w}", f"{n:,}", f"{times.wall:.2f}", by_model, *beside])
     heads = ["engine", "workers", "members", "seconds", "by the model"]
     return markdown([*heads, "more than threads, us a member", "of threads' speed"], rows)
 
 
 def models_table(models: dict[str, Model]) -> str:
-    """The models, and what they predict."""
     rows = []
     for label, model in models.items():
         costs = [f"{1e6 * cost:.0f}" for cost in (model.before, model.there, model.meanwhile)]

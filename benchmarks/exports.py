@@ -5,8 +5,6 @@ than 1; 0 stands for equal bits. A difference above the tolerance of the tests e
 way out of fastnn, after the answers were compared, those of fastnn's own ways to the bit.
 """
 
-from __future__ import annotations
-
 import contextlib
 import ctypes
 import pathlib
@@ -75,17 +73,11 @@ def by_torch(result: TrainingResult, folder: pathlib.Path) -> Predict:
     return lambda X: module(torch.from_numpy(X)).numpy()
 
 
-WAYS = {
-    "NumPy": by_numpy,
-    "ONNX Runtime": by_onnx,
-    "C": by_c,
-    "safetensors": by_safetensors,
-    "PyTorch": by_torch,
-}
+WAYS = {"NumPy": by_numpy, "ONNX Runtime": by_onnx, "C": by_c, "safetensors": by_safetensors, "PyTorch": by_torch}
 
 
 def difference(way: str, network: Network, dtype: str) -> str:
-    """Return the largest difference of an exported network's outputs, in eps; a dash where there is none to export."""
+    """The largest difference of an exported network's outputs, in eps; a dash where there is none to export."""
     random_state = np.random.RandomState(0)
     X = random_state.standard_normal((N_ROWS, network.n_inputs)).astype(dtype)
     Y = random_state.uniform(0.1, 0.9, (N_ROWS, network.n_outputs))
@@ -103,24 +95,22 @@ def difference(way: str, network: Network, dtype: str) -> str:
 
 
 def network_of(activation: str) -> Network:
-    """Return a network with an activation in two hidden layers, or as its output where it is for that only."""
+    """A network with an activation in two hidden layers, or as its output where it is for that only."""
     hidden = ACTIVATIONS[activation].hidden
     return Network((8, 32, 16, 4), activation) if hidden else Network((8, 32, 4), "tanh", activation)
 
 
 def sizes() -> dict[str, int]:
-    """Return the bytes of each kind of file of the network 64-64-10 in float32, and of its weights."""
+    """The bytes of each kind of file of the network 64-64-10 in float32, and of its weights."""
     network = Network((64, 64, 10), "relu", "softmax")
     X = np.random.RandomState(0).rand(1000, 64).astype(np.float32)
     result = train(network, X, np.arange(1000) % 10, epochs=20, seed=0)
     found = {"the weights alone, in memory": result.params.nbytes}
+    saves = {"`save(path)`, trained on 1,000 rows for 20 epochs": True, "`save(path, state=False)`": False}
     with tempfile.TemporaryDirectory() as name:
         folder = pathlib.Path(name)
-        for what, options in (
-            ("`save(path)`, trained on 1,000 rows for 20 epochs", {}),
-            ("`save(path, state=False)`", {"state": False}),
-        ):
-            result.save(folder / "saved", **options)
+        for what, state in saves.items():
+            result.save(folder / "saved", state=state)
             found[what] = (folder / "saved").stat().st_size
         for suffix in (".safetensors", ".onnx", ".py", ".c"):
             written = result.export(folder / f"net{suffix}")
@@ -129,18 +119,14 @@ def sizes() -> dict[str, int]:
 
 
 def differences() -> str:
-    """A line for each activation, a column for each kind of file and dtype."""
     columns = [(way, dtype) for way in WAYS for dtype in DTYPES]
     rows = [[name, *(difference(way, network_of(name), dtype) for way, dtype in columns)] for name in ACTIVATIONS]
     return markdown(["activation", *map(", ".join, columns)], rows)
 
 
 def files() -> str:
-    """A line for each kind of file."""
     return markdown(["64-64-10, float32", "bytes"], [[what, f"{n:,}"] for what, n in sizes().items()])
 
-
-# ------------------------------------------------------------------------------------------------------------- one row
 
 NETWORKS = {
     "3-5-1, float64": Network((3, 5, 1), activation="sigmoid"),
@@ -148,8 +134,7 @@ NETWORKS = {
 }
 ROUNDS = 15
 
-Way = Callable[[np.ndarray, np.ndarray], object]
-"""Predicts the rows of its first argument, one by one, to those of its second."""
+Way = Callable[[np.ndarray, np.ndarray], object]  # predicts the rows of its first argument, one by one, to its second
 
 
 def each_row(f, X, out):
@@ -158,22 +143,18 @@ def each_row(f, X, out):
         f(X[i], out[i])
 
 
-def row_by_row(predict: Predict) -> Way:
-    """Return the way of a function that predicts several rows."""
-
-    def way(X, out):
-        for i in range(len(X)):
-            out[i] = predict(X[i : i + 1])[0]
-
-    return way
+def rows_of(predict, X, out):
+    """Call a function of several rows for each of them."""
+    for i in range(len(X)):
+        out[i] = predict(X[i : i + 1])[0]
 
 
 def of_fastnn(result: TrainingResult, folder: pathlib.Path) -> Iterator[tuple[str, Way]]:
     """Name the ways that have the bits of `predict`, and it itself."""
-    f, compiled_loop = result.function(), njit(each_row)
-    yield "predict", row_by_row(result.predict)
+    f = result.function()
+    yield "predict", partial(rows_of, result.predict)
     yield "function(), from Python", partial(each_row, f)
-    yield "function(), from compiled code", partial(compiled_loop, f)
+    yield "function(), from compiled code", partial(njit(each_row), f)
     with contextlib.suppress(ImportError):
         yield "C", compiled(result, folder)
 
@@ -190,11 +171,11 @@ def of_others(result: TrainingResult, folder: pathlib.Path) -> Iterator[tuple[st
     }
     for name, make in ways.items():
         with contextlib.suppress(ImportError):
-            yield name, row_by_row(make())
+            yield name, partial(rows_of, make())
 
 
 def measure(network: Network, dtype: str, rounds: int = ROUNDS, n_rows: int = 1000) -> dict[str, list[float]]:
-    """Return the seconds that a row takes, by way, after the answers were compared."""
+    """The seconds that a row takes, by way, after the answers were compared."""
     random_state = np.random.RandomState(0)
     X = random_state.standard_normal((n_rows, network.n_inputs)).astype(dtype)
     Y = np.eye(network.n_outputs)[random_state.randint(network.n_outputs, size=n_rows)]
@@ -202,17 +183,16 @@ def measure(network: Network, dtype: str, rounds: int = ROUNDS, n_rows: int = 10
     expected, out = result.predict(X), np.empty((n_rows, network.n_outputs), dtype)
     with tempfile.TemporaryDirectory() as folder:
         ours, others = (dict(ways(result, pathlib.Path(folder))) for ways in (of_fastnn, of_others))
-        for name, way in (ours | others).items():
+        calls = {name: partial(way, X, out) for name, way in (ours | others).items()}
+        for name, call in calls.items():
             out[:] = np.nan
-            way(X, out)
+            call()
             bound = 0 if name in ours else 300 * np.finfo(dtype).eps
             np.testing.assert_allclose(out, expected, rtol=bound, atol=bound, err_msg=name)
-        calls = {name: partial(way, X, out) for name, way in (ours | others).items()}
         return interleaved(calls, dict.fromkeys(calls, n_rows), rounds)
 
 
 def one_row() -> str:
-    """A line for each way, a column for each network."""
     columns = [measure(network, name.split()[-1]) for name, network in NETWORKS.items()]
     rows = [[way, *(seconds(column[way]) for column in columns)] for way in columns[0]]
     return markdown(["one row", *NETWORKS], rows)

@@ -4,8 +4,6 @@ With BASE, a commit, its counts stand beside those of the working tree, and one 
 runs use this Python with its packages; kernels are compiled for Haswell, and come from a disk cache that is filled.
 """
 
-from __future__ import annotations
-
 import concurrent.futures
 import contextlib
 import io
@@ -28,15 +26,9 @@ from fastnn.measuring.timing import markdown
 
 RESULTS = pathlib.Path("benchmarks/results/instructions.json")
 PROBE = str(ROOT / "benchmarks" / "probe.py")
-MORE = 1.03
-"""A count may be so many times that of the base commit."""
-ENVIRONMENT = {
-    "NUMBA_CPU_NAME": "haswell",
-    "NUMBA_CPU_FEATURES": "",
-    "PYTHONHASHSEED": "0",
-    "OPENBLAS_NUM_THREADS": "1",
-    "OMP_NUM_THREADS": "1",
-}
+MORE = 1.03  # A count may be so many times that of the base commit
+ENVIRONMENT = {"NUMBA_CPU_NAME": "haswell", "NUMBA_CPU_FEATURES": "", "PYTHONHASHSEED": "0"}
+ENVIRONMENT |= {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
 
 Counts = dict[str, float]  # by case: instructions of one iteration
 
@@ -45,9 +37,7 @@ def why_not() -> str:
     """Why nothing can be counted here, or ""."""
     if platform.machine().lower() not in ("x86_64", "amd64"):
         return f"the counts are those of x86-64 code, and this is {platform.machine()}"
-    if shutil.which("valgrind") is None:
-        return "valgrind is not installed (Debian: apt-get install valgrind)"
-    return ""
+    return "" if shutil.which("valgrind") else "valgrind is not installed (Debian: apt-get install valgrind)"
 
 
 @contextlib.contextmanager
@@ -62,11 +52,11 @@ def source(base: str) -> Iterator[pathlib.Path]:
         yield pathlib.Path(folder)
 
 
-def probed(what: str, folder: pathlib.Path, variables: dict[str, str] | None = None, *before: str) -> str:
+def probed(folder: pathlib.Path, variables: dict[str, str], *before: str) -> str:
     """What the probe prints with the fastnn of a folder, in a process of its own."""
-    environment = os.environ | (variables or {}) | {"PYTHONPATH": str(folder)}
-    command = [*before, sys.executable, "-P", PROBE, what]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    command = [*before, sys.executable, "-P", PROBE, "instructions"]
+    variables = os.environ | variables | {"PYTHONPATH": str(folder)}
+    done = subprocess.run(command, env=variables, capture_output=True, text=True)
     if done.returncode:
         raise RuntimeError(f"{' '.join(command)} failed:\n{done.stderr[-2000:]}")
     return done.stdout
@@ -76,13 +66,13 @@ def count(base: str, repeats: int) -> list[Counts]:
     """Count `repeats` times what the fastnn of a version does; the runs share the cores."""
     with source(base) as tree, tempfile.TemporaryDirectory() as folder:
         variables = ENVIRONMENT | {"FASTNN_CACHE_DIR": f"{folder}/cache"}
-        iterations = json.loads(probed("instructions", tree, variables))  # fills the cache
+        iterations = json.loads(probed(tree, variables))  # fills the cache
 
         def one(i: int) -> Counts:
             file = pathlib.Path(folder, f"run{i}", "counts")
             file.parent.mkdir()
             options = ("--tool=callgrind", f"--callgrind-out-file={file}", "--dump-before=getppid")
-            probed("instructions", tree, variables, "valgrind", *options)
+            probed(tree, variables, "valgrind", *options)
             return per_iteration(file, iterations)
 
         with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
@@ -99,7 +89,6 @@ def per_iteration(file: pathlib.Path, iterations: dict[str, int]) -> Counts:
 
 
 def of_case(counts: list[Counts], name: str) -> float:
-    """The median of the repeats."""
     return median(one[name] for one in counts)
 
 
@@ -108,19 +97,20 @@ def spread(samples: list[float]) -> float:
     return (max(samples) - min(samples)) / median(samples)
 
 
-def table(here: list[Counts], base: list[Counts] | None, base_name: str = "base") -> str:
-    """A line a case, as Markdown."""
-    heads = ["case", "instructions an iteration", *([f"spread of {len(here)}"] if len(here) > 1 else [])]
-    rows = []
+def table(here: list[Counts], base: list[Counts] | None = None, base_name: str = "base") -> str:
+    several, rows = len(here) > 1, []
+    heads = ["case", "instructions an iteration", *[f"spread of {len(here)}"] * several]
     for name in here[0]:
         ours, plain = of_case(here, name), name.partition(", ")[0]  # of a case such as "seed, clip_norm"
         case = name if name == plain else f"{name}: {ours / of_case(here, plain):.2f} times {plain}"
-        cells = [case, f"{ours:,.0f}", *([f"{spread([one[name] for one in here]):.4%}"] if len(here) > 1 else [])]
+        cells = [case, f"{ours:,.0f}", *[f"{spread([one[name] for one in here]):.4%}"] * several]
         if base and name in base[0]:
             theirs = of_case(base, name)
             cells += [f"{theirs:,.0f}", f"{ours / theirs - 1:+.2%}", "more" if ours > MORE * theirs else ""]
-        rows.append(cells + (["", "", "new"] if base and name not in base[0] else []))
-    return markdown([*heads, *([base_name, "change", ""] if base else [])], rows, right="12345")
+        elif base:
+            cells += ["", "", "new"]
+        rows.append(cells)
+    return markdown([*heads, *[base_name, "change", ""] * bool(base)], rows, right="12345")
 
 
 def higher(here: list[Counts], base: list[Counts]) -> list[str]:
@@ -131,8 +121,8 @@ def higher(here: list[Counts], base: list[Counts]) -> list[str]:
 def measure(repeats: int) -> dict:
     """The counts of the working tree, and with what they were made."""
     valgrind = subprocess.run(["valgrind", "--version"], stdout=subprocess.PIPE, text=True).stdout.strip()
-    counts = count(str(ROOT), repeats)
-    return machine.circumstances() | {"valgrind": valgrind, "environment": ENVIRONMENT, "counts": counts}
+    counts = {"counts": count(str(ROOT), repeats)}
+    return machine.circumstances() | {"valgrind": valgrind, "environment": ENVIRONMENT} | counts
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -144,7 +134,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"No instructions were counted: {reason}.")
         return 0
     if not options.base:
-        print(table(found_in(options, lambda: measure(options.repeats))["counts"], None))
+        print(table(found_in(options, lambda: measure(options.repeats))["counts"]))
         return 0
     with concurrent.futures.ThreadPoolExecutor(2) as both:
         here, base = both.map(lambda of: count(of, options.repeats), (str(ROOT), options.base))

@@ -26,8 +26,6 @@ sys.path.append(str(pathlib.Path(__file__).parents[1] / "fastnn" / "measuring"))
 import work  # noqa: E402
 from timing import repeated, sampled, seconds_of  # noqa: E402
 
-# ------------------------------------------------------------------------------------------------------------- the gate
-
 SMALL, LARGE, OF_SKLEARN = ("seed", "tab"), ("mnist", "big"), ("iris", "digits", "online")
 SAMPLED = (0.01, 5, time.process_time)  # seconds of a sample, samples, to which other processes do not add
 ROWS = 1024
@@ -74,7 +72,6 @@ def timed(names, rows=None):
 
 
 def gate():
-    """All that the gate compares: seconds, memory and counts."""
     import resource
 
     first_training = seconds_of(lambda: work.load("seed").run(1, "numba"), time.process_time)
@@ -103,18 +100,11 @@ def gate():
     }
 
 
-# -------------------------------------------------------------------------------------------------------- instructions
-
 EPOCHS = {"seed": 50_000, "iris": 1_000, "digits": 10, "online": 3, "tab": 2}
 CLIPPED, SCALED = {"clip_norm": 1.0}, {"rates": (0.5, 0.5)}
-WITH_OPTIONS = {  # sequential=True, as seed has it, goes without clip_norm
-    "seed, rates": SCALED,
-    "iris, clip_norm": CLIPPED,
-    "iris, rates": SCALED,
-    "digits, clip_norm": CLIPPED,
-    "digits, rates": SCALED,
-}
-"""{a workload with options by which steps take another way: these}"""
+# Workloads with options by which steps take another way; sequential=True, as seed has it, goes without clip_norm.
+WITH_OPTIONS = {"seed, rates": SCALED, "iris, clip_norm": CLIPPED, "iris, rates": SCALED}
+WITH_OPTIONS |= {"digits, clip_norm": CLIPPED, "digits, rates": SCALED}
 PREDICTIONS = 500
 mark = os.getppid  # a function of the C library that nobody else calls: callgrind begins a new count at each call
 

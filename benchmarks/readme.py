@@ -21,40 +21,30 @@ from fastnn.measuring.timing import Interval, digits
 ROOT = pathlib.Path(__file__).parents[1]
 IMAGES = "docs/images"
 WIDTH = "100"
+OWN, HOWTO, RUN = "benchmarks/README.md", "docs/howto", "python -m benchmarks"
 PAGES = {  # name of the place: page, and the command's arguments, besides its own name
-    "demo": ("benchmarks/README.md", "fastnn demo", "--output", IMAGES),
-    "bench": ("benchmarks/README.md", "fastnn bench", "--plot", f"{IMAGES}/bench.png"),
-    "estimators": ("docs/howto/scikit-learn.md", "python -m benchmarks.estimators"),
-    "real_work": ("benchmarks/README.md", "python -m benchmarks.real_work"),
-    "exports": ("docs/howto/export.md", "python -m benchmarks.exports", "differences", "files"),
-    "engines": ("docs/howto/engines.md", "python -m benchmarks.engines"),
-    "searches": ("docs/howto/many.md", "python -m benchmarks.searches"),
-    "second_order": (
-        *("docs/howto/levenberg-marquardt.md", "python -m benchmarks.second_order"),
-        *("--plot", f"{IMAGES}/second-order.png"),
-    ),
-    "threads": ("benchmarks/README.md", "python -m benchmarks.threads"),
-    "scaling": ("benchmarks/README.md", "python -m benchmarks.scaling"),
-    "instructions": ("benchmarks/README.md", "python -m benchmarks.instructions", "--repeats=5"),
-    **{
-        name: ("docs/howto/choose-optimizer.md", "python -m benchmarks.regularization", name)
-        for name in ("choice", "seconds", "scores")
-    },
-    **{
-        name: ("docs/howto/tables-intervals.md", "python -m benchmarks.calibration", name)
-        for name in ("intervals", "probabilities")
-    },
+    "demo": (OWN, "fastnn demo", "--output", IMAGES),
+    "bench": (OWN, "fastnn bench", "--plot", f"{IMAGES}/bench.png"),
+    "estimators": (f"{HOWTO}/scikit-learn.md", f"{RUN}.estimators"),
+    "real_work": (OWN, f"{RUN}.real_work"),
+    "exports": (f"{HOWTO}/export.md", f"{RUN}.exports", "differences", "files"),
+    "engines": (f"{HOWTO}/engines.md", f"{RUN}.engines"),
+    "searches": (f"{HOWTO}/many.md", f"{RUN}.searches"),
+    "second_order": (f"{HOWTO}/levenberg-marquardt.md", f"{RUN}.second_order", "--plot", f"{IMAGES}/second-order.png"),
+    "threads": (OWN, f"{RUN}.threads"),
+    "scaling": (OWN, f"{RUN}.scaling"),
+    "instructions": (OWN, f"{RUN}.instructions", "--repeats=5"),
 }
-
-# ------------------------------------------------------------------------------------- what the larger benchmarks share
+for name in ("choice", "seconds", "scores"):
+    PAGES[name] = (f"{HOWTO}/choose-optimizer.md", f"{RUN}.regularization", name)
+for name in ("intervals", "probabilities"):
+    PAGES[name] = (f"{HOWTO}/tables-intervals.md", f"{RUN}.calibration", name)
 
 
 def replace(page: str, name: str, content: str) -> str:
     """The page with new content between the markers ``<!-- name: begin -->`` and ``<!-- name: end -->``."""
-    begin, end = f"<!-- {name}: begin -->", f"<!-- {name}: end -->"
-    page, n_found = re.subn(
-        f"({re.escape(begin)}).*?({re.escape(end)})", lambda m: f"{m[1]}\n{content}\n{m[2]}", page, flags=re.DOTALL
-    )
+    marks = f"(<!-- {re.escape(name)}: begin -->).*?(<!-- {re.escape(name)}: end -->)"
+    page, n_found = re.subn(marks, lambda m: f"{m[1]}\n{content}\n{m[2]}", page, flags=re.DOTALL)
     if n_found != 1:
         raise ValueError(f"{n_found} places are marked {name!r}, not one")
     return page
@@ -111,11 +101,9 @@ class Aim(NamedTuple):
 
     what: str
     bound: float
-    found: Interval | None
-    """None where it was not measured."""
+    found: Interval | None  # None where it was not measured
     at_least: bool = True
-    against: str = ""
-    """What it is a ratio to, where that does not stand in `what`."""
+    against: str = ""  # What it is a ratio to, where that does not stand in `what`
 
     @property
     def met(self) -> bool:
@@ -137,9 +125,6 @@ def shown_ratio(number: Interval) -> str:
     return digits(number.middle) if number.low == number.high else str(number)
 
 
-# ------------------------------------------------------------------------------------------ what the smaller ones print
-
-
 def print_parts(description: str, **parts: Callable[[], str]) -> None:
     """Print the tables that the command asks for by their names, or all."""
     options = argparse.ArgumentParser(description=description)
@@ -151,16 +136,10 @@ def print_parts(description: str, **parts: Callable[[], str]) -> None:
 
 def printed(command: str, *arguments: str) -> list[str]:
     """The lines that the command prints."""
-    words = command.removeprefix("python ").split()
-    output = subprocess.run(
-        [sys.executable, *(["-m"] if words[0] == "fastnn" else []), *words, *arguments],
-        cwd=ROOT,
-        env={**os.environ, "COLUMNS": WIDTH, "PYTHONIOENCODING": "utf-8"},
-        stdout=subprocess.PIPE,
-        encoding="utf-8",
-        check=True,
-    ).stdout
-    return [line.rstrip() for line in output.strip().splitlines()]
+    words = [sys.executable, "-m", *command.removeprefix("python -m ").split(), *arguments]
+    variables = os.environ | {"COLUMNS": WIDTH, "PYTHONIOENCODING": "utf-8"}
+    done = subprocess.run(words, cwd=ROOT, env=variables, stdout=subprocess.PIPE, encoding="utf-8", check=True)
+    return [line.rstrip() for line in done.stdout.strip().splitlines()]
 
 
 def main(names: list[str]) -> None:

@@ -26,7 +26,6 @@ def again(measure):
 
 
 def done(name, n=1, backend="numba"):
-    """Seconds of doing work n times."""
     run = work.load(name).run
     return again(lambda: seconds_of(lambda: run(n, backend)))
 
@@ -61,19 +60,17 @@ def times_as_fast(name):
     return again(lambda: seconds_of(one) / seconds_of(other))
 
 
+EPOCH = "seed network, full batch: an epoch with `Stop(validation=(X, Y))` of 2 rows takes longer by"
+EPOCHS = "iris 4-16-3, batches of 32, 50 epochs with validation, times the plain training"
 LINES = {
-    "seed network, full batch: an epoch with `Stop(validation=(X, Y))` of 2 rows takes longer by": (
-        *(longer, "seed, validation"),
-    ),
+    EPOCH: (longer, "seed, validation"),
     "the same on the NumPy back end": (longer, "seed, validation", "numpy"),
     "an epoch with `Stop(restore_best=True)` takes longer by": (longer, "seed, restore_best"),
     "an epoch with an empty callback takes longer by": (longer, "seed, callback"),
     "one call of `train`, seed network, 100 iterations": (done, "seed, one call"),
     "of which the kernel": (kernel, "seed, plain"),
     "1,000 seeds of it, by `train_many`; in version 0.1 by a loop over `train`": (done, "seed, many", 1_000),
-    "iris 4-16-3, batches of 32, 50 epochs with validation, times the plain training": (
-        *(times_plain, "iris b32, validation"),
-    ),
+    EPOCHS: (times_plain, "iris b32, validation"),
     "the same with an empty callback, times the plain training": (times_plain, "iris b32, callback"),
     **{f"`MLPClassifier`, {name}, times as fast as scikit-learn's": (times_as_fast, name) for name in work.FIT_NAMES},
 }
@@ -89,16 +86,15 @@ def check():
             work.agree_fits(*(fit.run(module.MLPClassifier, one.usual) for module in (fastnn, theirs)))
 
 
-def table(rounds):
-    """A line for each kind of work."""
-    by_line = {line: [found[line] for found in rounds] for line in rounds[0]}
-    rows = [[line, str(quartiles(s)) if "times" in line else seconds(s)] for line, s in by_line.items()]
-    return markdown(["real work", "fastnn"], rows)
-
-
 def measure():
     """The value of each line."""
     return {line: function(*arguments) for line, (function, *arguments) in LINES.items()}
+
+
+def table(rounds):
+    by_line = {line: [found[line] for found in rounds] for line in LINES}
+    rows = [[line, str(quartiles(s)) if "times" in line else seconds(s)] for line, s in by_line.items()]
+    return markdown(["real work", "fastnn"], rows)
 
 
 if __name__ == "__main__":

@@ -3,8 +3,7 @@
 Ten splits of each data set; R2 of test rows, means over the splits; processor time of a fit, medians.
 """
 
-from __future__ import annotations
-
+import itertools
 import os
 import time
 from collections.abc import Callable, Sequence
@@ -27,9 +26,8 @@ from fastnn import BayesianRegularization, LevenbergMarquardt, MLPRegressor, Net
 from fastnn.measuring.timing import markdown, seconds_of
 
 SPLITS = 10
-ALPHAS = (0.1, 1, 3, 10, 30, 100)
-Split = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
-"""X, y to train on, and to test."""
+ALPHAS = {"alpha": [0.1, 1, 3, 10, 30, 100]}
+Split = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]  # X, y to train on, and to test
 
 
 def diabetes(k: int) -> Split:
@@ -103,12 +101,10 @@ def fits(makes: Sequence[Callable[[int], Any]], get: Callable[[int], Split], n: 
 
 
 def standardized(mlp: Any) -> Any:
-    """An estimator on standardized inputs and targets."""
     return TransformedTargetRegressor(make_pipeline(StandardScaler(), mlp), transformer=StandardScaler())
 
 
 def small(k: int, solver: str, width: int = 10, **options: Any) -> Any:
-    """A network with a hidden layer of tanh neurons."""
     options = {"activation": "tanh", "max_iter": 1_000, "n_threads": 1} | options
     return MLPRegressor(hidden_layer_sizes=(width,), solver=solver, random_state=k, **options)
 
@@ -120,9 +116,7 @@ def seconds() -> str:
         for width in widths:
             makes: list[Callable[[int], Any]] = [
                 lambda k, w=width: small(k, "br", w),
-                lambda k, w=width: standardized(
-                    GridSearchCV(small(k, "lbfgs", w, max_iter=500), {"alpha": list(ALPHAS)}, cv=5)
-                ),
+                lambda k, w=width: standardized(GridSearchCV(small(k, "lbfgs", w, max_iter=500), ALPHAS, cv=5)),
                 lambda k: standardized(RidgeCV(np.logspace(-3, 3, 13))),
             ]
             rows.append([f"{name}, width {width}", *fits(makes, get, SPLITS)])
@@ -138,11 +132,8 @@ def choice() -> str:
         "adam": lambda k: standardized(small(k, "adam", 100, early_stopping=True, learning_rate_init=0.003)),
         "TabularRegressor": lambda k: fastnn.TabularRegressor(random_state=k, n_jobs=1),
     }
-    rows = [
-        [f"{n:,}", f"{noise:g}", *fits([*ways.values()], friedman_of(n, noise), 5)]
-        for n in (100, 400, 1_600)
-        for noise in (0.0, 1.0, 3.0)
-    ]
+    sizes = itertools.product((100, 400, 1_600), (0.0, 1.0, 3.0))
+    rows = [[f"{n:,}", f"{noise:g}", *fits([*ways.values()], friedman_of(n, noise), 5)] for n, noise in sizes]
     return markdown(["rows", "noise", *ways], rows)
 
 

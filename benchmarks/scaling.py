@@ -3,8 +3,7 @@
 One of width, depth, batch and rows grows at a time; an exponent is fitted to the upper range of each curve. One thread.
 """
 
-from __future__ import annotations
-
+import itertools
 import os
 
 os.environ |= dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1")  # before NumPy
@@ -34,12 +33,9 @@ from fastnn.training import epochs as pace
 IMAGE, RESULTS = pathlib.Path("docs/images/scaling.png"), pathlib.Path("benchmarks/results/scaling.json")
 COLORS = {"numpy": drawing.ORANGE, "numba": drawing.BLUE}
 QUANTITIES = {"time": "time a step", "training": "memory of a training", "work": "work space of the steps"}
-NEAR = 0.5
-"""An exponent may be so far from the expected one, which is whole: caches and fixed costs bend every curve."""
+NEAR = 0.5  # An exponent may be so far from the expected one, which is whole: caches and fixed costs bend every curve
 OPTIMIZER = SGD(learning_rate=0.001)
 """Without moments: with three more vectors a wide network would not fit the caches, and its curve be no power law."""
-
-# -------------------------------------------------------------------------------------------------------- measurements
 
 
 class NoiseWorkload(NamedTuple):
@@ -51,19 +47,16 @@ class NoiseWorkload(NamedTuple):
     rows: int = 512
 
     def arguments(self) -> tuple[Network, np.ndarray, np.ndarray]:
-        """Network, X and Y."""
         random_state = np.random.RandomState(0)
         network = Network((self.width, *(self.width,) * self.depth, 1), activation="relu")
         X = random_state.standard_normal((self.rows, self.width)).astype(np.float32)
         return network, X, random_state.random_sample((self.rows, 1)).astype(np.float32)
 
     @property
-    def steps(self) -> int:
-        """Steps an epoch."""
+    def steps(self) -> int:  # of an epoch
         return -(-self.rows // self.batch)
 
     def train(self, epochs: int, backend: Any) -> None:
-        """Train so many epochs."""
         train(*self.arguments(), optimizer=OPTIMIZER, batch_size=self.batch, seed=0, epochs=epochs, backend=backend)
 
 
@@ -71,13 +64,10 @@ class Axis(NamedTuple):
     """A quantity that grows, and the exponents that its curves should have in the upper range: of each back end."""
 
     workloads: dict[int, NoiseWorkload]
-    fitted: int
-    """So many points from the upper end are fitted."""
+    fitted: int  # So many points from the upper end are fitted
     time: tuple[float, float]
-    training: tuple[float, float]
-    """Memory of the whole training without its data: state, order of rows, work space."""
-    work: tuple[float, float]
-    """Memory of the steps: what the back end allocates."""
+    training: tuple[float, float]  # Memory of the whole training without its data: state, order of rows, work space
+    work: tuple[float, float]  # Memory of the steps: what the back end allocates
 
 
 AXES = {
@@ -100,19 +90,12 @@ AXES = {
 
 
 def seconds(axis: Axis, sample_seconds: float, rounds: int) -> dict[str, dict[str, list[float]]]:
-    """Seconds a step, by back end and size: samples of about `sample_seconds`, taken in turn.
-
-    It is processor time of one core: other work on the machine disturbs only the caches.
-    """
-    runs = {(size, b): partial(_train, workload, b) for size, workload in axis.workloads.items() for b in BACKENDS}
+    """Processor's seconds a step, by back end and size: samples of about `sample_seconds`, taken in turn."""
+    runs = {(size, b): partial(w.train, backend=b) for size, w in axis.workloads.items() for b in BACKENDS}
     found: dict[str, dict[str, list[float]]] = {backend: {} for backend in BACKENDS}
     for (size, backend), samples in sampled(runs, sample_seconds, rounds, time.process_time).items():
         found[backend][str(size)] = [s / axis.workloads[size].steps for s in samples]
     return found
-
-
-def _train(workload: NoiseWorkload, backend: str, epochs: int) -> None:
-    workload.train(epochs, backend)
 
 
 class _Watched:
@@ -154,7 +137,6 @@ def memory(workload: NoiseWorkload, backend: str) -> dict[str, int]:
 
 
 def measure(sample_seconds: float = 0.05, rounds: int = 7) -> dict:
-    """All curves, as plain numbers: by axis, by back end, by size."""
     about, found = machine.circumstances(), {}
     for name, axis in AXES.items():
         found[name] = {
@@ -165,15 +147,11 @@ def measure(sample_seconds: float = 0.05, rounds: int = 7) -> dict:
     return {"about": about, "axes": found}
 
 
-# ----------------------------------------------------------------------------------------------------------- exponents
-
-
 class Exponent(NamedTuple):
-    """The exponent p of a power law y = c x^p: doubling x multiplies y by ``2 ** value``."""
+    """The exponent p of a power law y = c x^p; its 95 % interval is of the noise, and of how far the curve is none."""
 
     value: float
     low: float
-    """The 95 % interval: of the noise, and of how far the curve is from a power law."""
     high: float
 
     def __str__(self) -> str:
@@ -194,12 +172,10 @@ class Line(NamedTuple):
     """One curve, and what its upper range grows like."""
 
     axis: str
-    what: str
-    """A key of `QUANTITIES`."""
+    what: str  # A key of `QUANTITIES`
     backend: str
     sizes: list[int]
-    values: list[float]
-    """Seconds or bytes."""
+    values: list[float]  # Seconds or bytes
     expected: float
     found: Exponent
 
@@ -210,38 +186,25 @@ class Line(NamedTuple):
             return ""
         return "unclear" if self.found.low <= self.expected <= self.found.high else "another"
 
-    @property
-    def fitted(self) -> slice:
-        """The points that the exponent comes from."""
-        return slice(len(self.sizes) - AXES[self.axis].fitted, None)
-
 
 def lines(found: dict) -> Iterator[Line]:
     """Every curve of a measurement."""
     for name, axis in AXES.items():
-        of_axis = found["axes"][name]
-        for what in QUANTITIES:
-            for backend, expected in zip(BACKENDS, getattr(axis, what), strict=True):
-                if what == "time":
-                    values = {size: min(samples) for size, samples in of_axis["seconds"][backend].items()}
-                else:
-                    values = {size: of[what] for size, of in of_axis["memory"][backend].items()}
-                sizes, numbers = [int(size) for size in values], list(values.values())
-                fitted = exponent(sizes[-axis.fitted :], numbers[-axis.fitted :])
-                yield Line(name, what, backend, sizes, numbers, expected, fitted)
-
-
-# ----------------------------------------------------------------------------------------------------- table and chart
+        for what, backend in itertools.product(QUANTITIES, BACKENDS):
+            of_size = found["axes"][name]["seconds" if what == "time" else "memory"][backend]
+            values = [min(of) if what == "time" else of[what] for of in of_size.values()]
+            sizes, expected = [*map(int, of_size)], getattr(axis, what)[BACKENDS.index(backend)]
+            fitted = exponent(sizes[-axis.fitted :], values[-axis.fitted :])
+            yield Line(name, what, backend, sizes, values, expected, fitted)
 
 
 def table(found: dict) -> str:
-    """The exponents with their 95 % intervals, a line an axis and a quantity."""
     rows = []
-    for numpy, numba in zip(*[iter(lines(found))] * 2, strict=True):
-        sizes = numpy.sizes[numpy.fitted]
-        expected = dict.fromkeys(f"{line.expected:g}" for line in (numpy, numba))
-        cells = [numpy.axis, f"{sizes[0]:,} to {sizes[-1]:,}", QUANTITIES[numpy.what], ", ".join(expected)]
-        rows.append(cells + [f"{line.found} {line.verdict}".rstrip() for line in (numpy, numba)])
+    for both in zip(*[iter(lines(found))] * 2, strict=True):
+        axis, what, _, sizes, *_ = both[0]
+        expected = ", ".join(dict.fromkeys(f"{line.expected:g}" for line in both))
+        cells = [axis, f"{sizes[-AXES[axis].fitted]:,} to {sizes[-1]:,}", QUANTITIES[what], expected]
+        rows.append(cells + [f"{line.found} {line.verdict}".rstrip() for line in both])
     return markdown(["over", "from to", "of", "expected", *BACKENDS], rows)
 
 
@@ -256,7 +219,7 @@ def chart(found: dict) -> Figure:
         label = f"{line.backend}, {'work space' if line.what == 'work' else 'training'}" if is_memory else line.backend
         look = {"linestyle": (0, (1, 1.5)) if line.what == "work" else "-", "marker": "o", "markersize": 4}
         axes.plot(line.sizes, line.values, color=color, linewidth=1.8, label=label, **look)
-        x, y = (np.array(values[line.fitted], float) for values in (line.sizes, line.values))
+        x, y = (np.array(values[-AXES[line.axis].fitted :], float) for values in (line.sizes, line.values))
         middle = np.exp(np.log(y).mean() - line.expected * np.log(x).mean())
         axes.plot(x, middle * x**line.expected, color=color, linewidth=5, alpha=0.2, linestyle=(0, (2, 1)))
     for i, axes in enumerate(panels):

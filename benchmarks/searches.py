@@ -7,8 +7,6 @@ rounds. Before anything is timed, the winners are compared: those of `fastnn.sea
 score of a Population that replaces members is taken again, and those of scikit-learn's search with a fit of their own.
 """
 
-from __future__ import annotations
-
 import pathlib
 import sys
 import warnings
@@ -39,18 +37,11 @@ ROWS, LABELS = np.setdiff1d(np.arange(len(DATA.X)), HELD_OUT), DATA.Y.argmax(axi
 
 
 class Found(NamedTuple):
-    """What a search found."""
-
     epochs_trained: int
     score: float
     winner: Any  # a TrainingResult, or the settings of an estimator
     alone: Callable[[], float]
     """The score of the winner when it is trained alone, NaN where that gives other weights; or taken again."""
-
-
-def accuracy(outputs: np.ndarray) -> float:
-    """The share of the rows held out that are recognized."""
-    return float((outputs.argmax(axis=1) == LABELS[HELD_OUT]).mean())
 
 
 def search(space: dict[str, Any], **options: Any) -> Found:
@@ -70,27 +61,21 @@ def search(space: dict[str, Any], **options: Any) -> Found:
     return Found(found.epochs_trained, found.score, found.best, alone)
 
 
-def by_halving() -> Found:
-    """Successive halving of the grid."""
-    return search({"learning_rate": RATES, "alpha": ALPHAS}, budget=162, epochs=LEAST * FACTOR ** (RUNGS - 1))
-
-
-def by_hyperband() -> Found:
-    """Hyperband on settings that are drawn."""
-    space = {"learning_rate": lambda r: 10 ** r.uniform(-4, -1), "alpha": lambda r: 10 ** r.uniform(-5, -1)}
-    return search(space, budget=357, epochs=27, method="hyperband")
+GRID = {"learning_rate": RATES, "alpha": ALPHAS}
+DRAWN = {"learning_rate": lambda r: 10 ** r.uniform(-4, -1), "alpha": lambda r: 10 ** r.uniform(-5, -1)}
 
 
 def by_population() -> Found:
-    """Population-based training of the learning rate."""
     rates = np.logspace(-4, -1, 12)
     population = digits(rates, 1e-4, n_jobs=1)
     best = population_based_training(population, dict(enumerate(rates)), 8, 3, np.random.RandomState(0))
     winner = population[best]
-    return Found(
-        *(population.epochs_trained, population.scores()[best], winner),
-        lambda: accuracy(winner.predict(DATA.X[HELD_OUT])),
-    )
+
+    def alone() -> float:
+        """The share of the rows held out that are recognized."""
+        return float((winner.predict(DATA.X[HELD_OUT]).argmax(axis=1) == LABELS[HELD_OUT]).mean())
+
+    return Found(population.epochs_trained, population.scores()[best], winner, alone)
 
 
 def estimator(module: Any, **settings: Any) -> Any:
@@ -99,18 +84,10 @@ def estimator(module: Any, **settings: Any) -> Any:
 
 
 def by_grid(module: Any) -> Found:
-    """scikit-learn's search on a library's estimators."""
-    search = HalvingGridSearchCV(
-        estimator(module),
-        {"learning_rate_init": RATES, "alpha": ALPHAS},
-        resource="max_iter",
-        min_resources=LEAST,
-        max_resources=LEAST * FACTOR ** (RUNGS - 1),
-        factor=FACTOR,
-        cv=[(ROWS, HELD_OUT)],
-        refit=False,
-    )
-    search.fit(DATA.X, LABELS)
+    grid = {"learning_rate_init": RATES, "alpha": ALPHAS}
+    rungs = {"min_resources": LEAST, "max_resources": LEAST * FACTOR ** (RUNGS - 1), "factor": FACTOR}
+    options: dict[str, Any] = {"resource": "max_iter", "cv": [(ROWS, HELD_OUT)], "refit": False}
+    search = HalvingGridSearchCV(estimator(module), grid, **rungs, **options).fit(DATA.X, LABELS)
     epochs_trained = sum(n * r for n, r in zip(search.n_candidates_, search.n_resources_, strict=True))
 
     def alone() -> float:
@@ -123,8 +100,8 @@ def by_grid(module: Any) -> Found:
 SEARCHES: dict[str, Callable[[], Found]] = {
     "`HalvingGridSearchCV`, scikit-learn's `MLPClassifier`": lambda: by_grid(theirs),
     "`HalvingGridSearchCV`, fastnn's `MLPClassifier`": lambda: by_grid(fastnn),
-    "`fastnn.search`, successive halving": by_halving,
-    "`fastnn.search`, Hyperband": by_hyperband,
+    "`fastnn.search`, successive halving": lambda: search(GRID, budget=162, epochs=LEAST * FACTOR ** (RUNGS - 1)),
+    "`fastnn.search`, Hyperband": lambda: search(DRAWN, budget=357, epochs=27, method="hyperband"),
     "population-based training": by_population,
 }
 

@@ -5,8 +5,6 @@ Levenberg-Marquardt's time counts as more than that. ``--torch PYTHON`` is an in
 torch-levenberg-marquardt. ``--plot FILE`` draws the loss over seconds.
 """
 
-from __future__ import annotations
-
 import argparse
 import json
 import os
@@ -37,8 +35,7 @@ LIMIT = 60
 RATES, BATCHES = (1e-3, 3e-3, 1e-2, 3e-2, 1e-1), (200, 2_000, None)
 LANES = ALIGNMENT // 8
 CLOCK = time.process_time
-Points = list[tuple[float, float]]
-"""The losses of a training, each after the processor time at which it was there."""
+Points = list[tuple[float, float]]  # The losses of a training, each after the processor time at which it was there
 
 say = partial(print, flush=True)
 
@@ -54,11 +51,7 @@ def start_of(network: Network, X: np.ndarray, seed: int) -> np.ndarray:
     return nguyen_widrow(network, numbers, np.empty(network.n_params), X.min(axis=0), X.max(axis=0))
 
 
-# ---------------------------------------------------------------------------------------------------------------- sinc
-
-
 def curve_of(*data: Any, **options: Any) -> Points:
-    """The losses of a training by `train`."""
     points, began = Points(), CLOCK()
     train(*data, **options, callbacks=[lambda progress: points.append((CLOCK() - began, progress.loss))])
     return points
@@ -93,23 +86,21 @@ def sinc(n_starts: int, n_adam: int, plot: str | None) -> None:
     data, curves = (network, X, np.sinc(10 * X)), dict[str, Points]()
     options: dict[str, Any] = {"epochs": 500, "optimizer": LevenbergMarquardt(goal=goal)}
     train(*data, **options, seed=0)
-    results, own = [], []
-    for seed in range(n_starts):
-        own.append(seconds_of(lambda seed=seed: results.append(train(*data, **options, seed=seed)), CLOCK))
-    typical, n_reached = median(own), sum(result.stop_reason == "goal" for result in results)
-    epochs = median(result.n_epochs for result in results)
+    results: list[Any] = []
+    own = (lambda seed=seed: results.append(train(*data, **options, seed=seed)) for seed in range(n_starts))
+    typical = median([seconds_of(one, CLOCK) for one in own])
+    n_reached, epochs = (sum(r.stop_reason == "goal" for r in results), median(r.n_epochs for r in results))
     say(f"sinc: Levenberg-Marquardt {n_reached} of {n_starts}, median {epochs:g} epochs, {1e3 * typical:.0f} ms")
-    lbfgs = []
+    lbfgs, most = [], LIMIT * typical
     for seed in range(n_starts):
-        curves["L-BFGS"] = by_lbfgs(*data, start_of(network, X, seed), goal, LIMIT * typical)
-        lbfgs.append(min(reached(curves["L-BFGS"], goal), LIMIT * typical))
-    n_reached = sum(t < LIMIT * typical for t in lbfgs)
+        curves["L-BFGS"] = by_lbfgs(*data, start_of(network, X, seed), goal, most)
+        lbfgs.append(min(reached(curves["L-BFGS"], goal), most))
+    n_reached = sum(t < most for t in lbfgs)
     say(f"sinc: L-BFGS {median(lbfgs) / typical:.0f} times, {n_reached} of {n_starts} arrive")
     for seed in range(n_adam):
-        name, size, rate, points = best_of_adam(data, seed, goal, LIMIT * typical)
-        curves[name] = points
-        times = f"{reached(points, goal) / typical:.0f} times, loss {points[-1][1]:.2g}"
-        say(f"sinc: Adam, start {seed}: best is {(size, rate)}, {times}")
+        name, size, rate, points = best_of_adam(data, seed, goal, most)
+        curves[name], times = points, reached(points, goal) / typical
+        say(f"sinc: Adam, start {seed}: best is {(size, rate)}, {times:.0f} times, loss {points[-1][1]:.2g}")
     curves["Levenberg-Marquardt"] = curve_of(*data, **options, seed=0)
     if plot:
         figure, axes = plotting.empty_figure("np.sinc(10 x) by 1-20-1, 20,000 rows", "seconds", "loss")
@@ -133,8 +124,6 @@ def best_of_adam(data: tuple, seed: int, goal: float, most: float) -> tuple[str,
             tried.append((f"Adam, {size or 'all'} rows, rate {rate:g}", size, rate, points))
     return min(tried, key=lambda one: (reached(one[-1], goal), one[-1][-1][1]))
 
-
-# --------------------------------------------------------------------------------------------------------------- peers
 
 TORCH = """
 import json, sys, time, torch, torch_levenberg_marquardt as tlm
@@ -171,14 +160,9 @@ def problem(network: Network, n: int) -> tuple[np.ndarray, np.ndarray]:
     return X, np.sin(3 * X[:, :1]) + 0.02 * r.standard_normal((n, 1))
 
 
-def slopes_of(network: Network, X: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
-    """The Jacobian as a function of the parameters."""
-
-    def slopes(p: np.ndarray) -> np.ndarray:
-        v = views(network, p)
-        return jacobian(network, v, forward(network, v, X), np.ones((len(X), 1)))
-
-    return slopes
+def slopes(network: Network, X: np.ndarray, p: np.ndarray) -> np.ndarray:
+    v = views(network, p)
+    return jacobian(network, v, forward(network, v, X), np.ones((len(X), 1)))
 
 
 def epoch_seconds(network: Network, X: np.ndarray, Y: np.ndarray, most: int = 200) -> float:
@@ -191,9 +175,13 @@ def epoch_seconds(network: Network, X: np.ndarray, Y: np.ndarray, most: int = 20
     return (many - few) / (run(most + 5) - 5)
 
 
-def residuals_of(network: Network, X: np.ndarray, Y: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
-    """The residuals as a function of the parameters."""
-    return lambda p: (predict(network, p, X, threads=1) - Y).ravel()
+def fit(network: Network, X: np.ndarray, Y: np.ndarray, params: np.ndarray, **options: Any) -> Any:
+    """Train by SciPy with our Jacobian."""
+
+    def residuals(p: np.ndarray) -> np.ndarray:
+        return (predict(network, p, X, threads=1) - Y).ravel()
+
+    return least_squares(residuals, params, partial(slopes, network, X), method="lm", **options)
 
 
 def peers(torch: str | None) -> None:
@@ -205,13 +193,10 @@ def peers(torch: str | None) -> None:
         say(f"peers: {sizes}, {n} rows: an epoch of ours {1e6 * own:.1f} us")
         if torch:
             say(f"peers: torch-levenberg-marquardt {of_torch(torch, network, X, Y, params) / own:.0f} times")
-        functions = residuals_of(network, X, Y), params, slopes_of(network, X)
-        (taken,) = least(fit := partial(least_squares, *functions, method="lm", max_nfev=60))
-        times = taken / fit().njev / own
+        (taken,) = least(call := partial(fit, network, X, Y, params, max_nfev=60))
+        times = taken / call().njev / own
         say(f"peers: scipy with our Jacobian {times:.0f} times, a Jacobian of it against an epoch of ours")
 
-
-# ---------------------------------------------------------------------------------------------------------------- peak
 
 Buffers = namedtuple("Buffers", "products factor inverse step n")
 """What the factorization takes of the method's buffers."""
@@ -232,7 +217,6 @@ _factorize = kernel.factorize
 
 @numba.njit(error_model="numpy")
 def factorize(zeros, size, buffers, times):  # type: ignore[no-untyped-def]
-    """The factor, so many times."""
     for _ in range(times):
         _factorize(zeros, size, buffers, 1.5)
 
@@ -263,24 +247,18 @@ def peak() -> None:
         say(f"peak: Cholesky, {n_params} parameters: {own / other:.2f} times LAPACK's {1e6 * other / times:.0f} us")
 
 
-# ------------------------------------------------------------------------------------------------------------ restarts
-
 x = np.linspace(-1, 1, 41)[:, None]
 y = np.sin(np.pi * x)
 noisy = y + 0.1 * np.random.RandomState(0).standard_normal(x.shape)
 
 
 def restarts() -> None:
-    """1,000 restarts of 1-5-1 on 41 rows in one call, against the epochs that they take."""
     data = Network((1, 5, 1), "tanh"), x, noisy
     method = LevenbergMarquardt(min_grad=0)
     call = partial(train_many, *data, optimizer=method, epochs=100, seed=range(1_000), n_jobs=1)
     (taken,), n_epochs, own = least(call), int(call().n_epochs.sum()), epoch_seconds(*data, 1_000)
     ratio = taken / n_epochs / own
     say(f"restarts: {1e3 * taken:.0f} ms for {n_epochs:,} epochs of {1e6 * own:.2f} us, {ratio:.2f} times these alone")
-
-
-# -------------------------------------------------------------------------------------------------------------- checks
 
 
 def checks() -> None:
@@ -299,9 +277,7 @@ def checks() -> None:
         network, seeds = Network((1, width, 1), "tanh"), range(100)
         many = train_many(network, x, noisy, optimizer=LevenbergMarquardt(min_grad=1e-9), epochs=2_000, seed=seeds)
         own = np.median([2 * len(x) * result.history.loss[-1] for result in many])
-        functions = residuals_of(network, x, noisy), slopes_of(network, x)
-        found = [least_squares(functions[0], start_of(network, x, k), functions[1], method="lm") for k in seeds]
-        other = np.median([2 * one.cost for one in found])
+        other = np.median([2 * fit(network, x, noisy, start_of(network, x, k)).cost for k in seeds])
         say(f"checks: sum of squares, 1-{width}-1, medians of 100: {own:.4g}, {own / other:.3f} times scipy's")
 
 
@@ -309,7 +285,6 @@ PARTS: dict[str, Callable[..., None]] = {part.__name__: part for part in (sinc, 
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Measure what is asked for, or all."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("parts", nargs="*", choices=[*PARTS, []], metavar="|".join(PARTS))
     parser.add_argument("--starts", type=int, default=20)

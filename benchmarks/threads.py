@@ -5,19 +5,18 @@ ratio is that of samples side by side, in the tables stand the median and the qu
 benchmarks/results/threads.json.
 """
 
-from __future__ import annotations
-
 import concurrent.futures
+import contextlib
 import datetime
 import json
 import pathlib
-import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
+from statistics import median
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -45,18 +44,17 @@ BACKEND: Any = get_backend("numba")
 
 
 class Way(NamedTuple):
-    """Work that is done in a way: by so many threads."""
+    """Work that is done in a way: by so many threads.
 
-    run: Callable[[int], object]
-    """Does so many steps, or calls."""
-    bits: Callable[[], bytes]
-    """Those of the answer."""
+    Steps are undone, else `digits` learns until its deltas are too small for a processor's fast ways.
+    """
+
+    run: Callable[[int], object]  # does so many steps, or calls
+    bits: Callable[[], bytes]  # those of the answer
     restore: Callable[[], object] = lambda: None
-    """Undoes the steps; else `digits` learns until its deltas are too small for a processor's fast ways."""
 
 
 def training(name: str, threads: int | None) -> Way:
-    """Return the steps of a training of a workload."""
     workload = workloads.load(name)
     n, dtype = len(workload.X), workload.dtype
     size = TRAININGS[name] or workload.batch_size or n
@@ -79,7 +77,6 @@ def training(name: str, threads: int | None) -> Way:
 
 
 def calls(name: str, threads: int | None) -> Way:
-    """Return the calls of `OTHERS`."""
     is_table = name in ("lbfgs", "call")
     sizes, n, dtype, scale = ((32, 128, 128, 1), 8192, "f8", 10) if is_table else ((784, 128, 10), 10_000, "f4", 20)
     random_state, network = np.random.RandomState(0), Network(sizes, "relu")
@@ -103,21 +100,19 @@ def calls(name: str, threads: int | None) -> Way:
 
 
 def made(name: str, threads: int | None) -> Way:
-    """Return work by its name."""
     return (training if name in TRAININGS else calls)(name, threads)
 
 
 def timed(n: int, *ways: Way) -> float:
-    """Return the seconds that n steps or calls take, in each way at once."""
+    """Return the seconds that n steps or calls take, in each way at once: independent ones in threads of their own."""
     for way in ways:
         way.restore()
-    return seconds_of(lambda: at_once(ways, n) if len(ways) > 1 else ways[0].run(n))
 
+    def at_once() -> None:
+        with concurrent.futures.ThreadPoolExecutor(len(ways)) as pool:
+            list(pool.map(lambda way: way.run(n), ways))
 
-def at_once(ways: Sequence[Way], n: int) -> None:
-    """Do independent work, each in a thread of its own."""
-    with concurrent.futures.ThreadPoolExecutor(len(ways)) as pool:
-        list(pool.map(lambda way: way.run(n), ways))
+    return seconds_of(at_once if len(ways) > 1 else partial(ways[0].run, n))
 
 
 def speed_ups(name: str, seconds: float) -> dict[str, list[float]]:
@@ -133,44 +128,34 @@ def speed_ups(name: str, seconds: float) -> dict[str, list[float]]:
     asks = {title: partial(timed, n, way) for title, way in ways.items()}
     asks["independent"] = partial(timed, n, *(made(name, 1) for _ in range(2)))
     taken = zip(*in_turn(asks, ROUNDS, seconds).values(), strict=True)
-    rows = [(1e6 * one / n, one / two, one / chosen, 2 * one / pair) for one, two, chosen, pair in taken]
-    return columns(rows, "one thread", "2", "None", "independent")
-
-
-def columns(rows: list[tuple[float, ...]], *titles: str) -> dict[str, list[float]]:
-    """Return rows of samples by column."""
-    return {title: [row[i] for row in rows] for i, title in enumerate(titles)}
+    columns = zip(
+        *((1e6 * one / n, one / two, one / chosen, 2 * one / pair) for one, two, chosen, pair in taken), strict=True
+    )
+    return dict(zip(("one thread", "2", "None", "independent"), map(list, columns), strict=True))
 
 
 def beside(name: str, n_busy: int, seconds: float) -> dict[str, list[float]]:
-    """Return the samples beside so many processes that compute."""
-    busy = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(n_busy)]
-    try:
+    with contextlib.ExitStack() as stack:
+        for _ in range(n_busy):
+            busy = stack.enter_context(subprocess.Popen([sys.executable, "-c", "while True: pass"]))
+            stack.callback(busy.kill)  # before it is waited for
         return speed_ups(name, seconds)
-    finally:
-        for process in busy:
-            process.kill()
-            process.wait()
 
 
-SHORT = {
-    "`train`, `tab`": (2, 7, 22),
-    "`train`, `mnist`": (1, 3, 9),
-    "`train_many`, 256 of `seed`": (20, 100, 300, 3000),
-}
-"""Numbers of epochs: trainings of some 10, 30, 100 ms, and members of a few."""
+# Numbers of epochs: trainings of some 10, 30, 100 ms, and members of a few.
+SHORT = {"`train`, `tab`": (2, 7, 22), "`train`, `mnist`": (1, 3, 9)}
+SHORT["`train_many`, 256 of `seed`"] = (20, 100, 300, 3000)
 
 
 def short_work(name: str, n_epochs: int) -> Callable[[int], Any]:
     """Return what does work of `SHORT` with so many threads, and returns the parameters."""
     workload = workloads.load(name.rstrip("`").rpartition("`")[2])
     options: dict[str, Any] = {"optimizer": workload.optimizer, "epochs": n_epochs, "batch_size": workload.batch_size}
-    if "many" in name:
-        seeds = range(256)
-        return lambda n: train_many(workload.network, workload.X, workload.Y, seed=seeds, n_jobs=n, **options).params
     rows = slice(40 * (workload.batch_size or 1)) if "mnist" in name else slice(None)
-    X, Y = workload.X[rows], workload.Y[rows]
-    return lambda n: train(workload.network, X, Y, seed=0, threads=n, **options).params
+    data = workload.network, workload.X[rows], workload.Y[rows]
+    if "many" in name:
+        return lambda n: train_many(*data, seed=range(256), n_jobs=n, **options).params
+    return lambda n: train(*data, seed=0, threads=n, **options).params
 
 
 def short(name: str, n_epochs: int, seconds: float) -> dict[str, list[float]]:
@@ -185,11 +170,9 @@ def short(name: str, n_epochs: int, seconds: float) -> dict[str, list[float]]:
         return wall[0], processor
 
     both = zip(*in_turn({n: partial(by_both_clocks, n) for n in (1, 2)}, ROUNDS, seconds).values(), strict=True)
-    rows = [(1e3 * one, one / two, of_both / own) for (one, own), (two, of_both) in both]
-    return columns(rows, "one thread", "2", "processor")
+    columns = zip(*((1e3 * one, one / two, of_both / own) for (one, own), (two, of_both) in both), strict=True)
+    return dict(zip(("one thread", "2", "processor"), map(list, columns), strict=True))
 
-
-# -------------------------------------------------------------------------------------------------------- the profile
 
 OF_A_STEP = ("columns", "waiting", "parameters", "waiting again")
 
@@ -212,8 +195,8 @@ def timed_steps(name: str, n_steps: int) -> list[list[float]]:
     from fastnn.fused import team, together
 
     def clock_ir(a: Any) -> Any:
-        kind = ir.FunctionType(ir.IntType(64), [])
-        return a.builder.call(cgutils.get_or_insert_function(a.builder.module, kind, "llvm.readcyclecounter"), [])
+        function = ir.FunctionType(ir.IntType(64), []), "llvm.readcyclecounter"
+        return a.builder.call(cgutils.get_or_insert_function(a.builder.module, *function), [])
 
     @primitive(lambda a: types.int64, clock_ir)
     def clock(a: Any) -> int:
@@ -242,17 +225,10 @@ def timed_steps(name: str, n_steps: int) -> list[list[float]]:
     together.wait, team.aligned_zeros = timed_wait, more_zeros
     run = training(name, 2).run
     run(2)
-    rounds = []
-    for _ in range(15):
-        began = time.perf_counter()
-        run(n_steps)
-        rounds.append((time.perf_counter() - began, kept[-1].reshape(-1, line)[6:8, 1:5].tolist()))
-    seconds, ticks = min(rounds)
+    taken = ((seconds_of(partial(run, n_steps)), kept[-1].reshape(-1, line)[6:8, 1:5].tolist()) for _ in range(15))
+    seconds, ticks = min(taken)
     scale = seconds * 1e6 / n_steps / sum(ticks[0])
     return [[x * scale for x in row] for row in ticks]
-
-
-# ---------------------------------------------------------------------------------------------------------- the tables
 
 
 def label(name: str) -> str:
@@ -260,19 +236,13 @@ def label(name: str) -> str:
     return OTHERS.get(name, f"`{name}`") + (f", batches of {size}" if size else "")
 
 
-def cells(samples: dict[str, list[float]], *ways: str) -> list[str]:
-    """Return the medians and quartiles of ways."""
-    return [str(quartiles(samples[way])) for way in ways]
-
-
 def tables(found: dict[str, Any]) -> str:
-    """Return the tables in Markdown."""
     quiet, short = [], []
     for name, samples in found["quiet"].items():
-        two, chosen, independent = cells(samples, "2", "None", "independent")
-        one = f"{statistics.median(samples['one thread']):,.0f}"
+        two, chosen, independent = (str(quartiles(samples[way])) for way in ("2", "None", "independent"))
+        one = f"{median(samples['one thread']):,.0f}"
         quiet.append([label(name), one, two, str(WANTED.get(name, "")), chosen, independent])
-    loaded = [[label(name), *(cells(of, "None")[0] for of in by_load)] for name, by_load in found["loaded"].items()]
+    loaded = [[label(name), *(str(quartiles(of["None"])) for of in by)] for name, by in found["loaded"].items()]
     parts = [
         [label(name) if t == 0 else "", str(t), *(f"{x:,.1f}" for x in row)]
         for name, rows in found["profile"].items()
@@ -280,36 +250,33 @@ def tables(found: dict[str, Any]) -> str:
     ]
     for name, by_epochs in found["short"].items():
         for n, samples in by_epochs.items():
-            one = f"{statistics.median(samples['one thread']):,.1f}"
-            short.append([name, n, one, *cells(samples, "2", "processor")])
+            one, *others = median(samples["one thread"]), quartiles(samples["2"]), quartiles(samples["processor"])
+            short.append([name, n, f"{one:,.1f}", *map(str, others)])
     first = [[kernels, *(f"{x:.2f}" for x in seconds)] for kernels, seconds in found["first"].items()]
     ways = [f"`threads={n}`" for n in (1, 2, None)]
-    every = [
-        markdown(["work", "one thread, us", "2 threads", "wanted", "`threads=None`", "two at once"], quiet),
-        markdown(["`threads=None` beside busy processes", "0", "1", "2"], loaded),
-        markdown(["a step, us", "thread", *OF_A_STEP], parts),
-        markdown(["short work", "epochs", "one thread, ms", "2 threads", "processor time"], short),
-        markdown(["the first training of a process, seconds", *ways], first),
-    ]
-    return "\n\n".join(every)
+    every = (
+        (["work", "one thread, us", "2 threads", "wanted", "`threads=None`", "two at once"], quiet),
+        (["`threads=None` beside busy processes", "0", "1", "2"], loaded),
+        (["a step, us", "thread", *OF_A_STEP], parts),
+        (["short work", "epochs", "one thread, ms", "2 threads", "processor time"], short),
+        (["the first training of a process, seconds", *ways], first),
+    )
+    return "\n\n".join(markdown(*table) for table in every)
 
 
 WAYS = {"2": ("threads=2", "#9ecae1"), "None": ("threads=None", drawing.BLUE)}
 """{the way in the samples: its label and its color}"""
-LEAST = {0: 0.97, 1: 0.87}
-"""What `threads=None` may come down to beside so many busy processes."""
+LEAST = {0: 0.97, 1: 0.87}  # What `threads=None` may come down to beside so many busy processes
 
 
-def chart(loaded: dict[str, list[dict[str, list[float]]]], labels: dict[str, str]) -> Figure:
+def chart(loaded: dict[str, list[dict[str, list[float]]]]) -> Figure:
     """Draw the gains over one thread, a panel for each number of busy processes, a group of bars for each work."""
-    note = "Threads that share each step, on two CPUs"
+    note, titles = "Threads that share each step, on two CPUs", ("alone", "beside one busy process", "beside two")
     figure, panels = drawing.panels(3, (12, 4.6), note, columns=3, sharey=True)
-    for n_busy, (axes, title) in enumerate(
-        zip(panels, ("alone", "beside one busy process", "beside two"), strict=True)
-    ):
+    labels = [label(name).replace("`", "").replace(", ", "\n") for name in loaded]
+    for n_busy, (axes, title) in enumerate(zip(panels, titles, strict=True)):
         for k, (way, (text, color)) in enumerate(WAYS.items()):
-            found = np.array([quartiles(by_load[n_busy][way]) for by_load in loaded.values()])
-            low, middle, high = found.T
+            low, middle, high = np.array([quartiles(by_load[n_busy][way]) for by_load in loaded.values()]).T
             places = np.arange(len(loaded)) + 0.4 * (k - 0.5)
             errors = {"yerr": [middle - low, high - middle], "ecolor": "0.4", "capsize": 3}
             bars = axes.bar(places, middle, 0.38, color=color, label=text, **errors)
@@ -317,7 +284,7 @@ def chart(loaded: dict[str, list[dict[str, list[float]]]], labels: dict[str, str
         axes.axhline(1, color="0.3", linewidth=1)
         if n_busy in LEAST:
             axes.axhline(LEAST[n_busy], color=drawing.ORANGE, linewidth=1.2, linestyle=(0, (4, 3)))
-        axes.set_xticks(range(len(loaded)), [labels[name].replace(", ", "\n") for name in loaded], fontsize=9)
+        axes.set_xticks(range(len(loaded)), labels, fontsize=9)
         drawing.style(axes, title, grid="y")
     panels[0].set_ylabel("times as fast as one thread")
     panels[0].legend(frameon=False, fontsize=10, loc="upper right")
@@ -342,37 +309,32 @@ def first_trainings() -> dict[str, list[float]]:
         with tempfile.TemporaryDirectory() as folder:
             for samples, repeats in zip(found.values(), (1, 5), strict=True):
                 run = partial(in_process, environment={"FASTNN_CACHE_DIR": folder})
-                code = FIRST.format(threads=threads)
-                samples.append(statistics.median(float(run(code).output) for _ in range(repeats)))
+                samples.append(median(float(run(FIRST.format(threads=threads)).output) for _ in range(repeats)))
                 # What a training that has not asked for threads compiles ahead, it need not have used.
                 run(FIRST.format(threads=2))
     return found
 
 
 def measure(parts: list[str], seconds: float) -> dict[str, Any]:
-    """Return the samples of some parts, and when they were taken."""
-    shared = [name for name in TRAININGS if name != "iris"]
     measured: dict[str, Callable[[], dict[str, Any]]] = {
         "quiet": lambda: {name: speed_ups(name, seconds) for name in [*TRAININGS, *OTHERS]},
         "loaded": lambda: {name: [beside(name, n, seconds / 2) for n in range(3)] for name in TRAININGS},
         "short": lambda: {name: {str(n): short(name, n, seconds / 2) for n in ns} for name, ns in SHORT.items()},
-        "profile": lambda: {name: profile(name, 20 if name == "big" else 200) for name in shared},
+        "profile": lambda: {name: profile(name, 20 if name == "big" else 200) for name in TRAININGS if name != "iris"},
         "first": first_trainings,
     }
     return {part: measured[part]() for part in parts} | {"date": str(datetime.date.today())}
 
 
-def main(arguments: list[str]) -> None:
-    """Measure, keep the samples, draw the picture and print the tables."""
+def main(arguments: list[str] | None = None) -> None:
     options_of = parser("threads", __doc__, RESULTS, PARTS)
     options_of.add_argument("--seconds", type=float, default=SECONDS, help=f"of a row of a table ({SECONDS:g})")
     options = options_of.parse_args(arguments)
     found = found_in(options, lambda: measure(options.only or PARTS, options.seconds))
     if not options.no_write:
-        figure = chart(found["loaded"], {name: label(name).replace("`", "") for name in TRAININGS})
-        plotting.save(figure, options.folder / PICTURE)
+        plotting.save(chart(found["loaded"]), options.folder / PICTURE)
     print(tables(found))
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    main()

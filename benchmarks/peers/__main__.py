@@ -1,29 +1,14 @@
 """Measure fastnn beside its peers, and write tables and pictures: ``python -m benchmarks.peers --help``."""
 
-from __future__ import annotations
-
 import pathlib
-import time
-from collections.abc import Callable, Iterable
 
-from benchmarks.peers.measure import ALL, FULL, SECTIONS, Measurement, Plan
+from benchmarks.peers.measure import ALL, SECTIONS, Measurement
 from benchmarks.readme import found_in, parser, put
 from fastnn import plotting
 
 IMAGES = pathlib.Path("docs", "images")
 RESULTS = pathlib.Path("benchmarks", "results", "peers.json")
-ELSEWHERE = {"many", "threads", "crossover", "validated"}
-"""Sections that say themselves where they were measured."""
-
-
-def measure(sections: Iterable[str], plan: Plan = FULL, say: Callable[[str], object] = print) -> dict:
-    """All that is asked for."""
-    with Measurement(plan, say) as measurement:
-        for section in sections:
-            start = time.perf_counter()
-            getattr(measurement, section)()
-            say(f"[{section}: {time.perf_counter() - start:.0f} s]")
-        return measurement.found
+ELSEWHERE = {"many", "threads", "crossover", "validated"}  # Sections that say themselves where they were measured
 
 
 def write(found: dict, folder: pathlib.Path) -> list[pathlib.Path]:
@@ -52,7 +37,7 @@ def main(arguments: list[str] | None = None) -> None:
 
     def measured() -> dict:
         """What was asked for; where the file says where the other sections were measured, that stays."""
-        found = measure(options.only or SECTIONS)
+        found = Measurement().sections(options.only or SECTIONS)
         if options.only and options.json.exists() and ELSEWHERE.issuperset(options.only):
             del found["about"]
         return found

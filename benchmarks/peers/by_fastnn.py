@@ -31,7 +31,6 @@ class Trainer:
             self.options["threads"] = min(THREADS, key=lambda threads: self._seconds(threads, epochs))
 
     def _seconds(self, threads: int, epochs: int) -> float:
-        """The least seconds of some short trainings."""
         self.options["threads"] = threads
         return min(timeit.repeat(lambda: self.train(epochs), number=1, repeat=4))
 
@@ -41,12 +40,10 @@ class Trainer:
         return result.params
 
     def learn(self, epochs: int, seed: int, X_test: np.ndarray) -> np.ndarray:
-        """Train on shuffled rows; the labels of other rows."""
         result = fastnn.train(*self.data, epochs=epochs, seed=seed, **self.options | {"shuffle": True})
         return result.predict(X_test).argmax(axis=1)
 
     def predictor(self, X: np.ndarray):
-        """A function that predicts X."""
         result = fastnn.train(*self.data, epochs=1, **self.options)
         return lambda: result.predict(X)
 
@@ -63,11 +60,9 @@ class Members:
         self.options = w.options | {"epochs": epochs, "n_jobs": cpus() if n_jobs is None else n_jobs}
 
     def train(self) -> np.ndarray:
-        """Draw the weights and train; the parameters."""
         return fastnn.train_many(*self.data, seed=self.seeds, **self.options).params
 
     def train_from(self, params: np.ndarray) -> np.ndarray:
-        """Train from these weights."""
         return fastnn.train_many(*self.data, params=params, **self.options).params
 
 
@@ -81,12 +76,10 @@ class Loop:
         self.data, self.options, self.epochs = (w.network, w.X, w.Y), w.options, job.epochs
 
     def train(self) -> np.ndarray:
-        """Draw the weights and train; the parameters."""
         results = [fastnn.train(*self.data, seed=i, epochs=n, **self.options) for i, n in enumerate(self.epochs)]
         return np.array([result.params for result in results])
 
     def train_from(self, params: np.ndarray) -> np.ndarray:
-        """Train from these weights."""
         members = zip(params, self.epochs, strict=True)
         return np.array([fastnn.train(*self.data, params=own, epochs=n, **self.options).params for own, n in members])
 
@@ -104,9 +97,8 @@ def products(width: int, seconds: float) -> dict[str, float]:
     forward = 2 * width * width * rows * n_layers
     # Backwards: the deltas of the layer below, of all but the first; the gradients of all.
     work = {"forward": forward, "forward and back": 3 * forward - forward / n_layers}
-    calls = (
-        lambda: fastnn.predict(network, params, X, assume_finite=True),
-        lambda: fastnn.loss_and_gradient(network, params, X, X, assume_finite=True),
-    )
-    timings = sampled({name: repeated(call) for name, call in zip(work, calls, strict=True)}, seconds / 10, 10)
-    return {name: work[name] / min(times) / 1e9 for name, times in timings.items()}
+    calls = {
+        "forward": repeated(lambda: fastnn.predict(network, params, X, assume_finite=True)),
+        "forward and back": repeated(lambda: fastnn.loss_and_gradient(network, params, X, X, assume_finite=True)),
+    }
+    return {name: work[name] / min(times) / 1e9 for name, times in sampled(calls, seconds / 10, 10).items()}

@@ -84,7 +84,6 @@ class Trainer:
 
     @partial(jax.jit, static_argnums=0)
     def epoch(self, carry, order):
-        """One epoch on rows in a new order."""
         X, Y = self.X.reshape(-1, self.X.shape[-1]), self.Y.reshape(-1, self.Y.shape[-1])
         return jax.lax.scan(lambda carry, rows: self.step(carry, (X[rows], Y[rows])), carry, order)[0]
 
@@ -97,7 +96,6 @@ class Trainer:
         return flat(layers)
 
     def learn(self, epochs: int, seed: int, X_test: np.ndarray) -> np.ndarray:
-        """Train on shuffled rows; the labels of other rows."""
         random_state, workload = np.random.RandomState(seed), self.workload
         layers = [tuple(map(jnp.asarray, layer)) for layer in workload.drawn(random_state)]
         carry = layers, self.optimizer.init(layers)
@@ -106,14 +104,11 @@ class Trainer:
         return np.asarray(self.probabilities(carry[0], X_test)).argmax(axis=1)
 
     def predictor(self, X: np.ndarray):
-        """A function that predicts X."""
         return lambda: np.asarray(self.probabilities(self.layers, X))
 
 
 class Members:
-    """Compiled once for each number of members and of steps. Where epochs are mixed, all members compute to the last
-    one's end.
-    """
+    """Compiled once for each number of members and steps. Mixed epochs: all members compute to the last one's end."""
 
     own_rules = False
 
@@ -126,7 +121,6 @@ class Members:
         self.compiled_from = jax.jit(train)
 
     def draw(self, key: jax.Array) -> list:
-        """The first weights of a member, by the network's rule."""
         layers, same = [], self.network.bias_init == "same"
         for layer in self.network.layers:
             key, of_weights, of_bias = jax.random.split(key, 3)
@@ -141,11 +135,9 @@ class Members:
         return layers
 
     def train(self) -> np.ndarray:
-        """Draw the weights and train; the parameters."""
         return self.flat(self.compiled(self.keys, self.steps))
 
     def train_from(self, params: np.ndarray) -> np.ndarray:
-        """Train from these weights."""
         own, layers = jnp.asarray(params), self.network.layers
         stacked = [(own[:, l.weight].reshape(-1, l.fan_in, l.fan_out), own[:, l.bias]) for l in layers]
         return self.flat(self.compiled_from(stacked, self.steps))

@@ -27,27 +27,19 @@ class Trainer:
             self.target = self.target.ravel()
 
     def model(self, epochs: int, seed: int, shuffle: bool) -> MLPClassifier | MLPRegressor:
-        workload = self.workload
-        activation = workload.network.layers[0].activation
-        return (MLPClassifier if workload.classes else MLPRegressor)(
-            hidden_layer_sizes=workload.network.sizes[1:-1],
-            activation={"sigmoid": "logistic"}.get(activation, activation),
-            solver="adam" if isinstance(workload.optimizer, Adam) else "sgd",
-            batch_size=workload.batch,
-            learning_rate_init=workload.optimizer.learning_rate,
-            max_iter=epochs,
-            shuffle=shuffle,
-            random_state=seed,
-            alpha=0.0,
-            momentum=0.0,
-            nesterovs_momentum=False,
-            tol=0.0,
-            n_iter_no_change=NEVER,
+        w, hidden = self.workload, self.workload.network.layers[0].activation
+        options = {"batch_size": w.batch, "max_iter": epochs, "shuffle": shuffle, "random_state": seed}
+        options |= {"alpha": 0.0, "momentum": 0.0, "nesterovs_momentum": False, "tol": 0.0, "n_iter_no_change": NEVER}
+        return (MLPClassifier if w.classes else MLPRegressor)(
+            hidden_layer_sizes=w.network.sizes[1:-1],
+            activation={"sigmoid": "logistic"}.get(hidden, hidden),
+            solver="adam" if isinstance(w.optimizer, Adam) else "sgd",
+            learning_rate_init=w.optimizer.learning_rate,
+            **options,
         )
 
     def train(self, epochs: int) -> np.ndarray:
-        model = self.model(epochs, seed=0, shuffle=False)
-        self.validation = []
+        model, self.validation = self.model(epochs, seed=0, shuffle=False), []
         if self.workload.held_out:
             self._validated(model, epochs)
         else:
@@ -67,31 +59,25 @@ class Trainer:
                 self.validation.append(np.sum((Y.ravel() - model.predict(X)) ** 2 / 2))
 
     def learn(self, epochs: int, seed: int, X_test: np.ndarray) -> np.ndarray:
-        """Train on shuffled rows; the labels of other rows."""
         return self.model(epochs, seed, shuffle=True).fit(self.workload.X, self.target).predict(X_test)
 
     def predictor(self, X: np.ndarray):
-        """A function that predicts X."""
         model = self.model(1, seed=0, shuffle=False).fit(self.workload.X, self.target)
         return lambda: model.predict_proba(X)
 
 
 def fit(name: str, seed: int, epochs: int) -> np.ndarray:
-    """Draw the weights of a member and train; its parameters."""
     trainer = Trainer(load(name))
     model = trainer.model(epochs, seed, shuffle=False).fit(trainer.workload.X, trainer.target)
     return flat(zip(model.coefs_, model.intercepts_, strict=True))
 
 
 class Members:
-    """A fit for each member."""
-
     def __init__(self, job: Job) -> None:
         self.job = job
         self.own_rules = Trainer(job.workload).own_rules
 
     def train(self) -> np.ndarray:
-        """Draw the weights and train; the parameters."""
         fits = (joblib.delayed(fit)(self.job.name, i, n) for i, n in enumerate(self.job.epochs))
         return np.array(joblib.Parallel(n_jobs=-1)(fits))
 

@@ -9,7 +9,7 @@ from benchmarks.peers.workloads import Job, PeerWorkload, flat, seed_error, seed
 from fastnn import Adam
 
 VERSIONS = ("torch",)
-ACTIVATIONS = {"relu": (torch.nn.ReLU, torch.relu), "tanh": (torch.nn.Tanh, torch.tanh)}
+ACTIVATIONS, MODULES = {"relu": torch.relu, "tanh": torch.tanh}, {"relu": torch.nn.ReLU, "tanh": torch.nn.Tanh}
 SLOPES = {"relu": lambda a: a > 0, "tanh": lambda a: 1 - a * a}
 compiled = torch.compile if os.environ.get("PEER_COMPILE") else lambda function: function
 
@@ -29,28 +29,25 @@ class Trainer:
         self.held_out = workload.held_out and tuple(map(torch.tensor, workload.held_out))
         parts, seed = [], workload.name == "seed"
         for W, _ in [] if seed else workload.layers:
-            activation = ACTIVATIONS[workload.network.layers[0].activation][0]
-            parts += [torch.nn.Linear(*W.shape, dtype=self.X.dtype), activation()]
+            parts += [torch.nn.Linear(*W.shape, dtype=self.X.dtype), MODULES[workload.network.layers[0].activation]()]
         self.model = torch.nn.Sequential(*parts[:-1])
         self.step = compiled(self.seed_step if seed else self.loss)
 
     def restart(self) -> torch.optim.Optimizer:
-        """Give the model its first weights; an optimizer for it."""
         with torch.no_grad():
             for linear, (W, b) in zip(self.model[::2], self.workload.layers, strict=True):
                 linear.weight.copy_(torch.tensor(W.T))
                 linear.bias.copy_(torch.tensor(b))
-        rate = self.workload.optimizer.learning_rate
-        if isinstance(self.workload.optimizer, Adam):
-            return torch.optim.Adam(self.model.parameters(), rate, fused=True)
-        return torch.optim.SGD(self.model.parameters(), rate, fused=True)
+        optimizer = self.workload.optimizer
+        kind = torch.optim.Adam if isinstance(optimizer, Adam) else torch.optim.SGD
+        return kind(self.model.parameters(), optimizer.learning_rate, fused=True)
 
     def train(self, epochs: int) -> np.ndarray:
         self.validation = []
         if self.workload.name == "seed":
             return self.train_seed(epochs)
-        optimizer = self.restart()
-        batches = [slice(k, k + self.workload.batch) for k in range(0, len(self.X), self.workload.batch)]
+        optimizer, size = self.restart(), self.workload.batch
+        batches = [slice(k, k + size) for k in range(0, len(self.X), size)]
         for _ in range(epochs):
             self.epoch(optimizer, batches)
             if self.held_out:
@@ -68,11 +65,9 @@ class Trainer:
         return flat(layers)
 
     def seed_step(self, layers: list) -> list:
-        """The tutorial's iteration."""
         return seed_step(torch.sigmoid, self.X, self.Y, layers)[0]
 
     def loss(self, X: torch.Tensor, Y: torch.Tensor) -> torch.Tensor:
-        """The loss of a batch, of labels or of numbers."""
         output = self.model(X)
         if self.workload.classes:
             return torch.nn.functional.cross_entropy(output, Y)
@@ -97,7 +92,6 @@ class Trainer:
             return self.model(torch.tensor(X_test)).argmax(dim=1).numpy()
 
     def predictor(self, X: np.ndarray):
-        """A function that predicts X, an array as fastnn gets it."""
         self.restart()
 
         @torch.inference_mode()
@@ -122,17 +116,15 @@ class Members:
         self.gradient = torch.func.vmap(torch.func.grad(self.loss), in_dims=(0, None))
 
     def loss(self, parts: list, i: int) -> torch.Tensor:
-        """The loss of one member's weights on a batch."""
-        a, activation = self.X[i], ACTIVATIONS[self.workload.network.layers[0].activation][1]
+        a = self.X[i]
         for W, b in zip(parts[:-2:2], parts[1:-2:2], strict=True):
-            a = activation(a @ W + b)
+            a = ACTIVATIONS[self.workload.network.layers[0].activation](a @ W + b)
         output = a @ parts[-2] + parts[-1]
         if self.workload.classes:
             return torch.nn.functional.cross_entropy(output, self.labels[i])
         return 0.5 * (output - self.Y[i]).square().sum() / len(output)
 
     def draw(self) -> list:
-        """The first weights of all members, by the network's rule."""
         network, m, dtype, parts = self.workload.network, len(self.steps), self.X.dtype, []
         for layer in network.layers:
             shape, bound = (m, layer.fan_in, layer.fan_out), (6 / (layer.fan_in + layer.fan_out)) ** 0.5
@@ -143,11 +135,9 @@ class Members:
         return parts
 
     def train(self) -> np.ndarray:
-        """Draw the weights and train; the parameters."""
         return self.run(self.draw())
 
     def train_from(self, params: np.ndarray) -> np.ndarray:
-        """Train from these weights."""
         own, parts = torch.tensor(params[self.order]), []
         for layer in self.workload.network.layers:
             parts += [own[:, layer.weight].reshape(-1, layer.fan_in, layer.fan_out).clone(), own[:, layer.bias].clone()]
@@ -166,39 +156,29 @@ class Members:
         return rows[np.argsort(self.order)]
 
     def step(self, parts: list):
-        """Return a step of the optimizer on the first members of the stack."""
         rate, adam = self.workload.optimizer.learning_rate, isinstance(self.workload.optimizer, Adam)
         means, squares = ([torch.zeros_like(part) for part in parts] for _ in range(2))
         t = torch.zeros((), dtype=torch.float32)
 
+        options = {"lr": rate, "beta1": 0.9, "beta2": 0.999, "eps": 1e-8, "weight_decay": 0.0}
+        options |= {"amsgrad": False, "maximize": False}
+
         def step(active: list, i: int) -> None:
-            gradients = list(self.gradient(active, i))
-            n = len(active[0])
+            gradients, n = list(self.gradient(active, i)), len(active[0])
             if not adam:
                 torch._foreach_add_(active, gradients, alpha=-rate)
                 return
             state = [m[:n] for m in means], [v[:n] for v in squares], [], [t] * len(active)
             t.add_(1)
-            torch._fused_adam_(
-                *(active, gradients, *state),
-                amsgrad=False,
-                lr=rate,
-                beta1=0.9,
-                beta2=0.999,
-                weight_decay=0.0,
-                eps=1e-8,
-                maximize=False,
-            )
+            torch._fused_adam_(active, gradients, *state, **options)
 
         return step
 
     def seed_step(self, active: list, _: int) -> None:
-        """The tutorial's iteration on all members at once."""
         for part, new in zip(active, torch.func.vmap(self.seed_member)(*active), strict=True):
             part.copy_(new)
 
     def seed_member(self, w1, b1, w2, b2) -> tuple:
-        """That of one member."""
         layers, _ = seed_step(torch.sigmoid, self.X[0], self.Y[0], [(w1, b1), (w2, b2)])
         return *layers[0], *layers[1]
 
@@ -215,7 +195,7 @@ class Batched(Members):
         name, weights = self.workload.network.layers[0].activation, parts[::2]
         inputs = [self.X[i].expand(len(weights[0]), -1, -1)]
         for W, b in zip(weights[:-1], parts[1:-2:2], strict=True):
-            inputs.append(ACTIVATIONS[name][1](torch.baddbmm(b[:, None], inputs[-1], W)))
+            inputs.append(ACTIVATIONS[name](torch.baddbmm(b[:, None], inputs[-1], W)))
         output = torch.baddbmm(parts[-1][:, None], inputs[-1], parts[-2])
         delta = ((output.softmax(dim=2) if self.workload.classes else output) - self.Y[i]) / len(self.Y[i])
         gradients = []

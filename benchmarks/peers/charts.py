@@ -1,7 +1,5 @@
 """The pictures: all peers, a panel a workload; where fastnn stops being the right choice; many networks by members."""
 
-from __future__ import annotations
-
 from statistics import median
 
 import numpy as np
@@ -29,8 +27,7 @@ def side_by_side(found: dict) -> Figure:
     )
     figure, drawn = panels(len(trainings), (13, 0.6 + 3.3 * -(-len(trainings) // 2)), note)
     for axes, (name, lanes) in zip(drawn, trainings.items(), strict=False):
-        titles = [title for title in m.PEERS if title in lanes]
-        titles.sort(key=lambda title: np.median(lanes[title]["seconds"]))
+        titles = sorted(filter(lanes.get, m.PEERS), key=lambda title: np.median(lanes[title]["seconds"]))
         for y, title in enumerate(titles):
             samples = lanes[title]["seconds"]
             low, middle, high = 1 / np.percentile(samples, [75, 50, 25])
@@ -74,8 +71,8 @@ def crossover(found: dict, ours: str = m.US) -> Figure:
     axes.axhline(1, color=ORANGE, linewidth=1.5)
     place = {"xytext": (4, -16), "textcoords": "offset points", "fontsize": 11}
     axes.annotate("below: take the other", (min(every), 1), color=ORANGE, **place)
-    style(axes, xlabel="width w of the network w-w-10", ylabel="speed of fastnn / speed of the best peer")
-    axes.set_title("Where fastnn stops being the right choice", fontsize=12, loc="left", fontweight="bold")
+    title = "Where fastnn stops being the right choice"
+    style(axes, title, "width w of the network w-w-10", "speed of fastnn / speed of the best peer")
     log_scale(axes, "x", ticks=every, base=2)
     log_scale(axes, "y", ticks=[0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100, 200])
     axes.set_ylim(bottom=low)
@@ -88,16 +85,8 @@ def crossover(found: dict, ours: str = m.US) -> Figure:
     return figure
 
 
-COLORS = {
-    m.MANY: BLUE,
-    m.MANY_1: "#6baed6",
-    m.MANY_LOOP: "#238b45",
-    m.VMAP: ORANGE,
-    m.VMAP_OLD: "#fdae6b",
-    m.TORCH_VMAP: "#7a0177",
-    m.TORCH_BMM: "#f768a1",
-    m.JOBLIB: "0.45",
-}
+COLORS = {m.MANY: BLUE, m.MANY_1: "#6baed6", m.MANY_LOOP: "#238b45", m.VMAP: ORANGE, m.VMAP_OLD: "#fdae6b"}
+COLORS |= {m.TORCH_VMAP: "#7a0177", m.TORCH_BMM: "#f768a1", m.JOBLIB: "0.45"}
 LINES = dict(zip(KINDS, ("-", ":"), strict=True))
 
 
@@ -116,8 +105,7 @@ def members_by_time(many: dict) -> Figure:
             counts = {int(members): lanes for members, lanes in jobs.get(f"{m.USUAL}, {kind}", {}).items()}
             every |= counts.keys()
             for title in m.WAYS:
-                points = [(n, median(lanes[title]["seconds"]) / n) for n, lanes in counts.items() if title in lanes]
-                if points:
+                if points := [(n, median(l[title]["seconds"]) / n) for n, l in counts.items() if title in l]:
                     shown.add(title)
                     options = {"color": COLORS[title], "marker": "o", "markersize": 5, "linewidth": 2}
                     axes.plot(*zip(*points, strict=True), line, **options)

@@ -3,8 +3,6 @@
 Each peer has a process of its own, so that its threads, its environment and its crashes are its own.
 """
 
-from __future__ import annotations
-
 import functools
 import importlib
 import importlib.metadata
@@ -46,11 +44,9 @@ class Worker:
         return seconds_of(functools.partial(self.runs[what], n))
 
     def release(self) -> None:
-        """Forget what was prepared."""
         self.runs.clear()
 
     def about(self) -> dict:
-        """Versions, and which kernels the BLAS in this process runs."""
         found = {package: importlib.metadata.version(package) for package in self.peer.VERSIONS}
         try:
             import threadpoolctl
@@ -64,10 +60,9 @@ class Worker:
         """Load a workload; train it for some steps and compare with the reference."""
         loaded = load(workload)
         trainer = self.peer.Trainer(loaded)
-        self.runs[workload] = trainer.train
-        name = workload.removesuffix(VALIDATION)
-        epochs = CHECKED_EPOCHS.get(name, max(1, min(loaded.most_epochs, 10 // loaded.batches)))
-        found = []
+        self.runs[workload], found = trainer.train, []
+        least = max(1, min(loaded.most_epochs, 10 // loaded.batches))
+        epochs = CHECKED_EPOCHS.get(workload.removesuffix(VALIDATION), least)
         first_call = seconds_of(lambda: found.append(trainer.train(epochs)))
         if loaded.held_out and not hasattr(trainer, "validation"):
             raise NotImplementedError("it does not validate")
@@ -118,22 +113,20 @@ class Worker:
             raise ValueError("no probabilities")
 
     def products(self, width: int, seconds: float) -> dict:
-        """GF/s inside fastnn's kernel."""
         return self.peer.products(width, seconds)
 
 
-@functools.cache
-def _worker(module: str) -> Worker:
-    try:
-        return Worker(module)
-    except OSError as error:  # of a library that is there, but cannot be loaded
-        raise ImportError(str(error)) from error
+_worker = functools.cache(Worker)
 
 
 def _answer(module: str, request: str, arguments: dict[str, Any]) -> Any:
     """Answer in the peer's process. Of other errors only the text can be sent."""
     try:
-        return getattr(_worker(module), request)(**arguments)
+        worker = _worker(module)
+    except OSError as error:  # of a library that is there, but cannot be loaded
+        raise ImportError(str(error)) from error
+    try:
+        return getattr(worker, request)(**arguments)
     except (ImportError, NotImplementedError):
         raise
     except Exception as error:
@@ -141,15 +134,12 @@ def _answer(module: str, request: str, arguments: dict[str, Any]) -> Any:
 
 
 class Peer(NamedTuple):
-    """A peer's module in this folder, whether its process is bound to one core, its variables, and its packages.
+    """A peer, and how its process differs from this one."""
 
-    The packages are a folder that ``pip install --target`` made; they come before those of this environment.
-    """
-
-    module: str
-    one_core: bool = False
+    module: str  # in this folder
+    one_core: bool = False  # whether the process is bound to one
     variables: Mapping[str, str] = {}
-    packages: str = ""
+    packages: str = ""  # a folder that `pip install --target` made: they come before those of this environment
 
 
 def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
@@ -186,12 +176,10 @@ class Lane:
             raise
 
     def ask(self, request: str, **arguments: Any) -> Any:
-        """Send a request of `Worker`, and wait for its result."""
         try:
             return self._pool.submit(_answer, self._module, request, arguments).result()
         except PeerError as error:
             raise PeerError(f"{self.title}: {error}") from None
 
     def close(self) -> None:
-        """End the process."""
         self._pool.shutdown()

@@ -1,8 +1,7 @@
 """What is not a peer's training: whole processes, the machine's limits and how near fastnn comes, C of this folder."""
 
-from __future__ import annotations
-
 import ctypes
+import functools
 import pathlib
 import platform
 import shutil
@@ -11,17 +10,15 @@ import tempfile
 import time
 from collections.abc import Mapping
 
-from fastnn.measuring.timing import in_process
-
-# ------------------------------------------------------------------------------------------------------------ C
+from fastnn.measuring import machine
+from fastnn.measuring.timing import in_process, in_turn
 
 
 def compiler() -> str:
     """The C compiler; ImportError where there is none."""
-    found = shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")
-    if not found:
-        raise ImportError("no C compiler here")
-    return found
+    if found := shutil.which("cc") or shutil.which("gcc") or shutil.which("clang"):
+        return found
+    raise ImportError("no C compiler here")
 
 
 def compiled(source: str | pathlib.Path, *flags: str) -> ctypes.CDLL:
@@ -40,8 +37,6 @@ def compiler_version() -> str | None:
         return None
 
 
-# --------------------------------------------------------------------------------------------------- the core's limits
-
 WIDTHS = (64, 128, 256, 784)
 ROUNDS, SECONDS = 5, 0.05
 FLAGS = {"native": ("-march=native",), "AVX2": ("-march=haswell",)}
@@ -49,12 +44,7 @@ PEAK_STEPS, CLOCK_STEPS = 1_000_000, 4_000_000  # some milliseconds each
 
 
 def has_avx2() -> bool:
-    """Whether the comparison on AVX2 can be made."""
-    try:
-        from llvmlite import binding
-    except ImportError:
-        return False
-    return platform.machine() in ("x86_64", "AMD64") and binding.get_host_cpu_features().get("avx2", False)
+    return platform.machine() in ("x86_64", "AMD64") and "avx2" in machine.cpu().features
 
 
 def avx2_environment() -> dict[str, str]:
@@ -62,13 +52,8 @@ def avx2_environment() -> dict[str, str]:
     from numpy._core._multiarray_umath import __cpu_dispatch__, __cpu_features__
 
     beyond = [name for name in __cpu_dispatch__ if name.startswith(("AVX512", "X86_V4")) and __cpu_features__[name]]
-    return {
-        "NUMBA_CPU_NAME": "haswell",
-        "NUMBA_CPU_FEATURES": "",
-        "NPY_DISABLE_CPU_FEATURES": " ".join(beyond),
-        "OPENBLAS_CORETYPE": "Haswell",
-        "XLA_FLAGS": "--xla_cpu_max_isa=AVX2",
-    }
+    of_numpy = {"NPY_DISABLE_CPU_FEATURES": " ".join(beyond), "OPENBLAS_CORETYPE": "Haswell"}
+    return {"NUMBA_CPU_NAME": "haswell", "NUMBA_CPU_FEATURES": "", "XLA_FLAGS": "--xla_cpu_max_isa=AVX2"} | of_numpy
 
 
 def fractions(lane, level: str) -> dict | None:
@@ -94,8 +79,6 @@ def _most(function, steps: int) -> float:
         most = max(most, function(ctypes.c_long(steps)))
     return most
 
-
-# ------------------------------------------------------------------------------------------------------ whole processes
 
 # The seed's training, 100 iterations, as a user of each would write it.
 DATA = """
@@ -155,14 +138,9 @@ print(time.perf_counter() - start)
 
 def whole(titles: list[str], rounds: int, variables: Mapping[str, str]) -> dict[str, dict[str, list[float]]]:
     """By title: seconds and bytes of each process, in turn, after one that fills the disk caches."""
-    found: dict = {title: {"seconds": [], "bytes": []} for title in titles}
-    for done in range(-1, rounds):
-        for title in titles:
-            process = in_process(SCRIPTS[title], variables, only=True)
-            if done >= 0:
-                found[title]["seconds"].append(process.seconds)
-                found[title]["bytes"].append(process.peak_bytes)
-    return found
+    asks = {title: functools.partial(in_process, SCRIPTS[title], variables, only=True) for title in titles}
+    found = in_turn(asks, 1 + rounds).items()
+    return {t: {"seconds": [p.seconds for p in ps[1:]], "bytes": [p.peak_bytes for p in ps[1:]]} for t, ps in found}
 
 
 def cold(rounds: int, variables: Mapping[str, str]) -> list[float]:

@@ -1,9 +1,8 @@
 """What is measured, section by section; the result is one dictionary that goes into a JSON file."""
 
-from __future__ import annotations
-
 import contextlib
 import functools
+import itertools
 import math
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -14,7 +13,7 @@ from benchmarks.peers.lanes import Lane, Peer, PeerError, environment
 from benchmarks.peers.workloads import KINDS, NETWORKS, VALIDATED, VALIDATION, load
 from fastnn import workloads
 from fastnn.measuring import machine
-from fastnn.measuring.timing import in_turn
+from fastnn.measuring.timing import in_turn, seconds_of
 
 US, OWN, ALL = "fastnn", "fastnn, own kernel", "fastnn, all cores"
 LOOP, SKLEARN, JAX, JAX_OLD = "NumPy loop", "scikit-learn", "JAX", "JAX 0.4.31"
@@ -33,9 +32,8 @@ PEERS = {
     FANN: Peer("by_fann"),
     C: Peer("by_c"),
 }
-ONE_CORE = {
-    f"{title}, 1 core": PEERS[title]._replace(one_core=True, variables=ONE_THREAD) for title in (LOOP, TORCH, JAX)
-}
+_ONE = {"one_core": True, "variables": ONE_THREAD}
+ONE_CORE = {f"{title}, 1 core": PEERS[title]._replace(**_ONE) for title in (LOOP, TORCH, JAX)}
 ON_ALL = {ALL: Peer("by_fastnn", variables={"PEER_THREADS": "all"})}
 ALL_CORES = (US, LOOP, SKLEARN, TORCH, JAX)
 VALIDATED_WORKLOADS = ("seed", "digits")  # which hold rows out
@@ -47,28 +45,19 @@ ROWS = {1: 200, 10_000: 2}  # predictions in one sample
 MANY, MANY_1, MANY_LOOP = "train_many", "train_many, 1 thread", "loop over train"
 VMAP, VMAP_OLD, JOBLIB = "JAX vmap", "JAX 0.4.31 vmap", "joblib, scikit-learn"
 TORCH_VMAP, TORCH_BMM = "PyTorch vmap, 1 thread", "PyTorch bmm, 1 thread"
-WAYS: dict[str, tuple[str, dict]] = {
-    MANY: (US, {"way": "Members"}),
-    MANY_1: (US, {"way": "Members", "n_jobs": 1}),
-    MANY_LOOP: (US, {"way": "Loop"}),
-    VMAP: (JAX, {"way": "Members"}),
-    VMAP_OLD: (JAX_OLD, {"way": "Members"}),
-    TORCH_VMAP: (TORCH_1, {"way": "Members"}),
-    TORCH_BMM: (TORCH_1, {"way": "Batched"}),
-    JOBLIB: (SKLEARN, {"way": "Members"}),
+_ALL = {"way": "Members"}
+WAYS = {  # {a way to train many networks: the peer, and what its process is told}
+    MANY: (US, _ALL), MANY_1: (US, _ALL | {"n_jobs": 1}), MANY_LOOP: (US, {"way": "Loop"}),
+    VMAP: (JAX, _ALL), VMAP_OLD: (JAX_OLD, _ALL),
+    TORCH_VMAP: (TORCH_1, _ALL), TORCH_BMM: (TORCH_1, {"way": "Batched"}), JOBLIB: (SKLEARN, _ALL),
 }
-"""{a way to train many networks: the peer, and what its process is told}"""
-LOOPING = (TORCH_VMAP, TORCH_BMM, JOBLIB)
-"""Those that validate in a loop in Python, as the training of one shows."""
-USUAL, SHORT = 1000, 100
-"""Iterations of a member: those that the aims are about, and those of the tutorial."""
+LOOPING = (TORCH_VMAP, TORCH_BMM, JOBLIB)  # Those that validate in a loop in Python, as the training of one shows
+USUAL, SHORT = 1000, 100  # Iterations of a member: those that the aims are about, and those of the tutorial
 JOBS = (USUAL, KINDS[0]), (USUAL, KINDS[1]), (SHORT, KINDS[0])
 
 
 @dataclass(frozen=True)
 class Plan:
-    """How much is measured."""
-
     workloads: tuple[str, ...] = workloads.names()
     rounds: int = 7
     sample_seconds: float = 0.08
@@ -91,21 +80,21 @@ FULL = Plan()
 
 
 class Measurement:
-    """What has been found so far; as a context, with the peers that are here."""
+    """What has been found so far, and the peers that are here."""
 
     def __init__(self, plan: Plan = FULL, say: Callable[[str], object] = print) -> None:
         self.plan, self.say = plan, say
         self.found: dict = {"skipped": {}, "failed": {}}
         self.lanes: dict[str, Lane] = {}
-        self._stack = contextlib.ExitStack()
 
-    def __enter__(self) -> Measurement:
-        self.lanes = self._stack.enter_context(self.started(PEERS))
-        self.found["about"] = self.about(self.lanes.values()) | {"compiler": limits.compiler_version()}
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stack.close()
+    def sections(self, names: Iterable[str]) -> dict:
+        """All that is asked for, by all peers."""
+        with self.started(PEERS) as self.lanes:
+            self.found["about"] = self.about(self.lanes.values()) | {"compiler": limits.compiler_version()}
+            for name in names:
+                seconds = seconds_of(getattr(self, name))
+                self.say(f"[{name}: {seconds:.0f} s]")
+        return self.found
 
     @contextlib.contextmanager
     def started(self, peers: Mapping[str, Peer]) -> Iterator[dict[str, Lane]]:
@@ -125,12 +114,10 @@ class Measurement:
         return [self.lanes[title] for title in titles if title in self.lanes]
 
     def failed(self, what: str, error: PeerError) -> None:
-        """Keep and tell what failed."""
         self.found["failed"][what] = str(error)
         self.say(f"failed: {what}: {error}")
 
     def about(self, lanes: Iterable[Lane]) -> dict:
-        """Where, when and with what."""
         found, blas = machine.circumstances(), set()
         for lane in lanes:
             found["versions"] = lane.about["versions"] | found["versions"]  # the first one's, of two of a package
@@ -139,10 +126,13 @@ class Measurement:
         return found | {"blas": sorted(blas)}
 
     def workloads(self, names: Iterable[str], titles: Iterable[str] = PEERS, own: Mapping[str, Peer] = {}) -> dict:
-        """Those of the names that the plan has, by some peers, and by others that run for that alone."""
+        """Workloads by some peers, and by others that run for that alone."""
         with self.started(own) as others:
-            lanes = [*others.values(), *self.those(titles)]
-            return {name: self.workload(name, lanes) for name in names if name.split(",")[0] in self.plan.workloads}
+            return self.by([*others.values(), *self.those(titles)], names)
+
+    def by(self, lanes: list[Lane], names: Iterable[str]) -> dict:
+        """Those of the workloads that the plan has."""
+        return {name: self.workload(name, lanes) for name in names if name.split(",")[0] in self.plan.workloads}
 
     def workload(self, name: str, lanes: list[Lane], grid: bool = False) -> dict:
         """By title: seconds an iteration, sample by sample; seconds of the first call; whether by its own rules."""
@@ -156,13 +146,12 @@ class Measurement:
                 continue
             except PeerError as error:
                 self.failed(f"{name}, {lane.title}", error)
-        asks = {lane.title: functools.partial(lane.ask, "time", what=name, n=n) for lane, n in epochs.items()}
-        samples, result = in_turn(asks, rounds, plan.most_seconds), {}
-        for lane, n in epochs.items():
-            iterations = n * load(name).batches
-            seconds = [s / iterations for s in samples[lane.title]]
-            result[lane.title] = facts[lane.title] | {"seconds": seconds, "iterations": iterations}
+        asks = {lane: functools.partial(lane.ask, "time", what=name, n=n) for lane, n in epochs.items()}
+        for lane, samples in in_turn(asks, rounds, plan.most_seconds).items():
+            iterations = epochs[lane] * load(name).batches
+            facts[lane.title] |= {"seconds": [s / iterations for s in samples], "iterations": iterations}
             lane.ask("release")
+        result = {lane.title: facts[lane.title] for lane in asks}
         if not grid:
             self.say(f"{name}: " + ", ".join(f"{t} {min(r['seconds']) * 1e6:.3g} us" for t, r in result.items()))
         return result
@@ -184,9 +173,9 @@ class Measurement:
     def training(self) -> None:
         """Seconds an iteration of each workload, by each peer; of the largest, on one core too."""
         *smaller, large = workloads.names()
-        on_one = {title: peer for title, peer in ONE_CORE.items() if not title.startswith(LOOP)}
         self.found["training"] = self.workloads(smaller)
         if large in self.plan.workloads:
+            on_one = {title: peer for title, peer in ONE_CORE.items() if not title.startswith(LOOP)}
             self.found["training"] |= self.workloads([large], own=on_one)
 
     def validated(self) -> None:
@@ -202,27 +191,25 @@ class Measurement:
 
     def prediction(self) -> None:
         """Seconds a call of 1 and of 10,000 rows."""
-        self.found["prediction"], lanes = {}, self.those(PREDICTORS)
+        found = self.found["prediction"] = {}
         for rows, calls in ROWS.items():
-            asks = {lane.title: functools.partial(lane.ask, "time", what="predict", n=calls) for lane in lanes}
-            for lane in lanes:
+            asks = {}
+            for lane in self.those(PREDICTORS):
                 lane.ask("prepare_predict", rows=rows)
+                asks[lane.title] = functools.partial(lane.ask, "time", what="predict", n=calls)
                 asks[lane.title]()
             samples = in_turn(asks, 3 * self.plan.rounds)
-            by_call = {title: [s / calls for s in found] for title, found in samples.items()}
-            self.found["prediction"][str(rows)] = by_call
+            found[str(rows)] = {title: [s / calls for s in seconds] for title, seconds in samples.items()}
 
     def accuracy(self) -> None:
         """Seconds to the target on held-out digits, seed by seed."""
-        found = self.found["accuracy"] = {}
-        for seed in range(self.plan.seeds):
-            for lane in self.those(LEARNERS):
-                samples = found.setdefault(lane.title, {"seconds": [], "epochs": []})
-                try:
-                    for what, value in lane.ask("learn", seed=seed).items():
-                        samples[what].append(value)
-                except PeerError as error:
-                    self.failed(f"accuracy, {lane.title}, seed {seed}", error)
+        found = self.found["accuracy"] = {lane.title: {"seconds": [], "epochs": []} for lane in self.those(LEARNERS)}
+        for seed, title in itertools.product(range(self.plan.seeds), found):
+            try:
+                for what, value in self.lanes[title].ask("learn", seed=seed).items():
+                    found[title][what].append(value)
+            except PeerError as error:
+                self.failed(f"accuracy, {title}, seed {seed}", error)
 
     def processes(self) -> None:
         """Whole processes: the seed's 100 iterations; the first training with an empty cache."""
@@ -237,7 +224,7 @@ class Measurement:
             return
         peers = {title: PEERS[title]._replace(variables=limits.avx2_environment()) for title in AVX2_PEERS}
         with self.started(peers) as lanes:
-            self.found["avx2"] = self.workloads(AVX2_WORKLOADS, list(lanes.values()))
+            self.found["avx2"] = self.by(list(lanes.values()), AVX2_WORKLOADS)
             self.found["hardware"]["AVX2"] = limits.fractions(lanes[US], "AVX2")
 
     def crossover(self) -> None:
@@ -246,12 +233,10 @@ class Measurement:
         self.found["crossover about"] = self.found["about"]
         with self.started(ON_ALL) as shared:
             lanes = [*self.those((US, TORCH, JAX, JAX_OLD)), *shared.values()]
-            for width in self.plan.widths:
-                for batch in self.plan.batches:
-                    name = f"{width} wide, batch {batch}"
-                    by_title = self.workload(name, lanes, grid=True)
-                    found[name] = {title: result["seconds"] for title, result in by_title.items()}
-                self.say(f"crossover: {width} wide")
+            for width, batch in itertools.product(self.plan.widths, self.plan.batches):
+                by_title = self.workload(name := f"{width} wide, batch {batch}", lanes, grid=True)
+                found[name] = {title: result["seconds"] for title, result in by_title.items()}
+                self.say(f"crossover: {name}")
 
     def threads(self) -> None:
         """Seconds an iteration of each workload on one core each, and on all.
@@ -276,8 +261,7 @@ class Measurement:
 
     def members(self, lanes: dict[str, Lane], job: dict) -> dict:
         """All numbers of members of a job; a way whose runs become too long takes no more."""
-        plan, found = self.plan, {}
-        points: dict[str, list[tuple[int, float]]] = {}
+        plan, found, points = self.plan, {}, {}
         for title, lane in lanes.items():
             try:
                 lane.ask("check_many", **WAYS[title][1], name=job["name"], mixed=job["mixed"])
@@ -306,7 +290,5 @@ def predicted(points: list[tuple[int, float]], members: int) -> float:
     return seconds * (members / last) ** min(1, max(0.2, growth))
 
 
-SECTIONS = (
-    *("training", "validated", "own_kernels", "prediction", "accuracy", "processes"),
-    *("hardware", "crossover", "threads", "many"),
-)
+SECTIONS = ("training", "validated", "own_kernels", "prediction", "accuracy", "processes", "hardware")
+SECTIONS += ("crossover", "threads", "many")

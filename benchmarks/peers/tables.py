@@ -1,7 +1,5 @@
 """The measurement as Markdown, and what the kernel is meant to reach: what stands between the markers of the pages."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Collection, Iterable, Iterator
 from statistics import median
 
@@ -12,10 +10,7 @@ from benchmarks.peers.workloads import GRID, KINDS, VALIDATION, describe, descri
 from benchmarks.readme import Aim, where
 from fastnn.measuring.timing import Interval, digits, markdown, ratio, rounded, seconds
 
-# ---------------------------------------------------------------------------------------------------------------- aims
-
-CHAIN_CYCLES = 270
-"""The seed step's chain of operations that wait for one another."""
+CHAIN_CYCLES = 270  # The seed step's chain of operations that wait for one another
 COUNTED = 100_000_000
 """Iterations over which the time to compile a kernel of its own is spread in all that is said of its speed."""
 EVERYONE = tuple(title for title in m.PEERS if title != m.US)
@@ -33,10 +28,7 @@ AIMS: dict[str, dict[str, list[tuple[tuple[str, ...], float]]]] = {
     },
     "threads": {name: [(m.ALL_CORES[1:], least)] for name, least in (("tab", 1.6), ("mnist", 1.35), ("big", 0.7))},
     "own kernels": {"seed": [((m.C,), 1.3), ((m.LOOP,), 120), ((m.JAX,), 6)], "online": [((m.LOOP, m.JAX), 4)]},
-    "prediction": {
-        "1": [((m.SKLEARN,), 15), (TORCHES, 3)],
-        "10000": [((m.SKLEARN,), 10), (TORCHES, 1.2)],
-    },
+    "prediction": {"1": [((m.SKLEARN,), 15), (TORCHES, 3)], "10000": [((m.SKLEARN,), 10), (TORCHES, 1.2)]},
     "processes": {"": [((m.SKLEARN,), 1.6), ((m.TORCH,), 4)]},
     "avx2": {name: [((m.LOOP, m.JAX), 1.2)] for name in ("digits", "tab", "mnist")},
 }
@@ -53,7 +45,7 @@ TITLES: dict[str, Callable[[str], str]] = {
 
 def best(seconds: dict[str, list[float]], titles: tuple[str, ...]) -> str | None:
     """The title with the least median, of those that were measured."""
-    return min((title for title in titles if title in seconds), key=lambda t: np.median(seconds[t]), default=None)
+    return min((title for title in titles if title in seconds), key=lambda t: median(seconds[t]), default=None)
 
 
 def of(found: dict, section: str, name: str) -> dict[str, list[float]]:
@@ -79,18 +71,12 @@ def aims(found: dict) -> Iterator[Aim]:
                 against = titles[0] if len(titles) == 1 else f"{against}: {rival}" if rival else against
                 number = ratio(seconds[rival], seconds[m.US]) if rival else None
                 yield Aim(TITLES[section](name), least, number, against=against)
-    yield from _limits(found)
-    yield from _many(found.get("many", {}).get("networks", {}))
-
-
-def _limits(found: dict) -> Iterator[Aim]:
-    """The machine's own limits; rates are the highest of the rounds, for noise only lowers them."""
-    levels = {level: limits for level, limits in found.get("hardware", {}).items() if limits}
+    levels = measured_levels(found)
     for level, limits in levels.items():
         for width, rounds in limits["products"].items():
             share = min(rates(rounds).values()) / max(limits["peak"])
-            what, peak = f"products {width} wide, {level}", "the core's FMA peak"
-            yield Aim(what, 0.7, Interval(share, share, share), against=peak)
+            number, peak = Interval(share, share, share), "the core's FMA peak"
+            yield Aim(f"products {width} wide, {level}", 0.7, number, against=peak)
     for section in ("training", "own kernels"):
         if "native" in levels and (ours := of(found, section, "seed").get(m.US)):
             chain = CHAIN_CYCLES / (max(levels["native"]["clock"]) * 1e9)
@@ -98,44 +84,46 @@ def _limits(found: dict) -> Iterator[Aim]:
             yield Aim(TITLES[section]("seed"), 1 / 1.8, ratio([chain] * len(ours), ours), against=against)
     if "cold" in found:
         yield Aim("first train ever, cold cache", 1, ratio([5.0] * len(found["cold"]), found["cold"]), against="5 s")
-
-
-def rates(rounds: list[dict]) -> dict[str, float]:
-    """The highest of the rounds' rates, of each kind of product by itself."""
-    return {kind: max(products[kind] for products in rounds) for kind in rounds[0]}
-
-
-def compiling(lanes: dict) -> Interval:
-    """JAX' first call, which compiles, by our time."""
-    ours = lanes[m.MANY]["seconds"]
-    return ratio([lanes[m.VMAP]["first_call"]] * len(ours), ours)
-
-
-def _many(networks: dict) -> Iterator[Aim]:
-    """What is wanted of many networks at once."""
+    networks = found.get("many", {}).get("networks", {})
     for kind, title, least in ((KINDS[0], m.MANY_1, 1.0), (KINDS[0], m.MANY, 1.5), (KINDS[1], m.MANY, 2.0)):
         lanes = networks.get("seed", {}).get(f"{m.USUAL}, {kind}", {}).get("64", {})
         both = {m.VMAP, title} <= lanes.keys()
-        found = ratio(lanes[m.VMAP]["seconds"], lanes[title]["seconds"]) if both else None
-        yield Aim(f"{title}: seed, 64 members, {kind}", least, found, against=m.VMAP)
+        number = ratio(lanes[m.VMAP]["seconds"], lanes[title]["seconds"]) if both else None
+        yield Aim(f"{title}: seed, 64 members, {kind}", least, number, against=m.VMAP)
     compiled = [
         (compiling(lanes), f"{name}, {job}, {members} members")
-        for name, jobs in networks.items()
-        for job, counts in jobs.items()
-        for members, lanes in counts.items()
+        for name, job, members, lanes in jobs_of(networks)
         if {m.VMAP, m.MANY} <= lanes.keys()
     ]
     least_of, where = min(compiled, key=lambda one: one[0].middle, default=(None, "everywhere"))
     yield Aim(f"{m.MANY}: least of all, {where}", 1.0, least_of, against=f"{m.VMAP}, compiling")
 
 
+def measured_levels(found: dict) -> dict[str, dict]:
+    """The machine's own limits by its instruction sets."""
+    return {level: limits for level, limits in found.get("hardware", {}).items() if limits}
+
+
+def jobs_of(networks: dict) -> Iterator[tuple[str, str, str, dict]]:
+    """Network, job, number of members, and lanes."""
+    for name, jobs in networks.items():
+        for job, counts in jobs.items():
+            yield from ((name, job, members, lanes) for members, lanes in counts.items())
+
+
+def rates(rounds: list[dict]) -> dict[str, float]:
+    """The highest of the rounds' rates, of each kind of product by itself: noise only lowers them."""
+    return {kind: max(products[kind] for products in rounds) for kind in rounds[0]}
+
+
+def compiling(lanes: dict) -> Interval:
+    ours = lanes[m.MANY]["seconds"]
+    return ratio([lanes[m.VMAP]["first_call"]] * len(ours), ours)
+
+
 def aims_table(found: dict) -> str:
-    """Each ratio that is meant to be reached."""
-    rows = [[aim.what, aim.against, f"{aim.bound:.3g}", *aim.cells] for aim in aims(found)]
+    rows = ([aim.what, aim.against, f"{aim.bound:.3g}", *aim.cells] for aim in aims(found))
     return markdown(["what", "against", "at least", "measured", ""], rows)
-
-
-# ----------------------------------------------------------------------------------------------------------- the tables
 
 
 def about(found: dict) -> str:
@@ -152,7 +140,7 @@ def about(found: dict) -> str:
 
 
 def measured(titles: Iterable[str], rows: Collection[dict]) -> list[str]:
-    """Return those of the titles that some row has."""
+    """Those of the titles that some row has."""
     return [title for title in titles if any(title in lanes for lanes in rows)]
 
 
@@ -168,10 +156,9 @@ def by_peers(trainings: dict) -> str:
 
 
 def _beside(lanes: dict, title: str, ours: list[float]) -> str:
-    """How many times as fast as a peer; marked where that has rules of its own."""
-    if title not in lanes:
-        return ""
-    return f"{ratio(lanes[title]['seconds'], ours)}{'*' * lanes[title].get('own_rules', False)}"
+    """How many times as fast as a peer, if it was measured; marked where that has rules of its own."""
+    lane = lanes.get(title)
+    return f"{ratio(lane['seconds'], ours)}{'*' * lane.get('own_rules', False)}" if lane else ""
 
 
 def validated(found: dict) -> str:
@@ -183,18 +170,17 @@ def validated(found: dict) -> str:
 
 def by_threads(found: dict) -> str:
     """Where and when; our speed on all cores, and the ratios of one core each and of all cores each."""
-    titles, rows = measured((*m.ONE_CORE, *m.ALL_CORES[1:], m.JAX_OLD), found["workloads"].values()), []
-    for name, lanes in found["workloads"].items():
+    workloads = found["threads"]["workloads"]
+    titles, rows = measured((*m.ONE_CORE, *m.ALL_CORES[1:], m.JAX_OLD), workloads.values()), []
+    for name, lanes in workloads.items():
         ours, one = lanes[m.ALL]["seconds"], lanes[m.US]["seconds"]
         cells = [_beside(lanes, title, one if title in m.ONE_CORE else ours) for title in titles]
         rows.append([describe(name), rounded(1 / median(ours)), str(ratio(one, ours)), *cells])
     heads = ["workload", "fastnn on all cores, iterations a second", "× one thread", *(f"× {t}" for t in titles)]
-    made = f"With equal threads, measured {where(found['about'])}."
-    return f"{made}\n\n{markdown(heads, rows)}"
+    return f"With equal threads, measured {where(found['threads']['about'])}.\n\n{markdown(heads, rows)}"
 
 
 def own(found: dict) -> str:
-    """Kernels of their own beside the generic one and the peers."""
     rows = []
     for name, lanes in found["own kernels"].items():
         if m.OWN not in lanes or m.US not in lanes:
@@ -212,16 +198,12 @@ def other(found: dict) -> str:
     """What is not training speed: a table of medians, one line a peer."""
     rows = []
     for title in m.PEERS:
-        learned = found.get("accuracy", {}).get(title, {})
-        process = found.get("processes", {}).get(title, {})
+        learned, process = (found.get(section, {}).get(title, {}) for section in ("accuracy", "processes"))
         known = [size for size in process.get("bytes", ()) if size]
-        cells = [
-            *(seconds(found.get("prediction", {}).get(n, {}).get(title)) for n in ("1", "10000")),
-            seconds(learned.get("seconds"))
-            + (f", {median(learned['epochs']):.0f} epochs" if learned.get("epochs") else ""),
-            seconds(process.get("seconds")),
-            f"{median(known) / 1e6:.0f} MB" if known else "",
-        ]
+        cells = [seconds(found.get("prediction", {}).get(n, {}).get(title)) for n in ("1", "10000")]
+        epochs = f", {median(learned['epochs']):.0f} epochs" if learned.get("epochs") else ""
+        cells += [seconds(learned.get("seconds")) + epochs, seconds(process.get("seconds"))]
+        cells.append(f"{median(known) / 1e6:.0f} MB" if known else "")
         rows += [[title, *cells]] if any(cells) else []
     heads = ["", "predict 1 row", "predict 10,000 rows", "0.96 of held-out digits", "process", "memory"]
     cold = f"The first `train` ever on a machine, with an empty cache: {seconds(found.get('cold'))}."
@@ -230,8 +212,7 @@ def other(found: dict) -> str:
 
 def limits(found: dict) -> str:
     """GF/s of the core and of the products in the kernel."""
-    levels = {level: limits for level, limits in found.get("hardware", {}).items() if limits}
-    if not levels:
+    if not (levels := measured_levels(found)):
         return "The core's peak was not measured: no C compiler."
     rows = [["FMA peak", *(f"{max(l['peak']):.0f} at {max(l['clock']):.2f} GHz" for l in levels.values())]]
     for width in next(iter(levels.values()))["products"]:
@@ -241,16 +222,13 @@ def limits(found: dict) -> str:
     return markdown(["float32, one core, GF/s", *levels], rows)
 
 
-# ----------------------------------------------------------------------------------------------------------- crossover
-
-
 def crossover_ratios(found: dict, ours: str = m.US) -> dict[tuple[int, int], tuple[float, str]]:
-    """Return how many times as fast as the best peer, and which that is, by width and rows a step."""
+    """How many times as fast as the best peer, and which that is, by width and rows a step."""
     ratios = {}
     for name, lanes in found["crossover"].items():
         rival = best(lanes, (m.JAX, m.JAX_OLD, m.TORCH))
         point = tuple(map(int, GRID.fullmatch(name).groups()))
-        ratios[point] = float(np.median(lanes[rival]) / np.median(lanes[ours])), rival
+        ratios[point] = median(lanes[rival]) / median(lanes[ours]), rival
     return ratios
 
 
@@ -268,27 +246,18 @@ def crossover(found: dict) -> str:
     return f"{markdown(heads, rows)}\n\n{made}"
 
 
-# ------------------------------------------------------------------------------------------------------- many networks
-
-
 def many(found: dict) -> str:
     """A line for each number of members: our time, and how many times as long others take."""
-    counts_of = [counts for jobs in found["networks"].values() for counts in jobs.values()]
-    rivals = measured(list(m.WAYS)[1:], [lanes for counts in counts_of for lanes in counts.values()])
-    rows = []
-    for name, jobs in found["networks"].items():
-        for job, counts in jobs.items():
-            iterations, kind = job.split(", ")
-            for count, lanes in counts.items():
-                if m.MANY not in lanes:
-                    continue
-                ours = lanes[m.MANY]["seconds"]
-                what = f"{describe_many(name)}; {int(iterations):,}, {kind}, {int(count):,}"
-                cells = [_beside(lanes, title, ours) for title in rivals]
-                rows.append([what, seconds(ours), *cells, str(compiling(lanes)) if m.VMAP in lanes else ""])
+    jobs = list(jobs_of(found["many"]["networks"]))
+    rivals, rows = measured(list(m.WAYS)[1:], [lanes for *_, lanes in jobs]), []
+    for name, job, count, lanes in jobs:
+        if m.MANY in lanes:
+            (iterations, kind), ours = job.split(", "), lanes[m.MANY]["seconds"]
+            what = f"{describe_many(name)}; {int(iterations):,}, {kind}, {int(count):,}"
+            cells = [_beside(lanes, title, ours) for title in rivals]
+            rows.append([what, seconds(ours), *cells, str(compiling(lanes)) if m.VMAP in lanes else ""])
     heads = ["iterations a member, members", f"`{m.MANY}`", *(f"× {title}" for title in rivals), "× JAX, compiling"]
-    made = f"Many networks at once, measured {where(found['about'])}."
-    return f"{made}\n\n{markdown(heads, rows)}"
+    return f"Many networks at once, measured {where(found['many']['about'])}.\n\n{markdown(heads, rows)}"
 
 
 PAGE: dict[str, tuple[str, Callable[[dict], str]]] = {
@@ -297,15 +266,13 @@ PAGE: dict[str, tuple[str, Callable[[dict], str]]] = {
     "validated": ("validated", validated),
     "own kernels": ("own kernels", own),
     "other": ("prediction", other),
-    "threads": ("threads", lambda found: by_threads(found["threads"])),
-    "many": ("many", lambda found: many(found["many"])),
+    "threads": ("threads", by_threads),
+    "many": ("many", many),
     "aims": ("about", aims_table),
     "limits": ("hardware", limits),
 }
 """{place in benchmarks/README.md, "peers" before it: the section that it shows, and what is there}"""
 
-
-# -------------------------------------------------------------------------------------------- the table of README.md
 
 RIVALS = ("PyTorch, 1 core", "JAX, 1 core", m.TORCH, m.TORCH_1, m.COMPILED, m.JAX, m.JAX_OLD)
 MEMBERS = 64
@@ -341,4 +308,4 @@ def _short_cells(lanes: dict, us: str, sklearn: str, rivals: tuple[str, ...], n:
     samples = {title: lane["seconds"] for title, lane in lanes.items()}
     both = (sklearn, best(samples, rivals))
     ratios = [digits(ratio(samples[title], samples[us]).middle) if title in samples else "" for title in both]
-    return [rounded(n / float(np.median(samples[us]))), *ratios]
+    return [rounded(n / median(samples[us])), *ratios]

@@ -1,7 +1,5 @@
 """What every peer trains: the same rows in the same order, from the same initial weights, by the same optimizer."""
 
-from __future__ import annotations
-
 import re
 from dataclasses import dataclass, replace
 from functools import cache
@@ -14,11 +12,9 @@ from fastnn import SGD, Adam, Network, Stop, TrainingResult, train, workloads
 
 Array = NDArray[Any]
 
-GRID = re.compile(r"(\d+) wide, batch (\d+)")
-"""Names of the crossover chart's workloads."""
+GRID = re.compile(r"(\d+) wide, batch (\d+)")  # Names of the crossover chart's workloads
 
-VALIDATION = ", validation"
-"""Ends the name of a workload whose held-out rows are validated after every epoch."""
+VALIDATION = ", validation"  # Ends the name of a workload whose held-out rows are validated after every epoch
 
 _GRID_WORK = 4e8  # multiplications of one product in an epoch of those, which has 2 to 16 steps
 _SMALL = {"2-8-1": ((2, 8, 1), 16, 16, 0.01), "10-64-32-1": ((10, 64, 32, 1), 256, 32, 0.001)}
@@ -35,10 +31,8 @@ class PeerWorkload:
     X: Array
     Y: Array
     batch: int
-    most_epochs: int
-    """In a longer training gradients vanish, which would be another workload."""
-    held_out: tuple[Array, Array] | None = None
-    """X and Y whose loss is taken after every epoch, if it is."""
+    most_epochs: int  # In a longer training gradients vanish, which would be another workload
+    held_out: tuple[Array, Array] | None = None  # X and Y whose loss is taken after every epoch, if it is
 
     @property
     def params(self) -> Array:
@@ -56,8 +50,7 @@ class PeerWorkload:
         return [(W.copy(), b.copy()) for W, b in zip(network.weights(params), network.biases(params), strict=True)]
 
     @property
-    def batches(self) -> int:
-        """Steps an epoch."""
+    def batches(self) -> int:  # steps an epoch
         return len(self.X) // self.batch
 
     @property
@@ -67,7 +60,6 @@ class PeerWorkload:
 
     @property
     def labels(self) -> Array:
-        """The targets as integers."""
         return self.Y.argmax(axis=1)
 
     @property
@@ -84,8 +76,9 @@ class PeerWorkload:
 
 @cache
 def load(name: str) -> PeerWorkload:
-    """One of fastnn's workloads, cut to full batches, with or without validation; a point of the crossover chart; or
-    a network that is trained many times.
+    """A point of the crossover chart, a network that is trained many times, or one of fastnn's workloads.
+
+    These are cut to full batches, with or without validation.
     """
     if point := GRID.fullmatch(name):
         width, batch = map(int, point.groups())
@@ -143,30 +136,23 @@ def describe(name: str) -> str:
     return f"`{name.removesuffix(VALIDATION)}`: {'-'.join(map(str, w.network.sizes))}, {rows}{validated}"
 
 
-# -------------------------------------------------------------------------------------------------------- many networks
-
 VALIDATED = f"seed{VALIDATION}"
-NETWORKS = ("seed", VALIDATED, "2-8-1", "iris", "10-64-32-1")
-"""What is trained many times."""
+NETWORKS = ("seed", VALIDATED, "2-8-1", "iris", "10-64-32-1")  # What is trained many times
 KINDS = ("equal", "mixed")
-MIXED = (0.1, 1.9)
-"""The fewest and most epochs of a member where they are mixed, as parts of the mean."""
+MIXED = (0.1, 1.9)  # The fewest and most epochs of a member where they are mixed, as parts of the mean
 
 
 @dataclass(frozen=True)
 class Job:
     """The trainings of some members of a network, from the seeds 0, 1, ..."""
 
-    name: str
-    """Of `NETWORKS`."""
+    name: str  # Of `NETWORKS`
     members: int
-    iterations: int
-    """Steps of a member; of mixed ones the mean."""
+    iterations: int  # Steps of a member; of mixed ones the mean
     mixed: bool
 
     @property
     def workload(self) -> PeerWorkload:
-        """Network, optimizer and data."""
         return load(self.name)
 
     @property

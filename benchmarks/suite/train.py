@@ -10,15 +10,8 @@ from timing import in_turn, ratio, seconds_of
 
 BACKENDS = ("numpy", "numba")
 # One call takes 5 ms at least: asv's samples are single calls, since `setup` runs before each. By workload: of both.
-EPOCHS = {
-    "seed": (1_000, 50_000),
-    "iris": (500, 5_000),
-    "digits": (4, 20),
-    "online": (1, 5),
-    "tab": (1, 2),
-    "mnist": (1, 1),
-    "big": (1, 1),
-}
+EPOCHS = {"seed": (1_000, 50_000), "iris": (500, 5_000), "digits": (4, 20), "online": (1, 5), "tab": (1, 2)}
+EPOCHS |= {"mnist": (1, 1), "big": (1, 1)}
 
 
 class Timed:
@@ -48,7 +41,6 @@ class Train(Timed):
     params = ((*EPOCHS, *work.NAMES), BACKENDS)
 
     def setup(self, name, backend):
-        """Load the data; compile, and check the answer against the reference."""
         self.work = checked(name, backend)
         self.n = EPOCHS[name][BACKENDS.index(backend)] if name in EPOCHS else self.work.usual
 
@@ -65,16 +57,11 @@ class Ratio(Timed):
     pairs = 9
 
     def setup(self, name):
-        """Compile, and check the answer."""
         self.run = checked(name, "numba").run
 
     def track_numba_numpy_time_ratio(self, name):
         """Seconds an iteration with numba, as a part of those with numpy: the median of the pairs' ratios."""
-        asks = {b: functools.partial(seconds_of, functools.partial(self.run, n, b)) for n, b in self.counts(name)}
-        samples = in_turn(asks, self.pairs)
-        numpy, numba = ([s / n for s in samples[backend]] for n, backend in self.counts(name))
+        n = dict(zip(BACKENDS, EPOCHS[name], strict=True))
+        asks = {b: functools.partial(seconds_of, functools.partial(self.run, n[b], b)) for b in BACKENDS}
+        numpy, numba = ([s / n[b] for s in samples] for b, samples in in_turn(asks, self.pairs).items())
         return ratio(numba, numpy).middle
-
-    def counts(self, name):
-        """How many epochs of which back end make a sample."""
-        return zip(EPOCHS[name], BACKENDS, strict=True)

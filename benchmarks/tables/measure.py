@@ -1,7 +1,5 @@
 """The measurement of methods on a split of a table, and the file that keeps what was measured."""
 
-from __future__ import annotations
-
 import importlib.metadata
 import json
 import pathlib
@@ -33,14 +31,8 @@ def measured(table: Table, split: int, names: list[str]) -> tuple[list[Record], 
     classes = None
     if table.kind == CLASSES:
         classes, y = np.unique(y, return_inverse=True)
-    about = {
-        "table": table.name,
-        "split": split,
-        "rows": len(X),
-        "test_rows": len(X_test),
-        "columns": X.shape[1],
-        "classes": 0 if classes is None else len(classes),
-    }
+    about = {"table": table.name, "split": split, "rows": len(X), "test_rows": len(X_test), "columns": X.shape[1]}
+    about["classes"] = 0 if classes is None else len(classes)
     found: dict[str, Record] = {}
     failed: dict[str, str] = {}
     for _ in range(ROUNDS):
@@ -80,8 +72,7 @@ def losses(outputs: np.ndarray, y: np.ndarray, classes: np.ndarray | None) -> Re
     }
 
 
-LEAST_ROWS = 5000
-"""Tables of fewer rows are not fitted by two threads."""
+LEAST_ROWS = 5000  # Tables of fewer rows are not fitted by two threads
 
 
 def gains(table: Table, presets: list[str]) -> dict[str, Any]:
@@ -101,7 +92,6 @@ def gains(table: Table, presets: list[str]) -> dict[str, Any]:
 
 
 def about_here(names: list[str]) -> dict[str, Any]:
-    """Return where, when and with what the methods are measured."""
     found, packages = machine.circumstances(), {METHODS[name].package for name in names} - {"fastnn", "sklearn"}
     found["versions"] |= {package: importlib.metadata.version(package) for package in sorted(packages)}
     return found
@@ -127,10 +117,7 @@ class Results:
         self.records, self.threads = kept["records"], kept["threads"]
 
     def lacks(self, table: Table, split: int, names: list[str]) -> list[str]:
-        """Return the methods that are not measured on a split of a table."""
-        there = {
-            record["method"] for record in self.records if (record["table"], record["split"]) == (table.name, split)
-        }
+        there = {r["method"] for r in self.records if (r["table"], r["split"]) == (table.name, split)}
         return [name for name in names if name not in there]
 
     def add(self, about: dict[str, Any], records: list[Record], threads: dict[str, Any] | None = None) -> None:

@@ -4,8 +4,6 @@ A method fits a table, and returns the function that predicts: probabilities of 
 their numbers, or numbers. Its preparation of the table is a part of both. A library is imported when it first fits.
 """
 
-from __future__ import annotations
-
 import functools
 import importlib
 import importlib.util
@@ -40,7 +38,6 @@ ON_ONE_THREAD: dict[str, dict[str, Any]] = {
 
 
 def predictor(model: Any, kind: str, **options: Any) -> Predict:
-    """Return the function of a fitted estimator that predicts."""
     return functools.partial(model.predict_proba if kind == CLASSES else model.predict, **options)
 
 
@@ -49,12 +46,10 @@ def by_preset(kind: str, X: Any, y: Any, seed: int, preset: str, n_jobs: int = 1
 
 
 def by_trees(kind: str, X: Any, y: Any, seed: int, name: str) -> Predict:
-    """An estimator of `ON_ONE_THREAD`."""
     return predictor(trees(name, kind, seed).fit(X, y), kind)
 
 
 def trees(name: str, kind: str, seed: int, **settings: Any) -> Any:
-    """One that is not fitted."""
     return made(name, kind, random_state=seed, **ON_ONE_THREAD[name] | settings)
 
 
@@ -90,17 +85,14 @@ def by_realmlp(kind: str, X: Any, y: Any, seed: int) -> Predict:
 
 
 class Method(NamedTuple):
-    """A method by its name in tables."""
-
     title: str
     package: str  # the name to import
     fit: Callable[..., Predict]  # of the kind, the columns, the classes or numbers, and a seed
 
 
+OURS = ("fast", "good", "best")
 METHODS = {
-    "fast": Method("`fast`", "fastnn", functools.partial(by_preset, preset="fast")),
-    "good": Method("`good`", "fastnn", functools.partial(by_preset, preset="good")),
-    "best": Method("`best`", "fastnn", functools.partial(by_preset, preset="best")),
+    **{name: Method(f"`{name}`", "fastnn", functools.partial(by_preset, preset=name)) for name in OURS},
     "mlp": Method("scikit-learn's MLP", "sklearn", by_mlp),
     "hist": Method("HistGradientBoosting", "sklearn", functools.partial(by_trees, name=HIST)),
     "lightgbm": Method("LightGBM", "lightgbm", functools.partial(by_trees, name="lightgbm.LGBM")),
@@ -108,9 +100,7 @@ METHODS = {
     "catboost": Method("CatBoost", "catboost", by_catboost),
     "realmlp": Method("RealMLP-TD-S", "pytabkit", by_realmlp),
 }
-OURS = ("fast", "good", "best")
-BASELINE = "lightgbm"
-"""What others are compared with."""
+BASELINE = "lightgbm"  # What others are compared with
 
 
 def missing(name: str) -> str:

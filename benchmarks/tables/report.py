@@ -1,7 +1,5 @@
 """The printed tables: errors, seconds, geometric means of the ratios to LightGBM, and aims; a chart of these means."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator
 from statistics import mean, median
 from typing import Any
@@ -13,40 +11,26 @@ from matplotlib.ticker import LogLocator
 
 from benchmarks.drawing import BLUE, ORANGE, log_scale, panels, style
 from benchmarks.readme import Aim, shown_ratio
-from benchmarks.tables.data import (
-    CLASSES,
-    DESIGN,
-    DRAWN,
-    HOLES,
-    HOLES_AT_RANDOM,
-    HOLES_BY_VALUE,
-    LOW_SIGNAL,
-    LOW_SIGNALS,
-    REPORT,
-    TABLES,
-    Table,
-)
+from benchmarks.tables import data
+from benchmarks.tables.data import CLASSES, TABLES, Table
 from benchmarks.tables.measure import Record
 from benchmarks.tables.methods import BASELINE, METHODS, OURS
 from fastnn.measuring.timing import Interval, digits, markdown
 
 EIGHT, NEW = "report half, the eight first tables", "report half, new tables"
 TITLES = {
-    DESIGN: "design half",
-    HOLES_AT_RANDOM: "15 % of the numbers missing at random",
-    HOLES_BY_VALUE: "15 % of the numbers missing, the larger the more often",
-    LOW_SIGNAL: "low signal, where 1 is the error of the mean and 0.9 the least that is possible",
-    DRAWN: "drawn tables",
+    data.DESIGN: "design half",
+    data.HOLES_AT_RANDOM: "15 % of the numbers missing at random",
+    data.HOLES_BY_VALUE: "15 % of the numbers missing, the larger the more often",
+    data.LOW_SIGNAL: "low signal, where 1 is the error of the mean and 0.9 the least that is possible",
+    data.DRAWN: "drawn tables",
 }
 WHAT = {"error": "error", "log_loss": "log loss", "fit": "CPU seconds of fit", "predict": "CPU seconds of predict"}
 N_RESAMPLES = 10_000
 
 
 def group(table: Table) -> str:
-    """Return the title of the tables that a table is summed up with."""
-    if table.half == REPORT:
-        return NEW if table.is_new else EIGHT
-    return TITLES[table.half]
+    return (NEW if table.is_new else EIGHT) if table.half == data.REPORT else TITLES[table.half]
 
 
 class Found:
@@ -56,18 +40,16 @@ class Found:
         self._records: dict[tuple[str, str], dict[int, Record]] = {}
         for record in records:
             self._records.setdefault((record["table"], record["method"]), {})[record["split"]] = record
+        # A record of each table, for its sizes.
         self.sizes = {name: next(iter(by_split.values())) for (name, _), by_split in self._records.items()}
-        """A record of each table, for its sizes."""
         self.tables = [table for table in tables if table.name in self.sizes]
         names = {table.name for table in self.tables}
         self.methods = [m for m in METHODS if any(method == m and name in names for name, method in self._records)]
 
     def of(self, table: Table, method: str) -> dict[int, Record]:
-        """Return the records of a method on a table by its splits."""
         return self._records.get((table.name, method), {})
 
     def groups(self) -> dict[str, list[Table]]:
-        """Return the tables by the title of their group."""
         groups: dict[str, list[Table]] = {}
         for table in self.tables:
             groups.setdefault(group(table), []).append(table)
@@ -97,32 +79,22 @@ def ratio(found: Found, table: Table, method: str, what: str, baseline: str = BA
 
 
 def ratios(found: Found, tables: Iterable[Table], method: str, what: str, baseline: str = BASELINE) -> dict[str, float]:
-    """Return the ratios of a method by the names of the tables that have one."""
     pairs = {table.name: ratio(found, table, method, what, baseline) for table in tables}
     return {name: number for name, number in pairs.items() if number is not None}
 
 
 def geometric(numbers: Iterable[float]) -> Interval | None:
     """Return the geometric mean, with the middle 95 % of those of tables drawn with replacement; None of none."""
-    logs = np.log(list(numbers))
-    if not len(logs):
+    if not len(logs := np.log(list(numbers))):
         return None
     drawn = np.random.default_rng(0).integers(len(logs), size=(N_RESAMPLES, len(logs)))
     low, high = np.percentile(logs[drawn].mean(axis=1), [2.5, 97.5])
     return Interval(*np.exp([low, logs.mean(), high]).tolist())
 
 
-def worst(numbers: dict[str, float]) -> str:
-    """Return the name of the largest."""
-    return max(numbers, key=numbers.__getitem__)
-
-
 def gain(seconds: dict[str, list[float]]) -> float:
     """How many times as fast two threads are, by the least times of both."""
     return min(seconds["1"]) / min(seconds["2"])
-
-
-# ------------------------------------------------------------------------------------------------------------ Markdown
 
 
 def by_table(found: Found, what: str, form: str) -> str:
@@ -156,22 +128,21 @@ def summary(found: Found, tables: list[Table]) -> str:
         if errors := ratios(found, tables, method, "error"):
             means = (geometric(ratios(found, tables, method, what).values()) for what in shown)
             cells = ["" if number is None else shown_ratio(number) for number in means]
-            name = worst(errors)
+            name = max(errors, key=errors.get)
             rows.append([METHODS[method].title, str(len(errors)), *cells, f"{digits(errors[name])}, {name}"])
     return markdown(["× LightGBM", "tables", *shown.values(), "largest error"], rows)
 
 
 def where_trees_win(found: Found) -> str:
     """The tables where the baseline has a smaller error than the middle one of our presets that were measured."""
-    measured = [method for method in OURS if method in found.methods]
-    if not measured:
+    if not (measured := [method for method in OURS if method in found.methods]):
         return ""
     ours = measured[len(measured) // 2]
     errors = ratios(found, found.tables, ours, "error")
     worse = sorted((number, name) for name, number in errors.items() if number > 1)[::-1]
     told = ", ".join(f"{name} ({digits(number)} times)" for number, name in worse)
-    title = METHODS[ours].title
-    return f"LightGBM errs less than {title} on {len(worse)} of {len(errors)} tables{': ' + told if told else ''}."
+    of = f"{METHODS[ours].title} on {len(worse)} of {len(errors)} tables"
+    return f"LightGBM errs less than {of}{': ' + told if told else ''}."
 
 
 NOTES = (
@@ -188,7 +159,6 @@ RATIO_NOTES = (
 
 
 def report(found: Found) -> str:
-    """Return all tables that the records fill."""
     if not found.tables:
         return ""
     parts = [NOTES, "Errors:", by_table(found, "error", ".4f"), "CPU seconds of fit:", by_table(found, "fit", ".3g")]
@@ -213,8 +183,6 @@ def threads_table(found: dict[str, Any]) -> str:
     return markdown(["wall time of fit", *heads], rows) if presets else ""
 
 
-# ---------------------------------------------------------------------------------------------------------------- aims
-
 OF_THE_EIGHT = (  # preset, what, beside which method, at most: set before it was measured
     *(("fast", "error", BASELINE, 0.58), ("fast", "fit", BASELINE, 1.0), ("fast", "predict", BASELINE, 0.3)),
     *(("good", "error", BASELINE, 0.50), ("good", "fit", BASELINE, 4.5), ("good", "predict", BASELINE, 1.0)),
@@ -235,17 +203,17 @@ def aims(found: Found, threads: dict[str, Any]) -> Iterator[Aim]:
         yield from of_all(what_of, most, ratios(found, eight, preset, what, rival), len(eight))
     judged = [table for table in found.tables if is_judged(found, table)]
     if errors := ratios(found, judged, "good", "error"):
-        name = worst(errors)
+        name = max(errors, key=errors.get)
         yield exactly(f"`good`: largest error × LightGBM of {len(errors)} tables, {name}", WORST, errors[name])
     for preset in ("fast", "good"):
-        title, of_holes = METHODS[preset].title, ratios(found, HOLES, preset, "error")
-        yield from of_all(f"{title}: error × LightGBM, with holes", WITH_HOLES, of_holes, len(HOLES))
-        for table in LOW_SIGNALS:
+        title, of_holes = METHODS[preset].title, ratios(found, data.HOLES, preset, "error")
+        yield from of_all(f"{title}: error × LightGBM, with holes", WITH_HOLES, of_holes, len(data.HOLES))
+        for table in data.LOW_SIGNALS:
             if records := found.of(table, preset).values():
                 what_of = f"{title}: error × that of the mean, {len(records)} draws of low signal"
                 yield exactly(what_of, OF_THE_MEAN, value(records, "error"))
     for table in found.tables:
-        if table.half == DRAWN and (seconds := ratios(found, [table], "fast", "fit")):
+        if table.half == data.DRAWN and (seconds := ratios(found, [table], "fast", "fit")):
             yield exactly(f"`fast`: CPU seconds of fit × LightGBM, {table.name}", OF_DRAWN, seconds[table.name])
     for preset in METHODS:
         gains = [gain(by_method[preset]) for by_method in threads.values() if preset in by_method]
@@ -276,18 +244,12 @@ def is_judged(found: Found, table: Table) -> bool:
 
 
 def aims_table(found: Found, threads: dict[str, Any]) -> str:
-    """A line for each aim; "" where none was measured."""
-    rows = []
-    for aim in aims(found, threads):
-        bound = f"{'at least' if aim.at_least else 'at most'} {aim.bound:g}"
-        rows.append([aim.what, bound, *aim.cells])
+    words = {True: "at least", False: "at most"}
+    rows = [[aim.what, f"{words[aim.at_least]} {aim.bound:g}", *aim.cells] for aim in aims(found, threads)]
     return markdown(["aim", "", "measured", ""], rows) if rows else ""
 
 
-# --------------------------------------------------------------------------------------------------------------- chart
-
-HIGHEST = 3.0
-"""The largest error that has its place; larger ones are drawn there, with their number."""
+HIGHEST = 3.0  # The largest error that has its place; larger ones are drawn there, with their number
 BELOW, LEFT = ("hist", "xgboost"), ("mlp", "catboost", "realmlp")
 """The methods whose names stand below their points, and left of them: the names of all have room then."""
 
@@ -295,7 +257,7 @@ BELOW, LEFT = ("hist", "xgboost"), ("mlp", "catboost", "realmlp")
 def chart(found: Found, source: str) -> Figure:
     """Draw a panel for each half that was measured; `source` is written below."""
     groups = found.groups()
-    shown = [title for title in (EIGHT, TITLES[DESIGN]) if title in groups] or list(groups)
+    shown = [title for title in (EIGHT, TITLES[data.DESIGN]) if title in groups] or list(groups)
     note = f"Geometric means of the ratios of all tables. {source}"
     figure, drawn = panels(len(shown), (4.4 * len(shown), 5.0), note, columns=len(shown), sharey=True)
     for axes, title in zip(drawn, shown, strict=True):
@@ -322,10 +284,9 @@ def draw_panel(axes: Axes, found: Found, tables: list[Table]) -> None:
         ours += [place] if method in OURS else []
     if ours:
         axes.plot(*zip(*ours, strict=True), color=BLUE, linewidth=1.5)
-    axes.axhline(1, color="0.75", linewidth=1, zorder=0)
-    axes.axvline(1, color="0.75", linewidth=1, zorder=0)
-    log_scale(axes, "x")
-    log_scale(axes, "y")
+    subs = {"x": (1, 2, 5), "y": (1, 1.5, 2, 3, 4, 5, 6, 7, 8)}
+    for which, line in (("x", axes.axhline), ("y", axes.axvline)):
+        line(1, color="0.75", linewidth=1, zorder=0)
+        log_scale(axes, which)
+        getattr(axes, f"{which}axis").set_major_locator(LogLocator(subs=subs[which]))
     axes.margins(x=0.12, y=0.1)
-    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-    axes.yaxis.set_major_locator(LogLocator(subs=(1, 1.5, 2, 3, 4, 5, 6, 7, 8)))

@@ -27,8 +27,6 @@ VALIDATED = [f"{name}{peer_workloads.VALIDATION}" for name in m.VALIDATED_WORKLO
 C_COMPILER = shutil.which("cc") or shutil.which("gcc")
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
-# ----------------------------------------------------------------------------------------------------------- workloads
-
 
 @pytest.mark.parametrize("name", [*workloads.names(), *VALIDATED, "8 wide, batch 4"])
 def test_a_workload_is_all_full_batches_in_order(name):
@@ -140,9 +138,6 @@ def test_the_peak_is_one(monkeypatch):
     assert max(tables.rates(found["products"]["128"]).values()) < 1.1 * max(found["peak"])
 
 
-# --------------------------------------------------------------------------------------------------------------- lanes
-
-
 @pytest.fixture(scope="module")
 def lane():
     lane = lanes.Lane("NumPy loop", lanes.Peer("by_numpy"))
@@ -182,9 +177,6 @@ def test_lanes_begin_without_what_tunes_a_library(monkeypatch):
     assert lanes.environment({"OPENBLAS_CORETYPE": "Haswell"})["OPENBLAS_CORETYPE"] == "Haswell"
 
 
-# ------------------------------------------------------------------------------------------------------------- results
-
-
 class LaneHere(lanes.Lane):
     """A peer in this process, which has imported what it needs; the tests of lanes are of those in their own."""
 
@@ -222,13 +214,16 @@ def found():
         patch.setattr(m, "PEERS", few)
         patch.setattr(m, "ONE_CORE", {LOOP_ON_ONE: m.ONE_CORE[LOOP_ON_ONE]})
         patch.setattr(m, "WAYS", {m.MANY_1: m.WAYS[m.MANY_1], m.MANY_LOOP: m.WAYS[m.MANY_LOOP], m.VMAP: m.WAYS[m.VMAP]})
-        patch.setattr(limits, "has_avx2", lambda: False)
+        patch.setattr(m, "AVX2_PEERS", (m.US, m.LOOP))
+        patch.setattr(limits, "has_avx2", lambda: True)
+        patch.setattr(limits, "avx2_environment", dict)  # as the processor is
         for name, less in (("SECONDS", 0.001), ("ROUNDS", 1), ("WIDTHS", (64,)), ("cold", lambda *_: [1.0])):
             patch.setattr(limits, name, less)
         patch.setattr(limits, "SCRIPTS", dict.fromkeys(few, "pass") | {m.US: limits.SCRIPTS[m.US]})
-        found = script.measure(["training", "validated", "prediction", "processes", "hardware"], TINY, lambda _: None)
+        sections = ("training", "validated", "prediction", "processes", "hardware")
+        found = m.Measurement(TINY, lambda _: None).sections(sections)
         seed = dataclasses.replace(TINY, workloads=("seed",))  # which takes no imports
-        theirs = script.measure(["own_kernels", "threads", "many"], seed, lambda _: None)
+        theirs = m.Measurement(seed, lambda _: None).sections(["own_kernels", "threads", "many"])
     theirs["failed"] |= found["failed"]
     return found | {name: theirs[name] for name in ("own kernels", "threads", "many", "failed")}
 
@@ -238,6 +233,7 @@ def test_everything_is_measured(found):
     assert {name: set(lanes) for name, lanes in found["training"].items()} == dict.fromkeys(TINY.workloads, three)
     assert all(len(lane["seconds"]) == TINY.rounds for by in found["training"].values() for lane in by.values())
     assert {name: set(lanes) for name, lanes in found["validated"].items()} == dict.fromkeys(VALIDATED, three)
+    assert {name: set(lanes) for name, lanes in found["avx2"].items()} == {"digits": {m.US, m.LOOP}}
     assert set(found["prediction"]) == {"1", "10000"}
     assert found["processes"][m.US]["seconds"][0] > 0
     assert set(found["own kernels"]["seed"]) == {m.OWN, m.US, m.LOOP}
@@ -262,9 +258,6 @@ def test_a_wrong_answer_is_not_timed():
 @pytest.mark.parametrize(("points", "seconds"), [([], 0), ([(1, 1.0), (8, 8.0)], 80), ([(1, 1.0), (8, 1.0)], 1.58)])
 def test_a_run_is_predicted_from_the_last_ones(points, seconds):
     assert m.predicted(points, 80) == pytest.approx(seconds, rel=0.01)
-
-
-# --------------------------------------------------------------------------------------------------- tables and charts
 
 
 @pytest.fixture(scope="module")

@@ -12,8 +12,6 @@ from benchmarks import scaling as script
 from benchmarks.readme import ROOT
 from benchmarks.scaling import AXES, BACKENDS, NEAR, NoiseWorkload, exponent, memory
 
-# ----------------------------------------------------------------------------------------------------------- exponents
-
 
 @pytest.mark.parametrize("p", [-1.0, 0.0, 0.5, 2.0])
 def test_the_exponent_of_a_power_law_is_found(p):
@@ -36,9 +34,6 @@ def test_the_interval_has_the_exponent_in_it():
 def test_too_little_for_an_exponent_is_refused(x, y):
     with pytest.raises(ValueError, match="three positive points"):
         exponent(x, y)
-
-
-# ------------------------------------------------------------------------------------------------- counted, not timed
 
 
 @pytest.fixture(scope="module")
@@ -81,9 +76,6 @@ def test_memory_is_followed():
         found = memory(workload, backend)
         assert 3 * vector < found["training"] < 20 * vector
         assert vector < found["work"] < found["training"]
-
-
-# -------------------------------------------------------------------------------------------------------- the report
 
 
 @pytest.fixture

@@ -10,8 +10,6 @@ from benchmarks.engines import FEW, MANY, MOST, SOME, Model, Times
 
 ROOT = readme.ROOT
 
-# ------------------------------------------------------------------------------------------------- exports and one row
-
 
 @pytest.mark.parametrize("way", exports.WAYS)
 def test_each_export_is_compared(way):
@@ -46,8 +44,6 @@ def test_a_wrong_row_is_not_timed(monkeypatch):
         exports.measure(exports.NETWORKS["3-5-1, float64"], "float64", rounds=1, n_rows=5)
 
 
-# ------------------------------------------------------------------------------------------------------------- engines
-
 MODEL = Model(call=0.04, before=3e-6, there=450e-6, meanwhile=13e-6)
 
 
@@ -79,9 +75,6 @@ def test_engines_have_a_table(monkeypatch, capsys):
     assert f"| loky | 2 | {SOME:,} | {wall} | {wall} (+0 %) | 0 | 1.00 |" in out.splitlines()
 
 
-# ------------------------------------------------------------------------------------------------------------ searches
-
-
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 def test_winners_are_compared_with_what_they_are_alone():
     found = {name: search() for name, search in list(searches.SEARCHES.items())[1:]}  # scikit-learn's takes long
@@ -95,9 +88,6 @@ def test_winners_are_compared_with_what_they_are_alone():
     assert searches.wrong(found) == ["`fastnn.search`, successive halving", name]
 
 
-# ------------------------------------------------------------------------------------------------------------- threads
-
-
 def test_threads_are_measured():
     assert min(map(min, threads.speed_ups("iris", 0.05).values())) > 0
     for name in [*threads.SHORT][::2]:
@@ -109,7 +99,7 @@ def test_the_page_has_the_figures_of_threads(capsys, tmp_path):
     assert f"\n\n{capsys.readouterr().out}<!-- threads: end -->" in (ROOT / "benchmarks/README.md").read_text("utf-8")
     assert (tmp_path / threads.PICTURE).stat().st_size > 1000
     samples = {"1": [1.0], "2": [1.5, 1.7, 1.6], "None": [1.2, 1.4, 1.3]}
-    panels = threads.chart({"iris": [samples] * 3}, {"iris": "iris, batches of 9"}).axes
+    panels = threads.chart({"iris": [samples] * 3}).axes
     assert [axes.get_title(loc="left") for axes in panels] == ["alone", "beside one busy process", "beside two"]
     assert all([bar.get_height() for bar in axes.patches] == [1.6, 1.3] for axes in panels)
 
@@ -121,9 +111,6 @@ def test_another_answer_by_threads_is_no_figure(monkeypatch):
         threads.speed_ups("iris", 0.1)
 
 
-# --------------------------------------------------------------------------------------------------------------- pages
-
-
 def test_a_page_without_its_place_is_an_error():
     with pytest.raises(ValueError, match="0 places"):
         readme.replace("nothing", "peers", "")
@@ -133,9 +120,6 @@ def test_every_command_has_its_place_in_its_page():
     for name, (page, command, *_) in readme.PAGES.items():
         assert f"<!-- {name}: begin -->" in (ROOT / page).read_text("utf-8")
         assert command.startswith("fastnn ") or importlib.util.find_spec(command.removeprefix("python -m "))
-
-
-# --------------------------------------------------------------------------------------------------------- calibration
 
 
 def test_the_calibration_error_is_that_of_its_definition():

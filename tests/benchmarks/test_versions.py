@@ -19,8 +19,6 @@ from fastnn.training import epochs as pace
 ROOT = instructions.ROOT
 BENCHMARKS = ROOT / "benchmarks"
 
-# -------------------------------------------------------------------------------------------------------- instructions
-
 
 def dumps(folder, totals):
     """The files that callgrind leaves: one for each mark, and one for the rest."""
@@ -94,9 +92,6 @@ def test_a_version_is_a_folder_or_a_commit():
     assert not folder.exists()
 
 
-# ----------------------------------------------------------------------------------------------------------- the probe
-
-
 @pytest.fixture
 def probe(monkeypatch):
     """The probe's module, which tests of the gate run as a program."""
@@ -123,9 +118,6 @@ def test_the_probe_times_no_wrong_answer(probe, monkeypatch):
         probe.gate()
 
 
-# ----------------------------------------------------------------------------------------------------------- real work
-
-
 def test_every_line_is_measured_after_the_answers(monkeypatch):
     for name, few in (
         ("FEW", 1),
@@ -142,9 +134,6 @@ def test_every_line_is_measured_after_the_answers(monkeypatch):
     monkeypatch.setattr(real_work.work, "load", lambda name: wrong)
     with pytest.raises(DifferentAnswerError, match=r"seed, plain.*: relative distance .* nothing was timed"):
         real_work.check()
-
-
-# ---------------------------------------------------------------------------------------------------------------- asv
 
 
 @pytest.fixture

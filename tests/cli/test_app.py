@@ -111,9 +111,6 @@ def test_a_log_is_told_now_and_then_how_far_a_command_is(capsys, monkeypatch):
     assert capsys.readouterr() == ("", "fastnn: b, 2 of 7\nfastnn: begin, 4 of 7\n")
 
 
-# ---------------------------------------------------------------------------------------------------- info and warmup
-
-
 def test_info_shows_versions_processor_and_cache(run, tmp_path, monkeypatch):
     monkeypatch.setenv("FASTNN_CACHE_DIR", str(tmp_path / "kernels"))
     code, out, _ = run("info")

@@ -22,8 +22,6 @@ from fastnn.testing import correctness
 PNG = b"\x89PNG\r\n\x1a\n"
 
 
-# ------------------------------------------------------------------------------------------------------------- reports
-
 SETTINGS = bench.BenchSettings(rounds=2, sample_seconds=0.001, starts=1, compiled=0, workloads=("seed", "tab"))
 
 
@@ -96,9 +94,6 @@ def test_one_start_is_no_spread(report):
     starts = ([{"what": "a", "seconds": seconds}] for seconds in ([1.0], [1.0, 2.0]))
     titles = [[c.header for c in bench.starts_table(report | {"starts": s}).columns] for s in starts]
     assert titles == [["what", "once"], ["what", "median", "least", "most"]]
-
-
-# ------------------------------------------------------------------------------------------------------------- command
 
 
 @pytest.fixture

@@ -80,9 +80,6 @@ def test_gate_notices_without_timing_that_the_example_is_not_compiled(gate, exam
     assert "kernels that run as plain Python: 0 to 1" in out
 
 
-# ------------------------------------------------------------------------------------------------------- fastnn itself
-
-
 SHORT = f"""
 import json, sys, time
 sys.path.insert(0, {str(ROOT / "benchmarks")!r})

@@ -21,8 +21,6 @@ from fastnn.measuring.timing import (
     seconds,
 )
 
-# ----------------------------------------------------------------------------------------------------------- the loop
-
 
 @pytest.mark.parametrize("seed", seed_page.BY_SEED)
 def test_loop_gives_the_tutorials_numbers(seed):
@@ -42,9 +40,6 @@ def test_loop_changes_nothing_that_it_is_given():
     given = tutorial.initial_weights(0)
     tutorial.train(given)
     np.testing.assert_array_equal(tutorial.flat(given), tutorial.flat(tutorial.initial_weights(0)))
-
-
-# -------------------------------------------------------------------------------------------------------------- timing
 
 
 def test_interleaved_takes_turns_after_a_warm_up_and_each_begins_a_round():
