@@ -23,14 +23,7 @@ from fastnn.measuring.timing import interleaved, markdown, seconds
 from fastnn.testing.tolerances import assert_within, export_bound
 
 N_ROWS = 2000
-DTYPES = ("float32", "float64")
-
 Predict = Callable[[np.ndarray], np.ndarray]
-
-
-def by_numpy(result: TrainingResult, folder: pathlib.Path) -> Predict:
-    (path,) = result.export(folder / "net.py")
-    return runpy.run_path(str(path))["predict"]
 
 
 def by_onnx(result: TrainingResult, folder: pathlib.Path) -> Predict:
@@ -60,11 +53,6 @@ def by_c(result: TrainingResult, folder: pathlib.Path) -> Predict:
     return predict
 
 
-def by_safetensors(result: TrainingResult, folder: pathlib.Path) -> Predict:
-    (path,) = result.export(folder / "net.safetensors")
-    return load(path).predict
-
-
 def by_torch(result: TrainingResult, folder: pathlib.Path) -> Predict:
     import torch
 
@@ -73,7 +61,13 @@ def by_torch(result: TrainingResult, folder: pathlib.Path) -> Predict:
     return lambda X: module(torch.from_numpy(X)).numpy()
 
 
-WAYS = {"NumPy": by_numpy, "ONNX Runtime": by_onnx, "C": by_c, "safetensors": by_safetensors, "PyTorch": by_torch}
+WAYS: dict[str, Callable[[TrainingResult, pathlib.Path], Predict]] = {
+    "NumPy": lambda result, folder: runpy.run_path(str(result.export(folder / "net.py")[0]))["predict"],
+    "ONNX Runtime": by_onnx,
+    "C": by_c,
+    "safetensors": lambda result, folder: load(result.export(folder / "net.safetensors")[0]).predict,
+    "PyTorch": by_torch,
+}
 
 
 def difference(way: str, network: Network, dtype: str) -> str:
@@ -119,7 +113,7 @@ def sizes() -> dict[str, int]:
 
 
 def differences() -> str:
-    columns = [(way, dtype) for way in WAYS for dtype in DTYPES]
+    columns = [(way, dtype) for way in WAYS for dtype in ("float32", "float64")]
     rows = [[name, *(difference(way, network_of(name), dtype) for way, dtype in columns)] for name in ACTIVATIONS]
     return markdown(["activation", *map(", ".join, columns)], rows)
 

@@ -30,21 +30,16 @@ def done(name, n=1, backend="numba"):
     return again(lambda: seconds_of(lambda: run(n, backend)))
 
 
-def epoch(name, backend="numba"):
-    """Seconds of an epoch: the slope between few and many."""
+def epoch(name, backend="numba", times=1):
+    """Seconds of so many epochs of a long training: the slope between few and many."""
     run = work.load(name).run
     many, few = (functools.partial(run, n, backend) for n in (MANY, FEW))
-    return again(lambda: (seconds_of(many) - seconds_of(few)) / (MANY - FEW))
+    return times * again(lambda: (seconds_of(many) - seconds_of(few)) / (MANY - FEW))
 
 
 def longer(name, backend="numba"):
     """By how many seconds an epoch is longer than that of the plain training."""
     return epoch(name, backend) - epoch("seed, plain", backend)
-
-
-def kernel(name):
-    """Seconds of a hundred epochs of a long training, where next to nothing else runs."""
-    return 100 * epoch(name)
 
 
 def times_plain(name):
@@ -68,7 +63,7 @@ LINES = {
     "an epoch with `Stop(restore_best=True)` takes longer by": (longer, "seed, restore_best"),
     "an epoch with an empty callback takes longer by": (longer, "seed, callback"),
     "one call of `train`, seed network, 100 iterations": (done, "seed, one call"),
-    "of which the kernel": (kernel, "seed, plain"),
+    "of which the kernel": (epoch, "seed, plain", "numba", 100),
     "1,000 seeds of it, by `train_many`; in version 0.1 by a loop over `train`": (done, "seed, many", 1_000),
     EPOCHS: (times_plain, "iris b32, validation"),
     "the same with an empty callback, times the plain training": (times_plain, "iris b32, callback"),

@@ -18,11 +18,8 @@ THREADS = (1, cpus()) if os.environ.get("PEER_THREADS") == "all" else (1,)
 class Trainer:
     """`fastnn.train`, from the call to its result."""
 
-    own_rules = False
-
     def __init__(self, workload: PeerWorkload) -> None:
-        self.data = (workload.network, workload.X, workload.Y)
-        self.options = workload.options | {"threads": 1}
+        self.data, self.options = workload.data, workload.options | {"threads": 1}
         if os.environ.get("PEER_SPECIALIZE"):
             self.options["backend"] = fastnn.get_backend("numba", specialize=True)
         self.params = workload.params
@@ -51,11 +48,9 @@ class Trainer:
 class Members:
     """`fastnn.train_many`, one call, on so many threads or on all cores."""
 
-    own_rules = False
-
     def __init__(self, job: Job, n_jobs: int | None = None) -> None:
         w = job.workload
-        self.data, self.seeds = (w.network, w.X, w.Y), range(job.members)
+        self.data, self.seeds = w.data, range(job.members)
         epochs = job.epochs if job.mixed else job.epochs[0]
         self.options = w.options | {"epochs": epochs, "n_jobs": cpus() if n_jobs is None else n_jobs}
 
@@ -69,19 +64,11 @@ class Members:
 class Loop:
     """A call of `fastnn.train` for each member."""
 
-    own_rules = False
-
     def __init__(self, job: Job) -> None:
-        w = job.workload
-        self.data, self.options, self.epochs = (w.network, w.X, w.Y), w.options, job.epochs
-
-    def train(self) -> np.ndarray:
-        results = [fastnn.train(*self.data, seed=i, epochs=n, **self.options) for i, n in enumerate(self.epochs)]
-        return np.array([result.params for result in results])
+        self.train = job.trained
 
     def train_from(self, params: np.ndarray) -> np.ndarray:
-        members = zip(params, self.epochs, strict=True)
-        return np.array([fastnn.train(*self.data, params=own, epochs=n, **self.options).params for own, n in members])
+        return self.train({"params": own} for own in params)
 
 
 def products(width: int, seconds: float) -> dict[str, float]:

@@ -19,8 +19,6 @@ jax.config.update("jax_enable_x64", True)  # the seed and iris are float64; floa
 class Trainer:
     """Compiled once for each number of epochs; the compiling call is not timed."""
 
-    own_rules = False
-
     def __init__(self, workload: PeerWorkload) -> None:
         self.workload, self.seed = workload, workload.name == "seed"
         self.X = jnp.asarray(workload.X.reshape(workload.batches, workload.batch, -1))
@@ -110,8 +108,6 @@ class Trainer:
 class Members:
     """Compiled once for each number of members and steps. Mixed epochs: all members compute to the last one's end."""
 
-    own_rules = False
-
     def __init__(self, job: Job) -> None:
         one, steps = Trainer(job.workload), np.array(job.epochs) * job.workload.batches
         self.network, self.dtype, self.steps = job.workload.network, job.workload.X.dtype, jnp.asarray(steps)
@@ -124,14 +120,11 @@ class Members:
         layers, same = [], self.network.bias_init == "same"
         for layer in self.network.layers:
             key, of_weights, of_bias = jax.random.split(key, 3)
-            shape, fans = (layer.fan_in, layer.fan_out), layer.fan_in + layer.fan_out
-            if self.network.init == "normal":
-                W = jax.random.normal(of_weights, shape, self.dtype)
-            else:
-                bound = np.sqrt(6 / fans)
-                W = jax.random.uniform(of_weights, shape, self.dtype, -bound, bound)
+            shape, bound = (layer.fan_in, layer.fan_out), np.sqrt(6 / (layer.fan_in + layer.fan_out))
+            normal, between = self.network.init == "normal", partial(jax.random.uniform, minval=-bound, maxval=bound)
+            W = (jax.random.normal if normal else between)(of_weights, shape, self.dtype)
             one = jnp.full(layer.n_bias, self.network.bias_init if not same else 0, self.dtype)
-            layers.append((W, jax.random.uniform(of_bias, one.shape, self.dtype, -bound, bound) if same else one))
+            layers.append((W, between(of_bias, one.shape, self.dtype) if same else one))
         return layers
 
     def train(self) -> np.ndarray:

@@ -12,8 +12,6 @@ VERSIONS = ("numpy",)
 class Trainer:
     """Products, activations and updates as one writes them down, nothing else."""
 
-    own_rules = False
-
     def __init__(self, workload: PeerWorkload) -> None:
         self.workload = workload
 

@@ -20,8 +20,6 @@ if threads := os.environ.get("PEER_THREADS"):
 class Trainer:
     """The loop that every PyTorch tutorial has. The seed's three oddities are without autograd."""
 
-    own_rules = False
-
     def __init__(self, workload: PeerWorkload) -> None:
         self.workload = workload
         self.X, self.Y = torch.tensor(workload.X), torch.tensor(workload.Y)
@@ -103,8 +101,6 @@ class Trainer:
 
 class Members:
     """A loop of steps in Python. Where epochs are mixed, the members that are done leave the stack."""
-
-    own_rules = False
 
     def __init__(self, job: Job) -> None:
         w = self.workload = job.workload

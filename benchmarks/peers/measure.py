@@ -47,9 +47,14 @@ VMAP, VMAP_OLD, JOBLIB = "JAX vmap", "JAX 0.4.31 vmap", "joblib, scikit-learn"
 TORCH_VMAP, TORCH_BMM = "PyTorch vmap, 1 thread", "PyTorch bmm, 1 thread"
 _ALL = {"way": "Members"}
 WAYS = {  # {a way to train many networks: the peer, and what its process is told}
-    MANY: (US, _ALL), MANY_1: (US, _ALL | {"n_jobs": 1}), MANY_LOOP: (US, {"way": "Loop"}),
-    VMAP: (JAX, _ALL), VMAP_OLD: (JAX_OLD, _ALL),
-    TORCH_VMAP: (TORCH_1, _ALL), TORCH_BMM: (TORCH_1, {"way": "Batched"}), JOBLIB: (SKLEARN, _ALL),
+    MANY: (US, _ALL),
+    MANY_1: (US, _ALL | {"n_jobs": 1}),
+    MANY_LOOP: (US, {"way": "Loop"}),
+    VMAP: (JAX, _ALL),
+    VMAP_OLD: (JAX_OLD, _ALL),
+    TORCH_VMAP: (TORCH_1, _ALL),
+    TORCH_BMM: (TORCH_1, {"way": "Batched"}),
+    JOBLIB: (SKLEARN, _ALL),
 }
 LOOPING = (TORCH_VMAP, TORCH_BMM, JOBLIB)  # Those that validate in a loop in Python, as the training of one shows
 USUAL, SHORT = 1000, 100  # Iterations of a member: those that the aims are about, and those of the tutorial
@@ -167,8 +172,6 @@ class Measurement:
             if wanted < 2 * epochs:
                 return epochs
             epochs = min(wanted, 64 * epochs)
-
-    # ------------------------------------------------------------------------------------------------------- sections
 
     def training(self) -> None:
         """Seconds an iteration of each workload, by each peer; of the largest, on one core too."""

@@ -1,6 +1,7 @@
 """What every peer trains: the same rows in the same order, from the same initial weights, by the same optimizer."""
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
@@ -13,9 +14,7 @@ from fastnn import SGD, Adam, Network, Stop, TrainingResult, train, workloads
 Array = NDArray[Any]
 
 GRID = re.compile(r"(\d+) wide, batch (\d+)")  # Names of the crossover chart's workloads
-
 VALIDATION = ", validation"  # Ends the name of a workload whose held-out rows are validated after every epoch
-
 _GRID_WORK = 4e8  # multiplications of one product in an epoch of those, which has 2 to 16 steps
 _SMALL = {"2-8-1": ((2, 8, 1), 16, 16, 0.01), "10-64-32-1": ((10, 64, 32, 1), 256, 32, 0.001)}
 """{name: sizes, rows, rows a step, learning rate} of networks that are trained many times."""
@@ -68,10 +67,13 @@ class PeerWorkload:
         stop = Stop(validation=self.held_out)
         return {"optimizer": self.optimizer, "batch_size": self.batch, "shuffle": False, "stop": stop}
 
+    @property
+    def data(self) -> tuple[Network, Array, Array]:
+        return self.network, self.X, self.Y
+
     def expected(self, epochs: int) -> TrainingResult:
         """So many epochs of the reference back end."""
-        data, options = (self.network, self.X, self.Y), self.options | {"params": self.params}
-        return train(*data, epochs=epochs, backend="numpy", **options)
+        return train(*self.data, epochs=epochs, backend="numpy", params=self.params, **self.options)
 
 
 @cache
@@ -169,11 +171,11 @@ class Job:
         w = self.workload
         return np.array([w.network.init_params(np.random.RandomState(i), w.X.dtype) for i in range(self.members)])
 
-    def expected(self) -> Array:
-        """(members, n_params): what the reference back end trains."""
-        w = self.workload
-        data, options = (w.network, w.X, w.Y), w.options | {"backend": "numpy"}
-        return np.array([train(*data, seed=i, epochs=n, **options).params for i, n in enumerate(self.epochs)])
+    def trained(self, begins: Iterable[dict[str, Any]] | None = None, **options: Any) -> Array:
+        """(members, n_params): what `train` gives, member after member, from their seeds or from other beginnings."""
+        w, begins = self.workload, begins or ({"seed": i} for i in range(self.members))
+        each = zip(begins, self.epochs, strict=True)
+        return np.array([train(*w.data, **begin, epochs=n, **w.options, **options).params for begin, n in each])
 
 
 def describe_many(name: str) -> str:

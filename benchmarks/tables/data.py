@@ -141,13 +141,12 @@ def make_holes(X: pd.DataFrame, by_value: bool, split: int) -> pd.DataFrame:
 
 def with_holes(name: str, by_value: bool) -> Table:
     """Return a table of the files with holes, other ones in each split."""
-    whole = TABLES[name]
+    whole, half = TABLES[name], HOLES_BY_VALUE if by_value else HOLES_AT_RANDOM
 
     def load_with_holes(split: int) -> Data:
         X, y = whole.load(split)
         return make_holes(X, by_value, split), y
 
-    half = HOLES_BY_VALUE if by_value else HOLES_AT_RANDOM
     return Table(f"{name}, {half}", whole.kind, half, load_with_holes, n_splits=2)
 
 

@@ -135,12 +135,10 @@ def warmup() -> None:
 
 
 _TO = f"The file to write, or the format of one beside the model: {', '.join(files.FORMATS)}."
+_MODEL = typer.Argument(metavar="MODEL", hidden=True)
 
 
-def export(
-    model: Annotated[str, typer.Argument(metavar="MODEL", hidden=True)],
-    to: Annotated[str, option("FILE|FORMAT", _TO)],
-) -> None:
+def export(model: Annotated[str, _MODEL], to: Annotated[str, option("FILE|FORMAT", _TO)]) -> None:
     """Write a saved model for programs without fastnn.
 
     MODEL is a file that `save` wrote, of a result or an estimator, of tables too. The suffix of FILE is the format.

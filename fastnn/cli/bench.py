@@ -158,10 +158,8 @@ def _start(what: str, seconds: Iterable[float]) -> Times:
 
 _STDOUT = Path("-")
 _WORKLOADS = "; ".join(f"{name} ({text})" for name, text in workloads.DESCRIPTIONS.items())
-_REAL_WORK = "; ".join(work.NAMES)
-_NAME = (
-    f"A workload to train on; may be given several times. All if not given: {_WORKLOADS}. Or real work: {_REAL_WORK}."
-)
+_REAL = "; ".join(work.NAMES)
+_NAME = f"A workload to train on; may be given several times. All if not given: {_WORKLOADS}. Or real work: {_REAL}."
 _BACKEND = "A back end, numpy or numba; may be given several times. Both if not given."
 _DTYPE = "float32, float64 or both, in place of each workload's own."
 _THREADS = "How many threads share each step of a workload, on numba; or all, all cores."

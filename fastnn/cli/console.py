@@ -28,12 +28,8 @@ def say(text: str, style: str | None = None, indent: int = 0) -> None:
     wrapped = []
     for line in text.splitlines():
         indents = indent + len(line) - len(line.lstrip())
-        options: dict[str, Any] = {
-            "break_long_words": False,
-            "break_on_hyphens": False,
-            "subsequent_indent": " " * indents,
-        }
-        wrapped.append(textwrap.fill(line, max(out.width, 20 + indents), **options))
+        how: dict[str, Any] = {"break_long_words": False, "break_on_hyphens": False, "subsequent_indent": " " * indents}
+        wrapped.append(textwrap.fill(line, max(out.width, 20 + indents), **how))
     out.print("\n".join(wrapped), style=style, soft_wrap=True, markup=False)
 
 

@@ -20,13 +20,9 @@ from fastnn.measuring.timing import with_unit
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-FORMAT = 1  # Of the JSON file
-
+FORMAT = 1  # of the JSON file
 TITLE = "Head against base"
-
 _COLORS = {"slower": "red", "more": "red", "undecided": "yellow", "gone": "yellow", "faster": "green"}
-
-
 _TITLES = ("what", "base", "head", "head / base", "verdict")
 
 

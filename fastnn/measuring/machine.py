@@ -63,8 +63,7 @@ def cpu_model() -> str:
 
 def flush_to_zero() -> bool:
     """Return whether this process flushes denormal numbers to zero; then fastnn's promise of equal bits is off."""
-    smallest_normal = np.array([np.finfo(np.float64).tiny])
-    return bool((smallest_normal * 0.5 == 0.0)[0])
+    return bool((np.array([np.finfo(np.float64).tiny]) * 0.5 == 0.0)[0])
 
 
 class Cpu(NamedTuple):

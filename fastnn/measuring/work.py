@@ -82,9 +82,7 @@ def agree_fits(mine: Any, theirs: Any) -> None:
     np.testing.assert_allclose(mine.loss_, theirs.loss_, rtol=0.05, atol=1e-4)
 
 
-def _workload(
-    name: str, dtype: DTypeLike | None, threads: int | None, rows: int | None, options: dict[str, Any]
-) -> Work:
+def _workload(name: str, dtype: DTypeLike | None, threads: int | None, rows: int | None, options: Any) -> Work:
     workload = fastnn.workloads.load(name, dtype)
     X, Y, batch = workload.X[:rows], workload.Y[:rows], workload.batch_size or len(workload.X)
     options = workload.train_options | {"seed": 0} | ({"threads": threads} if threads else {}) | options

@@ -25,8 +25,8 @@ from fastnn.training.stopping import Stop
 
 _NUMPY = reference.NumpyBackend()
 
-Property = Callable[[str, Backend], float]
-"""The body of a check, for a dtype and a back end."""
+Property = Callable[[str, Backend], float | None]
+"""The body of a check, for a dtype and a back end; None where nothing may differ."""
 
 _PROPERTIES: dict[str, Property] = {}
 """{a sentence: the function that checks it}"""
@@ -43,6 +43,15 @@ def _property(what: str) -> Callable[[Property], Property]:
 
 
 # ----------------------------------------------------- the state: how steps change it, and what they must not depend on
+
+
+def _checked(function: Property, dtype: str, backend: Backend) -> float:
+    return function(dtype, backend) or 0.0
+
+
+def _require(holds: Any, message: str) -> None:
+    if not holds:
+        raise AssertionError(message)
 
 
 def _steps(bounds: Sequence[tuple[int, int]], rows: Array, learning_rate: float = 0.01) -> Steps:
@@ -87,6 +96,12 @@ class _Start:
     def run(self, state: StepState, steps: Steps, backend: Backend | None = None) -> int:
         return (backend or self.backend).train_steps(self.task(), state, steps)
 
+    def done(self, *which: int, backend: Backend | None = None) -> tuple[StepState, Steps]:
+        """Do steps on a copy of the state."""
+        state, steps = self.state.copy(), self.steps(*which)
+        self.run(state, steps, backend)
+        return state, steps
+
 
 def _same_bits(name: str, a: Array, b: Array) -> None:
     if a.tobytes() != b.tobytes():
@@ -95,23 +110,18 @@ def _same_bits(name: str, a: Array, b: Array) -> None:
 
 
 @_property("the same steps from the same state give the same bits")
-def _repeated(dtype: str, backend: Backend) -> float:
-    start, runs = _Start(backend, dtype), []  # the last step has as many rows as the first: what it leaves would fit
-    for _ in range(2):
-        state, steps = start.state.copy(), start.steps(0, 1, 2, 3)
-        start.run(state, steps)
-        runs.append((state.vectors, steps.loss))
-    _same_bits("vectors, at the second time", runs[0][0].copy(), runs[1][0].copy())
-    _same_bits("losses, at the second time", runs[0][1], runs[1][1])
-    return 0.0
+def _repeated(dtype: str, backend: Backend) -> None:
+    start = _Start(backend, dtype)  # the last step has as many rows as the first: what it leaves would fit
+    (first, losses), (second, others) = (start.done(0, 1, 2, 3) for _ in range(2))
+    _same_bits("vectors, at the second time", first.vectors, second.vectors)
+    _same_bits("losses, at the second time", losses.loss, others.loss)
 
 
 @_property("steps in two calls give the bits of one call")
-def _in_two_calls(dtype: str, backend: Backend) -> float:
+def _in_two_calls(dtype: str, backend: Backend) -> None:
     """Divide the steps anywhere: a training may be resumed within an epoch, with its rows in other arrays."""
     start = _Start(backend, dtype)
-    whole, steps = start.state.copy(), start.steps(0, 1, 2, 3, 4)
-    start.run(whole, steps)
+    whole, steps = start.done(*range(5))
     for place in range(1, 5):
         state, losses = start.state.copy(), []
         for which in (range(place), range(place, 5)):
@@ -119,57 +129,48 @@ def _in_two_calls(dtype: str, backend: Backend) -> float:
             part = _steps([(a - bounds[0, 0], b - bounds[0, 0]) for a, b in bounds], start.rows[bounds[0, 0] :].copy())
             start.run(state, part)
             losses.append(part.loss)
-        _same_bits(f"vectors, with a new call after step {place}", state.vectors.copy(), whole.vectors.copy())
+        _same_bits(f"vectors, with a new call after step {place}", state.vectors, whole.vectors)
         _same_bits(f"losses, with a new call after step {place}", np.concatenate(losses), steps.loss)
-    return 0.0
 
 
 @_property("a batch of weight 0 is skipped: loss 0, and nothing but t changes")
-def _skipped(dtype: str, backend: Backend) -> float:
+def _skipped(dtype: str, backend: Backend) -> None:
     start = _Start(backend, dtype, about=["weighted"])
-    state = start.state.copy()
-    start.run(state, start.steps(0))
+    state, _ = start.done(0)
     before, steps = state.copy(), start.steps(2)
     if start.run(state, steps) != 1:
         raise AssertionError("a skipped step is not counted as a good one")
-    _same_bits("vectors after a skipped step", state.vectors.copy(), before.vectors.copy())
+    _same_bits("vectors after a skipped step", state.vectors, before.vectors)
     _same_bits("beta_products after a skipped step", state.beta_products, before.beta_products)
     _same_bits("loss of a skipped step", steps.loss, np.zeros(1))
-    return 0.0
 
 
 @_property("t counts all steps, beta_products those that are not skipped")
 def _counted(dtype: str, backend: Backend) -> float:
     start = _Start(backend, dtype)
-    expected, actual = start.state.copy(), start.state.copy()
-    start.run(expected, start.steps(0, 1, 2, 3, 4), _NUMPY)
-    start.run(actual, start.steps(0, 1, 2, 3, 4))
-    if actual.t != expected.t:
-        raise AssertionError(f"t is {actual.t} after {expected.t} steps")
+    (expected, _), (actual, _) = start.done(*range(5), backend=_NUMPY), start.done(*range(5))
+    _require(actual.t == expected.t, f"t is {actual.t} after {expected.t} steps")
     units = tolerances.ulp_difference(actual.beta_products, expected.beta_products).max()
-    if not units <= tolerances.UPDATE_ULPS:
-        raise AssertionError(f"beta_products are {actual.beta_products} where {expected.beta_products} is right")
+    right = expected.beta_products
+    _require(units <= tolerances.UPDATE_ULPS, f"beta_products are {actual.beta_products} where {right} is right")
     return float(units) / tolerances.UPDATE_ULPS
 
 
 @_property("the state is changed in place, and all good steps are counted")
-def _in_place(dtype: str, backend: Backend) -> float:
+def _in_place(dtype: str, backend: Backend) -> None:
     start = _Start(backend, dtype)
     state = start.state.copy()
     storage, before = state.storage, state.vectors.copy()
     n_good = start.run(state, start.steps(0, 1, 2, 3, 4))
-    if n_good != 5:
-        raise AssertionError(f"train_steps returned {n_good}, but all 5 steps are good")
-    if state.storage is not storage:
-        raise AssertionError("state.storage was replaced by another array")
+    _require(n_good == 5, f"train_steps returned {n_good}, but all 5 steps are good")
+    _require(state.storage is storage, "state.storage was replaced by another array")
     for row, (new, old) in enumerate(zip(state.vectors, before, strict=True)):
         if (new == old).all():
             raise AssertionError(f"vector {row} of the state has not changed in five steps")
-    return 0.0
 
 
 @_property("nothing is written but the state and the losses")
-def _untouched(dtype: str, backend: Backend) -> float:
+def _untouched(dtype: str, backend: Backend) -> None:
     start = _Start(backend, dtype)
     steps, state = start.steps(0, 1, 2, 3, 4), start.state.copy()
     given = {**start.data._asdict(), **steps._asdict(), "params": state.params}
@@ -180,9 +181,7 @@ def _untouched(dtype: str, backend: Backend) -> float:
     start.run(state, steps)
     for name in given.keys() - {"params", "loss"}:
         _same_bits(f"{name} after train_steps", given[name], before[name])
-    if not np.isfinite(steps.loss).all():
-        raise AssertionError(f"not every loss was written: {steps.loss}")
-    return 0.0
+    _require(np.isfinite(steps.loss).all(), f"not every loss was written: {steps.loss}")
 
 
 @_property("the penalty of the loss may be stronger than that of the gradient")
@@ -195,7 +194,7 @@ def _penalty_of_the_loss(dtype: str, backend: Backend) -> float:
     task = start.task(value_alpha=penalty)
     backend.train_steps(task, apart, steps[1])
     _NUMPY.train_steps(task, reference_state, steps[2])
-    _same_bits("vectors, with a stronger penalty of the loss", apart.vectors.copy(), equal.vectors.copy())
+    _same_bits("vectors, with a stronger penalty of the loss", apart.vectors, equal.vectors)
     rows = start.rows[slice(*start.bounds[0])]
     first = Data(*(array[rows] for array in start.data))
     scale = tolerances.loss_scale(start.network, start.state.params, first, penalty)
@@ -204,7 +203,7 @@ def _penalty_of_the_loss(dtype: str, backend: Backend) -> float:
 
 
 @_property("the loss has the same bits with its gradient and without")
-def _loss_alone(dtype: str, backend: Backend) -> float:
+def _loss_alone(dtype: str, backend: Backend) -> None:
     """Check the optional method `loss`, which is called again and again with the same task."""
     if not hasattr(backend, "loss"):
         raise cases.Declined("it has no method `loss`")
@@ -216,11 +215,10 @@ def _loss_alone(dtype: str, backend: Backend) -> float:
         losses = backend.loss(task, params), backend.loss(task, params, written)
         _same_bits("loss without its gradient, and with it", np.array(losses), np.array([loss, loss]))
         _same_bits("gradient", written, gradient)
-    return 0.0
 
 
 @_property("a step whose loss or parameters are not finite ends the steps, and is not counted")
-def _diverged(dtype: str, backend: Backend) -> float:
+def _diverged(dtype: str, backend: Backend) -> None:
     start = _Start(backend, dtype)
     for optimizer in filter(start.supports, cases.PLAIN):
         for place in range(3):
@@ -235,7 +233,6 @@ def _diverged(dtype: str, backend: Backend) -> float:
                     f"{counts[1]} good steps of {optimizer.name} where the reference has {counts[0]}: "
                     f"step {place} has a learning rate of {np.finfo(dtype).max:.2g}"
                 )
-    return 0.0
 
 
 # ----------------------------------------------- gradients and trainings: row weights, batches, biases, kinks, equality
@@ -248,7 +245,7 @@ def property_checks(dtypes: Sequence[str]) -> Iterator[cases.Check]:
     """Yield each property in each dtype, and those on kinks and equality for each activation and loss."""
     for dtype in dtypes:
         for what, function in _PROPERTIES.items():
-            yield cases.Check("property", what, dtype, run=partial(function, dtype))
+            yield cases.Check("property", what, dtype, run=partial(_checked, function, dtype))
         for name in HIDDEN:
             what = f"{name}: the slope where z is 0 is that of the left"
             yield cases.Check("property", what, dtype, activation=name, run=partial(_kink, name, dtype))
@@ -423,7 +420,7 @@ def _method(method: LevenbergMarquardt, backend: Backend) -> float:
 
 
 @_property("validation, patience and the best parameters, decided within a call, are those of an epoch a call")
-def _decisions(dtype: str, backend: Backend) -> float:
+def _decisions(dtype: str, backend: Backend) -> None:
     """Compare with the same back end without `train_group`, to the bit, and the epochs with the reference's.
 
     The rows to validate have the outputs of the sixth epoch for targets: their loss falls until then, and rises again.
@@ -449,7 +446,6 @@ def _decisions(dtype: str, backend: Backend) -> float:
                 f"with patience {patience} training ends with (reason, epochs, best epoch) = {ended[0]}; with the "
                 f"reference {ended[1]}"
             )
-    return 0.0
 
 
 def _decided(result: TrainingResult) -> dict[str, Array]:

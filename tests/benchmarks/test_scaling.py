@@ -98,17 +98,13 @@ def test_what_is_as_expected_passes_and_stands_on_the_page(found, tmp_path, caps
     assert err == ""
 
 
+WIDER = "another exponent: time a step over width, numba: 3.11 (2.98 to 3.25), not 2"
+NOISE = "unclear exponent: time a step over rows, numba"
+
+
 @pytest.mark.parametrize(
     ("axis", "change", "code", "told"),
-    [
-        (
-            "width",
-            lambda i, size: size,
-            1,
-            "another exponent: time a step over width, numba: 3.11 (2.98 to 3.25), not 2",
-        ),
-        ("rows", lambda i, size: 9 if i in (4, 6) else 1, 0, "unclear exponent: time a step over rows, numba"),
-    ],
+    [("width", lambda i, size: size, 1, WIDER), ("rows", lambda i, size: 9 if i in (4, 6) else 1, 0, NOISE)],
 )
 def test_another_complexity_fails_and_noise_is_none(found, tmp_path, capsys, axis, change, code, told):
     seconds = found["axes"][axis]["seconds"]

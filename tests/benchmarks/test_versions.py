@@ -119,17 +119,11 @@ def test_the_probe_times_no_wrong_answer(probe, monkeypatch):
 
 
 def test_every_line_is_measured_after_the_answers(monkeypatch):
-    for name, few in (
-        ("FEW", 1),
-        ("MANY", 2),
-        ("REPEAT_SECONDS", 0.0),
-        ("LINES", dict([*real_work.LINES.items()][:9])),
-    ):
+    less = {"FEW": 1, "MANY": 2, "REPEAT_SECONDS": 0.0, "LINES": dict([*real_work.LINES.items()][:9])}
+    for name, few in less.items():
         monkeypatch.setattr(real_work, name, few)
-    rounds = [real_work.measure() for _ in range(2)]
-    assert [line.split(" | ")[0] for line in real_work.table(rounds).splitlines()[2:]] == [
-        f"| {x}" for x in real_work.LINES
-    ]
+    rows = real_work.table([real_work.measure() for _ in range(2)]).splitlines()[2:]
+    assert [row.split(" | ")[0] for row in rows] == [f"| {line}" for line in real_work.LINES]
     wrong = work.load("seed, plain")._replace(answer=lambda backend: np.ones(3) + (backend == "numba") * 1e-6)
     monkeypatch.setattr(real_work.work, "load", lambda name: wrong)
     with pytest.raises(DifferentAnswerError, match=r"seed, plain.*: relative distance .* nothing was timed"):
@@ -166,10 +160,8 @@ def test_asv_benchmarks_run(suite, monkeypatch):
 def test_asv_times_no_wrong_answer(suite, monkeypatch):
     other = workloads.load("seed").network.init_params(np.random.RandomState(1), float)
     wrong = types.SimpleNamespace(params=other)
-    monkeypatch.setattr(
-        "fastnn.train",
-        lambda *data, backend, **options: train(*data, **options, backend=backend) if backend == "numpy" else wrong,
-    )
+    trained = {"numpy": train, "numba": lambda *data, **options: wrong}
+    monkeypatch.setattr("fastnn.train", lambda *data, backend, **o: trained[backend](*data, **o, backend=backend))
     with pytest.raises(AssertionError, match="relative distance"):
         suite.checked("seed", "numba")
     with pytest.raises(NotImplementedError):

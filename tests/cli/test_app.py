@@ -124,15 +124,12 @@ def test_info_shows_versions_processor_and_cache(run, tmp_path, monkeypatch):
         assert re.search(line, out)
 
 
+WRONG = "the environment variable FASTNN_NUM_THREADS must be a whole number from 1 on, not '0'"
+
+
 @pytest.mark.parametrize(
     ("variable", "said"),
-    [
-        ("OMP_NUM_THREADS=1", "1: OMP_NUM_THREADS=1"),  # as in workers of Dask and Ray
-        (
-            "FASTNN_NUM_THREADS=0",
-            "the environment variable FASTNN_NUM_THREADS must be a whole number from 1 on, not '0'",
-        ),
-    ],
+    [("OMP_NUM_THREADS=1", "1: OMP_NUM_THREADS=1"), ("FASTNN_NUM_THREADS=0", WRONG)],  # the first as Dask and Ray do
 )
 def test_info_says_what_limits_the_cores(run, monkeypatch, variable, said):
     monkeypatch.delenv("FASTNN_NUM_THREADS", raising=False)

@@ -64,11 +64,8 @@ def test_what_one_side_alone_measures_is_shown_and_the_rest_compared(runs):
     assert outcome.passed
     assert [c.quantity for c in outcome.comparisons] == [DIGITS]
     assert outcome.alone == (Sides(ONLINE, 2.0, None), Sides(START, None, 2.0))
-    assert [(count.quantity.name, count.verdict) for count in outcome.counts] == [
-        ("both", "equal"),
-        ("base", "gone"),
-        ("head", "new"),
-    ]
+    verdicts = {count.quantity.name: count.verdict for count in outcome.counts}
+    assert verdicts == {"both": "equal", "base": "gone", "head": "new"}
     assert outcome.gone == ["online", "base"]
 
 

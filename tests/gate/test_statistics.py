@@ -58,6 +58,7 @@ def test_interval_holds_the_truth(ratio):
     random = np.random.RandomState(0)
     intervals = [interval(pairs(random, 12, ratio)) for _ in range(200)]
     assert np.mean([low <= ratio <= high for low, _, high in intervals]) > 0.93
+    assert interval(found := pairs(random, 8, ratio)) == interval(found)  # the same each time
 
 
 def test_interval_takes_no_notice_of_outliers_or_drift():
@@ -66,11 +67,6 @@ def test_interval_takes_no_notice_of_outliers_or_drift():
     assert interval([*quiet, (1.0, 50.0), (50.0, 1.1)]).middle == pytest.approx(1.1)
     drifting = [(d, 1.1 * d * 1.1) if i % 2 else (d * 1.1, 1.1 * d) for i, d in enumerate(2.0 ** np.arange(8))]
     assert interval(drifting).middle == pytest.approx(1.1, rel=0.01)
-
-
-def test_interval_is_the_same_each_time():
-    found = pairs(np.random.RandomState(0), 8, 1.0)
-    assert interval(found) == interval(found)
 
 
 @pytest.mark.parametrize(

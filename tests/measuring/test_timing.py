@@ -5,21 +5,7 @@ import pytest
 import seed_page
 from numpy.testing import assert_allclose
 
-from fastnn.measuring import starting, tutorial
-from fastnn.measuring.timing import (
-    Interval,
-    calibrated,
-    digits,
-    in_process,
-    in_turn,
-    interleaved,
-    markdown,
-    quartiles,
-    ratio,
-    repeated,
-    sampled,
-    seconds,
-)
+from fastnn.measuring import starting, timing, tutorial
 
 
 @pytest.mark.parametrize("seed", seed_page.BY_SEED)
@@ -44,17 +30,18 @@ def test_loop_changes_nothing_that_it_is_given():
 
 def test_interleaved_takes_turns_after_a_warm_up_and_each_begins_a_round():
     calls = []
-    timings = interleaved({"a": lambda: calls.append("a"), "b": lambda: calls.append("b")}, {"a": 1, "b": 10}, rounds=3)
+    functions = {"a": lambda: calls.append("a"), "b": lambda: calls.append("b")}
+    found = timing.interleaved(functions, {"a": 1, "b": 10}, rounds=3)
     assert calls == ["a", "b", "a", "b", "b", "a", "a", "b"]
-    assert [len(seconds) for seconds in timings.values()] == [3, 3]
+    assert [len(samples) for samples in found.values()] == [3, 3]
     asked = []
     asks = {title: lambda title=title: asked.append(title) or len(asked) for title in "ab"}
-    assert len(in_turn(asks, 9, most_seconds=-1)["a"]) == 3
-    assert in_turn({"a": lambda: 1.0, "b": lambda: 3.0}, 4, most=2) == {"a": [1.0] * 3, "b": [3.0]}
+    assert len(timing.in_turn(asks, 9, most_seconds=-1)["a"]) == 3
+    assert timing.in_turn({"a": lambda: 1.0, "b": lambda: 3.0}, 4, most=2) == {"a": [1.0] * 3, "b": [3.0]}
 
 
 def test_a_process_of_its_own_tells_time_memory_and_output():
-    process = in_process("print('hello'); x = bytearray(80_000_000)", {"FASTNN_TEST": "1"})
+    process = timing.in_process("print('hello'); x = bytearray(80_000_000)", {"FASTNN_TEST": "1"})
     assert process.output == "hello\n"
     assert process.seconds > 0
     assert process.peak_bytes is None or 80e6 < process.peak_bytes < 300e6
@@ -62,32 +49,32 @@ def test_a_process_of_its_own_tells_time_memory_and_output():
 
 def test_a_failing_process_says_why():
     with pytest.raises(RuntimeError, match="ValueError: so it is"):
-        in_process("raise ValueError('so it is')")
+        timing.in_process("raise ValueError('so it is')")
 
 
 def test_a_sample_is_about_as_long_as_wanted():
     """By a clock that ticks 1 ms a time."""
     now = [0.0]
-    run = repeated(lambda: now.__setitem__(0, now[0] + 1e-3))
-    assert calibrated(run, 0.1, clock=lambda: now[0]) == 100
-    assert calibrated(run, 0.1, most=7, clock=lambda: now[0]) == 7
-    found = sampled({"a": run}, 0.1, rounds=3, clock=lambda: now[0])
+    run = timing.repeated(lambda: now.__setitem__(0, now[0] + 1e-3))
+    assert timing.calibrated(run, 0.1, clock=lambda: now[0]) == 100
+    assert timing.calibrated(run, 0.1, most=7, clock=lambda: now[0]) == 7
+    found = timing.sampled({"a": run}, 0.1, rounds=3, clock=lambda: now[0])
     assert found["a"] == pytest.approx([1e-3] * 3)
 
 
 def test_ratios_are_by_rounds():
     """Whatever slowed a round slowed both."""
-    assert ratio([2.0, 20.0, 2.0, 9.0], [1.0, 10.0, 1.0]) == Interval(2, 2, 2)
+    assert timing.ratio([2.0, 20.0, 2.0, 9.0], [1.0, 10.0, 1.0]) == timing.Interval(2, 2, 2)
 
 
 def test_numbers_as_text():
-    assert str(Interval(1.234, 12.34, 1234)) == "12.3 (1.23–1,234)"
-    assert [digits(number) for number in (0.123, 12.34, 1234.5)] == ["0.12", "12.3", "1,234"]
-    assert seconds([2e-6, 3e-6, 4e-6]) == "3.00 µs (2.50–3.50)"
-    assert seconds([]) == ""
-    assert quartiles([1.0, 2.0, 3.0]) == (1.5, 2, 2.5)
-    assert quartiles([1.0, 2.0, 9.0]).spread == pytest.approx((5.5 - 1.5) / 2)
-    assert markdown(["a", "b"], [["1", "2"]], right="1").splitlines() == ["| a | b |", "|---|---:|", "| 1 | 2 |"]
+    assert str(timing.Interval(1.234, 12.34, 1234)) == "12.3 (1.23–1,234)"
+    assert [timing.digits(number) for number in (0.123, 12.34, 1234.5)] == ["0.12", "12.3", "1,234"]
+    assert timing.seconds([2e-6, 3e-6, 4e-6]) == "3.00 µs (2.50–3.50)"
+    assert timing.seconds([]) == ""
+    assert timing.quartiles([1.0, 2.0, 3.0]) == (1.5, 2, 2.5)
+    assert timing.quartiles([1.0, 2.0, 9.0]).spread == pytest.approx((5.5 - 1.5) / 2)
+    assert timing.markdown(["a", "b"], [["1", "2"]], right="1").splitlines() == ["| a | b |", "|---|---:|", "| 1 | 2 |"]
 
 
 def test_compile_times_are_by_entry_point_cold_and_warm(monkeypatch):
@@ -96,7 +83,7 @@ def test_compile_times_are_by_entry_point_cold_and_warm(monkeypatch):
 
     def fake(code, environment):
         folders.append(environment["FASTNN_CACHE_DIR"])
-        return in_process("print(1.0, 2.0, 3.0)")
+        return timing.in_process("print(1.0, 2.0, 3.0)")
 
     monkeypatch.setattr(starting, "in_process", fake)
     cold, warm = starting.compile_seconds("float32", 2)

@@ -22,10 +22,6 @@ SIZES = {  # sizes, rows, batch, dtype
 }
 
 
-def test_names():
-    assert workloads.names() == tuple(SIZES)
-
-
 @pytest.mark.parametrize("name", SIZES)
 def test_workload_has_the_documented_sizes(name):
     workload = workloads.load(name)
@@ -75,11 +71,6 @@ def test_missing_scikit_learn_is_named_with_its_extra(name, monkeypatch):
     monkeypatch.setitem(sys.modules, "sklearn", None)
     with pytest.raises(ImportError, match=rf"{name}.*scikit-learn.*fastnn-numba\[sklearn\]"):
         workloads.load(name)
-
-
-def test_seed_starts_from_the_tutorials_weights():
-    drawn = workloads.load("seed").network.init_params(np.random.RandomState(3), np.float64)
-    assert_array_equal(drawn, tutorial.flat(tutorial.initial_weights(3)))
 
 
 @pytest.mark.parametrize("seed", seed_page.BY_SEED)
