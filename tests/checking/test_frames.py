@@ -25,7 +25,7 @@ MIXED = {
 }
 FRAME = pandas.DataFrame(MIXED, index=np.arange(N)[::-1])  # rows are taken in their order, whatever they are called
 TABLE = np.column_stack([np.asarray(column, float) for column in MIXED.values()])
-NETWORK = Network((len(MIXED), 3, 1), "tanh")
+NETWORK, CLASSES = Network((len(MIXED), 3, 1), "tanh"), Network((len(MIXED), 3), output="softmax")
 TARGETS = pandas.Series(np.sin(np.arange(N)))
 
 
@@ -40,9 +40,13 @@ def test_frames_are_as_good_as_their_numbers(backend):
     pandas.testing.assert_frame_equal(FRAME, before)
 
 
-def test_columns_that_are_called_the_same_are_all_there():
+def test_columns_of_frames():
     frame = pandas.concat([FRAME, FRAME], axis=1)
     assert all_bits(real_array("X", frame)) == all_bits(np.hstack([TABLE, TABLE]))
+    kind, message = refusal(train, NETWORK, FRAME[[]], TARGETS, epochs=1)
+    assert (kind, message) == (ValueError, "X has 0 columns, the network has 8 inputs")
+    table = np.ones((4, 3))  # of one dtype: no copy
+    assert np.shares_memory(real_array("X", pandas.DataFrame(table, copy=False)), table)
 
 
 @pytest.mark.parametrize(
@@ -50,26 +54,17 @@ def test_columns_that_are_called_the_same_are_all_there():
     [(["area"], np.float32), (["area", "new"], np.float32), (["area", "income"], np.float64), (["age"], np.float64)],
 )
 def test_the_dtype_is_float32_where_all_columns_fit_it(columns, kind):
-    result = train(Network((len(columns), 1)), FRAME[columns], TARGETS, epochs=1, seed=0)
-    assert result.params.dtype == kind
-    result = train(Network((len(columns), 1)), FRAME[columns], TARGETS, epochs=1, seed=0, dtype="float32")
-    assert result.params.dtype == np.float32
-
-
-def test_a_frame_of_one_dtype_is_not_copied():
-    table = np.ones((4, 3))
-    assert np.shares_memory(real_array("X", pandas.DataFrame(table, copy=False)), table)
+    for asked, right in (({}, kind), ({"dtype": "float32"}, np.float32)):
+        result = train(Network((len(columns), 1)), FRAME[columns], TARGETS, epochs=1, seed=0, **asked)
+        assert result.params.dtype == right
 
 
 @pytest.mark.parametrize("kind", ["category", "Int64", "Float64", "int8", "float64", "object"])
 def test_labels_of_any_dtype(kind, backend):
     labels = np.arange(N) % 3
-    network = Network((len(MIXED), 3), output="softmax")
-    found = [
-        train(network, FRAME, y, epochs=2, seed=0, backend=backend).params
-        for y in (pandas.Series(labels).astype(kind), labels)
-    ]
-    assert all_bits(found[0]) == all_bits(found[1])
+    ways = pandas.Series(labels).astype(kind), labels
+    found, right = (train(CLASSES, FRAME, y, epochs=2, seed=0, backend=backend).params for y in ways)
+    assert all_bits(found) == all_bits(right)
 
 
 MISSING = "X has missing values, the first of column "
@@ -102,20 +97,14 @@ def test_the_column_is_named(label, values, kind, text, backend):
 
 
 def test_labels_of_text_are_told_what_to_become():
-    network = Network((len(MIXED), 3), output="softmax")
     for y in (pandas.Series(["a", "b", "c"] * 2), pandas.Series(["a", "b", "c"] * 2, dtype="category")):
-        kind, message = refusal(train, network, FRAME, y, epochs=1)
-        assert kind is TypeError
-        assert message == (
+        kind, message = refusal(train, CLASSES, FRAME, y, epochs=1)
+        assert (kind, message) == (
+            TypeError,
             "Y must hold real numbers; it holds text ('a' in row 0); labels go in as integers: "
-            "np.unique(Y, return_inverse=True)[1] has them"
+            "np.unique(Y, return_inverse=True)[1] has them",
         )
-        train(network, FRAME, np.unique(y, return_inverse=True)[1], epochs=1)
-
-
-def test_an_empty_frame_has_no_columns():
-    kind, message = refusal(train, NETWORK, FRAME[[]], TARGETS, epochs=1)
-    assert (kind, message) == (ValueError, "X has 0 columns, the network has 8 inputs")
+        train(CLASSES, FRAME, np.unique(y, return_inverse=True)[1], epochs=1)
 
 
 def test_a_frame_of_another_library():
@@ -123,27 +112,20 @@ def test_a_frame_of_another_library():
 
     class Column:
         def __init__(self, name, values, null=()):
-            self.name, self.values, self.dtype, self.null = name, np.asarray(values), "its own", list(null)
-
-        def to_numpy(self):
-            return self.values
-
-        def is_null(self):
-            return np.isin(np.arange(len(self.values)), self.null)
+            self.name, self.values, self.dtype = name, np.asarray(values), "its own"
+            self.to_numpy = lambda: self.values
+            self.is_null = lambda: np.isin(np.arange(len(values)), null)
 
         def __len__(self):
             return len(self.values)
 
     class Frame:
         def __init__(self, *columns):
-            self.given = columns
             self.columns, self.dtypes = [c.name for c in columns], [c.dtype for c in columns]
-
-        def get_columns(self):
-            return list(self.given)
+            self.get_columns = lambda: list(columns)
 
         def __len__(self):
-            return len(self.given[0])
+            return len(self.get_columns()[0])
 
     found = real_array("X", Frame(Column("a", [1.5, 2]), Column("b", [True, False])))
     assert found.tolist() == [[1.5, 1], [2, 0]]

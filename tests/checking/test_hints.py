@@ -1,24 +1,16 @@
-"""A keyword of another library gets an error that says what to write instead; signatures stay as they are."""
+"""Another library's keyword or name gets an error that says what to write instead; signatures stay as they are."""
 
 import inspect
 
 import numpy as np
 import pytest
+from good_input import refusal
 
-from fastnn import (
-    MLPClassifier,
-    MLPRegressor,
-    Network,
-    Population,
-    ReduceRate,
-    Stop,
-    TabularClassifier,
-    TabularRegressor,
-    every,
-    train,
-    train_many,
-)
-from fastnn.checking.hints import _NO_DROPOUT, REMEDIES
+import fastnn
+from fastnn import MLPClassifier, MLPRegressor, Network, Stop, TabularClassifier, TabularRegressor, train
+from fastnn.checking.hints import _NO_DROPOUT, ALIASES, REMEDIES
+from fastnn.losses import ACTIVATIONS, LOSSES
+from fastnn.network import INITS, REDUCTIONS
 from fastnn.optimizers import OPTIMIZERS, RPROP, SGD, Adam, AdamW
 
 X = np.linspace(-1, 1, 12).reshape(6, 2)
@@ -30,11 +22,11 @@ def fit(**options):
 
 
 def fit_many(**options):
-    return train_many(NETWORK, X, X[:, 0], seed=range(2), **options)
+    return fastnn.train_many(NETWORK, X, X[:, 0], seed=range(2), **options)
 
 
 def population(**options):
-    return Population(NETWORK, X, X[:, 0], seed=range(2), **options)
+    return fastnn.Population(NETWORK, X, X[:, 0], seed=range(2), **options)
 
 
 def fit_tables(**options):
@@ -66,8 +58,8 @@ CASES = [
     (fit_many, {"epochs": 1, "threads": 2}, "train_many has no argument 'threads': say n_jobs=..., the members that"),
     (Stop, {"threads": 2}, "Stop has no argument 'threads'; it has tol, patience"),
     (Stop, {"scheduler": 0.1}, "Stop has no argument 'scheduler': say reduce=ReduceRate()"),
-    (ReduceRate, {"min_lr": 0.1}, "ReduceRate has no argument 'min_lr': say least=..."),
-    (every, {"epochs": 3}, "every has no argument 'epochs'; it has k, callback"),
+    (fastnn.ReduceRate, {"min_lr": 0.1}, "ReduceRate has no argument 'min_lr': say least=..."),
+    (fastnn.every, {"epochs": 3}, "every has no argument 'epochs'; it has k, callback"),
     (Stop, {"min_delta": 0.1}, "Stop has no argument 'min_delta': say tol=..."),
     (Stop, {"validation_data": (X, X)}, "Stop has no argument 'validation_data': say validation=(X, Y)"),
     (Stop, {"mode": "min"}, "Stop has no argument 'mode'; it has tol, patience"),
@@ -81,11 +73,7 @@ CASES = [
     (Network, {"sizes": (2, 1), "dropout": 0.5}, f"Network has no argument 'dropout': {_NO_DROPOUT}"),
     (fit, {"epochs": 1, "dropout": 0.5}, f"train has no argument 'dropout': {_NO_DROPOUT}"),
     (fit_many, {"epochs": 1, "dropout": 0.5}, f"train_many has no argument 'dropout': {_NO_DROPOUT}"),
-    (
-        MLPClassifier,
-        {"hiden_layer_sizes": (3,)},
-        "MLPClassifier has no argument 'hiden_layer_sizes': did you mean 'hid",
-    ),
+    (MLPClassifier, {"hiden_layer_sizes": 3}, "MLPClassifier has no argument 'hiden_layer_sizes': did you mean 'hid"),
     (MLPClassifier, {"epochs": 3}, "MLPClassifier has no argument 'epochs': say max_iter=..."),
     (MLPRegressor, {"lr": 3}, "MLPRegressor has no argument 'lr': say learning_rate_init=..."),
     (MLPRegressor, {"optimizer": "adam"}, "MLPRegressor has no argument 'optimizer': say solver=..."),
@@ -135,3 +123,24 @@ def test_other_type_errors_pass_as_they_are():
         train(NETWORK, X, X[:, 0], Adam(), 3)
     with pytest.raises(TypeError, match="no argument 'a'; it has"):  # from a call within the training
         fit(epochs=1, callbacks=[lambda progress: Stop(a=3)])
+
+
+LOSS_NAMES = {
+    "squared_error": ["mse", "MSELoss", "mean_squared_error"],
+    "absolute_error": ["MAE", "L1Loss"],
+    "huber": ["SmoothL1Loss", "huber_loss"],
+    "log_loss": ["binary_crossentropy", "BCELoss", "BCEWithLogitsLoss", "logloss"],
+    "cross_entropy": ["categorical_crossentropy", "sparse_categorical_crossentropy", "CrossEntropyLoss", "nll_loss"],
+    "poisson": ["PoissonNLLLoss"],
+}
+
+
+@pytest.mark.parametrize(("own", "name"), [(own, name) for own, names in LOSS_NAMES.items() for name in names])
+def test_another_librarys_loss_gets_the_name_here(own, name):
+    assert f"unknown loss {name!r} (did you mean {own!r}?)" in refusal(lambda: Network((3, 2), loss=name))[1]
+
+
+def test_aliases_are_of_names_that_there_are():
+    known = {*ACTIVATIONS, *LOSSES, *INITS, *REDUCTIONS, "logistic", "quantile"}
+    assert set(ALIASES.values()) <= known
+    assert set(ALIASES) & known == {"sigmoid", "logistic", "pinball", "quantile"}  # the core's and the estimators'
