@@ -30,12 +30,9 @@ def test_state_vectors():
     assert [name for name in ("SGD", "Adam", "AdamW", "RMSprop", "RPROP") if OPTIMIZERS[name].full_batch] == ["RPROP"]
 
 
-def test_defaults_are_the_papers():
+def test_defaults_are_the_papers_and_the_learning_rate_is_checked_first():
     assert (Adam().learning_rate, Adam().beta_1, Adam().beta_2, Adam().epsilon) == (0.001, 0.9, 0.999, 1e-8)
     assert AdamW().weight_decay == 0.01
     assert (RPROP.grow, RPROP.shrink, RPROP.smallest, RPROP.largest) == (1.2, 0.5, 1e-6, 50)
-
-
-def test_the_learning_rate_is_checked_first():
     with pytest.raises(ValueError, match="learning_rate"):
         AdamW(-1, beta_1=2, weight_decay=-1)
