@@ -98,7 +98,7 @@ def tests(session):
 QUICK = (
     "tests/test_layers.py",
     "tests/test_network.py",
-    "tests/test_reference.py",  # against its formulas, their derivatives, and scikit-learn
+    "tests/test_reference.py",  # against its formulas, and their derivatives
     "tests/fused/test_equality.py",  # the kernel and the reference
     "tests/fused/test_same_bits.py::test_first_steps_give_the_hashes",
     "tests/training/test_training.py",

@@ -7,24 +7,9 @@ import numpy as np
 import pytest
 from bits import bits
 
-from fastnn import (
-    SGD,
-    Adam,
-    CrossEntropy,
-    Elu,
-    Huber,
-    LeakyRelu,
-    LogLoss,
-    Network,
-    Pinball,
-    load,
-    loss_and_gradient,
-    testing,
-    train,
-    train_many,
-)
+from fastnn import SGD, Adam, Network, load, loss_and_gradient, testing, train, train_many
 from fastnn.compiler.loader import IN_PYTHON
-from fastnn.losses import Value
+from fastnn.losses import CrossEntropy, Elu, Huber, LeakyRelu, LogLoss, Pinball, Value
 from fastnn.testing.cases import VARIANTS, draw, draw_training
 
 QUANTILES = Network((3, 6, 3), "tanh", loss=Pinball((0.1, 0.5, 0.9)))
@@ -39,14 +24,12 @@ NETWORKS = [
 @pytest.mark.parametrize("value", VARIANTS, ids=str)
 def test_the_default_of_a_value_is_its_name(value):
     default, is_loss = type(value)(), hasattr(value.line, "outputs")
-    assert value != default
-    given = {"loss": default, "output": value.line.outputs[0]} if is_loss else {"activation": default}
-    named = {**given, "loss" if is_loss else "activation": default.name}
-    network = Network((3, 5, 2), **given)
-    assert network == Network((3, 5, 2), **named)
-    assert hash(network) == hash(Network((3, 5, 2), **named))
+    option, others = ("loss", {"output": value.line.outputs[0]}) if is_loss else ("activation", {})
+    network, named, other = (Network((3, 5, 2), **others, **{option: v}) for v in (default, default.name, value))
+    assert network == named != other
+    assert hash(network) == hash(named)
     assert default.name in (network.loss, network.activation)
-    assert network != Network((3, 5, 2), **given | {"loss" if is_loss else "activation": value})
+    assert value != default
 
 
 @pytest.mark.parametrize("network", NETWORKS, ids=str)
@@ -92,10 +75,9 @@ def test_smoothed_labels_are_targets_between(backend):
     problem, labels = draw(network, 9), np.arange(9) % 3
     plain = Network((3, 4, 3), "tanh", "softmax")
     expected = loss_and_gradient(plain, problem.params, problem.X, np.eye(3)[labels] * 0.7 + 0.1, backend=backend)
-    for found, right in zip(
-        loss_and_gradient(network, problem.params, problem.X, labels, backend=backend), expected, strict=True
-    ):
-        np.testing.assert_allclose(found, right, rtol=1e-13, atol=1e-15)
+    found = loss_and_gradient(network, problem.params, problem.X, labels, backend=backend)
+    for one, right in zip(found, expected, strict=True):
+        np.testing.assert_allclose(one, right, rtol=1e-13, atol=1e-15)
 
 
 def test_one_column_is_the_target_of_all_quantiles(backend):
@@ -104,8 +86,8 @@ def test_one_column_is_the_target_of_all_quantiles(backend):
     network = Network((1, 8, 3), "tanh", loss=Pinball((0.1, 0.5, 0.9)))
     options = {"optimizer": Adam(0.02), "seed": 0, "epochs": 20, "backend": backend}
     result = train(network, X, y, **options)
-    assert bits(result.params) == bits(train(network, X, y[:, None], **options).params)
-    assert bits(result.params) == bits(train(network, X, np.stack([y] * 3, axis=1), **options).params)
+    for n in (1, 3):
+        assert bits(result.params) == bits(train(network, X, np.stack([y] * n, axis=1), **options).params)
     shares = (y[:, None] <= result.predict(X)).mean(axis=0)
     np.testing.assert_allclose(shares, [0.1, 0.5, 0.9], atol=0.03)
     with pytest.raises(ValueError, match="Y has 2 columns"):
@@ -116,8 +98,6 @@ def test_one_column_is_the_target_of_all_quantiles(backend):
 
 
 class Own(Value):
-    """A value of somebody's own, of fastnn's name."""
-
     name = "huber"
 
 

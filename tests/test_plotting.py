@@ -6,84 +6,69 @@ import numpy as np
 import pytest
 from survival import python
 
-import fastnn
-from fastnn import Network, Stop, plotting, train
+from fastnn import Network, Stop, plotting, train, train_many
 
 pytest.importorskip("matplotlib")
 
 X = np.linspace(-1, 1, 20).reshape(10, 2)
-DRAW = (plotting.loss_curves, plotting.error_curve)
+STOP = {"stop": Stop(validation=0.3)}
+both_kinds = pytest.mark.parametrize("draw", [plotting.loss_curves, plotting.error_curve])
 
 
 def trained(backend="numpy", **options):
     return train(Network((2, 1)), X, X[:, :1], **{"epochs": 4, "seed": 0, "backend": backend, **options})
 
 
-def drawn(figure):
-    """The curves of a figure by their labels."""
+def lines_of(figure):
     (axes,) = figure.axes
-    return {line.get_label(): line.get_ydata() for line in axes.get_lines()}
+    return axes.get_lines()
 
 
-@pytest.mark.parametrize("draw", DRAW)
+def drawn(figure):
+    return {line.get_label(): line.get_ydata() for line in lines_of(figure)}
+
+
+@both_kinds
 def test_a_training_is_drawn_as_it_is(draw, backend):
-    result = trained(backend, stop=Stop(validation=0.3))
-    for given in (result, result.history):
-        curves = drawn(draw(given))
+    result = trained(backend, **STOP)
+    for figure in (draw(result), draw(result.history), result.plot()):
+        curves = drawn(figure)
         assert list(curves) == ["training", "validation"]
         np.testing.assert_array_equal(curves["training"], result.history.loss)
         np.testing.assert_array_equal(curves["validation"], result.history.validation_loss)
 
 
-@pytest.mark.parametrize("draw", DRAW)
-def test_several_are_drawn_by_their_labels(draw, backend):
-    with_validation, without = trained(backend, stop=Stop(validation=0.3)), trained(backend)
-    curves = drawn(draw({"a": with_validation, "b": without.history, "c": [3.0, 2.0]}))
+@both_kinds
+def test_several_are_drawn_by_their_labels_and_numbers_alone_are_a_curve(draw, backend):
+    without = trained(backend)
+    curves = drawn(draw({"a": trained(backend, **STOP), "b": without.history, "c": [3.0, 2.0]}))
     assert list(curves) == ["a", "a, validation", "b", "c"]
     np.testing.assert_array_equal(curves["b"], without.history.loss)
     np.testing.assert_array_equal(curves["c"], [3.0, 2.0])
-
-
-@pytest.mark.parametrize("draw", DRAW)
-def test_numbers_alone_are_a_curve(draw):
     np.testing.assert_array_equal(drawn(draw(np.array([3.0, 2.0])))["training"], [3.0, 2.0])
 
 
-@pytest.mark.parametrize(("m", "drawn_of_them"), [(3, 3), (100, 40)])
-def test_many_results_draw_themselves(m, drawn_of_them):
-    many = fastnn.train_many(Network((2, 3, 1)), X, X[:, :1], seed=range(m), epochs=4, backend="numpy")
-    (axes,) = many.plot().axes
-    assert len(axes.lines) == drawn_of_them + 1
-    assert axes.lines[-1].get_label() == f"member {many.best()}, the best"
-    np.testing.assert_array_equal(axes.lines[-1].get_ydata(), many[many.best()].history.loss)
-    assert axes.get_ylabel() == "loss"
+@pytest.mark.parametrize(("m", "drawn_of_them", "options"), [(3, 3, {}), (100, 40, {}), (2, 2, STOP)])
+def test_many_results_draw_themselves(m, drawn_of_them, options, backend):
+    many = train_many(Network((2, 3, 1)), X, X[:, :1], seed=range(m), epochs=4, backend=backend, **options)
+    for figure in (many.plot(), plotting.member_curves(many.history)):
+        lines = lines_of(figure)
+        assert len(lines) == drawn_of_them + 1
+        assert lines[-1].get_label() == f"member {many.best()}, the best"
+        best = many[many.best()].history
+        np.testing.assert_array_equal(lines[-1].get_ydata(), best.validation_loss if options else best.loss)
+        assert figure.axes[0].get_ylabel() == ("validation loss" if options else "loss")
 
 
-def test_many_validation_losses_are_drawn_where_all_have_them():
-    stop = Stop(validation=0.3)
-    many = fastnn.train_many(Network((2, 1)), X, X[:, :1], seed=range(2), epochs=4, stop=stop, backend="numpy")
-    (axes,) = many.plot().axes
-    assert axes.get_ylabel() == "validation loss"
-    np.testing.assert_array_equal(axes.lines[0].get_ydata(), many[0].history.validation_loss)
-
-
-def test_a_result_draws_itself():
-    result = trained(stop=Stop(validation=0.3))
-    curves = drawn(result.plot())
-    assert list(curves) == ["training", "validation"]
-    np.testing.assert_array_equal(curves["validation"], result.history.validation_loss)
-
-
-@pytest.mark.parametrize("draw", DRAW)
+@both_kinds
 def test_the_curves_of_one_training_are_thin_lines(draw):
     """A broad pale line is for one that lies below another."""
-    of_one, of_two = draw(trained(stop=Stop(validation=0.3))), draw({"numpy": trained(), "numba": trained()})
-    assert [line.get_linewidth() for line in draw(trained()).axes[0].lines] == [2]
-    assert [line.get_linewidth() for line in of_one.axes[0].lines] == [2, 2]
-    assert [line.get_linewidth() for line in of_two.axes[0].lines] == [7, 2]
+    two = {"numpy": trained(), "numba": trained()}
+    for given, widths in ((trained(), [2]), (trained(**STOP), [2, 2]), (two, [7, 2])):
+        assert [line.get_linewidth() for line in lines_of(draw(given))] == widths
 
 
-@pytest.mark.parametrize("draw", DRAW)
+@both_kinds
 def test_curves_are_drawn_in_axes_of_ones_own(draw):
     from matplotlib.figure import Figure
 
@@ -92,15 +77,11 @@ def test_curves_are_drawn_in_axes_of_ones_own(draw):
     assert draw([3.0, 2.0], "mine", axes=right) is figure
     assert (right.get_title(), len(right.lines), len(left.lines)) == ("mine", 1, 0)
     assert tuple(figure.get_size_inches()) == (3, 2)
-
-
-@pytest.mark.parametrize("draw", DRAW)
-def test_what_are_no_axes_is_refused(draw):
     with pytest.raises(TypeError, match=r"axes must be matplotlib's, as plt.subplots\(\) makes them, not 3"):
         draw([3.0, 2.0], axes=3)
 
 
-@pytest.mark.parametrize("draw", DRAW)
+@both_kinds
 def test_without_matplotlib_it_says_what_to_install(draw, monkeypatch):
     for name in [name for name in sys.modules if name.split(".")[0] == "matplotlib"]:
         monkeypatch.setitem(sys.modules, name, None)
@@ -127,17 +108,15 @@ def test_pictures_need_no_screen_and_leave_matplotlib_as_it_was():
 
 def test_predictions_are_points_beside_the_line_where_they_are_true():
     true, predicted = np.array([[1.0, 5.0], [2.0, np.nan], [3.0, 7.0]]), np.array([[1.5, 5.0], [2.0, 6.0], [2.5, 8.0]])
-    figure = plotting.predictions(true, predicted)
-    first, second, line = figure.axes[0].get_lines()
-    np.testing.assert_array_equal([first.get_xdata(), first.get_ydata()], [predicted[:, 0], true[:, 0]])
-    np.testing.assert_array_equal([second.get_xdata(), second.get_ydata()], [predicted[:, 1], true[:, 1]])
-    assert list(line.get_xdata()) == list(line.get_ydata()) == [1, 8]
+    *points, line = lines_of(plotting.predictions(true, predicted))
+    for k, of_column in enumerate(points):
+        np.testing.assert_array_equal([of_column.get_xdata(), of_column.get_ydata()], [predicted[:, k], true[:, k]])
+    assert (len(points), list(line.get_xdata()), list(line.get_ydata())) == (2, [1, 8], [1, 8])
 
 
 def test_reliability_has_a_point_for_a_tenth_of_the_rows():
     confidence = np.linspace(0.5, 1, 100)
-    figure = plotting.reliability(np.arange(100) % 10 < 7, confidence)
-    points = figure.axes[0].get_lines()[1]
+    _, points = lines_of(plotting.reliability(np.arange(100) % 10 < 7, confidence))
     np.testing.assert_allclose(points.get_ydata(), 0.7)
     np.testing.assert_allclose(points.get_xdata(), confidence.reshape(10, 10).mean(axis=1))
 
@@ -147,9 +126,3 @@ def test_reliability_has_a_point_for_a_tenth_of_the_rows():
 def test_what_is_not_of_the_same_rows_is_refused(draw, rows):
     with pytest.raises(ValueError, match="must be "):
         draw(*rows)
-
-
-def test_the_members_of_a_history_are_drawn_too(backend):
-    many = fastnn.train_many(Network((2, 1)), X, X[:, :1], epochs=4, seed=range(3), backend=backend)
-    lines = plotting.member_curves(many.history).axes[0].get_lines()
-    assert lines[-1].get_label() == f"member {many.best()}, the best"
