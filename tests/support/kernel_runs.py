@@ -49,3 +49,9 @@ def everything(dtype):
             for batch_size in (1, 13, 265):
                 found += do_steps(network, optimizer, problem, "numba", [19, 11], batch_size)
     return found
+
+
+def full_batches(n, n_steps=1, rate=1.0):
+    """Steps on all of n rows, in their order."""
+    start = np.zeros(n_steps, int)
+    return Steps(np.arange(n), start, start + n, np.full(n_steps, rate), np.zeros(n_steps))
