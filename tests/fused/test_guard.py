@@ -1,11 +1,17 @@
-"""The Numba back end looks at every array before a kernel gets its address, whoever calls it, and however."""
+"""The Numba back end looks at every array before a kernel gets its address, whoever calls it, and however.
+
+Those of one training, and those of several; and a kernel writes to its own only.
+"""
 
 import numpy as np
 import pytest
+from guards import between_guards, intact
+from kernel_runs import full_batches
 
 import fastnn
 from fastnn import SGD, Adam, Network, get_backend
-from fastnn.state import Data, Steps, StepState, Task
+from fastnn.memory import aligned_zeros, padded_size
+from fastnn.state import Data, GroupState, Steps, StepState, Task
 
 pytestmark = pytest.mark.nojit
 
@@ -30,10 +36,9 @@ KINDS = {
 }
 
 
-def call(method, dtype, changed, change):
-    """Call a method of the back end, one of whose arrays was changed."""
+def arrays_of(dtype):
     random_state = np.random.RandomState(0)
-    arrays = {
+    return {
         "params": random_state.standard_normal(NETWORK.n_params).astype(dtype),
         "X": random_state.standard_normal((N, 4)).astype(dtype),
         "Y": random_state.standard_normal((N, 2)).astype(dtype),
@@ -46,6 +51,10 @@ def call(method, dtype, changed, change):
         "learning_rate": np.full(2, 0.1),
         "loss": np.zeros(2),
     }
+
+
+def call(method, dtype, changed=None, change=None):
+    arrays = arrays_of(dtype)
     if changed:
         arrays[changed] = change(arrays[changed])
     params, X, Y, weight, storage, products, *steps = arrays.values()
@@ -58,6 +67,26 @@ def call(method, dtype, changed, change):
     if method == "loss":
         return backend.loss(task, params)
     return backend.train_steps(task, StepState(storage, NETWORK.n_params, beta_products=products), Steps(*steps))
+
+
+M = 3  # members
+
+
+def arrays_of_group(dtype):
+    arrays = arrays_of(dtype)
+    del arrays["params"]
+    arrays["storage"] = aligned_zeros((M, 3, padded_size(NETWORK.n_params, dtype)), dtype)
+    arrays["storage"][:, 0, : NETWORK.n_params] = np.random.RandomState(1).standard_normal((M, NETWORK.n_params))
+    for name in ("beta_products", "rows", "learning_rate", "loss"):
+        arrays[name] = np.array([arrays[name]] * M)
+    return arrays | {"which": np.array([0, 1, 0]), "n_steps": np.array([2, 1, 2])}
+
+
+def call_group(arrays, optimizer=None):
+    X, Y, weight, storage, products, *steps, which, n_steps = arrays.values()
+    tasks = [Task(NETWORK, Adam(), Data(X, Y, weight), 0.1), Task(NETWORK, optimizer or Adam(0.5), Data(X, Y, weight))]
+    state = GroupState(storage, NETWORK.n_params, np.zeros(M, np.int64), products)
+    return get_backend("numba").train_group(tasks, which, state, Steps(*steps), n_steps)
 
 
 TAKEN = {
@@ -81,6 +110,15 @@ def test_a_wrong_array_reaches_no_kernel(method, name, dtype):
             call(method, dtype, name, change)
 
 
+@pytest.mark.parametrize("name", list(arrays_of_group(np.float64)))
+def test_a_wrong_array_of_members_reaches_no_kernel(name, dtype):
+    for change, _ in KINDS.values():
+        arrays = arrays_of_group(dtype)
+        arrays[name] = change(arrays[name])
+        with pytest.raises((TypeError, ValueError)):
+            call_group(arrays)
+
+
 @pytest.mark.parametrize("name", ["storage", "beta_products", "loss"])
 def test_what_is_read_only_is_not_written(name):
     def lock(array):
@@ -89,13 +127,20 @@ def test_what_is_read_only_is_not_written(name):
 
     with pytest.raises(ValueError, match=rf"{name} must be .* and writeable"):
         call("train_steps", np.float64, name, lock)
+    arrays = arrays_of_group(np.float64)
+    lock(arrays[name])
+    with pytest.raises(ValueError, match=rf"{name} must be .* and writeable"):
+        call_group(arrays)
+
+
+def ones_of(n_rows=N, dtype=np.float64):
+    return Data(np.ones((n_rows, 4), dtype), np.ones((n_rows, 2), dtype), np.ones(n_rows, dtype))
 
 
 def one_task():
     """A task, a state and steps that the back end has seen, each array with one owner."""
-    task = Task(NETWORK, SGD(), Data(np.ones((N, 4)), np.ones((N, 2)), np.ones(N)))
+    task, steps = Task(NETWORK, SGD(), ones_of()), full_batches(N, 2)
     state = StepState.create(np.ones(NETWORK.n_params), 0)
-    steps = Steps(np.arange(N), np.array([0, 3]), np.array([3, 6]), np.full(2, 0.1), np.zeros(2))
     assert get_backend("numba").train_steps(task, state, steps) == 2
     return task, state, steps
 
@@ -115,7 +160,7 @@ def test_what_becomes_read_only_between_two_calls_is_not_written(name):
 def test_what_a_kernel_knows_by_its_address_cannot_be_resized():
     """Not without a check of references either: a kernel would read and write what is not the array's any more."""
     task, state, steps = one_task()
-    other = Task(NETWORK, SGD(), Data(np.ones((N, 4)), np.ones((N, 2)), np.ones(N)))
+    other = Task(NETWORK, SGD(), ones_of())
     get_backend("numba").loss(other, np.ones(NETWORK.n_params))
     for array in (*task.data, *steps, state.storage, state.beta_products, *other.data):
         for refcheck in True, False:
@@ -123,10 +168,10 @@ def test_what_a_kernel_knows_by_its_address_cannot_be_resized():
                 array.resize((1,), refcheck=refcheck)
 
 
-@pytest.mark.parametrize(
-    ("name", "value"),
-    [*(("rows", row) for row in (-1, N, -(10**6))), ("start", -1), *(("stop", n) for n in (N + 1, 2**62, -(2**63)))],
-)
+OUTSIDE = [*[("rows", n) for n in (-1, N, -(10**6))], ("start", -1), *[("stop", n) for n in (N + 1, 2**62, -(2**63))]]
+
+
+@pytest.mark.parametrize(("name", "value"), OUTSIDE)
 def test_rows_outside_the_data_are_refused(name, value):
     def change(array):
         array[1] = value
@@ -134,6 +179,17 @@ def test_rows_outside_the_data_are_refused(name, value):
 
     with pytest.raises(ValueError, match=rf"the steps take rows? .*{value}"):
         call("train_steps", np.float64, name, change)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [*OUTSIDE, *[("which", n) for n in (-1, 2)], *[("n_steps", n) for n in (-1, 3, 2**62)]]
+)
+@pytest.mark.parametrize("place", [0, -1])
+def test_numbers_outside_are_refused_of_members(name, value, place):
+    arrays = arrays_of_group(np.float64)
+    arrays[name].flat[place] = value
+    with pytest.raises(ValueError, match=r"the steps take row|which must hold numbers of the 2 tasks"):
+        call_group(arrays)
 
 
 def test_memory_maps_are_taken_and_other_subclasses_refused(dtype):
@@ -145,7 +201,7 @@ def test_memory_maps_are_taken_and_other_subclasses_refused(dtype):
         def __len__(self):
             return 10**6
 
-    right = call("predict", dtype, None, None)
+    right = call("predict", dtype)
     assert np.array_equal(call("predict", dtype, "X", lambda a: a.view(np.memmap)), right)
     for method, names in TAKEN.items():
         for name in names:
@@ -156,10 +212,13 @@ def test_memory_maps_are_taken_and_other_subclasses_refused(dtype):
 @pytest.mark.parametrize("optimizer", [None, SGD, type("Adam", (Adam,), {})()])
 def test_only_built_in_optimizers_reach_a_kernel(optimizer):
     state = StepState.create(np.ones(NETWORK.n_params), 2)
-    data = Data(np.ones((N, 4)), np.ones((N, 2)), np.ones(N))
-    steps = Steps(np.arange(N), np.array([0]), np.array([N]), np.ones(1), np.zeros(1))
     with pytest.raises(TypeError, match="trains with SGD"):
-        get_backend("numba").train_steps(Task(NETWORK, optimizer, data), state, steps)
+        get_backend("numba").train_steps(Task(NETWORK, optimizer, ones_of()), state, full_batches(N))
+
+
+def test_optimizers_of_two_kinds_are_no_members_of_one_call():
+    with pytest.raises(ValueError, match="the same kind of optimizer"):
+        call_group(arrays_of_group(np.float64), SGD())
 
 
 class WithMoreParameters(Network):
@@ -169,21 +228,6 @@ class WithMoreParameters(Network):
 class WithOtherLayers(Network):
     layers = property(lambda self: Network((4, 300, 2)).layers)
     n_params = property(lambda self: NETWORK.n_params)
-
-
-@pytest.mark.parametrize(
-    "network", [None, (4, 5, 2), "network", WithMoreParameters((4, 5, 2)), WithOtherLayers((4, 5, 2))]
-)
-def test_only_networks_reach_a_kernel(network):
-    backend, X = get_backend("numba"), np.ones((N, 4))
-    data = Data(X, np.ones((N, 2)), np.ones(N))
-    params = np.ones(NETWORK.n_params)
-    for call in (
-        lambda: backend.predict(network, params, X),
-        lambda: backend.loss_and_gradient(network, params, data, 0),
-    ):
-        with pytest.raises(TypeError, match="must be a fastnn Network"):
-            call()
 
 
 def changed(**values):
@@ -206,15 +250,15 @@ CHANGED = {
     "a subclass": lambda: WithOtherLayers((4, 5, 2)),
 }
 
-OTHERS = ("a subclass", "used"), ("a loss", "used")
+NOT_AFTER_USE = ("a subclass", "a loss")
 """An object does not become one of a subclass; settings of a training that were checked are not checked again."""
 
 
 def calls_of(network, dtype):
     """Calls of public functions and of the back end, with arguments that are right for 4-5-2: their arrays."""
-    params, X, Y = np.ones(NETWORK.n_params, dtype), np.ones((N, 4), dtype), np.ones((N, 2), dtype)
-    backend, data, state = get_backend("numba"), Data(X, Y, np.ones(N, dtype)), StepState.create(params, 0)
-    steps = Steps(np.arange(N), np.array([0]), np.array([N]), np.ones(1), np.zeros(1))
+    params, data = np.ones(NETWORK.n_params, dtype), ones_of(dtype=dtype)
+    backend, (X, Y, _), state = get_backend("numba"), data, StepState.create(params, 0)
+    task, steps = lambda: Task(network, SGD(), data), full_batches(N)
 
     def of_function():
         backend.function(network, params)(X[0], out := np.zeros(2, dtype))
@@ -227,15 +271,21 @@ def calls_of(network, dtype):
         "train_many": lambda: fastnn.train_many(network, X, Y, epochs=1, seed=range(2)).params,
         "the back end's predict": lambda: backend.predict(network, params, X),
         "the back end's loss_and_gradient": lambda: backend.loss_and_gradient(network, params, data, 0.0)[1],
-        "the back end's train_steps": lambda: (
-            backend.train_steps(Task(network, SGD(), data), state, steps) * state.params
-        ),
+        "the back end's train_steps": lambda: backend.train_steps(task(), state, steps) * state.params,
         "the back end's function": of_function,
     }
 
 
+@pytest.mark.parametrize("network", [None, (4, 5, 2), "4", WithMoreParameters((4, 5, 2)), WithOtherLayers((4, 5, 2))])
+def test_only_networks_reach_a_kernel(network):
+    for name in ("predict", "loss_and_gradient"):
+        with pytest.raises(TypeError, match="must be a fastnn Network"):
+            calls_of(network, np.float64)[f"the back end's {name}"]()
+
+
 @pytest.mark.parametrize(
-    ("name", "after"), [(name, after) for name in CHANGED for after in ("made", "used") if (name, after) not in OTHERS]
+    ("name", "after"),
+    [*((name, "made") for name in CHANGED), *((name, "used") for name in CHANGED if name not in NOT_AFTER_USE)],
 )
 def test_a_network_that_was_changed_reaches_no_kernel(name, after, dtype):
     """It is refused; or nothing that was changed shows, where its buffers are known from an earlier call."""
@@ -256,3 +306,23 @@ def test_a_network_that_was_changed_reaches_no_kernel(name, after, dtype):
         else:
             assert np.array_equal(value, right[door]()), door
     assert n_refused >= (6 if after == "made" else 1)
+
+
+def test_nothing_is_written_beyond_the_arrays(dtype):
+    arrays, zones = arrays_of_group(dtype), []
+    for name in ("storage", "beta_products", "loss"):
+        arrays[name], guard = between_guards(arrays[name])
+        zones.append(guard)
+    before = arrays["storage"].copy()
+    assert call_group(arrays).tolist() == [2, 1, 2]
+    X, Y, weight, *_ = arrays.values()
+    assert all(map(intact, zones))
+    assert not arrays["storage"][:, :, NETWORK.n_params :].any()
+    for m, which in enumerate(arrays["which"]):
+        state = StepState(before[m].copy(), NETWORK.n_params)
+        n = int(arrays["n_steps"][m])
+        steps = Steps(np.arange(N), arrays["start"][:n], arrays["stop"][:n], np.full(n, 0.1), np.zeros(n))
+        task = Task(NETWORK, Adam(0.5 if which else 0.001), Data(X, Y, weight), 0.0 if which else 0.1)
+        assert get_backend("numba").train_steps(task, state, steps) == n
+        assert state.storage.tobytes() == arrays["storage"][m].tobytes()
+        assert steps.loss.tobytes() == arrays["loss"][m, :n].tobytes()
