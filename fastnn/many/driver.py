@@ -138,8 +138,8 @@ class Driver:
 
     def __init__(self, plans: list[Plan], n_jobs: int | None, callbacks: Sequence[Callback]) -> None:
         self.engine, self.n_threads = chosen_engine(n_jobs), 1
-        if self.engine is None:
-            self.n_threads = n_jobs or (available_cores().number if len(plans) > 1 else 1)
+        if self.engine is None and len(plans) > 1:  # one member is trained by this thread, whatever is asked for
+            self.n_threads = min(n_jobs or available_cores().number, len(plans))
         self.units = units_of(plans, self.n_threads)
         self.callbacks = callbacks
         self.seeds = {plan.number: known_seed(plan) for plan in plans}
