@@ -10,6 +10,7 @@ from fastnn.compiler.loader import IN_PYTHON, kernels_are_kept, load_kernel
 from fastnn.compiler.program import KERNEL_REVISION
 from fastnn.cores import share
 from fastnn.fused import guard, preparation
+from fastnn.fused.guard import check_data, check_state, check_steps
 from fastnn.fused.layout import update_spec
 from fastnn.fused.preparation import Ends
 from fastnn.fused.side_by_side import FEWEST, can_score, most_numbers, n_at_a_time, train_side_by_side
@@ -224,8 +225,8 @@ class NumbaBackend:
         """Check the arguments of `train_steps`; return the preparations of the last call if they fit, or new ones."""
         if training is None or not training.has(state):
             training = None
-            guard.check_state(task.network, task.optimizer, state, guard.check_data(task.network, task.data))
-        numbers = guard.check_steps(steps, len(task.data.X), NUMBERS[-1] if NUMBERS else None)
+            check_state(task.network, task.optimizer, state, check_data(task.network, task.data))
+        numbers = check_steps(steps, len(task.data.X), NUMBERS[-1] if NUMBERS else None)
         NUMBERS[:] = [numbers]
         if training is None or numbers.largest > training.n_rows:
             training = preparation.PreparedTraining(self, task, state, numbers.largest)
