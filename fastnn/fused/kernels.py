@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from fastnn.compiler.calls import caller, unpack
 from fastnn.compiler.memory_ops import get, lanes_of, offset, put, store, zero
-from fastnn.compiler.tracing import entry
+from fastnn.compiler.tracing import entry, inlined
 from fastnn.fused import blocks, layout, propagation
 from fastnn.fused.epochs import end_epoch, fires_at_end, shuffle_rows  # noqa: F401  entry points of this module, too
 from fastnn.fused.evaluate import evaluate_objects, evaluate_table_objects
@@ -74,6 +74,19 @@ def train_steps(vectors, beta_products, n_steps, scratch, model, spec, data, ste
     return n_steps
 
 
+@inlined
+def step_with_options(scratch, model, spec, vectors, width, n_rows):
+    """Step by the gradient of a batch; of a sequential optimizer by the batch, one block that is in the panels."""
+    if spec.sequential:
+        propagation.backward_in_turn(scratch, model, spec, vectors, width, n_rows)
+    else:
+        is_clipped = spec.clip_norm < math.inf
+        if is_clipped:
+            finish_gradients(scratch, model, vectors)
+            blocks.clip(scratch, model.n_params, spec.clip_norm)
+        propagation.scaled_step(scratch, spec, vectors, 0, model.n_params, is_clipped)
+
+
 @partial(entry, **layout.TRAINING, ends=EpochEnds)
 def train_with_options(vectors, beta_products, n_steps, scratch, model, spec, data, steps, ends):
     """Train like `train_steps`, with gradients that are clipped and rates by layer: ``spec.clip_norm``, ``.factors``.
@@ -94,14 +107,7 @@ def train_with_options(vectors, beta_products, n_steps, scratch, model, spec, da
             if learning:
                 divisor = divisor if model.mean else 1.0
                 blocks.set_step_constants(scratch, spec, beta_products, get(steps.learning_rate, s), divisor)
-                is_clipped = spec.clip_norm < math.inf and not spec.sequential
-                if is_clipped:
-                    finish_gradients(scratch, model, vectors)
-                    blocks.clip(scratch, model.n_params, spec.clip_norm)
-                if spec.sequential:  # by the batch, one block that is in the panels
-                    propagation.backward_in_turn(scratch, model, spec, vectors, width, n_rows)
-                else:
-                    propagation.scaled_step(scratch, spec, vectors, 0, model.n_params, is_clipped)
+                step_with_options(scratch, model, spec, vectors, width, n_rows)
             if not blocks.note_loss(scratch, steps, s, sum_of_losses, divisor, learning):
                 return s
         done = min(end, n_steps)

@@ -149,6 +149,18 @@ def do_options(unit, vectors, scratch, model, spec, share, is_first):
             put(share.numbers, share.n * LINE + BAD, s + 1)
 
 
+@inlined
+def do_unit(phase, unit, vectors, beta_products, scratch, model, spec, of_steps, is_first):
+    """Do a unit of a phase, 0 to 2; `is_first`: this thread's first one in it."""
+    data, steps, share = of_steps
+    if phase == 0:
+        do_columns(unit, vectors, beta_products, scratch, model, spec, data, steps, share)
+    elif phase == 1:
+        do_parameters(unit, vectors, scratch, model, spec, steps, share)
+    else:
+        do_options(unit, vectors, scratch, model, spec, share, is_first)
+
+
 @partial(entry, **TRAINING, share=Share)
 def train_together(vectors, beta_products, n_steps, scratch, model, spec, data, steps, share):
     """Train like `train_steps`, as one thread of a team; return the good steps, to the first thread.
@@ -157,6 +169,7 @@ def train_together(vectors, beta_products, n_steps, scratch, model, spec, data, 
     """
     vectors, beta_products, scratch, model = unpack(vectors), unpack(beta_products), unpack(scratch), unpack(model)
     spec, data, steps, share = unpack(spec), unpack(data), unpack(steps), unpack(share)
+    of_steps = data, steps, share
     if share.t == 0:
         finish(share, 1, 0)
     done = wait(share, 0)
@@ -173,12 +186,7 @@ def train_together(vectors, beta_products, n_steps, scratch, model, spec, data, 
                 u = claim(share, before, n)
                 while u >= 0:
                     unit = u, s, begin, end, is_new
-                    if phase == 0:
-                        do_columns(unit, vectors, beta_products, scratch, model, spec, data, steps, share)
-                    elif phase == 1:
-                        do_parameters(unit, vectors, scratch, model, spec, steps, share)
-                    else:
-                        do_options(unit, vectors, scratch, model, spec, share, n_units == 0)
+                    do_unit(phase, unit, vectors, beta_products, scratch, model, spec, of_steps, n_units == 0)
                     n_units += 1
                     u = claim(share, before, n)
                 before += n
