@@ -111,22 +111,22 @@ def sweep(n, sizes):
 
 def choose(condition, yes, no):
     """Return ``yes() if condition else no()``: lists of values of the same types; a branch where traced."""
-    if not is_dynamic(condition):
-        return yes() if constant_of(condition) else no()
-    # Both sides are traced, each in a block of its own; a phi in the block after them takes the value of either.
-    builder, results = condition.builder, []
-    blocks = [builder.append_basic_block(name) for name in ("choose.yes", "choose.no", "choose.done")]
-    builder.cbranch(builder.icmp_signed("!=", condition.value, const(0)), *blocks[:2])
-    for block, values in zip(blocks, (yes, no), strict=False):
-        builder.position_at_end(block)
-        results.append((all_traced(condition, values() or ()), builder.block))
-        builder.branch(blocks[2])
-    builder.position_at_end(blocks[2])
-    phis = [builder.phi(x.value.type) for x in results[0][0]]
-    for values, block in results:
-        for phi, x in zip(phis, values, strict=True):
-            phi.add_incoming(x.value, block)
-    return [x.of(x.type, phi) for x, phi in zip(results[0][0], phis, strict=True)]
+    if is_dynamic(condition):
+        # Both sides are traced, each in a block of its own; a phi in the block after them takes the value of either.
+        builder, results = condition.builder, []
+        blocks = [builder.append_basic_block(name) for name in ("choose.yes", "choose.no", "choose.done")]
+        builder.cbranch(builder.icmp_signed("!=", condition.value, const(0)), *blocks[:2])
+        for block, values in zip(blocks, (yes, no), strict=False):
+            builder.position_at_end(block)
+            results.append((all_traced(condition, values() or ()), builder.block))
+            builder.branch(blocks[2])
+        builder.position_at_end(blocks[2])
+        phis = [builder.phi(x.value.type) for x in results[0][0]]
+        for values, block in results:
+            for phi, x in zip(phis, values, strict=True):
+                phi.add_incoming(x.value, block)
+        return [x.of(x.type, phi) for x, phi in zip(results[0][0], phis, strict=True)]
+    return yes() if constant_of(condition) else no()
 
 
 def when(condition, action):

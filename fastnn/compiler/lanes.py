@@ -98,16 +98,16 @@ def horizontal_sum(a):
 def store_horizontal_sums(rows, vectors):
     """Write ``rows[r][c] = horizontal_sum(vectors[r * n + c])``, n vectors a row, powers of two; in traced code."""
     n, width = len(vectors) // len(rows), lanes_of(rows[0])
-    if not isinstance(rows[0], Traced) or has_many(rows[0]):
-        for j, v in enumerate(vectors):
-            put(rows[j // n], j % n, horizontal_sum(v))
+    if isinstance(rows[0], Traced) and not has_many(rows[0]):
+        for g in range(0, len(vectors), width):  # up to a vector of sums at once, which is some rows of results
+            sums = horizontal_sums_ir(vectors[g : g + width])
+            for j in range(0, sums.type.count, n):
+                # n neighboring numbers of a row by one store; the next row's lie elsewhere
+                row, part = rows[(g + j) // n], rows[0].builder.shuffle_vector(sums, sums, mask(range(j, j + n)))
+                row.builder.store(part, address_ir(row, const(0), part.type), align=align(row))
         return
-    for g in range(0, len(vectors), width):  # up to a vector of sums at once, which is some rows of results
-        sums = horizontal_sums_ir(vectors[g : g + width])
-        for j in range(0, sums.type.count, n):
-            # n neighboring numbers of a row by one store; the next row's lie elsewhere
-            row, part = rows[(g + j) // n], rows[0].builder.shuffle_vector(sums, sums, mask(range(j, j + n)))
-            row.builder.store(part, address_ir(row, const(0), part.type), align=align(row))
+    for j, v in enumerate(vectors):
+        put(rows[j // n], j % n, horizontal_sum(v))
 
 
 def horizontal_sums(vectors):
@@ -141,14 +141,14 @@ def horizontal_sums_ir(vectors):
 
 def transposed(vectors):
     """Transpose a square block of numbers, one vector a row; in traced code."""
-    if not isinstance(vectors[0], Traced):
-        return vectors if is_many(vectors[0]) else [v.view(Lanes) for v in np.stack(vectors).T.copy()]
-    builder, n, rows = vectors[0].builder, len(vectors), [v.value for v in vectors]
-    # Rounds of shuffles, two for each pair of vectors: in blocks of 2 s, the two off the diagonal change places.
-    for s in (1 << k for k in range(n.bit_length() - 1)):
-        upper = mask([n + k - s if k & s else k for k in range(n)])
-        lower = mask([n + k if k & s else k + s for k in range(n)])
-        for i in (i for i in range(n) if not i & s):
-            a, b = rows[i], rows[i + s]
-            rows[i], rows[i + s] = builder.shuffle_vector(a, b, upper), builder.shuffle_vector(a, b, lower)
-    return [v.of(v.type, row) for v, row in zip(vectors, rows, strict=True)]
+    if isinstance(vectors[0], Traced):
+        builder, n, rows = vectors[0].builder, len(vectors), [v.value for v in vectors]
+        # Rounds of shuffles, two for each pair of vectors: in blocks of 2 s, the two off the diagonal change places.
+        for s in (1 << k for k in range(n.bit_length() - 1)):
+            upper = mask([n + k - s if k & s else k for k in range(n)])
+            lower = mask([n + k if k & s else k + s for k in range(n)])
+            for i in (i for i in range(n) if not i & s):
+                a, b = rows[i], rows[i + s]
+                rows[i], rows[i + s] = builder.shuffle_vector(a, b, upper), builder.shuffle_vector(a, b, lower)
+        return [v.of(v.type, row) for v, row in zip(vectors, rows, strict=True)]
+    return vectors if is_many(vectors[0]) else [v.view(Lanes) for v in np.stack(vectors).T.copy()]

@@ -164,7 +164,7 @@ def _machine_code(name, dtype, constants):
     variant = "".join(map(digest, constants))
     content = cache.load(title, variant)
     origins[title] = COMPILED if content is None else CACHE
-    with _explained_if_missing():
+    try:
         if content is None:
             from fastnn.compiler import codegen  # imports Numba
 
@@ -174,6 +174,12 @@ def _machine_code(name, dtype, constants):
         header, _, code = content.partition(b"\n")  # the header tells what Numba knew of the types, without Numba
         function, *signature = json.loads(header)
         load_object(code)
+    except ModuleNotFoundError as error:  # of Numba or LLVM, to compile a kernel or to load it from the disk cache
+        if str(error.name).partition(".")[0] not in ("llvmlite", "numba"):
+            raise
+        problem = shipped.problem()
+        why = f"the kernels that came with fastnn are not used ({problem}), and " if problem else ""
+        raise missing_package("numba", f"{why}compiling a kernel needs") from None
     return _callable(llvm_engine().get_function_address, function, signature)
 
 
@@ -200,19 +206,6 @@ def llvm_engine():
     # The code is complete, so neither the target machine's settings nor the empty module matter.
     machine = llvm.Target.from_triple(llvm.get_process_triple()).create_target_machine()
     return llvm.create_mcjit_compiler(llvm.parse_assembly(""), machine)
-
-
-@contextlib.contextmanager
-def _explained_if_missing():
-    """Say what to install where Numba or LLVM is missing, to compile a kernel or to load it from the disk cache."""
-    try:
-        yield
-    except ModuleNotFoundError as error:
-        if str(error.name).partition(".")[0] not in ("llvmlite", "numba"):
-            raise
-        problem = shipped.problem()
-        why = f"the kernels that came with fastnn are not used ({problem}), and " if problem else ""
-        raise missing_package("numba", f"{why}compiling a kernel needs") from None
 
 
 def address_in_module(name: str, module: str) -> int:
