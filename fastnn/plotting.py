@@ -43,11 +43,7 @@ _OF_ONE: tuple[dict[str, Any], ...] = (
 )
 """The curves of one training: its losses, and those of its validation data."""
 
-_FORMATS: dict[str, dict[str, Any]] = {
-    "png": {"Software": None},
-    "svg": {"Date": None, "Creator": None},
-    "pdf": {"CreationDate": None, "Creator": None, "Producer": None},
-}
+_LEFT_OUT = {"png": ["Software"], "svg": ["Date", "Creator"], "pdf": ["CreationDate", "Creator", "Producer"]}
 """The formats that `save` writes, and what each must leave out for the same bytes at each time."""
 
 
@@ -505,12 +501,12 @@ def save(figure: Figure, path: str | os.PathLike[str]) -> Path:
         raise TypeError(f"figure must be a matplotlib Figure, such as fastnn.plotting returns, not {shown(figure)}")
     path = Path(path)
     form = path.suffix.lower().removeprefix(".") or "png"
-    if form not in _FORMATS:
-        endings = ", ".join(f".{name}" for name in _FORMATS)
+    if form not in _LEFT_OUT:
+        endings = ", ".join(f".{name}" for name in _LEFT_OUT)
         raise ValueError(f"a picture's name must end in one of {endings}, not in {path.suffix!r}")
     path.parent.mkdir(parents=True, exist_ok=True)
     from matplotlib import rc_context
 
     with rc_context({"svg.hashsalt": "fastnn"}):  # else the ids in an SVG are random
-        figure.savefig(path, format=form, metadata=_FORMATS[form])
+        figure.savefig(path, format=form, metadata=dict.fromkeys(_LEFT_OUT[form]))
     return path

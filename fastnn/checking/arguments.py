@@ -263,10 +263,10 @@ class CheckedFields:
 
     def __new__(cls, *args: Any, **options: Any) -> Self:
         """Refuse a keyword that is no field, with what to write in its place."""
-        kind: type = cls
-        if options and options.keys() - (fields := _arguments_of(kind)):
-            unknown = next(name for name in options if name not in fields)
-            raise TypeError(f"{cls.__name__} has no argument {unknown!r:.200}{instead_of(unknown, fields)}")
+        for name in options:
+            if name not in cls.__dataclass_fields__ or not cls.__dataclass_fields__[name].init:
+                legal = [field.name for field in dataclasses.fields(cls) if field.init]
+                raise TypeError(f"{cls.__name__} has no argument {name!r:.200}{instead_of(name, legal)}")
         return super().__new__(cls)
 
     def __post_init__(self) -> None:
@@ -274,12 +274,6 @@ class CheckedFields:
         for name, check in _checks_of(kind).items():
             # frozen for users, not for its own normalization
             object.__setattr__(self, name, check(name, getattr(self, name)))
-
-
-@functools.lru_cache(maxsize=100)
-def _arguments_of(kind: type) -> dict[str, Any]:
-    """Return {field: itself} of those fields of a dataclass that a call may give."""
-    return {field.name: field for field in dataclasses.fields(kind) if field.init}
 
 
 @functools.lru_cache(maxsize=100)

@@ -25,12 +25,8 @@ if not hasattr(sys.modules["fastnn"], "_homes"):
     found = f"__init__.py in {FOLDER} is missing, or it is that of another project's distribution, fastnn"
     raise ImportError(f"{found}: {REMEDY}", name="fastnn")
 
-EXTRAS = {
-    **dict.fromkeys(("click", "matplotlib", "rich", "typer"), "cli"),
-    **dict.fromkeys(("scikit-learn", "sklearn"), "sklearn"),
-    "joblib": "many",
-    "onnx": "onnx",
-}
+EXTRAS = {"joblib": "many", "onnx": "onnx", **dict.fromkeys(("scikit-learn", "sklearn"), "sklearn")}
+EXTRAS |= dict.fromkeys(("click", "matplotlib", "rich", "typer"), "cli")
 """{package: the extra that brings it}."""
 
 
