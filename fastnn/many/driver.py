@@ -149,10 +149,8 @@ class Driver:
 
     def elsewhere(self, flag: _StopFlag) -> list[Unit]:
         """Train units on an engine or on threads; return those that remain for this thread."""
-        if self.engine is not None:  # which does not train members with a generator of the caller
-            own = {id(u) for u in self.units if any(isinstance(plan.seed, np.random.RandomState) for plan in u.plans)}
-            for found in self.engine.train([unit for unit in self.units if id(unit) not in own], flag):
-                self.take(found, flag)
+        if self.engine is not None:
+            self._on_engine(self.engine, flag)
         elif self.n_threads > 1:
             self._on_threads(flag)
         return [unit for unit in self.units if unit.plans[0].number not in self.rows]
@@ -174,6 +172,12 @@ class Driver:
                     self.rows.setdefault(number, row)
         there = [number for number in self.seeds if number in self.rows]
         return ManyResult._of([self.rows[number] for number in there], [self.seeds[number] for number in there])
+
+    def _on_engine(self, engine: Engine, flag: _StopFlag) -> None:
+        """Send the units to the workers of the engine; train members with a generator of the caller here."""
+        own = {id(u) for u in self.units if any(isinstance(plan.seed, np.random.RandomState) for plan in u.plans)}
+        for found in engine.train([unit for unit in self.units if id(unit) not in own], flag):
+            self.take(found, flag)
 
     def _on_threads(self, flag: _StopFlag) -> None:
         """Let threads take single members in turn; this one trains blocks, handles results, callbacks and Ctrl-C."""
