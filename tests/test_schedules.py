@@ -92,3 +92,8 @@ def test_step_decay_takes_as_long_late_in_a_training_as_at_its_beginning():
         assert rates.tobytes() == learning_rates(step_decay(0.3, 1, 0.999), 0, first + 100)[first:].tobytes()
     assert max(counts[:-1]) <= 2 * 100
     assert sum(counts) > 5000
+
+
+def test_a_keyword_of_another_library_is_explained():
+    with pytest.raises(TypeError, match=r"^cosine has no argument 'lr': say learning_rate=\.\.\.$"):
+        cosine(lr=0.1)

@@ -72,6 +72,7 @@ OF_TYPES = [
     ({"callbacks": print}, "put this one into a list"),
     ({"callbacks": [print, 3]}, "3 cannot"),
     ({"callbacks": None}, "callbacks must be a list of functions, not None"),
+    ({"progress": 2}, "progress must be True or False, not 2"),
     ({"callbacks": [lambda: None]}, "callbacks must be functions of one argument, the progress; <function"),
     ({"callbacks": [lambda epoch, loss: None]}, "missing a required argument: 'loss'"),
     (
