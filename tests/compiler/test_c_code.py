@@ -22,22 +22,17 @@ FLAGS = ["-std=c99", "-O2", "-ffp-contract=off", "-Wall", "-Wextra", "-pedantic"
 
 
 def text_of(body, dtype=np.float64):
-    number = from_dtype(np.dtype(dtype))
-    return str(
-        CFunction("body", {"y": types.CPointer(number), "x": types.CPointer(number), "n": types.intp}, body, "-")
-    )
+    pointer = types.CPointer(from_dtype(np.dtype(dtype)))
+    return str(CFunction("body", {"y": pointer, "x": pointer, "n": types.intp}, body, "-"))
 
 
 def in_c(body, dtype, tmp_path):
     """Compile what a function (y, x, n) is in C, warnings being errors; return a function of x that returns y."""
-    dtype = np.dtype(dtype)
-    kind = c_type(from_dtype(dtype))
-    source = "#include <math.h>\n#include <stddef.h>\n#include <stdint.h>\n"
-    text = text_of(body, dtype)
-    if "bits(" in text:
-        source += "\n" + BITS.format(number=kind, word={"double": "uint64_t", "float": "uint32_t"}[kind])
-    source += "\n" + text.replace("static void body", "void body") + "\n"
-    (tmp_path / "body.c").write_text(source)
+    kind, text = c_type(from_dtype(np.dtype(dtype))), text_of(body, dtype)
+    word = {"double": "uint64_t", "float": "uint32_t"}[kind]
+    helpers = BITS.format(number=kind, word=word) if "bits(" in text else ""
+    source = f"#include <math.h>\n#include <stddef.h>\n#include <stdint.h>\n\n{helpers}\n{text}\n"
+    (tmp_path / "body.c").write_text(source.replace("static void body", "void body"))
     subprocess.run(["cc", *FLAGS, "-o", tmp_path / "body.so", tmp_path / "body.c", "-lm"], check=True)
     compiled = ctypes.CDLL(str(tmp_path / "body.so")).body
 
@@ -138,18 +133,12 @@ def in_tiles(y, x, n):
 
 def scalars(body, x):
     """Run a function in Python as C does, a number being a vector: with loads and stores of single numbers."""
-    names = {
-        "load": lambda a, i: a[i].copy(),
-        "store": lambda a, i, v: a.__setitem__(i, v),
-        "zero": lambda a: a.dtype.type(0),
-    }
-    saved = {name: globals()[name] for name in names}
     y = np.full_like(x, 7)
-    globals().update(names)
-    try:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(globals(), "load", lambda a, i: a[i].copy())
+        patch.setitem(globals(), "store", lambda a, i, v: a.__setitem__(i, v))
+        patch.setitem(globals(), "zero", lambda a: a.dtype.type(0))
         body(y, x, x.size)
-    finally:
-        globals().update(saved)
     return y
 
 

@@ -5,17 +5,22 @@ import io
 import json
 import os
 import signal
+import struct
 import sys
 import threading
+import typing
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 from heavy import HEAVY
 from survival import python
 
-from fastnn.compiler import cache, loader
+from fastnn import Network
+from fastnn.compiler import cache, loader, program
 from fastnn.compiler.codegen import compile_entry
 from fastnn.compiler.loader import load_kernel
+from fastnn.fused.layout import describe, make_scratch
 
 compiled = pytest.mark.skipif(loader.IN_PYTHON, reason="nothing is compiled")
 
@@ -43,11 +48,7 @@ print(json.dumps(sorted({name.partition(".")[0] for name in sys.modules})))
 
 @compiled
 @pytest.mark.parametrize(
-    ("dtypes", "cached"),
-    [
-        (["float64"], ["train_steps", "loss_and_gradient"]),
-        pytest.param(["float32", "float64"], [], marks=pytest.mark.slow),
-    ],
+    ("dtypes", "cached"), [(["float64"], ENTRIES[:2]), pytest.param(["float32", "float64"], [], marks=pytest.mark.slow)]
 )
 def test_a_warm_process_needs_no_numba(tmp_path, monkeypatch, dtypes, cached):
     """All three kernels, from a folder that other processes filled: with the bits of compiled ones.
@@ -113,11 +114,8 @@ def test_each_kernel_is_loaded_once_whatever_the_number_of_threads(monkeypatch):
         barrier.wait()
         found.append({(dtype, name): load_kernel(name, dtype) for dtype in dtypes[:: (-1) ** k] for name in ENTRIES})
 
-    threads = [threading.Thread(target=work, args=(k,)) for k in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(work, range(8)))
     keys = [(name,) if loader.IN_PYTHON else (name, dtype, ()) for name in ENTRIES for dtype in dtypes]
     assert sorted(loads, key=str) == sorted(keys, key=str)
     assert len(found) == 8
@@ -145,63 +143,50 @@ def test_what_was_compiled_half_is_compiled_again(monkeypatch, tmp_path):
 
 @pytest.mark.nojit
 def test_what_fails_while_a_kernel_is_made_is_raised_to_every_caller(monkeypatch):
+    """Kernels are made where no more threads can be had, too."""
+
     def fail(*key):
-        raise OSError("no such luck")
+        raise RuntimeError("no such luck")
 
     monkeypatch.setattr(loader, "_kernels", {})
     with monkeypatch.context() as patch:
         patch.setattr(loader, MAKE, fail)
         for _ in range(2):
-            with pytest.raises(OSError, match="no such luck"):
+            with pytest.raises(RuntimeError, match="no such luck"):
                 load_kernel("predict", np.dtype(np.float64))
-    assert load_kernel("predict", np.dtype(np.float64))
-
-
-@pytest.mark.nojit
-def test_kernels_are_made_where_no_more_threads_can_be_had(monkeypatch):
-    def fail(thread):
-        raise RuntimeError("can't start new thread")
-
-    monkeypatch.setattr(loader, "_kernels", {})
     monkeypatch.setattr(threading.Thread, "start", fail)
     assert load_kernel("predict", np.dtype(np.float64))
 
 
-def returning(status, value=0):
-    """A function that is called as a kernel is, with one number for an argument, and returns a status."""
-
+@pytest.mark.nojit
+@pytest.mark.parametrize("status", [0, 1, -1])
+def test_a_status_becomes_an_exception(status):
     @ctypes.CFUNCTYPE(ctypes.c_int32, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64)
     def kernel(result, raised, n):
-        ctypes.c_int64.from_address(result).value = value + n
+        ctypes.c_int64.from_address(result).value = 40 + n
         return status
 
-    return kernel
-
-
-@pytest.mark.nojit
-def test_a_status_becomes_an_exception():
-    for status in (0, 1, -1):
-        kernel = returning(status, 40)  # must outlive the calls
-        start = ctypes.cast(kernel, ctypes.c_void_p).value
-        for letter, result in (("q", 42), ("-", None)):
-            call = loader._callable({"kernel": start}.get, "kernel", f"{letter}q")
-            if status == 0:
-                assert call(2) == result
-            else:
-                with pytest.raises(RuntimeError, match=f"a kernel ended with status {status}"):
-                    call(2)
+    start = ctypes.cast(kernel, ctypes.c_void_p).value
+    for letter, result in (("q", 42), ("-", None)):
+        call = loader._callable({"kernel": start}.get, "kernel", f"{letter}q")
+        if status == 0:
+            assert call(2) == result
+        else:
+            with pytest.raises(RuntimeError, match=f"a kernel ended with status {status}"):
+                call(2)
 
 
 @compiled
 def test_what_is_not_as_annotated_is_refused():
     """ctypes knows the types: it is no crash."""
     kernel = load_kernel("predict", np.dtype(np.float64))
-    with pytest.raises(ctypes.ArgumentError):
-        kernel(np.zeros(1), np.zeros(1), 1.5, b"", b"", np.zeros(1))
-    with pytest.raises(ctypes.ArgumentError):  # words that are not prepared
-        kernel(np.zeros(1), np.zeros(1), 1, (), b"", np.zeros(1))
-    with pytest.raises(TypeError):
-        kernel(np.zeros(1), np.zeros(1), 1)
+    for wrong in (
+        (1.5, b"", b"", np.zeros(1)),
+        (1, (), b"", np.zeros(1)),
+        (1,),
+    ):  # of the second, words are not prepared
+        with pytest.raises(TypeError if len(wrong) == 1 else ctypes.ArgumentError):
+            kernel(np.zeros(1), np.zeros(1), *wrong)
 
 
 @compiled
@@ -213,17 +198,15 @@ def test_a_numpy_whose_arrays_are_laid_out_otherwise_is_refused(monkeypatch):
         load_kernel("predict", np.dtype(np.float64))
 
 
-class Stderr(io.StringIO):
-    def __init__(self, is_terminal):
-        super().__init__()
-        self.isatty = lambda: is_terminal
+def stderr(monkeypatch, is_terminal):
+    """What is said on a stderr that is a terminal or none."""
+    stream = io.StringIO()
+    stream.isatty = lambda: is_terminal
+    monkeypatch.setattr(sys, "stderr", stream)
+    return stream.getvalue
 
 
-@pytest.mark.parametrize(
-    ("is_terminal", "cached", "lines"),
-    [(True, False, 1), (True, True, 0), (False, False, 0)],
-    ids=["a terminal", "nothing to compile", "a pipe"],
-)
+@pytest.mark.parametrize(("is_terminal", "cached", "lines"), [(True, False, 1), (True, True, 0), (False, False, 0)])
 def test_a_compilation_says_so_once_where_somebody_watches(monkeypatch, is_terminal, cached, lines):
     def compile_nothing(*about):
         raise NotImplementedError
@@ -232,12 +215,13 @@ def test_a_compilation_says_so_once_where_somebody_watches(monkeypatch, is_termi
     monkeypatch.setattr(loader, "origins", {})
     monkeypatch.setattr("fastnn.compiler.codegen.compile_entry", compile_nothing)
     monkeypatch.setattr(loader.cache, "load", lambda *name: b"not JSON\n" if cached else None)
-    monkeypatch.setattr(sys, "stderr", Stderr(is_terminal))
+    said = stderr(monkeypatch, is_terminal)
     for _ in range(2):
         with pytest.raises((NotImplementedError, json.JSONDecodeError)):
             loader._machine_code("predict", np.dtype(np.float64), ())
-    said = sys.stderr.getvalue().splitlines()
-    assert said == ["fastnn: compiling kernels, which takes some seconds, once on this machine ..."] * lines
+    assert (
+        said().splitlines() == ["fastnn: compiling kernels, which takes some seconds, once on this machine ..."] * lines
+    )
 
 
 @pytest.mark.nojit
@@ -249,12 +233,10 @@ def test_a_kernel_that_is_not_there_is_compiled_meanwhile_and_once(monkeypatch):
         go_on.wait(60)
         loader._kernels[key] = len
 
-    for name, value in (("_kernels", {}), ("_under_way", set()), ("IN_PYTHON", False)):
+    for name, value in (("_kernels", {}), ("_under_way", set()), ("IN_PYTHON", False), ("load_kernel", load)):
         monkeypatch.setattr(loader, name, value)
-    monkeypatch.setattr(loader, "load_kernel", load)
     monkeypatch.setattr(loader.cache, "load", lambda title: None)
-    assert not loader.is_at_hand("predict", dtype)
-    assert not loader.is_at_hand("predict", dtype)
+    assert [loader.is_at_hand("predict", dtype) for _ in range(2)] == [False, False]
     go_on.set()
     for thread in threading.enumerate():
         if thread.name == "fastnn compiles ahead":
@@ -276,10 +258,52 @@ def test_what_ends_the_wait_for_a_compilation_says_that_it_goes_on(monkeypatch, 
         over.wait(60)
 
     monkeypatch.setattr(loader, "_announced", [True] * announced)
-    monkeypatch.setattr(sys, "stderr", Stderr(announced))
+    said = stderr(monkeypatch, announced)
     try:
         with pytest.raises(KeyboardInterrupt):
             loader._uninterrupted(work)
-        assert ("the compilation cannot be cut short" in sys.stderr.getvalue()) == announced
+        assert ("the compilation cannot be cut short" in said()) == announced
     finally:
         over.set()
+
+
+# -- arguments of kernels: addresses in place of arrays, and NamedTuples as words
+
+
+@pytest.mark.nojit
+def test_addresses_are_those_that_numpy_tells(tmp_path):
+    rows = np.arange(60.0).reshape(12, 5)
+    read_only, mapped = np.frombuffer(b"12345678" * 2)[1:], np.memmap(tmp_path / "mapped", np.float64, "w+", shape=(7,))
+    arrays = [rows, rows[3:], rows[::-1], rows[:, 2], rows.T, mapped, mapped[2:], np.empty(0), rows[5:5], np.array(3.0)]
+    arrays += [np.empty((0, 4)), np.broadcast_to(rows[0], (4, 5)), np.float32([1, 2])[1:], np.arange(3), read_only]
+    for array in (*arrays, np.zeros(3, np.uint8)[1:], rows.view(np.recarray)):
+        assert program.address(array) == program.pack(array) == array.ctypes.data
+
+
+class Words(typing.NamedTuple):
+    first: "np.typing.NDArray"
+    whole: int
+    real: float
+
+
+@pytest.mark.nojit
+def test_a_named_tuple_is_packed_by_its_annotations():
+    """An int where a float is asked for becomes one, as its bits would mean another number."""
+    array = np.arange(3.0)
+    for first, whole, real in ((array, 7, 2), (array[1:], -1, np.float32(0.5)), (array, np.int64(7), True)):
+        packed = struct.pack("qqd", first.ctypes.data, whole, real)
+        assert program.pack(Words(first, whole, real)) == packed, (whole, real)
+    with pytest.raises(struct.error):
+        program.pack(Words(array, 7.5, 2))
+
+
+@pytest.mark.nojit
+def test_what_is_prepared_once_is_what_is_packed_each_time(dtype):
+    network = Network((3, 4, 2))
+    for value in (describe(network, np.dtype(dtype)), make_scratch(network, np.dtype(dtype), 5, 5)):
+        once = loader.prepared(value)
+        if loader.IN_PYTHON:
+            assert all(x.ndim == 1 for x in once if isinstance(x, np.ndarray))
+        else:
+            assert once == program.pack(value)
+            assert len(once) == 8 * len(value)

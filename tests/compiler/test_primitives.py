@@ -5,32 +5,19 @@ whatever its sign and payload: no promise is made on those.
 """
 
 import functools
+import re
+from concurrent.futures import ThreadPoolExecutor
 
 import numba
 import numpy as np
 import pytest
 from traced_code import assert_same_bits, in_machine_code
 
-from fastnn.compiler.control import choose, each, not_, pick, smaller
-from fastnn.compiler.lanes import horizontal_sum, horizontal_sums, transposed
-from fastnn.compiler.memory_ops import gather, get, lanes_of, load, offset, put, splat, store, zero
+from fastnn.compiler import control, lanes, memory_ops, vectors
+from fastnn.compiler.memory_ops import get, lanes_of, load, offset, put, store, zero
+from fastnn.compiler.shared_numbers import added, observed, swapped
 from fastnn.compiler.tracing import traced
-from fastnn.compiler.vectors import (
-    Lanes,
-    absolute,
-    bit_or,
-    blend_prefix,
-    copysign,
-    fma,
-    frexp,
-    is_double,
-    like,
-    maximum,
-    pow2,
-    rounding,
-    sqrt,
-    where_gt,
-)
+from fastnn.compiler.vectors import Lanes, fma, maximum, where_gt
 
 pytestmark = [pytest.mark.filterwarnings("ignore::RuntimeWarning")]
 compiled = pytest.mark.skipif(bool(numba.config.DISABLE_JIT), reason="there is nothing to compare with")
@@ -52,80 +39,45 @@ def values(dtype, n, random_state):
     return kinds[k].copy() if k < len(kinds) else np.choose(random_state.randint(0, len(kinds), n), kinds)
 
 
-# of three vectors a, b, c; an array x, indices in it, and a number n, which is 0 ... 8
-
-PRIMITIVES = {
-    "a + b": lambda a, b, c, x, indices, n: a + b,
-    "a - b": lambda a, b, c, x, indices, n: a - b,
-    "a * b": lambda a, b, c, x, indices, n: a * b,
-    "a / b": lambda a, b, c, x, indices, n: a / b,
-    "-a": lambda a, b, c, x, indices, n: -a,
-    "a + 0.1": lambda a, b, c, x, indices, n: a + 0.1,
-    "0.1 + a": lambda a, b, c, x, indices, n: 0.1 + a,
-    "a - 0.1": lambda a, b, c, x, indices, n: a - 0.1,
-    "1 - a": lambda a, b, c, x, indices, n: 1 - a,
-    "a * 0.1": lambda a, b, c, x, indices, n: a * 0.1,
-    "0.1 * a": lambda a, b, c, x, indices, n: 0.1 * a,
-    "a / 3": lambda a, b, c, x, indices, n: a / 3,
-    "0.1 / a": lambda a, b, c, x, indices, n: 0.1 / a,
-    "a * n": lambda a, b, c, x, indices, n: a * n,
-    "like number": lambda a, b, c, x, indices, n: like(a, 0.1),
-    "like integer": lambda a, b, c, x, indices, n: like(a, n),
-    "fma": lambda a, b, c, x, indices, n: fma(a, b, c),
-    "fma of close numbers": lambda a, b, c, x, indices, n: fma(a, b, -(a * b)),
-    "sqrt": lambda a, b, c, x, indices, n: sqrt(a),
-    "absolute": lambda a, b, c, x, indices, n: absolute(a),
-    "copysign": lambda a, b, c, x, indices, n: copysign(a, b),
-    "where_gt": lambda a, b, c, x, indices, n: where_gt(a, b, c, a),
-    "maximum": lambda a, b, c, x, indices, n: maximum(a, b),
-    "bit_or": lambda a, b, c, x, indices, n: bit_or(a * 0.0, b * 0.0),
-    "blend_prefix": lambda a, b, c, x, indices, n: blend_prefix(n, a, b),
-    "blend_prefix of none": lambda a, b, c, x, indices, n: blend_prefix(n - 9, a, b),
-    "blend_prefix of all": lambda a, b, c, x, indices, n: blend_prefix(n + 16, a, b),
-    "pow2": lambda a, b, c, x, indices, n: pow2(like(a, rounding(a)) + (copysign(like(a, n), a))),
-    "pow2 of any": lambda a, b, c, x, indices, n: pow2(a),
-    "fraction": lambda a, b, c, x, indices, n: frexp(a)[0],
-    "exponent": lambda a, b, c, x, indices, n: frexp(a)[1],
-    "is_double": lambda a, b, c, x, indices, n: like(a, 2.0 if is_double(a) else 1.0),
-    "horizontal_sum": lambda a, b, c, x, indices, n: like(a, horizontal_sum(a)),
-    "horizontal_sums": lambda a, b, c, x, indices, n: horizontal_sums(([a, b, c, -a, a * b] * 4)[: lanes_of(x)]),
-    "transposed": lambda a, b, c, x, indices, n: functools.reduce(
-        where_gt_sum, transposed(([a, b, c, -a] * 4)[: lanes_of(x)])
-    ),
-    "load anywhere": lambda a, b, c, x, indices, n: load(offset(x, n), 1),
-    "get": lambda a, b, c, x, indices, n: like(a, get(x, n)),
-    "gather": lambda a, b, c, x, indices, n: gather(x, indices, n),
-    "splat": lambda a, b, c, x, indices, n: splat(x, n),
-    "zero": lambda a, b, c, x, indices, n: zero(x),
-    "lanes": lambda a, b, c, x, indices, n: like(a, lanes_of(x)),
-    "each": lambda a, b, c, x, indices, n: sum_in_loop(a, b, n),
-    "smaller": lambda a, b, c, x, indices, n: like(a, smaller(n, 2)) * like(b, smaller(n, 64)),
-    "choose": lambda a, b, c, x, indices, n: choose(n // 4, lambda: [a], lambda: [b])[0],
-    "pick": lambda a, b, c, x, indices, n: pick(n // 4, a, b) * pick(n > 2, n, 3),
-    "pick pointer": lambda a, b, c, x, indices, n: load(pick(n < 3, offset(x, 0), offset(x, 1)), 0),
-    "==": lambda a, b, c, x, indices, n: like(a, n == 3),
-    "3 ==": lambda a, b, c, x, indices, n: like(a, 3 == n),  # noqa: SIM300
-    "!=": lambda a, b, c, x, indices, n: like(a, n != 3),
-    "< <=": lambda a, b, c, x, indices, n: like(a, (n < 3) + 2 * (n <= 3)),
-    "> >=": lambda a, b, c, x, indices, n: like(a, (n > 3) + 2 * (n >= 3)),
-    "&": lambda a, b, c, x, indices, n: like(a, (n > 2) & (n < 6)),
-    "|": lambda a, b, c, x, indices, n: like(a, (n < 2) | (n > 6)),
-    "& of constants": lambda a, b, c, x, indices, n: like(a, (True & (n < 2)) + 2 * ((n < 2) & False)),
-    "| of constants": lambda a, b, c, x, indices, n: like(a, (False | (n < 2)) + 2 * ((n < 2) | True)),
-    "not_": lambda a, b, c, x, indices, n: like(a, not_(n > 2) + 2 * not_(n // 4)),
-}
-
-
-def where_gt_sum(v, w):
+def order_of(vs):
     """Something that depends on the order of many vectors, and on each of their lanes."""
-    return where_gt(v, w, v, w) - v * 0.5
+    return functools.reduce(lambda v, w: where_gt(v, w, v, w) - v * 0.5, vs)
 
 
 def sum_in_loop(a, b, n):
     kept = [a]
-    for k in each(n, kept):
+    for k in control.each(n, kept):
         kept[0] = kept[0] * b + k
     return kept[0]
+
+
+EXPRESSIONS = """
+a + b; a - b; a * b; a / b; -a; a + 0.1; 0.1 + a; a - 0.1; 1 - a; a * 0.1; 0.1 * a; a / 3; 0.1 / a; a * n
+like(a, 0.1); like(a, n); fma(a, b, c); fma(a, b, -(a * b)); sqrt(a); absolute(a); copysign(a, b); maximum(a, b)
+where_gt(a, b, c, a); bit_or(a * 0.0, b * 0.0); pow2(a); pow2(like(a, rounding(a)) + (copysign(like(a, n), a)))
+blend_prefix(n, a, b); blend_prefix(n - 9, a, b); blend_prefix(n + 16, a, b); frexp(a)[0]; frexp(a)[1]
+like(a, 2.0 if is_double(a) else 1.0); like(a, horizontal_sum(a)); like(a, lanes_of(x)); like(a, get(x, n))
+horizontal_sums(([a, b, c, -a, a * b] * 4)[: lanes_of(x)]); order_of(transposed(([a, b, c, -a] * 4)[: lanes_of(x)]))
+load(offset(x, n), 1); gather(x, indices, n); splat(x, n); zero(x); sum_in_loop(a, b, n)
+like(a, smaller(n, 2)) * like(b, smaller(n, 64)); choose(n // 4, lambda: [a], lambda: [b])[0]
+pick(n // 4, a, b) * pick(n > 2, n, 3); load(pick(n < 3, offset(x, 0), offset(x, 1)), 0)
+like(a, n == 3); like(a, 3 == n); like(a, n != 3); like(a, (n < 3) + 2 * (n <= 3)); like(a, (n > 3) + 2 * (n >= 3))
+like(a, (n > 2) & (n < 6)); like(a, (n < 2) | (n > 6)); like(a, (True & (n < 2)) + 2 * ((n < 2) & False))
+like(a, (False | (n < 2)) + 2 * ((n < 2) | True)); like(a, not_(n > 2) + 2 * not_(n // 4))
+"""
+"""Of three vectors a, b, c; an array x, indices in it, and a number n, which is 0 ... 8."""
+
+NAMES = {
+    **vars(vectors),
+    **vars(memory_ops),
+    **vars(lanes),
+    **vars(control),
+    "order_of": order_of,
+    "sum_in_loop": sum_in_loop,
+}
+PRIMITIVES = {
+    text: eval(f"lambda a, b, c, x, indices, n: {text}", NAMES) for text in re.split("; |\n", EXPRESSIONS.strip())
+}
 
 
 @traced
@@ -169,8 +121,8 @@ def plain(out, x, y, n):
     v -= 1
     v /= w
     store(out, 0, 1.0 - v * -w + n)
-    store(out, L, where_gt(v, maximum(w, zero(x)), fma(v, w, like(w, n)), blend_prefix(n, v, w)))
-    put(out, 2 * L, horizontal_sum(v))
+    store(out, L, where_gt(v, maximum(w, zero(x)), fma(v, w, vectors.like(w, n)), vectors.blend_prefix(n, v, w)))
+    put(out, 2 * L, lanes.horizontal_sum(v))
     put(out, 2 * L + 1, get(x, n) * get(y, 0))
     out[2 * L + 2] = L
 
@@ -187,55 +139,74 @@ def test_primitives_in_ordinary_compiled_functions(dtype):
         assert_same_bits(pair[1], pair[0])
 
 
-def fma_cases(info):
-    """(a, x, c) and the sum, rounded once."""
-    largest, eps, tiny, inf = (float(v) for v in (info.max, info.eps, info.smallest_subnormal, np.inf))
-    return [
-        ((largest, 2.0, 0.0), inf),
-        ((-largest, 2.0, 0.0), -inf),
-        ((largest, 2.0, -largest), largest),
-        ((1 + eps, 1 + eps, -(1 + 2 * eps)), eps * eps),
-        ((1 + eps, 1 - eps, -1.0), -eps * eps),
-        ((1 + eps, 1.5, tiny), 1.5 + 2 * eps),  # the product is a tie, the sum is not
-        ((1 + eps, 1.5, -tiny), 1.5 + eps),
-        ((1 + eps, 1 - eps / 2, 0.0), 1.0),
-        ((tiny, 0.5, 0.0), 0.0),
-        ((tiny, 0.5, tiny), 2 * tiny),  # to even
-        ((tiny, 0.25, tiny), tiny),
-        ((0.0, -1.0, 0.0), 0.0),
-        ((0.0, -1.0, -0.0), -0.0),
-        ((inf, 0.0, 1.0), np.nan),
-        ((inf, 1.0, -inf), np.nan),
-        ((2.0, 3.0, -inf), -inf),
-        ((2.0, 3.0, np.nan), np.nan),
-    ]
-
-
 @pytest.mark.nojit
 def test_fma_rounds_once(dtype):
-    arguments, right = zip(*fma_cases(np.finfo(dtype)), strict=True)
-    a, x, c = np.array(arguments, dtype).T.copy().view(Lanes)
+    info, inf, nan = np.finfo(dtype), np.inf, np.nan
+    largest, eps, tiny = (float(v) for v in (info.max, info.eps, info.smallest_subnormal))
+    cases = [  # a, x, c and a x + c
+        *[(largest, 2, 0, inf), (-largest, 2, 0, -inf), (largest, 2, -largest, largest)],
+        *[(1 + eps, 1 + eps, -(1 + 2 * eps), eps * eps), (1 + eps, 1 - eps, -1, -eps * eps)],
+        *[
+            (1 + eps, 1.5, tiny, 1.5 + 2 * eps),
+            (1 + eps, 1.5, -tiny, 1.5 + eps),
+        ],  # a tie in the product
+        *[(1 + eps, 1 - eps / 2, 0, 1), (tiny, 0.5, 0, 0), (tiny, 0.5, tiny, 2 * tiny), (tiny, 0.25, tiny, tiny)],
+        *[
+            (0, -1, 0, 0),
+            (0, -1, -0.0, -0.0),
+            (inf, 0, 1, nan),
+            (inf, 1, -inf, nan),
+            (2, 3, -inf, -inf),
+            (2, 3, nan, nan),
+        ],
+    ]
+    a, x, c, right = np.array(cases, dtype).T.copy()
     with np.errstate(all="ignore"):
-        assert_same_bits(fma(a, x, c).view(np.ndarray), np.array(right, dtype))
+        assert_same_bits(fma(*(v.view(Lanes) for v in (a, x, c))).view(np.ndarray), right)
 
 
-MISTAKES = {
-    "load beyond the end": lambda x: load(x, x.size - 1),
-    "load before": lambda x: load(x, -1),
-    "offset before": lambda x: offset(x, -1),
-    "splat before": lambda x: splat(x, -1),
-    "store beyond the end": lambda x: store(x, x.size - 1, zero(x)),
-    "store before": lambda x: store(x, -1, zero(x)),
-    "put before": lambda x: put(x, -1, x[0]),
-    "get before": lambda x: get(x, -1),
-    "gather before": lambda x: gather(x, np.full(x.size, 1), -2),
-    "store another dtype": lambda x: store(x, 0, zero(x.astype(np.float16))),
-    "fma of two dtypes": lambda x: fma(zero(x), zero(x), zero(x.astype(np.float16))),
-}
+MISTAKES = """
+load(x, x.size - 1); load(x, -1); offset(x, -1); splat(x, -1); get(x, -1); gather(x, full(x.size, 1), -2)
+store(x, x.size - 1, zero(x)); store(x, -1, zero(x)); put(x, -1, x[0])
+store(x, 0, zero(x.astype("f2"))); fma(zero(x), zero(x), zero(x.astype("f2")))
+"""
 
 
 @pytest.mark.nojit
-@pytest.mark.parametrize("mistake", MISTAKES)
+@pytest.mark.parametrize("mistake", re.split("; |\n", MISTAKES.strip()))
 def test_python_refuses_what_would_go_wrong_when_compiled(mistake, dtype):
+    """What lies before an array or beyond its end, and vectors of two dtypes."""
     with pytest.raises(AssertionError):
-        MISTAKES[mistake](np.zeros(40, dtype))
+        eval(mistake, NAMES | {"x": np.zeros(40, dtype), "full": np.full})
+
+
+# -- numbers that threads change at once: no change is lost
+
+N = 1000 if numba.config.DISABLE_JIT else 1_000_000
+
+
+@numba.njit(nogil=True)
+def count(a, n):
+    """Count n times to ``a[0]``, by additions, and to ``a[16]``, by exchanges."""
+    for _ in range(n):
+        added(a, 0, 1)
+        old = observed(a, 16)
+        while not swapped(a, 16, old, old + 1):
+            old = observed(a, 16)
+
+
+@pytest.mark.nojit
+def test_all_threads_count():
+    a = np.zeros(32, np.int64)
+    count(a, 0)  # compiles it
+    with ThreadPoolExecutor(3) as pool:
+        list(pool.map(count, [a] * 3, [N] * 3))
+    assert (a[0], a[16]) == (3 * N, 3 * N)
+
+
+@pytest.mark.nojit
+def test_an_exchange_tells_what_it_has_found():
+    a = np.zeros(1, np.int64)
+    answers = [bool(swapped(a, 0, old, new)) for old, new in ((1, 2), (0, 3), (0, 4), (3, 5))]
+    assert (answers, a[0]) == ([False, True, False, True], 5)
+    assert (added(a, 0, -2), a[0]) == (5, 3)

@@ -28,12 +28,10 @@ pytestmark = [
     pytest.mark.skipif(sys.platform != "linux", reason="only wheels for Linux bring kernels along"),
 ]
 
-FLAGS = {"best": ["new", "old"], "least": ["old"]}
 NAME = "predict.float64"
 
 
 def write(folder, **contents):
-    """Write a manifest that is whole."""
     text = json.dumps({"sha256": shipped.checksum(contents), "contents": contents})
     folder.joinpath(shipped.MANIFEST).write_text(text, "utf-8")
 
@@ -48,19 +46,15 @@ def wheel(tmp_path, monkeypatch):
     """A folder of libraries for two levels of CPUs, and the better CPU."""
     for variable in (shipped.VARIABLE, "NUMBA_ENABLE_AVX"):
         monkeypatch.delenv(variable, raising=False)
-    monkeypatch.setattr(shipped, "numba_settings", dict)
-    monkeypatch.setattr(shipped, "FOLDER", tmp_path)
-    monkeypatch.setattr(shipped, "_errors", [])
-    monkeypatch.setattr(shipped, "_warned", [])
-    monkeypatch.setattr(shipped, "cpu_flags", lambda: {"new", "old", "more"})
+    changed = {"numba_settings": dict, "FOLDER": tmp_path, "_errors": [], "_warned": []}
+    for name, value in (changed | {"cpu_flags": lambda: {"new", "old", "more"}}).items():
+        monkeypatch.setattr(shipped, name, value)
     c_library = re.search(r"/\S+/libc[.-]\S+", pathlib.Path("/proc/self/maps").read_text("utf-8")).group()
-    levels = []
-    for name, flags in FLAGS.items():
-        path = tmp_path / f"{name}.so"
-        shutil.copy(c_library, path)
-        digest = hashlib.sha256(path.read_bytes()).hexdigest()
-        facts = {"file": path.name, "sha256": digest, "signatures": {NAME: "-aaqwwa"}}
-        levels.append({"name": name, "flags": flags, **facts})
+    digest = hashlib.sha256(pathlib.Path(c_library).read_bytes()).hexdigest()
+    facts, levels = {"sha256": digest, "signatures": {NAME: "-aaqwwa"}}, []
+    for name, flags in (("best", ["new", "old"]), ("least", ["old"])):
+        file = shutil.copy(c_library, tmp_path / f"{name}.so").name
+        levels.append({"name": name, "flags": flags, "file": file, **facts})
     made_for = {"system": sys.platform, "machine": platform.machine(), "array_data": DATA}
     write(tmp_path, **made_for, sources=program.sources_digest(), levels=levels)
     shipped._library.cache_clear()
@@ -96,36 +90,39 @@ def test_a_variable_chooses_the_level_or_none(wheel, monkeypatch):
         assert used() == (expected,)
 
 
-def flip_a_bit(wheel):
-    """In the library of the best level."""
-    content = bytearray((wheel / "best.so").read_bytes())
-    content[len(content) // 2] ^= 1
-    (wheel / "best.so").write_bytes(content)
+def flip_a_bit(path, at, bit=0):
+    content = bytearray(path.read_bytes())
+    content[at] ^= 1 << bit
+    path.write_bytes(content)
 
 
 def pipe(path):
-    """Put a pipe in the place of a file."""
     path.unlink()
     os.mkfifo(path)
 
 
+NEWER = {"name": "v9", "flags": ["new", "newer"]}
 WRONG = {
-    "a damaged library": (flip_a_bit, "best.so is damaged: reinstall fastnn-numba"),
-    "half a library": (lambda wheel: os.truncate(wheel / "best.so", 100), "best.so is damaged"),
-    "no library": (lambda wheel: (wheel / "best.so").unlink(), "best.so cannot be read (No such file or directory)"),
-    "a pipe for a library": (lambda wheel: pipe(wheel / "best.so"), "best.so is not a regular file"),
-    "a pipe for a manifest": (lambda wheel: pipe(wheel / "manifest.json"), "manifest.json is not a regular file"),
-    "no manifest of ours": (lambda wheel: (wheel / "manifest.json").write_text("{}"), "manifest.json is damaged"),
-    "no JSON": (lambda wheel: (wheel / "manifest.json").write_text('{"sha'), "manifest.json is damaged"),
-    "another JSON": (lambda wheel: (wheel / "manifest.json").write_text("[1]"), "manifest.json is damaged"),
-    "no text": (lambda wheel: (wheel / "manifest.json").write_bytes(b"\xff\xfe"), "manifest.json is damaged"),
-    "another machine": (lambda wheel: say(wheel, machine="s390x"), "they are for linux s390x, and this is linux"),
-    "other sources": (lambda wheel: say(wheel, sources="0" * 64), "its source files were edited"),
+    "a damaged library": (
+        lambda at: flip_a_bit(at / "best.so", 9999),
+        "best.so is damaged: reinstall fastnn-numba",
+    ),
+    "half a library": (lambda at: os.truncate(at / "best.so", 100), "best.so is damaged"),
+    "no library": (lambda at: (at / "best.so").unlink(), "best.so cannot be read (No such file or directory)"),
+    "a pipe for a library": (lambda at: pipe(at / "best.so"), "best.so is not a regular file"),
+    "a pipe for a manifest": (lambda at: pipe(at / "manifest.json"), "manifest.json is not a regular file"),
+    "another machine": (lambda at: say(at, machine="s390x"), "they are for linux s390x, and this is linux"),
+    "other sources": (lambda at: say(at, sources="0" * 64), "its source files were edited"),
     "a lesser CPU": (
-        lambda wheel: say(wheel, levels=[{"name": "v9", "flags": ["new", "newer"]}]),
+        lambda at: say(at, levels=[NEWER]),
         "they need a CPU of v9 at least, and this one lacks newer",
     ),
 }
+for content in (b"{}", b'{"sha', b"[1]", b"\xff\xfe"):  # no manifest of ours, no JSON, another JSON, no text
+    WRONG[f"the manifest {content}"] = (
+        lambda at, content=content: (at / "manifest.json").write_bytes(content),
+        "manifest.json is damaged",
+    )
 
 
 @pytest.mark.parametrize("what", WRONG)
@@ -146,12 +143,11 @@ def test_a_flipped_bit_anywhere_in_the_manifest_is_found(wheel):
     right = (wheel / shipped.MANIFEST).read_bytes()
     contents = json.loads(right)["contents"]
     for at in np.random.RandomState(0).permutation(len(right))[:200]:
-        damaged = bytearray(right)
-        damaged[at] ^= 1 << int(at) % 7
-        (wheel / shipped.MANIFEST).write_bytes(damaged)
+        (wheel / shipped.MANIFEST).write_bytes(right)
+        flip_a_bit(wheel / shipped.MANIFEST, at, int(at) % 7)
         shipped._library.cache_clear()
-        library = shipped.library()
-        assert library is None or json.loads(damaged)["contents"] == contents
+        damaged = (wheel / shipped.MANIFEST).read_bytes()
+        assert shipped.library() is None or json.loads(damaged)["contents"] == contents
 
 
 def test_a_level_that_there_is_not_is_named(wheel, monkeypatch):
@@ -163,34 +159,21 @@ def test_a_level_that_there_is_not_is_named(wheel, monkeypatch):
 
 def test_other_code_is_compiled_where_it_is_asked_for(wheel, monkeypatch):
     """By Numba's settings, as for the disk cache; no warning: whoever asked knows."""
-    monkeypatch.setattr(shipped, "numba_settings", lambda: {"CPU_NAME": "haswell"})
-    assert used() == (None,)
-    monkeypatch.setattr(shipped, "numba_settings", dict)
-    monkeypatch.setenv("NUMBA_ENABLE_AVX", "0")
-    assert used() == (None,)
-    monkeypatch.delenv("NUMBA_ENABLE_AVX")
+    with monkeypatch.context() as patch:
+        patch.setattr(shipped, "numba_settings", lambda: {"CPU_NAME": "haswell"})
+        assert used() == (None,)
+    with monkeypatch.context() as patch:
+        patch.setenv("NUMBA_ENABLE_AVX", "0")
+        assert used() == (None,)
     assert used() == ("best",)
 
 
-def test_a_python_whose_objects_are_larger_has_no_kernels(wheel):
-    say(wheel, array_data=DATA + 16)
-    assert used() == (None,)
-
-
-def test_without_kernels_there_is_nothing_to_warn_of(wheel):
-    shutil.rmtree(wheel)
+@pytest.mark.parametrize("change", [lambda wheel: say(wheel, array_data=DATA + 16), shutil.rmtree])
+def test_a_python_whose_objects_are_larger_has_no_kernels(wheel, change):
+    """Nor is there anything to warn of where there are no kernels."""
+    change(wheel)
     assert used() == (None,)
     assert shipped.problem() == ""
-
-
-def test_an_edited_source_changes_the_digest(tmp_path, monkeypatch):
-    edited = tmp_path / "network.py"
-    found = []
-    for text in ("before", "after", "before"):
-        edited.write_text(text)
-        monkeypatch.setattr(program, "SOURCES_BESIDES", (edited,))
-        found.append(program.sources_digest())
-    assert found[0] == found[2] != found[1]
 
 
 def test_the_features_of_this_cpu_are_read():
@@ -202,17 +185,12 @@ def test_each_level_has_the_features_of_the_one_before(monkeypatch):
     for levels in levels_of.values():
         sets = [set(level.flags.split()) for level in levels]
         assert all(better > worse for better, worse in itertools.pairwise(sets))
-    assert "avx512f" in levels_of["x86_64"][0].flags
-    assert "+avx512f" in levels_of["x86_64"][0].features
-    assert "avx" not in levels_of["x86_64"][-1].flags
+    best, *_, least = levels_of["x86_64"]
+    assert ("avx512f" in best.flags, "+avx512f" in best.features, "avx" in least.flags) == (True, True, False)
 
 
 def test_every_entry_point_is_compiled_for_the_wheel():
     from fastnn.fused import kernels
 
-    entries = {
-        name
-        for name, thing in vars(kernels).items()
-        if hasattr(thing, "overloads") and "inline" not in thing.targetoptions
-    }
-    assert entries == set(program.ENTRIES)
+    compiled = {name: thing for name, thing in vars(kernels).items() if hasattr(thing, "overloads")}
+    assert {name for name, thing in compiled.items() if "inline" not in thing.targetoptions} == set(program.ENTRIES)

@@ -4,7 +4,6 @@ As in `kernel_cache`, a few bytes stand for machine code. What needs another use
 makes another user's; they import first, for that user may not read where Python is.
 """
 
-import compileall
 import os
 import pathlib
 import shutil
@@ -12,8 +11,8 @@ import stat
 import tempfile
 
 import pytest
-from kernel_cache import KERNELS, code_of, copy_of_the_package, count_warnings, everything, is_found, the_file
-from survival import UNOPTIMIZED, python
+from kernel_cache import KERNELS, code_of, count_warnings, everything, is_found, the_file
+from survival import python
 
 from fastnn.compiler import cache, loader
 
@@ -22,27 +21,25 @@ pytestmark = [
     pytest.mark.skipif(os.name == "nt", reason="POSIX permissions"),
 ]
 
-as_root = pytest.mark.skipif(
-    not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root can become another user"
-)
+as_root = pytest.mark.skipif(getattr(os, "geteuid", str)() != 0, reason="only root can become another user")
 
 NOBODY = 65534
 
 
 @pytest.fixture
 def umask():
-    """Set the umask; it is back after the test."""
     old = os.umask(0o022)
     yield os.umask
     os.umask(old)
 
 
 @pytest.fixture
-def shared():
-    """A folder that every user can look into, on a way that everybody can go."""
+def shared(monkeypatch):
+    """The cache folder, which is not there yet, in one that every user can look into, as all on the way to it."""
     path = pathlib.Path(tempfile.mkdtemp(prefix="fastnn-test-"))
     path.chmod(0o755)
-    yield path
+    monkeypatch.setenv("FASTNN_CACHE_DIR", str(path / "cache"))
+    yield path / "cache"
     shutil.rmtree(path)
 
 
@@ -61,8 +58,7 @@ def test_what_fastnn_makes_is_the_users_alone_whatever_the_umask(folder, monkeyp
 
 def test_what_was_looked_at_is_what_is_used(folder, tmp_path, monkeypatch):
     is_found()
-    name = the_file(folder).name
-    other = tmp_path / "other"
+    name, other = the_file(folder).name, tmp_path / "other"
     other.mkdir(mode=0o700)
     other.joinpath(name).write_bytes(b"planted")
     really = os.open
@@ -101,8 +97,8 @@ def test_a_parent_that_others_can_write_is_refused(folder, monkeypatch, others):
 def test_the_way_through_links_is_looked_at_too(folder, tmp_path, monkeypatch):
     """A link is followed where only the user can have made it, and leads where nobody else can write."""
     real, open_to_all = tmp_path / "real", tmp_path / "open"
-    (real / "cache").mkdir(parents=True)
-    (open_to_all / "cache").mkdir(parents=True)
+    for path in real, open_to_all:
+        (path / "cache").mkdir(parents=True)
     (real / "cache").chmod(0o700)
     folder.symlink_to(real / "cache")
     assert [is_found(), is_found()] == [False, True]
@@ -116,9 +112,8 @@ def test_the_way_through_links_is_looked_at_too(folder, tmp_path, monkeypatch):
     assert f"{open_to_all} can be written by other users" in text
 
 
-def test_links_that_go_round_in_a_circle_cost_one_warning(folder, tmp_path):
-    folder.symlink_to(tmp_path / "b")
-    (tmp_path / "b").symlink_to(folder)
+def test_links_that_go_round_in_a_circle_cost_one_warning(folder):
+    folder.symlink_to(folder)
     (text,) = count_warnings(everything)
     assert "symbolic links" in text
 
@@ -151,23 +146,21 @@ def run_as(code, real, effective):
 
 
 @as_root
-def test_another_user_cannot_write_what_a_careless_umask_leaves(shared, monkeypatch):
+def test_another_user_cannot_write_what_a_careless_umask_leaves(shared):
     """A folder made by hand, and a process without umask: its file could be written by all."""
-    shared.joinpath("cache").mkdir(mode=0o755)
-    monkeypatch.setenv("FASTNN_CACHE_DIR", str(shared / "cache"))
+    shared.mkdir(mode=0o755)
     python("import os; os.umask(0)" + KEEP, 0, 0, KERNELS[0])
-    path = the_file(shared / "cache")
+    path = the_file(shared)
     attack = AS_ANOTHER + "try:\n    open(sys.argv[3], 'r+b')\nexcept PermissionError:\n    print('refused')\n"
     assert python(attack, NOBODY, NOBODY, path) == ["refused"]
     assert run_as(LOOK, 0, 0) == ["found True"]
 
 
 @as_root
-def test_the_effective_user_counts(shared, monkeypatch):
+def test_the_effective_user_counts(shared):
     """A program that is root on a user's behalf does not run code that he planted; one that acts for him alone does."""
-    monkeypatch.setenv("FASTNN_CACHE_DIR", str(shared / "cache"))
-    shared.joinpath("cache").mkdir(mode=0o700)
-    os.chown(shared / "cache", NOBODY, -1)
+    shared.mkdir(mode=0o700)
+    os.chown(shared, NOBODY, -1)
     assert run_as(KEEP, NOBODY, NOBODY) == []
     found, warning = run_as(LOOK, NOBODY, 0)[::-1]
     assert "belongs to another user, number 65534" in warning
@@ -176,42 +169,37 @@ def test_the_effective_user_counts(shared, monkeypatch):
 
 
 @as_root
-def test_a_filled_folder_of_roots_serves_everybody(shared, monkeypatch):
+def test_a_filled_folder_of_roots_serves_everybody(shared):
     """Root has filled it, as in a container's image; a kernel that is missing or unreadable costs one warning."""
-    monkeypatch.setenv("FASTNN_CACHE_DIR", str(shared / "cache"))
     run_as(KEEP, 0, 0)
     assert "Permission denied" in run_as(LOOK, NOBODY, NOBODY)[0]
-    shared.joinpath("cache").chmod(0o755)
+    shared.chmod(0o755)
     warning, found = run_as(LOOK, NOBODY, NOBODY)
     assert "cannot be read (Permission denied): make it readable" in warning
     assert found == "found False"
-    the_file(shared / "cache").chmod(0o644)
+    the_file(shared).chmod(0o644)
     assert run_as(LOOK, NOBODY, NOBODY) == ["found True"]
     (warning,) = python(KEEP, NOBODY, NOBODY, KERNELS[1])
     assert "cannot be written (Permission denied): set FASTNN_CACHE_DIR to a folder that can" in warning
-    assert len(list(shared.joinpath("cache").iterdir())) == 1
+    assert len(list(shared.iterdir())) == 1
 
 
 @as_root
-def test_a_filled_folder_that_its_user_cannot_write_is_used(shared, monkeypatch):
-    monkeypatch.setenv("FASTNN_CACHE_DIR", str(shared / "cache"))
-    shared.joinpath("cache").mkdir(mode=0o700)
-    os.chown(shared / "cache", NOBODY, -1)
+def test_a_filled_folder_that_its_user_cannot_write_is_used(shared):
+    shared.mkdir(mode=0o700)
+    os.chown(shared, NOBODY, -1)
     run_as(KEEP, NOBODY, NOBODY)
-    shared.joinpath("cache").chmod(0o500)
+    shared.chmod(0o500)
     assert run_as(LOOK, NOBODY, NOBODY) == ["found True"]
 
 
-WHERE = """
-from fastnn.measuring import machine
-print(machine.cache())
-"""
+WHERE = "from fastnn.measuring import machine; print(machine.cache())"
 UNSET = dict.fromkeys(("FASTNN_CACHE_DIR", "NUMBA_CACHE_DIR", "XDG_CACHE_HOME"), "")
 
 
 @as_root
 def test_a_user_without_a_home_has_no_folder(tmp_path):
-    code = "import fastnn.measuring.machine, fastnn.fused.backend, os; os.setuid(54321)" + WHERE
+    code = "import fastnn.measuring.machine, fastnn.fused.backend, os; os.setuid(54321); " + WHERE
     (said,) = python(code, **UNSET, HOME=None)
     assert said.startswith("Cache(folder=None, error='this user has no home: set FASTNN_CACHE_DIR")
 
@@ -219,23 +207,10 @@ def test_a_user_without_a_home_has_no_folder(tmp_path):
 @pytest.mark.skipif(os.name == "nt" or cache.sys.platform == "darwin", reason="these systems have a rule of their own")
 def test_a_relative_cache_home_is_ignored(tmp_path):
     """The XDG standard has it so. A folder of fastnn's own is relative to where the process is."""
-    (said,) = python(WHERE, **UNSET | {"XDG_CACHE_HOME": "relative"}, HOME=tmp_path / "home", cwd=tmp_path)
-    assert f"{tmp_path}/home/.cache/fastnn" in said
-    (said,) = python(WHERE, **UNSET | {"XDG_CACHE_HOME": tmp_path / "x"}, HOME=tmp_path / "home", cwd=tmp_path)
-    assert f"{tmp_path}/x/fastnn" in said
-    (said,) = python(WHERE, **UNSET | {"FASTNN_CACHE_DIR": "own"}, cwd=tmp_path)
-    assert f"{tmp_path}/own" in said
-
-
-def test_the_warning_points_at_the_caller_where_there_are_no_sources(tmp_path):
-    """From .pyc files alone, which name the files that they were compiled from."""
-    site = copy_of_the_package(tmp_path / "site")
-    compileall.compile_dir(site, legacy=True, quiet=1, stripdir=site, prependdir="/build")
-    for source in site.rglob("*.py"):
-        source.unlink()
-    tmp_path.joinpath("mine.py").write_text(
-        "import fastnn\n\nfastnn.predict(fastnn.Network((1, 1)), [1.0, 1.0], [[1.0]])\n"
-    )
-    code = "import runpy, warnings; warnings.showwarning = lambda m, c, file, line, *_: print(file, line); "
-    said = python(code + "runpy.run_path('mine.py')", PYTHONPATH=site, cwd=tmp_path, **UNOPTIMIZED)
-    assert said == ["mine.py 3"]
+    for variables, expected in (
+        ({"XDG_CACHE_HOME": "relative"}, "home/.cache/fastnn"),
+        ({"XDG_CACHE_HOME": tmp_path / "x"}, "x/fastnn"),
+        ({"FASTNN_CACHE_DIR": "own"}, "own"),
+    ):
+        (said,) = python(WHERE, **UNSET | variables, HOME=tmp_path / "home", cwd=tmp_path)
+        assert f"{tmp_path}/{expected}" in said
