@@ -39,6 +39,7 @@ def test_layout(bias):
 
 @pytest.mark.parametrize("bias", BIASES)
 def test_packing_is_the_inverse_of_taking_apart(bias, dtype):
+    """Of which a result shows its own."""
     network = Network((3, 5, 2), bias=bias)
     params = network.init_params(np.random.RandomState(0), dtype)
     packed = network.pack(network.weights(params), network.biases(params))
@@ -47,10 +48,6 @@ def test_packing_is_the_inverse_of_taking_apart(bias, dtype):
     assert not np.shares_memory(packed, params)
     lists = ([part.tolist() for part in parts] for parts in (network.weights(params), network.biases(params)))
     assert network.pack(*lists).tolist() == params.tolist()
-
-
-def test_a_result_shows_its_weights_and_biases():
-    network = Network((3, 5, 2))
     result = train(network, np.ones((4, 3)), np.ones((4, 2)), epochs=1, seed=0, backend="numpy")
     assert [W.shape for W in result.weights] == [(3, 5), (5, 2)]
     assert network.pack(result.weights, result.biases).tobytes() == result.params.tobytes()

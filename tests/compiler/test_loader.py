@@ -51,10 +51,7 @@ print(json.dumps(sorted({name.partition(".")[0] for name in sys.modules})))
     ("dtypes", "cached"), [(["float64"], ENTRIES[:2]), pytest.param(["float32", "float64"], [], marks=pytest.mark.slow)]
 )
 def test_a_warm_process_needs_no_numba(tmp_path, monkeypatch, dtypes, cached):
-    """All three kernels, from a folder that other processes filled: with the bits of compiled ones.
-
-    The dearest ones are this process's own, but for the slow tests.
-    """
+    """All three kernels, from a folder that other processes filled: the dearest are this one's, but for slow tests."""
     folder, unset = tmp_path / "cache", {name: None for name in os.environ if name.startswith("NUMBA_")}
     for name in cached:
         content = cache.load(f"{name}.float64") or compile_entry(name, np.dtype(np.float64))

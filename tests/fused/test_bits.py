@@ -2,12 +2,15 @@
 
 import functools
 import shutil
+import sys
 
 import numpy as np
 import pytest
 from bits import all_bits
-from guards import between_guards, intact
-from kernel_runs import MIXED, OPTIMIZER_CASES, SMALL, do_steps, everything
+from guards import Guards
+from kernel_runs import MIXED, OPTIMIZER_CASES, SMALL, do_steps, everything, full_batches
+from padded import assert_single_rows_are_panels
+from survival import python
 
 from fastnn import Network, get_backend, kit, loss_and_gradient, testing
 from fastnn.compiler import cache, program
@@ -15,6 +18,7 @@ from fastnn.compiler.loader import bound_in_python
 from fastnn.fused import backend as fused_backend
 from fastnn.fused import preparation
 from fastnn.fused.updates import LEAST_SQUARED
+from fastnn.losses import HIDDEN
 from fastnn.optimizers import Adam, AdamW, RMSprop
 from fastnn.state import Data, Steps, StepState, Task
 from fastnn.testing.cases import draw
@@ -23,20 +27,14 @@ from fastnn.testing.cases import draw
 @pytest.mark.parametrize("optimizer", OPTIMIZER_CASES, ids=repr)
 @pytest.mark.parametrize("network", [SMALL, MIXED], ids=["small", "mixed"])
 def test_chunks_and_repetition(network, optimizer, dtype, backend):
-    problem = draw(network, 40, dtype)
+    """Some rows stay the same for some steps; the last problem's batches have more than one block."""
+    problem, large = draw(network, 40, dtype), draw(SMALL, 700, dtype)
     once = do_steps(network, optimizer, problem, backend)
-    assert do_steps(network, optimizer, problem, backend) == once
-    assert do_steps(network, optimizer, problem, backend, [1] * 30) == once
-    assert do_steps(network, optimizer, problem, backend, [7, 7, 7, 7, 2]) == once
-    assert do_steps(network, optimizer, problem, backend, [22, 8]) == once
+    for calls in ([30], [1] * 30, [7, 7, 7, 7, 2], [22, 8]):
+        assert do_steps(network, optimizer, problem, backend, calls) == once, calls
     assert do_steps(network, optimizer, problem, backend, alpha=0.02) != once
-
-
-def test_blocks_and_repetition(dtype, backend):
-    """Batches of more than one block, whose rows stay the same for some steps."""
-    problem = draw(SMALL, 700, dtype)
-    once = do_steps(SMALL, Adam(), problem, backend, batch_size=300)
-    assert do_steps(SMALL, Adam(), problem, backend, [1] * 30, batch_size=300) == once
+    once, again = (do_steps(SMALL, optimizer, large, backend, calls, 300) for calls in ([30], [1] * 30))
+    assert again == once
 
 
 def test_a_batch_without_weight_changes_nothing_but_t(backend, dtype):
@@ -50,42 +48,38 @@ def test_a_batch_without_weight_changes_nothing_but_t(backend, dtype):
     assert (all_bits(state.vectors, state.beta_products), state.t, steps.loss.tolist()) == (before, 2, [0, 0])
 
 
+def after_a_step(backend, network, optimizer, vectors, data):
+    state = StepState.create(vectors[0], optimizer.n_slots)
+    state.vectors[:, : network.n_params] = vectors
+    data = Data(*(np.array([a], vectors.dtype) for a in data), np.ones(1, vectors.dtype))
+    assert get_backend(backend).train_steps(Task(network, optimizer, data), state, full_batches(1, rate=1e-3)) == 1
+    return state.vectors[:, : network.n_params].copy()
+
+
 def test_denormal_moments_are_flushed(dtype):
     """The kernel sets first ones to 0, the reference keeps them; they hold less than the tolerances call equal."""
     network, least = Network((6, 1), loss="absolute_error"), float(np.finfo(dtype).tiny)
-    found = {}
-    for backend in ("numpy", "numba"):
-        state = StepState.create(np.arange(7, dtype=dtype), 2)
-        state.vectors[1] = least * np.array([1.0, -1.05, 0, 4, -4, 1, 1])
-        data = Data(np.zeros((1, 6), dtype), np.full((1, 1), -1e9, dtype), np.ones(1, dtype))
-        steps = Steps(np.array([0]), np.array([0]), np.array([1]), np.array([1e-3]), np.empty(1))
-        assert get_backend(backend).train_steps(Task(network, Adam(), data), state, steps) == 1
-        found[backend] = state.vectors[:, :6].copy()
-    kept, flushed = found["numpy"][1], found["numba"][1]
+    vectors = np.array([np.arange(7), least * np.array([1.0, -1.05, 0, 4, -4, 1, 1]), np.zeros(7)], dtype)
+    row = np.zeros(6), [-1e9]
+    numpy, numba = (after_a_step(name, network, Adam(), vectors, row)[:, :6] for name in ("numpy", "numba"))
+    kept, flushed = numpy[1], numba[1]
     small = (abs(kept) < least) & (kept != 0)
     assert small.sum() == 3
     assert (flushed[small] == 0).all()
     assert (flushed[~small] == kept[~small]).all()
-    assert abs(found["numba"] - found["numpy"]).max() < testing.UPDATE_FLOOR
+    assert abs(numba - numpy).max() < testing.UPDATE_FLOOR
 
 
-@pytest.mark.parametrize("optimizer", [Adam(), AdamW(), RMSprop()], ids=lambda optimizer: type(optimizer).__name__)
+@pytest.mark.parametrize("optimizer", [Adam(), AdamW(), RMSprop()], ids=lambda optimizer: optimizer.name)
 def test_no_moment_of_squares_is_subnormal(optimizer, dtype):
     """The kernel squares no gradient below LEAST_SQUARED, of which the moment is normal and the reference's."""
     network, least = Network((3, 1), bias="none", reduction="sum"), dtype(LEAST_SQUARED[np.dtype(dtype).name])
-    found = {}
-    for backend in ("numpy", "numba"):
-        state = StepState.create(np.zeros(3, dtype), optimizer.n_slots)
-        data = Data(
-            np.array([[least, np.nextafter(least, dtype(0)), 0]], dtype), -np.ones((1, 1), dtype), np.ones(1, dtype)
-        )
-        steps = Steps(np.array([0]), np.array([0]), np.array([1]), np.array([1e-3]), np.empty(1))
-        assert get_backend(backend).train_steps(Task(network, optimizer, data), state, steps) == 1
-        found[backend] = state.vectors.copy()
-    moments = found["numba"][-1, :3]
+    vectors, row = np.zeros((1 + optimizer.n_slots, 3), dtype), ([least, np.nextafter(least, dtype(0)), 0], [-1])
+    numpy, numba = (after_a_step(name, network, optimizer, vectors, row) for name in ("numpy", "numba"))
+    moments = numba[-1]
     assert moments[0] == moments[1] == moments[2] > np.finfo(dtype).tiny
-    assert abs(moments[0] - found["numpy"][-1, 0]) <= 2 * np.spacing(moments[0])
-    assert abs(found["numba"] - found["numpy"]).max() < max(testing.UPDATE_FLOOR, 4 * np.finfo(dtype).eps)
+    assert abs(moments[0] - numpy[-1, 0]) <= 2 * np.spacing(moments[0])
+    assert abs(numba - numpy).max() < max(testing.UPDATE_FLOOR, 4 * np.finfo(dtype).eps)
 
 
 FILLED = {"rates", "zeros"}  # by the back end, and the padding of gradient; all else is written before it is read
@@ -103,56 +97,31 @@ def replace_scratch(monkeypatch, change):
     monkeypatch.setattr(kit, "shelf_of", kit.Shelf)
 
 
-def test_scratch_is_written_before_it_is_read(dtype, monkeypatch):
-    clean = everything(dtype)
-    poisoned = []
+def test_scratch_is_written_before_it_is_read_and_padding_stays_zero(dtype, monkeypatch):
+    """Updates run on to the end of a vector: beyond the parameters there are zeros, which no kernel changes."""
+    clean, poisoned, paddings = everything(dtype), set(), []
 
     def poison(name, buffer, network):
         if name not in FILLED:
             part = slice(network.n_params) if name == "gradient" else slice(None)
             buffer[part] = np.nan if buffer.dtype.kind == "f" else 2**40  # a row number that would crash
-            poisoned.append(name)
+            poisoned.add(name)
+        if name == "gradient":
+            paddings.append(buffer[network.n_params :])
         return buffer
 
     replace_scratch(monkeypatch, poison)
     assert everything(dtype) == clean
-    assert {"activations", "slopes", "delta", "gradient", "rows_of_X"} <= set(poisoned)
-
-
-def test_padding_stays_zero(dtype, monkeypatch):
-    """Updates run on to the end of a vector: beyond the parameters there are zeros, which no kernel changes."""
-    gradients = []
-
-    def keep(name, buffer, network):
-        if name == "gradient":
-            gradients.append(buffer[network.n_params :])
-        return buffer
-
-    replace_scratch(monkeypatch, keep)
-    everything(dtype)
-    assert len(gradients) > 100
-    assert not any(padding.any() for padding in gradients)
-
-
-def test_a_poisoned_zero_is_noticed(monkeypatch):
-    problem = draw(SMALL, 9)
-    clean = all_bits(*loss_and_gradient(SMALL, *problem[:3]))
-    replace_scratch(monkeypatch, lambda name, buffer, network: buffer + np.nan if name == "zeros" else buffer)
-    assert all_bits(*loss_and_gradient(SMALL, *problem[:3])) != clean
+    assert {"activations", "slopes", "delta", "gradient", "rows_of_X"} <= poisoned
+    assert len(paddings) > 100
+    assert not any(padding.any() for padding in paddings)
 
 
 def test_no_kernel_writes_beyond_its_buffers(dtype, monkeypatch):
     """Each buffer, and each array that is written, lies between two guard zones."""
-    clean = everything(dtype)
-    guarded = []
-
-    def guard(array):
-        inside, zones = between_guards(array)
-        guarded.append(zones)
-        return inside
-
-    replace_scratch(monkeypatch, lambda name, buffer, network: guard(buffer))
-    monkeypatch.setattr("fastnn.state.aligned_zeros", lambda shape, dtype: guard(np.zeros(shape, dtype)))
+    clean, guards = everything(dtype), Guards()
+    replace_scratch(monkeypatch, lambda name, buffer, network: guards.between(buffer))
+    monkeypatch.setattr("fastnn.state.aligned_zeros", lambda shape, dtype: guards.between(np.zeros(shape, dtype)))
     right, called = fused_backend.load_kernel, set()
 
     def load_kernel(name, dtype):
@@ -171,7 +140,7 @@ def test_no_kernel_writes_beyond_its_buffers(dtype, monkeypatch):
 
     def guarded_copy(value):
         if isinstance(value, np.ndarray):
-            return guard(value)
+            return guards.between(value)
         return type(value)(*map(guarded_copy, value)) if isinstance(value, tuple) else value
 
     def write_back(value, copy):
@@ -185,17 +154,81 @@ def test_no_kernel_writes_beyond_its_buffers(dtype, monkeypatch):
         monkeypatch.setattr(module, "load_kernel", load_kernel)
     assert everything(dtype) == clean
     assert called == {"train_steps", "predict", "loss_and_gradient"}
-    assert len(guarded) > 1000
-    assert all(map(intact, guarded))
-    guarded[0][1][0] = 0
-    assert not intact(guarded[0])
+    assert len(guards) > 2000
+    assert guards.intact()
+    guards[0][0] = 0
+    assert not guards.intact()
 
 
-def stamp():
-    return cache.source_stamp.__wrapped__()
+AT_THE_END = """
+import ctypes, mmap, sys
+import numpy as np
+from fastnn import Network, get_backend, loss_and_gradient, predict
+from fastnn.network import BIASES
+
+libc, page = ctypes.CDLL(None), mmap.PAGESIZE
+
+def at_the_end(array):
+    size = -(-array.nbytes // page) * page
+    memory = mmap.mmap(-1, size + page)
+    start = ctypes.addressof(ctypes.c_char.from_buffer(memory))
+    assert libc.mprotect(ctypes.c_void_p(start + size), page, 0) == 0
+    raw = np.frombuffer(memory, np.uint8)[size - array.nbytes : size]
+    raw[...] = array.view(np.uint8).reshape(-1)
+    return raw.view(array.dtype).reshape(array.shape), start + size
+
+if sys.argv[1:] == ["beyond"]:
+    ctypes.string_at(at_the_end(np.zeros(3))[1], 1)
+random_state = np.random.RandomState(0)
+for dtype in (np.float32, np.float64):
+    for sizes in ((3, 5, 1), (4, 16, 3), (64, 64, 10), (20, 3, 2, 1), (7, 40), (2, 1, 1, 1, 1), (5, 300, 33)):
+        for bias in BIASES:
+            network = Network(sizes, bias=bias)
+            for n in (1, 2, 40):
+                X = random_state.standard_normal((n, sizes[0])).astype(dtype)
+                Y = random_state.standard_normal((n, sizes[-1])).astype(dtype)
+                params = network.init_params(random_state, dtype)
+                ends = [at_the_end(array)[0] for array in (params, X, Y)]
+                assert (predict(network, *ends[:2]) == predict(network, params, X)).all()
+                assert loss_and_gradient(network, *ends)[0] == loss_and_gradient(network, params, X, Y)[0]
+            x, out = (at_the_end(array[0])[0] for array in (X, Y))
+            get_backend("numba").function(network, params)(x, out)
+            assert (out == predict(network, params, X[:1])).all()
+print("nothing beyond was read")
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no mprotect")
+def test_no_kernel_reads_beyond_its_arrays():
+    """Parameters, inputs and targets end where memory does that may not be read; to do so would end the process."""
+    assert python(AT_THE_END) == ["nothing beyond was read"]
+    with pytest.raises(AssertionError):
+        python(AT_THE_END, "beyond")
+
+
+def test_a_single_row_has_the_bits_of_a_panel(dtype):
+    """With other vectors: in test_same_bits.py."""
+    assert_single_rows_are_panels(dtype, 300)
+
+
+@pytest.mark.nojit
+@pytest.mark.parametrize("activation", HIDDEN)
+def test_huge_biases_do_not_show_in_padding(activation, dtype):
+    """In padding z is the bias, which overflows when squared; in each row that counts it cancels."""
+    network = Network((1, 3, 2), activation)
+    params = np.linspace(-1, 1, network.n_params, dtype=dtype)
+    huge = np.sqrt(np.finfo(dtype).max) * 4
+    (W, _), (b, _) = network.weights(params), network.biases(params)
+    W[0, 1], b[1] = -huge, huge
+    X, Y, weight = np.ones((5, 1), dtype), np.full((5, 2), 0.5, dtype), np.array([1, 1, 0, 1, 1], dtype)
+    X[2] = 7
+    expected = loss_and_gradient(network, params, X, Y, sample_weight=weight, backend="numpy")
+    assert np.isfinite(expected[1]).all()
+    testing.assert_gradients_match(network, params, X, Y, sample_weight=weight, backend="numba")
 
 
 def test_the_cache_is_keyed_on_every_file_of_the_compiler_and_the_kernels(tmp_path, monkeypatch):
+    stamp = cache.source_stamp.__wrapped__
     before = stamp()
     copies = [shutil.copytree(folder, tmp_path / folder.name) for folder in program.FOLDERS]
     monkeypatch.setattr(program, "FOLDERS", tuple(copies))

@@ -1,11 +1,8 @@
-"""The Numba back end looks at every array before a kernel gets its address, whoever calls it, and however.
-
-Those of one training, and those of several; and a kernel writes to its own only.
-"""
+"""The Numba back end looks at every array before a kernel gets its address, of one training and of members."""
 
 import numpy as np
 import pytest
-from guards import between_guards, intact
+from guards import Guards
 from kernel_runs import full_batches
 
 import fastnn
@@ -309,14 +306,13 @@ def test_a_network_that_was_changed_reaches_no_kernel(name, after, dtype):
 
 
 def test_nothing_is_written_beyond_the_arrays(dtype):
-    arrays, zones = arrays_of_group(dtype), []
+    arrays, zones = arrays_of_group(dtype), Guards()
     for name in ("storage", "beta_products", "loss"):
-        arrays[name], guard = between_guards(arrays[name])
-        zones.append(guard)
+        arrays[name] = zones.between(arrays[name])
     before = arrays["storage"].copy()
     assert call_group(arrays).tolist() == [2, 1, 2]
     X, Y, weight, *_ = arrays.values()
-    assert all(map(intact, zones))
+    assert zones.intact()
     assert not arrays["storage"][:, :, NETWORK.n_params :].any()
     for m, which in enumerate(arrays["which"]):
         state = StepState(before[m].copy(), NETWORK.n_params)

@@ -4,11 +4,11 @@
 nox session `arm64` does the same on an emulated arm64.
 """
 
+import functools
 import json
 import os
 import pathlib
 import re
-import signal
 import subprocess
 import sys
 from typing import NamedTuple
@@ -19,6 +19,7 @@ import numpy as np
 import pytest
 import same_bits
 from same_bits import FEW, HASHES, RUNS
+from small_training import SignalAt
 from survival import python
 
 import fastnn
@@ -31,8 +32,6 @@ ROOT = pathlib.Path(__file__).parents[2]
 
 
 class Machine(NamedTuple):
-    """A process that differs in what could change bits."""
-
     environment: dict
     needs: tuple = ()  # features of the CPU, in LLVM's words
     few: bool = False  # the first steps only
@@ -60,13 +59,7 @@ MACHINES = {
         cpu("haswell"), ("avx2", "fma", "bmi2"), dtype="float32", without="three", uses="ymm", lacks=("zmm",)
     ),
     "nehalem": Machine(
-        cpu("nehalem"),
-        ("sse4.2", "popcnt"),
-        few=True,
-        dtype="float64",
-        uses="xmm",
-        lacks=("ymm", "zmm"),
-        libm=("fma", "fmaf"),
+        cpu("nehalem"), ("sse4.2", "popcnt"), True, "float64", uses="xmm", lacks=("ymm", "zmm"), libm=("fma", "fmaf")
     ),
     "glibc without FMA": Machine({"GLIBC_TUNABLES": NO_FMA}, uses="zmm" if HOST.get("avx512f") else ""),
     "no JIT": Machine(  # three threads have the hashes of one; the session `nojit` does all of it
@@ -97,9 +90,8 @@ def start(command, changes, cache):
     ours = ("NUMBA_", "FASTNN_", "GLIBC_")
     environment = {k: v for k, v in os.environ.items() if not k.startswith(ours)} | changes
     environment |= {"FASTNN_CACHE_DIR": str(cache), "OPENBLAS_NUM_THREADS": "1"}
-    done = subprocess.run(
-        [sys.executable, *command], env=environment, cwd=ROOT, capture_output=True, text=True, timeout=600
-    )
+    options = {"env": environment, "cwd": ROOT, "capture_output": True, "text": True, "timeout": 600}
+    done = subprocess.run([sys.executable, *command], **options)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -123,14 +115,13 @@ print(json.dumps(machine_code.foreign_by_kernel()))
 
 @pytest.mark.parametrize(("machine", "dtype"), [*machines_and_runs()])
 def test_every_machine_gives_the_same_bits(machine, dtype, tmp_path):
-    """For other vectors, the drawn tests of test_side_by_side.py and test_padding.py besides, with the same kernels."""
+    """For other vectors, the drawn tests of test_side_by_side.py and test_bits.py besides, with the same kernels."""
     name, machine = machine, MACHINES[machine]
     if why := reason_to_skip(name, dtype):
         pytest.skip(why)
-    members = machine.members if dtype else ""
     runs = [run for run in RUNS if dtype in run and not (dtype and re.search(machine.without, run))]
-    options = *["--few"] * machine.few, f"--only={'|'.join(map(re.escape, runs))}", f"--members={members}"
-    command = ["tests/support/same_bits.py", *options]
+    options = f"--only={'|'.join(map(re.escape, runs))}", f"--members={machine.members if dtype else ''}"
+    command = ["tests/support/same_bits.py", *["--few"] * machine.few, *options]
     report = json.loads(start(command, machine.environment, tmp_path))
     assert same_bits.differences(report["first steps"], same_bits.expected(few=True)) == {}
     assert report["first steps"].keys() == set(runs)
@@ -143,9 +134,7 @@ def test_every_machine_gives_the_same_bits(machine, dtype, tmp_path):
         named = {kind for kind, count in code["registers"].items() if count}
         assert machine.uses in {"", *named}
         assert named.isdisjoint(machine.lacks), "the code is for another CPU than the test says"
-        of_dtype = [
-            function for function in machine.libm if not dtype or function.endswith("f") == (dtype == "float32")
-        ]
+        of_dtype = [name for name in machine.libm if not dtype or name.endswith("f") == (dtype == "float32")]
         if HOST.get("fma") or HOST.get("neon"):
             assert code["libm"] == of_dtype
             assert symbols_needed(tmp_path) <= machine_code.MEMORY | set(machine.libm)
@@ -158,7 +147,6 @@ def test_every_machine_gives_the_same_bits(machine, dtype, tmp_path):
 
 
 def symbols_needed(folder):
-    """The symbols that the kernels in a cache folder need."""
     contents = (path.read_bytes().partition(b"\x7fELF") for path in folder.glob("*.o"))
     return set().union(*(machine_code.elf_symbols(elf + rest)[1] for _, elf, rest in contents if elf))
 
@@ -202,42 +190,22 @@ def test_chunks_give_the_hashes(chunk):
     assert same_bits.differences(same_bits.hashes(chunk=chunk), same_bits.expected()) == {}
 
 
-class Interrupting:
-    """Ctrl-C once, after the first chunk."""
-
-    per_chunk = True
-
-    def __init__(self):
-        self.called = False
-
-    def __call__(self, progress):
-        if not self.called:
-            self.called = True
-            signal.raise_signal(signal.SIGINT)
-
-
 @pytest.mark.parametrize("name", RUNS)
 def test_an_interrupted_and_resumed_training_gives_the_hashes(name, monkeypatch, tmp_path):
     """Through the driver, stopped within an epoch where it can be, kept in a file and gone on with."""
     monkeypatch.setattr(pace, "FIRST_CHUNK_STEPS", 5)
     run = RUNS[name]
     params, X, Y, weight = (a.astype(run.dtype) for a in same_bits.start_of(run))
-    per_epoch = -(-len(X) // min(run.batch_size or len(X), len(X)))
-    n_epochs, rest = divmod(run.n_steps, per_epoch)
-    assert rest == 0
-    options = {"sample_weight": weight, "optimizer": run.optimizer, "batch_size": run.batch_size, "alpha": run.alpha}
-    options["threads"] = run.threads
+    n_epochs, rest = divmod(run.n_steps, -(-len(X) // min(run.batch_size or len(X), len(X))))
+    options = {name: getattr(run, name) for name in ("optimizer", "batch_size", "alpha", "threads")}
+    train = functools.partial(fastnn.train, run.network, X, Y, sample_weight=weight, **options)
     with pytest.warns(fastnn.InterruptWarning):
-        first = fastnn.train(
-            run.network, X, Y, **options, epochs=n_epochs, params=params, seed=0, callbacks=[Interrupting()]
-        )
+        first = train(epochs=n_epochs, params=params, seed=0, callbacks=[SignalAt(1)])
     assert (first.stop_reason, first.state.t) == ("interrupted", 5)
     first.save(tmp_path / "half.npz")
-    state = fastnn.load(tmp_path / "half.npz").state
-    result = fastnn.train(run.network, X, Y, **options, epochs=n_epochs - first.n_epochs, resume=state)
-    assert result.state.t == run.n_steps
-    hashes = same_bits.hashes_of(result.state, np.zeros(0))
-    assert hashes["state"] == same_bits.expected()[name]["state"]
+    result = train(epochs=n_epochs - first.n_epochs, resume=fastnn.load(tmp_path / "half.npz").state)
+    assert (result.state.t, rest) == (run.n_steps, 0)
+    assert same_bits.hashes_of(result.state, np.zeros(0))["state"] == same_bits.expected()[name]["state"]
 
 
 def test_hashes_stand_under_the_kernels_revision():
@@ -245,9 +213,6 @@ def test_hashes_stand_under_the_kernels_revision():
     assert revision == program.KERNEL_REVISION, "changed on purpose? python tests/support/same_bits.py --write"
     assert f"KERNEL_REVISION {revision}" in ROOT.joinpath("CHANGELOG.md").read_text("utf-8")
     assert same_bits.expected().keys() == same_bits.expected(few=True).keys() == RUNS.keys()
-
-
-def test_the_number_of_threads_shows_in_no_hash():
     for hashes in (same_bits.expected(), same_bits.expected(few=True)):
         for dtype in ("float64", "float32"):
             assert hashes[f"three threads {dtype}"] == hashes[f"one thread {dtype}"]
@@ -260,28 +225,22 @@ def test_runs_meet_every_line_of_the_registries():
     assert {run.optimizer.name for run in RUNS.values()} == set(BUILT_IN)
 
 
-@pytest.fixture
-def one_run(monkeypatch, tmp_path):
-    """A file of hashes of its own, of one run."""
+def test_hashes_are_renewed_under_a_new_revision_only(monkeypatch, tmp_path):
+    """Those of one run, in a file of its own."""
     monkeypatch.setattr(same_bits, "HASHES", tmp_path / "hashes.json")
     monkeypatch.setattr(same_bits, "RUNS", {"seed float64": RUNS["seed float64"]})
     monkeypatch.setattr(same_bits.hashes, "__defaults__", (("seed float64",), None, None))
     same_bits.write(again=False)
-    return same_bits.HASHES
-
-
-def test_hashes_are_renewed_under_a_new_revision_only(one_run, monkeypatch):
-    right = one_run.read_text("utf-8")
-    same_bits.write(again=False)
-    assert one_run.read_text("utf-8") == right
+    right = same_bits.HASHES.read_text("utf-8")
     wrong = json.loads(right)
     wrong["first steps"]["seed float64"]["loss"] = "0"
-    one_run.write_text(json.dumps(wrong), "utf-8")
+    same_bits.HASHES.write_text(json.dumps(wrong), "utf-8")
     with pytest.raises(SystemExit, match=r"1 hashes differ .*: seed float64\. .* raise KERNEL_REVISION"):
         same_bits.write(again=False)
-    assert json.loads(one_run.read_text("utf-8")) == wrong
-    same_bits.write(again=True)
-    assert one_run.read_text("utf-8") == right
+    assert json.loads(same_bits.HASHES.read_text("utf-8")) == wrong
+    for again in True, False:
+        same_bits.write(again=again)
+        assert same_bits.HASHES.read_text("utf-8") == right
     monkeypatch.setattr(program, "KERNEL_REVISION", 10**6)
     with pytest.raises(SystemExit, match=r"CHANGELOG\.md has no line on KERNEL_REVISION 1000000"):
         same_bits.write(again=False)

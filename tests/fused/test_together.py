@@ -1,16 +1,25 @@
-"""Threads that share each step: how the parameters are divided, and the bits of one thread whatever happens."""
+"""Threads that share each step: how the parameters are divided, and the bits of one thread whatever happens.
+
+Where kernels run as plain Python, one thread does the parts of all; by the fixture `threads`, threads of Python's have
+one each, on little data.
+"""
 
 import itertools
+import json
 import math
+import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 from bits import all_bits
+from survival import UNOPTIMIZED, python
 
-from fastnn import RPROP, SGD, Adam, Network, RMSprop, cores, get_backend
+from fastnn import RPROP, SGD, Adam, Network, RMSprop, cores, get_backend, predict
+from fastnn.compiler.calls import caller
 from fastnn.cores import Cores
-from fastnn.fused import team
+from fastnn.fused import backend, team
 from fastnn.fused.layout import LAYER_FIELDS, SMALL, describe
 from fastnn.fused.team import divide
 from fastnn.losses import LOSSES
@@ -34,9 +43,8 @@ NETWORKS = {
 def steps_of(n, batch_size, n_epochs=2):
     """The steps of some epochs, each in an order of its own, the last batch shorter."""
     rows = np.concatenate([np.random.RandomState(k).permutation(n) for k in range(n_epochs)])
-    begins = np.arange(0, n, batch_size)
-    start = (np.arange(n_epochs)[:, None] * n + begins).ravel()
-    stop = (np.arange(n_epochs)[:, None] * n + np.minimum(begins + batch_size, n)).ravel()
+    start, first = np.arange(0, n, batch_size), np.arange(n_epochs)[:, None] * n
+    start, stop = (first + start).ravel(), (first + np.minimum(start + batch_size, n)).ravel()
     return Steps(rows, start, stop, np.linspace(0.01, 0.02, len(start)), np.zeros(len(start)))
 
 
@@ -47,6 +55,21 @@ def trained(network, optimizer, problem, steps, threads, alpha=0.01):
     good = get_backend("numba").train_steps(task, state, steps._replace(loss=loss))
     assert not state.storage[0, state.n_params :].any() or good < len(loss)
     return [good, *all_bits(state.vectors, state.beta_products, loss)], state.threads
+
+
+def assert_bits_of_one_thread(network, optimizer, problem, steps, numbers=NUMBERS):
+    alone, used = trained(network, optimizer, problem, steps, 1)
+    assert used == 1
+    for threads in numbers:
+        assert trained(network, optimizer, problem, steps, threads)[0] == alone, threads
+    return alone
+
+
+@pytest.fixture
+def threads(no_helpers, monkeypatch):
+    """Helpers take part, also in Python, where they soon sleep."""
+    monkeypatch.setattr(team, "IN_PYTHON", False)
+    monkeypatch.setattr(team, "TICKS", 2000)
 
 
 @pytest.mark.parametrize("name", NETWORKS)
@@ -90,11 +113,7 @@ def test_any_number_of_threads_gives_the_bits_of_one(name, batch_size, dtype):
     """With row weights, some of them 0, penalty, several blocks, a short last batch of one vector or row."""
     network = NETWORKS[name]
     for n in (batch_size + 1, 2 * batch_size + 9, 300):
-        problem, steps = draw_training(network, n, dtype), steps_of(n, batch_size)
-        alone, used = trained(network, Adam(), problem, steps, 1)
-        assert used == 1
-        for threads in NUMBERS:
-            assert trained(network, Adam(), problem, steps, threads)[0] == alone
+        assert_bits_of_one_thread(network, Adam(), draw_training(network, n, dtype), steps_of(n, batch_size))
 
 
 @pytest.mark.parametrize("name", NETWORKS)
@@ -105,37 +124,33 @@ def test_options_have_the_bits_of_one_thread(name, dtype):
     for n, batch_size in ((65, 64), (300, 280)):
         problem, steps = draw_training(network, n, dtype), steps_of(n, batch_size)
         for options in ({"clip_norm": 0.1}, {"rates": rates}, {"clip_norm": 0.1, "rates": rates}):
-            alone, _ = trained(network, Adam(**options), problem, steps, 1)
-            for threads in (2, 3):
-                assert trained(network, Adam(**options), problem, steps, threads)[0] == alone
+            assert_bits_of_one_thread(network, Adam(**options), problem, steps, (2, 3))
 
 
-OPTIMIZERS = [
-    SGD(clip_norm=0.01, rates=(1, 0, 2)),
-    SGD(),
-    SGD(momentum=0.9),
-    SGD(momentum=0.9, nesterov=True),
-    RMSprop(),
-    RPROP(),
-]
+SGDS = [SGD(), SGD(momentum=0.9), SGD(momentum=0.9, nesterov=True), SGD(clip_norm=0.01, rates=(1, 0, 2))]
 
 
 @pytest.mark.nojit
-@pytest.mark.parametrize("optimizer", OPTIMIZERS, ids=repr)
+@pytest.mark.parametrize("optimizer", [*SGDS, RMSprop(), RPROP()], ids=repr)
 def test_every_optimizer(optimizer, dtype):
+    """A batch without weight is skipped."""
     network = Network((6, 20, 16, 3), "tanh", "sigmoid", "log_loss")
     problem, steps = draw_training(network, 70, dtype), steps_of(70, 70, 3)
-    alone, _ = trained(network, optimizer, problem, steps, 1)
-    together, used = trained(network, optimizer, problem, steps, 2)
-    assert (together, used) == (alone, 2)
+    nothing = problem._replace(sample_weight=np.zeros_like(problem.sample_weight))
+    for each in problem, nothing:
+        assert trained(network, optimizer, each, steps, 2) == (trained(network, optimizer, each, steps, 1)[0], 2)
 
 
 def losses_of(network, problem, threads):
     """The bits of a loss, of one with its gradient, and of the gradient; the second calls go by what is prepared."""
-    task, gradient = Task(network, SGD(), Data(*problem[1:]), 0.01, threads=threads), np.empty_like(problem.params)
-    losses = [get_backend("numba").loss(task, problem.params, wanted) for wanted in (None, gradient) * 2]
+    numba, data, gradient = get_backend("numba"), Data(*problem[1:]), np.empty_like(problem.params)
+    task = Task(network, SGD(), data, 0.01, threads=threads)
+    losses = [numba.loss(task, problem.params, wanted) for wanted in (None, gradient) * 2]
     assert len(set(losses)) == 1
-    return [losses[0], *all_bits(gradient)]
+    found = [losses[0], *all_bits(gradient)]
+    loss, gradient = numba.loss_and_gradient(network, problem.params, data, 0.01)
+    assert found == [loss, *all_bits(gradient)]
+    return found
 
 
 @pytest.mark.parametrize("n", [70, 257, 300, 700])
@@ -152,10 +167,12 @@ def test_a_loss_and_its_gradient(name, n, dtype, shared):
 
 @pytest.mark.nojit
 @pytest.mark.parametrize("loss", LOSSES)
-def test_every_loss(loss, dtype):
-    network = Network((3, 4, 2), loss=loss, output=LOSSES[loss].outputs[-1])
-    problem = draw_training(network, 40, dtype)
-    assert losses_of(network, problem, 2) == losses_of(network, problem, 1)
+def test_every_loss(loss, threads, dtype):
+    """Of one row, of some, and of more than a block."""
+    for sizes, n in (((3, 4, 2), 1), ((3, 4, 2), 48), ((1, 2), 257)):
+        network = Network(sizes, loss=loss, output=LOSSES[loss].outputs[-1])
+        problem = draw_training(network, n, dtype)
+        assert losses_of(network, problem, 2) == losses_of(network, problem, 1), n
 
 
 def test_the_number_may_change_from_call_to_call(dtype):
@@ -169,15 +186,6 @@ def test_the_number_may_change_from_call_to_call(dtype):
     assert [good, *all_bits(state.vectors, state.beta_products, steps.loss)] == alone
 
 
-@pytest.mark.nojit
-def test_batches_without_weight_are_skipped(dtype):
-    network = Network((6, 20, 16, 3))
-    problem, steps = draw_training(network, 70, dtype), steps_of(70, 70, 3)
-    nothing = problem._replace(sample_weight=np.zeros_like(problem.sample_weight))
-    bits, used = trained(network, Adam(), nothing, steps, 2)
-    assert (bits, used) == (trained(network, Adam(), nothing, steps, 1)[0], 2)
-
-
 @pytest.mark.parametrize("where", ["loss", "parameters"])
 def test_divergence_ends_at_the_same_step(where, dtype):
     network = NETWORKS["whole vectors"] if where == "parameters" else NETWORKS["odd"]
@@ -189,14 +197,18 @@ def test_divergence_ends_at_the_same_step(where, dtype):
         assert trained(network, SGD(), problem, steps._replace(learning_rate=rates), threads)[0][0] == good
 
 
-@pytest.mark.parametrize(
-    ("asked", "rows", "used"),
-    [(1, 256, 1), (3, 256, 3), (99, 256, 16), (99, 5000, 16), (99, 33, 2), (99, 23, 1), (4, 1, 1)],
-)
+SHARED = [(1, 256, 1), (3, 256, 3), (99, 256, 16), (99, 5000, 16), (99, 33, 2), (99, 23, 1), (4, 1, 1)]
+
+
+def threads_of(asked, network=NETWORKS["odd"], n=300, optimizer=Adam()):  # noqa: B008 - it is a value
+    """How many threads share steps on all of n rows."""
+    return trained(network, optimizer, draw_training(network, n, np.float64), steps_of(n, n), asked)[1]
+
+
+@pytest.mark.parametrize(("asked", "rows", "used"), SHARED)
 def test_each_thread_has_two_vectors_of_rows(asked, rows, used):
-    network = NETWORKS["wide"]
-    problem, steps = draw_training(network, rows, np.float64), steps_of(rows, rows)
-    assert trained(network, SGD(), problem, steps, asked)[1] == used
+    assert threads_of(asked, NETWORKS["wide"], rows) == used
+    assert threads_of(asked, NETWORKS["wide"], rows, SGD(sequential=True)) == 1
 
 
 def test_threads_that_share_cpus_wait_asleep(monkeypatch):
@@ -209,24 +221,15 @@ def test_threads_that_share_cpus_wait_asleep(monkeypatch):
 
     monkeypatch.setattr(team, "cpus", lambda: 3)
     monkeypatch.setattr(team.Team, "__init__", recorded)
-    problem, steps = draw_training(NETWORKS["odd"], 300, np.float64), steps_of(300, 300)
     for threads in (2, 3, 4, 8):
-        trained(NETWORKS["odd"], SGD(), problem, steps, threads)
+        threads_of(threads)
     assert ticks == [{team.TICKS}] * 2 + [{0}] * 2
-
-
-def test_a_sequential_optimizer_takes_one_thread():
-    network = NETWORKS["wide"]
-    problem, steps = draw_training(network, 100, np.float64), steps_of(100, 100)
-    assert trained(network, SGD(sequential=True), problem, steps, 2)[1] == 1
 
 
 def test_little_work_is_for_one_thread(monkeypatch):
     """Without a look at the machine."""
     monkeypatch.setattr(cores, "available_cores", lambda: pytest.fail("asked for the cores"))
-    network = Network((4, 16, 3))
-    _, n_threads = trained(network, SGD(), draw_training(network, 150, np.float64), steps_of(150, 150), None)
-    assert n_threads == 1
+    assert threads_of(None, Network((4, 16, 3)), 150) == 1
 
 
 @pytest.fixture
@@ -240,30 +243,208 @@ def three_cores(monkeypatch):
 @pytest.mark.parametrize(("work", "used"), [(0, 3), (1, 1), (2, 2), (2.5, 2), (3, 3), (9, 3)])
 def test_unasked_there_are_as_many_as_have_work_and_cores(three_cores, monkeypatch, work, used):
     """What counts is the work between two waits: that of a block of rows."""
-    network, n = NETWORKS["odd"], 300
-    monkeypatch.setattr(team, "WORK", int(256 * network.n_params / work) if work else 1)
-    problem, steps = draw_training(network, n, np.float64), steps_of(n, n)
-    assert trained(network, Adam(), problem, steps, None) == (trained(network, Adam(), problem, steps, 1)[0], used)
+    monkeypatch.setattr(team, "WORK", int(256 * NETWORKS["odd"].n_params / work) if work else 1)
+    assert threads_of(None) == used
 
 
-def test_one_thread_goes_on_while_the_kernel_is_compiled(three_cores, monkeypatch):
-    network, answers = NETWORKS["odd"], [False, False, True]
-    problem, steps = draw_training(network, 300, np.float64), steps_of(300, 150, 2)
-    alone, _ = trained(network, Adam(), problem, steps, 1)
-    monkeypatch.setattr(team, "is_at_hand", lambda name, dtype: answers.pop(0) if answers else True)
-    assert [trained(network, Adam(), problem, steps, None) for _ in range(3)] == [(alone, 1), (alone, 1), (alone, 3)]
-
-
-def test_other_threads_than_the_main_one_take_no_helpers_unasked(three_cores):
-    network = NETWORKS["odd"]
-    problem, steps = draw_training(network, 300, np.float64), steps_of(300, 150, 20)
+def test_helpers_at_work_and_other_threads_than_the_main_one_leave_their_cores(three_cores, monkeypatch):
     with ThreadPoolExecutor(1) as pool:
-        used = [pool.submit(trained, network, Adam(), problem, steps, n).result()[1] for n in (None, 2)]
-    assert used == [1, 2]
-
-
-def test_helpers_at_work_elsewhere_leave_their_cores(three_cores, monkeypatch):
-    network = NETWORKS["odd"]
-    problem, steps = draw_training(network, 300, np.float64), steps_of(300, 150, 20)
+        assert [pool.submit(threads_of, n).result() for n in (None, 2)] == [1, 2]
     monkeypatch.setattr(cores, "helpers_at_work", lambda: 2)
-    assert trained(network, Adam(), problem, steps, None)[1] == 1
+    assert threads_of(None) == 1
+
+
+# -- helpers that come late, or not at all
+
+TINY = Network((3, 4, 2), "tanh", "softmax", "squared_error")
+
+
+def problem_of(n, dtype=np.float64, n_epochs=2):
+    """A problem of `n` rows, the steps of some epochs of full batches, and the bits of one thread."""
+    problem, steps = draw_training(TINY, n, dtype), steps_of(n, n, n_epochs)
+    alone, used = trained(TINY, Adam(), problem, steps, 1)
+    assert used == 1
+    return problem, steps, alone
+
+
+@pytest.mark.nojit
+@pytest.mark.parametrize("n", [50, 64, 257])
+def test_threads_meet(threads, n, dtype):
+    problem, steps, alone = problem_of(n, dtype, 1 if n == 257 else 2)
+    asked = 2 if dtype is np.float32 else 3
+    assert trained(TINY, Adam(), problem, steps, asked) == (alone, asked)
+
+
+@pytest.mark.nojit
+def test_one_thread_goes_on_where_the_kernel_is_not_there(threads, monkeypatch):
+    monkeypatch.setattr(cores, "available_cores", lambda: Cores(3, "told"))
+    monkeypatch.setattr(team, "WORK", 1)
+    answers = [True, False]
+    monkeypatch.setattr(team, "is_at_hand", lambda name, dtype: answers.pop())
+    problem, steps, alone = problem_of(48)
+    for used in (1, 3):
+        assert trained(TINY, Adam(), problem, steps, None) == (alone, used)
+
+
+class Deaf(list):
+    """A helper that takes work and does not do it."""
+
+    put = list.append
+    __hash__ = object.__hash__
+
+
+@pytest.mark.nojit
+def test_helpers_that_do_not_come_are_not_waited_for(threads, monkeypatch):
+    """And who comes when all is done, and rows and state are others, does nothing, and reads none of them."""
+    deaf = Deaf()
+    monkeypatch.setattr(cores, "_new_helper", lambda: deaf)
+    problem, steps, alone = problem_of(48)
+    task = Task(TINY, Adam(), Data(*problem[1:]), 0.01, threads=2)
+    state = StepState.create(problem.params, 2)
+    assert get_backend("numba").train_steps(task, state, steps) == len(steps.loss)
+    assert all_bits(state.vectors, state.beta_products, steps.loss) == alone[1:]
+    for array in (*steps, *task.data, state.storage, state.beta_products):
+        array.fill(1 << 40)
+    for late in deaf:
+        late()
+    assert len(deaf) == 1
+    assert all((array == 1 << 40).all() for array in (*steps, *task.data, state.storage, state.beta_products))
+
+
+@pytest.mark.nojit
+@pytest.mark.parametrize("comes", ["before", "after"])
+def test_an_exception_before_the_steps_begin_sends_helpers_away(threads, monkeypatch, comes):
+    """Those that wait for the first thread, and those that come when it has gone."""
+    deaf, call, ended = Deaf(), team.Team._call, threading.Event()
+
+    def help_and_tell():
+        deaf[0]()
+        ended.set()
+
+    helper = threading.Thread(target=help_and_tell)
+
+    def interrupted(self, t, *args):
+        if t > 0:
+            return call(self, t, *args)
+        if comes == "before":
+            helper.start()
+            time.sleep(0.01)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cores, "_new_helper", lambda: deaf)
+    problem, steps, _ = problem_of(48)
+    monkeypatch.setattr(team.Team, "_call", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        trained(TINY, Adam(), problem, steps, 2)
+    if comes == "after":
+        helper.start()
+    helper.join(60)
+    assert ended.is_set()
+    assert not steps.loss.any()
+    assert not cores.helpers_at_work()
+
+
+@pytest.mark.nojit
+def test_a_late_helper_keeps_its_buffers(threads, monkeypatch):
+    problem, steps, alone = problem_of(48)
+    calls, call = [], team.Team._call
+    monkeypatch.setattr(team.Team, "_call", lambda self, t, *args: calls.append(t) or call(self, t, *args))
+    late = team.Team._help
+
+    def is_late(self, t, *args):
+        with self._busy[t]:
+            late(self, t, *args)
+
+    monkeypatch.setattr(team.Team, "_help", is_late)
+    assert trained(TINY, Adam(), problem, steps, 2) == (alone, 2)
+    assert calls == [0]
+
+
+@pytest.mark.nojit
+def test_a_helper_leaves_the_cpu_of_its_caller(monkeypatch):
+    moved = []
+    monkeypatch.setattr(cores, "cpu_of_thread", lambda: 3)
+    monkeypatch.setattr(cores.os, "sched_getaffinity", lambda thread: {1, 3}, raising=False)
+    monkeypatch.setattr(cores.os, "sched_setaffinity", lambda thread, allowed: moved.append(allowed), raising=False)
+    for cpu in (-1, 2, 3):
+        cores.leave_cpu(cpu)
+    assert moved == [{1}, {1, 3}]
+
+
+@pytest.mark.nojit
+def test_predictions_that_helpers_share(monkeypatch):
+    network = Network((2, 1))
+    params, X = np.array([0.5, -1.0, 2.0]), np.random.RandomState(0).standard_normal((backend.PART + 3, 2))
+    right = predict(network, params, X)
+    monkeypatch.setattr(backend, "IN_PYTHON", False)
+    monkeypatch.setattr(backend, "MANY", 0)
+    monkeypatch.setattr(cores, "available_cores", lambda: Cores(2, "told"))
+    assert predict(network, params, X).tobytes() == right.tobytes()
+    np.testing.assert_allclose(right[:, 0], X @ params[:2] + 2, rtol=1e-12)
+
+
+@pytest.mark.nojit
+def test_an_entry_point_is_not_called_by_its_address():
+    with pytest.raises(NotImplementedError, match="entry points are called by their names"):
+        caller(1)(0, np.zeros(1, np.int64), np.zeros(1, np.int64))
+
+
+# -- threads that are late, by a kernel in which they wait at random in each unit and between two
+
+STRETCHED = """
+import hashlib, json, os, sys
+import numpy as np
+from fastnn import Adam, Network, kit, train
+
+random_state = np.random.RandomState(0)
+X = random_state.standard_normal((192, 23))
+options = {"epochs": %d, "batch_size": 96, "optimizer": Adam(), "seed": 0, "alpha": 0.01}
+
+def print_hash(threads):
+    result = train(Network((23, 37, 3), "tanh"), X, np.sin(X[:, :3]), threads=threads, **options)
+    assert result.threads == threads
+    print(hashlib.sha256(result.state.storage.tobytes() + result.history.loss.tobytes()).hexdigest())
+
+print_hash(1)  # one thread claims nothing: its kernel is the same, and need not be compiled again
+os.environ |= json.loads(sys.argv[1])
+from fastnn.compiler.tracing import inlined  # imports Numba, which reads the environment
+from fastnn.compiler.shared_numbers import relax
+from fastnn.fused import team, together
+
+claim = together.claim
+
+@inlined
+def delay(share, k):
+    n = (k * 1103515245 + share.t * 12345) // 65536 %% 512
+    for _ in range(n * (n %% 3 == 0)):
+        relax(share.numbers)
+
+@inlined
+def claim_late(share, before, n):
+    delay(share, 2 * before)
+    u = claim(share, before, n)
+    delay(share, 2 * before + u + 2)
+    return u
+
+together.claim = claim_late
+for team.TICKS in %s:
+    kit.clear()  # a team that is kept has the ticks that it was made with
+    print_hash(2)
+    print_hash(3)
+"""
+
+
+def stretched(n_epochs, ticks, tmp_path, **variables):
+    """The hashes of a training with 1, 2 and 3 threads that are late at random, and sleep after so many ticks."""
+    return python(STRETCHED % (n_epochs, ticks), json.dumps({"FASTNN_CACHE_DIR": str(tmp_path / "cache"), **variables}))
+
+
+def test_threads_that_come_late_change_no_bit(tmp_path):
+    """Not optimized, the kernel has the same units, and the slow test has those of the optimized one."""
+    hashes = stretched(30, (0, 8000), tmp_path, **UNOPTIMIZED)
+    assert (len(hashes), len(set(hashes))) == (5, 1)
+
+
+@pytest.mark.slow
+def test_threads_that_come_late_change_no_bit_in_ten_thousand_steps(tmp_path):
+    assert len(set(stretched(5000, (8000,), tmp_path))) == 1

@@ -6,16 +6,19 @@ GUARD = 4096
 PATTERN = 0xA5
 
 
-def between_guards(array):
-    """A copy of an array, aligned to 64 bytes, and the two zones of bytes before and behind it."""
-    size = array.nbytes
-    raw = np.full(size + 2 * GUARD + 64, PATTERN, np.uint8)
-    first = GUARD + -(raw.ctypes.data + GUARD) % 64
-    inside = raw[first : first + size].view(array.dtype).reshape(array.shape)
-    inside[...] = array
-    return inside, (raw[:first], raw[first + size :])
+class Guards(list):
+    """The zones of bytes before and behind arrays."""
 
+    def between(self, array):
+        """A copy of an array, aligned to 64 bytes, between two zones."""
+        size = array.nbytes
+        raw = np.full(size + 2 * GUARD + 64, PATTERN, np.uint8)
+        first = GUARD + -(raw.ctypes.data + GUARD) % 64
+        inside = raw[first : first + size].view(array.dtype).reshape(array.shape)
+        inside[...] = array
+        self += raw[:first], raw[first + size :]
+        return inside
 
-def intact(zones):
-    """Whether nobody wrote into them."""
-    return all((zone == PATTERN).all() for zone in zones)
+    def intact(self):
+        """Whether nobody wrote into them."""
+        return all((zone == PATTERN).all() for zone in self)
