@@ -21,11 +21,10 @@ def test_debugger_session(tmp_path):
     tmp_path.joinpath("small.py").write_text(program, "utf-8")
     commands = re.findall(r"^\(Pdb\) (.*)$", session, re.M)
     assert len(commands) >= 4
-    environment = os.environ | {"NUMBA_DISABLE_JIT": "1", "PYTHONPATH": str(ROOT)}
     done = subprocess.run(
         [sys.executable, "-m", "pdb", "small.py"],
         input="\n".join([*commands, "quit", "y", ""]),
-        env=environment,
+        env=os.environ | {"NUMBA_DISABLE_JIT": "1", "PYTHONPATH": str(ROOT)},
         cwd=tmp_path,
         capture_output=True,
         text=True,

@@ -4,6 +4,8 @@ Every comparison goes through `fastnn.testing`, where the tolerances stand; `tes
 them is too wide to notice a bug.
 """
 
+import itertools
+
 import hypothesis
 import numpy as np
 import pytest
@@ -67,12 +69,10 @@ def test_gradients_of_mixed_layers(dtype):
 @pytest.mark.parametrize("reduction", REDUCTIONS)
 @pytest.mark.parametrize("n", [1, 31, 300])
 def test_gradients_of_bias_modes(bias, bias_gradient, reduction, n, dtype):
-    options = {"bias": bias, "bias_gradient": bias_gradient, "reduction": reduction}
-    network = Network((3, 18, 2), "tanh", "sigmoid", **options)
+    network = Network((3, 18, 2), "tanh", "sigmoid", bias=bias, bias_gradient=bias_gradient, reduction=reduction)
     problem = draw(network, n, dtype)
-    for weight in (None, problem.sample_weight):
-        for alpha in (0.0, 2.0):
-            testing.assert_gradients_match(network, *problem[:3], sample_weight=weight, alpha=alpha)
+    for weight, alpha in itertools.product((None, problem.sample_weight), (0.0, 2.0)):
+        testing.assert_gradients_match(network, *problem[:3], sample_weight=weight, alpha=alpha)
 
 
 @pytest.mark.nojit
@@ -93,8 +93,7 @@ def test_where_output_and_target_are_equal(loss, dtype):
     """|a - y| and its derivative are 0; 0 log 0 = 0; probabilities of 0 and 1 are clipped in the value alone."""
     output = LOSSES[loss].matched or "identity"
     network = Network((2, 3), output=output, loss=loss, bias="none")
-    Y = np.eye(3, dtype=dtype)[[0, 1, 2, 1]]
-    X = np.zeros((4, 2), dtype)
+    X, Y = np.zeros((4, 2), dtype), np.eye(3, dtype=dtype)[[0, 1, 2, 1]]
     testing.assert_gradients_match(network, np.zeros(6, dtype), X, Y)
     W = np.array([[400, -400, -400], [0, 0, 0]], dtype)  # an output of 1, the others 0
     X[:, 0] = 1
@@ -112,25 +111,19 @@ def test_updates(name, options, rate, dtype):
 
 
 BASE = {"sizes": (4, 9, 3), "activation": "tanh"}
+ALL_OPTIMIZERS = {"momentum": SGD(0.05, momentum=0.9), **{name: kind(0.01) for name, kind in OPTIMIZERS.items()}}
 TRAININGS = {
     "plain": ({}, {}),
     "full batch": ({}, {"batch_size": None}),
     "one row a batch": ({}, {"batch_size": 1}),
     **{
         f"{name}, batch {size}": ({"sizes": (4, 16, 32, 3)}, {"optimizer": optimizer, "n": n, "batch_size": size})
-        for name, optimizer in {
-            "momentum": SGD(0.05, momentum=0.9),
-            **{name: kind(0.01) for name, kind in OPTIMIZERS.items()},
-        }.items()
+        for name, optimizer in ALL_OPTIMIZERS.items()
         for size, n in ([(5, 5), (1, 1)] if optimizer.full_batch else [(5, 42), (1, 20)])
     },
     **{
-        f"bias {bias}, {gradient}, batch {size}": (
-            {"bias": bias, "bias_gradient": gradient, "bias_init": 0.5},
-            {"batch_size": size, "n": 42},
-        )
-        for bias in BIASES
-        for gradient in ("exact", "times_bias")
+        f"{options}, batch {size}": (options | {"bias_init": 0.5}, {"batch_size": size, "n": 42})
+        for options in ({"bias": bias, "bias_gradient": f} for bias in BIASES for f in ("exact", "times_bias"))
         for size in (5, 1)
     },
     "a batch of more than a block": ({}, {"batch_size": 300, "epochs": 40}),
@@ -152,31 +145,23 @@ TRAININGS = {
     "no hidden layer": ({"sizes": (4, 3)}, {}),
     "deep": ({"sizes": (4, 6, 7, 8, 9, 3), "activation": ("relu", "silu", "selu", "softplus")}, {}),
     **{name: ({"activation": name}, {}) for name in HIDDEN},
-    **{
-        f"{loss} of {LOSSES[loss].outputs[0]}": ({"loss": loss, "output": LOSSES[loss].outputs[0]}, {})
-        for loss in LOSSES
-    },
+    **{f"loss {name}": ({"loss": name, "output": line.outputs[0]}, {}) for name, line in LOSSES.items()},
     "parameters": ({"activation": Elu(0.4), "output": LeakyRelu(0.2), "loss": Huber(0.1)}, {}),
     "several quantiles": ({"sizes": (4, 9, 3), "loss": Pinball((0.1, 0.4, 0.8))}, {}),
 }
-
-
-def assert_training_matches(network, seed=5, n=290, dtype=np.float64, weighted=False, **options):
-    params, X, Y, weight = draw_training(network, n, dtype, seed)
-    weight = weight if weighted else None
-    return testing.assert_trainings_match(network, X, Y, params, sample_weight=weight, seed=seed, **options)
 
 
 @pytest.mark.parametrize("both", [False, pytest.param(True, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("case", TRAININGS)
 def test_trainings(case, both, dtype):
     """Trainings with row weights and without, or one of both: in the other dtype and the next case it is the other."""
-    network_options, options = TRAININGS[case]
-    network = Network(**BASE | network_options)
-    defaults = {"optimizer": SGD(0.1), "epochs": 6, "batch_size": 37}
+    network_options, given = TRAININGS[case]
+    network, options = Network(**BASE | network_options), {"optimizer": SGD(0.1), "epochs": 6, "batch_size": 37} | given
+    params, X, Y, weight = draw_training(network, options.pop("n", 290), dtype, 5)
     first = (list(TRAININGS).index(case) + (dtype == np.float32)) % 2 == 0
     for weighted in (first, not first)[: 1 + both]:
-        assert_training_matches(network, dtype=dtype, weighted=weighted, **defaults | options)
+        options["sample_weight"] = weight if weighted else None
+        testing.assert_trainings_match(network, X, Y, params, seed=5, **options)
 
 
 @pytest.mark.parametrize("init", INITS)
