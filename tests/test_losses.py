@@ -9,7 +9,7 @@ from bits import bits
 
 from fastnn import SGD, Adam, Network, load, loss_and_gradient, testing, train, train_many
 from fastnn.compiler.loader import IN_PYTHON
-from fastnn.losses import CrossEntropy, Elu, Huber, LeakyRelu, LogLoss, Pinball, Value
+from fastnn.losses import CrossEntropy, Elu, Huber, LeakyRelu, LogLoss, Pinball
 from fastnn.testing.cases import VARIANTS, draw, draw_training
 
 QUANTILES = Network((3, 6, 3), "tanh", loss=Pinball((0.1, 0.5, 0.9)))
@@ -95,33 +95,3 @@ def test_one_column_is_the_target_of_all_quantiles(backend):
     for loss in ("squared_error", Pinball(0.5), Pinball(0.9)):  # one quantile is that of targets of each output's own
         with pytest.raises(ValueError, match="Y must have 2 dimensions"):
             train(Network((1, 8, 3), loss=loss), X, y, epochs=1)
-
-
-class Own(Value):
-    name = "huber"
-
-
-REFUSED = [
-    (lambda: Pinball(1.0), ValueError, "quantiles must be greater than 0 and less than 1, not 1"),
-    (lambda: Pinball((0.1, 0.1)), ValueError, "one number or several in ascending order"),
-    (lambda: Pinball(()), ValueError, "one number or several"),
-    (lambda: Pinball("0.5"), TypeError, "quantiles must be a number or one for each output"),
-    (lambda: Network((3, 5, 2), loss=Pinball((0.1, 0.5, 0.9))), ValueError, "3 quantiles, which want as many outputs"),
-    (lambda: Huber(0), ValueError, "delta must be greater than 0"),
-    (lambda: Elu(np.inf), ValueError, "alpha must be finite"),
-    (lambda: LeakyRelu(2), ValueError, "slope must be at least 0 and at most 1"),
-    (lambda: LogLoss(1), ValueError, "label_smoothing must be at least 0 and less than 1"),
-    (lambda: Network((3, 1), loss=LogLoss(0.1)), ValueError, "does not go with output 'identity'"),
-    (lambda: Network((3, 1), loss=Huber), TypeError, r"loss must be made of Huber: say Huber\(\)"),
-    (lambda: Network((3, 1), loss=Elu()), ValueError, "unknown loss 'elu'"),
-    (lambda: Network((3, 1), loss=Own()), TypeError, "must be one of fastnn's own"),
-    (lambda: Network((3, 1), loss="quantile"), ValueError, "did you mean 'pinball'"),
-    (lambda: Network.from_dict({"sizes": [3, 1], "loss": {"name": "poisson", "x": 1}}), ValueError, "no parameters"),
-    (lambda: Network.from_dict({"sizes": [3, 1], "loss": {"delta": 1}}), TypeError, "name must be one of"),
-]
-
-
-@pytest.mark.parametrize(("make", "error", "text"), REFUSED, ids=[text for *_, text in REFUSED])
-def test_what_is_no_value_is_refused(make, error, text):
-    with pytest.raises(error, match=text):
-        make()

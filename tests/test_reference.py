@@ -166,22 +166,12 @@ def test_an_activation_gives_what_its_line_in_the_registry_says(name):
 
 @pytest.mark.nojit
 @pytest.mark.parametrize("name", ACTIVATIONS)
-def test_far_from_zero(name, backend):
-    network = Network((1, 2), output=name, bias="none")
-    z = np.array([[0.0], [1e4], [-1e4], [1e300], [-1e300]])
-    a = predict(network, [1.0, 0.5], z, backend=backend)
-    limit = {"exp": [1, np.inf, 0, np.inf, 0], "softmax": [0.5, 1, 0, 1, 0], "sigmoid": [0.5, 1, 0, 1, 0]}
-    limit |= {"tanh": [0, 1, -1, 1, -1], "selu": [0, *[np.inf, -SELU[0] * SELU[1]] * 2], "elu": [0, *[np.inf, -1] * 2]}
-    limit |= {"relu": [0, *[np.inf, 0] * 2], "softplus": [math.log(2), *[np.inf, 0] * 2]}
-    limit |= {"silu": limit["relu"], "gelu": limit["relu"]}
-    limit |= {key: [0, *[np.inf, -np.inf] * 2] for key in ("identity", "leaky_relu")}
-    assert not np.isnan(a).any()
-    if name in limit:
-        expected = np.array(limit[name])
-        finite = np.isfinite(expected)
-        np.testing.assert_allclose(a[finite, 0], expected[finite], rtol=1e-14)
-        assert (a[~finite, 0] * np.sign(expected[~finite]) >= 100).all()
-    assert np.isnan(predict(network, [1.0, 0.5], [[np.nan]], assume_finite=True, backend=backend)).all()
+def test_far_from_zero(name):
+    """The kernel gives what the reference does, of which the bounds are known, and NaN of NaN alone."""
+    network, z = Network((1, 2), output=name, bias="none"), np.array([[0, 1e4, -1e4, 1e300, -1e300, np.nan]]).T.copy()
+    found, right = (predict(network, [1.0, 0.5], z, assume_finite=True, backend=b) for b in ("numba", "numpy"))
+    np.testing.assert_array_equal(np.isnan(right), np.isnan(z).repeat(2, axis=1))
+    np.testing.assert_allclose(found, right, rtol=1e-14)
 
 
 def plain_sgd(optimizer, t, p, g, v=0.0):

@@ -8,10 +8,11 @@ import pytest
 from good_input import NETWORK, PARAMS, X, refusal
 
 from fastnn import SGD, Adam, BayesianRegularization, Network, Stop, cosine, get_backend, step_decay
-from fastnn.losses import LOSSES
+from fastnn.losses import LOSSES, Elu, Huber, LeakyRelu, LogLoss, Pinball, Value
 from fastnn.optimizers import OPTIMIZERS, AdamW
 from fastnn.reference import NumpyBackend
 
+Own = type("Own", (Value,), {"name": "huber"})  # of somebody's own, of fastnn's name
 LEGAL_LOSSES = ", ".join(LOSSES)
 WEIGHTS, BIASES = NETWORK.weights(PARAMS), NETWORK.biases(PARAMS)
 OF_VALUES = [
@@ -49,8 +50,24 @@ OF_VALUES = [
     (lambda: get_backend("GPU"), "unknown backend 'GPU' (fastnn computes on the CPU only)"),
     (lambda: get_backend("cupy", specialize=True), "one of numpy, numba"),
     (lambda: Stop(patience=-1), "patience must be at least"),
+    (lambda: Pinball(1.0), "quantiles must be greater than 0 and less than 1, not 1"),
+    (lambda: Pinball((0.1, 0.1)), "one number or several in ascending order"),
+    (lambda: Pinball(()), "one number or several"),
+    (lambda: Network((3, 5, 2), loss=Pinball((0.1, 0.5, 0.9))), "3 quantiles, which want as many outputs"),
+    (lambda: Huber(0), "delta must be greater than 0"),
+    (lambda: Elu(np.inf), "alpha must be finite"),
+    (lambda: LeakyRelu(2), "slope must be at least 0 and at most 1"),
+    (lambda: LogLoss(1), "label_smoothing must be at least 0 and less than 1"),
+    (lambda: Network((3, 1), loss=LogLoss(0.1)), "does not go with output 'identity'"),
+    (lambda: Network((3, 1), loss=Elu()), "unknown loss 'elu'"),
+    (lambda: Network((3, 1), loss="quantile"), "did you mean 'pinball'"),
+    (lambda: Network.from_dict({"sizes": [3, 1], "loss": {"name": "poisson", "x": 1}}), "no parameters"),
 ]
 OF_TYPES = [
+    (lambda: Pinball("0.5"), "quantiles must be a number or one for each output"),
+    (lambda: Network((3, 1), loss=Huber), "loss must be made of Huber: say Huber()"),
+    (lambda: Network((3, 1), loss=Own()), "must be one of fastnn's own"),
+    (lambda: Network.from_dict({"sizes": [3, 1], "loss": {"delta": 1}}), "name must be one of"),
     (lambda: Network((3, 4, 2), output=X), "not ndarray of shape (12, 3) of type ndarray"),
     (lambda: NETWORK.pack(WEIGHTS, [["a"] * 4, ["b"] * 2]), "biases[0] must hold real numbers, not <U1"),
     (lambda: Network((3, 2), bias_init="zero"), 'or "same"'),

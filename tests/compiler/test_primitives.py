@@ -1,8 +1,4 @@
-"""Every primitive of the compiled code: what it means in Python equals its bits when compiled.
-
-The functions of a table are compiled together, by one traced function a dtype; each of them is a test. NaN equals NaN,
-whatever its sign and payload: no promise is made on those.
-"""
+"""Every primitive of the compiled code: what it means in Python equals its bits when compiled, but for those of NaN."""
 
 import functools
 import re

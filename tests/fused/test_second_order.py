@@ -256,10 +256,7 @@ def test_none_of_40_starts_on_the_triangle_ends_collapsed(backend):
 
 @pytest.mark.parametrize(("n_rows", "n_factors", "width", "seed"), [(150, 3, 8, 3), (60, 2, 6, 0)])
 def test_no_start_on_pure_products_ends_as_a_constant(n_rows, n_factors, width, seed):
-    """By a whole penalty from the first step, 94 of 100 and 58 of 100 do.
-
-    Of sin(3 x0) times other columns, with noise: no column tells anything of it without the others.
-    """
+    """By a whole penalty from the first step, 94 of 100 and 58 of 100 do: no column tells of it without the others."""
     rs = np.random.RandomState(seed)
     rows = rs.uniform(-1, 1, (n_rows, 5 if n_factors == 3 else 2))
     Y = np.sin(3 * rows[:, 0]) * rows[:, 1:n_factors].prod(axis=1) + 0.05 * rs.standard_normal(n_rows)

@@ -47,10 +47,7 @@ def assert_right_bits(name, monkeypatch):
 
 @pytest.mark.parametrize("name", [*IN_CI, *(pytest.param(name, marks=pytest.mark.slow) for name in SLOW)])
 def test_bits_are_those_of_every_machine(name, monkeypatch):
-    """Of the runs that are slow here, those of GUARDED always run below, and the others have what one in IN_CI has.
-
-    AdamW, nesterov and poisson are on networks of their own: see the tests of layers, of members and of two networks.
-    """
+    """Of the runs that are slow here, those of GUARDED always run below, and the others have what one in IN_CI has."""
     assert_right_bits(name, monkeypatch)
 
 
