@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 from guards import Guards
 from kernel_runs import full_batches
+from ordinary import Ordinary
 
 import fastnn
-from fastnn import SGD, Adam, Network, get_backend
+from fastnn import SGD, Adam, Network, get_backend, train_many
 from fastnn.memory import aligned_zeros, padded_size
 from fastnn.state import Data, GroupState, Steps, StepState, Task
 
@@ -322,3 +323,12 @@ def test_nothing_is_written_beyond_the_arrays(dtype):
         assert get_backend("numba").train_steps(task, state, steps) == n
         assert state.storage.tobytes() == arrays["storage"][m].tobytes()
         assert steps.loss.tobytes() == arrays["loss"][m, :n].tobytes()
+
+
+def test_a_back_end_that_trains_no_groups_gets_the_loop():
+    X, network = np.random.RandomState(0).rand(9, 4), Network((4, 3, 1), "tanh")
+    options = {"seed": range(3), "epochs": [3, 1, 0], "batch_size": 4, "optimizer": SGD(0.1)}
+    found, right = (train_many(network, X, X[:, :1], **options, backend=b).params for b in (Ordinary(), "numpy"))
+    np.testing.assert_allclose(found, right, rtol=1e-12)
+    with pytest.raises(ValueError, match=r"^member 1: back end 'ordinary' cannot train this network with Adam"):
+        train_many(network, X, X[:, :1], seed=0, epochs=1, optimizer=[SGD(), Adam()], backend=Ordinary())
