@@ -1,5 +1,6 @@
 """Another library's keyword or name gets an error that says what to write instead; signatures stay as they are."""
 
+import functools
 import inspect
 
 import numpy as np
@@ -17,24 +18,12 @@ X = np.linspace(-1, 1, 12).reshape(6, 2)
 NETWORK = Network((2, 3, 1))
 
 
-def fit(**options):
-    return train(NETWORK, X, X[:, 0], **options)
-
-
-def fit_many(**options):
-    return fastnn.train_many(NETWORK, X, X[:, 0], seed=range(2), **options)
-
-
-def population(**options):
-    return fastnn.Population(NETWORK, X, X[:, 0], seed=range(2), **options)
-
-
-def fit_tables(**options):
-    return TabularClassifier().fit(X, [0, 1] * 3, **options)
-
-
-def result_resume(**options):
-    return fit(epochs=1, seed=0).resume(X, X[:, 0], epochs=1, **options)
+fit = functools.partial(train, NETWORK, X, X[:, 0])
+fit_many, population = (
+    functools.partial(call, NETWORK, X, X[:, 0], seed=range(2)) for call in (fastnn.train_many, fastnn.Population)
+)
+fit_tables = functools.partial(TabularClassifier().fit, X, [0, 1] * 3)
+resume = functools.partial(fit(epochs=0, seed=0, backend="numpy").resume, X, X[:, 0], epochs=1)
 
 
 CASES = [
@@ -51,7 +40,7 @@ CASES = [
     (fit, {"epochs": 1, "device": "cuda"}, "train has no argument 'device': fastnn computes on the CPU only"),
     (fit, {"epochs": 1, "batchsizes": 3}, "train has no argument 'batchsizes': did you mean 'batch_size'?"),
     (fit, {"epochs": 1, "qqq": 3}, "train has no argument 'qqq'; it has network, X, Y, sample_weight"),
-    (result_resume, {"random_state": 0}, "train has no argument 'random_state': say seed=..."),
+    (resume, {"random_state": 0}, "train has no argument 'random_state': say seed=..."),
     (fit, {"epochs": 1, "metrics": ["acc"]}, "say stop=Stop(monitor=...)"),
     (fit, {"epochs": 1, "n_jobs": 2}, "train has no argument 'n_jobs': say threads=..., which share each step"),
     (fit, {"epochs": 1, "workers": 2}, "train has no argument 'workers': say threads=..., which share each step"),
