@@ -25,16 +25,14 @@ from fastnn.testing.cases import draw
 
 
 @pytest.mark.parametrize("optimizer", OPTIMIZER_CASES, ids=repr)
-@pytest.mark.parametrize("network", [SMALL, MIXED], ids=["small", "mixed"])
-def test_chunks_and_repetition(network, optimizer, dtype, backend):
+@pytest.mark.parametrize(("network", "n", "batch_size"), [(SMALL, 40, 13), (MIXED, 40, 13), (SMALL, 700, 300)])
+def test_chunks_and_repetition(network, n, batch_size, optimizer, dtype, backend):
     """Some rows stay the same for some steps; the last problem's batches have more than one block."""
-    problem, large = draw(network, 40, dtype), draw(SMALL, 700, dtype)
-    once = do_steps(network, optimizer, problem, backend)
+    problem = draw(network, n, dtype)
+    once = do_steps(network, optimizer, problem, backend, batch_size=batch_size)
     for calls in ([30], [1] * 30, [7, 7, 7, 7, 2], [22, 8]):
-        assert do_steps(network, optimizer, problem, backend, calls) == once, calls
-    assert do_steps(network, optimizer, problem, backend, alpha=0.02) != once
-    once, again = (do_steps(SMALL, optimizer, large, backend, calls, 300) for calls in ([30], [1] * 30))
-    assert again == once
+        assert do_steps(network, optimizer, problem, backend, calls, batch_size) == once, calls
+    assert do_steps(network, optimizer, problem, backend, [30], batch_size, alpha=0.02) != once
 
 
 def test_a_batch_without_weight_changes_nothing_but_t(backend, dtype):
