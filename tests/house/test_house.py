@@ -1,17 +1,22 @@
-"""The rules of the house: what an import costs and brings along, what is public, and how compiled code is made."""
+"""The rules of the house: what an import costs and brings along, how compiled code is made, how long code may be."""
 
 import ast
 import importlib.resources
+import io
 import pathlib
+import tokenize
 
 import pytest
 from heavy import HEAVY
+from lines import lines_of_code
 from survival import python
 
 import fastnn
 
 PACKAGE = pathlib.Path(fastnn.__file__).parent
-FUSED = sorted([*(PACKAGE / "fused").rglob("*.py"), *(PACKAGE / "compiler").rglob("*.py")])
+each_file = pytest.mark.parametrize(
+    "file", sorted(PACKAGE.rglob("*.py")), ids=lambda f: f.relative_to(PACKAGE).as_posix()
+)
 
 TIMED_IMPORT = """
 import time, numpy
@@ -21,15 +26,11 @@ print(time.process_time() - start)
 """
 
 
-def test_import_brings_nothing_heavy_along():
-    loaded = python("import fastnn, sys; print(*sys.modules, sep='\\n')")
+def test_import_and_describing_a_network_bring_nothing_heavy_along():
+    code = "import fastnn, sys; fastnn.Network((2, 3, 1)), fastnn.Adam(), fastnn.train, fastnn.get_backend('numpy')"
+    loaded = python(code + "; print(*sys.modules, sep='\\n')")
     assert "fastnn" in loaded
     assert HEAVY.isdisjoint(loaded)
-
-
-def test_describing_a_network_needs_no_compiler():
-    code = "import fastnn, sys; fastnn.Network((2, 3, 1)), fastnn.Adam(), fastnn.train, fastnn.get_backend('numpy')"
-    assert HEAVY.isdisjoint(python(code + "; print(*sys.modules, sep='\\n')"))
 
 
 def test_import_is_quick():
@@ -37,61 +38,28 @@ def test_import_is_quick():
     assert min(float(python(TIMED_IMPORT)[0]) for _ in range(5)) < 0.15
 
 
-def test_unknown_name_is_an_attribute_error():
+def test_unknown_name_is_an_attribute_error_and_types_ship():
     with pytest.raises(AttributeError, match="no_such_name"):
         fastnn.no_such_name  # noqa: B018
-
-
-def test_types_ship():
     assert importlib.resources.files("fastnn").joinpath("py.typed").is_file()
-
-
-def names(source):
-    """Each name, dotted name, key and flag of a module with its line, but for what it imports from fastnn."""
-    ours = set()
-    for node in ast.walk(ast.parse(source)):
-        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "fastnn":
-            ours.update(alias.asname or alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            yield from ((f"{node.module}.{alias.name}", node.lineno) for alias in node.names)
-        elif isinstance(node, ast.Import):
-            yield from ((alias.name, node.lineno) for alias in node.names)
-        elif isinstance(node, (ast.Attribute, ast.Name)) and ast.unparse(node).split(".")[0] not in ours:
-            yield ast.unparse(node), node.lineno
-        elif isinstance(node, ast.keyword) and node.arg:
-            yield node.arg, node.value.lineno
-        elif isinstance(node, ast.Dict):
-            yield from (
-                (k.value, k.lineno) for k in node.keys if isinstance(k, ast.Constant) and isinstance(k.value, str)
-            )
-
-
-def uses(source, words):
-    """The lines of `source` on which one of the words is a name or a part of a dotted one."""
-    return sorted({line for name, line in names(source) if words & set(name.split("."))})
-
-
-def room_and_name(file):
-    return f"{file.parent.name}.{file.stem}"
 
 
 COMPILERS = {"njit", "jit", "vectorize", "guvectorize", "cfunc", "generated_jit", "jitclass"}
 UNREPEATABLE = {"fastmath", "parallel", "prange", "random"}
 
 
-@pytest.mark.parametrize("file", FUSED, ids=room_and_name)
-def test_fused_has_no_fast_math_threads_or_randomness(file):
-    assert uses(file.read_text("utf-8"), UNREPEATABLE) == []
+def uses(source, words):
+    """The lines of `source` on which one of the words is a name, a flag or a key."""
+    tokens = tokenize.generate_tokens(io.StringIO(source).readline)
+    return sorted({token.start[0] for token in tokens if token.string.strip("'\"") in words})
 
 
-@pytest.mark.parametrize("file", [f for f in FUSED if f.name != "tracing.py"], ids=room_and_name)
-def test_compiled_code_is_made_in_one_place(file):
-    assert uses(file.read_text("utf-8"), COMPILERS) == []
-
-
-def test_nothing_outside_fused_is_compiled():
-    for file in set(PACKAGE.rglob("*.py")) - set(FUSED):
-        assert uses(file.read_text("utf-8"), COMPILERS) == [], file.name
+@each_file
+def test_compiled_code_is_made_in_one_place_without_fast_math_threads_or_randomness(file):
+    compilers = uses(file.read_text("utf-8"), COMPILERS)
+    assert compilers == [] or file.name == "tracing.py"
+    if file.parent.name in ("fused", "compiler"):
+        assert uses(file.read_text("utf-8"), UNREPEATABLE) == []
 
 
 @pytest.mark.parametrize(
@@ -102,16 +70,90 @@ def test_nothing_outside_fused_is_compiled():
         "flags = {'fastmath': True}",
         "inlined(f, fastmath=True)",
         "import numpy as np\nnp.random.rand(3)",
-        "from numpy import random",
         "from numpy.random import rand",
         "from numba import prange",
     ],
 )
 def test_these_break_a_rule(source):
     assert uses(source, UNREPEATABLE | COMPILERS)
+    assert uses("from fastnn.compiler import tracing\nh = tracing.entry(inlined(g))", UNREPEATABLE | COMPILERS) == []
 
 
-def test_our_own_decorators_break_none():
-    imports = "from fastnn.compiler.tracing import inlined\nfrom fastnn.compiler import tracing\n"
-    source = imports + "f = inlined(g)\nh = tracing.entry(g)"
-    assert uses(source, UNREPEATABLE | COMPILERS) == []
+# -------------------------------------------------- how long functions and files may be, how deep, how many rooms
+
+
+TESTS = pathlib.Path(__file__).parents[1]
+
+BLOCKS = (ast.For, ast.While, ast.If, ast.With, ast.Try, ast.Match, ast.FunctionDef, ast.ClassDef)
+
+
+def length(function):
+    """Lines of a function without its docstring."""
+    docstring = ast.get_docstring(function, clean=False)
+    return function.end_lineno - function.lineno + 1 - (docstring.count("\n") + 1 if docstring else 0)
+
+
+def n_parameters(function):
+    """Positional parameters besides self and cls."""
+    return len([a for a in function.args.posonlyargs + function.args.args if a.arg not in ("self", "cls")])
+
+
+def depth(node):
+    """The depth of nested blocks within a node; `elif` is as deep as its `if`."""
+    found = 0
+    for child in ast.iter_child_nodes(node):
+        is_elif = isinstance(node, ast.If) and node.orelse == [child] and isinstance(child, ast.If)
+        found = max(found, depth(child) + (isinstance(child, BLOCKS) and not is_elif))
+    return found
+
+
+RULES = {"lines": (length, 60), "positional parameters": (n_parameters, 9), "levels of nesting": (depth, 4)}
+
+
+def too_large(source):
+    """Each function of a module that breaks a rule, in words."""
+    for node in (node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.FunctionDef)):
+        for what, (measure, most) in RULES.items():
+            if measure(node) > most:
+                yield f"line {node.lineno}, {node.name}: {measure(node)} {what}, {most} are allowed"
+
+
+@each_file
+def test_functions_are_short(file):
+    assert list(too_large(file.read_text("utf-8"))) == []
+
+
+@pytest.mark.parametrize("folder", [PACKAGE, TESTS], ids=["package", "tests"])
+def test_files_are_short(folder):
+    """Neither documentation nor comments nor blank lines count."""
+    texts = {path.relative_to(folder).as_posix(): path.read_text("utf-8") for path in folder.rglob("*.py")}
+    lines = {name: lines_of_code(text) for name, text in texts.items() if text.count("\n") > 500}
+    assert {name: n for name, n in lines.items() if n > 500} == {}
+    assert lines_of_code('"""A title."""\n\n# a comment\nx = [\n    1,\n]\n') == 3
+
+
+def test_the_root_has_few_rooms():
+    files = [path for path in PACKAGE.iterdir() if path.suffix == ".py"]
+    folders = [path for path in PACKAGE.iterdir() if path.is_dir() and path.name != "__pycache__"]
+    assert len(files) <= 15
+    assert len(folders) <= 12
+    for folder in folders:
+        assert ast.get_docstring(ast.parse((folder / "__init__.py").read_text("utf-8"))), f"{folder.name} says nothing"
+
+
+@pytest.mark.parametrize(
+    ("source", "found"),
+    [
+        ("def f():\n" + "    x = 1\n" * 60, ["line 1, f: 61 lines, 60 are allowed"]),
+        ('def f():\n    """Say\n    more."""\n' + "    x = 1\n" * 59, []),
+        ("def f(self, a, b, c, d, e, f, g, h, i, j): ...", ["line 1, f: 10 positional parameters, 9 are allowed"]),
+        ("def f(self, a, b, c, d, e, f, g, h, i, *, j, k): ...", []),
+        (
+            "def f():\n if a:\n  for b in c:\n   while d:\n    with e:\n     if g: h()",
+            ["line 1, f: 5 levels of nesting, 4 are allowed"],
+        ),
+        ("def f():\n if a: ...\n elif b: ...\n elif c: ...\n elif d: ...\n elif e: ...", []),
+    ],
+)
+def test_what_is_too_large_is_found_and_what_is_just_small_enough_is_not(source, found):
+    assert list(too_large(source)) == found
