@@ -1,10 +1,8 @@
 """The documentation tells the truth: its code runs, prints what it says, and its quotations are there."""
 
 import ast
-import contextlib
 import importlib
 import inspect
-import io
 import re
 import tomllib
 
@@ -15,10 +13,9 @@ from pages import FENCE, ROOT, blocks, text
 import fastnn
 
 DOCS = ROOT / "docs"
-PAGES = [
-    "README.md",
-    *sorted(page.relative_to(ROOT).as_posix() for page in DOCS.rglob("*.md") if "_build" not in page.parts),
-]
+PAGES = sorted(page.relative_to(ROOT).as_posix() for page in DOCS.rglob("*.md") if "_build" not in page.parts)
+PAGES = ["README.md", *PAGES]
+PROJECT = tomllib.loads(text("pyproject.toml"))
 NOT_RUN = {
     "docs/howto/trackers.md",  # wants TensorBoard and MLflow: tests/training/test_trackers.py has stand-ins
     "docs/howto/engines.md",  # wants clusters: tests/many/test_clusters.py runs it
@@ -31,20 +28,22 @@ LINK = re.compile(r"\]\((?!https?:)([^)#]+)(?:#[^)]*)?\)")
 CODE = re.compile(r"`([^`]+)`")
 
 
-@pytest.mark.parametrize("page", [page for page in PAGES if "```python\n" in text(page) and page not in NOT_RUN])
-def test_code_runs_and_prints_what_the_page_says(page, tmp_path, monkeypatch):
+@pytest.fixture
+def run_in(tmp_path, monkeypatch):
+    """A function that runs code of a page in a namespace, in an empty folder."""
     pytest.importorskip("sklearn")
     pytest.importorskip("matplotlib")
     monkeypatch.chdir(tmp_path)
+    return lambda namespace, code, page="page": exec(compile(code, page, "exec"), namespace)
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if "```python\n" in text(page) and page not in NOT_RUN])
+def test_code_runs_and_prints_what_the_page_says(page, run_in, capsys):
     namespace = {"__name__": "__main__"}
-    found = list(blocks(page))
-    assert found
-    for code, expected in found:
-        printed = io.StringIO()
-        with contextlib.redirect_stdout(printed):
-            exec(compile(code, page, "exec"), namespace)
-        if expected is not None:
-            assert printed.getvalue() == expected
+    for code, expected in blocks(page):
+        capsys.readouterr()
+        run_in(namespace, code, page)
+        assert expected in (None, capsys.readouterr().out)
 
 
 @pytest.mark.parametrize("page", [page for page in PAGES if not page.startswith("docs/development")])
@@ -54,29 +53,14 @@ def test_code_on_a_page_has_at_most_88_columns(page):
     assert [line for body in code for line in body.splitlines() if len(line) > 88] == []
 
 
-def test_the_lines_of_train_stop_when_validation_says_so(tmp_path, monkeypatch):
-    pytest.importorskip("sklearn")
-    monkeypatch.chdir(tmp_path)
-    namespace = {}
-    for code, _ in blocks("docs/tutorials/from-scikit-learn.md"):
-        exec(code, namespace)
-        if "result" in namespace:
-            break
-    result = namespace["result"]
-    assert result.stop_reason == "validation"
-    assert result.history.validation_loss.argmin() == result.n_epochs - 1 - namespace["stop"].patience
-
-
-def test_the_ten_lines_take_a_regressor_and_numbers(tmp_path, monkeypatch, capsys):
+def test_the_ten_lines_take_a_regressor_and_numbers(run_in, capsys):
     """Numbers in place of classes; all else stays as it is."""
-    pytest.importorskip("sklearn")
-    monkeypatch.chdir(tmp_path)
     code, _ = next(blocks("README.md"))
     assert len([line for line in code.splitlines() if line and "import" not in line]) <= 10
     for name, other in (("TabularClassifier", "TabularRegressor"), ("] > 400", "]"), ("right on", "R2")):
         assert name in code
         code = code.replace(name, other)
-    exec(code, {})
+    run_in({}, code)
     assert "of 500 new homes" in capsys.readouterr().out
 
 
@@ -84,45 +68,35 @@ def test_the_sessions_of_nox_that_pages_name_are_there():
     """README has one command for the tests; `quick` runs files, and a function of one, that there are."""
     noxfile = ast.parse(text("noxfile.py"))
     sessions = {node.name for node in noxfile.body if isinstance(node, ast.FunctionDef) and node.decorator_list}
-    named = re.findall(r"\bnox -s ([a-z_]+(?: [a-z_]+)*)(?= --|`|\n)", "".join(map(text, [*PAGES, "CONTRIBUTING.md"])))
-    assert {"tests", "quick", "ci"} <= {name for names in named for name in names.split()} <= sessions
-    chosen = re.findall(r"\bnox -s (?:docs|build|measure) -- (\w+)", "".join(map(text, [*PAGES, "CONTRIBUTING.md"])))
+    pages = "".join(map(text, [*PAGES, "CONTRIBUTING.md"]))
+    named = " ".join(re.findall(r"\bnox -s ([a-z_]+(?: [a-z_]+)*)(?= --|`|\n)", pages)).split()
+    assert {"tests", "quick", "ci"} <= set(named) <= sessions
+    chosen = re.findall(r"\bnox -s (?:docs|build|measure) -- (\w+)", pages)
     assert {"links", "wheels", "peers"} <= set(chosen) <= set(re.findall(r'"(\w+)": ', text("noxfile.py")))
     assert len(sessions) <= 16
-    (quick,) = (
-        ast.literal_eval(node.value)
-        for node in noxfile.body
-        if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") == "QUICK"
-    )
-    for path, _, function in (path.partition("::") for path in quick):
-        assert f"def {function}" in text(path)
+    (quick,) = (n.value for n in noxfile.body if isinstance(n, ast.Assign) and ast.unparse(n.targets[0]) == "QUICK")
+    for path, _, function in (path.partition("::") for path in ast.literal_eval(quick)):
+        assert f"def {function}" in text(path), path
 
 
 def test_the_readme_names_the_lowest_versions():
-    project = tomllib.loads(text("pyproject.toml"))["project"]
-    lowest = [f"Python {project['requires-python'].removeprefix('>=')}"]
-    for requirement in project["dependencies"] + project["optional-dependencies"]["sklearn"]:
-        lowest.append(requirement.replace(">=", " "))
+    project = PROJECT["project"]
+    lowest = [
+        f"Python{project['requires-python']}",
+        *project["dependencies"],
+        *project["optional-dependencies"]["sklearn"],
+    ]
     words = " ".join(text("README.md").lower().split())
-    assert [version for version in lowest if version.lower() not in words] == []
-
-
-def quotations(page):
-    """The code in the column of each table that is headed "line of `fastnn/reference.py`"."""
-    column = None
-    for line in text(page).splitlines():
-        cells = [cell.strip() for cell in line.strip("|").split("|")] if line.startswith("|") else None
-        if cells is None:
-            column = None
-        elif column is None:
-            column = next((i for i, cell in enumerate(cells) if f"`{REFERENCE}`" in cell), -1)
-        elif column >= 0 and set(cells[column]) != {"-"}:
-            yield from CODE.findall(cells[column])
+    assert [version for version in lowest if version.lower().replace(">=", " ") not in words] == []
 
 
 def test_each_equation_stands_beside_a_line_of_the_reference():
-    lines = {line.strip() for line in text(REFERENCE).splitlines()}
-    quoted = list(quotations("docs/tutorials/seed.md"))
+    """In the column that is headed "line of `fastnn/reference.py`" of each table."""
+    lines, quoted = {line.strip() for line in text(REFERENCE).splitlines()}, []
+    for table in re.findall(r"(?:^\|.*\n)+", text("docs/tutorials/seed.md"), re.MULTILINE):
+        heads, _, *rows = (line.split("|") for line in table.splitlines())
+        columns = [i for i, head in enumerate(heads) if f"`{REFERENCE}`" in head]
+        quoted += [code for row in rows for i in columns for code in CODE.findall(row[i])]
     assert len(quoted) > 15
     assert [line for line in quoted if line not in lines] == []
 
@@ -141,7 +115,7 @@ def test_files_of_the_package_that_a_page_names_are_there(page):
 
 
 def test_the_order_of_imports_that_a_page_tells_is_that_of_the_contract():
-    contract = tomllib.loads(text("pyproject.toml"))["tool"]["importlinter"]["contracts"][0]["layers"]
+    contract = PROJECT["tool"]["importlinter"]["contracts"][0]["layers"]
     layers = [set(re.findall(r"\w+", layer)) - {"__main__", "pytest_plugin"} for layer in contract]
     (told,) = re.findall(r"Imports go in one direction: `([^`]+)`", text("CONTRIBUTING.md"))
     assert [set(re.findall(r"\w+", layer)) for layer in told.split("->")] == [layer for layer in layers if layer]
@@ -215,3 +189,58 @@ def test_the_guide_to_the_kernel_has_each_of_its_files(room):
 
 def test_the_page_of_the_tree_shows_the_package():
     assert tree.block() == tree.tree(), "python tests/support/tree.py --write renews it"
+
+
+# ------------------------------------------------------------------------ docs/explanation/trust.md keeps its word
+
+
+TRUST = text("docs/explanation/trust.md")
+NAMED = re.compile(r"`(tests/[\w/]+\.py)::(\w+)`")
+
+
+def promises(page):
+    """Each promise, with the files and names of its tests."""
+    for item in re.split(r"^- ", page, flags=re.MULTILINE)[1:]:
+        item = item.split("\n\n")[0]
+        yield " ".join(item.split()), NAMED.findall(item)
+
+
+def names_in(path):
+    """The names of the tests of a file, if there is one."""
+    return re.findall(r"^def (test_\w+)\(", path.read_text("utf-8"), re.MULTILINE) if path.is_file() else []
+
+
+def missing(page):
+    """The mistakes of the page: promises without a test, and tests that are not there."""
+    for promise, named in promises(page):
+        if not named:
+            yield promise
+        yield from (f"{file}::{name}" for file, name in named if name not in names_in(ROOT / file))
+
+
+def test_each_promise_names_a_test_that_exists():
+    assert len(list(promises(TRUST))) > 30
+    assert list(missing(TRUST)) == []
+
+
+def test_each_survival_test_stands_behind_a_promise():
+    """Every survival test is named, but for those that test the tests."""
+    named = {name for _, tests in promises(TRUST) for _, name in tests}
+    files = sorted(ROOT.glob("tests/*/test_survival_*.py"))
+    assert len(files) >= 7
+    assert {name for file in files for name in names_in(file)} - named <= SMALLER
+
+
+SMALLER = {
+    "test_code_is_found_again_in_a_folder_of_the_user_alone",
+    "test_code_of_another_version_is_not_taken",
+    "test_what_breaks_off_while_it_is_written_leaves_no_file",
+    "test_masks_are_told_apart",
+    "test_the_size_of_all_weights_cancels_in_a_mean",
+    "test_threads_that_train_within_callbacks",
+}
+
+
+@pytest.mark.parametrize("named", ["", "`tests/house/test_docs.py::test_nothing`", "`tests/no.py::test_x`"])
+def test_a_promise_without_a_test_is_found(named):
+    assert len(list(missing(f"- It works: {named}\n"))) == 1
