@@ -47,11 +47,8 @@ def stale_figures(today: datetime.date, root: pathlib.Path = ROOT) -> Iterator[s
     for path in sorted((root / "benchmarks" / "results").glob("*.json")):
         stored = json.loads(path.read_text("utf-8"))
         made.append((stored.get("about", stored)["date"], path.name))
-    for path in [
-        root / "README.md",
-        *sorted((root / "benchmarks").glob("*.md")),
-        *sorted((root / "docs").rglob("*.md")),
-    ]:
+    pages = [*(root / "benchmarks").glob("*.md"), *(root / "docs").rglob("*.md")]
+    for path in [root / "README.md", *sorted(pages)]:
         made += [(date, f"{path.relative_to(root)}, {what}") for date, what in PRINTED.findall(path.read_text("utf-8"))]
     for date, what in made:
         days = (today - datetime.date.fromisoformat(date)).days
@@ -95,16 +92,15 @@ def complaints(dist: pathlib.Path, today: datetime.date) -> Iterator[str]:
         yield from faults(archive, version(), paths)
 
 
-def main(dist: str) -> None:
-    found = list(complaints(pathlib.Path(dist), datetime.date.today()))
-    if found:
+def main(dist: str) -> str:
+    """Return the version, or what is ready, by its size."""
+    if dist == "--version":
+        return version()
+    if found := list(complaints(pathlib.Path(dist), datetime.date.today())):
         sys.exit("\n".join(["Not ready:", *found]))
     sizes = [f"{path.name} {path.stat().st_size / 1e6:.2f} MB" for path in sorted(pathlib.Path(dist).glob("fastnn*"))]
-    sys.stdout.write("\n".join([f"fastnn {version()} is ready:", *sizes, ""]))
+    return "\n".join([f"fastnn {version()} is ready:", *sizes])
 
 
 if __name__ == "__main__":
-    if sys.argv[1:] == ["--version"]:
-        sys.stdout.write(f"{version()}\n")
-    else:
-        main(*sys.argv[1:])
+    sys.stdout.write(f"{main(*sys.argv[1:])}\n")
