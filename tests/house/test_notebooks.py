@@ -3,6 +3,7 @@
 import os
 import pathlib
 import sys
+from unittest import mock
 
 import pytest
 from survival import environment
@@ -18,48 +19,33 @@ CELLS = (
 )
 
 
-class Handle:
-    """What IPython's `display` returns, which remembers what it was told."""
-
-    def __init__(self):
-        self.shown = []
-
-    def __call__(self, content, *, raw, display_id):
-        assert raw
-        assert display_id
-        self.shown.append(content)
-        return self
-
-    def update(self, content, *, raw):
-        assert raw
-        self.shown.append(content)
-
-
 @pytest.fixture
-def handle(monkeypatch):
-    """A notebook without a kernel."""
-    handle = Handle()
-    monkeypatch.setattr(progress, "notebook_display", lambda: handle)
+def display(monkeypatch):
+    """IPython's `display` in a notebook without a kernel, and what it returns."""
+    display = mock.Mock()
+    monkeypatch.setattr(progress, "notebook_display", lambda: display)
     monkeypatch.setattr(progress.InNotebook, "PAUSE", 0.0)
-    return handle
+    return display
 
 
-def test_a_bar_is_updated_in_its_place(handle):
-    seen = []
-    result = fastnn.train(
-        fastnn.Network((1, 1)), [[1.0]], [[2.0]], epochs=3, progress=True, backend="numpy", callbacks=[seen.append]
-    )
-    assert len(handle.shown) > 2
-    first, last = handle.shown[0], handle.shown[-1]
+OPTIONS = {"backend": "numpy", "progress": True}
+
+
+def test_a_bar_is_updated_in_its_place(display):
+    result = fastnn.train(fastnn.Network((1, 1)), [[1.0]], [[2.0]], epochs=3, **OPTIONS)
+    (begun,), updates = display.call_args_list, display.return_value.update.call_args_list
+    assert begun.kwargs["display_id"]
+    assert all(call.kwargs["raw"] for call in (begun, *updates))
+    assert len(updates) > 1
+    first, last = begun.args[0], updates[-1].args[0]
     assert '<progress value="0"' in first["text/html"]
     assert '<progress value="3" max="3"' in last["text/html"]
     assert f"epoch 3/3  loss {result.history.loss[-1]:.6g}" in last["text/plain"]
 
 
-def test_members_are_counted(handle):
-    options = {"seed": range(3), "epochs": 2, "backend": "numpy", "progress": True}
-    fastnn.train_many(fastnn.Network((1, 1)), [[1.0]], [[2.0]], **options)
-    assert "member 3/3" in handle.shown[-1]["text/plain"]
+def test_members_are_counted(display):
+    fastnn.train_many(fastnn.Network((1, 1)), [[1.0]], [[2.0]], seed=range(3), epochs=2, **OPTIONS)
+    assert "member 3/3" in display.return_value.update.call_args.args[0]["text/plain"]
 
 
 def test_a_terminal_is_no_notebook():
