@@ -12,38 +12,30 @@ from numpy.typing import NDArray
 import fastnn
 
 X: NDArray[np.float64] = np.linspace(-1.0, 1.0, 12).reshape(6, 2)
+OPTIMIZERS: list[fastnn.SGD | fastnn.Adam | fastnn.AdamW | fastnn.RMSprop | fastnn.RPROP] = [
+    fastnn.SGD(fastnn.constant(0.1), momentum=0.9),
+    fastnn.Adam(fastnn.cosine(0.1, steps=10)),
+    fastnn.AdamW(fastnn.exponential(0.1)),
+    fastnn.RMSprop(fastnn.step_decay(0.1, every=5)),
+    fastnn.SGD(fastnn.warm_up(0.1, steps=5)),
+    fastnn.Adam(fastnn.one_cycle(0.1, steps=20)),
+    fastnn.RPROP(),
+]
 
 
-def schedules() -> list[fastnn.SGD | fastnn.Adam | fastnn.AdamW | fastnn.RMSprop | fastnn.RPROP]:
-    """One optimizer with each schedule, and those without."""
-    return [
-        fastnn.SGD(fastnn.constant(0.1), momentum=0.9),
-        fastnn.Adam(fastnn.cosine(0.1, steps=10)),
-        fastnn.AdamW(fastnn.exponential(0.1)),
-        fastnn.RMSprop(fastnn.step_decay(0.1, every=5)),
-        fastnn.SGD(fastnn.warm_up(0.1, steps=5)),
-        fastnn.Adam(fastnn.one_cycle(0.1, steps=20)),
-        fastnn.RPROP(),
-    ]
-
-
-def solved(network: fastnn.Network) -> fastnn.TrainingResult:
-    """Train by Levenberg-Marquardt, whose warning is an error."""
+def of_second_order(network: fastnn.Network) -> float | None:
+    """A warning of the one method is an error, and that of the other is expected."""
     with warnings.catch_warnings():
         warnings.simplefilter("error", fastnn.ScaleWarning)
-        return fastnn.train(network, X, X[:, 0], optimizer=fastnn.LevenbergMarquardt(goal=1e-3), epochs=3, seed=0)
-
-
-def regularized(network: fastnn.Network) -> float | None:
-    """Let the data say how many parameters they determine."""
-    with warnings.catch_warnings():
+        method = fastnn.LevenbergMarquardt(goal=1e-3)
+        solved: fastnn.TrainingResult = fastnn.train(network, X, X[:, 0], optimizer=method, epochs=3, seed=0)
+        assert solved.n_epochs <= 3
         warnings.simplefilter("ignore", fastnn.FitWarning)
-        method = fastnn.BayesianRegularization()
-        return fastnn.train(network, X, X[:, 0], optimizer=method, epochs=3, seed=0).gamma
+        regularized = fastnn.BayesianRegularization()
+        return fastnn.train(network, X, X[:, 0], optimizer=regularized, epochs=3, seed=0).gamma
 
 
 def look(progress: fastnn.Progress) -> bool:
-    """Stop a training that is good enough."""
     return progress.loss < 1e-6
 
 
@@ -53,16 +45,13 @@ def fit(network: fastnn.Network, backend: fastnn.Backend) -> fastnn.TrainingResu
     each = [fastnn.every(2, look)]
     try:
         return fastnn.train(network, X, X[:, 0], epochs=3, seed=0, stop=stop, callbacks=each, backend=backend)
-    except fastnn.DivergenceError as error:
-        return error.result
-    except fastnn.MonitorError as error:
+    except (fastnn.DivergenceError, fastnn.MonitorError) as error:
         return error.result
     except fastnn.TrainingInterrupted as interrupted:
         return interrupted.result
 
 
 def save_and_load(result: fastnn.TrainingResult) -> fastnn.TrainingResult | None:
-    """Write a file and read it."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "model.npz")
         result.save(path)
@@ -76,7 +65,6 @@ def save_and_load(result: fastnn.TrainingResult) -> fastnn.TrainingResult | None
 
 
 def estimate() -> tuple[Any, Any]:
-    """scikit-learn's way."""
     classifier = fastnn.MLPClassifier((3,), solver="lbfgs", random_state=0, tol=1.0)
     regressor = fastnn.MLPRegressor(hidden_layer_sizes=(3,), solver="lbfgs", random_state=0, tol=1.0)
     labels = [0, 1, 0, 1, 0, 1]
@@ -87,12 +75,10 @@ def estimate() -> tuple[Any, Any]:
 
 
 def watch(progress: fastnn.ManyProgress) -> bool:
-    """A callback of many trainings."""
     return progress.n_ended > 100
 
 
 def train_several(network: fastnn.Network) -> fastnn.TrainingResult:
-    """Many trainings in one call."""
     many: fastnn.ManyResult = fastnn.train_many(network, X, X[:, 0], seed=range(3), epochs=2, callbacks=[watch])
     history: fastnn.ManyHistory = many.history
     assert history.loss.shape == (3, 2)
@@ -102,45 +88,36 @@ def train_several(network: fastnn.Network) -> fastnn.TrainingResult:
     population.drop(population.ranking()[2:])
     population.replace(population.members[0], by=population.members[1], learning_rate=0.05)
     scores: dict[int, float] = population.scores()
-    assert sorted(scores) == population.members
     best: int = population.best()
-    assert best == population.ranking()[0]
+    assert (sorted(scores), best) == (population.members, population.ranking()[0])
     found: fastnn.SearchResult = fastnn.search({"alpha": [0.0, 0.1]}, X, X[:, 0], network=network, budget=3, epochs=1)
     assert found.best.n_epochs == 1
     return many[many.best()]
 
 
-def doors() -> tuple[Callable[[], None], list[Callable[[Any], fastnn.TrainingResult]]]:
-    """Return what lets skl2onnx convert the estimators, and what takes a network from PyTorch and from Keras."""
-    return fastnn.register_onnx_converters, [fastnn.from_torch, fastnn.from_keras]
-
-
-def main() -> None:
-    """Use the rest."""
-    fastnn.register_backend("mine", lambda: fastnn.get_backend("numpy"))
-    hidden = fastnn.LeakyRelu(0.1), fastnn.Elu(alpha=0.5)
-    losses_of = fastnn.Huber(0.1), fastnn.Pinball((0.1, 0.9)), fastnn.LogLoss(0.1), fastnn.CrossEntropy(0.1)
-    assert fastnn.Network((2, 4, 4, 1), activation=hidden, loss=losses_of[0]).n_layers == 3
-    names: list[str] = [*fastnn.ACTIVATIONS, *fastnn.LOSSES, *fastnn.OPTIMIZERS]
-    network = fastnn.Network((2, 4, 1), activation="tanh", loss="squared_error")
-    result = fit(network, fastnn.get_backend("mine"))
-    state: fastnn.TrainingState = result.state
-    history: fastnn.History = result.history
-    losses: NDArray[np.float64] = history.loss
-    again = save_and_load(result)
-    assert train_several(network).network == network
-    assert solved(network).n_epochs <= 3
-    assert regularized(network) is not None
-    assert again is not None
-    assert issubclass(fastnn.InterruptWarning, UserWarning)
-    assert issubclass(fastnn.EngineError, fastnn.FastnnError)
-    outputs = fastnn.predict(again.network, again.params, X, backend="numpy")
-    loss, gradient = fastnn.loss_and_gradient(network, state.params, X, X[:, 0], backend="numpy")
-    ready = fastnn.workloads.load("seed").network.n_params, fastnn.testing.check_backend, fastnn.plotting.save
-    assert outputs.shape == (6, 1)
-    assert gradient.shape == (network.n_params,)
-    assert len(names) + len(losses) + len(ready) + len(schedules()) + len(estimate()) + loss > 0
-
-
-if __name__ == "__main__":
-    main()
+DOORS: tuple[Callable[[], None], list[Callable[[Any], fastnn.TrainingResult]]] = (
+    fastnn.register_onnx_converters,
+    [fastnn.from_torch, fastnn.from_keras],
+)
+fastnn.register_backend("mine", lambda: fastnn.get_backend("numpy"))
+hidden = fastnn.LeakyRelu(0.1), fastnn.Elu(alpha=0.5)
+losses_of = fastnn.Huber(0.1), fastnn.Pinball((0.1, 0.9)), fastnn.LogLoss(0.1), fastnn.CrossEntropy(0.1)
+assert fastnn.Network((2, 4, 4, 1), activation=hidden, loss=losses_of[0]).n_layers == 3
+names: list[str] = [*fastnn.ACTIVATIONS, *fastnn.LOSSES, *fastnn.OPTIMIZERS]
+network = fastnn.Network((2, 4, 1), activation="tanh", loss="squared_error")
+result = fit(network, fastnn.get_backend("mine"))
+state: fastnn.TrainingState = result.state
+history: fastnn.History = result.history
+losses: NDArray[np.float64] = history.loss
+again = save_and_load(result)
+assert train_several(network).network == network
+assert of_second_order(network) is not None
+assert again is not None
+assert issubclass(fastnn.InterruptWarning, UserWarning)
+assert issubclass(fastnn.EngineError, fastnn.FastnnError)
+outputs = fastnn.predict(again.network, again.params, X, backend="numpy")
+loss, gradient = fastnn.loss_and_gradient(network, state.params, X, X[:, 0], backend="numpy")
+ready = fastnn.workloads.load("seed").network.n_params, fastnn.testing.check_backend, fastnn.plotting.save
+assert outputs.shape == (6, 1)
+assert gradient.shape == (network.n_params,)
+assert len(names) + len(losses) + len(ready) + len(OPTIMIZERS) + len(estimate()) + loss > 0
