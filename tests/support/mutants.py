@@ -28,12 +28,9 @@ class Part(reference.NumpyBackend):
                 setattr(self, method, mock.patch.object(reference, name, replacement)(getattr(self, method)))
 
     def supports(self, network, optimizer):
-        hidden = {layer.activation for layer in network.layers[:-1]}
-        return (
-            hidden <= {"tanh", "relu"}
-            and network.loss in ("squared_error", "absolute_error", "cross_entropy")
-            and network.output in ("identity", "softmax")
-        )
+        hidden = {layer.activation for layer in network.layers[:-1]} <= {"tanh", "relu"}
+        losses = network.loss in ("squared_error", "absolute_error", "cross_entropy")
+        return hidden and losses and network.output in ("identity", "softmax")
 
 
 def after_backward(change):
@@ -43,23 +40,26 @@ def after_backward(change):
         right(network, params, gradient, batch, passed, alpha, after_layer)
         change(network, params, gradient, batch, alpha)
 
-    return Part({"backward": backward})
+    return functools.partial(Part, {"backward": backward})
+
+
+no_bias_gradient = after_backward(lambda network, params, gradient, *others: [db.fill(0) for db in gradient.b])
 
 
 def with_batch(change):
     def take(network, data, rows, right=reference.take):
         return change(network, data, right(network, data, rows))
 
-    return Part({"take": take})
+    return functools.partial(Part, {"take": take})
 
 
 def with_activation(name, **fields):
     functions = reference.ACTIVATION_FUNCTIONS
-    return Part({"ACTIVATION_FUNCTIONS": functions | {name: functions[name]._replace(**fields)}})
+    return functools.partial(Part, {"ACTIVATION_FUNCTIONS": functions | {name: functions[name]._replace(**fields)}})
 
 
 def with_update(name, update):
-    return Part({"UPDATES": reference.UPDATES | {name: update}})
+    return functools.partial(Part, {"UPDATES": reference.UPDATES | {name: update}})
 
 
 def with_rates(name, **fields):
@@ -74,19 +74,12 @@ def with_steps(change):
         def train_steps(self, task, state, steps):
             return super().train_steps(task, state, change(steps))
 
-    return Changed()
+    return Changed
 
 
-def no_bias_gradient():
-    return after_backward(lambda network, params, gradient, *others: [db.fill(0) for db in gradient.b])
-
-
-def penalty_on_biases():
-    def change(network, params, gradient, batch, alpha):
-        for b, db in zip(params.b, gradient.b, strict=True):
-            db += alpha * b / batch.divisor
-
-    return after_backward(change)
+def penalty_on_biases(network, params, gradient, batch, alpha):
+    for b, db in zip(params.b, gradient.b, strict=True):
+        db += alpha * b / batch.divisor
 
 
 def short_batch():
@@ -98,7 +91,7 @@ def short_batch():
         longest[:] = data, batch.divisor
         return batch
 
-    return with_batch(change)
+    return with_batch(change)()
 
 
 def stale_activation():
@@ -113,134 +106,120 @@ def stale_activation():
     return Part({"forward": forward})
 
 
-def nesterov_ignored():
-    def update(optimizer, p, slots, g, rates):
-        plain = type(optimizer)(optimizer.learning_rate, optimizer.momentum, sequential=optimizer.sequential)
-        reference.sgd(plain, p, slots, g, rates)
-
-    return with_update("SGD", update)
+def nesterov_ignored(optimizer, p, slots, g, rates):
+    plain = type(optimizer)(optimizer.learning_rate, optimizer.momentum, sequential=optimizer.sequential)
+    reference.sgd(plain, p, slots, g, rates)
 
 
-def beta_products_of_skipped_steps():
-    class Eager(Part):
-        def train_steps(self, task, state, steps):
-            n_good = super().train_steps(task, state, steps)
-            weight = task.data.sample_weight[steps.rows]
-            weights = [weight[a:b].sum() for a, b in zip(steps.start, steps.stop, strict=True)]
-            n_skipped = weights[:n_good].count(0)
-            state.beta_products *= [beta**n_skipped for beta in task.optimizer.betas]
-            return n_good
+class Eager(Part):
+    """The products of the betas go on in skipped steps."""
 
-    return Eager()
-
-
-def only_the_loss_is_looked_at():
-    class Blind(Part):
-        def train_steps(self, task, state, steps):
-            n_good = super().train_steps(task, state, steps)
-            return n_good + int(np.isfinite(steps.loss[n_good : n_good + 1]).sum())
-
-    return Blind()
+    def train_steps(self, task, state, steps):
+        n_good = super().train_steps(task, state, steps)
+        weight = task.data.sample_weight[steps.rows]
+        weights = [weight[a:b].sum() for a, b in zip(steps.start, steps.stop, strict=True)]
+        n_skipped = weights[:n_good].count(0)
+        state.beta_products *= [beta**n_skipped for beta in task.optimizer.betas]
+        return n_good
 
 
-def rows_of_another_call():
+class Blind(Part):
+    """Only the loss is looked at."""
+
+    def train_steps(self, task, state, steps):
+        n_good = super().train_steps(task, state, steps)
+        return n_good + int(np.isfinite(steps.loss[n_good : n_good + 1]).sum())
+
+
+class Keeping(Part):
     """The rows gathered for some places are kept from call to call."""
-    kept = {}
 
-    class Keeping(Part):
-        def train_steps(self, task, state, steps):
-            rows = steps.rows.copy()
-            for a, b in zip(steps.start, steps.stop, strict=True):
-                rows[a:b] = kept.setdefault((id(task.data.X), a, b), rows[a:b].copy())
-            return super().train_steps(task, state, steps._replace(rows=rows))
+    def __init__(self):
+        super().__init__()
+        self.kept = {}
 
-    return Keeping()
-
-
-def not_sequential():
-    def backward(network, params, gradient, batch, passed, alpha, after_layer=None, right=reference.backward):
-        right(network, params, gradient, batch, passed, alpha)
-        for l in reversed(range(network.n_layers)):
-            if after_layer:
-                after_layer(l)
-
-    return Part({"backward": backward})
+    def train_steps(self, task, state, steps):
+        rows = steps.rows.copy()
+        for a, b in zip(steps.start, steps.stop, strict=True):
+            rows[a:b] = self.kept.setdefault((id(task.data.X), a, b), rows[a:b].copy())
+        return super().train_steps(task, state, steps._replace(rows=rows))
 
 
-def writes_into_params():
-    class Writing(Part):
-        def predict(self, network, params, X):
-            outputs = super().predict(network, params, X)
-            params *= 2
-            return outputs
-
-    return Writing()
+def not_sequential(network, params, gradient, batch, passed, alpha, after_layer=None, right=reference.backward):
+    right(network, params, gradient, batch, passed, alpha)
+    for l in reversed(range(network.n_layers)):
+        if after_layer:
+            after_layer(l)
 
 
-def loss_of_an_earlier_call():
-    class Keeping(Part):
-        def loss(self, task, params, gradient=None):
-            kept = task.kept.setdefault(self, self.loss_and_gradient(task.network, params, task.data, task.penalty))
-            if gradient is not None:
-                gradient[...] = kept[1]
-            return kept[0]
-
-    return Keeping()
+class Writing(Part):
+    def predict(self, network, params, X):
+        outputs = super().predict(network, params, X)
+        params *= 2
+        return outputs
 
 
-def in_single_precision():
-    class Single(Part):
-        accepts_complex = False
+class Late(Part):
+    """The loss is that of an earlier call's parameters."""
 
-        def loss_and_gradient(self, network, params, data, alpha):
-            narrow = [array.astype(np.float32) for array in (params, *data)]
-            loss, gradient = super().loss_and_gradient(network, narrow[0], type(data)(*narrow[1:]), alpha)
-            return loss, gradient.astype(params.dtype)
-
-    return Single()
+    def loss(self, task, params, gradient=None):
+        kept = task.kept.setdefault(self, self.loss_and_gradient(task.network, params, task.data, task.penalty))
+        if gradient is not None:
+            gradient[...] = kept[1]
+        return kept[0]
 
 
-def rounded_once_a_call():
-    class Wide(Part):
-        def train_steps(self, task, state, steps):
-            wide = state.copy()
-            wide.storage = state.storage.astype(np.float64)
-            data = type(task.data)(*(array.astype(np.float64) for array in task.data))
-            n_good = super().train_steps(dataclasses.replace(task, data=data), wide, steps)
-            with np.errstate(over="ignore"):
-                state.storage[...] = wide.storage
-            state.t, state.beta_products = wide.t, wide.beta_products
-            return n_good
+class Single(Part):
+    """All is computed in float32."""
 
-    return Wide()
+    accepts_complex = False
+
+    def loss_and_gradient(self, network, params, data, alpha):
+        narrow = [array.astype(np.float32) for array in (params, *data)]
+        loss, gradient = super().loss_and_gradient(network, narrow[0], type(data)(*narrow[1:]), alpha)
+        return loss, gradient.astype(params.dtype)
 
 
-def in_another_order():
+class Wide(Part):
+    """Rounds once a call."""
+
+    def train_steps(self, task, state, steps):
+        wide = state.copy()
+        wide.storage = state.storage.astype(np.float64)
+        data = type(task.data)(*(array.astype(np.float64) for array in task.data))
+        n_good = super().train_steps(dataclasses.replace(task, data=data), wide, steps)
+        with np.errstate(over="ignore"):
+            state.storage[...] = wide.storage
+        state.t, state.beta_products = wide.t, wide.beta_products
+        return n_good
+
+
+class Reversed(Part):
     """Sums run over rows and inputs from the last to the first."""
 
-    def forward(network, params, X, right=reference.forward):
-        reverse = [W[::-1].copy() for W in params.W]
+    accepts_complex = False
+
+    def __init__(self):
+        super().__init__({"forward": self.forward, "take": self.take})
+
+    def predict(self, network, params, X):
+        return reference.NumpyBackend.predict(self, network, params, X)
+
+    @staticmethod
+    def forward(network, params, X):
         zs, activations = [], [X]
-        for layer, W, b in zip(network.layers, reverse, params.b, strict=True):
-            z = activations[-1][:, ::-1].copy() @ W + (b if layer.n_bias else 0)
-            zs.append(z)
-            activations.append(reference.ACTIVATION_FUNCTIONS[layer.activation].value(z))
+        for layer, W, b in zip(network.layers, params.W, params.b, strict=True):
+            zs.append(activations[-1][:, ::-1].copy() @ W[::-1].copy() + (b if layer.n_bias else 0))
+            activations.append(reference.ACTIVATION_FUNCTIONS[layer.activation].value(zs[-1]))
         return zs, activations
 
+    @staticmethod
     def take(network, data, rows, right=reference.take):
-        X, Y, weight, divisor = right(network, data, rows)
-        return reference.Batch(X[::-1].copy(), Y[::-1].copy(), weight[::-1].copy(), divisor)
-
-    class Reversed(Part):
-        accepts_complex = False
-
-        def predict(self, network, params, X):
-            return reference.NumpyBackend.predict(self, network, params, X)
-
-    return Reversed({"forward": forward, "take": take})
+        *arrays, divisor = right(network, data, rows)
+        return reference.Batch(*(array[::-1].copy() for array in arrays), divisor)
 
 
-RIGHT = {"the reference": Part, "sums in another order": in_another_order}
+RIGHT = {"the reference": Part, "sums in another order": Reversed}
 
 
 class Mutant(NamedTuple):
@@ -255,73 +234,58 @@ class Mutant(NamedTuple):
 MUTANTS = {
     "no bias gradient": Mutant(no_bias_gradient, r"b of layer 0"),
     "relu'(0) = 1": Mutant(
-        lambda: with_activation("relu", delta=lambda d, a, z: np.where(z.real >= 0, d, 0)),
-        "relu: the slope where z is 0",
+        with_activation("relu", delta=lambda d, a, z: np.where(z.real >= 0, d, 0)), "relu: the slope where z is 0"
     ),
     "a short last batch is divided by the rows of a full one": Mutant(
         short_batch, "a short last batch is divided by its own rows"
     ),
     "a mean is divided by the number of rows": Mutant(
-        lambda: with_batch(
-            lambda network, data, batch: batch._replace(
-                divisor=float(len(batch.X)) if network.reduction == "mean" else batch.divisor
-            )
-        ),
+        with_batch(lambda n, d, b: b._replace(divisor=float(len(b.X))) if n.reduction == "mean" else b),
         "a mean is divided by the sum of the weights",
     ),
     "activations of the last step in the gradient": Mutant(
         stale_activation, "the same steps from the same state give the same bits"
     ),
     "Adam's moments swapped": Mutant(
-        lambda: with_update("Adam", lambda o, p, slots, g, rates: reference.adam(o, p, slots[::-1], g, rates)),
+        with_update("Adam", lambda o, p, slots, g, rates: reference.adam(o, p, slots[::-1], g, rates)),
         "update: Adam",
         "update",
     ),
-    "Adam without bias correction": Mutant(
-        lambda: with_rates("Adam", beta_products=np.zeros(2)), "update: Adam", "update"
-    ),
-    "AdamW decays biases": Mutant(
-        lambda: with_rates("AdamW", is_weight=1.0), "update: AdamW weight_decay=0.5", "update"
-    ),
+    "Adam without bias correction": Mutant(with_rates("Adam", beta_products=np.zeros(2)), "update: Adam", "update"),
+    "AdamW decays biases": Mutant(with_rates("AdamW", is_weight=1.0), "update: AdamW weight_decay=0.5", "update"),
     "Nesterov's momentum is the plain one": Mutant(
-        nesterov_ignored, "update: SGD momentum=0.9 nesterov=True", "update"
+        with_update("SGD", nesterov_ignored), "update: SGD momentum=0.9 nesterov=True", "update"
     ),
-    "penalty on biases": Mutant(penalty_on_biases, "the penalty is one on weights, not on biases"),
+    "penalty on biases": Mutant(after_backward(penalty_on_biases), "the penalty is one on weights, not on biases"),
     "sample weights ignored": Mutant(
-        lambda: with_batch(lambda network, data, batch: batch._replace(weight=batch.weight * 0 + 1)),
-        "sample weights count",
+        with_batch(lambda network, data, batch: batch._replace(weight=batch.weight * 0 + 1)), "sample weights count"
     ),
     "softmax' derivative without its other outputs": Mutant(
-        lambda: with_activation("softmax", delta=lambda d, a, z: d * a * (1 - a)),
-        "squared_error of softmax",
-        "gradient",
+        with_activation("softmax", delta=lambda d, a, z: d * a * (1 - a)), "squared_error of softmax", "gradient"
     ),
-    "beta_products advance in skipped steps": Mutant(
-        beta_products_of_skipped_steps, "beta_products those that are not skipped"
-    ),
-    "parameters that overflow go unseen": Mutant(
-        only_the_loss_is_looked_at, "a step whose loss or parameters are not finite"
-    ),
-    "rows kept from an earlier call": Mutant(rows_of_another_call, "steps in two calls give the bits of one call"),
+    "beta_products advance in skipped steps": Mutant(Eager, "beta_products those that are not skipped"),
+    "parameters that overflow go unseen": Mutant(Blind, "a step whose loss or parameters are not finite"),
+    "rows kept from an earlier call": Mutant(Keeping, "steps in two calls give the bits of one call"),
     "the order of the rows ignored": Mutant(
-        lambda: with_steps(lambda steps: steps._replace(rows=np.sort(steps.rows))),
+        with_steps(lambda steps: steps._replace(rows=np.sort(steps.rows))),
         "rows are taken in the order that the steps say",
     ),
     "the first learning rate for all steps": Mutant(
-        lambda: with_steps(lambda steps: steps._replace(learning_rate=steps.learning_rate[:1].repeat(len(steps.loss)))),
+        with_steps(lambda steps: steps._replace(learning_rate=steps.learning_rate[:1].repeat(len(steps.loss)))),
         "each step has its own learning rate",
     ),
-    "sequential ignored": Mutant(not_sequential, "sequential: a layer is updated before delta is carried below it"),
-    "predict writes into the parameters": Mutant(writes_into_params, "nothing is written but the state and the losses"),
+    "sequential ignored": Mutant(
+        functools.partial(Part, {"backward": not_sequential}),
+        "sequential: a layer is updated before delta is carried below it",
+    ),
+    "predict writes into the parameters": Mutant(Writing, "nothing is written but the state and the losses"),
     "the loss of an earlier call's parameters": Mutant(
-        loss_of_an_earlier_call, "the loss has the same bits with its gradient and without"
+        Late, "the loss has the same bits with its gradient and without"
     ),
     "float32 rounded once a call, not at each step": Mutant(
-        rounded_once_a_call, "steps in two calls give the bits of one call, float32", dtype="float32"
+        Wide, "steps in two calls give the bits of one call, float32", dtype="float32"
     ),
-    "float64 computed in float32": Mutant(
-        in_single_precision, "gradient: tanh, squared_error of identity, float64", "gradient"
-    ),
+    "float64 computed in float32": Mutant(Single, "gradient: tanh, squared_error of identity, float64", "gradient"),
 }
 
 
