@@ -1,7 +1,10 @@
-"""The pages of the documentation: their text, and their code with what it prints."""
+"""The pages of the documentation: their text, their code with what it prints, and the names that they document."""
 
+import inspect
 import pathlib
 import re
+
+import fastnn
 
 ROOT = pathlib.Path(__file__).parents[2]
 FENCE = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -19,3 +22,14 @@ def blocks(page):
             after = fences[i + 1] if i + 1 < len(fences) else None
             adjacent = after and after[0] == "text" and not text(page)[end : after[2]].strip()
             yield body, after[1] if adjacent else None
+
+
+def public_names():
+    """The public names as a user writes them, without ``fastnn.``; those of modules with the module's name."""
+    for name in dir(fastnn):
+        thing = getattr(fastnn, name)
+        if not inspect.ismodule(thing):
+            yield name
+            continue
+        here = (one for one, value in vars(thing).items() if getattr(value, "__module__", "") == thing.__name__)
+        yield from (f"{name}.{one}" for one in getattr(thing, "__all__", here) if not one.startswith("_"))
