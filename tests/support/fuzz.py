@@ -23,33 +23,18 @@ import warnings
 
 import fuzz_around
 import fuzz_doors
+import fuzz_oracle as oracle
 import fuzz_tables
 import numpy as np
 from forks import in_forks
 from fuzz_objects import LABELS, NETWORK, OPTIONS, N, X, Y, fitted, other_network, result_of
-from fuzz_oracle import (
-    FINE,
-    REFUSED,
-    REFUSED_WRONGLY,
-    UNCLEAR,
-    UNKNOWN,
-    WRONG,
-    Failure,
-    agree,
-    attempt,
-    judge,
-    network_outputs,
-    outputs_due,
-    quietly,
-    twin_of,
-    weights_due,
-)
+from fuzz_oracle import UNKNOWN, Wrong, agree, attempt, done, judge, quietly, twin_of, unjudged
 from fuzz_values import Draw, right_array
 
 import fastnn
 from fastnn import ReduceRate, Stop, get_backend, train
+from fastnn.measuring.starting import OF_A_DTYPE, OF_NONE, first_calls
 from fastnn.optimizers import OPTIMIZERS
-from fastnn.reference import NumpyBackend
 from fastnn.state import Data, Steps, StepState, Task
 
 COSTLY = ("max_iter", "hidden_layer_sizes", "max_fun", "n_iter_no_change", "max_time")
@@ -62,9 +47,8 @@ def estimator(draw):
     kind, dtype = draw.of(["regressor", "classifier"]), draw.of([np.float64, np.float32])
     mlp = fitted(kind, dtype)
     for _ in range(draw.of([1, 1, 1, 2, 3])):
-        name = draw.of(
-            ["coefs_", "intercepts_"] * 8 + sorted(vars(mlp).keys() - {"verbose", "random_state"} | {"_flat"})
-        )
+        others = sorted(vars(mlp).keys() - {"verbose", "random_state"} | {"_flat"})
+        name = draw.of(["coefs_", "intercepts_"] * 8 + others)
         if name in COSTLY or draw.chance(0.1):
             setattr(mlp, name, draw.of(JUNK))
         elif isinstance(getattr(mlp, name), list) and getattr(mlp, name) and draw.chance(0.8):
@@ -98,8 +82,8 @@ def predicted(draw, mlp, dtype, kind):
             attempt(call) if draw.chance(0.5) else None
     outputs = mlp.predict if kind == "regressor" else mlp.predict_proba
     if not (isinstance(mlp.backend, str) and mlp.backend in ("numba", "numpy")) or right_array(rows, range(9)) is None:
-        return REFUSED if attempt(lambda: outputs(rows))[1] else UNKNOWN  # scikit-learn converts some objects
-    due = outputs_due(mlp, rows)
+        return unjudged(lambda: outputs(rows))  # scikit-learn converts some objects
+    due = oracle.outputs_due(mlp, rows)
     if due is None and kind == "classifier":
         judge(lambda: mlp.predict(rows), None)
         judge(lambda: mlp.predict_log_proba(rows), None)
@@ -113,18 +97,14 @@ def trained(draw, mlp, dtype, kind):
     rows, target = X.astype(dtype), Y if kind == "regressor" else LABELS
     rows, target = (draw.like(part) if draw.chance(0.2) else part for part in (rows, target))
     method, mlp.warm_start = draw.of(["fit", "fit", "partial_fit"]), draw.chance(0.8)
-    fit = weights_due(mlp) is not None or not (mlp.warm_start or method == "partial_fit")
-
-    twin = twin_of(mlp)
+    fit = oracle.weights_due(mlp) is not None or not (mlp.warm_start or method == "partial_fit")
 
     def weights(mlp, backend):
         mlp.backend = backend
         getattr(mlp, method)(rows, target)
         return np.concatenate([np.ravel(part) for part in (*mlp.coefs_, *mlp.intercepts_)])
 
-    if not fit:
-        return judge(lambda: weights(mlp, "numba"), None)
-    return agree(lambda: weights(mlp, "numba"), lambda: weights(twin, "numpy"), twin)
+    return agree(weights, mlp) if fit else judge(lambda: weights(mlp, "numba"), None)
 
 
 def result(draw):
@@ -140,7 +120,7 @@ def result(draw):
     backend = draw.of(["numba", "numba", "numpy"])
     for twin in (it, copy.copy(it)):
         with np.errstate(all="ignore"):
-            expected = network_outputs(it.network, it.params, rows)
+            expected = oracle.network_outputs(it.network, it.params, rows)
         words = [judge(lambda twin=twin: twin.predict(rows, backend=backend), expected, 1e-3) for _ in range(2)]
     quietly(lambda: it.history.loss + it.history.validation_loss)
     return words[0]
@@ -162,10 +142,8 @@ def state(draw):
     for call in (it.copy, lambda: it.params, lambda: it.vectors, lambda: it.restore(result_of(dtype).state)):
         quietly(call) if draw.chance(0.2) else None
     network = NETWORK if draw.chance(0.8) else other_network(draw)
-    if network.n_params > 10**4:
-        network = NETWORK
-
-    twin, options = twin_of(it), {**OPTIONS, "new_rows": draw.of([False, False, True])}
+    network = NETWORK if network.n_params > 10**4 else network
+    options = {**OPTIONS, "new_rows": draw.of([False, False, True])}
     if draw.chance(0.2):
         name = draw.of(sorted(options))
         options[name] = fuzz_doors.spoiled(draw, name, options[name])
@@ -173,7 +151,7 @@ def state(draw):
     def goes_on(state, backend):
         return train(network, X.astype(dtype), Y, resume=state, backend=backend, **options).params
 
-    return agree(lambda: goes_on(it, "numba"), lambda: goes_on(twin, "numpy"), twin, 0.1)
+    return agree(goes_on, it, 0.1)
 
 
 ROUNDING = {"SGD": 1e-3, "RPROP": np.inf}
@@ -209,16 +187,11 @@ def training(draw):
         options["seed"] = Shuffles(draw.seed)
     options |= {"stop": stop, "optimizer": optimizer, **settings}
 
-    twin, arrays = twin_of(options), [given for given in options.values() if isinstance(given, np.ndarray)]
+    arrays = [given for given in options.values() if isinstance(given, np.ndarray)]
     before = [array.tobytes() for array in arrays]
-    word = agree(
-        lambda: train(**options, backend="numba").params,
-        lambda: train(**twin, backend="numpy").params,
-        twin,
-        ROUNDING.get(kind, 0.1),
-    )
+    word = agree(lambda given, by: train(**given, backend=by).params, options, ROUNDING.get(kind, 0.1))
     if before != [array.tobytes() for array in arrays]:
-        raise Failure(WRONG, "the caller's arrays were written to")
+        raise Wrong("the caller's arrays were written to")
     return word
 
 
@@ -264,13 +237,11 @@ def backend(draw):
     used = ["params", "X", "Y", "sample_weight"][: 2 if method == "predict" else 4]
     used = sorted(given.keys() - {"params"}) if method == "train_steps" else used
     dtypes = {name: array.dtype for name, array in given.items()}
-    for name in sorted({draw.of(used) for _ in range(draw.of([0, 1, 1, 2]))}):
-        given[name] = draw.like(given[name])
+    draw.spoil(given, [0, 1, 1, 2], used)
     network = NETWORK if draw.chance(0.8) else other_network(draw)
 
-    twin = twin_of(given)
-
-    def call(backend, mine):
+    def call(mine, by):
+        backend = get_backend(by)
         data, steps = Data(mine["X"], mine["Y"], mine["sample_weight"]), Steps(*(mine[n] for n in Steps._fields))
         if method == "predict":
             return backend.predict(network, mine["params"], mine["X"])
@@ -280,17 +251,16 @@ def backend(draw):
         backend.train_steps(Task(network, fastnn.Adam(0.01), data, 0.1), state, steps)
         return np.array(state.params)
 
-    value, error = attempt(lambda: call(get_backend("numba"), given))
-    if error is not None:
-        return "refused"
+    twin = twin_of(given)
+    value = done(lambda: call(given, "numba"))
     working = given["X"].dtype if isinstance(given["X"], np.ndarray) else None  # all may have been made another one
     for name in used:
         array, right = given[name], working if name in SHARED and working in FLOATS else dtypes[name]
         if not (isinstance(array, np.ndarray) and array.dtype == right and array.flags.carray):
-            raise Failure(f"number where an error is due: {name} is {array!r:.100}")
+            raise Wrong(f"number where an error is due: {name} is {array!r:.100}")
     weight, products = given["sample_weight"], given["beta_products"]
     values_fit = (weight >= 0).all() and ((products >= 0) & (products <= 1)).all()
-    return agree(lambda: value, lambda: call(NumpyBackend(), twin), twin) if values_fit else UNKNOWN
+    return agree(lambda mine, by: value if by == "numba" else call(mine, by), twin) if values_fit else UNKNOWN
 
 
 KINDS = [estimator] * 8 + [result] * 4 + [state] * 3 + [training] * 3 + [backend] * 4
@@ -303,7 +273,9 @@ def case(seed, only=None):
     door = draw.of([kind for kind in KINDS if only in (None, kind.__name__)])
     try:
         return door.__name__, door(draw)
-    except Failure as failure:
+    except oracle.Refused:
+        return door.__name__, oracle.REFUSED
+    except oracle.Failure as failure:
         return door.__name__, str(failure)
 
 
@@ -311,22 +283,20 @@ def warm():
     """Compile or load each kernel, and fit what the cases copy."""
     warnings.simplefilter("ignore")
     for dtype in (np.float64, np.float32):
-        fitted("regressor", dtype), fitted("classifier", dtype)
-        it = result_of(dtype)
-        it.predict(X)
-        fastnn.loss_and_gradient(NETWORK, it.params, X, Y)
-    fuzz_doors.warm()
-    fuzz_around.warm()
-    fuzz_tables.warm()
+        list(first_calls(dtype, (*OF_A_DTYPE, *OF_NONE)))
+        fitted("regressor", dtype), fitted("classifier", dtype), result_of(dtype)
+    fuzz_doors.files()
+    for kind in fuzz_around.TARGETS:
+        fuzz_around.many_of(kind)
 
 
 COLUMNS = {
-    "right": (FINE, "diverged"),
+    "right": (oracle.FINE, oracle.DIVERGED),
     "not compared": (UNKNOWN,),
-    "refused clearly": ("refused",),
-    "unclear error": (UNCLEAR,),
-    "wrongly refused": (REFUSED_WRONGLY,),
-    "silently wrong": (WRONG,),
+    "refused clearly": (oracle.REFUSED,),
+    "unclear error": (oracle.Failure.words,),
+    "wrongly refused": (oracle.RefusedWrongly.words,),
+    "silently wrong": (Wrong.words,),
     "crash": ("signal", "exit"),
     "hang": ("hung",),
     "error of the fuzzer": ("error in the test",),
@@ -342,21 +312,17 @@ def column(word):
 def main(first, n, only=None):
     """Do the cases, print the table; return the number of those that failed."""
     warm()
-    table, n_failed = {}, 0
-    doors = list(dict.fromkeys(kind.__name__ for kind in KINDS if only in (None, kind.__name__)))
+    doors = dict.fromkeys(kind.__name__ for kind in KINDS if only in (None, kind.__name__))
+    table, n_failed = {door: dict.fromkeys(COLUMNS, 0) for door in doors}, 0
     for seed, outcome in in_forks(lambda seed: case(seed, only), range(first, first + n)).items():
         # A case that ended its process has not said its door, which is drawn first.
-        door, word = (Draw(seed).of(KINDS).__name__ if only is None else only, outcome)
-        if not isinstance(outcome, str):
-            door, word = outcome
-        counts = table.setdefault(door, dict.fromkeys(COLUMNS, 0))
-        counts[column(word)] += 1
+        door, word = (only or Draw(seed).of(KINDS).__name__, outcome) if isinstance(outcome, str) else outcome
+        table[door][column(word)] += 1
         if column(word) not in list(COLUMNS)[:3]:
             n_failed += 1
             print(f"case {seed}: {door}: {word}")  # noqa: T201
     print("| door | cases |", " | ".join(COLUMNS), "|")  # noqa: T201
-    for door in doors:
-        counts = table.get(door, dict.fromkeys(COLUMNS, 0))
+    for door, counts in table.items():
         print(f"| {door} | {sum(counts.values())} |", " | ".join(map(str, counts.values())), "|")  # noqa: T201
     print(json.dumps(table))  # noqa: T201
     return n_failed

@@ -7,25 +7,11 @@ import math
 import os
 import tempfile
 
+import fuzz_oracle as oracle
 import numpy as np
-from fuzz_doors import NAMES, arrays_of, as_list, trained
+from fuzz_doors import NAMES, arrays_of, spoiled, trained
 from fuzz_objects import LABELS, NETWORK, OPTIONS, N, X, Y, fitted, other_network, result_of
-from fuzz_oracle import (
-    FINE,
-    REFUSED,
-    REFUSED_WRONGLY,
-    UNKNOWN,
-    VALUES,
-    WRONG,
-    Failure,
-    agree,
-    attempt,
-    judge,
-    network_outputs,
-    quietly,
-    same_bits,
-    twin_of,
-)
+from fuzz_oracle import FINE, REFUSED, UNKNOWN, Wrong, attempt, done, judge, quietly, same_bits, twin_of, unjudged
 from fuzz_values import LONG, right_array, same
 from sklearn.metrics import get_scorer, get_scorer_names
 
@@ -75,35 +61,23 @@ def searched(draw):
             values[draw.integer(len(values))] = draw.like(values[0])
         else:
             name = draw.of(sorted(given))
-            given[name] = short(draw, name, given[name])
+            given[name] = spoiled(draw, name, given[name], ("budget", "epochs", "network"), 99)
     forms = [(list, Drawn), (tuple, Drawn), (Drawn, Drawn)]
     space = {name: draw.of(draw.of(forms))(values) for name, values in space.items()}
     if spoils and draw.chance(0.1):
         space = draw.like(list(space.items()))
     if type(given["seed"]) not in (int, np.int64) or twin_of(given) is None:
-        return REFUSED if attempt(lambda: search(space, **given))[1] else UNKNOWN
-    found, error = attempt(lambda: search(space, **given))
-    if error is not None:
-        if not spoils:
-            raise Failure(REFUSED_WRONGLY, f"{error!r:.200}")
-        return REFUSED
+        return unjudged(lambda: search(space, **given))
+    found = done(lambda: search(space, **given), may_be_refused=spoils)
     n_epochs = sum(trial["n_epochs"] for trial in found.trials)
     if not n_epochs == found.epochs_trained <= given["budget"]:
-        raise Failure(WRONG, f"{found.epochs_trained} epochs, of all trials {n_epochs}, of {given['budget']}")
+        raise Wrong(f"{found.epochs_trained} epochs, of all trials {n_epochs}, of {given['budget']}")
     for trial in found.trials:
         score = quietly(lambda trial=trial: alone(given, trial).history.score[-1])[0]
         if score != trial["score"] and trial["stop_reason"] != "diverged":
-            raise Failure(WRONG, f"score {trial['score']} of {trial}, alone {score}"[:300])
+            raise Wrong(f"score {trial['score']} of {trial}, alone {score}")
     best = {**found.settings, "n_epochs": found.best.n_epochs}
     return same_bits(lambda: arrays_of(found.best), lambda: arrays_of(alone(given, best)))
-
-
-def short(draw, name, value):
-    """A value in the place of an argument's, none that makes a search long."""
-    value = draw.like(value)
-    while name in ("budget", "epochs", "network") and any(isinstance(n, int) and n > 99 for n in as_list(value)):
-        value = draw.like(value)
-    return value
 
 
 def alone(given, trial):
@@ -147,16 +121,15 @@ def scored(draw):
     """The score of rows is that of scikit-learn's function; of many networks, and of a monitor, that of one."""
     kind = draw.of(sorted(TARGETS))
     given = {"X": X, "Y": TARGETS[kind][1], "sample_weight": draw.of([None, 1.0 * (LABELS > 0), np.arange(1.0, N + 1)])}
-    for name in sorted({draw.of(sorted(given)) for _ in range(draw.of([0, 0, 0, 1, 2]))}):
-        given[name] = draw.like(given[name])
+    draw.spoil(given, [0, 0, 0, 1, 2])
     monitor = draw.of([None, "accuracy", "r2", "auc", draw.like("r2"), *get_scorer_names()])
     monitor = None if callable(monitor) else monitor  # whose errors are its own
     many, twin, way = many_of(kind), twin_of(given), draw.of(["sklearn", "sklearn", "many", "monitor"])
     if twin is None:
-        return REFUSED if attempt(lambda: many[0].score(**given, monitor=monitor))[1] else UNKNOWN
+        return unjudged(lambda: many[0].score(**given, monitor=monitor))
     if way == "many":
-        ours = lambda: [np.array([it.score(**twin, monitor=monitor) for it in many])]  # noqa: E731
-        return same_bits(lambda: [many.score(**given, monitor=monitor)], ours)
+        right = lambda: [np.array([it.score(**twin, monitor=monitor) for it in many])]  # noqa: E731
+        return same_bits(lambda: [many.score(**given, monitor=monitor)], right)
     if way == "monitor" and isinstance(monitor, str) and monitor != "loss":
         network, stop = TARGETS[kind][0], quietly(lambda: Stop(monitor=monitor))[0]
         result, error = attempt(lambda: train(network, **given, seed=0, epochs=1, stop=stop, dtype="float64"))
@@ -171,10 +144,10 @@ def scored(draw):
     if (value is None) != (expected is None):
         perfect, _ = quietly(lambda: of_sklearn(name, kind, twin, None))
         if perfect is not None or expected is None:
-            raise Failure(WRONG, f"{name} of {kind}: {value} {error!r:.200}, scikit-learn says {expected}")
+            raise Wrong(f"{name} of {kind}: {value} {error!r:.200}, scikit-learn says {expected}")
         return REFUSED
     if value is not None and not same(value, expected, 1e-6):
-        raise Failure(WRONG, f"{name} of {kind}: {value}, not {expected}")
+        raise Wrong(f"{name} of {kind}: {value}, not {expected}")
     return FINE if error is None else REFUSED
 
 
@@ -226,26 +199,22 @@ def logged(draw):
     with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):  # some names are relative
         path = os.path.join(folder, draw.of(["log.csv"] * 4 + NAMES))
         if before is not None:
-            with contextlib.suppress(OSError, ValueError), open(path, "wb") as file:
-                file.write(before)
+            quietly(lambda: append(path, before))
         log, error = attempt(lambda: fastnn.CsvLogger(draw.like("log") if draw.chance(0.05) else path))
         if error is not None:
             if before is not None and quietly(lambda: read(path) != before)[0]:
-                raise Failure(WRONG, f"the file was {before[:50]}")
+                raise Wrong(f"the file was {before[:50]}")
             return REFUSED
         results = [train(NETWORK, X, Y, seed=0, callbacks=[log], **options)]
         if not results[0].n_epochs:
             return FINE
         if draw.chance(0.5):
-            with contextlib.suppress(OSError, ValueError), open(path, "ab") as file:
-                file.write(draw.of([b"", b"9,1,1,1,1\n", b"1", b"nan,0\n", b"\n", b"\xff\n"]))
+            quietly(lambda: append(path, draw.of([b"", b"9,1,1,1,1\n", b"1", b"nan,0\n", b"\n", b"\xff\n"])))
             again, error = attempt(lambda: fastnn.CsvLogger(path))
-            more = [log if error else draw.of([log, again])]
-            call = lambda: results[0].resume(X, Y, epochs=draw.integer(3), callbacks=more, stop=stop)  # noqa: E731
-            result, error = attempt(call)
-            if error is not None:
-                raise Failure(REFUSED_WRONGLY, f"{error!r:.200}")
-            results.append(result)
+            options = {"callbacks": [log if error else draw.of([log, again])], "stop": stop}
+            results.append(
+                done(lambda: results[0].resume(X, Y, epochs=draw.integer(3), **options), may_be_refused=False)
+            )
         if log.path != path:
             return UNKNOWN
         if not results[-1].n_epochs:  # which replaced nothing
@@ -255,21 +224,25 @@ def logged(draw):
         right = [[epoch, *row[1:]] for epoch, row in enumerate(right, 1)]
         found, _ = quietly(lambda: np.array([[float(number) for number in row] for row in rows[1:]]))
         if not np.array_equal(found, np.array(right), equal_nan=True):
-            raise Failure(WRONG, f"{rows}, not {right}"[:300])
+            raise Wrong(f"{rows}, not {right}")
     return FINE
 
 
 def read(path):
-    """The bytes of a file."""
     with open(path, "rb") as file:
         return file.read()
+
+
+def append(path, content):
+    with open(path, "ab") as file:
+        file.write(content)
 
 
 METHODS = [fastnn.LevenbergMarquardt(), fastnn.LevenbergMarquardt(damping=0.1), fastnn.BayesianRegularization()]
 
 
 def steps(draw):
-    """Trainings of the second order, or with clipped gradients and rates by layer: both back ends agree."""
+    """Trainings of the second order, or with clipped gradients and rates by layer: both back ends oracle.agree."""
     method = draw.of([*METHODS, None, None])
     dtype = np.float64 if method is not None and draw.chance(0.9) else draw.of([np.float64, np.float32])
     given = {"X": X.astype(dtype), "Y": Y, "sample_weight": draw.of([None, np.ones(N)])}
@@ -286,13 +259,7 @@ def steps(draw):
         else:
             name = draw.of(sorted(given.keys() - {"epochs", "seed", "optimizer"}))
             given[name] = draw.like(given[name])
-    twin = twin_of(given)
-    return agree(
-        lambda: train(NETWORK, **given, backend="numba").params,
-        lambda: train(NETWORK, **twin, backend="numpy").params,
-        twin,
-        0.1,
-    )
+    return oracle.agree(lambda given, backend: train(NETWORK, **given, backend=backend).params, given, 0.1)
 
 
 FORMULAS = [
@@ -303,8 +270,6 @@ FORMULAS = [
     (fastnn.CrossEntropy, "label_smoothing", 0.1),
     (fastnn.LogLoss, "label_smoothing", 0.2),
 ]
-
-
 ACTIVATIONS = fastnn.LeakyRelu, fastnn.Elu
 
 
@@ -315,26 +280,21 @@ def values(draw):
     right = "activation" if kind in ACTIVATIONS else "loss"
     where = draw.of(["activation", "loss"]) if draw.chance(0.1) else right
     output = {fastnn.CrossEntropy: "softmax", fastnn.LogLoss: "sigmoid"}.get(kind, "identity")
-    network, error = attempt(lambda: Network((4, 6, 2), output=output, **{where: kind(**{name: value})}))
-    if error is not None:
-        if value is usual and where == right:
-            raise Failure(REFUSED_WRONGLY, f"{error!r:.200}")
-        return REFUSED
+    make = lambda: Network((4, 6, 2), output=output, **{where: kind(**{name: value})})  # noqa: E731
+    network = done(make, may_be_refused=value is not usual or where != right)
     targets = {"softmax": LABELS % 2, "sigmoid": np.c_[LABELS % 2, LABELS > 0] * 1.0}.get(output, Y)
     given = {"network": network, "params": result_of(dtype).params, "X": X.astype(dtype), "assume_finite": False}
     asks_outputs = draw.chance(0.3)
     if not asks_outputs:
         given |= {"Y": targets, "sample_weight": np.ones(N), "alpha": 0.1}
-    for part in sorted({draw.of(sorted(given)) for _ in range(draw.of([0, 0, 1, 2]))}):
-        given[part] = draw.like(given[part])
-    twin = twin_of(given)
+    draw.spoil(given)
 
     def numbers(given, backend):
         if asks_outputs:
             return fastnn.predict(**given, backend=backend)
         return fastnn.loss_and_gradient(**given, backend=backend)[1]
 
-    return agree(lambda: numbers(given, "numba"), lambda: numbers(twin, "numpy"), twin)
+    return oracle.agree(numbers, given)
 
 
 OF_STEPS = {"learning_rate": 0.1, "steps": 5}
@@ -365,18 +325,14 @@ def made(draw):
     if make == Network.from_dict and not changed:
         changed = ["values"]
         given["values"] = {**given["values"], draw.of(list(given["values"])): draw.of([draw.of(WORDS), draw.like(0.5)])}
-    it, error = attempt(lambda: make(**given))
-    if error is not None:
-        if not changed:
-            raise Failure(REFUSED_WRONGLY, f"{error!r:.200}")
-        return REFUSED
+    it = done(lambda: make(**given), may_be_refused=changed)
     if isinstance(it, Schedule):
         rates, error = attempt(lambda: it.rates(np.array([5])))  # without steps it has none
         return judge(lambda: it(5), None if error else rates[0])
     if isinstance(it, (Network, Optimizer)) and not callable(getattr(it, "learning_rate", 0)):
         again, error = attempt(lambda: (Network if isinstance(it, Network) else Optimizer).from_dict(it.to_dict()))
         if again != it:
-            raise Failure(WRONG, f"{it!r:.100} is made again as {again!r:.100}, {error!r:.100}")
+            raise Wrong(f"{it!r:.100} is made again as {again!r:.100}, {error!r:.100}")
     return FINE
 
 
@@ -386,8 +342,7 @@ def derivatives(draw):
     if draw.chance(0.5):
         network = draw.of([Network((4, 6, 1), "tanh"), Network((4, 6, 1)), Network((4, 2)), other_network(draw)])
         params = result_of(np.float64).params
-        fits = network.n_params < 10**4
-        params = np.resize(params, network.n_params) if fits else params
+        params = np.resize(params, network.n_params) if network.n_params < 10**4 else params
         it = dataclasses.replace(it, network=network, params=params)
     if draw.chance(0.3):
         it = dataclasses.replace(it, params=draw.like(it.params))
@@ -401,13 +356,13 @@ def derivatives(draw):
 
 def jacobian_due(network, params, rows):
     """The jacobian (n, n_outputs, n_inputs); an error where the outputs are none."""
-    assert network_outputs(network, params, rows) is not None
+    assert oracle.network_outputs(network, params, rows) is not None
     params, rows = right_array(params, (1,)), right_array(rows, (2,))
     W, b, a, slopes = network.weights(params), network.biases(params), rows, np.eye(network.n_inputs)[None]
     for i, (matrix, bias) in enumerate(zip(W, b, strict=True)):
         z, slopes = a @ matrix + bias, slopes @ matrix
         kind = network.activation if i + 1 < len(W) else network.output
-        a = VALUES[kind](z)
+        a = oracle.VALUES[kind](z)
         if kind == "softmax":
             slopes = slopes * a[:, None] - (slopes @ a[:, :, None]) * a[:, None]
         else:
@@ -450,7 +405,7 @@ def called(draw):
     value = draw.of([draw.of(LONG), draw.like(given[name])])
     if name == "epochs" and isinstance(value, int):
         return UNKNOWN
-    return REFUSED if attempt(lambda: call(**{**given, name: value}), also=(AttributeError,))[1] else UNKNOWN
+    return unjudged(lambda: call(**{**given, name: value}), also=(AttributeError,))
 
 
 FUNCTIONS = {}
@@ -461,17 +416,14 @@ def row(draw):
     dtype = draw.of([np.float64, np.float32])
     f = FUNCTIONS.get(dtype) or FUNCTIONS.setdefault(dtype, result_of(dtype).function())
     given = {"x": X[draw.integer(N)].astype(dtype), "out": np.zeros(2, dtype)}
-    for name in sorted({draw.of(sorted(given)) for _ in range(draw.of([0, 1, 1, 2]))}):
-        given[name] = draw.like(given[name])
+    draw.spoil(given, [0, 1, 1, 2])
     if draw.chance(0.1) and isinstance(given["out"], np.ndarray):
         given["out"].flags.writeable = False
     x, out = given["x"], given["out"]
     fit = is_plain(x, dtype, (4,)) and is_plain(out, dtype, (2,))
     if not fit or not out.flags.writeable:
         return judge(lambda: [f(x, out)], None)
-    _, error = attempt(lambda: f(x, out))
-    if error is not None:
-        raise Failure(REFUSED_WRONGLY, f"{error!r:.200}")
+    done(lambda: f(x, out), may_be_refused=False)
     if not np.isfinite(x).all():
         return UNKNOWN
     return same_bits(lambda: [out], lambda: [result_of(dtype).predict(x[None])[0]])
@@ -484,23 +436,3 @@ def is_plain(array, dtype, shape):
 
 
 DOORS = [searched, scored, logged, steps, derivatives, row] * 3 + [values, made, called] * 4
-
-
-def warm():
-    """Make or compile what the cases use."""
-    for kind in TARGETS:
-        many_of(kind)
-    for dtype in (np.float64, np.float32):
-        it, given = result_of(dtype), (X.astype(dtype), Y)
-        it.jacobian(X.astype(dtype))
-        with contextlib.suppress(ImportError):
-            FUNCTIONS[dtype] = it.function()
-        for method in METHODS:
-            train(NETWORK, X, Y, epochs=1, seed=0, optimizer=method)
-        train(NETWORK, *given, epochs=1, seed=0, clip_norm=1.0)
-        train(NETWORK, *given, epochs=1, seed=0, rates=(1.0, 0.5), optimizer=fastnn.SGD(0.1, momentum=0.5))
-        for kind, name, usual in FORMULAS:
-            where = "activation" if kind in ACTIVATIONS else "loss"
-            output = {fastnn.CrossEntropy: "softmax", fastnn.LogLoss: "sigmoid"}.get(kind, "identity")
-            network = Network((4, 6, 2), output=output, **{where: kind(**{name: usual})})
-            fastnn.loss_and_gradient(network, it.params, given[0], LABELS % 2 if output == "softmax" else abs(Y) % 1)

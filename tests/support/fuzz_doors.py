@@ -5,32 +5,20 @@ import dataclasses
 import io
 import json
 import os
+import pathlib
 import pickle
 import runpy
 import tempfile
 import zipfile
 
+import fuzz_oracle as oracle
 import numpy as np
 import scipy.sparse
 from fuzz_objects import LABELS, NETWORK, OPTIONS, N, X, Y, fitted, other_network, result_of
-from fuzz_oracle import (
-    FINE,
-    REFUSED,
-    UNKNOWN,
-    WRONG,
-    Failure,
-    agree,
-    attempt,
-    dense,
-    judge,
-    outputs_due,
-    quietly,
-    same_bits,
-    twin_of,
-)
+from fuzz_oracle import FINE, UNKNOWN, Wrong, agree, attempt, done, judge, quietly, same_bits, twin_of, unjudged
 
 import fastnn
-from fastnn import MLPClassifier, Network, Population, Stop, train, train_many
+from fastnn import Network, Population, Stop, train, train_many
 from fastnn.files.export import FORMATS
 
 OWN = {
@@ -46,7 +34,6 @@ OWN = {
     "Y": lambda draw, i: Y * (i + 1),
 }
 """{an argument of train_many: the value of member i}."""
-
 
 SEVERAL = (list, tuple, range, memoryview, np.ndarray)
 
@@ -79,15 +66,10 @@ def many(draw):
     lacks_own = any(given[name] is None for name in own)  # no array can hold the values of its members
     arrays = [own[name] for name in ("rows", "sample_weight", "Y") if name in own]
     are_one = any(not any(part is None or getattr(part, "ndim", 0) for part in parts) for parts in arrays)
-    if shared_lists or has_own or lacks_own or are_one:
-        return REFUSED if attempt(lambda: train_many(**given))[1] else UNKNOWN  # which members have which value
-
-    if given["seed"] is None or any(seed is None for seed in own["seed"]):
-        return REFUSED if attempt(lambda: train_many(**given))[1] else UNKNOWN  # of the system's own luck
-    result, error = attempt(lambda: train_many(**given))
-    if error is not None:
-        return REFUSED
-    for i, member in enumerate(result):
+    by_luck = given["seed"] is None or any(seed is None for seed in own["seed"])  # of the system
+    if shared_lists or has_own or lacks_own or are_one or by_luck:
+        return unjudged(lambda: train_many(**given))  # which members have which value?
+    for i, member in enumerate(done(lambda: train_many(**given))):
         values = {**shared, **{name: values[i] for name, values in own.items()}}
         values["network"] = values.pop("networks")
         rate = values.pop("learning_rate", None)
@@ -97,10 +79,10 @@ def many(draw):
     return FINE
 
 
-def spoiled(draw, name, value):
+def spoiled(draw, name, value, costly=("epochs", "networks"), most=9):
     """A value in the place of an argument's, none that makes a case of years."""
     value = draw.like(value)
-    while name in ("epochs", "networks") and any(isinstance(n, int) and n > 9 for n in as_list(value)):
+    while name in costly and any(isinstance(n, int) and n > most for n in as_list(value)):
         value = draw.like(value)
     return value
 
@@ -150,7 +132,7 @@ class Program:
             wanted = dict.fromkeys(self.twins, int(epochs))
         _, error = attempt(lambda: self.population.advance(epochs), also=(KeyError,))
         if (error is None) != (wanted is not None) and self.twins:
-            raise Failure(WRONG, f"advance({epochs!r:.50}): {error!r:.200}")
+            raise Wrong(f"advance({epochs!r:.50}): {error!r}")
         self.go_on({} if error is not None or wanted is None else wanted)
         return error
 
@@ -192,12 +174,12 @@ def population(draw):
             member = draw.of([-1, 3, True, None, "a", 0.5, [], [member], {member: 1}, -(10**400), np.int64(member)])
         n_refused += getattr(program, name)(member) is not None
         if program.population.members != sorted(program.twins):
-            raise Failure(WRONG, f"members {program.population.members}, not {sorted(program.twins)}, after {name}")
+            raise Wrong(f"members {program.population.members}, not {sorted(program.twins)}, after {name}")
     for i, (_, result, losses) in program.twins.items():
         found, right = program.population[i], (result.params, result.state.vectors, losses)
         ours = found.params, found.state.vectors, found.history.loss
         same_bits(lambda ours=ours: ours, lambda right=right: right)
-    return REFUSED if n_refused > 1 else FINE
+    return oracle.REFUSED if n_refused > 1 else FINE
 
 
 WIDE = Network((9, 40, 3), "tanh", "softmax")
@@ -209,8 +191,7 @@ def threads(draw):
     dtype, n, k = draw.of([np.float64, np.float32]), draw.of([300, 64, 100, 1]), draw.of([2, 3, 4])
     given = {"X": WIDE_X[:n].astype(dtype), "Y": np.arange(n) % 3, "sample_weight": np.arange(1.0, n + 1)}
     given["params"] = WIDE.init_params(np.random.RandomState(draw.integer(9)), dtype)
-    for name in sorted({draw.of(sorted(given)) for _ in range(draw.of([0, 0, 1, 2]))}):
-        given[name] = draw.like(given[name])
+    draw.spoil(given)
     if draw.chance(0.15):
         k = draw.of([0, -1, 10**400, 2.0, "2", None, True, np.int64(2), [2]])
     method = draw.of(["train", "predict", "loss_and_gradient"])
@@ -221,14 +202,13 @@ def threads(draw):
         if method == "predict":
             return [fastnn.predict(WIDE, params, X, threads=k)]
         if method == "loss_and_gradient":
-            loss, gradient = fastnn.loss_and_gradient(WIDE, params, X, Y, sample_weight=weight, threads=k)
-            return [loss, gradient]
+            return [*fastnn.loss_and_gradient(WIDE, params, X, Y, sample_weight=weight, threads=k)]
         options = {"optimizer": fastnn.Adam(0.01), "epochs": 2, "batch_size": draw_size, "seed": 0, "threads": k}
         return arrays_of(train(WIDE, X, Y, sample_weight=weight, params=params, **options))
 
     draw_size = draw.of([None, 64, 150])
     if twin is None or not (k is None or (isinstance(k, (int, np.integer)) and not isinstance(k, bool) and 0 < k < 9)):
-        return REFUSED if attempt(lambda: call(given, k))[1] else UNKNOWN
+        return unjudged(lambda: call(given, k))
     return same_bits(lambda: call(given, k), lambda: call(twin, 1))
 
 
@@ -266,9 +246,7 @@ def written(it, format, path, labels):
     if error is not None or params.dtype != np.float32:  # a list of numbers, and integers, are as good
         params = np.asarray(quietly(lambda: np.asarray(it.params if error else params, np.float64))[0])
     if format == "function":
-        f, error = attempt(getattr(it, "function", lambda: it.to_result().function()))
-        if error is not None:
-            return REFUSED
+        f = done(getattr(it, "function", lambda: it.to_result().function()))
         rows = np.ones((2, f.n_inputs), f.dtype)
         f(rows[0], out := np.zeros(f.n_outputs, f.dtype))
         return same_bits(lambda: [out], lambda: [(it if labels is None else it.to_result()).predict(rows)[0]])
@@ -277,32 +255,25 @@ def written(it, format, path, labels):
     if format == "pickle":
         return same_bits(lambda: parts_of(pickle.loads(pickle.dumps(it))), lambda: parts_of(it))
     if format in ("save", "npz"):
-        _, error = attempt(lambda: it.save(path + ".npz"))
-        if error is not None:
-            return REFUSED
+        done(lambda: it.save(path + ".npz"))
         load = fastnn.load if labels is None else type(it).load
         return same_bits(lambda: parts_of(load(path + ".npz")), lambda: parts_of(it))
-    files, error = attempt(lambda: it.export(path + FORMATS[format].suffix, format))
-    if error is not None:
-        return REFUSED
+    files = done(lambda: it.export(path + FORMATS[format].suffix, format))
     found = READERS[format](str(files[0]))
     if found.dtype != params.dtype or found.tobytes() != params.tobytes():
-        raise Failure(WRONG, f"{format}: {found[:3]}, not {params[:3]}")
+        raise Wrong(f"{format}: {found[:3]}, not {params[:3]}")
     if format == "numpy" and labels is not None:
-        module = runpy.run_path(str(files[0]))
-        right = it.predict(X)
-        if module["predict"](X).tolist() != right.tolist():
-            raise Failure(WRONG, f"labels {module['predict'](X)[:3]}, not {right[:3]}")
+        ours, right = runpy.run_path(str(files[0]))["predict"](X), it.predict(X)
+        if ours.tolist() != right.tolist():
+            raise Wrong(f"labels {ours[:3]}, not {right[:3]}")
     return FINE
 
 
 def parts_of(it):
     """The weights and biases of a result or an estimator, layer by layer."""
-    if hasattr(it, "coefs_"):
-        pairs = zip(it.coefs_, it.intercepts_, strict=True)
-    else:
-        pairs = zip(it.network.weights(it.params), it.network.biases(it.params), strict=True)
-    return [part for pair in pairs for part in pair]
+    own = hasattr(it, "coefs_")
+    parts = (it.coefs_, it.intercepts_) if own else (it.network.weights(it.params), it.network.biases(it.params))
+    return [part for pair in zip(*parts, strict=True) for part in pair]
 
 
 def read_python(path):
@@ -312,14 +283,10 @@ def read_python(path):
 
 def read_c(path):
     """The numbers of the arrays of a C file, by the compiler's rules: the nearest of the type."""
-    with open(path) as file:
-        text = file.read()
+    text = pathlib.Path(path).read_text("utf-8")
     kind = np.float32 if "static const float W0" in text else np.float64
-    numbers = []
-    for name in ("W0", "b0", "W1", "b1"):
-        body = text.split(f" {name}[")[1].split("{")[1].split("}")[0]
-        numbers += [kind(number.strip().rstrip("f")) for number in body.split(",")]
-    return np.array(numbers, kind)
+    bodies = [text.split(f" {name}[")[1].split("{")[1].split("}")[0] for name in ("W0", "b0", "W1", "b1")]
+    return np.array([kind(number.strip().rstrip("f")) for body in bodies for number in body.split(",")], kind)
 
 
 def read_onnx(path):
@@ -339,37 +306,28 @@ def files():
         it, mlp, other = result_of(np.float64), fitted("classifier", np.float64), fitted("regressor", np.float32)
         several = train_many(NETWORK, X, Y, seed=range(3), **OPTIONS)
         odd = train_many(NETWORK, X, Y, seed=range(2), epochs=[1, 2], stop=Stop(validation=0.3, restore_best=True))
+        written = [(it, "save", {}), (it, "save", {"state": False}), (it, "export", {"format": "safetensors"})]
+        written += [(several, "save", {}), (several, "save", {"state": False}), (odd, "save", {})]
+        written += [(mlp, "save", {}), (other, "save", {})]
         with tempfile.TemporaryDirectory() as folder:
-            written = [(it, fastnn.load, "save", {}), (it, fastnn.load, "save", {"state": False})]
-            written += [(it, fastnn.load, "export", {"format": "safetensors"}), (several, fastnn.load, "save", {})]
-            written += [(several, fastnn.load, "save", {"state": False}), (odd, fastnn.load, "save", {})]
-            written += [(mlp, MLPClassifier.load, "save", {}), (other, fastnn.MLPRegressor.load, "save", {})]
-            for i, (it, load, method, options) in enumerate(written):
-                getattr(it, method)(os.path.join(folder, str(i)), **options)
-                with open(os.path.join(folder, str(i)), "rb") as file:
-                    FILES[i] = load, file.read()
+            for i, (it, method, options) in enumerate(written):
+                getattr(it, method)(path := pathlib.Path(folder, str(i)), **options)
+                FILES[i] = getattr(type(it), "load", fastnn.load), path.read_bytes()
     return FILES
 
 
 def mutated(draw, content):
     """The bytes of a file that was damaged, or of an archive that was made anew of changed members; and which it is."""
     if content[:2] != b"PK" or draw.chance(0.3):
-        content = bytearray(content)
-        for _ in range(draw.of([1, 1, 2, 5]) if content else 0):
+        for _ in range(draw.of([1, 1, 2, 5])):
             i, k = draw.integer(len(content)), draw.of([1, 1, 8, 100])
+            before, here, after = content[:i], content[i : i + k], content[i + k :]
             change = draw.of(["flip", "cut", "repeat", "zero", "truncate"])
             if change == "flip":
-                content[i] ^= 1 << draw.integer(8)
-            elif change == "cut":
-                del content[i : i + k]
-            elif change == "repeat":
-                content[i:i] = content[i : i + k]
-            elif change == "zero":
-                content[i : i + k] = b"\0" * len(content[i : i + k])
-            else:
-                del content[i + 1 :]
-            content = content or bytearray(1)
-        return bytes(content), "damaged"
+                here = bytes([here[0] ^ 1 << draw.integer(8)]) + here[1:]
+            changed = {"flip": here, "cut": b"", "repeat": here * 2, "zero": b"\0" * len(here), "truncate": here[:1]}
+            content = before + changed[change] + after * (change != "truncate") or b"\0"
+        return content, "damaged"
     with np.load(io.BytesIO(content)) as archive:
         arrays = dict(archive)
     header = json.loads(arrays.pop("header").tobytes())
@@ -435,13 +393,10 @@ def file(draw):
     load, content = files()[draw.of(sorted(files()))]
     bad, how = mutated(draw, content)
     with tempfile.TemporaryDirectory() as folder:
-        paths = [os.path.join(folder, name) for name in ("bad", "good")]
+        paths = [pathlib.Path(folder, name) for name in ("bad", "good")]
         for path, written in zip(paths, (bad, content), strict=True):
-            with open(path, "wb") as out:
-                out.write(written)
-        it, error = attempt(lambda: load(paths[0]))
-        if error is not None:
-            return REFUSED
+            path.write_bytes(written)
+        it = done(lambda: load(paths[0]))
         if how == "damaged" and content[:2] == b"PK":
             return same_bits(lambda: numbers_of(it), lambda: numbers_of(load(paths[1])))
     for one in it if isinstance(it, fastnn.ManyResult) else [it]:
@@ -472,23 +427,21 @@ def sparse(draw):
     for _ in range(draw.of([0, 1, 1, 2])):
         spoil(draw, matrix, draw.of(PARTS[form]))
     if quietly(lambda: matrix.dtype in (np.float64, np.float32))[0] is not True:
-        return REFUSED if attempt(lambda: mlp.predict(matrix))[1] else UNKNOWN  # scipy converts few other dtypes
+        return unjudged(lambda: mlp.predict(matrix))  # scipy converts few other dtypes
     if draw.chance(0.3):
         mlp.set_params(warm_start=True, n_threads=1)
         method = draw.of(["fit", "partial_fit", "validation_data"])
-        twin, target = pickle.loads(pickle.dumps(mlp)), Y if kind == "regressor" else LABELS
+        target, found = Y if kind == "regressor" else LABELS, oracle.dense(matrix)
 
-        def weights(mlp, rows):
+        def weights(mlp, backend):
+            rows = matrix if backend == "numba" else found.astype(dtype)
             more = {"validation_data": (rows, target)} if method == "validation_data" else {}
             getattr(mlp, "fit" if more else method)(X if more else rows, target, **more)
             return np.concatenate([np.ravel(part) for part in (*mlp.coefs_, *mlp.intercepts_)])
 
-        found = dense(matrix)
-        if found is None:
-            return judge(lambda: weights(mlp, matrix), None)
-        return agree(lambda: weights(mlp, matrix), lambda: weights(twin, found.astype(dtype)), twin)
-    found = dense(matrix)
-    due = None if found is None else outputs_due(mlp, found)
+        return judge(lambda: weights(mlp, "numba"), None) if found is None else agree(weights, mlp)
+    found = oracle.dense(matrix)
+    due = None if found is None else oracle.outputs_due(mlp, found)
     attempt(lambda: mlp.predict(matrix))
     return judge(lambda: (mlp.predict if kind == "regressor" else mlp.predict_proba)(matrix), due, 1e-3)
 
@@ -510,29 +463,11 @@ def spoil(draw, matrix, part):
             value.flat[draw.integer(value.size)] = draw.of(PLACES)
     else:
         value = draw.like(value)
-    name = {"row": "row", "col": "col"}.get(part, part)
     with contextlib.suppress(Exception):  # scipy refuses some parts itself
-        setattr(matrix, name, value)
+        setattr(matrix, part, value)
 
 
 PLACES = [-1, 0, 1, 3, 4, 5, 11, 12, 13, 47, 48, 49, 10**6, -(10**6), 2**31 - 1]
 """Numbers for indices of matrices (N, 4)."""
 
 DOORS = [many] * 4 + [population] * 3 + [threads] * 3 + [exported] * 4 + [file] * 10 + [sparse] * 4
-
-
-def warm():
-    """Make or compile what the cases use."""
-    files()
-    for dtype in (np.float64, np.float32):
-        given = WIDE_X.astype(dtype), np.arange(300) % 3
-        for k in (1, 2):
-            train(WIDE, *given, epochs=1, seed=0, threads=k)
-            fastnn.loss_and_gradient(WIDE, np.zeros(WIDE.n_params, dtype), *given, threads=k)
-        train_many(NETWORK, X.astype(dtype), Y, seed=range(2), epochs=1)
-        with contextlib.suppress(ImportError):
-            result_of(dtype).function()
-            with tempfile.TemporaryDirectory() as folder:
-                for format in FORMATS:
-                    with contextlib.suppress(ImportError):
-                        result_of(dtype).export(os.path.join(folder, "net"), format)

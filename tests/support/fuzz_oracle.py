@@ -13,9 +13,6 @@ from fastnn import FastnnError, Network
 FINE, REFUSED, DIVERGED, UNKNOWN = "fine", "refused", "diverged", "unknown"
 """What a case comes to that is as it should be; the last is an answer that nothing here knows better."""
 
-UNCLEAR, REFUSED_WRONGLY, WRONG = "unclear error", "error where a number is due", "silently wrong"
-"""What it comes to otherwise, if it does not end the process or goes on for ever."""
-
 DOCUMENTED = (ValueError, TypeError, MemoryError, FastnnError, OSError)
 
 MOST_CHARACTERS = 1000
@@ -30,10 +27,24 @@ OF_PYTHON = re.compile(
 
 
 class Failure(Exception):
-    """The findings of a case, which is one of the columns above."""
+    """What a case comes to otherwise, if it does not end the process or goes on for ever: first, an unclear error."""
 
-    def __init__(self, what, text):
-        super().__init__(f"{what}: {text}")
+    words = "unclear error"
+
+    def __init__(self, text):
+        super().__init__(f"{self.words}: {text:.300}")
+
+
+class RefusedWrongly(Failure):
+    words = "error where a number is due"
+
+
+class Wrong(Failure):
+    words = "silently wrong"
+
+
+class Refused(Exception):
+    """Ends a case: what may be refused was, clearly."""
 
 
 def quietly(call):
@@ -48,8 +59,21 @@ def attempt(call, also=()):
     """The same of a call of fastnn, whose errors must be clear: documented, short, and of its own words."""
     value, error = quietly(call)
     if error is not None and not is_clear(error, also):
-        raise Failure(UNCLEAR, f"{type(error).__name__} of {len(str(error)):,} characters: {error!s:.300}") from error
+        raise Failure(f"{type(error).__name__} of {len(str(error)):,} characters: {error!s}") from error
     return value, error
+
+
+def done(call, may_be_refused=True):
+    """The value of such a call. Where it is refused, the case ends."""
+    value, error = attempt(call)
+    if error is not None:
+        raise Refused if may_be_refused else RefusedWrongly(f"{error!r}")
+    return value
+
+
+def unjudged(call, also=()):
+    """What a case comes to by a call whose value nothing here knows better."""
+    return REFUSED if attempt(call, also)[1] else UNKNOWN
 
 
 def is_clear(error, also=()):
@@ -72,27 +96,26 @@ def judge(call, expected, tolerance=1e-6):
     """Hold a call to what is expected: an array, or None where an error is due."""
     value, error = attempt(call)
     if expected is None and error is None:
-        raise Failure(WRONG, f"number where an error is due: {np.ravel(value)[:3]}")
+        raise Wrong(f"number where an error is due: {np.ravel(value)[:3]}")
     if expected is not None and error is not None:
-        raise Failure(REFUSED_WRONGLY, f"{error!r:.200}")
+        raise RefusedWrongly(f"{error!r}")
     if expected is not None and not same(value, expected, tolerance):
-        raise Failure(WRONG, f"{np.ravel(value)[:3]}, not {np.ravel(expected)[:3]}")
+        raise Wrong(f"{np.ravel(value)[:3]}, not {np.ravel(expected)[:3]}")
     return FINE if error is None else REFUSED
 
 
-def agree(of_numba, of_numpy, twin, tolerance=1e-3):
-    """Hold the two back ends to one another: numbers of both, or errors of both, the other one's of a twin."""
+def agree(call, given, tolerance=1e-3):
+    """Hold the two back ends to one another: numbers of both, or errors of both, the other one's of a twin of these."""
+    twin = twin_of(given)
     if twin is None:
-        return REFUSED if attempt(of_numba)[1] else UNKNOWN
-    (a, e), (b, f) = attempt(of_numba), attempt(of_numpy)
+        return unjudged(lambda: call(given, "numba"))
+    (a, e), (b, f) = (attempt(lambda: call(given, "numba")), attempt(lambda: call(twin, "numpy")))
     if (e is None) != (f is None):
         if any(word in f"{e}{f}" for word in ("finite", "diverged", "overflow")):
             return DIVERGED
-        raise Failure(
-            WRONG, f"back ends differ: numba {np.ravel(a)[:3]} {e!r:.200}, numpy {np.ravel(b)[:3]} {f!r:.200}"
-        )
+        raise Wrong(f"back ends differ: numba {np.ravel(a)[:3]} {e!r:.100}, numpy {np.ravel(b)[:3]} {f!r:.100}")
     if e is None and not same(a, b, tolerance):
-        raise Failure(WRONG, f"{np.ravel(a)[:3]}, the reference has {np.ravel(b)[:3]}")
+        raise Wrong(f"{np.ravel(a)[:3]}, the reference has {np.ravel(b)[:3]}")
     return FINE if e is None else REFUSED
 
 
@@ -101,15 +124,15 @@ def same_bits(call, right):
     (a, e), (b, f) = attempt(call), attempt(right)
     if e is not None or f is not None:
         if f is None:
-            raise Failure(REFUSED_WRONGLY, f"{e!r:.200}")
+            raise RefusedWrongly(f"{e!r}")
         if e is None:
-            raise Failure(WRONG, f"number where an error is due: {str(a)[:50]}, for {f!r:.200}")
+            raise Wrong(f"number where an error is due: {str(a)[:50]}, for {f!r:.200}")
         return REFUSED
     for one, other in zip(a, b, strict=True):
         one, other = (x.astype(x.dtype.newbyteorder("=")) for x in map(np.asarray, (one, other)))
         same = one.tolist() == other.tolist() if one.dtype.hasobject else one.tobytes() == other.tobytes()
         if one.dtype != other.dtype or one.shape != other.shape or not same:
-            raise Failure(WRONG, f"{np.ravel(one)[:3]}, not {np.ravel(other)[:3]} to the bit")
+            raise Wrong(f"{np.ravel(one)[:3]}, not {np.ravel(other)[:3]} to the bit")
     return FINE
 
 

@@ -7,19 +7,7 @@ import tempfile
 import numpy as np
 import pandas as pd
 from fuzz_doors import as_list
-from fuzz_oracle import (
-    FINE,
-    REFUSED,
-    REFUSED_WRONGLY,
-    UNKNOWN,
-    WRONG,
-    Failure,
-    attempt,
-    judge,
-    quietly,
-    same_bits,
-    twin_of,
-)
+from fuzz_oracle import FINE, REFUSED, UNKNOWN, Wrong, attempt, done, judge, quietly, same_bits, twin_of
 from fuzz_values import SCALARS, same
 
 import fastnn
@@ -93,13 +81,9 @@ def prepared(draw):
         odd, table = True, draw.like(rows_of(drawn))
     if draw.chance(0.1):
         odd, preparation = True, TablePreparation(draw.of([2, 3, draw.like(4)]))
-    found, error = attempt(lambda: preparation.fit(table).transform(table))
-    if error is not None:
-        if not odd:
-            raise Failure(REFUSED_WRONGLY, f"{error!r:.200}")
-        return REFUSED
+    found = done(lambda: preparation.fit(table).transform(table), may_be_refused=odd)
     if found.dtype != np.float32 or not np.isfinite(found).all() or abs(found).max() > 3:
-        raise Failure(WRONG, f"{found[:3]}")
+        raise Wrong(f"{found[:3]}")
     if not odd:
         return judge(lambda: found, matrix_due(drawn), 1e-5)
     if isinstance(table, pd.DataFrame):  # columns by their names, and rows by themselves
@@ -155,16 +139,10 @@ def table(draw):
                 value = draw.like(4)
             model.set_params(**{name: value})
     model.set_params(verbose=False) if model.verbose is not False and draw.chance(0.8) else None
-    _, error = attempt(lambda: model.fit(**given))
-    if error is not None:
-        if not odd:
-            raise Failure(REFUSED_WRONGLY, f"{error!r:.200}")
-        return REFUSED
+    done(lambda: model.fit(**given), may_be_refused=odd)
     rows = given["X"]
     outputs = "predict" if kind == "regressor" else draw.of(["predict", "predict_proba"])
-    right, error = attempt(lambda: getattr(model, outputs)(rows))
-    if error is not None:
-        raise Failure(REFUSED_WRONGLY, f"{outputs}: {error!r:.200}")
+    right = done(lambda: getattr(model, outputs)(rows), may_be_refused=False)
     return draw.of([asked, filed, exported])(draw, model, rows, outputs, right)
 
 
@@ -172,67 +150,51 @@ def asked(draw, model, rows, outputs, right):
     """Rows in another form give the same, or are refused; intervals hold the numbers between, the wider the surer."""
     if outputs == "predict" and hasattr(model, "predict_interval") and draw.chance(0.6):
         coverage = draw.of([0.5, 0.6, draw.like(0.5), draw.like(0.5)])
-        found, error = attempt(lambda: model.predict_interval(rows, coverage))
+        found = done(lambda: model.predict_interval(rows, coverage))
         fits = quietly(lambda: bool(0 < float(coverage) < 1))[0]
-        if error is not None:
-            return REFUSED
-        wider, error = attempt(lambda: model.predict_interval(rows, float(coverage) / 2))
-        if not fits or error is not None or not (found[..., 1] - found[..., 0] >= wider[..., 1] - wider[..., 0]).all():
-            raise Failure(WRONG, f"{coverage!r:.50}: {found[:1]}, of half the coverage {wider}"[:300])
+        half, error = attempt(lambda: model.predict_interval(rows, float(coverage) / 2))
+        if not fits or error is not None or not (found[..., 1] - found[..., 0] >= half[..., 1] - half[..., 0]).all():
+            raise Wrong(f"{coverage!r:.50}: {found[:1]}, of half the coverage {half}")
         return FINE
     if not isinstance(rows, pd.DataFrame):
         return same_bits(lambda: [getattr(model, outputs)(twin_of(rows))], lambda: [right])
-    names = list(rows.columns)
+    names, ask = list(rows.columns), getattr(model, outputs)
     form = draw.of(["turned", "one more", "lacking", "array", "other"])
     if form == "turned":
-        return same_bits(lambda: [getattr(model, outputs)(rows[names[::-1]].iloc[::-1])[::-1]], lambda: [right])
+        return same_bits(lambda: [ask(rows[names[::-1]].iloc[::-1])[::-1]], lambda: [right])
     if form == "one more":
-        return same_bits(lambda: [getattr(model, outputs)(rows.assign(more=1))], lambda: [right])
-    if form == "lacking":
-        return judge(lambda: getattr(model, outputs)(rows[names[1:]]), None)
-    if form == "array":
-        return judge(lambda: getattr(model, outputs)(rows.to_numpy(object)[:, 1:]), None)
+        return same_bits(lambda: [ask(rows.assign(more=1))], lambda: [right])
+    if form in ("lacking", "array"):
+        return judge(lambda: ask(rows[names[1:]] if form == "lacking" else rows.to_numpy(object)[:, 1:]), None)
     other = rows.copy()
     other[draw.of(names)] = draw.of(list(ODD.values()) + list(COLUMNS.values()))(np.random.RandomState(1))
-    found, error = attempt(lambda: getattr(model, outputs)(other))
-    if error is None and (found.shape != right.shape or (found.dtype.kind == "f" and not np.isfinite(found).all())):
-        raise Failure(WRONG, f"{found[:3]}")
-    return FINE if error is None else REFUSED
+    found = done(lambda: ask(other))
+    if found.shape != right.shape or (found.dtype.kind == "f" and not np.isfinite(found).all()):
+        raise Wrong(f"{found[:3]}")
+    return FINE
 
 
 def filed(draw, model, rows, outputs, right):
     """A file gives the same bits."""
     with tempfile.TemporaryDirectory() as folder:
         path = os.path.join(folder, "table.npz")
-        _, error = attempt(lambda: model.save(path))
-        if error is not None:
-            return REFUSED
+        done(lambda: model.save(path))
         return same_bits(lambda: [getattr(type(model).load(path), outputs)(rows)], lambda: [right])
 
 
 def exported(draw, model, rows, outputs, right):
     """An exported module gives the same numbers, or labels."""
     with tempfile.TemporaryDirectory() as folder:
-        files, error = attempt(lambda: model.export(os.path.join(folder, "net.py"), "numpy"))
-        if error is not None:
-            return REFUSED
+        files = done(lambda: model.export(os.path.join(folder, "net.py"), "numpy"))
         module = runpy.run_path(str(files[0]))
         found = module[outputs if outputs in module else "predict"](pd.DataFrame(rows).to_numpy(object))
     if outputs == "predict" and right.dtype.kind not in "fc":
         labels = model.classes_[found.argmax(1)] if found.ndim == 2 else found
         if (labels == right).mean() < 0.9:  # outputs may be nearly equal
-            raise Failure(WRONG, f"{labels[:3]}, not {right[:3]}")
+            raise Wrong(f"{labels[:3]}, not {right[:3]}")
     elif not same(found.reshape(right.shape), right, 1e-4):
-        raise Failure(WRONG, f"{found[:3]}, not {right[:3]}")
+        raise Wrong(f"{found[:3]}, not {right[:3]}")
     return FINE
 
 
 DOORS = [prepared] * 3 + [table] * 3
-
-
-def warm():
-    """Load what the cases use."""
-    frame = frame_of([COLUMNS[kind](np.random.RandomState(0)) for kind in ("numbers", "words")])
-    for kind, estimator in ESTIMATORS.items():
-        y = np.resize(["a", "b"], N) if kind == "classifier" else np.arange(N)
-        estimator(**SMALL).fit(frame, y).predict(frame)

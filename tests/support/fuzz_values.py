@@ -129,6 +129,13 @@ class Draw:
         changes = RIGHT if self.chance(0.35) else WRONG
         return changes[self.of(sorted(changes))](value, self._random_state)
 
+    def spoil(self, given, counts=(0, 0, 1, 2), names=None):
+        """Put other values in the place of some of those given, or of these names; return the names of the spoiled."""
+        spoiled = sorted({self.of(sorted(names or given)) for _ in range(self.of(counts))})
+        for name in spoiled:
+            given[name] = self.like(given[name])
+        return spoiled
+
 
 def right_array(value, ndims):
     """The real numbers that a value stands for, in float64; None where it is no array of so many dimensions."""

@@ -3,10 +3,11 @@
 import hashlib
 import os
 import pathlib
-import queue
 import subprocess
 import sys
 import threading
+
+from bits import bits
 
 import fastnn
 
@@ -47,17 +48,21 @@ def environment(**variables):
     return {name: str(value) for name, value in changed.items() if value is not None}
 
 
-def python(code, *arguments, cwd=None, **variables):
-    """Run code in a fresh interpreter; return the lines that it prints. It must end by itself, and well."""
-    command = [sys.executable, "-P", "-c", code, *map(str, arguments)]
-    options = {"capture_output": True, "text": True, "timeout": TIMEOUT, "cwd": cwd}
-    run = subprocess.run(command, env=environment(**variables), **options)
-    assert run.returncode == 0, run.stderr
-    return run.stdout.splitlines()
+def run(*command, cwd=None, timeout=TIMEOUT, **variables):
+    """Run a fresh interpreter, which must end by itself; return how it ended and what it printed."""
+    options = {"capture_output": True, "text": True, "timeout": timeout, "cwd": cwd, "env": environment(**variables)}
+    return subprocess.run([sys.executable, "-P", *map(str, command)], **options)
+
+
+def python(code, *arguments, **options):
+    """Run code in a fresh interpreter; return the lines that it prints. It must end well."""
+    done = run("-c", code, *arguments, **options)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.splitlines()
 
 
 class Child:
-    """A script under way, read line by line. Killed at the latest when the context ends."""
+    """A script under way, read line by line. Killed at the latest when the context ends, or when it counts as hung."""
 
     def __init__(self, code, *arguments, **variables):
         self._command, self._env = [sys.executable, "-P", "-c", code, *map(str, arguments)], environment(**variables)
@@ -65,24 +70,21 @@ class Child:
     def __enter__(self):
         options = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True, "env": self._env}
         self.process = subprocess.Popen(self._command, **options)
-        self._lines = queue.Queue()
-        threading.Thread(target=self._read, daemon=True).start()
+        self.send = self.process.send_signal
+        self._limit = threading.Timer(TIMEOUT, self.process.kill)
+        self._limit.start()
         return self
 
     def __exit__(self, *error):
+        self._limit.cancel()
         self.process.kill()
         self.process.wait()
-
-    def _read(self):
-        # Only this thread closes the pipe: whoever closed it elsewhere would close it under a read.
-        with self.process.stdout as lines:
-            for line in lines:
-                self._lines.put(line.rstrip("\n"))
-        self._lines.put(None)
+        self.process.stdout.close()
 
     def line(self):
         """The next line; None after the last one."""
-        return self._lines.get(timeout=TIMEOUT)
+        line = self.process.stdout.readline()
+        return line.rstrip("\n") if line else None
 
     def wait_for(self, word):
         """The next line that begins with `word`."""
@@ -93,10 +95,6 @@ class Child:
                 return line
         raise AssertionError(f"no line begins with {word!r}:\n" + "\n".join(seen))
 
-    def send(self, signum):
-        """Send a signal."""
-        self.process.send_signal(signum)
-
     def end(self):
         """Wait for its end; what it returned."""
         return self.process.wait(timeout=TIMEOUT)
@@ -104,7 +102,4 @@ class Child:
 
 def fingerprint(*arrays):
     """One hash of the bits of arrays."""
-    digest = hashlib.sha256()
-    for array in arrays:
-        digest.update(f"{array.dtype.str}{array.shape}".encode() + array.tobytes())
-    return digest.hexdigest()
+    return hashlib.sha256(repr(list(map(bits, arrays))).encode()).hexdigest()
