@@ -7,9 +7,9 @@ import sys
 import numpy as np
 import pytest
 from bits import all_bits
+from drawn import assert_single_rows_are_panels
 from guards import Guards
 from kernel_runs import MIXED, OPTIMIZER_CASES, SMALL, do_steps, everything, full_batches
-from padded import assert_single_rows_are_panels
 from survival import python
 
 from fastnn import Network, get_backend, kit, loss_and_gradient, testing

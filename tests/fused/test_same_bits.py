@@ -105,8 +105,8 @@ def machines_and_runs():
 
 
 WITH_OTHER_VECTORS = """
-import json, drawn_groups, machine_code, numpy as np, padded
-padded.assert_single_rows_are_panels(np.float32, 300)
+import json, drawn, drawn_groups, machine_code, numpy as np
+drawn.assert_single_rows_are_panels(np.float32, 300)
 for seed in drawn_groups.SEEDS:
     assert drawn_groups.differences(drawn_groups.draw_group(seed, np.float32)) == [], seed
 print(json.dumps(machine_code.foreign_by_kernel()))

@@ -1,16 +1,12 @@
-"""Random groups of members, trained side by side and one by one; ``python drawn_groups.py FIRST STOP``.
+"""Random groups of members, trained side by side and one by one."""
 
-It draws a group of each dtype from each seed from FIRST on, below STOP, and prints those whose bits differ.
-"""
-
-import sys
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from fastnn import Network, get_backend
 from fastnn.fused import side_by_side
-from fastnn.losses import ACTIVATIONS, LOSSES
+from fastnn.losses import HIDDEN, LOSSES
 from fastnn.memory import ALIGNMENT, aligned_zeros, padded_size
 from fastnn.network import BIAS_GRADIENTS, BIASES
 from fastnn.optimizers import OPTIMIZERS, SGD
@@ -35,20 +31,13 @@ def draw_network(random):
     sizes = tuple(int(n) for n in random.randint(1, top, random.randint(2, 5)))
     if random.rand() < 0.3:
         sizes = (int(random.choice([16, 17, 19])), int(random.choice([8, 16])), *sizes[1:])
-    hidden = [name for name, line in ACTIVATIONS.items() if line.hidden]
     loss = random.choice(list(LOSSES))
-    if sizes[-1] == 1 and loss == "cross_entropy":
-        loss = "huber"
+    loss = "huber" if sizes[-1] == 1 and loss == "cross_entropy" else loss
     outputs = [name for name in LOSSES[loss].outputs if name != "softmax" or sizes[-1] > 1]
-    return Network(
-        sizes,
-        tuple(random.choice(hidden) for _ in sizes[2:]) or "tanh",
-        random.choice(outputs),
-        loss,
-        bias=random.choice(BIASES),
-        bias_gradient=random.choice(BIAS_GRADIENTS),
-        reduction=random.choice(["mean", "sum"]),
-    )
+    activations = tuple(random.choice(HIDDEN) for _ in sizes[2:]) or "tanh"
+    options = {"output": random.choice(outputs), "bias": random.choice(BIASES)}
+    options |= {"bias_gradient": random.choice(BIAS_GRADIENTS), "reduction": random.choice(["mean", "sum"])}
+    return Network(sizes, activations, loss=loss, **options)
 
 
 def draw_optimizer(random):
@@ -109,24 +98,8 @@ def differences(group):
     through = right == group.n_steps
     pairs = {
         "good": (good, right),
-        "state": tuple(
-            x.storage[through, :, : state.n_params] for x in (state, alone)
-        ),  # in padding it may be anything
+        "state": [x.storage[through, :, : state.n_params] for x in (state, alone)],  # padding may be anything
         "beta_products": (state.beta_products[through], alone.beta_products[through]),
         "loss": (losses[through], own_losses[through]),
     }
     return [name for name, (a, b) in pairs.items() if a.tobytes() != b.tobytes()]
-
-
-if __name__ == "__main__":
-    n_wrong = n_diverged = 0
-    first, last = map(int, sys.argv[1:3])
-    for seed in range(first, last):
-        for dtype in (np.float64, np.float32):
-            drawn = draw_group(seed, dtype)
-            if wrong := differences(drawn):
-                n_wrong += 1
-                task = drawn.tasks[0]
-                sys.stdout.write(f"{seed} {dtype.__name__} {wrong} {task.network} {task.optimizer}\n")
-            n_diverged += int((trained(drawn, 1 << 30)[0] != drawn.n_steps).sum())
-    sys.stdout.write(f"{2 * (last - first)} groups, {n_wrong} differ; {n_diverged} members diverged\n")
