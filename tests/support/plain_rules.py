@@ -1,6 +1,7 @@
 """Trainings with rules, drawn, and the plain loop that says what they must give."""
 
 import math
+from collections import namedtuple
 from typing import Any, NamedTuple
 
 import hypothesis.strategies as st
@@ -34,11 +35,8 @@ def closeness(Y, outputs):
 def draw_data(kind, dtype, n, seed):
     r = np.random.RandomState(seed)
     X = r.uniform(-1, 1, (n, 3))
-    if kind == "classes":
-        Y = np.eye(3)[(X[:, 0] > 0).astype(int) + (X[:, 1] > 0.3)]
-    else:
-        Y = np.stack([X[:, 0] * X[:, 1], X[:, 2]], axis=1)
-        Y = (Y > 0).astype(float) if kind == "labels" else Y
+    Y = np.stack([X[:, 0] * X[:, 1], X[:, 2]], axis=1)
+    Y = {"regression": Y, "labels": Y > 0, "classes": np.eye(3)[(X[:, 0] > 0).astype(int) + (X[:, 1] > 0.3)]}[kind]
     weight = np.where(r.uniform(size=n) < 0.2, 0.0, r.uniform(0.5, 2, n))
     weight[0] = 1.0
     return Data(X.astype(dtype), Y.astype(dtype), weight.astype(dtype))
@@ -70,17 +68,12 @@ class Case(NamedTuple):
     def stop(self):
         return Stop(monitor=self.monitor, validation=self.validation, on_divergence="stop", **self.rules)
 
-    def train(self, backend, data=None, **options):
-        X, Y, weight = data or self.data
-        kept = {"optimizer": self.optimizer, "batch_size": self.batch_size, "alpha": 0.01, "seed": 5}
-        if "resume" in options:
-            kept["seed"] = None
+    def train(self, backend, **options):
+        X, Y, weight = self.data
+        kept = {"optimizer": self.optimizer, "batch_size": self.batch_size, "alpha": 0.01}
+        kept["seed"] = None if "resume" in options else 5
         kept |= {"stop": self.stop, "sample_weight": weight, "backend": backend, "epochs": self.n_epochs}
         return train(self.network, X, Y, **kept | options)
-
-
-ABOVE_SOME = ReduceRate(0.3, 3, least=0.2)
-"""The least rate is above some schedules' rates."""
 
 
 @st.composite
@@ -96,31 +89,19 @@ def cases(draw):
         data = data._replace(sample_weight=np.ones(N, dtype))
     held_out = draw_data(kind, dtype, 9, seed + 1)
     rate = RATES[pick(*RATES)]
-    return Case(
-        kind,
-        closeness if monitor == "function" else monitor,
-        data,
-        pick(SGD(rate, momentum=0.9), Adam(rate)),
-        pick(None, 5),
-        {
-            "tol": pick(None, 0.0, 0.1, 10.0),
-            "patience": pick(None, 1, 4, 9),
-            "restore_best": pick(True, False),
-            "reduce": pick(None, ReduceRate(0.5, 1, 0.02), ReduceRate(0.1, 2), ABOVE_SOME),
-        },
-        pick(None, None, None, 0.3, held_out[:2], tuple(held_out)),
-        draw(st.integers(0, 14)),
-        draw(st.integers(1, 4)),
-    )
+    optimizer, batch_size = pick(SGD(rate, momentum=0.9), Adam(rate)), pick(None, 5)
+    rules = {"tol": pick(None, 0.0, 0.1, 10.0), "patience": pick(None, 1, 4, 9), "restore_best": pick(True, False)}
+    above_some = ReduceRate(0.3, 3, least=0.2)  # the least rate is above some schedules' rates
+    rules["reduce"] = pick(None, ReduceRate(0.5, 1, 0.02), ReduceRate(0.1, 2), above_some)
+    validation = pick(None, None, None, 0.3, held_out[:2], tuple(held_out))
+    monitor = closeness if monitor == "function" else monitor
+    n_epochs, k = draw(st.integers(0, 14)), draw(st.integers(1, 4))
+    return Case(kind, monitor, data, optimizer, batch_size, rules, validation, n_epochs, k)
 
 
 def accuracy(kind, Y, outputs, weight):
-    right = []
-    for y, a in zip(Y.tolist(), outputs.tolist(), strict=True):
-        if kind == "classes":
-            right.append(a.index(max(a)) == y.index(max(y)))
-        else:
-            right.append(all((output > 0.5) == (label > 0.5) for label, output in zip(y, a, strict=True)))
+    answers, labels = ([a.argmax(axis=1)] if kind == "classes" else list(a.T > 0.5) for a in (outputs, Y))
+    right = np.all([a == b for a, b in zip(answers, labels, strict=True)], axis=0)
     weight = weight.astype(np.float64)
     return (weight * right).sum() / weight.sum()
 
@@ -132,19 +113,8 @@ def r2(Y, outputs, weight):
     return float(np.mean([1 - a / b if b else float(a == 0) for a, b in zip(rest, spread, strict=True)]))
 
 
-class Plain(NamedTuple):
-    """The results of the plain loop."""
-
-    n_epochs: int
-    reason: str
-    state: StepState
-    params: Any
-    loss: list[float]
-    validation_loss: list[float]
-    score: list[float]
-    learning_rate: list[float]
-    best_epoch: int
-    called: list[int]
+Plain = namedtuple("Plain", "n_epochs reason state params loss validation_loss score learning_rate best_epoch called")
+"""The results of the plain loop."""
 
 
 def loss_of(network, params, data, alpha, backend):
@@ -181,9 +151,7 @@ def plain(case, backend):
             batch = order[start : start + size]
             base = optimizer.learning_rate
             base = base(state.t) if callable(base) else base
-            rate = base
-            if factor < 1:
-                rate = max(base * factor, min(base, rules["reduce"].least))
+            rate = base if factor == 1 else max(base * factor, min(base, rules["reduce"].least))
             step = Steps(batch, np.array([0]), np.array([len(batch)]), np.array([rate]), np.zeros(1))
             before = state.copy()
             if backend.train_steps(task, state, step) == 0:
@@ -208,12 +176,11 @@ def plain(case, backend):
             rows = held_out if held_out is not None else Data(*(a[np.sort(order)] for a in case.data))
             used = rows.sample_weight > 0
             x, y, w = (a[used] for a in rows)
-            outputs = fastnn.predict(network, state.params, x, backend=backend)
+            a = fastnn.predict(network, state.params, x, backend=backend)
             if case.monitor == "accuracy":
-                value = accuracy(case.kind, y, outputs, w)
+                score = -accuracy(case.kind, y, a, w)
             else:
-                value = r2(y, outputs, w) if case.monitor == "r2" else closeness(y, outputs)
-            score = -value
+                score = -r2(y, a, w) if case.monitor == "r2" else -closeness(y, a)
         compared = losses[-1] if on_loss and held_out is None else score
         scores.append(abs(score) if score == 0 else score if score is not None else losses[-1])
 
@@ -236,9 +203,8 @@ def plain(case, backend):
             called.append(epoch)
         if reason != "epochs":
             break
-    sign = 1 if on_loss else -1
     params = best_params if rules["restore_best"] and best_params is not None else state.params
-    scores = [sign * s for s in scores]
+    scores = [s if on_loss else -s for s in scores]
     return Plain(len(losses), reason, state, params, losses, validation_losses, scores, rates, best_epoch, called)
 
 

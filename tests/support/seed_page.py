@@ -4,21 +4,14 @@ Weights from ``RandomState(seed)``: ``randn(3, 5)``, then ``randn(5, 1)``; biase
 `test_numbers_are_those_of_exact_arithmetic` recomputes them with 30 digits.
 """
 
-from typing import NamedTuple
+from collections import namedtuple
 
 import numpy as np
 
 RTOL = 1e-10
 
 
-class Numbers(NamedTuple):
-    first_error: float
-    last_error: float
-    b1: float
-    b2: float
-    output_110: float
-    output_111: float
-
+Numbers = namedtuple("Numbers", "first_error last_error b1 b2 output_110 output_111")
 
 _NUMBERS = """
 1.1351622735648907 0.03439766007439081 0.23377904810534095 0.05872321195038425 0.019587903947735394 0.8087992810827577

@@ -51,8 +51,8 @@ class Sequence(Part):
 class Linear(Part):
     def __init__(self, fan_in, fan_out):
         super().__init__()
-        arrays = np.ones((fan_out, fan_in), np.float32), np.zeros(fan_out, np.float32)
-        self._parameters = dict(zip(("weight", "bias"), map(Tensor, arrays), strict=True))
+        arrays = {"weight": np.ones((fan_out, fan_in), np.float32), "bias": np.zeros(fan_out, np.float32)}
+        self._parameters = {name: Tensor(array) for name, array in arrays.items()}
 
 
 def linear(x):
