@@ -5,16 +5,11 @@ import struct
 
 import numpy as np
 
-LIBM = set(
-    re.findall(
-        r"\w+",
-        """
-        acos acosh asin asinh atan atan2 atanh cbrt cos cosh erf erfc exp exp10 exp2 expm1 fma fmod hypot ldexp lgamma
-        log log10 log1p log2 pow remainder round sin sinh sqrt tan tanh tgamma
-        """,
-    )
-)
-LIBM |= {name + "f" for name in LIBM}
+_NAMES = """
+acos acosh asin asinh atan atan2 atanh cbrt cos cosh erf erfc exp exp10 exp2 expm1 fma fmod hypot ldexp lgamma log log10
+log1p log2 pow remainder round sin sinh sqrt tan tanh tgamma
+"""
+LIBM = {name + suffix for name in _NAMES.split() for suffix in ("", "f")}
 MEMORY = {"memset", "memcpy", "memmove"}
 """The functions of the C library that any kernel may call."""
 

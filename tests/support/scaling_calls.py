@@ -54,6 +54,6 @@ class Worse(type(get_backend())):
 
 if __name__ == "__main__":
     found = {axis: {size: calls(workload) for size, workload in sizes.items()} for axis, sizes in SIZES.items()}
-    few = {w: NoiseWorkload(width=w, batch=16, rows=16) for w in (16, 32, 64)}
-    found["width, injected"] = {w: calls(workload, Worse()) for w, workload in few.items()}
+    few = (16, 32, 64)
+    found["width, injected"] = {w: calls(NoiseWorkload(width=w, batch=16, rows=16), Worse()) for w in few}
     sys.stdout.write(json.dumps(found))
