@@ -13,7 +13,7 @@ import fastnn
 ATTRIBUTES = ("n_iter_", "t_", "n_layers_", "n_outputs_", "n_features_in_", "out_activation_", "_no_improvement_count")
 CURVES = ("loss_curve_", "validation_scores_", "loss_", "best_loss_", "best_validation_score_")
 TARGETS = ("binary", "text", "multiclass", "multilabel", "one label", "number", "numbers", "counts")
-CLASSES = ("binary", "text", "multiclass", "multilabel", "one label")
+"""The first five are of classifiers."""
 
 
 @dataclasses.dataclass
@@ -31,7 +31,7 @@ class Case:
 
     @property
     def is_classifier(self):
-        return self.target in CLASSES
+        return self.target in TARGETS[:5]
 
     def estimator(self, module, **more):
         """An unfitted estimator of `fastnn` or of scikit-learn."""
@@ -69,17 +69,13 @@ class Case:
         X, y, weight = self.data()
         if moved is not None:
             X = np.nextafter(X, np.random.RandomState(moved).choice([-np.inf, np.inf], X.shape))
-        estimator = self.estimator(module, **more)
-        with warnings.catch_warnings(), np.errstate(all="ignore"):
-            warnings.simplefilter("ignore")
+        estimator, classes = self.estimator(module, **more), {}
+        if self.is_classifier:
+            classes = {"classes": np.arange(y.shape[1]) if self.target == "multilabel" else np.unique(y)}
+        with warnings.catch_warnings(action="ignore"), np.errstate(all="ignore"):
             try:
                 for call in self.calls:
-                    classes = {}
-                    if call == "partial_fit" and self.is_classifier and self.target != "multilabel":
-                        classes = {"classes": np.unique(y)}
-                    elif call == "partial_fit" and self.is_classifier:
-                        classes = {"classes": np.arange(y.shape[1])}
-                    getattr(estimator, call)(X, y, sample_weight=weight, **classes)
+                    getattr(estimator, call)(X, y, sample_weight=weight, **classes if call == "partial_fit" else {})
             except (ValueError, ZeroDivisionError) as error:
                 return error
         return estimator
@@ -151,9 +147,7 @@ def compare(case, **more):
         assert (type(mine), str(mine)) == (type(reference), str(reference))
         return None
     if case.target == "counts" and np.isnan(getattr(reference, "loss_curve_", 0.0)).any():
-        return (
-            None  # exp underflowed to 0: scikit-learn's loss is 0/0 there, fastnn's is not (docs/howto/scikit-learn.md)
-        )
+        return None  # exp underflowed: scikit-learn's loss is 0/0 there, fastnn's is not (docs/howto/scikit-learn.md)
     apart = deviation(mine.coefs_ + mine.intercepts_, reference.coefs_ + reference.intercepts_)
     assert apart < TOLERANCE or apart < 10 * rounding(case, reference)
     if apart >= TOLERANCE:
@@ -167,8 +161,7 @@ def compare(case, **more):
         if of_theirs is not None:
             np.testing.assert_allclose(of_mine, of_theirs, rtol=max(1e-9, 100 * apart), atol=1e-12, err_msg=name)
     X = case.data()[0]
-    methods = ("predict_proba", "predict") if case.is_classifier else ("predict",)
-    for method in methods:
+    for method in ("predict_proba",) * case.is_classifier + ("predict",):
         a, b = getattr(mine, method)(X), getattr(reference, method)(X)
         assert (a.shape, a.dtype) == (b.shape, b.dtype)
         if method == "predict" and case.is_classifier:
