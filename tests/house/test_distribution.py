@@ -5,12 +5,11 @@ import importlib.metadata
 import pathlib
 import re
 import shutil
-import subprocess
 import sys
 import tomllib
 
 import pytest
-from survival import environment
+import survival
 
 import fastnn
 from fastnn.checking import hints
@@ -95,8 +94,7 @@ def owned(site, name, version):
 
 def run(site, *arguments):
     """Run an interpreter that finds the package there."""
-    options = {"capture_output": True, "text": True, "timeout": 120, "cwd": site.parent}
-    return subprocess.run([sys.executable, "-P", *arguments], env=environment(PYTHONPATH=site), **options)
+    return survival.run(*arguments, cwd=site.parent, PYTHONPATH=site)
 
 
 def test_a_second_owner_of_the_folder_is_warned_of(site):
@@ -104,7 +102,7 @@ def test_a_second_owner_of_the_folder_is_warned_of(site):
     assert (told.stdout.strip(), told.stderr) == (str(site / "fastnn" / "__init__.py"), "")
     owned(site, "fastnn", "0.4.0")
     (site / "mine.py").write_text("import sys\nimport fastnn\n")
-    told = run(site, str(site / "mine.py")).stderr
+    told = run(site, site / "mine.py").stderr
     begin = f"{site / 'mine.py'}:2: UserWarning: {site / 'fastnn'} belongs to fastnn-numba and to"
     assert [words for words in (begin, "fastnn-0.4.0.dist-info", hints.REMEDY) if words not in told] == [], told
 

@@ -6,14 +6,12 @@ import os
 import pathlib
 import re
 import shutil
-import subprocess
-import sys
 import tomllib
 
 import pytest
 import same_bits
+import survival
 from ordinary import Ordinary
-from survival import UNOPTIMIZED
 
 from fastnn.testing import check_backend
 
@@ -35,23 +33,15 @@ BLOCK = re.compile(
 )
 
 
-def statement(source, name):
-    """The first and the last line of the statement that makes the registry `name`, from 1."""
-    for node in ast.parse(source).body:
-        targets = [node.target] if isinstance(node, ast.AnnAssign) else getattr(node, "targets", [])
-        if name in [getattr(target, "id", None) for target in targets]:
-            return node.lineno, node.end_lineno
-    raise LookupError(name)
-
-
 def place(source, where, name):
     """Return the number of lines of the source that come before what is added."""
     if where == "below":  # a line of a document
         return [line.strip() for line in source.splitlines()].index(name) + 1
+    statements = ast.parse(source).body
     if where == "with":
-        return max(n.end_lineno for n in ast.parse(source).body if isinstance(n, ast.Import | ast.ImportFrom))
-    first, last = statement(source, name)
-    return (last if where == "in" else first) - 1
+        return max(n.end_lineno for n in statements if isinstance(n, ast.Import | ast.ImportFrom))
+    (registry,) = (n for n in statements if re.match(rf"{name}\b", ast.unparse(n)) and hasattr(n, "value"))
+    return (registry.end_lineno if where == "in" else registry.lineno) - 1
 
 
 def carry_out(recipes, root):
@@ -80,11 +70,8 @@ def root(tmp_path_factory):
 
 def run(root, *arguments, **variables):
     """Run Python in the copy, with a cache of its own; return what it prints. It must end well."""
-    paths = os.pathsep.join(str(root / folder) for folder in (".", "tests/support"))
-    environment = {**os.environ, "PYTHONPATH": paths, "FASTNN_CACHE_DIR": str(root / "cache"), **variables}
-    environment.pop("PYTEST_ADDOPTS", None)
-    command = [sys.executable, *map(str, arguments)]
-    ended = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True)
+    variables |= {"PYTHONPATH": f"{root}{os.pathsep}{root / 'tests/support'}", "FASTNN_CACHE_DIR": root / "cache"}
+    ended = survival.run(*arguments, cwd=root, timeout=None, PYTEST_ADDOPTS=None, **variables)
     assert ended.returncode == 0, ended.stdout[-5000:] + ended.stderr[-5000:]
     return ended.stdout
 
@@ -96,17 +83,13 @@ def run_tests(root, *arguments, **variables):
     return run(root, *command, *arguments, **variables)
 
 
-def test_the_copy_has_the_new_names(root):
-    code = "import fastnn; print(fastnn.__file__, *fastnn.ACTIVATIONS, *fastnn.LOSSES, *fastnn.OPTIMIZERS)"
-    file, *names = run(root, "-c", code).split()
-    assert pathlib.Path(file).is_relative_to(root)
-    assert set(names) >= NAMES
-
-
 def test_the_other_runs_stay_as_they_are(root):
     """The hashes are of the same runs: a new name has runs of its own."""
-    code = "import json, same_bits; print(json.dumps({name: repr(run) for name, run in same_bits.RUNS.items()}))"
-    runs = json.loads(run(root, "-c", code))
+    code = "import fastnn, json, same_bits; print(fastnn.__file__); "
+    code += "print(json.dumps({name: repr(run) for name, run in same_bits.RUNS.items()}))"
+    file, runs = run(root, "-c", code).splitlines()
+    assert pathlib.Path(file).is_relative_to(root)
+    runs = json.loads(runs)
     here = {name: repr(run) for name, run in same_bits.RUNS.items()}
     assert {name: runs[name] for name in here} == here
     new = runs.keys() - here.keys()
@@ -140,12 +123,12 @@ def test_the_tests_of_the_registries_and_of_the_new_names_pass(root):
     chosen = " or ".join(
         [*NAMES, "test_network", "test_optimizers", "test_docs", "names", "every_name", "script_has_every"]
     )
-    left_out = "float32 or test_star or test_dir or after_importing or ten_lines or (test_reference and numba)"
+    left_out = "float32 or test_star or test_dir or ten_lines or (test_reference and numba)"
     left_out += " or test_derivatives"  # of the kernel: so do checks of the suite
     pages = "(kernel and not cache) or testing"  # of docs/: the others' code goes through no names
     modules = "onnx or many or plotting or training.results"  # nor do the examples of these
     left_out += f" or (code_runs and not ({pages})) or (docstrings and ({modules}))"
-    told = run_tests(root, *QUICK, "-k", f"({chosen}) and not ({left_out})", **UNOPTIMIZED)
+    told = run_tests(root, *QUICK, "-k", f"({chosen}) and not ({left_out})", **survival.UNOPTIMIZED)
     assert int(re.search(r"(\d+) passed", told).group(1)) > 300
 
 
