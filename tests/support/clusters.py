@@ -11,6 +11,7 @@ import signal
 import sys
 import tempfile
 import time
+from unittest import mock
 
 import joblib
 import numpy as np
@@ -22,8 +23,7 @@ from fastnn.many import driver
 from fastnn.many import engine as engines
 from fastnn.reference import NumpyBackend
 
-RANDOM = np.random.RandomState(1)
-X, Y = RANDOM.rand(2000, 3), RANDOM.rand(2000, 1)
+X, Y = np.split(np.random.RandomState(1).rand(2000, 4), [3], axis=1)
 NETWORK = Network((3, 5, 1), "sigmoid", "sigmoid")
 FEW = {"rows": np.arange(40)}
 N_TASKS = 8
@@ -60,21 +60,10 @@ def bits(many):
     return hashlib.sha256(whole).hexdigest()
 
 
-def kernels(_):
-    """Whether each kernel of a worker needed no compilation."""
+def found_on_a_worker(_):
+    """Of a worker, the kernels and whether each was compiled, and how many cores it uses, and why."""
     time.sleep(0.05)  # so that each worker gets some of these
-    return {kernel: origin != loader.COMPILED for kernel, origin in loader.origins.items()}
-
-
-def cores(_):
-    """How many cores a worker uses, and why."""
-    time.sleep(0.05)
-    return available_cores()
-
-
-def on_workers(function, n):
-    """What a function returns on n workers, some times on each."""
-    return joblib.Parallel(n_jobs=n, prefer="threads")(joblib.delayed(function)(i) for i in range(12))
+    return {kernel: origin == loader.COMPILED for kernel, origin in loader.origins.items()}, available_cores()
 
 
 @contextlib.contextmanager
@@ -104,23 +93,18 @@ def counted_bytes(name):
     else:
         yield counts
         return
-    setattr(sender, method, counting)
-    try:
+    with mock.patch.object(sender, method, counting):
         yield counts
-    finally:
-        setattr(sender, method, right)
 
 
 def how_often_sent(name):
     """What goes from this process by the bytes of the data, with files in memory and without, for tasks of a member."""
-    X, found, memory = np.random.RandomState(2).rand(20_000, 16), {}, engines.MEMORY
+    X, found = np.random.RandomState(2).rand(20_000, 16), {}
     options = FEW | {"stop": Stop(monitor="r2")}  # small results; each member is a unit
-    for way, place in ("files", memory), ("messages", memory / "missing"):
-        engines.MEMORY = place
-        with counted_bytes(name) as counts:
+    for way, place in ("files", engines.MEMORY), ("messages", engines.MEMORY / "missing"):
+        with mock.patch.object(engines, "MEMORY", place), counted_bytes(name) as counts:
             train_many(Network((16, 3, 1)), X, X[:, 0], seed=range(N_TASKS), epochs=1, **options)
         found[way] = round(counts["written"] / (X.nbytes + X[:, 0].nbytes), 4)
-    engines.MEMORY = memory
     return found
 
 
@@ -135,10 +119,8 @@ def cluster(name, n_threads):
     if name == "dask":
         from dask.distributed import Client, LocalCluster
 
-        with (
-            LocalCluster(n_workers=2, threads_per_worker=n_threads, dashboard_address=None) as local,
-            Client(local) as client,
-        ):
+        options = {"n_workers": 2, "threads_per_worker": n_threads, "dashboard_address": None}
+        with LocalCluster(**options) as local, Client(local) as client:
             yield name, {}, lambda: client.wait_for_workers(2)
     elif name == "ray":
         import ray
@@ -160,22 +142,23 @@ def trained(n_jobs=None, **case):
 def main(name, n_threads):
     """Print what came back."""
     serial = {case: bits(trained(1, **options)) for case, options in CASES.items()}
-    serial["threads"] = bits(trained(3, **CASES["blocks"]))
-    assert serial["threads"] == serial["blocks"]
-    facts = {}
+    assert bits(trained(3, **CASES["blocks"])) == serial["blocks"]
+    facts, small_tasks = {}, mock.patch.object(engines, "TASK_SECONDS", 1e-9)
     with cluster(name, n_threads) as (engine, options, wait), tempfile.TemporaryDirectory() as folder:
         path = os.path.join(folder, "killed")
         with joblib.parallel_config(engine, **options):
-            facts["n_workers"] = driver.chosen_engine(None).n_workers
+            facts["n_workers"] = n_workers = driver.chosen_engine(None).n_workers
             facts["different"] = [case for case in CASES if bits(trained(**CASES[case])) != serial[case]]
-            engines.TASK_SECONDS = 1e-9
             few = "blocks", "one diverges"
-            facts["different in small tasks"] = [case for case in few if bits(trained(**CASES[case])) != serial[case]]
-            engines.TASK_SECONDS = 0.5
-            found = on_workers(kernels, facts["n_workers"])
-            facts["compiled"] = sorted({kernel for worker in found for kernel, cached in worker.items() if not cached})
-            facts["kernels"] = sorted({kernel for worker in found for kernel in worker})
-            facts["cores"] = sorted(set(on_workers(cores, facts["n_workers"])))
+            with small_tasks:
+                different = [case for case in few if bits(trained(**CASES[case])) != serial[case]]
+            facts["different in small tasks"] = different
+            ask = joblib.Parallel(n_jobs=n_workers, prefer="threads")
+            kernels, cores = zip(*ask(joblib.delayed(found_on_a_worker)(i) for i in range(12)), strict=True)
+            facts["compiled"] = sorted(
+                {kernel for worker in kernels for kernel, compiled in worker.items() if compiled}
+            )
+            facts["kernels"], facts["cores"] = sorted(set().union(*kernels)), sorted(set(cores))
             began = time.perf_counter()
             killed = trained(**CASES["reference"] | {"backend": KilledOnce(path)})
             facts["killed"] = [os.path.exists(path), bits(killed) == serial["reference"], time.perf_counter() - began]
@@ -184,7 +167,7 @@ def main(name, n_threads):
             except ZeroDivisionError as error:
                 facts["callback"] = str(error)
             wait()  # else Dask may have a single worker left, and joblib uses none of one
-            while driver.chosen_engine(None).n_workers < facts["n_workers"]:
+            while driver.chosen_engine(None).n_workers < n_workers:
                 time.sleep(0.1)
             began = time.perf_counter()
             case = {"seed": range(10_000), "epochs": 5, "batch_size": None, **FEW}
@@ -192,8 +175,8 @@ def main(name, n_threads):
                 many = trained(**case)
             facts["ten thousand"] = [len(many), time.perf_counter() - began]
             facts["bytes a member"] = counts["written"] / len(many)
-            engines.TASK_SECONDS = 1e-9
-            facts["data sent"] = how_often_sent(name)
+            with small_tasks:
+                facts["data sent"] = how_often_sent(name)
         facts["the same"] = many.params.tobytes() == trained(2, **case).params.tobytes()
     sys.stdout.write(json.dumps(facts) + "\n")
 
