@@ -43,36 +43,26 @@ random_state = np.random.RandomState(0)
 X = random_state.rand(600, 4)
 Y = np.sin(X[:, :2])
 network = fastnn.Network((4, 64, 2), "tanh")
-for dtype in ("float64", "float32"):
+options = {"optimizer": fastnn.Adam(), "epochs": 2, "seed": 0}
+for dtype, near, far in ("float64", 1e-12, 1e-11), ("float32", 1e-4, 1e-4):
     data = X.astype(dtype), Y.astype(dtype)
-    one, two, slow = (
-        fastnn.train(network, *data, optimizer=fastnn.Adam(), epochs=2, seed=0, **options)
-        for options in ({}, {"threads": 2}, {"backend": "numpy"})
-    )
+    one, two = (fastnn.train(network, *data, **options, threads=n) for n in (1, 2))
     assert one.params.tobytes() == two.params.tobytes()
-    np.testing.assert_allclose(one.params, slow.params, rtol=0, atol={"float64": 1e-12, "float32": 1e-4}[dtype])
-    tolerance = {"rtol": 0, "atol": {"float64": 1e-11, "float32": 1e-4}[dtype]}
-    np.testing.assert_allclose(one.predict(data[0]), slow.predict(data[0], backend="numpy"), **tolerance)
-    ours, theirs = (fastnn.loss_and_gradient(network, one.params, *data, backend=b) for b in ("numba", "numpy"))
-    np.testing.assert_allclose(ours[1], theirs[1], **tolerance)
-    out = np.empty(2, dtype)
-    one.function()(data[0][0], out)
+    for within, of in (
+        (near, lambda backend: fastnn.train(network, *data, **options, backend=backend).params),
+        (near, lambda backend: fastnn.train(network, *data, **options, clip_norm=0.01, backend=backend).params),
+        (far, lambda backend: one.predict(data[0], backend=backend)),
+        (far, lambda backend: fastnn.loss_and_gradient(network, one.params, *data, backend=backend)[1]),
+        (far, lambda backend: one.jacobian(data[0][:9], backend=backend)),
+    ):
+        np.testing.assert_allclose(of("numba"), of("numpy"), rtol=0, atol=within)
+    one.function()(data[0][0], out := np.empty(2, dtype))
     assert out.tobytes() == one.predict(data[0][:1]).tobytes()
-    clipped, plain = (
-        fastnn.train(network, *data, optimizer=fastnn.Adam(), epochs=1, seed=0, clip_norm=0.01, backend=by)
-        for by in ("numba", "numpy")
-    )
-    np.testing.assert_allclose(clipped.params, plain.params, rtol=0, atol={"float64": 1e-12, "float32": 1e-4}[dtype])
-    slopes = one.jacobian(data[0][:9])
-    np.testing.assert_allclose(slopes, slow.jacobian(data[0][:9], backend="numpy"), **tolerance)
-    many = fastnn.train_many(network, *data, optimizer=fastnn.Adam(), epochs=2, seed=range(3))
+    many = fastnn.train_many(network, *data, **options | {"seed": range(3)})
     assert many[0].params.tobytes() == one.params.tobytes()
-labels = X[:, 0] > 0.5
-assert fastnn.MLPClassifier((8,), max_iter=300, random_state=0).fit(X, labels).score(X, labels) > 0.9
-regressor = fastnn.MLPRegressor(hidden_layer_sizes=(8,), solver="lbfgs", max_iter=300, random_state=0)
-assert regressor.fit(X, Y[:, 0]).score(X, Y[:, 0]) > 0.9
-for dtype in ("float64", "float32"):
     assert all(seconds > 0 for _, seconds in first_calls(dtype, ("many", *OF_NONE)))
+for mlp, y in (fastnn.MLPClassifier(), X[:, 0] > 0.5), (fastnn.MLPRegressor(solver="lbfgs"), Y[:, 0]):
+    assert mlp.set_params(hidden_layer_sizes=(8,), max_iter=300, random_state=0).fit(X, y).score(X, y) > 0.9
 everything = set(shipped.library().signatures)
 assert everything <= {f"{name}.{dtype}" for name, dtypes in program.ENTRIES.items() for dtype in dtypes}
 assert loader.origins == dict.fromkeys(everything, loader.WHEEL), loader.origins
@@ -111,13 +101,8 @@ def say(text):
 def run(*command, **variables):
     """Run Python in a process that has nothing of ours but what is installed; return what it prints."""
     named = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "FASTNN_", "NUMBA_"))}
-    done = subprocess.run(
-        [sys.executable, *map(str, command)],
-        env={**named, **{name: str(value) for name, value in variables.items()}},
-        cwd=tempfile.gettempdir(),
-        capture_output=True,
-        text=True,
-    )
+    options = {"env": {**named, **{name: str(value) for name, value in variables.items()}}, "capture_output": True}
+    done = subprocess.run([sys.executable, *map(str, command)], cwd=tempfile.gettempdir(), text=True, **options)
     if done.returncode:
         sys.exit(f"{' '.join(map(str, command))[-200:]}\n{done.stdout}{done.stderr}")
     return done.stdout
@@ -125,23 +110,16 @@ def run(*command, **variables):
 
 def levels(package):
     """The levels of the wheel that this CPU has, best first."""
-    return [level["name"] for level in manifest(package)["levels"] if cpu_flags().issuperset(level["flags"])]
-
-
-def manifest(package):
-    return json.loads((package / "kernels/manifest.json").read_text("utf-8"))["contents"]
-
-
-def cpu_flags():
+    manifest = json.loads((package / "kernels/manifest.json").read_text("utf-8"))["contents"]
     text = pathlib.Path("/proc/cpuinfo").read_text("utf-8")
-    return set(next(line for line in text.splitlines() if line.startswith(("flags", "Features"))).split())
+    flags = next(line for line in text.splitlines() if line.startswith(("flags", "Features"))).split()
+    return [level["name"] for level in manifest["levels"] if set(flags).issuperset(level["flags"])]
 
 
 def without_numba(package, folder):
     """Everything that a user calls, timed, and the hashes of each level."""
     assert not any(map(importlib.util.find_spec, ("numba", "llvmlite"))), "an environment without them was asked for"
-    cache = folder / "cache"
-    seconds = []
+    cache, seconds = folder / "cache", []
     for _ in range(5):
         text = run("-W", "error::RuntimeWarning", "-c", FIRST_CALL, FASTNN_CACHE_DIR=cache).strip()
         assert text.endswith("MB"), f"a process imports what it does not need: {text}"
@@ -159,7 +137,7 @@ def without_numba(package, folder):
         text = run("-W", "error", "-m", "fastnn", command, FASTNN_CACHE_DIR=cache)
         last = [line for line in text.splitlines() if line.startswith("kernels")] or text.strip().splitlines()[-1:]
         say(f"fastnn {command}: {last[0]}")
-    flip(best(copied_package(package, folder)))
+    damage(copied_package(package, folder))
     said = run("-c", NEEDS_NUMBA, FASTNN_CACHE_DIR=cache, PYTHONPATH=folder / "site").strip()
     assert "is damaged: reinstall fastnn-numba), and compiling a kernel needs numba, which is not" in said, said
     say(f"a damaged library, and no Numba: {said}")
@@ -173,25 +151,20 @@ def copied_package(package, folder):
     return shutil.copytree(package, copy, ignore=shutil.ignore_patterns("__pycache__"))
 
 
-def flip(path):
-    """Flip a bit in the middle of a file."""
+def damage(package):
+    """Flip a bit in the middle of the best library."""
+    path = package / "kernels" / f"{levels(package)[0]}.so"
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1
     path.write_bytes(content)
 
 
-def best(package):
-    return package / "kernels" / f"{levels(package)[0]}.so"
+def edit(package):
+    with (package / "fused/dense.py").open("a") as file:
+        file.write("\n")
 
 
-def append(path, text):
-    path.write_text(path.read_text("utf-8") + text, "utf-8")
-
-
-WRONG = {
-    "a damaged library": (lambda package: flip(best(package)), "is damaged: reinstall fastnn-numba"),
-    "edited sources": (lambda package: append(package / "fused/dense.py", "\n"), "its source files were edited"),
-}
+WRONG = [(damage, "is damaged: reinstall fastnn-numba"), (edit, "its source files were edited")]
 """What else may be wrong has tests in tests/compiler/test_shipped.py."""
 
 
@@ -201,14 +174,14 @@ def with_numba(package, folder):
     assert json.loads(run("-c", PREDICT, FASTNN_CACHE_DIR=cache)) == ["from the wheel"]
     assert json.loads(run("-c", PREDICT, FASTNN_CACHE_DIR=cache, FASTNN_KERNELS="none")) == ["compiled"]
     assert json.loads(run("-c", PREDICT, FASTNN_CACHE_DIR=cache, NUMBA_OPT="0")) == ["compiled"]
-    for what, (break_it, expected) in WRONG.items():
-        break_it(copied_package(package, folder))
+    for do, expected in WRONG:
+        do(copied_package(package, folder))
         origin, *warned = json.loads(run("-c", PREDICT, FASTNN_CACHE_DIR=cache, PYTHONPATH=folder / "site"))
-        assert origin == ("compiled" if what == "edited sources" else "from the disk cache"), (what, origin)
-        assert len(warned) == 1, (what, warned)
+        assert origin == ("compiled" if do is edit else "from the disk cache"), (do, origin)
+        assert len(warned) == 1, (do, warned)
         assert warned[0].startswith("<string> the kernels that came with fastnn are not used, it compiles its own: ")
         assert expected in warned[0], warned
-        say(f"{what}: {warned[0].partition(': ')[2]}")
+        say(f"{do.__name__}: {warned[0].partition(': ')[2]}")
 
 
 def main():
