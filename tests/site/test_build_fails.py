@@ -12,52 +12,32 @@ pytest.importorskip("sphinx_gallery", reason="nox -s docs -- browser installs it
 ROOT = pathlib.Path(__file__).parents[2]
 STRICT = ("--fail-on-warning", "--nitpicky", "--keep-going", "--fresh-env")
 
-INDEX = """# A site
-
-```{toctree}
-gallery/index
-page
-```
-"""
-EXAMPLE = '''"""
-Title
-=====
-
-A picture.
-"""
-
-import matplotlib.pyplot as plt
-
-plt.plot([1, 2])
-'''
+GALLERY, FAILS = "examples/gallery/plot_error_curve.py", "\nraise ArithmeticError('nothing to see')\n"
+FILES = {
+    "examples/gallery/GALLERY_HEADER.rst": "Gallery\n=======\n",
+    GALLERY: '"""\nTitle\n=====\n\nA picture.\n"""\n\nimport matplotlib.pyplot as plt\n\nplt.plot([1, 2])\n',
+    "docs/index.md": "# A site\n\n```{toctree}\ngallery/index\npage\n```\n",
+    "docs/page.md": "# A page\n\n[the first page](index.md)\n",
+}
 
 
-@pytest.fixture
-def site(tmp_path):
-    """A folder with the configuration of the project's site, and two pages and an example of its own."""
-    docs, gallery = tmp_path / "docs", tmp_path / "examples" / "gallery"
+def build(site, file="docs/page.md", more=""):
+    """Build a site with the configuration of the project's, and two pages and an example of its own."""
     ours = shutil.ignore_patterns("_build", "gallery", "generated", "examples", "*.md", "*.rst", "images")
-    shutil.copytree(ROOT / "docs", docs, ignore=ours)
-    shutil.copytree(ROOT / "docs" / "_templates", docs / "_templates", dirs_exist_ok=True)
-    gallery.mkdir(parents=True)
-    gallery.joinpath("GALLERY_HEADER.rst").write_text("Gallery\n=======\n")
-    gallery.joinpath("plot_error_curve.py").write_text(EXAMPLE)
-    docs.joinpath("index.md").write_text(INDEX)
-    docs.joinpath("page.md").write_text("# A page\n\n[the first page](index.md)\n")
-    return tmp_path
-
-
-def build(site):
+    shutil.copytree(ROOT / "docs", site / "docs", ignore=ours)
+    shutil.copytree(ROOT / "docs" / "_templates", site / "docs" / "_templates", dirs_exist_ok=True)
+    for name, text in {**FILES, file: FILES.get(file, "") + more}.items():
+        (site / name).parent.mkdir(parents=True, exist_ok=True)
+        (site / name).write_text(text)
     command = [sys.executable, "-m", "sphinx", *STRICT, "docs", "html"]
     return subprocess.run(command, cwd=site, capture_output=True, text=True, timeout=600)
 
 
-def test_a_site_in_order_is_built(site):
-    done = build(site)
+def test_a_site_in_order_is_built(tmp_path):
+    done = build(tmp_path)
     assert done.returncode == 0, done.stderr
 
 
-GALLERY, FAILS = "examples/gallery/plot_error_curve.py", "\nraise ArithmeticError('nothing to see')\n"
 BREAKS = [  # a file, what is added to it, and what the build says
     (GALLERY, FAILS, "nothing to see"),
     ("docs/lonely.md", "# A lonely page\n", "lonely.md: WARNING: document isn't included in any"),
@@ -70,9 +50,7 @@ BREAKS = [  # a file, what is added to it, and what the build says
 
 
 @pytest.mark.parametrize(("file", "more", "words"), BREAKS)
-def test_the_build_fails_where(site, file, more, words):
-    path = site / file
-    path.write_text((path.read_text() if path.exists() else "") + more)
-    done = build(site)
+def test_the_build_fails_where(tmp_path, file, more, words):
+    done = build(tmp_path, file, more)
     assert done.returncode
     assert words in done.stderr
