@@ -1,18 +1,18 @@
-"""Callbacks each so many epochs, and those that raise an error."""
+"""Callbacks, each so many epochs too, logs and the progress bar: what they see, may do, and lose where they raise."""
 
+import itertools
 import math
+import re
 
 import numpy as np
 import pytest
-from bits import bits
+from bits import bits, state_bits
+from chunks import chunks_of
 from small_training import NETWORK, Recorder
+from terminal import uninstall
 
-from fastnn import SGD, CsvLogger, DivergenceError, History, Progress, Stop, every, train
-
-
-def test_every_may_stop(go):
-    assert go(epochs=20, callbacks=[every(3, lambda progress: progress.epoch > 4)]).n_epochs == 6
-    assert go(epochs=20, callbacks=[every(3, every(2, lambda progress: True))]).n_epochs == 6
+import fastnn
+from fastnn import SGD, CsvLogger, DivergenceError, Progress, Stop, every, train
 
 
 def test_chunks_end_only_where_a_callback_is_called(data):
@@ -26,26 +26,6 @@ def test_chunks_end_only_where_a_callback_is_called(data):
     assert chunks(every(5, lambda progress: None), every(3, lambda progress: None)) == [3, 2, 1, 3, 1, 2]
     assert chunks(every(5, lambda progress: None), lambda progress: None) == [1] * 12
     assert chunks(every(5, lambda progress: None), stop=Stop(validation=0.3)) == [1] * 12
-
-
-def test_progress_has_score_and_rate(go):
-    seen = []
-    result = go(callbacks=[seen.append], stop=Stop(monitor="r2"))
-    assert {type(progress.score) for progress in seen} == {float}
-    assert [progress.score for progress in seen] == result.history.score.tolist()
-    assert [progress.learning_rate for progress in seen] == result.history.learning_rate.tolist() == [0.01] * 6
-    seen.clear()
-    go(callbacks=[seen.append], stop=Stop(validation=0.3))
-    assert [progress.score for progress in seen] == [progress.validation_loss for progress in seen]
-
-    def early(progress):
-        seen.append(progress)
-
-    early.per_chunk = True
-    seen.clear()
-    plain = go(batch_size=1, callbacks=[early])
-    assert seen[-1].score == plain.history.loss[-1]
-    assert all(math.isnan(progress.score) == (progress.epoch == 0) for progress in seen)
 
 
 @pytest.mark.parametrize("per_chunk", [False, True])
@@ -88,34 +68,14 @@ def test_an_error_that_has_a_result_keeps_it(go):
     assert error.value.result is inner
 
 
-@pytest.mark.parametrize(
-    ("k", "callback", "match"),
-    [
-        (0, print, "k must be at least 1, not 0"),
-        (-1, print, "k must be at least 1"),
-        (1.5, print, "k must be an integer"),
-        (1, None, "None cannot be called"),
-        (1, lambda: None, "functions of one argument, the progress"),
-    ],
-)
-def test_every_refuses(k, callback, match):
-    with pytest.raises((TypeError, ValueError), match=match):
-        every(k, callback)
-
-
-def rows_of(path):
-    """The rows of a log: whole ones, as numbers; the header is that of the history."""
-    header, *rows = path.read_text().split("\n")
-    assert rows.pop() == ""
-    assert header.split(",") == [*History(*[np.zeros(1)] * 2, 0.0).to_dict()]
-    return [[float(value) for value in row.split(",")] for row in rows]
-
-
-def wanted(*results):
-    """The rows of their histories, epochs counted on."""
-    tables = [list(map(list, zip(*result.history.to_dict().values(), strict=True))) for result in results]
-    rows = [row for table in tables for row in table]
-    return [[epoch, *row[1:]] for epoch, row in enumerate(rows, 1)]
+def assert_logged(path, *results):
+    """Assert that a log has the rows of these histories, epochs counted on."""
+    columns = [result.history.to_dict() for result in results]
+    found = np.genfromtxt(path, delimiter=",", names=True)
+    assert found.dtype.names == tuple(columns[0])
+    for name in found.dtype.names:
+        wanted = np.concatenate([column[name] for column in columns])
+        np.testing.assert_array_equal(found[name], np.arange(1, len(wanted) + 1) if name == "epoch" else wanted, name)
 
 
 def test_a_log_copies_no_parameters(go, tmp_path, monkeypatch):
@@ -123,22 +83,116 @@ def test_a_log_copies_no_parameters(go, tmp_path, monkeypatch):
     monkeypatch.setattr(Progress, "result", lambda self: pytest.fail("a copy of the training"))
     for stop in Stop(), Stop(restore_best=True), Stop(monitor="r2"), Stop(validation=0.3):
         result = go(callbacks=[CsvLogger(tmp_path / "log.csv")], stop=stop)
-        assert np.array_equal(rows_of(tmp_path / "log.csv"), wanted(result), equal_nan=True)
+        assert_logged(tmp_path / "log.csv", result)
 
 
 def test_a_log_has_the_rows_of_the_history(go, tmp_path):
     """As they come, over all runs; what is begun anew replaces it. What else may be in the file: the fuzzer."""
     path, seen, kept = tmp_path / "log.csv", [], []  # who keeps a Progress keeps its training alive
-    log = CsvLogger(path)
-    look = [log, lambda progress: seen.append(len(rows_of(path)))]
-    first = go(callbacks=look, stop=Stop(monitor="r2", validation=0.3))
-    assert seen == [1, 2, 3, 4, 5, 6]
-    assert rows_of(path) == wanted(first)
-    more = go(epochs=3, resume=first.state, callbacks=[CsvLogger(path)], stop=Stop(monitor="r2", validation=0.3))
-    assert rows_of(path) == wanted(first, more)
+    log, stop = CsvLogger(path), Stop(monitor="r2", validation=0.3)
+    first = go(callbacks=[log, lambda progress: seen.append(path.read_text().count("\n"))], stop=stop)
+    assert seen == [2, 3, 4, 5, 6, 7]
+    more = go(epochs=3, resume=first.state, callbacks=[CsvLogger(path)], stop=stop)
+    assert_logged(path, first, more)
     go(epochs=4, alpha=0.1, callbacks=[log, kept.append])
     again = go(epochs=9, callbacks=[log])
-    assert np.array_equal(rows_of(path), wanted(again), equal_nan=True)  # no validation loss
+    assert_logged(path, again)
     assert bits(again.params) == bits(go(epochs=9).params)
     with pytest.raises(OSError, match="nowhere"):
         CsvLogger(tmp_path / "nowhere" / "log.csv")
+
+
+def test_callbacks_see_every_epoch(go):
+    seen = []
+    result = go(callbacks=[seen.append, lambda p: None], stop=Stop(validation=0.3))
+    assert [(p.epoch, p.step) for p in seen] == [(e, 4 * e) for e in range(1, 7)]
+    assert {(p.n_epochs, p.part) for p in seen} == {(6, 0.0)}
+    assert [p.loss for p in seen] == result.history.loss.tolist()
+    assert [p.score for p in seen] == [p.validation_loss for p in seen] == result.history.validation_loss.tolist()
+    assert [p.learning_rate for p in seen] == result.history.learning_rate.tolist() == [0.01] * 6
+    assert all(a.seconds <= b.seconds <= result.history.seconds for a, b in itertools.pairwise(seen))
+    assert bits(result.params) == bits(go(stop=Stop(validation=0.3)).params)  # they change nothing
+    seen.clear()
+    result = go(callbacks=[seen.append], stop=Stop(monitor="r2"))
+    assert [(type(p.score), p.score) for p in seen] == [(float, score) for score in result.history.score]
+
+
+@pytest.mark.parametrize("true", [True, np.True_])
+def test_a_callback_may_stop(go, true):
+    calls = []
+    result = go(callbacks=[lambda p: true if p.epoch == 2 else "no", calls.append])
+    assert (result.stop_reason, result.n_epochs, len(calls)) == ("callback", 2, 2)
+    assert bits(result.params) == bits(go(epochs=2).params)
+    for each in (
+        every(3, lambda progress: true if progress.epoch > 4 else 1),
+        every(3, every(2, lambda progress: true)),
+    ):
+        assert go(epochs=20, callbacks=[each]).n_epochs == 6
+
+
+def test_per_chunk_callbacks_only_observe(go, monkeypatch):
+    seen = []
+
+    def observe(progress):
+        seen.append((progress.epoch, progress.part, math.isnan(progress.loss), math.isnan(progress.score)))
+        return True
+
+    observe.per_chunk = True
+    chunks_of(monkeypatch, 3)
+    result = go(epochs=2, callbacks=[observe])
+    expected = [(0, 0.6, True), (1, 0.2, False), (1, 0.8, False), (2, 0.0, False)]
+    assert seen == [(*place, unknown, unknown) for *place, unknown in expected]
+    assert result.stop_reason == "epochs"
+
+
+def test_snapshots(go):
+    snapshots, late = [], []
+    whole = go(callbacks=[lambda p: snapshots.append(p.result()), late.append])
+    assert [(s.n_epochs, s.stop_reason) for s in snapshots] == [(epoch, "running") for epoch in range(1, 7)]
+    assert bits(snapshots[3].params) == bits(go(epochs=4).params)
+    assert state_bits(go(epochs=2, resume=snapshots[3].state).state) == state_bits(whole.state)
+    for progress in (late[2], late[-1]):
+        with pytest.raises(RuntimeError, match="has gone on"):
+            progress.result()
+
+
+def test_progress_bar(go, capsys):
+    pytest.importorskip("rich")
+    assert bits(go(progress=True).params) == bits(go().params)
+    printed = capsys.readouterr()
+    assert ("6/6" in printed.err, "score" in printed.err, printed.out) == (True, False, "")
+    result = go(progress=True, stop=Stop(monitor="r2"))
+    printed = capsys.readouterr().err
+    for words in ("epoch 6/6", f"loss {result.history.loss[-1]:.6g}", f"score {result.history.score[-1]:.6g}"):
+        assert words in printed
+
+
+def test_lines(go, capsys):
+    first = go(epochs=3, stop=Stop(validation=0.3))
+    printed, whole = {}, bits(go(epochs=7, stop=Stop(validation=0.3)).params)
+    for verbose in (2, True, False, 0):
+        result = go(epochs=4, resume=first.state, stop=Stop(validation=0.3), verbose=verbose)
+        printed[repr(verbose)] = capsys.readouterr().out.splitlines()
+        assert bits(result.params) == whole
+    assert printed["False"] == printed["0"] == []
+    assert [line.partition("/")[0] for line in printed["True"][:4]] == [f"epoch {i}" for i in range(1, 5)]
+    (one, two, end), history = printed["2"], result.history
+    for line, epoch in (one, 1), (two, 3):
+        losses = f"loss {history.loss[epoch - 1]:.6g}  validation {history.validation_loss[epoch - 1]:.6g}"
+        assert re.fullmatch(rf"epoch {epoch}/4  {losses}  rate 0.01  [\d.e-]+ s", line)
+    assert end.startswith("<TrainingResult: network")
+
+
+@pytest.mark.parametrize(("n", "first", "k"), [(6, [1, 2], 1), (45, [1, 2, 5], 5), (205, [1, 2, 5, 10, 20], 20)])
+def test_about_twenty_lines_the_first_of_them_soon(go, capsys, n, first, k):
+    """An early stop is not a surprise; resumed, the lines go on."""
+    result = go(epochs=n, verbose=True)
+    printed = [int(line.split("/")[0].removeprefix("epoch ")) for line in capsys.readouterr().out.splitlines()[:-1]]
+    assert printed == sorted({*first, *range(k, n + 1, k)})
+    assert bits(result.params) == bits(go(epochs=n).params)
+
+
+def test_missing_rich_is_named_with_its_extra(monkeypatch):
+    uninstall(monkeypatch, "rich")
+    with pytest.raises(ImportError, match=r"fastnn-numba\[cli\]"):
+        fastnn.train(fastnn.Network((1, 1)), [[1.0]], [[2.0]], epochs=1, progress=True, backend="numpy")
