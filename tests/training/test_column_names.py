@@ -20,8 +20,7 @@ from model_files import parts_of_many, write_many
 import fastnn
 from fastnn import MLPClassifier, MLPRegressor, Network, Population, Stop, loss_and_gradient, predict, train, train_many
 
-N = 8
-TABLE = np.random.RandomState(0).uniform(-1, 1, (N, 3))
+TABLE = np.random.RandomState(0).uniform(-1, 1, (8, 3))
 Y = TABLE[:, 0] * TABLE[:, 1]
 NAMES = ("income", "age", "rooms")
 FRAME = pandas.DataFrame(TABLE, columns=list(NAMES))
@@ -41,17 +40,13 @@ def fit(X=FRAME, **options):
 def test_frames_with_other_columns_are_refused(backend):
     result = fit(backend=backend)
     assert result.feature_names == NAMES
-    expected = result.predict(FRAME)
     assert refusal(result.predict, OTHER_ORDER) == IN_ANOTHER_ORDER
-    kind, text = refusal(result.predict, FRAME.rename(columns={"age": "years"}))
-    assert (kind, text) == (
-        ValueError,
-        "X has other columns than those that were trained on: it lacks 'age' and has besides 'years'; "
-        "result.feature_names has those that were, in their order",
-    )
+    words = "X has other columns than those that were trained on: it lacks 'age' and has besides 'years'; "
+    words += "result.feature_names has those that were, in their order"
+    assert refusal(result.predict, FRAME.rename(columns={"age": "years"})) == (ValueError, words)
     assert "it has besides 'Y'" in refusal(result.predict, FRAME.assign(Y=Y))[1]
     assert "it lacks 'rooms'" in refusal(result.predict, FRAME[["income", "age"]])[1]
-    assert np.array_equal(result.predict(OTHER_ORDER[list(result.feature_names)]), expected)
+    assert np.array_equal(result.predict(OTHER_ORDER[list(result.feature_names)]), result.predict(FRAME))
 
 
 def test_where_one_side_has_no_names_columns_go_by_position(backend):
@@ -62,9 +57,8 @@ def test_where_one_side_has_no_names_columns_go_by_position(backend):
         for X in (FRAME, unnamed, TABLE, TABLE.tolist()):
             assert np.array_equal(result.predict(X), named.predict(FRAME))
     by_position = predict(NETWORK, array.params, OTHER_ORDER.to_numpy(), backend=backend)
-    assert np.array_equal(array.predict(OTHER_ORDER), by_position)
-    of_no_training = predict(NETWORK, named.params, OTHER_ORDER, backend=backend)
-    assert np.array_equal(of_no_training, by_position)
+    for of_no_training in (array.predict(OTHER_ORDER), predict(NETWORK, named.params, OTHER_ORDER, backend=backend)):
+        assert np.array_equal(of_no_training, by_position)
     assert loss_and_gradient(NETWORK, named.params, FRAME, Y)[0] > 0
 
 
@@ -80,17 +74,13 @@ def test_a_frame_that_goes_on_training_is_compared(backend):
     assert fit(TABLE, backend=backend).resume(FRAME, Y, epochs=1).feature_names == NAMES
 
 
-def test_validation_data_are_compared():
+def test_validation_data_are_compared_and_callbacks_have_the_names():
     kind, text = refusal(fit, stop=Stop(validation=(OTHER_ORDER, Y)))
     assert (kind, text) == (ValueError, f"validation: {IN_ANOTHER_ORDER[1]}")
-    for X in (FRAME, TABLE):
-        assert len(fit(stop=Stop(validation=(X, Y))).history.validation_loss) == 2
-
-
-def test_callbacks_and_errors_have_the_names_too():
     seen = []
-    fit(callbacks=[lambda progress: seen.append(progress.result().feature_names)])
-    assert seen == [NAMES] * 2
+    for X in (FRAME, TABLE):
+        fit(stop=Stop(validation=(X, Y)), callbacks=[lambda progress: seen.append(progress.result().feature_names)])
+    assert seen == [NAMES] * 4
 
 
 ALONE = {"stop": Stop(validation=0.25)}  # which no block of members does
@@ -107,6 +97,12 @@ def test_members_have_the_names(options):
     assert [one.feature_names for one in again] == [NAMES] * 3
     kind, text = refusal(train_many, NETWORK, OTHER_ORDER, Y, resume=[one.state for one in many], epochs=1)
     assert (kind, text.removeprefix("member 0: ")) == IN_ANOTHER_ORDER
+    population = Population(NETWORK, FRAME, Y, seed=range(2), **options)
+    for _ in range(2):
+        population.advance(1)
+        population.replace(1, by=0, learning_rate=0.1)
+    assert [population[i].feature_names for i in population] == [NAMES] * 2
+    assert refusal(population.results().predict, OTHER_ORDER) == IN_ANOTHER_ORDER
 
 
 def test_each_member_has_the_names_of_its_own_frame():
@@ -114,16 +110,6 @@ def test_each_member_has_the_names_of_its_own_frame():
     assert [one.feature_names for one in many] == [NAMES, tuple(OTHER_ORDER), None]
     assert refusal(many.predict, FRAME)[1].startswith("X has the columns that were trained on, in another order")
     assert np.array_equal(many[[0, 2]].predict(FRAME), many[[0, 2]].predict(TABLE))
-
-
-@pytest.mark.parametrize("options", [{}, ALONE], ids=["in a block", "alone"])
-def test_a_population_keeps_them_from_part_to_part(options):
-    population = Population(NETWORK, FRAME, Y, seed=range(2), **options)
-    for _ in range(2):
-        population.advance(1)
-        population.replace(1, by=0, learning_rate=0.1)
-    assert [population[i].feature_names for i in population] == [NAMES] * 2
-    assert refusal(population.results().predict, OTHER_ORDER) == IN_ANOTHER_ORDER
 
 
 @pytest.mark.parametrize("state", [True, False])
@@ -140,13 +126,12 @@ def test_files_keep_them(tmp_path, state):
 @pytest.mark.parametrize("state", [True, False])
 @pytest.mark.parametrize("frames", [FRAME, [FRAME, OTHER_ORDER, TABLE]], ids=["one frame", "one for each"])
 def test_files_of_many_keep_them(tmp_path, state, frames):
-    many = train_many(NETWORK, frames, Y, seed=range(3), epochs=2)
+    many, reversed_order = train_many(NETWORK, frames, Y, seed=range(3), epochs=2), FRAME[["rooms", "age", "income"]]
     many.save(tmp_path / "many.npz", state=state)
     again = fastnn.load(tmp_path / "many.npz")
-    assert refusal(again.predict, OTHER_ORDER[["age", "income", "rooms"]]) == refusal(
-        many.predict, OTHER_ORDER[["age", "income", "rooms"]]
-    )
+    assert refusal(again.predict, reversed_order) == refusal(many.predict, reversed_order)
     assert [one.feature_names for one in again] == [one.feature_names for one in many]
+    assert (again[0].feature_names is again[2].feature_names) == (frames is FRAME)  # they share them
     assert np.array_equal(again.predict(TABLE), many.predict(TABLE))
 
 
@@ -157,28 +142,25 @@ def test_many_long_names_of_any_letters_fit_into_a_file(tmp_path):
     assert fastnn.load(tmp_path / "wide.npz").feature_names == tuple(names)
 
 
+DAMAGED = ['["a", "b"]', '["a", "b", 3]', '["a", "b", ["c"]]', "{}", "[[], [], []]", '["a']
+
+
 @pytest.mark.parametrize("state", [True, False])
-@pytest.mark.parametrize("text", ['["a", "b"]', '["a", "b", 3]', '["a", "b", ["c"]]', "{}", "[[], [], []]", '["a'])
+@pytest.mark.parametrize("text", DAMAGED)
 def test_damaged_names_are_refused(tmp_path, state, text):
-    fit().save(tmp_path / "good.npz", state=state)
-    arrays = dict(np.load(tmp_path / "good.npz"))
-    np.savez(tmp_path / "bad.npz", **arrays | {"feature_names": np.frombuffer(text.encode(), np.uint8)})
+    path, names = tmp_path / "bad.npz", np.frombuffer(text.encode(), np.uint8)
+    fit().save(path, state=state)
+    np.savez(path, **dict(np.load(path)) | {"feature_names": names})
     with pytest.raises(fastnn.ModelFileError, match=r"bad.npz: damaged") as error:
-        fastnn.load(tmp_path / "bad.npz")
+        fastnn.load(path)
     assert any(why in str(error.value) for why in ("names of 3 columns", "one of its lists", "than texts", "string"))
-
-
-@pytest.mark.parametrize("state", [True, False])
-@pytest.mark.parametrize("text", ['["income", "age"]', '["a", "b", 3]', '["a", "b", []]', '["a', "{}"])
-def test_damaged_names_of_a_member_are_refused(tmp_path, state, text):
-    path = tmp_path / "many.npz"
     train_many(NETWORK, [FRAME, OTHER_ORDER, FRAME], Y, seed=range(3), epochs=2).save(path, state=state)
     header, table, arrays = parts_of_many(path.read_bytes())
     right, other = table["sizes"]["feature_names"]
     table["sizes"]["feature_names"] = [right, len(text)]
-    arrays["feature_names"] = np.append(arrays["feature_names"][:-other], np.frombuffer(text.encode(), np.uint8))
+    arrays["feature_names"] = np.append(arrays["feature_names"][:-other], names)
     write_many(path, header, table, arrays)
-    with pytest.raises(fastnn.ModelFileError, match=r"many.npz: member 1: (damaged|Unterminated string)"):
+    with pytest.raises(fastnn.ModelFileError, match=r"bad.npz: member 1: (damaged|Unterminated string)"):
         fastnn.load(path)
 
 
@@ -194,20 +176,11 @@ def test_names_beyond_the_inputs_are_refused_before_they_are_parsed(tmp_path):
         fastnn.load(path)
 
 
-def test_members_that_share_names_have_them_once(tmp_path):
-    train_many(NETWORK, FRAME, Y, seed=range(3), epochs=2).save(tmp_path / "many.npz")
-    again = fastnn.load(tmp_path / "many.npz")
-    assert again[0].feature_names is again[2].feature_names
-
-
 def test_exports_are_what_they_were(tmp_path):
     named, by_position = fit(), fit(TABLE)
     for suffix in (".c", ".py", ".safetensors"):
-        texts = []
-        for result in (named, by_position):
-            (path, *_) = result.export(tmp_path / f"net{suffix}")
-            texts.append(path.read_bytes())
-        assert texts[0] == texts[1]
+        one, other = (it.export(tmp_path / f"net{suffix}")[0].read_bytes() for it in (named, by_position))
+        assert one == other
 
 
 def test_estimators_hand_them_on_and_take_them_over():
@@ -222,14 +195,11 @@ def test_estimators_hand_them_on_and_take_them_over():
     assert MLPRegressor.from_result(fit(TABLE)).to_result().feature_names is None
 
 
-def test_a_state_of_version_0_2_which_had_no_names_goes_on():
-    state = fit(TABLE).state
-    older = pickle.loads(pickle.dumps(state))
+def test_a_state_with_names_that_are_none_is_damaged():
+    """But that of version 0.2, which had no names, goes on."""
+    older = pickle.loads(pickle.dumps(fit(TABLE).state))
     del older.feature_names
     assert train(NETWORK, FRAME, Y, epochs=1, resume=older).feature_names == NAMES
-
-
-def test_a_state_with_names_that_are_none_is_damaged():
     for wrong in (list(NAMES), (1, 2, 3), NAMES[:2], "abc"):
         state = fit().state
         state.feature_names = wrong

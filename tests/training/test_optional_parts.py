@@ -41,18 +41,11 @@ def test_supports_is_asked_about_the_options_of_the_training(given, words):
 
 
 def test_supports_is_not_asked_about_options_that_it_does_not_take():
-    class Old(NumpyBackend):
-        def supports(self, network, optimizer):
-            return True
-
-    class Half(NumpyBackend):
-        def supports(self, network, optimizer, alpha=0.0):
-            return alpha < 1
-
-    class Anything(Choosy):
-        def supports(self, network, optimizer, **options):
-            return super().supports(network, optimizer, **options)
-
+    Old = type("Old", (NumpyBackend,), {"supports": lambda self, network, optimizer: True})
+    Half = type("Half", (NumpyBackend,), {"supports": lambda self, network, optimizer, alpha=0.0: alpha < 1})
+    Anything = type(
+        "Anything", (Choosy,), {"supports": lambda self, *given, **options: Choosy.supports(self, *given, **options)}
+    )
     given = {"optimizer": SGD(), "epochs": 1, "alpha": 0.5, "sample_weight": [1.0, 2.0]}
     training = Network((3, 1)), np.ones((2, 3)), [[1.0], [0.0]]
     assert train(*training, **given, backend=Old()).n_epochs == 1
@@ -82,14 +75,13 @@ def test_the_estimators_ask_too(given, words):
     options = {"solver": "sgd", "momentum": 0.0, "max_iter": 2, "tol": 0.0, "random_state": 0} | given
     model = models.MLPRegressor(**options, backend=Choosy())
     X, y = np.arange(6.0).reshape(3, 2), [0.0, 1.0, 0.5]
-    if words is not None:
-        with pytest.raises(ValueError, match=words):
+    weight = None
+    if words is None:
+        with pytest.warns(UserWarning, match="Maximum iterations"):
             model.fit(X, y)
-        return
-    with pytest.warns(UserWarning, match="Maximum iterations"):
-        model.fit(X, y)
-    with pytest.raises(ValueError, match="leave the weights out"):
-        model.fit(X, y, sample_weight=[1.0, 2.0, 3.0])
+        words, weight = "leave the weights out", [1.0, 2.0, 3.0]
+    with pytest.raises(ValueError, match=words):
+        model.fit(X, y, sample_weight=weight)
 
 
 def test_loss_of_a_task_is_that_of_loss_and_gradient(backend, dtype):
@@ -103,32 +95,18 @@ def test_loss_of_a_task_is_that_of_loss_and_gradient(backend, dtype):
     np.testing.assert_array_equal(written, gradient)
 
 
-class Stepping(NumbaBackend):
-    """Counts the calls of its `train_steps`."""
-
-    n_calls = 0
-
-    def train_steps(self, *given):
+def counting(name):
+    def counted(self, *given):
         self.n_calls += 1
-        return super().train_steps(*given)
+        return getattr(NumbaBackend, name)(self, *given)
+
+    return type(name, (NumbaBackend,), {"n_calls": 0, name: counted})
 
 
-class Grouping(NumbaBackend):
-    """Counts the calls of its `train_group`, into the same number."""
-
-    n_calls = 0
-
-    def train_group(self, *given):
-        self.n_calls += 1
-        return super().train_group(*given)
-
-
-class Both(Stepping, Grouping):
-    train_steps, train_group = Stepping.train_steps, Grouping.train_group
-
-
-class Higher(Both):
-    train_steps = Stepping.train_steps
+Stepping, Grouping = counting("train_steps"), counting("train_group")
+Both = type("Both", (NumbaBackend,), vars(Stepping) | {"train_group": Grouping.train_group})
+Higher = type("Higher", (Both,), {"train_steps": Stepping.train_steps})
+Mixed = type("Mixed", (Stepping, Grouping), {})
 
 
 def Instance():
@@ -146,24 +124,15 @@ def Instance():
 
 @pytest.mark.parametrize(
     ("kind", "n_calls"),
-    [
-        (Instance, 8),
-        (Stepping, 8),
-        (Grouping, 1),
-        (Both, 1),
-        (Higher, 8),
-        (type("Mixed", (Stepping, Grouping), {}), 8),
-    ],
-    ids=lambda value: getattr(value, "__name__", ""),
+    [(Instance, 8), (Stepping, 8), (Grouping, 1), (Both, 1), (Higher, 8), (Mixed, 8)],
+    ids=lambda it: getattr(it, "__name__", ""),
 )
 def test_a_class_on_top_of_the_kernel_is_called_for_each_member_unless_it_trains_groups(kind, n_calls):
     """Its `train_steps` is not left out in `train_many`; the results are the kernel's, with a stop rule and without."""
-    r, options = np.random.RandomState(0), {"epochs": 2, "seed": range(8), "n_jobs": 1}
-    X, Y = r.standard_normal((10, 3)), r.standard_normal((10, 1))
-    backend = kind()
-    many = train_many(Network((3, 2, 1)), X, Y, **options, backend=backend)
-    assert backend.n_calls == n_calls
-    assert many.params.tobytes() == train_many(Network((3, 2, 1)), X, Y, **options).params.tobytes()
-    options["stop"] = Stop(validation=0.3, patience=1)
-    stopped = train_many(Network((3, 2, 1)), X, Y, **options, backend=backend)
-    assert stopped.params.tobytes() == train_many(Network((3, 2, 1)), X, Y, **options).params.tobytes()
+    r, backend = np.random.RandomState(0), kind()
+    options = {"X": r.standard_normal((10, 3)), "Y": r.standard_normal((10, 1)), "epochs": 2, "seed": range(8)}
+    for stop, calls in ((None, {n_calls}), (Stop(validation=0.3, patience=1), range(n_calls, 1000))):
+        options |= {"networks": Network((3, 2, 1)), "n_jobs": 1, "stop": stop}
+        found = train_many(**options, backend=backend)
+        assert backend.n_calls in calls
+        assert found.params.tobytes() == train_many(**options).params.tobytes()

@@ -1,9 +1,10 @@
-"""The recipes for TensorBoard and MLflow, with stand-ins for what they call, which are as the libraries' own."""
+"""The recipes for TensorBoard and MLflow: what they call of the libraries, which take it where they are installed."""
 
-import contextlib
 import inspect
+import operator
 import sys
 import types
+from unittest import mock
 
 import pytest
 from pages import blocks
@@ -11,68 +12,33 @@ from pages import blocks
 NAMES = ["loss", "validation_loss", "learning_rate"]
 
 
-class Writer:
-    """That of tensorboard.summary."""
-
-    written, path = [], None
-
-    def __init__(self, output):
-        Writer.path = output
-
-    def add_scalar(self, tag, data, step):
-        self.written.append((tag, data, step))
-
-    def close(self):
-        self.written.append("closed")
-
-
-class Runs:
-    """The functions of mlflow."""
-
-    def __init__(self):
-        self.logged, self.is_running = [], False
-
-    @contextlib.contextmanager
-    def start_run(self):
-        self.is_running = True
-        yield
-        self.is_running = False
-
-    def log_params(self, params):
-        self.logged.append(params)
-
-    def log_metrics(self, metrics, step):
-        assert self.is_running
-        self.logged.append((step, *metrics.items()))
-
-    def log_artifact(self, local_path):
-        self.logged.append(local_path)
-
-
 def test_the_page(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
-    runs, namespace = Runs(), {}
-    monkeypatch.setitem(sys.modules, "tensorboard", types.ModuleType("tensorboard"))
-    monkeypatch.setitem(sys.modules, "tensorboard.summary", types.SimpleNamespace(Writer=Writer))
-    monkeypatch.setitem(sys.modules, "mlflow", runs)
+    writer, mlflow, namespace = mock.Mock(), mock.MagicMock(), {}
+    modules = {"tensorboard": types.ModuleType("tensorboard"), "tensorboard.summary": mock.Mock(Writer=writer)}
+    for name, module in (modules | {"mlflow": mlflow}).items():
+        monkeypatch.setitem(sys.modules, name, module)
     for code, _ in blocks("docs/howto/trackers.md"):
         exec(code, namespace)
     columns = namespace["result"].history.to_dict()
-    wanted = [(name, columns[name][epoch - 1], epoch) for epoch in range(5, 61, 5) for name in NAMES]
-    assert Writer.written == [*wanted, "closed"]
-    assert Writer.path == "runs/first"
-    params, *metrics, artifact = runs.logged
-    assert metrics == [(e, *((name, columns[name][e - 1]) for name in NAMES)) for e in range(5, 61, 5)]
-    assert (params["seed"], runs.is_running) == (0, False)
-    assert (tmp_path / artifact).exists()
+    rows = {epoch: {name: columns[name][epoch - 1] for name in NAMES} for epoch in range(5, 61, 5)}
+    scalars = [mock.call().add_scalar(name, row[name], epoch) for epoch, row in rows.items() for name in NAMES]
+    assert writer.mock_calls == [mock.call("runs/first"), *scalars, mock.call().close()]
+    begin, enter, params, *metrics, artifact, end = mlflow.mock_calls
+    assert [begin, enter] == [mock.call.start_run(), mock.call.start_run().__enter__()]
+    assert metrics == [mock.call.log_metrics(row, step=epoch) for epoch, row in rows.items()]
+    assert (params[1][0]["seed"], end) == (0, mock.call.start_run().__exit__(None, None, None))
+    assert (tmp_path / artifact[1][0]).exists()
 
 
-@pytest.mark.parametrize(("module", "ours"), [("tensorboard.summary", Writer), ("mlflow", Runs)])
-def test_the_libraries_take_what_the_stand_ins_take(module, ours):
+@pytest.mark.parametrize(
+    ("module", "calls"),
+    [
+        ("tensorboard.summary", {"Writer": [""], "Writer.add_scalar": [None, "", 1.0, 1], "Writer.close": [None]}),
+        ("mlflow", {"start_run": [], "log_params": [{}], "log_metrics": [{}, 1], "log_artifact": [""]}),
+    ],
+)
+def test_the_libraries_take_what_the_page_gives(module, calls):
     library = pytest.importorskip(module, reason=f"needs {module.partition('.')[0]}")
-    theirs = library.Writer if ours is Writer else library
-    for name, method in inspect.getmembers(ours, inspect.isfunction):
-        if not name.startswith("_"):
-            names = [parameter for parameter in inspect.signature(method).parameters if parameter != "self"]
-            known = inspect.signature(getattr(theirs, name)).parameters
-            assert set(names) <= set(known)
+    for name, given in calls.items():
+        inspect.signature(operator.attrgetter(name)(library)).bind(*given)

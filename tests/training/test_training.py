@@ -7,9 +7,9 @@ import weakref
 import numpy as np
 import pytest
 from bits import result_bits, state_bits
-from small_training import NETWORK, Recorder
+from small_training import NETWORK, N, Recorder
 
-from fastnn import SGD, Adam, Network, Stop, backends, get_backend, register_backend, train
+from fastnn import SGD, Adam, History, Network, Stop, backends, get_backend, register_backend, train
 from fastnn.optimizers import RPROP
 
 
@@ -39,29 +39,24 @@ def test_result_belongs_to_nobody_else(go):
     result = go()
     with pytest.raises(ValueError, match="read-only"):
         result.params[0] = 1
-    result.state.vectors[...] = 0
+    result.state.vectors[...] = result.state.index[...] = 0
     assert result.params.any()
+    full = go(batch_size=None)
+    full.state.index[...] = 0
+    assert sorted(go(batch_size=None).state.index) == list(range(N))
     twin = pickle.loads(pickle.dumps(go()))
     assert state_bits(go(resume=twin.state).state) == state_bits(go(epochs=12).state)
 
 
 def test_settings_that_were_checked_are_known_again_and_no_others(data, monkeypatch):
-    monkeypatch.setattr(backends, "_factories", dict(backends._factories))
-    monkeypatch.setattr(backends, "_made", dict(backends._made))
-
-    def go(**others):
-        options = {"optimizer": rate, "epochs": 2, "batch_size": 1, "shuffle": True, "seed": 0, "backend": "mine"}
-        return train(NETWORK, *data, **options | others)
-
-    rate = SGD(0.1)
+    for name in ("_factories", "_made"):
+        monkeypatch.setattr(backends, name, dict(getattr(backends, name)))
+    options = {"optimizer": SGD(0.1), "epochs": 2, "batch_size": 1, "shuffle": True, "seed": 0, "backend": "mine"}
+    go = lambda **others: train(NETWORK, *data, **options | others)  # noqa: E731
     register_backend("mine", Recorder)
     first = go()
-    for name, equal, message in (
-        ("epochs", 2.0, "epochs must be an integer"),
-        ("batch_size", True, "batch_size must be an integer"),
-        ("shuffle", 1, "shuffle must be True or False"),
-    ):
-        with pytest.raises(TypeError, match=message):
+    for name, equal in (("epochs", 2.0), ("batch_size", True), ("shuffle", 1)):
+        with pytest.raises(TypeError, match=f"{name} must be"):
             go(**{name: equal})
     assert result_bits(go(optimizer=SGD(0.2))) != result_bits(first)
     assert result_bits(go()) == result_bits(go()) == result_bits(first)
@@ -86,25 +81,47 @@ def test_a_result_makes_state_and_history_once_and_keeps_no_data_for_them():
     result = train(Network((2, 3, 1)), X, X[:, :1].copy(), epochs=2, seed=0, backend="numpy")
     del X
     assert data() is None
-    assert result.state is result.state
-    assert result.history is result.history
+    assert (result.state is result.state, result.history is result.history) == (True, True)
     assert result.state.counters["epoch"] == len(result.history.loss) == 2
-    assert not hasattr(result, "states")
     with pytest.raises(AttributeError, match=r"'TrainingResult' object has no attribute 'parameters'"):
         _ = result.parameters
 
 
 def test_a_result_that_nobody_has_looked_at_is_that_of_its_moment():
-    """The generator, the caller's own, goes on; so does the training after a callback's result."""
-    generator, seen = np.random.RandomState(3), []
-    X = np.random.RandomState(0).rand(9, 2)
-    options = {"epochs": 3, "batch_size": 2, "backend": "numpy"}
-    result = train(
-        Network((2, 3, 1)), X, X[:, :1], seed=generator, callbacks=[lambda p: seen.append(p.result())], **options
-    )
+    generator, seen, X = np.random.RandomState(3), [], np.random.RandomState(0).rand(9, 2)
+
+    def go(seed=3, epochs=3, **options):
+        return train(
+            Network((2, 3, 1)), X, X[:, :1], seed=seed, epochs=epochs, batch_size=2, backend="numpy", **options
+        )
+
+    result = go(generator, callbacks=[lambda p: seen.append(p.result())])
     generator.rand(1000)
-    again = train(Network((2, 3, 1)), X, X[:, :1], seed=3, **options)
-    assert result_bits(result) == result_bits(again)
+    assert result_bits(result) == result_bits(go())
     for epochs, snapshot in enumerate(seen, 1):
-        part = train(Network((2, 3, 1)), X, X[:, :1], seed=3, **options | {"epochs": epochs})
-        assert result_bits(snapshot) == result_bits(part) | {"stop_reason": "running"}
+        assert result_bits(snapshot) == result_bits(go(epochs=epochs)) | {"stop_reason": "running"}
+
+
+@pytest.mark.parametrize("validation", [None, 0.3])
+def test_a_history_as_columns_of_one_length(go, data, validation):
+    pandas = pytest.importorskip("pandas")
+    history = go(epochs=3, stop=Stop(validation=validation)).history
+    frame, nothing = pandas.DataFrame(history.to_dict()), np.full(3, np.nan)
+    validation_loss = history.validation_loss if validation else nothing
+    columns = {
+        "epoch": [1, 2, 3],
+        "loss": history.loss,
+        "validation_loss": validation_loss,
+        "learning_rate": [0.01] * 3,
+    }
+    columns["score"] = history.validation_loss if validation else history.loss
+    pandas.testing.assert_frame_equal(frame, pandas.DataFrame(columns))
+
+
+def test_the_best_epoch_is_that_of_the_validation_data_where_there_are_some():
+    losses, none = np.array([3.0, 1.0, 2.0]), np.zeros(0)
+    assert (History(losses, none, 0.1).best_epoch, History(none, none, 0.1).best_epoch) == (2, 0)
+    assert History(losses, np.array([np.nan, 5.0, 4.0]), 0.1).best_epoch == 3
+    nothing = History(losses, none, 0.1, measured=np.full(3, np.nan), monitor="mine")
+    assert (nothing.best_epoch, "mine nan," in repr(nothing)) == (0, True)
+    assert History(losses, losses, 0.1, measured=np.array([0.5, np.nan, 0.5]), monitor="r2").best_epoch == 1
