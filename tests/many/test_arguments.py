@@ -3,73 +3,62 @@
 import numpy as np
 import pytest
 
-from fastnn import RPROP, SGD, Adam, Network, Stop, train, train_many
+from fastnn import RPROP, SGD, Adam, Network, Stop, every, train, train_many
 from fastnn.many import members
 from fastnn.many.members import spread
 from fastnn.reference import NumpyBackend
 
-RANDOM = np.random.RandomState(1)
+RANDOM, NETWORK = np.random.RandomState(1), Network((3, 5, 1))
 X, Y = RANDOM.rand(20, 3), RANDOM.rand(20, 1)
-NETWORK = Network((3, 5, 1))
 STATE = train(NETWORK, X, Y, epochs=1, seed=0, backend="numpy").state
 
 
-class Idle(NumpyBackend):
-    """A back end that must not be asked to train."""
-
-    def train_steps(self, task, state, steps):
-        raise AssertionError("it trains")
+Idle = type("Idle", (NumpyBackend,), {"train_steps": lambda *given: pytest.fail("it trains")})
 
 
-def given(**options):
-    """All arguments of `train_many` as `spread` takes them."""
+def spread_out(options, n=None):
     names = ("sample_weight", "rows", "validation_rows", "optimizer", "learning_rate", "seed", "params", "resume")
     rest = {"new_rows": False, "backend": "numpy", "dtype": None, "assume_finite": False, "epochs": 1}
-    return {"networks": NETWORK, "X": X, "Y": Y, **dict.fromkeys(names), **rest, **options}
+    return spread({"networks": NETWORK, "X": X, "Y": Y, **dict.fromkeys(names), **rest, **options}, n)
 
 
-ONE_EACH = {
-    "a list": {"seed": [1, 2, 3]},
-    "a tuple": {"optimizer": (SGD(), Adam(), SGD())},
-    "a range": {"epochs": range(3)},
-    "an array": {"learning_rate": np.array([0.1, 0.2, 0.3])},
-    "networks": {"networks": [NETWORK] * 3},
-    "X of three dimensions": {"X": np.zeros((3, 20, 3))},
-    "Y of three dimensions": {"Y": np.zeros((3, 20, 1))},
-    "arrays of Y": {"Y": [Y[:, 0]] * 3},
-    "weights of two dimensions": {"sample_weight": np.ones((3, 20))},
-    "weights of one of them": {"sample_weight": [None, np.ones(20), None]},
-    "rows of two dimensions": {"rows": np.arange(9).reshape(3, 3)},
-    "params of two dimensions": {"params": np.zeros((3, 26))},
-}
-FOR_ALL = {
-    "Y of two dimensions": {"Y": np.zeros((3, 20))},
-    "lists of X": {"X": X.tolist()},
-    "lists of Y": {"Y": Y.tolist()},
-    "labels": {"Y": [0, 1, 1]},
-    "a list of weights": {"sample_weight": [1.0] * 20},
-    "a list of rows": {"rows": [1, 2, 3]},
-    "params": {"params": np.zeros(26)},
-    "one value": {"learning_rate": 0.1, "epochs": 3, "optimizer": SGD(), "seed": 4},
-}
+ONE_EACH = [
+    {"seed": [1, 2, 3]},
+    {"optimizer": (SGD(), Adam(), SGD())},
+    {"epochs": range(3)},
+    {"learning_rate": np.array([0.1, 0.2, 0.3])},
+    {"networks": [NETWORK] * 3},
+    {"X": np.zeros((3, 20, 3))},
+    {"Y": np.zeros((3, 20, 1))},
+    {"Y": [Y[:, 0]] * 3},
+    {"sample_weight": np.ones((3, 20))},
+    {"sample_weight": [None, np.ones(20), None]},
+    {"rows": np.arange(9).reshape(3, 3)},
+    {"params": np.zeros((3, 26))},
+]
+FOR_ALL = [
+    {"Y": np.zeros((3, 20))},
+    {"X": X.tolist()},
+    {"Y": Y.tolist()},
+    {"Y": [0, 1, 1]},
+    {"sample_weight": [1.0] * 20},
+    {"rows": [1, 2, 3]},
+    {"params": np.zeros(26)},
+    {"learning_rate": 0.1, "epochs": 3, "optimizer": SGD(), "seed": 4},
+]
 
 
-@pytest.mark.parametrize("kind", ONE_EACH)
-def test_what_is_one_each(kind):
-    n_members, _, own = spread(given(**ONE_EACH[kind]))
-    assert (n_members, set(own)) == (3, set(ONE_EACH[kind]))
-
-
-@pytest.mark.parametrize("kind", FOR_ALL)
-def test_what_is_for_all(kind):
-    n_members, shared, own = spread(given(**FOR_ALL[kind]), 1)
-    assert (n_members, own) == (1, {})
-    for name, value in FOR_ALL[kind].items():
-        assert shared[name] is value
+def test_what_is_one_each_and_what_is_for_all():
+    for options in ONE_EACH:
+        n_members, _, own = spread_out(options)
+        assert (n_members, set(own)) == (3, set(options)), options
+    for options in FOR_ALL:
+        n_members, shared, own = spread_out(options, 1)
+        assert (n_members, own) == (1, {}), options
+        assert all(shared[name] is value for name, value in options.items()), options
 
 
 def test_data_frames():
-    """A frame is for all, frames are one each, and so is a column of numbers."""
     pandas = pytest.importorskip("pandas")
     X_frame, Y_frame, grid = pandas.DataFrame(X), pandas.Series(Y[:, 0]), pandas.DataFrame({"rate": [0.1, 0.2]})
     options = {"seed": 0, "epochs": 2, "batch_size": 7, "backend": "numpy"}
@@ -80,7 +69,6 @@ def test_data_frames():
 
 
 def test_what_a_sequence_makes_anew_is_each_members_own(backend):
-    """A range has other objects each time that it is asked, at the addresses of those that are gone."""
     alphas, options = range(300, 340), {"seed": [0] * 40, "epochs": 1, "batch_size": 7, "backend": backend}
     found, wanted = (train_many(NETWORK, X, Y, alpha=each, **options) for each in (alphas, [*alphas]))
     assert found.params.tobytes() == wanted.params.tobytes()
@@ -108,10 +96,7 @@ OF_VALUES = [
     ({"rows": [[0, 1], [2, 3]]}, r"^rows is a nested list of depth 2.*=\[np\.array\(each\)"),
     ({"sample_weight": [[1.0] * 20] * 2}, "^sample_weight is a nested list of depth 2"),
     ({"sample_weight": np.eye(2, 20) - 0.5}, "^member 0: sample_weight must not be"),
-    (
-        {"sample_weight": [np.ones(20), np.eye(1, 20)[0]], "rows": np.arange(3, 9)},
-        "^member 1: sample_weight is 0 for all rows that are left",
-    ),
+    ({"sample_weight": [np.ones(20), np.eye(1, 20)[0]], "rows": range(3, 9)}, "^member 1: sample_weight is 0 for all"),
     ({"learning_rate": [0.1, -1]}, "^member 1: learning_rate must be at least 0, not -1"),
     ({"epochs": -1, "n": 2}, "^epochs must be at least 0, not -1"),
     ({"optimizer": [SGD(), RPROP()], "batch_size": 5}, "^member 1: RPROP takes full"),
@@ -134,6 +119,7 @@ OF_TYPES = [
     ({"dtype": ["float32", "float64"], "n": 2}, "^dtype is one for all members, not"),
     ({"n_jobs": np.ones(2), "n": 2}, "n_jobs must be an integer"),
     ({"callbacks": print, "n": 2}, "callbacks must be a list of functions"),
+    ({"callbacks": [every(2, print)], "n": 2}, r"every.* and CsvLogger see a training's epochs"),
     ({"seeds": range(3)}, "did you mean 'seed'"),
 ]
 
@@ -170,15 +156,9 @@ def test_a_split_without_weight_is_refused_before_anything_is_trained():
     [({"n": 10**7}, "about"), ({"seed": range(10**12)}, "about"), ({"epochs": [10**9] * 99}, "more than")],
 )
 def test_too_many_members_are_refused_before_they_are_made(options, said, monkeypatch):
+    made, right = [], members._Checks.plan
     monkeypatch.setattr(members, "memory", lambda: 10**10)
-    made = []
-    right = members._Checks.plan
-
-    def counting(*values):
-        made.append(values)
-        return right(*values)
-
-    monkeypatch.setattr(members._Checks, "plan", counting)
+    monkeypatch.setattr(members._Checks, "plan", lambda *values: made.append(values) or right(*values))
     with pytest.raises(MemoryError, match=rf"members take {said} [\d,]+ bytes, this machine has 10,000,000,000"):
         train_many(**{"networks": NETWORK, "X": X, "Y": Y, "epochs": 100, "backend": Idle()} | options)
     assert len(made) <= 4
@@ -191,8 +171,6 @@ def test_epochs_that_stop_rules_may_leave_out_take_no_memory():
 
 
 def test_what_numpy_cannot_allocate_is_the_members():
-    """An error of a class of its own, whose constructor takes no text, stays a MemoryError."""
-
     class Greedy:
         ndim = 2
         shape = (20, 3)

@@ -14,10 +14,8 @@ from fastnn import SGD, ManyResult, Network, Stop, train, train_many
 from fastnn.many import results as many_results
 from fastnn.training import initial
 
-RANDOM = np.random.RandomState(4)
+RANDOM, NETWORK, EPOCHS = np.random.RandomState(4), Network((3, 5, 1)), [3, 7, 0, 5, 1]
 X, Y = RANDOM.rand(24, 3), RANDOM.rand(24, 1)
-NETWORK, WIDE = Network((3, 5, 1)), Network((3, 8, 1))
-EPOCHS = [3, 7, 0, 5, 1]
 
 
 @pytest.fixture
@@ -29,16 +27,13 @@ def many(backend):
 @pytest.fixture
 def validated(backend):
     """Members that are trained alone."""
-    stop = Stop(validation=0.25, restore_best=True)
-    rates = [0.1, 0.3, 1.0]
-    return train_many(NETWORK, X, Y, seed=0, learning_rate=rates, optimizer=SGD(), epochs=8, stop=stop, backend=backend)
+    options = {"stop": Stop(validation=0.25, restore_best=True), "learning_rate": [0.1, 0.3, 1.0], "optimizer": SGD()}
+    return train_many(NETWORK, X, Y, seed=0, epochs=8, **options, backend=backend)
 
 
 def test_arrays_are_stacked(many):
-    assert many.params.shape == (5, NETWORK.n_params)
-    assert not many.params.flags.writeable
-    assert many.n_epochs.tolist() == EPOCHS
-    assert many.stop_reason.tolist() == ["epochs"] * 5
+    assert (many.params.shape, many.params.flags.writeable) == ((5, NETWORK.n_params), False)
+    assert (many.n_epochs.tolist(), many.stop_reason.tolist()) == (EPOCHS, ["epochs"] * 5)
     assert many.networks == [NETWORK] * 5
     for name in ("loss", "learning_rate", "score"):
         stacked = getattr(many.history, name)
@@ -47,12 +42,11 @@ def test_arrays_are_stacked(many):
             assert row[:n].tobytes() == getattr(result.history, name).tobytes()
             assert np.isnan(row[n:]).all()
     assert np.isnan(many.history.validation_loss).all()
-    for row, result in zip(many.params, many, strict=True):
-        assert row.tobytes() == result.params.tobytes()
+    assert [row.tobytes() for row in many.params] == [result.params.tobytes() for result in many]
 
 
 def test_networks_of_several_sizes_give_lists(backend):
-    many = train_many([NETWORK, WIDE], X, Y, seed=0, epochs=1, backend=backend)
+    many = train_many([NETWORK, Network((3, 8, 1))], X, Y, seed=0, epochs=1, backend=backend)
     assert [params.shape for params in many.params] == [(26,), (41,)]
     assert many.predict(X).shape == (2, 24, 1)
     with pytest.raises(ValueError, match="have different numbers of outputs"):
@@ -60,11 +54,17 @@ def test_networks_of_several_sizes_give_lists(backend):
 
 
 def test_indices_and_slices(many):
+    """Members are chosen as from an array: by a number, a slice, numbers or a mask, such as those that have trained."""
     assert_same_result(many[-1], many[4])
     assert_same_result(many[np.int64(1)], many[1])
     assert [len(many[part]) for part in (slice(1, 3), slice(None, None, -1), slice(5, 9))] == [2, 5, 0]
     assert many[::-2].params.tobytes() == many.params[::-2].tobytes()
-    for i in (5, -6):
+    for chosen in ([3, 0], np.array([3, 0]), [True, False, False, True, False], many.n_epochs > 0):
+        expected = np.arange(5)[chosen]
+        assert isinstance(many[chosen], ManyResult)
+        assert_same_results(many[chosen], [many[int(i)] for i in expected])
+        assert many[chosen].params.tobytes() == many.params[expected].tobytes()
+    for i in (5, -6, [5]):
         with pytest.raises(IndexError):
             many[i]
     with pytest.raises(TypeError):
@@ -73,9 +73,8 @@ def test_indices_and_slices(many):
 
 def test_a_result_is_the_callers_own(many):
     first, again = many[0], many[0]
-    first.state.vectors[...] = 0
-    first.state.index[...] = 0
-    first.state.random_state["state"]["key"][...] = 0
+    for array in (first.state.vectors, first.state.index, first.state.random_state["state"]["key"]):
+        array[...] = 0
     assert_same_result(many[0], again)
 
 
@@ -89,13 +88,14 @@ def test_no_member(many):
 
 
 def test_scores_are_the_last_ones_or_those_that_were_restored(many, validated):
-    losses = many.history.loss
-    assert np.array_equal(
-        many.scores, [losses[i, n - 1] if n else np.nan for i, n in enumerate(EPOCHS)], equal_nan=True
-    )
+    last = [many.history.loss[i, n - 1] if n else np.nan for i, n in enumerate(EPOCHS)]
+    assert np.array_equal(many.scores, last, equal_nan=True)
     assert many.best() == np.nanargmin(many.scores)
-    assert validated.scores.tolist() == validated.history.validation_loss.min(axis=1).tolist()
-    assert validated.history.best_epoch.tolist() == (validated.history.validation_loss.argmin(axis=1) + 1).tolist()
+    with pytest.raises(ValueError, match="each one diverged or has no finite score"):
+        many[2:3].best()
+    losses = validated.history.validation_loss
+    assert validated.scores.tolist() == losses.min(axis=1).tolist()
+    assert validated.history.best_epoch.tolist() == (losses.argmin(axis=1) + 1).tolist()
     assert validated.best() == validated.scores.argmin()
 
 
@@ -109,8 +109,6 @@ def test_the_best_of_another_monitor_is_the_greatest(backend):
     validated = train_many(NETWORK, X, Y, stop=[Stop(validation=0.25), Stop()], **options)
     with pytest.raises(ValueError, match=r"compared \(1 member by training loss, 1 member by validation loss\)"):
         validated.best()
-    with pytest.raises(ValueError, match="each one diverged or has no finite score"):
-        train_many(NETWORK, X, Y, n=2, epochs=0, backend=backend).best()
 
 
 def test_scores_of_rows_are_those_of_the_members_alone(backend, monkeypatch):
@@ -173,14 +171,17 @@ def test_columns_go_into_a_data_frame(many, validated):
     pandas = pytest.importorskip("pandas")
     frame = pandas.DataFrame(many.to_dict())
     assert frame.shape == (5, 9)
-    assert frame["seed"].tolist() == list(range(5))
-    assert frame["learning_rate"].tolist() == [0.001] * 5
-    assert validated.to_dict()["learning_rate"].tolist() == [0.1, 0.3, 1.0]
-    assert many[[3, 1]].to_dict()["seed"] == [3, 1]
-    assert frame["member"].tolist() == list(range(5))
-    assert frame["n_epochs"].tolist() == EPOCHS
+    assert frame["seed"].tolist() == frame["member"].tolist() == list(range(5))
+    assert (frame["learning_rate"].tolist(), frame["n_epochs"].tolist()) == ([0.001] * 5, EPOCHS)
     assert frame["loss"].isna().tolist() == [n == 0 for n in EPOCHS]
     assert frame.loc[frame["score"].idxmin(), "member"] == many.best()
+    assert many[[3, 1]].to_dict()["seed"] == [3, 1]
+    for own in (None, np.random.RandomState(0)):  # each draws a seed, or it is a generator of the caller's own
+        assert train_many(NETWORK, X, Y, seed=[own, 5], epochs=1).to_dict()["seed"] == [None, 5]
+    assert validated.to_dict()["learning_rate"].tolist() == [0.1, 0.3, 1.0]
+    rates = [0.5, fastnn.cosine(0.1, steps=9), lambda step: 0.1]
+    functions = train_many(NETWORK, X, Y, n=3, learning_rate=rates, optimizer=SGD(), epochs=1)
+    np.testing.assert_array_equal(functions.to_dict()["learning_rate"], [0.5, 0.1, np.nan])
     epochs = pandas.DataFrame(validated.history.to_dict())
     assert epochs.groupby("member").size().tolist() == [8] * 3
     assert epochs.groupby("member")["validation_loss"].min().tolist() == validated.scores.tolist()
@@ -204,41 +205,12 @@ def test_what_is_shown(many, validated):
     assert repr(many) == "<ManyResult: members 5, ended by 5 'epochs'>"
     assert repr(many.history) == "<ManyHistory: members 5, most epochs 7>"
     card = validated._repr_html_()
-    assert "3-5-1" in card
-    assert f"{validated.scores.min():.4g} to {validated.scores.max():.4g}" in card
-    assert "<svg" in card
-    assert f"member {validated.best()}, the best" in card
+    extremes = f"{validated.scores.min():.4g} to {validated.scores.max():.4g}"
+    for words in ("3-5-1", extremes, "<svg", f"member {validated.best()}, the best"):
+        assert words in card
     assert "scores none" in " ".join(re.sub("<[^>]*>", " ", many[2:3]._repr_html_()).split())
     assert "<svg" in many.history._repr_html_()
-
-
-def test_what_is_shown_of_many_members_is_short():
     assert len(train_many(NETWORK, X, Y, n=500, epochs=300, batch_size=None)._repr_html_()) < 30_000
-
-
-def test_seeds_that_are_not_known_are_none(many):
-    """Of a generator of the caller's own, and where each member draws a seed."""
-    assert train_many(NETWORK, X, Y, n=2, epochs=1).to_dict()["seed"] == [None, None]
-    own = [np.random.RandomState(0), 5]
-    assert train_many(NETWORK, X, Y, seed=own, epochs=1).to_dict()["seed"] == [None, 5]
-
-
-def test_learning_rates_that_are_functions(backend):
-    rates = [0.5, fastnn.cosine(0.1, steps=9), lambda step: 0.1]
-    many = train_many(NETWORK, X, Y, n=3, learning_rate=rates, optimizer=SGD(), epochs=1, backend=backend)
-    np.testing.assert_array_equal(many.to_dict()["learning_rate"], [0.5, 0.1, np.nan])
-
-
-@pytest.mark.parametrize("chosen", [[3, 0], np.array([3, 0]), [True, False, False, True]])
-def test_several_members_are_chosen_as_from_an_array(chosen):
-    """By their numbers or by a mask, such as those that have trained."""
-    many = train_many(Network((1, 2, 1)), [[0.0], [1.0]], [0.0, 1.0], seed=range(4), epochs=[1, 0, 0, 2], n_jobs=-1)
-    found, expected = many[chosen], np.arange(4)[chosen]
-    assert isinstance(found, ManyResult)
-    assert [result.n_epochs for result in found] == [many[int(i)].n_epochs for i in expected]
-    assert many[many.n_epochs > 0].params.tobytes() == many.params[[0, 3]].tobytes()
-    with pytest.raises(IndexError, match="index 4"):
-        many[[4]]
 
 
 def test_a_member_without_a_seed_that_diverges_has_the_weights_that_it_drew(monkeypatch):

@@ -1,6 +1,7 @@
-"""The promise of train_many, over lists of mixed members: each has the bits that `train` alone gives it."""
+"""The promise of train_many: each member has the bits that `train` alone gives it, in whatever blocks and threads."""
 
 import dataclasses
+import itertools
 
 import hypothesis
 import numpy as np
@@ -9,7 +10,10 @@ from bits import assert_same_result, assert_same_results
 from hypothesis import strategies as st
 
 from fastnn import SGD, Adam, AdamW, Network, ReduceRate, RMSprop, Stop, cosine, train, train_many
+from fastnn.compiler.loader import IN_PYTHON
+from fastnn.fused import preparation, side_by_side
 from fastnn.many import block
+from fastnn.many.driver import Driver
 
 RANDOM = np.random.RandomState(7)
 X, Y = RANDOM.rand(21, 3), RANDOM.rand(21, 2)
@@ -63,20 +67,17 @@ def drawn_members(draw):
 
 
 def optimizer_of(member):
-    """The member's optimizer, with its rate."""
     rate = member["learning_rate"]
     return member["optimizer"] if rate is None else dataclasses.replace(member["optimizer"], learning_rate=rate)
 
 
 def alone(member, **shared):
-    """What `train` gives a member."""
     options = member | {"optimizer": optimizer_of(member)}
     del options["learning_rate"]
     return train(options.pop("networks"), options.pop("X"), options.pop("Y"), **options, **shared)
 
 
 def together(members, varying, **options):
-    """What `train_many` gives them."""
     columns = {k: [member[k] for member in members] if k in varying else members[0][k] for k in members[0]}
     return train_many(**columns, n=len(members), **options)
 
@@ -103,3 +104,87 @@ def test_members_have_the_bits_that_train_gives_them(backend, data):
         found = together(more, varying & more[0].keys() | {"resume"}, backend=backend, dtype=dtype, n_jobs=n_jobs)
         for one, member in zip(found, more, strict=True):
             assert_same_result(one, alone(member, backend=backend, dtype=dtype))
+
+
+def test_members_without_a_seed_differ():
+    many = train_many(NETWORKS[0], X, Y, n=3, epochs=2, batch_size=None)
+    assert not any(np.array_equal(a.params, b.params) for a, b in itertools.combinations(many, 2))
+    again = train_many(NETWORKS[0], X, Y, resume=[result.state for result in many], epochs=1)
+    assert_same_result(again[1], many[1].resume(X, Y, epochs=1))
+
+
+def test_a_generator_of_the_callers_goes_on():
+    own, twin = np.random.RandomState(4), np.random.RandomState(4)
+    (result,) = train_many(NETWORKS[0], X, Y, seed=[own], epochs=2, batch_size=7)
+    assert_same_result(result, train(NETWORKS[0], X, Y, seed=twin, epochs=2, batch_size=7))
+    assert own.randint(2**30) == twin.randint(2**30)
+
+
+REAL = {name: getattr(block, name) for name in ("LEAST_WORK", "MEMBER_WORK")}
+SMALL = Network((3, 2, 1))
+
+
+@pytest.fixture
+def units(monkeypatch):
+    found = []
+
+    class Watched(Driver):
+        def __init__(self, *given):
+            super().__init__(*given)
+            found.append(self.units)
+
+    monkeypatch.setattr("fastnn.many.driver.Driver", Watched)
+    return found
+
+
+@pytest.mark.parametrize(("epochs", "n_threads"), [(1, 1), (1000, 4)])
+def test_only_threads_that_pay_share_a_block(epochs, n_threads, units, monkeypatch):
+    """One thread draws, so others would have nothing to do where drawing is the most of the work."""
+    for name, value in REAL.items():
+        monkeypatch.setattr(block, name, value)
+    train_many(SMALL, X, X[:, :1], seed=range(200), epochs=epochs, n_jobs=4)
+    assert [unit.threads(4) for unit in units[0]] == [n_threads]
+
+
+def test_blocks_end_with_whole_vectors_and_long_trainings_are_in_none(units):
+    epochs = [*range(1000, 1200), 0, *range(600, 100, -1), 100_000]
+    for n_jobs in 1, 2:
+        many = train_many(SMALL, X, X[:, :1], seed=0, epochs=epochs, n_jobs=n_jobs)
+        assert many.n_epochs.tolist() == epochs
+    for of_call, n_jobs in zip(units, (1, 2), strict=True):
+        firsts = [unit.plans[0].number for unit in of_call]
+        assert firsts == sorted(firsts)
+        assert sorted(plan.number for unit in of_call for plan in unit.plans) == list(range(len(epochs)))
+        blocks = [len(unit.plans) for unit in of_call if len(unit.plans) > 1]
+        assert {unit.plans[0].number for unit in of_call if len(unit.plans) == 1} == {200, 701}
+        assert max(unit.work for unit in of_call if len(unit.plans) > 1) < 1.2 * block.MOST_WORK * n_jobs
+        assert all(n % side_by_side.n_at_a_time(SMALL, X.dtype, len(X)) == 0 for n in blocks[:-1])
+
+
+@pytest.mark.skipif(IN_PYTHON, reason="one thread calls what is Python")
+@pytest.mark.parametrize("stop", [None, Stop(patience=3, restore_best=True, validation=0.2)])
+@pytest.mark.parametrize("hidden", [2, 40])
+def test_threads_share_a_block(hidden, stop, monkeypatch):
+    shared, share = [], preparation.share
+    spied = lambda work, parts, n: share(work, shared.append([*parts]) or shared[-1], n)  # noqa: E731
+    monkeypatch.setattr(preparation, "share", spied)
+    options = {"seed": range(51), "epochs": [*range(3, 54)], "batch_size": 7, "stop": stop}
+    one, several = (train_many(Network((3, hidden, 1)), X, X[:, :1], **options, n_jobs=n) for n in (1, 3))
+    assert max(map(len, shared)) > 3
+    assert len(np.unique(np.concatenate([*map(np.concatenate, shared)]))) > 40
+    assert_same_results(one, several)
+
+
+@pytest.mark.parametrize("case", ["diverged", "decided in Python"])
+def test_threads_share_members_that_a_block_leaves_alone(case, monkeypatch):
+    """Those that diverge are trained anew; without rows to score, accuracy is measured in Python."""
+    shared, share, labels = [], block.share, np.eye(2)[(X[:, 0] > 0.5).astype(int)]
+    spied = lambda work, parts, n: share(work, shared.append((len(parts), n)) or parts, n)  # noqa: E731
+    monkeypatch.setattr(block, "share", spied)
+    rate, stop = (1e308, None) if case == "diverged" else (0.1, Stop(restore_best=True, monitor="accuracy"))
+    options = {"seed": range(9), "epochs": 3, "optimizer": SGD(rate), "stop": stop}
+    network = Network((3, 2, 2), output="softmax")
+    many = train_many(network, X, labels, n_jobs=2, **options)
+    assert (max(shared)[0] > 1, {threads for _, threads in shared}) == (True, {2})
+    assert ("diverged" in many.stop_reason) == (case == "diverged")
+    assert_same_results(many, train_many(network, X, labels, n_jobs=1, **options))
