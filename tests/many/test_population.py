@@ -1,25 +1,33 @@
-"""A population's members are what `train` alone gives, in whatever parts they were trained and whoever was dropped."""
+"""A population's members are what `train` alone gives, in whatever parts they are trained, dropped or interrupted."""
 
+import copy
 import dataclasses
 import functools
 import gc
+import os
+import signal
+import time
 import tracemalloc
 import weakref
 
 import hypothesis
 import numpy as np
 import pytest
-from bits import assert_same_result
+from bits import assert_same_result, assert_same_results
 from hypothesis import strategies as st
 
-from fastnn import SGD, Adam, AdamW, Network, Population, ReduceRate, Stop, cosine, get_backend, train
+import fastnn
+from fastnn import SGD, Adam, InterruptWarning, MonitorError, Network, Population, Stop, cosine, get_backend, train
+from fastnn.many import block
+from fastnn.training import epochs as pace
+from fastnn.training.loop import Group
 
 RANDOM = np.random.RandomState(5)
-X = RANDOM.rand(20, 3)
-Y = RANDOM.rand(20, 1)
+X, Y = RANDOM.rand(20, 3), RANDOM.rand(20, 1)
 NETWORK = Network((3, 5, 1), "sigmoid", "sigmoid")
 WIDE = Network((3, 9, 4, 1), ("tanh", "relu"))
 M = 4
+POSIX = pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
 
 OPTIONS = {
     "plain": {"optimizer": SGD(0.5), "batch_size": None},
@@ -27,7 +35,7 @@ OPTIONS = {
     "in order": {"optimizer": Adam(0.1), "batch_size": 7, "shuffle": False},
     "rates": {"optimizer": Adam(), "learning_rate": [0.1, 0.01, cosine(0.1, 30), cosine(0.2, 9)], "batch_size": 9},
     "own rate": {"optimizer": SGD(lambda t: 0.1 / (1 + t)), "batch_size": 6},
-    "penalties": {"optimizer": AdamW(), "alpha": [0.0, 0.1, 0.2, 0.3], "batch_size": 6},
+    "penalties": {"optimizer": fastnn.AdamW(), "alpha": [0.0, 0.1, 0.2, 0.3], "batch_size": 6},
     "networks": {"networks": [NETWORK, WIDE, NETWORK, WIDE]},
     "rows": {"rows": [np.array([0, 3, 3, 7, 19]), np.arange(10), np.arange(9), np.array([1, 1])], "batch_size": 2},
     "folds": {"validation_rows": [np.arange(k, k + 5) for k in range(0, 20, 5)]},
@@ -37,14 +45,18 @@ OPTIONS = {
     "float32": {"dtype": "float32", "batch_size": 6},
     "patience": {"stop": Stop(patience=1, tol=0.01), "optimizer": SGD(0.5), "batch_size": None},
     "validation": {"stop": Stop(patience=2, validation=0.3, restore_best=True), "optimizer": Adam(0.1)},
-    "monitor": {"stop": Stop(monitor="r2", reduce=ReduceRate(0.5, patience=1)), "optimizer": Adam(0.1)},
+    "monitor": {"stop": Stop(monitor="r2", reduce=fastnn.ReduceRate(0.5, patience=1)), "optimizer": Adam(0.1)},
     "diverging": {"networks": WIDE, "optimizer": SGD(), "learning_rate": [0.1, 1e9, 0.1, 50.0], "batch_size": 6},
 }
 SHARED = {"networks": NETWORK, "X": X, "Y": Y, "seed": range(M)}
+SMALL = {"optimizer": SGD(0.5), "batch_size": 7}
+
+
+def small(**options):
+    return Population(**SHARED | SMALL | options)
 
 
 def own(options, i):
-    """The arguments of `train` for member i."""
     given = {}
     for name, value in (SHARED | options).items():
         each = isinstance(value, (list, range)) or (isinstance(value, np.ndarray) and value is not X and value is not Y)
@@ -55,11 +67,23 @@ def own(options, i):
     return given.pop("networks"), given.pop("X"), given.pop("Y"), given
 
 
+def member(options, i, epochs, backend="numba"):
+    *data, options = own(options, i)
+    return train(*data, **options, epochs=epochs, backend=backend)
+
+
 @functools.lru_cache(maxsize=1000)
 def alone(name, i, epochs, backend):
-    """What `train` gives, which need not be trained for each example anew."""
-    *data, options = own(OPTIONS[name], i)
-    return train(*data, **options, epochs=epochs, backend=backend)
+    return member(OPTIONS[name], i, epochs, backend)
+
+
+def epochs_of(population):
+    return [result.n_epochs for result in population.values()]
+
+
+def assert_as_before(population, before):
+    for i, result in population.items():
+        assert_same_result(result, before[i])
 
 
 changes = st.lists(
@@ -97,16 +121,8 @@ def test_members_are_what_they_are_alone(name, backend):
     check()
 
 
-def small(**options):
-    """A population of four plain networks."""
-    return Population(**SHARED | {"optimizer": SGD(0.5), "batch_size": 7} | options)
-
-
 def test_nothing_is_trained_twice(monkeypatch):
-    """The steps that the back end does are those of the epochs that were asked for."""
-    counted = []
-    backend = get_backend("numba")
-    kind = type(backend)
+    counted, kind = [], type(get_backend("numba"))
     train_group, train_steps = kind.train_group, kind.train_steps
 
     def of_a_group(self, tasks, which, state, steps, n_steps, *rest):
@@ -124,8 +140,7 @@ def test_nothing_is_trained_twice(monkeypatch):
         population.advance(2)
     population.drop([0, 1])
     population.advance({2: 5})
-    assert population[2].n_epochs == 11
-    assert sum(counted) == 3 * (4 * 3 * 2 + 5)
+    assert (population[2].n_epochs, sum(counted)) == (11, 3 * (4 * 3 * 2 + 5))
 
 
 def test_an_ended_member_goes_on_when_asked(backend):
@@ -133,11 +148,10 @@ def test_an_ended_member_goes_on_when_asked(backend):
     stop = Stop(patience=2, tol=10.0)
     population = small(stop=stop, backend=backend)
     population.advance(9)
-    assert [result.n_epochs for result in population.values()] == [3] * M
+    assert epochs_of(population) == [3] * M
     population.advance(9)
     assert population.epochs_trained == 3 * M
-    *data, options = own({"optimizer": SGD(0.5), "batch_size": 7, "stop": stop}, 2)
-    once = train(*data, **options, epochs=9, backend=backend)
+    once = member(SMALL | {"stop": stop}, 2, 9, backend)
     again = once.resume(X, Y, epochs=9, stop=stop)
     population.advance({2: 9})
     assert population[2].stop_reason == again.stop_reason == "tolerance"
@@ -146,78 +160,54 @@ def test_an_ended_member_goes_on_when_asked(backend):
 
 
 def test_seconds_are_those_of_all_parts():
-    population = small(stop=Stop(max_seconds=0.2), n_jobs=1)
-    n = 0
+    population, n = small(stop=Stop(max_seconds=0.2), n_jobs=1), 0
     while population[0].stop_reason == "epochs":
         population.advance({0: 100})
         n += 1
-    assert n > 1
+    assert (n > 1, population[0].stop_reason) == (True, "time")
     assert 0.2 <= population[0].history.seconds < 0.5
-    assert population[0].stop_reason == "time"
     population.advance(1)
-    assert population[0].n_epochs == 100 * n
-    assert population[1].n_epochs == 1
+    assert epochs_of(population) == [100 * n, 1, 1, 1]
 
 
 @pytest.mark.parametrize("name", ["plain", "mini-batches", "validation", "rates"])
 def test_replacing_is_resuming_with_other_settings(name, backend):
-    """The copy goes on from the other's state, which goes on too, untouched by it."""
     population = Population(**SHARED | OPTIONS[name], backend=backend)
     population.advance(3)
     stop = own(OPTIONS[name], 0)[3]["stop"]
     optimizer = dataclasses.replace(own(OPTIONS[name], 1)[3]["optimizer"], learning_rate=0.03)
     before = population[1]
-    resumed = before.resume(X, Y, epochs=4, stop=stop, optimizer=optimizer, alpha=0.2)
-    population.replace(3, by=1, learning_rate=0.03, alpha=0.2)
+    resumed = before.resume(X, Y, epochs=4, stop=stop, optimizer=optimizer, alpha=0.2, batch_size=3)
+    population.replace(3, by=1, learning_rate=0.03, alpha=0.2, batch_size=3)
     assert_same_result(population[3], before)
     population.drop(0)
     population.advance(4)
-    copy = population[3]
-    assert copy.history.loss.tobytes() == np.concatenate([before.history.loss, resumed.history.loss]).tobytes()
-    assert_same_result(dataclasses.replace(copy, history=resumed.history), resumed)
-    assert_same_result(population[1], alone(name, 1, 7, backend))
-    assert_same_result(population[2], alone(name, 2, 7, backend))
-
-
-def test_replacing_settings_alone(backend):
-    population = small(backend=backend)
-    population.replace(1, optimizer=Adam(0.2), batch_size=None)
-    population.advance(2)
-    population.replace(1, batch_size=3)
-    population.advance(2)
-    first = train(NETWORK, X, Y, seed=1, optimizer=Adam(0.2), batch_size=None, epochs=2, backend=backend)
-    second = first.resume(X, Y, epochs=2, batch_size=3)
-    assert_same_result(dataclasses.replace(population[1], history=second.history), second)
-    assert population.members == [0, 1, 2, 3]
-
-
-def test_a_copy_of_one_that_has_not_begun():
-    population = small(seed=None, n=M)
-    population.replace(0, by=1, learning_rate=0.1)
-    assert population[0].params.tobytes() == population[1].params.tobytes()
-    assert population[0].params.tobytes() != population[2].params.tobytes()
+    copied = population[3]
+    assert copied.history.loss.tobytes() == np.concatenate([before.history.loss, resumed.history.loss]).tobytes()
+    assert_same_result(dataclasses.replace(copied, history=resumed.history), resumed)
+    for i in (1, 2):
+        assert_same_result(population[i], alone(name, i, 7, backend))
 
 
 def test_members_without_a_seed_keep_the_weights_that_were_seen():
-    """Looking at a member that has not begun draws its weights, once."""
+    """Looking at a member that has not begun, or copying it, draws its weights, once."""
     population = small(seed=None, n=M, batch_size=None)
     before = population[2].params
-    assert population[2].params.tobytes() == before.tobytes()
+    population.replace(0, by=1, learning_rate=0.1)
+    first, second, third = (population[i].params.tobytes() for i in range(3))
+    assert first == second != third == before.tobytes()
     population.advance(1)
     once = train(NETWORK, X, Y, params=before, optimizer=SGD(0.5), batch_size=None, epochs=1)
     assert population[2].params.tobytes() == once.params.tobytes()
 
 
 def test_going_on_from_states(backend):
-    """A population resumes trainings, on other rows too; only its first part meets the new rows."""
     begun = [train(NETWORK, X, Y, seed=i, batch_size=7, epochs=2, backend=backend) for i in range(M)]
     states = [result.state for result in begun]
     population = Population(NETWORK, X[:9], Y[:9], resume=states, new_rows=True, backend=backend)
     population.advance(1)
     population.advance(2)
-    for i, result in population.items():
-        other = begun[i].resume(X[:9], Y[:9], new_rows=True, epochs=3)
-        assert_same_result(result, other)
+    assert_as_before(population, [one.resume(X[:9], Y[:9], new_rows=True, epochs=3) for one in begun])
 
 
 def test_a_state_that_was_seen_is_no_way_in():
@@ -226,25 +216,22 @@ def test_a_state_that_was_seen_is_no_way_in():
     population[1].state.vectors[...] = np.nan
     population[1].state.index[...] = 10**6
     population.advance(2)
-    *data, options = own({"optimizer": SGD(0.5), "batch_size": 7, "stop": Stop(patience=50)}, 1)
-    assert_same_result(population[1], train(*data, **options, epochs=4))
+    assert_same_result(population[1], member(SMALL | {"stop": Stop(patience=50)}, 1, 4))
 
 
 def test_numbers_stay_after_drops(backend):
-    """Members are asked for, advanced and ranked by the numbers that they had from the first."""
-    population = small(backend=backend)
+    population = small(backend=backend, seed=[7, 8, 9, 10])
     population.advance(3)
     population.drop(1)
     population.drop([0, 0])
     population.advance({3: 2, 2: 0})
-    assert population.members == list(population) == [2, 3]
-    assert [member in population for member in (1, 2, np.int64(3), "3")] == [False, True, True, False]
-    assert len(population) == 2
-    assert [result.n_epochs for result in population.values()] == [3, 5]
-    assert list(population.scores()) == [2, 3]
-    assert population.epochs_trained == 14
-    assert [result.n_epochs for result in population.results()] == [3, 5]
+    assert population.members == list(population) == list(population.scores()) == [2, 3]
+    assert [i in population for i in (1, 2, np.int64(3), "3")] == [False, True, True, False]
+    assert epochs_of(population) == [result.n_epochs for result in population.results()] == [3, 5]
+    assert (len(population), population.epochs_trained) == (2, 14)
     assert repr(population) == "<Population: 2 members, 2 dropped, 14 epochs trained>"
+    population.replace(3, by=2)
+    assert population.results().to_dict()["seed"] == [9, 9]
 
 
 def test_ranking():
@@ -261,6 +248,9 @@ def test_ranking():
     assert population.ranking() == [*sorted(losses, key=losses.get), 1]
     assert population.best() == population.results().best() == min(losses, key=losses.get)
     assert losses.items() <= population.scores().items()
+    population.drop(1)
+    for words in ("<svg", f"member {population.best()}, the best"):
+        assert words in population._repr_html_()
     population = small(stop=Stop(monitor="r2", restore_best=True), learning_rate=[0.1, 9.0, 0.5, 1.0])
     population.advance(5)
     best = {i: result.history.score.max() for i, result in population.items()}
@@ -275,50 +265,48 @@ def test_ranking():
             call()
 
 
-def test_what_a_notebook_shows():
-    population = small(networks=WIDE, learning_rate=[0.1, 0.2, 0.05, 0.01])
+@pytest.mark.parametrize("rate", [1e9, 1e150])
+def test_where_no_member_is_the_best(rate):
+    population = small(networks=WIDE, optimizer=SGD(rate))
     population.advance(5)
-    population.drop(1)
-    card = population._repr_html_()
-    assert "<svg" in card
-    assert f"member {population.ranking()[0]}, the best" in card
-
-
-def test_results_know_their_seeds():
-    population = small(seed=[7, 8, 9, 10])
-    population.advance(1)
-    population.replace(0, by=2)
-    population.drop(1)
-    assert population.results().to_dict()["seed"] == [9, 9, 10]
+    assert (population.epochs_trained > 0) == (rate < 1e100)
+    assert population.ranking() == [0, 1, 2, 3]
+    population.drop([0, 1])
+    for dropped in [], [2, 3]:
+        population.drop(dropped)
+        with pytest.raises(ValueError, match="each one diverged or has no finite score"):
+            population.best()
+    assert population.ranking() == []
 
 
 def test_dropped_members_free_their_memory():
     """Parameters, the optimizer's state, row orders and histories: also of members that share a block."""
+
+    def held():
+        gc.collect()
+        return tracemalloc.get_traced_memory()[0]
+
     network = Network((3, 100, 1), "tanh")
     gc.collect()
     tracemalloc.start()
     try:
         population = Population(network, X, Y, seed=range(100), optimizer=Adam(), n_jobs=1)
         population.advance(1)
-        gc.collect()
-        before, _ = tracemalloc.get_traced_memory()
+        before = held()
         population.drop(range(10, 100))
-        gc.collect()
-        after, _ = tracemalloc.get_traced_memory()
+        after = held()
         population.advance(1)
         del population
-        gc.collect()
-        nothing, _ = tracemalloc.get_traced_memory()
+        nothing = held()
     finally:
         tracemalloc.stop()
-    states = 100 * 3 * network.n_params * 8
-    assert before - nothing > states
+    assert before - nothing > 100 * 3 * network.n_params * 8
     assert after - nothing < 0.2 * (before - nothing)
 
 
 def test_dropped_members_free_their_data():
     arrays = [RANDOM.rand(20, 3) for _ in range(M)]
-    population = Population(Network((3, 5, 1)), arrays, Y, seed=0, batch_size=7)
+    population = small(X=arrays, seed=0)
     population.advance(1)
     gone = weakref.ref(arrays[2])
     population.drop(2)
@@ -334,3 +322,174 @@ def test_members_that_stay_behind_keep_no_others():
     population.advance(1)
     population.advance({1: 1, 2: 1, 3: 1})
     assert {len(training.last.store.steps) for training in population._trainings.values()} == {1, 3}
+
+
+REFUSED = [
+    (lambda p: p[0], KeyError, "member 0 was dropped"),
+    (lambda p: p[4], KeyError, "there is no member 4: they are 0 to 3"),
+    (lambda p: p[-1], KeyError, "there is no member -1"),
+    (lambda p: p[True], TypeError, "member must be an integer, not True"),
+    (lambda p: p.drop([True, True, True]), TypeError, "member must be an integer, not True"),
+    (lambda p: p["a"], TypeError, "member must be an integer, not 'a'"),
+    (lambda p: p.advance(-1), ValueError, "epochs must be at least 0"),
+    (lambda p: p.advance(0.5), TypeError, "epochs must be an integer"),
+    (lambda p: p.advance([1, 2]), TypeError, "epochs must be an integer"),
+    (lambda p: p.advance({1: 2, 2: -1}), ValueError, "epochs of member 2 must be at least 0"),
+    (lambda p: p.advance({1: 2, 0: 1}), KeyError, "member 0 was dropped"),
+    (lambda p: p.drop([1, 0]), KeyError, "member 0 was dropped"),
+    (lambda p: p.replace(1, by=0), KeyError, "member 0 was dropped"),
+    (lambda p: p.replace(0, by=1), KeyError, "member 0 was dropped"),
+    (lambda p: p.replace(1, optimizer=Adam()), ValueError, "optimizer of its state is SGD"),
+    (lambda p: p.replace(1, optimizer=SGD(momentum=0.5)), ValueError, "number of optimizer vectors"),
+    (lambda p: p.replace(1, learning_rate="fast"), TypeError, "learning_rate must be"),
+    (lambda p: p.replace(1, alpha=-1), ValueError, "alpha must be at least 0"),
+    (lambda p: Population(NETWORK, X, Y, epochs=3), TypeError, "Population has no argument 'epochs'"),
+    (lambda p: p.replace(1, lr=0.1), TypeError, "replace has no argument 'lr': say learning_rate="),
+    (lambda p: small(learning_rate=[0.1, 0.2, -1, 0.1]), ValueError, "member 2: learning_rate"),
+    (lambda p: small(alpha=[0.1]), ValueError, "seed has 4 values, alpha has 1 value"),
+]
+
+
+@pytest.mark.parametrize(("call", "error", "text"), REFUSED, ids=map(str, range(len(REFUSED))))
+def test_refused(call, error, text):
+    population = small()
+    population.advance(2)
+    population.drop(0)
+    before = dict(population)
+    with pytest.raises(error, match=text):
+        call(population)
+    assert (population.members, population.epochs_trained) == ([1, 2, 3], 8)
+    assert_as_before(population, before)
+
+
+class Pressing:
+    """A monitor that presses Ctrl-C, or raises an error, when it is called for the nth time."""
+
+    __name__ = "pressing"
+
+    def __init__(self, nth, what):
+        self.nth, self.what, self.n = nth, what, 0
+
+    def __call__(self, targets, outputs):
+        self.n += 1
+        if self.n == self.nth:
+            self.what()
+        return 0.5
+
+
+def ctrl_c():
+    signal.raise_signal(signal.SIGINT)
+    time.sleep(0.2)  # in a thread: the calling one handles it
+
+
+def twice():
+    ctrl_c()
+    ctrl_c()
+
+
+def fail():
+    raise OSError("disk full")
+
+
+@POSIX
+@pytest.mark.parametrize("n_jobs", [1, 2])
+def test_ctrl_c_keeps_what_was_trained(n_jobs, backend):
+    """Members under way stop, those that had not begun stay as they were, and the next call goes on exactly."""
+    handler, stop = signal.getsignal(signal.SIGINT), Stop(monitor=Pressing(6 * M + 7, ctrl_c))
+    population = small(stop=stop, n_jobs=n_jobs, backend=backend)
+    population.advance(6)
+    words = r"interrupted when \d of 4 members were through, .* population keeps"
+    with pytest.warns(InterruptWarning, match=words) as told:
+        population.advance(8)
+    assert signal.getsignal(signal.SIGINT) is handler
+    assert "interrupted" in [result.stop_reason for result in population.values()]
+    assert 4 * 6 < sum(epochs_of(population)) == population.epochs_trained <= 4 * 14
+    assert_same_results(told[0].message.result, population.values())
+    # two more than they had to do: one may have been interrupted after its last
+    population.advance({i: 16 - result.n_epochs for i, result in population.items()})
+    assert_as_before(population, [member(SMALL | {"stop": stop}, i, 16, backend) for i in range(M)])
+
+
+@POSIX
+def test_a_member_within_an_epoch_goes_on_exactly_beside_others(backend, monkeypatch):
+    population = small(n_jobs=1, backend=backend)
+    population.advance(2)
+    right = Group.chunk
+
+    def chunk(group):
+        signal.raise_signal(signal.SIGINT)
+        return right(group)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(block, "MOST_WORK", 0)  # it is trained alone, as a long training is
+        patch.setattr(pace, "FIRST_CHUNK_STEPS", 2)
+        patch.setattr(Group, "chunk", chunk)
+        with pytest.warns(InterruptWarning):
+            population.advance({3: 9})
+    assert population[3].state.batch == 2
+    population.advance(4)
+    assert_as_before(population, [member(SMALL, i, 6, backend) for i in range(M)])
+
+
+@POSIX
+def test_ctrl_c_raises_where_a_member_says_so():
+    population = small(stop=Stop(monitor=Pressing(9, ctrl_c), on_interrupt="raise"), n_jobs=1)
+    population.drop(0)
+    with pytest.raises(fastnn.TrainingInterrupted) as caught:
+        population.advance(8)
+    assert [result.n_epochs for result in caught.value.result] == epochs_of(population) == [8, 1, 0]
+
+
+@POSIX
+@pytest.mark.parametrize(
+    ("what", "error", "n_jobs"), [(twice, KeyboardInterrupt, 1), (fail, MonitorError, 1), (fail, MonitorError, 2)]
+)
+def test_errors_leave_all_members_as_they_were(what, error, n_jobs, backend):
+    population = small(stop=Stop(monitor=Pressing(2 * M + 7, what)), n_jobs=n_jobs, backend=backend)
+    population.advance(2)
+    before = dict(population)
+    with pytest.raises(error):
+        population.advance(5)
+    assert_as_before(population, before)
+    assert population.epochs_trained == 2 * M
+
+
+def test_a_callback_ends_an_advance():
+    """By returning True; the members that had not begun have the reason, and go on with the next call."""
+    seen = []
+    calls = [lambda progress: seen.append(progress.ended) or True]
+    population = small(stop=Stop(monitor="r2"), callbacks=calls, n_jobs=1)
+    population.advance(2)
+    assert (seen, epochs_of(population)) == ([[0]], [2, 0, 0, 0])
+    assert [result.stop_reason for result in population.values()] == ["epochs", "callback", "callback", "callback"]
+    population.drop(0)
+    population.advance(3)
+    assert (seen, epochs_of(population)) == ([[0], [1]], [3, 0, 0])
+
+
+CHANGES = {
+    "advance": lambda population: population.advance(1),
+    "drop": lambda population: population.drop(3),
+    "replace": lambda population: population.replace(3, by=0),
+}
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_a_callback_may_not_change_what_is_advanced(name):
+    seen = []
+
+    def callback(progress):
+        seen.append((population.members, copy.deepcopy(population)))
+        CHANGES[name](population)
+
+    population = small(callbacks=[callback], n_jobs=1)
+    with pytest.raises(RuntimeError, match="the population is being advanced: a callback, or another thread, may not"):
+        population.advance(2)
+    members, twin = seen[0]
+    assert (population.members, population.epochs_trained) == (members, 0) == ([0, 1, 2, 3], 0)
+    twin._caller.callbacks.clear()
+    for each in twin, population:
+        each._caller.callbacks.clear()
+        each.advance(1)
+        CHANGES[name](each)
+        assert each.epochs_trained > 0

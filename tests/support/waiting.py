@@ -1,7 +1,11 @@
-"""Handlers of signals for a time: a caller's own of Ctrl-C, and a limit for what might wait for ever."""
+"""Handlers of signals for a time: a caller's own of Ctrl-C, and limits for what might wait for ever, or takes long."""
 
 import contextlib
+import gc
 import signal
+import timeit
+
+import numpy as np
 
 
 @contextlib.contextmanager
@@ -29,3 +33,34 @@ def no_endless_wait(seconds=60):
     finally:
         signal.alarm(0)
         signal.signal(signal.SIGALRM, before)
+
+
+class Late(Exception):
+    """The exception of a time-out."""
+
+
+def times_out(call, enough, then=lambda: None):
+    """Call until there are enough calls, most of which a time-out ends in any line, and do something after each."""
+
+    def late(signum, frame):
+        raise Late
+
+    random_state, took = np.random.RandomState(0), min(timeit.repeat(call, number=1, repeat=9))
+    n = n_late = 0
+    old = signal.signal(signal.SIGALRM, late)
+    gc.disable()  # a collection calls functions of other packages, in which the exception would get lost
+    try:
+        while not enough(n, n_late):
+            n += 1
+            try:
+                signal.setitimer(signal.ITIMER_REAL, random_state.uniform(1e-6, 2 * took))
+                call()
+                signal.setitimer(signal.ITIMER_REAL, 0)
+            except Late:
+                n_late += 1
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            then()
+    finally:
+        gc.enable()
+        signal.signal(signal.SIGALRM, old)
+    return n_late

@@ -20,11 +20,6 @@ def go(data, backend):
     defaults = {"optimizer": Adam(0.01), "epochs": 6, "batch_size": 5, "seed": 3, "backend": backend}
 
     def run(X=data[0], Y=data[1], network=NETWORK, **options):
-        options = defaults | options
-        if "resume" in options or "params" in options:
-            options.setdefault("seed", None)
-        if "resume" in options:
-            options["seed"] = None
-        return train(network, X, Y, **options)
+        return train(network, X, Y, **defaults | options | ({"seed": None} if "resume" in options else {}))
 
     return run

@@ -1,11 +1,19 @@
-"""What is drawn from the seed, and in which order the rows go into batches."""
+"""What is drawn from the seed, in which order rows go into batches, and the generator, as NumPy's, that says so."""
+
+import copy
+import gc
+import threading
 
 import numpy as np
 import pytest
-from bits import bits, result_bits
+from bits import all_bits, bits, result_bits
+from chunks import chunks_of
 from small_training import NETWORK, N, Recorder
 
-from fastnn import SGD, Network, exponential, kit, train
+from fastnn import SGD, Network, Stop, exponential, get_backend, kit, train
+from fastnn.fused.backend import NumbaBackend
+from fastnn.training import generator
+from fastnn.training.generator import GENERATORS, bookmark, make_random_state, shuffle_rows
 from fastnn.training.rows import RowOrder
 
 
@@ -13,55 +21,28 @@ def test_same_seed_gives_the_same_bits_and_another_seed_does_not(go):
     assert result_bits(go()) == result_bits(go()) == result_bits(go(seed=np.int64(3)))
     assert bits(go().params) != bits(go(seed=4).params)
     assert bits(go(seed=None).params) != bits(go(seed=None).params)
-
-
-def test_a_random_state_is_used_as_it_is(go):
-    random_state = np.random.RandomState(3)
+    random_state = np.random.RandomState(3)  # it is used as it is
     result = go(seed=random_state)
     assert result_bits(result) == result_bits(go())
     assert random_state.get_state()[2] == result.state.random_state["state"]["pos"]
     assert bits(go(seed=random_state).params) != bits(result.params)  # it has gone on
 
 
-@pytest.mark.parametrize("batch_size", [None, N, N + 1, 10**9])
-def test_full_batches_are_not_shuffled(data, batch_size):
-    recorder = Recorder()
-    result = train(NETWORK, *data, epochs=3, batch_size=batch_size, seed=8, backend=recorder)
-    assert [rows.tolist() for rows in recorder.rows] == [list(range(N))] * 3
+@pytest.mark.parametrize(
+    "options", [*({"batch_size": n} for n in (None, N, N + 1, 10**9)), {"shuffle": False}], ids=str
+)
+def test_full_batches_are_not_shuffled_nor_those_that_need_not_be(data, options):
+    recorder, size = Recorder(), options.get("batch_size", 10) or N
+    result = train(NETWORK, *data, **{"batch_size": 10, "epochs": 3, "seed": 8} | options, backend=recorder)
+    expected = [list(range(i, min(i + size, N))) for i in range(0, N, size)] * 3
+    assert [rows.tolist() for rows in recorder.rows] == expected
     random_state = np.random.RandomState(8)
     NETWORK.init_params(random_state, np.float64)
     assert result.state.random_state["state"]["pos"] == random_state.get_state()[2]
 
 
-def test_without_shuffle_rows_stay_in_order(data):
-    recorder = Recorder()
-    train(NETWORK, *data, epochs=2, batch_size=10, shuffle=False, seed=8, backend=recorder)
-    assert [rows.tolist() for rows in recorder.rows] == [list(range(10)), list(range(10, 20)), list(range(20, N))] * 2
-
-
-def test_skipped_batches_change_nothing_but_t(go, data):
-    """Two batches of weight 0 in an otherwise full epoch: the same as an epoch of the other rows."""
-    X, Y = data
-    weight = np.ones(N)
-    weight[5:15] = 0
-    kept = np.r_[0:5, 15:N]
-    with_skips = go(sample_weight=weight, shuffle=False)
-    without = go(X[kept], Y[kept], shuffle=False)
-    assert bits(with_skips.state.vectors) == bits(without.state.vectors)
-    assert bits(with_skips.state.beta_products) == bits(without.state.beta_products)
-    assert bits(with_skips.history.loss) == bits(without.history.loss)
-    assert (with_skips.state.t, without.state.t) == (30, 18)
-
-
-def test_zero_epochs_give_the_initial_parameters(go):
-    result = go(epochs=0)
-    assert (result.n_epochs, result.state.t, result.stop_reason) == (0, 0, "epochs")
-    assert bits(result.params) == bits(NETWORK.init_params(np.random.RandomState(3), np.float64))
-
-
 @pytest.mark.parametrize(("options", "same"), [((None, True), True), ((5, False), True), ((5, True), False)])
 def test_steps_that_do_not_differ_are_the_same_arrays(options, same):
-    """So that a back end knows them again; rows that are shuffled differ."""
     plan, rate = RowOrder(np.arange(N), *options, np.random.RandomState(0)), np.full(5, 0.1)
     rate = rate[: plan.steps_per_epoch]
     draws = []
@@ -93,18 +74,10 @@ def test_steps_of_a_training_that_is_over_serve_others_of_their_own_bits(data, b
         result = train(NETWORK, X, Y, **{"optimizer": SGD(0.3), "epochs": 2, "seed": 0, "backend": backend} | options)
         return result_bits(result)
 
-    alone = []
-    for options in kinds:
-        with kit.off():
-            alone.append(go(options))
+    with kit.off():
+        alone = [go(options) for options in kinds]
     order = np.random.RandomState(0).randint(len(kinds), size=100)
     assert [go(kinds[k]) for k in order] == [alone[k] for k in order]
-
-
-def test_a_results_row_order_is_its_own(go):
-    first, second = go(batch_size=None), go(batch_size=None)
-    first.state.index[...] = 0
-    assert sorted(second.state.index) == sorted(go(batch_size=None).state.index) == list(range(N))
 
 
 @pytest.mark.parametrize("options", [{}, {"params": None}, {"seed": np.int64(3)}, {"batch_size": 5}])
@@ -121,7 +94,182 @@ def test_the_generator_of_a_result_stands_where_its_draws_have_left_it(data, net
     if "batch_size" in options:
         for _ in range(2):
             random_state.shuffle(np.arange(N))
-    expected, found = random_state.get_state(legacy=False), result.state.random_state
-    assert bits(found["state"]["key"]) == bits(expected["state"]["key"])
-    assert found["state"]["pos"] == expected["state"]["pos"]
-    assert {**found, "state": None} == {**expected, "state": None}
+    found = np.random.RandomState()
+    found.set_state(result.state.random_state)
+    assert same(found, random_state)
+
+
+BY_NUMPY, COMPILED = 2**60, 0
+"""Values of `generator.BY_NUMPY` by which NumPy shuffles all rows, or none."""
+
+
+def same(a, b):
+    """Whether two generators stand at the same place, by NumPy's dictionaries of their states."""
+    a, b = (r.get_state(legacy=False) for r in (a, b))
+    words = [all_bits(r["state"].pop("key")) for r in (a, b)]
+    return words[0] == words[1] and repr(a) == repr(b)
+
+
+@pytest.mark.parametrize("seed", [0, 1, np.int64(7), 2**32 - 1])
+def test_a_seed_gives_numpys_generator(seed):
+    ours, numpys = make_random_state(seed), np.random.RandomState(seed)
+    for _ in range(3):
+        assert same(ours, numpys)
+        one, other = (all_bits(r.standard_normal(401), r.permutation(9)) for r in (ours, numpys))
+        assert one == other
+    give_back(ours, seed)  # it holds one more normal number
+    assert same(make_random_state(4), np.random.RandomState(4))
+
+
+def test_a_state_goes_from_numpy_to_ours_and_back():
+    ours, numpys = make_random_state(1), np.random.RandomState(2)
+    numpys.standard_normal(701)
+    ours.set_state(numpys.get_state(legacy=False))
+    assert same(ours, numpys)
+    ours.standard_normal(33)
+    before = ours.get_state(legacy=False)
+    numpys.set_state(ours.get_state())  # the old form, a tuple
+    assert same(ours, numpys)
+    assert same(copy.deepcopy(ours), numpys)
+    ours.shuffle(np.arange(1000))
+    numpys.set_state(before)  # a copy: the words that went on are not seen in it
+    assert not same(ours, numpys)
+
+
+@pytest.mark.parametrize("make", [make_random_state, np.random.RandomState], ids=["ours", "numpy's"])
+def test_a_bookmark_leads_back(make):
+    random_state = make(5)
+    random_state.standard_normal(3)
+    put_back, twin = bookmark(random_state), np.random.RandomState()
+    twin.set_state(random_state.get_state())
+    for _ in range(2):
+        random_state.shuffle(np.arange(2000))
+        assert not same(random_state, twin)
+        put_back()
+        assert same(random_state, twin)
+    put_back = bookmark(make(1))
+    gc.collect()
+    others = [np.random.RandomState(k) for k in range(50)]  # what is freed would be theirs
+    put_back()
+    assert all(same(other, np.random.RandomState(k)) for k, other in enumerate(others))
+
+
+class Turns(np.random.RandomState):
+    n = 0
+
+    def get_state(self, legacy=True):
+        return {"n": self.n}
+
+    def set_state(self, state):
+        self.n = state["n"]
+
+    def shuffle(self, x):
+        self.n += 1
+        x[:] = np.roll(x, 1)
+
+
+def test_a_class_of_its_own_keeps_its_shuffle_and_its_state(monkeypatch):
+    monkeypatch.setattr(generator, "BY_NUMPY", COMPILED)
+    random_state, orders = Turns(0), np.zeros((2, 3), np.int64)
+    put_back = bookmark(random_state)
+    shuffle_rows(random_state, orders, np.arange(3), get_backend("numba").shuffle_rows)
+    assert orders.tolist() == [[2, 0, 1], [1, 2, 0]]
+    assert random_state.n == 2
+    put_back()
+    assert random_state.n == 0
+
+
+@pytest.mark.parametrize("value", [-(10**6), -1, 0, 50, 2**62])
+def test_rows_of_a_shuffle_that_is_wrong_are_refused(value, backend):
+    class Worse(np.random.RandomState):
+        def shuffle(self, x):
+            x[:] = value
+
+        def permutation(self, n):
+            return np.full(n, value)
+
+    estimators = pytest.importorskip("fastnn.estimators", exc_type=ImportError)
+    X, options = np.arange(200.0).reshape(50, 4), {"epochs": 3, "seed": Worse(0), "backend": backend}
+    mlp = estimators.MLPRegressor(hidden_layer_sizes=(5,), batch_size=7, random_state=Worse(0), backend=backend)
+    split = {"shuffle": False, "stop": Stop(validation=0.3)}
+    fits = [
+        lambda more=more: train(Network((4, 1)), X, X[:, 0], **options | more) for more in ({"batch_size": 7}, split)
+    ]
+    for fit in (*fits, lambda: mlp.fit(X, X[:, 0])):
+        with pytest.raises(ValueError, match=r"seed: .*Worse\.shuffle must return a permutation"):
+            fit()
+
+
+def test_a_bit_generator_of_a_class_of_its_own_is_left_to_numpy(monkeypatch):
+    class Own(np.random.MT19937):
+        pass
+
+    monkeypatch.setattr(generator, "BY_NUMPY", COMPILED)
+    random_state, orders = np.random.RandomState(Own(3)), np.zeros((4, 9), np.int64)
+    twin, expected = np.random.RandomState(np.random.MT19937(3)), np.zeros((4, 9), np.int64)
+    shuffle_rows(random_state, orders, np.arange(9), None)
+    shuffle_rows(twin, expected, np.arange(9), get_backend("numba").shuffle_rows)
+    assert orders.tolist() == expected.tolist()
+    assert random_state.randint(2**31) == twin.randint(2**31)
+
+
+def test_few_rows_are_left_to_numpy(monkeypatch):
+    monkeypatch.setattr(generator, "BY_NUMPY", 100)
+    monkeypatch.setattr(generator, "_n_shuffled", [0])
+    asked = []
+
+    def compiled(words, orders, order):
+        asked.append(len(orders))
+        orders[:] = order
+
+    for n_orders in (3, 6, 2, 1):
+        shuffle_rows(np.random.RandomState(0), np.zeros((n_orders, 10), np.int64), np.arange(10), compiled)
+    assert asked == [2, 1]
+
+
+@pytest.mark.parametrize("chunk", [1, 3, 5, 7, 1000])
+@pytest.mark.parametrize("make", [int, np.random.RandomState], ids=["seed", "random state"])
+def test_compiled_shuffles_change_no_bit_of_a_training(go, monkeypatch, backend, chunk, make):
+    chunks_of(monkeypatch, chunk)
+    method, calls, found = NumbaBackend.shuffle_rows, [], []
+    monkeypatch.setattr(NumbaBackend, "shuffle_rows", lambda *given: calls.append(method(*given)))
+    for rows in (BY_NUMPY, COMPILED):
+        monkeypatch.setattr(generator, "BY_NUMPY", rows)
+        calls.clear()
+        stopped = go(seed=make(9), epochs=40, stop=Stop(tol=0.5, patience=2))
+        assert stopped.stop_reason == "tolerance"
+        found.append((result_bits(stopped), result_bits(go(resume=stopped.state, epochs=4))))
+        assert bool(calls) == (rows == COMPILED and backend == "numba")
+    assert found[0] == found[1]
+
+
+def test_a_shared_generator_is_locked_while_compiled_code_shuffles(monkeypatch):
+    """Another thread's draws come before a call's or after it, never in its midst."""
+    monkeypatch.setattr(generator, "BY_NUMPY", COMPILED)
+    random_state, twin, right = np.random.RandomState(0), np.random.RandomState(0), np.arange(9)
+    orders, inside, drawn = np.zeros((1, 9), np.int64), threading.Event(), []
+    thread = threading.Thread(target=lambda: inside.wait() and drawn.append(random_state.randint(2**31)))
+    thread.start()
+
+    def compiled(words, orders, order):
+        inside.set()
+        thread.join(0.2)  # it waits for us
+        assert not drawn
+        get_backend("numba").shuffle_rows(words, orders, order)
+
+    shuffle_rows(random_state, orders, np.arange(9), compiled)
+    thread.join()
+    twin.shuffle(right)
+    assert (orders.tolist(), drawn) == ([right.tolist()], [twin.randint(2**31)])
+
+
+def test_words_in_another_place_are_an_error(monkeypatch):
+    class Moved(np.random.MT19937):
+        @property
+        def state(self):
+            return {"state": {"key": np.zeros(624, np.uint32), "pos": 624}}
+
+    monkeypatch.setattr(np.random, "MT19937", Moved)
+    generator._check_layout.cache_clear()
+    with pytest.raises(RuntimeError, match="changed the layout of MT19937 in memory"):
+        bookmark(make_random_state(0))

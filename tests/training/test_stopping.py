@@ -1,16 +1,19 @@
-"""When a training stops: patience, validation data, the best parameters, time."""
+"""When a training stops: patience, validation data, time, divergence; and the rates that it takes and reduces."""
 
+import contextlib
 import math
 import time
 
 import numpy as np
 import pytest
-from bits import bits
-from small_training import N
+from bits import bits, result_bits, state_bits
+from small_training import NETWORK, N, Recorder
 
 import fastnn
-from fastnn import SGD, ReduceRate, Stop
-from fastnn.training.stopping import Patience
+from fastnn import SGD, Adam, DivergenceError, Network, ReduceRate, Stop, one_cycle, step_decay, train, train_many
+from fastnn.schedules import Schedule
+from fastnn.training.epochs import learning_rates
+from fastnn.training.stopping import Patience, accuracy, r2
 
 
 def count(rule, losses):
@@ -18,14 +21,11 @@ def count(rule, losses):
     return next((i for i, loss in enumerate(losses, 1) if rule.fires(float(loss))), None)
 
 
-def test_a_loss_that_is_lower_by_just_tol_is_no_improvement():
+def test_a_loss_that_is_lower_by_just_tol_or_not_finite_is_no_improvement():
     assert count(Stop(tol=0.0, patience=3).rule(), np.ones(9)) == 4
     assert count(Stop(tol=0.5, patience=1).rule(), [2, 1.25, 0.75, 0.25]) == 3
     assert count(Patience(0.0, 1, strict=False), np.ones(9)) is None
     assert count(Patience(0.5, 1, strict=False), [2, 1.5, 1.0, 0.75]) == 4
-
-
-def test_patience_counts_nan_and_infinity_as_no_improvement():
     rule = Stop(tol=0.0, patience=4).rule()
     assert count(rule, [1.0, math.nan, -math.inf, math.inf, math.nan]) == 5
     assert rule.best == 1.0
@@ -58,58 +58,265 @@ def test_patience_and_tol_each_ask_for_the_rule(go):
             assert (result.n_epochs, result.stop_reason) == (n_epochs, reason if given else "epochs")
 
 
-def test_validation_data_take_the_dtype_of_the_training(go, data):
-    X, Y = data
-    assert go(X.astype(np.float32), stop=Stop(validation=(X[:7], Y[:7]))).params.dtype == np.float32
-
-
 def test_max_seconds(go):
     before = time.perf_counter()
     result = go(epochs=10**9, stop=Stop(max_seconds=0.2))
-    assert result.stop_reason == "time"
     assert 0.2 <= result.history.seconds <= time.perf_counter() - before < 20
-    assert go(stop=Stop(max_seconds=1000)).stop_reason == "epochs"
+    assert (result.stop_reason, go(stop=Stop(max_seconds=1000)).stop_reason) == ("time", "epochs")
     assert go(epochs=1, resume=result.state).n_epochs == 1
-
-
-@pytest.mark.parametrize(
-    ("options", "match"),
-    [
-        ({"tol": -1}, "tol must be at least 0"),
-        ({"tol": math.nan}, "tol must be finite"),
-        ({"patience": -1}, "patience must be at least 0"),
-        ({"patience": 1.5}, "patience must be an integer"),
-        ({"validation": 0}, "greater than 0"),
-        ({"validation": 1.0}, "less than 1"),
-        ({"validation": True}, "between 0 and 1"),
-        ({"validation": "0.1"}, "between 0 and 1"),
-        ({"validation": (1,)}, "not 1 things"),
-        ({"restore_best": 1}, "True or False"),
-        ({"max_seconds": 0}, "max_seconds must be greater than 0"),
-        ({"validation": 20}, "part of the rows .* not 20: for so many rows say 20 / len"),
-        ({"validation": 1}, "validation must be greater than 0 and less than 1, not 1"),
-        ({"on_divergence": "ignore"}, "raise, stop"),
-        ({"on_interrupt": "ask"}, "on_interrupt"),
-        ({"reduce": 0.5}, r"reduce must be a ReduceRate, such as ReduceRate\(0.5\), not 0.5"),
-    ],
-)
-def test_stop_refuses(options, match):
-    with pytest.raises((TypeError, ValueError), match=match):
-        Stop(**options)
 
 
 def test_validation_parts_must_not_be_empty(go, data):
     X, Y = data
-    with pytest.raises(ValueError, match="none to train on"):
-        go(X[:2], Y[:2], stop=Stop(validation=0.6))
-    with pytest.raises(ValueError, match="validation: X has 2 columns"):
-        go(stop=Stop(validation=(X[:, :2], Y)))
-    with pytest.raises(ValueError, match="validation: Y must be finite"):
-        go(stop=Stop(validation=(X, Y * math.nan)))
-    split = go(stop=Stop(validation=0.3)).state
-    weight = np.ones(N)
+    assert go(X.astype(np.float32), stop=Stop(validation=(X[:7], Y[:7]))).params.dtype == np.float32
+    split, weight = go(stop=Stop(validation=0.3)).state, np.ones(N)
     weight[split.validation_rows] = 0
     with pytest.raises(ValueError, match="split off for validation"):
         go(sample_weight=weight, stop=Stop(validation=0.3))
     with pytest.raises(ValueError, match="left to train on"):
         go(sample_weight=1 - weight, resume=split)
+
+
+@pytest.mark.parametrize("batch_size", [None, 5])
+def test_divergence(go, batch_size):
+    options = {"optimizer": SGD(30.0), "epochs": 300, "batch_size": batch_size}
+    stopped = go(**options, stop=Stop(on_divergence="stop"))
+    assert stopped.stop_reason == "diverged"
+    assert divmod(stopped.state.t, 5 if batch_size else 1) == (stopped.n_epochs, stopped.state.batch)
+    with pytest.raises(DivergenceError) as error:
+        go(**options)
+    assert result_bits(error.value.result) == result_bits(stopped)
+    place = f"step {stopped.state.t} (epoch {stopped.n_epochs}, batch {stopped.state.batch}, all counted from 0)"
+    assert place in str(error.value)
+    assert "smaller learning rate (here it was 30)" in str(error.value)
+    with pytest.raises(DivergenceError) as again:
+        go(**options, resume=stopped.state)
+    assert place in str(again.value)
+    assert state_bits(again.value.result.state) == state_bits(stopped.state)
+
+
+def test_divergence_at_the_first_step(go):
+    result = go(params=np.full(NETWORK.n_params, 1e200), stop=Stop(on_divergence="stop"))
+    assert (result.state.t, result.n_epochs, result.stop_reason) == (0, 0, "diverged")
+    assert (result.params == 1e200).all()
+    assert bits(result.state.index) == bits(np.arange(N))  # as before the shuffle that the step would have needed
+
+
+def test_a_back_end_that_does_not_repeat_itself_is_found_out(data):
+    Fickle = type("Fickle", (Recorder,), {"train_steps": lambda self, *given: Recorder.train_steps(self, *given) - 1})
+    with pytest.raises(RuntimeError, match="did not repeat its own steps"):
+        train(NETWORK, *data, epochs=1, batch_size=5, backend=Fickle())
+
+
+STILL = {"optimizer": SGD(0.0), "batch_size": None}  # but for the first epoch none improves
+
+
+def test_a_reduced_rate_goes_on_whatever_the_rules(go):
+    """Resuming keeps the least rate, which new rules may change; a schedule below it is left as it is."""
+    options = {"optimizer": SGD(1e-200), "batch_size": None, "epochs": 9}
+    stop = Stop(reduce=ReduceRate(0.5, 1, least=0.1e-200))
+    first = go(**options, stop=stop)
+    assert first.history.learning_rate[-1] == 0.1e-200
+    more = go(**options | {"optimizer": None}, resume=first.state)
+    assert more.history.learning_rate.tolist() == [0.1e-200] * 9
+    less = go(**options, resume=more.state, stop=Stop(reduce=ReduceRate(0.5, 99, least=0.0)))
+    assert less.history.learning_rate.tolist() == [1e-200 * 0.5**8] * 9
+    falling = go(**options | {"optimizer": SGD(step_decay(1e-200, 1))}, stop=stop)
+    assert falling.history.learning_rate[:5].tolist() == [1e-200, 0.5e-200, 0.125e-200, 0.1e-200, 0.0625e-200]
+
+
+def test_a_rate_that_falls_often_does_not_repeat_whole_chunks(data):
+    """Chunks end near where the rate falls: at most twice as far is done twice."""
+    recorder = Recorder()
+    options = {"optimizer": SGD(0.0), "batch_size": None, "epochs": 3000, "seed": 0, "backend": recorder}
+    train(NETWORK, *data, **options, stop=Stop(reduce=ReduceRate(0.5, 10)))
+    assert sum(recorder.chunks) < 5 * 3000
+
+
+@pytest.mark.parametrize("first", [0, 250, 10**6])
+def test_rates_are_computed_ahead(first, monkeypatch):
+    """An epoch a call must not cost more than its steps: of a hundred calls, two compute."""
+    calls, rates = [], one_cycle.rates
+    monkeypatch.setattr(one_cycle, "rates", lambda self, steps: calls.append(len(steps)) or rates(self, steps))
+    schedule = one_cycle(0.3, first + 70, start=0.1 / 3)
+    one_by_one = [float(learning_rates(schedule, step, 1)[0]) for step in range(first, first + 100)]
+    assert len(calls) <= 2
+    assert one_by_one == rates(schedule, np.arange(first, first + 100)).tolist()
+
+
+def test_a_schedule_of_the_users_own_is_asked_for_no_later_steps():
+    Table = type("Table", (Schedule,), {"rates": lambda self, steps: np.array([0.1, 0.2, 0.3])[steps]})
+    assert [learning_rates(Table(0.1), step, 1).tolist() for step in range(3)] == [[0.1], [0.2], [0.3]]
+
+
+CLASSES = Network((3, 4, 3), "tanh", "softmax")
+BINARY = Network((3, 4, 2), "tanh", "sigmoid", "log_loss")
+
+
+def test_scores_where_they_could_be_doubted():
+    assert accuracy(np.eye(3), None, exclusive=True)(np.array([[1, 1, 0], [1, 1, 0], [0.2, 0.3, 0.3]])) == 1 / 3
+    outputs = np.array([[0.5, 0.6], [0.4, 0.5], [0.6, 0.6]])
+    assert accuracy(np.array([[0, 1], [0, 1], [1, 0]]), None, exclusive=False)(outputs) == 1 / 3
+    constant = np.ones((3, 1))
+    assert r2(constant, None)(constant) == 1.0
+    assert r2(constant, None)(constant + 1) == 0.0
+    assert r2(np.array([[1.0], [2.0]]), None)(np.full((2, 1), 1e200)) == -math.inf
+
+
+def test_rows_of_weight_zero_are_not_scored(backend):
+    r = np.random.RandomState(0)
+    X, Y, weight = r.randn(N, 3), r.randn(N, 2), np.ones(N)
+    weight[3] = 0
+    X[3] = Y[3] = np.nan
+    seen = []
+    for monitor in ("r2", lambda Y, outputs: seen.append(len(Y)) or float(np.isfinite(outputs).all())):
+        options = {"sample_weight": weight, "epochs": 2, "assume_finite": True, "backend": backend, "seed": 0}
+        result = train(Network((3, 4, 2)), X, Y, stop=Stop(monitor=monitor), **options)
+        assert np.isfinite(result.history.score).all()
+    assert seen == [N - 1, N - 1]
+
+
+def test_rows_left_untrained_are_not_scored(go, data, backend):
+    first = go(epochs=1, stop=Stop(validation=0.3))
+    seen = []
+    go(epochs=1, resume=first.state, stop=Stop(monitor=lambda Y, outputs: seen.append(Y) or 0.0))
+    assert bits(seen[0]) == bits(data[1][np.sort(first.state.index)])
+
+
+def test_a_history_has_scores_rates_and_the_best_epoch(go, data, backend):
+    X, Y = data
+    scores = iter([0.1, 0.5, math.nan, 0.5, math.inf, 0.2])
+    result = go(stop=Stop(monitor=lambda Y, outputs: next(scores), validation=(X, Y), restore_best=True))
+    history = result.history
+    assert history.best_epoch == 2
+    assert bits(result.params) == bits(go(epochs=2).params)
+    assert history.score[[0, 1, 3]].tolist() == [0.1, 0.5, 0.5]
+    assert history.validation_loss.shape == history.learning_rate.shape == (6,)
+    assert history.monitor.endswith("<lambda>")
+    assert "(best 0.5 in epoch 2)" in repr(result)
+    outputs = fastnn.predict(result.network, result.state.params, X, backend=backend)
+    assert go(stop=Stop(monitor="r2")).history.score[-1] == r2(Y, None)(outputs)
+
+
+def test_another_monitor_begins_anew(go):
+    first = go(stop=Stop(patience=50, monitor="r2", restore_best=True))
+    kept = first.state.counters
+    assert (kept["rule_on"], kept["best_on"], kept["best_score"]) == ("r2", "r2", -first.history.score.max())
+    for monitor, goes_on in (("r2", True), ("loss", False), (lambda Y, outputs: -9.0, False)):
+        stop = Stop(patience=50, monitor=monitor, restore_best=True)
+        more = go(epochs=1, resume=first.state, optimizer=Adam(3.0), stop=stop)
+        assert bits(more.params) == bits(first.params if goes_on else more.state.params)
+        assert more.state.counters["rule_stale"] == (1 if goes_on else 0)
+        plain = go(epochs=1, resume=first.state, optimizer=Adam(3.0))  # keeps the best, not the count
+        again = go(epochs=1, resume=plain.state, optimizer=Adam(3.0), stop=stop)
+        assert bits(again.params) == bits(first.params if goes_on else again.state.params)
+    stop = Stop(monitor="r2", restore_best=True, validation=(np.ones((2, 3)), np.eye(2)))
+    other_data = go(epochs=1, resume=first.state, optimizer=Adam(3.0), stop=stop)
+    assert bits(other_data.params) == bits(other_data.state.params)
+
+
+@pytest.mark.parametrize(
+    ("n", "monitor", "match"),
+    [
+        (
+            3,
+            "roc_auc",
+            "'roc_auc' does not suit these 3 rows of labels of 3 classes.*multi_class.*; roc_auc_ovo, .* would",
+        ),
+        (3, "neg_max_error", None),
+        (2, "f1_samples", "'f1_samples' does not suit these 3 rows of labels of 2 classes"),
+        (3, "f1", "'f1' does not suit .*; f1_macro, f1_micro, f1_weighted would suit"),
+        (2, "roc_ac", r"\(did you mean 'roc_auc'\?\).*or of sklearn.metrics.get_scorer_names\(\)$"),
+    ],
+)
+def test_scorers_that_do_not_suit_are_refused_before_training(n, monitor, match):
+    pytest.importorskip("sklearn")
+    network = Network((3, n), output="softmax")
+    with pytest.raises(ValueError, match=match) if match else contextlib.nullcontext():
+        train(network, np.eye(3), np.arange(3) % n, epochs=1, backend="numpy", stop=Stop(monitor=monitor))
+
+
+NEED_LABELS = "needs labels, by the loss cross_entropy or log_loss; this network's targets"
+LOG_ERROR = "3 rows of numbers: .*less than or equal to -1"
+
+
+@pytest.mark.parametrize(
+    ("monitor", "match"),
+    [
+        *((name, NEED_LABELS) for name in ("auc", "f1", "neg_log_loss", "balanced_accuracy", "top_k_accuracy")),
+        ("neg_root_mean_squared_log_error", LOG_ERROR),
+        ("rand_score", "'rand_score' does not suit these 3 rows of 2 labels a row"),
+    ],
+)
+def test_scorers_of_labels_ask_for_labels(monitor, match):
+    """And those of numbers, which do not suit these, or of one label a row, say why."""
+    pytest.importorskip("sklearn")
+    network, Y = Network((3, 1)), [-2.0, 0.5, 1.0]
+    if monitor == "rand_score":
+        network, Y = Network((3, 2), output="sigmoid", loss="log_loss"), np.eye(3)[:, :2]
+    with pytest.raises(ValueError, match=match):
+        train(network, np.eye(3), Y, epochs=1, backend="numpy", stop=Stop(monitor=monitor))
+
+
+NUMBERS = Network((3, 4, 1), "tanh")
+
+
+@pytest.mark.parametrize("network", [CLASSES, BINARY, NUMBERS])
+def test_the_score_of_a_result(network):
+    """The accuracy of labels, else R2, as scikit-learn's estimators have it; of a ManyResult one for each member."""
+    r = np.random.RandomState(0)
+    X, Y, weight = r.randn(40, 3), r.randn(40, 3), r.uniform(0.1, 2, 40)
+    y = {3: Y.argmax(axis=1), 2: (Y[:, :2] > 0).astype(float), 1: Y[:, 0]}[network.n_outputs]
+    many = train_many(network, X, y, seed=range(2), epochs=3)
+    labels = Y.max(axis=1, keepdims=True) == Y if network.n_outputs == 3 else y.reshape(len(y), -1)
+    formula = r2(labels, weight) if network.n_outputs == 1 else accuracy(labels, weight, exclusive=network is CLASSES)
+    assert many.score(X, y, weight).tolist() == [formula(result.predict(X)) for result in many]
+    assert many[1].score(X, y, weight) == many.score(X, y, weight)[1] < 1
+    for wrong, match in (({"monitor": "loss"}, "score gives no loss"), ({"monitor": "acc"}, "did you mean 'accuracy'")):
+        with pytest.raises(ValueError, match=match):
+            many[0].score(X, y, **wrong)
+    with pytest.raises(ValueError, match="X has 39 rows"):
+        many[0].score(X[1:], y)
+
+
+@pytest.mark.parametrize(
+    ("network", "options", "match"),
+    [
+        (BINARY, {"monitor": "acc"}, r"unknown monitor 'acc' \(did you mean 'accuracy'\?\); one of loss, accuracy, r2"),
+        (BINARY, {"monitor": 3}, "monitor must be one of loss, accuracy, r2, or a function of \\(Y, outputs\\), not 3"),
+        (BINARY, {"monitor": lambda Y: 0.0}, r"monitor must be a function of \(Y, outputs\); .*too many positional"),
+        (Network((3, 4, 2)), {"monitor": "accuracy"}, "needs labels.*this network's is 'squared_error'.*monitor='r2'"),
+        (BINARY, {"monitor": "r2", "validation": 0.01}, "monitor='r2' needs at least 2 rows to score"),
+        (BINARY, {"monitor": "r2", "validation": (np.ones((0, 3)), np.ones((0, 2)))}, "validation: X has no rows"),
+    ],
+)
+def test_refused_before_training(network, options, match):
+    with pytest.raises((ValueError, TypeError), match=match):
+        train(network, np.ones((9, 3)), np.ones((9, 2)), epochs=1, backend="numpy", stop=Stop(**options))
+
+
+BROKEN = {
+    "ZeroDivisionError: division by zero": lambda Y, outputs: 1 / 0,
+    "TypeError: it must return a number, not None": lambda Y, outputs: None,
+    "TypeError: it must return a number, not True": lambda Y, outputs: True,
+    "TypeError: it must return a number, not 'high'": lambda Y, outputs: "high",
+    r"TypeError: it must return a number, not ndarray of shape \(2,\)": lambda Y, outputs: outputs.mean(axis=0),
+}
+
+
+@pytest.mark.parametrize("words", BROKEN)
+def test_a_monitor_that_fails_loses_nothing(go, words, tmp_path):
+    fails = []
+
+    def monitor(Y, outputs):
+        return BROKEN[words](Y, outputs) if len(fails) == 2 else fails.append(None) or 0.0
+
+    match = rf"monitor .*monitor failed after epoch 3 of this call: {words}; `.result` of"
+    with pytest.raises(fastnn.MonitorError, match=match) as error:
+        go(stop=Stop(monitor=monitor, patience=9))
+    result = error.value.result
+    assert isinstance(error.value.__cause__, Exception)
+    assert (result.n_epochs, math.isnan(result.history.score[-1])) == (3, True)
+    result.save(tmp_path / "saved.npz")
+    assert bits(go(epochs=3, resume=result.state).params) == bits(go().params)
+    assert state_bits(go(epochs=3).state)["vectors"] == state_bits(result.state)["vectors"]

@@ -1,14 +1,21 @@
-"""train(..., threads=): what may be asked for, what was used, and that it shows in nothing else."""
+"""train(..., threads=): what is used, that it shows in nothing else, and that none hangs in whatever process."""
+
+import os
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from unittest import mock
 
 import drawn
 import numpy as np
 import pytest
-from bits import history_bits, result_bits, state_bits
+from bits import result_bits
 from hypothesis import given, settings
-from small_training import SignalAt
+from survival import python
 
 import fastnn
-from fastnn import Adam, InterruptWarning, Network, Stop, cores, train
+from fastnn import Adam, Network, Stop, cores, train
+from fastnn.fused import team
 from fastnn.training import epochs as pace
 from fastnn.training import inputs
 
@@ -25,9 +32,6 @@ def trained(threads, **changed):
 def test_the_result_says_how_many_there_were():
     assert [trained(threads).threads for threads in (1, 2, 3, 99)] == [1, 2, 3, 6]
     assert "threads" in fastnn.TrainingResult.__doc__
-
-
-def test_other_back_ends_have_one():
     assert trained(4, backend="numpy", epochs=1).threads == 1
 
 
@@ -41,15 +45,12 @@ def test_any_training_has_the_same_bits(drawn):
 
 @pytest.mark.parametrize("threads", [2, 5])
 def test_stop_rules_count_as_ever(threads, monkeypatch):
-    """Chunks are repeated, scores are taken, the best parameters are kept."""
     monkeypatch.setattr(pace, "FIRST_CHUNK_STEPS", 5)
-    for stop in (Stop(patience=2, tol=1e-3), Stop(validation=0.2, patience=2, restore_best=True)):
+    rules = {"tolerance": Stop(patience=2, tol=1e-3), "validation": Stop(validation=0.2, patience=2, restore_best=True)}
+    for reason, stop in rules.items():
         alone, together = (trained(n, stop=stop, epochs=100) for n in (1, threads))
         assert result_bits(together) == result_bits(alone)
-        assert (alone.stop_reason, together.threads) == (
-            ["tolerance", "validation"][stop.validation is not None],
-            threads,
-        )
+        assert (alone.stop_reason, together.threads) == (reason, threads)
 
 
 @pytest.mark.parametrize("monitor", ["loss", "r2"])
@@ -66,26 +67,146 @@ def test_rows_that_are_not_trained_on_are_shared_too(monitor, monkeypatch, share
     assert helpers == ([1] * 3 + [2] * 6 if monitor == "r2" else []), "a prediction of 600 rows has three blocks"
 
 
-@pytest.mark.parametrize("threads", [2, 3])
-def test_an_interrupted_training_goes_on_with_another_number(threads, monkeypatch):
-    monkeypatch.setattr(pace, "FIRST_CHUNK_STEPS", 5)
-    with pytest.warns(InterruptWarning):
-        first = trained(threads, callbacks=[SignalAt(2)])
-    assert (first.stop_reason, first.threads) == ("interrupted", threads)
-    rest = trained(threads + 2, resume=first.state, seed=None, epochs=OPTIONS["epochs"] - first.n_epochs)
-    alone = trained(1)
-    assert state_bits(rest.state)["vectors"] == state_bits(alone.state)["vectors"]
-    assert history_bits(first, rest) == history_bits(alone)
-
-
 def test_each_thread_takes_memory(monkeypatch):
-    network, rows = Network((1, 2000, 1)), np.ones((256, 1))
+    rows = np.ones((256, 1))
+
+    def go(threads):
+        train(Network((1, 2000, 1)), rows, rows, batch_size=None, epochs=1, threads=threads)
+
     monkeypatch.setattr(inputs, "memory", lambda: 60_000_000)
-    train(network, rows, rows, batch_size=None, epochs=1, threads=2)
+    go(2)
     with pytest.raises(MemoryError, match="256 rows at a time it takes"):
-        train(network, rows, rows, batch_size=None, epochs=1, threads=50)
+        go(50)
     monkeypatch.setattr(inputs, "memory", lambda: 20_000_000)
-    train(network, rows, rows, batch_size=None, epochs=1, threads=1)
+    go(1)
     for threads in (2, None):  # who keep the deltas of all layers
         with pytest.raises(MemoryError, match="256 rows at a time it takes"):
-            train(network, rows, rows, batch_size=None, epochs=1, threads=threads)
+            go(threads)
+
+
+@pytest.fixture
+def alone():
+    return result_bits(trained(1))
+
+
+def test_several_trainings_at_once_and_within_each_other(alone):
+    """Each begins another one in its callback."""
+    within = []
+    look = [lambda progress: within.append(trained(2)) if progress.epoch == 3 else None]
+    with ThreadPoolExecutor(6) as pool:
+        results = list(pool.map(lambda n: trained(n, callbacks=look), [2, 3, 2, 5, 3, 2] * 2))
+    assert [result_bits(result) for result in results + within] == [alone] * 24
+    results = [trained(2, callbacks=look), within.pop()]
+    assert [(result_bits(result), result.threads) for result in results] == [(alone, 2)] * 2
+
+
+def test_helpers_that_cannot_be_started_cost_speed_only(alone, no_helpers, monkeypatch):
+    monkeypatch.setattr(cores, "_new_helper", mock.Mock(side_effect=RuntimeError("can't start new thread")))
+    result = trained(3)
+    assert (result_bits(result), result.threads) == (alone, 1)
+
+
+def test_an_exception_before_a_training_begins_sends_the_helpers_away(alone, monkeypatch):
+    """One that a signal's handler raises, after they have been called."""
+    call, calls = team.Team._call, []
+
+    def interrupted(self, t, *args):
+        if t == 0 and not calls:
+            calls.append(t)
+            raise KeyboardInterrupt
+        return call(self, t, *args)
+
+    monkeypatch.setattr(team.Team, "_call", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        trained(3)
+    assert not cores.helpers_at_work()
+    assert result_bits(trained(3)) == alone
+
+
+def test_the_same_helpers_serve_many_trainings_and_sleep_between_them():
+    """They take no time of the processor's: less than a tenth of what one that waits actively would."""
+    trained(3)
+    n = threading.active_count()
+    for _ in range(5):
+        trained(3)
+    assert threading.active_count() == n
+    time.sleep(0.05)
+    before = time.process_time()
+    time.sleep(0.5)
+    assert time.process_time() - before < 0.05
+
+
+TOGETHER = """
+import sys, threading, time, os
+import numpy as np
+from fastnn import Adam, Network, train
+X = np.random.RandomState(0).standard_normal((300, 23))
+
+def trained(threads, epochs=20, **options):
+    options |= {"epochs": epochs, "batch_size": 100, "optimizer": Adam(), "seed": 0}
+    return train(Network((23, 37, 3), "tanh"), X, np.sin(X[:, :3]), threads=threads, **options)
+
+def bits(threads):
+    return trained(threads).state.storage.tobytes()
+"""
+
+FORK = """
+import multiprocessing
+right, children = bits(2), []
+
+def fork(progress):
+    if progress.epoch == 3:
+        children.append(os.fork())
+
+result = trained(2, callbacks=[fork])
+assert result.state.storage.tobytes() == right
+if not children[0]:
+    os._exit(0)
+assert os.waitstatus_to_exitcode(os.waitpid(children[0], 0)[1]) == 0
+with multiprocessing.get_context("fork").Pool(2) as pool:
+    assert pool.map(bits, [1, 2, 3, 2]) == [right] * 4
+assert bits(3) == right
+child = os.fork()
+if not child:
+    os._exit(0 if bits(2) == right else 1)
+assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
+def test_a_training_goes_on_in_a_forked_child_which_starts_helpers_of_its_own():
+    python(TOGETHER + FORK)
+
+
+EXIT = """
+threading.Thread(target=trained, args=(2, 10**9), daemon=True).start()
+trained(3)
+time.sleep(float(sys.argv[1]))
+print("ends")
+"""
+
+
+@pytest.mark.parametrize("seconds", [0, 0.03, 0.3])
+def test_the_interpreter_ends_with_a_training_under_way(seconds):
+    """In a daemon thread: with code 0, and nothing on stderr."""
+    assert python(TOGETHER + EXIT, seconds) == ["ends"]
+
+
+LATE = """
+import atexit
+right = bits(1)
+
+class Last:
+    def __del__(self, bits=bits, right=right):
+        assert bits(2) == right
+        print("deleted")
+
+last = Last()
+last.myself = last  # the collector finds it when the interpreter ends
+atexit.register(lambda: print(bits(2) == right))
+bits(2)
+"""
+
+
+def test_a_training_while_the_interpreter_ends():
+    assert python(TOGETHER + LATE) == ["True", "deleted"]
