@@ -1,4 +1,4 @@
-"""Many results in one file: they come back to the bit, go on from there, and damaged files are refused."""
+"""Many results in one file: they come back to the bit; files that are damaged, or small and name much, are refused."""
 
 import dataclasses
 import time
@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import pytest
-from bits import assert_same_result, assert_same_results
+from bits import assert_same_result, assert_same_results, state_bits
+from memory_of_files import little_memory
 from model_files import parts_of, parts_of_many, write, write_many
 
 import fastnn
@@ -21,6 +22,7 @@ X, Y = RANDOM.rand(23, 3), RANDOM.rand(23, 1)
 NETWORK = Network((3, 4, 1), "tanh")
 WIDE = Network((3, 7, 2, 1), ("relu", "tanh"), bias="scalar")
 
+RESTORING = Stop(validation=0.3, patience=1, restore_best=True)
 CASES = {
     "a block": {"seed": range(5), "epochs": [3, 4, 1, 3, 0]},
     "mini-batches": {"seed": range(5), "epochs": 3, "batch_size": 5, "optimizer": Adam(0.01)},
@@ -29,12 +31,7 @@ CASES = {
     "mixed": {
         "networks": [NETWORK, WIDE, NETWORK, WIDE],
         "optimizer": [SGD(0.1), Adam(), SGD(0.1, momentum=0.9), Adam(sequential=True)],
-        "stop": [
-            Stop(),
-            Stop(validation=0.3, patience=1, restore_best=True),
-            Stop(monitor="r2", restore_best=True),
-            None,
-        ],
+        "stop": [Stop(), RESTORING, Stop(monitor="r2", restore_best=True), None],
         "rows": [None, None, np.arange(9), np.array([1, 1, 2])],
         "alpha": [0.0, 0.1, 0.2, 0.0],
         "learning_rate": [0.1, fastnn.cosine(0.1, 9), lambda step: 0.1, 1e308],
@@ -58,13 +55,17 @@ def path(tmp_path):
     return tmp_path / "many.npz"
 
 
-def go(case, backend="numpy"):
-    return train_many(**{"networks": NETWORK, "X": X, "Y": Y} | CASES[case], backend=backend)
+def go(case, backend="numpy", **options):
+    return train_many(**{"networks": NETWORK, "X": X, "Y": Y} | CASES[case] | options, backend=backend)
+
+
+def saved(many, path, **options):
+    many.save(path, **options)
+    return fastnn.load(path)
 
 
 @pytest.fixture(scope="module")
 def content(tmp_path_factory):
-    """The bytes of a good file."""
     path = tmp_path_factory.mktemp("good") / "many.npz"
     go("mixed").save(path)
     return path.read_bytes()
@@ -73,10 +74,8 @@ def content(tmp_path_factory):
 @pytest.mark.parametrize("case", CASES)
 def test_what_is_saved_comes_back(path, case, backend):
     many = go(case, backend)
-    many.save(path)
-    again = fastnn.load(path)
+    again = saved(many, path)
     assert isinstance(again, ManyResult)
-    assert len(again) == len(many)
     assert_same_results(again, many)
     assert [one.backend for one in again] == [one.backend.name for one in many]
     np.testing.assert_array_equal(again.scores, many.scores)
@@ -85,41 +84,27 @@ def test_what_is_saved_comes_back(path, case, backend):
     assert_same_result(fastnn.load(path)[-1], many[-1])
 
 
-def test_trainings_go_on_from_a_file_bit_for_bit(path, backend):
-    options = {"networks": NETWORK, "X": X, "Y": Y, "backend": backend}
-    many = go("mini-batches", backend)
-    many.save(path)
-    states = [result.state for result in fastnn.load(path)]
-    more = train_many(**options, epochs=2, resume=states)
-    whole = train_many(**options, **CASES["mini-batches"] | {"epochs": 5})
-    assert more.params.tobytes() == whole.params.tobytes()
-
-
 @pytest.mark.parametrize("case", ["a block", "mixed"])
 def test_networks_alone_predict(path, case):
     many = go(case)
-    many.save(path, state=False)
-    again = fastnn.load(path)
+    again = saved(many, path, state=False)
     assert np.array_equal(again.predict(X), many.predict(X))
     assert again.stop_reason.tolist() == many.stop_reason.tolist()
     with pytest.raises(ValueError, match="no row order and no generator"):
         train_many(NETWORK, X, Y, resume=[result.state for result in again], epochs=1)
     with pytest.raises(ValueError, match=r"say save\(path, state=False\)"):
         again.save(path)
-    again.save(path, state=False)
-    assert fastnn.load(path)[1].params.tobytes() == many[1].params.tobytes()
-
-
-def test_those_that_have_not_begun_are_saved_too(path):
-    many = train_many(NETWORK, X, Y, n=9, epochs=9, stop=Stop(patience=3), callbacks=[lambda progress: True], n_jobs=1)
-    many.save(path)
-    assert_same_results(fastnn.load(path), many)
+    assert saved(again, path, state=False)[1].params.tobytes() == many[1].params.tobytes()
+    with pytest.raises(ValueError, match=r"networks alone, as from a file of save\(path, state=False\)"):
+        again.best()
+    with pytest.raises(ValueError, match="networks alone"):
+        again.plot()
+    assert repr(again) == f"<ManyResult: members {len(many)}, state none>"
+    assert "state" in again._repr_html_()
 
 
 @dataclass(frozen=True)
 class Stairs(Schedule):
-    """A schedule of the user's own, with settings that fastnn's have not."""
-
     steps: dict = field(default_factory=dict)
 
     def rates(self, steps):
@@ -129,8 +114,9 @@ class Stairs(Schedule):
 def test_settings_of_the_users_own_come_back(path):
     rates = [Stairs(0.1, {"1": 0.5, "2": 0.2}), 0.1, fastnn.step_decay(0.1, every=2)]
     many = train_many(NETWORK, X, Y, seed=0, learning_rate=rates, epochs=3, optimizer=SGD())
-    many.save(path)
-    assert_same_results(fastnn.load(path), many)
+    assert_same_results(saved(many, path), many)
+    many = train_many(NETWORK, X, Y, n=9, epochs=9, stop=Stop(patience=3), callbacks=[lambda progress: True], n_jobs=1)
+    assert_same_results(saved(many, path), many)
 
 
 def test_what_could_not_be_read_again_is_not_written(path, monkeypatch):
@@ -150,17 +136,15 @@ def test_what_could_not_be_read_again_is_not_written(path, monkeypatch):
     assert not path.exists()
 
 
-def test_what_takes_one_result_says_that_there_are_several(path, content):
-    path.write_bytes(content)
-    with pytest.raises(ModelFileError, match=r"it holds 4 results: take one, fastnn\.load\(path\)\[i\]"):
-        kind_of(path)
-
-
-def test_numpy_reads_the_file(content):
+def test_numpy_reads_the_file(path, content):
+    """What takes one result says that there are several."""
     header, values, arrays = parts_of_many(content)
     assert (header["format"], header["members"]) == ("fastnn many", 4)
     assert {"network", "counters.alpha", "random_state.pos", "t"} <= values["facts"].keys()
     assert arrays["which"].shape == (len(header["differ"]), 4)
+    path.write_bytes(content)
+    with pytest.raises(ModelFileError, match=r"it holds 4 results: take one, fastnn\.load\(path\)\[i\]"):
+        kind_of(path)
 
 
 def test_ten_thousand_are_saved_and_loaded_in_little_time_and_space(path):
@@ -184,13 +168,9 @@ def test_ten_thousand_are_saved_and_loaded_in_little_time_and_space(path):
 
 @pytest.mark.parametrize("case", ["a block", "mini-batches", "reduced", "two dtypes"])
 def test_results_are_made_when_they_are_asked_for(path, case, monkeypatch):
-    """Loading makes none, nor does what all members have in arrays."""
-    many = go(case)
-    many.save(path)
-    made = []
-    right = many_files.result_of
+    many, made, right = go(case), [], many_files.result_of
     monkeypatch.setattr(many_files, "result_of", lambda *parts: made.append(parts) or right(*parts))
-    again = fastnn.load(path)
+    again = saved(many, path)
     assert [params.tobytes() for params in again.params] == [params.tobytes() for params in many.params]
     assert again.history.loss.tobytes() == many.history.loss.tobytes()
     assert again.predict(X).tobytes() == many.predict(X).tobytes()
@@ -294,14 +274,12 @@ def test_facts_that_do_not_fit_are_refused(path, content, name, value):
 
 @pytest.mark.parametrize("k", range(4))
 def test_a_member_with_a_damaged_order_is_refused_whichever_it_is(path, k):
-    many = go("mini-batches")
-    many.save(path)
+    go("mini-batches").save(path)
     header, arrays = parts_of(path.read_bytes())
-    order = arrays["order"].reshape(len(many), -1)
-    order[k % len(many), 0] = order[k % len(many), 1]
+    order = arrays["order"].reshape(5, -1)
+    order[k, 0] = order[k, 1]
     write(path, header, arrays)
-    with pytest.raises(ModelFileError, match=f"member {k % len(many)}: damaged: its row order is not a permutation"):
-        fastnn.load(path)
+    refused(path, f"member {k}: damaged: its row order is not a permutation")
 
 
 def test_sizes_that_do_not_fit_are_refused(path, content):
@@ -312,12 +290,115 @@ def test_sizes_that_do_not_fit_are_refused(path, content):
         refused(path, "damaged")
 
 
-def test_networks_alone_say_that_their_losses_are_not_known(path):
-    go("a block").save(path, state=False)
-    many = fastnn.load(path)
-    assert repr(many) == "<ManyResult: members 5, state none>"
-    assert "state" in many._repr_html_()
-    with pytest.raises(ValueError, match=r"networks alone, as from a file of save\(path, state=False\)"):
-        many.best()
-    with pytest.raises(ValueError, match="networks alone"):
-        many.plot()
+ONE_COLUMN = np.linspace(-1, 1, 20)[:, None]
+SMALL = {"networks": Network((1, 3, 1), "tanh"), "epochs": 2}
+
+
+def taken_apart(path, state=True, X=ONE_COLUMN, **options):
+    """Header, table, and arrays of a good file, of three members that are alike."""
+    train_many(X=X, Y=X[:, :1] ** 2, **SMALL | {"seed": [0] * 3} | options).save(path, state=state)
+    return parts_of_many(path.read_bytes())
+
+
+def refused_in_little_memory(path, why):
+    with little_memory(path):
+        refused(path, f"damaged: {why}")
+
+
+def name_members(header, arrays, m):
+    """Say that there are m members, all of them like the first."""
+    header["members"], arrays["which"] = m, np.repeat(arrays["which"][:, :1], m, axis=1)
+
+
+@pytest.mark.parametrize("prefix", ["x", "counters.x", "counters.optimizer.x"])
+def test_columns_that_save_does_not_write_are_refused(path, prefix):
+    header, table, arrays = taken_apart(path)
+    name_members(header, arrays, 20_000)
+    table["facts"] |= {f"{prefix}{k}": [0] for k in range(300)}
+    write_many(path, header, table, arrays)
+    refused_in_little_memory(path, "its table has 3")
+
+
+@pytest.mark.parametrize("sizes", [{"params": [10]}, {"params": [10], "loss": [10]}], ids=["in no table", "too many"])
+def test_arrays_that_save_does_not_write_are_refused(path, sizes):
+    header, table, arrays = taken_apart(path, state=False)
+    write_many(path, header, {**table, "sizes": sizes}, arrays | {"loss": np.zeros(10)})
+    refused_in_little_memory(path, r"its table has 5 columns, lacks none and has the unexpected \['loss'\]")
+
+
+@pytest.mark.parametrize("m", [3, 8])
+def test_networks_of_many_layers(path, m):
+    """They are made when they are asked for; where there are more numbers than a file may have, they are refused."""
+    header, table, arrays = taken_apart(path, state=False)
+    n = 30_000
+    table["facts"] |= {"network": [table["facts"]["network"][0] | {"sizes": [1] * n}] * m, "n_params": [2 * (n - 1)]}
+    table["sizes"], arrays["params"] = {"params": [2 * (n - 1)]}, np.zeros(2 * (n - 1))
+    arrays["which"], header["members"], header["differ"] = np.uint8([range(1, m + 1)]), m, ["network"]
+    write_many(path, header, table, arrays)
+    if m == 8:
+        refused_in_little_memory(path, "it has more values than a file of its size may have")
+        return
+    with little_memory(path):
+        many = fastnn.load(path)
+    assert many[0].network.n_layers == n - 1
+
+
+@pytest.mark.parametrize("value", [b"{}", b"[]", b'{"a":{}}', b'"ab"', b"0.5"])
+def test_a_table_of_many_values_is_refused_before_it_is_parsed(path, value):
+    header, _, arrays = taken_apart(path)
+    write_many(path, header, b'{"facts":{"t":[' + b",".join([value] * 1_000_000) + b']},"sizes":{}}', arrays)
+    refused_in_little_memory(path, "it has more values than a file of its size may have")
+
+
+@pytest.mark.parametrize("state", [True, False])
+def test_values_that_members_share_are_not_theirs_each(path, state):
+    header, table, arrays = taken_apart(path, state=state)
+    name_members(header, arrays, 200_000)
+    write_many(path, header, table, arrays)
+    with little_memory(path):
+        many = fastnn.load(path)
+    assert len(many) == 200_000
+    assert many[0].params.tobytes() == arrays["vectors" if state else "params"][:10].tobytes()
+    assert many[-1].params.tobytes() == many[0].params.tobytes()
+
+
+COLUMN = {"networks": Network((1, 1)), "X": np.zeros((20_000, 1), np.float32)}
+BROAD = {"networks": Network((1000, 10, 1)), "X": np.zeros((4, 1000))}
+SHARED = {
+    "vectors": BROAD | {"stop": Stop(validation=0.5)},
+    "parameters": BROAD | {"stop": Stop(validation=0.5)},
+    "best vectors": BROAD | {"stop": Stop(validation=0.5, restore_best=True, patience=9)},
+    "an order": COLUMN | {"batch_size": 10_000},
+    "rows for validation": COLUMN | {"stop": Stop(validation=0.5)},
+}
+
+
+@pytest.mark.parametrize("case", SHARED)
+def test_what_members_share_is_made_once(path, case):
+    """Loading and all states together take no more than the file, however many members refer to the same arrays."""
+    options = SHARED[case] | {"optimizer": Adam(), "seed": [0, 1], "epochs": 1}
+    header, table, arrays = taken_apart(path, state=case != "parameters", **options)
+    name_members(header, arrays, 500)
+    write_many(path, header, table, arrays)
+    with little_memory(path):
+        many = fastnn.load(path)
+        states = [result.state for result in many]
+    for name in ("storage", "index", "validation_rows", "best_params"):
+        first, last = getattr(states[0], name), getattr(states[-1], name)
+        assert first is last is None or (np.shares_memory(first, last) and not last.flags.writeable), name
+
+
+def test_members_that_share_nothing_have_arrays_of_their_own(path):
+    first, second = (result.state for result in saved(go("mini-batches"), path)[:2])
+    before = second.copy()
+    first.vectors[:] = first.index[:] = 0
+    assert state_bits(second) == state_bits(before)
+
+
+def test_ten_thousand_members_that_share_an_order_of_rows(path):
+    many = train_many(Network((1, 1)), X[:, :1], Y, batch_size=None, epochs=1, seed=range(10_000))
+    many.save(path)
+    with little_memory(path):
+        again = fastnn.load(path)
+    for k in (0, 5_000, -1):
+        assert_same_result(again[k], many[k])

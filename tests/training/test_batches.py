@@ -117,7 +117,7 @@ def test_a_seed_gives_numpys_generator(seed):
         assert same(ours, numpys)
         one, other = (all_bits(r.standard_normal(401), r.permutation(9)) for r in (ours, numpys))
         assert one == other
-    give_back(ours, seed)  # it holds one more normal number
+    GENERATORS.put(ours)  # it holds one more normal number
     assert same(make_random_state(4), np.random.RandomState(4))
 
 

@@ -1,0 +1,321 @@
+"""Many trainings that callbacks, errors, Ctrl-C and time-outs end, nested and in threads: what is left and goes on."""
+
+import contextlib
+import inspect
+import os
+import pickle
+import signal
+import threading
+import time
+import warnings
+from concurrent.futures import ThreadPoolExecutor
+from unittest import mock
+
+import numpy as np
+import pytest
+from bits import all_bits, assert_same_result, assert_same_results
+from ended_early import NETWORK, After, M, X, Y, assert_resumes, ctrl_c
+from survival import Child
+from waiting import handled_by, times_out
+
+from fastnn import SGD, InterruptWarning, MonitorError, Stop, TrainingInterrupted, cores, train, train_many
+from fastnn.many.driver import _StopFlag
+from fastnn.many.engine import Engine
+from fastnn.training.exceptions import Interrupt
+
+pytestmark = [pytest.mark.skipif(os.name == "nt", reason="POSIX signals"), pytest.mark.usefixtures("nothing_left")]
+
+
+def test_callbacks_see_each_member_once_and_its_result(go):
+    seen = []
+    many = go(callbacks=[lambda progress: seen.append((progress, progress.result(progress.ended[0])))])
+    assert sorted(number for progress, _ in seen for number in progress.ended) == list(range(M))
+    assert [progress.n_ended for progress, _ in seen] == list(np.cumsum([len(p.ended) for p, _ in seen]))
+    assert {progress.n_members for progress, _ in seen} == {M}
+    for progress, result in seen:
+        assert_same_result(result, many[progress.ended[0]])
+
+
+def test_a_member_that_has_not_ended_has_no_result():
+    asked = []
+
+    def ask(progress):
+        with pytest.raises(ValueError, match="member 11 has not ended yet"):
+            progress.result(11)
+        asked.append(progress.n_ended)
+        return True
+
+    train_many(NETWORK, X, Y, seed=range(M), epochs=10**5, stop=Stop(patience=1), n_jobs=1, callbacks=[ask])
+    assert asked == [1]
+
+
+@pytest.mark.parametrize("true", [True, np.True_])
+def test_a_callback_that_returns_true_ends_all_without_a_warning(go, true):
+    many = go(callbacks=[After(3, lambda: true)])
+    assert set(many.stop_reason) == {"epochs", "callback"}
+    assert 3 <= (many.stop_reason == "epochs").sum() <= 5
+
+
+def test_a_callback_that_raises_ends_all_and_its_error_carries_the_result(go, backend):
+    with pytest.raises(KeyError, match="mine") as raised:
+        go(callbacks=[After(3, lambda: {}["mine"])])
+    many = raised.value.result
+    assert 3 <= (many.stop_reason == "epochs").sum() <= 5
+    assert_resumes(many, go(), backend)
+
+
+def test_a_monitor_that_raises_ends_all_and_its_member_is_named(go):
+    failed = threading.Event()
+
+    def monitor(Y, outputs):
+        assert failed.wait(20)
+        return 1.0
+
+    def broken(Y, outputs):
+        failed.set()
+        raise ZeroDivisionError
+
+    with pytest.raises(MonitorError, match=r"^member 4: .*broken failed after epoch 1") as raised:
+        go(stop=[*[Stop()] * 4, Stop(monitor=broken), *[Stop(monitor=monitor)] * (M - 5)])
+    many = raised.value.result
+    assert (raised.value.member, len(many), many.stop_reason[4], many.n_epochs[4]) == (4, M, "running", 1)
+    assert (many.stop_reason[:4] == "epochs").sum() >= 3
+
+
+def test_a_learning_rate_that_raises_names_its_member(go):
+    rates = [0.1] * 5 + [lambda step: 0.1 if step < 3 else 1 / 0] + [0.1] * (M - 6)  # those with 0.1 are blocks
+    with pytest.raises(ZeroDivisionError) as raised:
+        go(learning_rate=rates, batch_size=7)
+    assert (raised.value.member, len(raised.value.result)) == (5, M)
+
+
+def test_of_the_tasks_that_it_ended_an_engine_tells_nothing():
+    def answers(tasks):
+        try:
+            yield from ["first", "second"]
+        finally:
+            warnings.warn("tasks which were still being processed have been cancelled", UserWarning, stacklevel=2)
+
+    flag = _StopFlag(Interrupt())
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        for answer in Engine._answers(None, answers, iter(()), flag):
+            assert answer == "first"
+            flag.end("callback")
+    assert told == []
+
+
+def test_the_first_one_returns_what_there_is_after_a_warning(go, backend):
+    press = After(3, ctrl_c)
+    with pytest.warns(InterruptWarning, match=f"when . of {M} members were through, which is what train_many") as seen:
+        many = go([press])
+    assert seen[0].message.result is many
+    through = many.stop_reason == "epochs"
+    assert set(many.stop_reason) == {"epochs", "interrupted"}
+    assert (3 <= sum(through) <= 5, len(press.calls)) == (True, 3)
+    assert (many.n_epochs[through] == 5).all()
+    assert (many.n_epochs[-3:] == 0).all()
+    assert_resumes(many, go(), backend)
+
+
+def test_members_under_way_end_at_once_and_resume(go, backend, n_jobs):
+    """Long trainings, more than the threads: those that have begun end at their next chunk, the others do not begin."""
+    begun = threading.Event()
+
+    def first(step):
+        if step == 20:
+            assert n_jobs == 1 or begun.wait(20)
+            ctrl_c()
+        return 0.01
+
+    def other(step):
+        begun.set()
+        return 0.01
+
+    options = {"optimizer": SGD(), "batch_size": 7}
+    with pytest.warns(InterruptWarning, match=f"when 0 of {M} members"):
+        many = go(epochs=10**7, learning_rate=[first] + [other] * (M - 1), **options)
+    assert many.stop_reason.tolist() == ["interrupted"] * M
+    assert [result.state.t > 0 for result in many] == [True] * n_jobs + [False] * (M - n_jobs)
+    n, options = int(many.n_epochs.max()) + 1, {**options, "learning_rate": 0.01, "backend": backend}
+    assert_resumes(many[:3], train_many(NETWORK, X, Y, seed=range(3), epochs=n, **options), **options)
+
+
+def test_those_that_have_not_begun_are_what_train_gives_for_no_epoch(go, backend):
+    with pytest.warns(InterruptWarning):
+        many = go(callbacks=[After(1, ctrl_c)], stop=Stop(validation=0.2), dtype="float32")
+    last = many[-1]
+    options = {"stop": Stop(validation=0.2), "backend": backend, "dtype": "float32", "seed": M - 1}
+    alone = train(NETWORK, X, Y, epochs=0, optimizer=SGD(), **options)
+    assert all_bits(last.params, last.state.validation_rows) == all_bits(alone.params, alone.state.validation_rows)
+    assert last is many[-1]
+    copy = pickle.loads(pickle.dumps(many))
+    assert_same_result(copy[-1], last)
+    assert copy.stop_reason.tolist() == many.stop_reason.tolist()
+
+
+def test_without_a_seed_one_that_has_not_begun_is_the_same_each_time():
+    """The warning is at the caller's line."""
+    line = inspect.currentframe().f_lineno + 2
+    with pytest.warns(InterruptWarning) as seen:
+        many = train_many(NETWORK, X, Y, n=9, epochs=[10**6] * 9, n_jobs=1, callbacks=[After(1, ctrl_c)])
+    assert (seen[0].filename, seen[0].lineno, many.n_epochs[-1]) == (__file__, line, 0)
+    assert many[-1].params.tobytes() == many.params[-1].tobytes() == many[-1:].params.tobytes()
+
+
+def test_the_second_one_raises(go):
+    with pytest.raises(KeyboardInterrupt) as raised:
+        go([After(3, lambda: [ctrl_c() for _ in range(2)])], epochs=50)
+    assert type(raised.value) is KeyboardInterrupt
+
+
+def test_the_second_one_raises_in_a_later_call_of_fastnn(go):
+    with pytest.warns(InterruptWarning):
+        go(callbacks=[After(1, ctrl_c)])
+    with pytest.raises(KeyboardInterrupt):
+        go(callbacks=[After(1, ctrl_c)])
+    with pytest.raises(KeyboardInterrupt):  # which the one that raised is not part of
+        train(NETWORK, X, Y, epochs=3, callbacks=[lambda progress: ctrl_c()])
+
+
+def test_one_that_raises_carries_the_result_through_pickle(go):
+    with pytest.raises(TrainingInterrupted, match=f"when . of {M} members were through") as raised:
+        go(callbacks=[After(2, ctrl_c)], stop=[Stop()] * (M - 1) + [Stop(on_interrupt="raise")])
+    assert_same_results(pickle.loads(pickle.dumps(raised.value)).result, raised.value.result)
+    assert set(raised.value.result.stop_reason) == {"epochs", "interrupted"}
+
+
+def test_a_handler_of_the_users_own_is_called_and_is_back(go):
+    calls = []
+    with handled_by(lambda signum, frame: calls.append(signum)), pytest.warns(InterruptWarning):
+        go(callbacks=[After(2, ctrl_c)])
+    assert calls == [signal.SIGINT]
+    with handled_by(mock.Mock(side_effect=TimeoutError)), pytest.raises(TimeoutError):
+        go(epochs=1000, callbacks=[After(1, ctrl_c)])
+
+
+def test_thousands_that_have_not_begun_are_there_at_once():
+    began, stop = [], lambda progress: began.append(time.process_time()) or ctrl_c()
+    with pytest.warns(InterruptWarning):
+        many = train_many(NETWORK, X, Y, n=20_000, epochs=300, n_jobs=1, callbacks=[stop])
+    assert time.process_time() - began[0] < 1.5
+    assert (len(many), many[-1].state.t) == (20_000, 0)
+    assert many.n_epochs.sum() < 300 * 5_000
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_it_ends_the_wait_for_workers(times, nothing_left):
+    def answers(tasks):
+        try:
+            yield "an answer"
+            signal.raise_signal(signal.SIGINT)
+            yield "one that takes long"
+        finally:
+            for _ in range(times - 1):
+                signal.raise_signal(signal.SIGINT)
+
+    interrupt = Interrupt()
+    interrupt.begin()
+    try:
+        with contextlib.nullcontext() if times == 1 else pytest.raises(KeyboardInterrupt):
+            assert list(Engine._answers(None, answers, iter(()), _StopFlag(interrupt))) == ["an answer"]
+        assert interrupt.requested
+    finally:
+        interrupt.over = True
+        interrupt.end()
+
+
+def test_many_in_a_callback_of_one_and_one_in_a_callback_of_many(go, backend):
+    one = lambda **more: train(NETWORK, X, Y, epochs=3, seed=1, backend=backend, **more)  # noqa: E731
+    wanted, alone, inner = go(), one(), []
+    assert_same_result(one(callbacks=[lambda progress: inner.append(go())]), alone)
+    assert_same_results(go(callbacks=[lambda progress: inner.append(one()) or None]), wanted)
+    for many in inner[:3]:
+        assert_same_results(many, wanted)
+    assert len(inner) > 3
+    assert_same_result(inner[-1], alone)
+
+
+def test_ctrl_c_ends_many_in_a_callback_of_many(go):
+    inner = []
+    with pytest.warns(InterruptWarning) as seen:
+        outer = go(callbacks=[After(1, lambda: inner.append(go(callbacks=[After(2, ctrl_c)], epochs=4)))])
+    assert len(seen) == 2
+    assert "interrupted" in inner[0].stop_reason
+    assert "interrupted" in outer.stop_reason
+
+
+def test_two_at_once_in_two_threads(go):
+    with ThreadPoolExecutor(2) as pool:
+        first, second = pool.map(lambda _: go(epochs=30), range(2))
+    for many in (first, second):
+        assert_same_results(many, go(epochs=30))
+
+
+FORK = """
+import multiprocessing, sys, threading
+import numpy as np
+from fastnn import Network, train_many
+X = np.random.RandomState(0).randn(40, 2)
+network = Network((2, 3, 1), "tanh")
+
+def go(epochs):
+    return train_many(network, X, X[:, :1], seed=range(8), epochs=epochs, batch_size=7, n_jobs=2, backend=sys.argv[1])
+
+wanted = go(5).params.tobytes()
+thread = threading.Thread(target=go, args=(10**7,), daemon=True)
+thread.start()
+with multiprocessing.get_context("fork").Pool(2) as pool:
+    assert [many.params.tobytes() for many in pool.map(go, [5] * 4)] == [wanted] * 4
+assert go(5).params.tobytes() == wanted
+print("ready", flush=True)
+"""
+
+
+def test_a_process_forks_and_ends_whatever_its_threads_are_at(backend):
+    with Child(FORK, backend) as child:
+        child.wait_for("ready")
+        assert child.end() == 0
+
+
+AGAIN = """
+import sys, time
+import numpy as np
+from fastnn import Network, Stop, cores, train_many
+X = np.random.RandomState(0).randn(40, 2)
+
+def busy(progress):
+    print("ready", flush=True)
+    time.sleep(60)
+
+try:
+    options = {"epochs": 10**7, "n_jobs": 2, "backend": sys.argv[1], "stop": [Stop(max_seconds=0.01)] + [Stop()] * 7}
+    train_many(Network((2, 3, 1), "tanh"), X, X[:, :1], seed=range(8), callbacks=[busy], **options)
+except KeyboardInterrupt:
+    time.sleep(0.2)
+    assert not cores.helpers_at_work()
+    print("stopped", flush=True)
+"""
+
+
+def test_the_second_one_ends_a_call_that_is_busy_and_its_threads(backend):
+    with Child(AGAIN, backend) as child:
+        child.wait_for("ready")
+        child.send(signal.SIGINT)
+        time.sleep(0.2)
+        child.send(signal.SIGINT)
+        child.wait_for("stopped")
+        assert child.end() == 0
+
+
+def test_a_time_out_leaves_no_helper_at_work_and_the_handler():
+    def go():
+        with warnings.catch_warnings(action="ignore"):
+            train_many(NETWORK, X, Y, seed=range(8), epochs=[5] * 7 + [2000], n_jobs=2)
+
+    assert times_out(go, lambda n, n_late: n == 9999 or (n >= 200 and n_late > 20)) > 20
+    deadline = time.monotonic() + 5
+    while cores.helpers_at_work() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert not cores.helpers_at_work()
+    go()  # gives back the handler, should the last exception have come in the midst of that: see `Interrupt`
