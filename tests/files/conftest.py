@@ -13,7 +13,6 @@ def path(tmp_path):
 
 @pytest.fixture(scope="module")
 def content(tmp_path_factory):
-    """The bytes of a good file."""
     path = tmp_path_factory.mktemp("good") / "model.npz"
     trained(stop=Stop(tol=0.0, validation=0.3, restore_best=True)).save(path)
     return path.read_bytes()

@@ -1,25 +1,22 @@
-"""How a file is written: whole or not at all, under the name that was given, with the right permissions."""
+"""How a file is written: whole or not at all, by each door, under its name and permissions; pictures by its ending."""
 
 import os
+import re
 import stat
 
 import numpy as np
 import pytest
-from model_files import trained
+from model_files import NETWORK, data, trained
 
-from fastnn import SGD, Network, load, train
+import fastnn
+from fastnn import SGD, Network, TrainingResult, plotting, train, train_many
 from fastnn.files import model
-
-
-def test_the_name_is_taken_as_it_is(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    trained().save("model")
-    trained().save(str(tmp_path / "other.bin"))
-    assert sorted(os.listdir()) == ["model", "other.bin"]
+from fastnn.files.export import FORMATS
 
 
 @pytest.mark.parametrize("where", ["savez", "fsync", "replace"])
 def test_what_breaks_off_leaves_the_old_file(path, monkeypatch, where):
+    """So it is on the disk before it takes the name."""
     trained().save(path)
     old = path.read_bytes()
 
@@ -31,18 +28,6 @@ def test_what_breaks_off_leaves_the_old_file(path, monkeypatch, where):
         trained(seed=4).save(path)
     assert path.read_bytes() == old
     assert os.listdir(path.parent) == [path.name]
-
-
-def test_it_is_on_the_disk_before_it_takes_the_name(path, monkeypatch):
-    calls = []
-
-    def recorded(name, do):
-        return lambda *args: (calls.append(name), do(*args))
-
-    for name in ("fsync", "replace"):
-        monkeypatch.setattr(os, name, recorded(name, getattr(os, name)))
-    trained().save(path)
-    assert calls == ["fsync", "replace"]
 
 
 @pytest.mark.skipif(os.name == "nt", reason="POSIX permissions and links")
@@ -75,19 +60,80 @@ def test_a_file_keeps_its_permissions_when_it_is_replaced(path, monkeypatch, mod
     assert [*seen, stat.S_IMODE(path.stat().st_mode)] == [mode, mode]
 
 
-def test_save_and_load_say_what_is_no_file(tmp_path, monkeypatch):
+def test_a_state_and_a_folder_are_no_result_and_no_file(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(FileNotFoundError):
-        load(tmp_path / "nothing")
     with pytest.raises(OSError, match=r"not a regular file, so it is not replaced: '\.'"):
         trained().save(".")
     with pytest.raises(TypeError, match="not TrainingState"):
-        model.save(tmp_path / "model", trained().state)
+        model.save("model", trained().state)
 
 
-def test_what_could_not_be_read_again_is_not_written(path):
-    network = Network((1,) * 40_000)
-    result = train(network, [[1.0]], [[1.0]], epochs=0, optimizer=SGD(), backend="numpy")
-    with pytest.raises(ValueError, match=r"at most 65,536 bytes of layers and options, not 80,"):
-        result.save(path)
+@pytest.mark.parametrize(
+    ("n_layers", "write", "match"),
+    [
+        (40_000, TrainingResult.save, "at most 65,536 bytes of layers and options, not 80,"),
+        (1_000, lambda result, path: result.export(path, "safetensors"), "at most 65,536 bytes of layers, not "),
+    ],
+    ids=["npz", "safetensors"],
+)
+def test_what_could_not_be_read_again_is_not_written(path, n_layers, write, match):
+    result = train(Network((1,) * n_layers), [[1.0]], [[1.0]], epochs=0, optimizer=SGD(), backend="numpy")
+    with pytest.raises(ValueError, match=match):
+        write(result, path)
     assert not path.exists()
+
+
+def fitted():
+    pytest.importorskip("sklearn")
+    return fastnn.MLPClassifier((2,), max_iter=1, batch_size=2).fit(np.eye(2), [0, 1])
+
+
+DOORS = {
+    "result.save": lambda path: trained().save(path),
+    "many.save": lambda path: train_many(NETWORK, *data(), seed=range(2), epochs=1).save(path),
+    "estimator.save": lambda path: fitted().save(path),
+    "estimator.export": lambda path: fitted().export(path, "numpy"),
+}
+DOORS |= {f"result.export {name}": lambda path, name=name: trained().export(path, name) for name in FORMATS}
+
+
+@pytest.mark.filterwarnings("ignore:Stochastic Optimizer")
+@pytest.mark.parametrize("door", DOORS)
+def test_the_folder_that_is_missing_is_named(door, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").touch()
+    folder = os.path.join(os.path.realpath(tmp_path), "models", "new")
+    missing = f"there is no folder {folder!r}; make it first: 'models/new/net'"
+    with pytest.raises(FileNotFoundError, match=re.escape(missing)):
+        DOORS[door]("models/new/net")
+    with pytest.raises(NotADirectoryError, match=r"file' is a file, not a folder: 'file/net'"):
+        DOORS[door]("file/net")
+    assert os.listdir() == ["file"]
+
+
+@pytest.fixture
+def figures():
+    pytest.importorskip("matplotlib")
+    return [plotting.loss_curves([3.0, 2.0]) for _ in range(2)]
+
+
+def test_what_is_no_figure_is_refused(figures):
+    with pytest.raises(TypeError, match=r"figure must be a matplotlib Figure.* not 'loss.png'"):
+        plotting.save("loss.png", figures[0])
+
+
+@pytest.mark.parametrize(
+    ("name", "begins"), [("a.png", b"\x89PNG"), ("a", b"\x89PNG"), ("a.PDF", b"%PDF"), ("a.svg", b"<?xml")]
+)
+def test_the_ending_of_a_name_is_the_format(tmp_path, figures, name, begins):
+    paths = str(tmp_path / "new" / name), tmp_path / "other" / name
+    first, again = (plotting.save(figure, path) for figure, path in zip(figures, paths, strict=True))
+    assert [first, again] == [tmp_path / "new" / name, tmp_path / "other" / name]
+    assert first.read_bytes().startswith(begins)
+    assert again.read_bytes() == first.read_bytes()
+
+
+def test_another_ending_is_refused_before_anything_is_made(tmp_path, figures):
+    with pytest.raises(ValueError, match=r"must end in one of .png, .svg, .pdf, not in '.xyz'"):
+        plotting.save(figures[0], tmp_path / "new" / "a.xyz")
+    assert not (tmp_path / "new").exists()

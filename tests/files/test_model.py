@@ -3,14 +3,13 @@
 import json
 import math
 import pathlib
-import subprocess
-import sys
 
 import numpy as np
 import pytest
 from bits import bits, result_bits, state_bits
 from chunks import chunks_of
 from model_files import as_format_1, data, parts_of, trained, write
+from survival import python
 
 from fastnn import SGD, Adam, ModelFileError, Network, ReduceRate, Stop, cosine, load, one_cycle, train, warm_up
 from fastnn.files import description
@@ -31,17 +30,24 @@ OPTIONS = {
 
 @pytest.mark.parametrize("case", OPTIONS)
 def test_what_is_saved_comes_back(path, case, dtype):
-    result = trained(dtype=dtype, **OPTIONS[case])
+    result, (X, _) = trained(dtype=dtype, **OPTIONS[case]), data(dtype)
     result.save(path)
     loaded = load(path)
     assert result_bits(loaded) == result_bits(result)
-    assert loaded.network == result.network
     assert loaded.history.seconds == result.history.seconds
-    assert loaded.backend == "numpy"
-    X, _ = data()
-    assert bits(loaded.predict(X)) == bits(result.predict(X))
     with pytest.raises(ValueError, match="read-only"):
         loaded.params[0] = 1
+    result.save(path, state=False)
+    assert path.stat().st_size < result.params.nbytes + 1200
+    alone = load(path)
+    assert alone.stop_reason == result.stop_reason
+    assert bits(alone.params) == bits(result.params)
+    for one in (loaded, alone):
+        assert (one.network, one.backend) == (result.network, "numpy")
+        assert bits(one.predict(X)) == bits(result.predict(X))
+    assert repr(alone) == "<TrainingResult: network 3-4-2, state none, back end numpy>"
+    assert repr(alone.state) == f"<TrainingState: optimizer none, parameters 26 {np.dtype(dtype)}, steps 0>"
+    assert (alone.n_epochs, len(alone.history.score), alone.history.best_epoch) == (0, 0, 0)
 
 
 @pytest.mark.parametrize("case", OPTIONS)
@@ -80,7 +86,7 @@ def test_every_option_of_the_network_comes_back(path):
     assert load(path).network == network
 
 
-def test_numpy_reads_the_file(path):
+def test_numpy_and_another_process_read_the_file(path):
     result = trained()
     result.save(path)
     with np.load(path) as file:
@@ -89,27 +95,25 @@ def test_numpy_reads_the_file(path):
     assert (header["format"], header["format_version"]) == ("fastnn", 2)
     assert header["counters"]["optimizer"]["learning_rate"] == 0.01
     assert header["versions"]["numpy"] == np.__version__
+    told = python(
+        "import fastnn, sys; print(fastnn.load(sys.argv[1]).params.tobytes().hex(), 'numba' in sys.modules)", path
+    )
+    assert told == [f"{result.params.tobytes().hex()} False"]
 
 
-def test_another_process_reads_the_file(path):
-    trained().save(path)
-    code = "import fastnn, sys; print(fastnn.load(sys.argv[1]).params.tobytes().hex(), 'numba' in sys.modules)"
-    output = subprocess.run([sys.executable, "-c", code, path], capture_output=True, text=True, check=True).stdout
-    assert output.split() == [load(path).params.tobytes().hex(), "False"]
-
-
-def test_a_file_of_the_other_byte_order_is_read(path, content):
+def test_files_of_the_other_byte_order_and_of_format_1_are_read(path, content):
+    path.write_bytes(content)
+    right = result_bits(load(path))
     header, arrays = parts_of(content)
     swapped = {name: a.astype(a.dtype.newbyteorder("S")) for name, a in arrays.items()}
-    write(path, header, swapped)
-    loaded = load(path)
-    assert bits(loaded.params) == bits(arrays["params"])
-    assert loaded.state.index.dtype.isnative
+    for parts in (header, swapped), as_format_1(header, arrays):
+        write(path, *parts)
+        assert result_bits(load(path)) == right
 
 
 @pytest.mark.parametrize("n", [1, 2, 255, 256, 257, 65_536, 65_537, 100_000])
 @pytest.mark.parametrize("shuffled", [False, True])
-def test_an_order_of_rows_comes_back(n, shuffled):
+def test_an_order_of_rows_comes_back(n, shuffled, monkeypatch):
     order = np.random.RandomState(0).permutation(n) if shuffled else np.arange(n)
     packed = description.pack_order(order)
     back = description.unpack_order(packed, n)
@@ -119,21 +123,10 @@ def test_an_order_of_rows_comes_back(n, shuffled):
     if n >= 65_536:
         least = math.lgamma(n + 1) / math.log(2) / 8  # bytes that say which of all n! orders it is
         assert packed.nbytes < (1.2 * least if shuffled else 0.03 * n)
-
-
-def test_an_order_that_is_too_long_to_deflate_comes_back(monkeypatch):
-    monkeypatch.setattr(description, "MOST_DEFLATED", 1000)
-    order = np.arange(1001)
+    monkeypatch.setattr(description, "MOST_DEFLATED", n - 1)  # it is too long to deflate
     packed = description.pack_order(order)
-    assert packed.shape == (2, 1001)
-    assert np.array_equal(description.unpack_order(packed, 1001), order)
-
-
-def test_a_file_of_format_1_is_read(path, content):
-    path.write_bytes(content)
-    result = load(path)
-    write(path, *as_format_1(*parts_of(content)))
-    assert result_bits(load(path)) == result_bits(result)
+    assert packed.shape == (packed.nbytes // n, n)
+    assert np.array_equal(description.unpack_order(packed, n), order)
 
 
 OLD = pathlib.Path(__file__).parents[1] / "support" / "data" / "format_2"
@@ -154,59 +147,21 @@ def test_files_that_were_once_written_are_read():
         assert bits(load(OLD / name).params) == bits(result.params)
 
 
-@pytest.mark.parametrize("shuffle", [True, False])
-def test_a_training_on_many_rows_makes_a_small_file(path, shuffle):
-    """19 parameters and 200,000 rows: version 0.1 wrote 1.6 MB."""
-    X = np.random.RandomState(0).randn(200_000, 3)
-    network = Network((3, 3, 1), "tanh", bias="scalar")
-    result = train(network, X, X[:, 0], epochs=1, batch_size=10_000, shuffle=shuffle, seed=0)
-    result.save(path)
-    assert path.stat().st_size < (3 * 200_000 if shuffle else 20_000)
-    assert result_bits(load(path)) == result_bits(result)
-
-
-@pytest.mark.parametrize("case", OPTIONS)
-def test_a_model_alone_predicts(path, case, dtype):
-    result = trained(dtype=dtype, **OPTIONS[case])
-    result.save(path, state=False)
-    assert path.stat().st_size < result.params.nbytes + 2000
-    loaded = load(path)
-    assert (loaded.network, loaded.backend, loaded.stop_reason) == (result.network, "numpy", result.stop_reason)
-    assert bits(loaded.params) == bits(result.params)
-    X, _ = data(dtype)
-    assert bits(loaded.predict(X)) == bits(result.predict(X))
-    assert repr(loaded) == "<TrainingResult: network 3-4-2, state none, back end numpy>"
-    assert repr(loaded.state) == f"<TrainingState: optimizer none, parameters 26 {np.dtype(dtype)}, steps 0>"
-    assert (loaded.n_epochs, len(loaded.history.score), loaded.history.best_epoch) == (0, 0, 0)
-
-
-def test_a_model_alone_is_a_model_of_1_kilobyte_and_its_weights(path):
-    network = Network((64, 64, 32, 10), ("relu", "tanh"), "softmax", "cross_entropy")
-    result = train(network, np.zeros((5, 64)), np.arange(5), epochs=0, backend="numpy")
-    result.save(path, state=False)
-    assert path.stat().st_size < network.n_params * 8 + 1200
-
-
 def test_a_model_alone_cannot_be_resumed_or_saved_with_a_state(path):
     trained().save(path, state=False)
-    loaded = load(path)
-    for call in (
-        lambda: loaded.resume(*data(), epochs=1),
-        lambda: train(loaded.network, *data(), epochs=1, resume=loaded.state),
-    ):
+    loaded, before = load(path), path.read_bytes()
+    for go in (loaded.resume, lambda *data, **more: train(loaded.network, *data, **more, resume=loaded.state)):
         with pytest.raises(
             ValueError, match=r"no row order and no generator, as after save\(path, state=False\): train"
         ):
-            call()
+            go(*data(), epochs=1)
     with pytest.raises(ValueError, match=r"a network alone, no state of a training: say save\(path, state=False\)"):
         loaded.save(path)
     with pytest.raises(TypeError, match="state must be True or False, not 1"):
         loaded.save(path, state=1)
-    before = path.read_bytes()
     loaded.save(path, state=False)
     assert path.read_bytes() == before
-    more = train(loaded.network, *data(), epochs=1, params=loaded.params, backend="numpy")
-    assert more.n_epochs == 1
+    assert train(loaded.network, *data(), epochs=1, params=loaded.params, backend="numpy").n_epochs == 1
 
 
 def test_damaged_models_are_refused(path):

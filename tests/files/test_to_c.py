@@ -16,6 +16,7 @@ from fastnn.files.export import Model, export
 
 IEEE = ["-O2", "-ffp-contract=off"]
 STRICT = [*IEEE, "-std=c99", "-Wall", "-Wextra", "-pedantic", "-Werror"]
+FLAGS = "-O0", "-O3 -march=native", "-Os -funroll-loops", "-DNET_BUFFER="
 ARM64 = "aarch64-linux-gnu-gcc", "qemu-aarch64"
 needs_cc = pytest.mark.skipif(shutil.which("cc") is None, reason="there is no C compiler cc")
 needs_arm64 = pytest.mark.skipif(
@@ -50,15 +51,12 @@ def drawn(network, dtype, n, seed=0):
 
 
 class InC:
-    """A network's files, compiled."""
-
     def __init__(self, folder, network, params, flags=STRICT, compiler="cc"):
         self.network, self.folder, self.dtype = network, folder, params.dtype
         self.source, self.header = export(Model(network, params), folder / "net.c")
         self.flags = [compiler, *flags]
 
     def library(self):
-        """The functions, loaded into this process."""
         self._compile("-shared", "-fPIC", "-o", "net.so", "net.c", "-lm")
         return ctypes.CDLL(str(self.folder / "net.so"))
 
@@ -87,41 +85,26 @@ def assert_same_bits(found, right):
     assert bits(np.where(nan, 0, found)) == bits(np.where(nan, 0, right))
 
 
-def check(folder, network, dtype, n, **how):
+CASES = {
+    **{name: (network, 4000, STRICT) for name, network in NETWORKS.items()},
+    **{f"of the sizes {network.sizes}": (network, 500, STRICT) for network in SHAPES},
+    **{flags: (EVERYTHING, 2000, [*STRICT, *flags.split()]) for flags in FLAGS},
+    "many rows": (EVERYTHING, 10**5, IEEE),
+    **{f"a million, {name}": (network, 10**6, IEEE) for name, network in NETWORKS.items()},
+    "a million rows": (EVERYTHING, 10**6, IEEE),
+}
+PARAMETERS = [
+    pytest.param(*case, id=name, marks=[pytest.mark.slow] * (case[1] > 10**5)) for name, case in CASES.items()
+]
+
+
+@needs_cc
+@pytest.mark.parametrize(("network", "n", "flags"), PARAMETERS)
+def test_it_predicts_what_we_do_to_the_bit(network, n, flags, dtype, tmp_path):
+    """Each activation, output, kind of bias and shape, on rows of all sizes and on special values, with any flags."""
     params, X = drawn(network, dtype, n)
-    assert_same_bits(InC(folder, network, params, **how).batch(X), predict(network, params, X, assume_finite=True))
-
-
-@needs_cc
-@pytest.mark.parametrize("name", NETWORKS)
-def test_it_predicts_what_we_do_to_the_bit(name, dtype, tmp_path):
-    """Each activation, output and kind of bias, on rows of all sizes and on special values."""
-    check(tmp_path, NETWORKS[name], dtype, 4000)
-
-
-@needs_cc
-@pytest.mark.parametrize("n", [10**5, pytest.param(10**6, marks=pytest.mark.slow)])
-def test_many_rows_have_our_bits(n, dtype, tmp_path):
-    check(tmp_path, EVERYTHING, dtype, n, flags=IEEE)
-
-
-@needs_cc
-@pytest.mark.slow
-@pytest.mark.parametrize("name", NETWORKS)
-def test_a_million_rows_have_our_bits_with_each_activation(name, dtype, tmp_path):
-    check(tmp_path, NETWORKS[name], dtype, 10**6, flags=IEEE)
-
-
-@needs_cc
-@pytest.mark.parametrize("network", SHAPES, ids=lambda network: str(network.sizes))
-def test_any_shape_has_our_bits(network, dtype, tmp_path):
-    check(tmp_path, network, dtype, 500)
-
-
-@needs_cc
-@pytest.mark.parametrize("flags", ["-O0", "-O3 -march=native", "-Os -funroll-loops", "-DNET_BUFFER="])
-def test_other_flags_change_no_bit(flags, dtype, tmp_path):
-    check(tmp_path, EVERYTHING, dtype, 2000, flags=[*STRICT, *flags.split()])
+    found = InC(tmp_path, network, params, flags).batch(X)
+    assert_same_bits(found, predict(network, params, X, assume_finite=True))
 
 
 @needs_arm64
@@ -216,24 +199,19 @@ def test_a_compiler_that_would_change_bits_is_refused(tmp_path):
     assert "compile without -ffast-math, which changes the results" in done.stderr
 
 
-@pytest.mark.parametrize(
-    ("name", "fitting"),
-    [("my-net", "my_net"), ("4th", "th"), ("net.v2", "net_v2"), ("größe", "gr_e"), ("_", "net"), ("a b", "a_b")],
-)
-def test_a_name_that_c_does_not_have_is_refused(name, fitting, tmp_path):
-    message = re.escape(f"C functions are named after the file, and {name!r} is no name in C: write to {fitting}.c")
-    with pytest.raises(ValueError, match=f"^{message}$"):
-        trained(NETWORKS["tanh"], np.float64).export(tmp_path / f"{name}.c")
-    assert list(tmp_path.iterdir()) == []
+NO_NAME = {"my-net": "my_net", "4th": "th", "net.v2": "net_v2", "größe": "gr_e", "_": "net", "a b": "a_b"}
+OTHERS = {name: f"C functions are named after the file, and {name!r} is no name in C: write to " for name in NO_NAME}
+HEADERS = "float", "stdint", "stddef", "math", "Math", "threads"  # with ``-I.`` ours would be read in their place
+OTHERS |= {name: rf"{name}\.h is a header of C's own, .*: write to " for name in HEADERS}
 
 
-@pytest.mark.parametrize("name", ["float", "stdint", "stddef", "math", "Math", "threads"])
-def test_a_name_of_a_header_of_c_is_refused(name, tmp_path):
-    """With ``-I.`` ours would be read in its place."""
-    with pytest.raises(ValueError, match=rf"^{name}\.h is a header of C's own, .*: write to {name}_net\.c$"):
-        trained(NETWORKS["tanh"], np.float64).export(tmp_path / f"{name}.c")
+@pytest.mark.parametrize("name", OTHERS)
+def test_a_name_that_c_does_not_have_or_has_is_refused(name, tmp_path):
+    result, other = trained(NETWORKS["tanh"], np.float64), NO_NAME.get(name, f"{name}_net")
+    with pytest.raises(ValueError, match=rf"^{OTHERS[name]}{other}\.c$"):
+        result.export(tmp_path / f"{name}.c")
     assert list(tmp_path.iterdir()) == []
-    trained(NETWORKS["tanh"], np.float64).export(tmp_path / f"{name}_net.c")
+    result.export(tmp_path / f"{other}.c")
 
 
 def test_a_name_of_c_itself_will_do(tmp_path):

@@ -22,8 +22,8 @@ NAMES = {"softsign", "log_cosh", "expectile", "Adagrad"}
 QUICK = [
     *("tests/test_network.py", "tests/test_optimizers.py", "tests/test_reference.py", "tests/fused/test_equality.py"),
     *("tests/house/test_docs.py", "tests/house/test_names.py", "tests/house/test_new_names.py", "tests/testing"),
-    *("tests/house/test_types.py", "tests/files/test_to_numpy.py", "tests/files/test_to_onnx.py"),
-    *("tests/files/test_pytorch.py", "tests/test_refused_specifications.py"),
+    *("tests/house/test_types.py", "tests/files/test_formats.py", "tests/files/test_frameworks.py"),
+    "tests/test_refused_specifications.py",
 ]
 """Tests that do not take long."""
 

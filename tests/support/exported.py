@@ -3,6 +3,7 @@
 import runpy
 
 import numpy as np
+import pytest
 
 from fastnn import ACTIVATIONS, SGD, Elu, LeakyRelu, Network, train
 from fastnn.testing import tolerances
@@ -42,6 +43,16 @@ def module_of(model, folder):
     """The names of the Python module that a model is exported to."""
     model.export(folder / "net.py")
     return runpy.run_path(folder / "net.py")
+
+
+def onnx_outputs(graph, X):
+    """The outputs by name of a graph, by its file or its bytes, as ONNX Runtime computes them in one thread."""
+    onnxruntime = pytest.importorskip("onnxruntime")
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+    names = [output.name for output in session.get_outputs()]
+    return dict(zip(names, session.run(None, {"X": X}), strict=True))
 
 
 def assert_same(actual, expected, what):

@@ -29,7 +29,13 @@ def parts_of(content):
 
 def write(path, header, arrays):
     with open(path, "wb") as file:
-        np.savez(file, header=np.frombuffer(json.dumps(header).encode(), np.uint8), **arrays)
+        np.savez(file, header=packed(header), **arrays)
+
+
+def packed(value):
+    """A header or a table as it is in a file; bytes are taken as they are."""
+    text = value if isinstance(value, bytes) else json.dumps(value, separators=(",", ":")).encode()
+    return np.frombuffer(text, np.uint8)
 
 
 def parts_of_many(content):
@@ -39,8 +45,7 @@ def parts_of_many(content):
 
 
 def write_many(path, header, table, arrays):
-    text = table if isinstance(table, bytes) else json.dumps(table, separators=(",", ":")).encode()
-    write(path, header, arrays | {"values": np.frombuffer(text, np.uint8)})
+    write(path, header, arrays | {"values": packed(table)})
 
 
 def as_format_1(header, arrays):
