@@ -1,6 +1,7 @@
-"""scikit-learn's contract: its checks of an estimator, its signatures, its attributes, copies."""
+"""scikit-learn's contract: its checks, signatures, attributes, copies; in its pipelines, searches, callbacks."""
 
 import copy
+import inspect
 import pickle
 
 import numpy as np
@@ -8,38 +9,48 @@ import pytest
 import sklearn.neural_network as theirs
 from estimator_cases import deviation
 from sklearn.base import clone
+from sklearn.ensemble import BaggingClassifier
+from sklearn.model_selection import GridSearchCV, cross_val_score
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import estimator_checks_generator
-from small_estimators import SMALL, UNCONVERGED, X_IRIS, Y_IRIS, both
+from small_estimators import SMALL, X_IRIS, Y_IRIS, both, weights_of
 
 import fastnn
-from fastnn import MLPClassifier, MLPRegressor
+from fastnn import MLPClassifier, MLPRegressor, TablePreparation, TabularClassifier, TabularRegressor
 
-pytestmark = UNCONVERGED
-
-
+SECOND_ORDER = {"hidden_layer_sizes": (3,), "activation": "tanh", "random_state": 0, "max_iter": 30, "n_restarts": 2}
 CHECKED = {
     "classifier": MLPClassifier(max_iter=100),
     "regressor": MLPRegressor(max_iter=100),
     "decisions": MLPClassifier(max_iter=100, expose_decision_function=True),
     "lbfgs": MLPClassifier(max_iter=20, solver="lbfgs"),
+    "lm": MLPRegressor(solver="lm", **SECOND_ORDER),
+    "br": MLPRegressor(solver="br", **SECOND_ORDER),
     "by loss": MLPClassifier(max_iter=50, early_stopping=True, scoring="loss", validation_fraction=0.3),
+    "table": TablePreparation(),
+    "table classifier": TabularClassifier("fast", epochs=8, n_jobs=1),
+    "table regressor": TabularRegressor("fast", epochs=8, n_jobs=1),
 }
-
-NOT_WITH_EARLY_STOPPING = (
-    "check_fit_score_takes_y",  # these three call partial_fit, which has no early stopping
-    "check_n_features_in_after_fitting",
-    "check_estimators_partial_fit_n_features",
-    "check_sample_weight_equivalence_on_dense_data",  # of other rows, other ones are drawn to be scored
-    "check_sample_weight_equivalence_on_sparse_data",
-)
-"""Checks that no MLP passes with early stopping, scikit-learn's neither."""
+TWICE = "check_sample_weight_equivalence_on_dense_data"
+NOT = {
+    "by loss": (  # no MLP passes these with early stopping, scikit-learn's neither
+        "check_fit_score_takes_y",  # these three call partial_fit, which has no early stopping
+        "check_n_features_in_after_fitting",
+        "check_estimators_partial_fit_n_features",
+        TWICE,  # of other rows, other ones are drawn to be scored
+        "check_sample_weight_equivalence_on_sparse_data",
+    ),
+    "table classifier": (TWICE,),  # a row that is there twice is drawn twice: other orders
+    "table regressor": (TWICE,),
+}
 
 
 def contract():
     """Each check of scikit-learn with an estimator; numbered, since scikit-learn 1.8 has one twice."""
     for name, estimator in CHECKED.items():
         for i, (instance, check) in enumerate(estimator_checks_generator(estimator)):
-            if not (estimator.early_stopping and check.func.__name__ in NOT_WITH_EARLY_STOPPING):
+            if check.func.__name__ not in NOT.get(name, ()):
                 yield pytest.param(instance, check, id=f"{name}-{i}-{check.func.__name__}")
 
 
@@ -51,8 +62,6 @@ def test_check_estimator(estimator, check):
 
 @pytest.mark.parametrize("kind", ["MLPClassifier", "MLPRegressor"])
 def test_signature_begins_as_scikit_learns(kind):
-    import inspect
-
     mine, reference = (inspect.signature(getattr(m, kind)).parameters for m in (fastnn, theirs))
     for a, b in zip(mine.values(), reference.values(), strict=False):
         assert (a.name, a.default, a.kind) == (b.name, b.default, b.kind)
@@ -60,25 +69,20 @@ def test_signature_begins_as_scikit_learns(kind):
     assert all(p.kind == p.KEYWORD_ONLY for p in extras)
 
 
-@pytest.mark.parametrize("solver", ["adam", "lbfgs"])
-def test_attributes(solver):
-    mine, reference = both("MLPClassifier", X_IRIS, Y_IRIS, solver=solver)
+SLOTS = [({"batch_size": 32}, ["ms", "vs"]), ({"solver": "sgd", "learning_rate": "invscaling"}, ["velocities"])]
+
+
+@pytest.mark.parametrize(("parameters", "slots"), [*SLOTS, ({"solver": "lbfgs"}, [])])
+def test_attributes(parameters, slots):
+    mine, reference = both("MLPClassifier", X_IRIS, Y_IRIS, **parameters)
     absent = {"_coef_indptr", "_intercept_indptr", "_best_coefs", "_best_intercepts"}  # the last two: early stopping
     assert set(vars(reference)) - set(vars(mine)) <= absent
     for name in ("loss_curve_", "best_loss_", "validation_scores_", "best_validation_score_"):
         assert hasattr(mine, name) == hasattr(reference, name)
     assert (mine.t_, mine.n_iter_, mine.n_layers_) == (reference.t_, reference.n_iter_, reference.n_layers_)
-
-
-def test_optimizer_is_kept():
-    mine, reference = both("MLPClassifier", X_IRIS, Y_IRIS, solver="adam", batch_size=32)
-    assert mine._optimizer.t == reference._optimizer.t
-    np.testing.assert_allclose(mine._optimizer.learning_rate, reference._optimizer.learning_rate, rtol=1e-12)
-    assert deviation(mine._optimizer.ms, reference._optimizer.ms) < 1e-10
-    assert deviation(mine._optimizer.vs, reference._optimizer.vs) < 1e-10
-    mine, reference = both("MLPClassifier", X_IRIS, Y_IRIS, solver="sgd", learning_rate="invscaling")
-    np.testing.assert_allclose(mine._optimizer.learning_rate, reference._optimizer.learning_rate, rtol=1e-15)
-    assert deviation(mine._optimizer.velocities, reference._optimizer.velocities) < 1e-10
+    for name in slots:
+        assert deviation(getattr(mine._optimizer, name), getattr(reference._optimizer, name)) < 1e-10
+        assert mine._optimizer.learning_rate == pytest.approx(reference._optimizer.learning_rate, rel=1e-12)
 
 
 def test_pickle_and_copy():
@@ -119,3 +123,33 @@ def test_a_subclass_has_parameters_of_its_own():
     assert list(Small(5).get_params()) == ["width"]
     assert Small(5).get_params() == {"width": 5}
     assert len(MLPClassifier().get_params()) > 20
+
+
+def test_in_other_estimators():
+    parameters = {**SMALL, "max_iter": 15}
+    results = []
+    for module in (fastnn, theirs):
+        mlp = module.MLPClassifier(**parameters)
+        pipe = make_pipeline(StandardScaler(), mlp)
+        grid = GridSearchCV(pipe, {"mlpclassifier__alpha": [1e-4, 1.0]}, cv=3, n_jobs=2).fit(X_IRIS, Y_IRIS)
+        found = [
+            grid.cv_results_["mean_test_score"],
+            cross_val_score(pipe, X_IRIS, Y_IRIS, cv=3),
+            BaggingClassifier(mlp, 3, random_state=0).fit(X_IRIS, Y_IRIS).predict_proba(X_IRIS),
+        ]
+        results.append(np.concatenate([np.ravel(part) for part in found]))
+    np.testing.assert_allclose(results[0], results[1], rtol=1e-8, atol=1e-10)
+
+
+@pytest.mark.parametrize("solver", ["adam", "lbfgs"])
+def test_callbacks_of_scikit_learn(solver, capsys):
+    callback = pytest.importorskip("sklearn.callback", reason="needs scikit-learn 1.9")
+    pytest.importorskip("rich", reason="scikit-learn's progress bar is rich's")
+    monitor = callback.ScoringMonitor(scoring="accuracy")
+    parameters = {**SMALL, "solver": solver, "max_iter": 6}
+    mlp = MLPClassifier(**parameters).set_callbacks(monitor, callback.ProgressBar()).fit(X_IRIS, Y_IRIS)
+    log = monitor.get_logs()
+    scores = [entry["accuracy"] for entry in log.data if "accuracy" in entry] if hasattr(log, "data") else log
+    assert len(scores) >= 6
+    assert "100%" in capsys.readouterr().out
+    assert deviation(weights_of(mlp), weights_of(MLPClassifier(**parameters).fit(X_IRIS, Y_IRIS))) == 0

@@ -1,39 +1,30 @@
-"""The same seed gives the same result as scikit-learn: random settings, both libraries held against each other."""
+"""The same seed gives the same result as scikit-learn, in settings drawn at random, and as in recorded fits."""
+
+import json
 
 import hypothesis
-import numpy as np
 import pytest
-from estimator_cases import TOLERANCE, cases, compare
+from estimator_cases import cases, compare
+from recorded_fits import FITS, RECORDS, record
+
+DRAWN = [(75, {}), (25, {"backend": "numpy"}), pytest.param(2000, {}, marks=pytest.mark.slow)]
 
 
-@hypothesis.settings(max_examples=75)
-@hypothesis.given(cases())
-def test_same_seed_same_result(case):
-    compare(case)
-
-
-@hypothesis.settings(max_examples=25)
-@hypothesis.given(cases())
-def test_same_result_with_the_reference(case):
-    compare(case, backend="numpy")
-
-
-@pytest.mark.slow
-def test_many_settings(capsys):
-    deviations, tried = [], 0
-
-    @hypothesis.settings(max_examples=2000, phases=[hypothesis.Phase.generate])
+@pytest.mark.parametrize(("n", "more"), DRAWN, ids=str)
+def test_same_seed_same_result(n, more):
+    @hypothesis.settings(max_examples=n)
     @hypothesis.given(cases())
-    def try_one(case):
-        nonlocal tried
-        tried += 1
-        apart = compare(case)
-        if apart is not None:
-            deviations.append(apart)
+    def compare_both(case):
+        compare(case, **more)
 
-    try_one()
-    with capsys.disabled():
-        worst, usual = np.max(deviations), np.median(deviations)
-        above = sum(apart >= TOLERANCE for apart in deviations)
-        print(f"\n{tried} settings, {len(deviations)} models: weights apart by {usual:.1e}, at most {worst:.1e};")  # noqa: T201
-        print(f"{above} above {TOLERANCE:.0e}, where scikit-learn does not reproduce itself to it either")  # noqa: T201
+    compare_both()
+
+
+RECORDED = json.loads(RECORDS.read_text())
+
+
+@pytest.mark.parametrize("name", FITS)
+def test_a_fit_ends_as_it_did(name):
+    if FITS[name][2].get("callbacks"):
+        pytest.importorskip("sklearn.callback", reason="needs scikit-learn 1.9")
+    assert record(name) == RECORDED[name]

@@ -5,12 +5,12 @@ import warnings
 import numpy as np
 import pytest
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from fastnn import FitWarning, MLPClassifier, MLPRegressor, Network, get_backend, train
+from fastnn import MLPRegressor, Network, get_backend, train
 from fastnn.optimizers import BayesianRegularization, LevenbergMarquardt
-from fastnn.schedules import cosine
 from fastnn.testing.tolerances import assert_within
+
+pytestmark = pytest.mark.filterwarnings("error::sklearn.exceptions.ConvergenceWarning")
 
 RAW_X = np.random.RandomState(0).uniform([100, -2e-3, 7], [900, 5e-3, 7], (120, 3))  # far from 1, and one is constant
 SIGNAL = np.sin(RAW_X[:, 0] / 200) + 100 * RAW_X[:, 1]
@@ -18,29 +18,14 @@ RAW_Y = 5e4 + 1e3 * (SIGNAL + 0.05 * np.random.RandomState(1).standard_normal(12
 
 
 def regressor(solver, **options):
-    return MLPRegressor(
-        **{"solver": solver, "hidden_layer_sizes": (4,), "activation": "tanh", "random_state": 0} | options
-    )
+    default = {"hidden_layer_sizes": (4,), "activation": "tanh", "random_state": 0}
+    return MLPRegressor(solver=solver, **default | options)
 
 
 def scaled(A):
     low, high = A.min(axis=0), A.max(axis=0)
     width = np.where(high > low, high - low, 1)
     return np.where(high > low, 2 * (A - low) / width - 1, 0)
-
-
-@parametrize_with_checks(
-    [
-        regressor("lm", hidden_layer_sizes=(3,), max_iter=30, n_restarts=2),
-        regressor("br", hidden_layer_sizes=(3,), max_iter=30, n_restarts=2),
-    ]
-)
-def test_scikit_learn_checks_it(estimator, check):
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        warnings.simplefilter("ignore", FitWarning)
-        warnings.filterwarnings("ignore", "br finds its penalty by itself")  # one of the checks sets alpha
-        check(estimator)
 
 
 @pytest.mark.parametrize("solver", ["lm", "br"])
@@ -131,23 +116,6 @@ def test_validation_rows_are_recorded_without_early_stopping():
     assert mlp.validation_loss_curve_[-1] < 0.1
 
 
-@pytest.mark.parametrize("solver", ["lm", "br"])
-def test_files_exports_and_conversions_take_raw_rows(solver, tmp_path):
-    mlp = regressor(solver, n_restarts=2).fit(RAW_X, RAW_Y)
-    mlp.save(tmp_path / "mlp.npz")
-    loaded = MLPRegressor.load(tmp_path / "mlp.npz")
-    assert (loaded.predict(RAW_X) == mlp.predict(RAW_X)).all()
-    assert loaded.get_params()["n_restarts"] == 2
-    assert getattr(loaded, "gamma_", None) == getattr(mlp, "gamma_", None)
-    result = mlp.to_result()
-    assert (result.predict(RAW_X)[:, 0] == mlp.predict(RAW_X)).all()
-    assert result.stop_reason == mlp.stop_reason_
-    mlp.export(tmp_path / "mlp.py")
-    space = {}
-    exec((tmp_path / "mlp.py").read_text(), space)
-    assert space["predict"](RAW_X).ravel() == pytest.approx(mlp.predict(RAW_X), rel=1e-12)
-
-
 def test_float32_rows_are_computed_with_in_float64():
     X = RAW_X.astype(np.float32)
     mlp = regressor("lm").fit(X, RAW_Y)
@@ -163,8 +131,7 @@ def test_weights_that_are_given_are_the_only_start():
     first.set_params(max_iter=300).fit(RAW_X, RAW_Y)
     assert first.loss_ < loss
     again = regressor("lm", max_iter=1, coefs_init=first.coefs_, intercepts_init=first.intercepts_)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)
+    with warnings.catch_warnings(action="ignore", category=ConvergenceWarning):
         again.fit(RAW_X, RAW_Y)
     assert again.predict(RAW_X) == pytest.approx(first.predict(RAW_X), abs=1e-3 * np.ptp(RAW_Y))
     assert abs(first.predict(RAW_X) - before).max() > 1e-3 * np.ptp(RAW_Y)
@@ -182,31 +149,6 @@ def test_noise_is_a_constant_and_is_said_to_be(width, seed, reason):
     assert np.ptp(mlp.predict(X)) < 1e-2
 
 
-REFUSED = {
-    "another loss": ({"loss": "huber"}, "solver='lm' minimizes the squared error, not loss='huber': take 'lbfgs'"),
-    "too wide": (
-        {"hidden_layer_sizes": (500,)},
-        "takes up to 2,000 parameters, this network has 2,501: make hidden_lay",
-    ),
-    "br with early stopping": ({"solver": "br", "early_stopping": True}, "solver='br' needs no rows to validate"),
-    "another score": (
-        {"early_stopping": True, "scoring": "neg_mean_absolute_error"},
-        r"stops early by scoring=None, which is R\^2",
-    ),
-    "clipping": ({"clip_norm": 1.0}, "solver='lm' does not use clip_norm=1.0: leave it out, or take 'adam' or 'sgd'"),
-    "batches": ({"batch_size": 10}, "solver='lm' does not use batch_size=10: leave it out"),
-    "a schedule": ({"learning_rate": cosine(0.01)}, r"solver='lm' does not use learning_rate=cosine"),
-    "no start": ({"n_restarts": 0}, "n_restarts.* must be an int in the range"),
-}
-
-
-@pytest.mark.parametrize("case", REFUSED)
-def test_what_it_does_not_do_is_refused(case):
-    options, text = REFUSED[case]
-    with pytest.raises(ValueError, match=text):
-        regressor(**{"solver": "lm", **options}).fit(RAW_X, RAW_Y)
-
-
 def test_a_penalty_that_is_not_used_is_warned_of():
     with pytest.warns(UserWarning, match="br finds its penalty by itself and does not use alpha=0.1: leave it out"):
         regressor("br", alpha=0.1, max_iter=300, n_restarts=1).fit(RAW_X, RAW_Y)
@@ -214,17 +156,16 @@ def test_a_penalty_that_is_not_used_is_warned_of():
 
 @pytest.mark.parametrize("early_stopping", [False, True])
 def test_a_warm_start_goes_on_with_the_record(early_stopping):
-    """As that of the other solvers: each curve has the epochs of both fits."""
     mlp = regressor("lm", max_iter=3, warm_start=True, early_stopping=early_stopping, n_iter_no_change=9)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        mlp.fit(RAW_X, RAW_Y, validation_data=(RAW_X, RAW_Y))
-        best = mlp.best_validation_score_
-        mlp.fit(RAW_X, RAW_Y, validation_data=(RAW_X, RAW_Y))
+    best = []
+    for _ in range(2):
+        with pytest.warns(ConvergenceWarning):
+            mlp.fit(RAW_X, RAW_Y, validation_data=(RAW_X, RAW_Y))
+        best.append(mlp.best_validation_score_)
     assert len(mlp.loss_curve_) == len(mlp.validation_loss_curve_) == 6
     if early_stopping:
         assert len(mlp.validation_scores_) == 6
-        assert mlp.best_validation_score_ == max(mlp.validation_scores_) >= best
+        assert best[1] == max(mlp.validation_scores_) >= best[0]
     else:
         assert mlp.best_loss_ == min(mlp.loss_curve_)
 
@@ -233,16 +174,4 @@ def test_gamma_is_of_br_alone():
     mlp = regressor("br", max_iter=300).fit(RAW_X, RAW_Y)
     assert mlp.gamma_ > 1
     assert not hasattr(mlp.set_params(solver="lbfgs").fit(RAW_X, RAW_Y), "gamma_")
-
-
-@pytest.mark.parametrize("own", [{"clip_norm": 1.0}, {"learning_rate": cosine(0.01)}], ids=str)
-def test_lbfgs_refuses_what_it_would_pass_over(own):
-    with pytest.raises(ValueError, match=f"solver='lbfgs' does not use {next(iter(own))}=.*: leave it out"):
-        regressor("lbfgs", **own).fit(RAW_X, RAW_Y)
-
-
-def test_a_classifier_has_neither():
-    for solver in ("lm", "br"):
-        with pytest.raises(ValueError, match=r"'lm' and 'br' minimize the squared error, for MLPRegressor; 'lbfgs'"):
-            MLPClassifier(solver=solver).fit(RAW_X, RAW_Y > 5e4)
-    assert not hasattr(regressor("lm"), "partial_fit")
+    assert not hasattr(mlp.set_params(solver="lm"), "partial_fit")

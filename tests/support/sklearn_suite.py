@@ -14,7 +14,7 @@ THEIRS = "from sklearn.neural_network import MLPClassifier, MLPRegressor\n"
 OURS = "from fastnn import MLPClassifier, MLPRegressor\n"
 
 REACHES_INSIDE = {
-    "test_gradient": "it differentiates the private method _loss_grad_lbfgs; test_lbfgs.py compares gradients"
+    "test_gradient": "it differentiates the private method _loss_grad_lbfgs; test_solvers.py compares iterates"
 }
 
 

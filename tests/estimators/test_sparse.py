@@ -1,21 +1,62 @@
-"""A sparse matrix with indices that are not its own is refused, at every door and in every format of scipy's."""
-
-import warnings
+"""Sparse matrices and memory maps: what a back end gets of them, one row or many; wrong indices are refused."""
 
 import numpy as np
 import pytest
 import scipy.sparse
+from sklearn.datasets import load_digits
+from small_estimators import SMALL, X_IRIS, Y_IRIS, assert_same
 
+import fastnn
+import fastnn.estimators.adapter
 from fastnn import MLPClassifier, MLPRegressor
+
+DIGITS, DIGIT = (part[:300] / most for part, most in zip(load_digits(return_X_y=True), (16, 1), strict=True))
+TWO = np.c_[Y_IRIS, -Y_IRIS].astype(float)
+STOPPING = {"early_stopping": True, "batch_size": 30}
+CASES = {  # a kind, rows, targets, parameters, whether every third row is validated on
+    **{s: (MLPClassifier, DIGITS, DIGIT, {"solver": s, "batch_size": 50}, False) for s in ("adam", "sgd", "lbfgs")},
+    "several outputs, early stopping": (MLPRegressor, X_IRIS, TWO, STOPPING, False),
+    "validation rows": (MLPRegressor, X_IRIS, TWO[:, 0], {}, True),
+    "validation rows, several outputs": (MLPRegressor, X_IRIS, TWO, {}, True),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("container", [scipy.sparse.csr_matrix, scipy.sparse.csc_matrix, scipy.sparse.csr_array])
+@pytest.mark.parametrize("dense_rows", [10**6, 70, 8])
+def test_sparse_rows_give_what_dense_ones_do(monkeypatch, case, container, dense_rows):
+    kind, X, y, parameters, validated = CASES[case]
+    monkeypatch.setattr(fastnn.estimators.adapter, "DENSE_BYTES", dense_rows * X.shape[1] * 8)
+
+    def fitted(rows):
+        given = {"X_val": rows[::3], "y_val": y[::3]} if validated else {}
+        return kind(**SMALL | parameters).set_params(max_iter=4).fit(rows, y, **given)
+
+    sparse, dense = fitted(container(X)), fitted(X)
+    predicted = [mlp.predict_proba if kind is MLPClassifier else mlp.predict for mlp in (sparse, dense)]
+    assert_same(sparse, dense)
+    np.testing.assert_allclose(predicted[0](container(X)), predicted[1](X), rtol=1e-9, atol=1e-12)
+    for curve in ("loss_", "loss_curve_", "validation_loss_curve_"):
+        np.testing.assert_allclose(getattr(sparse, curve, []), getattr(dense, curve, []), rtol=1e-12, err_msg=curve)
+
+
+def test_a_memory_map_is_not_copied(tmp_path, monkeypatch):
+    np.save(tmp_path / "X.npy", X_IRIS)
+    X, shares, kind = np.load(tmp_path / "X.npy", mmap_mode="r"), [], fastnn.estimators.adapter.Adapter
+    train_steps = kind.train_steps
+
+    def spy(self, task, *others):
+        shares.append(np.shares_memory(task.data.X, X))
+        return train_steps(self, task, *others)
+
+    monkeypatch.setattr(kind, "train_steps", spy)
+    MLPClassifier(**SMALL).fit(X, Y_IRIS)
+    assert set(shares) == {True}
+
 
 X = np.random.RandomState(0).standard_normal((30, 4))
 Y = X[:, 0]
 LABELS = (Y > 0).astype(int)
-SMALL = {"hidden_layer_sizes": (3,), "max_iter": 2, "random_state": 0}
-
-pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
-
-
 ROWS_THAT_DECREASE = [0, 0, 0, 2, *[0] * 27]  # in a matrix whose last number says that it is empty
 FRACTIONS = np.where(np.arange(X.size) == 7, np.nan, 0)
 NARROW = np.ones((30, 2, 3))  # of a width that does not divide that of the matrix: scipy's own check passes them
@@ -60,9 +101,7 @@ def matrix(spoiled, kind="matrix", rows=X):
 
 @pytest.fixture(scope="module")
 def fitted():
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        return [MLPRegressor(**SMALL).fit(X, Y), MLPClassifier(**SMALL).fit(X, LABELS)]
+    return [MLPRegressor(**SMALL).fit(X, Y), MLPClassifier(**SMALL).fit(X, LABELS)]
 
 
 DOORS = {
@@ -119,3 +158,38 @@ def test_right_ones_give_the_same_bits_and_stay_as_they_are(fitted, form):
         assert np.array_equal(mlp.predict(sparse), mlp.predict(rows))
     for name, part in before.items():
         assert np.array_equal(part, getattr(sparse, name))
+
+
+_R = np.random.RandomState(0)
+ROWS = _R.standard_normal((60, 10))
+Z = np.tanh(ROWS @ _R.standard_normal((10, 3))) + 0.3 * _R.standard_normal((60, 3))
+FEW = {"max_iter": 5, "random_state": 0}
+ACTIVATIONS = ("relu", "tanh", "logistic", "identity", ("selu", "gelu"))
+TARGETS = {"binary": Z[:, 0] > 0, "multiclass": Z.argmax(axis=1), "multilabel": Z > 0, "number": Z[:, 0], "numbers": Z}
+
+
+def assert_rows_alike(predict, X):
+    """Assert that each of some rows gets the same bits alone, dense or sparse, as among the others."""
+    X = X[:13]
+    expected = predict(X)
+    for rows in (X, scipy.sparse.csr_matrix(X)):
+        alone = np.concatenate([predict(rows[i : i + 1]) for i in range(X.shape[0])])
+        np.testing.assert_array_equal(alone, expected, strict=True)
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS, ids=str)
+@pytest.mark.parametrize("target", TARGETS)
+def test_one_row_has_the_bits_of_many_rows(target, activation, dtype):
+    own, y = ROWS.astype(dtype), TARGETS[target]
+    options = {"hidden_layer_sizes": (16, 5), "activation": activation, **FEW}
+    if target in ("number", "numbers"):
+        assert_rows_alike(MLPRegressor(**options).fit(own, y).predict, own)
+    else:
+        mlp = MLPClassifier(**options, expose_decision_function=True).fit(own, y)
+        assert_rows_alike(mlp.predict_proba, own)
+        assert_rows_alike(mlp.decision_function, own)
+
+
+def test_one_row_of_another_dtype_has_the_bits_of_many_rows(dtype):
+    mlp = MLPRegressor(hidden_layer_sizes=(16,), loss="poisson", **FEW).fit(ROWS.astype(dtype), Z[:, 0] ** 2)
+    assert_rows_alike(mlp.predict, ROWS.astype("float32" if dtype == "float64" else "float64"))
