@@ -30,9 +30,21 @@ def mixed(n=60, seed=0):
     return frame, np.where(y > 0.4, "high", "low"), y.to_numpy()
 
 
-def both(**options):
-    """A classifier and a regressor, with which targets of `mixed` each goes."""
-    return {
-        "classifier": (fastnn.TabularClassifier("fast", **SHORT | options), 1),
-        "regressor": (fastnn.TabularRegressor("fast", **SHORT | options), 2),
-    }
+FRAME, LABELS, NUMBERS = mixed()
+TARGETS = {"classifier": LABELS, "regressor": NUMBERS}
+
+
+def unfitted(kind, **options):
+    """A classifier or a regressor whose fit is short."""
+    kinds = {"classifier": fastnn.TabularClassifier, "regressor": fastnn.TabularRegressor}
+    return kinds[kind](**{"preset": "fast"} | SHORT | options)
+
+
+def fit(kind, X=FRAME, y=None, **options):
+    """The same, fitted to a table and targets, those of `mixed` if none are given."""
+    return unfitted(kind, **options).fit(X, TARGETS[kind] if y is None else y)
+
+
+def outputs(model, X=FRAME):
+    """Probabilities or numbers."""
+    return model.predict_proba(X) if hasattr(model, "classes_") else model.predict(X)

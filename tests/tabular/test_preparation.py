@@ -1,5 +1,6 @@
 """TablePreparation: numbers of all kinds of columns, gaps, unknown words; errors that name the column."""
 
+import contextlib
 import datetime
 
 import numpy as np
@@ -8,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose
-from small_tables import mixed
+from small_tables import FRAME, mixed
 
 from fastnn import TablePreparation
 from fastnn.tabular.preparation import RIDGE, fill_gaps, imputation_of
@@ -17,14 +18,11 @@ from fastnn.tabular.preparation import RIDGE, fill_gaps, imputation_of
 def test_numbers_are_scaled_by_their_quartiles_and_squashed():
     x = np.array([0.0, 1.0, 2.0, 3.0, 1000.0])
     scaled = (x - 2) / 2  # the median, and the distance of the quartiles 1 and 3
-    expected = scaled / np.sqrt(1 + (scaled / 3) ** 2)
     made = TablePreparation().fit_transform(x[:, None])
     assert made.dtype == np.float32
-    assert_allclose(made[:, 0], expected, rtol=1e-6)
+    assert_allclose(made[:, 0], scaled / np.sqrt(1 + (scaled / 3) ** 2), rtol=1e-6)
     assert (abs(TablePreparation().fit(x[:, None]).transform([[1e150], [-1e150]])) == 3).all()
-
-
-def test_a_column_whose_quartiles_are_equal_is_scaled_by_half_its_range():
+    # quartiles that are equal: half its range
     made = TablePreparation().fit_transform(np.array([0.0] * 9 + [4.0])[:, None])
     assert_allclose(made[:, 0], [0] * 9 + [2 / np.sqrt(1 + 4 / 9)], rtol=1e-6)
 
@@ -54,50 +52,33 @@ def test_polars_frames_are_the_same_table():
     assert made.tobytes() == TablePreparation().fit_transform(pd.DataFrame(columns)).tobytes()
 
 
-def test_words_are_one_column_a_level():
-    made = TablePreparation().fit([["b"], ["a"], ["c"], ["a"]])
-    assert made.transform([["a"], ["b"], ["c"], ["unknown"], [None]]).tolist() == [
-        [1, 0, 0],
-        [0, 1, 0],
-        [0, 0, 1],
-        [0, 0, 0],
-        [0, 0, 0],
-    ]
+A, B, C, NONE = np.eye(4, 3, dtype=int).tolist()
+WORDS = {  # at most so many categories, words of fit, words of transform, before one that is missing, numbers of these
+    "one column a level": (255, "baca", "abc?", [A, B, C, NONE]),
+    "two levels are one column": (255, "ba", "abc", [[-1], [1], [0]]),
+    "unless words are missing": (255, ["b", "a", None], "ba", [[0, 1], [1, 0]]),
+    "rare levels are one": (3, "aaaaabbbbccd", "acd?", [A, C, C, C]),
+}
 
 
-def test_two_levels_are_one_column_unless_words_are_missing():
-    assert TablePreparation().fit([["b"], ["a"]]).transform([["a"], ["b"], ["c"], [None]]).tolist() == [
-        [-1],
-        [1],
-        [0],
-        [0],
-    ]
-    assert TablePreparation().fit_transform([["b"], ["a"], [None]]).tolist() == [[0, 1], [1, 0], [0, 0]]
-
-
-def test_rare_levels_are_one():
-    words = ["a"] * 5 + ["b"] * 4 + ["c"] * 2 + ["d"]
-    preparation = TablePreparation(max_categories=3)
-    with pytest.warns(UserWarning, match="column 0 has 4 levels: the 2 most frequent ones stay"):
+@pytest.mark.parametrize("case", WORDS)
+def test_words(case):
+    most, words, others, numbers = WORDS[case]
+    preparation, rare = TablePreparation(max_categories=most), "column 0 has 4 levels: the 2 most frequent ones stay"
+    with pytest.warns(UserWarning, match=rare) if most == 3 else contextlib.nullcontext():
         preparation.fit([[word] for word in words])
-    assert preparation.transform([["a"], ["c"], ["d"], ["unknown"], [None]]).tolist() == [
-        [1, 0, 0],
-        [0, 0, 1],
-        [0, 0, 1],
-        [0, 0, 1],
-        [0, 0, 0],
-    ]
+    made = preparation.transform([[word] for word in (*others, None)]).tolist()
+    assert made == [*numbers, [0] * len(numbers[0])]
 
 
 def test_the_order_of_named_columns_does_not_matter_and_others_are_passed_over():
-    frame, *_ = mixed()
-    preparation = TablePreparation().fit(frame)
-    expected = preparation.transform(frame).tobytes()
-    assert preparation.transform(frame[frame.columns[::-1]]).tobytes() == expected
+    preparation = TablePreparation().fit(FRAME)
+    expected = preparation.transform(FRAME).tobytes()
+    assert preparation.transform(FRAME[FRAME.columns[::-1]]).tobytes() == expected
     with pytest.warns(UserWarning, match="did not see, not used here: 'other'"):
-        assert preparation.transform(frame.assign(other=3)).tobytes() == expected
+        assert preparation.transform(FRAME.assign(other=3)).tobytes() == expected
     with pytest.raises(ValueError, match="X lacks the columns 'size', 'color', which fit saw"):
-        preparation.transform(frame.drop(columns=["size", "color"]))
+        preparation.transform(FRAME.drop(columns=["size", "color"]))
 
 
 def test_a_copy_has_more_gaps_and_the_same_words():
@@ -157,38 +138,26 @@ BAD = {
     "words beside numbers": ([1, "x"], r"column 'c' holds numbers \(1 in row 0\) and words \('x' in row 1\)"),
     "lists": ([[1], [2]], "column 'c' holds things .* neither a number nor a word"),
     "complex": ([1j, 2j], "column 'c' holds complex numbers"),
-    "complex beside numbers": (
-        pd.Series([1.0, 2j], dtype=object),
-        r"column 'c' holds 2j in row 1, which no float64 is",
-    ),
+    "complex beside numbers": (pd.Series([1.0, 2j], dtype=object), "column 'c' holds 2j in row 1, which no float64 is"),
     "large integers": ([1, 10**400], "column 'c' holds 1000.* in row 1, which no float64 is"),
     "arrays beside words": (["a", np.array([1, 2])], r"column 'c' holds things \(.*\) and words \('a' in row 0\)"),
     "no time beside words": (["a", pd.NaT], r"column 'c' holds dates \(NaT in row 1\) and words"),
+    "free text": (
+        [f"a text of its own, for row {i}" for i in range(300)],
+        "column 'c' holds free text: drop it, or .* skrub",
+    ),
+    "two columns of a name": (pd.DataFrame([[1, 2]], columns=["a", "a"]), "X has two columns of the name 'a': re"),
+    "no table": ("x" * 10_000, "Expected 2D array"),
 }
 
 
 @pytest.mark.parametrize("case", BAD)
 def test_what_is_no_number_and_no_word_is_named(case):
     values, message = BAD[case]
-    with pytest.raises((ValueError, TypeError), match=message):
-        TablePreparation().fit(pd.DataFrame({"b": [1.0, 2.0], "c": values}))
-
-
-def test_what_is_no_table_is_not_written_whole():
-    with pytest.raises(ValueError, match="Expected 2D array") as caught:
-        TablePreparation().fit("x" * 10_000)
+    table = values if isinstance(values, (pd.DataFrame, str)) else pd.DataFrame({"c": values})
+    with pytest.raises((ValueError, TypeError), match=message) as caught:
+        TablePreparation().fit(table)
     assert len(str(caught.value)) < 1000
-
-
-def test_free_text_is_named():
-    texts = [f"a sentence of its own for row {i}" for i in range(30)]
-    with pytest.raises(ValueError, match=r"column 'c' holds free text: drop it, or .* skrub"):
-        TablePreparation(max_categories=10).fit(pd.DataFrame({"c": texts}))
-
-
-def test_two_columns_of_one_name_are_an_error():
-    with pytest.raises(ValueError, match="X has two columns of the name 'a': rename one of them or drop it"):
-        TablePreparation().fit(pd.DataFrame([[1, 2]], columns=["a", "a"]))
 
 
 def test_numbers_and_words_that_change_places_are_named():
@@ -202,10 +171,9 @@ def test_numbers_and_words_that_change_places_are_named():
 
 
 def test_the_callers_table_is_never_written():
-    frame, *_ = mixed()
-    before = frame.copy()
-    TablePreparation().fit_with_gaps(frame, np.random.RandomState(0))
-    pd.testing.assert_frame_equal(frame, before)
+    before = FRAME.copy()
+    TablePreparation().fit_with_gaps(FRAME, np.random.RandomState(0))
+    pd.testing.assert_frame_equal(FRAME, before)
     X = np.random.RandomState(0).randn(9, 2)
     X.flags.writeable = False
     TablePreparation().fit_transform(X)

@@ -1,4 +1,4 @@
-"""Exported estimators of tables: in C with our bits; in ONNX and as a module of Python to rounding."""
+"""Exported estimators of tables: in C and as a function of one row with our bits; in ONNX and Python to rounding."""
 
 import contextlib
 import ctypes
@@ -6,15 +6,18 @@ import runpy
 import shutil
 import subprocess
 
+import numba
 import numpy as np
 import pandas as pd
 import pytest
 from bits import bits
 from exported import assert_same
-from sklearn.datasets import load_breast_cancer, load_diabetes, load_iris, load_wine
-from small_tables import SHORT, both, mixed
+from small_tables import FRAME, LABELS, fit, mixed, outputs
 
-from fastnn import TabularClassifier, TabularRegressor
+from fastnn import Network, TablePreparation, predict
+from fastnn.compiler.loader import IN_PYTHON
+from fastnn.tabular.export import TableModel
+from fastnn.tabular.left_out import Unsmoothing
 
 needs_cc = pytest.mark.skipif(shutil.which("cc") is None, reason="there is no C compiler cc")
 FLAGS = ["cc", "-O2", "-ffp-contract=off", "-std=c99", "-Wall", "-Wextra", "-pedantic", "-Werror"]
@@ -25,62 +28,40 @@ def with_gaps(frame, seed=0):
     return frame.mask(np.random.RandomState(seed).rand(*frame.shape) < 0.1)
 
 
-def of_iris():
-    frame, y = load_iris(return_X_y=True, as_frame=True)
-    return frame, np.array(["setosa", "versicolor", "virginica"])[y]
+def tables():
+    """By name: a frame or an array, and classes or numbers."""
+    frame, _, numbers = mixed(150)
+    thirds = pd.qcut(numbers, 3, labels=False)
+    plain = pd.DataFrame(np.random.RandomState(2).randn(150, 8), columns=[f"column {j}" for j in range(8)])
+    letter = np.array(list("abcdefghijkl"))[pd.qcut(plain["column 1"], 12, labels=False)]  # the rarest are one
+    sizes = pd.cut(plain["column 0"], 4, labels=["s", "m", "l", "xl"]).astype(object)
+    return {
+        "numbers": (plain.iloc[:, :4], np.array(["setosa", "versicolor", "virginica"])[thirds]),
+        "gaps": (with_gaps(plain).assign(size=sizes), thirds > 1),
+        "rare words": (pd.DataFrame({"letter": letter, "old": frame["new"], "ash": numbers, "none": 1.0}), thirds),
+        "words": (pd.DataFrame({"letter": letter}), thirds),
+        "mixed": (FRAME, LABELS),
+        "a target": (with_gaps(plain.assign(sex=np.where(frame["new"], "f", "m"))), numbers),
+        "two targets": (plain.to_numpy(), np.column_stack([numbers, plain["column 0"]])),
+        "constants": (np.ones((40, 2)), np.arange(40.0)),
+    }
 
 
-def of_breast_cancer():
-    """With gaps in the numbers, and a column of words."""
-    frame, y = load_breast_cancer(return_X_y=True, as_frame=True)
-    frame = with_gaps(frame.iloc[:, :8])
-    return frame.assign(size=pd.cut(frame["mean radius"], 4, labels=["s", "m", "l", "xl"]).astype(object)), y
+TABLES = tables()
+CLASSES = "numbers", "gaps", "rare words", "words", "mixed"
 
 
-def of_wine():
-    """Words of 12 levels, of which the rarest are one, and a column of two levels."""
-    frame, y = load_wine(return_X_y=True, as_frame=True)
-    letters = np.array(list("abcdefghijkl"))[pd.qcut(frame["hue"], 12, labels=False)]
-    return pd.DataFrame({"letter": letters, "old": frame["alcohol"] > 13, "ash": frame["ash"], "none": 1.0}), y
+def fitted_to(name, X=None):
+    own, y = TABLES[name]
+    rare = name in ("rare words", "words")
+    with pytest.warns(UserWarning, match="has 12 levels") if rare else contextlib.nullcontext():
+        return fit("classifier" if name in CLASSES else "regressor", own if X is None else X, y, max_categories=8)
 
 
-def of_diabetes():
-    frame, y = load_diabetes(return_X_y=True, as_frame=True)
-    return with_gaps(frame.assign(sex=np.where(frame["sex"] > 0, "f", "m"))), y.to_numpy()
-
-
-def of_words():
-    frame, y = of_wine()
-    return frame[["letter"]], y
-
-
-def of_mixed():
-    frame, labels, _ = mixed()
-    return frame, labels
-
-
-def of_targets():
-    frame, y = load_diabetes(return_X_y=True)
-    return frame, np.column_stack([y, frame[:, 0]])
-
-
-def of_constants():
-    return np.ones((40, 2)), np.arange(40.0)
-
-
-CLASSES = {"iris": of_iris, "breast cancer": of_breast_cancer, "wine": of_wine, "words": of_words, "mixed": of_mixed}
-TARGETS = {"diabetes": of_diabetes, "two targets": of_targets, "constants": of_constants}
-
-
-@pytest.fixture(scope="module", params=[*CLASSES, *TARGETS])
+@pytest.fixture(scope="module", params=TABLES)
 def fitted(request):
     """An estimator, a table of more gaps and unknown words, and what it predicts of it."""
-    X, y = {**CLASSES, **TARGETS}[request.param]()
-    kind = TabularClassifier if request.param in CLASSES else TabularRegressor
-    model = kind("fast", max_categories=8, **SHORT)
-    rare = request.param in ("wine", "words")
-    with pytest.warns(UserWarning, match="has 12 levels") if rare else contextlib.nullcontext():
-        model.fit(X, y)
+    model, X = fitted_to(request.param), TABLES[request.param][0]
     if isinstance(X, pd.DataFrame):
         X = pd.concat([X, with_gaps(X, 1)], ignore_index=True)
         for name in ("letter", "size", "color"):
@@ -88,8 +69,7 @@ def fitted(request):
                 X.loc[X.index % 5 == 0, name] = "unknown"
     else:
         X = np.where(np.random.RandomState(1).rand(*X.shape) < 0.1, np.nan, X)
-    predicted = model.predict_proba(X) if kind is TabularClassifier else model.predict(X)
-    return model, X, predicted
+    return model, X, outputs(model, X)
 
 
 def in_numbers(model, X):
@@ -123,10 +103,7 @@ def test_c_has_the_bits_of_predict(fitted, flags, tmp_path):
 
 
 def test_the_header_says_what_a_row_is(tmp_path):
-    X, y = of_wine()
-    X = X.rename(columns={"ash": "ash */"})
-    with pytest.warns(UserWarning, match="has 12 levels"):
-        model = TabularClassifier("fast", max_categories=8, **SHORT).fit(X, y)
+    model = fitted_to("rare words", TABLES["rare words"][0].rename(columns={"ash": "ash */"}))
     _, header = model.export(tmp_path / "net.c")
     text = header.read_text()
     levels = model.preparation_.levels_[0].levels
@@ -142,7 +119,7 @@ def test_the_header_says_what_a_row_is(tmp_path):
 @needs_cc
 def test_the_header_says_how_much_memory_it_takes(tmp_path):
     nm = shutil.which("nm") or pytest.skip("there is no nm")
-    _, header = both()["classifier"][0].fit(*of_mixed()).export(tmp_path / "net.c")
+    _, header = fit("classifier").export(tmp_path / "net.c")
     subprocess.run([*FLAGS, "-fno-builtin", "-O0", "-c", "net.c"], cwd=tmp_path, check=True)
     lines = subprocess.run([nm, "-S", tmp_path / "net.o"], capture_output=True, check=True, text=True).stdout
     symbols = [line.split() for line in lines.splitlines()]
@@ -151,8 +128,17 @@ def test_the_header_says_how_much_memory_it_takes(tmp_path):
     assert f"RAM: {sizes['b']:,} bytes of buffers" in header.read_text()
 
 
-def test_the_module_of_python_takes_the_table_as_it_is(fitted, tmp_path):
+def assert_predicts(fitted, found, labels):
+    """Numbers are those of the estimator to float32's rounding, and labels of rows that are not undecided."""
     model, X, predicted = fitted
+    assert_same(found.astype(np.float32), predicted.astype(np.float32), "the prediction")
+    if "classes_" in vars(model):
+        sure = np.diff(np.sort(predicted)[:, -2:])[:, 0] > 1e-4
+        assert (labels[sure] == model.predict(X)[sure]).all()
+
+
+def test_the_module_of_python_takes_the_table_as_it_is(fitted, tmp_path):
+    model, X, _ = fitted
     (path,) = model.export(tmp_path / "net.py")
     module = runpy.run_path(path)
     function = module["predict_proba" if "classes_" in vars(model) else "predict"]
@@ -160,17 +146,7 @@ def test_the_module_of_python_takes_the_table_as_it_is(fitted, tmp_path):
     if isinstance(X, pd.DataFrame):
         tables = [X[X.columns[::-1]], {name: X[name].tolist() for name in X}, X.to_numpy(object)]
     for table in tables:
-        found = function(table)
-        assert_same(found.astype(np.float32), predicted.astype(np.float32), "the module's prediction")
-        if "classes_" in vars(model):
-            same = np.sort(predicted)[:, -1] - np.sort(predicted)[:, -2] > 1e-4
-            assert (module["predict"](table)[same] == model.predict(X)[same]).all()
-
-
-def test_the_module_refuses_rows_of_another_length(tmp_path):
-    (path,) = both()["classifier"][0].fit(*of_mixed()).export(tmp_path / "net.py")
-    with pytest.raises(ValueError, match=r"X must have the shape \(n, 7\), not \(2, 3\)"):
-        runpy.run_path(path)["predict"](np.zeros((2, 3)))
+        assert_predicts(fitted, function(table), module["predict"](table))
 
 
 REFUSED_ROWS = [
@@ -185,7 +161,7 @@ def test_the_module_refuses_what_predict_refuses(tmp_path):
     random_state = np.random.RandomState(0)
     columns = {"worn": [True, False] * 20, "size": random_state.rand(40), "color": ["red", "blue"] * 20}
     X = pd.DataFrame(columns)
-    model = TabularRegressor("fast", **SHORT).fit(X, X["worn"] + X["size"])
+    model = fit("regressor", X, X["worn"] + X["size"])
     model.export(tmp_path / "table.py")
     predict = runpy.run_path(str(tmp_path / "table.py"))["predict"]
     for changed, message in REFUSED_ROWS:
@@ -196,14 +172,8 @@ def test_the_module_refuses_what_predict_refuses(tmp_path):
             model.predict(rows)
     with pytest.raises(ValueError, match=r"X lacks the columns \['size'\]"):
         predict(X.drop(columns="size"))
-
-
-def test_onnx_has_no_text_left_for_a_gap_beside_the_empty_one_and_a_rest(tmp_path):
-    words = ["", "a", "b", "c", *"defghijklm"] * 4
-    with pytest.warns(UserWarning, match="infrequent|levels"):
-        model = TabularRegressor("fast", max_categories=5, **SHORT).fit([[word] for word in words], np.arange(56.0))
-    with pytest.raises(ValueError, match="has the empty text as a level"):
-        model.export(tmp_path / "table.onnx")
+    with pytest.raises(ValueError, match=r"X must have the shape \(n, 3\), not \(2, 7\)"):
+        predict(np.zeros((2, 7)))
 
 
 def test_onnx_takes_words_as_texts(fitted, tmp_path):
@@ -226,23 +196,169 @@ def test_onnx_takes_words_as_texts(fitted, tmp_path):
     found = session.run(None, fed)
     outputs = found[-1][:, 0] if predicted.ndim == 1 else found[-1]
     assert found[-1].dtype == np.float64
-    assert_same(outputs.astype(np.float32), predicted.astype(np.float32), "ONNX Runtime's prediction")
-    if "classes_" in vars(model):
-        same = np.sort(predicted)[:, -1] - np.sort(predicted)[:, -2] > 1e-4
-        assert (found[0][same] == model.predict(X)[same]).all()
+    assert_predicts(fitted, outputs, found[0])
 
 
-def test_a_column_with_the_name_of_an_output_is_refused(tmp_path):
+def test_what_a_format_does_not_take_is_refused(tmp_path):
     pytest.importorskip("onnx")
-    X, y = of_wine()
-    X = X.rename(columns={"ash": "label"}).drop(columns="letter")
-    model = TabularClassifier("fast", **SHORT).fit(X, y)
+    model = fit("classifier", FRAME.rename(columns={"size": "label"}))
     with pytest.raises(ValueError, match="the column 'label' has the name of an output of the graph: rename it"):
+        model.export(tmp_path / "net.onnx")
+    with pytest.raises(ValueError, match=r"says no format: write \.py \(numpy\), \.c \(c\), \.onnx \(onnx\);"):
+        model.export(tmp_path / "net.safetensors")
+    words = ["", "a", "b", "c", *"defghijklm"] * 4
+    with pytest.warns(UserWarning, match="infrequent|levels"):
+        model = fit("regressor", [[word] for word in words], np.arange(56.0), max_categories=5)
+    with pytest.raises(ValueError, match="has the empty text as a level"):  # none is left for a gap, beside a rest
         model.export(tmp_path / "net.onnx")
     assert not list(tmp_path.iterdir())
 
 
-def test_a_format_of_networks_alone_is_refused(tmp_path):
-    model = TabularClassifier("fast", **SHORT).fit(*of_iris())
-    with pytest.raises(ValueError, match=r"says no format: write \.py \(numpy\), \.c \(c\), \.onnx \(onnx\);"):
-        model.export(tmp_path / "net.safetensors")
+compiled = pytest.mark.skipif(IN_PYTHON, reason="no machine code")
+
+
+def drawn(n_columns, gaps, n=60, seed=0):
+    """A table of numbers, one column of them constant, and targets."""
+    rs = np.random.RandomState(seed)
+    X = rs.normal(scale=10.0 ** rs.randint(-3, 4, n_columns), size=(n, n_columns))
+    X[:, n_columns // 2] = X[:, 0] if n_columns == 1 else 1.0
+    y = X[:, 0] / X[:, 0].std() + rs.rand(n)
+    X[rs.rand(*X.shape) < gaps] = np.nan
+    return X, y
+
+
+def rows(X, seed=1):
+    """Rows with other gaps, in columns too that had none, and with numbers that are far off."""
+    rs = np.random.RandomState(seed)
+    X = np.concatenate([X, rs.choice([1e-300, -1e149, 0.0, -0.0, 3.0], X.shape)])
+    X[rs.rand(*X.shape) < 0.2] = np.nan
+    return X
+
+
+def untrained(X, n_members=3, seed=0):
+    """Ensembles as they are exported: of one target, of two, of two classes and of three."""
+    preparation, rs = TablePreparation().fit(X), np.random.RandomState(seed)
+    n_inputs = preparation.transform(X[:1]).shape[1]
+    for n_outputs, output in ((1, "identity"), (2, "identity"), (2, "softmax"), (3, "softmax")):
+        network = Network((n_inputs, 7, 7, n_outputs), "gelu", output)
+        params = rs.normal(scale=0.5, size=(n_members, network.n_params)).astype(np.float32)
+        if output == "softmax":
+            classes = np.arange(n_outputs)
+            yield TableModel(preparation, network, params, Unsmoothing(0.05, 1e-3), classes, None, False)
+        else:
+            scaling = np.repeat([[3.0], [100.0], [-50.0], [60.0]], n_outputs, axis=1)
+            yield TableModel(preparation, network, params, None, None, scaling, n_outputs == 1)
+
+
+def predicted(model, X):
+    inputs, total = model.preparation.transform(X), 0.0
+    for params in model.params:
+        total = total + predict(model.network, params, inputs, assume_finite=True).astype(np.float64)
+    mean = total / len(model.params)
+    if model.unsmoothing is not None:
+        return model.unsmoothing.probabilities(mean)
+    average, deviation, low, high = model.scaling
+    return np.clip(mean * deviation + average, low, high)
+
+
+@numba.njit
+def each_row(f, X, out):
+    for i in range(len(X)):
+        f(X[i], out[i])
+
+
+def evaluated(f, X):
+    out = np.full((len(X), f.n_outputs), 7.0)
+    for x, to in zip(X, out, strict=True):
+        f(x, to)
+    return out
+
+
+@pytest.mark.nojit
+@pytest.mark.parametrize(("n_columns", "gaps"), [(1, 0), (3, 0), (8, 0.2), (9, 0.02), (21, 0.3)])
+def test_rows_have_the_bits_of_predict(n_columns, gaps):
+    X, _ = drawn(n_columns, gaps)
+    new = rows(X)[:: 40 if IN_PYTHON else 1]
+    for model in untrained(X):
+        f, right = model.function(), predicted(model, new)
+        assert (f.n_inputs, f.n_outputs, f.dtype) == (n_columns, right.shape[1], np.float64)
+        assert bits(evaluated(f, new)) == bits(right), model.network
+        if not IN_PYTHON:
+            out = np.zeros_like(right)
+            each_row(f, new, out)
+            assert bits(out) == bits(right), model.network
+
+
+def test_estimators_give_it():
+    X, y = drawn(8, 0.2)
+    new = rows(X)
+    regressor = fit("regressor", X, y)
+    assert bits(evaluated(regressor.function(), new)[:, 0]) == bits(regressor.predict(new))
+    classifier = fit("classifier", X, y > 1)
+    assert bits(evaluated(classifier.function(), new)) == bits(classifier.predict_proba(new))
+
+
+@compiled
+def test_c_calls_it():
+    X, _ = drawn(5, 0.1)
+    model = next(untrained(X))
+    f, out = model.function(), np.zeros(len(X))
+    pointer = ctypes.POINTER(ctypes.c_double)
+    for i, x in enumerate(X):
+        f.c_function(*(a.ctypes.data_as(pointer) for a in (x, out[i:])), f.c_network)
+    assert bits(out) == bits(predicted(model, X)[:, 0])
+
+
+@pytest.mark.nojit
+def test_a_table_of_constants_alone():
+    for model in untrained(X := np.ones((4, 2))):
+        assert bits(evaluated(model.function(), X)) == bits(predicted(model, X))
+
+
+@pytest.mark.nojit
+@pytest.mark.parametrize("number", [np.inf, -np.inf, 1e151, -1e300])
+def test_a_row_that_predict_refuses_gives_nan(number):
+    X, _ = drawn(3, 0)
+    x = X[:1].copy()
+    x[0, 2] = number
+    for model in untrained(X):
+        with pytest.raises(ValueError, match="say NaN where a number is unknown"):
+            predicted(model, x)
+        assert np.isnan(evaluated(model.function(), x)).all()
+
+
+def test_a_table_with_words_is_refused():
+    model = fit("classifier")
+    text = "^column 'color' holds words, booleans or categories, .* numbers: export to C, which takes these"
+    with pytest.raises(ValueError, match=text):
+        model.function()
+
+
+@compiled
+@pytest.mark.parametrize(("n", "n_out"), [(2, 2), (4, 2), (3, 1), (3, 3)])
+def test_a_wrong_length_in_compiled_code_gives_nan_and_touches_nothing_else(n, n_out):
+    _, model, *_ = untrained(drawn(3, 0)[0])
+    f, memory = model.function(), np.zeros(n_out + 8)
+    each_row(f, np.ones((1, n)), memory[4 : 4 + n_out].reshape(1, -1))
+    assert np.isnan(memory[4 : 4 + n_out]).all()
+    assert not memory[:4].any()
+    assert not memory[4 + n_out :].any()
+
+
+@pytest.mark.nojit
+def test_it_keeps_its_own_weights():
+    model = next(untrained(X := drawn(3, 0)[0][:2]))
+    right, f = predicted(model, X), model.function()
+    model.params[:] = np.nan
+    model.preparation.centers_[:] = np.nan
+    assert bits(evaluated(f, X)) == bits(right)
+
+
+@pytest.mark.nojit
+def test_the_stack_is_not_overrun():
+    X = np.random.RandomState(0).rand(20, 2)
+    preparation, network = TablePreparation().fit(X), Network((2, 9000, 9000, 1), "gelu")
+    params = np.broadcast_to(np.float32(0), (1, network.n_params))
+    model = TableModel(preparation, network, params, None, None, np.zeros((4, 1)), True)
+    with pytest.raises(ValueError, match=r"would take [\d,]+ bytes of the stack, more than 65,536: use predict"):
+        model.function()
