@@ -136,7 +136,7 @@ REFUSED_BY_VALUE = [
     ("PyTorch", lambda t: t.after(t.nn.Linear(2, 1)), r"weights\[1\] must have the shape \(1, 1\)"),
     ("PyTorch", lambda t: t.nn.Sequential(t.nn.Linear(2, 1, device="meta")), "weights must be in memory"),
     ("Keras", lambda k: k.after(), "there is no Dense layer"),
-    ("Keras", lambda k: k.keras.Sequential([k.layers.Dense(1)]), "must have weights, 2 arrays, not 0: is the model bu"),
+    ("Keras", lambda k: k.keras.Sequential([k.layers.Dense(1)]), "must have weights, 2 arrays, not 0: is the model"),
     ("Keras", lambda k: k.after(k.layers.BatchNormalization()), "no layer of fastnn's is like <BatchNormalization"),
     ("Keras", lambda k: k.after(k.layers.ReLU(), k.layers.Dense(1)), f"<ReLU .* {AFTER} Dense layer"),
     ("Keras", lambda k: k.after(k.layers.Dense(1, "relu"), k.layers.ELU()), f"<ELU .* {AFTER} Dense layer"),
