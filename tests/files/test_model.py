@@ -147,6 +147,12 @@ def test_files_that_were_once_written_are_read():
         assert bits(load(OLD / name).params) == bits(result.params)
 
 
+def test_a_model_alone_is_a_model_of_1_kilobyte_and_its_weights(path):
+    network = Network((64, 64, 32, 10), ("relu", "tanh"), "softmax", "cross_entropy")
+    train(network, np.zeros((5, 64)), np.arange(5), epochs=0, backend="numpy").save(path, state=False)
+    assert path.stat().st_size < network.n_params * 8 + 1200
+
+
 def test_a_model_alone_cannot_be_resumed_or_saved_with_a_state(path):
     trained().save(path, state=False)
     loaded, before = load(path), path.read_bytes()
