@@ -52,12 +52,12 @@ def test_labels_of_any_kind_are_kept(labels, path):
 
 
 def test_several_targets_and_objects_as_parameters(path):
-    y = np.column_stack([NUMBERS, -NUMBERS])
-    model = fit("regressor", y=y, cv=KFold(3), random_state=np.random.RandomState(0))
+    X, y = np.random.RandomState(0).rand(60, 3), np.column_stack([NUMBERS, -NUMBERS])  # an array has no names
+    model = fit("regressor", X, y, cv=KFold(3), random_state=np.random.RandomState(0))
     model.save(path)
     again = TabularRegressor.load(path)
     assert (again.cv, again.random_state) == (None, None)
-    assert outputs(again).tobytes() == outputs(model).tobytes()
+    assert outputs(again, X).tobytes() == outputs(model, X).tobytes()
 
 
 def infinite(a):
