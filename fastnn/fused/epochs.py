@@ -1,8 +1,8 @@
 """The entry points shuffle_rows, the order of rows of an epoch, and end_epoch, what is decided at its end.
 
 Ordinary Numba code that knows no network. `train_steps` calls `end_epoch` by its address; losses and outputs come from
-the machine code of the other entry points, so that they have the bits that these give alone. `Scores` and `Patience` of
-`training` do the same in Python.
+the machine code of the other entry points, so that they have the bits that these give alone. `Decisions` and `Patience`
+of `training` do the same in Python.
 """
 
 import math

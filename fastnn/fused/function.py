@@ -150,10 +150,27 @@ class TableFunction(RowFunction):
         numbers = [np.pad(part, ((0, 0), (0, to - part.shape[1]))).ravel() for part, to in numbers]
         params = np.concatenate([_padded(one) for one in params])
         places = np.concatenate([row.places, row.flags, [0]]).astype(np.int64)
-        sizes = network.n_layers, row.n_columns, network.n_outputs, output, n_scratch
-        sizes += n_members, params.size // n_members, k, len(row.flags), row.rounds
-        rest = int(row.adds_up), float(n_members), row.limit, row.bound, row.largest
-        weights = TableWeights(layers, params, np.concatenate([*numbers, np.zeros(1)]), places, *sizes, *rest)
+        weights = TableWeights(
+            layers,
+            params,
+            np.concatenate([*numbers, np.zeros(1)]),
+            places,
+            n_layers=network.n_layers,
+            n_inputs=row.n_columns,
+            n_outputs=network.n_outputs,
+            output=output,
+            n_scratch=n_scratch,
+            n_members=n_members,
+            stride=params.size // n_members,
+            n_numbers=k,
+            n_flags=len(row.flags),
+            n_rounds=row.rounds,
+            adds_up=int(row.adds_up),
+            divisor=float(n_members),
+            limit=row.limit,
+            bound=row.bound,
+            largest=row.largest,
+        )
         super().__init__(weights, "evaluate_table", np.dtype(np.float64), params.dtype)
 
 

@@ -81,11 +81,19 @@ class TableModel(NamedTuple):
         else:
             assert self.unsmoothing is not None
             targets = np.repeat([[1.0], [-self.unsmoothing.offset], [self.unsmoothing.least], [np.inf]], n, axis=1)
-        columns: Any = {"n_columns": p.n_features_in_, "places": np.array(p.number_columns_, np.int64)}
-        columns |= {"flags": np.flatnonzero(p.has_gaps_), "preparation": np.array([p.centers_, p.factors_, p.means_])}
-        columns |= {"imputation": p.imputation_, "rounds": ROUNDS if p.imputation_.any() else 0}
-        limits: Any = {"limit": LIMIT, "bound": LARGEST_SCALED, "largest": LARGEST}
-        row = TableRow(**columns, **limits, targets=targets, adds_up=self.scaling is None)
+        row = TableRow(
+            n_columns=p.n_features_in_,
+            places=np.array(p.number_columns_, np.int64),
+            flags=np.flatnonzero(p.has_gaps_),
+            preparation=np.array([p.centers_, p.factors_, p.means_]),
+            imputation=p.imputation_,
+            rounds=ROUNDS if p.imputation_.any() else 0,
+            limit=LIMIT,
+            bound=LARGEST_SCALED,
+            largest=LARGEST,
+            targets=targets,
+            adds_up=self.scaling is None,
+        )
         return cast(Any, get_backend("numba")).table_function(self.network, self.params, row)
 
 

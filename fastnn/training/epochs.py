@@ -6,7 +6,7 @@ import dataclasses
 import math
 from array import array
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -406,11 +406,21 @@ def rules_of(decisions: list[Decisions], steps: Steps, first: int, per_epoch: in
     factors, mean = epoch_loss.factors(steps) if by_steps else (NO_FACTORS, False)
     losses, measured = np.zeros((m, n_epochs if scored else 0)), np.zeros((m, n_epochs if labels else 0))
     best = np.zeros((m, n_kept if first_one.stop.restore_best else 0), first_one.task.data.X.dtype)
-    epochs: Any = {"first": first, "per_epoch": per_epoch, "sums": np.array([epoch_loss.partial] * m), "divisor": 1}
-    score: Any = {"scored": scored, "labels": np.concatenate(labels) if labels else None}
-    score |= {"factors": factors, "mean": mean}
-    written: Any = {"rules": np.zeros((m, N_RULE)), "losses": losses, "measured": measured, "best_params": best}
-    rules = EpochRules(**epochs, **score, **written, ended=np.zeros((m, 2), np.int64))
+    rules = EpochRules(
+        first=first,
+        per_epoch=per_epoch,
+        scored=scored,
+        labels=np.concatenate(labels) if labels else None,
+        factors=factors,
+        mean=mean,
+        divisor=1,
+        rules=np.zeros((m, N_RULE)),
+        losses=losses,
+        measured=measured,
+        best_params=best,
+        sums=np.array([epoch_loss.partial] * m),
+        ended=np.zeros((m, 2), np.int64),
+    )
     for own, row, best_params in zip(decisions, rules.rules, rules.best_params, strict=True):
         own.write(row, best_params)
     return rules

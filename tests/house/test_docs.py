@@ -134,7 +134,7 @@ def test_each_public_name_has_a_page_of_reference():
     assert sorted(name.strip() for name in listed) == sorted({*public_names(), *beside})
 
 
-@pytest.mark.parametrize("kind", [fastnn.MLPRegressor, fastnn.TabularClassifier], ids=lambda kind: kind.__name__)
+@pytest.mark.parametrize("kind", [fastnn.MLPClassifier, fastnn.TabularClassifier], ids=lambda kind: kind.__name__)
 def test_inherited_members_are_shown_behind_a_class_own_in_the_order_of_their_sources(kind, monkeypatch):
     pytest.importorskip("sphinx")
     monkeypatch.syspath_prepend(DOCS / "extensions")

@@ -193,9 +193,9 @@ def training_with_a_kink():
 def test_on_which_side_of_a_kink_a_row_lies_is_nobody_s_fault():
     """A kink in some rows leaves the others to be compared."""
     other_side = with_activation("relu", delta=lambda d, a, z: np.where((z > 0) ^ (abs(z) < 1e-12), d, 0))
-    assert max(match("numpy", other_side, **training_with_a_kink(), steps=1)) < 1
+    assert max(match("numpy", other_side(), **training_with_a_kink(), steps=1)) < 1
     all_rows = with_activation("relu", delta=lambda d, a, z: np.where((z > 0) ^ (abs(z) < 1), d, 0))
-    assert "gradient by W of layer 0" in difference(all_rows, **training_with_a_kink())
+    assert "gradient by W of layer 0" in difference(all_rows(), **training_with_a_kink())
 
 
 def test_a_kink_is_hinted_at_where_rounding_may_decide():

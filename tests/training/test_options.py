@@ -147,7 +147,7 @@ REFUSED = [
     ({"rates": (1, (1, 2, 3), 1)}, ValueError, "one for weights and one for biases"),
     ({"rates": 1}, TypeError, "rates must have a number"),
     ({"rates": []}, ValueError, "rates has 0 factors, the network 3 layers"),
-    ({"rates": {0: 1, 1: 1, 2: 1}}, TypeError, "rates must have a number, .*, for each layer, in their order, not"),
+    ({"rates": {0: 1, 1: 1, 2: 1}}, TypeError, "rates must have a number, .*, for each layer in order, not"),
     ({"clip_norm": 1, "optimizer": SGD(sequential=True)}, ValueError, "goes without clip_norm"),
     ({"clip_norm": 1, "optimizer": LevenbergMarquardt()}, TypeError, "LevenbergMarquardt has no clip_norm"),
     ({"clip_norm": 1, "backend": OfOthers()}, ValueError, "knows no clip_norm and no rates"),

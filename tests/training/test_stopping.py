@@ -283,7 +283,7 @@ def test_the_score_of_a_result(network):
     ("network", "options", "match"),
     [
         (BINARY, {"monitor": "acc"}, r"unknown monitor 'acc' \(did you mean 'accuracy'\?\); one of loss, accuracy, r2"),
-        (BINARY, {"monitor": 3}, "monitor must be one of loss, accuracy, r2, or a function of \\(Y, outputs\\), not 3"),
+        (BINARY, {"monitor": 3}, "monitor must be loss, accuracy, r2 or a function of \\(Y, outputs\\), not 3"),
         (BINARY, {"monitor": lambda Y: 0.0}, r"monitor must be a function of \(Y, outputs\); .*too many positional"),
         (Network((3, 4, 2)), {"monitor": "accuracy"}, "needs labels.*this network's is 'squared_error'.*monitor='r2'"),
         (BINARY, {"monitor": "r2", "validation": 0.01}, "monitor='r2' needs at least 2 rows to score"),
