@@ -17,10 +17,10 @@ from fastnn import Adam, FastnnError, ModelFileError, Network, load, train
 
 
 def refused(path, match=None):
-    start = time.perf_counter()
+    start = time.process_time()
     with little_memory(path, base=3_000_000, factor=0), pytest.raises(ModelFileError, match=match) as error:
         load(path)
-    assert time.perf_counter() - start < 1
+    assert time.process_time() - start < 1
     assert isinstance(error.value, ValueError)
     assert isinstance(error.value, FastnnError)
     assert str(path) in str(error.value)

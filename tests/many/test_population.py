@@ -160,12 +160,12 @@ def test_an_ended_member_goes_on_when_asked(backend):
 
 
 def test_seconds_are_those_of_all_parts():
-    population, n = small(stop=Stop(max_seconds=0.2), n_jobs=1), 0
+    population, n, began = small(stop=Stop(max_seconds=0.2), n_jobs=1), 0, time.perf_counter()
     while population[0].stop_reason == "epochs":
         population.advance({0: 100})
         n += 1
     assert (n > 1, population[0].stop_reason) == (True, "time")
-    assert 0.2 <= population[0].history.seconds < 0.5
+    assert 0.2 <= population[0].history.seconds <= time.perf_counter() - began
     population.advance(1)
     assert epochs_of(population) == [100 * n, 1, 1, 1]
 
