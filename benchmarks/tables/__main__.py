@@ -96,8 +96,8 @@ def main(arguments: list[str] | None = None) -> int:
     tables = [table for name in options.tables for table in GROUPS.get(name, [TABLES.get(name)])]
     wanted = {name: methods.missing(name) for table in tables for name in chosen_methods(options, table)}
     told = [f"- skipped: {METHODS[name].title}: {why}" for name, why in wanted.items() if why]
-    results = Results(options.json, about_here([name for name, why in wanted.items() if not why]))
-    results.forget(tables, options.again)
+    here = about_here([name for name, why in wanted.items() if not why])
+    results = Results(options.json, here, tables, options.again)
     failed = [] if options.threads else fit_all(results, tables, options)
     presets = [name for name in options.methods or ["fast", "good"] if name in OURS]
     for table in tables if options.threads else []:

@@ -4,6 +4,7 @@ import importlib.metadata
 import json
 import pathlib
 import time
+from collections.abc import Iterable
 from functools import partial
 from typing import Any
 
@@ -100,21 +101,27 @@ def about_here(names: list[str]) -> dict[str, Any]:
 class Results:
     """What was measured, with the file that keeps it, if there is one: of this machine and of these versions."""
 
-    def __init__(self, path: pathlib.Path | None, about: dict[str, Any]) -> None:
+    def __init__(
+        self, path: pathlib.Path | None, about: dict[str, Any], tables: Iterable[Table] = (), again: Iterable[str] = ()
+    ) -> None:
         self.path, self.about = path, about
         self.records: list[Record] = []
         self.threads: dict[str, Any] = {}
         if path is None or not path.exists():
             return
-        kept = json.loads(path.read_text("utf-8"))
+        kept, names, again = json.loads(path.read_text("utf-8")), {table.name for table in tables}, set(again)
         there = kept["about"]
+        self.records = [r for r in kept["records"] if r["table"] not in names or r["method"] not in again]
         both = there["versions"].keys() & about["versions"].keys()
-        other = [name for name in sorted(both) if there["versions"][name] != about["versions"][name]]
+        other = {name for name in both if there["versions"][name] != about["versions"][name]}
+        if not any(METHODS[r["method"]].package == "fastnn" for r in self.records):
+            other -= {"fastnn"}  # another version has measured nothing that stays
         if there["cpu"] != about["cpu"] or other:
-            what = ", ".join(f"{name} {there['versions'][name]}" for name in other) or there["cpu"]
+            what = ", ".join(f"{name} {there['versions'][name]}" for name in sorted(other)) or there["cpu"]
             raise ValueError(f"{path} was measured with {what}, which is not what is here: give another file")
         self.about = there
-        self.records, self.threads = kept["records"], kept["threads"]
+        if there["versions"]["fastnn"] == about["versions"]["fastnn"]:
+            self.threads = kept["threads"]
 
     def lacks(self, table: Table, split: int, names: list[str]) -> list[str]:
         there = {r["method"] for r in self.records if (r["table"], r["split"]) == (table.name, split)}
@@ -131,8 +138,3 @@ class Results:
             lines = ",\n".join(map(json.dumps, self.records))  # a line each: a file that a diff can show
             text = f'{{{head},\n"records": [\n{lines}\n]}}\n'
             write_whole({self.path: lambda file: file.write(text.encode())})
-
-    def forget(self, tables: list[Table], names: list[str]) -> None:
-        """Leave out what was measured of methods on tables, so that it is lacking."""
-        of = {table.name for table in tables}
-        self.records = [record for record in self.records if record["table"] not in of or record["method"] not in names]

@@ -131,7 +131,7 @@ def test_what_is_in_the_file_is_not_measured_again(tiny, tmp_path, capsys):
     assert len({(r["table"], r["split"], r["method"]) for r in kept}) == len(kept) == 6
 
 
-def test_a_file_of_another_machine_is_an_error(tiny, tmp_path):
+def test_a_file_of_another_machine_or_version_is_an_error(tiny, tmp_path):
     path = tmp_path / "kept.json"
     command = ["--methods", "lightgbm", "--tables", "laser", "--json", str(path)]
     script.main(command)
@@ -140,6 +140,13 @@ def test_a_file_of_another_machine_is_an_error(tiny, tmp_path):
         path.write_text(json.dumps(kept | {"about": kept["about"] | about}))
         with pytest.raises(ValueError, match=r"kept\.json was measured with (another one|numpy 1\.0)"):
             script.main(command)
+    older = {"about": kept["about"] | {"versions": kept["about"]["versions"] | {"fastnn": "0.0"}}}
+    of_fastnn = {"records": [*kept["records"], kept["records"][0] | {"method": "fast"}]}
+    path.write_text(json.dumps(kept | older | of_fastnn))
+    with pytest.raises(ValueError, match=r"kept\.json was measured with fastnn 0\.0, "):
+        script.main(command)
+    path.write_text(json.dumps(kept | older))  # all that remains was measured by another library
+    assert script.main([*command, "--again", "fast"]) == 0
 
 
 @pytest.mark.parametrize("n_before", [0, 1])
