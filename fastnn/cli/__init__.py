@@ -3,8 +3,6 @@
 The commands themselves are in `fastnn.cli.app`; they need the extra ``cli``, this module does not.
 """
 
-from __future__ import annotations
-
 import io
 import sys
 from collections.abc import Sequence

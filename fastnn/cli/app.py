@@ -1,7 +1,5 @@
 """The commands of ``fastnn`` by their names, and the short ones themselves (typer and rich)."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Annotated, Any
 

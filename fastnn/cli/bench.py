@@ -3,8 +3,6 @@
 A `Report` is plain numbers, goes into a JSON file and comes back from one; the gate reads the same format.
 """
 
-from __future__ import annotations
-
 import functools
 import json as json_format
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -272,7 +270,7 @@ def starts_table(report: Report) -> Table:
     return table
 
 
-def draw(report: Report) -> Figure:
+def draw(report: Report) -> "Figure":
     """Draw the speeds on the workloads; real work counts no iterations."""
     rows: dict[str, dict[str, tuple[float, float, float]]] = {}
     notes: dict[str, str] = {}

@@ -1,7 +1,5 @@
 """Printing by the commands (rich): answers on stdout, progress on stderr."""
 
-from __future__ import annotations
-
 import os
 import textwrap
 import time

@@ -1,7 +1,5 @@
 """The command ``fastnn demo``: the tutorial's network and the handwritten digits, on both back ends."""
 
-from __future__ import annotations
-
 import functools
 from collections.abc import Callable
 from typing import Annotated, Any

@@ -1,7 +1,5 @@
 """The command ``fastnn verify``: runs the conformance suite and prints how near it comes to each bound."""
 
-from __future__ import annotations
-
 import os
 import sys
 from collections.abc import Iterable, Sequence

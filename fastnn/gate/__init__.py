@@ -14,8 +14,6 @@ All but one of the lists and counts may be missing, and so may ``dtype`` and ``b
 which more is worse.
 """
 
-from __future__ import annotations
-
 import json
 import subprocess
 import sys

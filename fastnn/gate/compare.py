@@ -5,8 +5,6 @@ the order within the pairs alternates (base head, head base), so that a drift ca
 of a single run makes an outlier, which does not move the median while outliers are the minority.
 """
 
-from __future__ import annotations
-
 import datetime
 import functools
 import time

@@ -1,7 +1,5 @@
 """The gate's result as a table (rich), as Markdown, as JSON, and as a picture."""
 
-from __future__ import annotations
-
 import functools
 import json
 import textwrap
@@ -103,7 +101,7 @@ def save(outcome: Outcome, path: Path) -> None:
     path.write_text(json.dumps(found, indent=1) + "\n", "utf-8")
 
 
-def draw(outcome: Outcome) -> Figure:
+def draw(outcome: Outcome) -> "Figure":
     """Draw each ratio with its interval, and the limit above which it is slower; where nothing was timed, say why."""
     if not outcome.comparisons:
         figure, axes = plotting.empty_figure(TITLE, "", "")

@@ -1,7 +1,5 @@
 """Facts about the machine: versions, processor, cache folder; shown by `fastnn info` and beside each number."""
 
-from __future__ import annotations
-
 import datetime
 import importlib.metadata
 import os

@@ -1,7 +1,5 @@
 """The time before the first iteration: imports, and first calls, which compile kernels or load them."""
 
-from __future__ import annotations
-
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any

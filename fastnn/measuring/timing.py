@@ -3,8 +3,6 @@
 Nothing of fastnn is imported: benchmarks also use this file beside the fastnn of another commit.
 """
 
-from __future__ import annotations
-
 import functools
 import math
 import os

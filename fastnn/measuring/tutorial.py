@@ -5,8 +5,6 @@ The module needs NumPy only and knows nothing of the rest of the package. Its da
 layer 2) are explained in ``docs/tutorials/seed.md``.
 """
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 import numpy as np

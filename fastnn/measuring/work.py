@@ -9,8 +9,6 @@ that all versions do the same work.
 (32,)
 """
 
-from __future__ import annotations
-
 import functools
 import warnings
 from collections.abc import Callable

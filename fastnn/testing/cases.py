@@ -5,8 +5,6 @@ wants, and the fields that it is about. `nearest` finds a supported `Case` with 
 where the back end supports them.
 """
 
-from __future__ import annotations
-
 import dataclasses
 import functools
 import itertools

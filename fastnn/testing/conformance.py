@@ -4,8 +4,6 @@ A suite is a list of checks (see `Check`), the same for every back end; each loo
 `supports` accepts, and is skipped where there is none. The pytest plugin and ``fastnn verify`` run the same list.
 """
 
-from __future__ import annotations
-
 import dataclasses
 import importlib
 import json

@@ -1,7 +1,5 @@
 """Functions that check answers before anything is timed: the speed of a wrong training means nothing."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from fastnn import testing

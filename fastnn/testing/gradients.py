@@ -1,7 +1,5 @@
 """Checks of a back end's gradient: against the reference's, and against the derivative of its loss."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import Any
 

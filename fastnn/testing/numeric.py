@@ -5,8 +5,6 @@ calls them for all names, with the sizes and options that suit the back end, and
 drawn from all that it supports.
 """
 
-from __future__ import annotations
-
 import dataclasses
 import itertools
 from collections.abc import Callable, Iterator, Sequence

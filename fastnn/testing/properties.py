@@ -1,7 +1,5 @@
 """The properties of a back end: how steps change its state, what gradients and trainings are, whatever the numbers."""
 
-from __future__ import annotations
-
 import dataclasses
 import itertools
 from collections.abc import Callable, Iterator, Sequence

@@ -1,7 +1,5 @@
 """How far apart two computations of the same numbers may be: tolerances, scales of rounding, the worst difference."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator
 from typing import Any, NamedTuple

@@ -1,7 +1,5 @@
 """Checks of a back end's training against another's: updates, each step by itself, all steps together."""
 
-from __future__ import annotations
-
 import bisect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
