@@ -1,7 +1,5 @@
 """MLPClassifier and MLPRegressor, scikit-learn's estimators on fastnn's back ends."""
 
-from __future__ import annotations
-
 from fastnn.checking.hints import missing_package
 
 try:

@@ -1,7 +1,5 @@
 """The back end of the estimators: adds scikit-learn's value of the squared error, sparse X, and diverging steps."""
 
-from __future__ import annotations
-
 import dataclasses
 import math
 from typing import Any

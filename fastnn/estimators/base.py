@@ -1,7 +1,5 @@
 """The base of MLPClassifier and MLPRegressor: the stages of a fit, the fitted attributes, the outputs."""
 
-from __future__ import annotations
-
 import contextlib
 import functools
 from abc import ABC, abstractmethod

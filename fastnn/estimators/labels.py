@@ -1,7 +1,5 @@
 """A classifier's labels: the classes that there are, and zeros and ones for those of rows."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

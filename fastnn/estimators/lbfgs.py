@@ -1,7 +1,5 @@
 """The solver "lbfgs": SciPy's L-BFGS-B on a back end's loss and gradient."""
 
-from __future__ import annotations
-
 import time
 from typing import Any
 

@@ -1,7 +1,5 @@
 """The converters of the estimators for skl2onnx, by which a whole Pipeline becomes one ONNX graph."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

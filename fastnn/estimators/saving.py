@@ -1,7 +1,5 @@
 """The estimators elsewhere: saved, loaded and exported, and as scikit-learn's estimators and results of `train`."""
 
-from __future__ import annotations
-
 import copy
 import dataclasses
 import os

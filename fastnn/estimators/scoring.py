@@ -1,7 +1,5 @@
 """Validation rows, which are not trained on: their score, by which early stopping goes, and their loss."""
 
-from __future__ import annotations
-
 import functools
 import math
 import numbers

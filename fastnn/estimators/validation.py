@@ -1,7 +1,5 @@
 """The validation of what an estimator is given: attributes, parameters, sparse matrices; scikit-learn's warnings."""
 
-from __future__ import annotations
-
 import functools
 import math
 from numbers import Integral, Real

@@ -3,8 +3,6 @@
 A name such as "counters.epoch" is of an entry within another one.
 """
 
-from __future__ import annotations
-
 import functools
 import platform
 import zlib

@@ -1,7 +1,5 @@
 """export: a trained network in a file for other programs; a format is a line of `FORMATS`, and a module."""
 
-from __future__ import annotations
-
 import errno
 import importlib
 import math

@@ -1,7 +1,5 @@
 """Networks from PyTorch and Keras and to them: sequences of layers with weights, and activations that both know."""
 
-from __future__ import annotations
-
 import sys
 from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple

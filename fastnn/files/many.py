@@ -11,8 +11,6 @@ The file is a table. A column holds the different values that there are, and whi
 Parameters are left out where they are those of the state, and orders of rows are not deflated.
 """
 
-from __future__ import annotations
-
 import functools
 import json
 import os

@@ -16,8 +16,6 @@ Format 1, of version 0.1, has ``index`` and ``validation_rows`` (int64) in place
 ``learning_rate`` and ``measured``.
 """
 
-from __future__ import annotations
-
 import os
 from typing import Any, NoReturn, cast
 

@@ -1,7 +1,5 @@
 """The format "c": a .c file and its header, C99 with nothing of its own but the functions fma, fabs and copysign."""
 
-from __future__ import annotations
-
 import re
 from typing import Any
 

@@ -1,7 +1,5 @@
 """The format "numpy": a module of Python with one function, which needs NumPy alone."""
 
-from __future__ import annotations
-
 import base64
 
 from fastnn import __version__

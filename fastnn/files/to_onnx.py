@@ -1,7 +1,5 @@
 """The format "onnx": a graph of basic operators, which ONNX Runtime computes in the dtype of the weights."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
 

@@ -5,8 +5,6 @@ these are ``layers.0.weight`` (fan_in, fan_out), ``layers.0.bias`` (n_bias,) and
 description as JSON under "fastnn", and so a classifier's labels under "classes".
 """
 
-from __future__ import annotations
-
 import json
 import os
 from typing import Any

@@ -1,7 +1,5 @@
 """TabularClassifier and TabularRegressor, estimators that learn well from tables as they are."""
 
-from __future__ import annotations
-
 from fastnn.checking.hints import missing_package
 
 try:

@@ -1,7 +1,5 @@
 """The columns of a table as it is, read as numbers or as words; what a network cannot take is an error by name."""
 
-from __future__ import annotations
-
 import contextlib
 import datetime
 import numbers

@@ -1,7 +1,5 @@
 """Export of the estimators of tables: preparation, members and what is made of their mean, for other programs."""
 
-from __future__ import annotations
-
 import os
 from pathlib import Path
 from typing import Any, NamedTuple, cast

@@ -16,8 +16,6 @@ Breiman, Machine Learning 1996). So the scores are multiplied by the root of 1 -
 the mean square of the residuals.
 """
 
-from __future__ import annotations
-
 import functools
 import math
 from typing import NamedTuple

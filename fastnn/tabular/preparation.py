@@ -1,7 +1,5 @@
 """TablePreparation: the numbers that a network takes of a table as it is, by plain arrays that fit has set."""
 
-from __future__ import annotations
-
 import itertools
 from collections import Counter
 from numbers import Integral

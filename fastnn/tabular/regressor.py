@@ -1,7 +1,5 @@
 """TabularRegressor: numbers for the rows of a table as it is."""
 
-from __future__ import annotations
-
 from numbers import Real
 from typing import Any
 

@@ -17,8 +17,6 @@ The file is an archive as of `fastnn.files.archive`:
     residual_mean    (n_outputs,)                 the mean size
 """
 
-from __future__ import annotations
-
 import itertools
 import os
 from typing import Any, Self

@@ -1,7 +1,5 @@
 """The format "c" of tables: a row's preparation in double, the members in float, with the bits of `predict`."""
 
-from __future__ import annotations
-
 import textwrap
 
 import numpy as np

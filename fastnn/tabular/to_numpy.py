@@ -1,7 +1,5 @@
 """The format "numpy" of tables: a module of Python that takes tables as they are, and needs NumPy alone."""
 
-from __future__ import annotations
-
 from fastnn import __version__
 from fastnn.files.export import from_template, label_list
 from fastnn.files.to_numpy import literal, text_of

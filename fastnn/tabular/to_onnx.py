@@ -4,8 +4,6 @@ A table with words has an input (n, 1) for each column that is looked at, by its
 input X (n, n_features).
 """
 
-from __future__ import annotations
-
 import itertools
 from functools import reduce
 from typing import Any
