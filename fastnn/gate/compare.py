@@ -181,24 +181,22 @@ def compare(
         return (samples[1], samples[0]) if turned else (samples[0], samples[1])
 
     first, warm = both("first runs", "counting"), both("counting", "timing")
-    values, counts = [sample.values for sample in warm], [sample.counts for sample in warm]
+    values, counts = zip(*((sample.values, sample.counts) for sample in warm), strict=True)
     common = [q for q in values[0] if q in values[1]]
     if not counts[0].keys() & counts[1].keys() and not (settings.timed and common):
         what = "measure nothing" if settings.timed else "print no count"
         raise CommandError(f"base and head {what} of the same name, so they cannot be compared")
+    of_counts = (Sides(Quantity("counts", name), *(of.get(name) for of in counts)) for name in counts[0] | counts[1])
+    lone = [q for q in values[0] | values[1] if settings.timed and q not in common]
     outcome = Outcome(
-        date=datetime.date.today().isoformat(),
-        cpu=machine.cpu_model(),
-        base=base,
-        head=head,
+        datetime.date.today().isoformat(),
+        machine.cpu_model(),
+        base,
+        head,
         first_runs=(first[0].seconds, first[1].seconds),
-        counts=tuple(
-            Sides(Quantity("counts", name), *(of.get(name) for of in counts)) for name in counts[0] | counts[1]
-        ),
+        counts=tuple(of_counts),
         comparisons=(),
-        alone=tuple(
-            Sides(q, *(of.get(q) for of in values)) for q in values[0] | values[1] if settings.timed and q not in common
-        ),
+        alone=tuple(Sides(q, *(of.get(q) for of in values)) for q in lone),
         seconds=0.0,
     )
     if settings.timed and common and not outcome.worse:

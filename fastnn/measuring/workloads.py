@@ -87,19 +87,13 @@ class Workload:
     @property
     def steps_per_epoch(self) -> int:
         """The number of optimizer steps (iterations) of an epoch."""
-        n_rows = len(self.X)
-        return ceil_div(n_rows, min(self.batch_size or n_rows, n_rows))
+        return ceil_div(len(self.X), self.batch_size or len(self.X))
 
     @property
     def train_options(self) -> dict[str, Any]:
         """Keyword arguments for `fastnn.train`; replace one with ``workload.train_options | {"epochs": 3}``."""
-        return {
-            "optimizer": self.optimizer,
-            "epochs": self.epochs,
-            "batch_size": self.batch_size,
-            "shuffle": self.shuffle,
-            "alpha": self.alpha,
-        }
+        names = ("optimizer", "epochs", "batch_size", "shuffle", "alpha")
+        return {name: getattr(self, name) for name in names}
 
 
 def names() -> tuple[str, ...]:
