@@ -39,8 +39,7 @@ def uneven(k: int) -> tuple[list, np.ndarray]:
 def interval(method: str, k: int, X: pd.DataFrame, y: np.ndarray, X_test: pd.DataFrame) -> tuple[np.ndarray, ...]:
     """The low and the high ends (n,) of a method's intervals."""
     if method in PRESETS:
-        ends = TabularRegressor(method, random_state=k, n_jobs=1).fit(X, y).predict_interval(X_test, 0.9).T
-        return tuple(ends)
+        return tuple(TabularRegressor(method, random_state=k, n_jobs=1).fit(X, y).predict_interval(X_test, 0.9).T)
     models = [lightgbm_model(NUMBERS, k, objective="quantile", alpha=alpha) for alpha in QUANTILES]
     return tuple(model.fit(X, y).predict(X_test) for model in models)
 

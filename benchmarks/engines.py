@@ -33,12 +33,8 @@ CORES = 2  # Of this machine: the calling process and the workers share them
 WORKERS = (10, 100, 1000)
 NETWORKS = 1_000_000
 NEEDS = {"threads": "fastnn", "loky": "joblib", "dask": "distributed", "ray": "ray"}
-
-
 Times = namedtuple("Times", "wall own before")
 """Seconds of a call, of a processor in this process, and from the call to the first task."""
-
-
 Found = dict[tuple[int, int], Times]  # The times of {(members, workers)}
 
 
@@ -147,9 +143,9 @@ def fitted(found: Found) -> Model:
 def measured(label: str) -> Found:
     name, _, messages = label.partition(", ")
     found: Found = {}
-    plan, repeats = {2: (FEW, SOME, MANY, MOST), 1: (FEW, SOME, MANY)}, REPEATS
-    if name == "ray":  # it has as many workers as joblib asks for, and starts them for each call, in seconds
-        plan, repeats = {2: (FEW, MANY, MOST)}, 2
+    # Ray has as many workers as joblib asks for, and starts them for each call, in seconds.
+    every = {2: (FEW, SOME, MANY, MOST), 1: (FEW, SOME, MANY)}, REPEATS
+    plan, repeats = ({2: (FEW, MANY, MOST)}, 2) if name == "ray" else every
     with mock.patch.object(engines, "MEMORY", engines.MEMORY / "missing" if messages else engines.MEMORY):
         for n_workers, sizes in plan.items():
             with workers(name, n_workers):
@@ -160,8 +156,7 @@ def measured(label: str) -> Found:
 def of_part(name: str) -> dict[str, Found]:
     """{label: its times} of a part."""
     if name == "threads":
-        sizes = [(MANY, 1), *((n, 2) for n in (FEW, SOME, MANY, MOST))]
-        return {name: {(n, w): seconds(n, w) for n, w in sizes}}
+        return {name: {(n, w): seconds(n, w) for n, w in ((MANY, 1), (FEW, 2), (SOME, 2), (MANY, 2), (MOST, 2))}}
     return {label: measured(label) for label in ([name] if name == "ray" else [name, f"{name}, messages"])}
 
 
@@ -177,8 +172,7 @@ def main(names: list[str]) -> None:
     print(times_table(threads, found, models))
     there, back, by_file = sent()
     told = f"A member is {there:.0f} bytes on the way to a worker and {back:,.0f} back, of which {by_file:.0f} are in "
-    print(f"\n{told}the message where both are on\none machine.\n")
-    print(models_table(models))
+    print(f"\n{told}the message where both are on\none machine.\n", models_table(models), sep="\n")
 
 
 def times_table(threads: Found, found: dict[str, Found], models: dict[str, Model]) -> str:

@@ -20,7 +20,6 @@ ROUNDS, PREDICTIONS = 7, 2000
 
 
 def fits():
-    """Name, X, y, parameters of each line."""
     X, y = load_iris(return_X_y=True)
     yield "iris 150x4, (16,), defaults", X, y, {"hidden_layer_sizes": (16,)}
     X, y = load_digits(return_X_y=True)

@@ -127,7 +127,6 @@ NETWORKS = {
     "64-64-10, float32": Network((64, 64, 10), activation="relu", output="softmax", loss="cross_entropy"),
 }
 ROUNDS = 15
-
 Way = Callable[[np.ndarray, np.ndarray], object]  # predicts the rows of its first argument, one by one, to its second
 
 

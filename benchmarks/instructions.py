@@ -114,12 +114,10 @@ def table(here: list[Counts], base: list[Counts] | None = None, base_name: str =
 
 
 def higher(here: list[Counts], base: list[Counts]) -> list[str]:
-    """The cases that take more instructions than they may."""
     return [name for name in here[0] if name in base[0] and of_case(here, name) > MORE * of_case(base, name)]
 
 
 def measure(repeats: int) -> dict:
-    """The counts of the working tree, and with what they were made."""
     valgrind = subprocess.run(["valgrind", "--version"], stdout=subprocess.PIPE, text=True).stdout.strip()
     counts = {"counts": count(str(ROOT), repeats)}
     return machine.circumstances() | {"valgrind": valgrind, "environment": ENVIRONMENT} | counts

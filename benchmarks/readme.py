@@ -108,16 +108,13 @@ class Aim(NamedTuple):
     @property
     def met(self) -> bool:
         """Whether the number is what it should be."""
-        if self.found is None:
-            return False
-        return self.found.middle >= self.bound if self.at_least else self.found.middle <= self.bound
+        found, bound = self.found, self.bound
+        return found is not None and (found.middle >= bound if self.at_least else found.middle <= bound)
 
     @property
     def cells(self) -> list[str]:
         """What was measured, and the verdict."""
-        if self.found is None:
-            return ["", "not measured"]
-        return [shown_ratio(self.found), "" if self.met else "missed"]
+        return [shown_ratio(self.found), "" if self.met else "missed"] if self.found else ["", "not measured"]
 
 
 def shown_ratio(number: Interval) -> str:

@@ -82,7 +82,6 @@ def check():
 
 
 def measure():
-    """The value of each line."""
     return {line: function(*arguments) for line, (function, *arguments) in LINES.items()}
 
 

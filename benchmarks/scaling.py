@@ -169,8 +169,6 @@ def exponent(x: Sequence[float], y: Sequence[float]) -> Exponent:
 
 
 class Line(NamedTuple):
-    """One curve, and what its upper range grows like."""
-
     axis: str
     what: str  # A key of `QUANTITIES`
     backend: str
@@ -188,7 +186,6 @@ class Line(NamedTuple):
 
 
 def lines(found: dict) -> Iterator[Line]:
-    """Every curve of a measurement."""
     for name, axis in AXES.items():
         for what, backend in itertools.product(QUANTITIES, BACKENDS):
             of_size = found["axes"][name]["seconds" if what == "time" else "memory"][backend]

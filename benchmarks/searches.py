@@ -45,7 +45,6 @@ class Found(NamedTuple):
 
 
 def search(space: dict[str, Any], **options: Any) -> Found:
-    """A search of fastnn's own, on the rows of `digits`."""
     network = fastnn.Network((64, 32, 10), "relu", output="softmax")
     fixed: dict[str, Any] = {"validation_rows": HELD_OUT, "stop": fastnn.Stop(monitor="accuracy"), "batch_size": 32}
     data, threads = (DATA.X, DATA.Y), {"seed": 0, "n_jobs": 1}
@@ -79,7 +78,6 @@ def by_population() -> Found:
 
 
 def estimator(module: Any, **settings: Any) -> Any:
-    """An estimator that trains as many epochs as it is told."""
     return module.MLPClassifier((32,), batch_size=32, n_iter_no_change=10**6, random_state=0, **settings)
 
 

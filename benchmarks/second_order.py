@@ -176,8 +176,6 @@ def epoch_seconds(network: Network, X: np.ndarray, Y: np.ndarray, most: int = 20
 
 
 def fit(network: Network, X: np.ndarray, Y: np.ndarray, params: np.ndarray, **options: Any) -> Any:
-    """Train by SciPy with our Jacobian."""
-
     def residuals(p: np.ndarray) -> np.ndarray:
         return (predict(network, p, X, threads=1) - Y).ravel()
 

@@ -44,10 +44,7 @@ BACKEND: Any = get_backend("numba")
 
 
 class Way(NamedTuple):
-    """Work that is done in a way: by so many threads.
-
-    Steps are undone, else `digits` learns until its deltas are too small for a processor's fast ways.
-    """
+    """Work by so many threads. Steps are undone, else `digits` learns until its deltas are denormal, which is slow."""
 
     run: Callable[[int], object]  # does so many steps, or calls
     bits: Callable[[], bytes]  # those of the answer
@@ -127,11 +124,9 @@ def speed_ups(name: str, seconds: float) -> dict[str, list[float]]:
     ways["None"].run(round(0.5 / one))  # its first trials are over
     asks = {title: partial(timed, n, way) for title, way in ways.items()}
     asks["independent"] = partial(timed, n, *(made(name, 1) for _ in range(2)))
-    taken = zip(*in_turn(asks, ROUNDS, seconds).values(), strict=True)
-    columns = zip(
-        *((1e6 * one / n, one / two, one / chosen, 2 * one / pair) for one, two, chosen, pair in taken), strict=True
-    )
-    return dict(zip(("one thread", "2", "None", "independent"), map(list, columns), strict=True))
+    one, two, chosen, pair = map(np.array, in_turn(asks, ROUNDS, seconds).values())
+    columns = {"one thread": 1e6 * one / n, "2": one / two, "None": one / chosen, "independent": 2 * one / pair}
+    return {title: column.tolist() for title, column in columns.items()}
 
 
 def beside(name: str, n_busy: int, seconds: float) -> dict[str, list[float]]:
@@ -169,9 +164,9 @@ def short(name: str, n_epochs: int, seconds: float) -> dict[str, list[float]]:
         processor = seconds_of(lambda: wall.append(seconds_of(lambda: work(n))), time.process_time)
         return wall[0], processor
 
-    both = zip(*in_turn({n: partial(by_both_clocks, n) for n in (1, 2)}, ROUNDS, seconds).values(), strict=True)
-    columns = zip(*((1e3 * one, one / two, of_both / own) for (one, own), (two, of_both) in both), strict=True)
-    return dict(zip(("one thread", "2", "processor"), map(list, columns), strict=True))
+    taken = in_turn({n: partial(by_both_clocks, n) for n in (1, 2)}, ROUNDS, seconds).values()
+    (one, own), (two, of_both) = (np.array(samples).T for samples in taken)
+    return {"one thread": (1e3 * one).tolist(), "2": (one / two).tolist(), "processor": (of_both / own).tolist()}
 
 
 OF_A_STEP = ("columns", "waiting", "parameters", "waiting again")
@@ -250,8 +245,8 @@ def tables(found: dict[str, Any]) -> str:
     ]
     for name, by_epochs in found["short"].items():
         for n, samples in by_epochs.items():
-            one, *others = median(samples["one thread"]), quartiles(samples["2"]), quartiles(samples["processor"])
-            short.append([name, n, f"{one:,.1f}", *map(str, others)])
+            others = (str(quartiles(samples[what])) for what in ("2", "processor"))
+            short.append([name, n, f"{median(samples['one thread']):,.1f}", *others])
     first = [[kernels, *(f"{x:.2f}" for x in seconds)] for kernels, seconds in found["first"].items()]
     ways = [f"`threads={n}`" for n in (1, 2, None)]
     every = (

@@ -13,8 +13,6 @@ library = compiled("seed.c", "-O3", "-march=native", "-ffast-math")
 
 
 class Trainer:
-    """All iterations in one call."""
-
     def __init__(self, workload: PeerWorkload) -> None:
         if workload.name != "seed":
             raise NotImplementedError("only the seed network is written in C")

@@ -22,8 +22,6 @@ if not ctypes.util.find_library("doublefann"):
 
 
 class Trainer:
-    """`fann_train_on_data`: all epochs in one call."""
-
     own_rules = True
 
     def __init__(self, workload: PeerWorkload) -> None:

@@ -16,8 +16,6 @@ THREADS = (1, cpus()) if os.environ.get("PEER_THREADS") == "all" else (1,)
 
 
 class Trainer:
-    """`fastnn.train`, from the call to its result."""
-
     def __init__(self, workload: PeerWorkload) -> None:
         self.data, self.options = workload.data, workload.options | {"threads": 1}
         if os.environ.get("PEER_SPECIALIZE"):
@@ -46,8 +44,6 @@ class Trainer:
 
 
 class Members:
-    """`fastnn.train_many`, one call, on so many threads or on all cores."""
-
     def __init__(self, job: Job, n_jobs: int | None = None) -> None:
         w = job.workload
         self.data, self.seeds = w.data, range(job.members)
@@ -62,8 +58,6 @@ class Members:
 
 
 class Loop:
-    """A call of `fastnn.train` for each member."""
-
     def __init__(self, job: Job) -> None:
         self.train = job.trained
 

@@ -97,8 +97,7 @@ def members_by_time(many: dict) -> Figure:
         f"Time a member of {m.USUAL:,} iterations (mixed: on average) at so many members, the drawing of weights "
         f"counted;\nlower is faster; medians; JAX without its compilation; {a['cpu']}, {a['cores']} cores, {a['date']}"
     )
-    figure, drawn = panels(len(plain), (13, 10), note)
-    shown = set()
+    (figure, drawn), shown = panels(len(plain), (13, 10), note), set()
     for axes, (name, jobs) in zip(drawn, plain.items(), strict=False):
         every: set[int] = set()
         for kind, line in LINES.items():
@@ -112,9 +111,7 @@ def members_by_time(many: dict) -> Figure:
         style(axes, describe_many(name), "members", "time a member")
         log_scale(axes, "x", "{:,.0f}".format, every)
         log_scale(axes, "y", EngFormatter("s"))
-    titles = [title for title in m.WAYS if title in shown]
-    entries = [Line2D([], [], color=COLORS[title], linewidth=2.5) for title in titles]
-    entries += [Line2D([], [], color="0.3", linestyle=line, linewidth=2) for line in LINES.values()]
-    words = [*titles, *(f"{kind} epochs" for kind in LINES)]
-    figure.legend(entries, words, loc="outside upper center", ncols=4, frameon=False, fontsize=12)
+    entries = {title: Line2D([], [], color=COLORS[title], linewidth=2.5) for title in m.WAYS if title in shown}
+    entries |= {f"{k} epochs": Line2D([], [], color="0.3", linestyle=line, linewidth=2) for k, line in LINES.items()}
+    figure.legend(entries.values(), entries, loc="outside upper center", ncols=4, frameon=False, fontsize=12)
     return figure

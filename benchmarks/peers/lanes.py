@@ -78,7 +78,6 @@ class Worker:
         return {"first_call": first_call, "own_rules": own_rules}
 
     def check_many(self, way: str, name: str, mixed: bool, **options) -> None:
-        """Compare some short trainings of many members with the reference's."""
         job = Job(name, CHECKED_MEMBERS, CHECKED_ITERATIONS, mixed)
         trainer = getattr(self.peer, way)(job, **options)
         found = trainer.train_from(job.params)
@@ -134,8 +133,6 @@ def _answer(module: str, request: str, arguments: dict[str, Any]) -> Any:
 
 
 class Peer(NamedTuple):
-    """A peer, and how its process differs from this one."""
-
     module: str  # in this folder
     one_core: bool = False  # whether the process is bound to one
     variables: Mapping[str, str] = {}

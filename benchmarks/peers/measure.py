@@ -85,15 +85,12 @@ FULL = Plan()
 
 
 class Measurement:
-    """What has been found so far, and the peers that are here."""
-
     def __init__(self, plan: Plan = FULL, say: Callable[[str], object] = print) -> None:
         self.plan, self.say = plan, say
         self.found: dict = {"skipped": {}, "failed": {}}
         self.lanes: dict[str, Lane] = {}
 
     def sections(self, names: Iterable[str]) -> dict:
-        """All that is asked for, by all peers."""
         with self.started(PEERS) as self.lanes:
             self.found["about"] = self.about(self.lanes.values()) | {"compiler": limits.compiler_version()}
             for name in names:
@@ -115,7 +112,6 @@ class Measurement:
             yield lanes
 
     def those(self, titles: Iterable[str]) -> list[Lane]:
-        """The lanes of some peers, as far as they are here."""
         return [self.lanes[title] for title in titles if title in self.lanes]
 
     def failed(self, what: str, error: PeerError) -> None:
@@ -136,7 +132,6 @@ class Measurement:
             return self.by([*others.values(), *self.those(titles)], names)
 
     def by(self, lanes: list[Lane], names: Iterable[str]) -> dict:
-        """Those of the workloads that the plan has."""
         return {name: self.workload(name, lanes) for name in names if name.split(",")[0] in self.plan.workloads}
 
     def workload(self, name: str, lanes: list[Lane], grid: bool = False) -> dict:
@@ -193,7 +188,6 @@ class Measurement:
             self.found["own kernels"] = self.workloads(OWN_WORKLOADS, OWN_PEERS, {OWN: own})
 
     def prediction(self) -> None:
-        """Seconds a call of 1 and of 10,000 rows."""
         found = self.found["prediction"] = {}
         for rows, calls in ROWS.items():
             asks = {}

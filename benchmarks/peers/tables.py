@@ -140,7 +140,6 @@ def about(found: dict) -> str:
 
 
 def measured(titles: Iterable[str], rows: Collection[dict]) -> list[str]:
-    """Those of the titles that some row has."""
     return [title for title in titles if any(title in lanes for lanes in rows)]
 
 

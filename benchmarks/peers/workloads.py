@@ -131,7 +131,6 @@ def seed_error(sigmoid: Any, X: Any, Y: Any, layers: Any) -> Any:
 
 
 def describe(name: str) -> str:
-    """A workload in a few words."""
     w = load(name)
     rows = f"{w.batch} row{'s' * (w.batch > 1)}, {w.optimizer.name}, {w.X.dtype}"
     validated = f"; {len(w.held_out[0])} rows validated" if w.held_out else ""
@@ -179,7 +178,6 @@ class Job:
 
 
 def describe_many(name: str) -> str:
-    """A network that is trained many times, in a few words."""
     w = load(name)
     rows = f"{len(w.X)} rows" if w.batches == 1 else f"batches of {w.batch}"
     scored = f", {len(w.held_out[0])} others validated" if w.held_out else ""

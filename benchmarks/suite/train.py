@@ -35,8 +35,6 @@ def checked(name, backend):
 
 
 class Train(Timed):
-    """A training of a workload, or a usual run of real work."""
-
     param_names = ("workload", "backend")
     params = ((*EPOCHS, *work.NAMES), BACKENDS)
 

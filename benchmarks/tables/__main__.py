@@ -33,7 +33,6 @@ IN_CHECKS |= {data.LOW_SIGNAL: ["fast", "good", "best", "lightgbm"], data.DRAWN:
 
 
 def names_of(known: Collection[str]) -> Callable[[str], list[str]]:
-
     def names(text: str) -> list[str]:
         found = [name.strip() for name in text.split(",")]
         if unknown := [name for name in found if name not in known]:
@@ -65,7 +64,6 @@ def chosen_methods(options: argparse.Namespace, table: Table) -> list[str]:
 
 
 def fit_all(results: Results, tables: list[Table], options: argparse.Namespace) -> list[str]:
-    """Measure what the results lack; return what failed."""
     told: list[str] = []
     for table in tables:
         for split in range(options.splits or table.n_splits):

@@ -19,7 +19,6 @@ from fastnn.measuring.timing import interleaved, seconds_of
 ROUNDS = 3
 """Fits of a method that take less than `LONG` seconds, and predictions after each fit: the least of them counts."""
 LONG = 1.0
-
 LEAST_PROBABILITY = 1e-6
 """What a method has to give to a class at least, for its logarithm; to one that it has never seen too."""
 
@@ -128,7 +127,6 @@ class Results:
         return [name for name in names if name not in there]
 
     def add(self, about: dict[str, Any], records: list[Record], threads: dict[str, Any] | None = None) -> None:
-        """Add what was measured, and write the file."""
         self.about = about | {"versions": self.about["versions"] | about["versions"]}
         self.records += records
         self.threads |= threads or {}

@@ -104,7 +104,6 @@ BASELINE = "lightgbm"  # What others are compared with
 
 
 def missing(name: str) -> str:
-    """Return why a method cannot be measured here, or ""."""
     package = METHODS[name].package
     return "" if importlib.util.find_spec(package) else f"{package} is not installed"
 

@@ -34,8 +34,6 @@ def group(table: Table) -> str:
 
 
 class Found:
-    """The records by table and method."""
-
     def __init__(self, records: Iterable[Record], tables: Iterable[Table]) -> None:
         self._records: dict[tuple[str, str], dict[int, Record]] = {}
         for record in records:
@@ -50,10 +48,8 @@ class Found:
         return self._records.get((table.name, method), {})
 
     def groups(self) -> dict[str, list[Table]]:
-        groups: dict[str, list[Table]] = {}
-        for table in self.tables:
-            groups.setdefault(group(table), []).append(table)
-        return groups
+        names = dict.fromkeys(map(group, self.tables))
+        return {name: [table for table in self.tables if group(table) == name] for name in names}
 
 
 def value(records: Iterable[Record], what: str) -> float:
@@ -93,7 +89,6 @@ def geometric(numbers: Iterable[float]) -> Interval | None:
 
 
 def gain(seconds: dict[str, list[float]]) -> float:
-    """How many times as fast two threads are, by the least times of both."""
     return min(seconds["1"]) / min(seconds["2"])
 
 
@@ -114,7 +109,6 @@ def by_table(found: Found, what: str, form: str) -> str:
 
 
 def label(record: Record) -> str:
-    """Return a table's name and its sizes: rows to fit and to test on, columns, classes."""
     classes = f", {record['classes']} classes" if record["classes"] else ""
     return f"{record['table']}: {record['rows']:,} + {record['test_rows']:,} rows, {record['columns']} columns{classes}"
 
@@ -235,12 +229,10 @@ def exactly(what: str, most: float, number: float) -> Aim:
 
 def is_judged(found: Found, table: Table) -> bool:
     """Return whether a ratio of a table of the files says something: of enough wrong rows, or enough test rows."""
-    records = found.of(table, BASELINE).values()
-    if table.name not in TABLES or not records:
-        return False
+    records = found.of(table, BASELINE).values() if table.name in TABLES else ()
     if table.kind == CLASSES:
         return sum(record["error"] * record["test_rows"] for record in records) > ENOUGH_WRONG - 0.5
-    return min(record["test_rows"] for record in records) >= ENOUGH_ROWS
+    return min((record["test_rows"] for record in records), default=0) >= ENOUGH_ROWS
 
 
 def aims_table(found: Found, threads: dict[str, Any]) -> str:
