@@ -94,10 +94,17 @@ def test_threads_are_measured():
         assert min(map(min, threads.short(name, 2, 0).values())) > 0
 
 
-def test_the_page_has_the_figures_of_threads(capsys, tmp_path):
-    threads.main(["--from", str(ROOT / threads.RESULTS), "--folder", str(tmp_path)])
-    assert f"\n\n{capsys.readouterr().out}<!-- threads: end -->" in (ROOT / "benchmarks/README.md").read_text("utf-8")
-    assert (tmp_path / threads.PICTURE).stat().st_size > 1000
+@pytest.mark.parametrize("name", ["instructions", "scaling", "threads"])
+def test_the_page_has_the_figures_of_the_results(capsys, tmp_path, name):
+    script = importlib.import_module(f"benchmarks.{name}")
+    assert not script.main(["--from", str(ROOT / script.RESULTS), "--folder", str(tmp_path)])
+    out, err = capsys.readouterr()
+    assert f"\n\n{out}<!-- {name}: end -->" in (ROOT / "benchmarks/README.md").read_text("utf-8")
+    assert err == ""
+    assert [path.stat().st_size > 20_000 for path in tmp_path.rglob("*.png")] == [True] * (name != "instructions")
+
+
+def test_the_chart_of_threads_has_a_panel_for_each_load():
     samples = {"1": [1.0], "2": [1.5, 1.7, 1.6], "None": [1.2, 1.4, 1.3]}
     panels = threads.chart({"iris": [samples] * 3}).axes
     assert [axes.get_title(loc="left") for axes in panels] == ["alone", "beside one busy process", "beside two"]

@@ -22,10 +22,9 @@ def quick(monkeypatch):
     from fastnn.cli import app  # noqa: F401
 
     demo = sys.modules["fastnn.cli.demo"]
-
-    monkeypatch.setattr(demo, "ROUNDS", 1)
-    monkeypatch.setattr(demo, "DIGITS_ROUNDS", 1)
-    monkeypatch.setattr(demo, "TIMED_ITERATIONS", dict.fromkeys(demo.TIMED_ITERATIONS, 10))
+    less = {"ROUNDS": 1, "DIGITS_ROUNDS": 1, "TIMED_ITERATIONS": dict.fromkeys(demo.TIMED_ITERATIONS, 10)}
+    for name, few in less.items():
+        monkeypatch.setattr(demo, name, few)
     return demo
 
 
@@ -57,10 +56,7 @@ def test_demo_writes_nothing_unless_it_is_told_where(run, quick, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-@functools.cache
-def report_of(run_demo):
-    """What a part of the demo finds, once for all widths."""
-    return run_demo(0, lambda: None)
+report_of = functools.cache(lambda run_demo: run_demo(0, lambda: None))  # once for all widths
 
 
 @pytest.mark.parametrize("width", [40, 60, 80])
