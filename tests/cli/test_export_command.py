@@ -43,13 +43,10 @@ def test_a_model_of_a_table_goes_whole(run, kind):
     pytest.importorskip("sklearn")
     model = getattr(fastnn, kind)("fast", epochs=1, random_state=0, n_jobs=1).fit([["red"], ["blue"]] * 20, [1, 0] * 20)
     model.save("model.npz")
-    model.export("net.py")
-    expected = pathlib.Path("net.py").read_bytes()
+    model.export("other.py")
     assert run("export", "model.npz", "--to", "numpy")[0] == 0
-    assert pathlib.Path("model.py").read_bytes() == expected
-    code, out, _ = run("export", "model.npz", "--to", "net.c")
-    assert code == 0
-    assert "ROM: " in out
+    assert pathlib.Path("model.py").read_bytes() == pathlib.Path("other.py").read_bytes()
+    assert "ROM: " in run("export", "model.npz", "--to", "net.c")[1]
     assert "says no format" in run("export", "model.npz", "--to", "safetensors")[2]
 
 

@@ -1,31 +1,8 @@
-"""The tutorial's loop, which is the baseline, and the stopwatch: samples in turn, ratios, processes, tables."""
+"""The stopwatch: samples in turn, ratios, processes, tables."""
 
-import numpy as np
 import pytest
-import seed_page
-from numpy.testing import assert_allclose
 
-from fastnn.measuring import starting, timing, tutorial
-
-
-@pytest.mark.parametrize("seed", seed_page.BY_SEED)
-def test_loop_gives_the_tutorials_numbers(seed):
-    weights, errors = tutorial.train(tutorial.initial_weights(seed))
-    found = (errors[0], errors[-1], weights.b1, weights.b2, *tutorial.predict(weights, tutorial.X_TEST).ravel())
-    assert_allclose(found, seed_page.BY_SEED[seed], rtol=seed_page.RTOL)
-    assert errors.shape == (100,)
-
-
-def test_loop_gives_the_errors_of_the_printed_weights():
-    _, errors = tutorial.train(tutorial.Weights(seed_page.PRINTED_W1, seed_page.PRINTED_W2, 1.0, 1.0))
-    places = list(seed_page.PRINTED_ERRORS)
-    assert_allclose(errors[places], list(seed_page.PRINTED_ERRORS.values()), rtol=seed_page.RTOL)
-
-
-def test_loop_changes_nothing_that_it_is_given():
-    given = tutorial.initial_weights(0)
-    tutorial.train(given)
-    np.testing.assert_array_equal(tutorial.flat(given), tutorial.flat(tutorial.initial_weights(0)))
+from fastnn.measuring import starting, timing
 
 
 def test_interleaved_takes_turns_after_a_warm_up_and_each_begins_a_round():

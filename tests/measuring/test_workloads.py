@@ -8,6 +8,7 @@ import seed_page
 from numpy.testing import assert_allclose, assert_array_equal
 
 from fastnn import workloads
+from fastnn.backends import BACKENDS
 from fastnn.measuring import tutorial
 from fastnn.training import train
 
@@ -73,18 +74,30 @@ def test_missing_scikit_learn_is_named_with_its_extra(name, monkeypatch):
         workloads.load(name)
 
 
+WAYS = ("the tutorial's loop", *BACKENDS)
+
+
+def trained(way, weights, **begin):
+    """The errors, and after them both biases and the outputs, of the seed trained from weights or as `train` begins."""
+    if way == WAYS[0]:
+        before, (after, errors) = tutorial.flat(weights), tutorial.train(weights)
+        assert_array_equal(tutorial.flat(weights), before)
+        return errors, (after.b1, after.b2, *tutorial.predict(after, tutorial.X_TEST).ravel())
+    seed, begin = workloads.load("seed"), begin or {"params": tutorial.flat(weights)}
+    result = train(seed.network, seed.X, seed.Y, **seed.train_options, **begin, backend=way)
+    return result.history.loss, (*np.ravel(seed.network.biases(result.params)), *result.predict(seed.X_test).ravel())
+
+
+@pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("seed", seed_page.BY_SEED)
-def test_seed_trains_to_the_tutorials_numbers(seed, backend):
-    workload = workloads.load("seed")
-    result = train(workload.network, workload.X, workload.Y, **workload.train_options, seed=seed, backend=backend)
-    (b1,), (b2,) = workload.network.biases(result.params)
-    found = (result.history.loss[0], result.history.loss[-1], b1, b2, *result.predict(workload.X_test).ravel())
-    assert_allclose(found, seed_page.BY_SEED[seed], rtol=seed_page.RTOL)
+def test_seed_trains_to_the_tutorials_numbers(seed, way):
+    errors, others = trained(way, tutorial.initial_weights(seed), seed=seed)
+    assert_allclose((errors[0], errors[-1], *others), seed_page.BY_SEED[seed], rtol=seed_page.RTOL)
+    assert errors.shape == (100,)
 
 
-def test_seed_gives_the_errors_of_the_printed_weights(backend):
-    workload = workloads.load("seed")
-    params = tutorial.flat(tutorial.Weights(seed_page.PRINTED_W1, seed_page.PRINTED_W2, 1.0, 1.0))
-    result = train(workload.network, workload.X, workload.Y, **workload.train_options, params=params, backend=backend)
+@pytest.mark.parametrize("way", WAYS)
+def test_seed_gives_the_errors_of_the_printed_weights(way):
+    errors, _ = trained(way, tutorial.Weights(seed_page.PRINTED_W1, seed_page.PRINTED_W2, 1.0, 1.0))
     places = list(seed_page.PRINTED_ERRORS)
-    assert_allclose(result.history.loss[places], list(seed_page.PRINTED_ERRORS.values()), rtol=seed_page.RTOL)
+    assert_allclose(errors[places], list(seed_page.PRINTED_ERRORS.values()), rtol=seed_page.RTOL)
