@@ -71,10 +71,8 @@ def seconds(n: int, n_jobs: int | None = None, repeats: int = REPEATS) -> Times:
 
 @contextlib.contextmanager
 def workers(name: str, n: int) -> Iterator[None]:
-    """Let an engine train on one worker or two; they have begun, and have their kernels.
-
-    joblib never uses a single worker: it trains in the calling process then. So it is told that there are two.
-    """
+    """Let an engine train on one worker or two; they have begun, and have their kernels."""
+    # joblib never uses a single worker: it trains in the calling process then. So it is told that there are two.
     with contextlib.ExitStack() as stack:
         options: dict[str, Any] = {}
         if name == "dask":

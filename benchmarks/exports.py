@@ -101,13 +101,12 @@ def sizes() -> dict[str, int]:
     result = train(network, X, np.arange(1000) % 10, epochs=20, seed=0)
     found = {"the weights alone, in memory": result.params.nbytes}
     saves = {"`save(path)`, trained on 1,000 rows for 20 epochs": True, "`save(path, state=False)`": False}
-    with tempfile.TemporaryDirectory() as name:
-        folder = pathlib.Path(name)
+    with tempfile.TemporaryDirectory() as folder:
         for what, state in saves.items():
-            result.save(folder / "saved", state=state)
-            found[what] = (folder / "saved").stat().st_size
+            result.save(saved := pathlib.Path(folder, "net"), state=state)
+            found[what] = saved.stat().st_size
         for suffix in (".safetensors", ".onnx", ".py", ".c"):
-            written = result.export(folder / f"net{suffix}")
+            written = result.export(saved.with_suffix(suffix))
             found[" and ".join(f"`{path.suffix}`" for path in written)] = sum(path.stat().st_size for path in written)
     return found
 

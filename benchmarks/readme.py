@@ -35,10 +35,9 @@ PAGES = {  # name of the place: page, and the command's arguments, besides its o
     "scaling": (OWN, f"{RUN}.scaling"),
     "instructions": (OWN, f"{RUN}.instructions", "--repeats=5"),
 }
-for name in ("choice", "seconds", "scores"):
-    PAGES[name] = (f"{HOWTO}/choose-optimizer.md", f"{RUN}.regularization", name)
-for name in ("intervals", "probabilities"):
-    PAGES[name] = (f"{HOWTO}/tables-intervals.md", f"{RUN}.calibration", name)
+_CHOICE, _INTERVALS = f"{HOWTO}/choose-optimizer.md", f"{HOWTO}/tables-intervals.md"
+PAGES |= {name: (_CHOICE, f"{RUN}.regularization", name) for name in ("choice", "seconds", "scores")}
+PAGES |= {name: (_INTERVALS, f"{RUN}.calibration", name) for name in ("intervals", "probabilities")}
 
 
 def replace(page: str, name: str, content: str) -> str:

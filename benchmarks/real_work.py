@@ -25,9 +25,9 @@ def again(measure):
     return statistics.median(in_turn({"": measure}, REPEATS, REPEAT_SECONDS)[""])
 
 
-def done(name, n=1, backend="numba"):
+def done(name, n=1):
     run = work.load(name).run
-    return again(lambda: seconds_of(lambda: run(n, backend)))
+    return again(lambda: seconds_of(lambda: run(n, "numba")))
 
 
 def epoch(name, backend="numba", times=1):

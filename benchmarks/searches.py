@@ -71,7 +71,6 @@ def by_population() -> Found:
     winner = population[best]
 
     def alone() -> float:
-        """The share of the rows held out that are recognized."""
         return float((winner.predict(DATA.X[HELD_OUT]).argmax(axis=1) == LABELS[HELD_OUT]).mean())
 
     return Found(population.epochs_trained, population.scores()[best], winner, alone)

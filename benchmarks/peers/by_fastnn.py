@@ -66,10 +66,8 @@ class Loop:
 
 
 def products(width: int, seconds: float) -> dict[str, float]:
-    """GF/s of the products inside the kernel, by a network of a few such layers without an activation.
-
-    What else is in the time, gathering rows and the output, is less than a tenth of the work from 128 columns on.
-    """
+    """GF/s of the products inside the kernel, by a network of a few such layers without an activation."""
+    # What else is in the time, gathering rows and the output, is less than a tenth of the work from 128 columns on.
     n_layers, rows = max(2, min(8, 1024 // width)), 2048
     network = fastnn.Network((width,) * (n_layers + 1), activation="identity", output="identity")
     random_state = np.random.RandomState(0)

@@ -32,10 +32,8 @@ class Trainer:
 def _train(workload: PeerWorkload, epochs: int, validation: list) -> list:
     layers, dtype, batch = workload.layers, workload.X.dtype.type, workload.batch
     adam, rate = isinstance(workload.optimizer, Adam), dtype(workload.optimizer.learning_rate)
-    means = [[np.zeros_like(p) for p in layer] for layer in layers]
-    squares = [[np.zeros_like(p) for p in layer] for layer in layers]
-    tanh = workload.network.activation == "tanh"
-    t = 0
+    means, squares = ([[np.zeros_like(p) for p in layer] for layer in layers] for _ in range(2))
+    tanh, t = workload.network.activation == "tanh", 0
     for _ in range(epochs):
         for k in range(0, len(workload.X), batch):
             activations = _forward(workload, layers, workload.X[k : k + batch])

@@ -74,8 +74,7 @@ def fit(name: str, seed: int, epochs: int) -> np.ndarray:
 
 class Members:
     def __init__(self, job: Job) -> None:
-        self.job = job
-        self.own_rules = Trainer(job.workload).own_rules
+        self.job, self.own_rules = job, Trainer(job.workload).own_rules
 
     def train(self) -> np.ndarray:
         fits = (joblib.delayed(fit)(self.job.name, i, n) for i, n in enumerate(self.job.epochs))

@@ -65,8 +65,7 @@ def crossover(found: dict, ours: str = m.US) -> Figure:
         axes.plot(widths, [r for r, _ in ratios], color=color, linewidth=2, zorder=2)
         for width, (r, rival) in zip(widths, ratios, strict=True):
             axes.plot(width, r, MARKERS[rival], color=color, markersize=8, markeredgecolor="white", zorder=3)
-    every = {width for width, _ in points}
-    low = min(0.25, min(ratio for ratio, _ in points.values()) / 1.3)
+    every, low = {width for width, _ in points}, min(0.25, min(r for r, _ in points.values()) / 1.3)
     axes.axhspan(low / 2, 1, color=ORANGE, alpha=0.08, linewidth=0)
     axes.axhline(1, color=ORANGE, linewidth=1.5)
     place = {"xytext": (4, -16), "textcoords": "offset points", "fontsize": 11}

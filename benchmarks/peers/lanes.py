@@ -3,6 +3,7 @@
 Each peer has a process of its own, so that its threads, its environment and its crashes are its own.
 """
 
+import contextlib
 import functools
 import importlib
 import importlib.metadata
@@ -153,19 +154,13 @@ class Lane:
         path = [os.path.abspath(peer.packages)] if peer.packages else []
         self.title, self._module = title, peer.module
         self._pool = ProcessPoolExecutor(1, multiprocessing.get_context("spawn"))
-        cores = os.sched_getaffinity(0) if peer.one_core and hasattr(os, "sched_setaffinity") else set()
-        with (
-            mock.patch.dict(os.environ, environment(peer.variables), clear=True),
-            mock.patch.object(sys, "path", path + sys.path),  # which the process gets, before it imports anything
-        ):
-            if cores:
-                os.sched_setaffinity(0, {max(cores)})  # which the process inherits, before it loads any library
-            try:
-                started = self._pool.submit(os.getpid)
-            finally:
-                if cores:
-                    os.sched_setaffinity(0, cores)
-            started.result()
+        with contextlib.ExitStack() as stack:  # of what the process inherits, before it loads any library
+            stack.enter_context(mock.patch.dict(os.environ, environment(peer.variables), clear=True))
+            stack.enter_context(mock.patch.object(sys, "path", path + sys.path))
+            if peer.one_core and hasattr(os, "sched_setaffinity"):
+                stack.callback(os.sched_setaffinity, 0, cores := os.sched_getaffinity(0))
+                os.sched_setaffinity(0, {max(cores)})
+            self._pool.submit(os.getpid).result()
         try:
             self.about = self.ask("about")
         except BaseException:

@@ -219,8 +219,8 @@ class Measurement:
         self.found["hardware"] = {"native": limits.fractions(self.lanes[US], "native")}
         if not limits.has_avx2():
             return
-        peers = {title: PEERS[title]._replace(variables=limits.avx2_environment()) for title in AVX2_PEERS}
-        with self.started(peers) as lanes:
+        variables = limits.avx2_environment()
+        with self.started({title: PEERS[title]._replace(variables=variables) for title in AVX2_PEERS}) as lanes:
             self.found["avx2"] = self.by(list(lanes.values()), AVX2_WORKLOADS)
             self.found["hardware"]["AVX2"] = limits.fractions(lanes[US], "AVX2")
 
@@ -236,10 +236,7 @@ class Measurement:
                 self.say(f"crossover: {name}")
 
     def threads(self) -> None:
-        """Seconds an iteration of each workload on one core each, and on all.
-
-        fastnn takes a thread a core, or one where that is faster, as was tried before.
-        """
+        """Seconds an iteration of each workload on one core and on all, by fastnn on one where that is faster."""
         found = self.workloads(workloads.names(), (*ALL_CORES, JAX_OLD), ON_ALL | ONE_CORE)
         self.found["threads"] = {"about": self.about(self.lanes.values()), "workloads": found}
 

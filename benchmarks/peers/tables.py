@@ -71,12 +71,10 @@ def aims(found: dict) -> Iterator[Aim]:
                 against = titles[0] if len(titles) == 1 else f"{against}: {rival}" if rival else against
                 number = ratio(seconds[rival], seconds[m.US]) if rival else None
                 yield Aim(TITLES[section](name), least, number, against=against)
-    levels = measured_levels(found)
-    for level, limits in levels.items():
+    for level, limits in (levels := measured_levels(found)).items():
         for width, rounds in limits["products"].items():
-            share = min(rates(rounds).values()) / max(limits["peak"])
-            number, peak = Interval(share, share, share), "the core's FMA peak"
-            yield Aim(f"products {width} wide, {level}", 0.7, number, against=peak)
+            share = Interval(*[min(rates(rounds).values()) / max(limits["peak"])] * 3)
+            yield Aim(f"products {width} wide, {level}", 0.7, share, against="the core's FMA peak")
     for section in ("training", "own kernels"):
         if "native" in levels and (ours := of(found, section, "seed").get(m.US)):
             chain = CHAIN_CYCLES / (max(levels["native"]["clock"]) * 1e9)
@@ -145,8 +143,7 @@ def measured(titles: Iterable[str], rows: Collection[dict]) -> list[str]:
 
 def by_peers(trainings: dict) -> str:
     """Iterations a second, and how many times as fast as each peer."""
-    titles = measured(list(m.PEERS)[1:], trainings.values())
-    rows = []
+    titles, rows = measured(list(m.PEERS)[1:], trainings.values()), []
     for name, lanes in trainings.items():
         ours = lanes[m.US]["seconds"]
         low, middle, high = (rounded(1 / s) for s in np.percentile(ours, [75, 50, 25]))

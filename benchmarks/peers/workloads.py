@@ -78,10 +78,7 @@ class PeerWorkload:
 
 @cache
 def load(name: str) -> PeerWorkload:
-    """A point of the crossover chart, a network that is trained many times, or one of fastnn's workloads.
-
-    These are cut to full batches, with or without validation.
-    """
+    """A point of the crossover chart, a network that is trained many times, or a workload cut to full batches."""
     if point := GRID.fullmatch(name):
         width, batch = map(int, point.groups())
         rows = batch * max(2, min(16, int(_GRID_WORK / (width * width * batch))))

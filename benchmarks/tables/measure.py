@@ -28,9 +28,7 @@ Record = dict[str, Any]
 def measured(table: Table, split: int, names: list[str]) -> tuple[list[Record], list[str]]:
     """Return a record of each method on a split of a table, and what failed. The methods take turns."""
     X, X_test, y, y_test = table.split(split)
-    classes = None
-    if table.kind == CLASSES:
-        classes, y = np.unique(y, return_inverse=True)
+    classes, y = np.unique(y, return_inverse=True) if table.kind == CLASSES else (None, y)
     about = {"table": table.name, "split": split, "rows": len(X), "test_rows": len(X_test), "columns": X.shape[1]}
     about["classes"] = 0 if classes is None else len(classes)
     found: dict[str, Record] = {}
@@ -55,21 +53,15 @@ def measured(table: Table, split: int, names: list[str]) -> tuple[list[Record], 
 
 
 def losses(outputs: np.ndarray, y: np.ndarray, classes: np.ndarray | None) -> Record:
-    """Return the error, and of classes the log loss, of outputs for the test rows.
-
-    The error is 1 - accuracy of classes, 1 - R2 of numbers. Outputs are probabilities of `classes`, or numbers.
-    """
+    """1 - R2 of numbers; 1 - accuracy and the log loss of classes, whose outputs are the probabilities of `classes`."""
     outputs = np.asarray(outputs, float)
     if not np.isfinite(outputs).all():
         raise ValueError("predictions are not finite")
     if classes is None:
         return {"error": float(((y - outputs.reshape(y.shape)) ** 2).sum() / ((y - y.mean()) ** 2).sum())}
-    places = np.searchsorted(classes, y).clip(max=len(classes) - 1)
-    right = np.where(classes[places] == y, outputs[np.arange(len(y)), places], 0.0)
-    return {
-        "error": float((classes[outputs.argmax(axis=1)] != y).mean()),
-        "log_loss": float(-np.log(right.clip(LEAST_PROBABILITY)).mean()),
-    }
+    right = np.where(classes == y[:, None], outputs, 0.0).sum(axis=1)  # 0 of a class that was never seen
+    error = float((classes[outputs.argmax(axis=1)] != y).mean())
+    return {"error": error, "log_loss": float(-np.log(right.clip(LEAST_PROBABILITY)).mean())}
 
 
 LEAST_ROWS = 5000  # Tables of fewer rows are not fitted by two threads

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
-from sklearn.compose import ColumnTransformer, make_column_selector
+from sklearn.compose import make_column_selector, make_column_transformer
 from sklearn.impute import SimpleImputer
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
@@ -58,13 +58,9 @@ lightgbm_model = functools.partial(trees, "lightgbm.LGBM")
 
 def by_mlp(kind: str, X: Any, y: Any, seed: int) -> Predict:
     """scikit-learn's network: numbers filled by their means and standardized, words one-hot, targets as they are."""
-    columns = ColumnTransformer(
-        [
-            ("numbers", make_pipeline(SimpleImputer(), StandardScaler()), make_column_selector(dtype_include="number")),
-            ("words", OneHotEncoder(handle_unknown="ignore"), make_column_selector(dtype_include="category")),
-        ],
-        sparse_threshold=0,
-    )
+    numbers, words = (make_column_selector(dtype_include=dtype) for dtype in ("number", "category"))
+    fill, encode = make_pipeline(SimpleImputer(), StandardScaler()), OneHotEncoder(handle_unknown="ignore")
+    columns = make_column_transformer((fill, numbers), (encode, words), sparse_threshold=0)
     network = made("sklearn.neural_network.MLP", kind, random_state=seed)
     return predictor(make_pipeline(columns, network).fit(X, y), kind)
 

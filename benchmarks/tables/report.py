@@ -60,10 +60,7 @@ def value(records: Iterable[Record], what: str) -> float:
 
 
 def ratio(found: Found, table: Table, method: str, what: str, baseline: str = BASELINE) -> float | None:
-    """Return a method's value by the baseline's on the splits that both have; None where there is none.
-
-    An error of classes counts as that of one test row at least.
-    """
+    """A method's value by the baseline's on the splits that both have; an error is of one wrong row at least."""
     ours, theirs = found.of(table, method), found.of(table, baseline)
     splits = ours.keys() & theirs.keys()
     if not splits or (what == "log_loss" and table.kind != CLASSES):
@@ -266,9 +263,8 @@ def draw_panel(axes: Axes, found: Found, tables: list[Table]) -> None:
         means = [geometric(ratios(found, tables, method, what).values()) for what in ("fit", "error")]
         if None in means:
             continue
-        seconds, error = (mean.middle for mean in means)
+        (seconds, error), color = (mean.middle for mean in means), BLUE if method in OURS else ORANGE
         place = seconds, min(error, HIGHEST)
-        color = BLUE if method in OURS else ORANGE
         axes.plot(*place, "o" if error <= HIGHEST else "^", color=color, markersize=10, zorder=3)
         name = METHODS[method].title.replace("`", "") + (f", {digits(error)}" if error > HIGHEST else "")
         where = {"xytext": (-8 if method in LEFT else 8, -16 if method in BELOW else 6), "textcoords": "offset points"}

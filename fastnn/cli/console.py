@@ -83,10 +83,7 @@ def check_output(path: Path | None, option: str) -> None:
 
 @contextmanager
 def progress(what: str, total: int | None) -> Iterator[Callable[..., None]]:
-    """Show the progress of the body on stderr; yield a function that counts a step and may name the next one.
-
-    A total of None is a number of steps that is not known before the last one.
-    """
+    """Show on stderr how far the body is, of `total` steps or None: yield what counts a step and may name the next."""
     columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
     if not err.is_terminal:
         yield _lines(what, total)

@@ -27,7 +27,6 @@ _HONESTLY = "Timed after the answers were found equal and after a warm-up: media
 Trained = dict[str, TrainingResult]  # The results of a training by back end
 Samples = dict[str, list[float]]  # Seconds by column, from trainings that took turns
 
-
 _SEED = option("N", "Seed of the initial weights and the order of the rows.", min=0, max=2**32 - 1)
 
 
@@ -113,8 +112,7 @@ def run_seed(seed: int, after_each: Callable[[], object]) -> tuple[Table, Traine
     table.add_section()
     table.add_row("iterations a second", *(f"{1 / quartiles(samples[name]).middle:,.0f}" for name in columns))
     _add_ratios(table, samples, f"times the {LOOP}", 2)
-    seconds = (with_unit(n * quartiles(whole[name]).middle) for name in columns)
-    table.add_row(f"all {n} iterations, one call", *seconds)
+    table.add_row(f"all {n} iterations, one call", *(with_unit(n * quartiles(whole[c]).middle) for c in columns))
     return table, results, first_call
 
 

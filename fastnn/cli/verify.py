@@ -70,11 +70,9 @@ def _by_loss(outcomes: list[Outcome], sections: Iterable[tuple[str, Sequence[str
     for field, names in sections:
         table.add_section()
         for name in names:
-            cells: dict[tuple[str, str], list[Outcome]] = {}
-            for outcome in outcomes:
-                if getattr(outcome.check, field) == name:
-                    cells.setdefault((outcome.check.loss, outcome.check.dtype), []).append(outcome)
-            table.add_row(name, *(" ".join(_cell(cells.get((l, dtype), [])) for dtype in dtypes) for l in LOSSES))
+            row = [outcome for outcome in outcomes if getattr(outcome.check, field) == name]
+            cells = ([[o for o in row if (o.check.loss, o.check.dtype) == (l, t)] for t in dtypes] for l in LOSSES)
+            table.add_row(name, *(" ".join(map(_cell, both)) for both in cells))
     return table
 
 

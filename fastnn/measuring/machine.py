@@ -1,5 +1,6 @@
 """Facts about the machine: versions, processor, cache folder; shown by `fastnn info` and beside each number."""
 
+import contextlib
 import datetime
 import importlib.metadata
 import os
@@ -50,12 +51,10 @@ def other_distributions() -> list[str]:
 
 def cpu_model() -> str:
     """Return the processor's name as the operating system gives it."""
-    try:
+    with contextlib.suppress(OSError):
         for line in Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines():
             if line.startswith("model name"):
                 return line.partition(":")[2].strip()
-    except OSError:
-        pass
     return platform.processor() or platform.machine() or "unknown"
 
 

@@ -86,14 +86,13 @@ def compile_seconds(
     Both are n lists of those of each of `ENTRY_POINTS`. If something must be compiled, Numba is imported before the
     clock starts; else it is not imported at all.
     """
-    code = _FIRST_CALLS.format(dtype=dtype)
     cold: list[list[float]] = []
     warm: list[list[float]] = []
     for _ in range(n):
         with tempfile.TemporaryDirectory() as folder:
             for samples, before in ((cold, "import numba"), (warm, "")):
                 variables = {"FASTNN_CACHE_DIR": folder, "FASTNN_KERNELS": "none"}  # not those of the wheel
-                output = in_process(before + code, variables).output
+                output = in_process(before + _FIRST_CALLS.format(dtype=dtype), variables).output
                 samples.append(list(map(float, output.split())))
                 after_each()
     return cold, warm

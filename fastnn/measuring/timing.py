@@ -103,8 +103,7 @@ def sampled(
     """
     for run in runs.values():
         run(1)
-    limits = dict.fromkeys(runs, math.inf) | dict(most or {})
-    n = {name: calibrated(run, seconds, limits[name], clock) for name, run in runs.items()}
+    n = {name: calibrated(run, seconds, (most or {}).get(name, math.inf), clock) for name, run in runs.items()}
     return interleaved({name: functools.partial(run, n[name]) for name, run in runs.items()}, n, rounds, clock=clock)
 
 

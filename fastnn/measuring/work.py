@@ -89,8 +89,7 @@ def _workload(name: str, dtype: DTypeLike | None, threads: int | None, rows: int
         given = options | {"epochs": n, "backend": backend}
         return fastnn.train(workload.network, X[:rows], Y[:rows], **given).params
 
-    def answer(backend: str) -> Vector:
-        """Return the change of the parameters by some steps, which tells more than the parameters."""
+    def answer(backend: str) -> Vector:  # the change of the parameters by some steps, which tells more than these
         return run(2, backend, min(3 * batch, 512)) - workload.network.init_params(np.random.RandomState(0), X.dtype)
 
     return Work(
