@@ -146,14 +146,14 @@ def test_a_lane_trains_and_is_timed_and_lives_on(lane):
 
 
 def test_a_peer_that_is_not_here_is_named_with_the_reason():
-    measurement = m.Measurement(TINY, said := [].append)
-    with measurement.started({"Nobody": lanes.Peer("by_nobody")}) as started:
+    said = []
+    measurement = m.Measurement(TINY, said.append)
+    peers = {"Nobody": lanes.Peer("by_nobody"), "Old": lanes.Peer("by_numpy", packages="no/folder")}
+    with measurement.started(peers) as started:
         assert started == {}
+    assert len(said) == 2
     assert "by_nobody" in measurement.found["skipped"]["Nobody"]
-    with measurement.started({"Old": lanes.Peer("by_numpy", packages="no/folder")}) as started:
-        assert started == {}
     assert "no folder no/folder" in measurement.found["skipped"]["Old"]
-    assert said
 
 
 def test_a_lane_has_its_own_packages_first(tmp_path):

@@ -57,25 +57,20 @@ def test_a_change_of_complexity_is_counted(counted):
     assert counted["width, injected"] - AXES["width"].time[1] > NEAR
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
-def test_the_work_space_knows_nothing_of_the_number_of_rows(backend):
-    few, many = (memory(NoiseWorkload(batch=32, rows=n), backend)["work"] for n in (512, 4096))
-    assert many < 1.1 * few
-
-
 def test_the_fused_work_space_ends_at_a_block_of_rows():
     one, four = (memory(NoiseWorkload(batch=b, rows=1024), "numba")["work"] for b in (256, 1024))
     assert four < 1.1 * one + 4 * NoiseWorkload().arguments()[0].n_params  # the gradient of a block
 
 
-def test_memory_is_followed():
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_memory_is_followed(backend):
     """State, its copies and the result: three vectors of parameters at least; a work space: the gradient at least."""
     workload = NoiseWorkload(width=256, batch=16, rows=64)
-    vector = workload.arguments()[0].n_params * 4
-    for backend in BACKENDS:
-        found = memory(workload, backend)
-        assert 3 * vector < found["training"] < 20 * vector
-        assert vector < found["work"] < found["training"]
+    vector, found = workload.arguments()[0].n_params * 4, memory(workload, backend)
+    assert 3 * vector < found["training"] < 20 * vector
+    assert vector < found["work"] < found["training"]
+    few, many = (memory(NoiseWorkload(batch=32, rows=n), backend)["work"] for n in (512, 4096))
+    assert many < 1.1 * few  # whatever the number of rows
 
 
 WIDER = "another exponent: time a step over width, numba: 3.11 (2.98 to 3.25), not 2"
