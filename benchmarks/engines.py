@@ -132,9 +132,8 @@ def fitted(found: Found) -> Model:
     before = max(before, 0.0)
     meanwhile = max(own - before, 0.0)
     known = {(n, w): times.wall for (n, w), times in found.items() if n in (FEW, MANY)}
-    rows = [(1.0, n / w) for n, w in known]
     left = [wall - n * (before + (w == CORES) * meanwhile / CORES) for (n, w), wall in known.items()]
-    call, there = np.linalg.lstsq(np.array(rows), np.array(left), rcond=None)[0]
+    call, there = np.linalg.lstsq(np.array([(1.0, n / w) for n, w in known]), np.array(left), rcond=None)[0]
     return Model(float(call), before, float(there), meanwhile)
 
 

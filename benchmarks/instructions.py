@@ -46,7 +46,7 @@ def source(base: str) -> Iterator[pathlib.Path]:
     if pathlib.Path(base, "fastnn").is_dir():
         yield pathlib.Path(base).resolve()
         return
-    archive = subprocess.run(["git", "archive", base, "fastnn"], cwd=ROOT, stdout=subprocess.PIPE, check=True).stdout
+    archive = subprocess.check_output(["git", "archive", base, "fastnn"], cwd=ROOT)
     with tempfile.TemporaryDirectory() as folder, tarfile.open(fileobj=io.BytesIO(archive)) as files:
         files.extractall(folder, filter="data")
         yield pathlib.Path(folder)
@@ -118,9 +118,9 @@ def higher(here: list[Counts], base: list[Counts]) -> list[str]:
 
 
 def measure(repeats: int) -> dict:
-    valgrind = subprocess.run(["valgrind", "--version"], stdout=subprocess.PIPE, text=True).stdout.strip()
-    counts = {"counts": count(str(ROOT), repeats)}
-    return machine.circumstances() | {"valgrind": valgrind, "environment": ENVIRONMENT} | counts
+    valgrind = subprocess.check_output(["valgrind", "--version"], text=True).strip()
+    about = machine.circumstances() | {"valgrind": valgrind, "environment": ENVIRONMENT}
+    return about | {"counts": count(str(ROOT), repeats)}
 
 
 def main(arguments: list[str] | None = None) -> int:

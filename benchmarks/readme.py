@@ -134,8 +134,8 @@ def printed(command: str, *arguments: str) -> list[str]:
     """The lines that the command prints."""
     words = [sys.executable, "-m", *command.removeprefix("python -m ").split(), *arguments]
     variables = os.environ | {"COLUMNS": WIDTH, "PYTHONIOENCODING": "utf-8"}
-    done = subprocess.run(words, cwd=ROOT, env=variables, stdout=subprocess.PIPE, encoding="utf-8", check=True)
-    return [line.rstrip() for line in done.stdout.strip().splitlines()]
+    output = subprocess.check_output(words, cwd=ROOT, env=variables, encoding="utf-8")
+    return [line.rstrip() for line in output.strip().splitlines()]
 
 
 def main(names: list[str]) -> None:

@@ -102,8 +102,7 @@ class _Watched:
     """A back end that takes down what `train_steps` needs; its arrays are NumPy's, which report to tracemalloc."""
 
     def __init__(self, name: str) -> None:
-        self.name = name
-        self._kind = type(get_backend(name))
+        self.name, self._kind = name, type(get_backend(name))
         self.most = self.work = 0
 
     def __getattr__(self, name: str):
@@ -127,8 +126,7 @@ def memory(workload: NoiseWorkload, backend: str) -> dict[str, int]:
         # Without the kit each call makes its own work space, whose memory is measured; without a limit of seconds it is
         # not the clock that decides how many steps a call has.
         with kit.off(), mock.patch.object(pace, "CHUNK_SECONDS", 1e9):
-            arguments = workload.arguments()
-            before, _ = tracemalloc.get_traced_memory()
+            arguments, (before, _) = workload.arguments(), tracemalloc.get_traced_memory()
             train(*arguments, optimizer=OPTIMIZER, batch_size=workload.batch, seed=0, epochs=1, backend=watched)
         most = max(watched.most, tracemalloc.get_traced_memory()[1])
     finally:

@@ -149,8 +149,7 @@ def of_torch(python: str, network: Network, X: np.ndarray, Y: np.ndarray, params
     pairs = zip(network.weights(params), network.biases(params), strict=True)
     layers = [array.tolist() for W, b in pairs for array in (W.T, b)]
     given = json.dumps([X.tolist(), Y.tolist(), network.sizes[1], layers])
-    done = subprocess.run([python, "-c", TORCH], input=given, capture_output=True, text=True, check=True)
-    return float(done.stdout.split()[-1])
+    return float(subprocess.check_output([python, "-c", TORCH], input=given, text=True).split()[-1])
 
 
 def problem(network: Network, n: int) -> tuple[np.ndarray, np.ndarray]:
@@ -251,8 +250,7 @@ noisy = y + 0.1 * np.random.RandomState(0).standard_normal(x.shape)
 
 
 def restarts() -> None:
-    data = Network((1, 5, 1), "tanh"), x, noisy
-    method = LevenbergMarquardt(min_grad=0)
+    data, method = (Network((1, 5, 1), "tanh"), x, noisy), LevenbergMarquardt(min_grad=0)
     call = partial(train_many, *data, optimizer=method, epochs=100, seed=range(1_000), n_jobs=1)
     (taken,), n_epochs, own = least(call), int(call().n_epochs.sum()), epoch_seconds(*data, 1_000)
     ratio = taken / n_epochs / own
