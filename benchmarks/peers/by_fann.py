@@ -30,8 +30,7 @@ class Trainer:
         name, number = LIBRARIES[workload.X.dtype.name]
         fann = self.fann = ctypes.CDLL(ctypes.util.find_library(name))
         sizes, tanh = workload.network.sizes, workload.network.activation == "tanh"
-        fann.fann_create_standard_array.restype = ctypes.c_void_p
-        fann.fann_create_train_from_callback.restype = ctypes.c_void_p
+        fann.fann_create_standard_array.restype = fann.fann_create_train_from_callback.restype = ctypes.c_void_p
         fann.fann_get_MSE.restype = ctypes.c_float
         fann.fann_randomize_weights.argtypes = [ctypes.c_void_p, number, number]
         fann.fann_train_on_data.argtypes = [ctypes.c_void_p] * 2 + [ctypes.c_uint] * 2 + [ctypes.c_float]

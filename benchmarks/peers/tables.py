@@ -222,8 +222,7 @@ def crossover_ratios(found: dict, ours: str = m.US) -> dict[tuple[int, int], tup
     """How many times as fast as the best peer, and which that is, by width and rows a step."""
     ratios = {}
     for name, lanes in found["crossover"].items():
-        rival = best(lanes, (m.JAX, m.JAX_OLD, m.TORCH))
-        point = tuple(map(int, GRID.fullmatch(name).groups()))
+        rival, point = best(lanes, (m.JAX, m.JAX_OLD, m.TORCH)), tuple(map(int, GRID.fullmatch(name).groups()))
         ratios[point] = median(lanes[rival]) / median(lanes[ours]), rival
     return ratios
 
