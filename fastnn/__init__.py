@@ -4,8 +4,6 @@ Its public names are listed in ``fastnn/__init__.pyi``; each is imported when it
 brings all of them but the estimators, with which scikit-learn would be imported.
 """
 
-from __future__ import annotations
-
 import contextlib
 import functools
 import importlib

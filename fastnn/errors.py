@@ -1,7 +1,5 @@
 """The base of fastnn's exceptions, errors of files and engines, and warnings at the caller's line."""
 
-from __future__ import annotations
-
 import sys
 import warnings
 from collections.abc import Collection

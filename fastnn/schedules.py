@@ -1,7 +1,5 @@
 """Learning rates that change with the step."""
 
-from __future__ import annotations
-
 import dataclasses
 import functools
 import itertools

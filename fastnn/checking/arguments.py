@@ -1,7 +1,5 @@
 """Checks of single values, of fields and of learning rates: errors say what was wrong, where, and what is right."""
 
-from __future__ import annotations
-
 import contextlib
 import dataclasses
 import functools

@@ -1,7 +1,5 @@
 """How objects show themselves: lines for `repr`, cards and charts in notebooks, tables of registries in docstrings."""
 
-from __future__ import annotations
-
 import functools
 import inspect
 import math

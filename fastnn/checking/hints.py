@@ -3,8 +3,6 @@
 The package index knows another project under the name fastnn, and its distribution owns a folder ``fastnn`` as well.
 """
 
-from __future__ import annotations
-
 import functools
 import inspect
 import os

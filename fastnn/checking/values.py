@@ -5,8 +5,6 @@ converted column by column, as scikit-learn does: columns of mixed kinds do not 
 can name the column.
 """
 
-from __future__ import annotations
-
 import itertools
 import numbers
 from collections.abc import Iterable, Mapping

@@ -116,7 +116,10 @@ def n_steps(names: Sequence[str], backends: Sequence[str], dtypes: Sequence[Any]
 def _trainings(
     one: work.Work, backends: Sequence[str], settings: BenchSettings, after_each: Callable[[], object]
 ) -> Iterator[Times]:
-    runs: dict[str, Run] = {backend: lambda n, backend=backend: one.run(n, backend) for backend in backends}
+    def on(backend: str) -> Run:
+        return lambda n: one.run(n, backend)
+
+    runs = {backend: on(backend) for backend in backends}
     n = {backend: calibrated(run, settings.sample_seconds, one.most) for backend, run in runs.items()}
     units = {backend: n[backend] * one.units for backend in backends}
     functions = {backend: functools.partial(run, n[backend]) for backend, run in runs.items()}

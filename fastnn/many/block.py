@@ -5,8 +5,6 @@ decisions at the ends of epochs within the call. Members that need Python in bet
 bits.
 """
 
-from __future__ import annotations
-
 import contextlib
 import functools
 import time

@@ -1,7 +1,5 @@
 """The driver of many trainings: units of work on threads or an engine, Ctrl-C, callbacks, a progress bar."""
 
-from __future__ import annotations
-
 import contextlib
 import math
 import queue

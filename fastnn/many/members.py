@@ -1,7 +1,5 @@
 """The plans of many trainings: arguments for all members or for each, checked before any of them begins."""
 
-from __future__ import annotations
-
 import copy
 import itertools
 import time

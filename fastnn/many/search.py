@@ -1,7 +1,5 @@
 """search(): settings of a network by successive halving or Hyperband, in populations that train on with the better."""
 
-from __future__ import annotations
-
 import bisect
 import dataclasses
 import itertools

@@ -44,13 +44,8 @@ from fastnn.testing.trainings import (
 )
 
 # Pickles of earlier versions name these modules.
-_EARLIER = {
-    "check": cases,
-    "differences": tolerances,
-    "matching": trainings,
-    "report": conformance,
-    "state_properties": properties,
-}
+_EARLIER = {"check": cases, "differences": tolerances, "matching": trainings, "report": conformance}
+_EARLIER["state_properties"] = properties
 sys.modules.update({f"{__name__}.{name}": module for name, module in _EARLIER.items()})
 
 __all__ = [

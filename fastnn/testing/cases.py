@@ -244,15 +244,10 @@ class Setting(NamedTuple):
 
 
 @functools.lru_cache(maxsize=2**14)  # a search for supported cases asks for the same ones again and again
-def _network(setting: Setting) -> Network:
-    outputs = max(2, setting.outputs) if setting.pair[1] == "softmax" else setting.outputs  # a single one is always 1
+def _network(s: Setting) -> Network:
+    sizes = s.inputs, *s.hidden, max(2, s.outputs) if s.pair[1] == "softmax" else s.outputs  # a single one is always 1
     return Network(
-        (setting.inputs, *setting.hidden, outputs),
-        setting.activation,
-        *reversed(setting.pair),
-        bias=setting.bias,
-        bias_gradient=setting.bias_gradient,
-        reduction=setting.reduction,
+        sizes, s.activation, *reversed(s.pair), bias=s.bias, bias_gradient=s.bias_gradient, reduction=s.reduction
     )
 
 

@@ -6,8 +6,6 @@ stop rules that a back end does not know need Python, so the loop handles them b
 far, the loop undoes it and repeats it up to the right step. That is exact, because a step draws nothing at random.
 """
 
-from __future__ import annotations
-
 import contextlib
 import time
 from collections.abc import Collection, Iterable

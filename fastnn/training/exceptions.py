@@ -1,7 +1,5 @@
 """The early ends of a training: exceptions and a warning with its result, and Ctrl-C, which sets a flag."""
 
-from __future__ import annotations
-
 import contextlib
 import math
 import signal

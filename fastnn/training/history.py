@@ -1,7 +1,5 @@
 """The history of a training: the losses, scores and learning rates of its epochs."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 
 import numpy as np

@@ -4,8 +4,6 @@ float32 stays float32, all other real numbers become float64. An array is copied
 (C order) or alignment requires it; the caller's arrays are never written.
 """
 
-from __future__ import annotations
-
 import contextlib
 import functools
 import math

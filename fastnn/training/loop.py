@@ -4,8 +4,6 @@ A group is several trainings of one shape, which do their steps side by side: ea
 `train` is a group of one, and so is a member that needs decisions by Python at the ends of epochs.
 """
 
-from __future__ import annotations
-
 import math
 import operator
 import time

@@ -3,8 +3,6 @@
 `train` makes one plan, `train_many` one for each member. A training does not change its plan.
 """
 
-from __future__ import annotations
-
 import enum
 import math
 import operator

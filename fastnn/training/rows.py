@@ -1,7 +1,5 @@
 """The rows of a training: which are chosen, and their order, from which steps take batches."""
 
-from __future__ import annotations
-
 import zlib
 from collections.abc import Callable
 from typing import Any

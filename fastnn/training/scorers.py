@@ -1,7 +1,5 @@
 """Scores by the names of scikit-learn's scorers, such as "roc_auc", of targets and outputs."""
 
-from __future__ import annotations
-
 import contextlib
 import warnings
 from collections.abc import Callable

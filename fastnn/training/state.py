@@ -1,7 +1,5 @@
 """The state of a training: the state of its steps, and what else resuming needs."""
 
-from __future__ import annotations
-
 import dataclasses
 import math
 from collections.abc import Callable
