@@ -14,6 +14,15 @@ from fastnn.files import model
 from fastnn.files.export import FORMATS
 
 
+def test_the_name_is_taken_as_it_is(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    trained().save("model")
+    trained().save(str(tmp_path / "other.bin"))
+    assert sorted(os.listdir()) == ["model", "other.bin"]
+    with pytest.raises(FileNotFoundError):
+        fastnn.load("nothing")
+
+
 @pytest.mark.parametrize("where", ["savez", "fsync", "replace"])
 def test_what_breaks_off_leaves_the_old_file(path, monkeypatch, where):
     """So it is on the disk before it takes the name."""

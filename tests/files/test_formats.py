@@ -9,7 +9,7 @@ from bits import bits
 from exported import NETWORKS, assert_same, module_of, onnx_outputs, rows, trained
 from survival import python
 
-from fastnn import ModelFileError, Network, load, reference
+from fastnn import ModelFileError, Network, load, reference, train
 
 
 def by_module(result, folder):
@@ -37,6 +37,12 @@ def test_the_module_needs_numpy_alone_and_takes_lists(tmp_path):
     told = python(code + "; print(net.predict(np.ones((1, 5), np.float32)).tobytes().hex())")
     assert told == [predict(x).tobytes().hex()]
     assert bits(predict(x.tolist())) == bits(predict(x))
+
+
+def test_a_million_weights_take_a_second(tmp_path):
+    """Lines of text were made in a time that grows with the square of their number."""
+    result = train(Network((1000, 1000), "identity"), np.zeros((1, 1000)), np.zeros((1, 1000)), epochs=0, seed=0)
+    assert bits(module_of(result, tmp_path)["W0"]) == bits(result.params[:1_000_000].reshape(1000, 1000))
 
 
 def test_other_shapes_are_refused(tmp_path):
@@ -91,6 +97,8 @@ def test_it_comes_back(path, name, dtype):
     assert loaded.network == result.network
     assert bits(loaded.params) == bits(result.params)
     assert bits(loaded.predict(rows(dtype))) == bits(result.predict(rows(dtype)))
+    with pytest.raises(ValueError, match="no row order"):
+        loaded.resume(rows(dtype), rows(dtype)[:, :3], epochs=1)
 
 
 @pytest.mark.parametrize("name", ["tanh", "scalar biases", "no biases"])

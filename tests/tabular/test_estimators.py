@@ -89,8 +89,6 @@ REFUSED = [  # what kind, its options, arguments of fit besides a table and its 
     (R, {}, VALIDATION | {"X_val": FRAME.drop(columns="size")}, "X_val, the validation rows: X lacks the column"),
     (R, {"hidden_layer_sizes": (32, 16)}, {}, "hidden_layer_sizes must be equal widths"),
     (R, {"preset": "slow"}, {}, "'preset' parameter of TabularRegressor must be"),
-    (R, {"cv": b"3"}, {}, "cv must be a number of splits, a splitter of scikit-learn or a list, not b'3'"),
-    (C, {"cv": b"3"}, {}, "cv must be a number of splits, a splitter of scikit-learn or a list, not b'3'"),
     (R, {}, {"y": pd.date_range("2020-01-01", periods=60)}, r"y holds datetime64\[.s\], dates or spans of time"),
     (R, {}, {"y": np.where(ROW_7, np.nan, NUMBERS)}, r"y is missing \(NaN\) in 1 row, such as row 7"),
     (R, {}, {"y": [str(i) for i in range(60)]}, "y holds text, such as '0': a regressor learns numbers"),
@@ -101,14 +99,21 @@ REFUSED = [  # what kind, its options, arguments of fit besides a table and its 
     (C, {}, {"y": NUMBERS}, "Unknown label type: continuous"),
     (C, {}, {"y": np.array(["a", 1] * 30, object)}, "y holds labels of different kinds, int and str"),
     (C, {}, {"groups": [1] * 60}, "groups are all the same"),
+]
+OF_ANOTHER_TYPE = [
+    (R, {"cv": b"3"}, {}, "cv must be a number of splits, a splitter of scikit-learn or a list, not b'3'"),
+    (C, {"cv": b"3"}, {}, "cv must be a number of splits, a splitter of scikit-learn or a list, not b'3'"),
     (C, {}, {"X": {"a": [1] * 60}}, "X is a dict: make a data frame"),
     (C, {}, {"X": [{"a": 1}] * 60}, "X is a list of dicts: make a data frame"),
 ]
 
 
-@pytest.mark.parametrize(("kind", "options", "given", "message"), REFUSED)
-def test_errors_speak_of_tables(kind, options, given, message):
-    with pytest.raises((ValueError, TypeError), match=message):
+@pytest.mark.parametrize(
+    ("error", "kind", "options", "given", "message"),
+    [*((ValueError, *row) for row in REFUSED), *((TypeError, *row) for row in OF_ANOTHER_TYPE)],
+)
+def test_errors_speak_of_tables(error, kind, options, given, message):
+    with pytest.raises(error, match=message):
         unfitted(kind, **options).fit(**{"X": FRAME, "y": TARGETS[kind]} | given)
 
 
