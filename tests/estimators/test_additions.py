@@ -25,12 +25,15 @@ def test_a_back_end_of_ones_own_learns_several_outputs():
 
 LEARNING = [{"activation": name} for name in ("leaky_relu", "elu", "selu", "softplus", "silu", "gelu")]
 LEARNING += [{"activation": ("tanh", "gelu"), "hidden_layer_sizes": (8, 8)}]
-LEARNING += [{"solver": "rprop"}, {"loss": "squared_error"}]
+LEARNING += [
+    {"solver": "rprop", "max_iter": 100, "learning_rate_init": 0.001},
+    {"loss": "squared_error", "max_iter": 200},
+]
 
 
 @pytest.mark.parametrize("parameters", LEARNING, ids=str)
 def test_further_activations_solvers_and_losses_learn(parameters, backend):
-    given = {"hidden_layer_sizes": (8,), "random_state": 0, "max_iter": 200, "learning_rate_init": 0.01} | parameters
+    given = {"hidden_layer_sizes": (8,), "random_state": 0, "max_iter": 150, "learning_rate_init": 0.01} | parameters
     mlp = MLPClassifier(**given, backend=backend).fit(X_IRIS, Y_IRIS)
     assert mlp.score(X_IRIS, Y_IRIS) > 0.95
     assert mlp.predict(X_IRIS[:1]) == mlp.predict(X_IRIS)[0]
@@ -79,6 +82,13 @@ def test_max_time(solver):
     mlp.fit(StandardScaler().fit_transform(X), y)
     assert mlp.stop_reason_ in ({"time"} if solver == "adam" else {"time", "converged"})
     assert 0 < mlp.n_iter_ < 10**6
+
+
+def test_stop_reason():
+    assert MLPClassifier(**SMALL).fit(X_IRIS, Y_IRIS).stop_reason_ == "epochs"
+    assert MLPClassifier(**SMALL, tol=10, n_iter_no_change=2).fit(X_IRIS, Y_IRIS).stop_reason_ == "tolerance"
+    stopped = MLPClassifier(**SMALL, tol=10, n_iter_no_change=2, early_stopping=True).fit(X_IRIS, Y_IRIS)
+    assert stopped.stop_reason_ == "validation"
 
 
 def test_initial_weights():

@@ -9,7 +9,9 @@ import pytest
 import sklearn.neural_network as theirs
 from estimator_cases import deviation
 from sklearn.base import clone
+from sklearn.calibration import CalibratedClassifierCV
 from sklearn.ensemble import BaggingClassifier
+from sklearn.inspection import permutation_importance
 from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -82,7 +84,9 @@ def test_attributes(parameters, slots):
     assert (mine.t_, mine.n_iter_, mine.n_layers_) == (reference.t_, reference.n_iter_, reference.n_layers_)
     for name in slots:
         assert deviation(getattr(mine._optimizer, name), getattr(reference._optimizer, name)) < 1e-10
-        assert mine._optimizer.learning_rate == pytest.approx(reference._optimizer.learning_rate, rel=1e-12)
+        rates = [mlp._optimizer.learning_rate for mlp in (mine, reference)]
+        np.testing.assert_allclose(*rates, rtol=1e-15 if name == "velocities" else 1e-12)
+    assert "ms" not in slots or mine._optimizer.t == reference._optimizer.t
 
 
 def test_pickle_and_copy():
@@ -136,6 +140,8 @@ def test_in_other_estimators():
             grid.cv_results_["mean_test_score"],
             cross_val_score(pipe, X_IRIS, Y_IRIS, cv=3),
             BaggingClassifier(mlp, 3, random_state=0).fit(X_IRIS, Y_IRIS).predict_proba(X_IRIS),
+            CalibratedClassifierCV(mlp, cv=3).fit(X_IRIS, Y_IRIS).predict_proba(X_IRIS),
+            permutation_importance(mlp.fit(X_IRIS, Y_IRIS), X_IRIS, Y_IRIS, n_repeats=2, random_state=0).importances,
         ]
         results.append(np.concatenate([np.ravel(part) for part in found]))
     np.testing.assert_allclose(results[0], results[1], rtol=1e-8, atol=1e-10)

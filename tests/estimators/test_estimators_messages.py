@@ -19,20 +19,26 @@ X = np.random.RandomState(0).standard_normal((30, 3))
 Y = X[:, 0] > 0
 
 
-C, R = MLPClassifier, MLPRegressor
+C, R = [MLPClassifier], [MLPRegressor]
+BOTH = C + R
+NAME_ONLY = r"loss must be a name here, not \w+\(\w+=0\.\d\): values are for fastnn\.Network and train$"
 STOPPING, LM = {"early_stopping": True}, {"solver": "lm", "activation": "tanh"}
-VALUES = [  # a kind, its parameters, words of the ValueError
+VALUES = [  # kinds, their parameters, words of the ValueError
     (C, {"activation": "sigmoid"}, r"\(did you mean 'logistic'\?\)"),
-    (C, {"activation": "ReLU", "learning_rate": 0.01}, r"The 'activation' parameter .* \(did you mean 'relu'\?\)$"),
+    (BOTH, {"activation": "ReLU", "learning_rate": 0.01}, r"The 'activation' parameter .* \(did you mean 'relu'\?\)$"),
     (C, {"activation": ("tanh", "sigmoid"), "hidden_layer_sizes": (2, 2)}, r"\(did you mean 'logistic'\?\)"),
     (C, {"activation": ("tanh",), "hidden_layer_sizes": (5, 4)}, "2 hidden layers"),
-    (R, {"activation": Huber(0.1)}, "unknown activation 'huber'; one of identity, logistic"),
-    (C, {"activation": ["tanh", Huber(0.1)]}, r"unknown activation\[1\] 'huber'; one of identity, logistic"),
-    (R, {"activation": Elu}, "The 'activation' parameter"),
+    (BOTH, {"activation": Huber(0.1)}, "unknown activation 'huber'; one of identity, logistic"),
+    (BOTH, {"activation": ["tanh", Huber(0.1)]}, r"unknown activation\[1\] 'huber'; one of identity, logistic"),
+    (BOTH, {"activation": Elu}, "The 'activation' parameter"),
+    (C, {"activation": "ReLU"}, r"\(did you mean 'relu'\?\)"),
+    (C, {"solver": "Adam"}, r"\(did you mean 'adam'\?\)"),
     (C, {"solver": "l-bfgs"}, r"\(did you mean 'lbfgs'\?\)"),
     (C, {"solver": np.zeros(2)}, r"The 'solver' parameter .* Got array\(\[0., 0.\]\) instead\.$"),
-    (C, {"loss": LogLoss(0.1)}, r"loss must be a name here, not LogLoss\(\w+=0\.1\): values are for fastnn\.Network"),
-    (R, {"loss": Huber(0.1)}, r"loss must be a name here, not Huber\(\w+=0\.1\): values are for fastnn\.Network"),
+    (C, {"loss": LogLoss(0.1)}, NAME_ONLY),
+    (R, {"loss": Huber(0.1)}, NAME_ONLY),
+    (C, {"loss": "binary_crossentropy"}, r"\(did you mean 'log_loss'\?\)"),
+    (R, {"loss": "l1_loss"}, r"\(did you mean 'absolute_error'\?\)"),
     (R, {"loss": "mse"}, r"\(did you mean 'squared_error'\?\)"),
     (R, {"loss": "pinball"}, r"\(did you mean 'quantile'\?\)"),
     (R, {"loss": (4,)}, r"did you mean hidden_layer_sizes=\(4,\)\?"),
@@ -42,14 +48,9 @@ VALUES = [  # a kind, its parameters, words of the ValueError
     (R, {"learning_rate": "inverse_scaling", "solver": "sgd"}, r"\(did you mean 'invscaling'\?\)"),
     (C, {"learning_rate": "fast"}, "'learning_rate' parameter .* must be a str among .* or a callable"),
     (
-        C,
+        BOTH,
         {"learning_rate": 0.01},
-        r"Got 0\.01 instead\. \(learning_rate is .*; did you mean learning_rate_init=0\.01\?",
-    ),
-    (
-        R,
-        {"learning_rate": 0.01},
-        r"Got 0\.01 instead\. \(learning_rate is .*; did you mean learning_rate_init=0\.01\?",
+        r"Got 0\.01 instead\. \(learning_rate is the schedule; did you mean learning_rate_init=0\.01\?\)$",
     ),
     (C, {"solver": "rprop", "batch_size": 10}, "full batches"),
     (C, {"coefs_init": [np.zeros((3, 2))]}, "coefs_init"),
@@ -59,11 +60,12 @@ VALUES = [  # a kind, its parameters, words of the ValueError
     (
         C,
         {"scoring": 3, **STOPPING},
-        "'scoring' parameter .* be an instance of 'str', a callable or None. Got 3 in",
+        "The 'scoring' parameter of MLPClassifier must be an instance of 'str', a callable or None. Got 3 instead",
     ),
     (C, {"scoring": f1_score, **STOPPING}, "metric function"),
     (C, {"scoring": lambda *given: np.nan, **STOPPING}, "returned NaN for the 3 validation rows"),
     (C, {"solver": "lm"}, "'lm' and 'br' minimize the squared error, for MLPRegressor; 'lbfgs'"),
+    (C, {"solver": "br"}, "'lm' and 'br' minimize the squared error, for MLPRegressor; 'lbfgs'"),
     (R, LM | {"loss": "huber"}, "solver='lm' minimizes the squared error, not loss='huber': take 'lbfgs'"),
     (R, LM | {"hidden_layer_sizes": (500,)}, "takes up to 2,000 parameters, this network has 2,501: make hidden_lay"),
     (R, LM | {"solver": "br", **STOPPING}, "solver='br' needs no rows to validate"),
@@ -76,11 +78,16 @@ VALUES = [  # a kind, its parameters, words of the ValueError
     (R, {"solver": "lbfgs", "learning_rate": cosine(0.01)}, "'lbfgs' does not use learning_rate=.*: leave it out"),
 ]
 TYPES = [
-    (C, {"activation": ["tanh", Elu]}, r"activation\[1\] must be made of Elu: say Elu\(\)"),
+    (BOTH, {"activation": ["tanh", Elu]}, r"activation\[1\] must be made of Elu: say Elu\(\)"),
     (C, {"scoring": lambda *given: "high", **STOPPING}, "must return a number, not 'high'"),
     (C, {"scoring": lambda *given: True, **STOPPING}, "must return a number, not True"),
 ]
-REFUSED = [*((ValueError, *case) for case in VALUES), *((TypeError, *case) for case in TYPES)]
+REFUSED = [
+    (error, kind, parameters, text)
+    for error, cases in ((ValueError, VALUES), (TypeError, TYPES))
+    for kinds, parameters, text in cases
+    for kind in kinds
+]
 
 
 @pytest.mark.parametrize(("error", "kind", "parameters", "text"), REFUSED)
@@ -166,7 +173,9 @@ FITS = [
 
 
 @pytest.mark.parametrize("fit", FITS, ids=["alone", "in a pipeline", "by cross-validation", "to a column"])
-@pytest.mark.parametrize("mlp", [C((2,)), C((2,), solver="lbfgs"), R(hidden_layer_sizes=(2,))], ids=str)
+@pytest.mark.parametrize(
+    "mlp", [MLPClassifier((2,)), MLPClassifier((2,), solver="lbfgs"), MLPRegressor(hidden_layer_sizes=(2,))], ids=str
+)
 def test_a_warning_points_at_the_users_line(fit, mlp):
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")

@@ -11,8 +11,8 @@ LABELS = np.arange(30) % 3
 KINDS = {"classifier": MLPClassifier, "regressor": MLPRegressor}
 
 
-def fitted(kind):
-    mlp = KINDS[kind](hidden_layer_sizes=(5,), max_iter=2, random_state=0, warm_start=True)
+def fitted(kind, backend="numba"):
+    mlp = KINDS[kind](hidden_layer_sizes=(5,), max_iter=2, random_state=0, warm_start=True, backend=backend)
     return mlp.fit(X, LABELS).partial_fit(X, LABELS)
 
 
@@ -52,8 +52,8 @@ SAID = [
 
 
 @pytest.mark.parametrize(("kind", "name", "value", "call"), SAID)
-def test_an_error_names_the_attribute(kind, name, value, call, tmp_path):
-    mlp = fitted(kind)
+def test_an_error_names_the_attribute(kind, name, value, call, backend, tmp_path):
+    mlp = fitted(kind, backend)
     setattr(mlp, name, value)
     with pytest.raises((TypeError, ValueError), match=f"^(The ')?{name}"):
         CALLS[call](mlp, tmp_path)

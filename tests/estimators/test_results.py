@@ -116,3 +116,5 @@ def test_a_result_of_an_estimator(tmp_path, kind, dtype):
     assert bits(fastnn.load(tmp_path / "model").predict(X)) == bits(outputs)
     back = type(mlp).from_result(result, *([mlp.classes_] if hasattr(mlp, "classes_") else []))
     assert back.predict(X).tolist() == mlp.predict(X).tolist()
+    with pytest.raises(ValueError, match="no row order"):
+        result.resume(X, outputs, epochs=1)

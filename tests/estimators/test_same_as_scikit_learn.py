@@ -171,6 +171,8 @@ def test_labels_of_a_fit(name):
     mine, reference = both("MLPClassifier", X_IRIS, VECTORS[name])
     assert_same(mine, reference)
     assert vars(mine._label_binarizer).keys() == vars(reference._label_binarizer).keys()
+    assert mine._label_binarizer.y_type_ == reference._label_binarizer.y_type_
+    assert mine._label_binarizer.sparse_input_ == reference._label_binarizer.sparse_input_
     for ours, others in (mine.classes_, reference.classes_), (mine.predict(X_IRIS), reference.predict(X_IRIS)):
         np.testing.assert_array_equal(ours, others, strict=True)
 

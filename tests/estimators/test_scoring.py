@@ -9,7 +9,7 @@ import sklearn
 from estimator_cases import deviation
 from scipy import sparse
 from sklearn.base import clone
-from sklearn.metrics import f1_score, get_scorer, make_scorer, max_error
+from sklearn.metrics import f1_score, get_scorer, make_scorer, max_error, roc_auc_score
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 from small_estimators import SMALL, X_DIABETES, X_IRIS, Y_DIABETES, Y_IRIS, weights_of
@@ -58,16 +58,17 @@ def test_both_ways_to_give_them_are_the_same(kind, solver, weight):
 def test_a_pipeline_transforms_them(kind):
     parameters = {**SMALL, "early_stopping": True, "learning_rate_init": 0.02}
     with sklearn.config_context(enable_metadata_routing=True):
-        mlp = kind(**parameters)
+        mlp = kind(**parameters).set_score_request(sample_weight=True)
         mlp.set_fit_request(X_val=True, y_val=True, sample_weight_val=True, sample_weight=True)
         scaler = StandardScaler().set_fit_request(sample_weight=False)
         pipeline = Pipeline([("scaler", scaler), ("mlp", mlp)], transform_input=["X_val"])
         weights = {"sample_weight": WEIGHT, "sample_weight_val": WEIGHT_VAL}
         pipeline.fit(X, Y, X_val=X_VAL, y_val=Y_VAL, **weights)
+        score = pipeline.score(X_VAL, Y_VAL, sample_weight=WEIGHT_VAL)
     scaled = SCALER.transform(X_VAL)
     by_hand = kind(**parameters).fit(SCALER.transform(X), Y, X_val=scaled, y_val=Y_VAL, **weights)
     assert mlp.validation_scores_ == by_hand.validation_scores_
-    assert mlp.best_validation_score_ == by_hand.score(scaled, Y_VAL, WEIGHT_VAL) > 0.3
+    assert mlp.best_validation_score_ == by_hand.score(scaled, Y_VAL, WEIGHT_VAL) == score > 0.3
     assert deviation(weights_of(mlp), weights_of(by_hand)) == 0
 
 
@@ -200,6 +201,18 @@ def test_training_ends_by_the_score_and_keeps_the_best_weights():
     assert mlp.validation_scores_ == [0.1, 0.2, 0.9, 0.3, 0.3, 0.3]
     assert (mlp.stop_reason_, mlp.best_validation_score_) == ("validation", 0.9)
     assert all(np.array_equal(a, b) for a, b in zip(mlp.coefs_, seen[2], strict=True))
+
+
+def test_a_rare_class_is_learned_by_loss_where_accuracy_stops_before():
+    random = np.random.RandomState(0)
+    X = random.standard_normal((4000, 10))
+    y = X[:, :3].sum(axis=1) + 2 * random.standard_normal(4000) > 5.5
+    assert 0.01 < y.mean() < 0.03
+    areas = {}
+    for scoring in (None, "loss"):
+        mlp = MLPClassifier((16,), early_stopping=True, scoring=scoring, random_state=0).fit(X[:3000], y[:3000])
+        areas[scoring] = roc_auc_score(y[3000:], mlp.predict_proba(X[3000:])[:, 1])
+    assert areas["loss"] > areas[None] + 0.1
 
 
 def test_several_labels_and_sparse_rows_reach_the_scorer_as_it_takes_them():

@@ -6,13 +6,16 @@ import numpy as np
 import pytest
 import sklearn.neural_network as theirs
 from bits import bits
+from estimator_cases import deviation
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
+from sklearn.neural_network._multilayer_perceptron import _pack
 from small_estimators import SMALL, X_DIABETES, X_IRIS, Y_DIABETES, Y_IRIS, assert_same, both
 
 import fastnn
 from fastnn import Huber, MLPClassifier, MLPRegressor, Network, Pinball, Population, train, train_many
 from fastnn.estimators.epochs import Epochs
+from fastnn.estimators.labels import targets_of
 from fastnn.optimizers import Adam, AdamW, RMSprop
 from fastnn.schedules import cosine, one_cycle, warm_up
 
@@ -45,6 +48,7 @@ def test_a_fit_is_the_training_of_this_optimizer(given, optimizer):
 @pytest.mark.parametrize("given", [{}, {"early_stopping": True}], ids=str)
 def test_a_fit_leaves_nothing_to_the_garbage_collector(given):
     """The data would stay until it looks."""
+    gc.collect()  # what other tests left, such as errors of fits
     gc.disable()
     try:
         MLPRegressor(**SHORT | {"solver": "sgd"} | given).fit(X, Y)
@@ -101,9 +105,27 @@ CASES = [
 
 
 @pytest.mark.parametrize(("kind", "y", "parameters"), CASES)
+def test_objective(kind, y, parameters):
+    mine, reference = both(kind, X_IRIS, y, solver="lbfgs", max_iter=1, **parameters)
+    Y = targets_of(y, mine._label_binarizer) if kind == "MLPClassifier" else np.asarray(y, float).reshape(len(y), -1)
+    inputs = mine._fit_inputs(X_IRIS, Y, None, None, [len(W) for W in mine.coefs_[1:]], False, True)
+    network, nothing = inputs.network, [None] * len(mine.coefs_)
+    grads = [[np.empty_like(p) for p in parts] for parts in (reference.coefs_, reference.intercepts_)]
+    random_state = np.random.RandomState(0)
+    for _ in range(100):
+        params = random_state.standard_normal(network.n_params)
+        loss, gradient = inputs.backend.loss_and_gradient(network, params, inputs.data, mine.alpha)
+        packed, their_params = (_pack(network.weights(p), network.biases(p)) for p in (gradient, params))
+        their_loss, their_gradient = reference._loss_grad_lbfgs(
+            their_params, X_IRIS, Y, None, [X_IRIS, *nothing], nothing[:], *grads
+        )
+        np.testing.assert_allclose(loss, their_loss, rtol=1e-12)
+        assert deviation([packed], [their_gradient]) < 1e-12
+
+
+@pytest.mark.parametrize(("kind", "y", "parameters"), CASES)
 @pytest.mark.parametrize("n_iterations", [1, 2, 3, 4, 5])
 def test_first_iterates(kind, y, parameters, n_iterations):
-    """So the objective and its gradient are scikit-learn's, too."""
     mine, reference = both(kind, X_IRIS, y, solver="lbfgs", **parameters | {"max_iter": n_iterations})
     assert_same(mine, reference, 1e-8)
     assert mine.n_iter_ == reference.n_iter_

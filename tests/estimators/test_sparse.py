@@ -12,9 +12,9 @@ from fastnn import MLPClassifier, MLPRegressor
 
 DIGITS, DIGIT = (part[:300] / most for part, most in zip(load_digits(return_X_y=True), (16, 1), strict=True))
 TWO = np.c_[Y_IRIS, -Y_IRIS].astype(float)
-STOPPING = {"early_stopping": True, "batch_size": 30}
+FOUR, STOPPING = {"batch_size": 50, "max_iter": 4}, {"early_stopping": True, "batch_size": 30}
 CASES = {  # a kind, rows, targets, parameters, whether every third row is validated on
-    **{s: (MLPClassifier, DIGITS, DIGIT, {"solver": s, "batch_size": 50}, False) for s in ("adam", "sgd", "lbfgs")},
+    **{s: (MLPClassifier, DIGITS, DIGIT, {"solver": s, **FOUR}, False) for s in ("adam", "sgd", "lbfgs")},
     "several outputs, early stopping": (MLPRegressor, X_IRIS, TWO, STOPPING, False),
     "validation rows": (MLPRegressor, X_IRIS, TWO[:, 0], {}, True),
     "validation rows, several outputs": (MLPRegressor, X_IRIS, TWO, {}, True),
@@ -30,12 +30,13 @@ def test_sparse_rows_give_what_dense_ones_do(monkeypatch, case, container, dense
 
     def fitted(rows):
         given = {"X_val": rows[::3], "y_val": y[::3]} if validated else {}
-        return kind(**SMALL | parameters).set_params(max_iter=4).fit(rows, y, **given)
+        return kind(**SMALL | parameters).fit(rows, y, **given)
 
     sparse, dense = fitted(container(X)), fitted(X)
     predicted = [mlp.predict_proba if kind is MLPClassifier else mlp.predict for mlp in (sparse, dense)]
     assert_same(sparse, dense)
-    np.testing.assert_allclose(predicted[0](container(X)), predicted[1](X), rtol=1e-9, atol=1e-12)
+    np.testing.assert_allclose(predicted[0](container(X)), predicted[1](X), rtol=1e-9)
+    assert len(getattr(sparse, "validation_loss_curve_", [])) == validated * SMALL["max_iter"]
     for curve in ("loss_", "loss_curve_", "validation_loss_curve_"):
         np.testing.assert_allclose(getattr(sparse, curve, []), getattr(dense, curve, []), rtol=1e-12, err_msg=curve)
 

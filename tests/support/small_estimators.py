@@ -33,7 +33,7 @@ def assert_same(a, b, tolerance=1e-10):
 
 ROWS = rows(n=60)
 CLASSES = np.arange(60) % 3
-TEXTS = np.array(["b", 'a"\n', "longer"])
+TEXTS = np.array(["b", 'a"\n', "longer ünï"])
 KINDS = {
     "regressor": (MLPRegressor(), ROWS[:, 0]),
     "two outputs": (MLPRegressor("huber", [6, 5], ("tanh", "gelu")), ROWS[:, :2]),
