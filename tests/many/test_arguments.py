@@ -96,7 +96,10 @@ OF_VALUES = [
     ({"rows": [[0, 1], [2, 3]]}, r"^rows is a nested list of depth 2.*=\[np\.array\(each\)"),
     ({"sample_weight": [[1.0] * 20] * 2}, "^sample_weight is a nested list of depth 2"),
     ({"sample_weight": np.eye(2, 20) - 0.5}, "^member 0: sample_weight must not be"),
-    ({"sample_weight": [np.ones(20), np.eye(1, 20)[0]], "rows": range(3, 9)}, "^member 1: sample_weight is 0 for all"),
+    (
+        {"sample_weight": [np.ones(20), np.eye(1, 20)[0]], "rows": range(3, 9)},
+        "^member 1: sample_weight is 0 for all rows that are left",
+    ),
     ({"learning_rate": [0.1, -1]}, "^member 1: learning_rate must be at least 0, not -1"),
     ({"epochs": -1, "n": 2}, "^epochs must be at least 0, not -1"),
     ({"optimizer": [SGD(), RPROP()], "batch_size": 5}, "^member 1: RPROP takes full"),

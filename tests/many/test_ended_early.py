@@ -89,6 +89,17 @@ def test_a_learning_rate_that_raises_names_its_member(go):
     assert (raised.value.member, len(raised.value.result)) == (5, M)
 
 
+def test_members_that_diverge_end_and_go_on_exactly(backend, n_jobs):
+    options = {"seed": range(5), "epochs": 200, "optimizer": SGD(), "batch_size": 7, "backend": backend}
+    many = train_many(NETWORK, X, Y, **options, learning_rate=[0.1, 1e3, 0.1, 1e200, 1e308], n_jobs=n_jobs)
+    assert many.stop_reason[[0, 2, 3, 4]].tolist() == ["epochs", "epochs", "diverged", "diverged"]
+    assert np.isfinite(many.params).all()
+    states, go_on = [result.state for result in many], {"epochs": 3, "backend": backend}
+    more = train_many(NETWORK, X, Y, resume=states, learning_rate=0.01, **go_on)
+    go_on |= {"optimizer": SGD(0.01), "stop": Stop(on_divergence="stop")}
+    assert_same_results(more, [train(NETWORK, X, Y, resume=state, **go_on) for state in states])
+
+
 def test_of_the_tasks_that_it_ended_an_engine_tells_nothing():
     def answers(tasks):
         try:

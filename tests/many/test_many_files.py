@@ -84,6 +84,12 @@ def test_what_is_saved_comes_back(path, case, backend):
     assert_same_result(fastnn.load(path)[-1], many[-1])
 
 
+def test_trainings_go_on_from_a_file_bit_for_bit(path, backend):
+    states = [result.state for result in saved(go("mini-batches", backend), path)]
+    more = train_many(NETWORK, X, Y, epochs=2, resume=states, backend=backend)
+    assert more.params.tobytes() == go("mini-batches", backend, epochs=5).params.tobytes()
+
+
 @pytest.mark.parametrize("case", ["a block", "mixed"])
 def test_networks_alone_predict(path, case):
     many = go(case)
@@ -396,9 +402,12 @@ def test_members_that_share_nothing_have_arrays_of_their_own(path):
 
 
 def test_ten_thousand_members_that_share_an_order_of_rows(path):
-    many = train_many(Network((1, 1)), X[:, :1], Y, batch_size=None, epochs=1, seed=range(10_000))
+    options = {"networks": Network((1, 1)), "X": X[:, :1], "Y": Y, "batch_size": None}
+    many = train_many(**options, epochs=1, seed=range(10_000))
     many.save(path)
     with little_memory(path):
         again = fastnn.load(path)
     for k in (0, 5_000, -1):
         assert_same_result(again[k], many[k])
+    more = train_many(**options, epochs=1, resume=[result.state for result in again[4_000:4_003]])
+    assert more.params.tobytes() == train_many(**options, epochs=2, seed=range(4_000, 4_003)).params.tobytes()

@@ -189,6 +189,18 @@ def test_replacing_is_resuming_with_other_settings(name, backend):
         assert_same_result(population[i], alone(name, i, 7, backend))
 
 
+def test_replacing_settings_alone(backend):
+    population = small(backend=backend)
+    population.replace(1, optimizer=Adam(0.2), batch_size=None)
+    population.advance(2)
+    population.replace(1, batch_size=3)
+    population.advance(2)
+    first = train(NETWORK, X, Y, seed=1, optimizer=Adam(0.2), batch_size=None, epochs=2, backend=backend)
+    second = first.resume(X, Y, epochs=2, batch_size=3)
+    assert_same_result(dataclasses.replace(population[1], history=second.history), second)
+    assert population.members == [0, 1, 2, 3]
+
+
 def test_members_without_a_seed_keep_the_weights_that_were_seen():
     """Looking at a member that has not begun, or copying it, draws its weights, once."""
     population = small(seed=None, n=M, batch_size=None)

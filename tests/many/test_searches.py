@@ -133,10 +133,8 @@ def test_max_seconds_are_those_of_the_search(n_jobs, monkeypatch):
 
 
 def test_all_diverge():
-    rates, words = (
-        [1e300 * i for i in range(1, 10)],
-        "all 9 networks of the search diverged, or have no finite score: try",
-    )
+    rates = [1e300 * i for i in range(1, 10)]
+    words = "all 9 networks of the search diverged, or have no finite score: try smaller"
     with pytest.raises(DivergenceError, match=words) as caught:
         search({"learning_rate": rates}, X, Y, budget=21, epochs=9, **FIXED)
     assert [trial["learning_rate"] for trial in caught.value.trials] == rates

@@ -41,6 +41,22 @@ def test_full_batches_are_not_shuffled_nor_those_that_need_not_be(data, options)
     assert result.state.random_state["state"]["pos"] == random_state.get_state()[2]
 
 
+def test_skipped_batches_change_nothing_but_t(go, data):
+    """Two batches of weight 0 in an otherwise full epoch: the same as an epoch of the other rows."""
+    (X, Y), weight, kept = data, np.ones(N), np.r_[0:5, 15:N]
+    weight[5:15] = 0
+    with_skips, without = go(sample_weight=weight, shuffle=False), go(X[kept], Y[kept], shuffle=False)
+    found, right = (all_bits(r.state.vectors, r.state.beta_products, r.history.loss) for r in (with_skips, without))
+    assert found == right
+    assert (with_skips.state.t, without.state.t) == (30, 18)
+
+
+def test_zero_epochs_give_the_initial_parameters(go):
+    result = go(epochs=0)
+    assert (result.n_epochs, result.state.t, result.stop_reason) == (0, 0, "epochs")
+    assert bits(result.params) == bits(NETWORK.init_params(np.random.RandomState(3), np.float64))
+
+
 @pytest.mark.parametrize(("options", "same"), [((None, True), True), ((5, False), True), ((5, True), False)])
 def test_steps_that_do_not_differ_are_the_same_arrays(options, same):
     plan, rate = RowOrder(np.arange(N), *options, np.random.RandomState(0)), np.full(5, 0.1)

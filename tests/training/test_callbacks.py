@@ -115,6 +115,8 @@ def test_callbacks_see_every_epoch(go):
     seen.clear()
     result = go(callbacks=[seen.append], stop=Stop(monitor="r2"))
     assert [(type(p.score), p.score) for p in seen] == [(float, score) for score in result.history.score]
+    seen.clear()
+    assert go(callbacks=[seen.append]).history.loss.tolist() == [p.score for p in seen]
 
 
 @pytest.mark.parametrize("true", [True, np.True_])

@@ -124,6 +124,14 @@ def test_a_new_optimizer_keeps_them_unless_others_are_given():
     assert bits(population[0].params) == bits(right.resume(*data[1:], epochs=1, rates=None).params)
 
 
+def test_a_population_takes_them():
+    problem, own = draw_training(NETWORK, 40), {"clip_norm": 0.05, "rates": (0, 1, 2)}
+    data = NETWORK, problem.X, problem.Y
+    population = Population(*data, seed=[3, 4], **own | {"clip_norm": [None, 0.05]})
+    population.advance(3)
+    assert bits(population[1].params) == bits(train(*data, seed=4, epochs=3, **own).params)
+
+
 def test_none_is_nothing_for_a_method():
     X = np.linspace(-1, 1, 9)[:, None]
     given = {"optimizer": LevenbergMarquardt(), "epochs": 2, "seed": 0}

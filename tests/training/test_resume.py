@@ -204,6 +204,15 @@ def test_files_of_version_0_1_go_on(backend, name):
         np.testing.assert_allclose(result.params, whole.params, rtol=1e-6, atol=1e-9)
 
 
+def test_the_counters_of_version_0_1_are_counted_on(backend):
+    """Two epochs of the file failed to improve: with a patience of 3 one more ends the training."""
+    old, stop = load(OLD / "stop.npz"), dataclasses.replace(OLD_STOP, patience=3)
+    assert old.state.counters["rule_stale"] == 2
+    result = old.resume(X, Y, epochs=9, alpha=0.1, shuffle=True, stop=stop, backend=backend)
+    assert (result.stop_reason, result.n_epochs) == ("validation", 1)
+    assert bits(result.params) == bits(old.params)
+
+
 def test_another_monitor_than_that_of_version_0_1_begins_anew(backend):
     """It knew the loss only, and its files have no rates and scores."""
     old = load(OLD / "stop.npz")

@@ -12,8 +12,9 @@ from small_training import NETWORK, N, Recorder
 import fastnn
 from fastnn import SGD, Adam, DivergenceError, Network, ReduceRate, Stop, one_cycle, step_decay, train, train_many
 from fastnn.schedules import Schedule
+from fastnn.testing.tolerances import assert_within
 from fastnn.training.epochs import learning_rates
-from fastnn.training.stopping import Patience, accuracy, r2
+from fastnn.training.stopping import Patience, accuracy, r2, scorer
 
 
 def count(rule, losses):
@@ -82,6 +83,7 @@ def test_divergence(go, batch_size):
     options = {"optimizer": SGD(30.0), "epochs": 300, "batch_size": batch_size}
     stopped = go(**options, stop=Stop(on_divergence="stop"))
     assert stopped.stop_reason == "diverged"
+    assert np.isfinite([*stopped.state.vectors.ravel(), *stopped.history.loss]).all()
     assert divmod(stopped.state.t, 5 if batch_size else 1) == (stopped.n_epochs, stopped.state.batch)
     with pytest.raises(DivergenceError) as error:
         go(**options)
@@ -153,6 +155,28 @@ CLASSES = Network((3, 4, 3), "tanh", "softmax")
 BINARY = Network((3, 4, 2), "tanh", "sigmoid", "log_loss")
 
 
+@pytest.mark.parametrize("weighted", [False, True])
+def test_scores_are_those_of_scikit_learn(dtype, weighted):
+    metrics = pytest.importorskip("sklearn.metrics")
+    r, bound = np.random.RandomState(0), 40 * np.finfo(dtype).eps
+    Y, outputs, weight = (array.astype(dtype) for array in (r.randn(40, 3), r.randn(40, 3), r.uniform(0.1, 2, 40)))
+    weight, labels, several = weight if weighted else np.ones_like(weight), outputs.argmax(axis=1), (Y > 0.3)[:, :2]
+    labels[::3] = 1
+
+    def compare(name, network, targets, outputs, right, bound=bound):
+        found = scorer(name, network, targets.astype(dtype), weight)(outputs)
+        assert_within(np.array([found]), np.array([right]), bound, name, "scikit-learn's")
+
+    right = metrics.accuracy_score(labels, outputs.argmax(axis=1), sample_weight=weight)
+    compare("accuracy", CLASSES, np.eye(3)[labels], outputs, right)
+    right = metrics.accuracy_score(several, outputs[:, :2] > 0.5, sample_weight=weight)
+    compare("accuracy", BINARY, several, outputs[:, :2], right)
+    Y[:, 1] = outputs[:, 1] = 0.5  # both sums are 0
+    for columns in ([0, 1], [0], [1]):
+        right = metrics.r2_score(Y[:, columns], outputs[:, columns], sample_weight=weight)
+        compare("r2", BINARY, Y[:, columns], outputs[:, columns], right, 10 * bound)
+
+
 def test_scores_where_they_could_be_doubted():
     assert accuracy(np.eye(3), None, exclusive=True)(np.array([[1, 1, 0], [1, 1, 0], [0.2, 0.3, 0.3]])) == 1 / 3
     outputs = np.array([[0.5, 0.6], [0.4, 0.5], [0.6, 0.6]])
@@ -221,7 +245,7 @@ def test_another_monitor_begins_anew(go):
         (
             3,
             "roc_auc",
-            "'roc_auc' does not suit these 3 rows of labels of 3 classes.*multi_class.*; roc_auc_ovo, .* would",
+            "'roc_auc' does not suit these 3 rows of labels of 3 classes.*multi_class.*; roc_auc_ovo, .* would suit",
         ),
         (3, "neg_max_error", None),
         (2, "f1_samples", "'f1_samples' does not suit these 3 rows of labels of 2 classes"),

@@ -9,12 +9,13 @@ from unittest import mock
 import drawn
 import numpy as np
 import pytest
-from bits import result_bits
+from bits import bits, history_bits, result_bits
 from hypothesis import given, settings
+from small_training import SignalAt
 from survival import python
 
 import fastnn
-from fastnn import Adam, Network, Stop, cores, train
+from fastnn import Adam, InterruptWarning, Network, Stop, cores, train
 from fastnn.fused import team
 from fastnn.training import epochs as pace
 from fastnn.training import inputs
@@ -65,6 +66,18 @@ def test_rows_that_are_not_trained_on_are_shared_too(monitor, monkeypatch, share
     assert [result.threads for result in (alone, *others)] == [1] * 4
     assert shared == [2] * 3 + [3] * 3 + [5] * 3
     assert helpers == ([1] * 3 + [2] * 6 if monitor == "r2" else []), "a prediction of 600 rows has three blocks"
+
+
+@pytest.mark.parametrize("threads", [2, 3])
+def test_an_interrupted_training_goes_on_with_another_number(threads, monkeypatch):
+    monkeypatch.setattr(pace, "FIRST_CHUNK_STEPS", 5)
+    with pytest.warns(InterruptWarning):
+        first = trained(threads, callbacks=[SignalAt(2)])
+    assert (first.stop_reason, first.threads) == ("interrupted", threads)
+    rest = trained(threads + 2, resume=first.state, seed=None, epochs=OPTIONS["epochs"] - first.n_epochs)
+    alone = trained(1)
+    assert bits(rest.state.vectors) == bits(alone.state.vectors)
+    assert history_bits(first, rest) == history_bits(alone)
 
 
 def test_each_thread_takes_memory(monkeypatch):

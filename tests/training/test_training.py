@@ -115,7 +115,7 @@ def test_a_history_as_columns_of_one_length(go, data, validation):
         "learning_rate": [0.01] * 3,
     }
     columns["score"] = history.validation_loss if validation else history.loss
-    pandas.testing.assert_frame_equal(frame, pandas.DataFrame(columns))
+    pandas.testing.assert_frame_equal(frame, pandas.DataFrame(columns), check_exact=True)
 
 
 def test_the_best_epoch_is_that_of_the_validation_data_where_there_are_some():
