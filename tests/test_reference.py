@@ -14,14 +14,15 @@ from fastnn.state import Data, Steps, StepState, Task
 from fastnn.testing.cases import PAIRS, draw
 
 
+@pytest.mark.parametrize("backend", ["numpy", pytest.param("numba", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("activation", HIDDEN)
-def test_gradient_is_the_derivative_of_the_loss(activation):
-    """The kernel's gradient is that of the reference, by tests/fused/test_equality.py."""
+def test_gradient_is_the_derivative_of_the_loss(activation, backend):
+    """The kernel's gradient is that of the reference, by tests/fused/test_equality.py, so it is slow here."""
     for k, (loss, output) in enumerate(PAIRS, HIDDEN.index(activation)):
         sizes, options = (3, *((4,), (5, 2), (), (3, 3, 4))[k % 4], 2 + k % 2), {"bias": BIASES[k % 3]}
         network = Network(sizes, activation, output, loss, **options, reduction=REDUCTIONS[k % 2])
         problem = draw(network, 7, seed=k)
-        options = {"sample_weight": problem.sample_weight, "alpha": 0.3 * (k % 4 < 2), "backend": "numpy"}
+        options = {"sample_weight": problem.sample_weight, "alpha": 0.3 * (k % 4 < 2), "backend": backend}
         testing.check_gradient(network, *problem[:3], **options, loss="numpy")
 
 
@@ -167,11 +168,21 @@ def test_an_activation_gives_what_its_line_in_the_registry_says(name):
 @pytest.mark.nojit
 @pytest.mark.parametrize("name", ACTIVATIONS)
 def test_far_from_zero(name):
-    """The kernel gives what the reference does, of which the bounds are known, and NaN of NaN alone."""
+    """The kernel gives what the reference does, where the limits are known, and NaN of NaN alone."""
     network, z = Network((1, 2), output=name, bias="none"), np.array([[0, 1e4, -1e4, 1e300, -1e300, np.nan]]).T.copy()
     found, right = (predict(network, [1.0, 0.5], z, assume_finite=True, backend=b) for b in ("numba", "numpy"))
     np.testing.assert_array_equal(np.isnan(right), np.isnan(z).repeat(2, axis=1))
     np.testing.assert_allclose(found, right, rtol=1e-14)
+    limit = {"exp": [1, np.inf, 0, np.inf, 0], "softmax": [0.5, 1, 0, 1, 0], "sigmoid": [0.5, 1, 0, 1, 0]}
+    limit |= {"tanh": [0, 1, -1, 1, -1], "selu": [0, *[np.inf, -SELU[0] * SELU[1]] * 2], "elu": [0, *[np.inf, -1] * 2]}
+    limit |= {"relu": [0, *[np.inf, 0] * 2], "softplus": [math.log(2), *[np.inf, 0] * 2]}
+    limit |= {"silu": limit["relu"], "gelu": limit["relu"]}
+    limit |= {key: [0, *[np.inf, -np.inf] * 2] for key in ("identity", "leaky_relu")}
+    if name in limit:  # a new name has none
+        expected, a = np.array(limit[name]), right[:5, 0]
+        finite = np.isfinite(expected)
+        np.testing.assert_allclose(a[finite], expected[finite], rtol=1e-14)
+        assert (a[~finite] * np.sign(expected[~finite]) >= 100).all()
 
 
 def plain_sgd(optimizer, t, p, g, v=0.0):

@@ -13,19 +13,34 @@ from fastnn.optimizers import OPTIMIZERS, AdamW
 from fastnn.reference import NumpyBackend
 
 Own = type("Own", (Value,), {"name": "huber"})  # of somebody's own, of fastnn's name
+UNEXPECTED = "these options: got an unexpected keyword argument "
 LEGAL_LOSSES = ", ".join(LOSSES)
 WEIGHTS, BIASES = NETWORK.weights(PARAMS), NETWORK.biases(PARAMS)
 OF_VALUES = [
-    (lambda: Network((3, 4, 2), "rleu"), "unknown activation 'rleu' (did you mean 'relu'?); one of identity, si"),
+    (
+        lambda: Network((3, 4, 2), "rleu"),
+        "unknown activation 'rleu' (did you mean 'relu'?); one of identity, sigmoid, tanh, relu,",
+    ),
+    (lambda: Network((3, 4, 4, 2), ("tanh", "x")), "activation[1] 'x'"),
     (lambda: Network((3, 4, 2), "ReLU"), "did you mean 'relu'?"),
     (lambda: Network((3, 2), output="softmaxx"), "did you mean 'softmax'?"),
     (lambda: Network((3, 2), loss="quality"), f"unknown loss 'quality'; one of {LEGAL_LOSSES}"),
-    (lambda: Network((3, 4, 2), "softmax"), "unknown activation 'softmax' (for the last layer only, by output=); "),
+    (lambda: Network((3, 2), loss="mse"), f"unknown loss 'mse' (did you mean 'squared_error'?); one of {LEGAL_LOSSES}"),
+    (
+        lambda: Network((3, 4, 2), "softmax"),
+        "unknown activation 'softmax' (for the last layer only, by output=); one of",
+    ),
     (lambda: Network((3, 4, 4, 2), ("tanh", "logistic")), "activation[1] 'logistic' (did you mean 'sigmoid'?)"),
-    (lambda: Network((3, 4, 1), output="softmax"), "of one neuron is always 1: take output='sigmoid' with loss="),
+    (
+        lambda: Network((3, 4, 1), output="softmax"),
+        "output 'softmax' of one neuron is always 1: take output='sigmoid' with loss='log_loss'",
+    ),
     (lambda: NETWORK.pack(WEIGHTS[:1], BIASES), "weights must have one array for each of the 2 layers, not 1"),
     (lambda: NETWORK.pack([X, X], BIASES), "weights[0] must have the shape (3, 4), not (12, 3)"),
-    (lambda: NETWORK.pack([W.T for W in WEIGHTS], BIASES), "have the shape (3, 4), not (4, 3); weights[0].T has it"),
+    (
+        lambda: NETWORK.pack([W.T for W in WEIGHTS], BIASES),
+        "weights[0] must have the shape (3, 4), not (4, 3); weights[0].T has it",
+    ),
     (lambda: Network((3, 2), bias="vectors"), "unknown bias 'vectors' (did you mean"),
     (lambda: Network((3, 2), bias_gradient="x"), "exact, times_bias"),
     (lambda: Network((3, 2), reduction="average"), "mean'?); one of mean, sum"),
@@ -33,7 +48,10 @@ OF_VALUES = [
     (lambda: Network((3, 2), bias_init=math.inf), "bias_init must be finite"),
     (lambda: Network.from_dict({"loss": "huber"}), "values must have 'sizes', such as (3, 5, 1), and have ['loss']"),
     (lambda: Network((3, 4, 2), ("relu", "tanh")), "2 names for 1 hidden"),
-    (lambda: Network((3, 2), loss="log_loss"), "'identity'; it goes with sigmoid, and 'identity' with squared_error"),
+    (
+        lambda: Network((3, 2), loss="log_loss"),
+        "loss 'log_loss' does not go with output 'identity'; it goes with sigmoid, and 'identity' with squared_error",
+    ),
     (lambda: Network((3, 0, 2)), "sizes[1] must be at least 1, not 0"),
     (lambda: Network((3,)), "sizes needs at least the inputs and the outputs"),
     (lambda: SGD(math.inf), "learning_rate must be finite, not inf"),
@@ -41,7 +59,10 @@ OF_VALUES = [
     (lambda: Adam(beta_2=1.0), "beta_2 must be at least 0 and less than 1, not 1"),
     (lambda: Adam(epsilon=0), "epsilon must be greater than 0, not 0"),
     (lambda: AdamW(weight_decay=-1), "weight_decay must be at least 0"),
-    (lambda: BayesianRegularization(first_steps=2**63), "at most 9,007,199,254,740,992, not 9223372036854775808"),
+    (
+        lambda: BayesianRegularization(first_steps=2**63),
+        "first_steps must be at most 9,007,199,254,740,992, not 9223372036854775808",
+    ),
     (lambda: cosine(0.1, 0), "steps must be at least 1"),
     (lambda: step_decay(-0.1, 5), "learning_rate must be at least 0"),
     (lambda: step_decay(0.1, 5, 0), "factor must be greater than 0"),
@@ -79,8 +100,8 @@ OF_TYPES = [
     (lambda: Adam("fast"), "learning_rate must be a number or a function"),
     (lambda: SGD(nesterov="yes"), "nesterov must be True or False"),
     (lambda: get_backend(3), "3 is no back end: it lacks name, s"),
-    (lambda: get_backend("numpy", specialize=True), "'numpy' does not take"),
-    (lambda: get_backend("numba", special=True), "'numba' does not take"),
+    (lambda: get_backend("numpy", specialize=True), "'numpy' does not take " + UNEXPECTED + "'specialize'"),
+    (lambda: get_backend("numba", special=True), "'numba' does not take " + UNEXPECTED + "'special'"),
     (lambda: get_backend("numba", specialize="yes"), "specialize must be True or False"),
     (lambda: get_backend(get_backend("numba"), specialize=True), "options need the name"),
     (lambda: get_backend(NumpyBackend), "is a class, not a back end: say NumpyBackend()"),

@@ -1,6 +1,7 @@
 """How kernels are called: from the disk cache without Numba, with addresses in place of arrays, from many threads."""
 
 import ctypes
+import functools
 import io
 import json
 import os
@@ -14,13 +15,16 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 from heavy import HEAVY
+from kernel_runs import everything
 from survival import python
 
-from fastnn import Network
+from fastnn import Network, kit
 from fastnn.compiler import cache, loader, program
 from fastnn.compiler.codegen import compile_entry
-from fastnn.compiler.loader import load_kernel
-from fastnn.fused.layout import describe, make_scratch
+from fastnn.compiler.loader import bound_in_python, load_kernel
+from fastnn.fused import backend, kernels, preparation
+from fastnn.fused.layout import Model, Scratch, UpdateSpec, describe, make_scratch
+from fastnn.state import Data, Steps
 
 compiled = pytest.mark.skipif(loader.IN_PYTHON, reason="nothing is compiled")
 
@@ -292,6 +296,49 @@ def test_a_named_tuple_is_packed_by_its_annotations():
         assert program.pack(Words(first, whole, real)) == packed, (whole, real)
     with pytest.raises(struct.error):
         program.pack(Words(array, 7.5, 2))
+
+
+def test_what_the_back_end_hands_over_is_what_is_annotated(dtype, monkeypatch):
+    """Each value of each call: arrays of the annotated dtype, contiguous, and numbers of the annotated kind."""
+    checked = set()
+
+    def check(where, hint, value):
+        checked.add(where)
+        if hint is int:
+            assert isinstance(value, (int, np.integer)), where
+        elif hint is float:
+            assert isinstance(value, (int, float, np.number)), where
+        elif isinstance(hint, type) and issubclass(hint, tuple):
+            assert type(value) is hint, where
+            for name, field in typing.get_type_hints(hint).items():
+                check(f"{hint.__name__}.{name}", field, getattr(value, name))
+        else:
+            assert value.flags.c_contiguous, where
+            assert value.dtype == program.element(hint, np.dtype(dtype)), where
+
+    def checking_load(name, working):
+        hints = typing.get_type_hints(getattr(kernels, name) if loader.IN_PYTHON else getattr(kernels, name).py_func)
+        del hints["return"]
+
+        def call(*values):
+            for (parameter, hint), value in zip(hints.items(), values, strict=True):
+                check(f"{name}({parameter})", hint, value)
+            return load_kernel(name, working)(*(loader.prepared(v) if isinstance(v, tuple) else v for v in values))
+
+        call.bound = functools.partial(bound_in_python, call)
+        return call
+
+    for module in (backend, preparation):
+        monkeypatch.setattr(module, "load_kernel", checking_load)
+    monkeypatch.setattr(preparation, "prepared", lambda arguments: arguments)
+    monkeypatch.setattr(preparation, "NOTHING", preparation.NO_ENDS)
+    monkeypatch.setattr(kit, "shelf_of", kit.Shelf)
+    monkeypatch.setattr(kit, "_is_on", [False])  # what is made here stays here
+    everything(dtype)
+    for kind in (Model, Scratch, UpdateSpec, Data, Steps):
+        assert {f"{kind.__name__}.{name}" for name in kind._fields} <= checked
+    entries = {name.partition("(")[0] for name in checked if "(" in name}
+    assert entries == {"train_steps", "loss_and_gradient", "predict"}
 
 
 @pytest.mark.nojit

@@ -8,12 +8,14 @@ import pytest
 from traced_code import assert_same_bits, in_machine_code
 
 from fastnn.compiler import control, lanes, memory_ops, vectors
-from fastnn.compiler.memory_ops import get, load, put, store
+from fastnn.compiler.lanes import add_padding, each_lane, has_padding, horizontal_sum
+from fastnn.compiler.memory_ops import get, lanes_of, load, offset, put, store, zero
 from fastnn.compiler.tracing import primitive, traced
-from fastnn.compiler.vectors import Many, absolute, in_double, sqrt
+from fastnn.compiler.vectors import Many, absolute, fma, in_double, sqrt
 from fastnn.memory import ALIGNMENT, aligned_zeros
 
 pytestmark = pytest.mark.nojit
+N_COLUMNS = 48
 
 
 def _many(a, like):
@@ -76,3 +78,44 @@ def test_each_primitive_does_it_for_each_network(n, dtype):
     assert_same_bits(numbers[1], x[0 if n > 2 else 1])
     assert_same_bits(numbers[-1], (x[0].astype(np.float64) / 3).astype(dtype))
     assert_same_bits(pairs[1][1][N:], np.sqrt(np.abs(x[1].astype(np.float64))))
+
+
+def sum_of_products(a, b, width):
+    """The sum over the columns of two rows of panels, with what padding adds to it."""
+    s = [zero(a)]
+    for columns in each_lane(a, width, s):
+        for k in columns(width, s):
+            s[0] = fma(load(a, k), load(b, k), s[0])
+    return horizontal_sum(s[0])
+
+
+@traced
+def side_by_side(out, x, width):
+    out, x = as_many(out, out), as_many(x, out)
+    store(out, 0, sum_of_products(x, offset(x, N_COLUMNS), width))
+    add_padding(out, 1, has_padding(out, width))
+
+
+@traced
+def one_by_one(out, x, width):
+    for j in control.each(lanes_of(out)):
+        row = offset(x, j * 2 * N_COLUMNS)
+        put(out, j, sum_of_products(row, offset(row, N_COLUMNS), width))
+
+
+@pytest.mark.parametrize("width", [1, 2, 6, 7, 8, 9, 15, 16, 17, 24, 31, 32, 40])
+def test_a_sum_over_rows_has_the_order_of_each_network_alone(width, dtype):
+    """Some networks' products are all -0.0, or underflow to it; padding beside these, of products 0.0, makes it 0.0."""
+    random, N = np.random.RandomState(width), ALIGNMENT // np.dtype(dtype).itemsize
+    x = random.standard_normal((N, 2, N_COLUMNS)).astype(dtype)
+    x[0], x[1] = -np.finfo(dtype).tiny, np.where(np.arange(2)[:, None] > 0, 0.0, -1.0)
+    x[0, 1] *= -1
+    x[:, :, width:] = 0
+    found, of_many = (aligned_zeros(shape, np.dtype(dtype)) for shape in ((2, 2, N), (2, N_COLUMNS, N)))
+    of_many[...] = x.transpose(1, 2, 0)
+    for k, compile_it in enumerate((lambda function: function, in_machine_code)):
+        compile_it(side_by_side)(found[k, 0], of_many.reshape(-1), width)
+        padded = -(-width // N) * N
+        compile_it(one_by_one)(found[k, 1], x.reshape(-1), padded)
+    assert_same_bits(found[:, 0], found[:, 1])
+    assert numba.config.DISABLE_JIT or np.isfinite(found).all()

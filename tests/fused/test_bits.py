@@ -93,6 +93,7 @@ def replace_scratch(monkeypatch, change):
 
     monkeypatch.setattr(preparation, "make_scratch", make_scratch)
     monkeypatch.setattr(kit, "shelf_of", kit.Shelf)
+    monkeypatch.setattr(kit, "_is_on", [False])  # what is made here stays here
 
 
 def test_scratch_is_written_before_it_is_read_and_padding_stays_zero(dtype, monkeypatch):
@@ -113,6 +114,13 @@ def test_scratch_is_written_before_it_is_read_and_padding_stays_zero(dtype, monk
     assert {"activations", "slopes", "delta", "gradient", "rows_of_X"} <= poisoned
     assert len(paddings) > 100
     assert not any(padding.any() for padding in paddings)
+
+
+def test_a_poisoned_zero_is_noticed(monkeypatch):
+    problem = draw(SMALL, 9)
+    clean = all_bits(*loss_and_gradient(SMALL, *problem[:3]))
+    replace_scratch(monkeypatch, lambda name, buffer, network: buffer + np.nan if name == "zeros" else buffer)
+    assert all_bits(*loss_and_gradient(SMALL, *problem[:3])) != clean
 
 
 def test_no_kernel_writes_beyond_its_buffers(dtype, monkeypatch):

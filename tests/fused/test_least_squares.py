@@ -332,8 +332,9 @@ def test_collapsed_networks_are_warned_of(backend):
 
 
 def test_a_penalty_besides_is_an_error():
+    text = "BayesianRegularization finds the strength of its penalty by itself: leave alpha=0.1 out"
     for function, options in ((train, {"alpha": 0.1}), (train_many, {"alpha": [0, 0.1], "seed": 0})):
-        with pytest.raises(ValueError, match=r"the strength of its penalty by itself: leave alpha=0\.1 out"):
+        with pytest.raises(ValueError, match=text):
             function(TRIANGLE, X, NOISY, epochs=1, **BAYESIAN, **options)
 
 
