@@ -41,6 +41,11 @@ def test_dir_shows_public_names_only_before_and_after_they_are_used(with_star):
     assert not set(before.split()) & {"Any", "TYPE_CHECKING", "annotations", "contextlib", "importlib", "os", "network"}
 
 
+def test_what_modules_and_classes_hold_is_there_after_importing_the_package():
+    names = ("testing.check_backend", "plotting.save", "workloads.load", "Progress.result")
+    assert python("import fastnn\n" + "".join(f"fastnn.{name}\n" for name in names)) == []
+
+
 def test_listing_names_imports_nothing():
     code = "import fastnn, sys; dir(fastnn), fastnn.__all__; print({'numpy', 'fastnn.network'} & {*sys.modules})"
     assert python(code) == ["set()"]
