@@ -222,7 +222,6 @@ def test_each_survival_test_stands_behind_a_promise():
 
 SMALLER = {
     "test_code_is_found_again_in_a_folder_of_the_user_alone",
-    "test_code_of_another_version_is_not_taken",
     "test_what_breaks_off_while_it_is_written_leaves_no_file",
     "test_masks_are_told_apart",
     "test_the_size_of_all_weights_cancels_in_a_mean",

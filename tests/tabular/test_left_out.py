@@ -97,7 +97,8 @@ def test_too_few_residuals_are_refused():
     model = fit("regressor")
     assert (~np.isnan(model.oob_prediction_)).sum() == 24
     assert model.predict_interval(FRAME, 0.95).shape == (60, 2)
-    with pytest.raises(ValueError, match=r"^there are 24 residuals .* a coverage of 0.99 takes 100: ask for less cov"):
+    words = "^there are 24 residuals .* a coverage of 0.99 takes 100: ask for less coverage"
+    with pytest.raises(ValueError, match=words):
         model.predict_interval(FRAME, 0.99)
     model = unfitted("regressor").fit(FRAME, NUMBERS, X_val=FRAME, y_val=NUMBERS)
     with pytest.raises(ValueError, match="there are 0 residuals of rows that members left out"):

@@ -64,6 +64,7 @@ def diverged(case, name, dtype, batch_size):
 def test_both_back_ends_diverge_at_the_same_step(case, batch_size, dtype):
     numpys, numbas = (diverged(case, name, dtype, batch_size) for name in ("numpy", "numba"))
     assert numpys == numbas
+    assert numpys[0] > 100 or batch_size or case != "loss of many rows"
     at_once = CASES[case](float(np.finfo(dtype).max))[2]
     assert at_once is None or (numpys[0] == 0) is at_once
 

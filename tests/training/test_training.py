@@ -55,8 +55,8 @@ def test_settings_that_were_checked_are_known_again_and_no_others(data, monkeypa
     go = lambda **others: train(NETWORK, *data, **options | others)  # noqa: E731
     register_backend("mine", Recorder)
     first = go()
-    for name, equal in (("epochs", 2.0), ("batch_size", True), ("shuffle", 1)):
-        with pytest.raises(TypeError, match=f"{name} must be"):
+    for name, equal, kind in (("epochs", 2.0, "an int"), ("batch_size", True, "an int"), ("shuffle", 1, "True or")):
+        with pytest.raises(TypeError, match=f"{name} must be {kind}"):
             go(**{name: equal})
     assert result_bits(go(optimizer=SGD(0.2))) != result_bits(first)
     assert result_bits(go()) == result_bits(go()) == result_bits(first)
