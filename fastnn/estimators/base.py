@@ -368,7 +368,8 @@ class BaseMLP(CallbackSupportMixin, Fitted, BaseEstimator, ABC):
     def _hint(self, error: str) -> str:
         if error.startswith("The 'learning_rate' parameter") and isinstance(self.learning_rate, Real):
             return f" (learning_rate is the schedule; did you mean learning_rate_init={self.learning_rate!r}?)"
-        if error.startswith("The 'solver' parameter") and str(self.solver) in validation.SECOND_ORDER_SOLVERS:
+        is_second_order = isinstance(self.solver, str) and self.solver in validation.SECOND_ORDER_SOLVERS
+        if error.startswith("The 'solver' parameter") and is_second_order:
             return " ('lm' and 'br' minimize the squared error, for MLPRegressor; 'lbfgs' is the one for few rows here)"
         for name, constraints in self._parameter_constraints.items():
             legal = {option for c in constraints if isinstance(c, StrOptions) for option in c.options}

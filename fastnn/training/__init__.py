@@ -207,12 +207,26 @@ def train(
     (5, True)
     """
     started = time.perf_counter()
-    arrays = X, Y, sample_weight, rows, validation_rows
-    beginning = {"seed": seed, "params": params, "resume": resume, "new_rows": new_rows}
-    options: dict[str, Any] = {"optimizer": optimizer, "batch_size": batch_size, "shuffle": shuffle, "alpha": alpha}
-    of_steps = {"clip_norm": clip_norm, "rates": rates, "epochs": epochs, "stop": stop, "threads": threads}
-    how: dict[str, Any] = {"backend": backend, "dtype": dtype, "assume_finite": assume_finite}
-    plan = make_plan(network=network, arrays=arrays, **beginning, **options, **of_steps, **how)
+    plan = make_plan(
+        network=network,
+        arrays=(X, Y, sample_weight, rows, validation_rows),
+        optimizer=optimizer,
+        epochs=epochs,
+        batch_size=batch_size,
+        shuffle=shuffle,
+        seed=seed,
+        alpha=alpha,
+        clip_norm=clip_norm,
+        rates=rates,
+        params=params,
+        resume=resume,
+        new_rows=new_rows,
+        stop=stop,
+        backend=backend,
+        dtype=dtype,
+        assume_finite=assume_finite,
+        threads=threads,
+    )
     watch, group = Watch(callbacks, progress, verbose, plan.n_epochs), begin([plan], started)  # which draws
     interrupt = Interrupt(swallows=plan.stop.on_interrupt == "return")
     with watch.bar:
@@ -223,10 +237,7 @@ def train(
         finally:
             interrupt.over = True
             interrupt.end()
-    result = end(group, interrupt)
-    if verbose:
-        print(result)  # noqa: T201
-    return result
+    return end(group, interrupt, verbose)
 
 
 class Watch:
@@ -266,8 +277,8 @@ class Watch:
                 group.end("callback")
 
 
-def end(group: Group, interrupt: Interrupt) -> TrainingResult:
-    """Return the result of a finished training; if it ended early, raise or warn as the stop rules say."""
+def end(group: Group, interrupt: Interrupt, verbose: bool | int) -> TrainingResult:
+    """Return the result of a finished training, printed if `verbose`; if it ended early, raise or warn by its rules."""
     is_interrupted = interrupt.requested
     if is_interrupted:
         group.interrupt(interrupt.reason)
@@ -282,6 +293,8 @@ def end(group: Group, interrupt: Interrupt) -> TrainingResult:
         warn(InterruptWarning(f"{_how_far(result)}, which is what train returns; {again}", result))
     if isinstance(group.plan.optimizer, BayesianRegularization):
         warn_of_fit([result])
+    if verbose:
+        print(result)  # noqa: T201
     return result
 
 

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from fastnn import kit
+from fastnn.backends import Backend
 from fastnn.checking.arguments import MOST_WRITTEN, amount, class_of, counted, decimal, interval, shown
 from fastnn.checking.values import real_array, sum_of_squares
 from fastnn.errors import ScaleWarning, warn
@@ -319,7 +320,13 @@ MEMORY_LIMIT_FRACTION = 0.9
 
 
 def check_memory(
-    network: Network, n_vectors: int, rows: int, dtype: Any, by: Any, block: int = ROW_BLOCK, threads: int | None = 1
+    network: Network,
+    n_vectors: int,
+    rows: int,
+    dtype: np.dtype[Any],
+    backend: Backend,
+    block: int = ROW_BLOCK,
+    threads: int | None = 1,
 ) -> None:
     """Raise MemoryError, before any allocation, if a calculation does not fit the machine.
 
@@ -328,7 +335,7 @@ def check_memory(
     end with ``whole_batches`` also holds z and a of the other rows.
     """
     block = min(rows, block)
-    others = rows - block if rows > block and getattr(by, "whole_batches", False) else 0
+    others = rows - block if rows > block and getattr(backend, "whole_batches", False) else 0
     n_threads = 2 if threads is None else threads
     of_a_neuron = 3 + n_threads + 3 * (n_threads > 1)
     of_rows = of_a_neuron * sum(network.sizes) * block + (2 * sum(network.sizes[1:]) * others if others else 0)

@@ -767,11 +767,20 @@ class Results(Store):
             random_state = {**random_state, "state": {**inner, "key": inner["key"].copy()}}
         storage = aligned_zeros(self.storage[k].shape, self.storage.dtype)
         storage[...] = self.storage[k]
-        state = TrainingState(storage, kind.network.n_params, self.steps[k], self.beta_products[k].copy())
-        state.optimizer, state.random_state, state.counters = optimizer["name"], random_state, counters
-        state.index, state.validation_rows, state.batch = index.copy(), own.validation_rows, own.batch
-        state.best_params, state.feature_names = own.best_params, kind.feature_names
-        return state
+        return TrainingState(
+            storage,
+            kind.network.n_params,
+            self.steps[k],
+            self.beta_products[k].copy(),
+            optimizer=optimizer["name"],
+            random_state=random_state,
+            index=index.copy(),
+            validation_rows=own.validation_rows,
+            batch=own.batch,
+            counters=counters,
+            best_params=own.best_params,
+            feature_names=kind.feature_names,
+        )
 
     def optimizer(self, k: int) -> dict[str, Any]:
         """Describe member k's optimizer in types of JSON."""
