@@ -49,8 +49,8 @@ def real_array(name: str, value: Any, dtype: DTypeLike | None = None) -> Array:
         what, where = _KINDS.get(array.dtype.kind, "objects"), ""
         if array.dtype.kind == "O":
             where = _first_object(name, array)
-        elif what == "text" and name == "Y":
-            where = LABELS
+        elif what == "text":
+            where = _for_text(name)
         raise TypeError(f"{name} must hold real numbers, not {what} (dtype {cut(array.dtype)}){where}")
     return array
 
@@ -72,11 +72,17 @@ def _described(value: Any) -> str:
     return shown(value)
 
 
+def _for_text(name: str) -> str:
+    """Return what to do with text in this array."""
+    return LABELS if name == "Y" else ": encode it as numbers"
+
+
 def _first_object(name: str, array: Array) -> str:
     """Describe the first object of an array that is no number, with its place."""
     for index, item in np.ndenumerate(array):
         if not isinstance(item, _NUMBERS):
-            return f"; {name}[{', '.join(map(str, index))}] is {shown(item)}"
+            remedy = _for_text(name) if isinstance(item, (str, bytes)) else ""
+            return f"; {name}[{', '.join(map(str, index))}] is {shown(item)}{remedy}"
     return f"; all of them are numbers: use {name}.astype(float)"
 
 
@@ -117,7 +123,7 @@ def _of_column(name: str, column: Any, which: str) -> Array:
         if array.dtype.kind == "O" and isinstance(item, _NUMBERS):
             continue
         what = "text" if isinstance(item, str) else _KINDS.get(array.dtype.kind, class_of(item))
-        remedy = LABELS if what == "text" and name == "Y" else ": encode it as numbers"
+        remedy = _for_text(name) if what == "text" else ": encode it as numbers"
         raise TypeError(f"{name} must hold real numbers; {its} holds {what} ({shown(item)} in row {row}){remedy}")
     if missing.any():
         fault = f"{name} has missing values, the first{of_it} in row {missing.argmax()}"

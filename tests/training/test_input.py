@@ -277,8 +277,13 @@ OF_TYPES = [
     ({"X": (X > 0).astype(object)}, "all of them are numbers: use X.astype(float)"),
     (
         {"X": with_value(X.astype(object), (4, 2), "?")},
-        "X must hold real numbers, not objects (dtype object); X[4, 2] is '?'",
+        "X must hold real numbers, not objects (dtype object); X[4, 2] is '?': encode it as numbers",
     ),
+    (
+        {"Y": np.full(12, "b", object)},
+        "Y[0] is 'b'; labels go in as integers: np.unique(Y, return_inverse=True)",
+    ),
+    ({"X": np.full((12, 3), "b")}, "not text (dtype <U1): encode it as numbers"),
     ({"X": None}, "X must be an array of numbers, not None"),
     ({"X": (row for row in X)}, "not an iterable (generator): collect what it yields, such"),
     ({"X": Loader()}, "X must be an array of numbers, not an iterable (Loader): collect"),
