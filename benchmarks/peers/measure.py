@@ -18,7 +18,7 @@ from fastnn.measuring.timing import in_turn, seconds_of
 US, OWN, ALL = "fastnn", "fastnn, own kernel", "fastnn, all cores"
 LOOP, SKLEARN, JAX, JAX_OLD = "NumPy loop", "scikit-learn", "JAX", "JAX 0.4.31"
 TORCH, TORCH_1, COMPILED = "PyTorch", "PyTorch, 1 thread", "PyTorch, compiled"
-FANN, C = "FANN", "C by hand"
+C = "C by hand"
 ONE_THREAD = {"PEER_THREADS": "1"}
 PEERS = {
     US: Peer("by_fastnn"),
@@ -29,7 +29,6 @@ PEERS = {
     COMPILED: Peer("by_torch", variables=ONE_THREAD | {"PEER_COMPILE": "1"}),
     JAX: Peer("by_jax"),
     JAX_OLD: Peer("by_jax", packages=".benchmarks/jax-0.4.31"),
-    FANN: Peer("by_fann"),
     C: Peer("by_c"),
 }
 _ONE = {"one_core": True, "variables": ONE_THREAD}
