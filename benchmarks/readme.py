@@ -25,8 +25,8 @@ OWN, HOWTO, RUN = "benchmarks/README.md", "docs/howto", "python -m benchmarks"
 PAGES = {  # name of the place: page, and the command's arguments, besides its own name
     "demo": (OWN, "fastnn demo", "--output", IMAGES),
     "bench": (OWN, "fastnn bench", "--plot", f"{IMAGES}/bench.png"),
-    "estimators": (f"{HOWTO}/scikit-learn.md", f"{RUN}.estimators"),
-    "real_work": (OWN, f"{RUN}.real_work"),
+    "estimators": (f"{HOWTO}/scikit-learn.md", f"{RUN}.real_work", "fits"),
+    "real_work": (OWN, f"{RUN}.real_work", "usual"),
     "exports": (f"{HOWTO}/export.md", f"{RUN}.exports", "differences", "files"),
     "engines": (f"{HOWTO}/engines.md", f"{RUN}.engines"),
     "searches": (f"{HOWTO}/many.md", f"{RUN}.searches"),

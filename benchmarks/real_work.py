@@ -1,23 +1,28 @@
-"""What it takes to validate, call back, stop early and train a little at a time: ``python -m benchmarks.real_work``.
+"""What people do besides training undisturbed, and `fit` beside scikit-learn's: ``python -m benchmarks.real_work``.
 
-Before anything is timed, the answers of the back ends are compared, and the estimators' with scikit-learn's. Each round
-measures all; the table has the medians of the rounds, and their quartiles.
+``usual``: validation, callbacks, early stopping, short calls; each round measures all, the table has the medians of the
+rounds and their quartiles. ``fits``: `fit` and `predict_proba` take turns with scikit-learn's on the same data to the
+same epoch. Answers are compared before a table is printed: of the back ends, and of the estimators and scikit-learn's.
 """
 
 import functools
 import os
 import statistics
 
+import numpy as np
 import sklearn.neural_network as theirs
+from sklearn.datasets import load_breast_cancer, load_digits, load_iris
 
 import fastnn
+from benchmarks.readme import print_parts
 from fastnn.measuring import work
-from fastnn.measuring.timing import in_turn, markdown, quartiles, seconds, seconds_of
+from fastnn.measuring.timing import in_turn, interleaved, markdown, quartiles, ratio, repeated, seconds, seconds_of
 from fastnn.testing.correctness import check_work
 
 ROUNDS = 5
 FEW, MANY = 1_000, 10_000  # epochs
 REPEATS, REPEAT_SECONDS = 300, 0.2
+FIT_ROUNDS, PREDICTIONS = 7, 2000
 
 
 def again(measure):
@@ -91,7 +96,47 @@ def table(rounds):
     return markdown(["real work", "fastnn"], rows)
 
 
-if __name__ == "__main__":
+def usual():
     os.environ["FASTNN_NUM_THREADS"] = "1"
     check()
-    print(table([measure() for _ in range(ROUNDS)]))
+    return table([measure() for _ in range(ROUNDS)])
+
+
+def fit_data():
+    """Title, data and parameters of each fit."""
+    yield "iris 150x4, (16,), defaults", *load_iris(return_X_y=True), {"hidden_layer_sizes": (16,)}
+    X, y = load_digits(return_X_y=True)
+    digits = {"hidden_layer_sizes": (64,), "batch_size": 32, "max_iter": 30}
+    for dtype in ("float64", "float32"):
+        yield f"digits 1797x64, (64,), batch 32, {dtype}", (X / 16).astype(dtype), y, digits
+    X, y = load_breast_cancer(return_X_y=True)
+    yield "breast cancer 569x30, (100,), lbfgs", (X - X.mean(axis=0)) / X.std(axis=0), y, {"solver": "lbfgs"}
+    X = np.random.RandomState(0).standard_normal((8192, 32))
+    y = (X[:, 0] * X[:, 1] + X[:, 2] > 0).astype(int)  # takes more than a linear model
+    large = {"hidden_layer_sizes": (128, 128), "batch_size": 128, "max_iter": 5}
+    for dtype in ("float64", "float32"):
+        yield f"table 8192x32, (128, 128), batch 128, {dtype}", X.astype(dtype), y, large
+
+
+def fits():
+    def row(name, calls, n=1):
+        """Medians of the times, of scikit-learn and of ours, of which a call does n, and of their ratios."""
+        both = interleaved(dict(zip("12", calls, strict=True)), dict.fromkeys("12", n), FIT_ROUNDS).values()
+        return [name, *(f"{quartiles(s).middle * 1e3:.3g} ms" for s in both), f"{ratio(*both).middle:.1f}"]
+
+    rows, pairs = [], []
+    for name, X, y, parameters in fit_data():
+        pair = [module.MLPClassifier(**parameters, random_state=0) for module in (theirs, fastnn)]
+        rows.append(row(name, [functools.partial(model.fit, X, y) for model in pair]))
+        work.agree_fits(*reversed(pair))
+        pairs.append((pair, X[:1].copy()))
+    pair, x = pairs[0]
+    predicts = [functools.partial(model.predict_proba, x) for model in pair]
+    np.testing.assert_allclose(*(predict() for predict in predicts), rtol=1e-9)
+    calls = [functools.partial(repeated(predict), PREDICTIONS) for predict in predicts]
+    rows.append(row("iris, predict_proba of one row", calls, PREDICTIONS))
+    return markdown(["workload", "scikit-learn", "fastnn", "times faster"], rows)
+
+
+if __name__ == "__main__":
+    print_parts(__doc__, fits=fits, usual=usual)
