@@ -8,7 +8,6 @@ benchmarks/results/threads.json.
 import concurrent.futures
 import contextlib
 import datetime
-import json
 import pathlib
 import subprocess
 import sys
@@ -29,7 +28,7 @@ from fastnn.measuring.timing import in_process, in_turn, markdown, quartiles, se
 from fastnn.state import Data, Steps, StepState, Task
 
 RESULTS, PICTURE = pathlib.Path("benchmarks/results/threads.json"), pathlib.Path("docs/images/threads.png")
-PARTS = ["quiet", "loaded", "short", "profile", "first"]
+PARTS = ["quiet", "loaded", "short", "first"]
 SECONDS, ROUNDS = 6.0, 1000  # of a row of a table, and samples at most
 SAMPLE = 0.025  # seconds
 TRAININGS = {"mnist": None, "big": None, "tab": None, "digits": 256, "iris": None}  # rows of a batch, if others
@@ -169,63 +168,6 @@ def short(name: str, n_epochs: int, seconds: float) -> dict[str, list[float]]:
     return {"one thread": (1e3 * one).tolist(), "2": (one / two).tolist(), "processor": (of_both / own).tolist()}
 
 
-OF_A_STEP = ("columns", "waiting", "parameters", "waiting again")
-
-
-def profile(name: str, n_steps: int) -> list[list[float]]:
-    """Return for each of two threads the microseconds `OF_A_STEP`: a kernel of its own reads the clock."""
-    code = f"from benchmarks.threads import timed_steps; print(timed_steps({name!r}, {n_steps}))"
-    with tempfile.TemporaryDirectory() as folder:
-        return json.loads(in_process(code, {"FASTNN_CACHE_DIR": folder}).output)
-
-
-def timed_steps(name: str, n_steps: int) -> list[list[float]]:
-    """Return the profile of steps by two threads, after it has put a clock into this process's kernel."""
-    from llvmlite import ir
-    from numba import types
-    from numba.core import cgutils
-
-    from fastnn.compiler.memory_ops import get, put
-    from fastnn.compiler.tracing import inlined, primitive
-    from fastnn.fused import team, together
-
-    def clock_ir(a: Any) -> Any:
-        function = ir.FunctionType(ir.IntType(64), []), "llvm.readcyclecounter"
-        return a.builder.call(cgutils.get_or_insert_function(a.builder.module, *function), [])
-
-    @primitive(lambda a: types.int64, clock_ir)
-    def clock(a: Any) -> int:
-        return 0
-
-    wait, line, zeros, kept = together.wait, team.LINE, team.aligned_zeros, []
-
-    @inlined
-    def timed_wait(share, goal):
-        here, came = (share.n + 4 + share.t) * line, clock(share.numbers)
-        part = here + 1 + (0 if goal // share.n % (1 + team.PARTS) == 1 else 2)
-        done = wait(share, goal)
-        left = clock(share.numbers)
-        if goal > 0:  # what was before the first thread began is not known
-            put(share.numbers, part, get(share.numbers, part) + came - get(share.numbers, here))
-            put(share.numbers, part + 1, get(share.numbers, part + 1) + left - came)
-        put(share.numbers, here, left)
-        return done
-
-    def more_zeros(n: int, dtype: Any) -> np.ndarray:
-        if dtype is not np.int64:  # buffers of the steps
-            return zeros(n, dtype)
-        kept.append(zeros(2 * n, dtype))  # what threads claim: behind it they write down the times
-        return kept[-1]
-
-    together.wait, team.aligned_zeros = timed_wait, more_zeros
-    run = training(name, 2).run
-    run(2)
-    taken = ((seconds_of(partial(run, n_steps)), kept[-1].reshape(-1, line)[6:8, 1:5].tolist()) for _ in range(15))
-    seconds, ticks = min(taken)
-    scale = seconds * 1e6 / n_steps / sum(ticks[0])
-    return [[x * scale for x in row] for row in ticks]
-
-
 def label(name: str) -> str:
     size = TRAININGS.get(name)
     return OTHERS.get(name, f"`{name}`") + (f", batches of {size}" if size else "")
@@ -238,11 +180,6 @@ def tables(found: dict[str, Any]) -> str:
         one = f"{median(samples['one thread']):,.0f}"
         quiet.append([label(name), one, two, str(WANTED.get(name, "")), chosen, independent])
     loaded = [[label(name), *(str(quartiles(of["None"])) for of in by)] for name, by in found["loaded"].items()]
-    parts = [
-        [label(name) if t == 0 else "", str(t), *(f"{x:,.1f}" for x in row)]
-        for name, rows in found["profile"].items()
-        for t, row in enumerate(rows)
-    ]
     for name, by_epochs in found["short"].items():
         for n, samples in by_epochs.items():
             others = (str(quartiles(samples[what])) for what in ("2", "processor"))
@@ -252,7 +189,6 @@ def tables(found: dict[str, Any]) -> str:
     every = (
         (["work", "one thread, us", "2 threads", "wanted", "`threads=None`", "two at once"], quiet),
         (["`threads=None` beside busy processes", "0", "1", "2"], loaded),
-        (["a step, us", "thread", *OF_A_STEP], parts),
         (["short work", "epochs", "one thread, ms", "2 threads", "processor time"], short),
         (["the first training of a process, seconds", *ways], first),
     )
@@ -315,7 +251,6 @@ def measure(parts: list[str], seconds: float) -> dict[str, Any]:
         "quiet": lambda: {name: speed_ups(name, seconds) for name in [*TRAININGS, *OTHERS]},
         "loaded": lambda: {name: [beside(name, n, seconds / 2) for n in range(3)] for name in TRAININGS},
         "short": lambda: {name: {str(n): short(name, n, seconds / 2) for n in ns} for name, ns in SHORT.items()},
-        "profile": lambda: {name: profile(name, 20 if name == "big" else 200) for name in TRAININGS if name != "iris"},
         "first": first_trainings,
     }
     return {part: measured[part]() for part in parts} | {"date": str(datetime.date.today())}
