@@ -1,14 +1,12 @@
 """Levenberg-Marquardt beside other ways to a small loss: ``python -m benchmarks.second_order [sinc] [peers] ...``.
 
 One thread; times are processor time, a figure is the median over starts. What is not reached within `LIMIT` times of
-Levenberg-Marquardt's time counts as more than that. ``--torch PYTHON`` is an interpreter that has PyTorch and
-torch-levenberg-marquardt. ``--plot FILE`` draws the loss over seconds.
+Levenberg-Marquardt's time counts as more than that. ``--plot FILE`` draws the loss over seconds.
 """
 
 import argparse
-import json
+import contextlib
 import os
-import subprocess
 import time
 from collections import namedtuple
 from collections.abc import Callable
@@ -125,31 +123,17 @@ def best_of_adam(data: tuple, seed: int, goal: float, most: float) -> tuple[str,
     return min(tried, key=lambda one: (reached(one[-1], goal), one[-1][-1][1]))
 
 
-TORCH = """
-import json, sys, time, torch, torch_levenberg_marquardt as tlm
-torch.set_num_threads(1); torch.set_default_dtype(torch.float64)
-X, Y, width, layers = json.load(sys.stdin)
-X, Y = torch.tensor(X), torch.tensor(Y)
-model = torch.nn.Sequential(torch.nn.Linear(X.shape[1], width), torch.nn.Tanh(), torch.nn.Linear(width, 1))
-with torch.no_grad():
-    for tensor, values in zip(model.parameters(), layers): tensor.copy_(torch.tensor(values))
-step = tlm.training.LevenbergMarquardtModule(model=model, loss_fn=tlm.loss.MSELoss(), solve_method="cholesky")
-for _ in range(5): step.training_step(X, Y)
-times = []
-for _ in range(5):
-    begin = time.process_time()
-    for _ in range(10): step.training_step(X, Y)
-    times.append((time.process_time() - begin) / 10)
-print(min(times))
-"""
+def of_torch(network: Network, X: np.ndarray, Y: np.ndarray, params: np.ndarray) -> float:
+    """The seconds of an iteration of torch-levenberg-marquardt; ImportError where it is not installed."""
+    import torch
+    import torch_levenberg_marquardt as tlm
 
-
-def of_torch(python: str, network: Network, X: np.ndarray, Y: np.ndarray, params: np.ndarray) -> float:
-    """The seconds of an iteration of torch-levenberg-marquardt."""
-    pairs = zip(network.weights(params), network.biases(params), strict=True)
-    layers = [array.tolist() for W, b in pairs for array in (W.T, b)]
-    given = json.dumps([X.tolist(), Y.tolist(), network.sizes[1], layers])
-    return float(subprocess.check_output([python, "-c", TORCH], input=given, text=True).split()[-1])
+    torch.set_num_threads(1)
+    model = train(network, X, Y, epochs=0, params=params).to_torch()
+    step = tlm.training.LevenbergMarquardtModule(model=model, loss_fn=tlm.loss.MSELoss(), solve_method="cholesky")
+    data = torch.from_numpy(X), torch.from_numpy(Y)
+    (taken,) = least(lambda: [step.training_step(*data) for _ in range(10)])
+    return taken / 10
 
 
 def problem(network: Network, n: int) -> tuple[np.ndarray, np.ndarray]:
@@ -181,15 +165,15 @@ def fit(network: Network, X: np.ndarray, Y: np.ndarray, params: np.ndarray, **op
     return least_squares(residuals, params, partial(slopes, network, X), method="lm", **options)
 
 
-def peers(torch: str | None) -> None:
-    """An iteration beside torch-levenberg-marquardt and SciPy."""
+def peers() -> None:
+    """An iteration beside torch-levenberg-marquardt, where it is installed, and SciPy."""
     for sizes, n in (((1, 5, 1), 41), ((3, 20, 1), 1_000)):
         network = Network(sizes, "tanh")
         X, Y = problem(network, n)
         own, params = epoch_seconds(network, X, Y), start_of(network, X, 0)
         say(f"peers: {sizes}, {n} rows: an epoch of ours {1e6 * own:.1f} us")
-        if torch:
-            say(f"peers: torch-levenberg-marquardt {of_torch(torch, network, X, Y, params) / own:.0f} times")
+        with contextlib.suppress(ImportError):
+            say(f"peers: torch-levenberg-marquardt {of_torch(network, X, Y, params) / own:.0f} times")
         (taken,) = least(call := partial(fit, network, X, Y, params, max_nfev=60))
         times = taken / call().njev / own
         say(f"peers: scipy with our Jacobian {times:.0f} times, a Jacobian of it against an epoch of ours")
@@ -285,12 +269,10 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("parts", nargs="*", choices=[*PARTS, []], metavar="|".join(PARTS))
     parser.add_argument("--starts", type=int, default=20)
     parser.add_argument("--adam", type=int, default=3, help="of these starts, those of Adam")
-    parser.add_argument("--torch", metavar="PYTHON")
     parser.add_argument("--plot", metavar="FILE")
     options = parser.parse_args(arguments)
-    given = {"sinc": (options.starts, options.adam, options.plot), "peers": (options.torch,)}
     for name in options.parts or PARTS:
-        PARTS[name](*given.get(name, ()))
+        PARTS[name](*((options.starts, options.adam, options.plot) if name == "sinc" else ()))
 
 
 if __name__ == "__main__":
