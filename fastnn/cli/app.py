@@ -72,7 +72,7 @@ def info() -> None:
         _fact("cores", str(error), "red")
     _fact("vector width", f"{ALIGNMENT} bytes in the kernels, widest register {register}")
     _kernels()
-    cache = machine.cache()
+    cache = machine.cache_state()
     _fact("kernel cache", str(cache.folder or "none"))
     read_only = "no, but kernels that are there are used"
     _fact("  can be written", f"no: {cache.error}" if cache.error else "yes" if cache.writable else read_only)
@@ -124,7 +124,7 @@ def warmup() -> None:
     show("First calls, compiled or loaded", table)
     from fastnn.fused.backend import kernels_are_kept  # by now it is imported
 
-    cache = machine.cache()
+    cache = machine.cache_state()
     if kernels_are_kept():
         say(f"Kept in {cache.folder}" if machine.cache_is_used() else "Nothing to keep: the wheel brought the kernels")
         return

@@ -143,15 +143,23 @@ def opened(make: bool = False) -> Iterator[Folder]:
         os.close(descriptor)
 
 
-def cache_state() -> tuple[pathlib.Path | None, str, bool]:
-    """Return the cache folder, made where it is missing, why it cannot be used or "", and whether it can be written."""
+class CacheState(NamedTuple):
+    """The state of the cache folder."""
+
+    folder: pathlib.Path | None  # None where no folder was named and the user has no home
+    error: str  # Why it cannot be used, or ""
+    writable: bool  # Whether kernels can be added to those that are there
+
+
+def cache_state() -> CacheState:
+    """Return the state of the cache folder, which is made where it is missing."""
     path = None
     try:
         path = cache_folder()
         with opened(make=True) as folder:
-            return path, "", folder.can_be_written()
+            return CacheState(path, "", folder.can_be_written())
     except OSError as error:
-        return path, str(error), False
+        return CacheState(path, str(error), False)
 
 
 # ------------------------------------------------------------------------------------------------------ who could write

@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 
 from fastnn import kit
-from fastnn.compiler.cache import cache_state
 from fastnn.compiler.loader import IN_PYTHON, kernels_are_kept, load_kernel
 from fastnn.compiler.program import KERNEL_REVISION
 from fastnn.cores import share
@@ -19,7 +18,7 @@ from fastnn.network import as_made
 from fastnn.optimizers import BUILT_IN, SGD, Method
 from fastnn.state import Task
 
-__all__ = ["KERNEL_REVISION", "NumbaBackend", "cache_state", "kernels_are_kept", "most_numbers"]
+__all__ = ["KERNEL_REVISION", "NumbaBackend", "kernels_are_kept", "most_numbers"]
 
 
 UNUSED = SGD()

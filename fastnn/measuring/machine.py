@@ -12,6 +12,7 @@ import numpy as np
 
 from fastnn import __version__
 from fastnn.checking.hints import DISTRIBUTION
+from fastnn.compiler.cache import cache_state as cache_state
 
 # Vector extensions in the names that LLVM uses, widest first, and the bytes of their registers.
 _REGISTER_BYTES = {"avx512f": 64, "avx2": 32, "avx": 32, "sse2": 16, "neon": 16}
@@ -93,21 +94,6 @@ def cpu() -> Cpu:
         override=tuple(f"{name}={os.environ[name]}" for name in overriding if name in os.environ),
         register_bytes=next((size for feature, size in _REGISTER_BYTES.items() if feature in used), None),
     )
-
-
-class Cache(NamedTuple):
-    """The folder of compiled kernels."""
-
-    folder: Path | None  # None where no folder was named and the user has no home
-    error: str  # Why it cannot be used, or ""
-    writable: bool  # Whether kernels can be added to those that are there
-
-
-def cache() -> Cache:
-    """Return the kernels' cache folder, made where it is missing, and whether it can be used."""
-    from fastnn.fused.backend import cache_state
-
-    return Cache(*cache_state())
 
 
 def cache_is_used() -> bool:

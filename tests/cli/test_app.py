@@ -236,4 +236,4 @@ def test_warmup_compiles_both_dtypes_and_says_where(run, monkeypatch):
     for dtype in ("float64", "float32"):
         assert len(re.findall(r"\d [mµ]?s ", next(line for line in out.splitlines() if dtype in line))) == 4
         assert cache.load(f"train_members.{dtype}")
-    assert str(machine.cache().folder) in out
+    assert str(machine.cache_state().folder) in out

@@ -186,7 +186,7 @@ def test_a_filled_folder_of_roots_serves_everybody(shared):
     assert len(list(shared.iterdir())) == 1
 
 
-WHERE = "from fastnn.measuring import machine; print(machine.cache())"
+WHERE = "from fastnn.measuring import machine; print(machine.cache_state())"
 UNSET = dict.fromkeys(("FASTNN_CACHE_DIR", "NUMBA_CACHE_DIR", "XDG_CACHE_HOME"), "")
 
 
@@ -194,7 +194,7 @@ UNSET = dict.fromkeys(("FASTNN_CACHE_DIR", "NUMBA_CACHE_DIR", "XDG_CACHE_HOME"),
 def test_a_user_without_a_home_has_no_folder(tmp_path):
     code = "import fastnn.measuring.machine, fastnn.fused.backend, os; os.setuid(54321); " + WHERE
     (said,) = python(code, **UNSET, HOME=None)
-    assert said.startswith("Cache(folder=None, error='this user has no home: set FASTNN_CACHE_DIR")
+    assert said.startswith("CacheState(folder=None, error='this user has no home: set FASTNN_CACHE_DIR")
 
 
 @pytest.mark.skipif(os.name == "nt" or cache.sys.platform == "darwin", reason="these systems have a rule of their own")
