@@ -96,14 +96,11 @@ def probabilities() -> str:
                 found[i, k, j] = losses(p, y_test, classes)["log_loss"], calibration_error(p, truth), floor_of(p)
     means = found.mean(axis=1)
     better = [f"{(means[:, j, 0] <= means[:, 2, 0]).sum()} of {len(names)} at most LightGBM's" for j in range(2)]
-    rows = [[name, *(f"{loss:.4f}" for loss in of[:, 0]), *text_of(of)] for name, of in zip(names, means, strict=True)]
-    rows.append(["all", *better, "", *text_of(means.mean(axis=0))])
+    lost = [[f"{loss:.4f}" for loss in of[:, 0]] for of in means] + [[*better, ""]]
+    errors = [[f"{error:.4f} ({floor:.4f})" for _, error, floor in of[:2]] for of in (*means, means.mean(axis=0))]
+    rows = [[name, *a, *b] for name, a, b in zip([*names, "all"], lost, errors, strict=True)]
     heads = [f"log loss, {name}" for name in (*PRESETS, "LightGBM")]
     return markdown(["table", *heads, *(f"calibration error, {name} (floor)" for name in PRESETS)], rows)
-
-
-def text_of(values: np.ndarray) -> list[str]:
-    return [f"{error:.4f} ({floor:.4f})" for _, error, floor in values[:2]]
 
 
 if __name__ == "__main__":

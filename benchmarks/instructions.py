@@ -88,33 +88,34 @@ def per_iteration(file: pathlib.Path, iterations: dict[str, int]) -> Counts:
     return {name: (totals[3 * i + 2] - totals[3 * i + 1]) / n for i, (name, n) in enumerate(iterations.items())}
 
 
-def of_case(counts: list[Counts], name: str) -> float:
-    return median(one[name] for one in counts)
-
-
 def spread(samples: list[float]) -> float:
     """Largest less smallest, as a part of the median."""
     return (max(samples) - min(samples)) / median(samples)
 
 
+def medians(counts: list[Counts]) -> Counts:
+    return {name: median(one[name] for one in counts) for name in counts[0]}
+
+
+def higher(here: list[Counts], base: list[Counts]) -> list[str]:
+    ours, theirs = medians(here), medians(base)
+    return [name for name in ours if name in theirs and ours[name] > MORE * theirs[name]]
+
+
 def table(here: list[Counts], base: list[Counts] | None = None, base_name: str = "base") -> str:
-    several, rows = len(here) > 1, []
+    ours, theirs, several, rows = medians(here), medians(base or [{}]), len(here) > 1, []
     heads = ["case", "instructions an iteration", *[f"spread of {len(here)}"] * several]
-    for name in here[0]:
-        ours, plain = of_case(here, name), name.partition(", ")[0]  # of a case such as "seed, clip_norm"
-        case = name if name == plain else f"{name}: {ours / of_case(here, plain):.2f} times {plain}"
-        cells = [case, f"{ours:,.0f}", *[f"{spread([one[name] for one in here]):.4%}"] * several]
-        if base and name in base[0]:
-            theirs = of_case(base, name)
-            cells += [f"{theirs:,.0f}", f"{ours / theirs - 1:+.2%}", "more" if ours > MORE * theirs else ""]
+    for name, n in ours.items():
+        plain = name.partition(", ")[0]  # of a case such as "seed, clip_norm"
+        case = name if name == plain else f"{name}: {n / ours[plain]:.2f} times {plain}"
+        cells = [case, f"{n:,.0f}", *[f"{spread([one[name] for one in here]):.4%}"] * several]
+        if name in theirs:
+            told = "more" if n > MORE * theirs[name] else ""
+            cells += [f"{theirs[name]:,.0f}", f"{n / theirs[name] - 1:+.2%}", told]
         elif base:
             cells += ["", "", "new"]
         rows.append(cells)
     return markdown([*heads, *[base_name, "change", ""] * bool(base)], rows, right="12345")
-
-
-def higher(here: list[Counts], base: list[Counts]) -> list[str]:
-    return [name for name in here[0] if name in base[0] and of_case(here, name) > MORE * of_case(base, name)]
 
 
 def measure(repeats: int) -> dict:

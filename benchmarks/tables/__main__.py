@@ -14,7 +14,6 @@ import pathlib
 import sys
 import time
 import warnings
-from collections.abc import Callable, Collection
 
 from sklearn.exceptions import ConvergenceWarning
 
@@ -32,26 +31,16 @@ IN_CHECKS = {key: ["fast", "good", "lightgbm"] for key in (data.HOLES_AT_RANDOM,
 IN_CHECKS |= {data.LOW_SIGNAL: ["fast", "good", "best", "lightgbm"], data.DRAWN: ["fast", "lightgbm"]}
 
 
-def names_of(known: Collection[str]) -> Callable[[str], list[str]]:
-    def names(text: str) -> list[str]:
-        found = [name.strip() for name in text.split(",")]
-        if unknown := [name for name in found if name not in known]:
-            raise argparse.ArgumentTypeError(f"there is no {', '.join(unknown)}; there are {', '.join(known)}")
-        return found
-
-    return names
-
-
 def parsed(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.tables", description=__doc__)
-    add, tables, of_methods = parser.add_argument, names_of([*GROUPS, *TABLES]), names_of(METHODS)
-    some = {"metavar": "NAME,..."}
-    add("--tables", **some, type=tables, default=[data.DESIGN, data.REPORT], help="tables, or groups of them")
-    add("--methods", **some, type=of_methods, help=f"of {', '.join(METHODS)}")
+    add, some = parser.add_argument, {"nargs": "+", "metavar": "NAME"}
+    tables, default = [*GROUPS, *TABLES], [data.DESIGN, data.REPORT]
+    add("--tables", **some, choices=tables, default=default, help="tables, or groups of them")
+    add("--methods", **some, choices=METHODS, help=f"of {', '.join(METHODS)}")
     add("--splits", type=int, help="of each table (3; holes 2, low signal 20, drawn tables 1)")
     add("--threads", action="store_true", help="two threads beside one, by wall time, on 5,000 rows or more")
     add("--json", type=pathlib.Path, metavar="FILE", help="keep what is measured; what is there is not measured again")
-    add("--again", **some, type=of_methods, default=[], help="methods to measure again on these tables")
+    add("--again", **some, choices=METHODS, default=[], help="methods to measure again on these tables")
     add("--write", action="store_true", help=f"put all that FILE has into {PAGE}, with the picture {IMAGE}")
     options = parser.parse_args(arguments)
     if options.write and not options.json:

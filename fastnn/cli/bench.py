@@ -57,12 +57,8 @@ def by_workload(report: Report) -> dict[tuple[str, str], dict[str, Times]]:
     return found
 
 
-class ReportFileError(FastnnError):
-    """The file is not a report of ``fastnn bench``."""
-
-
 def load(path: Path) -> Report:
-    """Read a report that ``--json`` wrote; a `ReportFileError` says why a file is none."""
+    """Read a report that ``--json`` wrote; a `FastnnError` says why a file is none."""
     try:
         text = path.read_text("utf-8")
         gate.read(text)
@@ -71,7 +67,7 @@ def load(path: Path) -> Report:
             raise ValueError(f"it has no {' and no '.join(sorted(missing))}")
         return found
     except ValueError as error:
-        raise ReportFileError(f"{path} is no report of `fastnn bench --json`: {error}") from error
+        raise FastnnError(f"{path} is no report of `fastnn bench --json`: {error}") from error
 
 
 def speeds_by(old: Report, new: Report) -> dict[str, float]:
@@ -100,7 +96,7 @@ def run(
         for backend in backends:
             after_each(f"checking {one.name} on {backend}")
             check_work(one, backend)
-    starts = list(_starts({one.dtype for one in loaded} if "numba" in backends else set(), settings, after_each))
+    starts = _starts({one.dtype for one in loaded} if "numba" in backends else set(), settings, after_each)
     trainings: list[Times] = []
     for one in loaded:
         trainings += _trainings(one, backends, settings, functools.partial(after_each, f"timing {one.name}"))
@@ -138,20 +134,17 @@ def _trainings(
         }
 
 
-def _starts(dtypes: set[str], settings: BenchSettings, after_each: Callable[[str], object]) -> Iterator[Times]:
+def _starts(dtypes: set[str], settings: BenchSettings, after_each: Callable[[str], object]) -> list[Times]:
     """Time imports, and for each kernel its compilation and its loading from the disk cache, in fresh processes."""
-    yield _start("import numpy", import_seconds("numpy", settings.starts))
+    seconds = {"import numpy": import_seconds("numpy", settings.starts)}
     for package in ("fastnn", "numba") if dtypes else ("fastnn",):
         after_each("starting processes")
-        yield _start(f"import {package}, after numpy", import_seconds(package, settings.starts, "import numpy"))
+        seconds[f"import {package}, after numpy"] = import_seconds(package, settings.starts, "import numpy")
     for dtype in sorted(dtypes)[: settings.compiled]:
         cold, warm = compile_seconds(dtype, max(1, settings.starts // 2), functools.partial(after_each, "compiling"))
-        yield _start(f"{dtype} kernels, compiled (cold cache)", map(sum, cold))
-        yield _start(f"{dtype} kernels, from the disk cache (warm)", map(sum, warm))
-
-
-def _start(what: str, seconds: Iterable[float]) -> Times:
-    return {"what": what, "seconds": list(seconds)}
+        seconds[f"{dtype} kernels, compiled (cold cache)"] = tuple(map(sum, cold))
+        seconds[f"{dtype} kernels, from the disk cache (warm)"] = tuple(map(sum, warm))
+    return [{"what": what, "seconds": list(samples)} for what, samples in seconds.items()]
 
 
 _STDOUT = Path("-")

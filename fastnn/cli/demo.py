@@ -23,6 +23,7 @@ ROUNDS, DIGITS_ROUNDS = 7, 5
 TIMED_ITERATIONS = {LOOP: 2_000, "numpy": 2_000, "numba": 100_000}
 """Iterations of one timed training, so that each takes some tens of milliseconds."""
 
+FIRST_IS_TEXT: dict[str, Any] = {"texts": ("",), "wrapped": ("",)}
 _HONESTLY = "Timed after the answers were found equal and after a warm-up: medians"
 Trained = dict[str, TrainingResult]  # The results of a training by back end
 Samples = dict[str, list[float]]  # Seconds by column, from trainings that took turns
@@ -104,7 +105,7 @@ def run_seed(seed: int, after_each: Callable[[], object]) -> tuple[Table, Traine
     samples, whole = timed(TIMED_ITERATIONS), timed(dict.fromkeys(columns, n))
     found = [errors, *(result.history.loss for result in results.values())]
     outputs = [tutorial.predict(weights, tutorial.X_TEST), *(r.predict(tutorial.X_TEST) for r in results.values())]
-    table = _table(columns)
+    table = new_table("", *columns, **FIRST_IS_TEXT)
     table.add_row(f"final error (iteration {n - 1})", *(f"{losses[-1]:.10f}" for losses in found))
     for i, (row, target) in enumerate(zip(tutorial.X_TEST, tutorial.Y_TEST, strict=True)):
         bits = ",".join(f"{bit:.0f}" for bit in row)
@@ -124,7 +125,7 @@ def run_digits(seed: int, after_each: Callable[[], object]) -> tuple[Table, Trai
     check_same_answer("numba and numpy, weights", results["numba"].params, results["numpy"].params)
     calls = {name: functools.partial(training, name) for name in BACKENDS}
     samples = interleaved(calls, dict.fromkeys(BACKENDS, workload.epochs), DIGITS_ROUNDS, after_each)
-    table = _table(BACKENDS)
+    table = new_table("", *BACKENDS, **FIRST_IS_TEXT)
     recognized = (f"{accuracy(result, workload):.4f}" for result in results.values())
     table.add_row(f"accuracy on {len(workload.Y_test)} held-out digits", *recognized)
     table.add_row("training loss, last epoch", *(f"{result.history.loss[-1]:.6f}" for result in results.values()))
@@ -132,10 +133,6 @@ def run_digits(seed: int, after_each: Callable[[], object]) -> tuple[Table, Trai
     table.add_row("time an epoch", *(with_unit(quartiles(seconds).middle) for seconds in samples.values()))
     _add_ratios(table, samples, "times numpy", 1)
     return table, results, first_call
-
-
-def _table(columns: tuple[str, ...]) -> Table:
-    return new_table("", *columns, texts=("",), wrapped=("",))
 
 
 def _add_ratios(table: Table, samples: Samples, title: str, places: int) -> None:

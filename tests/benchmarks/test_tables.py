@@ -107,7 +107,7 @@ def tiny(monkeypatch):
 
 
 def test_what_is_in_the_file_is_not_measured_again(tiny, tmp_path, capsys):
-    command = ["--methods", "mlp,lightgbm", "--json", str(tmp_path / "kept.json")]
+    command = ["--methods", "mlp", "lightgbm", "--json", str(tmp_path / "kept.json")]
     assert script.main([*command, "--splits", "1"]) == 0
     assert sorted(set(tiny)) == [(name, kind, 0) for name in ("lightgbm", "mlp") for kind in ("classes", "numbers")]
     assert len(tiny) == 3 * 4  # each is quick
@@ -156,7 +156,7 @@ def test_what_fails_is_told_and_not_kept(n_before, tiny, tmp_path, monkeypatch, 
     monkeypatch.setitem(methods.METHODS, "mlp", methods.METHODS["mlp"]._replace(fit=fit))
     monkeypatch.setitem(methods.METHODS, "hist", methods.METHODS["hist"]._replace(package="no_such_package"))
     path = tmp_path / "kept.json"
-    options = ["--methods", "mlp,hist,lightgbm", "--tables", "laser", "--splits", "1", "--json", str(path)]
+    options = ["--methods", "mlp", "hist", "lightgbm", "--tables", "laser", "--splits", "1", "--json", str(path)]
     assert script.main(options) == 1
     printed = capsys.readouterr().out
     assert "- skipped: HistGradientBoosting: no_such_package is not installed" in printed
@@ -180,8 +180,7 @@ def test_the_page_gets_all_that_the_file_has(tiny, tmp_path, monkeypatch):
 
 
 def test_wrong_options_are_told(capsys):
-    wrong = {"--tables=cars": "there is no cars; there are design, ", "--write": "name it by --json"}
-    for option, told in (wrong | {"--methods=fast,slow": "there is no slow; there are fast, "}).items():
+    for option, told in {"--tables=cars": "invalid choice: 'cars'", "--write": "name it by --json"}.items():
         with pytest.raises(SystemExit):
             script.main([option])
         assert told in capsys.readouterr().err, option

@@ -13,6 +13,7 @@ pytest.importorskip("rich")
 from fastnn import train
 from fastnn.cli import bench
 from fastnn.cores import Cores
+from fastnn.errors import FastnnError
 from fastnn.gate import compare
 from fastnn.measuring import work
 from fastnn.measuring.timing import calibrated
@@ -49,7 +50,7 @@ def test_report_holds_samples_by_workload_dtype_and_back_end(report):
 )
 def test_a_file_that_is_no_report_is_named(text, tmp_path):
     (tmp_path / "other.json").write_text(text)
-    with pytest.raises(bench.ReportFileError, match=r"other\.json is no report"):
+    with pytest.raises(FastnnError, match=r"other\.json is no report"):
         bench.load(tmp_path / "other.json")
 
 
