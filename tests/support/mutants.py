@@ -12,7 +12,7 @@ from unittest import mock
 
 import numpy as np
 
-from fastnn import reference
+from fastnn import LevenbergMarquardt, reference
 from fastnn.testing import conformance_checks
 from fastnn.testing.conformance import run_checks
 
@@ -53,6 +53,9 @@ def with_batch(change):
     return functools.partial(Part, {"take": take})
 
 
+mean_by_rows = with_batch(lambda n, d, b: b._replace(divisor=float(len(b.X))) if n.reduction == "mean" else b)
+
+
 def with_activation(name, **fields):
     functions = reference.ACTIVATION_FUNCTIONS
     return functools.partial(Part, {"ACTIVATION_FUNCTIONS": functions | {name: functions[name]._replace(**fields)}})
@@ -67,14 +70,25 @@ def with_rates(name, **fields):
     return with_update(name, lambda o, p, slots, g, rates: reference.adam(o, p, slots, g, rates._replace(**fields)))
 
 
-def with_steps(change):
-    """`change(steps)` is what the steps are taken for."""
+def with_call(task=lambda task: task, steps=lambda steps: steps):
+    """The steps are taken for others, or as those of another task."""
 
     class Changed(Part):
-        def train_steps(self, task, state, steps):
-            return super().train_steps(task, state, change(steps))
+        def train_steps(self, its, state, given):
+            return super().train_steps(task(its), state, steps(given))
 
     return Changed
+
+
+def other_damping(task):
+    if not isinstance(task.optimizer, LevenbergMarquardt):
+        return task
+    method = dataclasses.replace(task.optimizer, damping=task.optimizer.damping * (1 + 1e-8))
+    return dataclasses.replace(task, optimizer=method)
+
+
+def raising(network, params, X):
+    raise ZeroDivisionError("by no means")
 
 
 def penalty_on_biases(network, params, gradient, batch, alpha):
@@ -239,10 +253,7 @@ MUTANTS = {
     "a short last batch is divided by the rows of a full one": Mutant(
         short_batch, "a short last batch is divided by its own rows"
     ),
-    "a mean is divided by the number of rows": Mutant(
-        with_batch(lambda n, d, b: b._replace(divisor=float(len(b.X))) if n.reduction == "mean" else b),
-        "a mean is divided by the sum of the weights",
-    ),
+    "a mean is divided by the number of rows": Mutant(mean_by_rows, "a mean is divided by the sum of the weights"),
     "activations of the last step in the gradient": Mutant(
         stale_activation, "the same steps from the same state give the same bits"
     ),
@@ -267,13 +278,20 @@ MUTANTS = {
     "parameters that overflow go unseen": Mutant(Blind, "a step whose loss or parameters are not finite"),
     "rows kept from an earlier call": Mutant(Keeping, "steps in two calls give the bits of one call"),
     "the order of the rows ignored": Mutant(
-        with_steps(lambda steps: steps._replace(rows=np.sort(steps.rows))),
+        with_call(steps=lambda steps: steps._replace(rows=np.sort(steps.rows))),
         "rows are taken in the order that the steps say",
     ),
     "the first learning rate for all steps": Mutant(
-        with_steps(lambda steps: steps._replace(learning_rate=steps.learning_rate[:1].repeat(len(steps.loss)))),
+        with_call(steps=lambda steps: steps._replace(learning_rate=steps.learning_rate[:1].repeat(len(steps.loss)))),
         "each step has its own learning rate",
     ),
+    "another damping": Mutant(
+        with_call(other_damping), "LevenbergMarquardt: a step solves the damped normal equations"
+    ),
+    "a loss that ignores its own penalty": Mutant(
+        with_call(lambda task: dataclasses.replace(task, value_alpha=None)), "loss, with a stronger penalty"
+    ),
+    "a back end that raises": Mutant(functools.partial(Part, {"forward": raising}), "ZeroDivisionError: by no means"),
     "sequential ignored": Mutant(
         functools.partial(Part, {"backward": not_sequential}),
         "sequential: a layer is updated before delta is carried below it",

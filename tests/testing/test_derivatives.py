@@ -29,17 +29,19 @@ class Real(NumpyBackend):
 def test_the_kernel_s_gradient_is_the_derivative_of_its_own_loss(loss, output, dtype):
     first = PAIRS.index((loss, output))
     for k in range(first, first + 3):  # over all pairs, each activation many times
-        network = Network(
-            (3, *((4,), (5, 2), (3, 3, 4))[k % 3], 2 + k % 2),
-            HIDDEN[3 * k % len(HIDDEN)],
-            output,
-            loss,
-            bias=BIASES[k % 3],
-            reduction=REDUCTIONS[k % 2],
-        )
+        sizes, others = (3, *((4,), (5, 2), (3, 3, 4))[k % 3], 2 + k % 2), (BIASES[k % 3], REDUCTIONS[k % 2])
+        network = Network(sizes, HIDDEN[3 * k % len(HIDDEN)], output, loss, bias=others[0], reduction=others[1])
         problem = draw(network, 7, dtype, seed=k)
         options = {"sample_weight": problem.sample_weight, "alpha": 0.3, "backend": "numba"}
         assert 0 < testing.check_gradient(network, *problem[:3], **options) <= 1
+
+
+NETWORK = Network((3, 4, 2), "tanh")
+
+
+def check(backend, dtype=np.float64, **options):
+    """Check its gradient of a small network."""
+    return testing.check_gradient(NETWORK, *draw(NETWORK, 7, dtype)[:3], backend=backend, **options)
 
 
 WRONG = {
@@ -53,36 +55,26 @@ WRONG = {
 
 @pytest.mark.parametrize("case", WRONG)
 def test_a_wrong_gradient_is_found_where_it_is(case, dtype):
-    network = Network((3, 4, 2), "tanh")
-    problem = draw(network, 7, dtype)
-    assert testing.check_gradient(network, *problem[:3], backend=Real()) < 0.1
+    assert check(Real(), dtype) < 0.1
     change, where = WRONG[case]
-    wrong = Real(gradient=lambda gradient: change(gradient).astype(dtype))
     match = f"gradient of real by {where}, along a random direction: .* where the loss of real has"
     with pytest.raises(AssertionError, match=match):
-        testing.check_gradient(network, *problem[:3], backend=wrong)
+        check(Real(gradient=lambda gradient: change(gradient).astype(dtype)), dtype)
 
 
-def test_a_gradient_wrong_by_a_ten_thousandth_is_found():
+@pytest.mark.parametrize(("size", "loss"), [(1e-4, None), (1e-10, "numpy")])
+def test_a_gradient_wrong_by_a_ten_thousandth_is_found(size, loss):
     """An error of a ten-billionth is found by a complex step, in float64."""
-    network = Network((3, 4, 2), "tanh")
-    problem = draw(network, 7)
-    for size, loss in ((1e-4, None), (1e-10, "numpy")):
-        wrong = Real(gradient=lambda gradient, size=size: gradient * (1 + size))
-        with pytest.raises(AssertionError):
-            testing.check_gradient(network, *problem[:3], backend=wrong, loss=loss)
+    with pytest.raises(AssertionError):
+        check(Real(gradient=lambda gradient: gradient * (1 + size)), loss=loss)
 
 
 def test_its_own_loss_is_what_counts():
     """Twice the loss has twice the gradient; whether that is the right loss is another question."""
-    network = Network((3, 4, 2), "tanh")
-    problem = draw(network, 7)
     twice = Real(lambda loss: 2 * loss, lambda gradient: 2 * gradient)
-    testing.check_gradient(network, *problem[:3], backend=twice)
-    with pytest.raises(
-        AssertionError, match=r"gradient by W of layer 1 \[.*\] is .* on real and .* on the complex step"
-    ):
-        testing.check_gradient(network, *problem[:3], backend=twice, loss="numpy")
+    check(twice)
+    with pytest.raises(AssertionError, match=r"by W of layer 1 \[.*\] is .* on real and .* on the complex step"):
+        check(twice, loss="numpy")
 
 
 def test_rows_that_cross_a_kink_on_the_way_are_left_out():
@@ -98,12 +90,7 @@ def test_rows_that_cross_a_kink_on_the_way_are_left_out():
 
 
 def test_a_back_end_of_float32_is_told_from_a_wrong_one():
-    def rounded(gradient):
-        return gradient.astype(np.float32)
-
-    network = Network((3, 4, 2), "tanh")
-    problem = draw(network, 7)
+    rounded = Real(gradient=lambda gradient: gradient.astype(np.float32))
     with pytest.raises(ValueError, match="real computes float32 from float64: give parameters of float32"):
-        testing.check_gradient(network, *problem[:3], backend=Real(gradient=rounded))
-    params, X, Y = (array.astype(np.float32) for array in problem[:3])
-    testing.check_gradient(network, params, X, Y, backend=Real(gradient=rounded))
+        check(rounded)
+    check(rounded, np.float32)

@@ -1,6 +1,5 @@
 """The conformance suite proves something about an ordinary kernel of somebody else's, or says that it does not."""
 
-import dataclasses
 from collections import Counter
 
 import numpy as np
@@ -54,23 +53,16 @@ def test_a_broken_ordinary_kernel_fails_by_the_name_of_its_kind(bug, dtypes):
     report = check_backend(make(), dtypes=dtypes, raises=False)
     failed = {outcome.check.kind for outcome in report.failed}
     assert failed - {"property"} == set(kinds.split())
+    drawn_cases = [o.message for o in report.failed if "gradient: drawn case" in o.check.name]
+    assert all("sizes=(" in message and "gradient by " in message for message in drawn_cases)
     assert set(passed_by_kind(report)) >= set(NUMERIC) - failed
     for kind in kinds.split():
         assert f"\n{kind}: " in report.summary()
 
 
-def test_the_message_names_the_layer_and_the_case():
-    report = check_backend(BROKEN["the slope of tanh is 1 - h"][0](), dtypes=["float64"], raises=False)
-    message = next(o.message for o in report.failed if o.check.name == "gradient: drawn case 1, float64")
-    assert "sizes=(" in message
-    assert "gradient by W of layer 0" in message
-
-
 def test_a_kind_of_which_nothing_runs_fails_loudly():
-    with pytest.raises(AssertionError, match="at least one derivative check runs") as error:
-        check_backend(tutorial(), dtypes=["float32"])
-    assert "no derivative check runs, so nothing was compared" in str(error.value)
     report = check_backend(tutorial(), dtypes=["float64"], raises=False)
+    assert "no derivative check runs, so nothing was compared" in report.summary()
     assert {outcome.check.what for outcome in report.failed} == {"at least one derivative check runs"}
     assert {outcome.verdict for outcome in report.outcomes if outcome.check.kind == "derivative"} == {"skipped"}
 
@@ -82,17 +74,12 @@ class Forgetful(Ordinary):
         return super().supports(network, optimizer)
 
 
-class Wrong(Forgetful):
-    def __init__(self):
-        super().__init__(bias=2.0)
-
-
 def test_where_only_penalties_and_weights_fail_the_summary_says_that_they_can_be_declined():
     declines = "supports(network, optimizer, *, alpha=0.0, sample_weight=False)"
     report = check_backend(Forgetful(), dtypes=["float64"], raises=False)
     assert report.failed
     assert declines in report.summary().splitlines()[-1]
-    assert declines not in check_backend(Wrong(), dtypes=["float64"], raises=False).summary()
+    assert declines not in check_backend(Forgetful(bias=2.0), dtypes=["float64"], raises=False).summary()
     assert not check_backend(Ordinary(), dtypes=["float64"]).hint
 
 
@@ -121,34 +108,25 @@ def test_drawn_cases_differ_and_are_the_same_in_each_run():
     assert cases == [drawn(NumpyBackend(), k) for k in range(40)]
     for field in ("activation", "loss", "bias", "reduction"):
         assert len({getattr(case.network, field) for case in cases}) > 1
-    assert len({len(case.network.sizes) for case in cases}) == 4
-    assert {case.weighted for case in cases} == {True, False}
+    assert len({(len(case.network.sizes), case.weighted) for case in cases}) == 8
     assert len({case.optimizer.name for case in cases}) > 3
 
 
 def test_a_back_end_need_not_be_hashable():
-    @dataclasses.dataclass
     class Unhashable(Ordinary):
-        name: str = "unhashable"
+        __hash__ = None
 
-        def __post_init__(self):
-            Ordinary.__init__(self)
-
-    assert Unhashable.__hash__ is None
     assert check_backend(Unhashable(), dtypes=["float64"]).count("passed") > 30
 
 
 NETWORK = Network((3, 5, 2), "tanh", reduction="sum")
 
 
-def gradient(params, X, Y, slope=1.0):
-    """The sum of squared errors, for a network of one tanh layer."""
-    (W1, W2), (b1, b2) = NETWORK.weights(params), NETWORK.biases(params)
-    h = np.tanh(X @ W1 + b1)
-    delta = h @ W2 + b2 - Y
-    below = delta @ W2.T * (1 - slope * h * h)
-    parts = [X.T @ below, below.sum(0), h.T @ delta, delta.sum(0)]
-    return 0.5 * (delta**2).sum(), np.concatenate([part.ravel() for part in parts])
+def gradient(params, X, Y, slope=lambda h: 1 - h * h):
+    """Those of the ordinary kernel, for a sum of squared errors."""
+    kernel = Ordinary(slope, divisor=lambda n: 1)
+    loss, by_params = kernel.loss_and_gradient(NETWORK, params, Data(X, Y, None), 0.0)
+    return loss * len(X), by_params
 
 
 def step(params, X, Y, learning_rate):
@@ -167,7 +145,7 @@ def test_right_functions_pass(functions):
 
 
 WRONG_GRADIENTS = {
-    "slope": lambda params, X, Y: gradient(params, X, Y, slope=0.9),
+    "slope": lambda params, X, Y: gradient(params, X, Y, slope=lambda h: 1 - 0.9 * h * h),
     "loss": lambda params, X, Y: (2 * gradient(params, X, Y)[0], gradient(params, X, Y)[1]),
     "shape": lambda params, X, Y: (1.0, [1.0, 2.0]),
 }
@@ -201,15 +179,18 @@ def test_options_that_a_function_takes_are_checked():
     assert all(outcome.check.kind == "gradient" and "alpha 0.3" in outcome.check.what for outcome in report.failed)
 
 
-def test_a_shape_that_is_wrong_is_named():
-    with pytest.raises(AssertionError, match=r"the gradient has the shape \(2,\) .*; right is \(32,\) and float64"):
-        check_functions(NETWORK, loss_and_gradient=lambda params, X, Y: (1.0, np.zeros(2)))
+WRONG_SHAPE = {"loss_and_gradient": lambda params, X, Y: (1.0, np.zeros(2))}
 
 
-def test_wrong_usage_of_check_functions():
-    with pytest.raises(TypeError, match="takes a function as loss_and_gradient, one as step, or both"):
-        check_functions(NETWORK)
-    with pytest.raises(ValueError, match="dtype"):
-        check_functions(NETWORK, step=step, dtypes=["float16"])
-    with pytest.raises(TypeError, match="network must be a fastnn Network"):
-        check_functions((3, 5, 2), step=step)
+@pytest.mark.parametrize(
+    ("network", "options", "error", "words"),
+    [
+        (NETWORK, WRONG_SHAPE, AssertionError, r"gradient has the shape \(2,\) .*; right is \(32,\) and float64"),
+        (NETWORK, {}, TypeError, "takes a function as loss_and_gradient, one as step, or both"),
+        (NETWORK, {"step": step, "dtypes": ["float16"]}, ValueError, "dtype"),
+        ((3, 5, 2), {"step": step}, TypeError, "network must be a fastnn Network"),
+    ],
+)
+def test_wrong_usage_of_check_functions(network, options, error, words):
+    with pytest.raises(error, match=words):
+        check_functions(network, **options)
