@@ -29,7 +29,8 @@ def test_the_page_has_each_example():
 
 
 @each
-def test_an_example_has_a_title_prose_and_a_picture(file):
+def test_an_example_has_what_its_page_needs(file):
+    """A title, prose and a picture; seeds of what is drawn, and no downloads."""
     source = file.read_text("utf-8")
     title, underline, empty, *prose = ast.get_docstring(ast.parse(source)).splitlines()
     assert underline == "=" * len(title)
@@ -41,11 +42,6 @@ def test_an_example_has_a_title_prose_and_a_picture(file):
     assert sum("plt.show()" in cell for cell in cells) == source.count("plt.subplots(") >= 1
     assert ".set_title(" in source
     assert "set_xlabel(" in source or "set_axis_off()" in source
-
-
-@each
-def test_an_example_is_seeded_and_downloads_nothing(file):
-    source = file.read_text("utf-8")
     assert not SOURCES.search(source)
     if re.search(r"\btrain\w*\(|\.fit\(|Population\(", source):
         assert RANDOM.search(source)

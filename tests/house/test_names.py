@@ -6,7 +6,7 @@ import pathlib
 import pydoc
 
 import pytest
-from survival import python
+from survival import python, run
 
 import fastnn
 from fastnn import ACTIVATIONS, LOSSES, OPTIMIZERS
@@ -26,19 +26,18 @@ print(*dir(fastnn))
 """
 
 
-@pytest.fixture(scope="module")
-def with_star():
-    """What `dir` says before a process uses each name, which came with a star, and after it."""
+def test_dir_shows_public_names_only_before_and_after_they_are_used():
+    """And a star brings those with which scikit-learn would not come."""
     pytest.importorskip("sklearn")
-    before, star, imported, after = python(STAR.format(before={}))
-    return (star, imported), before, after
-
-
-def test_dir_shows_public_names_only_before_and_after_they_are_used(with_star):
-    _, before, after = with_star
+    before, *with_star, after = python(STAR.format(before={}))
     assert before == after == " ".join(dir(fastnn))
     assert {"Network", "train", "workloads", "MLPClassifier"} <= set(before.split())
     assert not set(before.split()) & {"Any", "TYPE_CHECKING", "annotations", "contextlib", "importlib", "os", "network"}
+    assert with_star == ["Network False True False", ""]
+    assert set(dir(fastnn)) - set(fastnn.__all__) == {
+        *("MLPClassifier", "MLPRegressor", "register_onnx_converters"),
+        *("TablePreparation", "TabularClassifier", "TabularRegressor"),
+    }
 
 
 def test_what_modules_and_classes_hold_is_there_after_importing_the_package():
@@ -51,25 +50,11 @@ def test_listing_names_imports_nothing():
     assert python(code) == ["set()"]
 
 
-def test_star_brings_all_names_but_the_estimators_with_which_scikit_learn_would_come(with_star):
-    """Where scikit-learn is missing, too; asked for by name, the estimators say what to install."""
-    assert with_star[0] == ("Network False True False", "")
-    assert set(dir(fastnn)) - set(fastnn.__all__) == {
-        *("MLPClassifier", "MLPRegressor", "register_onnx_converters"),
-        *("TablePreparation", "TabularClassifier", "TabularRegressor"),
-    }
+def test_without_scikit_learn_a_star_brings_the_same_and_the_estimators_say_what_to_install():
     assert python(STAR.format(before={"sklearn": None}))[1] == "Network False True False"
-    code = """
-import sys
-sys.modules["sklearn"] = None
-try:
-    from fastnn import MLPClassifier
-except ImportError as error:
-    print(error)
-"""
-    (told,) = python(code)
-    assert told.startswith("the estimators need scikit-learn")
-    assert told.endswith('python -m pip install "fastnn-numba[sklearn]"')
+    told = run("-c", "import sys; sys.modules['sklearn'] = None; from fastnn import MLPClassifier").stderr
+    assert "\nImportError: the estimators need scikit-learn" in told
+    assert told.endswith('python -m pip install "fastnn-numba[sklearn]"\n')
 
 
 def test_each_name_has_one_home():

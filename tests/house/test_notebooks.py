@@ -28,11 +28,9 @@ def display(monkeypatch):
     return display
 
 
-OPTIONS = {"backend": "numpy", "progress": True}
-
-
-def test_a_bar_is_updated_in_its_place(display):
-    result = fastnn.train(fastnn.Network((1, 1)), [[1.0]], [[2.0]], epochs=3, **OPTIONS)
+def test_a_bar_is_updated_in_its_place_and_members_are_counted(display):
+    given, options = (fastnn.Network((1, 1)), [[1.0]], [[2.0]]), {"backend": "numpy", "progress": True}
+    result = fastnn.train(*given, epochs=3, **options)
     (begun,), updates = display.call_args_list, display.return_value.update.call_args_list
     assert begun.kwargs["display_id"]
     assert all(call.kwargs["raw"] for call in (begun, *updates))
@@ -41,10 +39,7 @@ def test_a_bar_is_updated_in_its_place(display):
     assert '<progress value="0"' in first["text/html"]
     assert '<progress value="3" max="3"' in last["text/html"]
     assert f"epoch 3/3  loss {result.history.loss[-1]:.6g}" in last["text/plain"]
-
-
-def test_members_are_counted(display):
-    fastnn.train_many(fastnn.Network((1, 1)), [[1.0]], [[2.0]], seed=range(3), epochs=2, **OPTIONS)
+    fastnn.train_many(*given, seed=range(3), epochs=2, **options)
     assert "member 3/3" in display.return_value.update.call_args.args[0]["text/plain"]
 
 

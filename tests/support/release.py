@@ -24,32 +24,32 @@ CITED = re.compile(r'^version: "?([^"\n]+)"?\ndate-released: "?([^"\n]+)"?$', re
 PRINTED = re.compile(r"Printed on (\d{4}-\d\d-\d\d) by `([^`]+)`")
 
 
-def version(root: pathlib.Path = ROOT) -> str:
+def version() -> str:
     """Return the version that the package says."""
-    (found,) = VERSION.findall((root / "fastnn" / "__init__.py").read_text("utf-8"))
+    (found,) = VERSION.findall((ROOT / "fastnn" / "__init__.py").read_text("utf-8"))
     return found
 
 
-def other_versions(root: pathlib.Path = ROOT) -> Iterator[str]:
+def other_versions() -> Iterator[str]:
     """Iterate over the places that say another version, or another date, than package and changelog."""
-    ours = version(root)
-    newest, date = next(iter(SECTION.findall((root / "CHANGELOG.md").read_text("utf-8"))), ("none", "none"))
+    ours = version()
+    newest, date = next(iter(SECTION.findall((ROOT / "CHANGELOG.md").read_text("utf-8"))), ("none", "none"))
     if newest != ours:
         yield f'CHANGELOG.md: the newest section with a date is {newest}, not {ours}: write "## [{ours}] - YYYY-MM-DD"'
-    cited = CITED.findall((root / "CITATION.cff").read_text("utf-8"))
+    cited = CITED.findall((ROOT / "CITATION.cff").read_text("utf-8"))
     if cited != [(ours, date)]:
         yield f"CITATION.cff: says {cited}, not version {ours} of {date}"
 
 
-def stale_figures(today: datetime.date, root: pathlib.Path = ROOT) -> Iterator[str]:
+def stale_figures(today: datetime.date) -> Iterator[str]:
     """Iterate over the benchmarks' files and printed tables that are too old."""
     made = []
-    for path in sorted((root / "benchmarks" / "results").glob("*.json")):
+    for path in sorted((ROOT / "benchmarks" / "results").glob("*.json")):
         stored = json.loads(path.read_text("utf-8"))
         made.append((stored.get("about", stored)["date"], path.name))
-    pages = [*(root / "benchmarks").glob("*.md"), *(root / "docs").rglob("*.md")]
-    for path in [root / "README.md", *sorted(pages)]:
-        made += [(date, f"{path.relative_to(root)}, {what}") for date, what in PRINTED.findall(path.read_text("utf-8"))]
+    pages = [*(ROOT / "benchmarks").glob("*.md"), *(ROOT / "docs").rglob("*.md")]
+    for path in [ROOT / "README.md", *sorted(pages)]:
+        made += [(date, f"{path.relative_to(ROOT)}, {what}") for date, what in PRINTED.findall(path.read_text("utf-8"))]
     for date, what in made:
         days = (today - datetime.date.fromisoformat(date)).days
         if days > MOST_DAYS:
