@@ -238,30 +238,6 @@ def append(path, content):
         file.write(content)
 
 
-METHODS = [fastnn.LevenbergMarquardt(), fastnn.LevenbergMarquardt(damping=0.1), fastnn.BayesianRegularization()]
-
-
-def steps(draw):
-    """Trainings of the second order, or with clipped gradients and rates by layer: both back ends oracle.agree."""
-    method = draw.of([*METHODS, None, None])
-    dtype = np.float64 if method is not None and draw.chance(0.9) else draw.of([np.float64, np.float32])
-    given = {"X": X.astype(dtype), "Y": Y, "sample_weight": draw.of([None, np.ones(N)])}
-    given |= {"params": result_of(dtype).params, "epochs": 2, "seed": 0, "optimizer": method}
-    if method is None:
-        given |= {"clip_norm": draw.of([0.1, 1.0, None]), "rates": draw.of([(1.0, 0.5), (0, 1.0), ((1.0, 0.5), 0.1)])}
-        given |= {"optimizer": draw.of([fastnn.Adam(0.01), fastnn.SGD(0.1, momentum=0.5)]), "batch_size": 5}
-    spoils = draw.of([0, 0, 1, 2])
-    for _ in range(spoils):
-        if method is not None and draw.chance(0.4):
-            name = draw.of([field.name for field in dataclasses.fields(method)])
-            changed, error = attempt(lambda name=name: dataclasses.replace(method, **{name: draw.like(0.1)}))
-            given["optimizer"] = given["optimizer"] if error else changed
-        else:
-            name = draw.of(sorted(given.keys() - {"epochs", "seed", "optimizer"}))
-            given[name] = draw.like(given[name])
-    return oracle.agree(lambda given, backend: train(NETWORK, **given, backend=backend).params, given, 0.1)
-
-
 FORMULAS = [
     (fastnn.LeakyRelu, "slope", 0.1),
     (fastnn.Elu, "alpha", 0.5),
@@ -435,4 +411,4 @@ def is_plain(array, dtype, shape):
     return fits and array.flags.c_contiguous and array.flags.aligned
 
 
-DOORS = [searched, scored, logged, steps, derivatives, row] * 3 + [values, made, called] * 4
+DOORS = [searched, scored, logged, derivatives, row] * 3 + [values, made, called] * 4

@@ -14,7 +14,7 @@ import zipfile
 import fuzz_oracle as oracle
 import numpy as np
 import scipy.sparse
-from fuzz_objects import LABELS, NETWORK, OPTIONS, N, X, Y, fitted, other_network, result_of
+from fuzz_objects import LABELS, NETWORK, OPTIONS, N, X, Y, fitted, other_network, result_of, weights_of
 from fuzz_oracle import FINE, UNKNOWN, Wrong, agree, attempt, done, judge, quietly, same_bits, twin_of, unjudged
 
 import fastnn
@@ -435,9 +435,9 @@ def sparse(draw):
 
         def weights(mlp, backend):
             rows = matrix if backend == "numba" else found.astype(dtype)
-            more = {"validation_data": (rows, target)} if method == "validation_data" else {}
-            getattr(mlp, "fit" if more else method)(X if more else rows, target, **more)
-            return np.concatenate([np.ravel(part) for part in (*mlp.coefs_, *mlp.intercepts_)])
+            if method == "validation_data":
+                return weights_of(mlp.fit(X, target, validation_data=(rows, target)))
+            return weights_of(getattr(mlp, method)(rows, target))
 
         return judge(lambda: weights(mlp, "numba"), None) if found is None else agree(weights, mlp)
     found = oracle.dense(matrix)

@@ -24,6 +24,11 @@ def fitted(kind, dtype):
     return pickle.loads(FITTED[kind, dtype])
 
 
+def weights_of(mlp):
+    """All weights of an estimator, and then all biases."""
+    return np.concatenate([np.ravel(part) for part in (*mlp.coefs_, *mlp.intercepts_)])
+
+
 NETWORK = Network((4, 6, 2), "relu")
 OPTIONS = {"epochs": 2, "batch_size": 5, "alpha": 0.1, "optimizer": fastnn.Adam(0.01)}
 RESULTS = {}
