@@ -24,7 +24,7 @@ import fuzz_oracle as oracle
 import fuzz_tables
 import numpy as np
 from forks import in_forks
-from fuzz_objects import LABELS, NETWORK, OPTIONS, N, X, Y, fitted, other_network, result_of, weights_of
+from fuzz_objects import LABELS, NETWORK, OPTIONS, N, X, Y, fitted, other_network, result_of, rows_of, weights_of
 from fuzz_oracle import UNKNOWN, Wrong, agree, attempt, done, judge, quietly, twin_of, unjudged
 from fuzz_values import Draw, right_array
 
@@ -110,8 +110,7 @@ def result(draw):
         value = other_network(draw) if name == "network" and draw.chance(0.9) else draw.like(getattr(it, name))
         it = dataclasses.replace(it, **{name: value})
         quietly(lambda it=it, name=name, value=value: setattr(it, name, value))
-    rows = X[: draw.of([1, 2, N])].astype(draw.of([np.float64, np.float32]))
-    rows = draw.like(rows) if draw.chance(0.3) else rows
+    rows = rows_of(draw)
     backend = draw.of(["numba", "numba", "numpy"])
     for twin in (it, copy.copy(it)):
         with np.errstate(all="ignore"):

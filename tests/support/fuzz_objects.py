@@ -1,5 +1,6 @@
 """What the fuzzer's cases are made of: data, fitted estimators and results, made once and copied for each case."""
 
+import functools
 import pickle
 
 import numpy as np
@@ -12,16 +13,20 @@ N = 12
 X = np.random.RandomState(1).standard_normal((N, 4))
 Y = np.c_[X[:, 0], np.abs(X[:, 1])]
 LABELS = np.arange(N) % 3
-FITTED = {}
 
 
+def once(make):
+    """Make an object once, and a copy of it for each call."""
+    pickled = functools.cache(lambda *given: pickle.dumps(make(*given)))
+    return lambda *given: pickle.loads(pickled(*given))
+
+
+@once
 def fitted(kind, dtype):
-    """A copy of an estimator 4-5-2 or 4-5-3, fitted once."""
-    if (kind, dtype) not in FITTED:
-        mlp = {"regressor": MLPRegressor, "classifier": MLPClassifier}[kind](hidden_layer_sizes=(5,), solver="sgd")
-        mlp.set_params(max_iter=2, random_state=0, batch_size=5, alpha=0.1)
-        FITTED[kind, dtype] = pickle.dumps(mlp.fit(X.astype(dtype), Y if kind == "regressor" else LABELS))
-    return pickle.loads(FITTED[kind, dtype])
+    """An estimator 4-5-2 or 4-5-3."""
+    mlp = {"regressor": MLPRegressor, "classifier": MLPClassifier}[kind](hidden_layer_sizes=(5,), solver="sgd")
+    mlp.set_params(max_iter=2, random_state=0, batch_size=5, alpha=0.1)
+    return mlp.fit(X.astype(dtype), Y if kind == "regressor" else LABELS)
 
 
 def weights_of(mlp):
@@ -31,15 +36,18 @@ def weights_of(mlp):
 
 NETWORK = Network((4, 6, 2), "relu")
 OPTIONS = {"epochs": 2, "batch_size": 5, "alpha": 0.1, "optimizer": fastnn.Adam(0.01)}
-RESULTS = {}
 
 
-def result_of(dtype, seed=0):
-    """A training of 4-6-2, done once, in a copy of its own."""
-    if dtype not in RESULTS:
-        stop = Stop(tol=0.0, patience=5, restore_best=True)
-        RESULTS[dtype] = pickle.dumps(train(NETWORK, X.astype(dtype), Y, seed=0, stop=stop, **OPTIONS))
-    return pickle.loads(RESULTS[dtype])
+@once
+def result_of(dtype):
+    """A training of 4-6-2."""
+    return train(NETWORK, X.astype(dtype), Y, seed=0, stop=Stop(tol=0.0, patience=5, restore_best=True), **OPTIONS)
+
+
+def rows_of(draw):
+    """Rows of the data that fit, or not."""
+    rows = X[: draw.of([1, 2, N])].astype(draw.of([np.float64, np.float32]))
+    return draw.like(rows) if draw.chance(0.3) else rows
 
 
 def other_network(draw):

@@ -27,20 +27,22 @@ OF_PYTHON = re.compile(
 
 
 class Failure(Exception):
-    """What a case comes to otherwise, if it does not end the process or goes on for ever: first, an unclear error."""
-
-    words = "unclear error"
+    """What a case comes to otherwise, if it does not end the process or goes on for ever."""
 
     def __init__(self, text):
-        super().__init__(f"{self.words}: {text:.300}")
+        super().__init__(f"{type(self).__name__}: {text:.300}")
+
+
+class Unclear(Failure):
+    """An error that does not say what is wrong."""
 
 
 class RefusedWrongly(Failure):
-    words = "error where a number is due"
+    """An error where a number is due."""
 
 
 class Wrong(Failure):
-    words = "silently wrong"
+    """Another number, or one where an error is due."""
 
 
 class Refused(Exception):
@@ -59,7 +61,7 @@ def attempt(call, also=()):
     """The same of a call of fastnn, whose errors must be clear: documented, short, and of its own words."""
     value, error = quietly(call)
     if error is not None and not is_clear(error, also):
-        raise Failure(f"{type(error).__name__} of {len(str(error)):,} characters: {error!s}") from error
+        raise Unclear(f"{type(error).__name__} of {len(str(error)):,} characters: {error!s}") from error
     return value, error
 
 
@@ -143,29 +145,25 @@ def dense(matrix):
 
 def _dense(matrix):
     n_rows, n_columns = matrix.shape
+    found = np.zeros((n_rows, n_columns))
     if matrix.format in ("csr", "csc", "bsr"):
-        entries = _of_compressed(matrix, n_rows, n_columns)
-    elif matrix.format == "coo":
-        entries = list(zip(_integers(matrix.row), _integers(matrix.col), matrix.data.tolist(), strict=True))
+        return _of_compressed(matrix)
+    if matrix.format == "coo":
+        entries = zip(_integers(matrix.row), _integers(matrix.col), matrix.data.tolist(), strict=True)
     elif matrix.format == "dok":
-        entries = [(*_integers(key), value) for key, value in matrix._dict.items()]
+        entries = ((*_integers(key), value) for key, value in matrix._dict.items())
     elif matrix.format == "lil":
         assert len(matrix.rows) == len(matrix.data) == n_rows
         lists = enumerate(zip(matrix.rows, matrix.data, strict=True))
-        entries = [(i, j, x) for i, (row, data) in lists for j, x in zip(_integers(row), data, strict=True)]
+        entries = ((i, j, x) for i, (row, data) in lists for j, x in zip(_integers(row), data, strict=True))
     else:
         data, offsets = matrix.data, _integers(matrix.offsets)
-        assert isinstance(data, np.ndarray)
-        assert isinstance(matrix.offsets, np.ndarray)
-        assert data.ndim == 2
-        assert len(data) == len(offsets) == len(set(offsets))
-        lists = [(offset, enumerate(d.tolist())) for offset, d in zip(offsets, data, strict=True)]
-        columns = [(j - offset, j, x) for offset, numbers in lists for j, x in numbers]
-        entries = [(i, j, x) for i, j, x in columns if 0 <= i < n_rows and j < n_columns]
-    found = np.zeros((n_rows, n_columns))
+        assert all(isinstance(part, np.ndarray) for part in (data, matrix.offsets))
+        assert (data.ndim, len(data)) == (2, len(set(offsets)))
+        columns = ((j - k, j, x) for k, d in zip(offsets, data, strict=True) for j, x in enumerate(d.tolist()))
+        entries = ((i, j, x) for i, j, x in columns if 0 <= i < n_rows and j < n_columns)
     for i, j, x in entries:
-        assert 0 <= i < n_rows
-        assert 0 <= j < n_columns
+        assert i >= 0 <= j
         found[i, j] += x
     return found
 
@@ -177,24 +175,24 @@ def _integers(values):
     return array.tolist()
 
 
-def _of_compressed(matrix, n_rows, n_columns):
-    """The entries of a CSR, CSC or BSR matrix."""
+def _of_compressed(matrix):
+    """The numbers of a CSR, CSC or BSR matrix."""
     assert all(isinstance(part, np.ndarray) for part in (matrix.data, matrix.indices, matrix.indptr))
     assert matrix.data.ndim == (3 if matrix.format == "bsr" else 1)
-    R, C = matrix.data.shape[1:] if matrix.format == "bsr" else (1, 1)
-    assert n_rows % R == n_columns % C == 0
-    ends, indices, data = _integers(matrix.indptr), _integers(matrix.indices), matrix.data.reshape(-1, R, C)
-    n_major = (n_columns if matrix.format == "csc" else n_rows) // R
-    assert len(ends) == n_major + 1
-    assert ends[0] == 0
-    assert len(indices) == len(data) >= ends[-1]
-    assert all(a <= b for a, b in itertools.pairwise(ends))
-    for major, (first, stop) in enumerate(itertools.pairwise(ends)):
+    height, width = matrix.data.shape[1:] or (1, 1)
+    n, m = matrix.shape[::-1] if matrix.format == "csc" else matrix.shape
+    assert n % height == m % width == 0
+    found = np.zeros((n // height, m // width, height, width))
+    ends, indices = _integers(matrix.indptr), _integers(matrix.indices)
+    assert (len(ends), ends[0]) == (len(found) + 1, 0)
+    assert len(indices) == len(matrix.data) >= ends[-1]
+    for i, (first, stop) in enumerate(itertools.pairwise(ends)):
+        assert first <= stop
         for k in range(first, stop):
-            for r, c in itertools.product(range(R), range(C)):
-                i, j = major * R + r, indices[k] * C + c
-                assert indices[k] >= 0
-                yield (j, i, data[k, r, c]) if matrix.format == "csc" else (i, j, data[k, r, c])
+            assert indices[k] >= 0
+            found[i, indices[k]] += matrix.data[k]
+    found = found.swapaxes(1, 2).reshape(n, m)
+    return found.T if matrix.format == "csc" else found
 
 
 HIDDEN = ("identity", "relu", "tanh", "logistic")
@@ -233,27 +231,28 @@ def weights_due(mlp):
 
 def outputs_due(mlp, rows):
     """The outputs that an estimator owes by what stands in its attributes now; None for an error."""
-    hidden, output, weights, rows = mlp.activation, mlp.out_activation_, weights_due(mlp), right_array(rows, (2,))
+    hidden, output, weights, rows = mlp.activation, mlp.out_activation_, weights_due(mlp), finite(rows, 2)
     if not (isinstance(hidden, str) and hidden in HIDDEN and isinstance(output, str) and output in VALUES):
         return None
-    if weights is None or rows is None or not len(rows) or not np.isfinite(rows).all():
+    if weights is None or rows is None or not len(rows):
         return None
-    n_inputs, n_outputs = weights[0][0].shape[0], weights[0][-1].shape[1]
-    if rows.shape[1] != n_inputs or not equal(n_inputs, mlp.n_features_in_) or not equal(n_outputs, mlp.n_outputs_):
-        return None
-    return forward(*weights, rows, hidden, output)
+    sizes = [weights[0][0].shape[0], weights[0][-1].shape[1]]
+    told = [mlp.n_features_in_, mlp.n_outputs_]
+    fit = all(isinstance(n, numbers.Integral) for n in told) and told == sizes and rows.shape[1] == sizes[0]
+    return forward(*weights, rows, hidden, output) if fit else None
 
 
-def equal(n, value):
-    """Whether a value plainly is this number."""
-    return isinstance(value, numbers.Integral) and n == value
+def finite(value, n_dimensions):
+    """The finite numbers that a value stands for; None where there are others."""
+    array = right_array(value, (n_dimensions,))
+    return None if array is None or not np.isfinite(array).all() else array
 
 
 def network_outputs(network, params, rows):
     """The outputs of a network by its parameters, in NumPy; None for an error."""
-    params, rows = right_array(params, (1,)), right_array(rows, (2,))
+    params, rows = finite(params, 1), finite(rows, 2)
     if params is None or rows is None or not isinstance(network, Network) or params.size != network.n_params:
         return None
-    if rows.shape[1] != network.sizes[0] or not len(rows) or not all(np.isfinite(a).all() for a in (params, rows)):
+    if rows.shape[1] != network.sizes[0] or not len(rows):
         return None
     return forward(network.weights(params), network.biases(params), rows, network.activation, network.output)
