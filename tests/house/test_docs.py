@@ -1,16 +1,12 @@
 """The documentation tells the truth: its code runs, prints what it says, and its quotations are there."""
 
 import ast
-import importlib
-import inspect
 import re
 import tomllib
 
 import pytest
 import tree
 from pages import FENCE, ROOT, blocks, public_names, text
-
-import fastnn
 
 DOCS = ROOT / "docs"
 PAGES = sorted(page.relative_to(ROOT).as_posix() for page in DOCS.rglob("*.md") if "_build" not in page.parts)
@@ -129,20 +125,6 @@ def test_each_public_name_has_a_page_of_reference():
     listed = re.findall(r"^   (?:\w+\.)*\w+$", pages, re.MULTILINE)
     beside = {"gate.measure", "state.Data", "state.Steps", "state.Task"}
     assert sorted(name.strip() for name in listed) == sorted({*public_names(), *beside})
-
-
-@pytest.mark.parametrize("kind", [fastnn.MLPClassifier, fastnn.TabularClassifier], ids=lambda kind: kind.__name__)
-def test_inherited_members_are_shown_behind_a_class_own_in_the_order_of_their_sources(kind, monkeypatch):
-    pytest.importorskip("sphinx")
-    monkeypatch.syspath_prepend(DOCS / "extensions")
-    inherited_members = importlib.import_module("inherited_members")
-    inherited_members.put_in_order(kind)
-    places = inherited_members.order_of(kind.__module__)
-    bases = [base for base in kind.__mro__[1:] if base.__module__.startswith("fastnn.")]
-    of_bases = [name for base in bases for name, value in vars(base).items() if name[0] != "_" and callable(value)]
-    own = [name for name, value in vars(kind).items() if name[0] != "_" and inspect.isfunction(value)]
-    assert len(own) > 1 < len(of_bases)
-    assert sorted(own + of_bases, key=lambda name: places[f"{kind.__qualname__}.{name}"]) == own + of_bases
 
 
 def test_each_of_twenty_questions_has_a_page():
