@@ -29,7 +29,7 @@ from fuzz_oracle import UNKNOWN, Wrong, agree, attempt, done, judge, quietly, tw
 from fuzz_values import Draw, right_array
 
 import fastnn
-from fastnn import ReduceRate, Stop, get_backend, train
+from fastnn import Network, ReduceRate, Stop, get_backend, train
 from fastnn.measuring.starting import OF_A_DTYPE, OF_NONE, first_calls
 from fastnn.optimizers import BUILT_IN, METHODS
 from fastnn.state import Data, Steps, StepState, Task
@@ -103,10 +103,13 @@ def trained(draw, mlp, dtype, kind):
 
 
 def result(draw):
-    """A result of which some parts were exchanged."""
+    """A result of which some parts were exchanged: its outputs, and their derivatives by the inputs."""
     it = result_of(draw.of([np.float64, np.float32]))
+    if draw.chance(0.3):
+        network = draw.of([Network((4, 6, 1), "tanh"), Network((4, 6, 1)), Network((4, 2))])
+        it = dataclasses.replace(it, network=network, params=np.resize(it.params, network.n_params))
     names = ["params", "params", "network", "state", "history", "stop_reason"]
-    for name in sorted({draw.of(names) for _ in range(draw.of([1, 1, 2]))}):
+    for name in sorted({draw.of(names) for _ in range(draw.of([0, 1, 1, 2]))}):
         value = other_network(draw) if name == "network" and draw.chance(0.9) else draw.like(getattr(it, name))
         it = dataclasses.replace(it, **{name: value})
         quietly(lambda it=it, name=name, value=value: setattr(it, name, value))
@@ -117,7 +120,12 @@ def result(draw):
             expected = oracle.network_outputs(it.network, it.params, rows)
         words = [judge(lambda twin=twin: twin.predict(rows, backend=backend), expected, 1e-3) for _ in range(2)]
     quietly(lambda: it.history.loss + it.history.validation_loss)
-    return words[0]
+    if draw.chance(0.6) or not (isinstance(it.network, Network) and isinstance(it.state, fastnn.TrainingState)):
+        return words[0]
+    name = draw.of(["jacobian", "input_gradient"])
+    if expected is None or (name == "input_gradient" and it.network.n_outputs > 1):
+        return judge(lambda: getattr(it, name)(rows, backend=backend), None)
+    return agree(lambda rows, by: getattr(it, name)(rows, backend=by), rows)
 
 
 def state(draw):
@@ -138,9 +146,7 @@ def state(draw):
     network = NETWORK if draw.chance(0.8) else other_network(draw)
     network = NETWORK if network.n_params > 10**4 else network
     options = {**OPTIONS, "new_rows": draw.of([False, False, True])}
-    if draw.chance(0.2):
-        name = draw.of(sorted(options))
-        options[name] = fuzz_doors.spoiled(draw, name, options[name])
+    draw.spoil(options, [0, 0, 0, 0, 1])
 
     def goes_on(state, backend):
         return train(network, X.astype(dtype), Y, resume=state, backend=backend, **options).params
@@ -162,10 +168,8 @@ def training(draw):
         settings |= {"batch_size": None if kind == "RPROP" else draw.of([1, 5, N]), "alpha": 0.1, "shuffle": True}
     if kind not in METHODS and draw.chance(0.3):
         settings |= {"clip_norm": draw.of([0.1, 1.0]), "rates": draw.of([(1.0, 0.5), (0, 1.0), ((1.0, 0.5), 0.1)])}
-    for given in (options, options, settings):
-        if draw.chance(0.3):
-            name = draw.of(sorted(given))
-            given[name] = fuzz_doors.spoiled(draw, name, given[name])
+    draw.spoil(options, [0, 0, 0, 1, 1, 2])
+    draw.spoil(settings, [0, 0, 1])
     optimizer = BUILT_IN[kind]() if kind in METHODS else BUILT_IN[kind](0.01)
     name = draw.of([field.name for field in dataclasses.fields(optimizer) if field.init])
     own = Rates(0.1, draw.seed)
@@ -260,7 +264,7 @@ def backend(draw):
     return agree(lambda mine, by: value if by == "numba" else call(mine, by), twin) if values_fit else UNKNOWN
 
 
-KINDS = [estimator] * 8 + [result] * 4 + [state] * 3 + [training] * 6 + [backend] * 4
+KINDS = [estimator] * 8 + [result] * 7 + [state] * 3 + [training] * 6 + [backend] * 4
 KINDS += fuzz_doors.DOORS + fuzz_around.DOORS + fuzz_tables.DOORS
 
 

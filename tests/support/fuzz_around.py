@@ -11,8 +11,8 @@ import tempfile
 
 import fuzz_oracle as oracle
 import numpy as np
-from fuzz_doors import NAMES, arrays_of, spoiled, trained
-from fuzz_objects import LABELS, NETWORK, OPTIONS, N, X, Y, fitted, other_network, result_of, rows_of
+from fuzz_doors import NAMES, arrays_of, trained
+from fuzz_objects import LABELS, NETWORK, OPTIONS, N, X, Y, fitted, result_of
 from fuzz_oracle import FINE, REFUSED, UNKNOWN, Wrong, attempt, done, judge, quietly, same_bits, twin_of, unjudged
 from fuzz_values import LONG, right_array, same
 from sklearn.metrics import get_scorer, get_scorer_names
@@ -51,14 +51,10 @@ def searched(draw):
     given = {"X": X.astype(draw.of([np.float64, np.float32])), "Y": Y, "network": NETWORK, "seed": draw.integer(9)}
     given |= {"budget": draw.of([20, 40]), "epochs": draw.of([1, 3]), "factor": draw.of([2, 3]), "n_jobs": 1}
     given |= {"method": draw.of(["halving", "hyperband"]), "stop": draw.of([None, Stop(monitor="r2")])}
-    spoils = draw.of([0, 0, 1, 2])
-    for _ in range(spoils):
-        if draw.chance(0.5):
-            values = space[draw.of(names)]
-            values[draw.integer(len(values))] = draw.like(values[0])
-        else:
-            name = draw.of(sorted(given))
-            given[name] = spoiled(draw, name, given[name], ("budget", "epochs", "network"), 99)
+    spoils = draw.spoil(given, [0, 0, 1])
+    if draw.chance(0.3):
+        spoils = values = space[draw.of(names)]
+        values[draw.integer(len(values))] = draw.like(values[0])
     forms = [(list, drawing), (tuple, drawing), (drawing, drawing)]
     space = {name: draw.of(draw.of(forms))(values) for name, values in space.items()}
     if spoils and draw.chance(0.1):
@@ -291,22 +287,6 @@ def made(draw):
     return FINE
 
 
-def derivatives(draw):
-    """Derivatives of the outputs by the inputs, where there are outputs: both back ends have the same."""
-    it, name = result_of(draw.of([np.float64, np.float32])), draw.of(["jacobian", "jacobian", "input_gradient"])
-    if draw.chance(0.5):
-        network = draw.of([Network((4, 6, 1), "tanh"), Network((4, 6, 1)), Network((4, 2)), other_network(draw)])
-        params = np.resize(it.params, network.n_params) if network.n_params < 10**4 else it.params
-        it = dataclasses.replace(it, network=network, params=params)
-    if draw.chance(0.3):
-        it = dataclasses.replace(it, params=draw.like(it.params))
-    rows = rows_of(draw)
-    fit = oracle.network_outputs(it.network, it.params, rows) is not None
-    if not fit or (name == "input_gradient" and it.network.n_outputs > 1):
-        return judge(lambda: getattr(it, name)(rows, backend=draw.of(["numba", "numpy"])), None)
-    return oracle.agree(lambda given, by: getattr(given[0], name)(given[1], backend=by), (it, rows))
-
-
 MLP, PARAMS = fastnn.MLPClassifier, np.zeros(NETWORK.n_params)
 CALLS = [
     (NETWORK.pack, {"weights": NETWORK.weights(PARAMS), "biases": NETWORK.biases(PARAMS)}),
@@ -372,4 +352,4 @@ def is_plain(array, dtype, shape):
     return isinstance(array, np.ndarray) and (array.dtype, array.shape) == (dtype, shape) and array.flags.carray
 
 
-DOORS = [searched, scored, logged, derivatives, row] * 3 + [values, made, called] * 4
+DOORS = [searched, scored, logged, row] * 3 + [values, made, called] * 4

@@ -6,7 +6,6 @@ import tempfile
 
 import numpy as np
 import pandas as pd
-from fuzz_doors import as_list
 from fuzz_oracle import FINE, REFUSED, UNKNOWN, Wrong, attempt, done, judge, quietly, same_bits, twin_of
 from fuzz_values import SCALARS, same
 
@@ -59,9 +58,9 @@ def columns(draw):
     return drawn, odd
 
 
-def frame_of(drawn, names="abcdefgh"):
+def frame_of(drawn):
     """A data frame of columns."""
-    return pd.DataFrame({name: pd.Series(values) for name, values in zip(names, drawn, strict=False)})
+    return pd.DataFrame({name: pd.Series(values) for name, values in zip("abcdefgh", drawn, strict=False)})
 
 
 def rows_of(drawn):
@@ -75,8 +74,7 @@ def rows_of(drawn):
 def prepared(draw):
     """The numbers that a network takes of a table: those of a few lines of NumPy, in whatever the table is."""
     drawn, odd = columns(draw)
-    table = quietly(lambda: frame_of(drawn))[0]
-    preparation = TablePreparation()
+    table, preparation = quietly(lambda: frame_of(drawn))[0], TablePreparation()
     if table is None or draw.chance(0.15):
         odd, table = True, draw.like(rows_of(drawn))
     if draw.chance(0.1):
@@ -113,8 +111,6 @@ def matrix_due(drawn):
 
 ESTIMATORS = {"classifier": fastnn.TabularClassifier, "regressor": fastnn.TabularRegressor}
 SMALL = {"epochs": 2, "n_members": 2, "hidden_layer_sizes": (4,), "n_jobs": 1, "random_state": 0}
-COSTLY = ("epochs", "n_members", "hidden_layer_sizes", "n_jobs", "verbose", "preset", "max_time")
-"""Parameters that make a fit long, or print."""
 
 
 def table(draw):
@@ -127,18 +123,12 @@ def table(draw):
     y = random.choice(["a", "b", "c"], N) if kind == "classifier" else random.standard_normal(N)
     y[:3] = ["a", "b", "c"] if kind == "classifier" else y[:3]
     model, given = ESTIMATORS[kind](**SMALL), {"X": frame, "y": y, "sample_weight": None}
-    for _ in range(draw.of([0, 0, 0, 1, 2])):
-        odd = True
-        if draw.chance(0.5):
-            name = draw.of(sorted(given))
-            given[name] = draw.like(np.ones(N) if name == "sample_weight" else rows_of(drawn) if name == "X" else y)
-        else:
-            name = draw.of(sorted(model.get_params()))
-            value = draw.like(draw.of([getattr(model, name), 0.5, 3]))
-            while name in COSTLY and any(isinstance(n, (int, np.integer)) and n > 4 for n in as_list(value)):
-                value = draw.like(4)
-            model.set_params(**{name: value})
-    model.set_params(verbose=False) if model.verbose is not False and draw.chance(0.8) else None
+    if draw.chance(0.3):
+        odd, name = True, draw.of(sorted(given))
+        given[name] = draw.like(np.ones(N) if name == "sample_weight" else rows_of(drawn) if name == "X" else y)
+    if draw.chance(0.3):
+        odd, name = True, draw.of(sorted(model.get_params()))
+        model.set_params(**{name: draw.other(name, draw.of([getattr(model, name), 0.5, 3]))})
     done(lambda: model.fit(**given), may_be_refused=odd)
     rows = given["X"]
     outputs = "predict" if kind == "regressor" else draw.of(["predict", "predict_proba"])
@@ -156,14 +146,14 @@ def asked(draw, model, rows, outputs, right):
         if not fits or error is not None or not (found[..., 1] - found[..., 0] >= half[..., 1] - half[..., 0]).all():
             raise Wrong(f"{coverage!r:.50}: {found[:1]}, of half the coverage {half}")
         return FINE
+    ask = getattr(model, outputs)
     if not isinstance(rows, pd.DataFrame):
-        return same_bits(lambda: [getattr(model, outputs)(twin_of(rows))], lambda: [right])
-    names, ask = list(rows.columns), getattr(model, outputs)
+        return same_bits(lambda: [ask(twin_of(rows))], lambda: [right])
+    names = list(rows.columns)
     form = draw.of(["turned", "one more", "lacking", "array", "other"])
-    if form == "turned":
-        return same_bits(lambda: [ask(rows[names[::-1]].iloc[::-1])[::-1]], lambda: [right])
-    if form == "one more":
-        return same_bits(lambda: [ask(rows.assign(more=1))], lambda: [right])
+    if form in ("turned", "one more"):
+        turned = rows[names[::-1]].iloc[::-1]
+        return same_bits(lambda: [ask(turned)[::-1] if form == "turned" else ask(rows.assign(more=1))], lambda: [right])
     if form in ("lacking", "array"):
         return judge(lambda: ask(rows[names[1:]] if form == "lacking" else rows.to_numpy(object)[:, 1:]), None)
     other = rows.copy()

@@ -97,6 +97,10 @@ WRONG = {
 }
 
 
+COSTLY = "epochs", "network", "networks", "budget", "n_members", "hidden_layer_sizes", "n_jobs", "preset", "max_time"
+"""Arguments that may make a case long."""
+
+
 class Draw:
     """Draws values by a seed."""
 
@@ -133,8 +137,15 @@ class Draw:
         """Put other values in the place of some of those given, or of these names; return the names of the spoiled."""
         spoiled = sorted({self.of(sorted(names or given)) for _ in range(self.of(counts))})
         for name in spoiled:
-            given[name] = self.like(given[name])
+            given[name] = self.other(name, given[name])
         return spoiled
+
+    def other(self, name, value):
+        """A value in the place of an argument's, none that makes a case of years, or prints."""
+        value = self.like(value)
+        parts = value if isinstance(value, (list, tuple)) else [value]
+        is_costly = any(isinstance(n, (int, np.integer)) and n > 9 for n in parts)
+        return self.other(name, value) if name in COSTLY and is_costly else value
 
 
 def right_array(value, ndims):
