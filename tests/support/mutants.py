@@ -131,8 +131,8 @@ class Eager(Part):
     def train_steps(self, task, state, steps):
         n_good = super().train_steps(task, state, steps)
         weight = task.data.sample_weight[steps.rows]
-        weights = [weight[a:b].sum() for a, b in zip(steps.start, steps.stop, strict=True)]
-        n_skipped = weights[:n_good].count(0)
+        batches = zip(steps.start[:n_good], steps.stop[:n_good], strict=True)
+        n_skipped = sum(not weight[a:b].any() for a, b in batches)
         state.beta_products *= [beta**n_skipped for beta in task.optimizer.betas]
         return n_good
 
@@ -148,14 +148,10 @@ class Blind(Part):
 class Keeping(Part):
     """The rows gathered for some places are kept from call to call."""
 
-    def __init__(self):
-        super().__init__()
-        self.kept = {}
-
     def train_steps(self, task, state, steps):
-        rows = steps.rows.copy()
+        rows, kept = steps.rows.copy(), vars(self).setdefault("kept", {})
         for a, b in zip(steps.start, steps.stop, strict=True):
-            rows[a:b] = self.kept.setdefault((id(task.data.X), a, b), rows[a:b].copy())
+            rows[a:b] = kept.setdefault((id(task.data.X), a, b), rows[a:b].copy())
         return super().train_steps(task, state, steps._replace(rows=rows))
 
 
@@ -168,9 +164,8 @@ def not_sequential(network, params, gradient, batch, passed, alpha, after_layer=
 
 class Writing(Part):
     def predict(self, network, params, X):
-        outputs = super().predict(network, params, X)
         params *= 2
-        return outputs
+        return super().predict(network, params, X)
 
 
 class Late(Part):

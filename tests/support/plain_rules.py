@@ -117,11 +117,6 @@ Plain = namedtuple("Plain", "n_epochs reason state params loss validation_loss s
 """The results of the plain loop."""
 
 
-def loss_of(network, params, data, alpha, backend):
-    X, Y, weight = data
-    return fastnn.loss_and_gradient(network, params, X, Y, sample_weight=weight, alpha=alpha, backend=backend)[0]
-
-
 def plain(case, backend):
     """Train by steps, one at a time, and all rules after each epoch."""
     network, optimizer, rules = case.network, case.optimizer, case.rules
@@ -139,6 +134,10 @@ def plain(case, backend):
         held_out = Data(*given)
     task = Task(network, optimizer, Data(*map(np.ascontiguousarray, case.data)), 0.01)
     on_loss = case.monitor == "loss"
+
+    def loss_of(data, alpha):
+        return backend.loss_and_gradient(network, state.params, data, alpha)[0]
+
     size = min(case.batch_size or N, len(order))
     losses, validation_losses, scores, rates, called = [], [], [], [], []
     factor, best, stale, best_score, best_params, best_epoch, reason = 1.0, math.inf, 0, math.inf, None, 0, "epochs"
@@ -168,10 +167,10 @@ def plain(case, backend):
         # The score, less is better: it is what the rules compare, but for the plain training loss.
         score = None
         if held_out is not None:
-            score = loss_of(network, state.params, held_out, 0.0, backend)
+            score = loss_of(held_out, 0.0)
             validation_losses.append(score)
         elif on_loss and rules["restore_best"]:
-            score = loss_of(network, state.params, case.data, 0.01, backend)
+            score = loss_of(case.data, 0.01)
         if not on_loss:
             rows = held_out if held_out is not None else Data(*(a[np.sort(order)] for a in case.data))
             used = rows.sample_weight > 0

@@ -58,13 +58,13 @@ DEEP = ("identity", "sigmoid", "tanh", "relu", "leaky_relu", "elu", "selu", "sof
 TUTORIAL = {"bias": "scalar", "bias_gradient": "times_bias", "reduction": "sum"}
 
 
-def _optimizers():
-    """Each optimizer, and each option that is code of its own."""
-    yield from ((name, kind()) for name, kind in OPTIMIZERS.items())
-    yield "momentum", SGD(momentum=0.9)
-    yield "nesterov", SGD(momentum=0.9, nesterov=True)
-    yield "sequential", Adam(sequential=True)
-    yield "options", AdamW(clip_norm=0.25, rates=(0, (0.5, 1), (2, 0)))
+_OPTIMIZERS = {name: kind() for name, kind in OPTIMIZERS.items()} | {
+    "momentum": SGD(momentum=0.9),
+    "nesterov": SGD(momentum=0.9, nesterov=True),
+    "sequential": Adam(sequential=True),
+    "options": AdamW(clip_norm=0.25, rates=(0, (0.5, 1), (2, 0))),
+}
+"""Each optimizer, and each option that is code of its own."""
 
 
 def _runs():
@@ -104,7 +104,7 @@ def _runs():
             network = Network((6, 9, 3), activation, "softmax", "squared_error")
             yield drawn(f"hidden {activation}", network, SGD(0.125), 9)
         network = Network((6, 9, 7, 3), ("tanh", "gelu"), "sigmoid", "log_loss")
-        for name, optimizer in _optimizers():
+        for name, optimizer in _OPTIMIZERS.items():
             yield drawn(name, network, optimizer, 21, batch_size=None if optimizer.full_batch else 16, alpha=0.125)
         for value in VARIANTS:
             names = {"activation": value}
@@ -180,7 +180,7 @@ def train(run, n_steps=None, chunk=None, backend="numba"):
 
 def hashes_of_members(names=tuple(RUNS), few=False):
     """{name of a run: the hash of its state}, as a member of train_many; of runs whose steps are whole epochs."""
-    members = []
+    members = {}
     for name in names:
         run = RUNS[name]
         params, X, Y, weight = (a.astype(run.dtype) for a in start_of(run))
@@ -188,16 +188,15 @@ def hashes_of_members(names=tuple(RUNS), few=False):
         if n_steps % per_epoch == 0:
             common = {"networks": run.network, "optimizer": run.optimizer, "X": X, "Y": Y, "sample_weight": weight}
             common |= {"params": params, "batch_size": run.batch_size, "epochs": n_steps // per_epoch}
-            # A second one, to share the block with.
             other = 0.0 if isinstance(run.optimizer, BayesianRegularization) else 0.25
-            members += [{**common, "alpha": run.alpha, "seed": 0, "name": name}]
-            members += [{**common, "alpha": other, "seed": 1, "name": None}]
+            members[name] = {**common, "alpha": run.alpha, "seed": 0}
+            members[name, "a second one, to share the block with"] = {**common, "alpha": other, "seed": 1}
     if not members:
         return {}
-    columns = {key: [member[key] for member in members] for key in members[0]}
-    names = columns.pop("name")
-    results = train_many(**columns, n_jobs=2)
-    return {name: hashes_of(r.state, np.zeros(0))["state"] for name, r in zip(names, results, strict=True) if name}
+    keys = next(iter(members.values()))
+    results = train_many(**{key: [member[key] for member in members.values()] for key in keys}, n_jobs=2)
+    found = {name: hashes_of(result.state, np.zeros(0)) for name, result in zip(members, results, strict=True)}
+    return {name: found[name]["state"] for name in found if name in RUNS}
 
 
 def hashes(names=tuple(RUNS), n_steps=None, chunk=None):

@@ -89,10 +89,10 @@ class Child:
     def wait_for(self, word):
         """The next line that begins with `word`."""
         seen = []
-        while (line := self.line()) is not None:
-            seen.append(line)
+        for line in iter(self.line, None):
             if line.startswith(word):
                 return line
+            seen.append(line)
         raise AssertionError(f"no line begins with {word!r}:\n" + "\n".join(seen))
 
     def end(self):
