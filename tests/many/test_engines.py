@@ -23,7 +23,6 @@ RANDOM = np.random.RandomState(1)
 X, Y = RANDOM.rand(40, 3), RANDOM.rand(40, 1)
 NETWORK = Network((3, 5, 1), "sigmoid", "sigmoid")
 SHORT = {"seed": range(30), "epochs": [3, 5] * 15, "batch_size": 7, "optimizer": Adam(0.01)}
-STOPPED = {"seed": range(4), "epochs": 30, "stop": Stop(patience=2, validation=0.3, restore_best=True)}
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -37,10 +36,10 @@ def go(case, **options):
     return train_many(NETWORK, X, Y, **case | options)
 
 
-def refused(match, case=SHORT, **options):
+def refused(match, **options):
     """The EngineError of trainings on two workers."""
     with joblib.parallel_config("loky", n_jobs=2), pytest.raises(fastnn.EngineError, match=match):
-        go(case, **options)
+        go(SHORT, **options)
 
 
 def test_a_choice_is_the_users():
@@ -61,20 +60,6 @@ def test_an_engine_that_always_fails_is_an_error(monkeypatch):
     monkeypatch.setattr(engine, "ATTEMPTS", 2)  # each of which starts workers
     monkeypatch.setattr(engine, "train_packed", os.abort)  # whose arguments are wrong
     refused("failed 2 times, 30 members")
-
-
-def monitor_that_raises(Y, outputs):
-    raise ZeroDivisionError("of the caller's own")
-
-
-def test_an_error_of_a_member_arrives():
-    stop = Stop(monitor=monitor_that_raises)
-    with (
-        joblib.parallel_config("loky", n_jobs=2),
-        pytest.raises(fastnn.MonitorError, match="of the caller's own") as error,
-    ):
-        go(STOPPED, stop=stop)
-    assert str(error.value).startswith("member ")
 
 
 class TwoArguments(Exception):
@@ -99,33 +84,35 @@ class Unprintable(Exception):
 
 
 class Raising:
-    """A learning rate that raises an error, made in the worker."""
+    """A learning rate or a monitor that raises an error, made in the worker."""
 
     def __init__(self, kind, *given):
         self.kind, self.given = kind, given
 
-    def __call__(self, step):
+    def __call__(self, *step):
         raise self.kind(*self.given)
 
 
+GONE = Raising(ZeroDivisionError, "sensor gone")
 ERRORS = [
-    (Raising(ZeroDivisionError, "sensor gone"), ZeroDivisionError, "sensor gone"),
-    (Raising(TwoArguments, 0, "sensor gone"), RuntimeError, "TwoArguments: step 0: sensor gone"),
-    (Raising(WithALock, "gone " * 500), RuntimeError, "WithALock: gone gone"),
-    (Raising(Unprintable), RuntimeError, "Unprintable: its text cannot be had"),
+    ({"optimizer": SGD(GONE)}, ZeroDivisionError, "sensor gone"),
+    ({"optimizer": SGD(Raising(TwoArguments, 0, "gone"))}, RuntimeError, "TwoArguments: step 0: gone"),
+    ({"optimizer": SGD(Raising(WithALock, "gone " * 500))}, RuntimeError, "WithALock: gone gone"),
+    ({"optimizer": SGD(Raising(Unprintable))}, RuntimeError, "Unprintable: its text cannot be had"),
+    ({"stop": Stop(monitor=GONE)}, fastnn.MonitorError, "member .* after epoch 1 .*sensor gone"),
 ]
 
 
-@pytest.mark.parametrize(("rate", "kind", "text"), ERRORS, ids=[text for *_, text in ERRORS])
-def test_an_error_of_any_class_arrives_at_once_with_its_text(rate, kind, text, monkeypatch):
+@pytest.mark.parametrize(("options", "kind", "text"), ERRORS, ids=[text for *_, text in ERRORS])
+def test_an_error_of_any_class_arrives_at_once_with_its_text(options, kind, text, monkeypatch):
     monkeypatch.setattr(engine, "ATTEMPTS", 1)
-    with joblib.parallel_config("loky", n_jobs=2), pytest.raises(kind) as caught:
-        go(SHORT, optimizer=SGD(rate))
-    assert str(caught.value).startswith(text)
+    with joblib.parallel_config("loky", n_jobs=2), pytest.raises(kind, match=f"^{text}") as caught:
+        go(SHORT, **options)
     assert len(str(caught.value)) <= 1000
-    assert f"fastnn: this was member {caught.value.member}" in caught.value.__notes__
+    member, notes = f"member {caught.value.member}", caught.value.__notes__
+    assert f"fastnn: this was {member}" in notes or str(caught.value).startswith(f"{member}: ")
     if kind is RuntimeError:
-        assert any("in __call__\n" in note for note in caught.value.__notes__)
+        assert any("in __call__\n" in note for note in notes)
 
 
 class Locked(NumpyBackend):
@@ -142,21 +129,6 @@ def monitor_with_a_lock():
     return lambda Y, outputs: float(lock.locked())
 
 
-@pytest.mark.parametrize(
-    ("options", "name"),
-    [
-        ({"stop": Stop(monitor=monitor_with_a_lock())}, "<function monitor_with_a_lock"),
-        ({"backend": Locked()}, "<.*Locked object"),
-        ({"optimizer": SGD(monitor_with_a_lock())}, r"SGD\(learning_rate=<function monitor_with_a_lock"),
-    ],
-    ids=["monitor", "back end", "learning rate"],
-)
-def test_what_cannot_be_sent_is_named(options, name, monkeypatch):
-    """Before anything is sent: Dask waits for ever for what it could not pickle."""
-    monkeypatch.setattr(joblib.Parallel, "__call__", lambda *args: pytest.fail("it was sent"))
-    refused(f"cannot train: {name}.* cannot be pickled .*lock", **options)
-
-
 class Once:
     """A monitor that can be pickled, but not unpickled."""
 
@@ -167,9 +139,20 @@ class Once:
         return divmod, (1, 0)
 
 
-def test_what_cannot_be_unpickled_is_named(monkeypatch):
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        ({"stop": Stop(monitor=monitor_with_a_lock())}, "<function monitor_with_a_lock.* cannot be pickled .*lock"),
+        ({"backend": Locked()}, "<.*Locked object.* cannot be pickled .*lock"),
+        ({"optimizer": SGD(monitor_with_a_lock())}, r"SGD\(learning_rate=<function .* cannot be pickled .*lock"),
+        ({"stop": Stop(monitor=Once())}, "<.*Once object.*> cannot be unpickled: ZeroDiv"),
+    ],
+    ids=["monitor", "back end", "learning rate", "not unpickled"],
+)
+def test_what_cannot_be_sent_is_named(options, text, monkeypatch):
+    """Before anything is sent: Dask waits for ever for what it could not pickle."""
     monkeypatch.setattr(joblib.Parallel, "__call__", lambda *args: pytest.fail("it was sent"))
-    refused(r"cannot train: <.*Once object.*> cannot be unpickled: ZeroDiv", STOPPED, stop=Stop(monitor=Once()))
+    refused(f"cannot train: {text}", **options)
 
 
 def test_an_engine_without_workers_is_an_error(monkeypatch):
@@ -182,52 +165,17 @@ def test_an_engine_without_workers_is_an_error(monkeypatch):
     refused("engine loky has no workers: TimeoutError: no worker after 10 seconds")
 
 
-def test_a_worker_that_comes_late_with_another_version_is_refused(monkeypatch):
+@pytest.mark.parametrize("late", [False, True])
+def test_workers_with_another_version_are_refused(late, monkeypatch):
+    """Those that come late, too."""
     right = engine.packed
 
     def packed(units):
         plan, arrays = right(units)
         return plan._replace(version="9.9"), arrays
 
-    monkeypatch.setattr(engine, "packed", packed)
-    refused(f"a worker of the engine has fastnn {fastnn.__version__}.*9.9")
-
-
-def test_a_callback_need_not_be_pickled(monkeypatch):
-    seen, lock = [], threading.Lock()
-
-    def callback(progress):
-        with lock:
-            seen.extend(progress.ended)
-
-    with joblib.parallel_config("loky", n_jobs=2):
-        go(STOPPED, callbacks=[callback])
-    assert sorted(seen) == [0, 1, 2, 3]
-
-
-def test_memory_maps_give_the_same_bits():
-    """joblib maps arrays of more than 1 MB into its workers' memory, where nobody can write them."""
-    big = np.random.RandomState(2).rand(50_000, 3)
-    case = {"seed": range(6), "epochs": 2, "batch_size": 500}
-    here = train_many(NETWORK, big, big[:, :1], **case)
-    with joblib.parallel_config("loky", n_jobs=2):
-        kinds = joblib.Parallel(prefer="threads")(joblib.delayed(kind)(big) for _ in range(2))
-        there = train_many(NETWORK, big, big[:, :1], **case)
-    assert kinds == [("memmap", False)] * 2
-    assert_same_results(here, there)
-
-
-def kind(array):
-    """How an array came."""
-    return type(array).__name__, array.flags.writeable
-
-
-def nowhere(folder):
-    return False
-
-
-def missing(arrays, folder):
-    return {id(array): Laid(f"{folder}/missing", [], []) for array in arrays}
+    monkeypatch.setattr(engine, *(("packed", packed) if late else ("__version__", "9.9")))
+    refused(f"a worker of the engine has fastnn {fastnn.__version__}.*9.9" if late else f"{fastnn.__version__}.*9.9")
 
 
 @pytest.mark.parametrize("where", ["here", "elsewhere", "one came later"])
@@ -237,8 +185,9 @@ def test_data_of_all_tasks_go_in_a_file_once(where, monkeypatch):
     monkeypatch.setattr(engine, "TASK_SECONDS", 1e-9)
     monkeypatch.setattr(engine, "PAUSE_SECONDS", 0.01)
     if where == "elsewhere":
-        monkeypatch.setattr(engine, "reaches", nowhere)
+        monkeypatch.setattr(engine, "reaches", lambda folder: False)
     if where == "one came later":
+        missing = lambda arrays, folder: {id(array): Laid(f"{folder}/missing", [], []) for array in arrays}  # noqa: E731
         monkeypatch.setattr(engine, "files_of", missing)
     delayed = joblib.delayed
 
@@ -248,7 +197,7 @@ def test_data_of_all_tasks_go_in_a_file_once(where, monkeypatch):
         return lambda numbers, plan, *arrays: sent.append(arrays) or delayed(function)(numbers, plan, *arrays)
 
     monkeypatch.setattr(joblib, "delayed", recorded)
-    X, own = RANDOM.rand(5000, 3), [RANDOM.rand(5000, 1) for _ in range(4)]
+    X, own = RANDOM.rand(50_000, 3), [RANDOM.rand(50_000, 1) for _ in range(4)]  # joblib maps more than a MB
     case = {"seed": range(4), "epochs": 1, "batch_size": 500}
     here = train_many(NETWORK, X, own, **case)
     with joblib.parallel_config("loky", n_jobs=2):
@@ -261,11 +210,6 @@ def test_data_of_all_tasks_go_in_a_file_once(where, monkeypatch):
     assert found == expected[where]
 
 
-def test_workers_with_another_version_are_refused(monkeypatch):
-    monkeypatch.setattr(engine, "__version__", "9.9")
-    refused(f"{fastnn.__version__}.*9.9")
-
-
 def test_a_generator_of_the_callers_stays_here():
     own, twin = np.random.RandomState(4), np.random.RandomState(4)
     with joblib.parallel_config("loky", n_jobs=2):
@@ -275,25 +219,28 @@ def test_a_generator_of_the_callers_stays_here():
     assert own.randint(2**30) == twin.randint(2**30)
 
 
-def test_a_callback_ends_the_trainings(monkeypatch):
-    """It is called in this process; members that have not begun have no epoch."""
+@pytest.mark.parametrize("most", [2, 21])
+def test_callbacks_are_called_here_and_end_the_trainings(most, monkeypatch, recwarn):
+    """They need not be pickled; members that have not begun have no epoch."""
     monkeypatch.setattr(engine, "TASK_SECONDS", 1e-9)
-    seen = []
+    seen, lock = [], threading.Lock()
 
     def callback(progress):
-        seen.append(progress)
-        return len(seen) == 2
+        with lock:
+            seen.append(progress)
+        return len(seen) == most
 
     with joblib.parallel_config("loky", n_jobs=2):
-        many = go(STOPPED, stop=Stop(monitor="r2"), callbacks=[callback])
-    assert len(seen) == 2
-    assert (many.stop_reason == "callback").sum() == 4 - seen[-1].n_ended
+        many = go(SHORT, seed=range(20), epochs=50, stop=Stop(monitor="r2"), callbacks=[callback])
+    assert len(seen) == min(most, 20)
+    assert len({number for progress in seen for number in progress.ended}) == seen[-1].n_ended
+    assert (many.stop_reason == "callback").sum() == 20 - seen[-1].n_ended
     assert isinstance(seen[0].result(seen[0].ended[0]), fastnn.TrainingResult)
+    assert "cancelled" not in "".join(str(warning.message) for warning in recwarn)  # joblib's, of the other tasks
 
 
 def test_units_of_one_block_go_to_the_engine_too(monkeypatch):
-    seen = []
-    right = Driver._on_engine
+    seen, right = [], Driver._on_engine
     monkeypatch.setattr(Driver, "_on_engine", lambda self, *args: (seen.append(len(self.units)), right(self, *args)))
     with joblib.parallel_config("loky", n_jobs=2):
         go(SHORT, seed=[1], epochs=3)
@@ -301,8 +248,7 @@ def test_units_of_one_block_go_to_the_engine_too(monkeypatch):
 
 
 def test_a_population_sends_the_rows_of_its_members_only(monkeypatch):
-    sent = []
-    right = engine.packed
+    sent, right = [], engine.packed
     monkeypatch.setattr(engine, "TASK_SECONDS", 1e-9)
 
     def advanced():

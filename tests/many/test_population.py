@@ -124,15 +124,8 @@ def test_members_are_what_they_are_alone(name, backend):
 def test_nothing_is_trained_twice(monkeypatch):
     counted, kind = [], type(get_backend("numba"))
     train_group, train_steps = kind.train_group, kind.train_steps
-
-    def of_a_group(self, tasks, which, state, steps, n_steps, *rest):
-        counted.extend(n_steps.tolist())
-        return train_group(self, tasks, which, state, steps, n_steps, *rest)
-
-    def of_one(self, task, state, steps):
-        counted.append(len(steps.loss))
-        return train_steps(self, task, state, steps)
-
+    of_a_group = lambda *given: counted.extend(given[5].tolist()) or train_group(*given)  # noqa: E731
+    of_one = lambda *given: counted.append(len(given[3].loss)) or train_steps(*given)  # noqa: E731
     monkeypatch.setattr(kind, "train_group", of_a_group)
     monkeypatch.setattr(kind, "train_steps", of_one)
     population = small(n_jobs=1)
@@ -268,13 +261,6 @@ def test_ranking():
     best = {i: result.history.score.max() for i, result in population.items()}
     assert population.scores() == best
     assert population.ranking() == sorted(best, key=best.get, reverse=True)
-    population.drop(population.best())
-    assert population.best() == sorted(best, key=best.get)[-2]
-    mixed = small(stop=[Stop(), Stop(monitor="r2"), Stop(), Stop(validation=0.5)])
-    mixed.advance(1)
-    for call in mixed.ranking, mixed.best:
-        with pytest.raises(ValueError, match="2 members by training loss, 1 member by validation loss"):
-            call()
 
 
 @pytest.mark.parametrize("rate", [1e9, 1e150])
@@ -292,7 +278,7 @@ def test_where_no_member_is_the_best(rate):
 
 
 def test_dropped_members_free_their_memory():
-    """Parameters, the optimizer's state, row orders and histories: also of members that share a block."""
+    """Also of members that share a block; nor does a member that stays behind hold the arrays of those that advance."""
 
     def held():
         gc.collect()
@@ -304,6 +290,7 @@ def test_dropped_members_free_their_memory():
     try:
         population = Population(network, X, Y, seed=range(100), optimizer=Adam(), n_jobs=1)
         population.advance(1)
+        population.advance(dict.fromkeys(range(10, 100), 1))
         before = held()
         population.drop(range(10, 100))
         after = held()
@@ -312,7 +299,8 @@ def test_dropped_members_free_their_memory():
         nothing = held()
     finally:
         tracemalloc.stop()
-    assert before - nothing > 100 * 3 * network.n_params * 8
+    size = 100 * 3 * network.n_params * 8
+    assert size < before - nothing < 1.5 * size
     assert after - nothing < 0.2 * (before - nothing)
 
 
@@ -328,19 +316,10 @@ def test_dropped_members_free_their_data():
     population.advance(1)
 
 
-def test_members_that_stay_behind_keep_no_others():
-    """A member that does not advance does not hold the arrays of those that do."""
-    population = Population(Network((3, 5, 1)), X, Y, seed=range(M), n_jobs=1)
-    population.advance(1)
-    population.advance({1: 1, 2: 1, 3: 1})
-    assert {len(training.last.store.steps) for training in population._trainings.values()} == {1, 3}
-
-
 REFUSED = [
     (lambda p: p[0], KeyError, "member 0 was dropped"),
     (lambda p: p[4], KeyError, "there is no member 4: they are 0 to 3"),
     (lambda p: p[-1], KeyError, "there is no member -1"),
-    (lambda p: p[True], TypeError, "member must be an integer, not True"),
     (lambda p: p.drop([True, True, True]), TypeError, "member must be an integer, not True"),
     (lambda p: p["a"], TypeError, "member must be an integer, not 'a'"),
     (lambda p: p.advance(-1), ValueError, "epochs must be at least 0"),
@@ -357,8 +336,6 @@ REFUSED = [
     (lambda p: p.replace(1, alpha=-1), ValueError, "alpha must be at least 0"),
     (lambda p: Population(NETWORK, X, Y, epochs=3), TypeError, "Population has no argument 'epochs'"),
     (lambda p: p.replace(1, lr=0.1), TypeError, "replace has no argument 'lr': say learning_rate="),
-    (lambda p: small(learning_rate=[0.1, 0.2, -1, 0.1]), ValueError, "member 2: learning_rate"),
-    (lambda p: small(alpha=[0.1]), ValueError, "seed has 4 values, alpha has 1 value"),
 ]
 
 
@@ -486,22 +463,21 @@ CHANGES = {
 }
 
 
-@pytest.mark.parametrize("name", CHANGES)
-def test_a_callback_may_not_change_what_is_advanced(name):
+@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
+def test_a_callback_may_not_change_what_is_advanced(change):
     seen = []
 
     def callback(progress):
         seen.append((population.members, copy.deepcopy(population)))
-        CHANGES[name](population)
+        change(population)
 
     population = small(callbacks=[callback], n_jobs=1)
     with pytest.raises(RuntimeError, match="the population is being advanced: a callback, or another thread, may not"):
         population.advance(2)
     members, twin = seen[0]
     assert (population.members, population.epochs_trained) == (members, 0) == ([0, 1, 2, 3], 0)
-    twin._caller.callbacks.clear()
     for each in twin, population:
         each._caller.callbacks.clear()
         each.advance(1)
-        CHANGES[name](each)
+        change(each)
         assert each.epochs_trained > 0

@@ -7,7 +7,7 @@ import sys
 
 import numpy as np
 import pytest
-from bits import assert_same_result
+from bits import assert_same_results
 from waiting import no_endless_wait
 
 from fastnn import Network, train_many
@@ -15,13 +15,8 @@ from fastnn.many import engine as tasks
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="other systems have no file system in memory for all users")
 for_root = pytest.mark.skipif(getattr(os, "geteuid", int)() != 0, reason="only root gives folders to other users")
-ARRAYS = [
-    np.arange(50_000.0),
-    np.zeros((3, 0)),
-    np.float32([[1.5, -0.0], [np.nan, 2]]),
-    np.arange(6).reshape(2, 3).T,
-    np.array(7, np.int64),
-]
+ARRAYS = [np.arange(50_000.0), np.zeros((3, 0)), np.float32([[1.5, -0.0], [np.nan, 2]])]
+ARRAYS += [np.arange(6).reshape(2, 3).T, np.array(7, np.int64)]
 
 
 @pytest.fixture
@@ -72,14 +67,11 @@ def test_the_folder_is_there_for_the_time_of_a_call(memory):
     assert os.listdir(memory) == []
 
 
-def _folder(path):
+def _folder(path, *owner):
     path.mkdir()
     (path / "precious").touch()
-
-
-def _folder_of_another_user(path):
-    _folder(path)
-    os.chown(path, 65534, 65534)
+    if owner:
+        os.chown(path, *owner)
 
 
 OF_OTHERS = {
@@ -88,7 +80,7 @@ OF_OTHERS = {
     "a link to nothing": lambda path: path.symlink_to("nothing"),
     "a link to a folder": lambda path: (_folder(path.parent / "folder"), path.symlink_to("folder")),
     "a file": lambda path: path.touch(),
-    "a folder": pytest.param(_folder_of_another_user, marks=for_root),
+    "a folder": pytest.param(lambda path: _folder(path, 65534, 65534), marks=for_root),
 }
 
 
@@ -118,37 +110,25 @@ def test_only_this_users_folders_are_removed_and_used(memory, monkeypatch):
 
 
 @linux
-def test_there_may_be_none(memory, monkeypatch):
-    monkeypatch.setattr(tasks, "MEMORY", memory / "missing")
-    with tasks.folder_for_workers() as folder:
-        assert folder is None
-
-
-@linux
 def test_both_ways_give_the_same_results(memory, monkeypatch):
     os.mkfifo(memory / "fastnn-many-x")
     joblib = pytest.importorskip("joblib", reason="joblib comes with scikit-learn")
-    random = np.random.RandomState(0)
-    X, Y = random.rand(30, 3), random.rand(30, 2)
-    taken = []
-    take_up = tasks.take_up
+    X, taken, take_up, found = np.random.RandomState(0).rand(30, 3), [], tasks.take_up, []
     monkeypatch.setattr(tasks, "take_up", lambda laid: taken.append(laid) or take_up(laid))
-    found = []
+    options = {"seed": range(200), "batch_size": None, "epochs": [1900, 2000] * 100}
     for memory_ in (memory, memory / "missing"):
         monkeypatch.setattr(tasks, "MEMORY", memory_)
         taken.clear()
         with no_endless_wait(), joblib.parallel_config("loky", n_jobs=2):
-            options = {"seed": range(200), "batch_size": None, "epochs": [1900, 2000] * 100}
-            found.append(train_many(Network((3, 4, 2)), X, Y, **options))
+            found.append(train_many(Network((3, 4, 2)), X, X[:, :2], **options))
         assert any(laid.path for laid in taken) is (memory_ is memory)
     joblib.externals.loky.get_reusable_executor().shutdown(wait=True)
     assert os.listdir(memory) == ["fastnn-many-x"]
-    for one, other in zip(*found, strict=True):
-        assert_same_result(one, other)
+    assert_same_results(*found)
 
 
 def test_a_file_for_workers_stays_and_is_read_only(tmp_path):
-    """For all tasks; small arrays, others than of numbers, parts of memory maps and other things have none."""
+    """For all tasks; small arrays, others than of numbers, parts of memory maps and what does not fit have none."""
     big = np.random.RandomState(0).rand(3, 5000).T
     mapped = np.memmap(tmp_path / "mapped", mode="w+", shape=big.shape)
     words = np.array(["word"] * 5000)
@@ -163,7 +143,4 @@ def test_a_file_for_workers_stays_and_is_read_only(tmp_path):
         assert array.ctypes.data % 64 == 0
     assert len(os.listdir(tmp_path)) == 1
     assert tasks.received(big) is big
-
-
-def test_what_does_not_fit_into_memory_has_no_file(tmp_path):
-    assert tasks.files_of([np.zeros(5000)], str(tmp_path / "full")) == {}
+    assert tasks.files_of([big], str(tmp_path / "full")) == {}
