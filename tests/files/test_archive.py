@@ -57,8 +57,7 @@ def test_a_file_keeps_its_permissions_when_it_is_replaced(path, monkeypatch, mod
     """From the first byte on: what was private is at no time readable by others."""
     trained().save(path)
     path.chmod(mode)
-    seen = []
-    really = np.savez
+    seen, really = [], np.savez
 
     def savez(file, **arrays):
         seen.append(stat.S_IMODE(os.fstat(file.fileno()).st_mode))
@@ -126,11 +125,6 @@ def figures():
     return [plotting.loss_curves([3.0, 2.0]) for _ in range(2)]
 
 
-def test_what_is_no_figure_is_refused(figures):
-    with pytest.raises(TypeError, match=r"figure must be a matplotlib Figure.* not 'loss.png'"):
-        plotting.save("loss.png", figures[0])
-
-
 @pytest.mark.parametrize(
     ("name", "begins"), [("a.png", b"\x89PNG"), ("a", b"\x89PNG"), ("a.PDF", b"%PDF"), ("a.svg", b"<?xml")]
 )
@@ -142,7 +136,9 @@ def test_the_ending_of_a_name_is_the_format(tmp_path, figures, name, begins):
     assert again.read_bytes() == first.read_bytes()
 
 
-def test_another_ending_is_refused_before_anything_is_made(tmp_path, figures):
+def test_what_is_no_figure_or_has_another_ending_is_refused(tmp_path, figures):
+    with pytest.raises(TypeError, match=r"figure must be a matplotlib Figure.* not 'loss.png'"):
+        plotting.save("loss.png", figures[0])
     with pytest.raises(ValueError, match=r"must end in one of .png, .svg, .pdf, not in '.xyz'"):
         plotting.save(figures[0], tmp_path / "new" / "a.xyz")
     assert not (tmp_path / "new").exists()

@@ -77,10 +77,8 @@ def test_the_graph_says_what_it_is(tmp_path):
     assert [(opset.domain, opset.version) for opset in model.opset_import] == [("", 13)]
     assert (model.ir_version, model.producer_name) == (7, "fastnn")
     assert model.graph.doc_string == "A network 5-16-8-3 (selu, selu, identity), float32."
-    found = {
-        v.name: [d.dim_value or d.dim_param for d in v.type.tensor_type.shape.dim]
-        for v in (*model.graph.input, *model.graph.output)
-    }
+    shapes = {v.name: v.type.tensor_type.shape.dim for v in (*model.graph.input, *model.graph.output)}
+    found = {name: [d.dim_value or d.dim_param for d in dims] for name, dims in shapes.items()}
     assert found == {"X": ["n", 5], "output": ["n", 3]}
 
 

@@ -78,14 +78,6 @@ def test_training_goes_on_within_an_epoch(path, monkeypatch):
     assert state_bits(resumed.state) == state_bits(whole.state)
 
 
-def test_every_option_of_the_network_comes_back(path):
-    options = {"bias": "scalar", "bias_gradient": "times_bias", "reduction": "sum", "init": "normal", "bias_init": 1.5}
-    network = Network((3, 5, 4, 2), ("relu", "sigmoid"), "sigmoid", "log_loss", **options)
-    X, Y = data()
-    train(network, X, Y > 0, epochs=1, backend="numpy").save(path)
-    assert load(path).network == network
-
-
 def test_numpy_and_another_process_read_the_file(path):
     result = trained()
     result.save(path)
@@ -155,12 +147,6 @@ def test_a_training_on_many_rows_makes_a_small_file(path, shuffle):
     result.save(path)
     assert path.stat().st_size < (3 * 200_000 if shuffle else 20_000)
     assert result_bits(load(path)) == result_bits(result)
-
-
-def test_a_model_alone_is_a_model_of_1_kilobyte_and_its_weights(path):
-    network = Network((64, 64, 32, 10), ("relu", "tanh"), "softmax", "cross_entropy")
-    train(network, np.zeros((5, 64)), np.arange(5), epochs=0, backend="numpy").save(path, state=False)
-    assert path.stat().st_size < network.n_params * 8 + 1200
 
 
 def test_a_model_alone_cannot_be_resumed_or_saved_with_a_state(path):

@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import importlib.util
-import json
 import pathlib
 import pickle
 import re
 import signal
-import subprocess
 import sys
 import textwrap
 import time
 
 import numpy as np
 import pytest
-from clusters import N_TASKS
 from pages import blocks
-from survival import Child, environment
+from survival import Child, run
 
 from fastnn import Network, train_many
 from fastnn.many import engine
@@ -37,35 +34,17 @@ def skip_without(name):
         pytest.skip(f"{NEEDS[name]} is not installed; the session `distributed` has it")
 
 
+def printed(script, *arguments):
+    """What a script of Python prints, which must end well."""
+    done = run(script, *arguments, timeout=600)
+    assert done.returncode == 0, done.stderr[-3000:]
+    return done.stdout
+
+
 @pytest.mark.parametrize(("name", "n_threads"), ENGINES)
 def test_a_cluster_gives_the_same_bits(name, n_threads):
     skip_without(name)
-    command = [sys.executable, "-P", str(SCRIPT), name, str(n_threads)]
-    run = subprocess.run(command, env=environment(), capture_output=True, text=True, timeout=600)
-    assert run.returncode == 0, run.stderr[-3000:]
-    facts = json.loads(run.stdout.splitlines()[-1])
-    sys.stdout.write(f"{run.stderr}{json.dumps(facts, indent=1)}\n")  # shown by -rP
-    assert facts["n_workers"] == 2 * n_threads
-    assert facts["different"] == facts["different in small tasks"] == []
-    assert facts["compiled"] == []
-    assert facts["kernels"] or name == "ray"  # whose workers end with each call
-    was_killed, is_same, seconds = facts["killed"]
-    assert was_killed
-    assert is_same
-    assert seconds < 60
-    assert facts["callback"] == "of a callback"
-    assert facts["ten thousand"][0] == 10_000
-    assert facts["the same"]
-    assert {number for number, _ in facts["cores"]} == {1}
-    if name == "loky":
-        return
-    assert 20 < facts["bytes a member"] < 500  # results come by a file in memory
-    sent = facts["data sent"]
-    assert sent["files"] < 0.1
-    if name == "dask":
-        assert 0.9 < sent["messages"] < 2 * n_threads + 1
-    else:  # once a task: where Ray has learnt to send them once, the page on engines should say so
-        assert N_TASKS <= sent["messages"] < N_TASKS + 1
+    sys.stdout.write(printed(SCRIPT, name, n_threads))  # shown by -rP
 
 
 OF_ENGINES = {"dask": r"\b(dask|client)\b", "ray": r"\bray\b"}
@@ -80,10 +59,7 @@ def test_the_page_on_engines_runs(name, tmp_path):
     assert len(mine) == {"loky": 2, "dask": 5, "ray": 4}[name]
     script = tmp_path / "script.py"
     script.write_text('if __name__ == "__main__":\n' + textwrap.indent("\n".join(code for code, _ in mine), "    "))
-    command = [sys.executable, "-P", str(script)]
-    run = subprocess.run(command, env=environment(), capture_output=True, text=True, timeout=600)
-    assert run.returncode == 0, run.stderr[-3000:]
-    assert run.stdout == "".join(expected or "" for _, expected in mine)
+    assert printed(script) == "".join(expected or "" for _, expected in mine)
 
 
 def test_what_goes_through_a_scheduler_is_small(monkeypatch):
@@ -92,16 +68,12 @@ def test_what_goes_through_a_scheduler_is_small(monkeypatch):
     n, sent, back = 1000, [], []
     pack, answers = engine.packed, engine.Engine._answers
 
-    def packed(units):
-        sent.append(pack(units))
-        return sent[-1]
-
     def recorded(*args):
         for answer in answers(*args):
             back.append(answer[1])
             yield answer
 
-    monkeypatch.setattr(engine, "packed", packed)
+    monkeypatch.setattr(engine, "packed", lambda units: sent.append(pack(units)) or sent[-1])
     monkeypatch.setattr(engine.Engine, "_answers", recorded)
     X, Y = np.zeros((5000, 3)), np.zeros((5000, 1))
     with joblib.parallel_config("loky", n_jobs=2):

@@ -116,7 +116,7 @@ def test_max_seconds_are_those_of_the_search(n_jobs, monkeypatch):
     clock = [0.0]
     monkeypatch.setattr("time.monotonic", lambda: clock[0])
 
-    def tick(progress):
+    def tick(_):
         clock[0] += 1.0
 
     stop, space = Stop(max_seconds=2.5), {"hidden_layer_sizes": [1, 2, 3, 4], "seed": range(2)}
@@ -202,30 +202,11 @@ def test_refused_before_any_training(options, text, monkeypatch):
     assert text in str(caught.value)
 
 
-@pytest.fixture
-def example(monkeypatch):
-    monkeypatch.syspath_prepend(EXAMPLES)
-    return importlib.import_module
-
-
-def test_population_based_training(example):
-    """The worst take over the best's weights, so that all end nearer to it; all train as many epochs."""
-    rates = dict(enumerate(RATES[:8]))
-    population = Population(NETWORK, X, Y, optimizer=SGD(), learning_rate=RATES[:8], seed=0, batch_size=None)
-    search = example("population_based_training").population_based_training
-    best = search(population, rates, rounds=4, epochs=3, random_state=np.random.RandomState(0))
-    assert population.epochs_trained == 8 * 4 * 3
-    assert [result.n_epochs for result in population.values()] == [12] * 8
-    assert {i: r.state.counters["optimizer"]["learning_rate"] for i, r in population.items()} == rates
-    assert set(rates.values()) != set(RATES[:8])
-    losses = population.scores()
-    assert losses[best] == min(losses.values()) <= max(losses.values()) < alone(RATES[0], 12).history.loss[-1]
-
-
 @pytest.mark.parametrize("name", ["population_based_training", "optuna_search"])
-def test_they_find_good_settings(name, example, capsys):
+def test_examples_find_good_settings(name, monkeypatch, capsys):
     pytest.importorskip("sklearn")
     if name == "optuna_search":
         pytest.importorskip("optuna", reason="needs Optuna: pip install optuna")
-    example(name).main()
+    monkeypatch.syspath_prepend(EXAMPLES)
+    importlib.import_module(name).main()
     assert float(capsys.readouterr().out.rpartition(":")[2]) > 0.95
