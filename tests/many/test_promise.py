@@ -12,8 +12,7 @@ from hypothesis import strategies as st
 from fastnn import SGD, Adam, AdamW, Network, ReduceRate, RMSprop, Stop, cosine, train, train_many
 from fastnn.compiler.loader import IN_PYTHON
 from fastnn.fused import preparation, side_by_side
-from fastnn.many import block
-from fastnn.many.driver import Driver
+from fastnn.many import block, driver
 
 RANDOM = np.random.RandomState(7)
 X, Y = RANDOM.rand(21, 3), RANDOM.rand(21, 2)
@@ -66,15 +65,12 @@ def drawn_members(draw):
     return members, varying | {"params"}
 
 
-def optimizer_of(member):
-    rate = member["learning_rate"]
-    return member["optimizer"] if rate is None else dataclasses.replace(member["optimizer"], learning_rate=rate)
-
-
 def alone(member, **shared):
-    options = member | {"optimizer": optimizer_of(member)}
-    del options["learning_rate"]
-    return train(options.pop("networks"), options.pop("X"), options.pop("Y"), **options, **shared)
+    options = member | shared
+    rate = options.pop("learning_rate")
+    if rate is not None:
+        options["optimizer"] = dataclasses.replace(options["optimizer"], learning_rate=rate)
+    return train(options.pop("networks"), options.pop("X"), options.pop("Y"), **options)
 
 
 def together(members, varying, **options):
@@ -95,12 +91,10 @@ def test_members_have_the_bits_that_train_gives_them(backend, data):
         found = together(members, varying, backend=backend, dtype=dtype, n_jobs=n_jobs)
         wanted = [alone(member, backend=backend, dtype=dtype) for member in members]
         assert_same_results(found, wanted)
-        kept = ("networks", "X", "Y", "epochs", "rows", "sample_weight", "stop", "learning_rate", "optimizer")
+        dropped = {"batch_size", "shuffle", "alpha", "seed", "params"}
         plainly = {"stop": RULES[0]} if data.draw(st.booleans()) else {}  # but a rate that has fallen stays so
-        more = [
-            {name: member[name] for name in kept} | {"resume": result.state} | plainly
-            for member, result in zip(members, wanted, strict=True)
-        ]
+        kept = [{name: member[name] for name in FIELDS.keys() - dropped} for member in members]
+        more = [own | {"resume": one.state} | plainly for own, one in zip(kept, wanted, strict=True)]
         found = together(more, varying & more[0].keys() | {"resume"}, backend=backend, dtype=dtype, n_jobs=n_jobs)
         for one, member in zip(found, more, strict=True):
             assert_same_result(one, alone(member, backend=backend, dtype=dtype))
@@ -126,14 +120,9 @@ SMALL = Network((3, 2, 1))
 
 @pytest.fixture
 def units(monkeypatch):
-    found = []
-
-    class Watched(Driver):
-        def __init__(self, *given):
-            super().__init__(*given)
-            found.append(self.units)
-
-    monkeypatch.setattr("fastnn.many.driver.Driver", Watched)
+    """The units of each call."""
+    found, right = [], driver.units_of
+    monkeypatch.setattr(driver, "units_of", lambda *given: found.append(right(*given)) or found[-1])
     return found
 
 
