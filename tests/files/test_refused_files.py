@@ -85,7 +85,7 @@ def test_sizes_are_checked_before_anything_is_allocated(path, members):
     np.lib.format.write_array_header_1_0(lie, {"descr": "<f8", "fortran_order": False, "shape": (10**13,)})
     for compression, loss, match in (
         (zipfile.ZIP_STORED, lie.getvalue(), "or another size than that"),
-        (zipfile.ZIP_DEFLATED, members["loss.npy"] + bytes(10**6), "not stored as fastnn stores it"),
+        (zipfile.ZIP_DEFLATED, members["loss.npy"] + bytes(1 << 27), "not stored as fastnn stores it"),
         (zipfile.ZIP_DEFLATED, members["loss.npy"], "not stored as fastnn stores it"),
     ):
         with zipfile.ZipFile(path, "w") as archive:
@@ -236,17 +236,6 @@ def test_names_of_members_are_not_quoted_at_length(path, members, names):
     with zipfile.ZipFile(path, "w") as archive:
         for name in [*members, *names]:
             archive.writestr(name, members.get(name, b""))
-    refused(path)
-
-
-def test_zip_bombs_do_not_go_off(path, members):
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, content in members.items():
-            with archive.open(name, "w") as file:
-                file.write(content)
-                for _ in range(128 if name == "loss.npy" else 0):
-                    file.write(bytes(1 << 20))
-    assert path.stat().st_size < 1_000_000
     refused(path)
 
 

@@ -16,6 +16,13 @@ STATE = train(NETWORK, X, Y, epochs=1, seed=0, backend="numpy").state
 Idle = type("Idle", (NumpyBackend,), {"train_steps": lambda *given: pytest.fail("it trains")})
 
 
+class Greedy:
+    ndim, shape = X.ndim, X.shape
+
+    def __array__(self, dtype=None, copy=None):
+        return np.zeros((10**9, 10**9))
+
+
 def spread_out(options, n=None):
     names = ("sample_weight", "rows", "validation_rows", "optimizer", "learning_rate", "seed", "params", "resume")
     rest = {"new_rows": False, "backend": "numpy", "dtype": None, "assume_finite": False, "epochs": 1}
@@ -129,7 +136,11 @@ OF_TYPES = [
 
 @pytest.mark.parametrize(
     ("error", "options", "text"),
-    [(ValueError, *case) for case in OF_VALUES] + [(TypeError, *case) for case in OF_TYPES],
+    [
+        *((ValueError, *case) for case in OF_VALUES),
+        *((TypeError, *case) for case in OF_TYPES),
+        (MemoryError, {"X": [X, Greedy()]}, r"^member 1: .*Unable to allocate"),
+    ],
 )
 def test_what_does_not_fit_is_refused_before_anything_is_trained(error, options, text):
     with pytest.raises(error, match=text):
@@ -171,15 +182,3 @@ def test_epochs_that_stop_rules_may_leave_out_take_no_memory():
     stop = Stop(patience=1)
     many = train_many(NETWORK, X, Y, n=3, epochs=10**12, optimizer=SGD(0.0), stop=stop, backend="numpy")
     assert many.stop_reason.tolist() == ["tolerance"] * 3
-
-
-def test_what_numpy_cannot_allocate_is_the_members():
-    class Greedy:
-        ndim = 2
-        shape = (20, 3)
-
-        def __array__(self, dtype=None, copy=None):
-            return np.zeros((10**9, 10**9))
-
-    with pytest.raises(MemoryError, match=r"^member 1: .*Unable to allocate"):
-        train_many(NETWORK, [X, Greedy()], Y, epochs=1, backend=Idle())

@@ -9,16 +9,14 @@ import threading
 import time
 import warnings
 from concurrent.futures import ThreadPoolExecutor
-from unittest import mock
 
 import numpy as np
 import pytest
 from bits import all_bits, assert_same_result, assert_same_results
 from ended_early import NETWORK, After, M, X, Y, assert_resumes, ctrl_c
-from survival import Child
-from waiting import handled_by, times_out
+from waiting import times_out
 
-from fastnn import SGD, InterruptWarning, MonitorError, Stop, TrainingInterrupted, cores, train, train_many
+from fastnn import SGD, InterruptWarning, MonitorError, Stop, cores, train, train_many
 from fastnn.many.driver import _StopFlag
 from fastnn.many.engine import Engine
 from fastnn.training.exceptions import Interrupt
@@ -155,22 +153,6 @@ def test_the_second_one_raises_in_the_same_call_or_in_a_later_one_of_fastnn(go):
         train(NETWORK, X, Y, epochs=3, callbacks=[lambda progress: ctrl_c()])
 
 
-def test_one_that_raises_carries_the_result_through_pickle(go):
-    with pytest.raises(TrainingInterrupted, match=f"when . of {M} members were through") as raised:
-        go(callbacks=[After(2, ctrl_c)], stop=[Stop()] * (M - 1) + [Stop(on_interrupt="raise")])
-    assert_same_results(pickle.loads(pickle.dumps(raised.value)).result, raised.value.result)
-    assert set(raised.value.result.stop_reason) == {"epochs", "interrupted"}
-
-
-def test_a_handler_of_the_users_own_is_called_and_is_back(go):
-    calls = []
-    with handled_by(lambda signum, frame: calls.append(signum)), pytest.warns(InterruptWarning):
-        go(callbacks=[After(2, ctrl_c)])
-    assert calls == [signal.SIGINT]
-    with handled_by(mock.Mock(side_effect=TimeoutError)), pytest.raises(TimeoutError):
-        go(epochs=1000, callbacks=[After(1, ctrl_c)])
-
-
 def test_thousands_that_have_not_begun_are_there_at_once():
     began, stop = [], lambda progress: began.append(time.process_time()) or ctrl_c()
     with pytest.warns(InterruptWarning):
@@ -213,46 +195,11 @@ def test_many_in_a_callback_of_one_and_one_in_a_callback_of_many(go, backend):
     assert_same_result(inner[-1], alone)
 
 
-def test_ctrl_c_ends_many_in_a_callback_of_many(go):
-    inner = []
-    with pytest.warns(InterruptWarning) as seen:
-        outer = go(callbacks=[After(1, lambda: inner.append(go(callbacks=[After(2, ctrl_c)], epochs=4)))])
-    assert len(seen) == 2
-    assert "interrupted" in inner[0].stop_reason
-    assert "interrupted" in outer.stop_reason
-
-
 def test_two_at_once_in_two_threads(go):
     with ThreadPoolExecutor(2) as pool:
         first, second = pool.map(lambda _: go(epochs=30), range(2))
     for many in (first, second):
         assert_same_results(many, go(epochs=30))
-
-
-FORK = """
-import multiprocessing, sys, threading
-import numpy as np
-from fastnn import Network, train_many
-X = np.random.RandomState(0).randn(40, 2)
-network = Network((2, 3, 1), "tanh")
-
-def go(epochs):
-    return train_many(network, X, X[:, :1], seed=range(8), epochs=epochs, batch_size=7, n_jobs=2, backend=sys.argv[1])
-
-wanted = go(5).params.tobytes()
-thread = threading.Thread(target=go, args=(10**7,), daemon=True)
-thread.start()
-with multiprocessing.get_context("fork").Pool(2) as pool:
-    assert [many.params.tobytes() for many in pool.map(go, [5] * 4)] == [wanted] * 4
-assert go(5).params.tobytes() == wanted
-print("ready", flush=True)
-"""
-
-
-def test_a_process_forks_and_ends_whatever_its_threads_are_at(backend):
-    with Child(FORK, backend) as child:
-        child.wait_for("ready")
-        assert child.end() == 0
 
 
 def test_a_time_out_leaves_no_helper_at_work_and_the_handler():

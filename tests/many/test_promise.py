@@ -1,7 +1,6 @@
 """The promise of train_many: each member has the bits that `train` alone gives it, in whatever blocks and threads."""
 
 import dataclasses
-import itertools
 
 import hypothesis
 import numpy as np
@@ -98,13 +97,6 @@ def test_members_have_the_bits_that_train_gives_them(backend, data):
         found = together(more, varying & more[0].keys() | {"resume"}, backend=backend, dtype=dtype, n_jobs=n_jobs)
         for one, member in zip(found, more, strict=True):
             assert_same_result(one, alone(member, backend=backend, dtype=dtype))
-
-
-def test_members_without_a_seed_differ():
-    many = train_many(NETWORKS[0], X, Y, n=3, epochs=2, batch_size=None)
-    assert not any(np.array_equal(a.params, b.params) for a, b in itertools.combinations(many, 2))
-    again = train_many(NETWORKS[0], X, Y, resume=[result.state for result in many], epochs=1)
-    assert_same_result(again[1], many[1].resume(X, Y, epochs=1))
 
 
 def test_a_generator_of_the_callers_goes_on():

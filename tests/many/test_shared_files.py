@@ -32,28 +32,20 @@ def assert_same(arrays, others):
         assert one.tobytes() == other.tobytes()
 
 
-def test_a_file_holds_the_arrays(tmp_path):
+@pytest.mark.parametrize("why", [None, "no folder", "another machine", "few bytes", "full"])
+def test_a_file_holds_the_arrays_or_else_the_message(why, tmp_path, monkeypatch):
     """It is gone when they are taken up, where arrays of the kernel may begin; they are the caller's own to write."""
-    laid = tasks.lay_down(ARRAYS, str(tmp_path))
-    assert laid.path is not None
-    assert not laid.arrays
-    taken = tasks.take_up(laid)
-    assert_same(taken, ARRAYS)
-    assert os.listdir(tmp_path) == []
-    assert all(array.flags.writeable and array.ctypes.data % 64 == 0 for array in taken)
-
-
-@pytest.mark.parametrize("why", ["no folder", "another machine", "few bytes", "full"])
-def test_else_they_are_in_the_message(why, tmp_path, monkeypatch):
     if why == "few bytes":
         monkeypatch.setattr(tasks, "LEAST_BYTES", 1 << 30)
     if why == "full":
         monkeypatch.setattr(np, "ascontiguousarray", lambda array: (_ for _ in ()).throw(OSError(28, "full")))
     folder = {"no folder": None, "another machine": str(tmp_path / "elsewhere")}.get(why, str(tmp_path))
     laid = tasks.lay_down(ARRAYS, folder)
-    assert laid.path is None
-    assert_same(tasks.take_up(laid), ARRAYS)
+    assert (laid.path is None, not laid.arrays) == (why is not None, why is None)
+    taken = tasks.take_up(laid)
+    assert_same(taken, ARRAYS)
     assert os.listdir(tmp_path) == []
+    assert why or all(array.flags.writeable and array.ctypes.data % 64 == 0 for array in taken)
 
 
 @linux

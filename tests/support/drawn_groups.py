@@ -1,6 +1,7 @@
 """Random groups of members, trained side by side and one by one."""
 
 from typing import Any, NamedTuple
+from unittest import mock
 
 import numpy as np
 
@@ -84,11 +85,8 @@ def trained(group, most):
     state, steps = group.state, group.steps
     state = GroupState(state.storage.copy(), state.n_params, state.t.copy(), state.beta_products.copy())
     steps = steps._replace(loss=steps.loss.copy())
-    before, side_by_side.most_numbers = side_by_side.most_numbers, lambda lanes: most
-    try:
+    with mock.patch.object(side_by_side, "most_numbers", return_value=most):
         good = get_backend("numba").train_group(group.tasks, group.which, state, steps, group.n_steps)
-    finally:
-        side_by_side.most_numbers = before
     return good, state, steps.loss
 
 
