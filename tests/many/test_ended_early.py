@@ -1,6 +1,5 @@
 """Many trainings that callbacks, errors, Ctrl-C and time-outs end, nested and in threads: what is left and goes on."""
 
-import contextlib
 import inspect
 import os
 import pickle
@@ -13,15 +12,79 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 from bits import all_bits, assert_same_result, assert_same_results
-from ended_early import NETWORK, After, M, X, Y, assert_resumes, ctrl_c
 from waiting import times_out
 
-from fastnn import SGD, InterruptWarning, MonitorError, Stop, cores, train, train_many
+from fastnn import SGD, InterruptWarning, MonitorError, Network, Stop, cores, train, train_many
 from fastnn.many.driver import _StopFlag
 from fastnn.many.engine import Engine
 from fastnn.training.exceptions import Interrupt
 
-pytestmark = [pytest.mark.skipif(os.name == "nt", reason="POSIX signals"), pytest.mark.usefixtures("nothing_left")]
+pytestmark = pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
+NETWORK = Network((2, 3, 1), "tanh")
+X = np.random.RandomState(0).randn(40, 2)
+Y = X[:, :1]
+M, EARLY = 12, 5
+
+
+@pytest.fixture(autouse=True)
+def nothing_left():
+    """The handler of SIGINT that was there before must be there after, and no helper of ours be at work."""
+    handler = signal.getsignal(signal.SIGINT)
+    yield
+    assert signal.getsignal(signal.SIGINT) is handler
+    assert not cores.helpers_at_work()
+
+
+@pytest.fixture(params=[1, 2])
+def n_jobs(request):
+    return request.param
+
+
+@pytest.fixture
+def go(backend, n_jobs):
+    """`train_many` of seeds, each a unit of its own; later ones wait until an `After` is done, if there is one."""
+
+    def run(callbacks=(), **options):
+        until = [callback.done for callback in callbacks if isinstance(callback, After)]
+
+        def late(step):
+            assert all(done.wait(20) for done in until)
+            return 0.1
+
+        rates = [lambda step: 0.1] * EARLY + [late] * (M - EARLY)
+        rest = {"epochs": 5, "seed": range(M), "learning_rate": rates, "optimizer": SGD()}
+        return train_many(NETWORK, X, Y, **rest | options, backend=backend, n_jobs=n_jobs, callbacks=callbacks)
+
+    return run
+
+
+def ctrl_c():
+    os.kill(os.getpid(), signal.SIGINT)
+
+
+class After:
+    """A callback that does something once when so many members have ended."""
+
+    def __init__(self, n, do):
+        self.n, self.do, self.calls, self.done = n, do, [], threading.Event()
+
+    def __call__(self, progress):
+        self.calls.append(progress)
+        if progress.n_ended < self.n or self.done.is_set():
+            return None
+        try:
+            return self.do()
+        finally:
+            self.done.set()
+
+
+def assert_resumes(many, whole, backend="numpy", **options):
+    """Assert that members which ended early come to the end of the whole trainings."""
+    rest = {"learning_rate": lambda step: 0.1, "optimizer": SGD()} | options
+    left = [b.n_epochs - a.n_epochs for a, b in zip(many, whole, strict=True)]
+    more = train_many(NETWORK, X, Y, resume=[a.state for a in many], epochs=left, backend=backend, **rest)
+    for one, other in zip(more, whole, strict=True):
+        assert (one.state.t, one.params.tobytes()) == (other.state.t, other.params.tobytes())
 
 
 def test_callbacks_see_each_member_once_and_its_result(go):
@@ -162,23 +225,22 @@ def test_thousands_that_have_not_begun_are_there_at_once():
     assert many.n_epochs.sum() < 300 * 5_000
 
 
-@pytest.mark.parametrize("times", [1, 2])
-def test_it_ends_the_wait_for_workers(times, nothing_left):
+def test_the_second_one_raises_in_the_wait_for_workers():
+    """The first one: test_clusters.py."""
+
     def answers(tasks):
         try:
             yield "an answer"
-            signal.raise_signal(signal.SIGINT)
+            ctrl_c()
             yield "one that takes long"
         finally:
-            for _ in range(times - 1):
-                signal.raise_signal(signal.SIGINT)
+            ctrl_c()
 
     interrupt = Interrupt()
     interrupt.begin()
     try:
-        with contextlib.nullcontext() if times == 1 else pytest.raises(KeyboardInterrupt):
-            assert list(Engine._answers(None, answers, iter(()), _StopFlag(interrupt))) == ["an answer"]
-        assert interrupt.requested
+        with pytest.raises(KeyboardInterrupt):
+            list(Engine._answers(None, answers, iter(()), _StopFlag(interrupt)))
     finally:
         interrupt.over = True
         interrupt.end()

@@ -1,11 +1,11 @@
-"""The memory that reading a file takes, and what it may take."""
+"""The memory that a call takes, such as one that reads a file, and what it may take."""
 
 import contextlib
 import tracemalloc
 
 
 @contextlib.contextmanager
-def little_memory(path, base=20_000_000, factor=10):
+def little_memory(path=None, base=20_000_000, factor=10):
     """Assert that the body takes at no time more than so many bytes, and so many times the size of the file."""
     tracemalloc.start()
     try:
@@ -13,4 +13,5 @@ def little_memory(path, base=20_000_000, factor=10):
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
-    assert peak < base + factor * path.stat().st_size, f"{peak / 1e6:.0f} MB for {path.stat().st_size / 1e6:.2f} MB"
+    size = path.stat().st_size if path else 0
+    assert peak < base + factor * size, f"{peak / 1e6:.0f} MB for {size / 1e6:.2f} MB"
