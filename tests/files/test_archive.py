@@ -21,6 +21,10 @@ def test_the_name_is_taken_as_it_is(tmp_path, monkeypatch):
     assert sorted(os.listdir()) == ["model", "other.bin"]
     with pytest.raises(FileNotFoundError):
         fastnn.load("nothing")
+    with pytest.raises(OSError, match=r"not a regular file, so it is not replaced: '\.'"):
+        trained().save(".")
+    with pytest.raises(TypeError, match="not TrainingState"):
+        model.save("model", trained().state)
 
 
 @pytest.mark.parametrize("where", ["savez", "fsync", "replace"])
@@ -66,14 +70,6 @@ def test_a_file_keeps_its_permissions_when_it_is_replaced(path, monkeypatch, mod
     monkeypatch.setattr(np, "savez", savez)
     trained(seed=4).save(path)
     assert [*seen, stat.S_IMODE(path.stat().st_mode)] == [mode, mode]
-
-
-def test_a_state_and_a_folder_are_no_result_and_no_file(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    with pytest.raises(OSError, match=r"not a regular file, so it is not replaced: '\.'"):
-        trained().save(".")
-    with pytest.raises(TypeError, match="not TrainingState"):
-        model.save("model", trained().state)
 
 
 @pytest.mark.parametrize(

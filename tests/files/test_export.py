@@ -28,15 +28,14 @@ def test_the_suffix_says_the_format_unless_it_is_named(tmp_path, result):
 
 def test_what_cannot_be_written_is_refused_before_there_is_anything_to_write(tmp_path, result, monkeypatch):
     monkeypatch.setattr(to_numpy, "contents", lambda *arguments: pytest.fail("it was written before it was checked"))
-    with pytest.raises(FileNotFoundError, match="no folder"):
-        result.export(tmp_path / "no folder" / "net.py")
     (tmp_path / "net.py").mkdir()
-    with pytest.raises(OSError, match="not a regular file"):
-        result.export(tmp_path / "net.py")
-    with pytest.raises(ValueError, match=r"the suffix of '.*net.pb' says no format: write \.py \(numpy\)"):
-        result.export(tmp_path / "net.pb")
-    with pytest.raises(ValueError, match=r"unknown format 'nunpy' \(did you mean 'numpy'\?\)"):
-        result.export(tmp_path / "net", "nunpy")
+    for given, error, match in (
+        (["net.py"], OSError, "not a regular file"),
+        (["net.pb"], ValueError, r"the suffix of '.*net.pb' says no format: write \.py \(numpy\)"),
+        (["net", "nunpy"], ValueError, r"unknown format 'nunpy' \(did you mean 'numpy'\?\)"),
+    ):
+        with pytest.raises(error, match=match):
+            result.export(tmp_path / given[0], *given[1:])
     with pytest.raises(TypeError, match="path must be the name of a file"):
         result.export(3)
     assert os.listdir(tmp_path) == ["net.py"]
@@ -133,19 +132,18 @@ def test_labels_without_a_literal_are_refused(label, format, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("package", "write", "told"),
+    ("package", "method", "given", "told"),
     [
-        ("torch", lambda result: result.to_torch(), "to_torch needs torch, {}torch"),
-        ("keras", lambda result: result.to_keras(), "to_keras needs keras, {}keras"),
-        ("onnx", lambda result: result.export("net.onnx"), 'the format onnx needs onnx, {}"fastnn-numba[onnx]"'),
+        ("torch", "to_torch", [], "to_torch needs torch, {}torch"),
+        ("keras", "to_keras", [], "to_keras needs keras, {}keras"),
+        ("onnx", "export", ["net.onnx"], 'the format onnx needs onnx, {}"fastnn-numba[onnx]"'),
     ],
-    ids=["torch", "keras", "onnx"],
 )
-def test_without_a_package_it_says_what_to_install(tmp_path, monkeypatch, result, package, write, told):
+def test_without_a_package_it_says_what_to_install(tmp_path, monkeypatch, result, package, method, given, told):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setitem(sys.modules, package, None)
     monkeypatch.delitem(sys.modules, "fastnn.files.to_onnx", raising=False)
     told = told.format("which is not installed: python -m pip install ")
     with pytest.raises(ImportError, match=f"^{re.escape(told)}$"):
-        write(result)
+        getattr(result, method)(*given)
     assert os.listdir(tmp_path) == []

@@ -79,11 +79,8 @@ BUILT = {
     "Keras": Network((5, 7, 6, 4, 3), ("leaky_relu", "silu", "tanh")),
 }
 WRITTEN = [("PyTorch", name) for name, network in NETWORKS.items() if network.output in MODULES]
-WRITTEN += [
-    ("Keras", name)
-    for name, network in NETWORKS.items()
-    if {layer.activation for layer in network.layers} <= {*_NAMES, "leaky_relu"}
-]
+IN_KERAS = {*_NAMES, "leaky_relu"}
+WRITTEN += [("Keras", name) for name, own in NETWORKS.items() if {layer.activation for layer in own.layers} <= IN_KERAS]
 
 
 @pytest.fixture(params=LIBRARIES)
@@ -269,27 +266,19 @@ def test_inputs_that_keras_rounds_are_refused(dtype):
             from_keras(model)
 
 
-NORMED = {
-    "weight_norm": lambda nn, part: nn.utils.weight_norm(part),
-    "spectral_norm": lambda nn, part: nn.utils.spectral_norm(part),
-    "pruned": lambda nn, part: nn.utils.prune.random_unstructured(part, "weight", 0.5),
-    "parametrized": lambda nn, part: nn.utils.parametrizations.spectral_norm(part),
-}
-
-
 @pytest.mark.filterwarnings("ignore::FutureWarning")
-@pytest.mark.parametrize("name", NORMED)
-def test_pytorchs_own_norms_and_pruning_are_refused(name):
-    library = PyTorch()
-    prune = pytest.importorskip("torch.nn.utils.prune")
-    module = library.small()
-    NORMED[name](library.nn, module[0])
-    with pytest.raises(ValueError, match=r"has a hook|no layer of fastnn's is like Parametrized"):
-        from_torch(module)
-    if name == "pruned":
-        prune.remove(module[0], "weight")
-        X = np.ones((1, 2), np.float32)
-        assert_same(from_torch(module).predict(X), library.outputs(module, X), "outputs")
+def test_pytorchs_own_norms_and_pruning_are_refused():
+    library, prune = PyTorch(), pytest.importorskip("torch.nn.utils.prune")
+    utils = library.nn.utils
+    pruned = lambda part: prune.random_unstructured(part, "weight", 0.5)  # noqa: E731
+    for change in utils.weight_norm, utils.spectral_norm, utils.parametrizations.spectral_norm, pruned:
+        module = library.small()
+        change(module[0])
+        with pytest.raises(ValueError, match=r"has a hook|no layer of fastnn's is like Parametrized"):
+            from_torch(module)
+    prune.remove(module[0], "weight")
+    X = np.ones((1, 2), np.float32)
+    assert_same(from_torch(module).predict(X), library.outputs(module, X), "outputs")
 
 
 @pytest.mark.filterwarnings("ignore")

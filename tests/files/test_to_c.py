@@ -11,7 +11,6 @@ from bits import bits
 from exported import EVERYTHING, NETWORKS, rows, trained
 
 from fastnn import MLPClassifier, MLPRegressor, Network, predict
-from fastnn.files import to_c
 from fastnn.files.export import Model, export
 
 IEEE = ["-O2", "-ffp-contract=off"]
@@ -214,14 +213,11 @@ def test_a_name_that_c_does_not_have_or_has_is_refused(name, tmp_path):
     result.export(tmp_path / f"{other}.c")
 
 
-def test_a_name_of_c_itself_will_do(tmp_path):
-    source, header = trained(NETWORKS["tanh"], np.float64).export(tmp_path / "while.c")
-    assert "void while_predict(const double x[5], double out[3]);" in header.read_text()
-    assert to_c.contents(Model(Network((1, 1)), np.zeros(2)), "while").keys() == {".c", ".h"}
-    assert '#include "while.h"' in source.read_text()
-
-
-def test_source_and_header_are_two_files(tmp_path):
+def test_names_of_c_itself_will_do_and_source_and_header_are_two_files(tmp_path):
+    result = trained(NETWORKS["tanh"], np.float64)
     with pytest.raises(ValueError, match=r"two files would be called '.*net\.h': give it the suffix \.c"):
-        trained(NETWORKS["tanh"], np.float64).export(tmp_path / "net.h", "c")
+        result.export(tmp_path / "net.h", "c")
     assert list(tmp_path.iterdir()) == []
+    source, header = result.export(tmp_path / "while.c")
+    assert "void while_predict(const double x[5], double out[3]);" in header.read_text()
+    assert '#include "while.h"' in source.read_text()

@@ -206,11 +206,8 @@ DAMAGES = {
     "facts": {  # others: as in files of one result, in tests/files/test_refused_files.py
         "network": [None, {}, {"sizes": [3] * 10**5}],
         "dtype": ["object", 3],
-        "n_rows": [0, 2**70, True],
         "t": [-1, 1.0],
-        "beta_products": [[0.5], [0.5, 2.0], 1],
         "random_state.pos": [625, None],
-        "counters.alpha": [-1.0, "0"],
         "counters.optimizer.learning_rate.more": [0.1],
     },
     "sizes": {"loss": [[-1], [10**18], ["3"], [True], None, 3, []]},
