@@ -183,7 +183,6 @@ def test_replacing_settings_alone(backend):
     first = train(NETWORK, X, Y, seed=1, optimizer=Adam(0.2), batch_size=None, epochs=2, backend=backend)
     second = first.resume(X, Y, epochs=2, batch_size=3)
     assert_same_result(dataclasses.replace(population[1], history=second.history), second)
-    assert population.members == [0, 1, 2, 3]
 
 
 def test_members_without_a_seed_keep_the_weights_that_were_seen():
@@ -255,14 +254,12 @@ def test_ranking():
     assert population.ranking() == sorted(best, key=best.get, reverse=True)
 
 
-@pytest.mark.parametrize("rate", [1e9, 1e150])
-def test_where_no_member_is_the_best(rate):
+@pytest.mark.parametrize(("rate", "trains"), [(1e9, True), (1e150, False)])
+def test_where_no_member_is_the_best(rate, trains):
     population = small(networks=WIDE, optimizer=SGD(rate))
     population.advance(5)
-    assert (population.epochs_trained > 0) == (rate < 1e100)
-    assert population.ranking() == [0, 1, 2, 3]
-    population.drop([0, 1])
-    for dropped in [], [2, 3]:
+    assert (population.epochs_trained > 0, population.ranking()) == (trains, [0, 1, 2, 3])
+    for dropped in [0, 1], [2, 3]:
         population.drop(dropped)
         with pytest.raises(ValueError, match="each one diverged or has no finite score"):
             population.best()
@@ -316,7 +313,6 @@ REFUSED = [
     (lambda p: p["a"], TypeError, "member must be an integer, not 'a'"),
     (lambda p: p.advance(-1), ValueError, "epochs must be at least 0"),
     (lambda p: p.advance(0.5), TypeError, "epochs must be an integer"),
-    (lambda p: p.advance([1, 2]), TypeError, "epochs must be an integer"),
     (lambda p: p.advance({1: 2, 2: -1}), ValueError, "epochs of member 2 must be at least 0"),
     (lambda p: p.advance({1: 2, 0: 1}), KeyError, "member 0 was dropped"),
     (lambda p: p.drop([1, 0]), KeyError, "member 0 was dropped"),
@@ -325,7 +321,6 @@ REFUSED = [
     (lambda p: p.replace(1, optimizer=Adam()), ValueError, "optimizer of its state is SGD"),
     (lambda p: p.replace(1, optimizer=SGD(momentum=0.5)), ValueError, "number of optimizer vectors"),
     (lambda p: p.replace(1, learning_rate="fast"), TypeError, "learning_rate must be"),
-    (lambda p: p.replace(1, alpha=-1), ValueError, "alpha must be at least 0"),
     (lambda p: Population(NETWORK, X, Y, epochs=3), TypeError, "Population has no argument 'epochs'"),
     (lambda p: p.replace(1, lr=0.1), TypeError, "replace has no argument 'lr': say learning_rate="),
 ]
