@@ -1,6 +1,7 @@
 """Networks from PyTorch and Keras and to them: what one predicts, the other does; whatever computes more is refused."""
 
 import os
+import types
 
 import numpy as np
 import pytest
@@ -185,16 +186,15 @@ def like_keras():
     return layers.Sequential(layers.Dense(2, 3), layers.Dropout(), layers.Dense(3, 1))
 
 
-LIKE = {"like PyTorch": (from_torch, like_pytorch), "like Keras": (from_keras, like_keras)}
+LIKE = {
+    "like PyTorch": types.SimpleNamespace(take=from_torch, small=like_pytorch),
+    "like Keras": types.SimpleNamespace(take=from_keras, small=like_keras),
+}
 
 
 @pytest.fixture(params=[*LIBRARIES, *LIKE])
-def taken(request):
-    if request.param in LIKE:
-        take, make = LIKE[request.param]
-        return take, make()
-    library = LIBRARIES[request.param]()
-    return library.take, library.small()
+def alike(request):
+    return LIKE.get(request.param) or LIBRARIES[request.param]()
 
 
 def twice(module, inputs, outputs=None):
@@ -214,8 +214,8 @@ SPOILED = {
 
 @pytest.mark.parametrize("where", [0, 1, 2, None])
 @pytest.mark.parametrize("name", SPOILED)
-def test_what_computes_something_else_is_refused(taken, name, where):
-    take, model = taken
+def test_what_computes_something_else_is_refused(alike, name, where):
+    take, model = alike.take, alike.small()
     assert take(model).network.sizes == (2, 3, 1)
     part = model if where is None else model.layers[where] if take is from_keras else model[where]
     spoil, words = SPOILED[name]
@@ -236,13 +236,13 @@ def test_a_weight_that_is_computed_is_refused(make):
         from_torch(module)
 
 
-@pytest.mark.parametrize(("take", "make"), LIKE.values(), ids=LIKE)
-def test_a_class_of_the_users_own_is_refused(take, make):
-    model = make()
+@pytest.mark.parametrize("library", LIKE.values(), ids=LIKE)
+def test_a_class_of_the_users_own_is_refused(library):
+    model = library.small()
     kind = type(model.layers[0])
     model.layers[0] = type(kind.__name__, (kind,), {"__module__": "mine"})(2, 3)
     with pytest.raises(ValueError, match="no layer of fastnn's is like"):
-        take(model)
+        library.take(model)
 
 
 def test_a_softplus_is_taken_where_its_threshold_shows_nowhere():

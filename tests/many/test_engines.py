@@ -178,10 +178,10 @@ def test_workers_with_another_version_are_refused(late, monkeypatch):
     refused(f"a worker of the engine has fastnn {fastnn.__version__}.*9.9" if late else f"{fastnn.__version__}.*9.9")
 
 
-@pytest.mark.parametrize("where", ["here", "elsewhere", "one came later"])
-def test_data_of_all_tasks_go_in_a_file_once(where, monkeypatch):
+@pytest.mark.parametrize("where", ["here", "elsewhere", "one came later", "no folder"])
+def test_data_of_all_tasks_and_results_go_in_files(where, monkeypatch, tmp_path):
     """In the messages where a worker is on another machine, also one that comes later; with the same bits."""
-    sent, right = [], engine.train_packed
+    sent, taken, right, take_up, delayed = [], [], engine.train_packed, engine.take_up, joblib.delayed
     monkeypatch.setattr(engine, "TASK_SECONDS", 1e-9)
     monkeypatch.setattr(engine, "PAUSE_SECONDS", 0.01)
     if where == "elsewhere":
@@ -189,7 +189,8 @@ def test_data_of_all_tasks_go_in_a_file_once(where, monkeypatch):
     if where == "one came later":
         missing = lambda arrays, folder: {id(array): Laid(f"{folder}/missing", [], []) for array in arrays}  # noqa: E731
         monkeypatch.setattr(engine, "files_of", missing)
-    delayed = joblib.delayed
+    if where == "no folder":
+        monkeypatch.setattr(engine, "MEMORY", tmp_path / "missing")
 
     def recorded(function):
         if function is not right:
@@ -197,17 +198,19 @@ def test_data_of_all_tasks_go_in_a_file_once(where, monkeypatch):
         return lambda numbers, plan, *arrays: sent.append(arrays) or delayed(function)(numbers, plan, *arrays)
 
     monkeypatch.setattr(joblib, "delayed", recorded)
+    monkeypatch.setattr(engine, "take_up", lambda laid: taken.append(laid.path) or take_up(laid))
     X, own = RANDOM.rand(50_000, 3), [RANDOM.rand(50_000, 1) for _ in range(4)]  # joblib maps more than a MB
-    case = {"seed": range(4), "epochs": 1, "batch_size": 500}
-    here = train_many(NETWORK, X, own, **case)
+    large, case = Network((3, 3000, 1)), {"seed": range(4), "epochs": 1, "batch_size": 500, "rows": np.arange(500)}
+    here = train_many(large, X, own, **case)
     with joblib.parallel_config("loky", n_jobs=2):
-        there = train_many(NETWORK, X, own, **case)
+        there = train_many(large, X, own, **case)
     assert_same_results(here, there)
     found = {tuple(isinstance(array, Laid) for array in arrays[:3]) for arrays in sent}  # X, a member's own Y, weights
     on_linux = sys.platform == "linux"
     in_files, in_messages = (on_linux, False, on_linux), (False, False, False)
-    expected = {"here": {in_files}, "elsewhere": {in_messages}, "one came later": {in_files, in_messages}}
-    assert found == expected[where]
+    expected = {"here": {in_files}, "one came later": {in_files, in_messages}}
+    assert found == expected.get(where, {in_messages})
+    assert any(taken) is (on_linux and where != "no folder")
 
 
 def test_a_generator_of_the_callers_stays_here():

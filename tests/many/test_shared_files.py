@@ -7,10 +7,8 @@ import sys
 
 import numpy as np
 import pytest
-from bits import assert_same_results
 from waiting import no_endless_wait
 
-from fastnn import Network, train_many
 from fastnn.many import engine as tasks
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="other systems have no file system in memory for all users")
@@ -101,30 +99,12 @@ def test_only_this_users_folders_are_removed_and_used(memory, monkeypatch):
     assert tree(memory) == ["fastnn-many-x", "fastnn-many-x/precious"]
 
 
-@linux
-def test_both_ways_give_the_same_results(memory, monkeypatch):
-    os.mkfifo(memory / "fastnn-many-x")
-    joblib = pytest.importorskip("joblib", reason="joblib comes with scikit-learn")
-    X, taken, take_up, found = np.random.RandomState(0).rand(30, 3), [], tasks.take_up, []
-    monkeypatch.setattr(tasks, "take_up", lambda laid: taken.append(laid) or take_up(laid))
-    options = {"seed": range(200), "batch_size": None, "epochs": [1900, 2000] * 100}
-    for memory_ in (memory, memory / "missing"):
-        monkeypatch.setattr(tasks, "MEMORY", memory_)
-        taken.clear()
-        with no_endless_wait(), joblib.parallel_config("loky", n_jobs=2):
-            found.append(train_many(Network((3, 4, 2)), X, X[:, :2], **options))
-        assert any(laid.path for laid in taken) is (memory_ is memory)
-    joblib.externals.loky.get_reusable_executor().shutdown(wait=True)
-    assert os.listdir(memory) == ["fastnn-many-x"]
-    assert_same_results(*found)
-
-
 def test_a_file_for_workers_stays_and_is_read_only(tmp_path):
     """For all tasks; small arrays, others than of numbers, parts of memory maps and what does not fit have none."""
     big = np.random.RandomState(0).rand(3, 5000).T
     mapped = np.memmap(tmp_path / "mapped", mode="w+", shape=big.shape)
     words = np.array(["word"] * 5000)
-    things = [np.zeros(3), big, words, mapped, np.asarray(mapped)[1:], None, Network((3, 1))]
+    things = [np.zeros(3), big, words, mapped, np.asarray(mapped)[1:], None, {}]
     assert [array is big for array in tasks.worth_a_file(things)] == [True]
     (tmp_path / "mapped").unlink()
     (laid,) = tasks.files_of([big], str(tmp_path)).values()
