@@ -126,8 +126,7 @@ def test_estimators(tmp_path):
     """A regressor's outputs; the header says which probability is which label's, one output's the second one's."""
     X = rows()
     regressor = MLPRegressor(hidden_layer_sizes=(6,), max_iter=2).fit(X, X[:, :2])
-    params = np.concatenate([np.r_[W.ravel(), b] for W, b in zip(regressor.coefs_, regressor.intercepts_, strict=True)])
-    files = InC(tmp_path, Network((5, 6, 2)), params)
+    files = InC(tmp_path, Network((5, 6, 2)), regressor.to_result().params)
     written = [file.read_bytes() for file in (files.source, files.header)]
     assert [file.read_bytes() for file in regressor.export(tmp_path / "net.c")] == written
     assert bits(files.batch(X)) == bits(regressor.predict(X))

@@ -11,7 +11,7 @@ import pytest
 from bits import assert_same_result, assert_same_results
 
 import fastnn
-from fastnn import SGD, Adam, Network, Stop, train_many
+from fastnn import SGD, Adam, Network, Stop, train, train_many
 from fastnn.many import driver, engine
 from fastnn.many.driver import Driver
 from fastnn.many.engine import Laid
@@ -213,12 +213,12 @@ def test_data_of_all_tasks_and_results_go_in_files(where, monkeypatch, tmp_path)
     assert any(taken) is (on_linux and where != "no folder")
 
 
-def test_a_generator_of_the_callers_stays_here():
+@pytest.mark.parametrize("name", ["threading", "loky"])
+def test_a_generator_of_the_callers_stays_here_and_goes_on(name):
     own, twin = np.random.RandomState(4), np.random.RandomState(4)
-    with joblib.parallel_config("loky", n_jobs=2):
-        there = train_many(NETWORK, X, Y, seed=[own, 5], epochs=2)
-    here = train_many(NETWORK, X, Y, seed=[twin, 5], epochs=2)
-    assert_same_results(here, there)
+    with joblib.parallel_config(name, n_jobs=2):
+        many = train_many(NETWORK, X, Y, seed=[own, 5], epochs=2)
+    assert_same_results(many, [train(NETWORK, X, Y, seed=seed, epochs=2) for seed in (twin, 5)])
     assert own.randint(2**30) == twin.randint(2**30)
 
 

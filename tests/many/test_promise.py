@@ -99,13 +99,6 @@ def test_members_have_the_bits_that_train_gives_them(backend, data):
             assert_same_result(one, alone(member, backend=backend, dtype=dtype))
 
 
-def test_a_generator_of_the_callers_goes_on():
-    own, twin = np.random.RandomState(4), np.random.RandomState(4)
-    (result,) = train_many(NETWORKS[0], X, Y, seed=[own], epochs=2, batch_size=7)
-    assert_same_result(result, train(NETWORKS[0], X, Y, seed=twin, epochs=2, batch_size=7))
-    assert own.randint(2**30) == twin.randint(2**30)
-
-
 REAL = {name: getattr(block, name) for name in ("LEAST_WORK", "MEMBER_WORK")}
 SMALL = Network((3, 2, 1))
 

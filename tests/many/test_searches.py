@@ -18,8 +18,8 @@ HELD_OUT = np.arange(0, 20, 4)
 FIXED = {"network": NETWORK, "optimizer": SGD(), "batch_size": None, "validation_rows": HELD_OUT, "seed": 0}
 
 
-def alone(rate, epochs, network=NETWORK, **options):
-    return train(network, X, Y, optimizer=SGD(rate), seed=0, batch_size=None, epochs=epochs, **options)
+def alone(rate, epochs, **options):
+    return train(NETWORK, X, Y, optimizer=SGD(rate), seed=0, batch_size=None, epochs=epochs, **options)
 
 
 def test_successive_halving():
