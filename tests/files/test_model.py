@@ -6,7 +6,7 @@ import pathlib
 
 import numpy as np
 import pytest
-from bits import bits, result_bits, state_bits
+from bits import all_bits, bits, result_bits, state_bits
 from chunks import chunks_of
 from model_files import as_format_1, data, parts_of, trained, write
 from survival import python
@@ -131,9 +131,8 @@ def test_files_that_were_once_written_are_read():
     with np.load(OLD / "checkpoint.npz") as file:
         assert bits(result.params) == bits(file["params"])
     options = {"stop": Stop(tol=0.0, validation=0.3, restore_best=True)}
-    now = trained(**options)
-    assert bits(result.state.index) == bits(now.state.index)
-    assert bits(result.state.validation_rows) == bits(now.state.validation_rows)
+    old, new = result.state, trained(**options).state
+    assert all_bits(old.index, old.validation_rows) == all_bits(new.index, new.validation_rows)
     assert trained(**options, resume=result.state, seed=None, epochs=2).n_epochs == 2
     for name in ("model.npz", "net.safetensors"):
         assert bits(load(OLD / name).params) == bits(result.params)
@@ -152,10 +151,9 @@ def test_a_training_on_many_rows_makes_a_small_file(path, shuffle):
 def test_a_model_alone_cannot_be_resumed_or_saved_with_a_state(path):
     trained().save(path, state=False)
     loaded, before = load(path), path.read_bytes()
+    words = r"no row order and no generator, as after save\(path, state=False\): train"
     for go in (loaded.resume, lambda *data, **more: train(loaded.network, *data, **more, resume=loaded.state)):
-        with pytest.raises(
-            ValueError, match=r"no row order and no generator, as after save\(path, state=False\): train"
-        ):
+        with pytest.raises(ValueError, match=words):
             go(*data(), epochs=1)
     with pytest.raises(ValueError, match=r"a network alone, no state of a training: say save\(path, state=False\)"):
         loaded.save(path)

@@ -82,11 +82,6 @@ def epochs_of(population):
     return [result.n_epochs for result in population.values()]
 
 
-def assert_as_before(population, before):
-    for i, result in population.items():
-        assert_same_result(result, before[i])
-
-
 numbers, epochs = st.integers(0, M - 1), st.integers(0, 9)
 changes = st.lists(epochs | st.dictionaries(numbers, epochs) | st.sets(numbers, max_size=2), min_size=1, max_size=6)
 
@@ -203,7 +198,7 @@ def test_going_on_from_states(backend):
     population = Population(NETWORK, X[:9], Y[:9], resume=states, new_rows=True, backend=backend)
     population.advance(1)
     population.advance(2)
-    assert_as_before(population, [one.resume(X[:9], Y[:9], new_rows=True, epochs=3) for one in begun])
+    assert_same_results(population.values(), [one.resume(X[:9], Y[:9], new_rows=True, epochs=3) for one in begun])
 
 
 def test_a_state_that_was_seen_is_no_way_in():
@@ -335,7 +330,7 @@ def test_refused(call, error, text):
     with pytest.raises(error, match=text):
         call(population)
     assert (population.members, population.epochs_trained) == ([1, 2, 3], 8)
-    assert_as_before(population, before)
+    assert_same_results(population.values(), before.values())
 
 
 def pressing(nth, what):
@@ -380,7 +375,7 @@ def test_ctrl_c_keeps_what_was_trained(n_jobs, backend):
     assert_same_results(told[0].message.result, population.values())
     # two more than they had to do: one may have been interrupted after its last
     population.advance({i: 16 - result.n_epochs for i, result in population.items()})
-    assert_as_before(population, [member(SMALL | {"stop": stop}, i, 16, backend) for i in range(M)])
+    assert_same_results(population.values(), [member(SMALL | {"stop": stop}, i, 16, backend) for i in range(M)])
 
 
 @POSIX
@@ -401,7 +396,7 @@ def test_a_member_within_an_epoch_goes_on_exactly_beside_others(backend, monkeyp
             population.advance({3: 9})
     assert population[3].state.batch == 2
     population.advance(4)
-    assert_as_before(population, [member(SMALL, i, 6, backend) for i in range(M)])
+    assert_same_results(population.values(), [member(SMALL, i, 6, backend) for i in range(M)])
 
 
 @POSIX
@@ -423,7 +418,7 @@ def test_errors_leave_all_members_as_they_were(what, error, n_jobs, backend):
     before = dict(population)
     with pytest.raises(error):
         population.advance(5)
-    assert_as_before(population, before)
+    assert_same_results(population.values(), before.values())
     assert population.epochs_trained == 2 * M
 
 

@@ -171,7 +171,6 @@ WRONG = [
     ({"space": {3: [1.0]}}, "space has no 3; it has network, hidden_layer_sizes"),
     ({"space": {}}, "space must be a dict"),
     ({"space": {"alpha": []}}, "space['alpha'] is empty"),
-    ({"space": {"seed": range(0)}}, "space['seed'] is empty"),
     ({"space": {"alpha": 0.1}}, "space['alpha'] must be a list of values, a range"),
     ({"space": {"alpha": [0.0, -1.0]}}, "space['alpha']: member 1: alpha must be at least 0, not -1"),
     ({"space": {"batch_size": lambda random: 2.5}}, "space['batch_size']: member 0: batch_size must be an integer"),
