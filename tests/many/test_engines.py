@@ -1,4 +1,7 @@
-"""train_many on the workers of joblib's engines: what is sent, and clear errors. The same bits: test_clusters.py."""
+"""train_many on the workers of joblib's engines: what is sent, by files in memory or in messages, and clear errors.
+
+The same bits on clusters: test_clusters.py.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,8 @@ import threading
 
 import numpy as np
 import pytest
-from bits import assert_same_result, assert_same_results
+from bits import all_bits, assert_same_result, assert_same_results, bits
+from waiting import no_endless_wait
 
 import fastnn
 from fastnn import SGD, Adam, Network, Stop, train, train_many
@@ -269,3 +273,104 @@ def test_a_population_sends_the_rows_of_its_members_only(monkeypatch):
     assert sum({id(state.store): len(state.store.steps) for state in states}.values()) == 20
     for member in here:
         assert_same_result(here[member], there[member])
+
+
+linux = pytest.mark.skipif(sys.platform != "linux", reason="other systems have no file system in memory for all users")
+for_root = pytest.mark.skipif(getattr(os, "geteuid", int)() != 0, reason="only root gives folders to other users")
+ARRAYS = [np.arange(50_000.0), np.zeros((3, 0)), np.float32([[1.5, -0.0], [np.nan, 2]])]
+ARRAYS += [np.arange(6).reshape(2, 3).T, np.array(7, np.int64)]
+
+
+@pytest.fixture
+def memory(tmp_path, monkeypatch):
+    """A folder in the place of the file system in memory."""
+    monkeypatch.setattr(engine, "MEMORY", tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize("why", [None, "no folder", "another machine", "few bytes", "full"])
+def test_a_file_holds_the_arrays_or_else_the_message(why, tmp_path, monkeypatch):
+    """It is gone when they are taken up, where arrays of the kernel may begin; they are the caller's own to write."""
+    if why == "few bytes":
+        monkeypatch.setattr(engine, "LEAST_BYTES", 1 << 30)
+    if why == "full":
+        monkeypatch.setattr(np, "ascontiguousarray", lambda array: (_ for _ in ()).throw(OSError(28, "full")))
+    folder = {"no folder": None, "another machine": str(tmp_path / "elsewhere")}.get(why, str(tmp_path))
+    laid = engine.lay_down(ARRAYS, folder)
+    assert (laid.path is None, not laid.arrays) == (why is not None, why is None)
+    taken = engine.take_up(laid)
+    assert all_bits(*taken) == all_bits(*ARRAYS)
+    assert os.listdir(tmp_path) == []
+    assert why or all(array.flags.writeable and array.ctypes.data % 64 == 0 for array in taken)
+
+
+@linux
+def test_the_folder_is_there_for_the_time_of_a_call(memory):
+    """Those of processes that were killed are removed, those in use are not."""
+    (memory / "fastnn-many-left").mkdir()
+    (memory / "fastnn-many-left" / "results").touch()
+    with engine.folder_for_workers() as one, engine.folder_for_workers() as other:
+        assert sorted(memory.iterdir()) == sorted(map(type(memory), (one, other)))
+        (memory / os.path.basename(one) / "results").touch()  # of a worker that was killed
+    assert os.listdir(memory) == []
+
+
+def _folder(path, *owner):
+    path.mkdir()
+    (path / "precious").touch()
+    if owner:
+        os.chown(path, *owner)
+
+
+OF_OTHERS = {
+    "a pipe": lambda path: os.mkfifo(path),
+    "a link to a pipe": lambda path: (os.mkfifo(path.parent / "pipe"), path.symlink_to("pipe")),
+    "a link to nothing": lambda path: path.symlink_to("nothing"),
+    "a link to a folder": lambda path: (_folder(path.parent / "folder"), path.symlink_to("folder")),
+    "a file": lambda path: path.touch(),
+    "a folder": pytest.param(lambda path: _folder(path, 65534, 65534), marks=for_root),
+}
+
+
+def tree(folder):
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*"))
+
+
+@linux
+@pytest.mark.parametrize("put", OF_OTHERS.values(), ids=OF_OTHERS)
+def test_what_other_users_put_there_stops_and_loses_nothing(memory, put):
+    """Any user can put anything under our names into the file system in memory."""
+    put(memory / "fastnn-many-x")
+    before = tree(memory)
+    with no_endless_wait(), engine.folder_for_workers() as folder:
+        assert folder is not None
+    assert tree(memory) == before
+
+
+@linux
+def test_only_this_users_folders_are_removed_and_used(memory, monkeypatch):
+    _folder(memory / "fastnn-many-x")
+    another = os.geteuid() + 1
+    monkeypatch.setattr(os, "geteuid", lambda: another)
+    with engine.folder_for_workers() as folder:
+        assert folder is None
+    assert tree(memory) == ["fastnn-many-x", "fastnn-many-x/precious"]
+
+
+def test_a_file_for_workers_stays_and_is_read_only(tmp_path):
+    """For all tasks; small arrays, others than of numbers, parts of memory maps and what does not fit have none."""
+    big = np.random.RandomState(0).rand(3, 5000).T
+    mapped = np.memmap(tmp_path / "mapped", mode="w+", shape=big.shape)
+    words = np.array(["word"] * 5000)
+    things = [np.zeros(3), big, words, mapped, np.asarray(mapped)[1:], None, {}]
+    assert [array is big for array in engine.worth_a_file(things)] == [True]
+    (tmp_path / "mapped").unlink()
+    (laid,) = engine.files_of([big], str(tmp_path)).values()
+    for _ in range(2):
+        array = engine.received(laid)
+        assert bits(array) == bits(big)
+        assert not array.flags.writeable
+        assert array.ctypes.data % 64 == 0
+    assert len(os.listdir(tmp_path)) == 1
+    assert engine.received(big) is big
+    assert engine.files_of([big], str(tmp_path / "full")) == {}
