@@ -63,15 +63,13 @@ def test_training_goes_on_from_a_file_bit_for_bit(path, backend, case, dtype):
 
 
 def test_training_goes_on_within_an_epoch(path, monkeypatch):
-    class Stopper:
-        per_chunk = True
+    def stop(progress):
+        if progress.step == 7:
+            progress.result().save(path)
 
-        def __call__(self, progress):
-            if progress.step == 7:
-                progress.result().save(path)
-
+    stop.per_chunk = True
     chunks_of(monkeypatch, 1)
-    whole = trained(callbacks=[Stopper()])
+    whole = trained(callbacks=[stop])
     loaded = load(path)
     assert (loaded.stop_reason, loaded.n_epochs, loaded.state.batch) == ("running", 1, 2)
     resumed = trained(epochs=4, resume=loaded.state, seed=None)

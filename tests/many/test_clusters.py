@@ -4,20 +4,15 @@ from __future__ import annotations
 
 import importlib.util
 import pathlib
-import pickle
 import re
 import signal
 import sys
 import textwrap
 import time
 
-import numpy as np
 import pytest
 from pages import blocks
 from survival import Child, run
-
-from fastnn import Network, train_many
-from fastnn.many import engine
 
 SCRIPT = pathlib.Path(__file__).parents[1] / "support" / "clusters.py"
 NEEDS = {"loky": "joblib", "dask": "distributed", "ray": "ray"}
@@ -60,30 +55,6 @@ def test_the_page_on_engines_runs(name, tmp_path):
     script = tmp_path / "script.py"
     script.write_text('if __name__ == "__main__":\n' + textwrap.indent("\n".join(code for code, _ in mine), "    "))
     assert printed(script) == "".join(expected or "" for _, expected in mine)
-
-
-def test_what_goes_through_a_scheduler_is_small(monkeypatch):
-    """Of a member some 50 bytes on the way there, and little more than its arrays on the way back."""
-    joblib = pytest.importorskip("joblib", reason="joblib comes with scikit-learn")
-    n, sent, back = 1000, [], []
-    pack, answers = engine.packed, engine.Engine._answers
-
-    def recorded(*args):
-        for answer in answers(*args):
-            back.append(answer[1])
-            yield answer
-
-    monkeypatch.setattr(engine, "packed", lambda units: sent.append(pack(units)) or sent[-1])
-    monkeypatch.setattr(engine.Engine, "_answers", recorded)
-    X, Y = np.zeros((5000, 3)), np.zeros((5000, 1))
-    with joblib.parallel_config("loky", n_jobs=2):
-        many = train_many(Network((3, 5, 1)), X, Y, rows=np.arange(20), seed=range(n), epochs=2, batch_size=None)
-    joblib.externals.loky.get_reusable_executor().shutdown(wait=True)
-    of_data = X.nbytes + Y.nbytes + 5000 * 8 + 20 * 8  # with the weights and the rows
-    assert {sum(array.nbytes for array in arrays) for _, arrays in sent} == {of_data}
-    assert sum(len(pickle.dumps(plan)) for plan, _ in sent) < 80 * n + 2000 * len(sent)
-    own = many[0].state.storage.nbytes + many[0].history.loss.nbytes + many[0].state.beta_products.nbytes
-    assert sum(len(pickle.dumps(answer)) for answer in back) < n * (own + 150) + 2000 * len(back)
 
 
 WAITING = """

@@ -6,6 +6,7 @@ The same bits on clusters: test_clusters.py.
 from __future__ import annotations
 
 import os
+import pickle
 import sys
 import threading
 
@@ -273,6 +274,28 @@ def test_a_population_sends_the_rows_of_its_members_only(monkeypatch):
     assert sum({id(state.store): len(state.store.steps) for state in states}.values()) == 20
     for member in here:
         assert_same_result(here[member], there[member])
+
+
+def test_what_goes_through_a_scheduler_is_small(monkeypatch):
+    """Of a member some 50 bytes on the way there, and little more than its arrays on the way back."""
+    n, sent, back = 1000, [], []
+    pack, answers = engine.packed, engine.Engine._answers
+
+    def recorded(*args):
+        for answer in answers(*args):
+            back.append(answer[1])
+            yield answer
+
+    monkeypatch.setattr(engine, "packed", lambda units: sent.append(pack(units)) or sent[-1])
+    monkeypatch.setattr(engine.Engine, "_answers", recorded)
+    X, Y = np.zeros((5000, 3)), np.zeros((5000, 1))
+    with joblib.parallel_config("loky", n_jobs=2):
+        many = train_many(Network((3, 5, 1)), X, Y, rows=np.arange(20), seed=range(n), epochs=2, batch_size=None)
+    of_data = X.nbytes + Y.nbytes + 5000 * 8 + 20 * 8  # with the weights and the rows
+    assert {sum(array.nbytes for array in arrays) for _, arrays in sent} == {of_data}
+    assert sum(len(pickle.dumps(plan)) for plan, _ in sent) < 80 * n + 2000 * len(sent)
+    own = many[0].state.storage.nbytes + many[0].history.loss.nbytes + many[0].state.beta_products.nbytes
+    assert sum(len(pickle.dumps(answer)) for answer in back) < n * (own + 150) + 2000 * len(back)
 
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="other systems have no file system in memory for all users")
