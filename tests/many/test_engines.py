@@ -37,27 +37,26 @@ def _loky():
     joblib.externals.loky.get_reusable_executor().shutdown(wait=True)
 
 
-def go(case, **options):
-    return train_many(NETWORK, X, Y, **case | options)
+def go(**options):
+    return train_many(NETWORK, X, Y, **SHORT | options)
 
 
 def refused(match, **options):
     """The EngineError of trainings on two workers."""
     with joblib.parallel_config("loky", n_jobs=2), pytest.raises(fastnn.EngineError, match=match):
-        go(SHORT, **options)
+        go(**options)
 
 
 def test_a_choice_is_the_users():
     """Threads of this process without one; all workers with one, whatever joblib's default."""
-    members = 3
     assert driver.chosen_engine(None) is None
     with joblib.parallel_config("threading"):
         assert driver.chosen_engine(None) is None
     with joblib.parallel_config("loky"):
         assert driver.chosen_engine(None).n_workers == joblib.cpu_count()
-        assert driver.chosen_engine(members).n_workers == members
-    with joblib.parallel_config("loky", n_jobs=members):
-        assert driver.chosen_engine(None).n_workers == members
+        assert driver.chosen_engine(3).n_workers == 3
+    with joblib.parallel_config("loky", n_jobs=3):
+        assert driver.chosen_engine(None).n_workers == 3
 
 
 def test_an_engine_that_always_fails_is_an_error(monkeypatch):
@@ -112,7 +111,7 @@ ERRORS = [
 def test_an_error_of_any_class_arrives_at_once_with_its_text(options, kind, text, monkeypatch):
     monkeypatch.setattr(engine, "ATTEMPTS", 1)
     with joblib.parallel_config("loky", n_jobs=2), pytest.raises(kind, match=f"^{text}") as caught:
-        go(SHORT, **options)
+        go(**options)
     assert len(str(caught.value)) <= 1000
     member, notes = f"member {caught.value.member}", caught.value.__notes__
     assert f"fastnn: this was {member}" in notes or str(caught.value).startswith(f"{member}: ")
@@ -239,7 +238,7 @@ def test_callbacks_are_called_here_and_end_the_trainings(most, monkeypatch, recw
         return len(seen) == most
 
     with joblib.parallel_config("loky", n_jobs=2):
-        many = go(SHORT, seed=range(20), epochs=50, stop=Stop(monitor="r2"), callbacks=[callback])
+        many = go(seed=range(20), epochs=50, stop=Stop(monitor="r2"), callbacks=[callback])
     assert len(seen) == min(most, 20)
     assert len({number for progress in seen for number in progress.ended}) == seen[-1].n_ended
     assert (many.stop_reason == "callback").sum() == 20 - seen[-1].n_ended
@@ -251,7 +250,7 @@ def test_units_of_one_block_go_to_the_engine_too(monkeypatch):
     seen, right = [], Driver._on_engine
     monkeypatch.setattr(Driver, "_on_engine", lambda self, *args: (seen.append(len(self.units)), right(self, *args)))
     with joblib.parallel_config("loky", n_jobs=2):
-        go(SHORT, seed=[1], epochs=3)
+        go(seed=[1], epochs=3)
     assert seen == [1]
 
 

@@ -350,11 +350,6 @@ def ctrl_c():
     time.sleep(0.2)  # in a thread: the calling one handles it
 
 
-def twice():
-    ctrl_c()
-    ctrl_c()
-
-
 def fail():
     raise OSError("disk full")
 
@@ -383,15 +378,10 @@ def test_a_member_within_an_epoch_goes_on_exactly_beside_others(backend, monkeyp
     population = small(n_jobs=1, backend=backend)
     population.advance(2)
     right = Group.chunk
-
-    def chunk(group):
-        signal.raise_signal(signal.SIGINT)
-        return right(group)
-
     with monkeypatch.context() as patch:
         patch.setattr(block, "MOST_WORK", 0)  # it is trained alone, as a long training is
         patch.setattr(pace, "FIRST_CHUNK_STEPS", 2)
-        patch.setattr(Group, "chunk", chunk)
+        patch.setattr(Group, "chunk", lambda group: signal.raise_signal(signal.SIGINT) or right(group))
         with pytest.warns(InterruptWarning):
             population.advance({3: 9})
     assert population[3].state.batch == 2
@@ -410,7 +400,8 @@ def test_ctrl_c_raises_where_a_member_says_so():
 
 @POSIX
 @pytest.mark.parametrize(
-    ("what", "error", "n_jobs"), [(twice, KeyboardInterrupt, 1), (fail, MonitorError, 1), (fail, MonitorError, 2)]
+    ("what", "error", "n_jobs"),
+    [(lambda: [ctrl_c(), ctrl_c()], KeyboardInterrupt, 1), (fail, MonitorError, 1), (fail, MonitorError, 2)],
 )
 def test_errors_leave_all_members_as_they_were(what, error, n_jobs, backend):
     population = small(stop=Stop(monitor=pressing(2 * M + 7, what)), n_jobs=n_jobs, backend=backend)
