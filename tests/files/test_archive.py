@@ -78,7 +78,6 @@ def test_a_file_keeps_its_permissions_when_it_is_replaced(path, monkeypatch, mod
         (40_000, TrainingResult.save, "at most 65,536 bytes of layers and options, not 80,"),
         (1_000, lambda result, path: result.export(path, "safetensors"), "at most 65,536 bytes of layers, not "),
     ],
-    ids=["npz", "safetensors"],
 )
 def test_what_could_not_be_read_again_is_not_written(path, n_layers, write, match):
     result = train(Network((1,) * n_layers), [[1.0]], [[1.0]], epochs=0, optimizer=SGD(), backend="numpy")

@@ -106,7 +106,6 @@ class Label(str):
 @pytest.mark.parametrize(
     "labels",
     [[Label("a"), Label("b")], [True, False], [3, 5], [0.5, np.float64(2.0)], [np.str_("a"), "b"]],
-    ids=["texts", "booleans", "integers", "numbers", "NumPy's texts"],
 )
 def test_labels_are_written_as_pythons_own(labels, tmp_path):
     model = export.Model(

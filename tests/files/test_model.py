@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from bits import all_bits, bits, result_bits, state_bits
 from chunks import chunks_of
-from model_files import as_format_1, data, parts_of, trained, write
+from model_files import data, parts_of, trained, write
 from survival import python
 
 from fastnn import SGD, Adam, ModelFileError, Network, ReduceRate, Stop, cosine, load, one_cycle, train, warm_up
@@ -91,14 +91,12 @@ def test_numpy_and_another_process_read_the_file(path):
     assert told == [f"{result.params.tobytes().hex()} False"]
 
 
-def test_files_of_the_other_byte_order_and_of_format_1_are_read(path, content):
+def test_files_of_the_other_byte_order_are_read(path, content):
     path.write_bytes(content)
     right = result_bits(load(path))
     header, arrays = parts_of(content)
-    swapped = {name: a.astype(a.dtype.newbyteorder("S")) for name, a in arrays.items()}
-    for parts in (header, swapped), as_format_1(header, arrays):
-        write(path, *parts)
-        assert result_bits(load(path)) == right
+    write(path, header, {name: a.astype(a.dtype.newbyteorder("S")) for name, a in arrays.items()})
+    assert result_bits(load(path)) == right
 
 
 @pytest.mark.parametrize("n", [1, 2, 255, 256, 257, 65_536, 65_537, 100_000])

@@ -46,13 +46,3 @@ def parts_of_many(content):
 
 def write_many(path, header, table, arrays):
     write(path, header, arrays | {"values": packed(table)})
-
-
-def as_format_1(header, arrays):
-    """The same as a file of version 0.1."""
-    n = header["n_validation"]
-    rows = arrays["order"][0].astype(np.int64)  # few enough for a byte each
-    old = {name: array for name, array in arrays.items() if name != "order"}
-    old |= {"index": rows[n:], "validation_rows": rows[:n]}
-    said = {name: value for name, value in header.items() if name not in ("n_rows", "n_validation")}
-    return said | {"format_version": 1, "arrays": list(old)}, old
