@@ -85,10 +85,8 @@ def test_numpy_and_another_process_read_the_file(path):
     assert (header["format"], header["format_version"]) == ("fastnn", 2)
     assert header["counters"]["optimizer"]["learning_rate"] == 0.01
     assert header["versions"]["numpy"] == np.__version__
-    told = python(
-        "import fastnn, sys; print(fastnn.load(sys.argv[1]).params.tobytes().hex(), 'numba' in sys.modules)", path
-    )
-    assert told == [f"{result.params.tobytes().hex()} False"]
+    code = "import fastnn, sys; print(fastnn.load(sys.argv[1]).params.tobytes().hex(), 'numba' in sys.modules)"
+    assert python(code, path) == [f"{result.params.tobytes().hex()} False"]
 
 
 def test_files_of_the_other_byte_order_are_read(path, content):

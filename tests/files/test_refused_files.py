@@ -169,7 +169,8 @@ def test_headers_that_do_not_fit_are_refused(path, content, name, value):
 
 @pytest.mark.parametrize("path", [None, 0, io.BytesIO()], ids=["None", "the standard input", "a buffer"])
 def test_what_is_no_name_of_a_file_is_refused(path):
-    for call in (load, trained(epochs=0).save):
+    result = trained(epochs=0)
+    for call in (load, result.save, result.export):
         with pytest.raises(TypeError, match="path must be the name of a file, such as"):
             call(path)
 

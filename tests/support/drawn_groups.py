@@ -1,6 +1,7 @@
 """Random groups of members, trained side by side and one by one."""
 
-from typing import Any, NamedTuple
+from collections import namedtuple
+from typing import Any
 from unittest import mock
 
 import numpy as np
@@ -16,14 +17,8 @@ from fastnn.state import Data, GroupState, Steps, Task
 SEEDS = (*range(12), 68)  # one of few where it shows that padding makes 0.0 of -0.0
 
 
-class DrawnGroup(NamedTuple):
-    """The arguments of `train_group`."""
-
-    tasks: list[Task]
-    which: np.ndarray
-    state: GroupState
-    steps: Steps
-    n_steps: np.ndarray
+DrawnGroup = namedtuple("DrawnGroup", "tasks, which, state, steps, n_steps")
+"""The arguments of `train_group`."""
 
 
 def draw_network(random):
