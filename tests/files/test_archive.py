@@ -3,6 +3,7 @@
 import os
 import re
 import stat
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -32,11 +33,7 @@ def test_what_breaks_off_leaves_the_old_file(path, monkeypatch, where):
     """So it is on the disk before it takes the name."""
     trained().save(path)
     old = path.read_bytes()
-
-    def fail(*args, **options):
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(np if where == "savez" else os, where, fail)
+    monkeypatch.setattr(np if where == "savez" else os, where, mock.Mock(side_effect=KeyboardInterrupt))
     with pytest.raises(KeyboardInterrupt):
         trained(seed=4).save(path)
     assert path.read_bytes() == old

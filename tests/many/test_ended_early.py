@@ -225,8 +225,6 @@ def test_thousands_that_have_not_begun_are_there_at_once():
 
 
 def test_the_second_one_raises_in_the_wait_for_workers():
-    """The first one: test_clusters.py."""
-
     def answers(tasks):
         try:
             yield "an answer"

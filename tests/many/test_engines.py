@@ -121,8 +121,6 @@ def test_an_error_of_any_class_arrives_at_once_with_its_text(options, kind, text
 
 
 class Locked(NumpyBackend):
-    """A back end that cannot be pickled."""
-
     __repr__ = object.__repr__
 
     def __init__(self):
@@ -168,7 +166,6 @@ def test_an_engine_without_workers_is_an_error(monkeypatch):
 
 @pytest.mark.parametrize("late", [False, True])
 def test_workers_with_another_version_are_refused(late, monkeypatch):
-    """Those that come late, too."""
     right = engine.packed
 
     def packed(units):

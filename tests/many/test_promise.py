@@ -105,7 +105,6 @@ SMALL = Network((3, 2, 1))
 
 @pytest.fixture
 def units(monkeypatch):
-    """The units of each call."""
     found, right = [], driver.units_of
     monkeypatch.setattr(driver, "units_of", lambda *given: found.append(right(*given)) or found[-1])
     return found
