@@ -8,6 +8,7 @@ import tokenize
 
 import pytest
 from heavy import HEAVY
+from lines import lines_of_code
 from survival import python
 
 import fastnn
@@ -92,17 +93,6 @@ def depth(node):
         is_elif = isinstance(node, ast.If) and node.orelse == [child] and isinstance(child, ast.If)
         found = max(found, depth(child) + (isinstance(child, BLOCKS) and not is_elif))
     return found
-
-
-CODE = tokenize.NAME, tokenize.OP, tokenize.NUMBER, tokenize.STRING
-
-
-def lines_of_code(text):
-    """Lines of a file that hold code: a text that stands by itself, such as a docstring, is none."""
-    tree, tokens = ast.parse(text), tokenize.generate_tokens(io.StringIO(text).readline)
-    lines = {line for t in tokens if t.type in CODE for line in range(t.start[0], t.end[0] + 1)}
-    alone = (n for n in ast.walk(tree) if isinstance(n, ast.Expr) and isinstance(n.value, ast.Constant))
-    return len(lines - {line for n in alone for line in range(n.lineno, n.end_lineno + 1)})
 
 
 NESTING = "levels of nesting, 4 are allowed"
