@@ -17,14 +17,11 @@ def test_interleaved_takes_turns_after_a_warm_up_and_each_begins_a_round():
     assert timing.in_turn({"a": lambda: 1.0, "b": lambda: 3.0}, 4, most=2) == {"a": [1.0] * 3, "b": [3.0]}
 
 
-def test_a_process_of_its_own_tells_time_memory_and_output():
+def test_a_process_of_its_own_tells_time_memory_and_output_or_why_it_failed():
     process = timing.in_process("print('hello'); x = bytearray(80_000_000)", {"FASTNN_TEST": "1"})
     assert process.output == "hello\n"
     assert process.seconds > 0
     assert process.peak_bytes is None or 80e6 < process.peak_bytes < 300e6
-
-
-def test_a_failing_process_says_why():
     with pytest.raises(RuntimeError, match="ValueError: so it is"):
         timing.in_process("raise ValueError('so it is')")
 
@@ -39,12 +36,8 @@ def test_a_sample_is_about_as_long_as_wanted():
     assert found["a"] == pytest.approx([1e-3] * 3)
 
 
-def test_ratios_are_by_rounds():
-    """Whatever slowed a round slowed both."""
+def test_ratios_are_by_rounds_and_numbers_are_texts():
     assert timing.ratio([2.0, 20.0, 2.0, 9.0], [1.0, 10.0, 1.0]) == timing.Interval(2, 2, 2)
-
-
-def test_numbers_as_text():
     assert str(timing.Interval(1.234, 12.34, 1234)) == "12.3 (1.23–1,234)"
     assert [timing.digits(number) for number in (0.123, 12.34, 1234.5)] == ["0.12", "12.3", "1,234"]
     assert timing.seconds([2e-6, 3e-6, 4e-6]) == "3.00 µs (2.50–3.50)"
