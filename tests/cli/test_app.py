@@ -38,10 +38,13 @@ def test_an_encoding_without_a_letter_ends_no_command():
     assert "5 ?m" in "\n".join(python(code, PYTHONIOENCODING="ascii"))
 
 
-def test_help_lists_the_commands_a_newcomer_wants_first(run):
+def test_help_lists_the_commands_a_newcomer_wants_first_and_the_workloads(run):
     code, out, _ = run("--help")
     assert code == 0
     assert re.findall(r"^  (\w+)  +[A-Z]", out.partition("Commands:")[2], re.M) == COMMANDS
+    told = "".join(run("bench", "--help")[1].split())  # lines are wrapped at hyphens too
+    for name in workloads.names():
+        assert f"{name} ({workloads.DESCRIPTIONS[name]})".replace(" ", "") in told
 
 
 @pytest.mark.parametrize("width", [60, 80, 120])
@@ -61,12 +64,6 @@ def test_help_is_whole_sentences_and_fits(run, set_columns, command, width):
             assert len(line) > min(width, 80) - 15, line
 
 
-def test_help_of_bench_lists_the_workloads(run):
-    told = "".join(run("bench", "--help")[1].split())  # lines are wrapped at hyphens too
-    for name in workloads.names():
-        assert f"{name} ({workloads.DESCRIPTIONS[name]})".replace(" ", "") in told
-
-
 @pytest.mark.parametrize("arguments", [("dmeo",), ("demo", "--seed", "-1"), ("demo", "--seed", "x"), ("info", "x")])
 def test_wrong_usage_ends_with_2(run, arguments):
     code, _, err = run(*arguments)
@@ -76,14 +73,12 @@ def test_wrong_usage_ends_with_2(run, arguments):
 
 @pytest.mark.parametrize("package", ["typer", "rich"])
 def test_missing_command_line_packages_are_named_with_their_extra(run, monkeypatch, package):
+    """Other import errors are not hidden."""
     uninstall(monkeypatch, package)
     monkeypatch.delitem(sys.modules, "fastnn.cli.app", raising=False)
     code, out, err = run("info")
     assert (code, out) == (2, "")
     assert err == f'fastnn: this needs {package}, which is not installed: python -m pip install "fastnn-numba[cli]"\n'
-
-
-def test_other_import_errors_are_not_hidden(monkeypatch):
     monkeypatch.setitem(sys.modules, "fastnn.cli.app", None)
     with pytest.raises(ImportError):
         cli.main(["info"])
@@ -136,40 +131,33 @@ def kernels(run):
     run("warmup")
 
 
-@pytest.fixture
-def no_folder(kernels, tmp_path, monkeypatch):
-    """The cache's folder is a file, of which no later test is warned."""
-    for noted in ("_errors", "_warned"):
-        monkeypatch.setattr(f"fastnn.compiler.cache.{noted}", [])
-    (tmp_path / "kernels").touch()
-    monkeypatch.setenv("FASTNN_CACHE_DIR", str(tmp_path / "kernels"))
-
-
 @pytest.mark.parametrize(
-    ("command", "code", "said"),
-    [("info", 0, r"can be written +no: "), ("warmup", 1, "Not kept: .*Not a directory")],
+    ("folder", "command", "code", "said"),
+    [
+        ("a file", "info", 0, "can be written +no: "),
+        ("a file", "warmup", 1, "Not kept: .*Not a directory"),
+        (None, "info", 0, "this user has no home: set +FASTNN_CACHE_DIR"),
+        (None, "warmup", 1, "Not kept: this user has no home: set FASTNN_CACHE_DIR"),
+    ],
 )
 @pytest.mark.filterwarnings("ignore")
-def test_a_cache_that_cannot_be_used_is_told_with_the_reason(run, no_folder, command, code, said):
-    found, out, _ = run(command)
-    assert found == code
-    assert re.search(said, out.replace("\n", ""))
-
-
-@pytest.mark.parametrize(("command", "code"), [("info", 0), ("warmup", 1)])
-@pytest.mark.filterwarnings("ignore")
-def test_a_user_without_a_home_gets_no_traceback(run, kernels, monkeypatch, command, code):
-    """One of a container whose number no table knows."""
+def test_a_cache_that_cannot_be_used_is_told_with_the_reason(run, kernels, monkeypatch, folder, command, code, said):
+    """The folder is a file, or the user one of a container whose number no table knows."""
 
     def fail():
         raise RuntimeError("Could not determine home directory.")
 
+    for noted in ("_errors", "_warned"):  # of which no later test is warned
+        monkeypatch.setattr(f"fastnn.compiler.cache.{noted}", [])
     for name in ("FASTNN_CACHE_DIR", "NUMBA_CACHE_DIR", "XDG_CACHE_HOME", "LOCALAPPDATA"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(pathlib.Path, "home", fail)
+    if folder:
+        pathlib.Path(folder).touch()
+        monkeypatch.setenv("FASTNN_CACHE_DIR", folder)
     found, out, _ = run(command)
     assert found == code
-    assert re.search(r"this user has no home: set\s+FASTNN_CACHE_DIR", out)
+    assert re.search(said, re.sub(r"\n *", " ", out))
 
 
 def test_processor_that_numba_is_told_to_compile_for():
@@ -200,13 +188,10 @@ def test_flush_to_zero_is_seen():
 
 
 def test_versions_name_what_is_missing(monkeypatch):
-    real = machine.importlib.metadata.version
-
     def version(package):
-        if package == "scikit-learn":
-            raise machine.importlib.metadata.PackageNotFoundError(package)
-        return real(package)
+        raise machine.importlib.metadata.PackageNotFoundError(package)
 
+    assert machine.versions()["numpy"] == np.__version__
     monkeypatch.setattr(machine.importlib.metadata, "version", version)
     assert machine.versions()["scikit-learn"] == "not installed"
 
@@ -222,18 +207,10 @@ print(*sorted(origins))
 """
 
 
-def test_warmup_leaves_no_kernel_to_be_compiled_later():
-    every = sorted(f"{name}.{dtype}" for name, dtypes in ENTRIES.items() for dtype in dtypes)
-    assert python(WARM)[-1].split() == every
-
-
-def test_warmup_compiles_both_dtypes_and_says_where(run, monkeypatch):
-    monkeypatch.setattr("fastnn.compiler.loader._kernels", {})  # an earlier test may have made kernels and kept none
-    code, out, _ = run("warmup")
-    assert code == 0
-    assert len(re.findall(r"\d [mµ]?s ", next(line for line in out.splitlines() if "row orders" in line))) == 1
-    assert cache.load("shuffle_rows.float64")
-    for dtype in ("float64", "float32"):
-        assert len(re.findall(r"\d [mµ]?s ", next(line for line in out.splitlines() if dtype in line))) == 4
-        assert cache.load(f"train_members.{dtype}")
-    assert str(machine.cache_state().folder) in out
+def test_warmup_leaves_no_kernel_to_be_compiled_later_and_says_where_they_are():
+    *lines, kernels = python(WARM, COLUMNS=120)
+    assert kernels.split() == sorted(f"{name}.{dtype}" for name, dtypes in ENTRIES.items() for dtype in dtypes)
+    assert all(map(cache.load, kernels.split()))
+    for row, n_times in {"row orders": 1, "float64": 4, "float32": 4}.items():
+        assert len(re.findall(r"\d [mµ]?s ", next(line for line in lines if row in line))) == n_times
+    assert str(machine.cache_state().folder) in "".join(lines)
