@@ -118,15 +118,12 @@ def test_another_answer_by_threads_is_no_figure(monkeypatch):
         threads.speed_ups("iris", 0.1)
 
 
-def test_a_page_without_its_place_is_an_error():
-    with pytest.raises(ValueError, match="0 places"):
-        readme.replace("nothing", "peers", "")
-
-
 def test_every_command_has_its_place_in_its_page():
     for name, (page, command, *_) in readme.PAGES.items():
         assert f"<!-- {name}: begin -->" in (ROOT / page).read_text("utf-8")
         assert command.startswith("fastnn ") or importlib.util.find_spec(command.removeprefix("python -m "))
+    with pytest.raises(ValueError, match="0 places"):
+        readme.replace("nothing", "peers", "")
 
 
 def test_the_calibration_error_is_that_of_its_definition():

@@ -31,24 +31,16 @@ def test_errors_are_of_classes_and_numbers():
         measure.losses([1.0, np.nan], np.zeros(2), None)
 
 
-@pytest.fixture(scope="module")
-def kept():
-    """The published measurement, and all tables that it has."""
-    results = measure.Results(None, {})
-    stored = json.loads((ROOT / "benchmarks" / "results" / "tables.json").read_text("utf-8"))
-    results.records, results.threads, results.about = stored["records"], stored["threads"], stored["about"]
-    return results, [table for group in data.GROUPS.values() for table in group]
-
-
-def test_the_page_has_the_figures_of_the_results(kept):
+def test_the_page_and_its_chart_have_the_figures_of_the_results():
     """Each table, of all that was measured: whoever changes what they print sees it here."""
-    text = script.published(*kept)
-    assert f"\n{text}\n\n![" in PAGE
-
-
-def test_the_chart_has_a_name_for_each_method(kept):
-    found = report.Found(kept[0].records, kept[1])
-    figure = report.chart(found, "somewhere")
+    stored = json.loads((ROOT / "benchmarks" / "results" / "tables.json").read_text("utf-8"))
+    results, tables = (
+        measure.Results(None, stored["about"]),
+        [table for group in data.GROUPS.values() for table in group],
+    )
+    results.records, results.threads = stored["records"], stored["threads"]
+    assert f"\n{script.published(results, tables)}\n\n![" in PAGE
+    figure = report.chart(report.Found(results.records, tables), "somewhere")
     assert [axes.get_title("left") for axes in figure.axes] == ["Report half, the eight first tables", "Design half"]
     assert {"fast", "good", "best", "LightGBM"} <= {text.get_text() for text in figure.axes[0].texts}
 
