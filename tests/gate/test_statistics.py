@@ -7,29 +7,25 @@ from fastnn.gate import Quantity, Sample, compare
 from fastnn.gate.compare import GateSettings, Interval, interval, judge
 
 
-def pairs(random, n, ratio, noise=0.02):
+def pairs(random, n, ratio):
     """Pairs of a machine that drifts, is now and then twice as slow for one run, and has noise besides."""
     drift = np.exp(np.cumsum(random.normal(0, 0.02, 2 * n)))
     busy = np.where(random.random_sample(2 * n) < 0.1, random.uniform(1, 2, 2 * n), 1)
-    times = drift * busy * np.exp(random.normal(0, noise, 2 * n))
-    found = []
-    for i in range(n):
-        first, second = times[2 * i : 2 * i + 2]
-        base, head = (second, first) if i % 2 else (first, second)
-        found.append((base, ratio * head))
-    return found
+    times = (drift * busy * np.exp(random.normal(0, 0.02, 2 * n))).reshape(n, 2)
+    times[1::2] = times[1::2, ::-1]  # head runs first in every other pair
+    return times * [1, ratio]
 
 
-def simulated(monkeypatch, seed, ratio, names=("a", "b", "c", "d")):
-    """The outcome of a gate on simulated runs, in which head takes `ratio` times as long."""
-    random = np.random.RandomState(seed)
-    quantities = [Quantity("trainings", name) for name in names]
-    speed = {"level": 1.0}
+def simulated(monkeypatch, seed, ratio):
+    """The outcome of a gate on such runs of four quantities, in which head takes `ratio` times as long."""
+    random, level = np.random.RandomState(seed), 1.0
+    quantities = [Quantity("trainings", name) for name in "abcd"]
 
     def run(command):
-        speed["level"] *= np.exp(random.normal(0, 0.02))
-        level = speed["level"] * (random.uniform(1, 2) if random.random_sample() < 0.1 else 1)
-        times = level * np.exp(random.normal(0, 0.02, len(names))) * (ratio if command == "head" else 1)
+        nonlocal level
+        level *= np.exp(random.normal(0, 0.02))
+        busy = random.uniform(1, 2) if random.random_sample() < 0.1 else 1
+        times = level * busy * np.exp(random.normal(0, 0.02, len(quantities))) * (ratio if command == "head" else 1)
         return Sample(dict(zip(quantities, times, strict=True)), {"compiled": 0}, 1.0)
 
     monkeypatch.setattr(compare, "run", run)
