@@ -2,6 +2,7 @@
 
 import ast
 import os
+import shutil
 
 import llvmlite
 import pytest
@@ -16,11 +17,25 @@ pytestmark = pytest.mark.skipif(loader.IN_PYTHON, reason="nothing is compiled")
 def test_the_stamp_depends_on_versions(monkeypatch):
     stamp = cache.source_stamp.__wrapped__
     right = stamp()
-    assert stamp() == cache.source_stamp() == right
     for module in (cache, llvmlite, cache.np):
         with monkeypatch.context() as other:
             other.setattr(module, "__version__", "999")
             assert stamp() != right
+
+
+def test_the_stamp_depends_on_every_file_of_the_compiler_and_the_kernels(tmp_path, monkeypatch):
+    stamp = cache.source_stamp.__wrapped__
+    copies = [shutil.copytree(folder, tmp_path / folder.name) for folder in program.FOLDERS]
+    monkeypatch.setattr(program, "FOLDERS", tuple(copies))
+    stamps = [stamp()]
+    assert stamps == [cache.source_stamp()]
+    for file in [*(file for copy in copies for file in sorted(copy.glob("*.py"))), copies[0] / "new.py"]:
+        with file.open("a", encoding="utf-8") as edited:
+            edited.write("# edited\n")
+        stamps.append(stamp())
+    assert len(set(stamps)) == len(stamps) > 30
+    copies[0].joinpath("notes.txt").write_text("")
+    assert stamp() == stamps[-1]
 
 
 def test_what_is_edited_while_it_is_compiled_is_not_kept(folder, tmp_path, monkeypatch):
@@ -36,7 +51,6 @@ def test_what_is_edited_while_it_is_compiled_is_not_kept(folder, tmp_path, monke
     edited.write_text("before")
     cache.save(KERNELS[0], b"")
     assert len(list(folder.iterdir())) == 1
-    monkeypatch.undo()
     cache.source_stamp.cache_clear()
 
 
