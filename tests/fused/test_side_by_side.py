@@ -64,6 +64,19 @@ def test_drawn_groups_have_the_bits_of_each_member_alone(seed, dtype):
 
 
 @compiled
+@pytest.mark.parametrize("n_rows", [3, 8, 9, 16, 17, 32])
+def test_a_sum_over_rows_has_the_sign_of_a_member_alone(n_rows, dtype, n_lanes, calls):
+    """Products that underflow to -0.0: alone, padding beside the rows makes 0.0 of their sum, where there is any."""
+    X, Y = np.full((n_rows, 2), np.finfo(dtype).smallest_subnormal), np.full((n_rows, 1), 0.1, dtype)
+    options = {"optimizer": SGD(1.0), "epochs": 1, "batch_size": None}
+    network, params = Network((2, 1), bias="none"), np.full(2, -0.0, dtype)
+    many = train_many(network, X, Y, params=[params] * n_lanes, seed=range(n_lanes), n_jobs=1, **options)
+    alone = train(network, X, Y, params=params, **options)
+    assert (len(calls), not alone.params.any()) == (1, True)
+    assert many.params.tobytes() == alone.params.tobytes() * n_lanes
+
+
+@compiled
 def test_a_member_that_diverges_leaves_the_others_alone(dtype, n_lanes):
     """It counts its good steps, and keeps its state; in float32, what overflows there."""
     group = small_group(dtype, n_lanes, n_steps=6)
