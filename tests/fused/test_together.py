@@ -1,26 +1,24 @@
-"""Threads that share each step: how the parameters are divided, and the bits of one thread whatever happens.
+"""Threads that share each step: the bits of one thread whatever happens.
 
-Where kernels run as plain Python, one thread does the parts of all; by the fixture `threads`, threads of Python's have
-one each, on little data.
+Where kernels run as plain Python, one thread does the parts of all; by the fixture `threads`, each does its own.
 """
 
 import itertools
 import json
 import math
-import threading
-import time
 from concurrent.futures import ThreadPoolExecutor
+from queue import SimpleQueue
 
 import numpy as np
 import pytest
 from bits import all_bits
 from survival import UNOPTIMIZED, python
 
-from fastnn import RPROP, SGD, Adam, Network, RMSprop, cores, get_backend, predict
+from fastnn import RPROP, SGD, Adam, Network, RMSprop, cores, get_backend
 from fastnn.compiler.calls import caller
 from fastnn.cores import Cores
-from fastnn.fused import backend, team
-from fastnn.fused.layout import LAYER_FIELDS, SMALL, describe
+from fastnn.fused import team
+from fastnn.fused.layout import LAYER_FIELDS, describe
 from fastnn.fused.team import divide
 from fastnn.losses import LOSSES
 from fastnn.memory import ALIGNMENT
@@ -70,32 +68,6 @@ def threads(no_helpers, monkeypatch):
     """Helpers take part, also in Python, where they soon sleep."""
     monkeypatch.setattr(team, "IN_PYTHON", False)
     monkeypatch.setattr(team, "TICKS", 2000)
-
-
-@pytest.mark.parametrize("name", NETWORKS)
-@pytest.mark.parametrize("n", [1, *NUMBERS])
-def test_parameters_are_divided_without_rest(name, n, dtype):
-    """Into stretches, each of which ends where a vector of the update does, and where a row of W or a layer does."""
-    network, lanes = NETWORKS[name], ALIGNMENT // np.dtype(dtype).itemsize
-    layers = {layer.weight.start: layer for layer in network.layers}
-    starts = sorted(layers)
-    parts, first_part = divide(network, describe(network, np.dtype(dtype)), lanes, n)
-    parts = [dict(zip(LAYER_FIELDS, part, strict=True)) for part in parts.reshape(-1, len(LAYER_FIELDS))]
-    assert (len(first_part), first_part[0], first_part[-1]) == (n + 1, 0, len(parts))
-    covered = 0
-    for k, part in enumerate(parts):
-        layer = layers[max(start for start in starts if start <= part["weight"])]
-        begin, end = layer.weight.start, layer.bias.stop
-        assert part["weight"] == covered
-        covered += part["fan_in"] * layer.fan_out + part["n_bias"]
-        if covered < end:
-            assert (covered - begin) % lanes == (covered - begin) % layer.fan_out == 0 == part["n_bias"]
-            assert end - begin > SMALL
-        elif k + 1 in first_part[1:-1]:
-            assert (end - begin) % lanes == 0, "the last vector of the layer holds numbers of the next thread's"
-        else:
-            assert covered == end
-    assert covered == network.n_params
 
 
 def test_the_division_is_fair():
@@ -276,9 +248,7 @@ def test_threads_meet(threads, n, dtype):
 
 
 @pytest.mark.nojit
-def test_one_thread_goes_on_where_the_kernel_is_not_there(threads, monkeypatch):
-    monkeypatch.setattr(cores, "available_cores", lambda: Cores(3, "told"))
-    monkeypatch.setattr(team, "WORK", 1)
+def test_one_thread_goes_on_where_the_kernel_is_not_there(threads, three_cores, monkeypatch):
     answers = [True, False]
     monkeypatch.setattr(team, "is_at_hand", lambda name, dtype: answers.pop())
     problem, steps, alone = problem_of(48)
@@ -286,17 +256,10 @@ def test_one_thread_goes_on_where_the_kernel_is_not_there(threads, monkeypatch):
         assert trained(TINY, Adam(), problem, steps, None) == (alone, used)
 
 
-class Deaf(list):
-    """A helper that takes work and does not do it."""
-
-    put = list.append
-    __hash__ = object.__hash__
-
-
 @pytest.mark.nojit
 def test_helpers_that_do_not_come_are_not_waited_for(threads, monkeypatch):
     """And who comes when all is done, and rows and state are others, does nothing, and reads none of them."""
-    deaf = Deaf()
+    deaf = SimpleQueue()  # of a helper that takes work and does not do it
     monkeypatch.setattr(cores, "_new_helper", lambda: deaf)
     problem, steps, alone = problem_of(48)
     task = Task(TINY, Adam(), Data(*problem[1:]), 0.01, threads=2)
@@ -305,43 +268,9 @@ def test_helpers_that_do_not_come_are_not_waited_for(threads, monkeypatch):
     assert all_bits(state.vectors, state.beta_products, steps.loss) == alone[1:]
     for array in (*steps, *task.data, state.storage, state.beta_products):
         array.fill(1 << 40)
-    for late in deaf:
-        late()
-    assert len(deaf) == 1
+    assert deaf.qsize() == 1
+    deaf.get()()
     assert all((array == 1 << 40).all() for array in (*steps, *task.data, state.storage, state.beta_products))
-
-
-@pytest.mark.nojit
-@pytest.mark.parametrize("comes", ["before", "after"])
-def test_an_exception_before_the_steps_begin_sends_helpers_away(threads, monkeypatch, comes):
-    """Those that wait for the first thread, and those that come when it has gone."""
-    deaf, call, ended = Deaf(), team.Team._call, threading.Event()
-
-    def help_and_tell():
-        deaf[0]()
-        ended.set()
-
-    helper = threading.Thread(target=help_and_tell)
-
-    def interrupted(self, t, *args):
-        if t > 0:
-            return call(self, t, *args)
-        if comes == "before":
-            helper.start()
-            time.sleep(0.01)
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(cores, "_new_helper", lambda: deaf)
-    problem, steps, _ = problem_of(48)
-    monkeypatch.setattr(team.Team, "_call", interrupted)
-    with pytest.raises(KeyboardInterrupt):
-        trained(TINY, Adam(), problem, steps, 2)
-    if comes == "after":
-        helper.start()
-    helper.join(60)
-    assert ended.is_set()
-    assert not steps.loss.any()
-    assert not cores.helpers_at_work()
 
 
 @pytest.mark.nojit
@@ -369,18 +298,6 @@ def test_a_helper_leaves_the_cpu_of_its_caller(monkeypatch):
     for cpu in (-1, 2, 3):
         cores.leave_cpu(cpu)
     assert moved == [{1}, {1, 3}]
-
-
-@pytest.mark.nojit
-def test_predictions_that_helpers_share(monkeypatch):
-    network = Network((2, 1))
-    params, X = np.array([0.5, -1.0, 2.0]), np.random.RandomState(0).standard_normal((backend.PART + 3, 2))
-    right = predict(network, params, X)
-    monkeypatch.setattr(backend, "IN_PYTHON", False)
-    monkeypatch.setattr(backend, "MANY", 0)
-    monkeypatch.setattr(cores, "available_cores", lambda: Cores(2, "told"))
-    assert predict(network, params, X).tobytes() == right.tobytes()
-    np.testing.assert_allclose(right[:, 0], X @ params[:2] + 2, rtol=1e-12)
 
 
 @pytest.mark.nojit
@@ -434,17 +351,12 @@ for team.TICKS in %s:
 """
 
 
-def stretched(n_epochs, ticks, tmp_path, **variables):
-    """The hashes of a training with 1, 2 and 3 threads that are late at random, and sleep after so many ticks."""
-    return python(STRETCHED % (n_epochs, ticks), json.dumps({"FASTNN_CACHE_DIR": str(tmp_path / "cache"), **variables}))
-
-
-def test_threads_that_come_late_change_no_bit(tmp_path):
-    """Not optimized, the kernel has the same units, and the slow test has those of the optimized one."""
-    hashes = stretched(30, (0, 8000), tmp_path, **UNOPTIMIZED)
-    assert (len(hashes), len(set(hashes))) == (5, 1)
-
-
-@pytest.mark.slow
-def test_threads_that_come_late_change_no_bit_in_ten_thousand_steps(tmp_path):
-    assert len(set(stretched(5000, (8000,), tmp_path))) == 1
+@pytest.mark.parametrize(
+    ("n_epochs", "ticks", "settings"),
+    [(30, (0, 8000), UNOPTIMIZED), pytest.param(5000, (8000,), {}, marks=pytest.mark.slow)],
+)
+def test_threads_that_come_late_change_no_bit(n_epochs, ticks, settings, tmp_path):
+    """With 1, 2 and 3 threads. Not optimized, the kernel has the same units; the slow test has the optimized one."""
+    settings = {"FASTNN_CACHE_DIR": str(tmp_path / "cache"), **settings}
+    hashes = python(STRETCHED % (n_epochs, ticks), json.dumps(settings))
+    assert (len(hashes), len(set(hashes))) == (1 + 2 * len(ticks), 1)
