@@ -88,6 +88,11 @@ def test_a_variable_chooses_the_level_or_none(wheel, monkeypatch):
         monkeypatch.setenv(shipped.VARIABLE, value)
         shipped._library.cache_clear()
         assert used() == (expected,)
+    monkeypatch.setenv(shipped.VARIABLE, "bset")
+    shipped._library.cache_clear()
+    level, text = used()
+    assert level is None
+    assert text.endswith("FASTNN_KERNELS is 'bset', which is neither none nor one of best, least")
 
 
 def flip_a_bit(path, at, bit=0):
@@ -103,20 +108,14 @@ def pipe(path):
 
 NEWER = {"name": "v9", "flags": ["new", "newer"]}
 WRONG = {
-    "a damaged library": (
-        lambda at: flip_a_bit(at / "best.so", 9999),
-        "best.so is damaged: reinstall fastnn-numba",
-    ),
+    "a damaged library": (lambda at: flip_a_bit(at / "best.so", 9999), "best.so is damaged: reinstall fastnn-numba"),
     "half a library": (lambda at: os.truncate(at / "best.so", 100), "best.so is damaged"),
     "no library": (lambda at: (at / "best.so").unlink(), "best.so cannot be read (No such file or directory)"),
     "a pipe for a library": (lambda at: pipe(at / "best.so"), "best.so is not a regular file"),
     "a pipe for a manifest": (lambda at: pipe(at / "manifest.json"), "manifest.json is not a regular file"),
     "another machine": (lambda at: say(at, machine="s390x"), "they are for linux s390x, and this is linux"),
     "other sources": (lambda at: say(at, sources="0" * 64), "its source files were edited"),
-    "a lesser CPU": (
-        lambda at: say(at, levels=[NEWER]),
-        "they need a CPU of v9 at least, and this one lacks newer",
-    ),
+    "a lesser CPU": (lambda at: say(at, levels=[NEWER]), "they need a CPU of v9 at least, and this one lacks newer"),
 }
 for content in (b"{}", b'{"sha', b"[1]", b"\xff\xfe"):  # no manifest of ours, no JSON, another JSON, no text
     WRONG[f"the manifest {content}"] = (
@@ -148,13 +147,6 @@ def test_a_flipped_bit_anywhere_in_the_manifest_is_found(wheel):
         shipped._library.cache_clear()
         damaged = (wheel / shipped.MANIFEST).read_bytes()
         assert shipped.library() is None or json.loads(damaged)["contents"] == contents
-
-
-def test_a_level_that_there_is_not_is_named(wheel, monkeypatch):
-    monkeypatch.setenv(shipped.VARIABLE, "bset")
-    level, text = used()
-    assert level is None
-    assert text.endswith("FASTNN_KERNELS is 'bset', which is neither none nor one of best, least")
 
 
 def test_other_code_is_compiled_where_it_is_asked_for(wheel, monkeypatch):

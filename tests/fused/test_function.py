@@ -70,8 +70,10 @@ NETWORKS = [
 @pytest.mark.nojit
 @both_dtypes
 def test_rows_have_the_bits_of_predict(dtype):
+    """By weights of its own."""
     for network in NETWORKS[:: 7 if IN_PYTHON else 1]:
-        f, _, X, right = drawn(network, dtype)
+        f, params, X, right = drawn(network, dtype)
+        params[:] = np.nan
         assert has_bits(f, X, right), network
         if not IN_PYTHON:
             out = np.zeros_like(right)
@@ -180,15 +182,6 @@ def test_the_stack_is_not_overrun(dtype):
     assert has_bits(f, X, right)
     with pytest.raises(ValueError, match=r"would take [\d,]+ bytes of the stack, more than 65,536: use predict"):
         drawn(Network((largest, 8, 2), "relu"), dtype, n_rows=1)
-
-
-@pytest.mark.nojit
-def test_it_keeps_its_own_weights():
-    f, params, X, right = drawn(NETWORK, "float64")
-    params[:] = np.nan
-    del params
-    gc.collect()
-    assert has_bits(f, X, right)
 
 
 @compiled

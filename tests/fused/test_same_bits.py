@@ -50,9 +50,8 @@ def cpu(name):
 
 HOST = llvm.get_host_cpu_features()
 AVX512 = ("avx512f", "avx512bw", "avx512cd", "avx512dq", "avx512vl")
-NO_FMA = "glibc.cpu.hwcaps=-FMA,-FMA4,-AVX2,-AVX2_Usable"  # glibc's own functions: those of a CPU without FMA
 # This machine as it is, with the widest vectors that it has: the tests below, in this process, all runs. That the
-# kernels need nothing of glibc's mathematics is in test_kernel_code.py.
+# kernels need nothing of glibc's mathematics, which is another one without FMA, is in test_kernel_code.py.
 MACHINES = {
     "skylake-avx512": Machine(cpu("skylake-avx512"), AVX512, uses="zmm"),
     "haswell": Machine(  # but for the kernel of threads, which takes as long to compile: nehalem has it
@@ -61,7 +60,6 @@ MACHINES = {
     "nehalem": Machine(
         cpu("nehalem"), ("sse4.2", "popcnt"), True, "float64", uses="xmm", lacks=("ymm", "zmm"), libm=("fma", "fmaf")
     ),
-    "glibc without FMA": Machine({"GLIBC_TUNABLES": NO_FMA}, uses="zmm" if HOST.get("avx512f") else ""),
     "no JIT": Machine(  # three threads have the hashes of one; the session `nojit` does all of it
         {"NUMBA_DISABLE_JIT": "1"}, few=True, dtype="float32", without="one thread|digits", members="seed|iris|RPROP"
     ),
@@ -87,7 +85,7 @@ def compiled_for_machines():
 
 def start(command, changes, cache):
     """A fresh interpreter with a fresh kernel cache, and nothing of Numba's settings but these."""
-    ours = ("NUMBA_", "FASTNN_", "GLIBC_")
+    ours = ("NUMBA_", "FASTNN_")
     environment = {k: v for k, v in os.environ.items() if not k.startswith(ours)} | changes
     environment |= {"FASTNN_CACHE_DIR": str(cache), "OPENBLAS_NUM_THREADS": "1"}
     options = {"env": environment, "cwd": ROOT, "capture_output": True, "text": True, "timeout": 600}
@@ -149,16 +147,6 @@ def test_every_machine_gives_the_same_bits(machine, dtype, tmp_path):
 def symbols_needed(folder):
     contents = (path.read_bytes().partition(b"\x7fELF") for path in folder.glob("*.o"))
     return set().union(*(machine_code.elf_symbols(elf + rest)[1] for _, elf, rest in contents if elf))
-
-
-C_LIBRARY = "import math; print([math.exp(i / 997).hex() for i in range(5000)])"
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="glibc only")
-@pytest.mark.skipif(not HOST.get("fma"), reason="no FMA to switch off")
-def test_the_c_library_without_fma_differs(tmp_path):
-    assert start(["-c", C_LIBRARY], {}, tmp_path) != start(["-c", C_LIBRARY], {"GLIBC_TUNABLES": NO_FMA}, tmp_path)
 
 
 @pytest.mark.nojit
@@ -244,19 +232,3 @@ def test_hashes_are_renewed_under_a_new_revision_only(monkeypatch, tmp_path):
     monkeypatch.setattr(program, "KERNEL_REVISION", 10**6)
     with pytest.raises(SystemExit, match=r"CHANGELOG\.md has no line on KERNEL_REVISION 1000000"):
         same_bits.write(again=False)
-
-
-@pytest.mark.nojit
-def test_the_last_bit_shows(monkeypatch):
-    run, start_of = RUNS["seed float64"], same_bits.start_of
-    right = {"seed": same_bits.hashes_of(*same_bits.train(run, FEW))}
-    assert same_bits.differences(right, {"seed": same_bits.expected(few=True)["seed float64"]}) == {}
-
-    def moved(run):
-        params, *rest = start_of(run)
-        return [np.nextafter(params, 2 * (np.arange(params.size) == 3)), *rest]
-
-    monkeypatch.setattr(same_bits, "start_of", moved)
-    other = {"seed": same_bits.hashes_of(*same_bits.train(run, FEW))}
-    assert same_bits.differences(other, right) == {"seed": ["state", "loss"]}
-    assert same_bits.differences(other, {}) == {"seed": ["missing"]}
