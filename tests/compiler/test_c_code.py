@@ -6,8 +6,8 @@ import subprocess
 
 import numpy as np
 import pytest
-from bits import bits
 from numba import from_dtype, types
+from traced_code import assert_same_bits
 
 from fastnn.compiler.c_code import BITS, CFunction, c_type
 from fastnn.compiler.control import each, sweep
@@ -84,9 +84,7 @@ def test_functions_have_the_bits_of_python(name, dtype, tmp_path):
     x = x.astype(dtype)
     with np.errstate(all="ignore"):
         found, right = in_c(mapped(FUNCTIONS[name]), dtype, tmp_path)(x), in_python(FUNCTIONS[name], x)
-    nan = np.isnan(right)
-    assert bits(np.where(nan, 0, found)) == bits(np.where(nan, 0, right))
-    assert np.array_equal(np.isnan(found), nan)
+    assert_same_bits(found, right)
 
 
 # What follows is compared with the same loops in Python, on numbers that add up exactly.

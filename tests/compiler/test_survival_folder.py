@@ -26,13 +26,6 @@ NOBODY = 65534
 
 
 @pytest.fixture
-def umask():
-    old = os.umask(0o022)
-    yield os.umask
-    os.umask(old)
-
-
-@pytest.fixture
 def shared(monkeypatch):
     """The cache folder, which is not there yet, in one that every user can look into, as all on the way to it."""
     path = pathlib.Path(tempfile.mkdtemp(prefix="fastnn-test-"))
@@ -47,10 +40,13 @@ def mode(path):
 
 
 @pytest.mark.parametrize("mask", [0, 0o002, 0o022, 0o077])
-def test_what_fastnn_makes_is_the_users_alone_whatever_the_umask(folder, monkeypatch, umask, mask):
+def test_what_fastnn_makes_is_the_users_alone_whatever_the_umask(folder, monkeypatch, mask):
     monkeypatch.setenv("FASTNN_CACHE_DIR", str(folder / "a" / "b"))
-    umask(mask)
-    assert count_warnings(is_found) == []
+    before = os.umask(mask)
+    try:
+        assert count_warnings(is_found) == []
+    finally:
+        os.umask(before)
     assert {mode(path) for path in (folder, folder / "a", folder / "a" / "b")} == {0o700}
     assert mode(the_file(folder / "a" / "b")) == 0o600
 

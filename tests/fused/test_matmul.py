@@ -7,8 +7,7 @@ import numpy as np
 import pytest
 from traced_code import assert_same_bits, in_machine_code
 
-from fastnn.compiler.lanes import horizontal_sum, store_horizontal_sums
-from fastnn.compiler.memory_ops import lanes_of, load, offset
+from fastnn.compiler.memory_ops import lanes_of, offset
 from fastnn.compiler.tracing import traced
 from fastnn.compiler.vectors import Lanes, fma
 from fastnn.fused import matmul
@@ -107,21 +106,3 @@ def test_products(M, K, vectors, dtype):
     in_machine_code(matmul.backward_product)(Z.reshape(-1), turned_W, A.reshape(-1), zeros, packed, M, K, width)
     assert packed.any() == of_A
     assert_same_bits(Z, np.stack([chain(W[:, m], A, np.zeros(width, dtype)) for m in range(M)]))
-
-
-@compiled
-@pytest.mark.parametrize("rows", [1, 2, 4])
-@pytest.mark.parametrize("cols", [1, 2, 4])
-def test_store_horizontal_sums(rows, cols, dtype):
-    L = lanes_of(np.empty(0, dtype))
-    (A,) = drawn(dtype, (rows * cols, L))
-    G = np.zeros((rows, cols + 3), dtype)
-
-    @traced
-    def of_tile(G, A):
-        step = cols + 3
-        store_horizontal_sums([offset(G, i * step) for i in range(rows)], [load(A, k * L) for k in range(rows * cols)])
-
-    in_machine_code(of_tile)(G.reshape(-1), A.reshape(-1))
-    right = np.array([horizontal_sum(a.view(Lanes)) for a in A]).reshape(rows, cols)
-    assert_same_bits(G, np.pad(right, [(0, 0), (0, 3)]))
