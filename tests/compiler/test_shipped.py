@@ -1,7 +1,4 @@
-"""Kernels in the wheel: which library a process opens, and what it says of one that it does not use.
-
-`nox -s build -- wheels` tests real ones as installed; here the library is the system's of C.
-"""
+"""Kernels in the wheel, here the system's C library: which one a process opens, and what it says of one not used."""
 
 import ctypes
 import hashlib

@@ -19,7 +19,6 @@ from fastnn.compiler.loader import IN_PYTHON
 from fastnn.losses import HIDDEN
 
 compiled = pytest.mark.skipif(IN_PYTHON, reason="no machine code")
-both_dtypes = pytest.mark.parametrize("dtype", ["float64", "float32"])
 SPECIAL = [0.0, -0.0, 1.0, -1.0, 700.0, -800.0, 3e38, -3e38, 1e-40, 5e-324, np.inf, -np.inf, np.nan]
 NETWORK = Network((3, 6, 2), "tanh")
 
@@ -68,7 +67,6 @@ NETWORKS = [
 
 
 @pytest.mark.nojit
-@both_dtypes
 def test_rows_have_the_bits_of_predict(dtype):
     """By weights of its own."""
     for network in NETWORKS[:: 7 if IN_PYTHON else 1]:
@@ -82,12 +80,11 @@ def test_rows_have_the_bits_of_predict(dtype):
 
 
 @compiled
-@both_dtypes
 def test_c_calls_it(dtype):
     """As scipy takes such functions, and without: by its address and that of the weights."""
     scipy = pytest.importorskip("scipy")
     f, _, X, right = drawn(Network((4, 9, 3), "gelu", "softmax"), dtype)
-    number = {"float64": "double", "float32": "float"}[dtype]
+    number = {np.float64: "double", np.float32: "float"}[dtype]
     assert scipy.LowLevelCallable(f.c_function, f.c_network).signature == f"void ({number} *, {number} *, void *)"
     c_function, c_network, pointer = f.c_function, f.c_network, np.ctypeslib.as_ctypes_type(dtype)
 
@@ -174,7 +171,6 @@ def test_wrong_parameters_are_refused(params):
 
 
 @pytest.mark.nojit
-@both_dtypes
 def test_the_stack_is_not_overrun(dtype):
     """A network of which a call would take more than 64 kB is refused; one that takes almost as much has its bits."""
     largest = (65536 - 128) // np.dtype(dtype).itemsize

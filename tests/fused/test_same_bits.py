@@ -1,10 +1,8 @@
-"""The same bits everywhere: hashes of trained parameters and losses, on instruction sets, chunks and resumed trainings.
+"""The same bits everywhere: hashes of trained parameters and losses, on other instruction sets, in chunks, as members.
 
-`same_bits.py` trains from stored numbers in fresh processes; the hashes stand in hashes.json under KERNEL_REVISION. The
-nox session `arm64` does the same on an emulated arm64.
+`same_bits.py` trains from stored numbers; the nox session `arm64` does the same on an emulated arm64.
 """
 
-import functools
 import json
 import os
 import pathlib
@@ -15,18 +13,14 @@ from typing import NamedTuple
 
 import llvmlite.binding as llvm
 import machine_code
-import numpy as np
 import pytest
 import same_bits
 from same_bits import FEW, HASHES, RUNS
-from small_training import SignalAt
 from survival import python
 
-import fastnn
 from fastnn.compiler import program
 from fastnn.losses import ACTIVATIONS, LOSSES
 from fastnn.optimizers import BUILT_IN
-from fastnn.training import epochs as pace
 
 ROOT = pathlib.Path(__file__).parents[2]
 
@@ -176,24 +170,6 @@ def test_members_give_the_hashes():
 @pytest.mark.parametrize("chunk", [1, 7, None])
 def test_chunks_give_the_hashes(chunk):
     assert same_bits.differences(same_bits.hashes(chunk=chunk), same_bits.expected()) == {}
-
-
-@pytest.mark.parametrize("name", RUNS)
-def test_an_interrupted_and_resumed_training_gives_the_hashes(name, monkeypatch, tmp_path):
-    """Through the driver, stopped within an epoch where it can be, kept in a file and gone on with."""
-    monkeypatch.setattr(pace, "FIRST_CHUNK_STEPS", 5)
-    run = RUNS[name]
-    params, X, Y, weight = (a.astype(run.dtype) for a in same_bits.start_of(run))
-    n_epochs, rest = divmod(run.n_steps, -(-len(X) // min(run.batch_size or len(X), len(X))))
-    options = {name: getattr(run, name) for name in ("optimizer", "batch_size", "alpha", "threads")}
-    train = functools.partial(fastnn.train, run.network, X, Y, sample_weight=weight, **options)
-    with pytest.warns(fastnn.InterruptWarning):
-        first = train(epochs=n_epochs, params=params, seed=0, callbacks=[SignalAt(1)])
-    assert (first.stop_reason, first.state.t) == ("interrupted", 5)
-    first.save(tmp_path / "half.npz")
-    result = train(epochs=n_epochs - first.n_epochs, resume=fastnn.load(tmp_path / "half.npz").state)
-    assert (result.state.t, rest) == (run.n_steps, 0)
-    assert same_bits.hashes_of(result.state, np.zeros(0))["state"] == same_bits.expected()[name]["state"]
 
 
 def test_hashes_stand_under_the_kernels_revision():

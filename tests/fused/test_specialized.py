@@ -92,18 +92,14 @@ def test_two_networks_do_not_share_a_kernel():
     assert len(own_kernels() - before) == 2
 
 
-def test_more_layers_than_are_unrolled():
+def test_more_layers_than_are_unrolled_and_members():
     """Neither the layer nor its sizes are known while it is traced; the last batch of each epoch is one row."""
-    network = fastnn.Network((3, *[4] * 9, 2), "tanh")
-    X, Y = np.random.RandomState(0).rand(7, 3), np.random.RandomState(1).rand(7, 2)
-    bits_of_both(fastnn.train, network, X, Y, optimizer=fastnn.AdamW(0.01), epochs=5, batch_size=3, seed=0)
-
-
-def test_members_have_the_same_bits():
-    X = np.random.RandomState(0).rand(7, 4)
+    X, Y = np.random.RandomState(0).rand(7, 4), np.random.RandomState(1).rand(7, 2)
+    options = {"optimizer": fastnn.AdamW(0.01), "epochs": 5, "batch_size": 3, "seed": 0}
+    bits_of_both(fastnn.train, fastnn.Network((4, *[4] * 9, 2), "tanh"), X, Y, **options)
     options = {"seed": range(3), "epochs": [9, 1, 5], "alpha": [0.0, 0.1, 0.2]}  # too few for vectors of members
     options["optimizer"] = fastnn.SGD(0.1, momentum=0.9, nesterov=True)
-    bits_of_both(fastnn.train_many, fastnn.Network((4, 5, 2)), X, X[:, :2], **options)
+    bits_of_both(fastnn.train_many, fastnn.Network((4, 5, 2)), X, Y, **options)
 
 
 @pytest.mark.parametrize("name", GUARDED)
