@@ -1,7 +1,5 @@
 """The matrix products and every register tile: what they mean in Python equals their bits when compiled."""
 
-import functools
-
 import numba
 import numpy as np
 import pytest
@@ -40,28 +38,14 @@ def all_inners(out, A, D, nothing):
         matmul.inner_tile(rows, cols, offset(out, k * 8 * width), panels, width, 1, 2, 5)
 
 
-@functools.cache
-def tiles_in_both(function, dtype, begun):
+@compiled
+@pytest.mark.parametrize(("function", "begun"), [(all_products, 0), (all_products, 1), (all_inners, 0)])
+def test_each_tile_has_the_bits_of_python(function, begun, dtype):
     L = lanes_of(np.empty(0, dtype))
     first, second, out = drawn(dtype, K * 9 + 8 * 4 * L, K * 4 * L, len(PRODUCTS) * 8 * 4 * L, seed=2)
-    pair = np.tile(out, (2, 1))
-    for each, call in zip(pair, (function, in_machine_code(function)), strict=True):
-        call(each, first, second, begun)
-    return pair.reshape(2, len(PRODUCTS), -1)
-
-
-@compiled
-@pytest.mark.parametrize("tile", PRODUCTS)
-@pytest.mark.parametrize("begun", [0, 1])
-def test_product_tile(tile, begun, dtype):
-    python, machine = tiles_in_both(all_products, dtype, begun)[:, PRODUCTS.index(tile)]
-    assert_same_bits(machine, python)
-
-
-@compiled
-@pytest.mark.parametrize("tile", INNERS)
-def test_inner_tile(tile, dtype):
-    python, machine = tiles_in_both(all_inners, dtype, 0)[:, INNERS.index(tile)]
+    python, machine = np.tile(out, (2, 1))
+    function(python, first, second, begun)
+    in_machine_code(function)(machine, first, second, begun)
     assert_same_bits(machine, python)
 
 

@@ -73,7 +73,7 @@ def problem(seed=0, n=8):
 
 
 def task_of(n=20, optimizer=Adam(), alpha=0.1):  # noqa: B008 - it is a value
-    return Task(NETWORK, optimizer, Data(X[:n].copy(), Y[:n].copy(), np.ones(n)), alpha)
+    return Task(Network((3, 4, 2), "tanh"), optimizer, Data(X[:n].copy(), Y[:n].copy(), np.ones(n)), alpha)
 
 
 def trained(task, state, steps):
@@ -155,15 +155,8 @@ def test_threads_may_share_a_task():
         assert list(threads.map(work, [0, 1, 2, 3] * 100)) == expected * 100
 
 
-def test_a_workspace_serves_an_equal_network(made):
-    backend = get_backend("numba")
-    for network in Network((3, 2)), Network((3, 2)):
-        backend.predict(network, np.ones(8), np.ones((3, 3)))
-    assert made["Workspace"] == 1
-
-
 def test_the_formulas_of_one_task_are_not_those_of_the_next(made):
-    """One workspace serves all of them, in turn, a loss with a penalty of its own among them."""
+    """One workspace serves all of them, in turn, whose networks are equal; a loss with a penalty of its own, too."""
     optimizer, backend = Adam(), get_backend("numba")
     cases = [(optimizer, 0.1), (optimizer, 0.1), (optimizer, 0.3), (Adam(beta_1=0.5), 0.3), (optimizer, 0.1)]
     found = []
