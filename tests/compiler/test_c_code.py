@@ -3,6 +3,7 @@
 import ctypes
 import shutil
 import subprocess
+from operator import neg
 
 import numpy as np
 import pytest
@@ -61,14 +62,10 @@ def in_python(function, x):
     return y
 
 
-def minus(z):
-    return -z
-
-
 FUNCTIONS = {
     **{f.__name__: f for f in (exp, expm1, sigmoid, softplus, tanh, sqrt, absolute)},
     "operators": lambda z: (z - 1.0) / (z * z + 3.0) - (2.0 - z - (1.0 - z)) * -(z + 1.0),
-    "signs": lambda z: -minus(z) * -like(z, -2.0) - minus(z) - (minus(z) - minus(z * -3.0)),
+    "signs": lambda z: -neg(z) * -like(z, -2.0) - neg(z) - (neg(z) - neg(z * -3.0)),
     "choice": lambda z: where_gt(z, like(z, 0.5), where_gt(z, like(z, 2.0), z * 2.0, z), maximum(-z, like(z, -1.0))),
     "sign": lambda z: copysign(like(z, 2.5), -z) + fma(z, z, -z),
 }

@@ -103,12 +103,8 @@ TRAININGS = {
         for size in (5, 1)
     },
     "a batch of more than a block": ({}, {"batch_size": 300, "epochs": 40}),
-    "momentum": ({}, {"optimizer": SGD(0.05, momentum=0.9)}),
     "nesterov": ({}, {"optimizer": SGD(0.05, momentum=0.9, nesterov=True)}),
     **{name: ({}, {"optimizer": kind(0.01), "batch_size": None}) for name, kind in OPTIMIZERS.items()},
-    "Adam in batches": ({}, {"optimizer": Adam(0.01)}),
-    **{f"bias {bias}": ({"bias": bias}, {}) for bias in BIASES},
-    "times bias": ({"bias": "scalar", "bias_gradient": "times_bias", "bias_init": 1.0}, {}),
     "sum": ({"reduction": "sum"}, {"optimizer": SGD(0.01)}),
     "sequential": ({"sizes": (4, 9, 5, 3)}, {"optimizer": SGD(0.1, sequential=True)}),
     "sequential, full batch": ({}, {"optimizer": Adam(0.01, sequential=True), "batch_size": None}),

@@ -37,23 +37,19 @@ def made(monkeypatch):
     return counts
 
 
-EPOCH_BY_EPOCH = {
-    "validation": {"stop": Stop(validation=(X[:5], Y[:5]), patience=10**6)},
-    "best parameters": {"stop": Stop(restore_best=True)},
-    "both": {"stop": Stop(validation=0.2, restore_best=True)},
-    "callback": {},
-}
-"""With a callback, for which calls of the back end end with each epoch."""
+STOPS = [None, Stop(validation=(X[:5], Y[:5]), patience=10**6), Stop(restore_best=True)]
 
 
-@pytest.mark.parametrize("kind", EPOCH_BY_EPOCH)
+@pytest.mark.parametrize("stop", [*STOPS, Stop(validation=0.2, restore_best=True)])
 @pytest.mark.parametrize("optimizer", [Adam(), SGD(sequential=True)], ids=lambda optimizer: optimizer.name)
 @pytest.mark.parametrize("options", [{"batch_size": None}, {"shuffle": False, "batch_size": 5}, {"batch_size": 5}])
-def test_no_epoch_prepares_what_an_earlier_one_has(made, kind, optimizer, options):
+def test_no_epoch_prepares_what_an_earlier_one_has(made, stop, optimizer, options):
+    """With a callback, for which calls of the back end end with each epoch."""
+
     def parts(epochs):
         made.clear()
         shared = {"optimizer": optimizer, "epochs": epochs, "seed": 0, "callbacks": [lambda progress: None]}
-        train(NETWORK, X, Y, **shared, **EPOCH_BY_EPOCH[kind], **options)
+        train(NETWORK, X, Y, **shared, stop=stop, **options)
         return {name: made[name] for name in PARTS}
 
     first, few, many = (parts(epochs) for epochs in (2, 3, 30))
