@@ -137,12 +137,8 @@ def test_what_is_read_only_is_not_written(name):
     array = steps.loss if name == "loss" else getattr(state, name)
     before, twin = array.copy(), Task(task.network, task.optimizer, task.data)
     array.flags.writeable = of_members[name].flags.writeable = False
-    train = get_backend("numba").train_steps
-    for call_it in (
-        partial(train, task, state, steps),
-        partial(train, twin, state, steps),
-        lambda: call_group(of_members),
-    ):
+    calls = [partial(get_backend("numba").train_steps, each, state, steps) for each in (task, twin)]
+    for call_it in (*calls, partial(call_group, of_members)):
         with pytest.raises(ValueError, match=rf"{name} must be .* and writeable"):
             call_it()
     assert np.array_equal(array, before)
@@ -160,8 +156,6 @@ def test_what_a_kernel_knows_by_its_address_cannot_be_resized():
 
 
 OUTSIDE = [*[("rows", n) for n in (-1, N, -(10**6))], ("start", -1), *[("stop", n) for n in (N + 1, 2**62, -(2**63))]]
-
-
 OF_MEMBERS = [*[("which", n) for n in (-1, 2)], *[("n_steps", n) for n in (-1, 3, 2**62)]]
 
 
