@@ -63,7 +63,7 @@ def test_drawn_groups_have_the_bits_of_each_member_alone(seed, dtype):
     assert differences(draw_group(seed, dtype)) == []
 
 
-@compiled
+@pytest.mark.nojit
 @pytest.mark.parametrize("n_rows", [3, 8, 9, 16, 17, 32])
 def test_a_sum_over_rows_has_the_sign_of_a_member_alone(n_rows, dtype, n_lanes, calls):
     """Products that underflow to -0.0: alone, padding beside the rows makes 0.0 of their sum, where there is any."""
