@@ -49,25 +49,26 @@ def go(backend):
 
 @pytest.fixture(params=["sgd", "lbfgs"])
 def fit(request, monkeypatch):
+    """A fit without end, and so many Ctrl-C before its third call of the back end."""
     estimators = pytest.importorskip("fastnn.estimators", exc_type=ImportError)
+    kind, before_calls = type(get_backend()), []
 
-    kind = type(get_backend())
+    def pressed(right):
+        def call(*given, **options):
+            for _ in range(before_calls.pop() if before_calls else 0):
+                ctrl_c()
+            return right(*given, **options)
 
-    def run(presses=0):
-        def pressed(right):
-            return lambda *given, **options: (
-                calls.append(right),
-                [ctrl_c() for _ in range(presses * (len(calls) == 3))],
-                right(*given, **options),
-            )[-1]
+        return call
 
-        calls = []
-        with monkeypatch.context() as patch:
-            for name in ("train_steps", "train_group", "loss"):
-                patch.setattr(kind, name, pressed(getattr(kind, name)))
-            endless = {"tol": 0, "n_iter_no_change": np.inf, "max_iter": 10**6, "max_fun": 10**6}
-            mlp = estimators.MLPRegressor(hidden_layer_sizes=(4,), solver=request.param, random_state=0, **endless)
-            return mlp.fit(X, np.sin(3 * X[:, 0]) * X[:, 1])
+    for name in ("train_steps", "train_group", "loss"):
+        monkeypatch.setattr(kind, name, pressed(getattr(kind, name)))
+
+    def run(presses):
+        before_calls[:] = [presses, 0, 0]
+        endless = {"tol": 0, "n_iter_no_change": np.inf, "max_iter": 10**6, "max_fun": 10**6}
+        mlp = estimators.MLPRegressor(hidden_layer_sizes=(4,), solver=request.param, random_state=0, **endless)
+        return mlp.fit(X, np.sin(3 * X[:, 0]) * X[:, 1])
 
     return run
 
@@ -89,6 +90,27 @@ def test_the_warning_as_an_error_carries_the_result(go):
     assert (raised.value.result.stop_reason, raised.value.result.n_epochs) == ("interrupted", 3)
 
 
+def test_one_that_raises_does_so_each_time_and_carries_the_result_through_pickle_and_copy(go):
+    with pytest.raises(KeyboardInterrupt) as raised:
+        go(2, stop=RAISE)
+    assert type(raised.value) is KeyboardInterrupt  # at once, in the midst of a chunk: there is no result
+    for _ in range(2):
+        with pytest.raises(TrainingInterrupted, match="interrupted after 3 epochs") as raised:
+            go(1, stop=RAISE)
+    error = raised.value
+    assert isinstance(error, KeyboardInterrupt)
+    assert (error.result.stop_reason, error.result.n_epochs) == ("interrupted", 3)
+    for other in (pickle.loads(pickle.dumps(error)), copy.copy(error), copy.deepcopy(error)):
+        assert (type(other), str(other)) == (TrainingInterrupted, str(error))
+        assert_same_result(other.result, error.result)
+    more = go(epochs=2, seed=None, resume=error.result.state)
+    assert more.params.tobytes() == go().params.tobytes()
+    with pytest.warns(InterruptWarning):
+        go(1)
+    with pytest.raises(TrainingInterrupted):
+        go(1, stop=RAISE)
+
+
 def test_the_second_one_raises_in_the_same_call_or_in_a_later_one_within_two_seconds(go, monkeypatch):
     for presses in (2, 1):
         with pytest.raises(KeyboardInterrupt) as raised:
@@ -101,32 +123,6 @@ def test_the_second_one_raises_in_the_same_call_or_in_a_later_one_within_two_sec
     monkeypatch.setattr(exceptions, "_last_swallowed", time.monotonic() - exceptions.AGAIN)
     with pytest.warns(InterruptWarning):
         assert go(1).stop_reason == "interrupted"
-
-
-def test_one_that_raises_carries_the_result_through_pickle_and_copy(go):
-    with pytest.raises(TrainingInterrupted, match="interrupted after 3 epochs") as raised:
-        go(1, stop=RAISE)
-    error = raised.value
-    assert isinstance(error, KeyboardInterrupt)
-    assert (error.result.stop_reason, error.result.n_epochs) == ("interrupted", 3)
-    for other in (pickle.loads(pickle.dumps(error)), copy.copy(error), copy.deepcopy(error)):
-        assert (type(other), str(other)) == (TrainingInterrupted, str(error))
-        assert_same_result(other.result, error.result)
-    more = go(epochs=2, seed=None, resume=error.result.state)
-    assert more.params.tobytes() == go().params.tobytes()
-
-
-def test_one_that_raises_does_so_each_time(go):
-    with pytest.raises(KeyboardInterrupt) as raised:
-        go(2, stop=RAISE)
-    assert type(raised.value) is KeyboardInterrupt  # at once, in the midst of a chunk: there is no result
-    for _ in range(2):
-        with pytest.raises(TrainingInterrupted):
-            go(1, stop=RAISE)
-    with pytest.warns(InterruptWarning):
-        go(1)
-    with pytest.raises(TrainingInterrupted):
-        go(1, stop=RAISE)
 
 
 def test_a_divergence_in_the_same_chunk_hides_no_ctrl_c(monkeypatch):
