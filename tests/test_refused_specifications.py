@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from good_input import NETWORK, PARAMS, X, refusal
 
-from fastnn import SGD, Adam, BayesianRegularization, Network, Stop, cosine, get_backend, step_decay
+from fastnn import SGD, Adam, BayesianRegularization, Network, ReduceRate, Stop, cosine, every, get_backend, step_decay
 from fastnn.losses import LOSSES, Elu, Huber, LeakyRelu, LogLoss, Pinball, Value
 from fastnn.optimizers import OPTIMIZERS, AdamW
 from fastnn.reference import NumpyBackend
@@ -70,7 +70,25 @@ OF_VALUES = [
     (lambda: get_backend("cuda"), "unknown backend 'cuda' (fastnn computes on the CPU only)"),
     (lambda: get_backend("GPU"), "unknown backend 'GPU' (fastnn computes on the CPU only)"),
     (lambda: get_backend("cupy", specialize=True), "one of numpy, numba"),
-    (lambda: Stop(patience=-1), "patience must be at least"),
+    (lambda: Stop(tol=-1), "tol must be at least 0"),
+    (lambda: Stop(tol=math.nan), "tol must be finite"),
+    (lambda: Stop(patience=-1), "patience must be at least 0, not -1"),
+    (lambda: Stop(validation=0), "validation must be greater than 0 and"),
+    (lambda: Stop(validation=1), "validation must be greater than 0 and less than 1, not 1"),
+    (
+        lambda: Stop(validation=20),
+        "part of the rows that is held out, greater than 0 and less than 1, not 20: for so many rows say",
+    ),
+    (lambda: Stop(validation=(1,)), "not 1 things"),
+    (lambda: Stop(max_seconds=0), "max_seconds must be greater than 0"),
+    (lambda: Stop(on_divergence="ignore"), "raise, stop"),
+    (lambda: Stop(on_interrupt="ask"), "on_interrupt"),
+    (lambda: ReduceRate(factor=1), "factor must be greater than 0 and less than 1, not 1"),
+    (lambda: ReduceRate(factor=0), "factor must be greater than 0 and less than 1, not 0"),
+    (lambda: ReduceRate(patience=-2), "patience must be at least 0, not -2"),
+    (lambda: ReduceRate(least=-0.1), "least must be at least 0"),
+    (lambda: ReduceRate(least=math.nan), "least must be finite"),
+    (lambda: every(0, print), "k must be at least 1, not 0"),
     (lambda: Pinball(1.0), "quantiles must be greater than 0 and less than 1, not 1"),
     (lambda: Pinball((0.1, 0.1)), "one number or several in ascending order"),
     (lambda: Pinball(()), "one number or several"),
@@ -85,6 +103,17 @@ OF_VALUES = [
     (lambda: Network.from_dict({"sizes": [3, 1], "loss": {"name": "poisson", "x": 1}}), "no parameters"),
 ]
 OF_TYPES = [
+    (lambda: Stop(patience=1.5), "patience must be an integer, not 1.5"),
+    (lambda: Stop(validation=True), "not True"),
+    (lambda: Stop(validation="0.1"), "between 0 and 1"),
+    (lambda: Stop(restore_best=1), "True or False"),
+    (lambda: Stop(reduce=0.5), "reduce must be a ReduceRate, such as ReduceRate(0.5), not 0.5"),
+    (lambda: ReduceRate(factor="half"), "factor must be a number"),
+    (lambda: ReduceRate(patience=0.5), "patience must be an integer, not 0.5"),
+    (lambda: ReduceRate(min_lr=0.1), "ReduceRate has no argument 'min_lr'"),
+    (lambda: every(1.5, print), "k must be an integer"),
+    (lambda: every(1, None), "None cannot be called"),
+    (lambda: every(1, lambda: None), "functions of one argument, the progress"),
     (lambda: Pinball("0.5"), "quantiles must be a number or one for each output"),
     (lambda: Network((3, 1), loss=Huber), "loss must be made of Huber: say Huber()"),
     (lambda: Network((3, 1), loss=Own()), "must be one of fastnn's own"),

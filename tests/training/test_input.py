@@ -1,5 +1,6 @@
 """Any good input works and is never written; bad input is refused in the same words by both back ends, at once."""
 
+import contextlib
 import math
 import re
 import tempfile
@@ -11,7 +12,7 @@ from bits import all_bits
 from good_input import NETWORK, PARAMS, RESULT, WEIGHT, N, X, Y, assert_refused, labels_network, refusal, with_value
 from small_training import Recorder
 
-from fastnn import ACTIVATIONS, SGD, Adam, Network, ReduceRate, Stop, every, loss_and_gradient, predict, train
+from fastnn import ACTIVATIONS, SGD, Adam, Network, Stop, loss_and_gradient, predict, train
 from fastnn.optimizers import OPTIMIZERS, RPROP, AdamW
 from fastnn.training import inputs
 
@@ -137,16 +138,6 @@ def test_plain_arrays_are_not_copied():
         assert (given.flags.writeable, got.flags.writeable) == (True, False)
 
 
-class Loader:
-    """Something to iterate over, with a length, as PyTorch's DataLoader is."""
-
-    def __iter__(self):
-        return iter([X])
-
-    def __len__(self):
-        return 1
-
-
 CLASSES, ONES = np.arange(N) % 2, np.ones((N, 2))
 SINGLE = {"X": X.astype(np.float32), "params": PARAMS.astype(np.float32)}
 LABELS, SIGMOID = {"network": labels_network()}, {"network": labels_network("log_loss", "sigmoid")}
@@ -169,8 +160,6 @@ OF_VALUES = [
     ({"params": PARAMS[:-1]}, "params has 25 numbers, the network has 26 parameters"),
     ({"X": [[1.0, 2.0, 3.0], [4.0]], "Y": Y[:2]}, "X is not a table of numbers"),
     ({"X": X[:0], "Y": Y[:0]}, "X has no rows"),
-    ({"X": [], "Y": []}, "X must have 2 dimensions"),
-    ({"X": X[:, :0]}, "X has 0 columns, the network has 3 inputs"),
     ({"X": with_value(X, (0, 2), -np.inf)}, "X must be finite; X[0, 2] is -inf"),
     ({"X": with_value(X, (7, 1), np.nan)}, "X must be finite; X[7, 1] is nan"),
     ({"X": with_value(X, ([9, 4], [0, 1]), np.nan)}, "X[4, 1] is nan"),
@@ -202,7 +191,6 @@ OF_VALUES = [
         SIGMOID | {"Y": CLASSES},
         "not 1 (shape (12,)): labels go with output='softmax', loss='cross_entropy', or as one-hot rows (12, 2)",
     ),
-    ({"network": labels_network("squared_error"), "Y": CLASSES}, "labels go with output='softmax', loss='cross_"),
     (LABELS | {"Y": np.arange(5) % 2}, "Y has 5 labels"),
     (LABELS | {"Y": ONES}, "rows of probabilities that sum to 1, or integer labels; row 0 of Y sums to 2"),
     (SIGMOID | {"Y": with_value(ONES, (3, 1), 1.5)}, "loss 'log_loss' takes numbers from 0 to 1; Y[3, 1] is 1.5"),
@@ -213,32 +201,20 @@ OF_VALUES = [
         "1; for other numbers scale Y, or take another output, such as 'identity'",
     ),
     (
-        {"network": Network((3, 1), output="tanh"), "Y": np.linspace(-1, 100.5, N)},
-        "output 'tanh' gives numbers that are at least -1 and at most 1; Y[1, 0] is 8.22",
-    ),
-    (
         SOFTPLUS | {"Y": with_value(np.ones(N), 4, -2)},
         "output 'softplus' gives numbers that are at least 0; Y[4, 0] is -2.0: scale Y, or take another output, such",
     ),
     ({"dtype": "float16"}, "'float32' or 'float64', not 'float16'"),
-    ({"dtype": "single precision"}, "dtype must be 'float32' or 'float64'"),
     ({"dtype": X}, "dtype must be 'float32' or 'float64', not ndarray of shape"),
     (
-        FLOAT32 | {"X": with_value(X, ([2, 3], [1, 0]), [1e39, np.nan])},
-        "X[2, 1] is inf in float32, which cannot hold 1e+39",
-    ),
-    (
-        FLOAT32 | {"X": with_value(X, (2, 1), -1e39)},
-        "X must be finite; X[2, 1] is -inf in float32, which cannot hold -1",
+        FLOAT32 | {"X": with_value(X, ([2, 3], [1, 0]), [-1e39, np.nan])},
+        "X must be finite; X[2, 1] is -inf in float32, which cannot hold -1e+39",
     ),
     ({"batch_size": 0}, "batch_size must be at least 1, not 0"),
-    ({"batch_size": -3}, "batch_size must be at least 1, not -3"),
     ({"epochs": -1}, "epochs must be at least 0"),
     ({"alpha": -0.1}, "alpha must be at least 0, not -0.1"),
     ({"alpha": math.nan}, "alpha must be finite, not nan"),
-    ({"alpha": math.inf}, "alpha must be finite"),
     ({"optimizer": SGD(lambda step: 1 - step), "epochs": 5}, "learning_rate(2) must be at least 0, not -1"),
-    ({"optimizer": SGD(lambda step: math.inf)}, "learning_rate(0) must be"),
     ({"optimizer": SGD(lambda step: 0.1 if step < 5 else math.nan), "epochs": 9}, "learning_rate(5) must be"),
     ({"optimizer": RPROP(), "batch_size": 4}, "RPROP takes full batches only"),
     ({"threads": 0}, "threads must be at least 1, not 0"),
@@ -246,15 +222,11 @@ OF_VALUES = [
     ({"seed": 2**32}, "seed must be from 0"),
     ({"seed": np.random.RandomState(np.random.PCG64(1))}, "not with PCG64"),
     (
-        {"params": [PARAMS[:12].reshape(3, 4), PARAMS[12:16], PARAMS[16:24].reshape(4, 2), PARAMS[24:]]},
+        {"params": [*NETWORK.weights(PARAMS), *NETWORK.biases(PARAMS)]},
         "params must be one vector of 26 numbers, not a list of arrays: network.pack(weights, biases) makes one",
     ),
-    (
-        {"params": (NETWORK.weights(PARAMS), NETWORK.biases(PARAMS))},
-        "not a tuple of arrays: network.pack(weights, biases)",
-    ),
+    ({"params": (NETWORK.weights(PARAMS), NETWORK.biases(PARAMS))}, "not a tuple of arrays: network.pack(weights, "),
     ({"rows": 3}, "rows must have 1 dimension, not 0 (shape ()): the numbers of rows"),
-    ({"rows": [[0, 1], [2, 3]]}, "rows must have 1 dimension, not 2"),
     ({"rows": []}, "rows is empty: give the numbers of rows, or leave it out"),
     ({"rows": [0, 11, 12]}, "rows[2] is 12, the rows of X are 0 to 11"),
     ({"rows": np.array([2**63], np.uint64)}, "rows[0] is 9223372036854775808, the"),
@@ -286,17 +258,15 @@ OF_TYPES = [
     ({"X": np.full((12, 3), "b")}, "not text (dtype <U1): encode it as numbers"),
     ({"X": None}, "X must be an array of numbers, not None"),
     ({"X": (row for row in X)}, "not an iterable (generator): collect what it yields, such"),
-    ({"X": Loader()}, "X must be an array of numbers, not an iterable (Loader): collect"),
+    ({"X": {0: X}.values()}, "not an iterable (dict_values): collect"),
     ({"Y": Y + 0j}, "Y must hold real numbers, not complex numbers (dtype complex128)"),
     ({"X": X.astype(str)}, "X must hold real numbers, not text"),
     ({"X": X.astype("M8[s]")}, "X must hold real numbers"),
-    ({"sample_weight": WEIGHT + 0j}, "sample_weight must hold real numbers"),
     ({"params": PARAMS + 0j}, "params must hold real numbers"),
     (
         LABELS | {"Y": np.array(["yes", "no"] * 6)},
         "not text (dtype <U3); labels go in as integers: np.unique(Y, return_inverse=True)[1] has them",
     ),
-    ({"threads": 1.5}, "threads must be an integer, not 1.5"),
     ({"threads": True}, "threads must be an integer, not True"),
     ({"threads": "all"}, "threads must be an integer, not 'all'"),
     ({"batch_size": 2.5}, "batch_size must be an integer, not 2.5"),
@@ -316,12 +286,10 @@ OF_TYPES = [
     ),
     ({"epochs": 1.0}, "epochs must be an integer"),
     ({"shuffle": "no"}, "shuffle must be True or False"),
-    ({"shuffle": None}, "shuffle must be True or False"),
     ({"assume_finite": 1}, "assume_finite must be True or False"),
     ({"new_rows": 1}, "new_rows must be True or False, not 1"),
     ({"alpha": None}, "alpha must be a number"),
     ({"verbose": "yes"}, "verbose must be an integer, not 'yes'"),
-    ({"seed": 1.0}, "seed must be None, an integer"),
     ({"seed": True}, "seed must be None, an integer"),
     ({"seed": np.random.default_rng(0)}, "not Generator"),
     ({"callbacks": print}, "put this one into a list"),
@@ -334,15 +302,10 @@ OF_TYPES = [
         {"network": X, "X": Y, "Y": NETWORK},
         "network must be a fastnn Network, not ndarray of shape (12, 3): the network comes first",
     ),
-    ({"rows": X[:, 0] > 0}, "rows must hold integers, the numbers of rows, not bool: say rows=np"),
-    ({"rows": [True] * 12}, "not bool: say rows=np.flatnonzero(mask)"),
+    ({"rows": X[:, 0] > 0}, "rows must hold integers, the numbers of rows, not bool: say rows=np.flatnonzero(mask)"),
     ({"rows": [0.5, 1]}, "rows must hold integers, the numbers of rows, not float64"),
     ({"rows": ["a"]}, "rows must hold real numbers, not text"),
     ({"rows": slice(3)}, "rows must be an array of numbers, not slice(None, 3, None)"),
-    (
-        {"validation_rows": X[:, 0] > 0},
-        "validation_rows must hold integers, the numbers of rows, not bool: say validation_rows=np.flatnonzero(mask)",
-    ),
 ]
 BIG = Network((10**6, 10**6, 1))
 EXHAUSTING = {"network": BIG, "optimizer": Adam(), "X": np.broadcast_to(0.0, (1, 10**6)), "Y": np.ones((1, 1))}
@@ -365,46 +328,6 @@ OF_PREDICT, OF_LOSS = {"X", "params", "threads"}, {"X", "Y", "params", "sample_w
 )
 def test_bad_arguments_are_refused(function, changed, kind, text):
     assert_refused((changed, kind, text), function)
-
-
-@pytest.mark.parametrize(
-    ("make", "options", "match"),
-    [
-        (Stop, {"tol": -1}, "tol must be at least 0"),
-        (Stop, {"tol": math.nan}, "tol must be finite"),
-        (Stop, {"patience": -1}, "patience must be at least 0"),
-        (Stop, {"patience": 1.5}, "patience must be an integer"),
-        (Stop, {"validation": 0}, "greater than 0"),
-        (Stop, {"validation": 1}, "validation must be greater than 0 and less than 1, not 1"),
-        (Stop, {"validation": 1.0}, "less than 1"),
-        (Stop, {"validation": 20}, "part of the rows .* not 20: for so many rows say 20 / len"),
-        (Stop, {"validation": True}, "between 0 and 1"),
-        (Stop, {"validation": "0.1"}, "between 0 and 1"),
-        (Stop, {"validation": (1,)}, "not 1 things"),
-        (Stop, {"restore_best": 1}, "True or False"),
-        (Stop, {"max_seconds": 0}, "max_seconds must be greater than 0"),
-        (Stop, {"on_divergence": "ignore"}, "raise, stop"),
-        (Stop, {"on_interrupt": "ask"}, "on_interrupt"),
-        (Stop, {"reduce": 0.5}, r"reduce must be a ReduceRate, such as ReduceRate\(0.5\), not 0.5"),
-        (ReduceRate, {"factor": 1.5}, "factor must be greater than 0 and less than 1, not 1.5"),
-        (ReduceRate, {"factor": 1}, "less than 1"),
-        (ReduceRate, {"factor": 0}, "greater than 0"),
-        (ReduceRate, {"factor": "half"}, "factor must be a number"),
-        (ReduceRate, {"patience": -1}, "patience must be at least 0"),
-        (ReduceRate, {"patience": 0.5}, "patience must be an integer"),
-        (ReduceRate, {"least": -0.1}, "least must be at least 0"),
-        (ReduceRate, {"least": math.nan}, "least must be finite"),
-        (ReduceRate, {"min_lr": 0.1}, "ReduceRate has no argument 'min_lr'"),
-        (every, {"k": 0, "callback": print}, "k must be at least 1, not 0"),
-        (every, {"k": -1, "callback": print}, "k must be at least 1"),
-        (every, {"k": 1.5, "callback": print}, "k must be an integer"),
-        (every, {"k": 1, "callback": None}, "None cannot be called"),
-        (every, {"k": 1, "callback": lambda: None}, "functions of one argument, the progress"),
-    ],
-)
-def test_rules_and_callbacks_refuse(make, options, match):
-    with pytest.raises((TypeError, ValueError), match=match):
-        make(**options)
 
 
 @pytest.mark.parametrize("output", ACTIVATIONS)
@@ -432,14 +355,6 @@ def test_sparse_input_is_refused_with_the_way_out(function):
     )
 
 
-def test_nothing_is_allocated_before_memory_is_refused(monkeypatch):
-    monkeypatch.setattr("fastnn.training.initial.aligned_zeros", lambda *given: pytest.fail("allocated"))
-    with pytest.raises(pytest.fail.Exception, match="allocated"):
-        train(NETWORK, X, Y, epochs=1)
-    with pytest.raises(MemoryError, match="has 1,000,002,000,001 parameters; with"):
-        train(**EXHAUSTING, epochs=1)
-
-
 @pytest.mark.skipif(np.finfo(np.longdouble).max == np.finfo(np.float64).max, reason="it holds no more than float64")
 def test_a_number_beyond_float64_is_named():
     """It is written in its own dtype: as a float of Python it would be inf, "which cannot hold inf"."""
@@ -462,23 +377,20 @@ def test_activations_that_do_not_fit_are_refused_before_anything_is_allocated(mo
 
     def calls(width, n, **options):
         network, X, params = Network((1, width, 1)), np.ones((n, 1)), np.zeros(3 * width + 1)
-        yield lambda: train(network, X, X, optimizer=SGD(), epochs=1, **options, backend=backend)
-        yield lambda: predict(network, params, X, backend=backend)
-        yield lambda: loss_and_gradient(network, params, X, X, backend=backend)
+        return [
+            lambda: train(network, X, X, optimizer=SGD(), epochs=1, **options, backend=backend),
+            lambda: predict(network, params, X, backend=backend),
+            lambda: loss_and_gradient(network, params, X, X, backend=backend),
+        ]
 
-    def refused(calls, rows):
-        for call in calls:
-            with pytest.raises(MemoryError, match=f"{rows} rows at a time it takes"):
-                call()
-
-    refused(calls(2000, 300, batch_size=None), 256 if backend == "numba" else 300)
-    next(calls(2000, 300, batch_size=1))()
-    many = [calls(500, 2000, batch_size=None), calls(500, 2000, batch_size=1, stop=stop)]
-    for each in many:
-        if backend == "numpy":
-            refused(each, "(2,000|1,980)")
-        else:
-            for call in each:
+    for several, refused in (
+        (calls(2000, 300, batch_size=None), {"numba": "256", "numpy": "300"}),
+        (calls(2000, 300, batch_size=1)[:1], {}),
+        (calls(500, 2000, batch_size=None) + calls(500, 2000, batch_size=1, stop=stop), {"numpy": "(2,000|1,980)"}),
+    ):
+        error = pytest.raises(MemoryError, match=f"{refused.get(backend)} rows at a time it takes")
+        for call in several:
+            with error if backend in refused else contextlib.nullcontext():
                 call()
 
 
