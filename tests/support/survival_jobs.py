@@ -1,22 +1,20 @@
-"""Trainings for the tests of threads and processes: each has a number, and comes out as a hash of its bits."""
+"""Trainings and predictions for the tests of threads and processes: each has a number, and comes out as a hash."""
 
 import numpy as np
 from survival import fingerprint
 
 from fastnn import SGD, Adam, AdamW, Network, RMSprop, predict, train
 
-ACTIVATIONS = ("tanh", "relu", "gelu", "sigmoid")
 OPTIMIZERS = (SGD(0.05, momentum=0.9), Adam(0.01), RMSprop(0.001), AdamW(0.01))
 
 
 def problem(k):
     """The k-th network, and rows; no two of them are alike."""
     X = np.random.RandomState(k).standard_normal((20 + 37 * k, 3)).astype((np.float64, np.float32)[k % 2])
-    return Network((3, 5 + 3 * k, 2), ACTIVATIONS[k % 4]), X
+    return Network((3, 5 + 3 * k, 2), ("tanh", "relu", "gelu", "sigmoid")[k % 4]), X
 
 
 def job(k):
-    """Train the k-th network, and predict with it."""
     network, X = problem(k)
     options = {"optimizer": OPTIMIZERS[k // 2 % 4], "batch_size": 8 + k, "epochs": 20, "seed": k}
     result = train(network, X, np.sin(X[:, :2]), **options)
@@ -24,11 +22,5 @@ def job(k):
 
 
 def prediction(k):
-    """Predict with the k-th network, untrained."""
     network, X = problem(k)
-    return fingerprint(predict(network, network.init_params(np.random.RandomState(k), X.dtype), X))
-
-
-def jobs(n):
-    """The first n of them, one after another."""
-    return [job(k) for k in range(n)]
+    return fingerprint(predict(network, network.init_params(k, X.dtype), X))

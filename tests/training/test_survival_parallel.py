@@ -1,27 +1,20 @@
-"""Threads and processes: any number of trainings at once give the bits of one after another, and none hangs."""
+"""Threads, processes, a long life: trainings at once, or by the thousand, have the bits of one, and none hangs."""
 
-import importlib.util
+import gc
 import os
+import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
-from survival import UNOPTIMIZED, python
-from survival_jobs import job, jobs, prediction
+from survival import UNOPTIMIZED, fingerprint, python
+from survival_jobs import job, prediction
 
-from fastnn import SGD, Network, train
+from fastnn import SGD, Network, every, get_backend, train
+from fastnn.testing import cases
 
 N = 8
-
-
-@pytest.fixture(scope="module")
-def serial():
-    """The hashes of the jobs, done one after another in this process."""
-    hashes = jobs(N)
-    assert len(set(hashes)) == N
-    return hashes
-
 
 THREADS = """
 import sys, threading
@@ -52,57 +45,36 @@ JOBLIB = """
 import sys
 import joblib
 from survival_jobs import job
-print(*joblib.Parallel(2, backend=sys.argv[2])(joblib.delayed(job)(k) for k in range(int(sys.argv[1]))), sep="\\n")
+print(*joblib.Parallel(2, backend="loky")(joblib.delayed(job)(k) for k in range(int(sys.argv[1]))), sep="\\n")
 """
 
 
-def test_joblib(serial):
-    if importlib.util.find_spec("joblib") is None:
-        pytest.skip("joblib comes with scikit-learn")
-    assert python(JOBLIB, N, "loky") == serial
+def test_joblib():
+    pytest.importorskip("joblib", reason="joblib comes with scikit-learn")
+    serial = [job(k) for k in range(N)]
+    assert len(set(serial)) == N
+    assert python(JOBLIB, N) == serial
 
 
-def test_threads_that_train_one_network():
-    """Threads with different seeds share nothing that a kernel works in."""
+def test_threads_that_train_one_network_also_within_callbacks():
+    """They share nothing that a kernel works in; generators that trainings hand on are never in two hands."""
     X = np.random.RandomState(0).standard_normal((200, 3))
     network, barrier = Network((3, 40, 2), "tanh"), threading.Barrier(N)
+    options = {"optimizer": SGD(), "batch_size": 50}
 
     def params(seed, together=False):
+        def look(progress):
+            inner.append(train(network, X, np.sin(X[:, :2]), epochs=2, seed=progress.epoch, **options).params.tobytes())
+
+        inner = []
         if together:
             barrier.wait()
-        return train(
-            network, X, np.sin(X[:, :2]), optimizer=SGD(), epochs=100, batch_size=50, seed=seed
-        ).params.tobytes()
+        outer = train(network, X, np.sin(X[:, :2]), epochs=100, seed=seed, callbacks=[every(20, look)], **options)
+        return outer.params.tobytes(), *inner
 
     alone = [params(seed) for seed in range(N)]
     with ThreadPoolExecutor(N) as pool:
         assert list(pool.map(params, range(N), [True] * N)) == alone
-
-
-CALLBACKS = """
-import sys, threading
-from concurrent.futures import ThreadPoolExecutor
-import numpy as np
-from fastnn import Network, predict, train
-X = np.linspace(-1, 1, 60).reshape(20, 3)
-
-def nested(seed):
-    inner = []
-    network = Network((3, 4, 1), "tanh")
-    look = lambda p: inner.append(train(network, X, X[:, 0], epochs=2, seed=p.epoch).predict(X).tobytes())
-    outer = train(network, X, X[:, 0], epochs=4, batch_size=5, seed=seed, callbacks=[look])
-    return outer.params.tobytes(), *inner
-
-alone = [nested(seed) for seed in range(8)]
-with ThreadPoolExecutor(8) as pool:
-    assert list(pool.map(nested, range(8))) == alone
-print("done")
-"""
-
-
-def test_threads_that_train_within_callbacks():
-    """The generators that trainings hand on to each other are never in two hands."""
-    assert python(CALLBACKS) == ["done"]
 
 
 FORK_MEANWHILE = """
@@ -128,3 +100,37 @@ print(os.waitpid(child, 0)[1], loader._lock.acquire(timeout=5))
 def test_a_fork_while_a_thread_makes_a_kernel():
     """The child would wait for ever for a thread that it does not have."""
     assert python(FORK_MEANWHILE) == ["0 True"]
+
+
+GROWTH = 4 << 20
+"""Bytes by which the process may grow: what is left by each fit would be a thousand times as much."""
+
+
+def memory():
+    """Bytes of memory that the process has in use."""
+    gc.collect()
+    with open("/proc/self/statm") as file:
+        return int(file.read().split()[1]) * 4096
+
+
+def fit(k):
+    """The k-th drawn network, trained for a few steps; the hash of its bits."""
+    case = cases.drawn(get_backend("numba"), k)
+    params, X, Y, weight = cases.draw_training(case.network, 1 + 7 * k % 60, ("float32", "float64")[k % 2], k)
+    options = case.options(weight) | {"batch_size": None if case.optimizer.full_batch else 1 + k % 17}
+    result = train(case.network, X, Y, params=params, optimizer=case.optimizer, epochs=3, seed=k, **options)
+    return fingerprint(result.params, result.history.loss, result.predict(X))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+@pytest.mark.parametrize("n", [1200, pytest.param(10_000, marks=pytest.mark.slow)])
+def test_memory_stays_flat_and_results_the_same(n):
+    kinds = 100
+    first = [fit(k) for k in range(kinds)]
+    assert len(set(first)) == kinds
+    for k in range(kinds):  # once more, until nothing is new to the process
+        assert fit(k) == first[k]
+    before = memory()
+    for i in range(n - 2 * kinds):
+        assert fit(i % kinds) == first[i % kinds]
+    assert memory() - before < GROWTH
