@@ -90,7 +90,7 @@ def test_the_warning_as_an_error_carries_the_result(go):
     assert (raised.value.result.stop_reason, raised.value.result.n_epochs) == ("interrupted", 3)
 
 
-def test_one_that_raises_does_so_each_time_and_carries_the_result_through_pickle_and_copy(go):
+def test_one_that_raises_carries_the_result_through_pickle_and_copy(go):
     with pytest.raises(KeyboardInterrupt) as raised:
         go(2, stop=RAISE)
     assert type(raised.value) is KeyboardInterrupt  # at once, in the midst of a chunk: there is no result

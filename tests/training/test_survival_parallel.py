@@ -56,8 +56,8 @@ def test_joblib():
     assert python(JOBLIB, N) == serial
 
 
-def test_threads_that_train_one_network_also_within_callbacks():
-    """They share nothing that a kernel works in; generators that trainings hand on are never in two hands."""
+def test_threads_that_train_one_network():
+    """Also within callbacks: kernels share no memory, generators that trainings hand on are never in two hands."""
     X = np.random.RandomState(0).standard_normal((200, 3))
     network, barrier = Network((3, 40, 2), "tanh"), threading.Barrier(N)
     options = {"optimizer": SGD(), "batch_size": 50}

@@ -96,7 +96,7 @@ print(again(call), stopped)
 """
 
 
-def test_ctrl_c_while_numba_is_imported_leaves_a_working_process(tmp_path):
+def test_ctrl_c_while_a_kernel_is_compiled_leaves_a_working_process(tmp_path):
     """A finalizer may swallow one of the four; compilation then goes on to its end."""
     said = python(IMPORTING, FASTNN_CACHE_DIR=tmp_path / "cache", **UNOPTIMIZED)
     assert said[-1] in ("right 2", "right 3", "right 4")
