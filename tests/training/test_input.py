@@ -355,6 +355,14 @@ def test_sparse_input_is_refused_with_the_way_out(function):
     )
 
 
+def test_nothing_is_allocated_before_memory_is_refused(monkeypatch):
+    monkeypatch.setattr("fastnn.training.initial.aligned_zeros", lambda *given: pytest.fail("allocated"))
+    with pytest.raises(pytest.fail.Exception, match="allocated"):
+        train(NETWORK, X, Y, epochs=1)
+    with pytest.raises(MemoryError, match="has 1,000,002,000,001 parameters; with"):
+        train(**EXHAUSTING, epochs=1)
+
+
 @pytest.mark.skipif(np.finfo(np.longdouble).max == np.finfo(np.float64).max, reason="it holds no more than float64")
 def test_a_number_beyond_float64_is_named():
     """It is written in its own dtype: as a float of Python it would be inf, "which cannot hold inf"."""
