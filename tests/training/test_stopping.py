@@ -110,9 +110,6 @@ def test_a_back_end_that_does_not_repeat_itself_is_found_out(data):
         train(NETWORK, *data, epochs=1, batch_size=5, backend=Fickle())
 
 
-STILL = {"optimizer": SGD(0.0), "batch_size": None}  # but for the first epoch none improves
-
-
 def test_a_reduced_rate_goes_on_whatever_the_rules(go):
     """Resuming keeps the least rate, which new rules may change; a schedule below it is left as it is."""
     options = {"optimizer": SGD(1e-200), "batch_size": None, "epochs": 9}
@@ -158,23 +155,20 @@ BINARY = Network((3, 4, 2), "tanh", "sigmoid", "log_loss")
 @pytest.mark.parametrize("weighted", [False, True])
 def test_scores_are_those_of_scikit_learn(dtype, weighted):
     metrics = pytest.importorskip("sklearn.metrics")
-    r, bound = np.random.RandomState(0), 40 * np.finfo(dtype).eps
+    r, eps = np.random.RandomState(0), np.finfo(dtype).eps
     Y, outputs, weight = (array.astype(dtype) for array in (r.randn(40, 3), r.randn(40, 3), r.uniform(0.1, 2, 40)))
     weight, labels, several = weight if weighted else np.ones_like(weight), outputs.argmax(axis=1), (Y > 0.3)[:, :2]
     labels[::3] = 1
-
-    def compare(name, network, targets, outputs, right, bound=bound):
-        found = scorer(name, network, targets.astype(dtype), weight)(outputs)
-        assert_within(np.array([found]), np.array([right]), bound, name, "scikit-learn's")
-
-    right = metrics.accuracy_score(labels, outputs.argmax(axis=1), sample_weight=weight)
-    compare("accuracy", CLASSES, np.eye(3)[labels], outputs, right)
-    right = metrics.accuracy_score(several, outputs[:, :2] > 0.5, sample_weight=weight)
-    compare("accuracy", BINARY, several, outputs[:, :2], right)
-    Y[:, 1] = outputs[:, 1] = 0.5  # both sums are 0
-    for columns in ([0, 1], [0], [1]):
-        right = metrics.r2_score(Y[:, columns], outputs[:, columns], sample_weight=weight)
-        compare("r2", BINARY, Y[:, columns], outputs[:, columns], right, 10 * bound)
+    Y[:, 1] = outputs[:, 1] = 0.5  # both sums of R2 are 0
+    for name, network, targets, found, right, bound in (
+        ("accuracy", CLASSES, np.eye(3)[labels], outputs, (labels, outputs.argmax(axis=1)), 40 * eps),
+        ("accuracy", BINARY, several, outputs[:, :2], (several, outputs[:, :2] > 0.5), 40 * eps),
+        *(("r2", BINARY, Y[:, c], outputs[:, c], (Y[:, c], outputs[:, c]), 400 * eps) for c in ([0, 1], [0], [1])),
+    ):
+        metric = metrics.accuracy_score if name == "accuracy" else metrics.r2_score
+        score = scorer(name, network, targets.astype(dtype), weight)(found)
+        right = metric(*right, sample_weight=weight)
+        assert_within(np.array([score]), np.array([right]), bound, name, "scikit-learn's")
 
 
 def test_scores_where_they_could_be_doubted():
@@ -239,46 +233,36 @@ def test_another_monitor_begins_anew(go):
     assert bits(other_data.params) == bits(other_data.state.params)
 
 
-@pytest.mark.parametrize(
-    ("n", "monitor", "match"),
-    [
-        (
-            3,
-            "roc_auc",
-            "'roc_auc' does not suit these 3 rows of labels of 3 classes.*multi_class.*; roc_auc_ovo, .* would suit",
-        ),
-        (3, "neg_max_error", None),
-        (2, "f1_samples", "'f1_samples' does not suit these 3 rows of labels of 2 classes"),
-        (3, "f1", "'f1' does not suit .*; f1_macro, f1_micro, f1_weighted would suit"),
-        (2, "roc_ac", r"\(did you mean 'roc_auc'\?\).*or of sklearn.metrics.get_scorer_names\(\)$"),
-    ],
-)
-def test_scorers_that_do_not_suit_are_refused_before_training(n, monitor, match):
-    pytest.importorskip("sklearn")
-    network = Network((3, n), output="softmax")
-    with pytest.raises(ValueError, match=match) if match else contextlib.nullcontext():
-        train(network, np.eye(3), np.arange(3) % n, epochs=1, backend="numpy", stop=Stop(monitor=monitor))
-
-
+SCORED = {
+    "3 classes": (Network((3, 3), output="softmax"), np.arange(3)),
+    "2 classes": (Network((3, 2), output="softmax"), np.arange(3) % 2),
+    "labels": (Network((3, 2), output="sigmoid", loss="log_loss"), np.eye(3)[:, :2]),
+    "numbers": (Network((3, 1)), [-2.0, 0.5, 1.0]),
+}
+MULTI_CLASS = "'roc_auc' does not suit these 3 rows of labels of 3 classes.*multi_class.*; roc_auc_ovo, .* would suit"
 NEED_LABELS = "needs labels, by the loss cross_entropy or log_loss; this network's targets"
-LOG_ERROR = "3 rows of numbers: .*less than or equal to -1"
 
 
 @pytest.mark.parametrize(
-    ("monitor", "match"),
+    ("data", "monitor", "match"),
     [
-        *((name, NEED_LABELS) for name in ("auc", "f1", "neg_log_loss", "balanced_accuracy", "top_k_accuracy")),
-        ("neg_root_mean_squared_log_error", LOG_ERROR),
-        ("rand_score", "'rand_score' does not suit these 3 rows of 2 labels a row"),
+        ("3 classes", "roc_auc", MULTI_CLASS),
+        ("3 classes", "neg_max_error", None),
+        ("3 classes", "f1", "'f1' does not suit .*; f1_macro, f1_micro, f1_weighted would suit"),
+        ("2 classes", "f1_samples", "'f1_samples' does not suit these 3 rows of labels of 2 classes"),
+        ("2 classes", "roc_ac", r"\(did you mean 'roc_auc'\?\).*or of sklearn.metrics.get_scorer_names\(\)$"),
+        ("labels", "rand_score", "'rand_score' does not suit these 3 rows of 2 labels a row"),
+        ("numbers", "neg_root_mean_squared_log_error", "3 rows of numbers: .*less than or equal to -1"),
+        *(
+            ("numbers", name, NEED_LABELS)
+            for name in ("auc", "f1", "neg_log_loss", "balanced_accuracy", "top_k_accuracy")
+        ),
     ],
 )
-def test_scorers_of_labels_ask_for_labels(monitor, match):
-    """And those of numbers, which do not suit these, or of one label a row, say why."""
+def test_scorers_that_do_not_suit_are_refused_before_training(data, monitor, match):
     pytest.importorskip("sklearn")
-    network, Y = Network((3, 1)), [-2.0, 0.5, 1.0]
-    if monitor == "rand_score":
-        network, Y = Network((3, 2), output="sigmoid", loss="log_loss"), np.eye(3)[:, :2]
-    with pytest.raises(ValueError, match=match):
+    network, Y = SCORED[data]
+    with pytest.raises(ValueError, match=match) if match else contextlib.nullcontext():
         train(network, np.eye(3), Y, epochs=1, backend="numpy", stop=Stop(monitor=monitor))
 
 
