@@ -22,17 +22,15 @@ from fastnn.state import Data, Steps, StepState, Task
 
 def test_predict_and_loss_and_gradient(data, backend, dtype):
     X, Y = data
-    params = NETWORK.init_params(np.random.RandomState(0), dtype)
-    W, b = NETWORK.weights(params), NETWORK.biases(params)
-    right, tolerance = np.tanh(X @ W[0] + b[0]) @ W[1] + b[1], 1e-5 if dtype == np.float32 else 1e-13
+    params = NETWORK.init_params(0, dtype)
+    (W1, W2), (b1, b2) = NETWORK.weights(params), NETWORK.biases(params)
+    right, tolerance = np.tanh(X @ W1 + b1) @ W2 + b2, 1e-5 if dtype == np.float32 else 1e-13
     output = predict(NETWORK, params, X, backend=backend)
     loss, gradient = loss_and_gradient(NETWORK, params, X, Y, alpha=2.0, backend=backend)
     assert (output.dtype, type(loss), gradient.dtype, gradient.shape) == (dtype, float, dtype, params.shape)
     np.testing.assert_allclose(output, right, rtol=tolerance, atol=tolerance)
-    squares = sum(np.square(w, dtype=np.float64).sum() for w in W)
+    squares = sum(np.square(w, dtype=np.float64).sum() for w in (W1, W2))
     np.testing.assert_allclose(loss, (((right - Y) ** 2).sum() / 2 + squares) / len(X), rtol=10 * tolerance)
-    last = NETWORK.biases(gradient)[1]
-    np.testing.assert_allclose(last, (right - Y).mean(axis=0), rtol=100 * tolerance, atol=tolerance)
 
 
 @pytest.mark.parametrize("n", [1024, 1025, 10_000])
@@ -52,19 +50,6 @@ def test_predictions_that_threads_share_have_the_same_bits(monkeypatch, n, dtype
     assert helpers == [min(threads, math.ceil(n / 256)) - 1 for threads in (2, 3, 5, 8)]
     rows = [0, n // 2, n - 1]
     assert np.concatenate([predict(network, params, X[[k]]) for k in rows]).tobytes() == alone[rows].tobytes()
-
-
-@pytest.mark.parametrize("n", [100, 257, 700])
-def test_gradients_that_threads_share_have_the_same_bits(n, dtype, shared):
-    network, random_state = Network((23, 37, 3), "tanh"), np.random.RandomState(0)
-    params, X = network.init_params(random_state, dtype), random_state.standard_normal((n, 23))
-    options = {"X": X, "Y": np.sin(X[:, :3]), "sample_weight": random_state.rand(n), "alpha": 0.1}
-    loss, gradient = loss_and_gradient(network, params, **options, threads=1)
-    assert shared == []
-    for threads in (2, 3, 5, 8):
-        assert all_bits(*loss_and_gradient(network, params, **options, threads=threads)) == all_bits(loss, gradient)
-    most = -(-min(n, 256) // (64 // np.dtype(dtype).itemsize)) // 2
-    assert shared == [min(threads, most) for threads in (2, 3, 5, 8)]
 
 
 def test_unasked_a_gradient_is_shared_where_a_block_has_enough_work(monkeypatch, shared):
@@ -212,14 +197,12 @@ def steps(backend, task, seed):
 
 TASK = Task(NETWORK, Adam(), Data(X, Y, np.ones(9)), 0.1)
 RULES = [Stop(validation=part, restore_best=True) for part in (0.3, 0.5)]
+OPTIMIZERS = (Adam(0.01), SGD(0.3, momentum=0.5))
 CALLS = {
     "predict": (outputs, (PARAMS, X), (PARAMS[::-1], X)),
     "predict one row": (outputs, (PARAMS, X[:1]), (PARAMS[::-1], X[1:2])),
     "loss and gradient": (gradient, (0.3,), (7.0,)),
-    "train": (
-        trained,
-        *(({"epochs": 2, "optimizer": optimizer},) for optimizer in (Adam(0.01), SGD(0.3, momentum=0.5))),
-    ),
+    "train": (trained, *(({"epochs": 2, "optimizer": optimizer},) for optimizer in OPTIMIZERS)),
     "train and validate": (trained, *(({"epochs": 3, "stop": stop},) for stop in RULES)),
     "steps of one task": (steps, (TASK, 0), (TASK, 1)),
 }

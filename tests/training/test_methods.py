@@ -58,13 +58,6 @@ def test_a_resumed_training_has_the_bits_of_one_call(go, tmp_path):
     assert bits(np.concatenate([first.history.loss, rest.history.loss])) == bits(whole.history.loss)
 
 
-def test_chunks_show_in_no_bit(go):
-    seen = []
-    result = go(optimizer=ENDS["goal"], callbacks=[seen.append])
-    assert [progress.loss for progress in seen[: result.n_epochs]] == result.history.loss.tolist()
-    assert bits(result.state.vectors) == bits(go(optimizer=ENDS["goal"]).state.vectors)
-
-
 def test_stop_rules_go_by_epochs(go):
     result = go(epochs=500, stop=Stop(validation=0.3, patience=6, restore_best=True))
     assert result.stop_reason == "validation"
@@ -116,24 +109,11 @@ def test_a_training_that_begins_beyond_all_numbers_diverges(go):
         go(params=np.full(NETWORK.n_params, 1e200))
 
 
-def test_a_monitor_that_fails_has_the_training_up_to_there(go):
-    with pytest.raises(fastnn.MonitorError) as raised:
-        go(stop=Stop(monitor=lambda Y, outputs: 1 / 0))
-    assert raised.value.result.n_epochs == 1
-
-
 def test_states_of_another_optimizer_are_no_states_of_it(go):
     state = train(NETWORK, X, Y, optimizer=Adam(), epochs=1, batch_size=None, seed=0).state
     words = "the optimizer of its state is Adam, that of this training LevenbergMarquardt"
     with pytest.raises(ValueError, match=words):
         go(resume=state, seed=None)
-
-
-@pytest.mark.parametrize("name", METHODS)
-def test_a_method_is_made_again_of_its_description(name):
-    method = METHODS[name]()
-    assert Optimizer.from_dict(method.to_dict()) == method
-    assert (method.learning_rate, method.full_batch, method.sequential) == (1.0, True, False)
 
 
 FLOAT32 = "LevenbergMarquardt computes in float64 only, .* say dtype='float64'"

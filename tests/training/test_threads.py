@@ -16,7 +16,6 @@ from survival import python
 
 import fastnn
 from fastnn import Adam, InterruptWarning, Network, Stop, cores, train
-from fastnn.fused import team
 from fastnn.training import epochs as pace
 from fastnn.training import inputs
 
@@ -82,29 +81,18 @@ def test_an_interrupted_training_goes_on_with_another_number(threads, monkeypatc
 
 def test_each_thread_takes_memory(monkeypatch):
     rows = np.ones((256, 1))
-
-    def go(threads):
-        train(Network((1, 2000, 1)), rows, rows, batch_size=None, epochs=1, threads=threads)
-
-    monkeypatch.setattr(inputs, "memory", lambda: 60_000_000)
-    go(2)
-    with pytest.raises(MemoryError, match="256 rows at a time it takes"):
-        go(50)
-    monkeypatch.setattr(inputs, "memory", lambda: 20_000_000)
-    go(1)
-    for threads in (2, None):  # who keep the deltas of all layers
-        with pytest.raises(MemoryError, match="256 rows at a time it takes"):
-            go(threads)
+    go = lambda threads: train(Network((1, 2000, 1)), rows, rows, batch_size=None, epochs=1, threads=threads)  # noqa: E731
+    for memory, fits, too_many in ((60_000_000, 2, [50]), (20_000_000, 1, [2, None])):  # two keep deltas of all layers
+        monkeypatch.setattr(inputs, "memory", lambda memory=memory: memory)
+        go(fits)
+        for threads in too_many:
+            with pytest.raises(MemoryError, match="256 rows at a time it takes"):
+                go(threads)
 
 
-@pytest.fixture
-def alone():
-    return result_bits(trained(1))
-
-
-def test_several_trainings_at_once_and_within_each_other(alone):
+def test_several_trainings_at_once_and_within_each_other():
     """Each begins another one in its callback."""
-    within = []
+    within, alone = [], result_bits(trained(1))
     look = [lambda progress: within.append(trained(2)) if progress.epoch == 3 else None]
     with ThreadPoolExecutor(6) as pool:
         results = list(pool.map(lambda n: trained(n, callbacks=look), [2, 3, 2, 5, 3, 2] * 2))
@@ -113,27 +101,10 @@ def test_several_trainings_at_once_and_within_each_other(alone):
     assert [(result_bits(result), result.threads) for result in results] == [(alone, 2)] * 2
 
 
-def test_helpers_that_cannot_be_started_cost_speed_only(alone, no_helpers, monkeypatch):
+def test_helpers_that_cannot_be_started_cost_speed_only(no_helpers, monkeypatch):
     monkeypatch.setattr(cores, "_new_helper", mock.Mock(side_effect=RuntimeError("can't start new thread")))
     result = trained(3)
-    assert (result_bits(result), result.threads) == (alone, 1)
-
-
-def test_an_exception_before_a_training_begins_sends_the_helpers_away(alone, monkeypatch):
-    """One that a signal's handler raises, after they have been called."""
-    call, calls = team.Team._call, []
-
-    def interrupted(self, t, *args):
-        if t == 0 and not calls:
-            calls.append(t)
-            raise KeyboardInterrupt
-        return call(self, t, *args)
-
-    monkeypatch.setattr(team.Team, "_call", interrupted)
-    with pytest.raises(KeyboardInterrupt):
-        trained(3)
-    assert not cores.helpers_at_work()
-    assert result_bits(trained(3)) == alone
+    assert (result_bits(result), result.threads) == (result_bits(trained(1)), 1)
 
 
 def test_the_same_helpers_serve_many_trainings_and_sleep_between_them():
