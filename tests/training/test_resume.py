@@ -167,15 +167,14 @@ def test_scores_are_compared_where_the_data_are_the_same(go):
 
 
 def test_new_rows_belong_to_a_state(go):
-    with pytest.raises(ValueError, match="new_rows=True is for a training that goes on"):
-        go(new_rows=True)
     state = go(seed=3).state
-    with pytest.raises(ValueError, match="trained on 23 rows, X has 8; for other rows say new_rows=True"):
-        go(X=X[:8], Y=Y[:8], resume=state)
-    with pytest.raises(ValueError, match="the sizes of its state"):
-        go(Network((3, 5, 2)), resume=state, new_rows=True)
-    with pytest.raises(TypeError, match="new_rows must be True or False, not 1"):
-        go(resume=state, new_rows=1)
+    for given, match in (
+        ({"new_rows": True}, "new_rows=True is for a training that goes on"),
+        ({"X": X[:8], "Y": Y[:8], "resume": state}, "on 23 rows, X has 8; for other rows say new_rows=True"),
+        ({"network": Network((3, 5, 2)), "resume": state, "new_rows": True}, "the sizes of its state"),
+    ):
+        with pytest.raises(ValueError, match=match):
+            go(**given)
 
 
 OLD = pathlib.Path(__file__).parents[1] / "support" / "data" / "version_0_1"
@@ -204,25 +203,19 @@ def test_files_of_version_0_1_go_on(backend, name):
         np.testing.assert_allclose(result.params, whole.params, rtol=1e-6, atol=1e-9)
 
 
-def test_the_counters_of_version_0_1_are_counted_on(backend):
-    """Two epochs of the file failed to improve: with a patience of 3 one more ends the training."""
-    old, stop = load(OLD / "stop.npz"), dataclasses.replace(OLD_STOP, patience=3)
-    assert old.state.counters["rule_stale"] == 2
-    result = old.resume(X, Y, epochs=9, alpha=0.1, shuffle=True, stop=stop, backend=backend)
-    assert (result.stop_reason, result.n_epochs) == ("validation", 1)
-    assert bits(result.params) == bits(old.params)
-
-
-def test_another_monitor_than_that_of_version_0_1_begins_anew(backend):
+def test_the_counters_of_version_0_1_are_counted_on_but_not_for_another_monitor(backend):
     """It knew the loss only, and its files have no rates and scores."""
-    old = load(OLD / "stop.npz")
+    old, given = load(OLD / "stop.npz"), {"alpha": 0.1, "shuffle": True, "backend": backend}
     assert (len(old.history.learning_rate), old.history.monitor) == (0, "loss")
     assert bits(old.history.score) == bits(old.history.validation_loss)
-    stop = dataclasses.replace(OLD_STOP, monitor="r2")
-    result = old.resume(X, Y, epochs=1, alpha=0.1, shuffle=True, stop=stop, backend=backend)
-    assert bits(result.params) == bits(result.state.params)
-    counters = result.state.counters
-    assert (counters["best_score"], counters["rule_stale"]) == (-result.history.score[0], 0)
+    assert old.state.counters["rule_stale"] == 2  # with a patience of 3 one more epoch ends the training
+    result = old.resume(X, Y, epochs=9, stop=dataclasses.replace(OLD_STOP, patience=3), **given)
+    assert (result.stop_reason, result.n_epochs) == ("validation", 1)
+    assert bits(result.params) == bits(old.params)
+    other = old.resume(X, Y, epochs=1, stop=dataclasses.replace(OLD_STOP, monitor="r2"), **given)
+    assert bits(other.params) == bits(other.state.params)
+    counters = other.state.counters
+    assert (counters["best_score"], counters["rule_stale"]) == (-other.history.score[0], 0)
 
 
 def test_what_version_0_1_did_not_keep_must_be_given(backend):
