@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from bits import bits
+from small_training import Recorder
 
 from fastnn import Network, Population, Stop, load, testing, train, train_many
 from fastnn.optimizers import OPTIMIZERS, RPROP, SGD, Adam, AdamW, LevenbergMarquardt
@@ -124,25 +125,11 @@ def test_a_new_optimizer_keeps_them_unless_others_are_given():
     assert bits(population[0].params) == bits(right.resume(*data[1:], epochs=1, rates=None).params)
 
 
-def test_a_population_takes_them():
-    problem, own = draw_training(NETWORK, 40), {"clip_norm": 0.05, "rates": (0, 1, 2)}
-    data = NETWORK, problem.X, problem.Y
-    population = Population(*data, seed=[3, 4], **own | {"clip_norm": [None, 0.05]})
-    population.advance(3)
-    assert bits(population[1].params) == bits(train(*data, seed=4, epochs=3, **own).params)
-
-
 def test_none_is_nothing_for_a_method():
     X = np.linspace(-1, 1, 9)[:, None]
     given = {"optimizer": LevenbergMarquardt(), "epochs": 2, "seed": 0}
     result = train(Network((1, 2, 1), "tanh"), X, X**2, **given, clip_norm=None, rates=None)
     assert bits(result.params) == bits(train(Network((1, 2, 1), "tanh"), X, X**2, **given).params)
-
-
-class OfOthers(type(testing.find_backend("numpy"))):
-    """A back end that does not say that it takes options."""
-
-    name, takes_options = "of others", False
 
 
 REFUSED = [
@@ -158,7 +145,7 @@ REFUSED = [
     ({"rates": {0: 1, 1: 1, 2: 1}}, TypeError, "rates must have a number, .*, for each layer in order, not"),
     ({"clip_norm": 1, "optimizer": SGD(sequential=True)}, ValueError, "goes without clip_norm"),
     ({"clip_norm": 1, "optimizer": LevenbergMarquardt()}, TypeError, "LevenbergMarquardt has no clip_norm"),
-    ({"clip_norm": 1, "backend": OfOthers()}, ValueError, "knows no clip_norm and no rates"),
+    ({"clip_norm": 1, "backend": Recorder()}, ValueError, "knows no clip_norm and no rates"),
 ]
 
 
