@@ -13,7 +13,7 @@ PAGES = sorted(page.relative_to(ROOT).as_posix() for page in DOCS.rglob("*.md") 
 PAGES = ["README.md", *PAGES]
 PROJECT = tomllib.loads(text("pyproject.toml"))
 NOT_RUN = {
-    "docs/howto/trackers.md",  # wants TensorBoard and MLflow: tests/training/test_trackers.py has stand-ins
+    "docs/howto/trackers.md",  # wants TensorBoard and MLflow: tests/training/test_callbacks.py has stand-ins
     "docs/howto/engines.md",  # wants clusters: tests/many/test_clusters.py runs it
     "docs/development/recipes.md",  # parts of files: tests/house/test_recipes.py puts them there
     "docs/development/debug.md",  # compiles and prints a kernel: tests/fused/test_debugging.py runs its session

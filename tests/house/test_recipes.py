@@ -20,7 +20,7 @@ NAMES = {"softsign", "log_cosh", "expectile", "Adagrad"}
 """What the recipes add: an activation, two losses, one of which has a parameter, and an optimizer."""
 
 QUICK = [
-    *("tests/test_network.py", "tests/test_optimizers.py", "tests/test_reference.py", "tests/fused/test_equality.py"),
+    *("tests/test_network.py", "tests/test_reference.py", "tests/fused/test_equality.py"),
     *("tests/house/test_docs.py", "tests/house/test_names.py", "tests/house/test_new_names.py", "tests/testing"),
     *("tests/house/test_types.py", "tests/files/test_formats.py", "tests/files/test_frameworks.py"),
     "tests/test_refused_specifications.py",
@@ -120,9 +120,7 @@ def test_the_tests_of_the_registries_and_of_the_new_names_pass(root):
     counts = check_backend(Ordinary(), dtypes=["float64"]).summary().splitlines()[-1]
     content = CONFORMS.format(names=sorted(NAMES), counts=counts)
     (root / "tests" / "house" / "test_new_names.py").write_text(content, "utf-8")
-    chosen = " or ".join(
-        [*NAMES, "test_network", "test_optimizers", "test_docs", "names", "every_name", "script_has_every"]
-    )
+    chosen = " or ".join([*NAMES, "test_network", "test_docs", "names", "every_name", "script_has_every"])
     left_out = "float32 or test_star or test_dir or ten_lines or (test_reference and numba)"
     left_out += " or test_derivatives"  # of the kernel: so do checks of the suite
     pages = "(kernel and not cache) or testing"  # of docs/: the others' code goes through no names

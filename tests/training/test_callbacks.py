@@ -1,13 +1,19 @@
-"""Callbacks, each so many epochs too, logs and the progress bar: what they see, may do, and lose where they raise."""
+"""Callbacks, each so many epochs too, logs, trackers, the progress bar: what they see, may do, and lose."""
 
+import inspect
 import itertools
 import math
+import operator
 import re
+import sys
+import types
+from unittest import mock
 
 import numpy as np
 import pytest
 from bits import bits, state_bits
 from chunks import chunks_of
+from pages import blocks
 from small_training import NETWORK, Recorder
 from terminal import uninstall
 
@@ -198,3 +204,40 @@ def test_missing_rich_is_named_with_its_extra(monkeypatch):
     uninstall(monkeypatch, "rich")
     with pytest.raises(ImportError, match=r"fastnn-numba\[cli\]"):
         fastnn.train(fastnn.Network((1, 1)), [[1.0]], [[2.0]], epochs=1, progress=True, backend="numpy")
+
+
+# -- the recipes for TensorBoard and MLflow: what they call of the libraries, which take it where they are installed
+
+NAMES = ["loss", "validation_loss", "learning_rate"]
+
+
+def test_the_page_on_trackers(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    writer, mlflow, namespace = mock.Mock(), mock.MagicMock(), {}
+    modules = {"tensorboard": types.ModuleType("tensorboard"), "tensorboard.summary": mock.Mock(Writer=writer)}
+    for name, module in (modules | {"mlflow": mlflow}).items():
+        monkeypatch.setitem(sys.modules, name, module)
+    for code, _ in blocks("docs/howto/trackers.md"):
+        exec(code, namespace)
+    columns = namespace["result"].history.to_dict()
+    rows = {epoch: {name: columns[name][epoch - 1] for name in NAMES} for epoch in range(5, 61, 5)}
+    scalars = [mock.call().add_scalar(name, row[name], epoch) for epoch, row in rows.items() for name in NAMES]
+    assert writer.mock_calls == [mock.call("runs/first"), *scalars, mock.call().close()]
+    begin, enter, params, *metrics, artifact, end = mlflow.mock_calls
+    assert [begin, enter] == [mock.call.start_run(), mock.call.start_run().__enter__()]
+    assert metrics == [mock.call.log_metrics(row, step=epoch) for epoch, row in rows.items()]
+    assert (params[1][0]["seed"], end) == (0, mock.call.start_run().__exit__(None, None, None))
+    assert (tmp_path / artifact[1][0]).exists()
+
+
+@pytest.mark.parametrize(
+    ("module", "calls"),
+    [
+        ("tensorboard.summary", {"Writer": [""], "Writer.add_scalar": [None, "", 1.0, 1], "Writer.close": [None]}),
+        ("mlflow", {"start_run": [], "log_params": [{}], "log_metrics": [{}, 1], "log_artifact": [""]}),
+    ],
+)
+def test_the_libraries_take_what_the_page_gives(module, calls):
+    library = pytest.importorskip(module, reason=f"needs {module.partition('.')[0]}")
+    for name, given in calls.items():
+        inspect.signature(operator.attrgetter(name)(library)).bind(*given)
