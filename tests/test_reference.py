@@ -26,11 +26,6 @@ def test_gradient_is_the_derivative_of_the_loss(activation, backend):
         testing.check_gradient(network, *problem[:3], **options, loss="numpy")
 
 
-def test_gradient_of_mixed_layers(backend):
-    network = Network((3, *[4] * len(HIDDEN), 2), tuple(HIDDEN), "softmax", "cross_entropy")
-    testing.check_gradient(network, *draw(network, 6)[:3], alpha=0.1, backend=backend, loss="numpy")
-
-
 def test_what_has_no_gradient_is_refused():
     tutorial, kinked = Network((3, 5, 1), bias_gradient="times_bias"), Network((3, 5, 1), bias="none")
     params, X, Y, _ = draw(kinked, 4)

@@ -63,13 +63,6 @@ def test_a_state_shows_where_it_stands(backend):
     assert repr(state).endswith(", of which in a new epoch 2>")
 
 
-@pytest.mark.nojit
-def test_back_ends_are_shown_as_they_are_made():
-    assert repr(get_backend("numpy")) == "NumpyBackend()"
-    assert repr(get_backend("numba")) == "NumbaBackend()"
-    assert repr(get_backend("numba", specialize=True)) == "NumbaBackend(specialize=True)"
-
-
 def card(thing):
     """The texts of an object's card, which is well-formed, the labels of its picture, and the points of its curves."""
     root = ElementTree.fromstring(f"<div>{thing._repr_html_()}</div>")

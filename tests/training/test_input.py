@@ -138,6 +138,7 @@ def test_plain_arrays_are_not_copied():
         assert (given.flags.writeable, got.flags.writeable) == (True, False)
 
 
+PARTS = NETWORK.weights(PARAMS), NETWORK.biases(PARAMS)
 CLASSES, ONES = np.arange(N) % 2, np.ones((N, 2))
 SINGLE = {"X": X.astype(np.float32), "params": PARAMS.astype(np.float32)}
 LABELS, SIGMOID = {"network": labels_network()}, {"network": labels_network("log_loss", "sigmoid")}
@@ -173,7 +174,7 @@ OF_VALUES = [
     ({"sample_weight": with_value(WEIGHT, 4, 1e-310)}, "sample_weight must be 0 or at least 2.22507e-308"),
     (
         SINGLE | {"sample_weight": np.full(N, 1e-40)},
-        "at least 1.17549e-38, the smallest number that float32 holds with all digits; sample_weight[0] is 1e-40",
+        "at least 1.17549e-38, the smallest number that float32 holds with",
     ),
     (SINGLE | {"sample_weight": with_value(WEIGHT, 4, 1e-60)}, "sample_weight[4] is 1e-60: multiply all weights"),
     ({"sample_weight": np.zeros(N)}, "must not be 0 for all rows"),
@@ -187,10 +188,7 @@ OF_VALUES = [
     (LABELS | {"Y": with_value(np.ones(N), 3, np.nan)}, "Y[3] is nan"),
     (LABELS | {"Y": with_value(np.ones(N), 3, np.inf)}, "must be from 0 to 1, the network has 2 outputs; Y[3] is inf"),
     (LABELS | {"Y": CLASSES[:, None]}, "Y has 1 column, the network has 2 outputs: integer labels go in as Y.ravel()"),
-    (
-        SIGMOID | {"Y": CLASSES},
-        "not 1 (shape (12,)): labels go with output='softmax', loss='cross_entropy', or as one-hot rows (12, 2)",
-    ),
+    (SIGMOID | {"Y": CLASSES}, "labels go with output='softmax', loss='cross_entropy', or as one-hot rows (12, 2)"),
     (LABELS | {"Y": np.arange(5) % 2}, "Y has 5 labels"),
     (LABELS | {"Y": ONES}, "rows of probabilities that sum to 1, or integer labels; row 0 of Y sums to 2"),
     (SIGMOID | {"Y": with_value(ONES, (3, 1), 1.5)}, "loss 'log_loss' takes numbers from 0 to 1; Y[3, 1] is 1.5"),
@@ -202,13 +200,13 @@ OF_VALUES = [
     ),
     (
         SOFTPLUS | {"Y": with_value(np.ones(N), 4, -2)},
-        "output 'softplus' gives numbers that are at least 0; Y[4, 0] is -2.0: scale Y, or take another output, such",
+        "least 0; Y[4, 0] is -2.0: scale Y, or take another output, such",
     ),
     ({"dtype": "float16"}, "'float32' or 'float64', not 'float16'"),
     ({"dtype": X}, "dtype must be 'float32' or 'float64', not ndarray of shape"),
     (
         FLOAT32 | {"X": with_value(X, ([2, 3], [1, 0]), [-1e39, np.nan])},
-        "X must be finite; X[2, 1] is -inf in float32, which cannot hold -1e+39",
+        "X[2, 1] is -inf in float32, which cannot hold -1",
     ),
     ({"batch_size": 0}, "batch_size must be at least 1, not 0"),
     ({"epochs": -1}, "epochs must be at least 0"),
@@ -222,10 +220,10 @@ OF_VALUES = [
     ({"seed": 2**32}, "seed must be from 0"),
     ({"seed": np.random.RandomState(np.random.PCG64(1))}, "not with PCG64"),
     (
-        {"params": [*NETWORK.weights(PARAMS), *NETWORK.biases(PARAMS)]},
-        "params must be one vector of 26 numbers, not a list of arrays: network.pack(weights, biases) makes one",
+        {"params": [*PARTS[0], *PARTS[1]]},
+        "params must be one vector of 26 numbers, not a list of arrays:",
     ),
-    ({"params": (NETWORK.weights(PARAMS), NETWORK.biases(PARAMS))}, "not a tuple of arrays: network.pack(weights, "),
+    ({"params": PARTS}, "not a tuple of arrays: network.pack(weights, biases) makes one"),
     ({"rows": 3}, "rows must have 1 dimension, not 0 (shape ()): the numbers of rows"),
     ({"rows": []}, "rows is empty: give the numbers of rows, or leave it out"),
     ({"rows": [0, 11, 12]}, "rows[2] is 12, the rows of X are 0 to 11"),
@@ -236,7 +234,7 @@ OF_VALUES = [
     ({"validation_rows": range(12)}, "validation_rows are all 12 rows of X: none is left to"),
     (
         {"validation_rows": [1], "stop": Stop(validation=0.1)},
-        "validation_rows and Stop(validation=...) are both given: leave one of them out",
+        "and Stop(validation=...) are both given: leave one of them",
     ),
     ({"rows": [0, 2], "sample_weight": CLASSES}, "sample_weight is 0 for all rows that are left to train on"),
     ({"rows": [0, 2], "sample_weight": [1, 1]}, "has 2 numbers, X has 12 rows"),
@@ -244,17 +242,15 @@ OF_VALUES = [
     ({"stop": Stop(validation=(X[:, :2], Y))}, "validation: X has 2 columns"),
     ({"stop": Stop(validation=(X, Y * math.nan))}, "validation: Y must be finite"),
 ]
+OBJECTS = X.astype(object)
 OF_TYPES = [
-    ({"X": X.astype(object)}, "not objects (dtype object); all of them are numbers: use X.astype(float)"),
+    (
+        {"X": OBJECTS},
+        "X must hold real numbers, not objects (dtype object); all of them are numbers: use X.astype(float)",
+    ),
     ({"X": (X > 0).astype(object)}, "all of them are numbers: use X.astype(float)"),
-    (
-        {"X": with_value(X.astype(object), (4, 2), "?")},
-        "X must hold real numbers, not objects (dtype object); X[4, 2] is '?': encode it as numbers",
-    ),
-    (
-        {"Y": np.full(12, "b", object)},
-        "Y[0] is 'b'; labels go in as integers: np.unique(Y, return_inverse=True)",
-    ),
+    ({"X": with_value(OBJECTS, (4, 2), "?")}, "not objects (dtype object); X[4, 2] is '?': encode it as numbers"),
+    ({"Y": np.full(12, "b", object)}, "Y[0] is 'b'; labels go in as integers: np.unique(Y, return_inverse=True)"),
     ({"X": np.full((12, 3), "b")}, "not text (dtype <U1): encode it as numbers"),
     ({"X": None}, "X must be an array of numbers, not None"),
     ({"X": (row for row in X)}, "not an iterable (generator): collect what it yields, such"),
@@ -264,8 +260,8 @@ OF_TYPES = [
     ({"X": X.astype("M8[s]")}, "X must hold real numbers"),
     ({"params": PARAMS + 0j}, "params must hold real numbers"),
     (
-        LABELS | {"Y": np.array(["yes", "no"] * 6)},
-        "not text (dtype <U3); labels go in as integers: np.unique(Y, return_inverse=True)[1] has them",
+        LABELS | {"Y": ["yes", "no"] * 6},
+        "not text (dtype <U3); labels go in as integers: np.unique(Y, return_inverse=",
     ),
     ({"threads": True}, "threads must be an integer, not True"),
     ({"threads": "all"}, "threads must be an integer, not 'all'"),
@@ -280,10 +276,7 @@ OF_TYPES = [
     ({"network": RESULT}, "say result.network, or result.resume(X, Y, epochs=...) to go on"),
     ({"params": RESULT}, "say result.params"),
     ({"resume": RESULT, "seed": None}, "pass its .state"),
-    (
-        {"resume": "x.npz", "seed": None},
-        "resume must be the state of a training result, not str; say resume=fastnn.load('x.npz').state",
-    ),
+    ({"resume": "x.npz", "seed": None}, "state of a training result, not str; say resume=fastnn.load('x.npz').state"),
     ({"epochs": 1.0}, "epochs must be an integer"),
     ({"shuffle": "no"}, "shuffle must be True or False"),
     ({"assume_finite": 1}, "assume_finite must be True or False"),
@@ -298,10 +291,7 @@ OF_TYPES = [
     ({"progress": 2}, "progress must be True or False, not 2"),
     ({"callbacks": [lambda: None]}, "callbacks must be functions of one argument, the progress; <function"),
     ({"callbacks": [lambda epoch, loss: None]}, "missing a required argument: 'loss'"),
-    (
-        {"network": X, "X": Y, "Y": NETWORK},
-        "network must be a fastnn Network, not ndarray of shape (12, 3): the network comes first",
-    ),
+    ({"network": X, "X": Y, "Y": NETWORK}, "a fastnn Network, not ndarray of shape (12, 3): the network comes first"),
     ({"rows": X[:, 0] > 0}, "rows must hold integers, the numbers of rows, not bool: say rows=np.flatnonzero(mask)"),
     ({"rows": [0.5, 1]}, "rows must hold integers, the numbers of rows, not float64"),
     ({"rows": ["a"]}, "rows must hold real numbers, not text"),
