@@ -17,10 +17,7 @@ UNEXPECTED = "these options: got an unexpected keyword argument "
 LEGAL_LOSSES = ", ".join(LOSSES)
 WEIGHTS, BIASES = NETWORK.weights(PARAMS), NETWORK.biases(PARAMS)
 OF_VALUES = [
-    (
-        lambda: Network((3, 4, 2), "rleu"),
-        "unknown activation 'rleu' (did you mean 'relu'?); one of identity, sigmoid,",
-    ),
+    (lambda: Network((3, 4, 2), "rleu"), "unknown activation 'rleu' (did you mean 'relu'?); one of identity, sigmoid,"),
     (lambda: Network((3, 4, 4, 2), ("tanh", "x")), "activation[1] 'x'"),
     (lambda: Network((3, 4, 2), "ReLU"), "did you mean 'relu'?"),
     (lambda: Network((3, 2), output="softmaxx"), "did you mean 'softmax'?"),

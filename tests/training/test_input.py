@@ -219,10 +219,7 @@ OF_VALUES = [
     ({"seed": -1}, "seed must be from 0"),
     ({"seed": 2**32}, "seed must be from 0"),
     ({"seed": np.random.RandomState(np.random.PCG64(1))}, "not with PCG64"),
-    (
-        {"params": [*PARTS[0], *PARTS[1]]},
-        "params must be one vector of 26 numbers, not a list of arrays:",
-    ),
+    ({"params": [*PARTS[0], *PARTS[1]]}, "params must be one vector of 26 numbers, not a list of arrays:"),
     ({"params": PARTS}, "not a tuple of arrays: network.pack(weights, biases) makes one"),
     ({"rows": 3}, "rows must have 1 dimension, not 0 (shape ()): the numbers of rows"),
     ({"rows": []}, "rows is empty: give the numbers of rows, or leave it out"),
@@ -259,10 +256,7 @@ OF_TYPES = [
     ({"X": X.astype(str)}, "X must hold real numbers, not text"),
     ({"X": X.astype("M8[s]")}, "X must hold real numbers"),
     ({"params": PARAMS + 0j}, "params must hold real numbers"),
-    (
-        LABELS | {"Y": ["yes", "no"] * 6},
-        "not text (dtype <U3); labels go in as integers: np.unique(Y, return_inverse=",
-    ),
+    (LABELS | {"Y": ["yes", "no"] * 6}, "not text (dtype <U3); labels go in as integers: np.unique(Y, return_inverse="),
     ({"threads": True}, "threads must be an integer, not True"),
     ({"threads": "all"}, "threads must be an integer, not 'all'"),
     ({"batch_size": 2.5}, "batch_size must be an integer, not 2.5"),
