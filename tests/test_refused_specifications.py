@@ -18,9 +18,7 @@ LEGAL_LOSSES = ", ".join(LOSSES)
 WEIGHTS, BIASES = NETWORK.weights(PARAMS), NETWORK.biases(PARAMS)
 OF_VALUES = [
     (lambda: Network((3, 4, 2), "rleu"), "unknown activation 'rleu' (did you mean 'relu'?); one of identity, sigmoid,"),
-    (lambda: Network((3, 4, 4, 2), ("tanh", "x")), "activation[1] 'x'"),
     (lambda: Network((3, 4, 2), "ReLU"), "did you mean 'relu'?"),
-    (lambda: Network((3, 2), output="softmaxx"), "did you mean 'softmax'?"),
     (lambda: Network((3, 2), loss="quality"), f"unknown loss 'quality'; one of {LEGAL_LOSSES}"),
     (lambda: Network((3, 2), loss="mse"), f"unknown loss 'mse' (did you mean 'squared_error'?); one of {LEGAL_LOSSES}"),
     (
@@ -44,7 +42,7 @@ OF_VALUES = [
     (lambda: Network((3, 4, 2), ("relu", "tanh")), "2 names for 1 hidden"),
     (
         lambda: Network((3, 2), loss="log_loss"),
-        "output 'identity'; it goes with sigmoid, and 'identity' with squared_error",
+        "not go with output 'identity'; it goes with sigmoid, and 'identity' with",
     ),
     (lambda: Network((3, 0, 2)), "sizes[1] must be at least 1, not 0"),
     (lambda: Network((3,)), "sizes needs at least the inputs and the outputs"),
@@ -88,7 +86,6 @@ OF_VALUES = [
     (lambda: Elu(np.inf), "alpha must be finite"),
     (lambda: LeakyRelu(2), "slope must be at least 0 and at most 1"),
     (lambda: LogLoss(1), "label_smoothing must be at least 0 and less than 1"),
-    (lambda: Network((3, 1), loss=LogLoss(0.1)), "does not go with output 'identity'"),
     (lambda: Network((3, 1), loss=Elu()), "unknown loss 'elu'"),
     (lambda: Network((3, 1), loss="quantile"), "did you mean 'pinball'"),
     (lambda: Network.from_dict({"sizes": [3, 1], "loss": {"name": "poisson", "x": 1}}), "no parameters"),

@@ -150,10 +150,6 @@ assert os.waitstatus_to_exitcode(os.waitpid(children[0], 0)[1]) == 0
 with multiprocessing.get_context("fork").Pool(2) as pool:
     assert pool.map(bits, [1, 2, 3, 2]) == [right] * 4
 assert bits(3) == right
-child = os.fork()
-if not child:
-    os._exit(0 if bits(2) == right else 1)
-assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 """
 
 
