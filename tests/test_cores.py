@@ -164,14 +164,7 @@ def test_helpers_of_which_nobody_knows_any_more_are_given_back(no_helpers):
     assert set(cores._idle) == names
 
 
-class Taken(list):
-    """Idle helpers of which another thread takes the last one first."""
-
-    def pop(self):
-        self.clear()
-        return super().pop()
-
-
 def test_an_idle_helper_that_another_thread_takes_first_is_not_waited_for(no_helpers, monkeypatch):
-    monkeypatch.setattr(cores, "_idle", Taken(cores.borrow(1)))
+    taken_first = type("Taken", (list,), {"pop": lambda self: self.clear() or list.pop(self)})
+    monkeypatch.setattr(cores, "_idle", taken_first(cores.borrow(1)))
     assert len(cores.borrow(1)) == 1
