@@ -153,11 +153,10 @@ def test_per_chunk_callbacks_only_observe(go, monkeypatch):
     assert result.stop_reason == "epochs"
 
 
-def test_snapshots(go):
+def test_snapshots_can_be_resumed_and_are_made_at_their_time(go):
+    """What is in them: tests/training/test_training.py."""
     snapshots, late = [], []
     whole = go(callbacks=[lambda p: snapshots.append(p.result()), late.append])
-    assert [(s.n_epochs, s.stop_reason) for s in snapshots] == [(epoch, "running") for epoch in range(1, 7)]
-    assert bits(snapshots[3].params) == bits(go(epochs=4).params)
     assert state_bits(go(epochs=2, resume=snapshots[3].state).state) == state_bits(whole.state)
     for progress in (late[2], late[-1]):
         with pytest.raises(RuntimeError, match="has gone on"):

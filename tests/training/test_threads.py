@@ -14,7 +14,6 @@ from hypothesis import given, settings
 from small_training import SignalAt
 from survival import python
 
-import fastnn
 from fastnn import Adam, InterruptWarning, Network, Stop, cores, train
 from fastnn.training import epochs as pace
 from fastnn.training import inputs
@@ -31,7 +30,6 @@ def trained(threads, **changed):
 
 def test_the_result_says_how_many_there_were():
     assert [trained(threads).threads for threads in (1, 2, 3, 99)] == [1, 2, 3, 6]
-    assert "threads" in fastnn.TrainingResult.__doc__
     assert trained(4, backend="numpy", epochs=1).threads == 1
 
 
