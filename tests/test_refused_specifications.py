@@ -98,6 +98,7 @@ OF_TYPES = [
     (lambda: Stop(reduce=0.5), "reduce must be a ReduceRate, such as ReduceRate(0.5), not 0.5"),
     (lambda: ReduceRate(factor="half"), "factor must be a number"),
     (lambda: ReduceRate(patience=0.5), "patience must be an integer, not 0.5"),
+    (lambda: cosine(lr=0.1), "cosine has no argument 'lr': say learning_rate=..."),
     (lambda: every(1.5, print), "k must be an integer"),
     (lambda: every(1, None), "None cannot be called"),
     (lambda: every(1, lambda: None), "functions of one argument, the progress"),
