@@ -75,10 +75,7 @@ def test_what_is_no_seed_is_refused_as_by_train(seed):
 @pytest.mark.parametrize("bias", BIASES)
 @pytest.mark.parametrize("bias_init", ["same", 0.25, -1])
 def test_draws_for_all_layers_and_several_networks_have_the_bits_of_numpys_calls(init, bias, bias_init, dtype):
-    """W and then the bias, layer by layer; the generator then stands where it stands after a call for each layer.
-
-    The bound of uniform draws has a 2 in place of the 6 for sigmoid layers, as scikit-learn's.
-    """
+    """W and then the bias, layer by layer; the generator then stands where it stands after a call for each layer."""
     network = Network((3, 7, 4, 2), ("sigmoid", "relu"), bias=bias, init=init, bias_init=bias_init)
     seeds = 0, 1, 2**32 - 1, np.int64(7)
     generators = [np.random.RandomState(seed) for seed in seeds]
@@ -91,6 +88,7 @@ def test_draws_for_all_layers_and_several_networks_have_the_bits_of_numpys_calls
             fan_in, fan_out, n = layer.fan_in, layer.fan_out, layer.fan_in * layer.fan_out
             place, n = (layer.all, n + layer.n_bias) if bias_init == "same" else (layer.weight, n)
             if init == "glorot_uniform":
+                # of sigmoid layers it is scikit-learn's
                 bound = math.sqrt((2 if layer.activation == "sigmoid" else 6) / (fan_in + fan_out))
                 expected[place] = twin.uniform(-bound, bound, n)
             else:

@@ -1,8 +1,4 @@
-"""The rules of `Stop`, schedules and `every`, against one plain loop that is written here.
-
-Whatever the rules, no bit and no decision depends on where a training is cut: into chunks, by Ctrl-C, by a callback
-that raises, into calls with or without a file between them.
-"""
+"""The rules of `Stop`, schedules and `every`, against a plain loop, wherever a training is cut, by whom or what."""
 
 import math
 
@@ -29,15 +25,10 @@ def cut_off(case, backend, how, at, look):
         if progress.epoch == at:
             raise Stumble
 
-    options = {"callbacks": [look]}
-    if how == "call":
-        options["epochs"] = min(at, case.n_epochs)
-    elif how == "Ctrl-C":
-        options["callbacks"].append(SignalAt(at))
-    else:
-        options["callbacks"].append(stumble)
+    cut = {"Ctrl-C": [SignalAt(at)], "error": [stumble], "call": []}[how]
+    epochs = min(at, case.n_epochs) if how == "call" else case.n_epochs
     try:
-        return case.train(backend, **options)
+        return case.train(backend, callbacks=[look, *cut], epochs=epochs)
     except Stumble as error:
         return error.result
 

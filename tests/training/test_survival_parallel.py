@@ -33,10 +33,7 @@ with ThreadPoolExecutor(n) as pool:
 
 @pytest.mark.parametrize("kind", [prediction, pytest.param(job, marks=pytest.mark.slow)])
 def test_eight_threads_from_a_cold_cache(kind, tmp_path):
-    """Both dtypes are compiled, the modules of the back end imported, by whichever thread comes first.
-
-    The kernel of predictions is compiled in the least time; the slow test compiles that of trainings besides.
-    """
+    """Who comes first imports and compiles, in both dtypes, what predicts, and in the slow test what trains, too."""
     said = python(THREADS, N, kind.__name__, FASTNN_CACHE_DIR=tmp_path / "cache", **UNOPTIMIZED)
     assert said == [kind(k) for k in range(N)]
 

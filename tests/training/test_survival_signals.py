@@ -111,16 +111,11 @@ in the slow tests at many moments while any of them is.
 MANY = [f"{kind}:{(n + 0.5) / 20:.3f}" for n in range(20) for kind in ("once", "twice", "time-out")]
 
 
+SLOW = [(call, MANY[part::4]) for call in ("predict", "loss_and_gradient", "train") for part in range(4)]
+
+
 @pytest.mark.parametrize(
-    ("call", "attempts"),
-    [
-        ("predict", FEW),
-        *(
-            pytest.param(call, MANY[part::4], marks=pytest.mark.slow)
-            for call in ("predict", "loss_and_gradient", "train")
-            for part in range(4)
-        ),
-    ],
+    ("call", "attempts"), [("predict", FEW), *(pytest.param(*case, marks=pytest.mark.slow) for case in SLOW)]
 )
 def test_a_signal_at_any_moment_of_a_compilation_leaves_a_kernel_that_works(call, attempts):
     """Each of these compiles anew; optimized only where that takes little time."""
