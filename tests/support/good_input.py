@@ -31,7 +31,7 @@ def refusal(function, *args, **options):
     return caught.type, str(caught.value)
 
 
-def assert_refused(case, function, **options):
+def assert_refused(case, function):
     """Assert that both back ends refuse changed arguments: (those, the exception, a part of its text)."""
     changed, kind, text = case
     given = {
