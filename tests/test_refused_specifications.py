@@ -101,7 +101,6 @@ OF_TYPES = [
     (lambda: cosine(lr=0.1), "cosine has no argument 'lr': say learning_rate=..."),
     (lambda: every(1.5, print), "k must be an integer"),
     (lambda: every(1, None), "None cannot be called"),
-    (lambda: every(1, lambda: None), "functions of one argument, the progress"),
     (lambda: Pinball("0.5"), "quantiles must be a number or one for each output"),
     (lambda: Network((3, 1), loss=Huber), "loss must be made of Huber: say Huber()"),
     (lambda: Network((3, 1), loss=Own()), "must be one of fastnn's own"),
