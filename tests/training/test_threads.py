@@ -15,6 +15,7 @@ from small_training import SignalAt
 from survival import python
 
 from fastnn import Adam, InterruptWarning, Network, Stop, cores, train
+from fastnn.fused import team
 from fastnn.training import epochs as pace
 from fastnn.training import inputs
 
@@ -103,6 +104,22 @@ def test_helpers_that_cannot_be_started_cost_speed_only(no_helpers, monkeypatch)
     monkeypatch.setattr(cores, "_new_helper", mock.Mock(side_effect=RuntimeError("can't start new thread")))
     result = trained(3)
     assert (result_bits(result), result.threads) == (result_bits(trained(1)), 1)
+
+
+def test_an_exception_before_the_steps_begin_sends_the_helpers_away(monkeypatch):
+    """One that a signal's handler raises, after they have been called."""
+    call, errors = team.Team._call, [KeyboardInterrupt]
+
+    def interrupted(self, t, *arguments):
+        if t == 0 and errors:
+            raise errors.pop()
+        return call(self, t, *arguments)
+
+    monkeypatch.setattr(team.Team, "_call", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        trained(3)
+    assert not cores.helpers_at_work()
+    assert result_bits(trained(3)) == result_bits(trained(1))
 
 
 def test_the_same_helpers_serve_many_trainings_and_sleep_between_them():
