@@ -1,5 +1,7 @@
 """Data frames: columns of mixed kinds are numbers, and what is none is named."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
@@ -110,24 +112,17 @@ def test_labels_of_text_are_told_what_to_become():
 def test_a_frame_of_another_library():
     """A frame as polars has them: columns by `get_columns`, missing values by `is_null`."""
 
-    class Column:
-        def __init__(self, name, values, null=()):
-            self.name, self.values, self.dtype = name, np.asarray(values), "its own"
-            self.to_numpy = lambda: self.values
-            self.is_null = lambda: np.isin(np.arange(len(values)), null)
+    class Frame(SimpleNamespace):
+        columns, dtypes = ["a", "b"], ["its own"] * 2
 
         def __len__(self):
-            return len(self.values)
+            return 2
 
-    class Frame:
-        def __init__(self, *columns):
-            self.columns, self.dtypes = [c.name for c in columns], [c.dtype for c in columns]
-            self.get_columns = lambda: list(columns)
+    def frame(null, **columns):
+        own = {"dtype": "its own", "is_null": lambda: np.array(null)}
+        made = [SimpleNamespace(name=n, to_numpy=lambda v=v: np.array(v), **own) for n, v in columns.items()]
+        return Frame(get_columns=lambda: made)
 
-        def __len__(self):
-            return len(self.get_columns()[0])
-
-    found = real_array("X", Frame(Column("a", [1.5, 2]), Column("b", [True, False])))
-    assert found.tolist() == [[1.5, 1], [2, 0]]
-    kind, message = refusal(real_array, "X", Frame(Column("a", [1.5, np.nan], null=[1])))
+    assert real_array("X", frame([False, False], a=[1.5, 2], b=[True, False])).tolist() == [[1.5, 1], [2, 0]]
+    kind, message = refusal(real_array, "X", frame([False, True], a=[1.5, np.nan]))
     assert (kind, message[:45]) == (ValueError, "X has missing values, the first of column 'a'")

@@ -31,14 +31,12 @@ VALUES = [  # kinds, their parameters, words of the ValueError
     (BOTH, {"activation": Huber(0.1)}, "unknown activation 'huber'; one of identity, logistic"),
     (BOTH, {"activation": ["tanh", Huber(0.1)]}, r"unknown activation\[1\] 'huber'; one of identity, logistic"),
     (BOTH, {"activation": Elu}, "The 'activation' parameter"),
-    (C, {"activation": "ReLU"}, r"\(did you mean 'relu'\?\)"),
     (C, {"solver": "Adam"}, r"\(did you mean 'adam'\?\)"),
     (C, {"solver": "l-bfgs"}, r"\(did you mean 'lbfgs'\?\)"),
     (C, {"solver": np.zeros(2)}, r"The 'solver' parameter .* Got array\(\[0., 0.\]\) instead\.$"),
     (C, {"loss": LogLoss(0.1)}, NAME_ONLY),
     (R, {"loss": Huber(0.1)}, NAME_ONLY),
     (C, {"loss": "binary_crossentropy"}, r"\(did you mean 'log_loss'\?\)"),
-    (R, {"loss": "l1_loss"}, r"\(did you mean 'absolute_error'\?\)"),
     (R, {"loss": "mse"}, r"\(did you mean 'squared_error'\?\)"),
     (R, {"loss": "pinball"}, r"\(did you mean 'quantile'\?\)"),
     (R, {"loss": (4,)}, r"did you mean hidden_layer_sizes=\(4,\)\?"),
@@ -53,6 +51,7 @@ VALUES = [  # kinds, their parameters, words of the ValueError
         r"Got 0\.01 instead\. \(learning_rate is the schedule; did you mean learning_rate_init=0\.01\?\)$",
     ),
     (C, {"solver": "rprop", "batch_size": 10}, "full batches"),
+    (C, {"alpha": -1}, r"The 'alpha' parameter .* Got -1 instead\.$"),
     (C, {"coefs_init": [np.zeros((3, 2))]}, "coefs_init"),
     (C, {"n_threads": 0}, "The 'n_threads' parameter of MLPClassifier must be an int in the range"),
     (C, {"scoring": "auc", **STOPPING}, r"scorer's name, .* Got 'auc' instead. \(did you mean 'roc_auc'\?\)"),
@@ -65,7 +64,6 @@ VALUES = [  # kinds, their parameters, words of the ValueError
     (C, {"scoring": f1_score, **STOPPING}, "metric function"),
     (C, {"scoring": lambda *given: np.nan, **STOPPING}, "returned NaN for the 3 validation rows"),
     (C, {"solver": "lm"}, "'lm' and 'br' minimize the squared error, for MLPRegressor; 'lbfgs'"),
-    (C, {"solver": "br"}, "'lm' and 'br' minimize the squared error, for MLPRegressor; 'lbfgs'"),
     (R, LM | {"loss": "huber"}, "solver='lm' minimizes the squared error, not loss='huber': take 'lbfgs'"),
     (R, LM | {"hidden_layer_sizes": (500,)}, "takes up to 2,000 parameters, this network has 2,501: make hidden_lay"),
     (R, LM | {"solver": "br", **STOPPING}, "solver='br' needs no rows to validate"),
@@ -97,12 +95,6 @@ def test_parameters_are_refused_with_what_would_be_right(error, kind, parameters
     assert len(str(caught.value)) < 500
 
 
-def test_a_number_gets_no_hint():
-    with pytest.raises(ValueError, match="alpha") as caught:
-        MLPClassifier(alpha=-1).fit(X, Y)
-    assert "did you mean" not in str(caught.value)
-
-
 def test_a_table_that_lies_on_its_side():
     """One sample is a table too; one of a single input does not lie."""
     for rows, warns in (np.zeros((1, 5)), True), (np.zeros((1, 1)), False), (np.zeros((5, 1)), False):
@@ -111,12 +103,6 @@ def test_a_table_that_lies_on_its_side():
             MLPRegressor(max_iter=1).fit(rows, np.zeros(len(rows)))
         found = [str(warning.message) for warning in caught if warning.category is FitWarning]
         assert [text.startswith("X is one row of 5 columns") for text in found] == [True] * warns
-
-
-@pytest.mark.parametrize("kind", [MLPClassifier, MLPRegressor])
-def test_a_keyword_that_fit_does_not_have(kind):
-    with pytest.raises(TypeError, match=f"{kind.__name__}.fit has no argument 'eval_set': say X_val=..., y_val="):
-        kind().fit(X, Y, eval_set=[(X, Y)])
 
 
 N = 12
