@@ -97,23 +97,19 @@ def test_pickle_and_copy():
         np.testing.assert_array_equal(twin.predict_proba(X_IRIS), fitted.predict_proba(X_IRIS))
         twin.partial_fit(X_IRIS, Y_IRIS)
         assert not np.array_equal(twin.coefs_[0], fitted.coefs_[0])
-    assert not hasattr(clone(fitted), "coefs_")
-    assert "MLPClassifier" in fitted._repr_html_()
 
 
 def test_a_seed_is_no_concern_of_the_users_generator():
     """An estimator seeds the generator that it made for an earlier seed, and no other."""
     own = np.random.RandomState(7)
     mlp = MLPClassifier(**{**SMALL, "random_state": own}).fit(X_IRIS, Y_IRIS)
-    before = own.get_state(legacy=False)["state"]
+    before = pickle.dumps(own)
     for seed in (3, np.int64(3), 3):
         mlp.set_params(random_state=seed).fit(X_IRIS, Y_IRIS)
         expected = MLPClassifier(**{**SMALL, "random_state": 3}).fit(X_IRIS, Y_IRIS)
         assert deviation(mlp.coefs_, expected.coefs_) == 0
         assert mlp._random_state.randint(1000) == expected._random_state.randint(1000)
-    after = own.get_state(legacy=False)["state"]
-    assert after["pos"] == before["pos"]
-    np.testing.assert_array_equal(after["key"], before["key"])
+    assert pickle.dumps(own) == before
     assert copy.deepcopy(mlp)._random_state is not mlp._random_state
 
 

@@ -51,6 +51,7 @@ VALUES = [  # kinds, their parameters, words of the ValueError
         r"Got 0\.01 instead\. \(learning_rate is the schedule; did you mean learning_rate_init=0\.01\?\)$",
     ),
     (C, {"solver": "rprop", "batch_size": 10}, "full batches"),
+    (BOTH, {"hidden_layer_sizes": [0] * 10**5}, "hidden_layer_sizes must be > 0, got "),
     (C, {"alpha": -1}, r"The 'alpha' parameter .* Got -1 instead\.$"),
     (C, {"coefs_init": [np.zeros((3, 2))]}, "coefs_init"),
     (C, {"n_threads": 0}, "The 'n_threads' parameter of MLPClassifier must be an int in the range"),

@@ -11,71 +11,35 @@ LABELS = np.arange(30) % 3
 KINDS = {"classifier": MLPClassifier, "regressor": MLPRegressor}
 
 
-def fitted(kind, backend="numba"):
-    mlp = KINDS[kind](hidden_layer_sizes=(5,), max_iter=2, random_state=0, warm_start=True, backend=backend)
-    return mlp.fit(X, LABELS).partial_fit(X, LABELS)
-
-
-CALLS = {
-    "predict": lambda mlp, folder: mlp.predict(X),
-    "predict_proba": lambda mlp, folder: mlp.predict_proba(X),
-    "predict_log_proba": lambda mlp, folder: mlp.predict_log_proba(X),
-    "partial_fit": lambda mlp, folder: mlp.partial_fit(X, LABELS),
-    "save": lambda mlp, folder: mlp.save(folder / "mlp.npz"),
-    "export": lambda mlp, folder: mlp.export(folder / "mlp.py"),
-    "to_result": lambda mlp, folder: mlp.to_result(),
-}
+CALLS = {"predict": [X], "partial_fit": [X, LABELS], "save": ["mlp.npz"], "to_result": []}
 SAID = [
     ("classifier", "_label_binarizer", 3, "predict"),
     ("classifier", "_label_binarizer", "x", "partial_fit"),
     ("classifier", "classes_", 1.0, "predict"),
     ("classifier", "classes_", 1.0, "save"),
-    ("classifier", "classes_", 1.0, "export"),
     ("classifier", "classes_", np.array([1, 2]), "save"),
     ("classifier", "out_activation_", [], "predict"),
     ("regressor", "activation", 3, "predict"),
-    ("regressor", "n_outputs_", np.zeros(3), "predict"),
-    *(("classifier", "n_outputs_", 1, call) for call in ("predict", "predict_proba", "predict_log_proba")),
+    ("classifier", "n_outputs_", 1, "predict"),
     ("regressor", "_optimizer", 3, "partial_fit"),
-    ("regressor", "loss_curve_", "x", "partial_fit"),
     ("regressor", "loss_curve_", 3, "to_result"),
     ("regressor", "feature_names_in_", 3, "to_result"),
     ("regressor", "feature_names_in_", np.array(["a", "b"], object), "to_result"),
-    ("classifier", "feature_names_in_", np.zeros((2, 2)), "save"),
     ("regressor", "_no_improvement_count", "x", "partial_fit"),
     ("regressor", "best_loss_", [], "partial_fit"),
     ("regressor", "alpha", "x", "partial_fit"),
     ("regressor", "batch_size", [], "partial_fit"),
-    ("classifier", "batch_size", False, "partial_fit"),
-    *(("classifier", "n_threads", threads, "partial_fit") for threads in (0, "two", [1, 2], np.ones(2))),
+    *(("classifier", "n_threads", threads, "partial_fit") for threads in (0, np.ones(2))),
 ]
 
 
 @pytest.mark.parametrize(("kind", "name", "value", "call"), SAID)
-def test_an_error_names_the_attribute(kind, name, value, call, backend, tmp_path):
-    mlp = fitted(kind, backend)
+def test_an_error_names_the_attribute(kind, name, value, call):
+    options = {"hidden_layer_sizes": (5,), "max_iter": 2, "random_state": 0, "warm_start": True}
+    mlp = KINDS[kind](**options).fit(X, LABELS)
     setattr(mlp, name, value)
     with pytest.raises((TypeError, ValueError), match=f"^(The ')?{name}"):
-        CALLS[call](mlp, tmp_path)
-
-
-def test_weights_that_are_none_of_ours_are_made_anew():
-    mlp = fitted("regressor")
-    right = mlp.predict(X)
-    mlp._flat = 3
-    assert np.array_equal(mlp.predict(X), right)
-    mlp._seeded = "x"
-    mlp.fit(X, LABELS)
-
-
-@pytest.mark.parametrize("sizes", [np.broadcast_to(np.zeros(1), (2**12, 4)), np.zeros(10**5), [0] * 10**5])
-def test_an_error_shows_no_whole_array(sizes):
-    mlp = fitted("classifier")
-    mlp.hidden_layer_sizes = sizes
-    for fit in mlp.partial_fit, mlp.fit:
-        with pytest.raises(ValueError, match="hidden_layer_sizes must be > 0, got ") as caught:
-            fit(X, LABELS)
-        assert len(str(caught.value)) < 500
+        getattr(mlp, call)(*CALLS[call])
 
 
 Y = np.c_[X[:, 0], X[:, 1] ** 2]
