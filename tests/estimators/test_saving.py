@@ -1,7 +1,6 @@
 """Estimators in files: saved, exported, or in a Pipeline that skl2onnx converts, they predict what they did."""
 
 import copy
-import json
 import os
 import pathlib
 
@@ -10,7 +9,7 @@ import pytest
 from bits import bits
 from exported import assert_same, module_of, onnx_outputs
 from memory_of_files import little_memory
-from model_files import parts_of, write
+from model_files import packed, parts_of, write
 from sklearn.exceptions import NotFittedError
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -36,10 +35,6 @@ def test_an_exported_module_predicts(tmp_path, kind, dtype):
         assert module["predict"](X).tolist() == mlp.predict(X).tolist()
 
 
-NEVER = {"_flat", "_optimizer", "_random_state", "_seeded", "_label_binarizer", "coefs_", "intercepts_"}
-NEVER |= {"_best_coefs", "_best_intercepts"}
-
-
 def assert_equal(a, b):
     assert type(a) is type(b)
     np.testing.assert_array_equal(a, b, strict=True)
@@ -47,10 +42,9 @@ def assert_equal(a, b):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_what_is_saved_comes_back(path, kind, dtype):
-    mlp = fitted(kind, dtype)
+    mlp, X = fitted(kind, dtype), ROWS.astype(dtype)
     mlp.save(path)
     loaded = type(mlp).load(path)
-    X = ROWS.astype(dtype)
     for method in ("predict", "predict_proba"):
         if hasattr(mlp, method):
             for some in (X, X[:1]):
@@ -60,9 +54,10 @@ def test_what_is_saved_comes_back(path, kind, dtype):
     parameters = mlp.get_params() | ({"random_state": None} if kind == "a generator" else {})
     parameters |= {"hidden_layer_sizes": [4, 3]} if kind == "an array" else {}
     assert loaded.get_params() == parameters
-    attributes = vars(mlp).keys() - parameters.keys() - NEVER
-    assert attributes == vars(loaded).keys() - parameters.keys() - NEVER
-    for name in attributes:
+    own = {"_flat", "_optimizer", "_random_state", "_seeded", "_label_binarizer", "_best_coefs", "_best_intercepts"}
+    attributes, found = (vars(one).keys() - parameters.keys() - own for one in (mlp, loaded))
+    assert attributes == found
+    for name in attributes - {"coefs_", "intercepts_"}:
         assert_equal(getattr(loaded, name), getattr(mlp, name))
     if hasattr(mlp, "partial_fit") and not mlp.early_stopping and kind != "lbfgs":
         assert loaded.partial_fit(X, KINDS[kind][1]).t_ == mlp.t_ + len(X)
@@ -77,13 +72,10 @@ def test_a_file_that_was_once_written_is_read():
     assert set(loaded.predict(ROWS[:, :3])) <= {"no", "perhaps", "yes"}
 
 
-class Mine(MLPClassifier):
-    """A class of the user's own."""
-
-
 def test_a_subclass_loads_as_what_it_is(path):
+    mine = type("Mine", (MLPClassifier,), {})
     fitted("text").save(path)
-    assert type(Mine.load(path)) is Mine
+    assert type(mine.load(path)) is mine
 
 
 def test_an_estimator_takes_little_more_than_its_weights(path):
@@ -125,10 +117,6 @@ def test_other_files_are_refused_and_say_what_reads_them(path):
         MLPClassifier.load(path.parent / "nothing")
 
 
-def text(written):
-    return np.frombuffer(written.encode(), np.uint8)
-
-
 HEADERS = {  # what is changed in a part of the header, or in it
     "parameters": [{"colour": 3}, {"alpha": -1}, {"activation": ["relu"] * 2}, {"class_weight": {"dict": [[[], 1]]}}],
     "fitted": [{"predict": 1}, {"predict": None}, {"loss_": []}, {"loss_curve_": 3}, {"out_activation_": "softmin"}],
@@ -136,23 +124,20 @@ HEADERS = {  # what is changed in a part of the header, or in it
     "network": [{"activation": "tanh"}],
     None: [{"kind": [1]}, {"parameters": None}, {"backend": 3}, {"labels": None}, {"labels": "left out"}],
 }
-LONG, NO_LIST = text(json.dumps(["x" * 5000, *map(str, range(5000))])), text('["a", "b", "c", "d", "e"], 3')
-ARRAYS = [{"feature_names": names} for names in (NO_LIST, np.arange(5.0), text('["a", "b"]'), text("[1, 2, 3, 4, 5]"))]
-ARRAYS += [
-    {"classes": np.arange(2)},
-    {"classes": None},
-    {"params": np.full(57, np.inf)},
-    {"params": np.zeros(56)},
-]
-ARRAYS += [{"loss_curve": np.zeros((2, 2))}]
+ARRAYS = {  # what is put in the place of an array; None: it is left out
+    "feature_names": [packed(b'["a", "b", "c", "d", "e"], 3'), np.arange(5.0), packed(["a", "b"]), packed([1] * 5)],
+    "classes": [np.arange(2), None],
+    "params": [np.full(57, np.inf), np.zeros(56)],
+    "loss_curve": [np.zeros((2, 2))],
+}
+LONG = packed(["x" * 5000, *map(str, range(5000))])
 CASES = [(part, changed, {}) for part, changes in HEADERS.items() for changed in changes]
-CASES += [(None, {}, changed) for changed in ARRAYS]
+CASES += [(None, {}, {name: array}) for name, arrays in ARRAYS.items() for array in arrays]
 CASES += [("labels", {"kind": "U"}, {"classes": classes}) for classes in (LONG, np.zeros(3, np.uint8))]
 
 
-@pytest.mark.parametrize("case", range(len(CASES)))
-def test_damaged_files_are_refused(path, case):
-    part, changed, arrays = CASES[case]
+@pytest.mark.parametrize(("part", "changed", "arrays"), CASES)
+def test_damaged_files_are_refused(path, part, changed, arrays):
     fitted("unsigned").save(path)
     header, good = parts_of(path.read_bytes())
     header |= changed if part is None else {part: header[part] | changed}
@@ -168,7 +153,7 @@ def test_long_lists_are_refused_before_they_are_parsed(path, name, value):
     """Of names and labels there are as many as the network has inputs and outputs, and nothing is within them."""
     fitted("text").save(path)
     header, arrays = parts_of(path.read_bytes())
-    write(path, header, arrays | {name: np.frombuffer(f"[{', '.join([value] * 300_000)}]".encode(), np.uint8)})
+    write(path, header, arrays | {name: packed(f"[{', '.join([value] * 300_000)}]".encode())})
     with little_memory(path, base=2_000_000, factor=4), pytest.raises(ModelFileError) as error:
         MLPClassifier.load(path)
     assert "damaged: one of its lists has more values than" in str(error.value)

@@ -9,7 +9,7 @@ import sklearn
 from estimator_cases import deviation
 from scipy import sparse
 from sklearn.base import clone
-from sklearn.metrics import f1_score, get_scorer, make_scorer, max_error, roc_auc_score
+from sklearn.metrics import f1_score, get_scorer, make_scorer, max_error
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 from small_estimators import SMALL, X_DIABETES, X_IRIS, Y_DIABETES, Y_IRIS, weights_of
@@ -84,7 +84,6 @@ def test_a_pipeline_transforms_them(kind):
         ({"X_val": X_VAL[:, :2], "y_val": Y_VAL}, "X_val, the validation rows: X has 2 features, .* expecting"),
         ({"X_val": X_VAL, "y_val": Y_VAL, "sample_weight_val": -WEIGHT_VAL}, "Negative values"),
     ],
-    ids=["X alone", "y alone", "weights alone", "both", "no tuple", "rows", "columns", "negative weights"],
 )
 @pytest.mark.parametrize("kind", KINDS)
 def test_what_does_not_fit_is_refused(kind, given, text):
@@ -149,7 +148,7 @@ def test_scikit_learns_scores_by_name_and_by_function_are_the_default_ones(targe
         found = fitted(target, weight, scoring=scoring)
         np.testing.assert_allclose(found.validation_scores_, expected.validation_scores_, rtol=1e-12)
         assert found.n_iter_ == expected.n_iter_
-        assert all(np.array_equal(a, b) for a, b in zip(found.coefs_, expected.coefs_, strict=True))
+        assert deviation(found.coefs_, expected.coefs_) == 0
 
 
 SCORERS = dict.fromkeys(("two classes", "text"), ("neg_log_loss", 1))
@@ -200,19 +199,7 @@ def test_training_ends_by_the_score_and_keeps_the_best_weights():
     mlp = fitted("text", scoring=third, n_iter_no_change=2)
     assert mlp.validation_scores_ == [0.1, 0.2, 0.9, 0.3, 0.3, 0.3]
     assert (mlp.stop_reason_, mlp.best_validation_score_) == ("validation", 0.9)
-    assert all(np.array_equal(a, b) for a, b in zip(mlp.coefs_, seen[2], strict=True))
-
-
-def test_a_rare_class_is_learned_by_loss_where_accuracy_stops_before():
-    random = np.random.RandomState(0)
-    X = random.standard_normal((4000, 10))
-    y = X[:, :3].sum(axis=1) + 2 * random.standard_normal(4000) > 5.5
-    assert 0.01 < y.mean() < 0.03
-    areas = {}
-    for scoring in (None, "loss"):
-        mlp = MLPClassifier((16,), early_stopping=True, scoring=scoring, random_state=0).fit(X[:3000], y[:3000])
-        areas[scoring] = roc_auc_score(y[3000:], mlp.predict_proba(X[3000:])[:, 1])
-    assert areas["loss"] > areas[None] + 0.1
+    assert deviation(mlp.coefs_, seen[2]) == 0
 
 
 def test_several_labels_and_sparse_rows_reach_the_scorer_as_it_takes_them():
