@@ -1,5 +1,7 @@
 """Sparse matrices and memory maps: what a back end gets of them, one row or many; wrong indices are refused."""
 
+import pickle
+
 import numpy as np
 import pytest
 import scipy.sparse
@@ -64,29 +66,22 @@ NARROW = np.ones((30, 2, 3))  # of a width that does not divide that of the matr
 SPOILED = [  # format, attribute, place in it (or the whole of it), value, words of the message
     ("csr", "indices", 17, 4, "indices must be < 4"),
     ("csr", "indices", 17, -1, "indices must be >= 0"),
-    ("csr", "indices", 17, -5, "indices must be >= 0"),
-    ("csr", "indptr", 4, 3, "indptr must be a non-decreasing sequence"),
     ("csr", "indptr", slice(None), ROWS_THAT_DECREASE, "indptr must be a non-decreasing sequence"),
     ("csr", "indptr", 0, 1, "index pointer should start with 0"),
     ("csr", "indices", None, FRACTIONS, "indices must be integers, not float64"),
     ("csc", "indices", 17, 30, "indices must be < 30"),
-    ("csc", "indices", 45, -1, "indices must be >= 0"),
     ("bsr", "indices", 7, 4, "column index|indices must be <"),
-    ("bsr", "indices", 7, -1, "column index|indices must be >= 0"),
     ("bsr", "data", None, NARROW, "blocks of .* do not fill the shape"),
-    ("coo", "row", 17, 30, "axis 0 index 30 exceeds|row index exceeds"),
     ("coo", "col", 17, 4, "axis 1 index 4 exceeds|column index exceeds"),
     ("coo", "row", 17, -1, "negative axis 0|negative row"),
     ("lil", "rows", 5, [0, 4, 2, 3], "indices must be < 4"),
-    ("lil", "rows", 5, [0, -1, 2, 3], "indices must be >= 0"),
     ("lil", "rows", 5, [0, 10**30, 2, 3], "too large to convert|too big to convert"),
     ("lil", "rows", 29, [0, 1], "rows and data differ in length"),
     ("dia", "offsets", None, np.arange(32), r"number of diagonals \(33\) does not match the number of offsets \(32\)"),
     ("dia", "offsets", None, np.arange(33) + 0.5, "offsets must be integers, not float64"),
     ("dok", "_dict", (40, 1), 2.0, "axis 0 index 40 exceeds|row index exceeds"),
 ]
-TOO_LARGE, TOO_SMALL = SPOILED[0], SPOILED[2]
-OF_COLUMNS, OF_PLACES = SPOILED[8], SPOILED[12]
+TOO_LARGE, TOO_SMALL, OF_COLUMNS, OF_PLACES = (SPOILED[i] for i in (0, 1, 5, 8))
 
 
 def matrix(spoiled, kind="matrix", rows=X):
@@ -106,32 +101,24 @@ def fitted():
 
 
 DOORS = {
-    "fit": lambda mlp, bad, y: mlp.fit(bad, y),
-    "partial_fit": lambda mlp, bad, y: mlp.partial_fit(bad, y),
-    "predict": lambda mlp, bad, y: mlp.predict(bad),
-    "predict_proba": lambda mlp, bad, y: mlp.predict_proba(bad),
-    "predict_log_proba": lambda mlp, bad, y: mlp.predict_log_proba(bad),
-    "decision_function": lambda mlp, bad, y: mlp.set_params(expose_decision_function=True).decision_function(bad),
-    "score": lambda mlp, bad, y: mlp.score(bad, y),
-    "validation_data": lambda mlp, bad, y: mlp.fit(X, y, validation_data=(bad, y)),
-    "X_val": lambda mlp, bad, y: mlp.fit(X, y, X_val=bad, y_val=y),
+    "fit": lambda mlp, bad: mlp.fit(bad, LABELS),
+    "partial_fit": lambda mlp, bad: mlp.partial_fit(bad, LABELS),
+    "predict_proba": lambda mlp, bad: mlp.predict_proba(bad),
+    "decision_function": lambda mlp, bad: mlp.set_params(expose_decision_function=True).decision_function(bad),
+    "X_val": lambda mlp, bad: mlp.fit(X, LABELS, X_val=bad, y_val=LABELS),
 }
 
 
 @pytest.mark.parametrize("door", DOORS)
-@pytest.mark.parametrize("i", range(2), ids=["regressor", "classifier"])
-def test_every_door_refuses_wrong_indices(fitted, i, door):
-    mlp = fitted[i]
-    if i == 0 and door.startswith(("predict_", "decision")):
-        pytest.skip("there is no such method")
+def test_every_door_refuses_wrong_indices(fitted, door):
     for spoiled in TOO_LARGE, TOO_SMALL, OF_PLACES:
         bad, words = matrix(spoiled)
         with pytest.raises(ValueError, match="X " + words):
-            DOORS[door](mlp, bad, LABELS)
+            DOORS[door](fitted[1], bad)
 
 
 @pytest.mark.parametrize("kind", ["matrix", "array"])
-@pytest.mark.parametrize("spoiled", SPOILED, ids=[f"{i} {form} {part}" for i, (form, part, *_) in enumerate(SPOILED)])
+@pytest.mark.parametrize("spoiled", SPOILED, ids=[f"{i} {row[0]}" for i, row in enumerate(SPOILED)])
 def test_every_format_with_wrong_indices_is_refused(fitted, spoiled, kind):
     bad, words = matrix(spoiled, kind)
     with pytest.raises(ValueError, match=f"^X {words}"):
@@ -154,11 +141,10 @@ def test_targets_with_wrong_indices_are_refused(spoiled):
 def test_right_ones_give_the_same_bits_and_stay_as_they_are(fitted, form):
     rows = np.where(np.abs(X) > 0.5, X, 0)
     sparse = getattr(scipy.sparse, f"{form}_matrix")(rows)
-    before = {name: np.array(part) for name, part in vars(sparse).items() if isinstance(part, np.ndarray)}
+    before = pickle.dumps(sparse)
     for mlp in fitted:
         assert np.array_equal(mlp.predict(sparse), mlp.predict(rows))
-    for name, part in before.items():
-        assert np.array_equal(part, getattr(sparse, name))
+    assert pickle.dumps(sparse) == before
 
 
 _R = np.random.RandomState(0)
