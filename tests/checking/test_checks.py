@@ -1,52 +1,20 @@
 """Arguments: fields of dataclasses that are checked, what stands in errors, numbers and learning rates as text."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 import pytest
 from fuzz_values import LONG_NAME, nested
 
-from fastnn import cosine
-from fastnn.checking import arguments
-from fastnn.checking.arguments import COUNT, FLAG, POSITIVE, amount, cut, decimal, describe, described, shown
+from fastnn import SGD, BayesianRegularization, cosine
+from fastnn.checking.arguments import amount, cut, decimal, describe, described, shown
 from fastnn.schedules import SCHEDULES
 
 
-@dataclass(frozen=True)
-class Checked(arguments.CheckedFields):
-    n: int = field(metadata=COUNT)
-    anything: object = None
-    size: float = field(default=1.0, metadata=POSITIVE)
-    on: bool = field(default=False, kw_only=True, metadata=FLAG)
-
-
-@dataclass(frozen=True)
-class OtherDefaults(Checked):
-    n: int = 5
-    size: int = field(default=2, metadata=COUNT)
-    own: int = -1
-
-
 def test_fields_become_what_their_checks_return():
-    checked = Checked(np.int64(3), "x", np.float32(0.5), on=np.True_)
-    assert [*map(type, vars(checked).values())] == [int, str, float, bool]
-    assert checked == Checked(3, "x", 0.5, on=True)
-    assert type(OtherDefaults(np.int64(3)).n) is int
-    assert OtherDefaults(3, np.int64(4)) == OtherDefaults(3, 4)
-
-
-@pytest.mark.parametrize(
-    ("kind", "given", "text"),
-    [
-        *((kind, {"n": 0}, "n must be at least 1") for kind in (Checked, OtherDefaults)),
-        *((kind, {"n": 1, "on": 1}, "on must be") for kind in (Checked, OtherDefaults)),
-        (Checked, {"n": 1, "size": 0}, "size must be greater than 0"),
-        (OtherDefaults, {"size": 0.5}, "size must be an integer"),
-    ],
-)
-def test_an_error_names_the_field(kind, given, text):
-    with pytest.raises((TypeError, ValueError), match=text):
-        kind(**given)
+    sgd = SGD(np.float32(0.5), momentum=np.float64(0.5), nesterov=np.True_)
+    assert [type(sgd.learning_rate), type(sgd.momentum), type(sgd.nesterov)] == [float, float, bool]
+    assert type(BayesianRegularization(first_steps=np.int64(3)).first_steps) is int
 
 
 class Wordless:

@@ -72,19 +72,13 @@ def fitted(request):
 
 def in_numbers(model, X):
     """A table as C takes it: levels by their numbers."""
-    columns = [X[name].tolist() for name in X] if isinstance(X, pd.DataFrame) else X.T.tolist()
-    levels = {one.column: one for one in model.preparation_.levels_}
-    x = np.full((len(X), len(columns)), np.nan)
-    for j, column in enumerate(columns):
-        for i, value in enumerate(column):
-            gap = value is None or value is pd.NA or value != value
-            if j in levels:
-                known = levels[j].levels
-                rest = len(known) if levels[j].has_rest and not gap else np.nan
-                x[i, j] = known.index(value) if not gap and value in known else rest
-            elif not gap:
-                x[i, j] = value
-    return x
+    table = pd.DataFrame(X)
+    for one in model.preparation_.levels_:
+        known = {level: k for k, level in enumerate(one.levels)}
+        rest = len(known) if one.has_rest else np.nan
+        codes = [np.nan if pd.isna(word) else known.get(word, rest) for word in table.iloc[:, one.column]]
+        table = table.assign(**{table.columns[one.column]: codes})
+    return np.ascontiguousarray(table.to_numpy(float, na_value=np.nan))
 
 
 @needs_cc
