@@ -6,8 +6,6 @@ import numpy as np
 import pytest
 import sklearn.neural_network as theirs
 from estimator_cases import deviation
-from sklearn.datasets import load_breast_cancer
-from sklearn.preprocessing import StandardScaler
 from small_estimators import SMALL, X_DIABETES, X_IRIS, Y_DIABETES, Y_IRIS, assert_same, weights_of
 from small_training import Recorder
 
@@ -38,9 +36,8 @@ def test_a_training_that_does_not_improve_says_so():
 
 @pytest.mark.parametrize("solver", ["adam", "lbfgs"])
 def test_max_time(solver):
-    X, y = load_breast_cancer(return_X_y=True)
     mlp = MLPClassifier((50,), solver=solver, max_iter=10**6, tol=0, n_iter_no_change=np.inf, max_time=0.2)
-    mlp.fit(StandardScaler().fit_transform(X), y)
+    mlp.fit(X_IRIS, Y_IRIS)
     assert mlp.stop_reason_ in ({"time"} if solver == "adam" else {"time", "converged"})
     assert 0 < mlp.n_iter_ < 10**6
 

@@ -18,7 +18,6 @@ from fastnn import Elu, FitWarning, Huber, LogLoss, MLPClassifier, MLPRegressor,
 X = np.random.RandomState(0).standard_normal((30, 3))
 Y = X[:, 0] > 0
 
-
 C, R = [MLPClassifier], [MLPRegressor]
 BOTH = C + R
 NAME_ONLY = r"loss must be a name here, not \w+\(\w+=0\.\d\): values are for fastnn\.Network and train$"
@@ -32,11 +31,9 @@ VALUES = [  # kinds, their parameters, words of the ValueError
     (BOTH, {"activation": ["tanh", Huber(0.1)]}, r"unknown activation\[1\] 'huber'; one of identity, logistic"),
     (BOTH, {"activation": Elu}, "The 'activation' parameter"),
     (C, {"solver": "Adam"}, r"\(did you mean 'adam'\?\)"),
-    (C, {"solver": "l-bfgs"}, r"\(did you mean 'lbfgs'\?\)"),
     (C, {"solver": np.zeros(2)}, r"The 'solver' parameter .* Got array\(\[0., 0.\]\) instead\.$"),
     (C, {"loss": LogLoss(0.1)}, NAME_ONLY),
     (R, {"loss": Huber(0.1)}, NAME_ONLY),
-    (C, {"loss": "binary_crossentropy"}, r"\(did you mean 'log_loss'\?\)"),
     (R, {"loss": "mse"}, r"\(did you mean 'squared_error'\?\)"),
     (R, {"loss": "pinball"}, r"\(did you mean 'quantile'\?\)"),
     (R, {"loss": (4,)}, r"did you mean hidden_layer_sizes=\(4,\)\?"),
@@ -45,11 +42,7 @@ VALUES = [  # kinds, their parameters, words of the ValueError
     (R, {"loss": "huber", "quantile": 0.9}, "quantile=0.9 is for loss=.quantile., not loss='huber'"),
     (R, {"learning_rate": "inverse_scaling", "solver": "sgd"}, r"\(did you mean 'invscaling'\?\)"),
     (C, {"learning_rate": "fast"}, "'learning_rate' parameter .* must be a str among .* or a callable"),
-    (
-        BOTH,
-        {"learning_rate": 0.01},
-        r"Got 0\.01 instead\. \(learning_rate is the schedule; did you mean learning_rate_init=0\.01\?\)$",
-    ),
+    (BOTH, {"learning_rate": 0.1}, r"Got 0.1 instead. \(learning_rate is .* did you mean learning_rate_init=0\.1\?\)$"),
     (C, {"solver": "rprop", "batch_size": 10}, "full batches"),
     (BOTH, {"hidden_layer_sizes": [0] * 10**5}, "hidden_layer_sizes must be > 0, got "),
     (C, {"alpha": -1}, r"The 'alpha' parameter .* Got -1 instead\.$"),
@@ -57,11 +50,7 @@ VALUES = [  # kinds, their parameters, words of the ValueError
     (C, {"n_threads": 0}, "The 'n_threads' parameter of MLPClassifier must be an int in the range"),
     (C, {"scoring": "auc", **STOPPING}, r"scorer's name, .* Got 'auc' instead. \(did you mean 'roc_auc'\?\)"),
     (C, {"scoring": "Loss", **STOPPING}, "Got 'Loss' instead"),
-    (
-        C,
-        {"scoring": 3, **STOPPING},
-        "The 'scoring' parameter of MLPClassifier must be an instance of 'str', a callable or None. Got 3 instead",
-    ),
+    (C, {"scoring": 3, **STOPPING}, "The 'scoring' parameter .* an instance of 'str', a callable or None. Got 3 inst"),
     (C, {"scoring": f1_score, **STOPPING}, "metric function"),
     (C, {"scoring": lambda *given: np.nan, **STOPPING}, "returned NaN for the 3 validation rows"),
     (C, {"solver": "lm"}, "'lm' and 'br' minimize the squared error, for MLPRegressor; 'lbfgs'"),
@@ -74,7 +63,6 @@ VALUES = [  # kinds, their parameters, words of the ValueError
     (R, LM | {"learning_rate": cosine(0.01)}, "solver='lm' does not use learning_rate=cosine"),
     (R, LM | {"n_restarts": 0}, "n_restarts.* must be an int in the range"),
     (R, {"solver": "lbfgs", "clip_norm": 1.0}, "solver='lbfgs' does not use clip_norm=.*: leave it out"),
-    (R, {"solver": "lbfgs", "learning_rate": cosine(0.01)}, "'lbfgs' does not use learning_rate=.*: leave it out"),
 ]
 TYPES = [
     (BOTH, {"activation": ["tanh", Elu]}, r"activation\[1\] must be made of Elu: say Elu\(\)"),

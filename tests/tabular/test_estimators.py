@@ -77,8 +77,6 @@ VALIDATION = {"X_val": FRAME, "y_val": NUMBERS}
 ROW_7 = np.arange(60) == 7
 REFUSED = [  # what kind, its options, arguments of fit besides a table and its targets, words of the message
     (R, {}, {"X_val": FRAME}, "X_val is provided, but y_val was not provided"),
-    (R, {}, {"y_val": NUMBERS}, "y_val is provided, but X_val was not provided"),
-    (R, {}, {"sample_weight_val": NUMBERS}, "sample_weight_val is provided, but X_val was not provided"),
     (R, {"cv": 3}, VALIDATION, "X_val and cv are two ways"),
     (R, {}, VALIDATION | {"groups": NUMBERS}, "X_val and groups are two ways"),
     (R, {}, VALIDATION | {"X_val": FRAME.drop(columns="size")}, "X_val, the validation rows: X lacks the column"),
