@@ -1,16 +1,38 @@
-"""What scikit-learn does with labels, bad input and trainings that go wrong, and what it prints: so does fastnn."""
+"""As scikit-learn: settings drawn at random, labels, bad input, trainings that go wrong, prints; and recorded fits."""
 
 import copy
+import json
 import re
 
+import hypothesis
 import numpy as np
 import pytest
 import sklearn.neural_network as theirs
-from estimator_cases import deviation
+from estimator_cases import cases, compare, deviation
+from recorded_fits import FITS, RECORDS, record
 from small_estimators import SMALL, X_DIABETES, X_IRIS, Y_DIABETES, Y_IRIS, assert_same, both, weights_of
 
 import fastnn
 from fastnn import MLPClassifier, MLPRegressor
+
+DRAWN = [(75, {}), (25, {"backend": "numpy"}), pytest.param(2000, {}, marks=pytest.mark.slow)]
+
+
+@pytest.mark.parametrize(("n", "more"), DRAWN, ids=str)
+def test_same_seed_same_result(n, more):
+    @hypothesis.settings(max_examples=n)
+    @hypothesis.given(cases())
+    def compare_both(case):
+        compare(case, **more)
+
+    compare_both()
+
+
+@pytest.mark.parametrize("name", FITS)
+def test_a_fit_ends_as_it_did(name):
+    if FITS[name][2].get("callbacks"):
+        pytest.importorskip("sklearn.callback", reason="needs scikit-learn 1.9")
+    assert record(name) == json.loads(RECORDS.read_text())[name]
 
 
 def ends(call):

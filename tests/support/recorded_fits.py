@@ -2,7 +2,7 @@
 
 They go through what happens between two epochs: scores, best weights, patience, rates, calls of `partial_fit` and
 `warm_start`, callbacks. Initial weights are small whole numbers over a power of two and data are scaled by powers of
-two, so that the same bits come out on every machine. What scikit-learn does too, `test_estimators_differential.py`
+two, so that the same bits come out on every machine. What scikit-learn does too, `test_same_as_scikit_learn.py`
 compares with it.
 """
 

@@ -12,11 +12,11 @@ from fastnn.tabular.left_out import LEAST, Unsmoothing, ensemble_factor, learn_u
 from fastnn.tabular.members import mean_outputs
 
 
-def noisy(n, seed):
-    """A table whose noise grows from 0.1 to 1 with the last column, its numbers, and the noise of each row."""
+def noisy(n, seed, n_columns=4, noise=None):
+    """A table, its numbers, and the noise of each row: by default it grows from 0.1 to 1 with the last column."""
     rs = np.random.RandomState(seed)
-    X = rs.uniform(-2, 2, (n, 4))
-    sigma = 0.1 + 0.9 * (X[:, 3] + 2) / 4
+    X = rs.uniform(-2, 2, (n, n_columns))
+    sigma = 0.1 + 0.9 * (X[:, -1] + 2) / 4 if noise is None else noise
     return X, np.sin(2 * X[:, 0]) + X[:, 1] * X[:, 2] + sigma * rs.randn(n), sigma
 
 
@@ -47,14 +47,8 @@ def test_as_many_numbers_are_within_wherever_the_noise_is_small_or_large(fitted)
 @pytest.mark.parametrize(("n", "noise"), [(1000, 0.3), (300, 1.0)], ids=["members differ", "sizes are overfitted"])
 def test_scores_are_those_of_new_rows_to_all_members(n, noise):
     """Residuals of one member make intervals too wide, sizes of networks that knew the rows make them too narrow."""
-
-    def draw(n, seed):
-        rs = np.random.RandomState(seed)
-        X = rs.uniform(-2, 2, (n, 20))
-        return X, np.sin(2 * X[:, 0]) + X[:, 1] * X[:, 2] + noise * rs.randn(n)
-
-    model = TabularRegressor("good", random_state=0, n_jobs=1).fit(*draw(n, 0))
-    X, y = draw(5000, 1)
+    model = TabularRegressor("good", random_state=0, n_jobs=1).fit(*noisy(n, 0, 20, noise)[:2])
+    X, y, _ = noisy(5000, 1, 20, noise)
     low, high = model.predict_interval(X).T
     assert 0.87 <= ((low <= y) & (y <= high)).mean() <= 0.93
 

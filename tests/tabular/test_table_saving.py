@@ -64,50 +64,45 @@ def infinite(a):
     return a * np.float32(np.inf)
 
 
-LEVELS = ([], False, False), (["b", "a"], False, True), (["a", 1], False, True)
-CHANGES = {  # what is changed in a part of a file
-    "header": [{"scores": {}}],
-    "parameters": [{"preset": "slow"}],
-    "network": [{"activation": "relu"}, {"sizes": [3, 1]}],
-    "columns": [
-        *({"n": 0}, {"names": ["a"]}, {"names": [[]] * 10**6}, {"numbers": [0, 0, 0]}, {"numbers": [0, 1, 99]}),
-        *({"words": [[2, *levels]]} for levels in LEVELS),
-    ],
-    "arrays": [
-        *({"params": infinite}, {"numbers": lambda a: a * np.nan}, {"imputation": lambda a: np.zeros((1, 1))}),
-        {"losses": lambda a: np.zeros((2, 9, 4))},
-    ],
-}
-UNSMOOTHING = [-0.1, 0.001], [0.6, 0.001], [0.05, 0.0], [0.05, 2.0], [0.05], None
-OWN_CHANGES = {
-    "classifier": {"header": [{"unsmoothing": values} for values in UNSMOOTHING]},
-    "regressor": {
-        "arrays": [
-            *({"residual_params": infinite}, {"residual_params": lambda a: a[:1]}, {"residual_scores": lambda a: -a}),
-            {"residual_mean": lambda a: np.ones(2)},
-        ]
-    },
-}
-CASES = [
-    (kind, part, changed)
-    for kind, own in OWN_CHANGES.items()
-    for changes in (CHANGES, own)
-    for part, all_changed in changes.items()
-    for changed in all_changed
+C, R = ["classifier"], ["regressor"]
+CHANGES = [  # files of which kinds, a part of them, the name of what is changed in it, values, or functions of arrays
+    (C + R, "header", "scores", [{}]),
+    (C + R, "parameters", "preset", ["slow"]),
+    (C + R, "network", "activation", ["relu"]),
+    (C + R, "network", "sizes", [[3, 1]]),
+    (C + R, "columns", "n", [0]),
+    (C + R, "columns", "names", [["a"], [[]] * 10**6]),
+    (C + R, "columns", "numbers", [[0, 0, 0], [0, 1, 99]]),
+    (
+        C + R,
+        "columns",
+        "words",
+        [[[2, [], False, False]], [[2, ["b", "a"], False, True]], [[2, ["a", 1], False, True]]],
+    ),
+    (C + R, "arrays", "params", [infinite]),
+    (C + R, "arrays", "numbers", [lambda a: a * np.nan]),
+    (C + R, "arrays", "imputation", [lambda a: np.zeros((1, 1))]),
+    (C + R, "arrays", "losses", [lambda a: np.zeros((2, 9, 4))]),
+    (C, "header", "unsmoothing", [[-0.1, 0.001], [0.6, 0.001], [0.05, 0.0], [0.05, 2.0], [0.05], None]),
+    (R, "arrays", "residual_params", [infinite, lambda a: a[:1]]),
+    (R, "arrays", "residual_scores", [lambda a: -a]),
+    (R, "arrays", "residual_mean", [lambda a: np.ones(2)]),
 ]
 
 
-@pytest.mark.parametrize("case", range(len(CASES)))
-def test_damaged_files_are_refused(case, path):
-    kind, part, changed = CASES[case]
+@pytest.mark.parametrize(
+    ("kind", "part", "name", "value"),
+    [(kind, part, name, value) for kinds, part, name, values in CHANGES for kind in kinds for value in values],
+)
+def test_damaged_files_are_refused(kind, part, name, value, path):
     model = fit(kind)
     model.save(path)
     arrays = dict(np.load(path))
     said = {name: json.loads(arrays[name].tobytes()) for name in ("header", "columns")}
     if part == "arrays":
-        arrays |= {name: change(arrays[name]) for name, change in changed.items()}
+        arrays[name] = value(arrays[name])
     else:
-        said.get(part, said["header"].get(part)).update(changed)
+        said.get(part, said["header"].get(part))[name] = value
     np.savez(path, **arrays | {name: packed(value) for name, value in said.items()})
     with pytest.raises(ModelFileError):
         type(model).load(path)
