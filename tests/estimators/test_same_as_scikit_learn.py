@@ -136,16 +136,10 @@ def test_bad_parameters(parameters):
     assert sorted(re.findall(r"\w+", mine[1])) == sorted(re.findall(r"\w+", reference[1]))
 
 
-@pytest.mark.parametrize(
-    ("X", "y"),
-    [
-        (X_IRIS[:10], Y_IRIS),
-        (X_IRIS[:, 0], Y_IRIS),
-        (np.full_like(X_IRIS, np.nan), Y_IRIS),
-        (X_IRIS, np.arange(150) + 0.5),
-    ],
-    ids=["fewer rows", "one dimension", "NaN", "fractions"],
-)
+BAD_ROWS = [(X, Y_IRIS) for X in (X_IRIS[:10], X_IRIS[:, 0], np.full_like(X_IRIS, np.nan))]
+
+
+@pytest.mark.parametrize(("X", "y"), [*BAD_ROWS, (X_IRIS, np.arange(150) + 0.5)])
 def test_bad_data(X, y):
     mine, reference = ends(lambda module: module.MLPClassifier(**SMALL).fit(X, y))
     assert mine[0] is reference[0] is ValueError

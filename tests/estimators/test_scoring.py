@@ -72,19 +72,19 @@ def test_a_pipeline_transforms_them(kind):
     assert deviation(weights_of(mlp), weights_of(by_hand)) == 0
 
 
-@pytest.mark.parametrize(
-    ("given", "text"),
-    [
-        ({"X_val": X_VAL}, "X_val is provided, but y_val was not provided."),
-        ({"y_val": Y_VAL}, "y_val is provided, but X_val was not provided."),
-        ({"sample_weight_val": WEIGHT_VAL}, "sample_weight_val is provided, but X_val was not provided."),
-        ({"X_val": X_VAL, "y_val": Y_VAL, "validation_data": (X_VAL, Y_VAL)}, "give one of them"),
-        ({"validation_data": X_VAL}, r"must be a tuple \(X, y\) or \(X, y, sample_weight\)"),
-        ({"X_val": X_VAL, "y_val": Y_VAL[:9]}, "validation data's X has 60 rows, its y has 9"),
-        ({"X_val": X_VAL[:, :2], "y_val": Y_VAL}, "X_val, the validation rows: X has 2 features, .* expecting"),
-        ({"X_val": X_VAL, "y_val": Y_VAL, "sample_weight_val": -WEIGHT_VAL}, "Negative values"),
-    ],
-)
+REFUSED = [
+    ({"X_val": X_VAL}, "X_val is provided, but y_val was not provided."),
+    ({"y_val": Y_VAL}, "y_val is provided, but X_val was not provided."),
+    ({"sample_weight_val": WEIGHT_VAL}, "sample_weight_val is provided, but X_val was not provided."),
+    ({"X_val": X_VAL, "y_val": Y_VAL, "validation_data": (X_VAL, Y_VAL)}, "give one of them"),
+    ({"validation_data": X_VAL}, r"must be a tuple \(X, y\) or \(X, y, sample_weight\)"),
+    ({"X_val": X_VAL, "y_val": Y_VAL[:9]}, "validation data's X has 60 rows, its y has 9"),
+    ({"X_val": X_VAL[:, :2], "y_val": Y_VAL}, "X_val, the validation rows: X has 2 features, .* expecting"),
+    ({"X_val": X_VAL, "y_val": Y_VAL, "sample_weight_val": -WEIGHT_VAL}, "Negative values"),
+]
+
+
+@pytest.mark.parametrize(("given", "text"), REFUSED)
 @pytest.mark.parametrize("kind", KINDS)
 def test_what_does_not_fit_is_refused(kind, given, text):
     with pytest.raises(ValueError, match=text):

@@ -23,22 +23,21 @@ C, R = MLPClassifier, MLPRegressor
 SHORT = {"hidden_layer_sizes": (8,), "random_state": 0, "max_iter": 20, "tol": 0, "batch_size": 20}
 
 
-@pytest.mark.parametrize(
-    ("kind", "given", "optimizer"),
-    [
-        (R, {"solver": "adamw", "learning_rate_init": 0.01}, AdamW(0.01)),
-        (R, {"solver": "rmsprop", "learning_rate_init": 0.01}, RMSprop(0.01)),
-        (C, {"solver": "rprop", "batch_size": "auto"}, RPROP(0.001)),
-        (R, {"learning_rate": cosine(0.01)}, Adam(cosine(0.01, 200))),
-        (R, {"clip_norm": 0.1, "learning_rate_init": 0.01}, Adam(0.01, clip_norm=0.1)),
-        (C, {"loss": "squared_error"}, Adam()),
-        *((R, {"loss": loss}, Adam()) for loss in ("absolute_error", "huber")),
-        *((C, {"activation": name}, Adam()) for name in ("leaky_relu", "elu", "selu", "softplus", "silu", "gelu")),
-        *((kind, {"activation": Elu(0.5)}, Adam()) for kind in (C, R)),
-        (C, {"activation": ("tanh", LeakyRelu(0.2)), "hidden_layer_sizes": [8, 8]}, Adam()),
-    ],
-    ids=str,
-)
+FITS = [
+    (R, {"solver": "adamw", "learning_rate_init": 0.01}, AdamW(0.01)),
+    (R, {"solver": "rmsprop", "learning_rate_init": 0.01}, RMSprop(0.01)),
+    (C, {"solver": "rprop", "batch_size": "auto"}, RPROP(0.001)),
+    (R, {"learning_rate": cosine(0.01)}, Adam(cosine(0.01, 200))),
+    (R, {"clip_norm": 0.1, "learning_rate_init": 0.01}, Adam(0.01, clip_norm=0.1)),
+    (C, {"loss": "squared_error"}, Adam()),
+    *((R, {"loss": loss}, Adam()) for loss in ("absolute_error", "huber")),
+    *((C, {"activation": name}, Adam()) for name in ("leaky_relu", "elu", "selu", "softplus", "silu", "gelu")),
+    *((kind, {"activation": Elu(0.5)}, Adam()) for kind in (C, R)),
+    (C, {"activation": ("tanh", LeakyRelu(0.2)), "hidden_layer_sizes": [8, 8]}, Adam()),
+]
+
+
+@pytest.mark.parametrize(("kind", "given", "optimizer"), FITS, ids=str)
 def test_a_fit_is_the_training_of_this_optimizer_and_network(kind, given, optimizer, backend):
     y = Y > 0 if kind is C else Y
     mlp = kind(**SHORT | {"shuffle": False, "alpha": 0.0, "backend": backend} | given).fit(X, y)
@@ -121,11 +120,7 @@ def test_first_iterates(kind, y, parameters, n_iterations):
 
 @pytest.mark.parametrize(("kind", "y", "parameters"), CASES)
 def test_final_loss(kind, y, parameters):
-    """On X moved by an ULP, half of five runs end not above the worst of five of scikit-learn's.
-
-    L-BFGS amplifies rounding, so neither reproduces itself: of six runs that differ by chance alone, any given one
-    is the worst one time in six, on one BLAS or another. Hence the median.
-    """
+    """On X moved by an ULP, half of five runs end not above the worst of scikit-learn's: L-BFGS amplifies rounding."""
     parameters = {**SMALL, **parameters, "solver": "lbfgs", "max_iter": 100}
     losses = {fastnn: [], theirs: []}
     for seed in range(5):

@@ -33,12 +33,6 @@ class Case:
     def is_classifier(self):
         return self.target in TARGETS[:5]
 
-    def estimator(self, module, **more):
-        """An unfitted estimator of `fastnn` or of scikit-learn."""
-        kind = module.MLPClassifier if self.is_classifier else module.MLPRegressor
-        random_state = np.random.RandomState(self.seed) if self.own_generator else self.seed
-        return kind(**self.parameters, random_state=random_state, **more)
-
     def data(self):
         """X, y, sample_weight."""
         rng = np.random.RandomState(self.seed)
@@ -62,14 +56,13 @@ class Case:
         return X, y, weight
 
     def fit(self, module, moved=None, **more):
-        """The estimator after all calls, or the exception that one of them raised.
-
-        `moved` is a seed that says for each number of X whether it is moved by an ULP up or down.
-        """
+        """An estimator of `module` after all calls, or its error; with a seed `moved`, of X moved by an ULP."""
         X, y, weight = self.data()
         if moved is not None:
             X = np.nextafter(X, np.random.RandomState(moved).choice([-np.inf, np.inf], X.shape))
-        estimator, classes = self.estimator(module, **more), {}
+        kind = module.MLPClassifier if self.is_classifier else module.MLPRegressor
+        random_state = np.random.RandomState(self.seed) if self.own_generator else self.seed
+        estimator, classes = kind(**self.parameters, random_state=random_state, **more), {}
         if self.is_classifier:
             classes = {"classes": np.arange(y.shape[1]) if self.target == "multilabel" else np.unique(y)}
         with warnings.catch_warnings(action="ignore"), np.errstate(all="ignore"):

@@ -1,4 +1,4 @@
-"""Fits that scikit-learn does not know, recorded once: decisions, curves and weights. ``--write`` adds new ones.
+"""Fits that scikit-learn does not know, recorded once: decisions, curves and weights. Run, this file adds new ones.
 
 They go through what happens between two epochs: scores, best weights, patience, rates, calls of `partial_fit` and
 `warm_start`, callbacks. Initial weights are small whole numbers over a power of two and data are scaled by powers of
@@ -10,7 +10,6 @@ import hashlib
 import itertools
 import json
 import pathlib
-import sys
 import warnings
 
 import numpy as np
@@ -107,7 +106,5 @@ def record(name):
 
 if __name__ == "__main__":
     records = json.loads(RECORDS.read_text())
-    missing = {name: record(name) for name in FITS if name not in records}
-    if "--write" in sys.argv:
-        RECORDS.write_text(json.dumps(records | missing, indent=1) + "\n")
-    sys.stdout.write(f"{len(missing)} fits are not recorded: {', '.join(missing)}\n")
+    records |= {name: record(name) for name in FITS if name not in records}
+    RECORDS.write_text(json.dumps(records, indent=1) + "\n")

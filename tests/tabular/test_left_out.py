@@ -75,8 +75,9 @@ def test_several_targets_have_their_own_intervals():
     X, y, _ = noisy(600, 0)
     model = TabularRegressor("fast", random_state=0, n_jobs=1).fit(X, np.column_stack([y, X[:, 0]]))
     intervals = model.predict_interval(X)
-    _, std = model.predict(X, return_std=True)
-    assert (intervals.shape, std.shape) == ((600, 2, 2), (600, 2))
+    mean, std = model.predict(X, return_std=True)
+    assert (intervals.shape, mean.shape, std.shape) == ((600, 2, 2), (600, 2), (600, 2))
+    assert abs(mean[:, 1] - X[:, 0]).max() < 0.5
     widths = np.median(intervals[..., 1] - intervals[..., 0], axis=0)
     assert widths[0] > 5 * widths[1] > 0
 
