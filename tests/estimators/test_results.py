@@ -78,19 +78,20 @@ def test_a_classifier_of_several_sigmoid_outputs(dtype):
 
 
 def test_results_that_make_no_estimator_are_refused():
-    softmax = trained(Network((5, 6, 3), "tanh", "softmax"), np.float64)
-    with pytest.raises(ValueError, match=r"Regressor has no output 'softmax' with the loss 'cross_entropy'; it has id"):
-        MLPRegressor.from_result(softmax)
-    with pytest.raises(ValueError, match=r"Classifier has no output 'tanh' .*; it has softmax with cross_entropy or"):
-        MLPClassifier.from_result(trained(Network((5, 3), output="tanh"), np.float64), [1, 2, 3])
-    with pytest.raises(ValueError, match="has no output 'softmax' with the loss 'huber'"):
-        MLPClassifier.from_result(trained(Network((5, 3), output="softmax", loss="huber"), np.float64), [1, 2, 3])
-    with pytest.raises(TypeError, match=r"MLPRegressor.from_result takes a result of train, not Network"):
-        MLPRegressor.from_result(softmax.network)
-    with pytest.raises(TypeError, match="loss cannot be given: the result's network has its own"):
-        MLPClassifier.from_result(softmax, [1, 2, 3], loss="squared_error")
-    with pytest.raises(TypeError, match="colour"):
-        MLPClassifier.from_result(softmax, [1, 2, 3], colour=3)
+    softmax, tanh, huber = (
+        trained(Network((5, 3), output=output, loss=loss), np.float64)
+        for output, loss in (("softmax", "cross_entropy"), ("tanh", "squared_error"), ("softmax", "huber"))
+    )
+    for error, kind, given, options, match in (
+        (ValueError, MLPRegressor, [softmax], {}, "no output 'softmax' with the loss 'cross_entropy'; it has identity"),
+        (ValueError, MLPClassifier, [tanh, [1, 2, 3]], {}, "Classifier has no output 'tanh' .*; it has softmax with"),
+        (ValueError, MLPClassifier, [huber, [1, 2, 3]], {}, "has no output 'softmax' with the loss 'huber'"),
+        (TypeError, MLPRegressor, [tanh.network], {}, "MLPRegressor.from_result takes a result of train, not Network"),
+        (TypeError, MLPClassifier, [softmax, [1, 2, 3]], {"loss": "huber"}, "loss cannot be given: the result's netw"),
+        (TypeError, MLPClassifier, [softmax, [1, 2, 3]], {"colour": 3}, "colour"),
+    ):
+        with pytest.raises(error, match=match):
+            kind.from_result(*given, **options)
     for classes, match in (
         ([1, 2], r"classes must be the labels of 3 outputs, not \[1, 2\]"),
         ([1, 2, 2], r"classes must differ, unlike \[1, 2, 2\]"),

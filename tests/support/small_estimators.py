@@ -45,10 +45,7 @@ KINDS = {
     "quantile": (MLPRegressor("quantile", quantile=0.9), ROWS[:, 0]),
     "no hidden layer": (MLPClassifier(()), CLASSES * 10 - 5),
     "an array": (MLPClassifier(np.array([4, 3]), n_iter_no_change=np.inf, backend="numpy"), CLASSES),
-    "early stopping": (
-        MLPClassifier((6,), early_stopping=True, scoring="loss", class_weight={2: np.float64(2)}),
-        CLASSES,
-    ),
+    "early stopping": (MLPClassifier(6, early_stopping=True, scoring="loss", class_weight={2: np.float64(2)}), CLASSES),
     "two classes": (MLPClassifier((6,), solver="rprop", alpha=np.float32(0.5)), CLASSES == 1),
     "one class": (MLPClassifier((6,)), np.full(60, 7)),
     "text": (MLPClassifier((6,), class_weight={"b": 2.0}), TEXTS[CLASSES]),
