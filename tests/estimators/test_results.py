@@ -63,7 +63,6 @@ def test_a_classifier_of_one_sigmoid_output(labels, dtype):
     assert mlp.predict(X).tolist() == [labels[int(yes)] for yes in p > 0.5]
     column = mlp.classes_.tolist().index(labels[1])
     np.testing.assert_allclose(mlp.predict_proba(X)[:, column], p, rtol=0, atol=10 * np.finfo(dtype).eps)
-    assert bits(trained(result.network, dtype).predict(X)) == bits(result.predict(X))  # its weights are its own
 
 
 def test_a_classifier_of_several_sigmoid_outputs(dtype):

@@ -274,6 +274,8 @@ def test_rows_have_the_bits_of_predict_by_weights_of_their_own(X):
             out = np.zeros_like(right)
             each_row(f, new, out)
             assert bits(out) == bits(right), model.network
+            each_row(f, np.ones((1, X.shape[1] + 1)), out)
+            assert np.isnan(out).tolist() == [[True] * f.n_outputs] + [[False] * f.n_outputs] * (len(out) - 1)
 
 
 @compiled
@@ -305,12 +307,3 @@ def test_a_table_with_words_is_refused():
     text = "^column 'color' holds words, booleans or categories, .* numbers: export to C, which takes these"
     with pytest.raises(ValueError, match=text):
         model.function()
-
-
-@compiled
-@pytest.mark.parametrize(("n", "n_out"), [(2, 2), (4, 2), (3, 1), (3, 3)])
-def test_a_wrong_length_in_compiled_code_gives_nan_and_touches_nothing_else(n, n_out):
-    _, model, *_ = untrained(drawn(3, 0))
-    memory = np.zeros(n_out + 8)
-    each_row(model.function(), np.ones((1, n)), memory[4 : 4 + n_out].reshape(1, -1))
-    assert np.isnan(memory).tolist() == [False] * 4 + [True] * n_out + [False] * 4
