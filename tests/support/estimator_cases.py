@@ -124,12 +124,6 @@ TOLERANCE = 1e-10
 """Normwise, of the weights."""
 
 
-def rounding(case, reference):
-    """The distance of scikit-learn from itself when X moves by an ULP: some settings amplify rounding without end."""
-    others = [case.fit(theirs, moved=seed) for seed in range(3)]
-    return max(deviation(m.coefs_ + m.intercepts_, reference.coefs_ + reference.intercepts_) for m in others)
-
-
 def compare(case, **more):
     """Fit both and hold one against the other."""
     reference, mine = case.fit(theirs), case.fit(fastnn, **more)
@@ -142,8 +136,10 @@ def compare(case, **more):
     if case.target == "counts" and np.isnan(getattr(reference, "loss_curve_", 0.0)).any():
         return  # exp underflowed: scikit-learn's loss is 0/0 there, fastnn's is not (docs/howto/scikit-learn.md)
     apart = deviation(mine.coefs_ + mine.intercepts_, reference.coefs_ + reference.intercepts_)
-    assert apart < TOLERANCE or apart < 10 * rounding(case, reference)
-    if apart >= TOLERANCE:
+    if apart >= TOLERANCE:  # some settings amplify rounding without end: scikit-learn's too, of X moved by an ULP
+        moved = [case.fit(theirs, moved=seed) for seed in range(3)]
+        right = reference.coefs_ + reference.intercepts_
+        assert apart < 10 * max(deviation(mlp.coefs_ + mlp.intercepts_, right) for mlp in moved)
         return
     assert [W.shape for W in mine.coefs_] == [W.shape for W in reference.coefs_]
     for name in ATTRIBUTES:

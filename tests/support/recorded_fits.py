@@ -26,7 +26,6 @@ _D, _P = _D[:200] * 16, (_P[:200] - 128) / 64
 DATA = {
     "iris": (_X, _Y),
     "single": (_X.astype(np.float32), _Y),
-    "objects": (_X, np.array(["setosa", "versicolor", "virginica"], object)[_Y]),
     "two": (_X, _Y == 1),
     "number": (_D, _P),
     "numbers": (_D, np.c_[_P, -_P, 0.5 * _P]),
@@ -34,7 +33,6 @@ DATA = {
 STOP = {"early_stopping": True, "n_iter_no_change": 4, "learning_rate_init": 0.0078125}
 FITS = {
     "early stopping, class weights": ("two", ["fit"], {**STOP, "class_weight": "balanced"}),
-    "early stopping, single": ("single", ["fit"], STOP),
     "early stopping, stratified": ("iris", ["fit"], {**STOP, "fix_defects": True}),
     "validation": ("iris", ["fit validated"], {"batch_size": 32}),
     "validation, early stopping": ("iris", ["fit validated"], STOP),
@@ -42,8 +40,6 @@ FITS = {
     "validation, warm": ("number", ["fit validated", "fit", "fit validated"], {"warm_start": True, "max_iter": 3}),
     "callbacks": ("iris", ["fit"], {"callbacks": True, "batch_size": 50}),
     "callbacks, early stopping": ("two", ["fit"], {**STOP, "callbacks": True}),
-    "warm start, objects": ("objects", ["fit", "fit"], {"warm_start": True, "max_iter": 4}),
-    "partial, objects": ("objects", ["partial_fit"] * 3, {}),
     "partial, after fit": ("single", ["fit", "partial_fit", "partial_fit"], {"max_iter": 3}),
     "partial, rprop": ("iris", ["partial_fit"] * 3, {"solver": "rprop"}),
 }

@@ -59,14 +59,6 @@ def test_rows_of_weight_0_are_not_there(kind):
     assert whole.oob_score_ == part.oob_score_
 
 
-@pytest.mark.parametrize("kind", [bool, int])
-def test_labels_of_python_are_labels(kind):
-    y = np.array([kind(label == "yes") for label in np.where(NUMBERS.mean() < NUMBERS, "yes", "no")], object)
-    model = fit("classifier", y=y)
-    assert model.classes_.tolist() == [kind(0), kind(1)]
-    assert outputs(model).tobytes() == outputs(fit("classifier", y=y.astype(kind))).tobytes()
-
-
 C, R = "classifier", "regressor"
 VALIDATION = {"X_val": FRAME, "y_val": NUMBERS}
 ROW_7 = np.arange(60) == 7

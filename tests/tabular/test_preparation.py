@@ -21,15 +21,15 @@ def test_equal_quartiles_and_numbers_far_off():
     assert_allclose(made[:, 0], [0, 2 / np.sqrt(1 + 4 / 9), 3, -3], rtol=1e-6)
 
 
-@pytest.mark.parametrize(
-    "columns",
-    [
-        [["a", "b", "a", None]],
-        [[1.0, np.nan, 3.0, 4.0], ["a", "b", "c", "a"]],
-        [[True, False, True, True], [5, 5, 5, 5], [None, None, None, None]],
-        [[0, 1, 2, 3], ["x", "x", "x", "x"], [None, "x", "x", "x"]],
-    ],
-)
+TABLES = [  # their columns
+    [["a", "b", "a", None]],
+    [[1.0, np.nan, 3.0, 4.0], ["a", "b", "c", "a"]],
+    [[True, False, True, True], [5, 5, 5, 5], [None, None, None, None]],
+    [[0, 1, 2, 3], ["x", "x", "x", "x"], [None, "x", "x", "x"]],
+]
+
+
+@pytest.mark.parametrize("columns", TABLES)
 def test_arrays_lists_and_frames_are_the_same_table(columns):
     rows = [list(row) for row in zip(*columns, strict=True)]
     frame = pd.DataFrame({f"c{i}": column for i, column in enumerate(columns)})
@@ -171,13 +171,10 @@ def test_rows_are_independent_and_finite(drawn, order):
     assert all(preparation.transform([row]).tobytes() == own.tobytes() for row, own in zip(rows, made, strict=True))
 
 
-@pytest.mark.parametrize(
-    ("word", "remedy"),
-    [
+def test_the_warning_of_many_levels_says_what_to_do():
+    for word, remedy in (
         ("{}.5", "make numbers of them, by pandas.to_numeric if these texts are amounts"),
         ("id {}", "drop the column if it only numbers the rows"),
-    ],
-)
-def test_the_warning_of_many_levels_says_what_to_do(word, remedy):
-    with pytest.warns(UserWarning, match=rf"^column 0 has 9 levels: the 4 most frequent ones stay, .*; {remedy}$"):
-        TablePreparation(max_categories=5).fit([[word.format(k)] for k in range(9)])
+    ):
+        with pytest.warns(UserWarning, match=rf"^column 0 has 9 levels: the 4 most frequent ones stay, .*; {remedy}$"):
+            TablePreparation(max_categories=5).fit([[word.format(k)] for k in range(9)])

@@ -39,13 +39,17 @@ def test_all_that_was_learned_is_there_again(model, path):
         assert again.predict(FRAME, return_std=True)[1].tobytes() == model.predict(FRAME, return_std=True)[1].tobytes()
 
 
-@pytest.mark.parametrize("labels", [np.array([3, 1, 2]), np.array([True, False]), np.array(["a", "b"], object)])
+OBJECTS = [np.array(labels, object) for labels in (["a", "b"], [True, False], [0, 1])]
+
+
+@pytest.mark.parametrize("labels", [np.array([3, 1, 2]), np.array([True, False]), *OBJECTS])
 def test_labels_of_any_kind_are_kept(labels, path):
     y = labels[np.arange(60) % len(labels)]
     model = fit("classifier", y=y, class_weight=dict.fromkeys(labels.tolist(), 2.0))
     model.save(path)
     again = TabularClassifier.load(path)
     assert again.classes_.dtype == model.classes_.dtype
+    assert model.classes_.tolist() == sorted(labels.tolist())
     assert again.predict(FRAME).tolist() == model.predict(FRAME).tolist()
     assert again.class_weight == model.class_weight
 
