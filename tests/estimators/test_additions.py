@@ -1,4 +1,4 @@
-"""What fastnn's estimators have and scikit-learn's have not."""
+"""What fastnn's estimators have and scikit-learn's have not; what somebody put into fitted ones is used or refused."""
 
 import copy
 
@@ -114,3 +114,70 @@ def test_estimators_of_versions_which_had_no_threads_or_no_scoring_go_on():
     assert losses == [losses[0]] * 3
     older, newer = (one.set_params(early_stopping=True).fit(X_IRIS, Y_IRIS) for one in (of_0_2, mlp))
     assert older.validation_scores_ == newer.validation_scores_
+
+
+CALLS = {"predict": [X_IRIS], "partial_fit": [X_IRIS, Y_IRIS], "save": ["mlp.npz"], "to_result": []}
+SAID = [
+    (MLPClassifier, "_label_binarizer", 3, "predict"),
+    (MLPClassifier, "_label_binarizer", "x", "partial_fit"),
+    (MLPClassifier, "classes_", 1.0, "predict"),
+    (MLPClassifier, "classes_", 1.0, "save"),
+    (MLPClassifier, "classes_", np.array([1, 2]), "save"),
+    (MLPClassifier, "out_activation_", [], "predict"),
+    (MLPRegressor, "activation", 3, "predict"),
+    (MLPClassifier, "n_outputs_", 1, "predict"),
+    (MLPRegressor, "_optimizer", 3, "partial_fit"),
+    (MLPRegressor, "loss_curve_", 3, "to_result"),
+    (MLPRegressor, "feature_names_in_", 3, "to_result"),
+    (MLPRegressor, "feature_names_in_", np.array(["a", "b"], object), "to_result"),
+    (MLPRegressor, "_no_improvement_count", "x", "partial_fit"),
+    (MLPRegressor, "best_loss_", [], "partial_fit"),
+    (MLPRegressor, "alpha", "x", "partial_fit"),
+    (MLPRegressor, "batch_size", [], "partial_fit"),
+    *((MLPClassifier, "n_threads", threads, "partial_fit") for threads in (0, np.ones(2))),
+]
+
+
+@pytest.mark.parametrize(("kind", "name", "value", "call"), SAID)
+def test_an_error_names_the_attribute(kind, name, value, call):
+    options = {"hidden_layer_sizes": (5,), "max_iter": 2, "random_state": 0, "warm_start": True}
+    mlp = kind(**options).fit(X_IRIS, Y_IRIS)
+    setattr(mlp, name, value)
+    with pytest.raises((TypeError, ValueError), match=f"^(The ')?{name}"):
+        getattr(mlp, call)(*CALLS[call])
+
+
+@pytest.fixture
+def mlp(backend):
+    options = {**SMALL, "hidden_layer_sizes": (5,), "solver": "sgd"}
+    return MLPRegressor(**options, backend=backend).fit(X_IRIS, X_IRIS[:, 0])
+
+
+def test_weights_that_are_changed_in_place_count(mlp):
+    mlp.coefs_[0] = mine = np.zeros((4, 5))
+    mlp.predict(X_IRIS)
+    mine += 0.5
+    hidden = np.maximum(X_IRIS @ mine + mlp.intercepts_[0], 0)
+    np.testing.assert_allclose(mlp.predict(X_IRIS), (hidden @ mlp.coefs_[1] + mlp.intercepts_[1]).ravel(), 1e-12)
+
+
+@pytest.mark.parametrize("scalar", [np.float64(0), np.zeros(1), 0])
+def test_models_from_scikit_learn_may_have_scalar_intercepts(scalar, backend):
+    other = theirs.MLPRegressor(**{**SMALL, "hidden_layer_sizes": (5,), "max_iter": 5}).fit(X_IRIS, X_IRIS[:, 0])
+    other.intercepts_[0] = scalar
+    mine = MLPRegressor.from_sklearn(other, backend=backend)
+    for rows in (1, 2, 30):
+        np.testing.assert_allclose(mine.predict(X_IRIS[:rows]), other.predict(X_IRIS[:rows]), 1e-12)
+    other.intercepts_[0] = np.zeros((5, 5))
+    with pytest.raises(ValueError, match=r"intercepts_\[0\] must have the shape \(5,\)"):
+        MLPRegressor.from_sklearn(other, backend=backend)
+
+
+def test_moments_of_another_network_are_refused(mlp):
+    first, second = mlp.coefs_
+    mlp.coefs_, mlp.intercepts_ = [first[:, :3], second[:3]], [mlp.intercepts_[0][:3], mlp.intercepts_[1]]
+    mlp.hidden_layer_sizes = (3,)
+    with pytest.raises(ValueError, match="the optimizer has moments of 31"):
+        mlp.partial_fit(X_IRIS, X_IRIS[:, 0])
+    mlp.set_params(warm_start=True).fit(X_IRIS, X_IRIS[:, 0])
+    assert mlp.coefs_[0].shape == (4, 3)

@@ -54,6 +54,17 @@ def test_both_ways_to_give_them_are_the_same(kind, solver, weight):
         assert mlp.best_validation_score_ == mlp.score(scaled, Y_VAL, weight)
 
 
+@pytest.mark.parametrize("solver", ["sgd", "lbfgs"])
+def test_targets_to_validate_on_may_be_in_fortran_order(solver, dtype, backend):
+    """They went to the kernel column by column, and the validation losses were wrong."""
+    X, Y, curves = SCALER.transform(X_VAL).astype(dtype), np.c_[Y_VAL, WEIGHT_VAL], []
+    for order in "CF":
+        mlp = MLPRegressor(**SMALL, solver=solver, backend=backend).fit(X, Y, X_val=X, y_val=np.array(Y, order=order))
+        curves.append(mlp.validation_loss_curve_)
+    assert curves[0] == curves[1]
+    assert np.isfinite(curves[0]).all()
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_pipeline_transforms_them(kind):
     parameters = {**SMALL, "early_stopping": True, "learning_rate_init": 0.02}

@@ -266,14 +266,12 @@ def test_ctrl_c_leaves_a_fitted_estimator(kind, monkeypatch):
     """A signal after the second member, and one after the second network of residuals: it predicts by two members."""
     train_many = members.train_many
 
-    def interrupted(*arguments, **options):
-        def raise_signal(progress):
-            if progress.n_ended == 2:
-                signal.raise_signal(signal.SIGINT)
+    def raise_signal(progress):
+        if progress.n_ended == 2:
+            signal.raise_signal(signal.SIGINT)
 
-        return train_many(*arguments, **options | {"callbacks": [raise_signal]})
-
-    monkeypatch.setattr(members, "train_many", interrupted)
+    own = {"callbacks": [raise_signal]}
+    monkeypatch.setattr(members, "train_many", lambda *arguments, **options: train_many(*arguments, **options | own))
     monkeypatch.setattr(block, "MOST_WORK", 0)  # one call after another, not all members in one
     with pytest.warns(InterruptWarning) as warned:
         model = fit(kind)

@@ -105,6 +105,7 @@ def test_a_gap_is_its_mean_given_the_other_columns():
     assert_allclose(Z[0, 2], expected, rtol=1e-6)
 
 
+TEXTS = [f"a text of its own, for row {i}" for i in range(300)]
 BAD = {
     "dates": ([datetime.date(2020, 1, 1), datetime.date(2020, 1, 2)], "column 'c' holds dates"),
     "timestamps": (pd.to_datetime(["2020-01-01", "2020-01-02"]), "column 'c' holds dates"),
@@ -119,10 +120,7 @@ BAD = {
     "large integers": ([1, 10**400], "column 'c' holds 1000.* in row 1, which no float64 is"),
     "arrays beside words": (["a", np.array([1, 2])], r"column 'c' holds things \(.*\) and words \('a' in row 0\)"),
     "no time beside words": (["a", pd.NaT], r"column 'c' holds dates \(NaT in row 1\) and words"),
-    "free text": (
-        [f"a text of its own, for row {i}" for i in range(300)],
-        "column 'c' holds free text: drop it, or .* skrub",
-    ),
+    "free text": (TEXTS, "column 'c' holds free text: drop it, or .* skrub"),
     "two columns of a name": (pd.DataFrame([[1, 2]], columns=["a", "a"]), "X has two columns of the name 'a': re"),
     "no table": ("x" * 10_000, "Expected 2D array"),
 }
