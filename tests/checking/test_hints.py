@@ -129,18 +129,13 @@ def test_fields_become_what_their_checks_return():
     assert type(BayesianRegularization(first_steps=np.int64(3)).first_steps) is int
 
 
-class Wordless:
-    def __repr__(self):
-        raise RuntimeError("no repr")
-
-
 def test_texts_are_cut():
     """That no error is long, whatever a caller gives: `attempt` of the fuzzer."""
     assert shown("x" * 10**6) == "'" + "x" * 47 + "..." + "x" * 48 + "'"
     assert len(shown(nested(6))) == len(cut(LONG_NAME)) == 200
     assert cut("a\n b") == "a b"
     assert shown(10**5000) == "an object of type int"
-    assert shown(Wordless()).startswith("<Wordless instance at")
+    assert shown(type("Wordless", (), {"__repr__": None})()).startswith("<Wordless instance at")
     assert shown(np.zeros((2, 3))) == "ndarray of shape (2, 3)"
     assert (amount(1234), amount(10**30)) == ("1,234", "more than 10^24")
 

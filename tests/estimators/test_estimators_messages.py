@@ -104,17 +104,16 @@ WRONG = [
     ([1, np.inf] * 6, None, ValueError, f"Input X contains infinity, {FIRST}"),
     ([1, None] * 6, None, ValueError, f"Input X contains NaN, {FIRST}"),
 ]
-FITTED = [MLPClassifier((2,), max_iter=2), MLPRegressor(hidden_layer_sizes=(2,), max_iter=2)]
 
 
-@pytest.mark.parametrize("estimator", FITTED, ids=lambda estimator: type(estimator).__name__)
+@pytest.mark.parametrize("kind", BOTH)
 @pytest.mark.parametrize(("values", "dtype", "error", "text"), WRONG)
-def test_what_is_no_number_is_named_with_its_column(estimator, values, dtype, error, text):
+def test_what_is_no_number_is_named_with_its_column(kind, values, dtype, error, text):
     pandas = pytest.importorskip("pandas")
     good = pandas.DataFrame({"a": np.arange(float(N)), "b": 1.0})
     frame, labels = good.assign(b=pandas.Series(values, dtype=dtype)), np.arange(N) % 2
-    estimator = clone(estimator)
-    for call in (lambda: estimator.fit(frame, labels), lambda: estimator.fit(good, labels).predict(frame)):
+    mlp = kind(hidden_layer_sizes=(2,), max_iter=2)
+    for call in (lambda: mlp.fit(frame, labels), lambda: mlp.fit(good, labels).predict(frame)):
         with pytest.raises(error) as caught:
             call()
         assert text in str(caught.value)
@@ -138,10 +137,11 @@ FITS = [
 ]
 
 
+MLPS = MLPClassifier((2,)), MLPClassifier((2,), solver="lbfgs"), MLPRegressor(hidden_layer_sizes=(2,))
+
+
 @pytest.mark.parametrize("fit", FITS, ids=["alone", "in a pipeline", "by cross-validation", "to a column"])
-@pytest.mark.parametrize(
-    "mlp", [MLPClassifier((2,)), MLPClassifier((2,), solver="lbfgs"), MLPRegressor(hidden_layer_sizes=(2,))], ids=str
-)
+@pytest.mark.parametrize("mlp", MLPS, ids=str)
 def test_a_warning_points_at_the_users_line(fit, mlp):
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")

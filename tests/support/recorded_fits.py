@@ -11,6 +11,7 @@ import itertools
 import json
 import pathlib
 import warnings
+from types import SimpleNamespace
 
 import numpy as np
 from sklearn.datasets import load_diabetes, load_iris
@@ -59,7 +60,9 @@ def fitted(name):
     b = [rng.randint(-64, 65, n) / 256 for n in sizes[1:]]
     mlp = kind(hidden_layer_sizes=sizes[1:-1], coefs_init=W, intercepts_init=b, **options)
     if seen is not None:
-        mlp.set_callbacks(Watching(seen))
+        idle = dict.fromkeys(("setup", "teardown", "on_fit_task_begin"), lambda *arguments, **options: None)
+        note = {"on_fit_task_end": lambda estimator, context, **others: seen.append(estimator.loss_curve_[-1])}
+        mlp.set_callbacks(SimpleNamespace(**idle, **note))
     with warnings.catch_warnings(action="ignore"):
         for call in calls:
             method, validated, _ = call.partition(" validated")
@@ -67,17 +70,6 @@ def fitted(name):
             given |= {"classes": np.unique(y)} if method == "partial_fit" else {}
             getattr(mlp, method)(X, y, **given)
     return mlp, seen
-
-
-class Watching:
-    """A callback of scikit-learn's that notes the loss after each epoch."""
-
-    def __init__(self, seen):
-        self.seen = seen
-        self.setup = self.teardown = self.on_fit_task_begin = lambda estimator, context, **others: None
-
-    def on_fit_task_end(self, estimator, context, **kwargs):
-        self.seen.append(estimator.loss_curve_[-1])
 
 
 def record(name):

@@ -87,10 +87,10 @@ OF_ANOTHER_TYPE = [
 ]
 
 
-@pytest.mark.parametrize(
-    ("error", "kind", "options", "given", "message"),
-    [*((ValueError, *row) for row in REFUSED), *((TypeError, *row) for row in OF_ANOTHER_TYPE)],
-)
+ERRORS = [(ValueError, *row) for row in REFUSED] + [(TypeError, *row) for row in OF_ANOTHER_TYPE]
+
+
+@pytest.mark.parametrize(("error", "kind", "options", "given", "message"), ERRORS)
 def test_errors_speak_of_tables(error, kind, options, given, message):
     with pytest.raises(error, match=message):
         unfitted(kind, **options).fit(**{"X": FRAME, "y": TARGETS[kind]} | given)
@@ -172,10 +172,10 @@ def test_groups_are_left_out_whole(kind):
     assert len(model.estimators_) == 10  # as many as splits: one for each tenth of the rows
 
 
-@pytest.mark.parametrize(
-    ("cv", "n_members", "n_left_out"),
-    [(3, 6, 60), (KFold(3), 6, 60), (TimeSeriesSplit(3), 6, 45), ([(np.arange(40), np.arange(40, 60))], 4, 20)],
-)
+CVS = [(3, 6, 60), (KFold(3), 6, 60), (TimeSeriesSplit(3), 6, 45), ([(np.arange(40), np.arange(40, 60))], 4, 20)]
+
+
+@pytest.mark.parametrize(("cv", "n_members", "n_left_out"), CVS)
 def test_cv_says_what_members_leave_out(kind, cv, n_members, n_left_out):
     """A row of weight 0 moves no other row into another split."""
     weight = (np.arange(60) >= 10) * 1.0

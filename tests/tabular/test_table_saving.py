@@ -107,12 +107,9 @@ def test_damaged_files_are_refused(kind, part, name, value, path):
         type(model).load(path)
 
 
-def test_a_name_that_promises_another_format_is_refused(model, path):
+def test_other_names_and_other_readers_are_refused(model, path):
     with pytest.raises(ValueError, match="save writes fastnn's own format"):
         model.save(path.with_suffix(".onnx"))
-
-
-def test_load_says_who_reads_it(model, path):
     model.save(path)
     with pytest.raises(ModelFileError, match=f"{type(model).__name__}.load reads it"):
         fastnn.load(path)
