@@ -140,19 +140,13 @@ def test_lbfgs_float32():
     assert fixed.predict_proba(X).dtype == np.float32
 
 
-def test_lbfgs_warns_in_the_same_words():
-    texts = []
-    for module in (fastnn, theirs):
+def test_partial_fit_of_a_regressor_with_lbfgs_warns_in_the_same_words():
+    mlps, texts = [m.MLPRegressor(**{**SMALL, "solver": "lbfgs", "max_iter": 3}) for m in (fastnn, theirs)], []
+    for mlp in mlps:
         with pytest.warns(ConvergenceWarning) as caught:
-            module.MLPClassifier(**{**SMALL, "solver": "lbfgs", "max_iter": 3}).fit(X_IRIS, Y_IRIS)
-        texts.append([str(w.message) for w in caught])
+            mlp.partial_fit(X_DIABETES, Y_DIABETES)
+        texts.append([str(warning.message) for warning in caught])
     assert texts[0] == texts[1]
-
-
-def test_partial_fit_of_a_regressor_with_lbfgs():
-    mine, reference = (m.MLPRegressor(**{**SMALL, "solver": "lbfgs", "max_iter": 3}) for m in (fastnn, theirs))
-    for estimator in (mine, reference):
-        estimator.partial_fit(X_DIABETES, Y_DIABETES)
-    assert_same(mine, reference, 1e-8)
+    assert_same(*mlps, 1e-8)
     assert not hasattr(MLPRegressor(solver="lbfgs", fix_defects=True), "partial_fit")
     assert not hasattr(MLPClassifier(solver="lbfgs"), "partial_fit")

@@ -1,9 +1,7 @@
 """Fits that scikit-learn does not know, recorded once: decisions, curves and weights. Run, this file adds new ones.
 
-They go through what happens between two epochs: scores, best weights, patience, rates, calls of `partial_fit` and
-`warm_start`, callbacks. Initial weights are small whole numbers over a power of two and data are scaled by powers of
-two, so that the same bits come out on every machine. What scikit-learn does too, `test_same_as_scikit_learn.py`
-compares with it.
+Initial weights are small whole numbers over a power of two and data are scaled by powers of two, so that the same bits
+come out on every machine. What scikit-learn does too, `test_same_as_scikit_learn.py` compares with it.
 """
 
 import hashlib
