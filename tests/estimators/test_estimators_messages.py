@@ -67,12 +67,8 @@ TYPES = [
     (C, {"scoring": lambda *given: "high", **STOPPING}, "must return a number, not 'high'"),
     (C, {"scoring": lambda *given: True, **STOPPING}, "must return a number, not True"),
 ]
-REFUSED = [
-    (error, kind, parameters, text)
-    for error, cases in ((ValueError, VALUES), (TypeError, TYPES))
-    for kinds, parameters, text in cases
-    for kind in kinds
-]
+REFUSED = [(ValueError, kind, *case) for kinds, *case in VALUES for kind in kinds]
+REFUSED += [(TypeError, kind, *case) for kinds, *case in TYPES for kind in kinds]
 
 
 @pytest.mark.parametrize(("error", "kind", "parameters", "text"), REFUSED)

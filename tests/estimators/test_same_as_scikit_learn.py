@@ -108,8 +108,7 @@ def test_loss_that_overflows_while_the_weights_do_not():
 def test_poisson_with_negative_targets():
     mine, reference = both("MLPRegressor", X_DIABETES, Y_DIABETES, loss="poisson", solver="sgd")
     assert_same(mine, reference)
-    assert np.isnan(mine.loss_curve_).all()
-    assert np.isnan(reference.loss_curve_).all()
+    assert np.isnan(mine.loss_curve_ + reference.loss_curve_).all()
     with pytest.raises(ValueError, match="not negative"):
         MLPRegressor("poisson", **SMALL, fix_defects=True).fit(X_DIABETES, Y_DIABETES)
 

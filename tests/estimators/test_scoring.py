@@ -195,8 +195,7 @@ def test_a_loss_that_is_nan_is_no_improvement_whether_or_not_it_is_the_last_epoc
 
 
 def test_training_ends_by_the_score_and_keeps_the_best_weights():
-    numbers = iter([0.1, 0.2, 0.9, 0.3, 0.3, 0.3, 0.3, 0.3])
-    seen = []
+    numbers, seen = iter([0.1, 0.2, 0.9, 0.3, 0.3, 0.3, 0.3, 0.3]), []
 
     def third(estimator, X, y):
         seen.append(estimator.coefs_)

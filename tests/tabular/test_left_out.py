@@ -103,8 +103,7 @@ def test_too_few_residuals_are_refused():
 
 
 def test_numbers_that_are_predicted_exactly_have_narrow_intervals():
-    X = np.repeat([["a"], ["b"]], 50, axis=0)
-    y = np.repeat([0.0, 1.0], 50)
+    X, y = np.repeat([["a"], ["b"]], 50, axis=0), np.repeat([0.0, 1.0], 50)
     model = TabularRegressor("fast", random_state=0, n_jobs=1).fit(X, y)
     assert (np.ptp(model.predict_interval(X), axis=1) < 0.3).all()
 

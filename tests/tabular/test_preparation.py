@@ -87,9 +87,9 @@ def test_a_copy_has_more_gaps_and_the_same_words():
         assert 1.5 < copy[:, indicators].mean() / matrix[:, indicators].mean() < 2.1
         assert (copy[:, indicators.stop :] == matrix[:, indicators.stop :]).all()
     few = frame.dropna().reset_index(drop=True)
-    assert len(TablePreparation().fit_with_gaps(few, np.random.RandomState(0))) == 1
-    few.loc[0, "size"] = np.nan  # fewer than 1 % of the numbers
-    assert len(TablePreparation().fit_with_gaps(few, np.random.RandomState(0))) == 1
+    for share in (0.0, np.nan):  # none is missing, or fewer than 1 % of the numbers
+        few.loc[0, "size"] = share
+        assert len(TablePreparation().fit_with_gaps(few, np.random.RandomState(0))) == 1
 
 
 def test_a_gap_is_its_mean_given_the_other_columns():
@@ -148,9 +148,7 @@ def test_the_callers_table_is_never_written():
     before = FRAME.copy()
     TablePreparation().fit_with_gaps(FRAME, np.random.RandomState(0))
     pd.testing.assert_frame_equal(FRAME, before)
-    X = np.random.RandomState(0).randn(9, 2)
-    X.flags.writeable = False
-    TablePreparation().fit_transform(X)
+    TablePreparation().fit_transform(np.broadcast_to(np.random.RandomState(0).randn(9, 2), (9, 2)))  # read-only
 
 
 KINDS = st.floats(-1e150, 1e150), st.sampled_from("abc"), st.booleans()

@@ -192,8 +192,7 @@ def test_what_a_format_does_not_take_is_refused(tmp_path):
         model.export(tmp_path / "net.onnx")
     with pytest.raises(ValueError, match=r"says no format: write \.py \(numpy\), \.c \(c\), \.onnx \(onnx\);"):
         model.export(tmp_path / "net.safetensors")
-    words = ["", "a", "b", "c", *"defghijklm"] * 4
-    model = fit("regressor", [[word] for word in words], np.arange(56.0), max_categories=5)
+    model = fit("regressor", [[word] for word in ["", *"abcdefghijklm"] * 4], np.arange(56.0), max_categories=5)
     with pytest.raises(ValueError, match="has the empty text as a level"):  # none is left for a gap, beside a rest
         model.export(tmp_path / "net.onnx")
     assert not list(tmp_path.iterdir())
