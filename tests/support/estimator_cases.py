@@ -12,8 +12,7 @@ import fastnn
 
 ATTRIBUTES = ("n_iter_", "t_", "n_layers_", "n_outputs_", "n_features_in_", "out_activation_", "_no_improvement_count")
 CURVES = ("loss_curve_", "validation_scores_", "loss_", "best_loss_", "best_validation_score_")
-TARGETS = ("binary", "text", "multiclass", "multilabel", "one label", "number", "numbers", "counts")
-"""The first five are of classifiers."""
+TARGETS = ("binary", "text", "multiclass", "multilabel", "one label", "number", "numbers", "counts")  # five of classes
 
 
 @dataclasses.dataclass
@@ -120,8 +119,7 @@ def deviation(a, b):
     return float(np.linalg.norm(a - b) / np.linalg.norm(b))
 
 
-TOLERANCE = 1e-10
-"""Normwise, of the weights."""
+TOLERANCE = 1e-10  # normwise, of the weights
 
 
 def compare(case, **more):

@@ -85,8 +85,7 @@ def record(name):
     result = {fact: getattr(mlp, fact) for fact in (*facts, "validation_scores_")}
     result["draw"] = int(mlp._random_state.randint(1 << 30))
     result |= {key: hashlib.sha256(np.ascontiguousarray(value).tobytes()).hexdigest() for key, value in arrays.items()}
-    if seen is not None:
-        result["seen"] = seen
+    result |= {} if seen is None else {"seen": seen}
     return json.loads(json.dumps(result, default=float))
 
 

@@ -5,8 +5,7 @@ import pandas as pd
 
 import fastnn
 
-SHORT = {"epochs": 4, "n_jobs": 1, "random_state": 0}
-"""Parameters with which a fit takes some 10 ms."""
+SHORT = {"epochs": 4, "n_jobs": 1, "random_state": 0}  # with which a fit takes some 10 ms
 
 
 def mixed(n=60, seed=0):

@@ -255,9 +255,6 @@ def test_max_time_leaves_members_out_that_would_be_too_late(kind):
     assert len(model.estimators_) == 4
     model = fit(kind, max_time=1e-9, epochs=10**5)  # the first member ends at once, after an epoch or before
     assert len(model.estimators_) == 1
-
-
-def test_no_member_begins_that_would_end_after_max_time():
     for n_ended, seconds, ends in ((1, 4.0, False), (1, 6.0, True), (4, 7.0, False), (4, 9.0, True)):
         assert members.Deadline(10.0)(SimpleNamespace(n_ended=n_ended, seconds=seconds)) is ends
 
