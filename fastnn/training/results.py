@@ -133,8 +133,9 @@ class TrainingResult(display.Shown):
         >>> result.jacobian([[0.5, 0.5]])
         array([[[3., 4.]]])
         """
-        check_column_names(column_names(X), self.feature_names)
         params = self._checked_params()
+        if (names := column_names(X)) is not None:
+            check_column_names(names, self.feature_names)
         X = check_inputs(self.network, X, params.dtype)
         by = get_backend(self.backend if backend is None else backend)
         return cast(Array, complete(by).input_jacobian(self.network, params, X))
@@ -167,6 +168,7 @@ class TrainingResult(display.Shown):
         >>> result.input_gradient([[0.5, 0.5]])
         array([[3., 4.]])
         """
+        self._checked_params()
         if self.network.n_outputs > 1:
             raise ValueError(f"the network has {self.network.n_outputs} outputs: jacobian has the derivatives of each")
         return self.jacobian(X, backend=backend)[:, 0]
