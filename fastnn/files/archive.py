@@ -23,7 +23,7 @@ from typing import Any, BinaryIO, NamedTuple, TypeVar
 import numpy as np
 
 from fastnn import __version__, losses
-from fastnn.checking.arguments import class_of, cut, shown
+from fastnn.checking.arguments import class_of, cut, shortened, shown
 from fastnn.errors import ModelFileError
 from fastnn.memory import Array
 
@@ -246,9 +246,10 @@ def read_archive(path: str | os.PathLike[str], builders: Mapping[Format, Builder
             form, header, arrays = _content(file, list(builders))
             return builders[form](header, arrays)
         except ModelFileError as error:
-            raise ModelFileError(f"{cut(name)}: {_short(error)}") from None
+            raise ModelFileError(f"{cut(name)}: {shortened(str(error), MAX_MESSAGE)}") from None
         except Exception as error:  # any error that the zip, NumPy and JSON readers raise for a damaged file
-            raise ModelFileError(f"{cut(name)}: damaged, or no {kind} file at all ({_short(error)})") from error
+            message = shortened(str(error), MAX_MESSAGE)
+            raise ModelFileError(f"{cut(name)}: damaged, or no {kind} file at all ({message})") from error
 
 
 def open_bounded(path: str | os.PathLike[str]) -> Bounded:
@@ -281,11 +282,6 @@ class Bounded(io.BufferedReader):
         if (left if size is None or size < 0 else min(size, left)) > self.limit:
             raise ModelFileError("not a file of fastnn's (its list of arrays is too long)")
         return super().read(size)
-
-
-def _short(message: object) -> str:
-    text = str(message)
-    return text if len(text) <= MAX_MESSAGE else f"{text[:MAX_MESSAGE]} ..."
 
 
 def _content(file: Bounded, forms: Sequence[Format]) -> tuple[Format, dict[str, Any], dict[str, Array]]:

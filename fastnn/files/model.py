@@ -206,7 +206,7 @@ def load(path: str | os.PathLike[str]) -> TrainingResult | Any:
     if is_safetensors(path):
         return read_safetensors(path)
     builders: dict[Format, Builder[Any]] = {CHECKPOINT: _result, CHECKPOINT_1: _result, MODEL: _network}
-    return read_archive(path, builders | {MANY: _many, ESTIMATOR: _estimator, TABLE: _estimator})
+    return read_archive(path, builders | {MANY: _many, ESTIMATOR: _refuse_estimator, TABLE: _refuse_estimator})
 
 
 def kind_of(path: str | os.PathLike[str]) -> str:
@@ -219,10 +219,10 @@ def kind_of(path: str | os.PathLike[str]) -> str:
     forms = CHECKPOINT, CHECKPOINT_1, MODEL, ESTIMATOR
     builders = {form: lambda header, arrays: str(header.get("kind", "result")) for form in forms}
     builders[TABLE] = lambda header, arrays: f"table {header['kind']}"
-    return read_archive(path, builders | {MANY: _one_of_many})
+    return read_archive(path, builders | {MANY: _refuse_many})
 
 
-def _one_of_many(header: dict[str, Any], arrays: dict[str, Array]) -> NoReturn:
+def _refuse_many(header: dict[str, Any], arrays: dict[str, Array]) -> NoReturn:
     raise ModelFileError(f"it holds {header['members']!s:.20} results: take one, fastnn.load(path)[i]")
 
 
@@ -232,9 +232,9 @@ def _many(header: dict[str, Any], arrays: dict[str, Array]) -> Any:
     return many_of(header, arrays)
 
 
-def _estimator(header: dict[str, Any], arrays: dict[str, Array]) -> NoReturn:
-    kind = {"classifier": "Classifier", "regressor": "Regressor"}.get(header["kind"], "Classifier")
-    name = ("Tabular" if header["format"] == TABLE.name else "MLP") + kind
+def _refuse_estimator(header: dict[str, Any], arrays: dict[str, Array]) -> NoReturn:
+    kind = "Regressor" if header["kind"] == "regressor" else "Classifier"
+    name = f"Tabular{kind}" if header["format"] == TABLE.name else f"MLP{kind}"
     raise ModelFileError(f"it holds an estimator, not a training result: {name}.load reads it")
 
 

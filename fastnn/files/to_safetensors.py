@@ -41,8 +41,7 @@ def contents(model: Model, name: str) -> dict[str, bytes]:
     end = 0
     for tensor, array in _tensors(model.network, params).items():
         begin, end = end, end + array.nbytes
-        kind = _DTYPES[model.params.dtype.name]
-        header[tensor] = {"dtype": kind, "shape": list(array.shape), "data_offsets": [begin, end]}
+        header[tensor] = {"dtype": _DTYPES[array.dtype.name], "shape": list(array.shape), "data_offsets": [begin, end]}
     text = json.dumps(header, separators=(",", ":")).encode()
     text += b" " * (-len(text) % 8)
     if len(text) > MAX_HEADER_BYTES:

@@ -120,8 +120,7 @@ class TabularClassifier(ClassifierMixin, BaseTabular):
         >>> model.predict([["blue"], ["red"]])
         array([0, 1])
         """
-        p = self.predict_proba(X)
-        return self.classes_[p.argmax(axis=1)]
+        return self.classes_[self.predict_proba(X).argmax(axis=1)]
 
     def predict_proba(self, X: Any) -> Array:
         """Predict the classes' probabilities.

@@ -81,17 +81,16 @@ def settings_of(estimator: Any, n_rows: int, *, classes: bool, n_splits: int, n_
         For hidden layers of different widths, whose learning rates would differ.
     """
     preset = PRESETS[estimator.preset]
-    given = {name: value for name in Settings._fields if (value := getattr(estimator, name)) is not None}
-    sizes = given.pop("hidden_layer_sizes", preset.hidden_layer_sizes)
+    fixed = {name: value for name in Settings._fields if (value := getattr(estimator, name)) is not None}
+    sizes = fixed.pop("hidden_layer_sizes", preset.hidden_layer_sizes)
     sizes = tuple(int(n) for n in sizes) if hasattr(sizes, "__iter__") else (int(sizes),)
     if not sizes or len(set(sizes)) > 1 or sizes[0] < 1:
         raise ValueError(f"hidden_layer_sizes must be equal widths, as (64, 64), not {sizes}: all learn at one rate")
     n_members = math.ceil(preset.n_members / n_splits) * n_splits if n_splits else preset.n_members
-    share, copies = math.sqrt(max(1.0, n_rows / FULL_ROWS)), max(1.0, n_copies / 2)
-    epochs = math.ceil(max(FEWEST_EPOCHS, math.ceil(preset.epochs / share)) / copies)
+    growth, copies = math.sqrt(max(1.0, n_rows / FULL_ROWS)), max(1.0, n_copies / 2)
+    epochs = math.ceil(max(FEWEST_EPOCHS, math.ceil(preset.epochs / growth)) / copies)
     rate = (preset.classes_rate if classes else preset.numbers_rate) / math.sqrt(sizes[0])
-    settings = Settings(sizes, n_members, epochs, min(LARGEST_BATCH_SIZE, int(BATCH_SIZE * share)), rate)
-    return settings._replace(**given)
+    return Settings(sizes, n_members, epochs, min(LARGEST_BATCH_SIZE, int(BATCH_SIZE * growth)), rate)._replace(**fixed)
 
 
 class Sample(NamedTuple):
@@ -216,13 +215,12 @@ def train_members(
     n_rows = n_copies * max(map(len, trained_on), default=n)
     batch_size = min(settings.batch_size, n_rows)
     rate = cosine(settings.learning_rate, steps=settings.epochs * math.ceil(n_rows / batch_size))
-    options: dict[str, Any] = {}
+    options: dict[str, Any] = {"dtype": "float32", "assume_finite": True, "n_jobs": n_jobs, "progress": verbose}
     if left_out:
         options["validation_rows"] = left_out
         options["rows"] = [np.concatenate([k * n + rows for k in range(n_copies)]) for rows in trained_on]
     if sample.weight is not None:
         options["sample_weight"] = np.tile(sample.weight, n_copies)
-    options |= {"dtype": "float32", "assume_finite": True, "n_jobs": n_jobs, "progress": verbose}
     options["callbacks"] = [] if max_time is None else [Deadline(max_time)]
     try:
         many = train_many(

@@ -103,8 +103,7 @@ class TabularRegressor(RegressorMixin, BaseTabular):
         y = self._decoded(mean_outputs(self.estimators_, inputs))
         if not return_std:
             return y
-        deviation = self._residuals.deviation()
-        return y, self._shaped(self._residuals.sizes(inputs) * deviation)
+        return y, self._shaped(self._residuals.deviation() * self._residuals.sizes(inputs))
 
     def predict_interval(self, X: Any, coverage: float = 0.9) -> Array:
         """Predict an interval for each row, in which its number lies with a probability.

@@ -22,12 +22,8 @@ TO_FLOAT, TO_DOUBLE = 1, 11
 
 def contents(model: TableModel, name: str) -> dict[str, bytes]:
     """Return the graph's bytes."""
-    numbers = itertools.count()
-
-    def unique(name: str) -> str:
-        return f"fastnn/{name}/{next(numbers)}"
-
-    g = Graph(DOUBLE, unique)
+    count = itertools.count()
+    g = Graph(DOUBLE, lambda name: f"fastnn/{name}/{next(count)}")
     inputs, parts = _add_columns(g, model)
     matrix = g.add("Concat", *parts, axis=1) if len(parts) > 1 else parts[0]
     g.dtype = FLOAT
