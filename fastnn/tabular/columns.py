@@ -97,7 +97,9 @@ def _values(series: Any, label: str) -> Array:
     dtype = getattr(series, "dtype", None)
     kind = getattr(dtype, "kind", "O")
     if type(dtype).__name__ in ("CategoricalDtype", "Categorical", "Enum"):
-        return np.asarray(series, object)
+        values = np.asarray(series, object)
+        _kinds_alike(values, label)
+        return values
     if kind in "iuf" and not isinstance(dtype, np.dtype):  # pandas' own types, which know gaps
         return np.asarray(series.to_numpy(np.float64, na_value=np.nan))
     values = np.asarray(series)
@@ -113,20 +115,26 @@ def _values(series: Any, label: str) -> Array:
 
 def _objects(values: Array, label: str) -> Array:
     """Return objects as float64 if all are numbers, else as they are, if all are words."""
-    kinds = {kind for kind in map(_kind_of, set(map(type, values.tolist()))) if kind}
-    if "number" in kinds and not any(_kind_of(type(v)) == "number" and v == v for v in values.tolist()):
-        kinds.discard("number")  # NaN in a column of words
+    kinds = _kinds_alike(values, label)
     if kinds <= {"number"}:
         return as_numbers(values, label)
     if kinds == {"date"}:
         raise _dates(label)
+    if "other" in kinds:
+        raise TypeError(f"{label} holds {_example(values, 'other')}, which is neither a number nor a word")
+    return values
+
+
+def _kinds_alike(values: Array, label: str) -> set[str]:
+    """Return the kinds of objects, gaps aside; ValueError for several, of which only booleans and numbers are alike."""
+    kinds = {kind for kind in map(_kind_of, set(map(type, values.tolist()))) if kind}
+    if "number" in kinds and not any(_kind_of(type(v)) == "number" and v == v for v in values.tolist()):
+        kinds.discard("number")  # NaN in a column of words
     if len(kinds) > 1 and kinds != {"boolean", "number"}:
         found = " and ".join(_example(values, kind) for kind in sorted(kinds))
         way = 'by pandas.to_numeric(..., errors="coerce") if words mean gaps, by .astype(str) if numbers are levels'
         raise ValueError(f"{label} holds {found}: make them alike, {way}")
-    if "other" in kinds:
-        raise TypeError(f"{label} holds {_example(values, 'other')}, which is neither a number nor a word")
-    return values
+    return kinds
 
 
 def as_numbers(values: Array, label: str) -> Array:

@@ -25,6 +25,7 @@ import numpy as np
 from sklearn.base import ClassifierMixin, is_classifier
 from sklearn.utils.validation import check_is_fitted
 
+from fastnn.checking.arguments import shown
 from fastnn.errors import ModelFileError
 from fastnn.files import archive
 from fastnn.files.description import labels_array, labels_of, network_of, shared_header, without_state
@@ -37,8 +38,8 @@ from fastnn.tabular.left_out import LARGEST_OFFSET, N_NETWORKS, Residuals, Unsmo
 from fastnn.tabular.preparation import Levels, TablePreparation
 from fastnn.training.history import History
 
-_NOT_KEPT = ("random_state", "cv")
-"""Parameters that may be objects: numbers of them are kept."""
+_NUMBERS_OR_NONE = ("random_state", "cv")
+"""Parameters that may be objects: a file has None in place of these."""
 
 _SCORES = ("best_validation_score_", "oob_score_", "fit_seconds_")
 
@@ -117,9 +118,7 @@ class Saving:
 def _content(model: Any) -> tuple[dict[str, Any], dict[str, Array]]:
     """Return header and arrays of an estimator's file."""
     parameters = model.get_params(deep=False)
-    for name in _NOT_KEPT:
-        if not isinstance(parameters[name], (int, np.integer)):
-            parameters[name] = None
+    parameters |= {name: None for name in _NUMBERS_OR_NONE if not isinstance(parameters[name], (int, np.integer))}
     network, p, history = model.estimators_[0].network, model.preparation_, model.history_
     header = {
         **shared_header(network, model.estimators_[0].params, "numba"),
@@ -128,6 +127,11 @@ def _content(model: Any) -> tuple[dict[str, Any], dict[str, Array]]:
         "scores": {name: float(getattr(model, name)) for name in _SCORES},
     }
     names = getattr(p, "feature_names_in_", np.zeros(0)).tolist()
+    for own in p.levels_:
+        if not _are_levels(own, len(own.levels)):
+            name = repr(names[own.column]) if names else own.column
+            what = f"its levels, such as {shown(own.levels[0])}, are neither numbers nor texts"
+            raise TypeError(f"column {name} cannot be saved: {what}; make texts of them before fit, by .astype(str)")
     columns = {"n": p.n_features_in_, "names": names, "numbers": p.number_columns_, "words": list(map(list, p.levels_))}
     arrays = {
         "columns": archive.json_array(columns),
@@ -225,18 +229,17 @@ def _preparation(arrays: dict[str, Array], network: Network, max_categories: int
     text = archive.text_of(arrays["columns"], "table of columns")
     columns = archive.table_of(text, sum(array.nbytes for array in arrays.values()))
     preparation = TablePreparation(max_categories)
-    n, places = columns["n"], columns["numbers"]
+    n, names, places = columns["n"], columns["names"], columns["numbers"]
     levels = [Levels(place, list(own), bool(rest), bool(one)) for place, own, rest, one in columns["words"]]
     preparation.n_features_in_, preparation.number_columns_, preparation.levels_ = n, places, levels
     k = len(places)
     archive.check_arrays(arrays, {"numbers": (np.float64, (4, k)), "imputation": (np.float64, (k, k))})
     preparation.centers_, preparation.factors_, preparation.means_, gaps = arrays["numbers"]
     preparation.has_gaps_, preparation.imputation_ = gaps == 1, arrays["imputation"]
-    if columns["names"]:
-        preparation.feature_names_in_ = np.array(columns["names"], object)
+    if names:
+        preparation.feature_names_in_ = np.array(names, object)
     used = [*places, *(own.column for own in levels)]
     width = k + int(gaps.sum()) + sum(own.width for own in levels)
-    names = columns["names"]
     legal = {
         "places": all(type(place) is int and 0 <= place < n for place in used) and len(set(used)) == len(used),
         "names": isinstance(names, list) and len(set(names)) == len(names) and len(names) in (0, n),
@@ -255,6 +258,6 @@ def _preparation(arrays: dict[str, Array], network: Network, max_categories: int
 def _are_levels(own: Levels, most: int) -> bool:
     levels = own.levels
     kinds = {type(level) for level in levels}
-    plain_kinds = kinds <= {str} or kinds <= {bool} or kinds <= {int, float}
-    in_order = all(a < b for a, b in itertools.pairwise(levels))
-    return 0 < len(levels) <= most and plain_kinds and in_order and (not own.is_one_number or len(levels) == 2)
+    are_plain = kinds <= {str} or kinds <= {bool, int, float}
+    in_order = are_plain and all(a < b for a, b in itertools.pairwise(levels))
+    return 0 < len(levels) <= most and in_order and (not own.is_one_number or len(levels) == 2)

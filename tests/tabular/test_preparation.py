@@ -114,6 +114,7 @@ BAD = {
     "infinity": ([1.0, np.inf], "column 'c' holds infinity in row 1: say NaN"),
     "too large numbers": ([1.0, -1e200], "column 'c' holds -1e\\+200 in row 1: say NaN where a number is unknown"),
     "words beside numbers": ([1, "x"], r"column 'c' holds numbers \(1 in row 0\) and words \('x' in row 1\)"),
+    "categories of both": (pd.Categorical([1, "x"]), r"column 'c' holds numbers \(1 in row 0\) and words"),
     "lists": ([[1], [2]], "column 'c' holds things .* neither a number nor a word"),
     "complex": ([1j, 2j], "column 'c' holds complex numbers"),
     "complex beside numbers": (pd.Series([1.0, 2j], dtype=object), "column 'c' holds 2j in row 1, which no float64 is"),

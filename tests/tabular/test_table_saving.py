@@ -3,6 +3,7 @@
 import json
 
 import numpy as np
+import pandas as pd
 import pytest
 from model_files import packed
 from sklearn.model_selection import KFold
@@ -61,6 +62,18 @@ def test_several_targets_and_objects_as_parameters(path):
     again = TabularRegressor.load(path)
     assert (again.cv, again.random_state) == (None, None)
     assert outputs(again, X).tobytes() == outputs(model, X).tobytes()
+
+
+def test_levels_that_no_file_holds_are_refused_before_it_is_written(path):
+    """Booleans beside numbers are levels like numbers; a date or a pair is none."""
+    color = np.array([True, 2, 3.5], object)[np.arange(60) % 3]
+    model = fit("regressor", FRAME.assign(color=color))
+    model.save(path)
+    assert TabularRegressor.load(path).preparation_.levels_ == model.preparation_.levels_
+    for pair in ([(1, 2), (3, 4)], pd.to_datetime(["2020-01-01", "2020-01-02"])):
+        odd = fit("regressor", FRAME.assign(color=pd.Categorical([*pair] * 30)))
+        with pytest.raises(TypeError, match="column 'color' cannot be saved: its levels, such as"):
+            odd.save(path)
 
 
 def infinite(a):
