@@ -39,10 +39,10 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 MOST_COLUMNS = 20
-"""Columns in a card."""
+"""Most columns that an estimator's card lists."""
 
 MOST_TEXT = 36
-"""Letters of a column's levels there."""
+"""Most characters of a column's levels in it."""
 
 
 class Validation(NamedTuple):
@@ -55,7 +55,7 @@ class Validation(NamedTuple):
     groups: Any
 
     def check(self) -> None:
-        """Raise ValueError for parts without the others, and for another way to choose rows beside them."""
+        """Raise ValueError for X or y without the other, and for `cv` or groups beside them."""
         check_validation_parts(self.X, self.y, self.sample_weight)
         for name in ("cv", "groups"):
             if self.X is not None and getattr(self, name) is not None:
@@ -141,7 +141,7 @@ class BaseTabular(Saving, Exporting, BaseEstimator, ABC):
 
     @abstractmethod
     def _targets(self, y: Any) -> Array:
-        """Return other targets (n, n_outputs) float32."""
+        """Return the targets (n, n_outputs) float32 of another y, that of validation rows."""
 
     @abstractmethod
     def _network(self, n_inputs: int, hidden: tuple[int, ...], n_outputs: int) -> Network: ...
@@ -154,7 +154,7 @@ class BaseTabular(Saving, Exporting, BaseEstimator, ABC):
     def _learn_from_left_out(
         self, sample: Sample, outputs: Array, counts: Array, random_state: np.random.RandomState
     ) -> None:
-        """Learn how right the outputs are, from those (n, n_outputs) of rows, each by so many members (n,) left out."""
+        """Calibrate on the outputs (n, n_outputs) for rows left out, by as many members as `counts` (n,) says."""
 
     def _set_out_of_bag(self, outputs: Array) -> None:
         """Keep the mean outputs (n, n_outputs) of rows by the members that left them out; NaN where none did."""
@@ -242,14 +242,14 @@ class BaseTabular(Saving, Exporting, BaseEstimator, ABC):
         check_consistent_length(matrices[0], targets)
         weight = row_weights(self, y, sample_weight)
         used = np.arange(len(targets)) if weight is None else np.flatnonzero(weight)
-        left_out, settings = self._left_out(targets, used, len(matrices), validation, random_state)
+        left_out, settings = self._choose_left_out(targets, used, len(matrices), validation, random_state)
         network = self._network(matrices[0].shape[1], settings.hidden_layer_sizes, targets.shape[1])
         own_rows = None if validation.X is None else self._validation(preparation, validation)
         sample = Sample(np.vstack(matrices), targets, weight, own_rows)
-        left = None if self.max_time is None else max(1e-3, self.max_time - (time.perf_counter() - began))
-        options = settings, random_state, left, self.n_jobs, self.verbose
+        max_seconds = None if self.max_time is None else max(1e-3, self.max_time - (time.perf_counter() - began))
+        options = settings, random_state, max_seconds, self.n_jobs, self.verbose
         many, scales, _ = ensemble.train_members(network, sample, left_out, *options)
-        members = self._trained(many)
+        members = self._complete_members(many)
         self._set_preparation(preparation)
         self.estimators_ = [ensemble.unscaled(network, many.params[i], scales) for i in members]
         self.history_ = ManyHistory([many[i].history for i in members])
@@ -263,7 +263,7 @@ class BaseTabular(Saving, Exporting, BaseEstimator, ABC):
         self._truth = place(targets if labels is None else labels)
         self.fit_seconds_ = time.perf_counter() - began
 
-    def _left_out(
+    def _choose_left_out(
         self, targets: Array, used: Rows, n_copies: int, validation: Validation, random_state: np.random.RandomState
     ) -> tuple[list[Rows], Settings]:
         """Return the rows that each member leaves out, of those used, or none with `X_val`; and the settings."""
@@ -295,8 +295,14 @@ class BaseTabular(Saving, Exporting, BaseEstimator, ABC):
         weight = row_weights(self, validation.y, _checked_weight(validation.sample_weight, inputs))
         return (inputs, targets) if weight is None else (inputs, targets, weight)
 
-    def _trained(self, many: ManyResult) -> list[int]:
-        """Return the members whose epochs all ended; where there are none, those that ended one."""
+    def _complete_members(self, many: ManyResult) -> list[int]:
+        """Return the members that trained all epochs; where there are none, those that trained one or more.
+
+        Raises
+        ------
+        KeyboardInterrupt, ValueError
+            Where no member trained an epoch, before Ctrl-C or in `max_time`.
+        """
         reasons, n_epochs = many.stop_reason, many.n_epochs
         members = [i for i, reason in enumerate(reasons) if reason == "epochs"]
         members = members or np.flatnonzero(n_epochs).tolist()
@@ -389,7 +395,7 @@ class BaseTabular(Saving, Exporting, BaseEstimator, ABC):
             "seconds": f"{self.fit_seconds_:.3g}",
         }
         for j, name in enumerate(names[:MOST_COLUMNS]):
-            facts[name if name.startswith("column ") else f"column {name}"] = how_read(preparation, j)
+            facts[name if name.startswith("column ") else f"column {name}"] = _column_in_words(preparation, j)
         if len(names) > MOST_COLUMNS:
             facts["..."] = f"and {len(names) - MOST_COLUMNS} other columns"
         return facts
@@ -406,9 +412,9 @@ def _checked_weight(sample_weight: Any, X: Any) -> Array | None:
 
 
 def _weighted_rows(X: Any, y: Any, sample_weight: Any, validation: Validation) -> tuple[Any, ...]:
-    """Return these without the rows of weight 0, and a function that puts values of the other rows in their places.
+    """Return the arguments without the rows of weight 0, and a function that puts values of the others in their places.
 
-    The places between hold NaN, of labels 0. A splitter or splits for `cv` are those of all rows.
+    It fills the places of rows of weight 0 with NaN, those of labels with 0. `cv` splits all rows.
     """
     sample_weight = _checked_weight(sample_weight, X)
     if sample_weight is None or sample_weight.all() or not sample_weight.any():
@@ -428,7 +434,7 @@ def _weighted_rows(X: Any, y: Any, sample_weight: Any, validation: Validation) -
     return *own, validation._replace(cv=cv, groups=groups), place
 
 
-def how_read(preparation: TablePreparation, j: int) -> str:
+def _column_in_words(preparation: TablePreparation, j: int) -> str:
     """Return in words how the column j of a table was read."""
     if j in preparation.number_columns_:
         gaps = ", with gaps" if preparation.has_gaps_[preparation.number_columns_.index(j)] else ""

@@ -17,11 +17,12 @@ from fastnn.losses import CrossEntropy
 from fastnn.memory import Array
 from fastnn.network import Network
 from fastnn.tabular.base import BaseTabular
-from fastnn.tabular.columns import is_gap, refuse_gaps
+from fastnn.tabular.columns import is_gap, refuse_missing_targets
 from fastnn.tabular.left_out import learn_unsmoothing
 from fastnn.tabular.members import Rows, Sample, mean_outputs
 
 LABEL_SMOOTHING = 0.1
+"""The part of a target that is spread over all classes, if the caller gives none."""
 
 
 @documented
@@ -192,13 +193,14 @@ class TabularClassifier(ClassifierMixin, BaseTabular):
 
 
 def _labels_of(y: Any) -> Array:
+    """Return the labels (n,); raise ValueError for missing ones, several columns and several kinds."""
     y = y if hasattr(y, "iloc") else np.asarray(y)
     if y.ndim == 2 and y.shape[1] > 1:
         way = "fit a TabularClassifier for each column, by sklearn.multioutput.MultiOutputClassifier"
         raise ValueError(f"y has {y.shape[1]} columns where a row has one class: {way}")
     y = column_or_1d(y, warn=True)
     if y.dtype.kind in "Of":
-        refuse_gaps(np.array([is_gap(label) for label in y.tolist()], bool))
+        refuse_missing_targets(np.array([is_gap(label) for label in y.tolist()], bool))
     if y.dtype.kind == "O":
         kinds = sorted({type(label).__name__ for label in y.tolist()})
         if len(kinds) > 1:

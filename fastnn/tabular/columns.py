@@ -14,7 +14,7 @@ from fastnn.checking.arguments import counted, short_errors, shown
 from fastnn.memory import Array
 
 LARGEST = 1e150
-"""The largest number, whose square is finite."""
+"""Largest absolute value of a number or a target: its square is finite."""
 
 MOST_WORDS = 3
 """Words in the mean level of a column of many levels, above which it is free text."""
@@ -107,7 +107,7 @@ def _values(series: Any, label: str) -> Array:
     if kind in "iuf":
         return values.astype(np.float64)
     if kind in "mM":
-        raise _dates(label)
+        raise _dates_error(label)
     if kind == "c":
         raise ValueError(f"Complex data not supported: {label} holds complex numbers; say real and imaginary parts")
     return _objects(values.astype(object), label)
@@ -119,7 +119,7 @@ def _objects(values: Array, label: str) -> Array:
     if kinds <= {"number"}:
         return as_numbers(values, label)
     if kinds == {"date"}:
-        raise _dates(label)
+        raise _dates_error(label)
     if "other" in kinds:
         raise TypeError(f"{label} holds {_example(values, 'other')}, which is neither a number nor a word")
     return values
@@ -138,7 +138,7 @@ def _kinds_alike(values: Array, label: str) -> set[str]:
 
 
 def as_numbers(values: Array, label: str) -> Array:
-    """Return objects, all of them numbers or gaps, as float64; ValueError for those that it does not have."""
+    """Return objects, all of them numbers or gaps, as float64; ValueError for numbers that float64 does not have."""
     listed = [np.nan if type(value).__name__ in _MISSING else value for value in values.tolist()]
     try:
         return np.array(listed, np.float64)
@@ -149,12 +149,12 @@ def as_numbers(values: Array, label: str) -> Array:
         raise
 
 
-def _kind_of(kind: type) -> str:
-    """Return what a type of value is, "" for a gap."""
-    if kind.__name__ in _MISSING:
+def _kind_of(cls: type) -> str:
+    """Return the kind of values of a class: one of `_KINDS`, "other", or "" for a gap."""
+    if cls.__name__ in _MISSING:
         return ""
-    found = (name for name, kinds in _KINDS.items() if issubclass(kind, kinds))
-    return next(found, "date" if kind.__name__ == "NaTType" else "other")
+    found = (name for name, kinds in _KINDS.items() if issubclass(cls, kinds))
+    return next(found, "date" if cls.__name__ == "NaTType" else "other")
 
 
 def _example(values: Array, kind: str) -> str:
@@ -163,7 +163,7 @@ def _example(values: Array, kind: str) -> str:
     return f"{what} ({shown(value)} in row {row})"
 
 
-def _dates(label: str) -> ValueError:
+def _dates_error(label: str) -> ValueError:
     such = "the days since a first day, the month or the day of the week"
     return ValueError(f"{label} holds dates: put numbers in its place, such as {such}")
 
@@ -173,7 +173,7 @@ def is_gap(value: Any) -> bool:
     return type(value).__name__ in _MISSING or (isinstance(value, numbers.Number) and value != value)
 
 
-def refuse_gaps(are_gaps: Array) -> None:
+def refuse_missing_targets(are_gaps: Array) -> None:
     """Raise ValueError for targets that are missing in some of the rows (n,)."""
     if are_gaps.any():
         rows = f"{counted(int(are_gaps.sum()), 'row')}, such as row {int(are_gaps.argmax())}"
@@ -181,7 +181,7 @@ def refuse_gaps(are_gaps: Array) -> None:
 
 
 def is_number(word: Any) -> bool:
-    """Return whether a word is a number that float64 has, as a text or as it is."""
+    """Return whether a word, a text or another object, is a number that float64 has."""
     try:
         float(word)
     except (TypeError, ValueError, OverflowError):
@@ -193,7 +193,7 @@ def check_words(label: str, levels: Iterable[Any], n: int, most: int) -> None:
     """Raise ValueError for words that are dates or free text; `n` is how many there are, `most` how many may differ."""
     texts = [level for level in levels if isinstance(level, str)]
     if texts and all(map(_DATE.match, texts)):
-        raise _dates(label)
+        raise _dates_error(label)
     if len(texts) > max(most, n / 2) and sum(len(text.split()) for text in texts) > MOST_WORDS * len(texts):
         way = "such as by skrub's StringEncoder or TextEncoder"
         raise ValueError(f"{label} holds free text: drop it, or turn it into numbers before, {way}")

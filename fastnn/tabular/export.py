@@ -34,7 +34,7 @@ class TableModel(NamedTuple):
 
     @property
     def summary(self) -> str:
-        """Return in words what it is."""
+        """The ensemble in words."""
         return f"An ensemble of {len(self.params)} networks {self.members[0].summary}, of the columns of a table"
 
     @property
@@ -66,7 +66,7 @@ class TableModel(NamedTuple):
         return arrays
 
     def function(self) -> Any:
-        """Return it as a function of one row; raise ValueError for words."""
+        """Return the compiled function of one row; raise ValueError for a table with words."""
         p, n = self.preparation, self.network.n_outputs
         if self.levels:
             j = min(self.levels)
@@ -171,7 +171,7 @@ class Exporting:
 
 
 def model_of(estimator: Any) -> TableModel:
-    """Return what an export of a fitted estimator holds."""
+    """Return the contents of an export of a fitted estimator."""
     members = estimator.estimators_
     parts = estimator.preparation_, members[0].network, np.array([member.params for member in members])
     if is_classifier(estimator):

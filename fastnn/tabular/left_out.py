@@ -1,4 +1,4 @@
-"""What the rows that members left out tell: how sure the classes are, and how far off the numbers.
+"""Calibration on the rows that members left out: probabilities of classes, and intervals of numbers.
 
 Probabilities. Trained on targets of which the part s is spread over K classes, a network puts out about
 ``(1 - s) p + s / K``. So an offset is taken off each output, and the rest divided by its sum. It is not s / K itself,
@@ -31,7 +31,7 @@ from fastnn.training.exceptions import InterruptWarning
 from fastnn.training.results import TrainingResult
 
 MOST_ROWS = 10_000
-"""Rows left out that are looked at; of more they are evenly spaced ones."""
+"""Most rows left out to calibrate on; of more they are evenly spaced ones."""
 
 MULTIPLES = np.linspace(0, 3, 61)
 """The multiples of s / K that are tried."""
@@ -40,17 +40,17 @@ LARGEST_OFFSET = 0.9
 """Times 1 / K: the largest output of a row stays above the offset."""
 
 LEAST, SURPRISES = 1e-3, 10
-"""What the K classes have at least, together; of many rows as if so many of them were of another class."""
+"""What outputs less the offset are at least, times K: `LEAST`, or with n rows `SURPRISES` / n if that is less."""
 
 N_NETWORKS, EPOCHS, RATE = 2, 24, 0.05
-"""Each network leaves out a part of the residuals, to choose its best epoch by; the rate is as of `members.Preset`."""
+"""Of the networks of sizes, each of which leaves out a part of the residuals; the rate is as of `members.Preset`."""
 
 LEAST_SIZE = 0.02
-"""What is added to the sizes, as a part of the mean size: no row is known exactly."""
+"""Added to expected sizes, as a part of the mean size: no row is known exactly."""
 
 
 def _known(values: Array) -> tuple[Rows, int]:
-    """Return the rows of values (n, k) that are known, of many evenly spaced ones; and how many are known."""
+    """Return up to `MOST_ROWS` of the rows of values (n, k) that are not NaN, and the number of all of these."""
     known = np.flatnonzero(~np.isnan(values[:, 0]))
     return known[:: max(1, -(-len(known) // MOST_ROWS))], len(known)
 
@@ -59,10 +59,10 @@ def _known(values: Array) -> tuple[Rows, int]:
 
 
 class Unsmoothing(NamedTuple):
-    """What makes probabilities of outputs."""
+    """The map from outputs to probabilities."""
 
     offset: float
-    least: float  # what an output less the offset counts at least
+    least: float  # the lower bound of an output less the offset
 
     def probabilities(self, outputs: Array) -> Array:
         """Return probabilities (n, K) of outputs (n, K)."""
@@ -71,38 +71,38 @@ class Unsmoothing(NamedTuple):
 
 
 def learn_unsmoothing(outputs: Array, labels: Rows, weight: Array | None, smoothing: float) -> Unsmoothing:
-    """Choose by the outputs (n, K) of rows left out, NaN where there are none, for their labels and weights (n,)."""
+    """Choose the offset of least log loss on the rows that members left out: outputs (n, K), NaN for other rows."""
     n_classes = outputs.shape[1]
     known, n_known = _known(outputs)
     least = min(LEAST, SURPRISES / max(1, n_known)) / n_classes
     offsets = np.minimum(MULTIPLES * smoothing, LARGEST_OFFSET) / n_classes
     if not len(known):
         return Unsmoothing(min(smoothing, LARGEST_OFFSET) / n_classes, least)
-    tried = [Unsmoothing(float(offset), least) for offset in offsets]
+    candidates = [Unsmoothing(float(offset), least) for offset in offsets]
 
     def log_loss(one: Unsmoothing) -> float:
         right = one.probabilities(outputs[known])[np.arange(len(known)), labels[known]]
         return -float(np.average(np.log(right), weights=None if weight is None else weight[known]))
 
-    return min(tried, key=log_loss)
+    return min(candidates, key=log_loss)
 
 
 # ------------------------------------------------------------------------------------------------------------ residuals
 
 
 class Residuals(NamedTuple):
-    """What residuals have taught."""
+    """The distribution of residuals: networks of their expected sizes, and scores, the sizes over the expected ones."""
 
-    members: list[TrainingResult]  # sizes over their mean, of a row's inputs; none where there were too few residuals
+    members: list[TrainingResult]  # predict sizes over the mean; none where there were too few residuals
     mean: Array  # (n_outputs,): the mean size
-    scores: Array  # (m, n_outputs): sizes over the expected ones, as of all members, ascending
+    scores: Array  # (m, n_outputs): ascending, times `ensemble_factor`
 
     def sizes(self, inputs: Array) -> Array:
-        """Return the sizes (n, n_outputs) of residuals that are expected for rows."""
+        """Return the expected sizes (n, n_outputs) of residuals."""
         return (ensemble.mean_outputs(self.members, inputs) + LEAST_SIZE) * self.mean
 
     def quantile(self, coverage: float) -> Array:
-        """Return the score (n_outputs,) that a new row's does not exceed with this probability.
+        """Return the score (n_outputs,) that a new row does not exceed with this probability.
 
         Raises
         ------
@@ -130,9 +130,9 @@ def network_of_sizes(network: Network) -> Network:
 
 
 def ensemble_factor(members: list[TrainingResult], inputs: Array, residuals: Array, counts: Array) -> Array:
-    """Return all members' error over that of those that left a row out (n_outputs,), as roots of mean squares.
+    """Return the root mean square error (n_outputs,) of all members, over that of the members that left a row out.
 
-    Of rows: the inputs, the residuals (n, n_outputs), and the number of members (n,) that left each out.
+    `inputs` and `residuals` (n, n_outputs) are those of rows left out, each by as many members as `counts` (n,) says.
     """
     n_members = len(members)
     outputs = [member.predict(inputs, assume_finite=True).astype(np.float64) for member in members]
@@ -152,9 +152,9 @@ def learn_residuals(
     random_state: np.random.RandomState,
     n_jobs: int | None,
 ) -> Residuals:
-    """Learn from outputs (n, n_outputs) of rows, each by so many members (n,), and the sizes of the rows' residuals.
+    """Train networks of the sizes (n, n_outputs) of residuals, and take the scores.
 
-    Outputs and sizes are NaN where no member left the row out.
+    Outputs and sizes are NaN where no member left the row out; `counts` (n,) is how many did.
     """
     network = members[0].network
     known, _ = _known(sizes)
@@ -165,17 +165,17 @@ def learn_residuals(
     mean = np.where(mean > 0, mean, 1.0)
     weight = None if sample.weight is None else sample.weight[known]
     residuals = Sample(sample.inputs[known], (sizes / mean).astype(np.float32), weight, None)
-    own = network_of_sizes(network)
-    width = own.sizes[1]
+    size_network = network_of_sizes(network)
+    width = size_network.sizes[1]
     settings = ensemble.Settings((width, width), N_NETWORKS, EPOCHS, ensemble.BATCH_SIZE, RATE / math.sqrt(width))
     left_out = ensemble.parts(len(known), N_NETWORKS, 1 / N_NETWORKS, None, random_state)
     options = settings, random_state, None, n_jobs, False
-    many, scales, is_interrupted = ensemble.train_members(own, residuals, left_out, *options)
+    many, scales, is_interrupted = ensemble.train_members(size_network, residuals, left_out, *options)
     if is_interrupted:
         how_far = "fit was interrupted: the estimator predicts, but no intervals and standard deviations"
         warn(InterruptWarning(how_far, many), ("fastnn", "sklearn"))
         return Residuals([], mean, sizes[:0])
-    learned = Residuals([ensemble.unscaled(own, params, scales) for params in many.params], mean, sizes)
+    learned = Residuals([ensemble.unscaled(size_network, params, scales) for params in many.params], mean, sizes)
     expected = learned.sizes(residuals.inputs)  # which stays for the last one of an odd number of rows
     for member, rows in zip(learned.members, left_out, strict=True):
         expected[rows] = learned._replace(members=[member]).sizes(residuals.inputs[rows])

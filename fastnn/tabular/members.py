@@ -72,8 +72,8 @@ class Settings(NamedTuple):
 def settings_of(estimator: Any, n_rows: int, *, classes: bool, n_splits: int, n_copies: int = 1) -> Settings:
     """Return the settings of an estimator: its parameters, and the preset's where they are None.
 
-    `n_splits` is the number of splits of its `cv`, 0 for none: each is left out by as many members. An epoch takes
-    `n_copies` of each row, with more gaps or fewer: of several there are fewer epochs.
+    `n_splits` is the number of splits of its `cv`, 0 for none; each split is left out by the same number of members.
+    `n_copies` is how many copies of each row an epoch trains on: with several there are fewer epochs.
 
     Raises
     ------
@@ -133,7 +133,7 @@ def splits(
 def parts(
     n: int, n_members: int, fraction: float, labels: Rows | None, random_state: np.random.RandomState
 ) -> list[Rows]:
-    """Return a part of n rows for each member: disjoint ones of equal sizes, until all rows are dealt out.
+    """Deal out n rows: a part for each member, disjoint ones of equal sizes, until no rows are left, and so on.
 
     Rows of one label are dealt to all parts alike.
     """
@@ -148,13 +148,12 @@ def parts(
 
 
 def input_scales(network: Network, sample: Sample) -> NDArray[np.float32]:
-    """Return what the columns of inputs (n_inputs,) are multiplied by before a network trains.
+    """Return the factors (n_inputs,) of the columns of inputs, with which networks train.
 
     With equal widths h, Adam at one rate r on inputs times sqrt(h / n_inputs) is Adam at the rate of layers in the
-    parametrization of the neural tangent kernel (Jacot et al., NeurIPS 2018). That is the root of the scales' mean
-    square. A column's own is the smaller the less of a target's variance it explains, by itself or by its square, where
-    that may be chance: useless columns among many are nearly left out, and those that surely tell something are alike.
-    That is the factor by which Bayes would shrink a coefficient.
+    parametrization of the neural tangent kernel (Jacot et al., NeurIPS 2018). That is the root mean square of the
+    factors. The less of a target's variance a column explains, by itself or by its square, the smaller is its factor,
+    as Bayes would shrink a coefficient: near 0 for what may be chance, and alike for columns that surely explain some.
     """
     n = len(sample.targets)
     rows = slice(None, n, max(1, n // ROWS_TO_SCALE_BY))
@@ -177,7 +176,7 @@ def input_scales(network: Network, sample: Sample) -> NDArray[np.float32]:
 
 
 def unscaled(network: Network, params: Array, scales: Array) -> TrainingResult:
-    """Return a network of inputs as they are that predicts what `params` predict of inputs times `scales`."""
+    """Return a network that predicts from inputs what `params` predict from inputs times `scales`."""
     params = params.copy()
     network.weights(params)[0][:] *= scales[:, None]
     return without_state(network, params, "numba")
@@ -202,10 +201,10 @@ def train_members(
     n_jobs: int | None,
     verbose: bool,
 ) -> tuple[ManyResult, Array, bool]:
-    """Train the members of an ensemble, each of which has its best epoch by the rows that it leaves out.
+    """Train the members of an ensemble, each to its best epoch on the rows that it leaves out, copies and all.
 
-    Without any such rows all choose by the sample's validation rows. A row's copies are where the row is. Returned are
-    the members, what their inputs are multiplied by (see `unscaled`), and whether Ctrl-C ended their training.
+    Without `left_out` that is the best epoch on the sample's validation rows. Return the members, the factors of their
+    inputs (see `unscaled`), and whether Ctrl-C ended the training.
     """
     scales, n = input_scales(network, sample), len(sample.targets)
     sample = sample.scaled(scales)

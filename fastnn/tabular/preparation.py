@@ -16,17 +16,16 @@ from fastnn.errors import warn
 from fastnn.memory import Array
 from fastnn.tabular.columns import Column, Table, as_numbers, check_words, is_gap, is_number, kinds_of
 
+Matrix = NDArray[np.float64]
+
 LIMIT = 3.0
-"""The largest number after scaling, which larger ones come near to."""
+"""The bound that squashed numbers come near to."""
 
 LARGEST_SCALED = 1e9
-"""The largest number before that: squashed it is `LIMIT` to the bit."""
+"""Largest absolute value of a scaled number before it is squashed, which makes `LIMIT` of it to the bit."""
 
 N_COPIES, FEWEST_GAPS = 3, 0.01
 """Copies of the rows with more gaps, and the part of all numbers that must be missing for them to be made."""
-
-
-Matrix = NDArray[np.float64]
 
 ROWS_TO_IMPUTE_BY = 10_000
 """Rows of which the matrix of imputation is made; of more rows they are evenly spaced ones."""
@@ -35,7 +34,7 @@ RIDGE = 0.01
 """What is added to each column's variance, as a part of the mean variance."""
 
 ROUNDS = 3
-"""How often the matrix is made of the rows as the last one fills them, and how often it is applied to gaps."""
+"""Iterations: of making the matrix from rows that the last one has filled, and of applying it to gaps."""
 
 
 class Levels(NamedTuple):
@@ -159,7 +158,7 @@ class TablePreparation(TransformerMixin, BaseEstimator):
         return self
 
     def fit_with_gaps(self, X: Any, random_state: np.random.RandomState) -> list[NDArray[np.float32]]:
-        """Learn the columns of a table; return its matrix and, of 1 % of the numbers missing on, copies with more gaps.
+        """Learn the columns of a table; return its matrix, and copies with more gaps if 1 % of the numbers are missing.
 
         Parameters
         ----------
@@ -301,7 +300,7 @@ class TablePreparation(TransformerMixin, BaseEstimator):
         return [place_of[name] for name in seen]
 
     def _column(self, table: Table, j: int, kinds: set[str]) -> Column:
-        """Return a column of what `fit` saw there; booleans are numbers where it saw numbers."""
+        """Read column j; ValueError unless it holds what `fit` saw there. Booleans are numbers where it saw numbers."""
         column = table.column(j)
         there = {"number"} if column.holds_numbers else kinds_of(column.values.tolist())
         are_gaps = column.holds_numbers and np.isnan(column.values).all()
@@ -371,13 +370,13 @@ def fill_gaps(Z: Matrix, matrix: Matrix) -> Matrix:
     gaps = np.isnan(Z)
     filled = np.where(gaps, 0.0, Z)
     rows = np.flatnonzero(gaps.any(axis=1))
-    some, places = filled[rows], gaps[rows]
+    incomplete, missing = filled[rows], gaps[rows]
     for _ in range(ROUNDS if matrix.any() else 0):
-        means = np.zeros_like(some)
+        means = np.zeros_like(incomplete)
         for i, coefficients in enumerate(matrix):
-            means += some[:, i, None] * coefficients
-        some = np.where(places, means, some)
-    filled[rows] = some
+            means += incomplete[:, i, None] * coefficients
+        incomplete = np.where(missing, means, incomplete)
+    filled[rows] = incomplete
     return filled
 
 

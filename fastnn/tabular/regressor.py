@@ -15,7 +15,7 @@ from fastnn.checking.values import refuse_text
 from fastnn.memory import Array
 from fastnn.network import Network
 from fastnn.tabular.base import BaseTabular
-from fastnn.tabular.columns import LARGEST, refuse_gaps
+from fastnn.tabular.columns import LARGEST, refuse_missing_targets
 from fastnn.tabular.left_out import learn_residuals
 from fastnn.tabular.members import Sample, mean_outputs
 
@@ -160,9 +160,11 @@ class TabularRegressor(RegressorMixin, BaseTabular):
         return ((y.reshape(len(y), -1) - mean) / deviation).astype(np.float32)
 
     def _decoded(self, outputs: Array) -> Array:
+        """Return the numbers that outputs (n, n_outputs) stand for, in the shape of y."""
         return self._shaped(self._unscaled(outputs))
 
     def _unscaled(self, outputs: Array) -> Array:
+        """Return the numbers (n, n_outputs) that outputs stand for, within the range of the targets."""
         mean, deviation, low, high = self._scaling
         return np.asarray(np.clip(outputs * deviation + mean, low, high))
 
@@ -200,10 +202,11 @@ class TabularRegressor(RegressorMixin, BaseTabular):
 
 
 def _numbers_of(estimator: Any, y: Any) -> Array:
+    """Return the targets (n,) or (n, n_outputs) float64; raise ValueError for missing and for too large ones."""
     refuse_text(y)
     values = np.asarray(y)
     if values.dtype.kind == "f":
-        refuse_gaps(np.isnan(values.reshape(len(values), -1)).any(axis=1))
+        refuse_missing_targets(np.isnan(values.reshape(len(values), -1)).any(axis=1))
     y = np.asarray(_check_y(y, multi_output=True, y_numeric=True, estimator=estimator), np.float64)
     if (abs(y) > LARGEST).any():
         raise ValueError(f"y holds {abs(y).max():g}: targets must be below {LARGEST:g}")

@@ -181,7 +181,7 @@ def _estimator(cls: Any, header: dict[str, Any], arrays: dict[str, Array]) -> An
     model._set_preparation(_preparation(arrays, network, model.max_categories))
     model.estimators_ = [without_state(network, params.copy(), "numba") for params in arrays["params"]]
     losses = zip(*arrays["losses"], (~np.isnan(arrays["losses"][0])).sum(axis=1).tolist(), strict=True)
-    model.history_ = ManyHistory([History(loss[:n], other[:n], seconds=np.nan) for loss, other, n in losses])
+    model.history_ = ManyHistory([History(loss[:n], val_loss[:n], seconds=np.nan) for loss, val_loss, n in losses])
     for name in _SCORES:
         setattr(model, name, float(header["scores"][name]))
     if kind == "classifier":
@@ -209,7 +209,7 @@ def _unsmoothing(plain: list[float], n_classes: int) -> Unsmoothing:
 
 
 def _residuals(arrays: dict[str, Array], network: Network) -> Residuals:
-    """Build what residuals have taught."""
+    """Build the residuals; raise ModelFileError where they are not those of the network."""
     own, params, scores = network_of_sizes(network), arrays["residual_params"], arrays["residual_scores"]
     shapes = {
         "residual_params": (np.float32, (N_NETWORKS, own.n_params) if params.size else params.shape),

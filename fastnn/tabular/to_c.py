@@ -8,7 +8,7 @@ from fastnn.checking.arguments import decimal
 from fastnn.files.to_c import array_text, comment, labels_of, layer_calls, sources
 from fastnn.memory import Array
 from fastnn.tabular.export import TableModel
-from fastnn.tabular.preparation import LIMIT, ROUNDS, Levels
+from fastnn.tabular.preparation import LARGEST_SCALED, LIMIT, ROUNDS, Levels
 
 PREPARATION = """\
 /* Write what the networks take of a row. */
@@ -23,7 +23,7 @@ NUMBERS = """\
     double z[{k}], rest[{k}];
     for (size_t i = 0; i < {k}; i++) {{
         double s = (x[places[i]] - centers[i]) * factors[i];
-        s = s < -1e9 ? -1e9 : s > 1e9 ? 1e9 : s;
+        s = s < -{bound:g} ? -{bound:g} : s > {bound:g} ? {bound:g} : s;
         z[i] = s / sqrt(1.0 + s / {limit} * (s / {limit}));
         rest[i] = z[i] == z[i] ? z[i] - means[i] : 0.0;
     }}
@@ -129,10 +129,10 @@ def _layers(model: TableModel) -> list[str]:
 
 
 def _preparation(model: TableModel) -> str:
-    """Return the function `prepare`, and one that it calls."""
+    """Return the function `prepare`, and before it `one_of` if it calls that."""
     p, k = model.preparation, len(model.preparation.number_columns_)
     guesses = GUESSES.format(k=k, rounds=ROUNDS) if p.imputation_.any() else ""
-    numbers = NUMBERS.format(k=k, limit=LIMIT, guesses=guesses) if k else ""
+    numbers = NUMBERS.format(k=k, limit=LIMIT, bound=LARGEST_SCALED, guesses=guesses) if k else ""
     words = "".join(f"    {_word(levels)};\n" for levels in p.levels_)
     if not numbers and not words:
         words = "    (void)x;\n    inputs[n++] = 0.0f;\n"
@@ -141,6 +141,7 @@ def _preparation(model: TableModel) -> str:
 
 
 def _word(levels: Levels) -> str:
+    """Return the statement that writes the inputs of a column of words."""
     x = f"x[{levels.column}]"
     if levels.is_one_number:
         return f"inputs[n++] = {x} == 0.0 ? -1.0f : {x} == 1.0 ? 1.0f : 0.0f"

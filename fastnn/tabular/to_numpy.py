@@ -4,7 +4,7 @@ from fastnn import __version__
 from fastnn.files.export import from_template, label_list
 from fastnn.files.to_numpy import literal, text_of
 from fastnn.tabular.export import TableModel
-from fastnn.tabular.preparation import LIMIT, ROUNDS
+from fastnn.tabular.preparation import LARGEST_SCALED, LIMIT, ROUNDS
 
 TARGETS = """\
     y = np.clip(mean * DEVIATIONS + AVERAGES, LEAST, LARGEST)
@@ -47,5 +47,5 @@ def contents(model: TableModel, name: str) -> dict[str, bytes]:
     levels = {j: tuple(levels[1:]) for j, levels in model.levels.items()}
     columns = {"names": model.names, "numbers": p.number_columns_, "levels": levels, "limit": LIMIT, "rounds": ROUNDS}
     parts = {"arrays": "".join(map(literal, arrays, arrays.values())), "layers": layers.rstrip("\n"), "end": end}
-    text = from_template("table.py.txt", **head, **sizes, **columns, **parts)
+    text = from_template("table.py.txt", bound=LARGEST_SCALED, **head, **sizes, **columns, **parts)
     return {".py": text.encode()}

@@ -13,7 +13,7 @@ import numpy as np
 from fastnn.files.export import Model
 from fastnn.files.to_onnx import Graph, add_network, add_results, graph_bytes, value_info
 from fastnn.tabular.export import TableModel
-from fastnn.tabular.preparation import LIMIT, ROUNDS, Levels
+from fastnn.tabular.preparation import LARGEST_SCALED, LIMIT, ROUNDS, Levels
 
 DOUBLE, FLOAT = np.dtype(np.float64), np.dtype(np.float32)
 TO_FLOAT, TO_DOUBLE = 1, 11
@@ -58,12 +58,12 @@ def _add_columns(g: Graph, model: TableModel) -> tuple[list[Any], list[str]]:
 
 
 def _add_numbers(g: Graph, model: TableModel, numbers: str) -> list[str]:
-    """Add the preparation of numbers (n, k), as that of `TablePreparation`."""
+    """Add the preparation of numbers (n, k), as by `TablePreparation`; return the names of its parts of the matrix."""
     p = model.preparation
     gaps = g.add("IsNaN", numbers)
     known = g.add("Where", gaps, g.constant(p.centers_), numbers)
     s = g.add("Mul", g.add("Sub", known, g.constant(p.centers_)), g.constant(p.factors_))
-    s = g.add("Min", g.add("Max", s, -1e9), 1e9)
+    s = g.add("Min", g.add("Max", s, -LARGEST_SCALED), LARGEST_SCALED)
     part = g.add("Div", s, LIMIT)
     z = g.add("Div", s, g.add("Sqrt", g.add("Add", g.add("Mul", part, part), 1.0)))
     means = g.constant(p.means_)
@@ -73,8 +73,8 @@ def _add_numbers(g: Graph, model: TableModel, numbers: str) -> list[str]:
     filled = g.add("Cast", g.add("Where", gaps, g.add("Add", rest, means), z), to=TO_FLOAT)
     if not p.has_gaps_.any():
         return [filled]
-    there = g.add("Gather", g.add("Cast", gaps, to=TO_FLOAT), g.constant(np.flatnonzero(p.has_gaps_)), axis=1)
-    return [filled, there]
+    flags = g.add("Gather", g.add("Cast", gaps, to=TO_FLOAT), g.constant(np.flatnonzero(p.has_gaps_)), axis=1)
+    return [filled, flags]
 
 
 def _add_word(g: Graph, levels: Levels, words: str) -> str:
@@ -83,20 +83,20 @@ def _add_word(g: Graph, levels: Levels, words: str) -> str:
     if levels.has_rest and "" in texts:
         raise ValueError(f"the column {words!r} has the empty text as a level, so that none is left for a gap: name it")
     known = texts if not levels.has_rest or "" in texts else [*texts, ""]
-    one = g.add("OneHotEncoder", words, domain="ai.onnx.ml", cats_strings=known, zeros=1)
-    one = g.add("Reshape", one, g.constant(np.array([-1, len(known)], np.int64)))  # from (n, 1, levels)
+    one_hot = g.add("OneHotEncoder", words, domain="ai.onnx.ml", cats_strings=known, zeros=1)
+    one_hot = g.add("Reshape", one_hot, g.constant(np.array([-1, len(known)], np.int64)))  # from (n, 1, levels)
     if levels.is_one_number:
-        return g.add("MatMul", one, g.constant(np.array([[-1], [1]], np.float32)))
+        return g.add("MatMul", one_hot, g.constant(np.array([[-1], [1]], np.float32)))
     if not levels.has_rest:
-        return one
+        return one_hot
     axis = g.constant(np.array([1], np.int64))
-    other = g.add("Sub", g.constant(np.float32(1)), g.add("ReduceSum", one, axis, keepdims=1))
-    of_levels = g.add("Gather", one, g.constant(np.arange(len(texts))), axis=1)
+    other = g.add("Sub", g.constant(np.float32(1)), g.add("ReduceSum", one_hot, axis, keepdims=1))
+    of_levels = g.add("Gather", one_hot, g.constant(np.arange(len(texts))), axis=1)
     return g.add("Concat", of_levels, other, axis=1)
 
 
 def _add_end(g: Graph, model: TableModel, mean: str) -> str:
-    """Add what is made of the members' mean."""
+    """Add the predictions from the members' mean outputs."""
     if model.unsmoothing is not None:
         rest = g.add("Max", g.add("Sub", mean, model.unsmoothing.offset), model.unsmoothing.least)
         return g.add("Div", rest, g.add("ReduceSum", rest, g.constant(np.array([1], np.int64)), keepdims=1))
