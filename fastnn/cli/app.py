@@ -154,7 +154,7 @@ def export(model: Annotated[str, _MODEL], to: Annotated[str, option("FILE|FORMAT
         say(note)
 
 
-def _saved(path: str) -> tuple[Any, dict[str, files.Format]]:
+def _saved(path: str) -> tuple[Any, dict[str, files.ExportFormat]]:
     """Read a training result or an estimator; return what is exported of it, and the formats that there are."""
     kind = kind_of(path)
     if kind == "result":

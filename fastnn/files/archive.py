@@ -30,11 +30,11 @@ from fastnn.memory import Array
 Path = str | bytes | os.PathLike[str]
 
 MOST_OF_A_PATH = 4096 if os.name == "posix" else 32767
-"""Characters of a path, which is what systems take."""
+"""Most characters of a path that systems take."""
 
 
 def name_of(path: Any) -> Any:
-    """Return the name of a file. A number would be the descriptor of one that is open."""
+    """Return the name of a file; TypeError for a number, which would be the descriptor of an open one."""
     if not isinstance(path, (str, bytes, os.PathLike)):
         raise TypeError(f"path must be the name of a file, such as 'model.npz', not {shown(path)}")
     name = os.fspath(path)
@@ -122,7 +122,7 @@ MOST_VALUES, BYTES_A_VALUE = 1 << 17, 10
 
 
 def json_array(value: Any) -> Array:
-    """Return the text of a value as an array (any,) of a file; `text_of` takes it out."""
+    """Return a value as JSON in an array (any,) of a file; `text_of` returns that text."""
     return np.frombuffer(json.dumps(value).encode(), np.uint8)
 
 
@@ -134,7 +134,7 @@ def text_of(array: Array, what: str) -> bytes:
 
 
 def header_of(text: bytes) -> Any:
-    """Parse a text of a header's size; ModelFileError for a longer one, or with more brackets."""
+    """Parse the text of a header; ModelFileError for one that is too long or has too many brackets."""
     if len(text) > MAX_HEADER_BYTES:
         raise ModelFileError("damaged: its header is longer than a header of fastnn's")
     if text.count(b"[") + text.count(b"{") > MOST_BRACKETS:
@@ -143,7 +143,7 @@ def header_of(text: bytes) -> Any:
 
 
 def table_of(text: bytes, n_bytes: int) -> Any:
-    """Parse a text as long as it may be; ModelFileError where it `is_too_much` for a file of so many bytes."""
+    """Parse the text of a table in a file of so many bytes; ModelFileError where it `is_too_much`."""
     if is_too_much(text, n_bytes):
         raise ModelFileError("damaged: it has more values than a file of its size may have")
     return json.loads(text.decode("ascii"))  # else each character might take four bytes
@@ -156,26 +156,26 @@ def is_too_much(text: bytes, n_bytes: int) -> bool:
 
 def list_of(text: bytes, most: int) -> list[Any]:
     """Parse a list of one or more numbers and texts, up to so many; ModelFileError for any other text."""
-    said, place, opening = text.decode("ascii"), 0, "["
-    found: list[Any] = []
-    while said.startswith(opening, place):
+    listed, place, opening = text.decode("ascii"), 0, "["
+    values: list[Any] = []
+    while listed.startswith(opening, place):
         place += len(opening)
-        if len(found) == most or said.startswith(("[", "{"), place):
+        if len(values) == most or listed.startswith(("[", "{"), place):
             raise ModelFileError(f"damaged: one of its lists has more values than {most}, or other ones within them")
-        value, place = json.JSONDecoder().raw_decode(said, place)
-        found.append(value)
+        value, place = json.JSONDecoder().raw_decode(listed, place)
+        values.append(value)
         opening = ", "  # as `json.dumps` writes it
-    if said[place:] != "]":
+    if listed[place:] != "]":
         raise ModelFileError("damaged: one of its lists has no end")
-    return found
+    return values
 
 
 def texts_of(array: Array, what: str, most: int) -> tuple[str, ...]:
     """Return the texts of the list that an array holds, one or more, up to so many; ModelFileError for any other."""
-    found = list_of(text_of(array, what), most)
-    if not all(isinstance(text, str) for text in found):
+    texts = list_of(text_of(array, what), most)
+    if not all(isinstance(text, str) for text in texts):
         raise ModelFileError(f"damaged: its {what} has more than texts")
-    return tuple(found)
+    return tuple(texts)
 
 
 # ------------------------------------------------------------------------------------------------------------- archives
@@ -184,7 +184,7 @@ def texts_of(array: Array, what: str, most: int) -> tuple[str, ...]:
 T = TypeVar("T")
 
 Builder = Callable[[dict[str, Any], dict[str, Array]], T]
-"""A function of a file's header and arrays."""
+"""A function that makes an object of a file's header and arrays."""
 
 MAX_MEMBERS, MAX_DIRECTORY_BYTES = 16, 1 << 17
 """Most arrays of a file, and most bytes of its directory: the zip reader makes Python objects of all of it."""
@@ -217,8 +217,8 @@ def write_archive(
     ValueError
         When the header is longer than would be read again.
     """
-    said = {"format": form.name, "format_version": form.version, **header, "arrays": list(arrays)}
-    text = json.dumps(said, separators=(",", ":")).encode()
+    entries = {"format": form.name, "format_version": form.version, **header, "arrays": list(arrays)}
+    text = json.dumps(entries, separators=(",", ":")).encode()
     if len(text) > MAX_HEADER_BYTES:
         raise ValueError(f"a file holds at most {MAX_HEADER_BYTES:,} bytes of layers and options, not {len(text):,}")
     content = {"header": np.frombuffer(text, np.uint8), **arrays}
@@ -253,7 +253,7 @@ def read_archive(path: str | os.PathLike[str], builders: Mapping[Format, Builder
 
 
 def open_bounded(path: str | os.PathLike[str]) -> Bounded:
-    """Open a file to read, which may be anything, of any size."""
+    """Open a file to read, of any kind and size."""
     return Bounded(io.FileIO(name_of(path), opener=_open))
 
 
@@ -302,12 +302,12 @@ def _content(file: Bounded, forms: Sequence[Format]) -> tuple[Format, dict[str, 
         form = _form_of(header, forms)
         unknown = [name for name in names if name not in ("header", *form.required, *form.optional)]
         missing = [name for name in form.required if name not in names]
-        lost = [name for name in header.get("arrays", ()) if name not in names]  # an optional one: checksums miss that
+        lost = [name for name in header.get("arrays", ()) if name not in names]  # no checksum misses an optional one
         if unknown or missing or lost:
             lacks, more = cut(missing or lost or "nothing"), cut(unknown or "nothing")
             raise ModelFileError(f"damaged: it lacks {lacks} and has the unexpected {more}")
-        found = {n: _array(archive, m, file.size) for n, m in zip(names, members, strict=True) if n != "header"}
-    return form, header, found
+        contents = {n: _array(archive, m, file.size) for n, m in zip(names, members, strict=True) if n != "header"}
+    return form, header, contents
 
 
 def _array(archive: zipfile.ZipFile, member: zipfile.ZipInfo, limit: int) -> Array:
@@ -348,6 +348,9 @@ def check_arrays(arrays: Mapping[str, Array], expected: Mapping[str, tuple[Any, 
             raise ModelFileError(f"damaged: {name} is {is_.dtype.name} {is_.shape} where its header asks for {should}")
 
 
+# ------------------------------------------------------------------------------------------ parameters of estimators
+
+
 def plain(name: str, value: Any) -> Any:
     """Return a parameter in JSON's types; a tuple and a dictionary as an object that says so."""
     if isinstance(value, (np.generic, np.ndarray)):
@@ -364,14 +367,14 @@ def plain(name: str, value: Any) -> Any:
     raise TypeError(f"{name} cannot be saved: it holds {class_of(value)}, which is neither number nor text")
 
 
-def value_of(plain: Any) -> Any:
-    """Return the parameter that `plain` turned into JSON."""
-    if isinstance(plain, list):
-        return [value_of(each) for each in plain]
-    if isinstance(plain, dict):
-        if "tuple" in plain:
-            return tuple(map(value_of, plain["tuple"]))
-        if "name" in plain:
-            return losses.from_plain(plain, losses.ACTIVATIONS)
-        return {value_of(key): value_of(each) for key, each in plain["dict"]}
-    return plain
+def value_of(parameter: Any) -> Any:
+    """Return the parameter that `plain` turned into JSON's types."""
+    if isinstance(parameter, list):
+        return [value_of(each) for each in parameter]
+    if isinstance(parameter, dict):
+        if "tuple" in parameter:
+            return tuple(map(value_of, parameter["tuple"]))
+        if "name" in parameter:
+            return losses.from_plain(parameter, losses.ACTIVATIONS)
+        return {value_of(key): value_of(each) for key, each in parameter["dict"]}
+    return parameter

@@ -33,7 +33,7 @@ MOST_FACTS = 128
 """Most names of entries that the results of a file have together, thrice as many as fastnn's own optimizers need."""
 
 OPTIMIZER = "counters.optimizer."
-"""What the names of an optimizer's settings begin with, whatever it and its schedule have: they may be the user's."""
+"""The begin of the names of an optimizer's settings, which are any, for optimizer and schedule may be the user's."""
 
 
 def _is_size(value: Any, low: int = 1) -> bool:
@@ -47,7 +47,7 @@ OF_NETWORK: dict[str, Callable[[Any], bool]] = {
     "backend": is_text,
     "stop_reason": lambda value: value in STOP_REASONS,
 }
-"""The checks of the entries that each result has."""
+"""{entry of each result: its check}"""
 
 OF_STATE: dict[str, Callable[[Any], bool]] = {
     "n_vectors": _is_size,
@@ -62,23 +62,24 @@ OF_STATE: dict[str, Callable[[Any], bool]] = {
     "seconds": lambda value: type(value) in (int, float),
     "monitor": is_text,
 }
-"""Those of the entries that each result with a state has besides."""
+"""{entry that each result with a state has besides: its check}"""
 
 _ELSEWHERE = {"optimizer", *network_counters(Network((1, 1)))}
+"""Counters that are no entries of their own: settings of the optimizer are several, others follow from the network."""
 
 OF_SOME: dict[str, Callable[[Any], bool]] = {
     **{f"counters.{name}": fits for name, fits in COUNTERS.items() if name not in _ELSEWHERE},
     "counters": lambda value: value == {},
     f"{OPTIMIZER}name": is_text,
 }
-"""Those of entries that some results with a state have."""
+"""{entry that some results with a state have: its check}"""
 
 _CHECKS = OF_NETWORK | OF_STATE | OF_SOME
 
 
-def leaves(said: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Iterate over the entries of a header by their names, those within others in place of these."""
-    for name, value in said.items():
+def leaves(header: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Iterate over names and values of a header's entries, of nested ones by names such as "counters.epoch"."""
+    for name, value in header.items():
         if isinstance(value, dict) and value and name != "network":
             yield from leaves(value, f"{prefix}{name}.")
         else:
@@ -103,7 +104,7 @@ def is_fact(name: str, state: bool) -> bool:
 
 
 def check_facts(facts: Iterable[tuple[str, Any]]) -> None:
-    """Raise ModelFileError that names the first entry that no result has; those of other names are not looked at."""
+    """Raise ModelFileError that names the first entry with an illegal value; entries of unknown names pass."""
     for name, value in facts:
         if name in _CHECKS and not _CHECKS[name](value):
             raise ModelFileError(f"damaged: {name} is {value!r:.200} in its header")
@@ -115,12 +116,12 @@ def check_facts(facts: Iterable[tuple[str, Any]]) -> None:
 def shared_header(network: Network, params: Array, backend: str | Backend) -> dict[str, Any]:
     """Return the part of the header that all formats share."""
     versions = {"fastnn": __version__, "numpy": np.__version__, "python": platform.python_version()}
-    said = {"network": _described(network), "dtype": params.dtype.name, "n_params": network.n_params}
-    return said | {"backend": backend if isinstance(backend, str) else backend.name, "versions": versions}
+    entries = {"network": _described(network), "dtype": params.dtype.name, "n_params": network.n_params}
+    return entries | {"backend": backend if isinstance(backend, str) else backend.name, "versions": versions}
 
 
 _described = functools.lru_cache(maxsize=100)(Network.to_dict)
-"""What describes a network, only to be read: thousands of results may have the same one."""
+"""Describe a network, by a dictionary that thousands of results may share: never change it."""
 
 
 def checked_network(header: dict[str, Any], arrays: dict[str, Array]) -> Network:
@@ -250,10 +251,10 @@ def unpack_order(packed: Array, n: int) -> NDArray[np.int64]:
         packed = np.frombuffer(plain, np.uint8).reshape(shape if len(plain) == size else -1)
     if packed.shape != shape:
         raise ModelFileError(f"damaged: its row order is not that of {n} rows")
-    return _rows_of(packed)
+    return _unpacked(packed)
 
 
-def _rows_of(packed: Array) -> NDArray[np.int64]:
+def _unpacked(packed: Array) -> NDArray[np.int64]:
     """Return the row numbers (..., n) of which these are the bytes (..., n_bytes, n), the low ones first."""
     *several, n_bytes, n = packed.shape
     rows = np.zeros((*several, n), "<i8")
@@ -262,9 +263,9 @@ def _rows_of(packed: Array) -> NDArray[np.int64]:
 
 
 def n_rows_of(flat: Array, ends: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return of how many rows each of k results of `planes` is, one after the other in `flat`; 0 for other bytes.
+    """Return the number of rows (k,) of each of k orders that `planes` packed, 0 for bytes that are no order.
 
-    ``flat[ends[i]:ends[i + 1]]`` is the one of number i.
+    ``flat[ends[i]:ends[i + 1]]`` is the order of number i.
     """
     sizes, found = np.diff(ends), np.zeros(len(ends) - 1, np.int64)
     by_size = np.argsort(sizes, kind="stable")
@@ -275,7 +276,7 @@ def n_rows_of(flat: Array, ends: NDArray[np.int64]) -> NDArray[np.int64]:
             some = alike[begin : begin + step]
             first = ends[some]
             packed = flat[first[0] :][:size] if len(some) == 1 else flat[first[:, None] + np.arange(size)]
-            rows = _rows_of(packed.reshape(len(some), -1, n))
+            rows = _unpacked(packed.reshape(len(some), -1, n))
             are_less = rows.max(axis=1) < n
             seen = np.zeros(rows.shape, bool)
             np.put_along_axis(seen, np.minimum(rows, n - 1, out=rows), True, axis=1)

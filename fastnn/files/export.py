@@ -38,8 +38,8 @@ class Model(NamedTuple):
         return f"{sizes} ({names}), {self.params.dtype}"
 
 
-class Format(NamedTuple):
-    """A kind of file: its suffix, and the module with its writer.
+class ExportFormat(NamedTuple):
+    """A format of `export`: its suffix, and the module with its writer.
 
     The writer, ``contents(model: Model, name: str) -> dict[str, bytes]``, returns the bytes of each file by its suffix;
     `name` is that of the file without suffix. It raises ValueError for what the format cannot hold. The module may have
@@ -50,11 +50,11 @@ class Format(NamedTuple):
     module: str
 
 
-FORMATS: dict[str, Format] = {
-    "numpy": Format(".py", "fastnn.files.to_numpy"),
-    "c": Format(".c", "fastnn.files.to_c"),
-    "onnx": Format(".onnx", "fastnn.files.to_onnx"),
-    "safetensors": Format(".safetensors", "fastnn.files.to_safetensors"),
+FORMATS: dict[str, ExportFormat] = {
+    "numpy": ExportFormat(".py", "fastnn.files.to_numpy"),
+    "c": ExportFormat(".c", "fastnn.files.to_c"),
+    "onnx": ExportFormat(".onnx", "fastnn.files.to_onnx"),
+    "safetensors": ExportFormat(".safetensors", "fastnn.files.to_safetensors"),
 }
 
 
@@ -63,7 +63,7 @@ WRITTEN_BY = "written by fastnn"
 
 
 def export(
-    model: Any, path: str | os.PathLike[str], format: str | None = None, formats: Mapping[str, Format] = FORMATS
+    model: Any, path: str | os.PathLike[str], format: str | None = None, formats: Mapping[str, ExportFormat] = FORMATS
 ) -> list[Path]:
     """Write a model for programs without fastnn.
 
@@ -110,22 +110,23 @@ def check_not_exported(path: Any, remedy: str) -> None:
     `remedy` is what to write in place of it, with ``{}`` for the file's name.
     """
     name = os.fsdecode(name_of(path))
-    found = [form for form, line in FORMATS.items() if line.suffix == os.path.splitext(name)[1].lower()]
-    if found:
-        why = f"save writes fastnn's own format, such as 'model.npz', which no program for {found[0]} reads"
-        way = f"say {remedy.format(shown(name))} for a file in the format {found[0]}, or save under another suffix"
-        raise ValueError(f"{why}: {way}")
+    for form, line in FORMATS.items():
+        if line.suffix == os.path.splitext(name)[1].lower():
+            why = f"save writes fastnn's own format, such as 'model.npz', which no program for {form} reads"
+            way = f"say {remedy.format(shown(name))} for a file in the format {form}, or save under another suffix"
+            raise ValueError(f"{why}: {way}")
 
 
 def note(
-    model: Any, path: str | os.PathLike[str], format: str | None = None, formats: Mapping[str, Format] = FORMATS
+    model: Any, path: str | os.PathLike[str], format: str | None = None, formats: Mapping[str, ExportFormat] = FORMATS
 ) -> str:
-    """Return a note for users on the files that `export` writes, or ""."""
+    """Return a note for users on the files that `export` writes with these arguments; "" where there is none."""
     module = importlib.import_module(formats[_format_of(Path(path), format, formats)].module)
     return module.note(model) if hasattr(module, "note") else ""
 
 
-def _format_of(path: Path, format: str | None, formats: Mapping[str, Format] = FORMATS) -> str:
+def _format_of(path: Path, format: str | None, formats: Mapping[str, ExportFormat]) -> str:
+    """Return the name of the format, which the path's suffix says where it is None."""
     if format is not None:
         return check_choice("format", format, formats)
     for name, form in formats.items():
@@ -143,6 +144,9 @@ def _check_own(beside: Path, path: Path) -> None:
             if WRITTEN_BY.encode() not in file.read(1000):
                 said = f"is written beside {path.name}, and is another file, not written by fastnn: take another name"
                 raise FileExistsError(errno.EEXIST, said, str(beside))
+
+
+# ------------------------------------------------------------------------------------------- parts that writers share
 
 
 def from_template(template: str, /, **parts: object) -> str:
@@ -163,8 +167,8 @@ def label_list(classes: Array) -> list[Any]:
 def _plain_label(label: Any) -> Any:
     """Return a label as one of Python's own types, whose repr is code for it, whatever a subclass says; else None."""
     plains: dict[type, Any] = {bool: bool, int: int.__int__, float: float.__float__, str: str.__str__}
-    found = next((plain(label) for kind, plain in plains.items() if isinstance(label, kind)), None)
-    return None if isinstance(found, float) and not math.isfinite(found) else found
+    plain = next((to_plain(label) for kind, to_plain in plains.items() if isinstance(label, kind)), None)
+    return None if isinstance(plain, float) and not math.isfinite(plain) else plain
 
 
 def layers_of(model: Model) -> list[tuple[Array, Array | None, str | Value]]:

@@ -19,21 +19,21 @@ FLOATS = ("float32", "float64")
 
 
 class Library(NamedTuple):
-    """What another library calls its parts."""
+    """The names of another library's layers and activations."""
 
     package: str
-    """That of its own classes and functions; others may have the same names."""
+    """The package of its own classes and functions; a user's may have the same names."""
     layers: tuple[str, ...]
-    """Those that are taken besides activations, first the one with weights."""
+    """The layers that are read besides activations, first the one with weights."""
     idle: tuple[str, ...]
     """Layers that change nothing where nothing is trained."""
     activations: dict[str, tuple[str, dict[str, Any]]]
-    """{our activation: its class, and the options of that: the name of our parameter, or the values with which it is
-    that, the first of which is written}"""
+    """{our activation: the name of its class, and {option of that: our parameter, or the values with which it computes
+    our activation, the first of which is written}}"""
 
     def parts(self, model: Any) -> Iterator[tuple[str, Any]]:
         """Iterate over the layers that compute something, with the names of their classes."""
-        for tensor in getattr(model, "inputs", ()):  # of Keras
+        for tensor in getattr(model, "inputs", ()):  # a model of Keras'
             if tensor.dtype not in FLOATS:
                 right = f"float32 or float64, not {tensor.dtype}: Keras rounds them"
                 raise ValueError(f"the inputs of {shown(model)} must be {right}")
@@ -52,16 +52,16 @@ class Library(NamedTuple):
         ValueError
             For a part that computes something else than its class and its weights say.
         """
-        said = {}
+        changes = {}
         if hasattr(part, "_forward_hooks"):  # a module of PyTorch's, as Keras' layers are where they compute by it
             torch = sys.modules.get("torch.nn.modules.module")
             for hooks in "_forward_pre_hooks", "_forward_hooks":
-                said[f"a hook, in its {hooks}"] = getattr(part, hooks)
-                said[f"a hook of all modules, in torch's _global{hooks}"] = getattr(torch, f"_global{hooks}", ())
+                changes[f"a hook, in its {hooks}"] = getattr(part, hooks)
+                changes[f"a hook of all modules, in torch's _global{hooks}"] = getattr(torch, f"_global{hooks}", ())
         for name in "forward", "call", "_call_impl":
-            said[f"a {name} of its own"] = name in getattr(part, "__dict__", ())
-        if found := [what for what, is_there in said.items() if is_there]:
-            raise ValueError(f"{shown(part)} has {found[0]}, and so may compute something else than its weights say")
+            changes[f"a {name} of its own"] = name in getattr(part, "__dict__", ())
+        if made := [what for what, is_there in changes.items() if is_there]:
+            raise ValueError(f"{shown(part)} has {made[0]}, and so may compute something else than its weights say")
         return type(part).__name__ if type(part).__module__.startswith(self.package) else ""
 
     def activation(self, kind: str, part: Any) -> Any:
@@ -91,8 +91,8 @@ class Library(NamedTuple):
             raise ValueError(f"{shown(part)}: {error}") from None
 
 
-class Taken(NamedTuple):
-    """A layer with weights and an activation, or an activation that stands after a layer without one."""
+class ReadLayer(NamedTuple):
+    """A layer as it was read: with weights and an activation, or the activation of the layer before it."""
 
     part: Any  # the other library's, for errors
     activation: str | Value
@@ -105,8 +105,8 @@ def options_of(options: dict[str, Any], numbers: dict[str, float]) -> dict[str, 
     return {option: numbers[legal] if isinstance(legal, str) else legal[0] for option, legal in options.items()}
 
 
-def result_of(library: Library, layers: Iterable[Taken], output: str | None, loss: str) -> TrainingResult:
-    """Make a result without a state.
+def result_from_layers(library: Library, layers: Iterable[ReadLayer], output: str | None, loss: str) -> TrainingResult:
+    """Make a result without a state of layers in their order.
 
     Raises
     ------
@@ -200,17 +200,17 @@ def from_torch(module: Any, *, output: str | None = None, loss: str = "auto") ->
     """
     if TORCH.own_kind(module) != "Sequential":
         raise TypeError(f"from_torch takes a torch.nn.Sequential, not {shown(module)}")
-    return result_of(TORCH, (_of_torch(*part) for part in TORCH.parts(module)), output, loss)
+    return result_from_layers(TORCH, (_read_torch(*part) for part in TORCH.parts(module)), output, loss)
 
 
-def _of_torch(kind: str, part: Any) -> Taken:
+def _read_torch(kind: str, part: Any) -> ReadLayer:
     if kind != "Linear":
-        return Taken(part, TORCH.activation(kind, part))
+        return ReadLayer(part, TORCH.activation(kind, part))
     for name in "weight", "bias":
         if name not in part._parameters:  # what stands there is computed, when the module is called
             way = "prune.remove or remove_weight_norm makes it one"
             raise ValueError(f"the {name} of {shown(part)} is no parameter: {way}")
-    return Taken(part, "identity", _array(part.weight).T, None if part.bias is None else _array(part.bias))
+    return ReadLayer(part, "identity", _array(part.weight).T, None if part.bias is None else _array(part.bias))
 
 
 def _array(tensor: Any) -> Any:
@@ -299,21 +299,21 @@ def from_keras(model: Any, *, output: str | None = None, loss: str = "auto") -> 
     """
     if KERAS.own_kind(model) != "Sequential":
         raise TypeError(f"from_keras takes a keras.Sequential, not {shown(model)}")
-    return result_of(KERAS, (_of_keras(*part) for part in KERAS.parts(model)), output, loss)
+    return result_from_layers(KERAS, (_read_keras(*part) for part in KERAS.parts(model)), output, loss)
 
 
-def _of_keras(kind: str, part: Any) -> Taken:
+def _read_keras(kind: str, part: Any) -> ReadLayer:
     if kind == "Activation":
-        return Taken(part, _function(part))
+        return ReadLayer(part, _function(part))
     if kind != "Dense":
-        return Taken(part, KERAS.activation(kind, part))
+        return ReadLayer(part, KERAS.activation(kind, part))
     arrays = part.get_weights()
     if len(arrays) != 1 + part.use_bias:
         right = f"{1 + part.use_bias} arrays, not {len(arrays)}"
         raise ValueError(f"{shown(part)} must have weights, {right}: is the model built?")
     if any(dtype not in FLOATS for dtype in (part.compute_dtype, *map(str, {a.dtype for a in arrays}))):
         raise TypeError(f"{shown(part)} must compute in float32 or float64, not {part.compute_dtype}")
-    return Taken(part, _function(part), *arrays)
+    return ReadLayer(part, _function(part), *arrays)
 
 
 def _function(part: Any) -> str:

@@ -28,7 +28,7 @@ from fastnn.errors import ModelFileError
 from fastnn.files import description
 from fastnn.files.archive import is_too_much, table_of, text_of, texts_of, write_archive
 from fastnn.files.export import check_not_exported
-from fastnn.files.model import MANY, checked_model, checked_result, content_of, parts_of_rows, result_of, rows_of
+from fastnn.files.model import MANY, checked_model, checked_result, content_of, result_of, rows_of, split_rows
 from fastnn.many.results import ManyResult, Rows
 from fastnn.memory import Array
 from fastnn.network import Network
@@ -51,14 +51,14 @@ REQUIRED[True] += tuple(description.OF_STATE)
 """The entries and arrays that each member has."""
 
 STRIDE = 1 << 14
-"""Members that are looked at together."""
+"""Members that are checked together."""
 
 Places = dict[str, NDArray[Any]]
 """The number of each member's value in each column, counted from 1; 0 where it has none."""
 
 
 class Parts:
-    """The different arrays of a column, read-only; they lie one after the other in `flat`."""
+    """The different arrays of a column, read-only, which lie one after the other in `flat`."""
 
     def __init__(self, name: str, flat: Array, sizes: list[int]) -> None:
         if flat.dtype not in (dtypes := DTYPES.get(name, (np.float64,))):
@@ -146,12 +146,12 @@ class Columns(NamedTuple):
                     yield (size[name] <= 0) | (size[name] == size["loss"])
 
     def _names_fit(self, places: Places, within: list[tuple[str, str]]) -> Iterator[NDArray[np.bool_]]:
-        """Iterate over such checks of what a member must have; of two names `within`, one is an entry of the other."""
+        """Iterate over checks of which columns members have; of two names `within`, one is an entry of the other."""
 
         def has(*names: str) -> NDArray[np.bool_]:
             """Return which members have a value in one of some columns."""
-            found = [places[name] > 0 for name in names if name in places]
-            return np.zeros(len(places["network"]), bool) | np.any(found, axis=0)
+            any_of = [places[name] > 0 for name in names if name in places]
+            return np.zeros(len(places["network"]), bool) | np.any(any_of, axis=0)
 
         for name in REQUIRED[self.has_states]:
             yield has(name)
@@ -225,17 +225,17 @@ class StoredResults(Store):
         return get_backend(self._value("backend", i))
 
     def params(self, i: int) -> Array:
-        """Return its parameters (n_params,), read-only."""
+        """Return member i's parameters (n_params,), read-only."""
         own = self._floats("params", i)
         return self._floats("vectors", i)[: self.network(i).n_params] if own is None else own
 
     def feature_names(self, i: int) -> Names | None:
-        """Return the names of the columns of its X."""
+        """Return the names of the columns of member i's X."""
         array, n = self._value("feature_names", i), self.network(i).n_inputs
         return None if array is None else self._once(lambda: description.names_of(array, n), "feature_names", i)
 
     def history(self, i: int) -> History:
-        """Return its history."""
+        """Return member i's history."""
         if not self._has_states:
             return description.no_history()
         more = {name: found for name in ("learning_rate", "measured") if (found := self._value(name, i)) is not None}
@@ -243,7 +243,7 @@ class StoredResults(Store):
         return History(*losses, float(self._value("seconds", i)), **more, monitor=self._value("monitor", i))
 
     def stop_reason(self, i: int) -> StopReason:
-        """Return the reason why its training ended."""
+        """Return the reason why member i's training ended."""
         return cast(StopReason, self._value("stop_reason", i))
 
     def has_state(self, i: int) -> bool:
@@ -251,7 +251,7 @@ class StoredResults(Store):
         return self._has_states
 
     def result(self, i: int) -> TrainingResult:
-        """Return the whole result."""
+        """Return member i's result."""
         header, arrays = self._content(i)
         vectors = arrays["vectors"] if self._has_states else arrays["params"][None]
         column = "vectors" if self._has_states else "params"
@@ -263,7 +263,7 @@ class StoredResults(Store):
         return description.without_state(header["network"], arrays["params"], *more)
 
     def check(self, i: int) -> None:
-        """Raise ModelFileError with member i's number where it is damaged, as of a result in a file of its own."""
+        """Raise ModelFileError with member i's number where it is damaged, by the checks of a file of one result."""
         try:
             header, arrays = self._content(i)
             (checked_result if self._has_states else checked_model)(header, arrays)
@@ -280,7 +280,7 @@ class StoredResults(Store):
             n += n_validation or 0
             packed = arrays.pop("order").reshape(-1, n)
             rows = self._once(lambda: description.unpack_order(packed, n), "order", i, n)
-            arrays |= parts_of_rows(rows, n_validation)
+            arrays |= split_rows(rows, n_validation)
             arrays["vectors"] = arrays["vectors"].reshape(header["n_vectors"], header["n_params"])
             arrays.setdefault("params", arrays["vectors"][0])
         return header, arrays
@@ -293,6 +293,9 @@ class StoredResults(Store):
         trained = self._once(lambda: array.astype(dtype), name, i, dtype)
         trained.flags.writeable = False
         return trained
+
+
+# ---------------------------------------------------------------------------------------------------------------- save
 
 
 class _Column:
@@ -312,9 +315,6 @@ class _Column:
     def differs(self) -> bool:
         """Whether members have different values, or some have none."""
         return len(self.values) > 1 or not self.which.all()
-
-
-# ---------------------------------------------------------------------------------------------------------------- save
 
 
 def save(path: str | os.PathLike[str], many: ManyResult, *, state: bool = True) -> None:
@@ -344,25 +344,25 @@ def save(path: str | os.PathLike[str], many: ManyResult, *, state: bool = True) 
     arrays: dict[str, _Column] = defaultdict(functools.partial(_Column, m))
     versions: Any = None
     for i, result in enumerate(many):
-        said, held = content_of(result, state)
-        versions = said.pop("versions")
+        header, own = content_of(result, state)
+        versions = header.pop("versions")
         if state:
-            held["order"] = description.planes(rows_of(result.state))
-            if held["params"].tobytes() == held["vectors"][0].tobytes():
-                del held["params"]
-        for name, value in description.leaves(said):
+            own["order"] = description.planes(rows_of(result.state))
+            if own["params"].tobytes() == own["vectors"][0].tobytes():
+                del own["params"]
+        for name, value in description.leaves(header):
             if name not in facts:
                 if not description.is_fact(name, state) or len(facts) == description.MOST_FACTS:
                     raise ValueError(f"member {i}: there is no place in a file for {shown(name)} of its state")
                 facts[name] = _Column(m)
             facts[name].put(i, repr(value), value)  # which tells 1 from True, and 0.0 from -0.0
-        for name, array in held.items():
+        for name, array in own.items():
             arrays[name].put(i, (array.astype(dtype) if name in FLOATS else array).tobytes(), array.size)
     columns = facts | arrays
     differ = [name for name, column in columns.items() if column.differs] or [next(iter(columns))]
     width = np.min_scalar_type(max(len(columns[name].values) for name in differ))
     kinds = {"facts": facts, "sizes": arrays}
-    values = {kind: {name: [*c.values.values()] for name, c in found.items()} for kind, found in kinds.items()}
+    values = {kind: {name: [*c.values.values()] for name, c in named.items()} for kind, named in kinds.items()}
     text = json.dumps(values, separators=(",", ":")).encode()
     dtypes = {name: legal[0] for name, legal in DTYPES.items()} | dict.fromkeys(FLOATS, dtype)
     which = np.array([columns[name].which for name in differ], width)

@@ -89,11 +89,11 @@ def save(path: str | os.PathLike[str], result: TrainingResult, *, state: bool = 
         raise TypeError(f"save takes a training result, not {class_of(result)}")
     check_not_exported(path, "result.export({})")
     _check(result, check_flag("state", state))
-    said, arrays = content_of(result, state)
+    header, arrays = content_of(result, state)
     if state:
-        write_archive(path, CHECKPOINT, said, arrays | {"order": description.pack_order(rows_of(result.state))})
+        write_archive(path, CHECKPOINT, header, arrays | {"order": description.pack_order(rows_of(result.state))})
     else:
-        write_archive(path, MODEL, said, arrays)
+        write_archive(path, MODEL, header, arrays)
 
 
 def _check(result: TrainingResult, state: bool) -> None:
@@ -110,22 +110,22 @@ def _check(result: TrainingResult, state: bool) -> None:
     if not isinstance(result.state, TrainingState) or not isinstance(result.history, History):
         raise TypeError("state and history must be those of a training: say save(path, state=False)")
     result.state.check()
-    found, right = (result.state.n_params, result.state.storage.dtype), (result.network.n_params, result.params.dtype)
-    if found != right:
-        what = f"the state has {found[0]} parameters of {found[1]}, the result {right[0]} of {right[1]}"
+    there, right = (result.state.n_params, result.state.storage.dtype), (result.network.n_params, result.params.dtype)
+    if there != right:
+        what = f"the state has {there[0]} parameters of {there[1]}, the result {right[0]} of {right[1]}"
         raise ValueError(f"{what}: say save(path, state=False)")
 
 
 def content_of(result: TrainingResult, state: bool) -> tuple[dict[str, Any], dict[str, Array]]:
-    """Return a result's part of a file's header, and its arrays, all but the order of the rows."""
-    said = description.shared_header(result.network, result.params, result.backend)
-    said["stop_reason"] = result.stop_reason
+    """Return the entries that a result adds to a file's header, and its arrays, all but the order of the rows."""
+    header = description.shared_header(result.network, result.params, result.backend)
+    header["stop_reason"] = result.stop_reason
     names = {} if result.feature_names is None else {"feature_names": json_array(result.feature_names)}
     if not state:
-        return said, {"params": result.params} | names
+        return header, {"params": result.params} | names
     if result.state.random_state is None or result.state.index is None:
         raise ValueError("this result holds a network alone, no state of a training: say save(path, state=False)")
-    return said | _of_state(result), _arrays(result) | names
+    return header | _state_header(result), _state_arrays(result) | names
 
 
 def rows_of(state: TrainingState) -> NDArray[np.int64]:
@@ -134,19 +134,19 @@ def rows_of(state: TrainingState) -> NDArray[np.int64]:
     return index if state.validation_rows is None else np.concatenate([state.validation_rows, index])
 
 
-def _arrays(result: TrainingResult) -> dict[str, Array]:
+def _state_arrays(result: TrainingResult) -> dict[str, Array]:
     state, history = result.state, result.history
     key = cast(dict[str, Any], state.random_state)["state"]["key"]
-    found = {"params": result.params, "vectors": state.vectors, "random_state": key, "loss": history.loss}
-    found |= {"validation_loss": history.validation_loss, "best_params": state.best_params}
-    found |= {"learning_rate": history.learning_rate, "measured": history.measured}
-    return {name: array for name, array in found.items() if array is not None}
+    arrays = {"params": result.params, "vectors": state.vectors, "random_state": key, "loss": history.loss}
+    arrays |= {"validation_loss": history.validation_loss, "best_params": state.best_params}
+    arrays |= {"learning_rate": history.learning_rate, "measured": history.measured}
+    return {name: array for name, array in arrays.items() if array is not None}
 
 
-def _of_state(result: TrainingResult) -> dict[str, Any]:
+def _state_header(result: TrainingResult) -> dict[str, Any]:
     state, split = result.state, result.state.validation_rows
     generator = cast(dict[str, Any], state.random_state)
-    said = network_counters(result.network).keys()  # by "network"
+    of_network = network_counters(result.network).keys()  # the entry "network" says these
     return {
         "n_vectors": len(state.vectors),
         "n_rows": cast(Array, state.index).size,
@@ -158,7 +158,7 @@ def _of_state(result: TrainingResult) -> dict[str, Any]:
             "has_gauss": int(generator["has_gauss"]),
             "gauss": float(generator["gauss"]),
         },
-        "counters": {name: value for name, value in state.counters.items() if name not in said},
+        "counters": {name: value for name, value in state.counters.items() if name not in of_network},
         "seconds": result.history.seconds,
         "monitor": result.history.monitor,
     }
@@ -205,8 +205,8 @@ def load(path: str | os.PathLike[str]) -> TrainingResult | Any:
     """
     if is_safetensors(path):
         return read_safetensors(path)
-    builders: dict[Format, Builder[Any]] = {CHECKPOINT: _result, CHECKPOINT_1: _result, MODEL: _network}
-    return read_archive(path, builders | {MANY: _many, ESTIMATOR: _refuse_estimator, TABLE: _refuse_estimator})
+    builders: dict[Format, Builder[Any]] = {CHECKPOINT: _read_result, CHECKPOINT_1: _read_result, MODEL: _read_network}
+    return read_archive(path, builders | {MANY: _read_many, ESTIMATOR: _refuse_estimator, TABLE: _refuse_estimator})
 
 
 def kind_of(path: str | os.PathLike[str]) -> str:
@@ -226,7 +226,7 @@ def _refuse_many(header: dict[str, Any], arrays: dict[str, Array]) -> NoReturn:
     raise ModelFileError(f"it holds {header['members']!s:.20} results: take one, fastnn.load(path)[i]")
 
 
-def _many(header: dict[str, Any], arrays: dict[str, Array]) -> Any:
+def _read_many(header: dict[str, Any], arrays: dict[str, Array]) -> Any:
     from fastnn.files.many import many_of
 
     return many_of(header, arrays)
@@ -238,31 +238,31 @@ def _refuse_estimator(header: dict[str, Any], arrays: dict[str, Array]) -> NoRet
     raise ModelFileError(f"it holds an estimator, not a training result: {name}.load reads it")
 
 
-def _network(header: dict[str, Any], arrays: dict[str, Array]) -> TrainingResult:
+def _read_network(header: dict[str, Any], arrays: dict[str, Array]) -> TrainingResult:
     description.check_facts(description.leaves(header))
     return checked_model(header, arrays)
 
 
-def _result(header: dict[str, Any], arrays: dict[str, Array]) -> TrainingResult:
+def _read_result(header: dict[str, Any], arrays: dict[str, Array]) -> TrainingResult:
     """Unpack the order of rows, which is packed since format 2, and build the result."""
     if "order" not in arrays and "learning_rate" not in arrays:  # written by version 0.1
         header = {"monitor": "loss"} | header
     description.check_facts(description.leaves(header))
     if "order" in arrays:
         n, n_validation = header["n_rows"], header["n_validation"]
-        arrays |= parts_of_rows(description.unpack_order(arrays["order"], n + (n_validation or 0)), n_validation)
+        arrays |= split_rows(description.unpack_order(arrays["order"], n + (n_validation or 0)), n_validation)
     return checked_result(header, arrays)
 
 
-def parts_of_rows(rows: NDArray[np.int64], n_validation: int | None) -> dict[str, NDArray[np.int64]]:
-    """Return the rows to train on, and those for validation, of the rows of `rows_of`."""
+def split_rows(rows: NDArray[np.int64], n_validation: int | None) -> dict[str, NDArray[np.int64]]:
+    """Split the rows of `rows_of` into those to train on and those for validation."""
     if n_validation is None:
         return {"index": rows}
     return {"index": rows[n_validation:], "validation_rows": rows[:n_validation]}
 
 
 def checked_model(header: dict[str, Any], arrays: dict[str, Array]) -> TrainingResult:
-    """Build the result of a network alone; the entries of its header are checked already."""
+    """Check the arrays of a network alone and build its result; the entries of its header are checked already."""
     network = description.checked_network(header, arrays)
     names = description.names_of(arrays.get("feature_names"), network.n_inputs)
     facts = header["backend"], header["stop_reason"]
@@ -270,7 +270,7 @@ def checked_model(header: dict[str, Any], arrays: dict[str, Array]) -> TrainingR
 
 
 def checked_result(header: dict[str, Any], arrays: dict[str, Array]) -> TrainingResult:
-    """Build a result of the parts that `content_of` makes of it and of its rows; its entries are checked already."""
+    """Check the arrays of a result with a state and build it; the entries of its header are checked already."""
     network = description.checked_network(header, arrays)
     _check_arrays(arrays, header)
     names = description.names_of(arrays.get("feature_names"), network.n_inputs)
@@ -282,7 +282,7 @@ def checked_result(header: dict[str, Any], arrays: dict[str, Array]) -> Training
 def result_of(
     network: Network, header: dict[str, Any], arrays: dict[str, Array], storage: Array, feature_names: Names | None
 ) -> TrainingResult:
-    """Build a result of parts that fit; `storage` and `feature_names` are those of its state."""
+    """Build a result of parts that are checked already; `storage` and `feature_names` are those of its state."""
     state = TrainingState(storage, network.n_params)
     state.t, state.batch, state.optimizer = header["t"], header["batch"], header["optimizer"]
     state.beta_products = np.array(header["beta_products"], np.float64)

@@ -31,14 +31,14 @@ def contents(model: Model, name: str) -> dict[str, bytes]:
     network = model.network
     number, _ = NUMBERS[model.params.dtype.name]
     parts = {"arrays": _arrays(model), "body": "\n".join(_layers(model, name.upper(), number)), "note": note(model)}
-    parts |= {"what": f"A network {model.summary}", "labels": labels_of(model.classes, network.n_outputs)}
+    parts |= {"what": f"A network {model.summary}", "labels": labels_comment(model.classes, network.n_outputs)}
     return sources(name, model, row=number, n_inputs=network.n_inputs, **parts)
 
 
 def sources(name: str, model: Model, row: str, **parts: Any) -> dict[str, bytes]:
-    """Return source and header of what computes with a network, of the other parts of their templates.
+    """Return the source and the header: their templates, filled with C functions for a network and with `parts`.
 
-    `row` is the type of inputs and outputs.
+    `row` is the C type of inputs and outputs.
     """
     from fastnn.fused.dense import c_functions  # imports Numba
 
@@ -58,7 +58,7 @@ def sources(name: str, model: Model, row: str, **parts: Any) -> dict[str, bytes]
     return {".c": source.encode(), ".h": from_template("network.h", **texts).encode()}
 
 
-def labels_of(classes: Array | None, n_outputs: int) -> str:
+def labels_comment(classes: Array | None, n_outputs: int) -> str:
     """Return the header's comment on a classifier's labels."""
     if classes is None:
         return ""
@@ -68,7 +68,7 @@ def labels_of(classes: Array | None, n_outputs: int) -> str:
 
 
 def comment(text: str) -> str:
-    """Return a text that may stand in a comment."""
+    """Return a text without what would end the comment that it stands in."""
     return text.replace("*/", "* /")
 
 

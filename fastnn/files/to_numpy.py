@@ -42,8 +42,8 @@ def predict(X):
 '''
 
 
-def text_of(activation: str | Value) -> str:
-    """Return the formula of an activation."""
+def formula_text(activation: str | Value) -> str:
+    """Return the formula of an activation in NumPy's words."""
     text, numbers = formula(FORMULAS, activation, "numpy")
     return str(text.format(**numbers))
 
@@ -55,7 +55,7 @@ def contents(model: Model, name: str) -> dict[str, bytes]:
     for i, (W, b, activation) in enumerate(layers_of(model)):
         arrays += literal(f"W{i}", W) + ("" if b is None else literal(f"b{i}", b))
         layers += f"        z = a @ W{i}{'' if b is None else f' + b{i}'}\n"
-        layers += f"        a = {text_of(activation)}\n"
+        layers += f"        a = {formula_text(activation)}\n"
     classifies = model.task in ("labels", "multilabel")
     n_outputs, result = network.n_outputs, "a"
     if model.task == "labels" and n_outputs == 1:

@@ -25,10 +25,10 @@ _DTYPES = {"float32": "F32", "float64": "F64"}
 
 def _tensors(network: Network, params: Array) -> dict[str, Array]:
     """Return the layers' weights and biases by their names, views of `params`, in the order in which they lie there."""
-    found: dict[str, Array] = {}
+    tensors: dict[str, Array] = {}
     for i, (W, b) in enumerate(zip(network.weights(params), network.biases(params), strict=True)):
-        found |= {f"layers.{i}.weight": W} | ({f"layers.{i}.bias": b} if b.size else {})
-    return found
+        tensors |= {f"layers.{i}.weight": W} | ({f"layers.{i}.bias": b} if b.size else {})
+    return tensors
 
 
 def contents(model: Model, name: str) -> dict[str, bytes]:

@@ -10,7 +10,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from fastnn.backends import get_backend
 from fastnn.files.export import FORMATS as OF_NETWORKS
-from fastnn.files.export import Format, Model, export
+from fastnn.files.export import ExportFormat, Model, export
 from fastnn.memory import Array
 from fastnn.network import Network
 from fastnn.state import TableRow
@@ -18,7 +18,7 @@ from fastnn.tabular.columns import LARGEST
 from fastnn.tabular.left_out import Unsmoothing
 from fastnn.tabular.preparation import LARGEST_SCALED, LIMIT, ROUNDS, Levels, TablePreparation
 
-FORMATS = {form: Format(OF_NETWORKS[form].suffix, f"fastnn.tabular.to_{form}") for form in ("numpy", "c", "onnx")}
+FORMATS = {key: ExportFormat(OF_NETWORKS[key].suffix, f"fastnn.tabular.to_{key}") for key in ("numpy", "c", "onnx")}
 
 
 class TableModel(NamedTuple):

@@ -5,7 +5,7 @@ import textwrap
 import numpy as np
 
 from fastnn.checking.arguments import decimal
-from fastnn.files.to_c import array_text, comment, labels_of, layer_calls, sources
+from fastnn.files.to_c import array_text, comment, labels_comment, layer_calls, sources
 from fastnn.memory import Array
 from fastnn.tabular.export import TableModel
 from fastnn.tabular.preparation import LARGEST_SCALED, LIMIT, ROUNDS, Levels
@@ -98,7 +98,7 @@ def contents(model: TableModel, name: str) -> dict[str, bytes]:
     body = BODY.format(buffers=buffers, n=n, n_members=n_members, layers="\n".join(_layers(model)))
     arrays = [array_text(key, array, str(array.shape)) for key, array in _arrays(model).items()]
     parts = {"arrays": "\n".join([*arrays, _preparation(model)]), "body": body + end, "note": note(model)}
-    parts |= {"labels": "\n".join(filter(None, (_columns(model), labels_of(model.classes, n))))}
+    parts |= {"labels": "\n".join(filter(None, (_columns(model), labels_comment(model.classes, n))))}
     n_inputs = model.preparation.n_features_in_
     return sources(name, model.members[0], what=model.summary, row="double", n_inputs=n_inputs, **parts)
 

@@ -2,7 +2,7 @@
 
 from fastnn import __version__
 from fastnn.files.export import from_template, label_list
-from fastnn.files.to_numpy import literal, text_of
+from fastnn.files.to_numpy import formula_text, literal
 from fastnn.tabular.export import TableModel
 from fastnn.tabular.preparation import LARGEST_SCALED, LIMIT, ROUNDS
 
@@ -29,7 +29,7 @@ def contents(model: TableModel, name: str) -> dict[str, bytes]:
     arrays = {"HAS_GAPS": p.has_gaps_} | {name.upper(): array for name, array in model.constants.items()}
     layers = ""
     for k, activation in enumerate(network.activations):
-        lines = text_of(activation).replace("\n", "\n    ")
+        lines = formula_text(activation).replace("\n", "\n    ")
         layers += f"            z = a @ W{k}[m] + B{k}[m]\n            a = {lines}\n"
     if model.scaling is not None:
         end = TARGETS.format(result="y[:, 0]" if model.one_target else "y")
