@@ -1,4 +1,4 @@
-"""What tables' estimators say of their own errors, on rows outside of `fit`: ``python -m benchmarks.calibration``.
+"""Intervals and probabilities of tables' estimators, on rows outside of `fit`: ``python -m benchmarks.calibration``.
 
 ``intervals``: coverage and width of intervals that are to cover nine rows of ten, of both presets and of two models of
 LightGBM, of the quantiles 0.05 and 0.95; means of 20 splits. ``probabilities``: the log loss and the expected

@@ -1,4 +1,4 @@
-"""What the charts of the benchmarks share: figures without a screen, axes without a frame, logarithmic scales."""
+"""Parts of the benchmarks' charts: figures without a screen, axes without a frame, logarithmic scales."""
 
 from collections.abc import Iterable
 from typing import Any

@@ -19,7 +19,7 @@ from numba import njit
 from benchmarks.peers import limits
 from benchmarks.readme import print_parts
 from fastnn import ACTIVATIONS, SGD, MLPClassifier, MLPRegressor, Network, TrainingResult, load, train
-from fastnn.measuring.timing import interleaved, markdown, seconds
+from fastnn.measuring.timing import interleaved, markdown, times_text
 from fastnn.testing.tolerances import assert_within, export_bound
 
 N_ROWS = 2000
@@ -36,7 +36,7 @@ def by_onnx(result: TrainingResult, folder: pathlib.Path) -> Predict:
     return lambda X: session.run(["output"], {"X": X})[0]
 
 
-def compiled(result: TrainingResult, folder: pathlib.Path) -> Callable[[np.ndarray, np.ndarray], object]:
+def c_function(result: TrainingResult, folder: pathlib.Path) -> Callable[[np.ndarray, np.ndarray], object]:
     """The exported C function of rows and outputs; ImportError where there is no compiler."""
     source, _ = result.export(folder / "net.c")
     call = limits.compiled(source, "-O2", "-ffp-contract=off", "-march=native").net_predict_batch
@@ -44,7 +44,7 @@ def compiled(result: TrainingResult, folder: pathlib.Path) -> Callable[[np.ndarr
 
 
 def by_c(result: TrainingResult, folder: pathlib.Path) -> Predict:
-    call, n = compiled(result, folder), result.network.n_outputs
+    call, n = c_function(result, folder), result.network.n_outputs
 
     def predict(X):
         call(X, out := np.empty((len(X), n), X.dtype))
@@ -99,16 +99,16 @@ def sizes() -> dict[str, int]:
     network = Network((64, 64, 10), "relu", "softmax")
     X = np.random.RandomState(0).rand(1000, 64).astype(np.float32)
     result = train(network, X, np.arange(1000) % 10, epochs=20, seed=0)
-    found = {"the weights alone, in memory": result.params.nbytes}
+    n_bytes = {"the weights alone, in memory": result.params.nbytes}
     saves = {"`save(path)`, trained on 1,000 rows for 20 epochs": True, "`save(path, state=False)`": False}
     with tempfile.TemporaryDirectory() as folder:
         for what, state in saves.items():
             result.save(saved := pathlib.Path(folder, "net"), state=state)
-            found[what] = saved.stat().st_size
+            n_bytes[what] = saved.stat().st_size
         for suffix in (".safetensors", ".onnx", ".py", ".c"):
             written = result.export(saved.with_suffix(suffix))
-            found[" and ".join(f"`{path.suffix}`" for path in written)] = sum(path.stat().st_size for path in written)
-    return found
+            n_bytes[" and ".join(f"`{path.suffix}`" for path in written)] = sum(path.stat().st_size for path in written)
+    return n_bytes
 
 
 def differences() -> str:
@@ -148,7 +148,7 @@ def of_fastnn(result: TrainingResult, folder: pathlib.Path) -> Iterator[tuple[st
     yield "function(), from Python", partial(each_row, f)
     yield "function(), from compiled code", partial(njit(each_row), f)
     with contextlib.suppress(ImportError):
-        yield "C", compiled(result, folder)
+        yield "C", c_function(result, folder)
 
 
 def of_others(result: TrainingResult, folder: pathlib.Path) -> Iterator[tuple[str, Way]]:
@@ -186,7 +186,7 @@ def measure(network: Network, dtype: str, rounds: int = ROUNDS, n_rows: int = 10
 
 def one_row() -> str:
     columns = [measure(network, name.split()[-1]) for name, network in NETWORKS.items()]
-    rows = [[way, *(seconds(column[way]) for column in columns)] for way in columns[0]]
+    rows = [[way, *(times_text(column[way]) for column in columns)] for way in columns[0]]
     return markdown(["one row", *NETWORKS], rows)
 
 

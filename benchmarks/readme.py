@@ -100,20 +100,20 @@ class Aim(NamedTuple):
 
     what: str
     bound: float
-    found: Interval | None  # None where it was not measured
+    measured: Interval | None  # None where it was not
     at_least: bool = True
     against: str = ""  # What it is a ratio to, where that does not stand in `what`
 
     @property
     def met(self) -> bool:
         """Whether the number is what it should be."""
-        found, bound = self.found, self.bound
-        return found is not None and (found.middle >= bound if self.at_least else found.middle <= bound)
+        measured, bound = self.measured, self.bound
+        return measured is not None and (measured.middle >= bound if self.at_least else measured.middle <= bound)
 
     @property
     def cells(self) -> list[str]:
         """What was measured, and the verdict."""
-        return [shown_ratio(self.found), "" if self.met else "missed"] if self.found else ["", "not measured"]
+        return [shown_ratio(self.measured), "" if self.met else "missed"] if self.measured else ["", "not measured"]
 
 
 def shown_ratio(number: Interval) -> str:

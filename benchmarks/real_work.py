@@ -1,4 +1,4 @@
-"""What people do besides training undisturbed, and `fit` beside scikit-learn's: ``python -m benchmarks.real_work``.
+"""Real work, which is not training undisturbed, and `fit` beside scikit-learn's: ``python -m benchmarks.real_work``.
 
 ``usual``: validation, callbacks, early stopping, short calls; each round measures all, the table has the medians of the
 rounds and their quartiles. ``fits``: `fit` and `predict_proba` take turns with scikit-learn's on the same data to the
@@ -16,7 +16,7 @@ from sklearn.datasets import load_breast_cancer, load_digits, load_iris
 import fastnn
 from benchmarks.readme import print_parts
 from fastnn.measuring import work
-from fastnn.measuring.timing import in_turn, interleaved, markdown, quartiles, ratio, repeated, seconds, seconds_of
+from fastnn.measuring.timing import in_turn, interleaved, markdown, quartiles, ratio, repeated, seconds_of, times_text
 from fastnn.testing.correctness import check_work
 
 ROUNDS = 5
@@ -92,7 +92,7 @@ def measure():
 
 def table(rounds):
     by_line = {line: [found[line] for found in rounds] for line in LINES}
-    rows = [[line, str(quartiles(s)) if "times" in line else seconds(s)] for line, s in by_line.items()]
+    rows = [[line, str(quartiles(s)) if "times" in line else times_text(s)] for line, s in by_line.items()]
     return markdown(["real work", "fastnn"], rows)
 
 

@@ -99,7 +99,7 @@ def seconds(axis: Axis, sample_seconds: float, rounds: int) -> dict[str, dict[st
 
 
 class _Watched:
-    """A back end that takes down what `train_steps` needs; its arrays are NumPy's, which report to tracemalloc."""
+    """A back end that notes the memory of `train_steps`; its arrays are NumPy's, which report to tracemalloc."""
 
     def __init__(self, name: str) -> None:
         self.name, self._kind = name, type(get_backend(name))

@@ -112,8 +112,8 @@ def main() -> int:
     warnings.simplefilter("ignore", ConvergenceWarning)
     with threadpool_limits(1):
         found = {name: search() for name, search in SEARCHES.items()}
-        if told := wrong(found):
-            print(f"Other answers than alone, so nothing was timed: {'; '.join(told)}")
+        if names := wrong(found):
+            print(f"Other answers than alone, so nothing was timed: {'; '.join(names)}")
             return 1
         timings = interleaved(SEARCHES, rounds=ROUNDS)
     rows = [[name, str(n), f"{median(timings[name]):.3g}", f"{score:.4f}"] for name, (n, score, *_) in found.items()]

@@ -95,7 +95,7 @@ def calls(name: str, threads: int | None) -> Way:
     return Way(run, lambda: b"".join(np.asarray(answer).tobytes() for answer in answers))
 
 
-def made(name: str, threads: int | None) -> Way:
+def way_of(name: str, threads: int | None) -> Way:
     return (training if name in TRAININGS else calls)(name, threads)
 
 
@@ -113,7 +113,7 @@ def timed(n: int, *ways: Way) -> float:
 
 def speed_ups(name: str, seconds: float) -> dict[str, list[float]]:
     """Return the samples: microseconds with one thread, and what two threads, and those chosen, gain over it."""
-    ways = {way: made(name, n) for way, n in (("1", 1), ("2", 2), ("None", None))}
+    ways = {way: way_of(name, n) for way, n in (("1", 1), ("2", 2), ("None", None))}
     for way in ways.values():
         way.run(3)
     if len({way.bits() for way in ways.values()}) > 1:
@@ -122,7 +122,7 @@ def speed_ups(name: str, seconds: float) -> dict[str, list[float]]:
     n = max(2, round(SAMPLE / one))
     ways["None"].run(round(0.5 / one))  # its first trials are over
     asks = {title: partial(timed, n, way) for title, way in ways.items()}
-    asks["independent"] = partial(timed, n, *(made(name, 1) for _ in range(2)))
+    asks["independent"] = partial(timed, n, *(way_of(name, 1) for _ in range(2)))
     one, two, chosen, pair = map(np.array, in_turn(asks, ROUNDS, seconds).values())
     columns = {"one thread": 1e6 * one / n, "2": one / two, "None": one / chosen, "independent": 2 * one / pair}
     return {title: column.tolist() for title, column in columns.items()}
@@ -174,7 +174,7 @@ def label(name: str) -> str:
 
 
 def tables(found: dict[str, Any]) -> str:
-    quiet, short = [], []
+    quiet, short_rows = [], []
     for name, samples in found["quiet"].items():
         two, chosen, independent = (str(quartiles(samples[way])) for way in ("2", "None", "independent"))
         one = f"{median(samples['one thread']):,.0f}"
@@ -183,13 +183,13 @@ def tables(found: dict[str, Any]) -> str:
     for name, by_epochs in found["short"].items():
         for n, samples in by_epochs.items():
             others = (str(quartiles(samples[what])) for what in ("2", "processor"))
-            short.append([name, n, f"{median(samples['one thread']):,.1f}", *others])
+            short_rows.append([name, n, f"{median(samples['one thread']):,.1f}", *others])
     first = [[kernels, *(f"{x:.2f}" for x in seconds)] for kernels, seconds in found["first"].items()]
     ways = [f"`threads={n}`" for n in (1, 2, None)]
     every = (
         (["work", "one thread, us", "2 threads", "wanted", "`threads=None`", "two at once"], quiet),
         (["`threads=None` beside busy processes", "0", "1", "2"], loaded),
-        (["short work", "epochs", "one thread, ms", "2 threads", "processor time"], short),
+        (["short work", "epochs", "one thread, ms", "2 threads", "processor time"], short_rows),
         (["the first training of a process, seconds", *ways], first),
     )
     return "\n\n".join(markdown(*table) for table in every)

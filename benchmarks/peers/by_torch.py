@@ -155,7 +155,6 @@ class Members:
         rate, adam = self.workload.optimizer.learning_rate, isinstance(self.workload.optimizer, Adam)
         means, squares = ([torch.zeros_like(part) for part in parts] for _ in range(2))
         t = torch.zeros((), dtype=torch.float32)
-
         options = {"lr": rate, "beta1": 0.9, "beta2": 0.999, "eps": 1e-8, "weight_decay": 0.0}
         options |= {"amsgrad": False, "maximize": False}
 

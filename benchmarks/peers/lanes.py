@@ -1,4 +1,4 @@
-"""The peers' processes, and what can be asked of one.
+"""The peers' processes, and the requests that one answers.
 
 Each peer has a process of its own, so that its threads, its environment and its crashes are its own.
 """
@@ -34,7 +34,7 @@ class PeerError(Exception):
 
 
 class Worker:
-    """What can be asked of a peer, in its process; each method is a request."""
+    """The requests to a peer, answered in its process: each method is one."""
 
     def __init__(self, module: str) -> None:
         self.peer = importlib.import_module(f"benchmarks.peers.{module}")

@@ -1,4 +1,4 @@
-"""What is not a peer's training: whole processes, the machine's limits and how near fastnn comes, C of this folder."""
+"""Whole processes, the machine's limits and how near fastnn comes to them, and the C compiler, for C of this folder."""
 
 import ctypes
 import functools

@@ -1,4 +1,4 @@
-"""What is measured, section by section; the result is one dictionary that goes into a JSON file."""
+"""The measurement, section by section, into one dictionary that goes into a JSON file."""
 
 import contextlib
 import functools

@@ -1,4 +1,4 @@
-"""The measurement as Markdown, and what the kernel is meant to reach: what stands between the markers of the pages."""
+"""The measurement as Markdown, for the places that the pages mark, and the aims: what the kernel is meant to reach."""
 
 from collections.abc import Callable, Collection, Iterable, Iterator
 from statistics import median
@@ -8,7 +8,7 @@ import numpy as np
 from benchmarks.peers import measure as m
 from benchmarks.peers.workloads import GRID, KINDS, VALIDATION, describe, describe_many
 from benchmarks.readme import Aim, where
-from fastnn.measuring.timing import Interval, digits, markdown, ratio, rounded, seconds
+from fastnn.measuring.timing import Interval, digits, markdown, ratio, rounded, times_text
 
 CHAIN_CYCLES = 270  # The seed step's chain of operations that wait for one another
 COUNTED = 100_000_000
@@ -61,7 +61,7 @@ def of(found: dict, section: str, name: str) -> dict[str, list[float]]:
 
 
 def aims(found: dict) -> Iterator[Aim]:
-    """Every aim; its found is None for what was not measured here."""
+    """Every aim; its `measured` is None for what was not measured here."""
     for section, by_name in AIMS.items():
         for name, lines in by_name.items():
             seconds = of(found, section, name)
@@ -93,8 +93,8 @@ def aims(found: dict) -> Iterator[Aim]:
         for name, job, members, lanes in jobs_of(networks)
         if {m.VMAP, m.MANY} <= lanes.keys()
     ]
-    least_of, where = min(compiled, key=lambda one: one[0].middle, default=(None, "everywhere"))
-    yield Aim(f"{m.MANY}: least of all, {where}", 1.0, least_of, against=f"{m.VMAP}, compiling")
+    least_of, job = min(compiled, key=lambda one: one[0].middle, default=(None, "everywhere"))
+    yield Aim(f"{m.MANY}: least of all, {job}", 1.0, least_of, against=f"{m.VMAP}, compiling")
 
 
 def measured_levels(found: dict) -> dict[str, dict]:
@@ -196,13 +196,13 @@ def other(found: dict) -> str:
     for title in m.PEERS:
         learned, process = (found.get(section, {}).get(title, {}) for section in ("accuracy", "processes"))
         known = [size for size in process.get("bytes", ()) if size]
-        cells = [seconds(found.get("prediction", {}).get(n, {}).get(title)) for n in ("1", "10000")]
+        cells = [times_text(found.get("prediction", {}).get(n, {}).get(title)) for n in ("1", "10000")]
         epochs = f", {median(learned['epochs']):.0f} epochs" if learned.get("epochs") else ""
-        cells += [seconds(learned.get("seconds")) + epochs, seconds(process.get("seconds"))]
+        cells += [times_text(learned.get("seconds")) + epochs, times_text(process.get("seconds"))]
         cells.append(f"{median(known) / 1e6:.0f} MB" if known else "")
         rows += [[title, *cells]] if any(cells) else []
     heads = ["", "predict 1 row", "predict 10,000 rows", "0.96 of held-out digits", "process", "memory"]
-    cold = f"The first `train` ever on a machine, with an empty cache: {seconds(found.get('cold'))}."
+    cold = f"The first `train` ever on a machine, with an empty cache: {times_text(found.get('cold'))}."
     return markdown(heads, rows) + (f"\n\n{cold}" if "cold" in found else "")
 
 
@@ -250,7 +250,7 @@ def many(found: dict) -> str:
             (iterations, kind), ours = job.split(", "), lanes[m.MANY]["seconds"]
             what = f"{describe_many(name)}; {int(iterations):,}, {kind}, {int(count):,}"
             cells = [_beside(lanes, title, ours) for title in rivals]
-            rows.append([what, seconds(ours), *cells, str(compiling(lanes)) if m.VMAP in lanes else ""])
+            rows.append([what, times_text(ours), *cells, str(compiling(lanes)) if m.VMAP in lanes else ""])
     heads = ["iterations a member, members", f"`{m.MANY}`", *(f"× {title}" for title in rivals), "× JAX, compiling"]
     return f"Many networks at once, measured {where(found['many']['about'])}.\n\n{markdown(heads, rows)}"
 

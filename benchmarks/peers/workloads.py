@@ -1,4 +1,4 @@
-"""What every peer trains: the same rows in the same order, from the same initial weights, by the same optimizer."""
+"""The trainings of all peers: the same rows in the same order, from the same initial weights, by the same optimizer."""
 
 import re
 from collections.abc import Iterable

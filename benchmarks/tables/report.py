@@ -34,6 +34,8 @@ def group(table: Table) -> str:
 
 
 class Found:
+    """The records that were measured, by table and method, and the tables and methods that have some."""
+
     def __init__(self, records: Iterable[Record], tables: Iterable[Table]) -> None:
         self._records: dict[tuple[str, str], dict[int, Record]] = {}
         for record in records:

@@ -70,8 +70,8 @@ def run(command: str) -> Sample:
     seconds = time.perf_counter() - start
     if done.returncode:
         lines = done.stderr.strip().splitlines()[-TAIL:] or ["(it printed nothing on stderr)"]
-        shown = (line[:WIDTH] for line in lines)
-        raise CommandError("\n  ".join([f"`{command}` ended with {done.returncode}:", *shown]))
+        last = (line[:WIDTH] for line in lines)
+        raise CommandError("\n  ".join([f"`{command}` ended with {done.returncode}:", *last]))
     try:
         return Sample(*read(done.stdout), seconds)
     except ValueError as error:
@@ -81,26 +81,26 @@ def run(command: str) -> Sample:
 def read(text: str) -> tuple[dict[Quantity, float], dict[str, int]]:
     """Return the measurements of a report, and its counts; a ValueError says what is wrong with a text that is none."""
     try:
-        found = json.loads(text)
+        report = json.loads(text)
     except json.JSONDecodeError as error:
         begin = text.strip()[:60]
         raise ValueError(f"{error}; it begins with {begin!r}" if begin else "it printed nothing") from error
     except RecursionError as error:
         raise ValueError("it is nested too deeply") from error
-    if not isinstance(found, dict):
-        raise ValueError(f"it is a {type(found).__name__}, not an object")
-    if found.get("format") != FORMAT:
-        raise ValueError(f'"format" is {found.get("format")!r:.50}, not {FORMAT}')
+    if not isinstance(report, dict):
+        raise ValueError(f"it is a {type(report).__name__}, not an object")
+    if report.get("format") != FORMAT:
+        raise ValueError(f'"format" is {report.get("format")!r:.50}, not {FORMAT}')
     values: dict[Quantity, float] = {}
     for kind, (fields, numbers) in _LISTS.items():
-        for i, entry in enumerate(_typed(found.get(kind, []), list, kind)):
+        for i, entry in enumerate(_typed(report.get(kind, []), list, kind)):
             where = f"{kind}[{i}]"
             _typed(_typed(entry, dict, where).get(fields[0]), str, f"{where}.{fields[0]}")
             quantity = Quantity(kind, ", ".join(str(entry[field]) for field in fields if entry.get(field)))
             if quantity in values:
                 raise ValueError(f"{where} has the name of an earlier one, {quantity.name!r:.100}")
             values[quantity] = _median(entry.get(numbers), f"{where}.{numbers}")
-    counts = _typed(found.get("counts", {}), dict, "counts")
+    counts = _typed(report.get("counts", {}), dict, "counts")
     for name, count in counts.items():
         if type(count) is not int:
             raise ValueError(f"counts[{name!r:.100}] must be a whole number, not {count!r:.50}")
@@ -172,7 +172,6 @@ def measure(
     """
     if not isinstance(functions, Mapping):
         raise TypeError(f"functions must be a mapping, such as {{'name': function}}, not {shown(functions)}")
-
     runs = {name: repeated(function) for name, function in functions.items()}
     timings = sampled(runs, sample_seconds, samples, clock)
     report = {

@@ -77,7 +77,7 @@ class GateSettings(NamedTuple):
 
 
 class Sides(NamedTuple):
-    """A count of both sides, or a quantity that one side alone measures, so that it was not compared."""
+    """A count of both sides, or a quantity that only one side measures, so that it is not compared."""
 
     quantity: Quantity
     base: float | None  # None where base does not have it
@@ -127,8 +127,8 @@ class Comparison(NamedTuple):
     @property
     def verdict(self) -> str:
         """The verdict of both rounds in a few words."""
-        found = self.verdicts
-        return "slower once, not again" if found[0] == "slower" and not self.slower else found[-1]
+        verdicts = self.verdicts
+        return "slower once, not again" if verdicts[0] == "slower" and not self.slower else verdicts[-1]
 
 
 class Outcome(NamedTuple):
@@ -205,7 +205,7 @@ def compare(
         what = "timing again"
         again = _round(slower, settings, lambda turned: both(what, what, turned), []) if slower else {}
         both_rounds = {q: (rounds[q], again[q]) if q in again else (rounds[q],) for q in common}
-        comparisons = (Comparison(q, settings.threshold_of(q), found) for q, found in both_rounds.items())
+        comparisons = (Comparison(q, settings.threshold_of(q), pairs) for q, pairs in both_rounds.items())
         outcome = outcome._replace(comparisons=tuple(comparisons))
     return outcome._replace(seconds=time.perf_counter() - start)
 

@@ -25,27 +25,27 @@ _TITLES = ("what", "base", "head", "head / base", "verdict")
 
 
 def _rows(outcome: Outcome) -> Iterator[tuple[str, str, str, str, str, str]]:
-    """Return what, base, head, ratio and its interval, or "", and the verdict, of each quantity and each count."""
+    """Iterate over name, base, head, ratio and its interval, or "", and verdict of each quantity and count."""
     rows: list[Comparison | Sides] = [*outcome.comparisons, *outcome.alone, *outcome.counts]
     for one in rows:
         kind, name = one.quantity
         text = str if kind == "counts" else functools.partial(with_unit, kind=kind)
         base, head = ("-" if number is None else text(number) for number in (one.base, one.head))
-        of = one.ratio if isinstance(one, Comparison) else None
-        between = (f"{of.middle:.3f}", f"{of.low:.3f}–{of.high:.3f}") if of else ("", "")
-        yield name, base, head, *between, one.verdict
+        ratio = one.ratio if isinstance(one, Comparison) else None
+        cells = (f"{ratio.middle:.3f}", f"{ratio.low:.3f}–{ratio.high:.3f}") if ratio else ("", "")
+        yield name, base, head, *cells, one.verdict
 
 
 def table(outcome: Outcome) -> Table:
     """Return the table for the terminal."""
-    found = Table()
+    rich_table = Table()
     for title in _TITLES:
         number = title not in ("what", "verdict")
-        found.add_column(title, justify="right" if number else "left", no_wrap=number)
+        rich_table.add_column(title, justify="right" if number else "left", no_wrap=number)
     for what, base, head, ratio, between, verdict in _rows(outcome):
         ratio = f"{ratio} [dim]{between}[/]" if ratio else ""
-        found.add_row(escape(what), base, head, ratio, verdict, style=_COLORS.get(verdict))
-    return found
+        rich_table.add_row(escape(what), base, head, ratio, verdict, style=_COLORS.get(verdict))
+    return rich_table
 
 
 def markdown(outcome: Outcome) -> str:
@@ -89,16 +89,16 @@ def notes(outcome: Outcome) -> str:
 
 
 def save(outcome: Outcome, path: Path) -> None:
-    """Write all that was found as JSON: each pair, interval and verdict, and whether the gate passed."""
-    found: dict[str, Any] = {"format": FORMAT, "passed": outcome.passed, "confidence": CONFIDENCE} | outcome._asdict()
+    """Write the outcome as JSON: each pair, interval and verdict, and whether the gate passed."""
+    report: dict[str, Any] = {"format": FORMAT, "passed": outcome.passed, "confidence": CONFIDENCE} | outcome._asdict()
     for name in ("comparisons", "alone", "counts"):
-        found[name] = [
+        report[name] = [
             one.quantity._asdict() | {"base": one.base, "head": one.head, "verdict": one.verdict}
             for one in getattr(outcome, name)
         ]
-    for facts, c in zip(found["comparisons"], outcome.comparisons, strict=True):
+    for facts, c in zip(report["comparisons"], outcome.comparisons, strict=True):
         facts |= {"ratio": c.ratio._asdict(), "threshold": c.threshold, "slower": c.slower, "rounds": c.rounds}
-    path.write_text(json.dumps(found, indent=1) + "\n", "utf-8")
+    path.write_text(json.dumps(report, indent=1) + "\n", "utf-8")
 
 
 def draw(outcome: Outcome) -> "Figure":

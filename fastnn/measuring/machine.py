@@ -34,7 +34,7 @@ def version(name: str) -> str:
 
 
 def circumstances() -> dict[str, Any]:
-    """Return what stands beside each figure: date, processor, its cores, the load of the minute before, versions."""
+    """Return date, processor, its cores, the load of the minute before, and versions: they stand beside each figure."""
     return {
         "date": datetime.date.today().isoformat(),
         "cpu": cpu_model(),
@@ -84,9 +84,9 @@ def cpu() -> Cpu:
     except ImportError:
         return Cpu()
     used = features = {name for name, there in binding.get_host_cpu_features().items() if there}
-    told = numba_settings().get("CPU_FEATURES")
-    if isinstance(told, str):  # "" leaves the choice to LLVM, by the processor's name
-        used = {word[1:] for word in told.split(",") if word.startswith("+")}
+    asked_for = numba_settings().get("CPU_FEATURES")
+    if isinstance(asked_for, str):  # "" leaves the choice to LLVM, by the processor's name
+        used = {word[1:] for word in asked_for.split(",") if word.startswith("+")}
     overriding = ("NUMBA_CPU_NAME", "NUMBA_CPU_FEATURES")
     return Cpu(
         llvm_name=binding.get_host_cpu_name(),

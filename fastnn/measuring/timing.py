@@ -27,7 +27,7 @@ def seconds_of(function: Callable[[], object], clock: Clock = time.perf_counter)
 
 
 def repeated(function: Callable[[], object]) -> Run:
-    """Return what calls a function so many times."""
+    """Return a function of n that calls another one n times."""
 
     def run(n: int) -> None:
         for _ in range(n):
@@ -47,18 +47,18 @@ def calibrated(run: Run, seconds: float, most: float = math.inf, clock: Clock = 
 
 
 def in_turn(
-    asks: Mapping[str, Callable[[], Any]],
+    functions: Mapping[str, Callable[[], Any]],
     rounds: int,
     most_seconds: float = math.inf,
     most: float = math.inf,
     after_each: Callable[[], object] = lambda: None,
 ) -> dict[str, list[Any]]:
-    """Return what each function says, asked once, then all again, and so on: a slow moment hits all of them.
+    """Call each function once, then all again, and so on, and return their values: a slow moment hits all of them.
 
-    Each begins a round in turn, for whoever comes after a pause is slower. After `most_seconds` no new round begins,
-    but for the first three; whoever has said more than `most` seconds is asked no more.
+    Each begins a round in turn, for the one after a pause is slower. After `most_seconds` no new round begins, but for
+    the first three; a function whose values add up to more than `most` is called no more.
     """
-    stop, names = time.perf_counter() + most_seconds, list(asks)
+    stop, names = time.perf_counter() + most_seconds, list(functions)
     samples: dict[str, list[Any]] = {name: [] for name in names}
     for done in range(rounds):
         if done >= 3 and time.perf_counter() > stop:
@@ -66,7 +66,7 @@ def in_turn(
         begin = done % max(len(names), 1)
         for name in names[begin:] + names[:begin]:
             if most == math.inf or sum(samples[name]) <= most:
-                samples[name].append(asks[name]())
+                samples[name].append(functions[name]())
                 after_each()
     return samples
 
@@ -85,8 +85,8 @@ def interleaved(
     """
     for function in functions.values():
         function()
-    asks = {name: functools.partial(seconds_of, function, clock) for name, function in functions.items()}
-    samples = in_turn(asks, rounds, after_each=after_each)
+    timed = {name: functools.partial(seconds_of, function, clock) for name, function in functions.items()}
+    samples = in_turn(timed, rounds, after_each=after_each)
     return {name: [s / (iterations[name] if iterations else 1) for s in samples[name]] for name in samples}
 
 
@@ -97,9 +97,9 @@ def sampled(
     clock: Clock = time.perf_counter,
     most: Mapping[str, float] | None = None,
 ) -> dict[str, list[float]]:
-    """Return the seconds of one time of each, of `rounds` samples that take about `seconds` each, taken in turn.
+    """Return the seconds of one repetition of each run, by `rounds` samples of about `seconds` each, taken in turn.
 
-    A sample does each at most as often as `most` says.
+    A sample repeats a run at most as often as `most` says.
     """
     for run in runs.values():
         run(1)
@@ -153,13 +153,13 @@ def rounded(number: float) -> str:
     return f"{float(f'{number:.3g}'):,.0f}"
 
 
-def seconds(samples: Sequence[float] | None) -> str:
-    """Return the median of times and their quartiles as text, "" of none."""
+def times_text(samples: Sequence[float] | None) -> str:
+    """Return the median of seconds and their quartiles as text, "" of none."""
     if not samples:
         return ""
-    found = quartiles(samples)
-    size, unit = next(((s, u) for s, u in ((1, "s"), (1e-3, "ms")) if found.middle >= s), (1e-6, "µs"))
-    low, middle, high = (digits(number / size) for number in found)
+    interval = quartiles(samples)
+    size, unit = next(((s, u) for s, u in ((1, "s"), (1e-3, "ms")) if interval.middle >= s), (1e-6, "µs"))
+    low, middle, high = (digits(number / size) for number in interval)
     return f"{middle} {unit} ({low}–{high})"
 
 

@@ -62,10 +62,10 @@ def check(work: Work, backend: str) -> None:
     agree(f"{work.name}, {backend}", work.answer(backend), work.answer("numpy"))
 
 
-def agree(what: str, found: Vector, expected: Vector) -> None:
-    """Raise an AssertionError unless two answers are the same: by the 2-norm of their difference, for found's dtype."""
-    distance = float(np.linalg.norm(np.asarray(found, np.float64) - expected) / np.linalg.norm(expected))
-    limit = SAME_ANSWER[found.dtype.name]
+def agree(what: str, actual: Vector, expected: Vector) -> None:
+    """Raise an AssertionError unless two answers are the same: by the norm of their difference, for actual's dtype."""
+    distance = float(np.linalg.norm(np.asarray(actual, np.float64) - expected) / np.linalg.norm(expected))
+    limit = SAME_ANSWER[actual.dtype.name]
     if not distance <= limit:
         raise AssertionError(f"{what}: relative distance {distance:.1e} is above {limit:.0e}; nothing was timed")
 
@@ -86,8 +86,7 @@ def _workload(name: str, dtype: DTypeLike | None, threads: int | None, rows: int
     options = workload.train_options | {"seed": 0} | ({"threads": threads} if threads else {}) | options
 
     def run(n: int, backend: str, rows: int | None = None) -> Vector:
-        given = options | {"epochs": n, "backend": backend}
-        return fastnn.train(workload.network, X[:rows], Y[:rows], **given).params
+        return fastnn.train(workload.network, X[:rows], Y[:rows], **options | {"epochs": n, "backend": backend}).params
 
     def answer(backend: str) -> Vector:  # the change of the parameters by some steps, which tells more than these
         return run(2, backend, min(3 * batch, 512)) - workload.network.init_params(np.random.RandomState(0), X.dtype)

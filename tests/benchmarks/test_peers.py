@@ -243,8 +243,8 @@ def test_the_pages_have_the_figures_of_the_results(kept, tmp_path):
 def test_tables_say_what_was_not_measured(found):
     assert all(make(found) for of, make in tables.PAGE.values() if found.get(of))
     lines = {(aim.what, aim.against): aim for aim in tables.aims(found)}
-    assert lines["seed", "C by hand"].found is None
-    assert lines["seed", m.LOOP].found is not None
+    assert lines["seed", "C by hand"].measured is None
+    assert lines["seed", m.LOOP].measured is not None
     assert "| seed | C by hand | 1.3 |  | not measured |" in tables.aims_table(found)
 
 
@@ -253,7 +253,7 @@ def test_the_compilation_of_own_kernels_is_counted():
     lanes = {m.OWN: {"seconds": [1.5e-6], "first_call": 50.0}, m.US: {"seconds": [2.5e-6]}, m.C: {"seconds": [4e-6]}}
     found = {"own kernels": {"seed": lanes}}
     ours = {aim.against: aim for aim in tables.aims(found) if aim.what == "seed, own kernel"}
-    assert (ours[m.C].found.middle, ours[m.C].met) == (pytest.approx(4 / (1.5 + 50 / 100)), True)
+    assert (ours[m.C].measured.middle, ours[m.C].met) == (pytest.approx(4 / (1.5 + 50 / 100)), True)
     assert tables.own(found).endswith("| 50.0 s | after 50 million iterations |")
 
 

