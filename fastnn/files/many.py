@@ -1,4 +1,4 @@
-"""Many training results in one file, in which what several of them have in common stands once.
+"""Many training results in one file, which holds once what several of them have in common.
 
 The file is a table. A column holds the different values that there are, and which of them each member has:
 

@@ -1,4 +1,4 @@
-"""The columns of a table as it is, read as numbers or as words; what a network cannot take is an error by name."""
+"""The columns of a table as it is, read as numbers or as words; errors name the column."""
 
 import contextlib
 import datetime

@@ -1,4 +1,4 @@
-"""Export of the estimators of tables: preparation, members and what is made of their mean, for other programs."""
+"""Export of the estimators of tables to other programs: preparation, members, and predictions from their mean."""
 
 import os
 from pathlib import Path
