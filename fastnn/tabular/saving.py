@@ -241,7 +241,7 @@ def _preparation(arrays: dict[str, Array], network: Network, max_categories: int
     used = [*places, *(own.column for own in levels)]
     width = k + int(gaps.sum()) + sum(own.width for own in levels)
     legal = {
-        "places": all(type(place) is int and 0 <= place < n for place in used) and len(set(used)) == len(used),
+        "places": type(n) is int and all(type(j) is int and 0 <= j < n for j in used) and len(set(used)) == len(used),
         "names": isinstance(names, list) and len(set(names)) == len(names) and len(names) in (0, n),
         "texts": all(isinstance(name, str) for name in names),
         "levels": all(_are_levels(own, max_categories) for own in levels),

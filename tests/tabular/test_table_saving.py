@@ -86,7 +86,7 @@ CHANGES = [  # files of which kinds, a part of them, the name of what is changed
     (C + R, "parameters", "preset", ["slow"]),
     (C + R, "network", "activation", ["relu"]),
     (C + R, "network", "sizes", [[3, 1]]),
-    (C + R, "columns", "n", [0]),
+    (C + R, "columns", "n", [0, 7.0]),
     (C + R, "columns", "names", [["a"], [[]] * 10**6]),
     (C + R, "columns", "numbers", [[0, 0, 0], [0, 1, 99]]),
     (C + R, "columns", "words", [[[2, [], False, False]], [[2, ["b", "a"], False, True]]]),
