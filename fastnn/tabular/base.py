@@ -136,12 +136,16 @@ class BaseTabular(Saving, Exporting, BaseEstimator, ABC):
     preparation_: TablePreparation
 
     @abstractmethod
-    def _learn_targets(self, y: Any) -> Array:
-        """Learn from y what the outputs stand for; return its targets (n, n_outputs) float32."""
+    def _checked(self, y: Any) -> Array:
+        """Return y as labels (n,), or as numbers (n,) or (n, n_outputs); raise ValueError for what is neither."""
 
     @abstractmethod
-    def _targets(self, y: Any) -> Array:
-        """Return the targets (n, n_outputs) float32 of another y, that of validation rows."""
+    def _learn_targets(self, y: Array) -> Array:
+        """Learn from a checked y what the outputs stand for; return its targets (n, n_outputs) float32."""
+
+    @abstractmethod
+    def _targets(self, y: Array) -> Array:
+        """Return the targets (n, n_outputs) float32 of a checked y, such as that of validation rows."""
 
     @abstractmethod
     def _network(self, n_inputs: int, hidden: tuple[int, ...], n_outputs: int) -> Network: ...
@@ -238,7 +242,7 @@ class BaseTabular(Saving, Exporting, BaseEstimator, ABC):
         matrices = preparation.fit_with_gaps(X, random_state)
         if y is None:
             raise ValueError(f"{type(self).__name__} requires y to be passed, but the target y is None")
-        targets = self._learn_targets(y)
+        targets = self._learn_targets(self._checked(y))
         check_consistent_length(matrices[0], targets)
         weight = row_weights(self, y, sample_weight)
         used = np.arange(len(targets)) if weight is None else np.flatnonzero(weight)
@@ -290,7 +294,7 @@ class BaseTabular(Saving, Exporting, BaseEstimator, ABC):
             inputs = preparation.transform(validation.X)
         except ValueError as error:
             raise ValueError(f"X_val, the validation rows: {error}") from None
-        targets = self._targets(validation.y)
+        targets = self._targets(self._checked(validation.y))
         check_consistent_length(inputs, targets)
         weight = row_weights(self, validation.y, _checked_weight(validation.sample_weight, inputs))
         return (inputs, targets) if weight is None else (inputs, targets, weight)
@@ -387,7 +391,8 @@ class BaseTabular(Saving, Exporting, BaseEstimator, ABC):
 
     def _facts(self) -> dict[str, object]:
         network, preparation = self.estimators_[0].network, self.preparation_
-        names = getattr(preparation, "feature_names_in_", [f"column {j}" for j in range(preparation.n_features_in_)])
+        n = preparation.n_features_in_
+        names = getattr(preparation, "feature_names_in_", [f"column {j}" for j in range(min(n, MOST_COLUMNS))])
         facts: dict[str, object] = {
             "networks": f"{len(self.estimators_)} of {display.sizes_text(network.sizes)}",
             "rows": f"{len(self._truth):,}, {int((~np.isnan(self._out_of_bag[:, 0])).sum()):,} of them left out",
@@ -396,8 +401,8 @@ class BaseTabular(Saving, Exporting, BaseEstimator, ABC):
         }
         for j, name in enumerate(names[:MOST_COLUMNS]):
             facts[name if name.startswith("column ") else f"column {name}"] = _column_in_words(preparation, j)
-        if len(names) > MOST_COLUMNS:
-            facts["..."] = f"and {len(names) - MOST_COLUMNS} other columns"
+        if n > MOST_COLUMNS:
+            facts["..."] = f"and {n - MOST_COLUMNS} other columns"
         return facts
 
     def __sklearn_tags__(self) -> Any:

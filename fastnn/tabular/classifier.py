@@ -146,8 +146,25 @@ class TabularClassifier(ClassifierMixin, BaseTabular):
         inputs = self._inputs(X)
         return self._unsmoothing.probabilities(mean_outputs(self.estimators_, inputs))
 
-    def _learn_targets(self, y: Any) -> Array:
-        y = _labels_of(y)
+    def _checked(self, y: Any) -> Array:
+        """Return the labels (n,); raise ValueError for missing ones, several columns and several kinds."""
+        y = y if hasattr(y, "iloc") else np.asarray(y)
+        if y.ndim == 2 and y.shape[1] > 1:
+            way = "fit a TabularClassifier for each column, by sklearn.multioutput.MultiOutputClassifier"
+            raise ValueError(f"y has {y.shape[1]} columns where a row has one class: {way}")
+        y = column_or_1d(y, warn=True)
+        if y.dtype.kind in "Of":
+            refuse_missing_targets(np.array([is_gap(label) for label in y.tolist()], bool))
+        if y.dtype.kind == "O":
+            kinds = sorted({type(label).__name__ for label in y.tolist()})
+            if len(kinds) > 1:
+                both = " and ".join(kinds)
+                raise ValueError(f"y holds labels of different kinds, {both}: .astype(str) makes them alike")
+            y = np.array(y.tolist()) if kinds in (["bool"], ["int"]) else y
+        check_classification_targets(y)
+        return y
+
+    def _learn_targets(self, y: Array) -> Array:
         if not len(y):
             raise ValueError("y is empty: give a label for each row of X")
         self.classes_ = np.unique(y)
@@ -158,11 +175,11 @@ class TabularClassifier(ClassifierMixin, BaseTabular):
     def _smoothing(self) -> float:
         return LABEL_SMOOTHING if self.label_smoothing is None else self.label_smoothing
 
-    def _targets(self, y: Any) -> Array:
+    def _targets(self, y: Array) -> Array:
         encoder = LabelEncoder()
         encoder.classes_ = self.classes_
         targets = np.zeros((len(y), len(self.classes_)), np.float32)
-        targets[np.arange(len(y)), encoder.transform(_labels_of(y))] = 1
+        targets[np.arange(len(y)), encoder.transform(y)] = 1
         return targets
 
     def _network(self, n_inputs: int, hidden: tuple[int, ...], n_outputs: int) -> Network:
@@ -190,21 +207,3 @@ class TabularClassifier(ClassifierMixin, BaseTabular):
     def _set_out_of_bag(self, outputs: Array) -> None:
         super()._set_out_of_bag(outputs)
         self.oob_decision_function_ = self._unsmoothing.probabilities(outputs)
-
-
-def _labels_of(y: Any) -> Array:
-    """Return the labels (n,); raise ValueError for missing ones, several columns and several kinds."""
-    y = y if hasattr(y, "iloc") else np.asarray(y)
-    if y.ndim == 2 and y.shape[1] > 1:
-        way = "fit a TabularClassifier for each column, by sklearn.multioutput.MultiOutputClassifier"
-        raise ValueError(f"y has {y.shape[1]} columns where a row has one class: {way}")
-    y = column_or_1d(y, warn=True)
-    if y.dtype.kind in "Of":
-        refuse_missing_targets(np.array([is_gap(label) for label in y.tolist()], bool))
-    if y.dtype.kind == "O":
-        kinds = sorted({type(label).__name__ for label in y.tolist()})
-        if len(kinds) > 1:
-            raise ValueError(f"y holds labels of different kinds, {' and '.join(kinds)}: .astype(str) makes them alike")
-        y = np.array(y.tolist()) if kinds in (["bool"], ["int"]) else y
-    check_classification_targets(y)
-    return y

@@ -146,16 +146,25 @@ class TabularRegressor(RegressorMixin, BaseTabular):
         y = self._decoded(mean_outputs(self.estimators_, inputs))
         return np.stack([y - half, y + half], axis=-1)
 
-    def _learn_targets(self, y: Any) -> Array:
-        y = _numbers_of(self, y)
+    def _checked(self, y: Any) -> Array:
+        """Return the targets (n,) or (n, n_outputs) float64; raise ValueError for missing and for too large ones."""
+        refuse_text(y)
+        values = np.asarray(y)
+        if values.dtype.kind == "f":
+            refuse_missing_targets(np.isnan(values.reshape(len(values), -1)).any(axis=1))
+        y = np.asarray(_check_y(y, multi_output=True, y_numeric=True, estimator=self), np.float64)
+        if (abs(y) > LARGEST).any():
+            raise ValueError(f"y holds {abs(y).max():g}: targets must be below {LARGEST:g}")
+        return y[:, 0] if y.ndim == 2 and y.shape[1] == 1 else y
+
+    def _learn_targets(self, y: Array) -> Array:
         self._one_target = y.ndim == 1
         y = y.reshape(len(y), -1)
         deviation = y.std(axis=0)
         self._scaling = np.array([y.mean(axis=0), np.where(deviation, deviation, 1.0), y.min(axis=0), y.max(axis=0)])
         return self._targets(y)
 
-    def _targets(self, y: Any) -> Array:
-        y = _numbers_of(self, y)
+    def _targets(self, y: Array) -> Array:
         mean, deviation, *_ = self._scaling
         return ((y.reshape(len(y), -1) - mean) / deviation).astype(np.float32)
 
@@ -199,15 +208,3 @@ class TabularRegressor(RegressorMixin, BaseTabular):
         tags = super().__sklearn_tags__()
         tags.target_tags.multi_output = True
         return tags
-
-
-def _numbers_of(estimator: Any, y: Any) -> Array:
-    """Return the targets (n,) or (n, n_outputs) float64; raise ValueError for missing and for too large ones."""
-    refuse_text(y)
-    values = np.asarray(y)
-    if values.dtype.kind == "f":
-        refuse_missing_targets(np.isnan(values.reshape(len(values), -1)).any(axis=1))
-    y = np.asarray(_check_y(y, multi_output=True, y_numeric=True, estimator=estimator), np.float64)
-    if (abs(y) > LARGEST).any():
-        raise ValueError(f"y holds {abs(y).max():g}: targets must be below {LARGEST:g}")
-    return y[:, 0] if y.ndim == 2 and y.shape[1] == 1 else y
