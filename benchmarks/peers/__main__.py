@@ -11,23 +11,23 @@ RESULTS = pathlib.Path("benchmarks", "results", "peers.json")
 ELSEWHERE = {"many", "threads", "crossover", "validated"}  # Sections that say themselves where they were measured
 
 
-def write(found: dict, folder: pathlib.Path) -> list[pathlib.Path]:
+def write(results: dict, folder: pathlib.Path) -> list[pathlib.Path]:
     """Draw the pictures of what was measured, and put its tables between the markers of the pages; what was written."""
     from benchmarks.peers import charts, tables
 
     page, pictures = folder / "benchmarks" / "README.md", {}
-    written = [put(page, f"peers {name}", make(found)) for name, (of, make) in tables.PAGE.items() if found.get(of)]
-    if found.get("training"):
-        pictures["peers"] = charts.side_by_side(found)
-    if found.get("crossover"):
-        written.append(put(folder / "docs" / "explanation" / "when-not.md", "crossover", tables.crossover(found)))
-        pictures["crossover"] = charts.crossover(found)
-        if any(ALL in lanes for lanes in found["crossover"].values()):
-            pictures["crossover_all_cores"] = charts.crossover(found, ALL)
-    if found.get("threads"):
-        written.append(put(folder / "README.md", "peers", tables.short(found)))
-    if found.get("many"):
-        pictures["many"] = charts.members_by_time(found["many"])
+    written = [put(page, f"peers {name}", make(results)) for name, (of, make) in tables.PAGE.items() if results.get(of)]
+    if results.get("training"):
+        pictures["peers"] = charts.side_by_side(results)
+    if results.get("crossover"):
+        written.append(put(folder / "docs" / "explanation" / "when-not.md", "crossover", tables.crossover(results)))
+        pictures["crossover"] = charts.crossover(results)
+        if any(ALL in lanes for lanes in results["crossover"].values()):
+            pictures["crossover_all_cores"] = charts.crossover(results, ALL)
+    if results.get("threads"):
+        written.append(put(folder / "README.md", "peers", tables.short(results)))
+    if results.get("many"):
+        pictures["many"] = charts.members_by_time(results["many"])
     written += [plotting.save(figure, folder / IMAGES / f"{name}.png") for name, figure in pictures.items()]
     return list(dict.fromkeys(written))
 
@@ -37,14 +37,14 @@ def main(arguments: list[str] | None = None) -> None:
 
     def measured() -> dict:
         """What was asked for; where the file says where the other sections were measured, that stays."""
-        found = Measurement().sections(options.only or SECTIONS)
+        results = Measurement().sections(options.only or SECTIONS)
         if options.only and options.json.exists() and ELSEWHERE.issuperset(options.only):
-            del found["about"]
-        return found
+            del results["about"]
+        return results
 
-    found = found_in(options, measured)
+    results = found_in(options, measured)
     if not options.no_write:
-        print(*write(found, options.folder), sep="\n")
+        print(*write(results, options.folder), sep="\n")
 
 
 if __name__ == "__main__":

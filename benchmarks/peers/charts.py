@@ -17,9 +17,9 @@ from fastnn.measuring.timing import digits, ratio, rounded
 MARKERS = {m.JAX: "o", m.JAX_OLD: "^", m.TORCH: "s"}
 
 
-def side_by_side(found: dict) -> Figure:
+def side_by_side(results: dict) -> Figure:
     """Iterations a second on a logarithmic axis: a panel a workload, a dot a peer, its quartiles as a bar."""
-    a, trainings = found["about"], found["training"]
+    a, trainings = results["about"], results["training"]
     note = (
         "Training: iterations a second, to the right is faster. Dot: median of rounds taken in turn; bar: their "
         "quartiles. fastnn ×: median of the rounds' ratios, as in the table.\nfastnn: one thread. PyTorch, JAX, BLAS: "
@@ -50,13 +50,13 @@ def side_by_side(found: dict) -> Figure:
     return figure
 
 
-def crossover(found: dict, ours: str = m.US) -> Figure:
+def crossover(results: dict, ours: str = m.US) -> Figure:
     """How many times as fast as the best peer, over the width of the layers, a line a batch size."""
-    a = found.get("crossover about", found["about"])
+    a = results.get("crossover about", results["about"])
     who = "fastnn on one thread, JAX and PyTorch" if ours == m.US else "fastnn, JAX and PyTorch"
     note = f"relu, Adam, float32; {who} on {a['cores']} cores\n{a['cpu']}, {a['date']}"
     figure, (axes,) = panels(1, (6.4, 4.6), note)
-    points = crossover_ratios(found, ours)
+    points = crossover_ratios(results, ours)
     batches = sorted({batch for _, batch in points})
     colors = dict(zip(batches, colormaps["viridis_r"](np.linspace(0.12, 1, len(batches))), strict=True))
     for batch, color in colors.items():

@@ -86,16 +86,16 @@ FULL = Plan()
 class Measurement:
     def __init__(self, plan: Plan = FULL, say: Callable[[str], object] = print) -> None:
         self.plan, self.say = plan, say
-        self.found: dict = {"skipped": {}, "failed": {}}
+        self.results: dict = {"skipped": {}, "failed": {}}
         self.lanes: dict[str, Lane] = {}
 
     def sections(self, names: Iterable[str]) -> dict:
         with self.started(PEERS) as self.lanes:
-            self.found["about"] = self.about(self.lanes.values()) | {"compiler": limits.compiler_version()}
+            self.results["about"] = self.about(self.lanes.values()) | {"compiler": limits.compiler_version()}
             for name in names:
                 seconds = seconds_of(getattr(self, name))
                 self.say(f"[{name}: {seconds:.0f} s]")
-        return self.found
+        return self.results
 
     @contextlib.contextmanager
     def started(self, peers: Mapping[str, Peer]) -> Iterator[dict[str, Lane]]:
@@ -106,7 +106,7 @@ class Measurement:
                 try:
                     lanes[title] = stack.enter_context(contextlib.closing(Lane(title, peer)))
                 except ImportError as missing:
-                    self.found["skipped"][title] = str(missing)
+                    self.results["skipped"][title] = str(missing)
                     self.say(f"skipped: {title}: {missing}")
             yield lanes
 
@@ -114,7 +114,7 @@ class Measurement:
         return [self.lanes[title] for title in titles if title in self.lanes]
 
     def failed(self, what: str, error: PeerError) -> None:
-        self.found["failed"][what] = str(error)
+        self.results["failed"][what] = str(error)
         self.say(f"failed: {what}: {error}")
 
     def about(self, lanes: Iterable[Lane]) -> dict:
@@ -170,24 +170,24 @@ class Measurement:
     def training(self) -> None:
         """Seconds an iteration of each workload, by each peer; of the largest, on one core too."""
         *smaller, large = workloads.names()
-        self.found["training"] = self.workloads(smaller)
+        self.results["training"] = self.workloads(smaller)
         if large in self.plan.workloads:
             on_one = {title: peer for title, peer in ONE_CORE.items() if not title.startswith(LOOP)}
-            self.found["training"] |= self.workloads([large], own=on_one)
+            self.results["training"] |= self.workloads([large], own=on_one)
 
     def validated(self) -> None:
         """Seconds an iteration where held-out rows are validated after every epoch."""
-        self.found["validated"] = self.workloads(f"{name}{VALIDATION}" for name in VALIDATED_WORKLOADS)
-        self.found["validated about"] = self.found["about"]
+        self.results["validated"] = self.workloads(f"{name}{VALIDATION}" for name in VALIDATED_WORKLOADS)
+        self.results["validated about"] = self.results["about"]
 
     def own_kernels(self) -> None:
         """Seconds an iteration by a kernel compiled for the network; its first call compiles it, with nothing kept."""
         with tempfile.TemporaryDirectory() as cache:
             own = Peer("by_fastnn", variables={"PEER_SPECIALIZE": "1", "FASTNN_CACHE_DIR": cache})
-            self.found["own kernels"] = self.workloads(OWN_WORKLOADS, OWN_PEERS, {OWN: own})
+            self.results["own kernels"] = self.workloads(OWN_WORKLOADS, OWN_PEERS, {OWN: own})
 
     def prediction(self) -> None:
-        found = self.found["prediction"] = {}
+        found = self.results["prediction"] = {}
         for rows, calls in ROWS.items():
             asks = {}
             for lane in self.those(PREDICTORS):
@@ -199,7 +199,7 @@ class Measurement:
 
     def accuracy(self) -> None:
         """Seconds to the target on held-out digits, seed by seed."""
-        found = self.found["accuracy"] = {lane.title: {"seconds": [], "epochs": []} for lane in self.those(LEARNERS)}
+        found = self.results["accuracy"] = {lane.title: {"seconds": [], "epochs": []} for lane in self.those(LEARNERS)}
         for seed, title in itertools.product(range(self.plan.seeds), found):
             try:
                 for what, value in self.lanes[title].ask("learn", seed=seed).items():
@@ -210,23 +210,23 @@ class Measurement:
     def processes(self) -> None:
         """Whole processes: the seed's 100 iterations; the first training with an empty cache."""
         available = [lane.title for lane in self.those(ALL_CORES)]
-        self.found["processes"] = limits.whole(available, self.plan.processes, environment())
-        self.found["cold"] = limits.cold(max(1, self.plan.processes // 2), environment())
+        self.results["processes"] = limits.whole(available, self.plan.processes, environment())
+        self.results["cold"] = limits.cold(max(1, self.plan.processes // 2), environment())
 
     def hardware(self) -> None:
         """Fractions of what the core can do, and the comparison on AVX2."""
-        self.found["hardware"] = {"native": limits.fractions(self.lanes[US], "native")}
+        self.results["hardware"] = {"native": limits.fractions(self.lanes[US], "native")}
         if not limits.has_avx2():
             return
         variables = limits.avx2_environment()
         with self.started({title: PEERS[title]._replace(variables=variables) for title in AVX2_PEERS}) as lanes:
-            self.found["avx2"] = self.by(list(lanes.values()), AVX2_WORKLOADS)
-            self.found["hardware"]["AVX2"] = limits.fractions(lanes[US], "AVX2")
+            self.results["avx2"] = self.by(list(lanes.values()), AVX2_WORKLOADS)
+            self.results["hardware"]["AVX2"] = limits.fractions(lanes[US], "AVX2")
 
     def crossover(self) -> None:
         """Seconds a step over layer width and batch, by fastnn and by the peers that may be better there."""
-        found = self.found["crossover"] = {}
-        self.found["crossover about"] = self.found["about"]
+        found = self.results["crossover"] = {}
+        self.results["crossover about"] = self.results["about"]
         with self.started(ON_ALL) as shared:
             lanes = [*self.those((US, TORCH, JAX, JAX_OLD)), *shared.values()]
             for width, batch in itertools.product(self.plan.widths, self.plan.batches):
@@ -237,7 +237,7 @@ class Measurement:
     def threads(self) -> None:
         """Seconds an iteration of each workload on one core and on all, by fastnn on one where that is faster."""
         found = self.workloads(workloads.names(), (*ALL_CORES, JAX_OLD), ON_ALL | ONE_CORE)
-        self.found["threads"] = {"about": self.about(self.lanes.values()), "workloads": found}
+        self.results["threads"] = {"about": self.about(self.lanes.values()), "workloads": found}
 
     def many(self) -> None:
         """Seconds of many networks: by network, iterations and kind, number of members, and title."""
@@ -250,7 +250,7 @@ class Measurement:
                 members = self.members({title: peers[title] for title in ways}, job)
                 found.setdefault(name, {})[f"{iterations}, {kind}"] = members
                 self.say(f"many: {name}, {iterations} iterations, {kind}: done")
-        self.found["many"] = {"about": self.about(dict.fromkeys(peers.values())), "networks": found}
+        self.results["many"] = {"about": self.about(dict.fromkeys(peers.values())), "networks": found}
 
     def members(self, lanes: dict[str, Lane], job: dict) -> dict:
         """All numbers of members of a job; a way whose runs become too long takes no more."""

@@ -48,9 +48,9 @@ def best(seconds: dict[str, list[float]], titles: tuple[str, ...]) -> str | None
     return min((title for title in titles if title in seconds), key=lambda t: median(seconds[t]), default=None)
 
 
-def of(found: dict, section: str, name: str) -> dict[str, list[float]]:
+def of(results: dict, section: str, name: str) -> dict[str, list[float]]:
     """{title: seconds} of what is compared in a section; ours there is that of all cores, or with its compilation."""
-    part = found.get(section, {})
+    part = results.get(section, {})
     if section != "processes":
         part = (part.get("workloads", {}) if section == "threads" else part).get(name, {})
     seconds = {title: lane if isinstance(lane, list) else lane["seconds"] for title, lane in part.items()}
@@ -60,29 +60,29 @@ def of(found: dict, section: str, name: str) -> dict[str, list[float]]:
     return seconds
 
 
-def aims(found: dict) -> Iterator[Aim]:
+def aims(results: dict) -> Iterator[Aim]:
     """Every aim; its `measured` is None for what was not measured here."""
     for section, by_name in AIMS.items():
         for name, lines in by_name.items():
-            seconds = of(found, section, name)
+            seconds = of(results, section, name)
             for titles, least in lines:
                 rival = best(seconds, titles) if m.US in seconds else None
                 against = f"best of {', '.join(titles)}" if len(titles) < 4 else "best peer"
                 against = titles[0] if len(titles) == 1 else f"{against}: {rival}" if rival else against
                 number = ratio(seconds[rival], seconds[m.US]) if rival else None
                 yield Aim(TITLES[section](name), least, number, against=against)
-    for level, limits in (levels := measured_levels(found)).items():
+    for level, limits in (levels := measured_levels(results)).items():
         for width, rounds in limits["products"].items():
             share = Interval(*[min(rates(rounds).values()) / max(limits["peak"])] * 3)
             yield Aim(f"products {width} wide, {level}", 0.7, share, against="the core's FMA peak")
     for section in ("training", "own kernels"):
-        if "native" in levels and (ours := of(found, section, "seed").get(m.US)):
+        if "native" in levels and (ours := of(results, section, "seed").get(m.US)):
             chain = CHAIN_CYCLES / (max(levels["native"]["clock"]) * 1e9)
             against = f"its dependency chain of {CHAIN_CYCLES} cycles"
             yield Aim(TITLES[section]("seed"), 1 / 1.8, ratio([chain] * len(ours), ours), against=against)
-    if "cold" in found:
-        yield Aim("first train ever, cold cache", 1, ratio([5.0] * len(found["cold"]), found["cold"]), against="5 s")
-    networks = found.get("many", {}).get("networks", {})
+    if cold := results.get("cold"):
+        yield Aim("first train ever, cold cache", 1, ratio([5.0] * len(cold), cold), against="5 s")
+    networks = results.get("many", {}).get("networks", {})
     for kind, title, least in ((KINDS[0], m.MANY_1, 1.0), (KINDS[0], m.MANY, 1.5), (KINDS[1], m.MANY, 2.0)):
         lanes = networks.get("seed", {}).get(f"{m.USUAL}, {kind}", {}).get("64", {})
         both = {m.VMAP, title} <= lanes.keys()
@@ -97,9 +97,9 @@ def aims(found: dict) -> Iterator[Aim]:
     yield Aim(f"{m.MANY}: least of all, {job}", 1.0, least_of, against=f"{m.VMAP}, compiling")
 
 
-def measured_levels(found: dict) -> dict[str, dict]:
+def measured_levels(results: dict) -> dict[str, dict]:
     """The machine's own limits by its instruction sets."""
-    return {level: limits for level, limits in found.get("hardware", {}).items() if limits}
+    return {level: limits for level, limits in results.get("hardware", {}).items() if limits}
 
 
 def jobs_of(networks: dict) -> Iterator[tuple[str, str, str, dict]]:
@@ -119,21 +119,21 @@ def compiling(lanes: dict) -> Interval:
     return ratio([lanes[m.VMAP]["first_call"]] * len(ours), ours)
 
 
-def aims_table(found: dict) -> str:
-    rows = ([aim.what, aim.against, f"{aim.bound:.3g}", *aim.cells] for aim in aims(found))
+def aims_table(results: dict) -> str:
+    rows = ([aim.what, aim.against, f"{aim.bound:.3g}", *aim.cells] for aim in aims(results))
     return markdown(["what", "against", "at least", "measured", ""], rows)
 
 
-def about(found: dict) -> str:
+def about(results: dict) -> str:
     """Where, when and with what; what was not measured, and why."""
-    a = found["about"]
+    a = results["about"]
     blas = f" BLAS: {'; '.join(a['blas'])}." if a["blas"] else ""
     made = (
         f"Measured by `nox -s measure -- peers` {where(a)}; {a['compiler'] or 'no C compiler'}.{blas} fastnn uses "
         "one thread; PyTorch, JAX and the BLAS of NumPy and scikit-learn all cores, unless said."
     )
-    skipped = [f"- {title} was skipped: {reason}" for title, reason in found["skipped"].items()]
-    failed = [f"- {what} failed: {reason}" for what, reason in found["failed"].items()]
+    skipped = [f"- {title} was skipped: {reason}" for title, reason in results["skipped"].items()]
+    failed = [f"- {what} failed: {reason}" for what, reason in results["failed"].items()]
     return "\n".join([made, "", *skipped, *failed]).strip()
 
 
@@ -157,31 +157,31 @@ def _beside(lanes: dict, title: str, ours: list[float]) -> str:
     return f"{ratio(lane['seconds'], ours)}{'*' * lane.get('own_rules', False)}" if lane else ""
 
 
-def validated(found: dict) -> str:
+def validated(results: dict) -> str:
     """The same with the loss of held-out rows after every epoch, and when it was measured."""
-    a = found.get("validated about", found["about"])
+    a = results.get("validated about", results["about"])
     made = f"Measured on {a['date']} on one {a['cpu']} with fastnn {a['versions']['fastnn']}."
-    return f"{by_peers(found['validated'])}\n\n{made}"
+    return f"{by_peers(results['validated'])}\n\n{made}"
 
 
-def by_threads(found: dict) -> str:
+def by_threads(results: dict) -> str:
     """Where and when; our speed on all cores, and the ratios of one core each and of all cores each."""
-    workloads = found["threads"]["workloads"]
+    workloads = results["threads"]["workloads"]
     titles, rows = measured((*m.ONE_CORE, *m.ALL_CORES[1:], m.JAX_OLD), workloads.values()), []
     for name, lanes in workloads.items():
         ours, one = lanes[m.ALL]["seconds"], lanes[m.US]["seconds"]
         cells = [_beside(lanes, title, one if title in m.ONE_CORE else ours) for title in titles]
         rows.append([describe(name), rounded(1 / median(ours)), str(ratio(one, ours)), *cells])
     heads = ["workload", "fastnn on all cores, iterations a second", "× one thread", *(f"× {t}" for t in titles)]
-    return f"With equal threads, measured {where(found['threads']['about'])}.\n\n{markdown(heads, rows)}"
+    return f"With equal threads, measured {where(results['threads']['about'])}.\n\n{markdown(heads, rows)}"
 
 
-def own(found: dict) -> str:
+def own(results: dict) -> str:
     rows = []
-    for name, lanes in found["own kernels"].items():
+    for name, lanes in results["own kernels"].items():
         if m.OWN not in lanes or m.US not in lanes:
             continue
-        ours, compiled = of(found, "own kernels", name)[m.US], lanes[m.OWN]["first_call"]
+        ours, compiled = of(results, "own kernels", name)[m.US], lanes[m.OWN]["first_call"]
         saved = median(lanes[m.US]["seconds"]) - median(lanes[m.OWN]["seconds"])
         repaid = f"after {rounded(compiled / saved / 1e6)} million iterations" if saved > 0 else "never"
         theirs = [_beside(lanes, title, ours) for title in m.OWN_PEERS]
@@ -190,25 +190,25 @@ def own(found: dict) -> str:
     return markdown(heads, rows)
 
 
-def other(found: dict) -> str:
+def other(results: dict) -> str:
     """What is not training speed: a table of medians, one line a peer."""
     rows = []
     for title in m.PEERS:
-        learned, process = (found.get(section, {}).get(title, {}) for section in ("accuracy", "processes"))
+        learned, process = (results.get(section, {}).get(title, {}) for section in ("accuracy", "processes"))
         known = [size for size in process.get("bytes", ()) if size]
-        cells = [times_text(found.get("prediction", {}).get(n, {}).get(title)) for n in ("1", "10000")]
+        cells = [times_text(results.get("prediction", {}).get(n, {}).get(title)) for n in ("1", "10000")]
         epochs = f", {median(learned['epochs']):.0f} epochs" if learned.get("epochs") else ""
         cells += [times_text(learned.get("seconds")) + epochs, times_text(process.get("seconds"))]
         cells.append(f"{median(known) / 1e6:.0f} MB" if known else "")
         rows += [[title, *cells]] if any(cells) else []
     heads = ["", "predict 1 row", "predict 10,000 rows", "0.96 of held-out digits", "process", "memory"]
-    cold = f"The first `train` ever on a machine, with an empty cache: {times_text(found.get('cold'))}."
-    return markdown(heads, rows) + (f"\n\n{cold}" if "cold" in found else "")
+    cold = f"The first `train` ever on a machine, with an empty cache: {times_text(results.get('cold'))}."
+    return markdown(heads, rows) + (f"\n\n{cold}" if "cold" in results else "")
 
 
-def limits(found: dict) -> str:
+def limits(results: dict) -> str:
     """GF/s of the core and of the products in the kernel."""
-    if not (levels := measured_levels(found)):
+    if not (levels := measured_levels(results)):
         return "The core's peak was not measured: no C compiler."
     rows = [["FMA peak", *(f"{max(l['peak']):.0f} at {max(l['clock']):.2f} GHz" for l in levels.values())]]
     for width in next(iter(levels.values()))["products"]:
@@ -218,18 +218,18 @@ def limits(found: dict) -> str:
     return markdown(["float32, one core, GF/s", *levels], rows)
 
 
-def crossover_ratios(found: dict, ours: str = m.US) -> dict[tuple[int, int], tuple[float, str]]:
+def crossover_ratios(results: dict, ours: str = m.US) -> dict[tuple[int, int], tuple[float, str]]:
     """How many times as fast as the best peer, and which that is, by width and rows a step."""
     ratios = {}
-    for name, lanes in found["crossover"].items():
+    for name, lanes in results["crossover"].items():
         rival, point = best(lanes, (m.JAX, m.JAX_OLD, m.TORCH)), tuple(map(int, GRID.fullmatch(name).groups()))
         ratios[point] = median(lanes[rival]) / median(lanes[ours]), rival
     return ratios
 
 
-def crossover(found: dict) -> str:
+def crossover(results: dict) -> str:
     """Where the best peer gets ahead: a row for each width of the layers, a column for each number of rows a step."""
-    ratios, a = crossover_ratios(found), found.get("crossover about", found["about"])
+    ratios, a = crossover_ratios(results), results.get("crossover about", results["about"])
     batches = sorted({batch for _, batch in ratios})
     rows = []
     for width in sorted({width for width, _ in ratios}):
@@ -241,9 +241,9 @@ def crossover(found: dict) -> str:
     return f"{markdown(heads, rows)}\n\n{made}"
 
 
-def many(found: dict) -> str:
+def many(results: dict) -> str:
     """A line for each number of members: our time, and how many times as long others take."""
-    jobs = list(jobs_of(found["many"]["networks"]))
+    jobs = list(jobs_of(results["many"]["networks"]))
     rivals, rows = measured(list(m.WAYS)[1:], [lanes for *_, lanes in jobs]), []
     for name, job, count, lanes in jobs:
         if m.MANY in lanes:
@@ -252,12 +252,12 @@ def many(found: dict) -> str:
             cells = [_beside(lanes, title, ours) for title in rivals]
             rows.append([what, times_text(ours), *cells, str(compiling(lanes)) if m.VMAP in lanes else ""])
     heads = ["iterations a member, members", f"`{m.MANY}`", *(f"× {title}" for title in rivals), "× JAX, compiling"]
-    return f"Many networks at once, measured {where(found['many']['about'])}.\n\n{markdown(heads, rows)}"
+    return f"Many networks at once, measured {where(results['many']['about'])}.\n\n{markdown(heads, rows)}"
 
 
 PAGE: dict[str, tuple[str, Callable[[dict], str]]] = {
     "about": ("about", about),
-    "training": ("training", lambda found: by_peers(found["training"])),
+    "training": ("training", lambda results: by_peers(results["training"])),
     "validated": ("validated", validated),
     "own kernels": ("own kernels", own),
     "other": ("prediction", other),
@@ -273,19 +273,19 @@ RIVALS = ("PyTorch, 1 core", "JAX, 1 core", m.TORCH, m.TORCH_1, m.COMPILED, m.JA
 MEMBERS = 64
 
 
-def short(found: dict) -> str:
+def short(results: dict) -> str:
     """The table and where it comes from; of the sections "validated" and "many" only what was measured."""
-    trainings = found["threads"]["workloads"] | {
-        name: lanes for name, lanes in found.get("validated", {}).items() if name == f"digits{VALIDATION}"
+    trainings = results["threads"]["workloads"] | {
+        name: lanes for name, lanes in results.get("validated", {}).items() if name == f"digits{VALIDATION}"
     }
     rows = [[describe(name), *_short_cells(lanes, m.US, m.SKLEARN, RIVALS, 1)] for name, lanes in trainings.items()]
-    networks = found.get("many", {}).get("networks", {})
+    networks = results.get("many", {}).get("networks", {})
     lanes = networks.get("seed", {}).get(f"{m.USUAL}, equal", {}).get(str(MEMBERS), {})
     if m.MANY in lanes:
         rivals = (m.VMAP, m.VMAP_OLD, m.TORCH_VMAP, m.TORCH_BMM)
         cells = _short_cells(lanes, m.MANY, m.JOBLIB, rivals, MEMBERS * m.USUAL)
         rows.append([f"{MEMBERS} networks like `seed` at once, {m.USUAL:,} iterations each", *cells])
-    a, b = found["threads"]["about"], found.get("many", {}).get("about", {})
+    a, b = results["threads"]["about"], results.get("many", {}).get("about", {})
     facts = [(f["date"], f["cpu"], f"fastnn {f['versions']['fastnn']}") if f else () for f in (a, b)]
     elsewhere = ", ".join(theirs for ours, theirs in zip(*facts, strict=False) if ours != theirs)
     made = (

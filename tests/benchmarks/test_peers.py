@@ -125,8 +125,8 @@ def test_a_peer_that_is_not_here_is_named_with_the_reason():
     with measurement.started(peers) as started:
         assert started == {}
     assert len(said) == 2
-    assert "by_nobody" in measurement.found["skipped"]["Nobody"]
-    assert "no folder no/folder" in measurement.found["skipped"]["Old"]
+    assert "by_nobody" in measurement.results["skipped"]["Nobody"]
+    assert "no folder no/folder" in measurement.results["skipped"]["Old"]
 
 
 def test_a_lane_has_its_own_packages_first_and_lives_on_after_an_error(tmp_path):
@@ -209,7 +209,7 @@ def test_a_wrong_answer_is_not_timed():
     measurement = m.Measurement(TINY, lambda _: None)
     job = {"name": "seed", "iterations": 10, "mixed": False}
     assert measurement.members({m.TORCH_VMAP: Wrong()}, job) == {"1": {}, "4": {}}
-    assert "another answer" in measurement.found["failed"][f"many, seed, {m.TORCH_VMAP}"]
+    assert "another answer" in measurement.results["failed"][f"many, seed, {m.TORCH_VMAP}"]
 
 
 @pytest.mark.parametrize(("points", "seconds"), [([], 0), ([(1, 1.0), (8, 8.0)], 80), ([(1, 1.0), (8, 1.0)], 1.58)])
