@@ -80,7 +80,7 @@ def parser(name: str, description: str, results: pathlib.Path, parts: Sequence[s
 
 
 def found_in(options: argparse.Namespace, measure: Callable[[], dict]) -> dict:
-    """What the file of ``--from`` holds; without one, what is measured, which goes into that of ``--json``.
+    """The content of the file of ``--from``; without one, the result of `measure`, which goes into that of ``--json``.
 
     With ``--only`` that file keeps what was not measured.
     """
@@ -96,7 +96,7 @@ def found_in(options: argparse.Namespace, measure: Callable[[], dict]) -> dict:
 
 
 class Aim(NamedTuple):
-    """A number that is meant to be reached, beside what was measured."""
+    """A number that is meant to be reached, beside the measured one."""
 
     what: str
     bound: float

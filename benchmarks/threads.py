@@ -142,7 +142,7 @@ SHORT["`train_many`, 256 of `seed`"] = (20, 100, 300, 3000)
 
 
 def short_work(name: str, n_epochs: int) -> Callable[[int], Any]:
-    """Return what does work of `SHORT` with so many threads, and returns the parameters."""
+    """Return a function of the number of threads that does work of `SHORT` and returns the parameters."""
     workload = workloads.load(name.rstrip("`").rpartition("`")[2])
     options: dict[str, Any] = {"optimizer": workload.optimizer, "epochs": n_epochs, "batch_size": workload.batch_size}
     rows = slice(40 * (workload.batch_size or 1)) if "mnist" in name else slice(None)

@@ -106,7 +106,7 @@ def missing(name: str) -> str:
 
 @functools.cache
 def warm_up(name: str) -> None:
-    """Fit a tiny table of each kind, so that what is imported, compiled or loaded once is."""
+    """Fit a tiny table of each kind, so that later fits import, compile and load nothing."""
     import pandas as pd
 
     X = pd.DataFrame({"number": np.arange(60.0) % 7, "word": pd.Categorical(["a", "b", "c"] * 20)})

@@ -267,7 +267,7 @@ def n_rows_of(flat: Array, ends: NDArray[np.int64]) -> NDArray[np.int64]:
 
     ``flat[ends[i]:ends[i + 1]]`` is the order of number i.
     """
-    sizes, found = np.diff(ends), np.zeros(len(ends) - 1, np.int64)
+    sizes, n_rows = np.diff(ends), np.zeros(len(ends) - 1, np.int64)
     by_size = np.argsort(sizes, kind="stable")
     for alike in np.split(by_size, np.flatnonzero(np.diff(sizes[by_size])) + 1):
         size = int(sizes[alike[0]]) if len(alike) else 0
@@ -280,8 +280,8 @@ def n_rows_of(flat: Array, ends: NDArray[np.int64]) -> NDArray[np.int64]:
             are_less = rows.max(axis=1) < n
             seen = np.zeros(rows.shape, bool)
             np.put_along_axis(seen, np.minimum(rows, n - 1, out=rows), True, axis=1)
-            found[some[are_less & seen.all(axis=1)]] = n
-    return found
+            n_rows[some[are_less & seen.all(axis=1)]] = n
+    return n_rows
 
 
 def _n_of(size: int) -> int:

@@ -78,15 +78,15 @@ class Library(NamedTuple):
             raise ValueError(f"no layer of fastnn's is like {shown(part)}; there are {known}")
         name, parameters = names[kind], {}
         for option, legal in self.activations[name][1].items():
-            given = getattr(part, option)
+            value = getattr(part, option)
             if isinstance(legal, str):
-                parameters[legal] = float(given)
-            elif given not in legal:
+                parameters[legal] = float(value)
+            elif value not in legal:
                 right = " or ".join(map(repr, sorted(legal)))
                 raise ValueError(f"{shown(part)}: fastnn's {name} is that of {option}={right}")
-        value = ACTIVATIONS[name].value
+        usual = ACTIVATIONS[name].value
         try:
-            return checked(name, type(value)(**parameters), ACTIVATIONS, ACTIVATIONS) if value else name
+            return checked(name, type(usual)(**parameters), ACTIVATIONS, ACTIVATIONS) if usual else name
         except ValueError as error:
             raise ValueError(f"{shown(part)}: {error}") from None
 

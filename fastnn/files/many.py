@@ -238,7 +238,7 @@ class StoredResults(Store):
         """Return member i's history."""
         if not self._has_states:
             return description.no_history()
-        more = {name: found for name in ("learning_rate", "measured") if (found := self._value(name, i)) is not None}
+        more = {name: own for name in ("learning_rate", "measured") if (own := self._value(name, i)) is not None}
         losses = self._value("loss", i), self._value("validation_loss", i)
         return History(*losses, float(self._value("seconds", i)), **more, monitor=self._value("monitor", i))
 

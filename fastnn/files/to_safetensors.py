@@ -91,21 +91,21 @@ def _result(header: dict[str, Any], data: bytes) -> TrainingResult:
     metadata = header.pop("__metadata__", {})
     if "fastnn" not in metadata:
         raise ModelFileError("a safetensors file of something else: it has no description of a network of fastnn's")
-    said = header_of(metadata["fastnn"].encode())
+    facts = header_of(metadata["fastnn"].encode())
     spans = sorted(tuple(tensor["data_offsets"]) for tensor in header.values())  # one after the other, without holes
-    if said["dtype"] not in _DTYPES or [0, *(end for _, end in spans)] != [*(begin for begin, _ in spans), len(data)]:
+    if facts["dtype"] not in _DTYPES or [0, *(end for _, end in spans)] != [*(begin for begin, _ in spans), len(data)]:
         raise ModelFileError("damaged: it holds other numbers than its header says")
-    params = np.zeros(len(data) // np.dtype(said["dtype"]).itemsize, said["dtype"])
-    network = checked_network(said, {"params": params})
+    params = np.zeros(len(data) // np.dtype(facts["dtype"]).itemsize, facts["dtype"])
+    network = checked_network(facts, {"params": params})
     places = _tensors(network, params)
     if places.keys() != header.keys():
         raise ModelFileError("damaged: its tensors are not the layers of its network")
     for name, place in places.items():
         one = header[name]
-        if one["dtype"] != _DTYPES[said["dtype"]] or tuple(one["shape"]) != place.shape:
+        if one["dtype"] != _DTYPES[facts["dtype"]] or tuple(one["shape"]) != place.shape:
             raise ModelFileError(f"damaged: {name} is {one['dtype']!s:.20} {one['shape']!s:.50}, not {place.shape}")
         begin, end = one["data_offsets"]
         place[...] = np.frombuffer(data[begin:end], place.dtype.newbyteorder("<")).reshape(place.shape)
     if not np.isfinite(params).all():
         raise ModelFileError("damaged: its weights must be finite")
-    return without_state(network, params, said["backend"])
+    return without_state(network, params, facts["backend"])

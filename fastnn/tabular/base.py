@@ -383,7 +383,7 @@ class BaseTabular(Saving, Exporting, BaseEstimator, ABC):
         return figure
 
     def _html_repr(self) -> str:
-        """Return what a notebook shows: scikit-learn's diagram and, of a fitted estimator, a card."""
+        """Return HTML for a notebook: scikit-learn's diagram and, of a fitted estimator, a card."""
         diagram: str = super()._html_repr()
         if not hasattr(self, "history_"):
             return diagram

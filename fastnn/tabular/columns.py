@@ -131,9 +131,9 @@ def _kinds_alike(values: Array, label: str) -> set[str]:
     if "number" in kinds and not any(_kind_of(type(v)) == "number" and v == v for v in values.tolist()):
         kinds.discard("number")  # NaN in a column of words
     if len(kinds) > 1 and kinds != {"boolean", "number"}:
-        found = " and ".join(_example(values, kind) for kind in sorted(kinds))
+        both = " and ".join(_example(values, kind) for kind in sorted(kinds))
         way = 'by pandas.to_numeric(..., errors="coerce") if words mean gaps, by .astype(str) if numbers are levels'
-        raise ValueError(f"{label} holds {found}: make them alike, {way}")
+        raise ValueError(f"{label} holds {both}: make them alike, {way}")
     return kinds
 
 
@@ -153,8 +153,8 @@ def _kind_of(cls: type) -> str:
     """Return the kind of values of a class: one of `_KINDS`, "other", or "" for a gap."""
     if cls.__name__ in _MISSING:
         return ""
-    found = (name for name, kinds in _KINDS.items() if issubclass(cls, kinds))
-    return next(found, "date" if cls.__name__ == "NaTType" else "other")
+    names = (name for name, kinds in _KINDS.items() if issubclass(cls, kinds))
+    return next(names, "date" if cls.__name__ == "NaTType" else "other")
 
 
 def _example(values: Array, kind: str) -> str:
@@ -200,6 +200,6 @@ def check_words(label: str, levels: Iterable[Any], n: int, most: int) -> None:
 
 
 def kinds_of(values: Iterable[Any]) -> set[str]:
-    """Return what values are: "number", "text", "boolean"; booleans are numbers too, and gaps nothing."""
+    """Return the kinds of values: "number", "text", "boolean"; booleans are numbers too, and gaps have none."""
     kinds = {kind for kind in map(_kind_of, set(map(type, values))) if kind}
     return kinds | {"number"} if "boolean" in kinds else kinds

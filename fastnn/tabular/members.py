@@ -240,7 +240,7 @@ def train_members(
 
 
 def mean_outputs(members: list[TrainingResult], inputs: Array) -> NDArray[np.float64]:
-    """Return the mean (n, n_outputs) of what members predict, added up one after the other."""
+    """Return the mean (n, n_outputs) of the members' predictions, added up one after the other."""
     total = np.zeros(())
     for member in members:
         total = total + member.predict(inputs, assume_finite=True).astype(np.float64)
