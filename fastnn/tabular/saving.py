@@ -128,7 +128,7 @@ def _content(model: Any) -> tuple[dict[str, Any], dict[str, Array]]:
     }
     names = getattr(p, "feature_names_in_", np.zeros(0)).tolist()
     for own in p.levels_:
-        if not _are_levels(own, len(own.levels)):
+        if not _are_levels(own):
             name = repr(names[own.column]) if names else own.column
             what = f"its levels, such as {shown(own.levels[0])}, are neither numbers nor texts"
             raise TypeError(f"column {name} cannot be saved: {what}; make texts of them before fit, by .astype(str)")
@@ -244,7 +244,7 @@ def _preparation(arrays: dict[str, Array], network: Network, max_categories: int
         "places": type(n) is int and all(type(j) is int and 0 <= j < n for j in used) and len(set(used)) == len(used),
         "names": isinstance(names, list) and len(set(names)) == len(names) and len(names) in (0, n),
         "texts": all(isinstance(name, str) for name in names),
-        "levels": all(_are_levels(own, max_categories) for own in levels),
+        "levels": all(map(_are_levels, levels)),
         "numbers": np.isfinite(arrays["numbers"]).all() and np.isfinite(arrays["imputation"]).all(),
         "gaps": np.isin(gaps, (0, 1)).all(),
         "inputs": max(width, 1) == network.n_inputs,
@@ -255,9 +255,10 @@ def _preparation(arrays: dict[str, Array], network: Network, max_categories: int
     return preparation
 
 
-def _are_levels(own: Levels, most: int) -> bool:
+def _are_levels(own: Levels) -> bool:
+    """Return whether a file can hold these levels: texts, or numbers and booleans, in order, none twice."""
     levels = own.levels
     kinds = {type(level) for level in levels}
     are_plain = kinds <= {str} or kinds <= {bool, int, float}
     in_order = are_plain and all(a < b for a, b in itertools.pairwise(levels))
-    return 0 < len(levels) <= most and in_order and (not own.is_one_number or len(levels) == 2)
+    return len(levels) > 0 and in_order and (not own.is_one_number or len(levels) == 2)
