@@ -117,6 +117,7 @@ class Saving:
 
 def _content(model: Any) -> tuple[dict[str, Any], dict[str, Array]]:
     """Return header and arrays of an estimator's file."""
+    model._validate_params()  # `load` does: a file of others would be damaged
     parameters = model.get_params(deep=False)
     parameters |= {name: None for name in _NUMBERS_OR_NONE if not isinstance(parameters[name], (int, np.integer))}
     network, p, history = model.estimators_[0].network, model.preparation_, model.history_

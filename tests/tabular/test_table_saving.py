@@ -129,3 +129,9 @@ def test_other_names_and_other_readers_are_refused(model, path):
     other = TabularRegressor if isinstance(model, TabularClassifier) else TabularClassifier
     with pytest.raises(ModelFileError, match="of tables, not a"):
         other.load(path)
+
+
+def test_parameters_that_load_would_refuse_are_refused_before(model, path):
+    with pytest.raises(ValueError, match="The 'n_members' parameter"):
+        model.set_params(n_members=0).save(path)
+    assert not path.exists()
