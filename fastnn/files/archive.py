@@ -295,8 +295,7 @@ def _content(file: Bounded, forms: Sequence[Format]) -> tuple[Format, dict[str, 
         names = [member.filename.removesuffix(".npy") for member in members]
         if "header" not in names or len(set(names)) < len(names) or len(names) > MAX_MEMBERS:
             raise ModelFileError(f"not a {kind} file (an .npz archive of something else)")
-        array = _array(archive, members[names.index("header")], MAX_HEADER_BYTES + 128)
-        header = header_of(text_of(array, "header"))
+        header = header_of(text_of(_array(archive, members[names.index("header")], MAX_HEADER_BYTES + 128), "header"))
         if not isinstance(header, dict):
             raise ModelFileError(f"not a {kind} file (its header is no JSON object)")
         form = _form_of(header, forms)

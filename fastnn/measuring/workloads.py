@@ -166,8 +166,7 @@ def _sklearn_data(workload: str, loader: str) -> tuple[Array, Array]:
         from sklearn import datasets
     except ImportError as error:
         raise missing_package("scikit-learn", f"workload {workload!r} needs the data that ship with") from error
-    X, labels = getattr(datasets, loader)(return_X_y=True)
-    return X, labels
+    return getattr(datasets, loader)(return_X_y=True)
 
 
 def _seed(name: str, dtype: np.dtype[Any]) -> dict[str, Any]:
