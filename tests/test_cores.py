@@ -164,6 +164,20 @@ def test_helpers_of_which_nobody_knows_any_more_are_given_back(no_helpers):
     assert set(cores._idle) == names
 
 
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*:DeprecationWarning")
+def test_a_forked_child_has_helpers_of_its_own(no_helpers):
+    """Threads of the parent, idle or lent, are not there."""
+    helpers, given_back = cores.borrow(1), cores.borrow(1)
+    given_back.clear()
+    assert cores.helpers_at_work() == len(helpers)
+    if not (child := os.fork()):
+        helped, n_lent = threading.Event(), cores.helpers_at_work()
+        cores.borrow(1)[0].put(helped.set)
+        os._exit(n_lent + (not helped.wait(5)))
+    assert os.waitpid(child, 0)[1] == 0
+
+
 def test_an_idle_helper_that_another_thread_takes_first_is_not_waited_for(no_helpers, monkeypatch):
     taken_first = type("Taken", (list,), {"pop": lambda self: self.clear() or list.pop(self)})
     monkeypatch.setattr(cores, "_idle", taken_first(cores.borrow(1)))

@@ -1,4 +1,4 @@
-"""The fuzzer of public objects finds nothing."""
+"""The fuzzer of public objects finds nothing, and would find what is there."""
 
 import ctypes
 import json
@@ -26,6 +26,50 @@ def test_no_public_object_can_be_made_to_hurt(first, n):
     assert all(sum(row.values()) > 0.02 * n for row in table.values())
     assert counts["fine"] + counts["diverged"] > 0.3 * n < counts["refused"]
     assert counts["unknown"] < 0.02 * n
+
+
+SPOILED = {
+    "backend": "guard.check = guard.check_inputs = lambda *arguments: None",
+    "sparse": "validation.checked_sparse = lambda name, X: X",
+    "threads": "backend.share = lambda work, parts, threads: [work(part) for part in [*parts][1:]]",
+    "file": "archive._short = lambda error: str(error) * 100",
+    "state": "state.TrainingState.check = lambda self: None",
+    "training": "reference.ACTIVATION_FUNCTIONS['relu'] = reference.ACTIVATION_FUNCTIONS['tanh']",
+    "made": "optimizers.Optimizer.from_dict = lambda values: None",
+    "searched": "search._network = lambda network, settings: network",
+    "scored": "scorers.Classifier.predict_proba = lambda self, outputs: outputs[:, ::-1]",
+    "logged": "callbacks.CsvLogger._begin = lambda self, before: None",
+    "row": "function.check = lambda *arguments: None",
+    "prepared": "preparation.LIMIT = 2.9",
+    "table": "to_numpy.LIMIT = 2.9",
+    "population": "population.Continued.copy = lambda self, member: self",
+}
+"""{a door: what takes away a check, or makes a mistake}"""
+
+SPOIL = """
+import json, os, sys
+import fuzz
+from fastnn import optimizers, reference
+from fastnn.estimators import validation
+from fastnn.files import archive
+from fastnn.fused import backend, function, guard
+from fastnn.many import population, search
+from fastnn.tabular import preparation, to_numpy
+from fastnn.training import callbacks, scorers, state
+fuzz.warm()
+fuzz.warm = lambda: None
+for door, spoil in json.loads(sys.argv[1]).items():
+    if not (child := os.fork()):
+        exec(spoil)
+        os._exit(min(100, fuzz.main(0, 80, door)))
+    sys.stderr.write(f"{door} {os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])}\\n")
+"""
+
+
+def test_what_is_there_is_found():
+    told = [line.split() for line in run("-c", SPOIL, json.dumps(SPOILED)).stderr.splitlines()]
+    assert [door for door, _ in told] == [*SPOILED], told
+    assert [(door, n) for door, n in told if int(n) < 3] == []
 
 
 ENDS = {

@@ -65,6 +65,8 @@ def searched(draw):
     n_epochs = sum(trial["n_epochs"] for trial in found.trials)
     if not n_epochs == found.epochs_trained <= given["budget"]:
         raise Wrong(f"{found.epochs_trained} epochs, of all trials {n_epochs}, of {given['budget']}")
+    if any(trial.get("seed", 0) is None for trial in found.trials):
+        return UNKNOWN  # drawn by the system
     for trial in found.trials:
         score = quietly(lambda trial=trial: alone(given, trial).history.score[-1])[0]
         if score != trial["score"] and trial["stop_reason"] != "diverged":

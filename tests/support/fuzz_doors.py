@@ -227,7 +227,8 @@ def written(it, format, path, labels):
         f(rows[0], out := np.zeros(f.n_outputs, f.dtype))
         return same_bits(lambda: [out], lambda: [(it if labels is None else it.to_result()).predict(rows)[0]])
     if format == "pickle":
-        if twin_of(it) is None or quietly(lambda: parts_of(it))[1] is not None:
+        is_foreign = isinstance(quietly(lambda: pickle.dumps(it))[1], pickle.PicklingError)  # a part of it, that is
+        if is_foreign or twin_of(it) is None or quietly(lambda: parts_of(it))[1] is not None:
             return UNKNOWN
         return same_bits(lambda: parts_of(pickle.loads(pickle.dumps(it))), lambda: parts_of(it))
     if format in ("save", "npz"):

@@ -11,7 +11,7 @@ import pytest
 from survival import UNOPTIMIZED, fingerprint, python
 from survival_jobs import job, prediction
 
-from fastnn import SGD, Network, every, get_backend, train
+from fastnn import SGD, Network, every, get_backend, train, train_many
 from fastnn.testing import cases
 
 N = 8
@@ -53,7 +53,8 @@ def test_joblib():
     assert python(JOBLIB, N) == serial
 
 
-def test_threads_that_train_one_network():
+@pytest.mark.parametrize(("call", "seeds"), [(train, range(N)), (train_many, [[k, k + N] for k in range(N)])])
+def test_threads_that_train_one_network(call, seeds):
     """Also within callbacks: kernels share no memory, generators that trainings hand on are never in two hands."""
     X = np.random.RandomState(0).standard_normal((200, 3))
     network, barrier = Network((3, 40, 2), "tanh"), threading.Barrier(N)
@@ -66,12 +67,13 @@ def test_threads_that_train_one_network():
         inner = []
         if together:
             barrier.wait()
-        outer = train(network, X, np.sin(X[:, :2]), epochs=100, seed=seed, callbacks=[every(20, look)], **options)
+        look_on = {"callbacks": [every(20, look)]} if call is train else {}
+        outer = call(network, X, np.sin(X[:, :2]), epochs=100, seed=seed, **look_on, **options)
         return outer.params.tobytes(), *inner
 
-    alone = [params(seed) for seed in range(N)]
+    alone = [*map(params, seeds)]
     with ThreadPoolExecutor(N) as pool:
-        assert list(pool.map(params, range(N), [True] * N)) == alone
+        assert list(pool.map(params, seeds, [True] * N)) == alone
 
 
 FORK_MEANWHILE = """
