@@ -13,8 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
-from heavy import HEAVY
-from survival import python
+from survival import HEAVY, python
 
 from fastnn.compiler import cache, loader, program
 from fastnn.compiler.codegen import compile_entry

@@ -41,12 +41,6 @@ def test_the_module_needs_numpy_alone_and_takes_lists(tmp_path):
             predict(np.ones(shape))
 
 
-def test_a_million_weights_take_a_second(tmp_path):
-    """Lines of text were made in a time that grows with the square of their number."""
-    result = train(Network((1000, 1000), "identity"), np.zeros((1, 1000)), np.zeros((1, 1000)), epochs=0, seed=0)
-    assert bits(module_of(result, tmp_path)["W0"]) == bits(result.params[:1_000_000].reshape(1000, 1000))
-
-
 @pytest.mark.parametrize("name", ["elu", "selu", "softplus"])
 def test_small_outputs_keep_their_digits_in_onnx(tmp_path, name):
     """expm1 and log1p are made of operators that ONNX has, with relative errors of some eps."""

@@ -11,7 +11,7 @@ from chunks import chunks_of
 from model_files import data, parts_of, trained, write
 from survival import python
 
-from fastnn import SGD, Adam, ModelFileError, Network, ReduceRate, Stop, cosine, load, one_cycle, train, warm_up
+from fastnn import SGD, Adam, ModelFileError, ReduceRate, Stop, cosine, load, one_cycle, train, warm_up
 from fastnn.files import description
 
 OPTIONS = {
@@ -130,16 +130,6 @@ def test_files_that_were_once_written_are_read():
     assert trained(**options, resume=result.state, seed=None, epochs=2).n_epochs == 2
     for name in ("model.npz", "net.safetensors"):
         assert bits(load(OLD / name).params) == bits(result.params)
-
-
-@pytest.mark.parametrize("shuffle", [True, False])
-def test_a_training_on_many_rows_makes_a_small_file(path, shuffle):
-    """19 parameters and 200,000 rows: version 0.1 wrote 1.6 MB."""
-    X, network = np.random.RandomState(0).randn(200_000, 3), Network((3, 3, 1), "tanh", bias="scalar")
-    result = train(network, X, X[:, 0], epochs=1, batch_size=10_000, shuffle=shuffle, seed=0)
-    result.save(path)
-    assert path.stat().st_size < (3 * 200_000 if shuffle else 20_000)
-    assert result_bits(load(path)) == result_bits(result)
 
 
 def test_a_model_alone_cannot_be_resumed_or_saved_with_a_state(path):

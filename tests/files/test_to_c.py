@@ -87,13 +87,11 @@ CASES = {
     **{f"a million, {name}": (network, 10**6, IEEE) for name, network in NETWORKS.items()},
     "a million rows": (EVERYTHING, 10**6, IEEE),
 }
-PARAMETERS = [
-    pytest.param(*case, id=name, marks=[pytest.mark.slow] * (case[1] > 10**5)) for name, case in CASES.items()
-]
+CHECKED = [pytest.param(*case, id=name, marks=[pytest.mark.slow] * (case[1] > 10**5)) for name, case in CASES.items()]
 
 
 @needs_cc
-@pytest.mark.parametrize(("network", "n", "flags"), PARAMETERS)
+@pytest.mark.parametrize(("network", "n", "flags"), CHECKED)
 def test_it_predicts_what_we_do_to_the_bit(network, n, flags, dtype, tmp_path):
     """Each activation, output, kind of bias and shape, on rows of all sizes and on special values, with any flags."""
     params, X = drawn(network, dtype, n)

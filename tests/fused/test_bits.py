@@ -7,8 +7,7 @@ import numpy as np
 import pytest
 from bits import all_bits
 from drawn import assert_single_rows_are_panels
-from guards import Guards
-from kernel_runs import full_batches
+from guards import Guards, full_batches
 from survival import python
 
 from fastnn import Network, get_backend, kit, loss_and_gradient, predict, testing

@@ -4,8 +4,7 @@ from functools import partial
 
 import numpy as np
 import pytest
-from guards import Guards
-from kernel_runs import full_batches
+from guards import Guards, full_batches
 
 import fastnn
 from fastnn import SGD, Adam, Network, get_backend

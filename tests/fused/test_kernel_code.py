@@ -11,7 +11,7 @@ import numba
 import numpy as np
 import pytest
 import same_bits
-from kernel_runs import full_batches
+from guards import full_batches
 from numba import njit
 from same_bits import RUNS
 from survival import python

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from kernel_runs import full_batches
+from guards import full_batches
 
 import fastnn
 from fastnn import BayesianRegularization, FitWarning, LevenbergMarquardt, Network, get_backend, train, train_many

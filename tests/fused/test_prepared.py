@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from bits import all_bits
 from chunks import chunks_of
-from kernel_runs import full_batches
+from guards import full_batches
 
 from fastnn import SGD, Adam, Network, Stop, get_backend, kit, train
 from fastnn.fused import backend as fused_backend

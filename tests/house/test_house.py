@@ -7,9 +7,8 @@ import pathlib
 import tokenize
 
 import pytest
-from heavy import HEAVY
 from lines import lines_of_code
-from survival import python
+from survival import HEAVY, python
 
 import fastnn
 

@@ -43,10 +43,6 @@ def test_a_bar_is_updated_in_its_place_and_members_are_counted(display):
     assert "member 3/3" in display.return_value.update.call_args.args[0]["text/plain"]
 
 
-def test_a_terminal_is_no_notebook():
-    assert progress.notebook_display() is None
-
-
 @pytest.mark.slow
 def test_a_real_kernel_shows_bars_cards_and_pictures(tmp_path, monkeypatch):
     nbformat, nbclient = pytest.importorskip("nbformat"), pytest.importorskip("nbclient")

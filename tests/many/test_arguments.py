@@ -12,7 +12,6 @@ RANDOM, NETWORK = np.random.RandomState(1), Network((3, 5, 1))
 X, Y = RANDOM.rand(20, 3), RANDOM.rand(20, 1)
 STATE = train(NETWORK, X, Y, epochs=1, seed=0, backend="numpy").state
 
-
 Idle = type("Idle", (NumpyBackend,), {"train_steps": lambda *given: pytest.fail("it trains")})
 
 

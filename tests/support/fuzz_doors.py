@@ -273,12 +273,8 @@ def files():
             getattr(it, method)(path, **options)
             return getattr(type(it), "load", fastnn.load), path.read_bytes()
 
-        with_state = [saved(one) for one in (it, several, odd, mlp, other)]
-        return [
-            *with_state,
-            *(saved(one, state=False) for one in (it, several)),
-            saved(it, "export", format="safetensors"),
-        ]
+        whole = [saved(one) for one in (it, several, odd, mlp, other)]
+        return [*whole, *(saved(one, state=False) for one in (it, several)), saved(it, "export", format="safetensors")]
 
 
 def mutated(draw, content):

@@ -231,7 +231,7 @@ class Reversed(Part):
 RIGHT = {"the reference": Part, "sums in another order": Reversed}
 
 
-class Mutant(NamedTuple):
+class Bug(NamedTuple):
     """A bug, and the words by which the suite names it."""
 
     make: object
@@ -241,64 +241,60 @@ class Mutant(NamedTuple):
 
 
 MUTANTS = {
-    "no bias gradient": Mutant(no_bias_gradient, r"b of layer 0"),
-    "relu'(0) = 1": Mutant(
+    "no bias gradient": Bug(no_bias_gradient, r"b of layer 0"),
+    "relu'(0) = 1": Bug(
         with_activation("relu", delta=lambda d, a, z: np.where(z.real >= 0, d, 0)), "relu: the slope where z is 0"
     ),
-    "a short last batch is divided by the rows of a full one": Mutant(
+    "a short last batch is divided by the rows of a full one": Bug(
         short_batch, "a short last batch is divided by its own rows"
     ),
-    "a mean is divided by the number of rows": Mutant(mean_by_rows, "a mean is divided by the sum of the weights"),
-    "activations of the last step in the gradient": Mutant(
+    "a mean is divided by the number of rows": Bug(mean_by_rows, "a mean is divided by the sum of the weights"),
+    "activations of the last step in the gradient": Bug(
         stale_activation, "the same steps from the same state give the same bits"
     ),
-    "Adam's moments swapped": Mutant(
+    "Adam's moments swapped": Bug(
         with_update("Adam", lambda o, p, slots, g, rates: reference.adam(o, p, slots[::-1], g, rates)),
         "update: Adam",
         "update",
     ),
-    "Adam without bias correction": Mutant(with_rates("Adam", beta_products=np.zeros(2)), "update: Adam", "update"),
-    "AdamW decays biases": Mutant(with_rates("AdamW", is_weight=1.0), "update: AdamW weight_decay=0.5", "update"),
-    "Nesterov's momentum is the plain one": Mutant(
+    "Adam without bias correction": Bug(with_rates("Adam", beta_products=np.zeros(2)), "update: Adam", "update"),
+    "AdamW decays biases": Bug(with_rates("AdamW", is_weight=1.0), "update: AdamW weight_decay=0.5", "update"),
+    "Nesterov's momentum is the plain one": Bug(
         with_update("SGD", nesterov_ignored), "update: SGD momentum=0.9 nesterov=True", "update"
     ),
-    "penalty on biases": Mutant(after_backward(penalty_on_biases), "the penalty is one on weights, not on biases"),
-    "sample weights ignored": Mutant(
+    "penalty on biases": Bug(after_backward(penalty_on_biases), "the penalty is one on weights, not on biases"),
+    "sample weights ignored": Bug(
         with_batch(lambda network, data, batch: batch._replace(weight=batch.weight * 0 + 1)), "sample weights count"
     ),
-    "softmax' derivative without its other outputs": Mutant(
+    "softmax' derivative without its other outputs": Bug(
         with_activation("softmax", delta=lambda d, a, z: d * a * (1 - a)), "squared_error of softmax", "gradient"
     ),
-    "beta_products advance in skipped steps": Mutant(Eager, "beta_products those that are not skipped"),
-    "parameters that overflow go unseen": Mutant(Blind, "a step whose loss or parameters are not finite"),
-    "rows kept from an earlier call": Mutant(Keeping, "steps in two calls give the bits of one call"),
-    "the order of the rows ignored": Mutant(
+    "beta_products advance in skipped steps": Bug(Eager, "beta_products those that are not skipped"),
+    "parameters that overflow go unseen": Bug(Blind, "a step whose loss or parameters are not finite"),
+    "rows kept from an earlier call": Bug(Keeping, "steps in two calls give the bits of one call"),
+    "the order of the rows ignored": Bug(
         with_call(steps=lambda steps: steps._replace(rows=np.sort(steps.rows))),
         "rows are taken in the order that the steps say",
     ),
-    "the first learning rate for all steps": Mutant(
+    "the first learning rate for all steps": Bug(
         with_call(steps=lambda steps: steps._replace(learning_rate=steps.learning_rate[:1].repeat(len(steps.loss)))),
         "each step has its own learning rate",
     ),
-    "another damping": Mutant(
-        with_call(other_damping), "LevenbergMarquardt: a step solves the damped normal equations"
-    ),
-    "a loss that ignores its own penalty": Mutant(
+    "another damping": Bug(with_call(other_damping), "LevenbergMarquardt: a step solves the damped normal equations"),
+    "a loss that ignores its own penalty": Bug(
         with_call(lambda task: dataclasses.replace(task, value_alpha=None)), "loss, with a stronger penalty"
     ),
-    "a back end that raises": Mutant(functools.partial(Part, {"forward": raising}), "ZeroDivisionError: by no means"),
-    "sequential ignored": Mutant(
+    "a back end that raises": Bug(functools.partial(Part, {"forward": raising}), "ZeroDivisionError: by no means"),
+    "sequential ignored": Bug(
         functools.partial(Part, {"backward": not_sequential}),
         "sequential: a layer is updated before delta is carried below it",
     ),
-    "predict writes into the parameters": Mutant(Writing, "nothing is written but the state and the losses"),
-    "the loss of an earlier call's parameters": Mutant(
-        Late, "the loss has the same bits with its gradient and without"
-    ),
-    "float32 rounded once a call, not at each step": Mutant(
+    "predict writes into the parameters": Bug(Writing, "nothing is written but the state and the losses"),
+    "the loss of an earlier call's parameters": Bug(Late, "the loss has the same bits with its gradient and without"),
+    "float32 rounded once a call, not at each step": Bug(
         Wide, "steps in two calls give the bits of one call, float32", dtype="float32"
     ),
-    "float64 computed in float32": Mutant(Single, "gradient: tanh, squared_error of identity, float64", "gradient"),
+    "float64 computed in float32": Bug(Single, "gradient: tanh, squared_error of identity, float64", "gradient"),
 }
 
 

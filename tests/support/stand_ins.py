@@ -9,15 +9,8 @@ class Tensor:
     """A tensor of PyTorch's, or the description of one of Keras'."""
 
     def __init__(self, array, dtype="torch.float32"):
-        self.array, self.dtype = array, dtype
-
-    def detach(self):
-        return self
-
-    cpu = detach
-
-    def numpy(self):
-        return self.array
+        self.numpy, self.dtype = lambda: array, dtype
+        self.detach = self.cpu = lambda: self
 
 
 class Part:
@@ -41,9 +34,6 @@ class Sequence(Part):
     def __init__(self, *parts):
         super().__init__(layers=list(parts), inputs=[Tensor(None, "float32")])
 
-    def __iter__(self):
-        return iter(self.layers)
-
     def __getitem__(self, i):
         return self.layers[i]
 
@@ -51,8 +41,8 @@ class Sequence(Part):
 class Linear(Part):
     def __init__(self, fan_in, fan_out):
         super().__init__()
-        arrays = {"weight": np.ones((fan_out, fan_in), np.float32), "bias": np.zeros(fan_out, np.float32)}
-        self._parameters = {name: Tensor(array) for name, array in arrays.items()}
+        arrays = np.ones((fan_out, fan_in), np.float32), np.zeros(fan_out, np.float32)
+        self._parameters = dict(zip(("weight", "bias"), map(Tensor, arrays), strict=True))
 
 
 def linear(x):
@@ -64,11 +54,8 @@ linear.__module__ = "keras.src.activations"
 
 class Dense(Part):
     def __init__(self, fan_in, fan_out):
-        super().__init__(use_bias=True, compute_dtype="float32", activation=linear)
-        self._arrays = np.ones((fan_in, fan_out), np.float32), np.zeros(fan_out, np.float32)
-
-    def get_weights(self):
-        return list(self._arrays)
+        arrays = [np.ones((fan_in, fan_out), np.float32), np.zeros(fan_out, np.float32)]
+        super().__init__(use_bias=True, compute_dtype="float32", activation=linear, get_weights=lambda: arrays)
 
 
 def library(package, **kinds):

@@ -38,6 +38,9 @@ class Ready:
 """
 """A script's beginning: what it trains, and a callback that says when it is under way."""
 
+HEAVY = {"numba", "llvmlite", "scipy", "sklearn", "matplotlib", "rich", "typer"}
+"""Packages that `import fastnn` must not bring along."""
+
 HERE = pathlib.Path(__file__).parent
 
 
