@@ -108,8 +108,7 @@ def whole(header, data):
 
 
 def described(header, **changes):
-    said = json.loads(header["__metadata__"]["fastnn"]) | changes
-    header["__metadata__"]["fastnn"] = json.dumps(said)
+    header["__metadata__"]["fastnn"] = json.dumps(json.loads(header["__metadata__"]["fastnn"]) | changes)
 
 
 CHANGES = {

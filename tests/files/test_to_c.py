@@ -63,8 +63,7 @@ class InC:
 
     def program(self, X, *runner):
         """The outputs row by row by net_predict, in a program that may be another processor's."""
-        kind = {"float64": "double", "float32": "float"}[self.dtype.name]
-        (self.folder / "driver.c").write_text(DRIVER % kind)
+        (self.folder / "driver.c").write_text(DRIVER % {"float64": "double", "float32": "float"}[self.dtype.name])
         self._compile("-static", "-o", "driver", "driver.c", "net.c", "-lm")
         done = subprocess.run([*runner, self.folder / "driver"], input=X.tobytes(), capture_output=True, check=True)
         return np.frombuffer(done.stdout, X.dtype).reshape(-1, self.network.n_outputs)
@@ -95,8 +94,7 @@ CHECKED = [pytest.param(*case, id=name, marks=[pytest.mark.slow] * (case[1] > 10
 def test_it_predicts_what_we_do_to_the_bit(network, n, flags, dtype, tmp_path):
     """Each activation, output, kind of bias and shape, on rows of all sizes and on special values, with any flags."""
     params, X = drawn(network, dtype, n)
-    found = InC(tmp_path, network, params, flags).batch(X)
-    assert_same_bits(found, predict(network, params, X, assume_finite=True))
+    assert_same_bits(InC(tmp_path, network, params, flags).batch(X), predict(network, params, X, assume_finite=True))
 
 
 @needs_arm64
@@ -145,8 +143,7 @@ def test_it_needs_nothing_but_fma_and_the_memory_that_it_says(dtype, tmp_path):
     files._compile("-fno-builtin", "-O0", "-c", "net.c", "-o", "net.o")
     lines = subprocess.run([nm, "-S", tmp_path / "net.o"], capture_output=True, check=True, text=True).stdout
     symbols = [line.split() for line in lines.splitlines()]
-    suffix = "f" * (dtype == np.float32)
-    assert {fields[-1] for fields in symbols if "U" in fields} <= {f"fma{suffix}"}
+    assert {fields[-1] for fields in symbols if "U" in fields} <= {"fma" + "f" * (dtype == np.float32)}
     sizes = {kind: sum(int(s[1], 16) for s in symbols if len(s) == 4 and s[2] == kind) for kind in "brdDB"}
     item = np.dtype(dtype).itemsize
     assert sizes == {"b": (16 + 8) * item, "r": network.n_params * item, "d": 0, "D": 0, "B": 0}

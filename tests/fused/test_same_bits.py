@@ -97,10 +97,10 @@ def machines_and_runs():
 
 
 WITH_OTHER_VECTORS = """
-import json, drawn, drawn_groups, machine_code, numpy as np
+import json, drawn, machine_code, numpy as np
 drawn.assert_single_rows_are_panels(np.float32, 300)
-for seed in drawn_groups.SEEDS:
-    assert drawn_groups.differences(drawn_groups.draw_group(seed, np.float32)) == [], seed
+for seed in drawn.SEEDS:
+    assert drawn.differences(drawn.draw_group(seed, np.float32)) == [], seed
 print(json.dumps(machine_code.foreign_by_kernel()))
 """
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from bits import result_bits
-from drawn_groups import SEEDS, DrawnGroup, differences, draw_group, trained
+from drawn import SEEDS, DrawnGroup, differences, draw_group, trained
 
 from fastnn import SGD, Adam, Network, Stop, train, train_many
 from fastnn.compiler.loader import IN_PYTHON

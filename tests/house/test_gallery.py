@@ -12,10 +12,8 @@ from survival import python
 ROOT = pathlib.Path(__file__).parents[2]
 GALLERY = ROOT / "examples" / "gallery"
 EXAMPLES = sorted(GALLERY.glob("plot_*.py"))
-CELL = re.compile(r"^# %%\n", re.MULTILINE)
 SOURCES = re.compile(r"\b(fetch_\w+|urlopen|urlretrieve|requests|https?://)")
 RANDOM = re.compile(r"\b(?:default_rng|RandomState|seed|random_state)\b")
-
 
 each = pytest.mark.parametrize("file", EXAMPLES, ids=lambda file: file.stem)
 
@@ -32,13 +30,10 @@ def test_the_page_has_each_example():
 def test_an_example_has_what_its_page_needs(file):
     """A title, prose and a picture; seeds of what is drawn, and no downloads."""
     source = file.read_text("utf-8")
-    title, underline, empty, *prose = ast.get_docstring(ast.parse(source)).splitlines()
+    title, underline, *_ = ast.get_docstring(ast.parse(source)).splitlines()
     assert underline == "=" * len(title)
-    assert empty == ""
-    assert len(" ".join(prose)) > 100
-    cells = CELL.split(source)
-    assert len(cells) >= 3
-    assert all(cell.startswith("# ") for cell in cells[1:]), "each cell begins with prose"
+    _, *cells = re.split(r"^# %%\n", source, flags=re.MULTILINE)
+    assert all(cell.startswith("# ") for cell in cells), "each cell begins with prose"
     assert sum("plt.show()" in cell for cell in cells) == source.count("plt.subplots(") >= 1
     assert ".set_title(" in source
     assert "set_xlabel(" in source or "set_axis_off()" in source

@@ -55,8 +55,7 @@ def uses(source, words):
 
 @each_file
 def test_compiled_code_is_made_in_one_place_without_fast_math_threads_or_randomness(file):
-    compilers = uses(file.read_text("utf-8"), COMPILERS)
-    assert compilers == [] or file.name == "tracing.py"
+    assert uses(file.read_text("utf-8"), COMPILERS) == [] or file.name == "tracing.py"
     if file.parent.name in ("fused", "compiler"):
         assert uses(file.read_text("utf-8"), UNREPEATABLE) == []
 

@@ -76,10 +76,3 @@ def test_what_version_0_1_showed_can_be_imported(line):
     pytest.importorskip("sklearn")
     pytest.importorskip("matplotlib")
     exec(line, {})
-
-
-def test_names_are_found_in_a_text():
-    text = "from fastnn.testing import (\n    check_backend,\n    Match as m,\n)\nfastnn.Stop(fastnn.Network.no_such)"
-    names = ["testing", "testing.check_backend", "testing.Match", "Stop", "Network.no_such"]
-    assert set(names_in(text)) == {f"fastnn.{name}" for name in names}
-    assert [name for name in names if not resolves(f"fastnn.{name}")] == ["Network.no_such"]

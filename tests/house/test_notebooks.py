@@ -19,16 +19,11 @@ CELLS = (
 )
 
 
-@pytest.fixture
-def display(monkeypatch):
-    """IPython's `display` in a notebook without a kernel, and what it returns."""
+def test_a_bar_is_updated_in_its_place_and_members_are_counted(monkeypatch):
+    """By IPython's `display`, in a notebook without a kernel."""
     display = mock.Mock()
     monkeypatch.setattr(progress, "notebook_display", lambda: display)
     monkeypatch.setattr(progress.InNotebook, "PAUSE", 0.0)
-    return display
-
-
-def test_a_bar_is_updated_in_its_place_and_members_are_counted(display):
     given, options = (fastnn.Network((1, 1)), [[1.0]], [[2.0]]), {"backend": "numpy", "progress": True}
     result = fastnn.train(*given, epochs=3, **options)
     (begun,), updates = display.call_args_list, display.return_value.update.call_args_list

@@ -111,8 +111,9 @@ def test_a_learning_rate_of_zero_changes_nothing_but_the_sign_of_zeros(backend, 
     params[draw.uniform(size=params.size) < 0.2] = 0.0
     params[draw.uniform(size=params.size) < 0.1] = -0.0
     for rate in (0.0, lambda step: 0.0):
-        still = dataclasses.replace(optimizer, learning_rate=rate)
-        found = drawn.train(backend, params=params, optimizer=still, seed=1)
+        found = drawn.train(
+            backend, params=params, optimizer=dataclasses.replace(optimizer, learning_rate=rate), seed=1
+        )
         np.testing.assert_array_equal(found.params, params)
 
 

@@ -79,8 +79,7 @@ def run(root, *arguments, **variables):
 def run_tests(root, *arguments, **variables):
     """Run the copy's tests, except these, which would copy it again."""
     plugins = ("-p", "no:cacheprovider", "-p", "no:unraisableexception")  # the latter collects garbage for a second
-    command = ("-m", "pytest", "-q", *plugins, "--ignore=tests/house/test_recipes.py")
-    return run(root, *command, *arguments, **variables)
+    return run(root, *("-m", "pytest", "-q", *plugins, "--ignore=tests/house/test_recipes.py"), *arguments, **variables)
 
 
 def test_the_other_runs_stay_as_they_are(root):
@@ -92,8 +91,7 @@ def test_the_other_runs_stay_as_they_are(root):
     runs = json.loads(runs)
     here = {name: repr(run) for name, run in same_bits.RUNS.items()}
     assert {name: runs[name] for name in here} == here
-    new = runs.keys() - here.keys()
-    assert {name for name in NAMES if any(name in its.replace(" ", "_") for its in new)} == NAMES
+    assert {name for name in NAMES if any(name in its.replace(" ", "_") for its in runs.keys() - here.keys())} == NAMES
 
 
 CONFORMS = """
@@ -111,11 +109,9 @@ def test_the_suite_passes():
 
 
 def test_the_tests_of_the_registries_and_of_the_new_names_pass(root):
-    """Those that iterate over the registries, where they meet the new names, and those of lists and documents.
+    """Those of registries, lists and documents, in float64, by kernels that LLVM does not optimize, of the same bits.
 
-    In float64, by kernels that LLVM does not optimize: they have the same bits, and take half the time to compile. A
-    kernel that has no new name meets as many checks as here, which docs/howto/backends.md counts. The slow test below
-    leaves nothing out.
+    A kernel without a new name meets as many checks as here, which docs/howto/backends.md counts.
     """
     counts = check_backend(Ordinary(), dtypes=["float64"]).summary().splitlines()[-1]
     content = CONFORMS.format(names=sorted(NAMES), counts=counts)

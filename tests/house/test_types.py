@@ -41,24 +41,18 @@ CHECKERS = {
 }
 
 
-@pytest.fixture(scope="module", params=CHECKERS)
-def told(request, tmp_path_factory):
-    """What a type checker says of a right script and of a wrong one, which are a project of their own."""
-    pytest.importorskip(request.param, reason="the session `lint` has it")
-    folder = tmp_path_factory.mktemp(request.param)
-    (folder / "user.py").write_text(script(), "utf-8")
-    (folder / "wrong.py").write_text(WRONG, "utf-8")
+@pytest.mark.parametrize("checker", CHECKERS)
+def test_type_checkers_accept_a_script_with_every_public_name(checker, tmp_path):
+    """Of a project of a right script and of a wrong one, the only errors are those of the latter."""
+    pytest.importorskip(checker, reason="the session `lint` has it")
+    (tmp_path / "user.py").write_text(script(), "utf-8")
+    (tmp_path / "wrong.py").write_text(WRONG, "utf-8")
     settings = {"extraPaths": [str(PACKAGE)], "typeCheckingMode": "strict", "pythonVersion": "3.11"}
-    (folder / "pyrightconfig.json").write_text(json.dumps(settings), "utf-8")
+    (tmp_path / "pyrightconfig.json").write_text(json.dumps(settings), "utf-8")
     variables, options = environment(PYTHONPATH=None, MYPYPATH=PACKAGE), {"capture_output": True, "text": True}
-    command = [*CHECKERS[request.param], "user.py", "wrong.py"]
-    run = subprocess.run(command, cwd=folder, env=variables, timeout=600, **options)
+    command = [*CHECKERS[checker], "user.py", "wrong.py"]
+    run = subprocess.run(command, cwd=tmp_path, env=variables, timeout=600, **options)
     assert run.returncode == 1, run.stdout + run.stderr
-    return run.stdout
-
-
-def test_type_checkers_accept_a_script_with_every_public_name(told):
-    """The only errors are those of the other script."""
-    assert set(re.findall(r"(\w+\.py):\d+", told)) == {"wrong.py"}, told
-    assert "no_such_name" in told
-    assert len(re.findall(r"wrong\.py:3", told)) == 1
+    assert set(re.findall(r"(\w+\.py):\d+", run.stdout)) == {"wrong.py"}, run.stdout
+    assert "no_such_name" in run.stdout
+    assert len(re.findall(r"wrong\.py:3", run.stdout)) == 1

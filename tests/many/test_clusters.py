@@ -1,7 +1,5 @@
 """train_many on real local clusters: loky and Dask always, Dask with two threads a worker and Ray by the slow tests."""
 
-from __future__ import annotations
-
 import importlib.util
 import pathlib
 import re

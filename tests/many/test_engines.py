@@ -1,9 +1,4 @@
-"""train_many on the workers of joblib's engines: what is sent, by files in memory or in messages, and clear errors.
-
-The same bits on clusters: test_clusters.py.
-"""
-
-from __future__ import annotations
+"""train_many on the workers of joblib's engines: what is sent, by files in memory or in messages, and clear errors."""
 
 import os
 import pickle
@@ -206,8 +201,7 @@ def test_data_of_all_tasks_and_results_go_in_files(where, monkeypatch, tmp_path)
     found = {tuple(isinstance(array, Laid) for array in arrays[:3]) for arrays in sent}  # X, a member's own Y, weights
     on_linux = sys.platform == "linux"
     in_files, in_messages = (on_linux, False, on_linux), (False, False, False)
-    expected = {"here": {in_files}, "one came later": {in_files, in_messages}}
-    assert found == expected.get(where, {in_messages})
+    assert found == {"here": {in_files}, "one came later": {in_files, in_messages}}.get(where, {in_messages})
     assert any(taken) is (on_linux and where != "no folder")
 
 
@@ -224,13 +218,7 @@ def test_a_generator_of_the_callers_stays_here_and_goes_on(name):
 def test_callbacks_are_called_here_and_end_the_trainings(most, monkeypatch, recwarn):
     """They need not be pickled; members that have not begun have no epoch."""
     monkeypatch.setattr(engine, "TASK_SECONDS", 1e-9)
-    seen, lock = [], threading.Lock()
-
-    def callback(progress):
-        with lock:
-            seen.append(progress)
-        return len(seen) == most
-
+    seen, callback = [], lambda progress: seen.append(progress) or len(seen) == most
     with joblib.parallel_config("loky", n_jobs=2):
         many = go(seed=range(20), epochs=50, stop=Stop(monitor="r2"), callbacks=[callback])
     assert len(seen) == min(most, 20)
@@ -368,8 +356,7 @@ def test_a_file_for_workers_stays_and_is_read_only(tmp_path):
     """For all tasks; small arrays, others than of numbers, parts of memory maps and what does not fit have none."""
     big = np.random.RandomState(0).rand(3, 5000).T
     mapped = np.memmap(tmp_path / "mapped", mode="w+", shape=big.shape)
-    words = np.array(["word"] * 5000)
-    things = [np.zeros(3), big, words, mapped, np.asarray(mapped)[1:], None, {}]
+    things = [np.zeros(3), big, np.array(["word"] * 5000), mapped, np.asarray(mapped)[1:], None, {}]
     assert [array is big for array in engine.worth_a_file(things)] == [True]
     (tmp_path / "mapped").unlink()
     (laid,) = engine.files_of([big], str(tmp_path)).values()

@@ -122,8 +122,7 @@ def test_only_threads_that_pay_share_a_block(epochs, n_threads, units, monkeypat
 def test_blocks_end_with_whole_vectors_and_long_trainings_are_in_none(units):
     epochs = [*range(1000, 1200), 0, *range(600, 100, -1), 100_000]
     for n_jobs in 1, 2:
-        many = train_many(SMALL, X, X[:, :1], seed=0, epochs=epochs, n_jobs=n_jobs)
-        assert many.n_epochs.tolist() == epochs
+        assert train_many(SMALL, X, X[:, :1], seed=0, epochs=epochs, n_jobs=n_jobs).n_epochs.tolist() == epochs
     for of_call, n_jobs in zip(units, (1, 2), strict=True):
         firsts = [unit.plans[0].number for unit in of_call]
         assert firsts == sorted(firsts)

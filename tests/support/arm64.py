@@ -1,9 +1,8 @@
 """Train the stored trainings on an emulated arm64 and compare with hashes.json: `python tests/support/arm64.py FOLDER`.
 
 With ``--wheel FILE`` by the kernels of that wheel, without Numba, on a processor of arm64's first version; else by
-those that Numba compiles there. For Debian and its kin, as root, with the network and ``apt-get install debootstrap
-qemu-user-static``. FOLDER keeps a small arm64 Debian with its Python and the arm64 wheels of NumPy and Numba, some
-600 MB, for the next time.
+those that Numba compiles there. For Debian and its kin, as root, with ``apt-get install debootstrap qemu-user-static``.
+FOLDER keeps a small arm64 Debian with its Python and the wheels, some 600 MB, for the next time.
 """
 
 import argparse

@@ -13,36 +13,23 @@ def all_bits(*arrays):
     return [bits(np.asarray(array)) for array in arrays]
 
 
+ARRAYS = "vectors", "beta_products", "index", "validation_rows", "best_params"
+OTHERS = "t", "batch", "optimizer", "feature_names", "counters"
+HISTORY = "loss", "validation_loss", "score", "learning_rate"
+
+
 def state_bits(state):
     """All that a training goes on from."""
     generator = state.random_state
-    return {
-        "vectors": bits(state.vectors),
-        "t": state.t,
-        "beta_products": bits(state.beta_products),
-        "generator": (generator["state"]["pos"], bits(generator["state"]["key"]), generator["has_gauss"]),
-        "index": bits(state.index),
-        "validation_rows": bits(state.validation_rows),
-        "batch": state.batch,
-        "optimizer": state.optimizer,
-        "feature_names": state.feature_names,
-        "best_params": bits(state.best_params),
-        "counters": state.counters,
-    }
+    found = {name: bits(getattr(state, name)) for name in ARRAYS} | {name: getattr(state, name) for name in OTHERS}
+    return found | {"generator": (generator["state"]["pos"], bits(generator["state"]["key"]), generator["has_gauss"])}
 
 
 def result_bits(result):
     """All that a training gives, but for the time that it took."""
-    return state_bits(result.state) | {
-        "network": result.network,
-        "params": bits(result.params),
-        "loss": bits(result.history.loss),
-        "validation_loss": bits(result.history.validation_loss),
-        "learning_rate": bits(result.history.learning_rate),
-        "score": bits(result.history.score),
-        "monitor": result.history.monitor,
-        "stop_reason": result.stop_reason,
-    }
+    found = {"network": result.network, "params": bits(result.params), "stop_reason": result.stop_reason}
+    found |= {name: bits(getattr(result.history, name)) for name in HISTORY} | {"monitor": result.history.monitor}
+    return state_bits(result.state) | found
 
 
 def assert_same_result(result, other):
@@ -58,6 +45,4 @@ def assert_same_results(results, others):
 
 def history_bits(*results):
     """The losses, scores and rates of trainings that followed each other, as if they had been one."""
-    histories = [result.history for result in results]
-    names = ("loss", "validation_loss", "score", "learning_rate")
-    return [bits(np.concatenate([getattr(h, name) for h in histories])) for name in names]
+    return [bits(np.concatenate([getattr(result.history, name) for result in results])) for name in HISTORY]

@@ -51,8 +51,7 @@ def onnx_outputs(graph, X):
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
-    names = [output.name for output in session.get_outputs()]
-    return dict(zip(names, session.run(None, {"X": X}), strict=True))
+    return dict(zip([output.name for output in session.get_outputs()], session.run(None, {"X": X}), strict=True))
 
 
 def assert_same(actual, expected, what):

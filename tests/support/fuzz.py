@@ -1,14 +1,11 @@
 """The fuzzer of public objects: `python tests/support/fuzz.py FIRST N [DOOR]` does the cases FIRST to FIRST + N - 1.
 
-A case makes a public object, puts other values into some of its attributes or arguments, and calls its methods. The
-values are drawn from a seed, which is the case's number: those of right arrays in another shape, dtype or layout, or
-things that are no array at all. What comes out is compared with what a few lines of NumPy say of the values that are
-there, with another back end, or with the bits of the same done otherwise. A case fails if it ends the process or does
-not end; if there is a number although the values do not fit one another, or another number; if there is an error
-although all fits; and if an error is none that is documented, has a long text, or words of Python's own.
+A case makes a public object, puts other values into some of its attributes or arguments, drawn from a seed, the case's
+number, and calls its methods. What comes out is compared with a few lines of NumPy, another back end, or the bits of
+the same done otherwise. A case fails if it ends the process or does not end; by another number, or one where an error
+is due; and by an error that is not documented, is long, or Python's own.
 
-Prints a line for each case that failed, and a table of what the cases of each door came to. `fuzz.py SEED 1` repeats
-one. Cases are done in forks, one after the other. `nice -n 19` keeps 30,000 of them, some 20 minutes, out of the way.
+Prints a line for each case that failed, and a table of what the cases of each door came to. Cases are done in forks.
 """
 
 import copy

@@ -204,8 +204,7 @@ def exported(draw):
         it = dataclasses.replace(it, network=network, params=network.init_params(np.random.RandomState(1), dtype))
     if draw.chance(0.25):
         name = draw.of(["params", "network"])
-        value = draw.like(it.params) if name == "params" else other_network(draw)
-        it = dataclasses.replace(it, **{name: value})
+        it = dataclasses.replace(it, **{name: draw.like(it.params) if name == "params" else other_network(draw)})
     labels = None
     if draw.chance(0.3):
         labels = draw.of([np.array(["a", "b", "*/ c"]), np.array([0.5, 2.0, 3.0]), np.array([True, False]), LABELS[:3]])
@@ -322,8 +321,7 @@ def change_entry(draw, header):
     """Change an entry of a header, at whatever depth."""
     here = header
     while True:
-        keys = list(here) if isinstance(here, dict) else list(range(len(here)))
-        key = draw.of(keys)
+        key = draw.of(list(here) if isinstance(here, dict) else list(range(len(here))))
         if isinstance(here[key], (dict, list)) and here[key] and draw.chance(0.8):
             here = here[key]
             continue

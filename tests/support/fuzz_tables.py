@@ -85,8 +85,7 @@ def prepared(draw):
     if not odd:
         return judge(lambda: found, matrix_due(drawn), 1e-5)
     if isinstance(table, pd.DataFrame):  # columns by their names, and rows by themselves
-        turned = table[table.columns[::-1]].iloc[::-1]
-        return same_bits(lambda: [preparation.transform(turned)[::-1]], lambda: [found])
+        return same_bits(lambda: [preparation.transform(table[table.columns[::-1]].iloc[::-1])[::-1]], lambda: [found])
     return UNKNOWN
 
 
@@ -175,8 +174,7 @@ def filed(draw, model, rows, outputs, right):
 def exported(draw, model, rows, outputs, right):
     """An exported module gives the same numbers, or labels."""
     with tempfile.TemporaryDirectory() as folder:
-        files = done(lambda: model.export(os.path.join(folder, "net.py"), "numpy"))
-        module = runpy.run_path(str(files[0]))
+        module = runpy.run_path(str(done(lambda: model.export(os.path.join(folder, "net.py"), "numpy"))[0]))
         found = module[outputs if outputs in module else "predict"](pd.DataFrame(rows).to_numpy(object))
     if outputs == "predict" and right.dtype.kind not in "fc":
         labels = model.classes_[found.argmax(1)] if found.ndim == 2 else found

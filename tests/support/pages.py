@@ -20,8 +20,7 @@ def blocks(page):
     for i, (language, body, _, end) in enumerate(fences):
         if language == "python":
             after = fences[i + 1] if i + 1 < len(fences) else None
-            adjacent = after and after[0] == "text" and not text(page)[end : after[2]].strip()
-            yield body, after[1] if adjacent else None
+            yield body, after[1] if after and after[0] == "text" and not text(page)[end : after[2]].strip() else None
 
 
 def public_names():

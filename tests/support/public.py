@@ -15,7 +15,6 @@ from fastnn.training.exceptions import _WithResult
 X = np.linspace(-1, 1, 12).reshape(6, 2)
 LABELS = np.array([0, 1, 2, 0, 1, 2])
 
-
 VALUES = [v for name in dir(fastnn) if getattr(v := getattr(fastnn, name), "__module__", "").startswith("fastnn.")]
 """The objects of the public names, but for modules."""
 CLASSES = [kind for kind in VALUES if inspect.isclass(kind) and kind is not fastnn.Backend]
@@ -49,11 +48,9 @@ def objects():
 
 def estimators():
     """Fitted ones, quick where kernels run as plain Python, too."""
-    fitted = [
-        kind(hidden_layer_sizes=3, tol=1.0, random_state=0) for kind in (fastnn.MLPClassifier, fastnn.MLPRegressor)
-    ]
-    kinds = fastnn.TabularClassifier, fastnn.TabularRegressor
-    fitted += [kind("fast", epochs=1, n_jobs=1, random_state=0) for kind in kinds]
+    mlps, tabular = (fastnn.MLPClassifier, fastnn.MLPRegressor), (fastnn.TabularClassifier, fastnn.TabularRegressor)
+    fitted = [kind(hidden_layer_sizes=3, tol=1.0, random_state=0) for kind in mlps]
+    fitted += [kind("fast", epochs=1, n_jobs=1, random_state=0) for kind in tabular]
     return [*(model.fit(X, LABELS) for model in fitted), *(model.preparation_ for model in fitted[2:])]
 
 

@@ -1,10 +1,8 @@
 """Train stored trainings in this process and print SHA-256 of the results as JSON; ``--write`` renews hashes.json.
 
 The hashes must be the same on every machine, so nothing but the kernel may stand between the stored numbers and them:
-start parameters and data are small integers (in data/start.npz: multiples of 2**-15 from a uniform stream, iris in
-tenths of a centimeter, digits in gray levels), row orders are `RandomState.shuffle`, learning rates are constant. It
-needs NumPy, Numba and fastnn only, and runs in processes of its own: what is compared, the instruction set for one, is
-fixed when Numba is imported.
+start parameters and data are small integers (data/start.npz), row orders are `RandomState.shuffle`, learning rates are
+constant. It runs in a process of its own: the instruction set, for one, is fixed when Numba is imported.
 """
 
 import argparse

@@ -1,7 +1,5 @@
 """Count the calls of the fused kernel's functions, run as plain Python, and print them as JSON: by axis, by size.
 
-    NUMBA_DISABLE_JIT=1 python tests/support/scaling_calls.py
-
 Each vector that is computed is a call, so the counts grow as the kernel's work does, the same on every machine. The
 last axis is that of a back end whose work grows with one power of the width too many.
 """

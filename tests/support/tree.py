@@ -5,7 +5,6 @@ Run it after a module came, went or changed its first line: ``python tests/suppo
 
 import ast
 import pathlib
-import sys
 
 ROOT = pathlib.Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "development" / "tree.md"
@@ -40,9 +39,5 @@ def block():
     return PAGE.read_text("utf-8").partition(BEGIN)[2].partition(END)[0]
 
 
-if __name__ == "__main__":
-    if "--write" in sys.argv:
-        page = PAGE.read_text("utf-8")
-        PAGE.write_text(page.replace(BEGIN + block() + END, BEGIN + tree() + END), "utf-8")
-    else:
-        sys.stdout.write(tree())
+if __name__ == "__main__":  # with --write
+    PAGE.write_text(PAGE.read_text("utf-8").replace(BEGIN + block() + END, BEGIN + tree() + END), "utf-8")

@@ -106,7 +106,7 @@ NAMED = {
     "no bias gradient": (SGD(0.1), r"batch of step 0: gradient by b of layer 1 \[0\] is 0\.0 on broken and -0\.957"),
     "penalty on biases": (SGD(0.1), r"batch of step 0: gradient by b of layer 1 \[1\]"),
     "a mean is divided by the number of rows": (SGD(0.1), "batch of step 0: loss of broken: 1.59"),
-    "sample weights ignored": (SGD(0.1), "batch of step 0: loss of broken"),
+    "weights ignored": (SGD(0.1), "batch of step 0: loss of broken"),
     "float64 computed in float32": (SGD(0.1), "batch of step 0: loss of broken"),
     "Adam's moments swapped": (Adam(), r"lockstep, step 0 of Adam: W of layer 1 \[0, 0\] in row 1 of the state"),
     "Adam without bias correction": (Adam(), r"lockstep, step 0 of Adam: W of layer 1 \[\d, \d\] is"),
@@ -114,8 +114,8 @@ NAMED = {
     "Nesterov's momentum is the plain one": (SGD(0.1, 0.9, nesterov=True), r"step 0 of SGD: W of layer 1 \[4, 0\]"),
     "the order of the rows ignored": (SGD(0.1), "lockstep, step 0 of SGD: W of layer 1"),
     "sequential ignored": (Adam(0.01, sequential=True), "lockstep, step 0 of Adam: W of layer 0"),
-    "activations of the last step in the gradient": (SGD(0.1), r"update in lockstep, step 9 of SGD: W of layer 1"),
-    "a short last batch is divided by the rows of a full one": (
+    "activations of the last step": (SGD(0.1), r"update in lockstep, step 9 of SGD: W of layer 1"),
+    "a short last batch divided by a full one's rows": (
         SGD(0.1),
         r"free steps, step \d of SGD: loss of broken",
     ),
