@@ -157,10 +157,8 @@ def test_the_page_of_the_tree_shows_the_package():
     assert tree.block() == tree.tree(), "python tests/support/tree.py --write renews it"
 
 
-# ------------------------------------------------------------------------ docs/explanation/trust.md keeps its word
-
-
 def test_each_promise_names_tests_that_exist():
+    """docs/explanation/trust.md keeps its word."""
     items = re.split(r"^- ", text("docs/explanation/trust.md"), flags=re.MULTILINE)[1:]
     promises = [re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", item.split("\n\n")[0]) for item in items]
     assert len(promises) > 30

@@ -69,7 +69,6 @@ def test_these_lines_break_a_rule():
 
 
 TESTS = pathlib.Path(__file__).parents[1]
-
 BLOCKS = (ast.For, ast.While, ast.If, ast.With, ast.Try, ast.Match, ast.FunctionDef, ast.ClassDef)
 
 

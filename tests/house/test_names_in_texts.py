@@ -35,11 +35,6 @@ def names_in(text):
     yield from DOTTED.findall(text)
 
 
-def text_of(file):
-    text = file.read_text("utf-8")
-    return docstrings(text) if file.is_relative_to(ROOT / "fastnn") else text
-
-
 @functools.cache
 def resolves(dotted):
     """Whether the name is a module, or an attribute that can be reached from one."""
@@ -53,7 +48,9 @@ def resolves(dotted):
 def test_names_that_a_text_mentions_are_there(file):
     for package in ("sklearn", "matplotlib", "rich"):
         pytest.importorskip(package)
-    assert [name for name in sorted(set(names_in(text_of(file)))) if not resolves(name)] == []
+    text = file.read_text("utf-8")
+    named = names_in(docstrings(text) if file.is_relative_to(ROOT / "fastnn") else text)
+    assert [name for name in sorted(set(named)) if not resolves(name)] == []
 
 
 # Lines that version 0.1 showed to users, who have them in their programs now: they hold whatever moves in the package.

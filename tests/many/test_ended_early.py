@@ -35,12 +35,7 @@ def nothing_left():
 
 
 @pytest.fixture(params=[1, 2])
-def n_jobs(request):
-    return request.param
-
-
-@pytest.fixture
-def go(backend, n_jobs):
+def go(backend, request):
     """`train_many` of seeds, each a unit of its own; later ones wait until an `After` is done, if there is one."""
 
     def run(callbacks=(), **options):
@@ -52,8 +47,9 @@ def go(backend, n_jobs):
 
         rates = [lambda step: 0.1] * EARLY + [late] * (M - EARLY)
         rest = {"epochs": 5, "seed": range(M), "learning_rate": rates, "optimizer": SGD()}
-        return train_many(NETWORK, X, Y, **rest | options, backend=backend, n_jobs=n_jobs, callbacks=callbacks)
+        return train_many(NETWORK, X, Y, **rest | options, backend=backend, n_jobs=run.n_jobs, callbacks=callbacks)
 
+    run.n_jobs = request.param
     return run
 
 
@@ -157,13 +153,13 @@ def test_the_first_one_returns_what_there_is_after_a_warning(go, backend):
     assert_resumes(many, go(), backend)
 
 
-def test_members_under_way_end_at_once_and_resume(go, backend, n_jobs):
+def test_members_under_way_end_at_once_and_resume(go, backend):
     """Long trainings, more than the threads: those that have begun end at their next chunk, the others do not begin."""
     begun = threading.Event()
 
     def first(step):
         if step == 20:
-            assert n_jobs == 1 or begun.wait(20)
+            assert go.n_jobs == 1 or begun.wait(20)
             ctrl_c()
         return 0.01
 
@@ -175,7 +171,7 @@ def test_members_under_way_end_at_once_and_resume(go, backend, n_jobs):
     with pytest.warns(InterruptWarning, match=f"when 0 of {M} members"):
         many = go(epochs=10**7, learning_rate=[first] + [other] * (M - 1), **options)
     assert many.stop_reason.tolist() == ["interrupted"] * M
-    assert [result.state.t > 0 for result in many] == [True] * n_jobs + [False] * (M - n_jobs)
+    assert [result.state.t > 0 for result in many] == [True] * go.n_jobs + [False] * (M - go.n_jobs)
     n, options = int(many.n_epochs.max()) + 1, {**options, "learning_rate": 0.01, "backend": backend}
     assert_resumes(many[:3], train_many(NETWORK, X, Y, seed=range(3), epochs=n, **options), **options)
 

@@ -1,7 +1,4 @@
-"""Build the package for conda of conda/recipe.yaml, and run the recipe's tests on it as installed.
-
-python tests/support/conda_package.py FOLDER [CHANNEL ...]
-"""
+"""Build conda/recipe.yaml, and run its tests as installed: `tests/support/conda_package.py FOLDER [CHANNEL ...]`."""
 
 import pathlib
 import sys

@@ -17,8 +17,7 @@ def in_forks(case, seeds, each=100, seconds=60):
     """Return what ``case(seed)`` returned, for each seed; or how it ended the process, or that it did not end.
 
     A fork does `each` cases one after the other, so that one which writes where it should not is found by the next,
-    and takes at most `seconds`. The case under way when a fork ends is the one that is blamed; a new fork goes on with
-    the next.
+    in at most `seconds`. The case under way when it ends is the one that is blamed; a new fork goes on with the next.
     """
     seeds, outcomes, context = list(seeds), {}, multiprocessing.get_context("fork")
     while block := seeds[:each]:

@@ -97,13 +97,9 @@ class Program:
         begun = [train(NETWORK, X, Y, epochs=0, seed=i, **options, **backend) for i in range(3)]
         self.twins = {i: (options, result, np.zeros(0)) for i, result in enumerate(begun)}
 
-    def is_left(self, member):
-        """Whether this is the number of a member that is left."""
-        return type(member) in (int, np.int64) and member in self.twins
-
     def advance(self, epochs):
         wanted = None
-        if isinstance(epochs, dict) and all(map(self.is_left, epochs)):
+        if isinstance(epochs, dict) and all(type(i) in (int, np.int64) and i in self.twins for i in epochs):
             wanted = epochs
         elif type(epochs) in (int, np.int64) and 0 <= epochs < 9:
             wanted = dict.fromkeys(self.twins, int(epochs))

@@ -7,11 +7,6 @@ import math
 import numpy as np
 
 
-class Opaque:
-    def __repr__(self):
-        return "opaque"
-
-
 class Wordy:
     def __repr__(self):
         return "x" * 10_000
@@ -45,7 +40,18 @@ SCALARS = [
     *(math.nan, math.inf, -math.inf, 1j, "", "text", "relu", "ünï\0", "x" * 1000, b"", b"bytes", (), [], {}, set()),
     *(np.float32(0.5), np.float64("nan"), np.int64(3), np.uint8(255), np.bool_(True), np.array(3), np.array([1, 2])),
     *(np.datetime64("2020-01-01"), np.longdouble(1), np.complex64(1j), fractions.Fraction(10**400), decimal.Decimal(1)),
-    *(object, Opaque(), len, Ellipsis, NotImplemented, slice(3), range(3), iter([1]), memoryview(b"abc"), int),
+    *(
+        object,
+        type("Opaque", (), {"__repr__": lambda self: "opaque"})(),
+        len,
+        Ellipsis,
+        NotImplemented,
+        slice(3),
+        range(3),
+        iter([1]),
+        memoryview(b"abc"),
+        int,
+    ),
     *([[]], [1, [2]], [None], [math.nan], ["a"], {"a": 1}, {1, 2}, (1, 2, 3), [10**400], [True, False], [[1, 2], [3]]),
 ]
 """What no one should pass."""

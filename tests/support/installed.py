@@ -1,8 +1,7 @@
 """Test a wheel with kernels as installed: `PYTHON tests/support/installed.py without-numba|with-numba FOLDER`.
 
-PYTHON is that of an environment with the wheel. Without Numba and llvmlite, all that a user calls works, from the first
-call on within half a second, and each level of processors that this one has gives the hashes of hashes.json. With
-Numba, a damaged wheel costs one warning, and is compiled as if it had no kernels.
+PYTHON is that of an environment with the wheel. Without Numba and llvmlite all that a user calls works, and each level
+of processors that this one has gives the hashes of hashes.json. With Numba, a damaged wheel costs one warning.
 """
 
 import importlib.util
