@@ -123,7 +123,7 @@ def test_the_tests_of_the_registries_and_of_the_new_names_pass(root):
     modules = "onnx or many or plotting or training.results"  # nor do the examples of these
     left_out += f" or (code_runs and not ({pages})) or (docstrings and ({modules}))"
     told = run_tests(root, *QUICK, "-k", f"({chosen}) and not ({left_out})", **survival.UNOPTIMIZED)
-    assert int(re.search(r"(\d+) passed", told).group(1)) > 300
+    assert int(re.search(r"(\d+) passed", told).group(1)) > 240
 
 
 @pytest.mark.slow
