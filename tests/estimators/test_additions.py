@@ -20,14 +20,28 @@ def test_a_back_end_of_ones_own_learns_several_outputs():
     np.testing.assert_allclose(mine.loss_curve_, reference.loss_curve_, rtol=1e-12)
 
 
-def test_class_weight():
+@pytest.mark.parametrize("early_stopping", [False, True])
+def test_class_weight(early_stopping):
     rare = np.r_[np.arange(60), np.arange(100, 110)]
     X, y = X_IRIS[rare], (rare >= 100).astype(int)
-    by_row = MLPClassifier(**SMALL).fit(X, y, sample_weight=np.where(y, 70 / 20, 70 / 120))
+    options = {**SMALL, "early_stopping": early_stopping}
+    by_row = MLPClassifier(**options).fit(X, y, sample_weight=np.where(y, 70 / 20, 70 / 120))
     for weight in ("balanced", {0: 70 / 120, 1: 70 / 20}):
-        assert_same(MLPClassifier(**SMALL, class_weight=weight).fit(X, y), by_row)
+        mlp = MLPClassifier(**options, class_weight=weight).fit(X, y)
+        assert_same(mlp, by_row)
+        assert (mlp.loss_curve_, mlp.validation_scores_) == (by_row.loss_curve_, by_row.validation_scores_)
     with pytest.raises(ValueError, match="balanced"):
         MLPClassifier(class_weight="balanced").partial_fit(X, y, classes=[0, 1])
+
+
+@pytest.mark.parametrize("solver", ["adam", "sgd", "rprop"])
+def test_a_partial_fit_is_an_epoch(solver, dtype):
+    X, options = X_IRIS.astype(dtype), {**SMALL, "solver": solver, "shuffle": False, "max_iter": 3, "tol": 0}
+    whole, part = MLPClassifier(**options).fit(X, Y_IRIS), MLPClassifier(**options)
+    for _ in range(3):
+        part.partial_fit(X, Y_IRIS, classes=range(3))
+    assert deviation(weights_of(part), weights_of(whole)) == 0
+    assert (part.loss_curve_, part.t_) == (whole.loss_curve_, whole.t_)
 
 
 def test_a_training_that_does_not_improve_says_so():

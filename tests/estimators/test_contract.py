@@ -3,6 +3,7 @@
 import copy
 import inspect
 import pickle
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -135,15 +136,18 @@ def test_in_other_estimators():
     np.testing.assert_allclose(*results, rtol=1e-8, atol=1e-10)
 
 
-@pytest.mark.parametrize("solver", ["adam", "lbfgs"])
-def test_callbacks_of_scikit_learn(solver, capsys):
+@pytest.mark.parametrize("options", [{}, {"early_stopping": True}, {"solver": "lbfgs"}], ids=str)
+def test_callbacks_of_scikit_learn(options, capsys):
     callback = pytest.importorskip("sklearn.callback", reason="needs scikit-learn 1.9")
     pytest.importorskip("rich", reason="scikit-learn's progress bar is rich's")
     monitor = callback.ScoringMonitor(scoring="accuracy")
-    parameters = {**SMALL, "solver": solver, "max_iter": 6}
-    mlp = MLPClassifier(**parameters).set_callbacks(monitor, callback.ProgressBar()).fit(X_IRIS, Y_IRIS)
+    parameters = {**SMALL, **options, "max_iter": 6}
+    seen, look = [], mock.Mock()
+    look.on_fit_task_end = lambda estimator, context, **others: seen.append(getattr(estimator, "loss_", None))
+    mlp = MLPClassifier(**parameters).set_callbacks(monitor, callback.ProgressBar(), look).fit(X_IRIS, Y_IRIS)
     log = monitor.get_logs()
     scores = [entry["accuracy"] for entry in log.data if "accuracy" in entry] if hasattr(log, "data") else log
     assert len(scores) >= 6
     assert "100%" in capsys.readouterr().out
+    assert options.get("solver") or seen == [*mlp.loss_curve_, mlp.loss_]
     assert deviation(weights_of(mlp), weights_of(MLPClassifier(**parameters).fit(X_IRIS, Y_IRIS))) == 0

@@ -1,7 +1,6 @@
-"""As scikit-learn: settings drawn at random, labels, bad input, trainings that go wrong, prints; and recorded fits."""
+"""As scikit-learn: settings drawn at random, labels, bad input, trainings that go wrong, and what is printed."""
 
 import copy
-import json
 import re
 
 import hypothesis
@@ -9,7 +8,6 @@ import numpy as np
 import pytest
 import sklearn.neural_network as theirs
 from estimator_cases import cases, compare, deviation
-from recorded_fits import FITS, RECORDS, record
 from small_estimators import SMALL, X_DIABETES, X_IRIS, Y_DIABETES, Y_IRIS, assert_same, both, weights_of
 
 import fastnn
@@ -26,13 +24,6 @@ def test_same_seed_same_result(n, more):
         compare(case, **more)
 
     compare_both()
-
-
-@pytest.mark.parametrize("name", FITS)
-def test_a_fit_ends_as_it_did(name):
-    if FITS[name][2].get("callbacks"):
-        pytest.importorskip("sklearn.callback", reason="needs scikit-learn 1.9")
-    assert record(name) == json.loads(RECORDS.read_text())[name]
 
 
 def ends(call):

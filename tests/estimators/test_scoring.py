@@ -54,6 +54,19 @@ def test_both_ways_to_give_them_are_the_same(kind, solver, weight):
         assert mlp.best_validation_score_ == mlp.score(scaled, Y_VAL, weight)
 
 
+@pytest.mark.parametrize("y", [Y_DIABETES, np.c_[Y_DIABETES, -Y_DIABETES]], ids=np.shape)
+def test_rows_to_validate_on_change_no_bit_of_a_fit(y):
+    """Nor of a warm start; losses of all fits that had some stand in one curve."""
+    X, held_out = X_DIABETES, {"validation_data": (X_DIABETES[::3], y[::3])}
+    plain, validated = (MLPRegressor(**{**SMALL, "max_iter": 3}, warm_start=True) for _ in range(2))
+    for n, given in (3, held_out), (3, {}), (6, held_out):
+        plain.fit(X, y)
+        validated.fit(X, y, **given)
+        assert validated.loss_curve_ == plain.loss_curve_
+        assert len(validated.validation_loss_curve_) == n
+        assert deviation(weights_of(validated), weights_of(plain)) == 0
+
+
 @pytest.mark.parametrize("solver", ["sgd", "lbfgs"])
 def test_targets_to_validate_on_may_be_in_fortran_order(solver, dtype, backend):
     """They went to the kernel column by column, and the validation losses were wrong."""
