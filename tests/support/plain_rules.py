@@ -48,6 +48,7 @@ class Case(NamedTuple):
     kind: str
     monitor: Any
     data: Data
+    rows: Any
     optimizer: Any
     batch_size: int | None
     rules: dict[str, Any]
@@ -58,6 +59,7 @@ class Case(NamedTuple):
     def __repr__(self):  # instead of arrays
         skipped = int((self.data.sample_weight == 0).sum())
         about = f"{self.kind}, {self.data.X.dtype}, {skipped} rows of weight 0, batches of {self.batch_size}"
+        about += "" if self.rows is None else f", rows {self.rows.tolist()}"
         return f"<{about}, {self.optimizer}, {self.stop}, {self.n_epochs} epochs, every {self.k}>"
 
     @property
@@ -68,11 +70,16 @@ class Case(NamedTuple):
     def stop(self):
         return Stop(monitor=self.monitor, validation=self.validation, on_divergence="stop", **self.rules)
 
+    @property
+    def trained_on(self):
+        return self.data if self.rows is None else Data(*(array[self.rows] for array in self.data))
+
     def train(self, backend, **options):
         X, Y, weight = self.data
         kept = {"optimizer": self.optimizer, "batch_size": self.batch_size, "alpha": 0.01}
         kept["seed"] = None if "resume" in options else 5
         kept |= {"stop": self.stop, "sample_weight": weight, "backend": backend, "epochs": self.n_epochs}
+        kept["rows"] = self.rows
         return train(self.network, X, Y, **kept | options)
 
 
@@ -96,7 +103,11 @@ def cases(draw):
     validation = pick(None, None, None, 0.3, held_out[:2], tuple(held_out))
     monitor = closeness if monitor == "function" else monitor
     n_epochs, k = draw(st.integers(0, 14)), draw(st.integers(1, 4))
-    return Case(kind, monitor, data, optimizer, batch_size, rules, validation, n_epochs, k)
+    rows = draw(st.none() | st.lists(st.integers(0, N - 1), min_size=5, max_size=40).map(np.array))
+    if rows is not None:  # if those to train on, or to validate on, all weigh nothing, they are refused
+        some = rows if validation == 0.3 else rows[0]
+        data.sample_weight[some] = np.maximum(data.sample_weight[some], 0.5)
+    return Case(kind, monitor, data, rows, optimizer, batch_size, rules, validation, n_epochs, k)
 
 
 def accuracy(kind, Y, outputs, weight):
@@ -120,25 +131,26 @@ Plain = namedtuple("Plain", "n_epochs reason state params loss validation_loss s
 def plain(case, backend):
     """Train by steps, one at a time, and all rules after each epoch."""
     network, optimizer, rules = case.network, case.optimizer, case.rules
-    X, _, weight = case.data
-    dtype, backend = X.dtype, get_backend(backend)
+    data = case.trained_on
+    X, _, weight = data
+    n_rows, dtype, backend = len(X), X.dtype, get_backend(backend)
     random_state = np.random.RandomState(5)
     state = StepState.create(network.init_params(random_state, dtype), optimizer.n_slots)
-    order, held_out = np.arange(N), None
+    order, held_out = np.arange(n_rows), None
     if isinstance(case.validation, float):
-        drawn = random_state.permutation(N)
-        cut = math.ceil(case.validation * N)
-        order, held_out = drawn[cut:].copy(), Data(*(a[drawn[:cut]] for a in case.data))
+        drawn = random_state.permutation(n_rows)
+        cut = math.ceil(case.validation * n_rows)
+        order, held_out = drawn[cut:].copy(), Data(*(a[drawn[:cut]] for a in data))
     elif case.validation is not None:
         given = (*case.validation, np.ones(len(case.validation[0]), dtype))[:3]
         held_out = Data(*given)
-    task = Task(network, optimizer, Data(*map(np.ascontiguousarray, case.data)), 0.01)
+    task = Task(network, optimizer, Data(*map(np.ascontiguousarray, data)), 0.01)
     on_loss = case.monitor == "loss"
 
-    def loss_of(data, alpha):
-        return backend.loss_and_gradient(network, state.params, data, alpha)[0]
+    def loss_of(rows, alpha):
+        return backend.loss_and_gradient(network, state.params, rows, alpha)[0]
 
-    size = min(case.batch_size or N, len(order))
+    size = min(case.batch_size or n_rows, len(order))
     losses, validation_losses, scores, rates, called = [], [], [], [], []
     factor, best, stale, best_score, best_params, best_epoch, reason = 1.0, math.inf, 0, math.inf, None, 0, "epochs"
 
@@ -170,9 +182,9 @@ def plain(case, backend):
             score = loss_of(held_out, 0.0)
             validation_losses.append(score)
         elif on_loss and rules["restore_best"]:
-            score = loss_of(case.data, 0.01)
+            score = loss_of(data, 0.01)
         if not on_loss:
-            rows = held_out if held_out is not None else Data(*(a[np.sort(order)] for a in case.data))
+            rows = held_out if held_out is not None else Data(*(a[np.sort(order)] for a in data))
             used = rows.sample_weight > 0
             x, y, w = (a[used] for a in rows)
             a = fastnn.predict(network, state.params, x, backend=backend)

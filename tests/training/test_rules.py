@@ -1,4 +1,4 @@
-"""The rules of `Stop`, schedules and `every`, against a plain loop, wherever a training is cut, by whom or what."""
+"""The rules of `Stop`, schedules, `every`, `rows`, against a plain loop, wherever a training is cut, by whatever."""
 
 import math
 

@@ -1,76 +1,12 @@
-"""`rows` and `validation_rows`: a training on rows of X is one on a copy of these rows, to the last bit."""
+"""`rows` and `validation_rows`: which of X's rows, copied or not. Wherever a training on some is cut: test_rules.py."""
 
-import math
-
-import hypothesis
-import hypothesis.strategies as st
 import numpy as np
 import pytest
-from bits import all_bits, assert_same_result, bits, history_bits, result_bits
-from chunks import chunks_of
+from bits import assert_same_result, bits, result_bits
 from good_input import WEIGHT, X, Y
-from plain_rules import N, cases
-from small_training import NETWORK, Recorder, SignalAt
+from small_training import NETWORK, Recorder
 
-from fastnn import SGD, Adam, InterruptWarning, Stop, load, train
-from fastnn.backends import Data
-from fastnn.training import exceptions
-
-
-@st.composite
-def drawn(draw):
-    """A training, the rows that it is on, and what else is given."""
-    pick = lambda *options: draw(st.sampled_from(options))  # noqa: E731
-    case, r, n = draw(cases()), np.random.RandomState(draw(st.integers(0, 99))), draw(st.integers(5, 40))
-    rows, weight = pick(r.randint(0, N, n), r.permutation(N)[:n]), case.data.sample_weight
-    weight[rows[:4]] = 1  # some rows of weight, whichever are split off
-    # rows whose weights are all 0, or too few of them, are refused in the same words, which has a test of its own
-    hypothesis.assume(weight[rows].astype(bool).mean() > 0.7)
-    options = {"optimizer": pick(Adam(0.05), SGD(0.2, momentum=0.9), SGD(lambda step: 0.3 / (1 + step)))}
-    options |= {"batch_size": pick(None, 1, 4, 7, 100), "shuffle": pick(True, False), "alpha": pick(0.0, 0.1)}
-    return case, rows, options | pick({}, {"sample_weight": None})
-
-
-def ends(run):
-    """All that a training gives, or the error that it ends with."""
-    try:
-        result = run()
-    except ValueError as error:
-        return type(error), str(error)
-    found = result_bits(result)
-    return {**found, "counters": {name: n for name, n in found["counters"].items() if name != "rows"}}
-
-
-@hypothesis.settings(max_examples=60)
-@hypothesis.given(drawn())
-def test_training_on_rows_is_training_on_a_copy_of_them(backend, drawn):
-    case, rows, options = drawn
-    copies = Data(*(array[rows] for array in case.data))
-    on_copy = ends(lambda: case._replace(data=copies).train(backend, **options))
-    assert ends(lambda: case.train(backend, rows=rows, **options)) == on_copy
-
-
-@hypothesis.settings(max_examples=25)
-@hypothesis.given(drawn(), st.integers(0, 4), st.integers(1, 9), st.booleans())
-def test_wherever_it_is_cut(backend, tmp_path_factory, drawn, first, n_chunks, in_chunks):
-    case, rows, options = drawn
-    stop = Stop(validation=0.2, restore_best=True) if case.validation == 0.3 else Stop()
-    options |= {"rows": rows, "stop": stop, "epochs": 6}
-    whole, path = case.train(backend, **options), tmp_path_factory.mktemp("rows") / "half.npz"
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(exceptions, "_last_swallowed", -math.inf)
-        if in_chunks:  # the first one is cut within an epoch
-            chunks_of(patch, n_chunks)
-            with pytest.warns(InterruptWarning):
-                half = case.train(backend, **options, callbacks=[SignalAt(1)])
-        else:
-            half = case.train(backend, **options | {"epochs": first})
-        half.save(path)
-        kept = {"rows": rows, "stop": stop, "optimizer": options["optimizer"], "epochs": 6 - half.n_epochs}
-        kept["sample_weight"] = options.get("sample_weight", case.data.sample_weight)
-        rest = load(path).resume(case.data.X, case.data.Y, **kept, backend=backend)
-    assert history_bits(half, rest) == history_bits(whole)
-    assert all_bits(rest.params, rest.state.index) == all_bits(whole.params, whole.state.index)
+from fastnn import Adam, Stop, load, train
 
 
 def test_steps_take_rows_of_the_data_itself():
@@ -93,6 +29,14 @@ def test_rows_are_looked_at_once(backend):
     given = {"epochs": 3, "batch_size": 3, "seed": 1, "backend": backend}
     result = train(NETWORK, X, Y, rows=rows, callbacks=[change], **given)
     assert bits(result.params) == bits(train(NETWORK, X, Y, rows=np.arange(8), **given).params)
+
+
+@pytest.mark.parametrize("options", [{}, {"batch_size": 4, "alpha": 0.1}, {"batch_size": 4, "shuffle": False}], ids=str)
+def test_training_on_rows_is_training_on_a_copy_of_them(backend, options):
+    rows, options = np.array([3, 11, 3, 7, 0, 3]), {"epochs": 3, "seed": 1, "backend": backend, **options}
+    copy, found = train(NETWORK, X[rows], Y[rows], **options), train(NETWORK, X, Y, rows=rows, **options)
+    assert found.state.counters.pop("rows")
+    assert result_bits(found) == result_bits(copy)
 
 
 @pytest.mark.parametrize("rows", [range(2, 9), [*range(2, 9)], np.arange(2, 9, dtype=np.uint8), np.arange(2, 16)[:7]])
