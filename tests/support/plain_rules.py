@@ -12,6 +12,7 @@ from bits import bits
 import fastnn
 from fastnn import SGD, Adam, Network, ReduceRate, Stop, train
 from fastnn.backends import Data, Steps, StepState, Task, get_backend
+from fastnn.training.stopping import scorer  # its scores: tests/training/test_stopping.py
 
 N = 23
 NETWORKS = {  # and the monitors that go with each
@@ -110,20 +111,6 @@ def cases(draw):
     return Case(kind, monitor, data, rows, optimizer, batch_size, rules, validation, n_epochs, k)
 
 
-def accuracy(kind, Y, outputs, weight):
-    answers, labels = ([a.argmax(axis=1)] if kind == "classes" else list(a.T > 0.5) for a in (outputs, Y))
-    right = np.all([a == b for a, b in zip(answers, labels, strict=True)], axis=0)
-    weight = weight.astype(np.float64)
-    return (weight * right).sum() / weight.sum()
-
-
-def r2(Y, outputs, weight):
-    """The mean, summed up in NumPy's order, for its last bit."""
-    w, mean = weight[:, None], np.average(Y, axis=0, weights=weight)
-    rest, spread = ((w * (Y - a) ** 2).sum(axis=0, dtype=np.float64) for a in (outputs, mean))
-    return float(np.mean([1 - a / b if b else float(a == 0) for a, b in zip(rest, spread, strict=True)]))
-
-
 Plain = namedtuple("Plain", "n_epochs reason state params loss validation_loss score learning_rate best_epoch called")
 """The results of the plain loop."""
 
@@ -187,11 +174,7 @@ def plain(case, backend):
             rows = held_out if held_out is not None else Data(*(a[np.sort(order)] for a in data))
             used = rows.sample_weight > 0
             x, y, w = (a[used] for a in rows)
-            a = fastnn.predict(network, state.params, x, backend=backend)
-            if case.monitor == "accuracy":
-                score = -accuracy(case.kind, y, a, w)
-            else:
-                score = -r2(y, a, w) if case.monitor == "r2" else -closeness(y, a)
+            score = -scorer(case.monitor, network, y, w)(fastnn.predict(network, state.params, x, backend=backend))
         compared = losses[-1] if on_loss and held_out is None else score
         scores.append(abs(score) if score == 0 else score if score is not None else losses[-1])
 
