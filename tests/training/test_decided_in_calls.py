@@ -8,7 +8,7 @@ import hypothesis
 import hypothesis.strategies as st
 import numpy as np
 import pytest
-from bits import history_bits, state_bits
+from bits import result_bits, state_bits
 from chunks import chunks_of
 from drawn import trainings
 from small_training import SignalAt
@@ -45,11 +45,6 @@ def rules(draw):
     )
 
 
-def all_bits(result):
-    """Everything that a result has but its seconds."""
-    return state_bits(result.state), history_bits(result), result.params.tobytes(), result.stop_reason
-
-
 def outcomes(case, stop, n_steps, at):
     """A training in chunks, its two parts where it is resumed; where Ctrl-C cuts it, it goes on to the same state."""
     options = {"stop": stop, "threads": 1, "params": None, "epochs": 8, "seed": 3}
@@ -63,7 +58,7 @@ def outcomes(case, stop, n_steps, at):
         if cut.stop_reason == "interrupted" and goes_on:
             cut = go(seed=None, epochs=8 - cut.n_epochs, resume=cut.state)
     assert state_bits(cut.state) == state_bits(whole.state)
-    return [all_bits(result) for result in (whole, first, rest)]
+    return [result_bits(result) for result in (whole, first, rest)]
 
 
 def check(case, stop, n_steps, at):
@@ -144,7 +139,7 @@ def test_each_kind_of_rule(case, epochs_of_calls):
     assert 1 <= len(epochs_of_calls) <= 1 + (case == "reduced rate") * 30
     assert not case.startswith("training loss") or 2 < result.n_epochs < 40
     with epoch_a_call():
-        assert all_bits(train(**options_of(case, seed=3))) == all_bits(result)
+        assert result_bits(train(**options_of(case, seed=3))) == result_bits(result)
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -163,7 +158,7 @@ def test_members_of_a_group_are_as_alone(case, monkeypatch):
     many = train_many(*arrays, n_jobs=1, seed=range(9), stop=stops * 3, **options)
     assert (max(groups, default=1) >= 6) is (case != "reduced rate")  # what rules score decides who is in a group
     for seed, result in enumerate(many):
-        assert all_bits(result) == all_bits(train(*arrays, seed=seed, stop=stops[seed % 3], **options))
+        assert result_bits(result) == result_bits(train(*arrays, seed=seed, stop=stops[seed % 3], **options))
 
 
 @pytest.mark.parametrize(
@@ -205,7 +200,7 @@ def test_divergence_within_a_call_leaves_the_last_good_step():
     for context in (contextlib.nullcontext, epoch_a_call):
         with context(), pytest.raises(DivergenceError) as error:
             train(**options_of("diverged", seed=3, stop=Stop(validation=0.3)))
-        errors.append((str(error.value), all_bits(error.value.result)))
+        errors.append((str(error.value), result_bits(error.value.result)))
     assert errors[0] == errors[1]
 
 
