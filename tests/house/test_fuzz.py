@@ -32,7 +32,7 @@ SPOILED = {
     "backend": "guard.check = guard.check_inputs = lambda *arguments: None",
     "sparse": "validation.checked_sparse = lambda name, X: X",
     "threads": "backend.share = lambda work, parts, threads: [work(part) for part in [*parts][1:]]",
-    "file": "archive._short = lambda error: str(error) * 100",
+    "file": "archive.shortened = lambda text, most: text * 100",
     "state": "state.TrainingState.check = lambda self: None",
     "training": "reference.ACTIVATION_FUNCTIONS['relu'] = reference.ACTIVATION_FUNCTIONS['tanh']",
     "made": "optimizers.Optimizer.from_dict = lambda values: None",
