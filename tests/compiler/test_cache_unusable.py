@@ -9,9 +9,7 @@ import pytest
 from kernel_cache import KERNELS, PREDICT, code_of, copy_of_the_package, count_warnings, everything, is_found
 from survival import UNOPTIMIZED, python
 
-from fastnn.compiler import cache, loader
-
-pytestmark = pytest.mark.skipif(loader.IN_PYTHON, reason="nothing is compiled")
+from fastnn.compiler import cache
 
 
 def test_a_folder_that_is_deleted_is_made_again(folder):

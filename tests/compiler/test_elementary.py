@@ -38,12 +38,10 @@ SPECIAL = {
 }
 
 every_function = pytest.mark.parametrize("name", ORACLES)
-many_points = pytest.mark.skipif(bool(numba.config.DISABLE_JIT), reason="takes hours without compilation")
 
 
 @functools.cache
 def over_arrays(name):
-    """The function as a loop over arrays, compiled."""
     function = getattr(elementary, name)
 
     @numba.njit(error_model="numpy")
@@ -102,7 +100,6 @@ def errors(computed, true):
 
 
 def assert_within_bound(name, x, wider):
-    """Compare with NumPy's own functions in a wider dtype."""
     with np.errstate(all="ignore"):
         error = errors(compute(name, x), ORACLES[name](x.astype(wider)))
     worst = int(np.argmax(error))
@@ -122,7 +119,6 @@ def test_special_values(name, dtype):
     np.testing.assert_array_equal(np.isnan(compute(name, x)), np.isnan(x))
 
 
-@many_points
 @pytest.mark.parametrize("n", [250_000, pytest.param(1_000_000, marks=pytest.mark.slow)])
 @every_function
 @pytest.mark.skipif(np.finfo(np.longdouble).nmant < 63, reason="longdouble is no wider than float64 here")
@@ -130,14 +126,12 @@ def test_float64_against_longdouble(name, n):
     assert_within_bound(name, points(np.float64, n), np.longdouble)
 
 
-@many_points
 @every_function
 def test_float32_against_float64(name):
     bits = np.random.default_rng(0).integers(0, 2**32, 1_000_000, np.uint32)
     assert_within_bound(name, np.concatenate([bits.view(np.float32), points(np.float32, 100_000)]), np.float64)
 
 
-@many_points
 @pytest.mark.slow
 @every_function
 def test_every_float32(name):

@@ -20,10 +20,7 @@ from waiting import no_endless_wait
 from fastnn.compiler import loader, program, shipped
 from fastnn.memory import DATA
 
-pytestmark = [
-    pytest.mark.skipif(loader.IN_PYTHON, reason="nothing is compiled"),
-    pytest.mark.skipif(sys.platform != "linux", reason="only wheels for Linux bring kernels along"),
-]
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only wheels for Linux bring kernels along")
 
 NAME = "predict.float64"
 
@@ -34,7 +31,6 @@ def write(folder, **contents):
 
 
 def say(folder, **changes):
-    """Have the manifest say something else."""
     write(folder, **json.loads(folder.joinpath(shipped.MANIFEST).read_text("utf-8"))["contents"] | changes)
 
 

@@ -13,12 +13,9 @@ import pytest
 from kernel_cache import KERNELS, code_of, count_warnings, everything, is_found, the_file
 from survival import python
 
-from fastnn.compiler import cache, loader
+from fastnn.compiler import cache
 
-pytestmark = [
-    pytest.mark.skipif(loader.IN_PYTHON, reason="nothing is compiled"),
-    pytest.mark.skipif(os.name == "nt", reason="POSIX permissions"),
-]
+pytestmark = pytest.mark.skipif(os.name == "nt", reason="POSIX permissions")
 
 as_root = pytest.mark.skipif(getattr(os, "geteuid", str)() != 0, reason="only root can become another user")
 

@@ -6,14 +6,13 @@ import pickle
 import re
 import subprocess
 import sys
-import textwrap
 
 import numpy as np
 import pytest
 from mutants import Part, report_on
+from ordinary import only
 
 from fastnn import get_backend, register_backend, testing
-from fastnn.compiler.loader import IN_PYTHON
 from fastnn.fused import backend as fused_backend
 from fastnn.fused.backend import NumbaBackend
 from fastnn.losses import ACTIVATIONS, LOSSES
@@ -48,18 +47,8 @@ def test_the_list_meets_every_name_of_the_registries():
         assert {name.split()[0] for name in optimizers} == set(OPTIMIZERS)
 
 
-class One(NumpyBackend):
-    """Supports one network's kind, with one optimizer."""
-
-    name = "one"
-
-    def supports(self, network, optimizer):
-        hidden = {layer.activation for layer in network.layers[:-1]}
-        return hidden <= {"silu"} and network.loss == "poisson" and optimizer.name == "RMSprop"
-
-
 def test_what_is_not_supported_is_skipped_and_counted():
-    report = check_backend(One(), dtypes=["float64"])
+    report = check_backend(only(activation="silu", loss="poisson", by="RMSprop"), dtypes=["float64"])
     assert {o.check.activation for o in report.outcomes if o.verdict == "passed"} == {"", "silu"}
     assert report.count("passed") + report.count("skipped") == len(report.outcomes)
     assert f"passes {report.count('passed')} checks; {report.count('skipped')} that it does not" in report.summary()
@@ -67,7 +56,6 @@ def test_what_is_not_supported_is_skipped_and_counted():
     assert {"the same steps from the same state give the same bits", "bias scalar"} <= properties
 
 
-@pytest.mark.skipif(IN_PYTHON, reason="in Python epochs are decided by an epoch a call")
 @pytest.mark.parametrize("place", [LIMIT, RULE_BEST, BEST])
 def test_a_rule_that_counts_otherwise_in_a_call_is_caught(place, monkeypatch):
     """An epoch more of patience, a score to improve on that no epoch reaches, the same for the best parameters."""
@@ -153,7 +141,6 @@ PROJECT = {  # {test file of another project: its text, and which of its tests a
 
 
 def run_project(folder, *arguments):
-    """Run pytest in a folder; return what it prints."""
     paths = [str(path) for path in sys.path if path]
     code = f"import sys; sys.path[:0] = {paths}; import pytest; sys.exit(pytest.main(sys.argv[1:]))"
     options = ["-p", "no:cacheprovider", "-W", "error", "-q", "--strict-markers", "--no-fold-skipped", "-rA"]
@@ -214,14 +201,9 @@ def test_a_kind_of_which_nothing_runs_fails_as_a_test_of_its_own(project):
 
 def test_the_plugin_costs_other_projects_nothing(tmp_path):
     """The plugin, where no test asks for it, imports no more of fastnn than its own module; NumPy neither."""
-    code = """
-        import sys
-
-        def test_nothing_is_imported():
-            loaded = {name for name in sys.modules if name.split(".")[0] in ("fastnn", "numpy", "numba")}
-            assert loaded == {"fastnn", "fastnn.pytest_plugin"}
-    """
-    (tmp_path / "test_mine.py").write_text(textwrap.dedent(code))
+    loaded = "{name for name in sys.modules if name.split('.')[0] in ('fastnn', 'numpy', 'numba')}"
+    test = f"def test_nothing_is_imported():\n    assert {loaded} == {{'fastnn', 'fastnn.pytest_plugin'}}\n"
+    (tmp_path / "test_mine.py").write_text(f"import sys\n{test}")
     assert re.search(r"^1 passed", printed := run_project(tmp_path), re.M), printed
 
 

@@ -40,7 +40,6 @@ NETWORK = Network((3, 4, 2), "tanh")
 
 
 def check(backend, dtype=np.float64, **options):
-    """Check its gradient of a small network."""
     return testing.check_gradient(NETWORK, *draw(NETWORK, 7, dtype)[:3], backend=backend, **options)
 
 

@@ -1,17 +1,18 @@
 """The conformance suite proves something about an ordinary kernel of somebody else's, or says that it does not."""
 
+import pathlib
 from collections import Counter
 
-import numpy as np
 import pytest
 from ordinary import BROKEN, Ordinary, only, tutorial
 
 from fastnn import SGD, Network
 from fastnn.reference import NumpyBackend
 from fastnn.state import Data
-from fastnn.testing import Declined, check_backend, check_functions
+from fastnn.testing import Declined, check_backend, check_functions, conformance_checks
 from fastnn.testing.cases import Setting, drawn, nearest, supported
 
+DTYPES = ("float32", "float64")
 NUMERIC = ("gradient", "derivative", "update", "training")
 
 
@@ -19,32 +20,27 @@ def passed_by_kind(report):
     return Counter(outcome.check.kind for outcome in report.outcomes if outcome.verdict == "passed")
 
 
-@pytest.mark.parametrize("dtypes", [["float32"], ["float64"]], ids=str)
-def test_each_kind_of_check_runs_on_an_ordinary_kernel(dtypes):
-    report = check_backend(Ordinary(), dtypes=dtypes)
+NARROW = [
+    {"sizes": 2, "loss": "log_loss"},
+    {"sizes": 4, "activation": "silu", "bias": "none", "reduction": "sum"},
+    {"outputs": 1, "loss": "absolute_error", "by": "RPROP"},
+    {"loss": "poisson", "activation": "elu", "by": "Adam", "constant": True},
+    {"bias": "scalar", "output": "softmax", "loss": "huber", "alpha": 0.0},
+]
+CASES = [*((None, dtype) for dtype in DTYPES), *((wanted, "float64") for wanted in NARROW)]
+
+
+@pytest.mark.parametrize(("wanted", "dtype"), CASES, ids=str)
+def test_each_kind_of_check_runs_on_an_ordinary_kernel(wanted, dtype):
+    """And on a back end that supports little."""
+    report = check_backend(only(**wanted) if wanted else Ordinary(), dtypes=[dtype])
     counts = passed_by_kind(report)
     assert all(counts[kind] >= 3 for kind in NUMERIC), counts
     assert f"passed: {counts['property']} property, {counts['gradient']} gradient" in report.summary()
 
 
-@pytest.mark.parametrize(
-    "wanted",
-    [
-        {"sizes": 2, "loss": "log_loss"},
-        {"sizes": 4, "activation": "silu", "bias": "none", "reduction": "sum"},
-        {"outputs": 1, "loss": "absolute_error", "by": "RPROP"},
-        {"loss": "poisson", "activation": "elu", "by": "Adam", "constant": True},
-        {"bias": "scalar", "output": "softmax", "loss": "huber", "alpha": 0.0},
-    ],
-    ids=str,
-)
-def test_each_kind_of_check_runs_on_a_narrow_back_end(wanted):
-    counts = passed_by_kind(check_backend(only(**wanted), dtypes=["float64"]))
-    assert all(counts[kind] >= 3 for kind in NUMERIC), counts
-
-
-IN_ONE = [(bug, [("float32", "float64")[i % 2]]) for i, bug in enumerate(BROKEN)]
-IN_BOTH = [pytest.param(bug, ["float32", "float64"], marks=pytest.mark.slow) for bug in BROKEN]
+IN_ONE = [(bug, [DTYPES[i % 2]]) for i, bug in enumerate(BROKEN)]
+IN_BOTH = [pytest.param(bug, DTYPES, marks=pytest.mark.slow) for bug in BROKEN]
 
 
 @pytest.mark.parametrize(("bug", "dtypes"), [*IN_ONE, *IN_BOTH], ids=str)
@@ -119,6 +115,24 @@ def test_a_back_end_need_not_be_hashable():
     assert check_backend(Unhashable(), dtypes=["float64"]).count("passed") > 30
 
 
+def test_the_back_end_of_the_example_passes_what_it_supports(monkeypatch):
+    """One on PyTorch, which declines the rest."""
+    pytest.importorskip("torch")
+    monkeypatch.syspath_prepend(pathlib.Path(__file__).parents[2] / "examples")
+    from torch_backend import ACTIVATIONS, LOSSES, TorchBackend
+
+    report = check_backend(TorchBackend())
+    passed = [outcome.check for outcome in report.outcomes if outcome.verdict == "passed"]
+    updates = [check for check in passed if check.kind == "update" and check.optimizer]
+    assert {check.optimizer.split()[0] for check in updates} == {"SGD", "Adam"}
+    gradients = [check for check in conformance_checks() if check.kind == "gradient" and check.loss in LOSSES]
+    known = {check.name for check in gradients if {check.activation, check.output} <= set(ACTIVATIONS)}
+    assert set() < known <= {check.name for check in passed}
+    declined = " ".join(outcome.check.what for outcome in report.outcomes if outcome.verdict == "skipped")
+    assert "sequential" in declined
+    assert "RPROP" in declined
+
+
 NETWORK = Network((3, 5, 2), "tanh", reduction="sum")
 
 
@@ -139,7 +153,7 @@ def step_in_place(params, X, Y, learning_rate):
 
 @pytest.mark.parametrize("functions", [{"step": step}, {"step": step_in_place}, {}], ids=["step", "in place", "none"])
 def test_right_functions_pass(functions):
-    report = check_functions(NETWORK, loss_and_gradient=gradient, **functions, dtypes=("float32", "float64"))
+    report = check_functions(NETWORK, loss_and_gradient=gradient, **functions, dtypes=DTYPES)
     kinds = NUMERIC if functions else NUMERIC[:2]
     assert passed_by_kind(report) == dict.fromkeys(kinds, 6)
 
@@ -149,6 +163,7 @@ WRONG_GRADIENTS = {
     "loss": lambda params, X, Y: (2 * gradient(params, X, Y)[0], gradient(params, X, Y)[1]),
     "shape": lambda params, X, Y: (1.0, [1.0, 2.0]),
 }
+WRONG_SHAPE = {"loss_and_gradient": WRONG_GRADIENTS["shape"]}
 WRONG_STEPS = {
     "sign": lambda params, X, Y, rate: 2 * params - step(params, X, Y, rate),
     "last row left out": lambda params, X, Y, rate: step(params, X[:-1], Y[:-1], rate),
@@ -177,9 +192,6 @@ def test_options_that_a_function_takes_are_checked():
     report = check_functions(NETWORK, loss_and_gradient=without_penalty, raises=False)
     assert len(report.failed) == 6  # its gradient is the derivative of its own loss
     assert all(outcome.check.kind == "gradient" and "alpha 0.3" in outcome.check.what for outcome in report.failed)
-
-
-WRONG_SHAPE = {"loss_and_gradient": lambda params, X, Y: (1.0, np.zeros(2))}
 
 
 @pytest.mark.parametrize(
