@@ -53,7 +53,6 @@ def over_arrays(name):
 
 
 def compute(name, x):
-    """The compiled function at the points x, of any number."""
     padded = np.concatenate([x, np.ones(-x.size % 16, x.dtype)])
     y = np.empty_like(padded)
     with np.errstate(all="ignore"):  # NumPy speaks up where nothing is compiled

@@ -111,10 +111,8 @@ WRONG = {
     "a lesser CPU": (lambda at: say(at, levels=[NEWER]), "they need a CPU of v9 at least, and this one lacks newer"),
 }
 for content in (b"{}", b'{"sha', b"[1]", b"\xff\xfe"):  # no manifest of ours, no JSON, another JSON, no text
-    WRONG[f"the manifest {content}"] = (
-        lambda at, content=content: (at / "manifest.json").write_bytes(content),
-        "manifest.json is damaged",
-    )
+    spoil = lambda at, content=content: (at / "manifest.json").write_bytes(content)  # noqa: E731
+    WRONG[f"the manifest {content}"] = spoil, "manifest.json is damaged"
 
 
 @pytest.mark.parametrize("what", WRONG)

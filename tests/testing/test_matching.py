@@ -30,7 +30,6 @@ def match(*backends, network=NETWORK, data=(X, Y), **options):
 
 
 def difference(backend, **options):
-    """The text of the error for a back end that differs from the reference."""
     with pytest.raises(AssertionError) as error:
         match("numpy", backend, **options)
     return str(error.value)
