@@ -8,10 +8,10 @@ from drawn import SEEDS, DrawnGroup, differences, draw_group, trained
 from fastnn import SGD, Adam, Network, Stop, train, train_many
 from fastnn.compiler.loader import IN_PYTHON
 from fastnn.fused import in_lanes, side_by_side
+from fastnn.fused.backend import NumbaBackend
 from fastnn.memory import ALIGNMENT, aligned_zeros, padded_size
 from fastnn.state import Data, GroupState, Steps, Task
 
-compiled = pytest.mark.skipif(IN_PYTHON, reason="thousands of times slower")
 NETWORK = Network((2, 3, 1), "tanh")
 SCORED = np.array([[0.2, 0.7], [0.9, 0.1], [0.6, 0.5]]), np.array([[0.0], [1.0], [1.0]])
 PAYS = 1 << 30  # numbers for which lanes pay: any
@@ -37,7 +37,7 @@ def n_lanes(dtype):
 
 @pytest.fixture
 def calls(monkeypatch):
-    """The orders of the calls of `train_in_lanes`, as lists."""
+    """The orders of the calls of `train_in_lanes`."""
     found, original = [], side_by_side.orders_of
 
     def orders_of(*args):
@@ -56,7 +56,6 @@ def test_a_small_group_has_the_bits_of_each_member_alone(dtype, n_lanes, calls):
     assert calls == [list(range(n_lanes))]
 
 
-@compiled
 @pytest.mark.parametrize("seed", SEEDS)
 def test_drawn_groups_have_the_bits_of_each_member_alone(seed, dtype):
     """With other vectors: in test_same_bits.py."""
@@ -76,7 +75,6 @@ def test_a_sum_over_rows_has_the_sign_of_a_member_alone(n_rows, dtype, n_lanes, 
     assert many.params.tobytes() == alone.params.tobytes() * n_lanes
 
 
-@compiled
 def test_a_member_that_diverges_leaves_the_others_alone(dtype, n_lanes):
     """It counts its good steps, and keeps its state; in float32, what overflows there."""
     group = small_group(dtype, n_lanes, n_steps=6)
@@ -88,7 +86,6 @@ def test_a_member_that_diverges_leaves_the_others_alone(dtype, n_lanes):
     assert differences(group) == []
 
 
-@compiled
 def test_what_goes_one_by_one(dtype, n_lanes, calls):
     """Too few members, sample weights, no steps at all, networks that are too large; and those with fewer steps."""
     trained(small_group(dtype, n_lanes // 2 - 1), PAYS)
@@ -109,26 +106,31 @@ STOPS = {
     "own epochs": None,
     "patience": Stop(patience=2, tol=1e-4),
     "own rows": Stop(patience=4, tol=1e-3, validation=0.3, restore_best=True),
-    "accuracy": Stop(patience=12, validation=SCORED, restore_best=True, monitor="accuracy"),
+    "accuracy": Stop(patience=6, validation=SCORED, restore_best=True, monitor="accuracy"),
     "best": Stop(validation=SCORED, restore_best=True),
     "with the penalty": Stop(patience=3, tol=1e-2, restore_best=True),
 }
 
 
-@compiled
+@pytest.mark.nojit
 @pytest.mark.parametrize("stop", STOPS.values(), ids=STOPS)
-def test_members_of_train_many_are_those_of_train(stop, dtype, calls):
-    """They stop at different epochs, one diverges, and leave their lanes to others, which go on with the same bits."""
-    X, m = np.random.RandomState(0).rand(23, 2).astype(dtype), 40
+def test_members_of_train_many_are_those_of_train(stop, dtype, calls, monkeypatch):
+    """They stop at different epochs, one diverges, and leave lanes to others, but for the fewer ones in Python."""
+    X, (m, epochs) = np.random.RandomState(0).rand(23, 2).astype(dtype), (16, 8) if IN_PYTHON else (40, 40)
     Y = (X[:, :1] > X[:, 1:]).astype(dtype)
     network = Network((2, 3, 1), "tanh", "sigmoid", "log_loss")
     rates = [1e30 if stop is None and k == 7 else 0.05 * (k + 1) for k in range(m)]
     columns = {"seed": range(m), "optimizer": [SGD(rate, momentum=0.5) for rate in rates]}
-    columns |= {"alpha": [0.01 * (k % 3) for k in range(m)], "epochs": [40 if stop or k % 5 else 4 for k in range(m)]}
-    many = train_many(network, X, Y, n_jobs=1, batch_size=8, stop=stop, **columns)
-    if side_by_side.most_numbers(ALIGNMENT // X.itemsize):  # else there are no lanes
-        assert sum(map(len, calls)) >= 32
-        assert len(calls) > bool(stop and stop.patience is not None)
+    columns |= {"alpha": [0.01 * (k % 3) for k in range(m)]}
+    columns |= {"epochs": [epochs if stop or k % 5 else epochs // 2 for k in range(m)]}
+    monkeypatch.setattr(side_by_side, "most_numbers", lambda lanes: PAYS)
+    with monkeypatch.context() as patch:
+        if IN_PYTHON:
+            patch.setattr(NumbaBackend, "decides", lambda *about: True)
+            patch.setattr(side_by_side, "CALLS", 1)
+        many = train_many(network, X, Y, n_jobs=1, batch_size=8, stop=stop, **columns)
+    assert sum(map(len, calls)) >= (16 if IN_PYTHON else 32)
+    assert IN_PYTHON or len(calls) > bool(stop and stop.patience is not None)
     assert stop or many.stop_reason[7] == "diverged"
     assert len(set(many.n_epochs.tolist())) > 1 or (stop and not stop.patience)
     for k in (1, 5, 8, *range(0, m, 3)):
@@ -139,12 +141,9 @@ def test_members_of_train_many_are_those_of_train(stop, dtype, calls):
 @pytest.mark.nojit
 def test_the_rule_knows_shapes_alone(monkeypatch):
     double, single = map(np.dtype, (np.float64, np.float32))
+    assert [side_by_side.most_numbers(n) for n in (8, 16)] == [in_lanes.MOST_DOUBLE, in_lanes.MOST_SINGLE]
     monkeypatch.setattr(side_by_side, "most_numbers", lambda lanes: 100)
-    assert side_by_side.n_at_a_time(Network((3, 5, 1)), double, 6) == 8
-    assert side_by_side.n_at_a_time(Network((3, 5, 1)), single, 6) == 16
-    assert side_by_side.n_at_a_time(Network((3, 50, 1)), double, 6) == 1
+    found = [side_by_side.n_at_a_time(Network((3, n, 1)), kind, 6) for n in (5, 50) for kind in (double, single)]
+    assert found == [8, 16, 1, 1]
     assert side_by_side.numbers_of(NETWORK, double, 8) == side_by_side.numbers_of(NETWORK, single, 8) * 2
     assert side_by_side.numbers_of(NETWORK, double, 300) == side_by_side.numbers_of(NETWORK, double, 256)
-    monkeypatch.undo()
-    assert side_by_side.most_numbers(8) == in_lanes.MOST_DOUBLE
-    assert side_by_side.most_numbers(16) == in_lanes.MOST_SINGLE

@@ -140,6 +140,7 @@ def test_a_gradient_is_that_of_the_only_output():
         result.jacobian(X[:, :3])
 
 
+@pytest.mark.nojit
 def test_many_results_have_those_of_their_members():
     X, networks = np.random.RandomState(0).rand(20, 3), [Network((3, 4, 2)), Network((3, 2), "tanh")]
     many = train_many(networks, X, X[:, :2], seed=range(2), epochs=1)
