@@ -74,13 +74,13 @@ def test_chunks_and_repetition(network, n, batch_size, optimizer, dtype, backend
 
 
 def test_a_batch_without_weight_changes_nothing_but_t(backend, dtype):
-    problem = draw(SMALL, 10, dtype)
+    """Whatever its rows hold."""
+    problem, steps = draw(SMALL, 10, dtype), full_batches(10, 2)
+    task = Task(SMALL, Adam(), Data(problem.X * np.nan, problem.Y, np.zeros(10, dtype)), 0.3)
     state = StepState.create(problem.params, 2)
     state.vectors[1:] = 0.5
     before = all_bits(state.vectors, state.beta_products)
-    data = Data(problem.X * np.nan, problem.Y, np.zeros(10, dtype))
-    steps = Steps(np.arange(10), np.array([0, 5]), np.array([5, 10]), np.ones(2), np.full(2, 9.0))
-    assert get_backend(backend).train_steps(Task(SMALL, Adam(), data, 0.3), state, steps) == 2
+    assert get_backend(backend).train_steps(task, state, steps) == 2
     assert (all_bits(state.vectors, state.beta_products), state.t, steps.loss.tolist()) == (before, 2, [0, 0])
 
 
@@ -166,26 +166,22 @@ def test_no_kernel_writes_beyond_its_buffers(dtype, monkeypatch):
 
         def call(*values):
             called.add(name)
-            copies = [guarded_copy(value) for value in values]
-            result = right(name, dtype)(*copies)
-            for value, copy in zip(values, copies, strict=True):
-                write_back(value, copy)
+            pairs = []
+
+            def guarded(value):
+                if isinstance(value, np.ndarray):
+                    pairs.append((value, guards.between(value)))
+                    return pairs[-1][1]
+                return type(value)(*map(guarded, value)) if isinstance(value, tuple) else value
+
+            result = right(name, dtype)(*map(guarded, values))
+            for array, copy in pairs:
+                if array.flags.writeable:
+                    array[...] = copy
             return result
 
         call.bound = functools.partial(bound_in_python, call)
         return call
-
-    def guarded_copy(value):
-        if isinstance(value, np.ndarray):
-            return guards.between(value)
-        return type(value)(*map(guarded_copy, value)) if isinstance(value, tuple) else value
-
-    def write_back(value, copy):
-        if isinstance(value, np.ndarray) and value.flags.writeable:
-            value[...] = copy
-        elif isinstance(value, tuple):
-            for field, copied in zip(value, copy, strict=True):
-                write_back(field, copied)
 
     for module in (fused_backend, preparation):
         monkeypatch.setattr(module, "load_kernel", load_kernel)

@@ -89,9 +89,6 @@ def test_updates(name, options, rate, dtype):
 BASE = {"sizes": (4, 9, 3), "activation": "tanh"}
 ALL_OPTIMIZERS = {"momentum": SGD(0.05, momentum=0.9), **{name: kind(0.01) for name, kind in OPTIMIZERS.items()}}
 TRAININGS = {
-    "plain": ({}, {}),
-    "full batch": ({}, {"batch_size": None}),
-    "one row a batch": ({}, {"batch_size": 1}),
     **{
         f"{name}, batch {size}": ({"sizes": (4, 16, 32, 3)}, {"optimizer": optimizer, "n": n, "batch_size": size})
         for name, optimizer in ALL_OPTIMIZERS.items()
@@ -141,15 +138,10 @@ def test_trainings(case, both, dtype):
     trainings(smooth=True, rows=(1, 2, 16, 33, 70, 270), batches=(None, 1, 7, 16, 50, 1000), epochs=(1, 8))
 )
 def test_drawn_trainings(drawn):
-    """Drawn trainings match, in float32 those without kinks.
-
-    With kinks a pre-activation lies so near one that rounding decides in one of some hundred such trainings, and then
-    they are as far apart as an update is large.
-    """
+    """In float32 those without kinks: in one of some hundred, rounding would decide on which side of one a row lies."""
     testing.assert_trainings_match(drawn.network, *drawn.data, drawn.problem.params, seed=5, **drawn.options)
 
 
 def test_every_name_of_the_registries_is_met():
-    """The tests above iterate over the registries; here is what that rests on."""
     assert {output for _, output in PAIRS} == set(ACTIVATIONS)
     assert {name for name, _ in OPTIMIZER_CASES} == set(OPTIMIZERS) >= {"SGD", RPROP.__name__}

@@ -18,7 +18,6 @@ from fastnn import ACTIVATIONS, Network, get_backend, predict, train
 from fastnn.compiler.loader import IN_PYTHON
 from fastnn.losses import HIDDEN
 
-compiled = pytest.mark.skipif(IN_PYTHON, reason="no machine code")
 SPECIAL = [0.0, -0.0, 1.0, -1.0, 700.0, -800.0, 3e38, -3e38, 1e-40, 5e-324, np.inf, -np.inf, np.nan]
 NETWORK = Network((3, 6, 2), "tanh")
 
@@ -79,7 +78,6 @@ def test_rows_have_the_bits_of_predict(dtype):
             assert same(out, right), network
 
 
-@compiled
 def test_c_calls_it(dtype):
     """As scipy takes such functions, and without: by its address and that of the weights."""
     scipy = pytest.importorskip("scipy")
@@ -94,7 +92,6 @@ def test_c_calls_it(dtype):
     assert has_bits(call, X, right)
 
 
-@compiled
 def test_numba_compiles_nothing_of_ours():
     """Two networks of other sizes are of one type, and the user's function is compiled for it once."""
     each = numba.njit(each_row.py_func)
@@ -104,7 +101,6 @@ def test_numba_compiles_nothing_of_ours():
     assert "fma" not in each.inspect_asm(each.signatures[0])
 
 
-@compiled
 def test_compiled_code_may_hold_it_longer_than_python():
     f, _, X, right = drawn(NETWORK, "float64")
 
@@ -120,7 +116,6 @@ def test_compiled_code_may_hold_it_longer_than_python():
     del junk
 
 
-@compiled
 @pytest.mark.parametrize(("n", "n_out"), [(2, 2), (4, 2), (0, 2), (3, 1), (3, 3), (3, 0)])
 def test_a_wrong_length_in_compiled_code_gives_nan_and_touches_nothing_else(n, n_out):
     memory = np.zeros(n_out + 8)
@@ -140,7 +135,6 @@ WRONG = [
 ]
 
 
-@compiled
 @pytest.mark.parametrize(("x", "out"), [case[:2] for case in WRONG])
 def test_a_wrong_type_is_refused_when_it_is_compiled(x, out):
     with pytest.raises((numba.TypingError, ValueError), match="mismatch of argument types"):
@@ -180,7 +174,6 @@ def test_the_stack_is_not_overrun(dtype):
         drawn(Network((largest, 8, 2), "relu"), dtype, n_rows=1)
 
 
-@compiled
 def test_threads_call_it_at_once():
     f, _, X, right = drawn(Network((8, 40, 3), "tanh", "softmax"), "float64", n_rows=2000)
     outs = [np.zeros_like(right) for _ in range(4)]

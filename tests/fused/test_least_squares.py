@@ -53,9 +53,6 @@ def jacobian_of(network, params, rows):
     return np.stack(columns, axis=1)
 
 
-# -- Levenberg-Marquardt
-
-
 def damped(damping, **options):
     return LevenbergMarquardt(damping=damping, min_grad=0, **options)
 

@@ -1,6 +1,5 @@
 """The matrix products and every register tile: what they mean in Python equals their bits when compiled."""
 
-import numba
 import numpy as np
 import pytest
 from traced_code import assert_same_bits, in_machine_code
@@ -9,8 +8,6 @@ from fastnn.compiler.memory_ops import lanes_of, offset
 from fastnn.compiler.tracing import traced
 from fastnn.compiler.vectors import Lanes, fma
 from fastnn.fused import matmul
-
-compiled = pytest.mark.skipif(bool(numba.config.DISABLE_JIT), reason="there is nothing to compare with")
 
 PRODUCTS = [(rows, vectors) for rows in (8, 6, 4, 2, 1) for vectors in (2, 1)]  # of every CPU
 INNERS = [(rows, cols) for rows in matmul.INNER_TILES for cols in matmul.INNER_TILES]
@@ -38,7 +35,6 @@ def all_inners(out, A, D, nothing):
         matmul.inner_tile(rows, cols, offset(out, k * 8 * width), panels, width, 1, 2, 5)
 
 
-@compiled
 @pytest.mark.parametrize(("function", "begun"), [(all_products, 0), (all_products, 1), (all_inners, 0)])
 def test_each_tile_has_the_bits_of_python(function, begun, dtype):
     L = lanes_of(np.empty(0, dtype))
@@ -70,7 +66,6 @@ WIDE = matmul.TERMS + 1
 PRODUCTS_OF_PANELS = [(1, 1, 1), (9, 5, 3), (15, 4, 2), (3, WIDE, 1), (261, 3, 2), (131, 5, 2), (53, WIDE, 2)]
 
 
-@compiled
 @pytest.mark.parametrize(("M", "K", "vectors"), PRODUCTS_OF_PANELS)
 def test_products(M, K, vectors, dtype):
     """One chain of fma a result, whatever tile it falls into, and whether strips of W and of A are packed before."""

@@ -15,45 +15,41 @@ from fastnn.compiler import loader
 from fastnn.fused import backend, preparation
 
 OWN = fastnn.get_backend("numba", specialize=True)
-IN_CI = ("online float32", "wide float32")
-GUARDED = ("seed float64", "online scalar float32")
+IN_CI = ("seed float64", "online scalar float32", "online float32", "wide float32")
 
 
 def has_own(run):
-    """Whether a run's batches fit a vector, its network is small, and its optimizer has no options."""
     n_rows = run.batch_size or len(same_bits.start_of(run)[1])
     fits = n_rows <= memory.ALIGNMENT // np.dtype(run.dtype).itemsize
     return fits and run.network.n_params <= backend.SPECIAL and not run.optimizer.has_options
 
 
 def own_kernels():
-    """The kernels of this process that serve one network: their keys."""
     return {key for key in loader._kernels if len(key) > 2}
 
 
 SLOW = sorted(name for name, run in RUNS.items() if has_own(run) and name not in IN_CI)
 
 
-def assert_right_bits(name, monkeypatch):
-    """Compare the bits of a run, of short last batches and calls of a few steps too, by a kernel of its own."""
+@pytest.mark.parametrize("name", [*IN_CI, *(pytest.param(name, marks=pytest.mark.slow) for name in SLOW)])
+def test_bits_are_those_of_every_machine(name, monkeypatch):
+    """Of short last batches and calls of a few steps too; nothing is written beyond the buffers."""
+    guards, make = Guards(), preparation.make_scratch
+    monkeypatch.setattr(preparation, "make_scratch", lambda *args: type(s := make(*args))(*map(guards.between, s)))
     monkeypatch.setattr(loader, "_kernels", {})  # some runs share one, and the workspace that has it
     kit.clear()
     own = fastnn.get_backend("numba", specialize=True)
     found = same_bits.hashes_of(*same_bits.train(RUNS[name], backend=own))
     assert found == same_bits.expected()[name]
-    assert own_kernels() or loader.IN_PYTHON, "the generic kernel trained"
+    assert own_kernels(), "the generic kernel trained"
     assert same_bits.hashes_of(*same_bits.train(RUNS[name], chunk=7, backend=own)) == found
-
-
-@pytest.mark.parametrize("name", [*IN_CI, *(pytest.param(name, marks=pytest.mark.slow) for name in SLOW)])
-def test_bits_are_those_of_every_machine(name, monkeypatch):
-    """Of the runs that are slow here, those of GUARDED always run below, and the others have what one in IN_CI has."""
-    assert_right_bits(name, monkeypatch)
+    assert len(guards) > 30
+    assert guards.intact()
 
 
 @pytest.mark.nojit
-@pytest.mark.skipif(not loader.IN_PYTHON, reason="compiled, all steps are done below")
-@pytest.mark.parametrize("name", GUARDED)
+@pytest.mark.skipif(not loader.IN_PYTHON, reason="compiled, all steps are done above")
+@pytest.mark.parametrize("name", IN_CI[:2])
 def test_the_first_steps(name):
     """The same holds in Python, where constants make no kernel but a workspace of their own."""
     few = same_bits.hashes_of(*same_bits.train(RUNS[name], same_bits.FEW, backend=OWN))
@@ -77,7 +73,6 @@ def bits_of_both(function, *data, **options):
     return own.params.tobytes()
 
 
-@pytest.mark.skipif(loader.IN_PYTHON, reason="plain Python has no kernels")
 def test_two_networks_do_not_share_a_kernel():
     """Networks of one shape have a kernel for each activation, which serves every batch that fits, and every rate."""
     X, Y = np.arange(12.0).reshape(6, 2) / 12, np.arange(6.0)[:, None] / 6
@@ -102,16 +97,6 @@ def test_more_layers_than_are_unrolled_and_members():
     bits_of_both(fastnn.train_many, fastnn.Network((4, 5, 2)), X, Y, **options)
 
 
-@pytest.mark.parametrize("name", GUARDED)
-def test_nothing_is_written_beyond_the_buffers(name, monkeypatch):
-    guards, make = Guards(), preparation.make_scratch
-    monkeypatch.setattr(preparation, "make_scratch", lambda *args: type(s := make(*args))(*map(guards.between, s)))
-    assert_right_bits(name, monkeypatch)
-    assert len(guards) > 30
-    assert guards.intact()
-
-
-@pytest.mark.skipif(loader.IN_PYTHON, reason="plain Python has no cache")
 def test_the_disk_cache_has_it(tmp_path, monkeypatch):
     """The next process finds the kernel of this network, and does not take it for another one's."""
     monkeypatch.setenv("FASTNN_CACHE_DIR", str(tmp_path))

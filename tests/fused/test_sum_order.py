@@ -19,7 +19,6 @@ def products(A, D, total, row):
 
 
 def chain(A, D, lanes):
-    """Row by row."""
     total = np.zeros((A.shape[1], D.shape[1]), A.dtype)
     for row in range(len(A)):
         total = products(A, D, total, row)

@@ -15,7 +15,6 @@ from bits import all_bits
 from survival import UNOPTIMIZED, python
 
 from fastnn import RPROP, SGD, Adam, Network, RMSprop, cores, get_backend
-from fastnn.compiler.calls import caller
 from fastnn.cores import Cores
 from fastnn.fused import team
 from fastnn.fused.layout import LAYER_FIELDS, describe
@@ -60,7 +59,6 @@ def assert_bits_of_one_thread(network, optimizer, problem, steps, numbers=NUMBER
     assert used == 1
     for threads in numbers:
         assert trained(network, optimizer, problem, steps, threads)[0] == alone, threads
-    return alone
 
 
 @pytest.fixture
@@ -234,9 +232,7 @@ TINY = Network((3, 4, 2), "tanh", "softmax", "squared_error")
 def problem_of(n, dtype=np.float64, n_epochs=2):
     """A problem of `n` rows, the steps of some epochs of full batches, and the bits of one thread."""
     problem, steps = draw_training(TINY, n, dtype), steps_of(n, n, n_epochs)
-    alone, used = trained(TINY, Adam(), problem, steps, 1)
-    assert used == 1
-    return problem, steps, alone
+    return problem, steps, trained(TINY, Adam(), problem, steps, 1)[0]
 
 
 @pytest.mark.nojit
@@ -298,12 +294,6 @@ def test_a_helper_leaves_the_cpu_of_its_caller(monkeypatch):
     for cpu in (-1, 2, 3):
         cores.leave_cpu(cpu)
     assert moved == [{1}, {1, 3}]
-
-
-@pytest.mark.nojit
-def test_an_entry_point_is_not_called_by_its_address():
-    with pytest.raises(NotImplementedError, match="entry points are called by their names"):
-        caller(1)(0, np.zeros(1, np.int64), np.zeros(1, np.int64))
 
 
 # -- threads that are late, by a kernel in which they wait at random in each unit and between two
