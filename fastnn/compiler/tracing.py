@@ -11,7 +11,7 @@ about a second for the primitives. In a specialized kernel some traced values ar
 evaluated in Python while tracing. What is named ``..._ir``, here and in the other files of the compiler, emits LLVM's
 instructions by llvmlite.
 
-``tests/fused/test_kernel_code.py`` lists the internals of Numba that this file and the others rest on.
+``tests/compiler/test_numba.py`` lists the internals of Numba that this file and the others rest on.
 """
 
 from __future__ import annotations
