@@ -121,7 +121,8 @@ class TabularClassifier(ClassifierMixin, BaseTabular):
         >>> model.predict([["blue"], ["red"]])
         array([0, 1])
         """
-        return self.classes_[self.predict_proba(X).argmax(axis=1)]
+        p = self.predict_proba(X)  # first: it tells who has not been fitted
+        return self.classes_[p.argmax(axis=1)]
 
     def predict_proba(self, X: Any) -> Array:
         """Predict the classes' probabilities.

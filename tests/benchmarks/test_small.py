@@ -112,8 +112,8 @@ def test_the_chart_of_threads_has_a_panel_for_each_load():
 
 
 def test_another_answer_by_threads_is_no_figure(monkeypatch):
-    made, others = threads.made, iter(b"abcdef")
-    monkeypatch.setattr(threads, "made", lambda *of: made(*of)._replace(bits=lambda: next(others)))
+    way_of, others = threads.way_of, iter(b"abcdef")
+    monkeypatch.setattr(threads, "way_of", lambda *of: way_of(*of)._replace(bits=lambda: next(others)))
     with pytest.raises(RuntimeError, match="iris: threads show in the bits"):
         threads.speed_ups("iris", 0.1)
 
