@@ -127,6 +127,7 @@ def memory(workload: NoiseWorkload, backend: str) -> dict[str, int]:
         # not the clock that decides how many steps a call has.
         with kit.off(), mock.patch.object(pace, "CHUNK_SECONDS", 1e9):
             arguments, (before, _) = workload.arguments(), tracemalloc.get_traced_memory()
+            tracemalloc.reset_peak()  # that of making the data
             train(*arguments, optimizer=OPTIMIZER, batch_size=workload.batch, seed=0, epochs=1, backend=watched)
         most = max(watched.most, tracemalloc.get_traced_memory()[1])
     finally:
