@@ -66,6 +66,7 @@ for door, spoil in json.loads(sys.argv[1]).items():
 """
 
 
+@pytest.mark.slow
 def test_what_is_there_is_found():
     told = [line.split() for line in run("-c", SPOIL, json.dumps(SPOILED)).stderr.splitlines()]
     assert [door for door, _ in told] == [*SPOILED], told
