@@ -282,6 +282,8 @@ class BaseTabular(Saving, Exporting, BaseEstimator, ABC):
         if validation.X is not None:
             return [], settings
         left_out = [np.intersect1d(rows, used) for rows in left_out]
+        if any(len(rows) == len(used) for rows in left_out):
+            raise ValueError(f"cv: a split holds out all {len(used)} rows, and a member learns from the others")
         if not left_out:
             own_labels = None if labels is None else labels[used]
             dealt = ensemble.parts(len(used), settings.n_members, fraction, own_labels, random_state)

@@ -79,6 +79,7 @@ REFUSED = [  # what kind, its options, arguments of fit besides a table and its 
     (C, {}, {"y": NUMBERS}, "Unknown label type: continuous"),
     (C, {}, {"y": np.array(["a", 1] * 30, object)}, "y holds labels of different kinds, int and str"),
     (C, {}, {"groups": [1] * 60}, "groups are all the same"),
+    (R, {"cv": [([], range(60))]}, {}, "cv: a split holds out all 60 rows, and a member learns from the others"),
 ]
 OF_ANOTHER_TYPE = [
     (C, {"cv": b"3"}, {}, "cv must be a number of splits, a splitter of scikit-learn or a list, not b'3'"),
