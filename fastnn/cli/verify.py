@@ -72,7 +72,7 @@ def _by_loss(outcomes: list[Outcome], sections: Iterable[tuple[str, Sequence[str
         for name in names:
             row = [outcome for outcome in outcomes if getattr(outcome.check, field) == name]
             cells = ([[o for o in row if (o.check.loss, o.check.dtype) == (l, t)] for t in dtypes] for l in LOSSES)
-            table.add_row(name, *(" ".join(_worst(of, told=True) for of in both) for both in cells))
+            table.add_row(name, *(" ".join(_worst(of, names_failure=True) for of in both) for both in cells))
     return table
 
 
@@ -89,9 +89,9 @@ def _by_kind(report: Report) -> Table:
     return table
 
 
-def _worst(outcomes: Iterable[Outcome], told: bool = False) -> str:
-    """Return the worst deviation of the passed checks as text, a dash if there is none; if `told`, that some failed."""
-    if told and any(outcome.verdict == "failed" for outcome in outcomes):
+def _worst(outcomes: Iterable[Outcome], names_failure: bool = False) -> str:
+    """Return the worst deviation of the passed checks as text, a dash if there is none; if `names_failure`, "fails"."""
+    if names_failure and any(outcome.verdict == "failed" for outcome in outcomes):
         return "[red]fails[/]"
     worst = max((outcome.deviation for outcome in outcomes if outcome.deviation is not None), default=None)
     if worst is None:

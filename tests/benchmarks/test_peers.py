@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 import joblib
 import numpy as np
 import pytest
+from survival import python
 
 from benchmarks.peers import __main__ as script
 from benchmarks.peers import by_fastnn, by_numpy, by_sklearn, charts, lanes, limits, tables
@@ -96,6 +97,9 @@ def test_a_validation_that_is_wrong_or_missing_is_noticed(measured, error, monke
         lanes.Worker("by_numpy").prepare("seed, validation")
 
 
+BY_C = "from benchmarks.peers import by_c, workloads; print(by_c.Trainer(workloads.load('seed')).train(100).tolist())"
+
+
 @pytest.mark.skipif(not C_COMPILER, reason="no C compiler")
 def test_c_does_the_same_work():
     """In a process of its own: the library, made with -ffast-math, makes its process flush to zero."""
@@ -103,6 +107,8 @@ def test_c_does_the_same_work():
         assert lane.ask("prepare", workload="seed")["own_rules"] is False
         with pytest.raises(NotImplementedError):
             lane.ask("prepare", workload="tab")
+    weights = json.loads(python(BY_C, PYTHONPATH=str(ROOT))[0])
+    np.testing.assert_allclose(weights, peer_workloads.load("seed").expected(100).params, rtol=1e-9)
 
 
 @pytest.mark.skipif(not C_COMPILER, reason="no C compiler")
