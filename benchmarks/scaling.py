@@ -3,6 +3,7 @@
 One of width, depth, batch and rows grows at a time; an exponent is fitted to the upper range of each curve. One thread.
 """
 
+import functools
 import itertools
 import os
 
@@ -38,6 +39,14 @@ OPTIMIZER = SGD(learning_rate=0.001)
 """Without moments: with three more vectors a wide network would not fit the caches, and its curve be no power law."""
 
 
+@functools.cache  # made once: of 131,072 rows this takes longer than an epoch, in which it would be counted
+def noise(rows: int, width: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return X (rows, width), Y (rows, 1)."""
+    random_state = np.random.RandomState(0)
+    X = random_state.standard_normal((rows, width)).astype(np.float32)
+    return X, random_state.random_sample((rows, 1)).astype(np.float32)
+
+
 class NoiseWorkload(NamedTuple):
     """A regression on noise: `depth` hidden layers of `width`, relu, float32."""
 
@@ -47,10 +56,7 @@ class NoiseWorkload(NamedTuple):
     rows: int = 512
 
     def arguments(self) -> tuple[Network, np.ndarray, np.ndarray]:
-        random_state = np.random.RandomState(0)
-        network = Network((self.width, *(self.width,) * self.depth, 1), activation="relu")
-        X = random_state.standard_normal((self.rows, self.width)).astype(np.float32)
-        return network, X, random_state.random_sample((self.rows, 1)).astype(np.float32)
+        return Network((self.width, *(self.width,) * self.depth, 1), activation="relu"), *noise(self.rows, self.width)
 
     @property
     def steps(self) -> int:  # of an epoch
