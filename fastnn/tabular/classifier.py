@@ -17,8 +17,8 @@ from fastnn.losses import CrossEntropy
 from fastnn.memory import Array
 from fastnn.network import Network
 from fastnn.tabular.base import BaseTabular
+from fastnn.tabular.calibration import learn_unsmoothing
 from fastnn.tabular.columns import is_gap, refuse_missing_targets
-from fastnn.tabular.left_out import learn_unsmoothing
 from fastnn.tabular.members import Rows, Sample, mean_outputs
 
 LABEL_SMOOTHING = 0.1

@@ -14,8 +14,8 @@ from fastnn.files.export import ExportFormat, Model, export
 from fastnn.memory import Array
 from fastnn.network import Network
 from fastnn.state import TableRow
+from fastnn.tabular.calibration import Unsmoothing
 from fastnn.tabular.columns import LARGEST
-from fastnn.tabular.left_out import Unsmoothing
 from fastnn.tabular.preparation import LARGEST_SCALED, LIMIT, ROUNDS, Levels, TablePreparation
 
 FORMATS = {key: ExportFormat(OF_NETWORKS[key].suffix, f"fastnn.tabular.to_{key}") for key in ("numpy", "c", "onnx")}

@@ -15,8 +15,8 @@ from fastnn.checking.values import refuse_text
 from fastnn.memory import Array
 from fastnn.network import Network
 from fastnn.tabular.base import BaseTabular
+from fastnn.tabular.calibration import learn_residuals
 from fastnn.tabular.columns import LARGEST, refuse_missing_targets
-from fastnn.tabular.left_out import learn_residuals
 from fastnn.tabular.members import Sample, mean_outputs
 
 

@@ -34,7 +34,7 @@ from fastnn.files.model import TABLE
 from fastnn.many.results import ManyHistory
 from fastnn.memory import Array
 from fastnn.network import Network
-from fastnn.tabular.left_out import LARGEST_OFFSET, N_NETWORKS, Residuals, Unsmoothing, network_of_sizes
+from fastnn.tabular.calibration import LARGEST_OFFSET, N_NETWORKS, Residuals, Unsmoothing, network_of_sizes
 from fastnn.tabular.preparation import Levels, TablePreparation
 from fastnn.training.history import History
 

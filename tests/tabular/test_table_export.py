@@ -15,8 +15,8 @@ from small_tables import FRAME, LABELS, fit, mixed, outputs
 
 from fastnn import Network, TablePreparation, predict
 from fastnn.compiler.loader import IN_PYTHON
+from fastnn.tabular.calibration import Unsmoothing
 from fastnn.tabular.export import TableModel
-from fastnn.tabular.left_out import Unsmoothing
 
 pytestmark = pytest.mark.filterwarnings("ignore:column .* has 1[0-9] levels")
 needs_cc = pytest.mark.skipif(shutil.which("cc") is None, reason="there is no C compiler cc")

@@ -8,7 +8,7 @@ from sklearn.metrics import log_loss
 from small_tables import FRAME, LABELS, NUMBERS, fit, unfitted
 
 from fastnn import TabularClassifier, TabularRegressor
-from fastnn.tabular.left_out import LEAST, Unsmoothing, ensemble_factor, learn_unsmoothing
+from fastnn.tabular.calibration import LEAST, Unsmoothing, ensemble_factor, learn_unsmoothing
 from fastnn.tabular.members import mean_outputs
 
 
