@@ -2,7 +2,6 @@
 
 import sys
 import warnings
-from collections.abc import Collection
 
 
 class FastnnError(Exception):
@@ -79,10 +78,13 @@ class FitWarning(UserWarning):
     """
 
 
-def warn(message: Warning, packages: Collection[str] = ("fastnn",), module: str | None = None) -> None:
-    """Warn at the line outside these packages that called them; `module`, if given, is the one that filters see."""
+_NOT_THE_CALLER = {"fastnn", "sklearn", "joblib", "contextlib"}
+
+
+def warn(message: Warning, module: str | None = None) -> None:
+    """Warn at the line that called fastnn, or a library that did; `module`, if given, is the one that filters see."""
     frame = sys._getframe(1)
-    while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] in packages:
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] in _NOT_THE_CALLER:
         frame = frame.f_back
     registry = frame.f_globals.setdefault("__warningregistry__", {})
     module = frame.f_globals.get("__name__", "") if module is None else module

@@ -136,18 +136,25 @@ Names = tuple[str, ...]
 
 
 def column_names(value: Any) -> Names | None:
-    """Return the names of a data frame's columns where all of them are texts; None for everything else."""
+    """Return the names of a data frame's columns, as texts; None of an array, and of the names 0, 1, 2 and so on."""
     if type(value) is np.ndarray or not is_frame(value):
         return None
     names = tuple(value.columns)
-    return tuple(map(str, names)) if names and all(isinstance(name, str) for name in names) else None
+    return None if names == tuple(range(len(names))) else tuple(map(str, names))
+
+
+def place_names(n: int) -> Names:
+    """Return the names that the columns of an array have in a data frame."""
+    return tuple(map(str, range(n)))
 
 
 def check_column_names(names: Names | None, known: Names | None) -> None:
     """Raise ValueError where the columns of X have other names, or another order, than those that were trained on.
 
-    Where one side has no names, columns are taken by position.
+    Where one side has no names, columns are taken by position, unless the others are these positions in another order.
     """
+    if names is not None and known is None and set(names) == set(places := place_names(len(names))):
+        known = places
     if names is None or known is None or names == known:
         return
     lacking = [one for one in known if one not in names]

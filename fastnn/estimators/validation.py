@@ -251,7 +251,7 @@ INTERRUPTED = "Training interrupted by user."
 
 def warn(text: str, category: type[Warning] = UserWarning) -> None:
     """Warn like scikit-learn's module, at the user's line: not at one of a Pipeline, of a search or of joblib."""
-    errors.warn(category(text), ("fastnn", "sklearn", "joblib"), _MODULE)
+    errors.warn(category(text), _MODULE)
 
 
 def raveled(y: Array) -> Array:

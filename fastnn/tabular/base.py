@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import textwrap
 import time
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
 from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self
 
@@ -14,11 +16,11 @@ from sklearn.base import BaseEstimator, _fit_context, is_classifier
 from sklearn.model_selection import check_cv
 from sklearn.utils import _safe_indexing, check_random_state
 from sklearn.utils._param_validation import Interval, Options, StrOptions
-from sklearn.utils.validation import _check_sample_weight, check_consistent_length, check_is_fitted
+from sklearn.utils.validation import _check_sample_weight, _num_samples, check_consistent_length, check_is_fitted
 
 from fastnn import plotting
 from fastnn.checking import display
-from fastnn.checking.arguments import short_errors
+from fastnn.checking.arguments import counted, short_errors
 from fastnn.checking.hints import explains_keywords
 from fastnn.checking.values import check_validation_parts
 from fastnn.errors import warn
@@ -28,11 +30,12 @@ from fastnn.many.results import ManyHistory
 from fastnn.memory import Array
 from fastnn.network import Network
 from fastnn.tabular import members as ensemble
+from fastnn.tabular.columns import is_gap, refuse_missing
 from fastnn.tabular.export import Exporting
 from fastnn.tabular.members import PRESETS, Rows, Sample, Settings, settings_of
 from fastnn.tabular.preparation import TablePreparation
 from fastnn.tabular.saving import Saving
-from fastnn.training.exceptions import InterruptWarning
+from fastnn.training.exceptions import DivergenceError, InterruptWarning
 from fastnn.training.results import TrainingResult
 
 if TYPE_CHECKING:
@@ -114,7 +117,7 @@ class BaseTabular(Saving, Exporting, BaseEstimator, ABC):
     n_features_in_ : int
         Columns of X.
     feature_names_in_ : ndarray of shape (`n_features_in_`,)
-        Names of the columns, if X had any, all of them texts.
+        Names of the columns, if X had any, as texts.
     """
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
@@ -194,7 +197,8 @@ class BaseTabular(Saving, Exporting, BaseEstimator, ABC):
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
             The targets: labels of a classifier (n_samples,), numbers of a regressor.
         sample_weight : array-like of shape (n_samples,), default=None
-            Not negative; a row of weight 0 is used neither for training nor for scores.
+            Not negative; a row of weight 0 is as if it were not there: neither training nor scores use it, and a class
+            of such rows alone is no class.
         X_val, y_val : as X and y, default=None
             Rows to choose the best epochs of members; members then train on all rows of X.
         sample_weight_val : array-like of shape (n_val,), default=None
@@ -212,6 +216,8 @@ class BaseTabular(Saving, Exporting, BaseEstimator, ABC):
         ValueError, TypeError
             For columns that are neither numbers nor words (they are named), for targets that are missing or all of one
             class, and for two ways to choose the validation rows.
+        DivergenceError
+            If all members diverge in their first epoch.
 
         Examples
         --------
@@ -248,7 +254,7 @@ class BaseTabular(Saving, Exporting, BaseEstimator, ABC):
         used = np.arange(len(targets)) if weight is None else np.flatnonzero(weight)
         left_out, settings = self._choose_left_out(targets, used, len(matrices), validation, random_state)
         network = self._network(matrices[0].shape[1], settings.hidden_layer_sizes, targets.shape[1])
-        own_rows = None if validation.X is None else self._validation(preparation, validation)
+        own_rows = None if validation.X is None else self._validation(preparation, validation, targets.shape[1])
         sample = Sample(np.vstack(matrices), targets, weight, own_rows)
         max_seconds = None if self.max_time is None else max(1e-3, self.max_time - (time.perf_counter() - began))
         options = settings, random_state, max_seconds, self.n_jobs, self.verbose
@@ -290,14 +296,15 @@ class BaseTabular(Saving, Exporting, BaseEstimator, ABC):
             left_out = [used[rows] for rows in dealt]
         return [left_out[i % len(left_out)] for i in range(settings.n_members)], settings
 
-    def _validation(self, preparation: TablePreparation, validation: Validation) -> tuple[Any, ...]:
+    def _validation(self, preparation: TablePreparation, validation: Validation, n_outputs: int) -> tuple[Any, ...]:
         """Return the caller's own validation rows as (X, Y, weight)."""
-        try:
+        with _errors_of("X_val, the validation rows"):
             inputs = preparation.transform(validation.X)
-        except ValueError as error:
-            raise ValueError(f"X_val, the validation rows: {error}") from None
-        targets = self._targets(self._checked(validation.y))
-        check_consistent_length(inputs, targets)
+        with _errors_of("y_val, the targets of validation rows"):
+            targets = self._targets(self._checked(validation.y))
+            check_consistent_length(inputs, targets)
+            if targets.shape[1] != n_outputs:
+                raise ValueError(f"{counted(targets.shape[1], 'column')}, y has {n_outputs}")
         weight = row_weights(self, validation.y, _checked_weight(validation.sample_weight, inputs))
         return (inputs, targets) if weight is None else (inputs, targets, weight)
 
@@ -314,12 +321,17 @@ class BaseTabular(Saving, Exporting, BaseEstimator, ABC):
         members = members or np.flatnonzero(n_epochs).tolist()
         if not members and "interrupted" in reasons:
             raise KeyboardInterrupt
+        if not members and "diverged" in reasons:
+            raise DivergenceError("the members diverged in their first epoch: take a smaller learning_rate", many)
         if not members:
             late = f"were over before an epoch of {len(many)} members"
             raise ValueError(f"max_time={self.max_time} seconds {late}: give more")
         if "interrupted" in reasons:
             how_far = f"fit was interrupted: the estimator has {len(members)} of {len(many)} members"
-            warn(InterruptWarning(how_far, many), ("fastnn", "sklearn"))
+            warn(InterruptWarning(how_far, many))
+        elif "epochs" not in reasons and self.max_time is not None:
+            trained = ", ".join(map(str, n_epochs[members]))
+            warn(UserWarning(f"no member trained all its epochs, but {trained} in max_time={self.max_time} seconds"))
         return members
 
     def _set_preparation(self, preparation: TablePreparation) -> None:
@@ -418,11 +430,31 @@ def _checked_weight(sample_weight: Any, X: Any) -> Array | None:
     return None if sample_weight is None else _check_sample_weight(sample_weight, X, ensure_non_negative=True)
 
 
+@contextlib.contextmanager
+def _errors_of(what: str) -> Iterator[None]:
+    """Say of which argument a ValueError or TypeError is."""
+    try:
+        yield
+    except (ValueError, TypeError) as error:
+        error.args = (f"{what}: {error}",)
+        raise
+
+
+def _check_groups(groups: Any, n: int) -> None:
+    """Raise ValueError unless groups are one for each of n rows, none of them missing."""
+    values = np.asarray(groups, object)
+    if values.shape != (n,):
+        raise ValueError(f"groups has the shape {values.shape}, not ({n},): name the group of each row of X")
+    refuse_missing(np.array([is_gap(group) for group in values.tolist()], bool), "groups")
+
+
 def _weighted_rows(X: Any, y: Any, sample_weight: Any, validation: Validation) -> tuple[Any, ...]:
     """Return the arguments without the rows of weight 0, and a function that puts values of the others in their places.
 
     It fills the places of rows of weight 0 with NaN, those of labels with 0. `cv` splits all rows.
     """
+    if validation.groups is not None:
+        _check_groups(validation.groups, _num_samples(X))
     sample_weight = _checked_weight(sample_weight, X)
     if sample_weight is None or sample_weight.all() or not sample_weight.any():
         return X, y, sample_weight, validation, lambda values: values

@@ -119,7 +119,7 @@ class Residuals(NamedTuple):
     def deviation(self) -> Array:
         """Return the root of the mean square (n_outputs,) of the scores."""
         if not len(self.scores):
-            raise ValueError("members left out no rows, whose residuals would say it: fit more rows, or without X_val")
+            raise ValueError("members left out no rows to learn deviations from: fit more rows, or without X_val")
         return np.asarray(np.sqrt((self.scores**2).mean(axis=0)))
 
 
@@ -173,7 +173,7 @@ def learn_residuals(
     many, scales, is_interrupted = ensemble.train_members(size_network, residuals, left_out, *options)
     if is_interrupted:
         how_far = "fit was interrupted: the estimator predicts, but no intervals and standard deviations"
-        warn(InterruptWarning(how_far, many), ("fastnn", "sklearn"))
+        warn(InterruptWarning(how_far, many))
         return Residuals([], mean, sizes[:0])
     learned = Residuals([ensemble.unscaled(size_network, params, scales) for params in many.params], mean, sizes)
     expected = learned.sizes(residuals.inputs)  # which stays for the last one of an odd number of rows

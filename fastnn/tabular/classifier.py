@@ -18,7 +18,7 @@ from fastnn.memory import Array
 from fastnn.network import Network
 from fastnn.tabular.base import BaseTabular
 from fastnn.tabular.calibration import learn_unsmoothing
-from fastnn.tabular.columns import is_gap, refuse_missing_targets
+from fastnn.tabular.columns import is_gap, refuse_missing
 from fastnn.tabular.members import Rows, Sample, mean_outputs
 
 LABEL_SMOOTHING = 0.1
@@ -155,7 +155,7 @@ class TabularClassifier(ClassifierMixin, BaseTabular):
             raise ValueError(f"y has {y.shape[1]} columns where a row has one class: {way}")
         y = column_or_1d(y, warn=True)
         if y.dtype.kind in "Of":
-            refuse_missing_targets(np.array([is_gap(label) for label in y.tolist()], bool))
+            refuse_missing(np.array([is_gap(label) for label in y.tolist()], bool))
         if y.dtype.kind == "O":
             kinds = sorted({type(label).__name__ for label in y.tolist()})
             if len(kinds) > 1:

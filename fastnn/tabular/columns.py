@@ -11,6 +11,7 @@ import numpy as np
 from sklearn.utils.validation import check_array
 
 from fastnn.checking.arguments import counted, short_errors, shown
+from fastnn.checking.values import column_names
 from fastnn.memory import Array
 
 LARGEST = 1e150
@@ -60,18 +61,13 @@ class Table:
         self._X = X
         self.n_rows, self.n_columns = X.shape
         self._columns: list[Any] | None = list(X.columns) if self.is_frame else None
+        self.names = column_names(X)
         if 0 in X.shape:
             what = "sample(s)" if self.n_columns else "feature(s)"
             raise ValueError(f"{name}: 0 {what} (shape={X.shape}) while a minimum of 1 is required.")
-        if self._columns is not None and len(set(self._columns)) < self.n_columns:
-            twice = next(column for column in self._columns if self._columns.count(column) > 1)
+        if self.names is not None and len(set(self.names)) < self.n_columns:
+            twice = next(name for name in self.names if self.names.count(name) > 1)
             raise ValueError(f"{name} has two columns of the name {twice!r}: rename one of them or drop it")
-
-    @property
-    def names(self) -> list[str] | None:
-        """The names of a frame's columns; None unless all of them are texts."""
-        columns = self._columns
-        return columns if columns is not None and all(isinstance(column, str) for column in columns) else None
 
     def column(self, j: int) -> Column:
         """Read column j.
@@ -173,11 +169,11 @@ def is_gap(value: Any) -> bool:
     return type(value).__name__ in _MISSING or (isinstance(value, numbers.Number) and value != value)
 
 
-def refuse_missing_targets(are_gaps: Array) -> None:
-    """Raise ValueError for targets that are missing in some of the rows (n,)."""
+def refuse_missing(are_gaps: Array, name: str = "y") -> None:
+    """Raise ValueError for targets, or what else the name is of, that are missing in some of the rows (n,)."""
     if are_gaps.any():
         rows = f"{counted(int(are_gaps.sum()), 'row')}, such as row {int(are_gaps.argmax())}"
-        raise ValueError(f"y is missing (NaN) in {rows}: leave them out")
+        raise ValueError(f"{name} is missing (NaN) in {rows}: leave them out")
 
 
 def is_number(word: Any) -> bool:

@@ -11,7 +11,8 @@ from sklearn.base import BaseEstimator, TransformerMixin, _fit_context
 from sklearn.utils._param_validation import Interval
 from sklearn.utils.validation import check_is_fitted
 
-from fastnn.checking.arguments import listed, short_errors
+from fastnn.checking.arguments import counted, listed, short_errors
+from fastnn.checking.values import place_names
 from fastnn.errors import warn
 from fastnn.memory import Array
 from fastnn.tabular.columns import Column, Table, as_numbers, check_words, is_gap, is_number, kinds_of
@@ -35,6 +36,14 @@ RIDGE = 0.01
 
 ROUNDS = 3
 """Iterations: of making the matrix from rows that the last one has filled, and of applying it to gaps."""
+
+
+_WAYS = {
+    "boolean": ("booleans", '.map({"True": True, "False": False})'),
+    "number": ("numbers", "pandas.to_numeric"),
+    "text": ("words", ".astype(str)"),
+}
+"""{kind of `kinds_of`: its name in errors, the way to such values}; booleans first, for they are numbers too."""
 
 
 class Levels(NamedTuple):
@@ -96,7 +105,7 @@ class TablePreparation(TransformerMixin, BaseEstimator):
     n_features_in_ : int
         Columns of X.
     feature_names_in_ : ndarray of shape (`n_features_in_`,)
-        Names of the columns, if all are texts.
+        Names of a data frame's columns, as texts, if they are others than 0, 1, 2 and so on.
 
     Notes
     -----
@@ -238,8 +247,8 @@ class TablePreparation(TransformerMixin, BaseEstimator):
             are_numbers = all(is_number(level) for level in levels)
             way = "make numbers of them, by pandas.to_numeric" if are_numbers else "drop the column"
             when = "these texts are amounts" if are_numbers else "it only numbers the rows"
-            stay = f"the {most - 1} most frequent ones stay, the rest is one (max_categories={most})"
-            _warn(f"{column.label} has {len(levels)} levels: {stay}; {way} if {when}")
+            rest = f"all but the {counted(most - 1, 'most frequent one')} become one (max_categories={most})"
+            warn(UserWarning(f"{column.label} has {len(levels)} levels: {rest}; {way} if {when}"))
             levels = sorted(sorted(levels, key=counts.__getitem__, reverse=True)[: most - 1])
         plain = [level.item() if isinstance(level, np.generic) else level for level in levels]
         if len(levels) < 2 and not n_gaps:
@@ -285,8 +294,9 @@ class TablePreparation(TransformerMixin, BaseEstimator):
 
     def _places(self, table: Table) -> list[int]:
         """Return the place in a table of each column that `fit` saw."""
-        seen = getattr(self, "feature_names_in_", None)
-        if seen is None or table.names is None:
+        positions = place_names(self.n_features_in_)
+        seen = getattr(self, "feature_names_in_", positions)
+        if table.names is None or (seen is positions and set(table.names) != set(positions)):
             if table.n_columns != self.n_features_in_:
                 expects = f"{type(self).__name__} is expecting {self.n_features_in_} features as input"
                 raise ValueError(f"X has {table.n_columns} features, but {expects}")
@@ -296,7 +306,7 @@ class TablePreparation(TransformerMixin, BaseEstimator):
             raise ValueError(f"X lacks the column{'s' * (len(lacking) > 1)} {listed(lacking)}, which fit saw")
         if table.n_columns > len(seen):
             others = [name for name in table.names if name not in set(seen)]
-            _warn(f"X has columns that fit did not see, not used here: {listed(others)}")
+            warn(UserWarning(f"X has columns that fit did not see, not used here: {listed(others)}"))
         return [place_of[name] for name in seen]
 
     def _column(self, table: Table, j: int, kinds: set[str]) -> Column:
@@ -305,8 +315,7 @@ class TablePreparation(TransformerMixin, BaseEstimator):
         there = {"number"} if column.holds_numbers else kinds_of(column.values.tolist())
         are_gaps = column.holds_numbers and np.isnan(column.values).all()
         if there and not there & kinds and not are_gaps:
-            was, is_ = ("numbers", "words") if "number" in kinds else ("words", "numbers")
-            way = "pandas.to_numeric" if was == "numbers" else ".astype(str)"
+            (was, way), (is_, _) = (next(_WAYS[kind] for kind in _WAYS if kind in kinds) for kinds in (kinds, there))
             raise ValueError(f"{column.label} held {was} in fit and holds {is_} now: make {was} of them, by {way}")
         if kinds == {"number"} and not column.holds_numbers:
             return column._replace(values=as_numbers(column.values, column.label))
@@ -334,10 +343,6 @@ class TablePreparation(TransformerMixin, BaseEstimator):
         tags.input_tags.string = True
         tags.transformer_tags.preserves_dtype = ["float32"]
         return tags
-
-
-def _warn(text: str) -> None:
-    warn(UserWarning(text), ("fastnn", "sklearn"))
 
 
 # ----------------------------------------------------------------------------------------------------------- imputation

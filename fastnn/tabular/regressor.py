@@ -16,7 +16,7 @@ from fastnn.memory import Array
 from fastnn.network import Network
 from fastnn.tabular.base import BaseTabular
 from fastnn.tabular.calibration import learn_residuals
-from fastnn.tabular.columns import LARGEST, refuse_missing_targets
+from fastnn.tabular.columns import LARGEST, refuse_missing
 from fastnn.tabular.members import Sample, mean_outputs
 
 
@@ -151,7 +151,7 @@ class TabularRegressor(RegressorMixin, BaseTabular):
         refuse_text(y)
         values = np.asarray(y)
         if values.dtype.kind == "f":
-            refuse_missing_targets(np.isnan(values.reshape(len(values), -1)).any(axis=1))
+            refuse_missing(np.isnan(values.reshape(len(values), -1)).any(axis=1))
         y = np.asarray(_check_y(y, multi_output=True, y_numeric=True, estimator=self), np.float64)
         if (abs(y) > LARGEST).any():
             raise ValueError(f"y holds {abs(y).max():g}: targets must be below {LARGEST:g}")

@@ -98,7 +98,7 @@ def test_too_few_residuals_are_refused():
     model = unfitted("regressor").fit(FRAME, NUMBERS, X_val=FRAME, y_val=NUMBERS)
     with pytest.raises(ValueError, match="there are 0 residuals of rows that members left out"):
         model.predict_interval(FRAME)
-    with pytest.raises(ValueError, match="members left out no rows, whose residuals would say it"):
+    with pytest.raises(ValueError, match="members left out no rows to learn deviations from"):
         model.predict(FRAME, return_std=True)
 
 

@@ -10,7 +10,7 @@ from numpy.testing import assert_allclose
 from sklearn.model_selection import KFold, TimeSeriesSplit
 from small_tables import FRAME, LABELS, NUMBERS, TARGETS, fit, mixed, outputs, unfitted
 
-from fastnn import InterruptWarning, Network, TabularClassifier, TabularRegressor
+from fastnn import DivergenceError, InterruptWarning, Network, TabularClassifier, TabularRegressor
 from fastnn.many import block
 from fastnn.tabular import members
 from fastnn.tabular.members import PRESETS, Sample, input_scales, settings_of
@@ -80,6 +80,18 @@ REFUSED = [  # what kind, its options, arguments of fit besides a table and its 
     (C, {}, {"y": np.array(["a", 1] * 30, object)}, "y holds labels of different kinds, int and str"),
     (C, {}, {"groups": [1] * 60}, "groups are all the same"),
     (R, {"cv": [([], range(60))]}, {}, "cv: a split holds out all 60 rows, and a member learns from the others"),
+    (R, {"cv": [(range(9), range(58, 62))]}, {}, "cv: a split leaves out rows that X has not, of the numbers 0 to 59"),
+    (C, {"cv": iter([])}, {}, "cv has no splits: a generator is empty after its first use, give a list"),
+    (R, {}, {"groups": [None, *"ab"] * 20}, r"groups is missing \(NaN\) in 20 rows, such as row 0"),
+    (C, {}, {"groups": "words"}, r"groups has the shape \(\), not \(60,\): name the group of each row"),
+    (R, {}, VALIDATION | {"y_val": np.where(ROW_7, np.nan, NUMBERS)}, r"y_val, .*: y is missing \(NaN\) in 1 row"),
+    (R, {}, VALIDATION | {"y_val": np.ones((60, 2))}, "y_val, the targets of validation rows: 2 columns, y has 1"),
+    (
+        C,
+        {},
+        VALIDATION | {"y_val": ["new"] * 60},
+        "y_val, the targets of validation rows: y contains previously",
+    ),
 ]
 OF_ANOTHER_TYPE = [
     (C, {"cv": b"3"}, {}, "cv must be a number of splits, a splitter of scikit-learn or a list, not b'3'"),
@@ -89,6 +101,9 @@ OF_ANOTHER_TYPE = [
 
 
 ERRORS = [(ValueError, *row) for row in REFUSED] + [(TypeError, *row) for row in OF_ANOTHER_TYPE]
+ERRORS += [
+    (DivergenceError, R, {"learning_rate": 1e10}, {}, "the members diverged in their first epoch: take a smaller")
+]
 
 
 @pytest.mark.parametrize(("error", "kind", "options", "given", "message"), ERRORS)
@@ -254,7 +269,8 @@ def test_more_rows_take_fewer_epochs_and_larger_batches(preset):
 def test_max_time_leaves_members_out_that_would_be_too_late(kind):
     model = fit(kind, max_time=1e6)
     assert len(model.estimators_) == 4
-    model = fit(kind, max_time=1e-9, epochs=10**5)  # the first member ends at once, after an epoch or before
+    with pytest.warns(UserWarning, match=r"no member trained all its epochs, but \d+ in max_time=1e-09 seconds"):
+        model = fit(kind, max_time=1e-9, epochs=10**5)
     assert len(model.estimators_) == 1
     for n_ended, seconds, ends in ((1, 4.0, False), (1, 6.0, True), (4, 7.0, False), (4, 9.0, True)):
         assert members.Deadline(10.0)(SimpleNamespace(n_ended=n_ended, seconds=seconds)) is ends

@@ -138,11 +138,26 @@ def test_what_is_no_number_and_no_word_is_named(case):
 
 def test_numbers_and_words_that_change_places_are_named():
     preparation = TablePreparation().fit(pd.DataFrame({"a": [1, 2], "b": ["x", "y"]}))
+    of_booleans = TablePreparation().fit(pd.DataFrame({"a": [True, False]}))
+    with pytest.raises(ValueError, match="'a' held booleans in fit and holds words now: make booleans of them"):
+        of_booleans.transform(pd.DataFrame({"a": ["True"]}))
     with pytest.raises(ValueError, match="column 'a' held numbers in fit and holds words now"):
         preparation.transform(pd.DataFrame({"a": ["1", "2"], "b": ["x", "y"]}))
     with pytest.raises(ValueError, match="column 'b' held words in fit and holds numbers now"):
         preparation.transform(pd.DataFrame({"a": [1, 2], "b": [3, 4]}))
     assert preparation.transform([[None, None]] * 2).tolist() == [[0, 0], [0, 0]]  # gaps are neither
+
+
+@pytest.mark.parametrize("names", [[2020, 2021], ["a", 1], [0, 1], pd.MultiIndex.from_tuples([("a", 1), ("a", 2)])])
+def test_columns_are_taken_by_names_of_any_kind(names):
+    frame = pd.DataFrame([[1.0, 9.0], [2.0, 7.0], [4.0, 8.0]], columns=names)
+    preparation = TablePreparation().fit(frame)
+    matrix = preparation.transform(frame)
+    assert np.array_equal(preparation.transform(frame[[names[1], names[0]]]), matrix)
+    assert np.array_equal(preparation.transform(frame.to_numpy()), matrix)
+    if names[0] != 0:
+        with pytest.raises(ValueError, match="X lacks the column"):
+            preparation.transform(frame.set_axis([names[0], "new"], axis=1))
 
 
 def test_the_callers_table_is_never_written():
@@ -173,5 +188,7 @@ def test_the_warning_of_many_levels_says_what_to_do():
         ("{}.5", "make numbers of them, by pandas.to_numeric if these texts are amounts"),
         ("id {}", "drop the column if it only numbers the rows"),
     ):
-        with pytest.warns(UserWarning, match=rf"^column 0 has 9 levels: the 4 most frequent ones stay, .*; {remedy}$"):
+        with pytest.warns(
+            UserWarning, match=rf"^column 0 has 9 levels: all but the 4 most frequent ones .*; {remedy}$"
+        ):
             TablePreparation(max_categories=5).fit([[word.format(k)] for k in range(9)])

@@ -56,6 +56,7 @@ def test_where_one_side_has_no_names_columns_go_by_position(backend):
     for result in (named, by_numbers, array):
         for X in (FRAME, unnamed, TABLE, TABLE.tolist()):
             assert np.array_equal(result.predict(X), named.predict(FRAME))
+    assert "in another order: column 0 is '1' and was '0'" in refusal(by_numbers.predict, unnamed[[1, 0, 2]])[1]
     by_position = predict(NETWORK, array.params, OTHER_ORDER.to_numpy(), backend=backend)
     for of_no_training in (array.predict(OTHER_ORDER), predict(NETWORK, named.params, OTHER_ORDER, backend=backend)):
         assert np.array_equal(of_no_training, by_position)
@@ -198,5 +199,6 @@ def test_frames_of_other_libraries_have_names_too():
     from fastnn.checking.values import column_names
 
     assert column_names(polars) == ("a", "b")
-    assert column_names(pandas.DataFrame({"a": [1], 2: [2]})) is None
+    assert column_names(pandas.DataFrame({"a": [1], 2: [2]})) == ("a", "2")
+    assert column_names(pandas.DataFrame([[1, 2]])) is None
     assert column_names(TABLE) is column_names([[1.0]]) is None
