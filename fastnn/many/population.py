@@ -6,7 +6,7 @@ import copy
 import dataclasses
 from array import array
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
@@ -25,7 +25,7 @@ from fastnn.training.exceptions import Flag
 from fastnn.training.history import History
 from fastnn.training.plan import NOT_GIVEN, Plan, choose_options
 from fastnn.training.results import Row, Store, TrainingResult, by_store
-from fastnn.training.stopping import End, StopReason, name_of
+from fastnn.training.stopping import ENDS, StopReason, name_of
 
 COLUMNS = ("loss", "validation_loss", "learning_rate", "measured")
 """The arrays of a `History`, with a number for each epoch, or empty."""
@@ -100,7 +100,7 @@ class Continued(Store):
     @property
     def is_over(self) -> bool:
         """Whether a stop rule or divergence has ended the training."""
-        return self.reason in get_args(End)
+        return self.reason in ENDS
 
     def copy(self, plan: Plan) -> Continued:
         """Return a copy that continues from here as another member."""

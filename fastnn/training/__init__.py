@@ -174,10 +174,10 @@ def train(
     Returns
     -------
     TrainingResult
-        After Ctrl-C, what was trained so far, with stop reason "interrupted" and an `InterruptWarning`. A second Ctrl-C
-        within two seconds raises KeyboardInterrupt at once, also in a later call of fastnn, so that you can stop a loop
-        of trainings. A SIGINT handler of your own is called too (in the main thread only, because Python delivers
-        signals nowhere else).
+        After Ctrl-C, what was trained so far, with an `InterruptWarning` and stop reason "interrupted", or that of a
+        stop rule that ends the training in the same epoch. A second Ctrl-C within two seconds raises KeyboardInterrupt
+        at once, also in a later call of fastnn, so that you can stop a loop of trainings. A SIGINT handler of your own
+        is called too (in the main thread only, because Python delivers signals nowhere else).
 
     Raises
     ------

@@ -258,7 +258,7 @@ class Progress:
         Returns
         -------
         TrainingResult
-            With the stop reason "running".
+            With the stop reason "running", or that of the stop rule that has just ended the training.
 
         Raises
         ------

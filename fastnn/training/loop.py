@@ -24,7 +24,7 @@ from fastnn.training.exceptions import attach_result
 from fastnn.training.plan import Plan
 from fastnn.training.results import Decided, Kind, Results, TrainingResult
 from fastnn.training.rows import digest
-from fastnn.training.stopping import StopReason
+from fastnn.training.stopping import ENDS, StopReason
 
 
 class Group:
@@ -244,8 +244,8 @@ class Group:
         return "running" in self.reasons
 
     def interrupt(self, reason: StopReason) -> None:
-        """End on request; this reason replaces any other except divergence."""
-        self.reasons = [own if own == "diverged" else reason for own in self.reasons]
+        """End on request; a training that a stop rule or divergence has ended just before keeps its reason."""
+        self.reasons = [own if own in ENDS else reason for own in self.reasons]
 
     def end(self, reason: StopReason) -> None:
         """Stop after this chunk for this reason, unless there is one already."""
@@ -300,9 +300,9 @@ class Group:
     def results(self, goes_on: bool = False) -> Results:
         """Return the present results; copies while the trainings continue, else with the arrays of this group."""
         plan, plans, order, state = self.plan, self.plans, self.order, self.state
-        storage, beta_products, reasons = state.storage, state.beta_products, self.reasons
+        storage, beta_products = state.storage, state.beta_products
         if goes_on:
-            storage, beta_products, reasons = storage.copy(), beta_products.copy(), ["running"]
+            storage, beta_products = storage.copy(), beta_products.copy()
         if self.is_one:
             storage, beta_products, n_epochs, steps = storage[None], beta_products[None], [self.n_done], [state.t]
         else:
@@ -312,7 +312,7 @@ class Group:
         digests: list[int | None] = [None] * len(plans)
         known: dict[int, int] = {}
         decided: dict[int, Decided] = {}
-        for k, reason in enumerate(reasons):
+        for k, reason in enumerate(self.reasons):
             if (rows := plans[k].rows) is not None:  # of members that share them, once
                 digests[k] = known[id(rows)] = known.get(id(rows)) or digest(rows)
             if reason != "epochs" or not is_plain:

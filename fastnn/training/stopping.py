@@ -165,6 +165,7 @@ StopReason = Literal["epochs", "callback", "interrupted", End, "running"]
 """The reason why a training ended; "running" in a result that a callback took before the end."""
 
 STOP_REASONS: tuple[StopReason, ...] = get_args(StopReason)
+ENDS: tuple[StopReason, ...] = get_args(End)
 
 
 @dataclass(frozen=True)

@@ -46,6 +46,17 @@ def test_a_callback_that_raises_loses_nothing(go, per_chunk):
     assert bits(go(epochs=6 - result.n_epochs, resume=result.state).params) == bits(go().params)
 
 
+@pytest.mark.parametrize("per_chunk", [False, True])
+def test_an_error_in_the_epoch_that_a_rule_ends_leaves_the_rules_reason(go, per_chunk):
+    def stumble(progress):
+        return {}["key"] if progress.epoch == 3 else None
+
+    stumble.per_chunk = per_chunk
+    with pytest.raises(KeyError, match="key") as error:
+        go(callbacks=[stumble], stop=Stop(patience=2, tol=9.0))
+    assert (error.value.result.stop_reason, error.value.result.n_epochs) == ("tolerance", 3)
+
+
 def test_a_learning_rate_that_raises_loses_nothing(go):
     def rate(step, last=13):
         if step > last:

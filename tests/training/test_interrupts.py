@@ -14,7 +14,18 @@ import pytest
 from bits import assert_same_result, result_bits
 from waiting import Late, handled_by, times_out
 
-from fastnn import SGD, DivergenceError, InterruptWarning, Network, Stop, TrainingInterrupted, get_backend, train
+from fastnn import (
+    SGD,
+    DivergenceError,
+    InterruptWarning,
+    Network,
+    Population,
+    Stop,
+    TrainingInterrupted,
+    get_backend,
+    train,
+    train_many,
+)
 from fastnn.training import exceptions
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
@@ -139,6 +150,27 @@ def test_a_divergence_in_the_same_chunk_hides_no_ctrl_c(monkeypatch):
     monkeypatch.setattr(exceptions, "_last_swallowed", -np.inf)
     with pytest.warns(InterruptWarning):
         assert go(on_divergence="stop").stop_reason == "diverged"
+
+
+@pytest.mark.parametrize("how", ["train", "train_many", "Population"])
+def test_a_training_that_its_rule_ends_in_the_same_epoch_has_the_rules_reason(how, backend):
+    """Or it would be resumed, for an epoch more than without Ctrl-C."""
+    scores = []
+
+    def monitor(targets, outputs):
+        scores.append(ctrl_c() if len(scores) == 2 else None)
+        return 1.0
+
+    given = {"seed": 0, "stop": Stop(monitor=monitor, patience=2), "backend": backend}
+    population = Population(NETWORK, X, Y, n=1, n_jobs=1, **given)
+    ways = {
+        "train": lambda: train(NETWORK, X, Y, epochs=9, **given),
+        "train_many": lambda: train_many(NETWORK, X, Y, n=1, n_jobs=1, epochs=9, **given)[0],
+        "Population": lambda: population.advance(9) or population[0],
+    }
+    with pytest.warns(InterruptWarning):
+        result = ways[how]()
+    assert (result.stop_reason, result.n_epochs) == ("tolerance", 3)
 
 
 def test_an_estimator_is_fitted_so_far_after_scikit_learns_warning(fit):

@@ -54,6 +54,8 @@ def test_rules_give_what_a_plain_loop_gives(backend, tmp_path_factory, case, how
         assert called == [epoch for epoch in expected.called if epoch <= first.n_epochs]
         if first.state.t == expected.state.t:
             assert bits(first.params) == bits(expected.params)
+            if expected.reason in ("tolerance", "validation"):  # it is not to be resumed
+                assert first.stop_reason == expected.reason
             return
         path = tmp_path_factory.getbasetemp() / "rules.npz"
         first.save(path)
