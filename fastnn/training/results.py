@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 import os
 from collections.abc import Mapping, Sequence
@@ -777,10 +778,10 @@ class Results(Store):
             optimizer=optimizer["name"],
             random_state=random_state,
             index=index.copy(),
-            validation_rows=own.validation_rows,
+            validation_rows=copy.copy(own.validation_rows),
             batch=own.batch,
             counters=counters,
-            best_params=own.best_params,
+            best_params=copy.copy(own.best_params),
             feature_names=kind.feature_names,
         )
 

@@ -9,7 +9,7 @@ from unittest import mock
 
 import numpy as np
 import pytest
-from bits import bits, state_bits
+from bits import ARRAYS, bits, result_bits, state_bits
 from chunks import chunks_of
 from pages import blocks
 from small_training import NETWORK, Recorder
@@ -170,6 +170,22 @@ def test_snapshots_can_be_resumed_and_are_made_at_their_time(go):
     for progress in (late[2], late[-1]):
         with pytest.raises(RuntimeError, match="has gone on"):
             progress.result()
+
+
+def test_what_is_written_into_a_snapshot_changes_nothing(go):
+    options = {"stop": Stop(restore_best=True, validation=0.2, monitor=lambda targets, outputs: 1.0)}
+
+    def write(progress):
+        result = progress.result()
+        for array in result.params, result.history.score, *(getattr(result.state, name) for name in ARRAYS):
+            if array.flags.writeable:
+                array[...] = 1
+
+    result = go(**options)
+    before = result_bits(result)
+    assert result_bits(go(**options, callbacks=[write])) == before
+    go(**options, callbacks=[write], resume=result.state)
+    assert result_bits(result) == before
 
 
 def test_progress_bar(go, capsys):
