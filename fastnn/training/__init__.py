@@ -151,7 +151,8 @@ def train(
     callbacks : iterable of callables
         Each is called with a `Progress` after each epoch (with `fastnn.every`, after each k epochs), and stops the
         training by returning True. With an attribute ``per_chunk = True`` it only observes, after each chunk. An error
-        in it ends the training, and gets the result up to there as its `result`.
+        in it ends the training, and gets the result up to there as its `result`, unless it has one of its own, such as
+        the `DivergenceError` of a training within. A KeyboardInterrupt or SystemExit gets none.
     backend : {"numba", "numpy"}, name or Backend
         The fused kernel, the reference, or a back end of your own.
     dtype : {"float32", "float64"}, optional

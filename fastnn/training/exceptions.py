@@ -112,12 +112,20 @@ class InterruptWarning(_WithResult, UserWarning):
     """
 
 
+NOTE = "fastnn: `.result` of this error is the training up to there"
+
+
 def attach_result(error: Exception, result: Any) -> None:
-    """Attach the result of the training, as `result`, to an error in the caller's code, such as a callback."""
-    if not hasattr(error, "result"):
+    """Attach the result of the training, as `result`, to an error in the caller's code, such as a callback.
+
+    It replaces that of an earlier training or of one within, but no `result` of the error's own class.
+    """
+    is_marked = NOTE in getattr(error, "__notes__", ())
+    if is_marked or not hasattr(error, "result"):
         with contextlib.suppress(AttributeError, TypeError):  # a class of its own may refuse other attributes
             error.result = result  # type: ignore[attr-defined]
-            error.add_note("fastnn: `.result` of this error is the training up to there")
+            if not is_marked:
+                error.add_note(NOTE)
 
 
 # --------------------------------------------------------------------------------------------------------------- Ctrl-C

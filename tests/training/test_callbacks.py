@@ -83,6 +83,22 @@ def test_an_error_that_has_a_result_keeps_it(go):
     assert error.value.result is inner
 
 
+def test_an_error_that_is_raised_again_has_the_result_of_the_last_training(go):
+    enough = RuntimeError("enough")
+
+    def stumble(progress):
+        if progress.epoch == last:
+            raise enough
+
+    for last in 2, 4:
+        with pytest.raises(RuntimeError, match="enough"):
+            go(callbacks=[stumble])
+        assert (enough.result.n_epochs, len(enough.__notes__)) == (last, 1)
+    with pytest.raises(RuntimeError, match="enough"):  # the training within gets no further than that around it
+        go(callbacks=[lambda progress: go(callbacks=[stumble])])
+    assert enough.result.n_epochs == 1
+
+
 def assert_logged(path, *results):
     """Assert that a log has the rows of these histories, epochs counted on."""
     columns = [result.history.to_dict() for result in results]
