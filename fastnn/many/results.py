@@ -90,7 +90,7 @@ class ManyHistory(display.Shown):
 
     @property
     def best_epoch(self) -> NDArray[np.int64]:
-        """The epoch (m,) with the best score, from 1; 0 if there is none."""
+        """The epoch (m,) with the best score, from 1; 0 if there is none. See `History.best_epoch`."""
         return np.array([history.best_epoch for history in self._histories], np.int64)
 
     def to_dict(self) -> dict[str, Array]:

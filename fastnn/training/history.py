@@ -102,7 +102,8 @@ class History(display.Shown):
     def best_epoch(self) -> int:
         """The number, from 1, of the first epoch with the best score: the lowest for "loss", else the greatest.
 
-        It is 0 if no epoch ended with a finite score; then ``Stop(restore_best=True)`` restores nothing.
+        It is 0 if no epoch ended with a finite score. ``Stop(restore_best=True)`` restores the parameters after this
+        epoch; in a resumed training, those after an epoch before this call, unless this one is better.
         """
         scores = self.score if self.monitor == "loss" else -self.score
         return int(np.argmin(np.where(np.isfinite(scores), scores, np.inf))) + 1 if np.isfinite(scores).any() else 0
