@@ -18,7 +18,7 @@ from fastnn.backends import Backend, complete, get_backend
 from fastnn.checking.arguments import check_flag, check_integer, check_number
 from fastnn.checking.hints import explains_keywords
 from fastnn.errors import warn
-from fastnn.memory import Array
+from fastnn.memory import ROW_BLOCK, Array
 from fastnn.network import Network
 from fastnn.optimizers import BUILT_IN, BayesianRegularization, Optimizer
 from fastnn.training.callbacks import Callback, Progress, ProgressBar, epochs_of, lines, sorted_callbacks
@@ -361,7 +361,7 @@ def predict(
     X = check_inputs(network, X, params.dtype, check_flag("assume_finite", assume_finite))
     backend = get_backend(backend)
     threads = None if threads is None else check_integer("threads", threads, low=1)
-    check_memory(network, 1, len(X), params.dtype, backend, threads=threads or 1)
+    check_memory(network, 1, len(X), params.dtype, backend, ROW_BLOCK * (threads or 1))  # of each thread
     return cast(Array, complete(backend).predict(network, params, X, threads))
 
 

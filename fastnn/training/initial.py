@@ -199,8 +199,8 @@ def begin(plans: Sequence[Plan], started: float) -> Group:
     dtype, backend, rows_at_once = plan.data.X.dtype, plan.backend, rows_a_step(plan.batch_size, plan.n_rows)
     if isinstance(plan.optimizer, Method):
         check_method(plan.optimizer, plan.network, dtype)
-    block = rows_at_once if plan.optimizer.sequential else ROW_BLOCK
-    check_memory(plan.network, plan.n_vectors, rows_at_once, dtype, backend, block, plan.threads)
+    block, threads = (rows_at_once, 1) if plan.optimizer.sequential else (ROW_BLOCK, plan.threads)
+    check_memory(plan.network, plan.n_vectors, rows_at_once, dtype, backend, block, threads)
     state, order = begin_one(plan) if len(plans) == 1 else begin_several(plans)
     group = Group(plans, state, order, started)
     counters: Counters = state.counters if isinstance(state, TrainingState) else {}

@@ -9,12 +9,12 @@ from unittest import mock
 import drawn
 import numpy as np
 import pytest
-from bits import bits, history_bits, result_bits
+from bits import all_bits, bits, history_bits, result_bits
 from hypothesis import given, settings
 from small_training import SignalAt
 from survival import python
 
-from fastnn import Adam, InterruptWarning, Network, Stop, cores, train
+from fastnn import SGD, Adam, InterruptWarning, Network, Stop, cores, loss_and_gradient, predict, train
 from fastnn.fused import team
 from fastnn.training import epochs as pace
 from fastnn.training import inputs
@@ -87,6 +87,18 @@ def test_each_thread_takes_memory(monkeypatch):
         for threads in too_many:
             with pytest.raises(MemoryError, match="256 rows at a time it takes"):
                 go(threads)
+
+
+@pytest.mark.parametrize("optimizer", [SGD(), SGD(sequential=True)])
+def test_threads_without_rows_take_none(optimizer):
+    rows, network = np.random.RandomState(0).rand(40, 1), Network((1, 3, 1))
+
+    def go(threads):
+        result = train(network, rows, rows, optimizer=optimizer, epochs=2, seed=0, threads=threads)
+        loss, gradient = loss_and_gradient(network, result.params, rows, rows, threads=threads)
+        return all_bits(result.params, predict(network, result.params, rows, threads=threads), loss, gradient)
+
+    assert go(10**12) == go(1)
 
 
 def test_several_trainings_at_once_and_within_each_other():
