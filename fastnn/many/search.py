@@ -6,8 +6,9 @@ import itertools
 import math
 import numbers
 import re
+import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -201,7 +202,7 @@ def search(
     check_choice("method", method, METHODS)
     ranges = _ranges(space, network, options)
     epochs, factor = check_integer("epochs", epochs, low=1), check_integer("factor", factor, low=2)
-    lists = [values for values in ranges.values() if isinstance(values, list)]
+    lists = [values for values in ranges.values() if not callable(values)]
     n_combinations = math.prod(map(len, lists)) if len(lists) == len(ranges) else None
     halvings = _halvings(check_integer("budget", budget, low=1), epochs, method, factor, n_combinations)
     random = make_random_state(seed)
@@ -259,7 +260,7 @@ def _for_all(X: Any, Y: Any, options: Settings, random: RandomState) -> tuple[di
     return options, limit
 
 
-def _ranges(space: Any, network: Any, options: Mapping[str, Any]) -> dict[str, list[Any] | Draw]:
+def _ranges(space: Any, network: Any, options: Mapping[str, Any]) -> dict[str, Sequence[Any] | Draw]:
     """Return the checked space: for each name a list of values, or a function that draws one."""
     if not isinstance(space, Mapping) or not space:
         raise TypeError(f"space must be a dict, such as {{'alpha': [0.0, 1e-3]}}, not {shown(space)}")
@@ -277,7 +278,7 @@ def _ranges(space: Any, network: Any, options: Mapping[str, Any]) -> dict[str, l
     return {name: _range(name, given) for name, given in space.items()}
 
 
-def _range(name: str, given: Any) -> list[Any] | Draw:
+def _range(name: str, given: Any) -> Sequence[Any] | Draw:
     if hasattr(given, "rvs"):
         return lambda random: _plain(given.rvs(random_state=random))
     if callable(given) and not isinstance(given, Schedule):
@@ -290,7 +291,9 @@ def _range(name: str, given: Any) -> list[Any] | Draw:
         )
     if not values:
         raise ValueError(f"space[{name!r}] is empty: give a list of values")
-    return list(values)
+    if values[sys.maxsize :]:
+        raise ValueError(f"space[{name!r}] has more than {amount(sys.maxsize)} values: give a function that draws one")
+    return values if values[MOST_MEMBERS:] else list(values)  # a long range is drawn from by index
 
 
 def _plain(value: Any) -> Any:
@@ -307,7 +310,7 @@ def _halvings(budget: int, epochs: int, method: str, factor: int, n_combinations
     most = 1
     while factor**most <= epochs:
         most += 1
-    if method == "halving" and n_combinations is not None:
+    if method == "halving" and n_combinations is not None and n_combinations <= MOST_MEMBERS:
         for k in range(1, most + 1):
             if _cost(n_combinations, k, epochs, factor) <= budget:
                 return [(n_combinations, k)]
@@ -338,22 +341,26 @@ def _cost(n_members: int, rungs: int, epochs: int, factor: int) -> int:
     return total
 
 
-def _drawn(ranges: Mapping[str, list[Any] | Draw], n: int, random: RandomState) -> list[dict[str, Any]]:
+def _drawn(ranges: Mapping[str, Sequence[Any] | Draw], n: int, random: RandomState) -> list[dict[str, Any]]:
     """Return the settings of n networks; of lists alone, each combination once, which may be fewer."""
-    lists = [values for values in ranges.values() if isinstance(values, list)]
+    lists = [values for values in ranges.values() if not callable(values)]
     rows: Any
     if len(lists) < len(ranges):
         given = ranges.values()
-        columns = [[g(random) if callable(g) else g[random.randint(len(g))] for _ in range(n)] for g in given]
+        columns = [[g(random) if callable(g) else g[_place(g, random)] for _ in range(n)] for g in given]
         rows = zip(*columns, strict=True)
     elif math.prod(map(len, lists)) <= n:
         rows = itertools.product(*lists)
     else:
         places = dict[tuple[int, ...], None]()
         while len(places) < n:
-            places[tuple(random.randint(len(values)) for values in lists)] = None
+            places[tuple(_place(values, random) for values in lists)] = None
         rows = ([values[i] for values, i in zip(lists, place, strict=True)] for place in places)
     return [dict(zip(ranges, row, strict=True)) for row in rows]
+
+
+def _place(values: Sequence[Any], random: RandomState) -> int:
+    return int(random.randint(len(values), dtype=np.int64))  # the default has 32 bits on some systems
 
 
 def _population(settings: list[Trial], network: Network | None, X: Any, Y: Any, options: Settings) -> Population:

@@ -97,6 +97,15 @@ def test_a_grid_is_tried_once():
     assert len({trial["alpha"] for trial in found.trials}) == 7
 
 
+def test_a_long_range_is_no_list():
+    """It is drawn from by index, and a part of its combinations is tried, each once."""
+    for space in ({"seed": range(2**32)}, {"seed": range(2**32), "alpha": [0.0, 0.1]}):
+        found = search(space, X, Y, network=NETWORK, budget=60, epochs=9, seed=0)
+        tried = {(trial["seed"], trial.get("alpha")) for trial in found.trials}
+        assert len(tried) == len(found.trials) > 9
+        assert max(seed for seed, _ in tried) > 2**20
+
+
 def test_a_callback_ends_a_search():
     options = {"budget": 69, "epochs": 9, "method": "hyperband", "callbacks": [lambda progress: True]}
     found = search({"learning_rate": RATES}, X, Y, **options, **FIXED)
@@ -171,6 +180,11 @@ WRONG = [
     ({"space": {3: [1.0]}}, "space has no 3; it has network, hidden_layer_sizes"),
     ({"space": {}}, "space must be a dict"),
     ({"space": {"alpha": []}}, "space['alpha'] is empty"),
+    ({"space": {"seed": range(10**30)}}, "space['seed'] has more than 9,223,372,036,854,775,807 values"),
+    (
+        {"space": {"seed": range(2**32)}, "budget": 10**12},
+        "budget is 1,000,000,000,000 epochs, for more than a million",
+    ),
     ({"space": {"alpha": 0.1}}, "space['alpha'] must be a list of values, a range"),
     ({"space": {"alpha": [0.0, -1.0]}}, "space['alpha']: member 1: alpha must be at least 0, not -1"),
     ({"space": {"batch_size": lambda random: 2.5}}, "space['batch_size']: member 0: batch_size must be an integer"),
