@@ -139,6 +139,9 @@ AT_ONCE = {
 OF_AT_ONCE = ("threads", "n_threads", "num_threads", "n_jobs", "n_workers", "num_workers", "workers", "processes")
 """The names that this has in other functions and libraries."""
 
+OF_TRIALS = ("n_iter", "n_trials", "max_trials", "n_candidates", "num_samples")
+"""The names that searches of other libraries have for the number of trials."""
+
 F = TypeVar("F", bound=Callable[..., Any])
 
 
@@ -163,15 +166,22 @@ def explains_keywords(function: F) -> F:
                 raise
         owner = f"{type(args[0]).__name__}." if args and "self" in legal else ""  # a base may have the method
         name = f"{owner}{function.__name__}".removesuffix(".__init__")
-        raise TypeError(f"{name} has no argument {unknown[0]!r:.200}{instead_of(unknown[0], legal)}")
+        raise unknown_keyword(name, unknown[0], legal)
 
     return cast(F, explained)
+
+
+def unknown_keyword(function: str, unknown: str, legal: Collection[str]) -> TypeError:
+    """Return the error of a function, by name, for a keyword that it does not have."""
+    return TypeError(f"{function} has no argument {unknown!r:.200}{instead_of(unknown, legal)}")
 
 
 def instead_of(unknown: str, legal: Collection[str]) -> str:
     """Return the remedy of `REMEDIES`; its inner part where that is an argument here, as in ``stop=Stop(tol=...)``."""
     if unknown.lower() in OF_AT_ONCE and (own := [name for name in AT_ONCE if name in legal]):
         return f": say {AT_ONCE[own[0]]}"
+    if unknown.lower() in OF_TRIALS and "budget" in legal:
+        return ": say budget=..., the epochs of all networks together, which decide how many are tried"
     remedy = REMEDIES.get(unknown.lower())
     if "damping" in legal and "learning_rate" not in legal and remedy == REMEDIES["learning_rate"]:
         remedy = f"its steps have no rate, they go by {', '.join(name for name in legal if name != 'self')}"

@@ -2,6 +2,7 @@
 
 import bisect
 import dataclasses
+import inspect
 import itertools
 import math
 import numbers
@@ -17,7 +18,7 @@ from numpy.random import RandomState
 
 from fastnn.checking import display
 from fastnn.checking.arguments import amount, check_choice, check_integer, shown
-from fastnn.checking.hints import instead_of
+from fastnn.checking.hints import instead_of, unknown_keyword
 from fastnn.many.members import one_each
 from fastnn.many.population import Population
 from fastnn.many.results import ManyResult
@@ -199,6 +200,7 @@ def search(
     True
     """
     began = time.monotonic()
+    _check_names(options)
     check_choice("method", method, METHODS)
     ranges = _ranges(space, network, options)
     epochs, factor = check_integer("epochs", epochs, low=1), check_integer("factor", factor, low=2)
@@ -242,6 +244,15 @@ def search(
         raise error
     best, trial = left[k := many.best()]
     return SearchResult(best, {name: trial[name] for name in ranges}, float(many.scores[k]), epochs_trained, trials)
+
+
+def _check_names(options: Settings) -> None:
+    """Raise TypeError for an option that neither `search` nor the populations have."""
+    of_both = {**inspect.signature(search).parameters, **inspect.signature(Population).parameters}
+    legal = [name for name in of_both if name not in ("options", "networks", "n")]
+    for name in options:
+        if name not in legal:
+            raise unknown_keyword("search", name, legal)
 
 
 def _for_all(X: Any, Y: Any, options: Settings, random: RandomState) -> tuple[dict[str, Any], float | None]:
