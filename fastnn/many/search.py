@@ -40,6 +40,9 @@ METHODS = ("halving", "hyperband")
 OF_TRIAL = ("score", "loss", "n_epochs", "best_epoch", "stop_reason", "seconds")
 """The columns of `ManyResult.to_dict` that a search keeps of each trial."""
 
+UNBEGUN = dict[str, Any](zip(OF_TRIAL, (math.nan, math.nan, 0, 0, "time", 0.0), strict=True))
+"""A trial that had not begun when the search ended."""
+
 MOST_MEMBERS = 10**6
 """The limit of the networks of a halving."""
 
@@ -163,7 +166,8 @@ def search(
         ``validation_rows=``, ``n_jobs=`` and others. Networks are compared by the score of ``Stop(monitor=...)`` on
         validation rows; unless you give some, by `validation_rows` or ``Stop(validation=...)``, a fifth of the rows is
         drawn, the same for all networks. ``Stop(max_seconds=...)`` is the limit of the whole search, which then returns
-        what was found so far.
+        what was found so far. All settings are drawn and checked before the first training, whatever the limit: about
+        0.1 ms for each network.
 
     Returns
     -------
@@ -232,7 +236,8 @@ def search(
     many = ManyResult([result for result, _ in left], [None] * len(left))
     if not np.isfinite(many.scores).any() and is_over:
         if limit is not None and time.monotonic() >= began + limit:
-            raise ValueError(f"max_seconds={limit:g} of stop were over before a network had a score: raise them")
+            fault = f"max_seconds={limit:g} of stop were over before a network had a score"
+            raise ValueError(f"{fault}: raise them, or lower budget")
         raise KeyboardInterrupt("the search ended before a network had a score")
     if not any(np.isfinite(trial["score"]) and trial["stop_reason"] != "diverged" for _, trial in left):
         error = DivergenceError(
@@ -422,6 +427,9 @@ def _halve(
         if ended:
             population.drop(population.ranking()[max(len(population) // factor, 1) :])
         population.advance(epochs // factor**rung - trained)
+        unbegun = {number: one.reason for number, one in population._trainings.items() if one.last is None}
+        ended |= {number: {**UNBEGUN, "stop_reason": reason} for number, reason in unbegun.items()}
+        population.drop(unbegun)  # their results would take longer than all else
         trained, results = epochs // factor**rung, population.results()
         columns = results.to_dict()
         ended |= {member: {name: _plain(columns[name][k]) for name in OF_TRIAL} for k, member in enumerate(population)}
