@@ -88,7 +88,8 @@ def train_many(
     new_rows : bool
         Whether X and Y are other rows than those of `resume`; one value for all.
     stop : Stop, or one for each, optional
-        When to stop early or to reduce the learning rate, by which score, and what to keep.
+        When to stop early or to reduce the learning rate, by which score, and what to keep. ``Stop(max_seconds=...)``
+        is a limit for each member, from its own beginning.
     callbacks : iterable of callables
         Each is called with a `ManyProgress` between blocks of members, in the calling thread; True ends all trainings,
         with the stop reason "callback". Monitors and learning rates that are functions are called in the threads.

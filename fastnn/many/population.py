@@ -166,7 +166,7 @@ class Population(Mapping[int, TrainingResult]):
         Whether X and Y are other rows than those of `resume`; one for all.
     stop : Stop, or one for each, optional
         A member whose rule has fired, or that has diverged, does not advance with the others;
-        ``Stop(max_seconds=...)`` counts the seconds of all its parts.
+        ``Stop(max_seconds=...)`` is a limit for each member, and counts the seconds of all its parts.
     callbacks : iterable of callables
         Each is called with a `ManyProgress` between blocks of members, as for `fastnn.train_many`.
     backend : {"numba", "numpy"}, name or Backend

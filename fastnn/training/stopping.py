@@ -247,7 +247,8 @@ class Stop(CheckedFields):
         always the last one, so that a resumed training continues from there.
     max_seconds : float, optional
         Wall time in seconds after which training stops, within an epoch if necessary, to about 0.05 s. It counts from
-        the call of `train`, so it includes compilation.
+        the call of `train`, so it includes compilation. In `train_many` and `Population` it is a limit for each member,
+        from its own beginning, in all its parts together; in `search` for the whole search.
     on_divergence : {"raise", "stop"}
         The action after a step with a loss or a parameter that is not finite: raise `DivergenceError`, or return. In
         both cases the result ends with the last good step.
