@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastnn.checking import display
-from fastnn.checking.arguments import check_flag, counted, cut
+from fastnn.checking.arguments import check_flag, counted, cut, shown
 from fastnn.checking.values import check_column_names, column_names
 from fastnn.memory import Array, read_only
 from fastnn.network import Network
@@ -225,7 +225,10 @@ class ManyResult(display.Shown, Sequence[TrainingResult]):
         if isinstance(i, (slice, list)) or (isinstance(i, np.ndarray) and i.ndim):
             chosen = np.arange(len(self))[i]
             return ManyResult._of([self._rows[k] for k in chosen], [self._seeds[k] for k in chosen])
-        return self._rows[operator.index(cast(int, i))].result()
+        number = operator.index(cast(int, i))
+        if not -len(self) <= number < len(self):
+            raise IndexError(f"there is no member {shown(number)} of {counted(len(self), 'member')}, numbered from 0")
+        return self._rows[number].result()
 
     def _repr_html_(self) -> str:
         known = self.scores[np.isfinite(self.scores)]
@@ -592,7 +595,8 @@ def losses_of(rows: Sequence[Row]) -> NDArray[np.float64]:
 def place_of_best(losses: NDArray[np.float64]) -> int:
     """Return the index of the lowest of the numbers of `losses_of`; ValueError if none is finite."""
     if not np.isfinite(losses).any():
-        raise ValueError("no member is the best: each one diverged or has no finite score")
+        fault = "each one diverged or has no finite score, as before its first epoch"
+        raise ValueError(f"no member is the best: {fault if len(losses) else 'there is none'}")
     return int(np.argmin(losses))
 
 

@@ -131,8 +131,16 @@ def test_no_member_that_diverged_is_the_best(backend):
     assert many.scores[0] == many.scores[1] > many.scores[2]
     assert (many.best(), many[:2].best()) == (2, 1)
     for none in many[:1], train_many(network, X, Y, seed=[0], epochs=0, backend=backend):
-        with pytest.raises(ValueError, match="each one diverged or has no finite score"):
+        with pytest.raises(ValueError, match="each one diverged or has no finite score, as before its first"):
             none.best()
+    with pytest.raises(ValueError, match="no member is the best: there is none"):
+        many[[]].best()
+
+
+@pytest.mark.parametrize("i", [9, -10, 10**30])
+def test_a_member_that_is_not_there(many, i):
+    with pytest.raises(IndexError, match=rf"there is no member .* of {len(many)} members, numbered from 0"):
+        many[i]
 
 
 @pytest.mark.parametrize("rows", [1, 24])
