@@ -139,8 +139,8 @@ def search(
     Parameters
     ----------
     space : dict
-        {name: list, range or array of values, frozen distribution of scipy.stats, or function of a RandomState that
-        draws a value}. Names are hidden_layer_sizes (a width or a tuple of widths), activation, init, bias and
+        {name: list, tuple, range or array of values, frozen distribution of scipy.stats, or function of a RandomState
+        that draws a value}. Names are hidden_layer_sizes (a width or a tuple of widths), activation, init, bias and
         bias_init, of the network; optimizer, learning_rate, batch_size, shuffle, alpha, clip_norm and seed, of the
         training; or network. Of lists alone, no combination is tried twice in a halving.
     X, Y : array-like or data frame (n, n_inputs), and array-like (n, n_outputs) or (n,)
