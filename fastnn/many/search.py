@@ -214,7 +214,7 @@ def search(
     random = make_random_state(seed)
     options, limit = _for_all(X, Y, options, random)
     if "seed" not in ranges:
-        options["seed"] = random.randint(2**32) if seed is None or seed is random else seed
+        options["seed"] = random.randint(2**32, dtype=np.int64) if seed is None or seed is random else seed
     drawn = [_drawn(ranges, n_members, random) for n_members, _ in halvings]
     populations = [_population(settings, network, X, Y, options) for settings in drawn]  # all of them are checked now
     trials, left, epochs_trained = list[dict[str, Any]](), list[tuple[TrainingResult, dict[str, Any]]](), 0
