@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike
 
-from fastnn.checking.arguments import class_of, cut, listed, shown
+from fastnn.checking.arguments import class_of, counted, cut, listed, shown
 from fastnn.memory import Array
 
 _REAL = "fiub"  # the kinds of dtypes that hold real numbers
@@ -195,6 +195,27 @@ def refuse_text(y: Any) -> None:
         if (i := next(texts, None)) is not None:
             fault = f"y holds text, such as {shown(values.tolist()[i])}"
             raise ValueError(f"{fault}: a regressor learns numbers, a classifier labels")
+
+
+MISSING = ("NoneType", "NAType")
+"""The names of the classes of None and pandas' NA."""
+
+
+def is_gap(value: Any) -> bool:
+    """Return whether a word or a number is missing: None, NaN or pandas' NA."""
+    return type(value).__name__ in MISSING or (isinstance(value, numbers.Number) and value != value)
+
+
+def refuse_missing(y: Any, name: str = "y") -> None:
+    """Raise ValueError for targets, floats or objects, that are missing in some rows."""
+    values = np.asarray(y)
+    if values.ndim and values.dtype.kind in "fO":
+        is_float = values.dtype.kind == "f"
+        gaps = np.isnan(values) if is_float else np.array([is_gap(value) for value in values.ravel().tolist()], bool)
+        rows = gaps.reshape(values.shape).any(axis=tuple(range(1, values.ndim)))
+        if rows.any():
+            where = f"{counted(int(rows.sum()), 'row')}, such as row {int(rows.argmax())}"
+            raise ValueError(f"{name} is missing (NaN) in {where}: leave them out")
 
 
 def check_validation_parts(X_val: Any, y_val: Any, sample_weight_val: Any) -> None:

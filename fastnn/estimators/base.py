@@ -299,7 +299,7 @@ class BaseMLP(CallbackSupportMixin, Fitted, BaseEstimator, ABC):
             first_pass = not hasattr(self, "coefs_") or (not self.warm_start and not incremental)
             with short_errors():
                 hidden = self._hidden_sizes()
-                y = y_given = validation.checked_sparse("y", y)
+                y = y_given = validation.checked_targets("y", y)
                 X, Y = self._encode(X, y, incremental, first_pass)
                 sample_weight = row_weights(self, y_given, sample_weight)
                 if len(Y) == 1 and X.shape[1] > 1 and not incremental:
@@ -454,7 +454,7 @@ class BaseMLP(CallbackSupportMixin, Fitted, BaseEstimator, ABC):
         except ValueError as error:
             raise ValueError(f"X_val, the validation rows: {error}") from None
         with short_errors():
-            y = validation.checked_sparse("the y of validation data", y)
+            y = validation.checked_targets("the y of validation data", y)
             Y = self._encode_validation(y)
             if len(Y) != X.shape[0]:
                 raise ValueError(f"the validation data's X has {X.shape[0]} rows, its y has {len(Y)}")

@@ -18,7 +18,7 @@ from fastnn.checking.display import documented
 from fastnn.estimators import labels
 from fastnn.estimators.base import BaseMLP
 from fastnn.estimators.saving import MULTILABEL, Saving, from_result
-from fastnn.estimators.validation import CLASSIFIER_LOSSES, attribute, checked_sparse, labels_of, raveled, validated
+from fastnn.estimators.validation import CLASSIFIER_LOSSES, attribute, checked_targets, labels_of, raveled, validated
 from fastnn.losses import Value
 from fastnn.memory import Array
 from fastnn.schedules import Schedule
@@ -280,7 +280,7 @@ class MLPClassifier(Saving, ClassifierMixin, BaseMLP):
             raise ValueError("class_weight='balanced' is not supported for partial_fit: give sample_weight instead")
         known = labels_of(self) if hasattr(self, "classes_") else None
         with short_errors():
-            y = checked_sparse("y", y)
+            y = checked_targets("y", y)
             is_known = known is not None and classes is not None and labels.are_all(classes, known)
             if not is_known and _check_partial_fit_first_call(self, classes):
                 self._label_binarizer = LabelBinarizer()

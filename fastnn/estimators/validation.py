@@ -15,7 +15,7 @@ from sklearn.utils.validation import validate_data
 
 from fastnn import errors
 from fastnn.checking.arguments import check_integer, cut, short_errors, shown
-from fastnn.checking.values import Names, is_frame, real_array, refuse_text
+from fastnn.checking.values import Names, is_frame, real_array, refuse_missing, refuse_text
 from fastnn.losses import ACTIVATIONS, HIDDEN, Pinball, Value, checked
 from fastnn.memory import Array
 from fastnn.network import Network
@@ -202,6 +202,13 @@ def checked_sparse(name: str, X: Any) -> Any:
     except (ValueError, TypeError, AttributeError, IndexError, ArithmeticError) as error:
         raise ValueError(f"{name} is a damaged sparse {kind} ({cut(form)}): {cut(error)}") from None
     return X
+
+
+def checked_targets(name: str, y: Any) -> Any:
+    """Return y, as `checked_sparse` does; ValueError where objects are missing, as scikit-learn says it of floats."""
+    if (values := np.asarray(y)).dtype.kind == "O":
+        refuse_missing(values, name)
+    return checked_sparse(name, y)
 
 
 def _check_indices(X: Any) -> None:

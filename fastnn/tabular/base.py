@@ -22,7 +22,7 @@ from fastnn import plotting
 from fastnn.checking import display
 from fastnn.checking.arguments import counted, short_errors
 from fastnn.checking.hints import explains_keywords
-from fastnn.checking.values import check_validation_parts
+from fastnn.checking.values import check_validation_parts, refuse_missing
 from fastnn.errors import warn
 from fastnn.estimators.labels import row_weights
 from fastnn.many import ManyResult
@@ -30,7 +30,6 @@ from fastnn.many.results import ManyHistory
 from fastnn.memory import Array
 from fastnn.network import Network
 from fastnn.tabular import members as ensemble
-from fastnn.tabular.columns import is_gap, refuse_missing
 from fastnn.tabular.export import Exporting
 from fastnn.tabular.members import PRESETS, Rows, Sample, Settings, settings_of
 from fastnn.tabular.preparation import TablePreparation
@@ -442,10 +441,9 @@ def _errors_of(what: str) -> Iterator[None]:
 
 def _check_groups(groups: Any, n: int) -> None:
     """Raise ValueError unless groups are one for each of n rows, none of them missing."""
-    values = np.asarray(groups, object)
-    if values.shape != (n,):
-        raise ValueError(f"groups has the shape {values.shape}, not ({n},): name the group of each row of X")
-    refuse_missing(np.array([is_gap(group) for group in values.tolist()], bool), "groups")
+    if (shape := np.shape(groups)) != (n,):
+        raise ValueError(f"groups has the shape {shape}, not ({n},): name the group of each row of X")
+    refuse_missing(groups, "groups")
 
 
 def _weighted_rows(X: Any, y: Any, sample_weight: Any, validation: Validation) -> tuple[Any, ...]:

@@ -13,12 +13,12 @@ from sklearn.utils.validation import column_or_1d
 from fastnn import plotting
 from fastnn.checking.arguments import shown, store_parameters
 from fastnn.checking.display import documented
+from fastnn.checking.values import refuse_missing
 from fastnn.losses import CrossEntropy
 from fastnn.memory import Array
 from fastnn.network import Network
 from fastnn.tabular.base import BaseTabular
 from fastnn.tabular.calibration import learn_unsmoothing
-from fastnn.tabular.columns import is_gap, refuse_missing
 from fastnn.tabular.members import Rows, Sample, mean_outputs
 
 LABEL_SMOOTHING = 0.1
@@ -154,8 +154,7 @@ class TabularClassifier(ClassifierMixin, BaseTabular):
             way = "fit a TabularClassifier for each column, by sklearn.multioutput.MultiOutputClassifier"
             raise ValueError(f"y has {y.shape[1]} columns where a row has one class: {way}")
         y = column_or_1d(y, warn=True)
-        if y.dtype.kind in "Of":
-            refuse_missing(np.array([is_gap(label) for label in y.tolist()], bool))
+        refuse_missing(y)
         if y.dtype.kind == "O":
             kinds = sorted({type(label).__name__ for label in y.tolist()})
             if len(kinds) > 1:

@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from sklearn.utils.validation import check_array
 
-from fastnn.checking.arguments import counted, short_errors, shown
-from fastnn.checking.values import column_names
+from fastnn.checking.arguments import short_errors, shown
+from fastnn.checking.values import MISSING, column_names, is_gap
 from fastnn.memory import Array
 
 LARGEST = 1e150
@@ -23,7 +23,6 @@ MOST_WORDS = 3
 _DATE = re.compile(r"\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}([ T]|$)")
 _DATES = (datetime.date, datetime.time, datetime.timedelta, np.datetime64, np.timedelta64)
 _KINDS: dict[str, Any] = {"boolean": (bool, np.bool_), "text": str, "date": _DATES, "number": numbers.Number}
-_MISSING = ("NoneType", "NAType")
 
 
 class Column(NamedTuple):
@@ -135,7 +134,7 @@ def _kinds_alike(values: Array, label: str) -> set[str]:
 
 def as_numbers(values: Array, label: str) -> Array:
     """Return objects, all of them numbers or gaps, as float64; ValueError for numbers that float64 does not have."""
-    listed = [np.nan if type(value).__name__ in _MISSING else value for value in values.tolist()]
+    listed = [np.nan if is_gap(value) else value for value in values.tolist()]
     try:
         return np.array(listed, np.float64)
     except (TypeError, ValueError, OverflowError):
@@ -147,7 +146,7 @@ def as_numbers(values: Array, label: str) -> Array:
 
 def _kind_of(cls: type) -> str:
     """Return the kind of values of a class: one of `_KINDS`, "other", or "" for a gap."""
-    if cls.__name__ in _MISSING:
+    if cls.__name__ in MISSING:
         return ""
     names = (name for name, kinds in _KINDS.items() if issubclass(cls, kinds))
     return next(names, "date" if cls.__name__ == "NaTType" else "other")
@@ -162,18 +161,6 @@ def _example(values: Array, kind: str) -> str:
 def _dates_error(label: str) -> ValueError:
     such = "the days since a first day, the month or the day of the week"
     return ValueError(f"{label} holds dates: put numbers in its place, such as {such}")
-
-
-def is_gap(value: Any) -> bool:
-    """Return whether a word is missing: None, NaN or pandas' NA."""
-    return type(value).__name__ in _MISSING or (isinstance(value, numbers.Number) and value != value)
-
-
-def refuse_missing(are_gaps: Array, name: str = "y") -> None:
-    """Raise ValueError for targets, or what else the name is of, that are missing in some of the rows (n,)."""
-    if are_gaps.any():
-        rows = f"{counted(int(are_gaps.sum()), 'row')}, such as row {int(are_gaps.argmax())}"
-        raise ValueError(f"{name} is missing (NaN) in {rows}: leave them out")
 
 
 def is_number(word: Any) -> bool:

@@ -11,12 +11,12 @@ from sklearn.utils.validation import _check_y
 from fastnn import plotting
 from fastnn.checking.arguments import shown, store_parameters
 from fastnn.checking.display import documented
-from fastnn.checking.values import refuse_text
+from fastnn.checking.values import refuse_missing, refuse_text
 from fastnn.memory import Array
 from fastnn.network import Network
 from fastnn.tabular.base import BaseTabular
 from fastnn.tabular.calibration import learn_residuals
-from fastnn.tabular.columns import LARGEST, refuse_missing
+from fastnn.tabular.columns import LARGEST
 from fastnn.tabular.members import Sample, mean_outputs
 
 
@@ -149,9 +149,7 @@ class TabularRegressor(RegressorMixin, BaseTabular):
     def _checked(self, y: Any) -> Array:
         """Return the targets (n,) or (n, n_outputs) float64; raise ValueError for missing and for too large ones."""
         refuse_text(y)
-        values = np.asarray(y)
-        if values.dtype.kind == "f":
-            refuse_missing(np.isnan(values.reshape(len(values), -1)).any(axis=1))
+        refuse_missing(y)
         y = np.asarray(_check_y(y, multi_output=True, y_numeric=True, estimator=self), np.float64)
         if (abs(y) > LARGEST).any():
             raise ValueError(f"y holds {abs(y).max():g}: targets must be below {LARGEST:g}")

@@ -119,6 +119,35 @@ def test_text_in_an_array_is_named_with_its_place():
         MLPClassifier().fit(np.array([[1, "M"], [2, "F"]], object), [0, 1])
 
 
+GAP = np.array([None, *X[1:, 0]], object)
+LABELS = np.where(Y, "yes", "no")
+GAPS = [  # kinds, y
+    (R, GAP),
+    (R, GAP[:, None]),
+    (R, np.column_stack([X[:, 0], GAP])),
+    (R, [None, True, False] + [True] * 27),
+    (C, [None, *LABELS[1:]]),
+    (C, np.array([np.nan, *LABELS[1:]], object)),
+]
+
+
+@pytest.mark.parametrize(("kind", "y"), [(kind, y) for kinds, y in GAPS for kind in kinds])
+def test_missing_targets_are_named_with_their_row(kind, y):
+    mlp, text = kind(max_iter=2), r" is missing \(NaN\) in 1 row, such as row 0: leave them out$"
+    classes = {"classes": LABELS} if kind is MLPClassifier else {}
+    for call in (lambda: mlp.partial_fit(X, y, **classes), lambda: mlp.fit(X, y)):
+        with pytest.raises(ValueError, match=f"^y{text}"):
+            call()
+    with pytest.raises(ValueError, match=f"^the y of validation data{text}"):
+        mlp.fit(X, Y, X_val=X, y_val=y)
+
+
+def test_pandas_own_gaps_are_missing_targets():
+    pandas = pytest.importorskip("pandas")
+    with pytest.raises(ValueError, match=r"y is missing \(NaN\) in 1 row, such as row 29"):
+        MLPRegressor().fit(X, [1.0] * 29 + [pandas.NA])
+
+
 def to_a_column(mlp):
     return mlp.fit(X, Y[:, None])  # the user's line
 

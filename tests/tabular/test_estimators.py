@@ -71,6 +71,7 @@ REFUSED = [  # what kind, its options, arguments of fit besides a table and its 
     (R, {"preset": "slow"}, {}, "'preset' parameter of TabularRegressor must be"),
     (R, {}, {"y": pd.date_range("2020-01-01", periods=60)}, r"y holds datetime64\[.s\], dates or spans of time"),
     (R, {}, {"y": np.where(ROW_7, np.nan, NUMBERS)}, r"y is missing \(NaN\) in 1 row, such as row 7"),
+    (R, {}, {"y": np.where(ROW_7, None, NUMBERS)}, r"y is missing \(NaN\) in 1 row, such as row 7"),
     (R, {}, {"y": [str(i) for i in range(60)]}, "y holds text, such as '0': a regressor learns numbers"),
     (C, {}, {"y": np.where(ROW_7, None, LABELS)}, r"y is missing \(NaN\) in 1 row, such as row 7"),
     (C, {}, {"y": np.full(60, "a")}, "y has only one class, 'a'"),
