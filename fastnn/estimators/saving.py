@@ -2,6 +2,7 @@
 
 import copy
 import dataclasses
+import functools
 import os
 from pathlib import Path
 from types import NoneType
@@ -67,8 +68,8 @@ class Saving:
         NotFittedError
             For an estimator that is not fitted.
         ValueError, TypeError
-            For weights that are not finite, for labels or parameters that are not numbers or texts, and for a suffix of
-            a format of `export`, such as ".onnx".
+            For weights that are not finite, for labels or parameters that are not numbers or texts or are illegal, and
+            for a suffix of a format of `export`, such as ".onnx".
         OSError
             When the file cannot be written.
 
@@ -84,8 +85,8 @@ class Saving:
         """
         check_not_exported(path, "estimator.export({})")
         model = model_of(self)
-        header, arrays = _content(self, model)
-        write_archive(path, ESTIMATOR, header, arrays)
+        builder = functools.partial(_estimator, type(self))
+        write_archive(path, ESTIMATOR, *_content(self, model), builder)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Self:
@@ -118,7 +119,7 @@ class Saving:
         >>> MLPClassifier.load("iris.npz").classes_
         array([0, 1, 2])
         """
-        builders: dict[Format, Builder[Self]] = {ESTIMATOR: lambda header, arrays: _estimator(cls, header, arrays)}
+        builders: dict[Format, Builder[Self]] = {ESTIMATOR: functools.partial(_estimator, cls)}
         return read_archive(path, builders | dict.fromkeys((CHECKPOINT, CHECKPOINT_1, MODEL), _no_estimator))
 
     def export(self, path: str | os.PathLike[str], format: str | None = None) -> list[Path]:

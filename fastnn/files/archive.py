@@ -206,7 +206,11 @@ class Format(NamedTuple):
 
 
 def write_archive(
-    path: str | os.PathLike[str], form: Format, header: Mapping[str, Any], arrays: Mapping[str, Array]
+    path: str | os.PathLike[str],
+    form: Format,
+    header: Mapping[str, Any],
+    arrays: Mapping[str, Array],
+    builder: Builder[Any] | None = None,
 ) -> None:
     """Write a header and arrays to one file, in place of what is there.
 
@@ -215,12 +219,18 @@ def write_archive(
     OSError
         When the file cannot be written.
     ValueError
-        When the header is longer than would be read again.
+        When the header is longer than would be read again, and where the builder that would read the file fails.
     """
     entries = {"format": form.name, "format_version": form.version, **header, "arrays": list(arrays)}
     text = json.dumps(entries, separators=(",", ":")).encode()
     if len(text) > MAX_HEADER_BYTES:
         raise ValueError(f"a file holds at most {MAX_HEADER_BYTES:,} bytes of layers and options, not {len(text):,}")
+    if builder is not None:
+        try:
+            builder(header_of(text), dict(arrays))
+        except Exception as error:  # any error of a damaged file
+            why = shortened(str(error).removeprefix("damaged: "), MAX_MESSAGE)
+            raise ValueError(f"this cannot be saved, for no file of it would load: {why}") from error
     content = {"header": np.frombuffer(text, np.uint8), **arrays}
     write_whole({name_of(path): lambda file: np.savez(file, allow_pickle=False, **content)})
 

@@ -17,6 +17,7 @@ The file is an archive as of `fastnn.files.archive`:
     residual_mean    (n_outputs,)                 the mean size
 """
 
+import functools
 import itertools
 import os
 from typing import Any, Self
@@ -63,7 +64,7 @@ class Saving:
         NotFittedError
             For an estimator that is not fitted.
         ValueError, TypeError
-            For labels or parameters that are not numbers or texts, and for a suffix such as ".onnx".
+            For labels or parameters that are not numbers or texts or are illegal, and for a suffix such as ".onnx".
         OSError
             When the file cannot be written.
 
@@ -77,7 +78,7 @@ class Saving:
         """
         check_is_fitted(self)
         check_not_exported(path, "estimator.export({})")
-        archive.write_archive(path, TABLE, *_content(self))
+        archive.write_archive(path, TABLE, *_content(self), functools.partial(_estimator, type(self)))
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Self:
@@ -109,7 +110,7 @@ class Saving:
         >>> bool((TabularRegressor.load("colors.npz").predict([["red"]]) == model.predict([["red"]])).all())
         True
         """
-        return archive.read_archive(path, {TABLE: lambda header, arrays: _estimator(cls, header, arrays)})
+        return archive.read_archive(path, {TABLE: functools.partial(_estimator, cls)})
 
 
 # ---------------------------------------------------------------------------------------------------------------- save
@@ -117,7 +118,6 @@ class Saving:
 
 def _content(model: Any) -> tuple[dict[str, Any], dict[str, Array]]:
     """Return header and arrays of an estimator's file."""
-    model._validate_params()  # `load` does: a file of others would be damaged
     parameters = model.get_params(deep=False)
     parameters |= {name: None for name in _NUMBERS_OR_NONE if not isinstance(parameters[name], (int, np.integer))}
     network, p, history = model.estimators_[0].network, model.preparation_, model.history_

@@ -92,6 +92,9 @@ def test_what_cannot_be_saved_is_refused(path):
     for change, match in (
         ({"classes_": np.array([("a", 1), None, 2], object)}, "only labels that are finite numbers, booleans or texts"),
         ({"verbose": 1j}, "verbose cannot be saved: it holds complex, which is neither number nor text"),
+        ({"alpha": -1.0}, "this cannot be saved, for no file of it would load: The 'alpha' parameter"),
+        ({"best_loss_": [1]}, r"no file of it would load: best_loss_ is \[1\] in its header"),
+        ({"gamma_": {"a": 1}}, "no file of it would load: gamma_ is"),
     ):
         changed = copy.deepcopy(mlp)
         vars(changed).update(change)

@@ -131,7 +131,8 @@ def test_other_names_and_other_readers_are_refused(model, path):
         other.load(path)
 
 
-def test_parameters_that_load_would_refuse_are_refused_before(model, path):
-    with pytest.raises(ValueError, match="The 'n_members' parameter"):
-        model.set_params(n_members=0).save(path)
+@pytest.mark.parametrize("changed", [{"n_members": 0}, {"hidden_layer_sizes": np.array(2.5)}])
+def test_parameters_that_load_would_refuse_are_refused_before(model, path, changed):
+    with pytest.raises(ValueError, match=f"no file of it would load: The '{next(iter(changed))}' parameter"):
+        model.set_params(**changed).save(path)
     assert not path.exists()
