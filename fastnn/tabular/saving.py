@@ -17,6 +17,7 @@ The file is an archive as of `fastnn.files.archive`:
     residual_mean    (n_outputs,)                 the mean size
 """
 
+import dataclasses
 import functools
 import itertools
 import os
@@ -195,7 +196,8 @@ def _estimator(cls: Any, header: dict[str, Any], arrays: dict[str, Array]) -> An
         if not np.isfinite(model._scaling).all() or not (model._one_target <= (network.n_outputs == 1)):
             raise ModelFileError("damaged: its targets are not those of its network")
         model._residuals = _residuals(arrays, network)
-    if network != model._network(network.n_inputs, network.sizes[1:-1], network.n_outputs):
+    own = model._network(network.n_inputs, network.sizes[1:-1], network.n_outputs)
+    if network.loss_name != own.loss_name or dataclasses.replace(network, loss=own.loss) != own:  # smoothing may differ
         raise ModelFileError("damaged: its network is not that of such an estimator")
     model._set_out_of_bag(arrays["out_of_bag"])
     model._truth = arrays["truth"]

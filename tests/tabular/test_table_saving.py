@@ -136,3 +136,11 @@ def test_parameters_that_load_would_refuse_are_refused_before(model, path, chang
     with pytest.raises(ValueError, match=f"no file of it would load: The '{next(iter(changed))}' parameter"):
         model.set_params(**changed).save(path)
     assert not path.exists()
+
+
+def test_the_smoothing_of_the_next_fit_is_none_of_the_network(path):
+    model = fit("classifier").set_params(label_smoothing=0.0)
+    model.save(path)
+    again = TabularClassifier.load(path)
+    assert outputs(again).tobytes() == outputs(model).tobytes()
+    assert (again.label_smoothing, again.estimators_[0].network) == (0.0, model.estimators_[0].network)
