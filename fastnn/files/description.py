@@ -76,11 +76,14 @@ OF_SOME: dict[str, Callable[[Any], bool]] = {
 
 _CHECKS = OF_NETWORK | OF_STATE | OF_SOME
 
+_WHOLE = _CHECKS.keys() - {"counters"}
+"""Entries that have none within them, as far as `leaves` goes: their checks see objects, too."""
+
 
 def leaves(header: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
     """Iterate over names and values of a header's entries, of nested ones by names such as "counters.epoch"."""
     for name, value in header.items():
-        if isinstance(value, dict) and value and name != "network":
+        if isinstance(value, dict) and value and prefix + name not in _WHOLE:
             yield from leaves(value, f"{prefix}{name}.")
         else:
             yield prefix + name, value
