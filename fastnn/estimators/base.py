@@ -16,7 +16,7 @@ from sklearn.utils.validation import _check_sample_weight
 
 from fastnn.backends import check_supported, get_backend
 from fastnn.checking import display
-from fastnn.checking.arguments import cut, did_you_mean, fill_layers, short_errors, shown
+from fastnn.checking.arguments import check_integer, cut, did_you_mean, fill_layers, short_errors, shown
 from fastnn.checking.hints import explains_keywords
 from fastnn.checking.values import check_validation_parts
 from fastnn.errors import FitWarning, warn
@@ -380,8 +380,9 @@ class BaseMLP(CallbackSupportMixin, Fitted, BaseEstimator, ABC):
 
     def _hidden_sizes(self) -> list[int]:
         sizes = self.hidden_layer_sizes
-        sizes = list(sizes) if hasattr(sizes, "__iter__") else [sizes]
-        if not all(type(n) is int and n > 0 for n in sizes) and np.any(np.array(sizes) <= 0):
+        sizes = list(sizes) if np.iterable(sizes) else [sizes]
+        sizes = [check_integer(f"hidden_layer_sizes[{i}]", n) for i, n in enumerate(sizes)]
+        if not all(n > 0 for n in sizes):
             raise ValueError(f"hidden_layer_sizes must be > 0, got {shown(sizes)}.")
         return sizes
 
@@ -408,9 +409,9 @@ class BaseMLP(CallbackSupportMixin, Fitted, BaseEstimator, ABC):
         return params.astype(np.float64 if self.fix_defects and self.solver == "lbfgs" else dtype), network
 
     def _fit_inputs(
-        self, X: Any, Y: Array, weight: Any, given: Any, hidden: list[Any], incremental: bool, first_pass: bool
+        self, X: Any, Y: Array, weight: Any, given: Any, hidden: list[int], incremental: bool, first_pass: bool
     ) -> FitInputs:
-        n, sizes = len(Y), (X.shape[1], *map(int, hidden), Y.shape[1])
+        n, sizes = len(Y), (X.shape[1], *hidden, Y.shape[1])
         params, network = self._begin(sizes, X.dtype, first_pass)
         if self.solver in validation.STOCHASTIC_SOLVERS:
             known = validation.attribute(self, "_optimizer", Solver | None, None) if incremental else None

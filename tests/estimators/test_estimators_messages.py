@@ -63,6 +63,8 @@ VALUES = [  # kinds, their parameters, words of the ValueError
     (R, {"solver": "lbfgs", "clip_norm": 1.0}, "solver='lbfgs' does not use clip_norm=.*: leave it out"),
 ]
 TYPES = [
+    (BOTH, {"hidden_layer_sizes": ["relu"]}, r"hidden_layer_sizes\[0\] must be an integer, not 'relu' of type str"),
+    (BOTH, {"hidden_layer_sizes": (3, 4.0)}, r"hidden_layer_sizes\[1\] must be an integer, not 4.0 of type float"),
     (BOTH, {"activation": ["tanh", Elu]}, r"activation\[1\] must be made of Elu: say Elu\(\)"),
     (C, {"scoring": lambda *given: "high", **STOPPING}, "must return a number, not 'high'"),
     (C, {"scoring": lambda *given: True, **STOPPING}, "must return a number, not True"),
