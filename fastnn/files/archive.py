@@ -52,9 +52,12 @@ def check_place(path: Path) -> str:
     OSError
         Where there is no such folder, it cannot be written, or something else than a regular file has the name.
     """
-    place = os.path.realpath(os.fsdecode(name_of(path)))  # a link stays a link
+    name = os.fsdecode(name_of(path))
+    place = os.path.realpath(name)  # a link stays a link
     if os.path.exists(place) and not os.path.isfile(place):
         raise OSError(errno.EINVAL, "not a regular file, so it is not replaced", os.fspath(path))
+    if os.path.basename(name) in ("", "."):
+        raise OSError(errno.EISDIR, "it ends as the name of a folder does; add the name of a file", os.fspath(path))
     folder = os.path.dirname(place)
     if not os.path.exists(folder):
         raise OSError(errno.ENOENT, f"there is no folder {shown(folder)}; make it first", os.fspath(path))
@@ -97,8 +100,8 @@ def write_whole(files: Mapping[Any, Callable[[BinaryIO], object]]) -> None:
 
 
 def _beside(place: str) -> str:
-    folder, name = os.path.split(place)
-    return os.path.join(folder, f".{name}.{secrets.token_hex(4)}.tmp")
+    """Return a new name in the folder of a file; a short one, for the file's own may be as long as systems take."""
+    return os.path.join(os.path.dirname(place), f".fastnn-{secrets.token_hex(8)}.tmp")
 
 
 def _take_over_mode(file: BinaryIO, old: str) -> None:

@@ -24,8 +24,17 @@ def test_the_name_is_taken_as_it_is(tmp_path, monkeypatch):
         fastnn.load("nothing")
     with pytest.raises(OSError, match=r"not a regular file, so it is not replaced: '\.'"):
         trained().save(".")
+    for folder in ("new/", "new/.", "model/", b"new/"):
+        with pytest.raises(IsADirectoryError, match="it ends as the name of a folder does; add the name of a file: "):
+            trained().save(folder)
     with pytest.raises(TypeError, match="not TrainingState"):
         model.save("model", trained().state)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="255 characters are for the whole path there")
+def test_a_name_may_be_as_long_as_the_system_takes(tmp_path):
+    trained().save(tmp_path / ("x" * 255))
+    assert os.listdir(tmp_path) == ["x" * 255]
 
 
 @pytest.mark.parametrize("where", ["savez", "fsync", "replace"])
