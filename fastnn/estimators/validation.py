@@ -157,7 +157,7 @@ def validated(estimator: Any, X: Any, y: Any = NO_Y, **options: Any) -> Any:
     ------
     ValueError, TypeError
         For what scikit-learn refuses, in its words but for values of a data frame that are no numbers or missing, and
-        for words; and for sparse matrices with indices that are not theirs.
+        for words; for dates; and for sparse matrices with indices that are not theirs.
     """
     if not options.get("reset", True):
         attribute(estimator, "n_features_in_", Integral)
@@ -166,6 +166,9 @@ def validated(estimator: Any, X: Any, y: Any = NO_Y, **options: Any) -> Any:
         if options.get("y_numeric"):
             refuse_text(y)
         try:
+            dtypes = X.dtypes if is_frame(X) else [getattr(X, "dtype", None)]
+            if any(getattr(dtype, "kind", None) in ("m", "M") for dtype in dtypes):
+                real_array("X", X)  # raises TypeError, where scikit-learn may take nanoseconds
             checked = validate_data(estimator, X, y, accept_sparse=["csr", "csc"], **options)
             is_object = isinstance(checked, np.ndarray) and checked.dtype.kind == "O"  # of categories, in predict
             return checked.astype(np.float64) if is_object else checked

@@ -116,6 +116,18 @@ def test_what_is_no_number_is_named_with_its_column(kind, values, dtype, error, 
         assert "in a Pipeline, OneHotEncoder encodes words and SimpleImputer fills gaps" in str(caught.value)
 
 
+@pytest.mark.parametrize(("dtype", "what"), [("M8[s]", "dates"), ("m8[s]", "durations")])
+def test_tables_of_dates_alone_are_refused(dtype, what):
+    """scikit-learn takes them as nanoseconds."""
+    pandas = pytest.importorskip("pandas")
+    dates, fitted = np.arange(30).astype(dtype)[:, None], MLPClassifier((2,), solver="lbfgs").fit(X[:, :1], Y)
+    for call in (MLPClassifier().fit, MLPRegressor().fit, lambda table, y: fitted.predict(table)):
+        with pytest.raises(TypeError, match=f"^X must hold real numbers, not {what}"):
+            call(dates, Y)
+        with pytest.raises(TypeError, match=f"^X must hold real numbers; its column 'b' holds {what}"):
+            call(pandas.DataFrame(dates, columns=["b"]), Y)
+
+
 def test_text_in_an_array_is_named_with_its_place():
     with pytest.raises(ValueError, match=r"X must hold real numbers, .*; X\[0, 1\] is 'M'"):
         MLPClassifier().fit(np.array([[1, "M"], [2, "F"]], object), [0, 1])
