@@ -12,10 +12,10 @@ from sklearn.utils._param_validation import Interval
 from sklearn.utils.validation import check_is_fitted
 
 from fastnn.checking.arguments import counted, listed, short_errors
-from fastnn.checking.values import place_names
+from fastnn.checking.values import is_gap, place_names
 from fastnn.errors import warn
 from fastnn.memory import Array
-from fastnn.tabular.columns import Column, Table, as_numbers, check_words, is_gap, is_number, kinds_of
+from fastnn.tabular.columns import Column, Table, as_numbers, check_words, is_number, kinds_of
 
 Matrix = NDArray[np.float64]
 
