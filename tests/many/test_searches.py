@@ -201,7 +201,7 @@ WRONG = [
     ({"factor": 1}, "factor must be at least 2, not 1"),
     ({"rows": range(9), "stop": Stop(monitor="r2")}, "give validation_rows= too"),
     ({"n_job": 2}, "search has no argument 'n_job': did you mean 'n_jobs'?"),
-    ({"metod": "halving"}, "search has no argument 'metod': did you mean 'method'?"),
+    ({"methods": "halving"}, "search has no argument 'methods': did you mean 'method'?"),
     ({"n_iter": 3}, "search has no argument 'n_iter': say budget=..., the epochs of all networks together"),
     ({"networks": [NETWORK]}, "search has no argument 'networks': did you mean 'network'?"),
     (
