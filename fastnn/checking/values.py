@@ -209,7 +209,7 @@ def is_gap(value: Any) -> bool:
 def refuse_missing(y: Any, name: str = "y") -> None:
     """Raise ValueError for targets, floats or objects, that are missing in some rows."""
     values = np.asarray(y)
-    if values.ndim and values.dtype.kind in "fO":
+    if values.ndim and values.dtype.kind in ("f", "O"):
         is_float = values.dtype.kind == "f"
         gaps = np.isnan(values) if is_float else np.array([is_gap(value) for value in values.ravel().tolist()], bool)
         rows = gaps.reshape(values.shape).any(axis=tuple(range(1, values.ndim)))
