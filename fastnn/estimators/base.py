@@ -12,7 +12,6 @@ from sklearn.base import BaseEstimator, _fit_context
 from sklearn.model_selection import ShuffleSplit, StratifiedShuffleSplit
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import InvalidParameterError, StrOptions
-from sklearn.utils.validation import _check_sample_weight
 
 from fastnn.backends import check_supported, get_backend
 from fastnn.checking import display
@@ -24,7 +23,7 @@ from fastnn.estimators import validation
 from fastnn.estimators.adapter import Adapter, contiguous
 from fastnn.estimators.epochs import Epochs, FitInputs, Solver
 from fastnn.estimators.fitted import Fitted, Weights
-from fastnn.estimators.labels import row_weights
+from fastnn.estimators.labels import checked_weight, row_weights
 from fastnn.estimators.lbfgs import fit_lbfgs
 from fastnn.estimators.scoring import HeldOut, check_scoring_name
 from fastnn.estimators.second_order import fit_second_order
@@ -304,8 +303,7 @@ class BaseMLP(CallbackSupportMixin, Fitted, BaseEstimator, ABC):
                 sample_weight = row_weights(self, y_given, sample_weight)
                 if len(Y) == 1 and X.shape[1] > 1 and not incremental:
                     warn(FitWarning(ONE_ROW.format(X.shape[1])))
-                if sample_weight is not None:
-                    sample_weight = _check_sample_weight(sample_weight, X, ensure_non_negative=True)
+                sample_weight = checked_weight(sample_weight, X)
             self._random_state = self._generator()
             stochastic = self.solver in validation.STOCHASTIC_SOLVERS
             if not stochastic:
@@ -460,7 +458,7 @@ class BaseMLP(CallbackSupportMixin, Fitted, BaseEstimator, ABC):
             if len(Y) != X.shape[0]:
                 raise ValueError(f"the validation data's X has {X.shape[0]} rows, its y has {len(Y)}")
             weight = row_weights(self, y, sample_weight)
-            return X, Y, weight if weight is None else _check_sample_weight(weight, X, ensure_non_negative=True)
+            return X, Y, checked_weight(weight, X)
 
     def _has_epochs(self) -> bool:
         if self.solver not in validation.STOCHASTIC_SOLVERS:

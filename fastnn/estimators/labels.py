@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.preprocessing import LabelBinarizer
 from sklearn.utils.class_weight import compute_sample_weight
+from sklearn.utils.validation import _check_sample_weight, assert_all_finite
 
 from fastnn.checking.arguments import shown
 from fastnn.memory import Array
@@ -61,6 +62,15 @@ def targets_of(y: Any, binarizer: LabelBinarizer, number: NDArray[np.intp] | Non
     Y = binarizer.transform(y)
     Y = (Y.toarray() if hasattr(Y, "toarray") else Y).astype(bool)
     return Y.reshape(-1, 1) if Y.ndim == 1 else Y
+
+
+def checked_weight(sample_weight: Any, X: Any) -> Array | None:
+    """Return the weights (n,) of rows; ValueError where they are negative or not finite, a number for all rows too."""
+    if sample_weight is None:
+        return None
+    weights: Array = _check_sample_weight(sample_weight, X, ensure_non_negative=True)
+    assert_all_finite(weights, input_name="sample_weight")  # which that does for arrays alone
+    return weights
 
 
 def row_weights(estimator: Any, y: Any, sample_weight: Any) -> Any:

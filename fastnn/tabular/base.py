@@ -16,7 +16,7 @@ from sklearn.base import BaseEstimator, _fit_context, is_classifier
 from sklearn.model_selection import check_cv
 from sklearn.utils import _safe_indexing, check_random_state
 from sklearn.utils._param_validation import Interval, Options, StrOptions
-from sklearn.utils.validation import _check_sample_weight, _num_samples, check_consistent_length, check_is_fitted
+from sklearn.utils.validation import _num_samples, check_consistent_length, check_is_fitted
 
 from fastnn import plotting
 from fastnn.checking import display
@@ -24,7 +24,7 @@ from fastnn.checking.arguments import counted, short_errors
 from fastnn.checking.hints import explains_keywords
 from fastnn.checking.values import check_validation_parts, refuse_missing
 from fastnn.errors import warn
-from fastnn.estimators.labels import row_weights
+from fastnn.estimators.labels import checked_weight, row_weights
 from fastnn.many import ManyResult
 from fastnn.many.results import ManyHistory
 from fastnn.memory import Array
@@ -304,7 +304,7 @@ class BaseTabular(Saving, Exporting, BaseEstimator, ABC):
             check_consistent_length(inputs, targets)
             if targets.shape[1] != n_outputs:
                 raise ValueError(f"{counted(targets.shape[1], 'column')}, y has {n_outputs}")
-        weight = row_weights(self, validation.y, _checked_weight(validation.sample_weight, inputs))
+        weight = row_weights(self, validation.y, checked_weight(validation.sample_weight, inputs))
         return (inputs, targets) if weight is None else (inputs, targets, weight)
 
     def _complete_members(self, many: ManyResult) -> list[int]:
@@ -425,10 +425,6 @@ class BaseTabular(Saving, Exporting, BaseEstimator, ABC):
         return tags
 
 
-def _checked_weight(sample_weight: Any, X: Any) -> Array | None:
-    return None if sample_weight is None else _check_sample_weight(sample_weight, X, ensure_non_negative=True)
-
-
 @contextlib.contextmanager
 def _errors_of(what: str) -> Iterator[None]:
     """Say of which argument a ValueError or TypeError is."""
@@ -453,7 +449,7 @@ def _weighted_rows(X: Any, y: Any, sample_weight: Any, validation: Validation) -
     """
     if validation.groups is not None:
         _check_groups(validation.groups, _num_samples(X))
-    sample_weight = _checked_weight(sample_weight, X)
+    sample_weight = checked_weight(sample_weight, X)
     if sample_weight is None or sample_weight.all() or not sample_weight.any():
         return X, y, sample_weight, validation, lambda values: values
     rows, n_rows, cv, groups = np.flatnonzero(sample_weight), len(sample_weight), validation.cv, validation.groups

@@ -156,6 +156,12 @@ def test_missing_targets_are_named_with_their_row(kind, y):
         mlp.fit(X, Y, X_val=X, y_val=y)
 
 
+@pytest.mark.parametrize("kind", [MLPClassifier, MLPRegressor])
+def test_a_weight_for_all_rows_is_finite(kind):
+    with pytest.raises(ValueError, match="Input sample_weight contains NaN"):
+        kind(max_iter=2).fit(X, Y, np.nan)
+
+
 def test_pandas_own_gaps_are_missing_targets():
     pandas = pytest.importorskip("pandas")
     with pytest.raises(ValueError, match=r"y is missing \(NaN\) in 1 row, such as row 29"):

@@ -83,6 +83,7 @@ REFUSED = [  # what kind, its options, arguments of fit besides a table and its 
     (R, {"cv": [([], range(60))]}, {}, "cv: a split holds out all 60 rows, and a member learns from the others"),
     (R, {"cv": [(range(9), range(58, 62))]}, {}, "cv: a split leaves out rows that X has not, of the numbers 0 to 59"),
     (C, {"cv": iter([])}, {}, "cv has no splits: a generator is empty after its first use, give a list"),
+    (R, {}, {"sample_weight": np.nan}, "Input sample_weight contains NaN"),
     (R, {}, {"groups": [None, *"ab"] * 20}, r"groups is missing \(NaN\) in 20 rows, such as row 0"),
     (C, {}, {"groups": "words"}, r"groups has the shape \(\), not \(60,\): name the group of each row"),
     (R, {}, VALIDATION | {"y_val": np.where(ROW_7, np.nan, NUMBERS)}, r"y_val, .*: y is missing \(NaN\) in 1 row"),
