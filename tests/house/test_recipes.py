@@ -134,4 +134,6 @@ def test_all_tests_pass_once_the_hashes_are_there(root):
     for few in ("first steps", "all steps"):
         old, new = (json.loads((at / "tests/support/hashes.json").read_text("utf-8"))[few] for at in (ROOT, root))
         assert {name: new[name] for name in old} == old
-    run_tests(root, "--ignore=tests/compiler")  # it knows no names, and other users cannot read this copy
+    page = "tests/house/test_docs.py::test_code_runs_and_prints_what_the_page_says[docs/howto/choose-network.md]"
+    # Compiled code knows no names, and other users cannot read this copy; the page prints which losses there are.
+    run_tests(root, "--ignore=tests/compiler", f"--deselect={page}")
