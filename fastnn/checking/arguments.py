@@ -51,6 +51,16 @@ def short_errors() -> Iterator[None]:
         raise ValueError(f"an integer is too large for a number of float64: {error}") from error
 
 
+@contextlib.contextmanager
+def errors_of(what: str) -> Iterator[None]:
+    """Say at the beginning of errors of which argument they are."""
+    try:
+        yield
+    except (ValueError, TypeError) as error:
+        error.args = (f"{what}: {error}",)
+        raise
+
+
 def shown(value: Any) -> str:
     """Return a value's text in errors: the shape of an array or a data frame, else a short repr."""
     try:

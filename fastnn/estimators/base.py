@@ -15,7 +15,7 @@ from sklearn.utils._param_validation import InvalidParameterError, StrOptions
 
 from fastnn.backends import check_supported, get_backend
 from fastnn.checking import display
-from fastnn.checking.arguments import check_integer, cut, did_you_mean, fill_layers, short_errors, shown
+from fastnn.checking.arguments import check_integer, cut, did_you_mean, errors_of, fill_layers, short_errors, shown
 from fastnn.checking.hints import explains_keywords
 from fastnn.checking.values import check_validation_parts
 from fastnn.errors import FitWarning, warn
@@ -448,10 +448,8 @@ class BaseMLP(CallbackSupportMixin, Fitted, BaseEstimator, ABC):
         return FitInputs(network, backend, data, rows, params, held_out, watched, *flags, on_epoch)
 
     def _checked_validation(self, X: Any, y: Any, sample_weight: Any = None) -> tuple[Any, Array, Array | None]:
-        try:
+        with errors_of("X_val, the validation rows"):
             X = validation.validated(self, X, dtype=(np.float64, np.float32), reset=False)
-        except ValueError as error:
-            raise ValueError(f"X_val, the validation rows: {error}") from None
         with short_errors():
             y = validation.checked_targets("the y of validation data", y)
             Y = self._encode_validation(y)

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from fastnn.checking.arguments import check_choice, cut, shown
+from fastnn.checking.arguments import check_choice, cut, errors_of, shown
 from fastnn.checking.hints import missing_package
 from fastnn.files.description import without_state
 from fastnn.files.export import Model, formula, layers_of
@@ -85,10 +85,8 @@ class Library(NamedTuple):
                 right = " or ".join(map(repr, sorted(legal)))
                 raise ValueError(f"{shown(part)}: fastnn's {name} is that of {option}={right}")
         usual = ACTIVATIONS[name].value
-        try:
+        with errors_of(shown(part)):
             return checked(name, type(usual)(**parameters), ACTIVATIONS, ACTIVATIONS) if usual else name
-        except ValueError as error:
-            raise ValueError(f"{shown(part)}: {error}") from None
 
 
 class ReadLayer(NamedTuple):

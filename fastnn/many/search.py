@@ -17,7 +17,7 @@ import numpy as np
 from numpy.random import RandomState
 
 from fastnn.checking import display
-from fastnn.checking.arguments import amount, check_choice, check_integer, shown
+from fastnn.checking.arguments import amount, check_choice, check_integer, errors_of, shown
 from fastnn.checking.hints import instead_of, unknown_keyword
 from fastnn.many.members import one_each
 from fastnn.many.population import Population
@@ -403,10 +403,8 @@ def _network(network: Any, settings: Mapping[str, Any]) -> Network:
         hidden = own.pop("hidden_layer_sizes")
         widths = hidden if isinstance(hidden, (list, tuple)) else (hidden,)
         own["sizes"] = network.sizes[0], *widths, network.sizes[-1]
-    try:
+    with errors_of(places):
         return dataclasses.replace(network, **own)
-    except (TypeError, ValueError) as error:
-        raise type(error)(f"{places}: {error}") from None
 
 
 def _shown(settings: Settings) -> Trial:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import textwrap
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
 from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self
 
@@ -20,7 +18,7 @@ from sklearn.utils.validation import _num_samples, check_consistent_length, chec
 
 from fastnn import plotting
 from fastnn.checking import display
-from fastnn.checking.arguments import counted, short_errors
+from fastnn.checking.arguments import counted, errors_of, short_errors
 from fastnn.checking.hints import explains_keywords
 from fastnn.checking.values import check_validation_parts, refuse_missing
 from fastnn.errors import warn
@@ -297,9 +295,9 @@ class BaseTabular(Saving, Exporting, BaseEstimator, ABC):
 
     def _validation(self, preparation: TablePreparation, validation: Validation, n_outputs: int) -> tuple[Any, ...]:
         """Return the caller's own validation rows as (X, Y, weight)."""
-        with _errors_of("X_val, the validation rows"):
+        with errors_of("X_val, the validation rows"):
             inputs = preparation.transform(validation.X)
-        with _errors_of("y_val, the targets of validation rows"):
+        with errors_of("y_val, the targets of validation rows"):
             targets = self._targets(self._checked(validation.y))
             check_consistent_length(inputs, targets)
             if targets.shape[1] != n_outputs:
@@ -423,16 +421,6 @@ class BaseTabular(Saving, Exporting, BaseEstimator, ABC):
         tags.input_tags.allow_nan = True
         tags.input_tags.string = True
         return tags
-
-
-@contextlib.contextmanager
-def _errors_of(what: str) -> Iterator[None]:
-    """Say of which argument a ValueError or TypeError is."""
-    try:
-        yield
-    except (ValueError, TypeError) as error:
-        error.args = (f"{what}: {error}",)
-        raise
 
 
 def _check_groups(groups: Any, n: int) -> None:

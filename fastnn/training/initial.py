@@ -11,7 +11,7 @@ from numpy.random import RandomState
 from numpy.typing import NDArray
 
 from fastnn import kit
-from fastnn.checking.arguments import cut, shown
+from fastnn.checking.arguments import cut, errors_of, shown
 from fastnn.checking.values import check_column_names, column_names
 from fastnn.memory import ROW_BLOCK, Array, aligned_zeros, padded_size, read_only
 from fastnn.network import draw, nguyen_widrow, params_of
@@ -132,12 +132,10 @@ def validation_data(plan: Plan, state: TrainingState) -> Data | None:
         if not part.sample_weight.any():
             raise ValueError("sample_weight is 0 for all rows that were split off for validation")
     else:
-        try:
+        with errors_of("validation"):
             check_column_names(column_names(stop.validation[0]), state.feature_names)
             X, Y, weight = (*stop.validation, None)[:3]
             part = check_data(plan.network, X, Y, weight, plan.assume_finite, data.X.dtype)
-        except (TypeError, ValueError) as error:
-            raise type(error)(f"validation: {error}") from None
     return part
 
 

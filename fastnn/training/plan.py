@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from fastnn import kit
 from fastnn.backends import check_supported, complete, get_backend
-from fastnn.checking.arguments import check_flag, check_integer, check_number, class_of, cut, shown
+from fastnn.checking.arguments import check_flag, check_integer, check_number, class_of, cut, errors_of, shown
 from fastnn.checking.values import Names, column_names
 from fastnn.memory import ROW_BLOCK, Array, ceil_div
 from fastnn.network import Network
@@ -302,7 +302,5 @@ def check_resume(resume: Any, new_rows: bool, seed: Any, params: Any) -> None:
             "resume must be the state of a training; this one has no row order and no generator, as after "
             "save(path, state=False): train(..., params=result.params) begins a new training at its parameters"
         )
-    try:
+    with errors_of("resume does not fit"):
         resume.check()
-    except ValueError as error:
-        raise ValueError(f"resume does not fit: {error}") from None
