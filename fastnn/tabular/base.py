@@ -96,7 +96,7 @@ class BaseTabular(Saving, Exporting, BaseEstimator, ABC):
         names. It does not change a bit of the result.
     random_state : int, RandomState or None, default=None
         Draws the rows that members leave out, initial weights and the orders of rows.
-    verbose : bool, default=False
+    verbose : bool or int, default=False
         Whether to show a progress bar (needs the package rich).
 
     Attributes
@@ -128,7 +128,7 @@ class BaseTabular(Saving, Exporting, BaseEstimator, ABC):
         "max_time": [Interval(Real, 0, None, closed="neither"), None],
         "n_jobs": [Interval(Integral, 1, None, closed="left"), Options(Integral, {-1}), None],
         "random_state": ["random_state"],
-        "verbose": ["boolean"],
+        "verbose": ["verbose"],
     }
 
     estimators_: list[TrainingResult]
@@ -254,7 +254,7 @@ class BaseTabular(Saving, Exporting, BaseEstimator, ABC):
         own_rows = None if validation.X is None else self._validation(preparation, validation, targets.shape[1])
         sample = Sample(np.vstack(matrices), targets, weight, own_rows)
         max_seconds = None if self.max_time is None else max(1e-3, self.max_time - (time.perf_counter() - began))
-        options = settings, random_state, max_seconds, self.n_jobs, self.verbose
+        options = settings, random_state, max_seconds, self.n_jobs, bool(self.verbose)
         many, scales, _ = ensemble.train_members(network, sample, left_out, *options)
         members = self._complete_members(many)
         self._set_preparation(preparation)

@@ -97,7 +97,7 @@ class TabularClassifier(ClassifierMixin, BaseTabular):
         max_time: float | None = None,
         n_jobs: int | None = None,
         random_state: int | np.random.RandomState | None = None,
-        verbose: bool = False,
+        verbose: bool | int = False,
     ) -> None:
         store_parameters(self, locals())
 
@@ -149,7 +149,9 @@ class TabularClassifier(ClassifierMixin, BaseTabular):
 
     def _checked(self, y: Any) -> Array:
         """Return the labels (n,); raise ValueError for missing ones, several columns and several kinds."""
-        y = y if hasattr(y, "iloc") else np.asarray(y)
+        if not hasattr(y, "iloc"):
+            is_mixed = isinstance(y, (list, tuple)) and len({isinstance(label, str) for label in y}) > 1
+            y = np.asarray(y, object if is_mixed else None)  # else NumPy makes texts of numbers, and of gaps
         if y.ndim == 2 and y.shape[1] > 1:
             way = "fit a TabularClassifier for each column, by sklearn.multioutput.MultiOutputClassifier"
             raise ValueError(f"y has {y.shape[1]} columns where a row has one class: {way}")

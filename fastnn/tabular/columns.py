@@ -101,7 +101,9 @@ def _values(series: Any, label: str) -> Array:
     kind = values.dtype.kind
     if kind in "iuf":
         return values.astype(np.float64)
-    if kind in "mM":
+    if kind == "m":
+        raise ValueError(f"{label} holds spans of time: put numbers in its place, by .dt.total_seconds()")
+    if kind == "M":
         raise _dates_error(label)
     if kind == "c":
         raise ValueError(f"Complex data not supported: {label} holds complex numbers; say real and imaginary parts")

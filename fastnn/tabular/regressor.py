@@ -66,7 +66,7 @@ class TabularRegressor(RegressorMixin, BaseTabular):
         max_time: float | None = None,
         n_jobs: int | None = None,
         random_state: int | np.random.RandomState | None = None,
-        verbose: bool = False,
+        verbose: bool | int = False,
     ) -> None:
         store_parameters(self, locals())
 

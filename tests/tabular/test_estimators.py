@@ -79,6 +79,8 @@ REFUSED = [  # what kind, its options, arguments of fit besides a table and its 
     (C, {}, {"y": np.eye(60)}, "y has 60 columns where a row has one class: .*MultiOutputClassifier"),
     (C, {}, {"y": NUMBERS}, "Unknown label type: continuous"),
     (C, {}, {"y": np.array(["a", 1] * 30, object)}, "y holds labels of different kinds, int and str"),
+    (C, {}, {"y": ["a", 1] * 30}, "y holds labels of different kinds, int and str"),
+    (C, {}, {"y": ["a", np.nan, "b"] * 20}, r"y is missing \(NaN\) in 20 rows, such as row 1"),
     (C, {}, {"groups": [1] * 60}, "groups are all the same"),
     (R, {"cv": [([], range(60))]}, {}, "cv: a split holds out all 60 rows, and a member learns from the others"),
     (R, {"cv": [(range(9), range(58, 62))]}, {}, "cv: a split leaves out rows that X has not, of the numbers 0 to 59"),
@@ -255,7 +257,7 @@ def test_the_callers_own_parameters_take_the_place_of_the_presets():
     model = TabularRegressor("good", hidden_layer_sizes=16, n_members=3, epochs=5, batch_size=7, learning_rate=0.01)
     settings = settings_of(model, 100, classes=False, n_splits=0)
     assert settings == ((16,), 3, 5, 7, 0.01)
-    fitted = model.set_params(random_state=0, n_jobs=1).fit(FRAME, NUMBERS)
+    fitted = model.set_params(random_state=0, n_jobs=1, verbose=0).fit(FRAME, NUMBERS)
     assert [member.network.sizes[1:-1] for member in fitted.estimators_] == [(16,)] * 3
 
 

@@ -109,6 +109,7 @@ TEXTS = [f"a text of its own, for row {i}" for i in range(300)]
 BAD = {
     "dates": ([datetime.date(2020, 1, 1), datetime.date(2020, 1, 2)], "column 'c' holds dates"),
     "timestamps": (pd.to_datetime(["2020-01-01", "2020-01-02"]), "column 'c' holds dates"),
+    "spans of time": (pd.to_timedelta([1, 2]), r"column 'c' holds spans of time: .* by .dt.total_seconds\(\)"),
     "times with gaps": ([pd.Timestamp("2020"), pd.NaT], "column 'c' holds dates"),
     "dates as text": (["2020-01-01", "2020-01-02"], "column 'c' holds dates"),
     "infinity": ([1.0, np.inf], "column 'c' holds infinity in row 1: say NaN"),
