@@ -78,7 +78,7 @@ class Axis(NamedTuple):
 
 AXES = {
     "width": Axis(
-        {w: NoiseWorkload(width=w, batch=32) for w in (8, 16, 32, 64, 128, 192, 256, 384, 512)},
+        {w: NoiseWorkload(width=w, batch=32) for w in (8, 16, 32, 64, 128, 192, 256, 384, 512, 768, 1024)},
         *(4, (2, 2), (2, 2), (2, 2)),
     ),
     "depth": Axis({d: NoiseWorkload(depth=d) for d in (1, 2, 4, 8, 16, 32, 64)}, 4, (1, 1), (1, 1), (1, 1)),
