@@ -241,7 +241,7 @@ def aims_table(found: Found, threads: dict[str, Any]) -> str:
 
 
 HIGHEST = 3.0  # The largest error that has its place; larger ones are drawn there, with their number
-BELOW, LEFT = ("hist", "xgboost"), ("mlp", "catboost", "realmlp")
+BELOW, LEFT = ("hist", "xgboost"), ("mlp", "catboost", "realmlp", "xgboost")
 """The methods whose names stand below their points, and left of them: the names of all have room then."""
 
 
@@ -279,4 +279,4 @@ def draw_panel(axes: Axes, found: Found, tables: list[Table]) -> None:
         line(1, color="0.75", linewidth=1, zorder=0)
         log_scale(axes, which)
         getattr(axes, f"{which}axis").set_major_locator(LogLocator(subs=subs[which]))
-    axes.margins(x=0.12, y=0.1)
+    axes.margins(x=0.2, y=0.1)
