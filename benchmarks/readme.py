@@ -28,6 +28,7 @@ PAGES = {  # name of the place: page, and the command's arguments, besides its o
     "estimators": (f"{HOWTO}/scikit-learn.md", f"{RUN}.real_work", "fits"),
     "real_work": (OWN, f"{RUN}.real_work", "usual"),
     "exports": (f"{HOWTO}/export.md", f"{RUN}.exports", "differences", "files"),
+    "one_row": (f"{HOWTO}/predict-fast.md", f"{RUN}.exports", "one_row"),
     "engines": (f"{HOWTO}/engines.md", f"{RUN}.engines"),
     "searches": (f"{HOWTO}/many.md", f"{RUN}.searches"),
     "second_order": (f"{HOWTO}/levenberg-marquardt.md", f"{RUN}.second_order", "--plot", f"{IMAGES}/second-order.png"),
