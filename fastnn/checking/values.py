@@ -143,9 +143,11 @@ def column_names(value: Any) -> Names | None:
     return None if names == tuple(range(len(names))) else tuple(map(str, names))
 
 
-def place_names(n: int) -> Names:
-    """Return the names that the columns of an array have in a data frame."""
-    return tuple(map(str, range(n)))
+def known_names(names: Names | None, known: Any) -> Any:
+    """Return the known names; where there are none, 0, 1, 2 and so on, if `names` are these in another order."""
+    if known is None and names is not None and set(names) == set(positions := tuple(map(str, range(len(names))))):
+        return positions
+    return known
 
 
 def check_column_names(names: Names | None, known: Names | None) -> None:
@@ -153,8 +155,7 @@ def check_column_names(names: Names | None, known: Names | None) -> None:
 
     Where one side has no names, columns are taken by position, unless the others are these positions in another order.
     """
-    if names is not None and known is None and set(names) == set(places := place_names(len(names))):
-        known = places
+    known = known_names(names, known)
     if names is None or known is None or names == known:
         return
     lacking = [one for one in known if one not in names]

@@ -444,7 +444,7 @@ def _weighted_rows(X: Any, y: Any, sample_weight: Any, validation: Validation) -
     check_consistent_length(X, y, groups)
     if cv is not None and not isinstance(cv, Integral):
         folds = check_cv(cv).split(np.zeros((n_rows, 1)), y, groups)
-        cv = [tuple(np.flatnonzero(np.isin(rows, part)) for part in fold) for fold in folds]
+        cv = [tuple(np.flatnonzero(np.isin(rows, ensemble.row_numbers(part))) for part in fold) for fold in folds]
 
     def place(values: Array) -> Array:
         placed = np.full((n_rows, *values.shape[1:]), np.nan if values.dtype.kind == "f" else 0, values.dtype)

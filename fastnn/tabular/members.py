@@ -127,12 +127,18 @@ def splits(
         cv = kind(n_splits, shuffle=True, random_state=random_state)
     y = targets if labels is None else labels
     splitter = check_cv(cv, y, classifier=labels is not None)
-    tests = [np.asarray(test) for _, test in splitter.split(np.zeros((len(y), 1)), y, groups)]
+    tests = [row_numbers(test) for _, test in splitter.split(np.zeros((len(y), 1)), y, groups)]
     if not tests:
         raise ValueError("cv has no splits: a generator is empty after its first use, give a list")
-    if any(test.dtype.kind != "b" and not np.isin(test, np.arange(len(y))).all() for test in tests):
+    if not all(np.isin(test, np.arange(len(y))).all() for test in tests):
         raise ValueError(f"cv: a split leaves out rows that X has not, of the numbers 0 to {len(y) - 1}")
-    return [np.flatnonzero(test) if test.dtype.kind == "b" else test for test in tests]
+    return tests
+
+
+def row_numbers(part: Any) -> Rows:
+    """Return the rows of a part of a split, of numbers or of a mask (n,), as numbers."""
+    part = np.asarray(part)
+    return np.flatnonzero(part) if part.dtype.kind == "b" else part
 
 
 def parts(

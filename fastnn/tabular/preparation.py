@@ -12,7 +12,7 @@ from sklearn.utils._param_validation import Interval
 from sklearn.utils.validation import check_is_fitted
 
 from fastnn.checking.arguments import counted, listed, short_errors
-from fastnn.checking.values import is_gap, place_names
+from fastnn.checking.values import is_gap, known_names
 from fastnn.errors import warn
 from fastnn.memory import Array
 from fastnn.tabular.columns import Column, Table, as_numbers, check_words, is_number, kinds_of
@@ -294,12 +294,12 @@ class TablePreparation(TransformerMixin, BaseEstimator):
 
     def _places(self, table: Table) -> list[int]:
         """Return the place in a table of each column that `fit` saw."""
-        positions = place_names(self.n_features_in_)
-        seen = getattr(self, "feature_names_in_", positions)
-        if table.names is None or (seen is positions and set(table.names) != set(positions)):
-            if table.n_columns != self.n_features_in_:
-                expects = f"{type(self).__name__} is expecting {self.n_features_in_} features as input"
-                raise ValueError(f"X has {table.n_columns} features, but {expects}")
+        own = getattr(self, "feature_names_in_", None)
+        if (own is None or table.names is None) and table.n_columns != self.n_features_in_:
+            expects = f"{type(self).__name__} is expecting {self.n_features_in_} features as input"
+            raise ValueError(f"X has {table.n_columns} features, but {expects}")
+        seen = known_names(table.names, own)
+        if seen is None or table.names is None:
             return list(range(table.n_columns))
         place_of = {name: j for j, name in enumerate(table.names)}
         if lacking := [name for name in seen if name not in place_of]:
@@ -315,7 +315,7 @@ class TablePreparation(TransformerMixin, BaseEstimator):
         there = {"number"} if column.holds_numbers else kinds_of(column.values.tolist())
         are_gaps = column.holds_numbers and np.isnan(column.values).all()
         if there and not there & kinds and not are_gaps:
-            (was, way), (is_, _) = (next(_WAYS[kind] for kind in _WAYS if kind in kinds) for kinds in (kinds, there))
+            (was, way), (is_, _) = (next(_WAYS[kind] for kind in _WAYS if kind in held) for held in (kinds, there))
             raise ValueError(f"{column.label} held {was} in fit and holds {is_} now: make {was} of them, by {way}")
         if kinds == {"number"} and not column.holds_numbers:
             return column._replace(values=as_numbers(column.values, column.label))

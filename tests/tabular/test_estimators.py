@@ -193,6 +193,7 @@ def test_groups_are_left_out_whole(kind):
 
 
 CVS = [(3, 6, 60), (KFold(3), 6, 60), (TimeSeriesSplit(3), 6, 45), ([(np.arange(40), np.arange(40, 60))], 4, 20)]
+CVS.append(([(np.arange(60) < 40, np.arange(60) >= 40)], 4, 20))
 
 
 @pytest.mark.parametrize(("cv", "n_members", "n_left_out"), CVS)
