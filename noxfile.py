@@ -165,7 +165,8 @@ def lint(session):
     session.install("-e.[all]", *group("lint"), *group("test"))
     check_style(session)
     session.run("mypy")  # strict outside of the kernel
-    session.run("python", "-m", "pytest", "tests/house/test_types.py")  # those that a user's script sees
+    checks = ("tests/house/test_types.py", "tests/house/test_line_length.py")  # which need these tools
+    session.run("python", "-m", "pytest", *checks)
 
 
 def check_style(session):

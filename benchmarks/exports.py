@@ -18,7 +18,16 @@ from numba import njit
 
 from benchmarks.peers import limits
 from benchmarks.readme import print_parts
-from fastnn import ACTIVATIONS, SGD, MLPClassifier, MLPRegressor, Network, TrainingResult, load, train
+from fastnn import (
+    ACTIVATIONS,
+    SGD,
+    MLPClassifier,
+    MLPRegressor,
+    Network,
+    TrainingResult,
+    load,
+    train,
+)
 from fastnn.measuring.timing import interleaved, markdown, times_text
 from fastnn.testing.tolerances import assert_within, export_bound
 

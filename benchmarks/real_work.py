@@ -16,7 +16,16 @@ from sklearn.datasets import load_breast_cancer, load_digits, load_iris
 import fastnn
 from benchmarks.readme import print_parts
 from fastnn.measuring import work
-from fastnn.measuring.timing import in_turn, interleaved, markdown, quartiles, ratio, repeated, seconds_of, times_text
+from fastnn.measuring.timing import (
+    in_turn,
+    interleaved,
+    markdown,
+    quartiles,
+    ratio,
+    repeated,
+    seconds_of,
+    times_text,
+)
 from fastnn.testing.correctness import check_work
 
 ROUNDS = 5

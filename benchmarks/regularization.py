@@ -22,7 +22,15 @@ from sklearn.preprocessing import MinMaxScaler, StandardScaler
 
 import fastnn
 from benchmarks.readme import print_parts
-from fastnn import BayesianRegularization, LevenbergMarquardt, MLPRegressor, Network, Stop, train, train_many
+from fastnn import (
+    BayesianRegularization,
+    LevenbergMarquardt,
+    MLPRegressor,
+    Network,
+    Stop,
+    train,
+    train_many,
+)
 from fastnn.measuring.timing import markdown, seconds_of
 
 SPLITS = 10

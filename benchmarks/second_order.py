@@ -21,7 +21,17 @@ import numpy as np
 from scipy.linalg import lapack
 from scipy.optimize import least_squares, minimize
 
-from fastnn import Adam, LevenbergMarquardt, Network, cosine, loss_and_gradient, plotting, predict, train, train_many
+from fastnn import (
+    Adam,
+    LevenbergMarquardt,
+    Network,
+    cosine,
+    loss_and_gradient,
+    plotting,
+    predict,
+    train,
+    train_many,
+)
 from fastnn.fused import levenberg_marquardt as kernel
 from fastnn.fused import normal
 from fastnn.measuring.timing import interleaved, seconds_of

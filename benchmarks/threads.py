@@ -23,7 +23,16 @@ from matplotlib.figure import Figure
 
 from benchmarks import drawing
 from benchmarks.readme import found_in, parser
-from fastnn import SGD, Network, get_backend, loss_and_gradient, plotting, train, train_many, workloads
+from fastnn import (
+    SGD,
+    Network,
+    get_backend,
+    loss_and_gradient,
+    plotting,
+    train,
+    train_many,
+    workloads,
+)
 from fastnn.measuring.timing import in_process, in_turn, markdown, quartiles, seconds_of
 from fastnn.state import Data, Steps, StepState, Task
 

@@ -12,7 +12,15 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any, ClassVar, NamedTuple
 
-from fastnn.checking.arguments import PART, PART_BELOW_ONE, POSITIVE, CheckedFields, check_choice, check_number, shown
+from fastnn.checking.arguments import (
+    PART,
+    PART_BELOW_ONE,
+    POSITIVE,
+    CheckedFields,
+    check_choice,
+    check_number,
+    shown,
+)
 
 
 class Activation(NamedTuple):

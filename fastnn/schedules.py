@@ -10,7 +10,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastnn.checking.arguments import COUNT, NOT_NEGATIVE, PART_WITHIN, POSITIVE, CheckedFields, optional
+from fastnn.checking.arguments import (
+    COUNT,
+    NOT_NEGATIVE,
+    PART_WITHIN,
+    POSITIVE,
+    CheckedFields,
+    optional,
+)
 
 NEVER = 2**62
 """A number of steps that no training reaches and an int64 can hold."""

@@ -7,7 +7,18 @@ import numpy as np
 import pytest
 from good_input import NETWORK, PARAMS, X, refusal
 
-from fastnn import SGD, Adam, BayesianRegularization, Network, ReduceRate, Stop, cosine, every, get_backend, step_decay
+from fastnn import (
+    SGD,
+    Adam,
+    BayesianRegularization,
+    Network,
+    ReduceRate,
+    Stop,
+    cosine,
+    every,
+    get_backend,
+    step_decay,
+)
 from fastnn.losses import LOSSES, Elu, Huber, LeakyRelu, LogLoss, Pinball, Value
 from fastnn.optimizers import OPTIMIZERS, AdamW
 from fastnn.reference import NumpyBackend

@@ -16,7 +16,16 @@ from rich.table import Table
 from fastnn import gate, plotting
 from fastnn.backends import BACKENDS
 from fastnn.checking.arguments import did_you_mean
-from fastnn.cli.console import File, check_output, chosen_dtypes, new_table, option, progress, say, show
+from fastnn.cli.console import (
+    File,
+    check_output,
+    chosen_dtypes,
+    new_table,
+    option,
+    progress,
+    say,
+    show,
+)
 from fastnn.cores import available_cores
 from fastnn.errors import FastnnError
 from fastnn.measuring import machine, work, workloads

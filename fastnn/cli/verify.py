@@ -8,7 +8,17 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from fastnn.cli.console import BOTH, File, check_output, chosen_dtypes, new_table, option, progress, say, show
+from fastnn.cli.console import (
+    BOTH,
+    File,
+    check_output,
+    chosen_dtypes,
+    new_table,
+    option,
+    progress,
+    say,
+    show,
+)
 from fastnn.losses import HIDDEN, LOSSES
 from fastnn.testing import Outcome, Report, check_backend, conformance_checks, find_backend
 from fastnn.testing.conformance import BOUNDS

@@ -15,7 +15,18 @@ import math
 from types import SimpleNamespace
 
 from fastnn.compiler.tracing import traced_vector
-from fastnn.compiler.vectors import absolute, copysign, fma, frexp, is_double, like, maximum, pow2, rounding, where_gt
+from fastnn.compiler.vectors import (
+    absolute,
+    copysign,
+    fma,
+    frexp,
+    is_double,
+    like,
+    maximum,
+    pow2,
+    rounding,
+    where_gt,
+)
 
 LOG2_E = 1.4426950408889634  # 1 / ln(2), not asked of the C library
 SCALE = 64  # what may be subnormal is computed as 2**64 times itself and rounded to a subnormal number once, at the end

@@ -9,7 +9,17 @@ from __future__ import annotations
 import numpy as np
 
 from fastnn.compiler.control import assign, each, once, when
-from fastnn.compiler.memory_ops import address_ir, align, has_many, lanes_of, load, put, row_lanes_of, store, zero
+from fastnn.compiler.memory_ops import (
+    address_ir,
+    align,
+    has_many,
+    lanes_of,
+    load,
+    put,
+    row_lanes_of,
+    store,
+    zero,
+)
 from fastnn.compiler.tracing import INT32, Traced, const, mask, primitive
 from fastnn.compiler.vectors import Lanes, Many, is_many
 

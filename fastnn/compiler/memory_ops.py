@@ -14,7 +14,15 @@ from llvmlite import ir
 from numba import types
 from numba.core import cgutils
 
-from fastnn.compiler.tracing import INT32, Traced, compiled, const, intrinsic_ir, primitive, splat_ir
+from fastnn.compiler.tracing import (
+    INT32,
+    Traced,
+    compiled,
+    const,
+    intrinsic_ir,
+    primitive,
+    splat_ir,
+)
 from fastnn.compiler.vectors import VECTOR_BYTES, Lanes, Many, ManyLanes, Vec
 
 BYTES = ir.IntType(8).as_pointer()

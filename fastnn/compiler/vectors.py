@@ -16,7 +16,15 @@ from llvmlite import ir
 from numba import types
 from numba.extending import models, register_model
 
-from fastnn.compiler.tracing import INT64, Traced, compiled, intrinsic_ir, primitive, splat_ir, traced_vector
+from fastnn.compiler.tracing import (
+    INT64,
+    Traced,
+    compiled,
+    intrinsic_ir,
+    primitive,
+    splat_ir,
+    traced_vector,
+)
 from fastnn.memory import ALIGNMENT
 
 VECTOR_BYTES = ALIGNMENT  # the format: it shows in the bits of every sum along the lanes

@@ -15,7 +15,15 @@ from sklearn.utils._param_validation import InvalidParameterError, StrOptions
 
 from fastnn.backends import check_supported, get_backend
 from fastnn.checking import display
-from fastnn.checking.arguments import check_integer, cut, did_you_mean, errors_of, fill_layers, short_errors, shown
+from fastnn.checking.arguments import (
+    check_integer,
+    cut,
+    did_you_mean,
+    errors_of,
+    fill_layers,
+    short_errors,
+    shown,
+)
 from fastnn.checking.hints import explains_keywords
 from fastnn.checking.values import check_validation_parts
 from fastnn.errors import FitWarning, warn

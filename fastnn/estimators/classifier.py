@@ -18,7 +18,14 @@ from fastnn.checking.display import documented
 from fastnn.estimators import labels
 from fastnn.estimators.base import BaseMLP
 from fastnn.estimators.saving import MULTILABEL, Saving, from_result
-from fastnn.estimators.validation import CLASSIFIER_LOSSES, attribute, checked_targets, labels_of, raveled, validated
+from fastnn.estimators.validation import (
+    CLASSIFIER_LOSSES,
+    attribute,
+    checked_targets,
+    labels_of,
+    raveled,
+    validated,
+)
 from fastnn.losses import Value
 from fastnn.memory import Array
 from fastnn.schedules import Schedule

@@ -15,7 +15,13 @@ from fastnn.backends import get_backend
 from fastnn.checking.arguments import shown
 from fastnn.checking.values import real_array
 from fastnn.estimators.adapter import Adapter, contiguous
-from fastnn.estimators.validation import Activations, attribute, check_activation, network_of, validated
+from fastnn.estimators.validation import (
+    Activations,
+    attribute,
+    check_activation,
+    network_of,
+    validated,
+)
 from fastnn.losses import Value
 from fastnn.memory import READABLE, Array
 from fastnn.network import Network

@@ -17,7 +17,13 @@ from fastnn.checking.arguments import shown, store_parameters
 from fastnn.checking.display import documented
 from fastnn.estimators.base import BaseMLP
 from fastnn.estimators.saving import Saving, from_result
-from fastnn.estimators.validation import REGRESSOR_LOSSES, SECOND_ORDER_SOLVERS, STOCHASTIC_SOLVERS, raveled, validated
+from fastnn.estimators.validation import (
+    REGRESSOR_LOSSES,
+    SECOND_ORDER_SOLVERS,
+    STOCHASTIC_SOLVERS,
+    raveled,
+    validated,
+)
 from fastnn.losses import Value
 from fastnn.memory import Array
 from fastnn.schedules import Schedule

@@ -19,8 +19,23 @@ from fastnn.errors import ModelFileError
 from fastnn.estimators.fitted import Fitted, Weights, weights_of
 from fastnn.estimators.labels import binarizer_with
 from fastnn.estimators.validation import attribute, feature_names_of, labels_of
-from fastnn.files.archive import Builder, Format, check_arrays, json_array, plain, read_archive, value_of, write_archive
-from fastnn.files.description import checked_network, labels_array, names_of, shared_header, without_state
+from fastnn.files.archive import (
+    Builder,
+    Format,
+    check_arrays,
+    json_array,
+    plain,
+    read_archive,
+    value_of,
+    write_archive,
+)
+from fastnn.files.description import (
+    checked_network,
+    labels_array,
+    names_of,
+    shared_header,
+    without_state,
+)
 from fastnn.files.description import labels_of as described_labels
 from fastnn.files.export import Model, check_not_exported, export, layers_of
 from fastnn.files.model import CHECKPOINT, CHECKPOINT_1, ESTIMATOR, MODEL

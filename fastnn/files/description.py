@@ -23,7 +23,15 @@ from fastnn.network import Network
 from fastnn.state import make_storage
 from fastnn.training.history import History
 from fastnn.training.results import TrainingResult
-from fastnn.training.state import COUNTERS, COUNTS, GENERATOR, TrainingState, is_count, is_text, network_counters
+from fastnn.training.state import (
+    COUNTERS,
+    COUNTS,
+    GENERATOR,
+    TrainingState,
+    is_count,
+    is_text,
+    network_counters,
+)
 from fastnn.training.stopping import STOP_REASONS, StopReason
 
 MOST_ROWS = 1 << 48

@@ -28,7 +28,15 @@ from fastnn.errors import ModelFileError
 from fastnn.files import description
 from fastnn.files.archive import is_too_much, table_of, text_of, texts_of, write_archive
 from fastnn.files.export import check_not_exported
-from fastnn.files.model import MANY, checked_model, checked_result, content_of, result_of, rows_of, split_rows
+from fastnn.files.model import (
+    MANY,
+    checked_model,
+    checked_result,
+    content_of,
+    result_of,
+    rows_of,
+    split_rows,
+)
 from fastnn.many.results import ManyResult, Rows
 from fastnn.memory import Array
 from fastnn.network import Network

@@ -27,7 +27,14 @@ from fastnn.checking.arguments import check_flag, class_of, shown
 from fastnn.checking.values import Names
 from fastnn.errors import ModelFileError
 from fastnn.files import description
-from fastnn.files.archive import Builder, Format, check_arrays, json_array, read_archive, write_archive
+from fastnn.files.archive import (
+    Builder,
+    Format,
+    check_arrays,
+    json_array,
+    read_archive,
+    write_archive,
+)
 from fastnn.files.export import check_not_exported
 from fastnn.files.to_safetensors import is_safetensors, read_safetensors
 from fastnn.memory import Array
@@ -35,7 +42,12 @@ from fastnn.network import Network
 from fastnn.training.history import History
 from fastnn.training.inputs import check_network, check_params
 from fastnn.training.results import TrainingResult
-from fastnn.training.state import WRONG_ROW_ORDER, TrainingState, holds_each_row_once, network_counters
+from fastnn.training.state import (
+    WRONG_ROW_ORDER,
+    TrainingState,
+    holds_each_row_once,
+    network_counters,
+)
 from fastnn.training.stopping import STOP_REASONS, StopReason
 
 _STATE = ("params", "vectors", "random_state", "loss", "validation_loss")

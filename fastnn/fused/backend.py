@@ -12,7 +12,13 @@ from fastnn.fused import guard, preparation
 from fastnn.fused.guard import check_data, check_state, check_steps
 from fastnn.fused.layout import update_spec
 from fastnn.fused.preparation import Ends
-from fastnn.fused.side_by_side import FEWEST, can_score, most_numbers, n_at_a_time, train_side_by_side
+from fastnn.fused.side_by_side import (
+    FEWEST,
+    can_score,
+    most_numbers,
+    n_at_a_time,
+    train_side_by_side,
+)
 from fastnn.memory import ALIGNMENT, ROW_BLOCK
 from fastnn.network import as_made
 from fastnn.optimizers import BUILT_IN, SGD, Method

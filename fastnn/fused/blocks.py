@@ -11,7 +11,15 @@ from fastnn.compiler.tracing import inlined
 from fastnn.compiler.vectors import like, sqrt
 from fastnn.fused import layout, propagation
 from fastnn.fused.gather import clear, copy, gather_panel
-from fastnn.fused.layout import DECAY, LAYER_FIELDS, RATE, SAME_ROWS, SCALE, UPDATE_CODES, WITH_GRADIENT
+from fastnn.fused.layout import (
+    DECAY,
+    LAYER_FIELDS,
+    RATE,
+    SAME_ROWS,
+    SCALE,
+    UPDATE_CODES,
+    WITH_GRADIENT,
+)
 from fastnn.fused.updates import square_weights
 
 FAN_IN = LAYER_FIELDS["fan_in"]

@@ -17,7 +17,13 @@ from fastnn.compiler.lanes import add_padding, each_lane, has_padding, store_hor
 from fastnn.compiler.memory_ops import get, lanes_of, load, offset, put, splat, store, zero
 from fastnn.compiler.tracing import outlined, traced
 from fastnn.compiler.vectors import blend_prefix, like
-from fastnn.fused.formulas import activate, activation_delta, numbers_of_row, row_activate, row_activation_delta
+from fastnn.fused.formulas import (
+    activate,
+    activation_delta,
+    numbers_of_row,
+    row_activate,
+    row_activation_delta,
+)
 from fastnn.fused.layout import LAYER_FIELDS
 from fastnn.fused.matmul import Strided, backward_product, forward_product, row_delta, row_product
 from fastnn.losses import ACTIVATIONS

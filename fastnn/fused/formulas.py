@@ -17,7 +17,17 @@ from fastnn.compiler.elementary import exp, expm1, log, sigmoid, softplus, tanh
 from fastnn.compiler.lanes import each_lane, horizontal_sum
 from fastnn.compiler.memory_ops import get, lanes_of, load, offset, put, splat, store, zero
 from fastnn.compiler.tracing import outlined, traced
-from fastnn.compiler.vectors import absolute, blend_prefix, copysign, double_of, fma, is_double, like, maximum, where_gt
+from fastnn.compiler.vectors import (
+    absolute,
+    blend_prefix,
+    copysign,
+    double_of,
+    fma,
+    is_double,
+    like,
+    maximum,
+    where_gt,
+)
 from fastnn.fused.layout import ACTIVATION_CODES, LOSS_CODES, MATCHED_POISSON, SMOOTHED
 from fastnn.losses import GELU_CUBIC, GELU_SCALE, LEAST_DELTA, SELU_ALPHA, SELU_SCALE
 from fastnn.memory import ceil_div

@@ -12,7 +12,15 @@ from fastnn.compiler.loader import IN_PYTHON, load_kernel, prepared
 from fastnn.compiler.program import symbol
 from fastnn.fused.guard import check
 from fastnn.fused.layout import LAYER_FIELDS, TableWeights, Weights, describe
-from fastnn.memory import ALIGNMENT, READABLE, WRITEABLE, address, aligned_zeros, ceil_div, padded_size
+from fastnn.memory import (
+    ALIGNMENT,
+    READABLE,
+    WRITEABLE,
+    address,
+    aligned_zeros,
+    ceil_div,
+    padded_size,
+)
 
 STACK = 2**16
 """Bytes of the stack that a call may take: threads have little of it, and whoever overruns theirs ends the process."""

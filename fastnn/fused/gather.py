@@ -2,7 +2,17 @@
 
 from fastnn.compiler.control import each
 from fastnn.compiler.lanes import transposed
-from fastnn.compiler.memory_ops import gather, get, lanes_of, load, offset, prefetch, put, store, zero
+from fastnn.compiler.memory_ops import (
+    gather,
+    get,
+    lanes_of,
+    load,
+    offset,
+    prefetch,
+    put,
+    store,
+    zero,
+)
 from fastnn.compiler.tracing import traced
 from fastnn.compiler.vectors import where_gt
 from fastnn.fused.matmul import transpose

@@ -19,7 +19,16 @@ from fastnn.fused import propagation
 from fastnn.fused.blocks import FAN_IN, set_step_constants
 from fastnn.fused.epochs import count_right, decide
 from fastnn.fused.gather import gather_each
-from fastnn.fused.layout import LAYER_FIELDS, N_CONSTANTS, Epochs, LaneNumbers, Members, Model, Scratch, UpdateSpec
+from fastnn.fused.layout import (
+    LAYER_FIELDS,
+    N_CONSTANTS,
+    Epochs,
+    LaneNumbers,
+    Members,
+    Model,
+    Scratch,
+    UpdateSpec,
+)
 from fastnn.fused.updates import square_weights
 from fastnn.state import Data, Steps
 

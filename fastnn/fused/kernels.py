@@ -18,7 +18,16 @@ from fastnn.fused import blocks, layout, propagation
 from fastnn.fused.epochs import end_epoch, fires_at_end, shuffle_rows  # noqa: F401  entry points of this module, too
 from fastnn.fused.evaluate import evaluate_objects, evaluate_table_objects
 from fastnn.fused.in_lanes import most_numbers, train_in_lanes  # noqa: F401
-from fastnn.fused.layout import ALPHA, SCALE, EpochEnds, Model, Scratch, TableWeights, UpdateSpec, Weights
+from fastnn.fused.layout import (
+    ALPHA,
+    SCALE,
+    EpochEnds,
+    Model,
+    Scratch,
+    TableWeights,
+    UpdateSpec,
+    Weights,
+)
 from fastnn.fused.levenberg_marquardt import levenberg_marquardt  # noqa: F401
 from fastnn.fused.together import train_together  # noqa: F401
 from fastnn.fused.updates import finish_gradients

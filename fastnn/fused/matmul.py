@@ -14,7 +14,13 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from fastnn.compiler.control import choose, each, pick, smaller, sweep, when
-from fastnn.compiler.lanes import add_padding, each_lane, has_padding, store_horizontal_sums, transposed
+from fastnn.compiler.lanes import (
+    add_padding,
+    each_lane,
+    has_padding,
+    store_horizontal_sums,
+    transposed,
+)
 from fastnn.compiler.memory_ops import has_many, lanes_of, load, offset, splat, store, zero
 from fastnn.compiler.tracing import cpu_has, outlined, traced
 from fastnn.compiler.vectors import blend_prefix, fma

@@ -9,7 +9,16 @@ from functools import partial
 
 from fastnn.compiler.control import choose, constant_at_most, each, not_, pick, when
 from fastnn.compiler.lanes import narrow_width
-from fastnn.compiler.memory_ops import get, has_many, lanes_of, offset, prefetch, row_lanes_of, store, zero
+from fastnn.compiler.memory_ops import (
+    get,
+    has_many,
+    lanes_of,
+    offset,
+    prefetch,
+    row_lanes_of,
+    store,
+    zero,
+)
 from fastnn.compiler.tracing import traced
 from fastnn.compiler.vectors import like
 from fastnn.fused import dense, formulas
@@ -17,7 +26,15 @@ from fastnn.fused.dense import each_layer, layer_at
 from fastnn.fused.gather import clear, copy, gather_panel, scatter_panel
 from fastnn.fused.layout import LOSS_ALONE
 from fastnn.fused.matmul import Strided, outer_product, transpose_delta, weight_gradient
-from fastnn.fused.updates import State, add, finish_gradients, row_update, scaled_update, small_layer_update, update
+from fastnn.fused.updates import (
+    State,
+    add,
+    finish_gradients,
+    row_update,
+    scaled_update,
+    small_layer_update,
+    update,
+)
 
 UPDATE, FINISH = 1, 2  # what `share_parameters` does with the gradient of the whole batch
 FETCHED = 200_000  # weights up to which a layer's are fetched before they are used; the cache holds no more

@@ -7,7 +7,14 @@ import functools
 import numpy as np
 
 from fastnn.compiler.loader import load_kernel, prepared
-from fastnn.fused.layout import N_CONSTANTS, LaneNumbers, Members, padded, set_task_constants, update_spec
+from fastnn.fused.layout import (
+    N_CONSTANTS,
+    LaneNumbers,
+    Members,
+    padded,
+    set_task_constants,
+    update_spec,
+)
 from fastnn.fused.preparation import of_epochs, share_parts, take_workspace
 from fastnn.memory import ALIGNMENT, ROW_BLOCK, aligned_zeros, ceil_div
 from fastnn.state import LIMIT, N_RULE, Data, EpochRules

@@ -19,7 +19,15 @@ from fastnn.compiler.memory_ops import get, lanes_of, load, offset, put, store, 
 from fastnn.compiler.shared_numbers import WAIT, WAKE, added, futex, nap, observed, relax, swapped
 from fastnn.compiler.tracing import entry, inlined
 from fastnn.fused import propagation
-from fastnn.fused.blocks import FAN_IN, clip, look_up, padded, penalty, set_step_constants, sum_weights
+from fastnn.fused.blocks import (
+    FAN_IN,
+    clip,
+    look_up,
+    padded,
+    penalty,
+    set_step_constants,
+    sum_weights,
+)
 from fastnn.fused.layout import TRAINING
 from fastnn.fused.team import AWAY, BAD, DONE, LINE, PARTS, SLEEPERS, TIME, Share
 

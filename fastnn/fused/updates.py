@@ -13,12 +13,47 @@ from functools import partial, wraps
 from typing import Any, NamedTuple
 
 from fastnn.compiler.control import choose, each, pick, sweep, switch
-from fastnn.compiler.lanes import each_lane, has_padding, horizontal_sum, horizontal_sums, narrow_width
-from fastnn.compiler.memory_ops import get, has_many, lanes_of, load, put, row_lanes_of, splat, store, zero
+from fastnn.compiler.lanes import (
+    each_lane,
+    has_padding,
+    horizontal_sum,
+    horizontal_sums,
+    narrow_width,
+)
+from fastnn.compiler.memory_ops import (
+    get,
+    has_many,
+    lanes_of,
+    load,
+    put,
+    row_lanes_of,
+    splat,
+    store,
+    zero,
+)
 from fastnn.compiler.tracing import outlined, traced
-from fastnn.compiler.vectors import absolute, bit_or, blend_prefix, copysign, fma, is_double, like, sqrt, where_gt
+from fastnn.compiler.vectors import (
+    absolute,
+    bit_or,
+    blend_prefix,
+    copysign,
+    fma,
+    is_double,
+    like,
+    sqrt,
+    where_gt,
+)
 from fastnn.fused.dense import each_layer, layer_at
-from fastnn.fused.layout import ALPHA, DECAY, HYPER, MOMENTUM, N_CONSTANTS, RATE, SCALE, UPDATE_CODES
+from fastnn.fused.layout import (
+    ALPHA,
+    DECAY,
+    HYPER,
+    MOMENTUM,
+    N_CONSTANTS,
+    RATE,
+    SCALE,
+    UPDATE_CODES,
+)
 from fastnn.memory import ceil_div
 
 LEAST_SQUARED = {"float32": 2.0**-54, "float64": 2.0**-500}  # its square is normal, also times 1e-5

@@ -19,7 +19,13 @@ from fastnn.many.engine import Engine
 from fastnn.many.members import known_seed
 from fastnn.many.results import ManyResult
 from fastnn.training.callbacks import CsvLogger, ProgressBar, every, sorted_callbacks
-from fastnn.training.exceptions import AGAIN, Interrupt, InterruptWarning, TrainingInterrupted, attach_result
+from fastnn.training.exceptions import (
+    AGAIN,
+    Interrupt,
+    InterruptWarning,
+    TrainingInterrupted,
+    attach_result,
+)
 from fastnn.training.plan import Plan
 from fastnn.training.results import Row, TrainingResult, WholeResults
 from fastnn.training.stopping import StopReason

@@ -30,13 +30,25 @@ from sklearn.utils.validation import check_is_fitted
 from fastnn.checking.arguments import shown
 from fastnn.errors import ModelFileError
 from fastnn.files import archive
-from fastnn.files.description import labels_array, labels_of, network_of, shared_header, without_state
+from fastnn.files.description import (
+    labels_array,
+    labels_of,
+    network_of,
+    shared_header,
+    without_state,
+)
 from fastnn.files.export import check_not_exported
 from fastnn.files.model import TABLE
 from fastnn.many.results import ManyHistory
 from fastnn.memory import Array
 from fastnn.network import Network
-from fastnn.tabular.calibration import LARGEST_OFFSET, N_NETWORKS, Residuals, Unsmoothing, network_of_sizes
+from fastnn.tabular.calibration import (
+    LARGEST_OFFSET,
+    N_NETWORKS,
+    Residuals,
+    Unsmoothing,
+    network_of_sizes,
+)
 from fastnn.tabular.preparation import Levels, TablePreparation
 from fastnn.training.history import History
 

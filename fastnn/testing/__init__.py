@@ -16,7 +16,14 @@ import sys
 
 from fastnn.testing import cases, conformance, properties, tolerances, trainings
 from fastnn.testing.cases import Check, Declined
-from fastnn.testing.conformance import Outcome, Report, check_backend, check_functions, conformance_checks, find_backend
+from fastnn.testing.conformance import (
+    Outcome,
+    Report,
+    check_backend,
+    check_functions,
+    conformance_checks,
+    find_backend,
+)
 from fastnn.testing.gradients import assert_gradients_match, check_gradient
 from fastnn.testing.tolerances import (
     COMPLEX_STEP_RTOL,

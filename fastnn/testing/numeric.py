@@ -21,7 +21,12 @@ from fastnn.schedules import cosine
 from fastnn.testing import cases
 from fastnn.testing.gradients import assert_gradients_match, check_gradient
 from fastnn.testing.tolerances import assert_within, output_scale, rounding_unit
-from fastnn.testing.trainings import assert_steps_match, assert_trainings_match, assert_updates_match, plan_course
+from fastnn.testing.trainings import (
+    assert_steps_match,
+    assert_trainings_match,
+    assert_updates_match,
+    plan_course,
+)
 
 TRAINED = [
     case for case in cases.OPTIMIZER_CASES if case[1] in ({}, {"momentum": 0.9}, {"momentum": 0.9, "nesterov": True})

@@ -9,7 +9,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastnn import reference
-from fastnn.backends import BACKENDS, Backend, Data, Steps, StepState, Task, check_supported, complete, get_backend
+from fastnn.backends import (
+    BACKENDS,
+    Backend,
+    Data,
+    Steps,
+    StepState,
+    Task,
+    check_supported,
+    complete,
+    get_backend,
+)
 from fastnn.checking.arguments import check_integer
 from fastnn.measuring.workloads import Workload
 from fastnn.memory import Array

@@ -21,7 +21,14 @@ from fastnn.errors import warn
 from fastnn.memory import ROW_BLOCK, Array
 from fastnn.network import Network
 from fastnn.optimizers import BUILT_IN, BayesianRegularization, Optimizer
-from fastnn.training.callbacks import Callback, Progress, ProgressBar, epochs_of, lines, sorted_callbacks
+from fastnn.training.callbacks import (
+    Callback,
+    Progress,
+    ProgressBar,
+    epochs_of,
+    lines,
+    sorted_callbacks,
+)
 from fastnn.training.exceptions import (
     AGAIN,
     DivergenceError,
@@ -33,7 +40,13 @@ from fastnn.training.exceptions import (
 from fastnn.training.generator import Seed
 from fastnn.training.history import History
 from fastnn.training.initial import begin
-from fastnn.training.inputs import check_data, check_inputs, check_memory, check_network, check_params
+from fastnn.training.inputs import (
+    check_data,
+    check_inputs,
+    check_memory,
+    check_network,
+    check_params,
+)
 from fastnn.training.loop import Group
 from fastnn.training.plan import NOT_GIVEN, NotGiven, make_plan
 from fastnn.training.results import TrainingResult, warn_of_fit

@@ -20,13 +20,26 @@ from fastnn.state import Data, GroupState, Steps
 from fastnn.training import generator
 from fastnn.training import rows as row_orders
 from fastnn.training.epochs import Decisions
-from fastnn.training.generator import Place, Seeded, check_orders, make_random_state, put, system_words
+from fastnn.training.generator import (
+    Place,
+    Seeded,
+    check_orders,
+    make_random_state,
+    put,
+    system_words,
+)
 from fastnn.training.inputs import FEW_ROWS, check_data, check_memory, check_method
 from fastnn.training.loop import Group
 from fastnn.training.plan import Plan
 from fastnn.training.results import Row, take_over
 from fastnn.training.rows import Order, RowOrder, batches, digest, rows_a_step, rows_at, rows_of
-from fastnn.training.state import WRONG_ROW_ORDER, Counters, TrainingState, holds_each_row_once, network_counters
+from fastnn.training.state import (
+    WRONG_ROW_ORDER,
+    Counters,
+    TrainingState,
+    holds_each_row_once,
+    network_counters,
+)
 from fastnn.training.stopping import Stop
 
 FEW_DRAWS = 1024

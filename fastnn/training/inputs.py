@@ -15,7 +15,15 @@ from numpy.typing import DTypeLike
 
 from fastnn import kit
 from fastnn.backends import Backend
-from fastnn.checking.arguments import MOST_WRITTEN, amount, class_of, counted, decimal, interval, shown
+from fastnn.checking.arguments import (
+    MOST_WRITTEN,
+    amount,
+    class_of,
+    counted,
+    decimal,
+    interval,
+    shown,
+)
 from fastnn.checking.values import real_array, sum_of_squares
 from fastnn.errors import ScaleWarning, warn
 from fastnn.memory import READABLE, ROW_BLOCK, Array, read_only

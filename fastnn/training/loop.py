@@ -19,7 +19,15 @@ from fastnn.memory import Array
 from fastnn.optimizers import Method
 from fastnn.state import Data, EpochRules, Steps, StepState, Task
 from fastnn.training.callbacks import Progress
-from fastnn.training.epochs import CHUNK_SECONDS, Decisions, EpochLog, EpochLoss, Pace, learning_rates, rules_of
+from fastnn.training.epochs import (
+    CHUNK_SECONDS,
+    Decisions,
+    EpochLog,
+    EpochLoss,
+    Pace,
+    learning_rates,
+    rules_of,
+)
 from fastnn.training.exceptions import attach_result
 from fastnn.training.plan import Plan
 from fastnn.training.results import Decided, Kind, Results, TrainingResult

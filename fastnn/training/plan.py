@@ -12,15 +12,37 @@ from typing import Any, NamedTuple
 
 from fastnn import kit
 from fastnn.backends import check_supported, complete, get_backend
-from fastnn.checking.arguments import check_flag, check_integer, check_number, class_of, cut, errors_of, shown
+from fastnn.checking.arguments import (
+    check_flag,
+    check_integer,
+    check_number,
+    class_of,
+    cut,
+    errors_of,
+    shown,
+)
 from fastnn.checking.values import Names, column_names
 from fastnn.memory import ROW_BLOCK, Array, ceil_div
 from fastnn.network import Network
-from fastnn.optimizers import Adam, BayesianRegularization, Method, Optimizer, with_options, with_rate
+from fastnn.optimizers import (
+    Adam,
+    BayesianRegularization,
+    Method,
+    Optimizer,
+    with_options,
+    with_rate,
+)
 from fastnn.schedules import ending_after, lacks_steps
 from fastnn.state import Data
 from fastnn.training.generator import Seed
-from fastnn.training.inputs import check_data, check_dtype, check_network, check_optimizer, check_params, warn_of_scale
+from fastnn.training.inputs import (
+    check_data,
+    check_dtype,
+    check_network,
+    check_optimizer,
+    check_params,
+    warn_of_scale,
+)
 from fastnn.training.rows import Rows, choose_rows, rows_a_step
 from fastnn.training.state import TrainingState
 from fastnn.training.stopping import Stop

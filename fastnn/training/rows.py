@@ -11,7 +11,15 @@ from fastnn import kit
 from fastnn.checking.values import real_array
 from fastnn.memory import ceil_div, read_only
 from fastnn.state import Data, Steps
-from fastnn.training.generator import GENERATORS, Place, Seed, Seeded, ShuffleRows, bookmark, shuffle_rows
+from fastnn.training.generator import (
+    GENERATORS,
+    Place,
+    Seed,
+    Seeded,
+    ShuffleRows,
+    bookmark,
+    shuffle_rows,
+)
 from fastnn.training.stopping import Stop
 
 Rows = NDArray[np.int64]

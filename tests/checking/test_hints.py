@@ -10,7 +10,15 @@ from fuzz_values import LONG_NAME, nested
 from good_input import refusal
 
 import fastnn
-from fastnn import MLPClassifier, MLPRegressor, Network, Stop, TabularClassifier, TabularRegressor, train
+from fastnn import (
+    MLPClassifier,
+    MLPRegressor,
+    Network,
+    Stop,
+    TabularClassifier,
+    TabularRegressor,
+    train,
+)
 from fastnn.checking.arguments import amount, cut, decimal, describe, described, shown
 from fastnn.checking.hints import _NO_DROPOUT, ALIASES, REMEDIES
 from fastnn.losses import ACTIVATIONS, LOSSES

@@ -6,7 +6,15 @@ import shutil
 import sys
 
 import pytest
-from kernel_cache import KERNELS, PREDICT, code_of, copy_of_the_package, count_warnings, everything, is_found
+from kernel_cache import (
+    KERNELS,
+    PREDICT,
+    code_of,
+    copy_of_the_package,
+    count_warnings,
+    everything,
+    is_found,
+)
 from survival import UNOPTIMIZED, python
 
 from fastnn.compiler import cache

@@ -19,7 +19,13 @@ from sklearn.utils.estimator_checks import estimator_checks_generator
 from small_estimators import SMALL, X_IRIS, Y_IRIS, both, weights_of
 
 import fastnn
-from fastnn import MLPClassifier, MLPRegressor, TablePreparation, TabularClassifier, TabularRegressor
+from fastnn import (
+    MLPClassifier,
+    MLPRegressor,
+    TablePreparation,
+    TabularClassifier,
+    TabularRegressor,
+)
 
 SECOND_ORDER = {"hidden_layer_sizes": (3,), "activation": "tanh", "random_state": 0, "max_iter": 30, "n_restarts": 2}
 CHECKED = {

@@ -8,7 +8,16 @@ import numpy as np
 import pytest
 import sklearn.neural_network as theirs
 from estimator_cases import cases, compare, deviation
-from small_estimators import SMALL, X_DIABETES, X_IRIS, Y_DIABETES, Y_IRIS, assert_same, both, weights_of
+from small_estimators import (
+    SMALL,
+    X_DIABETES,
+    X_IRIS,
+    Y_DIABETES,
+    Y_IRIS,
+    assert_same,
+    both,
+    weights_of,
+)
 
 import fastnn
 from fastnn import MLPClassifier, MLPRegressor

@@ -11,7 +11,18 @@ from sklearn.exceptions import ConvergenceWarning
 from small_estimators import SMALL, X_DIABETES, X_IRIS, Y_DIABETES, Y_IRIS, assert_same, both
 
 import fastnn
-from fastnn import Elu, Huber, LeakyRelu, MLPClassifier, MLPRegressor, Network, Pinball, Population, train, train_many
+from fastnn import (
+    Elu,
+    Huber,
+    LeakyRelu,
+    MLPClassifier,
+    MLPRegressor,
+    Network,
+    Pinball,
+    Population,
+    train,
+    train_many,
+)
 from fastnn.estimators.epochs import Epochs
 from fastnn.optimizers import RPROP, Adam, AdamW, RMSprop
 from fastnn.schedules import cosine, one_cycle, warm_up

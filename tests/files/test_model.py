@@ -11,7 +11,18 @@ from chunks import chunks_of
 from model_files import data, parts_of, trained, write
 from survival import python
 
-from fastnn import SGD, Adam, ModelFileError, ReduceRate, Stop, cosine, load, one_cycle, train, warm_up
+from fastnn import (
+    SGD,
+    Adam,
+    ModelFileError,
+    ReduceRate,
+    Stop,
+    cosine,
+    load,
+    one_cycle,
+    train,
+    warm_up,
+)
 from fastnn.files import description
 
 OPTIONS = {

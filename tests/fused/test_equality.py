@@ -8,7 +8,19 @@ import numpy as np
 import pytest
 from drawn import trainings
 
-from fastnn import SGD, Adam, Elu, Huber, LeakyRelu, Network, Pinball, cosine, exponential, step_decay, testing
+from fastnn import (
+    SGD,
+    Adam,
+    Elu,
+    Huber,
+    LeakyRelu,
+    Network,
+    Pinball,
+    cosine,
+    exponential,
+    step_decay,
+    testing,
+)
 from fastnn.losses import ACTIVATIONS, HIDDEN, LOSSES
 from fastnn.network import BIASES, REDUCTIONS
 from fastnn.optimizers import OPTIMIZERS, RPROP

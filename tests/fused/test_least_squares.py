@@ -5,7 +5,15 @@ import pytest
 from guards import full_batches
 
 import fastnn
-from fastnn import BayesianRegularization, FitWarning, LevenbergMarquardt, Network, get_backend, train, train_many
+from fastnn import (
+    BayesianRegularization,
+    FitWarning,
+    LevenbergMarquardt,
+    Network,
+    get_backend,
+    train,
+    train_many,
+)
 from fastnn.losses import HIDDEN
 from fastnn.state import Data, StepState, Task
 from fastnn.testing.tolerances import assert_within, step_bound

@@ -18,7 +18,18 @@ from bits import assert_same_result, assert_same_results
 from hypothesis import strategies as st
 
 import fastnn
-from fastnn import SGD, Adam, InterruptWarning, MonitorError, Network, Population, Stop, cosine, get_backend, train
+from fastnn import (
+    SGD,
+    Adam,
+    InterruptWarning,
+    MonitorError,
+    Network,
+    Population,
+    Stop,
+    cosine,
+    get_backend,
+    train,
+)
 from fastnn.many import block
 from fastnn.training import epochs as pace
 from fastnn.training.loop import Group

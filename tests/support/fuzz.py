@@ -21,7 +21,19 @@ import fuzz_oracle as oracle
 import fuzz_tables
 import numpy as np
 from forks import in_forks
-from fuzz_objects import LABELS, NETWORK, OPTIONS, N, X, Y, fitted, other_network, result_of, rows_of, weights_of
+from fuzz_objects import (
+    LABELS,
+    NETWORK,
+    OPTIONS,
+    N,
+    X,
+    Y,
+    fitted,
+    other_network,
+    result_of,
+    rows_of,
+    weights_of,
+)
 from fuzz_oracle import UNKNOWN, Wrong, agree, attempt, done, judge, quietly, twin_of, unjudged
 from fuzz_values import Draw, right_array
 

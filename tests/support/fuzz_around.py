@@ -13,7 +13,19 @@ import fuzz_oracle as oracle
 import numpy as np
 from fuzz_doors import NAMES, arrays_of, trained
 from fuzz_objects import LABELS, NETWORK, OPTIONS, N, X, Y, fitted, result_of
-from fuzz_oracle import FINE, REFUSED, UNKNOWN, Wrong, attempt, done, judge, quietly, same_bits, twin_of, unjudged
+from fuzz_oracle import (
+    FINE,
+    REFUSED,
+    UNKNOWN,
+    Wrong,
+    attempt,
+    done,
+    judge,
+    quietly,
+    same_bits,
+    twin_of,
+    unjudged,
+)
 from fuzz_values import LONG, right_array, same
 from sklearn.metrics import get_scorer, get_scorer_names
 

@@ -14,8 +14,31 @@ import tempfile
 import fuzz_oracle as oracle
 import numpy as np
 import scipy.sparse
-from fuzz_objects import LABELS, NETWORK, OPTIONS, N, X, Y, fitted, other_network, result_of, weights_of
-from fuzz_oracle import FINE, UNKNOWN, Wrong, agree, attempt, done, judge, quietly, same_bits, twin_of, unjudged
+from fuzz_objects import (
+    LABELS,
+    NETWORK,
+    OPTIONS,
+    N,
+    X,
+    Y,
+    fitted,
+    other_network,
+    result_of,
+    weights_of,
+)
+from fuzz_oracle import (
+    FINE,
+    UNKNOWN,
+    Wrong,
+    agree,
+    attempt,
+    done,
+    judge,
+    quietly,
+    same_bits,
+    twin_of,
+    unjudged,
+)
 
 import fastnn
 from fastnn import Network, Population, Stop, train, train_many

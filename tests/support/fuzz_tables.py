@@ -6,7 +6,18 @@ import tempfile
 
 import numpy as np
 import pandas as pd
-from fuzz_oracle import FINE, REFUSED, UNKNOWN, Wrong, attempt, done, judge, quietly, same_bits, twin_of
+from fuzz_oracle import (
+    FINE,
+    REFUSED,
+    UNKNOWN,
+    Wrong,
+    attempt,
+    done,
+    judge,
+    quietly,
+    same_bits,
+    twin_of,
+)
 from fuzz_values import SCALARS, same
 
 import fastnn

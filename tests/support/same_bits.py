@@ -27,7 +27,15 @@ from fastnn.losses import HIDDEN, LOSSES  # noqa: E402
 from fastnn.many import train_many  # noqa: E402
 from fastnn.measuring import tutorial  # noqa: E402
 from fastnn.network import Network  # noqa: E402
-from fastnn.optimizers import OPTIMIZERS, SGD, Adam, AdamW, BayesianRegularization, LevenbergMarquardt, Optimizer  # noqa: E402
+from fastnn.optimizers import (  # noqa: E402
+    OPTIMIZERS,
+    SGD,
+    Adam,
+    AdamW,
+    BayesianRegularization,
+    LevenbergMarquardt,
+    Optimizer,
+)
 from fastnn.state import Data, Steps, StepState, Task  # noqa: E402
 from fastnn.testing.cases import VARIANTS  # noqa: E402
 from fastnn.training.rows import RowOrder  # noqa: E402

@@ -18,7 +18,17 @@ from memory_of_files import little_memory
 from model_files import parts_of_many, write_many
 
 import fastnn
-from fastnn import MLPClassifier, MLPRegressor, Network, Population, Stop, loss_and_gradient, predict, train, train_many
+from fastnn import (
+    MLPClassifier,
+    MLPRegressor,
+    Network,
+    Population,
+    Stop,
+    loss_and_gradient,
+    predict,
+    train,
+    train_many,
+)
 
 TABLE = np.random.RandomState(0).uniform(-1, 1, (8, 3))
 Y = TABLE[:, 0] * TABLE[:, 1]

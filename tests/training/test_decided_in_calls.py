@@ -13,7 +13,17 @@ from chunks import chunks_of
 from drawn import trainings
 from small_training import SignalAt
 
-from fastnn import SGD, Adam, DivergenceError, InterruptWarning, Network, ReduceRate, Stop, train, train_many
+from fastnn import (
+    SGD,
+    Adam,
+    DivergenceError,
+    InterruptWarning,
+    Network,
+    ReduceRate,
+    Stop,
+    train,
+    train_many,
+)
 from fastnn.compiler.loader import IN_PYTHON
 from fastnn.fused.backend import NumbaBackend
 from fastnn.training import exceptions

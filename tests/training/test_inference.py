@@ -13,7 +13,18 @@ from bits import all_bits, bits, result_bits
 from small_training import NETWORK
 
 import fastnn
-from fastnn import SGD, Adam, Network, Stop, cores, get_backend, loss_and_gradient, predict, train, train_many
+from fastnn import (
+    SGD,
+    Adam,
+    Network,
+    Stop,
+    cores,
+    get_backend,
+    loss_and_gradient,
+    predict,
+    train,
+    train_many,
+)
 from fastnn.backends import complete
 from fastnn.cores import Cores
 from fastnn.losses import ACTIVATIONS, HIDDEN, Elu, LeakyRelu

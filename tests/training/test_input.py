@@ -9,7 +9,19 @@ import tracemalloc
 import numpy as np
 import pytest
 from bits import all_bits
-from good_input import NETWORK, PARAMS, RESULT, WEIGHT, N, X, Y, assert_refused, labels_network, refusal, with_value
+from good_input import (
+    NETWORK,
+    PARAMS,
+    RESULT,
+    WEIGHT,
+    N,
+    X,
+    Y,
+    assert_refused,
+    labels_network,
+    refusal,
+    with_value,
+)
 from small_training import Recorder
 
 from fastnn import ACTIVATIONS, SGD, Adam, Network, Stop, loss_and_gradient, predict, train

@@ -10,7 +10,18 @@ from bits import bits, result_bits, state_bits
 from small_training import NETWORK, N, Recorder
 
 import fastnn
-from fastnn import SGD, Adam, DivergenceError, Network, ReduceRate, Stop, one_cycle, step_decay, train, train_many
+from fastnn import (
+    SGD,
+    Adam,
+    DivergenceError,
+    Network,
+    ReduceRate,
+    Stop,
+    one_cycle,
+    step_decay,
+    train,
+    train_many,
+)
 from fastnn.schedules import Schedule
 from fastnn.testing.tolerances import assert_within
 from fastnn.training.epochs import learning_rates

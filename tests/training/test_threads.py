@@ -14,7 +14,17 @@ from hypothesis import given, settings
 from small_training import SignalAt
 from survival import python
 
-from fastnn import SGD, Adam, InterruptWarning, Network, Stop, cores, loss_and_gradient, predict, train
+from fastnn import (
+    SGD,
+    Adam,
+    InterruptWarning,
+    Network,
+    Stop,
+    cores,
+    loss_and_gradient,
+    predict,
+    train,
+)
 from fastnn.fused import team
 from fastnn.training import epochs as pace
 from fastnn.training import inputs
