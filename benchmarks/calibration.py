@@ -4,6 +4,8 @@
 LightGBM, of the quantiles 0.05 and 0.95; means of 20 splits. ``probabilities``: the log loss and the expected
 calibration error of the tables of classes, in 15 equal bins; means of three splits. The floor is the error that such
 probabilities would show if each were right, because bins of few rows are never even: `DRAWS` draws of the classes.
+``few``: `oob_score_` and coverage of tables of few rows, noise and signal, means of `FEW_TABLES` drawn tables. The
+truth of an `oob_score_` is the score, on fresh rows, of as many members as a row left out has: one.
 """
 
 import os
@@ -19,11 +21,13 @@ from benchmarks.tables.measure import losses
 from benchmarks.tables.methods import lightgbm_model
 from fastnn import TabularClassifier, TabularRegressor
 from fastnn.measuring.timing import markdown
+from fastnn.tabular.members import mean_outputs
 
 SPLITS, NAMES = 20, ("laser", "wankara", "airfoil", "winequality_white")
 BINS, DRAWS = 15, 50
 QUANTILES = (0.05, 0.95)
 PRESETS = ("fast", "good")
+FEW_TABLES, FEW_ROWS, FRESH_ROWS = 400, (12, 20, 40, 60, 100, 300), 2_000
 
 
 def uneven(k: int) -> tuple[list, np.ndarray]:
@@ -36,10 +40,17 @@ def uneven(k: int) -> tuple[list, np.ndarray]:
     return [frame[:n], frame[n:], y[:n], y[n:]], noise[n:]
 
 
-def interval(method: str, k: int, X: pd.DataFrame, y: np.ndarray, X_test: pd.DataFrame) -> tuple[np.ndarray, ...]:
+def interval(
+    method: str, k: int, X: pd.DataFrame, y: np.ndarray, X_test: pd.DataFrame
+) -> tuple[np.ndarray, ...]:
     """The low and the high ends (n,) of a method's intervals."""
     if method in PRESETS:
-        return tuple(TabularRegressor(method, random_state=k, n_jobs=1).fit(X, y).predict_interval(X_test, 0.9).T)
+        return tuple(
+            TabularRegressor(method, random_state=k, n_jobs=1)
+            .fit(X, y)
+            .predict_interval(X_test, 0.9)
+            .T
+        )
     models = [lightgbm_model(NUMBERS, k, objective="quantile", alpha=alpha) for alpha in QUANTILES]
     return tuple(model.fit(X, y).predict(X_test) for model in models)
 
@@ -51,19 +62,39 @@ def intervals() -> str:
     for name in (*NAMES, "drawn rows"):
         found = np.full((SPLITS, len(methods), 5), np.nan)
         for k in range(SPLITS):
-            (X, X_test, y, y_test), noise = uneven(k) if name not in TABLES else (TABLES[name].split(k), None)
+            (X, X_test, y, y_test), noise = (
+                uneven(k) if name not in TABLES else (TABLES[name].split(k), None)
+            )
             for i, method in enumerate(methods):
                 low, high = interval(method, k, X, y, X_test)
                 covers = (low <= y_test) & (y_test <= high)
                 found[k, i, :2] = covers.mean(), (high - low).mean() / y_test.std()
                 if noise is not None:
-                    found[k, i, 2:] = [covers[third].mean() for third in np.array_split(np.argsort(noise), 3)]
+                    found[k, i, 2:] = [
+                        covers[third].mean() for third in np.array_split(np.argsort(noise), 3)
+                    ]
         means = found.mean(axis=0)
-        rows.append([name, *(f"{value:.{2 + (j == 0)}f}" for cells in means for j, value in enumerate(cells[:2]))])
+        rows.append(
+            [
+                name,
+                *(
+                    f"{value:.{2 + (j == 0)}f}"
+                    for cells in means
+                    for j, value in enumerate(cells[:2])
+                ),
+            ]
+        )
         if name not in TABLES:
             for j, third in enumerate(("little", "middling", "much")):
-                rows.append([f"of {third} noise", *(c for cells in means for c in (f"{cells[2 + j]:.3f}", ""))])
-    return markdown(["table", *(head for name in methods for head in (f"coverage, {name}", "width"))], rows)
+                rows.append(
+                    [
+                        f"of {third} noise",
+                        *(c for cells in means for c in (f"{cells[2 + j]:.3f}", "")),
+                    ]
+                )
+    return markdown(
+        ["table", *(head for name in methods for head in (f"coverage, {name}", "width"))], rows
+    )
 
 
 def calibration_error(p: np.ndarray, y: np.ndarray) -> float:
@@ -71,7 +102,9 @@ def calibration_error(p: np.ndarray, y: np.ndarray) -> float:
     sure = p.max(axis=1)
     right, place = p.argmax(axis=1) == y, np.minimum((sure * BINS).astype(int), BINS - 1)
     bins = [place == i for i in range(BINS)]
-    return sum(abs(right[here].mean() - sure[here].mean()) * here.mean() for here in bins if here.any())
+    return sum(
+        abs(right[here].mean() - sure[here].mean()) * here.mean() for here in bins if here.any()
+    )
 
 
 def floor_of(p: np.ndarray) -> float:
@@ -84,24 +117,112 @@ def floor_of(p: np.ndarray) -> float:
 def probabilities() -> str:
     """Log loss beside LightGBM's, calibration error and its floor, of each table and in the mean."""
     names = [name for name, table in TABLES.items() if table.kind == CLASSES]
-    found = np.empty((len(names), 3, 3, 3))  # tables, splits, methods; log loss, calibration error, floor
+    found = np.empty(
+        (len(names), 3, 3, 3)
+    )  # tables, splits, methods; log loss, calibration error, floor
     for i, name in enumerate(names):
         for k in range(3):
             X, X_test, y, y_test = TABLES[name].split(k)
             classes, number = np.unique(y, return_inverse=True)
-            truth = np.array([np.flatnonzero(classes == label)[0] if label in classes else -1 for label in y_test])
+            truth = np.array(
+                [
+                    np.flatnonzero(classes == label)[0] if label in classes else -1
+                    for label in y_test
+                ]
+            )
             makes = [TabularClassifier(preset, random_state=k, n_jobs=1) for preset in PRESETS]
             for j, model in enumerate([*makes, lightgbm_model(CLASSES, k)]):
                 p = np.asarray(model.fit(X, number).predict_proba(X_test), float)
-                found[i, k, j] = losses(p, y_test, classes)["log_loss"], calibration_error(p, truth), floor_of(p)
+                found[i, k, j] = (
+                    losses(p, y_test, classes)["log_loss"],
+                    calibration_error(p, truth),
+                    floor_of(p),
+                )
     means = found.mean(axis=1)
-    better = [f"{(means[:, j, 0] <= means[:, 2, 0]).sum()} of {len(names)} at most LightGBM's" for j in range(2)]
+    better = [
+        f"{(means[:, j, 0] <= means[:, 2, 0]).sum()} of {len(names)} at most LightGBM's"
+        for j in range(2)
+    ]
     lost = [[f"{loss:.4f}" for loss in of[:, 0]] for of in means] + [[*better, ""]]
-    errors = [[f"{error:.4f} ({floor:.4f})" for _, error, floor in of[:2]] for of in (*means, means.mean(axis=0))]
+    errors = [
+        [f"{error:.4f} ({floor:.4f})" for _, error, floor in of[:2]]
+        for of in (*means, means.mean(axis=0))
+    ]
     rows = [[name, *a, *b] for name, a, b in zip([*names, "all"], lost, errors, strict=True)]
     heads = [f"log loss, {name}" for name in (*PRESETS, "LightGBM")]
-    return markdown(["table", *heads, *(f"calibration error, {name} (floor)" for name in PRESETS)], rows)
+    return markdown(
+        ["table", *heads, *(f"calibration error, {name} (floor)" for name in PRESETS)], rows
+    )
+
+
+def few_rows(n: int, k: int, has_signal: bool) -> tuple[np.ndarray, np.ndarray]:
+    """Rows to fit, `n` of them, and fresh ones: five numbers, two of which tell of the target, or none."""
+    random = np.random.RandomState(k)
+    X = random.randn(n + FRESH_ROWS, 5)
+    signal = 2 * X[:, 0] + np.sin(2 * X[:, 1]) if has_signal else 0.0
+    return X, signal + random.randn(len(X))
+
+
+def coverage(model: TabularRegressor, X: np.ndarray, y: np.ndarray, probability: float) -> float:
+    """The coverage of intervals; NaN where the model refuses."""
+    try:
+        low, high = model.predict_interval(X, probability).T
+    except ValueError:
+        return np.nan
+    return float(((low <= y) & (y <= high)).mean())
+
+
+def judged(preset: str, kind: str, n: int, k: int, has_signal: bool) -> list[float]:
+    """`oob_score_`, its truth, the ensemble's score, and the coverage of intervals of 0.8 and 0.9."""
+    X, y = few_rows(n, k, has_signal)
+    X, X_fresh, y, y_fresh = X[:n], X[n:], y[:n], y[n:]
+    if kind == CLASSES:
+        model = TabularClassifier(preset, random_state=k, n_jobs=1).fit(X, y > 0)
+        y_fresh = y_fresh > 0
+    else:
+        model = TabularRegressor(preset, random_state=k, n_jobs=1).fit(X, y)
+    inputs = model._inputs(X_fresh)
+    scores = []
+    for members in [[member] for member in model.estimators_] + [model.estimators_]:
+        outputs = mean_outputs(members, inputs)
+        if kind == CLASSES:
+            scores.append(float((model.classes_[outputs.argmax(axis=1)] == y_fresh).mean()))
+        else:
+            residual = ((model._decoded(outputs) - y_fresh) ** 2).mean()
+            scores.append(float(1 - residual / y_fresh.var()))
+    covered = (
+        [np.nan, np.nan]
+        if kind == CLASSES
+        else [coverage(model, X_fresh, y_fresh, p) for p in (0.8, 0.9)]
+    )
+    return [model.oob_score_, np.mean(scores[:-1]), scores[-1], *covered]
+
+
+def few() -> str:
+    """Left-out scores beside their truth and the ensemble's score, and coverages, for each size of a table."""
+    rows = []
+    for preset in PRESETS:
+        for kind, score in ((NUMBERS, "R2"), (CLASSES, "accuracy")):
+            for has_signal in (False, True):
+                for n in FEW_ROWS:
+                    means = np.mean(
+                        [judged(preset, kind, n, k, has_signal) for k in range(FEW_TABLES)], axis=0
+                    )
+                    name = f"{preset}, {score}, {'signal' if has_signal else 'noise'}"
+                    rows.append(
+                        [name, str(n), *("" if np.isnan(mean) else f"{mean:.3f}" for mean in means)]
+                    )
+    heads = [
+        "preset, score, table",
+        "rows",
+        "`oob_score_`",
+        "its truth",
+        "ensemble",
+        "coverage of 0.8",
+        "of 0.9",
+    ]
+    return markdown(heads, rows)
 
 
 if __name__ == "__main__":
-    print_parts(__doc__, intervals=intervals, probabilities=probabilities)
+    print_parts(__doc__, intervals=intervals, probabilities=probabilities, few=few)

@@ -81,8 +81,8 @@ class BaseTabular(Saving, Exporting, BaseEstimator, ABC):
     learning_rate : float, default=None
         Adam's first rate; None is that of the preset divided by the square root of the width.
     validation_fraction : float, default=None
-        The fraction of the rows that each member leaves out, to choose its best epoch. Members leave out different
-        rows.
+        The fraction of the rows that each member leaves out: they judge it, and choose the epochs of other members.
+        Members leave out different rows.
     cv : int, splitter or None, default=None
         Splits of the rows, as in `sklearn.model_selection.cross_val_score`: each member leaves out the test rows of
         one, instead of `validation_fraction`. For series use ``TimeSeriesSplit()``.
@@ -108,7 +108,7 @@ class BaseTabular(Saving, Exporting, BaseEstimator, ABC):
     history_ : ManyHistory
         The members' losses, ``history_.validation_loss`` (n_members, n_epochs) and so on.
     best_validation_score_ : float
-        Minus the mean of the members' least validation losses: greater is better.
+        Minus the mean of the members' validation losses at the epochs of their parameters: greater is better.
     fit_seconds_ : float
         The seconds of `fit`.
     n_features_in_ : int
@@ -152,7 +152,7 @@ class BaseTabular(Saving, Exporting, BaseEstimator, ABC):
 
     @abstractmethod
     def _score(self, targets: Array, outputs: Array) -> float:
-        """Return the accuracy, or R^2, of outputs (n, n_outputs)."""
+        """Return the accuracy, or R^2, of outputs (n, n_outputs), of rows where they are not NaN."""
 
     @abstractmethod
     def _learn_from_left_out(
@@ -197,7 +197,7 @@ class BaseTabular(Saving, Exporting, BaseEstimator, ABC):
             Not negative; a row of weight 0 is as if it were not there: neither training nor scores use it, and a class
             of such rows alone is no class.
         X_val, y_val : as X and y, default=None
-            Rows to choose the best epochs of members; members then train on all rows of X.
+            Rows to choose the best epochs of members; members then train on all rows of X, and nothing judges them.
         sample_weight_val : array-like of shape (n_val,), default=None
             Their weights.
         groups : array-like of shape (n_samples,), default=None
@@ -253,22 +253,26 @@ class BaseTabular(Saving, Exporting, BaseEstimator, ABC):
         network = self._network(matrices[0].shape[1], settings.hidden_layer_sizes, targets.shape[1])
         own_rows = None if validation.X is None else self._validation(preparation, validation, targets.shape[1])
         sample = Sample(np.vstack(matrices), targets, weight, own_rows)
-        max_seconds = None if self.max_time is None else max(1e-3, self.max_time - (time.perf_counter() - began))
-        options = settings, random_state, max_seconds, self.n_jobs, bool(self.verbose)
-        many, scales, _ = ensemble.train_members(network, sample, left_out, *options)
+        trainer = ensemble.Trainer(network, sample, left_out, settings, random_state, self.n_jobs)
+        many = trainer.train(self._seconds_left(began), bool(self.verbose))
         members = self._complete_members(many)
         self._set_preparation(preparation)
-        self.estimators_ = [ensemble.unscaled(network, many.params[i], scales) for i in members]
-        self.history_ = ManyHistory([many[i].history for i in members])
-        self.best_validation_score_ = -float(np.nanmin(self.history_.validation_loss, axis=1).mean())
-        outputs, counts = self._predict_left_out(sample, [left_out[i] for i in members] if left_out else [])
+        self.estimators_, epochs = trainer.finish(many, members, self._seconds_left(began))
+        self.history_ = many[members].history
+        losses = self.history_.validation_loss[np.arange(len(members)), epochs - 1]
+        self.best_validation_score_ = -float(losses.mean())
+        outputs, counts = self._predict_left_out(sample, [trainer.judged_by[i] for i in members] if left_out else [])
         self._learn_from_left_out(sample, outputs, counts, random_state)
         self._set_out_of_bag(place(outputs))
-        known = np.flatnonzero(~np.isnan(outputs[:, 0]))
-        self.oob_score_ = self._score(targets[known], outputs[known]) if len(known) > 1 else np.nan
+        n_judged = np.count_nonzero(counts)
+        self.oob_score_ = self._score(targets, outputs) if n_judged > 1 else np.nan
         labels = self._labels(targets)
         self._truth = place(targets if labels is None else labels)
         self.fit_seconds_ = time.perf_counter() - began
+
+    def _seconds_left(self, began: float) -> float | None:
+        """Return what is left of `max_time`, a millisecond at least."""
+        return None if self.max_time is None else max(1e-3, self.max_time - (time.perf_counter() - began))
 
     def _choose_left_out(
         self, targets: Array, used: Rows, n_copies: int, validation: Validation, random_state: np.random.RandomState

@@ -23,6 +23,7 @@ from typing import NamedTuple
 import numpy as np
 
 from fastnn.errors import warn
+from fastnn.files.description import without_state
 from fastnn.memory import Array
 from fastnn.network import Network
 from fastnn.tabular import members as ensemble
@@ -32,6 +33,12 @@ from fastnn.training.results import TrainingResult
 
 MOST_ROWS = 10_000
 """Most rows left out to calibrate on; of more they are evenly spaced ones."""
+
+MOST_OUTPUTS = 2_000_000
+"""Most outputs of these, of all classes together."""
+
+FEWEST_ROWS = 40
+"""Fewest rows of a fit from which intervals are made, and fewest rows left out from which unsmoothing is learned."""
 
 MULTIPLES = np.linspace(0, 3, 61)
 """The multiples of s / K that are tried."""
@@ -45,14 +52,18 @@ LEAST, SURPRISES = 1e-3, 10
 N_NETWORKS, EPOCHS, RATE = 2, 24, 0.05
 """Of the networks of sizes, each of which leaves out a part of the residuals; the rate is as of `members.Preset`."""
 
+LEAST_GAIN = 3.0
+"""The gain, as of `gain_of_sizes`, from which on networks of sizes are better than the mean size, chance aside."""
+
 LEAST_SIZE = 0.02
 """Added to expected sizes, as a part of the mean size: no row is known exactly."""
 
 
 def _known(values: Array) -> tuple[Rows, int]:
-    """Return up to `MOST_ROWS` of the rows of values (n, k) that are not NaN, and the number of all of these."""
+    """Return some of the rows of values (n, k) that are not NaN, evenly spaced ones, and the number of all of these."""
     known = np.flatnonzero(~np.isnan(values[:, 0]))
-    return known[:: max(1, -(-len(known) // MOST_ROWS))], len(known)
+    most = min(MOST_ROWS, max(FEWEST_ROWS, MOST_OUTPUTS // values.shape[1]))
+    return known[:: max(1, -(-len(known) // most))], len(known)
 
 
 # -------------------------------------------------------------------------------------------------------- probabilities
@@ -78,6 +89,8 @@ def learn_unsmoothing(outputs: Array, labels: Rows, weight: Array | None, smooth
     offsets = np.minimum(MULTIPLES * smoothing, LARGEST_OFFSET) / n_classes
     if not len(known):
         return Unsmoothing(min(smoothing, LARGEST_OFFSET) / n_classes, least)
+    if len(known) < FEWEST_ROWS:  # which would choose by chance
+        return Unsmoothing(0.0, least)
     candidates = [Unsmoothing(float(offset), least) for offset in offsets]
 
     def log_loss(one: Unsmoothing) -> float:
@@ -129,6 +142,15 @@ def network_of_sizes(network: Network) -> Network:
     return Network((network.n_inputs, width, width, network.n_outputs), "gelu", output="exp", loss="poisson")
 
 
+def gain_of_sizes(sizes: Array, expected: Array, weight: Array | None) -> float:
+    """Return how much more likely sizes (n, n_outputs) are with the expected ones than with the mean size, which is 1.
+
+    That is the difference of the logarithms of Poisson's likelihood, summed over rows.
+    """
+    by_row = (sizes * np.log(expected) - expected + 1).mean(axis=1)
+    return len(sizes) * float(np.average(by_row, weights=weight))
+
+
 def ensemble_factor(members: list[TrainingResult], inputs: Array, residuals: Array, counts: Array) -> Array:
     """Return the root mean square error (n_outputs,) of all members, over that of the members that left a row out.
 
@@ -169,15 +191,20 @@ def learn_residuals(
     width = size_network.sizes[1]
     settings = ensemble.Settings((width, width), N_NETWORKS, EPOCHS, ensemble.BATCH_SIZE, RATE / math.sqrt(width))
     left_out = ensemble.parts(len(known), N_NETWORKS, 1 / N_NETWORKS, None, random_state)
-    options = settings, random_state, None, n_jobs, False
-    many, scales, is_interrupted = ensemble.train_members(size_network, residuals, left_out, *options)
-    if is_interrupted:
+    trainer = ensemble.Trainer(size_network, residuals, left_out, settings, random_state, n_jobs)
+    many = trainer.train()
+    if "interrupted" in many.stop_reason:
         how_far = "fit was interrupted: the estimator predicts, but no intervals and standard deviations"
         warn(InterruptWarning(how_far, many))
         return Residuals([], mean, sizes[:0])
-    learned = Residuals([ensemble.unscaled(size_network, params, scales) for params in many.params], mean, sizes)
+    networks, _ = trainer.finish(many, list(range(N_NETWORKS)))
+    learned = Residuals(networks, mean, sizes)
     expected = learned.sizes(residuals.inputs)  # which stays for the last one of an odd number of rows
-    for member, rows in zip(learned.members, left_out, strict=True):
-        expected[rows] = learned._replace(members=[member]).sizes(residuals.inputs[rows])
+    for network_of_others, rows in zip(networks, left_out, strict=True):
+        expected[rows] = learned._replace(members=[network_of_others]).sizes(residuals.inputs[rows])
+    if gain_of_sizes(sizes / mean, expected / mean, weight) < LEAST_GAIN:
+        constant = without_state(size_network, np.zeros(size_network.n_params, np.float32), "numba")  # exp(0) is 1
+        learned = Residuals([constant] * N_NETWORKS, mean, sizes)
+        expected = learned.sizes(residuals.inputs)
     factor = ensemble_factor(members, residuals.inputs, (sample.targets - outputs)[known], counts[known])
     return learned._replace(scores=np.sort(factor * sizes / expected, axis=0))

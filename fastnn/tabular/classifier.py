@@ -46,7 +46,8 @@ class TabularClassifier(ClassifierMixin, BaseTabular):
     oob_decision_function_ : ndarray of shape (n_samples, n_classes)
         The mean probabilities of each row by the members that left it out; NaN where all trained on it.
     oob_score_ : float
-        Their accuracy, on the rows where there are any.
+        Their accuracy: what to expect of new rows, or a little less, since all members predict those. From 40 rows on
+        it is right on average; of one small table it may be far off.
 
     See Also
     --------
@@ -192,7 +193,8 @@ class TabularClassifier(ClassifierMixin, BaseTabular):
         return targets.argmax(axis=1)
 
     def _score(self, targets: Array, outputs: Array) -> float:
-        return float((outputs.argmax(axis=1) == targets.argmax(axis=1)).mean())
+        known = ~np.isnan(outputs[:, 0])
+        return float((outputs[known].argmax(axis=1) == targets[known].argmax(axis=1)).mean())
 
     def _learn_from_left_out(
         self, sample: Sample, outputs: Array, counts: Array, random_state: np.random.RandomState

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
+from collections.abc import Callable
 from numbers import Integral
 from typing import Any, NamedTuple, cast
 
@@ -11,6 +13,7 @@ from numpy.typing import NDArray
 from sklearn.model_selection import GroupKFold, StratifiedGroupKFold, check_cv
 
 from fastnn.checking.arguments import shown
+from fastnn.errors import warn
 from fastnn.files.description import without_state
 from fastnn.many import ManyProgress, ManyResult, train_many
 from fastnn.memory import Array
@@ -18,7 +21,7 @@ from fastnn.network import Network
 from fastnn.optimizers import Adam
 from fastnn.schedules import cosine
 from fastnn.training import Stop
-from fastnn.training.exceptions import TrainingInterrupted
+from fastnn.training.exceptions import InterruptWarning, TrainingInterrupted
 from fastnn.training.results import TrainingResult
 
 Rows = NDArray[np.int64]
@@ -31,6 +34,9 @@ NOISE = 20.0
 
 ROWS_TO_SCALE_BY = 10_000
 """Rows that the columns' relevance is taken from, about; of more rows evenly spaced ones."""
+
+LEAST_GAIN = 0.03
+"""The part by which an earlier epoch must be better than the last one to be taken."""
 
 
 class Preset(NamedTuple):
@@ -186,13 +192,6 @@ def input_scales(network: Network, sample: Sample) -> NDArray[np.float32]:
     return np.sqrt(network.sizes[1] / network.n_inputs * relevance / relevance.mean()).astype(np.float32)
 
 
-def unscaled(network: Network, params: Array, scales: Array) -> TrainingResult:
-    """Return a network that predicts from inputs what `params` predict from inputs times `scales`."""
-    params = params.copy()
-    network.weights(params)[0][:] *= scales[:, None]
-    return without_state(network, params, "numba")
-
-
 def initial_params(network: Network, random_state: np.random.RandomState) -> Array:
     """Draw initial parameters (n_params,) float32, uniform: weights of variance 1 / width, biases of variance 1."""
     limit = math.sqrt(3)  # of a uniform distribution of variance 1
@@ -202,52 +201,163 @@ def initial_params(network: Network, random_state: np.random.RandomState) -> Arr
     return network.pack(weights, biases).astype(np.float32)
 
 
-def train_members(
-    network: Network,
-    sample: Sample,
-    left_out: list[Rows],
-    settings: Settings,
-    random_state: np.random.RandomState,
-    max_time: float | None,
-    n_jobs: int | None,
-    verbose: bool,
-) -> tuple[ManyResult, Array, bool]:
-    """Train the members of an ensemble, each to its best epoch on the rows that it leaves out, copies and all.
+class Trainer:
+    """Trains the members of an ensemble to the last epoch, and those to which it does harm again to an earlier one.
 
-    Without `left_out` that is the best epoch on the sample's validation rows. Return the members, the factors of their
-    inputs (see `unscaled`), and whether Ctrl-C ended the training.
+    The second training begins with the same parameters and seed, so it goes through the same steps; no parameters of
+    epochs in between are stored. Most members need none, or a short one.
+
+    Parameters
+    ----------
+    network : Network
+        The network of each member.
+    sample : Sample
+        The rows, copies and all.
+    left_out : list of Rows
+        The rows that each member leaves out, `settings.n_members` of them; empty where `sample.validation` chooses.
+    settings : Settings
+        The number of members, and how they train.
+    random_state : RandomState
+        Draws initial parameters and seeds.
+    n_jobs : int or None
+        Members to train at once, as for `train_many`.
     """
-    scales, n = input_scales(network, sample), len(sample.targets)
-    sample = sample.scaled(scales)
-    n_copies = len(sample.inputs) // n
-    used = np.ones(n, bool) if sample.weight is None else sample.weight > 0
-    trained_on = [np.flatnonzero(used & ~np.isin(np.arange(n), own)) for own in left_out]
-    n_rows = n_copies * max(map(len, trained_on), default=n)
-    batch_size = min(settings.batch_size, n_rows)
-    rate = cosine(settings.learning_rate, steps=settings.epochs * math.ceil(n_rows / batch_size))
-    options: dict[str, Any] = {"dtype": "float32", "assume_finite": True, "n_jobs": n_jobs, "progress": verbose}
-    if left_out:
-        options["validation_rows"] = left_out
-        options["rows"] = [np.concatenate([k * n + rows for k in range(n_copies)]) for rows in trained_on]
-    if sample.weight is not None:
-        options["sample_weight"] = np.tile(sample.weight, n_copies)
-    options["callbacks"] = [] if max_time is None else [Deadline(max_time)]
-    try:
-        many = train_many(
-            network,
-            sample.inputs,
-            np.tile(sample.targets, (n_copies, 1)),
-            params=[initial_params(network, random_state) for _ in range(settings.n_members)],
-            seed=random_state.randint(2**31 - 1, size=settings.n_members).tolist(),
-            optimizer=Adam(rate, beta_2=BETA_2),
-            epochs=settings.epochs,
-            batch_size=batch_size,
-            stop=Stop(validation=sample.validation, restore_best=True, max_seconds=max_time, on_interrupt="raise"),
-            **options,
-        )
-    except TrainingInterrupted as interrupt:
-        return cast(ManyResult, interrupt.result), scales, True
-    return many, scales, False
+
+    def __init__(
+        self,
+        network: Network,
+        sample: Sample,
+        left_out: list[Rows],
+        settings: Settings,
+        random_state: np.random.RandomState,
+        n_jobs: int | None,
+    ) -> None:
+        n = len(sample.targets)
+        n_copies = len(sample.inputs) // n
+        used = np.ones(n, bool) if sample.weight is None else sample.weight > 0
+        trained_on = [np.flatnonzero(used & ~np.isin(np.arange(n), rows)) for rows in left_out]
+        n_rows = n_copies * max(map(len, trained_on), default=n)
+        batch_size = min(settings.batch_size, n_rows)
+        rate = cosine(settings.learning_rate, steps=settings.epochs * math.ceil(n_rows / batch_size))
+        weight = np.ones(n) if sample.weight is None else sample.weight
+        self._network = network
+        self._choosers = choosers(left_out, n)
+        is_alone = self._choosers.diagonal()
+        self._chosen_by = [rows[::2] if alone else rows for rows, alone in zip(left_out, is_alone, strict=True)]
+        self.judged_by = [rows[1::2] if alone else rows for rows, alone in zip(left_out, is_alone, strict=True)]
+        self._weights = np.array([weight[rows].sum() for rows in self._chosen_by])
+        self._rows = [np.concatenate([k * n + rows for k in range(n_copies)]) for rows in trained_on]
+        self._scales = input_scales(network, sample)
+        self._sample = sample.scaled(self._scales)
+        self._targets = np.tile(sample.targets, (n_copies, 1))
+        self._params = [initial_params(network, random_state) for _ in range(settings.n_members)]
+        self._seeds: list[int] = random_state.randint(2**31 - 1, size=settings.n_members).tolist()
+        self._n_epochs = settings.epochs
+        self._options: dict[str, Any] = {
+            "optimizer": Adam(rate, beta_2=BETA_2),
+            "batch_size": batch_size,
+            "dtype": "float32",
+            "assume_finite": True,
+            "n_jobs": n_jobs,
+        }
+        if sample.weight is not None:
+            self._options["sample_weight"] = np.tile(sample.weight, n_copies)
+
+    def train(self, max_seconds: float | None = None, verbose: bool = False) -> ManyResult:
+        """Train all members to the last epoch, or to the best one of the sample's validation rows.
+
+        Ctrl-C ends the training: members that it cut off have the stop reason "interrupted".
+        """
+        options: dict[str, Any] = {"progress": verbose}
+        if self._chosen_by:
+            options["validation_rows"] = self._chosen_by
+        else:
+            options["stop"] = Stop(validation=self._sample.validation, restore_best=True)
+        members = list(range(len(self._seeds)))
+        return self._train(members, [self._n_epochs] * len(members), max_seconds, **options)
+
+    def finish(
+        self, many: ManyResult, members: list[int], max_seconds: float | None = None
+    ) -> tuple[list[TrainingResult], Rows]:
+        """Return the networks of these members of a training, of the epochs (m,) that are chosen, and the epochs.
+
+        Members that Ctrl-C or the limit of time keeps from training again stay at their last epoch.
+        """
+        history = many[members].history
+        if not self._chosen_by:
+            return [self._unscaled(many.params[i]) for i in members], history.best_epoch
+        epochs = many.n_epochs[members]
+        common = epochs.min()
+        weights = self._choosers[np.ix_(members, members)] * self._weights[members]
+        chosen = choose_epochs(history.validation_loss[:, :common], weights)
+        params = [many.params[i] for i in members]
+        again = np.flatnonzero(chosen < common).tolist()
+        if again:
+            shorter = self._train([members[k] for k in again], chosen[again].tolist(), max_seconds)
+            for k, member in zip(again, shorter, strict=True):
+                if member.stop_reason == "epochs":
+                    params[k] = member.params
+                    epochs[k] = chosen[k]
+            if "interrupted" in shorter.stop_reason:
+                warn(InterruptWarning("fit was interrupted: some members stay at their last epoch", many))
+        return [self._unscaled(values) for values in params], epochs
+
+    def _train(self, members: list[int], epochs: list[int], max_seconds: float | None, **options: Any) -> ManyResult:
+        """Train members from their initial parameters; return those so far after Ctrl-C."""
+        if self._rows:
+            options["rows"] = [self._rows[i] for i in members]
+        deadline: list[Callable[[ManyProgress], bool]] = [] if max_seconds is None else [Deadline(max_seconds)]
+        stop = dataclasses.replace(options.pop("stop", Stop()), max_seconds=max_seconds, on_interrupt="raise")
+        try:
+            return train_many(
+                self._network,
+                self._sample.inputs,
+                self._targets,
+                params=[self._params[i] for i in members],
+                seed=[self._seeds[i] for i in members],
+                epochs=epochs,
+                stop=stop,
+                callbacks=deadline,
+                **self._options,
+                **options,
+            )
+        except TrainingInterrupted as interrupt:
+            return cast(ManyResult, interrupt.result)
+
+    def _unscaled(self, params: Array) -> TrainingResult:
+        """Return the network that predicts from inputs what `params` predict from inputs times the scales."""
+        params = params.copy()
+        self._network.weights(params)[0][:] *= self._scales[:, None]
+        return without_state(self._network, params, "numba")
+
+
+def choosers(left_out: list[Rows], n: int) -> NDArray[np.bool_]:
+    """Return for each member of which others the validation losses choose its epoch (m, m).
+
+    What chooses is not what judges: these are the members that leave out none of its own rows, `left_out` of n. Where
+    there are none, one half of a member's own rows chooses its epoch, and the other half judges it.
+    """
+    is_left_out = np.zeros((len(left_out), n), bool)
+    for mask, rows in zip(is_left_out, left_out, strict=True):
+        mask[rows] = True
+    are_others = np.ones((len(left_out), len(left_out)), bool)
+    for i, mask in enumerate(is_left_out):
+        are_others[i] = ~(is_left_out & mask).any(axis=1)
+    return are_others | np.diag(~are_others.any(axis=1))
+
+
+def choose_epochs(losses: Array, weights: Array) -> Rows:
+    """Return the epoch (m,) of each member, by the means of validation losses (m, n_epochs) of these weights (m, m).
+
+    That is the last epoch, unless the mean loss was less before by the part `LEAST_GAIN`, or its weights are all 0.
+    """
+    epochs = np.full(len(losses), losses.shape[1])
+    for i in np.flatnonzero(weights.any(axis=1)):
+        curve = np.average(losses, axis=0, weights=weights[i])
+        curve[np.isnan(curve)] = np.inf
+        if curve.min() < (1 - LEAST_GAIN) * curve[-1]:
+            epochs[i] = curve.argmin() + 1
+    return epochs
 
 
 def mean_outputs(members: list[TrainingResult], inputs: Array) -> NDArray[np.float64]:

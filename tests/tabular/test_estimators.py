@@ -35,7 +35,7 @@ def test_columns_are_as_large_inputs_as_they_tell_of_the_target():
     """By themselves or by their squares, in the rows that count."""
     r = np.random.default_rng(0)
     inputs, noise = r.normal(size=(400, 4)) * [1, 1, 9, 0], r.normal(size=400)
-    targets, network = (inputs[:, 0] + inputs[:, 1] ** 2 + noise)[:, None], Network((4, 32, 1), "gelu")
+    targets, network = ((inputs[:, 0] + inputs[:, 1] ** 2 + noise)[:, None], Network((4, 32, 1), "gelu"))
     half = np.repeat([2.0, 0.0], 200)
     scales = input_scales(network, Sample(inputs, targets, half, None))
     assert_allclose(scales, input_scales(network, Sample(inputs[:200], targets[:200], None, None)), rtol=1e-6)
@@ -90,12 +90,7 @@ REFUSED = [  # what kind, its options, arguments of fit besides a table and its 
     (C, {}, {"groups": "words"}, r"groups has the shape \(\), not \(60,\): name the group of each row"),
     (R, {}, VALIDATION | {"y_val": np.where(ROW_7, np.nan, NUMBERS)}, r"y_val, .*: y is missing \(NaN\) in 1 row"),
     (R, {}, VALIDATION | {"y_val": np.ones((60, 2))}, "y_val, the targets of validation rows: 2 columns, y has 1"),
-    (
-        C,
-        {},
-        VALIDATION | {"y_val": ["new"] * 60},
-        "y_val, the targets of validation rows: y contains previously",
-    ),
+    (C, {}, VALIDATION | {"y_val": ["new"] * 60}, "y_val, the targets of validation rows: y contains previously"),
 ]
 OF_ANOTHER_TYPE = [
     (C, {"cv": b"3"}, {}, "cv must be a number of splits, a splitter of scikit-learn or a list, not b'3'"),
@@ -176,11 +171,67 @@ def test_no_member_sees_a_copy_of_a_row_that_it_leaves_out(monkeypatch):
     train_many = members.train_many
     monkeypatch.setattr(members, "train_many", lambda *a, **more: calls.append(more) or train_many(*a, **more))
     fit("regressor")
-    options, _ = calls  # the other one: of the residuals
+    options = calls[0]  # the others: of members that are trained again, and of the residuals
     for rows, judged in zip(options["rows"], options["validation_rows"], strict=True):
         assert len(rows) == 4 * (60 - len(judged))
         assert not set(rows % 60) & set(judged)
         assert (judged < 60).all()  # rows as they are
+
+
+def test_a_members_epoch_is_that_of_the_other_members_losses():
+    """Of noise: it is not the last one, and the member has the parameters of that epoch."""
+    random = np.random.RandomState(0)
+    sample = Sample(random.randn(40, 5).astype(np.float32), random.randn(40, 1).astype(np.float32), None, None)
+    network, left_out = Network((5, 16, 1), "gelu"), members.parts(40, 4, 0.1, None, random)
+    settings = members.Settings((16,), 4, 30, 8, 0.05)
+    trainer = members.Trainer(network, sample, left_out, settings, np.random.RandomState(1), 1)
+    many = trainer.train()
+    networks, epochs = trainer.finish(many, [0, 1, 2, 3])
+    losses = many.history.validation_loss
+    others = [np.delete(losses, i, axis=0).mean(axis=0) for i in range(4)]
+    assert epochs.tolist() == [curve.argmin() + 1 for curve in others]
+    assert epochs.tolist() != (losses.argmin(axis=1) + 1).tolist()
+    for i, (one, rows) in enumerate(zip(networks, left_out, strict=True)):
+        predicted = one.predict(sample.inputs[rows], assume_finite=True)
+        loss = ((predicted - sample.targets[rows]) ** 2).mean() / 2
+        assert loss == pytest.approx(losses[i, epochs[i] - 1], rel=1e-4)
+
+
+def test_the_epoch_is_the_last_one_unless_the_others_say_that_it_harms():
+    falling, overfitted = [4.0, 3.0, 2.0, 1.99], [4.0, 1.0, 2.0, 3.0]
+    nearly = [4.0, 1.95, 2.0, 1.99]  # better before, by less than 3 %
+    by_others = 1.0 - np.eye(2)
+    assert members.choose_epochs(np.array([falling, overfitted]), by_others).tolist() == [2, 4]
+    assert members.choose_epochs(np.array([falling, nearly]), by_others).tolist() == [4, 4]
+    assert members.choose_epochs(np.array([falling, overfitted]), np.zeros((2, 2))).tolist() == [4, 4]
+    assert members.choose_epochs(np.array([falling, np.full(4, np.nan)]), by_others).tolist() == [4, 4]
+    three = np.array([falling, [2.0, 1.0, 3.0, 3.0], [1.0, 3.0, 3.0, 3.0]])
+    weights = (1.0 - np.eye(3)) * [1, 9, 1]  # as many rows as these judge a member
+    assert members.choose_epochs(three, weights).tolist() == [2, 4, 2]
+
+
+def test_who_leaves_out_a_row_of_a_members_own_does_not_choose_for_it():
+    rows = [np.arange(0, 4), np.arange(4, 8), np.arange(0, 4), np.arange(3, 5)]
+    expected = [[0, 1, 0, 0], [1, 0, 1, 0], [0, 1, 0, 0], [0, 0, 0, 1]]
+    assert members.choosers(rows, 8).astype(int).tolist() == expected
+
+
+def test_noise_is_not_skill(kind):
+    """Of noise, rows left out score as chance does; rows that had chosen their epochs would say .69 and .25."""
+    scores = []
+    for seed in range(30):
+        random = np.random.RandomState(seed)
+        X, y = random.randn(40, 5), random.randn(40)
+        estimator = {C: TabularClassifier, R: TabularRegressor}[kind]
+        scores.append(estimator("fast", random_state=seed).fit(X, y > 0 if kind == C else y).oob_score_)
+    assert np.mean(scores) < {C: 0.58, R: -0.1}[kind]
+
+
+def test_r2_of_a_few_rows_left_out_is_a_part_of_the_variance_of_all():
+    model = fit("regressor", n_members=2)
+    known = ~np.isnan(model.oob_prediction_)
+    residual = ((NUMBERS - model.oob_prediction_)[known] ** 2).mean()
+    assert model.oob_score_ == pytest.approx(1 - residual / NUMBERS.var(), abs=1e-5)
 
 
 def test_groups_are_left_out_whole(kind):
@@ -192,13 +243,13 @@ def test_groups_are_left_out_whole(kind):
     assert len(model.estimators_) == 10  # as many as splits: one for each tenth of the rows
 
 
-CVS = [(3, 6, 60), (KFold(3), 6, 60), (TimeSeriesSplit(3), 6, 45), ([(np.arange(40), np.arange(40, 60))], 4, 20)]
-CVS.append(([(np.arange(60) < 40, np.arange(60) >= 40)], 4, 20))
+CVS = [(3, 6, 60), (KFold(3), 6, 60), (TimeSeriesSplit(3), 6, 45), ([(np.arange(40), np.arange(40, 60))], 4, 10)]
+CVS.append(([(np.arange(60) < 40, np.arange(60) >= 40)], 4, 10))
 
 
 @pytest.mark.parametrize(("cv", "n_members", "n_left_out"), CVS)
 def test_cv_says_what_members_leave_out(kind, cv, n_members, n_left_out):
-    """A row of weight 0 moves no other row into another split."""
+    """A row of weight 0 moves no other row into another split. Of one split half of the rows choose, half judge."""
     weight = (np.arange(60) >= 10) * 1.0
     whole, part = (unfitted(kind, cv=cv).fit(FRAME, TARGETS[kind], given) for given in (None, weight))
     known, weighted = (np.isfinite(left_out(model)[:, 0]) for model in (whole, part))
@@ -282,11 +333,11 @@ def test_max_time_leaves_members_out_that_would_be_too_late(kind):
 
 
 def test_ctrl_c_leaves_a_fitted_estimator(kind, monkeypatch):
-    """A signal after the second member, and one after the second network of residuals: it predicts by two members."""
+    """A signal after half of the members, and one after half of the networks of residuals: two members predict."""
     train_many = members.train_many
 
     def raise_signal(progress):
-        if progress.n_ended == 2:
+        if progress.n_ended == progress.n_members // 2:
             signal.raise_signal(signal.SIGINT)
 
     own = {"callbacks": [raise_signal]}
@@ -294,9 +345,10 @@ def test_ctrl_c_leaves_a_fitted_estimator(kind, monkeypatch):
     monkeypatch.setattr(block, "MOST_WORK", 0)  # one call after another, not all members in one
     with pytest.warns(InterruptWarning) as warned:
         model = fit(kind)
-    assert "the estimator has 2 of 4 members" in str(warned[0].message)
+    messages = [str(warning.message) for warning in warned]
+    assert "the estimator has 2 of 4 members" in messages[0]
     if kind == "regressor":
-        assert "predicts, but no intervals" in str(warned[1].message)
+        assert "predicts, but no intervals" in messages[-1]
         with pytest.raises(ValueError, match="there are 0 residuals"):
             model.predict_interval(FRAME)
     assert len(model.estimators_) == 2
