@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable
 from numbers import Integral
 from typing import Any, NamedTuple, cast
 
@@ -306,7 +305,7 @@ class Trainer:
         """Train members from their initial parameters; return those so far after Ctrl-C."""
         if self._rows:
             options["rows"] = [self._rows[i] for i in members]
-        deadline: list[Callable[[ManyProgress], bool]] = [] if max_seconds is None else [Deadline(max_seconds)]
+        deadline: list[Any] = [] if max_seconds is None else [Deadline(max_seconds)]
         stop = dataclasses.replace(options.pop("stop", Stop()), max_seconds=max_seconds, on_interrupt="raise")
         try:
             return train_many(
