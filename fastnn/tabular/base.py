@@ -292,8 +292,7 @@ class BaseTabular(Saving, Exporting, BaseEstimator, ABC):
         if any(len(rows) == len(used) for rows in left_out):
             raise ValueError(f"cv: a split holds out all {len(used)} rows, and a member learns from the others")
         if not left_out:
-            own_labels = None if labels is None else labels[used]
-            dealt = ensemble.parts(len(used), settings.n_members, fraction, own_labels, random_state)
+            dealt = ensemble.parts(len(used), settings.n_members, fraction, random_state)
             left_out = [used[rows] for rows in dealt]
         return [left_out[i % len(left_out)] for i in range(settings.n_members)], settings
 

@@ -190,7 +190,7 @@ def learn_residuals(
     size_network = network_of_sizes(network)
     width = size_network.sizes[1]
     settings = ensemble.Settings((width, width), N_NETWORKS, EPOCHS, ensemble.BATCH_SIZE, RATE / math.sqrt(width))
-    left_out = ensemble.parts(len(known), N_NETWORKS, 1 / N_NETWORKS, None, random_state)
+    left_out = ensemble.parts(len(known), N_NETWORKS, 1 / N_NETWORKS, random_state)
     trainer = ensemble.Trainer(size_network, residuals, left_out, settings, random_state, n_jobs)
     many = trainer.train()
     if "interrupted" in many.stop_reason:

@@ -37,6 +37,9 @@ ROWS_TO_SCALE_BY = 10_000
 LEAST_GAIN = 0.03
 """The part by which an earlier epoch must be better than the last one to be taken."""
 
+FEWEST_ROWS = 6
+"""Fewest rows by which an epoch is chosen; fewer choose by chance, and not by one that is independent of the rows."""
+
 
 class Preset(NamedTuple):
     """The parameters that a caller does not give, for tables of up to `FULL_ROWS` rows."""
@@ -146,19 +149,16 @@ def row_numbers(part: Any) -> Rows:
     return np.flatnonzero(part) if part.dtype.kind == "b" else part
 
 
-def parts(
-    n: int, n_members: int, fraction: float, labels: Rows | None, random_state: np.random.RandomState
-) -> list[Rows]:
+def parts(n: int, n_members: int, fraction: float, random_state: np.random.RandomState) -> list[Rows]:
     """Deal out n rows: a part for each member, disjoint ones of equal sizes, until no rows are left, and so on.
 
-    Rows of one label are dealt to all parts alike.
+    Rows are drawn without a look at their labels. Parts with the same share of each label as the rest would flatter a
+    member that has learned the shares of these rows: by .03 of the accuracy, of 20 rows of two classes.
     """
     n_parts = min(round(1 / fraction), n)
     dealt: list[Rows] = []
     while len(dealt) < n_members:
         order = random_state.permutation(n)
-        if labels is not None:
-            order = order[np.argsort(labels[order], kind="stable")]
         dealt += [np.sort(order[k::n_parts][: n // n_parts]) for k in range(n_parts)]
     return dealt[:n_members]
 
@@ -244,6 +244,7 @@ class Trainer:
         is_alone = self._choosers.diagonal()
         self._chosen_by = [rows[::2] if alone else rows for rows, alone in zip(left_out, is_alone, strict=True)]
         self.judged_by = [rows[1::2] if alone else rows for rows, alone in zip(left_out, is_alone, strict=True)]
+        self._n_rows = np.array([len(rows) for rows in self._chosen_by])
         self._weights = np.array([weight[rows].sum() for rows in self._chosen_by])
         self._rows = [np.concatenate([k * n + rows for k in range(n_copies)]) for rows in trained_on]
         self._scales = input_scales(network, sample)
@@ -287,8 +288,9 @@ class Trainer:
             return [self._unscaled(many.params[i]) for i in members], history.best_epoch
         epochs = many.n_epochs[members]
         common = epochs.min()
-        weights = self._choosers[np.ix_(members, members)] * self._weights[members]
-        chosen = choose_epochs(history.validation_loss[:, :common], weights)
+        choosers_of = self._choosers[np.ix_(members, members)]
+        n_rows = (choosers_of * self._n_rows[members]).sum(axis=1)
+        chosen = choose_epochs(history.validation_loss[:, :common], choosers_of * self._weights[members], n_rows)
         params = [many.params[i] for i in members]
         again = np.flatnonzero(chosen < common).tolist()
         if again:
@@ -345,13 +347,14 @@ def choosers(left_out: list[Rows], n: int) -> NDArray[np.bool_]:
     return are_others | np.diag(~are_others.any(axis=1))
 
 
-def choose_epochs(losses: Array, weights: Array) -> Rows:
+def choose_epochs(losses: Array, weights: Array, n_rows: Rows) -> Rows:
     """Return the epoch (m,) of each member, by the means of validation losses (m, n_epochs) of these weights (m, m).
 
-    That is the last epoch, unless the mean loss was less before by the part `LEAST_GAIN`, or its weights are all 0.
+    That is the last epoch, unless the mean loss was less before by the part `LEAST_GAIN`; of fewer than `FEWEST_ROWS`
+    rows, whose number is `n_rows` (m,), it is the last one.
     """
     epochs = np.full(len(losses), losses.shape[1])
-    for i in np.flatnonzero(weights.any(axis=1)):
+    for i in np.flatnonzero(n_rows >= FEWEST_ROWS):
         curve = np.average(losses, axis=0, weights=weights[i])
         curve[np.isnan(curve)] = np.inf
         if curve.min() < (1 - LEAST_GAIN) * curve[-1]:

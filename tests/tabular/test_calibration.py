@@ -167,17 +167,19 @@ def drawn(n, seed, noise):
 
 @pytest.mark.parametrize(("noise", "most"), [(0.0, 0.05), (0.2, 0.53)])
 def test_log_loss_is_that_of_the_noise(noise, most):
-    """Smoothed outputs have a log loss of 0.05 at least, whatever is learned; noise of 0.2 has 0.5."""
-    X, y = drawn(1000, 0, noise)
+    """Smoothed outputs have a log loss of 0.05 at least, whatever is learned; noise of 0.2 has 0.5. Means of tables."""
     X_test, y_test = drawn(4000, 1, noise)
-    model = TabularClassifier("fast", random_state=0, n_jobs=1).fit(X, y)
-    p = model.predict_proba(X_test)
-    outputs = mean_outputs(model.estimators_, model._inputs(X_test))
-    assert log_loss(y_test, p) < most
-    smoothed = log_loss(y_test, outputs / outputs.sum(axis=1, keepdims=True))
-    assert log_loss(y_test, p) < (smoothed / 2 if noise == 0 else smoothed + 0.005)
-    assert np.allclose(p.sum(axis=1), 1)
-    assert (p.argmax(axis=1) == outputs.argmax(axis=1)).all()
+    unsmoothed, smoothed = [], []
+    for seed in (0, 10, 20):
+        model = TabularClassifier("fast", random_state=seed, n_jobs=1).fit(*drawn(1000, seed, noise))
+        p = model.predict_proba(X_test)
+        outputs = mean_outputs(model.estimators_, model._inputs(X_test))
+        unsmoothed.append(log_loss(y_test, p))
+        smoothed.append(log_loss(y_test, outputs / outputs.sum(axis=1, keepdims=True)))
+        assert np.allclose(p.sum(axis=1), 1)
+        assert (p.argmax(axis=1) == outputs.argmax(axis=1)).all()
+    assert np.mean(unsmoothed) < most
+    assert np.mean(unsmoothed) < (np.mean(smoothed) / 2 if noise == 0 else np.mean(smoothed) + 0.005)
 
 
 def test_the_offset_is_the_one_of_the_least_log_loss_of_rows_that_count():

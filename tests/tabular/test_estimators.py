@@ -139,14 +139,24 @@ def test_one_row_has_the_bits_it_has_among_others(kind):
     assert all(outputs(model, FRAME[i : i + 1]).tobytes() == whole[i : i + 1].tobytes() for i in range(0, 60, 7))
 
 
-def test_members_leave_out_disjoint_parts_of_equal_sizes_with_the_labels_shares():
-    labels = np.repeat([0, 1], [70, 33])
-    dealt = members.parts(103, 8, 0.125, labels, np.random.RandomState(0))
+def test_members_leave_out_disjoint_parts_of_equal_sizes():
+    dealt = members.parts(103, 8, 0.125, np.random.RandomState(0))
     assert [len(part) for part in dealt] == [12] * 8
     assert len(set(np.concatenate(dealt))) == 96
-    assert all(3 <= labels[part].sum() <= 5 for part in dealt)
-    again = members.parts(103, 10, 0.25, None, np.random.RandomState(0))
+    again = members.parts(103, 10, 0.25, np.random.RandomState(0))
     assert set(again[4]) != set(again[0])
+
+
+def test_shares_of_labels_are_not_the_same_in_all_parts():
+    """Else who always says the more frequent label of these rows would be right more often than by chance."""
+    shares = []
+    for seed in range(400):
+        random = np.random.RandomState(seed)
+        labels = random.rand(20) < 0.5
+        part = members.parts(20, 1, 0.1, random)[0]
+        others = np.delete(labels, part)
+        shares.append((labels[part] == (others.mean() > 0.5)).mean())
+    assert abs(np.mean(shares) - 0.5) < 0.03
 
 
 def left_out(model):
@@ -182,7 +192,7 @@ def test_a_members_epoch_is_that_of_the_other_members_losses():
     """Of noise: it is not the last one, and the member has the parameters of that epoch."""
     random = np.random.RandomState(0)
     sample = Sample(random.randn(40, 5).astype(np.float32), random.randn(40, 1).astype(np.float32), None, None)
-    network, left_out = Network((5, 16, 1), "gelu"), members.parts(40, 4, 0.1, None, random)
+    network, left_out = Network((5, 16, 1), "gelu"), members.parts(40, 4, 0.1, random)
     settings = members.Settings((16,), 4, 30, 8, 0.05)
     trainer = members.Trainer(network, sample, left_out, settings, np.random.RandomState(1), 1)
     many = trainer.train()
@@ -201,13 +211,14 @@ def test_the_epoch_is_the_last_one_unless_the_others_say_that_it_harms():
     falling, overfitted = [4.0, 3.0, 2.0, 1.99], [4.0, 1.0, 2.0, 3.0]
     nearly = [4.0, 1.95, 2.0, 1.99]  # better before, by less than 3 %
     by_others = 1.0 - np.eye(2)
-    assert members.choose_epochs(np.array([falling, overfitted]), by_others).tolist() == [2, 4]
-    assert members.choose_epochs(np.array([falling, nearly]), by_others).tolist() == [4, 4]
-    assert members.choose_epochs(np.array([falling, overfitted]), np.zeros((2, 2))).tolist() == [4, 4]
-    assert members.choose_epochs(np.array([falling, np.full(4, np.nan)]), by_others).tolist() == [4, 4]
+    n_rows = np.array([9, 9])
+    assert members.choose_epochs(np.array([falling, overfitted]), by_others, n_rows).tolist() == [2, 4]
+    assert members.choose_epochs(np.array([falling, nearly]), by_others, n_rows).tolist() == [4, 4]
+    assert members.choose_epochs(np.array([falling, overfitted]), by_others, np.array([5, 9])).tolist() == [4, 4]
+    assert members.choose_epochs(np.array([falling, np.full(4, np.nan)]), by_others, n_rows).tolist() == [4, 4]
     three = np.array([falling, [2.0, 1.0, 3.0, 3.0], [1.0, 3.0, 3.0, 3.0]])
     weights = (1.0 - np.eye(3)) * [1, 9, 1]  # as many rows as these judge a member
-    assert members.choose_epochs(three, weights).tolist() == [2, 4, 2]
+    assert members.choose_epochs(three, weights, np.array([10, 2, 10])).tolist() == [2, 4, 2]
 
 
 def test_who_leaves_out_a_row_of_a_members_own_does_not_choose_for_it():

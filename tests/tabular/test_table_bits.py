@@ -8,7 +8,7 @@ from small_tables import FRAME, fit
 from survival import python
 
 EXPECTED = {
-    "classifier": "5d2159181c117680e1fcb1139d1360e97185c04b0f0ac8d81f815d463e9d70aa",
+    "classifier": "69f05057afb3ef11351562f8e35ff088c5bdf7fc8c02e2ec3d619747471d7563",
     "regressor": "028dd5560434db9f61d2b9d81c5ba3a8afdeba2d5018661c77cd1e4b995fd8da",
 }
 
