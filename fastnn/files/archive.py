@@ -14,6 +14,7 @@ import io
 import json
 import math
 import os
+import re
 import secrets
 import stat
 import zipfile
@@ -145,6 +146,13 @@ def header_of(text: bytes) -> Any:
     return json.loads(text)
 
 
+_MARKS = b"[", b"{", b",", b":"
+"""What stands before values."""
+
+_TEXT_OR_MARK = re.compile(rb'"(?:[^"\\]|\\.)*"?|([\[{,:])', re.DOTALL)
+"""A text, in which marks mean nothing, to the end where it has none of its own; or a mark, in a group."""
+
+
 def table_of(text: bytes, n_bytes: int) -> Any:
     """Parse the text of a table in a file of so many bytes; ModelFileError where it `is_too_much`."""
     if is_too_much(text, n_bytes):
@@ -154,7 +162,10 @@ def table_of(text: bytes, n_bytes: int) -> Any:
 
 def is_too_much(text: bytes, n_bytes: int) -> bool:
     """Return whether a text holds more values than a file of so many bytes may have; names of values count too."""
-    return sum(map(text.count, (b"[", b"{", b",", b":"))) > MOST_VALUES + n_bytes // BYTES_A_VALUE
+    most = MOST_VALUES + n_bytes // BYTES_A_VALUE
+    if sum(map(text.count, _MARKS)) <= most:  # as in nearly all files
+        return False
+    return sum(match.lastindex is not None for match in _TEXT_OR_MARK.finditer(text)) > most
 
 
 def list_of(text: bytes, most: int) -> list[Any]:

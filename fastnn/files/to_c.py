@@ -68,8 +68,10 @@ def labels_comment(classes: Array | None, n_outputs: int) -> str:
 
 
 def comment(text: str) -> str:
-    """Return a text without what would end the comment that it stands in."""
-    return text.replace("*/", "* /")
+    """Return a text without what would end the comment that it stands in, or what compilers warn of there."""
+    for pair in "*/", "/*", "??/":  # the last one is a backslash of old, which joins lines
+        text = text.replace(pair, f"{pair[:-1]} {pair[-1]}")
+    return text
 
 
 def check_name(name: str) -> None:
@@ -84,19 +86,20 @@ def check_name(name: str) -> None:
 
 def note(model: Model) -> str:
     """Return a note on the memory that the functions take."""
-    rom, ram = model.params.nbytes, sum(_buffers(model)) * model.params.itemsize
+    rom, ram = model.params.nbytes, sum(hidden_buffers(model.network)) * model.params.itemsize
     return f"ROM: {rom:,} bytes of weights, besides the code. RAM: {ram:,} bytes of buffers, besides the stack."
 
 
-def _buffers(model: Model) -> list[int]:
-    """Return the sizes of the two buffers that hidden layers write to in turn."""
-    hidden = model.network.sizes[1:-1]
+def hidden_buffers(network: Network) -> list[int]:
+    """Return the sizes of the two buffers that hidden layers write to in turn; 0 of one that none writes to."""
+    hidden = network.sizes[1:-1]
     return [max(hidden[k::2], default=0) for k in (0, 1)]
 
 
 def _layers(model: Model, upper: str, number: str) -> list[str]:
     """Return the lines of `predict`."""
-    lines = [f"    {upper}_BUFFER {number} a{k}[{size}];" for k, size in enumerate(_buffers(model)) if size]
+    sizes = hidden_buffers(model.network)
+    lines = [f"    {upper}_BUFFER {number} a{k}[{size}];" for k, size in enumerate(sizes) if size]
     biases = [f"b{k}" if layer.n_bias else "no_bias" for k, layer in enumerate(model.network.layers)]
     return lines + layer_calls(model.network, [f"W{k}" for k in range(len(biases))], biases, "x", "out")
 

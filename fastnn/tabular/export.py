@@ -16,6 +16,7 @@ from fastnn.network import Network
 from fastnn.state import TableRow
 from fastnn.tabular.calibration import Unsmoothing
 from fastnn.tabular.columns import LARGEST
+from fastnn.tabular.levels import check_levels
 from fastnn.tabular.preparation import LARGEST_SCALED, LIMIT, ROUNDS, Levels, TablePreparation
 
 FORMATS = {key: ExportFormat(OF_NETWORKS[key].suffix, f"fastnn.tabular.to_{key}") for key in ("numpy", "c", "onnx")}
@@ -118,8 +119,8 @@ class Exporting:
         ------
         NotFittedError
             For an estimator that is not fitted.
-        ValueError
-            For an unknown format, and for what the format cannot hold.
+        ValueError, TypeError
+            For an unknown format, for what the format cannot hold, and for levels that are neither numbers nor texts.
         OSError
             When a file cannot be written.
 
@@ -171,7 +172,8 @@ class Exporting:
 
 
 def model_of(estimator: Any) -> TableModel:
-    """Return the contents of an export of a fitted estimator."""
+    """Return the contents of an export of a fitted estimator; TypeError for levels that no format can hold."""
+    check_levels(estimator.preparation_, "exported")
     members = estimator.estimators_
     parts = estimator.preparation_, members[0].network, np.array([member.params for member in members])
     if is_classifier(estimator):

@@ -19,7 +19,6 @@ The file is an archive as of `fastnn.files.archive`:
 
 import dataclasses
 import functools
-import itertools
 import os
 from typing import Any, Self
 
@@ -27,7 +26,6 @@ import numpy as np
 from sklearn.base import ClassifierMixin, is_classifier
 from sklearn.utils.validation import check_is_fitted
 
-from fastnn.checking.arguments import shown
 from fastnn.errors import ModelFileError
 from fastnn.files import archive
 from fastnn.files.description import (
@@ -49,11 +47,15 @@ from fastnn.tabular.calibration import (
     Unsmoothing,
     network_of_sizes,
 )
+from fastnn.tabular.levels import are_plain, check_levels
 from fastnn.tabular.preparation import Levels, TablePreparation
 from fastnn.training.history import History
 
 _NUMBERS_OR_NONE = ("random_state", "cv")
 """Parameters that may be objects: a file has None in place of these."""
+
+_MOST_COLUMNS = 1_000_000
+"""Most columns of a table in a file, whose exports say something of each."""
 
 _SCORES = ("best_validation_score_", "oob_score_", "fit_seconds_")
 
@@ -141,11 +143,7 @@ def _content(model: Any) -> tuple[dict[str, Any], dict[str, Array]]:
         "scores": {name: float(getattr(model, name)) for name in _SCORES},
     }
     names = getattr(p, "feature_names_in_", np.zeros(0)).tolist()
-    for own in p.levels_:
-        if not _are_levels(own):
-            name = repr(names[own.column]) if names else own.column
-            what = f"its levels, such as {shown(own.levels[0])}, are neither numbers nor texts"
-            raise TypeError(f"column {name} cannot be saved: {what}; make texts of them before fit, by .astype(str)")
+    check_levels(p, "saved")
     columns = {"n": p.n_features_in_, "names": names, "numbers": p.number_columns_, "words": list(map(list, p.levels_))}
     arrays = {
         "columns": archive.json_array(columns),
@@ -227,7 +225,7 @@ def _residuals(arrays: dict[str, Array], network: Network) -> Residuals:
     """Build the residuals; raise ModelFileError where they are not those of the network."""
     own, params, scores = network_of_sizes(network), arrays["residual_params"], arrays["residual_scores"]
     shapes = {
-        "residual_params": (np.float32, (N_NETWORKS, own.n_params) if params.size else params.shape),
+        "residual_params": (np.float32, (N_NETWORKS, own.n_params) if len(scores) else (0,)),
         "residual_scores": (np.float64, (len(scores), network.n_outputs)),
         "residual_mean": (np.float64, (network.n_outputs,)),
     }
@@ -256,10 +254,11 @@ def _preparation(arrays: dict[str, Array], network: Network, max_categories: int
     used = [*places, *(own.column for own in levels)]
     width = k + int(gaps.sum()) + sum(own.width for own in levels)
     legal = {
-        "places": type(n) is int and all(type(j) is int and 0 <= j < n for j in used) and len(set(used)) == len(used),
+        "number": type(n) is int and 0 < n <= _MOST_COLUMNS,
+        "places": all(type(j) is int and 0 <= j < n for j in used) and len(set(used)) == len(used),
         "names": isinstance(names, list) and len(set(names)) == len(names) and len(names) in (0, n),
         "texts": all(isinstance(name, str) for name in names),
-        "levels": all(map(_are_levels, levels)),
+        "levels": all(map(are_plain, levels)),
         "numbers": np.isfinite(arrays["numbers"]).all() and np.isfinite(arrays["imputation"]).all(),
         "gaps": np.isin(gaps, (0, 1)).all(),
         "inputs": max(width, 1) == network.n_inputs,
@@ -268,12 +267,3 @@ def _preparation(arrays: dict[str, Array], network: Network, max_categories: int
         if not fits:
             raise ModelFileError(f"damaged: the {what} of its columns are not those of its network")
     return preparation
-
-
-def _are_levels(own: Levels) -> bool:
-    """Return whether a file can hold these levels: texts, or numbers and booleans, in order, none twice."""
-    levels = own.levels
-    kinds = {type(level) for level in levels}
-    are_plain = kinds <= {str} or kinds <= {bool, int, float}
-    in_order = are_plain and all(a < b for a, b in itertools.pairwise(levels))
-    return len(levels) > 0 and in_order and (not own.is_one_number or len(levels) == 2)

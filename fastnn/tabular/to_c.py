@@ -5,7 +5,7 @@ import textwrap
 import numpy as np
 
 from fastnn.checking.arguments import decimal
-from fastnn.files.to_c import array_text, comment, labels_comment, layer_calls, sources
+from fastnn.files.to_c import array_text, comment, hidden_buffers, labels_comment, layer_calls, sources
 from fastnn.memory import Array
 from fastnn.tabular.export import TableModel
 from fastnn.tabular.preparation import LARGEST_SCALED, LIMIT, ROUNDS, Levels
@@ -87,14 +87,12 @@ PROBABILITIES = """\
 def contents(model: TableModel, name: str) -> dict[str, bytes]:
     """Return the texts of the source and of its header."""
     n, n_members = model.network.n_outputs, len(model.params)
-    hidden = model.network.sizes[1]
     if model.unsmoothing is None:
         end = TARGETS.format(n=n, n_members=n_members)
     else:
         offset, least = map(decimal, map(np.float64, model.unsmoothing))
         end = PROBABILITIES.format(n=n, n_members=n_members, offset=offset, least=least)
-    sizes = {"inputs": model.network.n_inputs, "a0": hidden, "a1": hidden, "z": n}
-    buffers = "".join(f"    {name.upper()}_BUFFER float {key}[{size}];\n" for key, size in sizes.items())
+    buffers = "".join(f"    {name.upper()}_BUFFER float {key}[{size}];\n" for key, size in _buffers(model).items())
     body = BODY.format(buffers=buffers, n=n, n_members=n_members, layers="\n".join(_layers(model)))
     arrays = [array_text(key, array, str(array.shape)) for key, array in _arrays(model).items()]
     parts = {"arrays": "\n".join([*arrays, _preparation(model)]), "body": body + end, "note": note(model)}
@@ -105,10 +103,16 @@ def contents(model: TableModel, name: str) -> dict[str, bytes]:
 
 def note(model: TableModel) -> str:
     """Return a note on the memory that the functions take."""
-    network = model.network
     rom = sum(array.nbytes for array in _arrays(model).values())
-    ram = model.params.itemsize * (network.n_inputs + 2 * network.sizes[1] + network.n_outputs)
+    ram = model.params.itemsize * sum(_buffers(model).values())
     return f"ROM: {rom:,} bytes of constants, besides the code. RAM: {ram:,} bytes of buffers, besides the stack."
+
+
+def _buffers(model: TableModel) -> dict[str, int]:
+    """Return the sizes of the buffers by their names: the inputs, hidden layers in turn, and the outputs."""
+    network = model.network
+    hidden = {name: size for name, size in zip(("a0", "a1"), hidden_buffers(network), strict=True) if size}
+    return {"inputs": network.n_inputs, **hidden, "z": network.n_outputs}
 
 
 def _arrays(model: TableModel) -> dict[str, Array]:
@@ -150,12 +154,12 @@ def _word(levels: Levels) -> str:
 
 def _columns(model: TableModel) -> str:
     """Return the header's comment on what a row holds."""
-    names, lines = model.names, []
+    names, numbers, words, lines = model.names, set(model.preparation.number_columns_), model.levels, []
     for j in range(model.preparation.n_features_in_):
-        if j in model.preparation.number_columns_:
+        if j in numbers:
             what = "a number, NaN where it is missing"
-        elif j in model.levels:
-            levels = model.levels[j]
+        elif j in words:
+            levels = words[j]
             codes = [f"{k} {level!r}" for k, level in enumerate(levels.levels)]
             codes += [f"{len(codes)} another word"] if levels.has_rest else []
             what = ", ".join(codes) + ("; NaN where it is missing" if levels.has_rest else "; NaN for any other")

@@ -1,10 +1,12 @@
 """The format "numpy" of tables: a module of Python that takes tables as they are, and needs NumPy alone."""
 
+import numpy as np
+
 from fastnn import __version__
 from fastnn.files.export import from_template, label_list
 from fastnn.files.to_numpy import formula_text, literal
 from fastnn.tabular.export import TableModel
-from fastnn.tabular.preparation import LARGEST_SCALED, LIMIT, ROUNDS
+from fastnn.tabular.preparation import LARGEST_SCALED, LIMIT, ROUNDS, Levels
 
 TARGETS = """\
     y = np.clip(mean * DEVIATIONS + AVERAGES, LEAST, LARGEST)
@@ -44,8 +46,15 @@ def contents(model: TableModel, name: str) -> dict[str, bytes]:
     head |= {"or_frame": ", a data frame or a dict of columns" if model.names else ""}
     head |= {"name": "predict" if model.classes is None else "predict_proba"}
     sizes = {"n_features": p.n_features_in_, "n_inputs": network.n_inputs, "n_members": len(model.params)}
-    levels = {j: tuple(levels[1:]) for j, levels in model.levels.items()}
-    columns = {"names": model.names, "numbers": p.number_columns_, "levels": levels, "limit": LIMIT, "rounds": ROUNDS}
+    levels = ", ".join(f"{j}: {_levels_text(levels)}" for j, levels in model.levels.items())
+    columns = {"names": model.names, "numbers": p.number_columns_, "levels": "{" + levels + "}"}
+    columns |= {"limit": LIMIT, "rounds": ROUNDS}
     parts = {"arrays": "".join(map(literal, arrays, arrays.values())), "layers": layers.rstrip("\n"), "end": end}
     text = from_template("table.py.txt", bound=LARGEST_SCALED, **head, **sizes, **columns, **parts)
     return {".py": text.encode()}
+
+
+def _levels_text(levels: Levels) -> str:
+    """Return what the module says of a column of words: plain literals, of which infinity has none."""
+    texts = [f'float("{level}")' if level in (-np.inf, np.inf) else repr(level) for level in levels.levels]
+    return f"([{', '.join(texts)}], {levels.has_rest}, {levels.is_one_number})"

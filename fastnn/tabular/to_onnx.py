@@ -32,9 +32,13 @@ def contents(model: TableModel, name: str) -> dict[str, bytes]:
     mean = g.add("Div", reduce(lambda a, b: g.add("Add", a, b), outputs), float(len(outputs)))
     task = "numbers" if model.classes is None else "labels"
     results = add_results(g, Model(model.network, model.params[0], task, model.classes), _add_end(g, model, mean))
+    values = {one.name for one in g.constants}.union(*(node.output for node in g.nodes))
     for info in inputs:
-        if info.name in results:
-            raise ValueError(f"the column {info.name!r} has the name of an output of the graph: rename it")
+        if not info.name:
+            raise ValueError("a column has the name '', and an input of a graph needs a name: rename it")
+        if info.name in results or info.name in values:
+            what = "an output" if info.name in results else "another value"
+            raise ValueError(f"the column {info.name!r} has the name of {what} of the graph: rename it")
     return {".onnx": graph_bytes(g, inputs, results, f"{model.summary}.")}
 
 
@@ -58,11 +62,18 @@ def _add_columns(g: Graph, model: TableModel) -> tuple[list[Any], list[str]]:
 
 
 def _add_numbers(g: Graph, model: TableModel, numbers: str) -> list[str]:
-    """Add the preparation of numbers (n, k), as by `TablePreparation`; return the names of its parts of the matrix."""
+    """Add the preparation of numbers (n, k), as by `TablePreparation`; return the names of its parts of the matrix.
+
+    Numbers, and so the centers taken off them, are scaled first: ONNX Runtime leaves out the subtraction of a number
+    that is 0 as a float32.
+    """
     p = model.preparation
     gaps = g.add("IsNaN", numbers)
     known = g.add("Where", gaps, g.constant(p.centers_), numbers)
-    s = g.add("Mul", g.add("Sub", known, g.constant(p.centers_)), g.constant(p.factors_))
+    mantissas, exponents = np.frexp(p.factors_)
+    powers = np.ldexp(1.0, exponents)  # a product by a power of two loses no bit
+    s = g.add("Sub", g.add("Mul", known, g.constant(powers)), g.constant(p.centers_ * powers))
+    s = g.add("Mul", s, g.constant(mantissas))
     s = g.add("Min", g.add("Max", s, -LARGEST_SCALED), LARGEST_SCALED)
     part = g.add("Div", s, LIMIT)
     z = g.add("Div", s, g.add("Sqrt", g.add("Add", g.add("Mul", part, part), 1.0)))
@@ -101,6 +112,9 @@ def _add_end(g: Graph, model: TableModel, mean: str) -> str:
         rest = g.add("Max", g.add("Sub", mean, model.unsmoothing.offset), model.unsmoothing.least)
         return g.add("Div", rest, g.add("ReduceSum", rest, g.constant(np.array([1], np.int64)), keepdims=1))
     assert model.scaling is not None
-    average, deviation, low, high = map(g.constant, model.scaling)
-    y = g.add("Add", g.add("Mul", mean, deviation), average)
-    return g.add("Min", g.add("Max", y, low), high)
+    average, deviation, low, high = model.scaling
+    mantissas, exponents = np.frexp(deviation)
+    powers = np.ldexp(1.0, exponents)  # last, as for the centers of columns
+    y = g.add("Add", g.add("Mul", mean, g.constant(mantissas)), g.constant(average / powers))
+    y = g.add("Mul", y, g.constant(powers))
+    return g.add("Min", g.add("Max", y, g.constant(low)), g.constant(high))

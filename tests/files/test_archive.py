@@ -1,5 +1,6 @@
 """How a file is written: whole or not at all, by each door, under its name and permissions; pictures by its ending."""
 
+import json
 import os
 import re
 import stat
@@ -10,8 +11,8 @@ import pytest
 from model_files import NETWORK, data, trained
 
 import fastnn
-from fastnn import SGD, Network, TrainingResult, plotting, train, train_many
-from fastnn.files import model
+from fastnn import SGD, ModelFileError, Network, TrainingResult, plotting, train, train_many
+from fastnn.files import archive, model
 from fastnn.files.export import FORMATS
 
 
@@ -118,6 +119,15 @@ def test_the_folder_that_is_missing_is_named(door, tmp_path, monkeypatch):
     with pytest.raises(NotADirectoryError, match=r"file' is a file, not a folder: 'file/net'"):
         DOORS[door]("file/net")
     assert os.listdir() == ["file"]
+
+
+def test_marks_within_texts_are_no_values():
+    """Nor does a text without an end make the count long: it is passed over once."""
+    marks = json.dumps(["[{,:" * 10**5, '"\\"[,' * 10**5]).encode()
+    assert archive.table_of(marks, 0) == json.loads(marks)
+    with pytest.raises(ModelFileError, match="more values than a file of its size may have"):
+        archive.table_of(json.dumps([[0] * 10**5, "text"] * 3).encode(), 0)
+    assert not archive.is_too_much(b'["' + rb"\"," * 10**6, 0)
 
 
 @pytest.fixture

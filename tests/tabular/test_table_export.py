@@ -1,6 +1,7 @@
 """Exported estimators of tables: in C and as a function of one row with our bits; in ONNX and Python to rounding."""
 
 import ctypes
+import enum
 import runpy
 import shutil
 import subprocess
@@ -10,11 +11,12 @@ import numpy as np
 import pandas as pd
 import pytest
 from bits import bits
-from exported import assert_same
+from exported import assert_same, onnx_outputs
 from small_tables import FRAME, LABELS, fit, mixed, outputs
 
 from fastnn import Network, TablePreparation, predict
 from fastnn.compiler.loader import IN_PYTHON
+from fastnn.tabular import to_c
 from fastnn.tabular.calibration import Unsmoothing
 from fastnn.tabular.export import TableModel
 
@@ -162,6 +164,112 @@ def test_the_module_refuses_what_predict_refuses(tmp_path):
         predict(np.zeros((2, 7)))
 
 
+NAMES = {
+    "numbers": [10, 20],
+    "dates": [pd.Timestamp("2020"), "kind"],
+    "pairs": pd.MultiIndex.from_tuples([("x", "a"), ("x", "b")]),
+    "none": [0, 1],
+}
+
+
+@pytest.mark.parametrize("names", NAMES.values(), ids=NAMES)
+def test_the_module_of_python_takes_the_names_that_predict_takes(names, tmp_path):
+    """Names that are no texts, columns in another order, and a frame without names by its order."""
+    rs = np.random.RandomState(0)
+    X = pd.DataFrame({"a": rs.randn(40), "b": rs.choice(["x", "y"], 40)}).set_axis(names, axis=1)
+    model = fit("regressor", X, rs.randn(40))
+    (path,) = model.export(tmp_path / "table.py")
+    function = runpy.run_path(str(path))["predict"]
+    for table in X, X[X.columns[::-1]], X.set_axis([0, 1], axis=1), dict(X.items()), X.to_numpy(object):
+        right = model.predict(pd.DataFrame(table) if isinstance(table, dict) else table)
+        assert np.allclose(function(table), right, rtol=1e-4)
+
+
+def test_an_infinite_level_is_exported(tmp_path):
+    X = pd.DataFrame({"dose": pd.Categorical([1.0, np.inf, -np.inf] * 20)})
+    model = fit("regressor", X, np.arange(60.0))
+    paths = [*model.export(tmp_path / "table.c"), *model.export(tmp_path / "table.py")]
+    assert "0 -inf, 1 1.0, 2 inf" in paths[1].read_text()
+    assert np.allclose(runpy.run_path(str(paths[2]))["predict"](X), model.predict(X), rtol=1e-4)
+    model.save(tmp_path / "table.npz")
+    assert type(model).load(tmp_path / "table.npz").predict(X).tobytes() == model.predict(X).tobytes()
+
+
+class Code(str):
+    """A text whose repr would be a program."""
+
+    __slots__ = ()
+
+    def __repr__(self):
+        return "[].no_such_attribute"
+
+
+ODD_LEVELS = {
+    "intervals": list(pd.cut(pd.Series([1.0, 2.0]), 2)),
+    "dates": list(pd.to_datetime(["2020-01-01", "2021-01-01"])),
+    "pairs": [(1, 2), (3, 4)],
+    "enumeration": list(enum.StrEnum("Color", ["BLUE", "RED"])),
+    "texts of a class": [Code("a"), Code("b")],
+    "too large for float64": [10**400, 10**401],
+    "not a number": [np.nan],
+}
+
+
+@pytest.mark.parametrize("levels", ODD_LEVELS.values(), ids=ODD_LEVELS)
+def test_levels_that_no_file_holds_are_refused_before_one_is_written(levels, tmp_path):
+    """Also those that `fit` refuses or turns into texts today: a pickle of an earlier version may have them."""
+    model = fit("regressor")
+    index, own = next((i, own) for i, own in enumerate(model.preparation_.levels_) if len(own.levels) == 3)
+    model.preparation_.levels_[index] = own._replace(levels=levels)
+    for write, done in ((model.export, "exported"), (model.save, "saved")):
+        for suffix in [".py", ".c", ".onnx"] if done == "exported" else [".npz"]:
+            with pytest.raises(TypeError, match=f"column 'color' cannot be {done}: its levels, such as .* make texts"):
+                write(tmp_path / f"table{suffix}")
+    assert not list(tmp_path.iterdir())
+
+
+@needs_cc
+@pytest.mark.parametrize("widths", [(4,), (4, 4), (4, 4, 4)], ids=len)
+def test_c_compiles_without_a_warning(widths, tmp_path):
+    """Whatever the number of layers, and where names and levels begin a comment or join lines in old C."""
+    names = [f"/* per {'/*/' * 9} {'k' * 60} what??/ " + "k" * n for n in range(2)]
+    X = pd.DataFrame({names[0]: np.arange(60.0), names[1]: ["/*", "*\\", "a ??/"] * 20})
+    model = fit("regressor", X, np.arange(60.0), hidden_layer_sizes=widths)
+    source, header = model.export(tmp_path / "net.c")
+    done = subprocess.run([*FLAGS, "-c", "net.c"], cwd=tmp_path, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert f"RAM: {4 * (4 + 4 * min(2, len(widths)) + 1)} bytes of buffers" in header.read_text()
+    assert source.read_text().count("a1[4]") == (len(widths) > 1)
+
+
+def test_buffers_of_c_hold_the_widest_layer(tmp_path):
+    """`fit` takes equal widths only, but a file may say something else."""
+    preparation = TablePreparation().fit(np.arange(6.0).reshape(3, 2))
+    network = Network((2, 3, 4, 9, 1), "gelu", "identity")
+    params = network.init_params(np.random.RandomState(0), np.float32)[None]
+    model = TableModel(preparation, network, params, None, None, np.ones((4, 1)), True)
+    text = to_c.contents(model, "net")[".c"].decode()
+    assert "float a0[9];" in text
+    assert "float a1[4];" in text
+
+
+def test_onnx_takes_very_small_numbers(tmp_path):
+    """ONNX Runtime takes constants that are 0 as a float32 for 0."""
+    rs = np.random.RandomState(0)
+    X = (rs.randn(60, 1) - 3) * 1e-50
+    model = fit("regressor", X, (X[:, 0] * 1e50 + 30) * 1e-100)
+    (path,) = model.export(tmp_path / "net.onnx")
+    found = onnx_outputs(path, X)["variable"][:, 0]
+    assert np.allclose(found * 1e100, model.predict(X) * 1e100, rtol=1e-6)
+
+
+def test_onnx_keeps_the_digits_of_numbers_that_differ_little(tmp_path):
+    X = 1e15 + np.arange(60.0)[:, None]
+    model = fit("regressor", X, np.arange(60.0))
+    (path,) = model.export(tmp_path / "net.onnx")
+    assert np.allclose(onnx_outputs(path, X)["variable"][:, 0], model.predict(X), rtol=1e-5)
+
+
 def test_onnx_takes_words_as_texts(fitted, tmp_path):
     onnxruntime = pytest.importorskip("onnxruntime")
     model, X, predicted = fitted
@@ -186,10 +294,19 @@ def test_onnx_takes_words_as_texts(fitted, tmp_path):
 
 
 def test_what_a_format_does_not_take_is_refused(tmp_path):
-    pytest.importorskip("onnx")
-    model = fit("classifier", FRAME.rename(columns={"size": "label"}))
-    with pytest.raises(ValueError, match="the column 'label' has the name of an output of the graph: rename it"):
-        model.export(tmp_path / "net.onnx")
+    onnx = pytest.importorskip("onnx")
+    (path,) = fit("classifier").export(tmp_path / "net.onnx")
+    value = onnx.load(path).graph.node[0].output[0]
+    path.unlink()
+    refused = {
+        "label": "the column 'label' has the name of an output of the graph: rename it",
+        value: f"the column '{value}' has the name of another value of the graph: rename it",
+        "": "a column has the name '', and an input of a graph needs a name: rename it",
+    }
+    for name, text in refused.items():
+        model = fit("classifier", FRAME.rename(columns={"size": name}))
+        with pytest.raises(ValueError, match=text):
+            model.export(tmp_path / "net.onnx")
     with pytest.raises(ValueError, match=r"says no format: write \.py \(numpy\), \.c \(c\), \.onnx \(onnx\);"):
         model.export(tmp_path / "net.safetensors")
     model = fit("regressor", [[word] for word in ["", *"abcdefghijklm"] * 4], np.arange(56.0), max_categories=5)
