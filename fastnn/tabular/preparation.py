@@ -237,9 +237,11 @@ class TablePreparation(TransformerMixin, BaseEstimator):
             self.imputation_ = imputation_of(scaled - self.means_)
 
     def _levels(self, j: int, column: Column) -> Levels | None:
-        """Return the levels of a column of words; None of a constant one."""
+        """Return the levels of a column of words; None of a constant one, or of gaps alone."""
         counts = Counter(column.values.tolist())
         n_gaps = sum(counts.pop(word) for word in list(counts) if is_gap(word))
+        if not counts:
+            return None
         check_words(column.label, counts, len(column.values) - n_gaps, self.max_categories)
         levels, most = sorted(counts), self.max_categories
         has_rest = len(levels) > most

@@ -17,8 +17,10 @@ import warnings
 
 import fuzz_around
 import fuzz_doors
+import fuzz_files
 import fuzz_oracle as oracle
 import fuzz_tables
+import fuzz_ways
 import numpy as np
 from forks import in_forks
 from fuzz_objects import (
@@ -285,7 +287,7 @@ def backend(draw):
 
 
 KINDS = [estimator] * 8 + [result] * 7 + [state] * 3 + [training] * 6 + [backend] * 4
-KINDS += fuzz_doors.DOORS + fuzz_around.DOORS + fuzz_tables.DOORS
+KINDS += fuzz_doors.DOORS + fuzz_files.DOORS + fuzz_around.DOORS + fuzz_tables.DOORS + fuzz_ways.DOORS
 
 
 def case(seed, only=None):
@@ -306,7 +308,7 @@ def warm():
     for dtype in (np.float64, np.float32):
         list(first_calls(dtype, (*OF_A_DTYPE, *OF_NONE)))
         fitted("regressor", dtype), fitted("classifier", dtype), result_of(dtype)
-    fuzz_doors.files()
+    fuzz_files.files()
     for kind in fuzz_around.TARGETS:
         fuzz_around.many_of(kind)
 

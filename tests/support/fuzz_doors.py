@@ -1,12 +1,8 @@
-"""The fuzzer's doors beside single objects: many networks, populations, threads, exports, files, sparse matrices."""
+"""The fuzzer's doors beside single objects: many networks, populations, threads, exports, sparse matrices."""
 
 import contextlib
 import dataclasses
-import functools
-import io
-import json
 import os
-import pathlib
 import pickle
 import runpy
 import tempfile
@@ -14,31 +10,8 @@ import tempfile
 import fuzz_oracle as oracle
 import numpy as np
 import scipy.sparse
-from fuzz_objects import (
-    LABELS,
-    NETWORK,
-    OPTIONS,
-    N,
-    X,
-    Y,
-    fitted,
-    other_network,
-    result_of,
-    weights_of,
-)
-from fuzz_oracle import (
-    FINE,
-    UNKNOWN,
-    Wrong,
-    agree,
-    attempt,
-    done,
-    judge,
-    quietly,
-    same_bits,
-    twin_of,
-    unjudged,
-)
+from fuzz_objects import LABELS, NETWORK, N, X, Y, fitted, other_network, result_of, weights_of
+from fuzz_oracle import FINE, UNKNOWN, Wrong, agree, attempt, done, judge, quietly, same_bits, twin_of, unjudged
 
 import fastnn
 from fastnn import Network, Population, Stop, train, train_many
@@ -278,110 +251,6 @@ def parts_of(it):
     return [part for pair in zip(*parts, strict=True) for part in pair]
 
 
-@functools.cache
-def files():
-    """The functions that read a good file of each kind, and its bytes."""
-    it, mlp, other = result_of(np.float64), fitted("classifier", np.float64), fitted("regressor", np.float32)
-    several = train_many(NETWORK, X, Y, seed=range(3), **OPTIONS)
-    odd = train_many(NETWORK, X, Y, seed=range(2), epochs=[1, 2], stop=Stop(validation=0.3, restore_best=True))
-    with tempfile.TemporaryDirectory() as folder:
-        path = pathlib.Path(folder, "file")
-
-        def saved(it, method="save", **options):
-            getattr(it, method)(path, **options)
-            return getattr(type(it), "load", fastnn.load), path.read_bytes()
-
-        whole = [saved(one) for one in (it, several, odd, mlp, other)]
-        return [*whole, *(saved(one, state=False) for one in (it, several)), saved(it, "export", format="safetensors")]
-
-
-def mutated(draw, content):
-    """The bytes of a file that was damaged, or of an archive that was made anew of changed members; and which it is."""
-    if content[:2] != b"PK" or draw.chance(0.3):
-        for _ in range(draw.of([1, 1, 2, 5])):
-            i, k = draw.integer(len(content)), draw.of([1, 1, 8, 100])
-            before, here, after = content[:i], content[i : i + k], content[i + k :]
-            change = draw.of(["flip", "cut", "repeat", "zero", "truncate"])
-            if change == "flip":
-                here = bytes([here[0] ^ 1 << draw.integer(8)]) + here[1:]
-            changed = {"flip": here, "cut": b"", "repeat": here * 2, "zero": b"\0" * len(here), "truncate": here[:1]}
-            content = before + changed[change] + after * (change != "truncate") or b"\0"
-        return content, "damaged"
-    with np.load(io.BytesIO(content)) as archive:
-        arrays = dict(archive)
-    header = json.loads(arrays.pop("header").tobytes())
-    for _ in range(draw.of([1, 1, 2])):
-        name, change = draw.of(sorted(arrays)), draw.of(["header", "header", "table", "number", "array", "array"])
-        if change == "table" and "values" in arrays:  # of many results
-            table = quietly(lambda: json.loads(arrays["values"].tobytes()))[0] or [0]
-            change_entry(draw, table)
-            arrays["values"] = np.frombuffer(json.dumps(table, default=repr).encode(), np.uint8)
-        elif change in ("header", "table"):
-            change_entry(draw, header)
-        elif change == "number" and getattr(arrays[name], "size", 0):
-            arrays[name] = arrays[name].copy()
-            arrays[name].flat[draw.integer(arrays[name].size)] = draw.integer(4)
-        else:
-            arrays[name] = draw.like(arrays[name]) if draw.chance(0.9) else np.zeros(0)
-    if draw.chance(0.1):
-        arrays.pop(draw.of(sorted(arrays)))
-    file = io.BytesIO()
-    arrays = {name: np.asarray(quietly(lambda array=array: np.asarray(array))[0]) for name, array in arrays.items()}
-    arrays = {name: array for name, array in arrays.items() if quietly(lambda array=array: pickle.dumps(array))[0]}
-    write = draw.of([np.savez] * 9 + [np.savez_compressed])  # packed, which fastnn does not do
-    write(file, header=np.frombuffer(json.dumps(header, default=repr).encode(), np.uint8), **arrays)
-    return file.getvalue(), "forged"
-
-
-JSON = [None, True, False, 0, -1, 1, 2, 2**70, 0.5, "", "relu", "x" * 5000, [], {}, [1], [[]], {"a": 1}, 1e300]
-
-
-def change_entry(draw, header):
-    """Change an entry of a header, at whatever depth."""
-    here = header
-    while True:
-        key = draw.of(list(here) if isinstance(here, dict) else list(range(len(here))))
-        if isinstance(here[key], (dict, list)) and here[key] and draw.chance(0.8):
-            here = here[key]
-            continue
-        change = draw.of(["other", "other", "near", "gone", "more"])
-        if change == "gone":
-            del here[key]
-        elif change == "near" and isinstance(here[key], int):
-            here[key] += draw.of([-1, 1])
-        elif change == "more" and isinstance(here, dict):
-            here["unknown"] = draw.of(JSON)
-        else:
-            here[key] = draw.of(JSON)
-        return
-
-
-def numbers_of(it):
-    """All weights of what a file holds."""
-    return [part for one in (it if isinstance(it, fastnn.ManyResult) else [it]) for part in parts_of(one)]
-
-
-def file(draw):
-    """A bad file: refused, or right though damaged; what a forged one holds can be gone on with, or refuses to."""
-    load, content = draw.of(files())
-    bad, how = mutated(draw, content)
-    with tempfile.TemporaryDirectory() as folder:
-        paths = [pathlib.Path(folder, name) for name in ("bad", "good")]
-        for path, written in zip(paths, (bad, content), strict=True):
-            path.write_bytes(written)
-        it = done(lambda: load(paths[0]))
-        if how == "damaged" and content[:2] == b"PK":
-            return same_bits(lambda: numbers_of(it), lambda: numbers_of(load(paths[1])))
-    for one in it if isinstance(it, fastnn.ManyResult) else [it]:
-        refused = attempt(lambda one=one: one.predict(X))[1]
-        if hasattr(one, "network") and not refused:
-            attempt(lambda one=one: one.history.loss)
-            attempt(lambda one=one: one.resume(X, Y, epochs=1))
-        elif not refused:
-            attempt(lambda one=one: one.partial_fit(X, LABELS))
-    return FINE
-
-
 PARTS = {
     **dict.fromkeys(("csr", "csc", "bsr"), ("data", "indices", "indptr", "_shape")),
     "coo": ("data", "row", "col", "_shape"),
@@ -443,4 +312,4 @@ def spoil(draw, matrix, part):
 PLACES = [-1, 0, 1, 3, 4, 5, 11, 12, 13, 47, 48, 49, 10**6, -(10**6), 2**31 - 1]
 """Numbers for indices of matrices (N, 4)."""
 
-DOORS = [many] * 4 + [population] * 3 + [threads] * 3 + [exported] * 4 + [file] * 10 + [sparse] * 4
+DOORS = [many] * 4 + [population] * 3 + [threads] * 3 + [exported] * 4 + [sparse] * 4

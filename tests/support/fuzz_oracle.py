@@ -1,6 +1,8 @@
 """What the fuzzer's cases are held to: clear errors, and a few lines of NumPy, or the reference back end."""
 
 import copy
+import functools
+import importlib
 import itertools
 import numbers
 import re
@@ -87,6 +89,12 @@ def is_clear(error, also=()):
     if isinstance(error, AttributeError) and text.endswith("has no attribute 'partial_fit'"):
         return True  # as scikit-learn has it for a solver without epochs
     return isinstance(error, (*DOCUMENTED, *also)) and len(text) <= MOST_CHARACTERS and not OF_PYTHON.match(text)
+
+
+@functools.cache
+def is_there(package):
+    """Whether a package that some formats need is installed."""
+    return quietly(lambda: importlib.import_module(package))[1] is None
 
 
 def twin_of(value):

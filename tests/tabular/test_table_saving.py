@@ -71,6 +71,14 @@ def test_booleans_beside_numbers_are_levels_like_numbers(path):
     assert TabularRegressor.load(path).preparation_.levels_ == model.preparation_.levels_
 
 
+def test_a_category_of_gaps_alone_has_no_levels(path):
+    X = FRAME.assign(grade=pd.Categorical([np.nan] * len(FRAME), categories=[1.0, 2.0]))
+    model = fit("regressor", X)
+    model.save(path)
+    assert outputs(TabularRegressor.load(path), X).tobytes() == outputs(model, X).tobytes()
+    assert len(model.preparation_.levels_) == len(fit("regressor").preparation_.levels_) - 1
+
+
 def test_levels_of_many_commas_are_a_value_each(path):
     words = ["," * 800 + str(i) for i in range(200)]
     model = fit("regressor", pd.DataFrame({"word": words}), np.arange(200.0))

@@ -1,0 +1,361 @@
+"""The fuzzer's door of all ways to a table's predictions: row by row, in other orders, copied, saved and exported."""
+
+import copy
+import ctypes
+import os
+import pickle
+import runpy
+import shutil
+import subprocess
+import tempfile
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from fuzz_oracle import FINE, Refused, Wrong, attempt, done, is_there
+
+from fastnn import TabularClassifier, TabularRegressor
+
+
+def words(random, n, texts, gaps=0.0):
+    """Words of these texts, of which a part is missing."""
+    return np.where(random.rand(n) < gaps, None, random.choice(texts, n)).astype(object)
+
+
+def numbers(random, n, gaps=0.0):
+    """Normal numbers, of which a part is missing."""
+    return np.where(random.rand(n) < gaps, np.nan, random.randn(n))
+
+
+LARGE = 1_700_000_000_000_000_000
+"""A whole number whose neighbors float64 does not tell from it."""
+
+COLUMNS = {
+    "numbers": numbers,
+    "small and large": lambda r, n: r.randn(n) * r.choice([1e-3, 1.0, 1e6]),
+    "far from 0": lambda r, n: r.randn(n) + 10.0 ** r.randint(3, 9),
+    "integers": lambda r, n: r.randint(-5, 6, n),
+    "single": lambda r, n: r.randn(n).astype(np.float32),
+    "constant": lambda r, n: np.full(n, r.choice([0.0, 1.0, 1e100])),
+    "many gaps": lambda r, n: numbers(r, n, 0.3),
+    "few gaps": lambda r, n: numbers(r, n, 0.02),
+    "one gap": lambda r, n: np.append(np.nan, r.randn(n - 1)),
+    "only gaps": lambda r, n: np.full(n, np.nan),
+    "huge": lambda r, n: r.randn(n) * 10.0 ** r.choice([100, 149]),
+    "tiny": lambda r, n: r.randn(n) * 10.0 ** -r.choice([50, 100, 200, 300, 308, 320]),
+    "two numbers": lambda r, n: (r.rand(n) < 0.3) * 3.0,
+    "outliers": lambda r, n: np.where(r.rand(n) < 0.05, 1e30, r.randn(n)),
+    "mostly 0": lambda r, n: np.where(r.rand(n) < 0.8, 0, r.rand(n)),
+    "objects": lambda r, n: np.array([None if p < 0.1 else int(9 * p) if p < 0.5 else p for p in r.rand(n)], object),
+    "nullable": lambda r, n: pd.array([None if p < 0.2 else int(9 * p) for p in r.rand(n)], dtype="Int64"),
+    "words": lambda r, n: words(r, n, list("abcdefg")),
+    "two words": lambda r, n: words(r, n, ["yes", "no"]),
+    "words and gaps": lambda r, n: words(r, n, list("xyz"), 0.2),
+    "one word": lambda r, n: words(r, n, ["same"]),
+    "odd words": lambda r, n: words(r, n, ["é", "日本", "a b", '"', "'", "\\", "%d", "/*", "*/", "??/", "\n"], 0.1),
+    "empty words": lambda r, n: words(r, n, ["", "u", "v"]),
+    "many words": lambda r, n: words(r, n, [f"w{k}" for k in range(300)]),
+    "strings": lambda r, n: pd.array(words(r, n, ["a", "b"], 0.1), dtype="string"),
+    "categories": lambda r, n: pd.Categorical(r.choice(list("pqr"), n), categories=list("rqpz")),
+    "integer categories": lambda r, n: pd.Categorical(r.randint(0, 4, n)),
+    "number categories": lambda r, n: pd.Categorical(r.choice([0.5, 1.0, np.nan, np.inf, -np.inf], n)),
+    "booleans": lambda r, n: r.rand(n) < 0.4,
+    "nullable booleans": lambda r, n: pd.array(words(r, n, [True, False], 0.2), dtype="boolean"),
+    "booleans and gaps": lambda r, n: words(r, n, [True, False], 0.1),
+}
+"""{a kind of column: a function (random, n) that draws one of n rows}."""
+
+NAMES = ["a", "b b", 'c"', "d'", "e\\", "f*/", "/*g", "h\n", "%s", "${x}", "日本", "__class__", "0", "1", "lambda"]
+NAMES += ["z" * 300, "x[0]", "variable", "fastnn/add/3", "NaN", "None", "what??/", "", 10, 20, ("x", "y"), 0.5]
+NAMES += [pd.Timestamp("2020-01-01")]
+
+SCALES = [0, 0, 0, 0, 3, 100, 149, -100, -200, -310]
+"""Powers of ten of targets."""
+
+
+class Case(NamedTuple):
+    """A fitted model, what it was fitted to, and what it predicts."""
+
+    model: object
+    frame: pd.DataFrame
+    y: np.ndarray
+    options: dict  # of fit
+    right: np.ndarray
+    new: pd.DataFrame  # the rows with more gaps, and with words that fit did not see
+    right_of_new: np.ndarray | None  # None where they are refused
+
+    @property
+    def answer(self):
+        """The name of the method, which is that of the exported function, too."""
+        return "predict_proba" if hasattr(self.model, "classes_") else "predict"
+
+    @property
+    def tables(self):
+        """Each table with what is predicted of it."""
+        return [(self.frame, self.right)] + [(self.new, self.right_of_new)] * (self.right_of_new is not None)
+
+    def predict(self, table, model=None):
+        return getattr(model or self.model, self.answer)(table)
+
+
+def drawn_frame(draw, random, n):
+    """A frame of n rows, whose names may be any."""
+    kinds = [draw.of(sorted(COLUMNS)) for _ in range(draw.of([1, 1, 2, 3, 5, 8]))]
+    names = [f"c{j}" for j in range(len(kinds))]
+    if draw.chance(0.5):
+        names = [NAMES[j] for j in random.permutation(len(NAMES))[: len(kinds)]]
+    columns = [pd.Series(COLUMNS[kind](random, n)) for kind in kinds]
+    frame = pd.concat(columns, axis=1)
+    frame.columns = pd.Index(names, dtype=object, tupleize_cols=False)
+    return frame
+
+
+def drawn_model(draw):
+    """An estimator that is not fitted, whose fit takes some ms."""
+    given = {"preset": draw.of(["fast", "good"]), "n_members": draw.of([1, 1, 2, 3]), "epochs": draw.of([1, 1, 2])}
+    given |= {
+        "hidden_layer_sizes": draw.of([(4,), (8, 8), (5, 5, 5), 3]),
+        "n_jobs": 1,
+        "random_state": draw.integer(99),
+    }
+    if draw.chance(0.3):
+        given["max_categories"] = draw.of([2, 3, 5])
+    if draw.chance(0.2):
+        given["validation_fraction"] = draw.of([0.01, 0.1, 0.34, 0.5])
+    if draw.chance(0.2):
+        given["cv"] = draw.of([2, 3])
+    if draw.chance(0.3):
+        given["batch_size"] = draw.of([7, 1000])
+    if draw.chance(0.2):
+        given["learning_rate"] = draw.of([1e-8, 0.5, 10.0])
+    if draw.chance(0.5):
+        return TabularRegressor(**given)
+    if draw.chance(0.3):
+        given |= {"label_smoothing": draw.of([0.0, 0.5, 0.99]), "class_weight": "balanced"}
+    return TabularClassifier(**given)
+
+
+def drawn_targets(draw, random, n, classifies):
+    """Labels or numbers of n rows."""
+    if classifies:
+        y = random.randint(0, draw.of([2, 2, 3, 7]), n)
+        return draw.of([y, np.array([f"label {k}" for k in y]), y > 0])
+    y = random.randn(n) * 10.0 ** draw.of(SCALES) + draw.of([0, 0, 1e6, 1e12])
+    return draw.of([y, y, y, y[:, None] * [1.0, 2.0], np.full(n, draw.of([0.0, 0.1, 1e10])), random.randint(0, 2, n)])
+
+
+def changed_rows(draw, random, frame):
+    """The rows with more gaps, in columns too that had none, and with words that `fit` did not see."""
+    columns = []
+    for _, column in frame.items():
+        if draw.chance(0.5):
+            values = column.astype(object).to_numpy().copy()
+            if any(isinstance(value, str) for value in values):
+                values[random.rand(len(values)) < 0.2] = "unseen"
+            values[random.rand(len(values)) < 0.4] = None
+            column = pd.Series(values.astype(float) if column.dtype.kind == "f" else values)
+        columns.append(column)
+    return pd.concat(columns, axis=1).set_axis(frame.columns, axis=1)
+
+
+def ways(draw):
+    """A fitted table predicts the same by all ways: to the bit, and to rounding by NumPy and ONNX."""
+    random, n = np.random.RandomState(draw.seed), draw.of([2, 3, 4, 5, 9, 17, 40, 40, 120])
+    frame, model = drawn_frame(draw, random, n), drawn_model(draw)
+    y, options = drawn_targets(draw, random, n, isinstance(model, TabularClassifier)), {}
+    if draw.chance(0.25):
+        options["sample_weight"] = draw.of([random.choice([0, 1, 2.5], n), random.rand(n) * 10.0 ** draw.of([3, -150])])
+    if draw.chance(0.15) and model.cv is None:
+        options["groups"] = random.randint(0, 4, n)
+    elif draw.chance(0.15) and model.cv is None and n > 5:
+        options |= {"X_val": frame[:3], "y_val": y[:3]}
+    before, targets, settings = frame.copy(deep=True), y.copy(), repr(model.get_params())
+    done(lambda: model.fit(frame, y, **options))
+    if not (frame.equals(before) and np.array_equal(y, targets) and repr(model.get_params()) == settings):
+        raise Wrong("fit changed its arguments or parameters")
+    case = Case(model, frame, y, options, np.zeros(0), changed_rows(draw, random, frame), None)
+    case = case._replace(right=done(lambda: case.predict(frame), may_be_refused=False))
+    case = case._replace(right_of_new=attempt(lambda: case.predict(case.new))[0])
+    if not all(np.isfinite(right).all() for _, right in case.tables):
+        raise Wrong(f"{case.right[:3]}")
+    for way, probability in WAYS.items():
+        if draw.chance(probability):
+            try:
+                way(case, draw, random)
+            except Refused:
+                raise Wrong(f"{way.__name__} is refused") from None
+            except Wrong as wrong:
+                raise Wrong(f"{way.__name__}: {wrong}") from None
+    return FINE
+
+
+def hold(outputs, right, what=""):
+    """Raise Wrong unless these outputs have the bits of those."""
+    if outputs.shape != right.shape or outputs.tobytes() != right.tobytes():
+        raise Wrong(f"{what} {np.ravel(outputs)[:3]}, not {np.ravel(right)[:3]} to the bit")
+
+
+# ------------------------------------------------------------------------------------------------------- to the bit
+
+
+def one_by_one(case, draw, random):
+    """A row by itself, with its bits among others."""
+    for i in {0, len(case.frame) // 2, len(case.frame) - 1}:
+        hold(case.predict(case.frame[i : i + 1]), case.right[i : i + 1], f"row {i}")
+
+
+def in_another_order(case, draw, random):
+    """Columns and rows in other orders."""
+    names = case.frame.columns
+    turned = case.frame.iloc[:, random.permutation(len(names))]
+    hold(case.predict(turned), case.right, "columns")
+    rows = random.permutation(len(case.frame))
+    hold(case.predict(case.frame.iloc[rows]), case.right[rows], "rows")
+
+
+def fitted_again(case, draw, random):
+    """Fitted again by two workers."""
+    model = type(case.model)(**case.model.get_params() | {"n_jobs": 2})
+    hold(case.predict(case.frame, model.fit(case.frame, case.y, **case.options)), case.right)
+
+
+def copied(case, draw, random):
+    """A deep copy and a pickle; the card has no error."""
+    case.model._repr_html_()
+    for model in copy.deepcopy(case.model), pickle.loads(pickle.dumps(case.model)):
+        hold(case.predict(case.frame, model), case.right)
+
+
+def filed(case, draw, random):
+    """Saved and loaded, with the intervals."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, "table.npz")
+        done(lambda: case.model.save(path))
+        model = type(case.model).load(path)
+    for table, right in case.tables:
+        hold(case.predict(table, model), right)
+    if case.answer == "predict":
+        intervals_of(case.model, case.frame, model)
+
+
+def intervals_of(model, table, loaded):
+    """Intervals and deviations: finite, wider of more coverage, and of the loaded model the same."""
+    narrower = 0.0
+    for coverage in 0.5, 0.9:
+        interval, error = attempt(lambda coverage=coverage: model.predict_interval(table, coverage))
+        if error is not None:  # too few rows
+            return
+        widths = interval[..., 1] - interval[..., 0]
+        if not (np.isfinite(interval).all() and (widths >= narrower).all()):
+            raise Wrong(f"interval of {coverage}: {interval[:2]}")
+        hold(loaded.predict_interval(table, coverage), interval, f"interval of {coverage}")
+        narrower = widths
+    deviations = model.predict(table, return_std=True)[1]
+    if not (np.isfinite(deviations).all() and (deviations >= 0).all()):
+        raise Wrong(f"deviations {deviations[:3]}")
+    hold(loaded.predict(table, return_std=True)[1], deviations, "deviations")
+
+
+def in_numbers(case, table):
+    """A table as C takes it: an array (n, n_columns) with levels by their numbers."""
+    preparation, columns = case.model.preparation_, [column.tolist() for _, column in table.items()]
+    rows = np.full(table.shape, np.nan)
+    for j in preparation.number_columns_:
+        rows[:, j] = [np.nan if pd.isna(value) else float(value) for value in columns[j]]
+    for levels in preparation.levels_:
+        number_of = {level: k for k, level in enumerate(levels.levels)}
+        rest = len(number_of) if levels.has_rest else np.nan
+        values = columns[levels.column]
+        rows[:, levels.column] = [np.nan if pd.isna(word) else number_of.get(word, rest) for word in values]
+    return rows
+
+
+def by_c(case, draw, random):
+    """Exported to C, which compiles without a warning and stops where its behavior is not defined."""
+    flags = ["-std=c99", "-Wall", "-Wextra", "-pedantic", "-Werror", "-O1", "-ffp-contract=off", "-shared", "-fPIC"]
+    flags += ["-fsanitize=undefined", "-fsanitize-undefined-trap-on-error"]
+    with tempfile.TemporaryDirectory() as folder:
+        done(lambda: case.model.export(os.path.join(folder, "net.c")))
+        command = ["cc", *flags, "-o", "net.so", "net.c", "-lm"]
+        compiled = subprocess.run(command, cwd=folder, capture_output=True, text=True)
+        if compiled.returncode or compiled.stderr:
+            raise Wrong(compiled.stderr)
+        library = ctypes.CDLL(os.path.join(folder, "net.so"))
+    for table, right in case.tables:
+        rows, out = in_numbers(case, table), np.full(right.shape, 7.0)
+        pointers = [ctypes.c_void_p(array.ctypes.data) for array in (rows, out)]
+        library.net_predict_batch(ctypes.c_size_t(len(rows)), *pointers)
+        hold(out, right)
+
+
+def by_function(case, draw, random):
+    """As a function of one row, of a table without words."""
+    if case.model.preparation_.levels_:
+        return
+    f = case.model.function()
+    for table, right in case.tables:
+        out = np.full((len(table), f.n_outputs), 7.0)
+        for row, to in zip(in_numbers(case, table), out, strict=True):
+            f(row, to)
+        hold(out.reshape(right.shape), right)
+
+
+# ------------------------------------------------------------------------------------------------------ to rounding
+
+
+def near(outputs, right, case):
+    """Raise Wrong unless outputs are those up to the rounding of float32."""
+    scale = 1.0 if case.answer == "predict_proba" else abs(np.asarray(case.y, float)).max()
+    if outputs.shape != right.shape or not (abs(outputs - right) <= 2e-4 * scale).all():
+        raise Wrong(f"{np.ravel(outputs)[:3]}, not {np.ravel(right)[:3]}, of a scale of {scale}")
+
+
+def by_numpy(case, draw, random):
+    """Exported to a module of Python, which takes the tables as they are."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, "table.py")
+        done(lambda: case.model.export(path))
+        function = runpy.run_path(path)[case.answer]
+    for table, right in case.tables:
+        near(function(table), right, case)
+
+
+def by_onnx(case, draw, random):
+    """Exported to ONNX, where a gap among words is an empty text, or any unknown one."""
+    import onnxruntime
+
+    onnxruntime.set_default_logger_severity(4)
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, "table.onnx")
+        _, error = attempt(lambda: case.model.export(path))
+        if error is not None:  # of a name that no input has, or an empty text beside a rest
+            return
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = options.inter_op_num_threads = 1
+        session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    levels_of = {levels.column: levels.levels for levels in case.model.preparation_.levels_}
+    place_of = {str(name): j for j, name in enumerate(case.frame.columns)}
+    for table, right in case.tables:
+        rows, fed = in_numbers(case, table), {}
+        for one in session.get_inputs():
+            if one.type == "tensor(string)":
+                levels = levels_of[place_of[one.name]]
+                gap = "a gap" if "" in levels else ""
+                text_of = {level: str(level) for level in levels}
+                column = table.iloc[:, place_of[one.name]]
+                texts = [gap if pd.isna(word) else text_of.get(word, "unknown") for word in column]
+                fed[one.name] = np.array(texts, object)[:, None]
+            else:
+                fed[one.name] = rows[:, [place_of[one.name]]] if levels_of else rows
+        near(session.run(None, fed)[-1].reshape(right.shape), right, case)
+
+
+WAYS = {one_by_one: 1.0, in_another_order: 1.0, copied: 0.5, filed: 0.5, by_function: 0.5, by_numpy: 1.0}
+WAYS |= {fitted_again: 0.05}
+if shutil.which("cc"):
+    WAYS[by_c] = 0.04
+if is_there("onnx") and is_there("onnxruntime"):
+    WAYS[by_onnx] = 0.1
+"""{a way: how probable it is in a case}."""
+
+DOORS = [ways] * 4
