@@ -34,6 +34,7 @@ from fuzz_objects import (
     other_network,
     result_of,
     rows_of,
+    targets_of,
     weights_of,
 )
 from fuzz_oracle import UNKNOWN, Wrong, agree, attempt, done, judge, quietly, twin_of, unjudged
@@ -156,11 +157,12 @@ def state(draw):
         quietly(call) if draw.chance(0.2) else None
     network = NETWORK if draw.chance(0.8) else other_network(draw)
     network = NETWORK if network.n_params > 10**4 else network
+    targets = targets_of(network)
     options = {**OPTIONS, "new_rows": draw.of([False, False, True])}
     draw.spoil(options, [0, 0, 0, 0, 1])
 
     def goes_on(state, backend):
-        return train(network, X.astype(dtype), Y, resume=state, backend=backend, **options).params
+        return train(network, X.astype(dtype), targets, resume=state, backend=backend, **options).params
 
     return agree(goes_on, it, 0.1)
 

@@ -11,7 +11,20 @@ import fuzz_oracle as oracle
 import numpy as np
 import scipy.sparse
 from fuzz_objects import LABELS, NETWORK, N, X, Y, fitted, other_network, result_of, weights_of
-from fuzz_oracle import FINE, UNKNOWN, Wrong, agree, attempt, done, judge, quietly, same_bits, twin_of, unjudged
+from fuzz_oracle import (
+    FINE,
+    UNKNOWN,
+    Wrong,
+    agree,
+    attempt,
+    done,
+    is_there,
+    judge,
+    quietly,
+    same_bits,
+    twin_of,
+    unjudged,
+)
 
 import fastnn
 from fastnn import Network, Population, Stop, train, train_many
@@ -183,6 +196,11 @@ def threads(draw):
     return same_bits(lambda: call(given, k), lambda: call(twin, 1))
 
 
+def can_write(format):
+    """Whether the package that a format needs, if it needs one, is installed."""
+    return format in ("numpy", "c") or is_there(format)
+
+
 NAMES = ["net"] * 4 + ["my-net", "4th", "math", "while", "größe", "a b", "x" * 300, "..", ".", "", "a\0b", "*/"]
 
 
@@ -203,7 +221,7 @@ def exported(draw):
         labels = draw.like(labels) if draw.chance(0.4) else labels
         it = fitted("classifier", dtype)
         it.classes_ = labels
-    format = draw.of(["save", "npz", *FORMATS, "function", "pickle"])
+    format = draw.of(["save", "npz", *filter(can_write, FORMATS), "function", "pickle"])
     name = draw.of(NAMES)
     legacy = {"legacy": "1.13"} if draw.chance(0.3) else {}
     with tempfile.TemporaryDirectory() as folder, np.printoptions(**legacy):

@@ -10,9 +10,9 @@ import tempfile
 
 import numpy as np
 import pandas as pd
-from fuzz_doors import parts_of
-from fuzz_objects import LABELS, NETWORK, OPTIONS, X, Y, fitted, result_of
-from fuzz_oracle import FINE, REFUSED, Wrong, attempt, is_there, quietly, same_bits
+from fuzz_doors import can_write, parts_of
+from fuzz_objects import LABELS, NETWORK, OPTIONS, X, Y, fitted, result_of, targets_of
+from fuzz_oracle import FINE, REFUSED, Wrong, attempt, quietly, same_bits
 
 import fastnn
 from fastnn import BayesianRegularization, LevenbergMarquardt, Stop, TabularClassifier, TabularRegressor, train_many
@@ -68,7 +68,7 @@ def files():
 
         whole = [saved(one) for one in (it, several, odd, mlp, other, *methods, *tables(), *tables())]
         whole += [saved(one, state=False) for one in (it, several)]
-        return whole + ([saved(it, "export", format="safetensors")] if is_there("safetensors") else [])
+        return whole + ([saved(it, "export", format="safetensors")] if can_write("safetensors") else [])
 
 
 # --------------------------------------------------------------------------------------------------------------- damage
@@ -76,7 +76,7 @@ def files():
 
 def mutated(draw, content):
     """The bytes of a file that was damaged, or of an archive that was made anew of changed parts; and which it is."""
-    if content[:2] != b"PK" or draw.chance(0.3):
+    if content[:2] != b"PK" or draw.chance(0.12):
         for _ in range(draw.of([1, 1, 2, 5, 50])):
             i, k = draw.integer(len(content)), draw.of([1, 1, 8, 100])
             before, here, after = content[:i], content[i : i + k], content[i + k :]
@@ -90,7 +90,7 @@ def mutated(draw, content):
         arrays = dict(archive)
     for _ in range(draw.of([1, 1, 1, 2, 3])):
         texts = [name for name, array in arrays.items() if getattr(array, "dtype", None) == np.uint8]
-        name = draw.of(sorted(texts if texts and draw.chance(0.5) else arrays))
+        name = draw.of(sorted(texts if texts and draw.chance(0.6) else arrays))
         value = quietly(lambda name=name: json.loads(arrays[name].tobytes()))[0] if name in texts else None
         if isinstance(value, (dict, list)) and value and draw.chance(0.9):
             change_entry(draw, value)
@@ -148,7 +148,7 @@ def change_entry(draw, header):
         if isinstance(here[key], (dict, list)) and here[key] and draw.chance(0.9):
             here = here[key]
             continue
-        change, value = draw.of(["other", "near", "near", "near", "gone", "more"]), here[key]
+        change, value = draw.of(["other", "other", "near", "near", "near", "gone", "more"]), here[key]
         if change == "gone":
             del here[key]
         elif change == "near" and isinstance(value, bool):
@@ -219,7 +219,7 @@ def uses_of(it, folder):
         networks, states = [one.network for one in it], [one.state for one in it]
         return uses | {"resume": lambda: train_many(networks, X, Y, resume=states, epochs=1)}
     uses |= {"c": lambda: it.export(path.with_suffix(".c")), "python": lambda: compiled(it, path.with_suffix(".py"))}
-    if is_there("onnx"):
+    if can_write("onnx"):
         uses["onnx"] = lambda: it.export(path.with_suffix(".onnx"))
     if hasattr(it, "estimators_"):
         rows = NEW_ROWS if hasattr(it, "feature_names_in_") else X[:3]
@@ -232,7 +232,7 @@ def uses_of(it, folder):
     if hasattr(it, "coefs_"):
         return uses | {"partial_fit": lambda: it.partial_fit(X, LABELS if hasattr(it, "classes_") else Y)}
     uses |= {"function": it.function, "scores": lambda: [it.history.loss, it.history.validation_loss]}
-    return uses | {"resume": lambda: it.resume(X, Y, epochs=1)}
+    return uses | {"resume": lambda: it.resume(X, targets_of(it.network), epochs=1)}
 
 
 def compiled(it, path):

@@ -56,3 +56,9 @@ def other_network(draw):
     sizes = draw.of([*hidden, (6, 4, 2), (4, 2), (3, 7, 2)])
     activation = draw.of(["relu", "tanh", "identity"])
     return Network(sizes, activation, draw.of(["identity", "softmax", "tanh"]), "squared_error")
+
+
+def targets_of(network):
+    """Targets (12, 2) that the outputs of a network can come to."""
+    shares = np.exp(Y) / np.exp(Y).sum(axis=1, keepdims=True)
+    return {"softmax": shares, "sigmoid": shares, "tanh": np.tanh(Y), "exp": np.exp(Y)}.get(str(network.output), Y)

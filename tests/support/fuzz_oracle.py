@@ -139,11 +139,19 @@ def same_bits(call, right):
             raise Wrong(f"number where an error is due: {str(a)[:50]}, for {f!r:.200}")
         return REFUSED
     for one, other in zip(a, b, strict=True):
-        one, other = (x.astype(x.dtype.newbyteorder("=")) for x in map(np.asarray, (one, other)))
-        same = one.tolist() == other.tolist() if one.dtype.hasobject else one.tobytes() == other.tobytes()
-        if one.dtype != other.dtype or one.shape != other.shape or not same:
+        one, other = (np.asarray(x) for x in (one, other))
+        if one.dtype != other.dtype or one.shape != other.shape or not _are_same(one, other):
             raise Wrong(f"{np.ravel(one)[:3]}, not {np.ravel(other)[:3]} to the bit")
     return FINE
+
+
+def _are_same(one, other):
+    """Whether arrays of one shape have the same bits, or equal objects; any NaN is as good as another."""
+    if one.dtype.hasobject:
+        return all(a == b or (a != a and b != b) for a, b in zip(one.ravel(), other.ravel(), strict=True))
+    if one.dtype.kind == "f":
+        one, other = (np.where(np.isnan(x), np.nan, x) for x in (one, other))
+    return one.tobytes() == other.tobytes()
 
 
 def dense(matrix):

@@ -2,10 +2,14 @@
 
    Plain C99. Its outputs are those of fastnn to the bit (NaN is NaN) if the compiler keeps to IEEE 754:
 
-       cc -O2 -ffp-contract=off -c $name.c
+       cc -O2 -ffp-contract=off -march=native -c $name.c
 
    without -ffast-math; -ffp-contract=off, for a compiler must not make a sum and a product one operation where none is
-   written. If the processor has the instruction fma, name it (-march=native, -mfma), as the library's function is slow.
+   written; and with the instruction fma, for the library's function is ten times as slow. -march=native is for this
+   machine: for another one name its processor, by -mfma on x86 or -mcpu=... on ARM. MSVC takes
+
+       cl /O2 /fp:precise /arch:AVX2 /c $name.c
+
    ${upper}_BUFFER may be defined to be empty: buffers are on the stack then, and threads may call at once.
 
    $note */
@@ -25,6 +29,8 @@
 $checks
 #if defined(__clang__)
 #pragma STDC FP_CONTRACT OFF
+#elif defined(_MSC_VER)
+#pragma fp_contract(off)
 #endif
 #ifndef ${upper}_BUFFER
 #define ${upper}_BUFFER static
