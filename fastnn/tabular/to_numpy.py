@@ -47,10 +47,11 @@ def contents(model: TableModel, name: str) -> dict[str, bytes]:
     head |= {"name": "predict" if model.classes is None else "predict_proba"}
     sizes = {"n_features": p.n_features_in_, "n_inputs": network.n_inputs, "n_members": len(model.params)}
     levels = ", ".join(f"{j}: {_levels_text(levels)}" for j, levels in model.levels.items())
-    columns = {"names": model.names, "numbers": p.number_columns_, "levels": "{" + levels + "}"}
-    columns |= {"limit": LIMIT, "rounds": ROUNDS}
+    columns = {"names": model.names, "numbers": p.number_columns_, "levels": f"{{{levels}}}"}
     parts = {"arrays": "".join(map(literal, arrays, arrays.values())), "layers": layers.rstrip("\n"), "end": end}
-    text = from_template("table.py.txt", bound=LARGEST_SCALED, **head, **sizes, **columns, **parts)
+    text = from_template(
+        "table.py.txt", bound=LARGEST_SCALED, limit=LIMIT, rounds=ROUNDS, **head, **sizes, **columns, **parts
+    )
     return {".py": text.encode()}
 
 

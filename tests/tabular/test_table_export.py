@@ -2,6 +2,7 @@
 
 import ctypes
 import enum
+import re
 import runpy
 import shutil
 import subprocess
@@ -13,6 +14,7 @@ import pytest
 from bits import bits
 from exported import assert_same, onnx_outputs
 from small_tables import FRAME, LABELS, fit, mixed, outputs
+from tree import ROOT
 
 from fastnn import Network, TablePreparation, predict
 from fastnn.compiler.loader import IN_PYTHON
@@ -107,6 +109,22 @@ def test_the_header_says_what_a_row_is(tmp_path):
     assert "x[2], 'ash * /': a number, NaN where it is missing\n" in text
     assert "x[3], 'none': not looked at\n" in text
     assert "Outputs are probabilities, of the labels [0, 1, 2]." in text
+
+
+@pytest.mark.parametrize("page", ["howto/tables-export.md", "tutorials/frame-to-c.md", "howto/export.md"])
+def test_each_command_for_c_names_a_processor_with_fma(page):
+    """Without fma the code takes ten times as long."""
+    text = (ROOT / "docs" / page).read_text("utf-8")
+    commands = re.findall(r"^.*-ffp-contract=off .*\.c\b.*$", text, re.MULTILINE)
+    assert commands
+    assert [line for line in commands if not re.search("-march=native|-mfma|-mcpu=|aarch64", line)] == []
+
+
+def test_the_c_file_says_how_to_compile_it(tmp_path):
+    source, _ = fit("regressor").export(tmp_path / "net.c")
+    text = source.read_text()
+    assert "\n       cc -O2 -ffp-contract=off -march=native -c net.c\n" in text
+    assert "(MSVC: cl /O2 /fp:precise /arch:AVX2)" in text
 
 
 @needs_cc

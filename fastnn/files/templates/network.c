@@ -4,14 +4,9 @@
 
        cc -O2 -ffp-contract=off -march=native -c $name.c
 
-   without -ffast-math; -ffp-contract=off, for a compiler must not make a sum and a product one operation where none is
-   written; and with the instruction fma, for the library's function is ten times as slow. -march=native is for this
-   machine: for another one name its processor, by -mfma on x86 or -mcpu=... on ARM. MSVC takes
-
-       cl /O2 /fp:precise /arch:AVX2 /c $name.c
-
-   ${upper}_BUFFER may be defined to be empty: buffers are on the stack then, and threads may call at once.
-
+   without -ffast-math (MSVC: cl /O2 /fp:precise /arch:AVX2), and makes no sum and product one operation. The flags for
+   this machine give its instruction fma, ten times as fast as the library's; or name a processor (-mfma, -mcpu=...).
+   With ${upper}_BUFFER defined to be empty, buffers are on the stack, and threads may call at once.
    $note */
 
 #include "$name.h"
