@@ -64,26 +64,16 @@ def test_several_targets_and_objects_as_parameters(path):
     assert outputs(again, X).tobytes() == outputs(model, X).tobytes()
 
 
-def test_booleans_beside_numbers_are_levels_like_numbers(path):
+def test_levels_that_no_file_holds_are_refused_before_it_is_written(path):
+    """Booleans beside numbers are levels like numbers; a date or a pair is none."""
     color = np.array([True, 2, 3.5], object)[np.arange(60) % 3]
     model = fit("regressor", FRAME.assign(color=color))
     model.set_params(max_categories=2).save(path)  # that of another fit
     assert TabularRegressor.load(path).preparation_.levels_ == model.preparation_.levels_
-
-
-def test_a_category_of_gaps_alone_has_no_levels(path):
-    X = FRAME.assign(grade=pd.Categorical([np.nan] * len(FRAME), categories=[1.0, 2.0]))
-    model = fit("regressor", X)
-    model.save(path)
-    assert outputs(TabularRegressor.load(path), X).tobytes() == outputs(model, X).tobytes()
-    assert len(model.preparation_.levels_) == len(fit("regressor").preparation_.levels_) - 1
-
-
-def test_levels_of_many_commas_are_a_value_each(path):
-    words = ["," * 800 + str(i) for i in range(200)]
-    model = fit("regressor", pd.DataFrame({"word": words}), np.arange(200.0))
-    model.save(path)
-    assert TabularRegressor.load(path).preparation_.levels_[0].levels == sorted(words)
+    for pair in ([(1, 2), (3, 4)], pd.to_datetime(["2020-01-01", "2020-01-02"])):
+        odd = fit("regressor", FRAME.assign(color=pd.Categorical([*pair] * 30)))
+        with pytest.raises(TypeError, match="column 'color' cannot be saved: its levels, such as"):
+            odd.save(path)
 
 
 def infinite(a):
@@ -128,6 +118,21 @@ def test_damaged_files_are_refused(kind, part, name, value, path):
     np.savez(path, **arrays | {name: packed(value) for name, value in said.items()})
     with pytest.raises(ModelFileError):
         type(model).load(path)
+
+
+def test_a_category_of_gaps_alone_has_no_levels(path):
+    X = FRAME.assign(grade=pd.Categorical([np.nan] * len(FRAME), categories=[1.0, 2.0]))
+    model = fit("regressor", X)
+    model.save(path)
+    assert outputs(TabularRegressor.load(path), X).tobytes() == outputs(model, X).tobytes()
+    assert len(model.preparation_.levels_) == len(fit("regressor").preparation_.levels_) - 1
+
+
+def test_levels_of_many_commas_are_a_value_each(path):
+    words = ["," * 800 + str(i) for i in range(200)]
+    model = fit("regressor", pd.DataFrame({"word": words}), np.arange(200.0))
+    model.save(path)
+    assert TabularRegressor.load(path).preparation_.levels_[0].levels == sorted(words)
 
 
 @pytest.mark.parametrize("part", [np.s_[:0], np.s_[0, :0]], ids=["no rows", "no numbers"])
