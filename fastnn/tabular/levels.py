@@ -1,4 +1,4 @@
-"""What levels may be in files and exports: texts, or numbers and booleans, which are data in every format."""
+"""What levels may be in files and exports: texts, or numbers and booleans."""
 
 import itertools
 from typing import Any
@@ -9,7 +9,7 @@ from fastnn.tabular.preparation import Levels, TablePreparation
 
 
 def are_plain(levels: Levels) -> bool:
-    """Return whether levels are texts, or numbers and booleans, in order and none twice, and of a legal width."""
+    """Return whether levels are texts, or numbers and booleans, in order and none twice."""
     kinds = {type(level) for level in levels.levels}
     if not (kinds <= {str} or (kinds <= {bool, int, float} and all(map(_is_known, levels.levels)))):
         return False
@@ -23,10 +23,11 @@ def _is_known(level: float) -> bool:
 
 
 def check_levels(preparation: TablePreparation, done: str) -> None:
-    """Raise TypeError, by the column's name, for levels that are not plain; `done` is "saved" or "exported"."""
+    """Raise TypeError for levels that are not plain; `done` is "saved" or "exported"."""
     names: Any = getattr(preparation, "feature_names_in_", None)
     for levels in preparation.levels_:
         if not are_plain(levels):
             name = levels.column if names is None else repr(names[levels.column])
             what = f"its levels, such as {shown(levels.levels[0])}, are neither numbers nor texts"
-            raise TypeError(f"column {name} cannot be {done}: {what}; make texts of them before fit, by .astype(str)")
+            way = "make texts of them before fit, by .astype(str)"
+            raise TypeError(f"column {name} cannot be {done}: {what}; {way}")

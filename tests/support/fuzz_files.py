@@ -1,4 +1,4 @@
-"""The fuzzer's door of files: damaged bytes, forged parts, and all that a file which loads can do."""
+"""The fuzzer's door of files: damaged bytes, forged parts, and what a file that loads can do."""
 
 import functools
 import io
@@ -15,18 +15,35 @@ from fuzz_objects import LABELS, NETWORK, OPTIONS, X, Y, fitted, result_of, targ
 from fuzz_oracle import FINE, REFUSED, Wrong, attempt, quietly, same_bits
 
 import fastnn
-from fastnn import BayesianRegularization, LevenbergMarquardt, Stop, TabularClassifier, TabularRegressor, train_many
+from fastnn import (
+    BayesianRegularization,
+    LevenbergMarquardt,
+    Stop,
+    TabularClassifier,
+    TabularRegressor,
+    train_many,
+)
 from fastnn.losses import ACTIVATIONS, LOSSES
 
 N = 40
 
-SMALL = {"preset": "fast", "hidden_layer_sizes": (4, 4), "n_members": 2, "epochs": 2, "random_state": 0, "n_jobs": 1}
+SMALL = {
+    "preset": "fast",
+    "hidden_layer_sizes": (4, 4),
+    "n_members": 2,
+    "epochs": 2,
+    "random_state": 0,
+    "n_jobs": 1,
+}
 
 
 def frame():
     """A frame (40, 5) of numbers with gaps, words of few and of many levels, and booleans."""
     random = np.random.RandomState(0)
-    columns = {"number": np.where(random.rand(N) < 0.1, np.nan, random.randn(N)), "word": random.choice(list("xyz"), N)}
+    columns = {
+        "number": np.where(random.rand(N) < 0.1, np.nan, random.randn(N)),
+        "word": random.choice(list("xyz"), N),
+    }
     columns |= {"integer": random.randint(0, 9, N), "boolean": random.rand(N) < 0.5}
     return pd.DataFrame(columns | {"level": [f"k{i % 7}" for i in range(N)]})
 
@@ -43,7 +60,7 @@ NEW_ROWS = pd.DataFrame(
 
 
 def tables():
-    """Fitted estimators of tables: of words, the rarest of which are one level, and of numbers alone."""
+    """Fitted estimators of tables: of words, the rarest of them one level, and of numbers alone."""
     random, words = np.random.RandomState(1), frame()
     yield TabularRegressor(**SMALL).fit(words, random.randn(N))
     yield TabularClassifier(**SMALL, max_categories=5).fit(words, random.choice(["p", "q", "r"], N))
@@ -53,9 +70,11 @@ def tables():
 @functools.cache
 def files():
     """The functions that read a good file of each kind, and its bytes."""
-    it, mlp, other = result_of(np.float64), fitted("classifier", np.float64), fitted("regressor", np.float32)
+    it = result_of(np.float64)
+    mlps = [fitted("classifier", np.float64), fitted("regressor", np.float32)]
     several = train_many(NETWORK, X, Y, seed=range(3), **OPTIONS)
-    odd = train_many(NETWORK, X, Y, seed=range(2), epochs=[1, 2], stop=Stop(validation=0.3, restore_best=True))
+    stop = Stop(validation=0.3, restore_best=True)
+    odd = train_many(NETWORK, X, Y, seed=range(2), epochs=[1, 2], stop=stop)
     small = fastnn.Network((4, 3, 2), fastnn.Elu(0.5))
     methods = [fastnn.train(small, X, Y, seed=0, epochs=2, optimizer=LevenbergMarquardt())]
     methods.append(fastnn.train(small, X, Y, seed=0, epochs=2, optimizer=BayesianRegularization()))
@@ -66,32 +85,29 @@ def files():
             getattr(it, method)(path, **options)
             return getattr(type(it), "load", fastnn.load), path.read_bytes()
 
-        whole = [saved(one) for one in (it, several, odd, mlp, other, *methods, *tables(), *tables())]
+        all_kinds = it, several, odd, *mlps, *methods, *tables(), *tables()
+        whole = [saved(one) for one in all_kinds]
         whole += [saved(one, state=False) for one in (it, several)]
-        return whole + ([saved(it, "export", format="safetensors")] if can_write("safetensors") else [])
+        if can_write("safetensors"):
+            whole.append(saved(it, "export", format="safetensors"))
+        return whole
 
 
-# --------------------------------------------------------------------------------------------------------------- damage
+# ------------------------------------------------------------------------------------------- damage
 
 
 def mutated(draw, content):
-    """The bytes of a file that was damaged, or of an archive that was made anew of changed parts; and which it is."""
+    """The bytes of a file that was damaged, or of an archive of changed parts; and which it is."""
     if content[:2] != b"PK" or draw.chance(0.12):
         for _ in range(draw.of([1, 1, 2, 5, 50])):
-            i, k = draw.integer(len(content)), draw.of([1, 1, 8, 100])
-            before, here, after = content[:i], content[i : i + k], content[i + k :]
-            change = draw.of(["flip", "flip", "other", "cut", "repeat", "zero", "truncate"])
-            if change in ("flip", "other"):
-                here = bytes([here[0] ^ 1 << draw.integer(8) if change == "flip" else draw.integer(256)]) + here[1:]
-            changed = {"cut": b"", "repeat": here * 2, "zero": b"\0" * len(here), "truncate": here[:1]}
-            content = before + changed.get(change, here) + after * (change != "truncate") or b"\0"
+            content = damaged(draw, content)
         return content, "damaged"
     with np.load(io.BytesIO(content)) as archive:
         arrays = dict(archive)
     for _ in range(draw.of([1, 1, 1, 2, 3])):
-        texts = [name for name, array in arrays.items() if getattr(array, "dtype", None) == np.uint8]
+        texts = [name for name in arrays if getattr(arrays[name], "dtype", None) == np.uint8]
         name = draw.of(sorted(texts if texts and draw.chance(0.6) else arrays))
-        value = quietly(lambda name=name: json.loads(arrays[name].tobytes()))[0] if name in texts else None
+        value = read_json(arrays[name]) if name in texts else None
         if isinstance(value, (dict, list)) and value and draw.chance(0.9):
             change_entry(draw, value)
             arrays[name] = np.frombuffer(json.dumps(value, default=repr).encode(), np.uint8)
@@ -99,19 +115,46 @@ def mutated(draw, content):
             del arrays[name]
         else:
             arrays[name] = changed_array(draw, arrays[name])
+    arrays = {name: quietly(lambda name=name: np.asarray(arrays[name]))[0] for name in arrays}
+    arrays = {name: np.asarray(array) for name, array in arrays.items()}
+    arrays = {name: array for name, array in arrays.items() if can_pickle(array)}
     file = io.BytesIO()
-    arrays = {name: np.asarray(quietly(lambda array=array: np.asarray(array))[0]) for name, array in arrays.items()}
-    arrays = {name: array for name, array in arrays.items() if quietly(lambda array=array: pickle.dumps(array))[0]}
     write = draw.of([np.savez] * 19 + [np.savez_compressed])  # packed, which fastnn does not do
     write(file, **arrays)
     return file.getvalue(), "forged"
+
+
+def damaged(draw, content):
+    """Some bytes changed, left out or repeated, or the end cut off."""
+    i, k = draw.integer(len(content)), draw.of([1, 1, 8, 100])
+    before, here, after = content[:i], content[i : i + k], content[i + k :]
+    change = draw.of(["flip", "flip", "other", "cut", "repeat", "zero", "truncate"])
+    changed = {
+        "flip": bytes([here[0] ^ 1 << draw.integer(8)]) + here[1:],
+        "other": bytes([draw.integer(256)]) + here[1:],
+        "cut": b"",
+        "repeat": here * 2,
+        "zero": b"\0" * len(here),
+        "truncate": here[:1],
+    }
+    return before + changed[change] + after * (change != "truncate") or b"\0"
+
+
+def read_json(array):
+    """The value of a text of JSON; None for other bytes."""
+    return quietly(lambda: json.loads(array.tobytes()))[0]
+
+
+def can_pickle(array):
+    """Whether an array can be written to an archive."""
+    return quietly(lambda: pickle.dumps(array))[1] is None
 
 
 EXTREME = [np.nan, np.inf, -np.inf, 1e308, -1e308, 1e-320, 0, -1, 1, 2, 3, 1e150, 2**31, 2**62]
 
 
 def changed_array(draw, array):
-    """An array of which some numbers, the shape or the dtype are other ones, or anything in its place."""
+    """An array with other numbers, another shape or dtype, or anything in its place."""
     change = draw.of(["numbers", "numbers", "numbers", "all", "dtype", "shape", "none", "other"])
     if change == "other" or getattr(array, "size", 0) == 0 or array.dtype.kind not in "fiu":
         return draw.like(array) if draw.chance(0.9) else np.zeros(0)
@@ -123,7 +166,11 @@ def changed_array(draw, array):
         shape = list(array.shape) or [1]
         shape[draw.integer(len(shape))] = draw.of([0, 1, 2, 3, 5, 100])
         return draw.of(
-            [array.reshape(-1), array[..., None], np.resize(array, shape) if array.size else np.zeros(shape)]
+            [
+                array.reshape(-1),
+                array[..., None],
+                np.resize(array, shape) if array.size else np.zeros(shape),
+            ]
         )
     array = np.array(array)
     with np.errstate(all="ignore"):
@@ -134,10 +181,50 @@ def changed_array(draw, array):
     return array
 
 
-JSON = [None, True, False, 0, -1, 1, 2, 10**12, 10**18, 2**63, 2**70, 10**400, 0.5, -0.5, 1e300, 1e-320]
-JSON += [float("nan"), float("inf"), "", "x", "x" * 5000, "\ud800", "*/ evil", "${x}", '"', "float32", "epochs"]
+JSON = [
+    None,
+    True,
+    False,
+    0,
+    -1,
+    1,
+    2,
+    10**12,
+    10**18,
+    2**63,
+    2**70,
+    10**400,
+    0.5,
+    -0.5,
+    1e300,
+    1e-320,
+]
+JSON += [
+    float("nan"),
+    float("inf"),
+    "",
+    "x",
+    "x" * 5000,
+    "\ud800",
+    "*/ evil",
+    "${x}",
+    '"',
+    "float32",
+    "epochs",
+]
 JSON += [[], {}, [1], [None], [[]], [1] * 100, {"a": 1}, {"tuple": []}, {"name": "x"}, {"dict": []}]
-WORDS = [*ACTIVATIONS, *LOSSES, *fastnn.OPTIMIZERS, "vector", "scalar", "none", "sum", "mean", "diverged", "numpy"]
+WORDS = [
+    *ACTIVATIONS,
+    *LOSSES,
+    *fastnn.OPTIMIZERS,
+    "vector",
+    "scalar",
+    "none",
+    "sum",
+    "mean",
+    "diverged",
+    "numpy",
+]
 
 
 def change_entry(draw, header):
@@ -148,15 +235,20 @@ def change_entry(draw, header):
         if isinstance(here[key], (dict, list)) and here[key] and draw.chance(0.9):
             here = here[key]
             continue
-        change, value = draw.of(["other", "other", "near", "near", "near", "gone", "more"]), here[key]
+        change, value = (
+            draw.of(["other", "other", "near", "near", "near", "gone", "more"]),
+            here[key],
+        )
         if change == "gone":
             del here[key]
         elif change == "near" and isinstance(value, bool):
             here[key] = not value
         elif change == "near" and isinstance(value, (int, float)):
-            here[key] = draw.of([value + 1, value - 1, -value, value * 2, value * 10**6, str(value)])
+            near = [value + 1, value - 1, -value, value * 2, value * 10**6, str(value)]
+            here[key] = draw.of(near)
         elif change == "near" and isinstance(value, str):
-            here[key] = draw.of([value + "x", value[:-1], value.upper(), draw.of(WORDS), draw.of(WORDS)])
+            near = [value + "x", value[:-1], value.upper(), draw.of(WORDS), draw.of(WORDS)]
+            here[key] = draw.of(near)
         elif change == "more" and isinstance(here, dict):
             here[draw.of(["unknown", "name", "tuple", "dict", ""])] = draw.of(JSON)
         elif change == "more":
@@ -166,7 +258,7 @@ def change_entry(draw, header):
         return
 
 
-# ----------------------------------------------------------------------------------------------------------------- use
+# ---------------------------------------------------------------------------------------------- use
 
 
 BASE, FACTOR = 20 << 20, 10
@@ -174,7 +266,7 @@ BASE, FACTOR = 20 << 20, 10
 
 
 def file(draw):
-    """A bad file: refused in little memory, or right though damaged; what a forged one can do, it does or refuses."""
+    """A bad file: refused in little memory, or right; a forged one does what it can, or refuses."""
     load, content = draw.of(files())
     bad, how = mutated(draw, content)
     with tempfile.TemporaryDirectory() as folder:
@@ -206,8 +298,12 @@ def numbers_of(it):
     """All weights of what a file holds; of tables what they predict."""
     if hasattr(it, "estimators_"):
         rows = NEW_ROWS if hasattr(it, "feature_names_in_") else X[:3]
-        return [it.predict_proba(rows) if hasattr(it, "classes_") else it.predict(rows), it._out_of_bag]
-    return [part for one in (it if isinstance(it, fastnn.ManyResult) else [it]) for part in parts_of(one)]
+        return [
+            it.predict_proba(rows) if hasattr(it, "classes_") else it.predict(rows),
+            it._out_of_bag,
+        ]
+    results = it if isinstance(it, fastnn.ManyResult) else [it]
+    return [part for one in results for part in parts_of(one)]
 
 
 def uses_of(it, folder):
@@ -218,20 +314,34 @@ def uses_of(it, folder):
         uses |= {"predict": lambda: it.predict(X), "best": it.best, "scores": lambda: it.history}
         networks, states = [one.network for one in it], [one.state for one in it]
         return uses | {"resume": lambda: train_many(networks, X, Y, resume=states, epochs=1)}
-    uses |= {"c": lambda: it.export(path.with_suffix(".c")), "python": lambda: compiled(it, path.with_suffix(".py"))}
+    uses |= {
+        "c": lambda: it.export(path.with_suffix(".c")),
+        "python": lambda: compiled(it, path.with_suffix(".py")),
+    }
     if can_write("onnx"):
         uses["onnx"] = lambda: it.export(path.with_suffix(".onnx"))
     if hasattr(it, "estimators_"):
         rows = NEW_ROWS if hasattr(it, "feature_names_in_") else X[:3]
-        uses |= {"predict": lambda: it.predict(rows), "function": it.function, "scores": lambda: it.history_}
+        uses |= {
+            "predict": lambda: it.predict(rows),
+            "function": it.function,
+            "scores": lambda: it.history_,
+        }
         if isinstance(it, TabularClassifier):
             return uses | {"probabilities": lambda: it.predict_proba(rows)}
-        uses |= {"interval": lambda: it.predict_interval(rows, 0.5), "half": lambda: it.predict_interval(rows, 0.25)}
+        uses |= {
+            "interval": lambda: it.predict_interval(rows, 0.5),
+            "half": lambda: it.predict_interval(rows, 0.25),
+        }
         return uses | {"deviation": lambda: it.predict(rows, return_std=True)}
     uses["predict"] = lambda: it.predict(X)
     if hasattr(it, "coefs_"):
-        return uses | {"partial_fit": lambda: it.partial_fit(X, LABELS if hasattr(it, "classes_") else Y)}
-    uses |= {"function": it.function, "scores": lambda: [it.history.loss, it.history.validation_loss]}
+        targets = LABELS if hasattr(it, "classes_") else Y
+        return uses | {"partial_fit": lambda: it.partial_fit(X, targets)}
+    uses |= {
+        "function": it.function,
+        "scores": lambda: [it.history.loss, it.history.validation_loss],
+    }
     return uses | {"resume": lambda: it.resume(X, targets_of(it.network), epochs=1)}
 
 
