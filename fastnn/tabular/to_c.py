@@ -5,7 +5,14 @@ import textwrap
 import numpy as np
 
 from fastnn.checking.arguments import decimal
-from fastnn.files.to_c import array_text, comment, hidden_buffers, labels_comment, layer_calls, sources
+from fastnn.files.to_c import (
+    array_text,
+    comment,
+    hidden_buffers,
+    labels_comment,
+    layer_calls,
+    sources,
+)
 from fastnn.memory import Array
 from fastnn.tabular.export import TableModel
 from fastnn.tabular.preparation import LARGEST_SCALED, LIMIT, ROUNDS, Levels
