@@ -260,12 +260,11 @@ def test_c_compiles_without_a_warning(widths, tmp_path):
     assert source.read_text().count("a1[4]") == (len(widths) > 1)
 
 
-def test_buffers_of_c_hold_the_widest_layer(tmp_path):
+def test_buffers_of_c_hold_the_widest_layer():
     """`fit` takes equal widths only, but a file may say something else."""
-    preparation = TablePreparation().fit(np.arange(6.0).reshape(3, 2))
     network = Network((2, 3, 4, 9, 1), "gelu", "identity")
     params = network.init_params(np.random.RandomState(0), np.float32)[None]
-    model = TableModel(preparation, network, params, None, None, np.ones((4, 1)), True)
+    model = next(untrained(np.arange(6.0).reshape(3, 2)))._replace(network=network, params=params)
     text = to_c.contents(model, "net")[".c"].decode()
     assert "float a0[9];" in text
     assert "float a1[4];" in text
