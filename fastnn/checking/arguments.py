@@ -61,6 +61,41 @@ def errors_of(what: str) -> Iterator[None]:
         raise
 
 
+class Faults:
+    """The errors of several parts, such as columns, which are raised as one."""
+
+    def __init__(self) -> None:
+        self._errors: list[tuple[str, Exception]] = []
+
+    @contextlib.contextmanager
+    def part(self, label: str = "") -> Iterator[None]:
+        """Collect the ValueError or TypeError of a part, whose text may begin with its label."""
+        try:
+            yield
+        except (ValueError, TypeError) as error:
+            self._errors.append((label, error))
+
+    def check(self) -> None:
+        """Raise what was collected: a single error as it is, several as one, in which equal faults are one line."""
+        if len(self._errors) == 1:
+            raise self._errors[0][1]
+        labels: dict[str, list[str]] = {}
+        for label, error in self._errors:
+            labels.setdefault(str(error).removeprefix(label), []).append(label)
+        lines = []
+        for text, (first, *others) in labels.items():
+            names = ", ".join(label.removeprefix("column ") for label in others[:MOST_NAMES])
+            more = f" and {len(others) - MOST_NAMES} more" if len(others) > MOST_NAMES else ""
+            lines.append(f"{first}{text}" + (f"; the same in {names}{more}" if others else ""))
+        if lines:
+            are_types = all(isinstance(error, TypeError) for _, error in self._errors)
+            raise (TypeError if are_types else ValueError)("\n".join(lines))
+
+
+MOST_NAMES = 40
+"""Columns of one fault that an error names besides the first."""
+
+
 def shown(value: Any) -> str:
     """Return a value's text in errors: the shape of an array or a data frame, else a short repr."""
     try:
@@ -156,6 +191,17 @@ def check_sizes(sizes: Any) -> tuple[int, ...]:
     if len(checked) < 2:
         raise ValueError(f"sizes needs at least the inputs and the outputs, such as (3, 5, 1); got {checked}")
     return checked
+
+
+def hidden_sizes(sizes: Any) -> list[int]:
+    """Return an estimator's widths of hidden layers, which may be one number."""
+    if isinstance(sizes, Mapping):
+        raise TypeError(f"hidden_layer_sizes must be widths such as (64, 64), not {shown(sizes)}")
+    sizes = list(sizes) if np.iterable(sizes) else [sizes]
+    sizes = [check_integer(f"hidden_layer_sizes[{i}]", n) for i, n in enumerate(sizes)]
+    if not all(n > 0 for n in sizes):
+        raise ValueError(f"hidden_layer_sizes must be > 0, got {shown(sizes)}.")
+    return sizes
 
 
 def check_activation(activation: Any, n_hidden: int, check: Callable[[str, Any], Any]) -> Any:

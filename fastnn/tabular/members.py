@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.model_selection import GroupKFold, StratifiedGroupKFold, check_cv
 
-from fastnn.checking.arguments import shown
+from fastnn.checking.arguments import hidden_sizes, shown
+from fastnn.backends import get_backend
 from fastnn.files.description import without_state
 from fastnn.many import ManyProgress, ManyResult, train_many
 from fastnn.memory import Array
@@ -19,6 +20,7 @@ from fastnn.optimizers import Adam
 from fastnn.schedules import cosine
 from fastnn.training import Stop
 from fastnn.training.exceptions import TrainingInterrupted
+from fastnn.training.inputs import check_memory
 from fastnn.training.results import TrainingResult
 
 Rows = NDArray[np.int64]
@@ -31,6 +33,10 @@ NOISE = 20.0
 
 ROWS_TO_SCALE_BY = 10_000
 """Rows that the columns' relevance is taken from, about; of more rows evenly spaced ones."""
+
+
+LARGEST_EXPONENT = 60
+"""The greatest weight of rows, and 1 over it, as a power of two."""
 
 
 class Preset(NamedTuple):
@@ -83,8 +89,8 @@ def settings_of(estimator: Any, n_rows: int, *, classes: bool, n_splits: int, n_
     preset = PRESETS[estimator.preset]
     fixed = {name: value for name in Settings._fields if (value := getattr(estimator, name)) is not None}
     sizes = fixed.pop("hidden_layer_sizes", preset.hidden_layer_sizes)
-    sizes = tuple(int(n) for n in sizes) if hasattr(sizes, "__iter__") else (int(sizes),)
-    if not sizes or len(set(sizes)) > 1 or sizes[0] < 1:
+    sizes = tuple(hidden_sizes(sizes))
+    if len(set(sizes)) != 1:
         raise ValueError(f"hidden_layer_sizes must be equal widths, as (64, 64), not {sizes}: all learn at one rate")
     n_members = math.ceil(preset.n_members / n_splits) * n_splits if n_splits else preset.n_members
     growth, copies = math.sqrt(max(1.0, n_rows / FULL_ROWS)), max(1.0, n_copies / 2)
@@ -127,18 +133,30 @@ def splits(
         cv = kind(n_splits, shuffle=True, random_state=random_state)
     y = targets if labels is None else labels
     splitter = check_cv(cv, y, classifier=labels is not None)
-    tests = [row_numbers(test) for _, test in splitter.split(np.zeros((len(y), 1)), y, groups)]
+    tests = [row_numbers(test, len(y)) for _, test in splitter.split(np.zeros((len(y), 1)), y, groups)]
     if not tests:
         raise ValueError("cv has no splits: a generator is empty after its first use, give a list")
+    if not all(map(len, tests)):
+        raise ValueError("cv: a split leaves out no rows")
     if not all(np.isin(test, np.arange(len(y))).all() for test in tests):
         raise ValueError(f"cv: a split leaves out rows that X has not, of the numbers 0 to {len(y) - 1}")
     return tests
 
 
-def row_numbers(part: Any) -> Rows:
-    """Return the rows of a part of a split, of numbers or of a mask (n,), as numbers."""
+def row_numbers(part: Any, n: int) -> Rows:
+    """Return the rows of a part of a split of n rows, of numbers or of a mask (n,), as numbers."""
     part = np.asarray(part)
+    if part.dtype.kind == "b" and part.shape != (n,):
+        raise ValueError(f"cv: a split is a mask of the shape {part.shape}, and X has {n} rows")
     return np.flatnonzero(part) if part.dtype.kind == "b" else part
+
+
+def moderate(weight: Array | None) -> Array | None:
+    """Return weights (n,), those that float32 has no sums of times a power of two, which changes no training."""
+    if weight is None:
+        return None
+    exponent = np.frexp(weight.max())[1]
+    return np.ldexp(weight, np.clip(exponent, -LARGEST_EXPONENT, LARGEST_EXPONENT) - exponent)
 
 
 def parts(
@@ -217,6 +235,7 @@ def train_members(
     Without `left_out` that is the best epoch on the sample's validation rows. Return the members, the factors of their
     inputs (see `unscaled`), and whether Ctrl-C ended the training.
     """
+    check_memory(network, 3 * settings.n_members, settings.batch_size, np.dtype(np.float32), get_backend("numba"))
     scales, n = input_scales(network, sample), len(sample.targets)
     sample = sample.scaled(scales)
     n_copies = len(sample.inputs) // n
