@@ -70,7 +70,7 @@ def refuse_lazy(name: str, value: Any) -> None:
 
 def refuse_masked(name: str, value: Any) -> None:
     """Raise ValueError for a masked array in which values are masked."""
-    if np.ma.is_masked(value):
+    if isinstance(value, np.ma.MaskedArray) and np.ma.is_masked(value):
         raise ValueError(f"{name} has masked values: fill them in or leave their rows out")
 
 

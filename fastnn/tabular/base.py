@@ -304,7 +304,7 @@ class BaseTabular(Saving, Exporting, BaseEstimator, ABC):
         n_splits = len(left_out)
         left_out = [rows for part in left_out if len(rows := np.intersect1d(part, used))]
         if n_splits and not left_out:
-            raise ValueError("cv: the rows that splits leave out all have the weight 0")
+            raise ValueError("cv: no split leaves out a row of a weight above 0")
         n_splits = len(left_out)
         settings = settings_of(self, len(used), classes=labels is not None, n_splits=n_splits, n_copies=n_copies)
         if validation.X is not None:
@@ -472,8 +472,7 @@ def _weighted_rows(X: Any, y: Any, sample_weight: Any, validation: Validation) -
     if cv is not None and not isinstance(cv, Integral):
         folds = check_cv(cv).split(np.zeros((n_rows, 1)), y, groups)
         own = [[ensemble.row_numbers(part, n_rows) for part in fold] for fold in folds]
-        cv = [[np.flatnonzero(np.isin(rows, part)) for part in fold] for fold in own]
-        cv = [fold for fold, (_, test) in zip(cv, own, strict=True) if len(fold[1]) or not len(test)]
+        cv = [tuple(np.flatnonzero(np.isin(rows, part)) for part in fold) for fold in own]
 
     def place(values: Array) -> Array:
         placed = np.full((n_rows, *values.shape[1:]), np.nan if values.dtype.kind == "f" else 0, values.dtype)

@@ -120,7 +120,7 @@ def _values(series: Any, label: str, as_words: bool) -> Array:
     if kind == "c":
         raise ValueError(f"Complex data not supported: {label} holds complex numbers; say real and imaginary parts")
     values = _words(values.astype(object), label)
-    return values if as_words or not _kinds(values) <= {"number"} else as_numbers(values, label)
+    return values if as_words or not _kinds(values.tolist()) <= {"number"} else as_numbers(values, label)
 
 
 def _words(values: Array, label: str) -> Array:
@@ -156,17 +156,17 @@ def _plain(values: Array) -> Array:
     return objects
 
 
-def _kinds(values: Array) -> set[str]:
+def _kinds(values: list[Any]) -> set[str]:
     """Return the kinds of objects, gaps aside."""
-    kinds = {kind for kind in map(_kind_of, set(map(type, values.tolist()))) if kind}
-    if "number" in kinds and all(_kind_of(type(v)) != "number" or is_gap(v) for v in values.tolist()):
+    kinds = {kind for kind in map(_kind_of, set(map(type, values))) if kind}
+    if "number" in kinds and all(_kind_of(type(value)) != "number" or is_gap(value) for value in values):
         kinds.discard("number")  # NaN in a column of words
     return kinds
 
 
 def _kinds_alike(values: Array, label: str) -> set[str]:
     """Return the kinds of objects, gaps aside; ValueError for several, of which only booleans and numbers are alike."""
-    kinds = _kinds(values)
+    kinds = _kinds(values.tolist())
     if len(kinds) > 1 and kinds != {"boolean", "number"}:
         both = " and ".join(_example(values, kind) for kind in sorted(kinds))
         way = 'by pandas.to_numeric(..., errors="coerce") if words mean gaps, by .astype(str) if numbers are levels'
@@ -225,7 +225,7 @@ def check_words(label: str, levels: Iterable[Any], n: int, most: int) -> None:
         raise ValueError(f"{label} holds free text: drop it, or turn it into numbers before, {way}")
 
 
-def kinds_of(values: Array) -> set[str]:
+def kinds_of(values: list[Any]) -> set[str]:
     """Return the kinds of objects: "number", "text", "boolean"; booleans are numbers too, and gaps have none."""
     kinds = _kinds(values)
     return kinds | {"number"} if "boolean" in kinds else kinds

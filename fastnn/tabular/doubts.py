@@ -30,7 +30,7 @@ MOST_TARGETS = 20
 
 YEARS = 1700, 2100
 
-ROWS_TO_DOUBT_BY = 10_000
+ROWS_TO_DOUBT_BY = 5_000
 """Rows that numbers are judged by, about; of more rows evenly spaced ones."""
 
 _NUMBER = r"(?:\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+(?:[.,]\d+)?|\.\d+)(?:[eE][-+]?\d+)?"
@@ -66,10 +66,10 @@ def reading_of(counts: Mapping[Any, int]) -> Reading | None:
                 return None
             forms.setdefault((parts[1], (parts[3] or "").strip()), []).append(text)
     for (sign, unit), texts in forms.items():
-        is_whole = not sign and all(text.strip(" +-").removesuffix(unit).strip().isdigit() for text in texts)
-        is_whole = is_whole and unit[:1].isalpha() == bool(unit)
-        enough = len(texts) >= (FEWEST_WHOLE if is_whole else FEWEST_OTHERS)
-        if enough and sum(map(counts.__getitem__, texts)) > sum(counts.values()) / 2:
+        are_whole = all(text.strip(" +-").removesuffix(unit).strip().isdigit() for text in texts)
+        may_be_labels = are_whole and not sign and (not unit or unit[0].isalpha())
+        are_many = len(texts) >= (FEWEST_WHOLE if may_be_labels else FEWEST_OTHERS)
+        if are_many and sum(map(counts.__getitem__, texts)) > sum(counts.values()) / 2:
             way = 'by pandas.to_numeric(..., errors="coerce")'
             if sign == ":":
                 way = "such as minutes, by pandas.to_timedelta"
@@ -84,15 +84,16 @@ def may_be_names(values: Array, targets: Array) -> bool:
     step = max(1, len(values) // ROWS_TO_DOUBT_BY)
     known = np.flatnonzero(~np.isnan(values[::step])) * step
     values, targets = values[known], targets[known]
-    if (values != np.trunc(values)).any():
+    if (values[:100] % 1).any() or (values % 1).any():
         return False
-    numbers, level_of, counts = np.unique(values, return_inverse=True, return_counts=True)
+    numbers, counts = np.unique(values, return_counts=True)
     repeats = counts >= FEWEST_ROWS
     x, n = numbers[repeats], counts[repeats].astype(np.float64)
     if len(x) < FEWEST_LEVELS or n.sum() < LEAST_COVER * len(values) or n.sum() ** 2 < LEAST_EVEN * (n**2).sum():
         return False
     if YEARS[0] <= x[0] and x[-1] <= YEARS[1]:
         return False
+    level_of = np.searchsorted(numbers, values)
     left = (x[2:] - x[1:-1]) / (x[2:] - x[:-2])  # weights of the neighbors
     weights = np.array([left, np.ones_like(left), 1 - left]) ** 2
     untold = between = total = squares = noises = 0.0

@@ -317,20 +317,21 @@ class TablePreparation(TransformerMixin, BaseEstimator):
             numbers[:, i] = self._column(table, places[j], {"number"}).values
         codes = []
         for one in self.levels_:
-            kinds = kinds_of(np.array(one.levels, object))
-            codes.append(one.codes(self._column(table, places[one.column], kinds, as_words=True)))
+            column = self._column(table, places[one.column], kinds_of(one.levels), as_words=True)
+            codes.append(one.codes(column))
         return self._matrix(numbers, codes)
 
     def _places(self, table: Table) -> list[int]:
         """Return the place in a table of each column that `fit` saw."""
         own, estimator = getattr(self, "feature_names_in_", None), self._owner or type(self).__name__
-        if own is not None and table.names is None:
-            warn(UserWarning(f"X does not have valid feature names, but {estimator} was fitted with feature names"))
         if (own is None or table.names is None) and table.n_columns != self.n_features_in_:
             expects = f"{estimator} is expecting {self.n_features_in_} features as input"
             raise ValueError(f"X has {table.n_columns} features, but {expects}")
         seen = known_names(table.names, own)
         if seen is None or table.names is None:
+            if (own is None) != (table.names is None):
+                has, was = ("has", "without") if own is None else ("does not have valid", "with")
+                warn(UserWarning(f"X {has} feature names, but {estimator} was fitted {was} feature names"))
             return list(range(table.n_columns))
         place_of = {name: j for j, name in enumerate(table.names)}
         if lacking := [name for name in seen if name not in place_of]:
@@ -343,7 +344,7 @@ class TablePreparation(TransformerMixin, BaseEstimator):
     def _column(self, table: Table, j: int, kinds: set[str], as_words: bool = False) -> Column:
         """Read column j; ValueError unless it holds what `fit` saw there. Booleans are numbers where it saw numbers."""
         column = table.column(j, as_words)
-        there = {"number"} if column.holds_numbers else kinds_of(column.values)
+        there = {"number"} if column.holds_numbers else kinds_of(column.values.tolist())
         if there and not there & kinds:
             (was, way), (is_, _) = (next(_WAYS[kind] for kind in _WAYS if kind in held) for held in (kinds, there))
             raise ValueError(f"{column.label} held {was} in fit and holds {is_} now: make {was} of them, by {way}")
