@@ -62,10 +62,11 @@ def errors_of(what: str) -> Iterator[None]:
 
 
 class Faults:
-    """The errors of several parts, such as columns, which are raised as one."""
+    """The errors of several parts, such as columns, to be raised as one."""
 
     def __init__(self) -> None:
-        self._errors: list[tuple[str, Exception]] = []
+        self._errors: list[Exception] = []
+        self._labels: dict[str, list[str]] = {}
 
     @contextlib.contextmanager
     def part(self, label: str = "") -> Iterator[None]:
@@ -73,27 +74,19 @@ class Faults:
         try:
             yield
         except (ValueError, TypeError) as error:
-            self._errors.append((label, error))
+            self._errors.append(error)
+            self._labels.setdefault(str(error).removeprefix(label), []).append(label)
 
     def check(self) -> None:
-        """Raise what was collected: a single error as it is, several as one, in which equal faults are one line."""
+        """Raise a single error as it is, several as a ValueError with a line for each text."""
         if len(self._errors) == 1:
-            raise self._errors[0][1]
-        labels: dict[str, list[str]] = {}
-        for label, error in self._errors:
-            labels.setdefault(str(error).removeprefix(label), []).append(label)
+            raise self._errors[0]
         lines = []
-        for text, (first, *others) in labels.items():
-            names = ", ".join(label.removeprefix("column ") for label in others[:MOST_NAMES])
-            more = f" and {len(others) - MOST_NAMES} more" if len(others) > MOST_NAMES else ""
-            lines.append(f"{first}{text}" + (f"; the same in {names}{more}" if others else ""))
+        for text, (first, *others) in self._labels.items():
+            same = ", ".join(label.removeprefix("column ") for label in others)
+            lines.append(f"{first}{text}{'; the same in ' * bool(same)}{same}")
         if lines:
-            are_types = all(isinstance(error, TypeError) for _, error in self._errors)
-            raise (TypeError if are_types else ValueError)("\n".join(lines))
-
-
-MOST_NAMES = 40
-"""Columns of one fault that an error names besides the first."""
+            raise ValueError("\n".join(lines))
 
 
 def shown(value: Any) -> str:

@@ -41,11 +41,10 @@ if TYPE_CHECKING:
 MOST_COLUMNS = 20
 """Most columns that an estimator's card lists."""
 
-MOST_MEMBERS = 10_000
-
 MOST_TEXT = 36
 """Most characters of a column's levels in it."""
 
+MOST_MEMBERS = 10_000
 
 LARGEST_TARGET = 1e15
 """Largest absolute value of a validation target, in standard deviations of y: float32 holds sums of its square."""
@@ -251,13 +250,13 @@ class BaseTabular(Saving, Exporting, BaseEstimator, ABC):
         self._check_there_are_targets(y)
         preparation = TablePreparation(self.max_categories)
         preparation._owner = type(self).__name__
-        faults, targets = Faults(), None
+        faults = Faults()
+        targets: Any = None
         with faults.part():
             targets = self._learn_targets(self._checked(y))
         with faults.part():
             matrices = preparation.fit_with_gaps(X, random_state, targets)
         faults.check()
-        assert targets is not None
         check_consistent_length(matrices[0], targets)
         weight = ensemble.moderate(row_weights(self, y, sample_weight))
         used = np.arange(len(targets)) if weight is None else np.flatnonzero(weight)
@@ -300,10 +299,9 @@ class BaseTabular(Saving, Exporting, BaseEstimator, ABC):
         fraction = self.validation_fraction or PRESETS[self.preset].validation_fraction
         if fraction > 0.5:
             raise ValueError(f"validation_fraction={fraction:g}: members leave out at most half of the rows, 0.5")
-        left_out = ensemble.splits(validation.cv, targets, labels, validation.groups, fraction, random_state)
-        n_splits = len(left_out)
-        left_out = [rows for part in left_out if len(rows := np.intersect1d(part, used))]
-        if n_splits and not left_out:
+        splits = ensemble.splits(validation.cv, targets, labels, validation.groups, fraction, random_state)
+        left_out = [rows for part in splits if len(rows := np.intersect1d(part, used))]
+        if splits and not left_out:
             raise ValueError("cv: no split leaves out a row of a weight above 0")
         n_splits = len(left_out)
         settings = settings_of(self, len(used), classes=labels is not None, n_splits=n_splits, n_copies=n_copies)
@@ -471,8 +469,8 @@ def _weighted_rows(X: Any, y: Any, sample_weight: Any, validation: Validation) -
     check_consistent_length(X, y, groups)
     if cv is not None and not isinstance(cv, Integral):
         folds = check_cv(cv).split(np.zeros((n_rows, 1)), y, groups)
-        own = [[ensemble.row_numbers(part, n_rows) for part in fold] for fold in folds]
-        cv = [tuple(np.flatnonzero(np.isin(rows, part)) for part in fold) for fold in own]
+        parts = ([ensemble.row_numbers(part, n_rows) for part in fold] for fold in folds)
+        cv = [tuple(np.flatnonzero(np.isin(rows, part)) for part in fold) for fold in parts]
 
     def place(values: Array) -> Array:
         placed = np.full((n_rows, *values.shape[1:]), np.nan if values.dtype.kind == "f" else 0, values.dtype)

@@ -61,7 +61,8 @@ class Table:
                 with contextlib.suppress(ValueError):  # of ragged ones, as scikit-learn says
                     X = np.array(X, object)  # numbers beside words would all become words
             if isinstance(X, np.ma.MaskedArray):  # a mask is a gap
-                X = np.where(np.ma.getmaskarray(X), np.nan if X.dtype.kind in "iuf" else None, X.data)
+                gap: Any = np.nan if X.dtype.kind in "iuf" else None
+                X = np.where(np.ma.getmaskarray(X), gap, X.data)
             with short_errors():
                 X = check_array(X, dtype=None, ensure_all_finite=False, input_name=name)
         self._X = X
@@ -135,25 +136,23 @@ def _words(values: Array, label: str) -> Array:
     return values
 
 
-_PLAIN: dict[type, Any] = {str: str.__str__, int: int.__int__, float: float.__float__}
+_PLAIN = {str, float, int, bool, type(None)}
 
 
 def _plain(values: Array) -> Array:
-    """Return objects with texts and numbers of classes of their own, such as enums, as Python's, and gaps as None."""
-
-    def plain(value: Any) -> Any:
-        value = value.item() if isinstance(value, np.generic) and value.dtype.kind not in "mM" else value
-        way = next((way for cls, way in _PLAIN.items() if isinstance(value, cls)), None)
-        if isinstance(value, bool) or way is None:
-            return None if is_gap(value) else value
-        return way(value)
-
+    """Return objects with scalars of NumPy and texts of other classes as Python's own, and gaps as None."""
     listed = values.tolist()
-    if set(map(type, listed)) <= {*_PLAIN, bool, type(None)}:
+    if set(map(type, listed)) <= _PLAIN:
         return values
-    objects = np.empty(len(listed), object)
-    objects[:] = [plain(value) for value in listed]
-    return objects
+    values = values.copy()
+    for row, value in enumerate(listed):
+        if is_gap(value):
+            values[row] = None
+        elif isinstance(value, str):
+            values[row] = str.__str__(value)
+        elif isinstance(value, (np.number, np.bool_)):
+            values[row] = value.item()
+    return values
 
 
 def _kinds(values: list[Any]) -> set[str]:

@@ -2,10 +2,10 @@
 
 Words. A column of texts such as "0.31", "0.3 ct", "12 %" or "12:30" has a level for each number.
 
-Whole numbers. Those of a store or a place have no order that means something. Where they repeat, the mean target of a
-number can be guessed from those of its two neighbors, by a line, if the column is an amount; the targets of names lie
-elsewhere. So the rule does not look at the numbers, but at the variance of the targets that neighbors do not tell: the
-squared distances from these lines, less what the rows' noise explains, over the variance of the targets.
+Whole numbers. Those of stores or towns have no order that means something. Where numbers repeat,
+the mean target of a number can be estimated from those of its two neighbors, by a line, if the
+column is an amount; that of a name cannot. So the rule looks at the targets: at the squared
+distances from these lines, less what the noise of rows explains.
 """
 
 import re
@@ -16,31 +16,32 @@ import numpy as np
 
 from fastnn.memory import Array
 
-FEWEST_LEVELS, FEWEST_ROWS, LEAST_COVER = 20, 5, 0.8
-"""Numbers of at least so many rows each that repeat, and the part of all rows that have them."""
+FEWEST_NUMBERS, FEWEST_ROWS = 20, 5
+"""Numbers that repeat, and the rows of each."""
 
-LEAST_SHARE, LEAST_PART, LEAST_RATIO = 0.03, 0.15, 3.0
-"""Of the targets' variance; of the variance between numbers; over noise: what neighbors do not tell of names."""
+LEAST_COVER, LEAST_EVENNESS = 0.8, 10.0
+"""The part of the rows that these numbers have, and (sum n)^2 / sum n^2 of their rows n."""
 
-LEAST_EVEN = 10.0
-"""Numbers that there are if all had as many rows: n^2 / sum n_k^2."""
+LEAST_SHARE, LEAST_PART, LEAST_RATIO = 0.03, 0.15, 4.0
+"""What neighbors do not tell, as parts of the variance of the targets and of that of the means,
+and its ratio to what the noise of rows explains."""
 
-MOST_TARGETS = 20
-"""Most classes that are looked at."""
+DISTANCE_VARIANCE = 1.5
+"""Variance of a mean less the mean of its neighbors, where each of the three has the variance 1."""
 
 YEARS = 1700, 2100
 
 ROWS_TO_DOUBT_BY = 5_000
 """Rows that numbers are judged by, about; of more rows evenly spaced ones."""
 
-_NUMBER = r"(?:\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+(?:[.,]\d+)?|\.\d+)(?:[eE][-+]?\d+)?"
-_UNIT = r"[%‰°$€£¥]\S{0,9}|[^\W\d_][^\s\d]{0,9}"
-_AMOUNT = re.compile(rf"\s*[-+]?\s*([$€£¥]?)\s*({_NUMBER})(\s?(?:{_UNIT}))?\s*")
-_TIME = re.compile(r"\s*\d{1,2}:\d{2}(?::\d{2}(?:\.\d+)?)?\s*")
-_LEADING_ZERO = re.compile(r"0\d+")
+FEWEST_LABELS, FEWEST_AMOUNTS = 11, 3
+"""Texts that differ: of whole numbers, letters behind them or not, and of all others."""
 
-FEWEST_WHOLE, FEWEST_OTHERS = 11, 3
-"""Levels from which on texts are said to read as numbers: of whole numbers alone, and of others."""
+_NUMBER = re.compile(r"\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d*[.,]?\d+(?:[eE][-+]?\d+)?")
+_FORM = re.compile(r"[$€£¥]? ?# ?(?:(?:[%‰°$€£¥]|[^\W\d_])[^\s#]{0,9})?|#:#(?::#)?")
+"""A text whose numbers are replaced by #."""
+
+_LABEL = re.compile(r"# ?[^\W\d_]*")
 
 
 class Reading(NamedTuple):
@@ -51,62 +52,58 @@ class Reading(NamedTuple):
 
 
 def reading_of(counts: Mapping[Any, int]) -> Reading | None:
-    """Return how words read if more than half of the rows are numbers, with one unit if any; `counts` are rows a word.
+    """Return how words read if more than half of the rows are numbers with one unit, or none.
 
-    Texts with leading zeros are names, and so are few whole numbers, with letters too, such as "2b".
+    `counts` are the rows of each word. Whole numbers with leading zeros, and a few whole numbers,
+    are names.
     """
-    forms: dict[tuple[str, str], list[str]] = {}
+    forms: dict[str, list[str]] = {}
     for text in counts:
-        if not isinstance(text, str):
-            return None
-        if _TIME.fullmatch(text):
-            forms.setdefault((":", ""), []).append(text)
-        elif parts := _AMOUNT.fullmatch(text):
-            if _LEADING_ZERO.fullmatch(parts[2]):
-                return None
-            forms.setdefault((parts[1], (parts[3] or "").strip()), []).append(text)
-    for (sign, unit), texts in forms.items():
-        are_whole = all(text.strip(" +-").removesuffix(unit).strip().isdigit() for text in texts)
-        may_be_labels = are_whole and not sign and (not unit or unit[0].isalpha())
-        are_many = len(texts) >= (FEWEST_WHOLE if may_be_labels else FEWEST_OTHERS)
-        if are_many and sum(map(counts.__getitem__, texts)) > sum(counts.values()) / 2:
-            way = 'by pandas.to_numeric(..., errors="coerce")'
-            if sign == ":":
-                way = "such as minutes, by pandas.to_timedelta"
-            elif sign or unit or any("," in text for text in texts):
-                way = "by .str.replace of all that is no digit, and pandas.to_numeric"
-            return Reading(max(texts, key=counts.__getitem__), way)
-    return None
+        if isinstance(text, str):
+            forms.setdefault(_NUMBER.sub("#", text.strip(" +-")), []).append(text)
+    rows = {form: sum(map(counts.__getitem__, texts)) for form, texts in forms.items()}
+    form = max(rows, key=rows.__getitem__, default="")
+    if not _FORM.fullmatch(form) or rows[form] <= sum(counts.values()) / 2:
+        return None
+    texts = forms[form]
+    numbers = " ".join(_NUMBER.search(text)[0] for text in texts)  # type: ignore[index]
+    is_label = numbers.replace(" ", "").isdigit() and _LABEL.fullmatch(form) is not None
+    if is_label and (len(texts) < FEWEST_LABELS or re.search(r"\b0\d", numbers)):
+        return None
+    if len(texts) < FEWEST_AMOUNTS:
+        return None
+    way = 'by pandas.to_numeric(..., errors="coerce")'
+    if ":" in form:
+        way = "such as minutes, by pandas.to_timedelta"
+    elif form != "#" or "," in numbers:
+        way = "by .str.replace of all that is no digit, and pandas.to_numeric"
+    return Reading(max(texts, key=counts.__getitem__), way)
 
 
 def may_be_names(values: Array, targets: Array) -> bool:
-    """Return whether a column of numbers (n,), NaN for gaps, seems to hold names, by the targets (n, n_outputs)."""
-    step = max(1, len(values) // ROWS_TO_DOUBT_BY)
-    known = np.flatnonzero(~np.isnan(values[::step])) * step
-    values, targets = values[known], targets[known]
-    if (values[:100] % 1).any() or (values % 1).any():
+    """Return whether numbers (n,), NaN for gaps, seem to be names, by targets (n, n_outputs)."""
+    rows = np.arange(0, len(values), max(1, len(values) // ROWS_TO_DOUBT_BY))
+    rows = rows[~np.isnan(values[rows])]
+    values = values[rows]
+    if (values % 1).any():
         return False
     numbers, counts = np.unique(values, return_counts=True)
     repeats = counts >= FEWEST_ROWS
-    x, n = numbers[repeats], counts[repeats].astype(np.float64)
-    if len(x) < FEWEST_LEVELS or n.sum() < LEAST_COVER * len(values) or n.sum() ** 2 < LEAST_EVEN * (n**2).sum():
+    x = numbers[repeats]
+    n = counts[repeats]
+    is_even = n.sum() ** 2 >= LEAST_EVENNESS * (n**2).sum()
+    if len(x) < FEWEST_NUMBERS or n.sum() < LEAST_COVER * len(rows) or not is_even:
         return False
     if YEARS[0] <= x[0] and x[-1] <= YEARS[1]:
         return False
-    level_of = np.searchsorted(numbers, values)
-    left = (x[2:] - x[1:-1]) / (x[2:] - x[:-2])  # weights of the neighbors
-    weights = np.array([left, np.ones_like(left), 1 - left]) ** 2
-    untold = between = total = squares = noises = 0.0
-    order = np.argsort(-(targets != 0).sum(axis=0), kind="stable")[:MOST_TARGETS]
-    for target in targets.T[order].astype(np.float64):
-        means = np.bincount(level_of, target) / counts
-        residuals = np.bincount(level_of, (target - means[level_of]) ** 2)[repeats]
-        mean = means[repeats]
-        noise = np.maximum(residuals / (n - 1), residuals.sum() / (n - 1).sum()) / n  # of each mean
-        distance = mean[1:-1] - left * mean[:-2] - (1 - left) * mean[2:]
-        of_distance = weights[0] * noise[:-2] + noise[1:-1] + weights[2] * noise[2:]
-        untold += (n[1:-1] * (distance**2 - of_distance) / weights.sum(axis=0)).sum() / n[1:-1].sum()
-        between += (n * ((mean - (n * mean).sum() / n.sum()) ** 2 - noise)).sum() / n.sum()
-        squares, noises = squares + (distance**2).sum(), noises + of_distance.sum()
-        total += target.var()
-    return bool(untold > LEAST_SHARE * total and untold > LEAST_PART * between and squares > LEAST_RATIO * noises)
+    ordered = targets[rows[np.argsort(values, kind="stable")]].astype(np.float64)
+    starts = np.cumsum(counts) - counts
+    means = np.add.reduceat(ordered, starts) / counts[:, None]
+    residuals = ordered - np.repeat(means, counts, axis=0)
+    means = means[repeats]
+    left = ((x[2:] - x[1:-1]) / (x[2:] - x[:-2]))[:, None]
+    distances = means[1:-1] - left * means[:-2] - (1 - left) * means[2:]
+    untold = (distances**2).sum(axis=1).mean() / DISTANCE_VARIANCE
+    noise = (residuals**2).sum() / (len(rows) - len(numbers)) * (1 / n).mean()
+    least = max(LEAST_SHARE * ordered.var(axis=0).sum(), LEAST_PART * means.var(axis=0).sum())
+    return bool(untold > LEAST_RATIO * noise and untold - noise > least)

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.model_selection import GroupKFold, StratifiedGroupKFold, check_cv
 
-from fastnn.checking.arguments import hidden_sizes, shown
 from fastnn.backends import get_backend
+from fastnn.checking.arguments import hidden_sizes, shown
 from fastnn.files.description import without_state
 from fastnn.many import ManyProgress, ManyResult, train_many
 from fastnn.memory import Array

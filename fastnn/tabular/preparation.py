@@ -230,7 +230,8 @@ class TablePreparation(TransformerMixin, BaseEstimator):
                 elif (levels := self._levels(j, column)) is not None:
                     self.levels_.append(levels)
                     codes.append(levels.codes(column))
-        faults.check()
+        with short_errors():
+            faults.check()
         Z = np.array(numbers, np.float64).reshape(len(numbers), table.n_rows).T
         self._fit_numbers(Z)
         return Z, codes
@@ -323,7 +324,8 @@ class TablePreparation(TransformerMixin, BaseEstimator):
 
     def _places(self, table: Table) -> list[int]:
         """Return the place in a table of each column that `fit` saw."""
-        own, estimator = getattr(self, "feature_names_in_", None), self._owner or type(self).__name__
+        own = getattr(self, "feature_names_in_", None)
+        estimator = self._owner or type(self).__name__
         if (own is None or table.names is None) and table.n_columns != self.n_features_in_:
             expects = f"{estimator} is expecting {self.n_features_in_} features as input"
             raise ValueError(f"X has {table.n_columns} features, but {expects}")

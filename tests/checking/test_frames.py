@@ -126,4 +126,5 @@ def test_a_frame_of_another_library():
 def test_a_query_of_polars_is_to_be_collected():
     polars = pytest.importorskip("polars", reason="needs polars")
     lazy = polars.DataFrame({"a": [1.0, 2.0]}).lazy()
-    assert refusal(train, Network((1, 1)), lazy, [0.0, 1.0], epochs=1) == (TypeError, "X is a LazyFrame: collect() it first")
+    kind, message = refusal(train, Network((1, 1)), lazy, [0.0, 1.0], epochs=1)
+    assert (kind, message) == (TypeError, "X is a LazyFrame: collect() it first")

@@ -219,7 +219,7 @@ def test_masked_values_are_refused_as_by_train(kind):
         kind(**PLAIN).fit(X, masked_y)
     with pytest.raises(ValueError, match=message.format("sample_weight")):
         kind(**PLAIN).fit(X, Y, sample_weight=np.ma.masked_array(np.ones(30), masked_y.mask))
-    with pytest.raises(ValueError, match="X_val, .*X has masked values|X has masked values"):
+    with pytest.raises(ValueError, match="X has masked values"):
         kind(**PLAIN, early_stopping=True).fit(X, Y, X_val=MASKED, y_val=Y)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
@@ -229,7 +229,7 @@ def test_masked_values_are_refused_as_by_train(kind):
 
 
 def test_complex_numbers_and_lazy_frames_are_refused_in_a_line():
-    with pytest.raises(ValueError, match="^Complex data not supported: X holds complex numbers; say real and imaginary"):
+    with pytest.raises(ValueError, match=r"^Complex data not supported: X holds complex numbers; say"):
         MLPRegressor(**PLAIN).fit(X * 1j, Y)
     polars = pytest.importorskip("polars", reason="needs polars")
     with pytest.raises(TypeError, match=r"^X is a LazyFrame: collect\(\) it first$"):

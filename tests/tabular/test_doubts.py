@@ -13,27 +13,29 @@ from fastnn.tabular.doubts import may_be_names, reading_of
 RNG = np.random.RandomState(0)
 NUMBERS = RNG.uniform(0, 30, 60)
 READ = {  # texts, and what is said to make numbers of them
-    "decimals": (["%.2f" % x for x in NUMBERS], "pandas.to_numeric"),
+    "decimals": ([f"{x:.2f}" for x in NUMBERS], "pandas.to_numeric"),
     "whole numbers": ([str(k) for k in range(60)], "pandas.to_numeric"),
-    "some words": ([*(str(k) for k in range(40)), *(f"no {k}" for k in range(20))], "errors=\"coerce\""),
-    "a unit": (["%.1f ct" % x for x in NUMBERS], ".str.replace"),
-    "percent": (["%d %%" % x for x in NUMBERS], ".str.replace"),
+    "some words": ([str(k) for k in range(40)] + [f"no {k}" for k in range(20)], 'errors="coerce"'),
+    "a unit": ([f"{x:.1f} ct" for x in NUMBERS], ".str.replace"),
+    "percent": ([f"{x:.0f} %" for x in NUMBERS], ".str.replace"),
     "few percent": (["5 %", "7 %", "25 %"] * 20, ".str.replace"),
-    "a currency": (["$%.2f" % x for x in NUMBERS], ".str.replace"),
-    "thousands": (["1,%03d" % k for k in range(60)], ".str.replace"),
-    "times": (["%d:%02d" % (k % 24, k) for k in range(60)], "pandas.to_timedelta"),
+    "a currency": ([f"${x:.2f}" for x in NUMBERS], ".str.replace"),
+    "thousands": ([f"{k:,}" for k in range(1000, 61000, 1000)], ".str.replace"),
+    "times": ([f"{k % 24}:{k:02}" for k in range(60)], "pandas.to_timedelta"),
 }
 NOT_READ = {
-    "leading zeros": ["%05d" % k for k in range(60)],
-    "letters before": ["A%d" % k for k in range(60)],
+    "leading zeros": [f"{k:05}" for k in range(60)],
+    "letters before": [f"A{k}" for k in range(60)],
     "several units": [f"{k}{unit}" for k in range(12) for unit in "ABCDE"],
     "few whole numbers": ["1", "2", "3"] * 20,
     "ordinals": ["1st", "2nd", "3rd"] * 20,
     "few labels": ["171a", "171b", "172b", "221b"] * 15,
+    "quarters": [f"{2000 + k // 4}Q{k % 4}" for k in range(60)],
     "mostly words": [*["none"] * 40, *(str(k) for k in range(20))],
     "versions": [f"1.{k}.0" for k in range(60)],
     "ranges": [f"{k}-{k + 5}" for k in range(60)],
     "numbers": list(range(60)),
+    "gaps alone": [],
 }
 
 
@@ -41,13 +43,13 @@ NOT_READ = {
 def test_texts_that_read_as_numbers_are_named_with_the_remedy(case):
     texts, way = READ[case]
     frame = pd.DataFrame({"b": NUMBERS, "c": texts})
-    with pytest.warns(UserWarning) as caught:
+    with pytest.warns(UserWarning, match="column 'c'") as caught:
         TablePreparation().fit(frame)
     (warning,) = map(str, (one.message for one in caught))
     example = max(texts, key=texts.count)
     assert warning.startswith(f"column 'c' holds words that read as numbers ({example!r}): make numbers of them, ")
     assert way in warning
-    assert warning.endswith(", or say .astype(\"category\") if they are names")
+    assert warning.endswith(', or say .astype("category") if they are names')
     TablePreparation().fit(frame.astype({"c": "category"}))  # without a warning
 
 
@@ -63,19 +65,23 @@ def places(n, seed=0):
     place, effects = rs.randint(0, 60, n), rs.randn(60)
     numbers = np.sort(rs.choice(np.arange(1001, 9505), 60, replace=False))
     frame = pd.DataFrame({"size": rs.randn(n), "place": numbers[place], "age": rs.randint(18, 90, n)})
-    frame["rating"], frame["year"], frame["count"] = rs.randint(1, 11, n), rs.randint(1950, 2020, n), rs.poisson(20, n)
+    frame["rating"], frame["year"], frame["count"] = (
+        rs.randint(1, 11, n),
+        rs.randint(1950, 2020, n),
+        rs.poisson(20, n),
+    )
     y = frame["size"] + effects[place] + 0.03 * abs(frame["age"] - 50) + 0.2 * frame["rating"] + rs.randn(n)
     return frame, (y + 0.1 * frame["count"] + 0.05 * (frame["year"] % 30)).to_numpy()
 
 
 def test_whole_numbers_that_may_be_names_are_named_once():
-    """By the jumps of the targets: ages, ratings, years and counts are none; and the card says so."""
+    """By the jumps of the targets; ages, ratings, years and counts are none. The card says so."""
     frame, y = places(1500)
-    with pytest.warns(UserWarning) as caught:
+    with pytest.warns(UserWarning, match="may be names") as caught:
         model = unfitted("regressor").fit(frame, y)
     assert [str(one.message) for one in caught] == [
-        "whole numbers of column 'place' may be names, for their targets do not lie between those of neighboring "
-        "numbers: if they are, say .astype(\"category\")"
+        "whole numbers of column 'place' may be names, for their targets do not lie between those "
+        'of neighboring numbers: if they are, say .astype("category")'
     ]
     facts = model._facts()
     assert facts["column place"] == "number, but may be names"
@@ -99,11 +105,12 @@ def test_as_words_they_are_learned_better():
         model = TabularRegressor("fast", random_state=0).fit(frame[:1800], y[:1800])
     words = frame.astype({"place": "category"})
     of_words = TabularRegressor("fast", random_state=0).fit(words[:1800], y[:1800])
-    assert 1 - of_words.score(words[1800:], y[1800:]) < 0.8 * (1 - model.score(frame[1800:], y[1800:]))
+    error = 1 - model.score(frame[1800:], y[1800:])
+    assert 1 - of_words.score(words[1800:], y[1800:]) < 0.8 * error
 
 
 def test_jumps_that_noise_explains_are_none():
-    """Numbers of places without an effect, of few rows each, few of them, and amounts however bent."""
+    """Places without an effect, of few rows each, few places, and amounts however bent."""
     rs = np.random.RandomState(0)
     x = rs.randint(0, 60, 3000).astype(float)
     effects = 3 * rs.randn(60)

@@ -2,7 +2,7 @@
 
 import datetime
 from decimal import Decimal
-from enum import IntEnum, StrEnum
+from enum import StrEnum
 from fractions import Fraction
 
 import numpy as np
@@ -120,13 +120,19 @@ BAD = {
     "too large numbers": ([1.0, -1e200], "column 'c' holds -1e\\+200 in row 1: say NaN where a number is unknown"),
     "words beside numbers": ([1, "x"], r"column 'c' holds numbers \(1 in row 0\) and words \('x' in row 1\)"),
     "categories of both": (pd.Categorical([1, "x"]), r"column 'c' holds numbers \(1 in row 0\) and words"),
-    "lists": ([[1], [2]], r"column 'c' holds objects of type list \(\[1\] in row 0\), which are neither numbers nor words"),
+    "lists": (
+        [[1], [2]],
+        r"column 'c' holds objects of type list \(\[1\] in row 0\), which are neither numbers nor words",
+    ),
     "complex": ([1j, 2j], "column 'c' holds complex numbers"),
     "complex beside numbers": (pd.Series([1.0, 2j], dtype=object), "column 'c' holds 2j in row 1, which no float64 is"),
     "large integers": ([1, 10**400], "column 'c' holds 1000.* in row 1, which no float64 is"),
     "arrays beside words": (["a", np.array([1, 2])], r"column 'c' holds objects of type ndarray \(.*\) and words"),
     "categories of dates": (pd.Categorical(pd.to_datetime(["2020-01-01", "2020-01-02"])), "column 'c' holds dates"),
-    "intervals": (pd.cut([1.0, 2.0], 2), r"column 'c' holds objects of type Interval .* texts of them, by .astype\(str\)"),
+    "intervals": (
+        pd.cut([1.0, 2.0], 2),
+        r"column 'c' holds objects of type Interval .* texts of them, by .astype\(str\)",
+    ),
     "no time beside words": (["a", pd.NaT], r"column 'c' holds dates \(NaT in row 1\) and words"),
     "free text": (TEXTS, "column 'c' holds free text: drop it, or .* skrub"),
     "two columns of a name": (pd.DataFrame([[1, 2]], columns=["a", "a"]), "X has two columns of the name 'a': re"),
@@ -165,7 +171,9 @@ def test_columns_are_taken_by_names_of_any_kind(names):
     if names[0] == 0:
         assert np.array_equal(preparation.transform(frame.to_numpy()), matrix)
     else:
-        with pytest.warns(UserWarning, match="X does not have valid feature names, but TablePreparation was fitted with"):
+        with pytest.warns(
+            UserWarning, match="X does not have valid feature names, but TablePreparation was fitted with"
+        ):
             assert np.array_equal(preparation.transform(frame.to_numpy()), matrix)
         with pytest.raises(ValueError, match="X lacks the column"):
             preparation.transform(frame.set_axis([names[0], "new"], axis=1))
@@ -214,18 +222,18 @@ class Odd(str):
 
 
 def test_levels_are_plain_texts_and_numbers():
-    """Of enums and of classes derived from text or numbers, too."""
-    color, size = StrEnum("Color", ["RED", "BLUE"]), IntEnum("Size", ["S", "L"])
+    """Of enums, of classes derived from text and of NumPy's scalars, too."""
+    color = StrEnum("Color", ["RED", "BLUE"])
     columns = {
         "a": pd.Series([color.RED, color.BLUE, "green"], dtype=object),
         "b": pd.Series([Odd("x"), Odd("y"), Odd("x")], dtype=object),
-        "c": pd.Categorical([size.S, size.L, size.S]),
+        "c": pd.Series([np.True_, np.False_, True], dtype=object),
         "d": pd.Series([np.str_("p"), np.str_("q"), "p"], dtype=object),
     }
     preparation = TablePreparation().fit(pd.DataFrame(columns))
     levels = [one.levels for one in preparation.levels_]
-    assert levels == [["blue", "green", "red"], ["x", "y"], [1, 2], ["p", "q"]]
-    assert {type(level) for one in levels for level in one} == {str, int}
+    assert levels == [["blue", "green", "red"], ["x", "y"], [False, True], ["p", "q"]]
+    assert {type(level) for one in levels for level in one} == {str, bool}
     assert preparation.transform(pd.DataFrame(columns)).any(axis=0).all()
 
 
@@ -245,14 +253,18 @@ def test_what_numpy_cannot_read_of_polars_is_named():
     pair, number = {"x": 1, "y": 2.0}, polars.Series([1, 2], dtype=polars.Int128)
     with pytest.raises(TypeError, match=r"^column 'c' has the dtype Int128, which NumPy lacks: cast it to floats$"):
         TablePreparation().fit(polars.DataFrame({"b": [1, 2], "c": number}))
-    with pytest.raises(TypeError, match=r"column 'c' holds several values a row \(dtype Struct.*: make a column of each"):
+    with pytest.raises(
+        TypeError, match=r"column 'c' holds several values a row \(dtype Struct.*: make a column of each"
+    ):
         TablePreparation().fit(polars.DataFrame({"c": [pair, pair]}))
     with pytest.raises(TypeError, match=r"^X is a LazyFrame: collect\(\) it first$"):
         TablePreparation().fit(polars.DataFrame({"c": [1, 2]}).lazy())
 
 
 def test_complex_numbers_are_refused_in_a_line():
-    with pytest.raises(ValueError, match=r"^Complex data not supported: X holds complex numbers; say real and imaginary"):
+    with pytest.raises(
+        ValueError, match=r"^Complex data not supported: X holds complex numbers; say real and imaginary"
+    ):
         TablePreparation().fit(np.ones((50, 9)) * 1j)
 
 
@@ -266,8 +278,9 @@ def test_all_columns_that_are_refused_are_named_at_once():
     assert lines[0].endswith("; the same in " + ", ".join(f"'day {k}'" for k in range(1, 9)))
     assert lines[1].startswith("column 'far' holds infinity")
     assert lines[2].startswith("column 'list' holds objects of type list")
-    with pytest.raises(ValueError, match="; the same in .* and 59 more$"):
-        TablePreparation().fit(pd.DataFrame({f"day {k}": days for k in range(100)}))
+    with pytest.raises(ValueError, match=r"^column 'day 0' holds dates") as caught:
+        TablePreparation().fit(pd.DataFrame({f"day {k}": days for k in range(999)}))
+    assert len(str(caught.value)) < 1000
 
 
 def test_the_callers_table_is_never_written():
