@@ -47,7 +47,8 @@ def test_texts_that_read_as_numbers_are_named_with_the_remedy(case):
         TablePreparation().fit(frame)
     (warning,) = map(str, (one.message for one in caught))
     example = max(texts, key=texts.count)
-    assert warning.startswith(f"column 'c' holds words that read as numbers ({example!r}): make numbers of them, ")
+    fault = f"column 'c' holds words that read as numbers ({example!r}): make numbers of them, "
+    assert warning.startswith(fault)
     assert way in warning
     assert warning.endswith(', or say .astype("category") if they are names')
     TablePreparation().fit(frame.astype({"c": "category"}))  # without a warning
@@ -64,14 +65,14 @@ def places(n, seed=0):
     rs = np.random.RandomState(seed)
     place, effects = rs.randint(0, 60, n), rs.randn(60)
     numbers = np.sort(rs.choice(np.arange(1001, 9505), 60, replace=False))
-    frame = pd.DataFrame({"size": rs.randn(n), "place": numbers[place], "age": rs.randint(18, 90, n)})
-    frame["rating"], frame["year"], frame["count"] = (
-        rs.randint(1, 11, n),
-        rs.randint(1950, 2020, n),
-        rs.poisson(20, n),
-    )
-    y = frame["size"] + effects[place] + 0.03 * abs(frame["age"] - 50) + 0.2 * frame["rating"] + rs.randn(n)
-    return frame, (y + 0.1 * frame["count"] + 0.05 * (frame["year"] % 30)).to_numpy()
+    frame = pd.DataFrame({"size": rs.randn(n), "place": numbers[place]})
+    frame["age"] = rs.randint(18, 90, n)
+    frame["rating"] = rs.randint(1, 11, n)
+    frame["year"] = rs.randint(1950, 2020, n)
+    frame["count"] = rs.poisson(20, n)
+    y = frame["size"] + effects[place] + rs.randn(n)
+    y += 0.03 * abs(frame["age"] - 50) + 0.2 * frame["rating"] + 0.1 * frame["count"]
+    return frame, (y + 0.05 * (frame["year"] % 30)).to_numpy()
 
 
 def test_whole_numbers_that_may_be_names_are_named_once():
