@@ -31,6 +31,9 @@ DISTANCE_VARIANCE = 1.5
 
 YEARS = 1700, 2100
 
+MOST_TARGETS = 20
+"""Classes that are looked at."""
+
 ROWS_TO_DOUBT_BY = 5_000
 """Rows that numbers are judged by, about; of more rows evenly spaced ones."""
 
@@ -85,7 +88,7 @@ def may_be_names(values: Array, targets: Array) -> bool:
     rows = np.arange(0, len(values), max(1, len(values) // ROWS_TO_DOUBT_BY))
     rows = rows[~np.isnan(values[rows])]
     values = values[rows]
-    if (values % 1).any():
+    if (values != np.trunc(values)).any():
         return False
     numbers, counts = np.unique(values, return_counts=True)
     repeats = counts >= FEWEST_ROWS
@@ -96,14 +99,15 @@ def may_be_names(values: Array, targets: Array) -> bool:
         return False
     if YEARS[0] <= x[0] and x[-1] <= YEARS[1]:
         return False
-    ordered = targets[rows[np.argsort(values, kind="stable")]].astype(np.float64)
-    starts = np.cumsum(counts) - counts
-    means = np.add.reduceat(ordered, starts) / counts[:, None]
-    residuals = ordered - np.repeat(means, counts, axis=0)
+    level_of = np.searchsorted(numbers, values)
+    targets = targets[rows, :MOST_TARGETS].astype(np.float64)
+    sums = np.array([np.bincount(level_of, target) for target in targets.T]).T
+    means = sums / counts[:, None]
+    within = (targets**2).sum() - (sums * means).sum()
     means = means[repeats]
     left = ((x[2:] - x[1:-1]) / (x[2:] - x[:-2]))[:, None]
     distances = means[1:-1] - left * means[:-2] - (1 - left) * means[2:]
     untold = (distances**2).sum(axis=1).mean() / DISTANCE_VARIANCE
-    noise = (residuals**2).sum() / (len(rows) - len(numbers)) * (1 / n).mean()
-    least = max(LEAST_SHARE * ordered.var(axis=0).sum(), LEAST_PART * means.var(axis=0).sum())
+    noise = within / (len(rows) - len(numbers)) * (1 / n).mean()
+    least = max(LEAST_SHARE * targets.var(axis=0).sum(), LEAST_PART * means.var(axis=0).sum())
     return bool(untold > LEAST_RATIO * noise and untold - noise > least)
