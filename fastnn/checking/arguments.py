@@ -61,6 +61,34 @@ def errors_of(what: str) -> Iterator[None]:
         raise
 
 
+class Faults:
+    """The errors of several parts, such as columns, to be raised as one."""
+
+    def __init__(self) -> None:
+        self._errors: list[Exception] = []
+        self._labels: dict[str, list[str]] = {}
+
+    @contextlib.contextmanager
+    def part(self, label: str = "") -> Iterator[None]:
+        """Collect the ValueError or TypeError of a part, whose text may begin with its label."""
+        try:
+            yield
+        except (ValueError, TypeError) as error:
+            self._errors.append(error)
+            self._labels.setdefault(str(error).removeprefix(label), []).append(label)
+
+    def check(self) -> None:
+        """Raise a single error as it is, several as a ValueError with a line for each text."""
+        if len(self._errors) == 1:
+            raise self._errors[0]
+        lines = []
+        for text, (first, *others) in self._labels.items():
+            same = ", ".join(label.removeprefix("column ") for label in others)
+            lines.append(f"{first}{text}{'; the same in ' * bool(same)}{same}")
+        if lines:
+            raise ValueError("\n".join(lines))
+
+
 def shown(value: Any) -> str:
     """Return a value's text in errors: the shape of an array or a data frame, else a short repr."""
     try:
@@ -156,6 +184,17 @@ def check_sizes(sizes: Any) -> tuple[int, ...]:
     if len(checked) < 2:
         raise ValueError(f"sizes needs at least the inputs and the outputs, such as (3, 5, 1); got {checked}")
     return checked
+
+
+def hidden_sizes(sizes: Any) -> list[int]:
+    """Return an estimator's widths of hidden layers, which may be one number."""
+    if isinstance(sizes, Mapping):
+        raise TypeError(f"hidden_layer_sizes must be widths such as (64, 64), not {shown(sizes)}")
+    sizes = list(sizes) if np.iterable(sizes) else [sizes]
+    sizes = [check_integer(f"hidden_layer_sizes[{i}]", n) for i, n in enumerate(sizes)]
+    if not all(n > 0 for n in sizes):
+        raise ValueError(f"hidden_layer_sizes must be > 0, got {shown(sizes)}.")
+    return sizes
 
 
 def check_activation(activation: Any, n_hidden: int, check: Callable[[str, Any], Any]) -> Any:

@@ -58,8 +58,27 @@ def real_array(name: str, value: Any, dtype: DTypeLike | None = None) -> Array:
 def _check_kind(name: str, value: Any) -> None:
     if type(value).__module__.startswith("scipy.sparse"):
         raise TypeError(f"{name} is sparse; fastnn's core takes dense arrays: use {name}.toarray()")
-    if np.ma.is_masked(value):
+    refuse_lazy(name, value)
+    refuse_masked(name, value)
+
+
+def refuse_lazy(name: str, value: Any) -> None:
+    """Raise TypeError for a query of polars, which holds no rows before it is collected."""
+    if type(value).__name__ == "LazyFrame":
+        raise TypeError(f"{name} is a LazyFrame: collect() it first")
+
+
+def refuse_masked(name: str, value: Any) -> None:
+    """Raise ValueError for a masked array in which values are masked."""
+    if isinstance(value, np.ma.MaskedArray) and np.ma.is_masked(value):
         raise ValueError(f"{name} has masked values: fill them in or leave their rows out")
+
+
+def refuse_complex(name: str, value: Any) -> None:
+    """Raise ValueError for complex numbers, in words that begin as scikit-learn's do."""
+    if getattr(getattr(value, "dtype", None), "kind", "") == "c":
+        what = f"{name} holds complex numbers; say real and imaginary parts"
+        raise ValueError(f"Complex data not supported: {what}")
 
 
 def _described(value: Any) -> str:
@@ -204,15 +223,27 @@ MISSING = ("NoneType", "NAType")
 
 def is_gap(value: Any) -> bool:
     """Return whether a word or a number is missing: None, NaN or pandas' NA."""
-    return type(value).__name__ in MISSING or (isinstance(value, numbers.Number) and value != value)
+    return type(value).__name__ in MISSING or (isinstance(value, numbers.Number) and is_nan(value))
+
+
+def is_nan(value: Any) -> bool:
+    """Return whether a number is NaN."""
+    try:
+        return bool(value != value)
+    except ArithmeticError:  # a signaling NaN of decimal
+        return True
 
 
 def refuse_missing(y: Any, name: str = "y") -> None:
-    """Raise ValueError for targets, floats or objects, that are missing in some rows."""
+    """Raise ValueError for targets, floats, dates or objects, that are missing in some rows."""
+    refuse_masked(name, y)
     values = np.asarray(y)
-    if values.ndim and values.dtype.kind in ("f", "O"):
-        is_float = values.dtype.kind == "f"
-        gaps = np.isnan(values) if is_float else np.array([is_gap(value) for value in values.ravel().tolist()], bool)
+    if values.ndim and values.dtype.kind in "fmMO":
+        if values.dtype.kind == "O":
+            listed = values.ravel().tolist()
+            gaps = np.array([is_gap(value) or type(value).__name__ == "NaTType" for value in listed], bool)
+        else:
+            gaps = values != values
         rows = gaps.reshape(values.shape).any(axis=tuple(range(1, values.ndim)))
         if rows.any():
             where = f"{counted(int(rows.sum()), 'row')}, such as row {int(rows.argmax())}"

@@ -16,11 +16,11 @@ from sklearn.utils._param_validation import InvalidParameterError, StrOptions
 from fastnn.backends import check_supported, get_backend
 from fastnn.checking import display
 from fastnn.checking.arguments import (
-    check_integer,
     cut,
     did_you_mean,
     errors_of,
     fill_layers,
+    hidden_sizes,
     short_errors,
     shown,
 )
@@ -305,7 +305,7 @@ class BaseMLP(CallbackSupportMixin, Fitted, BaseEstimator, ABC):
         with self._explained(incremental):
             first_pass = not hasattr(self, "coefs_") or (not self.warm_start and not incremental)
             with short_errors():
-                hidden = self._hidden_sizes()
+                hidden = hidden_sizes(self.hidden_layer_sizes)
                 y = y_given = validation.checked_targets("y", y)
                 X, Y = self._encode(X, y, incremental, first_pass)
                 sample_weight = row_weights(self, y_given, sample_weight)
@@ -383,14 +383,6 @@ class BaseMLP(CallbackSupportMixin, Fitted, BaseEstimator, ABC):
             if legal and isinstance(value, str) and value not in legal:
                 return did_you_mean(value, sorted(legal))
         return ""
-
-    def _hidden_sizes(self) -> list[int]:
-        sizes = self.hidden_layer_sizes
-        sizes = list(sizes) if np.iterable(sizes) else [sizes]
-        sizes = [check_integer(f"hidden_layer_sizes[{i}]", n) for i, n in enumerate(sizes)]
-        if not all(n > 0 for n in sizes):
-            raise ValueError(f"hidden_layer_sizes must be > 0, got {shown(sizes)}.")
-        return sizes
 
     def _begin(self, sizes: tuple[int, ...], dtype: np.dtype[Any], first_pass: bool) -> tuple[Array, Network]:
         """Return the initial parameters, and their network."""

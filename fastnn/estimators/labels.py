@@ -9,6 +9,7 @@ from sklearn.utils.class_weight import compute_sample_weight
 from sklearn.utils.validation import _check_sample_weight, assert_all_finite
 
 from fastnn.checking.arguments import shown
+from fastnn.checking.values import refuse_masked
 from fastnn.memory import Array
 
 _KIND = {**dict.fromkeys("biuf", "numbers"), "U": "text"}
@@ -68,6 +69,7 @@ def checked_weight(sample_weight: Any, X: Any) -> Array | None:
     """Return the weights (n,) of rows; ValueError where they are negative or not finite, a number for all rows too."""
     if sample_weight is None:
         return None
+    refuse_masked("sample_weight", sample_weight)
     weights: Array = _check_sample_weight(sample_weight, X, ensure_non_negative=True)
     assert_all_finite(weights, input_name="sample_weight")  # which that does for arrays alone
     return weights

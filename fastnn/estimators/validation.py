@@ -15,7 +15,16 @@ from sklearn.utils.validation import validate_data
 
 from fastnn import errors
 from fastnn.checking.arguments import check_integer, cut, short_errors, shown
-from fastnn.checking.values import Names, is_frame, real_array, refuse_missing, refuse_text
+from fastnn.checking.values import (
+    Names,
+    is_frame,
+    real_array,
+    refuse_complex,
+    refuse_lazy,
+    refuse_masked,
+    refuse_missing,
+    refuse_text,
+)
 from fastnn.losses import ACTIVATIONS, HIDDEN, Pinball, Value, checked
 from fastnn.memory import Array
 from fastnn.network import Network
@@ -162,6 +171,9 @@ def validated(estimator: Any, X: Any, y: Any = NO_Y, **options: Any) -> Any:
     if not options.get("reset", True):
         attribute(estimator, "n_features_in_", Integral)
     with short_errors():
+        refuse_lazy("X", X)
+        refuse_complex("X", X)
+        refuse_masked("X", X)
         X, y = checked_sparse("X", X), checked_sparse("y", y)
         if options.get("y_numeric"):
             refuse_text(y)
@@ -209,6 +221,7 @@ def checked_sparse(name: str, X: Any) -> Any:
 
 def checked_targets(name: str, y: Any) -> Any:
     """Return y, as `checked_sparse` does; ValueError where objects are missing, as scikit-learn says it of floats."""
+    refuse_masked(name, y)
     if (values := np.asarray(y)).dtype.kind == "O":
         refuse_missing(values, name)
     return checked_sparse(name, y)

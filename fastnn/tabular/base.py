@@ -18,7 +18,7 @@ from sklearn.utils.validation import _num_samples, check_consistent_length, chec
 
 from fastnn import plotting
 from fastnn.checking import display
-from fastnn.checking.arguments import counted, errors_of, short_errors
+from fastnn.checking.arguments import Faults, counted, errors_of, short_errors, shown
 from fastnn.checking.hints import explains_keywords
 from fastnn.checking.values import check_validation_parts, refuse_missing
 from fastnn.errors import warn
@@ -43,6 +43,11 @@ MOST_COLUMNS = 20
 
 MOST_TEXT = 36
 """Most characters of a column's levels in it."""
+
+MOST_MEMBERS = 10_000
+
+LARGEST_TARGET = 1e15
+"""Largest absolute value of a validation target, in standard deviations of y: float32 holds sums of its square."""
 
 
 class Validation(NamedTuple):
@@ -73,7 +78,7 @@ class BaseTabular(Saving, Exporting, BaseEstimator, ABC):
     hidden_layer_sizes : int or array-like of int of shape (n_layers,), default=None
         Widths of the hidden layers, all equal.
     n_members : int, default=None
-        The number of networks, whose outputs are averaged.
+        The number of networks, whose outputs are averaged, at most 10,000.
     epochs : int, default=None
         Epochs of each member, over which the learning rate falls to 0 along half a cosine.
     batch_size : int, default=None
@@ -81,8 +86,9 @@ class BaseTabular(Saving, Exporting, BaseEstimator, ABC):
     learning_rate : float, default=None
         Adam's first rate; None is that of the preset divided by the square root of the width.
     validation_fraction : float, default=None
-        The fraction of the rows that each member leaves out: they judge it, and choose the epochs of other members.
-        Members leave out different rows.
+        The fraction of the rows that each member leaves out, at most 0.5: they judge it, and choose the epochs of
+        other members. Members leave out different rows, in parts of equal sizes, so the nearest of 1/2, 1/3, 1/4 and
+        so on is taken.
     cv : int, splitter or None, default=None
         Splits of the rows, as in `sklearn.model_selection.cross_val_score`: each member leaves out the test rows of
         one, instead of `validation_fraction`. For series use ``TimeSeriesSplit()``.
@@ -120,7 +126,8 @@ class BaseTabular(Saving, Exporting, BaseEstimator, ABC):
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         "preset": [StrOptions(set(PRESETS))],
         "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left"), None],
-        **{key: [Interval(Integral, 1, None, closed="left"), None] for key in ("n_members", "epochs", "batch_size")},
+        "n_members": [Interval(Integral, 1, MOST_MEMBERS, closed="both"), None],
+        **{key: [Interval(Integral, 1, None, closed="left"), None] for key in ("epochs", "batch_size")},
         "learning_rate": [Interval(Real, 0, None, closed="neither"), None],
         "validation_fraction": [Interval(Real, 0, 1, closed="neither"), None],
         "cv": ["cv_object"],
@@ -241,13 +248,18 @@ class BaseTabular(Saving, Exporting, BaseEstimator, ABC):
     def _fit(self, X: Any, y: Any, sample_weight: Any, validation: Validation, began: float) -> None:
         random_state = check_random_state(self.random_state)
         X, y, sample_weight, validation, place = _weighted_rows(X, y, sample_weight, validation)
+        self._check_there_are_targets(y)
         preparation = TablePreparation(self.max_categories)
-        matrices = preparation.fit_with_gaps(X, random_state)
-        if y is None:
-            raise ValueError(f"{type(self).__name__} requires y to be passed, but the target y is None")
-        targets = self._learn_targets(self._checked(y))
+        preparation._owner = type(self).__name__
+        faults = Faults()
+        targets: Any = None
+        with faults.part():
+            targets = self._learn_targets(self._checked(y))
+        with faults.part():
+            matrices = preparation.fit_with_gaps(X, random_state, targets)
+        faults.check()
         check_consistent_length(matrices[0], targets)
-        weight = row_weights(self, y, sample_weight)
+        weight = ensemble.moderate(row_weights(self, y, sample_weight))
         used = np.arange(len(targets)) if weight is None else np.flatnonzero(weight)
         left_out, settings = self._choose_left_out(targets, used, len(matrices), validation, random_state)
         network = self._network(matrices[0].shape[1], settings.hidden_layer_sizes, targets.shape[1])
@@ -274,6 +286,13 @@ class BaseTabular(Saving, Exporting, BaseEstimator, ABC):
         """Return what is left of `max_time`, a millisecond at least."""
         return None if self.max_time is None else max(1e-3, self.max_time - (time.perf_counter() - began))
 
+    def _check_there_are_targets(self, y: Any) -> None:
+        if y is None:
+            raise ValueError(f"{type(self).__name__} requires y to be passed, but the target y is None")
+        if isinstance(y, str):
+            way = f"give the column itself, as in fit(frame.drop(columns={y!r}), frame[{y!r}])"
+            raise ValueError(f"y is the text {shown(y)}, not the targets: {way}")
+
     def _choose_left_out(
         self, targets: Array, used: Rows, n_copies: int, validation: Validation, random_state: np.random.RandomState
     ) -> tuple[list[Rows], Settings]:
@@ -283,12 +302,16 @@ class BaseTabular(Saving, Exporting, BaseEstimator, ABC):
             raise ValueError(f"n_samples={len(used)}: {why}")
         labels = self._labels(targets)
         fraction = self.validation_fraction or PRESETS[self.preset].validation_fraction
-        left_out = ensemble.splits(validation.cv, targets, labels, validation.groups, fraction, random_state)
+        if fraction > 0.5:
+            raise ValueError(f"validation_fraction={fraction:g}: members leave out at most half of the rows, 0.5")
+        splits = ensemble.splits(validation.cv, targets, labels, validation.groups, fraction, random_state)
+        left_out = [rows for part in splits if len(rows := np.intersect1d(part, used))]
+        if splits and not left_out:
+            raise ValueError("cv: no split leaves out a row of a weight above 0")
         n_splits = len(left_out)
         settings = settings_of(self, len(used), classes=labels is not None, n_splits=n_splits, n_copies=n_copies)
         if validation.X is not None:
             return [], settings
-        left_out = [np.intersect1d(rows, used) for rows in left_out]
         if any(len(rows) == len(used) for rows in left_out):
             raise ValueError(f"cv: a split holds out all {len(used)} rows, and a member learns from the others")
         if not left_out:
@@ -305,7 +328,9 @@ class BaseTabular(Saving, Exporting, BaseEstimator, ABC):
             check_consistent_length(inputs, targets)
             if targets.shape[1] != n_outputs:
                 raise ValueError(f"{counted(targets.shape[1], 'column')}, y has {n_outputs}")
-        weight = row_weights(self, validation.y, checked_weight(validation.sample_weight, inputs))
+            if (abs(targets) > LARGEST_TARGET).any():
+                raise ValueError("they are so far from y that float32 has no squares of the differences")
+        weight = ensemble.moderate(row_weights(self, validation.y, checked_weight(validation.sample_weight, inputs)))
         return (inputs, targets) if weight is None else (inputs, targets, weight)
 
     def _complete_members(self, many: ManyResult) -> list[int]:
@@ -336,6 +361,7 @@ class BaseTabular(Saving, Exporting, BaseEstimator, ABC):
 
     def _set_preparation(self, preparation: TablePreparation) -> None:
         self.preparation_ = preparation
+        preparation._owner = type(self).__name__
         self.n_features_in_ = preparation.n_features_in_
         self.__dict__.pop("feature_names_in_", None)
         if hasattr(preparation, "feature_names_in_"):
@@ -447,7 +473,8 @@ def _weighted_rows(X: Any, y: Any, sample_weight: Any, validation: Validation) -
     check_consistent_length(X, y, groups)
     if cv is not None and not isinstance(cv, Integral):
         folds = check_cv(cv).split(np.zeros((n_rows, 1)), y, groups)
-        cv = [tuple(np.flatnonzero(np.isin(rows, ensemble.row_numbers(part))) for part in fold) for fold in folds]
+        parts = ([ensemble.row_numbers(part, n_rows) for part in fold] for fold in folds)
+        cv = [tuple(np.flatnonzero(np.isin(rows, part)) for part in fold) for fold in parts]
 
     def place(values: Array) -> Array:
         placed = np.full((n_rows, *values.shape[1:]), np.nan if values.dtype.kind == "f" else 0, values.dtype)
@@ -462,7 +489,8 @@ def _column_in_words(preparation: TablePreparation, j: int) -> str:
     """Return in words how the column j of a table was read."""
     if j in preparation.number_columns_:
         gaps = ", with gaps" if preparation.has_gaps_[preparation.number_columns_.index(j)] else ""
-        return f"number{gaps}"
+        doubt = ", but may be names" if j in getattr(preparation, "_doubtful", ()) else ""
+        return f"number{gaps}{doubt}"
     for levels in preparation.levels_:
         if levels.column == j:
             words = textwrap.shorten(", ".join(map(str, levels.levels)), MOST_TEXT, placeholder=" ...")

@@ -13,7 +13,7 @@ from sklearn.utils.validation import column_or_1d
 from fastnn import plotting
 from fastnn.checking.arguments import shown, store_parameters
 from fastnn.checking.display import documented
-from fastnn.checking.values import refuse_missing
+from fastnn.checking.values import refuse_masked, refuse_missing
 from fastnn.losses import CrossEntropy
 from fastnn.memory import Array
 from fastnn.network import Network
@@ -150,9 +150,9 @@ class TabularClassifier(ClassifierMixin, BaseTabular):
 
     def _checked(self, y: Any) -> Array:
         """Return the labels (n,); raise ValueError for missing ones, several columns and several kinds."""
-        if not hasattr(y, "iloc"):
-            is_mixed = isinstance(y, (list, tuple)) and len({isinstance(label, str) for label in y}) > 1
-            y = np.asarray(y, object if is_mixed else None)  # else NumPy makes texts of numbers, and of gaps
+        refuse_masked("y", y)
+        is_mixed = isinstance(y, (list, tuple)) and len({isinstance(label, str) for label in y}) > 1
+        y = np.asarray(y, object if is_mixed else None)  # else NumPy makes texts of numbers, and of gaps
         if y.ndim == 2 and y.shape[1] > 1:
             way = "fit a TabularClassifier for each column, by sklearn.multioutput.MultiOutputClassifier"
             raise ValueError(f"y has {y.shape[1]} columns where a row has one class: {way}")
@@ -163,7 +163,7 @@ class TabularClassifier(ClassifierMixin, BaseTabular):
             if len(kinds) > 1:
                 both = " and ".join(kinds)
                 raise ValueError(f"y holds labels of different kinds, {both}: .astype(str) makes them alike")
-            y = np.array(y.tolist()) if kinds in (["bool"], ["int"]) else y
+            y = np.array(y.tolist()) if kinds in (["bool"], ["int"], ["float"]) else y
         check_classification_targets(y)
         return y
 

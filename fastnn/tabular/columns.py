@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from sklearn.utils.validation import check_array
 
-from fastnn.checking.arguments import short_errors, shown
-from fastnn.checking.values import MISSING, column_names, is_gap
+from fastnn.checking.arguments import class_of, short_errors, shown
+from fastnn.checking.values import MISSING, column_names, is_gap, refuse_complex, refuse_lazy
 from fastnn.memory import Array
 
 LARGEST = 1e150
@@ -22,6 +22,7 @@ MOST_WORDS = 3
 
 _DATE = re.compile(r"\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}([ T]|$)")
 _DATES = (datetime.date, datetime.time, datetime.timedelta, np.datetime64, np.timedelta64)
+_CATEGORIES = ("CategoricalDtype", "Categorical", "Enum")
 _KINDS: dict[str, Any] = {"boolean": (bool, np.bool_), "text": str, "date": _DATES, "number": numbers.Number}
 
 
@@ -30,6 +31,8 @@ class Column(NamedTuple):
 
     label: str  # for messages
     values: Array  # (n,)
+    is_category: bool = False
+    """Whether its type says that it holds names."""
 
     @property
     def holds_numbers(self) -> bool:
@@ -47,6 +50,8 @@ class Table:
     """
 
     def __init__(self, X: Any, name: str = "X") -> None:
+        refuse_lazy(name, X)
+        refuse_complex(name, X)
         self.is_frame = all(hasattr(X, part) for part in ("columns", "dtypes", "__getitem__"))
         if not self.is_frame:
             if type(X) is dict or (type(X) is list and X and type(X[0]) is dict):
@@ -55,6 +60,9 @@ class Table:
             if not hasattr(X, "__array__") and isinstance(X, (list, tuple)):
                 with contextlib.suppress(ValueError):  # of ragged ones, as scikit-learn says
                     X = np.array(X, object)  # numbers beside words would all become words
+            if isinstance(X, np.ma.MaskedArray):  # a mask is a gap
+                gap: Any = np.nan if X.dtype.kind in "iuf" else None
+                X = np.where(np.ma.getmaskarray(X), gap, X.data)
             with short_errors():
                 X = check_array(X, dtype=None, ensure_all_finite=False, input_name=name)
         self._X = X
@@ -68,38 +76,43 @@ class Table:
             twice = next(name for name in self.names if self.names.count(name) > 1)
             raise ValueError(f"{name} has two columns of the name {twice!r}: rename one of them or drop it")
 
-    def column(self, j: int) -> Column:
-        """Read column j.
+    def label(self, j: int) -> str:
+        """Return the name of column j in messages."""
+        return f"column {j if self._columns is None else repr(self._columns[j])}"
+
+    def column(self, j: int, as_words: bool = False) -> Column:
+        """Read column j; `as_words` leaves numbers objects, which whole numbers of any size are to the last digit.
 
         Raises
         ------
         ValueError, TypeError
             For dates, infinity, words beside numbers, and what is neither number nor word.
         """
-        name: Any = j if self._columns is None else self._columns[j]
-        label = f"column {name if self._columns is None else repr(name)}"
-        values = _values(self._X[name] if self.is_frame else self._X[:, j], label)
+        series = self._X[:, j] if self._columns is None else self._X[self._columns[j]]
+        label = self.label(j)
+        is_category = type(getattr(series, "dtype", None)).__name__ in _CATEGORIES
+        values = _words(np.asarray(series, object), label) if is_category else _values(series, label, as_words)
         if values.dtype.kind == "f" and (too_large := abs(values) > LARGEST).any():
             row = int(too_large.argmax())
             what = "infinity" if np.isinf(values[row]) else f"{values[row]:g}"
             right = f"say NaN where a number is unknown, or a number below {LARGEST:g}"
             raise ValueError(f"{label} holds {what} in row {row}: {right}")
-        return Column(label, values)
+        return Column(label, values, is_category)
 
 
-def _values(series: Any, label: str) -> Array:
-    """Return a column as float64 numbers or as objects."""
+def _values(series: Any, label: str, as_words: bool) -> Array:
+    """Return a column that is no category as float64 numbers or as objects."""
     dtype = getattr(series, "dtype", None)
-    kind = getattr(dtype, "kind", "O")
-    if type(dtype).__name__ in ("CategoricalDtype", "Categorical", "Enum"):
-        values = np.asarray(series, object)
-        _kinds_alike(values, label)
-        return values
-    if kind in "iuf" and not isinstance(dtype, np.dtype):  # pandas' own types, which know gaps
-        return np.asarray(series.to_numpy(np.float64, na_value=np.nan))
-    values = np.asarray(series)
+    if getattr(dtype, "kind", "O") in "iuf" and not isinstance(dtype, np.dtype):  # pandas' own types, which know gaps
+        return np.asarray(series.to_numpy(object if as_words else np.float64, na_value=np.nan))
+    try:
+        values = np.asarray(series)
+    except Exception as error:  # of polars, which has types of its own
+        raise TypeError(f"{label} has the dtype {shown(dtype)}, which NumPy lacks: cast it to floats") from error
     kind = values.dtype.kind
-    if kind in "iuf":
+    if values.ndim > 1 or kind == "V":
+        raise TypeError(f"{label} holds several values a row (dtype {shown(dtype)}): make a column of each")
+    if kind in "iuf" and not as_words:
         return values.astype(np.float64)
     if kind == "m":
         raise ValueError(f"{label} holds spans of time: put numbers in its place, by .dt.total_seconds()")
@@ -107,26 +120,52 @@ def _values(series: Any, label: str) -> Array:
         raise _dates_error(label)
     if kind == "c":
         raise ValueError(f"Complex data not supported: {label} holds complex numbers; say real and imaginary parts")
-    return _objects(values.astype(object), label)
+    values = _words(values.astype(object), label)
+    return values if as_words or not _kinds(values.tolist()) <= {"number"} else as_numbers(values, label)
 
 
-def _objects(values: Array, label: str) -> Array:
-    """Return objects as float64 if all are numbers, else as they are, if all are words."""
+def _words(values: Array, label: str) -> Array:
+    """Return objects as plain ones, all of them numbers, or all words; ValueError or TypeError for others."""
+    values = _plain(values)
     kinds = _kinds_alike(values, label)
-    if kinds <= {"number"}:
-        return as_numbers(values, label)
     if kinds == {"date"}:
         raise _dates_error(label)
     if "other" in kinds:
-        raise TypeError(f"{label} holds {_example(values, 'other')}, which is neither a number nor a word")
+        example, way = _example(values, "other"), "if they are levels, make texts of them, by .astype(str)"
+        raise TypeError(f"{label} holds {example}, which are neither numbers nor words: {way}")
     return values
+
+
+_PLAIN = {str, float, int, bool, type(None)}
+
+
+def _plain(values: Array) -> Array:
+    """Return objects with scalars of NumPy and texts of other classes as Python's own, and gaps as None."""
+    listed = values.tolist()
+    if set(map(type, listed)) <= _PLAIN:
+        return values
+    values = values.copy()
+    for row, value in enumerate(listed):
+        if is_gap(value):
+            values[row] = None
+        elif isinstance(value, str):
+            values[row] = str.__str__(value)
+        elif isinstance(value, (np.number, np.bool_)):
+            values[row] = value.item()
+    return values
+
+
+def _kinds(values: list[Any]) -> set[str]:
+    """Return the kinds of objects, gaps aside."""
+    kinds = {kind for kind in map(_kind_of, set(map(type, values))) if kind}
+    if "number" in kinds and all(_kind_of(type(value)) != "number" or is_gap(value) for value in values):
+        kinds.discard("number")  # NaN in a column of words
+    return kinds
 
 
 def _kinds_alike(values: Array, label: str) -> set[str]:
     """Return the kinds of objects, gaps aside; ValueError for several, of which only booleans and numbers are alike."""
-    kinds = {kind for kind in map(_kind_of, set(map(type, values.tolist()))) if kind}
-    if "number" in kinds and not any(_kind_of(type(v)) == "number" and v == v for v in values.tolist()):
-        kinds.discard("number")  # NaN in a column of words
+    kinds = _kinds(values.tolist())
     if len(kinds) > 1 and kinds != {"boolean", "number"}:
         both = " and ".join(_example(values, kind) for kind in sorted(kinds))
         way = 'by pandas.to_numeric(..., errors="coerce") if words mean gaps, by .astype(str) if numbers are levels'
@@ -156,7 +195,8 @@ def _kind_of(cls: type) -> str:
 
 def _example(values: Array, kind: str) -> str:
     row, value = next((i, v) for i, v in enumerate(values.tolist()) if _kind_of(type(v)) == kind and not is_gap(v))
-    what = {"number": "numbers", "text": "words", "date": "dates", "boolean": "booleans"}.get(kind, "things")
+    names = {"number": "numbers", "text": "words", "date": "dates", "boolean": "booleans"}
+    what = names.get(kind, f"objects of type {class_of(value)}")
     return f"{what} ({shown(value)} in row {row})"
 
 
@@ -184,7 +224,7 @@ def check_words(label: str, levels: Iterable[Any], n: int, most: int) -> None:
         raise ValueError(f"{label} holds free text: drop it, or turn it into numbers before, {way}")
 
 
-def kinds_of(values: Iterable[Any]) -> set[str]:
-    """Return the kinds of values: "number", "text", "boolean"; booleans are numbers too, and gaps have none."""
-    kinds = {kind for kind in map(_kind_of, set(map(type, values))) if kind}
+def kinds_of(values: list[Any]) -> set[str]:
+    """Return the kinds of objects: "number", "text", "boolean"; booleans are numbers too, and gaps have none."""
+    kinds = _kinds(values)
     return kinds | {"number"} if "boolean" in kinds else kinds

@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.model_selection import GroupKFold, StratifiedGroupKFold, check_cv
 
-from fastnn.checking.arguments import shown
+from fastnn.backends import get_backend
+from fastnn.checking.arguments import hidden_sizes, shown
 from fastnn.errors import warn
 from fastnn.files.description import without_state
 from fastnn.many import ManyProgress, ManyResult, train_many
@@ -21,6 +22,7 @@ from fastnn.optimizers import Adam
 from fastnn.schedules import cosine
 from fastnn.training import Stop
 from fastnn.training.exceptions import InterruptWarning, TrainingInterrupted
+from fastnn.training.inputs import check_memory
 from fastnn.training.results import TrainingResult
 
 Rows = NDArray[np.int64]
@@ -39,6 +41,10 @@ LEAST_GAIN = 0.03
 
 FEWEST_ROWS = 6
 """Fewest rows by which an epoch is chosen; fewer choose by chance, and not by one that is independent of the rows."""
+
+
+LARGEST_EXPONENT = 60
+"""The greatest weight of rows, and 1 over it, as a power of two."""
 
 
 class Preset(NamedTuple):
@@ -91,8 +97,8 @@ def settings_of(estimator: Any, n_rows: int, *, classes: bool, n_splits: int, n_
     preset = PRESETS[estimator.preset]
     fixed = {name: value for name in Settings._fields if (value := getattr(estimator, name)) is not None}
     sizes = fixed.pop("hidden_layer_sizes", preset.hidden_layer_sizes)
-    sizes = tuple(int(n) for n in sizes) if hasattr(sizes, "__iter__") else (int(sizes),)
-    if not sizes or len(set(sizes)) > 1 or sizes[0] < 1:
+    sizes = tuple(hidden_sizes(sizes))
+    if len(set(sizes)) != 1:
         raise ValueError(f"hidden_layer_sizes must be equal widths, as (64, 64), not {sizes}: all learn at one rate")
     n_members = math.ceil(preset.n_members / n_splits) * n_splits if n_splits else preset.n_members
     growth, copies = math.sqrt(max(1.0, n_rows / FULL_ROWS)), max(1.0, n_copies / 2)
@@ -135,7 +141,7 @@ def splits(
         cv = kind(n_splits, shuffle=True, random_state=random_state)
     y = targets if labels is None else labels
     splitter = check_cv(cv, y, classifier=labels is not None)
-    tests = [row_numbers(test) for _, test in splitter.split(np.zeros((len(y), 1)), y, groups)]
+    tests = [row_numbers(test, len(y)) for _, test in splitter.split(np.zeros((len(y), 1)), y, groups)]
     if not tests:
         raise ValueError("cv has no splits: a generator is empty after its first use, give a list")
     if not all(np.isin(test, np.arange(len(y))).all() for test in tests):
@@ -143,10 +149,20 @@ def splits(
     return tests
 
 
-def row_numbers(part: Any) -> Rows:
-    """Return the rows of a part of a split, of numbers or of a mask (n,), as numbers."""
+def row_numbers(part: Any, n: int) -> Rows:
+    """Return the rows of a part of a split of n rows, of numbers or of a mask (n,), as numbers."""
     part = np.asarray(part)
+    if part.dtype.kind == "b" and part.shape != (n,):
+        raise ValueError(f"cv: a split is a mask of the shape {part.shape}, and X has {n} rows")
     return np.flatnonzero(part) if part.dtype.kind == "b" else part
+
+
+def moderate(weight: Array | None) -> Array | None:
+    """Return weights (n,), those that float32 has no sums of times a power of two, which changes no training."""
+    if weight is None:
+        return None
+    exponent = np.frexp(weight.max())[1]
+    return np.ldexp(weight, np.clip(exponent, -LARGEST_EXPONENT, LARGEST_EXPONENT) - exponent)
 
 
 def parts(n: int, n_members: int, fraction: float, random_state: np.random.RandomState) -> list[Rows]:
@@ -231,6 +247,7 @@ class Trainer:
         random_state: np.random.RandomState,
         n_jobs: int | None,
     ) -> None:
+        check_memory(network, 3 * settings.n_members, settings.batch_size, np.dtype(np.float32), get_backend("numba"))
         n = len(sample.targets)
         n_copies = len(sample.inputs) // n
         used = np.ones(n, bool) if sample.weight is None else sample.weight > 0

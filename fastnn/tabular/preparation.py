@@ -11,11 +11,12 @@ from sklearn.base import BaseEstimator, TransformerMixin, _fit_context
 from sklearn.utils._param_validation import Interval
 from sklearn.utils.validation import check_is_fitted
 
-from fastnn.checking.arguments import counted, listed, short_errors
+from fastnn.checking.arguments import Faults, counted, listed, short_errors
 from fastnn.checking.values import is_gap, known_names
 from fastnn.errors import warn
 from fastnn.memory import Array
-from fastnn.tabular.columns import Column, Table, as_numbers, check_words, is_number, kinds_of
+from fastnn.tabular.columns import Column, Table, as_numbers, check_words, kinds_of
+from fastnn.tabular.doubts import may_be_names, reading_of
 
 Matrix = NDArray[np.float64]
 
@@ -27,6 +28,9 @@ LARGEST_SCALED = 1e9
 
 N_COPIES, FEWEST_GAPS = 3, 0.01
 """Copies of the rows with more gaps, and the part of all numbers that must be missing for them to be made."""
+
+MOST_DOUBTED = 500
+"""Columns of numbers up to which each is asked whether it may hold names: it takes 0.1 ms."""
 
 ROWS_TO_IMPUTE_BY = 10_000
 """Rows of which the matrix of imputation is made; of more rows they are evenly spaced ones."""
@@ -131,6 +135,8 @@ class TablePreparation(TransformerMixin, BaseEstimator):
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {"max_categories": [Interval(Integral, 2, None, closed="left")]}
 
+    _owner = ""  # the name of the estimator that contains it
+
     def __init__(self, max_categories: int = 200) -> None:
         self.max_categories = max_categories
 
@@ -166,7 +172,9 @@ class TablePreparation(TransformerMixin, BaseEstimator):
         self._fit(X)
         return self
 
-    def fit_with_gaps(self, X: Any, random_state: np.random.RandomState) -> list[NDArray[np.float32]]:
+    def fit_with_gaps(
+        self, X: Any, random_state: np.random.RandomState, targets: Array | None = None
+    ) -> list[NDArray[np.float32]]:
         """Learn the columns of a table; return its matrix, and copies with more gaps if 1 % of the numbers are missing.
 
         Parameters
@@ -175,6 +183,8 @@ class TablePreparation(TransformerMixin, BaseEstimator):
             As for `fit`.
         random_state : RandomState
             Draws the gaps: in a copy a column's numbers are missing about twice as often.
+        targets : ndarray of shape (n_samples, n_outputs), default=None
+            What the model learns: by it a warning names columns of whole numbers that may be names.
 
         Returns
         -------
@@ -190,6 +200,9 @@ class TablePreparation(TransformerMixin, BaseEstimator):
         4
         """
         numbers, codes = self._fit(X)
+        is_narrow = numbers.shape[1] <= MOST_DOUBTED
+        if targets is not None and len(targets) == len(numbers) and is_narrow:
+            self._warn_of_names(numbers, targets)
         gaps = np.isnan(numbers)
         tables = [numbers]
         for _ in range(N_COPIES if gaps.size and gaps.mean() >= FEWEST_GAPS else 0):
@@ -203,21 +216,26 @@ class TablePreparation(TransformerMixin, BaseEstimator):
         """Learn the columns; return the numbers (n, n_numbers), and the codes (n,) of each column of words."""
         table = Table(X)
         self.n_features_in_ = table.n_columns
+        self._doubtful: list[int] = []
         self.__dict__.pop("feature_names_in_", None)
         if table.names is not None:
             self.feature_names_in_ = np.array(table.names, object)
         self.number_columns_, self.levels_ = [], []
         numbers, codes = [], []
+        faults = Faults()
         for j in range(table.n_columns):
-            column = table.column(j)
-            if column.holds_numbers:
-                known = column.values[~np.isnan(column.values)]
-                if len(known) and (len(known) < table.n_rows or (known != known[0]).any()):
-                    self.number_columns_.append(j)
-                    numbers.append(column.values)
-            elif (levels := self._levels(j, column)) is not None:
-                self.levels_.append(levels)
-                codes.append(levels.codes(column))
+            with faults.part(table.label(j)):
+                column = table.column(j)
+                if column.holds_numbers:
+                    known = column.values[~np.isnan(column.values)]
+                    if len(known) and (len(known) < table.n_rows or (known != known[0]).any()):
+                        self.number_columns_.append(j)
+                        numbers.append(column.values)
+                elif (levels := self._levels(j, column)) is not None:
+                    self.levels_.append(levels)
+                    codes.append(levels.codes(column))
+        with short_errors():
+            faults.check()
         Z = np.array(numbers, np.float64).reshape(len(numbers), table.n_rows).T
         self._fit_numbers(Z)
         return Z, codes
@@ -236,6 +254,17 @@ class TablePreparation(TransformerMixin, BaseEstimator):
         if self.has_gaps_.any():
             self.imputation_ = imputation_of(scaled - self.means_)
 
+    def _warn_of_names(self, numbers: Array, targets: Array) -> None:
+        """Warn once of the columns of numbers that seem to hold names."""
+        columns = zip(self.number_columns_, numbers.T, strict=True)
+        self._doubtful = [j for j, column in columns if may_be_names(column, targets)]
+        if self._doubtful:
+            names = getattr(self, "feature_names_in_", range(self.n_features_in_))
+            which = listed([names[j] for j in self._doubtful])
+            fault = f"whole numbers of column{'s' * (len(self._doubtful) > 1)} {which} may be names"
+            why = "their targets do not lie between those of neighboring numbers"
+            warn(UserWarning(f'{fault}, for {why}: if they are, say .astype("category")'))
+
     def _levels(self, j: int, column: Column) -> Levels | None:
         """Return the levels of a column of words; None of a constant one, or of gaps alone."""
         counts = Counter(column.values.tolist())
@@ -245,17 +274,19 @@ class TablePreparation(TransformerMixin, BaseEstimator):
         check_words(column.label, counts, len(column.values) - n_gaps, self.max_categories)
         levels, most = sorted(counts), self.max_categories
         has_rest = len(levels) > most
+        reading = None if column.is_category else reading_of(counts)
         if has_rest:
-            are_numbers = all(is_number(level) for level in levels)
-            way = "make numbers of them, by pandas.to_numeric" if are_numbers else "drop the column"
-            when = "these texts are amounts" if are_numbers else "it only numbers the rows"
+            way = f"make numbers of them, {reading.way}" if reading else "drop the column"
+            when = f"texts such as {reading.example!r} are amounts" if reading else "it only numbers the rows"
             rest = f"all but the {counted(most - 1, 'most frequent one')} become one (max_categories={most})"
             warn(UserWarning(f"{column.label} has {len(levels)} levels: {rest}; {way} if {when}"))
             levels = sorted(sorted(levels, key=counts.__getitem__, reverse=True)[: most - 1])
-        plain = [level.item() if isinstance(level, np.generic) else level for level in levels]
+        elif reading:
+            way = f'make numbers of them, {reading.way}, or say .astype("category") if they are names'
+            warn(UserWarning(f"{column.label} holds words that read as numbers ({reading.example!r}): {way}"))
         if len(levels) < 2 and not n_gaps:
             return None
-        return Levels(j, plain, has_rest, len(levels) == 2 and not has_rest and not n_gaps)
+        return Levels(j, levels, has_rest, len(levels) == 2 and not has_rest and not n_gaps)
 
     # ------------------------------------------------------------------------------------------------------ transform
 
@@ -291,17 +322,24 @@ class TablePreparation(TransformerMixin, BaseEstimator):
         numbers = np.empty((table.n_rows, len(self.number_columns_)))
         for i, j in enumerate(self.number_columns_):
             numbers[:, i] = self._column(table, places[j], {"number"}).values
-        codes = [one.codes(self._column(table, places[one.column], kinds_of(one.levels))) for one in self.levels_]
+        codes = []
+        for one in self.levels_:
+            column = self._column(table, places[one.column], kinds_of(one.levels), as_words=True)
+            codes.append(one.codes(column))
         return self._matrix(numbers, codes)
 
     def _places(self, table: Table) -> list[int]:
         """Return the place in a table of each column that `fit` saw."""
         own = getattr(self, "feature_names_in_", None)
+        estimator = self._owner or type(self).__name__
         if (own is None or table.names is None) and table.n_columns != self.n_features_in_:
-            expects = f"{type(self).__name__} is expecting {self.n_features_in_} features as input"
+            expects = f"{estimator} is expecting {self.n_features_in_} features as input"
             raise ValueError(f"X has {table.n_columns} features, but {expects}")
         seen = known_names(table.names, own)
         if seen is None or table.names is None:
+            if (own is None) != (table.names is None):
+                has, was = ("has", "without") if own is None else ("does not have valid", "with")
+                warn(UserWarning(f"X {has} feature names, but {estimator} was fitted {was} feature names"))
             return list(range(table.n_columns))
         place_of = {name: j for j, name in enumerate(table.names)}
         if lacking := [name for name in seen if name not in place_of]:
@@ -311,17 +349,16 @@ class TablePreparation(TransformerMixin, BaseEstimator):
             warn(UserWarning(f"X has columns that fit did not see, not used here: {listed(others)}"))
         return [place_of[name] for name in seen]
 
-    def _column(self, table: Table, j: int, kinds: set[str]) -> Column:
+    def _column(self, table: Table, j: int, kinds: set[str], as_words: bool = False) -> Column:
         """Read column j; ValueError unless it holds what `fit` saw there. Booleans are numbers where it saw numbers."""
-        column = table.column(j)
+        column = table.column(j, as_words)
         there = {"number"} if column.holds_numbers else kinds_of(column.values.tolist())
-        are_gaps = column.holds_numbers and np.isnan(column.values).all()
-        if there and not there & kinds and not are_gaps:
+        if there and not there & kinds:
             (was, way), (is_, _) = (next(_WAYS[kind] for kind in _WAYS if kind in held) for held in (kinds, there))
             raise ValueError(f"{column.label} held {was} in fit and holds {is_} now: make {was} of them, by {way}")
-        if kinds == {"number"} and not column.holds_numbers:
-            return column._replace(values=as_numbers(column.values, column.label))
-        return column
+        if as_words or column.holds_numbers:
+            return column
+        return column._replace(values=as_numbers(column.values, column.label))
 
     def _matrix(self, numbers: Array, codes: list[NDArray[np.int64]]) -> NDArray[np.float32]:
         """Return the matrix (n, n_numbers) of numbers with NaN for gaps, and codes."""

@@ -170,13 +170,15 @@ class TabularRegressor(RegressorMixin, BaseTabular):
     def _learn_targets(self, y: Array) -> Array:
         self._one_target = y.ndim == 1
         y = y.reshape(len(y), -1)
-        deviation = y.std(axis=0)
+        exponent = np.frexp(abs(y).max(axis=0))[1]
+        deviation = np.ldexp(np.ldexp(y, -exponent).std(axis=0), exponent)  # no square is too small
         self._scaling = np.array([y.mean(axis=0), np.where(deviation, deviation, 1.0), y.min(axis=0), y.max(axis=0)])
         return self._targets(y)
 
     def _targets(self, y: Array) -> Array:
         mean, deviation, *_ = self._scaling
-        return ((y.reshape(len(y), -1) - mean) / deviation).astype(np.float32)
+        with np.errstate(over="ignore"):
+            return ((y.reshape(len(y), -1) - mean) / deviation).astype(np.float32)
 
     def _decoded(self, outputs: Array) -> Array:
         """Return the numbers that outputs (n, n_outputs) stand for, in the shape of y."""

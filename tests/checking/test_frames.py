@@ -121,3 +121,10 @@ def test_a_frame_of_another_library():
     assert real_array("X", frame([False, False], a=[1.5, 2], b=[True, False])).tolist() == [[1.5, 1], [2, 0]]
     kind, message = refusal(real_array, "X", frame([False, True], a=[1.5, np.nan]))
     assert (kind, message[:45]) == (ValueError, "X has missing values, the first of column 'a'")
+
+
+def test_a_query_of_polars_is_to_be_collected():
+    polars = pytest.importorskip("polars", reason="needs polars")
+    lazy = polars.DataFrame({"a": [1.0, 2.0]}).lazy()
+    kind, message = refusal(train, Network((1, 1)), lazy, [0.0, 1.0], epochs=1)
+    assert (kind, message) == (TypeError, "X is a LazyFrame: collect() it first")

@@ -202,3 +202,35 @@ def test_filters_see_scikit_learns_module():
         warnings.simplefilter("error")
         warnings.filterwarnings("ignore", category=ConvergenceWarning, module="sklearn")
         MLPClassifier((2,), max_iter=2).fit(X, Y)
+
+
+MASKED = np.ma.masked_array(X, mask=X > 2)
+PLAIN = {"max_iter": 2, "tol": 1e9, "n_iter_no_change": 1}
+
+
+@pytest.mark.parametrize("kind", BOTH)
+def test_masked_values_are_refused_as_by_train(kind):
+    """scikit-learn's check drops a mask, and takes what is under it."""
+    masked_y = np.ma.masked_array(Y, mask=X[:, 0] > 1)
+    message = "^{} has masked values: fill them in or leave their rows out$"
+    with pytest.raises(ValueError, match=message.format("X")):
+        kind(**PLAIN).fit(MASKED, Y)
+    with pytest.raises(ValueError, match=message.format("y")):
+        kind(**PLAIN).fit(X, masked_y)
+    with pytest.raises(ValueError, match=message.format("sample_weight")):
+        kind(**PLAIN).fit(X, Y, sample_weight=np.ma.masked_array(np.ones(30), masked_y.mask))
+    with pytest.raises(ValueError, match="X has masked values"):
+        kind(**PLAIN, early_stopping=True).fit(X, Y, X_val=MASKED, y_val=Y)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        mlp = kind(**PLAIN).fit(np.ma.masked_array(X), Y)
+    with pytest.raises(ValueError, match=message.format("X")):
+        mlp.predict(MASKED)
+
+
+def test_complex_numbers_and_lazy_frames_are_refused_in_a_line():
+    with pytest.raises(ValueError, match=r"^Complex data not supported: X holds complex numbers; say"):
+        MLPRegressor(**PLAIN).fit(X * 1j, Y)
+    polars = pytest.importorskip("polars", reason="needs polars")
+    with pytest.raises(TypeError, match=r"^X is a LazyFrame: collect\(\) it first$"):
+        MLPRegressor(**PLAIN).fit(polars.DataFrame(X).lazy(), Y)

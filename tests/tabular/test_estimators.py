@@ -1,13 +1,14 @@
 """TabularClassifier and TabularRegressor: what they learn, rows left out, targets, time, Ctrl-C."""
 
 import signal
+from decimal import Decimal
 from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pytest
 from numpy.testing import assert_allclose
-from sklearn.model_selection import KFold, TimeSeriesSplit
+from sklearn.model_selection import KFold, LeaveOneOut, TimeSeriesSplit
 from small_tables import FRAME, LABELS, NUMBERS, TARGETS, fit, mixed, outputs, unfitted
 
 from fastnn import DivergenceError, InterruptWarning, Network, TabularClassifier, TabularRegressor
@@ -68,11 +69,37 @@ REFUSED = [  # what kind, its options, arguments of fit besides a table and its 
     (R, {}, VALIDATION | {"groups": NUMBERS}, "X_val and groups are two ways"),
     (R, {}, VALIDATION | {"X_val": FRAME.drop(columns="size")}, "X_val, the validation rows: X lacks the column"),
     (R, {"hidden_layer_sizes": (32, 16)}, {}, "hidden_layer_sizes must be equal widths"),
+    (R, {"hidden_layer_sizes": (0, 0)}, {}, "hidden_layer_sizes must be > 0"),
+    (R, {"validation_fraction": 0.6}, {}, "validation_fraction=0.6: members leave out at most half of the rows, 0.5"),
+    (
+        R,
+        {"n_members": 10**9},
+        {},
+        r"'n_members' parameter of TabularRegressor must be an int in the range \[1, 10000\]",
+    ),
     (R, {"preset": "slow"}, {}, "'preset' parameter of TabularRegressor must be"),
     (R, {}, {"y": pd.date_range("2020-01-01", periods=60)}, r"y holds datetime64\[.s\], dates or spans of time"),
     (R, {}, {"y": np.where(ROW_7, np.nan, NUMBERS)}, r"y is missing \(NaN\) in 1 row, such as row 7"),
     (R, {}, {"y": np.where(ROW_7, None, NUMBERS)}, r"y is missing \(NaN\) in 1 row, such as row 7"),
     (R, {}, {"y": [str(i) for i in range(60)]}, "y holds text, such as '0': a regressor learns numbers"),
+    (R, {}, {"y": [Decimal("sNaN"), *range(59)]}, r"y is missing \(NaN\) in 1 row, such as row 0"),
+    (R, {}, {"y": np.ma.masked_array(NUMBERS, ROW_7)}, "y has masked values: fill them in or leave their rows out"),
+    (C, {}, {"y": np.ma.masked_array(NUMBERS > 0, ROW_7)}, "y has masked values: fill them in or leave"),
+    (R, {}, {"sample_weight": np.ma.masked_array(np.ones(60), ROW_7)}, "sample_weight has masked values"),
+    (R, {}, {"groups": np.ma.masked_array(np.arange(60), ROW_7)}, "groups has masked values"),
+    (
+        R,
+        {},
+        {"y": "size"},
+        r"y is the text 'size', not the targets: .* fit\(frame.drop\(columns='size'\), frame\['size'\]",
+    ),
+    (C, {}, {"y": "size"}, "y is the text 'size', not the targets: give the column itself"),
+    (
+        C,
+        {},
+        {"y": pd.array([True, False, None] * 20, dtype="boolean")},
+        r"y is missing \(NaN\) in 20 rows, such as row 2",
+    ),
     (C, {}, {"y": np.where(ROW_7, None, LABELS)}, r"y is missing \(NaN\) in 1 row, such as row 7"),
     (C, {}, {"y": np.full(60, "a")}, "y has only one class, 'a'"),
     (C, {}, {"y": []}, "y is empty: give a label for each row of X"),
@@ -84,15 +111,40 @@ REFUSED = [  # what kind, its options, arguments of fit besides a table and its 
     (C, {}, {"groups": [1] * 60}, "groups are all the same"),
     (R, {"cv": [([], range(60))]}, {}, "cv: a split holds out all 60 rows, and a member learns from the others"),
     (R, {"cv": [(range(9), range(58, 62))]}, {}, "cv: a split leaves out rows that X has not, of the numbers 0 to 59"),
+    (R, {"cv": [(range(9), np.ones(10, bool))]}, {}, r"cv: a split is a mask of the shape \(10,\), and X has 60 rows"),
+    (R, {"cv": [(range(60), [])]}, {}, "cv: no split leaves out a row of a weight above 0"),
+    (
+        R,
+        {"cv": [(range(60), [7])]},
+        {"sample_weight": 1.0 - ROW_7},
+        "cv: no split leaves out a row of a weight above 0",
+    ),
     (C, {"cv": iter([])}, {}, "cv has no splits: a generator is empty after its first use, give a list"),
     (R, {}, {"sample_weight": np.nan}, "Input sample_weight contains NaN"),
     (R, {}, {"groups": [None, *"ab"] * 20}, r"groups is missing \(NaN\) in 20 rows, such as row 0"),
+    (
+        R,
+        {},
+        {"groups": [*pd.date_range("2020", periods=59), pd.NaT]},
+        r"groups is missing \(NaN\) in 1 row, such as row 59",
+    ),
+    (R, {}, {"groups": pd.Series([pd.NaT, *pd.date_range("2020", periods=59)])}, r"groups is missing .* such as row 0"),
     (C, {}, {"groups": "words"}, r"groups has the shape \(\), not \(60,\): name the group of each row"),
     (R, {}, VALIDATION | {"y_val": np.where(ROW_7, np.nan, NUMBERS)}, r"y_val, .*: y is missing \(NaN\) in 1 row"),
+    (
+        R,
+        {},
+        VALIDATION | {"y_val": np.full(60, 1e140)},
+        "y_val, .*: they are so far from y that float32 has no squares",
+    ),
     (R, {}, VALIDATION | {"y_val": np.ones((60, 2))}, "y_val, the targets of validation rows: 2 columns, y has 1"),
     (C, {}, VALIDATION | {"y_val": ["new"] * 60}, "y_val, the targets of validation rows: y contains previously"),
 ]
 OF_ANOTHER_TYPE = [
+    (R, {"hidden_layer_sizes": (8.5, 8.5)}, {}, r"hidden_layer_sizes\[0\] must be an integer, not 8.5 of type float"),
+    (R, {"hidden_layer_sizes": ("8",)}, {}, r"hidden_layer_sizes\[0\] must be an integer, not '8' of type str"),
+    (R, {"hidden_layer_sizes": ((8,),)}, {}, r"hidden_layer_sizes\[0\] must be an integer, not \(8,\) of type tuple"),
+    (R, {"hidden_layer_sizes": {8: 1}}, {}, r"hidden_layer_sizes must be widths such as \(64, 64\), not \{8: 1\}"),
     (C, {"cv": b"3"}, {}, "cv must be a number of splits, a splitter of scikit-learn or a list, not b'3'"),
     (C, {}, {"X": {"a": [1] * 60}}, "X is a dict: make a data frame"),
     (C, {}, {"X": [{"a": 1}] * 60}, "X is a list of dicts: make a data frame"),
@@ -105,10 +157,90 @@ ERRORS += [
 ]
 
 
+ERRORS += [
+    (MemoryError, R, {"n_members": 10_000, "hidden_layer_sizes": (20_000, 20_000)}, {}, "30000 vectors of them"),
+]
+
+
 @pytest.mark.parametrize(("error", "kind", "options", "given", "message"), ERRORS)
 def test_errors_speak_of_tables(error, kind, options, given, message):
     with pytest.raises(error, match=message):
         unfitted(kind, **options).fit(**{"X": FRAME, "y": TARGETS[kind]} | given)
+
+
+def test_columns_and_targets_are_refused_together(kind):
+    y = np.where(ROW_7, None, TARGETS[kind])
+    frame = FRAME.assign(day=pd.Timestamp("2020-01-01"), far=np.inf)
+    with pytest.raises(ValueError, match=r"^y is missing \(NaN\) in 1 row") as caught:
+        unfitted(kind).fit(frame, y)
+    assert [line[:12] for line in str(caught.value).splitlines()[1:]] == ["column 'day'", "column 'far'"]
+
+
+def test_an_array_for_a_frame_is_warned_of(kind):
+    """As by scikit-learn: a frame's columns are taken by name, those of an array in their order."""
+    model = fit(kind, FRAME[["size", "count"]])
+    name = type(model).__name__
+    with pytest.warns(UserWarning, match=f"^X does not have valid feature names, but {name} was fitted with feature"):
+        model.predict(FRAME[["count", "size"]].to_numpy())
+    model = fit(kind, FRAME[["size", "count"]].to_numpy())
+    with pytest.warns(UserWarning, match=f"^X has feature names, but {name} was fitted without feature names$"):
+        model.predict(FRAME[["count", "size"]])
+
+
+BOOLEANS = np.arange(60) % 3 > 0
+LABELS_READ = {
+    "boolean": (pd.array(BOOLEANS, dtype="boolean"), [False, True]),
+    "categories of booleans": (pd.Categorical(BOOLEANS), [False, True]),
+    "Int64": (pd.array(BOOLEANS + 1, dtype="Int64"), [1, 2]),
+    "categories of integers": (pd.Categorical(BOOLEANS + 1), [1, 2]),
+    "Float64": (pd.array(BOOLEANS + 1.0, dtype="Float64"), [1.0, 2.0]),
+    "string": (pd.array(np.where(BOOLEANS, "b", "a"), dtype="string"), ["a", "b"]),
+}
+
+
+@pytest.mark.parametrize("case", [*LABELS_READ])
+def test_labels_are_what_the_caller_said(case, tmp_path):
+    y, classes = LABELS_READ[case]
+    model = fit("classifier", y=pd.Series(y), class_weight="balanced")
+    assert model.classes_.tolist() == classes
+    assert set(map(type, [*model.classes_.tolist(), *model.predict(FRAME).tolist()])) == {type(classes[0])}
+    model.save(tmp_path / "model.npz")
+    assert TabularClassifier.load(tmp_path / "model.npz").classes_.dtype == model.classes_.dtype
+
+
+@pytest.mark.parametrize("exponent", [130, 60, -60, -1070])
+def test_a_power_of_two_of_all_weights_changes_nothing(kind, exponent):
+    """Also where float32 has no such weights: the same bits, as of ordinary ones."""
+    weight = np.random.RandomState(0).randint(1, 16, 60).astype(float)
+    one = unfitted(kind).fit(FRAME, TARGETS[kind], sample_weight=weight)
+    other = unfitted(kind).fit(FRAME, TARGETS[kind], sample_weight=np.ldexp(weight, exponent))
+    assert outputs(one).tobytes() == outputs(other).tobytes()
+    assert one.oob_score_ == other.oob_score_
+
+
+def test_weights_of_validation_rows_may_be_large(kind):
+    own = {"X_val": FRAME, "y_val": TARGETS[kind]}
+    one = unfitted(kind).fit(FRAME, TARGETS[kind], **own, sample_weight_val=np.ones(60))
+    other = unfitted(kind).fit(FRAME, TARGETS[kind], **own, sample_weight_val=np.full(60, 2.0**200))
+    assert outputs(one).tobytes() == outputs(other).tobytes()
+
+
+def test_a_power_of_two_of_all_targets_changes_nothing():
+    """Also where their squares are too small for float64."""
+    one = fit("regressor", y=NUMBERS)
+    for exponent in (-560, 400):
+        other = fit("regressor", y=np.ldexp(NUMBERS, exponent))
+        assert np.array_equal(np.ldexp(outputs(other), -exponent), outputs(one))
+        assert other.oob_score_ == one.oob_score_
+
+
+def test_a_split_of_rows_of_weight_0_is_no_split(kind):
+    """One row is left out by each member of LeaveOneOut, but for the row that is as if it were not there."""
+    X, y, weight = FRAME[:12], TARGETS[kind][:12], np.ones(12)
+    weight[3] = 0
+    model = unfitted(kind, cv=LeaveOneOut(), epochs=1).fit(X, y, sample_weight=weight)
+    assert len(model.estimators_) == 11
+    assert np.flatnonzero(np.isnan(model._out_of_bag[:, 0])).tolist() == [3]
 
 
 def test_a_few_columns_are_seen_among_many():

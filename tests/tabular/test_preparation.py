@@ -1,6 +1,9 @@
 """TablePreparation: numbers of all kinds of columns, gaps, unknown words; errors that name the column."""
 
 import datetime
+from decimal import Decimal
+from enum import StrEnum
+from fractions import Fraction
 
 import numpy as np
 import pandas as pd
@@ -36,7 +39,8 @@ def test_arrays_lists_and_frames_are_the_same_table(columns):
     expected = TablePreparation().fit_transform(rows)
     assert TablePreparation().fit_transform(np.array(rows, object)).tobytes() == expected.tobytes()
     assert TablePreparation().fit_transform(frame).tobytes() == expected.tobytes()
-    assert TablePreparation().fit(rows).transform(frame).tobytes() == expected.tobytes()
+    with pytest.warns(UserWarning, match="X has feature names, but TablePreparation was fitted without feature names"):
+        assert TablePreparation().fit(rows).transform(frame).tobytes() == expected.tobytes()
 
 
 def test_polars_frames_are_the_same_table():
@@ -116,11 +120,19 @@ BAD = {
     "too large numbers": ([1.0, -1e200], "column 'c' holds -1e\\+200 in row 1: say NaN where a number is unknown"),
     "words beside numbers": ([1, "x"], r"column 'c' holds numbers \(1 in row 0\) and words \('x' in row 1\)"),
     "categories of both": (pd.Categorical([1, "x"]), r"column 'c' holds numbers \(1 in row 0\) and words"),
-    "lists": ([[1], [2]], "column 'c' holds things .* neither a number nor a word"),
+    "lists": (
+        [[1], [2]],
+        r"column 'c' holds objects of type list \(\[1\] in row 0\), which are neither numbers nor words",
+    ),
     "complex": ([1j, 2j], "column 'c' holds complex numbers"),
     "complex beside numbers": (pd.Series([1.0, 2j], dtype=object), "column 'c' holds 2j in row 1, which no float64 is"),
     "large integers": ([1, 10**400], "column 'c' holds 1000.* in row 1, which no float64 is"),
-    "arrays beside words": (["a", np.array([1, 2])], r"column 'c' holds things \(.*\) and words \('a' in row 0\)"),
+    "arrays beside words": (["a", np.array([1, 2])], r"column 'c' holds objects of type ndarray \(.*\) and words"),
+    "categories of dates": (pd.Categorical(pd.to_datetime(["2020-01-01", "2020-01-02"])), "column 'c' holds dates"),
+    "intervals": (
+        pd.cut([1.0, 2.0], 2),
+        r"column 'c' holds objects of type Interval .* texts of them, by .astype\(str\)",
+    ),
     "no time beside words": (["a", pd.NaT], r"column 'c' holds dates \(NaT in row 1\) and words"),
     "free text": (TEXTS, "column 'c' holds free text: drop it, or .* skrub"),
     "two columns of a name": (pd.DataFrame([[1, 2]], columns=["a", "a"]), "X has two columns of the name 'a': re"),
@@ -132,7 +144,7 @@ BAD = {
 def test_what_is_no_number_and_no_word_is_named(case):
     values, message = BAD[case]
     table = values if isinstance(values, (pd.DataFrame, str)) else pd.DataFrame({"b": 1.0, "c": values})
-    with pytest.raises(TypeError if case == "lists" else ValueError, match=message) as caught:
+    with pytest.raises(TypeError if case in ("lists", "intervals") else ValueError, match=message) as caught:
         TablePreparation().fit(table)
     assert len(str(caught.value)) < 1000
 
@@ -146,7 +158,8 @@ def test_numbers_and_words_that_change_places_are_named():
         preparation.transform(pd.DataFrame({"a": ["1", "2"], "b": ["x", "y"]}))
     with pytest.raises(ValueError, match="column 'b' held words in fit and holds numbers now"):
         preparation.transform(pd.DataFrame({"a": [1, 2], "b": [3, 4]}))
-    assert preparation.transform([[None, None]] * 2).tolist() == [[0, 0], [0, 0]]  # gaps are neither
+    gaps = pd.DataFrame({"a": [None, None], "b": [np.nan, None]})  # which are neither
+    assert preparation.transform(gaps).tolist() == [[0, 0], [0, 0]]
 
 
 @pytest.mark.parametrize("names", [[2020, 2021], ["a", 1], [0, 1], pd.MultiIndex.from_tuples([("a", 1), ("a", 2)])])
@@ -155,10 +168,119 @@ def test_columns_are_taken_by_names_of_any_kind(names):
     preparation = TablePreparation().fit(frame)
     matrix = preparation.transform(frame)
     assert np.array_equal(preparation.transform(frame[[names[1], names[0]]]), matrix)
-    assert np.array_equal(preparation.transform(frame.to_numpy()), matrix)
-    if names[0] != 0:
+    if names[0] == 0:
+        assert np.array_equal(preparation.transform(frame.to_numpy()), matrix)
+    else:
+        with pytest.warns(
+            UserWarning, match="X does not have valid feature names, but TablePreparation was fitted with"
+        ):
+            assert np.array_equal(preparation.transform(frame.to_numpy()), matrix)
         with pytest.raises(ValueError, match="X lacks the column"):
             preparation.transform(frame.set_axis([names[0], "new"], axis=1))
+
+
+IDS = 1_700_000_000_000_000_000 + np.arange(3)  # float64 has none of them
+KINDS_OF_COLUMNS = {
+    "large whole numbers": pd.Categorical(IDS[[0, 1, 2, 0, 1, 2]]),
+    "fractions": pd.Categorical([Fraction(1, 3), Fraction(1, 7), Fraction(2, 3)] * 2),
+    "decimals": pd.Categorical([Decimal("0.1"), Decimal("0.2"), Decimal("0.3")] * 2),
+    "infinity": pd.Categorical([1.5, np.inf, 2.5] * 2),
+    "booleans": [True, False, None] * 2,
+    "numbers": [1.5, None, 3.0] * 2,
+    "nullable": pd.array([1, None, 3] * 2, dtype="Int64"),
+    "words": ["a", "b", None] * 2,
+    "a signaling NaN": [Decimal("sNaN"), Decimal(1), Decimal(2)] * 2,
+    "one beside words": np.array([Decimal("sNaN"), "a", "b"] * 2, object),
+}
+
+
+@pytest.mark.parametrize("case", KINDS_OF_COLUMNS)
+def test_the_rows_of_fit_are_read_as_fit_read_them(case):
+    frame = pd.DataFrame({"b": [1.0, 2.0, 4.0] * 2, "c": KINDS_OF_COLUMNS[case]})
+    preparation = TablePreparation()
+    matrix = preparation.fit_with_gaps(frame, np.random.RandomState(0))[0]
+    assert len(np.unique(matrix, axis=0)) == 3
+    assert preparation.transform(frame).tobytes() == matrix.tobytes()
+
+
+def test_whole_numbers_are_looked_up_to_the_last_digit():
+    """Also where the new rows have them as numbers, not as a category."""
+    preparation = TablePreparation().fit(pd.DataFrame({"a": pd.Categorical(IDS)}))
+    expected = np.eye(3, dtype=np.float32)
+    for values in (IDS, pd.array([*IDS[:2], None], dtype="Int64"), pd.Series([*IDS.tolist()[:2], None], dtype=object)):
+        n = 3 if isinstance(values, np.ndarray) else 2
+        assert (preparation.transform(pd.DataFrame({"a": values}))[:n] == expected[:n]).all()
+
+
+class Odd(str):
+    """A text whose representation is code."""
+
+    def __repr__(self):
+        return "print('run')"
+
+    __str__ = __repr__
+
+
+def test_levels_are_plain_texts_and_numbers():
+    """Of enums, of classes derived from text and of NumPy's scalars, too."""
+    color = StrEnum("Color", ["RED", "BLUE"])
+    columns = {
+        "a": pd.Series([color.RED, color.BLUE, "green"], dtype=object),
+        "b": pd.Series([Odd("x"), Odd("y"), Odd("x")], dtype=object),
+        "c": pd.Series([np.True_, np.False_, True], dtype=object),
+        "d": pd.Series([np.str_("p"), np.str_("q"), "p"], dtype=object),
+    }
+    preparation = TablePreparation().fit(pd.DataFrame(columns))
+    levels = [one.levels for one in preparation.levels_]
+    assert levels == [["blue", "green", "red"], ["x", "y"], [False, True], ["p", "q"]]
+    assert {type(level) for one in levels for level in one} == {str, bool}
+    assert preparation.transform(pd.DataFrame(columns)).any(axis=0).all()
+
+
+@pytest.mark.parametrize("values", [[[1.0, 2], [-999, 4], [5, 7]], [["a", "b"], ["?", "b"], ["c", "d"]]])
+def test_a_mask_is_a_gap(values):
+    masked = np.ma.masked_array(values, mask=[[0, 0], [1, 0], [0, 0]])
+    rows = np.array(values, object)
+    rows[1, 0] = None
+    made = TablePreparation().fit_transform(masked)
+    assert made.tobytes() == TablePreparation().fit_transform(rows).tobytes()
+    whole = np.ma.masked_array(values)
+    assert TablePreparation().fit_transform(whole).tobytes() == TablePreparation().fit_transform(values).tobytes()
+
+
+def test_what_numpy_cannot_read_of_polars_is_named():
+    polars = pytest.importorskip("polars", reason="needs polars")
+    pair, number = {"x": 1, "y": 2.0}, polars.Series([1, 2], dtype=polars.Int128)
+    with pytest.raises(TypeError, match=r"^column 'c' has the dtype Int128, which NumPy lacks: cast it to floats$"):
+        TablePreparation().fit(polars.DataFrame({"b": [1, 2], "c": number}))
+    with pytest.raises(
+        TypeError, match=r"column 'c' holds several values a row \(dtype Struct.*: make a column of each"
+    ):
+        TablePreparation().fit(polars.DataFrame({"c": [pair, pair]}))
+    with pytest.raises(TypeError, match=r"^X is a LazyFrame: collect\(\) it first$"):
+        TablePreparation().fit(polars.DataFrame({"c": [1, 2]}).lazy())
+
+
+def test_complex_numbers_are_refused_in_a_line():
+    with pytest.raises(
+        ValueError, match=r"^Complex data not supported: X holds complex numbers; say real and imaginary"
+    ):
+        TablePreparation().fit(np.ones((50, 9)) * 1j)
+
+
+def test_all_columns_that_are_refused_are_named_at_once():
+    days = pd.date_range("2020-01-01", periods=2)
+    bad = {f"day {k}": days for k in range(9)} | {"far": [1.0, np.inf], "list": [[1], [2]]}
+    with pytest.raises(ValueError, match="column 'day 0' holds dates") as caught:
+        TablePreparation().fit(pd.DataFrame({"a": [1.0, 2.0]} | bad))
+    lines = str(caught.value).splitlines()
+    assert len(lines) == 3
+    assert lines[0].endswith("; the same in " + ", ".join(f"'day {k}'" for k in range(1, 9)))
+    assert lines[1].startswith("column 'far' holds infinity")
+    assert lines[2].startswith("column 'list' holds objects of type list")
+    with pytest.raises(ValueError, match=r"^column 'day 0' holds dates") as caught:
+        TablePreparation().fit(pd.DataFrame({f"day {k}": days for k in range(999)}))
+    assert len(str(caught.value)) < 1000
 
 
 def test_the_callers_table_is_never_written():
@@ -186,7 +308,7 @@ def test_rows_are_independent_and_finite(drawn, order):
 
 def test_the_warning_of_many_levels_says_what_to_do():
     for word, remedy in (
-        ("{}.5", "make numbers of them, by pandas.to_numeric if these texts are amounts"),
+        ("{}.5", r"make numbers of them, by pandas.to_numeric\(.*\) if texts such as '0.5' are amounts"),
         ("id {}", "drop the column if it only numbers the rows"),
     ):
         with pytest.warns(

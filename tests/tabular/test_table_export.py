@@ -190,6 +190,7 @@ NAMES = {
 }
 
 
+@pytest.mark.filterwarnings("ignore:X does not have valid feature names:UserWarning")
 @pytest.mark.parametrize("names", NAMES.values(), ids=NAMES)
 def test_the_module_of_python_takes_the_names_that_predict_takes(names, tmp_path):
     """Names that are no texts, columns in another order, and a frame without names by its order."""

@@ -1,0 +1,127 @@
+"""Doubts about columns: texts that read as numbers, whole numbers that may be names."""
+
+import warnings
+
+import numpy as np
+import pandas as pd
+import pytest
+from small_tables import unfitted
+
+from fastnn import TablePreparation, TabularRegressor
+from fastnn.tabular.doubts import may_be_names, reading_of
+
+RNG = np.random.RandomState(0)
+NUMBERS = RNG.uniform(0, 30, 60)
+READ = {  # texts, and what is said to make numbers of them
+    "decimals": ([f"{x:.2f}" for x in NUMBERS], "pandas.to_numeric"),
+    "whole numbers": ([str(k) for k in range(60)], "pandas.to_numeric"),
+    "some words": ([str(k) for k in range(40)] + [f"no {k}" for k in range(20)], 'errors="coerce"'),
+    "a unit": ([f"{x:.1f} ct" for x in NUMBERS], ".str.replace"),
+    "percent": ([f"{x:.0f} %" for x in NUMBERS], ".str.replace"),
+    "few percent": (["5 %", "7 %", "25 %"] * 20, ".str.replace"),
+    "a currency": ([f"${x:.2f}" for x in NUMBERS], ".str.replace"),
+    "thousands": ([f"{k:,}" for k in range(1000, 61000, 1000)], ".str.replace"),
+    "times": ([f"{k % 24}:{k:02}" for k in range(60)], "pandas.to_timedelta"),
+}
+NOT_READ = {
+    "leading zeros": [f"{k:05}" for k in range(60)],
+    "letters before": [f"A{k}" for k in range(60)],
+    "several units": [f"{k}{unit}" for k in range(12) for unit in "ABCDE"],
+    "few whole numbers": ["1", "2", "3"] * 20,
+    "ordinals": ["1st", "2nd", "3rd"] * 20,
+    "few labels": ["171a", "171b", "172b", "221b"] * 15,
+    "quarters": [f"{2000 + k // 4}Q{k % 4}" for k in range(60)],
+    "mostly words": [*["none"] * 40, *(str(k) for k in range(20))],
+    "versions": [f"1.{k}.0" for k in range(60)],
+    "ranges": [f"{k}-{k + 5}" for k in range(60)],
+    "numbers": list(range(60)),
+    "gaps alone": [],
+}
+
+
+@pytest.mark.parametrize("case", READ)
+def test_texts_that_read_as_numbers_are_named_with_the_remedy(case):
+    texts, way = READ[case]
+    frame = pd.DataFrame({"b": NUMBERS, "c": texts})
+    with pytest.warns(UserWarning, match="column 'c'") as caught:
+        TablePreparation().fit(frame)
+    (warning,) = map(str, (one.message for one in caught))
+    example = max(texts, key=texts.count)
+    fault = f"column 'c' holds words that read as numbers ({example!r}): make numbers of them, "
+    assert warning.startswith(fault)
+    assert way in warning
+    assert warning.endswith(', or say .astype("category") if they are names')
+    TablePreparation().fit(frame.astype({"c": "category"}))  # without a warning
+
+
+@pytest.mark.parametrize("case", NOT_READ)
+def test_names_with_digits_are_not_said_to_be_numbers(case):
+    texts = NOT_READ[case]
+    assert reading_of({text: texts.count(text) for text in texts}) is None
+
+
+def places(n, seed=0):
+    """A table whose targets go up and down with a place, which has a number, and with an amount."""
+    rs = np.random.RandomState(seed)
+    place, effects = rs.randint(0, 60, n), rs.randn(60)
+    numbers = np.sort(rs.choice(np.arange(1001, 9505), 60, replace=False))
+    frame = pd.DataFrame({"size": rs.randn(n), "place": numbers[place]})
+    frame["age"] = rs.randint(18, 90, n)
+    frame["rating"] = rs.randint(1, 11, n)
+    frame["year"] = rs.randint(1950, 2020, n)
+    frame["count"] = rs.poisson(20, n)
+    y = frame["size"] + effects[place] + rs.randn(n)
+    y += 0.03 * abs(frame["age"] - 50) + 0.2 * frame["rating"] + 0.1 * frame["count"]
+    return frame, (y + 0.05 * (frame["year"] % 30)).to_numpy()
+
+
+def test_whole_numbers_that_may_be_names_are_named_once():
+    """By the jumps of the targets; ages, ratings, years and counts are none. The card says so."""
+    frame, y = places(1500)
+    with pytest.warns(UserWarning, match="may be names") as caught:
+        model = unfitted("regressor").fit(frame, y)
+    assert [str(one.message) for one in caught] == [
+        "whole numbers of column 'place' may be names, for their targets do not lie between those "
+        'of neighboring numbers: if they are, say .astype("category")'
+    ]
+    facts = model._facts()
+    assert facts["column place"] == "number, but may be names"
+    assert facts["column age"] == facts["column year"] == "number"
+    unfitted("regressor").fit(frame.astype({"place": "category"}), y)  # without a warning
+
+
+def test_numbers_of_places_of_an_array_are_named_for_classes_too():
+    frame, y = places(1500)
+    X = frame[["size", "place"]].assign(store=frame["place"] * 7 % 97).to_numpy(float)
+    X[::9, 1] = np.nan
+    with pytest.warns(UserWarning, match="^whole numbers of columns 1, 2 may be names, for"):
+        unfitted("classifier").fit(X, y > np.median(y))
+
+
+def test_as_words_they_are_learned_better():
+    """Which is what the warning is for: less than 0.8 of the error that numbers have."""
+    frame, y = places(2400)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        model = TabularRegressor("fast", random_state=0).fit(frame[:1800], y[:1800])
+    words = frame.astype({"place": "category"})
+    of_words = TabularRegressor("fast", random_state=0).fit(words[:1800], y[:1800])
+    error = 1 - model.score(frame[1800:], y[1800:])
+    assert 1 - of_words.score(words[1800:], y[1800:]) < 0.8 * error
+
+
+def test_jumps_that_noise_explains_are_none():
+    """Places without an effect, of few rows each, few places, and amounts however bent."""
+    rs = np.random.RandomState(0)
+    x = rs.randint(0, 60, 3000).astype(float)
+    effects = 3 * rs.randn(60)
+    jumps = (effects[x.astype(int)] + rs.randn(3000))[:, None]
+    assert may_be_names(x, jumps)
+    assert not may_be_names(x, rs.randn(3000, 1))
+    assert not may_be_names(x[:120], jumps[:120])
+    assert not may_be_names(x % 12, jumps)
+    assert not may_be_names(x + 0.5, jumps)
+    assert not may_be_names(x + 1950, jumps)
+    assert not may_be_names(np.where(x < 50, 0, x), jumps)
+    for bent in (np.sin(x / 5), np.exp(x / 15), abs(x - 30), x > 25):
+        assert not may_be_names(x, (bent + 0.1 * rs.randn(3000))[:, None])
