@@ -222,7 +222,7 @@ def _print(report: Report) -> None:
     versions = ", ".join(f"{name} {version}" for name, version in report["versions"].items())
     load = "" if report["load"] is None else f"; load before: {report['load']:.2f}"
     say(f"{report['date']}, {report['cpu']} ({versions}){load}")
-    show("Training: iterations a second", trainings_table(report))
+    show("Training: iterations per second", trainings_table(report))
     if (n := max((training["threads"] for training in report["trainings"]), default=1)) > 1:
         say(f"{n} threads share each step of the workloads on numba.", "dim")
     say(
@@ -240,7 +240,7 @@ def trainings_table(report: Report) -> Table:
     table = new_table("workload", *backends, *heads, texts=("workload",))
     for (name, dtype), row in by_workload(report).items():
         first = next(iter(row.values()))
-        shape, rows = f"{first['unit']}s a second", first["batch_size"]
+        shape, rows = f"{first['unit']}s per second", first["batch_size"]
         if first["sizes"]:
             shape = f"{'-'.join(map(str, first['sizes']))}, {rows} row{'s' * (rows != 1)}"
         cells = [f"{name}, {dtype}\n[dim]{shape}[/]"]
@@ -273,7 +273,7 @@ def draw(report: Report) -> "Figure":
             rows[row] = {backend: (1 / q.high, 1 / q.middle, 1 / q.low) for backend, q in found.items()}
             if len(found) == 2:
                 notes[row] = f"× {digits(ratio(*(t['seconds'] for t in trainings.values())).middle)}"  # the table's
-    return plotting.speeds(rows, "Training", f"iterations a second, {report['cpu']}, {report['date']}", notes)
+    return plotting.speeds(rows, "Training", f"iterations per second, {report['cpu']}, {report['date']}", notes)
 
 
 def _compare(report: Report, old: Report, fail_below: float | None) -> None:
