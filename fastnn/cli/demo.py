@@ -33,12 +33,12 @@ _SEED = option("N", "Seed of the initial weights and the order of the rows.", mi
 
 def demo(
     seed: Annotated[int, _SEED] = 0,
-    output: Annotated[File, option("DIR", "Save the error and loss curves there as PNG.")] = None,
+    output: Annotated[File, option("DIR", "Save the error and loss curves in this folder, as PNG.")] = None,
 ) -> None:
     """Train two networks on both back ends.
 
-    These are the tutorial's network and the handwritten digits. The command checks that the answers agree, and then
-    measures times. It takes some seconds, and once some more for compiling.
+    The networks are that of the tutorial and one for handwritten digits. The command checks that both back ends agree,
+    and then measures how long they take. It takes some seconds, and the first time also compiles kernels.
     """
     if output:
         import matplotlib  # noqa: F401  a missing one is reported before anything is computed

@@ -118,7 +118,7 @@ def _objects(values: Array, label: str) -> Array:
     if kinds == {"date"}:
         raise _dates_error(label)
     if "other" in kinds:
-        raise TypeError(f"{label} holds {_example(values, 'other')}, which is neither a number nor a word")
+        raise TypeError(f"{label} holds {_example(values, 'other')}, which are neither numbers nor words")
     return values
 
 
@@ -156,7 +156,7 @@ def _kind_of(cls: type) -> str:
 
 def _example(values: Array, kind: str) -> str:
     row, value = next((i, v) for i, v in enumerate(values.tolist()) if _kind_of(type(v)) == kind and not is_gap(v))
-    what = {"number": "numbers", "text": "words", "date": "dates", "boolean": "booleans"}.get(kind, "things")
+    what = {"number": "numbers", "text": "words", "date": "dates", "boolean": "booleans"}.get(kind, "objects")
     return f"{what} ({shown(value)} in row {row})"
 
 
