@@ -89,7 +89,9 @@ def test_the_readme_has_two_commands_a_line_each():
     """No ``&&``, which Windows PowerShell 5.1 does not know: what installs and runs fastnn, and what runs the tests."""
     commands = re.findall(r"^```console\n(.*?)^```$", text("README.md"), re.DOTALL | re.MULTILINE)
     main, tests = (command.splitlines() for command in commands)
-    assert main == ['python -m pip install ".[all]"', "fastnn demo"]
+    install, demo = main
+    assert install == 'python -m pip install ".[all]"'
+    assert demo == "fastnn demo"
     assert tests == ["python -m pip install nox", "python -m nox -s tests"]
 
 
