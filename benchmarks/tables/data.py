@@ -190,7 +190,7 @@ def drawn(n_rows: int) -> Table:
 LATE = 15.0  # Minutes after the scheduled arrival
 SCHEDULE = ["month", "day", "hour", "minute", "sched_dep_time", "sched_arr_time", "distance"]
 WEATHER = ["temp", "dewp", "humid", "wind_speed", "precip", "visib"]  # Of the hour; 1 in 200 is missing
-WITH_GAPS = ["wind_dir", "wind_gust", "pressure"]  # Missing in 3, 76 and 12 % of the rows
+WITH_GAPS = ["wind_dir", "wind_gust", "pressure"]  # Missing in 3, 76 and 11 % of the rows
 WORDS = ["carrier", "origin", "dest"]  # Of 16, 3 and 104 levels
 FLIGHT_COLUMNS = {
     "numbers": SCHEDULE + WEATHER,
