@@ -113,7 +113,7 @@ QUICK = (
 
 @nox.session
 def quick(session):
-    """Run two thousand of the tests, in float64: less than a minute of processor time, compilation included."""
+    """Run the tests of the core in float64 only, without threads."""
     session.install("-e.[sklearn]", "pytest", "pytest-benchmark", "hypothesis")
     session.run("python", "-m", "pytest", "-k", "not float32 and not threads", *QUICK, *session.posargs)
 

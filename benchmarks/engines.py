@@ -182,7 +182,7 @@ def times_table(threads: Found, found: dict[str, Found], models: dict[str, Model
             beside = [f"{1e6 * (times.wall - alone) / n:.0f}", f"{alone / times.wall:.2f}"] if alone else ["", ""]
             rows.append([label, f"{w}", f"{n:,}", f"{times.wall:.2f}", by_model, *beside])
     heads = ["engine", "workers", "members", "seconds", "by the model"]
-    return markdown([*heads, "more than threads, us a member", "of threads' speed"], rows)
+    return markdown([*heads, "more than threads, us per member", "of threads' speed"], rows)
 
 
 def models_table(models: dict[str, Model]) -> str:

@@ -34,6 +34,8 @@ PAGES = {  # name of the place: page, and the command's arguments, besides its o
     "second_order": (f"{HOWTO}/levenberg-marquardt.md", f"{RUN}.second_order", "--plot", f"{IMAGES}/second-order.png"),
     "threads": (OWN, f"{RUN}.threads"),
     "scaling": (OWN, f"{RUN}.scaling"),
+    "flights": (f"{HOWTO}/tables-presets.md", f"{RUN}.tables", "--tables", "flights", "--beside", "fast"),
+    "compiling": (f"{HOWTO}/kernel-cache.md", f"{RUN}.compiling"),
     "instructions": (OWN, f"{RUN}.instructions", "--repeats=5"),
 }
 _CHOICE, _INTERVALS = f"{HOWTO}/choose-optimizer.md", f"{HOWTO}/tables-intervals.md"

@@ -33,7 +33,7 @@ from fastnn.training import epochs as pace
 
 IMAGE, RESULTS = pathlib.Path("docs/images/scaling.png"), pathlib.Path("benchmarks/results/scaling.json")
 COLORS = {"numpy": drawing.ORANGE, "numba": drawing.BLUE}
-QUANTITIES = {"time": "time a step", "training": "memory of a training", "work": "work space of the steps"}
+QUANTITIES = {"time": "time per step", "training": "memory of a training", "work": "work space of the steps"}
 NEAR = 0.5  # An exponent may be so far from the expected one, which is whole: caches and fixed costs bend every curve
 OPTIMIZER = SGD(learning_rate=0.001)
 """Without moments: with three more vectors a wide network would not fit the caches, and its curve be no power law."""
@@ -226,8 +226,8 @@ def chart(found: dict) -> Figure:
         axes.plot(x, middle * x**line.expected, color=color, linewidth=5, alpha=0.2, linestyle=(0, (2, 1)))
     for i, axes in enumerate(panels):
         name, is_memory = list(AXES)[i % n], i >= n
-        below = {"batch": "rows a step", "rows": "rows of the data"}.get(name, name) if is_memory else ""
-        beside = ("memory beyond the data" if is_memory else "time a step") if i % n == 0 else ""
+        below = {"batch": "rows per step", "rows": "rows of the data"}.get(name, name) if is_memory else ""
+        beside = ("memory beyond the data" if is_memory else "time per step") if i % n == 0 else ""
         drawing.style(axes, "" if is_memory else f"over {name}", below, beside)
         drawing.log_scale(axes, "x", lambda x: f"{x / 1024:g}k" if x >= 1024 else f"{x:g}", base=2)
         axes.xaxis.set_major_locator(LogLocator(base=2, numticks=8))

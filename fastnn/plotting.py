@@ -273,7 +273,7 @@ def reliability(
 def speeds(
     rows: Mapping[str, Mapping[str, Interval]],
     title: str,
-    xlabel: str = "iterations a second",
+    xlabel: str = "iterations per second",
     notes: Mapping[str, str] | None = None,
 ) -> Figure:
     """Draw speeds on a logarithmic axis: a line a workload, a dot a competitor, and a note between two competitors.

@@ -18,10 +18,13 @@ MARKERS = {m.JAX: "o", m.JAX_OLD: "^", m.TORCH: "s"}
 
 
 def side_by_side(results: dict) -> Figure:
-    """Iterations a second on a logarithmic axis: a panel a workload, a dot a peer, its quartiles as a bar."""
+    """Iterations per second on a logarithmic axis.
+
+    Each workload has a panel, each peer a dot, and a bar of its quartiles.
+    """
     a, trainings = results["about"], results["training"]
     note = (
-        "Training: iterations a second, to the right is faster. Dot: median of rounds taken in turn; bar: their "
+        "Training: iterations per second, to the right is faster. Dot: median of rounds taken in turn; bar: their "
         "quartiles. fastnn ×: median of the rounds' ratios, as in the table.\nfastnn: one thread. PyTorch, JAX, BLAS: "
         f"all cores. * by its own rules on the same sizes. {a['cpu']}, {a['cores']} cores, {a['date']}"
     )
@@ -76,7 +79,7 @@ def crossover(results: dict, ours: str = m.US) -> Figure:
     log_scale(axes, "y", ticks=[0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100, 200])
     axes.set_ylim(bottom=low)
     lines = [Line2D([], [], color=color, linewidth=3) for color in colors.values()]
-    legend = axes.legend(lines, [f"{b:,}" for b in batches], title="rows a step", frameon=False, loc="upper right")
+    legend = axes.legend(lines, [f"{b:,}" for b in batches], title="rows per step", frameon=False, loc="upper right")
     axes.add_artist(legend)
     rivals = [title for title in MARKERS if title in {rival for _, rival in points.values()}]
     kinds = [Line2D([], [], color="0.4", marker=MARKERS[title], linestyle="", markersize=8) for title in rivals]
@@ -90,10 +93,13 @@ LINES = dict(zip(KINDS, ("-", ":"), strict=True))
 
 
 def members_by_time(many: dict) -> Figure:
-    """Seconds a member over their number, both on logarithmic axes; a line a way, dotted where epochs are mixed."""
+    """Seconds per member over the number of members, both on logarithmic axes.
+
+    Each way of training has a line, dotted where epochs are mixed.
+    """
     a, plain = many["about"], {name: jobs for name, jobs in many["networks"].items() if name != VALIDATED}
     note = (
-        f"Time a member of {m.USUAL:,} iterations (mixed: on average) at so many members, the drawing of weights "
+        f"Time per member of {m.USUAL:,} iterations (mixed: on average) at so many members, the drawing of weights "
         f"counted;\nlower is faster; medians; JAX without its compilation; {a['cpu']}, {a['cores']} cores, {a['date']}"
     )
     (figure, drawn), shown = panels(len(plain), (13, 10), note), set()
@@ -107,7 +113,7 @@ def members_by_time(many: dict) -> Figure:
                     shown.add(title)
                     options = {"color": COLORS[title], "marker": "o", "markersize": 5, "linewidth": 2}
                     axes.plot(*zip(*points, strict=True), line, **options)
-        style(axes, describe_many(name), "members", "time a member")
+        style(axes, describe_many(name), "members", "time per member")
         log_scale(axes, "x", "{:,.0f}".format, every)
         log_scale(axes, "y", EngFormatter("s"))
     entries = {title: Line2D([], [], color=COLORS[title], linewidth=2.5) for title in m.WAYS if title in shown}

@@ -142,13 +142,13 @@ def measured(titles: Iterable[str], rows: Collection[dict]) -> list[str]:
 
 
 def by_peers(trainings: dict) -> str:
-    """Iterations a second, and how many times as fast as each peer."""
+    """Iterations per second, and how many times as fast as each peer."""
     titles, rows = measured(list(m.PEERS)[1:], trainings.values()), []
     for name, lanes in trainings.items():
         ours = lanes[m.US]["seconds"]
         low, middle, high = (rounded(1 / s) for s in np.percentile(ours, [75, 50, 25]))
         rows.append([describe(name), f"{middle} ({low}–{high})", *(_beside(lanes, title, ours) for title in titles)])
-    return markdown(["workload", "fastnn, iterations a second", *(f"× {title}" for title in titles)], rows)
+    return markdown(["workload", "fastnn, iterations per second", *(f"× {title}" for title in titles)], rows)
 
 
 def _beside(lanes: dict, title: str, ours: list[float]) -> str:
@@ -172,7 +172,7 @@ def by_threads(results: dict) -> str:
         ours, one = lanes[m.ALL]["seconds"], lanes[m.US]["seconds"]
         cells = [_beside(lanes, title, one if title in m.ONE_CORE else ours) for title in titles]
         rows.append([describe(name), rounded(1 / median(ours)), str(ratio(one, ours)), *cells])
-    heads = ["workload", "fastnn on all cores, iterations a second", "× one thread", *(f"× {t}" for t in titles)]
+    heads = ["workload", "fastnn on all cores, iterations per second", "× one thread", *(f"× {t}" for t in titles)]
     return f"With equal threads, measured {where(results['threads']['about'])}.\n\n{markdown(heads, rows)}"
 
 
@@ -186,7 +186,7 @@ def own(results: dict) -> str:
         repaid = f"after {rounded(compiled / saved / 1e6)} million iterations" if saved > 0 else "never"
         theirs = [_beside(lanes, title, ours) for title in m.OWN_PEERS]
         rows.append([describe(name), rounded(1 / median(ours)), *theirs, f"{compiled:.1f} s", repaid])
-    heads = ["workload", "iterations a second", *(f"× {title}" for title in m.OWN_PEERS), "compiled in", "repaid"]
+    heads = ["workload", "iterations per second", *(f"× {title}" for title in m.OWN_PEERS), "compiled in", "repaid"]
     return markdown(heads, rows)
 
 
@@ -219,7 +219,7 @@ def limits(results: dict) -> str:
 
 
 def crossover_ratios(results: dict, ours: str = m.US) -> dict[tuple[int, int], tuple[float, str]]:
-    """How many times as fast as the best peer, and which that is, by width and rows a step."""
+    """How many times as fast as the best peer, and which that is, by width and rows per step."""
     ratios = {}
     for name, lanes in results["crossover"].items():
         rival, point = best(lanes, (m.JAX, m.JAX_OLD, m.TORCH)), tuple(map(int, GRID.fullmatch(name).groups()))
@@ -228,14 +228,14 @@ def crossover_ratios(results: dict, ours: str = m.US) -> dict[tuple[int, int], t
 
 
 def crossover(results: dict) -> str:
-    """Where the best peer gets ahead: a row for each width of the layers, a column for each number of rows a step."""
+    """Where the best peer gets ahead: a row for each width of the layers, a column for each number of rows per step."""
     ratios, a = crossover_ratios(results), results.get("crossover about", results["about"])
     batches = sorted({batch for _, batch in ratios})
     rows = []
     for width in sorted({width for width, _ in ratios}):
         cells = (ratios.get((width, batch)) for batch in batches)
         rows.append([f"{width:,}", *("-" if cell is None else f"{cell[0]:.1f}" for cell in cells)])
-    heads = ["width", *(f"{batch:,} row{'s' * (batch > 1)} a step" for batch in batches)]
+    heads = ["width", *(f"{batch:,} row{'s' * (batch > 1)} per step" for batch in batches)]
     rivals = " or ".join(sorted({rival for _, rival in ratios.values()}))
     made = f"Measured on {a['date']} on {a['cpu']}, {a['cores']} cores. The best peer was {rivals}."
     return f"{markdown(heads, rows)}\n\n{made}"
@@ -251,7 +251,7 @@ def many(results: dict) -> str:
             what = f"{describe_many(name)}; {int(iterations):,}, {kind}, {int(count):,}"
             cells = [_beside(lanes, title, ours) for title in rivals]
             rows.append([what, times_text(ours), *cells, str(compiling(lanes)) if m.VMAP in lanes else ""])
-    heads = ["iterations a member, members", f"`{m.MANY}`", *(f"× {title}" for title in rivals), "× JAX, compiling"]
+    heads = ["iterations per member, members", f"`{m.MANY}`", *(f"× {title}" for title in rivals), "× JAX, compiling"]
     return f"Many networks at once, measured {where(results['many']['about'])}.\n\n{markdown(heads, rows)}"
 
 
@@ -294,12 +294,12 @@ def short(results: dict) -> str:
         "thread, many networks and scikit-learn's BLAS on all cores, PyTorch and JAX on one or on all, whichever is "
         "faster. Answers are compared before anything is timed; figures are medians."
     )
-    heads = ["training", "iterations a second", "× scikit-learn", "× PyTorch or JAX, the faster"]
+    heads = ["training", "iterations per second", "× scikit-learn", "× PyTorch or JAX, the faster"]
     return f"{markdown(heads, rows)}\n\n{made}"
 
 
 def _short_cells(lanes: dict, us: str, sklearn: str, rivals: tuple[str, ...], n: int) -> list[str]:
-    """Our iterations a second, `n` a sample's unit, and the ratios of scikit-learn and of the best rival."""
+    """Our iterations per second, `n` a sample's unit, and the ratios of scikit-learn and of the best rival."""
     samples = {title: lane["seconds"] for title, lane in lanes.items()}
     both = (sklearn, best(samples, rivals))
     ratios = [digits(ratio(samples[title], samples[us]).middle) if title in samples else "" for title in both]

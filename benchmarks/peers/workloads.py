@@ -17,7 +17,7 @@ GRID = re.compile(r"(\d+) wide, batch (\d+)")  # Names of the crossover chart's 
 VALIDATION = ", validation"  # Ends the name of a workload whose held-out rows are validated after every epoch
 _GRID_WORK = 4e8  # multiplications of one product in an epoch of those, which has 2 to 16 steps
 _SMALL = {"2-8-1": ((2, 8, 1), 16, 16, 0.01), "10-64-32-1": ((10, 64, 32, 1), 256, 32, 0.001)}
-"""{name: sizes, rows, rows a step, learning rate} of networks that are trained many times."""
+"""{name: sizes, rows, rows per step, learning rate} of networks that are trained many times."""
 
 
 @dataclass(frozen=True, eq=False)

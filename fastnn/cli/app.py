@@ -38,14 +38,14 @@ def _version(asked: bool) -> None:
         raise typer.Exit
 
 
-_VERSION = typer.Option("--version", "-V", callback=_version, is_eager=True, help="Print the version and leave.")
+_VERSION = typer.Option("--version", "-V", callback=_version, is_eager=True, help="Print the version and exit.")
 
 
 @app.callback()
 def _main(version: Annotated[bool, _VERSION] = False) -> None:
     """Train small neural networks fast on a CPU.
 
-    A NumPy reference that can be read in one sitting, and a fused Numba kernel that trains to the same weights.
+    The Numba kernel runs the whole training loop; a readable NumPy reference trains to the same weights.
     """
 
 
@@ -102,9 +102,9 @@ FACT_NAMES = 21  # Characters of the longest name, and two blanks
 def warmup() -> None:
     """Compile all kernels into the disk cache.
 
-    Those that came with the wheel are there already. It compiles the kernels of both dtypes for one thread, for several
-    threads, for many networks and for one row (`function()`), the one that shuffles rows, and Levenberg-Marquardt,
-    so that later processes start at once. It takes about a minute, and ends with 1 if a kernel could not be kept.
+    Later processes load them, and start at once. The kernels are those of float64 and float32 for one thread, several
+    threads, many networks and single rows (`function()`), for shuffling, and for Levenberg-Marquardt. This takes about
+    a minute, or a moment if they came with the wheel. The exit code is 1 if a kernel could not be stored.
     """
     dtypes = (np.dtype(np.float64), np.dtype(np.float32))
     table = new_table("dtype", *ENTRY_POINTS, "sum", texts=("dtype",))
@@ -132,14 +132,15 @@ def warmup() -> None:
     raise typer.Exit(1)
 
 
-_TO = f"The file to write, or the format of one beside the model: {', '.join(files.FORMATS)}."
+_TO = f"The file to write, or a format, whose file then stands beside the model: {', '.join(files.FORMATS)}."
 _MODEL = typer.Argument(metavar="MODEL", hidden=True)
 
 
 def export(model: Annotated[str, _MODEL], to: Annotated[str, option("FILE|FORMAT", _TO)]) -> None:
     """Write a saved model for programs without fastnn.
 
-    MODEL is a file that `save` wrote, of a result or an estimator, of tables too. The suffix of FILE is the format.
+    MODEL is a file that `save` wrote: of a result of `train`, an MLP estimator or a table estimator. The suffix of FILE
+    chooses the format: .py, .c, .onnx or .safetensors.
     """
     saved, formats = _saved(model)
     form = formats.get(to)
@@ -171,26 +172,25 @@ def _saved(path: str) -> tuple[Any, dict[str, files.ExportFormat]]:
     return model_of((MLPClassifier if kind == "classifier" else MLPRegressor).load(path)), files.FORMATS
 
 
-_RATIO = option("RATIO", "Ratio head / base above which head is slower.", min=1.0)
+_RATIO = option("RATIO", "The ratio head / base of times from which on head counts as slower.", min=1.0)
 _SUMMARY = option("FILE", "Append the table as Markdown to a file, such as $GITHUB_STEP_SUMMARY.")
 
 
 def gate(
     base: Annotated[str, option("CMD", "Command that measures the program before the change.")],
     head: Annotated[str, option("CMD", "Command that measures the program after it.")],
-    pairs: Annotated[int, option("N", "Runs of each command at most, in a round.", min=2)] = PAIRS,
+    pairs: Annotated[int, option("N", "The most runs of each command per round.", min=2)] = PAIRS,
     threshold: Annotated[float, _RATIO] = THRESHOLD,
-    counts: Annotated[bool, typer.Option("--counts", help="Compare the counts alone, and time nothing.")] = False,
+    counts: Annotated[bool, typer.Option("--counts", help="Compare the counts only, and measure no times.")] = False,
     json: Annotated[File, option("FILE", "Write all samples, ratios and verdicts to a file.")] = None,
     plot: Annotated[File, option("FILE", "Draw the ratios into a .png, .svg or .pdf.")] = None,
     summary: Annotated[File, _SUMMARY] = None,
 ) -> None:
-    """Fail where one program is slower than another.
+    """Fail if one program is slower than another.
 
-    A gate for continuous integration. The shell runs each command, which measures and prints JSON in the format of
-    fastnn bench --json -. The two are run in turn, pair by pair, each run in a process of its own.
-    The command ends with 1 if a count is worse, or if the whole interval of a ratio is above the threshold in two
-    rounds; with 2 if nothing could be compared.
+    For continuous integration. Each command measures one version of the program, and prints JSON in the format of
+    `fastnn bench --json -`. The shell runs the two commands alternately, in pairs. The exit code is 1 if a count is
+    worse, or if the whole interval of a ratio is above the threshold in two rounds, and 2 if nothing could be compared.
     """
     for name, path in (("--json", json), ("--plot", plot), ("--summary", summary)):
         check_output(path, name)

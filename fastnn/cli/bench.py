@@ -159,11 +159,11 @@ def _starts(dtypes: set[str], settings: BenchSettings, after_each: Callable[[str
 _STDOUT = Path("-")
 _WORKLOADS = "; ".join(f"{name} ({text})" for name, text in workloads.DESCRIPTIONS.items())
 _REAL = "; ".join(work.NAMES)
-_NAME = f"A workload to train on; may be given several times. All if not given: {_WORKLOADS}. Or real work: {_REAL}."
-_BACKEND = "A back end, numpy or numba; may be given several times. Both if not given."
-_DTYPE = "float32, float64 or both, in place of each workload's own."
-_THREADS = "How many threads share each step of a workload, on numba; or all, all cores."
-_FAIL = option("RATIO", "End with 1 if any new speed / old speed is less.", min=0.0)
+_NAME = f"A workload; repeat the option for several. By default all: {_WORKLOADS}. Or a typical use: {_REAL}."
+_BACKEND = "A back end, numpy or numba; repeat the option for several. By default both."
+_DTYPE = "float32, float64 or both. By default that of each workload."
+_THREADS = "The number of threads that share each step on numba, or all for one per core."
+_FAIL = option("RATIO", "With --compare: exit with 1 if any ratio of new to old speed is below this.", min=0.0)
 
 
 def bench(
@@ -171,18 +171,17 @@ def bench(
     backend: Annotated[list[str] | None, option("NAME", _BACKEND)] = None,
     dtype: Annotated[str | None, option("DTYPE", _DTYPE)] = None,
     threads: Annotated[str, option("N", _THREADS)] = "1",
-    quick: Annotated[bool, typer.Option("--quick", help="Some seconds, the small workloads, a rough answer.")] = False,
-    json: Annotated[File, option("FILE", "Write all samples to a file; with - print them, and nothing else.")] = None,
-    plot: Annotated[File, option("FILE", "Draw the speeds into a .png, .svg or .pdf.")] = None,
-    compare: Annotated[File, option("OLD.json", "A report that --json wrote, on the same machine.")] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="Measure small workloads only, and roughly.")] = False,
+    json: Annotated[File, option("FILE", "Write all samples to a file; - prints them, and nothing else.")] = None,
+    plot: Annotated[File, option("FILE", "Draw the speeds into a .png, .svg or .pdf file.")] = None,
+    compare: Annotated[File, option("OLD.json", "Compare with a report that --json wrote on the same machine.")] = None,
     fail_below: Annotated[float | None, _FAIL] = None,
 ) -> None:
     """Measure training speed and start-up time.
 
-    The command trains on the workloads, does what people do besides (validation and callbacks after each epoch, early
-    stopping, short calls), and times import and compilation in fresh processes. It takes three minutes, or 20 seconds
-    with --quick. Answers are checked first: a back end that trains wrongly ends the command before
-    anything is timed.
+    The command measures training on the workloads, typical uses (validation and callbacks after each epoch, early
+    stopping, short calls), and import and compilation in fresh processes. It takes three minutes, or 20 seconds with
+    --quick. Answers are checked first: if a back end trains wrongly, the command ends before it measures.
     """
     if fail_below is not None and compare is None:
         raise typer.BadParameter("it needs --compare OLD.json", param_hint="--fail-below")
@@ -231,7 +230,7 @@ def _print(report: Report) -> None:
     versions = ", ".join(f"{name} {version}" for name, version in report["versions"].items())
     load = "" if report["load"] is None else f"; load before: {report['load']:.2f}"
     say(f"{report['date']}, {report['cpu']} ({versions}){load}")
-    show("Training: iterations a second", trainings_table(report))
+    show("Training: iterations per second", trainings_table(report))
     if (n := max((training["threads"] for training in report["trainings"]), default=1)) > 1:
         say(f"{n} threads share each step of the workloads on numba.", "dim")
     say(
@@ -249,7 +248,7 @@ def trainings_table(report: Report) -> Table:
     table = new_table("workload", *backends, *heads, texts=("workload",))
     for (name, dtype), row in by_workload(report).items():
         first = next(iter(row.values()))
-        shape, rows = f"{first['unit']}s a second", first["batch_size"]
+        shape, rows = f"{first['unit']}s per second", first["batch_size"]
         if first["sizes"]:
             shape = f"{'-'.join(map(str, first['sizes']))}, {rows} row{'s' * (rows != 1)}"
         cells = [f"{name}, {dtype}\n[dim]{shape}[/]"]
@@ -282,7 +281,7 @@ def draw(report: Report) -> "Figure":
             rows[row] = {backend: (1 / q.high, 1 / q.middle, 1 / q.low) for backend, q in found.items()}
             if len(found) == 2:
                 notes[row] = f"× {digits(ratio(*(t['seconds'] for t in trainings.values())).middle)}"  # the table's
-    return plotting.speeds(rows, "Training", f"iterations a second, {report['cpu']}, {report['date']}", notes)
+    return plotting.speeds(rows, "Training", f"iterations per second, {report['cpu']}, {report['date']}", notes)
 
 
 def _compare(report: Report, old: Report, fail_below: float | None) -> None:

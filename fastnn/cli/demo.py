@@ -33,12 +33,12 @@ _SEED = option("N", "Seed of the initial weights and the order of the rows.", mi
 
 def demo(
     seed: Annotated[int, _SEED] = 0,
-    output: Annotated[File, option("DIR", "Save the error and loss curves there as PNG.")] = None,
+    output: Annotated[File, option("DIR", "Save the error and loss curves in this folder, as PNG.")] = None,
 ) -> None:
     """Train two networks on both back ends.
 
-    These are the tutorial's network and the handwritten digits. The command checks that the answers agree, and then
-    measures times. It takes some seconds, and once some more for compiling.
+    The networks are that of the tutorial and one for handwritten digits. The command checks that both back ends agree,
+    and then measures how long they take. It takes some seconds, and the first time also compiles kernels.
     """
     if output:
         import matplotlib  # noqa: F401  a missing one is reported before anything is computed
@@ -111,7 +111,7 @@ def run_seed(seed: int, after_each: Callable[[], object]) -> tuple[Table, Traine
         bits = ",".join(f"{bit:.0f}" for bit in row)
         table.add_row(rf"output for \[{bits}], target {target[0]:.0f}", *(f"{rows[i, 0]:.10f}" for rows in outputs))
     table.add_section()
-    table.add_row("iterations a second", *(f"{1 / quartiles(samples[name]).middle:,.0f}" for name in columns))
+    table.add_row("iterations per second", *(f"{1 / quartiles(samples[name]).middle:,.0f}" for name in columns))
     _add_ratios(table, samples, f"times the {LOOP}", 2)
     table.add_row(f"all {n} iterations, one call", *(with_unit(n * quartiles(whole[c]).middle) for c in columns))
     return table, results, first_call
@@ -130,7 +130,7 @@ def run_digits(seed: int, after_each: Callable[[], object]) -> tuple[Table, Trai
     table.add_row(f"accuracy on {len(workload.Y_test)} held-out digits", *recognized)
     table.add_row("training loss, last epoch", *(f"{result.history.loss[-1]:.6f}" for result in results.values()))
     table.add_section()
-    table.add_row("time an epoch", *(with_unit(quartiles(seconds).middle) for seconds in samples.values()))
+    table.add_row("time per epoch", *(with_unit(quartiles(seconds).middle) for seconds in samples.values()))
     _add_ratios(table, samples, "times numpy", 1)
     return table, results, first_call
 

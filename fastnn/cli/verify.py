@@ -23,19 +23,19 @@ from fastnn.losses import HIDDEN, LOSSES
 from fastnn.testing import Outcome, Report, check_backend, conformance_checks, find_backend
 from fastnn.testing.conformance import BOUNDS
 
-_NAME = option("NAME", "A name, or package.module:attribute: a back end, or a function that makes one.")
+_NAME = option("NAME", "The name of a back end, or package.module:attribute, which is one or returns one.")
 
 
 def verify(
     backend: Annotated[str, _NAME] = "numba",
     dtype: Annotated[str, option("DTYPE", "float32, float64 or both.")] = BOTH,
-    json: Annotated[File, option("FILE", "Write each check with its verdict.")] = None,
+    json: Annotated[File, option("FILE", "Write each check with its verdict to a file.")] = None,
 ) -> None:
     """Check a back end against the reference.
 
     The checks cover every activation, loss and optimizer, and the properties that a back end must have. They take half
-    a minute, and once some more for compiling. The command ends with 1 if a check fails, or if all checks of a kind
-    are skipped because the back end supports nothing that they can compare.
+    a minute; the first time, kernels are compiled before. The exit code is 1 if a check fails, or if all checks of a
+    kind are skipped because the back end supports nothing that they can compare.
     """
     dtypes = chosen_dtypes(dtype)
     check_output(json, "--json")

@@ -84,8 +84,8 @@ def save(path: str | os.PathLike[str], result: TrainingResult, *, state: bool = 
     result : TrainingResult
     state : bool
         False writes the network alone, some 1 kB more than its weights: it predicts, and cannot be resumed. The state
-        is the optimizer's vectors, the generator (2.5 kB), the order of the rows (up to 2.6 bytes a row for a million)
-        and the history (24 bytes an epoch or more).
+        is the optimizer's vectors, the generator (2.5 kB), the order of the rows (up to 2.6 bytes per row for a
+        million) and the history (24 bytes per epoch or more).
 
     Raises
     ------

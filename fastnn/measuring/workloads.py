@@ -248,13 +248,13 @@ _SYNTHETIC = {
     "mnist": ((784, 128, 10), 8192, 128),
     "big": ((512, 1024, 1024, 10), 4096, 256),
 }
-"""{name: sizes of the network, rows, rows a step}"""
+"""{name: sizes of the network, rows, rows per step}"""
 
 DESCRIPTIONS = {
     "seed": "the tutorial's network: repeat the third of three bits",
-    "iris": "three kinds of iris from four lengths, all 150 rows a step",
+    "iris": "three kinds of iris from four lengths, all 150 rows per step",
     "digits": "1,797 handwritten digits of 8 by 8 pixels",
-    "online": "the digits, one row a step",
+    "online": "the digits, one row per step",
     **{name: f"synthetic regression, {'-'.join(map(str, sizes))}" for name, (sizes, *_) in _SYNTHETIC.items()},
 }
 """{name of a workload: one line for people}, smallest network first"""

@@ -356,7 +356,7 @@ class BaseTabular(Saving, Exporting, BaseEstimator, ABC):
             warn(InterruptWarning(how_far, many))
         elif "epochs" not in reasons and self.max_time is not None:
             trained = ", ".join(map(str, n_epochs[members]))
-            warn(UserWarning(f"no member trained all its epochs, but {trained} in max_time={self.max_time} seconds"))
+            warn(UserWarning(f"max_time={self.max_time} seconds ended all members early, after {trained} epochs"))
         return members
 
     def _set_preparation(self, preparation: TablePreparation) -> None:

@@ -137,12 +137,12 @@ def train(
     alpha : float, optional
         Strength of the L2 penalty on the weights (not the biases). Default: 0, or on resuming that of the state.
     clip_norm : float or None, optional
-        The most that the length of a step's gradient may be, that of all parameters with the penalty in it: a longer
-        one is made so short. None: as it is, which is so where it is not given, or on resuming as the state says.
+        The largest norm of a step's gradient, which is that of all parameters and includes the penalty: a longer
+        gradient is scaled down to it. None: no limit. The default is None, or on resuming the limit of the state.
     rates : sequence of float or (float, float), optional
         Factors of the learning rate, one for each layer, or one for its weights and one for its biases: ``(0, 0, 1)``
-        trains the last of three layers. A layer with 0 keeps its bits, and counts for `clip_norm` all the same. None:
-        1 for all, which is so where it is not given, or on resuming as the state says.
+        trains the last of three layers. A layer with 0 keeps its bits, but counts for `clip_norm`. None: 1 for all.
+        The default is None, or on resuming the rates of the state.
     params : array-like (n_params,), optional
         Initial parameters, copied, instead of drawn ones.
     resume : TrainingState, optional
@@ -163,9 +163,10 @@ def train(
         When to stop early or to reduce the learning rate, by which score, and what to keep.
     callbacks : iterable of callables
         Each is called with a `Progress` after each epoch (with `fastnn.every`, after each k epochs), and stops the
-        training by returning True. With an attribute ``per_chunk = True`` it only observes, after each chunk. An error
-        in it ends the training, and gets the result up to there as its `result`, unless it has one of its own, such as
-        the `DivergenceError` of a training within. A KeyboardInterrupt or SystemExit gets none.
+        training by returning True. With an attribute ``per_chunk = True`` it only observes, after each chunk. If it
+        raises an error, the training ends, and the error gets an attribute `result`: the training up to there. An
+        error that has a `result` keeps it, such as the `DivergenceError` of a training that the callback runs. A
+        KeyboardInterrupt or SystemExit gets none.
     backend : {"numba", "numpy"}, name or Backend
         The fused kernel, the reference, or a back end of your own.
     dtype : {"float32", "float64"}, optional

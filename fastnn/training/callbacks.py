@@ -114,7 +114,7 @@ def notebook_display() -> Any:
 class ProgressBar:
     """A bar with the epoch, the loss and the time left; ``train(..., progress=True)`` shows one.
 
-    A per-chunk callback: it is called about 20 times a second, whatever the length of an epoch, and only observes.
+    A per-chunk callback: it is called about 20 times per second, whatever the length of an epoch, and only observes.
 
     Parameters
     ----------
@@ -329,7 +329,7 @@ class every(CheckedFields):
 class CsvLogger:
     """A log of the epochs in a CSV file: the rows of `History.to_dict`, with epochs counted over all runs.
 
-    A per-chunk callback: it writes about 20 times a second, whole rows only. That costs a training little, unless its
+    A per-chunk callback: it writes about 20 times per second, whole rows only. That costs a training little, unless its
     epochs take microseconds. A new training replaces the log; a resumed one replaces the rows after the epoch that it
     goes on from, such as after a crash.
 

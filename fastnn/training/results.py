@@ -527,7 +527,7 @@ class TrainingResult(display.Shown):
 
 
 BY_HEART = 0.9
-"""The part of the number of targets above which a gamma says that they are known by heart."""
+"""The share of the number of targets above which gamma, so many effective parameters, says they were memorized."""
 
 
 def score_of_rows(network: Network, dtype: Any, X: Any, Y: Any, weight: Any, monitor: Monitor | None) -> Score:

@@ -59,8 +59,8 @@ def test_memory_is_followed(backend):
     assert many < 1.1 * few  # whatever the number of rows
 
 
-WIDER = "another exponent: time a step over width, numba: 3."  # one more than of what was measured
-NOISE = "unclear exponent: time a step over rows, numba"
+WIDER = "another exponent: time per step over width, numba: 3."  # one more than of what was measured
+NOISE = "unclear exponent: time per step over rows, numba"
 
 
 @pytest.mark.parametrize(

