@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from fastnn import kit
+from fastnn.backends import Backend
 from fastnn.compiler.loader import IN_PYTHON, kernels_are_kept, load_kernel
 from fastnn.compiler.program import KERNEL_REVISION
 from fastnn.cores import share
@@ -25,7 +26,7 @@ UNUSED = SGD()
 """The optimizer of a task of which only the loss and its gradient are wanted."""
 
 
-class NumbaBackend:
+class NumbaBackend(Backend):
     """The fused kernel as a back end.
 
     Parameters
@@ -36,13 +37,6 @@ class NumbaBackend:
 
     name = "numba"
     takes_options = True
-    trains_groups = True
-    """Whether `train_group` does the steps of `train_steps`, which `complete` asks."""
-
-    def __init_subclass__(cls, **options):
-        super().__init_subclass__(**options)
-        cls.trains_groups = stands_for(cls, "train_group", "train_steps")
-
     def __init__(self, specialize: bool = False) -> None:
         self.specialize = specialize
 
@@ -52,7 +46,12 @@ class NumbaBackend:
     def __reduce__(self):
         return type(self), (self.specialize,)
 
-    def supports(self, network, optimizer):
+    @property
+    def trains_groups(self):
+        """Whether `train_group` does the work of `train_steps`, which no subclass and not the object overrides."""
+        return stands_for(self, "train_group", "train_steps")
+
+    def supports(self, network, optimizer, alpha=0.0, sample_weight=False):
         """Return whether the optimizer is a built-in one."""
         return BUILT_IN.get(optimizer.name) is type(optimizer)
 
@@ -84,7 +83,7 @@ class NumbaBackend:
             workspace.shelf.put(workspace, workspace.nbytes)
 
     def input_jacobian(self, network, params, X):
-        """Return the derivatives (n, n_outputs, n_inputs) of the outputs of each row by its inputs. Optional."""
+        """Return the derivatives (n, n_outputs, n_inputs) of the outputs of each row by its inputs."""
         guard.check_inputs(network, params, X)
         out = np.empty((network.sizes[-1], len(X), network.sizes[0]), X.dtype)
         with preparation.take_workspace(network, X.dtype, len(X), ROW_BLOCK) as workspace:
@@ -141,20 +140,20 @@ class NumbaBackend:
         return good
 
     def shuffle_rows(self, words, orders, order):
-        """Write orders (k, n) of rows: `order` (n,) shuffled once, twice, and so on, by MT19937's words. Optional."""
+        """Write orders (k, n) of rows: `order` (n,) shuffled once, twice, and so on, by MT19937's words."""
         guard.check_shuffle(words, orders, order)
         shuffle = load_kernel("shuffle_rows", guard.FLOATS[0])  # the same for both dtypes
         shuffle(words, orders, order, order.size, len(orders))
 
     def function(self, network, params):
-        """Return the network as a `Function` of one row, which compiled code may call. Optional."""
+        """Return the network as a `Function` of one row, which compiled code may call."""
         from fastnn.fused.function import Function  # imports Numba
 
         guard.check("params", params, (network.n_params,), guard.working_dtype(network, params, "params"))
         return Function(as_made(network), params)
 
     def table_function(self, network, params, row):
-        """Return networks of params (m, n_params), float32, with a `TableRow` as a function of one row. Optional."""
+        """Return networks of params (m, n_params), float32, with a `TableRow` as a function of one row."""
         from fastnn.fused.function import TableFunction
 
         return TableFunction(as_made(network), params, row)
@@ -203,7 +202,7 @@ class NumbaBackend:
         n_scored = 0 if scored is None else len(scored.data.X)
         n_shared = 0 if isinstance(task.optimizer, Method) else rows_a_step  # a method's steps take one thread
         several = (preparation.has_work(task.threads, task.network, n) for n in (n_shared, n_scored))
-        is_own = stands_for(type(self), "decides", "train_steps", "loss", "predict")
+        is_own = stands_for(self, "decides", "train_steps", "loss", "predict")
         return is_own and not IN_PYTHON and not any(several)
 
     at_a_time = staticmethod(n_at_a_time)
@@ -233,10 +232,10 @@ class NumbaBackend:
         return training
 
 
-def stands_for(kind, name, *others):
-    """Return whether a class's method does the work of `others` too: not where a class below has one of these alone."""
-    lowest = next(each for each in kind.__mro__ if not vars(each).keys().isdisjoint((name, *others)))
-    return name in vars(lowest)
+def stands_for(backend, name, *others):
+    """Return whether a method does the work of `others` too: not where the object or a class below has these alone."""
+    places = [vars(backend), *map(vars, type(backend).__mro__)]
+    return name in next(place for place in places if not place.keys().isdisjoint((name, *others)))
 
 
 FIRST = np.zeros(1, np.int64)

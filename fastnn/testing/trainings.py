@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastnn import reference
-from fastnn.backends import BACKENDS, Backend, Data, Steps, StepState, Task, check_supported, complete, get_backend
+from fastnn.backends import BACKENDS, Backend, Data, Steps, StepState, Task, check_supported, get_backend
 from fastnn.checking.arguments import check_integer
 from fastnn.measuring.workloads import Workload
 from fastnn.memory import Array
@@ -135,7 +135,7 @@ def plan_course(
     params = None if params is None else check_params(network, params, data.X.dtype)
     of_none: dict[str, Any] = {"stop": NO_RULES, "n_epochs": 0, "new_rows": False, "assume_finite": False, "threads": 1}
     of_it = chosen._asdict() | of_none | {"data": data, "seed": seed, "params": params}
-    state, order = begin_one(Plan(network=network, backend=complete(get_backend("numpy")), **of_it))
+    state, order = begin_one(Plan(network=network, backend=get_backend("numpy"), **of_it))
     steps = order.draw(n_steps, learning_rates(optimizer.learning_rate, 0, n_steps))
     return Course(network, optimizer, data, state.params.copy(), steps, chosen.alpha)
 
