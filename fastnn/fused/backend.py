@@ -11,7 +11,7 @@ from fastnn.compiler.program import KERNEL_REVISION
 from fastnn.cores import share
 from fastnn.fused import guard, preparation
 from fastnn.fused.guard import check_data, check_state, check_steps
-from fastnn.fused.layout import update_spec
+from fastnn.fused.layout import task_constants, update_spec
 from fastnn.fused.preparation import Ends
 from fastnn.fused.side_by_side import FEWEST, can_score, most_numbers, n_at_a_time, train_side_by_side
 from fastnn.memory import ALIGNMENT, ROW_BLOCK
@@ -37,6 +37,7 @@ class NumbaBackend(Backend):
 
     name = "numba"
     takes_options = True
+
     def __init__(self, specialize: bool = False) -> None:
         self.specialize = specialize
 
@@ -106,6 +107,7 @@ class NumbaBackend(Backend):
         if batch is None:
             batch = preparation.PreparedBatch(task.network, task.data, task.penalty, with_gradient)
             batch.divide(task)
+            batch.bind()
         loss = batch.loss(params)
         if with_gradient:
             gradient[...] = batch.gradient
@@ -129,11 +131,11 @@ class NumbaBackend(Backend):
             losses = steps.loss[None]
             guard.check_rules(task.network, state.storage.dtype, losses, np.array([n]), rules)
             ends = Ends(task.network, rules, state.storage[None], losses, FIRST)
-            training.ends.value = ends.of_one
+            training.places.ends.contents = ends.each[0]
             try:
                 good = training.call()
             finally:
-                training.ends.value = preparation.NOTHING
+                training.places.ends.contents = preparation.NOTHING
         task.kept[key] = training
         is_over = good == n or isinstance(task.optimizer, Method) or (rules is not None and rules.ended[0, 1])
         state.t += good if is_over else good + 1
@@ -167,7 +169,6 @@ class NumbaBackend(Backend):
         network, (dtype, n_rows) = tasks[0].network, guard.check_group(tasks, which, state, steps, n_steps)
         name, threads = preparation.kernel_name(tasks[0].optimizer), 1 if IN_PYTHON else threads
         special, n_rows, block = self.blocks(tasks[0], n_rows, dtype)
-        held: list[object] = [guard.hold(task.data) for task in tasks], guard.hold((state.storage, state.beta_products))
         if rules is not None:
             guard.check_rules(network, dtype, steps.loss, n_steps, rules)
         good, members, begun = np.zeros(len(which), np.int64), np.arange(len(which)), np.zeros(len(which), np.int64)
@@ -181,17 +182,17 @@ class NumbaBackend(Backend):
                 workspace.steps = None  # each member has constants of its own
                 spec = update_spec(tasks[0], state.storage.shape[2]) if special else None
                 kernel = workspace.specialized_kernel(spec) if special else load_kernel(name, dtype)
+                constants = task_constants(tasks, dtype)[which[members]]
                 if IN_PYTHON:
-                    return preparation.train_each(good, kernel, *group, workspace, members)
+                    good[members] = preparation.train_each(kernel, *group, workspace, members, constants)
+                    return
                 ends = rules and Ends(network, rules, state.storage, steps.loss, members)
-                arguments = preparation.member_arguments(*group, workspace, ends, members, begun)
-                found = np.zeros(members.size, np.int64)
-                call = load_kernel("train_members", dtype)
-                call(found, members.size, kernel.code, *arguments[:2], workspace.scratch)
+                table, found = preparation.table_of(*group, workspace, ends, members, begun), np.zeros_like(members)
+                train_members = load_kernel("train_members", dtype)
+                train_members(found, members.size, kernel.code, table.words, constants, workspace.scratch)
                 good[members] = begun[members] + found
 
         preparation.share_parts(one_by_one, members, threads)
-        del held
         return good
 
     def decides(self, task, rows_a_step, scored):

@@ -12,7 +12,7 @@ from fastnn.compiler.loader import IN_PYTHON, load_kernel, prepared
 from fastnn.compiler.program import symbol
 from fastnn.fused.guard import check
 from fastnn.fused.layout import LAYER_FIELDS, TableWeights, Weights, describe
-from fastnn.memory import ALIGNMENT, READABLE, WRITEABLE, address, aligned_zeros, ceil_div, padded_size
+from fastnn.memory import ALIGNMENT, READABLE, WRITEABLE, aligned_zeros, ceil_div, padded_size
 
 STACK = 2**16
 """Bytes of the stack that a call may take: threads have little of it, and whoever overruns theirs ends the process."""
@@ -51,12 +51,12 @@ class RowFunction(FirstClass):
         for array in weights:
             if isinstance(array, np.ndarray):
                 array.flags.writeable = False
-        self._weights = weights  # kept: the block has the addresses of its arrays
         self._block = prepared(weights)
+        self._argument = self._block if IN_PYTHON else ctypes.byref(self._block)
         self._name, self._kernel, self._wrapper = kernel, load_kernel(kernel, precision or dtype), 0
         self._call = self._kernel
         if not IN_PYTHON:  # with three arguments, where an entry point takes two more, a call takes half of the time
-            call = ctypes.CFUNCTYPE(None, ctypes.py_object, ctypes.py_object, ctypes.c_char_p)
+            call = ctypes.CFUNCTYPE(None, ctypes.py_object, ctypes.py_object, ctypes.c_void_p)
             self._call = call(self._address("objects"))
 
     def __call__(self, x, out):
@@ -72,7 +72,7 @@ class RowFunction(FirstClass):
         if not (fits and out.flags.num & WRITEABLE == WRITEABLE):
             check("x", x, self._x, self.dtype)  # a subclass may be right
             check("out", out, self._out, self.dtype, WRITEABLE)
-        self._call(x, out, self._block)
+        self._call(x, out, self._argument)
 
     def __repr__(self):
         return f"<function of x ({self.n_inputs},) and out ({self.n_outputs},), {self.dtype}>"
@@ -104,7 +104,7 @@ class RowFunction(FirstClass):
     def c_network(self):
         """The argument `network` of `c_function`: a pointer to the weights, which live as long as this object."""
         _check_compiled()
-        return ctypes.c_void_p(address(np.frombuffer(self._block, np.uint8)))
+        return ctypes.c_void_p(ctypes.addressof(self._block))
 
     def _address(self, of_what):
         """Return the address of one of the functions for C in the kernel's machine code: of a row, arrays, objects."""
