@@ -26,7 +26,9 @@ def seconds_of_starts(code: str) -> list[float]:
     """Return the processor seconds of a process that compiles, and of one that loads what the first has stored."""
     with tempfile.TemporaryDirectory() as folder:
         variables = {"FASTNN_CACHE_DIR": folder, "FASTNN_KERNELS": "none"}  # not those of a wheel
-        outputs = [in_process(DATA + code + LAST, variables).output.splitlines()[-2:] for _ in range(2)]
+        outputs = [
+            in_process(DATA + code + LAST, variables).output.splitlines()[-2:] for _ in range(2)
+        ]
     (first, compiled), (second, loaded) = outputs
     if first != second:
         raise RuntimeError(f"{code}: {first} by compiled kernels, {second} by loaded ones")
@@ -34,8 +36,13 @@ def seconds_of_starts(code: str) -> list[float]:
 
 
 def table() -> str:
-    rows = [[call, *(f"{seconds:.2g}" for seconds in seconds_of_starts(code))] for call, code in CALLS.items()]
-    return markdown(["the first call of a process", "compiled, CPU s", "from the cache, CPU s"], rows)
+    rows = [
+        [call, *(f"{seconds:.2g}" for seconds in seconds_of_starts(code))]
+        for call, code in CALLS.items()
+    ]
+    return markdown(
+        ["the first call of a process", "compiled, CPU s", "from the cache, CPU s"], rows
+    )
 
 
 if __name__ == "__main__":

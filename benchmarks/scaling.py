@@ -26,7 +26,7 @@ from scipy import stats
 from benchmarks import drawing
 from benchmarks.readme import found_in, parser
 from fastnn import SGD, Network, kit, plotting, train
-from fastnn.backends import BACKENDS, get_backend
+from fastnn.backends import BACKENDS, Wrapper, get_backend
 from fastnn.measuring import machine
 from fastnn.measuring.timing import markdown, sampled
 from fastnn.training import epochs as pace
@@ -104,15 +104,13 @@ def seconds(axis: Axis, sample_seconds: float, rounds: int) -> dict[str, dict[st
     return found
 
 
-class _Watched:
+class _Watched(Wrapper):
     """A back end that notes the memory of `train_steps`; its arrays are NumPy's, which report to tracemalloc."""
 
     def __init__(self, name: str) -> None:
-        self.name, self._kind = name, type(get_backend(name))
+        super().__init__(get_backend(name))
+        self._kind = type(self.backend)
         self.most = self.work = 0
-
-    def __getattr__(self, name: str):
-        return getattr(get_backend(self.name), name)
 
     def train_steps(self, *arguments, **options) -> int:
         before, most = tracemalloc.get_traced_memory()

@@ -9,7 +9,7 @@ import math
 import torch
 from torch.nn import functional
 
-from fastnn import SGD, Adam, testing
+from fastnn import SGD, Adam, Backend, testing
 
 ACTIVATIONS = {
     "identity": lambda z: z,
@@ -62,22 +62,22 @@ def loss_and_gradient(network, params, batch, alpha, penalty):
     return loss.item(), torch.autograd.grad(loss, params)[0]
 
 
-class TorchBackend:
+class TorchBackend(Backend):
     """Trains on PyTorch."""
 
     name = "torch"
 
-    def supports(self, network, optimizer):
+    def supports(self, network, optimizer, alpha=0.0, sample_weight=False):
         """SGD and Adam, all layers at once, with the exact gradient, of the functions in `ACTIVATIONS` and `LOSSES`."""
         known = network.loss in LOSSES and all(layer.activation in ACTIVATIONS for layer in network.layers)
         exact = network.bias_gradient == "exact" and not optimizer.sequential
         return known and exact and type(optimizer) in (SGD, Adam)
 
-    def predict(self, network, params, X):
+    def predict(self, network, params, X, threads=None):
         """Outputs (n, n_outputs)."""
         return forward(network, torch.tensor(params), torch.tensor(X))[1].numpy()
 
-    def loss_and_gradient(self, network, params, data, alpha):
+    def loss_and_gradient(self, network, params, data, alpha, threads=None):
         """The loss and its gradient (n_params,)."""
         batch = [torch.from_numpy(array[data.sample_weight > 0]) for array in data]
         loss, gradient = loss_and_gradient(network, torch.tensor(params), batch, alpha, alpha)

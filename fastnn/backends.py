@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import functools
-import inspect
+import abc
 from collections.abc import Callable
-from typing import Any, Protocol, cast, runtime_checkable
+from typing import Any
 
 from fastnn.checking.arguments import check_choice, check_flag, cut, misfit, shown
 from fastnn.memory import Array
@@ -16,29 +15,37 @@ from fastnn.state import Data, Steps, StepState, Task
 __all__ = ["Backend", "Data", "StepState", "Steps", "Task", "get_backend", "register_backend"]
 
 
-@runtime_checkable
-class Backend(Protocol):
-    """The interface of a back end, which predicts and trains. Its input is checked; it draws nothing at random.
+class Backend(abc.ABC):
+    """The base class of back ends, which predict and train. Their input is checked; they draw nothing at random.
 
-    A back end that holds the activations of a whole batch at once, rather than of a block of rows, has a true attribute
-    ``whole_batches``: the check of the memory takes it into account. One that can compute a loss without its gradient,
-    with the same bits, has a method ``loss(task, params, gradient=None)``. One whose threads share a prediction, or a
-    loss and its gradient, has a keyword ``threads=None`` in `predict` and `loss_and_gradient`: how many the caller
-    wants. What a back end lacks `complete` adds. The fused kernel alone trains groups of members in a call
-    (`train_group`) and decides there at the ends of epochs (`decides`): others, and subclasses of it that have a
-    `train_steps` of their own, are called member by member, and an epoch a call where an epoch is decided.
+    A subclass has a `name`, and defines `supports`, `predict`, `loss_and_gradient` and `train_steps`. All else has a
+    default, which it may override.
 
     Attributes
     ----------
     name : str
         The name by which messages and files know it.
+    whole_batches : bool
+        Whether it holds the activations of a whole batch at once, rather than of a block of rows: the check of the
+        memory takes it into account. False by default.
+    takes_options : bool
+        Whether it trains with optimizers that have `clip_norm` or `rates`. False by default.
+    accepts_complex : bool
+        Whether `loss_and_gradient` takes complex parameters, so that its gradient can be checked to the last digits.
+        False by default.
+    shuffle_rows : callable or None
+        ``shuffle_rows(words, orders, order)`` shuffles rows as NumPy's `RandomState.shuffle` does, see
+        ``docs/howto/backends.md``; with None, the default, NumPy shuffles.
+    trains_groups : bool
+        Whether `train_many` may train several members in one call. False by default: only the fused kernel does.
 
     Examples
     --------
     A back end that counts the steps of another one:
 
     >>> import fastnn
-    >>> class Counting(type(fastnn.get_backend("numpy"))):
+    >>> from fastnn.reference import NumpyBackend
+    >>> class Counting(NumpyBackend):
     ...     name, n_steps = "counting", 0
     ...     def train_steps(self, task, state, steps):
     ...         self.n_steps += len(steps.loss)
@@ -53,8 +60,22 @@ class Backend(Protocol):
     """
 
     name: str
+    whole_batches = False
+    takes_options = False
+    accepts_complex = False
+    shuffle_rows: Callable[[Array, Array, Array], None] | None = None
+    trains_groups: bool = False
 
-    def supports(self, network: Network, optimizer: Optimizer) -> bool:
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        for name, positional, named in _CALLS:
+            method = vars(cls).get(name)
+            if method is not None and (error := misfit(method, *positional, **named)):
+                signature = ", ".join([*positional, *(f"{key}={value}" for key, value in named.items())])
+                raise TypeError(f"{cut(cls.__name__)} needs {name}({signature}): {cut(error)}; {_HOW_TO}")
+
+    @abc.abstractmethod
+    def supports(self, network: Network, optimizer: Optimizer, alpha: float = 0.0, sample_weight: bool = False) -> bool:
         """Return whether this back end can train the network so; if not, `train` raises and conformance tests skip.
 
         Parameters
@@ -63,17 +84,15 @@ class Backend(Protocol):
             Sizes, activations, loss, bias and reduction.
         optimizer : Optimizer
             Its class and hyper-parameters.
+        alpha : float
+            The strength of the L2 penalty.
+        sample_weight : bool
+            Whether rows may have weights other than 1.
 
         Returns
         -------
         bool
             Whether it can.
-
-        Notes
-        -----
-        It may take options besides, each as a keyword with a default: ``alpha`` (float), the strength of the L2
-        penalty, and ``sample_weight`` (bool), whether rows may have weights other than 1. A back end whose `supports`
-        does not take an option must support all its values, about which it is not asked.
 
         Examples
         --------
@@ -82,7 +101,8 @@ class Backend(Protocol):
         True
         """
 
-    def predict(self, network: Network, params: Array, X: Array) -> Array:
+    @abc.abstractmethod
+    def predict(self, network: Network, params: Array, X: Array, threads: int | None = None) -> Array:
         """Compute outputs.
 
         Parameters
@@ -93,6 +113,8 @@ class Backend(Protocol):
             The parameters, float32 or float64, contiguous.
         X : ndarray (n, n_inputs)
             The inputs, of the dtype of `params`, in C order.
+        threads : int, optional
+            How many threads the caller asks for, if any; a back end with one thread ignores it.
 
         Returns
         -------
@@ -107,7 +129,10 @@ class Backend(Protocol):
         array([[7.]])
         """
 
-    def loss_and_gradient(self, network: Network, params: Array, data: Data, alpha: float) -> tuple[float, Array]:
+    @abc.abstractmethod
+    def loss_and_gradient(
+        self, network: Network, params: Array, data: Data, alpha: float, threads: int | None = None
+    ) -> tuple[float, Array]:
         """Compute the loss of all rows as one batch, and its gradient.
 
         Parameters
@@ -120,6 +145,8 @@ class Backend(Protocol):
             X (n, n_inputs), Y (n, n_outputs) and sample_weight (n,), of the dtype of `params`, in C order.
         alpha : float
             Strength of the L2 penalty.
+        threads : int, optional
+            How many threads the caller asks for, if any.
 
         Returns
         -------
@@ -139,6 +166,7 @@ class Backend(Protocol):
         (2.0, [6.0, 2.0])
         """
 
+    @abc.abstractmethod
     def train_steps(self, task: Task, state: StepState, steps: Steps) -> int:
         """Do the steps of `task`, change `state` in place, write ``steps.loss``, and return the number of good steps.
 
@@ -175,6 +203,148 @@ class Backend(Protocol):
         >>> state.params.round(3).tolist(), steps.loss.tolist()
         ([1.4, 0.8], [2.0])
         """
+
+    def loss(self, task: Task, params: Array, gradient: Array | None = None) -> float:
+        """Compute the loss of all rows of a task as one batch, with the bits of `loss_and_gradient`.
+
+        The driver calls it repeatedly with the same task. By default it is `loss_and_gradient`; override it if the
+        loss without its gradient takes less time.
+
+        Parameters
+        ----------
+        task : Task
+            Network, data and `penalty`.
+        params : ndarray (n_params,)
+            The parameters.
+        gradient : ndarray (n_params,), optional
+            Where the gradient is written, if it is wanted.
+
+        Returns
+        -------
+        float
+            The loss.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from fastnn import SGD, Network, get_backend
+        >>> from fastnn.backends import Data, Task
+        >>> data = Data(np.array([[3.0]]), np.array([[5.0]]), np.ones(1))
+        >>> float(get_backend("numpy").loss(Task(Network((1, 1)), SGD(), data), np.array([2.0, 1.0])))
+        2.0
+        """
+        loss, computed = self.loss_and_gradient(task.network, params, task.data, task.penalty)
+        if gradient is not None:
+            gradient[...] = computed
+        return loss
+
+    def input_jacobian(self, network: Network, params: Array, X: Array) -> Array:
+        """Compute the derivatives of the outputs by the inputs; by default with NumPy.
+
+        Parameters
+        ----------
+        network : Network
+            Sizes and activations.
+        params : ndarray (n_params,)
+            The parameters.
+        X : ndarray (n, n_inputs)
+            The inputs.
+
+        Returns
+        -------
+        ndarray (n, n_outputs, n_inputs)
+            The derivatives, of the dtype of `params`.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from fastnn import Network, get_backend
+        >>> get_backend("numpy").input_jacobian(Network((1, 1)), np.array([2.0, 1.0]), np.array([[3.0]]))
+        array([[[2.]]])
+        """
+        return get_backend("numpy").input_jacobian(network, params, X)
+
+    def decides(self, task: Task, rows_a_step: int, scored: Task | None) -> bool:
+        """Return whether the back end itself decides at the ends of epochs, within a call; by default it does not.
+
+        Parameters
+        ----------
+        task : Task
+            The training.
+        rows_a_step : int
+            Rows of a batch.
+        scored : Task or None
+            The rows that are scored after each epoch, if any.
+
+        Returns
+        -------
+        bool
+            With False, Python decides, and each epoch is a call.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from fastnn import SGD, Network, get_backend
+        >>> from fastnn.backends import Data, Task
+        >>> data = Data(np.array([[3.0]]), np.array([[5.0]]), np.ones(1))
+        >>> get_backend("numpy").decides(Task(Network((1, 1)), SGD(), data), 1, None)
+        False
+        """
+        return False
+
+
+_CALLS: list[tuple[str, list[str], dict[str, Any]]] = [
+    ("supports", ["self", "network", "optimizer"], {"alpha": 0.0, "sample_weight": False}),
+    ("predict", ["self", "network", "params", "X"], {"threads": None}),
+    ("loss_and_gradient", ["self", "network", "params", "data", "alpha"], {"threads": None}),
+    ("train_steps", ["self", "task", "state", "steps"], {}),
+]
+"""How the methods that every back end has are called: name, positional arguments, and those by keyword."""
+
+_HOW_TO = "docs/howto/backends.md shows how to write a back end"
+
+
+class Wrapper(Backend):
+    """A back end on top of another one, which does what a subclass does not do itself.
+
+    Parameters
+    ----------
+    backend : Backend
+    """
+
+    def __init__(self, backend: Backend) -> None:
+        self.backend = backend
+        self.name = backend.name
+        self.whole_batches = backend.whole_batches
+        self.takes_options = backend.takes_options
+        self.accepts_complex = backend.accepts_complex
+        self.shuffle_rows = backend.shuffle_rows
+
+    def supports(self, network: Network, optimizer: Optimizer, alpha: float = 0.0, sample_weight: bool = False) -> bool:
+        """Return the answer of the back end below."""
+        return self.backend.supports(network, optimizer, alpha=alpha, sample_weight=sample_weight)
+
+    def predict(self, network: Network, params: Array, X: Array, threads: int | None = None) -> Array:
+        """Compute outputs."""
+        return self.backend.predict(network, params, X, threads=threads)
+
+    def loss_and_gradient(
+        self, network: Network, params: Array, data: Data, alpha: float, threads: int | None = None
+    ) -> tuple[float, Array]:
+        """Compute the loss of all rows and its gradient."""
+        return self.backend.loss_and_gradient(network, params, data, alpha, threads=threads)
+
+    def train_steps(self, task: Task, state: StepState, steps: Steps) -> int:
+        """Do steps, and return the number of good ones."""
+        return self.backend.train_steps(task, state, steps)
+
+    def loss(self, task: Task, params: Array, gradient: Array | None = None) -> float:
+        """Compute the loss of all rows of a task, and its gradient, if it is wanted."""
+        return self.backend.loss(task, params, gradient)
+
+    def input_jacobian(self, network: Network, params: Array, X: Array) -> Array:
+        """Compute the derivatives (n, n_outputs, n_inputs) of the outputs by the inputs."""
+        return self.backend.input_jacobian(network, params, X)
 
 
 # ------------------------------------------------------------------------------------------------------- the registry
@@ -253,7 +423,7 @@ def get_backend(backend: str | Backend = "numba", **options: Any) -> Backend:
     ValueError
         For an unknown name; the text lists the known ones.
     TypeError
-        For an object that lacks one of the methods of `Backend`, and for options that the back end does not have.
+        For an object that is no `Backend`, and for options that the back end does not have.
 
     Examples
     --------
@@ -263,8 +433,6 @@ def get_backend(backend: str | Backend = "numba", **options: Any) -> Backend:
     >>> get_backend("numba", specialize=True)
     NumbaBackend(specialize=True)
     """
-    if type(backend) in _known_types and not options:
-        return cast(Backend, backend)
     if not isinstance(backend, str):
         if options:
             raise TypeError(f"options need the name of a back end, not an instance: {cut(', '.join(options))}")
@@ -281,132 +449,30 @@ def get_backend(backend: str | Backend = "numba", **options: Any) -> Backend:
 
 
 def _checked(backend: object) -> Backend:
-    if type(backend) not in _known_types:
-        needed = ("name", "supports", "predict", "loss_and_gradient", "train_steps")
-        missing = [name for name in needed if not hasattr(backend, name)]
-        if missing:
-            raise TypeError(f"{shown(backend)} is no back end: it lacks {', '.join(missing)}")
-        if isinstance(backend, type):
+    """Raise TypeError unless an object is a back end with a name."""
+    if not isinstance(backend, Backend):
+        if isinstance(backend, type) and issubclass(backend, Backend):
             raise TypeError(f"{shown(backend)} is a class, not a back end: say {cut(backend.__name__)}()")
-        if error := misfit(cast(Backend, backend).train_steps, "task", "state", "steps"):
-            raise TypeError(
-                f"{shown(backend)} has a train_steps that does not take (task, state, steps): {cut(error)}. Version "
-                "0.1 called it with (network, optimizer, state, data, steps, alpha); docs/howto/backends.md shows how"
-            )
-        _known_types.add(type(backend))
-    return cast(Backend, backend)
-
-
-_known_types: set[type] = set()
-
-
-# ---------------------------------------------------------------------------------------------------- optional parts
-
-
-class Completed:
-    """A back end with all parts of the interface: its own, and defaults in place of those it lacks.
-
-    Parameters
-    ----------
-    backend : Backend
-        It may lack `loss`, the keyword `threads`, the options of `supports`, and `shuffle_rows`.
-    """
-
-    trains_groups = False
-
-    def __init__(self, backend: Backend) -> None:
-        self.backend: Any = backend
-        self.name = backend.name
-        self.whole_batches = getattr(backend, "whole_batches", False)
-        self.takes_options = getattr(backend, "takes_options", False)
-        self.shuffle_rows = getattr(backend, "shuffle_rows", None)
-        self._loss = getattr(backend, "loss", None)
-
-    def supports(self, network: Network, optimizer: Optimizer, **options: Any) -> bool:
-        """Return the answer of the back end, asked about those of the options that it takes."""
-        return bool(supports_with(self.backend, **options)(network, optimizer))
-
-    def predict(self, network: Network, params: Array, X: Array, threads: int | None = None) -> Array:
-        """Compute outputs, by threads where the back end takes a number of them."""
-        return cast(Array, _call(self.backend.predict, threads, network, params, X))
-
-    def loss_and_gradient(
-        self, network: Network, params: Array, data: Data, alpha: float, threads: int | None = None
-    ) -> tuple[float, Array]:
-        """Compute the loss of all rows and its gradient, by threads where the back end takes a number of them."""
-        return cast("tuple[float, Array]", _call(self.backend.loss_and_gradient, threads, network, params, data, alpha))
-
-    def input_jacobian(self, network: Network, params: Array, X: Array) -> Array:
-        """Compute the derivatives (n, n_outputs, n_inputs) of the outputs by the inputs; by NumPy where it cannot."""
-        by: Any = self.backend if hasattr(self.backend, "input_jacobian") else get_backend("numpy")
-        return cast(Array, by.input_jacobian(network, params, X))
-
-    def loss(self, task: Task, params: Array, gradient: Array | None = None) -> float:
-        """Compute the loss of all rows of a task; write `gradient` (n_params,), where one is passed."""
-        if self._loss is not None:
-            return cast(float, self._loss(task, params, gradient))
-        loss, computed = self.backend.loss_and_gradient(task.network, params, task.data, task.penalty)
-        if gradient is not None:
-            gradient[...] = computed
-        return loss
-
-    def train_steps(self, task: Task, state: StepState, steps: Steps) -> int:
-        """Do steps, and return the number of good ones."""
-        return self.backend.train_steps(task, state, steps)
-
-    def decides(self, task: Task, rows_a_step: int, scored: Task | None) -> bool:
-        """Return whether `train_group` takes rules by which it decides at the ends of epochs: it does not."""
-        return False
+        raise TypeError(
+            f"{shown(backend)} is no back end: a back end is an object of a subclass of fastnn.Backend, "
+            f"`class MyBackend(fastnn.Backend)`; {_HOW_TO}"
+        )
+    if not isinstance(getattr(backend, "name", None), str):
+        raise TypeError(f'{shown(backend)} has no name: write name = "..." in its class; {_HOW_TO}')
+    return backend
 
 
 def complete(backend: Backend) -> Any:
-    """Return a back end with all parts of the interface: itself if its class has them, or a `Completed` one.
-
-    All parts are those of the fused kernel, of which `train_group` trains several members in a call. A class on top of
-    it whose `train_steps` alone is of its own counts as one that lacks `train_group`, which would not call that, and so
-    does an object with a `train_steps` of its own.
-    """
-    is_whole = getattr(type(backend), "trains_groups", False) and "train_steps" not in vars(backend)
-    return backend if is_whole else Completed(backend)
+    """Return the back end itself: all parts of the interface have defaults in `Backend`."""
+    return backend
 
 
 def original(backend: Backend) -> Backend:
-    """Return the back end that `complete` was called with."""
-    return backend.backend if isinstance(backend, Completed) else backend
+    """Return the back end itself, as `complete` does."""
+    return backend
 
 
-def _call(method: Callable[..., Any], threads: int | None, *arguments: Any) -> Any:
-    """Call a method with `threads`, where a number is passed and the method takes it."""
-    if threads is not None and "threads" in _keywords(getattr(method, "__func__", method)):
-        return method(*arguments, threads=threads)
-    return method(*arguments)
-
-
-def supports_with(backend: Backend, *, alpha: float = 0.0, sample_weight: bool = False) -> Callable[..., bool]:
-    """Return a back end's `supports` with those of the options that it takes."""
-    supports = backend.supports
-    taken = options_taken(getattr(supports, "__func__", supports))
-    options: dict[str, Any] = {"alpha": alpha, "sample_weight": sample_weight}
-    return functools.partial(supports, **{name: options[name] for name in taken})
-
-
-def options_taken(function: Callable[..., Any]) -> frozenset[str]:
-    """Return which of the options "alpha" and "sample_weight" a function takes as keywords."""
-    return _keywords(function) & OPTIONS
-
-
-@functools.lru_cache(maxsize=100)
-def _keywords(function: Callable[..., Any]) -> frozenset[str]:
-    """Return the names of a function's parameters, and all that are asked for where it takes any keyword."""
-    try:
-        parameters = inspect.signature(function).parameters
-    except ValueError:  # a function of an extension module need not have a signature
-        return frozenset()
-    takes_all = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values())
-    return frozenset(parameters) | (OPTIONS if takes_all else frozenset())
-
-
-OPTIONS = frozenset({"alpha", "sample_weight"})
+Completed = Wrapper
 
 
 def check_supported(
@@ -421,13 +487,13 @@ def check_supported(
     """
     if optimizer.rates is not None and len(optimizer.rates) != network.n_layers:
         raise ValueError(f"rates has {len(optimizer.rates)} factors, the network {network.n_layers} layers")
-    if optimizer.has_options and not getattr(backend, "takes_options", False):
+    if optimizer.has_options and not backend.takes_options:
         raise ValueError(f"back end {shown(backend.name)} knows no clip_norm and no rates: leave them out")
-    if supports_with(backend, alpha=alpha, sample_weight=sample_weight)(network, optimizer):
+    if backend.supports(network, optimizer, alpha=alpha, sample_weight=sample_weight):
         return
     what = f"back end {shown(backend.name)} cannot train this network with {optimizer.name}"
-    if supports_with(backend)(network, optimizer):
-        if not supports_with(backend, alpha=alpha)(network, optimizer):
-            raise ValueError(f"{what} and alpha={alpha:g}: give alpha=0, or take another back end")
-        raise ValueError(f"{what} and sample_weight: leave the weights out, or take another back end")
-    raise ValueError(what)
+    if not backend.supports(network, optimizer, alpha=0.0, sample_weight=False):
+        raise ValueError(what)
+    if not backend.supports(network, optimizer, alpha=alpha, sample_weight=False):
+        raise ValueError(f"{what} and alpha={alpha:g}: give alpha=0, or take another back end")
+    raise ValueError(f"{what} and sample_weight: leave the weights out, or take another back end")

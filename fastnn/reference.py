@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fastnn import optimizers
+from fastnn.backends import Backend
 from fastnn.losses import GELU_CUBIC, GELU_SCALE, LEAKY_SLOPE, LEAST_DELTA, SELU_ALPHA, SELU_SCALE
 from fastnn.memory import ROW_BLOCK, Array
 from fastnn.network import Layer, Network
@@ -549,7 +550,7 @@ METHODS = dict.fromkeys(("LevenbergMarquardt", "BayesianRegularization"), levenb
 # ----------------------------------------------------------------------------------------------------------- the loop
 
 
-class NumpyBackend:
+class NumpyBackend(Backend):
     """The reference back end."""
 
     name = "numpy"
@@ -560,11 +561,13 @@ class NumpyBackend:
     def __repr__(self) -> str:
         return "NumpyBackend()"
 
-    def supports(self, network: Network, optimizer: optimizers.Optimizer) -> bool:
+    def supports(
+        self, network: Network, optimizer: optimizers.Optimizer, alpha: float = 0.0, sample_weight: bool = False
+    ) -> bool:
         """Return whether the optimizer is a built-in one, or a method."""
         return optimizer.name in UPDATES or optimizer.name in METHODS
 
-    def predict(self, network: Network, params: Array, X: Array) -> Array:
+    def predict(self, network: Network, params: Array, X: Array, threads: int | None = None) -> Array:
         """Outputs (n, n_outputs)."""
         with np.errstate(all="ignore"):
             _, activations = forward(network, views(network, params), X)
@@ -584,7 +587,9 @@ class NumpyBackend:
                 slopes[:, o] = d
         return slopes
 
-    def loss_and_gradient(self, network: Network, params: Array, data: Data, alpha: float) -> tuple[Any, Array]:
+    def loss_and_gradient(
+        self, network: Network, params: Array, data: Data, alpha: float, threads: int | None = None
+    ) -> tuple[Any, Array]:
         """The loss and its gradient (n_params,); complex if `params` are."""
         gradient, batch = np.zeros_like(params), take(network, data, slice(None))
         if not len(batch.X):

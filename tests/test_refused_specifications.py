@@ -114,7 +114,7 @@ OF_TYPES = [
     (lambda: Network("345"), "of integers such as (3, 5, 1), not '345'"),
     (lambda: Adam("fast"), "learning_rate must be a number or a function"),
     (lambda: SGD(nesterov="yes"), "nesterov must be True or False"),
-    (lambda: get_backend(3), "3 is no back end: it lacks name, s"),
+    (lambda: get_backend(3), "3 is no back end: a back end is an object of a subclass of fastnn.Backend"),
     (lambda: get_backend("numpy", specialize=True), "'numpy' does not take " + UNEXPECTED + "'specialize'"),
     (lambda: get_backend("numba", special=True), "'numba' does not take " + UNEXPECTED + "'special'"),
     (lambda: get_backend("numba", specialize="yes"), "specialize must be True or False"),

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import typing
+
 import numpy as np
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
 from numba.extending import models, register_model
 
+from fastnn.compiler.arguments import ARRAY, kind_of
 from fastnn.compiler.memory_ops import BYTES, address_ir
 from fastnn.compiler.program import AfterFirst, digest
 from fastnn.compiler.tracing import INT32, INT64, const, primitive
@@ -24,7 +27,7 @@ class ArrayObject(types.Type):
 
 
 class ArgumentBlock(types.Type):
-    """Numba's type of a NamedTuple's arrays and numbers in memory: the 8-byte words of `program.pack`.
+    """Numba's type of a NamedTuple's arrays and numbers in memory: the 8-byte words of `arguments.pack`.
 
     `constants` are those of a specialized kernel: for each field its integer, its array or its `AfterFirst`, or None
     where it is no constant.
@@ -109,21 +112,27 @@ def unpack_many(argument):
     return type(argument)(*fields)
 
 
-def caller(n_arguments):
-    """Return the primitive that calls an entry point of so many arguments, each an integer, an array or a NamedTuple.
+def caller(kind):
+    """Return the primitive that calls an entry point whose parameters are the fields of a NamedTuple.
 
-    ``call(code, result, arguments)`` reads the arguments as Python would hand them over, 8-byte words in memory: an
-    integer, the address of an array's object or that of an argument block. It writes what the entry point returns.
+    ``call(code, result, arguments)`` reads them from the NamedTuple's argument block, and writes what the entry point
+    returns to `result`.
     """
+    kinds = [kind_of(hint) for hint in typing.get_type_hints(kind).values()]
+
+    def argument_ir(builder, address, kind):
+        if kind is ARRAY:  # an object that has the array's address at DATA: there it is this word
+            return builder.sub(builder.ptrtoint(address, INT64), const(DATA))
+        return builder.load(address)
 
     def call_ir(code, result, arguments):
         builder = code.builder
-        words = [builder.load(address_ir(arguments, const(k))) for k in range(n_arguments)]
+        words = [argument_ir(builder, address_ir(arguments, const(k)), kind) for k, kind in enumerate(kinds)]
         # Numba's calling convention, see `loader._callable`: an integer goes the same way as a pointer.
-        kind = ir.FunctionType(INT32, [INT64.as_pointer(), BYTES.as_pointer(), *[INT64] * n_arguments])
+        function = ir.FunctionType(INT32, [INT64.as_pointer(), BYTES.as_pointer(), *[INT64] * len(words)])
         unused = cgutils.alloca_once(builder, BYTES)
         written = builder.bitcast(result.value, INT64.as_pointer())  # or a float, of as many bytes
-        builder.call(builder.inttoptr(code.value, kind.as_pointer()), [written, unused, *words])
+        builder.call(builder.inttoptr(code.value, function.as_pointer()), [written, unused, *words])
 
     @primitive(lambda code, result, arguments: types.void, call_ir)
     def call(code, result, arguments):

@@ -10,31 +10,30 @@ import contextlib
 import ctypes
 import functools
 import json
-import operator
 import os
 import sys
 import threading
-import types
 from collections.abc import Callable
 
 import numpy as np
 
 from fastnn.checking.hints import missing_package
 from fastnn.compiler import cache, shipped
-from fastnn.compiler.program import digest, entry_point, flatten, numba_settings, pack, symbol
+from fastnn.compiler.arguments import BlockPointer, flatten, pack
+from fastnn.compiler.program import digest, entry_point, numba_settings, symbol
 from fastnn.memory import address
 
 IN_PYTHON = "DISABLE_JIT" in numba_settings()
 """Whether kernels run as plain Python, for a debugger: with the same bits, some thousand times slower."""
 
 prepared = flatten if IN_PYTHON else pack
-"""Packs a NamedTuple as kernels take it, once or many times; the caller keeps its arrays alive."""
+"""Packs a NamedTuple as kernels take it, once or many times; the block keeps its arrays."""
 
 ORIGINS = WHEEL, CACHE, COMPILED = "from the wheel", "from the disk cache", "compiled"
 origins: dict[str, str] = {}
 """{kernel that this process has made: where its machine code came from}: one of the three above."""
 
-C_TYPES = {"q": ctypes.c_int64, "d": ctypes.c_double, "a": ctypes.py_object, "w": ctypes.c_char_p, "-": None}
+C_TYPES = {"q": ctypes.c_int64, "d": ctypes.c_double, "a": ctypes.py_object, "w": BlockPointer, "-": None}
 """{letter of a kernel's header: its type in C}: integer, float, array, argument block; "-" is no result."""
 
 WORKER = "fastnn compiles"  # the name of the thread that makes kernels
@@ -52,11 +51,11 @@ def load_kernel(name: str, dtype: np.dtype, constants: tuple = ()) -> Callable:
     """Return an entry point for a dtype as a function of its parameters; NamedTuples are packed by `prepared`.
 
     Its attribute `bound` takes all parameters and returns a function of none, whose calls take less time. The `places`
-    of that are the parameters, each of which is set anew by its attribute `value`; one thread at a time may use it. The
-    attribute `code` is the address of the machine code, and `address_of` finds those of the functions for C that were
-    compiled with it, see `tracing.exported` (neither is there where kernels run as plain Python). An argument that is
-    to be an array is not checked. `constants` are the NamedTuples of a specialized kernel, see
-    `memory_ops.ArgumentBlock`: it serves only calls with the same values in these fields.
+    of that are the parameters, each of which is set anew by its attribute `value`, a block by its `contents`; one
+    thread at a time may use it. The attribute `code` is the address of the machine code, and `address_of` finds those
+    of the functions for C that were compiled with it, see `tracing.exported` (neither is there where kernels run as
+    plain Python). An argument that is to be an array is not checked. `constants` are the NamedTuples of a specialized
+    kernel, see `memory_ops.ArgumentBlock`: it serves only calls with the same values in these fields.
     """
     key = (name, dtype, *map(digest, constants))
     if (kernel := _kernels.get(key)) is not None:
@@ -136,9 +135,25 @@ def _in_python(name):
     return call
 
 
+class Place:
+    """An argument of a bound call: an array or a number as its `value`, a block as its `contents`."""
+
+    def __init__(self, value):
+        self.value = value
+
+    @property
+    def contents(self):
+        """The same as `value`."""
+        return self.value
+
+    @contents.setter
+    def contents(self, block):
+        self.value = block
+
+
 def bound_in_python(call, *values):
     """Return a function of no parameters that calls `call`, like `bound` of compiled kernels."""
-    places = [types.SimpleNamespace(value=value) for value in values]
+    places = [Place(value) for value in values]
 
     def call_again():
         return call(*(place.value for place in places))
@@ -261,7 +276,8 @@ def _callable(address_of, function_name, signature):
         return result.value
 
     def bound(*values):
-        places, result = list(map(operator.call, argument_types, values)), result_type()
+        result = result_type()
+        places = [kind() if value is None else kind(value) for kind, value in zip(argument_types, values, strict=True)]
         again = functools.partial(of_converted, byref(result), unused, *places)
 
         def call_again():

@@ -3,26 +3,23 @@
 The only module of this package that names the program, so that the compiler imports no network: the kernels are
 imported when an entry point is asked for, and Numba with them.
 
-Python hands a NamedTuple over as an argument block, 8-byte words in memory; an array in it is a word, its address.
-Annotations give the type of each word, those of a kernel's parameters and of a NamedTuple's fields alike: `int`,
-`float`, a NamedTuple, or an array, which is of the working dtype unless its type is written, as in
-``NDArray[np.int64]``.
+Python hands a NamedTuple over as an argument block, see `arguments.py`. Annotations give the type of each word, of a
+kernel's parameters and of a NamedTuple's fields alike: `int`, `float`, a NamedTuple, or an array, which is of the
+working dtype unless its type is written, as in ``NDArray[np.int64]``.
 """
 
 from __future__ import annotations
 
-import functools
 import hashlib
 import importlib
 import os
 import pathlib
-import struct
 import sys
 import typing
 
 import numpy as np
 
-from fastnn.memory import DATA, address, word_at
+from fastnn.memory import address
 
 KERNEL_REVISION = 2
 """Counts the changes of the kernel that change a bit of any result; the hashes in the tests stand under it."""
@@ -86,35 +83,9 @@ def numba_settings() -> dict[str, object]:
 # ------------------------------------------------------------------------------------------------------------ arguments
 
 
-def pack(value):
-    """Return an array's address, or a NamedTuple as an argument block; the caller keeps the arrays alive."""
-    if isinstance(value, np.ndarray):
-        return address(value)
-    pack_words, are_numbers = _packer(type(value))
-    words = []  # a list: of an iterator Python makes a tuple of ten and cuts it, and keeps 2000 of those that were cut
-    for field, is_number in zip(value, are_numbers, strict=True):
-        words.append(field if is_number else word_at(id(field) + DATA).value)  # `address`, without a call
-    return pack_words(*words)  # bytes: ctypes passes their address
-
-
-@functools.cache
-def _packer(kind):
-    """Return the function of `struct` that packs a NamedTuple's words, and for each field whether it is a number."""
-    hints = list(typing.get_type_hints(kind).values())
-    are_numbers = [hint in (int, float) for hint in hints]
-    return struct.Struct("".join("d" if hint is float else "q" for hint in hints)).pack, are_numbers
-
-
 def symbol(name, kind):
     """Return the name in machine code of a function for C; `kind` is the dtype of its first array."""
     return f"fastnn_{name}_{kind}"
-
-
-def flatten(value):
-    """Return an argument for kernels that run as plain Python: its arrays in one dimension."""
-    if isinstance(value, np.ndarray):
-        return value.reshape(-1)  # a view, so what the kernel writes arrives in the caller's array
-    return type(value)(*map(flatten, value)) if isinstance(value, tuple) else value
 
 
 class AfterFirst(typing.NamedTuple):

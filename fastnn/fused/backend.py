@@ -5,12 +5,13 @@ from __future__ import annotations
 import numpy as np
 
 from fastnn import kit
+from fastnn.backends import Backend
 from fastnn.compiler.loader import IN_PYTHON, kernels_are_kept, load_kernel
 from fastnn.compiler.program import KERNEL_REVISION
 from fastnn.cores import share
 from fastnn.fused import guard, preparation
 from fastnn.fused.guard import check_data, check_state, check_steps
-from fastnn.fused.layout import update_spec
+from fastnn.fused.layout import task_constants, update_spec
 from fastnn.fused.preparation import Ends
 from fastnn.fused.side_by_side import (
     FEWEST,
@@ -31,7 +32,7 @@ UNUSED = SGD()
 """The optimizer of a task of which only the loss and its gradient are wanted."""
 
 
-class NumbaBackend:
+class NumbaBackend(Backend):
     """The fused kernel as a back end.
 
     Parameters
@@ -42,12 +43,6 @@ class NumbaBackend:
 
     name = "numba"
     takes_options = True
-    trains_groups = True
-    """Whether `train_group` does the steps of `train_steps`, which `complete` asks."""
-
-    def __init_subclass__(cls, **options):
-        super().__init_subclass__(**options)
-        cls.trains_groups = stands_for(cls, "train_group", "train_steps")
 
     def __init__(self, specialize: bool = False) -> None:
         self.specialize = specialize
@@ -58,7 +53,12 @@ class NumbaBackend:
     def __reduce__(self):
         return type(self), (self.specialize,)
 
-    def supports(self, network, optimizer):
+    @property
+    def trains_groups(self):
+        """Whether `train_group` does the work of `train_steps`, which no subclass and not the object overrides."""
+        return stands_for(self, "train_group", "train_steps")
+
+    def supports(self, network, optimizer, alpha=0.0, sample_weight=False):
         """Return whether the optimizer is a built-in one."""
         return BUILT_IN.get(optimizer.name) is type(optimizer)
 
@@ -90,7 +90,7 @@ class NumbaBackend:
             workspace.shelf.put(workspace, workspace.nbytes)
 
     def input_jacobian(self, network, params, X):
-        """Return the derivatives (n, n_outputs, n_inputs) of the outputs of each row by its inputs. Optional."""
+        """Return the derivatives (n, n_outputs, n_inputs) of the outputs of each row by its inputs."""
         guard.check_inputs(network, params, X)
         out = np.empty((network.sizes[-1], len(X), network.sizes[0]), X.dtype)
         with preparation.take_workspace(network, X.dtype, len(X), ROW_BLOCK) as workspace:
@@ -113,6 +113,7 @@ class NumbaBackend:
         if batch is None:
             batch = preparation.PreparedBatch(task.network, task.data, task.penalty, with_gradient)
             batch.divide(task)
+            batch.bind()
         loss = batch.loss(params)
         if with_gradient:
             gradient[...] = batch.gradient
@@ -136,31 +137,31 @@ class NumbaBackend:
             losses = steps.loss[None]
             guard.check_rules(task.network, state.storage.dtype, losses, np.array([n]), rules)
             ends = Ends(task.network, rules, state.storage[None], losses, FIRST)
-            training.ends.value = ends.of_one
+            training.places.ends.contents = ends.each[0]
             try:
                 good = training.call()
             finally:
-                training.ends.value = preparation.NOTHING
+                training.places.ends.contents = preparation.NOTHING
         task.kept[key] = training
         is_over = good == n or isinstance(task.optimizer, Method) or (rules is not None and rules.ended[0, 1])
         state.t += good if is_over else good + 1
         return good
 
     def shuffle_rows(self, words, orders, order):
-        """Write orders (k, n) of rows: `order` (n,) shuffled once, twice, and so on, by MT19937's words. Optional."""
+        """Write orders (k, n) of rows: `order` (n,) shuffled once, twice, and so on, by MT19937's words."""
         guard.check_shuffle(words, orders, order)
         shuffle = load_kernel("shuffle_rows", guard.FLOATS[0])  # the same for both dtypes
         shuffle(words, orders, order, order.size, len(orders))
 
     def function(self, network, params):
-        """Return the network as a `Function` of one row, which compiled code may call. Optional."""
+        """Return the network as a `Function` of one row, which compiled code may call."""
         from fastnn.fused.function import Function  # imports Numba
 
         guard.check("params", params, (network.n_params,), guard.working_dtype(network, params, "params"))
         return Function(as_made(network), params)
 
     def table_function(self, network, params, row):
-        """Return networks of params (m, n_params), float32, with a `TableRow` as a function of one row. Optional."""
+        """Return networks of params (m, n_params), float32, with a `TableRow` as a function of one row."""
         from fastnn.fused.function import TableFunction
 
         return TableFunction(as_made(network), params, row)
@@ -174,7 +175,6 @@ class NumbaBackend:
         network, (dtype, n_rows) = tasks[0].network, guard.check_group(tasks, which, state, steps, n_steps)
         name, threads = preparation.kernel_name(tasks[0].optimizer), 1 if IN_PYTHON else threads
         special, n_rows, block = self.blocks(tasks[0], n_rows, dtype)
-        held: list[object] = [guard.hold(task.data) for task in tasks], guard.hold((state.storage, state.beta_products))
         if rules is not None:
             guard.check_rules(network, dtype, steps.loss, n_steps, rules)
         good, members, begun = np.zeros(len(which), np.int64), np.arange(len(which)), np.zeros(len(which), np.int64)
@@ -188,17 +188,17 @@ class NumbaBackend:
                 workspace.steps = None  # each member has constants of its own
                 spec = update_spec(tasks[0], state.storage.shape[2]) if special else None
                 kernel = workspace.specialized_kernel(spec) if special else load_kernel(name, dtype)
+                constants = task_constants(tasks, dtype)[which[members]]
                 if IN_PYTHON:
-                    return preparation.train_each(good, kernel, *group, workspace, members)
+                    good[members] = preparation.train_each(kernel, *group, workspace, members, constants)
+                    return
                 ends = rules and Ends(network, rules, state.storage, steps.loss, members)
-                arguments = preparation.member_arguments(*group, workspace, ends, members, begun)
-                found = np.zeros(members.size, np.int64)
-                call = load_kernel("train_members", dtype)
-                call(found, members.size, kernel.code, *arguments[:2], workspace.scratch)
+                table, found = preparation.table_of(*group, workspace, ends, members, begun), np.zeros_like(members)
+                train_members = load_kernel("train_members", dtype)
+                train_members(found, members.size, kernel.code, table.words, constants, workspace.scratch)
                 good[members] = begun[members] + found
 
         preparation.share_parts(one_by_one, members, threads)
-        del held
         return good
 
     def decides(self, task, rows_a_step, scored):
@@ -209,7 +209,7 @@ class NumbaBackend:
         n_scored = 0 if scored is None else len(scored.data.X)
         n_shared = 0 if isinstance(task.optimizer, Method) else rows_a_step  # a method's steps take one thread
         several = (preparation.has_work(task.threads, task.network, n) for n in (n_shared, n_scored))
-        is_own = stands_for(type(self), "decides", "train_steps", "loss", "predict")
+        is_own = stands_for(self, "decides", "train_steps", "loss", "predict")
         return is_own and not IN_PYTHON and not any(several)
 
     at_a_time = staticmethod(n_at_a_time)
@@ -239,10 +239,10 @@ class NumbaBackend:
         return training
 
 
-def stands_for(kind, name, *others):
-    """Return whether a class's method does the work of `others` too: not where a class below has one of these alone."""
-    lowest = next(each for each in kind.__mro__ if not vars(each).keys().isdisjoint((name, *others)))
-    return name in vars(lowest)
+def stands_for(backend, name, *others):
+    """Return whether a method does the work of `others` too: not where the object or a class below has these alone."""
+    places = [vars(backend), *map(vars, type(backend).__mro__)]
+    return name in next(place for place in places if not place.keys().isdisjoint((name, *others)))
 
 
 FIRST = np.zeros(1, np.int64)

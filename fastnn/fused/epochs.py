@@ -13,17 +13,28 @@ from numpy.typing import NDArray
 from fastnn.compiler.calls import caller, unpack
 from fastnn.compiler.memory_ops import get, offset, put
 from fastnn.compiler.tracing import entry, inlined
-from fastnn.fused.layout import MODE, N_END, N_LOSS, N_PREDICT, SAME_ROWS, Epochs
+from fastnn.fused.layout import (
+    MODE,
+    N_LOSS,
+    N_PREDICT,
+    SAME_ROWS,
+    EndCall,
+    Epochs,
+    LossCall,
+    PredictCall,
+)
 from fastnn.state import BEST, EACH, LIMIT, N_RULE, RULE_BEST, STALE, STRICT, TOL
 
-call_loss, call_predict, call_end_epoch = caller(N_LOSS), caller(N_PREDICT), caller(N_END)
+call_loss = caller(LossCall)
+call_predict = caller(PredictCall)
+call_end_epoch = caller(EndCall)
 
 
 @inlined
-def fires_at_end(code, words):
-    """Call `end_epoch` by its address, with the arguments behind the first word; return whether the rule fires."""
-    call_end_epoch(code, words, offset(words, 1))
-    return get(words, 0) == 1
+def fires_at_end(ends):
+    """Call `end_epoch` by its address; return whether the rule fires."""
+    call_end_epoch(ends.code, ends.fired, ends.call)
+    return get(ends.fired, 0) == 1
 
 
 @inlined

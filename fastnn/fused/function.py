@@ -12,15 +12,7 @@ from fastnn.compiler.loader import IN_PYTHON, load_kernel, prepared
 from fastnn.compiler.program import symbol
 from fastnn.fused.guard import check
 from fastnn.fused.layout import LAYER_FIELDS, TableWeights, Weights, describe
-from fastnn.memory import (
-    ALIGNMENT,
-    READABLE,
-    WRITEABLE,
-    address,
-    aligned_zeros,
-    ceil_div,
-    padded_size,
-)
+from fastnn.memory import ALIGNMENT, READABLE, WRITEABLE, aligned_zeros, ceil_div, padded_size
 
 STACK = 2**16
 """Bytes of the stack that a call may take: threads have little of it, and whoever overruns theirs ends the process."""
@@ -59,12 +51,12 @@ class RowFunction(FirstClass):
         for array in weights:
             if isinstance(array, np.ndarray):
                 array.flags.writeable = False
-        self._weights = weights  # kept: the block has the addresses of its arrays
         self._block = prepared(weights)
+        self._argument = self._block if IN_PYTHON else ctypes.byref(self._block)
         self._name, self._kernel, self._wrapper = kernel, load_kernel(kernel, precision or dtype), 0
         self._call = self._kernel
         if not IN_PYTHON:  # with three arguments, where an entry point takes two more, a call takes half of the time
-            call = ctypes.CFUNCTYPE(None, ctypes.py_object, ctypes.py_object, ctypes.c_char_p)
+            call = ctypes.CFUNCTYPE(None, ctypes.py_object, ctypes.py_object, ctypes.c_void_p)
             self._call = call(self._address("objects"))
 
     def __call__(self, x, out):
@@ -80,13 +72,15 @@ class RowFunction(FirstClass):
         if not (fits and out.flags.num & WRITEABLE == WRITEABLE):
             check("x", x, self._x, self.dtype)  # a subclass may be right
             check("out", out, self._out, self.dtype, WRITEABLE)
-        self._call(x, out, self._block)
+        self._call(x, out, self._argument)
 
     def __repr__(self):
         return f"<function of x ({self.n_inputs},) and out ({self.n_outputs},), {self.dtype}>"
 
     def __reduce__(self):
-        raise TypeError("a function has addresses of this process: pickle or save the result, and call its function()")
+        raise TypeError(
+            "a function has addresses of this process: pickle or save the result, and call its function()"
+        )
 
     # -------------------------------------------------------------------------------------------- from compiled code
 
@@ -112,7 +106,7 @@ class RowFunction(FirstClass):
     def c_network(self):
         """The argument `network` of `c_function`: a pointer to the weights, which live as long as this object."""
         _check_compiled()
-        return ctypes.c_void_p(address(np.frombuffer(self._block, np.uint8)))
+        return ctypes.c_void_p(ctypes.addressof(self._block))
 
     def _address(self, of_what):
         """Return the address of one of the functions for C in the kernel's machine code: of a row, arrays, objects."""
@@ -154,7 +148,9 @@ class TableFunction(RowFunction):
         width, n_targets = (ceil_div(n, lanes) * lanes for n in (k, network.n_outputs))
         n_bytes = 8 * (4 * width + n_targets) + params.itemsize * (network.n_inputs + 1)
         layers, output, n_scratch = _layers(network, params.dtype, n_bytes)
-        numbers = [(part, width) for part in (row.preparation, row.imputation)] + [(row.targets, n_targets)]
+        numbers = [(part, width) for part in (row.preparation, row.imputation)] + [
+            (row.targets, n_targets)
+        ]
         numbers = [np.pad(part, ((0, 0), (0, to - part.shape[1]))).ravel() for part, to in numbers]
         params = np.concatenate([_padded(one) for one in params])
         places = np.concatenate([row.places, row.flags, [0]]).astype(np.int64)
@@ -197,8 +193,13 @@ def _layers(network, dtype, n_bytes):
     n_scratch = (second + max(n_vectors[1::2])) * lanes
     n_bytes += n_scratch * dtype.itemsize + 2 * ALIGNMENT
     if n_bytes > STACK:
-        sizes, room = cut(", ".join(map(str, network.sizes))), f"{n_bytes:,} bytes of the stack, more than {STACK:,}"
-        raise ValueError(f"layers of {sizes} neurons would take {room}: use predict, whose buffers are elsewhere")
+        sizes, room = (
+            cut(", ".join(map(str, network.sizes))),
+            f"{n_bytes:,} bytes of the stack, more than {STACK:,}",
+        )
+        raise ValueError(
+            f"layers of {sizes} neurons would take {room}: use predict, whose buffers are elsewhere"
+        )
     layers = describe(network, dtype, 1).layers.copy()
     places = np.resize([0, second], len(network.sizes))
     records = layers.reshape(network.n_layers, len(LAYER_FIELDS))
@@ -216,4 +217,6 @@ def _padded(params):
 def _check_compiled():
     """Raise RuntimeError where kernels run as plain Python."""
     if IN_PYTHON:
-        raise RuntimeError("with NUMBA_DISABLE_JIT there is no compiled function to call: call f(x, out) from Python")
+        raise RuntimeError(
+            "with NUMBA_DISABLE_JIT there is no compiled function to call: call f(x, out) from Python"
+        )

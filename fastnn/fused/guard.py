@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from fastnn.checking.arguments import class_of, cut, shown
+from fastnn.compiler.arguments import hold
 from fastnn.memory import READABLE, WRITEABLE, Array, padded_size
 from fastnn.network import Network, as_made
 from fastnn.optimizers import BUILT_IN
@@ -138,14 +139,6 @@ def check_steps(steps, n_rows, last=None):
         wrong = np.flatnonzero((start < 0) | (stop > rows.size) | (stop < start))[0]
         raise ValueError(f"the steps take rows {start[wrong]} to {stop[wrong]} of {rows.size}")
     return StepNumbers(few, greatest, largest, *kept)
-
-
-def hold(arrays):
-    """Return weak references to arrays whose addresses are kept: NumPy refuses to resize an array that has one.
-
-    It does so with ``refcheck=False`` too, by which `ndarray.resize` passes over ordinary references.
-    """
-    return (*map(weakref.ref, arrays),)  # unlike `tuple(...)`, of a size that Python keeps spare ones of
 
 
 def _as_bytes(steps):

@@ -77,7 +77,7 @@ def train_steps(vectors, beta_products, n_steps, scratch, model, spec, data, ste
             if not blocks.note_loss(scratch, steps, s, sum_of_losses, divisor, learning):
                 return s  # the driver restores the state before this step and says what happened
         done = min(end, n_steps)
-        if ends.per_epoch > 0 and done == end and fires_at_end(ends.code, ends.arguments):
+        if ends.per_epoch > 0 and done == end and fires_at_end(ends):
             return done
         end += ends.per_epoch
     return n_steps
@@ -120,13 +120,13 @@ def train_with_options(vectors, beta_products, n_steps, scratch, model, spec, da
             if not blocks.note_loss(scratch, steps, s, sum_of_losses, divisor, learning):
                 return s
         done = min(end, n_steps)
-        if ends.per_epoch > 0 and done == end and fires_at_end(ends.code, ends.arguments):
+        if ends.per_epoch > 0 and done == end and fires_at_end(ends):
             return done
         end += ends.per_epoch
     return n_steps
 
 
-call_train_steps = caller(layout.N_TRAIN)
+call_train_steps = caller(layout.Training)
 
 
 @entry
@@ -134,7 +134,7 @@ def train_members(good: Ints, n_members: int, code: int, arguments: Ints, consta
     """Call `train_steps` for each of several trainings; write their good steps to `good` (n_members,).
 
     `code` is the address of its machine code, the same as for a single training. A row of `arguments` (n_members,
-    N_TRAIN) has the arguments of a member. A row of `constants` (n_members, N_CONSTANTS) goes to
+    N_TRAINING) is the `Training` of a member. A row of `constants` (n_members, N_CONSTANTS) goes to
     `scratch.update_constants` before.
     """
     good, arguments, constants, scratch = unpack(good), unpack(arguments), unpack(constants), unpack(scratch)
@@ -142,7 +142,7 @@ def train_members(good: Ints, n_members: int, code: int, arguments: Ints, consta
         # A single training finds the constants of its formulas in the workspace, which the members share.
         for k in range(layout.N_CONSTANTS):
             put(scratch.update_constants, k, get(constants, m * layout.N_CONSTANTS + k))
-        call_train_steps(code, offset(good, m), offset(arguments, m * layout.N_TRAIN))
+        call_train_steps(code, offset(good, m), offset(arguments, m * layout.N_TRAINING))
 
 
 @entry

@@ -18,6 +18,7 @@ This module is imported without Numba, by processes that find their kernels in t
 """
 
 import math
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -128,28 +129,6 @@ class Scratch(NamedTuple):
     rows_of_Y: NDArray[np.int64]  # (width,): and that in Y
 
 
-TRAINING = {
-    "vectors": NDArray,  # (1 + n_slots, spec.stride): parameters and the optimizer's slots; changed
-    "beta_products": NDArray[np.float64],  # (2,), changed
-    "n_steps": int,
-    "scratch": Scratch,
-    "model": Model,
-    "spec": UpdateSpec,
-    "data": Data,
-    "steps": Steps,
-    "return": int,  # the good steps
-}
-"""The annotations of the entry points that train. Each has one more: what is done at the ends of epochs, or a share."""
-
-N_TRAIN, N_LOSS, N_PREDICT, N_END = 9, 8, 6, 2
-"""Words of the arguments of `train_steps`, `loss_and_gradient`, `predict` and `end_epoch`."""
-
-MODE = 2
-"""The place of `mode` in those of `loss_and_gradient`."""
-WITH_GRADIENT, SAME_ROWS = 1, 2
-"""Bits of `mode`: the gradient is wanted; the rows, of one block, are still in the panels from the last call."""
-
-
 class LeastSquares(NamedTuple):
     """The method and the buffers of `levenberg_marquardt`, in the place of an `UpdateSpec`.
 
@@ -186,15 +165,6 @@ class LeastSquares(NamedTuple):
     least_strength: float = 0.0
 
 
-class EpochEnds(NamedTuple):
-    """The ends of epochs within a call of `train_steps`, at each of which `end_epoch` is called."""
-
-    first: int  # steps of the current epoch that were done before
-    per_epoch: int  # steps of an epoch; 0: nothing is called
-    code: int  # the address of the machine code of `end_epoch`
-    arguments: NDArray[np.int64]  # (1 + N_END,): what it returns is written to the first word, the others are its own
-
-
 class Epochs(NamedTuple):
     """What `end_epoch` decides by: the arrays of `state.EpochRules`, with a row for each member, and its own calls.
 
@@ -209,8 +179,8 @@ class Epochs(NamedTuple):
     outputs: NDArray  # (n_rows * n_outputs,): what `predict` writes
     best_params: NDArray  # (m * n_kept,)
     storage: NDArray  # (m * size,): the states
-    loss: NDArray[np.int64]  # (m * N_LOSS,): the words of each member's call of `loss_and_gradient`
-    predict: NDArray[np.int64]  # (m * N_PREDICT,): and of `predict`
+    loss: NDArray[np.int64]  # (m * N_LOSS,): the `LossCall` of each member
+    predict: NDArray[np.int64]  # (m * N_PREDICT,): and the `PredictCall`
     of_steps: NDArray[np.float64]  # (m * n_steps,): the losses of the steps
     factors: NDArray[np.float64]  # (n_steps,), or none
     sums: NDArray[np.float64]  # (m * 2,)
@@ -230,6 +200,73 @@ class Epochs(NamedTuple):
     n_factors: int  # n_steps where the rule goes by the losses of steps, else 0
     mean: int  # 1: their sum is divided by that of the factors
     divisor: int  # by which the losses of steps are divided first
+
+
+class EndCall(NamedTuple):
+    """The arguments of `end_epoch`."""
+
+    member: int
+    epochs: Epochs
+
+
+class EpochEnds(NamedTuple):
+    """The ends of epochs within a call of `train_steps`, at each of which `end_epoch` is called."""
+
+    first: int  # steps of the current epoch that were done before
+    per_epoch: int  # steps of an epoch; 0: nothing is called
+    code: int  # the address of the machine code of `end_epoch`
+    fired: NDArray[np.int64]  # (1,), written: what it returns
+    call: EndCall
+
+
+class Training(NamedTuple):
+    """The arguments of the entry points that train: arrays that are changed, the workspace, and what is read."""
+
+    vectors: NDArray  # (1 + n_slots, spec.stride): parameters and the optimizer's slots; changed
+    beta_products: NDArray[np.float64]  # (2,), changed
+    n_steps: int
+    scratch: Scratch  # written
+    model: Model
+    spec: UpdateSpec
+    data: Data
+    steps: Steps  # the losses are written
+    ends: EpochEnds  # what is decided is written
+
+
+TRAINING = {name: hint for name, hint in Training.__annotations__.items() if name != "ends"} | {"return": int}
+"""The annotations of these entry points, which return the good steps. A thread of a team has a share, but no ends."""
+
+
+class LossCall(NamedTuple):
+    """The arguments of `loss_and_gradient`, which returns the loss; the gradient is in the scratch."""
+
+    params: NDArray  # (n_params,)
+    n_rows: int
+    mode: int
+    scratch: Scratch  # written
+    model: Model
+    spec: UpdateSpec
+    data: Data
+    rows: NDArray[np.int64]  # (n_rows,)
+
+
+class PredictCall(NamedTuple):
+    """The arguments of `predict`."""
+
+    out: NDArray  # (n_rows, n_outputs), written
+    params: NDArray  # (n_params,)
+    n_rows: int
+    scratch: Scratch  # written
+    model: Model
+    X: NDArray  # (n_rows, n_inputs)
+
+
+N_TRAINING, N_LOSS, N_PREDICT = (len(kind._fields) for kind in (Training, LossCall, PredictCall))
+"""Words of the arguments of a call."""
+MODE = LossCall._fields.index("mode")
+"""The place of `mode` in a `LossCall`."""
+WITH_GRADIENT, SAME_ROWS = 1, 2
+"""Bits of `mode`: the gradient is wanted; the rows, of one block, are still in the panels from the last call."""
 
 
 class Members(NamedTuple):
@@ -418,6 +455,14 @@ def set_task_constants(constants: Array, task: Task) -> None:
     constants[ALPHA] = task.alpha
     for k, number in enumerate(task.optimizer.constants, HYPER):  # to assign a slice takes as long as ten of them
         constants[k] = number
+
+
+def task_constants(tasks: Sequence[Task], dtype: np.dtype) -> Array:
+    """Return the update constants of several tasks: (n, N_CONSTANTS)."""
+    constants = np.zeros((len(tasks), N_CONSTANTS), dtype)
+    for task, row in zip(tasks, constants, strict=True):
+        set_task_constants(row, task)
+    return constants
 
 
 def padded(n: int, lanes: int) -> int:

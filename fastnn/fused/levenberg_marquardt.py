@@ -298,6 +298,6 @@ def levenberg_marquardt(vectors, beta_products, n_steps, scratch, model, spec, d
         take_step(vectors, spec, n, damping, total, (loss - tried) * divisor)
         put(steps.loss, s, tried)
         s += 1
-        if ends.per_epoch > 0 and fires_at_end(ends.code, ends.arguments):
+        if ends.per_epoch > 0 and fires_at_end(ends):
             return s
     return n_steps

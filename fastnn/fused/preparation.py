@@ -5,87 +5,118 @@ from __future__ import annotations
 import numpy as np
 
 from fastnn import kit
+from fastnn.compiler.arguments import Table, hold
 from fastnn.compiler.loader import load_kernel, prepared
 from fastnn.cores import share
 from fastnn.fused import layout, team
-from fastnn.fused.guard import check, check_data, hold
-from fastnn.fused.layout import EpochEnds, Epochs, UpdateSpec, make_scratch
+from fastnn.fused.guard import check, check_data
+from fastnn.fused.layout import (
+    EndCall,
+    EpochEnds,
+    Epochs,
+    LossCall,
+    PredictCall,
+    Training,
+    UpdateSpec,
+    make_scratch,
+)
 from fastnn.fused.team import Team, Threads
-from fastnn.memory import ROW_BLOCK, address, ceil_div
+from fastnn.memory import ROW_BLOCK, ceil_div
 from fastnn.network import as_made
 from fastnn.optimizers import Method
 from fastnn.state import Steps, StepState, member_steps
 
-NO_ENDS = EpochEnds(0, 0, 0, np.zeros(1, np.int64))
+NOTHING = prepared(EpochEnds(first=0, per_epoch=0, code=0, fired=np.zeros(1, np.int64), call=None))
 """The ends of epochs where nothing is decided at them."""
-NOTHING = prepared(NO_ENDS)
 
 
-def _address(block):
-    """Return the address of an argument block, which is the end of an object: bytes, and one more."""
-    return id(block) + bytes.__basicsize__ - 1
+def table_of(tasks, which, state, steps, n_steps, workspace, ends, chosen, begun):
+    """Return the table of the `Training` of each chosen member (m,) of those of `train_group`.
 
-
-def member_arguments(tasks, which, state, steps, n_steps, workspace, ends, chosen, begun):
-    """Return the arguments of `train_members` for the `chosen` members (m,) of those of `train_group`.
-
-    These are the arguments of each one, addresses and numbers (m, N_TRAIN), and its constants (m, N_CONSTANTS); then
-    comes what has to stay in memory during the call. `ends` are their `Ends`, or None; `begun` are the steps that each
-    member of the group has done before.
+    `ends` are the `Ends` of these members, or None; `begun` are the steps that each member has done before.
     """
-    storage, beta_products = state.storage, state.beta_products
-    which, begun, m, stride = which[chosen], begun[chosen], len(chosen), storage.shape[2]
-    plain = [workspace.spec_of(task, stride) for task in tasks]
-    specs = [prepared(spec) for spec in plain]
-    data = [prepared(task.data) for task in tasks]
-    constants = np.zeros((len(tasks), layout.N_CONSTANTS), storage.dtype)
-    for task, row in zip(tasks, constants, strict=True):
-        layout.set_task_constants(row, task)
-    blocks = np.empty((m, len(steps)), np.int64)  # a member's steps, as an argument block
-    for k, array in enumerate(steps):
-        shared = array.ndim == 1 or len(array) == 1
-        done = begun * array.itemsize if k > 0 else 0  # k = 0: the rows, of which `start` and `stop` say where
-        blocks[:, k] = address(array) + done + (0 if shared else chosen * array.strides[0])
-    places = chosen.tolist()
-    objects = [storage[k] for k in places], [beta_products[k] for k in places]
-    columns = (
-        *([id(array) for array in views] for views in objects),
-        n_steps[chosen] - begun,
-        _address(workspace.scratch),
-        _address(workspace.model),
-        np.array([_address(spec) for spec in specs])[which],
-        np.array([_address(arrays) for arrays in data])[which],
-        address(blocks) + np.arange(m) * blocks.strides[0],
-        _address(NOTHING) if ends is None else address(ends.each) + np.arange(m) * ends.each.strides[0],
-    )
-    arguments = np.stack(np.broadcast_arrays(*columns), axis=1)
-    return arguments, constants[which], [objects, plain, specs, data, blocks]
+    which, begun, m = which[chosen], begun[chosen], len(chosen)
+    of_steps = Table(Steps, m)
+    of_steps.point("rows", steps.rows, chosen if len(steps.rows) > 1 else 0)
+    of_steps.point("start", steps.start, begun)
+    of_steps.point("stop", steps.stop, begun)
+    of_steps.point("learning_rate", steps.learning_rate, chosen if len(steps.learning_rate) > 1 else 0, begun)
+    of_steps.point("loss", steps.loss, chosen, begun)
+    table = Table(Training, m)
+    table.point("vectors", state.storage, chosen)
+    table.point("beta_products", state.beta_products, chosen)
+    table.set_numbers("n_steps", n_steps[chosen] - begun)
+    table.set_blocks("scratch", [workspace.scratch])
+    table.set_blocks("model", [workspace.model])
+    table.set_blocks("spec", [prepared(workspace.spec_of(task, state.storage.shape[2])) for task in tasks], which)
+    table.set_blocks("data", [prepared(task.data) for task in tasks], which)
+    table.point("steps", of_steps.words, np.arange(m))
+    table.set_blocks("ends", [NOTHING] if ends is None else ends.each, 0 if ends is None else np.arange(m))
+    return table
 
 
-def train_each(good, kernel, tasks, which, state, steps, n_steps, workspace, chosen):
-    """Call `train_steps` for each chosen member, where kernels run as plain Python: what `train_members` does."""
-    for k in chosen.tolist():
+def train_each(kernel, tasks, which, state, steps, n_steps, workspace, chosen, constants):
+    """Train chosen members where kernels run as plain Python, as `train_members` does; return their good steps."""
+    good = np.zeros(len(chosen), np.int64)
+    for place, k in enumerate(chosen.tolist()):
         task = tasks[which[k]]
-        layout.set_task_constants(workspace.buffers.update_constants, task)
-        own, spec = member_steps(steps, k, int(n_steps[k])), workspace.spec_of(task, state.storage.shape[2])
-        blocks = workspace.scratch, workspace.model, prepared(spec), prepared(task.data), prepared(own), NOTHING
-        good[k] = kernel(state.storage[k], state.beta_products[k], int(n_steps[k]), *blocks)
+        workspace.buffers.update_constants[: layout.N_CONSTANTS] = constants[place]
+        training = Training(
+            vectors=state.storage[k],
+            beta_products=state.beta_products[k],
+            n_steps=int(n_steps[k]),
+            scratch=workspace.scratch,
+            model=workspace.model,
+            spec=prepared(workspace.spec_of(task, state.storage.shape[2])),
+            data=prepared(task.data),
+            steps=prepared(member_steps(steps, k, int(n_steps[k]))),
+            ends=NOTHING,
+        )
+        good[place] = kernel(*training)
+    return good
 
 
-def of_epochs(network, rules, storage, losses, calls, codes):
-    """Return what `end_epoch` reads and writes, with the words of its `calls`, to the machine code at `codes`.
+NO_CALLS = np.zeros(0, np.int64)
+
+
+def of_epochs(network, rules, storage, losses, *, loss=NO_CALLS, loss_code=0, predict=NO_CALLS, predict_code=0):
+    """Return what `end_epoch` reads and writes, with the words and the code of the calls by which it scores.
 
     `storage` (m, any, any) are the states of all members, `losses` (m, n_steps) those of the steps.
     """
-    n, labels = len(rules.scored[0].data.X) if rules.scored else 0, rules.labels
-    labels = np.zeros(0, np.int64) if labels is None else labels
-    outputs = np.empty((n if labels.size else 0, network.n_outputs), storage.dtype)
-    own = rules.ended, rules.rules, rules.losses, rules.measured, labels, outputs, rules.best_params, storage
-    sizes = rules.losses.shape[1], rules.best_params.shape[1], storage[0].size
-    n_labels, scored, exclusive = labels[0].size if labels.size else 0, rules.labels is not None, labels.ndim == 2
-    of_scores = n, network.n_outputs, n_labels, int(scored), int(exclusive)
-    of_steps = rules.first, rules.per_epoch, losses.shape[1], len(rules.factors), int(rules.mean), rules.divisor
-    return Epochs(*own, *calls, losses, rules.factors, rules.sums, *codes, *sizes, *of_scores, *of_steps)
+    n_rows = len(rules.scored[0].data.X) if rules.scored else 0
+    labels = np.zeros((1, 0), np.int64) if rules.labels is None else rules.labels
+    return Epochs(
+        ended=rules.ended,
+        rules=rules.rules,
+        losses=rules.losses,
+        measured=rules.measured,
+        labels=labels,
+        outputs=np.empty((n_rows if labels.size else 0, network.n_outputs), storage.dtype),
+        best_params=rules.best_params,
+        storage=storage,
+        loss=loss,
+        predict=predict,
+        of_steps=losses,
+        factors=rules.factors,
+        sums=rules.sums,
+        loss_code=loss_code,
+        predict_code=predict_code,
+        n_epochs=rules.losses.shape[1],
+        n_kept=rules.best_params.shape[1],
+        size=storage[0].size,
+        n_rows=n_rows,
+        n_outputs=network.n_outputs,
+        n_labels=labels[0].size,
+        scored=int(rules.labels is not None),
+        exclusive=int(labels.ndim == 2),
+        first=rules.first,
+        per_epoch=rules.per_epoch,
+        n_steps=losses.shape[1],
+        n_factors=len(rules.factors),
+        mean=int(rules.mean),
+        divisor=rules.divisor,
+    )
 
 
 class Workspace:
@@ -164,14 +195,14 @@ class BoundSteps:
 
     def __init__(self, workspace, task, formulas):
         *_, stride, special = self.formulas = formulas
-        self.spec = spec = workspace.spec_of(task, stride)  # kept: the block has the addresses of its arrays
+        spec = workspace.spec_of(task, stride)
         layout.set_task_constants(workspace.buffers.update_constants, task)
         dtype = workspace.buffers.params.dtype
         name = kernel_name(task.optimizer)
         self.kernel = workspace.specialized_kernel(spec) if special else load_kernel(name, dtype)
-        self.prepared = workspace.scratch, workspace.model, prepared(spec)
-        self.call = self.kernel.bound(None, None, 0, *self.prepared, None, None, NOTHING)
-        self.storage, self.beta_products, self.n_steps, *_, self.data, self.steps, self.ends = self.call.places
+        self.formula = workspace.scratch, workspace.model, prepared(spec)
+        self.call = self.kernel.bound(*Training(None, None, 0, *self.formula, data=None, steps=None, ends=NOTHING))
+        self.places = Training(*self.call.places)
         self.numbers = None  # the `StepNumbers` of the steps
 
 
@@ -203,38 +234,66 @@ class Ends(Prepared):
     """
 
     def __init__(self, network, rules, storage, losses, members):
-        dtype, m, n = storage.dtype, len(members), len(rules.scored[0].data.X) if rules.scored else 0
+        dtype, n, m = storage.dtype, len(rules.scored[0].data.X) if rules.scored else 0, len(storage)
         self.workspace = workspace = take_workspace(network, dtype, max(n, 1), ROW_BLOCK)
-        workspace.steps, known = None, {}
-        loss, predict = (np.empty((len(storage), n_words), np.int64) for n_words in (layout.N_LOSS, layout.N_PREDICT))
-        codes = (load_kernel(name, dtype).code for name in ("loss_and_gradient", "predict"))
-        epochs = of_epochs(network, rules, storage, losses, (loss, predict), codes)
-        rows, views = np.arange(n), [storage[k] for k in members.tolist()]
-        of_network, size = (_address(workspace.scratch), _address(workspace.model)), workspace.buffers.params.size
+        workspace.steps = None
+        loss, predict = Table(LossCall, m), Table(PredictCall, m)
+        epochs = of_epochs(
+            network,
+            rules,
+            storage,
+            losses,
+            loss=loss.words,
+            loss_code=load_kernel("loss_and_gradient", dtype).code,
+            predict=predict.words,
+            predict_code=load_kernel("predict", dtype).code,
+        )
+        # Members may share their rows and the penalty, and so the blocks of these.
+        specs = {penalty: self._spec_of(penalty) for penalty in {task.penalty for task in rules.scored}}
+        data = {id(rows): rows for rows in (task.data for task in rules.scored)}
+        data = {key: prepared(rows) for key, rows in data.items()}
+        members, rows = members.tolist(), np.arange(n)
+        for k in members if rules.scored else []:
+            task = rules.scored[k]
+            loss[k] = LossCall(
+                params=storage[k],
+                n_rows=n,
+                mode=0,
+                scratch=workspace.scratch,
+                model=workspace.model,
+                spec=specs[task.penalty],
+                data=data[id(task.data)],
+                rows=rows,
+            )
+            if rules.labels is not None:
+                predict[k] = PredictCall(
+                    out=epochs.outputs,
+                    params=storage[k],
+                    n_rows=n,
+                    scratch=workspace.scratch,
+                    model=workspace.model,
+                    X=task.data.X,
+                )
+        epochs = prepared(epochs)
+        self.each = [
+            prepared(
+                EpochEnds(
+                    first=rules.first,
+                    per_epoch=rules.per_epoch,
+                    code=load_kernel("end_epoch", dtype).code,
+                    fired=np.zeros(1, np.int64),
+                    call=prepared(EndCall(member=k, epochs=epochs)),
+                )
+            )
+            for k in members
+        ]
+        """The `EpochEnds` of each member, as argument blocks."""
 
-        def block(key, value):
-            """Return the address of an argument block, made once for each key."""
-            if key not in known:
-                known[key] = value, prepared(value)
-            return _address(known[key][1])
-
-        for k, view in zip(members.tolist() if rules.scored else [], views, strict=False):
-            data, penalty = rules.scored[k].data, rules.scored[k].penalty
-            spec = UpdateSpec(layout.LOSS_ALONE, size, 0, penalty, 1.0, 1.0, 0.0, *layout.NO_OPTIONS[dtype])
-            of_task = block(("penalty", penalty), spec), block(("data", id(data)), data)
-            loss[k] = id(view), n, 0, *of_network, *of_task, id(rows)
-            predict[k] = id(epochs.outputs), id(view), n, *of_network, id(data.X)
-        words = np.empty((m, 1 + layout.N_END), np.int64)  # of each member: what `end_epoch` returns, and its arguments
-        words[:, 1], words[:, 2] = members, block("epochs", epochs)
-        self.each = np.empty((m, len(EpochEnds._fields)), np.int64)  # the `EpochEnds` of each, as argument blocks
-        self.each[:, :3] = rules.first, rules.per_epoch, load_kernel("end_epoch", dtype).code
-        self.each[:, 3] = address(words) + np.arange(m) * words.strides[0]
-        self._held = rules, [hold(task.data) for task in rules.scored], words, rows, views, known
-
-    @property
-    def of_one(self):
-        """Those of the first member, as an argument block."""
-        return self.each[0].tobytes()
+    def _spec_of(self, penalty):
+        """Return the block of an optimizer that computes the loss with a penalty, and no gradient."""
+        params = self.workspace.buffers.params
+        options = layout.NO_OPTIONS[params.dtype]
+        return prepared(UpdateSpec(layout.LOSS_ALONE, params.size, 0, penalty, 1.0, 1.0, 0.0, *options))
 
 
 class PreparedTraining(Prepared):
@@ -247,20 +306,26 @@ class PreparedTraining(Prepared):
         self.n_rows, self._state = n_rows, (state.storage, state.beta_products)
         self._bound = bound = self.workspace.steps_of(task, state.storage.shape[1], special)
         data = prepared(task.data)
-        bound.storage.value, bound.beta_products.value, bound.data.value = state.storage, state.beta_products, data
+        self.places = places = bound.places
+        places.vectors.value = state.storage
+        places.beta_products.value = state.beta_products
+        places.data.contents = data
         shares = has_work(task.threads, network, n_rows) and not isinstance(task.optimizer, Method)
         self.threads = Threads.of(task, dtype, n_rows) if shares else None
         self.call = bound.call  # does the steps of the last `take`, by one thread
-        self.ends = bound.ends  # the place of what is decided in such a call
-        self.of_task = *bound.prepared, data
-        self._data = tuple(task.data)
-        self._held = hold((*self._data, *self._state))
+        self.of_task = *bound.formula, data
+        self._held = hold(self._state)
 
     _bound = None
 
     def __del__(self):
-        if (bound := self._bound) is not None:  # with None, ctypes would hold on to the arrays of the state
-            bound.storage.value = bound.beta_products.value = ()
+        if (bound := self._bound) is not None:  # the workspace, which goes back, must not keep a caller's arrays
+            places = self.places
+            places.vectors.value = places.beta_products.value = ()  # for None, ctypes would keep the last ones
+            places.data.contents = NOTHING
+            if bound.numbers is not None and not bound.numbers.few:  # few steps may come again in the next training
+                places.steps.contents = NOTHING
+                bound.numbers = None
         super().__del__()
 
     def has(self, state):
@@ -275,9 +340,11 @@ class PreparedTraining(Prepared):
 
     def take(self, steps, numbers):
         """Take over checked steps, and the `StepNumbers` that `check_steps` returned for them."""
-        self._numbers, self._arrays, bound = numbers, tuple(steps), self._bound
+        self._numbers, bound = numbers, self._bound
         if numbers is not bound.numbers:
-            bound.n_steps.value, bound.steps.value, bound.numbers = steps.loss.size, prepared(steps), numbers
+            bound.numbers = numbers
+            self.places.n_steps.value = steps.loss.size
+            self.places.steps.contents = prepared(steps)
 
     def knows(self, state, steps):
         """Return whether state and steps were checked: they are the same arrays, and the steps' rows are the same."""
@@ -296,21 +363,36 @@ class PreparedBatch(Prepared):
         self.gradient = self.workspace.buffers.gradient[: network.n_params]
         code, stride = layout.NO_UPDATE if with_gradient else layout.LOSS_ALONE, self.workspace.buffers.params.size
         self._spec = prepared(UpdateSpec(code, stride, 0, penalty, 1.0, 1.0, 0.0, *layout.NO_OPTIONS[dtype]))
-        of_network = self.workspace.scratch, self.workspace.model
-        kernel, rows = load_kernel("loss_and_gradient", dtype), np.arange(n)
-        self._data, self._held, self._threads = tuple(data), hold(data), None
-        self._call = kernel.bound(None, n, int(with_gradient), *of_network, self._spec, prepared(data), rows)
+        self._data, self._threads = prepared(data), None
+        self._kernel = load_kernel("loss_and_gradient", dtype)
+        self._arguments = LossCall(
+            params=None,
+            n_rows=n,
+            mode=layout.WITH_GRADIENT if with_gradient else 0,
+            scratch=self.workspace.scratch,
+            model=self.workspace.model,
+            spec=self._spec,
+            data=self._data,
+            rows=np.arange(n),
+        )
+
+    _call = None
+
+    def bind(self):
+        """Prepare for several calls, each of which then takes less time."""
+        self._call = self._kernel.bound(*self._arguments)
 
     def divide(self, task):
         """Let the threads of the task share the loss and its gradient: those of a step that updates nothing."""
         n = len(task.data.X)
-        if has_work(task.threads, task.network, n) and self._data[2].any():  # without weight a step would be skipped
+        shares = has_work(task.threads, task.network, n)
+        if shares and task.data.sample_weight.any():  # without weight a step would be skipped
             self._threads = Threads.of(task, self._params[-1], n)
         if self._threads is not None:
             params, self.n_rows, self.kernel = self.workspace.buffers.params, n, self._step_alone
             self._state = StepState(params.reshape(1, -1), self.workspace.network.n_params)
             self._steps = Steps(np.arange(n), np.array([0]), np.array([n]), np.zeros(1), np.zeros(1))
-            self.of_task = self.workspace.scratch, self.workspace.model, self._spec, prepared(task.data)
+            self.of_task = self.workspace.scratch, self.workspace.model, self._spec, self._data
 
     def loss(self, params):
         """Return the loss; leave its gradient, if wanted, in `gradient`."""
@@ -324,6 +406,8 @@ class PreparedBatch(Prepared):
 
     def _alone(self, params):
         """Return the loss by one thread."""
+        if self._call is None:
+            return self._kernel(params, *self._arguments[1:])
         self._call.places[0].value = params
         return self._call()
 

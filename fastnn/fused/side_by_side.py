@@ -7,14 +7,7 @@ import functools
 import numpy as np
 
 from fastnn.compiler.loader import load_kernel, prepared
-from fastnn.fused.layout import (
-    N_CONSTANTS,
-    LaneNumbers,
-    Members,
-    padded,
-    set_task_constants,
-    update_spec,
-)
+from fastnn.fused.layout import LaneNumbers, Members, padded, task_constants, update_spec
 from fastnn.fused.preparation import of_epochs, share_parts, take_workspace
 from fastnn.memory import ALIGNMENT, ROW_BLOCK, aligned_zeros, ceil_div
 from fastnn.state import LIMIT, N_RULE, Data, EpochRules
@@ -60,7 +53,12 @@ def orders_of(members, tasks, which, steps, n_steps, n_rows, most):
     # The gradient of a single row, in a layer that fills whole vectors, is not finished where that does nothing, see
     # `updates.row_update`: a product that underflows to -0.0 stays that, where the update of many makes 0.0 of it.
     fills_vectors = any(layer.fan_out % lanes == 0 for layer in network.layers)
-    if len(members) * 2 < lanes or numbers > most or (n == 0).any() or (fills_vectors and (n == 1).any()):
+    if (
+        len(members) * 2 < lanes
+        or numbers > most
+        or (n == 0).any()
+        or (fills_vectors and (n == 1).any())
+    ):
         return []
     # Lanes without steps to do cost as much as others; measured, the gain is near the fifth root of what is behind 1 /.
     least = max(0.5, (numbers / most) ** 0.2)
@@ -112,7 +110,12 @@ def train_side_by_side(tasks, which, state, steps, n_steps, n_rows, block, rules
     train alone.
     """
     n_scored = len(rules.scored[0].data.X) if rules is not None and rules.scored else 0
-    first, good, left, begun = 0, n_steps.copy(), np.flatnonzero(n_steps), np.zeros(len(which), np.int64)
+    first, good, left, begun = (
+        0,
+        n_steps.copy(),
+        np.flatnonzero(n_steps),
+        np.zeros(len(which), np.int64),
+    )
     most = most_numbers(ALIGNMENT // state.storage.itemsize) / (GAIN if may_stop(rules) else 1)
     for stop in stops_of(int(n_steps.max(initial=0)), rules):
         orders = orders_of(left, tasks, which, steps, n_steps - first, max(n_rows, n_scored), most)
@@ -135,41 +138,94 @@ def call_of(good, tasks, which, state, steps, n_steps, n_rows, block, rules):
     """Return a function ``(task, first, stop, order)`` that does the steps from `first` to `stop` of an `orders_of`."""
     network, storage, dtype = tasks[0].network, state.storage, state.storage.dtype
     (m, n_vectors, stride), lanes = storage.shape, ALIGNMENT // dtype.itemsize
-    constants = np.zeros((len(tasks), N_CONSTANTS), dtype)
-    for task, row in zip(tasks, constants, strict=True):
-        set_task_constants(row, task)
     penalty = np.array([task.penalty for task in tasks], np.float64)[which]
-    row_step, rate_step = (0 if len(a) == 1 else a.shape[1] for a in (steps.rows, steps.learning_rate))
     rules = no_rules(m, dtype) if rules is None else rules
     scored = scored_rows(rules.scored) if rules.scored else tasks[0].data
-    epochs = of_epochs(network, rules, storage, steps.loss, [np.zeros((0, 1), np.int64)] * 2, (0, 0))
+    epochs = of_epochs(network, rules, storage, steps.loss)
     n_scored, n_all = epochs.n_rows, len(scored.X)
-    arrays = n_steps, good, storage, state.beta_products, constants[which], penalty, scored.X, scored.Y
-    sizes = n_vectors, stride, row_step, rate_step, steps.loss.shape[1]
-    of_scored = n_scored if n_all > n_scored else 0, ROW_BLOCK, int(any(task.penalty for task in rules.scored))
+    members = Members(
+        order=which,
+        n_steps=n_steps,
+        good=good,
+        storage=storage,
+        beta_products=state.beta_products,
+        constants=task_constants(tasks, dtype)[which],
+        penalty=penalty,
+        scored_X=scored.X,
+        scored_Y=scored.Y,
+        n_groups=0,
+        n_vectors=n_vectors,
+        stride=stride,
+        row_step=step_between(steps.rows),
+        rate_step=step_between(steps.learning_rate),
+        most=steps.loss.shape[1],
+        scored_step=n_scored if n_all > n_scored else 0,
+        scored_block=ROW_BLOCK,
+        penalizes=int(any(task.penalty for task in rules.scored)),
+        first=0,
+        stop=0,
+    )
     kernel = load_kernel("train_in_lanes", dtype)
 
     def call(task, first, stop, order):
+        numbers = lane_numbers(n_vectors * network.n_params, n_all if n_scored else 0, lanes, dtype)
         spec = update_spec(task, network.n_params)._replace(penalty=float(penalty[order].any()))
-        members = Members(order, *arrays, order.size // lanes, *sizes, *of_scored, first, stop)
-        own = [aligned_zeros(n_vectors * network.n_params * lanes, dtype)]
-        own += [aligned_zeros(n * lanes, np.float64) for n in (2, 1, 1, 1)]
-        own += [np.zeros(lanes, np.int64) for _ in range(4)]
-        own += [np.arange(n_all if n_scored else 0), np.zeros(lanes, np.int64)]
-        of_task = [prepared(arguments) for arguments in (spec, task.data, steps, members, LaneNumbers(*own))]
+        of_order = members._replace(
+            order=order, n_groups=order.size // lanes, first=first, stop=stop
+        )
         with (
             take_workspace(network, dtype, n_rows, block, many=True) as training,
             take_workspace(network, dtype, max(n_scored, 1), ROW_BLOCK, many=True) as scoring,
         ):
-            kernel(training.scratch, training.model, *of_task, scoring.scratch, prepared(epochs))
+            kernel(
+                training.scratch,
+                training.model,
+                prepared(spec),
+                prepared(task.data),
+                prepared(steps),
+                prepared(of_order),
+                prepared(numbers),
+                scoring.scratch,
+                prepared(epochs),
+            )
 
     return call
 
 
+def lane_numbers(n, n_scored, lanes, dtype):
+    """Return the working memory of networks with `n` numbers in their states and `n_scored` rows that are scored."""
+    return LaneNumbers(
+        vectors=aligned_zeros(n * lanes, dtype),
+        beta_products=aligned_zeros(2 * lanes, np.float64),
+        penalty=aligned_zeros(lanes, np.float64),
+        rate=aligned_zeros(lanes, np.float64),
+        loss=aligned_zeros(lanes, np.float64),
+        first_row=np.zeros(lanes, np.int64),
+        first_rate=np.zeros(lanes, np.int64),
+        first_loss=np.zeros(lanes, np.int64),
+        first_scored=np.zeros(lanes, np.int64),
+        scored_rows=np.arange(n_scored),
+        right=np.zeros(lanes, np.int64),
+    )
+
+
+def step_between(rows):
+    """Return the numbers from a member's row of an array (m, n) to the next one's: 0 for (1, n), which all share."""
+    return 0 if len(rows) == 1 else rows.shape[1]
+
+
 def no_rules(m, dtype):
     """Return the rules of members for which nothing is decided at the ends of epochs."""
-    kinds = ((N_RULE, np.float64), *[(0, np.float64)] * 2, (0, dtype), (2, np.float64), (2, np.int64))
-    return EpochRules(0, 0, [], None, np.zeros(0), False, 1, *(np.zeros((m, n), kind) for n, kind in kinds))
+    kinds = (
+        (N_RULE, np.float64),
+        *[(0, np.float64)] * 2,
+        (0, dtype),
+        (2, np.float64),
+        (2, np.int64),
+    )
+    return EpochRules(
+        0, 0, [], None, np.zeros(0), False, 1, *(np.zeros((m, n), kind) for n, kind in kinds)
+    )
 
 
 def scored_rows(scored):
@@ -186,4 +242,8 @@ def can_score(tasks, which, rules):
     """
     weights = {id(task.data): task.data.sample_weight for task in rules.scored}.values()
     found, own = [task.penalty for task in rules.scored], [tasks[k].penalty for k in which.tolist()]
-    return rules.first == 0 and all((weight == 1).all() for weight in weights) and (not any(found) or found == own)
+    return (
+        rules.first == 0
+        and all((weight == 1).all() for weight in weights)
+        and (not any(found) or found == own)
+    )

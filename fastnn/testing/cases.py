@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import DTypeLike
 
-from fastnn.backends import Backend, Data, supports_with
+from fastnn.backends import Backend, Data
 from fastnn.losses import ACTIVATIONS, HIDDEN, LOSSES, Value
 from fastnn.memory import Array
 from fastnn.network import BIAS_GRADIENTS, BIASES, REDUCTIONS, Network
@@ -185,7 +185,7 @@ class Declined(Exception):
     --------
     >>> from fastnn import get_backend, testing
     >>> class OnlySGD(type(get_backend("numpy"))):
-    ...     def supports(self, network, optimizer):
+    ...     def supports(self, network, optimizer, alpha=0.0, sample_weight=False):
     ...         return optimizer.name == "SGD"
     >>> check = next(check for check in testing.conformance_checks() if check.optimizer == "RPROP")
     >>> try:
@@ -258,9 +258,8 @@ def accepted(backend: Backend, setting: Setting, optimizers: Iterable[Optimizer]
     """
     settings = [setting] if setting.hidden else [setting._replace(activation=name) for name in HIDDEN]
     networks = [setting.network() for setting in settings]
-    supports = supports_with(backend, alpha=setting.alpha, sample_weight=setting.weighted)
     for optimizer, network in itertools.product(optimizers, networks):
-        if supports(network, optimizer):
+        if backend.supports(network, optimizer, alpha=setting.alpha, sample_weight=setting.weighted):
             return Case(network, optimizer, setting.alpha, setting.weighted)
     return None
 

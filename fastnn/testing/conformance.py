@@ -6,6 +6,7 @@ A suite is a list of checks (see `Check`), the same for every back end; each loo
 
 import dataclasses
 import importlib
+import inspect
 import json
 import textwrap
 from collections import Counter
@@ -18,7 +19,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fastnn import __version__, reference
-from fastnn.backends import Backend, Data, Steps, StepState, Task, get_backend, options_taken
+from fastnn.backends import Backend, Data, Steps, StepState, Task, Wrapper, get_backend
 from fastnn.checking.arguments import check_choice
 from fastnn.memory import Array
 from fastnn.network import Network
@@ -289,7 +290,7 @@ def check_backend(
     >>> import fastnn
     >>> class Small(type(fastnn.get_backend("numpy"))):
     ...     name = "small"
-    ...     def supports(self, network, optimizer, *, alpha=0.0, sample_weight=False):
+    ...     def supports(self, network, optimizer, alpha=0.0, sample_weight=False):
     ...         is_plain = not alpha and not sample_weight and optimizer.name == "SGD" and not optimizer.sequential
     ...         return is_plain and network.activation == "tanh" and network.output == "identity"
     >>> report = fastnn.testing.check_backend(Small(), dtypes=["float64"])
@@ -327,32 +328,21 @@ def _outcome(check: Check, backend: Backend) -> Outcome:
         return Outcome(check, "failed", None, f"{name}{error}")
 
 
-class _Declining:
+class _Declining(Wrapper):
     """A back end that declines penalties and row weights, whatever it does without them."""
 
-    def __init__(self, backend: Backend) -> None:
-        self._backend = backend
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._backend, name)
-
-    def supports(
-        self, network: Network, optimizer: Optimizer, *, alpha: float = 0.0, sample_weight: bool = False
-    ) -> bool:
-        return not alpha and not sample_weight and self._backend.supports(network, optimizer)
+    def supports(self, network: Network, optimizer: Optimizer, alpha: float = 0.0, sample_weight: bool = False) -> bool:
+        return not alpha and not sample_weight and self.backend.supports(network, optimizer)
 
 
 def _hint(outcomes: Sequence[Outcome], backend: Backend) -> str:
-    """Return a hint where nothing would fail if the back end, which cannot decline options, declined them."""
+    """Return a hint where nothing would fail if the back end declined penalties and row weights."""
     failed = [outcome.check for outcome in outcomes if outcome.verdict == "failed"]
-    if not failed or options_taken(getattr(backend.supports, "__func__", backend.supports)):
-        return ""
-    declining: Any = _Declining(backend)
-    if any(_outcome(check, declining).verdict == "failed" for check in failed):
+    if not failed or any(_outcome(check, _Declining(backend)).verdict == "failed" for check in failed):
         return ""
     return (
         "All failures are about penalties and row weights, which a back end may decline: return False from "
-        "supports(network, optimizer, *, alpha=0.0, sample_weight=False) where it has none"
+        "supports(network, optimizer, alpha=0.0, sample_weight=False) where it has none"
     )
 
 
@@ -375,7 +365,7 @@ def find_backend(backend: str | Backend) -> Backend:
         For a name that is not registered, a module or an attribute that is not there, a function that fails; the text
         says which.
     TypeError
-        For an object that lacks one of the methods of `Backend`.
+        For an object that is no `Backend`.
 
     Examples
     --------
@@ -484,7 +474,7 @@ def _checks(network: Network, gradient: Any, step: Any, dtypes: Sequence[str]) -
         for kind, function in functions.items():
             if function is None:
                 continue
-            taken = options_taken(function)
+            taken = _options_taken(function)
             alphas, weights = (0.0, _ALPHA)[: 1 + ("alpha" in taken)], (False, True)[: 1 + ("sample_weight" in taken)]
             for k, (alpha, weighted, n) in enumerate(product(alphas, weights, ROWS[kind])):
                 case = Case(network, optimizer_of("SGD"), alpha, weighted)
@@ -493,7 +483,7 @@ def _checks(network: Network, gradient: Any, step: Any, dtypes: Sequence[str]) -
                 yield Check(kind, what, dtype, run=partial(KINDS[kind], case, n, k, dtype))
 
 
-class _Functions:
+class _Functions(Backend):
     """A back end made of functions; the reference stands in for those that are not given."""
 
     name = "mine"
@@ -502,13 +492,15 @@ class _Functions:
         self._gradient, self._step = gradient, step
         self._reference = reference.NumpyBackend()
 
-    def supports(self, network: Network, optimizer: Optimizer) -> bool:
+    def supports(self, network: Network, optimizer: Optimizer, alpha: float = 0.0, sample_weight: bool = False) -> bool:
         return True
 
-    def predict(self, network: Network, params: Array, X: Array) -> Array:
+    def predict(self, network: Network, params: Array, X: Array, threads: int | None = None) -> Array:
         return self._reference.predict(network, params, X)
 
-    def loss_and_gradient(self, network: Network, params: Array, data: Data, alpha: float) -> tuple[float, Array]:
+    def loss_and_gradient(
+        self, network: Network, params: Array, data: Data, alpha: float, threads: int | None = None
+    ) -> tuple[float, Array]:
         if self._gradient is None:
             return self._reference.loss_and_gradient(network, params, data, alpha)
         options = _options(self._gradient, alpha, data.sample_weight)
@@ -534,7 +526,17 @@ class _Functions:
 
 def _options(function: Callable[..., Any], alpha: float, sample_weight: Array) -> dict[str, Any]:
     options = {"alpha": alpha, "sample_weight": sample_weight}
-    return {name: options[name] for name in options if name in options_taken(function)}
+    return {name: options[name] for name in _options_taken(function)}
+
+
+def _options_taken(function: Callable[..., Any]) -> list[str]:
+    """Return which of the options "alpha" and "sample_weight" a function takes as keywords."""
+    try:
+        parameters = inspect.signature(function).parameters
+    except ValueError:  # a function of an extension module need not have a signature
+        return []
+    takes_all = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values())
+    return [name for name in ("alpha", "sample_weight") if takes_all or name in parameters]
 
 
 def _as_parameters(what: str, values: Any, params: Array) -> Array:

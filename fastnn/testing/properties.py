@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from fastnn import reference
-from fastnn.backends import Backend, Completed, Data, Steps, StepState, Task, supports_with
+from fastnn.backends import Backend, Data, Steps, StepState, Task, Wrapper
 from fastnn.losses import HIDDEN, LOSSES
 from fastnn.memory import Array
 from fastnn.network import BIASES, Network
@@ -82,7 +82,7 @@ class _Start:
     def supports(self, optimizer: Optimizer) -> bool:
         """Return whether the back end supports these steps with this optimizer too."""
         weighted = not self.data.sample_weight.all()
-        return supports_with(self.backend, alpha=self.alpha, sample_weight=weighted)(self.network, optimizer)
+        return self.backend.supports(self.network, optimizer, alpha=self.alpha, sample_weight=weighted)
 
     def steps(self, *which: int) -> Steps:
         return _steps([self.bounds[s] for s in which], self.rows)
@@ -202,9 +202,7 @@ def _penalty_of_the_loss(dtype: str, backend: Backend) -> float:
 
 @_property("the loss has the same bits with its gradient and without")
 def _loss_alone(dtype: str, backend: Backend) -> None:
-    """Check the optional method `loss`, which is called again and again with the same task."""
-    if not hasattr(backend, "loss"):
-        raise cases.Declined("it has no method `loss`")
+    """Check the method `loss`, which is called again and again with the same task."""
     start = _Start(backend, dtype)
     task = start.task()
     for params in (start.state.params, -start.state.params):
@@ -320,7 +318,7 @@ def _kink(name: str, dtype: str, backend: Backend) -> float:
 
 
 def _trains(backend: Backend, network: Network) -> bool:
-    return any(supports_with(backend)(network, optimizer) for optimizer in cases.EVERY)
+    return any(backend.supports(network, optimizer) for optimizer in cases.EVERY)
 
 
 def _equal(loss: str, dtype: str, backend: Backend) -> float:
@@ -432,8 +430,7 @@ def _decisions(dtype: str, backend: Backend) -> None:
     for patience, restore_best, validation in itertools.product((0, 1, 5), (False, True), ((scored, targets), None)):
         stop = Stop(tol=1e-6, validation=validation, patience=patience, restore_best=restore_best)
         within, apart, right = (
-            train(*data, **options, epochs=30, stop=stop, backend=each)
-            for each in (backend, Completed(backend), _NUMPY)
+            train(*data, **options, epochs=30, stop=stop, backend=each) for each in (backend, Wrapper(backend), _NUMPY)
         )
         for name, array in _decided(within).items():
             if array.tobytes() != _decided(apart)[name].tobytes():

@@ -17,7 +17,6 @@ from fastnn.backends import (
     StepState,
     Task,
     check_supported,
-    complete,
     get_backend,
 )
 from fastnn.checking.arguments import check_integer
@@ -99,27 +98,46 @@ class Course:
         """Return the rows of step s."""
         return self.steps.rows[self.steps.start[s] : self.steps.stop[s]]
 
-    def advance(self, backend: Backend, state: StepState, first: int, stop: int) -> NDArray[np.float64]:
+    def advance(
+        self, backend: Backend, state: StepState, first: int, stop: int
+    ) -> NDArray[np.float64]:
         """Do the steps ``first ... stop - 1`` in one call of the back end; return the losses of the good ones."""
         rows, start, end, rates, _ = self.steps
-        steps = Steps(rows, start[first:stop], end[first:stop], rates[first:stop], np.zeros(stop - first))
+        steps = Steps(
+            rows, start[first:stop], end[first:stop], rates[first:stop], np.zeros(stop - first)
+        )
         return self._train(backend, state, steps)
 
-    def step(self, backend: Backend, state: StepState, s: int, rows: NDArray[np.int64]) -> NDArray[np.float64]:
+    def step(
+        self, backend: Backend, state: StepState, s: int, rows: NDArray[np.int64]
+    ) -> NDArray[np.float64]:
         """Do step s on some of its rows; return its loss (1,), or (0,) if it is not good."""
         start = self.steps.start[s : s + 1]
         stop, order = start + len(rows), self.steps.rows.copy()
         order[start[0] : stop[0]] = rows
-        return self._train(backend, state, Steps(order, start, stop, self.steps.learning_rate[s : s + 1], np.zeros(1)))
+        return self._train(
+            backend,
+            state,
+            Steps(order, start, stop, self.steps.learning_rate[s : s + 1], np.zeros(1)),
+        )
 
     def _train(self, backend: Backend, state: StepState, steps: Steps) -> NDArray[np.float64]:
-        data = Data(*self.data)  # its own in each call: what a back end keeps from an earlier one must not come back
-        n_good = backend.train_steps(Task(self.network, self.optimizer, data, self.alpha), state, steps)
+        data = Data(
+            *self.data
+        )  # its own in each call: what a back end keeps from an earlier one must not come back
+        n_good = backend.train_steps(
+            Task(self.network, self.optimizer, data, self.alpha), state, steps
+        )
         return steps.loss[:n_good]
 
 
 def plan_course(
-    network: Network | Workload, X: Any, Y: Any, n_steps: int, seed: int | np.random.RandomState, **options: Any
+    network: Network | Workload,
+    X: Any,
+    Y: Any,
+    n_steps: int,
+    seed: int | np.random.RandomState,
+    **options: Any,
 ) -> Course:
     """Plan the first `n_steps` steps of the training that `fastnn.train` would do with the same arguments.
 
@@ -143,9 +161,15 @@ def plan_course(
     chosen = choose_options(**options)
     optimizer, data = chosen.optimizer, check_data(network, X, Y, sample_weight)
     params = None if params is None else check_params(network, params, data.X.dtype)
-    of_none: dict[str, Any] = {"stop": NO_RULES, "n_epochs": 0, "new_rows": False, "assume_finite": False, "threads": 1}
+    of_none: dict[str, Any] = {
+        "stop": NO_RULES,
+        "n_epochs": 0,
+        "new_rows": False,
+        "assume_finite": False,
+        "threads": 1,
+    }
     of_it = chosen._asdict() | of_none | {"data": data, "seed": seed, "params": params}
-    state, order = begin_one(Plan(network=network, backend=complete(get_backend("numpy")), **of_it))
+    state, order = begin_one(Plan(network=network, backend=get_backend("numpy"), **of_it))
     steps = order.draw(n_steps, learning_rates(optimizer.learning_rate, 0, n_steps))
     return Course(network, optimizer, data, state.params.copy(), steps, chosen.alpha)
 
@@ -199,7 +223,9 @@ def assert_updates_match(
     rates = learning_rates(optimizer.learning_rate, 0, len(gradients))
     state, worst = StepState.create(params, optimizer.n_slots), 0.0
 
-    def step(name: str | Backend, s: int, gradient: Array, sign: int, before: StepState) -> StepState:
+    def step(
+        name: str | Backend, s: int, gradient: Array, sign: int, before: StepState
+    ) -> StepState:
         after, one = before.copy(), np.ones((1, 1), params.dtype)
         data = Data(sign * gradient[None], -sign * _FAR * one, one[0])
         steps = Steps(np.array([0]), np.array([0]), np.array([1]), rates[s : s + 1], np.empty(1))
@@ -212,7 +238,9 @@ def assert_updates_match(
         state = step("numpy", s, gradient, sign, before)
         expected, actual = state.vectors, step(backend, s, gradient, sign, before).vectors
         rate = Rates(float(rates[s]), state.beta_products, network.is_weight(params.dtype))
-        terms = update_terms(optimizer, before.vectors, np.append(gradient, sign).astype(params.dtype), rate)
+        terms = update_terms(
+            optimizer, before.vectors, np.append(gradient, sign).astype(params.dtype), rate
+        )
         units = tolerances.ulp_difference(expected, actual, terms)
         units[abs(expected - actual) < tolerances.UPDATE_FLOOR] = 0
         if not units.max() <= tolerances.UPDATE_ULPS:
@@ -300,7 +328,9 @@ def growth_bound(network: Network, X: Any, Y: Any, params: Array, **options: Any
     return measured_growth(run, params, tolerances.longest_sum(network, n_rows))
 
 
-def measured_growth(run: Callable[[Array], tuple[Array, Array]], params: Array, n_terms: int) -> Growth:
+def measured_growth(
+    run: Callable[[Array], tuple[Array, Array]], params: Array, n_terms: int
+) -> Growth:
     """Return the bound of `growth_bound` for any training `run` that takes initial parameters.
 
     `run` returns parameters (n_params,), or (n_times, n_params) at several times with a bound each, and losses.
@@ -308,21 +338,34 @@ def measured_growth(run: Callable[[Array], tuple[Array, Array]], params: Array, 
     """
     runs = []
     for k in range(1 + tolerances.GROWTH_RUNS):
-        toward = np.random.RandomState(k).choice([-np.inf, np.inf], params.size).astype(params.dtype)
+        toward = (
+            np.random.RandomState(k).choice([-np.inf, np.inf], params.size).astype(params.dtype)
+        )
         runs.append(run(np.nextafter(params, toward) if k else params))
     (found, loss), moved = runs[0], runs[1:]
     unit = tolerances.GRADIENT_FACTOR * n_terms * float(np.finfo(found.dtype).eps)
     keep: Any = found.ndim > 1  # NumPy's stubs take a literal only
-    drift = np.max([abs(p - found).max(axis=-1, keepdims=keep) for p, _ in moved], axis=0).astype(np.float64)
+    drift = np.max([abs(p - found).max(axis=-1, keepdims=keep) for p, _ in moved], axis=0).astype(
+        np.float64
+    )
     largest = abs(found).max(axis=-1, keepdims=keep).astype(np.float64)
     loss_drift = np.max([abs(l - loss) for _, l in moved], axis=0)
     return Growth(
-        found, loss, tolerances.GROWTH * drift + unit * largest, tolerances.GROWTH * loss_drift + unit * abs(loss)
+        found,
+        loss,
+        tolerances.GROWTH * drift + unit * largest,
+        tolerances.GROWTH * loss_drift + unit * abs(loss),
     )
 
 
 def assert_trainings_match(
-    network: Network, X: Any, Y: Any, params: Array, *, backend: str | Backend = "numba", **options: Any
+    network: Network,
+    X: Any,
+    Y: Any,
+    params: Array,
+    *,
+    backend: str | Backend = "numba",
+    **options: Any,
 ) -> float:
     """Assert that a training on a back end ends where the reference's does, within `growth_bound`.
 
@@ -367,7 +410,10 @@ def assert_trainings_match(
     worst = tolerances.assert_within(result.history.loss, bound.loss, bound.loss_bound, what)
     names = f"after {result.n_epochs} epochs", name, "numpy"
     return max(
-        worst, tolerances.assert_tensors_within(network, result.params, bound.params, bound.params_bound, *names)
+        worst,
+        tolerances.assert_tensors_within(
+            network, result.params, bound.params, bound.params_bound, *names
+        ),
     )
 
 
@@ -393,7 +439,10 @@ def assert_steps_match(course: Course, first: Backend, other: Backend) -> tuple[
     """
     state, worst, total = course.start(), 0.0, np.zeros(course.network.n_params)
     for s in range(course.n_steps):
-        rows, what = without_kinks(course, s, state.params), f"update in lockstep, step {s} of {course.optimizer.name}"
+        rows, what = (
+            without_kinks(course, s, state.params),
+            f"update in lockstep, step {s} of {course.optimizer.name}",
+        )
         if not len(rows):
             continue
         expected, actual = state.copy(), state.copy()
@@ -404,22 +453,32 @@ def assert_steps_match(course: Course, first: Backend, other: Backend) -> tuple[
         with np.errstate(all="ignore"):
             allowed = _allowed(course, s, batch_of(course, rows), state, expected, actual)
         names = f"{what}:", other.name, first.name
-        ratio = tolerances.assert_tensors_within(course.network, actual.vectors, expected.vectors, allowed, *names)
+        ratio = tolerances.assert_tensors_within(
+            course.network, actual.vectors, expected.vectors, allowed, *names
+        )
         few = tolerances.UPDATE_ULPS * np.spacing(expected.beta_products)
         named = (("steps counted by {} (t)", "t", 0), ("beta_products of {}", "beta_products", few))
         for words, name, most in named:
             found, right = getattr(actual, name), getattr(expected, name)
-            tolerances.assert_within(found, right, most, f"{what}: {words.format(other.name)}", first.name)
+            tolerances.assert_within(
+                found, right, most, f"{what}: {words.format(other.name)}", first.name
+            )
         state, worst, total = expected, max(worst, ratio), total + allowed[0]
     return worst, total
 
 
-def _allowed(course: Course, s: int, batch: Data, before: StepState, expected: StepState, actual: StepState) -> Array:
+def _allowed(
+    course: Course, s: int, batch: Data, before: StepState, expected: StepState, actual: StepState
+) -> Array:
     """Bound the difference of two updates (1 + n_slots, n_params) from one state, by the bound of their gradients."""
     if not batch.sample_weight.any():
         return np.zeros(before.vectors.shape)  # the step is skipped
     optimizer, dtype = course.optimizer, before.vectors.dtype
-    rates = Rates(float(course.steps.learning_rate[s]), expected.beta_products, course.network.is_weight(dtype))
+    rates = Rates(
+        float(course.steps.learning_rate[s]),
+        expected.beta_products,
+        course.network.is_weight(dtype),
+    )
     gradient, bound = _known_gradient(course, batch, before.params, actual.params)
     center = updated(optimizer, before.vectors, gradient, rates).astype(np.float64)
     least, largest = update_range(optimizer, before.vectors, gradient, bound, rates)
@@ -427,11 +486,19 @@ def _allowed(course: Course, s: int, batch: Data, before: StepState, expected: S
     if optimizer.sequential:  # what is allowed in one layer moves the gradient of those below it
         theirs, _ = _known_gradient(course, batch, before.params, expected.params)
         allowed += abs(updated(optimizer, before.vectors, theirs, rates) - center)
-    terms = np.maximum(update_terms(optimizer, before.vectors, gradient, rates), abs(expected.vectors))
-    return allowed + tolerances.UPDATE_ULPS * np.spacing(terms).astype(np.float64) + tolerances.UPDATE_FLOOR
+    terms = np.maximum(
+        update_terms(optimizer, before.vectors, gradient, rates), abs(expected.vectors)
+    )
+    return (
+        allowed
+        + tolerances.UPDATE_ULPS * np.spacing(terms).astype(np.float64)
+        + tolerances.UPDATE_FLOOR
+    )
 
 
-def _known_gradient(course: Course, batch: Data, params: Array, after: Array) -> tuple[Array, Array]:
+def _known_gradient(
+    course: Course, batch: Data, params: Array, after: Array
+) -> tuple[Array, Array]:
     """Return the reference's gradient and its bound; a sequential one goes back through the parameters `after`."""
     network, sequential = course.network, course.optimizer.sequential
     moved, gradient = params.copy(), np.zeros_like(params)
@@ -443,14 +510,18 @@ def _known_gradient(course: Course, batch: Data, params: Array, after: Array) ->
     passed, d = reference.forward(network, v, rows.X), reference.views(network, gradient)
     reference.backward(network, v, d, rows, passed, course.alpha, replace if sequential else None)
     unit = tolerances.rounding_unit(network, len(batch.X), params.dtype)
-    scale = tolerances.gradient_scale(network, params, batch, course.alpha, after if sequential else None)
+    scale = tolerances.gradient_scale(
+        network, params, batch, course.alpha, after if sequential else None
+    )
     return gradient, unit * scale + tolerances.UPDATE_FLOOR
 
 
 def without_kinks(course: Course, s: int, params: Array) -> NDArray[np.int64]:
     """Return the rows of step s without those that rounding could carry across a kink."""
     rows = course.rows(s)
-    return rows[tolerances.away_from_kinks(course.network, params, course.data.X[rows], course.data.Y[rows])]
+    return rows[
+        tolerances.away_from_kinks(course.network, params, course.data.X[rows], course.data.Y[rows])
+    ]
 
 
 def batch_of(course: Course, rows: NDArray[np.int64]) -> Data:
@@ -563,7 +634,9 @@ def assert_backends_match(
         raise ValueError("backends needs at least two of them to be compared")
     weighted = bool((course.data.sample_weight != 1).any())
     for backend in (first, *others):
-        check_supported(backend, course.network, course.optimizer, alpha=course.alpha, sample_weight=weighted)
+        check_supported(
+            backend, course.network, course.optimizer, alpha=course.alpha, sample_weight=weighted
+        )
     matches = []
     for other in others:
         gradient = _first_gradient(course, first, other)
@@ -582,11 +655,19 @@ def _first_gradient(course: Course, first: Backend, other: Backend) -> float:
         if batch.sample_weight.any():
             break
     else:
-        raise ValueError("all rows have weight 0 or lie near a kink: take another seed, more rows or more steps")
+        raise ValueError(
+            "all rows have weight 0 or lie near a kink: take another seed, more rows or more steps"
+        )
     options: dict[str, Any] = {"sample_weight": batch.sample_weight, "alpha": course.alpha}
     try:
         return assert_gradients_match(
-            course.network, course.params, batch.X, batch.Y, **options, backend=other, expected=first
+            course.network,
+            course.params,
+            batch.X,
+            batch.Y,
+            **options,
+            backend=other,
+            expected=first,
         )
     except AssertionError as error:
         raise AssertionError(f"batch of step {s}: {error}") from None
@@ -630,14 +711,25 @@ def _growth(course: Course, first: Backend, n: int) -> Growth:
     return measured_growth(run, course.params, tolerances.longest_sum(course.network, n_rows))
 
 
-def _assert_free_steps(course: Course, growth: Growth, first: Backend, other: Backend, n: int) -> float:
+def _assert_free_steps(
+    course: Course, growth: Growth, first: Backend, other: Backend, n: int
+) -> float:
     state, worst, what = course.start(), 0.0, ""
     losses = course.advance(other, state, 0, n)
-    for s, (loss, expected, bound) in enumerate(zip(losses, growth.loss, growth.loss_bound, strict=False)):
+    for s, (loss, expected, bound) in enumerate(
+        zip(losses, growth.loss, growth.loss_bound, strict=False)
+    ):
         what = f"free steps, step {s} of {course.optimizer.name}"
-        worst = max(worst, tolerances.assert_within(loss, expected, bound, f"{what}: loss of {other.name}", first.name))
+        worst = max(
+            worst,
+            tolerances.assert_within(
+                loss, expected, bound, f"{what}: loss of {other.name}", first.name
+            ),
+        )
     if len(losses) < n:
-        raise AssertionError(not_finite(f"free steps, step {len(losses)} of {course.optimizer.name}", other, first))
+        raise AssertionError(
+            not_finite(f"free steps, step {len(losses)} of {course.optimizer.name}", other, first)
+        )
     bounds = growth.params, growth.params_bound, f"{what}:", other.name, first.name
     return max(worst, tolerances.assert_tensors_within(course.network, state.params, *bounds))
 
@@ -647,7 +739,9 @@ def _kink_before(course: Course, first: Backend, n: int) -> str:
     state = course.start()
     for s in range(n):
         rows = course.rows(s)
-        if not tolerances.away_from_kinks(course.network, state.params, course.data.X[rows], course.data.Y[rows]).all():
+        if not tolerances.away_from_kinks(
+            course.network, state.params, course.data.X[rows], course.data.Y[rows]
+        ).all():
             return f"\nA row lies near a kink at step {s}, where rounding may decide: see whether another seed passes"
         course.advance(first, state, s, s + 1)
     return ""

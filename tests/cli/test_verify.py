@@ -87,7 +87,7 @@ def test_a_kind_of_which_nothing_runs_ends_with_1(verify):
     ],
 )
 def test_wrong_usage_ends_with_2(verify, arguments, words):
-    register_backend("nothing", type("Nothing", (Part,), {"name": "nothing", "supports": lambda *_: False}))
+    register_backend("nothing", type("Nothing", (Part,), {"name": "nothing", "supports": lambda *_, **options: False}))
     code, _, err = verify(*arguments)
     assert code == 2
     assert words in " ".join(err.replace("│", " ").split())

@@ -9,13 +9,15 @@ import struct
 import sys
 import threading
 import typing
+import weakref
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 from survival import HEAVY, python
 
-from fastnn.compiler import cache, loader, program
+from fastnn.compiler import cache, loader
+from fastnn.compiler.arguments import Table, pack
 from fastnn.compiler.codegen import compile_entry
 from fastnn.compiler.loader import load_kernel
 
@@ -250,6 +252,61 @@ def test_a_named_tuple_is_packed_by_its_annotations():
     array = np.arange(3.0)
     for first, whole, real in ((array, 7, 2), (array[1:], -1, np.float32(0.5)), (array, np.int64(7), True)):
         packed = struct.pack("qqd", first.ctypes.data, whole, real)
-        assert program.pack(Words(first, whole, real)) == packed, (whole, real)
+        block = pack(Words(first, whole, real))
+        assert bytes(block) == packed, (whole, real)
+        assert (block.first, block.whole, block.real) == (first.ctypes.data, whole, real)
     with pytest.raises(struct.error):
-        program.pack(Words(array, 7.5, 2))
+        pack(Words(array, 7.5, 2))
+
+
+class Outer(typing.NamedTuple):
+    array: "np.typing.NDArray"
+    words: Words
+
+
+@pytest.mark.nojit
+def test_a_table_by_columns_has_the_words_of_its_rows_and_holds_their_arrays():
+    array, numbers = np.arange(12.0).reshape(3, 4), np.array([5, 6])
+    blocks = [pack(Words(array[k], k, 0.0)) for k in range(2)]
+    table = Table(Outer, 2)
+    table.point("array", array, np.array([2, 0]), 1)
+    table.set_blocks("words", blocks, np.array([1, 1]))
+    rows = Table(Outer, 2)
+    rows[0], rows[1] = Outer(array[2, 1:], blocks[1]), Outer(array[0, 1:], blocks[1])
+    assert table.words.tolist() == rows.words.tolist()
+    with pytest.raises(ValueError, match="cannot resize"):
+        array.resize(1000, refcheck=False)
+    held, words = weakref.ref(array), table.words
+    del array, table, rows, blocks
+    assert held() is not None
+    words = None
+    assert held() is words
+    table = Table(Words, 2)
+    table.set_numbers("whole", numbers)
+    assert table.words[:, 1].tolist() == [5, 6]
+
+
+@pytest.mark.nojit
+@pytest.mark.parametrize("n_calls", [None, 3])
+def test_who_holds_a_block_or_the_words_of_a_table_holds_its_arrays(n_calls):
+    """Those of blocks within it too; and none of them may be resized, which would move its numbers."""
+    inner, array = np.arange(3.0), np.arange(4.0)
+    arguments = Outer(array, pack(Words(inner, 1, 2.0)))
+    if n_calls is None:
+        block = pack(arguments)
+        words = np.frombuffer(block, np.int64)
+    else:
+        table = Table(Outer, n_calls)
+        table[1] = arguments
+        block = table.words
+        words = table.words[1]
+        del table
+    assert words.tolist() == [array.ctypes.data, ctypes.addressof(arguments.words)]
+    for each in inner, array:
+        with pytest.raises(ValueError, match="cannot resize"):
+            each.resize(1000, refcheck=False)
+    dead = [weakref.ref(each) for each in (inner, array)]
+    del inner, array, each, arguments
+    assert [ref() is None for ref in dead] == [False, False]
+    del block, words
+    assert [ref() is None for ref in dead] == [True, True]

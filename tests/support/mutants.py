@@ -27,7 +27,7 @@ class Part(reference.NumpyBackend):
             for name, replacement in (replaced or {}).items():
                 setattr(self, method, mock.patch.object(reference, name, replacement)(getattr(self, method)))
 
-    def supports(self, network, optimizer):
+    def supports(self, network, optimizer, alpha=0.0, sample_weight=False):
         hidden = {layer.activation for layer in network.layers[:-1]} <= {"tanh", "relu"}
         losses = network.loss in ("squared_error", "absolute_error", "cross_entropy")
         return hidden and losses and network.output in ("identity", "softmax")
@@ -159,7 +159,7 @@ def not_sequential(network, params, gradient, batch, passed, alpha, after_layer=
 
 
 class Writing(Part):
-    def predict(self, network, params, X):
+    def predict(self, network, params, X, threads=None):
         params *= 2
         return super().predict(network, params, X)
 
@@ -179,7 +179,7 @@ class Single(Part):
 
     accepts_complex = False
 
-    def loss_and_gradient(self, network, params, data, alpha):
+    def loss_and_gradient(self, network, params, data, alpha, threads=None):
         narrow = [array.astype(np.float32) for array in (params, *data)]
         loss, gradient = super().loss_and_gradient(network, narrow[0], type(data)(*narrow[1:]), alpha)
         return loss, gradient.astype(params.dtype)
@@ -207,7 +207,7 @@ class Reversed(Part):
     def __init__(self):
         super().__init__({"forward": self.forward, "take": self.take})
 
-    def predict(self, network, params, X):
+    def predict(self, network, params, X, threads=None):
         return reference.NumpyBackend.predict(self, network, params, X)
 
     @staticmethod

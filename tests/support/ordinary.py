@@ -2,10 +2,11 @@
 
 import numpy as np
 
+from fastnn.backends import Backend
 from fastnn.reference import NumpyBackend
 
 
-class Ordinary:
+class Ordinary(Backend):
     """One tanh layer, squared error, mean, plain gradient descent; it says so, and shares no line with the reference.
 
     Each argument of the constructor breaks it.
@@ -16,17 +17,17 @@ class Ordinary:
     def __init__(self, slope=lambda h: 1 - h * h, divisor=lambda n: n, bias=1.0, sign=1.0):
         self.slope, self.divisor, self.bias, self.sign = slope, divisor, bias, sign
 
-    def supports(self, network, optimizer, *, alpha=0.0, sample_weight=False):
+    def supports(self, network, optimizer, alpha=0.0, sample_weight=False):
         known = (network.activation, network.output, network.loss) == ("tanh", "identity", "squared_error")
         options = (network.bias, network.bias_gradient, network.reduction) == ("vector", "exact", "mean")
         plain = optimizer.name == "SGD" and not optimizer.momentum and not optimizer.sequential
         return known and options and plain and len(network.sizes) == 3 and not alpha and not sample_weight
 
-    def predict(self, network, params, X):
+    def predict(self, network, params, X, threads=None):
         (W1, W2), (b1, b2) = network.weights(params), network.biases(params)
         return np.tanh(X @ W1 + b1) @ W2 + b2
 
-    def loss_and_gradient(self, network, params, data, alpha):
+    def loss_and_gradient(self, network, params, data, alpha, threads=None):
         (W1, W2), (b1, b2) = network.weights(params), network.biases(params)
         h = np.tanh(data.X @ W1 + b1)
         difference = h @ W2 + b2 - data.Y
@@ -78,7 +79,7 @@ def only(**wanted):
     class Only(NumpyBackend):
         name = "only"
 
-        def supports(self, network, optimizer, *, alpha=0.0, sample_weight=False):
+        def supports(self, network, optimizer, alpha=0.0, sample_weight=False):
             return all(  # asked some 100,000 times: no dictionary of all values
                 (_VALUES[name](network, optimizer, alpha) if name in _VALUES else getattr(network, name)) == value
                 for name, value in wanted.items()

@@ -12,7 +12,7 @@ import pytest
 from mutants import Part, report_on
 from ordinary import only
 
-from fastnn import get_backend, register_backend, testing
+from fastnn import Backend, get_backend, register_backend, testing
 from fastnn.fused import backend as fused_backend
 from fastnn.fused.backend import NumbaBackend
 from fastnn.losses import ACTIVATIONS, LOSSES
@@ -96,7 +96,7 @@ def test_back_ends_by_name_by_path_and_as_objects():
     [
         ("fastnn.no_such_module:Backend", ValueError, "no module 'fastnn.no_such_module'"),
         ("mutants:with_batch", ValueError, "cannot be made: TypeError"),
-        ("mutants:MUTANTS", TypeError, "lacks name, supports"),
+        ("mutants:MUTANTS", TypeError, "is no back end: "),
         ("misses:Backend", ModuleNotFoundError, "no_such_module"),
     ],
 )
@@ -109,12 +109,32 @@ def test_a_path_without_a_back_end_is_refused(path, error, words, tmp_path, monk
 
 
 def test_a_back_end_of_version_0_1_is_told_what_has_changed():
-    class Old(NumpyBackend):
-        def train_steps(self, network, optimizer, state, data, steps, alpha): ...
+    with pytest.raises(TypeError, match=r"Old needs train_steps\(self, task, state, steps\).*docs/howto/backends\.md"):
+
+        class Old(NumpyBackend):
+            def train_steps(self, network, optimizer, state, data, steps, alpha): ...
+
+
+def test_a_back_end_of_version_0_3_is_told_what_to_write():
+    """There it was any object with some methods, recognized by these and by their parameters."""
+
+    class Kernel:
+        name = "mine"
+        supports = predict = loss_and_gradient = train_steps = lambda *arguments: True
 
     for ask in (find_backend, get_backend):
-        with pytest.raises(TypeError, match=r"does not take \(task, state, steps\).*docs/howto/backends\.md"):
-            ask(Old())
+        with pytest.raises(TypeError, match=r"no back end.*`class MyBackend\(fastnn\.Backend\)`.*howto/backends\.md"):
+            ask(Kernel())
+    with pytest.raises(TypeError, match=r"Kernel needs supports\(self, network, optimizer, alpha=0\.0, "):
+
+        class Kernel(NumpyBackend):
+            def supports(self, network, optimizer): ...
+
+    class Nameless(Backend):
+        supports = predict = loss_and_gradient = train_steps = lambda *arguments, **options: True
+
+    with pytest.raises(TypeError, match="has no name: write name = "):
+        get_backend(Nameless())
 
 
 FIVE_LINES = """

@@ -11,18 +11,18 @@ from fastnn.testing.cases import PAIRS, draw
 
 
 class Real(NumpyBackend):
-    """The reference without complex numbers; `loss` and `gradient` change what it says."""
+    """The reference without complex numbers; `loss` and `gradient` change its answers."""
 
     name = "real"
     accepts_complex = False
 
     def __init__(self, loss=lambda loss: loss, gradient=lambda gradient: gradient):
-        self.loss, self.gradient = loss, gradient
+        self.change_loss, self.change_gradient = loss, gradient
 
-    def loss_and_gradient(self, network, params, data, alpha):
+    def loss_and_gradient(self, network, params, data, alpha, threads=None):
         assert params.dtype.kind == "f"
         loss, gradient = super().loss_and_gradient(network, params, data, alpha)
-        return self.loss(loss), self.gradient(gradient)
+        return self.change_loss(loss), self.change_gradient(gradient)
 
 
 @pytest.mark.parametrize(("loss", "output"), PAIRS)

@@ -25,7 +25,6 @@ from fastnn import (
     train,
     train_many,
 )
-from fastnn.backends import complete
 from fastnn.cores import Cores
 from fastnn.losses import ACTIVATIONS, HIDDEN, Elu, LeakyRelu
 from fastnn.state import Data, Steps, StepState, Task
@@ -38,15 +37,25 @@ def test_predict_and_loss_and_gradient(data, backend, dtype):
     right, tolerance = np.tanh(X @ W1 + b1) @ W2 + b2, 1e-5 if dtype == np.float32 else 1e-13
     output = predict(NETWORK, params, X, backend=backend)
     loss, gradient = loss_and_gradient(NETWORK, params, X, Y, alpha=2.0, backend=backend)
-    assert (output.dtype, type(loss), gradient.dtype, gradient.shape) == (dtype, float, dtype, params.shape)
+    assert (output.dtype, type(loss), gradient.dtype, gradient.shape) == (
+        dtype,
+        float,
+        dtype,
+        params.shape,
+    )
     np.testing.assert_allclose(output, right, rtol=tolerance, atol=tolerance)
     squares = sum(np.square(w, dtype=np.float64).sum() for w in (W1, W2))
-    np.testing.assert_allclose(loss, (((right - Y) ** 2).sum() / 2 + squares) / len(X), rtol=10 * tolerance)
+    np.testing.assert_allclose(
+        loss, (((right - Y) ** 2).sum() / 2 + squares) / len(X), rtol=10 * tolerance
+    )
 
 
 @pytest.mark.parametrize("n", [1024, 1025, 10_000])
 def test_predictions_that_threads_share_have_the_same_bits(monkeypatch, n, dtype):
-    network, random_state = Network((5, 17, 3), "tanh", "softmax", "cross_entropy"), np.random.RandomState(0)
+    network, random_state = (
+        Network((5, 17, 3), "tanh", "softmax", "cross_entropy"),
+        np.random.RandomState(0),
+    )
     params = network.init_params(random_state, dtype)
     X = random_state.standard_normal((n, 5)).astype(dtype)
     alone = predict(network, params, X)
@@ -60,7 +69,10 @@ def test_predictions_that_threads_share_have_the_same_bits(monkeypatch, n, dtype
         assert predict(network, params, X, threads=threads).tobytes() == alone.tobytes()
     assert helpers == [min(threads, math.ceil(n / 256)) - 1 for threads in (2, 3, 5, 8)]
     rows = [0, n // 2, n - 1]
-    assert np.concatenate([predict(network, params, X[[k]]) for k in rows]).tobytes() == alone[rows].tobytes()
+    assert (
+        np.concatenate([predict(network, params, X[[k]]) for k in rows]).tobytes()
+        == alone[rows].tobytes()
+    )
 
 
 def test_unasked_a_gradient_is_shared_where_a_block_has_enough_work(monkeypatch, shared):
@@ -92,7 +104,10 @@ def test_checks_leave_threads_of_blas_alone(monkeypatch):
 def test_the_parts_of_a_result_are_looked_at_again_when_they_are_others(data):
     X, _ = data
     result = train(NETWORK, *data, epochs=1, seed=0)
-    for name, value, text in (("params", np.zeros(3), "has 3 numbers"), ("network", Network((3, 9, 2)), "has 26 ")):
+    for name, value, text in (
+        ("params", np.zeros(3), "has 3 numbers"),
+        ("network", Network((3, 9, 2)), "has 26 "),
+    ):
         twin = copy.copy(result)
         twin.predict(X)
         object.__setattr__(twin, name, value)
@@ -139,7 +154,9 @@ def test_other_rows_show_in_no_bit_and_single_precision_is_near(name):
     for rows in (slice(1), slice(7), slice(255, 258), slice(None, None, -1)):
         assert bits(result.jacobian(X[rows])) == bits(J[rows])
     single, X = result_of(NETWORKS[name], np.float32)
-    np.testing.assert_allclose(single.jacobian(X), single.jacobian(X, backend="numpy"), rtol=2e-4, atol=2e-6)
+    np.testing.assert_allclose(
+        single.jacobian(X), single.jacobian(X, backend="numpy"), rtol=2e-4, atol=2e-6
+    )
 
 
 def test_a_gradient_is_that_of_the_only_output():
@@ -153,11 +170,16 @@ def test_a_gradient_is_that_of_the_only_output():
 
 @pytest.mark.nojit
 def test_many_results_have_those_of_their_members():
-    X, networks = np.random.RandomState(0).rand(20, 3), [Network((3, 4, 2)), Network((3, 2), "tanh")]
+    X, networks = (
+        np.random.RandomState(0).rand(20, 3),
+        [Network((3, 4, 2)), Network((3, 2), "tanh")],
+    )
     many = train_many(networks, X, X[:, :2], seed=range(2), epochs=1)
     assert bits(many.jacobian(X)) == bits(np.stack([result.jacobian(X) for result in many]))
     with pytest.raises(ValueError, match="different numbers of outputs: say many"):
-        train_many([networks[0], Network((3, 1))], X, [X[:, :2], X[:, 0]], seed=0, epochs=1).jacobian(X)
+        train_many(
+            [networks[0], Network((3, 1))], X, [X[:, :2], X[:, 0]], seed=0, epochs=1
+        ).jacobian(X)
 
 
 PACKAGE, PARAMS = str(pathlib.Path(fastnn.__file__).parent), np.linspace(-1, 1, NETWORK.n_params)
@@ -196,15 +218,21 @@ def gradient(backend, alpha):
 
 
 def trained(backend, options):
-    return result_bits(train(NETWORK, X, Y, **{"seed": 0, "batch_size": 5, "alpha": 0.1} | options, backend=backend))
+    return result_bits(
+        train(
+            NETWORK, X, Y, **{"seed": 0, "batch_size": 5, "alpha": 0.1} | options, backend=backend
+        )
+    )
 
 
 def steps(backend, task, seed):
     random_state = np.random.RandomState(seed)
     state = StepState.create(NETWORK.init_params(random_state, np.float64), task.optimizer.n_slots)
-    rows = Steps(np.arange(9), np.array([0, 5]), np.array([5, 9]), random_state.rand(2), np.empty(2))
+    rows = Steps(
+        np.arange(9), np.array([0, 5]), np.array([5, 9]), random_state.rand(2), np.empty(2)
+    )
     assert backend.train_steps(task, state, rows) == 2
-    return all_bits(state.vectors, state.beta_products, rows.loss), complete(backend).loss(task, state.params)
+    return all_bits(state.vectors, state.beta_products, rows.loss), backend.loss(task, state.params)
 
 
 TASK = Task(NETWORK, Adam(), Data(X, Y, np.ones(9)), 0.1)

@@ -9,7 +9,7 @@ from scipy.optimize import least_squares
 
 import fastnn
 from fastnn import Network, Stop, train, train_many
-from fastnn.backends import Completed, get_backend
+from fastnn.backends import Wrapper, get_backend
 from fastnn.optimizers import METHODS, BayesianRegularization, LevenbergMarquardt, Optimizer
 
 NETWORK = Network((1, 5, 1), "tanh")
@@ -143,7 +143,7 @@ def test_stop_rules_go_by_epochs_and_those_within_a_call_are_those_of_an_epoch_a
     for restore_best in (False, True):
         stop = Stop(validation=0.3, patience=6, restore_best=restore_best)
         options = {**OPTIONS, "epochs": 300, "stop": stop}
-        within, apart = (train(NETWORK, X, targets, **options, backend=each) for each in (kernel, Completed(kernel)))
+        within, apart = (train(NETWORK, X, targets, **options, backend=each) for each in (kernel, Wrapper(kernel)))
         assert (within.stop_reason, within.n_epochs) == ("validation", within.history.best_epoch + 6)
         assert_same_result(within, apart)
 

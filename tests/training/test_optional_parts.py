@@ -1,4 +1,4 @@
-"""What a back end need not have: it is asked with the options that it takes, and a loss is found without its own."""
+"""What `Backend` does for its subclasses, what it asks them, and which of their methods `train_many` calls."""
 
 import functools
 
@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from fastnn import SGD, Network, Stop, train, train_many
-from fastnn.backends import complete, get_backend, options_taken
+from fastnn.backends import Backend, Wrapper, get_backend
 from fastnn.fused.backend import NumbaBackend
 from fastnn.reference import NumpyBackend
 from fastnn.state import Data, Task
@@ -20,7 +20,7 @@ class Choosy(NumpyBackend):
     def __init__(self):
         self.asked = []
 
-    def supports(self, network, optimizer, *, alpha=0.0, sample_weight=False):
+    def supports(self, network, optimizer, alpha=0.0, sample_weight=False):
         self.asked.append((alpha, sample_weight))
         return not alpha and not sample_weight and getattr(optimizer, "momentum", 0) == 0
 
@@ -38,21 +38,6 @@ def test_supports_is_asked_about_the_options_of_the_training(given, words):
     options = {"optimizer": SGD(), "epochs": 1, "backend": Choosy()} | given
     with pytest.raises(ValueError, match=words):
         train(Network((3, 1)), np.ones((2, 3)), [[1.0], [0.0]], **options)
-
-
-def test_supports_is_not_asked_about_options_that_it_does_not_take():
-    given = {"optimizer": SGD(), "epochs": 1, "alpha": 0.5, "sample_weight": [1.0, 2.0]}
-    training = Network((3, 1)), np.ones((2, 3)), [[1.0], [0.0]]
-    for supports in (lambda self, network, optimizer: True, lambda self, network, optimizer, alpha=0.0: alpha < 1):
-        backend = type("Old", (NumpyBackend,), {"supports": supports})()
-        assert train(*training, **given, backend=backend).n_epochs == 1
-    anything = type(
-        "Anything", (Choosy,), {"supports": lambda self, *a, **options: Choosy.supports(self, *a, **options)}
-    )
-    with pytest.raises(ValueError, match=r"alpha=0\.5"):
-        train(*training, **given, backend=(backend := anything()))
-    assert backend.asked[0] == (0.5, True)
-    assert options_taken(max) == frozenset()  # an extension module's function need not have a signature
 
 
 @pytest.mark.parametrize(
@@ -76,14 +61,16 @@ def test_the_estimators_ask_too(given, words):
 
 
 def test_loss_of_a_task_is_that_of_loss_and_gradient(backend, dtype):
-    """The gradient comes where it is asked for, from back ends that have a `loss` of their own and that have not."""
+    """The gradient comes where it is asked for, from a `loss` that a back end overrides, and from the default."""
     network, r = Network((3, 4, 2), "tanh"), np.random.RandomState(0)
     X, Y, params = (r.standard_normal(shape).astype(dtype) for shape in ((7, 3), (7, 2), network.n_params))
     back_end, data = get_backend(backend), Data(X, Y, np.ones(7, dtype))
     loss, gradient = back_end.loss_and_gradient(network, params, data, 0.25)
     written, task = np.empty_like(params), Task(network, SGD(), data, 0.25)
-    assert complete(back_end).loss(task, params) == complete(back_end).loss(task, params, written) == loss
-    np.testing.assert_array_equal(written, gradient)
+    for method in (back_end.loss, Wrapper(back_end).loss, functools.partial(Backend.loss, back_end)):
+        written.fill(np.nan)
+        assert method(task, params) == method(task, params, written) == loss
+        np.testing.assert_array_equal(written, gradient)
 
 
 def counting(name):
@@ -121,3 +108,28 @@ def test_a_class_on_top_of_the_kernel_is_called_for_each_member_unless_it_trains
         found = train_many(**options, backend=backend)
         assert backend.n_calls in calls
         assert found.params.tobytes() == train_many(**options).params.tobytes()
+
+
+def test_a_wrapper_does_what_the_back_end_below_does(dtype):
+    """All but train groups and decide within calls, by which it would not be asked."""
+    kernel, network, r = get_backend("numba"), Network((3, 4, 2), "tanh"), np.random.RandomState(0)
+    X, params = (r.standard_normal(shape).astype(dtype) for shape in ((7, 3), network.n_params))
+    wrapper, data = Wrapper(kernel), Data(X, X[:, :2].copy(), np.ones(7, dtype))
+    assert (wrapper.name, wrapper.takes_options, wrapper.whole_batches) == ("numba", True, False)
+    assert not wrapper.trains_groups
+    assert not wrapper.decides(Task(network, SGD(), data), 7, None)
+    for method, given in (
+        ("predict", (network, params, X)),
+        ("loss_and_gradient", (network, params, data, 0.1)),
+        ("input_jacobian", (network, params, X)),
+        ("supports", (network, SGD())),
+    ):
+        below, above = (getattr(backend, method)(*given) for backend in (kernel, wrapper))
+        np.testing.assert_equal(above, below)
+
+
+def test_derivatives_by_inputs_are_numpys_by_default():
+    network, X = Network((2, 3, 1), "tanh"), np.arange(4.0).reshape(2, 2)
+    params = network.init_params(np.random.RandomState(0), np.float64)
+    expected = get_backend("numpy").input_jacobian(network, params, X)
+    np.testing.assert_array_equal(Backend.input_jacobian(get_backend("numba"), network, params, X), expected)
