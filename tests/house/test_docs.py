@@ -66,13 +66,23 @@ def test_the_sessions_of_nox_that_pages_name_are_there():
     sessions = {node.name for node in noxfile.body if isinstance(node, ast.FunctionDef) and node.decorator_list}
     pages = "".join(map(text, [*PAGES, "CONTRIBUTING.md"]))
     named = " ".join(re.findall(r"\bnox -s ([a-z_]+(?: [a-z_]+)*)(?= --|`|\n)", pages)).split()
-    assert {"tests", "quick", "ci"} <= set(named) <= sessions
+    assert {"tests", "quick", "lint"} <= set(named) <= sessions
     chosen = re.findall(r"\bnox -s (?:docs|build|measure) -- (\w+)", pages)
     assert {"links", "wheels", "peers"} <= set(chosen) <= set(re.findall(r'"(\w+)": ', text("noxfile.py")))
     assert len(sessions) <= 16
     (quick,) = (n.value for n in noxfile.body if isinstance(n, ast.Assign) and ast.unparse(n.targets[0]) == "QUICK")
     for path, _, function in (path.partition("::") for path in ast.literal_eval(quick)):
         assert f"def {function}" in text(path), path
+
+
+def test_ci_runs_the_readmes_command_for_the_tests():
+    """`.ci/run` takes its lines from README by a pattern, which finds these and no others."""
+    if not (script := ROOT / ".ci" / "run").exists():
+        pytest.skip("an archive of the sources has no .ci")
+    (pattern,) = re.findall(r"\$\(grep -E '(.*)' README\.md\)", script.read_text("utf-8"))
+    lines = [line for line in text("README.md").splitlines() if re.match(pattern, line)]
+    commands = " && ".join(lines).split(" && ")
+    assert commands == ["python -m pip install nox", "python -m nox -s tests"]
 
 
 def test_the_readme_names_the_lowest_versions():
