@@ -95,9 +95,14 @@ def _limits() -> Iterator[Cores]:
         first, *_ = os.environ.get(name, "").split(",")  # OpenMP has a number for each level of nesting
         if (number := _whole_number(first)) >= 1:
             yield Cores(number, f"{name}={number}")
-    multiprocessing = sys.modules.get("multiprocessing")  # which has started a worker is imported there
-    if multiprocessing is not None and multiprocessing.parent_process() is not None:
+    if is_worker():
         yield Cores(1, "a worker process, beside others")
+
+
+def is_worker() -> bool:
+    """Return whether `multiprocessing`, joblib or Dask has started this process beside others."""
+    multiprocessing = sys.modules.get("multiprocessing")  # which has started a worker is imported there
+    return multiprocessing is not None and multiprocessing.parent_process() is not None
 
 
 def _whole_number(text: str) -> int:

@@ -5,6 +5,7 @@ import math
 import os
 import signal
 
+os.environ.setdefault("FASTNN_QUIET", "1")  # on a slow machine, processes of tests would tell of compilations
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # BLAS reads it once; beside a worker for each core its threads only spin
 
 import hypothesis

@@ -8,6 +8,8 @@ import pytest
 import tree
 from pages import FENCE, ROOT, blocks, public_names, text
 
+from fastnn.compiler import loader
+
 DOCS = ROOT / "docs"
 PAGES = sorted(page.relative_to(ROOT).as_posix() for page in DOCS.rglob("*.md") if "_build" not in page.parts)
 PAGES = ["README.md", *PAGES]
@@ -83,6 +85,14 @@ def test_ci_runs_the_readmes_command_for_the_tests():
     lines = [line for line in text("README.md").splitlines() if re.match(pattern, line)]
     commands = " && ".join(lines).split(" && ")
     assert commands == ["python -m pip install nox", "python -m nox -s tests"]
+
+
+def test_pages_quote_one_number_of_seconds_to_compile():
+    about = f"about {loader.COMPILE_SECONDS} seconds"
+    pages = ("README.md", "docs/questions.md", "docs/explanation/limits.md", "docs/howto/kernel-cache.md")
+    assert [page for page in pages if about not in " ".join(text(page).split())] == []
+    assert f"fastnn: compiling kernels, {about}, once on this machine;" in text("docs/howto/kernel-cache.md")
+    assert f"more than {loader.PATIENCE:g} seconds" in " ".join(text("docs/howto/kernel-cache.md").split())
 
 
 def test_the_readme_names_the_lowest_versions():
