@@ -1,7 +1,9 @@
 """The base of fastnn's exceptions, errors of files and engines, and warnings at the caller's line."""
 
+import opcode
 import sys
 import warnings
+from types import FrameType
 
 
 class FastnnError(Exception):
@@ -81,11 +83,39 @@ class FitWarning(UserWarning):
 _NOT_THE_CALLER = {"fastnn", "sklearn", "joblib", "contextlib"}
 
 
+def _package_of(frame: FrameType) -> str:
+    """Return the name of the package that a frame's code belongs to."""
+    return str(frame.f_globals.get("__name__", "")).partition(".")[0]
+
+
 def warn(message: Warning, module: str | None = None) -> None:
     """Warn at the line that called fastnn, or a library that did; `module`, if given, is the one that filters see."""
     frame = sys._getframe(1)
-    while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] in _NOT_THE_CALLER:
+    while frame.f_back is not None and _package_of(frame) in _NOT_THE_CALLER:
         frame = frame.f_back
     registry = frame.f_globals.setdefault("__warningregistry__", {})
     module = frame.f_globals.get("__name__", "") if module is None else module
     warnings.warn_explicit(message, type(message), frame.f_code.co_filename, frame.f_lineno, module, registry)
+
+
+def hide_frames(error: BaseException) -> None:
+    """Hide the frames between the caller and the line that raised an error, where IPython shows it.
+
+    They stay in the traceback, and IPython says how many it skips. Only an error of a `raise` of fastnn or
+    scikit-learn hides any: of a bug all frames are shown, and of an error in the caller's callback.
+    """
+    ipython = sys.modules.get("IPython")
+    if ipython is None or ipython.get_ipython() is None:
+        return
+    if not isinstance(error, (ValueError, TypeError, FastnnError)) or error.__traceback__ is None:
+        return
+    between, last = [], error.__traceback__
+    while last.tb_next is not None:
+        between.append(last.tb_frame)
+        last = last.tb_next
+    instruction = last.tb_frame.f_code.co_code[last.tb_lasti]
+    is_raised = instruction == opcode.opmap["RAISE_VARARGS"]
+    if is_raised and _package_of(last.tb_frame) in _NOT_THE_CALLER:
+        for frame in between:
+            if _package_of(frame) in _NOT_THE_CALLER:
+                frame.f_locals["__tracebackhide__"] = True

@@ -12,6 +12,8 @@ import warnings
 from collections.abc import Callable, Collection
 from typing import Any, TypeVar, cast
 
+from fastnn.errors import hide_frames
+
 DISTRIBUTION = "fastnn-numba"
 """The name by which pip knows fastnn."""
 
@@ -158,7 +160,10 @@ def explains_keywords(function: F) -> F:
     def explained(*args: Any, **options: Any) -> Any:
         try:
             return function(*args, **options)
-        except TypeError as error:
+        except Exception as error:
+            hide_frames(error)
+            if not isinstance(error, TypeError):
+                raise
             legal = inspect.signature(function).parameters
             unknown = [name for name in options if name not in legal]
             began = error.__traceback__ is not None and error.__traceback__.tb_next is not None
