@@ -1,4 +1,4 @@
-"""Errors in a notebook: the caller's line and the one that raised, and all frames of what is not bad input."""
+"""Errors in a notebook: two places of bad input, all frames of a bug and of a callback's error."""
 
 import re
 
