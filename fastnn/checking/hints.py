@@ -26,8 +26,22 @@ if not hasattr(sys.modules["fastnn"], "_homes"):
     fault = f"__init__.py in {FOLDER} is missing, or it is that of another project, fastnn"
     raise ImportError(f"{fault}: {REMEDY}", name="fastnn")
 
-EXTRAS = {"joblib": "many", "onnx": "onnx", **dict.fromkeys(("scikit-learn", "sklearn"), "sklearn")}
-EXTRAS |= dict.fromkeys(("click", "matplotlib", "rich", "typer"), "cli")
+
+def by_name(names: Mapping[str, str]) -> dict[str, str]:
+    """Return {name: what is said of it} for {what is said: all names of which it is, with blanks
+    between}.
+    """
+    return {name: said for said, all_names in names.items() for name in all_names.split()}
+
+
+EXTRAS = by_name(
+    {
+        "many": "joblib",
+        "onnx": "onnx",
+        "sklearn": "scikit-learn sklearn",
+        "cli": "click matplotlib rich typer",
+    }
+)
 """{package: the extra that brings it}."""
 
 
@@ -51,13 +65,6 @@ def warn_of_another_owner(metadata: str) -> None:
 
 
 # ------------------------------- other libraries' names for activations, losses and initial weights
-
-
-def by_name(names: Mapping[str, str]) -> dict[str, str]:
-    """Return {name: what is said of it} for {what is said: all names of which it is, with blanks
-    between}.
-    """
-    return {name: said for said, all_names in names.items() for name in all_names.split()}
 
 
 ALIASES = by_name(
