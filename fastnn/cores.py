@@ -13,7 +13,9 @@ import threading
 import weakref
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple, TypeVar
+
+T = TypeVar("T")
 
 VARIABLE = "FASTNN_NUM_THREADS"
 """The environment variable that limits fastnn alone."""
@@ -151,7 +153,7 @@ def _words(file: Path) -> list[str]:
 
 # ------------------------------------------------------------------------------------------------------ helper threads
 
-Helper = queue.SimpleQueue[Callable[[], Any]]
+Helper = queue.SimpleQueue[Callable[[], object]]
 """A thread that calls what is put here, one function after the other, until the process ends."""
 
 _idle: list[Helper] = []
@@ -232,12 +234,12 @@ def leave_cpu(cpu: int) -> None:
         os.sched_setaffinity(0, allowed)
 
 
-def share(work: Callable[[Any], object], parts: Iterable[Any], threads: int | None = None) -> None:
+def share(work: Callable[[T], object], parts: Iterable[T], threads: int | None = None) -> None:
     """Call ``work(part)`` for all parts, each by the first that is free of this thread and helpers.
 
     They are so many threads as are asked for, or one on each idle core.
     """
-    left, done = collections.deque(parts), queue.SimpleQueue[Any]()
+    left, done = collections.deque(parts), queue.SimpleQueue[list[T]]()
     n_parts = len(left)
 
     def take_parts() -> None:

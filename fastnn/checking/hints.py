@@ -23,7 +23,8 @@ FOLDER = os.path.dirname(os.path.dirname(__file__))
 REMEDY = f"python -m pip uninstall fastnn {DISTRIBUTION}, and then install {DISTRIBUTION} again"
 
 if not hasattr(sys.modules["fastnn"], "_homes"):
-    fault = f"__init__.py in {FOLDER} is missing, or it is that of another project, fastnn"
+    fault = f"__init__.py in {FOLDER} is missing, or it is that "
+    fault += "of another project's distribution, fastnn"
     raise ImportError(f"{fault}: {REMEDY}", name="fastnn")
 
 

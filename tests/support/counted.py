@@ -12,7 +12,7 @@ class Count:
 
 @contextlib.contextmanager
 def counted_calls():
-    """Count the calls that the body makes, of Python's functions and of built-in ones; give the `Count`."""
+    """Count the calls of the body, of Python's functions and of built-in ones, in a `Count`."""
     count = Count()
 
     def add(frame, event, argument):
