@@ -29,6 +29,8 @@ hypothesis.settings.register_profile(
 hypothesis.settings.load_profile("fastnn")
 
 
+exceptions.AGAIN = 600.0  # on a busy machine, the two Ctrl-C of a test may be seconds apart
+
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # as in a shell's background job: no Ctrl-C would be answered
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
