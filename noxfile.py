@@ -3,7 +3,6 @@
 What stands after ``--`` goes to the tool that a session runs. In `docs`, `build` and `measure` the first word chooses.
 """
 
-import concurrent.futures
 import itertools
 import os
 import pathlib
@@ -74,17 +73,10 @@ ALL_CORES = ("-n", "auto", "--dist", "worksteal", "--durations", "20")
 """A worker for each core, idle ones take tests from busy ones; the slowest tests are printed."""
 
 
-def run_tests(session, *arguments, meanwhile=(), **options):
-    """Run pytest on the installed package; what stands after ``--`` on the command line goes to pytest.
-
-    `meanwhile` is a command that runs while kernels are compiled, which takes one core.
-    """
+def run_tests(session, *arguments, **options):
+    """Run pytest on the installed package; what stands after ``--`` on the command line goes to pytest."""
     # for all workers: two that start cold would compile the same kernels; 1: the cache keeps none here
-    with concurrent.futures.ThreadPoolExecutor() as pool:
-        kernels = pool.submit(session.run, "fastnn", "warmup", success_codes=[0, 1])
-        if meanwhile:
-            session.run(*meanwhile)
-        kernels.result()
+    session.run("fastnn", "warmup", success_codes=[0, 1])
     session.run("python", "-m", "pytest", *arguments, *session.posargs, **options)
 
 
@@ -163,27 +155,14 @@ def sklearn_suite(session):
 def lint(session):
     """Check style, formatting, imports between modules, spelling, GitHub's workflows, and types."""
     session.install("-e.[all]", *group("lint"), *group("test"))
-    check_style(session)
-    session.run("mypy")  # strict outside of the kernel
-    checks = ("tests/house/test_types.py", "tests/house/test_line_length.py")  # which need these tools
-    session.run("python", "-m", "pytest", *checks)
-
-
-def check_style(session):
-    """Run the linters in the environment of a session."""
     session.run("ruff", "check")
     session.run("ruff", "format", "--check")
     session.run("lint-imports")
     session.run("codespell")
     session.run("zizmor", "--offline", ".github")
-
-
-@nox.session
-def ci(session):
-    """Run `lint` and `tests` in one environment: what a change must pass."""
-    session.install("-e.[all]", *group("lint"), *group("test"))
-    check_style(session)
-    run_tests(session, *ALL_CORES, meanwhile=["mypy"])
+    session.run("mypy")
+    checks = ("tests/house/test_types.py", "tests/house/test_line_length.py")  # which need these tools
+    session.run("python", "-m", "pytest", *checks)
 
 
 SITE = pathlib.Path("docs", "_build")

@@ -1,4 +1,5 @@
-# The public names, for type checkers and for the package itself, which imports each one when it is first used.
+# The public names, for type checkers and for the package itself, which imports each one when it is
+# first used.
 
 from fastnn import plotting as plotting
 from fastnn import testing as testing

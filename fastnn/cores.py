@@ -13,7 +13,9 @@ import threading
 import weakref
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple, TypeVar
+
+T = TypeVar("T")
 
 VARIABLE = "FASTNN_NUM_THREADS"
 """The environment variable that limits fastnn alone."""
@@ -95,9 +97,14 @@ def _limits() -> Iterator[Cores]:
         first, *_ = os.environ.get(name, "").split(",")  # OpenMP has a number for each level of nesting
         if (number := _whole_number(first)) >= 1:
             yield Cores(number, f"{name}={number}")
-    multiprocessing = sys.modules.get("multiprocessing")  # which has started a worker is imported there
-    if multiprocessing is not None and multiprocessing.parent_process() is not None:
+    if is_worker():
         yield Cores(1, "a worker process, beside others")
+
+
+def is_worker() -> bool:
+    """Return whether `multiprocessing`, joblib or Dask has started this process beside others."""
+    multiprocessing = sys.modules.get("multiprocessing")  # which has started a worker is imported there
+    return multiprocessing is not None and multiprocessing.parent_process() is not None
 
 
 def _whole_number(text: str) -> int:
@@ -146,7 +153,7 @@ def _words(file: Path) -> list[str]:
 
 # ------------------------------------------------------------------------------------------------------ helper threads
 
-Helper = queue.SimpleQueue[Callable[[], Any]]
+Helper = queue.SimpleQueue[Callable[[], object]]
 """A thread that calls what is put here, one function after the other, until the process ends."""
 
 _idle: list[Helper] = []
@@ -227,12 +234,12 @@ def leave_cpu(cpu: int) -> None:
         os.sched_setaffinity(0, allowed)
 
 
-def share(work: Callable[[Any], object], parts: Iterable[Any], threads: int | None = None) -> None:
+def share(work: Callable[[T], object], parts: Iterable[T], threads: int | None = None) -> None:
     """Call ``work(part)`` for all parts, each by the first that is free of this thread and helpers.
 
     They are so many threads as are asked for, or one on each idle core.
     """
-    left, done = collections.deque(parts), queue.SimpleQueue[Any]()
+    left, done = collections.deque(parts), queue.SimpleQueue[list[T]]()
     n_parts = len(left)
 
     def take_parts() -> None:

@@ -1,7 +1,9 @@
-"""The base of fastnn's exceptions, errors of files and engines, and warnings at the caller's line."""
+"""fastnn's exceptions and warnings, the line that a warning names, and frames that are hidden."""
 
+import opcode
 import sys
 import warnings
+from types import FrameType
 
 
 class FastnnError(Exception):
@@ -32,7 +34,7 @@ class ModelFileError(FastnnError, ValueError):
 
 
 class EngineError(FastnnError, RuntimeError):
-    """The workers of an engine, of joblib, Dask or Ray, cannot train, or the engine failed several times.
+    """The workers of joblib, Dask or Ray cannot train, or the engine failed several times.
 
     Examples
     --------
@@ -56,14 +58,15 @@ class ScaleWarning(UserWarning):
     >>> from fastnn import LevenbergMarquardt, Network, ScaleWarning, train
     >>> with warnings.catch_warnings(record=True) as caught:
     ...     warnings.simplefilter("always")
-    ...     result = train(Network((1, 1)), [[0.0], [1.0]], [0.0, 5e4], optimizer=LevenbergMarquardt(), epochs=1)
+    ...     X, Y, optimizer = [[0.0], [1.0]], [0.0, 5e4], LevenbergMarquardt()
+    ...     result = train(Network((1, 1)), X, Y, optimizer=optimizer, epochs=1)
     >>> [issubclass(warning.category, ScaleWarning) for warning in caught]
     [True]
     """
 
 
 class FitWarning(UserWarning):
-    """A network fits the rows that it was trained on, and no others, by heart; or it fits nothing, and is a constant.
+    """A network fits only the rows that it was trained on, or it fits nothing, and is a constant.
 
     Examples
     --------
@@ -71,7 +74,8 @@ class FitWarning(UserWarning):
     >>> import numpy as np
     >>> from fastnn import BayesianRegularization, FitWarning, Network, train
     >>> X, Y = np.linspace(-1, 1, 12), np.random.RandomState(0).uniform(-1, 1, 12)
-    >>> network, options = Network((1, 100, 1), "tanh"), {"optimizer": BayesianRegularization(), "epochs": 1000}
+    >>> network = Network((1, 100, 1), "tanh")
+    >>> options = {"optimizer": BayesianRegularization(), "epochs": 1000}
     >>> with warnings.catch_warnings(record=True) as caught:
     ...     warnings.simplefilter("always")
     ...     result = train(network, X[:, None], Y, seed=1, **options)
@@ -83,11 +87,41 @@ class FitWarning(UserWarning):
 _NOT_THE_CALLER = {"fastnn", "sklearn", "joblib", "contextlib"}
 
 
+def _is_callers(frame: FrameType) -> bool:
+    """Return whether a frame is of neither fastnn nor a library that calls it."""
+    return frame.f_globals.get("__name__", "").partition(".")[0] not in _NOT_THE_CALLER
+
+
 def warn(message: Warning, module: str | None = None) -> None:
-    """Warn at the line that called fastnn, or a library that did; `module`, if given, is the one that filters see."""
+    """Warn at the line that called fastnn, or a library that did.
+
+    `module`, if given, is the one that filters see.
+    """
     frame = sys._getframe(1)
-    while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] in _NOT_THE_CALLER:
+    while frame.f_back is not None and not _is_callers(frame):
         frame = frame.f_back
     registry = frame.f_globals.setdefault("__warningregistry__", {})
     module = frame.f_globals.get("__name__", "") if module is None else module
-    warnings.warn_explicit(message, type(message), frame.f_code.co_filename, frame.f_lineno, module, registry)
+    file = frame.f_code.co_filename
+    warnings.warn_explicit(message, type(message), file, frame.f_lineno, module, registry)
+
+
+def hide_frames(error: Exception) -> None:
+    """Hide the frames between the caller and the line that raised an error, where IPython shows it.
+
+    They stay in the traceback, and IPython says how many it skips. Only an error of a `raise` of
+    fastnn or scikit-learn hides any: of a bug all frames are shown, and of an error in the caller's
+    callback.
+    """
+    last = error.__traceback__
+    if last is None or not isinstance(error, (ValueError, TypeError, FastnnError)):
+        return
+    between = []
+    while last.tb_next is not None:
+        between.append(last.tb_frame)
+        last = last.tb_next
+    is_raised = last.tb_frame.f_code.co_code[last.tb_lasti] == opcode.opmap["RAISE_VARARGS"]
+    if "IPython" in sys.modules and is_raised and not _is_callers(last.tb_frame):
+        for frame in between:
+            if not _is_callers(frame):
+                frame.f_locals["__tracebackhide__"] = True

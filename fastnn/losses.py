@@ -35,6 +35,9 @@ class Activation(NamedTuple):
     high: float = math.inf
     value: Value | None = None  # what holds its parameters
 
+    def __repr__(self) -> str:
+        return f"Activation({self.formula!r}, ...)"
+
 
 class Loss(NamedTuple):
     """A line of `LOSSES`: its formula, the output activations that it goes with, and its targets."""
@@ -48,6 +51,9 @@ class Loss(NamedTuple):
     kinks: tuple[float, ...] = ()  # the a - y at which its derivative jumps
     clips: bool = False  # its value takes a probability within [eps, 1 - eps], its gradient as it is
     value: Value | None = None  # what holds its parameters
+
+    def __repr__(self) -> str:
+        return f"Loss({self.formula!r}, ...)"
 
 
 LEAKY_SLOPE = 0.01
@@ -341,6 +347,13 @@ LOSSES: dict[str, Loss] = {
 }
 
 
+NO_FUNCTION = (
+    "loss must be a name or a value, such as Pinball(0.8) for costs that differ by sign, not a "
+    "function; for a loss of your own, weight the rows (sample_weight) in a loop of your own: "
+    "docs/howto/own-loop.md"
+)
+
+
 def checked(name: str, value: Any, registry: Mapping[str, Any], legal: Iterable[str]) -> Any:
     """Return one of the `legal` names, or a value of such a name; that with the default parameters becomes the name.
 
@@ -352,6 +365,8 @@ def checked(name: str, value: Any, registry: Mapping[str, Any], legal: Iterable[
     if not isinstance(value, Value):
         if isinstance(value, type) and issubclass(value, Value):
             raise TypeError(f"{name} must be made of {value.__name__}: say {value.__name__}()")
+        if name == "loss" and callable(value):
+            raise TypeError(NO_FUNCTION)
         return check_choice(name, value, legal)
     default = registry[check_choice(name, value.name, legal)].value
     if type(default) is not type(value):

@@ -188,6 +188,11 @@ class Network(CheckedFields):
         unusual = {f.name.replace("_", " "): value for f, value in further if value != f.default}
         return display.card(self, facts | unusual)
 
+    def __repr__(self) -> str:
+        pairs = zip(_FIELDS, _fields(self), _fields(Network(self.sizes)), strict=True)
+        changed = [f", {name}={value!r}" for name, value, usual in pairs if value != usual]
+        return f"Network({self.sizes}{''.join(changed)})"
+
     def __getstate__(self) -> dict[str, Any]:
         return dict(zip(_FIELDS, _fields(self), strict=True))  # not what follows from them, which is kept beside
 

@@ -5,6 +5,7 @@ import math
 import os
 import signal
 
+os.environ.setdefault("FASTNN_QUIET", "1")  # on a slow machine, processes of tests would tell of compilations
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # BLAS reads it once; beside a worker for each core its threads only spin
 
 import hypothesis
@@ -27,6 +28,8 @@ hypothesis.settings.register_profile(
 )
 hypothesis.settings.load_profile("fastnn")
 
+
+exceptions.AGAIN = 600.0  # on a busy machine, the two Ctrl-C of a test may be seconds apart
 
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # as in a shell's background job: no Ctrl-C would be answered
     signal.signal(signal.SIGINT, signal.default_int_handler)

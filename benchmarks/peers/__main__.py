@@ -15,6 +15,7 @@ def write(results: dict, folder: pathlib.Path) -> list[pathlib.Path]:
     """Draw the pictures of what was measured, and put its tables between the markers of the pages; what was written."""
     from benchmarks.peers import charts, tables
 
+    tables.check_peaks(results)
     page, pictures = folder / "benchmarks" / "README.md", {}
     written = [put(page, f"peers {name}", make(results)) for name, (of, make) in tables.PAGE.items() if results.get(of)]
     if results.get("training"):

@@ -102,6 +102,24 @@ def measured_levels(results: dict) -> dict[str, dict]:
     return {level: limits for level, limits in results.get("hardware", {}).items() if limits}
 
 
+def check_peaks(results: dict) -> None:
+    """Raise ValueError where the peak of the core cannot be one: noise only lowers what was measured.
+
+    A peak is more than any product reaches, and at most four multiply-adds of 64 bytes per cycle.
+    """
+    for level, hardware in measured_levels(results).items():
+        peak, clock = max(hardware["peak"]), max(hardware["clock"])
+        if not 0.5 < clock < 10:
+            raise ValueError(f"{level}: the clock is {clock:.3g} GHz")
+        if peak > 4 * 32 * clock:
+            raise ValueError(f"{level}: the peak of {peak:.3g} GF/s is more than 128 operations a cycle")
+        for width, rounds in hardware["products"].items():
+            highest = max(rates(rounds).values())
+            if highest > 1.1 * peak:
+                too_fast = f"products of {width} columns do {highest:.3g} GF/s"
+                raise ValueError(f"{level}: {too_fast}, more than the peak of {peak:.3g} GF/s")
+
+
 def jobs_of(networks: dict) -> Iterator[tuple[str, str, str, dict]]:
     """Network, job, number of members, and lanes."""
     for name, jobs in networks.items():

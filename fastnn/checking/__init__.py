@@ -1,1 +1,1 @@
-"""Functions that check arguments, whatever the network, and raise errors that say what would be right."""
+"""Checks of arguments, whatever the network, with errors that say what would be right."""

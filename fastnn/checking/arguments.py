@@ -15,6 +15,7 @@ from typing import Any, Self
 import numpy as np
 
 from fastnn.checking.hints import ALIASES, ANSWERS, instead_of
+from fastnn.errors import hide_frames
 from fastnn.memory import Array
 
 _SHORT = reprlib.Repr()
@@ -46,6 +47,7 @@ def short_errors() -> Iterator[None]:
     except (ValueError, TypeError) as error:
         if len(str(error)) > MOST_IN_ALL:
             error.args = (shortened(str(error), MOST_IN_ALL),)
+        hide_frames(error)
         raise
     except OverflowError as error:
         raise ValueError(f"an integer is too large for a number of float64: {error}") from error

@@ -1,6 +1,7 @@
-"""Hints for people who come from elsewhere: what to write for other libraries' names, and what to install.
+"""Hints for people who come from elsewhere: other libraries' names, and what to install.
 
-The package index knows another project under the name fastnn, and its distribution owns a folder ``fastnn`` as well.
+The package index knows another project under the name fastnn, and its distribution owns a folder
+``fastnn`` as well.
 """
 
 import functools
@@ -9,8 +10,10 @@ import os
 import re
 import sys
 import warnings
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, TypeVar, cast
+
+from fastnn.errors import hide_frames
 
 DISTRIBUTION = "fastnn-numba"
 """The name by which pip knows fastnn."""
@@ -20,135 +23,193 @@ FOLDER = os.path.dirname(os.path.dirname(__file__))
 REMEDY = f"python -m pip uninstall fastnn {DISTRIBUTION}, and then install {DISTRIBUTION} again"
 
 if not hasattr(sys.modules["fastnn"], "_homes"):
-    found = f"__init__.py in {FOLDER} is missing, or it is that of another project's distribution, fastnn"
-    raise ImportError(f"{found}: {REMEDY}", name="fastnn")
+    fault = f"__init__.py in {FOLDER} is missing, or it is that "
+    fault += "of another project's distribution, fastnn"
+    raise ImportError(f"{fault}: {REMEDY}", name="fastnn")
 
-EXTRAS = {"joblib": "many", "onnx": "onnx", **dict.fromkeys(("scikit-learn", "sklearn"), "sklearn")}
-EXTRAS |= dict.fromkeys(("click", "matplotlib", "rich", "typer"), "cli")
+
+def by_name(names: Mapping[str, str]) -> dict[str, str]:
+    """Return {name: what is said of it} for {what is said: all names of which it is, with blanks
+    between}.
+    """
+    return {name: said for said, all_names in names.items() for name in all_names.split()}
+
+
+EXTRAS = by_name(
+    {
+        "many": "joblib",
+        "onnx": "onnx",
+        "sklearn": "scikit-learn sklearn",
+        "cli": "click matplotlib rich typer",
+    }
+)
 """{package: the extra that brings it}."""
 
 
 def missing_package(package: str, needs: str = "this needs") -> ImportError:
-    """Return an ImportError that says how to install a package, by its extra if it has one; `needs` begins the text."""
-    hint = "python -m pip install " + (f'"{DISTRIBUTION}[{EXTRAS[package]}]"' if package in EXTRAS else package)
+    """Return an ImportError that says how to install a package, by its extra if it has one.
+
+    `needs` begins the text.
+    """
+    name = f'"{DISTRIBUTION}[{EXTRAS[package]}]"' if package in EXTRAS else package
+    hint = f"python -m pip install {name}"
     return ImportError(f"{needs} {package}, which is not installed: {hint}", name=package)
 
 
 def warn_of_another_owner(metadata: str) -> None:
-    """Warn if the distribution with the folder `metadata`, another project's, owns the package's folder as well."""
+    """Warn that another project's distribution, of the folder `metadata`, owns this folder too."""
     warnings.warn(
-        f"{FOLDER} belongs to {DISTRIBUTION} and to the distribution fastnn ({metadata} lies beside it), which is "
-        f"another project's or version 0.1 of this one: {REMEDY}",
+        f"{FOLDER} belongs to {DISTRIBUTION} and to the distribution fastnn ({metadata} lies "
+        f"beside it), which is another project's or version 0.1 of this one: {REMEDY}",
         stacklevel=4,  # the line that imports fastnn
     )
 
 
-# --------------------------------------------------- other libraries' names for activations, losses and initial weights
+# ------------------------------- other libraries' names for activations, losses and initial weights
 
 
-ALIASES = {
-    # activations
-    "linear": "identity",
-    "logistic": "sigmoid",
-    "sigmoid": "logistic",  # in the estimators, which have scikit-learn's names
-    "swish": "silu",
-    # losses, all of them with or without "loss" at the end; the minimum of "rmse" is in the same place
-    **dict.fromkeys(("l2", "mse", "mean_squared_error", "rmse"), "squared_error"),
-    **dict.fromkeys(("l1", "mae", "mean_absolute_error"), "absolute_error"),
-    "smooth_l1": "huber",
-    **dict.fromkeys(("quantile", "quantile_regression"), "pinball"),
-    "pinball": "quantile",  # in the estimators
-    **dict.fromkeys(("bce", "bce_with_logits", "binary_crossentropy", "binary_cross_entropy", "hinge"), "log_loss"),
-    **dict.fromkeys(("nll", "negative_log_likelihood", "categorical_crossentropy"), "cross_entropy"),
-    "sparse_categorical_crossentropy": "cross_entropy",
-    "poisson_nll": "poisson",
-    # initial weights
-    **dict.fromkeys(("xavier", "xavier_uniform"), "glorot_uniform"),
-    "xavier_normal": "glorot_normal",
-    **dict.fromkeys(("kaiming", "kaiming_normal", "he_normal"), "he"),
-    "random_normal": "normal",
-    "average": "mean",  # of reductions
-}
+ALIASES = by_name(
+    {
+        # activations; the estimators have scikit-learn's names
+        "identity": "linear",
+        "sigmoid": "logistic",
+        "logistic": "sigmoid",
+        "silu": "swish",
+        # losses, all of them with or without "loss" at the end; the minimum of "rmse" is in the
+        # same place
+        "squared_error": "l2 mse mean_squared_error rmse",
+        "absolute_error": "l1 mae mean_absolute_error",
+        "huber": "smooth_l1",
+        "pinball": "quantile quantile_regression",
+        "quantile": "pinball",
+        "log_loss": "bce bce_with_logits binary_crossentropy binary_cross_entropy hinge",
+        "cross_entropy": (
+            "nll negative_log_likelihood categorical_crossentropy sparse_categorical_crossentropy"
+        ),
+        "poisson": "poisson_nll",
+        # initial weights
+        "glorot_uniform": "xavier xavier_uniform",
+        "glorot_normal": "xavier_normal",
+        "he": "kaiming kaiming_normal he_normal",
+        "normal": "random_normal",
+        # reductions
+        "mean": "average",
+    }
+)
 """{another name: the one here}. Capitals, "_", "-", blanks and a "loss" at the end do not count."""
 
 _CPU_ONLY = "fastnn computes on the CPU only"
 _LAST = "for the last layer only, by output="
-ANSWERS = dict.fromkeys(("softmax", "exp"), _LAST) | dict.fromkeys(("cuda", "gpu", "mps"), _CPU_ONLY)
+ANSWERS = by_name({_LAST: "softmax exp", _CPU_ONLY: "cuda gpu mps"})
 """{a name without a counterpart in fastnn: the hint for it}, used where the name is not legal."""
 
 
-# ------------------------------------------------------------------------------- keywords that a function does not have
+# ----------------------------------------------------------- keywords that a function does not have
 
 
 _BY_NORM = "clip_norm=..., the most that the length of the whole gradient may be"
-_NO_DROPOUT = "there is no dropout: alpha=0.001 is an L2 penalty, Stop(validation=0.1, patience=10) stops early"
+_NO_NORM = (
+    "there is no batch normalization: scale the inputs (the table estimators do), "
+    "and networks of three hidden layers train without it"
+)
+_NO_MONOTONE = "there are no monotone constraints: LightGBM and XGBoost have them"
+_NO_DROPOUT = (
+    "there is no dropout: alpha=0.001 is an L2 penalty, "
+    "Stop(validation=0.1, patience=10) stops early"
+)
+_NO_LOSS = (
+    "the table estimators have one loss each: predict_interval gives quantiles, "
+    "and MLPRegressor has other losses"
+)
 
-REMEDIES = {
-    **dict.fromkeys(("epoch", "n_epochs", "num_epochs", "nb_epoch", "max_iter", "max_epochs", "n_iter"), "epochs=..."),
-    **dict.fromkeys(("batch", "batchsize", "minibatch_size"), "batch_size=..."),
-    **dict.fromkeys(("random_state", "rng", "random_seed"), "seed=..."),
-    **dict.fromkeys(("weights", "sample_weights", "class_weight", "class_weights"), "sample_weight=..."),
-    **dict.fromkeys(("l2", "weight_penalty", "l2_penalty"), "alpha=..."),
-    **dict.fromkeys(("verbose", "show_progress"), "progress=True"),
-    **dict.fromkeys(("callback",), "callbacks=[...]"),
-    **dict.fromkeys(("init_params", "coefs_init"), "params=..."),
-    **dict.fromkeys(("lr", "learning_rate", "learning_rate_init"), "optimizer=Adam(learning_rate=...)"),
-    **dict.fromkeys(("eps", "epsilon"), "optimizer=Adam(epsilon=...)"),
-    **dict.fromkeys(("betas", "beta1", "beta2", "beta_1", "beta_2"), "optimizer=Adam(beta_1=..., beta_2=...)"),
-    "momentum": "optimizer=SGD(momentum=...)",
-    "nesterov": "optimizer=SGD(momentum=0.9, nesterov=True)",
-    "weight_decay": "optimizer=AdamW(weight_decay=...)",
-    **dict.fromkeys(("solver", "optimizer"), "train(..., optimizer=Adam())"),
-    "sequential": "optimizer=Adam(sequential=True)",
-    **dict.fromkeys(("validation_split", "validation_fraction", "validation"), "stop=Stop(validation=0.1)"),
-    **dict.fromkeys(("validation_data", "X_val", "y_val", "eval_set"), "stop=Stop(validation=(X, Y))"),
-    **dict.fromkeys(("patience", "n_iter_no_change"), "stop=Stop(patience=...)"),
-    "early_stopping": "stop=Stop(patience=10, validation=0.1)",
-    **dict.fromkeys(("tol", "min_delta", "tolerance"), "stop=Stop(tol=...)"),
-    **dict.fromkeys(("restore_best", "restore_best_weights"), "stop=Stop(restore_best=True)"),
-    **dict.fromkeys(("monitor", "metric", "metrics", "scoring"), "stop=Stop(monitor=...)"),
-    **dict.fromkeys(("reduce_lr", "lr_scheduler", "scheduler"), "stop=Stop(reduce=ReduceRate())"),
-    **dict.fromkeys(("min_lr", "lr_min"), "ReduceRate(least=...)"),
-    **dict.fromkeys(("max_seconds", "max_time", "timeout"), "stop=Stop(max_seconds=...)"),
-    **dict.fromkeys(("on_divergence", "terminate_on_nan"), "stop=Stop(on_divergence='stop')"),
-    "on_interrupt": "stop=Stop(on_interrupt='return')",
-    **dict.fromkeys(("loss", "criterion", "loss_function"), "Network(..., loss=...)"),
-    **dict.fromkeys(("quantile", "quantiles", "tau"), "Network(..., loss=Pinball((0.05, 0.5, 0.95)))"),
-    **dict.fromkeys(("delta", "huber_delta"), "Network(..., loss=Huber(delta=...))"),
-    "label_smoothing": "Network(..., loss=CrossEntropy(label_smoothing=...))",
-    **dict.fromkeys(("negative_slope", "slope"), "Network(..., activation=LeakyRelu(slope=...))"),
-    **dict.fromkeys(("output", "out_activation", "output_activation"), "Network(..., output=...)"),
-    **dict.fromkeys(("activation", "activations"), "Network(..., activation=...)"),
-    **dict.fromkeys(("hidden_layer_sizes", "layers", "sizes"), "Network(sizes=(n_inputs, ..., n_outputs))"),
-    **dict.fromkeys(("biases", "use_bias"), "Network(..., bias=...)"),
-    **dict.fromkeys(("kernel_initializer", "initializer"), "Network(..., init=...)"),
-    **dict.fromkeys(("clipnorm", "global_clipnorm", "max_norm", "max_grad_norm", "gradient_clip_val"), "clip_norm=..."),
-    **dict.fromkeys(("clipvalue", "clip_value", "clip", "clip_grad"), _BY_NORM),
-    **dict.fromkeys(("freeze", "frozen", "trainable", "lr_mult", "param_groups"), "rates=(0, ..., 1)"),
-    **dict.fromkeys(("dropout", "dropout_rate"), _NO_DROPOUT),
-    **dict.fromkeys(("device", "cuda", "gpu"), _CPU_ONLY),
-}
-"""{a keyword of another library, or of another function of fastnn: the code to write, or why there is none}."""
+REMEDIES = by_name(
+    {
+        "epochs=...": "epoch n_epochs num_epochs nb_epoch max_iter max_epochs n_iter",
+        "batch_size=...": "batch batchsize minibatch_size",
+        "seed=...": "random_state rng random_seed",
+        "sample_weight=...": "weights sample_weights class_weight class_weights",
+        "alpha=...": "l2 weight_penalty l2_penalty",
+        "progress=True": "verbose show_progress",
+        "callbacks=[...]": "callback",
+        "params=...": "init_params coefs_init",
+        "optimizer=Adam(learning_rate=...)": "lr learning_rate learning_rate_init",
+        "optimizer=Adam(epsilon=...)": "eps epsilon",
+        "optimizer=Adam(beta_1=..., beta_2=...)": "betas beta1 beta2 beta_1 beta_2",
+        "optimizer=SGD(momentum=...)": "momentum",
+        "optimizer=SGD(momentum=0.9, nesterov=True)": "nesterov",
+        "optimizer=AdamW(weight_decay=...)": "weight_decay",
+        "train(..., optimizer=Adam())": "solver optimizer",
+        "optimizer=Adam(sequential=True)": "sequential",
+        "stop=Stop(validation=0.1)": "validation_split validation_fraction validation",
+        "stop=Stop(validation=(X, Y))": "validation_data X_val y_val eval_set",
+        "stop=Stop(patience=...)": "patience n_iter_no_change",
+        "stop=Stop(patience=10, validation=0.1)": "early_stopping",
+        "stop=Stop(tol=...)": "tol min_delta tolerance",
+        "stop=Stop(restore_best=True)": "restore_best restore_best_weights",
+        "stop=Stop(monitor=...)": "monitor metric metrics scoring",
+        "stop=Stop(reduce=ReduceRate())": "reduce_lr lr_scheduler scheduler",
+        "ReduceRate(least=...)": "min_lr lr_min",
+        "stop=Stop(max_seconds=...)": "max_seconds max_time timeout",
+        "stop=Stop(on_divergence='stop')": "on_divergence terminate_on_nan",
+        "stop=Stop(on_interrupt='return')": "on_interrupt",
+        "Network(..., loss=...)": "loss loss_fn criterion objective loss_function",
+        "Network(..., loss=Pinball((0.05, 0.5, 0.95)))": "quantile quantiles tau",
+        "Network(..., loss=Huber(delta=...))": "delta huber_delta",
+        "Network(..., loss=CrossEntropy(label_smoothing=...))": "label_smoothing",
+        "Network(..., activation=LeakyRelu(slope=...))": "negative_slope slope",
+        "Network(..., output=...)": "output out_activation output_activation",
+        "Network(..., activation=...)": "activation activations",
+        "Network(sizes=(n_inputs, ..., n_outputs))": "hidden_layer_sizes layers sizes",
+        "Network(..., bias=...)": "biases use_bias",
+        "Network(..., init=...)": "kernel_initializer initializer",
+        "clip_norm=...": "clipnorm global_clipnorm max_norm max_grad_norm gradient_clip_val",
+        _BY_NORM: "clipvalue clip_value clip clip_grad",
+        "rates=(0, ..., 1)": "freeze frozen trainable lr_mult param_groups",
+        _NO_DROPOUT: "dropout dropout_rate",
+        _NO_NORM: "batch_norm batchnorm batch_normalization normalization",
+        _NO_MONOTONE: "monotone monotonic monotone_constraints monotonic_cst",
+        _CPU_ONLY: "device cuda gpu",
+    }
+)
+"""{a keyword of another library, or of another function of fastnn: the code to write, or why there
+is none}.
+"""
 
 AT_ONCE = {
-    "threads": "threads=..., which share each step (train_many trains several networks at once: n_jobs=...)",
+    "threads": (
+        "threads=..., which share each step "
+        "(train_many trains several networks at once: n_jobs=...)"
+    ),
     "n_jobs": "n_jobs=..., the members that are trained at once, each by a thread of its own",
 }
 """{the keyword of a function that says how much is done at once: what it means}"""
 
-OF_AT_ONCE = ("threads", "n_threads", "num_threads", "n_jobs", "n_workers", "num_workers", "workers", "processes")
+OF_AT_ONCE = (
+    "threads",
+    "n_threads",
+    "num_threads",
+    "n_jobs",
+    "n_workers",
+    "num_workers",
+    "workers",
+    "processes",
+)
 """The names that this has in other functions and libraries."""
 
 OF_TRIALS = ("n_iter", "n_trials", "max_trials", "n_candidates", "num_samples")
 """The names that searches of other libraries have for the number of trials."""
 
+DEFAULTS: dict[str, object] = {"batch_size": 200, "shuffle": True, "alpha": 0.0}
+"""What `train` takes where it is not given the argument, nor a state that has it."""
+
 F = TypeVar("F", bound=Callable[..., Any])
 
 
 def explains_keywords(function: F) -> F:
-    """Return a function, or a class, with an error that says what to write in the place of a keyword it does not have.
+    """Return a function, or a class, whose error says what to write for a keyword it does not have.
 
-    Its signature stays as it is, and a call that is right costs less than half a microsecond more.
+    Its signature has the defaults that it shows in `help`, and a call that is right costs less than
+    half a microsecond more. IPython shows no frames of fastnn between the caller and an error.
     """
     if inspect.isclass(function):
         type.__setattr__(function, "__init__", explains_keywords(vars(function)["__init__"]))
@@ -158,17 +219,32 @@ def explains_keywords(function: F) -> F:
     def explained(*args: Any, **options: Any) -> Any:
         try:
             return function(*args, **options)
-        except TypeError as error:
+        except Exception as error:
+            hide_frames(error)
+            if not isinstance(error, TypeError):
+                raise
             legal = inspect.signature(function).parameters
             unknown = [name for name in options if name not in legal]
             began = error.__traceback__ is not None and error.__traceback__.tb_next is not None
             if began or not unknown:
                 raise
-        owner = f"{type(args[0]).__name__}." if args and "self" in legal else ""  # a base may have the method
+        # The class of the object, for a base may have the method.
+        owner = f"{type(args[0]).__name__}." if args and "self" in legal else ""
         name = f"{owner}{function.__name__}".removesuffix(".__init__")
         raise unknown_keyword(name, unknown[0], legal)
 
+    signature = _with_defaults(inspect.signature(function))
+    explained.__signature__ = signature  # type: ignore[attr-defined]
     return cast(F, explained)
+
+
+def _with_defaults(signature: inspect.Signature) -> inspect.Signature:
+    """Return the signature of `train` or its like with what is taken where nothing is given."""
+    parameters = dict(signature.parameters)
+    for name, parameter in parameters.items():
+        if repr(parameter.default) == "<not given>" and "resume" in parameters:
+            parameters[name] = parameter.replace(default=DEFAULTS.get(name))
+    return signature.replace(parameters=[*parameters.values()])
 
 
 def unknown_keyword(function: str, unknown: str, legal: Collection[str]) -> TypeError:
@@ -177,18 +253,27 @@ def unknown_keyword(function: str, unknown: str, legal: Collection[str]) -> Type
 
 
 def instead_of(unknown: str, legal: Collection[str]) -> str:
-    """Return the remedy of `REMEDIES`; its inner part where that is an argument here, as in ``stop=Stop(tol=...)``."""
+    """Return the remedy of `REMEDIES`.
+
+    It is the inner part where that is an argument here, as in ``stop=Stop(tol=...)``.
+    """
     if unknown.lower() in OF_AT_ONCE and (own := [name for name in AT_ONCE if name in legal]):
         return f": say {AT_ONCE[own[0]]}"
     if unknown.lower() in OF_TRIALS and "budget" in legal:
-        return ": say budget=..., the epochs of all networks together, which decide how many are tried"
+        effect = "the epochs of all networks together, which decide how many are tried"
+        return f": say budget=..., {effect}"
     remedy = REMEDIES.get(unknown.lower())
+    if "preset" in legal and remedy in (REMEDIES["loss"], REMEDIES["quantiles"]):
+        remedy = _NO_LOSS
     if "damping" in legal and "learning_rate" not in legal and remedy == REMEDIES["learning_rate"]:
-        remedy = f"its steps have no rate, they go by {', '.join(name for name in legal if name != 'self')}"
+        names = ", ".join(name for name in legal if name != "self")
+        remedy = f"its steps have no rate, they go by {names}"
     is_code = remedy is None or re.match(r"\w+[=(]", remedy)  # else a sentence
-    if not {"random_state", "X_val"}.isdisjoint(legal) and is_code:  # an estimator, with own names for the same
+    is_estimator = not {"random_state", "X_val"}.isdisjoint(legal)  # with other names for the same
+    if is_estimator and is_code:
         wanted = remedy or f"{unknown.lower()}=..."
-        known = [*(name for name, said in REMEDIES.items() if said == wanted), wanted.partition("=")[0]]
+        known = [name for name, said in REMEDIES.items() if said == wanted]
+        known.append(wanted.partition("=")[0])
         if same := [name for name in known if name in legal]:
             return ": say X_val=..., y_val=..." if "X_val" in same else f": say {same[-1]}=..."
         remedy = None

@@ -74,14 +74,14 @@ def refuse_masked(name: str, value: Any) -> None:
         raise ValueError(f"{name} has masked values: fill them in or leave their rows out")
 
 
-def refuse_complex(name: str, value: Any) -> None:
+def refuse_complex(name: str, value: object) -> None:
     """Raise ValueError for complex numbers, in words that begin as scikit-learn's do."""
     if getattr(getattr(value, "dtype", None), "kind", "") == "c":
         what = f"{name} holds complex numbers; say real and imaginary parts"
         raise ValueError(f"Complex data not supported: {what}")
 
 
-def _described(value: Any) -> str:
+def _described(value: object) -> str:
     """Describe an object that is no array, and how to make one of it."""
     if isinstance(value, Iterable) and not isinstance(value, Mapping):
         return (
@@ -108,7 +108,7 @@ def _first_object(name: str, array: Array) -> str:
 # ---------------------------------------------------------------------------------------------------------- data frames
 
 
-def is_frame(value: Any) -> bool:
+def is_frame(value: object) -> bool:
     """Return whether this is a data frame, of whatever library."""
     return hasattr(value, "columns") and hasattr(value, "dtypes")
 
@@ -221,7 +221,7 @@ MISSING = ("NoneType", "NAType")
 """The names of the classes of None and pandas' NA."""
 
 
-def is_gap(value: Any) -> bool:
+def is_gap(value: object) -> bool:
     """Return whether a word or a number is missing: None, NaN or pandas' NA."""
     return type(value).__name__ in MISSING or (isinstance(value, numbers.Number) and is_nan(value))
 

@@ -1,5 +1,6 @@
 """The commands of ``fastnn`` by their names, and the short ones themselves (typer and rich)."""
 
+import os
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -108,6 +109,7 @@ def warmup() -> None:
     """
     dtypes = (np.dtype(np.float64), np.dtype(np.float32))
     table = new_table("dtype", *ENTRY_POINTS, "sum", texts=("dtype",))
+    os.environ.setdefault("FASTNN_QUIET", "1")  # the progress says that kernels are compiled
     with progress("compiling", len(dtypes) * len(OF_A_DTYPE) + len(OF_NONE)) as advance:
         for dtype in dtypes:
             seconds = {}

@@ -28,7 +28,7 @@ import stat
 import sys
 import time
 from collections.abc import Callable, Iterator
-from typing import NamedTuple
+from typing import IO, Any, NamedTuple
 
 import numpy as np
 
@@ -68,11 +68,11 @@ class Folder(NamedTuple):
     descriptor: int | None
     """None where a system opens no folders: Windows."""
 
-    def _at(self, name):
+    def _at(self, name: str) -> str:
         """Return the path to a file, from the descriptor on where there is one."""
         return name if self.descriptor is not None else str(self.path / name)
 
-    def _open(self, name, mode, flags):
+    def _open(self, name: str, mode: str, flags: int) -> IO[Any]:
         """Open a file, and no link; one that is made is for the user alone."""
         flags |= getattr(os, "O_BINARY", 0) | getattr(os, "O_NOFOLLOW", 0)
         return open(self._at(name), mode, opener=lambda at, _: os.open(at, flags, 0o600, dir_fd=self.descriptor))
@@ -165,7 +165,7 @@ def cache_state() -> CacheState:
 # ------------------------------------------------------------------------------------------------------ who could write
 
 
-def _walk_safely(path, make):
+def _walk_safely(path: pathlib.Path, make: bool) -> None:
     """Go from the root down to the folder, making what is missing; refuse a way on which others could exchange it.
 
     Downwards: what lies in a folder that was found safe cannot be exchanged any more while one looks.
@@ -186,7 +186,7 @@ def _walk_safely(path, make):
             _walk_safely(part.parent / os.readlink(part), make)
 
 
-def _refuse_unsafe(path, found, on_the_way=False):
+def _refuse_unsafe(path: pathlib.Path, found: os.stat_result, on_the_way: bool = False) -> None:
     """Raise a PermissionError where others than the user and root could put code into a folder, or exchange it."""
     remedy = "set FASTNN_CACHE_DIR to a folder of your own"
     # Whoever owns the root folder could exchange everything. In some containers it is shown as a nobody's.
@@ -200,14 +200,14 @@ def _refuse_unsafe(path, found, on_the_way=False):
         raise PermissionError(f"{cut(path)} can be written by other users, who could plant code there: {remedy}")
 
 
-def _is_safe_file(found):
+def _is_safe_file(found: os.stat_result) -> bool:
     """Return whether nobody but the user and root can have written a file: a second link may lie where others can."""
     others_write = found.st_nlink != 1 or found.st_mode & _OTHERS_WRITE
     is_own = not POSIX or (found.st_uid in (os.geteuid(), 0) and not others_write)
     return stat.S_ISREG(found.st_mode) and is_own
 
 
-def _explained(error, path, what, remedy):
+def _explained(error: OSError, path: object, what: str, remedy: str) -> OSError:
     """Return an OSError of the same class that says what could not be done, and what to do."""
     return type(error)(f"{path} cannot be {what} ({error.strerror}): {remedy}")
 
@@ -225,20 +225,16 @@ _errors: list[str] = []
 _warned: list[bool] = []
 
 
-def _never_raises(function):
-    """Decorate a function to return None in place of raising; `warn_once` warns of the error."""
-
-    @functools.wraps(function)
-    def call(*args):
-        try:
-            return function(*args)
-        except Exception as error:
-            _errors.append(str(error))  # text alone: the exception would keep the frames, and arrays, alive
-
-    return call
+@contextlib.contextmanager
+def _never_raises() -> Iterator[None]:
+    """Have a function return None in place of raising, as its decorator; `warn_once` warns of the error."""
+    try:
+        yield
+    except Exception as error:
+        _errors.append(str(error))  # text alone: the exception would keep the frames, and arrays, alive
 
 
-@_never_raises
+@_never_raises()
 def load(name: str, variant: str = "") -> bytes | None:
     """Return the cached code of a kernel and variant (the digest of its constants); None if missing or damaged."""
     key = _key(name + variant)
@@ -252,7 +248,7 @@ def load(name: str, variant: str = "") -> bytes | None:
     return rest[len(key) :] if hashlib.sha256(rest).digest() == checksum and rest.startswith(key) else None
 
 
-@_never_raises
+@_never_raises()
 def save(name: str, code: bytes, variant: str = "") -> None:
     """Cache the code of a kernel and variant; a process that loads it meanwhile finds the old file or the new one."""
     if source_stamp.__wrapped__() != source_stamp():
@@ -291,7 +287,7 @@ def _file_name(name: str, key: bytes) -> str:
 
 
 @functools.cache
-def _processor():
+def _processor() -> tuple[tuple[str, str], ...]:
     """Return the host's processor and its features, under the names of Numba's settings that replace them."""
     import llvmlite.binding as llvm
 
@@ -309,5 +305,5 @@ def source_stamp() -> str:
 
     versions = (__version__, llvmlite.__version__, np.__version__, sys.version, os.environ.get("NUMBA_ENABLE_AVX"))
     numba = importlib.util.find_spec("numba")  # its version is read as text: an import takes a while
-    numbas_version = numba and pathlib.Path(numba.origin).with_name("_version.py").read_bytes()
+    numbas_version = numba and pathlib.Path(str(numba.origin)).with_name("_version.py").read_bytes()
     return hashlib.sha256(repr((*versions, DATA, numbas_version, sources_digest())).encode()).hexdigest()

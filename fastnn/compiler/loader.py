@@ -13,6 +13,7 @@ import json
 import os
 import sys
 import threading
+import time
 from collections.abc import Callable
 
 import numpy as np
@@ -21,6 +22,7 @@ from fastnn.checking.hints import missing_package
 from fastnn.compiler import cache, shipped
 from fastnn.compiler.arguments import BlockPointer, flatten, pack
 from fastnn.compiler.program import digest, entry_point, numba_settings, symbol
+from fastnn.cores import is_worker
 from fastnn.memory import address
 
 IN_PYTHON = "DISABLE_JIT" in numba_settings()
@@ -183,8 +185,8 @@ def _machine_code(name, dtype, constants):
         if content is None:
             from fastnn.compiler import codegen  # imports Numba
 
-            _announce()
-            content = codegen.compile_entry(name, dtype, constants)
+            with _announced_compilation():
+                content = codegen.compile_entry(name, dtype, constants)
             cache.save(title, content, variant)
         header, _, code = content.partition(b"\n")  # the header tells what Numba knew of the types, without Numba
         function, *signature = json.loads(header)
@@ -238,14 +240,49 @@ def kernels_are_kept() -> bool:
     return bool(origins) and all(origin(title) != COMPILED for title in list(origins))
 
 
+COMPILE_SECONDS = 10
+"""About how long the first `fit` of a table compiles, in seconds of one core, by ``python -m benchmarks.compiling``.
+
+Pages quote it; a test compares them.
+"""
+
+PATIENCE = 3.0
+"""Seconds of compilation after which a process says so where nobody watches."""
+
+QUIET = "FASTNN_QUIET"
+"""The environment variable by which a process says nothing of compilations."""
+
 _announced: list[bool] = []
+_compiled_for: list[float] = []  # seconds of each compilation of this process
+
+
+@contextlib.contextmanager
+def _announced_compilation():
+    """Print, once in a process, that the body compiles: at once at a terminal and in a notebook.
+
+    Elsewhere it is printed when the process has compiled for longer than `PATIENCE`, and not by workers.
+    """
+    began = time.monotonic()
+    is_watched = sys.stderr is not None and (sys.stderr.isatty() or "ipykernel" in sys.modules)
+    alarm = threading.Timer(PATIENCE - sum(_compiled_for), _announce)
+    alarm.daemon = True
+    if is_watched:
+        _announce()
+    elif not is_worker():
+        with contextlib.suppress(RuntimeError):  # no more threads can be had
+            alarm.start()
+    try:
+        yield
+    finally:
+        alarm.cancel()
+        _compiled_for.append(time.monotonic() - began)
 
 
 def _announce():
-    """Print that fastnn compiles, once in a process and where somebody watches: at a terminal, in a notebook."""
-    if not _announced and sys.stderr is not None and (sys.stderr.isatty() or "ipykernel" in sys.modules):
+    if not _announced and not os.environ.get(QUIET):
         _announced.append(True)
-        _say("compiling kernels, which takes some seconds, once on this machine ...")
+        ahead = "`fastnn warmup` does it ahead"
+        _say(f"compiling kernels, about {COMPILE_SECONDS} seconds, once on this machine; {ahead} ...")
 
 
 def _say(what):

@@ -40,7 +40,7 @@ class Library(NamedTuple):
     level: str
     signatures: dict[str, str]
     """{kernel: the letters of its result and arguments}, those of `loader.C_TYPES`."""
-    address_of: Callable[[str], int]
+    address_of: Callable[[str], int | None]
 
 
 def library() -> Library | None:
@@ -83,7 +83,7 @@ def _library() -> Library | None:
         return None
 
 
-def _opened():
+def _opened() -> Library | None:
     """Open the library of the best level, or raise an error that says why it is not to be used."""
     try:
         stored = json.loads(_read(FOLDER / MANIFEST))
@@ -122,7 +122,7 @@ def _read(path: pathlib.Path) -> bytes:
         return file.read()
 
 
-def _best(levels):
+def _best(levels: list[dict[str, Any]]) -> dict[str, Any]:
     """Return the first of the levels, which are sorted, that this CPU can run and `VARIABLE` allows."""
     wanted = os.environ.get(VARIABLE)
     chosen = [level for level in levels if wanted in (None, "", level["name"])]

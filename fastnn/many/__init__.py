@@ -1,5 +1,7 @@
 """train_many(): many networks in one call, each with the bits of a training of its own."""
 
+from __future__ import annotations
+
 from typing import Any
 
 from numpy.typing import DTypeLike

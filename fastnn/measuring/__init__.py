@@ -1,1 +1,1 @@
-"""Stopwatches, workloads and facts about the machine, shared by command line, tests and benchmarks."""
+"""Stopwatches, workloads and facts about the machine, for command line, tests and benchmarks."""

@@ -6,7 +6,7 @@ import textwrap
 import time
 from abc import ABC, abstractmethod
 from numbers import Integral, Real
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, NoReturn, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -176,6 +176,24 @@ class BaseTabular(Saving, Exporting, BaseEstimator, ABC):
         return None
 
     # ------------------------------------------------------------------------------------------------------------ fit
+
+    @property
+    def partial_fit(self) -> NoReturn:
+        """Not there: the preparation and the members learn from all rows at once.
+
+        Raises
+        ------
+        AttributeError
+            Always, and names what learns from a stream instead.
+
+        Examples
+        --------
+        >>> from fastnn import TabularRegressor
+        >>> hasattr(TabularRegressor(), "partial_fit")
+        False
+        """
+        instead = "fit on all rows again, or learn from a stream by MLPClassifier or train(..., resume=...)"
+        raise AttributeError(f"{type(self).__name__} has no partial_fit: {instead}")
 
     _validate_params = short_errors()(BaseEstimator._validate_params)
 

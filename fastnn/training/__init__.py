@@ -6,6 +6,8 @@ stop rules that a back end does not know need Python, so the loop handles them b
 far, the loop undoes it and repeats it up to the right step. That is exact, because a step draws nothing at random.
 """
 
+from __future__ import annotations
+
 import contextlib
 import time
 from collections.abc import Collection, Iterable
@@ -48,7 +50,7 @@ from fastnn.training.inputs import (
     check_params,
 )
 from fastnn.training.loop import Group
-from fastnn.training.plan import NOT_GIVEN, NotGiven, make_plan
+from fastnn.training.plan import NOT_GIVEN, make_plan
 from fastnn.training.results import TrainingResult, warn_of_fit
 from fastnn.training.state import TrainingState
 from fastnn.training.stopping import Stop, StopReason
@@ -68,11 +70,11 @@ def train(
     validation_rows: Any = None,
     optimizer: Optimizer | None = None,
     epochs: int,
-    batch_size: int | NotGiven | None = NOT_GIVEN,
-    shuffle: bool | NotGiven = NOT_GIVEN,
+    batch_size: int | None = NOT_GIVEN,
+    shuffle: bool = NOT_GIVEN,
     seed: Seed = None,
-    alpha: float | NotGiven = NOT_GIVEN,
-    clip_norm: float | NotGiven | None = NOT_GIVEN,
+    alpha: float = NOT_GIVEN,
+    clip_norm: float | None = NOT_GIVEN,
     rates: Any = NOT_GIVEN,
     params: Any = None,
     resume: TrainingState | None = None,

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 from fastnn import kit
 from fastnn.backends import check_supported, complete, get_backend
+from fastnn.checking import hints
 from fastnn.checking.arguments import (
     check_flag,
     check_integer,
@@ -228,9 +229,9 @@ class NotGiven(enum.Enum):
         return "<not given>"
 
 
-NOT_GIVEN = NotGiven.NOT_GIVEN
+NOT_GIVEN: Any = NotGiven.NOT_GIVEN
 
-DEFAULTS: dict[str, Any] = {"optimizer": Adam(), "batch_size": 200, "shuffle": True, "alpha": 0.0}
+DEFAULTS: dict[str, Any] = {"optimizer": Adam(), **hints.DEFAULTS}
 
 
 class Options(NamedTuple):
@@ -245,10 +246,10 @@ class Options(NamedTuple):
 
 def choose_options(
     optimizer: Optimizer | None = None,
-    batch_size: int | NotGiven | None = NOT_GIVEN,
-    shuffle: bool | NotGiven = NOT_GIVEN,
-    alpha: float | NotGiven = NOT_GIVEN,
-    clip_norm: float | NotGiven | None = NOT_GIVEN,
+    batch_size: int | None = NOT_GIVEN,
+    shuffle: bool = NOT_GIVEN,
+    alpha: float = NOT_GIVEN,
+    clip_norm: float | None = NOT_GIVEN,
     rates: Any = NOT_GIVEN,
     resume: TrainingState | None = None,
     before: Mapping[str, Any] | None = None,

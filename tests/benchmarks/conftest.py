@@ -1,4 +1,7 @@
-"""The benchmarks are imported from the project's root, and their examples from its folder; they need scikit-learn."""
+"""The benchmarks are imported from the project's root, their examples from their folder.
+
+They need scikit-learn.
+"""
 
 import importlib.util
 import pathlib

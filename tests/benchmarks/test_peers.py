@@ -112,16 +112,35 @@ def test_c_does_the_same_work():
 
 
 @pytest.mark.skipif(not C_COMPILER, reason="no C compiler")
-def test_the_peak_is_one(monkeypatch):
-    """More than any product reaches, and no more than four multiply-adds of 64 bytes a cycle."""
+def test_the_limits_are_measured_in_turn(monkeypatch):
+    """Whether the peak is one is asked where figures are published: by `tables.check_peaks`."""
     monkeypatch.setattr(limits, "SECONDS", 0.01)
     monkeypatch.setattr(limits, "ROUNDS", 2)
     monkeypatch.setattr(limits, "WIDTHS", (128,))
     lane = type("Lane", (), {"ask": lambda self, request, **arguments: by_fastnn.products(**arguments)})()
     found = limits.fractions(lane, "native")
-    assert 0.5 < max(found["clock"]) < 10
-    assert max(found["peak"]) < 4 * 32 * max(found["clock"])
-    assert max(tables.rates(found["products"]["128"]).values()) < 1.1 * max(found["peak"])
+    products = found["products"]["128"]
+    assert len(found["peak"]) == len(found["clock"]) == len(products) == 2
+    assert min(found["peak"] + found["clock"]) > 0
+    assert {kind for kinds in products for kind in kinds} == {"forward", "forward and back"}
+
+
+HARDWARE = {"peak": [90.0, 100.0], "clock": [3.0, 2.9], "products": {"64": [{"forward": 70.0}, {"forward": 109.0}]}}
+
+
+@pytest.mark.parametrize(
+    ("changed", "error"),
+    [
+        ({}, None),
+        ({"clock": [0.4, 0.3]}, "the clock is 0.4 GHz"),
+        ({"peak": [385.0]}, "the peak of 385 GF/s is more than 128 operations a cycle"),
+        ({"peak": [99.0]}, "products of 64 columns do 109 GF/s, more than the peak of 99 GF/s"),
+    ],
+)
+def test_no_figures_are_published_of_a_peak_that_is_none(changed, error):
+    results = {"hardware": {"native": HARDWARE | changed, "AVX2": None}}
+    with contextlib.nullcontext() if error is None else pytest.raises(ValueError, match=re.escape(error)):
+        tables.check_peaks(results)
 
 
 def test_a_peer_that_is_not_here_is_named_with_the_reason():
@@ -142,7 +161,7 @@ def test_a_lane_has_its_own_packages_first_and_lives_on_after_an_error(tmp_path)
         with pytest.raises(lanes.PeerError, match="Own: ValueError"):
             lane.ask("prepare", workload="digit")
         lane.ask("prepare", workload="seed")
-        assert 0 < lane.ask("time", what="seed") < 60
+        assert lane.ask("time", what="seed") > 0
     assert str(tmp_path) not in sys.path
 
 

@@ -2,12 +2,15 @@
 
 import functools
 import inspect
+import re
+import typing
 from dataclasses import dataclass
 
 import numpy as np
 import pytest
 from fuzz_values import LONG_NAME, nested
 from good_input import refusal
+from pages import ROOT
 
 import fastnn
 from fastnn import (
@@ -72,6 +75,10 @@ CASES = [
     (TabularRegressor, {"seed": 3}, "TabularRegressor has no argument 'seed': say random_state=..."),
     (TabularClassifier, {"momentum": 3}, "TabularClassifier has no argument 'momentum'; it has preset, hid"),
     *((fit_of(e), {"eval_set": X}, f"{e.__name__}.fit has no argument 'eval_set': say X_val=..., y_val") for e in FITS),
+    (TabularRegressor, {"loss": "huber"}, "has no argument 'loss': the table estimators have one loss each"),
+    (TabularRegressor, {"monotone_constraints": {}}, "no argument 'monotone_constraints': there are no monotone c"),
+    (Network, {"sizes": (2, 1), "batch_norm": True}, "no argument 'batch_norm': there is no batch normalization"),
+    (fit, {"epochs": 1, "objective": "mse"}, "train has no argument 'objective': say Network(..., loss=...)"),
     (population, {"dropout": 0.5}, f"Population has no argument 'dropout': {_NO_DROPOUT}"),
 ]
 
@@ -82,6 +89,37 @@ def test_another_librarys_keyword_says_what_to_write(function, options, text):
         function(**options)
     assert text in str(caught.value)
     assert caught.value.__suppress_context__ or caught.value.__context__ is None
+
+
+def test_a_loss_that_is_a_function_is_told_of_the_loop_of_ones_own():
+    kind, text = refusal(lambda: Network((2, 1), loss=lambda a, y: a - y))
+    assert kind is TypeError
+    assert "Pinball(0.8)" in text
+    assert "docs/howto/own-loop.md" in text
+    assert (ROOT / "docs" / "howto" / "own-loop.md").exists()
+
+
+def test_table_estimators_say_what_learns_from_a_stream():
+    with pytest.raises(AttributeError, match=r"TabularClassifier has no partial_fit: .* MLPClassifier or train"):
+        TabularClassifier().partial_fit(X, X[:, 0])
+
+
+def test_signatures_show_the_defaults_that_are_taken():
+    for function in (train, fastnn.train_many, fastnn.Population):
+        text = str(inspect.signature(function))
+        assert "not given" not in text
+        assert "numpy." not in text
+        assert re.search(r"batch_size: '(int \| None|Any)' = 200, shuffle: '(bool|Any)' = True", text), text
+    assert typing.get_type_hints(train)["batch_size"] == int | None
+
+
+def test_networks_and_registries_print_briefly():
+    assert repr(Network((3, 5, 1))) == "Network((3, 5, 1))"
+    several = Network((3, 5, 4, 3), ("tanh", "relu"), "softmax", bias="none", init="he")
+    assert eval(repr(several), vars(fastnn)) == several
+    assert repr(several).endswith("output='softmax', loss='cross_entropy', bias='none', init='he')")
+    assert repr(LOSSES["huber"]) == "Loss('(a-y)^2 / 2 where |a-y| <= 1 else |a-y| - 1/2', ...)"
+    assert max(len(repr(registry)) for registry in (LOSSES, ACTIVATIONS, fastnn.OPTIMIZERS)) < 800
 
 
 def test_what_is_said_instead_exists():

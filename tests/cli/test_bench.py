@@ -3,7 +3,6 @@
 import functools
 import json
 import re
-from statistics import median
 
 import pytest
 
@@ -32,7 +31,7 @@ def test_report_holds_samples_by_workload_dtype_and_back_end(report):
     assert found == {("seed", dtype): ["numpy", "numba"] for dtype in ("float64", "float32")}
     for training in report["trainings"]:
         assert len(training["seconds"]) == SETTINGS.rounds
-        assert 0 < median(training["seconds"]) < 1
+        assert min(training["seconds"]) > 0
     assert [start["what"] for start in report["starts"]][:2] == ["import numpy", "import fastnn, after numpy"]
 
 

@@ -12,5 +12,6 @@ def folder(tmp_path, monkeypatch):
     monkeypatch.setenv("FASTNN_CACHE_DIR", str(path))
     monkeypatch.setattr(cache, "_errors", [])
     monkeypatch.setattr(cache, "_warned", [])
-    cache.source_stamp.cache_clear()  # whoever edits sources while tests run need not see these fail
+    # Whoever edits sources while tests run need not see these fail.
+    cache.source_stamp.cache_clear()
     return path

@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
-from survival import HEAVY, python
+from survival import HEAVY, python, run
 
 from fastnn.compiler import cache, loader
 from fastnn.compiler.arguments import Table, pack
@@ -182,19 +182,85 @@ def stderr(monkeypatch, is_terminal):
     return stream.getvalue
 
 
-@pytest.mark.parametrize(("is_terminal", "cached", "lines"), [(True, False, 1), (True, True, 0), (False, False, 0)])
-def test_a_compilation_says_so_once_where_somebody_watches(monkeypatch, is_terminal, cached, lines):
-    said = stderr(monkeypatch, is_terminal)
-    for name, value in (("_announced", []), ("origins", {})):
-        monkeypatch.setattr(loader, name, value)
-    monkeypatch.setattr("fastnn.compiler.codegen.compile_entry", lambda *about: b"not JSON\n")
-    monkeypatch.setattr(loader.cache, "load", lambda *name: b"not JSON\n" if cached else None)
-    monkeypatch.setattr(loader.cache, "save", lambda *kernel: None)
-    for _ in range(2):
-        with pytest.raises(json.JSONDecodeError):
-            loader._machine_code("predict", np.dtype(np.float64), ())
-    told = "fastnn: compiling kernels, which takes some seconds, once on this machine ..."
-    assert said().splitlines() == [told] * lines
+class Alarm:
+    """A `threading.Timer` that goes off when it is started, if it has no time to wait."""
+
+    def __init__(self, seconds, function):
+        self.seconds, self.function = seconds, function
+
+    def start(self):
+        if self.seconds <= 0:
+            self.function()
+
+    def cancel(self):
+        pass
+
+
+@pytest.fixture
+def compile_twice(monkeypatch):
+    """A function that has two kernels compiled, each in so many seconds, and returns the lines on stderr."""
+
+    def run(*, is_terminal=False, cached=False, seconds=0.0):
+        said, now = stderr(monkeypatch, is_terminal), [0.0]
+
+        def compiled(*about):
+            now[0] += seconds
+            return b"not JSON\n"
+
+        for name, value in (("_announced", []), ("_compiled_for", []), ("origins", {})):
+            monkeypatch.setattr(loader, name, value)
+        monkeypatch.setattr(loader.threading, "Timer", Alarm)
+        monkeypatch.setattr(loader.time, "monotonic", lambda: now[0])
+        monkeypatch.setattr("fastnn.compiler.codegen.compile_entry", compiled)
+        monkeypatch.setattr(loader.cache, "load", lambda *name: b"not JSON\n" if cached else None)
+        monkeypatch.setattr(loader.cache, "save", lambda *kernel: None)
+        for _ in range(2):
+            with pytest.raises(json.JSONDecodeError):
+                loader._machine_code("predict", np.dtype(np.float64), ())
+        return said().splitlines()
+
+    monkeypatch.delenv(loader.QUIET, raising=False)
+    return run
+
+
+ANNOUNCED = (
+    f"fastnn: compiling kernels, about {loader.COMPILE_SECONDS} seconds, once on this machine; "
+    "`fastnn warmup` does it ahead ..."
+)
+
+
+@pytest.mark.parametrize(("cached", "lines"), [(False, [ANNOUNCED]), (True, [])])
+def test_a_compilation_says_so_once_at_a_terminal(compile_twice, cached, lines):
+    assert compile_twice(is_terminal=True, cached=cached) == lines
+
+
+@pytest.mark.parametrize(("seconds", "lines"), [(2.9, []), (3.1, [ANNOUNCED])])
+def test_elsewhere_a_long_compilation_says_so_once(compile_twice, seconds, lines):
+    """Here the second one does, before which the first has taken so long."""
+    assert compile_twice(seconds=seconds) == lines
+
+
+def test_workers_and_who_is_told_to_be_quiet_say_nothing(compile_twice, monkeypatch):
+    monkeypatch.setattr(loader, "is_worker", lambda: True)
+    assert compile_twice(seconds=4.0) == []
+    monkeypatch.setenv("FASTNN_QUIET", "1")
+    assert compile_twice(is_terminal=True) == []
+
+
+LONG = """
+import sys, time
+from fastnn.compiler import loader
+loader.PATIENCE = 0.0
+with loader._announced_compilation():
+    while not loader._announced:
+        time.sleep(0.01)
+"""
+
+
+def test_a_process_without_a_terminal_is_told_while_it_compiles():
+    done = run("-c", LONG, FASTNN_QUIET=None)
+    assert done.returncode == 0
+    assert done.stderr.splitlines() == [ANNOUNCED]
 
 
 @pytest.mark.nojit

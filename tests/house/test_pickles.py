@@ -75,7 +75,7 @@ with multiprocessing.Pool(2) as pool:
 # of joblib what Parallel runs on; Parallel itself starts new processes after each error
 for kind, futures in ("futures", concurrent.futures), ("loky", joblib.externals.loky):
     with futures.ProcessPoolExecutor(1 + (kind == "futures")) as pool:
-        try_out(kind, lambda function, things: pool.map(function, things, timeout=60))
+        try_out(kind, lambda function, things: pool.map(function, things, timeout=600))
 """
 KINDS = ("multiprocessing", "futures", "loky")
 

@@ -11,6 +11,7 @@ import warnings
 import numpy as np
 import pytest
 from bits import all_bits, assert_same_result, assert_same_results
+from counted import counted_calls
 from waiting import times_out
 
 from fastnn import SGD, InterruptWarning, MonitorError, Network, Stop, cores, train, train_many
@@ -42,7 +43,7 @@ def go(backend, request):
         until = [callback.done for callback in callbacks if isinstance(callback, After)]
 
         def late(step):
-            assert all(done.wait(20) for done in until)
+            assert all(done.wait(600) for done in until)
             return 0.1
 
         rates = [lambda step: 0.1] * EARLY + [late] * (M - EARLY)
@@ -119,7 +120,7 @@ def test_a_monitor_that_raises_ends_all_and_its_member_is_named(go):
     failed = threading.Event()
 
     def monitor(Y, outputs):
-        assert failed.wait(20)
+        assert failed.wait(600)
         return 1.0
 
     def broken(Y, outputs):
@@ -159,7 +160,7 @@ def test_members_under_way_end_at_once_and_resume(go, backend):
 
     def first(step):
         if step == 20:
-            assert go.n_jobs == 1 or begun.wait(20)
+            assert go.n_jobs == 1 or begun.wait(600)
             ctrl_c()
         return 0.01
 
@@ -212,10 +213,16 @@ def test_the_second_one_raises_in_the_same_call_or_in_a_later_one_of_fastnn(go):
 
 
 def test_thousands_that_have_not_begun_are_there_at_once():
-    began, stop = [], lambda progress: began.append(time.process_time()) or ctrl_c()
-    with pytest.warns(InterruptWarning):
+    """Each in a few calls of functions, where a training of no epoch takes hundreds."""
+    before = []
+
+    def stop(progress):
+        before.append(count.n)
+        ctrl_c()
+
+    with counted_calls() as count, pytest.warns(InterruptWarning):
         many = train_many(NETWORK, X, Y, n=20_000, epochs=300, n_jobs=1, callbacks=[stop])
-    assert time.process_time() - began[0] < 1.5
+    assert count.n - before[0] < 20 * 20_000
     assert (len(many), many[-1].state.t) == (20_000, 0)
     assert many.n_epochs.sum() < 300 * 5_000
 
@@ -255,7 +262,7 @@ def test_a_time_out_leaves_no_helper_at_work_and_the_handler():
             train_many(NETWORK, X, Y, seed=range(8), epochs=[5] * 7 + [2000], n_jobs=2)
 
     assert times_out(go, lambda n, n_late: n == 9999 or (n >= 200 and n_late > 20)) > 20
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 60
     while cores.helpers_at_work() and time.monotonic() < deadline:
         time.sleep(0.01)
     assert not cores.helpers_at_work()

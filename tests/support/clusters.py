@@ -145,10 +145,9 @@ def main(name, n_threads):
         assert not any(compiled for worker in kernels for compiled in worker.values())
         assert any(kernels) or name == "ray"  # whose workers end with each call
         assert {number for number, _ in cores} == {1}
-        path, began = os.path.join(folder, "killed"), time.perf_counter()
+        path = os.path.join(folder, "killed")
         assert_same_results(trained(**CASES["reference"] | {"backend": KilledOnce(path)}), serial["reference"])
         assert os.path.exists(path)
-        assert time.perf_counter() - began < 60
         with pytest.raises(ZeroDivisionError):
             trained(**CASES["blocks"], callbacks=[lambda progress: 1 / 0])
         wait()  # else Dask may have a single worker left, and joblib uses none of one

@@ -1,4 +1,7 @@
-"""Build conda/recipe.yaml, and run its tests as installed: `tests/support/conda_package.py FOLDER [CHANNEL ...]`."""
+"""Build conda/recipe.yaml, and run its tests as installed.
+
+Run ``python tests/support/conda_package.py FOLDER [CHANNEL ...]``.
+"""
 
 import pathlib
 import sys

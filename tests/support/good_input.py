@@ -32,7 +32,7 @@ def refusal(function, *args, **options):
 
 
 def assert_refused(case, function):
-    """Assert that both back ends refuse changed arguments: (those, the exception, a part of its text)."""
+    """Assert that both back ends refuse changed arguments, with this exception and text."""
     changed, kind, text = case
     given = {
         train: {"network": NETWORK, "X": X, "Y": Y, "epochs": 1, "seed": 0},

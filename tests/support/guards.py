@@ -1,4 +1,4 @@
-"""Steps on full batches, and arrays between guard zones, which show whether somebody wrote beyond them."""
+"""Steps on full batches, and arrays between guard zones, which show a write beyond them."""
 
 import numpy as np
 

@@ -6,7 +6,7 @@ import tracemalloc
 
 @contextlib.contextmanager
 def little_memory(path=None, base=20_000_000, factor=10):
-    """Assert that the body takes at no time more than so many bytes, and so many times the size of the file."""
+    """Assert that the body never takes more bytes than `base` and `factor` times the file."""
     tracemalloc.start()
     try:
         yield

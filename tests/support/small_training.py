@@ -1,4 +1,4 @@
-"""The small training of the driver's tests, and what they hand to it: a back end, an observer, a plain stop rule."""
+"""The small training of the driver's tests, with a back end, an observer and a plain stop rule."""
 
 import signal
 

@@ -20,7 +20,7 @@ def handled_by(handler):
 
 
 @contextlib.contextmanager
-def no_endless_wait(seconds=60):
+def no_endless_wait(seconds=600):
     """Raise AssertionError in the body where it has not ended after so long, many times what it takes."""
 
     def fail(*_):

@@ -90,8 +90,8 @@ threading.Thread(target=make).start()
 begun.wait()
 child = os.fork()
 if not child:
-    os._exit(0 if loader._lock.acquire(timeout=5) else 1)
-print(os.waitpid(child, 0)[1], loader._lock.acquire(timeout=5))
+    os._exit(0 if loader._lock.acquire(timeout=60) else 1)
+print(os.waitpid(child, 0)[1], loader._lock.acquire(timeout=60))
 """
 
 

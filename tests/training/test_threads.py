@@ -1,6 +1,8 @@
 """train(..., threads=): what is used, that it shows in nothing else, and that none hangs in whatever process."""
 
+import linecache
 import os
+import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -144,17 +146,28 @@ def test_an_exception_before_the_steps_begin_sends_the_helpers_away(monkeypatch)
     assert result_bits(trained(3)) == result_bits(trained(1))
 
 
+def is_waiting(ident):
+    """Whether the thread is at the line of `cores._serve` that waits for work."""
+    frame = sys._current_frames()[ident]
+    return (frame.f_code.co_name, linecache.getline(cores.__file__, frame.f_lineno).strip()) == (
+        "_serve",
+        "work = helper.get()",
+    )
+
+
 def test_the_same_helpers_serve_many_trainings_and_sleep_between_them():
-    """They take no time of the processor's: less than a tenth of what one that waits actively would."""
+    """Each waits for its queue, in no function of a training."""
     trained(3)
     n = threading.active_count()
     for _ in range(5):
         trained(3)
     assert threading.active_count() == n
-    time.sleep(0.05)
-    before = time.process_time()
-    time.sleep(0.5)
-    assert time.process_time() - before < 0.05
+    helpers = [thread.ident for thread in threading.enumerate() if thread.name == "fastnn helps"]
+    assert len(helpers) >= 2
+    deadline = time.monotonic() + 60
+    while not all(is_waiting(helper) for helper in helpers) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert all(is_waiting(helper) for helper in helpers)
 
 
 TOGETHER = """
