@@ -31,6 +31,9 @@ def numbers(random, n, gaps=0.0):
 ODD_WORDS = ["é", "日本", "a b", '"', "'", "\\", "%d", "/*", "*/", "??/", "\n"]
 ODD_NUMBERS = [0.5, 1.0, np.nan, np.inf, -np.inf]
 
+LARGE = 1_700_000_000_000_000_000
+"""A whole number whose neighbors float64 does not tell from it."""
+
 COLUMNS = {
     "numbers": numbers,
     "small and large": lambda r, n: r.randn(n) * r.choice([1e-3, 1.0, 1e6]),
@@ -59,6 +62,7 @@ COLUMNS = {
     "strings": lambda r, n: pd.array(words(r, n, ["a", "b"], 0.1), dtype="string"),
     "categories": lambda r, n: pd.Categorical(r.choice(list("pqr"), n), categories=list("rqpz")),
     "integer categories": lambda r, n: pd.Categorical(r.randint(0, 4, n)),
+    "large categories": lambda r, n: pd.Categorical(LARGE + r.randint(0, 4, n)),
     "number categories": lambda r, n: pd.Categorical(r.choice(ODD_NUMBERS, n)),
     "booleans": lambda r, n: r.rand(n) < 0.4,
     "nullable booleans": lambda r, n: pd.array(words(r, n, [True, False], 0.2), dtype="boolean"),
