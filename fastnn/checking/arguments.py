@@ -140,7 +140,7 @@ def counted(n: int, noun: str) -> str:
 
 def listed(names: Sequence[Any]) -> str:
     """Return names in errors, of many the first ones."""
-    return ", ".join(map(repr, names[:5])) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
+    return ", ".join(map(shown, names[:5])) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
 
 
 def check_choice(name: str, value: Any, legal: Iterable[str]) -> str:

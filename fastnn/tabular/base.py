@@ -392,8 +392,9 @@ class BaseTabular(Saving, Exporting, BaseEstimator, ABC):
         """
         total, counts = np.zeros(sample.targets.shape), np.zeros(len(sample.targets))
         for member, rows in zip(self.estimators_, left_out, strict=bool(left_out)):
-            total[rows] += member.predict(sample.inputs[rows], assume_finite=True)
-            counts[rows] += 1
+            if len(rows):  # a member that left out a single row is judged by none
+                total[rows] += member.predict(sample.inputs[rows], assume_finite=True)
+                counts[rows] += 1
         total[counts == 0] = np.nan
         return total / np.maximum(counts, 1)[:, None], counts
 

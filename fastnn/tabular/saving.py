@@ -253,9 +253,9 @@ def _preparation(arrays: dict[str, Array], network: Network, max_categories: int
         preparation.feature_names_in_ = np.array(names, object)
     used = [*places, *(own.column for own in levels)]
     width = k + int(gaps.sum()) + sum(own.width for own in levels)
+    is_possible = type(n) is int and 0 < n <= _MOST_COLUMNS
     legal = {
-        "number": type(n) is int and 0 < n <= _MOST_COLUMNS,
-        "places": all(type(j) is int and 0 <= j < n for j in used) and len(set(used)) == len(used),
+        "places": is_possible and all(type(j) is int and 0 <= j < n for j in used) and len(set(used)) == len(used),
         "names": isinstance(names, list) and len(set(names)) == len(names) and len(names) in (0, n),
         "texts": all(isinstance(name, str) for name in names),
         "levels": all(map(are_plain, levels)),

@@ -22,7 +22,7 @@ from fastnn import (
     TabularRegressor,
     train,
 )
-from fastnn.checking.arguments import amount, cut, decimal, describe, described, shown
+from fastnn.checking.arguments import amount, cut, decimal, describe, described, listed, shown
 from fastnn.checking.hints import _NO_DROPOUT, ALIASES, REMEDIES
 from fastnn.losses import ACTIVATIONS, LOSSES
 from fastnn.network import INITS, REDUCTIONS
@@ -176,6 +176,11 @@ def test_texts_are_cut():
     assert shown(type("Wordless", (), {"__repr__": None})()).startswith("<Wordless instance at")
     assert shown(np.zeros((2, 3))) == "ndarray of shape (2, 3)"
     assert (amount(1234), amount(10**30)) == ("1,234", "more than 10^24")
+
+
+def test_long_names_in_lists_are_cut():
+    assert listed(["a", "b"]) == "'a', 'b'"
+    assert len(listed(["x" * 5000] * 9)) < 600
 
 
 @pytest.mark.parametrize("kind", [np.float64, np.float32, np.float16, np.longdouble])

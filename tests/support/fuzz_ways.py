@@ -4,6 +4,7 @@ import copy
 import ctypes
 import os
 import pickle
+import re
 import runpy
 import shutil
 import subprocess
@@ -12,7 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-from fuzz_oracle import FINE, Refused, Wrong, attempt, done, is_there
+from fuzz_oracle import FINE, REFUSED, Refused, Wrong, attempt, done, is_there
 
 from fastnn import TabularClassifier, TabularRegressor
 
@@ -29,6 +30,9 @@ def numbers(random, n, gaps=0.0):
 
 ODD_WORDS = ["é", "日本", "a b", '"', "'", "\\", "%d", "/*", "*/", "??/", "\n"]
 ODD_NUMBERS = [0.5, 1.0, np.nan, np.inf, -np.inf]
+
+LARGE = 1_700_000_000_000_000_000
+"""A whole number whose neighbors float64 does not tell from it."""
 
 COLUMNS = {
     "numbers": numbers,
@@ -58,6 +62,7 @@ COLUMNS = {
     "strings": lambda r, n: pd.array(words(r, n, ["a", "b"], 0.1), dtype="string"),
     "categories": lambda r, n: pd.Categorical(r.choice(list("pqr"), n), categories=list("rqpz")),
     "integer categories": lambda r, n: pd.Categorical(r.randint(0, 4, n)),
+    "large categories": lambda r, n: pd.Categorical(LARGE + r.randint(0, 4, n)),
     "number categories": lambda r, n: pd.Categorical(r.choice(ODD_NUMBERS, n)),
     "booleans": lambda r, n: r.rand(n) < 0.4,
     "nullable booleans": lambda r, n: pd.array(words(r, n, [True, False], 0.2), dtype="boolean"),
@@ -100,6 +105,13 @@ NAMES += [pd.Timestamp("2020-01-01")]
 
 SCALES = [0, 0, 0, 0, 3, 100, 149, -100, -200, -310]
 """Powers of ten of targets."""
+
+
+RIGHTLY_REFUSED = re.compile(
+    "infinity|n_splits|sample_weight|[Ss]ample weights|weight 0|only one class"
+    "|groups are all the same|is judged by others|diverged"
+)
+"""What a `fit` may refuse of what is drawn here, by words of the error."""
 
 
 class Case(NamedTuple):
@@ -214,7 +226,11 @@ def ways(draw):
     elif draw.chance(0.15) and model.cv is None and n > 5:
         options |= {"X_val": frame[:3], "y_val": y[:3]}
     before, targets, settings = frame.copy(deep=True), y.copy(), repr(model.get_params())
-    done(lambda: model.fit(frame, y, **options))
+    _, error = attempt(lambda: model.fit(frame, y, **options))
+    if error is not None and not RIGHTLY_REFUSED.search(str(error)):
+        raise Wrong(f"fit is refused: {error}")
+    if error is not None:
+        return REFUSED
     if not (frame.equals(before) and np.array_equal(y, targets)):
         raise Wrong("fit changed its arguments")
     if repr(model.get_params()) != settings:

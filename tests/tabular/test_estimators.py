@@ -44,6 +44,14 @@ def test_columns_are_as_large_inputs_as_they_tell_of_the_target():
     assert np.mean(scales**2) == pytest.approx(32 / 4)
 
 
+@pytest.mark.parametrize("n_members", [1, 2])
+def test_members_that_leave_out_a_single_row_are_judged_by_none(kind, n_members):
+    """And not refused: with one row, which chooses the epoch, there is none that judges it."""
+    model = fit(kind, FRAME[:5], TARGETS[kind][:5], n_members=n_members)
+    assert np.isfinite(outputs(model, FRAME[:5])).all()
+    assert np.isnan(model._out_of_bag).any()
+
+
 def test_rows_of_weight_0_are_not_there(kind):
     """Whatever they hold: targets and numbers of another size, words of their own, a class of their own."""
     rng = np.random.RandomState(0)

@@ -151,7 +151,7 @@ def test_a_table_has_a_possible_number_of_columns(n, path):
     model.save(path)
     arrays = dict(np.load(path))
     np.savez(path, **arrays | {"columns": packed(json.loads(arrays["columns"].tobytes()) | {"n": n})})
-    with pytest.raises(ModelFileError, match="the number of its columns"):
+    with pytest.raises(ModelFileError, match="the places of its columns"):
         TabularRegressor.load(path)
 
 
