@@ -23,11 +23,17 @@ Matrix = NDArray[np.float64]
 MOST_SOURCES = 100
 """Columns that estimates are made from; of more columns those that leave least variance of all unexplained."""
 
-MOST_ROWS, MOST_CELLS, FEWEST_ROWS = 10_000, 500_000, 300
+MOST_ROWS, MOST_CELLS, FEWEST_ROWS = 10_000, 200_000, 200
 """Of what the matrix is made of: evenly spaced rows, as many as have so many cells, within these bounds."""
 
 RIDGE = 0.01
 """What is added to each column's variance, as a part of the mean variance, besides columns / rows."""
+
+ROWS_TO_CHOOSE_BY = 100
+"""Rows that the columns to estimate from are chosen by."""
+
+TINY = 1e-12
+"""Added to variances, which may be 0."""
 
 ROUNDS = 3
 """How often gaps of `fit` are filled with draws from the last matrix, to make the next one."""
@@ -94,51 +100,64 @@ def learn_imputation(Z: Matrix, means: Matrix) -> Imputation:
     Z = np.ascontiguousarray(Z - means)
     gaps = np.isnan(Z)
     filled = np.where(gaps, 0.0, Z)
-    sources = telling_columns(filled)
-    imputation = _of_complete(filled, means, sources)
+    sources = _telling_columns(filled)
+    imputation = _imputation_of(filled, means, sources)
     for _ in range(ROUNDS if gaps.any() else 0):
         others = np.roll(filled, len(Z) // 2, axis=0)
         filled = others + imputation.fill(Z - others)  # draws of the gaps, so that variances do not shrink
-        imputation = _of_complete(filled, means, sources)
+        imputation = _imputation_of(filled, means, sources)
     return imputation
 
 
-def telling_columns(Z: Matrix) -> NDArray[np.int64]:
+def _telling_columns(Z: Matrix) -> NDArray[np.int64]:
     """Return up to `MOST_SOURCES` of the columns (n, k), less their means: all, or those that a pivoted Cholesky takes.
 
-    Each is the one of which those before it leave the most variance unexplained.
+    Each is the one of which those before it leave the most variance unexplained (Harbrecht, Peters and Schneider,
+    Applied Numerical Mathematics 2012).
     """
-    if Z.shape[1] <= MOST_SOURCES:
-        return np.arange(Z.shape[1])
-    unexplained = (Z**2).sum(axis=0)
-    chosen: list[int] = []
-    factors: list[Matrix] = []
-    while len(chosen) < MOST_SOURCES and unexplained.max() > 0:
-        j = int(unexplained.argmax())
-        factor = (Z[:, j, None] * Z).sum(axis=0)
-        for other in factors:
-            factor -= other[j] * other
-        factor /= np.sqrt(unexplained[j])
-        unexplained = unexplained - factor**2
-        chosen.append(j)
-        factors.append(factor)
-        unexplained[chosen] = 0.0
-    return np.array(sorted(chosen))
+    k = Z.shape[1]
+    if k <= MOST_SOURCES:
+        return np.arange(k)
+    columns = np.ascontiguousarray(Z[:ROWS_TO_CHOOSE_BY].T)
+    unexplained = (columns**2).sum(axis=1)
+    chosen = np.zeros(MOST_SOURCES, np.int64)
+    factors = np.zeros((MOST_SOURCES, k))
+    for i in range(MOST_SOURCES):
+        j = chosen[i] = unexplained.argmax()
+        explained = (factors[:i, j, None] * factors[:i]).sum(axis=0)
+        factors[i] = ((columns[j] * columns).sum(axis=1) - explained) / np.sqrt(unexplained[j] + TINY)
+        unexplained -= factors[i] ** 2
+        unexplained[chosen[: i + 1]] = -1.0
+    return np.sort(chosen)
 
 
-def _of_complete(Z: Matrix, means: Matrix, sources: NDArray[np.int64]) -> Imputation:
-    """Return the imputation of complete columns (n, k), less their means."""
-    n_sources = len(sources)
-    if not n_sources:
-        return Imputation(means, sources, np.zeros((0, len(means))), np.ones(1))
-    covariance = np.array([(Z[:, j, None] * Z).sum(axis=0) for j in sources]) / len(Z)
-    of_sources = covariance[:, sources]
-    ridge = (RIDGE + n_sources / len(Z)) * (np.diag(of_sources).sum() / n_sources) + 1e-12
-    precision = _inverse(of_sources + np.diag(np.full(n_sources, ridge)))
-    matrix = _product(precision, covariance)
+def _covariances(Z: Matrix, sources: NDArray[np.int64]) -> Matrix:
+    """Return the covariances (s, k) of sources and all columns (n, k), less their means."""
+    columns = np.ascontiguousarray(Z.T)
+    products = np.empty(columns.shape)
+    sums = np.zeros((len(sources), len(columns)))
+    is_square = len(sources) == len(columns)
+    for i, j in enumerate(sources):
+        first = i if is_square else 0
+        sums[i, first:] = np.multiply(columns[j], columns[first:], out=products[first:]).sum(axis=1)
+    if is_square:
+        sums += np.triu(sums, 1).T
+    return sums / len(Z)
+
+
+def _imputation_of(Z: Matrix, means: Matrix, sources: NDArray[np.int64]) -> Imputation:
+    """Return the imputation of complete columns (n, k), less their means, by some of them."""
+    n = len(sources)
+    covariances = _covariances(Z, sources)
+    if not n:
+        return Imputation(means, sources, covariances, np.ones(1))
+    of_sources = covariances[:, sources]
+    ridge = (RIDGE + n / len(Z)) * (np.diag(of_sources).sum() / n) + TINY
+    precision = _inverse(of_sources + np.diag(np.full(n, ridge)))
     diagonal = np.diag(precision)
+    matrix = _product(precision, covariances)
     matrix[:, sources] = -precision / diagonal
-    matrix[np.arange(n_sources), sources] = 0.0
+    matrix[np.arange(n), sources] = 0.0
     return Imputation(means, sources, matrix, _steps(precision / np.sqrt(diagonal[:, None] * diagonal)))
 
 
@@ -160,8 +179,9 @@ def _steps(A: Matrix) -> Matrix:
 def _product(A: Matrix, B: Matrix) -> Matrix:
     """Return the product of a symmetric matrix (s, s) and one of (s, k)."""
     total = np.zeros(B.shape)
+    part = np.empty(B.shape)
     for column, row in zip(A, B, strict=True):
-        total += column[:, None] * row
+        total += np.multiply(column[:, None], row, out=part)
     return total
 
 

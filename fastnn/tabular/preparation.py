@@ -35,6 +35,22 @@ _WAYS = {
 """{kind of `kinds_of`: its name in errors, the way to such values}; booleans first, for they are numbers too."""
 
 
+class Rows(NamedTuple):
+    """What is read of the rows of a table."""
+
+    numbers: Array  # (n, n_numbers)
+    gaps: NDArray[np.bool_]  # (n, n_numbers): where numbers are NaN
+    codes: list[NDArray[np.int64]]  # (n,) of each column of words: numbers of levels, -1 for gaps and unknown words
+
+    def part(self, rows: Any) -> "Rows":
+        """Return some of the rows."""
+        return Rows(self.numbers[rows], self.gaps[rows], [code[rows] for code in self.codes])
+
+    def pattern(self) -> NDArray[np.bool_]:
+        """Return where gaps and unknown words are (n, n_numbers + n_words)."""
+        return np.column_stack([self.gaps, *(code < 0 for code in self.codes)])
+
+
 class Levels(NamedTuple):
     """The levels of a column of words."""
 
@@ -183,18 +199,18 @@ class TablePreparation(TransformerMixin, BaseEstimator):
         >>> len(TablePreparation().fit_with_gaps(X, np.random.RandomState(0)))
         4
         """
-        numbers, codes = self._fit(X)
-        gaps = np.isnan(numbers)
-        tables = [numbers]
-        for _ in range(N_COPIES if gaps.size and gaps.mean() >= FEWEST_GAPS else 0):
-            more = random_state.random_sample(numbers.shape) < gaps.mean(axis=0)
-            tables.append(np.where(more, np.nan, numbers))
-        return [self._matrix(table, codes) for table in tables]
+        rows = self._fit(X)
+        shares = rows.gaps.mean(axis=0)
+        tables = [rows]
+        for _ in range(N_COPIES if rows.gaps.size and rows.gaps.mean() >= FEWEST_GAPS else 0):
+            more = random_state.random_sample(rows.gaps.shape) < shares
+            tables.append(Rows(np.where(more, np.nan, rows.numbers), rows.gaps | more, rows.codes))
+        return [self._matrix(table) for table in tables]
 
     _validate_params = short_errors()(BaseEstimator._validate_params)
 
-    def _fit(self, X: Any) -> tuple[Array, list[NDArray[np.int64]]]:
-        """Learn the columns; return the numbers (n, n_numbers), and the codes (n,) of each column of words."""
+    def _fit(self, X: Any) -> Rows:
+        """Learn the columns; return the rows."""
         table = Table(X)
         self.n_features_in_ = table.n_columns
         self.__dict__.pop("feature_names_in_", None)
@@ -213,35 +229,34 @@ class TablePreparation(TransformerMixin, BaseEstimator):
                 self.levels_.append(levels)
                 codes.append(levels.codes(column))
         Z = np.array(numbers, np.float64).reshape(len(numbers), table.n_rows).T
-        self._fit_numbers(Z)
-        self._fit_gaps(Z, codes)
-        return Z, codes
+        rows = Rows(Z, np.isnan(Z), codes)
+        self._fit_numbers(rows)
+        self._fit_gaps(rows)
+        return rows
 
-    def _fit_gaps(self, numbers: Array, codes: list[NDArray[np.int64]]) -> None:
-        """Learn where gaps are, and how they are estimated."""
-        self.has_word_gaps_: NDArray[np.bool_] = np.array([(code < 0).any() for code in codes], bool)
-        rows = rows_to_learn_from(len(numbers), len(self.means_) + sum(self._word_widths()))
-        numbers, codes = numbers[rows], [code[rows] for code in codes]
-        gaps = self._gaps(numbers, codes)
-        gaps, n_rows = gaps[gaps.any(axis=1)], len(gaps)
-        patterns, counts = np.unique(gaps, axis=0, return_counts=True)
-        self.gap_patterns_: NDArray[np.bool_] = patterns[counts >= FEWEST_GAPS * n_rows]
-        cells = self._cells(numbers, codes)
-        words = [column[~np.isnan(column)] for column in cells.T[len(self.means_) :]]
-        means = [column.mean() if len(column) else 0.0 for column in words]
-        self.imputation_ = learn_imputation(cells, np.append(self.means_, means))
-
-    def _fit_numbers(self, numbers: Array) -> None:
-        k = numbers.shape[1]
-        self.has_gaps_: NDArray[np.bool_] = np.asarray(np.isnan(numbers).any(axis=0))
+    def _fit_numbers(self, rows: Rows) -> None:
+        k = rows.numbers.shape[1]
+        self.has_gaps_: NDArray[np.bool_] = np.asarray(rows.gaps.any(axis=0))
         self.centers_, self.factors_ = np.zeros(k), np.zeros(k)
-        for i, column in enumerate(numbers.T):
+        for i, column in enumerate(rows.numbers.T):
             known = column[~np.isnan(column)] if self.has_gaps_[i] else column
             low, self.centers_[i], high = np.quantile(known, (0.25, 0.5, 0.75))
             spread = high - low or known.max() / 2 - known.min() / 2
             self.factors_[i] = 1 / spread if spread >= np.finfo(np.float64).tiny else 0.0
-        scaled = self._scaled(numbers)
+        scaled = self._scaled(rows.numbers)
         self.means_ = np.array([column[~np.isnan(column)].mean() for column in scaled.T])
+
+    def _fit_gaps(self, rows: Rows) -> None:
+        """Learn where gaps are, and how they are estimated."""
+        self.has_word_gaps_: NDArray[np.bool_] = np.array([(code < 0).any() for code in rows.codes], bool)
+        rows = rows.part(rows_to_learn_from(len(rows.gaps), sum(self.widths)))
+        gaps = rows.pattern()
+        patterns, counts = np.unique(gaps[gaps.any(axis=1)], axis=0, return_counts=True)
+        self.gap_patterns_: NDArray[np.bool_] = patterns[counts >= FEWEST_GAPS * len(gaps)]
+        cells = self.cells(rows)
+        words = [column[~np.isnan(column)] for column in cells.T[len(self.means_) :]]
+        means = [column.mean() if len(column) else 0.0 for column in words]
+        self.imputation_ = learn_imputation(cells, np.append(self.means_, means))
 
     def _levels(self, j: int, column: Column) -> Levels | None:
         """Return the levels of a column of words; None of a constant one."""
@@ -290,22 +305,21 @@ class TablePreparation(TransformerMixin, BaseEstimator):
         >>> preparation.transform([[2.0, "green"]])
         array([[0., 0.]], dtype=float32)
         """
-        return self._matrix(*self._read(X))
+        return self._matrix(self._read(X))
 
-    def _read(self, X: Any) -> tuple[Array, list[NDArray[np.int64]]]:
-        """Return the numbers (n, n_numbers) of a table, and the codes (n,) of each column of words.
-
-        A warning names the columns that have gaps and had none in `fit`.
-        """
+    def _read(self, X: Any) -> Rows:
+        """Read the rows of a table; a warning names the columns that have gaps and had none in `fit`."""
         check_is_fitted(self)
         table = Table(X)
         places = self._places(table)
         numbers = np.empty((table.n_rows, len(self.number_columns_)))
         for i, j in enumerate(self.number_columns_):
             numbers[:, i] = self._column(table, places[j], {"number"}).values
-        unseen = np.isnan(numbers).any(axis=0) & ~self.has_gaps_
-        new_gaps = [j for j, is_new in zip(self.number_columns_, unseen, strict=True) if is_new]
-        codes = []
+        gaps = np.isnan(numbers)
+        new_gaps, codes = [], []
+        if gaps.any():
+            are_new = gaps.any(axis=0) & ~self.has_gaps_
+            new_gaps = [self.number_columns_[i] for i in np.flatnonzero(are_new)]
         for one, has_gaps in zip(self.levels_, self.has_word_gaps_, strict=True):
             column = self._column(table, places[one.column], kinds_of(one.levels))
             codes.append(one.codes(column))
@@ -313,7 +327,7 @@ class TablePreparation(TransformerMixin, BaseEstimator):
                 new_gaps.append(one.column)
         if new_gaps:
             self._warn_of_gaps(sorted(new_gaps))
-        return numbers, codes
+        return Rows(numbers, gaps, codes)
 
     def _warn_of_gaps(self, places: list[int]) -> None:
         names = getattr(self, "feature_names_in_", range(self.n_features_in_))
@@ -352,30 +366,26 @@ class TablePreparation(TransformerMixin, BaseEstimator):
             return column._replace(values=as_numbers(column.values, column.label))
         return column
 
-    def _matrix(self, numbers: Array, codes: list[NDArray[np.int64]]) -> NDArray[np.float32]:
-        """Return the matrix (n, n_numbers) of numbers with NaN for gaps, and codes."""
-        scaled = self._scaled(numbers)
-        words = [levels.numbers(code) for levels, code in zip(self.levels_, codes, strict=True)]
-        gaps = np.isnan(scaled)
-        if gaps.any():
-            rows = np.flatnonzero(gaps.any(axis=1))
-            cells = self._cells(numbers[rows], [code[rows] for code in codes])
-            scaled[rows] = self.completed(cells)[:, : scaled.shape[1]]
-        return _joined([scaled, gaps[:, self.has_gaps_], *words])
+    def _matrix(self, rows: Rows) -> NDArray[np.float32]:
+        """Return the matrix (n, n_numbers) of rows."""
+        scaled = self._scaled(rows.numbers)
+        words = [levels.numbers(code) for levels, code in zip(self.levels_, rows.codes, strict=True)]
+        if rows.gaps.any():
+            incomplete = np.flatnonzero(rows.gaps.any(axis=1))
+            scaled[incomplete] = self.completed(self.cells(rows.part(incomplete)))[:, : scaled.shape[1]]
+        return _joined([scaled, rows.gaps[:, self.has_gaps_], *words])
 
-    def _word_widths(self) -> list[int]:
-        return [levels.width for levels in self.levels_]
+    @property
+    def widths(self) -> list[int]:
+        """The number of cells of each column of numbers, and of words."""
+        return [1] * len(self.means_) + [levels.width for levels in self.levels_]
 
-    def _gaps(self, numbers: Array, codes: list[NDArray[np.int64]]) -> NDArray[np.bool_]:
-        """Return where gaps and unknown words are (n, n_numbers + n_words)."""
-        return np.column_stack([np.isnan(numbers), *(code < 0 for code in codes)])
-
-    def _cells(self, numbers: Array, codes: list[NDArray[np.int64]]) -> Array:
-        """Return scaled numbers and the numbers of levels (n, n_cells), NaN for gaps and unknown words."""
+    def cells(self, rows: Rows) -> Array:
+        """Return scaled numbers and the numbers of levels (n, n_cells) of rows, NaN for gaps and unknown words."""
         words = []
-        for levels, code in zip(self.levels_, codes, strict=True):
+        for levels, code in zip(self.levels_, rows.codes, strict=True):
             words.append(np.where(code[:, None] < 0, np.nan, levels.numbers(code)))
-        return np.concatenate([self._scaled(numbers), *words], axis=1, dtype=np.float64)
+        return np.concatenate([self._scaled(rows.numbers), *words], axis=1, dtype=np.float64)
 
     def completed(self, cells: Array) -> Array:
         """Return cells (n, n_cells) with estimates in place of gaps; without those of words where these tell nothing."""
@@ -391,9 +401,15 @@ class TablePreparation(TransformerMixin, BaseEstimator):
         return _joined([self.completed(cells)[:, :k], flags, np.nan_to_num(cells[:, k:])])
 
     def _scaled(self, numbers: Array) -> Array:
+        scaled = numbers - self.centers_
         with np.errstate(over="ignore"):
-            scaled = np.clip((numbers - self.centers_) * self.factors_, -LARGEST_SCALED, LARGEST_SCALED)
-        return scaled / np.sqrt(1 + (scaled / LIMIT) ** 2)
+            scaled *= self.factors_
+        np.clip(scaled, -LARGEST_SCALED, LARGEST_SCALED, out=scaled)
+        divisors = scaled / LIMIT
+        divisors *= divisors
+        divisors += 1
+        scaled /= np.sqrt(divisors, out=divisors)
+        return scaled
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

@@ -158,7 +158,7 @@ class TabularRegressor(RegressorMixin, BaseTabular):
             return self._unscaled(mean_outputs(self.estimators_, inputs))
 
         table = self.preparation_._read(X)
-        inputs = self.preparation_._matrix(*table)
+        inputs = self.preparation_._matrix(table)
         sizes = self._residuals.sizes(inputs)
         errors = Errors(sizes, np.zeros(sizes.shape))
         add_gaps(errors, self.preparation_, table, self._donors, predict, self._residuals.sizes)

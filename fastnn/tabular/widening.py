@@ -7,13 +7,13 @@ measured on rows of `fit`, the donors: what predictions of them change by where 
 """
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fastnn.memory import Array
-from fastnn.tabular.preparation import TablePreparation
+from fastnn.tabular.preparation import Rows, TablePreparation
 
 N_DONORS = 32
 """Rows of `fit` that gaps are measured on."""
@@ -44,28 +44,27 @@ def donors_of(inputs: Array, targets: Array) -> Array:
 def add_gaps(
     errors: Errors,
     preparation: TablePreparation,
-    table: tuple[Array, list[Any]],
+    table: Rows,
     donors: Array,
     predict: Callable[[Array], Array],
     sizes_of: Callable[[Array], Array],
 ) -> None:
-    """Add to errors what gaps of a table bring, which is as `TablePreparation._read` returns it.
+    """Add to errors what gaps in the rows of a table bring.
 
     `predict` and `sizes_of` take inputs (n, n_inputs), and return predictions and expected sizes (n, n_outputs).
     """
-    numbers, codes = table
-    gaps = preparation._gaps(numbers, codes)
-    patterns, pattern_of = np.unique(gaps, axis=0, return_inverse=True)
-    taught = _taught(patterns, preparation.gap_patterns_)
-    rows = np.flatnonzero((patterns != taught).any(axis=1)[pattern_of])
-    if not len(rows) or not len(donors):
+    gaps = table.pattern()
+    if not gaps.any() or not len(donors):
         return
-    k = len(preparation.means_)
-    widths = [1] * k + preparation._word_widths()
-    cells = preparation._cells(numbers[rows], [code[rows] for code in codes])
-    to_estimate = np.repeat((patterns & ~taught)[pattern_of[rows]], widths, axis=1)
+    rows = np.flatnonzero(gaps.any(axis=1))
+    patterns, pattern_of = np.unique(gaps[rows], axis=0, return_inverse=True)
+    taught = _taught(patterns, preparation.gap_patterns_)
+    cells = preparation.cells(table.part(rows))
+    widths = preparation.widths
+    to_estimate = np.repeat((patterns & ~taught)[pattern_of], widths, axis=1)
     cells = np.where(to_estimate, preparation.completed(cells), cells)
     errors.sizes[rows] = sizes_of(preparation.inputs_of(cells))
+    k = len(preparation.means_)
     donors = np.delete(donors, np.s_[k : k + preparation.has_gaps_.sum()], axis=1).astype(np.float64)
     spread = np.zeros((len(patterns), errors.spread.shape[1]))
 
@@ -79,7 +78,7 @@ def add_gaps(
         chunk = slice(first, first + CHUNK)
         changes = predictions(patterns[chunk]) - predictions(taught[chunk])
         spread[chunk] = np.sqrt((changes**2).sum(axis=0) / len(donors))
-    errors.spread[rows] = spread[pattern_of[rows]]
+    errors.spread[rows] = spread[pattern_of]
 
 
 def _taught(patterns: NDArray[np.bool_], of_fit: NDArray[np.bool_]) -> NDArray[np.bool_]:
