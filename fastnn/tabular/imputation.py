@@ -41,6 +41,8 @@ ROUNDS = 3
 N_DOUBLINGS = 4
 """There are 2**N_DOUBLINGS steps before the last one."""
 
+MOST_STEPS = 2**N_DOUBLINGS + 1
+
 RANGE = 100.0
 """The eigenvalues within the largest one / RANGE and the largest one are those that steps are made for."""
 
@@ -61,7 +63,7 @@ class Imputation(NamedTuple):
 
     @classmethod
     def of_jacobi(cls, means: Matrix, matrix: Matrix) -> Self:
-        """Return the imputation of fastnn 0.3: three iterations, of steps of length 1."""
+        """Return the imputation of fastnn 0.3, of numbers alone: three iterations, of steps of length 1."""
         return cls(means, np.arange(len(means)), matrix, np.ones(N_ROUNDS_OF_JACOBI))
 
     @property

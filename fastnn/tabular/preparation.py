@@ -423,4 +423,3 @@ def _joined(parts: list[Array]) -> NDArray[np.float32]:
     """Return parts (n, ...) of the inputs of a network as one matrix; of a table of constants alone it is zeros."""
     matrix = np.concatenate(parts, axis=1, dtype=np.float32)
     return matrix if matrix.shape[1] else np.zeros((len(matrix), 1), np.float32)
-ROUNDS = 3  # TEMP

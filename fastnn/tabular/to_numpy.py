@@ -4,7 +4,7 @@ from fastnn import __version__
 from fastnn.files.export import from_template, label_list
 from fastnn.files.to_numpy import formula_text, literal
 from fastnn.tabular.export import TableModel
-from fastnn.tabular.preparation import LARGEST_SCALED, LIMIT, ROUNDS
+from fastnn.tabular.preparation import LARGEST_SCALED, LIMIT
 
 TARGETS = """\
     y = np.clip(mean * DEVIATIONS + AVERAGES, LEAST, LARGEST)
@@ -26,7 +26,8 @@ def predict(X):
 def contents(model: TableModel, name: str) -> dict[str, bytes]:
     """Return the module's text."""
     p, network = model.preparation, model.network
-    arrays = {"HAS_GAPS": p.has_gaps_} | {name.upper(): array for name, array in model.constants.items()}
+    arrays = {"HAS_GAPS": p.has_gaps_, "REFUSES_GAPS": model.refuses_gaps}
+    arrays |= {name.upper(): array for name, array in model.constants.items()}
     layers = ""
     for k, activation in enumerate(network.activations):
         lines = formula_text(activation).replace("\n", "\n    ")
@@ -45,7 +46,7 @@ def contents(model: TableModel, name: str) -> dict[str, bytes]:
     head |= {"name": "predict" if model.classes is None else "predict_proba"}
     sizes = {"n_features": p.n_features_in_, "n_inputs": network.n_inputs, "n_members": len(model.params)}
     levels = {j: tuple(levels[1:]) for j, levels in model.levels.items()}
-    columns = {"names": model.names, "numbers": p.number_columns_, "levels": levels, "limit": LIMIT, "rounds": ROUNDS}
+    columns = {"names": model.names, "numbers": p.number_columns_, "levels": levels, "limit": LIMIT}
     parts = {"arrays": "".join(map(literal, arrays, arrays.values())), "layers": layers.rstrip("\n"), "end": end}
     text = from_template("table.py.txt", bound=LARGEST_SCALED, **head, **sizes, **columns, **parts)
     return {".py": text.encode()}
