@@ -48,10 +48,9 @@ ESTIMATOR = Format("fastnn estimator", 1, ("params",), ("classes", "feature_name
 """What `fastnn.estimators.saving` writes."""
 _TABLE = ("columns", "numbers", "imputation", "params", "losses", "out_of_bag", "truth")
 _OF_TABLE = ("classes", "targets", "residual_params", "residual_scores", "residual_mean")
-_GAPS = ("imputation_means", "imputation_sources", "imputation_steps", "gap_patterns")
 
 TABLE_1 = Format("fastnn table", 1, _TABLE, _OF_TABLE)
-TABLE = Format("fastnn table", 2, (*_TABLE, *_GAPS), (*_OF_TABLE, "donors"))
+TABLE = Format("fastnn table", 2, (*_TABLE, "imputation_steps", "gap_patterns"), (*_OF_TABLE, "donors"))
 """What `fastnn.tabular.saving` writes."""
 MANY = Format("fastnn many", 1, ("values", "which"), ("params", "order", *_STATE[1:], *_OPTIONAL))
 """What `fastnn.files.many` writes."""
@@ -206,7 +205,11 @@ def load(path: str | os.PathLike[str]) -> TrainingResult | Any:
     if is_safetensors(path):
         return read_safetensors(path)
     builders: dict[Format, Builder[Any]] = {CHECKPOINT: _read_result, CHECKPOINT_1: _read_result, MODEL: _read_network}
-    return read_archive(path, builders | {MANY: _read_many, ESTIMATOR: _refuse_estimator, TABLE: _refuse_estimator, TABLE_1: _refuse_estimator})
+    return read_archive(
+        path,
+        builders
+        | {MANY: _read_many, ESTIMATOR: _refuse_estimator, TABLE: _refuse_estimator, TABLE_1: _refuse_estimator},
+    )
 
 
 def kind_of(path: str | os.PathLike[str]) -> str:

@@ -66,7 +66,7 @@ class TableModel(NamedTuple):
         """The estimates of gaps; those of no columns where no gap has a prediction."""
         imputation = self.preparation.imputation_
         if self.refuses_gaps.all():
-            return Imputation(imputation.means[:0], imputation.sources[:0], imputation.matrix[:0, :0], np.zeros(0))
+            return Imputation(imputation.means[:0], imputation.sources[:0], imputation.matrix[:0], np.zeros(0))
         return imputation
 
     @property
@@ -117,9 +117,7 @@ class TableModel(NamedTuple):
 class Exporting:
     """The methods `export` and `function`."""
 
-    def export(
-        self, path: str | os.PathLike[str], format: str | None = None, *, estimates: bool = False
-    ) -> list[Path]:
+    def export(self, path: str | os.PathLike[str], format: str | None = None, *, estimates: bool = False) -> list[Path]:
         """Write the fitted estimator for programs without fastnn: preparation, members and their mean.
 
         Parameters

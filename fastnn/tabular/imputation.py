@@ -38,12 +38,12 @@ TINY = 1e-12
 ROUNDS = 3
 """How often gaps of `fit` are filled with draws from the last matrix, to make the next one."""
 
-N_DOUBLINGS = 4
+N_DOUBLINGS = 3
 """There are 2**N_DOUBLINGS steps before the last one."""
 
 MOST_STEPS = 2**N_DOUBLINGS + 1
 
-RANGE = 100.0
+RANGE = 20.0
 """The eigenvalues within the largest one / RANGE and the largest one are those that steps are made for."""
 
 N_ROUNDS_OF_JACOBI = 3
@@ -81,10 +81,11 @@ class Imputation(NamedTuple):
         for first in range(0, len(rows), CHUNK):
             chunk = rows[first : first + CHUNK]
             values, missing = filled[chunk], gaps[np.ix_(chunk, columns)]
+            product = np.empty(missing.shape)
             for step in steps:
                 means = np.zeros(missing.shape)
                 for source, coefficients in zip(self.sources, matrix, strict=True):
-                    means += values[:, source, None] * coefficients
+                    means += np.multiply(values[:, source, None], coefficients, out=product)
                 last = values[:, columns]
                 values[:, columns] = np.where(missing, step * means + (1 - step) * last, last)
             filled[chunk] = values

@@ -16,7 +16,7 @@ from fastnn.checking.values import is_gap, known_names
 from fastnn.errors import warn
 from fastnn.memory import Array
 from fastnn.tabular.columns import Column, Table, as_numbers, check_words, is_number, kinds_of
-from fastnn.tabular.imputation import Imputation, learn_imputation, rows_to_learn_from
+from fastnn.tabular.imputation import learn_imputation, rows_to_learn_from
 
 LIMIT = 3.0
 """The bound that squashed numbers come near to."""
@@ -26,6 +26,9 @@ LARGEST_SCALED = 1e9
 
 N_COPIES, FEWEST_GAPS = 3, 0.01
 """Copies of the rows with more gaps, and the part of all numbers that must be missing for them to be made."""
+
+COMMON = 0.05
+"""The part of the rows that must have a pattern of gaps for networks to learn how sure they are there."""
 
 _WAYS = {
     "boolean": ("booleans", '.map({"True": True, "False": False})'),
@@ -104,7 +107,7 @@ class TablePreparation(TransformerMixin, BaseEstimator):
     has_word_gaps_ : ndarray of shape (n_words,)
         Whether words were missing in `fit`.
     gap_patterns_ : ndarray of shape (n_patterns, n_numbers + n_words)
-        Where gaps are, in columns of numbers and then of words, in the patterns that 1 % of the rows of `fit` have.
+        Where gaps are, in columns of numbers and then of words, in the patterns that 5 % of the rows of `fit` have.
     imputation_ : Imputation
         The means of numbers and of levels, and the coefficients by which a missing number is estimated from the others
         and from levels.
@@ -249,11 +252,11 @@ class TablePreparation(TransformerMixin, BaseEstimator):
     def _fit_gaps(self, rows: Rows) -> None:
         """Learn where gaps are, and how they are estimated."""
         self.has_word_gaps_: NDArray[np.bool_] = np.array([(code < 0).any() for code in rows.codes], bool)
-        rows = rows.part(rows_to_learn_from(len(rows.gaps), sum(self.widths)))
+        rows = rows.part(rows_to_learn_from(len(rows.gaps), sum(self._widths)))
         gaps = rows.pattern()
         patterns, counts = np.unique(gaps[gaps.any(axis=1)], axis=0, return_counts=True)
-        self.gap_patterns_: NDArray[np.bool_] = patterns[counts >= FEWEST_GAPS * len(gaps)]
-        cells = self.cells(rows)
+        self.gap_patterns_: NDArray[np.bool_] = patterns[counts >= COMMON * len(gaps)]
+        cells = self._cells(rows)
         words = [column[~np.isnan(column)] for column in cells.T[len(self.means_) :]]
         means = [column.mean() if len(column) else 0.0 for column in words]
         self.imputation_ = learn_imputation(cells, np.append(self.means_, means))
@@ -372,33 +375,33 @@ class TablePreparation(TransformerMixin, BaseEstimator):
         words = [levels.numbers(code) for levels, code in zip(self.levels_, rows.codes, strict=True)]
         if rows.gaps.any():
             incomplete = np.flatnonzero(rows.gaps.any(axis=1))
-            scaled[incomplete] = self.completed(self.cells(rows.part(incomplete)))[:, : scaled.shape[1]]
+            scaled[incomplete] = self._completed(self._cells(rows.part(incomplete)))[:, : scaled.shape[1]]
         return _joined([scaled, rows.gaps[:, self.has_gaps_], *words])
 
     @property
-    def widths(self) -> list[int]:
+    def _widths(self) -> list[int]:
         """The number of cells of each column of numbers, and of words."""
         return [1] * len(self.means_) + [levels.width for levels in self.levels_]
 
-    def cells(self, rows: Rows) -> Array:
+    def _cells(self, rows: Rows) -> Array:
         """Return scaled numbers and the numbers of levels (n, n_cells) of rows, NaN for gaps and unknown words."""
         words = []
         for levels, code in zip(self.levels_, rows.codes, strict=True):
             words.append(np.where(code[:, None] < 0, np.nan, levels.numbers(code)))
         return np.concatenate([self._scaled(rows.numbers), *words], axis=1, dtype=np.float64)
 
-    def completed(self, cells: Array) -> Array:
-        """Return cells (n, n_cells) with estimates in place of gaps; without those of words where these tell nothing."""
+    def _completed(self, cells: Array) -> Array:
+        """Return cells (n, n_cells) with estimates in place of gaps, but of 0.3's words."""
         means = self.imputation_.means
         known = cells[:, : len(means)]
         estimates = self.imputation_.fill(known - means) + means
         return np.asarray(np.where(np.isnan(known), estimates, known))
 
-    def inputs_of(self, cells: Array) -> NDArray[np.float32]:
+    def _inputs_of(self, cells: Array) -> NDArray[np.float32]:
         """Return the inputs of networks (n, n_inputs) of cells, NaN for gaps and unknown words."""
         k = len(self.means_)
         flags = np.isnan(cells[:, :k])[:, self.has_gaps_]
-        return _joined([self.completed(cells)[:, :k], flags, np.nan_to_num(cells[:, k:])])
+        return _joined([self._completed(cells)[:, :k], flags, np.nan_to_num(cells[:, k:])])
 
     def _scaled(self, numbers: Array) -> Array:
         scaled = numbers - self.centers_

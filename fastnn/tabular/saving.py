@@ -3,12 +3,11 @@
 The file is an archive as of `fastnn.files.archive`:
 
     header           uint8     JSON: format, versions, network, the estimator's kind, parameters and scores
-    columns          uint8     JSON: names of the columns, places of those of numbers, places and levels of words
+    columns          uint8     JSON: names of the columns, places of those of numbers, places and levels of words,
+                               whether words were missing, and the cells that estimates are made from
     numbers          (4, n_numbers)               centers, factors, means, and 1 where there were gaps
-    imputation       (n_sources, n_cells)         coefficients of estimates, see `fastnn.tabular.imputation`
-    imputation_means    (n_cells,)
-    imputation_sources  (n_sources,)              int64
-    imputation_steps    (n_steps,)
+    imputation       (n_sources + 1, n_cells)     of estimates: coefficients, see `fastnn.tabular.imputation`, and means
+    imputation_steps (n_steps,)
     gap_patterns     (n_patterns, n_columns)      uint8: columns of numbers, then of words, 1 where there were gaps
     params           (n_members, n_params)        float32
     losses           (2, n_members, n_epochs)     training and validation losses, NaN behind a member's end
@@ -143,13 +142,11 @@ def _content(model: Any) -> tuple[dict[str, Any], dict[str, Array]]:
             what = f"its levels, such as {shown(own.levels[0])}, are neither numbers nor texts"
             raise TypeError(f"column {name} cannot be saved: {what}; make texts of them before fit, by .astype(str)")
     columns = {"n": p.n_features_in_, "names": names, "numbers": p.number_columns_, "words": list(map(list, p.levels_))}
-    columns["word_gaps"] = p.has_word_gaps_.tolist()
+    columns |= {"word_gaps": p.has_word_gaps_.tolist(), "sources": p.imputation_.sources.tolist()}
     arrays = {
         "columns": archive.json_array(columns),
         "numbers": np.array([p.centers_, p.factors_, p.means_, p.has_gaps_], np.float64),
-        "imputation": p.imputation_.matrix,
-        "imputation_means": p.imputation_.means,
-        "imputation_sources": p.imputation_.sources,
+        "imputation": np.vstack([p.imputation_.matrix, p.imputation_.means]),
         "imputation_steps": p.imputation_.steps,
         "gap_patterns": p.gap_patterns_.astype(np.uint8),
         "params": np.array([member.params for member in model.estimators_]),
@@ -258,7 +255,7 @@ def _preparation(arrays: dict[str, Array], network: Network, max_categories: int
     preparation.centers_, preparation.factors_, preparation.means_, gaps = arrays["numbers"]
     preparation.has_gaps_ = gaps == 1
     n_cells = k + sum(own.width for own in levels)
-    preparation.imputation_ = imputation = _imputation(arrays, preparation.means_, n_cells)
+    preparation.imputation_ = imputation = _imputation(arrays, columns, preparation.means_, n_cells)
     preparation.has_word_gaps_ = np.array(columns.get("word_gaps", [True] * len(levels)), bool)
     preparation.gap_patterns_ = arrays.get("gap_patterns", np.zeros((0, k + len(levels)), np.uint8)) == 1
     if names:
@@ -281,23 +278,20 @@ def _preparation(arrays: dict[str, Array], network: Network, max_categories: int
     return preparation
 
 
-def _imputation(arrays: dict[str, Array], means: Array, n_cells: int) -> Imputation:
+def _imputation(arrays: dict[str, Array], columns: dict[str, Any], means: Array, n_cells: int) -> Imputation:
     """Build the imputation of a file; raise ModelFileError where it is not one of so many cells."""
     k = len(means)
     if "imputation_steps" not in arrays:
         archive.check_arrays(arrays, {"imputation": (np.float64, (k, k))})
         return Imputation.of_jacobi(means, arrays["imputation"])
-    means, sources, steps = (arrays[f"imputation_{name}"] for name in ("means", "sources", "steps"))
-    shapes = {
-        "imputation": (np.float64, (len(sources), n_cells)),
-        "imputation_means": (np.float64, (n_cells,)),
-        "imputation_sources": (np.int64, (len(sources),)),
-        "imputation_steps": (np.float64, (len(steps),)),
-    }
+    sources, steps = columns["sources"], arrays["imputation_steps"]
+    shapes = {"imputation": (np.float64, (len(sources) + 1, n_cells)), "imputation_steps": (np.float64, (len(steps),))}
     archive.check_arrays(arrays, shapes)
-    if not (0 < len(steps) <= MOST_STEPS) or not np.isin(sources, np.arange(n_cells)).all():
+    are_cells = all(type(j) is int and 0 <= j < n_cells for j in sources)
+    if not are_cells or not 0 < len(steps) <= MOST_STEPS:
         raise ModelFileError("damaged: its estimates of gaps are not those of its columns")
-    return Imputation(means, sources, arrays["imputation"], steps)
+    *matrix, means = arrays["imputation"]
+    return Imputation(means, np.array(sources, np.int64), np.array(matrix).reshape(len(sources), n_cells), steps)
 
 
 def _are_levels(own: Levels) -> bool:

@@ -154,9 +154,11 @@ def _layers(model: TableModel) -> list[str]:
 def _preparation(model: TableModel) -> str:
     """Return the function `prepare`, and before it `one_of` if it calls that."""
     p, k = model.preparation, len(model.preparation.number_columns_)
-    imputation, n_cells = model.imputation, sum(p.widths)
+    imputation, n_cells = model.imputation, sum(p._widths)
     if not n_cells:
-        return PREPARATION.format(n_cells=1, cells="    (void)x, (void)cells;\n", guesses="", inputs="    inputs[n++] = 0.0f;\n")
+        return PREPARATION.format(
+            n_cells=1, cells="    (void)x, (void)cells;\n", guesses="", inputs="    inputs[n++] = 0.0f;\n"
+        )
     cells = NUMBERS.format(k=k, limit=LIMIT, bound=LARGEST_SCALED) if k else ""
     cells += "".join(f"    {_word(levels)};\n" for levels in p.levels_)
     if model.refuses_gaps.any():

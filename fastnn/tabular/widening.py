@@ -7,6 +7,7 @@ measured on rows of `fit`, the donors: what predictions of them change by where 
 """
 
 from collections.abc import Callable
+from functools import reduce
 from typing import NamedTuple
 
 import numpy as np
@@ -15,10 +16,10 @@ from numpy.typing import NDArray
 from fastnn.memory import Array
 from fastnn.tabular.preparation import Rows, TablePreparation
 
-N_DONORS = 32
+N_DONORS = 64
 """Rows of `fit` that gaps are measured on."""
 
-CHUNK = 64
+CHUNK = 32
 """Patterns that are measured at once."""
 
 
@@ -59,25 +60,27 @@ def add_gaps(
     rows = np.flatnonzero(gaps.any(axis=1))
     patterns, pattern_of = np.unique(gaps[rows], axis=0, return_inverse=True)
     taught = _taught(patterns, preparation.gap_patterns_)
-    cells = preparation.cells(table.part(rows))
-    widths = preparation.widths
+    cells = preparation._cells(table.part(rows))
+    widths = preparation._widths
     to_estimate = np.repeat((patterns & ~taught)[pattern_of], widths, axis=1)
-    cells = np.where(to_estimate, preparation.completed(cells), cells)
-    errors.sizes[rows] = sizes_of(preparation.inputs_of(cells))
+    cells = np.where(to_estimate, preparation._completed(cells), cells)
+    errors.sizes[rows] = sizes_of(preparation._inputs_of(cells))
     k = len(preparation.means_)
     donors = np.delete(donors, np.s_[k : k + preparation.has_gaps_.sum()], axis=1).astype(np.float64)
-    spread = np.zeros((len(patterns), errors.spread.shape[1]))
 
     def predictions(masks: NDArray[np.bool_]) -> Array:
         """Return the predictions (n_donors, n, n_outputs) of donors with gaps by n masks (n, n_columns)."""
         masked = np.where(np.repeat(masks, widths, axis=1), np.nan, donors[:, None])
-        made = predict(preparation.inputs_of(masked.reshape(-1, donors.shape[1])))
+        made = predict(preparation._inputs_of(masked.reshape(-1, donors.shape[1])))
         return made.reshape(len(donors), len(masks), -1)
 
+    bases, base_of = np.unique(taught, axis=0, return_inverse=True)
+    of_bases = predictions(bases)
+    spread = np.zeros((len(patterns), errors.spread.shape[1]))
     for first in range(0, len(patterns), CHUNK):
         chunk = slice(first, first + CHUNK)
-        changes = predictions(patterns[chunk]) - predictions(taught[chunk])
-        spread[chunk] = np.sqrt((changes**2).sum(axis=0) / len(donors))
+        changes = predictions(patterns[chunk]) - of_bases[:, base_of[chunk]]
+        spread[chunk] = np.sqrt(reduce(np.add, changes**2) / len(donors))  # in one order for any number of patterns
     errors.spread[rows] = spread[pattern_of]
 
 

@@ -227,6 +227,7 @@ def test_epochs_that_are_asked_for_are_those_of_a_training_with_gaps_too():
 
 
 @pytest.mark.parametrize("n", [2, 3, 10])
+@pytest.mark.filterwarnings("ignore:X has gaps in columns that had no gap in fit")
 def test_few_rows(kind, n):
     y = {"classifier": np.where(np.arange(60) == 0, "a", "b"), "regressor": NUMBERS}[kind]  # a class of one row
     assert np.isfinite(outputs(fit(kind, FRAME[:n], y[:n]))).all()
