@@ -23,7 +23,7 @@ Matrix = NDArray[np.float64]
 MOST_SOURCES = 100
 """Columns that estimates are made from; of more columns those that leave least variance of all unexplained."""
 
-MOST_ROWS, MOST_CELLS, FEWEST_ROWS = 10_000, 200_000, 200
+MOST_ROWS, MOST_CELLS, FEWEST_ROWS = 10_000, 200_000, 150
 """Of what the matrix is made of: evenly spaced rows, as many as have so many cells, within these bounds."""
 
 RIDGE = 0.01
