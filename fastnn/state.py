@@ -27,19 +27,20 @@ class TableRow(NamedTuple):
     """Numbers that make inputs of a row of a table, before an ensemble, and its outputs of their mean, behind it.
 
     ``s = clip((x - center) * factor, -bound, bound)`` becomes ``s / sqrt(1 + (s / limit)^2)``. A gap, NaN, becomes what
-    is guessed of the row's other numbers, `rounds` times by `imputation`. The flags are inputs that say where gaps are.
+    is estimated of the row's other numbers: ``step * imputation'z + (1 - step) z`` of numbers z less their means, 0 for
+    gaps, for each of `steps`. The flags are inputs that say where gaps are.
     A mean of outputs becomes ``clip(mean * scale + shift, low, high)``, divided by the sum of a row's if that is asked.
     """
 
     n_columns: int
     places: NDArray[np.int64]  # (k,): the columns of the inputs
     flags: NDArray[np.int64]  # those of 0 .. k - 1 that have a flag
-    preparation: NDArray[np.float64]  # (3, k): centers, factors, means
+    preparation: NDArray[np.float64]  # (4, k): centers, factors, means, and infinity where gaps are refused, else 0
     imputation: NDArray[np.float64]  # (k, k)
-    rounds: int
+    steps: NDArray[np.float64]  # (n_rounds,)
     limit: float
     bound: float
-    largest: float  # of a row that holds a larger number the outputs are NaN
+    largest: float  # of a row that holds a larger number, or a gap that is refused, the outputs are NaN
     targets: NDArray[np.float64]  # (4, n_outputs): scale, shift, low, high
     adds_up: bool
 

@@ -58,12 +58,11 @@ CHECKPOINT = Format("fastnn", 2, (*_STATE, "order"), _OPTIONAL)
 MODEL = Format("fastnn model", 1, ("params",), ("feature_names",))
 ESTIMATOR = Format("fastnn estimator", 1, ("params",), ("classes", "feature_names", "loss_curve", "scores", "losses"))
 """What `fastnn.estimators.saving` writes."""
-TABLE = Format(
-    "fastnn table",
-    1,
-    ("columns", "numbers", "imputation", "params", "losses", "out_of_bag", "truth"),
-    ("classes", "targets", "residual_params", "residual_scores", "residual_mean"),
-)
+_TABLE = ("columns", "numbers", "imputation", "params", "losses", "out_of_bag", "truth")
+_OF_TABLE = ("classes", "targets", "residual_params", "residual_scores", "residual_mean")
+
+TABLE_1 = Format("fastnn table", 1, _TABLE, _OF_TABLE)
+TABLE = Format("fastnn table", 2, (*_TABLE, "imputation_steps", "gap_patterns"), (*_OF_TABLE, "donors"))
 """What `fastnn.tabular.saving` writes."""
 MANY = Format("fastnn many", 1, ("values", "which"), ("params", "order", *_STATE[1:], *_OPTIONAL))
 """What `fastnn.files.many` writes."""
@@ -218,7 +217,11 @@ def load(path: str | os.PathLike[str]) -> TrainingResult | Any:
     if is_safetensors(path):
         return read_safetensors(path)
     builders: dict[Format, Builder[Any]] = {CHECKPOINT: _read_result, CHECKPOINT_1: _read_result, MODEL: _read_network}
-    return read_archive(path, builders | {MANY: _read_many, ESTIMATOR: _refuse_estimator, TABLE: _refuse_estimator})
+    return read_archive(
+        path,
+        builders
+        | {MANY: _read_many, ESTIMATOR: _refuse_estimator, TABLE: _refuse_estimator, TABLE_1: _refuse_estimator},
+    )
 
 
 def kind_of(path: str | os.PathLike[str]) -> str:
@@ -230,7 +233,7 @@ def kind_of(path: str | os.PathLike[str]) -> str:
         return "result"
     forms = CHECKPOINT, CHECKPOINT_1, MODEL, ESTIMATOR
     builders = {form: lambda header, arrays: str(header.get("kind", "result")) for form in forms}
-    builders[TABLE] = lambda header, arrays: f"table {header['kind']}"
+    builders[TABLE] = builders[TABLE_1] = lambda header, arrays: f"table {header['kind']}"
     return read_archive(path, builders | {MANY: _refuse_many})
 
 

@@ -98,7 +98,7 @@ def evaluate_table_row(x, out, table):
         outputs = _outputs(buffers, inputs, table, offset(table.params, m * table.stride))
         for o in each(table.n_outputs):
             put(total, o, get(total, o) + get(outputs, o))
-    targets = offset(table.numbers, (table.n_numbers + 3) * width)
+    targets = offset(table.numbers, (table.n_numbers + 4) * width)
     for v in each(n_vectors, step=L):
         scale, shift, low, high = (load(targets, k * (n_vectors * L) + v) for k in range(4))
         y = maximum(load(total, v) / table.divisor * scale + shift, low)
@@ -115,7 +115,7 @@ def evaluate_table_row(x, out, table):
 def _prepared(x, out, table):
     """Return what the networks take of a row x, the numbers of its columns of numbers in whole vectors, and a refusal.
 
-    That is NaN where a number is too large, else 0.
+    That is NaN where a number is too large, or a gap is refused, else 0.
     """
     L, k = lanes_of(out), table.n_numbers
     width = ceil_div(k, L) * L
@@ -124,11 +124,12 @@ def _prepared(x, out, table):
     clear(numbers, width)
     for i in each(k):
         put(numbers, i, get(x, get(table.places, i)))
-    centers, factors, means, imputation = (offset(table.numbers, k * width) for k in range(4))
+    centers, factors, means, refusals, imputation = (offset(table.numbers, k * width) for k in range(5))
+    steps = offset(table.numbers, (k + 4) * width + 4 * ceil_div(table.n_outputs, L) * L)
     largest = [zero(out)]
     for i in each(width // L, largest, step=L):
         number = load(numbers, i)
-        largest[0] = maximum(absolute(number), largest[0])
+        largest[0] = maximum(_where_known(number, absolute(number), load(refusals, i)), largest[0])
         s = (number - load(centers, i)) * load(factors, i)
         s = where_gt(s, like(s, table.bound), like(s, table.bound), s)
         s = where_gt(like(s, -table.bound), s, like(s, -table.bound), s)
@@ -137,14 +138,17 @@ def _prepared(x, out, table):
         store(numbers, i, s)
         store(gaps, i, _where_known(s, zero(out), like(s, 1.0)))
         store(rest, i, _where_known(s, s - load(means, i), zero(out)))
-    for _ in each(table.n_rounds):
+    for r in each(table.n_rounds):
+        step = splat(steps, r)
         clear(guess, width)
         for i in each(k):
             known = splat(rest, i)
             for j in each(width // L, step=L):
                 store(guess, j, load(guess, j) + known * load(imputation, i * width + j))
         for j in each(width // L, step=L):
-            store(rest, j, _where_known(load(numbers, j), load(rest, j), load(guess, j)))
+            last = load(rest, j)
+            moved = step * load(guess, j) + (1.0 - step) * last
+            store(rest, j, _where_known(load(numbers, j), last, moved))
     inputs = stack(table.params, k + table.n_flags + 1)
     put(inputs, 0, 0.0)  # of a table of constants the only one
     for i in each(width // L, step=L):

@@ -157,7 +157,7 @@ class TableFunction(RowFunction):
         weights = TableWeights(
             layers,
             params,
-            np.concatenate([*numbers, np.zeros(1)]),
+            np.concatenate([*numbers, row.steps, np.zeros(1)]),
             places,
             n_layers=network.n_layers,
             n_inputs=row.n_columns,
@@ -168,7 +168,7 @@ class TableFunction(RowFunction):
             stride=params.size // n_members,
             n_numbers=k,
             n_flags=len(row.flags),
-            n_rounds=row.rounds,
+            n_rounds=len(row.steps),
             adds_up=int(row.adds_up),
             divisor=float(n_members),
             limit=row.limit,

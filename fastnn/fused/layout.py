@@ -327,7 +327,9 @@ class TableWeights(NamedTuple):
 
     layers: NDArray[np.int64]
     params: NDArray  # (n_members * stride,)
-    numbers: NDArray[np.float64]  # (3 k,): centers, factors, means; (n_numbers * k,): imputation; (4 o,): targets
+    numbers: NDArray[
+        np.float64
+    ]  # (4 k,): a `TableRow`'s preparation; (n_numbers * k,): imputation; (4 o,): targets; steps
     places: NDArray[np.int64]  # (n_numbers + n_flags,): where numbers are in x, and which of them have flags
     n_layers: int
     n_inputs: int  # columns of the table

@@ -42,7 +42,7 @@ def first_calls(dtype: DTypeLike, names: Sequence[str] = ENTRY_POINTS) -> Iterat
         return get_backend("numba")
 
     zero, both, one = np.zeros(1, np.int64), [[-1.0], [1.0]], np.ones((1, 1))
-    row = TableRow(1, zero, zero[:0], np.ones((3, 1)), one, 1, 1.0, 1.0, 1.0, np.ones((4, 1)), adds_up=False)
+    row = TableRow(1, zero, zero[:0], np.ones((4, 1)), one, np.zeros(1), 1.0, 1.0, 1.0, np.ones((4, 1)), adds_up=False)
 
     calls: dict[str, Callable[[], object]] = {
         "train": lambda: train(network, X, Y, **sgd, params=params),

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, cast
 
 import numpy as np
+from numpy.typing import NDArray
 from sklearn.base import is_classifier
 from sklearn.utils.validation import check_is_fitted
 
@@ -16,8 +17,9 @@ from fastnn.network import Network
 from fastnn.state import TableRow
 from fastnn.tabular.calibration import Unsmoothing
 from fastnn.tabular.columns import LARGEST
+from fastnn.tabular.imputation import Imputation
 from fastnn.tabular.levels import check_levels
-from fastnn.tabular.preparation import LARGEST_SCALED, LIMIT, ROUNDS, Levels, TablePreparation
+from fastnn.tabular.preparation import LARGEST_SCALED, LIMIT, Levels, TablePreparation
 
 FORMATS = {key: ExportFormat(OF_NETWORKS[key].suffix, f"fastnn.tabular.to_{key}") for key in ("numpy", "c", "onnx")}
 
@@ -32,6 +34,7 @@ class TableModel(NamedTuple):
     classes: Array | None  # (n_outputs,)
     scaling: Array | None  # (4, n_outputs) of a regressor: means, deviations, least and largest ones
     one_target: bool
+    estimates: bool  # whether gaps are estimated in columns, too, that had none in `fit`
 
     @property
     def summary(self) -> str:
@@ -55,10 +58,23 @@ class TableModel(NamedTuple):
         return {levels.column: levels for levels in self.preparation.levels_}
 
     @property
+    def refuses_gaps(self) -> NDArray[np.bool_]:
+        """The columns of numbers (n_numbers,) where a gap has no prediction."""
+        return np.asarray(~self.preparation.has_gaps_ & (not self.estimates))
+
+    @property
+    def imputation(self) -> Imputation:
+        """The estimates of gaps; those of no columns where no gap has a prediction."""
+        imputation = self.preparation.imputation_
+        if self.refuses_gaps.all():
+            return Imputation(imputation.means[:0], imputation.sources[:0], imputation.matrix[:0], np.zeros(0))
+        return imputation
+
+    @property
     def constants(self) -> dict[str, Array]:
         """The arrays that a program needs: of the preparation, of all members, and of the targets."""
         p, network = self.preparation, self.network
-        arrays = {"centers": p.centers_, "factors": p.factors_, "means": p.means_, "imputation": p.imputation_}
+        arrays = {"centers": p.centers_, "factors": p.factors_, **self.imputation._asdict()}
         for k in range(network.n_layers):
             for name, of_layers in (("W", network.weights), ("b", network.biases)):
                 arrays[f"{name}{k}"] = np.array([of_layers(params)[k] for params in self.params])
@@ -80,13 +96,16 @@ class TableModel(NamedTuple):
         else:
             assert self.unsmoothing is not None
             targets = np.repeat([[1.0], [-self.unsmoothing.offset], [self.unsmoothing.least], [np.inf]], n, axis=1)
+        imputation = self.imputation
+        square = np.zeros((len(p.means_), len(p.means_)))
+        square[imputation.sources] = imputation.matrix
         row = TableRow(
             n_columns=p.n_features_in_,
             places=np.array(p.number_columns_, np.int64),
             flags=np.flatnonzero(p.has_gaps_),
-            preparation=np.array([p.centers_, p.factors_, p.means_]),
-            imputation=p.imputation_,
-            rounds=ROUNDS if p.imputation_.any() else 0,
+            preparation=np.array([p.centers_, p.factors_, p.means_, np.where(self.refuses_gaps, np.inf, 0.0)]),
+            imputation=square,
+            steps=imputation.steps,
             limit=LIMIT,
             bound=LARGEST_SCALED,
             largest=LARGEST,
@@ -99,7 +118,7 @@ class TableModel(NamedTuple):
 class Exporting:
     """The methods `export` and `function`."""
 
-    def export(self, path: str | os.PathLike[str], format: str | None = None) -> list[Path]:
+    def export(self, path: str | os.PathLike[str], format: str | None = None, *, estimates: bool = False) -> list[Path]:
         """Write the fitted estimator for programs without fastnn: preparation, members and their mean.
 
         Parameters
@@ -109,6 +128,9 @@ class Exporting:
         format : {"numpy", "c", "onnx"}, optional
             Otherwise the path's suffix says which: .py, .c or .onnx. In C a level is its number, and a gap NaN; else
             levels are texts. See docs/howto/tables-export.md.
+        estimates : bool, default=False
+            Whether gaps are estimated in every column of numbers, as in `predict`. Otherwise the predictions of a row
+            are NaN (an error in Python) where a number is missing in a column that had no gap in `fit`.
 
         Returns
         -------
@@ -132,14 +154,19 @@ class Exporting:
         ['colors.c', 'colors.h']
         """
         check_is_fitted(self)
-        return export(model_of(self), path, format, FORMATS)
+        return export(model_of(self, estimates), path, format, FORMATS)
 
-    def function(self) -> Any:
+    def function(self, *, estimates: bool = False) -> Any:
         """Create a function of one row of numbers, ``f(x, out)``, for your own compiled code.
 
         It takes a row as `fit` took them, and writes what `predict` returns for it, of a classifier `predict_proba`, to
         the same bits. Numba's code calls it as it is, C and SciPy by `f.c_function` and `f.c_network`. It allocates
         nothing, holds no lock, may be called by several threads, and keeps a copy of what was fitted.
+
+        Parameters
+        ----------
+        estimates : bool, default=False
+            As for `export`.
 
         Returns
         -------
@@ -168,14 +195,14 @@ class Exporting:
         True
         """
         check_is_fitted(self)
-        return model_of(self).function()
+        return model_of(self, estimates).function()
 
 
-def model_of(estimator: Any) -> TableModel:
+def model_of(estimator: Any, estimates: bool = False) -> TableModel:
     """Return the contents of an export of a fitted estimator; TypeError for levels that no format can hold."""
     check_levels(estimator.preparation_, "exported")
     members = estimator.estimators_
     parts = estimator.preparation_, members[0].network, np.array([member.params for member in members])
     if is_classifier(estimator):
-        return TableModel(*parts, estimator._unsmoothing, estimator.classes_, None, False)
-    return TableModel(*parts, None, None, estimator._scaling, estimator._one_target)
+        return TableModel(*parts, estimator._unsmoothing, estimator.classes_, None, False, estimates)
+    return TableModel(*parts, None, None, estimator._scaling, estimator._one_target, estimates)

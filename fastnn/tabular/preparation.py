@@ -17,8 +17,7 @@ from fastnn.errors import warn
 from fastnn.memory import Array
 from fastnn.tabular.columns import Column, Table, as_numbers, check_words, kinds_of
 from fastnn.tabular.doubts import may_be_names, reading_of
-
-Matrix = NDArray[np.float64]
+from fastnn.tabular.imputation import learn_imputation, rows_to_learn_from
 
 LIMIT = 3.0
 """The bound that squashed numbers come near to."""
@@ -32,15 +31,8 @@ N_COPIES, FEWEST_GAPS = 3, 0.01
 MOST_DOUBTED = 500
 """Columns of numbers up to which each is asked whether it may hold names: it takes 0.1 ms."""
 
-ROWS_TO_IMPUTE_BY = 10_000
-"""Rows of which the matrix of imputation is made; of more rows they are evenly spaced ones."""
-
-RIDGE = 0.01
-"""What is added to each column's variance, as a part of the mean variance."""
-
-ROUNDS = 3
-"""Iterations: of making the matrix from rows that the last one has filled, and of applying it to gaps."""
-
+COMMON = 0.05
+"""The part of the rows that must have a pattern of gaps for networks to learn how sure they are there."""
 
 _WAYS = {
     "boolean": ("booleans", '.map({"True": True, "False": False})'),
@@ -48,6 +40,22 @@ _WAYS = {
     "text": ("words", ".astype(str)"),
 }
 """{kind of `kinds_of`: its name in errors, the way to such values}; booleans first, for they are numbers too."""
+
+
+class Rows(NamedTuple):
+    """What is read of the rows of a table."""
+
+    numbers: Array  # (n, n_numbers)
+    gaps: NDArray[np.bool_]  # (n, n_numbers): where numbers are NaN
+    codes: list[NDArray[np.int64]]  # (n,) of each column of words: numbers of levels, -1 for gaps and unknown words
+
+    def part(self, rows: Any) -> "Rows":
+        """Return some of the rows."""
+        return Rows(self.numbers[rows], self.gaps[rows], [code[rows] for code in self.codes])
+
+    def pattern(self) -> NDArray[np.bool_]:
+        """Return where gaps and unknown words are (n, n_numbers + n_words)."""
+        return np.column_stack([self.gaps, *(code < 0 for code in self.codes)])
 
 
 class Levels(NamedTuple):
@@ -100,8 +108,13 @@ class TablePreparation(TransformerMixin, BaseEstimator):
         where that is 0), and its mean after scaling.
     has_gaps_ : ndarray of shape (n_numbers,)
         Whether numbers were missing in `fit`, of which the matrix then has a column.
-    imputation_ : ndarray of shape (n_numbers, n_numbers)
-        The coefficients by which a missing number is guessed from the others; zeros where none was missing.
+    has_word_gaps_ : ndarray of shape (n_words,)
+        Whether words were missing in `fit`.
+    gap_patterns_ : ndarray of shape (n_patterns, n_numbers + n_words)
+        Where gaps are, in columns of numbers and then of words, in the patterns that 5 % of the rows of `fit` have.
+    imputation_ : Imputation
+        The means of numbers and of levels, and the coefficients by which a missing number is estimated from the others
+        and from levels.
     number_columns_ : list of int
         The places of the columns of numbers.
     levels_ : list of Levels
@@ -115,9 +128,9 @@ class TablePreparation(TransformerMixin, BaseEstimator):
     -----
     A number x becomes ``s = (x - center) * factor`` and then ``s / sqrt(1 + (s / 3)^2)``, which is within -3 and 3
     (Holzmüller et al., RealMLP, NeurIPS 2024). A missing number becomes the mean of a normal distribution, given the
-    numbers that are known of its row; a column more says where that was. A word becomes a 1 in the column of its level;
-    two levels are one column of -1 and 1, if no word is missing. Unknown and missing words are zeros. Constant columns
-    are left out. Booleans are words of two levels.
+    numbers and words that are known of its row, by at most 100 columns; a column more says where that was, if `fit` saw
+    it. A word becomes a 1 in the column of its level; two levels are one column of -1 and 1, if no word is missing.
+    Unknown and missing words are zeros. Constant columns are left out. Booleans are words of two levels.
 
     All is computed in float64 by NumPy's elementwise operations and sums over rows, and rounded to float32 once.
 
@@ -199,21 +212,21 @@ class TablePreparation(TransformerMixin, BaseEstimator):
         >>> len(TablePreparation().fit_with_gaps(X, np.random.RandomState(0)))
         4
         """
-        numbers, codes = self._fit(X)
-        is_narrow = numbers.shape[1] <= MOST_DOUBTED
-        if targets is not None and len(targets) == len(numbers) and is_narrow:
-            self._warn_of_names(numbers, targets)
-        gaps = np.isnan(numbers)
-        tables = [numbers]
-        for _ in range(N_COPIES if gaps.size and gaps.mean() >= FEWEST_GAPS else 0):
-            more = random_state.random_sample(numbers.shape) < gaps.mean(axis=0)
-            tables.append(np.where(more, np.nan, numbers))
-        return [self._matrix(table, codes) for table in tables]
+        rows = self._fit(X)
+        is_narrow = rows.numbers.shape[1] <= MOST_DOUBTED
+        if targets is not None and len(targets) == len(rows.numbers) and is_narrow:
+            self._warn_of_names(rows.numbers, targets)
+        shares = rows.gaps.mean(axis=0)
+        tables = [rows]
+        for _ in range(N_COPIES if rows.gaps.size and rows.gaps.mean() >= FEWEST_GAPS else 0):
+            more = random_state.random_sample(rows.gaps.shape) < shares
+            tables.append(Rows(np.where(more, np.nan, rows.numbers), rows.gaps | more, rows.codes))
+        return [self._matrix(table) for table in tables]
 
     _validate_params = short_errors()(BaseEstimator._validate_params)
 
-    def _fit(self, X: Any) -> tuple[Array, list[NDArray[np.int64]]]:
-        """Learn the columns; return the numbers (n, n_numbers), and the codes (n,) of each column of words."""
+    def _fit(self, X: Any) -> Rows:
+        """Learn the columns; return the rows."""
         table = Table(X)
         self.n_features_in_ = table.n_columns
         self._doubtful: list[int] = []
@@ -237,22 +250,34 @@ class TablePreparation(TransformerMixin, BaseEstimator):
         with short_errors():
             faults.check()
         Z = np.array(numbers, np.float64).reshape(len(numbers), table.n_rows).T
-        self._fit_numbers(Z)
-        return Z, codes
+        rows = Rows(Z, np.isnan(Z), codes)
+        self._fit_numbers(rows)
+        self._fit_gaps(rows)
+        return rows
 
-    def _fit_numbers(self, numbers: Array) -> None:
-        k = numbers.shape[1]
-        self.has_gaps_: NDArray[np.bool_] = np.asarray(np.isnan(numbers).any(axis=0))
-        self.centers_, self.factors_, self.imputation_ = np.zeros(k), np.zeros(k), np.zeros((k, k))
-        for i, column in enumerate(numbers.T):
+    def _fit_numbers(self, rows: Rows) -> None:
+        k = rows.numbers.shape[1]
+        self.has_gaps_: NDArray[np.bool_] = np.asarray(rows.gaps.any(axis=0))
+        self.centers_, self.factors_ = np.zeros(k), np.zeros(k)
+        for i, column in enumerate(rows.numbers.T):
             known = column[~np.isnan(column)] if self.has_gaps_[i] else column
             low, self.centers_[i], high = np.quantile(known, (0.25, 0.5, 0.75))
             spread = high - low or known.max() / 2 - known.min() / 2
             self.factors_[i] = 1 / spread if spread >= np.finfo(np.float64).tiny else 0.0
-        scaled = self._scaled(numbers)
+        scaled = self._scaled(rows.numbers)
         self.means_ = np.array([column[~np.isnan(column)].mean() for column in scaled.T])
-        if self.has_gaps_.any():
-            self.imputation_ = imputation_of(scaled - self.means_)
+
+    def _fit_gaps(self, rows: Rows) -> None:
+        """Learn where gaps are, and how they are estimated."""
+        self.has_word_gaps_: NDArray[np.bool_] = np.array([(code < 0).any() for code in rows.codes], bool)
+        rows = rows.part(rows_to_learn_from(len(rows.gaps), sum(self._widths)))
+        gaps = rows.pattern()
+        patterns, counts = np.unique(gaps[gaps.any(axis=1)], axis=0, return_counts=True)
+        self.gap_patterns_: NDArray[np.bool_] = patterns[counts >= COMMON * len(gaps)]
+        cells = self._cells(rows)
+        words = [column[~np.isnan(column)] for column in cells.T[len(self.means_) :]]
+        means = [column.mean() if len(column) else 0.0 for column in words]
+        self.imputation_ = learn_imputation(cells, np.append(self.means_, means))
 
     def _warn_of_names(self, numbers: Array, targets: Array) -> None:
         """Warn once of the columns of numbers that seem to hold names."""
@@ -316,17 +341,37 @@ class TablePreparation(TransformerMixin, BaseEstimator):
         >>> preparation.transform([[2.0, "green"]])
         array([[0., 0.]], dtype=float32)
         """
+        return self._matrix(self._read(X))
+
+    def _read(self, X: Any) -> Rows:
+        """Read the rows of a table; a warning names the columns that have gaps and had none in `fit`."""
         check_is_fitted(self)
         table = Table(X)
         places = self._places(table)
         numbers = np.empty((table.n_rows, len(self.number_columns_)))
         for i, j in enumerate(self.number_columns_):
             numbers[:, i] = self._column(table, places[j], {"number"}).values
-        codes = []
-        for one in self.levels_:
+        gaps = np.isnan(numbers)
+        new_gaps, codes = [], []
+        if gaps.any():
+            are_new = gaps.any(axis=0) & ~self.has_gaps_
+            new_gaps = [self.number_columns_[i] for i in np.flatnonzero(are_new)]
+        for one, has_gaps in zip(self.levels_, self.has_word_gaps_, strict=True):
             column = self._column(table, places[one.column], kinds_of(one.levels), as_words=True)
             codes.append(one.codes(column))
-        return self._matrix(numbers, codes)
+            if not has_gaps and any(map(is_gap, column.values[codes[-1] < 0].tolist())):
+                new_gaps.append(one.column)
+        if new_gaps:
+            self._warn_of_gaps(sorted(new_gaps))
+        return Rows(numbers, gaps, codes)
+
+    def _warn_of_gaps(self, places: list[int]) -> None:
+        names = getattr(self, "feature_names_in_", range(self.n_features_in_))
+        where = f"X has gaps in columns that had no gap in fit, {listed([names[j] for j in places])}"
+        how = "numbers are estimated from the other columns, words belong to no level, and intervals are wider there"
+        if self.imputation_.is_jacobi:
+            how = "a model of fastnn 0.3 puts one number in place of each, and its intervals do not hold: fit it again"
+        warn(UserWarning(f"{where}: {how}"))
 
     def _places(self, table: Table) -> list[int]:
         """Return the place in a table of each column that `fit` saw."""
@@ -360,21 +405,50 @@ class TablePreparation(TransformerMixin, BaseEstimator):
             return column
         return column._replace(values=as_numbers(column.values, column.label))
 
-    def _matrix(self, numbers: Array, codes: list[NDArray[np.int64]]) -> NDArray[np.float32]:
-        """Return the matrix (n, n_numbers) of numbers with NaN for gaps, and codes."""
-        scaled = self._scaled(numbers)
-        gaps = np.isnan(scaled)
-        if gaps.any():
-            scaled = np.where(gaps, fill_gaps(scaled - self.means_, self.imputation_) + self.means_, scaled)
-        parts = [scaled, gaps[:, self.has_gaps_]]
-        parts += [levels.numbers(code) for levels, code in zip(self.levels_, codes, strict=True)]
-        matrix = np.concatenate(parts, axis=1, dtype=np.float32)
-        return matrix if matrix.shape[1] else np.zeros((len(numbers), 1), np.float32)  # of constants alone
+    def _matrix(self, rows: Rows) -> NDArray[np.float32]:
+        """Return the matrix (n, n_numbers) of rows."""
+        scaled = self._scaled(rows.numbers)
+        words = [levels.numbers(code) for levels, code in zip(self.levels_, rows.codes, strict=True)]
+        if rows.gaps.any():
+            incomplete = np.flatnonzero(rows.gaps.any(axis=1))
+            scaled[incomplete] = self._completed(self._cells(rows.part(incomplete)))[:, : scaled.shape[1]]
+        return _joined([scaled, rows.gaps[:, self.has_gaps_], *words])
+
+    @property
+    def _widths(self) -> list[int]:
+        """The number of cells of each column of numbers, and of words."""
+        return [1] * len(self.means_) + [levels.width for levels in self.levels_]
+
+    def _cells(self, rows: Rows) -> Array:
+        """Return scaled numbers and the numbers of levels (n, n_cells) of rows, NaN for gaps and unknown words."""
+        words = []
+        for levels, code in zip(self.levels_, rows.codes, strict=True):
+            words.append(np.where(code[:, None] < 0, np.nan, levels.numbers(code)))
+        return np.concatenate([self._scaled(rows.numbers), *words], axis=1, dtype=np.float64)
+
+    def _completed(self, cells: Array) -> Array:
+        """Return cells (n, n_cells) with estimates in place of gaps, but of 0.3's words."""
+        means = self.imputation_.means
+        known = cells[:, : len(means)]
+        estimates = self.imputation_.fill(known - means) + means
+        return np.asarray(np.where(np.isnan(known), estimates, known))
+
+    def _inputs_of(self, cells: Array) -> NDArray[np.float32]:
+        """Return the inputs of networks (n, n_inputs) of cells, NaN for gaps and unknown words."""
+        k = len(self.means_)
+        flags = np.isnan(cells[:, :k])[:, self.has_gaps_]
+        return _joined([self._completed(cells)[:, :k], flags, np.nan_to_num(cells[:, k:])])
 
     def _scaled(self, numbers: Array) -> Array:
+        scaled = numbers - self.centers_
         with np.errstate(over="ignore"):
-            scaled = np.clip((numbers - self.centers_) * self.factors_, -LARGEST_SCALED, LARGEST_SCALED)
-        return scaled / np.sqrt(1 + (scaled / LIMIT) ** 2)
+            scaled *= self.factors_
+        np.clip(scaled, -LARGEST_SCALED, LARGEST_SCALED, out=scaled)
+        divisors = scaled / LIMIT
+        divisors *= divisors
+        divisors += 1
+        scaled /= np.sqrt(divisors, out=divisors)
+        return scaled
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -384,53 +458,7 @@ class TablePreparation(TransformerMixin, BaseEstimator):
         return tags
 
 
-# ----------------------------------------------------------------------------------------------------------- imputation
-
-
-def imputation_of(Z: Matrix) -> Matrix:
-    """Return the matrix (k, k) that guesses missing numbers from the others, of centered columns (n, k), NaN for gaps.
-
-    For jointly normal columns with the precision matrix P, the mean of column j at the others' values x is
-    ``-sum_{i != j} P_ji x_i / P_jj`` (Rue and Held, Gaussian Markov random fields, 2005, section 2.1). The matrix of
-    these coefficients is made of all rows once. Applied again and again to the rows that have several gaps (Jacobi's
-    iteration) it leads to their mean given the values that are known.
-
-    Sums are taken column by column, in one order on all machines: no product of matrices by a BLAS, nothing of LAPACK.
-    """
-    Z = Z[:: -(-len(Z) // ROWS_TO_IMPUTE_BY)]
-    matrix = np.zeros((Z.shape[1], Z.shape[1]))
-    for _ in range(ROUNDS):
-        filled = fill_gaps(Z, matrix)
-        covariance = np.array([(column[:, None] * filled).sum(axis=0) for column in filled.T]) / len(filled)
-        covariance += np.diag(np.full(len(covariance), RIDGE * (np.diag(covariance).sum() / len(covariance)) + 1e-12))
-        precision = _inverse(covariance)
-        matrix = -precision / np.diag(precision)
-        np.fill_diagonal(matrix, 0.0)
-    return matrix
-
-
-def fill_gaps(Z: Matrix, matrix: Matrix) -> Matrix:
-    """Return centered columns (n, k) with their gaps filled; 0 is a column's mean."""
-    gaps = np.isnan(Z)
-    filled = np.where(gaps, 0.0, Z)
-    rows = np.flatnonzero(gaps.any(axis=1))
-    incomplete, missing = filled[rows], gaps[rows]
-    for _ in range(ROUNDS if matrix.any() else 0):
-        means = np.zeros_like(incomplete)
-        for i, coefficients in enumerate(matrix):
-            means += incomplete[:, i, None] * coefficients
-        incomplete = np.where(missing, means, incomplete)
-    filled[rows] = incomplete
-    return filled
-
-
-def _inverse(A: Matrix) -> Matrix:
-    """Return the inverse of a positive definite matrix (k, k), by the method of Gauss and Jordan in place."""
-    A = A.copy()
-    for i in range(len(A)):
-        pivot, column = A[i, i], A[:, i].copy()
-        column[i] = 0.0
-        A[:, i] = np.arange(len(A)) == i
-        A[i] /= pivot
-        A -= column[:, None] * A[i]
-    return A
+def _joined(parts: list[Array]) -> NDArray[np.float32]:
+    """Return parts (n, ...) of the inputs of a network as one matrix; of a table of constants alone it is zeros."""
+    matrix = np.concatenate(parts, axis=1, dtype=np.float32)
+    return matrix if matrix.shape[1] else np.zeros((len(matrix), 1), np.float32)

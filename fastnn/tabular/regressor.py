@@ -1,11 +1,12 @@
 """TabularRegressor: numbers for the rows of a table as it is."""
 
 from numbers import Real
+from statistics import NormalDist
 from typing import Any
 
 import numpy as np
 from sklearn.base import RegressorMixin
-from sklearn.utils.validation import _check_y
+from sklearn.utils.validation import _check_y, check_is_fitted
 
 from fastnn import plotting
 from fastnn.checking.arguments import shown, store_parameters
@@ -17,6 +18,7 @@ from fastnn.tabular.base import BaseTabular
 from fastnn.tabular.calibration import FEWEST_ROWS, Residuals, learn_residuals
 from fastnn.tabular.columns import LARGEST
 from fastnn.tabular.members import Sample, mean_outputs
+from fastnn.tabular.widening import Errors, add_gaps, donors_of
 
 
 @documented
@@ -99,12 +101,12 @@ class TabularRegressor(RegressorMixin, BaseTabular):
         >>> model.predict([["blue"], ["red"]]).round(1)
         array([0., 1.])
         """
-        inputs = self._inputs(X)
-        y = self._decoded(mean_outputs(self.estimators_, inputs))
         if not return_std:
-            return y
-        residuals = self._checked_residuals()
-        return y, self._shaped(residuals.deviation() * residuals.sizes(inputs))
+            return self._decoded(mean_outputs(self.estimators_, self._inputs(X)))
+        check_is_fitted(self)
+        of_sizes = self._checked_residuals().deviation()
+        y, errors = self._predictions_and_errors(X)
+        return self._shaped(y), self._shaped(errors.times(of_sizes, 1.0))
 
     def predict_interval(self, X: Any, coverage: float = 0.9) -> Array:
         """Predict an interval for each row, in which its number lies with a probability.
@@ -144,11 +146,25 @@ class TabularRegressor(RegressorMixin, BaseTabular):
         """
         if not isinstance(coverage, Real) or not 0 < coverage < 1:
             raise ValueError(f"coverage must be greater than 0 and less than 1, such as 0.9, not {shown(coverage)}")
-        inputs = self._inputs(X)
-        residuals = self._checked_residuals()
-        half = self._shaped(residuals.quantile(float(coverage)) * residuals.sizes(inputs))
-        y = self._decoded(mean_outputs(self.estimators_, inputs))
-        return np.stack([y - half, y + half], axis=-1)
+        check_is_fitted(self)
+        of_sizes = self._checked_residuals().quantile(float(coverage))
+        of_spread = NormalDist().inv_cdf((1 + float(coverage)) / 2)
+        y, errors = self._predictions_and_errors(X)
+        half = errors.times(of_sizes, of_spread)
+        return np.stack([self._shaped(y - half), self._shaped(y + half)], axis=-1)
+
+    def _predictions_and_errors(self, X: Any) -> tuple[Array, Errors]:
+        """Return predictions (n, n_outputs), and what is expected of their errors."""
+
+        def predict(inputs: Array) -> Array:
+            return self._unscaled(mean_outputs(self.estimators_, inputs))
+
+        table = self.preparation_._read(X)
+        inputs = self.preparation_._matrix(table)
+        sizes = self._residuals.sizes(inputs)
+        errors = Errors(sizes, np.zeros(sizes.shape))
+        add_gaps(errors, self.preparation_, table, self._donors, predict, self._residuals.sizes)
+        return predict(inputs), errors
 
     def _checked_residuals(self) -> Residuals:
         """Return the residuals; raise ValueError where `fit` had too few rows to say how large new ones will be."""
@@ -206,6 +222,7 @@ class TabularRegressor(RegressorMixin, BaseTabular):
         self, sample: Sample, outputs: Array, counts: Array, random_state: np.random.RandomState
     ) -> None:
         sizes = abs(self._unscaled(sample.targets) - self._unscaled(outputs))
+        self._donors = donors_of(sample.inputs[: len(sample.targets)], sample.targets)
         self._residuals = learn_residuals(self.estimators_, sample, outputs, counts, sizes, random_state, self.n_jobs)
 
     def _draw_left_out(self, axes: Any) -> None:

@@ -3,9 +3,12 @@
 The file is an archive as of `fastnn.files.archive`:
 
     header           uint8     JSON: format, versions, network, the estimator's kind, parameters and scores
-    columns          uint8     JSON: names of the columns, places of those of numbers, places and levels of words
+    columns          uint8     JSON: names of the columns, places of those of numbers, places and levels of words,
+                               whether words were missing, and the cells that estimates are made from
     numbers          (4, n_numbers)               centers, factors, means, and 1 where there were gaps
-    imputation       (n_numbers, n_numbers)
+    imputation       (n_sources + 1, n_cells)     of estimates: coefficients, see `fastnn.tabular.imputation`, and means
+    imputation_steps (n_steps,)
+    gap_patterns     (n_patterns, n_columns)      uint8: columns of numbers, then of words, 1 where there were gaps
     params           (n_members, n_params)        float32
     losses           (2, n_members, n_epochs)     training and validation losses, NaN behind a member's end
     out_of_bag       (n_samples, n_outputs)       outputs by the members that left a row out, NaN where none did
@@ -15,6 +18,9 @@ The file is an archive as of `fastnn.files.archive`:
     residual_params  (2 or 0, n_params)           of a regressor: the networks of the residuals' sizes, float32
     residual_scores  (m, n_outputs)               its residuals over the sizes that these expect, ascending
     residual_mean    (n_outputs,)                 the mean size
+    donors           (n, n_inputs)                rows of the matrix of fit, float32
+
+Format 1, of version 0.3, has an imputation (n_numbers, n_numbers), and nothing else of gaps.
 """
 
 import dataclasses
@@ -36,7 +42,7 @@ from fastnn.files.description import (
     without_state,
 )
 from fastnn.files.export import check_not_exported
-from fastnn.files.model import TABLE
+from fastnn.files.model import TABLE, TABLE_1
 from fastnn.many.results import ManyHistory
 from fastnn.memory import Array
 from fastnn.network import Network
@@ -47,6 +53,7 @@ from fastnn.tabular.calibration import (
     Unsmoothing,
     network_of_sizes,
 )
+from fastnn.tabular.imputation import MOST_STEPS, Imputation
 from fastnn.tabular.levels import are_plain, check_levels
 from fastnn.tabular.preparation import Levels, TablePreparation
 from fastnn.training.history import History
@@ -125,7 +132,7 @@ class Saving:
         >>> bool((TabularRegressor.load("colors.npz").predict([["red"]]) == model.predict([["red"]])).all())
         True
         """
-        return archive.read_archive(path, {TABLE: functools.partial(_estimator, cls)})
+        return archive.read_archive(path, dict.fromkeys((TABLE, TABLE_1), functools.partial(_estimator, cls)))
 
 
 # ---------------------------------------------------------------------------------------------------------------- save
@@ -145,10 +152,13 @@ def _content(model: Any) -> tuple[dict[str, Any], dict[str, Array]]:
     names = getattr(p, "feature_names_in_", np.zeros(0)).tolist()
     check_levels(p, "saved")
     columns = {"n": p.n_features_in_, "names": names, "numbers": p.number_columns_, "words": list(map(list, p.levels_))}
+    columns |= {"word_gaps": p.has_word_gaps_.tolist(), "sources": p.imputation_.sources.tolist()}
     arrays = {
         "columns": archive.json_array(columns),
         "numbers": np.array([p.centers_, p.factors_, p.means_, p.has_gaps_], np.float64),
-        "imputation": p.imputation_,
+        "imputation": np.vstack([p.imputation_.matrix, p.imputation_.means]),
+        "imputation_steps": p.imputation_.steps,
+        "gap_patterns": p.gap_patterns_.astype(np.uint8),
         "params": np.array([member.params for member in model.estimators_]),
         "losses": np.array([history.loss, history.validation_loss]),
         "out_of_bag": model._out_of_bag,
@@ -164,6 +174,7 @@ def _content(model: Any) -> tuple[dict[str, Any], dict[str, Array]]:
         "residual_params": np.array([member.params for member in residuals.members], np.float32),
         "residual_scores": residuals.scores,
         "residual_mean": residuals.mean,
+        "donors": model._donors,
     }
 
 
@@ -206,6 +217,10 @@ def _estimator(cls: Any, header: dict[str, Any], arrays: dict[str, Array]) -> An
         if not np.isfinite(model._scaling).all() or not (model._one_target <= (network.n_outputs == 1)):
             raise ModelFileError("damaged: its targets are not those of its network")
         model._residuals = _residuals(arrays, network)
+        model._donors = arrays.get("donors", np.zeros((0, network.n_inputs), np.float32))
+        archive.check_arrays(arrays, {"donors": (np.float32, (len(model._donors), network.n_inputs))})
+        if not np.isfinite(model._donors).all():
+            raise ModelFileError("damaged: donors must be finite")
     own = model._network(network.n_inputs, network.sizes[1:-1], network.n_outputs)
     if network.loss_name != own.loss_name or dataclasses.replace(network, loss=own.loss) != own:  # smoothing may differ
         raise ModelFileError("damaged: its network is not that of such an estimator")
@@ -246,9 +261,13 @@ def _preparation(arrays: dict[str, Array], network: Network, max_categories: int
     levels = [Levels(place, list(own), bool(rest), bool(one)) for place, own, rest, one in columns["words"]]
     preparation.n_features_in_, preparation.number_columns_, preparation.levels_ = n, places, levels
     k = len(places)
-    archive.check_arrays(arrays, {"numbers": (np.float64, (4, k)), "imputation": (np.float64, (k, k))})
+    archive.check_arrays(arrays, {"numbers": (np.float64, (4, k))})
     preparation.centers_, preparation.factors_, preparation.means_, gaps = arrays["numbers"]
-    preparation.has_gaps_, preparation.imputation_ = gaps == 1, arrays["imputation"]
+    preparation.has_gaps_ = gaps == 1
+    n_cells = k + sum(own.width for own in levels)
+    preparation.imputation_ = imputation = _imputation(arrays, columns, preparation.means_, n_cells)
+    preparation.has_word_gaps_ = np.array(columns.get("word_gaps", [True] * len(levels)), bool)
+    preparation.gap_patterns_ = arrays.get("gap_patterns", np.zeros((0, k + len(levels)), np.uint8)) == 1
     if names:
         preparation.feature_names_in_ = np.array(names, object)
     used = [*places, *(own.column for own in levels)]
@@ -259,11 +278,28 @@ def _preparation(arrays: dict[str, Array], network: Network, max_categories: int
         "names": isinstance(names, list) and len(set(names)) == len(names) and len(names) in (0, n),
         "texts": all(isinstance(name, str) for name in names),
         "levels": all(map(are_plain, levels)),
-        "numbers": np.isfinite(arrays["numbers"]).all() and np.isfinite(arrays["imputation"]).all(),
-        "gaps": np.isin(gaps, (0, 1)).all(),
+        "numbers": np.isfinite(arrays["numbers"]).all() and all(np.isfinite(part).all() for part in imputation),
+        "gaps": np.isin(gaps, (0, 1)).all() and preparation.has_word_gaps_.shape == (len(levels),),
+        "patterns": preparation.gap_patterns_.shape[1:] == (k + len(levels),),
         "inputs": max(width, 1) == network.n_inputs,
     }
     for what, fits in legal.items():
         if not fits:
             raise ModelFileError(f"damaged: the {what} of its columns are not those of its network")
     return preparation
+
+
+def _imputation(arrays: dict[str, Array], columns: dict[str, Any], means: Array, n_cells: int) -> Imputation:
+    """Build the imputation of a file; raise ModelFileError where it is not one of so many cells."""
+    k = len(means)
+    if "imputation_steps" not in arrays:
+        archive.check_arrays(arrays, {"imputation": (np.float64, (k, k))})
+        return Imputation.of_jacobi(means, arrays["imputation"])
+    sources, steps = columns["sources"], arrays["imputation_steps"]
+    shapes = {"imputation": (np.float64, (len(sources) + 1, n_cells)), "imputation_steps": (np.float64, (len(steps),))}
+    archive.check_arrays(arrays, shapes)
+    are_cells = all(type(j) is int and 0 <= j < n_cells for j in sources)
+    if not are_cells or not 0 < len(steps) <= MOST_STEPS:
+        raise ModelFileError("damaged: its estimates of gaps are not those of its columns")
+    *matrix, means = arrays["imputation"]
+    return Imputation(means, np.array(sources, np.int64), np.array(matrix).reshape(len(sources), n_cells), steps)

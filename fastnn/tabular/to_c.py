@@ -15,50 +15,70 @@ from fastnn.files.to_c import (
 )
 from fastnn.memory import Array
 from fastnn.tabular.export import TableModel
-from fastnn.tabular.preparation import LARGEST_SCALED, LIMIT, ROUNDS, Levels
+from fastnn.tabular.preparation import LARGEST_SCALED, LIMIT, Levels
 
 PREPARATION = """\
-/* Write what the networks take of a row. */
-static void prepare(const double *x, float *inputs)
+/* Write what the networks take of a row; return whether all is known that must be. */
+static int prepare(const double *x, float *inputs)
 {{
+    double cells[{n_cells}];
     size_t n = 0;
-{numbers}{words}
+{cells}{guesses}{inputs}    return 1;
 }}
 """
 
 NUMBERS = """\
-    double z[{k}], rest[{k}];
     for (size_t i = 0; i < {k}; i++) {{
         double s = (x[places[i]] - centers[i]) * factors[i];
         s = s < -{bound:g} ? -{bound:g} : s > {bound:g} ? {bound:g} : s;
-        z[i] = s / sqrt(1.0 + s / {limit} * (s / {limit}));
-        rest[i] = z[i] == z[i] ? z[i] - means[i] : 0.0;
+        cells[n++] = s / sqrt(1.0 + s / {limit} * (s / {limit}));
     }}
-{guesses}    for (size_t i = 0; i < {k}; i++)
-        inputs[n++] = (float)(z[i] == z[i] ? z[i] : rest[i] + means[i]);
+"""
+
+REFUSALS = """\
     for (size_t i = 0; i < {k}; i++)
-        if (has_gaps[i])
-            inputs[n++] = z[i] == z[i] ? 0.0f : 1.0f;
+        if (cells[i] != cells[i]{unless})
+            return 0;
 """
 
 GUESSES = """\
-    for (int round = 0; round < {rounds}; round++) {{
-        double guess[{k}] = {{0.0}};
-        for (size_t i = 0; i < {k}; i++)
-            for (size_t j = 0; j < {k}; j++)
-                guess[j] += rest[i] * imputation[i * {k} + j];
-        for (size_t j = 0; j < {k}; j++)
-            if (z[j] != z[j])
-                rest[j] = guess[j];
+    double rest[{n_means}];
+    for (size_t i = 0; i < {n_means}; i++)
+        rest[i] = cells[i] == cells[i] ? cells[i] - means[i] : 0.0;
+    for (size_t round = 0; round < {n_steps}; round++) {{
+        double guess[{n_means}] = {{0.0}};
+        for (size_t i = 0; i < {n_sources}; i++)
+            for (size_t j = 0; j < {n_means}; j++)
+                guess[j] += rest[sources[i]] * matrix[i * {n_means} + j];
+        for (size_t j = 0; j < {n_means}; j++)
+            if (cells[j] != cells[j])
+                rest[j] = steps[round] * guess[j] + (1.0 - steps[round]) * rest[j];
     }}
 """
 
+INPUTS = """\
+    n = 0;
+    for (size_t i = 0; i < {k}; i++)
+        inputs[n++] = (float)({number});
+    for (size_t i = 0; i < {k}; i++)
+        if (has_gaps[i])
+            inputs[n++] = cells[i] == cells[i] ? 0.0f : 1.0f;
+"""
+
+WORDS = """\
+    for (size_t i = {k}; i < {n_cells}; i++)
+        inputs[n++] = cells[i] == cells[i] ? (float)cells[i] : 0.0f;
+"""
+
 ONE_OF = """\
-/* Write a 1 in the place of a level, 0 in those of the others. */
-static size_t one_of(float *inputs, double level, int n_levels)
+/* Write a 1 in the place of a level, 0 in those of the others, NaN where it is none. */
+static size_t one_of(double *cells, double level, int n_levels)
 {
+    int is_known = 0;
     for (int k = 0; k < n_levels; k++)
-        inputs[k] = level == k ? 1.0f : 0.0f;
+        is_known |= level == k;
+    for (int k = 0; k < n_levels; k++)
+        cells[k] = !is_known ? NAN : level == k ? 1.0 : 0.0;
     return (size_t)n_levels;
 }
 
@@ -66,7 +86,11 @@ static size_t one_of(float *inputs, double level, int n_levels)
 
 BODY = """\
 {buffers}    double total[{n}] = {{0.0}};
-    prepare(x, inputs);
+    if (!prepare(x, inputs)) {{
+        for (size_t k = 0; k < {n}; k++)
+            out[k] = NAN;
+        return;
+    }}
     for (size_t m = 0; m < {n_members}; m++) {{
 {layers}
         for (size_t k = 0; k < {n}; k++)
@@ -126,9 +150,8 @@ def _arrays(model: TableModel) -> dict[str, Array]:
     """Return the constants, by their names."""
     p = model.preparation
     of_columns = {"places": np.array(p.number_columns_, np.int32), "has_gaps": p.has_gaps_.astype(np.int32)}
-    unused = () if p.imputation_.any() else ("imputation",)
     arrays = (of_columns | model.constants).items()
-    return {name: array for name, array in arrays if array.size and name not in unused}
+    return {name: array.astype(np.int32) if name == "sources" else array for name, array in arrays if array.size}
 
 
 def _layers(model: TableModel) -> list[str]:
@@ -142,21 +165,32 @@ def _layers(model: TableModel) -> list[str]:
 def _preparation(model: TableModel) -> str:
     """Return the function `prepare`, and before it `one_of` if it calls that."""
     p, k = model.preparation, len(model.preparation.number_columns_)
-    guesses = GUESSES.format(k=k, rounds=ROUNDS) if p.imputation_.any() else ""
-    numbers = NUMBERS.format(k=k, limit=LIMIT, bound=LARGEST_SCALED, guesses=guesses) if k else ""
-    words = "".join(f"    {_word(levels)};\n" for levels in p.levels_)
-    if not numbers and not words:
-        words = "    (void)x;\n    inputs[n++] = 0.0f;\n"
-    text = PREPARATION.format(numbers=numbers, words=words)
-    return (ONE_OF if "one_of" in words else "") + text
+    imputation, n_cells = model.imputation, sum(p._widths)
+    if not n_cells:
+        return PREPARATION.format(
+            n_cells=1, cells="    (void)x, (void)cells;\n", guesses="", inputs="    inputs[n++] = 0.0f;\n"
+        )
+    cells = NUMBERS.format(k=k, limit=LIMIT, bound=LARGEST_SCALED) if k else ""
+    cells += "".join(f"    {_word(levels)};\n" for levels in p.levels_)
+    if model.refuses_gaps.any():
+        cells += REFUSALS.format(k=k, unless=" && !has_gaps[i]" if p.has_gaps_.any() else "")
+    guesses, number = "", "cells[i]"
+    if len(imputation.steps):
+        sizes = {"n_means": len(imputation.means), "n_sources": len(imputation.sources)}
+        guesses = GUESSES.format(n_steps=len(imputation.steps), **sizes)
+        number = "cells[i] == cells[i] ? cells[i] : rest[i] + means[i]"
+    inputs = INPUTS.format(k=k, number=number) if k else "    n = 0;\n"
+    inputs += WORDS.format(k=k, n_cells=n_cells) if p.levels_ else ""
+    text = PREPARATION.format(n_cells=n_cells, cells=cells, guesses=guesses, inputs=inputs)
+    return (ONE_OF if "one_of" in cells else "") + text
 
 
 def _word(levels: Levels) -> str:
-    """Return the statement that writes the inputs of a column of words."""
+    """Return the statement that writes the cells of a column of words."""
     x = f"x[{levels.column}]"
     if levels.is_one_number:
-        return f"inputs[n++] = {x} == 0.0 ? -1.0f : {x} == 1.0 ? 1.0f : 0.0f"
-    return f"n += one_of(inputs + n, {x}, {levels.width})"
+        return f"cells[n++] = {x} == 0.0 ? -1.0 : {x} == 1.0 ? 1.0 : NAN"
+    return f"n += one_of(cells + n, {x}, {levels.width})"
 
 
 def _columns(model: TableModel) -> str:

@@ -6,7 +6,7 @@ from fastnn import __version__
 from fastnn.files.export import from_template, label_list
 from fastnn.files.to_numpy import formula_text, literal
 from fastnn.tabular.export import TableModel
-from fastnn.tabular.preparation import LARGEST_SCALED, LIMIT, ROUNDS, Levels
+from fastnn.tabular.preparation import LARGEST_SCALED, LIMIT, Levels
 
 TARGETS = """\
     y = np.clip(mean * DEVIATIONS + AVERAGES, LEAST, LARGEST)
@@ -28,7 +28,8 @@ def predict(X):
 def contents(model: TableModel, name: str) -> dict[str, bytes]:
     """Return the module's text."""
     p, network = model.preparation, model.network
-    arrays = {"HAS_GAPS": p.has_gaps_} | {name.upper(): array for name, array in model.constants.items()}
+    arrays = {"HAS_GAPS": p.has_gaps_, "REFUSES_GAPS": model.refuses_gaps}
+    arrays |= {name.upper(): array for name, array in model.constants.items()}
     layers = ""
     for k, activation in enumerate(network.activations):
         lines = formula_text(activation).replace("\n", "\n    ")
@@ -47,11 +48,9 @@ def contents(model: TableModel, name: str) -> dict[str, bytes]:
     head |= {"name": "predict" if model.classes is None else "predict_proba"}
     sizes = {"n_features": p.n_features_in_, "n_inputs": network.n_inputs, "n_members": len(model.params)}
     levels = ", ".join(f"{j}: {_levels_text(levels)}" for j, levels in model.levels.items())
-    columns = {"names": model.names, "numbers": p.number_columns_, "levels": f"{{{levels}}}"}
+    columns = {"names": model.names, "numbers": p.number_columns_, "levels": f"{{{levels}}}", "limit": LIMIT}
     parts = {"arrays": "".join(map(literal, arrays, arrays.values())), "layers": layers.rstrip("\n"), "end": end}
-    text = from_template(
-        "table.py.txt", bound=LARGEST_SCALED, limit=LIMIT, rounds=ROUNDS, **head, **sizes, **columns, **parts
-    )
+    text = from_template("table.py.txt", bound=LARGEST_SCALED, **head, **sizes, **columns, **parts)
     return {".py": text.encode()}
 
 

@@ -13,10 +13,11 @@ import numpy as np
 from fastnn.files.export import Model
 from fastnn.files.to_onnx import Graph, add_network, add_results, graph_bytes, value_info
 from fastnn.tabular.export import TableModel
-from fastnn.tabular.preparation import LARGEST_SCALED, LIMIT, ROUNDS, Levels
+from fastnn.tabular.imputation import Imputation
+from fastnn.tabular.preparation import LARGEST_SCALED, LIMIT, Levels
 
 DOUBLE, FLOAT = np.dtype(np.float64), np.dtype(np.float32)
-TO_FLOAT, TO_DOUBLE = 1, 11
+TO_FLOAT, TO_BOOL, TO_DOUBLE = 1, 9, 11
 """ONNX's numbers of these types."""
 
 
@@ -31,7 +32,10 @@ def contents(model: TableModel, name: str) -> dict[str, bytes]:
     g.dtype = DOUBLE
     mean = g.add("Div", reduce(lambda a, b: g.add("Add", a, b), outputs), float(len(outputs)))
     task = "numbers" if model.classes is None else "labels"
-    results = add_results(g, Model(model.network, model.params[0], task, model.classes), _add_end(g, model, mean))
+    end = _add_end(g, model, mean)
+    if model.refuses_gaps.any():
+        end = g.add("Where", _add_are_all_known(g, matrix), end, g.constant(np.nan))
+    results = add_results(g, Model(model.network, model.params[0], task, model.classes), end)
     values = {one.name for one in g.constants}.union(*(node.output for node in g.nodes))
     for info in inputs:
         if not info.name:
@@ -53,21 +57,21 @@ def _add_columns(g: Graph, model: TableModel) -> tuple[list[Any], list[str]]:
         used = sorted([*p.number_columns_, *model.levels])
         inputs = [value_info(names[j], np.dtype(str) if j in model.levels else DOUBLE, [1]) for j in used]
         numbers = g.add("Concat", *(names[j] for j in p.number_columns_), axis=1) if p.number_columns_ else ""
-    parts = _add_numbers(g, model, numbers) if p.number_columns_ else []
-    parts += [_add_word(g, levels, names[j]) for j, levels in model.levels.items()]
+    words = [_add_word(g, levels, names[j]) for j, levels in model.levels.items()]
+    parts = [*(_add_numbers(g, model, numbers, words) if p.number_columns_ else []), *words]
     if not parts:  # nothing but constants
         zeros = g.add("Cast", g.add("Less", "X", "X"), to=TO_FLOAT)
         parts = [g.add("Gather", zeros, g.constant(np.array([0], np.int64)), axis=1)]
     return inputs, parts
 
 
-def _add_numbers(g: Graph, model: TableModel, numbers: str) -> list[str]:
+def _add_numbers(g: Graph, model: TableModel, numbers: str, words: list[str]) -> list[str]:
     """Add the preparation of numbers (n, k), as by `TablePreparation`; return the names of its parts of the matrix.
 
-    Numbers, and so the centers taken off them, are scaled first: ONNX Runtime leaves out the subtraction of a number
-    that is 0 as a float32.
+    `words` are the numbers (n, width) of levels, 0 for gaps and unknown words. Numbers, and so the centers taken off
+    them, are scaled first: ONNX Runtime leaves out the subtraction of a number that is 0 as a float32.
     """
-    p = model.preparation
+    p, imputation = model.preparation, model.imputation
     gaps = g.add("IsNaN", numbers)
     known = g.add("Where", gaps, g.constant(p.centers_), numbers)
     mantissas, exponents = np.frexp(p.factors_)
@@ -76,16 +80,48 @@ def _add_numbers(g: Graph, model: TableModel, numbers: str) -> list[str]:
     s = g.add("Mul", s, g.constant(mantissas))
     s = g.add("Min", g.add("Max", s, -LARGEST_SCALED), LARGEST_SCALED)
     part = g.add("Div", s, LIMIT)
-    z = g.add("Div", s, g.add("Sqrt", g.add("Add", g.add("Mul", part, part), 1.0)))
-    means = g.constant(p.means_)
-    first = rest = g.add("Where", gaps, g.constant(0.0), g.add("Sub", z, means))
-    for _ in range(ROUNDS if p.imputation_.any() else 0):
-        rest = g.add("Where", gaps, g.add("MatMul", rest, g.constant(p.imputation_)), first)
-    filled = g.add("Cast", g.add("Where", gaps, g.add("Add", rest, means), z), to=TO_FLOAT)
+    z = filled = g.add("Div", s, g.add("Sqrt", g.add("Add", g.add("Mul", part, part), 1.0)))
+    if len(imputation.steps):
+        cells = g.add("Where", gaps, g.constant(np.nan), z)
+        if len(imputation.means) > len(p.means_):
+            cells = g.add("Concat", cells, *(_add_gaps_of_words(g, one) for one in words), axis=1)
+        estimates = _add_estimates(g, imputation, cells)
+        of_numbers = g.add("Gather", estimates, g.constant(np.arange(len(p.means_))), axis=1)
+        filled = g.add("Where", gaps, of_numbers, z)
+    if model.refuses_gaps.any():
+        refused = g.add("And", gaps, g.constant(model.refuses_gaps))
+        filled = g.add("Where", refused, g.constant(np.nan), filled)
+    filled = g.add("Cast", filled, to=TO_FLOAT)
     if not p.has_gaps_.any():
         return [filled]
     flags = g.add("Gather", g.add("Cast", gaps, to=TO_FLOAT), g.constant(np.flatnonzero(p.has_gaps_)), axis=1)
     return [filled, flags]
+
+
+def _add_gaps_of_words(g: Graph, word: str) -> str:
+    """Add the cells (n, width) of numbers of levels: NaN where all are 0."""
+    n_known = g.add("ReduceSum", g.add("Abs", word), g.constant(np.array([1], np.int64)), keepdims=1)
+    cells = g.add("Cast", word, to=TO_DOUBLE)
+    return g.add("Where", g.add("Cast", n_known, to=TO_BOOL), cells, g.constant(np.nan))
+
+
+def _add_are_all_known(g: Graph, matrix: str) -> str:
+    """Add whether (n, 1) a row of the matrix has no NaN."""
+    gaps = g.add("Cast", g.add("IsNaN", matrix), to=TO_FLOAT)
+    n_gaps = g.add("ReduceSum", gaps, g.constant(np.array([1], np.int64)), keepdims=1)
+    return g.add("Not", g.add("Cast", n_gaps, to=TO_BOOL))
+
+
+def _add_estimates(g: Graph, imputation: Imputation, cells: str) -> str:
+    """Add the estimates of cells (n, n_cells), NaN for gaps."""
+    gaps, means = g.add("IsNaN", cells), g.constant(imputation.means)
+    first = rest = g.add("Where", gaps, g.constant(0.0), g.add("Sub", cells, means))
+    sources, matrix = g.constant(imputation.sources), g.constant(imputation.matrix)
+    for step in imputation.steps.tolist():
+        guess = g.add("MatMul", g.add("Gather", rest, sources, axis=1), matrix)
+        moved = g.add("Add", g.add("Mul", guess, step), g.add("Mul", rest, 1 - step))
+        rest = g.add("Where", gaps, moved, first)
+    return g.add("Add", rest, means)
 
 
 def _add_word(g: Graph, levels: Levels, words: str) -> str:

@@ -348,7 +348,7 @@ def by_c(case, draw, random):
     ]
     flags += ["-fsanitize=undefined", "-fsanitize-undefined-trap-on-error"]
     with tempfile.TemporaryDirectory() as folder:
-        done(lambda: case.model.export(os.path.join(folder, "net.c")))
+        done(lambda: case.model.export(os.path.join(folder, "net.c"), estimates=True))
         command = ["cc", *flags, "-o", "net.so", "net.c", "-lm"]
         compiled = subprocess.run(command, cwd=folder, capture_output=True, text=True)
         if compiled.returncode or compiled.stderr:
@@ -365,7 +365,7 @@ def by_function(case, draw, random):
     """As a function of one row, of a table without words."""
     if case.model.preparation_.levels_:
         return
-    f = case.model.function()
+    f = case.model.function(estimates=True)
     for table, right in case.tables:
         out = np.full((len(table), f.n_outputs), 7.0)
         for row, to in zip(in_numbers(case, table), out, strict=True):
@@ -387,7 +387,7 @@ def by_numpy(case, draw, random):
     """Exported to a module of Python, which takes the tables as they are."""
     with tempfile.TemporaryDirectory() as folder:
         path = os.path.join(folder, "table.py")
-        done(lambda: case.model.export(path))
+        done(lambda: case.model.export(path, estimates=True))
         function = runpy.run_path(path)[case.answer]
     for table, right in case.tables:
         near(function(table), right, case)
@@ -400,7 +400,7 @@ def by_onnx(case, draw, random):
     onnxruntime.set_default_logger_severity(4)
     with tempfile.TemporaryDirectory() as folder:
         path = os.path.join(folder, "table.onnx")
-        _, error = attempt(lambda: case.model.export(path))
+        _, error = attempt(lambda: case.model.export(path, estimates=True))
         if error is not None:  # of a name that no input has, or an empty text beside a rest
             return
         options = onnxruntime.SessionOptions()

@@ -22,7 +22,10 @@ from fastnn.tabular import to_c
 from fastnn.tabular.calibration import Unsmoothing
 from fastnn.tabular.export import TableModel
 
-pytestmark = pytest.mark.filterwarnings("ignore:column .* has 1[0-9] levels")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:column .* has 1[0-9] levels"),
+    pytest.mark.filterwarnings("ignore:X has gaps in columns that had no gap in fit"),
+]
 needs_cc = pytest.mark.skipif(shutil.which("cc") is None, reason="there is no C compiler cc")
 FLAGS = ["cc", "-O2", "-ffp-contract=off", "-std=c99", "-Wall", "-Wextra", "-pedantic", "-Werror"]
 
@@ -86,15 +89,23 @@ def in_numbers(model, X):
 
 @needs_cc
 @pytest.mark.parametrize("flags", [[], ["-O3", "-march=native", "-DNET_BUFFER="]], ids=["plain", "native"])
-def test_c_has_the_bits_of_predict(fitted, flags, tmp_path):
+@pytest.mark.parametrize("estimates", [True, False], ids=["estimates", "refusals"])
+def test_c_has_the_bits_of_predict(fitted, flags, estimates, tmp_path):
     model, X, predicted = fitted
-    model.export(tmp_path / "net.c")
+    model.export(tmp_path / "net.c", estimates=estimates)
     command = [*FLAGS, *flags, "-shared", "-fPIC", "-o", "net.so", "net.c", "-lm"]
     subprocess.run(command, cwd=tmp_path, check=True)
     x, out = in_numbers(model, X), np.full(predicted.shape, 7.0)
     library = ctypes.CDLL(str(tmp_path / "net.so"))
     library.net_predict_batch(ctypes.c_size_t(len(x)), *(ctypes.c_void_p(a.ctypes.data) for a in (x, out)))
-    assert bits(out) == bits(predicted)
+    assert bits(out) == bits(predicted if estimates else where_gaps_are_known(model, X, predicted))
+
+
+def where_gaps_are_known(model, X, predicted):
+    """The predictions, and NaN of rows with a gap in a column of numbers that had none in fit."""
+    rows = model.preparation_._read(X)
+    unknown = (rows.gaps & ~model.preparation_.has_gaps_).any(axis=1)
+    return np.where(unknown if predicted.ndim == 1 else unknown[:, None], np.nan, predicted)
 
 
 def test_the_header_says_what_a_row_is(tmp_path):
@@ -150,7 +161,7 @@ def assert_predicts(fitted, found, labels):
 
 def test_the_module_of_python_takes_the_table_as_it_is(fitted, tmp_path):
     model, X, _ = fitted
-    (path,) = model.export(tmp_path / "net.py")
+    (path,) = model.export(tmp_path / "net.py", estimates=True)
     module = runpy.run_path(path)
     function = module["predict_proba" if "classes_" in vars(model) else "predict"]
     tables = [X]
@@ -288,10 +299,11 @@ def test_onnx_keeps_the_digits_of_numbers_that_differ_little(tmp_path):
     assert np.allclose(onnx_outputs(path, X)["variable"][:, 0], model.predict(X), rtol=1e-5)
 
 
-def test_onnx_takes_words_as_texts(fitted, tmp_path):
+@pytest.mark.parametrize("estimates", [True, False], ids=["estimates", "refusals"])
+def test_onnx_takes_words_as_texts(fitted, estimates, tmp_path):
     onnxruntime = pytest.importorskip("onnxruntime")
     model, X, predicted = fitted
-    (path,) = model.export(tmp_path / "net.onnx")
+    (path,) = model.export(tmp_path / "net.onnx", estimates=estimates)
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
     fed = {}
     for one in session.get_inputs():
@@ -308,7 +320,12 @@ def test_onnx_takes_words_as_texts(fitted, tmp_path):
     found = session.run(None, fed)
     outputs = found[-1][:, 0] if predicted.ndim == 1 else found[-1]
     assert found[-1].dtype == np.float64
-    assert_predicts(fitted, outputs, found[0])
+    if estimates:
+        assert_predicts(fitted, outputs, found[0])
+    else:
+        right = where_gaps_are_known(*fitted)
+        assert np.isnan(outputs).tolist() == np.isnan(right).tolist()
+        assert_same(np.nan_to_num(outputs).astype(np.float32), np.nan_to_num(right).astype(np.float32), "the rest")
 
 
 def test_what_a_format_does_not_take_is_refused(tmp_path):
@@ -361,10 +378,12 @@ def untrained(X):
         network = Network((n_inputs, 7, 7, n_outputs), "gelu", output)
         params = rs.normal(scale=0.5, size=(3, network.n_params)).astype(np.float32)
         if output == "softmax":
-            yield TableModel(preparation, network, params, Unsmoothing(0.05, 1e-3), np.arange(n_outputs), None, False)
+            yield TableModel(
+                preparation, network, params, Unsmoothing(0.05, 1e-3), np.arange(n_outputs), None, False, True
+            )
         else:
             scaling = np.repeat([[3.0], [100.0], [-50.0], [60.0]], n_outputs, axis=1)
-            yield TableModel(preparation, network, params, None, None, scaling, n_outputs == 1)
+            yield TableModel(preparation, network, params, None, None, scaling, n_outputs == 1, True)
 
 
 def predicted(model, X):
@@ -417,7 +436,7 @@ def test_estimators_give_it_and_c_calls_it():
     X = drawn(8, 0.2)
     y, new, pointer = np.arange(60.0), rows(X), ctypes.POINTER(ctypes.c_double)
     for model in fit("regressor", X, y), fit("classifier", X, y > 20):
-        f, right = model.function(), outputs(model, new)
+        f, right = model.function(estimates=True), outputs(model, new)
         by_python = evaluated(f, new)
         by_c = np.zeros_like(by_python)
         for x, out in zip(new, by_c, strict=True):
@@ -434,6 +453,31 @@ def test_a_row_that_predict_refuses_gives_nan(number):
         with pytest.raises(ValueError, match="say NaN where a number is unknown"):
             predicted(model, x)
         assert np.isnan(evaluated(model.function(), x)).all()
+
+
+@pytest.mark.nojit
+def test_a_gap_that_fit_had_not_gives_nan_and_without_gaps_there_are_no_constants_of_estimates():
+    X = drawn(8, 0.2)
+    X[:, 1] = np.arange(60)
+    new = np.concatenate([X[:3], np.where(np.arange(8) == 1, np.nan, X[:3])])
+    for model in untrained(X):
+        f, right = model._replace(estimates=False).function(), predicted(model, new)
+        out = evaluated(f, new)
+        assert bits(out[:3]) == bits(right[:3])
+        assert np.isnan(out[3:]).all()
+        assert not np.isnan(right).any()
+    complete = next(untrained(drawn(3, 0)))
+    f = complete._replace(estimates=False).function()
+    assert np.isfinite(evaluated(f, np.ones((1, 3)))).all()
+    assert complete.constants["matrix"].size > complete._replace(estimates=False).constants["matrix"].size == 0
+
+
+def test_the_module_of_python_names_the_columns_of_new_gaps(tmp_path):
+    model = fit("regressor", FRAME.assign(size=np.arange(60.0)))
+    model.export(tmp_path / "table.py")
+    predict = runpy.run_path(str(tmp_path / "table.py"))["predict"]
+    with pytest.raises(ValueError, match=r"^columns \[0\] of X have gaps, and had none in fit: export with estimates"):
+        predict(FRAME.assign(size=np.nan))
 
 
 def test_a_table_with_words_is_refused():

@@ -93,12 +93,17 @@ CHANGES = [  # files of which kinds, a part of them, the name of what is changed
     (C + R, "columns", "words", [[[2, ["a", 1], False, True]]]),
     (C + R, "arrays", "params", [infinite]),
     (C + R, "arrays", "numbers", [lambda a: a * np.nan]),
-    (C + R, "arrays", "imputation", [lambda a: np.zeros((1, 1))]),
+    (C + R, "arrays", "imputation", [lambda a: np.zeros((1, 1)), infinite]),
+    (C + R, "arrays", "imputation_steps", [infinite, lambda a: np.ones(99)]),
+    (C + R, "arrays", "gap_patterns", [lambda a: a[:, 1:]]),
+    (C + R, "columns", "sources", [[0], [99] * 11, "x"]),
+    (C + R, "columns", "word_gaps", [[], [True]]),
     (C + R, "arrays", "losses", [lambda a: np.zeros((2, 9, 4))]),
     (C, "header", "unsmoothing", [[-0.1, 0.001], [0.6, 0.001], [0.05, 0.0], [0.05, 2.0], [0.05], None]),
     (R, "arrays", "residual_params", [infinite, lambda a: a[:1]]),
     (R, "arrays", "residual_scores", [lambda a: -a]),
     (R, "arrays", "residual_mean", [lambda a: np.ones(2)]),
+    (R, "arrays", "donors", [infinite, lambda a: a[:, 1:]]),
 ]
 
 
