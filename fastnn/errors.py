@@ -48,9 +48,11 @@ class EngineError(FastnnError, RuntimeError):
 
 
 class ScaleWarning(UserWarning):
-    """Inputs or targets are so large or so small that a method of the second order hardly learns from them.
+    """Inputs or targets are so large or so small that a method of the second order hardly learns
+    from them.
 
-    `LevenbergMarquardt` and `BayesianRegularization` look at it; other optimizers do not, and train without a warning.
+    `LevenbergMarquardt` and `BayesianRegularization` look at it; other optimizers do not, and train
+    without a warning.
 
     Examples
     --------

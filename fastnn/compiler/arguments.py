@@ -1,8 +1,8 @@
 """Argument blocks: the arguments of kernels in memory, which keep the arrays that they point to.
 
-A NamedTuple becomes a block of 8-byte words, one for each field: a number, or the address of an array or of another
-block. A block keeps its NamedTuple, and so all arrays whose addresses are in it: whoever holds the block holds them,
-and an address is never there without its array.
+A NamedTuple becomes a block of 8-byte words, one for each field: a number, or the address of an
+array or of another block. A block keeps its NamedTuple, and so all arrays whose addresses are in
+it: whoever holds the block holds them, and an address is never there without its array.
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ class Block(ctypes.Structure):
     """The base of argument blocks, whose fields have the names of those of the NamedTuple."""
 
     kept = ()
-    """The NamedTuple, whose arrays and blocks stay as long as this block, and weak references as by `hold`."""
+    """The NamedTuple, whose arrays and blocks stay as long as this block, and weak references as by
+    `hold`."""
 
 
 BlockPointer = ctypes.POINTER(Block)
@@ -30,7 +31,8 @@ BlockPointer = ctypes.POINTER(Block)
 
 
 class Table:
-    """The arguments of several calls of an entry point, in rows of words: of each call by `[]`, or by columns of all.
+    """The arguments of several calls of an entry point, in rows of words: of each call by `[]`, or
+    by columns of all.
 
     Parameters
     ----------
@@ -59,7 +61,9 @@ class Table:
         self.words[:, self._columns[name]] = numbers
 
     def point(self, name, array, *index):
-        """Point a column to the numbers of `array` at an index, whose parts are (n,) or the same for all rows."""
+        """Point a column to the numbers of `array` at an index, whose parts are (n,) or the same
+        for all rows.
+        """
         offset = sum(part * stride for part, stride in zip(index, array.strides, strict=False))
         self.set_numbers(name, address(array) + offset)
         self._kept.append((array, hold((array,))))
@@ -93,7 +97,9 @@ NUMBER, ARRAY, BLOCK = "number", "array", "block"
 
 @functools.cache
 def _layout(kind):
-    """Return the class of the blocks of a NamedTuple, the packer of their words, and the kinds of its fields."""
+    """Return the class of the blocks of a NamedTuple, the packer of their words, and the kinds of
+    its fields.
+    """
     hints = typing.get_type_hints(kind)
     types = [ctypes.c_double if hint is float else ctypes.c_int64 for hint in hints.values()]
     structure = type(kind.__name__, (Block,), {"_fields_": [*zip(hints, types, strict=True)]})
@@ -109,9 +115,11 @@ def kind_of(hint):
 
 
 def hold(arrays):
-    """Return weak references to arrays whose addresses are kept: NumPy refuses to resize an array that has one.
+    """Return weak references to arrays whose addresses are kept: NumPy refuses to resize an array
+    that has one.
 
-    It does so with ``refcheck=False`` too, by which `ndarray.resize` passes over ordinary references.
+    It does so with ``refcheck=False`` too, by which `ndarray.resize` passes over ordinary
+    references.
     """
     return (
         *map(weakref.ref, arrays),

@@ -1,16 +1,19 @@
-"""Estimates of the gaps in rows: the mean of a normal distribution, given the numbers and words that are known.
+"""Estimates of the gaps in rows: means of a normal distribution, given the cells that are known.
 
-For jointly normal columns with the precision matrix P, the mean of column j at the others' values x is
-``-sum_{i != j} P_ji x_i / P_jj`` (Rue and Held, Gaussian Markov random fields, 2005, section 2.1). The matrix of these
-coefficients is made once. Applied again and again to the rows that have several gaps it leads to their mean given the
-values that are known (Jacobi's iteration); steps of different lengths lead there sooner (Richardson's iteration with
-Chebyshev's steps: Golub and Varga, Numerische Mathematik 1961). A last step of length 1 makes the estimate of a gap
-that is alone in its row exact.
+For jointly normal columns with the precision matrix P, the mean of column j at the others' values x
+is ``-sum_{i != j} P_ji x_i / P_jj`` (Rue and Held, Gaussian Markov random fields, 2005, section
+2.1). The matrix of these coefficients is made once. Applied again and again to the rows that have
+several gaps it leads to their mean given the values that are known (Jacobi's iteration); steps of
+different lengths lead there sooner (Richardson's iteration with Chebyshev's steps: Golub and Varga,
+Numerische Mathematik 1961). A last step of length 1 makes the estimate of a gap that is alone in
+its row exact.
 
-A normal distribution is completed linearly: a complete row, plus the estimate of what a row with gaps is away from it,
-is a draw of what the gaps may hold (Matheron's rule: Doucet, A note on efficient conditional simulation, 2010).
+A normal distribution is completed linearly: a complete row, plus the estimate of what a row with
+gaps is away from it, is a draw of what the gaps may hold (Matheron's rule: Doucet, A note on
+efficient conditional simulation, 2010).
 
-Sums are taken column by column, in one order on all machines: no product of matrices by a BLAS, nothing of LAPACK.
+Sums are taken column by column, in one order on all machines: no product of matrices by a BLAS,
+nothing of LAPACK.
 """
 
 from typing import NamedTuple, Self
@@ -21,13 +24,16 @@ from numpy.typing import NDArray
 Matrix = NDArray[np.float64]
 
 MOST_SOURCES = 100
-"""Columns that estimates are made from; of more columns those that leave least variance of all unexplained."""
+"""Columns that estimates are made from; of more columns those that leave least variance of all
+unexplained."""
 
 MOST_ROWS, MOST_CELLS, FEWEST_ROWS = 10_000, 200_000, 150
-"""Of what the matrix is made of: evenly spaced rows, as many as have so many cells, within these bounds."""
+"""Of what the matrix is made of: evenly spaced rows, as many as have so many cells, within these
+bounds."""
 
 RIDGE = 0.01
-"""What is added to each column's variance, as a part of the mean variance, besides columns / rows."""
+"""What is added to each column's variance, as a part of the mean variance, besides columns /
+rows."""
 
 ROWS_TO_CHOOSE_BY = 100
 """Rows that the columns to estimate from are chosen by."""
@@ -44,7 +50,8 @@ N_DOUBLINGS = 3
 MOST_STEPS = 2**N_DOUBLINGS + 1
 
 RANGE = 20.0
-"""The eigenvalues within the largest one / RANGE and the largest one are those that steps are made for."""
+"""The eigenvalues within the largest one / RANGE and the largest one are those that steps are made
+for."""
 
 N_ROUNDS_OF_JACOBI = 3
 """The steps of fastnn 0.3, each of length 1."""
@@ -63,16 +70,16 @@ class Imputation(NamedTuple):
 
     @classmethod
     def of_jacobi(cls, means: Matrix, matrix: Matrix) -> Self:
-        """Return the imputation of fastnn 0.3, of numbers alone: three iterations, of steps of length 1."""
+        """Return the imputation of fastnn 0.3, of numbers alone: three steps of length 1."""
         return cls(means, np.arange(len(means)), matrix, np.ones(N_ROUNDS_OF_JACOBI))
 
     @property
     def is_jacobi(self) -> bool:
-        """Whether it is that of fastnn 0.3, which knows no words, and estimates where `fit` had gaps."""
+        """Whether it is that of fastnn 0.3, without words, of columns with gaps in `fit`."""
         return len(self.steps) == N_ROUNDS_OF_JACOBI
 
     def fill(self, Z: Matrix) -> Matrix:
-        """Return rows (n, k) of columns less their means, NaN for gaps, with the estimates of these."""
+        """Return rows (n, k), less the means, with estimates in place of NaN."""
         gaps = np.isnan(Z)
         filled = np.where(gaps, 0.0, Z)
         rows, columns = np.flatnonzero(gaps.any(axis=1)), np.flatnonzero(gaps.any(axis=0))
@@ -93,7 +100,7 @@ class Imputation(NamedTuple):
 
 
 def rows_to_learn_from(n_rows: int, n_columns: int) -> slice:
-    """Return which of the rows the imputation is learned from: about as many as have `MOST_CELLS` cells."""
+    """Return the rows that the imputation is learned from: they have about `MOST_CELLS` cells."""
     most = min(MOST_ROWS, max(FEWEST_ROWS, MOST_CELLS // max(1, n_columns)))
     return slice(None, None, -(-n_rows // most))
 
@@ -115,10 +122,11 @@ def learn_imputation(Z: Matrix, means: Matrix) -> Imputation:
 
 
 def _telling_columns(Z: Matrix) -> NDArray[np.int64]:
-    """Return up to `MOST_SOURCES` of the columns (n, k), less their means: all, or those that a pivoted Cholesky takes.
+    """Return up to `MOST_SOURCES` of the columns (n, k), less their means: all, or those that a
+    pivoted Cholesky takes.
 
-    Each is the one of which those before it leave the most variance unexplained (Harbrecht, Peters and Schneider,
-    Applied Numerical Mathematics 2012).
+    Each is the one of which those before it leave the most variance unexplained (Harbrecht, Peters
+    and Schneider, Applied Numerical Mathematics 2012).
     """
     k = Z.shape[1]
     if k <= MOST_SOURCES:
@@ -171,7 +179,7 @@ def _imputation_of(Z: Matrix, means: Matrix, sources: NDArray[np.int64]) -> Impu
 
 
 def _steps(A: Matrix) -> Matrix:
-    """Return the steps of Richardson's iteration for a positive definite matrix (s, s) of diagonal 1, and one of 1."""
+    """Return Richardson's steps for a positive definite matrix (s, s) of diagonal 1, and a 1."""
     power = A
     for _ in range(4):
         power = _product(power, power)
@@ -195,7 +203,7 @@ def _product(A: Matrix, B: Matrix) -> Matrix:
 
 
 def _inverse(A: Matrix) -> Matrix:
-    """Return the inverse of a positive definite matrix (s, s), by the method of Gauss and Jordan in place."""
+    """Return the inverse of a positive definite matrix (s, s), by Gauss and Jordan."""
     A = A.copy()
     for i in range(len(A)):
         pivot, column = A[i, i], A[:, i].copy()

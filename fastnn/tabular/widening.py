@@ -1,9 +1,10 @@
-"""The errors that gaps bring to predictions: what sizes of residuals say only of gaps that `fit` taught.
+"""The errors that gaps bring to predictions, beside those of the residuals of `fit`.
 
 Networks and sizes of residuals are taught a pattern of gaps by the rows of `fit` that have it (see
-`TablePreparation.gap_patterns_`). The error of a row with other gaps has two parts: that of the row with as many of its
-gaps as were taught together, the others estimated; and how far the prediction is from that row's. The second part is
-measured on rows of `fit`, the donors: what predictions of them change by where their numbers and words are taken away.
+`TablePreparation.gap_patterns_`). The error of a row with other gaps has two parts: that of the row
+with as many of its gaps as were taught together, the others estimated; and how far the prediction
+is from that row's. The second part is measured on rows of `fit`, the donors: what predictions of
+them change by where their numbers and words are taken away.
 """
 
 from collections.abc import Callable
@@ -36,7 +37,7 @@ class Errors(NamedTuple):
 
 
 def donors_of(inputs: Array, targets: Array) -> Array:
-    """Return `N_DONORS` of the rows of inputs (n, n_inputs), evenly spaced in the order of the first target."""
+    """Return `N_DONORS` of the rows (n, n_inputs), evenly spaced in the order of the first target."""
     order = np.argsort(targets[:, 0], kind="stable")
     n = min(N_DONORS, len(order))
     return inputs[order[(2 * np.arange(n) + 1) * len(order) // (2 * n)]]
@@ -52,7 +53,8 @@ def add_gaps(
 ) -> None:
     """Add to errors what gaps in the rows of a table bring.
 
-    `predict` and `sizes_of` take inputs (n, n_inputs), and return predictions and expected sizes (n, n_outputs).
+    `predict` and `sizes_of` take inputs (n, n_inputs), and return predictions and expected sizes
+    (n, n_outputs).
     """
     gaps = table.pattern()
     if not gaps.any() or not len(donors):
@@ -71,7 +73,7 @@ def add_gaps(
     )
 
     def predictions(masks: NDArray[np.bool_]) -> Array:
-        """Return the predictions (n_donors, n, n_outputs) of donors with gaps by n masks (n, n_columns)."""
+        """Return predictions (n_donors, n, n_outputs) of donors with gaps by masks (n, n_columns)."""
         masked = np.where(np.repeat(masks, widths, axis=1), np.nan, donors[:, None])
         made = predict(preparation._inputs_of(masked.reshape(-1, donors.shape[1])))
         return made.reshape(len(donors), len(masks), -1)
@@ -89,7 +91,7 @@ def add_gaps(
 
 
 def _taught(patterns: NDArray[np.bool_], of_fit: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Return for each pattern (n, n_columns) the largest of those of `fit` that is a part of it; no gaps if none is."""
+    """Return for each pattern (n, n_columns) the largest one of `fit` that is a part of it, if any."""
     taught = np.zeros(patterns.shape, bool)
     for pattern in of_fit[np.argsort(of_fit.sum(axis=1), kind="stable")]:
         taught[(patterns | ~pattern).all(axis=1)] = pattern

@@ -1,4 +1,5 @@
-"""Gaps: estimates from all other columns, the warning where `fit` had none, intervals, wide tables, files of 0.3."""
+"""Gaps: estimates from all other columns, the warning where `fit` had none, intervals, wide tables,
+files of 0.3."""
 
 import itertools
 import json
@@ -19,7 +20,8 @@ ignores_new_gaps = pytest.mark.filterwarnings("ignore:X has gaps in columns that
 
 
 def related(n, seed=0):
-    """Four columns that are related, the covariance of which the imputation takes, and the columns less their means."""
+    """Four columns that are related, the covariance of which the imputation takes, and the columns
+    less their means."""
     X = np.random.RandomState(seed).randn(n, 4) @ np.random.RandomState(1).randn(4, 4)
     Z = X - X.mean(axis=0)
     covariance = Z.T @ Z / n
@@ -27,7 +29,8 @@ def related(n, seed=0):
 
 
 def test_a_gap_is_its_mean_given_the_other_columns():
-    """By the normal distribution of the covariance, as by numpy.linalg; of several gaps by so many steps."""
+    """By the normal distribution of the covariance, as by numpy.linalg; of several gaps by so many
+    steps."""
     X, Z, covariance = related(300)
     learned = learn_imputation(X, X.mean(axis=0))
     for gaps, tolerance in (([2], 1e-9), ([0, 2], 0.1), ([1, 2, 3], 0.4)):
@@ -77,7 +80,8 @@ def test_one_warning_names_the_columns_that_had_no_gap_in_fit(kind):
     complete = FRAME.ffill().bfill()
     model = fit(kind, complete.assign(size=FRAME["size"]))
     new = complete.assign(size=np.nan, age=pd.NA, color=None, new=FRAME["new"])
-    text = "^X has gaps in columns that had no gap in fit, 'color', 'age': numbers are estimated from the other columns"
+    where = "^X has gaps in columns that had no gap in fit, 'color', 'age'"
+    text = f"{where}: numbers are estimated from the other columns"
     with pytest.warns(UserWarning, match=text) as caught:
         outputs(model, new)
     assert len(caught) == 1
@@ -89,7 +93,8 @@ def test_one_warning_names_the_columns_that_had_no_gap_in_fit(kind):
 
 
 def homes(n, seed):
-    """Numbers that are related, words, and a price by all; and the table with gaps of five kinds."""
+    """Numbers that are related, words, and a price by all; and the table with gaps of five
+    kinds."""
     rs = np.random.RandomState(seed)
     size = rs.rand(n)
     town = rs.choice(["center", "harbor", "hills"], n)
@@ -150,7 +155,8 @@ def test_gaps_of_other_rows_do_not_change_intervals_and_unknown_words_widen_them
 
 
 def test_a_pattern_that_fit_taught_is_left_to_the_sizes_of_residuals():
-    """Where a gap says something of the target, its rows in fit have told how large their residuals are."""
+    """Where a gap says something of the target, its rows in fit have told how large their residuals
+    are."""
     X = np.random.RandomState(0).rand(60, 3)
     X[::3, 1] = np.nan
     model = fit("regressor", X, NUMBERS)
