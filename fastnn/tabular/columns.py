@@ -31,6 +31,8 @@ class Column(NamedTuple):
 
     label: str  # for messages
     values: Array  # (n,)
+    kinds: set[str]
+    """What it holds, gaps aside: "number", "text", "boolean"."""
     is_category: bool = False
     """Whether its type says that it holds names."""
 
@@ -91,20 +93,24 @@ class Table:
         series = self._X[:, j] if self._columns is None else self._X[self._columns[j]]
         label = self.label(j)
         is_category = type(getattr(series, "dtype", None)).__name__ in _CATEGORIES
-        values = _words(np.asarray(series, object), label) if is_category else _values(series, label, as_words)
+        if is_category:
+            values, kinds = _words(np.asarray(series, object), label)
+        else:
+            values, kinds = _values(series, label, as_words)
         if values.dtype.kind == "f" and (too_large := abs(values) > LARGEST).any():
             row = int(too_large.argmax())
             what = "infinity" if np.isinf(values[row]) else f"{values[row]:g}"
             right = f"say NaN where a number is unknown, or a number below {LARGEST:g}"
             raise ValueError(f"{label} holds {what} in row {row}: {right}")
-        return Column(label, values, is_category)
+        return Column(label, values, kinds, is_category)
 
 
-def _values(series: Any, label: str, as_words: bool) -> Array:
-    """Return a column that is no category as float64 numbers or as objects."""
+def _values(series: Any, label: str, as_words: bool) -> tuple[Array, set[str]]:
+    """Return a column that is no category as float64 numbers or as objects, and their kinds."""
     dtype = getattr(series, "dtype", None)
     if getattr(dtype, "kind", "O") in "iuf" and not isinstance(dtype, np.dtype):  # pandas' own types, which know gaps
-        return np.asarray(series.to_numpy(object if as_words else np.float64, na_value=np.nan))
+        values = np.asarray(series.to_numpy(object if as_words else np.float64, na_value=np.nan))
+        return values, _kinds(values.tolist()) if as_words else {"number"}
     try:
         values = np.asarray(series)
     except Exception as error:  # of polars, which has types of its own
@@ -113,19 +119,27 @@ def _values(series: Any, label: str, as_words: bool) -> Array:
     if values.ndim > 1 or kind == "V":
         raise TypeError(f"{label} holds several values a row (dtype {shown(dtype)}): make a column of each")
     if kind in "iuf" and not as_words:
-        return values.astype(np.float64)
+        return values.astype(np.float64), {"number"}
     if kind == "m":
         raise ValueError(f"{label} holds spans of time: put numbers in its place, by .dt.total_seconds()")
     if kind == "M":
         raise _dates_error(label)
     if kind == "c":
         raise ValueError(f"Complex data not supported: {label} holds complex numbers; say real and imaginary parts")
-    values = _words(values.astype(object), label)
-    return values if as_words or not _kinds(values.tolist()) <= {"number"} else as_numbers(values, label)
+    values, kinds = _words(values.astype(object), label)
+    if as_words or not kinds <= {"number"}:
+        return values, kinds
+    return as_numbers(values, label), {"number"}
 
 
-def _words(values: Array, label: str) -> Array:
-    """Return objects as plain ones, all of them numbers, or all words; ValueError or TypeError for others."""
+def _words(values: Array, label: str) -> tuple[Array, set[str]]:
+    """Return objects as plain ones, all of them numbers, or all words, and their kinds.
+
+    Raises
+    ------
+    ValueError, TypeError
+        For others.
+    """
     values = _plain(values)
     kinds = _kinds_alike(values, label)
     if kinds == {"date"}:
@@ -133,7 +147,7 @@ def _words(values: Array, label: str) -> Array:
     if "other" in kinds:
         example, way = _example(values, "other"), "if they are levels, make texts of them, by .astype(str)"
         raise TypeError(f"{label} holds {example}, which are neither numbers nor words: {way}")
-    return values
+    return values, kinds
 
 
 _PLAIN = {str, float, int, bool, type(None)}

@@ -397,7 +397,7 @@ class TablePreparation(TransformerMixin, BaseEstimator):
     def _column(self, table: Table, j: int, kinds: set[str], as_words: bool = False) -> Column:
         """Read column j; ValueError unless it holds what `fit` saw there. Booleans are numbers where it saw numbers."""
         column = table.column(j, as_words)
-        there = {"number"} if column.holds_numbers else kinds_of(column.values.tolist())
+        there = column.kinds | {"number"} if "boolean" in column.kinds else column.kinds
         if there and not there & kinds:
             (was, way), (is_, _) = (next(_WAYS[kind] for kind in _WAYS if kind in held) for held in (kinds, there))
             raise ValueError(f"{column.label} held {was} in fit and holds {is_} now: make {was} of them, by {way}")

@@ -37,7 +37,7 @@ class Errors(NamedTuple):
 
 
 def donors_of(inputs: Array, targets: Array) -> Array:
-    """Return `N_DONORS` of the rows (n, n_inputs), evenly spaced in the order of the first target."""
+    """Return `N_DONORS` rows of inputs (n, n_inputs), evenly spaced by the first target."""
     order = np.argsort(targets[:, 0], kind="stable")
     n = min(N_DONORS, len(order))
     return inputs[order[(2 * np.arange(n) + 1) * len(order) // (2 * n)]]
@@ -73,7 +73,7 @@ def add_gaps(
     )
 
     def predictions(masks: NDArray[np.bool_]) -> Array:
-        """Return predictions (n_donors, n, n_outputs) of donors with gaps by masks (n, n_columns)."""
+        """Return predictions (n_donors, n, n_outputs) of donors, gaps by masks (n, n_columns)."""
         masked = np.where(np.repeat(masks, widths, axis=1), np.nan, donors[:, None])
         made = predict(preparation._inputs_of(masked.reshape(-1, donors.shape[1])))
         return made.reshape(len(donors), len(masks), -1)
@@ -91,7 +91,7 @@ def add_gaps(
 
 
 def _taught(patterns: NDArray[np.bool_], of_fit: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Return for each pattern (n, n_columns) the largest one of `fit` that is a part of it, if any."""
+    """Return of each pattern (n, n_columns) the largest part that is one of `fit`, or no gaps."""
     taught = np.zeros(patterns.shape, bool)
     for pattern in of_fit[np.argsort(of_fit.sum(axis=1), kind="stable")]:
         taught[(patterns | ~pattern).all(axis=1)] = pattern

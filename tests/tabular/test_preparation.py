@@ -201,6 +201,14 @@ def test_whole_numbers_are_looked_up_to_the_last_digit():
         assert (preparation.transform(pd.DataFrame({"a": values}))[:n] == expected[:n]).all()
 
 
+@pytest.mark.filterwarnings("ignore:X has gaps in columns that had no gap in fit:UserWarning")
+@pytest.mark.parametrize("dtype", ["Int64", "float64", "object", "category"])
+def test_a_column_of_gaps_alone_is_of_any_kind(dtype):
+    preparation = TablePreparation().fit(pd.DataFrame({"a": ["x", "y", "z"]}))
+    gaps = pd.DataFrame({"a": pd.Series([None, None], dtype=dtype)})
+    assert (preparation.transform(gaps) == 0).all()
+
+
 class Odd(str):
     """A text whose representation is code."""
 
