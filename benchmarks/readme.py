@@ -40,7 +40,7 @@ PAGES = {  # name of the place: page, and the command's arguments, besides its o
 }
 _CHOICE, _INTERVALS = f"{HOWTO}/choose-optimizer.md", f"{HOWTO}/tables-intervals.md"
 PAGES |= {name: (_CHOICE, f"{RUN}.regularization", name) for name in ("choice", "seconds", "scores")}
-PAGES |= {name: (_INTERVALS, f"{RUN}.calibration", name) for name in ("intervals", "probabilities")}
+PAGES |= {name: (_INTERVALS, f"{RUN}.calibration", name) for name in ("intervals", "probabilities", "few")}
 
 
 def replace(page: str, name: str, content: str) -> str:

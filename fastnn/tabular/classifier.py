@@ -30,7 +30,7 @@ class TabularClassifier(ClassifierMixin, BaseTabular):
     """A classifier for tables as they are: an ensemble of networks that learns well without settings.
 
     It prepares the columns (see `TablePreparation`), and trains the members with one call of `train_many`. Each member
-    leaves out some rows to choose its best epoch. The prediction is the mean of their probabilities.
+    leaves out some rows, which judge it. The prediction is the mean of their probabilities.
 
     Parameters
     ----------
