@@ -462,19 +462,6 @@ def _checked(backend: object) -> Backend:
     return backend
 
 
-def complete(backend: Backend) -> Any:
-    """Return the back end itself: all parts of the interface have defaults in `Backend`."""
-    return backend
-
-
-def original(backend: Backend) -> Backend:
-    """Return the back end itself, as `complete` does."""
-    return backend
-
-
-Completed = Wrapper
-
-
 def check_supported(
     backend: Backend, network: Network, optimizer: Optimizer, *, alpha: float = 0.0, sample_weight: bool = False
 ) -> None:

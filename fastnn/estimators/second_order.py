@@ -13,13 +13,13 @@ from fastnn.estimators.epochs import FitInputs, FitRecord
 from fastnn.estimators.scoring import LOSS
 from fastnn.estimators.validation import INTERRUPTED, threads_of, warn
 from fastnn.many.driver import Caller
-from fastnn.many.members import make_plans
+from fastnn.many.members import check_members
 from fastnn.memory import Array
 from fastnn.network import Network
 from fastnn.optimizers import AT_ALPHA, AT_BETA, BayesianRegularization, LevenbergMarquardt
 from fastnn.reference import normal_equations, take
 from fastnn.state import Data
-from fastnn.training.plan import NOT_GIVEN
+from fastnn.training.options import NOT_GIVEN
 from fastnn.training.results import TrainingResult, by_heart, is_constant, warn_by_heart
 from fastnn.training.stopping import Stop
 
@@ -122,7 +122,7 @@ def fit_second_order(mlp: Any, inputs: FitInputs) -> tuple[Array, dict[str, Any]
     options |= {"alpha": NOT_GIVEN if mlp.solver == "br" else float(mlp.alpha)}
     options |= {"stop": Stop(**stop) if stop else None}
     scaled = Network(network.sizes, network.activations[:-1], "identity")
-    plans = make_plans(networks=scaled, X=data.X, Y=data.Y, sample_weight=weight, **options)
+    plans = check_members(networks=scaled, X=data.X, Y=data.Y, sample_weight=weight, **options)
     results, interrupted = Caller(threads_of(mlp), (), progress=False).train(plans)  # as `train_many`, without warnings
     if interrupted:
         warn(INTERRUPTED)

@@ -1,44 +1,40 @@
 """train(), the one driver of all back ends, and predict() and loss_and_gradient(), one call of one.
 
-`plan.py` checks the arguments, `initial.py` creates the first state, `rows.py` chooses the rows of each step, `loop.py`
-calls a back end for a chunk of steps at a time, and `results.py` has the results. Callbacks, Ctrl-C, the time limit and
-stop rules that a back end does not know need Python, so the loop handles them between two chunks. If a chunk went too
-far, the loop undoes it and repeats it up to the right step. That is exact, because a step draws nothing at random.
+`options.py` checks the arguments, `session.py` trains by calls of a back end, for which `initial.py` makes the first
+state, and `results.py` has the results. `watch.py` is the loop: callbacks and Ctrl-C come between two calls.
 """
 
-import contextlib
 import time
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from typing import Any, cast
 
-import numpy as np
 from numpy.typing import DTypeLike
 
-from fastnn.backends import Backend, complete, get_backend
+from fastnn.backends import Backend, get_backend
 from fastnn.checking.arguments import check_flag, check_integer, check_number
 from fastnn.checking.hints import explains_keywords
 from fastnn.errors import warn
 from fastnn.memory import ROW_BLOCK, Array
 from fastnn.network import Network
 from fastnn.optimizers import BUILT_IN, BayesianRegularization, Optimizer
-from fastnn.training.callbacks import Callback, Progress, ProgressBar, epochs_of, lines, sorted_callbacks
+from fastnn.training.callbacks import Callback, Progress
 from fastnn.training.exceptions import (
     AGAIN,
     DivergenceError,
     Interrupt,
     InterruptWarning,
     TrainingInterrupted,
-    attach_result,
+    interruptible,
 )
 from fastnn.training.generator import Seed
 from fastnn.training.history import History
-from fastnn.training.initial import begin
 from fastnn.training.inputs import check_data, check_inputs, check_memory, check_network, check_params
-from fastnn.training.loop import Group
-from fastnn.training.plan import NOT_GIVEN, NotGiven, make_plan
+from fastnn.training.options import NOT_GIVEN, NotGiven, check_options
 from fastnn.training.results import TrainingResult, warn_of_fit
+from fastnn.training.session import Session
 from fastnn.training.state import TrainingState
 from fastnn.training.stopping import Stop, StopReason
+from fastnn.training.watch import Watch, run
 
 __all__ = ["Callback", "History", "Progress", "Stop", "StopReason", "TrainingResult"]
 __all__ += ["loss_and_gradient", "predict", "train"]
@@ -208,11 +204,15 @@ def train(
     (5, True)
     """
     started = time.perf_counter()
-    plan = make_plan(
-        network=network,
-        arrays=(X, Y, sample_weight, rows, validation_rows),
-        optimizer=optimizer,
+    options = check_options(
+        network,
+        X,
+        Y,
         epochs=epochs,
+        sample_weight=sample_weight,
+        rows=rows,
+        validation_rows=validation_rows,
+        optimizer=optimizer,
         batch_size=batch_size,
         shuffle=shuffle,
         seed=seed,
@@ -228,79 +228,39 @@ def train(
         assume_finite=assume_finite,
         threads=threads,
     )
-    watch, group = Watch(callbacks, progress, verbose, plan.n_epochs), begin([plan], started)  # which draws
-    interrupt = Interrupt(swallows=plan.stop.on_interrupt == "return")
+    watch = Watch(callbacks, progress, verbose, options.n_epochs)
+    session = Session([options], [seed], started)
+    interrupt = Interrupt(swallows=options.stop.on_interrupt == "return")
     with watch.bar:
-        try:
-            interrupt.begin()
-            while group.goes_on() and not interrupt.requested:
-                watch.look(group, group.chunk(watch.periods))
-        finally:
-            interrupt.over = True
-            interrupt.end()
-    return end(group, interrupt, verbose)
-
-
-class Watch:
-    """The callbacks of a training, its progress bar among them."""
-
-    bar: contextlib.AbstractContextManager[Any] = contextlib.nullcontext()
-    periods: Collection[int] = ()
-    """The periods of callbacks, in epochs."""
-
-    def __init__(self, callbacks: Iterable[Callback], progress: bool, verbose: bool | int, n_epochs: int) -> None:
-        self.observers, self.controllers = sorted_callbacks(callbacks)
-        self.verbose = verbose
-        if verbose is not False:
-            self.controllers += lines(verbose, n_epochs)
-        if self.controllers:
-            self.periods = epochs_of(self.controllers)
-        if progress is not False and check_flag("progress", progress):
-            self.bar = bar = ProgressBar()
-            self.observers.append(bar)
-
-    def look(self, group: Group, n_ended: int) -> None:
-        """Call the callbacks after a chunk that completed `n_ended` epochs; each may end the training."""
-        if not (self.observers or self.controllers):
-            return
-        now = group.progress()
-        try:
-            for observe in self.observers:
-                observe(now)
-            answers = [control(now) for control in self.controllers] if n_ended else []  # all, whatever one says
-            if self.verbose is True:
-                self.periods = epochs_of(self.controllers)
-        except Exception as error:
-            attach_result(error, group.so_far())
-            raise
-        for answer in answers:
-            if answer is True or (isinstance(answer, np.bool_) and answer):
-                group.end("callback")
-
-
-def end(group: Group, interrupt: Interrupt, verbose: bool | int) -> TrainingResult:
-    """Return the result of a finished training, printed if `verbose`; if it ended early, raise or warn by its rules."""
-    is_interrupted = interrupt.requested
-    if is_interrupted:
-        group.interrupt(interrupt.reason)
-    result, stop = group.results().result(0), group.plan.stop
-    group.give_back()
-    if is_interrupted and stop.on_interrupt == "raise":
-        raise TrainingInterrupted(f"{_how_far(result)}; `.result` of this error is the training up to there", result)
-    if result.stop_reason == "diverged" and stop.on_divergence == "raise":
-        raise DivergenceError(group.divergence, result)
-    if is_interrupted:
-        again = f"Ctrl-C again within {AGAIN:g} seconds raises KeyboardInterrupt"
-        warn(InterruptWarning(f"{_how_far(result)}, which is what train returns; {again}", result))
-    if isinstance(group.plan.optimizer, BayesianRegularization):
+        interruptible(interrupt, lambda: run(session, watch, interrupt))
+    result = session.result(0)
+    session.close()
+    tell(session, result, interrupt)
+    if isinstance(options.optimizer, BayesianRegularization):
         warn_of_fit([result])
     if verbose:
         print(result)  # noqa: T201
     return result
 
 
-def _how_far(result: TrainingResult) -> str:
-    return f"training was interrupted after {result.n_epochs} epochs of this call, {result.state.t} steps in all"
+def tell(session: Session, result: TrainingResult, interrupt: Interrupt) -> None:
+    """Raise or warn if a training ended early, as its stop rules say.
+
+    Raises
+    ------
+    TrainingInterrupted, DivergenceError
+        With the result.
+    """
+    stop = session.members[0].stop
+    if interrupt.requested:
+        how_far = f"training was interrupted after {result.n_epochs} epochs of this call, {result.state.t} steps in all"
+        if stop.on_interrupt == "raise":
+            raise TrainingInterrupted(f"{how_far}; `.result` of this error is the training up to there", result)
+    if result.stop_reason == "diverged" and stop.on_divergence == "raise":
+        raise DivergenceError(session.divergence, result)
+    if interrupt.requested:
+        again = f"Ctrl-C again within {AGAIN:g} seconds raises KeyboardInterrupt"
+        warn(InterruptWarning(f"{how_far}, which is what train returns; {again}", result))
 
 
 train.__doc__ = (train.__doc__ or "") % {"optimizers": ", ".join(BUILT_IN)}
@@ -362,7 +322,7 @@ def predict(
     backend = get_backend(backend)
     threads = None if threads is None else check_integer("threads", threads, low=1)
     check_memory(network, 1, len(X), params.dtype, backend, ROW_BLOCK * (threads or 1))  # of each thread
-    return cast(Array, complete(backend).predict(network, params, X, threads))
+    return cast(Array, backend.predict(network, params, X, threads))
 
 
 def loss_and_gradient(
@@ -437,4 +397,4 @@ def loss_and_gradient(
     threads = None if threads is None else check_integer("threads", threads, low=1)
     check_memory(network, 3, len(X), params.dtype, backend, threads=threads)
     alpha = check_number("alpha", alpha, low=0)
-    return cast("tuple[float, Array]", complete(backend).loss_and_gradient(network, params, data, alpha, threads))
+    return cast("tuple[float, Array]", backend.loss_and_gradient(network, params, data, alpha, threads))

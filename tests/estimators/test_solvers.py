@@ -12,7 +12,7 @@ from small_estimators import SMALL, X_DIABETES, X_IRIS, Y_DIABETES, Y_IRIS, asse
 
 import fastnn
 from fastnn import Elu, Huber, LeakyRelu, MLPClassifier, MLPRegressor, Network, Pinball, Population, train, train_many
-from fastnn.estimators.epochs import Epochs
+from fastnn.estimators.epochs import Fit
 from fastnn.optimizers import RPROP, Adam, AdamW, RMSprop
 from fastnn.schedules import cosine, one_cycle, warm_up
 
@@ -57,7 +57,7 @@ def test_a_fit_leaves_nothing_to_the_garbage_collector(given):
     gc.disable()
     try:
         MLPRegressor(**SHORT | {"solver": "sgd"} | given).fit(X, Y)
-        assert not any(type(thing) is Epochs for thing in gc.get_objects())
+        assert not any(type(thing) is Fit for thing in gc.get_objects())
     finally:
         gc.enable()
 

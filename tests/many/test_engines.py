@@ -250,7 +250,8 @@ def test_a_population_sends_the_rows_of_its_members_only(monkeypatch):
     with joblib.parallel_config("loky", n_jobs=2):
         monkeypatch.setattr(engine, "packed", lambda units: sent.append(right(units)) or sent[-1])
         there = advanced()
-    states = [own.state for plan, _ in sent for unit in plan.units for own in unit.plans if own.state is not None]
+    options = [member.options for plan, _ in sent for unit in plan.units for member in unit.members]
+    states = [own.state for own in options if own.state is not None]
     assert len(states) == 20
     assert sum({id(state.store): len(state.store.steps) for state in states}.values()) == 20
     for member in here:

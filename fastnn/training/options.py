@@ -1,17 +1,19 @@
-"""The plan of a training: all its arguments, checked, by name.
+"""The options of a training: all its arguments, checked once, by name.
 
-`train` makes one plan, `train_many` one for each member. A training does not change its plan.
+`train` makes one of them, `train_many` one for members that differ in their seeds alone, an estimator one for each fit.
+A session reads them and never changes them.
 """
+
+from __future__ import annotations
 
 import enum
 import math
-import operator
 import os
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from fastnn import kit
-from fastnn.backends import check_supported, complete, get_backend
+from fastnn.backends import Backend, check_supported, get_backend
 from fastnn.checking.arguments import check_flag, check_integer, check_number, class_of, cut, errors_of, shown
 from fastnn.checking.values import Names, column_names
 from fastnn.memory import ROW_BLOCK, Array, ceil_div
@@ -19,32 +21,44 @@ from fastnn.network import Network
 from fastnn.optimizers import Adam, BayesianRegularization, Method, Optimizer, with_options, with_rate
 from fastnn.schedules import ending_after, lacks_steps
 from fastnn.state import Data
-from fastnn.training.generator import Seed
 from fastnn.training.inputs import check_data, check_dtype, check_network, check_optimizer, check_params, warn_of_scale
 from fastnn.training.rows import Rows, choose_rows, rows_a_step
+from fastnn.training.rules import Rule
 from fastnn.training.state import TrainingState
-from fastnn.training.stopping import Stop
+from fastnn.training.stopping import Stop, StopReason, score_name
+
+if TYPE_CHECKING:
+    from fastnn.training.evaluation import Evaluation
+    from fastnn.training.session import Session
+
+class NotGiven(enum.Enum):
+    """The type of `NOT_GIVEN`, the default of arguments for which None has another meaning."""
+
+    NOT_GIVEN = enum.auto()
+
+    def __repr__(self) -> str:
+        return "<not given>"
+
+
+NOT_GIVEN = NotGiven.NOT_GIVEN
 
 NO_RULES = Stop()
 """The stop rules of a training that runs to its last epoch."""
 
 
-class Plan(NamedTuple):
-    """The checked arguments of a training; plans share equal parts as one object."""
+@dataclass(frozen=True, eq=False)
+class TrainOptions:
+    """What one training does, with what, and until when. (The seed is no option: it is what members differ in.)"""
 
     network: Network
     backend: Any
-    """A back end with all parts, see `fastnn.backends.complete`."""
     optimizer: Optimizer
     batch_size: int | None
-    """Rows a step; None: all rows."""
+    """Rows of a step; None: all rows."""
     shuffle: bool
     alpha: float
     stop: Stop
     n_epochs: int
-    new_rows: bool
-    assume_finite: bool
-    threads: int | None
     data: Data
     rows: Rows | None = None
     """The rows to train on; None for all."""
@@ -52,14 +66,22 @@ class Plan(NamedTuple):
     """The rows to validate on; None for those of the stop rules."""
     feature_names: Names | None = None
     """The names of the columns of X, where it is a data frame with names."""
-    seed: Seed = None
     params: Array | None = None
-    state: Any = None
-    """The state to resume, instead of seed and parameters: a `TrainingState`, or a row of results."""
+    """The first parameters, in place of drawn ones."""
+    state: TrainingState | None = None
+    """The state to resume, in place of drawn parameters."""
+    new_rows: bool = False
+    assume_finite: bool = False
+    threads: int | None = 1
     value_alpha: float | None = None
     """`value_alpha` of `fastnn.backends.Task`."""
-    number: int = 0
-    """The member's number."""
+    rule: Rule | None = None
+    """The rule at the ends of epochs: that of `stop`, or of an estimator."""
+    evaluate: Callable[..., Evaluation] | None = None
+    """Makes what scores epochs, in place of `fastnn.training.evaluation.Evaluation`."""
+    on_stall: Callable[[Session, int], StopReason | None] | None = None
+    """Is called with the session and the member when the rule has fired, in place of `Session.stall`: lowers the rate,
+    or returns why the training ends."""
 
     @property
     def n_rows(self) -> int:
@@ -86,6 +108,18 @@ class Plan(NamedTuple):
         return rows_a_step(self.batch_size, self.n_rows)
 
     @property
+    def score_name(self) -> str:
+        """The name of the score in states, see `Stop.score_name`."""
+        is_validated = self.validation_rows is not None or self.stop.validation is not None
+        return score_name(self.stop.monitor, validated=is_validated)
+
+    @property
+    def is_judged(self) -> bool:
+        """Whether something is decided before the last epoch, or was in an earlier call."""
+        decides = self.stop.decides or self.rule is not None or self.evaluate is not None
+        return decides or self.validation_rows is not None or self.state is not None
+
+    @property
     def n_vectors(self) -> int:
         """The number of parameter vectors of a training: state, snapshot, gradient, best parameters, matrix rows."""
         vectors = 2 * (1 + self.optimizer.n_slots) + 2
@@ -94,119 +128,97 @@ class Plan(NamedTuple):
         return vectors
 
 
-def make_plan(
-    once: Callable[..., Any] = operator.call,
+def check_options(
+    network: Network,
+    X: Any,
+    Y: Any,
     *,
-    arrays: Sequence[Any],
-    seed: Any,
-    params: Any,
-    resume: Any,
-    stop: Any,
-    dtype: Any,
-    **settings: Any,
-) -> Plan:
-    """Check the arguments of `train`, with the `settings` of `check_settings`; a seed is checked at its first use.
+    epochs: int,
+    sample_weight: Any = None,
+    rows: Any = None,
+    validation_rows: Any = None,
+    optimizer: Optimizer | None = None,
+    batch_size: Any = NOT_GIVEN,
+    shuffle: Any = NOT_GIVEN,
+    seed: Any = None,
+    alpha: Any = NOT_GIVEN,
+    clip_norm: Any = NOT_GIVEN,
+    rates: Any = NOT_GIVEN,
+    params: Any = None,
+    resume: TrainingState | None = None,
+    new_rows: bool = False,
+    stop: Stop | None = None,
+    backend: str | Backend = "numba",
+    dtype: Any = None,
+    assume_finite: bool = False,
+    threads: int | None = None,
+    data: Data | None = None,
+) -> TrainOptions:
+    """Check the arguments of `train`; the seed itself is checked where it is first used.
 
-    `arrays` are X, Y, sample_weight, rows and validation_rows. `once` calls a function with arguments; it may return
-    what an earlier call with the same ones returned.
+    `data` are X, Y and sample_weight as they were checked before, if they were.
 
     Raises
     ------
     TypeError, ValueError
-        For arguments that do not fit.
+        For arguments that do not fit, and for a training that the back end does not support.
     """
-    X, Y, sample_weight, rows, validation_rows = arrays
-    once(check_resume, resume, settings["new_rows"], seed, params)
+    check_resume(resume, new_rows, seed, params)
     stop = NO_RULES if stop is None else stop
     if not isinstance(stop, Stop):
         raise TypeError(f"stop must be a fastnn Stop, not {shown(stop)}")
-    checked = check_settings(settings, resume, sample_weight is not None or stop.has_weights)
-    network, optimizer = checked["network"], checked["optimizer"]
-    dtype = resume.storage.dtype if dtype is None and resume is not None else dtype
-    dtype = None if dtype is None else check_dtype(dtype)
-    data = once(check_data, network, X, Y, sample_weight, checked["assume_finite"], dtype)
-    if isinstance(optimizer, Method):
-        once(warn_of_scale, optimizer.name, data)
-    rows, validation_rows = once(choose_rows, rows, validation_rows, data, stop)
-    feature_names = column_names(X) or (None if resume is None else resume.feature_names)
-    params = None if params is None else once(check_params, network, params, data.X.dtype)
-    chosen = {"rows": rows, "validation_rows": validation_rows, "feature_names": feature_names}
-    plan = Plan(**checked, **chosen, stop=stop, data=data, seed=seed, params=params, state=resume)
-    return with_last_step(plan) if callable(optimizer.learning_rate) else plan
-
-
-def with_last_step(plan: Plan) -> Plan:
-    """Return a plan whose schedule, if it was made without steps, ends with the last step of the training."""
-    rate: Any = plan.optimizer.learning_rate
-    if not lacks_steps(rate):
-        return plan
-    n, done = plan.n_rows - plan.n_split, 0
-    if isinstance(plan.state, TrainingState):
-        n = n if plan.new_rows or plan.state.index is None else len(plan.state.index)
-        done = plan.state.t - (0 if plan.new_rows else plan.state.batch)
-    steps = done + plan.n_epochs * ceil_div(n, rows_a_step(plan.batch_size, n)) if plan.n_epochs and n else 0
-    return plan._replace(optimizer=with_rate(plan.optimizer, ending_after(rate, steps)))
-
-
-def check_settings(settings: dict[str, Any], resume: TrainingState | None, is_weighted: bool) -> dict[str, Any]:
-    """Check the arguments that are neither rows, nor stop rules, nor an initial state; return fields of a `Plan`.
-
-    The kit holds the last ones and their fields, because a loop of small trainings passes the same immutable objects
-    repeatedly. It holds nothing that may change or refer to the caller's data: lists of rates, functions, states.
-
-    Parameters
-    ----------
-    settings : dict
-        network, backend, epochs, new_rows, assume_finite, threads, and the options of `choose_options`.
-    resume : TrainingState, optional
-    is_weighted : bool
-        Whether there are weights of rows.
-
-    Raises
-    ------
-    TypeError, ValueError
-        For invalid settings, and for a training that the back end does not support.
-    """
-    backend = get_backend(settings["backend"])
-    now = (id(backend), is_weighted, *settings, *map(id, settings.values()))
-    if resume is None and LAST and (last := LAST[-1])[0] == now:  # read once: another thread may put its own there
-        checked: dict[str, Any] = last[1]
-        return checked
-    options = dict(settings)
-    network, named, threads = options.pop("network"), options.pop("backend"), options.pop("threads")
-    n_epochs, new_rows, assume_finite = (options.pop(name) for name in ("epochs", "new_rows", "assume_finite"))
+    backend = get_backend(backend)
     check_network(network)
-    chosen = choose_options(**options, resume=resume)
-    checked = {
-        "network": network,
-        "backend": complete(backend),
-        **chosen._asdict(),
-        "n_epochs": check_integer("epochs", n_epochs, low=0),
-        "new_rows": new_rows,
-        "assume_finite": check_flag("assume_finite", assume_finite),
-        "threads": None if threads is None else check_integer("threads", threads, low=1),
-    }
+    chosen = choose_options(optimizer, batch_size, shuffle, alpha, clip_norm, rates, resume)
+    n_epochs = check_integer("epochs", epochs, low=0)
+    assume_finite = check_flag("assume_finite", assume_finite)
+    threads = None if threads is None else check_integer("threads", threads, low=1)
+    is_weighted = sample_weight is not None or stop.has_weights
     check_supported(backend, network, chosen.optimizer, alpha=chosen.alpha, sample_weight=is_weighted)
-    is_fixed = isinstance(named, str) and isinstance(options["rates"], (NotGiven, type(None)))
-    if resume is None and is_fixed and not callable(chosen.optimizer.learning_rate):
-        LAST[:] = [(now, checked, backend, settings)]  # which stay, so that no other objects get their ids
-    return checked
+    if data is None:
+        of_state = None if resume is None else resume.storage.dtype
+        data = check_data(network, X, Y, sample_weight, assume_finite, of_state if dtype is None else check_dtype(dtype))
+        if isinstance(chosen.optimizer, Method):
+            warn_of_scale(chosen.optimizer.name, data)
+    train_on, validate_on = choose_rows(rows, validation_rows, data, stop)
+    options = TrainOptions(
+        network=network,
+        backend=backend,
+        optimizer=chosen.optimizer,
+        batch_size=chosen.batch_size,
+        shuffle=chosen.shuffle,
+        alpha=chosen.alpha,
+        stop=stop,
+        n_epochs=n_epochs,
+        data=data,
+        rows=train_on,
+        validation_rows=validate_on,
+        feature_names=column_names(X) or (None if resume is None else resume.feature_names),
+        params=None if params is None else check_params(network, params, data.X.dtype),
+        state=resume,
+        new_rows=new_rows,
+        assume_finite=assume_finite,
+        threads=threads,
+        rule=stop.rule(),
+    )
+    return with_last_step(options) if callable(chosen.optimizer.learning_rate) else options
 
 
-LAST = kit.shelf()
-"""The last arguments of `check_settings` and their fields: repeated calls skip the checks."""
+def with_last_step(options: TrainOptions) -> TrainOptions:
+    """Return options whose schedule, if it was made without steps, ends with the last step of the training."""
+    rate: Any = options.optimizer.learning_rate
+    if not lacks_steps(rate):
+        return options
+    n = options.n_rows - options.n_split
+    done = 0
+    state = options.state
+    if state is not None:
+        done = state.t if options.new_rows else state.t - state.batch
+        if state.index is not None and not options.new_rows:
+            n = len(state.index)
+    steps = done + options.n_epochs * ceil_div(n, rows_a_step(options.batch_size, n)) if options.n_epochs and n else 0
+    return replace(options, optimizer=with_rate(options.optimizer, ending_after(rate, steps)))
 
-
-class NotGiven(enum.Enum):
-    """The type of `NOT_GIVEN`, the default of arguments for which None has another meaning."""
-
-    NOT_GIVEN = enum.auto()
-
-    def __repr__(self) -> str:
-        return "<not given>"
-
-
-NOT_GIVEN = NotGiven.NOT_GIVEN
 
 DEFAULTS: dict[str, Any] = {"optimizer": Adam(), "batch_size": 200, "shuffle": True, "alpha": 0.0}
 
