@@ -320,7 +320,8 @@ class BaseMLP(CallbackSupportMixin, Fitted, BaseEstimator, ABC):
             if self.fix_defects and self.solver == "lbfgs":
                 params = params.astype(X.dtype, copy=False)
             self._put(Weights.of(inputs.network, params))
-            if not np.isfinite(params).all() or (self.stop_reason_ == "diverged" and not self.n_iter_ and not self.early_stopping):
+            has_begun = self.stop_reason_ != "diverged" or self.n_iter_ or self.early_stopping
+            if not np.isfinite(params).all() or not has_begun:
                 raise ValueError(NOT_FINITE)
             if inputs.on_epoch is not None:
                 inputs.on_epoch(None)

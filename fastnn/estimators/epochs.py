@@ -35,6 +35,7 @@ from fastnn.training.stopping import Stop, StopReason
 LOSSES = of_epochs.LOSS
 """The column of the training losses in a session's log."""
 
+
 @dataclass
 class FitRecord:
     """Fitted attributes before the fit ends, with the names on the estimator but for the last underscore."""
@@ -401,7 +402,7 @@ class Fit:
 
     def run(self) -> tuple[Array, dict[str, Any]]:
         """Train to the end; return the parameters (n_params,), and the fitted attributes of the fit."""
-        record, mlp = self.record, self.mlp
+        record = self.record
         session = self.begin()  # of no attribute: its options know this fit, and in a cycle the data would stay
         interrupt = Interrupt()
         try:

@@ -16,10 +16,11 @@ from fastnn.memory import Array
 from fastnn.network import Network
 from fastnn.optimizers import Optimizer
 from fastnn.reference import Rates
+from fastnn.state import member_steps
 from fastnn.testing import tolerances
 from fastnn.testing.gradients import assert_gradients_match
 from fastnn.training import train
-from fastnn.state import member_steps
+from fastnn.training.epochs import learning_rates
 from fastnn.training.inputs import check_data, check_network, check_params
 from fastnn.training.options import NO_RULES, TrainOptions, choose_options
 from fastnn.training.session import Session

@@ -7,7 +7,6 @@ without the axis of members.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 

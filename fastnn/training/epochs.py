@@ -85,6 +85,10 @@ def reduced(rates: Array, factor: float, least: float) -> Array:
     return rates if factor == 1 else np.maximum(rates * factor, np.minimum(rates, least))
 
 
+NO_FACTORS = np.zeros(0)
+"""The factors for a rule that does not use the losses of steps."""
+
+
 class EpochLosses:
     """The losses of epochs from the losses of steps, for m members.
 
@@ -103,9 +107,18 @@ class EpochLosses:
         self.sums = np.zeros((m, 2))
         has_no_weight = per_epoch > 1 and not data.sample_weight.all()
         self._has_weight = data.sample_weight > 0 if has_no_weight else None
+        self._factors = NO_FACTORS
+        self._factors_of: Array | None = None
+        """The rows of the steps of the last factors."""
 
     def factors(self, steps: Steps) -> NDArray[np.float64]:
         """Return the factor (n_steps,) of each step's loss: its rows, or 1 for a sum; 0 for a skipped step."""
+        if self._factors_of is not steps.rows or len(self._factors) != len(steps.start):
+            self._factors = self._factors_anew(steps)
+            self._factors_of = steps.rows
+        return self._factors
+
+    def _factors_anew(self, steps: Steps) -> NDArray[np.float64]:
         if not self.is_mean:
             return np.ones(len(steps.start))
         rows = (steps.stop - steps.start).astype(np.float64)
@@ -114,18 +127,15 @@ class EpochLosses:
             rows[n_before[steps.stop] == n_before[steps.start]] = 0
         return rows
 
-    @property
-    def depend_on_rows(self) -> bool:
-        """Whether the factors of steps are others for other rows."""
-        return self.is_mean and self._has_weight is not None
-
-    def add(self, losses: Array, factors: Array, batch: int) -> NDArray[np.float64]:
-        """Add steps with losses (m, n) and factors (n,), after `batch` steps of the epoch that has begun.
+    def add(self, steps: Steps, n: int, batch: int) -> NDArray[np.float64]:
+        """Add the first n steps, after `batch` steps of the epoch that has begun.
 
         Return the losses (m, n_epochs) of the epochs that end within them.
         """
+        losses = steps.loss[:, :n]
         if self.per_epoch == 1:
             return losses
+        factors = self.factors(steps)[:n]
         with np.errstate(over="ignore", invalid="ignore"):  # losses near the largest number, on the way to divergence
             ended, self.sums[:, 0] = self._sums(losses * factors, batch, self.sums[:, 0])
             ended_rows, self.sums[:, 1] = self._sums(factors[None], batch, self.sums[:1, 1])
@@ -155,12 +165,15 @@ LOSS, RATE, ROW_LOSS, SCORE = range(4)
 the monitor."""
 
 
+NO_NUMBERS = np.zeros((1, 0))
+
+
 class Column:
     """Numbers (m, n) of the epochs of m members, which grow; (1, n) if they are the same for all."""
 
     def __init__(self) -> None:
         self._n = 0
-        self._numbers = np.zeros((1, 0))
+        self._numbers = NO_NUMBERS
 
     def add(self, numbers: Array) -> None:
         """Append the numbers (m, n) of n epochs."""

@@ -109,9 +109,7 @@ def bookmark(random_state: RandomState) -> Callable[[], None]:
     return put_back
 
 
-def shuffle_rows(
-    random_state: RandomState, orders: Array, order: Array, compiled: ShuffleRows | None = None
-) -> None:
+def shuffle_rows(random_state: RandomState, orders: Array, order: Array, compiled: ShuffleRows | None = None) -> None:
     """Write orders (k, n) of rows. Each is the order before it, at first `order` (n,), shuffled once more.
 
     To shuffle an order in place is to index it by a shuffled arange: the swaps are the same. `compiled` replaces the
@@ -147,7 +145,7 @@ def check_orders(random_state: RandomState, orders: NDArray[np.int64], rows: NDA
             raise ValueError(f"{fault}; it returned {order} for {len(rows)} rows")
 
 
-# ------------------------------------------------------------------------------------------- those of a session's members
+# ---------------------------------------------------------------------------- the generators of a session's members
 
 
 Held = tuple[int, float]

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from fastnn.training.evaluation import Evaluation
     from fastnn.training.session import Session
 
+
 class NotGiven(enum.Enum):
     """The type of `NOT_GIVEN`, the default of arguments for which None has another meaning."""
 
@@ -177,7 +178,8 @@ def check_options(
     check_supported(backend, network, chosen.optimizer, alpha=chosen.alpha, sample_weight=is_weighted)
     if data is None:
         of_state = None if resume is None else resume.storage.dtype
-        data = check_data(network, X, Y, sample_weight, assume_finite, of_state if dtype is None else check_dtype(dtype))
+        dtype = of_state if dtype is None else check_dtype(dtype)
+        data = check_data(network, X, Y, sample_weight, assume_finite, dtype)
         if isinstance(chosen.optimizer, Method):
             warn_of_scale(chosen.optimizer.name, data)
     train_on, validate_on = choose_rows(rows, validation_rows, data, stop)

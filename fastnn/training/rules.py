@@ -1,4 +1,4 @@
-"""The rule at the ends of epochs: a row of numbers for each member, which Python and the compiled kernel read and write.
+"""The rule at the ends of epochs: a row of numbers for each member, which Python and the kernel read and write.
 
 A score is compared with the best one so far; in here, lower is better. `fires` of `fastnn/fused/epochs.py` does the
 same as that of this file.
@@ -21,6 +21,10 @@ NEVER = 2**53
 LESS_STRICT, STRICTLY, NAN_FAILS = 0, 1, 2
 """When an epoch fails to improve: if its score is above ``best - tol``, as in scikit-learn, where NaN never is; if it
 is not below that, or not finite; or if it is above that, or not finite."""
+
+
+NO_RULE = np.zeros((1, N_RULE))
+NO_RULE[0, [RULE_BEST, BEST]] = math.inf
 
 
 @dataclass(frozen=True)
@@ -56,10 +60,7 @@ class Rule:
 
 def no_rules(m: int) -> NDArray[np.float64]:
     """Return the rows (m, N_RULE) of members without a rule: the limit is 0, and there is no score yet."""
-    rows = np.zeros((m, N_RULE))
-    rows[:, RULE_BEST] = math.inf
-    rows[:, BEST] = math.inf
-    return rows
+    return np.repeat(NO_RULE, m, axis=0)
 
 
 def fires(row: NDArray[np.float64], score: float) -> bool:

@@ -27,6 +27,7 @@ from fastnn.training.calls import Calls
 from fastnn.training.epochs import (
     CHUNK_SECONDS,
     LOSS,
+    NO_FACTORS,
     RATE,
     ROW_LOSS,
     SCORE,
@@ -54,9 +55,6 @@ from fastnn.training.rows import batches, check_full_batch, rows_at, rows_of
 from fastnn.training.rules import fires, is_over, no_rules
 from fastnn.training.state import TrainingState
 from fastnn.training.stopping import ENDS, StopReason
-
-NO_FACTORS = np.zeros(0)
-"""The factors for a rule that does not use the losses of steps."""
 
 
 class Session:
@@ -154,6 +152,8 @@ class Session:
         m = len(self.members)
         self.rules = no_rules(m)
         self.rates = [own.optimizer.learning_rate for own in self.members]
+        self.rates_change = any(callable(rate) for rate in self.rates)
+        """Whether the rates of the next steps may be others than those of the last ones."""
         self.rate_factor = [1.0] * m
         """What each rate was multiplied by, since scores stalled."""
         self.rate_least = [0.0] * m
@@ -368,20 +368,18 @@ class Session:
         The next draw uses the arrays of rates and losses again, and all arrays if it takes the same rows.
         """
         batch = self.batch
-        rates = self._rates(n_steps)
         last = self._steps
-        if last is None or self._place != (batch, n_steps) or len(rates) != len(last.learning_rate):
+        if last is None or self._place != (batch, n_steps):
+            rates = self._rates(n_steps)
             rows = self._rows_of_epochs(n_steps, batch)
             start, stop = batches(self.n_rows, self.batch_size, self.shuffle, batch, n_steps)
             self._steps = last = Steps(rows, start, stop, rates, np.zeros((len(self.members), n_steps)))
-            self._factors = self.losses.factors(last)
             self._place = batch, n_steps
             return last
+        if self.rates_change:
+            last.learning_rate[...] = self._rates(n_steps)
         if self.shuffle:
             self._steps = last = last._replace(rows=self._rows_of_epochs(n_steps, batch))
-            if self.losses.depend_on_rows:
-                self._factors = self.losses.factors(last)
-        last.learning_rate[...] = rates
         last.loss.fill(0)
         return last
 
@@ -415,22 +413,22 @@ class Session:
 
     def _rates(self, n_steps: int) -> NDArray[np.float64]:
         """Return the learning rates (m, n_steps) of the next steps; (1, n_steps) if they are the same for all."""
-        m = len(self.members)
-        kinds = list(zip(self.rates, self.rate_factor, self.rate_least, self.first_t, strict=True))
+        kinds = [*zip(self.rates, self.first_t, self.rate_factor, self.rate_least, strict=True)]
         if all(kind == kinds[0] for kind in kinds[1:]):
-            m = 1
+            kinds = kinds[:1]
         try:
-            rates = [learning_rates(kinds[k][0], self.first_t[k] + self.done, n_steps) for k in range(m)]
+            rates = [learning_rates(rate, t + self.done, n_steps) for rate, t, _, _ in kinds]
         except Exception as error:  # of a function of the caller's own, before any of these steps
             attach_result(error, self.result(0, goes_on=True))
             raise
-        if max(self.rate_factor) < 1:
-            rates = [reduced(own, *kind[1:3]) for own, kind in zip(rates, kinds, strict=False)]
-        return rates[0][None] if m == 1 else np.array(rates)
+        each = zip(rates, kinds, strict=True)
+        rates = [reduced(own, factor, least) for own, (_, _, factor, least) in each]
+        return rates[0][None] if len(rates) == 1 else np.array(rates)
 
     def set_rate(self, k: int, rate: LearningRate) -> None:
         """Let member k go on with another learning rate."""
         self.rates[k] = rate
+        self.rates_change = True
 
     def _rules_inside(self, steps: Steps, batch: int) -> EpochRules:
         """Return what the back end needs to decide at the ends of epochs: it writes the rules and the best weights."""
@@ -445,7 +443,7 @@ class Session:
             per_epoch=self.per_epoch,
             scored=scored,
             labels=np.array(labels) if labels else None,
-            factors=self._factors if by_steps else NO_FACTORS,
+            factors=self.losses.factors(steps) if by_steps else NO_FACTORS,
             mean=by_steps and self.losses.is_mean,
             divisor=1,
             rules=self.rules,
@@ -467,12 +465,10 @@ class Session:
 
     # ------------------------------------------------------------------------------------------------ after the call
 
-    def _account(
-        self, steps: Steps, wanted: list[int], good: list[int], inside: EpochRules | None, batch: int
-    ) -> int:
+    def _account(self, steps: Steps, wanted: list[int], good: list[int], inside: EpochRules | None, batch: int) -> int:
         """Count the good steps, log the epochs that ended, and end members; return how many epochs ended."""
         n_counted = max(good)
-        losses = self.losses.add(steps.loss[:, :n_counted], self._factors[:n_counted], batch)
+        losses = self.losses.add(steps, n_counted, batch)
         n_ended = losses.shape[1]
         if n_ended:
             self.log[LOSS].add(losses)
@@ -554,7 +550,7 @@ class Session:
         """Sum the losses of the steps of the epoch that member k has begun but not ended."""
         if batch and self.per_epoch > 1:
             own = slice(n_good - batch, n_good)
-            factors = self._factors[own]
+            factors = self.losses.factors(steps)[own]
             self.losses.sums[k, 0] = np.add.accumulate(np.append(0.0, steps.loss[k, own] * factors))[-1]
             self.losses.sums[k, 1] = factors.sum()
 
@@ -602,6 +598,7 @@ class Session:
         reduce = self.members[k].stop.reduce
         if reduce is not None:
             self.rate_factor[k] *= reduce.factor
+            self.rates_change = True
         return None
 
     # ------------------------------------------------------------------------------------------------------- the end

@@ -54,6 +54,8 @@ class Watch:
         """Return after how many epochs a callback wants to be called; None if none does."""
         if not self.periods:
             return None
+        if 1 in self.periods:
+            return 1
         now = session.n_before[0] + session.n_epochs(0)
         return min([period - now % period for period in self.periods])
 

@@ -170,7 +170,6 @@ def test_members_that_diverge_in_a_block_end_with_their_last_good_steps(rate, ba
     assert "epochs" in many.stop_reason or not isinstance(rate, list)
     stop = Stop(on_divergence="stop")
     rates = rate if isinstance(rate, list) else [rate] * 9
-    alone = [
-        train(network, X, X[:, :2], seed=seed, optimizer=SGD(own), stop=stop, **options) for seed, own in enumerate(rates)
-    ]
+    options |= {"stop": stop}
+    alone = [train(network, X, X[:, :2], seed=k, optimizer=SGD(own), **options) for k, own in enumerate(rates)]
     assert_same_results(many, alone)

@@ -12,9 +12,9 @@ from small_training import NETWORK, N, Recorder
 import fastnn
 from fastnn import SGD, Adam, DivergenceError, Network, ReduceRate, Stop, one_cycle, step_decay, train, train_many
 from fastnn.schedules import Schedule
+from fastnn.state import RULE_BEST
 from fastnn.testing.tolerances import assert_within
 from fastnn.training.epochs import learning_rates
-from fastnn.state import RULE_BEST
 from fastnn.training.rules import LESS_STRICT, Rule, fires
 from fastnn.training.stopping import accuracy, r2, scorer
 
