@@ -148,6 +148,8 @@ def check_orders(random_state: RandomState, orders: NDArray[np.int64], rows: NDA
 # ---------------------------------------------------------------------------- the generators of a session's members
 
 
+NO_WORDS = np.empty((0, N_WORDS), np.uint32)
+
 Held = tuple[int, float]
 """Whether a generator holds back a normal number, which come in pairs, and which."""
 
@@ -176,8 +178,10 @@ class Generators:
 
     def __init__(self, m: int, keeps_words: bool, compiled: ShuffleRows | None) -> None:
         self.seeds: list[Any] = [None] * m
-        self.words = np.empty((m if keeps_words else 0, N_WORDS), np.uint32)
+        self.words = np.empty((m, N_WORDS), np.uint32) if keeps_words else NO_WORDS
         self.held: list[Held] = [(0, 0.0)] * m
+        self.owned: dict[int, RandomState] = {}
+        """The callers' own generators, by their members."""
         self._compiled = compiled
         self._player, self._players_words = take_generator()
         self._saved = self.words
@@ -188,7 +192,7 @@ class Generators:
         if type(seed) is not int or not 0 <= seed < 2**32:
             check_seed("seed", seed)
         if isinstance(seed, RandomState):
-            self.seeds[k] = seed
+            self.seeds[k] = self.owned[k] = seed
             return seed
         self.seeds[k] = own = system_words() if seed is None else int(seed)
         self._player.seed(own)
@@ -196,12 +200,12 @@ class Generators:
 
     def put(self, k: int) -> None:
         """Keep where member k's generator is after draws."""
-        if len(self.words) and not isinstance(self.seeds[k], RandomState):
+        if len(self.words) and k not in self.owned:
             self.words[k] = self._players_words
 
     def hold(self, k: int) -> None:
         """Keep the normal number that member k's generator holds back, if any."""
-        if not isinstance(self.seeds[k], RandomState):
+        if k not in self.owned:
             self.held[k] = held_by(self._player)
 
     def set(self, k: int, state: dict[str, Any]) -> None:
@@ -213,16 +217,15 @@ class Generators:
 
     def take(self, k: int) -> RandomState:
         """Return member k's generator where it is now, to draw from until `put`."""
-        seed = self.seeds[k]
-        if isinstance(seed, RandomState):
-            return seed
+        if k in self.owned:
+            return self.owned[k]
         self._players_words[:] = self.words[k]
         return self._player
 
     def save(self) -> None:
         """Remember where all generators are, for `rewind`."""
         self._saved = self.words.copy()
-        self._undo = {k: bookmark(seed) for k, seed in enumerate(self.seeds) if isinstance(seed, RandomState)}
+        self._undo = {k: bookmark(owner) for k, owner in self.owned.items()}
 
     def rewind(self, k: int) -> None:
         """Go back to where member k's generator was at the last `save`."""
@@ -235,11 +238,6 @@ class Generators:
         """Write orders (n, n_rows): each is the one before it, at first `order`, shuffled once more."""
         shuffle_rows(self.take(k), orders, order, self._compiled)
         self.put(k)
-
-    def states_of_owners(self) -> dict[int, dict[str, Any]]:
-        """Return the present states of the callers' own generators, by their members."""
-        owners = ((k, seed) for k, seed in enumerate(self.seeds) if isinstance(seed, RandomState))
-        return {k: owner.get_state(legacy=False) for k, owner in owners}
 
     def close(self) -> None:
         """Give the generator that plays them back, for the next session."""

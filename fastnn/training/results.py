@@ -927,48 +927,53 @@ ARRAYS = tuple(part.name for part in fields(Results) if str(part.type).startswit
 
 def results_of(session: Session, goes_on: bool) -> Results:
     """Return the results of a session: copies while it goes on, else with its arrays."""
-    taken = np.copy if goes_on else np.asarray
     members = session.members
+    generators = session.generators
+    loss, learning_rate, row_loss, score = (column.numbers for column in session.log)
+    arrays = {
+        "storage": session.storage,
+        "beta_products": session.beta_products,
+        "sums": session.losses.sums,
+        "loss": loss,
+        "learning_rate": learning_rate,
+        "row_loss": row_loss,
+        "score": score,
+        "rules": session.rules,
+        "best_params": session.best_params,
+        "order": session.order[:0] if session.is_in_order else session.order,
+        "words": generators.words,
+    }
+    if goes_on:
+        arrays = {name: array.copy() for name, array in arrays.items()}
     facts: list[Facts] = []
     which: list[int] = []
     places: dict[int, int] = {}
     for own in members:
-        place = places.setdefault(id(own), len(places))
+        place = places.setdefault(id(own), len(facts))
         if place == len(facts):
             facts.append(facts_of(own))
         which.append(place)
-    each = range(len(members))
-    n_steps = [session.n_steps(k) for k in each]
-    n_epochs = [(session.first_batch + n) // session.per_epoch for n in n_steps]
-    generators = session.generators
+    n_steps = [session.n_steps(k) for k in range(len(members))]
+    first_batch, per_epoch = session.first_batch, session.per_epoch
+    n_epochs = [(first_batch + n) // per_epoch for n in n_steps]
     return Results(
+        **arrays,
         network_of_all=session.network,
         backend_of_all=session.backend,
         facts=facts,
         which=which,
         reasons=[*session.reasons],
-        storage=taken(session.storage),
-        beta_products=taken(session.beta_products),
         ended=n_epochs,
         epochs=[*map(operator.add, session.n_before, n_epochs)],
         steps=[*map(operator.add, session.first_t, n_steps)],
-        batches=[(session.first_batch + n) % session.per_epoch for n in n_steps],
-        sums=taken(session.losses.sums),
-        loss=taken(session.log[0].numbers),
-        learning_rate=taken(session.log[1].numbers),
-        row_loss=taken(session.log[2].numbers),
-        score=taken(session.log[3].numbers),
-        rules=taken(session.rules),
-        best_params=taken(session.best_params),
+        batches=[(first_batch + n) % per_epoch for n in n_steps],
         best_on=session.best_on,
         rate_factor=[*session.rate_factor],
         rate_least=session.rate_least,
-        order=session.order[:0] if session.is_in_order else taken(session.order),
         splits=session.splits,
         seeds=generators.seeds,
-        words=taken(generators.words),
         held=generators.held,
-        owners=generators.states_of_owners(),
+        owners={k: owner.get_state(legacy=False) for k, owner in generators.owned.items()},
         seconds=(time.perf_counter() - session.started) / len(members),
         threads=session.calls.threads_used,
     )

@@ -51,7 +51,7 @@ from fastnn.training.initial import (
 from fastnn.training.inputs import check_memory
 from fastnn.training.options import TrainOptions
 from fastnn.training.results import Results, TrainingResult, results_of
-from fastnn.training.rows import batches, check_full_batch, rows_at, rows_of
+from fastnn.training.rows import batches, check_full_batch, rows_a_step, rows_at, rows_of
 from fastnn.training.rules import fires, is_over, no_rules
 from fastnn.training.state import TrainingState
 from fastnn.training.stopping import ENDS, StopReason
@@ -124,7 +124,7 @@ class Session:
         """Steps of the first epoch that were done before."""
         self.splits: list[Array | None] = [None] * m
         """The rows that were split off for validation."""
-        self._make_rules()
+        self._read_options()
         first_sums = self._begin_members(seeds)
         self._divide_epochs()
         self.losses = EpochLosses(m, first.data, network.reduction, self.per_epoch)
@@ -137,7 +137,7 @@ class Session:
         self.is_judged = False
         self.in_calls = False
         """Whether the back end decides at the ends of epochs, within a call."""
-        if any(own.is_judged for own in members):
+        if self.needs_evaluation:
             self._make_evaluations()
         self.pace = self._make_pace()
         self._place = 0, 0
@@ -147,23 +147,34 @@ class Session:
 
     # ------------------------------------------------------------------------------------------------- the beginning
 
-    def _make_rules(self) -> None:
-        """Make the numbers by which epochs are judged."""
+    def _read_options(self) -> None:
+        """Make the rules and the learning rates of the members' options; find what any of them asks for."""
         m = len(self.members)
         self.rules = no_rules(m)
-        self.rates = [own.optimizer.learning_rate for own in self.members]
-        self.rates_change = any(callable(rate) for rate in self.rates)
+        self.rates: list[LearningRate] = []
+        self.rates_change = False
         """Whether the rates of the next steps may be others than those of the last ones."""
         self.rate_factor = [1.0] * m
         """What each rate was multiplied by, since scores stalled."""
         self.rate_least = [0.0] * m
         self.best_on: list[str | None] = [None] * m
         """The name of each best score."""
+        self.needs_evaluation = False
+        self.keeps_words = False
+        """Whether generators go on from where they are, or draw again from their seeds."""
         n_kept = 0
         for k, own in enumerate(self.members):
+            stop = own.stop
+            rate = own.optimizer.learning_rate
+            self.rates.append(rate)
+            if callable(rate):
+                self.rates_change = True
+            if own.is_judged:
+                self.needs_evaluation = True
+            if own.state is not None or own.n_split:
+                self.keeps_words = True
             if own.rule is not None:
                 self.rules[k] = own.rule.row()
-            stop = own.stop
             if stop.reduce is not None:
                 self.rate_least[k] = stop.reduce.least
             if stop.restore_best:
@@ -177,30 +188,30 @@ class Session:
         Return the sums of the losses in epochs that have begun, of members that resume.
         """
         members = self.members
-        m = len(members)
         first = members[0]
-        resumes = any(own.state is not None for own in members)
-        draws_more = first.shuffle and first.rows_a_step < first.n_rows
-        keeps_words = draws_more or resumes or any(own.n_split for own in members)
-        self.generators = Generators(m, keeps_words, self.backend.shuffle_rows)
-        orders: list[Array | None] = []
+        n_rows = first.n_rows
+        shuffles = first.shuffle and rows_a_step(first.batch_size, n_rows) < n_rows
+        self.generators = Generators(len(members), shuffles or self.keeps_words, self.backend.shuffle_rows)
+        own_orders: dict[int, Array] = {}
         sums: dict[int, tuple[float, float]] = {}
         drawn: dict[int, Array] = {}
         for k, own in enumerate(members):
             if own.state is None:
-                orders.append(self._begin(k, own, seeds[k], drawn))
+                order = self._begin(k, own, seeds[k], drawn)
             else:
                 state = resumed(own, k, self.generators)
-                orders.append(self._take_over(k, own, state))
+                order = self._take_over(k, own, state)
                 sums[k] = state.counters.get("loss_sum", 0.0), state.counters.get("row_sum", 0.0)
+            if order is not None:
+                own_orders[k] = order
         weights_of(drawn, members, self.storage[:, 0, : self.network.n_params])
-        in_order = rows_in_order(first.n_rows)
-        self.is_in_order = all(order is None for order in orders)
+        self.is_in_order = not own_orders
         """Whether all members take all rows, in order."""
-        if self.is_in_order:
-            self.order = in_order[None]
+        in_order = rows_in_order(n_rows)
+        if own_orders:
+            self.order = np.array([own_orders.get(k, in_order) for k in range(len(members))])
         else:
-            self.order = np.array([in_order if order is None else order for order in orders])
+            self.order = in_order[None]
         return sums
 
     def _begin(self, k: int, own: TrainOptions, seed: Seed, drawn: dict[int, Array]) -> Array | None:
@@ -260,6 +271,8 @@ class Session:
         """Steps of an epoch."""
         self.all_steps = [own.n_epochs * self.per_epoch - self.first_batch for own in self.members]
         """The steps of this call after which the epochs of each member are all done."""
+        self.last_step = max(self.all_steps)
+        """The same of the last running member."""
         if first.optimizer.full_batch:
             check_full_batch(first.optimizer.name, first.batch_size, n_rows)
         self.shuffle = first.shuffle and self.per_epoch > 1
@@ -335,8 +348,7 @@ class Session:
 
     def epochs_left(self) -> int:
         """Return the epochs until the last running member is through."""
-        last = max([self.all_steps[k] for k in self.running], default=self.done)
-        return -(-(last - self.done) // self.per_epoch)
+        return -(-(self.last_step - self.done) // self.per_epoch)
 
     @property
     def batch(self) -> int:
@@ -390,7 +402,7 @@ class Session:
         if self.same_rows:
             return rows_at(members[0].rows, orders[0].reshape(1, -1))
         flat = orders.reshape(len(orders), -1)
-        if all(own.rows is None for own in members):
+        if members[0].rows is None and all(own.rows is None for own in members):
             return flat
         return np.array([rows_at(own.rows, flat[k if len(flat) > 1 else 0]) for k, own in enumerate(members)])
 
@@ -414,7 +426,7 @@ class Session:
     def _rates(self, n_steps: int) -> NDArray[np.float64]:
         """Return the learning rates (m, n_steps) of the next steps; (1, n_steps) if they are the same for all."""
         kinds = [*zip(self.rates, self.first_t, self.rate_factor, self.rate_least, strict=True)]
-        if all(kind == kinds[0] for kind in kinds[1:]):
+        if len(kinds) > 1 and all(kind == kinds[0] for kind in kinds[1:]):
             kinds = kinds[:1]
         try:
             rates = [learning_rates(rate, t + self.done, n_steps) for rate, t, _, _ in kinds]
@@ -617,6 +629,7 @@ class Session:
         if self.reasons[k] == "running":
             self.running.remove(k)
             self.reasons[k] = reason
+            self.last_step = max([self.all_steps[other] for other in self.running], default=0)
 
     def end_all(self, reason: StopReason) -> None:
         """End all members that run."""
