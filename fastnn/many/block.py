@@ -18,10 +18,11 @@ from fastnn.many.results import Unbegun
 from fastnn.memory import ceil_div
 from fastnn.training.epochs import may_draw_ahead
 from fastnn.training.exceptions import Flag, MonitorError, StopRequest
-from fastnn.training.generator import Seed
+from fastnn.training.initial import Start
 from fastnn.training.options import TrainOptions
-from fastnn.training.results import Row
+from fastnn.training.results import Row, arrays_of
 from fastnn.training.session import Session
+from fastnn.training.state import TrainingState
 from fastnn.training.stopping import StopReason
 from fastnn.training.watch import Watch, run
 
@@ -50,7 +51,7 @@ def epoch_work(options: TrainOptions) -> int:
     return ceil_div(options.n_rows, rows) * (rows * n_params + STEP_WORK) + n_scored * n_params + STEP_WORK
 
 
-def block_key(options: TrainOptions, seed: Seed) -> Hashable | None:
+def block_key(options: TrainOptions, begins_plainly: bool) -> Hashable | None:
     """Return the key of a member, equal for members that one block can train; None if no block can.
 
     The duration does not matter here.
@@ -59,7 +60,7 @@ def block_key(options: TrainOptions, seed: Seed) -> Hashable | None:
     rate, has_batches = optimizer.learning_rate, options.rows_a_step < n
     if (
         not options.backend.trains_groups
-        or not _begins_plainly(options, seed)
+        or not begins_plainly
         or not _ends_plainly(options)
         or not may_draw_ahead(rate)
         or ((has_batches or options.n_split) and not options.data.sample_weight.all())
@@ -87,20 +88,21 @@ def _ends_plainly(options: TrainOptions) -> bool:
     if not stop.decides and options.validation_rows is None:
         return True
     plain = stop.max_seconds is None and stop.reduce is None and stop.monitor in ("loss", "accuracy")
-    return plain and options.state is None and not options.new_rows
+    return plain and not options.resumes
 
 
-def _begins_plainly(options: TrainOptions, seed: Seed) -> bool:
+def _begins_plainly(options: TrainOptions, start: Start) -> bool:
     """Return whether a member begins from a seed, or between two epochs without a score or a reduced rate."""
-    state = options.state
-    if state is None:
-        return not isinstance(seed, RandomState)  # the caller's own, who sees what was drawn
-    if isinstance(state, Row):
-        state = state.state()
-    counters = state.counters
-    scored = counters.get("best_score") is not None or "best_on" in counters or state.best_params is not None
-    is_split = state.validation_rows is not None
-    return not (options.new_rows or state.batch or scored or "rate_factor" in counters or is_split)
+    if isinstance(start, RandomState):
+        return False  # the caller's own, who sees what was drawn
+    if isinstance(start, Row):
+        return arrays_of(start).is_plain(start.place)
+    if not isinstance(start, TrainingState):
+        return True
+    counters = start.counters
+    scored = counters.get("best_score") is not None or "best_on" in counters or start.best_params is not None
+    is_split = start.validation_rows is not None
+    return not (options.new_rows or start.batch or scored or "rate_factor" in counters or is_split)
 
 
 class Unit(NamedTuple):
@@ -122,9 +124,9 @@ def units_of(members: list[Member], n_threads: int) -> list[Unit]:
     known: dict[Hashable, tuple[Hashable | None, int, int]] = {}
     for member in members:
         options = member.options
-        kind = id(options), isinstance(member.seed, RandomState)
+        kind = id(options), _begins_plainly(options, member.start)
         if kind not in known:
-            key = block_key(options, member.seed)
+            key = block_key(options, kind[1])
             known[kind] = key, epoch_work(options), at_a_time(options, len(members))
         key, an_epoch, side_by_side = known[kind]
         work = options.n_epochs * an_epoch // (LANES_GAIN if side_by_side > 1 else 1)
@@ -160,7 +162,7 @@ def train_unit(unit: Unit, flag: StopRequest, n_threads: int = 1) -> dict[int, R
         rows[member.number] = train_alone(member, flag)
 
     if len(members) > 1:
-        session = Session([member.options for member in members], [member.seed for member in members])
+        session = Session([member.options for member in members], [member.start for member in members])
         if session.in_calls or not session.is_judged:
             session.calls.threads = unit.threads(n_threads)
             session.advance()
@@ -176,7 +178,7 @@ def train_unit(unit: Unit, flag: StopRequest, n_threads: int = 1) -> dict[int, R
 def _unbegun(member: Member, reason: StopReason) -> Row:
     begin = functools.partial(train_alone, member, Flag(True, reason))
     # The owner of a RandomState sees what was drawn, as after `train`.
-    return begin() if isinstance(member.seed, RandomState) else Row(Unbegun(member.options, reason, begin), 0)
+    return begin() if isinstance(member.start, RandomState) else Row(Unbegun(member.options, reason, begin), 0)
 
 
 def train_alone(member: Member, flag: StopRequest) -> Row:
@@ -185,7 +187,7 @@ def train_alone(member: Member, flag: StopRequest) -> Row:
     An error in a function of the caller gets the number of the member as its `member`, and in its text.
     """
     try:
-        session = Session([member.options], [member.seed])
+        session = Session([member.options], [member.start])
         run(session, Watch(), flag)
     except Exception as error:
         with contextlib.suppress(AttributeError, TypeError):  # a class of its own may refuse other attributes

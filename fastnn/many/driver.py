@@ -189,8 +189,11 @@ class Driver:
 
     def _on_engine(self, engine: Engine, flag: _StopFlag) -> None:
         """Send the units to the workers of the engine; train members with a generator of the caller here."""
-        own = {id(u) for u in self.units if any(isinstance(member.seed, np.random.RandomState) for member in u.members)}
-        for found in engine.train([unit for unit in self.units if id(unit) not in own], flag):
+
+        def is_sent(unit: Unit) -> bool:
+            return not any(isinstance(member.start, np.random.RandomState) for member in unit.members)
+
+        for found in engine.train([*filter(is_sent, self.units)], flag):
             self.take(found, flag)
 
     def _on_threads(self, flag: _StopFlag) -> None:

@@ -134,8 +134,8 @@ def packed(units: Sequence[Unit]) -> tuple[PackedUnits, list[Array]]:
         if id(options) not in known:
             data: Any = tuple(map(place, options.data))
             rows: Any = {"rows": place(options.rows), "validation_rows": place(options.validation_rows)}
-            known[id(options)] = replace(options, data=data, state=own.get(member.number, options.state), **rows)
-        return member._replace(options=known[id(options)])
+            known[id(options)] = replace(options, data=data, **rows)
+        return Member(member.number, known[id(options)], own.get(member.number, member.start))
 
     sent = [unit._replace(members=[without_arrays(member) for member in unit.members]) for unit in units]
     return PackedUnits(sent), arrays
@@ -143,7 +143,7 @@ def packed(units: Sequence[Unit]) -> tuple[PackedUnits, list[Array]]:
 
 def _own_rows(members: Sequence[Member]) -> dict[int, Row]:
     """Copy out the rows of results that members resume, so that a task sends no others; return {member: its row}."""
-    resumed = {member.number: member.options.state for member in members if isinstance(member.options.state, Row)}
+    resumed = {member.number: member.start for member in members if isinstance(member.start, Row)}
     rows: dict[int, Row] = {}
     for results, numbers in by_store(resumed):
         own = results.rows([resumed[number].place for number in numbers]).without_histories()

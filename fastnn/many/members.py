@@ -13,10 +13,12 @@ from fastnn.memory import padded_size
 from fastnn.optimizers import Optimizer, with_rate
 from fastnn.state import Data
 from fastnn.training.generator import Seed
+from fastnn.training.initial import Start
 from fastnn.training.inputs import MEMORY_LIMIT_FRACTION, check_network, memory
 from fastnn.training.options import TrainOptions, check_options, with_last_step
 from fastnn.training.results import Row
 from fastnn.training.session import Session
+from fastnn.training.state import TrainingState
 
 T = TypeVar("T")
 
@@ -131,13 +133,13 @@ class Member(NamedTuple):
 
     number: int
     options: TrainOptions
-    """Those of members that differ in their seeds alone are one object."""
-    seed: Seed = None
+    """Those of members that differ in their starts alone are one object."""
+    start: Start = None
 
     @property
     def known_seed(self) -> int | None:
         """The seed, if it is a number."""
-        return int(self.seed) if isinstance(self.seed, (int, np.integer)) else None
+        return int(self.start) if isinstance(self.start, (int, np.integer)) else None
 
 
 def result_bytes(options: TrainOptions) -> int:
@@ -216,24 +218,25 @@ class MemberChecks:
     def member(self, number: int, seed: Any, n_epochs: Any, rate: Any, values: list[Any]) -> Member:
         """Return a member, or raise the error of `train`; `values` are its other arguments, by `names`."""
         key = seed is None, *map(id, values)
+        own = dict(zip(self._names, values, strict=True))
         if key not in self._checked:
-            who = number if values else None
-            self._checked[key] = of_member(who, self._check, dict(zip(self._names, values, strict=True)), seed)
+            self._checked[key] = of_member(number if own else None, self._check, own, seed)
         if not ((type(seed) is int and 0 <= seed < 2**32) or seed is None):
             seed = self._seed(number, seed)
         if type(n_epochs) is not int or n_epochs < 0:
             who = None if "epochs" in self._shared else number
             n_epochs = of_member(who, check_integer, "epochs", n_epochs, 0)
         first = self._checked[key]
+        state = own.get("resume", self._shared.get("resume"))
         full = id(first), n_epochs, id(rate)
         if full not in self._options:
-            self._options[full] = of_member(number, self._with_rate, first, n_epochs, rate), rate
-        member = Member(number, self._options[full][0], seed)
+            self._options[full] = of_member(number, self._with_rate, first, n_epochs, rate, state), rate
+        member = Member(number, self._options[full][0], seed if state is None else state)
         if seed is not None and draws_split_of_weighted(member.options):
             of_member(number, check_start, member)  # both sides of its split must have rows with weight
         return member
 
-    def _with_rate(self, first: TrainOptions, n_epochs: int, rate: Any) -> TrainOptions:
+    def _with_rate(self, first: TrainOptions, n_epochs: int, rate: Any, state: Any) -> TrainOptions:
         """Return options with so many epochs, and another learning rate unless it is None."""
         optimizer = first.optimizer
         if rate is not None:
@@ -241,7 +244,7 @@ class MemberChecks:
         if n_epochs == first.n_epochs and optimizer is first.optimizer and not callable(optimizer.learning_rate):
             return first
         own = replace(first, n_epochs=n_epochs, optimizer=optimizer)
-        return with_last_step(own) if callable(optimizer.learning_rate) else own
+        return with_last_step(own, state) if callable(optimizer.learning_rate) else own
 
     def _check(self, own: dict[str, Any], seed: Any) -> TrainOptions:
         """Check the arguments of a member, and that its training can begin; return its options, for any seed."""
@@ -254,7 +257,7 @@ class MemberChecks:
         of_rows = "rows", id(given["rows"]), id(given["validation_rows"]), id(data.X), id(options.stop.validation)
         rows = self._arrays.setdefault(of_rows, (options.rows, options.validation_rows))
         options = replace(options, data=data, rows=rows[0], validation_rows=rows[1])
-        self._check_start(self._with_rate(options, 0, rate), given)
+        self._check_start(self._with_rate(options, 0, rate, given["resume"]), given)
         return options
 
     def _share_arrays(self, options: TrainOptions, network: Any, *arrays: Any) -> Data:
@@ -268,13 +271,13 @@ class MemberChecks:
         data = options.data
         objects = options.network, given["sample_weight"], options.rows, options.validation_rows, options.stop
         kind = len(data.X), data.X.dtype, type(options.optimizer), options.batch_size, options.shuffle
-        start = *map(id, (*objects, options.state)), *kind, options.feature_names
+        start = *map(id, (*objects, given["resume"])), *kind, options.feature_names
         if start in self._begun:
             return
         self._begun.add(start)
         if draws_split_of_weighted(options):
             options = replace(options, data=data._replace(sample_weight=np.ones_like(data.sample_weight)))
-        check_start(Member(0, options, 0))
+        check_start(Member(0, options, 0 if given["resume"] is None else given["resume"]))
 
     def _seed(self, number: int, seed: Any) -> Seed:
         """Check a seed that is not a Python int; no two members may share a RandomState."""
@@ -290,11 +293,12 @@ class MemberChecks:
 
 def check_start(member: Member) -> None:
     """Begin a training and discard it, to find what does not fit, such as the rows of a state."""
-    options = member.options
-    if isinstance(options.state, Row):
-        options = replace(options, state=options.state.state())  # which is checked, like one of a caller's
-    seed = 0 if member.seed is None else copy.deepcopy(member.seed)
-    Session([options], [seed]).close()
+    start = member.start
+    if isinstance(start, Row):
+        start = start.state()  # which is checked, like one of a caller's
+    elif not isinstance(start, TrainingState):
+        start = 0 if start is None else copy.deepcopy(start)
+    Session([member.options], [start]).close()
 
 
 def of_member(number: int | None, check: Callable[..., T], *given: Any) -> T:
@@ -310,5 +314,5 @@ def of_member(number: int | None, check: Callable[..., T], *given: Any) -> T:
 
 def draws_split_of_weighted(options: TrainOptions) -> bool:
     """Return whether a member's seed draws a validation split of rows, some of which have no weight."""
-    draws = options.state is None and isinstance(options.stop.validation, (int, float))
+    draws = not options.resumes and isinstance(options.stop.validation, (int, float))
     return draws and not options.data.sample_weight.all()

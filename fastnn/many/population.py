@@ -51,21 +51,15 @@ class Continued(Store):
 
     def part(self, n_epochs: int, known: dict[tuple[int, int], TrainOptions]) -> Member:
         """Return the member with the options of the next part; those that are `known` for others are used again."""
-        options = self.options
-        if options.stop.max_seconds is not None or self.last is not None:
-            known = {}
-        key = id(options), n_epochs
-        if key not in known:
-            known[key] = self._part(n_epochs)
-        return self.member._replace(options=known[key])
-
-    def _part(self, n_epochs: int) -> TrainOptions:
-        options = replace(self.options, n_epochs=n_epochs, state=self.last or self.options.state)
-        limit = options.stop.max_seconds
-        if limit is None:
-            return options
-        left = max(limit - self.seconds, 1e-9)
-        return replace(options, stop=replace(options.stop, max_seconds=left))
+        stop = self.options.stop
+        key = id(self.options), n_epochs
+        options = known.get(key)
+        if stop.max_seconds is not None:
+            left = max(stop.max_seconds - self.seconds, 1e-9)
+            options = replace(self.options, n_epochs=n_epochs, stop=replace(stop, max_seconds=left))
+        elif options is None:
+            options = known[key] = replace(self.options, n_epochs=n_epochs)
+        return self.member._replace(options=options, start=self.member.start if self.last is None else self.last)
 
     def add(self, part: Row) -> None:
         """Add a part that was trained."""
@@ -79,8 +73,9 @@ class Continued(Store):
             if len(values := getattr(history, name)):
                 column.frombytes(values.tobytes())
         if self.last is None:
-            options = replace(self.options, new_rows=False, params=None, state=None)
-            self.member = self.member._replace(options=options, seed=None)
+            self.member = self.member._replace(start=None)
+            if self.options.new_rows:
+                self.member = self.member._replace(options=replace(self.options, new_rows=False))
         self.seconds += history.seconds
         limit, reason = self.options.stop.max_seconds, store.stop_reason(k)
         if reason == "epochs" and limit is not None and self.seconds >= limit:

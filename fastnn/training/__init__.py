@@ -229,7 +229,7 @@ def train(
         threads=threads,
     )
     watch = Watch(callbacks, progress, verbose, options.n_epochs)
-    session = Session([options], [seed], started)
+    session = Session([options], [seed if resume is None else resume], started)
     interrupt = Interrupt(swallows=options.stop.on_interrupt == "return")
     with watch.bar:
         interruptible(interrupt, lambda: run(session, watch, interrupt))

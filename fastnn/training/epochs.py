@@ -95,16 +95,20 @@ class EpochLosses:
     For ``reduction="mean"`` an epoch's loss is ``sum(L_s rows_s) / sum(rows_s)`` over its steps, for "sum" the plain
     sum; steps that were skipped do not count. Sums run in the order of the steps, whatever the chunks.
 
-    Attributes
+    Parameters
     ----------
     sums : ndarray (m, 2)
-        Over the steps of the epoch that has begun: the losses, times rows for "mean", and the rows.
+        Over the steps of the epoch that has begun: the losses, times rows for "mean", and the rows. They are written.
+    data : Data
+    reduction : {"mean", "sum"}
+    per_epoch : int
+        The steps of an epoch.
     """
 
-    def __init__(self, m: int, data: Data, reduction: str, per_epoch: int) -> None:
+    def __init__(self, sums: Array, data: Data, reduction: str, per_epoch: int) -> None:
         self.is_mean = reduction == "mean" and per_epoch > 1
         self.per_epoch = per_epoch
-        self.sums = np.zeros((m, 2))
+        self.sums = sums
         has_no_weight = per_epoch > 1 and not data.sample_weight.all()
         self._has_weight = data.sample_weight > 0 if has_no_weight else None
         self._factors = NO_FACTORS

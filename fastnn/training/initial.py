@@ -15,7 +15,7 @@ from fastnn.memory import ROW_BLOCK, Array, read_only
 from fastnn.network import Network, nguyen_widrow, params_of
 from fastnn.optimizers import Method
 from fastnn.state import Data
-from fastnn.training.generator import Generators, check_orders
+from fastnn.training.generator import Generators, Seed, check_orders
 from fastnn.training.inputs import FEW_ROWS, check_data, check_memory, check_method
 from fastnn.training.options import TrainOptions
 from fastnn.training.results import Row
@@ -23,6 +23,9 @@ from fastnn.training.rows import NO_WEIGHT, digest, rows_a_step, rows_at, rows_o
 from fastnn.training.state import WRONG_ROW_ORDER, TrainingState, holds_each_row_once, network_counters
 
 CopyRows = Callable[[Data, Array], Data]
+
+Start = Seed | TrainingState | Row
+"""Where a member begins: at a seed, at a state, or where the member of a row of results has ended."""
 
 
 def check_fits_machine(options: TrainOptions) -> None:
@@ -111,23 +114,20 @@ _few_rows = kit.remembered(_rows)
 # ----------------------------------------------------------------------------------------- taken over from a state
 
 
-def resumed(options: TrainOptions, k: int, generators: Generators) -> TrainingState:
+def resumed(options: TrainOptions, given: TrainingState, k: int, generators: Generators) -> TrainingState:
     """Return a copy of the state that member k resumes, and let its generator go on from there.
 
-    Network, data, rows and batches must fit the state, unless it is that of a row of results, which were checked.
+    Network, data, rows and batches must fit the state.
 
     With `new_rows`, what belongs to the old rows is dropped: their order, the begun epoch, and scores, except those of
     separate validation data.
     """
-    given: Any = options.state
-    if isinstance(given, Row):
-        state = given.result().state
-    else:
-        _check_fits(options, given)
-        state = given.copy()
-        assert state.index is not None
-        if not options.new_rows:
-            _check_rows(options, state, state.index)
+    _check_fits(options, given)
+    state = given.copy()
+    assert state.index is not None
+    assert state.random_state is not None
+    if not options.new_rows:
+        _check_rows(options, state, state.index)
     if options.feature_names is not None:
         check_column_names(options.feature_names, state.feature_names)
     generators.set(k, state.random_state)

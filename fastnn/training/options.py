@@ -49,7 +49,9 @@ NO_RULES = Stop()
 
 @dataclass(frozen=True, eq=False)
 class TrainOptions:
-    """What one training does, with what, and until when. (The seed is no option: it is what members differ in.)"""
+    """What one training does, with what, and until when. Where it begins, at a seed or a state, is no option: members
+    that differ in that alone share one object.
+    """
 
     network: Network
     backend: Any
@@ -69,8 +71,8 @@ class TrainOptions:
     """The names of the columns of X, where it is a data frame with names."""
     params: Array | None = None
     """The first parameters, in place of drawn ones."""
-    state: TrainingState | None = None
-    """The state to resume, in place of drawn parameters."""
+    resumes: bool = False
+    """Whether it goes on from a state, in place of drawn parameters."""
     new_rows: bool = False
     assume_finite: bool = False
     threads: int | None = 1
@@ -118,7 +120,7 @@ class TrainOptions:
     def is_judged(self) -> bool:
         """Whether something is decided before the last epoch, or was in an earlier call."""
         decides = self.stop.decides or self.rule is not None or self.evaluate is not None
-        return decides or self.validation_rows is not None or self.state is not None
+        return decides or self.validation_rows is not None or self.resumes
 
     @property
     def n_vectors(self) -> int:
@@ -197,23 +199,22 @@ def check_options(
         validation_rows=validate_on,
         feature_names=column_names(X) or (None if resume is None else resume.feature_names),
         params=None if params is None else check_params(network, params, data.X.dtype),
-        state=resume,
+        resumes=resume is not None,
         new_rows=new_rows,
         assume_finite=assume_finite,
         threads=threads,
         rule=stop.rule(),
     )
-    return with_last_step(options) if callable(chosen.optimizer.learning_rate) else options
+    return with_last_step(options, resume) if callable(chosen.optimizer.learning_rate) else options
 
 
-def with_last_step(options: TrainOptions) -> TrainOptions:
-    """Return options whose schedule, if it was made without steps, ends with the last step of the training."""
+def with_last_step(options: TrainOptions, state: TrainingState | None) -> TrainOptions:
+    """Return options whose schedule, if made without steps, ends with the last step; `state` is resumed, if any."""
     rate: Any = options.optimizer.learning_rate
     if not lacks_steps(rate):
         return options
     n = options.n_rows - options.n_split
     done = 0
-    state = options.state
     if state is not None:
         done = state.t if options.new_rows else state.t - state.batch
         if state.index is not None and not options.new_rows:

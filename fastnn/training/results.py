@@ -730,7 +730,7 @@ def facts_of(options: TrainOptions) -> Facts:
         shuffle=options.shuffle,
         feature_names=options.feature_names,
         digest=None if options.rows is None else digest(options.rows),
-        draws=options.params is None and options.state is None,
+        draws=options.params is None,
         monitor=name_of(stop.monitor),
         validated=options.validation_rows is not None or stop.validation is not None,
         keeps_best=stop.restore_best,
@@ -804,8 +804,8 @@ class Results(Store):
             self.steps[k],
             self.beta_products[k].copy(),
             optimizer=name_of_optimizer(facts.optimizer),
-            random_state=self._random_state(k),
-            index=self._order(k),
+            random_state=self.random_state(k),
+            index=self.order_of(k),
             validation_rows=copy.copy(self.splits[k]),
             batch=self.batches[k],
             counters=self._counters(k, facts),
@@ -813,18 +813,23 @@ class Results(Store):
             feature_names=facts.feature_names,
         )
 
-    def _order(self, k: int) -> NDArray[np.int64]:
+    def order_of(self, k: int) -> NDArray[np.int64]:
         """Return the order of member k's rows, a copy."""
         n, n_rows = self.order.shape
         return self.order[k if n > 1 else 0].copy() if n else np.arange(n_rows)
 
-    def _random_state(self, k: int) -> dict[str, Any]:
+    def random_state(self, k: int) -> dict[str, Any]:
         """Return the state of member k's generator as NumPy describes it."""
         if k in self.owners:
             return copy.deepcopy(self.owners[k])
         if len(self.words):
             return described(self.words[k], self.held[k])
         return state_after_draw(self.seeds[k], self.network_of_all, self.facts[self.which[k]].draws)
+
+    def is_plain(self, k: int) -> bool:
+        """Return whether member k has ended between two epochs, without a split, scores or a reduced rate."""
+        is_scored = self.best_on[k] is not None or self.rules[k, BEST] < math.inf or self.best_params.shape[1] > 0
+        return not (self.batches[k] or is_scored or self.rate_factor[k] < 1 or self.splits[k] is not None)
 
     def _counters(self, k: int, facts: Facts) -> Counters:
         """Return the counts and options that resuming needs."""
@@ -933,7 +938,7 @@ def results_of(session: Session, goes_on: bool) -> Results:
     arrays = {
         "storage": session.storage,
         "beta_products": session.beta_products,
-        "sums": session.losses.sums,
+        "sums": session.sums,
         "loss": loss,
         "learning_rate": learning_rate,
         "row_loss": row_loss,
@@ -971,7 +976,7 @@ def results_of(session: Session, goes_on: bool) -> Results:
         rate_factor=[*session.rate_factor],
         rate_least=session.rate_least,
         splits=session.splits,
-        seeds=generators.seeds,
+        seeds=[None if k in generators.owned else seed for k, seed in enumerate(generators.seeds)],
         held=generators.held,
         owners={k: owner.get_state(legacy=False) for k, owner in generators.owned.items()},
         seconds=(time.perf_counter() - session.started) / len(members),

@@ -41,6 +41,7 @@ from fastnn.training.evaluation import Evaluation
 from fastnn.training.exceptions import MonitorError, attach_result
 from fastnn.training.generator import Generators, Seed
 from fastnn.training.initial import (
+    Start,
     check_fits_machine,
     resumed,
     rows_in_order,
@@ -50,7 +51,7 @@ from fastnn.training.initial import (
 )
 from fastnn.training.inputs import check_memory
 from fastnn.training.options import TrainOptions
-from fastnn.training.results import Results, TrainingResult, results_of
+from fastnn.training.results import Results, Row, TrainingResult, arrays_of, by_store, results_of
 from fastnn.training.rows import batches, check_full_batch, rows_a_step, rows_at, rows_of
 from fastnn.training.rules import fires, is_over, no_rules
 from fastnn.training.state import TrainingState
@@ -63,9 +64,9 @@ class Session:
     Parameters
     ----------
     members : sequence of TrainOptions
-        Those of each member; members that differ in their seeds alone share one object.
-    seeds : sequence of int, RandomState or None
-        One for each member; not used by one that resumes a state.
+        Those of each member; members that differ in their starts alone share one object.
+    starts : sequence of int, RandomState, None, TrainingState or Row
+        Where each member begins.
     started : float, optional
         The `time.perf_counter` of the call.
 
@@ -99,7 +100,7 @@ class Session:
     divergence = ""
     """What the error of a divergence says."""
 
-    def __init__(self, members: Sequence[TrainOptions], seeds: Sequence[Seed], started: float | None = None) -> None:
+    def __init__(self, members: Sequence[TrainOptions], starts: Sequence[Start], started: float | None = None) -> None:
         self.started = time.perf_counter() if started is None else started
         first = members[0]
         m = len(members)
@@ -125,11 +126,11 @@ class Session:
         self.splits: list[Array | None] = [None] * m
         """The rows that were split off for validation."""
         self._read_options()
-        first_sums = self._begin_members(seeds)
+        self.sums = np.zeros((m, 2))
+        """Of the losses and the rows of the epoch that has begun, see `EpochLosses`."""
+        self._begin_members(starts)
         self._divide_epochs()
-        self.losses = EpochLosses(m, first.data, network.reduction, self.per_epoch)
-        for k, sums in first_sums.items():
-            self.losses.sums[k] = sums
+        self.losses = EpochLosses(self.sums, first.data, network.reduction, self.per_epoch)
         self.log = [Column(), Column(), Column(), Column()]
         t = np.array(self.first_t)
         self.calls = Calls(members, GroupState(self.storage, network.n_params, t, self.beta_products))
@@ -171,7 +172,7 @@ class Session:
                 self.rates_change = True
             if own.is_judged:
                 self.needs_evaluation = True
-            if own.state is not None or own.n_split:
+            if own.n_split:
                 self.keeps_words = True
             if own.rule is not None:
                 self.rules[k] = own.rule.row()
@@ -182,40 +183,40 @@ class Session:
                 n_kept = self.network.n_params
         self.best_params = np.zeros((m, n_kept), self.storage.dtype)
 
-    def _begin_members(self, seeds: Sequence[Seed]) -> dict[int, tuple[float, float]]:
-        """Draw the first weights and validation rows, or take over the states that are resumed.
-
-        Return the sums of the losses in epochs that have begun, of members that resume.
-        """
+    def _begin_members(self, starts: Sequence[Start]) -> None:
+        """Draw the first weights and validation rows, or take over the states that are resumed."""
         members = self.members
         first = members[0]
         n_rows = first.n_rows
-        shuffles = first.shuffle and rows_a_step(first.batch_size, n_rows) < n_rows
-        self.generators = Generators(len(members), shuffles or self.keeps_words, self.backend.shuffle_rows)
-        own_orders: dict[int, Array] = {}
-        sums: dict[int, tuple[float, float]] = {}
+        keeps_words = self.keeps_words or (first.shuffle and rows_a_step(first.batch_size, n_rows) < n_rows)
+        for start in starts:
+            if isinstance(start, TrainingState) or (isinstance(start, Row) and len(arrays_of(start).words)):
+                keeps_words = True
+        self.generators = Generators(len(members), keeps_words, self.backend.shuffle_rows)
+        orders: dict[int, Array] = {}
         drawn: dict[int, Array] = {}
+        rows: dict[int, Row] = {}
         for k, own in enumerate(members):
-            if own.state is None:
-                order = self._begin(k, own, seeds[k], drawn)
+            start = starts[k]
+            if isinstance(start, Row):
+                rows[k] = start
+            elif isinstance(start, TrainingState):
+                self._take_over(k, own, resumed(own, start, k, self.generators), orders)
             else:
-                state = resumed(own, k, self.generators)
-                order = self._take_over(k, own, state)
-                sums[k] = state.counters.get("loss_sum", 0.0), state.counters.get("row_sum", 0.0)
-            if order is not None:
-                own_orders[k] = order
+                self._begin(k, own, start, drawn, orders)
+        if rows:
+            self._go_on(rows, orders)
         weights_of(drawn, members, self.storage[:, 0, : self.network.n_params])
-        self.is_in_order = not own_orders
+        self.is_in_order = not orders
         """Whether all members take all rows, in order."""
         in_order = rows_in_order(n_rows)
-        if own_orders:
-            self.order = np.array([own_orders.get(k, in_order) for k in range(len(members))])
+        if orders:
+            self.order = np.array([orders.get(k, in_order) for k in range(len(members))])
         else:
             self.order = in_order[None]
-        return sums
 
-    def _begin(self, k: int, own: TrainOptions, seed: Seed, drawn: dict[int, Array]) -> Array | None:
-        """Begin member k; return its rows, None for all in order."""
+    def _begin(self, k: int, own: TrainOptions, seed: Seed, drawn: dict[int, Array], orders: dict[int, Array]) -> None:
+        """Begin member k; add its draws, and its rows unless they are all, in order."""
         random_state = self.generators.seed(k, seed)
         if own.params is None:
             drawn[k] = draw(self.network, random_state)
@@ -224,12 +225,16 @@ class Session:
         else:
             self.params(k)[...] = own.params
         order, self.splits[k] = split_rows(own, random_state)
+        if order is not None:
+            orders[k] = order
         self.generators.put(k)
-        return order
 
-    def _take_over(self, k: int, own: TrainOptions, state: TrainingState) -> Array | None:
-        """Let member k go on from a state; return its rows."""
+    def _take_over(self, k: int, own: TrainOptions, state: TrainingState, orders: dict[int, Array]) -> None:
+        """Let member k go on from a state; add its rows."""
         counters = state.counters
+        if state.index is not None:
+            orders[k] = state.index
+        self.sums[k] = counters.get("loss_sum", 0.0), counters.get("row_sum", 0.0)
         self.storage[k, :, : self.network.n_params] = state.vectors
         self.beta_products[k] = state.beta_products
         self.first_t[k] = state.t
@@ -240,7 +245,6 @@ class Session:
         if own.stop.reduce is None:
             self.rate_least[k] = counters.get("rate_least", 0.0)
         self._take_over_scores(k, own, state)
-        return state.index
 
     def _take_over_scores(self, k: int, own: TrainOptions, state: TrainingState) -> None:
         """Let the best score and the count of a state go on, as far as they are of the same kind."""
@@ -261,6 +265,29 @@ class Session:
             if not self.best_params.shape[1]:
                 self.best_params = np.zeros((len(self.members), self.network.n_params), self.storage.dtype)
             self.best_params[k] = state.best_params
+
+    def _go_on(self, rows: dict[int, Row], orders: dict[int, Array]) -> None:
+        """Let members go on where those of rows of results have ended; add the orders of their rows."""
+        for results, members in by_store(rows):
+            places = [rows[k].place for k in members]
+            self.storage[members] = results.storage[places]
+            self.beta_products[members] = results.beta_products[places]
+            self.sums[members] = results.sums[places]
+            for number in RULE_BEST, STALE, BEST:
+                self.rules[members, number] = results.rules[places, number]
+            if results.best_params.shape[1]:
+                self.best_params[members] = results.best_params[places]
+            for k, place in zip(members, places, strict=True):
+                self.first_t[k] = results.steps[place]
+                self.first_batch = results.batches[place]
+                self.n_before[k] = results.epochs[place]
+                self.splits[k] = results.splits[place]
+                self.rate_factor[k] = results.rate_factor[place]
+                self.rate_least[k] = results.rate_least[place]
+                self.best_on[k] = results.best_on[place]
+                self.generators.go_on(k, results, place)
+                if len(results.order):
+                    orders[k] = results.order_of(place)
 
     def _divide_epochs(self) -> None:
         """Divide the rows into batches; full ones are never shuffled."""
@@ -462,7 +489,7 @@ class Session:
             losses=np.zeros((m, n_epochs if scored else 0)),
             measured=np.zeros((m, n_epochs if labels else 0)),
             best_params=self.best_params if first.keeps_best else self.best_params[:, :0],
-            sums=self.losses.sums.copy(),
+            sums=self.sums.copy(),
             ended=np.zeros((m, 2), np.int64),
         )
 
@@ -490,7 +517,7 @@ class Session:
         if self.shuffle:
             self._keep_orders(batch, wanted, good)
         if self.calls.is_group:
-            self.losses.sums[:] = 0  # several end at ends of epochs, one by one, unless they diverge
+            self.sums[:] = 0  # several end at ends of epochs, one by one, unless they diverge
         before = self.done
         self.done += n_counted
         for k in [*self.running]:
@@ -563,8 +590,8 @@ class Session:
         if batch and self.per_epoch > 1:
             own = slice(n_good - batch, n_good)
             factors = self.losses.factors(steps)[own]
-            self.losses.sums[k, 0] = np.add.accumulate(np.append(0.0, steps.loss[k, own] * factors))[-1]
-            self.losses.sums[k, 1] = factors.sum()
+            self.sums[k, 0] = np.add.accumulate(np.append(0.0, steps.loss[k, own] * factors))[-1]
+            self.sums[k, 1] = factors.sum()
 
     def _judge_epoch(self) -> None:
         """Score the epoch that the only member has ended, keep the best weights, and count it for the rule."""
