@@ -247,7 +247,7 @@ class EpochRules(NamedTuple):
     """By which losses of steps are divided first, 1 but in an estimator."""
     rules: NDArray[np.float64]
     """(m, N_RULE), written: by how much a score has to be lower, epochs in a row that may fail, or 0 for no rule, and
-    after how many of them the rule fires too; when an epoch fails, see `fastnn.training.rules`; the
+    after how many of them the rule fires too; when an epoch fails, see `fastnn.training.stopping`; the
     rule's best score and its failed epochs so far; the best score so far."""
     losses: NDArray[np.float64]
     """(m, n_epochs), written: the losses."""

@@ -28,9 +28,8 @@ from fastnn.training.evaluation import Evaluation
 from fastnn.training.exceptions import Interrupt, interruptible
 from fastnn.training.options import NO_RULES, TrainOptions
 from fastnn.training.rows import check_full_batch
-from fastnn.training.rules import LESS_STRICT, NAN_FAILS, Rule
 from fastnn.training.session import Session
-from fastnn.training.stopping import Stop, StopReason
+from fastnn.training.stopping import LESS_STRICT, NAN_FAILS, Rule, Stop, StopReason
 
 LOSSES = of_epochs.LOSS
 """The column of the training losses in a session's log."""

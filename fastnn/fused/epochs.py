@@ -57,7 +57,7 @@ def count_right(outputs, labels, n_rows, n_outputs, exclusive, of_row, of_output
 
 @inlined
 def fires(rule, score):
-    """Update the rule by an epoch's score; return 1 if it fires, else 0, as `rules.fires` of `training` does."""
+    """Update the rule by an epoch's score; return 1 if it fires, else 0, as `fires` of `training` does."""
     if get(rule, LIMIT) == 0:  # there is none
         return 0
     strict, best, each = get(rule, STRICT), get(rule, RULE_BEST), int(get(rule, EACH))

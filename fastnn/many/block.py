@@ -16,6 +16,7 @@ from fastnn.cores import share
 from fastnn.many.members import Member
 from fastnn.many.results import Unbegun
 from fastnn.memory import ceil_div
+from fastnn.training import Watch, run
 from fastnn.training.epochs import may_draw_ahead
 from fastnn.training.exceptions import Flag, MonitorError, StopRequest
 from fastnn.training.initial import Start
@@ -24,7 +25,6 @@ from fastnn.training.results import Row, arrays_of
 from fastnn.training.session import Session
 from fastnn.training.state import TrainingState
 from fastnn.training.stopping import StopReason
-from fastnn.training.watch import Watch, run
 
 MOST_WORK = 1 << 24
 """The work of a block for each thread, and of the longest training in one: about 10 ms."""

@@ -11,7 +11,7 @@ import ctypes
 import functools
 import os
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.random import RandomState
@@ -21,9 +21,6 @@ from fastnn import kit
 from fastnn.checking.arguments import check_seed, class_of
 from fastnn.memory import Array
 from fastnn.network import NORMAL, Network, draw
-
-if TYPE_CHECKING:
-    from fastnn.training.results import Results
 
 Seed = int | np.integer[Any] | RandomState | None
 
@@ -217,15 +214,6 @@ class Generators:
         self.words[k, :-1] = inner["key"]
         self.words[k, -1] = inner["pos"]
         self.held[k] = state["has_gauss"], state["gauss"]
-
-    def go_on(self, k: int, results: Results, place: int) -> None:
-        """Let member k's generator go on from where that of a row of results is."""
-        self.seeds[k] = results.seeds[place]
-        if len(self.words) and len(results.words) and place not in results.owners:
-            self.words[k] = results.words[place]
-            self.held[k] = results.held[place]
-        elif len(self.words):
-            self.set(k, results.random_state(place))
 
     def take(self, k: int) -> RandomState:
         """Return member k's generator where it is now, to draw from until `put`."""

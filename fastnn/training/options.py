@@ -11,7 +11,7 @@ import math
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from fastnn.backends import Backend, check_supported, get_backend
 from fastnn.checking.arguments import check_flag, check_integer, check_number, class_of, cut, errors_of, shown
@@ -23,13 +23,8 @@ from fastnn.schedules import ending_after, lacks_steps
 from fastnn.state import Data
 from fastnn.training.inputs import check_data, check_dtype, check_network, check_optimizer, check_params, warn_of_scale
 from fastnn.training.rows import Rows, choose_rows, rows_a_step
-from fastnn.training.rules import Rule
 from fastnn.training.state import TrainingState
-from fastnn.training.stopping import Stop, StopReason, score_name
-
-if TYPE_CHECKING:
-    from fastnn.training.evaluation import Evaluation
-    from fastnn.training.session import Session
+from fastnn.training.stopping import Rule, Stop, StopReason, score_name
 
 
 class NotGiven(enum.Enum):
@@ -80,9 +75,9 @@ class TrainOptions:
     """`value_alpha` of `fastnn.backends.Task`."""
     rule: Rule | None = None
     """The rule at the ends of epochs: that of `stop`, or of an estimator."""
-    evaluate: Callable[..., Evaluation] | None = None
+    evaluate: Callable[..., Any] | None = None
     """Makes what scores epochs, in place of `fastnn.training.evaluation.Evaluation`."""
-    on_stall: Callable[[Session, int], StopReason | None] | None = None
+    on_stall: Callable[[Any, int], StopReason | None] | None = None
     """Is called with the session and the member when the rule has fired, in place of `Session.stall`: lowers the rate,
     or returns why the training ends."""
 

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
-import operator
 import os
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -33,7 +31,6 @@ from fastnn.training.stopping import LABELED, Monitor, Score, StopReason, check_
 
 if TYPE_CHECKING:
     from fastnn.training.options import TrainOptions
-    from fastnn.training.session import Session
 
 
 class OnRequest:
@@ -928,60 +925,6 @@ class Results(Store):
 
 ARRAYS = tuple(part.name for part in fields(Results) if str(part.type).startswith(("Array", "NDArray")))
 """The arrays of results, by their names."""
-
-
-def results_of(session: Session, goes_on: bool) -> Results:
-    """Return the results of a session: copies while it goes on, else with its arrays."""
-    members = session.members
-    generators = session.generators
-    loss, learning_rate, row_loss, score = (column.numbers for column in session.log)
-    arrays = {
-        "storage": session.storage,
-        "beta_products": session.beta_products,
-        "sums": session.sums,
-        "loss": loss,
-        "learning_rate": learning_rate,
-        "row_loss": row_loss,
-        "score": score,
-        "rules": session.rules,
-        "best_params": session.best_params,
-        "order": session.order[:0] if session.is_in_order else session.order,
-        "words": generators.words,
-    }
-    if goes_on:
-        arrays = {name: array.copy() for name, array in arrays.items()}
-    facts: list[Facts] = []
-    which: list[int] = []
-    places: dict[int, int] = {}
-    for own in members:
-        place = places.setdefault(id(own), len(facts))
-        if place == len(facts):
-            facts.append(facts_of(own))
-        which.append(place)
-    n_steps = [session.n_steps(k) for k in range(len(members))]
-    first_batch, per_epoch = session.first_batch, session.per_epoch
-    n_epochs = [(first_batch + n) // per_epoch for n in n_steps]
-    return Results(
-        **arrays,
-        network_of_all=session.network,
-        backend_of_all=session.backend,
-        facts=facts,
-        which=which,
-        reasons=[*session.reasons],
-        ended=n_epochs,
-        epochs=[*map(operator.add, session.n_before, n_epochs)],
-        steps=[*map(operator.add, session.first_t, n_steps)],
-        batches=[(first_batch + n) % per_epoch for n in n_steps],
-        best_on=session.best_on,
-        rate_factor=[*session.rate_factor],
-        rate_least=session.rate_least,
-        splits=session.splits,
-        seeds=[None if k in generators.owned else seed for k, seed in enumerate(generators.seeds)],
-        held=generators.held,
-        owners={k: owner.get_state(legacy=False) for k, owner in generators.owned.items()},
-        seconds=(time.perf_counter() - session.started) / len(members),
-        threads=session.calls.threads_used,
-    )
 
 
 def name_of_optimizer(optimizer: Optimizer | dict[str, Any]) -> str:

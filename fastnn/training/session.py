@@ -11,6 +11,7 @@ because a step draws nothing at random.
 from __future__ import annotations
 
 import math
+import operator
 import time
 from collections.abc import Sequence
 from typing import Any, cast
@@ -18,12 +19,12 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from fastnn.backends import Calls
 from fastnn.checking.arguments import LearningRate, shown
 from fastnn.memory import Array, aligned_zeros, padded_size
 from fastnn.network import NORMAL, draw
 from fastnn.optimizers import Method
-from fastnn.state import BEST, LIMIT, RULE_BEST, STALE, Data, EpochRules, GroupState, Steps
-from fastnn.training.calls import Calls
+from fastnn.state import BEST, LIMIT, RULE_BEST, STALE, Data, EpochRules, GroupState, Steps, Task
 from fastnn.training.epochs import (
     CHUNK_SECONDS,
     LOSS,
@@ -51,11 +52,10 @@ from fastnn.training.initial import (
 )
 from fastnn.training.inputs import check_memory
 from fastnn.training.options import TrainOptions
-from fastnn.training.results import Results, Row, TrainingResult, arrays_of, by_store, results_of
+from fastnn.training.results import Facts, Results, Row, TrainingResult, arrays_of, by_store, facts_of
 from fastnn.training.rows import batches, check_full_batch, rows_a_step, rows_at, rows_of
-from fastnn.training.rules import fires, is_over, no_rules
 from fastnn.training.state import TrainingState
-from fastnn.training.stopping import ENDS, StopReason
+from fastnn.training.stopping import ENDS, StopReason, fires, is_over, no_rules
 
 
 class Session:
@@ -76,7 +76,7 @@ class Session:
         The parameters, and the optimizer's vectors.
     beta_products : ndarray (m, 2)
     rules : ndarray (m, N_RULE)
-        The rule, the best scores and the count of failed epochs of each member, see `fastnn.training.rules`.
+        The rule, the best scores and the count of failed epochs of each member, see `fastnn.training.stopping`.
     best_params : ndarray (m, n_params) or (m, 0)
         The parameters of the best epochs, if they are kept.
     order : ndarray (m, n_rows) or (1, n_rows)
@@ -132,8 +132,8 @@ class Session:
         self._divide_epochs()
         self.losses = EpochLosses(self.sums, first.data, network.reduction, self.per_epoch)
         self.log = [Column(), Column(), Column(), Column()]
-        t = np.array(self.first_t)
-        self.calls = Calls(members, GroupState(self.storage, network.n_params, t, self.beta_products))
+        state = GroupState(self.storage, network.n_params, np.array(self.first_t), self.beta_products)
+        self.calls = Calls(self.backend, self._tasks(), state)
         self.evaluations: list[Evaluation] = []
         self.is_judged = False
         self.in_calls = False
@@ -285,7 +285,9 @@ class Session:
                 self.rate_factor[k] = results.rate_factor[place]
                 self.rate_least[k] = results.rate_least[place]
                 self.best_on[k] = results.best_on[place]
-                self.generators.go_on(k, results, place)
+                self.generators.seeds[k] = results.seeds[place]
+                if len(self.generators.words):
+                    self.generators.set(k, results.random_state(place))
                 if len(results.order):
                     orders[k] = results.order_of(place)
 
@@ -308,6 +310,17 @@ class Session:
         if len(self.members) > 1:
             self.same_rows = self.same_rows and all(own.rows is first.rows for own in self.members)
 
+    def _tasks(self) -> list[Task]:
+        """Return a task for each member; those that are alike are one object."""
+        known: dict[tuple[int, float, int], Task] = {}
+        tasks = []
+        for own in self.members:
+            key = id(own.optimizer), own.alpha, id(own.data)
+            if key not in known:
+                known[key] = Task(own.network, own.optimizer, own.data, own.alpha, own.value_alpha, own.threads)
+            tasks.append(known[key])
+        return tasks
+
     def _make_evaluations(self) -> None:
         """Make what scores the epochs; what members share is checked, and their rows are copied, once."""
         copies: dict[tuple[int, int], Data] = {}
@@ -325,7 +338,7 @@ class Session:
             if split is not None or key not in known:  # each member has split off rows of its own
                 known[key] = validation_data(own, self.order_of(k), split, copy)
             evaluate = own.evaluate or Evaluation
-            self.evaluations.append(evaluate(own, self.calls.task(k), known[key], split, copy))
+            self.evaluations.append(evaluate(own, self.calls.tasks[k], known[key], split, copy))
         first = self.evaluations[0]
         self.is_judged = bool(self.rules[:, LIMIT].any()) or first.has_loss or first.has_score
         if not self.is_judged:
@@ -676,7 +689,56 @@ class Session:
 
     def results(self, goes_on: bool = False) -> Results:
         """Return the results of all members: copies while they go on, else with the arrays of this session."""
-        return results_of(self, goes_on)
+        members = self.members
+        generators = self.generators
+        loss, learning_rate, row_loss, score = (column.numbers for column in self.log)
+        arrays = {
+            "storage": self.storage,
+            "beta_products": self.beta_products,
+            "sums": self.sums,
+            "loss": loss,
+            "learning_rate": learning_rate,
+            "row_loss": row_loss,
+            "score": score,
+            "rules": self.rules,
+            "best_params": self.best_params,
+            "order": self.order[:0] if self.is_in_order else self.order,
+            "words": generators.words,
+        }
+        if goes_on:
+            arrays = {name: array.copy() for name, array in arrays.items()}
+        facts: list[Facts] = []
+        which: list[int] = []
+        places: dict[int, int] = {}
+        for own in members:
+            place = places.setdefault(id(own), len(facts))
+            if place == len(facts):
+                facts.append(facts_of(own))
+            which.append(place)
+        n_steps = [self.n_steps(k) for k in range(len(members))]
+        first_batch, per_epoch = self.first_batch, self.per_epoch
+        n_epochs = [(first_batch + n) // per_epoch for n in n_steps]
+        return Results(
+            **arrays,
+            network_of_all=self.network,
+            backend_of_all=self.backend,
+            facts=facts,
+            which=which,
+            reasons=[*self.reasons],
+            ended=n_epochs,
+            epochs=[*map(operator.add, self.n_before, n_epochs)],
+            steps=[*map(operator.add, self.first_t, n_steps)],
+            batches=[(first_batch + n) % per_epoch for n in n_steps],
+            best_on=self.best_on,
+            rate_factor=[*self.rate_factor],
+            rate_least=self.rate_least,
+            splits=self.splits,
+            seeds=[None if k in generators.owned else seed for k, seed in enumerate(generators.seeds)],
+            held=generators.held,
+            owners={k: owner.get_state(legacy=False) for k, owner in generators.owned.items()},
+            seconds=(time.perf_counter() - self.started) / len(members),
+            threads=self.calls.threads_used,
+        )
 
     def result(self, k: int, goes_on: bool = False) -> TrainingResult:
         """Return the result of member k."""

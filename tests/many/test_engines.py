@@ -16,8 +16,8 @@ from fastnn import SGD, Adam, Network, Stop, train, train_many
 from fastnn.many import driver, engine
 from fastnn.many.driver import Driver
 from fastnn.many.engine import Laid
-from fastnn.training.results import Row
 from fastnn.reference import NumpyBackend
+from fastnn.training.results import Row
 
 joblib = pytest.importorskip("joblib", reason="joblib comes with scikit-learn")
 

@@ -15,8 +15,7 @@ from fastnn.schedules import Schedule
 from fastnn.state import RULE_BEST
 from fastnn.testing.tolerances import assert_within
 from fastnn.training.epochs import learning_rates
-from fastnn.training.rules import LESS_STRICT, Rule, fires
-from fastnn.training.stopping import accuracy, r2, scorer
+from fastnn.training.stopping import LESS_STRICT, Rule, accuracy, fires, r2, scorer
 
 
 def count(rule, losses):
