@@ -359,7 +359,7 @@ class Fit:
             stop=stop,
             n_epochs=self.n_epochs,
             data=inputs.data,
-            rows=inputs.rows,
+            rows=None if n == len(inputs.data.Y) else inputs.rows,
             params=inputs.params,
             assume_finite=True,
             threads=threads_of(mlp),

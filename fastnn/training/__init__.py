@@ -8,7 +8,7 @@ import contextlib
 import math
 import time
 from collections.abc import Collection, Iterable
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike
@@ -429,7 +429,7 @@ def predict(
     backend = get_backend(backend)
     threads = None if threads is None else check_integer("threads", threads, low=1)
     check_memory(network, 1, len(X), params.dtype, backend, ROW_BLOCK * (threads or 1))  # of each thread
-    return cast(Array, backend.predict(network, params, X, threads))
+    return backend.predict(network, params, X, threads)
 
 
 def loss_and_gradient(
@@ -504,4 +504,4 @@ def loss_and_gradient(
     threads = None if threads is None else check_integer("threads", threads, low=1)
     check_memory(network, 3, len(X), params.dtype, backend, threads=threads)
     alpha = check_number("alpha", alpha, low=0)
-    return cast("tuple[float, Array]", backend.loss_and_gradient(network, params, data, alpha, threads))
+    return backend.loss_and_gradient(network, params, data, alpha, threads)

@@ -159,9 +159,12 @@ class EpochLosses:
         return np.concatenate([last_sum(first)[:, None], others], axis=1), rest
 
 
-def last_sum(values: Array) -> Array | float:
+def last_sum(values: Array) -> Array:
     """Return the sums (m,) of values (m, n), strictly from left to right; 0 if there are none."""
-    return np.add.accumulate(values, axis=1)[:, -1] if values.shape[1] else 0.0
+    if values.shape[1] == 0:
+        return np.zeros(len(values))
+    sums: Array = np.add.accumulate(values, axis=1)[:, -1]
+    return sums
 
 
 LOSS, RATE, ROW_LOSS, SCORE = range(4)

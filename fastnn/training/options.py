@@ -84,7 +84,7 @@ class TrainOptions:
     @property
     def n_rows(self) -> int:
         """The number of rows to train on, before the validation split."""
-        return len(self.data.X if self.rows is None else self.rows)
+        return len(self.data.Y if self.rows is None else self.rows)
 
     @property
     def n_split(self) -> int:

@@ -149,7 +149,7 @@ class TrainingResult(display.Shown):
             check_column_names(names, self.feature_names)
         X = check_inputs(self.network, X, params.dtype)
         by = get_backend(self.backend if backend is None else backend)
-        return cast(Array, by.input_jacobian(self.network, params, X))
+        return by.input_jacobian(self.network, params, X)
 
     def input_gradient(self, X: Any, *, backend: str | Backend | None = None) -> Array:
         """Compute the derivatives of the only output by the inputs; `jacobian` has those of several.
@@ -252,7 +252,7 @@ class TrainingResult(display.Shown):
         X = check_inputs(self.network, X, params.dtype, assume_finite)
         if threads is not None:
             threads = check_integer("threads", threads, low=1)
-            return cast(Array, own.predict(self.network, params, X, threads))
+            return own.predict(self.network, params, X, threads)
         return own.predict(self.network, params, X)
 
     def score(self, X: Any, Y: Any, sample_weight: Any = None, *, monitor: Monitor | None = None) -> float:

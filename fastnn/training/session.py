@@ -116,7 +116,8 @@ class Session:
         dtype = first.data.X.dtype
         shape = m, 1 + first.optimizer.n_slots, padded_size(network.n_params, dtype)
         self.storage = aligned_zeros(shape, dtype)
-        self.beta_products = np.ones((m, 2))
+        self.beta_products = np.empty((m, 2))
+        self.beta_products.fill(1)
         self.first_t = [0] * m
         """Steps of earlier calls."""
         self.n_before = [0] * m

@@ -405,7 +405,9 @@ class Rule:
 
 def no_rules(m: int) -> NDArray[np.float64]:
     """Return the rows (m, N_RULE) of members without a rule: the limit is 0, and there is no score yet."""
-    return np.repeat(NO_RULE, m, axis=0)
+    rows = np.empty((m, N_RULE))
+    rows[:] = NO_RULE
+    return rows
 
 
 def fires(row: NDArray[np.float64], score: float) -> bool:
