@@ -7,7 +7,7 @@ the same bits.
 
 import contextlib
 import functools
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from typing import NamedTuple
 
 from numpy.random import RandomState
@@ -135,17 +135,22 @@ def units_of(members: list[Member], n_threads: int) -> list[Unit]:
         else:
             groups.setdefault((key, side_by_side), []).append((member, work))
     for (_, side_by_side), group in groups.items():
-        group.sort(key=lambda pair: -pair[0].options.n_epochs)
-        block, of_block = list[Member](), 0
-        for k, (member, work) in enumerate(group):
-            if block and k % side_by_side == 0 and of_block + work // 2 > MOST_WORK * n_threads:
-                units.append(Unit(block, of_block))
-                block, of_block = [], 0
-            block.append(member)
-            of_block += work + MEMBER_WORK
-        units.append(Unit(block, of_block))
+        units += _blocks_of(group, side_by_side, MOST_WORK * n_threads)
     units.sort(key=lambda unit: unit.members[0].number)
     return units
+
+
+def _blocks_of(group: list[tuple[Member, int]], side_by_side: int, most_work: int) -> Iterator[Unit]:
+    """Iterate over blocks of members, each with its work: the longest first, whole vectors of them in each block."""
+    group.sort(key=lambda pair: -pair[0].options.n_epochs)
+    block, of_block = list[Member](), 0
+    for k, (member, work) in enumerate(group):
+        if block and k % side_by_side == 0 and of_block + work // 2 > most_work:
+            yield Unit(block, of_block)
+            block, of_block = [], 0
+        block.append(member)
+        of_block += work + MEMBER_WORK
+    yield Unit(block, of_block)
 
 
 def train_unit(unit: Unit, flag: StopRequest, n_threads: int = 1) -> dict[int, Row]:

@@ -154,6 +154,8 @@ def check_options(
 ) -> TrainOptions:
     """Check the arguments of `train`; the seed itself is checked where it is first used.
 
+    One function, however long: each argument is named once in the signature and once where it is checked.
+
     `data` are X, Y and sample_weight as they were checked before, if they were.
 
     Raises

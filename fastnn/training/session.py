@@ -113,22 +113,8 @@ class Session:
         self.done = 0
         self.done_at_end = [0] * m
         """Steps of this call, of each member that has ended."""
-        dtype = first.data.X.dtype
-        shape = m, 1 + first.optimizer.n_slots, padded_size(network.n_params, dtype)
-        self.storage = aligned_zeros(shape, dtype)
-        self.beta_products = np.empty((m, 2))
-        self.beta_products.fill(1)
-        self.first_t = [0] * m
-        """Steps of earlier calls."""
-        self.n_before = [0] * m
-        """Epochs of earlier calls."""
-        self.first_batch = 0
-        """Steps of the first epoch that were done before."""
-        self.splits: list[Array | None] = [None] * m
-        """The rows that were split off for validation."""
+        self._make_arrays(first, m)
         self._read_options()
-        self.sums = np.zeros((m, 2))
-        """Of the losses and the rows of the epoch that has begun, see `EpochLosses`."""
         self._begin_members(starts)
         self._divide_epochs()
         self.losses = EpochLosses(self.sums, first.data, network.reduction, self.per_epoch)
@@ -148,6 +134,24 @@ class Session:
         self._saved: tuple[Array, Array] | None = None
 
     # ------------------------------------------------------------------------------------------------- the beginning
+
+    def _make_arrays(self, first: TrainOptions, m: int) -> None:
+        """Make what steps change, and what is taken over from earlier calls: as for trainings that begin."""
+        dtype = first.data.X.dtype
+        shape = m, 1 + first.optimizer.n_slots, padded_size(self.network.n_params, dtype)
+        self.storage = aligned_zeros(shape, dtype)
+        self.beta_products = np.empty((m, 2))
+        self.beta_products.fill(1)
+        self.sums = np.zeros((m, 2))
+        """Of the losses and the rows of the epoch that has begun, see `EpochLosses`."""
+        self.first_t = [0] * m
+        """Steps of earlier calls."""
+        self.n_before = [0] * m
+        """Epochs of earlier calls."""
+        self.first_batch = 0
+        """Steps of the first epoch that were done before."""
+        self.splits: list[Array | None] = [None] * m
+        """The rows that were split off for validation."""
 
     def _read_options(self) -> None:
         """Make the rules and the learning rates of the members' options; find what any of them asks for."""
@@ -690,7 +694,6 @@ class Session:
 
     def results(self, goes_on: bool = False) -> Results:
         """Return the results of all members: copies while they go on, else with the arrays of this session."""
-        members = self.members
         generators = self.generators
         loss, learning_rate, row_loss, score = (column.numbers for column in self.log)
         arrays = {
@@ -708,15 +711,8 @@ class Session:
         }
         if goes_on:
             arrays = {name: array.copy() for name, array in arrays.items()}
-        facts: list[Facts] = []
-        which: list[int] = []
-        places: dict[int, int] = {}
-        for own in members:
-            place = places.setdefault(id(own), len(facts))
-            if place == len(facts):
-                facts.append(facts_of(own))
-            which.append(place)
-        n_steps = [self.n_steps(k) for k in range(len(members))]
+        facts, which = self._facts()
+        n_steps = [self.n_steps(k) for k in range(len(which))]
         first_batch, per_epoch = self.first_batch, self.per_epoch
         n_epochs = [(first_batch + n) // per_epoch for n in n_steps]
         return Results(
@@ -737,9 +733,21 @@ class Session:
             seeds=[None if k in generators.owned else seed for k, seed in enumerate(generators.seeds)],
             held=generators.held,
             owners={k: owner.get_state(legacy=False) for k, owner in generators.owned.items()},
-            seconds=(time.perf_counter() - self.started) / len(members),
+            seconds=(time.perf_counter() - self.started) / len(which),
             threads=self.calls.threads_used,
         )
+
+    def _facts(self) -> tuple[list[Facts], list[int]]:
+        """Return the different facts of members, and the index of each member's."""
+        facts: list[Facts] = []
+        which: list[int] = []
+        places: dict[int, int] = {}
+        for own in self.members:
+            place = places.setdefault(id(own), len(facts))
+            if place == len(facts):
+                facts.append(facts_of(own))
+            which.append(place)
+        return facts, which
 
     def result(self, k: int, goes_on: bool = False) -> TrainingResult:
         """Return the result of member k."""
