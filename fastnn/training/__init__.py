@@ -300,8 +300,9 @@ class Watch:
         except Exception as error:
             attach_result(error, session.result(0, goes_on=True))
             raise
-        if any(is_true(answer) for answer in answers):
-            session.end_all("callback")
+        for answer in answers:
+            if answer is True or (isinstance(answer, np.bool_) and answer):
+                session.end_all("callback")
 
 
 def run(session: Session, watch: Watch, request: StopRequest) -> None:
@@ -313,20 +314,14 @@ def run(session: Session, watch: Watch, request: StopRequest) -> None:
         session.interrupt(request.reason)
 
 
-def is_true(answer: object) -> bool:
-    """Return whether a callback has answered True."""
-    return answer is True or (isinstance(answer, np.bool_) and bool(answer))
-
-
 def progress_of(session: Session) -> Progress:
     """Return the argument of callbacks."""
     log = session.log
-    loss = log[LOSS].last
-    row_loss = log[ROW_LOSS].last
+    loss = score = log[LOSS].last
     validation_loss = math.nan
-    score = loss
     if session.evaluations:
         evaluation = session.evaluations[0]
+        row_loss = log[ROW_LOSS].last
         if evaluation.validation is not None:
             validation_loss = row_loss
         if evaluation.has_score:
