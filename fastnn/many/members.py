@@ -14,7 +14,7 @@ from fastnn.optimizers import Optimizer, with_rate
 from fastnn.state import Data
 from fastnn.training.generator import Seed
 from fastnn.training.initial import Start
-from fastnn.training.inputs import MEMORY_LIMIT_FRACTION, check_network, memory
+from fastnn.training.inputs import MEMORY_LIMIT_FRACTION, check_network, check_params, memory
 from fastnn.training.options import TrainOptions, check_options, with_last_step
 from fastnn.training.results import Row
 from fastnn.training.session import Session
@@ -158,7 +158,7 @@ IN_ORDER, SHUFFLED, ALONE = 500, 3700, 7000
 ALIKE = frozenset({"seed", "learning_rate", "alpha", "clip_norm", "params", "sample_weight", "Y"})
 """Arguments that do not change the size of a result."""
 
-EASY = "seed", "epochs", "learning_rate"
+EASY = "seed", "epochs", "learning_rate", "params"
 """Arguments that are checked by themselves, for each member."""
 
 
@@ -183,11 +183,11 @@ def check_members(n: Any = None, **arguments: Any) -> list[Member]:
     # In lists, for a sequence such as a range makes its items anew, and what was checked is known again by their ids.
     own = {name: list(values) for name, values in lists.items() if name not in EASY}
     easy = (lists.get(name) or itertools.repeat(shared[name], n_members) for name in EASY)
-    check = MemberChecks(shared, list(own))
+    check = MemberChecks(shared, list(own), has_params="params" in lists)
     members: list[Member] = []
     needed, alike = 0, lists.keys() <= ALIKE
-    for number, (seed, n_epochs, rate, *values) in enumerate(zip(*easy, *own.values(), strict=True)):
-        members.append(check.member(number, seed, n_epochs, rate, values))
+    for number, (seed, n_epochs, rate, params, *values) in enumerate(zip(*easy, *own.values(), strict=True)):
+        members.append(check.member(number, seed, n_epochs, rate, params, values))
         if number and alike:
             continue
         needed += result_bytes(members[-1].options) * (n_members if alike else 1)
@@ -202,25 +202,28 @@ def check_members(n: Any = None, **arguments: Any) -> list[Member]:
 class MemberChecks:
     """The checks of members, each done once for all members that share its arguments."""
 
-    def __init__(self, shared: dict[str, Any], names: list[str]) -> None:
+    def __init__(self, shared: dict[str, Any], names: list[str], has_params: bool) -> None:
         self._shared = shared
         self._names = names
+        self._has_params = has_params
+        """Whether each member has initial parameters of its own."""
         self._checked: dict[Hashable, TrainOptions] = {}
         """Options by the ids of their arguments, which live as long as the call."""
         self._options: dict[Hashable, tuple[TrainOptions, Any]] = {}
-        """The same with other epochs and learning rates, which stay here, so that no others get their ids."""
+        """The same with other epochs, rates and parameters; rates stay here, so that no others get their ids."""
         self._arrays: dict[Hashable, Any] = {}
         """Checked arrays: members that share an argument share what was made of it."""
         self._optimizers: dict[tuple[int, int], Optimizer] = {}
         self._begun = set[Hashable]()
         self._generators: dict[int, int] = {}
 
-    def member(self, number: int, seed: Any, n_epochs: Any, rate: Any, values: list[Any]) -> Member:
+    def member(self, number: int, seed: Any, n_epochs: Any, rate: Any, params: Any, values: list[Any]) -> Member:
         """Return a member, or raise the error of `train`; `values` are its other arguments, by `names`."""
-        key = seed is None, *map(id, values)
+        key = seed is None, params is None, *map(id, values)
         own = dict(zip(self._names, values, strict=True))
         if key not in self._checked:
-            self._checked[key] = of_member(number if own else None, self._check, own, seed)
+            who = number if own or self._has_params else None
+            self._checked[key] = of_member(who, self._check, own | {"params": params}, seed)
         if not ((type(seed) is int and 0 <= seed < 2**32) or seed is None):
             seed = self._seed(number, seed)
         if type(n_epochs) is not int or n_epochs < 0:
@@ -228,9 +231,13 @@ class MemberChecks:
             n_epochs = of_member(who, check_integer, "epochs", n_epochs, 0)
         first = self._checked[key]
         state = own.get("resume", self._shared.get("resume"))
-        full = id(first), n_epochs, id(rate)
+        full = id(first), n_epochs, id(rate), id(params)
         if full not in self._options:
-            self._options[full] = of_member(number, self._with_rate, first, n_epochs, rate, state), rate
+            options = of_member(number, self._with_rate, first, n_epochs, rate, state)
+            if self._has_params and params is not None:
+                checked = of_member(number, check_params, first.network, params, first.data.X.dtype)
+                options = replace(options, params=checked)
+            self._options[full] = options, rate
         member = Member(number, self._options[full][0], seed if state is None else state)
         if seed is not None and draws_split_of_weighted(member.options):
             of_member(number, check_start, member)  # both sides of its split must have rows with weight

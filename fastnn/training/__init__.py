@@ -328,12 +328,13 @@ def progress_of(session: Session) -> Progress:
             score = log[SCORE].last
         elif evaluation.has_loss:
             score = row_loss
-    epoch = session.n_epochs(0)
+    n_steps = session.n_steps(0)
+    epoch, batch = divmod(session.first_batch + n_steps, session.per_epoch)
     return Progress(
         epoch=epoch,
         n_epochs=session.members[0].n_epochs,
-        part=session.batch / session.per_epoch,
-        step=session.first_t[0] + session.n_steps(0),
+        part=batch / session.per_epoch,
+        step=session.first_t[0] + n_steps,
         loss=loss,
         validation_loss=validation_loss,
         seconds=time.perf_counter() - session.started,

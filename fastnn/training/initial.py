@@ -34,7 +34,7 @@ def check_fits_machine(options: TrainOptions) -> None:
     `options` are those of any of the members of a session.
     """
     dtype = options.data.X.dtype
-    rows = options.rows_a_step
+    rows = rows_a_step(options.batch_size, options.n_rows)
     if isinstance(options.optimizer, Method):
         check_method(options.optimizer, options.network, dtype)
     block, threads = ROW_BLOCK, options.threads

@@ -416,7 +416,8 @@ class Session:
         """Return the steps that each member does in a call of `n_steps`."""
         wanted = [0] * len(self.members)
         for k in self.running:
-            wanted[k] = min(self.all_steps[k] - self.done, n_steps)
+            left = self.all_steps[k] - self.done
+            wanted[k] = n_steps if n_steps < left else left
         return wanted
 
     def draw(self, n_steps: int) -> Steps:
@@ -662,7 +663,7 @@ class Session:
 
     def is_running(self) -> bool:
         """Return whether there is more to do. Members end if their epochs are done or, after a call, their time."""
-        if self.running and self.epochs_left() <= 0:
+        if self.running and self.done >= self.last_step:
             self.end_all("epochs")
         limit = self.members[0].stop.max_seconds
         if limit is not None and self._saved is not None and time.perf_counter() - self.started >= limit:
