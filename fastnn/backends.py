@@ -6,11 +6,13 @@ import abc
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
 from fastnn.checking.arguments import check_choice, check_flag, cut, misfit, shown
 from fastnn.memory import Array
 from fastnn.network import Network
 from fastnn.optimizers import Optimizer
-from fastnn.state import Data, Steps, StepState, Task
+from fastnn.state import Data, EpochRules, GroupState, Steps, StepState, Task, member_steps
 
 __all__ = ["Backend", "Data", "StepState", "Steps", "Task", "get_backend", "register_backend"]
 
@@ -462,19 +464,6 @@ def _checked(backend: object) -> Backend:
     return backend
 
 
-def complete(backend: Backend) -> Any:
-    """Return the back end itself: all parts of the interface have defaults in `Backend`."""
-    return backend
-
-
-def original(backend: Backend) -> Backend:
-    """Return the back end itself, as `complete` does."""
-    return backend
-
-
-Completed = Wrapper
-
-
 def check_supported(
     backend: Backend, network: Network, optimizer: Optimizer, *, alpha: float = 0.0, sample_weight: bool = False
 ) -> None:
@@ -497,3 +486,71 @@ def check_supported(
     if not backend.supports(network, optimizer, alpha=alpha, sample_weight=False):
         raise ValueError(f"{what} and alpha={alpha:g}: give alpha=0, or take another back end")
     raise ValueError(f"{what} and sample_weight: leave the weights out, or take another back end")
+
+
+# -------------------------------------------------------------------------------------------------- calls by a session
+
+
+class Calls:
+    """What a session asks of its back end: one call for all members where it trains groups, else one for each.
+
+    All that distinguishes a training alone from several side by side lies here: the arrays of one go to `train_steps`
+    without the axis of members.
+
+    Parameters
+    ----------
+    backend : Backend
+    tasks : list of Task
+        That of each member; those that are alike are one object.
+    state : GroupState
+        The arrays that steps change.
+    """
+
+    threads = 1
+    """Threads that share the members of a call."""
+
+    def __init__(self, backend: Any, tasks: list[Task], state: GroupState) -> None:
+        self.backend = backend
+        self.tasks = tasks
+        self.state = state
+        self.is_group = len(tasks) > 1
+        self._one = None if self.is_group else self._state_of(0)
+        self._steps: Steps | None = None
+        self._of_one: Steps | None = None
+
+    def _state_of(self, k: int) -> StepState:
+        state = self.state
+        return StepState(state.storage[k], state.n_params, int(state.t[k]), state.beta_products[k])
+
+    def train(self, steps: Steps, n_steps: list[int], rules: EpochRules | None) -> list[int]:
+        """Do `n_steps` of each member's steps; return how many were good."""
+        if self._one is None:
+            known = {id(task): task for task in self.tasks}
+            places = {key: place for place, key in enumerate(known)}
+            which = np.array([places[id(task)] for task in self.tasks], np.int64)
+            n_each = np.array(n_steps, np.int64)
+            good = self.backend.train_group([*known.values()], which, self.state, steps, n_each, rules, self.threads)
+            return list(good.tolist())
+        if self._steps is not steps:  # the same object for the same steps, which the kernel need not look at again
+            self._steps = steps
+            self._of_one = member_steps(steps, 0, n_steps[0])
+        if rules is None:
+            return [int(self.backend.train_steps(self.tasks[0], self._one, self._of_one))]
+        return [int(self.backend.train_steps(self.tasks[0], self._one, self._of_one, rules))]
+
+    def repeat(self, k: int, steps: Steps, n: int) -> int:
+        """Do the first n steps of member k again, whose arrays were restored; return how many were good."""
+        state = self._state_of(k) if self._one is None else self._one
+        again = member_steps(steps, k, n)
+        again = again._replace(loss=np.empty(n))
+        return int(self.backend.train_steps(self.tasks[k], state, again))
+
+    def count(self, t: int) -> None:
+        """Say how many steps were done in all, after some were undone."""
+        if self._one is not None:
+            self._one.t = t
+
+    @property
+    def threads_used(self) -> int:
+        """The most threads that were there to share a step."""
+        return 1 if self._one is None else self._one.threads

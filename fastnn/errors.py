@@ -48,8 +48,7 @@ class EngineError(FastnnError, RuntimeError):
 
 
 class ScaleWarning(UserWarning):
-    """Inputs or targets are so large or so small that a method of the second order hardly learns
-    from them.
+    """Inputs or targets are so large or small that a second-order method hardly learns from them.
 
     `LevenbergMarquardt` and `BayesianRegularization` look at it; other optimizers do not, and train
     without a warning.

@@ -212,7 +212,7 @@ class GroupState:
 
     storage: Array  # (m, 1 + n_slots, padded), as `StepState.storage`
     n_params: int
-    t: NDArray[np.int64]  # (m,): the steps before this call, which leaves them: `Group.results` adds its own
+    t: NDArray[np.int64]  # (m,): the steps before this call, which leaves them
     beta_products: NDArray[np.float64]  # (m, 2)
     threads = 1
     """The most threads that were there to share a step."""
@@ -248,7 +248,7 @@ class EpochRules(NamedTuple):
     """By which losses of steps are divided first, 1 but in an estimator."""
     rules: NDArray[np.float64]
     """(m, N_RULE), written: by how much a score has to be lower, epochs in a row that may fail, or 0 for no rule, and
-    after how many of them the rule fires too; of `Patience`, 1 for `strict`, 2 for `nan_fails` only, 0 for neither; the
+    after how many of them the rule fires too; when an epoch fails, see `fastnn.training.stopping`; the
     rule's best score and its failed epochs so far; the best score so far."""
     losses: NDArray[np.float64]
     """(m, n_epochs), written: the losses."""

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from fastnn.backends import Backend, Completed, complete
+from fastnn.backends import Backend, Wrapper
 from fastnn.memory import READABLE, Array
 from fastnn.network import Network
 from fastnn.optimizers import SGD
@@ -17,7 +17,7 @@ DENSE_BYTES = 64 << 20
 """The most of a sparse X that is dense at any time."""
 
 
-class Adapter(Completed):
+class Adapter(Wrapper):
     """A back end on top of another one, which adds a mean over the outputs and sparse X.
 
     Parameters
@@ -29,7 +29,7 @@ class Adapter(Completed):
     """
 
     def __init__(self, backend: Backend, mean_over_outputs: bool = False) -> None:
-        super().__init__(complete(backend))
+        super().__init__(backend)
         self.mean_over_outputs = mean_over_outputs
 
     def predict(self, network: Network, params: Array, X: Any, threads: int | None = None) -> Array:

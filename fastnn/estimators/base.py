@@ -29,7 +29,7 @@ from fastnn.checking.values import check_validation_parts
 from fastnn.errors import FitWarning, warn
 from fastnn.estimators import validation
 from fastnn.estimators.adapter import Adapter, contiguous
-from fastnn.estimators.epochs import Epochs, FitInputs, Solver
+from fastnn.estimators.epochs import Fit, FitInputs, Solver
 from fastnn.estimators.fitted import Fitted, Weights
 from fastnn.estimators.labels import checked_weight, row_weights
 from fastnn.estimators.lbfgs import fit_lbfgs
@@ -323,12 +323,13 @@ class BaseMLP(CallbackSupportMixin, Fitted, BaseEstimator, ABC):
             if self.solver in validation.SECOND_ORDER_SOLVERS:
                 params, attributes = fit_second_order(self, inputs)
             else:
-                params, attributes = Epochs(self, inputs).run() if stochastic else fit_lbfgs(self, inputs)
+                params, attributes = Fit(self, inputs).run() if stochastic else fit_lbfgs(self, inputs)
             self.__dict__.update(attributes)
             if self.fix_defects and self.solver == "lbfgs":
                 params = params.astype(X.dtype, copy=False)
             self._put(Weights.of(inputs.network, params))
-            if not np.isfinite(params).all() or (self.stop_reason_ == "diverged" and not self.early_stopping):
+            has_begun = self.stop_reason_ != "diverged" or self.n_iter_ or self.early_stopping
+            if not np.isfinite(params).all() or not has_begun:
                 raise ValueError(NOT_FINITE)
             if inputs.on_epoch is not None:
                 inputs.on_epoch(None)

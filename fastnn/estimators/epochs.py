@@ -1,17 +1,13 @@
-"""The stochastic solvers: chunks of steps with scikit-learn's rules between epochs, and what a next fit takes over."""
+"""The stochastic solvers: a session with scikit-learn's rules, and what a next fit takes over."""
 
 from __future__ import annotations
 
 import dataclasses
 import math
-import time
-import weakref
-from array import array
-from collections.abc import Callable
 from dataclasses import dataclass
 from numbers import Integral, Real
 from types import UnionType
-from typing import Any, NamedTuple, cast
+from typing import Any, ClassVar, NamedTuple, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,15 +21,18 @@ from fastnn.memory import Array, ceil_div
 from fastnn.network import Network
 from fastnn.optimizers import OPTIMIZERS, Adam, Optimizer
 from fastnn.schedules import Schedule, ending_after
-from fastnn.state import Data, EpochRules, StepState
-from fastnn.training.epochs import Decisions
-from fastnn.training.exceptions import Interrupt
-from fastnn.training.loop import Group
-from fastnn.training.plan import NO_RULES, Plan
-from fastnn.training.results import TrainingResult
-from fastnn.training.rows import RowOrder, check_full_batch
-from fastnn.training.state import TrainingState
-from fastnn.training.stopping import Patience, Stop
+from fastnn.state import BEST, RULE_BEST, STALE, Data, StepState, Task
+from fastnn.training import epochs as of_epochs
+from fastnn.training.epochs import ROW_LOSS, SCORE
+from fastnn.training.evaluation import Evaluation
+from fastnn.training.exceptions import Interrupt, interruptible
+from fastnn.training.options import NO_RULES, TrainOptions
+from fastnn.training.rows import check_full_batch
+from fastnn.training.session import Session
+from fastnn.training.stopping import LESS_STRICT, NAN_FAILS, Rule, Stop, StopReason
+
+LOSSES = of_epochs.LOSS
+"""The column of the training losses in a session's log."""
 
 
 @dataclass
@@ -117,6 +116,8 @@ class InverseScaling(Schedule):
     `learning_rate` is that of the first epoch, `t` the number of samples seen before it.
     """
 
+    may_draw_ahead: ClassVar[bool] = True
+
     base: float
     power_t: float
     t: int
@@ -164,10 +165,9 @@ class Solver:
         self._beta_products = np.ones(2)
         self._network: Network | None = None
 
-    def begin(self, network: Network, params: Array) -> TrainingState:
+    def begin(self, network: Network, params: Array) -> StepState:
         """Return the state of a training that begins at `params` and goes on with the last one's vectors."""
-        state = TrainingState.create(params, self.optimizer.n_slots)
-        state.optimizer = self.optimizer.name
+        state = StepState.create(params, self.optimizer.n_slots)
         state.t = self.t if callable(self.schedule) else 0  # that of a schedule is the absolute step
         if self._slots is not None:
             if self._slots.shape[1] != network.n_params:
@@ -252,248 +252,269 @@ class FitInputs(NamedTuple):
     """Called after each epoch with the parameters, for scikit-learn's callbacks; returns True to stop. Or None."""
 
 
-class Hooks(Decisions):
-    """What the loop of trainings asks at the ends of epochs, and after a step that diverged: the rules of a fit."""
+class FitEvaluation:
+    """The scores of a fit's epochs that need Python: a loss to record, R2, or a scorer of the user's.
 
-    each_epoch = True
+    It takes the place of `fastnn.training.evaluation.Evaluation`.
+    """
 
-    def __init__(self, fit: Epochs, plan: Plan, validation: Data | None, state: TrainingState) -> None:
-        super().__init__(plan, fit.core.tasks[0], validation, state)
-        self.fit: Epochs = weakref.proxy(fit)  # in a cycle, the data would stay until Python looks for garbage
+    scored = labels = None
+    monitor = "scoring"
 
-    def take(self, rules: EpochRules, k: int = 0) -> bool:
-        """Record the epochs of a call of the back end; return whether the fit stops or changes its rate."""
-        fired, n = super().take(rules, k), int(rules.ended[k, 0])
-        if n:
-            self.fit.epochs_ended(self.fit.core.log.losses[-n:])
-        return fired or bool(self.fit.record.stop_reason)
+    def __init__(self, fit: Fit) -> None:
+        self.mlp = fit.mlp
+        self.inputs = inputs = fit.inputs
+        self.rows = inputs.held_out
+        self.lines = fit.lines
+        self.validation = inputs.validation
+        self.by_steps = not fit.is_scored
+        self.has_loss = inputs.validation is not None
+        self.has_score = self.keeps_best = fit.is_scored
+        self.scorer: Scorer | None = None
+        if self.rows is not None and self.mlp.scoring not in (None, LOSS):
+            self.scorer = Scorer(self.mlp, self.mlp.scoring, self.rows)
 
-    def fires(self, loss: float, params: Array, so_far: Callable[[], TrainingResult]) -> bool:
-        """Record the epoch that has ended; return whether the fit stops."""
-        super().fires(loss, params, so_far)
-        self.fit.epochs_ended(self.fit.core.log.losses[-1:])
-        return bool(self.fit.record.stop_reason)
+    def fits_kernel(self, rows_a_step: int) -> bool:
+        """Return that Python scores."""
+        return False
 
-    def stall(self) -> Any:
-        """Return why the fit stops; None if it goes on."""
-        return self.fit.record.stop_reason or None
+    def loss(self, params: Array) -> float:
+        """Return the loss of the caller's validation rows."""
+        assert self.validation is not None
+        return self._loss_of(self.validation, params)
 
-    def diverged(self) -> bool:
-        """Return whether the fit went on, with the step that diverged."""
-        return self.fit.diverged()
+    def _loss_of(self, rows: HeldOut, params: Array) -> float:
+        return rows.loss(self.inputs.backend, self.inputs.network, params, threads_of(self.mlp))
+
+    def score(self, params: Array, epoch: int, loss: float) -> float:
+        """Return the score of the rows held out; `loss` is that of the caller's validation rows, NaN without any."""
+        inputs, rows = self.inputs, self.rows
+        assert rows is not None
+        if self.mlp.scoring is None:
+            score = rows.score(inputs.backend, inputs.network, params, threads_of(self.mlp))
+        elif self.scorer is not None:
+            score = self.scorer.score(inputs.network, params)
+        else:
+            score = score_of_loss(self._loss_of(rows, params) if self.validation is None else loss)
+        if self.mlp.verbose:
+            self.lines.append(f"Validation score: {score:f}")
+        return score
 
 
-class Epochs:
-    """scikit-learn's rules, applied to the epochs of one fit; `mlp` is written to for its callbacks only."""
+def score_of_loss(loss: float) -> float:
+    """Return the score of a loss: a greater one is better, and NaN is the worst."""
+    return -np.inf if np.isnan(loss) else -loss
+
+
+class Fit:
+    """One fit by a stochastic solver, or one call of `partial_fit`: options, a session, and the record of its epochs.
+
+    `mlp` is written to for its callbacks only.
+    """
 
     def __init__(self, mlp: Any, inputs: FitInputs) -> None:
-        self.mlp, self.inputs = mlp, inputs
-        self.scored = inputs.held_out is not None
-        self.n_epochs = 1 if inputs.incremental else mlp.max_iter
-        self.best_params = inputs.params.copy() if inputs.first_pass or mlp.fix_defects else None
-        self.record = FitRecord.begin(mlp, inputs.first_pass, inputs.validation is not None)
-        self.scorer: Scorer | None = None
+        self.mlp = mlp
+        self.inputs = inputs
+        self.is_scored = inputs.held_out is not None
+        """Whether early stopping goes by rows held out."""
         if inputs.held_out is not None:
             inputs.held_out.check_weights()
-            if mlp.scoring not in (None, LOSS):
-                self.scorer = Scorer(mlp, mlp.scoring, inputs.held_out)
+        self.record = FitRecord.begin(mlp, inputs.first_pass, inputs.validation is not None)
+        self.n_epochs = 1 if inputs.incremental else mlp.max_iter
+        self.lines: list[str] = []
+        """What is to be printed of the last epoch, behind its loss."""
 
-        n, network = len(inputs.rows), inputs.network
-        state, batch_size = mlp._optimizer.begin(network, inputs.params), _batch_size(mlp, n)
+    def begin(self) -> Session:
+        """Return the session of this fit, which goes on from the optimizer and the scores of the fit before."""
+        inputs, record = self.inputs, self.record
+        session = Session([self.options()], [self.mlp._random_state])
+        state = self.mlp._optimizer.begin(inputs.network, inputs.params)
+        session.storage[0, :, : inputs.network.n_params] = state.vectors
+        session.beta_products[0] = state.beta_products
+        session.first_t[0] = state.t
+        session.calls.count(state.t)
+        row = session.rules[0]
+        self.best_before = -cast(float, record.best_validation_score) if self.is_scored else record.best_loss
+        row[RULE_BEST] = self.best_before
+        row[STALE] = record.no_improvement_count
+        if self.is_scored:
+            row[BEST] = self.best_before
+        return session
+
+    def options(self) -> TrainOptions:
+        """Return the options of this fit."""
+        mlp, inputs = self.mlp, self.inputs
+        n = len(inputs.rows)
+        batch_size = _batch_size(mlp, n)
         n_epochs = 0 if inputs.incremental else self.n_epochs
         self.rate = mlp._optimizer.rate(self.record.t, n, ceil_div(n, batch_size), n_epochs)
-        plan = Plan(
-            network=network,
+        stop, evaluate = self._scoring(batch_size)
+        return TrainOptions(
+            network=inputs.network,
             backend=inputs.backend,
             optimizer=mlp._optimizer.with_rate(self.rate),
             batch_size=batch_size,
             shuffle=mlp.shuffle,
             alpha=float(mlp.alpha),
-            stop=NO_RULES if mlp.max_time is None else Stop(max_seconds=mlp.max_time),
+            stop=stop,
             n_epochs=self.n_epochs,
-            new_rows=False,
+            data=inputs.data,
+            rows=None if n == len(inputs.data.Y) else inputs.rows,
+            params=inputs.params,
             assume_finite=True,
             threads=threads_of(mlp),
-            data=inputs.data,
-            value_alpha=inputs.backend.value_alpha(network, float(mlp.alpha)),
+            value_alpha=inputs.backend.value_alpha(inputs.network, float(mlp.alpha)),
+            rule=self._rule(),
+            evaluate=evaluate,
+            on_stall=self.on_stall,
         )
-        compiled, nan_fails = inputs.backend.shuffle_rows, self.scored and mlp.scoring == LOSS
-        self.order = RowOrder(inputs.rows, batch_size, mlp.shuffle, mlp._random_state, compiled=compiled)
-        self.core = Group([plan], state, self.order, time.perf_counter())
-        self.hooks = Hooks(self, plan, None, state)
-        self.patience = Patience(mlp.tol, mlp.n_iter_no_change + 1, strict=False, nan_fails=nan_fails)
-        """The count of epochs whose score, or else whose training loss, did not improve."""
-        best = self.record.best_loss
-        self.patience.best = -cast(float, self.record.best_validation_score) if best is None else best
-        self.patience.stale = self.record.no_improvement_count
-        if not self.scored and not inputs.loss_is_nan:
-            self.hooks.rule = self.patience
-        self.in_call = self._score_in_calls(plan, state)
-        """Whether calls of the back end score the rows held out, and count the epochs."""
-        if not self.in_call and (inputs.validation or inputs.on_epoch or not self.hooks.rule):
-            self.core.decisions = [self.hooks]
-        elif not self.in_call:
-            self.core.decide([self.hooks], trusted=True)
 
-    def _score_in_calls(self, plan: Plan, state: TrainingState) -> bool:
-        """Let calls of the back end score the rows held out, if they can: by the loss, or the rows that are right."""
+    def _rule(self) -> Rule | None:
+        """Return scikit-learn's rule: an epoch fails if it is not better by `tol`, and NaN never fails."""
+        if self.inputs.loss_is_nan and not self.is_scored:
+            return None
+        strict = NAN_FAILS if self.is_scored and self.mlp.scoring == LOSS else LESS_STRICT
+        return Rule(self.mlp.tol, self.mlp.n_iter_no_change + 1, strict=strict)
+
+    def _scoring(self, batch_size: int) -> tuple[Stop, Any]:
+        """Return the stop rules, and what makes the evaluation of epochs, if they are scored."""
         mlp, inputs, rows = self.mlp, self.inputs, self.inputs.held_out
-        if rows is None or inputs.validation is not None or inputs.on_epoch is not None or mlp.verbose:
-            return False
-        counts = mlp.scoring is None and rows.labels in ("one", "many") and rows.sample_weight is None
-        if not counts and mlp.scoring != LOSS:
-            return False
-        stop = Stop(restore_best=True, monitor="accuracy" if counts else "loss")
-        hooks = Hooks(self, plan._replace(stop=stop), rows.data(state.params.dtype), state)
-        hooks.rule = self.patience
-        hooks.best, hooks.best_params = self.patience.best, self.best_params
-        self.core.decide([hooks], trusted=True)
-        return self.core.in_calls
+        limit = NO_RULES if mlp.max_time is None else Stop(max_seconds=mlp.max_time)
+        if rows is None and inputs.validation is None:
+            return limit, None
+        is_watched = inputs.validation is not None or inputs.on_epoch is not None or mlp.verbose
+        counts = rows is not None and mlp.scoring is None and rows.labels in ("one", "many")
+        in_python = FitEvaluation(self)
+        if rows is None or is_watched or not (mlp.scoring == LOSS or (counts and rows.sample_weight is None)):
+            return dataclasses.replace(limit, restore_best=self.is_scored), lambda *_: in_python
+        stop = dataclasses.replace(limit, restore_best=True, monitor="accuracy" if counts else "loss")
+        validation = rows.data(inputs.params.dtype)
+
+        def evaluate(options: TrainOptions, task: Task, *_: Any) -> Any:
+            """Return an evaluation within calls of the back end, if it can: by the loss, or the rows that are right."""
+            if not isinstance(validation.X, np.ndarray):
+                return in_python
+            evaluation = Evaluation(options, task, validation, None)
+            return evaluation if evaluation.fits_kernel(batch_size) else in_python
+
+        return stop, evaluate
 
     def run(self) -> tuple[Array, dict[str, Any]]:
         """Train to the end; return the parameters (n_params,), and the fitted attributes of the fit."""
-        mlp, record = self.mlp, self.record
+        record = self.record
+        session = self.begin()  # of no attribute: its options know this fit, and in a cycle the data would stay
         interrupt = Interrupt()
         try:
-            interrupt.begin()
-            while self.core.goes_on() and not interrupt.requested:
-                self.core.chunk()
+            interruptible(interrupt, lambda: self._advance(session, interrupt))
         except KeyboardInterrupt:  # of a callback, perhaps
             if interrupt.again:
                 raise
             interrupt.requested = True
-        finally:
-            interrupt.over = True
-            interrupt.end()
-        record.stop_reason = record.stop_reason or self.core.stop_reason
+        record.stop_reason = session.reasons[0]
+        self._warn()
         if interrupt.requested:
+            session.end_all("interrupted")
             record.stop_reason = "interrupted"
             warn(INTERRUPTED)
-        mlp._optimizer.end(self.core.state)
-        if self.order.steps_per_epoch == 1 and mlp.shuffle and not isinstance(mlp.random_state, (int, np.integer)):
-            for _ in range(record.n_iter):  # the core does not shuffle full batches; who shares the generator sees it
-                mlp._random_state.shuffle(np.arange(self.order.n_rows))
-        params, attributes = self.core.state.params, record.attributes()
-        if self.scored:
-            params = params if self.best_params is None else self.best_params
+        self._keep_optimizer(session)
+        session.close()
+        params = self._params(session)
+        attributes = record.attributes()
+        if self.is_scored:
             network = self.inputs.network
             attributes |= {"_best_coefs": network.weights(params), "_best_intercepts": network.biases(params)}
-        self.order.give_back(mlp._random_state)
         return params, attributes
 
-    def epochs_ended(self, losses: Array | array[float], learned: bool = True) -> None:
-        """Record epochs with these losses, and decide whether to go on; a rule can fire after the last of them only.
+    def _advance(self, session: Session, interrupt: Interrupt) -> None:
+        """Train until the session has ended, or somebody asks to; record the epochs after each call."""
+        each = 1 if self.inputs.on_epoch is not None or self.mlp.verbose else None
+        while session.is_running() and not interrupt.requested:
+            n_ended = session.advance(each)
+            if n_ended:
+                self._record(session, n_ended)
 
-        `learned`: whether the parameters are finite.
-        """
-        mlp, core, record = self.mlp, self.core, self.record
-        if not len(losses):
-            return
+    def _warn(self) -> None:
+        """Warn of a fit that has not converged."""
+        record = self.record
+        if record.stop_reason == "epochs" and not self.inputs.incremental:
+            what = f"Maximum iterations ({self.mlp.max_iter}) reached and the optimization hasn't converged yet."
+            warn(f"Stochastic Optimizer: {what}", ConvergenceWarning)
+        if record.stop_reason == "diverged" and (record.n_iter or self.is_scored):
+            what = f"Training diverged in iteration {record.n_iter + 1}, and ends with the last finite weights"
+            warn(f"Stochastic Optimizer: {what}: scale X, or lower learning_rate_init.", ConvergenceWarning)
+
+    def _record(self, session: Session, n: int) -> None:
+        """Record the last n epochs."""
+        mlp, record, log = self.mlp, self.record, session.log
+        losses = log[LOSSES].numbers[0, -n:]
         if self.inputs.loss_is_nan:
-            losses = np.full(len(losses), np.nan)
-        self._append(losses.tolist())
-        validation_loss = None
+            losses = np.full(n, np.nan)
+        record.loss_curve += losses.tolist()
+        record.loss = record.loss_curve[-1]
+        record.n_iter += n
+        record.t += n * session.n_rows
         if self.inputs.validation is not None and record.validation_loss_curve is not None:
-            validation_loss = self._loss_of(self.inputs.validation)
-            record.validation_loss_curve.append(validation_loss)
-        if self.in_call:
-            self._take_scores(len(losses))
-        elif self.inputs.held_out is not None:
-            self._count_score(self._score(self.inputs.held_out, learned, validation_loss))
-        elif self.hooks.rule is None:
-            self.patience.stale = 0
-        else:
-            record.best_loss = self.patience.best
-        record.no_improvement_count = self.patience.stale
+            record.validation_loss_curve += log[ROW_LOSS].numbers[0, -n:].tolist()
+        self._record_scores(session, n)
         if mlp._optimizer.schedule == "invscaling":
             mlp._optimizer.learning_rate = self.rate.of_epoch(record.n_iter)
-        if record.no_improvement_count > mlp.n_iter_no_change:
-            self._patience_is_over()
+        if mlp.verbose:
+            for line in [f"Iteration {record.n_iter}, loss = {record.loss:.8f}", *self.lines]:
+                print(line)  # noqa: T201
+            self.lines.clear()
         if self.inputs.on_epoch is not None:
+            reason = session.reasons[0]
+            record.stop_reason = "" if reason == "running" else reason
             vars(mlp).update(record.attributes())  # callbacks look at the estimator
-            if self.inputs.on_epoch(core.state.params) and not record.stop_reason:
-                record.stop_reason = "callback"
-        if not record.stop_reason and record.n_iter >= self.n_epochs:
-            record.stop_reason = "epochs"
-            if not self.inputs.incremental:
-                what = f"Maximum iterations ({mlp.max_iter}) reached and the optimization hasn't converged yet."
-                warn(f"Stochastic Optimizer: {what}", ConvergenceWarning)
+            if self.inputs.on_epoch(session.params(0)):
+                session.end_all("callback")
 
-    def _append(self, losses: list[float]) -> None:
+    def _record_scores(self, session: Session, n: int) -> None:
+        """Record the scores of the last n epochs, the best one, and the count of those that failed."""
         record = self.record
-        if self.mlp.verbose:
-            for i, value in enumerate(losses, record.n_iter + 1):
-                _say(f"Iteration {i}, loss = {value:.8f}")
-        record.loss_curve += losses
-        record.loss = losses[-1]
-        record.n_iter += len(losses)
-        record.t += len(losses) * self.order.n_rows
+        row = session.rules[0]
+        record.no_improvement_count = int(row[STALE])
+        if self.is_scored:
+            assert record.validation_scores is not None
+            if session.evaluations[0].has_score:
+                record.validation_scores += session.log[SCORE].numbers[0, -n:].tolist()
+            else:
+                record.validation_scores += [*map(score_of_loss, session.log[ROW_LOSS].numbers[0, -n:].tolist())]
+            record.best_validation_score = -float(row[BEST])
+        elif not self.inputs.loss_is_nan:
+            record.best_loss = float(row[RULE_BEST])
 
-    def _loss_of(self, rows: HeldOut) -> float:
-        return rows.loss(self.inputs.backend, self.inputs.network, self.core.state.params, self.core.tasks[0].threads)
-
-    def _score(self, held_out: HeldOut, learned: bool, validation_loss: float | None) -> float:
-        """Score the rows held out; parameters that are not finite (`learned` is False) have no score to speak of.
-
-        `validation_loss` is the loss of these rows, where it is known: of rows that the caller gave.
-        """
-        network, params = self.inputs.network, self.core.state.params
-        if self.mlp.scoring is None:
-            return held_out.score(self.inputs.backend, network, params, self.core.tasks[0].threads, learned)
-        if not learned:
-            return -np.inf
-        if self.scorer is not None:
-            return self.scorer.score(network, params)
-        loss = self._loss_of(held_out) if validation_loss is None else validation_loss
-        return -np.inf if np.isnan(loss) else -loss
-
-    def _take_scores(self, n: int) -> None:
-        """Record the scores of the last `n` epochs, which the back end has taken."""
-        record, scores = self.record, self.core.decisions[0]
-        assert record.validation_scores is not None
-        losses = scores.validation_losses[-n:]
-        record.validation_scores += scores.measured[-n:] or [-np.inf if loss != loss else -loss for loss in losses]
-        record.best_validation_score = -scores.best
-        self.best_params = scores.best_params
-
-    def _count_score(self, score: float) -> None:
-        """Record a score; keep the parameters if it is the best, else count an epoch without improvement."""
-        record, best = self.record, self.patience.best
-        assert record.validation_scores is not None
-        record.validation_scores.append(score)
-        if self.mlp.verbose:
-            _say(f"Validation score: {score:f}")
-        self.patience.fires(-score)
-        if -score < best:
-            record.best_validation_score = score
-            self.best_params = self.core.state.params.copy()
-
-    def _patience_is_over(self) -> None:
-        mlp, record = self.mlp, self.record
-        what = "Validation score" if self.scored else "Training loss"
+    def on_stall(self, session: Session, k: int) -> StopReason | None:
+        """Lower an adaptive rate, or return why the fit ends."""
+        mlp = self.mlp
         ended, words = mlp._optimizer.patience_is_over()
         if mlp.verbose:
+            what = "Validation score" if self.is_scored else "Training loss"
             epochs = f"for {mlp.n_iter_no_change:d} consecutive epochs."
-            _say(f"{what} did not improve more than tol={mlp.tol:f} {epochs}{words}")
+            self.lines.append(f"{what} did not improve more than tol={mlp.tol:f} {epochs}{words}")
         if ended:
-            record.stop_reason = "validation" if self.scored else "tolerance"
-            return
-        optimizer = mlp._optimizer.with_rate(mlp._optimizer.learning_rate)
-        self.core.tasks[0] = dataclasses.replace(self.core.tasks[0], optimizer=optimizer)
-        record.no_improvement_count = self.patience.stale = 0
+            return "validation" if self.is_scored else "tolerance"
+        session.set_rate(k, mlp._optimizer.learning_rate)
+        session.rules[k, STALE] = 0
+        return None
 
-    def diverged(self) -> bool:
-        """Do the step that gives a loss or a parameter that is not finite, and go on, as scikit-learn does."""
-        if self.mlp.fix_defects:
-            return False
-        if self.in_call:  # from here on, epoch by epoch
-            self.core.decisions, self.core.in_calls, self.in_call = [self.hooks], False, False
-        losses = self.core.force_step(self.inputs.backend.one_step)
-        learned = bool(np.isfinite(self.core.state.params).all())
-        self.epochs_ended(losses, learned)
-        while not learned and not self.record.stop_reason:
-            self.epochs_ended(self.core.lose_epoch(), learned)
-        return True
+    def _keep_optimizer(self, session: Session) -> None:
+        """Keep what the optimizer goes on from in a next call, and let a shared generator see full batches shuffled."""
+        mlp = self.mlp
+        t = session.first_t[0] + session.n_steps(0)
+        mlp._optimizer.end(StepState(session.storage[0], session.network.n_params, t, session.beta_products[0]))
+        if session.per_epoch == 1 and mlp.shuffle and not isinstance(mlp.random_state, (int, np.integer)):
+            for _ in range(self.record.n_iter):
+                mlp._random_state.shuffle(np.arange(session.n_rows))
+
+    def _params(self, session: Session) -> Array:
+        """Return the parameters of the fit: those of the best epoch with early stopping."""
+        inputs = self.inputs
+        if not self.is_scored:
+            return session.params(0)
+        if session.rules[0, BEST] < self.best_before:
+            return session.best_params[0]
+        return inputs.params if inputs.first_pass or self.mlp.fix_defects else session.params(0)
 
 
 def _batch_size(mlp: Any, n_rows: int) -> int:
@@ -505,7 +526,3 @@ def _batch_size(mlp: Any, n_rows: int) -> int:
     if mlp.batch_size > n_rows:
         warn("Got `batch_size` less than 1 or larger than sample size. It is going to be clipped")
     return min(mlp.batch_size, n_rows)
-
-
-def _say(text: str) -> None:
-    print(text)  # noqa: T201

@@ -70,14 +70,9 @@ class HeldOut:
         weight = np.ones(len(self.Y)) if self.sample_weight is None else self.sample_weight
         return Data(*(contiguous(array, dtype) for array in (self.X, self.Y, weight)))
 
-    def score(
-        self, backend: Adapter, network: Network, params: Array, threads: int | None, learned: bool = True
-    ) -> float:
-        """Return scikit-learn's score of the estimator: the accuracy or R2; where outputs are not finite, R2 is NaN.
-
-        `learned`: whether the parameters are finite.
-        """
-        outputs = backend.predict(network, params, self.X, threads) if learned else np.full(self.Y.shape, np.nan)
+    def score(self, backend: Adapter, network: Network, params: Array, threads: int | None) -> float:
+        """Return scikit-learn's score of the estimator: the accuracy or R2; where outputs are not finite, R2 is NaN."""
+        outputs = backend.predict(network, params, self.X, threads)
         if self.labels is None and not np.isfinite(outputs).all():
             return float("nan")
         return self._score(outputs)

@@ -13,13 +13,13 @@ from fastnn.estimators.epochs import FitInputs, FitRecord
 from fastnn.estimators.scoring import LOSS
 from fastnn.estimators.validation import INTERRUPTED, threads_of, warn
 from fastnn.many.driver import Caller
-from fastnn.many.members import make_plans
+from fastnn.many.members import check_members
 from fastnn.memory import Array
 from fastnn.network import Network
 from fastnn.optimizers import AT_ALPHA, AT_BETA, BayesianRegularization, LevenbergMarquardt
 from fastnn.reference import normal_equations, take
 from fastnn.state import Data
-from fastnn.training.plan import NOT_GIVEN
+from fastnn.training.options import NOT_GIVEN
 from fastnn.training.results import TrainingResult, by_heart, is_constant, warn_by_heart
 from fastnn.training.stopping import Stop
 
@@ -113,24 +113,34 @@ def fit_second_order(mlp: Any, inputs: FitInputs) -> tuple[Array, dict[str, Any]
         patience = int(mlp.max_iter if np.isinf(mlp.n_iter_no_change) else mlp.n_iter_no_change)
         stop |= {"patience": patience, "restore_best": True, "monitor": "r2" if mlp.scoring is None else "loss"}
     data = Data(x.to(X), y.to(Y), weight)
-    options: dict[str, Any] = dict.fromkeys(("n", "rows", "validation_rows", "learning_rate", "resume", "dtype"))
-    options |= dict.fromkeys(("batch_size", "shuffle", "clip_norm", "rates"), NOT_GIVEN)
-    options |= {"new_rows": False, "assume_finite": True, "backend": inputs.backend.backend}
-    options |= {"optimizer": _methods(mlp.solver, n, is_begun), "epochs": int(mlp.max_iter)}
-    options |= {"seed": [None] if is_begun else mlp._random_state.randint(2**31 - 1, size=n).tolist()}
-    options |= {"params": unfold(network, inputs.params, x, y) if is_begun else None}
-    options |= {"alpha": NOT_GIVEN if mlp.solver == "br" else float(mlp.alpha)}
-    options |= {"stop": Stop(**stop) if stop else None}
-    scaled = Network(network.sizes, network.activations[:-1], "identity")
-    plans = make_plans(networks=scaled, X=data.X, Y=data.Y, sample_weight=weight, **options)
-    results, interrupted = Caller(threads_of(mlp), (), progress=False).train(plans)  # as `train_many`, without warnings
+    members = check_members(
+        networks=Network(network.sizes, network.activations[:-1], "identity"),
+        X=data.X,
+        Y=data.Y,
+        sample_weight=weight,
+        rows=None,
+        validation_rows=None,
+        optimizer=_methods(mlp.solver, n, is_begun),
+        learning_rate=None,
+        epochs=int(mlp.max_iter),
+        alpha=NOT_GIVEN if mlp.solver == "br" else float(mlp.alpha),
+        seed=[None] if is_begun else mlp._random_state.randint(2**31 - 1, size=n).tolist(),
+        params=unfold(network, inputs.params, x, y) if is_begun else None,
+        resume=None,
+        new_rows=False,
+        stop=Stop(**stop) if stop else None,
+        backend=inputs.backend.backend,
+        dtype=None,
+        assume_finite=True,
+    )
+    results, interrupted = Caller(threads_of(mlp), (), progress=False).train(members)  # as `train_many`, no warnings
     if interrupted:
         warn(INTERRUPTED)
-    members = list(results)
-    values = [_objective(one, data) for one in members]
-    best = members[min(range(len(members)), key=values.__getitem__)]
+    fits = list(results)
+    values = [_objective(one, data) for one in fits]
+    best = fits[min(range(len(fits)), key=values.__getitem__)]
     if mlp.verbose:
-        for k, (one, (_, value)) in enumerate(zip(members, values, strict=True), 1):
+        for k, (one, (_, value)) in enumerate(zip(fits, values, strict=True), 1):
             kept = ", kept" if one is best else ""
             print(f"Start {k}: {one.n_epochs} iterations, objective = {value:.8f}{kept}")  # noqa: T201
     params = fold(network, best.params.astype(np.float64), x, y).astype(inputs.params.dtype)

@@ -60,7 +60,7 @@ class NumbaBackend(Backend):
 
     def supports(self, network, optimizer, alpha=0.0, sample_weight=False):
         """Return whether the optimizer is a built-in one."""
-        return BUILT_IN.get(optimizer.name) is type(optimizer)
+        return BUILT_IN.get(type(optimizer).__name__) is type(optimizer)
 
     def predict(self, network, params, X, threads=None):
         """Return the outputs (n, n_outputs), computed by up to `threads` threads; None: as many as pay."""

@@ -1,8 +1,8 @@
 """The entry points shuffle_rows, the order of rows of an epoch, and end_epoch, what is decided at its end.
 
 Ordinary Numba code that knows no network. `train_steps` calls `end_epoch` by its address; losses and outputs come from
-the machine code of the other entry points, so that they have the bits that these give alone. `Decisions` and `Patience`
-of `training` do the same in Python.
+the machine code of the other entry points, so that they have the bits that these give alone. `Evaluation` and
+`fires` of `training` do the same in Python.
 """
 
 import math
@@ -66,7 +66,7 @@ def count_right(outputs, labels, n_rows, n_outputs, exclusive, of_row, of_output
 
 @inlined
 def fires(rule, score):
-    """Update the rule by an epoch's score; return 1 if it fires, else 0, as `Patience.fires` of `training` does."""
+    """Update the rule by an epoch's score; return 1 if it fires, else 0, as `fires` of `training` does."""
     if get(rule, LIMIT) == 0:  # there is none
         return 0
     strict, best, each = get(rule, STRICT), get(rule, RULE_BEST), int(get(rule, EACH))
@@ -82,7 +82,7 @@ def fires(rule, score):
 
 @inlined
 def loss_of_epoch(epochs, m, epoch):
-    """Return the loss of member `m`'s epoch from those of its steps, as `EpochLoss` of `training` does."""
+    """Return the loss of member `m`'s epoch from those of its steps, as `EpochLosses` of `training` does."""
     losses, end = offset(epochs.of_steps, m * epochs.n_steps), (epoch + 1) * epochs.per_epoch - epochs.first
     total, divisor = 0.0, 0.0
     if epoch == 0:

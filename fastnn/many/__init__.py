@@ -9,11 +9,11 @@ from numpy.typing import DTypeLike
 from fastnn.backends import Backend
 from fastnn.checking.hints import explains_keywords
 from fastnn.many.driver import Callbacks, Caller, ManyProgress, tell_interrupted
-from fastnn.many.members import make_plans
+from fastnn.many.members import check_members
 from fastnn.many.results import ManyHistory, ManyResult
 from fastnn.optimizers import BayesianRegularization
 from fastnn.training import Stop
-from fastnn.training.plan import NOT_GIVEN
+from fastnn.training.options import NOT_GIVEN
 from fastnn.training.results import warn_of_fit
 
 __all__ = ["ManyHistory", "ManyProgress", "ManyResult", "train_many"]
@@ -149,15 +149,34 @@ def train_many(
     (3, 20, 1)
     """
     caller = Caller(n_jobs, callbacks, progress)
-    arrays = {"X": X, "Y": Y, "sample_weight": sample_weight, "rows": rows, "validation_rows": validation_rows}
-    beginning = {"seed": seed, "params": params, "resume": resume, "new_rows": new_rows}
-    options = {"optimizer": optimizer, "learning_rate": learning_rate, "batch_size": batch_size, "shuffle": shuffle}
-    of_steps = {"alpha": alpha, "clip_norm": clip_norm, "rates": rates, "epochs": epochs, "stop": stop}
-    how = {"backend": backend, "dtype": dtype, "assume_finite": assume_finite}
-    plans = make_plans(n, networks=networks, **arrays, **beginning, **options, **of_steps, **how)
-    result, interrupted = caller.train(plans)
+    members = check_members(
+        n,
+        networks=networks,
+        X=X,
+        Y=Y,
+        sample_weight=sample_weight,
+        rows=rows,
+        validation_rows=validation_rows,
+        optimizer=optimizer,
+        learning_rate=learning_rate,
+        epochs=epochs,
+        batch_size=batch_size,
+        shuffle=shuffle,
+        seed=seed,
+        alpha=alpha,
+        clip_norm=clip_norm,
+        rates=rates,
+        params=params,
+        resume=resume,
+        new_rows=new_rows,
+        stop=stop,
+        backend=backend,
+        dtype=dtype,
+        assume_finite=assume_finite,
+    )
+    result, interrupted = caller.train(members)
     if interrupted:
-        tell_interrupted(plans, result, result, "what train_many returns")
-    if any(isinstance(plan.optimizer, BayesianRegularization) for plan in plans):
+        tell_interrupted(members, result, result, "what train_many returns")
+    if any(isinstance(member.options.optimizer, BayesianRegularization) for member in members):
         warn_of_fit(result)
     return result

@@ -16,7 +16,7 @@ from fastnn.cores import Helpers, available_cores, borrow
 from fastnn.errors import warn
 from fastnn.many.block import Unit, train_unit, units_of
 from fastnn.many.engine import Engine
-from fastnn.many.members import known_seed
+from fastnn.many.members import Member
 from fastnn.many.results import ManyResult
 from fastnn.training.callbacks import CsvLogger, ProgressBar, every, sorted_callbacks
 from fastnn.training.exceptions import (
@@ -25,8 +25,8 @@ from fastnn.training.exceptions import (
     InterruptWarning,
     TrainingInterrupted,
     attach_result,
+    interruptible,
 )
-from fastnn.training.plan import Plan
 from fastnn.training.results import Row, TrainingResult, WholeResults
 from fastnn.training.stopping import StopReason
 
@@ -140,13 +140,13 @@ class _StopFlag:
 class Driver:
     """The trainings of some members, on `n_jobs` threads, in one call of `train`."""
 
-    def __init__(self, plans: list[Plan], n_jobs: int | None, callbacks: Sequence[Callback]) -> None:
+    def __init__(self, members: list[Member], n_jobs: int | None, callbacks: Sequence[Callback]) -> None:
         self.engine, self.n_threads = chosen_engine(n_jobs), 1
-        if self.engine is None and len(plans) > 1:  # one member is trained by this thread, whatever is asked for
-            self.n_threads = min(n_jobs or available_cores().number, len(plans))
-        self.units = units_of(plans, self.n_threads)
+        if self.engine is None and len(members) > 1:  # one member is trained by this thread, whatever is asked for
+            self.n_threads = min(n_jobs or available_cores().number, len(members))
+        self.units = units_of(members, self.n_threads)
         self.callbacks = callbacks
-        self.seeds = {plan.number: known_seed(plan) for plan in plans}
+        self.seeds = {member.number: member.known_seed for member in members}
         self.rows: dict[int, Row] = {}
         """The results of the members that have ended, by number."""
         self.began = time.perf_counter()
@@ -157,7 +157,17 @@ class Driver:
             self._on_engine(self.engine, flag)
         elif self.n_threads > 1:
             self._on_threads(flag)
-        return [unit for unit in self.units if unit.plans[0].number not in self.rows]
+        return [unit for unit in self.units if unit.members[0].number not in self.rows]
+
+    def train(self, flag: _StopFlag) -> ManyResult:
+        """Train all members, or end early; an error in a training ends all of them, and gets the results so far."""
+        try:
+            for unit in self.elsewhere(flag):
+                self.take(train_unit(unit, flag), flag)
+            return self.result(flag)
+        except Exception as error:
+            self.failed(error, flag)
+            raise
 
     def failed(self, error: Exception, flag: _StopFlag) -> None:
         """Attach the results so far, as `result`, to an error that ends all trainings."""
@@ -171,7 +181,7 @@ class Driver:
     def result(self, flag: _StopFlag) -> ManyResult:
         """Return the results of all members; remaining members did not begin."""
         for unit in self.units:
-            if any(plan.number not in self.rows for plan in unit.plans):
+            if any(member.number not in self.rows for member in unit.members):
                 for number, row in train_unit(unit, flag).items():
                     self.rows.setdefault(number, row)
         there = [number for number in self.seeds if number in self.rows]
@@ -179,16 +189,19 @@ class Driver:
 
     def _on_engine(self, engine: Engine, flag: _StopFlag) -> None:
         """Send the units to the workers of the engine; train members with a generator of the caller here."""
-        own = {id(u) for u in self.units if any(isinstance(plan.seed, np.random.RandomState) for plan in u.plans)}
-        for found in engine.train([unit for unit in self.units if id(unit) not in own], flag):
+
+        def is_sent(unit: Unit) -> bool:
+            return not any(isinstance(member.start, np.random.RandomState) for member in unit.members)
+
+        for found in engine.train([*filter(is_sent, self.units)], flag):
             self.take(found, flag)
 
     def _on_threads(self, flag: _StopFlag) -> None:
         """Let threads take single members in turn; this one trains blocks, handles results, callbacks and Ctrl-C."""
         waiting, ended = queue.SimpleQueue[Unit](), queue.SimpleQueue[None]()
         through = queue.SimpleQueue[dict[int, Row] | BaseException]()
-        blocks = [unit for unit in self.units if len(unit.plans) > 1]
-        singles = [unit for unit in self.units if len(unit.plans) == 1]
+        blocks = [unit for unit in self.units if len(unit.members) > 1]
+        singles = [unit for unit in self.units if len(unit.members) == 1]
         for unit in sorted(singles, key=lambda unit: -unit.work):  # so that all threads end at about the same time
             waiting.put(unit)
         left, n_at_work, lent = len(singles), 0, list[Helpers]()
@@ -315,7 +328,7 @@ class Caller:
             fault = "the population is being advanced: a callback, or another thread, may not advance it"
             raise RuntimeError(f"{fault}, nor drop or replace members, before that is through")
 
-    def train(self, plans: list[Plan]) -> tuple[ManyResult, bool]:
+    def train(self, members: list[Member]) -> tuple[ManyResult, bool]:
         """Train members, or end early after Ctrl-C or a callback; an error in a training ends all of them.
 
         Returns
@@ -325,41 +338,31 @@ class Caller:
         bool
             Whether Ctrl-C ended the trainings.
         """
-        interrupt = Interrupt(swallows=not _raises(plans))
+        interrupt = Interrupt(swallows=not _raises(members))
         bars = [MembersBar()] if self.progress else []
         flag, self._is_training = _StopFlag(interrupt, self.deadline), True
         try:
             with bars[0] if bars else contextlib.nullcontext():
-                driver = Driver(plans, self.n_jobs, [*self.callbacks, *bars])
-                try:
-                    interrupt.begin()
-                    for unit in driver.elsewhere(flag):
-                        driver.take(train_unit(unit, flag), flag)
-                    result = driver.result(flag)
-                except Exception as error:
-                    driver.failed(error, flag)
-                    raise
-                finally:
-                    interrupt.over = True
-                    interrupt.end()
+                driver = Driver(members, self.n_jobs, [*self.callbacks, *bars])
+                result = interruptible(interrupt, lambda: driver.train(flag))
         finally:
             self._is_training = False
         self.was_ended = flag.requested
         return result, interrupt.requested
 
 
-def tell_interrupted(plans: Sequence[Plan], trained: ManyResult, result: ManyResult, kept: str) -> None:
+def tell_interrupted(members: Sequence[Member], trained: ManyResult, result: ManyResult, kept: str) -> None:
     """Warn that Ctrl-C ended a call, or raise if a member's stop rules say so, with this `result`.
 
     `kept` names the place of the trainings for the text, such as "what train_many returns".
     """
     ended = sum(reason != "interrupted" for reason in trained.stop_reason)
-    how_far = f"training was interrupted when {ended} of {len(plans)} members were through"
-    if _raises(plans):
+    how_far = f"training was interrupted when {ended} of {len(members)} members were through"
+    if _raises(members):
         raise TrainingInterrupted(f"{how_far}; `.result` of this error is what was trained up to there", result)
     again = f"Ctrl-C again within {AGAIN:g} seconds raises KeyboardInterrupt"
     warn(InterruptWarning(f"{how_far}, which is {kept}; {again}", result))
 
 
-def _raises(plans: Sequence[Plan]) -> bool:
-    return any(plan.stop.on_interrupt == "raise" for plan in plans)
+def _raises(members: Sequence[Member]) -> bool:
+    return any(member.options.stop.on_interrupt == "raise" for member in members)

@@ -21,14 +21,14 @@ from typing import Any, NamedTuple, Protocol, Self
 import numpy as np
 
 from fastnn import __version__
-from fastnn.backends import original
 from fastnn.checking.arguments import class_of, cut, shortened, shown
 from fastnn.errors import EngineError
 from fastnn.many.block import Unit, train_unit
+from fastnn.many.members import Member
 from fastnn.memory import ALIGNMENT, Array, ceil_div, read_only
 from fastnn.state import Data
 from fastnn.training.exceptions import Flag, StopRequest
-from fastnn.training.plan import Plan
+from fastnn.training.options import TrainOptions
 from fastnn.training.results import ARRAYS, Results, Row, by_store
 
 
@@ -126,23 +126,27 @@ def packed(units: Sequence[Unit]) -> tuple[PackedUnits, list[Array]]:
             arrays.append(array)
         return places[id(array)]
 
-    own = _own_rows([plan for unit in units for plan in unit.plans])
+    own = _own_rows([member for unit in units for member in unit.members])
+    known: dict[int, TrainOptions] = {}
 
-    def without_arrays(plan: Plan) -> Plan:
-        data: Any = tuple(map(place, plan.data))
-        rows: Any = {"rows": place(plan.rows), "validation_rows": place(plan.validation_rows)}
-        return plan._replace(data=data, state=own.get(plan.number, plan.state), **rows)
+    def without_arrays(member: Member) -> Member:
+        options = member.options
+        if id(options) not in known:
+            data: Any = tuple(map(place, options.data))
+            rows: Any = {"rows": place(options.rows), "validation_rows": place(options.validation_rows)}
+            known[id(options)] = replace(options, data=data, **rows)
+        return Member(member.number, known[id(options)], own.get(member.number, member.start))
 
-    sent = [unit._replace(plans=[without_arrays(plan) for plan in unit.plans]) for unit in units]
+    sent = [unit._replace(members=[without_arrays(member) for member in unit.members]) for unit in units]
     return PackedUnits(sent), arrays
 
 
-def _own_rows(plans: Sequence[Plan]) -> dict[int, Row]:
+def _own_rows(members: Sequence[Member]) -> dict[int, Row]:
     """Copy out the rows of results that members resume, so that a task sends no others; return {member: its row}."""
-    resumed = {plan.number: plan.state for plan in plans if isinstance(plan.state, Row)}
+    resumed = {member.number: member.start for member in members if isinstance(member.start, Row)}
     rows: dict[int, Row] = {}
     for results, numbers in by_store(resumed):
-        own = results.rows([resumed[number].place for number in numbers])
+        own = results.rows([resumed[number].place for number in numbers]).without_histories()
         rows |= {number: Row(own, place) for place, number in enumerate(numbers)}
     return rows
 
@@ -152,13 +156,17 @@ def unpacked(packed_units: PackedUnits, arrays: Sequence[Array]) -> list[Unit]:
     # They come as memory maps, or as they lay in a message: at any address. Nobody may write them.
     own = [read_only(np.require(np.asarray(array), None, ["C", "A"])) for array in arrays]
     known: dict[Hashable, Data] = {}
+    options_of: dict[int, TrainOptions] = {}
 
-    def with_arrays(plan: Plan) -> Plan:
-        data = known.setdefault(plan.data, Data(*(own[k] for k in plan.data)))
-        train_on, validate_on = (None if k is None else own[k] for k in (plan.rows, plan.validation_rows))
-        return plan._replace(data=data, rows=train_on, validation_rows=validate_on)
+    def with_arrays(member: Member) -> Member:
+        options = member.options
+        if id(options) not in options_of:
+            data = known.setdefault(options.data, Data(*(own[k] for k in options.data)))
+            train_on, validate_on = (None if k is None else own[k] for k in (options.rows, options.validation_rows))
+            options_of[id(options)] = replace(options, data=data, rows=train_on, validation_rows=validate_on)
+        return member._replace(options=options_of[id(options)])
 
-    return [unit._replace(plans=[with_arrays(plan) for plan in unit.plans]) for unit in packed_units.units]
+    return [unit._replace(members=[with_arrays(member) for member in unit.members]) for unit in packed_units.units]
 
 
 def train_packed(numbers: list[int], packed_units: PackedUnits, *sent: Any) -> tuple[list[int], Trained]:
@@ -256,10 +264,10 @@ class Engine:
         """
         if not units:
             return
-        chosen = [unit.plans[0] for unit in units]
-        kinds = [(plan.network, original(plan.backend), plan.optimizer, plan.stop.monitor) for plan in chosen]
+        chosen = [unit.members[0].options for unit in units]
+        kinds = [(own.network, own.backend, own.optimizer, own.stop.monitor) for own in chosen]
         own = list({id(part): part for kind in kinds for part in kind}.values())
-        shared = in_both(*((*p.data, p.rows, p.validation_rows) for p in (chosen[0], units[-1].plans[-1])))
+        shared = in_both(*((*p.data, p.rows, p.validation_rows) for p in (chosen[0], units[-1].members[-1].options)))
         left, failure = dict(enumerate(units)), None
         for attempt in range(ATTEMPTS):
             if attempt:
@@ -280,7 +288,7 @@ class Engine:
             if not left or flag.requested:
                 return
             self._files = {}  # workers that come later may be on another machine
-        n_left = sum(len(unit.plans) for unit in left.values())
+        n_left = sum(len(unit.members) for unit in left.values())
         fault = f"the engine {self.name} failed {ATTEMPTS} times, {n_left} members are left: {class_of(failure)}"
         raise EngineError(f"{fault}: {cut(failure)}") from failure
 

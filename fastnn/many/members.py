@@ -1,29 +1,29 @@
-"""The plans of many trainings: arguments for all members or for each, checked before any of them begins."""
+"""The members of many trainings: arguments for all of them or for each, checked before any of them begins."""
 
 import copy
 import itertools
-import time
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from typing import Any, TypeVar, cast
+from dataclasses import replace
+from typing import Any, NamedTuple, TypeVar, cast
 
 import numpy as np
 
-from fastnn.checking.arguments import amount, check_integer, counted, shown
+from fastnn.checking.arguments import amount, check_integer, check_seed, counted, shown
 from fastnn.memory import padded_size
 from fastnn.optimizers import Optimizer, with_rate
 from fastnn.state import Data
-from fastnn.training.generator import Seed, make_random_state
-from fastnn.training.initial import begin
-from fastnn.training.inputs import MEMORY_LIMIT_FRACTION, check_network, memory
-from fastnn.training.plan import Plan, make_plan, with_last_step
+from fastnn.training.generator import Seed
+from fastnn.training.initial import Start
+from fastnn.training.inputs import MEMORY_LIMIT_FRACTION, check_network, check_params, memory
+from fastnn.training.options import TrainOptions, check_options, with_last_step
+from fastnn.training.results import Row
+from fastnn.training.session import Session
+from fastnn.training.state import TrainingState
 
 T = TypeVar("T")
 
 DIMENSIONS = {"X": 2, "Y": 2, "sample_weight": 1, "rows": 1, "validation_rows": 1, "params": 1}
 """The dimensions of each array argument that is for all members."""
-
-ARRAYS = ("X", "Y", "sample_weight", "rows", "validation_rows")
-"""The arguments that are the `arrays` of `make_plan`."""
 
 FOR_ALL = ("new_rows", "backend", "dtype", "assume_finite")
 """Arguments that have one value for all members."""
@@ -106,7 +106,7 @@ def _depth(value: Any) -> int:
 
 def _check_seed(seed: Any) -> None:
     try:
-        make_random_state(seed)
+        check_seed("seed", seed)
     except TypeError as error:
         raise TypeError(f"{error}; or a list, range or array with one for each member") from None
 
@@ -128,18 +128,27 @@ def _n_members(lengths: dict[str, int], n: Any) -> int:
     return length
 
 
-def known_seed(plan: Plan) -> int | None:
-    """Return the seed of a member, if it is a number."""
-    return int(plan.seed) if isinstance(plan.seed, (int, np.integer)) else None
+class Member(NamedTuple):
+    """A member of many trainings."""
+
+    number: int
+    options: TrainOptions
+    """Those of members that differ in their starts alone are one object."""
+    start: Start = None
+
+    @property
+    def known_seed(self) -> int | None:
+        """The seed, if it is a number."""
+        return int(self.start) if isinstance(self.start, (int, np.integer)) else None
 
 
-def result_bytes(plan: Plan) -> int:
-    """Return the approximate bytes of a result: parameters, state of the optimizer, two numbers an epoch, the rest."""
-    dtype, n = plan.data.X.dtype, plan.n_rows
-    vectors = padded_size(plan.network.n_params, dtype) * (1 + plan.optimizer.n_slots) * dtype.itemsize
-    in_order = not plan.shuffle or plan.rows_a_step == n
-    rest = ALONE if plan.stop.decides else IN_ORDER if in_order else SHUFFLED
-    epochs = 0 if plan.stop.decides else plan.n_epochs  # it may end long before
+def result_bytes(options: TrainOptions) -> int:
+    """Return the approximate bytes of a result: parameters, state of the optimizer, two numbers per epoch, the rest."""
+    dtype, n = options.data.X.dtype, options.n_rows
+    vectors = padded_size(options.network.n_params, dtype) * (1 + options.optimizer.n_slots) * dtype.itemsize
+    in_order = not options.shuffle or options.rows_a_step == n
+    rest = ALONE if options.stop.decides else IN_ORDER if in_order else SHUFFLED
+    epochs = 0 if options.stop.decides else options.n_epochs  # it may end long before
     return vectors + 16 * epochs + rest + (0 if rest == IN_ORDER else 8 * n)
 
 
@@ -149,13 +158,12 @@ IN_ORDER, SHUFFLED, ALONE = 500, 3700, 7000
 ALIKE = frozenset({"seed", "learning_rate", "alpha", "clip_norm", "params", "sample_weight", "Y"})
 """Arguments that do not change the size of a result."""
 
-
-EASY = "seed", "epochs", "learning_rate"
+EASY = "seed", "epochs", "learning_rate", "params"
 """Arguments that are checked by themselves, for each member."""
 
 
-def make_plans(n: Any = None, **arguments: Any) -> list[Plan]:
-    """Check the arguments of `train_many`; return a plan for each member.
+def check_members(n: Any = None, **arguments: Any) -> list[Member]:
+    """Check the arguments of `train_many`; return the members.
 
     Parameters
     ----------
@@ -175,86 +183,112 @@ def make_plans(n: Any = None, **arguments: Any) -> list[Plan]:
     # In lists, for a sequence such as a range makes its items anew, and what was checked is known again by their ids.
     own = {name: list(values) for name, values in lists.items() if name not in EASY}
     easy = (lists.get(name) or itertools.repeat(shared[name], n_members) for name in EASY)
-    check = _Checks(shared, list(own))
-    plans: list[Plan] = []
+    check = MemberChecks(shared, list(own), has_params="params" in lists)
+    members: list[Member] = []
     needed, alike = 0, lists.keys() <= ALIKE
-    for number, (seed, n_epochs, rate, *values) in enumerate(zip(*easy, *own.values(), strict=True)):
-        plans.append(check.plan(number, seed, n_epochs, rate, values))
+    for number, (seed, n_epochs, rate, params, *values) in enumerate(zip(*easy, *own.values(), strict=True)):
+        members.append(check.member(number, seed, n_epochs, rate, params, values))
         if number and alike:
             continue
-        needed += result_bytes(plans[-1]) * (n_members if alike else 1)
+        needed += result_bytes(members[-1].options) * (n_members if alike else 1)
         if needed > memory() * MEMORY_LIMIT_FRACTION:
             raise MemoryError(
                 f"the results of {amount(n_members)} members take {'about' if alike else 'more than'} "
                 f"{amount(needed)} bytes, this machine has {memory():,}"
             )
-    return plans
+    return members
 
 
-class _Checks:
+class MemberChecks:
     """The checks of members, each done once for all members that share its arguments."""
 
-    def __init__(self, shared: dict[str, Any], names: list[str]) -> None:
-        self._shared, self._names, self._rate = shared, names, shared.get("learning_rate")
-        self._done: dict[Hashable, Any] = {}
+    def __init__(self, shared: dict[str, Any], names: list[str], has_params: bool) -> None:
+        self._shared = shared
+        self._names = names
+        self._has_params = has_params
+        """Whether each member has initial parameters of its own."""
+        self._checked: dict[Hashable, TrainOptions] = {}
+        """Options by the ids of their arguments, which live as long as the call."""
+        self._options: dict[Hashable, tuple[TrainOptions, Any]] = {}
+        """The same with other epochs, rates and parameters; rates stay here, so that no others get their ids."""
+        self._arrays: dict[Hashable, Any] = {}
+        """Checked arrays: members that share an argument share what was made of it."""
+        self._optimizers: dict[tuple[int, int], Optimizer] = {}
         self._begun = set[Hashable]()
         self._generators: dict[int, int] = {}
 
-    def plan(self, number: int, seed: Any, n_epochs: Any, rate: Any, values: list[Any]) -> Plan:
-        """Return the plan of a member, or raise the error of `train`; `values` are its other arguments, by `names`."""
-        key = seed is None, *map(id, values)  # of objects that live as long as the call
-        known = self._done.get(key)
-        if known is None:
-            own = dict(zip(self._names, values, strict=True))
-            given = {**self._shared, **own, "seed": seed, "epochs": 0, "threads": 1}
-            known = self._done[key] = _of_member(number if own else None, self._checked, given)
+    def member(self, number: int, seed: Any, n_epochs: Any, rate: Any, params: Any, values: list[Any]) -> Member:
+        """Return a member, or raise the error of `train`; `values` are its other arguments, by `names`."""
+        key = seed is None, params is None, *map(id, values)
+        own = dict(zip(self._names, values, strict=True))
+        if key not in self._checked:
+            who = number if own or self._has_params else None
+            self._checked[key] = of_member(who, self._check, own | {"params": params}, seed)
         if not ((type(seed) is int and 0 <= seed < 2**32) or seed is None):
             seed = self._seed(number, seed)
         if type(n_epochs) is not int or n_epochs < 0:
             who = None if "epochs" in self._shared else number
-            n_epochs = _of_member(who, check_integer, "epochs", n_epochs, 0)
-        plan: Plan = known._replace(number=number, seed=seed, n_epochs=n_epochs)
-        if rate is not self._rate:
-            plan = plan._replace(optimizer=_of_member(number, self._once, with_rate, plan.optimizer, rate))
-        if callable(plan.optimizer.learning_rate):
-            plan = plan._replace(optimizer=self._once(_optimizer_until, known, plan.optimizer, n_epochs))
-        if plan.stop.validation is not None and seed is not None and self._once(_by_seed, known):
-            _of_member(number, check_start, plan)  # both sides of its split must have rows with weight
-        return plan
+            n_epochs = of_member(who, check_integer, "epochs", n_epochs, 0)
+        first = self._checked[key]
+        state = own.get("resume", self._shared.get("resume"))
+        full = id(first), n_epochs, id(rate), id(params)
+        if full not in self._options:
+            options = of_member(number, self._with_rate, first, n_epochs, rate, state)
+            if self._has_params and params is not None:
+                checked = of_member(number, check_params, first.network, params, first.data.X.dtype)
+                options = replace(options, params=checked)
+            self._options[full] = options, rate
+        member = Member(number, self._options[full][0], seed if state is None else state)
+        if seed is not None and draws_split_of_weighted(member.options):
+            of_member(number, check_start, member)  # both sides of its split must have rows with weight
+        return member
 
-    def _checked(self, given: dict[str, Any]) -> Plan:
-        """Check the arguments of a member; return its plan, with any number and seed."""
-        given.pop("learning_rate", None)  # which may differ between members, as seed and epochs do
-        network, arrays = given.pop("networks"), [given.pop(name) for name in ARRAYS]
-        plan = make_plan(self._once, network=network, arrays=arrays, **given)
-        if self._rate is not None:
-            plan = plan._replace(optimizer=self._once(with_rate, plan.optimizer, self._rate))
-        data = self._once(self._shared_data, plan.data, network, *arrays[:3])
-        plan, weight = plan._replace(data=data), data.sample_weight
-        # What depends on the seed is checked for each member.
-        whole = plan._replace(data=data._replace(sample_weight=np.ones_like(weight))) if _by_seed(plan) else plan
-        objects = map(id, (network, arrays[2], plan.rows, plan.validation_rows, plan.stop, plan.state))
-        kind = len(data.X), data.X.dtype, type(plan.optimizer), plan.batch_size, plan.shuffle, plan.feature_names
-        if (start := (*objects, *kind)) not in self._begun:
-            self._begun.add(start)
-            check_start(whole)
-        return plan
+    def _with_rate(self, first: TrainOptions, n_epochs: int, rate: Any, state: Any) -> TrainOptions:
+        """Return options with so many epochs, and another learning rate unless it is None."""
+        optimizer = first.optimizer
+        if rate is not None:
+            optimizer = self._optimizers.setdefault((id(optimizer), id(rate)), with_rate(optimizer, rate))
+        if n_epochs == first.n_epochs and optimizer is first.optimizer and not callable(optimizer.learning_rate):
+            return first
+        own = replace(first, n_epochs=n_epochs, optimizer=optimizer)
+        return with_last_step(own, state) if callable(optimizer.learning_rate) else own
 
-    def _once(self, check: Callable[..., Any], *given: Any) -> Any:
-        """Call a function, once for the same objects."""
-        key = check, *map(id, given)
-        if key not in self._done:
-            self._done[key] = check(*given), given  # which stay, so that no other objects get their ids
-        return self._done[key][0]
+    def _check(self, own: dict[str, Any], seed: Any) -> TrainOptions:
+        """Check the arguments of a member, and that its training can begin; return its options, for any seed."""
+        given = {**self._shared, **own, "seed": seed, "epochs": 0, "threads": 1}
+        rate = given.pop("learning_rate", None)  # where members have one each, it is checked for each
+        network, X, Y = (given.pop(name) for name in ("networks", "X", "Y"))
+        of_data = id(network), id(X), id(Y), id(given["sample_weight"])
+        options = check_options(network, X, Y, **given, data=self._arrays.get(of_data))
+        self._arrays[of_data] = data = self._share_arrays(options, network, X, Y, given["sample_weight"])
+        of_rows = "rows", id(given["rows"]), id(given["validation_rows"]), id(data.X), id(options.stop.validation)
+        rows = self._arrays.setdefault(of_rows, (options.rows, options.validation_rows))
+        options = replace(options, data=data, rows=rows[0], validation_rows=rows[1])
+        self._check_start(self._with_rate(options, 0, rate, given["resume"]), given)
+        return options
 
-    def _shared_data(self, data: Data, network: Any, *arrays: Any) -> Data:
+    def _share_arrays(self, options: TrainOptions, network: Any, *arrays: Any) -> Data:
         """Return data in which an array that members share is one object, which is sent once."""
+        data = options.data
         kind = id(network), len(data.X), data.X.dtype
-        return Data(*(self._done.setdefault((k, *kind, id(given)), data[k]) for k, given in enumerate(arrays)))
+        return Data(*(self._arrays.setdefault((k, *kind, id(given)), data[k]) for k, given in enumerate(arrays)))
+
+    def _check_start(self, options: TrainOptions, given: dict[str, Any]) -> None:
+        """Begin a training of each kind; what depends on the seed is checked for each member."""
+        data = options.data
+        objects = options.network, given["sample_weight"], options.rows, options.validation_rows, options.stop
+        kind = len(data.X), data.X.dtype, type(options.optimizer), options.batch_size, options.shuffle
+        start = *map(id, (*objects, given["resume"])), *kind, options.feature_names
+        if start in self._begun:
+            return
+        self._begun.add(start)
+        if draws_split_of_weighted(options):
+            options = replace(options, data=data._replace(sample_weight=np.ones_like(data.sample_weight)))
+        check_start(Member(0, options, 0 if given["resume"] is None else given["resume"]))
 
     def _seed(self, number: int, seed: Any) -> Seed:
         """Check a seed that is not a Python int; no two members may share a RandomState."""
-        _of_member(number, make_random_state, seed)
+        of_member(number, check_seed, "seed", seed)
         if not isinstance(seed, np.random.RandomState):
             return int(seed)
         other = self._generators.setdefault(id(seed), number)
@@ -264,12 +298,17 @@ class _Checks:
         return seed
 
 
-def check_start(plan: Plan) -> None:
+def check_start(member: Member) -> None:
     """Begin a training and discard it, to find what does not fit, such as the rows of a state."""
-    begin([plan._replace(seed=0 if plan.seed is None else copy.deepcopy(plan.seed))], time.perf_counter()).give_back()
+    start = member.start
+    if isinstance(start, Row):
+        start = start.state()  # which is checked, like one of a caller's
+    elif not isinstance(start, TrainingState):
+        start = 0 if start is None else copy.deepcopy(start)
+    Session([member.options], [start]).close()
 
 
-def _of_member(number: int | None, check: Callable[..., T], *given: Any) -> T:
+def of_member(number: int | None, check: Callable[..., T], *given: Any) -> T:
     """Call a check; an error in it begins with the number of the member, if there is one."""
     try:
         return check(*given)
@@ -280,12 +319,7 @@ def _of_member(number: int | None, check: Callable[..., T], *given: Any) -> T:
         raise kind(f"member {number}: {error}") from None
 
 
-def _optimizer_until(plan: Plan, optimizer: Optimizer, n_epochs: int) -> Optimizer:
-    """Return the optimizer of a training of so many epochs, at the last of which a schedule without steps ends."""
-    return with_last_step(plan._replace(optimizer=optimizer, n_epochs=n_epochs)).optimizer
-
-
-def _by_seed(plan: Plan) -> bool:
+def draws_split_of_weighted(options: TrainOptions) -> bool:
     """Return whether a member's seed draws a validation split of rows, some of which have no weight."""
-    draws = plan.state is None and isinstance(plan.stop.validation, (int, float))
-    return draws and not plan.data.sample_weight.all()
+    draws = not options.resumes and isinstance(options.stop.validation, (int, float))
+    return draws and not options.data.sample_weight.all()

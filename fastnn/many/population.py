@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import copy
-import dataclasses
 from array import array
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -17,13 +17,13 @@ from fastnn.checking.arguments import check_integer, counted, shown
 from fastnn.checking.hints import explains_keywords
 from fastnn.many.block import train_alone
 from fastnn.many.driver import Callbacks, Caller, tell_interrupted
-from fastnn.many.members import check_start, known_seed, make_plans
+from fastnn.many.members import Member, check_members, check_start
 from fastnn.many.results import ManyResult, Unbegun, losses_of, picture, place_of_best, score_of
 from fastnn.optimizers import with_rate
 from fastnn.training import Stop
 from fastnn.training.exceptions import Flag
 from fastnn.training.history import History
-from fastnn.training.plan import NOT_GIVEN, Plan, choose_options
+from fastnn.training.options import NOT_GIVEN, TrainOptions, choose_options
 from fastnn.training.results import Row, Store, TrainingResult, by_store
 from fastnn.training.stopping import ENDS, StopReason, name_of
 
@@ -34,9 +34,9 @@ COLUMNS = ("loss", "validation_loss", "learning_rate", "measured")
 class Continued(Store):
     """The training of a member in parts, which are trained elsewhere and added here."""
 
-    def __init__(self, plan: Plan) -> None:
-        self.plan = plan
-        """The plan of the member: seed and parameters are for the first part; later parts resume `last`."""
+    def __init__(self, member: Member) -> None:
+        self.member = member
+        """Its seed and parameters are for the first part; later parts resume `last`."""
         self.last: Row | None = None
         """The result of the last part."""
         self.reason: StopReason = "epochs"
@@ -44,15 +44,22 @@ class Continued(Store):
         self.seconds = 0.0
         self._columns = {name: array("d") for name in COLUMNS}
 
-    def part(self, n_epochs: int) -> Plan:
-        """Return the plan of the next part."""
-        plan = self.plan._replace(n_epochs=n_epochs)
-        if (limit := plan.stop.max_seconds) is not None:
-            left = max(limit - self.seconds, 1e-9)
-            plan = plan._replace(stop=dataclasses.replace(plan.stop, max_seconds=left))
-        if self.last is not None:
-            plan = plan._replace(state=self.last)
-        return plan
+    @property
+    def options(self) -> TrainOptions:
+        """The options of all parts."""
+        return self.member.options
+
+    def part(self, n_epochs: int, known: dict[tuple[int, int], TrainOptions]) -> Member:
+        """Return the member with the options of the next part; those that are `known` for others are used again."""
+        stop = self.options.stop
+        key = id(self.options), n_epochs
+        options = known.get(key)
+        if stop.max_seconds is not None:
+            left = max(stop.max_seconds - self.seconds, 1e-9)
+            options = replace(self.options, n_epochs=n_epochs, stop=replace(stop, max_seconds=left))
+        elif options is None:
+            options = known[key] = replace(self.options, n_epochs=n_epochs)
+        return self.member._replace(options=options, start=self.member.start if self.last is None else self.last)
 
     def add(self, part: Row) -> None:
         """Add a part that was trained."""
@@ -66,9 +73,11 @@ class Continued(Store):
             if len(values := getattr(history, name)):
                 column.frombytes(values.tobytes())
         if self.last is None:
-            self.plan = self.plan._replace(new_rows=False, seed=None, params=None, state=None)
+            self.member = self.member._replace(start=None)
+            if self.options.new_rows:
+                self.member = self.member._replace(options=replace(self.options, new_rows=False))
         self.seconds += history.seconds
-        limit, reason = self.plan.stop.max_seconds, store.stop_reason(k)
+        limit, reason = self.options.stop.max_seconds, store.stop_reason(k)
         if reason == "epochs" and limit is not None and self.seconds >= limit:
             reason = "time"
         self.last, self.reason, self.n_done = part, reason, self.n_done + len(history.loss)
@@ -76,18 +85,18 @@ class Continued(Store):
     def begin(self) -> Row:
         """Return the result of the last part; before the first one, a result with drawn weights only."""
         if self.last is None:
-            self.add(train_alone(self.part(0), Flag(True, self.reason)))
+            self.add(train_alone(self.part(0, {}), Flag(True, self.reason)))
         assert self.last is not None
         return self.last
 
     def result(self, k: int = 0) -> TrainingResult:
         """Return the result of all parts, as of one training."""
-        return dataclasses.replace(self.begin().result(), history=self.history(), stop_reason=self.reason)
+        return replace(self.begin().result(), history=self.history(), stop_reason=self.reason)
 
     def history(self, k: int = 0) -> History:
         """Return the history of all parts, as of one training."""
         loss, validation_loss, rates, measured = (np.array(column[: self.n_done]) for column in self._columns.values())
-        return History(loss, validation_loss, self.seconds, rates, measured, name_of(self.plan.stop.monitor))
+        return History(loss, validation_loss, self.seconds, rates, measured, name_of(self.options.stop.monitor))
 
     def stop_reason(self, k: int) -> StopReason:
         """Return the reason why the last part ended."""
@@ -102,10 +111,10 @@ class Continued(Store):
         """Whether a stop rule or divergence has ended the training."""
         return self.reason in ENDS
 
-    def copy(self, plan: Plan) -> Continued:
-        """Return a copy that continues from here as another member."""
+    def copy(self, number: int, options: TrainOptions) -> Continued:
+        """Return a copy that continues from here as another member, with these options."""
         twin = copy.copy(self)
-        twin.plan = plan
+        twin.member = self.member._replace(number=number, options=options)
         twin._columns = {name: column[:] for name, column in self._columns.items()}
         return twin
 
@@ -116,8 +125,8 @@ def free(trainings: Mapping[int, Continued]) -> None:
     for results, numbers in by_store(last):
         places = [last[number].place for number in numbers]
         if len(set(places)) < len(results.steps):
-            results, places = results.rows(places), list(range(len(places)))
-        elif results.losses.size:
+            results, places = results.rows(places).without_histories(), list(range(len(places)))
+        elif results.loss.size:
             results = results.without_histories()
         for number, place in zip(numbers, places, strict=True):
             trainings[number].last = Row(results, place)
@@ -234,14 +243,33 @@ class Population(Mapping[int, TrainingResult]):
         progress: bool = False,
     ) -> None:
         self._caller = Caller(n_jobs, callbacks, progress)
-        arrays = {"X": X, "Y": Y, "sample_weight": sample_weight, "rows": rows, "validation_rows": validation_rows}
-        beginning = {"seed": seed, "params": params, "resume": resume, "new_rows": new_rows}
-        options = {"optimizer": optimizer, "learning_rate": learning_rate, "batch_size": batch_size, "shuffle": shuffle}
-        of_steps = {"alpha": alpha, "clip_norm": clip_norm, "rates": rates, "epochs": 0, "stop": stop}
-        how = {"backend": backend, "dtype": dtype, "assume_finite": assume_finite}
-        plans = make_plans(n, networks=networks, **arrays, **beginning, **options, **of_steps, **how)
-        self._trainings = {plan.number: Continued(plan) for plan in plans}
-        self._seeds = {number: known_seed(training.plan) for number, training in self._trainings.items()}
+        members = check_members(
+            n,
+            networks=networks,
+            X=X,
+            Y=Y,
+            sample_weight=sample_weight,
+            rows=rows,
+            validation_rows=validation_rows,
+            optimizer=optimizer,
+            learning_rate=learning_rate,
+            epochs=0,
+            batch_size=batch_size,
+            shuffle=shuffle,
+            seed=seed,
+            alpha=alpha,
+            clip_norm=clip_norm,
+            rates=rates,
+            params=params,
+            resume=resume,
+            new_rows=new_rows,
+            stop=stop,
+            backend=backend,
+            dtype=dtype,
+            assume_finite=assume_finite,
+        )
+        self._trainings = {member.number: Continued(member) for member in members}
+        self._seeds = {member.number: member.known_seed for member in members}
         self._n = len(self._trainings)
         self._epochs_trained = 0
 
@@ -426,16 +454,17 @@ class Population(Mapping[int, TrainingResult]):
         """
         self._caller.check_idle()
         wanted = self._wanted(epochs)
-        plans = [self._trainings[number].part(n) for number, n in wanted.items() if n]
-        if not plans:
+        known: dict[tuple[int, int], TrainOptions] = {}
+        members = [self._trainings[number].part(n, known) for number, n in wanted.items() if n]
+        if not members:
             return
-        trained, interrupted = self._caller.train(plans)
-        for plan, part in zip(plans, trained._rows, strict=True):
-            self._trainings[plan.number].add(part)
+        trained, interrupted = self._caller.train(members)
+        for member, part in zip(members, trained._rows, strict=True):
+            self._trainings[member.number].add(part)
             self._epochs_trained += part.store.n_epochs(part.place)
         free(self._trainings)
         if interrupted:
-            tell_interrupted(plans, trained, self.results(), "what the population keeps")
+            tell_interrupted(members, trained, self.results(), "what the population keeps")
 
     def _wanted(self, epochs: int | Mapping[int, int]) -> dict[int, int]:
         """Return {member: epochs}."""
@@ -536,7 +565,7 @@ class Population(Mapping[int, TrainingResult]):
         if by is not None:
             self._training(member)
             training.begin()
-        before = training.plan
+        before = training.options
         options = choose_options(
             optimizer=before.optimizer if optimizer is None else optimizer,
             batch_size=before.batch_size if batch_size is NOT_GIVEN else batch_size,
@@ -549,7 +578,7 @@ class Population(Mapping[int, TrainingResult]):
         if learning_rate is not None:
             options = options._replace(optimizer=with_rate(options.optimizer, learning_rate))
         check_supported(before.backend, before.network, options.optimizer, alpha=options.alpha)
-        copy = training.copy(before._replace(number=int(member), **options._asdict()))
-        check_start(copy.part(0))
+        copy = training.copy(int(member), replace(before, **options._asdict()))
+        check_start(copy.part(0, {}))
         self._trainings[int(member)] = copy
         self._seeds[int(member)] = self._seeds[int(member if by is None else by)]

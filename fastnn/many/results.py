@@ -20,7 +20,7 @@ from fastnn.memory import Array, read_only
 from fastnn.network import Network
 from fastnn.training.history import History, scored_by
 from fastnn.training.inputs import check_inputs
-from fastnn.training.plan import Plan
+from fastnn.training.options import TrainOptions
 from fastnn.training.results import Row, Store, TrainingResult, WholeResults, score_of_rows
 from fastnn.training.stopping import Monitor, Score, StopReason, name_of
 
@@ -532,8 +532,8 @@ class ManyResult(display.Shown, Sequence[TrainingResult]):
 class Unbegun(Store):
     """The result of one member that had not begun at the end of the call; `begin` makes it on request."""
 
-    def __init__(self, plan: Plan, stop_reason: StopReason, begin: Callable[[], Row]) -> None:
-        self._plan, self._stop_reason, self._begin = plan, stop_reason, begin
+    def __init__(self, options: TrainOptions, stop_reason: StopReason, begin: Callable[[], Row]) -> None:
+        self._options, self._stop_reason, self._begin = options, stop_reason, begin
 
     @functools.cached_property
     def _begun(self) -> TrainingResult:
@@ -546,7 +546,7 @@ class Unbegun(Store):
 
     def history(self, k: int) -> History:
         """Return an empty history."""
-        return History(np.zeros(0), np.zeros(0), 0.0, monitor=name_of(self._plan.stop.monitor))
+        return History(np.zeros(0), np.zeros(0), 0.0, monitor=name_of(self._options.stop.monitor))
 
     def stop_reason(self, k: int) -> StopReason:
         """Return the reason for which it did not begin."""

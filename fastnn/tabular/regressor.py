@@ -101,9 +101,9 @@ class TabularRegressor(RegressorMixin, BaseTabular):
         >>> model.predict([["blue"], ["red"]]).round(1)
         array([0., 1.])
         """
+        check_is_fitted(self)
         if not return_std:
             return self._decoded(mean_outputs(self.estimators_, self._inputs(X)))
-        check_is_fitted(self)
         of_sizes = self._checked_residuals().deviation()
         y, errors = self._predictions_and_errors(X)
         return self._shaped(y), self._shaped(errors.times(of_sizes, 1.0))

@@ -25,13 +25,14 @@ from fastnn.memory import Array
 from fastnn.network import Network
 from fastnn.optimizers import Optimizer
 from fastnn.reference import Rates
+from fastnn.state import member_steps
 from fastnn.testing import tolerances
 from fastnn.testing.gradients import assert_gradients_match
 from fastnn.training import train
 from fastnn.training.epochs import learning_rates
-from fastnn.training.initial import begin_one
 from fastnn.training.inputs import check_data, check_network, check_params
-from fastnn.training.plan import NO_RULES, Plan, choose_options
+from fastnn.training.options import NO_RULES, TrainOptions, choose_options
+from fastnn.training.session import Session
 
 _PARTS = (-1.0, -0.5, 0.0, 0.5, 1.0)  # of a bound
 
@@ -159,19 +160,23 @@ def plan_course(
     check_network(network)
     n_steps = check_integer("steps", n_steps, low=1)
     chosen = choose_options(**options)
-    optimizer, data = chosen.optimizer, check_data(network, X, Y, sample_weight)
-    params = None if params is None else check_params(network, params, data.X.dtype)
-    of_none: dict[str, Any] = {
-        "stop": NO_RULES,
-        "n_epochs": 0,
-        "new_rows": False,
-        "assume_finite": False,
-        "threads": 1,
-    }
-    of_it = chosen._asdict() | of_none | {"data": data, "seed": seed, "params": params}
-    state, order = begin_one(Plan(network=network, backend=get_backend("numpy"), **of_it))
-    steps = order.draw(n_steps, learning_rates(optimizer.learning_rate, 0, n_steps))
-    return Course(network, optimizer, data, state.params.copy(), steps, chosen.alpha)
+    data = check_data(network, X, Y, sample_weight)
+    planned = TrainOptions(
+        network=network,
+        backend=get_backend("numpy"),
+        optimizer=chosen.optimizer,
+        batch_size=chosen.batch_size,
+        shuffle=chosen.shuffle,
+        alpha=chosen.alpha,
+        stop=NO_RULES,
+        n_epochs=n_steps,
+        data=data,
+        params=None if params is None else check_params(network, params, data.X.dtype),
+    )
+    session = Session([planned], [seed])
+    steps = member_steps(session.draw(n_steps), 0, n_steps)
+    session.close()
+    return Course(network, chosen.optimizer, data, session.params(0).copy(), steps, chosen.alpha)
 
 
 # ----------------------------------------------------------------------------------------- updates, and whole trainings

@@ -1,22 +1,21 @@
 """train(), the one driver of all back ends, and predict() and loss_and_gradient(), one call of one.
 
-`plan.py` checks the arguments, `initial.py` creates the first state, `rows.py` chooses the rows of each step, `loop.py`
-calls a back end for a chunk of steps at a time, and `results.py` has the results. Callbacks, Ctrl-C, the time limit and
-stop rules that a back end does not know need Python, so the loop handles them between two chunks. If a chunk went too
-far, the loop undoes it and repeats it up to the right step. That is exact, because a step draws nothing at random.
+`options.py` checks the arguments, `session.py` trains by calls of a back end, for which `initial.py` makes the first
+state, and `results.py` has the results. `run` is the loop: callbacks and Ctrl-C come between two calls.
 """
 
 from __future__ import annotations
 
 import contextlib
+import math
 import time
 from collections.abc import Collection, Iterable
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike
 
-from fastnn.backends import Backend, complete, get_backend
+from fastnn.backends import Backend, get_backend
 from fastnn.checking.arguments import check_flag, check_integer, check_number
 from fastnn.checking.hints import explains_keywords
 from fastnn.errors import warn
@@ -31,17 +30,19 @@ from fastnn.training.callbacks import (
     lines,
     sorted_callbacks,
 )
+from fastnn.training.epochs import LOSS, RATE, ROW_LOSS, SCORE
 from fastnn.training.exceptions import (
     AGAIN,
     DivergenceError,
     Interrupt,
     InterruptWarning,
+    StopRequest,
     TrainingInterrupted,
     attach_result,
+    interruptible,
 )
 from fastnn.training.generator import Seed
 from fastnn.training.history import History
-from fastnn.training.initial import begin
 from fastnn.training.inputs import (
     check_data,
     check_inputs,
@@ -49,9 +50,9 @@ from fastnn.training.inputs import (
     check_network,
     check_params,
 )
-from fastnn.training.loop import Group
-from fastnn.training.plan import NOT_GIVEN, make_plan
+from fastnn.training.options import NOT_GIVEN, check_options
 from fastnn.training.results import TrainingResult, warn_of_fit
+from fastnn.training.session import Session
 from fastnn.training.state import TrainingState
 from fastnn.training.stopping import Stop, StopReason
 
@@ -224,11 +225,15 @@ def train(
     (5, True)
     """
     started = time.perf_counter()
-    plan = make_plan(
-        network=network,
-        arrays=(X, Y, sample_weight, rows, validation_rows),
-        optimizer=optimizer,
+    options = check_options(
+        network,
+        X,
+        Y,
         epochs=epochs,
+        sample_weight=sample_weight,
+        rows=rows,
+        validation_rows=validation_rows,
+        optimizer=optimizer,
         batch_size=batch_size,
         shuffle=shuffle,
         seed=seed,
@@ -244,17 +249,19 @@ def train(
         assume_finite=assume_finite,
         threads=threads,
     )
-    watch, group = Watch(callbacks, progress, verbose, plan.n_epochs), begin([plan], started)  # which draws
-    interrupt = Interrupt(swallows=plan.stop.on_interrupt == "return")
+    watch = Watch(callbacks, progress, verbose, options.n_epochs)
+    session = Session([options], [seed if resume is None else resume], started)
+    interrupt = Interrupt(swallows=options.stop.on_interrupt == "return")
     with watch.bar:
-        try:
-            interrupt.begin()
-            while group.goes_on() and not interrupt.requested:
-                watch.look(group, group.chunk(watch.periods))
-        finally:
-            interrupt.over = True
-            interrupt.end()
-    return end(group, interrupt, verbose)
+        interruptible(interrupt, lambda: run(session, watch, interrupt))
+    result = session.result(0)
+    session.close()
+    tell(session, result, interrupt)
+    if isinstance(options.optimizer, BayesianRegularization):
+        warn_of_fit([result])
+    if verbose:
+        print(result)  # noqa: T201
+    return result
 
 
 class Watch:
@@ -264,8 +271,17 @@ class Watch:
     periods: Collection[int] = ()
     """The periods of callbacks, in epochs."""
 
-    def __init__(self, callbacks: Iterable[Callback], progress: bool, verbose: bool | int, n_epochs: int) -> None:
-        self.observers, self.controllers = sorted_callbacks(callbacks)
+    def __init__(
+        self,
+        callbacks: Iterable[Callback] = (),
+        progress: bool = False,
+        verbose: bool | int = False,
+        n_epochs: int = 0,
+    ) -> None:
+        self.observers: list[Callback] = []
+        self.controllers: list[Callback] = []
+        if callbacks != ():
+            self.observers, self.controllers = sorted_callbacks(callbacks)
         self.verbose = verbose
         if verbose is not False:
             self.controllers += lines(verbose, n_epochs)
@@ -275,48 +291,95 @@ class Watch:
             self.bar = bar = ProgressBar()
             self.observers.append(bar)
 
-    def look(self, group: Group, n_ended: int) -> None:
-        """Call the callbacks after a chunk that completed `n_ended` epochs; each may end the training."""
+    def epochs_until_look(self, session: Session) -> int | None:
+        """Return after how many epochs a callback wants to be called; None if none does."""
+        if not self.periods:
+            return None
+        if 1 in self.periods:
+            return 1
+        now = session.n_before[0] + session.n_epochs(0)
+        return min([period - now % period for period in self.periods])
+
+    def look(self, session: Session, n_ended: int) -> None:
+        """Call the callbacks after a call that ended `n_ended` epochs; each may end the training."""
         if not (self.observers or self.controllers):
             return
-        now = group.progress()
+        progress = progress_of(session)
+        answers: list[object] = []
         try:
             for observe in self.observers:
-                observe(now)
-            answers = [control(now) for control in self.controllers] if n_ended else []  # all, whatever one says
+                observe(progress)
+            if n_ended:
+                answers = [control(progress) for control in self.controllers]  # all, whatever one says
             if self.verbose is True:
                 self.periods = epochs_of(self.controllers)
         except Exception as error:
-            attach_result(error, group.so_far())
+            attach_result(error, session.result(0, goes_on=True))
             raise
         for answer in answers:
             if answer is True or (isinstance(answer, np.bool_) and answer):
-                group.end("callback")
+                session.end_all("callback")
 
 
-def end(group: Group, interrupt: Interrupt, verbose: bool | int) -> TrainingResult:
-    """Return the result of a finished training, printed if `verbose`; if it ended early, raise or warn by its rules."""
-    is_interrupted = interrupt.requested
-    if is_interrupted:
-        group.interrupt(interrupt.reason)
-    result, stop = group.results().result(0), group.plan.stop
-    group.give_back()
-    if is_interrupted and stop.on_interrupt == "raise":
-        raise TrainingInterrupted(f"{_how_far(result)}; `.result` of this error is the training up to there", result)
+def run(session: Session, watch: Watch, request: StopRequest) -> None:
+    """Train until all members have ended, or somebody asks to."""
+    while session.is_running() and not request.requested:
+        n_ended = session.advance(watch.epochs_until_look(session))
+        watch.look(session, n_ended)
+    if request.requested:
+        session.interrupt(request.reason)
+
+
+def progress_of(session: Session) -> Progress:
+    """Return the argument of callbacks."""
+    log = session.log
+    loss = score = log[LOSS].last
+    validation_loss = math.nan
+    if session.evaluations:
+        evaluation = session.evaluations[0]
+        row_loss = log[ROW_LOSS].last
+        if evaluation.validation is not None:
+            validation_loss = row_loss
+        if evaluation.has_score:
+            score = log[SCORE].last
+        elif evaluation.has_loss:
+            score = row_loss
+    n_steps = session.n_steps(0)
+    epoch, batch = divmod(session.first_batch + n_steps, session.per_epoch)
+    return Progress(
+        epoch=epoch,
+        n_epochs=session.members[0].n_epochs,
+        part=batch / session.per_epoch,
+        step=session.first_t[0] + n_steps,
+        loss=loss,
+        validation_loss=validation_loss,
+        seconds=time.perf_counter() - session.started,
+        epoch_in_all=session.n_before[0] + epoch,
+        score=score,
+        learning_rate=log[RATE].last,
+        _result=session.result_at,
+        _epochs_after=session.epochs_after,
+    )
+
+
+def tell(session: Session, result: TrainingResult, interrupt: Interrupt) -> None:
+    """Raise or warn if a training ended early, as its stop rules say.
+
+    Raises
+    ------
+    TrainingInterrupted, DivergenceError
+        With the result.
+    """
+    stop = session.members[0].stop
+    if interrupt.requested:
+        how_far = f"training was interrupted after {result.n_epochs} epochs of this call, {result.state.t} steps in all"
+        if stop.on_interrupt == "raise":
+            raise TrainingInterrupted(f"{how_far}; `.result` of this error is the training up to there", result)
     if result.stop_reason == "diverged" and stop.on_divergence == "raise":
-        raise DivergenceError(group.divergence, result)
-    if is_interrupted:
+        raise DivergenceError(session.divergence, result)
+    if interrupt.requested:
         again = f"Ctrl-C again within {AGAIN:g} seconds raises KeyboardInterrupt"
-        warn(InterruptWarning(f"{_how_far(result)}, which is what train returns; {again}", result))
-    if isinstance(group.plan.optimizer, BayesianRegularization):
-        warn_of_fit([result])
-    if verbose:
-        print(result)  # noqa: T201
-    return result
-
-
-def _how_far(result: TrainingResult) -> str:
-    return f"training was interrupted after {result.n_epochs} epochs of this call, {result.state.t} steps in all"
+        warn(InterruptWarning(f"{how_far}, which is what train returns; {again}", result))
 
 
 train.__doc__ = (train.__doc__ or "") % {"optimizers": ", ".join(BUILT_IN)}
@@ -378,7 +441,7 @@ def predict(
     backend = get_backend(backend)
     threads = None if threads is None else check_integer("threads", threads, low=1)
     check_memory(network, 1, len(X), params.dtype, backend, ROW_BLOCK * (threads or 1))  # of each thread
-    return cast(Array, complete(backend).predict(network, params, X, threads))
+    return backend.predict(network, params, X, threads)
 
 
 def loss_and_gradient(
@@ -453,4 +516,4 @@ def loss_and_gradient(
     threads = None if threads is None else check_integer("threads", threads, low=1)
     check_memory(network, 3, len(X), params.dtype, backend, threads=threads)
     alpha = check_number("alpha", alpha, low=0)
-    return cast("tuple[float, Array]", complete(backend).loss_and_gradient(network, params, data, alpha, threads))
+    return backend.loss_and_gradient(network, params, data, alpha, threads)

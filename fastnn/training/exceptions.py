@@ -1,5 +1,7 @@
 """The early ends of a training: exceptions and a warning with its result, and Ctrl-C, which sets a flag."""
 
+from __future__ import annotations
+
 import contextlib
 import math
 import signal
@@ -8,8 +10,9 @@ import time
 # In C: those of the module `signal` call them, and then take ten times as long to make enums of what they return.
 from _signal import getsignal  # type: ignore[import-not-found]
 from _signal import signal as set_handler
+from collections.abc import Callable
 from types import FrameType
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 from fastnn.errors import FastnnError
 from fastnn.training.results import TrainingResult
@@ -158,17 +161,25 @@ class Flag(NamedTuple):
     reason: StopReason = "interrupted"
 
 
-class Interrupt:
-    """Python's handler of SIGINT while a training runs::
+T = TypeVar("T")
 
-        interrupt = Interrupt()
-        try:
-            interrupt.begin()
-            while not interrupt.requested:
-                ...
-        finally:
-            interrupt.over = True  # here, for an exception may arrive before the first line of `end`
-            interrupt.end()
+
+def interruptible(interrupt: Interrupt, work: Callable[[], T]) -> T:
+    """Return ``work()``, during which Ctrl-C only asks the training to end.
+
+    This is no context manager: an exception may arrive in `begin` itself, and then SIGINT has to be given back all the
+    same.
+    """
+    try:
+        interrupt.begin()
+        return work()
+    finally:
+        interrupt.over = True  # here, for an exception may arrive before the first line of `end`
+        interrupt.end()
+
+
+class Interrupt:
+    """Python's handler of SIGINT while a training runs, in `interruptible`.
 
     The first SIGINT sets `requested`. One more raises KeyboardInterrupt at once, in the same call or, less than `AGAIN`
     seconds after it, in a later one: so Ctrl-C also stops a loop of trainings. A handler of the user's own is called

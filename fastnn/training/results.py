@@ -1,19 +1,19 @@
-"""The results of trainings: TrainingResult, and stores of many, of which one is made on request."""
+"""The results of trainings: TrainingResult, and arrays of many, of which one result is a row."""
 
 from __future__ import annotations
 
 import copy
-import functools
+import math
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fastnn.backends import Backend, complete, get_backend
+from fastnn.backends import Backend, get_backend
 from fastnn.checking import display
 from fastnn.checking.arguments import check_flag, check_integer
 from fastnn.checking.values import Names, check_column_names, column_names
@@ -21,12 +21,38 @@ from fastnn.errors import FitWarning, warn
 from fastnn.memory import Array, aligned_zeros, read_only
 from fastnn.network import Network
 from fastnn.optimizers import AT_GAMMA, BayesianRegularization, Optimizer
-from fastnn.state import GroupState
-from fastnn.training.generator import Place, Seeded
+from fastnn.state import BEST, LIMIT, RULE_BEST, STALE
+from fastnn.training.generator import described, state_after_draw
 from fastnn.training.history import History
 from fastnn.training.inputs import check_data, check_inputs, check_network, check_params
+from fastnn.training.rows import digest
 from fastnn.training.state import Counters, TrainingState, network_counters
-from fastnn.training.stopping import LABELED, Monitor, Score, StopReason, check_monitor, scorer
+from fastnn.training.stopping import (
+    LABELED,
+    Monitor,
+    Score,
+    StopReason,
+    check_monitor,
+    name_of,
+    score_name,
+    scorer,
+)
+
+if TYPE_CHECKING:
+    from fastnn.training.options import TrainOptions
+
+
+class OnRequest:
+    """A field of a `TrainingResult` that its row of `Results` makes when it is asked for, and only then."""
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._name = name
+
+    def __get__(self, result: Any, owner: type) -> Any:
+        if result is None or "_row" not in vars(result):  # Python asks here for what an object does not hold
+            raise AttributeError(f"{owner.__name__!r} object has no attribute {self._name!r}")
+        made = getattr(vars(result)["_row"], self._name)()
+        return vars(result).setdefault(self._name, made)  # of two threads both get the first one's
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -73,20 +99,13 @@ class TrainingResult(display.Shown):
     backend: str | Backend = "numba"
     threads: int = 1
 
-    if not TYPE_CHECKING:  # for type checkers there are the fields only
-
-        def __getattr__(self, name):
-            """Make a field of a result of `Results`: Python asks for what it has not found."""
-            parts = self.__dict__.get("_parts", {})
-            if name not in parts:
-                raise AttributeError(
-                    f"{type(self).__name__!r} object has no attribute {name!r:.200}", name=name, obj=self
-                )
-            return self.__dict__.setdefault(name, parts[name]())  # of two threads both get the first one's
+    if not TYPE_CHECKING:  # for type checkers they are fields as all others
+        state = OnRequest()
+        history = OnRequest()
 
     def __getstate__(self) -> dict[str, Any]:
         made = {f.name: getattr(self, f.name) for f in fields(self)}
-        return {name: value for name, value in vars(self).items() if name != "_parts"} | made
+        return {name: value for name, value in vars(self).items() if name != "_row"} | made
 
     def _repr_html_(self) -> str:
         network = self.network
@@ -139,7 +158,7 @@ class TrainingResult(display.Shown):
             check_column_names(names, self.feature_names)
         X = check_inputs(self.network, X, params.dtype)
         by = get_backend(self.backend if backend is None else backend)
-        return cast(Array, complete(by).input_jacobian(self.network, params, X))
+        return by.input_jacobian(self.network, params, X)
 
     def input_gradient(self, X: Any, *, backend: str | Backend | None = None) -> Array:
         """Compute the derivatives of the only output by the inputs; `jacobian` has those of several.
@@ -242,7 +261,7 @@ class TrainingResult(display.Shown):
         X = check_inputs(self.network, X, params.dtype, assume_finite)
         if threads is not None:
             threads = check_integer("threads", threads, low=1)
-            return cast(Array, complete(own).predict(self.network, params, X, threads))
+            return own.predict(self.network, params, X, threads)
         return own.predict(self.network, params, X)
 
     def score(self, X: Any, Y: Any, sample_weight: Any = None, *, monitor: Monitor | None = None) -> float:
@@ -653,6 +672,14 @@ class Row(NamedTuple):
         """The whole result."""
         return self.store.result(self.place)
 
+    def state(self) -> TrainingState:
+        """The state, made anew, where the store holds arrays."""
+        return arrays_of(self).state(self.place)
+
+    def history(self) -> History:
+        """The history."""
+        return self.store.history(self.place)
+
 
 class WholeResults(Store):
     """Whole results, such as a caller's own, whose parameters are checked at each prediction."""
@@ -673,137 +700,189 @@ class WholeResults(Store):
         return self._results[k].predict(X, assume_finite=True)
 
 
-NO_NUMBERS = np.zeros(0)
+class Facts(NamedTuple):
+    """What results keep of the options of their members: no data."""
 
-
-class Decided(NamedTuple):
-    """The additional part of a result, for trainings with stop rules, scores or a begun epoch."""
-
-    stop_reason: StopReason = "epochs"
-    params: Array | None = None
-    """The parameters (n_params,) of the best epoch, if the result has these."""
-    validation_loss: NDArray[np.float64] = NO_NUMBERS
-    measured: NDArray[np.float64] = NO_NUMBERS
-    monitor: str = "loss"
-    counters: Counters = {"best_score": None}  # noqa: RUF012
-    best_params: Array | None = None
-    validation_rows: NDArray[np.int64] | None = None
-    batch: int = 0
-    partial: tuple[float, float] = (0.0, 0.0)
-    threads: int = 1
-
-
-PLAIN = Decided()
-
-
-class Kind(NamedTuple):
-    """What trainings of one shape have in common."""
-
-    network: Network
-    backend: Backend
+    optimizer: Optimizer | dict[str, Any]
+    """The optimizer, or its `Optimizer.to_dict`."""
+    alpha: float
     batch_size: int | None
     """As it was asked for."""
     shuffle: bool
     feature_names: Names | None
+    digest: int | None
+    """The hash of the training rows; None for all rows."""
+    draws: bool
+    """Whether the weights were drawn."""
+    monitor: str
+    validated: bool
+    keeps_best: bool
+    """Whether the result has the parameters of the best epoch."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        optimizer = self.optimizer  # its learning rate may be a function of the caller's
+        if isinstance(optimizer, Optimizer) and callable(optimizer.learning_rate):
+            optimizer = optimizer.to_dict()
+        return Facts, (optimizer, *self[1:])
+
+
+def facts_of(options: TrainOptions) -> Facts:
+    """Return what results keep of the options of a member."""
+    stop = options.stop
+    return Facts(
+        optimizer=options.optimizer,
+        alpha=options.alpha,
+        batch_size=options.batch_size,
+        shuffle=options.shuffle,
+        feature_names=options.feature_names,
+        digest=None if options.rows is None else digest(options.rows),
+        draws=options.params is None,
+        monitor=name_of(stop.monitor),
+        validated=options.validation_rows is not None or stop.validation is not None,
+        keeps_best=stop.restore_best,
+    )
+
+
+NO_NUMBERS = np.zeros(0)
 
 
 @dataclass(eq=False, repr=False)
 class Results(Store):
-    """The results of m trainings of one shape, without their data: arrays with a row for each."""
+    """The results of m trainings of one shape, without their data: a row of each array for each."""
 
-    kind: Kind
-    optimizers: list[tuple[Optimizer | dict[str, Any], float]]
-    """The different optimizers, or their `Optimizer.to_dict`, each with the strength of the penalty."""
-    which: NDArray[np.int64]
-    """The index (m,) of each member in `optimizers`."""
+    network_of_all: Network
+    """The network of all members."""
+    backend_of_all: Backend
+    facts: list[Facts]
+    """The different facts of members."""
+    which: list[int]
+    """The index (m,) of each member in `facts`."""
+    reasons: list[StopReason]
     storage: Array  # (m, 1 + n_slots, padded), the parameters and the optimizer's vectors
     beta_products: NDArray[np.float64]  # (m, 2)
-    ended: Sequence[int]  # the epochs of this call
-    epochs: Sequence[int]  # in all, those of earlier calls included
-    steps: Sequence[int]  # in all
-    losses: NDArray[np.float64]  # (m, most epochs)
-    rates: NDArray[np.float64]  # (m, most epochs), or (1, most epochs) where they are the same for all
+    ended: list[int]  # (m,), the epochs of this call
+    epochs: list[int]  # (m,), in all, those of earlier calls included
+    steps: list[int]  # (m,), in all
+    batches: list[int]  # (m,), the steps of the epoch that has begun
+    sums: NDArray[np.float64]  # (m, 2), see `EpochLosses`
+    loss: NDArray[np.float64]  # (m, most epochs); of each column of the log (1, most epochs) where all have the same
+    learning_rate: NDArray[np.float64]
+    row_loss: NDArray[np.float64]  # (1, 0) where no rows were scored
+    score: NDArray[np.float64]  # (1, 0) where the loss is the score
+    rules: NDArray[np.float64]  # (m, N_RULE)
+    best_params: Array  # (m, n_params), or (m, 0)
+    best_on: list[str | None]  # (m,), the names of the best scores
+    rate_factor: list[float]  # (m,)
+    rate_least: list[float]  # (m,)
+    order: NDArray[np.int64]  # (m, n_rows) or (1, n_rows), the order of the rows; (0, n_rows) if it is 0, 1, ...
+    splits: list[Array | None]  # (m,), the rows that were split off for validation
+    seeds: list[Any]  # (m,), by which the generators are made anew, where there are no words
+    words: NDArray[np.uint32]  # (m, 625) or (0, 625), of the generators
+    held: list[tuple[int, float]]  # (m,), what they hold back
+    owners: dict[int, dict[str, Any]]
+    """The states of the callers' own generators, by their members."""
     seconds: float
     """The seconds of a member."""
-    digests: Sequence[int | None]
-    """The hash of the training rows of each member; None for all rows."""
-    places: Sequence[Place]
-    decided: dict[int, Decided] = field(default_factory=dict)
-    """{member: its additional part}."""
+    threads: int
 
     def result(self, k: int) -> TrainingResult:
         """Return member k's result, with state and history made on request."""
-        own = self.decided.get(k, PLAIN)
         result = TrainingResult.__new__(TrainingResult)
         vars(result).update(
-            network=self.kind.network,
+            network=self.network_of_all,
             params=self.params(k),
-            stop_reason=own.stop_reason,
-            backend=self.kind.backend,
-            threads=own.threads,
-            _parts={"state": functools.partial(self.state, k), "history": functools.partial(self.history, k)},
+            stop_reason=self.reasons[k],
+            backend=self.backend_of_all,
+            threads=self.threads,
+            _row=Row(self, k),
         )
         return result
 
     def state(self, k: int) -> TrainingState:
         """Return member k's state, a copy."""
-        own, optimizer, kind = self.decided.get(k, PLAIN), self.optimizer(k), self.kind
-        counters: Counters = {
-            "epoch": self.epochs[k],
-            "loss_sum": own.partial[0],
-            "row_sum": own.partial[1],
-            "optimizer": optimizer,
-            "alpha": self.optimizers[self.which[k]][1],
-            "batch_size": kind.batch_size,
-            "shuffle": kind.shuffle,
-            **network_counters(kind.network),
-            **own.counters,
-        }
-        if (digest := self.digests[k]) is not None:
-            counters["rows"] = digest
-        place = self.places[k]
-        if isinstance(place, Seeded):
-            random_state, index = place.state(kind.network), np.arange(place.n_rows)
-        else:
-            random_state, index = place
-            inner = random_state["state"]
-            random_state = {**random_state, "state": {**inner, "key": inner["key"].copy()}}
+        facts = self.facts[self.which[k]]
+        best = self._best_params(k)
         storage = aligned_zeros(self.storage[k].shape, self.storage.dtype)
         storage[...] = self.storage[k]
         return TrainingState(
             storage,
-            kind.network.n_params,
+            self.network_of_all.n_params,
             self.steps[k],
             self.beta_products[k].copy(),
-            optimizer=optimizer["name"],
-            random_state=random_state,
-            index=index.copy(),
-            validation_rows=copy.copy(own.validation_rows),
-            batch=own.batch,
-            counters=counters,
-            best_params=copy.copy(own.best_params),
-            feature_names=kind.feature_names,
+            optimizer=name_of_optimizer(facts.optimizer),
+            random_state=self.random_state(k),
+            index=self.order_of(k),
+            validation_rows=copy.copy(self.splits[k]),
+            batch=self.batches[k],
+            counters=self._counters(k, facts),
+            best_params=None if best is None else best.copy(),
+            feature_names=facts.feature_names,
         )
+
+    def order_of(self, k: int) -> NDArray[np.int64]:
+        """Return the order of member k's rows, a copy."""
+        n, n_rows = self.order.shape
+        return self.order[k if n > 1 else 0].copy() if n else np.arange(n_rows)
+
+    def random_state(self, k: int) -> dict[str, Any]:
+        """Return the state of member k's generator as NumPy describes it."""
+        if k in self.owners:
+            return copy.deepcopy(self.owners[k])
+        if len(self.words):
+            return described(self.words[k], self.held[k])
+        return state_after_draw(self.seeds[k], self.network_of_all, self.facts[self.which[k]].draws)
+
+    def is_plain(self, k: int) -> bool:
+        """Return whether member k has ended between two epochs, without a split, scores or a reduced rate."""
+        is_scored = self.best_on[k] is not None or self.rules[k, BEST] < math.inf or self.best_params.shape[1] > 0
+        return not (self.batches[k] or is_scored or self.rate_factor[k] < 1 or self.splits[k] is not None)
+
+    def _counters(self, k: int, facts: Facts) -> Counters:
+        """Return the counts and options that resuming needs."""
+        row = self.rules[k]
+        counters: Counters = {
+            "epoch": self.epochs[k],
+            "loss_sum": float(self.sums[k, 0]),
+            "row_sum": float(self.sums[k, 1]),
+            "optimizer": self.optimizer(k),
+            "alpha": facts.alpha,
+            "batch_size": facts.batch_size,
+            "shuffle": facts.shuffle,
+            **network_counters(self.network_of_all),
+            "best_score": finite(row[BEST]),
+        }
+        if self.best_on[k] is not None:
+            counters["best_on"] = self.best_on[k]
+        if self.rate_factor[k] < 1:
+            counters |= {"rate_factor": self.rate_factor[k], "rate_least": self.rate_least[k]}
+        if row[LIMIT]:
+            counters["rule_on"] = score_name(facts.monitor, validated=facts.validated)
+            counters["rule_best"] = finite(row[RULE_BEST])
+            counters["rule_stale"] = int(row[STALE])
+        if facts.digest is not None:
+            counters["rows"] = facts.digest
+        return counters
+
+    def _best_params(self, k: int) -> Array | None:
+        """Return the parameters (n_params,) of member k's best epoch; None if there is none, or none are kept."""
+        return self.best_params[k] if self.best_params.shape[1] and math.isfinite(self.rules[k, BEST]) else None
 
     def optimizer(self, k: int) -> dict[str, Any]:
         """Describe member k's optimizer in types of JSON."""
-        optimizer, _ = self.optimizers[self.which[k]]
+        optimizer = self.facts[self.which[k]].optimizer
         return optimizer.to_dict() if isinstance(optimizer, Optimizer) else optimizer
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {**vars(self), "optimizers": [(_without_function(o), alpha) for o, alpha in self.optimizers]}
 
     def network(self, k: int) -> Network:
         """Return the network of all members."""
-        return self.kind.network
+        return self.network_of_all
 
     def backend(self, k: int) -> Backend:
         """Return the back end that trained them."""
-        return self.kind.backend
+        return self.backend_of_all
 
     def feature_names(self, k: int) -> Names | None:
         """Return the names of the columns of X."""
-        return self.kind.feature_names
+        return self.facts[self.which[k]].feature_names
 
     def n_epochs(self, k: int) -> int:
         """Return member k's epochs of this call."""
@@ -811,49 +890,60 @@ class Results(Store):
 
     def stop_reason(self, k: int) -> StopReason:
         """Return the reason why its training ended."""
-        return self.decided.get(k, PLAIN).stop_reason
+        return self.reasons[k]
 
     def best_score(self, k: int) -> float | None:
         """Return the score of its parameters, where they are those of the best epoch."""
-        own = self.decided.get(k, PLAIN)
-        return own.counters.get("best_score") if own.params is not None else None
+        is_best = self.facts[self.which[k]].keeps_best and self._best_params(k) is not None
+        return finite(self.rules[k, BEST]) if is_best else None
 
     def params(self, k: int) -> Array:
         """Return member k's parameters (n_params,), read-only."""
-        own = self.decided.get(k, PLAIN).params
-        return read_only(self.storage[k, 0, : self.kind.network.n_params] if own is None else own)
+        best = self._best_params(k) if self.facts[self.which[k]].keeps_best else None
+        return read_only(self.storage[k, 0, : self.network_of_all.n_params] if best is None else best)
 
     def history(self, k: int) -> History:
         """Return member k's history."""
-        n, own = self.ended[k], self.decided.get(k, PLAIN)
-        rates = self.rates[k if len(self.rates) > 1 else 0, :n]
-        return History(self.losses[k, :n], own.validation_loss, self.seconds, rates, own.measured, own.monitor)
+        facts = self.facts[self.which[k]]
+        n = self.ended[k]
+        columns = self.loss, self.learning_rate, self.row_loss, self.score
+        loss, rate, row_loss, score = (column[k if len(column) > 1 else 0, :n] for column in columns)
+        if facts.validated:
+            return History(loss, row_loss, self.seconds, rate, score, facts.monitor)
+        return History(loss, NO_NUMBERS, self.seconds, rate, score if score.size else row_loss, facts.monitor)
 
     def rows(self, places: list[int]) -> Results:
-        """Return copies of some members' results, without their histories."""
-        arrays = {name: getattr(self, name)[places] for name in ("which", "storage", "beta_products")}
-        lists = ("epochs", "steps", "digests", "places")
-        rows: Any = {name: [getattr(self, name)[k] for k in places] for name in lists}
-        decided = {new: self.decided[k] for new, k in enumerate(places) if k in self.decided}
-        return replace(self, **arrays, **rows, decided=decided).without_histories()
+        """Return copies of some members' results."""
+        m = len(self.steps)
+        own: dict[str, Any] = {"owners": {new: self.owners[k] for new, k in enumerate(places) if k in self.owners}}
+        for part in fields(self):
+            value = getattr(self, part.name)
+            if isinstance(value, np.ndarray) and len(value) == m:
+                own[part.name] = value[places]
+            elif isinstance(value, list) and part.name != "facts":
+                own[part.name] = [value[k] for k in places]
+        return replace(self, **own)
 
     def without_histories(self) -> Results:
         """Return the same results without their histories."""
-        m = len(self.steps)
-        nothing, none = np.zeros((m, 0)), NO_NUMBERS
-        decided = {k: own._replace(validation_loss=none, measured=none) for k, own in self.decided.items()}
-        return replace(self, ended=[0] * m, losses=nothing, rates=nothing, decided=decided)
+        nothing = np.zeros((1, 0))
+        return replace(
+            self, ended=[0] * len(self.steps), loss=nothing, learning_rate=nothing, row_loss=nothing, score=nothing
+        )
 
 
-ARRAYS = "which", "storage", "beta_products", "losses", "rates"
+ARRAYS = tuple(part.name for part in fields(Results) if str(part.type).startswith(("Array", "NDArray")))
 """The arrays of results, by their names."""
 
 
-def _without_function(optimizer: Optimizer | dict[str, Any]) -> Optimizer | dict[str, Any]:
-    """Describe an optimizer without its learning rate, a function that may be the caller's."""
-    if isinstance(optimizer, Optimizer) and callable(optimizer.learning_rate):
-        return optimizer.to_dict()
-    return optimizer
+def name_of_optimizer(optimizer: Optimizer | dict[str, Any]) -> str:
+    """Return the name of an optimizer, or of one that is described."""
+    return optimizer.name if isinstance(optimizer, Optimizer) else optimizer["name"]
+
+
+def finite(value: float) -> float | None:
+    """Return None for infinity ("no score yet"), which JSON lacks."""
+    return float(value) if math.isfinite(value) else None
 
 
 def arrays_of(row: Row) -> Results:
@@ -868,16 +958,3 @@ def by_store(rows: Mapping[int, Row]) -> list[tuple[Results, list[int]]]:
     for number, row in rows.items():
         found.setdefault(id(row.store), (arrays_of(row), []))[1].append(number)
     return [*found.values()]
-
-
-def take_over(state: TrainingState | Row, into: GroupState, k: int) -> tuple[int, Place]:
-    """Copy the state that member k resumes, between two epochs; return the epochs before, and its generator."""
-    if isinstance(state, Row):
-        row, results = state.place, arrays_of(state)
-        into.storage[k], into.beta_products[k] = results.storage[row], results.beta_products[row]
-        into.t[k] = results.steps[row]
-        return results.epochs[row], results.places[row]
-    into.storage[k, :, : into.n_params], into.beta_products[k], into.t[k] = state.vectors, state.beta_products, state.t
-    assert state.random_state is not None
-    assert state.index is not None
-    return state.counters.get("epoch", 0), (state.random_state, state.index)

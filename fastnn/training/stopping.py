@@ -1,4 +1,4 @@
-"""The stop rules: options, reasons, monitors, and the count of epochs without improvement."""
+"""The stop rules: options, reasons and monitors, and the rule as numbers that Python and the kernel read and write."""
 
 from __future__ import annotations
 
@@ -11,11 +11,13 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fastnn.checking import arguments
 from fastnn.checking.arguments import CheckedFields, cut, optional, shown
 from fastnn.memory import Array
 from fastnn.network import Network
+from fastnn.state import BEST, EACH, LIMIT, N_RULE, RULE_BEST, STALE, STRICT, TOL
 
 Monitor = str | Callable[[Array, Array], float]
 """The name of a score, or a function of targets and outputs (n, n_outputs) that returns a number."""
@@ -25,9 +27,6 @@ Score = Callable[[Array], float]
 
 MONITORS = ("loss", "accuracy", "r2")
 """The names that need no scikit-learn."""
-
-NEVER = 2**53
-"""More epochs than a training has, as a float64 too."""
 
 LABELED = ("cross_entropy", "log_loss")
 """The losses whose targets are labels."""
@@ -325,18 +324,15 @@ class Stop(CheckedFields):
     @property
     def score_name(self) -> str:
         """The name of the score in states: the monitor, and whether of validation data."""
-        name = name_of(self.monitor)
-        if self.validation is None:
-            return name
-        return "validation" if name == "loss" else f"validation {name}"
+        return score_name(self.monitor, validated=self.validation is not None)
 
-    def rule(self) -> Patience | None:
-        """Create the count of epochs without improvement.
+    def rule(self) -> Rule | None:
+        """Return the rule at the ends of epochs.
 
         Returns
         -------
-        Patience or None
-            A new count for `tol`, `patience` and `reduce`; None if none is given.
+        Rule or None
+            That of `tol`, `patience` and `reduce`; None if none is given.
 
         Examples
         --------
@@ -348,51 +344,92 @@ class Stop(CheckedFields):
             return None
         patience = 10 if self.reduce is None else math.inf
         limit = patience if self.patience is None else max(self.patience, 1)
-        return Patience(self.tol or 0.0, limit, also_each=0 if self.reduce is None else max(self.reduce.patience, 1))
+        return Rule(self.tol or 0.0, limit, 0 if self.reduce is None else max(self.reduce.patience, 1))
 
 
-class Patience:
-    """A counter of the epochs in a row that fail to improve the lowest loss so far.
+def score_name(monitor: Monitor, *, validated: bool) -> str:
+    """Return the name of a score in states: the monitor, and whether of validation data."""
+    name = name_of(monitor)
+    if not validated:
+        return name
+    return "validation" if name == "loss" else f"validation {name}"
+
+
+# ------------------------------------------------------------------------------------------ the rule in rows of numbers
+# A score is compared with the best one so far; here, lower is better. `fires` of `fastnn/fused/epochs.py` does the same
+# as that below.
+
+
+NEVER = 2**53
+"""More epochs than a training has, as a float64 too."""
+
+LESS_STRICT, STRICTLY, NAN_FAILS = 0, 1, 2
+"""When an epoch fails to improve: if its score is above ``best - tol``, as in scikit-learn, where NaN never is; if it
+is not below that, or not finite; or if it is above that, or not finite."""
+
+
+NO_RULE = np.zeros((1, N_RULE))
+NO_RULE[0, [RULE_BEST, BEST]] = math.inf
+
+
+@dataclass(frozen=True)
+class Rule:
+    """After how many epochs in a row without improvement something happens.
 
     Parameters
     ----------
     tol : float
-        The amount by which a loss must be lower.
+        The amount by which a score must be lower than the best one.
     limit : float
-        The rule fires after this number of failed epochs in a row.
-    strict : bool
-        True, for `train`: a loss fails unless it is lower by more than `tol`. False, the rule of scikit-learn: lower by
-        exactly `tol` is enough.
-    nan_fails : bool
-        Whether a loss that is not finite counts as infinity. If not, NaN never fails, as in scikit-learn.
-    also_each : int
+        The rule fires after this number of failed epochs in a row, and the training ends.
+    each : int
         The rule also fires after each such number of failed epochs in a row; 0 for never.
+    strict : int
+        `STRICTLY`, `LESS_STRICT` or `NAN_FAILS`.
     """
 
-    def __init__(
-        self, tol: float, limit: float, *, strict: bool = True, nan_fails: bool = True, also_each: int = 0
-    ) -> None:
-        self.tol = tol
-        self.limit = limit if limit < NEVER else math.inf
-        self.strict = strict
-        self.nan_fails = nan_fails
-        self.also_each = min(also_each, NEVER)
-        self.best = math.inf
-        self.stale = 0
-        """Epochs since the last improvement."""
+    tol: float = 0.0
+    limit: float = math.inf
+    each: int = 0
+    strict: int = STRICTLY
 
-    @property
-    def is_over(self) -> bool:
-        """Whether `limit` epochs in a row failed."""
-        return self.stale >= self.limit
+    def row(self) -> NDArray[np.float64]:
+        """Return the numbers (N_RULE,) of a training that begins."""
+        row = no_rules(1)[0]
+        row[TOL] = self.tol
+        row[LIMIT] = self.limit if self.limit < NEVER else math.inf
+        row[EACH] = min(self.each, NEVER)
+        row[STRICT] = self.strict
+        return row
 
-    def fires(self, loss: float) -> bool:
-        """Record the loss of an epoch; return whether the rule fires."""
-        if self.nan_fails and not math.isfinite(loss):
-            loss = math.inf
-        target = self.best - self.tol
-        failed = loss >= target if self.strict else loss > target
-        self.stale = self.stale + 1 if failed else 0
-        if loss < self.best:
-            self.best = loss
-        return self.is_over or bool(self.also_each and self.stale and self.stale % self.also_each == 0)
+
+def no_rules(m: int) -> NDArray[np.float64]:
+    """Return the rows (m, N_RULE) of members without a rule: the limit is 0, and there is no score yet."""
+    rows = np.empty((m, N_RULE))
+    rows[:] = NO_RULE
+    return rows
+
+
+def fires(row: NDArray[np.float64], score: float) -> bool:
+    """Count an epoch with this score in the row of a member; return whether its rule fires."""
+    numbers: list[Any] = row.tolist()  # Python computes with its own floats in a tenth of the time
+    limit = numbers[LIMIT]
+    if limit == 0:
+        return False
+    strict = numbers[STRICT]
+    if strict != LESS_STRICT and not math.isfinite(score):
+        score = math.inf
+    best = numbers[RULE_BEST]
+    target = best - numbers[TOL]
+    failed = score >= target if strict == STRICTLY else score > target
+    stale = numbers[STALE] + 1 if failed else 0.0
+    row[STALE] = stale
+    if score < best:
+        row[RULE_BEST] = score
+    each = numbers[EACH]
+    return stale >= limit or bool(each and stale and stale % each == 0)
+
+
+def is_over(row: NDArray[np.float64]) -> bool:
+    """Return whether the rule of this row, which has fired, ends the training."""
+    return bool(row[STALE] >= row[LIMIT])

@@ -29,10 +29,11 @@ def test_a_regressor_of_a_result(case, dtype, backend):
     assert mlp.hidden_layer_sizes == network.sizes[1:-1]
     assert (mlp.solver, mlp.loss, mlp.backend) == ("sgd", network.loss, result.backend)
     assert (mlp.n_iter_, mlp.t_, mlp.stop_reason_, mlp.loss_curve_) == (1, 20, "epochs", result.history.loss.tolist())
-    y = abs(rows(dtype)[:, : network.n_outputs]).squeeze()
-    mlp.partial_fit(rows(dtype), y)
+    X = rows(dtype)[abs(rows(dtype)).max(axis=1) < 3]  # of larger ones the loss "poisson" overflows
+    y = abs(X[:, : network.n_outputs]).squeeze()
+    mlp.partial_fit(X, y)
     assert mlp.t_ == 20 + len(y)
-    mlp.fit(rows(dtype), y)
+    mlp.fit(X, y)
 
 
 @pytest.mark.parametrize("loss", ["cross_entropy", "squared_error"])

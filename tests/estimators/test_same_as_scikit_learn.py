@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import sklearn.neural_network as theirs
 from estimator_cases import cases, compare, deviation
+from sklearn.exceptions import ConvergenceWarning
 from small_estimators import (
     SMALL,
     X_DIABETES,
@@ -80,29 +81,40 @@ def test_warm_start_with_early_stopping_that_never_improves():
     assert deviation(weights_of(fixed), before) == 0
 
 
-@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("fix_defects", [False, True])
 @pytest.mark.parametrize("early_stopping", [False, True])
 @pytest.mark.parametrize("kind", ["MLPClassifier", "MLPRegressor"])
-def test_divergence(kind, early_stopping):
+def test_a_fit_that_diverges_ends_with_its_last_finite_weights(kind, early_stopping, fix_defects):
+    """And says so; scikit-learn's goes on to the last epoch, on NaN, and raises unless it stops early."""
+    parameters = {**SMALL, "solver": "sgd", "learning_rate_init": 1e6, "batch_size": 50, "activation": "identity"}
+    parameters |= {"early_stopping": early_stopping, "fix_defects": fix_defects}
+    mlp = getattr(fastnn, kind)(**parameters)
+    with pytest.warns(ConvergenceWarning, match=r"diverged in iteration \d+, and ends with the last finite weights"):
+        mlp.fit(X_IRIS, Y_IRIS)
+    assert mlp.stop_reason_ == "diverged"
+    assert 1 <= mlp.n_iter_ == len(mlp.loss_curve_) < mlp.max_iter
+    assert np.isfinite(mlp.loss_curve_).all()
+    assert all(np.isfinite(a).all() for a in weights_of(mlp))
+    assert np.isfinite(mlp.predict(X_IRIS).astype(float)).all()
+
+
+@pytest.mark.parametrize("kind", ["MLPClassifier", "MLPRegressor"])
+@pytest.mark.parametrize("method", ["fit", "partial_fit"])
+def test_a_fit_that_diverges_in_its_first_epoch_raises_as_scikit_learns(kind, method):
     parameters = {**SMALL, "solver": "sgd", "learning_rate_init": 1e150, "batch_size": 50, "activation": "identity"}
-    mlps = {m: getattr(m, kind)(**parameters, early_stopping=early_stopping) for m in (fastnn, theirs)}
+    more = {"classes": [0, 1, 2]} if (kind, method) == ("MLPClassifier", "partial_fit") else {}
     with np.errstate(all="ignore"):
-        fits = ends(lambda module: mlps[module].fit(X_IRIS, Y_IRIS).n_iter_)
+        fits = ends(lambda module: getattr(getattr(module, kind)(**parameters), method)(X_IRIS, Y_IRIS, **more))
     assert fits[0] == fits[1]
-    assert mlps[fastnn].n_iter_ == mlps[theirs].n_iter_
-    scores = [mlp.validation_scores_ for mlp in mlps.values()]
-    np.testing.assert_array_equal(*(np.array(score, float) for score in scores))
+    assert "non-finite parameter weights" in fits[0][1]
+
+
+def test_a_loss_that_overflows_is_a_divergence_though_the_weights_stay_finite():
+    X, y = np.array([[1.0], [2.0]]), np.array([3e154, 0.0])
+    mlp = MLPRegressor(**SMALL | {"solver": "sgd", "hidden_layer_sizes": (), "max_iter": 5})
     with pytest.raises(ValueError, match="non-finite parameter weights"):
-        getattr(fastnn, kind)(**parameters, fix_defects=True).fit(X_IRIS, Y_IRIS)
-
-
-def test_loss_that_overflows_while_the_weights_do_not():
-    X = np.array([[1.0], [2.0]], np.float64)
-    mine, reference = both("MLPRegressor", X, np.array([3e154, 0.0]), solver="sgd", hidden_layer_sizes=(), max_iter=5)
-    assert np.isinf(mine.loss_curve_).any()
-    assert_same(mine, reference)
-    np.testing.assert_array_equal(np.isfinite(mine.loss_curve_), np.isfinite(reference.loss_curve_))
-    assert (mine.n_iter_, mine._no_improvement_count) == (reference.n_iter_, reference._no_improvement_count)
+        mlp.fit(X, y)
+    assert mlp.stop_reason_ == "diverged"
 
 
 def test_poisson_with_negative_targets():

@@ -249,12 +249,13 @@ def test_a_scorer_without_weights_is_told_so():
         fitted("a number", WEIGHTS["weights"], scoring=scorer)
 
 
-def test_a_diverged_epoch_is_the_worst():
-    diverging = {"solver": "sgd", "learning_rate_init": 1e6, "activation": "identity", "max_iter": 9}
-    with np.errstate(all="ignore"):
-        mlp = fitted("a number", scoring="loss", **diverging)
-    assert np.isneginf(mlp.validation_scores_[-1])
-    assert all(np.isfinite(W).all() for W in mlp.coefs_)  # the best ones
+def test_a_fit_that_diverges_keeps_the_weights_of_the_best_epoch():
+    diverging = {"solver": "sgd", "learning_rate_init": 0.4, "activation": "identity", "max_iter": 9}
+    mlp = fitted("a number", scoring="loss", **diverging)
+    assert mlp.stop_reason_ == "diverged"
+    assert len(mlp.validation_scores_) == mlp.n_iter_ < 9
+    best = fitted("a number", scoring="loss", **diverging | {"max_iter": 1 + int(np.argmax(mlp.validation_scores_))})
+    assert deviation(mlp.coefs_, best.coefs_) == 0
 
 
 def test_a_function_is_pickled_and_not_saved(tmp_path):

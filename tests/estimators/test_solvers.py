@@ -23,7 +23,7 @@ from fastnn import (
     train,
     train_many,
 )
-from fastnn.estimators.epochs import Epochs
+from fastnn.estimators.epochs import Fit
 from fastnn.optimizers import RPROP, Adam, AdamW, RMSprop
 from fastnn.schedules import cosine, one_cycle, warm_up
 
@@ -68,7 +68,7 @@ def test_a_fit_leaves_nothing_to_the_garbage_collector(given):
     gc.disable()
     try:
         MLPRegressor(**SHORT | {"solver": "sgd"} | given).fit(X, Y)
-        assert not any(type(thing) is Epochs for thing in gc.get_objects())
+        assert not any(type(thing) is Fit for thing in gc.get_objects())
     finally:
         gc.enable()
 

@@ -31,8 +31,8 @@ def methods(kind):
         if name.startswith("_") or OF_SCIKIT_LEARN.fullmatch(name) or not owners:
             continue
         value = vars(owners[-1])[name]
-        is_field = type(value).__name__ in ("_tuplegetter", "member_descriptor")
-        if inspect.isroutine(value) or (hasattr(type(value), "__get__") and not is_field):
+        is_field = type(value).__name__ in ("_tuplegetter", "member_descriptor", "OnRequest")
+        if not is_field and (inspect.isroutine(value) or hasattr(type(value), "__get__")):
             yield name, owners[-1]
 
 

@@ -158,9 +158,9 @@ def test_a_split_without_weight_is_refused_before_anything_is_trained():
     [({"n": 10**7}, "about"), ({"seed": range(10**12)}, "about"), ({"epochs": [10**9] * 99}, "more than")],
 )
 def test_too_many_members_are_refused_before_they_are_made(options, said, monkeypatch):
-    made, right = [], members._Checks.plan
+    made, right = [], members.MemberChecks.member
     monkeypatch.setattr(members, "memory", lambda: 10**10)
-    monkeypatch.setattr(members._Checks, "plan", lambda *values: made.append(values) or right(*values))
+    monkeypatch.setattr(members.MemberChecks, "member", lambda *values: made.append(values) or right(*values))
     with pytest.raises(MemoryError, match=rf"members take {said} [\d,]+ bytes, this machine has 10,000,000,000"):
         train_many(**{"networks": NETWORK, "X": X, "Y": Y, "epochs": 100, "backend": Idle()} | options)
     assert len(made) <= 4

@@ -17,6 +17,7 @@ from fastnn.many import driver, engine
 from fastnn.many.driver import Driver
 from fastnn.many.engine import Laid
 from fastnn.reference import NumpyBackend
+from fastnn.training.results import Row
 
 joblib = pytest.importorskip("joblib", reason="joblib comes with scikit-learn")
 
@@ -250,7 +251,8 @@ def test_a_population_sends_the_rows_of_its_members_only(monkeypatch):
     with joblib.parallel_config("loky", n_jobs=2):
         monkeypatch.setattr(engine, "packed", lambda units: sent.append(right(units)) or sent[-1])
         there = advanced()
-    states = [own.state for plan, _ in sent for unit in plan.units for own in unit.plans if own.state is not None]
+    members = [member for plan, _ in sent for unit in plan.units for member in unit.members]
+    states = [member.start for member in members if isinstance(member.start, Row)]
     assert len(states) == 20
     assert sum({id(state.store): len(state.store.steps) for state in states}.values()) == 20
     for member in here:

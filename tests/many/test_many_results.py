@@ -12,7 +12,7 @@ from memory_of_files import little_memory
 import fastnn
 from fastnn import SGD, ManyResult, Network, Stop, train, train_many
 from fastnn.many import results as many_results
-from fastnn.training import initial
+from fastnn.training import generator
 
 RANDOM, NETWORK, EPOCHS = np.random.RandomState(4), Network((3, 5, 1)), [3, 7, 0, 5, 1]
 X, Y = RANDOM.rand(24, 3), RANDOM.rand(24, 1)
@@ -212,8 +212,8 @@ def test_what_is_shown(many, validated):
 
 
 def test_a_member_without_a_seed_that_diverges_has_the_weights_that_it_drew(monkeypatch):
-    """It is trained anew, alone, by the words of the system's that it has drawn its weights with."""
-    monkeypatch.setattr(initial, "system_words", lambda: np.arange(4, dtype=np.uint32))
+    """Its bad step is undone, and it keeps the words of the system's that it has drawn its weights with."""
+    monkeypatch.setattr(generator, "system_words", lambda: np.arange(4, dtype=np.uint32))
     options = {"optimizer": SGD(1e200), "epochs": 3, "batch_size": None}
     many = train_many(NETWORK, 1e3 * X, Y, n=3, **options)
     stop = Stop(on_divergence="stop")

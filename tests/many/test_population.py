@@ -32,7 +32,7 @@ from fastnn import (
 )
 from fastnn.many import block
 from fastnn.training import epochs as pace
-from fastnn.training.loop import Group
+from fastnn.training.session import Session
 
 RANDOM = np.random.RandomState(5)
 X, Y = RANDOM.rand(20, 3), RANDOM.rand(20, 1)
@@ -386,11 +386,11 @@ def test_ctrl_c_keeps_what_was_trained(n_jobs, backend):
 def test_a_member_within_an_epoch_goes_on_exactly_beside_others(backend, monkeypatch):
     population = small(n_jobs=1, backend=backend)
     population.advance(2)
-    right = Group.chunk
+    right = Session.advance
     with monkeypatch.context() as patch:
         patch.setattr(block, "MOST_WORK", 0)  # it is trained alone, as a long training is
         patch.setattr(pace, "FIRST_CHUNK_STEPS", 2)
-        patch.setattr(Group, "chunk", lambda group: signal.raise_signal(signal.SIGINT) or right(group))
+        patch.setattr(Session, "advance", lambda *own: signal.raise_signal(signal.SIGINT) or right(*own))
         with pytest.warns(InterruptWarning):
             population.advance({3: 9})
     assert population[3].state.batch == 2

@@ -100,5 +100,5 @@ def same(a, b):
     return bool(a == b)
 
 
-LOCAL = {"_result", "_epochs_after", "kept", "_parts"}
+LOCAL = {"_result", "_epochs_after", "kept", "_row"}
 """What a process, or a training under way, has for itself: of `Progress`, the Numba back end and `TrainingResult`."""

@@ -38,7 +38,8 @@ from fastnn.optimizers import (  # noqa: E402
 )
 from fastnn.state import Data, Steps, StepState, Task  # noqa: E402
 from fastnn.testing.cases import VARIANTS  # noqa: E402
-from fastnn.training.rows import RowOrder  # noqa: E402
+from fastnn.training.generator import shuffle_rows  # noqa: E402
+from fastnn.training.rows import batches  # noqa: E402
 
 HASHES = FOLDER / "hashes.json"
 FEW = 2  # steps where a step takes seconds: without compilation, or where fma is a call
@@ -164,6 +165,18 @@ def hashes_of(state, losses):
     return {"state": digest(state.vectors, state.beta_products), "loss": digest(losses)}
 
 
+def steps_of(run, n_rows, n_steps):
+    """The steps of whole epochs, each of which shuffles the rows unless a batch has all of them."""
+    size = min(run.batch_size or n_rows, n_rows)
+    order, n_epochs = np.arange(n_rows), -(-n_steps // -(-n_rows // size))
+    rows, shuffle = order, size < n_rows
+    if shuffle:
+        rows = np.empty((n_epochs, n_rows), np.int64)
+        shuffle_rows(np.random.RandomState(0), rows, order)
+    places = batches(n_rows, size, shuffle, 0, n_steps)
+    return Steps(rows.reshape(-1), *places, np.full(n_steps, run.optimizer.learning_rate), np.zeros(n_steps))
+
+
 def train(run, n_steps=None, chunk=None, backend="numba"):
     """Do the first `n_steps` steps of a run, all by default, `chunk` of them a call: (state, losses)."""
     n_steps = run.n_steps if n_steps is None else min(n_steps, run.n_steps)
@@ -173,8 +186,7 @@ def train(run, n_steps=None, chunk=None, backend="numba"):
     task = Task(run.network, run.optimizer, Data(*rows), run.alpha, threads=run.threads)
     backend = get_backend(backend)
     state = StepState.create(params, run.optimizer.n_slots)
-    plan = RowOrder(np.arange(len(task.data.X)), run.batch_size, True, np.random.RandomState(0))
-    steps = plan.draw(n_steps, run.optimizer.learning_rate)
+    steps = steps_of(run, len(task.data.X), n_steps)
     for first in range(0, n_steps, chunk or n_steps):
         part = slice(first, first + (chunk or n_steps))
         some = Steps(steps.rows, *(a[part] for a in steps[1:]))

@@ -13,7 +13,13 @@ from small_training import NETWORK, N, Recorder
 from fastnn import SGD, Network, Stop, exponential, get_backend, kit, train
 from fastnn.fused.backend import NumbaBackend
 from fastnn.training import generator
-from fastnn.training.generator import GENERATORS, bookmark, make_random_state, shuffle_rows
+from fastnn.training.generator import (
+    GENERATORS,
+    bookmark,
+    make_random_state,
+    shuffle_rows,
+    words_of,
+)
 
 
 def test_same_seed_gives_the_same_bits_and_another_seed_does_not(go):
@@ -111,7 +117,7 @@ def test_a_seed_gives_numpys_generator(seed):
         assert same(ours, numpys)
         one, other = (all_bits(r.standard_normal(401), r.permutation(9)) for r in (ours, numpys))
         assert one == other
-    GENERATORS.put(ours)  # it holds one more normal number
+    GENERATORS.put((ours, words_of(ours)))  # it holds one more normal number
     assert same(make_random_state(4), np.random.RandomState(4))
 
 
@@ -247,5 +253,6 @@ def test_words_in_another_place_are_an_error(monkeypatch):
     elsewhere = property(lambda self: {"state": {"key": np.zeros(624, np.uint32), "pos": 624}})
     monkeypatch.setattr(np.random, "MT19937", type("Moved", (np.random.MT19937,), {"state": elsewhere}))
     generator._check_layout.cache_clear()
+    kit.clear()  # which has generators of the right class
     with pytest.raises(RuntimeError, match="changed the layout of MT19937 in memory"):
         bookmark(make_random_state(0))

@@ -27,8 +27,8 @@ from fastnn import (
 from fastnn.compiler.loader import IN_PYTHON
 from fastnn.fused.backend import NumbaBackend
 from fastnn.training import exceptions
-from fastnn.training.epochs import Decisions
 from fastnn.training.rows import rows_of
+from fastnn.training.session import Session
 
 pytestmark = pytest.mark.skipif(IN_PYTHON, reason="in Python, each epoch is a call")
 
@@ -133,13 +133,14 @@ def options_of(case, **others):
 @pytest.fixture
 def epochs_of_calls(monkeypatch):
     """The epochs that ended in each call that decided."""
-    counts, right = [], Decisions.take
+    counts, right = [], Session._account
 
-    def counting(self, rules, k=0):
-        counts.append(int(rules.ended[k, 0]))
-        return right(self, rules, k)
+    def counting(self, steps, wanted, good, inside, batch):
+        if inside is not None:
+            counts.append(int(inside.ended[0, 0]))
+        return right(self, steps, wanted, good, inside, batch)
 
-    monkeypatch.setattr(Decisions, "take", counting)
+    monkeypatch.setattr(Session, "_account", counting)
     return counts
 
 
@@ -182,7 +183,7 @@ def test_rows_that_members_score_are_copied_once(rows, monkeypatch):
         return copies[-1]
 
     monkeypatch.setattr("fastnn.training.initial.rows_of", watched)
-    monkeypatch.setattr("fastnn.training.epochs.rows_of", watched)
+    monkeypatch.setattr("fastnn.training.session.rows_of", watched)
     stop = Stop(patience=3, restore_best=True)
     train_many(NETWORK, X, Y, seed=range(9), n_jobs=1, optimizer=Adam(0.03), epochs=5, stop=stop, **rows)
     assert len(copies) == 2  # one of them to check a member before all others

@@ -315,7 +315,7 @@ def test_sparse_input_is_refused_with_the_way_out(function):
 
 
 def test_nothing_is_allocated_before_memory_is_refused(monkeypatch):
-    monkeypatch.setattr("fastnn.training.initial.aligned_zeros", lambda *given: pytest.fail("allocated"))
+    monkeypatch.setattr("fastnn.training.session.aligned_zeros", lambda *given: pytest.fail("allocated"))
     with pytest.raises(pytest.fail.Exception, match="allocated"):
         train(NETWORK, X, Y, epochs=1)
     with pytest.raises(MemoryError, match="has 1,000,002,000,001 parameters; with"):

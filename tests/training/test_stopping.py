@@ -24,25 +24,29 @@ from fastnn import (
     train_many,
 )
 from fastnn.schedules import Schedule
+from fastnn.state import RULE_BEST
 from fastnn.testing.tolerances import assert_within
 from fastnn.training.epochs import learning_rates
-from fastnn.training.stopping import Patience, accuracy, r2, scorer
+from fastnn.training.stopping import LESS_STRICT, Rule, accuracy, fires, r2, scorer
 
 
 def count(rule, losses):
-    """How many epochs with these losses it takes until the rule fires; None if it does not."""
-    return next((i for i, loss in enumerate(losses, 1) if rule.fires(float(loss))), None)
+    """How many epochs with these losses it takes until the rule fires, None if it does not; and its row then."""
+    row = rule.row()
+    return next((i for i, loss in enumerate(losses, 1) if fires(row, float(loss))), None), row
 
 
 def test_a_loss_that_is_lower_by_just_tol_or_not_finite_is_no_improvement():
-    assert count(Stop(tol=0.0, patience=3).rule(), np.ones(9)) == 4
-    assert count(Stop(tol=0.5, patience=1).rule(), [2, 1.25, 0.75, 0.25]) == 3
-    assert count(Patience(0.0, 1, strict=False), np.ones(9)) is None
-    assert count(Patience(0.5, 1, strict=False), [2, 1.5, 1.0, 0.75]) == 4
-    rule = Stop(tol=0.0, patience=4).rule()
-    assert count(rule, [1.0, math.nan, -math.inf, math.inf, math.nan]) == 5
-    assert rule.best == 1.0
-    assert count(Stop(patience=2).rule(), np.full(5, math.nan)) == 2
+    for rule, losses, n_epochs in (
+        (Stop(tol=0.0, patience=3).rule(), np.ones(9), 4),
+        (Stop(tol=0.5, patience=1).rule(), [2, 1.25, 0.75, 0.25], 3),
+        (Rule(0.0, 1, strict=LESS_STRICT), np.ones(9), None),
+        (Rule(0.5, 1, strict=LESS_STRICT), [2, 1.5, 1.0, 0.75], 4),
+        (Stop(patience=2).rule(), np.full(5, math.nan), 2),
+    ):
+        assert count(rule, losses)[0] == n_epochs
+    n_epochs, row = count(Stop(tol=0.0, patience=4).rule(), [1.0, math.nan, -math.inf, math.inf, math.nan])
+    assert (n_epochs, row[RULE_BEST]) == (5, 1.0)
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")

@@ -1,0 +1,92 @@
+"""Sessions of one member or several, in one call or in parts: bits of trainings alone, and what is
+taken of them."""
+
+import pickle
+
+import numpy as np
+import pytest
+from bits import assert_same_results, result_bits
+
+from fastnn import SGD, Adam, Network, Stop, train
+from fastnn.compiler.loader import IN_PYTHON
+from fastnn.training.options import check_options
+from fastnn.training.results import Row
+from fastnn.training.session import Session
+
+R = np.random.RandomState(0)
+X, Y = R.rand(23, 3), R.rand(23, 2)
+NETWORK = Network((3, 5, 2), "tanh")
+KINDS = {
+    "full batches": {"batch_size": None},
+    "shuffled": {"batch_size": 5},
+    "patience": {
+        "batch_size": 5,
+        "stop": Stop(validation=(X[:7], Y[:7]), patience=2, restore_best=True),
+    },
+    "a split": {"batch_size": None, "stop": Stop(validation=0.3, patience=3, restore_best=True)},
+    "divergence": {"batch_size": 5, "optimizer": SGD(1e6), "stop": Stop(on_divergence="stop")},
+}
+
+
+def session_of(seeds, kind, epochs=9):
+    options = check_options(
+        NETWORK, X, Y, **{"optimizer": Adam(0.1), "epochs": epochs} | KINDS[kind], threads=1
+    )
+    return Session([options] * len(seeds), seeds)
+
+
+def trained(session, most_epochs=None):
+    while session.is_running():
+        session.advance(most_epochs)
+    results = session.results()
+    session.close()
+    return [results.result(k) for k in range(len(session.members))]
+
+
+@pytest.mark.skipif(IN_PYTHON, reason="in Python, several members are not decided in a call")
+@pytest.mark.parametrize("most_epochs", [None, 1, 4])
+@pytest.mark.parametrize("kind", KINDS)
+def test_members_have_the_bits_of_trainings_alone_in_whatever_parts_they_advance(kind, most_epochs):
+    options = {"optimizer": Adam(0.1), "epochs": 9} | KINDS[kind]
+    alone = [train(NETWORK, X, Y, seed=seed, **options) for seed in range(6)]
+    assert_same_results(trained(session_of(range(6), kind), most_epochs), alone)
+    assert_same_results(trained(session_of([0], kind), most_epochs), alone[:1])
+
+
+@pytest.mark.skipif(IN_PYTHON, reason="in Python, several members are not decided in a call")
+@pytest.mark.parametrize("kind", ["full batches", "shuffled"])
+def test_members_go_on_from_rows_of_results_as_from_states(kind):
+    first = session_of(range(6), kind, epochs=4)
+    first.advance()
+    first.end_all("epochs")
+    results = first.results()
+    first.close()
+    for starts in ([Row(results, k) for k in range(6)], [results.state(k) for k in range(6)]):
+        whole = [result.state for result in trained(session_of(range(6), kind))]
+        for own, state in zip(trained(session_of(starts, kind, epochs=5)), whole, strict=True):
+            assert own.state.vectors.tobytes() == state.vectors.tobytes()
+            assert own.state.index.tobytes() == state.index.tobytes()
+            assert (
+                own.state.random_state["state"]["key"].tobytes()
+                == state.random_state["state"]["key"].tobytes()
+            )
+            assert (own.state.t, own.state.counters["epoch"]) == (state.t, 9)
+
+
+def test_a_result_of_a_session_that_goes_on_stays_as_it_is():
+    session = session_of([0], "shuffled")
+    session.advance(2)
+    then = session.result(0, goes_on=True)
+    before = pickle.loads(pickle.dumps(then))
+    session.advance(3)
+    assert (then.stop_reason, then.n_epochs) == ("running", 2)
+    assert result_bits(then) == result_bits(before)
+
+
+def test_options_are_frozen_and_say_nothing_of_the_seed():
+    options = check_options(NETWORK, X, Y, epochs=3, seed=5)
+    with pytest.raises(AttributeError):
+        options.n_epochs = 4
+    assert result_bits(trained(Session([options], [5]))[0]) == result_bits(
+        train(NETWORK, X, Y, epochs=3, seed=5)
+    )
