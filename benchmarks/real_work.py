@@ -15,6 +15,7 @@ from sklearn.datasets import load_breast_cancer, load_digits, load_iris
 
 import fastnn
 from benchmarks.readme import print_parts
+from fastnn.cli.correctness import check_work
 from fastnn.measuring import work
 from fastnn.measuring.timing import (
     in_turn,
@@ -26,7 +27,6 @@ from fastnn.measuring.timing import (
     seconds_of,
     times_text,
 )
-from fastnn.testing.correctness import check_work
 
 ROUNDS = 5
 FEW, MANY = 1_000, 10_000  # epochs

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from fastnn import MLPClassifier, train, workloads
+from fastnn.cli.correctness import check_same_answer
 from fastnn.measuring import work
-from fastnn.testing.correctness import check_same_answer
 
 theirs = pytest.importorskip("sklearn.neural_network")
 
