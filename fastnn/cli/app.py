@@ -190,9 +190,10 @@ def gate(
 ) -> None:
     """Fail if one program is slower than another (deprecated).
 
-    It goes in 0.5: use pytest-benchmark or asv. Each command measures one version of the program, and prints JSON in the format of
-    `fastnn bench --json -`. The shell runs the two commands alternately, in pairs. The exit code is 1 if a count is
-    worse, or if the whole interval of a ratio is above the threshold in two rounds, and 2 if nothing could be compared.
+    It goes in 0.5: use pytest-benchmark or asv. Each command measures one version of the program, and prints JSON in
+    the format of `fastnn bench --json -`. The shell runs the two commands alternately, in pairs. The exit code is 1 if
+    a count is worse, or if the whole interval of a ratio is above the threshold in two rounds, and 2 if nothing could
+    be compared.
     """
     err.print(f"DeprecationWarning: {DEPRECATED}", soft_wrap=True, markup=False, highlight=False)
     for name, path in (("--json", json), ("--plot", plot), ("--summary", summary)):

@@ -29,8 +29,8 @@ from fastnn.measuring.timing import repeated, sampled
 __all__ = ["measure"]
 
 DEPRECATED = (
-    "fastnn.gate and the command fastnn gate go in 0.5: use pytest-benchmark to compare two versions in one job, or asv "
-    "to follow a program from commit to commit, see docs/howto/performance-tracking.md"
+    "fastnn.gate and the command fastnn gate go in 0.5: use pytest-benchmark to compare two versions in one job, or "
+    "asv to follow a program from commit to commit, see docs/howto/performance-tracking.md"
 )
 
 TAIL, WIDTH = 5, 300  # Lines of a failed command's errors that are shown, and the characters of each

@@ -1,8 +1,7 @@
-"""The conformance suite, for a back end of any origin or for functions that are none, and its
-report.
+"""The conformance suite, for any back end or for functions that are none, and its report.
 
-A suite is a list of checks (see `Check`), the same for every back end; each looks for a case that
-the back end's `supports` accepts, and is skipped where there is none. The pytest plugin and
+A suite is a list of checks (see `Check`), the same for every back end; each is skipped if the back
+end's `supports` declines what it is about. The pytest plugin and
 ``fastnn verify`` run the same list.
 """
 

@@ -1,6 +1,4 @@
-"""Checks of a back end's gradient: against the reference's, and against the derivative of its
-loss.
-"""
+"""Checks of a back end's gradient, by the reference's and by the derivative of its loss."""
 
 from collections.abc import Iterator
 from typing import Any

@@ -1,6 +1,4 @@
-"""How far apart two computations of the same numbers may be: tolerances, scales of rounding, the
-worst difference.
-"""
+"""How far apart two computations of the same numbers may be, and the worst difference."""
 
 import math
 from collections.abc import Iterator
