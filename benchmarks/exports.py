@@ -18,6 +18,7 @@ from numba import njit
 
 from benchmarks.peers import limits
 from benchmarks.readme import print_parts
+from benchmarks.texts import times_text
 from fastnn import (
     ACTIVATIONS,
     SGD,
@@ -28,7 +29,7 @@ from fastnn import (
     load,
     train,
 )
-from fastnn.measuring.timing import interleaved, markdown, times_text
+from fastnn.measuring.timing import interleaved, markdown
 from fastnn.testing.tolerances import assert_within, export_bound
 
 N_ROWS = 2000

@@ -11,8 +11,8 @@ import pytest
 
 from fastnn import workloads
 from fastnn.backends import BACKENDS
+from fastnn.cli.correctness import check_work
 from fastnn.measuring import machine, work
-from fastnn.testing.correctness import check_work
 
 load = functools.cache(work.load)
 # The same for all in a group, whose rounds are then compared fairly; with numba a round takes milliseconds.

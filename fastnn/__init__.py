@@ -4,10 +4,8 @@ Its public names are listed in ``fastnn/__init__.pyi``; each is imported when it
 brings all of them but the estimators, with which scikit-learn would be imported.
 """
 
-import contextlib
 import functools
 import importlib
-import os
 
 __version__ = "0.3.0"  # written here only; pyproject.toml reads it from here
 
@@ -35,7 +33,17 @@ def __getattr__(name: str) -> object:
     if name.startswith("_") or name not in _homes():
         raise AttributeError(f"module 'fastnn' has no attribute {name!r:.200}")
     home = _homes()[name]
-    value = vars(importlib.import_module(home)).get(name)
+    try:
+        value = vars(importlib.import_module(home)).get(name)
+    except ImportError as error:
+        if not f"{error.name}".startswith("fastnn"):
+            raise
+        raise ImportError(
+            f"{error}: files of fastnn-numba are missing. The distribution fastnn, another project's or version 0.1 of "
+            "this one, has the same folder, and may have replaced or removed them: python -m pip uninstall fastnn "
+            "fastnn-numba, and then install fastnn-numba again",
+            name=error.name,
+        ) from error
     if value is None:  # a module
         value = importlib.import_module(f"{home}.{name}")
     globals()[name] = value
@@ -46,14 +54,3 @@ def __dir__() -> list[str]:
     import importlib.util
 
     return sorted(_names(estimators=importlib.util.find_spec("sklearn") is not None))
-
-
-def _look_for_another_owner() -> None:
-    """Warn where another project's distribution, called fastnn, owns this folder too."""
-    with contextlib.suppress(OSError):
-        for name in os.listdir(os.path.dirname(os.path.dirname(__file__))):
-            if name.startswith("fastnn-") and name.endswith((".dist-info", ".egg-info")):
-                importlib.import_module("fastnn.checking.hints").warn_of_another_owner(name)
-
-
-_look_for_another_owner()

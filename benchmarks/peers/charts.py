@@ -12,7 +12,8 @@ from benchmarks.drawing import BLUE, ORANGE, log_scale, panels, style
 from benchmarks.peers import measure as m
 from benchmarks.peers.tables import crossover_ratios
 from benchmarks.peers.workloads import KINDS, VALIDATED, describe, describe_many
-from fastnn.measuring.timing import digits, ratio, rounded
+from benchmarks.texts import rounded
+from fastnn.measuring.timing import digits, ratio
 
 MARKERS = {m.JAX: "o", m.JAX_OLD: "^", m.TORCH: "s"}
 

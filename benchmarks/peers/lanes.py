@@ -19,8 +19,8 @@ import numpy as np
 
 from benchmarks.peers.workloads import GRID, VALIDATION, Job, load
 from fastnn import workloads
+from fastnn.cli.correctness import check_same_answer
 from fastnn.measuring.timing import repeated, seconds_of
-from fastnn.testing.correctness import check_same_answer
 
 CHECKED_EPOCHS = {"seed": 100, "iris": 100}  # of the others one, or as many as make ten steps
 CHECKED_MEMBERS, CHECKED_ITERATIONS = 3, 100

@@ -8,7 +8,8 @@ import numpy as np
 from benchmarks.peers import measure as m
 from benchmarks.peers.workloads import GRID, KINDS, VALIDATION, describe, describe_many
 from benchmarks.readme import Aim, where
-from fastnn.measuring.timing import Interval, digits, markdown, ratio, rounded, times_text
+from benchmarks.texts import rounded, times_text
+from fastnn.measuring.timing import Interval, digits, markdown, ratio
 
 CHAIN_CYCLES = 270  # The seed step's chain of operations that wait for one another
 COUNTED = 100_000_000

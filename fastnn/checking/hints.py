@@ -9,7 +9,6 @@ import inspect
 import os
 import re
 import sys
-import warnings
 from collections.abc import Callable, Collection, Mapping
 from typing import Any, TypeVar, cast
 
@@ -54,15 +53,6 @@ def missing_package(package: str, needs: str = "this needs") -> ImportError:
     name = f'"{DISTRIBUTION}[{EXTRAS[package]}]"' if package in EXTRAS else package
     hint = f"python -m pip install {name}"
     return ImportError(f"{needs} {package}, which is not installed: {hint}", name=package)
-
-
-def warn_of_another_owner(metadata: str) -> None:
-    """Warn that another project's distribution, of the folder `metadata`, owns this folder too."""
-    warnings.warn(
-        f"{FOLDER} belongs to {DISTRIBUTION} and to the distribution fastnn ({metadata} lies "
-        f"beside it), which is another project's or version 0.1 of this one: {REMEDY}",
-        stacklevel=4,  # the line that imports fastnn
-    )
 
 
 # ------------------------------- other libraries' names for activations, losses and initial weights

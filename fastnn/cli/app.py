@@ -10,13 +10,13 @@ import typer
 from fastnn import __version__, plotting
 from fastnn.checking import hints
 from fastnn.cli.bench import bench
-from fastnn.cli.console import File, check_output, new_table, option, out, progress, say, show
+from fastnn.cli.console import File, check_output, err, new_table, option, out, progress, say, show
 from fastnn.cli.demo import demo
 from fastnn.cli.verify import verify
 from fastnn.cores import available_cores
 from fastnn.files import export as files
 from fastnn.files.model import kind_of, load
-from fastnn.gate import report
+from fastnn.gate import DEPRECATED, report
 from fastnn.gate.compare import PAIRS, THRESHOLD, GateSettings, compare
 from fastnn.measuring import machine
 from fastnn.measuring.starting import ENTRY_POINTS, OF_A_DTYPE, OF_NONE, first_calls
@@ -188,12 +188,14 @@ def gate(
     plot: Annotated[File, option("FILE", "Draw the ratios into a .png, .svg or .pdf.")] = None,
     summary: Annotated[File, _SUMMARY] = None,
 ) -> None:
-    """Fail if one program is slower than another.
+    """Fail if one program is slower than another (deprecated).
 
-    For continuous integration. Each command measures one version of the program, and prints JSON in the format of
-    `fastnn bench --json -`. The shell runs the two commands alternately, in pairs. The exit code is 1 if a count is
-    worse, or if the whole interval of a ratio is above the threshold in two rounds, and 2 if nothing could be compared.
+    It goes in 0.5: use pytest-benchmark or asv. Each command measures one version of the program, and prints JSON in
+    the format of `fastnn bench --json -`. The shell runs the two commands alternately, in pairs. The exit code is 1 if
+    a count is worse, or if the whole interval of a ratio is above the threshold in two rounds, and 2 if nothing could
+    be compared.
     """
+    err.print(f"DeprecationWarning: {DEPRECATED}", soft_wrap=True, markup=False, highlight=False)
     for name, path in (("--json", json), ("--plot", plot), ("--summary", summary)):
         check_output(path, name)
     with progress("first runs", 4 if counts else None) as advance:

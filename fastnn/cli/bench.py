@@ -26,12 +26,12 @@ from fastnn.cli.console import (
     say,
     show,
 )
+from fastnn.cli.correctness import check_work
 from fastnn.cores import available_cores
 from fastnn.errors import FastnnError
 from fastnn.measuring import machine, work, workloads
 from fastnn.measuring.starting import compile_seconds, import_seconds
 from fastnn.measuring.timing import Run, calibrated, digits, interleaved, quartiles, ratio
-from fastnn.testing.correctness import check_work
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

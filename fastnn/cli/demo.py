@@ -10,12 +10,12 @@ from rich.table import Table
 from fastnn import plotting
 from fastnn.backends import BACKENDS
 from fastnn.cli.console import File, new_table, option, out, progress, say, show
+from fastnn.cli.correctness import accuracy, check_same_answer
 from fastnn.measuring import tutorial, workloads
 from fastnn.measuring.starting import first_calls
 from fastnn.measuring.timing import interleaved, quartiles, with_unit
 from fastnn.measuring.workloads import Workload
 from fastnn.memory import Array
-from fastnn.testing.correctness import accuracy, check_same_answer
 from fastnn.training import TrainingResult, train
 
 LOOP = "tutorial's loop"  # The column of the tutorial's own loop beside those of the back ends

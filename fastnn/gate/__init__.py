@@ -1,4 +1,4 @@
-"""The performance gate: is one program slower than another?
+"""The performance gate: is one program slower than another? Deprecated: it goes in 0.5.
 
 A side is any command that prints JSON, which `measure` writes and `read` reads; nothing here knows of neural networks.
 `compare` runs both sides and judges, `report` shows the result. The format is that of ``fastnn bench --json -``, of
@@ -23,10 +23,15 @@ from statistics import median
 from typing import Any, NamedTuple
 
 from fastnn.checking.arguments import shown
-from fastnn.errors import FastnnError
+from fastnn.errors import FastnnError, warn
 from fastnn.measuring.timing import repeated, sampled
 
 __all__ = ["measure"]
+
+DEPRECATED = (
+    "fastnn.gate and the command fastnn gate go in 0.5: use pytest-benchmark to compare two versions in one job, or "
+    "asv to follow a program from commit to commit, see docs/howto/performance-tracking.md"
+)
 
 TAIL, WIDTH = 5, 300  # Lines of a failed command's errors that are shown, and the characters of each
 
@@ -136,6 +141,9 @@ def measure(
 ) -> str:
     """Time functions, and return what ``fastnn gate`` reads: print it, and nothing else.
 
+    .. deprecated:: 0.4
+       It goes in 0.5: use pytest-benchmark or asv.
+
     ::
 
         print(fastnn.gate.measure({"nearest of 64": lambda: nearest(points, queries)}))
@@ -170,6 +178,7 @@ def measure(
     TypeError
         When `functions` is no mapping.
     """
+    warn(DeprecationWarning(DEPRECATED))
     if not isinstance(functions, Mapping):
         raise TypeError(f"functions must be a mapping, such as {{'name': function}}, not {shown(functions)}")
     runs = {name: repeated(function) for name, function in functions.items()}

@@ -148,21 +148,6 @@ def digits(number: float) -> str:
     return f"{number:,.0f}" if number >= 100 else f"{number:.1f}" if number >= 10 else f"{number:.2f}"
 
 
-def rounded(number: float) -> str:
-    """Return a large number with three digits that say something."""
-    return f"{float(f'{number:.3g}'):,.0f}"
-
-
-def times_text(samples: Sequence[float] | None) -> str:
-    """Return the median of seconds and their quartiles as text, "" of none."""
-    if not samples:
-        return ""
-    interval = quartiles(samples)
-    size, unit = next(((s, u) for s, u in ((1, "s"), (1e-3, "ms")) if interval.middle >= s), (1e-6, "µs"))
-    low, middle, high = (digits(number / size) for number in interval)
-    return f"{middle} {unit} ({low}–{high})"
-
-
 def markdown(heads: Sequence[str], rows: Iterable[Sequence[str]], right: str = "") -> str:
     """Return a table in Markdown; the columns named in `right`, by their places as in "123", are aligned there."""
     line = "|".join("---:" if str(i) in right else "---" for i in range(len(heads)))

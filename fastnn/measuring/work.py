@@ -70,16 +70,6 @@ def agree(what: str, actual: Vector, expected: Vector) -> None:
         raise AssertionError(f"{what}: relative distance {distance:.1e} is above {limit:.0e}; nothing was timed")
 
 
-def agree_fits(mine: Any, theirs: Any) -> None:
-    """Raise an AssertionError unless two fitted estimators, ours and scikit-learn's, did the same work."""
-    if mine.n_iter_ != theirs.n_iter_:
-        raise AssertionError(f"{mine.n_iter_} epochs against {theirs.n_iter_}")
-    if mine.coefs_[0].dtype == np.float64 and mine.solver != "lbfgs":
-        for a, b in zip(mine.coefs_, theirs.coefs_, strict=True):
-            np.testing.assert_allclose(a, b, rtol=1e-6, atol=1e-9)
-    np.testing.assert_allclose(mine.loss_, theirs.loss_, rtol=0.05, atol=1e-4)
-
-
 def _workload(name: str, dtype: DTypeLike | None, threads: int | None, rows: int | None, options: Any) -> Work:
     workload = fastnn.workloads.load(name, dtype)
     X, Y, batch = workload.X[:rows], workload.Y[:rows], workload.batch_size or len(workload.X)

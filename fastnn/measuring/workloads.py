@@ -53,7 +53,7 @@ class Workload:
         Held-out data, where the workload has some.
     most_loss, least_accuracy : float or None
         What a usual training from seed 0 must reach, in its last epoch and on the held-out rows; None where there is
-        nothing to learn. `fastnn.testing.correctness.check_workload` asks for it before anything is timed.
+        nothing to learn. `fastnn.cli.correctness.check_workload` asks for it before anything is timed.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""The conformance suite: checks of a back end, and the only place where a tolerance is written down.
+"""The conformance suite: checks of a back end, and the only place where tolerances are written.
 
 This project's tests use them, and they check a back end of your own::
 
@@ -6,15 +6,14 @@ This project's tests use them, and they check a back end of your own::
     register_backend("mine", MyBackend)
     testing.assert_backends_match(workloads.load("iris"), backends=("numpy", "mine"))
 
-`check_backend` runs the whole conformance suite on a back end, `check_functions` its comparisons on a function for the
-loss and gradient and one for a step.
+`check_backend` runs the whole conformance suite on a back end, `check_functions` its comparisons on
+a function for the loss and gradient and one for a step.
 
-Every check that passes returns how near it came to its bound: the worst difference as a part of what is allowed.
+Every check that passes returns how near it came to its bound: the worst difference as a part of
+what is allowed.
 """
 
-import sys
-
-from fastnn.testing import cases, conformance, properties, tolerances, trainings
+from fastnn.testing import tolerances as tolerances
 from fastnn.testing.cases import Check, Declined
 from fastnn.testing.conformance import (
     Outcome,
@@ -49,11 +48,6 @@ from fastnn.testing.trainings import (
     assert_updates_match,
     growth_bound,
 )
-
-# Pickles of earlier versions name these modules.
-_EARLIER = {"check": cases, "differences": tolerances, "matching": trainings, "report": conformance}
-_EARLIER["state_properties"] = properties
-sys.modules.update({f"{__name__}.{name}": module for name, module in _EARLIER.items()})
 
 __all__ = [
     "COMPLEX_STEP_RTOL",

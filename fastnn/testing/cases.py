@@ -1,28 +1,25 @@
-"""Checks, the problems that they draw, and their cases: the nearest to the wanted one that a back end supports.
-
-A back end may support one hidden layer only, or one optimizer, or no penalty. So a check names the `Setting` that it
-wants, and the fields that it is about. `nearest` finds a supported `Case` with these fields as wanted, and the others
-where the back end supports them.
-"""
+"""Checks, the problems that they draw, and the cases that they run on."""
 
 import dataclasses
-import functools
-import itertools
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from itertools import product
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import DTypeLike
 
 from fastnn.backends import Backend, Data
-from fastnn.losses import ACTIVATIONS, HIDDEN, LOSSES, Value
+from fastnn.losses import ACTIVATIONS, HIDDEN, LOSSES
 from fastnn.memory import Array
 from fastnn.network import BIAS_GRADIENTS, BIASES, REDUCTIONS, Network
 from fastnn.optimizers import OPTIMIZERS, Optimizer
 from fastnn.testing.tolerances import away_from_kinks
 
 DTYPES = ("float32", "float64")
+
+Fields = dict[str, Any]
+"""Fields of `Network`, "alpha" and "weighted", or options of an optimizer."""
 
 
 @dataclass(frozen=True)
@@ -60,8 +57,8 @@ class Check:
     output: str = ""
     optimizer: str = ""
     run: Callable[[Backend], float] = field(kw_only=True, repr=False)
-    """Takes a back end, returns its worst difference as a part of what is allowed; AssertionError where it is more,
-    `Declined` where the back end does not support this."""
+    """Takes a back end, returns its worst difference as a part of what is allowed; raises
+    AssertionError if it is more, and `Declined` if the back end does not support this."""
 
     def __repr__(self) -> str:
         return f"<Check: {self.name}>"
@@ -70,112 +67,6 @@ class Check:
     def name(self) -> str:
         """Name of the check for people, and the id of its test."""
         return f"{self.kind}: {self.what}, {self.dtype}"
-
-
-def read_only(*arrays: Array) -> Data:
-    """Return these arrays as the read-only data that a back end gets."""
-    for array in arrays:
-        array.flags.writeable = False
-    return Data(*arrays)
-
-
-# -------------------------------------------------------------------------------------------- problems, away from kinks
-
-
-PAIRS = [(loss, output) for loss, line in LOSSES.items() for output in line.outputs]
-"""Each loss with each output activation that it goes with."""
-
-
-_LINES: list[Any] = [*ACTIVATIONS.values(), *LOSSES.values()]
-_OWN = [line.value for line in _LINES if line.value]
-VARIANTS = [dataclasses.replace(own, **{name: 0.7 * n + 0.1 for name, n in vars(own).items()}) for own in _OWN]
-"""The activations and losses that have parameters, with others than the default ones, all of which are numbers."""
-
-_OPTIONS: dict[str, list[dict[str, Any]]] = {
-    "SGD": [{}, {"momentum": 0.9}, {"momentum": 0.9, "nesterov": True}, {"momentum": 1.0}, {"sequential": True}],
-    "Adam": [{}, {"beta_1": 0.0}, {"beta_1": 0.5, "beta_2": 0.7, "epsilon": 1e-3}, {"sequential": True}],
-    "AdamW": [{}, {"weight_decay": 0.5}, {"weight_decay": 0.0}],
-}
-OPTIMIZER_CASES = [(name, options) for name in OPTIMIZERS for options in _OPTIONS.get(name, [{}])]
-"""Each optimizer by its name, with each set of options that has a path of its own."""
-
-
-class Problem(NamedTuple):
-    """The arguments of a loss and its gradient besides the network."""
-
-    params: Array  # (n_params,)
-    X: Array  # (n, n_inputs)
-    Y: Array  # (n, n_outputs)
-    sample_weight: Array  # (n,)
-
-
-def draw_targets(network: Network, random_state: np.random.RandomState, n: int) -> Array:
-    """Draw targets (n, n_outputs) that the loss can take; rows of probabilities sum to 1."""
-    Y = random_state.uniform(0, 1, (n, network.n_outputs))
-    return Y / Y.sum(axis=1, keepdims=True) if _takes_probabilities(network) else Y
-
-
-def _takes_probabilities(network: Network) -> bool:
-    """Return whether the targets of a row are probabilities that sum to 1: those of a loss of softmax alone are."""
-    return network.loss_line.outputs == ("softmax",)
-
-
-def draw(network: Network, n: int, dtype: DTypeLike = np.float64, seed: int = 0) -> Problem:
-    """Draw a problem of n rows, a third of them of weight 0, but not the first."""
-    random_state = np.random.RandomState(seed)
-    for _ in range(20):  # for parameters with which most rows lie on a kink
-        params = network.init_params(random_state, dtype)
-        X = random_state.standard_normal((3 * n, network.n_inputs)).astype(dtype)
-        Y = draw_targets(network, random_state, 3 * n).astype(dtype)
-        away = np.flatnonzero(away_from_kinks(network, params, X, Y))[:n]
-        if len(away) == n:
-            weight = random_state.uniform(0.5, 2, n) * (random_state.uniform(size=n) < 2 / 3)
-            weight[0] = 1
-            return Problem(params, X[away], Y[away], weight.astype(dtype))
-    raise AssertionError(f"{network}: no {n} rows away from its kinks")
-
-
-def draw_training(network: Network, n: int, dtype: DTypeLike = np.float64, seed: int = 0) -> Problem:
-    """Draw a problem to train on: X in [-1, 1], targets that depend on X, and every fourth row of weight 0."""
-    random_state = np.random.RandomState(seed)
-    params = network.init_params(random_state, dtype)
-    X = random_state.uniform(-1, 1, (n, network.n_inputs)).astype(dtype)
-    Y = draw_targets(network, random_state, n)
-    if not _takes_probabilities(network):
-        Y[:, 0] = (1 + np.sin(3 * X).mean(axis=1)) / 2
-    weight = np.where(np.arange(n) % 4 == 1, 0, 1 + np.arange(n) % 3)
-    return Problem(params, X, Y.astype(dtype), weight.astype(dtype))
-
-
-def gradients_of_all_sizes(n_steps: int, n: int, dtype: DTypeLike) -> Array:
-    """Draw gradients (n_steps, n) over many orders of magnitude, with zeros, repeated signs and changes of sign."""
-    random_state = np.random.RandomState(1)
-    size = 10.0 ** random_state.uniform(-12, 3, n)
-    gradients = random_state.standard_normal((n_steps, n)) * size
-    gradients[:, ::7] = abs(gradients[:, ::7])
-    gradients[random_state.uniform(size=gradients.shape) < 0.1] = 0
-    gradients[n_steps // 2 :, n // 2] = 0  # a unit that dies
-    return gradients.astype(dtype)
-
-
-# ---------------------------------------------------------------------------------------------------------------- cases
-
-
-RATE = 0.01
-"""A learning rate that suits a small network."""
-
-
-def optimizer_of(name: str, **options: Any) -> Optimizer:
-    """Return an optimizer by its name, with a learning rate that suits a small network."""
-    return OPTIMIZERS[name](RATE, **options)
-
-
-PLAIN = [optimizer_of(name) for name, kind in OPTIMIZERS.items() if not kind.full_batch]
-"""One optimizer of each kind, but for those that take full batches only."""
-EVERY = [optimizer_of(name, **options) for name, options in OPTIMIZER_CASES]
-"""Each optimizer with each set of its options."""
-HIDDEN_SMOOTH_FIRST = list(dict.fromkeys(("tanh", "sigmoid", *HIDDEN)))
-"""The activations of hidden layers, in the order in which they are chosen where any will do."""
 
 
 class Declined(Exception):
@@ -196,6 +87,131 @@ class Declined(Exception):
     """
 
 
+# ---------------------------------------------------------------------------------- names
+
+PAIRS = [(loss, output) for loss, line in LOSSES.items() for output in line.outputs]
+"""Each loss with each output activation that it goes with."""
+
+_VALUES = [line.value for table in (ACTIVATIONS, LOSSES) for line in table.values() if line.value]
+VARIANTS = [
+    dataclasses.replace(value, **{name: 0.7 * number + 0.1 for name, number in vars(value).items()})
+    for value in _VALUES
+]
+"""The activations and losses that have parameters, with others than the default ones."""
+
+_OPTIONS: dict[str, list[Fields]] = {
+    "SGD": [
+        {},
+        {"momentum": 0.9},
+        {"momentum": 0.9, "nesterov": True},
+        {"momentum": 1.0},
+        {"sequential": True},
+    ],
+    "Adam": [
+        {},
+        {"beta_1": 0.0},
+        {"beta_1": 0.5, "beta_2": 0.7, "epsilon": 1e-3},
+        {"sequential": True},
+    ],
+    "AdamW": [{}, {"weight_decay": 0.5}, {"weight_decay": 0.0}],
+}
+OPTIMIZER_CASES = [(name, options) for name in OPTIMIZERS for options in _OPTIONS.get(name, [{}])]
+"""Each optimizer by its name, with each set of options that has a path of its own."""
+
+RATE = 0.01
+"""A learning rate that suits a small network."""
+
+
+def optimizer_of(name: str, **options: Any) -> Optimizer:
+    """Return an optimizer by its name, with a learning rate that suits a small network."""
+    return OPTIMIZERS[name](RATE, **options)
+
+
+EVERY = [optimizer_of(name, **options) for name, options in OPTIMIZER_CASES]
+"""Each optimizer with each set of its options."""
+MINIBATCH = [optimizer_of(name) for name, kind in OPTIMIZERS.items() if not kind.full_batch]
+"""Each optimizer that takes batches, with its default options."""
+
+
+# ------------------------------------------------------------------------------- problems
+
+
+class Problem(NamedTuple):
+    """The arguments of a loss and its gradient besides the network."""
+
+    params: Array  # (n_params,)
+    X: Array  # (n, n_inputs)
+    Y: Array  # (n, n_outputs)
+    sample_weight: Array  # (n,)
+
+
+def draw_targets(network: Network, random_state: np.random.RandomState, n: int) -> Array:
+    """Draw targets (n, n_outputs) that the loss can take; rows of probabilities sum to 1."""
+    Y = random_state.uniform(0, 1, (n, network.n_outputs))
+    return Y / Y.sum(axis=1, keepdims=True) if _takes_probabilities(network) else Y
+
+
+def _takes_probabilities(network: Network) -> bool:
+    """Return whether the targets of a row are probabilities that sum to 1: those of a loss of
+    softmax alone are.
+    """
+    return network.loss_line.outputs == ("softmax",)
+
+
+def draw(network: Network, n: int, dtype: DTypeLike = np.float64, seed: int = 0) -> Problem:
+    """Draw a problem of n rows, a third of them of weight 0, but not the first."""
+    random_state = np.random.RandomState(seed)
+    for _ in range(20):  # for parameters with which most rows lie on a kink
+        params = network.init_params(random_state, dtype)
+        X = random_state.standard_normal((3 * n, network.n_inputs)).astype(dtype)
+        Y = draw_targets(network, random_state, 3 * n).astype(dtype)
+        away = np.flatnonzero(away_from_kinks(network, params, X, Y))[:n]
+        if len(away) == n:
+            weight = random_state.uniform(0.5, 2, n) * (random_state.uniform(size=n) < 2 / 3)
+            weight[0] = 1
+            return Problem(params, X[away], Y[away], weight.astype(dtype))
+    raise AssertionError(f"{network}: no {n} rows away from its kinks")
+
+
+def draw_training(
+    network: Network, n: int, dtype: DTypeLike = np.float64, seed: int = 0
+) -> Problem:
+    """Draw a problem to train on: X in [-1, 1], targets that depend on X, and every fourth row of
+    weight 0.
+    """
+    random_state = np.random.RandomState(seed)
+    params = network.init_params(random_state, dtype)
+    X = random_state.uniform(-1, 1, (n, network.n_inputs)).astype(dtype)
+    Y = draw_targets(network, random_state, n)
+    if not _takes_probabilities(network):
+        Y[:, 0] = (1 + np.sin(3 * X).mean(axis=1)) / 2
+    weight = np.where(np.arange(n) % 4 == 1, 0, 1 + np.arange(n) % 3)
+    return Problem(params, X, Y.astype(dtype), weight.astype(dtype))
+
+
+def gradients_of_all_sizes(n_steps: int, n: int, dtype: DTypeLike) -> Array:
+    """Draw gradients (n_steps, n) over many orders of magnitude, with zeros, repeated signs and
+    changes of sign.
+    """
+    random_state = np.random.RandomState(1)
+    size = 10.0 ** random_state.uniform(-12, 3, n)
+    gradients = random_state.standard_normal((n_steps, n)) * size
+    gradients[:, ::7] = abs(gradients[:, ::7])
+    gradients[random_state.uniform(size=gradients.shape) < 0.1] = 0
+    gradients[n_steps // 2 :, n // 2] = 0  # a unit that dies
+    return gradients.astype(dtype)
+
+
+def read_only(*arrays: Array) -> Data:
+    """Return these arrays as the read-only data that a back end gets."""
+    for array in arrays:
+        array.flags.writeable = False
+    return Data(*arrays)
+
+
+# ---------------------------------------------------------------------------------- cases
+
+
 class Case(NamedTuple):
     """A network and how it is trained."""
 
@@ -209,199 +225,96 @@ class Case(NamedTuple):
         """Return the penalty and, if rows have weights, `sample_weight` as keyword arguments."""
         return {"alpha": self.alpha, "sample_weight": sample_weight if self.weighted else None}
 
-
-class Setting(NamedTuple):
-    """A choice of network and options, with a field for each property that a back end may or may not support."""
-
-    activation: str | Value = "tanh"
-    pair: tuple[str | Value, str] = PAIRS[0]
-    """Loss and output activation, which go together."""
-    inputs: int = 4
-    hidden: tuple[int, ...] = (6,)
-    outputs: int = 3
-    bias: str = "vector"
-    bias_gradient: str = "exact"
-    reduction: str = "mean"
-    alpha: float = 0.0
-    weighted: bool = False
-
-    def network(self) -> Network:
-        """Return the network of this setting."""
-        return _network(self._replace(alpha=0.0, weighted=False))
-
-    def case(self, optimizer: Optimizer) -> Case:
-        """Return the case of this setting with an optimizer."""
-        return Case(self.network(), optimizer, self.alpha, self.weighted)
-
-    def __str__(self) -> str:
-        options = [f"bias {self.bias}", *(["bias gradient times the bias"] if self.bias_gradient != "exact" else [])]
-        options += [f"reduction {self.reduction}", *([f"alpha {self.alpha:g}"] if self.alpha else [])]
-        sizes = "-".join(map(str, (self.inputs, *self.hidden, self.outputs)))
-        return (
-            f"{self.pair[0]} of {self.pair[1]} with hidden {self.activation}, sizes {sizes}, {', '.join(options)}"
-            f"{', row weights' * self.weighted}"
-        )
+    def is_supported(self, backend: Backend) -> bool:
+        """Return whether the back end supports this case."""
+        options: Fields = {"alpha": self.alpha, "sample_weight": self.weighted}
+        return backend.supports(self.network, self.optimizer, **options)
 
 
-@functools.lru_cache(maxsize=2**14)  # a search for supported cases asks for the same ones again and again
-def _network(s: Setting) -> Network:
-    sizes = s.inputs, *s.hidden, max(2, s.outputs) if s.pair[1] == "softmax" else s.outputs  # a single one is always 1
-    return Network(
-        sizes, s.activation, *reversed(s.pair), bias=s.bias, bias_gradient=s.bias_gradient, reduction=s.reduction
-    )
-
-
-def accepted(backend: Backend, setting: Setting, optimizers: Iterable[Optimizer]) -> Case | None:
-    """Return the case of a setting with the first optimizer that the back end supports; None if there is none.
-
-    Without hidden layers, it does not matter which activation the network names for them.
-    """
-    settings = [setting] if setting.hidden else [setting._replace(activation=name) for name in HIDDEN]
-    networks = [setting.network() for setting in settings]
-    for optimizer, network in itertools.product(optimizers, networks):
-        if backend.supports(network, optimizer, alpha=setting.alpha, sample_weight=setting.weighted):
-            return Case(network, optimizer, setting.alpha, setting.weighted)
-    return None
-
-
-def nearest(
+def choose(
     backend: Backend,
-    wanted: Setting,
-    about: Sequence[str] = (),
+    *abouts: Fields,
+    wanted: Fields | None = None,
     optimizers: Sequence[Optimizer] = EVERY,
-    order: Sequence[str] = Setting._fields,
 ) -> Case:
-    """Find the case nearest to the wanted setting that the back end supports.
+    """Return the first case that a back end supports: its `plain_network` with some fields changed.
 
     Parameters
     ----------
     backend : Backend
-    wanted : Setting
-    about : sequence of str
-        The fields that the check is about, which stay as wanted.
+    *abouts : dict
+        The fields that the check is about: fields of `Network`, "alpha" and "weighted". The case
+        has those of one of the dictionaries; the earlier, the better.
+    wanted : dict
+        More fields: the case has them all, or the penalty and weights of them, or none.
     optimizers : sequence of Optimizer
-        One of these; the earlier, the better.
-    order : sequence of str
-        The other fields become as wanted one after another, in this order, where the back end supports it.
+        The case has one of these; the earlier, the better.
 
     Raises
     ------
     Declined
-        Where the back end supports no such case.
+        If the back end supports no such case.
     """
-    if case := accepted(backend, wanted, optimizers) or approached(backend, wanted, about, optimizers, order):
-        return case
-    names = " or ".join(f"{'sequential ' * o.sequential}{o.name}" for o in optimizers)
-    by = names if len(optimizers) < len(EVERY) else "any optimizer"
-    raise Declined(f"{backend.name} does not support {wanted}, by {by}, nor what is near to it")
+    network = plain_network(backend)
+    wanted = wanted or {}
+    options = {name: value for name, value in wanted.items() if name in ("alpha", "weighted")}
+    extras: list[Fields] = [wanted, options, {}]
+    for about, more in product(abouts or ({},), extras):
+        fields = {"alpha": 0.0, "weighted": False, **more, **about}
+        alpha, weighted = fields.pop("alpha"), fields.pop("weighted")
+        changed = _changed(network, fields)
+        if "activation" in about and changed.n_layers == 1:
+            continue  # an activation that no layer has
+        for optimizer in optimizers:
+            case = Case(changed, optimizer, alpha, weighted)
+            if case.is_supported(backend):
+                return case
+    names = " or ".join(dict.fromkeys(optimizer.name for optimizer in optimizers))
+    raise Declined(f"{backend.name} does not support {list(abouts)} by {names}")
 
 
-def approached(
-    backend: Backend,
-    wanted: Setting,
-    about: Sequence[str],
-    optimizers: Sequence[Optimizer],
-    order: Sequence[str] = Setting._fields,
-) -> Case | None:
-    """Return the result of `nearest` for a wanted setting that is not supported; None if there is none."""
-    for setting in _starts(backend, wanted, about):
-        if case := accepted(backend, setting, optimizers):
-            break
-    else:
-        return None
-    for name in order:
-        moved = setting._replace(**{name: getattr(wanted, name)})
-        if moved != setting and (found := accepted(backend, moved, optimizers)):
-            setting, case = moved, found
-    return case
+def _changed(network: Network, fields: Fields) -> Network:
+    """Return the network with some fields changed, and with two outputs if one is too few."""
+    if fields.get("output") == "softmax" and network.n_outputs == 1:
+        fields = {"sizes": (*network.sizes[:-1], 2), **fields}
+    return dataclasses.replace(network, **fields)
 
 
-def drawn(backend: Backend, seed: int, about: Sequence[str] = ()) -> Case:
-    """Draw a case that the back end supports, from all values of each field; those in `about` keep their default.
+_SIZES = [(4, *hidden, n_outputs) for hidden in ((6,), (), (7, 3)) for n_outputs in (3, 1)]
+_SMOOTH_FIRST = list(dict.fromkeys(("tanh", "sigmoid", *HIDDEN)))
+_last: dict[str, Any] = {"backend": None, "network": None}
+
+
+def plain_network(backend: Backend) -> Network:
+    """Return the first small network that the back end supports, without penalty and weights.
 
     Raises
     ------
     Declined
-        Where the back end supports nothing.
+        If it supports none.
     """
-    random_state = np.random.RandomState(seed)
-    default = Setting()
-    drawn_fields = {name: values[random_state.randint(len(values))] for name, values in _VALUES.items()}
-    wanted = Setting(**drawn_fields | {name: getattr(default, name) for name in about})
-    optimizer = EVERY[random_state.randint(len(EVERY))]
-    order = [Setting._fields[i] for i in random_state.permutation(len(Setting._fields))]
-    return nearest(backend, wanted, about, [optimizer, *EVERY], order)
+    if _last["backend"] is not backend:  # the checks of a suite ask for one back end in turn
+        _last.update(backend=backend, network=_first_network(backend))
+    if _last["network"] is None:
+        raise Declined(f"{backend.name} supports no network with any optimizer")
+    network: Network = _last["network"]
+    return network
 
 
-_VALUES: dict[str, Sequence[Any]] = {
-    "activation": HIDDEN,
-    "pair": PAIRS,
-    "inputs": (1, 3, 5, 9),
-    "hidden": ((5,), (), (7, 3), (17,), (3, 9, 4)),
-    "outputs": (1, 2, 3, 6),
-    "bias": BIASES,
-    "bias_gradient": BIAS_GRADIENTS,
-    "reduction": REDUCTIONS,
-    "alpha": (0.0, 0.1, 0.5),
-    "weighted": (False, True),
-}
-"""The values that `drawn` draws from."""
-
-
-def supported(backend: Backend, *optimizers: Optimizer, **about: Any) -> Case:
-    """Find a small case that the back end supports with these fields of `Setting` and one of the optimizers (any).
-
-    Raises
-    ------
-    Declined
-        Where the back end supports none.
-    """
-    return nearest(backend, Setting(**about), list(about), optimizers or EVERY)
-
-
-def supports_anything(backend: Backend) -> bool:
-    """Return whether the back end supports any network."""
-    return _base(backend) is not None
-
-
-def _starts(backend: Backend, wanted: Setting, about: Sequence[str]) -> Iterator[Setting]:
-    """Yield settings to begin from: the supported one with the fields of `about` as wanted, then other names."""
-    base = _base(backend)
-    if base is None:
-        return
-    base = base._replace(**{name: getattr(wanted, name) for name in about})
-    if "activation" in about and not base.hidden:  # a network without hidden layers would say nothing about it
-        base = base._replace(hidden=wanted.hidden)
-    yield base
-    yield from (setting for setting in _all_names(base, about) if setting != base)
-
-
-def _all_names(setting: Setting, about: Sequence[str] = ()) -> Iterator[Setting]:
-    pairs = [setting.pair] if "pair" in about else PAIRS
-    names = [setting.activation] if "activation" in about or not setting.hidden else HIDDEN_SMOOTH_FIRST
-    for pair, name in itertools.product(pairs, names):
-        yield setting._replace(pair=pair, activation=name)
-
-
-def _base(backend: Backend) -> Setting | None:
-    """Find the first setting that the back end supports, without penalty and weights; the result is kept."""
-    known = _bases.get(id(backend))
-    if known is None or known[0] is not backend:
-        if len(_bases) > _KEPT:
-            _bases.clear()
-        known = _bases[id(backend)] = backend, _find_base(backend)
-    return known[1]
-
-
-_KEPT = 8
-_bases: dict[int, tuple[Backend, Setting | None]] = {}  # by id, for a back end need not be hashable
-
-
-def _find_base(backend: Backend) -> Setting | None:
-    choices = ((6,), (), (7, 3)), (3, 1), BIASES, BIAS_GRADIENTS, REDUCTIONS
-    for hidden, outputs, bias, bias_gradient, reduction in itertools.product(*choices):
-        frame = Setting(hidden=hidden, outputs=outputs, bias=bias, bias_gradient=bias_gradient, reduction=reduction)
-        for setting in _all_names(frame):
-            if accepted(backend, setting, EVERY):
-                return setting
+def _first_network(backend: Backend) -> Network | None:
+    choices = product(BIAS_GRADIENTS, _SIZES, BIASES, REDUCTIONS, PAIRS, _SMOOTH_FIRST)
+    for bias_gradient, sizes, bias, reduction, (loss, output), activation in choices:
+        if output == "softmax" and sizes[-1] == 1:
+            continue
+        network = Network(
+            sizes,
+            activation,
+            output,
+            loss,
+            bias=bias,
+            bias_gradient=bias_gradient,
+            reduction=reduction,
+        )
+        if any(Case(network, optimizer).is_supported(backend) for optimizer in EVERY):
+            return network
     return None

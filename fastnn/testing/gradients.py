@@ -1,4 +1,4 @@
-"""Checks of a back end's gradient: against the reference's, and against the derivative of its loss."""
+"""Checks of a back end's gradient, by the reference's and by the derivative of its loss."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -40,10 +40,11 @@ def assert_gradients_match(
     backend: str | Backend = "numba",
     expected: str | Backend = "numpy",
 ) -> float:
-    """Assert that a back end's loss and gradient are those of the reference, or of another back end, `expected`.
+    """Assert that a back end's loss and gradient are those of another, such as the reference.
 
-    Takes what `fastnn.loss_and_gradient` takes; rows should be `away_from_kinks`. The bound is ``GRADIENT_FACTOR * n *
-    eps * S`` for each tensor; for the loss, S is the loss with its differences as sums.
+    Takes what `fastnn.loss_and_gradient` takes; rows should be `away_from_kinks`. The bound is
+    ``GRADIENT_FACTOR * n * eps * S`` for each tensor; for the loss, S is the loss with its
+    differences as sums.
 
     Parameters
     ----------
@@ -72,8 +73,9 @@ def assert_gradients_match(
     Raises
     ------
     AssertionError
-        That names the layer nearest to the output whose gradient is off, its worst number, both values, the ULP
-        between them and the bound. The loss comes first: where it is off, the forward pass is.
+        That names the layer nearest to the output whose gradient is off, its worst number, both
+        values, the ULP between them and the bound. The loss comes first: where it is off, the
+        forward pass is.
 
     Examples
     --------
@@ -93,7 +95,9 @@ def assert_gradients_match(
     loss_allowed = unit * loss_scale(network, params, data, alpha)
     worst = assert_within(other_loss, loss, loss_allowed, f"loss of {names[0]}", names[1])
     allowed = unit * gradient_scale(network, params, data, alpha)
-    return max(worst, assert_tensors_within(network, other, gradient, allowed, "gradient by", *names))
+    return max(
+        worst, assert_tensors_within(network, other, gradient, allowed, "gradient by", *names)
+    )
 
 
 def check_gradient(
@@ -109,13 +113,15 @@ def check_gradient(
 ) -> float:
     """Assert that a back end's gradient is the derivative of its loss.
 
-    Where the loss takes complex parameters, the derivative is a complex step, one parameter at a time, in float64:
-    ``dL/dp = Im L(p + ih) / h`` to the last digits, for nothing is subtracted (Squire and Trapp, SIAM Review 40, 1998).
-    Such a back end has an attribute ``accepts_complex = True``, as the reference has.
+    Where the loss takes complex parameters, the derivative is a complex step, one parameter at a
+    time, in float64: ``dL/dp = Im L(p + ih) / h`` to the last digits, for nothing is subtracted
+    (Squire and Trapp, SIAM Review 40, 1998). Such a back end has an attribute ``accepts_complex =
+    True``, as the reference has.
 
-    Elsewhere it is a central difference, of each W and b along `DIRECTIONS` random directions, so that the cost does
-    not depend on their sizes: ``L(p + u) - L(p - u) = 2 g u``, each parameter moved by ``eps^(1/3) max(1, |p|)``, in
-    the dtype of `params`: float32, or float64 for everything else. Rows that cross a kink between the two are left out.
+    Elsewhere it is a central difference, of each W and b along `DIRECTIONS` random directions, so
+    that the cost does not depend on their sizes: ``L(p + u) - L(p - u) = 2 g u``, each parameter
+    moved by ``eps^(1/3) max(1, |p|)``, in the dtype of `params`: float32, or float64 for everything
+    else. Rows that cross a kink between the two are left out.
 
     Parameters
     ----------
@@ -134,24 +140,25 @@ def check_gradient(
     backend : name or Backend
         The one whose gradient is checked.
     loss : name or Backend, optional
-        The one whose loss is differentiated: by default the same. With "numpy" any back end's gradient is compared
-        with a complex step.
+        The one whose loss is differentiated: by default the same. With "numpy" any back end's
+        gradient is compared with a complex step.
 
     Returns
     -------
     float
-        The worst difference as a part of its bound: ``COMPLEX_STEP_RTOL`` times S of each tensor for a complex step;
-        along a direction ``DIRECTION_FACTOR * eps^(1/3)`` times S and the length of the way, and what rounding may
-        change in the two losses.
+        The worst difference as a part of its bound: ``COMPLEX_STEP_RTOL`` times S of each tensor
+        for a complex step; along a direction ``DIRECTION_FACTOR * eps^(1/3)`` times S and the
+        length of the way, and what rounding may change in the two losses.
 
     Raises
     ------
     AssertionError
         Where it is not; the text names the layer and W or b, from the output to the input.
     ValueError
-        With ``bias_gradient="times_bias"``, which is not the loss' gradient; when a row lies near a kink, where there
-        is none (see `away_from_kinks`); when a probability is so near 0 or 1 that the loss clips it, which its gradient
-        ignores; when the back end computes in float32 what it was given in float64.
+        With ``bias_gradient="times_bias"``, which is not the loss' gradient; when a row lies near a
+        kink, where there is none (see `away_from_kinks`); when a probability is so near 0 or 1 that
+        the loss clips it, which its gradient ignores; when the back end computes in float32 what it
+        was given in float64.
 
     Examples
     --------
@@ -159,13 +166,17 @@ def check_gradient(
     >>> from fastnn import Network, testing
     >>> network, r = Network((3, 4, 2), "tanh"), np.random.RandomState(0)
     >>> params, X, Y = network.init_params(r), r.randn(5, 3), r.randn(5, 2)
-    >>> testing.check_gradient(network, params, X, Y, backend="numba") <= 1  # by central differences
+    >>> problem = network, params, X, Y
+    >>> testing.check_gradient(*problem, backend="numba") <= 1  # by central differences
     True
-    >>> testing.check_gradient(network, params, X, Y, backend="numba", loss="numpy") <= 1  # by a complex step
+    >>> testing.check_gradient(*problem, backend="numba", loss="numpy") <= 1  # by a complex step
     True
     """
     if network.bias_gradient != "exact":
-        raise ValueError(f"bias_gradient={network.bias_gradient!r} is not the gradient of the loss: nothing to check")
+        raise ValueError(
+            f"bias_gradient={network.bias_gradient!r} is not the gradient of the loss: "
+            "nothing to check"
+        )
     backend = get_backend(backend)
     by = backend if loss is None else get_backend(loss)
     exact = getattr(by, "accepts_complex", False)
@@ -174,14 +185,23 @@ def check_gradient(
     data = check_data(network, np.asarray(X, params.dtype), Y, sample_weight)
     batch = reference.take(network, data, slice(None))
     if not away_from_kinks(network, params, batch.X, batch.Y).all():
-        raise ValueError("a row lies near a kink of the network or its loss, where the derivative jumps: draw another")
+        raise ValueError(
+            "a row lies near a kink of the network or its loss, where the derivative jumps: "
+            "draw another"
+        )
     output = backend.predict(network, params, batch.X)
     if network.loss_line.clips and not (reference.clip(output) == output).all():
-        raise ValueError("the loss clips a probability of 0 or 1, which its gradient ignores: draw another row")
-    return (_complex_step if exact else _central_differences)(network, params, data, alpha, backend, by)
+        raise ValueError(
+            "the loss clips a probability of 0 or 1, which its gradient ignores: draw another row"
+        )
+    return (_complex_step if exact else _central_differences)(
+        network, params, data, alpha, backend, by
+    )
 
 
-def _complex_step(network: Network, params: Array, data: Data, alpha: float, backend: Backend, by: Backend) -> float:
+def _complex_step(
+    network: Network, params: Array, data: Data, alpha: float, backend: Backend, by: Backend
+) -> float:
     actual = backend.loss_and_gradient(network, params, data, alpha)[1]
     expected = np.empty(params.size)
     moved = params.astype(complex)
@@ -192,7 +212,9 @@ def _complex_step(network: Network, params: Array, data: Data, alpha: float, bac
         moved[i] = params[i]
     allowed = COMPLEX_STEP_RTOL * gradient_scale(network, params, data, alpha)
     names = backend.name, f"the complex step of the loss of {by.name}"
-    return assert_tensors_within(network, actual.astype(np.float64), expected, allowed, "gradient by", *names)
+    return assert_tensors_within(
+        network, actual.astype(np.float64), expected, allowed, "gradient by", *names
+    )
 
 
 def _central_differences(
@@ -209,14 +231,20 @@ def _central_differences(
     if gradient.dtype != params.dtype:
         is_, was = gradient.dtype, params.dtype
         raise ValueError(f"{backend.name} computes {is_} from {was}: give parameters of {is_}")
-    worst, scale = 0.0, DIRECTION_FACTOR * _step(params) * gradient_scale(network, params, data, alpha)
-    rounding = rounding_unit(network, len(data.X), params.dtype) * 2 * loss_scale(network, params, data, alpha)
+    scale = DIRECTION_FACTOR * _step(params) * gradient_scale(network, params, data, alpha)
+    unit = rounding_unit(network, len(data.X), params.dtype)
+    rounding = 2 * unit * loss_scale(network, params, data, alpha)
+    worst = 0.0
     for tensor, up, down in _moves(network, params):
         way = up.astype(np.float64) - down
-        first, second = (float(by.loss_and_gradient(network, end, data, alpha)[0]) for end in (up, down))
-        what = f"gradient of {backend.name} by {tensor}, along a random direction"
+        first = float(by.loss_and_gradient(network, up, data, alpha)[0])
+        second = float(by.loss_and_gradient(network, down, data, alpha)[0])
         allowed = float(np.linalg.norm(scale * way)) + rounding
-        worst = max(worst, assert_within(gradient @ way, first - second, allowed, what, f"the loss of {by.name}"))
+        names = (
+            f"gradient of {backend.name} by {tensor}, along a random direction",
+            f"the loss of {by.name}",
+        )
+        worst = max(worst, assert_within(gradient @ way, first - second, allowed, *names))
     return worst
 
 
@@ -225,7 +253,9 @@ def _step(params: Array) -> float:
 
 
 def _moves(network: Network, params: Array) -> Iterator[tuple[str, Array, Array]]:
-    """Yield parameters on either side of `params`, along directions within one tensor that a fixed seed draws."""
+    """Yield parameters on either side of `params`, along directions within one tensor that a fixed
+    seed draws.
+    """
     random_state = np.random.RandomState(0)
     size = (_step(params) * np.maximum(1, abs(params))).astype(params.dtype)
     for tensor, part, _ in tensors(network):

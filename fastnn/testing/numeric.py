@@ -1,24 +1,36 @@
-"""The numeric checks: every activation, loss and optimizer against the reference.
-
-Four functions, one for each kind of check, compare a back end with the reference on one `Case`. The list of checks
-calls them for all names, with the sizes and options that suit the back end, and for some cases that are
-drawn from all that it supports.
-"""
+"""The checks that compare numbers: every activation, loss and optimizer with the reference."""
 
 import dataclasses
-import itertools
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
+from itertools import product
 from typing import Any
 
 import numpy as np
 
 from fastnn import reference
 from fastnn.backends import Backend
-from fastnn.losses import HIDDEN, LOSSES, Loss, Value
+from fastnn.losses import HIDDEN, LOSSES, Loss, name_of
+from fastnn.memory import Array
 from fastnn.network import BIASES, REDUCTIONS, Network
+from fastnn.optimizers import Optimizer
 from fastnn.schedules import cosine
-from fastnn.testing import cases
+from fastnn.testing.cases import (
+    EVERY,
+    OPTIMIZER_CASES,
+    PAIRS,
+    RATE,
+    VARIANTS,
+    Case,
+    Check,
+    Declined,
+    Fields,
+    choose,
+    draw,
+    draw_training,
+    gradients_of_all_sizes,
+    optimizer_of,
+)
 from fastnn.testing.gradients import assert_gradients_match, check_gradient
 from fastnn.testing.tolerances import assert_within, output_scale, rounding_unit
 from fastnn.testing.trainings import (
@@ -28,206 +40,194 @@ from fastnn.testing.trainings import (
     plan_course,
 )
 
-TRAINED = [
-    case for case in cases.OPTIMIZER_CASES if case[1] in ({}, {"momentum": 0.9}, {"momentum": 0.9, "nesterov": True})
-]
-"""The optimizers that train a network of each activation and loss."""
-_SHAPES = (((5,), 23), ((17,), 1), ((), 9), ((7, 3, 9), 50), ((3, 10), 257))  # hidden layers, rows
+# ------------------------------------------------------------- one case, by the kind of check
 
 
-def numeric_checks(dtypes: Sequence[str]) -> Iterator[cases.Check]:
-    """Yield checks: gradients of activations and losses, updates of optimizers, trainings of all, drawn cases."""
-    for dtype in dtypes:
-        for i, activation in enumerate(HIDDEN):
-            for j, (loss, output) in enumerate(cases.PAIRS):
-                what, names = f"{activation}, {loss} of {output}", (activation, loss, output)
-                run = partial(_gradient, names, i + j, dtype)
-                yield cases.Check("gradient", what, dtype, *names, run=run)
-                if dtype == dtypes[-1]:  # float64, if there is a choice: differences say more then
-                    yield cases.Check("derivative", what, dtype, *names, run=partial(_derivative, names, i + j, dtype))
-        for k, value in enumerate(cases.VARIANTS):
-            is_loss = isinstance(value.line, Loss)
-            of: Names = ("tanh", value, value.line.outputs[0]) if is_loss else (value, "squared_error", "identity")
-            yield cases.Check("gradient", f"{value}", dtype, run=partial(_gradient, of, k, dtype))
-            if dtype == dtypes[-1]:
-                yield cases.Check("derivative", f"{value}", dtype, run=partial(_derivative, of, k, dtype))
-        for name, options in cases.OPTIMIZER_CASES:
-            run = partial(_update, name, options, dtype)
-            yield cases.Check("update", title(name, options), dtype, optimizer=name, run=run)
-        for i, activation in enumerate(HIDDEN):
-            for j, (loss, line) in enumerate(LOSSES.items()):
-                for k, (name, options) in enumerate(TRAINED):
-                    outputs = [line.outputs[(i + k + m) % len(line.outputs)] for m in range(len(line.outputs))]
-                    what = f"{activation}, {loss}, {title(name, options)}"
-                    run = partial(_training, (activation, loss), outputs, (name, options), i + j + k, dtype)
-                    yield cases.Check(
-                        "training", what, dtype, activation, loss, optimizer=title(name, options), run=run
-                    )
-        for kind in KINDS:
-            for k in range(len(ROWS[kind])):
-                yield cases.Check(kind, f"drawn case {k + 1}", dtype, run=partial(_drawn, kind, k, dtype))
-
-
-def coverage_checks(dtypes: Sequence[str]) -> Iterator[cases.Check]:
-    """Yield the property that at least one check runs, for each kind of check.
-
-    It fails where all checks of a kind would be skipped, since nothing would have been compared.
-    """
-    for dtype in dtypes:
-        for kind in KINDS:
-            yield cases.Check("property", f"at least one {kind} check runs", dtype, run=partial(_runs, kind))
-
-
-def title(name: str, options: dict[str, Any]) -> str:
-    """Name an optimizer with its options: ``SGD momentum=0.9``."""
-    return " ".join([name, *(f"{key}={value}" for key, value in options.items())])
-
-
-# ----------------------------------------------------------------------------------------- one case, by kind of check
-
-
-def compare_gradients(case: cases.Case, n: int, seed: int, dtype: str, backend: Backend) -> float:
+def compare_gradients(case: Case, n: int, seed: int, dtype: str, backend: Backend) -> float:
     """Compare loss, gradient and predictions of n rows with the reference's."""
-    params, X, Y, sample_weight = cases.draw(case.network, n, dtype, seed)
-    options = case.options(sample_weight)
+    params, X, Y, weight = draw(case.network, n, dtype, seed)
+    options = case.options(weight)
     worst = assert_gradients_match(case.network, params, X, Y, backend=backend, **options)
     return max(worst, assert_predictions_match(case.network, params, X, backend))
 
 
-def compare_with_differences(case: cases.Case, n: int, seed: int, dtype: str, backend: Backend) -> float:
-    """Compare the gradient with differences of the back end's own loss, in float64 where that takes complex steps."""
-    wide = getattr(backend, "accepts_complex", False)
-    params, X, Y, sample_weight = cases.draw(case.network, n, np.float64 if wide else dtype, seed)
-    return check_gradient(case.network, params, X, Y, backend=backend, **case.options(sample_weight))
+def assert_predictions_match(network: Network, params: Array, X: Array, backend: Backend) -> float:
+    """Assert that a back end's outputs are those of the reference, within their bound."""
+    expected = reference.NumpyBackend().predict(network, params, X)
+    actual = backend.predict(network, params, X)
+    allowed = rounding_unit(network, 1, params.dtype) * output_scale(network, params, X)
+    return assert_within(actual, expected, allowed, f"prediction of {backend.name}")
 
 
-def compare_steps(case: cases.Case, n: int, seed: int, dtype: str, backend: Backend) -> float:
+def compare_derivatives(case: Case, n: int, seed: int, dtype: str, backend: Backend) -> float:
+    """Compare the gradient with differences of the back end's own loss."""
+    if getattr(backend, "accepts_complex", False):
+        dtype = "float64"
+    params, X, Y, weight = draw(case.network, n, dtype, seed)
+    return check_gradient(case.network, params, X, Y, backend=backend, **case.options(weight))
+
+
+def compare_steps(case: Case, n: int, seed: int, dtype: str, backend: Backend) -> float:
     """Compare each of some steps, which begin with the state of the reference."""
-    params, X, Y, sample_weight = cases.draw_training(case.network, n, dtype, seed)
-    given = {"optimizer": case.optimizer, "batch_size": None if case.optimizer.full_batch else 8, "params": params}
-    course = plan_course(case.network, X, Y, 8, seed, **given, **case.options(sample_weight))
+    params, X, Y, weight = draw_training(case.network, n, dtype, seed)
+    options = {**case.options(weight), "optimizer": case.optimizer, "params": params}
+    size = None if case.optimizer.full_batch else 8
+    course = plan_course(case.network, X, Y, 8, seed, batch_size=size, **options)
     return assert_steps_match(course, reference.NumpyBackend(), backend)[0]
 
 
-def compare_trainings(case: cases.Case, n: int, seed: int, dtype: str, backend: Backend) -> float:
+def compare_trainings(
+    case: Case, n: int, seed: int, dtype: str, backend: Backend, **changed: Any
+) -> float:
     """Compare the weights at the end of a training and the losses of its epochs."""
-    params, X, Y, sample_weight = cases.draw_training(case.network, n, dtype, seed)
+    params, X, Y, weight = draw_training(case.network, n, dtype, seed)
+    options = {**case.options(weight), "optimizer": case.optimizer, "seed": seed}
     size, epochs = (None, 6) if case.optimizer.full_batch else (8, 3)
-    given = {"optimizer": case.optimizer, "batch_size": size, "epochs": epochs, **case.options(sample_weight)}
-    return assert_trainings_match(case.network, X, Y, params, backend=backend, seed=seed, **given)
+    options |= {"batch_size": size, "epochs": epochs, **changed}
+    return assert_trainings_match(case.network, X, Y, params, backend=backend, **options)
 
 
-def assert_predictions_match(network: Network, params: Any, X: Any, backend: Backend) -> float:
-    """Assert that a back end's outputs are those of the reference; return the worst part of the bound."""
-    expected = reference.NumpyBackend().predict(network, params, X)
-    allowed = rounding_unit(network, 1, params.dtype) * output_scale(network, params, X)
-    return assert_within(backend.predict(network, params, X), expected, allowed, f"prediction of {backend.name}")
-
-
-KINDS: dict[str, Callable[[cases.Case, int, int, str, Backend], float]] = {
+KINDS: dict[str, Callable[..., float]] = {
     "gradient": compare_gradients,
-    "derivative": compare_with_differences,
+    "derivative": compare_derivatives,
     "update": compare_steps,
     "training": compare_trainings,
 }
-"""The kinds of checks that compare numbers, each with the function (case, rows, seed, dtype, back end) that does it."""
-ROWS = dict.fromkeys(KINDS, (19, 1, 50)) | {"derivative": (19, 7, 50)}  # one may cross a kink between differences
-"""The rows of drawn cases: for each kind so many run on a back end that supports anything."""
+"""Each kind of check, with its function of (case, rows, seed, dtype, back end)."""
 
 
-# -------------------------------------------------------------------------------------------------- which case it is
+def compare(
+    kind: str, case: Case, n: int, seed: int, dtype: str, backend: Backend, **options: Any
+) -> float:
+    """Compare a back end with the reference by a kind of check; the error names the case."""
+    try:
+        return KINDS[kind](case, n, seed, dtype, backend, **options)
+    except AssertionError as error:
+        weights = ", row weights" if case.weighted else ""
+        how = f"{case.optimizer}, alpha {case.alpha:g}{weights}"
+        raise AssertionError(f"{error}\nin {case.network}, {how}") from None
 
 
-Names = tuple[str | Value, str | Value, str]
-"""A hidden activation, a loss and an output activation."""
+# --------------------------------------------------------------------------- the list of checks
 
 
-def _setting(names: Names, k: int, **fields: Any) -> cases.Setting:
-    """Return the k-th setting of the options that any network may have: k runs through their combinations."""
-    activation, loss, output = names
-    fields |= {"bias": BIASES[k % 3], "reduction": REDUCTIONS[k // 2 % 2]}
-    fields |= {"weighted": k % 2 == 1, "alpha": 0.1 * (k // 3 % 3)}
-    return cases.Setting(activation, (loss, output), **fields)
+def title(name: str, options: Fields) -> str:
+    """Name an optimizer with its options: ``SGD momentum=0.9``."""
+    return " ".join([name, *(f"{key}={value}" for key, value in options.items())])
 
 
-_NAMES = ("activation", "pair")
+TRAINED = {
+    title(name, options): optimizer_of(name, **options)
+    for name, options in OPTIMIZER_CASES
+    if options in ({}, {"momentum": 0.9}, {"momentum": 0.9, "nesterov": True})
+}
+"""The optimizers that train a network of each loss."""
+
+_SIZES = ((3, 5, 2), (1, 5, 4), (9, 17, 3), (5, 7, 3, 9, 4), (5, 3, 10, 5))
+_ROWS = (19, 23, 1, 50, 257)
 
 
-def _gradient(names: Names, k: int, dtype: str, backend: Backend) -> float:
-    """Compare a gradient on a small network and on a larger one."""
+def numeric_checks(dtypes: Sequence[str]) -> Iterator[Check]:
+    """Yield checks of gradients, derivatives, updates and trainings, and that each kind runs."""
+    names: list[tuple[Any, Any, str]] = [(each, *pair) for each in HIDDEN for pair in PAIRS]
+    for value in VARIANTS:
+        if isinstance(value.line, Loss):
+            names.append(("tanh", value, value.line.outputs[0]))
+        else:
+            names.append((value, "squared_error", "identity"))
+    optimizers = list(TRAINED.values())
+    for dtype in dtypes:
+        for kind in KINDS:
+            what = f"at least one {kind} check runs"
+            yield Check("property", what, dtype, run=partial(_runs, kind))
+        for k, (activation, loss, output) in enumerate(names):
+            what = f"{activation}, {loss} of {output}"
+            plain = name_of(activation), name_of(loss), output
+            about = {"activation": activation, "loss": loss, "output": output}
+            run = partial(_compare, "gradient", [about], EVERY, k, dtype)
+            yield Check("gradient", what, dtype, *plain, run=run)
+            if dtype == dtypes[-1]:  # float64, if there is a choice: differences say more then
+                run = partial(_compare, "derivative", [about], EVERY, k, dtype)
+                yield Check("derivative", what, dtype, *plain, run=run)
+        for by, options in OPTIMIZER_CASES:
+            run = partial(_update, optimizer_of(by, **options), dtype)
+            yield Check("update", title(by, options), dtype, optimizer=by, run=run)
+        for j, (loss, line) in enumerate(LOSSES.items()):
+            abouts = [{"loss": loss, "output": output} for output in line.outputs]
+            for k, activation in enumerate(HIDDEN, j):
+                both = [{**about, "activation": activation} for about in _from(k, abouts)]
+                run = partial(_compare, "training", both, _from(k, optimizers), k, dtype)
+                yield Check("training", f"{activation}, {loss}", dtype, activation, loss, run=run)
+            for k, (by, optimizer) in enumerate(TRAINED.items(), j):
+                run = partial(_compare, "training", _from(k, abouts), [optimizer], k, dtype)
+                yield Check("training", f"{loss}, {by}", dtype, loss=loss, optimizer=by, run=run)
+        for kind, k in product(KINDS, range(3)):  # for a back end that supports little
+            run = partial(_compare, kind, [{}], _optimizers(kind), k, dtype)
+            yield Check(kind, f"plain network, options {k + 1}", dtype, run=run)
+
+
+def _from(k: int, items: list[Any]) -> list[Any]:
+    """Return the items from the k-th one on, and those before it behind them."""
+    k %= len(items)
+    return items[k:] + items[:k]
+
+
+def _compare(
+    kind: str,
+    abouts: Sequence[Fields],
+    optimizers: Sequence[Optimizer],
+    k: int,
+    dtype: str,
+    backend: Backend,
+) -> float:
+    """Compare the k-th of the sizes and options that any network may have."""
+    if kind == "derivative":
+        abouts = [{**about, "bias_gradient": "exact"} for about in abouts]
     worst = 0.0
-    for shape in (0, 1 + k % (len(_SHAPES) - 1)):
-        hidden, n = _SHAPES[shape]
-        wanted = _setting(names, k, inputs=1 + k % 3 * 4, hidden=hidden, outputs=2 + k % 5)
-        worst = max(worst, compare_gradients(cases.nearest(backend, wanted, _NAMES), n, k, dtype, backend))
+    for size in (0, 1 + k % 4) if kind == "gradient" else (0,):
+        wanted = {
+            "sizes": _SIZES[size],
+            "bias": BIASES[k % 3],
+            "reduction": REDUCTIONS[k // 2 % 2],
+            "weighted": k % 2 == 1,
+            "alpha": 0.1 * (k // 3 % 3),
+        }
+        case = choose(backend, *abouts, wanted=wanted, optimizers=optimizers)
+        worst = max(worst, compare(kind, case, _ROWS[size], k, dtype, backend))
     return worst
 
 
-def _derivative(names: Names, k: int, dtype: str, backend: Backend) -> float:
-    wanted = _setting(names, k, inputs=3, hidden=(4,), outputs=2)
-    case = cases.nearest(backend, wanted, (*_NAMES, "bias_gradient"))
-    return compare_with_differences(case, 7, k, dtype, backend)
-
-
-def _training(
-    names: tuple[str, str], outputs: list[str], case: tuple[str, dict[str, Any]], k: int, dtype: str, backend: Backend
-) -> float:
-    """Compare a training with the first output activation that the back end supports."""
-    (activation, loss), optimizer = names, cases.optimizer_of(case[0], **case[1])
-    wanted = [_setting((activation, loss, output), k, inputs=3, hidden=(5,), outputs=2) for output in outputs]
-    exact = (cases.accepted(backend, setting, [optimizer]) for setting in wanted)
-    near = (cases.approached(backend, setting, _NAMES, [optimizer]) for setting in wanted)
-    found = next(filter(None, itertools.chain(exact, near)), None)
-    if found is None:
-        raise cases.Declined(f"{backend.name} does not support {activation} with {loss} by {title(*case)}")
-    try:
-        return compare_trainings(found, 19, k, dtype, backend)
-    except AssertionError as error:
-        raise AssertionError(f"with output {found.network.output}: {error}") from None
-
-
-def _update(name: str, options: dict[str, Any], dtype: str, backend: Backend) -> float:
+def _update(optimizer: Optimizer, dtype: str, backend: Backend) -> float:
     """Compare updates at a constant rate and at a falling one, for one parameter and for many.
 
-    From gradients of all sizes, where the back end supports the network that hands them over exactly; else from those
-    of a network that it supports.
+    They are from gradients of all sizes if the back end supports the network that hands these
+    over exactly; else from those of a network that it supports.
     """
     worst = 0.0
-    exact = cases.Setting(pair=("absolute_error", "identity"), hidden=(), outputs=1, reduction="sum")
-    constant = cases.optimizer_of(name, **options)
-    for n, rate in ((1, 0.01), (21, cosine(0.1, 20))):
-        rates = [dataclasses.replace(constant, learning_rate=rate), constant]
-        if case := cases.accepted(backend, exact._replace(inputs=n), rates):
+    for n, rate in ((1, RATE), (21, cosine(0.1, 20))):
+        changed = dataclasses.replace(optimizer, learning_rate=rate)
+        exact = Network((n, 1), "tanh", loss="absolute_error", reduction="sum")
+        if Case(exact, changed).is_supported(backend):
             params = np.random.RandomState(n).standard_normal(n + 1).astype(dtype)
-            gradients = cases.gradients_of_all_sizes(20, n, dtype)
-            found = assert_updates_match(case.optimizer, params, gradients, backend=backend)
+            gradients = gradients_of_all_sizes(20, n, dtype)
+            found = assert_updates_match(changed, params, gradients, backend=backend)
         else:
-            found = compare_steps(cases.supported(backend, *rates), n, n, dtype, backend)
+            case = choose(backend, optimizers=[changed, optimizer])
+            found = compare("update", case, n, n, dtype, backend)
         worst = max(worst, found)
     return worst
 
 
-_ABOUT = {"derivative": ["bias_gradient"]}  # the exact one, for the other is not the derivative of the loss
+def _optimizers(kind: str) -> list[Optimizer]:
+    return list(TRAINED.values()) if kind == "training" else EVERY
 
 
 def _runs(kind: str, backend: Backend) -> float:
+    """Raise if all checks of a kind would be skipped, since nothing would have been compared."""
+    about = {"bias_gradient": "exact"} if kind == "derivative" else {}
     try:
-        cases.drawn(backend, 0, _ABOUT.get(kind, []))
-    except cases.Declined:
-        exact = " with the exact bias gradient" if kind in _ABOUT else ""
-        raise AssertionError(
-            f"no {kind} check runs, so nothing was compared: supports() of {backend.name} declines every loss, "
-            f"output and activation{exact}, with none, one and two hidden layers, one and three outputs, "
-            "each bias and reduction, by every optimizer"
-        ) from None
+        choose(backend, about, optimizers=_optimizers(kind))
+    except Declined as reason:
+        message = f"no {kind} check runs, so nothing was compared: {reason}"
+        raise AssertionError(message) from None
     return 0.0
-
-
-def _drawn(kind: str, k: int, dtype: str, backend: Backend) -> float:
-    case = cases.drawn(backend, k, _ABOUT.get(kind, []))
-    try:
-        return KINDS[kind](case, ROWS[kind][k], k, dtype, backend)
-    except AssertionError as error:
-        network = ", ".join(str(part) for part in (case.network, case.optimizer))
-        weights = ", row weights" * case.weighted
-        raise AssertionError(f"{network}, alpha {case.alpha:g}{weights}: {error}") from None

@@ -1,4 +1,4 @@
-"""The properties of a back end: how steps change its state, what gradients and trainings are, whatever the numbers."""
+"""The properties of a back end: its state, gradients and trainings in special cases."""
 
 import dataclasses
 import itertools
@@ -9,42 +9,77 @@ from typing import Any
 import numpy as np
 
 from fastnn import reference
-from fastnn.backends import Backend, Data, Steps, StepState, Task, Wrapper
+from fastnn.backends import Backend, Data, Steps, StepState, Task
 from fastnn.losses import HIDDEN, LOSSES
 from fastnn.memory import Array
-from fastnn.network import BIASES, Network
 from fastnn.optimizers import OPTIMIZERS, BayesianRegularization, LevenbergMarquardt, Optimizer
-from fastnn.testing import cases, tolerances
+from fastnn.testing.cases import (
+    EVERY,
+    MINIBATCH,
+    RATE,
+    Check,
+    Fields,
+    choose,
+    draw,
+    draw_training,
+    optimizer_of,
+    read_only,
+)
 from fastnn.testing.gradients import assert_gradients_match
-from fastnn.testing.trainings import assert_trainings_match
+from fastnn.testing.numeric import compare
+from fastnn.testing.tolerances import (
+    UPDATE_ULPS,
+    assert_tensors_within,
+    assert_within,
+    gradient_scale,
+    loss_scale,
+    rounding_unit,
+    step_bound,
+)
 from fastnn.training import train
-from fastnn.training.results import TrainingResult
-from fastnn.training.stopping import Stop
 
 _NUMPY = reference.NumpyBackend()
 
 Property = Callable[[str, Backend], float | None]
-"""The body of a check, for a dtype and a back end; None where nothing may differ."""
+"""The body of a check, for a dtype and a back end; None if nothing may differ."""
 
 _PROPERTIES: dict[str, Property] = {}
 """{a sentence: the function that checks it}"""
 
 
-def _property(what: str) -> Callable[[Property], Property]:
-    """Register the decorated function as the check of a property."""
-
-    def keep(function: Property) -> Property:
-        _PROPERTIES[what] = function
-        return function
-
-    return keep
-
-
-# ----------------------------------------------------- the state: how steps change it, and what they must not depend on
+def property_checks(dtypes: Sequence[str]) -> Iterator[Check]:
+    """Yield each property in each dtype, and those of each activation and loss."""
+    for dtype in dtypes:
+        for what, function in _PROPERTIES.items():
+            yield Check("property", what, dtype, run=partial(_checked, function, dtype))
+        for name in HIDDEN:
+            what = f"{name}: the slope where z is 0 is that of the left"
+            yield Check("property", what, dtype, name, run=partial(_kink, name, dtype))
+        for loss in LOSSES:
+            what = f"{loss}: no slope, and no NaN, where output and target are equal"
+            yield Check("property", what, dtype, loss=loss, run=partial(_equal, loss, dtype))
+    if "float64" in dtypes:  # the only one that they compute in
+        for kind in (LevenbergMarquardt, BayesianRegularization):
+            what = f"{kind.__name__}: a step solves the damped normal equations of all rows"
+            run = partial(_method, kind(damping=0.01, min_grad=0.0))
+            yield Check("property", what, "float64", run=run)
 
 
 def _checked(function: Property, dtype: str, backend: Backend) -> float:
     return function(dtype, backend) or 0.0
+
+
+def _property(what: str) -> Callable[[Property], Property]:
+    """Register the decorated function as the check of a property."""
+
+    def register(function: Property) -> Property:
+        _PROPERTIES[what] = function
+        return function
+
+    return register
+
+
+# ----------------------------------------- the state: how steps change it, what they depend on
 
 
 def _require(holds: Any, message: str) -> None:
@@ -52,397 +87,293 @@ def _require(holds: Any, message: str) -> None:
         raise AssertionError(message)
 
 
-def _steps(bounds: Sequence[tuple[int, int]], rows: Array, learning_rate: float = 0.01) -> Steps:
-    start, stop = np.array(bounds, np.int64).T.copy()
-    return Steps(rows, start, stop, np.full(len(bounds), learning_rate), np.full(len(bounds), np.nan))
+def _same_bits(name: str, actual: Array, expected: Array) -> None:
+    message = f"{name}: {actual} where {expected} is right, to the bit"
+    _require(actual.tobytes() == expected.tobytes(), message)
 
 
 class _Start:
-    """A state, data, and five steps on them: two with the same rows, the third of weight 0, the last one short.
+    """A state, data, and five steps: two of the same rows, one of weight 0, the last one short.
 
-    Penalty and weights are there if the back end supports them. A property about them does not leave that open, see
-    `nearest`.
+    Penalty and weights are there if the back end supports them, or if `about` names them.
     """
 
-    bounds = ((0, 4), (0, 4), (4, 8), (8, 12), (12, 14))
+    bounds = np.array([(0, 4), (0, 4), (4, 8), (8, 12), (12, 14)])
 
-    def __init__(self, backend: Backend, dtype: str, about: Sequence[str] = ()) -> None:
+    def __init__(self, backend: Backend, dtype: str, **about: Any) -> None:
         self.backend = backend
-        momentum = [cases.optimizer_of(name) for name in ("Adam", "AdamW")]  # with beta products, if there is a choice
-        case = cases.nearest(backend, cases.Setting(alpha=0.1, weighted=True), about, [*momentum, *cases.PLAIN])
-        self.network, self.optimizer, self.alpha, weighted = case
-        params, X, Y, _ = cases.draw_training(self.network, 14, dtype)
+        adam = [optimizer_of(name) for name in ("Adam", "AdamW")]  # whose products of betas count
+        wanted = {"alpha": 0.1, "weighted": True}
+        self.case = case = choose(backend, about, wanted=wanted, optimizers=[*adam, *MINIBATCH])
+        params, X, Y, weight = draw_training(case.network, 14, dtype)
         self.rows = np.random.RandomState(2).permutation(14)
-        weight = np.ones(14, dtype)
-        if weighted:
+        weight[:] = 1
+        if case.weighted:
             weight[self.rows[4:8]] = 0
-        self.data = cases.read_only(X, Y, weight)
-        self.state = StepState.create(params, self.optimizer.n_slots)
+        self.task = Task(case.network, case.optimizer, read_only(X, Y, weight), case.alpha)
+        self.state = StepState.create(params, case.optimizer.n_slots)
 
-    def supports(self, optimizer: Optimizer) -> bool:
-        """Return whether the back end supports these steps with this optimizer too."""
-        weighted = not self.data.sample_weight.all()
-        return self.backend.supports(self.network, optimizer, alpha=self.alpha, sample_weight=weighted)
+    def steps(self, *which: int, skipped: int = 0) -> Steps:
+        """Return some steps, on the rows without the first `skipped` ones."""
+        start, stop = self.bounds[list(which)].T.copy() - skipped
+        rates = np.full(len(which), RATE)
+        return Steps(self.rows[skipped:].copy(), start, stop, rates, np.full(len(which), np.nan))
 
-    def steps(self, *which: int) -> Steps:
-        return _steps([self.bounds[s] for s in which], self.rows)
-
-    def task(self, optimizer: Optimizer | None = None, value_alpha: float | None = None) -> Task:
-        """Return the task, with another optimizer or another penalty in the value of the loss if given."""
-        return Task(self.network, optimizer or self.optimizer, self.data, self.alpha, value_alpha)
-
-    def run(self, state: StepState, steps: Steps, backend: Backend | None = None) -> int:
-        return (backend or self.backend).train_steps(self.task(), state, steps)
-
-    def done(self, *which: int, backend: Backend | None = None) -> tuple[StepState, Steps]:
-        """Do steps on a copy of the state."""
+    def do(
+        self, *which: int, backend: Backend | None = None, **changed: Any
+    ) -> tuple[StepState, Steps]:
+        """Do steps on a copy of the state, with some fields of the task changed."""
         state, steps = self.state.copy(), self.steps(*which)
-        self.run(state, steps, backend)
+        task = dataclasses.replace(self.task, **changed)
+        n_good = (backend or self.backend).train_steps(task, state, steps)
+        _require(n_good == len(which), f"{n_good} steps are counted, but {len(which)} are good")
         return state, steps
-
-
-def _same_bits(name: str, a: Array, b: Array) -> None:
-    if a.tobytes() != b.tobytes():
-        i = int(np.flatnonzero(a.ravel() != b.ravel())[0]) if (a != b).any() else 0
-        raise AssertionError(f"{name}, number {i}: {a.ravel()[i]!r} is not {b.ravel()[i]!r}, to the bit")
 
 
 @_property("the same steps from the same state give the same bits")
 def _repeated(dtype: str, backend: Backend) -> None:
-    start = _Start(backend, dtype)  # the last step has as many rows as the first: what it leaves would fit
-    (first, losses), (second, others) = (start.done(0, 1, 2, 3) for _ in range(2))
-    _same_bits("vectors, at the second time", first.vectors, second.vectors)
-    _same_bits("losses, at the second time", losses.loss, others.loss)
+    start = _Start(backend, dtype)
+    first, losses = start.do(0, 1, 2, 3)  # as many rows in the last step as in the first
+    second, others = start.do(0, 1, 2, 3)
+    _same_bits("vectors, at the second time", second.vectors, first.vectors)
+    _same_bits("losses, at the second time", others.loss, losses.loss)
 
 
 @_property("steps in two calls give the bits of one call")
 def _in_two_calls(dtype: str, backend: Backend) -> None:
-    """Divide the steps anywhere: a training may be resumed within an epoch, with its rows in other arrays."""
+    """Divide the steps anywhere, with the rows of the second call in another array."""
     start = _Start(backend, dtype)
-    whole, steps = start.done(*range(5))
+    whole, steps = start.do(*range(5))
     for place in range(1, 5):
-        state, losses = start.state.copy(), []
-        for which in (range(place), range(place, 5)):
-            bounds = np.array(start.bounds)[list(which)]
-            part = _steps([(a - bounds[0, 0], b - bounds[0, 0]) for a, b in bounds], start.rows[bounds[0, 0] :].copy())
-            start.run(state, part)
-            losses.append(part.loss)
+        state, first = start.do(*range(place))
+        rest = start.steps(*range(place, 5), skipped=start.bounds[place, 0])
+        backend.train_steps(start.task, state, rest)
+        losses = np.concatenate([first.loss, rest.loss])
         _same_bits(f"vectors, with a new call after step {place}", state.vectors, whole.vectors)
-        _same_bits(f"losses, with a new call after step {place}", np.concatenate(losses), steps.loss)
+        _same_bits(f"losses, with a new call after step {place}", losses, steps.loss)
 
 
 @_property("a batch of weight 0 is skipped: loss 0, and nothing but t changes")
 def _skipped(dtype: str, backend: Backend) -> None:
-    start = _Start(backend, dtype, about=["weighted"])
-    state, _ = start.done(0)
-    before, steps = state.copy(), start.steps(2)
-    if start.run(state, steps) != 1:
-        raise AssertionError("a skipped step is not counted as a good one")
-    _same_bits("vectors after a skipped step", state.vectors, before.vectors)
-    _same_bits("beta_products after a skipped step", state.beta_products, before.beta_products)
-    _same_bits("loss of a skipped step", steps.loss, np.zeros(1))
+    start = _Start(backend, dtype, weighted=True)
+    before, _ = start.do(0)
+    after, steps = start.do(0, 2)
+    _same_bits("vectors after a skipped step", after.vectors, before.vectors)
+    _same_bits("beta_products after a skipped step", after.beta_products, before.beta_products)
+    _same_bits("loss of a skipped step", steps.loss[1:], np.zeros(1))
 
 
 @_property("t counts all steps, beta_products those that are not skipped")
 def _counted(dtype: str, backend: Backend) -> float:
     start = _Start(backend, dtype)
-    (expected, _), (actual, _) = start.done(*range(5), backend=_NUMPY), start.done(*range(5))
-    _require(actual.t == expected.t, f"t is {actual.t} after {expected.t} steps")
-    units = tolerances.ulp_difference(actual.beta_products, expected.beta_products).max()
-    right = expected.beta_products
-    _require(units <= tolerances.UPDATE_ULPS, f"beta_products are {actual.beta_products} where {right} is right")
-    return float(units) / tolerances.UPDATE_ULPS
+    actual, _ = start.do(*range(5))
+    _require(actual.t == 5, f"t is {actual.t} after 5 steps")
+    right = start.do(*range(5), backend=_NUMPY)[0].beta_products
+    allowed = UPDATE_ULPS * np.spacing(right)
+    return assert_within(actual.beta_products, right, allowed, "beta_products")
 
 
 @_property("the state is changed in place, and all good steps are counted")
 def _in_place(dtype: str, backend: Backend) -> None:
     start = _Start(backend, dtype)
-    state = start.state.copy()
-    storage, before = state.storage, state.vectors.copy()
-    n_good = start.run(state, start.steps(0, 1, 2, 3, 4))
+    before, storage = start.state.copy(), start.state.storage
+    n_good = backend.train_steps(start.task, start.state, start.steps(*range(5)))
     _require(n_good == 5, f"train_steps returned {n_good}, but all 5 steps are good")
-    _require(state.storage is storage, "state.storage was replaced by another array")
-    for row, (new, old) in enumerate(zip(state.vectors, before, strict=True)):
-        if (new == old).all():
-            raise AssertionError(f"vector {row} of the state has not changed in five steps")
+    _require(start.state.storage is storage, "state.storage was replaced by another array")
+    unchanged = (start.state.vectors == before.vectors).all(axis=1)
+    _require(not unchanged.any(), f"vectors of the state that have not changed: {unchanged}")
 
 
 @_property("nothing is written but the state and the losses")
 def _untouched(dtype: str, backend: Backend) -> None:
     start = _Start(backend, dtype)
-    steps, state = start.steps(0, 1, 2, 3, 4), start.state.copy()
-    given = {**start.data._asdict(), **steps._asdict(), "params": state.params}
-    before = {name: array.copy() for name, array in given.items()}
-    backend.predict(start.network, state.params, start.data.X)
-    backend.loss_and_gradient(start.network, state.params, start.data, start.alpha)
-    _same_bits("params after predict and loss_and_gradient", state.params, before["params"])
-    start.run(state, steps)
-    for name in given.keys() - {"params", "loss"}:
-        _same_bits(f"{name} after train_steps", given[name], before[name])
-    _require(np.isfinite(steps.loss).all(), f"not every loss was written: {steps.loss}")
+    task, steps, params = start.task, start.steps(*range(5)), start.state.params
+    arrays = {**task.data._asdict(), **steps._asdict(), "params": params}
+    losses, before = arrays.pop("loss"), {name: array.copy() for name, array in arrays.items()}
+    backend.predict(task.network, params, task.data.X)
+    backend.loss_and_gradient(task.network, params, task.data, task.alpha)
+    backend.train_steps(task, start.state.copy(), steps)
+    for name, array in arrays.items():
+        _same_bits(f"{name}, which is not to be written", array, before[name])
+    _require(np.isfinite(losses).all(), f"not every loss was written: {losses}")
 
 
 @_property("the penalty of the loss may be stronger than that of the gradient")
 def _penalty_of_the_loss(dtype: str, backend: Backend) -> float:
-    """Check that the loss takes `Task.penalty`, which the estimators set apart from alpha for several outputs."""
-    start, penalty = _Start(backend, dtype, about=["alpha"]), 0.7
-    equal, apart, reference_state = start.state.copy(), start.state.copy(), start.state.copy()
-    steps = [start.steps(0) for _ in range(3)]
-    start.run(equal, steps[0])
-    task = start.task(value_alpha=penalty)
-    backend.train_steps(task, apart, steps[1])
-    _NUMPY.train_steps(task, reference_state, steps[2])
+    """Check that the loss takes `Task.penalty`, and the gradient `Task.alpha`."""
+    start, penalty = _Start(backend, dtype, alpha=0.1), 0.7
+    equal, _ = start.do(0)
+    apart, steps = start.do(0, value_alpha=penalty)
+    _, right = start.do(0, value_alpha=penalty, backend=_NUMPY)
     _same_bits("vectors, with a stronger penalty of the loss", apart.vectors, equal.vectors)
-    rows = start.rows[slice(*start.bounds[0])]
-    first = Data(*(array[rows] for array in start.data))
-    scale = tolerances.loss_scale(start.network, start.state.params, first, penalty)
-    allowed = tolerances.rounding_unit(start.network, len(rows), dtype) * scale
-    return tolerances.assert_within(steps[1].loss, steps[2].loss, allowed, "loss, with a stronger penalty")
+    first = Data(*(array[start.rows[:4]] for array in start.task.data))
+    network = start.task.network
+    scale = loss_scale(network, start.state.params, first, penalty)
+    allowed = rounding_unit(network, 4, dtype) * scale
+    return assert_within(steps.loss, right.loss, allowed, "loss, with a stronger penalty")
 
 
 @_property("the loss has the same bits with its gradient and without")
 def _loss_alone(dtype: str, backend: Backend) -> None:
     """Check the method `loss`, which is called again and again with the same task."""
     start = _Start(backend, dtype)
-    task = start.task()
+    task = start.task
     for params in (start.state.params, -start.state.params):
-        loss, gradient = backend.loss_and_gradient(start.network, params, start.data, start.alpha)
+        loss, gradient = backend.loss_and_gradient(task.network, params, task.data, task.alpha)
         written = np.full_like(gradient, np.nan)
-        losses = backend.loss(task, params), backend.loss(task, params, written)
-        _same_bits("loss without its gradient, and with it", np.array(losses), np.array([loss, loss]))
+        losses = np.array([backend.loss(task, params), backend.loss(task, params, written)])
+        _same_bits("loss without its gradient, and with it", losses, np.array([loss, loss]))
         _same_bits("gradient", written, gradient)
 
 
 @_property("a step whose loss or parameters are not finite ends the steps, and is not counted")
 def _diverged(dtype: str, backend: Backend) -> None:
-    start = _Start(backend, dtype)
-    for optimizer in filter(start.supports, cases.PLAIN):
-        for place in range(3):
-            counts = []
-            for one in (_NUMPY, backend):
-                steps = _steps([(0, 4)] * 6, start.rows)
-                steps.learning_rate[place:] = np.finfo(dtype).max
+    start, largest = _Start(backend, dtype), float(np.finfo(dtype).max)
+    for optimizer, place in itertools.product(MINIBATCH, range(3)):
+        if start.case._replace(optimizer=optimizer).is_supported(backend):
+            task, counts = dataclasses.replace(start.task, optimizer=optimizer), []
+            for each in (backend, _NUMPY):
+                steps = start.steps(0, 0, 0, 0, 0, 0)
+                steps.learning_rate[place:] = largest
                 state = StepState.create(start.state.params, optimizer.n_slots)
-                counts.append(one.train_steps(start.task(optimizer), state, steps))
-            if counts[0] != counts[1]:
-                raise AssertionError(
-                    f"{counts[1]} good steps of {optimizer.name} where the reference has {counts[0]}: "
-                    f"step {place} has a learning rate of {np.finfo(dtype).max:.2g}"
-                )
+                counts.append(each.train_steps(task, state, steps))
+            message = f"{counts[0]} good steps of {optimizer.name} where {counts[1]} is right: "
+            message += f"step {place} has a learning rate of {largest:.2g}"
+            _require(counts[0] == counts[1], message)
 
 
-# ----------------------------------------------- gradients and trainings: row weights, batches, biases, kinks, equality
+# ----------------------------------------------------------------- comparisons in special cases
 
 
-_HUGE = 1e30  # overflows float32 when squared
+def _gradient(what: str, n: int = 20, **about: Any) -> None:
+    """Add a property: the gradient of a case with these fields is that of the reference."""
+    _PROPERTIES[what] = partial(_compared, "gradient", n, [about], EVERY, {})
 
 
-def property_checks(dtypes: Sequence[str]) -> Iterator[cases.Check]:
-    """Yield each property in each dtype, and those on kinks and equality for each activation and loss."""
-    for dtype in dtypes:
-        for what, function in _PROPERTIES.items():
-            yield cases.Check("property", what, dtype, run=partial(_checked, function, dtype))
-        for name in HIDDEN:
-            what = f"{name}: the slope where z is 0 is that of the left"
-            yield cases.Check("property", what, dtype, activation=name, run=partial(_kink, name, dtype))
-        for loss in LOSSES:
-            what = f"{loss}: no slope, and no NaN, where output and target are equal"
-            yield cases.Check("property", what, dtype, loss=loss, run=partial(_equal, loss, dtype))
-        if dtype == "float64":  # the only one that it computes in
-            for kind in (LevenbergMarquardt, BayesianRegularization):
-                what = f"{kind.__name__}: a step solves the damped normal equations of all rows"
-                yield cases.Check("property", what, dtype, run=partial(_method, kind(damping=0.01, min_grad=0.0)))
+def _training(what: str, n: int = 19, about: Fields | None = None, **options: Any) -> None:
+    """Add a property: the training of a case with these fields is that of the reference."""
+    optimizers = [options.pop("optimizer")] if "optimizer" in options else MINIBATCH
+    _PROPERTIES[what] = partial(_compared, "training", n, [about or {}], optimizers, options)
 
 
-# ----------------------------------------------------------------------------------------------- one loss and gradient
+def _compared(
+    kind: str,
+    n: int,
+    abouts: list[Fields],
+    optimizers: Sequence[Optimizer],
+    options: Fields,
+    dtype: str,
+    backend: Backend,
+) -> float:
+    case = choose(backend, *abouts, optimizers=optimizers)
+    return compare(kind, case, n, 1, dtype, backend, **options)
 
 
-def _gradient_property(what: str, *, n: int = 20, **about: Any) -> None:
-    """Add a property: loss and gradient of a case with these fields are those of the reference."""
-    _PROPERTIES[what] = partial(_match_gradients, n=n, about=about)
+_gradient("sample weights count, in a sum", weighted=True, reduction="sum")
+_gradient("a mean is divided by the sum of the weights", weighted=True, reduction="mean")
+_gradient("a sum is divided by nothing", reduction="sum")
+_gradient("the penalty is one on weights, not on biases", alpha=0.7)
+_gradient(
+    "the penalty of a mean is divided as the loss is", alpha=0.7, weighted=True, reduction="mean"
+)
+_gradient("one row", 1)
+_gradient("hundreds of rows", 300)
+_gradient("no hidden layer", sizes=(4, 3))
+_gradient("bias none", bias="none")
+for _bias in ("vector", "scalar"):
+    _gradient(f"bias {_bias}", bias=_bias)
+    _gradient(f"bias {_bias}, its gradient times the bias", bias=_bias, bias_gradient="times_bias")
+_MIXED = [
+    {"activation": names, "sizes": (3, *range(3, 3 + len(names)), 2)}
+    for names in (HIDDEN, *itertools.combinations(HIDDEN, 2))
+]
+_PROPERTIES["each layer has an activation of its own"] = partial(
+    _compared, "gradient", 30, _MIXED, EVERY, {}
+)
+
+_training(
+    "a short last batch is divided by its own rows",
+    11,
+    {"reduction": "mean"},
+    batch_size=4,
+    shuffle=False,
+)
+_training("rows are taken in the order that the steps say", batch_size=4)
+_training("rows of weight 0 in batches", about={"weighted": True}, batch_size=4)
+_training("one row a batch", 9, batch_size=1)
+_training("hundreds of rows a batch", 700, batch_size=300)
+_training("full batches, the same rows at each step", batch_size=None, epochs=7)
+_training("the penalty in a training", about={"alpha": 0.5}, batch_size=4)
 
 
-def _match_gradients(dtype: str, backend: Backend, *, n: int, about: dict[str, Any]) -> float:
-    case = cases.supported(backend, **about)
-    params, X, Y, sample_weight = cases.draw(case.network, n, dtype)
-    return assert_gradients_match(case.network, params, X, Y, **case.options(1 + sample_weight), backend=backend)
+def _falling_rate(step: int) -> float:
+    return RATE / (1 + step)
 
 
-_gradient_property("sample weights count, in a sum", weighted=True, reduction="sum")
-_gradient_property("a mean is divided by the sum of the weights", weighted=True, reduction="mean")
-_gradient_property("a sum is divided by nothing", reduction="sum")
-_gradient_property("the penalty is one on weights, not on biases", alpha=0.7)
-_gradient_property("the penalty of a mean is divided as the loss is", alpha=0.7, weighted=True, reduction="mean")
-_gradient_property("one row", n=1)
-_gradient_property("hundreds of rows", n=300)
-for _bias in BIASES:
-    _gradient_property(f"bias {_bias}", bias=_bias)
-    if _bias != "none":
-        _gradient_property(f"bias {_bias}, its gradient times the bias", bias=_bias, bias_gradient="times_bias")
+for _name, _kind in OPTIMIZERS.items():
+    _training(f"{_name}: each step has its own learning rate", optimizer=_kind(_falling_rate))
+    _training(
+        f"{_name}, sequential: a layer is updated before delta is carried below it",
+        optimizer=_kind(RATE, sequential=True),
+    )
 
 
 @_property("rows of weight 0 count for nothing, whatever they hold")
 def _zero_weights(dtype: str, backend: Backend) -> float:
-    """Compare gradients with rows of weight 0, which must be left out: 0 times a number that overflows would be NaN."""
-    network = cases.supported(backend, weighted=True).network
-    params, X, Y, sample_weight = cases.draw(network, 20, dtype)
-    used = sample_weight > 0
-    clean = Data(X[used], Y[used], sample_weight[used])
-    filled = X.copy()
-    filled[~used] = _HUGE
-    expected = _NUMPY.loss_and_gradient(network, params, clean, 0.0)[1]
-    actual = backend.loss_and_gradient(network, params, cases.read_only(filled, Y, sample_weight), 0.0)[1]
-    allowed = tolerances.rounding_unit(network, len(X), dtype) * tolerances.gradient_scale(network, params, clean)
-    what = f"where rows of weight 0 hold {_HUGE:g}, gradient by", backend.name, "numpy, without these rows"
-    return tolerances.assert_tensors_within(network, actual, expected, allowed, *what)
-
-
-@_property("each layer has an activation of its own")
-def _mixed_layers(dtype: str, backend: Backend) -> float:
-    network = cases.supported(backend).network
-    names = [name for name in HIDDEN if _trains(backend, dataclasses.replace(network, activation=name))]
-    mixed = dataclasses.replace(network, sizes=(3, *range(3, 3 + len(names)), 2), activation=tuple(names))
-    if not _trains(backend, mixed):
-        raise cases.Declined(f"{backend.name} does not support layers of {', '.join(names)}, one after another")
-    params, X, Y, _ = cases.draw(mixed, 30, dtype)
-    return assert_gradients_match(mixed, params, X, Y, backend=backend)
+    """Fill rows of weight 0 with numbers that overflow: 0 times infinity would be NaN."""
+    network = choose(backend, {"weighted": True}).network
+    params, X, Y, weight = draw(network, 20, dtype)
+    used = weight > 0
+    without = Data(X[used], Y[used], weight[used])
+    _, expected = _NUMPY.loss_and_gradient(network, params, without, 0.0)
+    X[~used] = 1e30
+    _, actual = backend.loss_and_gradient(network, params, read_only(X, Y, weight), 0.0)
+    allowed = rounding_unit(network, 20, dtype) * gradient_scale(network, params, without)
+    names = ("where rows of weight 0 hold 1e30, gradient by", backend.name, "numpy, without them")
+    return assert_tensors_within(network, actual, expected, allowed, *names)
 
 
 def _kink(name: str, dtype: str, backend: Backend) -> float:
-    """Compare gradients where z is exactly 0: in the first layer for a row of zeros, everywhere for zero weights."""
-    network = dataclasses.replace(cases.supported(backend, activation=name).network, bias_init=0.0)
-    params, X, Y, _ = cases.draw(network, 5, dtype)
+    """Compare where z is exactly 0: in the first layer for a row of zeros, then everywhere."""
+    network = choose(backend, {"activation": name, "bias_init": 0.0}).network
+    params, X, Y, _ = draw(network, 5, dtype)
     X[1] = 0
-    worst = assert_gradients_match(network, params, X, Y, backend=backend)
-    return max(worst, assert_gradients_match(network, np.zeros_like(params), X, Y, backend=backend))
-
-
-def _trains(backend: Backend, network: Network) -> bool:
-    return any(backend.supports(network, optimizer) for optimizer in cases.EVERY)
+    zeros = np.zeros_like(params)
+    return max(assert_gradients_match(network, p, X, Y, backend=backend) for p in (params, zeros))
 
 
 def _equal(loss: str, dtype: str, backend: Backend) -> float:
-    """Compare where a = y: |a - y| and its slope are 0, 0 log 0 = 0; only the loss' value clips probabilities."""
+    """Compare where a = y: |a - y| and its slope are 0, 0 log 0 = 0; only the value is clipped."""
     output = LOSSES[loss].matched or "identity"
-    about: dict[str, Any] = {"pair": (loss, output), "inputs": 2, "hidden": (), "outputs": 3, "bias": "none"}
-    network = cases.supported(backend, **about).network
+    about = {"loss": loss, "output": output, "sizes": (2, 3), "bias": "none"}
+    network = choose(backend, about).network
     X, Y = np.zeros((4, 2), dtype), np.eye(3, dtype=dtype)[[0, 1, 2, 1]]
     worst = assert_gradients_match(network, np.zeros(6, dtype), X, Y, backend=backend)
     if output == "exp":
         return worst
     X[:, 0] = 1
-    W = np.array([[400, -400, -400], [0, 0, 0]], dtype)  # probabilities of 1 and 0
-    return max(worst, assert_gradients_match(network, W.ravel(), X, Y, backend=backend))
-
-
-# ----------------------------------------------------------------------------------------------------- whole trainings
-
-
-def _training_property(
-    what: str,
-    optimizer: Callable[[], Optimizer] | None = None,
-    *,
-    n: int = 19,
-    about: dict[str, Any] | None = None,
-    **given: Any,
-) -> None:
-    """Add a property: a training with these options, of a case with these fields, ends as the reference's does."""
-    _PROPERTIES[what] = partial(_match_trainings, optimizer=optimizer, n=n, about=about or {}, given=given)
-
-
-def _falling_rate(step: int) -> float:
-    return cases.RATE / (1 + step)
-
-
-def _match_trainings(
-    dtype: str,
-    backend: Backend,
-    *,
-    optimizer: Callable[[], Optimizer] | None,
-    n: int,
-    about: dict[str, Any],
-    given: dict[str, Any],
-) -> float:
-    case = cases.supported(backend, *([optimizer()] if optimizer else cases.PLAIN), **about)
-    params, X, Y, weight = cases.draw_training(case.network, n, dtype)
-    options = {"optimizer": case.optimizer, "epochs": 3, "seed": 1, **case.options(weight)} | given
-    return assert_trainings_match(case.network, X, Y, params, backend=backend, **options)
-
-
-_training_property(
-    "a short last batch is divided by its own rows", about={"reduction": "mean"}, n=11, batch_size=4, shuffle=False
-)
-_training_property("rows are taken in the order that the steps say", batch_size=4)
-_training_property("rows of weight 0 in batches", about={"weighted": True}, batch_size=4)
-_training_property("one row a batch", batch_size=1, n=9)
-_training_property("hundreds of rows a batch", batch_size=300, n=700)
-_training_property("full batches, the same rows at each step", epochs=7)
-_training_property("the penalty in a training", about={"alpha": 0.5}, batch_size=4)
-for _name, _kind in OPTIMIZERS.items():
-    _size = None if _kind.full_batch else 4
-    _training_property(f"{_name}: each step has its own learning rate", partial(_kind, _falling_rate), batch_size=_size)
-    _training_property(
-        f"{_name}, sequential: a layer is updated before delta is carried below it",
-        partial(cases.optimizer_of, _name, sequential=True),
-        batch_size=_size,
-    )
+    params = np.array([400, -400, -400, 0, 0, 0], dtype)  # probabilities of 1 and 0
+    return max(worst, assert_gradients_match(network, params, X, Y, backend=backend))
 
 
 def _method(method: LevenbergMarquardt, backend: Backend) -> float:
-    """Compare steps, one after another, with the reference's, the losses after them and what the state has besides.
-
-    Each begins where the reference is; the last of Bayesian regularization is by a gamma.
-    """
-    case = cases.supported(backend, method, pair=("squared_error", "identity"), bias_gradient="exact")
-    params, X, Y, weight = cases.draw_training(case.network, 30)
-    options: dict[str, Any] = {"optimizer": method, "epochs": 1, **case.options(weight)}
-    begin: dict[str, Any] = {"params": params, "seed": 1}
-    if isinstance(method, BayesianRegularization):
-        del options["alpha"]
+    """Compare steps from the reference's state; the last one of Bayesian ones is by a gamma."""
+    about = {"loss": "squared_error", "output": "identity", "bias_gradient": "exact"}
+    network = choose(backend, about, optimizers=[method]).network
+    params, X, Y, _ = draw_training(network, 30)
+    begin: Fields = {"params": params, "seed": 1}
     worst = 0.0
     for _ in range(2 + getattr(method, "first_steps", 0)):
-        step, right = (train(case.network, X, Y, **options, **begin, backend=each) for each in (backend, _NUMPY))
-        allowed, numbers = tolerances.step_bound(right.params - params, method.damping), right.state.vectors[1:, 0]
-        worst = max(
-            worst,
-            tolerances.assert_within(step.params, right.params, allowed, "parameter", "numpy"),
-            tolerances.assert_within(step.history.loss, right.history.loss, 1e-9 * right.history.loss, "loss", "numpy"),
-            tolerances.assert_within(
-                step.state.vectors[1:, 0], numbers, 1e-6 * numbers + 1e-300, "number of the state", "numpy"
-            ),
-        )
+        options = {"optimizer": method, "epochs": 1, **begin}
+        step = train(network, X, Y, **options, backend=backend)
+        right = train(network, X, Y, **options, backend=_NUMPY)
+        loss, numbers = right.history.loss, right.state.vectors[1:, 0]
+        bound = step_bound(right.params - params, method.damping)
+        for what, actual, expected, allowed in (
+            ("parameter", step.params, right.params, bound),
+            ("loss", step.history.loss, loss, 1e-9 * loss),
+            ("number of the state", step.state.vectors[1:, 0], numbers, 1e-6 * numbers + 1e-300),
+        ):
+            worst = max(worst, assert_within(actual, expected, allowed, what, "numpy"))
         begin, params = {"resume": right.state}, right.params
     return worst
-
-
-@_property("validation, patience and the best parameters, decided within a call, are those of an epoch a call")
-def _decisions(dtype: str, backend: Backend) -> None:
-    """Compare with the same back end without `train_group`, to the bit, and the epochs with the reference's.
-
-    The rows to validate have the outputs of the sixth epoch for targets: their loss falls until then, and rises again.
-    """
-    case, best_epoch = cases.supported(backend, *cases.PLAIN), 6
-    params, X, Y, weight = cases.draw_training(case.network, 24, dtype)
-    data, scored = (case.network, X[:16], Y[:16]), X[16:]
-    options: dict[str, Any] = {"params": params, "optimizer": case.optimizer, "batch_size": 4, "seed": 1}
-    options |= case.options(weight[:16])
-    targets = train(*data, **options, epochs=best_epoch, backend=_NUMPY).predict(scored)
-    for patience, restore_best, validation in itertools.product((0, 1, 5), (False, True), ((scored, targets), None)):
-        stop = Stop(tol=1e-6, validation=validation, patience=patience, restore_best=restore_best)
-        within, apart, right = (
-            train(*data, **options, epochs=30, stop=stop, backend=each) for each in (backend, Wrapper(backend), _NUMPY)
-        )
-        for name, array in _decided(within).items():
-            if array.tobytes() != _decided(apart)[name].tobytes():
-                raise AssertionError(f"with patience {patience}, {name} differ from those of an epoch a call")
-        ended = [(one.stop_reason, one.n_epochs, one.history.best_epoch) for one in (within, right)]
-        if ended[0] != ended[1]:
-            raise AssertionError(
-                f"with patience {patience} training ends with (reason, epochs, best epoch) = {ended[0]}; with the "
-                f"reference {ended[1]}"
-            )
-
-
-def _decided(result: TrainingResult) -> dict[str, Array]:
-    history = result.history
-    return {"parameters": result.params, "last parameters": result.state.params, "scores": history.score}

@@ -1,4 +1,4 @@
-"""How far apart two computations of the same numbers may be: tolerances, scales of rounding, the worst difference."""
+"""How far apart two computations of the same numbers may be, and the worst difference."""
 
 import math
 from collections.abc import Iterator
@@ -14,23 +14,27 @@ from fastnn.network import Network
 from fastnn.state import Data
 
 GRADIENT_FACTOR = 16
-"""Gradients may differ by so many times n eps S: n the longest sum in the network, S as `gradient_scale` says."""
+"""Gradients may differ by so many times n eps S: n the longest sum in the network, S as
+`gradient_scale` says."""
 UPDATE_ULPS = 4
 """Each number that an update writes may differ by so many units in the last place."""
 UPDATE_FLOOR = 1e-30
 """So large a difference is always allowed: a back end may flush denormal numbers to 0."""
 GROWTH = 10
-"""Whole trainings may differ by so many times what one unit in the last place of the initial weights grows to."""
+"""Whole trainings may differ by so many times what one unit in the last place of the initial
+weights grows to."""
 GROWTH_RUNS = 5
 """That growth is the largest of so many trainings."""
 STEP_FACTOR = 20_000
-"""The length of the difference of two steps of Levenberg-Marquardt may be so many times eps / sqrt(mu) of the longer.
+"""The length of the difference of two steps of Levenberg-Marquardt may be so many times eps /
+sqrt(mu) of the longer.
 
-A step is as exact as the system that it solves is well posed. Against the least squares of the Jacobian itself, which
-is not squared, that was 5e-11 at a mu of 1e-3 and 7e-7 at 1e-12.
+A step is as exact as the system that it solves is well posed. Against the least squares of the
+Jacobian itself, which is not squared, that was 5e-11 at a mu of 1e-3 and 7e-7 at 1e-12.
 """
 EXPORT_FACTOR = 300
-"""An exported network's outputs may differ from our own by so many eps of the dtype, times an output larger than 1."""
+"""An exported network's outputs may differ from our own by so many eps of the dtype, times an
+output larger than 1."""
 COMPLEX_STEP_RTOL = 1e-11
 """A gradient and its complex step may differ by so many times S."""
 DIRECTIONS = 5
@@ -38,10 +42,11 @@ DIRECTIONS = 5
 DIRECTION_FACTOR = 3
 """The loss' change and the gradient along a way u may differ by so many times eps^(1/3) S |u|.
 
-eps^(1/3) is the length of the step, 6e-6 in float64 and 5e-3 in float32, where the errors of truncation (h^2 / 6 times
-the third derivative) and of rounding (eps / h) are of one size. Huber's loss, elu and selu have a second derivative
-that jumps, and an error of h S where a row crosses the jump. What rounding may change in the two losses is added. In
-8,000 checks of all activations and losses, the worst error was 0.003 of the bound in float64 and 0.4 in float32.
+eps^(1/3) is the length of the step, 6e-6 in float64 and 5e-3 in float32, where the errors of
+truncation (h^2 / 6 times the third derivative) and of rounding (eps / h) are of one size. Huber's
+loss, elu and selu have a second derivative that jumps, and an error of h S where a row crosses the
+jump. What rounding may change in the two losses is added. In 8,000 checks of all activations and
+losses, the worst error was 0.003 of the bound in float64 and 0.4 in float32.
 """
 
 
@@ -53,7 +58,8 @@ def ulp_difference(a: ArrayLike, b: ArrayLike, magnitude: ArrayLike = 0.0) -> Ar
     a, b : array-like (any shape)
         Numbers of one float dtype.
     magnitude : array-like (any shape)
-        The unit is taken at this number where it is larger still: of numbers that were added up, say.
+        The unit is taken at this number where it is larger still: of numbers that were added up,
+        say.
 
     Returns
     -------
@@ -74,7 +80,9 @@ def ulp_difference(a: ArrayLike, b: ArrayLike, magnitude: ArrayLike = 0.0) -> Ar
     """
     a, b = np.asarray(a), np.asarray(b)
     if a.dtype != b.dtype or a.dtype.kind != "f":
-        raise TypeError(f"ulp_difference compares floats of one dtype, not {a.dtype} with {b.dtype}")
+        raise TypeError(
+            f"ulp_difference compares floats of one dtype, not {a.dtype} with {b.dtype}"
+        )
     top = np.maximum(np.maximum(abs(a), abs(b)), np.asarray(magnitude, a.dtype))
     with np.errstate(all="ignore"):
         units = abs(a.astype(np.float64) - b) / np.spacing(top).astype(np.float64)
@@ -82,26 +90,40 @@ def ulp_difference(a: ArrayLike, b: ArrayLike, magnitude: ArrayLike = 0.0) -> Ar
     return np.where(same, 0.0, np.where(np.isfinite(a) & np.isfinite(b), units, np.inf))
 
 
-def assert_within(actual: Any, expected: Any, allowed: Any, what: str, against: str = "the reference") -> float:
-    """Return the largest part of `allowed` that the difference takes; raise AssertionError if that is more than 1."""
-    actual, expected = np.asarray(actual, np.float64), np.asarray(expected, np.float64)
-    difference, allowed = np.broadcast_arrays(abs(actual - expected), np.asarray(allowed, np.float64))
-    with np.errstate(all="ignore"):
-        ratio = np.where(actual == expected, 0.0, difference / allowed)
-    if not ratio.size:
-        return 0.0
-    worst = np.unravel_index(int(np.argmax(np.where(np.isnan(ratio), np.inf, ratio))), ratio.shape)
-    if not ratio[worst] <= 1:
-        place = f"[{', '.join(str(int(i)) for i in worst)}]" if worst else ""
+def assert_within(
+    actual: Any, expected: Any, allowed: Any, what: str, against: str = "the reference"
+) -> float:
+    """Return the largest part of `allowed` that the difference takes.
+
+    Raises
+    ------
+    AssertionError
+        That names the first number whose difference is larger than allowed.
+    """
+    given = (np.asarray(array, np.float64) for array in (actual, expected, allowed))
+    actual, expected, allowed = np.broadcast_arrays(*given)
+    parts = _parts(actual, expected, allowed)
+    if not (parts <= 1).all():
+        first = np.unravel_index(int((parts > 1).argmax()), parts.shape)
+        place = f"[{', '.join(str(i) for i in first)}]" if first else ""
         raise AssertionError(
-            f"{what}{place}: {actual[worst]} where {against} has {expected[worst]}, "
-            f"a difference of {difference[worst]:.3g}; {allowed[worst]:.3g} is allowed"
+            f"{what}{place}: {actual[first]} where {against} has {expected[first]}, "
+            f"a difference of {abs(actual - expected)[first]:.3g}; {allowed[first]:.3g} is allowed"
         )
-    return float(ratio[worst])
+    return float(parts.max(initial=0.0))
+
+
+def _parts(actual: Array, expected: Array, allowed: Array) -> Array:
+    """Return each difference as a part of what is allowed; infinite where one number is NaN."""
+    with np.errstate(all="ignore"):
+        parts = np.where(actual == expected, 0.0, abs(actual - expected) / allowed)
+    return np.where(np.isnan(parts), np.inf, parts)
 
 
 def step_bound(step: Array, damping: float) -> float:
-    """Return by how much each parameter may differ after a step of Levenberg-Marquardt with this mu."""
+    """Return by how much each parameter may differ after a step of Levenberg-Marquardt with this
+    mu.
+    """
     return float(STEP_FACTOR * np.finfo(np.float64).eps / np.sqrt(damping) * np.linalg.norm(step))
 
 
@@ -111,14 +133,11 @@ def export_bound(expected: Array) -> Array:
     return allowed
 
 
-# ------------------------------------------------------------------------ the worst difference of two parameter vectors
-
-
-_LISTED = 6  # tensors
+# --------------------------------------------- the worst difference of two parameter vectors
 
 
 class Difference(NamedTuple):
-    """The first tensor that is beyond its bound, from the output to the input, and its worst number.
+    """The first tensor beyond its bound, from the output to the input, and its worst number.
 
     Attributes
     ----------
@@ -136,7 +155,8 @@ class Difference(NamedTuple):
     Examples
     --------
     >>> from fastnn import testing
-    >>> testing.Difference("W of layer 0 [0, 0]", 1.0, 2.0, 4.5e15, 1e-15, "1 of 1 in W of layer 0").where
+    >>> where, beyond = "W of layer 0 [0, 0]", "1 of 1 in W of layer 0"
+    >>> testing.Difference(where, 1.0, 2.0, 4.5e15, 1e-15, beyond).where
     'W of layer 0 [0, 0]'
     """
 
@@ -166,13 +186,15 @@ class Difference(NamedTuple):
         Examples
         --------
         >>> from fastnn import testing
-        >>> difference = testing.Difference("W of layer 0 [0, 0]", 1.0, 2.0, 4.5e15, 1e-15, "1 of 1 in W of layer 0")
+        >>> where, beyond = "W of layer 0 [0, 0]", "1 of 1 in W of layer 0"
+        >>> difference = testing.Difference(where, 1.0, 2.0, 4.5e15, 1e-15, beyond)
         >>> difference.between("mine", "numpy").splitlines()[0][:51]
         'W of layer 0 [0, 0] is 1.0 on mine and 2.0 on numpy'
         """
         return (
-            f"{self.where} is {self.actual} on {actual} and {self.expected} on {expected}, {self.ulp:.3g} ULP apart: "
-            f"the difference is {abs(self.actual - self.expected):.3g}, {self.allowed:.3g} is allowed\n"
+            f"{self.where} is {self.actual} on {actual} and {self.expected} on {expected}, "
+            f"{self.ulp:.3g} ULP apart: the difference is "
+            f"{abs(self.actual - self.expected):.3g}, {self.allowed:.3g} is allowed\n"
             f"beyond their bounds: {self.beyond}"
         )
 
@@ -180,14 +202,15 @@ class Difference(NamedTuple):
 def assert_tensors_within(
     network: Network, actual: Array, expected: Array, allowed: Any, what: str, of: str, against: str
 ) -> float:
-    """Return the worst difference as a fraction of its bound; raise AssertionError that says where it is more than 1.
+    """Return the worst difference as a part of its bound; an AssertionError says where it is more.
 
-    A gradient is computed from the output to the input, so a bug shows in the layer that has it and in those below:
-    the layer nearest to the output is named.
+    A gradient is computed from the output to the input, so a bug shows in the layer that has it and
+    in those below: the layer nearest to the output is named.
 
     Parameters
     ----------
-    actual, expected : (n_params,), or (1 + n_slots, n_params) for an optimizer's state, of one dtype
+    actual, expected : (n_params,), or (1 + n_slots, n_params) for an optimizer's state, of one
+    dtype
     allowed : array-like
         For each number, or for all of them.
     what, of, against : str
@@ -195,36 +218,38 @@ def assert_tensors_within(
     """
     rows, other = np.atleast_2d(actual), np.atleast_2d(expected)
     limits = np.broadcast_to(np.asarray(allowed, np.float64), rows.shape)
-    with np.errstate(all="ignore"):
-        parts = np.where(rows == other, 0.0, abs(rows.astype(np.float64) - other) / limits)
-    parts = np.where(np.isnan(parts), np.inf, parts)
-    for row in range(len(rows)):
-        found = [tensor for tensor in tensors(network) if (parts[row, tensor[1]] > 1).any()]
-        if found:
-            break
-    else:
-        return float(parts.max())
-    name, part, shape = found[0]
-    worst = int(parts[row, part].argmax())
-    a, b = rows[row, part][worst], other[row, part][worst]
-    place = ", ".join(str(int(i)) for i in np.unravel_index(worst, shape))
-    counts = [
-        f"{(parts[row, part] > 1).sum()} of {math.prod(shape)} in {name}" for name, part, shape in found[:_LISTED]
+    parts = _parts(rows.astype(np.float64), other, limits)
+    beyond = [
+        (row, *tensor)
+        for row in range(len(rows))
+        for tensor in tensors(network)
+        if (parts[row, tensor[1]] > 1).any()
     ]
-    more = [f"and {len(found) - _LISTED} tensors more"] if len(found) > _LISTED else []
+    if not beyond:
+        return float(parts.max())
+    row, name, part, shape = beyond[0]
+    worst = part.start + int(parts[row, part].argmax())
+    place = ", ".join(str(i) for i in np.unravel_index(worst - part.start, shape))
+    counts = [
+        f"{(parts[row, part] > 1).sum()} of {math.prod(shape)} in {name}"
+        for other_row, name, part, shape in beyond
+        if other_row == row
+    ]
     difference = Difference(
         where=f"{name} [{place}]{f' in row {row} of the state' if row else ''}",
-        actual=float(a),
-        expected=float(b),
-        ulp=float(ulp_difference(a, b)),
-        allowed=float(limits[row, part][worst]),
-        beyond=", ".join(counts + more),
+        actual=float(rows[row, worst]),
+        expected=float(other[row, worst]),
+        ulp=float(ulp_difference(rows[row, worst], other[row, worst])),
+        allowed=float(limits[row, worst]),
+        beyond=", ".join(counts),
     )
     raise AssertionError(f"{what} {difference.between(of, against)}")
 
 
 def tensors(network: Network) -> Iterator[tuple[str, slice, tuple[int, ...]]]:
-    """Yield name, slice of the flat vector and shape of each W and b, from the output to the input."""
+    """Yield name, slice of the flat vector and shape of each W and b, from the output to the
+    input.
+    """
     for l in reversed(range(network.n_layers)):
         layer = network.layers[l]
         yield f"W of layer {l}", layer.weight, (layer.fan_in, layer.fan_out)
@@ -232,14 +257,16 @@ def tensors(network: Network) -> Iterator[tuple[str, slice, tuple[int, ...]]]:
             yield f"b of layer {l}", layer.bias, (layer.n_bias,)
 
 
-# ------------------------------------------------ scales: the size of the terms of which a loss and a gradient are sums
+# ---------------------------------------- scales: the size of the terms that a sum adds up
 
 
 _CHANGE = 1e-6  # relative, of an argument
 
 
 def rounding_unit(network: Network, n_rows: int, dtype: Any) -> float:
-    """Return the factor of S in the bounds: what rounding may change in a pass over so many rows."""
+    """Return the factor of S in the bounds: what rounding may change in a pass over so many
+    rows.
+    """
     return GRADIENT_FACTOR * longest_sum(network, n_rows) * float(np.finfo(dtype).eps)
 
 
@@ -272,10 +299,11 @@ def longest_sum(network: Network, n_rows: int) -> int:
 def gradient_scale(
     network: Network, params: Array, data: Data, alpha: float = 0.0, above: Array | None = None
 ) -> NDArray[np.float64]:
-    """Compute S of the bounds: the largest entry of each tensor's gradient, computed with absolute values.
+    """Compute S of the bounds: the largest entry of each tensor's gradient of absolute values.
 
-    Forward as usual, then deltas, weights and activations by their magnitude, ``|a| + |y|`` for the difference ``a -
-    y``: so large are the terms of the sums that a gradient is, however much of them cancels.
+    Forward as usual, then deltas, weights and activations by their magnitude, ``|a| + |y|`` for the
+    difference ``a - y``: so large are the terms of the sums that a gradient is, however much of
+    them cancels.
 
     Parameters
     ----------
@@ -288,8 +316,8 @@ def gradient_scale(
     alpha : float
         Strength of the L2 penalty.
     above : ndarray (n_params,), optional
-        The parameters through which delta is carried down where they are others: with ``sequential=True`` those after
-        the update.
+        The parameters through which delta is carried down where they are others: with
+        ``sequential=True`` those after the update.
 
     Returns
     -------
@@ -308,7 +336,8 @@ def gradient_scale(
     ((26,), 4)
     """
     wide = Data(*(array.astype(np.float64) for array in data))
-    v, batch = reference.views(network, np.asarray(params, np.float64)), reference.take(network, wide, slice(None))
+    v = reference.views(network, np.asarray(params, np.float64))
+    batch = reference.take(network, wide, slice(None))
     through = v.W if above is None else network.weights(np.asarray(above, np.float64))
     scale = np.zeros(network.n_params)
     with np.errstate(all="ignore"):
@@ -327,28 +356,39 @@ def gradient_scale(
 
 
 def output_scale(network: Network, params: Array, X: Array) -> Array:
-    """Return S of the outputs (n, n_outputs): their own size, plus their sums computed with absolute values."""
+    """Return S of the outputs (n, n_outputs): their own size, plus their sums computed with
+    absolute values.
+    """
     v = reference.views(network, params)
     with np.errstate(all="ignore"):
         zs, activations = reference.forward(network, v, X)
-        size = abs(activations[-2]) @ abs(v.W[-1]) + (abs(v.b[-1]) if network.layers[-1].n_bias else 0)
-        activation, (a, z) = reference.activation_of(network.layers[-1]), (activations[-1], zs[-1])
-        return abs(a) + np.sum([_magnitude(activation, size * one, a, z) for one in np.eye(network.n_outputs)], axis=0)
+        bias = abs(v.b[-1]) if network.layers[-1].n_bias else 0
+        size = abs(activations[-2]) @ abs(v.W[-1]) + bias
+        return abs(activations[-1]) + _through_output(network, size, activations[-1], zs[-1])
+
+
+def _through_output(network: Network, d: Array, a: Array, z: Array) -> Array:
+    """Return the magnitude of d carried through the output activation: |Jacobian| times d."""
+    activation = reference.activation_of(network.layers[-1])
+    parts = [_magnitude(activation, d * one, a, z) for one in np.eye(network.n_outputs)]
+    return np.sum(parts, axis=0)
 
 
 def _output_magnitude(network: Network, z: Array, a: Array, y: Array) -> Array:
-    """Return the magnitude of the output layer's delta: |Jacobian| times |dl/da|, differences taken as sums."""
+    """Return the magnitude of the output layer's delta: |Jacobian| times |dl/da|, differences taken
+    as sums.
+    """
     if network.matched:
         return abs(a) + abs(y)
-    loss, activation = reference.loss_of(network), reference.activation_of(network.layers[-1])
-    d = (abs(loss.d(a, y)) + abs(loss.d(a, -y))) / 2
-    return np.sum([_magnitude(activation, d * one, a, z) for one in np.eye(network.n_outputs)], axis=0)
+    loss = reference.loss_of(network)
+    return _through_output(network, (abs(loss.d(a, y)) + abs(loss.d(a, -y))) / 2, a, z)
 
 
 def _magnitude(activation: reference.ActivationFunctions, d: Array, a: Array, z: Array) -> Array:
     """Return ``|d f'(z)|`` with the differences in f' as sums, such as ``1 + a^2`` for ``1 - a^2``.
 
-    The formula of f' is not used: the terms that cancel are as large as its relative change with a and z.
+    The formula of f' is not used: the terms that cancel are as large as its relative change with a
+    and z.
     """
     delta = activation.delta(d, a, z)
     change = abs(activation.delta(d, a * (1 + _CHANGE), z) - delta)
@@ -357,7 +397,7 @@ def _magnitude(activation: reference.ActivationFunctions, d: Array, a: Array, z:
 
 
 def loss_scale(network: Network, params: Array, data: Data, alpha: float) -> float:
-    """Compute S of the loss: the loss itself, plus the loss with the differences ``a - y`` as sums, ``|a| + |y|``.
+    """Compute S of the loss: itself, plus the loss with differences ``a - y`` as ``|a| + |y|``.
 
     Parameters
     ----------
@@ -396,10 +436,10 @@ def loss_scale(network: Network, params: Array, data: Data, alpha: float) -> flo
 
 
 def away_from_kinks(network: Network, params: Array, X: Array, Y: Array) -> NDArray[np.bool_]:
-    """Find the rows whose gradients can be compared: those that rounding cannot carry across a kink.
+    """Find the rows that rounding cannot carry across a kink: their gradients can be compared.
 
-    At a kink, such as 0 of relu or of the absolute error, a derivative jumps, and the least difference decides on
-    which side a row lies.
+    At a kink, such as 0 of relu or of the absolute error, a derivative jumps, and the least
+    difference decides on which side a row lies.
 
     Parameters
     ----------
@@ -413,15 +453,16 @@ def away_from_kinks(network: Network, params: Array, X: Array, Y: Array) -> NDAr
     Returns
     -------
     ndarray (n,)
-        Booleans: False for a row that rounding could carry across a kink. One that lies on a kink exactly counts as
-        away.
+        Booleans: False for a row that rounding could carry across a kink. One that lies on a kink
+        exactly counts as away.
 
     Examples
     --------
     >>> import numpy as np
     >>> from fastnn import Network, testing
     >>> params = np.array([1.0, 1.0, 0.0, 1.0, 0.0])  # relu of x_1 + x_2
-    >>> testing.away_from_kinks(Network((2, 1, 1)), params, np.array([[1.0, 2.0], [1.0, -1 + 1e-15]]), np.zeros((2, 1)))
+    >>> X, Y = np.array([[1.0, 2.0], [1.0, -1 + 1e-15]]), np.zeros((2, 1))
+    >>> testing.away_from_kinks(Network((2, 1, 1)), params, X, Y)
     array([ True, False])
     """
     v, eps = reference.views(network, params), float(np.finfo(params.dtype).eps)
@@ -441,10 +482,10 @@ def away_from_kinks(network: Network, params: Array, X: Array, Y: Array) -> NDAr
 
 def sides_of_kinks(network: Network, params: Array, X: Array, Y: Array) -> NDArray[np.bool_]:
     """Return on which side of each kink a row lies (n, number of kinks)."""
-    v = reference.views(network, params)
+    sides = [np.zeros((len(X), 0), bool)]
     with np.errstate(all="ignore"):
-        zs, activations = reference.forward(network, v, X)
-        kinks = [line_of(activation, ACTIVATIONS).kinks for activation in network.activations]
-        sides = [z > kink for z, found in zip(zs, kinks, strict=True) for kink in found]
+        zs, activations = reference.forward(network, reference.views(network, params), X)
+        for z, activation in zip(zs, network.activations, strict=True):
+            sides += [z > kink for kink in line_of(activation, ACTIVATIONS).kinks]
         sides += [activations[-1] - Y > kink for kink in network.loss_line.kinks]
-    return np.concatenate([np.zeros((len(X), 0), bool), *sides], axis=1)
+    return np.concatenate(sides, axis=1)

@@ -21,7 +21,7 @@ from benchmarks.peers import workloads as peer_workloads
 from benchmarks.peers.workloads import KINDS, NETWORKS, Job, describe_many
 from benchmarks.readme import ROOT
 from fastnn import workloads
-from fastnn.testing.correctness import DifferentAnswerError, check_same_answer
+from fastnn.cli.correctness import DifferentAnswerError, check_same_answer
 
 TINY = m.Plan(("seed", "digits"), 2, 0.002, 1.0, 1, 1, (4, 8), (1, 8), 1, 0.001, ("seed",), (1, 4), 2, 0.1, 1.0, 50)
 VALIDATED = [f"{name}{peer_workloads.VALIDATION}" for name in m.VALIDATED_WORKLOADS]

@@ -10,10 +10,9 @@ pytest.importorskip("typer")
 pytest.importorskip("rich")
 
 from fastnn import gate, train
-from fastnn.cli import bench
+from fastnn.cli import bench, correctness
 from fastnn.cores import Cores
 from fastnn.gate import compare
-from fastnn.testing import correctness
 
 SETTINGS = bench.BenchSettings(rounds=2, sample_seconds=0.001, starts=1, compiled=0, workloads=("seed", "tab"))
 

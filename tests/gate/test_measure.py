@@ -14,6 +14,7 @@ from fastnn.measuring import work
 
 ROOT = pathlib.Path(__file__).parents[2]
 EXAMPLE = ROOT / "examples" / "my_kernel_bench.py"
+pytestmark = pytest.mark.filterwarnings("ignore:fastnn.gate and:DeprecationWarning")
 
 
 def test_measure_writes_what_the_gate_reads():
@@ -86,6 +87,12 @@ def test_a_command_that_fails_or_prints_something_else(code, message):
     with pytest.raises(CommandError, match=message) as error:
         samples.run(command)
     assert len(str(error.value)) < len(command) + 400
+
+
+def test_measure_warns_at_the_caller_s_line_and_names_what_to_use():
+    with pytest.warns(DeprecationWarning, match=r"go in 0\.5: use pytest-benchmark .* or asv") as warned:
+        measure({}, counts={"compiled": 0})
+    assert warned[0].filename == __file__
 
 
 def test_measure_refuses_what_the_gate_would_not_read():

@@ -92,14 +92,15 @@ def run(site, *arguments):
     return survival.run(*arguments, cwd=site.parent, PYTHONPATH=site)
 
 
-def test_a_second_owner_of_the_folder_is_warned_of(site):
-    told = run(site, "-W", "error", "-c", "import fastnn; print(fastnn.__file__)")
-    assert (told.stdout.strip(), told.stderr) == (str(site / "fastnn" / "__init__.py"), "")
+def test_a_second_owner_of_the_folder_is_told_of_where_files_are_missing(site):
     owned(site, "fastnn", "0.4.0")
-    (site / "mine.py").write_text("import sys\nimport fastnn\n")
-    told = run(site, site / "mine.py").stderr
-    begin = f"{site / 'mine.py'}:2: UserWarning: {site / 'fastnn'} belongs to fastnn-numba and to"
-    assert [words for words in (begin, "fastnn-0.4.0.dist-info", hints.REMEDY) if words not in told] == [], told
+    told = run(site, "-W", "error", "-c", "import fastnn; print(fastnn.__file__, fastnn.Network.__name__)")
+    assert (told.stdout.strip(), told.stderr) == (f"{site / 'fastnn' / '__init__.py'} Network", "")
+    (site / "fastnn" / "losses.py").unlink()
+    told = run(site, "-c", "from fastnn import Network").stderr
+    assert "cannot import name 'losses' from 'fastnn'" in told
+    assert "files of fastnn-numba are missing" in told
+    assert hints.REMEDY in told
 
 
 DOORS = ("testing", "plotting", "estimators", "measuring.workloads", "measuring.machine", "training.progress")

@@ -8,7 +8,6 @@ from public import CLASSES, OBJECTS, VALUES, diverge, same
 from survival import python
 
 import fastnn
-from fastnn import testing
 
 
 def test_there_is_an_object_of_each_public_class():
@@ -30,10 +29,6 @@ def test_objects_arrive(way):
 
 MOVED = {
     "fastnn.training.results": [fastnn.History],
-    "fastnn.testing.check": [testing.Check],
-    "fastnn.testing.differences": [testing.Difference],
-    "fastnn.testing.matching": [testing.Match],
-    "fastnn.testing.report": [testing.Outcome, testing.Report],
 }
 """Classes in pickles of public objects, by the modules in which earlier versions had them: these pickles name them."""
 

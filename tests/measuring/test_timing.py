@@ -2,6 +2,7 @@
 
 import pytest
 
+from benchmarks import texts
 from fastnn.measuring import starting, timing
 
 
@@ -40,8 +41,8 @@ def test_ratios_are_by_rounds_and_numbers_are_texts():
     assert timing.ratio([2.0, 20.0, 2.0, 9.0], [1.0, 10.0, 1.0]) == timing.Interval(2, 2, 2)
     assert str(timing.Interval(1.234, 12.34, 1234)) == "12.3 (1.23–1,234)"
     assert [timing.digits(number) for number in (0.123, 12.34, 1234.5)] == ["0.12", "12.3", "1,234"]
-    assert timing.times_text([2e-6, 3e-6, 4e-6]) == "3.00 µs (2.50–3.50)"
-    assert timing.times_text([]) == ""
+    assert texts.times_text([2e-6, 3e-6, 4e-6]) == "3.00 µs (2.50–3.50)"
+    assert texts.times_text([]) == ""
     assert timing.quartiles([1.0, 2.0, 3.0]) == (1.5, 2, 2.5)
     assert timing.quartiles([1.0, 2.0, 9.0]).spread == pytest.approx((5.5 - 1.5) / 2)
     assert timing.markdown(["a", "b"], [["1", "2"]], right="1").splitlines() == ["| a | b |", "|---|---:|", "| 1 | 2 |"]

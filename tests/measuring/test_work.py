@@ -6,9 +6,10 @@ import re
 import numpy as np
 import pytest
 
+from benchmarks.real_work import agree_fits
 from fastnn import MLPClassifier, train, workloads
+from fastnn.cli.correctness import check_same_answer
 from fastnn.measuring import work
-from fastnn.testing.correctness import check_same_answer
 
 theirs = pytest.importorskip("sklearn.neural_network")
 
@@ -50,11 +51,11 @@ def test_a_workload_may_have_fewer_rows_and_its_answer_is_a_change():
 def test_fits_are_those_of_scikit_learn(name):
     fit, n = work.load_fit(name), work.load(name).usual
     mine, other = (fit.run(classifier, n) for classifier in (MLPClassifier, theirs.MLPClassifier))
-    work.agree_fits(mine, other)
+    agree_fits(mine, other)
     assert (mine.validation_scores_ is not None) == ("early" in name)
     mine.coefs_[0][0, 0] += 1e-3
     with pytest.raises(AssertionError):
-        work.agree_fits(mine, other)
+        agree_fits(mine, other)
 
 
 def test_names_are_those_that_version_0_1_had_too():

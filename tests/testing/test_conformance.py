@@ -13,12 +13,9 @@ from mutants import Part, report_on
 from ordinary import only
 
 from fastnn import Backend, get_backend, register_backend, testing
-from fastnn.fused import backend as fused_backend
-from fastnn.fused.backend import NumbaBackend
 from fastnn.losses import ACTIVATIONS, LOSSES
 from fastnn.optimizers import OPTIMIZERS
 from fastnn.reference import NumpyBackend
-from fastnn.state import BEST, LIMIT, RULE_BEST
 from fastnn.testing import check_backend, conformance_checks, find_backend
 from fastnn.testing.conformance import run_checks
 
@@ -54,21 +51,6 @@ def test_what_is_not_supported_is_skipped_and_counted():
     assert f"passes {report.count('passed')} checks; {report.count('skipped')} that it does not" in report.summary()
     properties = {o.check.what for o in report.outcomes if (o.check.kind, o.verdict) == ("property", "passed")}
     assert {"the same steps from the same state give the same bits", "bias scalar"} <= properties
-
-
-@pytest.mark.parametrize("place", [LIMIT, RULE_BEST, BEST])
-def test_a_rule_that_counts_otherwise_in_a_call_is_caught(place, monkeypatch):
-    """An epoch more of patience, a score to improve on that no epoch reaches, the same for the best parameters."""
-    right = fused_backend.Ends
-
-    def other(network, rules, *others):
-        rules.rules[:, place] = rules.rules[:, place] + 1 if place == LIMIT else -1.0
-        return right(network, rules, *others)
-
-    monkeypatch.setattr(fused_backend, "Ends", other)
-    checks = [check for check in conformance_checks(["float64"]) if "decided within a call" in check.what]
-    with pytest.raises(AssertionError, match=r"parameters differ from those of an epoch a call"):
-        run_checks(checks, NumbaBackend(), raises=True)
 
 
 def test_a_report_as_json(tmp_path):

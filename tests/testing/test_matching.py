@@ -88,8 +88,8 @@ def test_a_workload_brings_all_it_needs():
 def test_the_steps_are_those_of_a_training(dtype):
     given = OPTIONS | {"optimizer": Adam(step_decay(0.05, 3)), "seed": 3}
     course = plan_course(NETWORK, X.astype(dtype), Y, 8, **given)
-    state = course.start()
-    losses = course.advance(NumpyBackend(), state, 0, 8)
+    state = course.state.copy()
+    losses = course.do(NumpyBackend(), state)
     result = train(NETWORK, X.astype(dtype), Y, epochs=2, backend="numpy", **given)
     assert state.params.tobytes() == result.params.tobytes()
     assert losses[:4] @ [7, 7, 7, 2] / 23 == pytest.approx(result.history.loss[0], rel=1e-6)
@@ -110,9 +110,12 @@ NAMED = {
     "activations of the last step": (SGD(0.1), r"update in lockstep, step 9 of SGD: W of layer 1"),
     "a short last batch divided by a full one's rows": (
         SGD(0.1),
-        r"free steps, step \d of SGD: loss of broken",
+        r"free steps of SGD: broken's loss of step\[\d\]",
     ),
-    "the first learning rate for all steps": (SGD(step_decay(0.1, 3)), "free steps, step 3 of SGD: W of layer 1"),
+    "the first learning rate for all steps": (
+        SGD(step_decay(0.1, 3)),
+        r"free steps of SGD: broken's loss of step\[4\]",
+    ),
 }
 
 
@@ -136,11 +139,11 @@ def between_steps(state, before, start):
 
 NOT_FINITE = "changed reports a loss or a parameter that is not finite"
 CHANGES = [
-    (between_steps, SGD(0.1), r"^free steps, step 4 of SGD: W of layer 0 \[1, 2\] is "),
-    (lambda state, before, _: setattr(state, "t", before.t), Adam(), r"step 0 of Adam: steps counted by changed \(t\)"),
-    (lambda state, *_: state.beta_products.fill(1), Adam(), "lockstep, step 0 of Adam: beta_products"),
+    (between_steps, SGD(0.1), r"^free steps of SGD, after 20 steps: W of layer 0 \[1, 2\] is "),
+    (lambda state, before, _: setattr(state, "t", before.t), Adam(), r"step 0 of Adam: t and .* of changed\[0\]"),
+    (lambda state, *_: state.beta_products.fill(1), Adam(), r"step 0 of Adam: t and beta_products of changed\[1\]"),
     (bad_if(lambda before, start: before.t == 2), SGD(), f"^update in lockstep, step 2 of SGD: {NOT_FINITE}"),
-    (bad_if(lambda before, start: len(start) > 1), SGD(), f"^free steps, step 0 of SGD: {NOT_FINITE}"),
+    (bad_if(lambda before, start: len(start) > 1), SGD(), f"^free steps of SGD, step 0: {NOT_FINITE}"),
     *(
         (scaled_by(size), optimizer, "update in lockstep, step 0")
         for optimizer in (SGD(0.1), Adam(0.01), RMSprop(0.01), AdamW(0.01), SGD(0.1, 0.9))
@@ -188,16 +191,6 @@ def test_on_which_side_of_a_kink_a_row_lies_is_nobody_s_fault():
     assert max(match("numpy", other_side(), **training_with_a_kink(), steps=1)) < 1
     all_rows = with_activation("relu", delta=lambda d, a, z: np.where((z > 0) ^ (abs(z) < 1), d, 0))
     assert "gradient by W of layer 0" in difference(all_rows(), **training_with_a_kink())
-
-
-def test_a_kink_is_hinted_at_where_rounding_may_decide():
-    def change(state, before, start):
-        if len(start) > 1:
-            state.params[7] += 10
-
-    text = difference(Changed(change), **training_with_a_kink())
-    assert text.startswith("free steps, step ")
-    assert text.endswith("A row lies near a kink at step 0, where rounding may decide: see whether another seed passes")
 
 
 def test_a_new_loss_that_jumps_is_known_by_its_kinks(monkeypatch):

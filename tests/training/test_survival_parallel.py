@@ -12,6 +12,7 @@ from survival import UNOPTIMIZED, fingerprint, python
 from survival_jobs import job, prediction
 
 from fastnn import SGD, Network, every, get_backend, train, train_many
+from fastnn.losses import HIDDEN
 from fastnn.testing import cases
 
 N = 8
@@ -114,7 +115,11 @@ def memory():
 
 def fit(k):
     """The k-th drawn network, trained for a few steps; the hash of its bits."""
-    case = cases.drawn(get_backend("numba"), k)
+    loss, output = cases.PAIRS[k % len(cases.PAIRS)]
+    about = {"activation": HIDDEN[k % len(HIDDEN)], "loss": loss, "output": output}
+    wanted = {"sizes": (1 + k % 9, 2 + k % 17, 2 + k % 5), "weighted": k % 2 == 0}
+    optimizers = [cases.EVERY[k % len(cases.EVERY)]]
+    case = cases.choose(get_backend("numba"), about, wanted=wanted, optimizers=optimizers)
     params, X, Y, weight = cases.draw_training(case.network, 1 + 7 * k % 60, ("float32", "float64")[k % 2], k)
     options = case.options(weight) | {"batch_size": None if case.optimizer.full_batch else 1 + k % 17}
     result = train(case.network, X, Y, params=params, optimizer=case.optimizer, epochs=3, seed=k, **options)

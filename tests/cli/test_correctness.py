@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from fastnn import train, workloads
+from fastnn.cli import correctness
+from fastnn.cli.correctness import DifferentAnswerError, check_same_answer, check_workload
 from fastnn.measuring import work
 from fastnn.reference import NumpyBackend
-from fastnn.testing import correctness
-from fastnn.testing.correctness import DifferentAnswerError, check_same_answer, check_workload
 
 load = functools.cache(workloads.load)
 

@@ -1,4 +1,4 @@
-"""Functions that check answers before anything is timed: the speed of a wrong training means nothing."""
+"""Checks of answers before anything is timed: the speed of a wrong training means nothing."""
 
 import numpy as np
 
@@ -12,7 +12,8 @@ from fastnn.memory import Array
 from fastnn.training import TrainingResult, train
 
 CHECKED_STEPS = 3
-"""How many first steps of a back end must match the reference's, within the bounds of `fastnn.testing`."""
+"""How many first steps of a back end must match the reference's, within the bounds of
+`fastnn.testing`."""
 
 
 class DifferentAnswerError(FastnnError):
@@ -27,8 +28,8 @@ def check_same_answer(what: str, actual: Array, expected: Array) -> None:
     what : str
         Name of the comparison, for the error's text.
     actual, expected : ndarray of the same shape
-        Compared by the 2-norm of their difference, relative to the norm of `expected`; the dtype of `actual` decides
-        how close they must be.
+        Compared by the 2-norm of their difference, relative to the norm of `expected`; the dtype of
+        `actual` decides how close they must be.
 
     Raises
     ------
@@ -44,8 +45,9 @@ def check_same_answer(what: str, actual: Array, expected: Array) -> None:
 def check_workload(workload: Workload, backend: str) -> None:
     """Raise unless a back end trains a workload as it should.
 
-    Its first steps must be those of the reference, within the bounds of `fastnn.testing`. Where the workload says how
-    much is learned in a usual training, that much must be learned; and the seed must end at the tutorial's own numbers.
+    Its first steps must be those of the reference, within the bounds of `fastnn.testing`. Where the
+    workload says how much is learned in a usual training, that much must be learned; and the seed
+    must end at the tutorial's own numbers.
 
     Parameters
     ----------
@@ -73,7 +75,8 @@ def check_workload(workload: Workload, backend: str) -> None:
 
 
 def check_work(work: Work, backend: str) -> None:
-    """Raise unless a back end does work as it should: a workload by `check_workload`, real work as the reference.
+    """Raise unless a back end does work as it should: a workload by `check_workload`, real work as
+    the reference.
 
     Raises
     ------
@@ -97,11 +100,15 @@ def _check_learned(workload: Workload, backend: str, what: str) -> None:
     if workload.name == "seed":
         weights, errors = tutorial.train(tutorial.initial_weights(0))
         check_same_answer(f"{what}: the tutorial's weights", result.params, tutorial.flat(weights))
-        check_same_answer(f"{what}: the tutorial's errors", result.history.loss.astype(workload.dtype), errors)
+        check_same_answer(
+            f"{what}: the tutorial's errors", result.history.loss.astype(workload.dtype), errors
+        )
 
 
 def accuracy(result: TrainingResult, workload: Workload) -> float:
-    """Return the share of the workload's held-out rows whose most probable class is the right one."""
+    """Return the share of the workload's held-out rows whose most probable class is the right
+    one.
+    """
     assert workload.X_test is not None, f"{workload.name} holds nothing out"
     assert workload.Y_test is not None
     found = result.predict(workload.X_test).argmax(axis=1)
