@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 
-from fastnn import kit
 from fastnn.backends import Backend
 from fastnn.compiler.loader import IN_PYTHON, kernels_are_kept, load_kernel
 from fastnn.compiler.program import KERNEL_REVISION
@@ -231,8 +230,7 @@ class NumbaBackend(Backend):
         if training is None or not training.has(state):
             training = None
             check_state(task.network, task.optimizer, state, check_data(task.network, task.data))
-        numbers = check_steps(steps, len(task.data.X), NUMBERS[-1] if NUMBERS else None)
-        NUMBERS[:] = [numbers]
+        numbers = check_steps(steps, len(task.data.X), None if training is None else training.numbers)
         if training is None or numbers.largest > training.n_rows:
             training = preparation.PreparedTraining(self, task, state, numbers.largest)
         training.take(steps, numbers)
@@ -247,9 +245,6 @@ def stands_for(backend, name, *others):
 
 FIRST = np.zeros(1, np.int64)
 """The number of the member of a training alone."""
-
-NUMBERS = kit.shelf()
-"""The `StepNumbers` of the steps that were checked last."""
 
 MANY = 300_000_000
 """Rows times parameters of a prediction from which on threads share it: some 5 ms. In a shorter one, waiting for a

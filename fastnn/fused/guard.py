@@ -110,7 +110,7 @@ class StepNumbers(NamedTuple):
 def check_steps(steps, n_rows, last=None):
     """Check that all steps take their rows from the `n_rows` rows of the data; return their `StepNumbers`.
 
-    `last` are the `StepNumbers` of steps that were checked before, maybe of another training.
+    `last` are the `StepNumbers` of steps that were checked before.
     """
     if last is not None and last.knows(steps) and last.greatest < n_rows:
         return last

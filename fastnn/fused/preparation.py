@@ -340,7 +340,7 @@ class PreparedTraining(Prepared):
 
     def take(self, steps, numbers):
         """Take over checked steps, and the `StepNumbers` that `check_steps` returned for them."""
-        self._numbers, bound = numbers, self._bound
+        self.numbers, bound = numbers, self._bound
         if numbers is not bound.numbers:
             bound.numbers = numbers
             self.places.n_steps.value = steps.loss.size
@@ -348,7 +348,7 @@ class PreparedTraining(Prepared):
 
     def knows(self, state, steps):
         """Return whether state and steps were checked: they are the same arrays, and the steps' rows are the same."""
-        return self.has(state) and self._numbers.knows(steps)
+        return self.has(state) and self.numbers.knows(steps)
 
 
 class PreparedBatch(Prepared):
