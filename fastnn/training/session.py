@@ -195,7 +195,9 @@ class Session:
         n_rows = first.n_rows
         keeps_words = self.keeps_words or (first.shuffle and rows_a_step(first.batch_size, n_rows) < n_rows)
         for start in starts:
-            if isinstance(start, TrainingState) or (isinstance(start, Row) and len(arrays_of(start).words)):
+            if isinstance(start, TrainingState) or (
+                isinstance(start, Row) and not arrays_of(start).draws_again(start.place)
+            ):
                 keeps_words = True
         self.generators = Generators(len(members), keeps_words, self.backend.shuffle_rows)
         orders: dict[int, Array] = {}
@@ -267,9 +269,13 @@ class Session:
             self.best_on[k] = best_on
         row[BEST] = number(counters.get("best_score"))
         if state.best_params is not None:
-            if not self.best_params.shape[1]:
-                self.best_params = np.zeros((len(self.members), self.network.n_params), self.storage.dtype)
+            self._keep_best_params()
             self.best_params[k] = state.best_params
+
+    def _keep_best_params(self) -> None:
+        """Make room for the parameters of best epochs: a state may have some that no rule asks for."""
+        if not self.best_params.shape[1]:
+            self.best_params = np.zeros((len(self.members), self.network.n_params), self.storage.dtype)
 
     def _go_on(self, rows: dict[int, Row], orders: dict[int, Array]) -> None:
         """Let members go on where those of rows of results have ended; add the orders of their rows."""
@@ -281,6 +287,7 @@ class Session:
             for number in RULE_BEST, STALE, BEST:
                 self.rules[members, number] = results.rules[places, number]
             if results.best_params.shape[1]:
+                self._keep_best_params()
                 self.best_params[members] = results.best_params[places]
             for k, place in zip(members, places, strict=True):
                 self.first_t[k] = results.steps[place]
