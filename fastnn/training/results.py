@@ -828,9 +828,13 @@ class Results(Store):
         """Return the state of member k's generator as NumPy describes it."""
         if k in self.owners:
             return copy.deepcopy(self.owners[k])
-        if len(self.words):
-            return described(self.words[k], self.held[k])
-        return state_after_draw(self.seeds[k], self.network_of_all, self.facts[self.which[k]].draws)
+        if self.draws_again(k):
+            return state_after_draw(self.seeds[k], self.network_of_all, self.facts[self.which[k]].draws)
+        return described(self.words[k], self.held[k])
+
+    def draws_again(self, k: int) -> bool:
+        """Return whether the state of member k's generator follows from its seed."""
+        return k not in self.owners and not len(self.words)
 
     def is_plain(self, k: int) -> bool:
         """Return whether member k has ended between two epochs, without a split, scores or a reduced rate."""

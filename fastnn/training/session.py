@@ -148,8 +148,7 @@ class Session:
         self._steps: Steps | None = None
         self._saved: tuple[Array, Array] | None = None
 
-    # ----------------------------------------------------------------------------------------------
-    # --- the beginning
+    # -------------------------------------------------------------------------------- the beginning
 
     def _make_arrays(self, first: TrainOptions, m: int) -> None:
         """Make what steps change, and what is taken over from earlier calls: as for trainings that
@@ -218,7 +217,7 @@ class Session:
         )
         for start in starts:
             if isinstance(start, TrainingState) or (
-                isinstance(start, Row) and len(arrays_of(start).words)
+                isinstance(start, Row) and not arrays_of(start).draws_again(start.place)
             ):
                 keeps_words = True
         self.generators = Generators(len(members), keeps_words, self.backend.shuffle_rows)
@@ -302,11 +301,17 @@ class Session:
             self.best_on[k] = best_on
         row[BEST] = number(counters.get("best_score"))
         if state.best_params is not None:
-            if not self.best_params.shape[1]:
-                self.best_params = np.zeros(
-                    (len(self.members), self.network.n_params), self.storage.dtype
-                )
+            self._keep_best_params()
             self.best_params[k] = state.best_params
+
+    def _keep_best_params(self) -> None:
+        """Make room for the parameters of best epochs: a state may have some that no rule asks
+        for.
+        """
+        if not self.best_params.shape[1]:
+            self.best_params = np.zeros(
+                (len(self.members), self.network.n_params), self.storage.dtype
+            )
 
     def _go_on(self, rows: dict[int, Row], orders: dict[int, Array]) -> None:
         """Let members go on where those of rows of results have ended; add the orders of their
@@ -320,6 +325,7 @@ class Session:
             for number in RULE_BEST, STALE, BEST:
                 self.rules[members, number] = results.rules[places, number]
             if results.best_params.shape[1]:
+                self._keep_best_params()
                 self.best_params[members] = results.best_params[places]
             for k, place in zip(members, places, strict=True):
                 self.first_t[k] = results.steps[place]
@@ -407,8 +413,7 @@ class Session:
             pace.n_steps = max(self.all_steps)
         return pace
 
-    # ----------------------------------------------------------------------------------------------
-    # ---------- a call
+    # --------------------------------------------------------------------------------------- a call
 
     def advance(self, most_epochs: int | None = None) -> int:
         """Do the next steps of all members, of at most so many epochs; return how many epochs
@@ -580,8 +585,7 @@ class Session:
         storage[...] = self.storage
         beta_products[...] = self.beta_products
 
-    # ----------------------------------------------------------------------------------------------
-    # -- after the call
+    # ------------------------------------------------------------------------------- after the call
 
     def _account(
         self,
@@ -746,8 +750,7 @@ class Session:
             self.rates_change = True
         return None
 
-    # ----------------------------------------------------------------------------------------------
-    # --------- the end
+    # -------------------------------------------------------------------------------------- the end
 
     def is_running(self) -> bool:
         """Return whether there is more to do. Members end if their epochs are done or, after a

@@ -14,7 +14,7 @@ shell.run_cell('''
 import numpy as np
 from fastnn import *
 from fastnn import MLPRegressor
-from fastnn.training import plan
+from fastnn.training import options as checks
 
 def failing(progress):
     return {}["mine"]
@@ -72,7 +72,7 @@ def test_bad_input_within_a_callback_shows_the_callback():
 
 
 def test_a_bug_shows_all_frames():
-    text = shown("plan.check_params = broken\ntrain(network, X, X[:, 0], params=X, **options)")
+    text = shown("checks.check_params = broken\ntrain(network, X, X[:, 0], params=X, **options)")
     assert "a bug" in text
     assert "in train(" in text
     assert "hidden" not in text

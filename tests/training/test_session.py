@@ -5,9 +5,9 @@ import pickle
 
 import numpy as np
 import pytest
-from bits import assert_same_results, result_bits
+from bits import assert_same_results, result_bits, state_bits
 
-from fastnn import SGD, Adam, Network, Stop, train
+from fastnn import SGD, Adam, Network, Population, Stop, train
 from fastnn.compiler.loader import IN_PYTHON
 from fastnn.training.options import check_options
 from fastnn.training.results import Row
@@ -71,6 +71,29 @@ def test_members_go_on_from_rows_of_results_as_from_states(kind):
                 == state.random_state["state"]["key"].tobytes()
             )
             assert (own.state.t, own.state.counters["epoch"]) == (state.t, 9)
+
+
+@pytest.mark.parametrize("batch_size", [None, 5])
+@pytest.mark.parametrize("seed", [3, np.random.RandomState, "state", "best"])
+def test_a_population_goes_on_from_whatever_it_began_with(seed, batch_size):
+    """Also from a generator of the caller's, and from states whose best parameters no rule asks
+    for."""
+    options = {"optimizer": Adam(0.1), "batch_size": batch_size}
+    stop = Stop(validation=0.2, restore_best=seed == "best")
+
+    def start():
+        if seed == 3:
+            return {"seed": 3}
+        if seed is np.random.RandomState:
+            return {"seed": np.random.RandomState(3)}
+        return {"resume": train(NETWORK, X, Y, seed=3, epochs=2, stop=stop, **options).state}
+
+    population = Population(NETWORK, X, Y, n=1, **start(), n_jobs=1, **options)
+    for _ in range(3):
+        population.advance(2)
+    assert state_bits(population[0].state) == state_bits(
+        train(NETWORK, X, Y, epochs=6, **start(), **options).state
+    )
 
 
 def test_a_result_of_a_session_that_goes_on_stays_as_it_is():
