@@ -102,7 +102,10 @@ _NO_NORM = (
     "there is no batch normalization: scale the inputs (the table estimators do), "
     "and networks of three hidden layers train without it"
 )
-_NO_MONOTONE = "there are no monotone constraints: LightGBM and XGBoost have them"
+_NO_MONOTONE = (
+    "there are no monotone constraints: scikit-learn's HistGradientBoosting, LightGBM and XGBoost "
+    "have them"
+)
 _NO_DROPOUT = (
     "there is no dropout: alpha=0.001 is an L2 penalty, "
     "Stop(validation=0.1, patience=10) stops early"

@@ -79,7 +79,8 @@ def reading_of(counts: Mapping[Any, int]) -> Reading | None:
     if ":" in form:
         way = "such as minutes, by pandas.to_timedelta"
     elif form != "#" or "," in numbers:
-        way = "by .str.replace of all that is no digit, and pandas.to_numeric"
+        decimal = '.str.replace(",", ".") if that is the decimal point, ' if "," in numbers else ""
+        way = rf'by {decimal}.str.replace(r"[^-+\d.]", "", regex=True) and pandas.to_numeric'
     return Reading(max(texts, key=counts.__getitem__), way)
 
 

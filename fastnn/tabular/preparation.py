@@ -400,7 +400,10 @@ class TablePreparation(TransformerMixin, BaseEstimator):
         there = column.kinds | {"number"} if "boolean" in column.kinds else column.kinds
         if there and not there & kinds:
             (was, way), (is_, _) = (next(_WAYS[kind] for kind in _WAYS if kind in held) for held in (kinds, there))
-            raise ValueError(f"{column.label} held {was} in fit and holds {is_} now: make {was} of them, by {way}")
+            right = f"make {was} of them, by {way}"
+            if table.names is None and hasattr(self, "feature_names_in_"):
+                right = f"it is taken for {self.feature_names_in_[j]!r}, since X has no names; {right}, or give a frame"
+            raise ValueError(f"{column.label} held {was} in fit and holds {is_} now: {right}")
         if as_words or column.holds_numbers:
             return column
         return column._replace(values=as_numbers(column.values, column.label))

@@ -195,10 +195,13 @@ def _word(levels: Levels) -> str:
 
 def _columns(model: TableModel) -> str:
     """Return the header's comment on what a row holds."""
-    names, numbers, words, lines = model.names, set(model.preparation.number_columns_), model.levels, []
+    names, words, lines = model.names, model.levels, []
+    numbers = dict(zip(model.preparation.number_columns_, model.refuses_gaps, strict=True))
     for j in range(model.preparation.n_features_in_):
         if j in numbers:
             what = "a number, NaN where it is missing"
+            if numbers[j]:
+                what = "a number; fit had no gap here, and NaN makes all outputs NaN"
         elif j in words:
             levels = words[j]
             codes = [f"{k} {level!r}" for k, level in enumerate(levels.levels)]

@@ -1,6 +1,7 @@
 """Doubts about columns: texts that read as numbers, whole numbers that may be names."""
 
 import warnings
+from collections import Counter
 
 import numpy as np
 import pandas as pd
@@ -52,6 +53,26 @@ def test_texts_that_read_as_numbers_are_named_with_the_remedy(case):
     assert way in warning
     assert warning.endswith(', or say .astype("category") if they are names')
     TablePreparation().fit(frame.astype({"c": "category"}))  # without a warning
+
+
+@pytest.mark.parametrize(
+    ("form", "decimal"),
+    [("{:.2f} ct", "."), ("{:.1f}%", "."), ("${:.2f}", "."), ("{:,.2f}", "."), ("{:.2f} €", ",")],
+)
+def test_the_remedy_keeps_signs_and_decimals(form, decimal):
+    numbers = np.r_[-NUMBERS[:30], 1000 * NUMBERS[30:]]
+    texts = pd.Series([form.format(number).replace("$-", "-$") for number in numbers])
+    if decimal == ",":
+        texts = texts.str.replace(".", ",")
+    remedy = reading_of(Counter(texts)).way
+    assert r'.str.replace(r"[^-+\d.]", "", regex=True) and pandas.to_numeric' in remedy
+    assert ('.str.replace(",", ".") if that is the decimal point' in remedy) == (
+        "," in "".join(texts)
+    )
+    if decimal == ",":
+        texts = texts.str.replace(",", ".")
+    made = pd.to_numeric(texts.str.replace(r"[^-+\d.]", "", regex=True))
+    assert np.allclose(made, numbers, atol=0.051)
 
 
 @pytest.mark.parametrize("case", NOT_READ)

@@ -117,8 +117,14 @@ def test_the_header_says_what_a_row_is(tmp_path):
     told = ", ".join(f"{k} {level!r}" for k, level in enumerate(levels))
     assert f"x[0], 'letter': {told}, 7 another word; NaN where it is missing\n" in text
     assert "x[1], 'old': 0 False, 1 True; NaN for any other\n" in text
-    assert "x[2], 'ash * /': a number, NaN where it is missing\n" in text
+    assert "x[2], 'ash * /': a number; fit had no gap here, and NaN makes all outputs NaN\n" in text
     assert "x[3], 'none': not looked at\n" in text
+    X = pd.DataFrame({"whole": np.arange(60.0), "gaps": [np.nan, 1.0, 2.0] * 20})
+    of_gaps = fit("regressor", X, np.arange(60.0))
+    for estimates, told in ((False, "a number; fit had no gap here"), (True, "a number, NaN where")):
+        _, header = of_gaps.export(tmp_path / "net.c", estimates=estimates)
+        assert f"x[0], 'whole': {told}" in header.read_text()
+        assert "x[1], 'gaps': a number, NaN where it is missing\n" in header.read_text()
     assert "Outputs are probabilities, of the labels [0, 1, 2]." in text
 
 
