@@ -125,7 +125,9 @@ class Residuals(NamedTuple):
         n, needed = len(self.scores), 1 / (1 - coverage)
         if n < needed:
             what = f"there are {n} residuals of rows that members left out, and a coverage of {coverage:g} takes"
-            way = "ask for less coverage, or fit more rows, a preset of more members, or without X_val"
+            way = "ask for less coverage, or fit more rows or a preset of more members"
+            if not n:
+                way = "fit more rows, or without X_val, so that members leave out rows"
             raise ValueError(f"{what} {math.ceil(round(needed, 6))}: {way}")
         return np.asarray(self.scores[min(math.ceil(coverage * (n + 1)), n) - 1])
 
