@@ -161,7 +161,7 @@ def changed_array(draw, array):
     if change == "dtype":
         return array.astype(draw.of(["f4", "f8", "i8", "u1", "i1", "f2", ">f8", ">i4", "u8", "g"]))
     if change == "none":
-        return array[:0]
+        return np.atleast_1d(array)[:0]
     if change == "shape":
         shape = list(array.shape) or [1]
         shape[draw.integer(len(shape))] = draw.of([0, 1, 2, 3, 5, 100])

@@ -109,7 +109,7 @@ SCALES = [0, 0, 0, 0, 3, 100, 149, -100, -200, -310]
 
 RIGHTLY_REFUSED = re.compile(
     "infinity|n_splits|sample_weight|[Ss]ample weights|weight 0|only one class"
-    "|groups are all the same|is judged by others|diverged"
+    "|groups are all the same|is judged by others|diverged|unseen labels"
 )
 """What a `fit` may refuse of what is drawn here, by words of the error."""
 
