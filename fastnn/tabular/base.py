@@ -45,6 +45,7 @@ MOST_TEXT = 36
 """Most characters of a column's levels in it."""
 
 MOST_MEMBERS = 10_000
+"""Most members of an ensemble: a larger number is taken for a slip."""
 
 LARGEST_TARGET = 1e15
 """Largest absolute value of a validation target, in standard deviations of y: float32 holds sums of its square."""

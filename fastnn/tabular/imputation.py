@@ -24,16 +24,14 @@ from numpy.typing import NDArray
 Matrix = NDArray[np.float64]
 
 MOST_SOURCES = 100
-"""Columns that estimates are made from; of more columns those that leave least variance of all
-unexplained."""
+"""Columns that estimates are made from: of more, those that leave least variance unexplained."""
 
 MOST_ROWS, MOST_CELLS, FEWEST_ROWS = 10_000, 200_000, 150
 """Of what the matrix is made of: evenly spaced rows, as many as have so many cells, within these
 bounds."""
 
 RIDGE = 0.01
-"""What is added to each column's variance, as a part of the mean variance, besides columns /
-rows."""
+"""Added to each column's variance, as a part of the mean variance, besides columns / rows."""
 
 ROWS_TO_CHOOSE_BY = 100
 """Rows that the columns to estimate from are chosen by."""
@@ -50,8 +48,7 @@ N_DOUBLINGS = 3
 MOST_STEPS = 2**N_DOUBLINGS + 1
 
 RANGE = 20.0
-"""The eigenvalues within the largest one / RANGE and the largest one are those that steps are made
-for."""
+"""Steps are made for eigenvalues from the largest one / RANGE to the largest one."""
 
 N_ROUNDS_OF_JACOBI = 3
 """The steps of fastnn 0.3, each of length 1."""
@@ -114,16 +111,14 @@ def learn_imputation(Z: Matrix, means: Matrix) -> Imputation:
     imputation = _imputation_of(filled, means, sources)
     for _ in range(ROUNDS if gaps.any() else 0):
         others = np.roll(filled, len(Z) // 2, axis=0)
-        filled = others + imputation.fill(
-            Z - others
-        )  # draws of the gaps, so that variances do not shrink
+        # Draws of the gaps, not their means, so that variances do not shrink
+        filled = others + imputation.fill(Z - others)
         imputation = _imputation_of(filled, means, sources)
     return imputation
 
 
 def _telling_columns(Z: Matrix) -> NDArray[np.int64]:
-    """Return up to `MOST_SOURCES` of the columns (n, k), less their means: all, or those that a
-    pivoted Cholesky takes.
+    """Return up to `MOST_SOURCES` of the columns (n, k): all, or those of a pivoted Cholesky.
 
     Each is the one of which those before it leave the most variance unexplained (Harbrecht, Peters
     and Schneider, Applied Numerical Mathematics 2012).

@@ -39,9 +39,8 @@ ROWS_TO_SCALE_BY = 10_000
 LEAST_GAIN = 0.03
 """The part by which an earlier epoch must be better than the last one to be taken."""
 
-FEWEST_ROWS = 6
-"""Fewest rows by which an epoch is chosen; fewer choose by chance, and not by one that is independent of the rows."""
-
+FEWEST_TO_CHOOSE = 6
+"""Fewest rows by which an earlier epoch is chosen: fewer choose by chance, as on tables of 12 rows."""
 
 LARGEST_EXPONENT = 60
 """The greatest weight of rows, and 1 over it, as a power of two."""
@@ -158,7 +157,7 @@ def row_numbers(part: Any, n: int) -> Rows:
 
 
 def moderate(weight: Array | None) -> Array | None:
-    """Return weights (n,), those that float32 has no sums of times a power of two, which changes no training."""
+    """Return weights (n,), times a power of two where float32 has no sums of them: training stays the same."""
     if weight is None:
         return None
     exponent = np.frexp(weight.max())[1]
@@ -367,11 +366,11 @@ def choosers(left_out: list[Rows], n: int) -> NDArray[np.bool_]:
 def choose_epochs(losses: Array, weights: Array, n_rows: Rows) -> Rows:
     """Return the epoch (m,) of each member, by the means of validation losses (m, n_epochs) of these weights (m, m).
 
-    That is the last epoch, unless the mean loss was less before by the part `LEAST_GAIN`; of fewer than `FEWEST_ROWS`
-    rows, whose number is `n_rows` (m,), it is the last one.
+    That is the last epoch, unless the mean loss was less before by the part `LEAST_GAIN`, over `FEWEST_TO_CHOOSE` rows
+    or more: `n_rows` (m,) is their number.
     """
     epochs = np.full(len(losses), losses.shape[1])
-    for i in np.flatnonzero(n_rows >= FEWEST_ROWS):
+    for i in np.flatnonzero(n_rows >= FEWEST_TO_CHOOSE):
         curve = np.average(losses, axis=0, weights=weights[i])
         curve[np.isnan(curve)] = np.inf
         if curve.min() < (1 - LEAST_GAIN) * curve[-1]:

@@ -68,9 +68,8 @@ def add_gaps(
     cells = np.where(to_estimate, preparation._completed(cells), cells)
     errors.sizes[rows] = sizes_of(preparation._inputs_of(cells))
     k = len(preparation.means_)
-    donors = np.delete(donors, np.s_[k : k + preparation.has_gaps_.sum()], axis=1).astype(
-        np.float64
-    )
+    flags = np.s_[k : k + preparation.has_gaps_.sum()]
+    donors = np.delete(donors, flags, axis=1).astype(np.float64)
 
     def predictions(masks: NDArray[np.bool_]) -> Array:
         """Return predictions (n_donors, n, n_outputs) of donors, gaps by masks (n, n_columns)."""
@@ -84,9 +83,8 @@ def add_gaps(
     for first in range(0, len(patterns), CHUNK):
         chunk = slice(first, first + CHUNK)
         changes = predictions(patterns[chunk]) - of_bases[:, base_of[chunk]]
-        spread[chunk] = np.sqrt(
-            reduce(np.add, changes**2) / len(donors)
-        )  # in one order for any number of patterns
+        squares = reduce(np.add, changes**2)  # in one order for any number of patterns
+        spread[chunk] = np.sqrt(squares / len(donors))
     errors.spread[rows] = spread[pattern_of]
 
 
