@@ -1,6 +1,8 @@
-"""Tests, linters and measurements, each in its own environment: ``nox -s tests``; ``nox --list`` shows them all.
+"""Tests, linters and measurements, each in its own environment: ``nox -s tests``; ``nox --list``
+shows them all.
 
-What stands after ``--`` goes to the tool that a session runs. In `docs`, `build` and `measure` the first word chooses.
+What stands after ``--`` goes to the tool that a session runs. In `docs`, `build` and `measure` the
+first word chooses.
 """
 
 import itertools
@@ -24,7 +26,11 @@ nox.options.reuse_venv = "yes"
 PROJECT = nox.project.load_toml("pyproject.toml")
 LOWEST_PYTHON = PROJECT["project"]["requires-python"].removeprefix(">=")
 
-PYTHONS = [f"python{line.split()[-1]}" for line in PROJECT["project"]["classifiers"] if ":: Python :: 3." in line]
+PYTHONS = [
+    f"python{line.split()[-1]}"
+    for line in PROJECT["project"]["classifiers"]
+    if ":: Python :: 3." in line
+]
 """The commands of all versions of Python that fastnn is for."""
 
 # An older wheel rather than a compiler: Numba's newest version has no wheel for Intel Macs.
@@ -40,19 +46,32 @@ def lowest():
     """The lowest declared version of everything that a user installs, as pins."""
     project = PROJECT["project"]
     lines = itertools.chain(project["dependencies"], *project["optional-dependencies"].values())
-    declared = [requirement for requirement in map(Requirement, lines) if requirement.name != project["name"]]
-    return [f"{r.name}=={bound.version}" for r in declared for bound in r.specifier if bound.operator == ">="]
+    declared = [
+        requirement
+        for requirement in map(Requirement, lines)
+        if requirement.name != project["name"]
+    ]
+    return [
+        f"{r.name}=={bound.version}"
+        for r in declared
+        for bound in r.specifier
+        if bound.operator == ">="
+    ]
 
 
 def but_for(*names, extras=("sklearn", "many", "cli")):
     """The requirements of the package and of these extras, without those of these names."""
     project = PROJECT["project"]
-    lines = itertools.chain(project["dependencies"], *(project["optional-dependencies"][extra] for extra in extras))
+    lines = itertools.chain(
+        project["dependencies"], *(project["optional-dependencies"][extra] for extra in extras)
+    )
     return [line for line in lines if Requirement(line).name not in names]
 
 
 def choice(session, choices):
-    """The function of `choices` that the first word after ``--`` names, else the first one, and the other words."""
+    """The function of `choices` that the first word after ``--`` names, else the first one, and the
+    other words.
+    """
     first, *others = session.posargs or [""]
     if first in choices:
         return choices[first], others
@@ -64,7 +83,10 @@ def choice(session, choices):
 def can_make_environments(python):
     """Whether there is such a Python, not only a shim of pyenv, with the module venv."""
     try:
-        return subprocess.run([python, "-c", "import ensurepip, venv"], capture_output=True).returncode == 0
+        return (
+            subprocess.run([python, "-c", "import ensurepip, venv"], capture_output=True).returncode
+            == 0
+        )
     except OSError:
         return False
 
@@ -74,8 +96,11 @@ ALL_CORES = ("-n", "auto", "--dist", "worksteal", "--durations", "20")
 
 
 def run_tests(session, *arguments, **options):
-    """Run pytest on the installed package; what stands after ``--`` on the command line goes to pytest."""
-    # for all workers: two that start cold would compile the same kernels; 1: the cache keeps none here
+    """Run pytest on the installed package; what stands after ``--`` on the command line goes to
+    pytest.
+    """
+    # for all workers: two that start cold would compile the same kernels; 1: the cache keeps none
+    # here
     session.run("fastnn", "warmup", success_codes=[0, 1])
     session.run("python", "-m", "pytest", *arguments, *session.posargs, **options)
 
@@ -107,41 +132,63 @@ QUICK = (
 def quick(session):
     """Run the tests of the core in float64 only, without threads."""
     session.install("-e.[sklearn]", "pytest", "pytest-benchmark", "hypothesis")
-    session.run("python", "-m", "pytest", "-k", "not float32 and not threads", *QUICK, *session.posargs)
+    session.run(
+        "python", "-m", "pytest", "-k", "not float32 and not threads", *QUICK, *session.posargs
+    )
 
 
 @nox.session(python=LOWEST_PYTHON)
 def tests_lowest(session):
     """Run the tests on the lowest declared versions of Python and of all dependencies."""
     session.install("-e.[all]", *lowest(), *group("test"))
-    run_tests(session, *ALL_CORES, "-W", "default")  # old versions warn of what newer ones have put right
+    # old versions warn of what newer ones have put right
+    run_tests(session, *ALL_CORES, "-W", "default")
 
 
 @nox.session
 def slow(session):
-    """Run the slow tests, each all of what a quick one does in part, and those on clusters of loky, Dask and Ray."""
+    """Run the slow tests, each all of what a quick one does in part, and those on clusters of loky,
+    Dask and Ray.
+    """
     session.install("-e.[all]", *group("test"), *group("bench"))
-    session.install(*group("distributed"), success_codes=range(256))  # Ray, where it can be installed
+    # Ray, where it can be installed
+    session.install(*group("distributed"), success_codes=range(256))
     clusters = "tests/many/test_clusters.py"
-    run_tests(session, *ALL_CORES, "-m", "slow", f"--ignore={clusters}", success_codes=[0, 5])  # 5: there is none
+    # 5: there is none
+    run_tests(session, *ALL_CORES, "-m", "slow", f"--ignore={clusters}", success_codes=[0, 5])
     run_tests(session, clusters, "-m", "slow or not slow", "-v", "-rP")
 
 
 @nox.session
 def nojit(session):
-    """Run the kernel as plain Python, with the bits of the compiled one: gradients, hashes, coverage of ``fused/``."""
+    """Run the kernel as plain Python, with the bits of the compiled one: gradients, hashes,
+    coverage of ``fused/``.
+    """
     session.install("-e.[all]", *group("test"))
-    environment = {"NUMBA_DISABLE_JIT": "1", "COVERAGE_FILE": str(pathlib.Path(session.create_tmp(), "coverage"))}
-    coverage, config = ("python", "-m", "coverage"), "--rcfile=tests/support/nojit.coveragerc"
-    session.run(*coverage, "run", config, "-m", "pytest", "-m", "nojit", *session.posargs, env=environment)
+    environment = {
+        "NUMBA_DISABLE_JIT": "1",
+        "COVERAGE_FILE": str(pathlib.Path(session.create_tmp(), "coverage")),
+    }
+    coverage = ("python", "-m", "coverage")
+    config = "--rcfile=tests/support/nojit.coveragerc"
+    session.run(
+        *coverage, "run", config, "-m", "pytest", "-m", "nojit", *session.posargs, env=environment
+    )
     session.run(*coverage, "report", config, env=environment)  # fails below 95 %
 
 
 @nox.session
 def arm64(session):
-    """Compare the hashes of trained weights on an emulated arm64. Debian and root only; see tests/support/arm64.py."""
+    """Compare the hashes of trained weights on an emulated arm64. Debian and root only; see
+    tests/support/arm64.py.
+    """
     session.install("pip")
-    session.run("python", "tests/support/arm64.py", session.create_tmp(), *PROJECT["project"]["dependencies"])
+    session.run(
+        "python",
+        "tests/support/arm64.py",
+        session.create_tmp(),
+        *PROJECT["project"]["dependencies"],
+    )
 
 
 @nox.session
@@ -161,7 +208,8 @@ def lint(session):
     session.run("codespell")
     session.run("zizmor", "--offline", ".github")
     session.run("mypy")
-    checks = ("tests/house/test_types.py", "tests/house/test_line_length.py")  # which need these tools
+    # which need these tools
+    checks = ("tests/house/test_types.py",)
     session.run("python", "-m", "pytest", *checks)
 
 
@@ -172,7 +220,9 @@ STRICT = ("--fail-on-warning", "--nitpicky", "--keep-going", "--fresh-env", "--s
 
 @nox.session
 def docs(session):
-    """Build the site into docs/_build/html; ``-- browser`` opens it in Chromium, ``-- links`` checks addresses."""
+    """Build the site into docs/_build/html; ``-- browser`` opens it in Chromium, ``-- links``
+    checks addresses.
+    """
     session.install("-e.[all]", *group("docs"))
     run, arguments = choice(session, {"": build_site, "browser": open_site, "links": request_links})
     run(session, *arguments)
@@ -194,9 +244,11 @@ def build_site(session, *options):
 
 
 def open_site(session, *options):
-    """Test the built site in a browser, and that its build fails where it must; pictures in docs/_build/screenshots.
+    """Test the built site in a browser, and that its build fails where it must; pictures in
+    docs/_build/screenshots.
 
-    Wants the site, and a browser with its driver (Debian: apt-get install chromium chromium-driver).
+    Wants the site, and a browser with its driver (Debian: apt-get install chromium
+    chromium-driver).
     """
     session.install(*group("test"), *group("browser"))
     session.run("python", "-m", "pytest", "tests/site", "-v", *options)
@@ -210,13 +262,19 @@ def request_links(session, *options):
 
 @nox.session(reuse_venv=False)
 def build(session):
-    """Build sdist and wheel, and try them; ``-- wheels`` builds those with kernels, ``-- conda`` the conda package."""
-    run, arguments = choice(session, {"": build_sdist, "wheels": build_wheels, "conda": build_conda})
+    """Build sdist and wheel, and try them; ``-- wheels`` builds those with kernels, ``-- conda``
+    the conda package.
+    """
+    run, arguments = choice(
+        session, {"": build_sdist, "wheels": build_wheels, "conda": build_conda}
+    )
     run(session, *arguments)
 
 
 def build_sdist(session):
-    """Build the sdist and from it the wheel, check both, and run the command from the installed wheel."""
+    """Build the sdist and from it the wheel, check both, and run the command from the installed
+    wheel.
+    """
     dist = pathlib.Path(session.create_tmp(), "dist")
     for old in dist.glob("*"):
         old.unlink()
@@ -233,8 +291,11 @@ def build_sdist(session):
 
 
 def build_wheels(session):
-    """Build the wheels that bring kernels along, for Linux, into dist/; test them as installed, without Numba."""
-    dist, work = pathlib.Path("dist"), pathlib.Path(session.create_tmp()).resolve()
+    """Build the wheels that bring kernels along, for Linux, into dist/; test them as installed,
+    without Numba.
+    """
+    dist = pathlib.Path("dist")
+    work = pathlib.Path(session.create_tmp()).resolve()
     for old in dist.glob("*-manylinux*.whl"):
         old.unlink()
     session.install("-e.", "build", "twine", "ziglang")
@@ -243,7 +304,9 @@ def build_wheels(session):
         session.run("python", "ship_kernels.py", machine, kernels)
         command = ("python", "-m", "build", "--wheel", "--outdir", str(dist))
         session.run(*command, env={"FASTNN_WHEEL_KERNELS": kernels}, silent=True)
-    x86_64, aarch64 = (str(next(dist.glob(f"*_{machine}.whl")).resolve()) for machine in ("x86_64", "aarch64"))
+    x86_64, aarch64 = (
+        str(next(dist.glob(f"*_{machine}.whl")).resolve()) for machine in ("x86_64", "aarch64")
+    )
     session.run("twine", "check", "--strict", x86_64, aarch64)
     for path in (x86_64, aarch64):
         session.log(f"{pathlib.Path(path).name}: {os.path.getsize(path):,} bytes")
@@ -251,20 +314,39 @@ def build_wheels(session):
     # Without Numba, and with it, for what is damaged is compiled.
     python = str(work / "environment/bin/python")
     session.run("python", "-m", "venv", "--clear", str(work / "environment"))
-    session.run(python, "-m", "pip", "install", "--quiet", *but_for("numba", "llvmlite", "onnx"), external=True)
+    session.run(
+        python,
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        *but_for("numba", "llvmlite", "onnx"),
+        external=True,
+    )
     session.run(python, "-m", "pip", "install", "--quiet", "--no-deps", x86_64, external=True)
-    session.run(python, "tests/support/installed.py", "without-numba", str(work / "tested"), external=True)
+    session.run(
+        python, "tests/support/installed.py", "without-numba", str(work / "tested"), external=True
+    )
     session.install("--force-reinstall", "--no-deps", x86_64)
     session.run("python", "tests/support/installed.py", "with-numba", str(work / "tested"))
     if os.geteuid() == 0 and shutil.which("debootstrap") and shutil.which("qemu-aarch64-static"):
-        script = ("python", "tests/support/arm64.py", str(work / "arm64"), *but_for("numba", "llvmlite", extras=()))
+        script = (
+            "python",
+            "tests/support/arm64.py",
+            str(work / "arm64"),
+            *but_for("numba", "llvmlite", extras=()),
+        )
         session.log(session.run(*script, f"--wheel={aarch64}", silent=True).splitlines()[-1])
     else:
-        session.log("the wheel for arm64 was not run: that takes root, debootstrap and qemu-user-static")
+        session.log(
+            "the wheel for arm64 was not run: that takes root, debootstrap and qemu-user-static"
+        )
 
 
 def build_conda(session, *channel):
-    """Build the package for conda into dist/conda from the sdist, and test it; `channel` replaces conda-forge."""
+    """Build the package for conda into dist/conda from the sdist, and test it; `channel` replaces
+    conda-forge.
+    """
     session.install("build", "py-rattler-build")
     session.run("python", "-m", "build", "--sdist")
     session.run("python", "tests/support/conda_package.py", "dist/conda", *channel)
@@ -272,7 +354,9 @@ def build_conda(session, *channel):
 
 @nox.session(default=False, reuse_venv=False)
 def release(session):
-    """Do all of a release that needs no account: build and check dist/, install and try it, build the docs."""
+    """Do all of a release that needs no account: build and check dist/, install and try it, build
+    the docs.
+    """
     dist = pathlib.Path("dist")
     shutil.rmtree(dist, ignore_errors=True)
     session.install("build", "twine", "nox")
@@ -289,30 +373,42 @@ def release(session):
             own = f"{folder}/bin/python"
             pip = (own, "-m", "pip", "install", "--quiet", "--find-links", dist.resolve().as_uri())
             session.run(*pip, f"{PROJECT['project']['name']}[all]=={version}", external=True)
-            info = session.run("env", "-C", folder, own, "-m", "fastnn", "info", external=True, silent=True)
+            info = session.run(
+                "env", "-C", folder, own, "-m", "fastnn", "info", external=True, silent=True
+            )
             session.log(info)
             if "from the wheel" not in info:
                 session.error(f"{python}: the kernels that came with the wheel are not used")
             session.run("env", "-C", folder, own, "-m", "fastnn", "demo", external=True)
-    session.log(f"tried on {', '.join(found)}; not here: {', '.join(set(PYTHONS) - {*found}) or 'none'}")
+    session.log(
+        f"tried on {', '.join(found)}; not here: {', '.join(set(PYTHONS) - {*found}) or 'none'}"
+    )
 
 
 @nox.session(default=False)
 def perf_gate(session):
-    """Test whether the working tree is slower than a commit: ``nox -s perf_gate -- BASE [options of fastnn gate]``."""
+    """Test whether the working tree is slower than a commit: ``nox -s perf_gate -- BASE [options of
+    fastnn gate]``.
+    """
     base, *options = session.posargs or ["HEAD"]
     kept = pathlib.Path(".benchmarks")
     session.install("-e.[cli]")
     with tempfile.TemporaryDirectory() as folder:
-        archive, commands = f"{folder}/base.tar", []
+        archive = f"{folder}/base.tar"
+        commands = []
         session.run("git", "archive", f"--output={archive}", base, external=True)
         shutil.unpack_archive(archive, f"{folder}/base")
         for side, source in (("base", f"{folder}/base"), ("head", ".")):
             python = f"{folder}/{side}-env/bin/python"
             session.run("python", "-m", "venv", f"{folder}/{side}-env")
-            session.run(python, "-m", "pip", "install", "--quiet", f"{source}[sklearn]", external=True)
+            session.run(
+                python, "-m", "pip", "install", "--quiet", f"{source}[sklearn]", external=True
+            )
             variables = (f"FASTNN_CACHE_DIR={folder}/{side}-cache", "PYTHONPATH=")
-            commands += [f"--{side}", shlex.join(["env", *variables, python, "benchmarks/probe.py", "gate"])]
+            commands += [
+                f"--{side}",
+                shlex.join(["env", *variables, python, "benchmarks/probe.py", "gate"]),
+            ]
         files = (f"--json={kept / 'perf_gate.json'}", f"--plot={kept / 'perf_gate.png'}")
         page = [f"--summary={path}"] if (path := os.environ.get("GITHUB_STEP_SUMMARY")) else []
         session.run("fastnn", "gate", *commands, *files, *page, *options)
@@ -320,13 +416,17 @@ def perf_gate(session):
 
 @nox.session(default=False)
 def measure(session):
-    """Measure ``-- peers``, ``tables``, ``scaling``, ``instructions``, ``bench``, ``history`` or ``asv``."""
+    """Measure ``-- peers``, ``tables``, ``scaling``, ``instructions``, ``bench``, ``history`` or
+    ``asv``.
+    """
     run, arguments = choice(session, MEASUREMENTS)
     run(session, *arguments)
 
 
 def measure_by(name, *requirements, optional=()):
-    """A function that installs what a script of benchmarks/ needs, and runs it with the arguments of the session."""
+    """A function that installs what a script of benchmarks/ needs, and runs it with the arguments
+    of the session.
+    """
 
     def run(session, *arguments):
         session.install("-e.[all]", *requirements)
@@ -345,7 +445,9 @@ def measure_peers(session, *arguments):
 
 
 def measure_workloads(session, *arguments):
-    """Measure workload by back end by dtype, keep the figures in .benchmarks/, and compare with the last ones."""
+    """Measure workload by back end by dtype, keep the figures in .benchmarks/, and compare with the
+    last ones.
+    """
     session.install("-e.[all]", *group("bench"), "pytest")
     before = ["--benchmark-compare"] if any(pathlib.Path(".benchmarks").glob("*/*.json")) else []
     columns = "--benchmark-columns=min,median,iqr,rounds"
@@ -361,16 +463,33 @@ def run_asv(session, *arguments):
 
 
 def measure_history(session, revisions="HEAD^!"):
-    """Run asv on the commits of a range of git's that have no results yet, and publish its page in .asv/html."""
+    """Run asv on the commits of a range of git's that have no results yet, and publish its page in
+    .asv/html.
+    """
     session.install("-e.", *group("bench"), "virtualenv")
     name = "from fastnn.measuring import machine; print(machine.cpu_model())"
-    cpu, cores = session.run("python", "-c", name, silent=True).strip(), str(os.cpu_count())
+    cpu = session.run("python", "-c", name, silent=True).strip()
+    cores = str(os.cpu_count())
     # Curves of one processor stay together, whatever the host's name or its kernel.
     machine = re.sub(r"[^a-z0-9]+", "-", f"{cpu} {cores} cores".lower()).strip("-")
-    facts = {"os": platform.system(), "arch": platform.machine(), "cpu": cpu, "num_cpu": cores, "ram": "any"}
-    has_commits = session.run("git", "rev-list", "--first-parent", revisions, external=True, silent=True)
+    facts = {
+        "os": platform.system(),
+        "arch": platform.machine(),
+        "cpu": cpu,
+        "num_cpu": cores,
+        "ram": "any",
+    }
+    has_commits = session.run(
+        "git", "rev-list", "--first-parent", revisions, external=True, silent=True
+    )
     session.chdir("benchmarks")
-    session.run("asv", "machine", "--yes", f"--machine={machine}", *(f"--{key}={fact}" for key, fact in facts.items()))
+    session.run(
+        "asv",
+        "machine",
+        "--yes",
+        f"--machine={machine}",
+        *(f"--{key}={fact}" for key, fact in facts.items()),
+    )
     if has_commits:  # one process a curve, and ten samples at least in it
         quick = ("--attribute", "rounds=1", "--attribute", "warmup_time=0.05")
         options = ("--skip-existing-successful", "--show-stderr", f"--machine={machine}")
@@ -380,9 +499,11 @@ def measure_history(session, revisions="HEAD^!"):
 
 MEASUREMENTS = {
     "peers": measure_peers,
-    "tables": measure_by("tables", *group("tables")),  # the presets for tables beside other libraries
+    # the presets for tables beside other libraries
+    "tables": measure_by("tables", *group("tables")),
     "scaling": measure_by("scaling"),  # how time and memory grow with sizes and rows
-    "instructions": measure_by("instructions"),  # of an iteration, counted by valgrind; of a commit beside it
+    # of an iteration, counted by valgrind; of a commit beside it
+    "instructions": measure_by("instructions"),
     "bench": measure_workloads,
     "history": measure_history,  # commits by asv, and their page
     "asv": run_asv,

@@ -1,8 +1,10 @@
-"""Compile the kernels that a wheel brings along: ``python ship_kernels.py MACHINE FOLDER``; needs ziglang.
+"""Compile the kernels that a wheel brings along: ``python ship_kernels.py MACHINE FOLDER``; needs
+ziglang.
 
-For each level of processors one shared library with all entry points for both dtypes, and the manifest that `shipped`
-reads. A level is compiled in a process of its own, by Numba told to compile for that processor; for arm64, LLVM turns
-the same intermediate code into code for arm64, so an x86-64 machine makes both wheels.
+For each level of processors one shared library with all entry points for both dtypes, and the
+manifest that `shipped` reads. A level is compiled in a process of its own, by Numba told to compile
+for that processor; for arm64, LLVM turns the same intermediate code into code for arm64, so an
+x86-64 machine makes both wheels.
 """
 
 from __future__ import annotations
@@ -46,7 +48,14 @@ class Level(NamedTuple):
 
 def _x86_64_levels():
     """Yield the levels v2, v3 and v4 of x86-64, as its psABI defines them."""
-    words = {"pni": "sse3", "lahf_lm": "sahf", "sse4_1": "sse4.1", "sse4_2": "sse4.2", "abm": "lzcnt", "bmi1": "bmi"}
+    words = {
+        "pni": "sse3",
+        "lahf_lm": "sahf",
+        "sse4_1": "sse4.1",
+        "sse4_2": "sse4.2",
+        "abm": "lzcnt",
+        "bmi1": "bmi",
+    }
     flags = []
     for name, more in (
         ("x86-64-v2", "cx16 lahf_lm popcnt pni sse4_1 sse4_2 ssse3"),
@@ -54,7 +63,9 @@ def _x86_64_levels():
         ("x86-64-v4", "avx512f avx512bw avx512cd avx512dq avx512vl"),
     ):
         flags += more.split()
-        yield Level(name, name, ",".join(f"+{words.get(flag, flag)}" for flag in flags), " ".join(flags))
+        yield Level(
+            name, name, ",".join(f"+{words.get(flag, flag)}" for flag in flags), " ".join(flags)
+        )
 
 
 LEVELS = {
@@ -71,12 +82,17 @@ PAUSE = {
     "@llvm.readcyclecounter(": "@llvm.readsteadycounter(",  # that of arm64 stands still
     "declare void @llvm.x86.sse2.pause()": "declare void @llvm.aarch64.isb(i32)",
 }
-"""The instructions that code for x86-64 names and arm64 has by other names, see `shared_numbers.relax`."""
+"""The instructions that code for x86-64 names and arm64 has by other names, see
+`shared_numbers.relax`."""
 
 
 def with_one_fma(text: str) -> str:
-    """Make the fma of each type of vector one function; without the instruction it is a call of C for each number."""
-    for n, kind, of in sorted(set(re.findall(r"<(\d+) x (float|double)> @llvm\.fma\.(v\w+)\(", text))):
+    """Make the fma of each type of vector one function; without the instruction it is a call of C
+    for each number.
+    """
+    for n, kind, of in sorted(
+        set(re.findall(r"<(\d+) x (float|double)> @llvm\.fma\.(v\w+)\(", text))
+    ):
         vector = f"<{n} x {kind}>"
         intrinsic = f"@llvm.fma.{of}({vector} %a, {vector} %x, {vector} %c)"
         text = re.sub(rf"(call .*)@llvm\.fma\.{of}\(", rf"\1@fma.{of}(", text)
@@ -86,10 +102,18 @@ def with_one_fma(text: str) -> str:
 
 
 def compile_level(machine: str, level: Level, folder: pathlib.Path) -> None:
-    """Compile all entry points into object files, in a process whose Numba compiles for this level or for x86-64-v3."""
+    """Compile all entry points into object files, in a process whose Numba compiles for this level
+    or for x86-64-v3.
+    """
     llvm.initialize_all_targets()
     llvm.initialize_all_asmprinters()
-    options = {"cpu": level.cpu, "features": level.features, "opt": 3, "reloc": "pic", "codemodel": "default"}
+    options = {
+        "cpu": level.cpu,
+        "features": level.features,
+        "opt": 3,
+        "reloc": "pic",
+        "codemodel": "default",
+    }
     target = llvm.Target.from_triple(TRIPLES[machine]).create_target_machine(**options)
     signatures = {}
     for name, dtypes in ENTRIES.items():
@@ -108,7 +132,8 @@ def compile_level(machine: str, level: Level, folder: pathlib.Path) -> None:
             module.get_function(overload.fndesc.llvm_func_name).name = symbol(name, dtype.name)
             for thing in (*module.functions, *module.global_variables):
                 if not (thing.is_declaration or thing.name.startswith("fastnn_")):
-                    thing.linkage = "internal"  # each object has its own: names of Numba's may be the same in two
+                    # each object has its own: names of Numba's may be the same in two
+                    thing.linkage = "internal"
             folder.joinpath(f"{name}.{dtype.name}.o").write_bytes(target.emit_object(module))
             signatures[f"{name}.{dtype.name}"] = "".join(letters(signature))
     folder.joinpath("signatures.json").write_text(json.dumps(signatures), "utf-8")
@@ -117,8 +142,27 @@ def compile_level(machine: str, level: Level, folder: pathlib.Path) -> None:
 def link(machine: str, objects: list[pathlib.Path], library: pathlib.Path) -> None:
     """Make a shared library of object files, which needs nothing but the C library."""
     target = f"{machine}-linux-gnu.{GLIBC}"
-    options = ("-shared", "-nostdlib", "-Wl,-s", "-Wl,--gc-sections", "-Wl,-z,noexecstack", "-lm", "-lc")
-    command = (sys.executable, "-m", "ziglang", "cc", "-target", target, "-o", library, *sorted(objects), *options)
+    options = (
+        "-shared",
+        "-nostdlib",
+        "-Wl,-s",
+        "-Wl,--gc-sections",
+        "-Wl,-z,noexecstack",
+        "-lm",
+        "-lc",
+    )
+    command = (
+        sys.executable,
+        "-m",
+        "ziglang",
+        "cc",
+        "-target",
+        target,
+        "-o",
+        library,
+        *sorted(objects),
+        *options,
+    )
     with tempfile.TemporaryDirectory() as cache:
         variables = {"ZIG_GLOBAL_CACHE_DIR": cache, "ZIG_LOCAL_CACHE_DIR": cache}
         subprocess.run([str(part) for part in command], check=True, env={**os.environ, **variables})
@@ -129,7 +173,8 @@ def ship(machine: str, folder: pathlib.Path) -> None:
     if platform.machine() != "x86_64":
         sys.exit(f"the kernels of wheels are compiled on x86-64, and this is {platform.machine()}")
     folder.mkdir(parents=True, exist_ok=True)
-    digest, levels = sources_digest(), []
+    digest = sources_digest()
+    levels = []
     for level in LEVELS[machine]:
         ours = level if machine == "x86_64" else LEVELS["x86_64"][1]
         variables = {"NUMBA_CPU_NAME": ours.cpu, "NUMBA_CPU_FEATURES": ours.features}
@@ -141,7 +186,11 @@ def ship(machine: str, folder: pathlib.Path) -> None:
             library = folder / f"{level.name}.so"
             link(machine, [*found.glob("*.o")], library)
         code = library.read_bytes()
-        facts = {"file": library.name, "bytes": len(code), "sha256": hashlib.sha256(code).hexdigest()}
+        facts = {
+            "file": library.name,
+            "bytes": len(code),
+            "sha256": hashlib.sha256(code).hexdigest(),
+        }
         facts["signatures"] = signatures
         levels.append({**level._asdict(), "flags": level.flags.split(), **facts})
     if digest != sources_digest():
@@ -163,7 +212,9 @@ def ship(machine: str, folder: pathlib.Path) -> None:
 
 def main() -> None:
     """Compile the kernels of a machine; with ``--level`` the object files of one level."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("machine", choices=LEVELS)
     parser.add_argument("folder", type=pathlib.Path)
     parser.add_argument("--level", help=argparse.SUPPRESS)

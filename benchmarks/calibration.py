@@ -1,11 +1,14 @@
-"""Intervals and probabilities of tables' estimators, on rows outside of `fit`: ``python -m benchmarks.calibration``.
+"""Intervals and probabilities of tables' estimators, on rows outside of `fit`: ``python -m
+benchmarks.calibration``.
 
-``intervals``: coverage and width of intervals that are to cover nine rows of ten, of both presets and of two models of
-LightGBM, of the quantiles 0.05 and 0.95; means of 20 splits. ``probabilities``: the log loss and the expected
-calibration error of the tables of classes, in 15 equal bins; means of three splits. The floor is the error that such
-probabilities would show if each were right, because bins of few rows are never even: `DRAWS` draws of the classes.
-``few``: `oob_score_` and coverage of tables of few rows, noise and signal, means of `FEW_TABLES` drawn tables. The
-truth of an `oob_score_` is the score, on fresh rows, of as many members as a row left out has: one.
+``intervals``: coverage and width of intervals that are to cover nine rows of ten, of both presets
+and of two models of LightGBM, of the quantiles 0.05 and 0.95; means of 20 splits.
+``probabilities``: the log loss and the expected calibration error of the tables of classes, in 15
+equal bins; means of three splits. The floor is the error that such probabilities would show if each
+were right, because bins of few rows are never even: `DRAWS` draws of the classes. ``few``:
+`oob_score_` and coverage of tables of few rows, noise and signal, means of `FEW_TABLES` drawn
+tables. The truth of an `oob_score_` is the score, on fresh rows, of as many members as a row left
+out has: one.
 """
 
 import os
@@ -23,16 +26,23 @@ from fastnn import TabularClassifier, TabularRegressor
 from fastnn.measuring.timing import markdown
 from fastnn.tabular.members import mean_outputs
 
-SPLITS, NAMES = 20, ("laser", "wankara", "airfoil", "winequality_white")
-BINS, DRAWS = 15, 50
+SPLITS = 20
+NAMES = ("laser", "wankara", "airfoil", "winequality_white")
+BINS = 15
+DRAWS = 50
 QUANTILES = (0.05, 0.95)
 PRESETS = ("fast", "good")
-FEW_TABLES, FEW_ROWS, FRESH_ROWS = 400, (12, 20, 40, 60, 100, 300), 2_000
+FEW_TABLES = 400
+FEW_ROWS = (12, 20, 40, 60, 100, 300)
+FRESH_ROWS = 2_000
 
 
 def uneven(k: int) -> tuple[list, np.ndarray]:
-    """2,000 rows to fit and 5,000 to test, whose noise grows from 0.1 to 1 with a column, and the noise of these."""
-    n, random = 2_000, np.random.default_rng(k)
+    """2,000 rows to fit and 5,000 to test, whose noise grows from 0.1 to 1 with a column, and the
+    noise of these.
+    """
+    n = 2_000
+    random = np.random.default_rng(k)
     X = random.uniform(-2, 2, (n + 5_000, 5))
     noise = 0.1 + 0.9 * (X[:, 3] + 2) / 4
     y = np.sin(2 * X[:, 0]) + X[:, 1] * X[:, 2] + noise * random.normal(size=len(X))
@@ -100,7 +110,8 @@ def intervals() -> str:
 def calibration_error(p: np.ndarray, y: np.ndarray) -> float:
     """The expected calibration error of probabilities (n, k) for classes (n,), numbers."""
     sure = p.max(axis=1)
-    right, place = p.argmax(axis=1) == y, np.minimum((sure * BINS).astype(int), BINS - 1)
+    right = p.argmax(axis=1) == y
+    place = np.minimum((sure * BINS).astype(int), BINS - 1)
     bins = [place == i for i in range(BINS)]
     return sum(
         abs(right[here].mean() - sure[here].mean()) * here.mean() for here in bins if here.any()
@@ -115,7 +126,9 @@ def floor_of(p: np.ndarray) -> float:
 
 
 def probabilities() -> str:
-    """Log loss beside LightGBM's, calibration error and its floor, of each table and in the mean."""
+    """Log loss beside LightGBM's, calibration error and its floor, of each table and in the
+    mean.
+    """
     names = [name for name, table in TABLES.items() if table.kind == CLASSES]
     found = np.empty(
         (len(names), 3, 3, 3)
@@ -156,7 +169,9 @@ def probabilities() -> str:
 
 
 def few_rows(n: int, k: int, has_signal: bool) -> tuple[np.ndarray, np.ndarray]:
-    """Rows to fit, `n` of them, and fresh ones: five numbers, two of which tell of the target, or none."""
+    """Rows to fit, `n` of them, and fresh ones: five numbers, two of which tell of the target, or
+    none.
+    """
     random = np.random.RandomState(k)
     X = random.randn(n + FRESH_ROWS, 5)
     signal = 2 * X[:, 0] + np.sin(2 * X[:, 1]) if has_signal else 0.0
@@ -173,7 +188,9 @@ def coverage(model: TabularRegressor, X: np.ndarray, y: np.ndarray, probability:
 
 
 def judged(preset: str, kind: str, n: int, k: int, has_signal: bool) -> list[float]:
-    """`oob_score_`, its truth, the ensemble's score, and the coverage of intervals of 0.8 and 0.9."""
+    """`oob_score_`, its truth, the ensemble's score, and the coverage of intervals of 0.8 and
+    0.9.
+    """
     X, y = few_rows(n, k, has_signal)
     X, X_fresh, y, y_fresh = X[:n], X[n:], y[:n], y[n:]
     if kind == CLASSES:
@@ -199,7 +216,9 @@ def judged(preset: str, kind: str, n: int, k: int, has_signal: bool) -> list[flo
 
 
 def few() -> str:
-    """Left-out scores beside their truth and the ensemble's score, and coverages, for each size of a table."""
+    """Left-out scores beside their truth and the ensemble's score, and coverages, for each size of
+    a table.
+    """
     rows = []
     for preset in PRESETS:
         for kind, score in ((NUMBERS, "R2"), (CLASSES, "accuracy")):

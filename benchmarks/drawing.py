@@ -1,4 +1,6 @@
-"""Parts of the benchmarks' charts: figures without a screen, axes without a frame, logarithmic scales."""
+"""Parts of the benchmarks' charts: figures without a screen, axes without a frame, logarithmic
+scales.
+"""
 
 from collections.abc import Iterable
 from typing import Any
@@ -8,10 +10,13 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter, NullLocator
 
-BLUE, ORANGE = "#08306b", "#d94801"
+BLUE = "#08306b"
+ORANGE = "#d94801"
 
 
-def panels(n: int, size: tuple[float, float], note: str, columns: int = 2, **options: Any) -> tuple[Figure, list[Axes]]:
+def panels(
+    n: int, size: tuple[float, float], note: str, columns: int = 2, **options: Any
+) -> tuple[Figure, list[Axes]]:
     """A figure with n panels, of `size` inches all together, and a note below."""
     figure = Figure(figsize=size, layout="constrained", dpi=100)
     FigureCanvasAgg(figure)
@@ -23,7 +28,9 @@ def panels(n: int, size: tuple[float, float], note: str, columns: int = 2, **opt
     return figure, found
 
 
-def style(axes: Axes, title: str = "", xlabel: str = "", ylabel: str = "", grid: str = "both") -> None:
+def style(
+    axes: Axes, title: str = "", xlabel: str = "", ylabel: str = "", grid: str = "both"
+) -> None:
     """Title on the left, pale grid below all, no frame."""
     axes.set_title(title, fontsize=12, loc="left", fontweight="bold")
     axes.set_xlabel(xlabel, fontsize=12)
@@ -33,8 +40,12 @@ def style(axes: Axes, title: str = "", xlabel: str = "", ylabel: str = "", grid:
     axes.spines[["top", "right"]].set_visible(False)
 
 
-def log_scale(axes: Axes, which: str, text: Any = "{:g}".format, ticks: Iterable[float] | None = None, base=10) -> None:
-    """Make an axis logarithmic, "x" or "y", its ticks as text, at certain places only if they are given."""
+def log_scale(
+    axes: Axes, which: str, text: Any = "{:g}".format, ticks: Iterable[float] | None = None, base=10
+) -> None:
+    """Make an axis logarithmic, "x" or "y", its ticks as text, at certain places only if they are
+    given.
+    """
     getattr(axes, f"set_{which}scale")("log", base=base)
     axis = getattr(axes, f"{which}axis")
     if ticks is not None:

@@ -1,4 +1,5 @@
-"""Time many trainings on engines, fit a model of what members and workers cost, test it, and say what it predicts.
+"""Time many trainings on engines, fit a model of what members and workers cost, test it, and say
+what it predicts.
 
 python -m benchmarks.engines [threads] [loky] [dask] [ray]
 
@@ -26,8 +27,12 @@ from fastnn.measuring.timing import markdown
 
 SEED = workloads.load("seed")
 ITERATIONS = 3000
-FEW, SOME, MANY, MOST = 400, 1000, 2000, 3000
-"""Members of the trainings that the model is fitted to, FEW and MANY, and of those that it is tested by."""
+FEW = 400
+SOME = 1000
+MANY = 2000
+MOST = 3000
+"""Members of the trainings that the model is fitted to, FEW and MANY, and of those that it is
+tested by."""
 REPEATS = 5
 CORES = 2  # Of this machine: the calling process and the workers share them
 WORKERS = (10, 100, 1000)
@@ -58,13 +63,17 @@ def packings() -> Iterator[list[tuple[float, Any]]]:
 
 
 def seconds(n: int, n_jobs: int | None = None, repeats: int = REPEATS) -> Times:
-    """The least times of training `n` members: what another process takes away is no cost of an engine's."""
+    """The least times of training `n` members: what another process takes away is no cost of an
+    engine's.
+    """
     times = []
     for _ in range(repeats):
-        began, own = time.perf_counter(), time.process_time()
+        began = time.perf_counter()
+        own = time.process_time()
         with packings() as tasks:
             trained(n, n_jobs)
-        ended, used = time.perf_counter(), time.process_time() - own
+        ended = time.perf_counter()
+        used = time.process_time() - own
         times.append((ended - began, used, (tasks[0][0] if tasks else ended) - began))
     return Times(*map(min, zip(*times, strict=True)))
 
@@ -72,13 +81,16 @@ def seconds(n: int, n_jobs: int | None = None, repeats: int = REPEATS) -> Times:
 @contextlib.contextmanager
 def workers(name: str, n: int) -> Iterator[None]:
     """Let an engine train on one worker or two; they have begun, and have their kernels."""
-    # joblib never uses a single worker: it trains in the calling process then. So it is told that there are two.
+    # joblib never uses a single worker: it trains in the calling process then. So it is told that
+    # there are two.
     with contextlib.ExitStack() as stack:
         options: dict[str, Any] = {}
         if name == "dask":
             from dask.distributed import Client, LocalCluster
 
-            local = stack.enter_context(LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None))
+            local = stack.enter_context(
+                LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None)
+            )
             options["workers"] = list(stack.enter_context(Client(local)).ncores())[:n]
         elif name == "ray":
             import ray
@@ -88,10 +100,15 @@ def workers(name: str, n: int) -> Iterator[None]:
             ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False)
             stack.callback(ray.shutdown)
         else:
-            options["n_jobs"], executor = 2, joblib._parallel_backends.get_memmapping_executor
-            stack.callback(lambda: joblib.externals.loky.get_reusable_executor().shutdown(wait=True))
+            options["n_jobs"] = 2
+            executor = joblib._parallel_backends.get_memmapping_executor
+            stack.callback(
+                lambda: joblib.externals.loky.get_reusable_executor().shutdown(wait=True)
+            )
             makes = (lambda _, **others: executor(1, **others)) if n == 1 else executor
-            stack.enter_context(mock.patch.object(joblib._parallel_backends, "get_memmapping_executor", makes))
+            stack.enter_context(
+                mock.patch.object(joblib._parallel_backends, "get_memmapping_executor", makes)
+            )
         stack.enter_context(joblib.parallel_config(name, **options))
         trained(4 * n)
         trained(FEW)
@@ -99,18 +116,28 @@ def workers(name: str, n: int) -> Iterator[None]:
 
 
 def sent(n: int = 2000) -> tuple[float, float, float]:
-    """The bytes of a member on the way to a worker, and back from another machine and on this one."""
+    """The bytes of a member on the way to a worker, and back from another machine and on this
+    one.
+    """
     with packings() as noted, joblib.parallel_config("loky", n_jobs=2):
         trained(n)
     there = sum(len(pickle.dumps(plan)) for _, (plan, _) in noted)
     with engines.folder_for_workers() as folder:
-        tasks = [[(plan._replace(folder=place), *arrays) for _, (plan, arrays) in noted] for place in (None, folder)]
-        back = [sum(len(pickle.dumps(engines.train_packed([0], *task))) for task in same) for same in tasks]
+        tasks = [
+            [(plan._replace(folder=place), *arrays) for _, (plan, arrays) in noted]
+            for place in (None, folder)
+        ]
+        back = [
+            sum(len(pickle.dumps(engines.train_packed([0], *task))) for task in same)
+            for same in tasks
+        ]
     return there / n, back[0] / n, back[1] / n
 
 
 class Model(NamedTuple):
-    """Seconds of a call, and of a member: before the first task, in a worker, and in the calling process meanwhile."""
+    """Seconds of a call, and of a member: before the first task, in a worker, and in the calling
+    process meanwhile.
+    """
 
     call: float
     before: float
@@ -118,7 +145,9 @@ class Model(NamedTuple):
     meanwhile: float
 
     def seconds(self, n: int, n_workers: int, cores: float = math.inf) -> float:
-        """Return the time of `n` members: whoever has most to do, or the cores where workers and caller share them."""
+        """Return the time of `n` members: whoever has most to do, or the cores where workers and
+        caller share them.
+        """
         at_once = max(self.there / n_workers, self.meanwhile, (self.there + self.meanwhile) / cores)
         return self.call + n * (self.before + at_once)
 
@@ -127,13 +156,19 @@ class Model(NamedTuple):
 
 
 def fitted(found: Found) -> Model:
-    """The model by the times of {(members, workers)}, of FEW and MANY members on all numbers of workers."""
+    """The model by the times of {(members, workers)}, of FEW and MANY members on all numbers of
+    workers.
+    """
     _, own, before = (np.array(found[MANY, 2]) - found[FEW, 2]) / (MANY - FEW)
     before = max(before, 0.0)
     meanwhile = max(own - before, 0.0)
     known = {(n, w): times.wall for (n, w), times in found.items() if n in (FEW, MANY)}
-    left = [wall - n * (before + (w == CORES) * meanwhile / CORES) for (n, w), wall in known.items()]
-    call, there = np.linalg.lstsq(np.array([(1.0, n / w) for n, w in known]), np.array(left), rcond=None)[0]
+    left = [
+        wall - n * (before + (w == CORES) * meanwhile / CORES) for (n, w), wall in known.items()
+    ]
+    call, there = np.linalg.lstsq(
+        np.array([(1.0, n / w) for n, w in known]), np.array(left), rcond=None
+    )[0]
     return Model(float(call), before, float(there), meanwhile)
 
 
@@ -143,7 +178,9 @@ def measured(label: str) -> Found:
     # Ray has as many workers as joblib asks for, and starts them for each call, in seconds.
     every = {2: (FEW, SOME, MANY, MOST), 1: (FEW, SOME, MANY)}, REPEATS
     plan, repeats = ({2: (FEW, MANY, MOST)}, 2) if name == "ray" else every
-    with mock.patch.object(engines, "MEMORY", engines.MEMORY / "missing" if messages else engines.MEMORY):
+    with mock.patch.object(
+        engines, "MEMORY", engines.MEMORY / "missing" if messages else engines.MEMORY
+    ):
         for n_workers, sizes in plan.items():
             with workers(name, n_workers):
                 found |= {(n, n_workers): seconds(n, repeats=repeats) for n in sizes}
@@ -153,8 +190,16 @@ def measured(label: str) -> Found:
 def of_part(name: str) -> dict[str, Found]:
     """{label: its times} of a part."""
     if name == "threads":
-        return {name: {(n, w): seconds(n, w) for n, w in ((MANY, 1), (FEW, 2), (SOME, 2), (MANY, 2), (MOST, 2))}}
-    return {label: measured(label) for label in ([name] if name == "ray" else [name, f"{name}, messages"])}
+        return {
+            name: {
+                (n, w): seconds(n, w)
+                for n, w in ((MANY, 1), (FEW, 2), (SOME, 2), (MANY, 2), (MOST, 2))
+            }
+        }
+    return {
+        label: measured(label)
+        for label in ([name] if name == "ray" else [name, f"{name}, messages"])
+    }
 
 
 def main(names: list[str]) -> None:
@@ -168,18 +213,32 @@ def main(names: list[str]) -> None:
     models = {label: fitted(times) for label, times in found.items()}
     print(times_table(threads, found, models))
     there, back, by_file = sent()
-    told = f"A member is {there:.0f} bytes on the way to a worker and {back:,.0f} back, of which {by_file:.0f} are in "
+    told = (
+        f"A member is {there:.0f} bytes on the way to a worker and {back:,.0f} back, of which "
+        f"{by_file:.0f} are in "
+    )
     print(f"\n{told}the message where both are on\none machine.\n", models_table(models), sep="\n")
 
 
 def times_table(threads: Found, found: dict[str, Found], models: dict[str, Model]) -> str:
-    rows = [["threads", f"{w}", f"{n:,}", f"{times.wall:.2f}", "", "", ""] for (n, w), times in threads.items()]
+    rows = [
+        ["threads", f"{w}", f"{n:,}", f"{times.wall:.2f}", "", "", ""]
+        for (n, w), times in threads.items()
+    ]
     for label, all_times in found.items():
         for (n, w), times in all_times.items():
             told = models[label].seconds(n, w, CORES)
-            by_model = "fitted" if n in (FEW, MANY) else f"{told:.2f} ({100 * (told / times.wall - 1):+.0f} %)"
+            by_model = (
+                "fitted"
+                if n in (FEW, MANY)
+                else f"{told:.2f} ({100 * (told / times.wall - 1):+.0f} %)"
+            )
             alone = threads[n, w].wall if (n, w) in threads else 0.0
-            beside = [f"{1e6 * (times.wall - alone) / n:.0f}", f"{alone / times.wall:.2f}"] if alone else ["", ""]
+            beside = (
+                [f"{1e6 * (times.wall - alone) / n:.0f}", f"{alone / times.wall:.2f}"]
+                if alone
+                else ["", ""]
+            )
             rows.append([label, f"{w}", f"{n:,}", f"{times.wall:.2f}", by_model, *beside])
     heads = ["engine", "workers", "members", "seconds", "by the model"]
     return markdown([*heads, "more than threads, us per member", "of threads' speed"], rows)

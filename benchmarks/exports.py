@@ -1,8 +1,10 @@
-"""Exported networks: how near they come to ours, the sizes of files, one row's time: ``python -m benchmarks.exports``.
+"""Exported networks: how near they come to ours, the sizes of files, one row's time: ``python -m
+benchmarks.exports``.
 
-``differences``: the largest of any output in 2,000 rows, in eps of the dtype, or of the output where that is larger
-than 1; 0 stands for equal bits. A difference above the tolerance of the tests ends the program. ``one_row``: by each
-way out of fastnn, after the answers were compared, those of fastnn's own ways to the bit.
+``differences``: the largest of any output in 2,000 rows, in eps of the dtype, or of the output
+where that is larger than 1; 0 stands for equal bits. A difference above the tolerance of the tests
+ends the program. ``one_row``: by each way out of fastnn, after the answers were compared, those of
+fastnn's own ways to the bit.
 """
 
 import contextlib
@@ -46,15 +48,20 @@ def by_onnx(result: TrainingResult, folder: pathlib.Path) -> Predict:
     return lambda X: session.run(["output"], {"X": X})[0]
 
 
-def c_function(result: TrainingResult, folder: pathlib.Path) -> Callable[[np.ndarray, np.ndarray], object]:
+def c_function(
+    result: TrainingResult, folder: pathlib.Path
+) -> Callable[[np.ndarray, np.ndarray], object]:
     """The exported C function of rows and outputs; ImportError where there is no compiler."""
     source, _ = result.export(folder / "net.c")
     call = limits.compiled(source, "-O2", "-ffp-contract=off", "-march=native").net_predict_batch
-    return lambda X, out: call(ctypes.c_size_t(len(X)), *(ctypes.c_void_p(a.ctypes.data) for a in (X, out)))
+    return lambda X, out: call(
+        ctypes.c_size_t(len(X)), *(ctypes.c_void_p(a.ctypes.data) for a in (X, out))
+    )
 
 
 def by_c(result: TrainingResult, folder: pathlib.Path) -> Predict:
-    call, n = c_function(result, folder), result.network.n_outputs
+    call = c_function(result, folder)
+    n = result.network.n_outputs
 
     def predict(X):
         call(X, out := np.empty((len(X), n), X.dtype))
@@ -72,16 +79,22 @@ def by_torch(result: TrainingResult, folder: pathlib.Path) -> Predict:
 
 
 WAYS: dict[str, Callable[[TrainingResult, pathlib.Path], Predict]] = {
-    "NumPy": lambda result, folder: runpy.run_path(str(result.export(folder / "net.py")[0]))["predict"],
+    "NumPy": lambda result, folder: runpy.run_path(str(result.export(folder / "net.py")[0]))[
+        "predict"
+    ],
     "ONNX Runtime": by_onnx,
     "C": by_c,
-    "safetensors": lambda result, folder: load(result.export(folder / "net.safetensors")[0]).predict,
+    "safetensors": lambda result, folder: (
+        load(result.export(folder / "net.safetensors")[0]).predict
+    ),
     "PyTorch": by_torch,
 }
 
 
 def difference(way: str, network: Network, dtype: str) -> str:
-    """The largest difference of an exported network's outputs, in eps; a dash where there is none to export."""
+    """The largest difference of an exported network's outputs, in eps; a dash where there is none
+    to export.
+    """
     random_state = np.random.RandomState(0)
     X = random_state.standard_normal((N_ROWS, network.n_inputs)).astype(dtype)
     Y = random_state.uniform(0.1, 0.9, (N_ROWS, network.n_outputs))
@@ -94,14 +107,24 @@ def difference(way: str, network: Network, dtype: str) -> str:
             return "-"
     expected = result.predict(X)
     eps = np.finfo(dtype).eps * np.maximum(1, abs(expected))
-    assert_within(actual, expected, export_bound(expected), f"{way}, {network}", "our own prediction")
-    return "0" if actual.tobytes() == expected.tobytes() else f"{(abs(actual - expected) / eps).max():.1f}"
+    assert_within(
+        actual, expected, export_bound(expected), f"{way}, {network}", "our own prediction"
+    )
+    return (
+        "0"
+        if actual.tobytes() == expected.tobytes()
+        else f"{(abs(actual - expected) / eps).max():.1f}"
+    )
 
 
 def network_of(activation: str) -> Network:
-    """A network with an activation in two hidden layers, or as its output where it is for that only."""
+    """A network with an activation in two hidden layers, or as its output where it is for that
+    only.
+    """
     hidden = ACTIVATIONS[activation].hidden
-    return Network((8, 32, 16, 4), activation) if hidden else Network((8, 32, 4), "tanh", activation)
+    return (
+        Network((8, 32, 16, 4), activation) if hidden else Network((8, 32, 4), "tanh", activation)
+    )
 
 
 def sizes() -> dict[str, int]:
@@ -110,33 +133,46 @@ def sizes() -> dict[str, int]:
     X = np.random.RandomState(0).rand(1000, 64).astype(np.float32)
     result = train(network, X, np.arange(1000) % 10, epochs=20, seed=0)
     n_bytes = {"the weights alone, in memory": result.params.nbytes}
-    saves = {"`save(path)`, trained on 1,000 rows for 20 epochs": True, "`save(path, state=False)`": False}
+    saves = {
+        "`save(path)`, trained on 1,000 rows for 20 epochs": True,
+        "`save(path, state=False)`": False,
+    }
     with tempfile.TemporaryDirectory() as folder:
         for what, state in saves.items():
             result.save(saved := pathlib.Path(folder, "net"), state=state)
             n_bytes[what] = saved.stat().st_size
         for suffix in (".safetensors", ".onnx", ".py", ".c"):
             written = result.export(saved.with_suffix(suffix))
-            n_bytes[" and ".join(f"`{path.suffix}`" for path in written)] = sum(path.stat().st_size for path in written)
+            n_bytes[" and ".join(f"`{path.suffix}`" for path in written)] = sum(
+                path.stat().st_size for path in written
+            )
     return n_bytes
 
 
 def differences() -> str:
     columns = [(way, dtype) for way in WAYS for dtype in ("float32", "float64")]
-    rows = [[name, *(difference(way, network_of(name), dtype) for way, dtype in columns)] for name in ACTIVATIONS]
+    rows = [
+        [name, *(difference(way, network_of(name), dtype) for way, dtype in columns)]
+        for name in ACTIVATIONS
+    ]
     return markdown(["activation", *map(", ".join, columns)], rows)
 
 
 def files() -> str:
-    return markdown(["64-64-10, float32", "bytes"], [[what, f"{n:,}"] for what, n in sizes().items()])
+    return markdown(
+        ["64-64-10, float32", "bytes"], [[what, f"{n:,}"] for what, n in sizes().items()]
+    )
 
 
 NETWORKS = {
     "3-5-1, float64": Network((3, 5, 1), activation="sigmoid"),
-    "64-64-10, float32": Network((64, 64, 10), activation="relu", output="softmax", loss="cross_entropy"),
+    "64-64-10, float32": Network(
+        (64, 64, 10), activation="relu", output="softmax", loss="cross_entropy"
+    ),
 }
 ROUNDS = 15
-Way = Callable[[np.ndarray, np.ndarray], object]  # predicts the rows of its first argument, one by one, to its second
+# predicts the rows of its first argument, one by one, to its second
+Way = Callable[[np.ndarray, np.ndarray], object]
 
 
 def each_row(f, X, out):
@@ -164,7 +200,11 @@ def of_fastnn(result: TrainingResult, folder: pathlib.Path) -> Iterator[tuple[st
 def of_others(result: TrainingResult, folder: pathlib.Path) -> Iterator[tuple[str, Way]]:
     """Name the ways of other libraries, as far as they are installed."""
     classifies = result.network.output == "softmax"
-    mlp = MLPClassifier.from_result(result, range(10)) if classifies else MLPRegressor.from_result(result)
+    mlp = (
+        MLPClassifier.from_result(result, range(10))
+        if classifies
+        else MLPRegressor.from_result(result)
+    )
     theirs = mlp.to_sklearn()
     ways: dict[str, Callable[[], Predict]] = {
         "ONNX Runtime": partial(by_onnx, result, folder),
@@ -176,13 +216,16 @@ def of_others(result: TrainingResult, folder: pathlib.Path) -> Iterator[tuple[st
             yield name, partial(rows_of, make())
 
 
-def measure(network: Network, dtype: str, rounds: int = ROUNDS, n_rows: int = 1000) -> dict[str, list[float]]:
+def measure(
+    network: Network, dtype: str, rounds: int = ROUNDS, n_rows: int = 1000
+) -> dict[str, list[float]]:
     """The seconds that a row takes, by way, after the answers were compared."""
     random_state = np.random.RandomState(0)
     X = random_state.standard_normal((n_rows, network.n_inputs)).astype(dtype)
     Y = np.eye(network.n_outputs)[random_state.randint(network.n_outputs, size=n_rows)]
     result = train(network, X, Y, epochs=5, batch_size=32, optimizer=SGD(0.1), seed=0)
-    expected, out = result.predict(X), np.empty((n_rows, network.n_outputs), dtype)
+    expected = result.predict(X)
+    out = np.empty((n_rows, network.n_outputs), dtype)
     with tempfile.TemporaryDirectory() as folder:
         ours, others = (dict(ways(result, pathlib.Path(folder))) for ways in (of_fastnn, of_others))
         calls = {name: partial(way, X, out) for name, way in (ours | others).items()}

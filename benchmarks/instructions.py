@@ -1,7 +1,9 @@
-"""Count the instructions of an iteration with valgrind: ``python -m benchmarks.instructions [BASE]``.
+"""Count the instructions of an iteration with valgrind: ``python -m benchmarks.instructions
+[BASE]``.
 
-With BASE, a commit, its counts stand beside those of the working tree, and one that is more than 3 % higher fails. All
-runs use this Python with its packages; kernels are compiled for Haswell, and come from a disk cache that is filled.
+With BASE, a commit, its counts stand beside those of the working tree, and one that is more than 3
+% higher fails. All runs use this Python with its packages; kernels are compiled for Haswell, and
+come from a disk cache that is filled.
 """
 
 import concurrent.futures
@@ -37,17 +39,26 @@ def why_not() -> str:
     """Why nothing can be counted here, or ""."""
     if platform.machine().lower() not in ("x86_64", "amd64"):
         return f"the counts are those of x86-64 code, and this is {platform.machine()}"
-    return "" if shutil.which("valgrind") else "valgrind is not installed (Debian: apt-get install valgrind)"
+    return (
+        ""
+        if shutil.which("valgrind")
+        else "valgrind is not installed (Debian: apt-get install valgrind)"
+    )
 
 
 @contextlib.contextmanager
 def source(base: str) -> Iterator[pathlib.Path]:
-    """The folder that holds the fastnn of a version: `base` itself, or where a commit's is unpacked for a while."""
+    """The folder that holds the fastnn of a version: `base` itself, or where a commit's is unpacked
+    for a while.
+    """
     if pathlib.Path(base, "fastnn").is_dir():
         yield pathlib.Path(base).resolve()
         return
     archive = subprocess.check_output(["git", "archive", base, "fastnn"], cwd=ROOT)
-    with tempfile.TemporaryDirectory() as folder, tarfile.open(fileobj=io.BytesIO(archive)) as files:
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        tarfile.open(fileobj=io.BytesIO(archive)) as files,
+    ):
         files.extractall(folder, filter="data")
         yield pathlib.Path(folder)
 
@@ -80,12 +91,19 @@ def count(base: str, repeats: int) -> list[Counts]:
 
 
 def per_iteration(file: pathlib.Path, iterations: dict[str, int]) -> Counts:
-    """Read callgrind's files, one for each mark of the probe, and subtract; it is an error if a case has not three."""
+    """Read callgrind's files, one for each mark of the probe, and subtract; it is an error if a
+    case has not three.
+    """
     dumps = sorted(file.parent.glob(f"{file.name}.*"), key=lambda dump: int(dump.suffix[1:]))
     if len(dumps) != 3 * len(iterations):
-        raise RuntimeError(f"callgrind wrote {len(dumps)} counts, not 3 for each of {', '.join(iterations)}")
+        raise RuntimeError(
+            f"callgrind wrote {len(dumps)} counts, not 3 for each of {', '.join(iterations)}"
+        )
     totals = [int(re.search(r"^totals: (\d+)", dump.read_text(), re.M)[1]) for dump in dumps]
-    return {name: (totals[3 * i + 2] - totals[3 * i + 1]) / n for i, (name, n) in enumerate(iterations.items())}
+    return {
+        name: (totals[3 * i + 2] - totals[3 * i + 1]) / n
+        for i, (name, n) in enumerate(iterations.items())
+    }
 
 
 def spread(samples: list[float]) -> float:
@@ -98,12 +116,16 @@ def medians(counts: list[Counts]) -> Counts:
 
 
 def higher(here: list[Counts], base: list[Counts]) -> list[str]:
-    ours, theirs = medians(here), medians(base)
+    ours = medians(here)
+    theirs = medians(base)
     return [name for name in ours if name in theirs and ours[name] > MORE * theirs[name]]
 
 
 def table(here: list[Counts], base: list[Counts] | None = None, base_name: str = "base") -> str:
-    ours, theirs, several, rows = medians(here), medians(base or [{}]), len(here) > 1, []
+    ours = medians(here)
+    theirs = medians(base or [{}])
+    several = len(here) > 1
+    rows = []
     heads = ["case", "instructions an iteration", *[f"spread of {len(here)}"] * several]
     for name, n in ours.items():
         plain = name.partition(", ")[0]  # of a case such as "seed, clip_norm"
@@ -126,7 +148,9 @@ def measure(repeats: int) -> dict:
 
 def main(arguments: list[str] | None = None) -> int:
     options_of = parser("instructions", __doc__, RESULTS)
-    options_of.add_argument("base", nargs="?", help="a commit to compare the working tree with; nothing is kept then")
+    options_of.add_argument(
+        "base", nargs="?", help="a commit to compare the working tree with; nothing is kept then"
+    )
     options_of.add_argument("--repeats", type=int, default=1, help="count so often (1)")
     options = options_of.parse_args(arguments)
     if not options.source and (reason := why_not()):

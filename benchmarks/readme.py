@@ -21,7 +21,9 @@ from fastnn.measuring.timing import Interval, digits
 ROOT = pathlib.Path(__file__).parents[1]
 IMAGES = "docs/images"
 WIDTH = "100"
-OWN, HOWTO, RUN = "benchmarks/README.md", "docs/howto", "python -m benchmarks"
+OWN = "benchmarks/README.md"
+HOWTO = "docs/howto"
+RUN = "python -m benchmarks"
 PAGES = {  # name of the place: page, and the command's arguments, besides its own name
     "demo": (OWN, "fastnn demo", "--output", IMAGES),
     "bench": (OWN, "fastnn bench", "--plot", f"{IMAGES}/bench.png"),
@@ -31,20 +33,39 @@ PAGES = {  # name of the place: page, and the command's arguments, besides its o
     "one_row": (f"{HOWTO}/predict-fast.md", f"{RUN}.exports", "one_row"),
     "engines": (f"{HOWTO}/engines.md", f"{RUN}.engines"),
     "searches": (f"{HOWTO}/many.md", f"{RUN}.searches"),
-    "second_order": (f"{HOWTO}/levenberg-marquardt.md", f"{RUN}.second_order", "--plot", f"{IMAGES}/second-order.png"),
+    "second_order": (
+        f"{HOWTO}/levenberg-marquardt.md",
+        f"{RUN}.second_order",
+        "--plot",
+        f"{IMAGES}/second-order.png",
+    ),
     "threads": (OWN, f"{RUN}.threads"),
     "scaling": (OWN, f"{RUN}.scaling"),
-    "flights": (f"{HOWTO}/tables-presets.md", f"{RUN}.tables", "--tables", "flights", "--beside", "fast"),
+    "flights": (
+        f"{HOWTO}/tables-presets.md",
+        f"{RUN}.tables",
+        "--tables",
+        "flights",
+        "--beside",
+        "fast",
+    ),
     "compiling": (f"{HOWTO}/kernel-cache.md", f"{RUN}.compiling"),
     "instructions": (OWN, f"{RUN}.instructions", "--repeats=5"),
 }
-_CHOICE, _INTERVALS = f"{HOWTO}/choose-optimizer.md", f"{HOWTO}/tables-intervals.md"
-PAGES |= {name: (_CHOICE, f"{RUN}.regularization", name) for name in ("choice", "seconds", "scores")}
-PAGES |= {name: (_INTERVALS, f"{RUN}.calibration", name) for name in ("intervals", "probabilities", "few")}
+_CHOICE = f"{HOWTO}/choose-optimizer.md"
+_INTERVALS = f"{HOWTO}/tables-intervals.md"
+PAGES |= {
+    name: (_CHOICE, f"{RUN}.regularization", name) for name in ("choice", "seconds", "scores")
+}
+PAGES |= {
+    name: (_INTERVALS, f"{RUN}.calibration", name) for name in ("intervals", "probabilities", "few")
+}
 
 
 def replace(page: str, name: str, content: str) -> str:
-    """The page with new content between the markers ``<!-- name: begin -->`` and ``<!-- name: end -->``."""
+    """The page with new content between the markers ``<!-- name: begin -->`` and ``<!-- name: end
+    -->``.
+    """
     marks = f"(<!-- {re.escape(name)}: begin -->).*?(<!-- {re.escape(name)}: end -->)"
     page, n_found = re.subn(marks, lambda m: f"{m[1]}\n{content}\n{m[2]}", page, flags=re.DOTALL)
     if n_found != 1:
@@ -70,20 +91,36 @@ def listed(versions: dict[str, str]) -> str:
     return ", ".join(f"{name} {version}" for name, version in versions.items())
 
 
-def parser(name: str, description: str, results: pathlib.Path, parts: Sequence[str] = ()) -> argparse.ArgumentParser:
-    """The options of a benchmark that keeps its samples in a file, from which tables and pictures can be made again."""
+def parser(
+    name: str, description: str, results: pathlib.Path, parts: Sequence[str] = ()
+) -> argparse.ArgumentParser:
+    """The options of a benchmark that keeps its samples in a file, from which tables and pictures
+    can be made again.
+    """
     found = argparse.ArgumentParser(prog=f"python -m benchmarks.{name}", description=description)
-    found.add_argument("--from", dest="source", type=pathlib.Path, help="measure nothing, take what this file holds")
-    found.add_argument("--json", type=pathlib.Path, default=ROOT / results, help=f"all samples ({results})")
-    found.add_argument("--folder", type=pathlib.Path, default=ROOT, help="where README.md is; the project's")
+    found.add_argument(
+        "--from",
+        dest="source",
+        type=pathlib.Path,
+        help="measure nothing, take what this file holds",
+    )
+    found.add_argument(
+        "--json", type=pathlib.Path, default=ROOT / results, help=f"all samples ({results})"
+    )
+    found.add_argument(
+        "--folder", type=pathlib.Path, default=ROOT, help="where README.md is; the project's"
+    )
     found.add_argument("--no-write", action="store_true", help="leave pages and pictures alone")
     if parts:
-        found.add_argument("--only", action="append", choices=parts, help="a part; the file keeps the others")
+        found.add_argument(
+            "--only", action="append", choices=parts, help="a part; the file keeps the others"
+        )
     return found
 
 
 def found_in(options: argparse.Namespace, measure: Callable[[], dict]) -> dict:
-    """The content of the file of ``--from``; without one, the result of `measure`, which goes into that of ``--json``.
+    """The content of the file of ``--from``; without one, the result of `measure`, which goes into
+    that of ``--json``.
 
     With ``--only`` that file keeps what was not measured.
     """
@@ -110,13 +147,20 @@ class Aim(NamedTuple):
     @property
     def met(self) -> bool:
         """Whether the number is what it should be."""
-        measured, bound = self.measured, self.bound
-        return measured is not None and (measured.middle >= bound if self.at_least else measured.middle <= bound)
+        measured = self.measured
+        bound = self.bound
+        return measured is not None and (
+            measured.middle >= bound if self.at_least else measured.middle <= bound
+        )
 
     @property
     def cells(self) -> list[str]:
         """What was measured, and the verdict."""
-        return [shown_ratio(self.measured), "" if self.met else "missed"] if self.measured else ["", "not measured"]
+        return (
+            [shown_ratio(self.measured), "" if self.met else "missed"]
+            if self.measured
+            else ["", "not measured"]
+        )
 
 
 def shown_ratio(number: Interval) -> str:
@@ -146,8 +190,12 @@ def main(names: list[str]) -> None:
         page, command, *arguments = PAGES[name]
         lines = printed(command, *arguments)
         versions = listed(machine.versions())
-        made = f"Printed on {datetime.date.today()} by `{command}` on one {machine.cpu_model()} ({versions}):"
-        block = lines if lines[0].startswith("|") else ["```text", *lines, "```"]  # Markdown already
+        made = (
+            f"Printed on {datetime.date.today()} by `{command}` on one {machine.cpu_model()} "
+            f"({versions}):"
+        )
+        # Markdown already
+        block = lines if lines[0].startswith("|") else ["```text", *lines, "```"]
         put(ROOT / page, name, "\n".join([made, "", *block]))
         print(f"{page}: {len(lines)} lines of output of {command}")
 

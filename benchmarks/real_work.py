@@ -1,8 +1,10 @@
-"""Real work, which is not training undisturbed, and `fit` beside scikit-learn's: ``python -m benchmarks.real_work``.
+"""Real work, which is not training undisturbed, and `fit` beside scikit-learn's: ``python -m
+benchmarks.real_work``.
 
-``usual``: validation, callbacks, early stopping, short calls; each round measures all, the table has the medians of the
-rounds and their quartiles. ``fits``: `fit` and `predict_proba` take turns with scikit-learn's on the same data to the
-same epoch. Answers are compared before a table is printed: of the back ends, and of the estimators and scikit-learn's.
+``usual``: validation, callbacks, early stopping, short calls; each round measures all, the table
+has the medians of the rounds and their quartiles. ``fits``: `fit` and `predict_proba` take turns
+with scikit-learn's on the same data to the same epoch. Answers are compared before a table is
+printed: of the back ends, and of the estimators and scikit-learn's.
 """
 
 import functools
@@ -29,9 +31,13 @@ from fastnn.measuring.timing import (
 )
 
 ROUNDS = 5
-FEW, MANY = 1_000, 10_000  # epochs
-REPEATS, REPEAT_SECONDS = 300, 0.2
-FIT_ROUNDS, PREDICTIONS = 7, 2000
+# epochs
+FEW = 1_000
+MANY = 10_000
+REPEATS = 300
+REPEAT_SECONDS = 0.2
+FIT_ROUNDS = 7
+PREDICTIONS = 2000
 
 
 def again(measure):
@@ -58,18 +64,24 @@ def longer(name, backend="numba"):
 
 def times_plain(name):
     """How many times as long as the plain training a usual one takes; they take turns."""
-    one, plain = (functools.partial(w.run, w.usual, "numba") for w in map(work.load, (name, "iris b32, plain")))
+    one, plain = (
+        functools.partial(w.run, w.usual, "numba")
+        for w in map(work.load, (name, "iris b32, plain"))
+    )
     return again(lambda: seconds_of(one) / seconds_of(plain))
 
 
 def times_as_fast(name):
     """How many times as fast as scikit-learn's classifier fastnn's is."""
-    fit, n = work.load_fit(name), work.load(name).usual
+    fit = work.load_fit(name)
+    n = work.load(name).usual
     one, other = (lambda m=m: fit.run(m.MLPClassifier, n) for m in (theirs, fastnn))
     return again(lambda: seconds_of(one) / seconds_of(other))
 
 
-EPOCH = "seed network, full batch: an epoch with `Stop(validation=(X, Y))` of 2 rows takes longer by"
+EPOCH = (
+    "seed network, full batch: an epoch with `Stop(validation=(X, Y))` of 2 rows takes longer by"
+)
 EPOCHS = "iris 4-16-3, batches of 32, 50 epochs with validation, times the plain training"
 LINES = {
     EPOCH: (longer, "seed, validation"),
@@ -78,16 +90,28 @@ LINES = {
     "an epoch with an empty callback takes longer by": (longer, "seed, callback"),
     "one call of `train`, seed network, 100 iterations": (done, "seed, one call"),
     "of which the kernel": (epoch, "seed, plain", "numba", 100),
-    "1,000 seeds of it, by `train_many`; in version 0.1 by a loop over `train`": (done, "seed, many", 1_000),
+    "1,000 seeds of it, by `train_many`; in version 0.1 by a loop over `train`": (
+        done,
+        "seed, many",
+        1_000,
+    ),
     EPOCHS: (times_plain, "iris b32, validation"),
-    "the same with an empty callback, times the plain training": (times_plain, "iris b32, callback"),
-    **{f"`MLPClassifier`, {name}, times as fast as scikit-learn's": (times_as_fast, name) for name in work.FIT_NAMES},
+    "the same with an empty callback, times the plain training": (
+        times_plain,
+        "iris b32, callback",
+    ),
+    **{
+        f"`MLPClassifier`, {name}, times as fast as scikit-learn's": (times_as_fast, name)
+        for name in work.FIT_NAMES
+    },
 }
 """{line of the table: what takes its value, in seconds or as a ratio; of which work}"""
 
 
 def agree_fits(mine, other):
-    """Raise an AssertionError unless two fitted estimators, ours and scikit-learn's, did the same work."""
+    """Raise an AssertionError unless two fitted estimators, ours and scikit-learn's, did the same
+    work.
+    """
     if mine.n_iter_ != other.n_iter_:
         raise AssertionError(f"{mine.n_iter_} epochs against {other.n_iter_}")
     if mine.coefs_[0].dtype == np.float64 and mine.solver != "lbfgs":
@@ -111,7 +135,10 @@ def measure():
 
 def table(rounds):
     by_line = {line: [found[line] for found in rounds] for line in LINES}
-    rows = [[line, str(quartiles(s)) if "times" in line else times_text(s)] for line, s in by_line.items()]
+    rows = [
+        [line, str(quartiles(s)) if "times" in line else times_text(s)]
+        for line, s in by_line.items()
+    ]
     return markdown(["real work", "fastnn"], rows)
 
 
@@ -129,7 +156,12 @@ def fit_data():
     for dtype in ("float64", "float32"):
         yield f"digits 1797x64, (64,), batch 32, {dtype}", (X / 16).astype(dtype), y, digits
     X, y = load_breast_cancer(return_X_y=True)
-    yield "breast cancer 569x30, (100,), lbfgs", (X - X.mean(axis=0)) / X.std(axis=0), y, {"solver": "lbfgs"}
+    yield (
+        "breast cancer 569x30, (100,), lbfgs",
+        (X - X.mean(axis=0)) / X.std(axis=0),
+        y,
+        {"solver": "lbfgs"},
+    )
     X = np.random.RandomState(0).standard_normal((8192, 32))
     y = (X[:, 0] * X[:, 1] + X[:, 2] > 0).astype(int)  # takes more than a linear model
     large = {"hidden_layer_sizes": (128, 128), "batch_size": 128, "max_iter": 5}
@@ -139,11 +171,20 @@ def fit_data():
 
 def fits():
     def row(name, calls, n=1):
-        """Medians of the times, of scikit-learn and of ours, of which a call does n, and of their ratios."""
-        both = interleaved(dict(zip("12", calls, strict=True)), dict.fromkeys("12", n), FIT_ROUNDS).values()
-        return [name, *(f"{quartiles(s).middle * 1e3:.3g} ms" for s in both), f"{ratio(*both).middle:.1f}"]
+        """Medians of the times, of scikit-learn and of ours, of which a call does n, and of their
+        ratios.
+        """
+        both = interleaved(
+            dict(zip("12", calls, strict=True)), dict.fromkeys("12", n), FIT_ROUNDS
+        ).values()
+        return [
+            name,
+            *(f"{quartiles(s).middle * 1e3:.3g} ms" for s in both),
+            f"{ratio(*both).middle:.1f}",
+        ]
 
-    rows, pairs = [], []
+    rows = []
+    pairs = []
     for name, X, y, parameters in fit_data():
         pair = [module.MLPClassifier(**parameters, random_state=0) for module in (theirs, fastnn)]
         rows.append(row(name, [functools.partial(model.fit, X, y) for model in pair]))

@@ -1,6 +1,8 @@
-"""Bayesian regularization beside other ways to a network that generalizes: ``python -m benchmarks.regularization``.
+"""Bayesian regularization beside other ways to a network that generalizes: ``python -m
+benchmarks.regularization``.
 
-Ten splits of each data set; R2 of test rows, means over the splits; processor time of a fit, medians.
+Ten splits of each data set; R2 of test rows, means over the splits; processor time of a fit,
+medians.
 """
 
 import itertools
@@ -45,10 +47,14 @@ def diabetes(k: int) -> Split:
 
 
 def friedman_of(n: int, noise: float) -> Callable[[int], Split]:
-    """Rows of 10 columns with noise of this standard deviation, where that of the truth is 5; 2,000 without to test."""
+    """Rows of 10 columns with noise of this standard deviation, where that of the truth is 5; 2,000
+    without to test.
+    """
 
     def get(k: int) -> Split:
-        return *make_friedman1(n, noise=noise, random_state=k), *make_friedman1(2_000, noise=0.0, random_state=500 + k)
+        return *make_friedman1(n, noise=noise, random_state=k), *make_friedman1(
+            2_000, noise=0.0, random_state=500 + k
+        )
 
     return get
 
@@ -64,13 +70,20 @@ def starts(split: Split, k: int, width: int) -> tuple[float, ...]:
     """R2 by one start of each method, by means of several, and gamma: the columns of `scores`."""
     X, Y, Xt, Yt = scaled(split)
     network = Network((X.shape[1], width, 1), "tanh")
-    seeds, stop = range(10 * k, 10 * k + 10), Stop(validation=0.15, patience=6, restore_best=True)
+    seeds = range(10 * k, 10 * k + 10)
+    stop = Stop(validation=0.15, patience=6, restore_best=True)
     of_method: dict[str, Any] = {"epochs": 1_000, "n_jobs": 1}
-    many = train_many(network, X, Y, optimizer=BayesianRegularization(), seed=seeds[:5], **of_method)
-    whole = train_many(network, X, Y, optimizer=BayesianRegularization(first_steps=0), seed=seeds[:1], **of_method)
+    many = train_many(
+        network, X, Y, optimizer=BayesianRegularization(), seed=seeds[:5], **of_method
+    )
+    whole = train_many(
+        network, X, Y, optimizer=BayesianRegularization(first_steps=0), seed=seeds[:1], **of_method
+    )
     start = train(network, X, Y, optimizer=BayesianRegularization(), epochs=0, seed=seeds[0]).params
     method = LevenbergMarquardt()
-    early = train(network, X, Y, optimizer=method, epochs=1_000, seed=seeds[0], params=start, stop=stop)
+    early = train(
+        network, X, Y, optimizer=method, epochs=1_000, seed=seeds[0], params=start, stop=stop
+    )
     several = train_many(network, X, Y, optimizer=method, seed=seeds, stop=stop, **of_method)
     means = (many.predict(Xt).mean(axis=0), several.predict(Xt).mean(axis=0))
     outputs = (many[0].predict(Xt), whole[0].predict(Xt), early.predict(Xt), *means)
@@ -80,12 +93,22 @@ def starts(split: Split, k: int, width: int) -> tuple[float, ...]:
 def scores() -> str:
     """R2 beside one training that was stopped early, from the same start."""
     rows = []
-    for name, get, widths in (("diabetes", diabetes, (3, 10)), ("friedman1", friedman_of(200, 1.0), (5, 10, 20))):
+    for name, get, widths in (
+        ("diabetes", diabetes, (3, 10)),
+        ("friedman1", friedman_of(200, 1.0), (5, 10, 20)),
+    ):
         for width in widths:
             *found, gamma = np.mean([starts(get(k), k, width) for k in range(SPLITS)], axis=0)
             n_params = Network((10, width, 1)).n_params
             rows.append([f"{name}, width {width}", *marked(found), f"{gamma:.1f} of {n_params}"])
-    heads = ["", "br, one start", "the same, `first_steps=0`", "lm, stopped early", "br, mean of 5", "lm, mean of 10"]
+    heads = [
+        "",
+        "br, one start",
+        "the same, `first_steps=0`",
+        "lm, stopped early",
+        "br, mean of 5",
+        "lm, mean of 10",
+    ]
     return markdown([*heads, "gamma, of parameters"], rows)
 
 
@@ -93,7 +116,11 @@ def marked(scores: Sequence[float], seconds: Sequence[float] | None = None) -> l
     """Cells of R2, of which the best are bold, with seconds where there are some."""
     texts = [f"{score:.3f}" for score in scores]
     texts = [f"**{text}**" if text == f"{max(scores):.3f}" else text for text in texts]
-    return texts if seconds is None else [f"{text} ({s:.2g} s)" for text, s in zip(texts, seconds, strict=True)]
+    return (
+        texts
+        if seconds is None
+        else [f"{text} ({s:.2g} s)" for text, s in zip(texts, seconds, strict=True)]
+    )
 
 
 def fits(makes: Sequence[Callable[[int], Any]], get: Callable[[int], Split], n: int) -> list[str]:
@@ -109,7 +136,9 @@ def fits(makes: Sequence[Callable[[int], Any]], get: Callable[[int], Split], n: 
 
 
 def standardized(mlp: Any) -> Any:
-    return TransformedTargetRegressor(make_pipeline(StandardScaler(), mlp), transformer=StandardScaler())
+    return TransformedTargetRegressor(
+        make_pipeline(StandardScaler(), mlp), transformer=StandardScaler()
+    )
 
 
 def small(k: int, solver: str, width: int = 10, **options: Any) -> Any:
@@ -120,11 +149,16 @@ def small(k: int, solver: str, width: int = 10, **options: Any) -> Any:
 def seconds() -> str:
     """R2 and processor time beside L-BFGS with an alpha of six by five folds."""
     rows = []
-    for name, get, widths in (("diabetes", diabetes, (3, 10)), ("friedman1", friedman_of(200, 1.0), (5, 10))):
+    for name, get, widths in (
+        ("diabetes", diabetes, (3, 10)),
+        ("friedman1", friedman_of(200, 1.0), (5, 10)),
+    ):
         for width in widths:
             makes: list[Callable[[int], Any]] = [
                 lambda k, w=width: small(k, "br", w),
-                lambda k, w=width: standardized(GridSearchCV(small(k, "lbfgs", w, max_iter=500), ALPHAS, cv=5)),
+                lambda k, w=width: standardized(
+                    GridSearchCV(small(k, "lbfgs", w, max_iter=500), ALPHAS, cv=5)
+                ),
                 lambda k: standardized(RidgeCV(np.logspace(-3, 3, 13))),
             ]
             rows.append([f"{name}, width {width}", *fits(makes, get, SPLITS)])
@@ -132,16 +166,23 @@ def seconds() -> str:
 
 
 def choice() -> str:
-    """Which way for so many rows and so much noise: R2 of rows without noise, and processor time; five splits."""
+    """Which way for so many rows and so much noise: R2 of rows without noise, and processor time;
+    five splits.
+    """
     ways: dict[str, Callable[[int], Any]] = {
         "lm": lambda k: small(k, "lm", early_stopping=True, validation_fraction=0.15),
         "br": lambda k: small(k, "br"),
         "lbfgs": lambda k: standardized(small(k, "lbfgs", alpha=1.0)),
-        "adam": lambda k: standardized(small(k, "adam", 100, early_stopping=True, learning_rate_init=0.003)),
+        "adam": lambda k: standardized(
+            small(k, "adam", 100, early_stopping=True, learning_rate_init=0.003)
+        ),
         "TabularRegressor": lambda k: fastnn.TabularRegressor(random_state=k, n_jobs=1),
     }
     sizes = itertools.product((100, 400, 1_600), (0.0, 1.0, 3.0))
-    rows = [[f"{n:,}", f"{noise:g}", *fits([*ways.values()], friedman_of(n, noise), 5)] for n, noise in sizes]
+    rows = [
+        [f"{n:,}", f"{noise:g}", *fits([*ways.values()], friedman_of(n, noise), 5)]
+        for n, noise in sizes
+    ]
     return markdown(["rows", "noise", *ways], rows)
 
 

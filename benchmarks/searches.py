@@ -1,10 +1,13 @@
-"""Searches for settings of a digit classifier, by a Population and by scikit-learn: ``python -m benchmarks.searches``.
+"""Searches for settings of a digit classifier, by a Population and by scikit-learn: ``python -m
+benchmarks.searches``.
 
-All look for the learning rate and the penalty of a 64-32-10 network, in batches of 32, by its accuracy on the same
-fifth of the rows. `HalvingGridSearchCV` searches the 27 settings that successive halving does, with as many epochs a
-candidate in each round, which it trains anew. One thread serves each. Searches take turns; seconds are medians of the
-rounds. Before anything is timed, the winners are compared: those of `fastnn.search` with `train` alone, to the bit, the
-score of a Population that replaces members is taken again, and those of scikit-learn's search with a fit of their own.
+All look for the learning rate and the penalty of a 64-32-10 network, in batches of 32, by its
+accuracy on the same fifth of the rows. `HalvingGridSearchCV` searches the 27 settings that
+successive halving does, with as many epochs a candidate in each round, which it trains anew. One
+thread serves each. Searches take turns; seconds are medians of the rounds. Before anything is
+timed, the winners are compared: those of `fastnn.search` with `train` alone, to the bit, the score
+of a Population that replaces members is taken again, and those of scikit-learn's search with a fit
+of their own.
 """
 
 import pathlib
@@ -29,11 +32,16 @@ import fastnn
 from fastnn.measuring.timing import interleaved, markdown
 
 ROUNDS = 5
-RATES, ALPHAS = np.logspace(-4, -1, 9), [1e-5, 1e-3, 1e-1]
-LEAST, MOST, FACTOR = 2, 54, 3  # epochs, which grow by the factor
+RATES = np.logspace(-4, -1, 9)
+ALPHAS = [1e-5, 1e-3, 1e-1]
+# epochs, which grow by the factor
+LEAST = 2
+MOST = 54
+FACTOR = 3
 DATA = fastnn.workloads.load("digits")
 HELD_OUT = np.arange(0, len(DATA.X), 5)
-ROWS, LABELS = np.setdiff1d(np.arange(len(DATA.X)), HELD_OUT), DATA.Y.argmax(axis=1)
+ROWS = np.setdiff1d(np.arange(len(DATA.X)), HELD_OUT)
+LABELS = DATA.Y.argmax(axis=1)
 
 
 class Found(NamedTuple):
@@ -41,33 +49,53 @@ class Found(NamedTuple):
     score: float
     winner: Any  # a TrainingResult, or the settings of an estimator
     alone: Callable[[], float]
-    """The score of the winner when it is trained alone, NaN where that gives other weights; or taken again."""
+    """The score of the winner when it is trained alone, NaN where that gives other weights; or
+    taken again."""
 
 
 def search(space: dict[str, Any], **options: Any) -> Found:
     network = fastnn.Network((64, 32, 10), "relu", output="softmax")
-    fixed: dict[str, Any] = {"validation_rows": HELD_OUT, "stop": fastnn.Stop(monitor="accuracy"), "batch_size": 32}
-    data, threads = (DATA.X, DATA.Y), {"seed": 0, "n_jobs": 1}
+    fixed: dict[str, Any] = {
+        "validation_rows": HELD_OUT,
+        "stop": fastnn.Stop(monitor="accuracy"),
+        "batch_size": 32,
+    }
+    data = (DATA.X, DATA.Y)
+    threads = {"seed": 0, "n_jobs": 1}
     found = fastnn.search(space, *data, network=network, **fixed, **threads, **options)
 
     def alone() -> float:
-        best, settings = found.best, found.best.state.counters
-        own = {"optimizer": fastnn.Adam(settings["optimizer"]["learning_rate"]), "alpha": settings["alpha"], "seed": 0}
+        best = found.best
+        settings = found.best.state.counters
+        own = {
+            "optimizer": fastnn.Adam(settings["optimizer"]["learning_rate"]),
+            "alpha": settings["alpha"],
+            "seed": 0,
+        }
         result = fastnn.train(network, *data, **fixed, **own, epochs=best.n_epochs)
         same = np.array_equal(result.params, best.params)
-        return found.score if same and np.array_equal(result.history.score, best.history.score) else np.nan
+        return (
+            found.score
+            if same and np.array_equal(result.history.score, best.history.score)
+            else np.nan
+        )
 
     return Found(found.epochs_trained, found.score, found.best, alone)
 
 
 GRID = {"learning_rate": RATES, "alpha": ALPHAS}
-DRAWN = {"learning_rate": lambda r: 10 ** r.uniform(-4, -1), "alpha": lambda r: 10 ** r.uniform(-5, -1)}
+DRAWN = {
+    "learning_rate": lambda r: 10 ** r.uniform(-4, -1),
+    "alpha": lambda r: 10 ** r.uniform(-5, -1),
+}
 
 
 def by_population() -> Found:
     rates = np.logspace(-4, -1, 12)
     population = digits(rates, 1e-4, n_jobs=1)
-    best = population_based_training(population, dict(enumerate(rates)), 8, 3, np.random.RandomState(0))
+    best = population_based_training(
+        population, dict(enumerate(rates)), 8, 3, np.random.RandomState(0)
+    )
     winner = population[best]
 
     def alone() -> float:
@@ -77,7 +105,9 @@ def by_population() -> Found:
 
 
 def estimator(module: Any, **settings: Any) -> Any:
-    return module.MLPClassifier((32,), batch_size=32, n_iter_no_change=10**6, random_state=0, **settings)
+    return module.MLPClassifier(
+        (32,), batch_size=32, n_iter_no_change=10**6, random_state=0, **settings
+    )
 
 
 def by_grid(module: Any) -> Found:
@@ -85,7 +115,9 @@ def by_grid(module: Any) -> Found:
     rungs = {"min_resources": LEAST, "max_resources": MOST, "factor": FACTOR}
     options: dict[str, Any] = {"resource": "max_iter", "cv": [(ROWS, HELD_OUT)], "refit": False}
     search = HalvingGridSearchCV(estimator(module), grid, **rungs, **options).fit(DATA.X, LABELS)
-    epochs_trained = sum(n * r for n, r in zip(search.n_candidates_, search.n_resources_, strict=True))
+    epochs_trained = sum(
+        n * r for n, r in zip(search.n_candidates_, search.n_resources_, strict=True)
+    )
 
     def alone() -> float:
         fitted = estimator(module, **search.best_params_).fit(DATA.X[ROWS], LABELS[ROWS])
@@ -104,7 +136,9 @@ SEARCHES: dict[str, Callable[[], Found]] = {
 
 
 def wrong(found: dict[str, Found]) -> list[str]:
-    """The searches whose winner is not what it is when it is trained alone, or is no good classifier."""
+    """The searches whose winner is not what it is when it is trained alone, or is no good
+    classifier.
+    """
     return [name for name, one in found.items() if one.score < 0.95 or one.alone() != one.score]
 
 
@@ -116,7 +150,10 @@ def main() -> int:
             print(f"Other answers than alone, so nothing was timed: {'; '.join(names)}")
             return 1
         timings = interleaved(SEARCHES, rounds=ROUNDS)
-    rows = [[name, str(n), f"{median(timings[name]):.3g}", f"{score:.4f}"] for name, (n, score, *_) in found.items()]
+    rows = [
+        [name, str(n), f"{median(timings[name]):.3g}", f"{score:.4f}"]
+        for name, (n, score, *_) in found.items()
+    ]
     print(markdown(["search", "epochs trained", "seconds", "best accuracy"], rows))
     return 0
 

@@ -1,7 +1,9 @@
-"""Levenberg-Marquardt beside other ways to a small loss: ``python -m benchmarks.second_order [sinc] [peers] ...``.
+"""Levenberg-Marquardt beside other ways to a small loss: ``python -m benchmarks.second_order [sinc]
+[peers] ...``.
 
-One thread; times are processor time, a figure is the median over starts. What is not reached within `LIMIT` times of
-Levenberg-Marquardt's time counts as more than that. ``--plot FILE`` draws the loss over seconds.
+One thread; times are processor time, a figure is the median over starts. What is not reached within
+`LIMIT` times of Levenberg-Marquardt's time counts as more than that. ``--plot FILE`` draws the loss
+over seconds.
 """
 
 import argparse
@@ -40,17 +42,22 @@ from fastnn.network import draw, nguyen_widrow
 from fastnn.reference import forward, jacobian, views
 
 LIMIT = 60
-RATES, BATCHES = (1e-3, 3e-3, 1e-2, 3e-2, 1e-1), (200, 2_000, None)
+RATES = (1e-3, 3e-3, 1e-2, 3e-2, 1e-1)
+BATCHES = (200, 2_000, None)
 LANES = ALIGNMENT // 8
 CLOCK = time.process_time
-Points = list[tuple[float, float]]  # The losses of a training, each after the processor time at which it was there
+# The losses of a training, each after the processor time at which it was there
+Points = list[tuple[float, float]]
 
 say = partial(print, flush=True)
 
 
 def least(*calls: Callable[[], object], rounds: int = 5) -> list[float]:
     """The least processor time of each call, in turn."""
-    return [min(samples) for samples in interleaved(dict(enumerate(calls)), rounds=rounds, clock=CLOCK).values()]
+    return [
+        min(samples)
+        for samples in interleaved(dict(enumerate(calls)), rounds=rounds, clock=CLOCK).values()
+    ]
 
 
 def start_of(network: Network, X: np.ndarray, seed: int) -> np.ndarray:
@@ -60,14 +67,22 @@ def start_of(network: Network, X: np.ndarray, seed: int) -> np.ndarray:
 
 
 def curve_of(*data: Any, **options: Any) -> Points:
-    points, began = Points(), CLOCK()
-    train(*data, **options, callbacks=[lambda progress: points.append((CLOCK() - began, progress.loss))])
+    points = Points()
+    began = CLOCK()
+    train(
+        *data,
+        **options,
+        callbacks=[lambda progress: points.append((CLOCK() - began, progress.loss))],
+    )
     return points
 
 
-def by_lbfgs(network: Network, X: np.ndarray, Y: np.ndarray, params: np.ndarray, goal: float, most: float) -> Points:
+def by_lbfgs(
+    network: Network, X: np.ndarray, Y: np.ndarray, params: np.ndarray, goal: float, most: float
+) -> Points:
     """The losses of SciPy's L-BFGS-B, up to the goal or the time."""
-    points, began = Points(), CLOCK()
+    points = Points()
+    began = CLOCK()
 
     def evaluate(p: np.ndarray) -> tuple[float, np.ndarray]:
         loss, gradient = loss_and_gradient(network, p, X, Y, threads=1)
@@ -90,16 +105,27 @@ def reached(points: Points, goal: float) -> float:
 
 def sinc(n_starts: int, n_adam: int, plot: str | None) -> None:
     """np.sinc(10 x) by 1-20-1 on 20,000 rows, to a mean square of 1e-6: a loss of half that."""
-    X, goal, network = np.linspace(-1, 1, 20_000)[:, None], 0.5e-6, Network((1, 20, 1), "tanh")
-    data, curves = (network, X, np.sinc(10 * X)), dict[str, Points]()
+    X = np.linspace(-1, 1, 20_000)[:, None]
+    goal = 0.5e-6
+    network = Network((1, 20, 1), "tanh")
+    data = (network, X, np.sinc(10 * X))
+    curves = dict[str, Points]()
     options: dict[str, Any] = {"epochs": 500, "optimizer": LevenbergMarquardt(goal=goal)}
     train(*data, **options, seed=0)
     results: list[Any] = []
-    own = (lambda seed=seed: results.append(train(*data, **options, seed=seed)) for seed in range(n_starts))
+    own = (
+        lambda seed=seed: results.append(train(*data, **options, seed=seed))
+        for seed in range(n_starts)
+    )
     typical = median([seconds_of(one, CLOCK) for one in own])
-    n_reached, epochs = (sum(r.stop_reason == "goal" for r in results), median(r.n_epochs for r in results))
-    say(f"sinc: Levenberg-Marquardt {n_reached} of {n_starts}, median {epochs:g} epochs, {1e3 * typical:.0f} ms")
-    lbfgs, most = [], LIMIT * typical
+    n_reached = sum(r.stop_reason == "goal" for r in results)
+    epochs = median(r.n_epochs for r in results)
+    say(
+        f"sinc: Levenberg-Marquardt {n_reached} of {n_starts}, median {epochs:g} epochs, "
+        f"{1e3 * typical:.0f} ms"
+    )
+    lbfgs = []
+    most = LIMIT * typical
     for seed in range(n_starts):
         curves["L-BFGS"] = by_lbfgs(*data, start_of(network, X, seed), goal, most)
         lbfgs.append(min(reached(curves["L-BFGS"], goal), most))
@@ -108,39 +134,59 @@ def sinc(n_starts: int, n_adam: int, plot: str | None) -> None:
     for seed in range(n_adam):
         name, size, rate, points = best_of_adam(data, seed, goal, most)
         curves[name], times = points, reached(points, goal) / typical
-        say(f"sinc: Adam, start {seed}: best is {(size, rate)}, {times:.0f} times, loss {points[-1][1]:.2g}")
+        say(
+            f"sinc: Adam, start {seed}: best is {(size, rate)}, {times:.0f} times, loss "
+            f"{points[-1][1]:.2g}"
+        )
     curves["Levenberg-Marquardt"] = curve_of(*data, **options, seed=0)
     if plot:
-        figure, axes = plotting.empty_figure("np.sinc(10 x) by 1-20-1, 20,000 rows", "seconds", "loss")
+        figure, axes = plotting.empty_figure(
+            "np.sinc(10 x) by 1-20-1, 20,000 rows", "seconds", "loss"
+        )
         for name, points in curves.items():
             axes.loglog(*zip(*points, strict=True), label=name)
         axes.legend()
         plotting.save(figure, plot)
 
 
-def best_of_adam(data: tuple, seed: int, goal: float, most: float) -> tuple[str, int | None, float, Points]:
-    """The best of Adam's batches and rates in so many seconds: its name in the picture, the two, and its losses."""
+def best_of_adam(
+    data: tuple, seed: int, goal: float, most: float
+) -> tuple[str, int | None, float, Points]:
+    """The best of Adam's batches and rates in so many seconds: its name in the picture, the two,
+    and its losses.
+    """
     network, X, _ = data
     tried = []
     for size in BATCHES:
         steps = -(-len(X) // (size or len(X)))  # of an epoch
-        some: dict[str, Any] = {"batch_size": size, "seed": seed, "params": start_of(network, X, seed), "threads": 1}
+        some: dict[str, Any] = {
+            "batch_size": size,
+            "seed": seed,
+            "params": start_of(network, X, seed),
+            "threads": 1,
+        }
         (ten,) = least(partial(train, *data, **some, epochs=10, optimizer=Adam()), rounds=2)
         n_epochs = max(1, int(10 * most / ten))
         for rate in RATES:
-            points = curve_of(*data, **some, epochs=n_epochs, optimizer=Adam(cosine(rate, n_epochs * steps)))
+            points = curve_of(
+                *data, **some, epochs=n_epochs, optimizer=Adam(cosine(rate, n_epochs * steps))
+            )
             tried.append((f"Adam, {size or 'all'} rows, rate {rate:g}", size, rate, points))
     return min(tried, key=lambda one: (reached(one[-1], goal), one[-1][-1][1]))
 
 
 def of_torch(network: Network, X: np.ndarray, Y: np.ndarray, params: np.ndarray) -> float:
-    """The seconds of an iteration of torch-levenberg-marquardt; ImportError where it is not installed."""
+    """The seconds of an iteration of torch-levenberg-marquardt; ImportError where it is not
+    installed.
+    """
     import torch
     import torch_levenberg_marquardt as tlm
 
     torch.set_num_threads(1)
     model = train(network, X, Y, epochs=0, params=params).to_torch()
-    step = tlm.training.LevenbergMarquardtModule(model=model, loss_fn=tlm.loss.MSELoss(), solve_method="cholesky")
+    step = tlm.training.LevenbergMarquardtModule(
+        model=model, loss_fn=tlm.loss.MSELoss(), solve_method="cholesky"
+    )
     data = torch.from_numpy(X), torch.from_numpy(Y)
     (taken,) = least(lambda: [step.training_step(*data) for _ in range(10)])
     return taken / 10
@@ -162,7 +208,9 @@ def epoch_seconds(network: Network, X: np.ndarray, Y: np.ndarray, most: int = 20
     """The seconds of an epoch: those of many more epochs, less those of some."""
 
     def run(n_epochs: int) -> int:
-        return train(network, X, Y, optimizer=LevenbergMarquardt(min_grad=0), epochs=n_epochs, seed=0).n_epochs
+        return train(
+            network, X, Y, optimizer=LevenbergMarquardt(min_grad=0), epochs=n_epochs, seed=0
+        ).n_epochs
 
     few, many = least(partial(run, 5), partial(run, most + 5), rounds=20)
     return (many - few) / (run(most + 5) - 5)
@@ -180,18 +228,27 @@ def peers() -> None:
     for sizes, n in (((1, 5, 1), 41), ((3, 20, 1), 1_000)):
         network = Network(sizes, "tanh")
         X, Y = problem(network, n)
-        own, params = epoch_seconds(network, X, Y), start_of(network, X, 0)
+        own = epoch_seconds(network, X, Y)
+        params = start_of(network, X, 0)
         say(f"peers: {sizes}, {n} rows: an epoch of ours {1e6 * own:.1f} us")
         with contextlib.suppress(ImportError):
-            say(f"peers: torch-levenberg-marquardt {of_torch(network, X, Y, params) / own:.0f} times")
+            say(
+                f"peers: torch-levenberg-marquardt {of_torch(network, X, Y, params) / own:.0f} "
+                f"times"
+            )
         (taken,) = least(call := partial(fit, network, X, Y, params, max_nfev=60))
         times = taken / call().njev / own
-        say(f"peers: scipy with our Jacobian {times:.0f} times, a Jacobian of it against an epoch of ours")
+        say(
+            f"peers: scipy with our Jacobian {times:.0f} times, a Jacobian of it against an "
+            f"epoch "
+            f"of ours"
+        )
 
 
 Buffers = namedtuple("Buffers", "products factor inverse step n")
 """What the factorization takes of the method's buffers."""
-Zeros, Size = namedtuple("Zeros", "zeros"), namedtuple("Size", "n_params")
+Zeros = namedtuple("Zeros", "zeros")
+Size = namedtuple("Size", "n_params")
 """What it takes of the workspace and of the network."""
 
 
@@ -214,28 +271,41 @@ def factorize(zeros, size, buffers, times):  # type: ignore[no-untyped-def]
 
 def peak() -> None:
     """J'J as a part of what dgemm does, and Cholesky beside LAPACK's."""
-    A, zeros = np.random.rand(2_000, 2_000), partial(aligned_zeros, dtype=np.dtype(np.float64))
+    A = np.random.rand(2_000, 2_000)
+    zeros = partial(aligned_zeros, dtype=np.dtype(np.float64))
     most = 2 * 2_000**3 / least(lambda: A @ A, rounds=4)[0]
     say(f"peak: dgemm {most / 1e9:.1f} GF/s")
     for n_params in (100, 200, 500, 1_000, 2_000):
         n = -(-n_params // LANES) * LANES
-        H, U, none = zeros(n * (n + LANES)), zeros(n * (n + LANES)), zeros(LANES)
+        H = zeros(n * (n + LANES))
+        U = zeros(n * (n + LANES))
+        none = zeros(LANES)
         if n_params <= 500:
-            J, rows, panel = zeros(ROW_BLOCK * (n + LANES)), np.arange(2 * (n + LANES)) // 6 % 40, zeros(40 * ROW_BLOCK)
+            J = zeros(ROW_BLOCK * (n + LANES))
+            rows = np.arange(2 * (n + LANES)) // 6 % 40
+            panel = zeros(40 * ROW_BLOCK)
             panel[:] = np.random.rand(panel.size)
-            (taken,) = least(partial(make_products, H, J, panel, panel, rows, none, n, 39))  # blocks: 10,000 rows
+            # blocks: 10,000 rows
+            (taken,) = least(partial(make_products, H, J, panel, panel, rows, none, n, 39))
             share = 39 * ROW_BLOCK * n_params * (n_params + 1) / taken / most
-            say(f"peak: J'J of 10,000 rows and {n_params} parameters, Jacobian included: {100 * share:.0f} %")
+            say(
+                f"peak: J'J of 10,000 rows and {n_params} parameters, Jacobian included: "
+                f"{100 * share:.0f} %"
+            )
         G = np.random.rand(n + 9, n)
         full = np.concatenate([G.T @ G, np.zeros((n, LANES))], axis=1)
         H[:] = full.reshape(n, -1, LANES).transpose(1, 0, 2).ravel()
-        buffers, times = Buffers(H, U, zeros(n), zeros(n), n), max(1, int(2e7 / n**3))
+        buffers = Buffers(H, U, zeros(n), zeros(n), n)
+        times = max(1, int(2e7 / n**3))
         B = np.asfortranarray(full[:, :n] + 1.5 * np.eye(n))
         own, other = least(
             partial(factorize, Zeros(none), Size(n_params), buffers, times),
             lambda B=B, times=times: [lapack.dpotrf(B, lower=0, clean=0) for _ in range(times)],
         )
-        say(f"peak: Cholesky, {n_params} parameters: {own / other:.2f} times LAPACK's {1e6 * other / times:.0f} us")
+        say(
+            f"peak: Cholesky, {n_params} parameters: {own / other:.2f} times LAPACK's "
+            f"{1e6 * other / times:.0f} us"
+        )
 
 
 x = np.linspace(-1, 1, 41)[:, None]
@@ -244,11 +314,15 @@ noisy = y + 0.1 * np.random.RandomState(0).standard_normal(x.shape)
 
 
 def restarts() -> None:
-    data, method = (Network((1, 5, 1), "tanh"), x, noisy), LevenbergMarquardt(min_grad=0)
+    data = (Network((1, 5, 1), "tanh"), x, noisy)
+    method = LevenbergMarquardt(min_grad=0)
     call = partial(train_many, *data, optimizer=method, epochs=100, seed=range(1_000), n_jobs=1)
     (taken,), n_epochs, own = least(call), int(call().n_epochs.sum()), epoch_seconds(*data, 1_000)
     ratio = taken / n_epochs / own
-    say(f"restarts: {1e3 * taken:.0f} ms for {n_epochs:,} epochs of {1e6 * own:.2f} us, {ratio:.2f} times these alone")
+    say(
+        f"restarts: {1e3 * taken:.0f} ms for {n_epochs:,} epochs of {1e6 * own:.2f} us, "
+        f"{ratio:.2f} times these alone"
+    )
 
 
 def checks() -> None:
@@ -260,22 +334,35 @@ def checks() -> None:
         ("PARITY", (3, 10, 10, 1), 2 * bits - 1, parity, 0.001),
     ):
         method = LevenbergMarquardt(goal=goal / 2)
-        many = train_many(Network(sizes, "tanh"), X, Y, optimizer=method, epochs=1_000, seed=range(30))
+        many = train_many(
+            Network(sizes, "tanh"), X, Y, optimizer=method, epochs=1_000, seed=range(30)
+        )
         n = sum(reason == "goal" for reason in many.stop_reason)
         say(f"checks: {name} to {goal:g}: {n} of 30, median {np.median(many.n_epochs):g} epochs")
     for width in (2, 3, 5):
-        network, seeds = Network((1, width, 1), "tanh"), range(100)
-        many = train_many(network, x, noisy, optimizer=LevenbergMarquardt(min_grad=1e-9), epochs=2_000, seed=seeds)
+        network = Network((1, width, 1), "tanh")
+        seeds = range(100)
+        many = train_many(
+            network, x, noisy, optimizer=LevenbergMarquardt(min_grad=1e-9), epochs=2_000, seed=seeds
+        )
         own = np.median([2 * len(x) * result.history.loss[-1] for result in many])
         other = np.median([2 * fit(network, x, noisy, start_of(network, x, k)).cost for k in seeds])
-        say(f"checks: sum of squares, 1-{width}-1, medians of 100: {own:.4g}, {own / other:.3f} times scipy's")
+        say(
+            f"checks: sum of squares, 1-{width}-1, medians of 100: {own:.4g}, "
+            f"{own / other:.3f} "
+            f"times scipy's"
+        )
 
 
-PARTS: dict[str, Callable[..., None]] = {part.__name__: part for part in (sinc, peers, peak, restarts, checks)}
+PARTS: dict[str, Callable[..., None]] = {
+    part.__name__: part for part in (sinc, peers, peak, restarts, checks)
+}
 
 
 def main(arguments: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("parts", nargs="*", choices=[*PARTS, []], metavar="|".join(PARTS))
     parser.add_argument("--starts", type=int, default=20)
     parser.add_argument("--adam", type=int, default=3, help="of these starts, those of Adam")

@@ -1,8 +1,8 @@
 """Threads that share each step of a training, against one thread: ``python -m benchmarks.threads``.
 
-Before anything is timed, threads are compared with one thread, to the bit. Samples of some 25 ms are taken in turn; a
-ratio is that of samples side by side, in the tables stand the median and the quartiles. The samples are kept in
-benchmarks/results/threads.json.
+Before anything is timed, threads are compared with one thread, to the bit. Samples of some 25 ms
+are taken in turn; a ratio is that of samples side by side, in the tables stand the median and the
+quartiles. The samples are kept in benchmarks/results/threads.json.
 """
 
 import concurrent.futures
@@ -36,11 +36,15 @@ from fastnn import (
 from fastnn.measuring.timing import in_process, in_turn, markdown, quartiles, seconds_of
 from fastnn.state import Data, Steps, StepState, Task
 
-RESULTS, PICTURE = pathlib.Path("benchmarks/results/threads.json"), pathlib.Path("docs/images/threads.png")
+RESULTS = pathlib.Path("benchmarks/results/threads.json")
+PICTURE = pathlib.Path("docs/images/threads.png")
 PARTS = ["quiet", "loaded", "short", "first"]
-SECONDS, ROUNDS = 6.0, 1000  # of a row of a table, and samples at most
+# of a row of a table, and samples at most
+SECONDS = 6.0
+ROUNDS = 1000
 SAMPLE = 0.025  # seconds
-TRAININGS = {"mnist": None, "big": None, "tab": None, "digits": 256, "iris": None}  # rows of a batch, if others
+# rows of a batch, if others
+TRAININGS = {"mnist": None, "big": None, "tab": None, "digits": 256, "iris": None}
 OTHERS = {
     "predict": "predict 10,000 rows, 784-128-10",
     "validation": "loss of 10,000 validation rows, 784-128-10",
@@ -52,7 +56,9 @@ BACKEND: Any = get_backend("numba")
 
 
 class Way(NamedTuple):
-    """Work by so many threads. Steps are undone, else `digits` learns until its deltas are denormal, which is slow."""
+    """Work by so many threads. Steps are undone, else `digits` learns until its deltas are
+    denormal, which is slow.
+    """
 
     run: Callable[[int], object]  # does so many steps, or calls
     bits: Callable[[], bytes]  # those of the answer
@@ -61,7 +67,8 @@ class Way(NamedTuple):
 
 def training(name: str, threads: int | None) -> Way:
     workload = workloads.load(name)
-    n, dtype = len(workload.X), workload.dtype
+    n = len(workload.X)
+    dtype = workload.dtype
     size = TRAININGS[name] or workload.batch_size or n
     data = Data(workload.X, workload.Y, np.ones(n, dtype))
     task = Task(workload.network, workload.optimizer, data, workload.alpha, threads=threads)
@@ -71,7 +78,8 @@ def training(name: str, threads: int | None) -> Way:
     begin = state.copy()
 
     def run(n_steps: int) -> None:
-        n_epochs, begins = -(-n_steps // (n // size)), np.arange(n // size) * size
+        n_epochs = -(-n_steps // (n // size))
+        begins = np.arange(n // size) * size
         rows = np.concatenate([random_state.permutation(n) for _ in range(n_epochs)])
         start = (np.arange(n_epochs)[:, None] * n + begins).ravel()[:n_steps]
         steps = Steps(rows, start, start + size, np.full(n_steps, 1e-4), np.zeros(n_steps))
@@ -83,11 +91,16 @@ def training(name: str, threads: int | None) -> Way:
 
 def calls(name: str, threads: int | None) -> Way:
     is_table = name in ("lbfgs", "call")
-    sizes, n, dtype, scale = ((32, 128, 128, 1), 8192, "f8", 10) if is_table else ((784, 128, 10), 10_000, "f4", 20)
-    random_state, network = np.random.RandomState(0), Network(sizes, "relu")
+    sizes, n, dtype, scale = (
+        ((32, 128, 128, 1), 8192, "f8", 10) if is_table else ((784, 128, 10), 10_000, "f4", 20)
+    )
+    random_state = np.random.RandomState(0)
+    network = Network(sizes, "relu")
     X, Y = (random_state.standard_normal((n, k)).astype(dtype) for k in (sizes[0], sizes[-1]))
     params = (random_state.standard_normal(network.n_params) / scale).astype(dtype)
-    task = Task(network, SGD(), Data(X, Y, np.ones(n, dtype)), 1e-4 * (name == "lbfgs"), threads=threads)
+    task = Task(
+        network, SGD(), Data(X, Y, np.ones(n, dtype)), 1e-4 * (name == "lbfgs"), threads=threads
+    )
     gradient = np.zeros_like(params)
     call: Callable[[], Any] = {
         "predict": lambda: BACKEND.predict(network, params, X, threads)[-1],
@@ -109,7 +122,9 @@ def way_of(name: str, threads: int | None) -> Way:
 
 
 def timed(n: int, *ways: Way) -> float:
-    """Return the seconds that n steps or calls take, in each way at once: independent ones in threads of their own."""
+    """Return the seconds that n steps or calls take, in each way at once: independent ones in
+    threads of their own.
+    """
     for way in ways:
         way.restore()
 
@@ -121,7 +136,9 @@ def timed(n: int, *ways: Way) -> float:
 
 
 def speed_ups(name: str, seconds: float) -> dict[str, list[float]]:
-    """Return the samples: microseconds with one thread, and what two threads, and those chosen, gain over it."""
+    """Return the samples: microseconds with one thread, and what two threads, and those chosen,
+    gain over it.
+    """
     ways = {way: way_of(name, n) for way, n in (("1", 1), ("2", 2), ("None", None))}
     for way in ways.values():
         way.run(3)
@@ -133,7 +150,12 @@ def speed_ups(name: str, seconds: float) -> dict[str, list[float]]:
     asks = {title: partial(timed, n, way) for title, way in ways.items()}
     asks["independent"] = partial(timed, n, *(way_of(name, 1) for _ in range(2)))
     one, two, chosen, pair = map(np.array, in_turn(asks, ROUNDS, seconds).values())
-    columns = {"one thread": 1e6 * one / n, "2": one / two, "None": one / chosen, "independent": 2 * one / pair}
+    columns = {
+        "one thread": 1e6 * one / n,
+        "2": one / two,
+        "None": one / chosen,
+        "independent": 2 * one / pair,
+    }
     return {title: column.tolist() for title, column in columns.items()}
 
 
@@ -151,9 +173,15 @@ SHORT["`train_many`, 256 of `seed`"] = (20, 100, 300, 3000)
 
 
 def short_work(name: str, n_epochs: int) -> Callable[[int], Any]:
-    """Return a function of the number of threads that does work of `SHORT` and returns the parameters."""
+    """Return a function of the number of threads that does work of `SHORT` and returns the
+    parameters.
+    """
     workload = workloads.load(name.rstrip("`").rpartition("`")[2])
-    options: dict[str, Any] = {"optimizer": workload.optimizer, "epochs": n_epochs, "batch_size": workload.batch_size}
+    options: dict[str, Any] = {
+        "optimizer": workload.optimizer,
+        "epochs": n_epochs,
+        "batch_size": workload.batch_size,
+    }
     rows = slice(40 * (workload.batch_size or 1)) if "mnist" in name else slice(None)
     data = workload.network, workload.X[rows], workload.Y[rows]
     if "many" in name:
@@ -162,7 +190,9 @@ def short_work(name: str, n_epochs: int) -> Callable[[int], Any]:
 
 
 def short(name: str, n_epochs: int, seconds: float) -> dict[str, list[float]]:
-    """Return the samples of short work: milliseconds with one thread, what two gain, and their processor time."""
+    """Return the samples of short work: milliseconds with one thread, what two gain, and their
+    processor time.
+    """
     work = short_work(name, n_epochs)
     if any((work(2) != work(1)).any() for _ in range(2)):
         raise RuntimeError(f"{name}: threads show in the bits")
@@ -174,7 +204,11 @@ def short(name: str, n_epochs: int, seconds: float) -> dict[str, list[float]]:
 
     taken = in_turn({n: partial(by_both_clocks, n) for n in (1, 2)}, ROUNDS, seconds).values()
     (one, own), (two, of_both) = (np.array(samples).T for samples in taken)
-    return {"one thread": (1e3 * one).tolist(), "2": (one / two).tolist(), "processor": (of_both / own).tolist()}
+    return {
+        "one thread": (1e3 * one).tolist(),
+        "2": (one / two).tolist(),
+        "processor": (of_both / own).tolist(),
+    }
 
 
 def label(name: str) -> str:
@@ -183,17 +217,25 @@ def label(name: str) -> str:
 
 
 def tables(found: dict[str, Any]) -> str:
-    quiet, short_rows = [], []
+    quiet = []
+    short_rows = []
     for name, samples in found["quiet"].items():
-        two, chosen, independent = (str(quartiles(samples[way])) for way in ("2", "None", "independent"))
+        two, chosen, independent = (
+            str(quartiles(samples[way])) for way in ("2", "None", "independent")
+        )
         one = f"{median(samples['one thread']):,.0f}"
         quiet.append([label(name), one, two, str(WANTED.get(name, "")), chosen, independent])
-    loaded = [[label(name), *(str(quartiles(of["None"])) for of in by)] for name, by in found["loaded"].items()]
+    loaded = [
+        [label(name), *(str(quartiles(of["None"])) for of in by)]
+        for name, by in found["loaded"].items()
+    ]
     for name, by_epochs in found["short"].items():
         for n, samples in by_epochs.items():
             others = (str(quartiles(samples[what])) for what in ("2", "processor"))
             short_rows.append([name, n, f"{median(samples['one thread']):,.1f}", *others])
-    first = [[kernels, *(f"{x:.2f}" for x in seconds)] for kernels, seconds in found["first"].items()]
+    first = [
+        [kernels, *(f"{x:.2f}" for x in seconds)] for kernels, seconds in found["first"].items()
+    ]
     ways = [f"`threads={n}`" for n in (1, 2, None)]
     every = (
         (["work", "one thread, us", "2 threads", "wanted", "`threads=None`", "two at once"], quiet),
@@ -210,13 +252,18 @@ LEAST = {0: 0.97, 1: 0.87}  # What `threads=None` may come down to beside so man
 
 
 def chart(loaded: dict[str, list[dict[str, list[float]]]]) -> Figure:
-    """Draw the gains over one thread, a panel for each number of busy processes, a group of bars for each work."""
-    note, titles = "Threads that share each step, on two CPUs", ("alone", "beside one busy process", "beside two")
+    """Draw the gains over one thread, a panel for each number of busy processes, a group of bars
+    for each work.
+    """
+    note = "Threads that share each step, on two CPUs"
+    titles = ("alone", "beside one busy process", "beside two")
     figure, panels = drawing.panels(3, (12, 4.6), note, columns=3, sharey=True)
     labels = [label(name).replace("`", "").replace(", ", "\n") for name in loaded]
     for n_busy, (axes, title) in enumerate(zip(panels, titles, strict=True)):
         for k, (way, (text, color)) in enumerate(WAYS.items()):
-            low, middle, high = np.array([quartiles(by_load[n_busy][way]) for by_load in loaded.values()]).T
+            low, middle, high = np.array(
+                [quartiles(by_load[n_busy][way]) for by_load in loaded.values()]
+            ).T
             places = np.arange(len(loaded)) + 0.4 * (k - 0.5)
             errors = {"yerr": [middle - low, high - middle], "ecolor": "0.4", "capsize": 3}
             bars = axes.bar(places, middle, 0.38, color=color, label=text, **errors)
@@ -239,18 +286,23 @@ X, began = np.random.RandomState(0).standard_normal((512, 784)).astype(np.float3
 options = {{"optimizer": Adam(), "epochs": 200, "batch_size": 128, "seed": 0, "threads": {threads}}}
 train(Network((784, 128, 10)), X, X[:, :10], **options)
 print(time.perf_counter() - began)
-"""
+"""  # noqa: E501
 
 
 def first_trainings() -> dict[str, list[float]]:
-    """Return the seconds of 800 steps like those of `mnist` in a new process, by where its kernels come from."""
+    """Return the seconds of 800 steps like those of `mnist` in a new process, by where its kernels
+    come from.
+    """
     found: dict[str, list[float]] = {"compiled by it": [], "from the disk cache": []}
     for threads in (1, 2, None):
         with tempfile.TemporaryDirectory() as folder:
             for samples, repeats in zip(found.values(), (1, 5), strict=True):
                 run = partial(in_process, environment={"FASTNN_CACHE_DIR": folder})
-                samples.append(median(float(run(FIRST.format(threads=threads)).output) for _ in range(repeats)))
-                # What a training that has not asked for threads compiles ahead, it need not have used.
+                samples.append(
+                    median(float(run(FIRST.format(threads=threads)).output) for _ in range(repeats))
+                )
+                # What a training that has not asked for threads compiles ahead, it need not have
+                # used.
                 run(FIRST.format(threads=2))
     return found
 
@@ -258,8 +310,12 @@ def first_trainings() -> dict[str, list[float]]:
 def measure(parts: list[str], seconds: float) -> dict[str, Any]:
     measured: dict[str, Callable[[], dict[str, Any]]] = {
         "quiet": lambda: {name: speed_ups(name, seconds) for name in [*TRAININGS, *OTHERS]},
-        "loaded": lambda: {name: [beside(name, n, seconds / 2) for n in range(3)] for name in TRAININGS},
-        "short": lambda: {name: {str(n): short(name, n, seconds / 2) for n in ns} for name, ns in SHORT.items()},
+        "loaded": lambda: {
+            name: [beside(name, n, seconds / 2) for n in range(3)] for name in TRAININGS
+        },
+        "short": lambda: {
+            name: {str(n): short(name, n, seconds / 2) for n in ns} for name, ns in SHORT.items()
+        },
         "first": first_trainings,
     }
     return {part: measured[part]() for part in parts} | {"date": str(datetime.date.today())}
@@ -267,7 +323,9 @@ def measure(parts: list[str], seconds: float) -> dict[str, Any]:
 
 def main(arguments: list[str] | None = None) -> None:
     options_of = parser("threads", __doc__, RESULTS, PARTS)
-    options_of.add_argument("--seconds", type=float, default=SECONDS, help=f"of a row of a table ({SECONDS:g})")
+    options_of.add_argument(
+        "--seconds", type=float, default=SECONDS, help=f"of a row of a table ({SECONDS:g})"
+    )
     options = options_of.parse_args(arguments)
     found = found_in(options, lambda: measure(options.only or PARTS, options.seconds))
     if not options.no_write:

@@ -38,15 +38,19 @@ extensions = [
 exclude_patterns = ["_build", "**/README.md"]
 templates_path = ["_templates"]
 nitpicky = True
-nitpick_ignore = [("std:ref", "df_output_transform")]  # of scikit-learn's guide, in the docstring of `set_output`
-suppress_warnings = ["config.cache"]  # sphinx_gallery_conf holds a class, which cannot be pickled; nothing is lost
+# of scikit-learn's guide, in the docstring of `set_output`
+nitpick_ignore = [("std:ref", "df_output_transform")]
+# sphinx_gallery_conf holds a class, which cannot be pickled; nothing is lost
+suppress_warnings = ["config.cache"]
 
-# ------------------------------------------------------------------------------------------------------------ reference
+# ---------------------------------------------------------------------------------------- reference
 
 autosummary_generate = True
 autodoc_typehints = "none"  # the docstrings say types, with shapes and units
 autodoc_member_order = "bysource"
-toc_object_entries_show_parents = "hide"  # `fit()`, not `MLPClassifier.fit()`, in the list at the right
+toc_object_entries_show_parents = (
+    "hide"  # `fit()`, not `MLPClassifier.fit()`, in the list at the right
+)
 numpydoc_show_class_members = False  # the template of a class lists them
 numpydoc_xref_param_type = True
 numpydoc_xref_aliases = {
@@ -64,7 +68,7 @@ numpydoc_xref_aliases = {
 numpydoc_xref_ignore = "all"  # words of prose are no names
 default_role = "name"  # of `names`: a link where the name is one of the reference, code elsewhere
 
-# --------------------------------------------------------------------------------------------------- other sites' names
+# ------------------------------------------------------------------------------- other sites' names
 
 intersphinx_mapping = {
     name: (address, str(HERE / "inventories" / f"{name}.inv"))
@@ -77,17 +81,17 @@ intersphinx_mapping = {
     }.items()
 }
 
-# -------------------------------------------------------------------------------------------------------------- command
+# ------------------------------------------------------------------------------------------ command
 
 programoutput_prompt_template = "$ {command}\n{output}"
 os.environ["COLUMNS"] = "96"
 
-# ------------------------------------------------------------------------------------------------------------- Markdown
+# ----------------------------------------------------------------------------------------- Markdown
 
 myst_enable_extensions = ["attrs_block", "colon_fence", "deflist", "dollarmath"]
 myst_heading_anchors = 4
 
-# -------------------------------------------------------------------------------------------------------------- gallery
+# ------------------------------------------------------------------------------------------ gallery
 
 EXAMPLES = (  # in the order of the page
     "error_curve",
@@ -127,11 +131,14 @@ sphinx_gallery_conf = {
 }
 warnings.filterwarnings("ignore", message=r".*FigureCanvasAgg is non-interactive")
 
-# ----------------------------------------------------------------------------------------------------------------- HTML
+# --------------------------------------------------------------------------------------------- HTML
 
 html_theme = "pydata_sphinx_theme"
 html_title = "fastnn"
-html_static_path = ["_static", *(["_build/mathjax"] if (HERE / "_build" / "mathjax").is_dir() else [])]
+html_static_path = [
+    "_static",
+    *(["_build/mathjax"] if (HERE / "_build" / "mathjax").is_dir() else []),
+]
 html_css_files = ["site.css"]
 mathjax_path = "tex-svg-full.js"  # one file, fetched by `nox -s docs`; the fonts are in it
 html_show_sourcelink = False

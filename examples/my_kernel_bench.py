@@ -1,8 +1,10 @@
-"""A kernel of one's own, measured for `fastnn gate`: prints JSON in the format of `fastnn bench --json -`.
+"""A kernel of one's own, measured for `fastnn gate`: prints JSON in the format of `fastnn bench
+--json -`.
 
     fastnn gate --base "python before/my_kernel_bench.py" --head "python my_kernel_bench.py"
 
-docs/howto/performance-tracking.md says what the numbers mean and how to run this in continuous integration.
+docs/howto/performance-tracking.md says what the numbers mean and how to run this in continuous
+integration.
 """
 
 import functools
@@ -27,7 +29,8 @@ def nearest(points, queries):
             for k in range(points.shape[1]):
                 distance += (points[p, k] - queries[q, k]) ** 2
             if distance < best:
-                best, found[q] = distance, p
+                best = distance
+                found[q] = p
     return found
 
 
@@ -48,7 +51,9 @@ def main():
     compiled = numba.extending.is_jitted(nearest)
     counts = {
         "kernels that run as plain Python": 0 if compiled else 1,
-        "kernels compiled in a warm process": sum(nearest.stats.cache_misses.values()) if compiled else 0,
+        "kernels compiled in a warm process": sum(nearest.stats.cache_misses.values())
+        if compiled
+        else 0,
     }
     sys.stdout.write(measure(functions, counts=counts))
 

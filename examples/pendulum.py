@@ -1,7 +1,9 @@
-"""An ODE whose right-hand side is a network: a pendulum that has been observed, integrated in compiled code.
+"""An ODE whose right-hand side is a network: a pendulum that has been observed, integrated in
+compiled code.
 
-``python examples/pendulum.py`` trains the network, integrates one swing by Runge and Kutta's method in four ways, and
-prints how long a call of the network takes in each; of ONNX Runtime and PyTorch where they are installed.
+``python examples/pendulum.py`` trains the network, integrates one swing by Runge and Kutta's method
+in four ways, and prints how long a call of the network takes in each; of ONNX Runtime and PyTorch
+where they are installed.
 """
 
 import tempfile
@@ -13,7 +15,9 @@ from numba import njit
 
 from fastnn import Adam, Network, cosine, train
 
-STEP, N_STEPS = 0.01, 500  # seconds
+# seconds
+STEP = 0.01
+N_STEPS = 500
 
 
 def acceleration(state):
@@ -23,8 +27,12 @@ def acceleration(state):
 
 
 def integrate(f, state, n_steps, step):
-    """Return the states (n_steps + 1, n) from one of them on; ``f(x, out)`` writes the derivative at x to `out`."""
-    path, k, x = np.empty((n_steps + 1, state.size)), np.empty((4, state.size)), np.empty(state.size)
+    """Return the states (n_steps + 1, n) from one of them on; ``f(x, out)`` writes the derivative
+    at x to `out`.
+    """
+    path = np.empty((n_steps + 1, state.size))
+    k = np.empty((4, state.size))
+    x = np.empty(state.size)
     path[0] = state
     for t in range(n_steps):
         now = path[t]
@@ -43,12 +51,21 @@ def observed():
     """Train a network on states and what became of them."""
     X = np.random.RandomState(0).uniform((-np.pi, -6), (np.pi, 6), (4000, 2))
     network = Network((2, 32, 2), activation="tanh")
-    return train(network, X, acceleration(X), optimizer=Adam(cosine(0.01, 25_000)), epochs=400, batch_size=64, seed=0)
+    return train(
+        network,
+        X,
+        acceleration(X),
+        optimizer=Adam(cosine(0.01, 25_000)),
+        epochs=400,
+        batch_size=64,
+        seed=0,
+    )
 
 
 def right_hand_sides(result):
     """Yield (name, the function that integrates, the right-hand side) of each way."""
-    f, compiled = result.function(), njit(integrate)
+    f = result.function()
+    compiled = njit(integrate)
     yield "function() in compiled code", compiled, f
     yield "function() from Python", integrate, f
 
@@ -67,7 +84,10 @@ def in_torch(result):
     except ImportError:
         return
     torch.set_num_threads(1)
-    layers = [(torch.tensor(W), torch.tensor(b)) for W, b in zip(result.weights, result.biases, strict=True)]
+    layers = [
+        (torch.tensor(W), torch.tensor(b))
+        for W, b in zip(result.weights, result.biases, strict=True)
+    ]
 
     @torch.inference_mode()
     def torch_(x, out):
@@ -98,7 +118,8 @@ def in_onnx_runtime(result):
 
 def main():
     """Train, integrate, and print what came out and how long it took."""
-    result, start = observed(), np.array([2.5, 0.0])
+    result = observed()
+    start = np.array([2.5, 0.0])
     true = integrate(lambda x, out: np.copyto(out, acceleration(x)), start, N_STEPS, STEP)
     first = None
     for name, way, f in right_hand_sides(result):
@@ -111,8 +132,12 @@ def main():
             way(f, start, N_STEPS, STEP)
             took.append(time.perf_counter() - begin)
         print(f"{name:28} {min(took) / (4 * N_STEPS) * 1e6:8.3f} µs a call")
-    angle, worst = true[:, 0], np.abs(first - true).max(axis=0)
-    print(f"The angle goes from {angle.max():.2f} to {angle.min():.2f}; the network's is at most {worst[0]:.3f} off.")
+    angle = true[:, 0]
+    worst = np.abs(first - true).max(axis=0)
+    print(
+        f"The angle goes from {angle.max():.2f} to {angle.min():.2f}; the network's is at most "
+        f"{worst[0]:.3f} off."
+    )
 
 
 if __name__ == "__main__":

@@ -1,6 +1,8 @@
-"""Population-based training: the worst members go on as copies of the best, with settings near theirs.
+"""Population-based training: the worst members go on as copies of the best, with settings near
+theirs.
 
-Jaderberg et al., Population based training of neural networks, 2017: exploit by truncation, explore by perturbation.
+Jaderberg et al., Population based training of neural networks, 2017: exploit by truncation, explore
+by perturbation.
 """
 
 import numpy as np
@@ -8,8 +10,12 @@ import numpy as np
 from fastnn import Adam, Network, Population, Stop, workloads
 
 
-def population_based_training(population, rates, rounds, epochs, random_state, part=0.25, factor=1.5):
-    """Train the members; `rates` {member: learning rate} are those that they have, and are changed with them."""
+def population_based_training(
+    population, rates, rounds, epochs, random_state, part=0.25, factor=1.5
+):
+    """Train the members; `rates` {member: learning rate} are those that they have, and are changed
+    with them.
+    """
     n = max(int(part * len(population)), 1)
     for _ in range(rounds - 1):
         population.advance(epochs)
@@ -23,7 +29,9 @@ def population_based_training(population, rates, rounds, epochs, random_state, p
 
 
 def digits(rates, alphas, **options):
-    """A population of digit classifiers with these learning rates and penalties, scored on rows of their own."""
+    """A population of digit classifiers with these learning rates and penalties, scored on rows of
+    their own.
+    """
     data = workloads.load("digits")
     held_out = np.arange(0, len(data.X), 5)
     network = Network((64, 32, 10), "relu", output="softmax")
@@ -45,10 +53,14 @@ def digits(rates, alphas, **options):
 def main():
     """Train twelve members, whose learning rates are searched while they are trained."""
     rates = np.logspace(-4, -1, 12)
-    population, rates = digits(rates, 1e-4), dict(enumerate(rates))
+    population = digits(rates, 1e-4)
+    rates = dict(enumerate(rates))
     best = population_based_training(population, rates, 8, 3, np.random.RandomState(0))
     score = population.scores()[best]
-    print(f"{population.epochs_trained} epochs; learning rate in the end {rates[best]:.2g}: {score:.3f}")
+    print(
+        f"{population.epochs_trained} epochs; learning rate in the end {rates[best]:.2g}: "
+        f"{score:.3f}"
+    )
 
 
 if __name__ == "__main__":

@@ -1,6 +1,8 @@
-"""What the first layer looks for in images of digits; the one fastnn line is the import of the estimator.
+"""What the first layer looks for in images of digits; the one fastnn line is the import of the
+estimator.
 
-Run it with a file name to save the picture: ``python examples/sklearn_digit_filters.py filters.png``.
+Run it with a file name to save the picture: ``python examples/sklearn_digit_filters.py
+filters.png``.
 """
 
 import sys
@@ -16,7 +18,15 @@ def main(path=None):
     """Draw the weights of 16 hidden neurons as images of 8 by 8 pixels."""
     X, y = load_digits(return_X_y=True)
     X_train, X_test, y_train, y_test = train_test_split(X / 16, y, random_state=0)
-    mlp = MLPClassifier((40,), solver="sgd", learning_rate_init=0.1, alpha=1e-2, max_iter=150, random_state=1, tol=1e-3)
+    mlp = MLPClassifier(
+        (40,),
+        solver="sgd",
+        learning_rate_init=0.1,
+        alpha=1e-2,
+        max_iter=150,
+        random_state=1,
+        tol=1e-3,
+    )
     mlp.fit(X_train, y_train)
     largest = abs(mlp.coefs_[0]).max() / 2
     figure, axes = plt.subplots(4, 4, figsize=(6, 6.5))

@@ -1,6 +1,8 @@
-"""Loss curves of the solvers and learning rates on digits; the one fastnn line is the import of the estimator.
+"""Loss curves of the solvers and learning rates on digits; the one fastnn line is the import of the
+estimator.
 
-Run it with a file name to save the picture: ``python examples/sklearn_training_curves.py curves.png``.
+Run it with a file name to save the picture: ``python examples/sklearn_training_curves.py
+curves.png``.
 """
 
 import sys
@@ -16,7 +18,12 @@ SETTINGS = {
     "constant": {"solver": "sgd", "learning_rate_init": 0.1, "momentum": 0},
     "momentum": {"solver": "sgd", "learning_rate_init": 0.1, "nesterovs_momentum": False},
     "Nesterov's momentum": {"solver": "sgd", "learning_rate_init": 0.1},
-    "inverse scaling": {"solver": "sgd", "learning_rate": "invscaling", "learning_rate_init": 0.1, "momentum": 0},
+    "inverse scaling": {
+        "solver": "sgd",
+        "learning_rate": "invscaling",
+        "learning_rate_init": 0.1,
+        "momentum": 0,
+    },
     "adaptive": {"solver": "sgd", "learning_rate": "adaptive", "learning_rate_init": 0.1},
     "adam": {"solver": "adam", "learning_rate_init": 0.01},
 }
@@ -24,7 +31,8 @@ SETTINGS = {
 
 def main(path=None):
     """Draw one curve for each setting."""
-    warnings.simplefilter("ignore", ConvergenceWarning)  # some do not converge: that is what the picture shows
+    # some do not converge: that is what the picture shows
+    warnings.simplefilter("ignore", ConvergenceWarning)
     X, y = load_digits(return_X_y=True)
     figure, axis = plt.subplots(figsize=(8, 5))
     for name, setting in SETTINGS.items():

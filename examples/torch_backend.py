@@ -1,7 +1,9 @@
-"""A back end of one's own, here on PyTorch: the forward pass is PyTorch's, the gradient its autograd's.
+"""A back end of one's own, here on PyTorch: the forward pass is PyTorch's, the gradient its
+autograd's.
 
-``python examples/torch_backend.py`` runs fastnn's conformance suite on it. It declines sequential updates, the bias
-gradient times the bias, and all optimizers but SGD and Adam. Their steps are written out: ``torch.optim`` has others.
+``python examples/torch_backend.py`` runs fastnn's conformance suite on it. It declines sequential
+updates, the bias gradient times the bias, and all optimizers but SGD and Adam. Their steps are
+written out: ``torch.optim`` has others.
 """
 
 import math
@@ -37,7 +39,8 @@ LOSSES = {
 
 def forward(network, params, X):
     """The last layer's pre-activations and activations, and the weights."""
-    a, weights = X, []
+    a = X
+    weights = []
     for layer in network.layers:
         W = params[layer.weight].reshape(layer.fan_in, layer.fan_out)
         z = a @ W + params[layer.bias] if layer.n_bias else a @ W
@@ -47,11 +50,14 @@ def forward(network, params, X):
 
 
 def loss_and_gradient(network, params, batch, alpha, penalty):
-    """The loss of a batch (X, Y, weight) of tensors, and its gradient by `params`, which has the penalty `alpha`."""
+    """The loss of a batch (X, Y, weight) of tensors, and its gradient by `params`, which has the
+    penalty `alpha`.
+    """
     X, Y, weight = batch
     params = params.detach().requires_grad_()
     z, a, weights = forward(network, params, X)
-    weight, eps = weight[:, None], torch.finfo(X.dtype).eps
+    weight = weight[:, None]
+    eps = torch.finfo(X.dtype).eps
     p = a.clamp(eps, 1 - eps) if network.loss in ("log_loss", "cross_entropy") else a
     total = (weight * LOSSES[network.loss](p, Y)).sum()
     if network.matched:  # delta = a - y, also where the loss clips a probability
@@ -68,8 +74,12 @@ class TorchBackend(Backend):
     name = "torch"
 
     def supports(self, network, optimizer, alpha=0.0, sample_weight=False):
-        """SGD and Adam, all layers at once, with the exact gradient, of the functions in `ACTIVATIONS` and `LOSSES`."""
-        known = network.loss in LOSSES and all(layer.activation in ACTIVATIONS for layer in network.layers)
+        """SGD and Adam, all layers at once, with the exact gradient, of the functions in
+        `ACTIVATIONS` and `LOSSES`.
+        """
+        known = network.loss in LOSSES and all(
+            layer.activation in ACTIVATIONS for layer in network.layers
+        )
         exact = network.bias_gradient == "exact" and not optimizer.sequential
         return known and exact and type(optimizer) in (SGD, Adam)
 
@@ -85,7 +95,9 @@ class TorchBackend(Backend):
 
     def train_steps(self, task, state, steps):
         """Do the steps; the number of good ones."""
-        network, optimizer, data = task.network, task.optimizer, task.data
+        network = task.network
+        optimizer = task.optimizer
+        data = task.data
         vectors = torch.from_numpy(state.vectors)  # the same memory
         for s in range(len(steps.loss)):
             rows = steps.rows[steps.start[s] : steps.stop[s]]
@@ -96,7 +108,9 @@ class TorchBackend(Backend):
                 continue
             state.beta_products *= optimizer.betas
             batch = [torch.from_numpy(array[rows]) for array in data]
-            steps.loss[s], gradient = loss_and_gradient(network, vectors[0], batch, task.alpha, task.penalty)
+            steps.loss[s], gradient = loss_and_gradient(
+                network, vectors[0], batch, task.alpha, task.penalty
+            )
             update(optimizer, vectors, gradient, float(steps.learning_rate[s]), state.beta_products)
             if not (math.isfinite(steps.loss[s]) and vectors[0].isfinite().all()):
                 return s

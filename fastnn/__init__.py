@@ -1,7 +1,9 @@
-"""fastnn trains small neural networks on a CPU: a NumPy reference and a fused Numba kernel behind one interface.
+"""fastnn trains small neural networks on a CPU: a NumPy reference and a fused Numba kernel behind
+one interface.
 
-Its public names are listed in ``fastnn/__init__.pyi``; each is imported when it is first used. ``from fastnn import *``
-brings all of them but the estimators, with which scikit-learn would be imported.
+Its public names are listed in ``fastnn/__init__.pyi``; each is imported when it is first used.
+``from fastnn import *`` brings all of them but the estimators, with which scikit-learn would be
+imported.
 """
 
 import functools
@@ -12,7 +14,9 @@ __version__ = "0.3.0"  # written here only; pyproject.toml reads it from here
 
 @functools.cache
 def _homes() -> dict[str, str]:
-    """Return {public name: the module that defines it}, read from the stub, which type checkers read too."""
+    """Return {public name: the module that defines it}, read from the stub, which type checkers
+    read too.
+    """
     import ast
     import pkgutil
 
@@ -24,7 +28,11 @@ def _homes() -> dict[str, str]:
 def _names(estimators: bool) -> list[str]:
     """List the public names, those of the estimators only where asked for."""
     lacking = () if estimators else ("fastnn.estimators", "fastnn.tabular")
-    return [name for name, home in _homes().items() if not (home.startswith(lacking) or name.startswith("_"))]
+    return [
+        name
+        for name, home in _homes().items()
+        if not (home.startswith(lacking) or name.startswith("_"))
+    ]
 
 
 def __getattr__(name: str) -> object:
@@ -39,8 +47,10 @@ def __getattr__(name: str) -> object:
         if not f"{error.name}".startswith("fastnn"):
             raise
         raise ImportError(
-            f"{error}: files of fastnn-numba are missing. The distribution fastnn, another project's or version 0.1 of "
-            "this one, has the same folder, and may have replaced or removed them: python -m pip uninstall fastnn "
+            f"{error}: files of fastnn-numba are missing. The distribution fastnn, another "
+            f"project's or version 0.1 of "
+            "this one, has the same folder, and may have replaced or removed them: python -m pip "
+            "uninstall fastnn "
             "fastnn-numba, and then install fastnn-numba again",
             name=error.name,
         ) from error

@@ -18,28 +18,30 @@ __all__ = ["Backend", "Data", "StepState", "Steps", "Task", "get_backend", "regi
 
 
 class Backend(abc.ABC):
-    """The base class of back ends, which predict and train. Their input is checked; they draw nothing at random.
+    """The base class of back ends, which predict and train. Their input is checked; they draw
+    nothing at random.
 
-    A subclass has a `name`, and defines `supports`, `predict`, `loss_and_gradient` and `train_steps`. All else has a
-    default, which it may override.
+    A subclass has a `name`, and defines `supports`, `predict`, `loss_and_gradient` and
+    `train_steps`. All else has a default, which it may override.
 
     Attributes
     ----------
     name : str
         The name by which messages and files know it.
     whole_batches : bool
-        Whether it holds the activations of a whole batch at once, rather than of a block of rows: the check of the
-        memory takes it into account. False by default.
+        Whether it holds the activations of a whole batch at once, rather than of a block of rows:
+        the check of the memory takes it into account. False by default.
     takes_options : bool
         Whether it trains with optimizers that have `clip_norm` or `rates`. False by default.
     accepts_complex : bool
-        Whether `loss_and_gradient` takes complex parameters, so that its gradient can be checked to the last digits.
-        False by default.
+        Whether `loss_and_gradient` takes complex parameters, so that its gradient can be checked to
+        the last digits. False by default.
     shuffle_rows : callable or None
-        ``shuffle_rows(words, orders, order)`` shuffles rows as NumPy's `RandomState.shuffle` does, see
-        ``docs/howto/backends.md``; with None, the default, NumPy shuffles.
+        ``shuffle_rows(words, orders, order)`` shuffles rows as NumPy's `RandomState.shuffle` does,
+        see ``docs/howto/backends.md``; with None, the default, NumPy shuffles.
     trains_groups : bool
-        Whether `train_many` may train several members in one call. False by default: only the fused kernel does.
+        Whether `train_many` may train several members in one call. False by default: only the fused
+        kernel does.
 
     Examples
     --------
@@ -49,6 +51,7 @@ class Backend(abc.ABC):
     >>> from fastnn.reference import NumpyBackend
     >>> class Counting(NumpyBackend):
     ...     name, n_steps = "counting", 0
+    ...
     ...     def train_steps(self, task, state, steps):
     ...         self.n_steps += len(steps.loss)
     ...         return super().train_steps(task, state, steps)
@@ -56,7 +59,9 @@ class Backend(abc.ABC):
     >>> isinstance(backend, fastnn.Backend)
     True
     >>> X = [[0.0], [1.0]]
-    >>> result = fastnn.train(fastnn.Network((1, 1)), X, X, epochs=3, batch_size=1, shuffle=False, backend=backend)
+    >>> result = fastnn.train(
+    ...     fastnn.Network((1, 1)), X, X, epochs=3, batch_size=1, shuffle=False, backend=backend
+    ... )
     >>> backend.n_steps >= 6
     True
     """
@@ -73,12 +78,23 @@ class Backend(abc.ABC):
         for name, positional, named in _CALLS:
             method = vars(cls).get(name)
             if method is not None and (error := misfit(method, *positional, **named)):
-                signature = ", ".join([*positional, *(f"{key}={value}" for key, value in named.items())])
-                raise TypeError(f"{cut(cls.__name__)} needs {name}({signature}): {cut(error)}; {_HOW_TO}")
+                signature = ", ".join(
+                    [*positional, *(f"{key}={value}" for key, value in named.items())]
+                )
+                raise TypeError(
+                    f"{cut(cls.__name__)} needs {name}({signature}): {cut(error)}; {_HOW_TO}"
+                )
 
     @abc.abstractmethod
-    def supports(self, network: Network, optimizer: Optimizer, alpha: float = 0.0, sample_weight: bool = False) -> bool:
-        """Return whether this back end can train the network so; if not, `train` raises and conformance tests skip.
+    def supports(
+        self,
+        network: Network,
+        optimizer: Optimizer,
+        alpha: float = 0.0,
+        sample_weight: bool = False,
+    ) -> bool:
+        """Return whether this back end can train the network so; if not, `train` raises and
+        conformance tests skip.
 
         Parameters
         ----------
@@ -104,7 +120,9 @@ class Backend(abc.ABC):
         """
 
     @abc.abstractmethod
-    def predict(self, network: Network, params: Array, X: Array, threads: int | None = None) -> Array:
+    def predict(
+        self, network: Network, params: Array, X: Array, threads: int | None = None
+    ) -> Array:
         """Compute outputs.
 
         Parameters
@@ -144,7 +162,8 @@ class Backend(abc.ABC):
         params : ndarray (n_params,)
             The parameters, float32 or float64, contiguous.
         data : Data
-            X (n, n_inputs), Y (n, n_outputs) and sample_weight (n,), of the dtype of `params`, in C order.
+            X (n, n_inputs), Y (n, n_outputs) and sample_weight (n,), of the dtype of `params`, in C
+            order.
         alpha : float
             Strength of the L2 penalty.
         threads : int, optional
@@ -163,14 +182,17 @@ class Backend(abc.ABC):
         >>> from fastnn import Network, get_backend
         >>> from fastnn.backends import Data
         >>> data = Data(np.array([[3.0]]), np.array([[5.0]]), np.ones(1))
-        >>> loss, gradient = get_backend("numpy").loss_and_gradient(Network((1, 1)), np.array([2.0, 1.0]), data, 0.0)
+        >>> loss, gradient = get_backend("numpy").loss_and_gradient(
+        ...     Network((1, 1)), np.array([2.0, 1.0]), data, 0.0
+        ... )
         >>> float(loss), gradient.tolist()
         (2.0, [6.0, 2.0])
         """
 
     @abc.abstractmethod
     def train_steps(self, task: Task, state: StepState, steps: Steps) -> int:
-        """Do the steps of `task`, change `state` in place, write ``steps.loss``, and return the number of good steps.
+        """Do the steps of `task`, change `state` in place, write ``steps.loss``, and return the
+        number of good steps.
 
         Parameters
         ----------
@@ -188,9 +210,10 @@ class Backend(abc.ABC):
 
         Notes
         -----
-        A step is bad when its loss or any parameter after its update is not finite; nothing is done after it, and
-        `state` is then of no use. A batch whose weights sum to 0 is skipped. The gradient's penalty has the strength
-        ``task.alpha``, that of the loss ``task.penalty``; they are equal but in some of scikit-learn's losses.
+        A step is bad when its loss or any parameter after its update is not finite; nothing is done
+        after it, and `state` is then of no use. A batch whose weights sum to 0 is skipped. The
+        gradient's penalty has the strength ``task.alpha``, that of the loss ``task.penalty``; they
+        are equal but in some of scikit-learn's losses.
 
         Examples
         --------
@@ -207,10 +230,11 @@ class Backend(abc.ABC):
         """
 
     def loss(self, task: Task, params: Array, gradient: Array | None = None) -> float:
-        """Compute the loss of all rows of a task as one batch, with the bits of `loss_and_gradient`.
+        """Compute the loss of all rows of a task as one batch, with the bits of
+        `loss_and_gradient`.
 
-        The driver calls it repeatedly with the same task. By default it is `loss_and_gradient`; override it if the
-        loss without its gradient takes less time.
+        The driver calls it repeatedly with the same task. By default it is `loss_and_gradient`;
+        override it if the loss without its gradient takes less time.
 
         Parameters
         ----------
@@ -232,7 +256,9 @@ class Backend(abc.ABC):
         >>> from fastnn import SGD, Network, get_backend
         >>> from fastnn.backends import Data, Task
         >>> data = Data(np.array([[3.0]]), np.array([[5.0]]), np.ones(1))
-        >>> float(get_backend("numpy").loss(Task(Network((1, 1)), SGD(), data), np.array([2.0, 1.0])))
+        >>> float(
+        ...     get_backend("numpy").loss(Task(Network((1, 1)), SGD(), data), np.array([2.0, 1.0]))
+        ... )
         2.0
         """
         loss, computed = self.loss_and_gradient(task.network, params, task.data, task.penalty)
@@ -261,13 +287,16 @@ class Backend(abc.ABC):
         --------
         >>> import numpy as np
         >>> from fastnn import Network, get_backend
-        >>> get_backend("numpy").input_jacobian(Network((1, 1)), np.array([2.0, 1.0]), np.array([[3.0]]))
+        >>> get_backend("numpy").input_jacobian(
+        ...     Network((1, 1)), np.array([2.0, 1.0]), np.array([[3.0]])
+        ... )
         array([[[2.]]])
         """
         return get_backend("numpy").input_jacobian(network, params, X)
 
     def decides(self, task: Task, rows_a_step: int, scored: Task | None) -> bool:
-        """Return whether the back end itself decides at the ends of epochs, within a call; by default it does not.
+        """Return whether the back end itself decides at the ends of epochs, within a call; by
+        default it does not.
 
         Parameters
         ----------
@@ -301,7 +330,8 @@ _CALLS: list[tuple[str, list[str], dict[str, Any]]] = [
     ("loss_and_gradient", ["self", "network", "params", "data", "alpha"], {"threads": None}),
     ("train_steps", ["self", "task", "state", "steps"], {}),
 ]
-"""How the methods that every back end has are called: name, positional arguments, and those by keyword."""
+"""How the methods that every back end has are called: name, positional arguments, and those by
+keyword."""
 
 _HOW_TO = "docs/howto/backends.md shows how to write a back end"
 
@@ -322,11 +352,19 @@ class Wrapper(Backend):
         self.accepts_complex = backend.accepts_complex
         self.shuffle_rows = backend.shuffle_rows
 
-    def supports(self, network: Network, optimizer: Optimizer, alpha: float = 0.0, sample_weight: bool = False) -> bool:
+    def supports(
+        self,
+        network: Network,
+        optimizer: Optimizer,
+        alpha: float = 0.0,
+        sample_weight: bool = False,
+    ) -> bool:
         """Return the answer of the back end below."""
         return self.backend.supports(network, optimizer, alpha=alpha, sample_weight=sample_weight)
 
-    def predict(self, network: Network, params: Array, X: Array, threads: int | None = None) -> Array:
+    def predict(
+        self, network: Network, params: Array, X: Array, threads: int | None = None
+    ) -> Array:
         """Compute outputs."""
         return self.backend.predict(network, params, X, threads=threads)
 
@@ -349,7 +387,7 @@ class Wrapper(Backend):
         return self.backend.input_jacobian(network, params, X)
 
 
-# ------------------------------------------------------------------------------------------------------- the registry
+# ------------------------------------------------------------------------------------- the registry
 
 
 def _numpy() -> Backend:
@@ -379,7 +417,8 @@ def register_backend(name: str, factory: Callable[..., Backend]) -> None:
     name : str
         The name by which `train`, files and the command line find it.
     factory : callable
-        Returns a `Backend`; called once, when the back end is first asked for, and each time that options come with it.
+        Returns a `Backend`; called once, when the back end is first asked for, and each time that
+        options come with it.
 
     Raises
     ------
@@ -400,20 +439,22 @@ def register_backend(name: str, factory: Callable[..., Backend]) -> None:
 
 
 def get_backend(backend: str | Backend = "numba", **options: Any) -> Backend:
-    """Return the back end of a name ("numpy", "numba" or a registered one), or a back end itself as it is.
+    """Return the back end of a name ("numpy", "numba" or a registered one), or a back end itself as
+    it is.
 
     Parameters
     ----------
     backend : str or Backend
         The name, or a back end.
     **options : dict
-        Its options, for an instance of your own. "numba" has one: with ``specialize=True`` it compiles a kernel
-        for each small network and optimizer that it trains in batches which fit one vector: up to 8 rows of float64,
-        16 of float32. That takes a second or two, once on a machine, and saves a tenth to a third of the time of a
-        step: it is for trainings of more than some 20 million steps. The results have the same bits. Compiling one
-        keeps 3 to 6 MB in the process, loading it from the disk cache next to nothing. Larger networks and
-        batches train as without it; so do optimizers with ``clip_norm`` or ``rates``, and members of `train_many` side
-        by side, which is faster still.
+        Its options, for an instance of your own. "numba" has one: with ``specialize=True`` it
+        compiles a kernel for each small network and optimizer that it trains in batches which fit
+        one vector: up to 8 rows of float64, 16 of float32. That takes a second or two, once on a
+        machine, and saves a tenth to a third of the time of a step: it is for trainings of more
+        than some 20 million steps. The results have the same bits. Compiling one keeps 3 to 6 MB in
+        the process, loading it from the disk cache next to nothing. Larger networks and batches
+        train as without it; so do optimizers with ``clip_norm`` or ``rates``, and members of
+        `train_many` side by side, which is faster still.
 
     Returns
     -------
@@ -437,7 +478,9 @@ def get_backend(backend: str | Backend = "numba", **options: Any) -> Backend:
     """
     if not isinstance(backend, str):
         if options:
-            raise TypeError(f"options need the name of a back end, not an instance: {cut(', '.join(options))}")
+            raise TypeError(
+                f"options need the name of a back end, not an instance: {cut(', '.join(options))}"
+            )
         return _checked(backend)
     if options:
         factory = _factories[check_choice("backend", backend, _factories)]
@@ -454,9 +497,12 @@ def _checked(backend: object) -> Backend:
     """Raise TypeError unless an object is a back end with a name."""
     if not isinstance(backend, Backend):
         if isinstance(backend, type) and issubclass(backend, Backend):
-            raise TypeError(f"{shown(backend)} is a class, not a back end: say {cut(backend.__name__)}()")
+            raise TypeError(
+                f"{shown(backend)} is a class, not a back end: say {cut(backend.__name__)}()"
+            )
         raise TypeError(
-            f"{shown(backend)} is no back end: a back end is an object of a subclass of fastnn.Backend, "
+            f"{shown(backend)} is no back end: a back end is an object of a subclass of "
+            f"fastnn.Backend, "
             f"`class MyBackend(fastnn.Backend)`; {_HOW_TO}"
         )
     if not isinstance(getattr(backend, "name", None), str):
@@ -465,7 +511,12 @@ def _checked(backend: object) -> Backend:
 
 
 def check_supported(
-    backend: Backend, network: Network, optimizer: Optimizer, *, alpha: float = 0.0, sample_weight: bool = False
+    backend: Backend,
+    network: Network,
+    optimizer: Optimizer,
+    *,
+    alpha: float = 0.0,
+    sample_weight: bool = False,
 ) -> None:
     """Raise ValueError where a back end does not support the training.
 
@@ -475,9 +526,13 @@ def check_supported(
         Names the option that is not supported, where the network and the optimizer are.
     """
     if optimizer.rates is not None and len(optimizer.rates) != network.n_layers:
-        raise ValueError(f"rates has {len(optimizer.rates)} factors, the network {network.n_layers} layers")
+        raise ValueError(
+            f"rates has {len(optimizer.rates)} factors, the network {network.n_layers} layers"
+        )
     if optimizer.has_options and not backend.takes_options:
-        raise ValueError(f"back end {shown(backend.name)} knows no clip_norm and no rates: leave them out")
+        raise ValueError(
+            f"back end {shown(backend.name)} knows no clip_norm and no rates: leave them out"
+        )
     if backend.supports(network, optimizer, alpha=alpha, sample_weight=sample_weight):
         return
     what = f"back end {shown(backend.name)} cannot train this network with {optimizer.name}"
@@ -488,14 +543,15 @@ def check_supported(
     raise ValueError(f"{what} and sample_weight: leave the weights out, or take another back end")
 
 
-# -------------------------------------------------------------------------------------------------- calls by a session
+# ------------------------------------------------------------------------------- calls by a session
 
 
 class Calls:
-    """What a session asks of its back end: one call for all members where it trains groups, else one for each.
+    """What a session asks of its back end: one call for all members where it trains groups, else
+    one for each.
 
-    All that distinguishes a training alone from several side by side lies here: the arrays of one go to `train_steps`
-    without the axis of members.
+    All that distinguishes a training alone from several side by side lies here: the arrays of one
+    go to `train_steps` without the axis of members.
 
     Parameters
     ----------
@@ -529,9 +585,12 @@ class Calls:
             places = {key: place for place, key in enumerate(known)}
             which = np.array([places[id(task)] for task in self.tasks], np.int64)
             n_each = np.array(n_steps, np.int64)
-            good = self.backend.train_group([*known.values()], which, self.state, steps, n_each, rules, self.threads)
+            good = self.backend.train_group(
+                [*known.values()], which, self.state, steps, n_each, rules, self.threads
+            )
             return list(good.tolist())
-        if self._steps is not steps:  # the same object for the same steps, which the kernel need not look at again
+        # the same object for the same steps, which the kernel need not look at again
+        if self._steps is not steps:
             self._steps = steps
             self._of_one = member_steps(steps, 0, n_steps[0])
         if rules is None:
@@ -539,7 +598,9 @@ class Calls:
         return [int(self.backend.train_steps(self.tasks[0], self._one, self._of_one, rules))]
 
     def repeat(self, k: int, steps: Steps, n: int) -> int:
-        """Do the first n steps of member k again, whose arrays were restored; return how many were good."""
+        """Do the first n steps of member k again, whose arrays were restored; return how many were
+        good.
+        """
         state = self._state_of(k) if self._one is None else self._one
         again = member_steps(steps, k, n)
         again = again._replace(loss=np.empty(n))

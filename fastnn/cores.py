@@ -21,7 +21,8 @@ VARIABLE = "FASTNN_NUM_THREADS"
 """The environment variable that limits fastnn alone."""
 
 OTHERS = "OMP_NUM_THREADS", "NUMBA_NUM_THREADS"
-"""Those of others that limit fastnn too: job schedulers and the workers of joblib, Dask and Ray set them."""
+"""Those of others that limit fastnn too: job schedulers and the workers of joblib, Dask and Ray set
+them."""
 
 CGROUPS = Path("/proc/self/cgroup")
 MOUNTED = Path("/sys/fs/cgroup")
@@ -35,16 +36,19 @@ class Cores(NamedTuple):
 
 
 def available_cores() -> Cores:
-    """Return the cores that this process may use: the least of what the machine has and of all that limits it.
+    """Return the cores that this process may use: the least of what the machine has and of all that
+    limits it.
 
-    Limits are the CPUs that the process is bound to (affinity), the quotas of its cgroups, rounded down, the variables
-    FASTNN_NUM_THREADS, OMP_NUM_THREADS and NUMBA_NUM_THREADS, and 1 in a worker, a process that `multiprocessing`,
-    joblib or Dask has started beside others. Looked at anew in each call, which takes some 50 us.
+    Limits are the CPUs that the process is bound to (affinity), the quotas of its cgroups, rounded
+    down, the variables FASTNN_NUM_THREADS, OMP_NUM_THREADS and NUMBA_NUM_THREADS, and 1 in a
+    worker, a process that `multiprocessing`, joblib or Dask has started beside others. Looked at
+    anew in each call, which takes some 50 us.
 
     Raises
     ------
     ValueError
-        When FASTNN_NUM_THREADS is no whole number from 1 on. Others' variables are passed over then.
+        When FASTNN_NUM_THREADS is no whole number from 1 on. Others' variables are passed over
+        then.
 
     Examples
     --------
@@ -56,7 +60,8 @@ def available_cores() -> Cores:
 
 
 def cpus() -> int:
-    """Return the number of threads of this process that the system can run at once; variables do not limit it.
+    """Return the number of threads of this process that the system can run at once; variables do
+    not limit it.
 
     Quotas are looked up in the first call only, for that takes some 80 to 200 us.
     """
@@ -65,12 +70,16 @@ def cpus() -> int:
 
 @functools.cache
 def _least_quota() -> int:
-    """Return the number of cores that the quotas of the process leave; 2**62 where there is none."""
+    """Return the number of cores that the quotas of the process leave; 2**62 where there is
+    none.
+    """
     return min((cores.number for cores in _limits_of_quotas()), default=1 << 62)
 
 
 def _limits_of_the_machine() -> Iterator[Cores]:
-    """Iterate over the limits that the machine and the process' affinity set, with their reasons."""
+    """Iterate over the limits that the machine and the process' affinity set, with their
+    reasons.
+    """
     n_cpus = os.cpu_count() or 1
     yield Cores(n_cpus, "all that the machine has")
     if hasattr(os, "sched_getaffinity"):  # of Linux
@@ -85,16 +94,22 @@ def _limits_of_quotas() -> Iterator[Cores]:
 
 
 def _limits() -> Iterator[Cores]:
-    """Iterate over the limits of the process, with their reasons; of equal ones the first gives the reason."""
+    """Iterate over the limits of the process, with their reasons; of equal ones the first gives the
+    reason.
+    """
     yield from _limits_of_the_machine()
     yield from _limits_of_quotas()
     text = os.environ.get(VARIABLE, "")
     if text:
         if (number := _whole_number(text)) < 1:
-            raise ValueError(f"the environment variable {VARIABLE} must be a whole number from 1 on, not {text!r:.50}")
+            raise ValueError(
+                f"the environment variable {VARIABLE} must be a whole number from 1 on, not "
+                f"{text!r:.50}"
+            )
         yield Cores(number, f"{VARIABLE}={number}")
     for name in OTHERS:
-        first, *_ = os.environ.get(name, "").split(",")  # OpenMP has a number for each level of nesting
+        # OpenMP has a number for each level of nesting
+        first, *_ = os.environ.get(name, "").split(",")
         if (number := _whole_number(first)) >= 1:
             yield Cores(number, f"{name}={number}")
     if is_worker():
@@ -103,18 +118,23 @@ def _limits() -> Iterator[Cores]:
 
 def is_worker() -> bool:
     """Return whether `multiprocessing`, joblib or Dask has started this process beside others."""
-    multiprocessing = sys.modules.get("multiprocessing")  # which has started a worker is imported there
+    # which has started a worker is imported there
+    multiprocessing = sys.modules.get("multiprocessing")
     return multiprocessing is not None and multiprocessing.parent_process() is not None
 
 
 def _whole_number(text: str) -> int:
-    """Return the whole number in a text; 0 if it is none, or has more digits than the number of anything."""
+    """Return the whole number in a text; 0 if it is none, or has more digits than the number of
+    anything.
+    """
     text = text.strip()
     return int(text) if text.isdecimal() and len(text) < 20 else 0
 
 
 def _quotas() -> Iterator[float]:
-    """Iterate over the quotas, in CPUs, of the process' cgroups of both versions and of those that they lie in."""
+    """Iterate over the quotas, in CPUs, of the process' cgroups of both versions and of those that
+    they lie in.
+    """
     try:
         lines = CGROUPS.read_text("utf-8").splitlines()
     except OSError:  # not Linux
@@ -135,7 +155,8 @@ def _quotas() -> Iterator[float]:
 
 V1 = "cpu.cfs_quota_us", "cpu.cfs_period_us"
 V2 = ("cpu.max",)
-"""The files of both versions that hold quota and period, in microseconds; a quota of "max" or -1 is none."""
+"""The files of both versions that hold quota and period, in microseconds; a quota of "max" or -1 is
+none."""
 
 
 def _quota(folder: Path, files: Iterable[str]) -> tuple[int, int]:
@@ -151,7 +172,7 @@ def _words(file: Path) -> list[str]:
         return []
 
 
-# ------------------------------------------------------------------------------------------------------ helper threads
+# ----------------------------------------------------------------------------------- helper threads
 
 Helper = queue.SimpleQueue[Callable[[], object]]
 """A thread that calls what is put here, one function after the other, until the process ends."""
@@ -162,17 +183,20 @@ _lent: list[tuple[weakref.ref[Helpers], Helper]] = []
 
 
 class Helpers(list[Helper]):
-    """The helpers of one borrower: lent until the list is emptied, or until nobody refers to it any more.
+    """The helpers of one borrower: lent until the list is emptied, or until nobody refers to it any
+    more.
 
-    The latter is for an exception of a signal's handler, which may fall between any two lines of the borrower. No
-    function runs when the list is gone: the exception could fall into that too, and would be lost there.
+    The latter is for an exception of a signal's handler, which may fall between any two lines of
+    the borrower. No function runs when the list is gone: the exception could fall into that too,
+    and would be lost there.
     """
 
 
 def borrow(n: int) -> Helpers:
     """Return `n` helpers, idle or new ones; fewer where the system starts no more threads.
 
-    Their borrower empties the list when it needs them no more, though each may still be at its last function.
+    Their borrower empties the list when it needs them no more, though each may still be at its last
+    function.
     """
     _take_back()
     helpers = Helpers()
@@ -203,7 +227,9 @@ def _take_back() -> None:
 
 
 def cores_of_thread() -> int:
-    """Return the number of cores for a call of this thread that names none: 1 in any but the main thread."""
+    """Return the number of cores for a call of this thread that names none: 1 in any but the main
+    thread.
+    """
     return available_cores().number if threading.current_thread() is threading.main_thread() else 1
 
 
@@ -214,7 +240,9 @@ def idle_cores(cores: int) -> int:
 
 @functools.cache
 def _getcpu() -> Callable[[], int] | None:
-    """Return C's function that returns the CPU of the thread that calls it; None where there is none."""
+    """Return C's function that returns the CPU of the thread that calls it; None where there is
+    none.
+    """
     return getattr(ctypes.CDLL(None), "sched_getcpu", None) if sys.platform == "linux" else None
 
 
@@ -225,9 +253,11 @@ def cpu_of_thread() -> int:
 
 
 def leave_cpu(cpu: int) -> None:
-    """Move this thread to another CPU if it is on that one: Linux often wakes a thread where the one that woke it runs.
+    """Move this thread to another CPU if it is on that one: Linux often wakes a thread where the
+    one that woke it runs.
 
-    Two threads that sleep now and then may share a CPU as long as they live, while another one is idle.
+    Two threads that sleep now and then may share a CPU as long as they live, while another one is
+    idle.
     """
     if cpu >= 0 and cpu_of_thread() == cpu and len(allowed := os.sched_getaffinity(0)) > 1:
         os.sched_setaffinity(0, allowed - {cpu})
@@ -239,7 +269,8 @@ def share(work: Callable[[T], object], parts: Iterable[T], threads: int | None =
 
     They are so many threads as are asked for, or one on each idle core.
     """
-    left, done = collections.deque(parts), queue.SimpleQueue[list[T]]()
+    left = collections.deque(parts)
+    done = queue.SimpleQueue[list[T]]()
     n_parts = len(left)
 
     def take_parts() -> None:
@@ -259,7 +290,8 @@ def share(work: Callable[[T], object], parts: Iterable[T], threads: int | None =
             helper.put(take_parts)
         take_parts()
         for _ in range(n_parts):
-            for part in done.get():  # that a helper has failed at: the error is raised here, if there is one
+            # that a helper has failed at: the error is raised here, if there is one
+            for part in done.get():
                 work(part)
     finally:
         helpers.clear()

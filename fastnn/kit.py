@@ -1,9 +1,10 @@
 """The kit: what a next small training may use again, in place of making it anew.
 
-Generators, arrays of steps and workspaces take as long to make, and to check, as hundreds of steps of a small network.
-They lie on shelves, which are lists: whoever needs a thing takes it, or makes it where there is none, and puts it back
-afterwards. What is taken is gone at once, so that a signal's handler, a finalizer or another thread that trains in the
-midst of a training makes its own. Without the kit (`off`) all is the same, but slower.
+Generators, arrays of steps and workspaces take as long to make, and to check, as hundreds of steps
+of a small network. They lie on shelves, which are lists: whoever needs a thing takes it, or makes
+it where there is none, and puts it back afterwards. What is taken is gone at once, so that a
+signal's handler, a finalizer or another thread that trains in the midst of a training makes its
+own. Without the kit (`off`) all is the same, but slower.
 """
 
 from __future__ import annotations
@@ -29,7 +30,9 @@ class Shelf(list[Any]):
 
     def __init__(self, key: Hashable = None) -> None:
         super().__init__()
-        self.key, self.nbytes, self.is_kept = key, 0, key is None
+        self.key = key
+        self.nbytes = 0
+        self.is_kept = key is None
 
     def take(self) -> Any:
         """Take a thing; None where there is none."""
@@ -59,9 +62,12 @@ def shelf() -> Shelf:
 
 
 def shelf_of(key: Hashable) -> Shelf:
-    """Return the shelf of the things that have a key; a new one is kept as soon as a thing is put there."""
+    """Return the shelf of the things that have a key; a new one is kept as soon as a thing is put
+    there.
+    """
     last = _last[0]
-    if last.key == key:  # faster than by the key's hash where its parts are the same objects, as they are next time
+    # faster than by the key's hash where its parts are the same objects, as they are next time
+    if last.key == key:
         last.key = key
         return last
     things = _by_key.get(key)
@@ -77,10 +83,14 @@ def _kept(things: Shelf, nbytes: int) -> Shelf:
     before = _by_key.get(things.key)
     if before is not None or nbytes > MOST_BYTES or not _is_on[0]:
         return things if before is None else before
-    while len(_by_key) >= MOST_SHELVES or sum([each.nbytes for each in [*_by_key.values()]]) + nbytes > MOST_BYTES:
+    while (
+        len(_by_key) >= MOST_SHELVES
+        or sum([each.nbytes for each in [*_by_key.values()]]) + nbytes > MOST_BYTES
+    ):
         for key in [*_by_key][:1]:
             _drop(_by_key.pop(key, None))
-    things.nbytes, things.is_kept = nbytes, True
+    things.nbytes = nbytes
+    things.is_kept = True
     _by_key[things.key] = things
     return things
 
@@ -107,12 +117,15 @@ def clear() -> None:
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=clear)  # a thread of the parent, which the child has not, may use one of them
+    # a thread of the parent, which the child has not, may use one of them
+    os.register_at_fork(after_in_child=clear)
 
 
 @contextlib.contextmanager
 def off() -> Iterator[None]:
-    """Let all things that have a key be made anew within the context, and the others once, as tests do."""
+    """Let all things that have a key be made anew within the context, and the others once, as tests
+    do.
+    """
     clear()
     _is_on[0] = False
     try:

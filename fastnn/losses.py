@@ -1,6 +1,7 @@
 """Losses and activations: the lines of their registries, and those that have parameters as values.
 
-Where a network takes a name it takes a value as well: ``"huber"`` is ``Huber()``, and ``Huber(0.1)`` another loss.
+Where a network takes a name it takes a value as well: ``"huber"`` is ``Huber()``, and
+``Huber(0.1)`` another loss.
 """
 
 from __future__ import annotations
@@ -40,7 +41,9 @@ class Activation(NamedTuple):
 
 
 class Loss(NamedTuple):
-    """A line of `LOSSES`: its formula, the output activations that it goes with, and its targets."""
+    """A line of `LOSSES`: its formula, the output activations that it goes with, and its
+    targets.
+    """
 
     formula: str  # of one output a and its target y
     outputs: tuple[str, ...]
@@ -49,7 +52,9 @@ class Loss(NamedTuple):
     low: float = -math.inf  # the least target, and `high` the largest: what `targets` says in words
     high: float = math.inf
     kinks: tuple[float, ...] = ()  # the a - y at which its derivative jumps
-    clips: bool = False  # its value takes a probability within [eps, 1 - eps], its gradient as it is
+    clips: bool = (
+        False  # its value takes a probability within [eps, 1 - eps], its gradient as it is
+    )
     value: Value | None = None  # what holds its parameters
 
     def __repr__(self) -> str:
@@ -57,14 +62,19 @@ class Loss(NamedTuple):
 
 
 LEAKY_SLOPE = 0.01
-SELU_SCALE, SELU_ALPHA = 1.0507009873554805, 1.6732632423543772  # Klambauer et al., NeurIPS 2017, equation 14
-LEAST_DELTA = {"float32": 2.0**-100, "float64": 2.0**-960}  # a delta below it, times its row's weight, is 0
-GELU_CUBIC, GELU_SCALE = 0.044715, math.sqrt(8 / math.pi)  # Hendrycks and Gimpel, 2016, its tanh form: z sigmoid(2u)
+# Klambauer et al., NeurIPS 2017, equation 14
+SELU_SCALE, SELU_ALPHA = (1.0507009873554805, 1.6732632423543772)
+# a delta below it, times its row's weight, is 0
+LEAST_DELTA = {"float32": 2.0**-100, "float64": 2.0**-960}
+# Hendrycks and Gimpel, 2016, its tanh form: z sigmoid(2u)
+GELU_CUBIC, GELU_SCALE = (0.044715, math.sqrt(8 / math.pi))
 
 
 @dataclass(frozen=True)
 class Value(CheckedFields):
-    """The base of losses and activations with parameters, its fields, whose defaults are those of its name."""
+    """The base of losses and activations with parameters, its fields, whose defaults are those of
+    its name.
+    """
 
     name: ClassVar[str]
 
@@ -74,7 +84,9 @@ class Value(CheckedFields):
         raise NotImplementedError
 
     def _numbers(self, n_outputs: int) -> tuple[float | tuple[float, ...], ...]:
-        """Return what its functions take after their arrays: numbers, of a loss also one for each output."""
+        """Return what its functions take after their arrays: numbers, of a loss also one for each
+        output.
+        """
         return tuple(getattr(self, part.name) for part in dataclasses.fields(self))
 
     def _check_outputs(self, n_outputs: int) -> None:
@@ -108,7 +120,8 @@ class LeakyRelu(Value):
     @property
     def line(self) -> Activation:
         """Its line of the registry."""
-        kinks, low = () if self.slope == 1 else (0.0,), -math.inf if self.slope else 0.0
+        kinks = () if self.slope == 1 else (0.0,)
+        low = -math.inf if self.slope else 0.0
         return Activation(f"z where z > 0 else {self.slope:g} z", kinks=kinks, low=low, value=self)
 
 
@@ -140,7 +153,9 @@ class Elu(Value):
     def line(self) -> Activation:
         """Its line of the registry."""
         kinks, factor = ((), "") if self.alpha == 1 else ((0.0,), f"{self.alpha:g} ")
-        return Activation(f"z where z > 0 else {factor}(exp(z) - 1)", kinks=kinks, low=-self.alpha, value=self)
+        return Activation(
+            f"z where z > 0 else {factor}(exp(z) - 1)", kinks=kinks, low=-self.alpha, value=self
+        )
 
 
 ACTIVATIONS: dict[str, Activation] = {
@@ -157,9 +172,17 @@ ACTIVATIONS: dict[str, Activation] = {
     ),
     "softplus": Activation("log(1 + exp(z))", low=0),
     "silu": Activation("z sigmoid(z)", needs_z=True, low=-0.2784645428),
-    "gelu": Activation(f"z (1 + tanh u) / 2, u = sqrt(2/pi) (z + {GELU_CUBIC} z^3)", needs_z=True, low=-0.1700407506),
+    "gelu": Activation(
+        f"z (1 + tanh u) / 2, u = sqrt(2/pi) (z + {GELU_CUBIC} z^3)",
+        needs_z=True,
+        low=-0.1700407506,
+    ),
     "softmax": Activation(
-        "exp(z) / sum(exp(z)) over the outputs of a row", hidden=False, default_loss="cross_entropy", low=0, high=1
+        "exp(z) / sum(exp(z)) over the outputs of a row",
+        hidden=False,
+        default_loss="cross_entropy",
+        low=0,
+        high=1,
     ),
     "exp": Activation("exp(z)", hidden=False, low=0),
     "mish": Activation("z tanh(log(1 + exp(z)))", needs_z=True, low=-0.3088434131),
@@ -175,19 +198,22 @@ def check_quantiles(name: str, quantiles: Any) -> float | tuple[float, ...]:
         return check_number(name, quantiles, **within, hint="or one for each output")
     found = tuple(check_number(f"{name}[{k}]", q, **within) for k, q in enumerate(quantiles))
     if not found or any(b <= a for a, b in pairwise(found)):
-        raise ValueError(f"{name} must be one number or several in ascending order, not {shown(found)}")
+        raise ValueError(
+            f"{name} must be one number or several in ascending order, not {shown(found)}"
+        )
     return found if len(found) > 1 else found[0]
 
 
 @dataclass(frozen=True)
 class Huber(Value):
-    """A loss: half the square of a small error, the absolute value of a large one, by which outliers count less.
+    """A loss: half the square of a small error, the absolute value of a large one, by which
+    outliers count less.
 
     Parameters
     ----------
     delta : float
-        The error from which on it is the absolute one, in the unit of the targets, greater than 0; "huber" is that of
-        1.
+        The error from which on it is the absolute one, in the unit of the targets, greater than 0;
+        "huber" is that of 1.
 
     Raises
     ------
@@ -219,8 +245,9 @@ class Pinball(Value):
     Parameters
     ----------
     quantiles : float or sequence of float
-        Between 0 and 1: one for all outputs, each with targets of its own, or one for each output, in ascending order,
-        of which Y with one column is the target of all. "pinball" is that of 0.5, the median.
+        Between 0 and 1: one for all outputs, each with targets of its own, or one for each output,
+        in ascending order, of which Y with one column is the target of all. "pinball" is that of
+        0.5, the median.
 
     Raises
     ------
@@ -229,9 +256,10 @@ class Pinball(Value):
 
     Notes
     -----
-    Koenker and Bassett, Regression quantiles, Econometrica 46, 1978. Outputs are trained each by itself, so for some
-    inputs a lower quantile's may be above a higher one's: there the network does not know the distribution well, and
-    ``np.sort(outputs, axis=1)`` is never farther from the truth.
+    Koenker and Bassett, Regression quantiles, Econometrica 46, 1978. Outputs are trained each by
+    itself, so for some inputs a lower quantile's may be above a higher one's: there the network
+    does not know the distribution well, and ``np.sort(outputs, axis=1)`` is never farther from the
+    truth.
 
     Examples
     --------
@@ -258,7 +286,9 @@ class Pinball(Value):
 
 @dataclass(frozen=True)
 class Smoothed(Value):
-    """The base of losses of labels, which may be smoothed: ``(1 - s) y + s / k`` in the place of y, of k classes."""
+    """The base of losses of labels, which may be smoothed: ``(1 - s) y + s / k`` in the place of y,
+    of k classes.
+    """
 
     label_smoothing: float = field(default=0.0, metadata=PART_BELOW_ONE)
 
@@ -269,12 +299,14 @@ class Smoothed(Value):
 
 @dataclass(frozen=True)
 class LogLoss(Smoothed):
-    """A loss of probabilities, yes or no for each output; with label smoothing, of answers that are less sure.
+    """A loss of probabilities, yes or no for each output; with label smoothing, of answers that are
+    less sure.
 
     Parameters
     ----------
     label_smoothing : float
-        From 0, which is "log_loss", to less than 1: targets become ``(1 - s) y + s / 2``, also in losses of validation.
+        From 0, which is "log_loss", to less than 1: targets become ``(1 - s) y + s / 2``, also in
+        losses of validation.
 
     Raises
     ------
@@ -308,8 +340,8 @@ class CrossEntropy(Smoothed):
     Parameters
     ----------
     label_smoothing : float
-        From 0, which is "cross_entropy", to less than 1: the targets of k outputs become ``(1 - s) y + s / k``, also in
-        losses of validation.
+        From 0, which is "cross_entropy", to less than 1: the targets of k outputs become ``(1 - s)
+        y + s / k``, also in losses of validation.
 
     Raises
     ------
@@ -342,7 +374,9 @@ LOSSES: dict[str, Loss] = {
     "huber": Huber().line,
     "log_loss": LogLoss().line,
     "cross_entropy": CrossEntropy().line,
-    "poisson": Loss("y log(y/a) - y + a", ("exp", "softplus"), "exp", "numbers that are not negative", 0),
+    "poisson": Loss(
+        "y log(y/a) - y + a", ("exp", "softplus"), "exp", "numbers that are not negative", 0
+    ),
     "pinball": Pinball().line,
 }
 
@@ -355,7 +389,8 @@ NO_FUNCTION = (
 
 
 def checked(name: str, value: Any, registry: Mapping[str, Any], legal: Iterable[str]) -> Any:
-    """Return one of the `legal` names, or a value of such a name; that with the default parameters becomes the name.
+    """Return one of the `legal` names, or a value of such a name; that with the default parameters
+    becomes the name.
 
     Raises
     ------

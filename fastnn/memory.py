@@ -1,4 +1,6 @@
-"""Arrays in memory: their type, those that begin where a vector of the kernel does, and sizes rounded up."""
+"""Arrays in memory: their type, those that begin where a vector of the kernel does, and sizes
+rounded up.
+"""
 
 from __future__ import annotations
 
@@ -17,11 +19,12 @@ ALIGNMENT = 64
 """Bytes: a cache line and a vector. A load that crosses a line takes twice as long."""
 
 ROW_BLOCK = 256
-"""Rows of a block: a back end propagates so many at a time, unless it takes whole batches. The kernel sums the gradient
-block by block, so another number changes every hash."""
+"""Rows of a block: a back end propagates so many at a time, unless it takes whole batches. The
+kernel sums the gradient block by block, so another number changes every hash."""
 
 READABLE = 0x101
-"""Bits of an array's ``flags.num``, part of NumPy's binary interface: in C order, and each number is aligned."""
+"""Bits of an array's ``flags.num``, part of NumPy's binary interface: in C order, and each number
+is aligned."""
 WRITEABLE = 0x501
 """The same, and the array is writeable."""
 
@@ -33,7 +36,9 @@ word_at = ctypes.c_size_t.from_address
 
 
 def address(array: Array) -> int:
-    """Return the address of an array's data, read as compiled code does: `array.ctypes.data` takes 5 times as long."""
+    """Return the address of an array's data, read as compiled code does: `array.ctypes.data` takes
+    5 times as long.
+    """
     return word_at(id(array) + DATA).value
 
 
@@ -53,11 +58,15 @@ def read_only(array: Array) -> Array:
 
 @functools.lru_cache(maxsize=256)
 def padded_size(n: int, dtype: DTypeLike) -> int:
-    """Return the elements to allocate for `n` numbers, so that a 64-byte vector may be read at any of them."""
+    """Return the elements to allocate for `n` numbers, so that a 64-byte vector may be read at any
+    of them.
+    """
     lanes = ALIGNMENT // np.dtype(dtype).itemsize
     return (ceil_div(n, lanes) + 1) * lanes
 
 
 def ceil_div(n: int, m: int) -> int:
-    """Return n / m rounded up, for numbers that are not negative: also for those of traced code (`fastnn.compiler`)."""
+    """Return n / m rounded up, for numbers that are not negative: also for those of traced code
+    (`fastnn.compiler`).
+    """
     return (n + (m - 1)) // m

@@ -1,7 +1,8 @@
 """A network: its sizes, activations and loss, by their names in the registries or as values.
 
-Names used everywhere in fastnn: ``z`` is a pre-activation, ``a`` an activation, ``delta`` the derivative of the loss by
-z, a prefix ``d`` a gradient (``dW``), ``fan_in`` and ``fan_out`` the widths on either side of a layer.
+Names used everywhere in fastnn: ``z`` is a pre-activation, ``a`` an activation, ``delta`` the
+derivative of the loss by z, a prefix ``d`` a gradient (``dW``), ``fan_in`` and ``fan_out`` the
+widths on either side of a layer.
 """
 
 from __future__ import annotations
@@ -64,33 +65,37 @@ class Network(CheckedFields):
     Parameters
     ----------
     sizes : sequence of int
-        Widths: inputs, each hidden layer, outputs. ``(3, 5, 1)`` has one hidden layer of five neurons; ``(3, 1)`` none.
+        Widths: inputs, each hidden layer, outputs. ``(3, 5, 1)`` has one hidden layer of five
+        neurons; ``(3, 1)`` none.
     activation : str, Elu or LeakyRelu, or sequence of them
-        Of the hidden layers: one for all of them, or one each: a name of the table of activations below, or a value
-        with parameters.
+        Of the hidden layers: one for all of them, or one each: a name of the table of activations
+        below, or a value with parameters.
     output : str, Elu or LeakyRelu
         Activation of the last layer, of the same table.
     loss : str, Huber, Pinball, LogLoss or CrossEntropy
-        A name of the table of losses below, or a value with parameters; "auto" is cross_entropy where the output is
-        softmax, else squared_error.
+        A name of the table of losses below, or a value with parameters; "auto" is cross_entropy
+        where the output is softmax, else squared_error.
     bias : {"vector", "scalar", "none"}
         A layer adds fan_out numbers, one number to all its neurons, or nothing.
     bias_gradient : {"exact", "times_bias"}
-        "times_bias" multiplies the bias' gradient by the bias, as the tutorial does; it is not the loss' gradient.
+        "times_bias" multiplies the bias' gradient by the bias, as the tutorial does; it is not the
+        loss' gradient.
     reduction : {"mean", "sum"}
         Whether the loss of a batch is divided by the sum of its weights (its number of rows).
     init : {"glorot_uniform", "glorot_normal", "he", "normal", "nguyen_widrow"}, optional
-        How W is drawn: uniform within ``sqrt(6/(fan_in+fan_out))`` (2 in place of 6 for a sigmoid layer) [1]_, normal
-        with deviation ``sqrt(2/(fan_in+fan_out))`` [1]_, ``sqrt(2/fan_in)`` [2]_ or 1; "nguyen_widrow" [3]_ spreads the
-        bends of hidden neurons evenly over the ranges of the inputs. Where it is not given, "nguyen_widrow" for
-        `LevenbergMarquardt`, "glorot_uniform" for all other optimizers.
+        How W is drawn: uniform within ``sqrt(6/(fan_in+fan_out))`` (2 in place of 6 for a sigmoid
+        layer) [1]_, normal with deviation ``sqrt(2/(fan_in+fan_out))`` [1]_, ``sqrt(2/fan_in)``
+        [2]_ or 1; "nguyen_widrow" [3]_ spreads the bends of hidden neurons evenly over the ranges
+        of the inputs. Where it is not given, "nguyen_widrow" for `LevenbergMarquardt`,
+        "glorot_uniform" for all other optimizers.
     bias_init : "same" or float
         Biases are drawn like W after it ("same"), or begin at this number.
 
     Raises
     ------
     ValueError, TypeError
-        For an unknown name, a size below one, a loss that does not go with the output, or a softmax of one neuron.
+        For an unknown name, a size below one, a loss that does not go with the output, or a softmax
+        of one neuron.
 
     See Also
     --------
@@ -99,7 +104,8 @@ class Network(CheckedFields):
 
     Notes
     -----
-    A layer computes pre-activations ``z = x W + b`` of its inputs x, and hands on activations of them:
+    A layer computes pre-activations ``z = x W + b`` of its inputs x, and hands on activations of
+    them:
 
     %(activations)s
 
@@ -107,8 +113,8 @@ class Network(CheckedFields):
 
     %(losses)s
 
-    `fastnn.train` changes the weights by one of these optimizers, where g is the gradient, p the parameters, and lr the
-    learning rate:
+    `fastnn.train` changes the weights by one of these optimizers, where g is the gradient, p the
+    parameters, and lr the learning rate:
 
     %(optimizers)s
 
@@ -118,13 +124,15 @@ class Network(CheckedFields):
 
     References
     ----------
-    .. [1] Glorot and Bengio, Understanding the difficulty of training deep feedforward neural networks, AISTATS 2010,
+    .. [1] Glorot and Bengio, Understanding the difficulty of training deep feedforward neural
+    networks, AISTATS 2010,
        equation 16; the 2 is scikit-learn's rule.
     .. [2] He et al., Delving deep into rectifiers, ICCV 2015, equation 10.
-    .. [3] Nguyen and Widrow, Improving the learning speed of 2-layer neural networks by choosing initial values of the
-       adaptive weights, IJCNN 1990: a neuron's weights have length ``0.7 fan_out^(1/fan_in)``, twice that before a
-       sigmoid, and its bias is one of fan_out numbers at equal distances up to that length; uniform within 1 at the
-       output.
+    .. [3] Nguyen and Widrow, Improving the learning speed of 2-layer neural networks by choosing
+    initial values of the
+       adaptive weights, IJCNN 1990: a neuron's weights have length ``0.7 fan_out^(1/fan_in)``,
+       twice that before a sigmoid, and its bias is one of fan_out numbers at equal distances up to
+       that length; uniform within 1 at the output.
 
     Examples
     --------
@@ -144,9 +152,13 @@ class Network(CheckedFields):
     output: str | Value = "identity"
     loss: str | Value = "auto"
     bias: str = dataclasses.field(default="vector", kw_only=True, metadata=choice(*BIASES))
-    bias_gradient: str = dataclasses.field(default="exact", kw_only=True, metadata=choice(*BIAS_GRADIENTS))
+    bias_gradient: str = dataclasses.field(
+        default="exact", kw_only=True, metadata=choice(*BIAS_GRADIENTS)
+    )
     reduction: str = dataclasses.field(default="mean", kw_only=True, metadata=choice(*REDUCTIONS))
-    init: str | None = dataclasses.field(default=None, kw_only=True, metadata=optional(choice(*INITS)))
+    init: str | None = dataclasses.field(
+        default=None, kw_only=True, metadata=optional(choice(*INITS))
+    )
     bias_init: str | float = dataclasses.field(default="same", kw_only=True)
 
     if not TYPE_CHECKING:
@@ -154,20 +166,30 @@ class Network(CheckedFields):
         def __getattr__(self, name):
             hint = _ELSEWHERE.get(name)
             beside = f": it holds no weights, write {hint}" if hint else ""
-            raise AttributeError(f"a Network has no attribute {shown(name)}{beside}", name=name, obj=self)
+            raise AttributeError(
+                f"a Network has no attribute {shown(name)}{beside}", name=name, obj=self
+            )
 
     def __post_init__(self) -> None:
         put = object.__setattr__  # frozen for users, not for its own normalization
         put(self, "sizes", arguments.check_sizes(self.sizes))
         check = functools.partial(losses.checked, registry=ACTIVATIONS, legal=losses.HIDDEN)
-        put(self, "activation", arguments.check_activation(self.activation, len(self.sizes) - 2, check))
+        put(
+            self,
+            "activation",
+            arguments.check_activation(self.activation, len(self.sizes) - 2, check),
+        )
         put(self, "output", losses.checked("output", self.output, ACTIVATIONS, ACTIVATIONS))
         if isinstance(self.loss, str) and self.loss == "auto":
             put(self, "loss", line_of(self.output, ACTIVATIONS).default_loss)
         put(self, "loss", losses.checked("loss", self.loss, LOSSES, LOSSES))
         super().__post_init__()
         if not (isinstance(self.bias_init, str) and self.bias_init == "same"):
-            put(self, "bias_init", arguments.check_number("bias_init", self.bias_init, hint='or "same"'))
+            put(
+                self,
+                "bias_init",
+                arguments.check_number("bias_init", self.bias_init, hint='or "same"'),
+            )
         output = name_of(self.output)
         if output not in self.loss_line.outputs:
             fitting = ", ".join(self.loss_line.outputs)
@@ -177,13 +199,23 @@ class Network(CheckedFields):
         if isinstance(self.loss, Value):
             self.loss._check_outputs(self.n_outputs)
         if output == "softmax" and self.sizes[-1] == 1:
-            raise ValueError("output 'softmax' of one neuron is always 1: take output='sigmoid' with loss='log_loss'")
+            raise ValueError(
+                "output 'softmax' of one neuron is always 1: take output='sigmoid' with "
+                "loss='log_loss'"
+            )
 
     def _repr_html_(self) -> str:
         several = isinstance(self.activation, tuple)
         activation = ", ".join(map(str, self.activation)) if several else self.activation  # type: ignore[arg-type]
-        facts: dict[str, object] = {"layers": display.sizes_text(self.sizes), "activation": activation}
-        facts |= {"output": self.output, "loss function": self.loss, "parameters": f"{self.n_params:,}"}
+        facts: dict[str, object] = {
+            "layers": display.sizes_text(self.sizes),
+            "activation": activation,
+        }
+        facts |= {
+            "output": self.output,
+            "loss function": self.loss,
+            "parameters": f"{self.n_params:,}",
+        }
         further = ((f, getattr(self, f.name)) for f in dataclasses.fields(self) if f.kw_only)
         unusual = {f.name.replace("_", " "): value for f, value in further if value != f.default}
         return display.card(self, facts | unusual)
@@ -194,10 +226,13 @@ class Network(CheckedFields):
         return f"Network({self.sizes}{''.join(changed)})"
 
     def __getstate__(self) -> dict[str, Any]:
-        return dict(zip(_FIELDS, _fields(self), strict=True))  # not what follows from them, which is kept beside
+        # not what follows from them, which is kept beside
+        return dict(zip(_FIELDS, _fields(self), strict=True))
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        vars(self).update(vars(type(self)(**{name: state[name] for name in _FIELDS if name in state})))
+        vars(self).update(
+            vars(type(self)(**{name: state[name] for name in _FIELDS if name in state}))
+        )
 
     def __hash__(self) -> int:
         return self._hash
@@ -214,7 +249,9 @@ class Network(CheckedFields):
 
     @functools.cached_property
     def n_params(self) -> int:
-        """Length of the flat parameter vector: counted without `layers`, which are large for what they are made of."""
+        """Length of the flat parameter vector: counted without `layers`, which are large for what
+        they are made of.
+        """
         widths = zip(self.sizes, self.sizes[1:], strict=False)
         return sum(fan_in * fan_out + self._n_bias(fan_out) for fan_in, fan_out in widths)
 
@@ -225,20 +262,37 @@ class Network(CheckedFields):
     @property
     def activations(self) -> tuple[str | Value, ...]:
         """The activation of each layer, by its name or as a value."""
-        hidden = self.activation if isinstance(self.activation, tuple) else (self.activation,) * (self.n_layers - 1)
+        hidden = (
+            self.activation
+            if isinstance(self.activation, tuple)
+            else (self.activation,) * (self.n_layers - 1)
+        )
         return *hidden, self.output
 
     @functools.cached_property
     def layers(self) -> tuple[Layer, ...]:
         """The layers from the input to the output, with their places in the flat vector."""
-        layers, place = [], 0
-        for fan_in, fan_out, activation in zip(self.sizes, self.sizes[1:], self.activations, strict=False):
+        layers = []
+        place = 0
+        for fan_in, fan_out, activation in zip(
+            self.sizes, self.sizes[1:], self.activations, strict=False
+        ):
             n_bias = self._n_bias(fan_out)
             middle = place + fan_in * fan_out
             place, weight = middle + n_bias, slice(place, middle)
             value = line_of(activation, ACTIVATIONS).value
             numbers = value._numbers(fan_out) if value else ()
-            layers.append(Layer(fan_in, fan_out, n_bias, weight, slice(middle, place), name_of(activation), numbers))
+            layers.append(
+                Layer(
+                    fan_in,
+                    fan_out,
+                    n_bias,
+                    weight,
+                    slice(middle, place),
+                    name_of(activation),
+                    numbers,
+                )
+            )
         return tuple(layers)
 
     def weights(self, params: Array) -> list[Array]:
@@ -310,7 +364,8 @@ class Network(CheckedFields):
         return flags
 
     def pack(self, weights: Sequence[Any], biases: Sequence[Any]) -> Array:
-        """Put the layers' weights and biases into one flat vector: the inverse of `weights` and `biases`.
+        """Put the layers' weights and biases into one flat vector: the inverse of `weights` and
+        `biases`.
 
         Parameters
         ----------
@@ -340,16 +395,19 @@ class Network(CheckedFields):
         return params
 
     def init_params(
-        self, random_state: int | np.integer[Any] | np.random.RandomState | None = None, dtype: DTypeLike = np.float64
+        self,
+        random_state: int | np.integer[Any] | np.random.RandomState | None = None,
+        dtype: DTypeLike = np.float64,
     ) -> Array:
         """Draw initial parameters: with a seed, those that ``train(..., seed=seed)`` begins with.
 
         Parameters
         ----------
         random_state : None, int or RandomState
-            A seed, as for `fastnn.train`. None: other numbers at each call. A RandomState is drawn from layer by layer,
-            W and then (for ``bias_init="same"``) the bias; NumPy has frozen its streams. "nguyen_widrow" takes
-            inputs to be from -1 to 1, where `train` takes the ranges that they have.
+            A seed, as for `fastnn.train`. None: other numbers at each call. A RandomState is drawn
+            from layer by layer, W and then (for ``bias_init="same"``) the bias; NumPy has frozen
+            its streams. "nguyen_widrow" takes inputs to be from -1 to 1, where `train` takes the
+            ranges that they have.
         dtype : float32 or float64
             Draws are made in float64 and rounded once.
 
@@ -383,15 +441,23 @@ class Network(CheckedFields):
 
     @functools.cached_property
     def _draws(self) -> tuple[tuple[slice, int, Array, Array], ...]:
-        """The draws of each layer: their place (W, for "same" the bias too), their number, and their distribution.
+        """The draws of each layer: their place (W, for "same" the bias too), their number, and
+        their distribution.
 
-        That is its range and its lower bound, or its deviation and 0: as arrays (), which NumPy takes in half the time.
+        That is its range and its lower bound, or its deviation and 0: as arrays (), which NumPy
+        takes in half the time.
         """
         draws = []
         for layer in self.layers:
-            fans, place = layer.fan_in + layer.fan_out, layer.all if self.bias_init == "same" else layer.weight
+            fans = layer.fan_in + layer.fan_out
+            place = layer.all if self.bias_init == "same" else layer.weight
             six = 2 if layer.activation == "sigmoid" else 6
-            squares = {"glorot_uniform": six / fans, "glorot_normal": 2 / fans, "he": 2 / layer.fan_in, "normal": 1}
+            squares = {
+                "glorot_uniform": six / fans,
+                "glorot_normal": 2 / fans,
+                "he": 2 / layer.fan_in,
+                "normal": 1,
+            }
             scale = math.sqrt(squares.get(str(self.init), six / fans))
             scale, low = (scale, 0.0) if self.init in NORMAL else (2 * scale, -scale)
             draws.append((place, place.stop - place.start, np.array(scale), np.array(low)))
@@ -476,11 +542,24 @@ class Network(CheckedFields):
         True
         """
         if not isinstance(values, Mapping):
-            raise TypeError(f"values must be a mapping, such as what to_dict returns, not {shown(values)}")
+            raise TypeError(
+                f"values must be a mapping, such as what to_dict returns, not {shown(values)}"
+            )
         if "sizes" not in values:
-            raise ValueError(f"values must have 'sizes', such as (3, 5, 1), and have {shown(list(values))}")
-        registries: dict[str, Mapping[str, Any]] = {"activation": ACTIVATIONS, "output": ACTIVATIONS, "loss": LOSSES}
-        return cls(**{k: losses.from_plain(v, registries[k]) if k in registries else v for k, v in values.items()})
+            raise ValueError(
+                f"values must have 'sizes', such as (3, 5, 1), and have {shown(list(values))}"
+            )
+        registries: dict[str, Mapping[str, Any]] = {
+            "activation": ACTIVATIONS,
+            "output": ACTIVATIONS,
+            "loss": LOSSES,
+        }
+        return cls(
+            **{
+                k: losses.from_plain(v, registries[k]) if k in registries else v
+                for k, v in values.items()
+            }
+        )
 
 
 _FIELDS = tuple(field.name for field in dataclasses.fields(Network))
@@ -493,27 +572,39 @@ def _made(values: tuple[Any, ...]) -> Network:
 
 
 def as_made(network: Network) -> Network:
-    """Return an equal network, which nobody else can have changed: its fields were checked, the rest follows from them.
+    """Return an equal network, which nobody else can have changed: its fields were checked, the
+    rest follows from them.
 
     Raises
     ------
     TypeError, ValueError
-        For an object of a subclass, and for a network whose attributes were written to after it was made.
+        For an object of a subclass, and for a network whose attributes were written to after it was
+        made.
     """
     if type(network) is not Network:
-        raise TypeError(f"network must be a fastnn Network, and of no subclass, not {shown(network)}")
+        raise TypeError(
+            f"network must be a fastnn Network, and of no subclass, not {shown(network)}"
+        )
     values = _fields(network)
     try:
         made = _made(values)
     except TypeError:  # a value that has no hash
         made = _made.__wrapped__(values)
-    if values != _fields(made) or (network.n_params, network.layers) != (made.n_params, made.layers):
-        raise ValueError(f"the network was changed after it was made: make a new one in place of {shown(network)}")
+    if values != _fields(made) or (network.n_params, network.layers) != (
+        made.n_params,
+        made.layers,
+    ):
+        raise ValueError(
+            f"the network was changed after it was made: make a new one in place of "
+            f"{shown(network)}"
+        )
     return made
 
 
 def draw(network: Network, random_state: np.random.RandomState) -> Array:
-    """Return the numbers (n,) of which initial parameters are made, drawn for all layers in one call."""
+    """Return the numbers (n,) of which initial parameters are made, drawn for all layers in one
+    call.
+    """
     kind = random_state.standard_normal if network.init in NORMAL else random_state.random
     return kind(network._n_drawn)
 
@@ -521,9 +612,9 @@ def draw(network: Network, random_state: np.random.RandomState) -> Array:
 def params_of(network: Network, numbers: Array, params: Array) -> Array:
     """Make initial parameters of numbers (..., n) that were drawn, for any number of networks.
 
-    They are written to `params` (..., n_params), which is returned, and have the bits of a call for each layer of
-    `RandomState.uniform`, or of `standard_normal` times the deviation. By Nguyen and Widrow's rule they are for inputs
-    from -1 to 1.
+    They are written to `params` (..., n_params), which is returned, and have the bits of a call for
+    each layer of `RandomState.uniform`, or of `standard_normal` times the deviation. By Nguyen and
+    Widrow's rule they are for inputs from -1 to 1.
     """
     if network.init == "nguyen_widrow":
         ones = np.ones(network.sizes[0])
@@ -534,7 +625,8 @@ def params_of(network: Network, numbers: Array, params: Array) -> Array:
         params.fill(network.bias_init)
     first = 0
     for place, n, scale, low in network._draws:
-        drawn, written = numbers[..., first : first + n], params[..., place]
+        drawn = numbers[..., first : first + n]
+        written = params[..., place]
         if network.init in NORMAL:
             np.multiply(scale, drawn, out=written)
         else:
@@ -543,26 +635,37 @@ def params_of(network: Network, numbers: Array, params: Array) -> Array:
     return params
 
 
-def nguyen_widrow(network: Network, numbers: Array, params: Array, low: Array, high: Array) -> Array:
-    """Make initial parameters (n_params,) of numbers (n,) by Nguyen and Widrow's rule; return `params`, written.
+def nguyen_widrow(
+    network: Network, numbers: Array, params: Array, low: Array, high: Array
+) -> Array:
+    """Make initial parameters (n_params,) of numbers (n,) by Nguyen and Widrow's rule; return
+    `params`, written.
 
-    The inputs are from `low` (n_inputs,) to `high`. A shared bias has the mean of what each neuron would have.
+    The inputs are from `low` (n_inputs,) to `high`. A shared bias has the mean of what each neuron
+    would have.
     """
     if not isinstance(network.bias_init, str):
         params.fill(network.bias_init)
-    first, half, middle = 0, np.where(high > low, (high - low) / 2, 1), (low + high) / 2
+    first = 0
+    half = np.where(high > low, (high - low) / 2, 1)
+    middle = (low + high) / 2
     for layer, (place, n, *_) in zip(network.layers, network._draws, strict=True):
-        drawn, n_weights = 2 * numbers[first : first + n] - 1, layer.fan_in * layer.fan_out
-        W, b = drawn[:n_weights].reshape(layer.fan_in, layer.fan_out), drawn[n_weights:]
+        drawn = 2 * numbers[first : first + n] - 1
+        n_weights = layer.fan_in * layer.fan_out
+        W = drawn[:n_weights].reshape(layer.fan_in, layer.fan_out)
+        b = drawn[n_weights:]
         if layer is not network.layers[-1]:
             # rounded, for a power differs in its last digit between C libraries
-            size = (2 if layer.activation == "sigmoid" else 1) * round(0.7 * layer.fan_out ** (1 / layer.fan_in), 9)
+            size = (2 if layer.activation == "sigmoid" else 1) * round(
+                0.7 * layer.fan_out ** (1 / layer.fan_in), 9
+            )
             W = W * (size / np.sqrt((W * W).sum(axis=0)))
             bends = np.linspace(-1, 1, layer.fan_out) if layer.fan_out > 1 else np.zeros(1)
             biases = size * bends * np.sign(W[0])
             if not first:
                 W = W / half[:, None]
-                biases = biases - (middle[:, None] * W).sum(axis=0)  # no product: BLAS has an order of its own
+                # no product: BLAS has an order of its own
+                biases = biases - (middle[:, None] * W).sum(axis=0)
             b = biases if len(b) == layer.fan_out else np.full(len(b), biases.mean())
         params[place] = np.concatenate([W.reshape(-1), b if place == layer.all else b[:0]])
         first += n
@@ -574,11 +677,19 @@ def _tables() -> dict[str, str]:
     from fastnn.optimizers import BUILT_IN
     from fastnn.schedules import SCHEDULES
 
-    where = {name: "hidden layers, output" if line.hidden else "output" for name, line in ACTIVATIONS.items()}
+    where = {
+        name: "hidden layers, output" if line.hidden else "output"
+        for name, line in ACTIVATIONS.items()
+    }
     every = tuple(ACTIVATIONS)
-    outputs = {name: "any" if line.outputs == every else ", ".join(line.outputs) for name, line in LOSSES.items()}
+    outputs = {
+        name: "any" if line.outputs == every else ", ".join(line.outputs)
+        for name, line in LOSSES.items()
+    }
     activations = ((name, f"``{line.formula}``", where[name]) for name, line in ACTIVATIONS.items())
-    of_losses = ((name, f"``{line.formula}``", outputs[name], line.targets) for name, line in LOSSES.items())
+    of_losses = (
+        (name, f"``{line.formula}``", outputs[name], line.targets) for name, line in LOSSES.items()
+    )
     return {
         "activations": table(("activation", "formula", "where"), activations),
         "losses": table(("loss", "formula", "output", "targets"), of_losses),

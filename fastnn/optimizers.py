@@ -1,4 +1,6 @@
-"""The optimizers: frozen hyper-parameters, and how many vectors of state each needs; no array arithmetic."""
+"""The optimizers: frozen hyper-parameters, and how many vectors of state each needs; no array
+arithmetic.
+"""
 
 from __future__ import annotations
 
@@ -15,17 +17,31 @@ Rates = tuple[tuple[float, float], ...]
 
 
 def check_rates(name: str, rates: Any) -> Rates | None:
-    """Return the factors of the learning rate of each layer's weights and biases; they may be given as one number."""
+    """Return the factors of the learning rate of each layer's weights and biases; they may be given
+    as one number.
+    """
     if rates is None:
         return None
     if isinstance(rates, (str, Mapping)) or not isinstance(rates, Iterable):
-        raise TypeError(f"{name} must have a number, or (weights, biases), for each layer in order, not {shown(rates)}")
+        raise TypeError(
+            f"{name} must have a number, or (weights, biases), for each layer in order, not "
+            f"{shown(rates)}"
+        )
     pairs: list[Any] = []
     for l, given in enumerate(rates):
-        pair = list(given) if isinstance(given, Iterable) and not isinstance(given, str) else [given] * 2
+        pair = (
+            list(given)
+            if isinstance(given, Iterable) and not isinstance(given, str)
+            else [given] * 2
+        )
         if len(pair) != 2:
-            raise ValueError(f"{name}[{l}] must be a number, or one for weights and one for biases, not {shown(given)}")
-        pairs.append(tuple(arguments.check_number(f"{name}[{l}]", factor, low=0) for factor in pair))
+            raise ValueError(
+                f"{name}[{l}] must be a number, or one for weights and one for biases, not "
+                f"{shown(given)}"
+            )
+        pairs.append(
+            tuple(arguments.check_number(f"{name}[{l}]", factor, low=0) for factor in pair)
+        )
     if pairs and not any(map(any, pairs)):
         raise ValueError(f"{name} must not be 0 for all layers: nothing would be learned")
     return tuple(pairs)
@@ -33,16 +49,19 @@ def check_rates(name: str, rates: Any) -> Rates | None:
 
 @dataclass(frozen=True)
 class Optimizer(CheckedFields):
-    """The base of all optimizers. ``g`` is the gradient, ``p`` the parameters, ``lr`` the learning rate of the step.
+    """The base of all optimizers. ``g`` is the gradient, ``p`` the parameters, ``lr`` the learning
+    rate of the step.
 
-    Every optimizer takes ``sequential=True``, the tutorial's way: each layer is updated before the delta of the layer
-    below is computed from its new weights (Gauss-Seidel in place of Jacobi). The whole batch is then one panel, so this
-    is for teaching, not for large batches.
+    Every optimizer takes ``sequential=True``, the tutorial's way: each layer is updated before the
+    delta of the layer below is computed from its new weights (Gauss-Seidel in place of Jacobi). The
+    whole batch is then one panel, so this is for teaching, not for large batches.
 
     It also takes what `fastnn.train` takes as ``clip_norm=`` and ``rates=``.
     """
 
-    has_options: ClassVar[bool] = False  # whether gradients are clipped or layers have rates of their own; of each one
+    has_options: ClassVar[bool] = (
+        False  # whether gradients are clipped or layers have rates of their own; of each one
+    )
     n_slots: ClassVar[int]
     full_batch: ClassVar[bool] = False
     n_matrices: ClassVar[int] = 0
@@ -50,18 +69,31 @@ class Optimizer(CheckedFields):
 
     learning_rate: LearningRate = field(metadata=arguments.RATE)
     sequential: bool = field(default=False, kw_only=True, metadata=arguments.FLAG)
-    clip_norm: float | None = field(default=None, kw_only=True, repr=False, metadata=optional(POSITIVE))
-    rates: Rates | None = field(default=None, kw_only=True, repr=False, metadata={"check": check_rates})
+    clip_norm: float | None = field(
+        default=None, kw_only=True, repr=False, metadata=optional(POSITIVE)
+    )
+    rates: Rates | None = field(
+        default=None, kw_only=True, repr=False, metadata={"check": check_rates}
+    )
 
     def __repr__(self) -> str:
-        shown_fields = (f.name for f in fields(self) if f.repr or (getattr(self, f.name) is not None and f.init))
-        return f"{self.name}({', '.join(f'{name}={getattr(self, name)!r}' for name in shown_fields)})"
+        shown_fields = (
+            f.name for f in fields(self) if f.repr or (getattr(self, f.name) is not None and f.init)
+        )
+        return (
+            f"{self.name}({', '.join(f'{name}={getattr(self, name)!r}' for name in shown_fields)})"
+        )
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        object.__setattr__(self, "has_options", self.clip_norm is not None or self.rates is not None)
+        object.__setattr__(
+            self, "has_options", self.clip_norm is not None or self.rates is not None
+        )
         if self.sequential and self.clip_norm is not None:
-            raise ValueError("sequential=True updates a layer before the gradient is known: it goes without clip_norm")
+            raise ValueError(
+                "sequential=True updates a layer before the gradient is known: it goes without "
+                "clip_norm"
+            )
 
     @property
     def name(self) -> str:
@@ -70,7 +102,9 @@ class Optimizer(CheckedFields):
 
     @property
     def constants(self) -> tuple[float, ...]:
-        """The numbers of its formula, in the order in which the kernel's formula unpacks them: at most six."""
+        """The numbers of its formula, in the order in which the kernel's formula unpacks them: at
+        most six.
+        """
         return ()
 
     @property
@@ -89,11 +123,20 @@ class Optimizer(CheckedFields):
         Examples
         --------
         >>> from fastnn import SGD
-        >>> SGD(0.1).to_dict()
-        {'name': 'SGD', 'learning_rate': 0.1, 'sequential': False, 'momentum': 0.0, 'nesterov': False}
+        >>> from pprint import pprint
+        >>> pprint(SGD(0.1).to_dict(), sort_dicts=False)
+        {'name': 'SGD',
+         'learning_rate': 0.1,
+         'sequential': False,
+         'momentum': 0.0,
+         'nesterov': False}
         """
         values = {field.name: getattr(self, field.name) for field in fields(self)}
-        given = {k: value for k, value in values.items() if value is not None or k not in ("clip_norm", "rates")}
+        given = {
+            k: value
+            for k, value in values.items()
+            if value is not None or k not in ("clip_norm", "rates")
+        }
         return {"name": self.name, **given, "learning_rate": arguments.describe(self.learning_rate)}
 
     @classmethod
@@ -124,7 +167,8 @@ class Optimizer(CheckedFields):
         0.1
         """
         given = dict(values)
-        name, rate = given.pop("name", None), given.pop("learning_rate", None)
+        name = given.pop("name", None)
+        rate = given.pop("learning_rate", None)
         kind = BUILT_IN[arguments.check_choice("optimizer", name, BUILT_IN)]
         if issubclass(kind, Method):
             given.pop("sequential", None)  # of all methods the same
@@ -134,10 +178,11 @@ class Optimizer(CheckedFields):
 
 @dataclass(frozen=True, repr=False)
 class SGD(Optimizer):
-    """Gradient descent: ``v = momentum v - lr g; p += v``, Nesterov's form ``p += momentum v - lr g``.
+    """Gradient descent: ``v = momentum v - lr g; p += v``, Nesterov's form ``p += momentum v - lr
+    g``.
 
-    Sutskever et al., On the importance of initialization and momentum in deep learning, ICML 2013, equations 1-4, as
-    scikit-learn writes them. State: v, unless momentum is 0.
+    Sutskever et al., On the importance of initialization and momentum in deep learning, ICML 2013,
+    equations 1-4, as scikit-learn writes them. State: v, unless momentum is 0.
 
     Parameters
     ----------
@@ -160,7 +205,10 @@ class SGD(Optimizer):
     Examples
     --------
     >>> from fastnn import SGD, Network, train
-    >>> network, options = Network((1, 1), bias="none"), {"params": [0.0], "epochs": 100, "backend": "numpy"}
+    >>> network, options = (
+    ...     Network((1, 1), bias="none"),
+    ...     {"params": [0.0], "epochs": 100, "backend": "numpy"},
+    ... )
     >>> result = train(network, [[1.0]], [[2.0]], optimizer=SGD(0.1, momentum=0.5), **options)
     >>> result.params.round(3)
     array([2.])
@@ -183,10 +231,12 @@ class SGD(Optimizer):
 
 @dataclass(frozen=True, repr=False)
 class Adam(Optimizer):
-    """Adam: ``m = beta_1 m + (1-beta_1) g; v = beta_2 v + (1-beta_2) g^2; p -= lr_t m / (sqrt v + epsilon)``.
+    """Adam: ``m = beta_1 m + (1-beta_1) g; v = beta_2 v + (1-beta_2) g^2; p -= lr_t m / (sqrt v +
+    epsilon)``.
 
-    With ``lr_t = lr sqrt(1-beta_2^t) / (1-beta_1^t)``: Kingma and Ba, ICLR 2015, section 2, the order of computation
-    that its last paragraph gives; epsilon stands outside the corrected root, as in scikit-learn. State: m, v.
+    With ``lr_t = lr sqrt(1-beta_2^t) / (1-beta_1^t)``: Kingma and Ba, ICLR 2015, section 2, the
+    order of computation that its last paragraph gives; epsilon stands outside the corrected root,
+    as in scikit-learn. State: m, v.
 
     Parameters
     ----------
@@ -209,7 +259,10 @@ class Adam(Optimizer):
     Examples
     --------
     >>> from fastnn import Adam, Network, train
-    >>> network, options = Network((1, 1), bias="none"), {"params": [0.0], "epochs": 300, "backend": "numpy"}
+    >>> network, options = (
+    ...     Network((1, 1), bias="none"),
+    ...     {"params": [0.0], "epochs": 300, "backend": "numpy"},
+    ... )
     >>> train(network, [[1.0]], [[2.0]], optimizer=Adam(0.1), **options).params.round(3)
     array([2.])
     """
@@ -229,7 +282,8 @@ class Adam(Optimizer):
 
 @dataclass(frozen=True, repr=False)
 class AdamW(Adam):
-    """Adam, and ``p -= lr weight_decay p`` for weights, not biases: Loshchilov and Hutter, ICLR 2019, algorithm 2.
+    """Adam, and ``p -= lr weight_decay p`` for weights, not biases: Loshchilov and Hutter, ICLR
+    2019, algorithm 2.
 
     Parameters
     ----------
@@ -254,7 +308,10 @@ class AdamW(Adam):
     Examples
     --------
     >>> from fastnn import AdamW, Network, train
-    >>> network, options = Network((1, 1), bias="none"), {"params": [1.0], "epochs": 1, "backend": "numpy"}
+    >>> network, options = (
+    ...     Network((1, 1), bias="none"),
+    ...     {"params": [1.0], "epochs": 1, "backend": "numpy"},
+    ... )
     >>> train(network, [[0.0]], [[0.0]], optimizer=AdamW(0.1, weight_decay=0.5), **options).params
     array([0.95])
     """
@@ -264,7 +321,8 @@ class AdamW(Adam):
 
 @dataclass(frozen=True, repr=False)
 class RMSprop(Optimizer):
-    """Gradients by their size: ``v = rho v + (1-rho) g^2; p -= lr g / (sqrt v + epsilon)`` with rho = 0.99.
+    """Gradients by their size: ``v = rho v + (1-rho) g^2; p -= lr g / (sqrt v + epsilon)`` with rho
+    = 0.99.
 
     Tieleman and Hinton, lecture 6.5 of Neural Networks for Machine Learning, 2012. State: v.
 
@@ -287,7 +345,10 @@ class RMSprop(Optimizer):
     Examples
     --------
     >>> from fastnn import Network, RMSprop, train
-    >>> network, options = Network((1, 1), bias="none"), {"params": [0.0], "epochs": 1, "backend": "numpy"}
+    >>> network, options = (
+    ...     Network((1, 1), bias="none"),
+    ...     {"params": [0.0], "epochs": 1, "backend": "numpy"},
+    ... )
     >>> train(network, [[1.0]], [[2.0]], optimizer=RMSprop(0.01), **options).params.round(6)
     array([0.1])
     """
@@ -306,12 +367,13 @@ class RMSprop(Optimizer):
 
 @dataclass(frozen=True, repr=False)
 class RPROP(Optimizer):
-    """Resilient propagation (iRprop-): each parameter has its own step size, by the signs of its gradient; full batch.
+    """Resilient propagation (iRprop-): each parameter has its own step size, by the signs of its
+    gradient; full batch.
 
-    With s the sign of ``g`` times the last ``g``: the step is multiplied by 1.2 (s > 0) or 0.5 (s < 0), kept within
-    [1e-6, 50]; where s < 0 the gradient counts as 0; then ``p -= sign(g) step``. The learning rate is the first step.
-    Igel and Huesken, Empirical evaluation of the improved Rprop learning algorithms, Neurocomputing 50, 2003,
-    algorithm 4. State: last gradient, step.
+    With s the sign of ``g`` times the last ``g``: the step is multiplied by 1.2 (s > 0) or 0.5 (s <
+    0), kept within [1e-6, 50]; where s < 0 the gradient counts as 0; then ``p -= sign(g) step``.
+    The learning rate is the first step. Igel and Huesken, Empirical evaluation of the improved
+    Rprop learning algorithms, Neurocomputing 50, 2003, algorithm 4. State: last gradient, step.
 
     Parameters
     ----------
@@ -330,8 +392,13 @@ class RPROP(Optimizer):
     Examples
     --------
     >>> from fastnn import RPROP, Network, train
-    >>> network, options = Network((1, 1), bias="none"), {"params": [0.0], "epochs": 2, "backend": "numpy"}
-    >>> train(network, [[1.0]], [[2.0]], optimizer=RPROP(0.1), **options).params.round(6)  # 0.1, and then 1.2 times 0.1
+    >>> network, options = (
+    ...     Network((1, 1), bias="none"),
+    ...     {"params": [0.0], "epochs": 2, "backend": "numpy"},
+    ... )
+    >>> train(network, [[1.0]], [[2.0]], optimizer=RPROP(0.1), **options).params.round(
+    ...     6
+    ... )  # 0.1, and then 1.2 times 0.1
     array([0.22])
     """
 
@@ -351,16 +418,19 @@ class RPROP(Optimizer):
 
 
 AT_DAMPING, AT_GROWTH, AT_ALPHA, AT_BETA, AT_GAMMA, AT_COUNT = range(1, 7)
-"""The vectors of a method's state at whose heads mu and nu stand; for Bayesian regularization also alpha, beta, gamma,
-and how often these were found. At the head of the last vector stands why the method has ended."""
+"""The vectors of a method's state at whose heads mu and nu stand; for Bayesian regularization also
+alpha, beta, gamma, and how often these were found. At the head of the last vector stands why the
+method has ended."""
 
 
 @dataclass(frozen=True, repr=False)
 class Method(Optimizer):
-    """The base of methods that do an epoch by more than a gradient: a step is an epoch, on all rows.
+    """The base of methods that do an epoch by more than a gradient: a step is an epoch, on all
+    rows.
 
-    A method has no learning rate. It may end a training by itself: then its step changes nothing, and writes which of
-    the reasons in `ends` it was, counted from 1, as the first number of the last vector of state.
+    A method has no learning rate. It may end a training by itself: then its step changes nothing,
+    and writes which of the reasons in `ends` it was, counted from 1, as the first number of the
+    last vector of state.
     """
 
     full_batch: ClassVar[bool] = True
@@ -368,7 +438,8 @@ class Method(Optimizer):
     """The most parameters of a network that it trains."""
     ends: ClassVar[tuple[str, ...]]
 
-    learning_rate: LearningRate = field(default=1.0, init=False, repr=False)  # its steps are taken as they are
+    # its steps are taken as they are
+    learning_rate: LearningRate = field(default=1.0, init=False, repr=False)
     sequential: bool = field(default=False, init=False, repr=False)
     clip_norm: float | None = field(default=None, init=False, repr=False)
     rates: Rates | None = field(default=None, init=False, repr=False)
@@ -398,26 +469,29 @@ class Method(Optimizer):
 
 @dataclass(frozen=True, repr=False)
 class LevenbergMarquardt(Method):
-    """Levenberg-Marquardt: ``(J'J + mu S I) d = J'r; p -= d`` where that lowers the loss; full batch.
+    """Levenberg-Marquardt: ``(J'J + mu S I) d = J'r; p -= d`` where that lowers the loss; full
+    batch.
 
-    J is the Jacobian of the residuals r, a - y, by the parameters. Rows count by their weights, of which S is the sum;
-    a penalty adds alpha to what belongs to the weights. An epoch tries greater dampings mu until the loss falls: the
-    history has the loss after it. MATLAB's `trainlm` is the same method. For the squared error and networks of up to
-    some 500 parameters, in float64: there it takes a hundredth of the time of other optimizers to a small loss. Inputs
-    and targets should be scaled to about -1 to 1. State: mu, nu, and why it ended, each at the head of a vector.
+    J is the Jacobian of the residuals r, a - y, by the parameters. Rows count by their weights, of
+    which S is the sum; a penalty adds alpha to what belongs to the weights. An epoch tries greater
+    dampings mu until the loss falls: the history has the loss after it. MATLAB's `trainlm` is the
+    same method. For the squared error and networks of up to some 500 parameters, in float64: there
+    it takes a hundredth of the time of other optimizers to a small loss. Inputs and targets should
+    be scaled to about -1 to 1. State: mu, nu, and why it ended, each at the head of a vector.
 
     Parameters
     ----------
     damping : float
         The first mu, greater than 0.
     adapt : {"gain", "tenfold"}
-        How mu changes. "gain" [1]_: with the gain q, by which the loss fell over what the linear model promised, mu is
-        multiplied by ``max(1/3, 1 - (2 q - 1)^3)``; where the loss did not fall, by nu, which is 2 and then doubles.
-        "tenfold", MATLAB's rule: by 0.1, and by 10.
+        How mu changes. "gain" [1]_: with the gain q, by which the loss fell over what the linear
+        model promised, mu is multiplied by ``max(1/3, 1 - (2 q - 1)^3)``; where the loss did not
+        fall, by nu, which is 2 and then doubles. "tenfold", MATLAB's rule: by 0.1, and by 10.
     most_damping : float
         A greater mu ends the training (stop reason "damping"): no step lowers the loss.
     min_grad : float
-        The length of the loss' gradient, divided by the variance of the targets, that ends the training ("gradient").
+        The length of the loss' gradient, divided by the variance of the targets, that ends the
+        training ("gradient").
     goal : float
         The loss that ends the training ("goal").
 
@@ -428,7 +502,8 @@ class LevenbergMarquardt(Method):
 
     References
     ----------
-    .. [1] Nielsen, Damping parameter in Marquardt's method, report IMM-REP-1999-05, Technical University of Denmark.
+    .. [1] Nielsen, Damping parameter in Marquardt's method, report IMM-REP-1999-05, Technical
+    University of Denmark.
 
     Examples
     --------
@@ -436,7 +511,14 @@ class LevenbergMarquardt(Method):
     >>> from fastnn import LevenbergMarquardt, Network, train
     >>> X = np.linspace(-1, 1, 41)
     >>> network = Network((1, 5, 1), "tanh")
-    >>> result = train(network, X[:, None], np.sin(3 * X), optimizer=LevenbergMarquardt(goal=1e-6), epochs=100, seed=0)
+    >>> result = train(
+    ...     network,
+    ...     X[:, None],
+    ...     np.sin(3 * X),
+    ...     optimizer=LevenbergMarquardt(goal=1e-6),
+    ...     epochs=100,
+    ...     seed=0,
+    ... )
     >>> result.stop_reason, bool(result.history.loss[-1] <= 1e-6)
     ('goal', True)
     """
@@ -467,20 +549,24 @@ def _check_first_steps(name: str, value: Any) -> int:
 
 @dataclass(frozen=True, repr=False)
 class BayesianRegularization(LevenbergMarquardt):
-    """Levenberg-Marquardt that finds the strength of its penalty by itself: MATLAB's `trainbr`; full batch.
+    """Levenberg-Marquardt that finds the strength of its penalty by itself: MATLAB's `trainbr`;
+    full batch.
 
-    It lowers ``beta E_D + alpha E_W``, with E_D the sum of the squared residuals, by the weights of their rows, and E_W
-    that of all parameters, biases too. Before each step, alpha and beta become the most probable ones [1]_, [2]_:
-    ``gamma = P - alpha tr (beta J'J + alpha I)^-1``, of P parameters, is how many of them the data determine; then
-    ``alpha = gamma / (2 E_W)`` and ``beta = (N - gamma) / (2 E_D)``, N the sum of the rows' weights, times the outputs.
-    At first gamma is P, and N stands for N - gamma where that is not positive. It needs no settings and no validation
-    rows, and is for tables of some 100 to 1,000 rows. Inputs and targets should be scaled to about -1 to 1. State: mu,
-    nu, alpha, beta, gamma, how often these were found, and why it ended, each at the head of a vector.
+    It lowers ``beta E_D + alpha E_W``, with E_D the sum of the squared residuals, by the weights of
+    their rows, and E_W that of all parameters, biases too. Before each step, alpha and beta become
+    the most probable ones [1]_, [2]_: ``gamma = P - alpha tr (beta J'J + alpha I)^-1``, of P
+    parameters, is how many of them the data determine; then ``alpha = gamma / (2 E_W)`` and ``beta
+    = (N - gamma) / (2 E_D)``, N the sum of the rows' weights, times the outputs. At first gamma is
+    P, and N stands for N - gamma where that is not positive. It needs no settings and no validation
+    rows, and is for tables of some 100 to 1,000 rows. Inputs and targets should be scaled to about
+    -1 to 1. State: mu, nu, alpha, beta, gamma, how often these were found, and why it ended, each
+    at the head of a vector.
 
-    The history has the loss with the penalty of each step, of strength alpha / beta: at the end half the variance of
-    the noise, as estimated. It ends by "converged" where a step would raise the logarithm of the probability by less
-    than 1e-5, or no step raises it; by "collapsed" where gamma falls below 1e-3, and the network is a constant: a
-    `FitWarning` says so. Train from another start then, and leave it out of a mean.
+    The history has the loss with the penalty of each step, of strength alpha / beta: at the end
+    half the variance of the noise, as estimated. It ends by "converged" where a step would raise
+    the logarithm of the probability by less than 1e-5, or no step raises it; by "collapsed" where
+    gamma falls below 1e-3, and the network is a constant: a `FitWarning` says so. Train from
+    another start then, and leave it out of a mean.
 
     Parameters
     ----------
@@ -491,13 +577,14 @@ class BayesianRegularization(LevenbergMarquardt):
     most_damping : float
         A greater mu ends the training ("converged"): no step lowers the objective.
     min_grad : float
-        The length of the objective's gradient, divided by the variance of the targets, that ends the training too.
+        The length of the objective's gradient, divided by the variance of the targets, that ends
+        the training too.
     goal : float
         The loss without penalty that ends the training ("goal").
     first_steps : int
-        Steps at the beginning that have a hundredth of the penalty: what a start does not fit yet is taken for noise
-        else, and targets that columns explain only together end as a constant. 0, MATLAB's, fits less noise where a
-        network is wide.
+        Steps at the beginning that have a hundredth of the penalty: what a start does not fit yet
+        is taken for noise else, and targets that columns explain only together end as a constant.
+        0, MATLAB's, fits less noise where a network is wide.
 
     Raises
     ------
@@ -516,7 +603,9 @@ class BayesianRegularization(LevenbergMarquardt):
     >>> X = np.linspace(-1, 1, 100)
     >>> Y = np.sin(3 * X) + 0.1 * np.random.RandomState(0).standard_normal(100)
     >>> network = Network((1, 10, 1), "tanh")
-    >>> result = train(network, X[:, None], Y, optimizer=BayesianRegularization(), epochs=1000, seed=0)
+    >>> result = train(
+    ...     network, X[:, None], Y, optimizer=BayesianRegularization(), epochs=1000, seed=0
+    ... )
     >>> result.stop_reason, network.n_params, round(result.gamma)
     ('converged', 31, 8)
     """
@@ -524,7 +613,8 @@ class BayesianRegularization(LevenbergMarquardt):
     n_slots: ClassVar[int] = 7
     ends: ClassVar[tuple[str, ...]] = ("goal", "converged", "converged", "collapsed")
     first_part: ClassVar[float] = 0.01
-    """So much of the penalty have the first steps, with gamma = P: more ends as a constant, less fits noise."""
+    """So much of the penalty have the first steps, with gamma = P: more ends as a constant, less
+    fits noise."""
     least_gain: ClassVar[float] = 1e-5
     least_gamma: ClassVar[float] = 1e-3
     least_strength: ClassVar[float] = 1e-13
@@ -541,7 +631,9 @@ def with_rate(optimizer: Optimizer, rate: LearningRate) -> Optimizer:
 
 
 def with_options(optimizer: Optimizer, **options: Any) -> Optimizer:
-    """Return the optimizer with `clip_norm`, `rates` or both; TypeError for a method, which takes its own steps."""
+    """Return the optimizer with `clip_norm`, `rates` or both; TypeError for a method, which takes
+    its own steps.
+    """
     if not isinstance(optimizer, Method):
         return replace(optimizer, **options)
     if given := [name for name, value in options.items() if value is not None]:
@@ -557,7 +649,9 @@ OPTIMIZERS: dict[str, type[Optimizer]] = {
     "RPROP": RPROP,
 }
 
-METHODS: dict[str, type[Method]] = {kind.__name__: kind for kind in (LevenbergMarquardt, BayesianRegularization)}
+METHODS: dict[str, type[Method]] = {
+    kind.__name__: kind for kind in (LevenbergMarquardt, BayesianRegularization)
+}
 
 BUILT_IN: dict[str, type[Optimizer]] = {**OPTIMIZERS, **METHODS}
 """The optimizers that step along a gradient, and the methods."""

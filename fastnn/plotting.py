@@ -1,4 +1,6 @@
-"""Pictures by matplotlib, without a screen: losses, predictions and how right they are, speeds side by side, ratios."""
+"""Pictures by matplotlib, without a screen: losses, predictions and how right they are, speeds side
+by side, ratios.
+"""
 
 from __future__ import annotations
 
@@ -25,13 +27,23 @@ if TYPE_CHECKING:
 
     from fastnn.many.results import ManyHistory, ManyResult
 
-__all__ = ["error_curve", "loss_curves", "member_curves", "predictions", "ratios", "reliability", "save", "speeds"]
+__all__ = [
+    "error_curve",
+    "loss_curves",
+    "member_curves",
+    "predictions",
+    "ratios",
+    "reliability",
+    "save",
+    "speeds",
+]
 
 Interval = tuple[float, float, float]
 Curve = ArrayLike | History | TrainingResult
 """A curve to draw: numbers (n,), or a training's losses."""
 
-# Curves of the two back ends lie on top of each other, so the first is drawn wide and pale, the next thin and dashed.
+# Curves of the two back ends lie on top of each other, so the first is drawn wide and pale, the
+# next thin and dashed.
 _STYLES: tuple[dict[str, Any], ...] = (
     {"color": "#9ecae1", "linewidth": 7, "solid_capstyle": "round"},
     {"color": "#08306b", "linewidth": 2, "linestyle": (0, (4, 3))},
@@ -43,23 +55,32 @@ _OF_ONE: tuple[dict[str, Any], ...] = (
 )
 """The curves of one training: its losses, and those of its validation data."""
 
-_LEFT_OUT = {"png": ["Software"], "svg": ["Date", "Creator"], "pdf": ["CreationDate", "Creator", "Producer"]}
+_LEFT_OUT = {
+    "png": ["Software"],
+    "svg": ["Date", "Creator"],
+    "pdf": ["CreationDate", "Creator", "Producer"],
+}
 """The formats that `save` writes, and what each must leave out for the same bytes at each time."""
 
 
 def error_curve(
-    curves: Curve | Mapping[str, Curve], title: str = "Artificial Neural Networks Training", *, axes: Axes | None = None
+    curves: Curve | Mapping[str, Curve],
+    title: str = "Artificial Neural Networks Training",
+    *,
+    axes: Axes | None = None,
 ) -> Figure:
     """Draw errors against the iteration, as the tutorial does.
 
     Parameters
     ----------
     curves : TrainingResult, History, array-like (n_iterations,), or mapping of str to any of these
-        The errors of a training, or of several with their labels. A history's validation losses are drawn beside them.
+        The errors of a training, or of several with their labels. A history's validation losses are
+        drawn beside them.
     title : str
         Above the picture.
     axes : matplotlib.axes.Axes, optional
-        The axes to draw in, which keep the look of their own figure; a new figure where it is not given.
+        The axes to draw in, which keep the look of their own figure; a new figure where it is not
+        given.
 
     Returns
     -------
@@ -87,18 +108,21 @@ def error_curve(
     return figure
 
 
-def loss_curves(curves: Curve | Mapping[str, Curve], title: str = "Loss", *, axes: Axes | None = None) -> Figure:
+def loss_curves(
+    curves: Curve | Mapping[str, Curve], title: str = "Loss", *, axes: Axes | None = None
+) -> Figure:
     """Draw losses against the epoch, with a logarithmic loss axis.
 
     Parameters
     ----------
     curves : TrainingResult, History, array-like (n_epochs,), or mapping of str to any of these
-        The losses of a training, or of several with their labels; the first epoch is number 1. A history's validation
-        losses are drawn beside its training losses.
+        The losses of a training, or of several with their labels; the first epoch is number 1. A
+        history's validation losses are drawn beside its training losses.
     title : str
         Above the picture.
     axes : matplotlib.axes.Axes, optional
-        The axes to draw in, which keep the look of their own figure; a new figure where it is not given.
+        The axes to draw in, which keep the look of their own figure; a new figure where it is not
+        given.
 
     Returns
     -------
@@ -127,19 +151,23 @@ def loss_curves(curves: Curve | Mapping[str, Curve], title: str = "Loss", *, axe
 
 
 def member_curves(
-    many: ManyResult | ManyHistory, title: str = "Losses of the members", *, axes: Axes | None = None
+    many: ManyResult | ManyHistory,
+    title: str = "Losses of the members",
+    *,
+    axes: Axes | None = None,
 ) -> Figure:
     """Draw the losses of many trainings against the epoch, those of the best one in another color.
 
     Parameters
     ----------
     many : ManyResult or ManyHistory
-        What `fastnn.train_many` returns, or its `history`. Where all members have validation losses, these are drawn.
-        Of more than 40 members 40 are, evenly spread, and the best one.
+        What `fastnn.train_many` returns, or its `history`. Where all members have validation
+        losses, these are drawn. Of more than 40 members 40 are, evenly spread, and the best one.
     title : str
         Above the picture.
     axes : matplotlib.axes.Axes, optional
-        The axes to draw in, which keep the look of their own figure; a new figure where it is not given.
+        The axes to draw in, which keep the look of their own figure; a new figure where it is not
+        given.
 
     Returns
     -------
@@ -167,11 +195,20 @@ def member_curves(
     best = many.best() if hasattr(many, "best") else int(np.nanmin(losses, axis=1).argmin())
     n_members = len(losses)
     figure, axes = empty_figure(title, "epoch", "validation loss" if validated else "loss", axes)
-    epochs, chosen = np.arange(1, losses.shape[1] + 1), display.some_of(n_members)
-    label = f"{len(chosen)} of {n_members:,} members" if len(chosen) < n_members else f"{n_members} members"
+    epochs = np.arange(1, losses.shape[1] + 1)
+    chosen = display.some_of(n_members)
+    label = (
+        f"{len(chosen)} of {n_members:,} members"
+        if len(chosen) < n_members
+        else f"{n_members} members"
+    )
     for k, i in enumerate(chosen):
-        axes.plot(epochs, losses[i], color="#3b82c4", alpha=0.35, linewidth=1, label=None if k else label)
-    axes.plot(epochs, losses[best], color="#d9730d", linewidth=2.5, label=f"member {best}, the best")
+        axes.plot(
+            epochs, losses[i], color="#3b82c4", alpha=0.35, linewidth=1, label=None if k else label
+        )
+    axes.plot(
+        epochs, losses[best], color="#d9730d", linewidth=2.5, label=f"member {best}, the best"
+    )
     axes.margins(x=0.02)
     axes.legend(frameon=False, fontsize=13)
     _scale_as_losses(axes)
@@ -190,7 +227,8 @@ def predictions(
     title : str
         Above the picture.
     axes : matplotlib.axes.Axes, optional
-        The axes to draw in, which keep the look of their own figure; a new figure where it is not given.
+        The axes to draw in, which keep the look of their own figure; a new figure where it is not
+        given.
 
     Returns
     -------
@@ -210,13 +248,24 @@ def predictions(
     >>> plotting.predictions([1.0, 2.0, 3.0], [1.1, 1.9, 3.2]).axes[0].get_xlabel()
     'predicted'
     """
-    true, predicted = np.asarray(true, np.float64), np.asarray(predicted, np.float64)
+    true = np.asarray(true, np.float64)
+    predicted = np.asarray(predicted, np.float64)
     if true.shape != predicted.shape or not true.size:
-        raise ValueError(f"true and predicted must be numbers of the same rows, not {true.shape} and {predicted.shape}")
+        raise ValueError(
+            f"true and predicted must be numbers of the same rows, not {true.shape} and "
+            f"{predicted.shape}"
+        )
     true, predicted = true.reshape(len(true), -1), predicted.reshape(len(true), -1)
     figure, axes = empty_figure(title, "predicted", "true", axes)
     for k in range(true.shape[1]):
-        axes.plot(predicted[:, k], true[:, k], "o", color=f"C{k}" if k else "#3b82c4", markersize=3, alpha=0.5)
+        axes.plot(
+            predicted[:, k],
+            true[:, k],
+            "o",
+            color=f"C{k}" if k else "#3b82c4",
+            markersize=3,
+            alpha=0.5,
+        )
     ends = [np.nanmin([true, predicted]), np.nanmax([true, predicted])]
     axes.plot(ends, ends, color="0.5", linewidth=1, linestyle=(0, (4, 3)))
     return figure
@@ -225,7 +274,8 @@ def predictions(
 def reliability(
     right: ArrayLike, confidence: ArrayLike, title: str = "Reliability", *, axes: Axes | None = None
 ) -> Figure:
-    """Draw how often predictions were right against how sure they were, in ten groups of as many rows.
+    """Draw how often predictions were right against how sure they were, in ten groups of as many
+    rows.
 
     Parameters
     ----------
@@ -236,7 +286,8 @@ def reliability(
     title : str
         Above the picture.
     axes : matplotlib.axes.Axes, optional
-        The axes to draw in, which keep the look of their own figure; a new figure where it is not given.
+        The axes to draw in, which keep the look of their own figure; a new figure where it is not
+        given.
 
     Returns
     -------
@@ -256,10 +307,16 @@ def reliability(
     >>> plotting.reliability([True, False, True], [0.9, 0.6, 0.8]).axes[0].get_ylabel()
     'part that was right'
     """
-    right, confidence = np.asarray(right, np.float64), np.asarray(confidence, np.float64)
+    right = np.asarray(right, np.float64)
+    confidence = np.asarray(confidence, np.float64)
     if right.shape != confidence.shape or right.ndim != 1 or not right.size:
-        raise ValueError(f"right and confidence must be (n,), a number a row, not {right.shape} and {confidence.shape}")
-    groups = [rows for rows in np.array_split(np.argsort(confidence, kind="stable"), 10) if len(rows)]
+        raise ValueError(
+            f"right and confidence must be (n,), a number a row, not {right.shape} and "
+            f"{confidence.shape}"
+        )
+    groups = [
+        rows for rows in np.array_split(np.argsort(confidence, kind="stable"), 10) if len(rows)
+    ]
     x, y = (np.array([values[rows].mean() for rows in groups]) for values in (confidence, right))
     noise = 2 * np.sqrt(x * (1 - x) / [len(rows) for rows in groups])
     figure, axes = empty_figure(title, "probability that was given", "part that was right", axes)
@@ -276,12 +333,14 @@ def speeds(
     xlabel: str = "iterations per second",
     notes: Mapping[str, str] | None = None,
 ) -> Figure:
-    """Draw speeds on a logarithmic axis: a line a workload, a dot a competitor, and a note between two competitors.
+    """Draw speeds on a logarithmic axis: a line a workload, a dot a competitor, and a note between
+    two competitors.
 
     Parameters
     ----------
     rows : mapping of str to mapping of str to (low, median, high)
-        By workload, by competitor: the median, and the quartiles, which are drawn as a bar through the dot.
+        By workload, by competitor: the median, and the quartiles, which are drawn as a bar through
+        the dot.
     title, xlabel : str
         Above and below the picture.
     notes : mapping of str to str, optional
@@ -309,8 +368,17 @@ def speeds(
         medians = [median for _, median, _ in row.values()]
         axes.plot([min(medians), max(medians)], [y, y], color="0.8", linewidth=2, zorder=1)
         for name, (low, median, high) in row.items():
-            axes.plot([low, high], [y, y], color=colors[name], linewidth=5, alpha=0.5, solid_capstyle="butt")
-            axes.plot(median, y, "o", color=colors[name], markersize=11, label=name if y == 0 else None)
+            axes.plot(
+                [low, high],
+                [y, y],
+                color=colors[name],
+                linewidth=5,
+                alpha=0.5,
+                solid_capstyle="butt",
+            )
+            axes.plot(
+                median, y, "o", color=colors[name], markersize=11, label=name if y == 0 else None
+            )
             if len(row) == 1:
                 continue
             x, side = (-12, "right") if median == min(medians) else (12, "left")
@@ -318,16 +386,35 @@ def speeds(
             axes.annotate(f"{median:,.0f}", (median, y), (x, 0), ha=side, **look)
         if notes and len(medians) == 2:
             middle = (medians[0] * medians[1]) ** 0.5
-            axes.annotate(notes[workload], (middle, y), (0, 9), textcoords="offset points", ha="center", fontsize=12)
+            axes.annotate(
+                notes[workload],
+                (middle, y),
+                (0, 9),
+                textcoords="offset points",
+                ha="center",
+                fontsize=12,
+            )
     _name_lines(axes, rows, (0.22, 0.12))
-    axes.legend(frameon=False, fontsize=13, ncols=len(names), loc="lower right", bbox_to_anchor=(1, 1), borderpad=0)
+    axes.legend(
+        frameon=False,
+        fontsize=13,
+        ncols=len(names),
+        loc="lower right",
+        bbox_to_anchor=(1, 1),
+        borderpad=0,
+    )
     return figure
 
 
 def ratios(
-    rows: Mapping[str, Interval], wrong: Collection[str], limits: Iterable[float], title: str, xlabel: str
+    rows: Mapping[str, Interval],
+    wrong: Collection[str],
+    limits: Iterable[float],
+    title: str,
+    xlabel: str,
 ) -> Figure:
-    """Draw ratios with their intervals, a line each, beside 1 and the limits above which they are wrong.
+    """Draw ratios with their intervals, a line each, beside 1 and the limits above which they are
+    wrong.
 
     Parameters
     ----------
@@ -391,7 +478,9 @@ def _draw(axes: Axes, curves: Mapping[str, Array], first: int) -> None:
     for i, (label, y) in enumerate(curves.items()):
         axes.plot(np.arange(first, first + len(y)), y, label=label, **styles[i % len(styles)])
     axes.margins(x=0.02)
-    axes.legend(frameon=False, fontsize=axes.xaxis.label.get_fontproperties().get_size_in_points() - 1)
+    axes.legend(
+        frameon=False, fontsize=axes.xaxis.label.get_fontproperties().get_size_in_points() - 1
+    )
 
 
 def curves_by_label(curves: Curve | Mapping[str, Curve]) -> dict[str, Array]:
@@ -400,12 +489,17 @@ def curves_by_label(curves: Curve | Mapping[str, Curve]) -> dict[str, Array]:
         return _curves_of(curves, "training", "validation", "curves")
     if not curves:
         raise ValueError("curves is empty: give at least one, such as {'label': result}")
-    found = (_curves_of(curve, label, f"{label}, validation", f"curves[{label!r}]") for label, curve in curves.items())
+    found = (
+        _curves_of(curve, label, f"{label}, validation", f"curves[{label!r}]")
+        for label, curve in curves.items()
+    )
     return {label: values for named in found for label, values in named.items()}
 
 
 def _curves_of(curve: Curve, label: str, label_of_validation: str, where: str) -> dict[str, Array]:
-    """Return the losses of a training, and of its validation data where it has some, or the numbers that were given."""
+    """Return the losses of a training, and of its validation data where it has some, or the numbers
+    that were given.
+    """
     history = curve.history if isinstance(curve, TrainingResult) else curve
     if isinstance(history, History):
         losses = {label: history.loss, label_of_validation: history.validation_loss}
@@ -415,26 +509,38 @@ def _curves_of(curve: Curve, label: str, label_of_validation: str, where: str) -
             values = {label: np.asarray(history, np.float64)}
         except (TypeError, ValueError):
             hint = ""
-            if isinstance(curve, (list, tuple)) and any(isinstance(one, (History, TrainingResult)) for one in curve):
+            if isinstance(curve, (list, tuple)) and any(
+                isinstance(one, (History, TrainingResult)) for one in curve
+            ):
                 hint = ": several have labels, such as {'a': result_a, 'b': result_b}"
             what = f"{where} must be a TrainingResult, a History or numbers"
             raise TypeError(f"{what}, not {shown(curve)}{hint}") from None
     shape = values[label].shape
     if shape == (0,) and isinstance(history, History):
-        why, what = "no epoch of the training ended", "the training" if where == "curves" else where
+        why = "no epoch of the training ended"
+        what = "the training" if where == "curves" else where
         if isinstance(curve, TrainingResult) and curve.state.index is None:
-            why = "it holds a network alone, without its history, as save(path, state=False) and export write it"
+            why = (
+                "it holds a network alone, without its history, as save(path, state=False) and "
+                "export write it"
+            )
         raise ValueError(f"{what} has no losses to draw: {why}")
     if len(shape) != 1 or shape == (0,):
-        raise ValueError(f"{where} must be a curve of at least one number, shape (n,); it has the shape {shape}")
+        raise ValueError(
+            f"{where} must be a curve of at least one number, shape (n,); it has the shape {shape}"
+        )
     return values
 
 
-# ------------------------------------------------------------------------------------------------- figures and files
+# -------------------------------------------------------------------------------- figures and files
 
 
-def empty_figure(title: str, xlabel: str, ylabel: str, axes: Axes | None = None) -> tuple[Figure, Axes]:
-    """Return an empty figure and its axes, or those given; no window is opened, whatever matplotlib's back end."""
+def empty_figure(
+    title: str, xlabel: str, ylabel: str, axes: Axes | None = None
+) -> tuple[Figure, Axes]:
+    """Return an empty figure and its axes, or those given; no window is opened, whatever
+    matplotlib's back end.
+    """
     try:
         from matplotlib.axes import Axes
         from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -444,7 +550,9 @@ def empty_figure(title: str, xlabel: str, ylabel: str, axes: Axes | None = None)
 
     if axes is not None:
         if not isinstance(axes, Axes):
-            raise TypeError(f"axes must be matplotlib's, as plt.subplots() makes them, not {shown(axes)}")
+            raise TypeError(
+                f"axes must be matplotlib's, as plt.subplots() makes them, not {shown(axes)}"
+            )
         axes.set(title=title, xlabel=xlabel, ylabel=ylabel)
         return cast("Figure", axes.get_figure(root=True)), axes
     figure = Figure(figsize=(10, 8), layout="constrained")
@@ -462,7 +570,9 @@ def empty_figure(title: str, xlabel: str, ylabel: str, axes: Axes | None = None)
 
 
 def _png(figure: Figure) -> bytes:
-    """Return a figure as a notebook shows it, which knows matplotlib's figures only where pyplot was imported."""
+    """Return a figure as a notebook shows it, which knows matplotlib's figures only where pyplot
+    was imported.
+    """
     file = io.BytesIO()
     figure.savefig(file, format="png", dpi=72)
     return file.getvalue()
@@ -476,8 +586,8 @@ def save(figure: Figure, path: str | os.PathLike[str]) -> Path:
     figure : matplotlib.figure.Figure
         Such as the functions of `fastnn.plotting` return.
     path : str or path
-        Its ending is the format: .png (also where there is none), .svg or .pdf. No time and no version is written, so
-        the same curve gives the same bytes.
+        Its ending is the format: .png (also where there is none), .svg or .pdf. No time and no
+        version is written, so the same curve gives the same bytes.
 
     Returns
     -------
@@ -494,11 +604,16 @@ def save(figure: Figure, path: str | os.PathLike[str]) -> Path:
     Examples
     --------
     >>> from fastnn import plotting
-    >>> plotting.save(plotting.loss_curves([0.9, 0.5, 0.3]), "pictures/loss.png").stat().st_size > 1000
+    >>> plotting.save(
+    ...     plotting.loss_curves([0.9, 0.5, 0.3]), "pictures/loss.png"
+    ... ).stat().st_size > 1000
     True
     """
     if not hasattr(figure, "savefig"):
-        raise TypeError(f"figure must be a matplotlib Figure, such as fastnn.plotting returns, not {shown(figure)}")
+        raise TypeError(
+            f"figure must be a matplotlib Figure, such as fastnn.plotting returns, not "
+            f"{shown(figure)}"
+        )
     path = Path(path)
     form = path.suffix.lower().removeprefix(".") or "png"
     if form not in _LEFT_OUT:

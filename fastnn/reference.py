@@ -1,9 +1,9 @@
 """The NumPy back end: the specification. If the two back ends disagree, this one is right.
 
-Read it top to bottom: activations, losses, forward pass, backward pass, optimizers, Levenberg-Marquardt, and the loop
-that puts them together. Arrays have one row per example: X (n, fan_in), a (n, fan_out), W (fan_in, fan_out), b
-(fan_out,). The functions accept complex parameters, so that the gradient can be checked by complex steps; branches look
-at ``.real``.
+Read it top to bottom: activations, losses, forward pass, backward pass, optimizers,
+Levenberg-Marquardt, and the loop that puts them together. Arrays have one row per example: X (n,
+fan_in), a (n, fan_out), W (fan_in, fan_out), b (fan_out,). The functions accept complex parameters,
+so that the gradient can be checked by complex steps; branches look at ``.real``.
 """
 
 from __future__ import annotations
@@ -23,8 +23,9 @@ from fastnn.optimizers import AT_ALPHA, AT_COUNT, AT_DAMPING, AT_GROWTH
 from fastnn.optimizers import BayesianRegularization as Bayesian
 from fastnn.state import Data, Steps, StepState, Task
 
-# -------------------------------------------------------------------------------------------------------- activations
-# name -> (a = f(z), delta = d * f'(z)), with d = dL/da. f' is a function of a where it can be. Where f' is 0 or 1,
+# -------------------------------------------------------------------------------------- activations
+# name -> (a = f(z), delta = d * f'(z)), with d = dL/da. f' is a function of a where it can be.
+# Where f' is 0 or 1,
 # `where` chooses: 0 times infinity is no number. A parameter comes after the arrays.
 
 
@@ -67,9 +68,11 @@ def elu_delta(d: Array, a: Array, z: Array, alpha: float = 1.0) -> Array:
 
 
 def flush(x: Array, weight: Any = 1) -> Array:
-    """x, but 0 where it is below `LEAST_DELTA`, of a delta times its row's weight: products may be subnormal then
+    """x, but 0 where it is below `LEAST_DELTA`, of a delta times its row's weight: products may be
+    subnormal then
 
-    Some processors take a hundred cycles for such a product, and a network that knows its rows by heart has many.
+    Some processors take a hundred cycles for such a product, and a network that knows its rows by
+    heart has many.
     """
     return np.where(abs(x.real) < weight * LEAST_DELTA[x.real.dtype.name], 0, x)
 
@@ -86,7 +89,9 @@ def silu_slope(z: Array) -> Array:
 
 
 def gelu_gate(z: Array) -> Array:
-    """``sigmoid(2u)`` with ``u = sqrt(2/pi) (z + 0.044715 z^3)``, since ``(1 + tanh u) / 2 = sigmoid(2u)``"""
+    """``sigmoid(2u)`` with ``u = sqrt(2/pi) (z + 0.044715 z^3)``, since ``(1 + tanh u) / 2 =
+    sigmoid(2u)``
+    """
     return flush(sigmoid(GELU_SCALE * (z + GELU_CUBIC * z * z * z)))
 
 
@@ -117,7 +122,9 @@ ACTIVATION_FUNCTIONS: dict[str, ActivationFunctions] = {
     "identity": ActivationFunctions(lambda z: z, lambda d, a, z: d),
     "sigmoid": ActivationFunctions(sigmoid, lambda d, a, z: d * (a * (1 - a))),
     "tanh": ActivationFunctions(np.tanh, lambda d, a, z: d * (1 - a * a)),
-    "relu": ActivationFunctions(lambda z: np.where(z.real < 0, 0, z), lambda d, a, z: np.where(a.real > 0, d, 0)),
+    "relu": ActivationFunctions(
+        lambda z: np.where(z.real < 0, 0, z), lambda d, a, z: np.where(a.real > 0, d, 0)
+    ),
     "leaky_relu": ActivationFunctions(leaky_relu, leaky_relu_delta),
     "elu": ActivationFunctions(elu, elu_delta),
     "selu": ActivationFunctions(
@@ -127,7 +134,9 @@ ACTIVATION_FUNCTIONS: dict[str, ActivationFunctions] = {
     "softplus": ActivationFunctions(softplus, lambda d, a, z: d * -np.expm1(-a)),
     "silu": ActivationFunctions(silu, lambda d, a, z: d * silu_slope(z)),
     "gelu": ActivationFunctions(lambda z: z * gelu_gate(z), lambda d, a, z: d * gelu_slope(z)),
-    "softmax": ActivationFunctions(softmax, lambda d, a, z: a * (d - (d * a).sum(axis=1, keepdims=True))),
+    "softmax": ActivationFunctions(
+        softmax, lambda d, a, z: a * (d - (d * a).sum(axis=1, keepdims=True))
+    ),
     "exp": ActivationFunctions(np.exp, lambda d, a, z: d * a),
     "mish": ActivationFunctions(lambda z: z * mish_gate(z), lambda d, a, z: d * mish_slope(z)),
 }
@@ -138,11 +147,14 @@ def activation_of(layer: Layer) -> ActivationFunctions:
     functions = ACTIVATION_FUNCTIONS[layer.activation]
     if not layer.numbers:
         return functions
-    return ActivationFunctions(*(lambda *arrays, f=f: f(*arrays, *layer.numbers) for f in functions))
+    return ActivationFunctions(
+        *(lambda *arrays, f=f: f(*arrays, *layer.numbers) for f in functions)
+    )
 
 
-# ------------------------------------------------------------------------------------------------------------- losses
-# name -> (l, d = dl/da), elementwise; a row's loss is the sum over its outputs. Parameters, (n_outputs,) each, come
+# ------------------------------------------------------------------------------------------- losses
+# name -> (l, d = dl/da), elementwise; a row's loss is the sum over its outputs. Parameters,
+# (n_outputs,) each, come
 # after the arrays.
 
 
@@ -152,7 +164,9 @@ def smoothed(y: Array, keep: Any = 1.0, share: Any = 0.0) -> Array:
 
 
 class LossFunctions(NamedTuple):
-    """One loss: its value for each output, its derivative by the output, and the target that a matched one has."""
+    """One loss: its value for each output, its derivative by the output, and the target that a
+    matched one has.
+    """
 
     value: Callable[..., Array]
     d: Callable[..., Array]
@@ -166,7 +180,9 @@ def clip(p: Array) -> Array:
 
 
 def huber(a: Array, y: Array, delta: Any = 1.0) -> Array:
-    """``e^2 / 2 where |e| <= delta else delta (|e| - delta / 2)``, e = a - y: Huber, Ann. Math. Stat. 35, 1964"""
+    """``e^2 / 2 where |e| <= delta else delta (|e| - delta / 2)``, e = a - y: Huber, Ann. Math.
+    Stat. 35, 1964
+    """
     e = a - y
     size = e * np.sign(e.real)
     return np.where(size.real <= delta, e * e / 2, delta * (size - delta * 0.5))
@@ -190,7 +206,8 @@ def pinball_d(a: Array, y: Array, q: Any = 0.5) -> Array:
 
 def log_loss(a: Array, y: Array, *smoothing: Any) -> Array:
     """``-[y log p + (1 - y) log(1 - p)]``, p the clipped output"""
-    p, y = clip(a), smoothed(y, *smoothing)
+    p = clip(a)
+    y = smoothed(y, *smoothing)
     return -(y * np.log(p) + (1 - y) * np.log(1 - p))
 
 
@@ -206,13 +223,17 @@ def poisson(a: Array, y: Array) -> Array:
 
 
 def unmatched(a: Array, y: Array, *numbers: Any) -> Array:
-    """Raise an error: the derivative by `a` is never used where each output activation is a matched one."""
+    """Raise an error: the derivative by `a` is never used where each output activation is a matched
+    one.
+    """
     raise NotImplementedError("this loss is always matched with its output: delta = a - y")
 
 
 LOSS_FUNCTIONS: dict[str, LossFunctions] = {
     "squared_error": LossFunctions(lambda a, y: (a - y) ** 2 / 2, lambda a, y: a - y),
-    "absolute_error": LossFunctions(lambda a, y: (a - y) * np.sign((a - y).real), lambda a, y: np.sign((a - y).real)),
+    "absolute_error": LossFunctions(
+        lambda a, y: (a - y) * np.sign((a - y).real), lambda a, y: np.sign((a - y).real)
+    ),
     "huber": LossFunctions(huber, huber_d),
     "log_loss": LossFunctions(log_loss, unmatched, smoothed),
     "cross_entropy": LossFunctions(cross_entropy, unmatched, smoothed),
@@ -222,14 +243,22 @@ LOSS_FUNCTIONS: dict[str, LossFunctions] = {
 
 
 def loss_of(network: Network) -> LossFunctions:
-    """The functions of a network's loss, with its parameters in the dtype of the outputs or targets"""
-    functions, numbers = LOSS_FUNCTIONS[network.loss_name], network.loss_numbers
+    """The functions of a network's loss, with its parameters in the dtype of the outputs or
+    targets
+    """
+    functions = LOSS_FUNCTIONS[network.loss_name]
+    numbers = network.loss_numbers
     if not numbers:
         return functions
-    return LossFunctions(*(lambda x, *y, f=f: f(x, *y, *(n.astype(x.real.dtype) for n in numbers)) for f in functions))
+    return LossFunctions(
+        *(
+            lambda x, *y, f=f: f(x, *y, *(n.astype(x.real.dtype) for n in numbers))
+            for f in functions
+        )
+    )
 
 
-# -------------------------------------------------------------------------------------------------- forward, backward
+# -------------------------------------------------------------------------------- forward, backward
 
 
 class Batch(NamedTuple):
@@ -242,7 +271,9 @@ class Batch(NamedTuple):
 
 
 class Views(NamedTuple):
-    """The weights W (fan_in, fan_out) and biases b (n_bias,) of the layers, as views of a flat vector."""
+    """The weights W (fan_in, fan_out) and biases b (n_bias,) of the layers, as views of a flat
+    vector.
+    """
 
     W: list[Array]
     b: list[Array]
@@ -255,17 +286,24 @@ def views(network: Network, flat: Array) -> Views:
 
 def take(network: Network, data: Data, rows: Array | slice) -> Batch:
     """The batch of some rows of the data."""
-    X, Y, weight = data.X[rows], data.Y[rows], data.sample_weight[rows]
+    X = data.X[rows]
+    Y = data.Y[rows]
+    weight = data.sample_weight[rows]
     if not weight.all():
         used = weight > 0
-        X, Y, weight = X[used], Y[used], weight[used]
+        X = X[used]
+        Y = Y[used]
+        weight = weight[used]
     divisor = float(weight.sum()) if network.reduction == "mean" else 1.0
     return Batch(X, Y, weight[:, None], divisor)
 
 
 def forward(network: Network, params: Views, X: Array) -> tuple[list[Array], list[Array]]:
-    """Pre-activations z[l] (n, fan_out) of the layers, and activations a[l]: a[0] is X, a[l + 1] layer l's output."""
-    zs, activations = [], [X]
+    """Pre-activations z[l] (n, fan_out) of the layers, and activations a[l]: a[0] is X, a[l + 1]
+    layer l's output.
+    """
+    zs = []
+    activations = [X]
     for layer, W, b in zip(network.layers, params.W, params.b, strict=True):
         z = activations[-1] @ W
         if layer.n_bias:
@@ -304,14 +342,17 @@ def backward(
 ) -> None:
     """Write the gradient of L into the views `gradient`, from the output to the input.
 
-    `after_layer`, if given, is called with a layer's number when its gradient is there and before delta is carried
-    below it: an optimizer with ``sequential=True`` updates the layer then.
+    `after_layer`, if given, is called with a layer's number when its gradient is there and before
+    delta is carried below it: an optimizer with ``sequential=True`` updates the layer then.
     """
     zs, activations = passed
     delta = output_delta(network, zs[-1], activations[-1], batch)
     for l in reversed(range(network.n_layers)):
-        layer, W, b = network.layers[l], params.W[l], params.b[l]
-        dW, db = gradient.W[l], gradient.b[l]
+        layer = network.layers[l]
+        W = params.W[l]
+        b = params.b[l]
+        dW = gradient.W[l]
+        db = gradient.b[l]
         np.matmul(activations[l].T, delta, out=dW)
         if alpha:
             dW += alpha * W
@@ -330,12 +371,15 @@ def backward(
             delta = flush(delta, batch.weight)
 
 
-# --------------------------------------------------------------------------------------------------------- optimizers
-# Each changes the parameters p and the optimizer's state in place, given the gradient g: all of one length.
+# --------------------------------------------------------------------------------------- optimizers
+# Each changes the parameters p and the optimizer's state in place, given the gradient g: all of one
+# length.
 
 
 def clip_norm(gradient: Array, most: float) -> None:
-    """``g *= most / |g|`` where ``|g| > most``, |g| the root of the sum of all squares, in float64"""
+    """``g *= most / |g|`` where ``|g| > most``, |g| the root of the sum of all squares, in
+    float64
+    """
     length = float(np.linalg.norm(gradient.astype(np.float64)))
     if most < length < math.inf:
         gradient *= most / length
@@ -389,8 +433,12 @@ def rprop(optimizer: optimizers.RPROP, p: Array, slots: Array, g: Array, rates: 
     last, size = slots
     size[size == 0] = rates.learning_rate
     agreement = g * last
-    factor = np.where(agreement > 0, optimizer.grow, np.where(agreement < 0, optimizer.shrink, 1)).astype(p.dtype)
-    size[...] = np.where(agreement == 0, size, np.clip(size * factor, optimizer.smallest, optimizer.largest))
+    factor = np.where(
+        agreement > 0, optimizer.grow, np.where(agreement < 0, optimizer.shrink, 1)
+    ).astype(p.dtype)
+    size[...] = np.where(
+        agreement == 0, size, np.clip(size * factor, optimizer.smallest, optimizer.largest)
+    )
     last[...] = np.where(agreement < 0, 0, g)
     p -= np.sign(last) * size
 
@@ -403,13 +451,18 @@ UPDATES: dict[str, Callable[..., None]] = {
     "RPROP": rprop,
 }
 
-# ------------------------------------------------------------------- Levenberg-Marquardt, Bayesian regularization
+# ----------------------------------------------------- Levenberg-Marquardt, Bayesian regularization
 
 
-def jacobian(network: Network, params: Views, passed: tuple[list[Array], list[Array]], weight: Array) -> Array:
-    """The derivatives (n_outputs * n, n_params) of each output of each row, times the roots of the rows' weights."""
+def jacobian(
+    network: Network, params: Views, passed: tuple[list[Array], list[Array]], weight: Array
+) -> Array:
+    """The derivatives (n_outputs * n, n_params) of each output of each row, times the roots of the
+    rows' weights.
+    """
     zs, activations = passed
-    n, slopes = len(zs[0]), []
+    n = len(zs[0])
+    slopes = []
     for o in range(network.n_outputs):
         d = np.zeros_like(zs[-1])
         d[:, o] = np.sqrt(weight[:, 0])
@@ -418,18 +471,26 @@ def jacobian(network: Network, params: Views, passed: tuple[list[Array], list[Ar
             layer = network.layers[l]
             delta = flush(activation_of(layer).delta(d, activations[l + 1], zs[l]), weight)
             slope[:, layer.weight] = (activations[l][:, :, None] * delta[:, None, :]).reshape(n, -1)
-            slope[:, layer.bias] = delta if layer.n_bias == layer.fan_out else delta.sum(axis=1, keepdims=True)
+            slope[:, layer.bias] = (
+                delta if layer.n_bias == layer.fan_out else delta.sum(axis=1, keepdims=True)
+            )
             d = delta @ params.W[l].T
         slopes.append(slope)
     return np.concatenate(slopes)
 
 
 def normal_equations(network: Network, p: Array, batch: Batch, alpha: float) -> tuple[Array, Array]:
-    """``J'J + alpha I`` (n_params, n_params) and ``J'r + alpha p`` (n_params,), block by block; alpha for weights."""
-    penalty, params = alpha * network.is_weight(), views(network, p)
-    products, gradient = np.diag(penalty), penalty * p
+    """``J'J + alpha I`` (n_params, n_params) and ``J'r + alpha p`` (n_params,), block by block;
+    alpha for weights.
+    """
+    penalty = alpha * network.is_weight()
+    params = views(network, p)
+    products = np.diag(penalty)
+    gradient = penalty * p
     for first in range(0, len(batch.X), ROW_BLOCK):
-        X, Y, weight = (array[first : first + ROW_BLOCK] for array in (batch.X, batch.Y, batch.weight))
+        X, Y, weight = (
+            array[first : first + ROW_BLOCK] for array in (batch.X, batch.Y, batch.weight)
+        )
         passed = forward(network, params, X)
         J = jacobian(network, params, passed, weight)
         products += J.T @ J
@@ -438,7 +499,9 @@ def normal_equations(network: Network, p: Array, batch: Batch, alpha: float) -> 
 
 
 def solve(products: Array, damping: float, gradient: Array) -> Array:
-    """The d of ``(products + damping I) d = gradient`` (n_params,); NaN where the matrix has no Cholesky factor."""
+    """The d of ``(products + damping I) d = gradient`` (n_params,); NaN where the matrix has no
+    Cholesky factor.
+    """
     matrix = products + damping * np.eye(len(gradient))
     try:
         np.linalg.cholesky(matrix)
@@ -448,14 +511,23 @@ def solve(products: Array, damping: float, gradient: Array) -> Array:
 
 
 def weigh(
-    rule: Bayesian, heads: Array, p: Array, products: Array, gradient: Array, squares: float, n_errors: float
+    rule: Bayesian,
+    heads: Array,
+    p: Array,
+    products: Array,
+    gradient: Array,
+    squares: float,
+    n_errors: float,
 ) -> tuple[int, float]:
-    """Write alpha, beta, gamma and how often to `heads`; return why that ends the training, or 0, and the strength.
+    """Write alpha, beta, gamma and how often to `heads`; return why that ends the training, or 0,
+    and the strength.
 
-    `squares` is the sum of the squared residuals, `n_errors` how many there are. Nothing changes where the matrix has
-    no Cholesky factor.
+    `squares` is the sum of the squared residuals, `n_errors` how many there are. Nothing changes
+    where the matrix has no Cholesky factor.
     """
-    n, gain, strength = len(p), math.inf, 0.0
+    n = len(p)
+    gain = math.inf
+    strength = 0.0
     alpha, beta, gamma, count = evidence = heads[AT_ALPHA : AT_COUNT + 1]
     is_first = count <= rule.first_steps
     if p @ p == 0:
@@ -472,7 +544,8 @@ def weigh(
         promised = root @ (gradient + strength * p)
         gain = beta * (promised @ promised)
     alpha = gamma / (2 * (p @ p))
-    beta, least = (n_errors - gamma if n_errors > gamma else n_errors) / (2 * squares), rule.least_strength
+    beta = (n_errors - gamma if n_errors > gamma else n_errors) / (2 * squares)
+    least = rule.least_strength
     if alpha < least * products.diagonal().max() * beta:
         beta = alpha / (least * products.diagonal().max())
     if not is_first:
@@ -485,34 +558,53 @@ def weigh(
 
 
 def levenberg_marquardt(task: Task, state: StepState, steps: Steps) -> int:
-    """Do steps, and return the number of those that were done; the state says why that is not all of them."""
-    network, method, heads = task.network, task.optimizer, state.vectors[:, 0]
+    """Do steps, and return the number of those that were done; the state says why that is not all
+    of them.
+    """
+    network = task.network
+    method = task.optimizer
+    heads = state.vectors[:, 0]
     assert isinstance(method, optimizers.LevenbergMarquardt)
-    goal, no_gradient, no_step = 1, 2, 3  # places in its `ends`, from 1
-    p, strength, heads[-1] = state.params, 0.0, 0
+    # places in its `ends`, from 1
+    goal = 1
+    no_gradient = 2
+    no_step = 3
+    p = state.params
+    strength = 0.0
+    heads[-1] = 0
 
     def loss_at(p: Array) -> float:
         params = views(network, p)
-        return float(loss_value(network, params, batch, forward(network, params, batch.X)[1][-1], task.penalty))
+        return float(
+            loss_value(
+                network, params, batch, forward(network, params, batch.X)[1][-1], task.penalty
+            )
+        )
 
     if not len(steps.loss):
         return 0
-    batch, s = take(network, task.data, steps.rows[steps.start[0] : steps.stop[0]]), 0
+    batch = take(network, task.data, steps.rows[steps.start[0] : steps.stop[0]])
+    s = 0
     total = float(batch.weight.sum())
     spread = batch.weight * (batch.Y - np.average(batch.Y, axis=0, weights=batch.weight[:, 0])) ** 2
-    least, data_loss = method.min_grad * float(spread.sum()), loss_at(p)
+    least = method.min_grad * float(spread.sum())
+    data_loss = loss_at(p)
     first_steps = method.first_steps if isinstance(method, Bayesian) else 0
     while s < len(steps.loss):
         is_early = first_steps > 0 and heads[AT_COUNT] < first_steps
-        damping, growth = heads[AT_DAMPING : AT_GROWTH + 1] if heads[AT_DAMPING] else (method.damping, 2.0)
+        damping, growth = (
+            heads[AT_DAMPING : AT_GROWTH + 1] if heads[AT_DAMPING] else (method.damping, 2.0)
+        )
         if not math.isfinite(data_loss):
             return s
         end = goal if data_loss <= method.goal else 0
         products, gradient = normal_equations(network, p, batch, task.alpha)
         if isinstance(method, Bayesian) and not end:
-            squares, n_errors = 2 * data_loss * batch.divisor, total * network.n_outputs
+            squares = 2 * data_loss * batch.divisor
+            n_errors = total * network.n_outputs
             end, strength = weigh(method, heads, p, products, gradient, squares, n_errors)
-            products, gradient = products + strength * np.eye(len(p)), gradient + strength * p
+            products = products + strength * np.eye(len(p))
+            gradient = gradient + strength * p
         if not end and math.sqrt(gradient @ gradient) <= least:
             end = no_gradient
         loss = data_loss + strength / 2 * (p @ p) / batch.divisor
@@ -525,7 +617,8 @@ def levenberg_marquardt(task: Task, state: StepState, steps: Steps) -> int:
             tried = data_loss + strength / 2 * ((p - step) @ (p - step)) / batch.divisor
             if tried < loss:
                 break
-            damping, growth = damping * (growth if method.adapt == "gain" else 10), growth * 2
+            damping = damping * (growth if method.adapt == "gain" else 10)
+            growth = growth * 2
         if end > goal and is_early:  # the whole penalty begins sooner
             heads[AT_DAMPING], heads[AT_COUNT], data_loss = 0, first_steps, loss_at(p)
             continue
@@ -538,7 +631,8 @@ def levenberg_marquardt(task: Task, state: StepState, steps: Steps) -> int:
             promised = (damping * total * (step @ step) + step @ gradient) / 2
             gain = (loss - tried) * batch.divisor / promised
             factor = max(1 / 3, 1 - (2 * gain - 1) ** 3)
-        heads[AT_DAMPING], heads[AT_GROWTH] = max(damping * factor, method.least_damping), 2
+        heads[AT_DAMPING] = max(damping * factor, method.least_damping)
+        heads[AT_GROWTH] = 2
         steps.loss[s] = tried
         state.t += 1
         s += 1
@@ -547,7 +641,7 @@ def levenberg_marquardt(task: Task, state: StepState, steps: Steps) -> int:
 
 METHODS = dict.fromkeys(("LevenbergMarquardt", "BayesianRegularization"), levenberg_marquardt)
 
-# ----------------------------------------------------------------------------------------------------------- the loop
+# ----------------------------------------------------------------------------------------- the loop
 
 
 class NumpyBackend(Backend):
@@ -562,12 +656,18 @@ class NumpyBackend(Backend):
         return "NumpyBackend()"
 
     def supports(
-        self, network: Network, optimizer: optimizers.Optimizer, alpha: float = 0.0, sample_weight: bool = False
+        self,
+        network: Network,
+        optimizer: optimizers.Optimizer,
+        alpha: float = 0.0,
+        sample_weight: bool = False,
     ) -> bool:
         """Return whether the optimizer is a built-in one, or a method."""
         return optimizer.name in UPDATES or optimizer.name in METHODS
 
-    def predict(self, network: Network, params: Array, X: Array, threads: int | None = None) -> Array:
+    def predict(
+        self, network: Network, params: Array, X: Array, threads: int | None = None
+    ) -> Array:
         """Outputs (n, n_outputs)."""
         with np.errstate(all="ignore"):
             _, activations = forward(network, views(network, params), X)
@@ -575,7 +675,8 @@ class NumpyBackend(Backend):
 
     def input_jacobian(self, network: Network, params: Array, X: Array) -> Array:
         """The derivatives (n, n_outputs, n_inputs) of the outputs of each row by its inputs."""
-        slopes, v = np.empty((len(X), network.n_outputs, network.n_inputs), X.dtype), views(network, params)
+        slopes = np.empty((len(X), network.n_outputs, network.n_inputs), X.dtype)
+        v = views(network, params)
         with np.errstate(all="ignore"):
             zs, activations = forward(network, v, X)
             for o in range(network.n_outputs):
@@ -591,7 +692,8 @@ class NumpyBackend(Backend):
         self, network: Network, params: Array, data: Data, alpha: float, threads: int | None = None
     ) -> tuple[Any, Array]:
         """The loss and its gradient (n_params,); complex if `params` are."""
-        gradient, batch = np.zeros_like(params), take(network, data, slice(None))
+        gradient = np.zeros_like(params)
+        batch = take(network, data, slice(None))
         if not len(batch.X):
             return 0.0, gradient
         v = views(network, params)
@@ -606,20 +708,26 @@ class NumpyBackend(Backend):
         if task.optimizer.name in METHODS:
             with np.errstate(all="ignore"):
                 return METHODS[task.optimizer.name](task, state, steps)
-        network, optimizer, data = task.network, task.optimizer, task.data
-        p, slots = state.params, state.vectors[1:]
+        network = task.network
+        optimizer = task.optimizer
+        data = task.data
+        p = state.params
+        slots = state.vectors[1:]
         gradient = np.zeros_like(p)
-        params, d = views(network, p), views(network, gradient)
+        params = views(network, p)
+        d = views(network, gradient)
         is_weight = network.is_weight(p.dtype)
         update = UPDATES[optimizer.name]
-        zeros, seen = np.zeros_like(p), None
+        zeros = np.zeros_like(p)
+        seen = None
 
         def apply(where: slice, factor: float = 1.0) -> None:
             rates = Rates(learning_rate * factor, state.beta_products, is_weight[where])
             update(optimizer, p[where], slots[:, where], gradient[where], rates)
 
         def apply_to_layer(l: int) -> None:
-            layer, factors = network.layers[l], optimizer.rates[l] if optimizer.rates else (1.0, 1.0)
+            layer = network.layers[l]
+            factors = optimizer.rates[l] if optimizer.rates else (1.0, 1.0)
             for where, factor in zip((layer.weight, layer.bias), factors, strict=True):
                 if factor:
                     apply(where, factor)
@@ -645,7 +753,8 @@ class NumpyBackend(Backend):
                         apply_to_layer(l)
                 elif not optimizer.sequential:
                     apply(slice(None))
-                # 0 times infinity is NaN, and so is 0 times NaN: one inner product tests all parameters
+                # 0 times infinity is NaN, and so is 0 times NaN: one inner product tests all
+                # parameters
                 if not (math.isfinite(steps.loss[s]) and math.isfinite(zeros @ p)):
                     return s
         return len(steps.loss)

@@ -25,7 +25,9 @@ NEVER = 2**62
 
 @dataclass(frozen=True)
 class Schedule(CheckedFields):
-    """A learning rate as a function of the absolute step, counted from 0 over all of the training, resumed or not."""
+    """A learning rate as a function of the absolute step, counted from 0 over all of the training,
+    resumed or not.
+    """
 
     learning_rate: float = field(metadata=NOT_NEGATIVE)
 
@@ -84,7 +86,8 @@ class constant(Schedule):
 
 @dataclass(frozen=True)
 class step_decay(Schedule):
-    """Stairs: ``learning_rate * factor ** (step // every)``, by multiplication, with the same bits on every machine.
+    """Stairs: ``learning_rate * factor ** (step // every)``, by multiplication, with the same bits
+    on every machine.
 
     Parameters
     ----------
@@ -117,9 +120,11 @@ class step_decay(Schedule):
         rates: list[float] = []
         for stage in map(int, stages):  # ascending: each rate is the last one, multiplied on
             if stage < passed:
-                passed, rate = 0, self.learning_rate
+                passed = 0
+                rate = self.learning_rate
             while passed < stage and (after := rate * self.factor) != rate:
-                passed, rate = passed + 1, after
+                passed = passed + 1
+                rate = after
             passed = stage  # a rate that stays as it is, such as 0, does so for good
             if not rates:
                 self._begun[0] = (passed, rate)
@@ -128,7 +133,9 @@ class step_decay(Schedule):
 
     @functools.cached_property
     def _begun(self) -> list[tuple[int, float]]:
-        """First stage of the last call and its rate, so that the next chunk of a training need not begin at stage 0."""
+        """First stage of the last call and its rate, so that the next chunk of a training need not
+        begin at stage 0.
+        """
         return [(0, self.learning_rate)]
 
 
@@ -166,7 +173,8 @@ class exponential(Schedule):
 
 @dataclass(frozen=True)
 class cosine(Schedule):
-    """Half a cosine from `learning_rate` down to `final` over `steps` steps, and `final` from then on.
+    """Half a cosine from `learning_rate` down to `final` over `steps` steps, and `final` from then
+    on.
 
     Loshchilov and Hutter, SGDR, ICLR 2017, equation 5. The same bits on every machine.
 
@@ -203,7 +211,8 @@ class cosine(Schedule):
 
 @dataclass(frozen=True)
 class warm_up(Schedule):
-    """A straight line from `start` up to `learning_rate` over `steps` steps, and `learning_rate` from then on.
+    """A straight line from `start` up to `learning_rate` over `steps` steps, and `learning_rate`
+    from then on.
 
     Goyal et al., Accurate, large minibatch SGD, 2017, section 2.2. The same bits on every machine.
 
@@ -238,7 +247,8 @@ class warm_up(Schedule):
 
 @dataclass(frozen=True)
 class one_cycle(Schedule):
-    """Two straight lines over `steps` steps: from `start` up to `learning_rate`, then down to `final`, which stays.
+    """Two straight lines over `steps` steps: from `start` up to `learning_rate`, then down to
+    `final`, which stays.
 
     Smith and Topin, Super-convergence, 2018, section 3. The same bits on every machine.
 
@@ -277,10 +287,15 @@ class one_cycle(Schedule):
 
 
 def steps_of(schedule: Any) -> int:
-    """Return the steps of a schedule; ValueError where they were not given, nor known by a training."""
+    """Return the steps of a schedule; ValueError where they were not given, nor known by a
+    training.
+    """
     if schedule.steps is None:
         name = type(schedule).__name__
-        raise ValueError(f"{name} without steps ends with a training, and here none ends: say {name}(..., steps=...)")
+        raise ValueError(
+            f"{name} without steps ends with a training, and here none ends: say {name}(..., "
+            f"steps=...)"
+        )
     return min(schedule.steps, NEVER)
 
 
@@ -295,10 +310,12 @@ def ending_after(rate: Any, steps: int) -> Any:
 
 
 def _half_cosine(part: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return ``(1 + cos(pi part)) / 2`` of parts (n,) from 0 to 1: 1 at 0, 0 at 1, with an error of 3e-16 between.
+    """Return ``(1 + cos(pi part)) / 2`` of parts (n,) from 0 to 1: 1 at 0, 0 at 1, with an error of
+    3e-16 between.
 
-    It is ``(1 - sin(pi (part - 1/2))) / 2`` by the sine's Taylor polynomial of degree 23, in products and sums that all
-    machines round alike; the last bit of `numpy.cos` differs between processors.
+    It is ``(1 - sin(pi (part - 1/2))) / 2`` by the sine's Taylor polynomial of degree 23, in
+    products and sums that all machines round alike; the last bit of `numpy.cos` differs between
+    processors.
     """
     x = math.pi * (part - 0.5)
     series = np.ones_like(x)
@@ -308,7 +325,8 @@ def _half_cosine(part: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _lines(steps: NDArray[np.int64], *points: tuple[float, float]) -> NDArray[np.float64]:
-    """Return the rates (n,) of the steps (n,) on straight lines through some points (step, rate), level after the last.
+    """Return the rates (n,) of the steps (n,) on straight lines through some points (step, rate),
+    level after the last.
 
     Each product is rounded by itself, which `numpy.interp` does not promise.
     """

@@ -1,4 +1,6 @@
-"""The data that the driver hands to a back end: the task, the steps to do, and the state that they change."""
+"""The data that the driver hands to a back end: the task, the steps to do, and the state that they
+change.
+"""
 
 from __future__ import annotations
 
@@ -24,23 +26,28 @@ class Data(NamedTuple):
 
 
 class TableRow(NamedTuple):
-    """Numbers that make inputs of a row of a table, before an ensemble, and its outputs of their mean, behind it.
+    """Numbers that make inputs of a row of a table, before an ensemble, and its outputs of their
+    mean, behind it.
 
-    ``s = clip((x - center) * factor, -bound, bound)`` becomes ``s / sqrt(1 + (s / limit)^2)``. A gap, NaN, becomes what
-    is estimated of the row's other numbers: ``step * imputation'z + (1 - step) z`` of numbers z less their means, 0 for
-    gaps, for each of `steps`. The flags are inputs that say where gaps are.
-    A mean of outputs becomes ``clip(mean * scale + shift, low, high)``, divided by the sum of a row's if that is asked.
+    ``s = clip((x - center) * factor, -bound, bound)`` becomes ``s / sqrt(1 + (s / limit)^2)``. A
+    gap, NaN, becomes what is estimated of the row's other numbers: ``step * imputation'z + (1 -
+    step) z`` of numbers z less their means, 0 for gaps, for each of `steps`. The flags are inputs
+    that say where gaps are. A mean of outputs becomes ``clip(mean * scale + shift, low, high)``,
+    divided by the sum of a row's if that is asked.
     """
 
     n_columns: int
     places: NDArray[np.int64]  # (k,): the columns of the inputs
     flags: NDArray[np.int64]  # those of 0 .. k - 1 that have a flag
-    preparation: NDArray[np.float64]  # (4, k): centers, factors, means, and infinity where gaps are refused, else 0
+    # (4, k): centers, factors, means, and infinity where gaps are refused, else 0
+    preparation: NDArray[np.float64]
     imputation: NDArray[np.float64]  # (k, k)
     steps: NDArray[np.float64]  # (n_rounds,)
     limit: float
     bound: float
-    largest: float  # of a row that holds a larger number, or a gap that is refused, the outputs are NaN
+    largest: (
+        float  # of a row that holds a larger number, or a gap that is refused, the outputs are NaN
+    )
     targets: NDArray[np.float64]  # (4, n_outputs): scale, shift, low, high
     adds_up: bool
 
@@ -53,13 +60,16 @@ class Task:
     optimizer: Optimizer
     data: Data
     alpha: float = 0.0
-    """Strength of the L2 penalty in the gradient, and in the value of the loss unless `value_alpha` is given."""
+    """Strength of the L2 penalty in the gradient, and in the value of the loss unless `value_alpha`
+    is given."""
     value_alpha: float | None = None
     """Strength of the L2 penalty in the *value* of the loss alone; see `penalty`."""
     threads: int | None = 1
-    """Threads that share each step, as far as it has work for them; None leaves their number to the back end."""
+    """Threads that share each step, as far as it has work for them; None leaves their number to the
+    back end."""
     kept: dict[Any, Any] = dataclasses.field(default_factory=dict, init=False, repr=False)
-    """Preparations of back ends for the task, each under keys of its own, to be found again in the next call."""
+    """Preparations of back ends for the task, each under keys of its own, to be found again in the
+    next call."""
 
     def __init__(
         self,
@@ -71,7 +81,13 @@ class Task:
         threads: int | None = 1,
     ) -> None:
         # The `__init__` of a frozen dataclass takes three times as long.
-        given = {"network": network, "optimizer": optimizer, "data": data, "alpha": alpha, "value_alpha": value_alpha}
+        given = {
+            "network": network,
+            "optimizer": optimizer,
+            "data": data,
+            "alpha": alpha,
+            "value_alpha": value_alpha,
+        }
         vars(self).update(given, threads=threads, kept={})
 
     def __getstate__(self) -> dict[str, Any]:
@@ -81,40 +97,50 @@ class Task:
     def penalty(self) -> float:
         """Strength of the L2 penalty in the value of the loss.
 
-        It is `alpha`, except in scikit-learn's squared error of several outputs, whose value is a mean over the outputs
-        and whose gradient is that of the sum: the estimators ask for a penalty n_outputs times as large and divide.
+        It is `alpha`, except in scikit-learn's squared error of several outputs, whose value is a
+        mean over the outputs and whose gradient is that of the sum: the estimators ask for a
+        penalty n_outputs times as large and divide.
         """
         return self.alpha if self.value_alpha is None else self.value_alpha
 
 
 class Steps(NamedTuple):
-    """The steps of one chunk: step s trains on the data's rows ``rows[start[s]:stop[s]]`` and writes ``loss[s]``.
+    """The steps of one chunk: step s trains on the data's rows ``rows[start[s]:stop[s]]`` and
+    writes ``loss[s]``.
 
-    Consecutive steps with equal start and stop see the same rows: a back end may keep what it gathered for the first.
-    The driver uses the arrays again, for later chunks and other trainings: whoever keeps them makes a copy.
+    Consecutive steps with equal start and stop see the same rows: a back end may keep what it
+    gathered for the first. The driver uses the arrays again, for later chunks and other trainings:
+    whoever keeps them makes a copy.
 
-    For m members of a group `rows`, `learning_rate` and `loss` have a row for each, see `member_steps`: (m, any) and
-    (m, n_steps). Row numbers and rates that are the same for all are there once: (1, any) and (1, n_steps).
+    For m members of a group `rows`, `learning_rate` and `loss` have a row for each, see
+    `member_steps`: (m, any) and (m, n_steps). Row numbers and rates that are the same for all are
+    there once: (1, any) and (1, n_steps).
     """
 
     rows: NDArray[np.int64]  # (any,)
     start: NDArray[np.int64]  # (n_steps,)
     stop: NDArray[np.int64]  # (n_steps,)
     learning_rate: NDArray[np.float64]  # (n_steps,)
-    loss: NDArray[np.float64]  # (n_steps,), written: the batch's loss before the step; 0 for a skipped one
+    # (n_steps,), written: the batch's loss before the step; 0 for a skipped one
+    loss: NDArray[np.float64]
 
 
 @dataclass
 class StepState:
-    """The part of a training's state that its steps change: parameters, the optimizer's state, counts."""
+    """The part of a training's state that its steps change: parameters, the optimizer's state,
+    counts.
+    """
 
     storage: Array
     """(1 + n_slots, padded): what `vectors` is a view of; begins at a multiple of 64 bytes."""
     n_params: int
     t: int = 0
     """Steps done, skipped ones included."""
-    beta_products: NDArray[np.float64] = dataclasses.field(default_factory=np.array([1.0, 1.0]).copy)
-    """(2,): ``beta_1 ** k`` and ``beta_2 ** k`` as running products over the k steps that were not skipped."""
+    beta_products: NDArray[np.float64] = dataclasses.field(
+        default_factory=np.array([1.0, 1.0]).copy
+    )
+    """(2,): ``beta_1 ** k`` and ``beta_2 ** k`` as running products over the k steps that were not
+    skipped."""
     threads: int = dataclasses.field(default=1, init=False, repr=False)
     """The most threads that were there to share a step, if the back end has threads."""
 
@@ -147,7 +173,9 @@ class StepState:
 
     @property
     def vectors(self) -> Array:
-        """The parameters, and the optimizer's vectors below them: (1 + n_slots, n_params), a view."""
+        """The parameters, and the optimizer's vectors below them: (1 + n_slots, n_params), a
+        view.
+        """
         return self.storage[:, : self.n_params]
 
     @property
@@ -174,7 +202,9 @@ class StepState:
         array([0., 0., 0.])
         """
         twin = copy.copy(self)
-        vars(twin).update({name: copy.deepcopy(value) for name, value in vars(self).items() if name != "storage"})
+        vars(twin).update(
+            {name: copy.deepcopy(value) for name, value in vars(self).items() if name != "storage"}
+        )
         twin.storage = make_storage(self.n_params, len(self.storage) - 1, self.storage.dtype)
         twin.vectors[...] = self.vectors
         return twin
@@ -219,8 +249,12 @@ class GroupState:
 
 
 def member_steps(steps: Steps, k: int, n: int) -> Steps:
-    """Return the first `n` of member k's steps, views of arrays (m, any); (1, any) are the same for all members."""
-    rows, rate, loss = (a[k if len(a) > 1 else 0] for a in (steps.rows, steps.learning_rate, steps.loss))
+    """Return the first `n` of member k's steps, views of arrays (m, any); (1, any) are the same for
+    all members.
+    """
+    rows, rate, loss = (
+        a[k if len(a) > 1 else 0] for a in (steps.rows, steps.learning_rate, steps.loss)
+    )
     return Steps(rows, steps.start[:n], steps.stop[:n], rate[:n], loss[:n])
 
 
@@ -229,27 +263,32 @@ TOL, LIMIT, EACH, STRICT, RULE_BEST, STALE, BEST, N_RULE = range(8)
 
 
 class EpochRules(NamedTuple):
-    """What is decided at the ends of epochs, within a call of a back end: a row of each array for each of m members."""
+    """What is decided at the ends of epochs, within a call of a back end: a row of each array for
+    each of m members.
+    """
 
     first: int
     """Steps of the current epoch that were done before."""
     per_epoch: int
     """Steps of an epoch."""
     scored: list[Task]
-    """The rows whose loss is taken after each epoch, with the network and the penalty: a task for each member, or none
-    where the rule goes by the losses of steps and no parameters are kept."""
+    """The rows whose loss is taken after each epoch, with the network and the penalty: a task for
+    each member, or none where the rule goes by the losses of steps and no parameters are kept."""
     labels: NDArray[np.int64] | None
-    """The score is the accuracy by these, not the loss: (m, n), numbers of classes, or (m, n, n_outputs), 1 for yes."""
+    """The score is the accuracy by these, not the loss: (m, n), numbers of classes, or (m, n,
+    n_outputs), 1 for yes."""
     factors: NDArray[np.float64]
-    """(n_steps,), or (0,): the rule goes by the sums of the losses of an epoch's steps, each times its factor."""
+    """(n_steps,), or (0,): the rule goes by the sums of the losses of an epoch's steps, each times
+    its factor."""
     mean: bool
     """Whether such a sum is divided by that of the factors."""
     divisor: int
     """By which losses of steps are divided first, 1 but in an estimator."""
     rules: NDArray[np.float64]
-    """(m, N_RULE), written: by how much a score has to be lower, epochs in a row that may fail, or 0 for no rule, and
-    after how many of them the rule fires too; when an epoch fails, see `fastnn.training.stopping`; the
-    rule's best score and its failed epochs so far; the best score so far."""
+    """(m, N_RULE), written: by how much a score has to be lower, epochs in a row that may fail, or
+    0 for no rule, and after how many of them the rule fires too; when an epoch fails, see
+    `fastnn.training.stopping`; the rule's best score and its failed epochs so far; the best score
+    so far."""
     losses: NDArray[np.float64]
     """(m, n_epochs), written: the losses."""
     measured: NDArray[np.float64]

@@ -1,12 +1,15 @@
-"""What all tests share: one body for both back ends and both dtypes, and the same drawn examples everywhere."""
+"""What all tests share: one body for both back ends and both dtypes, and the same drawn examples
+everywhere."""
 
 import gc
 import math
 import os
 import signal
 
-os.environ.setdefault("FASTNN_QUIET", "1")  # on a slow machine, processes of tests would tell of compilations
-os.environ.setdefault("OMP_NUM_THREADS", "1")  # BLAS reads it once; beside a worker for each core its threads only spin
+# on a slow machine, processes of tests would tell of compilations
+os.environ.setdefault("FASTNN_QUIET", "1")
+# BLAS reads it once; beside a worker for each core its threads only spin
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import hypothesis
 import numpy as np
@@ -24,14 +27,18 @@ hypothesis.settings.register_profile(
     derandomize=True,  # the same examples on every machine and in every run
     database=None,
     print_blob=True,
-    suppress_health_check=[hypothesis.HealthCheck.too_slow, hypothesis.HealthCheck.function_scoped_fixture],
+    suppress_health_check=[
+        hypothesis.HealthCheck.too_slow,
+        hypothesis.HealthCheck.function_scoped_fixture,
+    ],
 )
 hypothesis.settings.load_profile("fastnn")
 
 
 exceptions.AGAIN = 600.0  # on a busy machine, the two Ctrl-C of a test may be seconds apart
 
-if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # as in a shell's background job: no Ctrl-C would be answered
+# as in a shell's background job: no Ctrl-C would be answered
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
@@ -41,7 +48,8 @@ def pytest_collection():
 
 
 def pytest_collection_finish():
-    """Nor do the tests' own searches for garbage, some of which are complete ones, look through all other tests."""
+    """Nor do the tests' own searches for garbage, some of which are complete ones, look through all
+    other tests."""
     gc.freeze()
     gc.enable()
 
@@ -53,7 +61,8 @@ def pytest_runtest_setup():
 
 @pytest.fixture
 def set_columns(monkeypatch):
-    """A function that sets the width of the terminal: for the help, and for rich, which asks when a console is made."""
+    """A function that sets the width of the terminal: for the help, and for rich, which asks when a
+    console is made."""
 
     def set_columns(width):
         console = pytest.importorskip("fastnn.cli.console")
@@ -102,7 +111,8 @@ def shared(monkeypatch):
     """The numbers of threads of the calls of the back end that threads share, in order."""
     from fastnn.fused import team
 
-    numbers, train = [], team.Team.train
+    numbers = []
+    train = team.Team.train
 
     def counted(self, *arguments):
         numbers.append(len(self._members))

@@ -43,12 +43,16 @@ def test_cores_of_the_machine_and_of_the_process(monkeypatch):
     assert available_cores().number == 1
 
 
-V1, V2 = "3:cpuset:/elsewhere\n2:cpu,cpuacct:/a/b\n1:name=systemd:/a\n", "0::/a/b\n"
+V1 = "3:cpuset:/elsewhere\n2:cpu,cpuacct:/a/b\n1:name=systemd:/a\n"
+V2 = "0::/a/b\n"
 
 
 def quota(folder, microseconds, period=100000):
     """The files of version 1."""
-    return {f"{folder}/cpu.cfs_quota_us": f"{microseconds}\n", f"{folder}/cpu.cfs_period_us": f"{period}\n"}
+    return {
+        f"{folder}/cpu.cfs_quota_us": f"{microseconds}\n",
+        f"{folder}/cpu.cfs_period_us": f"{period}\n",
+    }
 
 
 @pytest.mark.parametrize(
@@ -86,12 +90,16 @@ def test_variables_of_the_environment(monkeypatch, name):
 
 @pytest.mark.parametrize("text", ["many", "0", "-1", "1.5", "9" * 30, "9" * 5000])
 def test_what_is_no_number(monkeypatch, text):
-    """Python itself refuses to read thousands of digits. What others make of their variables is theirs."""
+    """Python itself refuses to read thousands of digits. What others make of their variables is
+    theirs."""
     for name in cores.OTHERS:
         monkeypatch.setenv(name, text)
     assert available_cores() == ALL_OF_THEM
     monkeypatch.setenv(cores.VARIABLE, text)
-    wanted = f"^the environment variable FASTNN_NUM_THREADS must be a whole number from 1 on, not {text!r:.50}$"
+    wanted = (
+        f"^the environment variable FASTNN_NUM_THREADS must be a whole number from 1 on, not "
+        f"{text!r:.50}$"
+    )
     with pytest.raises(ValueError, match=wanted) as caught:
         available_cores()
     assert len(str(caught.value)) < 200
@@ -105,7 +113,8 @@ def test_the_least_counts_and_variables_take_no_cpu_away(monkeypatch, machine):
     machine("cgroup", V2)
     machine("mounted/cpu.max", "600000 100000\n")
     assert cores.cpus() == 6
-    for name, number in zip(VARIABLES, ("5", "4,2", "7"), strict=True):  # of OpenMP's numbers, the first level's counts
+    # of OpenMP's numbers, the first level's counts
+    for name, number in zip(VARIABLES, ("5", "4,2", "7"), strict=True):
         monkeypatch.setenv(name, number)
     assert available_cores() == (4, "OMP_NUM_THREADS=4")
 
@@ -131,7 +140,9 @@ def test_a_worker_process_has_one_and_so_has_one_of_joblib():
 def test_each_part_is_done_once(monkeypatch, n_cores, helps):
     """What a helper fails at is done again, or raises."""
     monkeypatch.setattr(cores, "available_cores", lambda: cores.Cores(n_cores, "told"))
-    main, done, threads = threading.get_ident(), [], set()
+    main = threading.get_ident()
+    done = []
+    threads = set()
 
     def work(part):
         time.sleep(0.002)
@@ -168,11 +179,13 @@ def test_helpers_of_which_nobody_knows_any_more_are_given_back(no_helpers):
 @pytest.mark.filterwarnings("ignore:.*multi-threaded.*:DeprecationWarning")
 def test_a_forked_child_has_helpers_of_its_own(no_helpers):
     """Threads of the parent, idle or lent, are not there."""
-    helpers, given_back = cores.borrow(1), cores.borrow(1)
+    helpers = cores.borrow(1)
+    given_back = cores.borrow(1)
     given_back.clear()
     assert cores.helpers_at_work() == len(helpers)
     if not (child := os.fork()):
-        helped, n_lent = threading.Event(), cores.helpers_at_work()
+        helped = threading.Event()
+        n_lent = cores.helpers_at_work()
         cores.borrow(1)[0].put(helped.set)
         os._exit(n_lent + (not helped.wait(5)))
     assert os.waitpid(child, 0)[1] == 0

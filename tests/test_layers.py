@@ -15,13 +15,15 @@ LAYER_BY_LAYER = [init for init in INITS if init != "nguyen_widrow"]
 
 @pytest.mark.parametrize("bias", BIASES)
 def test_layout(bias):
-    """Per layer W (fan_in, fan_out), row by row, and then the bias; nothing between and nothing left over."""
+    """Per layer W (fan_in, fan_out), row by row, and then the bias; nothing between and nothing
+    left over."""
     network = Network((3, 5, 2), ("tanh",), "sigmoid", bias=bias)
     per_layer = {"vector": (5, 2), "scalar": (1, 1), "none": (0, 0)}[bias]
     assert (network.n_inputs, network.n_outputs, network.n_layers) == (3, 2, 2)
     assert network.n_params == 15 + 10 + sum(per_layer)
     params = np.arange(network.n_params)
-    weights, biases = network.weights(params), network.biases(params)
+    weights = network.weights(params)
+    biases = network.biases(params)
     parts = [part.ravel() for pair in zip(weights, biases, strict=True) for part in pair]
     assert np.concatenate(parts).tolist() == params.tolist()
     assert all(np.shares_memory(part, params) for part in parts if part.size)
@@ -31,7 +33,10 @@ def test_layout(bias):
     is_weight = network.is_weight(np.float32)
     assert is_weight.dtype == np.float32
     for value, of in ((1, weights), (0, biases)):
-        assert params[is_weight == value].tolist() == np.concatenate([part.ravel() for part in of]).tolist()
+        assert (
+            params[is_weight == value].tolist()
+            == np.concatenate([part.ravel() for part in of]).tolist()
+        )
     for layer in network.layers:
         assert params[layer.all].tolist() == [*params[layer.weight], *params[layer.bias]]
 
@@ -44,7 +49,10 @@ def test_packing_is_the_inverse_of_taking_apart(bias, dtype):
     packed = network.pack(network.weights(params), network.biases(params))
     assert bits(packed) == bits(params)
     assert not np.shares_memory(packed, params)
-    lists = ([part.tolist() for part in parts] for parts in (network.weights(params), network.biases(params)))
+    lists = (
+        [part.tolist() for part in parts]
+        for parts in (network.weights(params), network.biases(params))
+    )
     assert network.pack(*lists).tolist() == params.tolist()
     result = train(network, np.ones((4, 3)), np.ones((4, 2)), epochs=1, seed=0, backend="numpy")
     assert [W.shape for W in result.weights] == [(3, 5), (5, 2)]
@@ -74,8 +82,11 @@ def test_what_is_no_seed_is_refused_as_by_train(seed):
 @pytest.mark.parametrize("init", LAYER_BY_LAYER)
 @pytest.mark.parametrize("bias", BIASES)
 @pytest.mark.parametrize("bias_init", ["same", 0.25, -1])
-def test_draws_for_all_layers_and_several_networks_have_the_bits_of_numpys_calls(init, bias, bias_init, dtype):
-    """W and then the bias, layer by layer; the generator then stands where it stands after a call for each layer."""
+def test_draws_for_all_layers_and_several_networks_have_the_bits_of_numpys_calls(
+    init, bias, bias_init, dtype
+):
+    """W and then the bias, layer by layer; the generator then stands where it stands after a call
+    for each layer."""
     network = Network((3, 7, 4, 2), ("sigmoid", "relu"), bias=bias, init=init, bias_init=bias_init)
     seeds = 0, 1, 2**32 - 1, np.int64(7)
     generators = [np.random.RandomState(seed) for seed in seeds]
@@ -85,14 +96,18 @@ def test_draws_for_all_layers_and_several_networks_have_the_bits_of_numpys_calls
         twin = np.random.RandomState(seed)
         expected = np.full(network.n_params, np.nan if bias_init == "same" else float(bias_init))
         for layer in network.layers:
-            fan_in, fan_out, n = layer.fan_in, layer.fan_out, layer.fan_in * layer.fan_out
+            fan_in = layer.fan_in
+            fan_out = layer.fan_out
+            n = layer.fan_in * layer.fan_out
             place, n = (layer.all, n + layer.n_bias) if bias_init == "same" else (layer.weight, n)
             if init == "glorot_uniform":
                 # of sigmoid layers it is scikit-learn's
                 bound = math.sqrt((2 if layer.activation == "sigmoid" else 6) / (fan_in + fan_out))
                 expected[place] = twin.uniform(-bound, bound, n)
             else:
-                square = {"he": 2 / fan_in, "normal": 1.0, "glorot_normal": 2 / (fan_in + fan_out)}[init]
+                square = {"he": 2 / fan_in, "normal": 1.0, "glorot_normal": 2 / (fan_in + fan_out)}[
+                    init
+                ]
                 expected[place] = twin.standard_normal(n) * math.sqrt(square)
         assert own.tobytes() == expected.astype(dtype).tobytes()
         assert own.tobytes() == network.init_params(np.random.RandomState(seed), dtype).tobytes()
@@ -105,32 +120,45 @@ SPREAD = Network((2, 6, 4, 1), ("tanh", "sigmoid"), init="nguyen_widrow")
 
 
 def test_nguyen_and_widrow_spread_the_bends_over_the_ranges_of_the_inputs():
-    """A neuron's weights, of inputs from -1 to 1, are as long as 0.7 times a root; its bend is at a part of that."""
-    low, high = np.array([-3.0, 100.0]), np.array([5.0, 101.0])
+    """A neuron's weights, of inputs from -1 to 1, are as long as 0.7 times a root; its bend is at a
+    part of that."""
+    low = np.array([-3.0, 100.0])
+    high = np.array([5.0, 101.0])
     numbers = draw(SPREAD, np.random.RandomState(0))
     params = nguyen_widrow(SPREAD, numbers, np.empty(SPREAD.n_params), low, high)
     (W1, W2, W3), (b1, b2, b3) = SPREAD.weights(params), SPREAD.biases(params)
-    scaled, size = W1 * ((high - low) / 2)[:, None], 0.7 * 6 ** (1 / 2)
+    scaled = W1 * ((high - low) / 2)[:, None]
+    size = 0.7 * 6 ** (1 / 2)
     assert np.linalg.norm(scaled, axis=0) == pytest.approx(size)
-    assert sorted(abs(b1 + ((low + high) / 2) @ W1)) == pytest.approx(sorted(size * abs(np.linspace(-1, 1, 6))))
+    assert sorted(abs(b1 + ((low + high) / 2) @ W1)) == pytest.approx(
+        sorted(size * abs(np.linspace(-1, 1, 6)))
+    )
     assert np.linalg.norm(W2, axis=0) == pytest.approx(2 * 0.7 * 4 ** (1 / 6))
-    assert sorted(abs(b2)) == pytest.approx(sorted(np.linalg.norm(W2[:, 0]) * abs(np.linspace(-1, 1, 4))))
+    assert sorted(abs(b2)) == pytest.approx(
+        sorted(np.linalg.norm(W2[:, 0]) * abs(np.linspace(-1, 1, 4)))
+    )
     assert max(abs(W3).max(), abs(b3).max()) <= 1
 
 
 def test_without_a_name_it_is_nguyen_and_widrow_for_methods_and_glorot_for_all_others(backend):
-    X, weight = np.random.RandomState(0).uniform(3, 7, (20, 2)), np.ones(20)
+    X = np.random.RandomState(0).uniform(3, 7, (20, 2))
+    weight = np.ones(20)
     X[:, 1], y = 5.0, X[:, 0] / 7  # a constant column
-    weight[0], X[0] = 0, 100  # a row that has no say
+    # a row that has no say
+    weight[0] = 0
+    X[0] = 100
 
     def start(init, optimizer):
-        network, options = dataclasses.replace(SPREAD, init=init), {"epochs": 0, "backend": backend, "batch_size": None}
+        network = dataclasses.replace(SPREAD, init=init)
+        options = {"epochs": 0, "backend": backend, "batch_size": None}
         options |= {"sample_weight": weight, "optimizer": optimizer}
-        alone, many = train(network, X, y, seed=3, **options), train_many(network, X, y, seed=[3, 4], **options)
+        alone = train(network, X, y, seed=3, **options)
+        many = train_many(network, X, y, seed=[3, 4], **options)
         assert bits(many[0].params) == bits(alone.params)
         return bits(alone.params)
 
-    low, high = X[1:].min(axis=0), X[1:].max(axis=0)
+    low = X[1:].min(axis=0)
+    high = X[1:].max(axis=0)
     numbers = draw(SPREAD, np.random.RandomState(3))
     spread = bits(nguyen_widrow(SPREAD, numbers, np.empty(SPREAD.n_params), low, high))
     glorot = bits(dataclasses.replace(SPREAD, init=None).init_params(3))

@@ -1,4 +1,5 @@
-"""Losses and activations as values: what they are made of, and that a parameter goes wherever a name goes."""
+"""Losses and activations as values: what they are made of, and that a parameter goes wherever a
+name goes."""
 
 import json
 import pickle
@@ -23,9 +24,12 @@ NETWORKS = [
 
 @pytest.mark.parametrize("value", VARIANTS, ids=str)
 def test_the_default_of_a_value_is_its_name(value):
-    default, is_loss = type(value)(), hasattr(value.line, "outputs")
+    default = type(value)()
+    is_loss = hasattr(value.line, "outputs")
     option, others = ("loss", {"output": value.line.outputs[0]}) if is_loss else ("activation", {})
-    network, named, other = (Network((3, 5, 2), **others, **{option: v}) for v in (default, default.name, value))
+    network, named, other = (
+        Network((3, 5, 2), **others, **{option: v}) for v in (default, default.name, value)
+    )
     assert network == named != other
     assert hash(network) == hash(named)
     assert default.name in (network.loss, network.activation)
@@ -54,7 +58,9 @@ def test_both_back_ends_and_complex_steps_agree(network, dtype):
     for n in (1, 9, 50):
         problem = draw(network, n, dtype, seed=n)
         testing.assert_gradients_match(network, *problem[:3], sample_weight=problem.sample_weight)
-        testing.check_gradient(network, *draw(network, n, seed=n)[:3], backend="numba", loss="numpy")
+        testing.check_gradient(
+            network, *draw(network, n, seed=n)[:3], backend="numba", loss="numpy"
+        )
 
 
 @pytest.mark.parametrize("network", NETWORKS, ids=str)
@@ -72,9 +78,12 @@ def test_members_side_by_side_and_threads_have_the_bits_of_one(network):
 
 def test_smoothed_labels_are_targets_between(backend):
     network = Network((3, 4, 3), "tanh", "softmax", CrossEntropy(0.3))
-    problem, labels = draw(network, 9), np.arange(9) % 3
+    problem = draw(network, 9)
+    labels = np.arange(9) % 3
     plain = Network((3, 4, 3), "tanh", "softmax")
-    expected = loss_and_gradient(plain, problem.params, problem.X, np.eye(3)[labels] * 0.7 + 0.1, backend=backend)
+    expected = loss_and_gradient(
+        plain, problem.params, problem.X, np.eye(3)[labels] * 0.7 + 0.1, backend=backend
+    )
     found = loss_and_gradient(network, problem.params, problem.X, labels, backend=backend)
     for one, right in zip(found, expected, strict=True):
         np.testing.assert_allclose(one, right, rtol=1e-13, atol=1e-15)
@@ -87,11 +96,14 @@ def test_one_column_is_the_target_of_all_quantiles(backend):
     options = {"optimizer": Adam(0.02), "seed": 0, "epochs": 20, "backend": backend}
     result = train(network, X, y, **options)
     for n in (1, 3):
-        assert bits(result.params) == bits(train(network, X, np.stack([y] * n, axis=1), **options).params)
+        assert bits(result.params) == bits(
+            train(network, X, np.stack([y] * n, axis=1), **options).params
+        )
     shares = (y[:, None] <= result.predict(X)).mean(axis=0)
     np.testing.assert_allclose(shares, [0.1, 0.5, 0.9], atol=0.03)
     with pytest.raises(ValueError, match="Y has 2 columns"):
         train(network, X, np.stack([y] * 2, axis=1), epochs=1)
-    for loss in ("squared_error", Pinball(0.5), Pinball(0.9)):  # one quantile is that of targets of each output's own
+    # one quantile is that of targets of each output's own
+    for loss in ("squared_error", Pinball(0.5), Pinball(0.9)):
         with pytest.raises(ValueError, match="Y must have 2 dimensions"):
             train(Network((1, 8, 3), loss=loss), X, y, epochs=1)

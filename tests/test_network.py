@@ -1,4 +1,5 @@
-"""What is trained, and by what: a network, its activations and losses; optimizers, their state vectors and defaults."""
+"""What is trained, and by what: a network, its activations and losses; optimizers, their state
+vectors and defaults."""
 
 import copy
 import dataclasses
@@ -14,15 +15,21 @@ from fastnn.optimizers import OPTIMIZERS, RPROP, AdamW
 
 @pytest.mark.parametrize("output", ACTIVATIONS)
 def test_the_loss_follows_the_output(output):
-    """Cross-entropy is softmax's alone; squared error goes with all others, and a sigmoid has it in the tutorial."""
+    """Cross-entropy is softmax's alone; squared error goes with all others, and a sigmoid has it in
+    the tutorial."""
     network = Network((3, 2), output=output)
     assert network.loss == ("cross_entropy" if output == "softmax" else "squared_error")
-    assert network == Network((3, 2), output=output, loss="auto") == Network.from_dict(network.to_dict())
+    assert (
+        network
+        == Network((3, 2), output=output, loss="auto")
+        == Network.from_dict(network.to_dict())
+    )
     assert "auto" not in repr(network)
 
 
 def test_a_network_is_a_value():
-    network, equal = Network([np.int64(3), 5, 1], activation=["tanh"]), Network((3, 5, 1), ("tanh",))
+    network = Network([np.int64(3), 5, 1], activation=["tanh"])
+    equal = Network((3, 5, 1), ("tanh",))
     assert network == equal != Network((3, 5, 1), ("relu",))
     assert hash(network) == hash(equal)
     with pytest.raises(dataclasses.FrozenInstanceError):
@@ -30,7 +37,10 @@ def test_a_network_is_a_value():
     assert Network((2, 3, 4, 1), "tanh").layers == Network((2, 3, 4, 1), ("tanh", "tanh")).layers
     assert Network((2, 1), "tanh").layers == Network((2, 1), ()).layers
     options = {"bias": "scalar", "bias_init": 1}
-    for each in Network((3, 1)), Network((3, 4, 5, 2), ("elu", "gelu"), "softmax", "cross_entropy", **options):
+    for each in (
+        Network((3, 1)),
+        Network((3, 4, 5, 2), ("elu", "gelu"), "softmax", "cross_entropy", **options),
+    ):
         assert Network.from_dict(json.loads(json.dumps(each.to_dict()))) == each
 
 
@@ -48,14 +58,20 @@ def test_the_registries():
     }
     for loss, (outputs, matched) in lines.items():
         assert LOSSES[loss].outputs == outputs
-        assert [output for output in outputs if Network((2, 2), output=output, loss=loss).matched] == matched
+        assert [
+            output for output in outputs if Network((2, 2), output=output, loss=loss).matched
+        ] == matched
 
 
 def test_methods_of_other_libraries_say_what_to_write():
     network = Network((2, 1))
-    with pytest.raises(AttributeError, match=r"'fit': it holds no weights, write result = train\(network, X, Y"):
+    with pytest.raises(
+        AttributeError, match=r"'fit': it holds no weights, write result = train\(network, X, Y"
+    ):
         network.fit([[0.0, 1.0]], [0.0])
-    with pytest.raises(AttributeError, match=r"'predict': it holds no weights, write result\.predict\(X\)"):
+    with pytest.raises(
+        AttributeError, match=r"'predict': it holds no weights, write result\.predict\(X\)"
+    ):
         network.predict([[0.0, 1.0]])
     with pytest.raises(AttributeError, match=r"a Network has no attribute 'sizez'$"):
         _ = network.sizez
@@ -63,7 +79,8 @@ def test_methods_of_other_libraries_say_what_to_write():
 
 
 def test_a_pickle_has_what_a_network_was_made_of_and_nothing_that_follows():
-    """What follows says where compiled code reads; a pickle of version 0.2 may have it too, and is not believed."""
+    """What follows says where compiled code reads; a pickle of version 0.2 may have it too, and is
+    not believed."""
     network = Network((3, 5, 1), "tanh")
     state = copy.copy(vars(network)) | {"layers": Network((3, 900, 1)).layers, "n_params": 26}
     assert network.n_params == 26
@@ -87,17 +104,38 @@ def test_an_optimizer_is_a_value(name):
         kind().learning_rate = 1.0
     described = json.loads(json.dumps(kind(cosine(0.1, 5)).to_dict()))
     assert described["name"] == name
-    assert described["learning_rate"] == {"schedule": "cosine", "learning_rate": 0.1, "steps": 5, "final": 0.0}
+    assert described["learning_rate"] == {
+        "schedule": "cosine",
+        "learning_rate": 0.1,
+        "steps": 5,
+        "final": 0.0,
+    }
 
 
 def test_state_vectors():
-    assert [SGD().n_slots, SGD(momentum=0.5).n_slots, SGD(momentum=0.0, nesterov=True).n_slots] == [0, 1, 0]
-    assert [OPTIMIZERS[name]().n_slots for name in ("Adam", "AdamW", "RMSprop", "RPROP")] == [2, 2, 1, 2]
-    assert [name for name in ("SGD", "Adam", "AdamW", "RMSprop", "RPROP") if OPTIMIZERS[name].full_batch] == ["RPROP"]
+    assert [SGD().n_slots, SGD(momentum=0.5).n_slots, SGD(momentum=0.0, nesterov=True).n_slots] == [
+        0,
+        1,
+        0,
+    ]
+    assert [OPTIMIZERS[name]().n_slots for name in ("Adam", "AdamW", "RMSprop", "RPROP")] == [
+        2,
+        2,
+        1,
+        2,
+    ]
+    assert [
+        name for name in ("SGD", "Adam", "AdamW", "RMSprop", "RPROP") if OPTIMIZERS[name].full_batch
+    ] == ["RPROP"]
 
 
 def test_defaults_are_the_papers_and_the_learning_rate_is_checked_first():
-    assert (Adam().learning_rate, Adam().beta_1, Adam().beta_2, Adam().epsilon) == (0.001, 0.9, 0.999, 1e-8)
+    assert (Adam().learning_rate, Adam().beta_1, Adam().beta_2, Adam().epsilon) == (
+        0.001,
+        0.9,
+        0.999,
+        1e-8,
+    )
     assert AdamW().weight_decay == 0.01
     assert (RPROP.grow, RPROP.shrink, RPROP.smallest, RPROP.largest) == (1.2, 0.5, 1e-6, 50)
     with pytest.raises(ValueError, match="learning_rate"):

@@ -16,7 +16,9 @@ both_kinds = pytest.mark.parametrize("draw", [plotting.loss_curves, plotting.err
 
 
 def trained(backend="numpy", **options):
-    return train(Network((2, 1)), X, X[:, :1], **{"epochs": 4, "seed": 0, "backend": backend, **options})
+    return train(
+        Network((2, 1)), X, X[:, :1], **{"epochs": 4, "seed": 0, "backend": backend, **options}
+    )
 
 
 def lines_of(figure):
@@ -48,15 +50,21 @@ def test_several_are_drawn_by_their_labels_and_numbers_alone_are_a_curve(draw, b
     np.testing.assert_array_equal(drawn(draw(np.array([3.0, 2.0])))["training"], [3.0, 2.0])
 
 
-@pytest.mark.parametrize(("m", "drawn_of_them", "options"), [(3, 3, {}), (100, 40, {}), (2, 2, STOP)])
+@pytest.mark.parametrize(
+    ("m", "drawn_of_them", "options"), [(3, 3, {}), (100, 40, {}), (2, 2, STOP)]
+)
 def test_many_results_draw_themselves(m, drawn_of_them, options, backend):
-    many = train_many(Network((2, 3, 1)), X, X[:, :1], seed=range(m), epochs=4, backend=backend, **options)
+    many = train_many(
+        Network((2, 3, 1)), X, X[:, :1], seed=range(m), epochs=4, backend=backend, **options
+    )
     for figure in (many.plot(), plotting.member_curves(many.history)):
         lines = lines_of(figure)
         assert len(lines) == drawn_of_them + 1
         assert lines[-1].get_label() == f"member {many.best()}, the best"
         best = many[many.best()].history
-        np.testing.assert_array_equal(lines[-1].get_ydata(), best.validation_loss if options else best.loss)
+        np.testing.assert_array_equal(
+            lines[-1].get_ydata(), best.validation_loss if options else best.loss
+        )
         assert figure.axes[0].get_ylabel() == ("validation loss" if options else "loss")
 
 
@@ -77,7 +85,9 @@ def test_curves_are_drawn_in_axes_of_ones_own(draw):
     assert draw([3.0, 2.0], "mine", axes=right) is figure
     assert (right.get_title(), len(right.lines), len(left.lines)) == ("mine", 1, 0)
     assert tuple(figure.get_size_inches()) == (3, 2)
-    with pytest.raises(TypeError, match=r"axes must be matplotlib's, as plt.subplots\(\) makes them, not 3"):
+    with pytest.raises(
+        TypeError, match=r"axes must be matplotlib's, as plt.subplots\(\) makes them, not 3"
+    ):
         draw([3.0, 2.0], axes=3)
 
 
@@ -97,20 +107,28 @@ def test_error_curve_is_the_tutorials_picture(tmp_path):
     assert axes.get_title() == "Artificial Neural Networks Training"
     assert [text.get_text() for text in axes.get_legend().get_texts()] == ["a", "b"]
     assert list(axes.lines[0].get_xdata()) == [0, 1]
-    first, second = (plotting.save(figure, tmp_path / name).read_bytes() for name in ("1.png", "2.png"))
+    first, second = (
+        plotting.save(figure, tmp_path / name).read_bytes() for name in ("1.png", "2.png")
+    )
     assert first == second
 
 
 def test_pictures_need_no_screen_and_leave_matplotlib_as_it_was():
-    code = "import sys; from fastnn import plotting; plotting.loss_curves({'a': [2.0, 1.0]}, 't'); print(*sys.modules)"
+    code = (
+        "import sys; from fastnn import plotting; plotting.loss_curves({'a': [2.0, 1.0]}, "
+        "'t'); print(*sys.modules)"
+    )
     assert "matplotlib.pyplot" not in python(code)[0].split()
 
 
 def test_predictions_are_points_beside_the_line_where_they_are_true():
-    true, predicted = np.array([[1.0, 5.0], [2.0, np.nan], [3.0, 7.0]]), np.array([[1.5, 5.0], [2.0, 6.0], [2.5, 8.0]])
+    true = np.array([[1.0, 5.0], [2.0, np.nan], [3.0, 7.0]])
+    predicted = np.array([[1.5, 5.0], [2.0, 6.0], [2.5, 8.0]])
     *points, line = lines_of(plotting.predictions(true, predicted))
     for k, of_column in enumerate(points):
-        np.testing.assert_array_equal([of_column.get_xdata(), of_column.get_ydata()], [predicted[:, k], true[:, k]])
+        np.testing.assert_array_equal(
+            [of_column.get_xdata(), of_column.get_ydata()], [predicted[:, k], true[:, k]]
+        )
     assert (len(points), list(line.get_xdata()), list(line.get_ydata())) == (2, [1, 8], [1, 8])
 
 

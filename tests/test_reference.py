@@ -1,4 +1,5 @@
-"""The reference: its gradient is the derivative of its loss, its formulas are those of the documentation."""
+"""The reference: its gradient is the derivative of its loss, its formulas are those of the
+documentation."""
 
 import itertools
 import math
@@ -17,21 +18,33 @@ from fastnn.testing.cases import PAIRS, draw
 @pytest.mark.parametrize("backend", ["numpy", pytest.param("numba", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("activation", HIDDEN)
 def test_gradient_is_the_derivative_of_the_loss(activation, backend):
-    """The kernel's gradient is that of the reference, by tests/fused/test_equality.py, so it is slow here."""
+    """The kernel's gradient is that of the reference, by tests/fused/test_equality.py, so it is
+    slow here."""
     for k, (loss, output) in enumerate(PAIRS, HIDDEN.index(activation)):
-        sizes, options = (3, *((4,), (5, 2), (), (3, 3, 4))[k % 4], 2 + k % 2), {"bias": BIASES[k % 3]}
+        sizes = (3, *((4,), (5, 2), (), (3, 3, 4))[k % 4], 2 + k % 2)
+        options = {"bias": BIASES[k % 3]}
         network = Network(sizes, activation, output, loss, **options, reduction=REDUCTIONS[k % 2])
         problem = draw(network, 7, seed=k)
-        options = {"sample_weight": problem.sample_weight, "alpha": 0.3 * (k % 4 < 2), "backend": backend}
+        options = {
+            "sample_weight": problem.sample_weight,
+            "alpha": 0.3 * (k % 4 < 2),
+            "backend": backend,
+        }
         testing.check_gradient(network, *problem[:3], **options, loss="numpy")
 
 
 def test_what_has_no_gradient_is_refused():
-    tutorial, kinked = Network((3, 5, 1), bias_gradient="times_bias"), Network((3, 5, 1), bias="none")
+    tutorial = Network((3, 5, 1), bias_gradient="times_bias")
+    kinked = Network((3, 5, 1), bias="none")
     params, X, Y, _ = draw(kinked, 4)
     W = kinked.weights(params)[0]
     W[0] = -(X[2, 1:] @ W[1:]) / X[2, 0]  # z = 0 but for rounding
-    saturated = Network((1, 2), output="softmax", loss="cross_entropy"), [99, 0, 0, 0], [[1]], [[0, 1]]
+    saturated = (
+        Network((1, 2), output="softmax", loss="cross_entropy"),
+        [99, 0, 0, 0],
+        [[1]],
+        [[0, 1]],
+    )
     for arguments, text in (
         ((tutorial, *draw(tutorial, 4)[:3]), "not the gradient of the loss"),
         ((kinked, params, X, Y), "near a kink"),
@@ -46,10 +59,14 @@ def plain_loss(network, params, X, Y, weight, alpha):
     L = 0.0
     for x, y, w in zip(X, Y, weight, strict=True):
         a = x
-        for layer, W, b in zip(network.layers, network.weights(params), network.biases(params), strict=True):
+        for layer, W, b in zip(
+            network.layers, network.weights(params), network.biases(params), strict=True
+        ):
             z = a @ W + (b if layer.n_bias else 0)
             a = np.array(PLAIN_ACTIVATIONS[layer.activation](z.tolist()))
-        L += float(w) * sum(PLAIN_LOSSES[network.loss](float(p), float(q)) for p, q in zip(a, y, strict=True))
+        L += float(w) * sum(
+            PLAIN_LOSSES[network.loss](float(p), float(q)) for p, q in zip(a, y, strict=True)
+        )
     L += alpha / 2 * sum(float((W * W).sum()) for W in network.weights(params))
     return L / (weight.sum() if network.reduction == "mean" else 1)
 
@@ -90,9 +107,12 @@ def test_loss_is_the_documented_one(loss, backend):
     names = tuple(name for name in HIDDEN if name in PLAIN_ACTIVATIONS)
     outputs = [output for name, output in PAIRS if name == loss and output in PLAIN_ACTIVATIONS]
     for output, bias, reduction in itertools.product(outputs, BIASES, REDUCTIONS):
-        network = Network((2, *[3] * len(names), 2), names, output, loss, bias=bias, reduction=reduction)
+        network = Network(
+            (2, *[3] * len(names), 2), names, output, loss, bias=bias, reduction=reduction
+        )
         problem = draw(network, 4)
-        Y = problem.Y if loss == "cross_entropy" else np.round(problem.Y * 2) / 2  # with zeros and ones
+        # with zeros and ones
+        Y = problem.Y if loss == "cross_entropy" else np.round(problem.Y * 2) / 2
         expected = plain_loss(network, problem.params, problem.X, Y, problem.sample_weight, 0.7)
         options = {"sample_weight": problem.sample_weight, "alpha": 0.7, "backend": backend}
         found, _ = loss_and_gradient(network, problem.params, problem.X, Y, **options)
@@ -106,17 +126,25 @@ def test_the_reference_has_all_names():
     assert set(PLAIN_UPDATES) <= set(OPTIMIZERS) == set(reference.UPDATES)
 
 
-@pytest.mark.parametrize(("loss", "output"), [(loss, line.matched) for loss, line in LOSSES.items() if line.matched])
+@pytest.mark.parametrize(
+    ("loss", "output"), [(loss, line.matched) for loss, line in LOSSES.items() if line.matched]
+)
 def test_a_matched_pair_has_the_gradient_of_its_parts(loss, output):
-    """``a - y`` is what the output's derivative makes of the loss'. (Of log_loss and cross_entropy: by hand.)"""
+    """``a - y`` is what the output's derivative makes of the loss'. (Of log_loss and cross_entropy:
+    by hand.)"""
     network = Network((2, 3), output=output, loss=loss)
     problem = draw(network, 6)
     batch = reference.take(network, Data(problem.X, problem.Y, np.ones(6)), slice(None))
     zs, (_, a) = reference.forward(network, reference.views(network, problem.params), problem.X)
-    by_hand = {"log_loss": lambda a, y: (a - y) / (a * (1 - a)), "cross_entropy": lambda a, y: -y / a}
+    by_hand = {
+        "log_loss": lambda a, y: (a - y) / (a * (1 - a)),
+        "cross_entropy": lambda a, y: -y / a,
+    }
     d = by_hand.get(loss, reference.LOSS_FUNCTIONS[loss].d)(a, batch.Y)
     expected = reference.ACTIVATION_FUNCTIONS[output].delta(d, a, zs[0])
-    np.testing.assert_allclose(reference.output_delta(network, zs[0], a, batch), expected, rtol=1e-12, atol=1e-14)
+    np.testing.assert_allclose(
+        reference.output_delta(network, zs[0], a, batch), expected, rtol=1e-12, atol=1e-14
+    )
 
 
 GRID = (np.arange(-4096, 4096) + 0.5)[:, None] * 2.0**-10
@@ -128,13 +156,16 @@ def jumps(slopes):
 
 @pytest.mark.parametrize("name", ACTIVATIONS)
 def test_derivatives_jump_at_kinks_and_nowhere_else(name):
-    """Between neighbors of a grid, whose middles the kinks are, no derivative but one that jumps differs by 0.1."""
+    """Between neighbors of a grid, whose middles the kinks are, no derivative but one that jumps
+    differs by 0.1."""
     functions = reference.ACTIVATION_FUNCTIONS[name]
     slopes = functions.delta(np.ones_like(GRID), functions.value(GRID), GRID)
     assert jumps(slopes) == ACTIVATIONS[name].kinks
 
 
-@pytest.mark.parametrize("name", [name for name, f in reference.LOSS_FUNCTIONS.items() if f.d != reference.unmatched])
+@pytest.mark.parametrize(
+    "name", [name for name, f in reference.LOSS_FUNCTIONS.items() if f.d != reference.unmatched]
+)
 def test_losses_jump_at_kinks_and_nowhere_else(name):
     assert jumps(reference.LOSS_FUNCTIONS[name].d(8.0 + GRID, 8.0)) == LOSSES[name].kinks
 
@@ -149,10 +180,13 @@ def test_the_losses_that_clip_are_those_that_say_so(name):
 
 @pytest.mark.parametrize("name", ACTIVATIONS)
 def test_an_activation_gives_what_its_line_in_the_registry_says(name):
-    """Nothing beyond its bounds, and numbers at both of them, or very large ones where there is none."""
+    """Nothing beyond its bounds, and numbers at both of them, or very large ones where there is
+    none."""
     z = np.append(np.linspace(-100, 80, 18_001), [-1e9, 1e9])
     with np.errstate(over="ignore"):
-        a = reference.ACTIVATION_FUNCTIONS[name].value(np.stack([z, np.zeros_like(z)], axis=1))[:, 0]
+        a = reference.ACTIVATION_FUNCTIONS[name].value(np.stack([z, np.zeros_like(z)], axis=1))[
+            :, 0
+        ]
     line = ACTIVATIONS[name]
     assert line.low - 1e-8 <= a.min()
     assert a.max() <= line.high + 1e-8
@@ -163,18 +197,31 @@ def test_an_activation_gives_what_its_line_in_the_registry_says(name):
 @pytest.mark.nojit
 @pytest.mark.parametrize("name", ACTIVATIONS)
 def test_far_from_zero(name):
-    """The kernel gives what the reference does, where the limits are known, and NaN of NaN alone."""
-    network, z = Network((1, 2), output=name, bias="none"), np.array([[0, 1e4, -1e4, 1e300, -1e300, np.nan]]).T.copy()
-    found, right = (predict(network, [1.0, 0.5], z, assume_finite=True, backend=b) for b in ("numba", "numpy"))
+    """The kernel gives what the reference does, where the limits are known, and NaN of NaN
+    alone."""
+    network = Network((1, 2), output=name, bias="none")
+    z = np.array([[0, 1e4, -1e4, 1e300, -1e300, np.nan]]).T.copy()
+    found, right = (
+        predict(network, [1.0, 0.5], z, assume_finite=True, backend=b) for b in ("numba", "numpy")
+    )
     np.testing.assert_array_equal(np.isnan(right), np.isnan(z).repeat(2, axis=1))
     np.testing.assert_allclose(found, right, rtol=1e-14)
-    limit = {"exp": [1, np.inf, 0, np.inf, 0], "softmax": [0.5, 1, 0, 1, 0], "sigmoid": [0.5, 1, 0, 1, 0]}
-    limit |= {"tanh": [0, 1, -1, 1, -1], "selu": [0, *[np.inf, -SELU[0] * SELU[1]] * 2], "elu": [0, *[np.inf, -1] * 2]}
+    limit = {
+        "exp": [1, np.inf, 0, np.inf, 0],
+        "softmax": [0.5, 1, 0, 1, 0],
+        "sigmoid": [0.5, 1, 0, 1, 0],
+    }
+    limit |= {
+        "tanh": [0, 1, -1, 1, -1],
+        "selu": [0, *[np.inf, -SELU[0] * SELU[1]] * 2],
+        "elu": [0, *[np.inf, -1] * 2],
+    }
     limit |= {"relu": [0, *[np.inf, 0] * 2], "softplus": [math.log(2), *[np.inf, 0] * 2]}
     limit |= {"silu": limit["relu"], "gelu": limit["relu"]}
     limit |= {key: [0, *[np.inf, -np.inf] * 2] for key in ("identity", "leaky_relu")}
     if name in limit:  # a new name has none
-        expected, a = np.array(limit[name]), right[:5, 0]
+        expected = np.array(limit[name])
+        a = right[:5, 0]
         finite = np.isfinite(expected)
         np.testing.assert_allclose(a[finite], expected[finite], rtol=1e-14)
         assert (a[~finite] * np.sign(expected[~finite]) >= 100).all()
@@ -190,7 +237,11 @@ def plain_adam(optimizer, t, p, g, m=0.0, v=0.0, decay=0.0):
     m = optimizer.beta_1 * m + (1 - optimizer.beta_1) * g
     v = optimizer.beta_2 * v + (1 - optimizer.beta_2) * g**2
     lr_t = optimizer.learning_rate * math.sqrt(1 - optimizer.beta_2**t) / (1 - optimizer.beta_1**t)
-    return p - lr_t * m / (math.sqrt(v) + optimizer.epsilon) - optimizer.learning_rate * decay * p, m, v
+    return (
+        p - lr_t * m / (math.sqrt(v) + optimizer.epsilon) - optimizer.learning_rate * decay * p,
+        m,
+        v,
+    )
 
 
 def plain_rmsprop(optimizer, t, p, g, v=0.0):
@@ -211,15 +262,19 @@ def plain_rprop(optimizer, t, p, g, last=0.0, size=0.0):
 PLAIN_UPDATES = {
     "SGD": plain_sgd,
     "Adam": plain_adam,
-    "AdamW": lambda optimizer, *numbers: plain_adam(optimizer, *numbers, decay=optimizer.weight_decay),
+    "AdamW": lambda optimizer, *numbers: plain_adam(
+        optimizer, *numbers, decay=optimizer.weight_decay
+    ),
     "RMSprop": plain_rmsprop,
     "RPROP": plain_rprop,
 }
-"""(optimizer, step from 1, parameter, gradient, *state) -> (parameter, *state), as the documentation has them."""
+"""(optimizer, step from 1, parameter, gradient, *state) -> (parameter, *state), as the
+documentation has them."""
 
 
 def plain_updates(optimizer, gradients, p=1.0):
-    found, state = [], ()
+    found = []
+    state = ()
     for t, g in enumerate(gradients, 1):
         p, *state = PLAIN_UPDATES[optimizer.name](optimizer, t, p, g, *state)
         found.append(p)
@@ -236,10 +291,19 @@ def test_updates_are_the_documented_ones(optimizer, backend):
     gradients = np.array([0.3, 0.4, 0.1, -0.2, -0.1, -3, -2, 0, -1, 5, -5, 5, 1e-3])
     signs = np.where(np.arange(len(gradients)) % 2, -1, 1)
     network = Network((1, 1), loss="absolute_error", bias="none")
-    data = Data((gradients * signs)[:, None], -1e9 * signs[:, None].astype(float), np.ones(len(gradients)))
-    state, found = StepState.create(np.array([1.0]), optimizer.n_slots), []
+    data = Data(
+        (gradients * signs)[:, None], -1e9 * signs[:, None].astype(float), np.ones(len(gradients))
+    )
+    state = StepState.create(np.array([1.0]), optimizer.n_slots)
+    found = []
     for s in range(len(gradients)):
-        steps = Steps(np.array([s]), np.array([0]), np.array([1]), np.array([optimizer.learning_rate]), np.empty(1))
+        steps = Steps(
+            np.array([s]),
+            np.array([0]),
+            np.array([1]),
+            np.array([optimizer.learning_rate]),
+            np.empty(1),
+        )
         assert get_backend(backend).train_steps(Task(network, optimizer, data), state, steps) == 1
         found.append(state.params[0])
     np.testing.assert_allclose(found, plain_updates(optimizer, gradients), rtol=1e-12, atol=1e-14)

@@ -14,7 +14,10 @@ SCHEDULES = {
     "step_decay, factor": (step_decay(0.3, 3, 0.9), lambda t: 0.3 * 0.9 ** (t // 3)),
     "exponential": (exponential(0.3, 0.95), lambda t: 0.3 * 0.95**t),
     "cosine": (cosine(0.3, 10), lambda t: 0.15 * (1 + math.cos(math.pi * min(t, 10) / 10))),
-    "cosine to 0.1": (cosine(0.3, 10, 0.1), lambda t: 0.1 + 0.1 * (1 + math.cos(math.pi * min(t, 10) / 10))),
+    "cosine to 0.1": (
+        cosine(0.3, 10, 0.1),
+        lambda t: 0.1 + 0.1 * (1 + math.cos(math.pi * min(t, 10) / 10)),
+    ),
     "warm_up": (warm_up(0.3, 8), lambda t: 0.3 * min(t, 8) / 8),
     "warm_up from 0.1": (warm_up(0.3, 8, 0.1), lambda t: 0.1 + 0.2 * min(t, 8) / 8),
     "one_cycle": (one_cycle(0.3, 10), lambda t: 0.3 * min(t / 3, max(10 - t, 0) / 7)),
@@ -43,16 +46,19 @@ def test_rates(case):
 def test_step_decay_is_exact():
     exact = [0.3, 0.3 * 0.1, 0.3 * 0.1 * 0.1, 0.3 * 0.1 * 0.1 * 0.1]
     assert learning_rates(step_decay(0.3, 1, 0.1), 0, 4).tolist() == exact
-    assert learning_rates(step_decay(1.0, 1, 0.5), 10**12, 2).tolist() == [0, 0]  # at once, not after so many products
+    # at once, not after so many products
+    assert learning_rates(step_decay(1.0, 1, 0.5), 10**12, 2).tolist() == [0, 0]
     assert math.isinf(step_decay(1.0, 1, 2.0)(10**9))
     assert step_decay(0.3, 1, 1.0)(10**12) == 0.3
-    assert step_decay(1.0, 1, 0.9)(10**12) == np.nextafter(0, 1) * 5  # a subnormal that rounding gives back
+    # a subnormal that rounding gives back
+    assert step_decay(1.0, 1, 0.9)(10**12) == np.nextafter(0, 1) * 5
 
 
 @pytest.mark.parametrize("first", [0.0, 0.1, 0.7])
 def test_straight_lines_have_their_ends_exactly(first):
     """No rate lies beyond the ends: 0.1 + (0.3 - 0.1) is not 0.3."""
-    rising, cycle = warm_up(0.3, 7, first), one_cycle(0.3, 20, first, final=0.1, rise=0.5)
+    rising = warm_up(0.3, 7, first)
+    cycle = one_cycle(0.3, 20, first, final=0.1, rise=0.5)
     assert (rising(0), rising(7), rising(10**9)) == (first, 0.3, 0.3)
     assert (cycle(0), cycle(10), cycle(20), cycle(10**9)) == (first, 0.3, 0.1, 0.1)
     rates = learning_rates(cycle, 0, 25)
@@ -61,7 +67,8 @@ def test_straight_lines_have_their_ends_exactly(first):
 
 
 def test_a_cosine_has_the_same_bits_on_every_machine():
-    """Its products and sums are rounded alike everywhere, where `numpy.cos` differs: exact hexadecimal digits."""
+    """Its products and sums are rounded alike everywhere, where `numpy.cos` differs: exact
+    hexadecimal digits."""
     exact = {0: "0x1.0000000000000p+0", 1: "0x1.f378709a22a80p-1", 3: "0x1.96791823aad2fp-1"}
     exact |= {5: "0x1.0000000000000p-1", 9: "0x1.90f1ecbbab000p-6", 10: "0x0.0p+0"}
     assert {t: cosine(1.0, 10)(t).hex() for t in exact} == exact
@@ -69,19 +76,33 @@ def test_a_cosine_has_the_same_bits_on_every_machine():
 
 def test_a_schedule_may_be_longer_than_any_training():
     n = 10**400
-    for schedule in (step_decay(0.5, n), cosine(0.5, n), warm_up(0.0, n, start=0.5), one_cycle(0.5, n, start=0.5)):
+    for schedule in (
+        step_decay(0.5, n),
+        cosine(0.5, n),
+        warm_up(0.0, n, start=0.5),
+        one_cycle(0.5, n, start=0.5),
+    ):
         assert schedule(0) == round(schedule(10**6), 9) == 0.5, schedule
 
 
 def test_step_decay_takes_as_long_late_in_a_training_as_at_its_beginning():
-    products, schedule = [], step_decay(0.3, 1, 0.999)
-    counted = type("Counted", (float,), {"__rmul__": lambda self, other: products.append(self) or float(self) * other})
+    products = []
+    schedule = step_decay(0.3, 1, 0.999)
+    counted = type(
+        "Counted",
+        (float,),
+        {"__rmul__": lambda self, other: products.append(self) or float(self) * other},
+    )
     object.__setattr__(schedule, "factor", counted(0.999))
     counts = []
-    for first in (*range(0, 5000, 100), 2500):  # chunks of one training, and of another one that is resumed
+    # chunks of one training, and of another one that is resumed
+    for first in (*range(0, 5000, 100), 2500):
         products.clear()
         rates = learning_rates(schedule, first, 100)
         counts.append(len(products))
-        assert rates.tobytes() == learning_rates(step_decay(0.3, 1, 0.999), 0, first + 100)[first:].tobytes()
+        assert (
+            rates.tobytes()
+            == learning_rates(step_decay(0.3, 1, 0.999), 0, first + 100)[first:].tobytes()
+        )
     assert max(counts[:-1]) <= 2 * 100
     assert sum(counts) > 5000

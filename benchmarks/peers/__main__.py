@@ -1,4 +1,6 @@
-"""Measure fastnn beside its peers, and write tables and pictures: ``python -m benchmarks.peers --help``."""
+"""Measure fastnn beside its peers, and write tables and pictures: ``python -m benchmarks.peers
+--help``.
+"""
 
 import pathlib
 
@@ -8,20 +10,34 @@ from fastnn import plotting
 
 IMAGES = pathlib.Path("docs", "images")
 RESULTS = pathlib.Path("benchmarks", "results", "peers.json")
-ELSEWHERE = {"many", "threads", "crossover", "validated"}  # Sections that say themselves where they were measured
+# Sections that say themselves where they were measured
+ELSEWHERE = {"many", "threads", "crossover", "validated"}
 
 
 def write(results: dict, folder: pathlib.Path) -> list[pathlib.Path]:
-    """Draw the pictures of what was measured, and put its tables between the markers of the pages; what was written."""
+    """Draw the pictures of what was measured, and put its tables between the markers of the pages;
+    what was written.
+    """
     from benchmarks.peers import charts, tables
 
     tables.check_peaks(results)
-    page, pictures = folder / "benchmarks" / "README.md", {}
-    written = [put(page, f"peers {name}", make(results)) for name, (of, make) in tables.PAGE.items() if results.get(of)]
+    page = folder / "benchmarks" / "README.md"
+    pictures = {}
+    written = [
+        put(page, f"peers {name}", make(results))
+        for name, (of, make) in tables.PAGE.items()
+        if results.get(of)
+    ]
     if results.get("training"):
         pictures["peers"] = charts.side_by_side(results)
     if results.get("crossover"):
-        written.append(put(folder / "docs" / "explanation" / "when-not.md", "crossover", tables.crossover(results)))
+        written.append(
+            put(
+                folder / "docs" / "explanation" / "when-not.md",
+                "crossover",
+                tables.crossover(results),
+            )
+        )
         pictures["crossover"] = charts.crossover(results)
         if any(ALL in lanes for lanes in results["crossover"].values()):
             pictures["crossover_all_cores"] = charts.crossover(results, ALL)
@@ -29,7 +45,9 @@ def write(results: dict, folder: pathlib.Path) -> list[pathlib.Path]:
         written.append(put(folder / "README.md", "peers", tables.short(results)))
     if results.get("many"):
         pictures["many"] = charts.members_by_time(results["many"])
-    written += [plotting.save(figure, folder / IMAGES / f"{name}.png") for name, figure in pictures.items()]
+    written += [
+        plotting.save(figure, folder / IMAGES / f"{name}.png") for name, figure in pictures.items()
+    ]
     return list(dict.fromkeys(written))
 
 
@@ -37,7 +55,9 @@ def main(arguments: list[str] | None = None) -> None:
     options = parser("peers", __doc__, RESULTS, SECTIONS).parse_args(arguments)
 
     def measured() -> dict:
-        """What was asked for; where the file says where the other sections were measured, that stays."""
+        """What was asked for; where the file says where the other sections were measured, that
+        stays.
+        """
         results = Measurement().sections(options.only or SECTIONS)
         if options.only and options.json.exists() and ELSEWHERE.issuperset(options.only):
             del results["about"]

@@ -17,13 +17,16 @@ THREADS = (1, cpus()) if os.environ.get("PEER_THREADS") == "all" else (1,)
 
 class Trainer:
     def __init__(self, workload: PeerWorkload) -> None:
-        self.data, self.options = workload.data, workload.options | {"threads": 1}
+        self.data = workload.data
+        self.options = workload.options | {"threads": 1}
         if os.environ.get("PEER_SPECIALIZE"):
             self.options["backend"] = fastnn.get_backend("numba", specialize=True)
         self.params = workload.params
         if len(THREADS) > 1:
             epochs = min(4, workload.most_epochs)
-            self.options["threads"] = min(THREADS, key=lambda threads: self._seconds(threads, epochs))
+            self.options["threads"] = min(
+                THREADS, key=lambda threads: self._seconds(threads, epochs)
+            )
 
     def _seconds(self, threads: int, epochs: int) -> float:
         self.options["threads"] = threads
@@ -35,7 +38,9 @@ class Trainer:
         return result.params
 
     def learn(self, epochs: int, seed: int, X_test: np.ndarray) -> np.ndarray:
-        result = fastnn.train(*self.data, epochs=epochs, seed=seed, **self.options | {"shuffle": True})
+        result = fastnn.train(
+            *self.data, epochs=epochs, seed=seed, **self.options | {"shuffle": True}
+        )
         return result.predict(X_test).argmax(axis=1)
 
     def predictor(self, X: np.ndarray):
@@ -46,9 +51,13 @@ class Trainer:
 class Members:
     def __init__(self, job: Job, n_jobs: int | None = None) -> None:
         w = job.workload
-        self.data, self.seeds = w.data, range(job.members)
+        self.data = w.data
+        self.seeds = range(job.members)
         epochs = job.epochs if job.mixed else job.epochs[0]
-        self.options = w.options | {"epochs": epochs, "n_jobs": cpus() if n_jobs is None else n_jobs}
+        self.options = w.options | {
+            "epochs": epochs,
+            "n_jobs": cpus() if n_jobs is None else n_jobs,
+        }
 
     def train(self) -> np.ndarray:
         return fastnn.train_many(*self.data, seed=self.seeds, **self.options).params
@@ -66,9 +75,13 @@ class Loop:
 
 
 def products(width: int, seconds: float) -> dict[str, float]:
-    """GF/s of the products inside the kernel, by a network of a few such layers without an activation."""
-    # What else is in the time, gathering rows and the output, is less than a tenth of the work from 128 columns on.
-    n_layers, rows = max(2, min(8, 1024 // width)), 2048
+    """GF/s of the products inside the kernel, by a network of a few such layers without an
+    activation.
+    """
+    # What else is in the time, gathering rows and the output, is less than a tenth of the work from
+    # 128 columns on.
+    n_layers = max(2, min(8, 1024 // width))
+    rows = 2048
     network = fastnn.Network((width,) * (n_layers + 1), activation="identity", output="identity")
     random_state = np.random.RandomState(0)
     X = random_state.standard_normal((rows, width)).astype(np.float32)
@@ -78,6 +91,11 @@ def products(width: int, seconds: float) -> dict[str, float]:
     work = {"forward": forward, "forward and back": 3 * forward - forward / n_layers}
     calls = {
         "forward": repeated(lambda: fastnn.predict(network, params, X, assume_finite=True)),
-        "forward and back": repeated(lambda: fastnn.loss_and_gradient(network, params, X, X, assume_finite=True)),
+        "forward and back": repeated(
+            lambda: fastnn.loss_and_gradient(network, params, X, X, assume_finite=True)
+        ),
     }
-    return {name: work[name] / min(times) / 1e9 for name, times in sampled(calls, seconds / 10, 10).items()}
+    return {
+        name: work[name] / min(times) / 1e9
+        for name, times in sampled(calls, seconds / 10, 10).items()
+    }

@@ -1,4 +1,6 @@
-"""JAX: the whole training one `lax.scan` under one `jit`, with optax' optimizers; many by `vmap` over that."""
+"""JAX: the whole training one `lax.scan` under one `jit`, with optax' optimizers; many by `vmap`
+over that.
+"""
 
 from functools import partial
 
@@ -13,14 +15,16 @@ from fastnn import Adam
 VERSIONS = ("jax", "optax")
 ACTIVATIONS = {"relu": jax.nn.relu, "tanh": jnp.tanh, "sigmoid": jax.nn.sigmoid}
 
-jax.config.update("jax_enable_x64", True)  # the seed and iris are float64; float32 arrays stay what they are
+# the seed and iris are float64; float32 arrays stay what they are
+jax.config.update("jax_enable_x64", True)
 
 
 class Trainer:
     """Compiled once for each number of epochs; the compiling call is not timed."""
 
     def __init__(self, workload: PeerWorkload) -> None:
-        self.workload, self.seed = workload, workload.name == "seed"
+        self.workload = workload
+        self.seed = workload.name == "seed"
         self.X = jnp.asarray(workload.X.reshape(workload.batches, workload.batch, -1))
         self.Y = jnp.asarray(workload.Y.reshape(workload.batches, workload.batch, -1))
         self.held_out = workload.held_out and tuple(map(jnp.asarray, workload.held_out))
@@ -62,15 +66,21 @@ class Trainer:
         n = self.workload.batches
 
         def do(carry, i):
-            return self.step(carry, (self.X[i % n], self.Y[i % n]) if n > 1 else (self.X[0], self.Y[0]))
+            return self.step(
+                carry, (self.X[i % n], self.Y[i % n]) if n > 1 else (self.X[0], self.Y[0])
+            )
 
         if self.held_out:  # whole epochs
-            do, steps, own = self.validated, steps // n, own if own is None else own // n
+            do = self.validated
+            steps = steps // n
+            own = own if own is None else own // n
 
         def do_or_keep(carry, i):
             new, loss = do(carry, i)
             if own is not None:
-                new = jax.tree.map(lambda old, changed: jnp.where(i < own, changed, old), carry, new)
+                new = jax.tree.map(
+                    lambda old, changed: jnp.where(i < own, changed, old), carry, new
+                )
             return new, loss
 
         return jax.lax.scan(do_or_keep, (layers, self.optimizer.init(layers)), jnp.arange(steps))
@@ -82,23 +92,31 @@ class Trainer:
 
     @partial(jax.jit, static_argnums=0)
     def epoch(self, carry, order):
-        X, Y = self.X.reshape(-1, self.X.shape[-1]), self.Y.reshape(-1, self.Y.shape[-1])
-        return jax.lax.scan(lambda carry, rows: self.step(carry, (X[rows], Y[rows])), carry, order)[0]
+        X = self.X.reshape(-1, self.X.shape[-1])
+        Y = self.Y.reshape(-1, self.Y.shape[-1])
+        return jax.lax.scan(lambda carry, rows: self.step(carry, (X[rows], Y[rows])), carry, order)[
+            0
+        ]
 
     @partial(jax.jit, static_argnums=0)
     def probabilities(self, layers, x):
         return jax.nn.softmax(self.outputs(layers, x))
 
     def train(self, epochs: int) -> np.ndarray:
-        (layers, _), self.validation = jax.block_until_ready(self.run(self.layers, epochs * self.workload.batches))
+        (layers, _), self.validation = jax.block_until_ready(
+            self.run(self.layers, epochs * self.workload.batches)
+        )
         return flat(layers)
 
     def learn(self, epochs: int, seed: int, X_test: np.ndarray) -> np.ndarray:
-        random_state, workload = np.random.RandomState(seed), self.workload
+        random_state = np.random.RandomState(seed)
+        workload = self.workload
         layers = [tuple(map(jnp.asarray, layer)) for layer in workload.drawn(random_state)]
         carry = layers, self.optimizer.init(layers)
         for _ in range(epochs):
-            carry = self.epoch(carry, random_state.permutation(len(workload.X)).reshape(-1, workload.batch))
+            carry = self.epoch(
+                carry, random_state.permutation(len(workload.X)).reshape(-1, workload.batch)
+            )
         return np.asarray(self.probabilities(carry[0], X_test)).argmax(axis=1)
 
     def predictor(self, X: np.ndarray):
@@ -106,22 +124,31 @@ class Trainer:
 
 
 class Members:
-    """Compiled once for each number of members and steps. Mixed epochs: all members compute to the last one's end."""
+    """Compiled once for each number of members and steps. Mixed epochs: all members compute to the
+    last one's end.
+    """
 
     def __init__(self, job: Job) -> None:
-        one, steps = Trainer(job.workload), np.array(job.epochs) * job.workload.batches
-        self.network, self.dtype, self.steps = job.workload.network, job.workload.X.dtype, jnp.asarray(steps)
-        self.keys, most = jax.random.split(jax.random.key(0), job.members), int(steps.max())
+        one = Trainer(job.workload)
+        steps = np.array(job.epochs) * job.workload.batches
+        self.network = job.workload.network
+        self.dtype = job.workload.X.dtype
+        self.steps = jnp.asarray(steps)
+        self.keys = jax.random.split(jax.random.key(0), job.members)
+        most = int(steps.max())
         train = jax.vmap(lambda layers, own: one.run(layers, most, own if job.mixed else None))
         self.compiled = jax.jit(lambda keys, steps: train(jax.vmap(self.draw)(keys), steps))
         self.compiled_from = jax.jit(train)
 
     def draw(self, key: jax.Array) -> list:
-        layers, same = [], self.network.bias_init == "same"
+        layers = []
+        same = self.network.bias_init == "same"
         for layer in self.network.layers:
             key, of_weights, of_bias = jax.random.split(key, 3)
-            shape, bound = (layer.fan_in, layer.fan_out), np.sqrt(6 / (layer.fan_in + layer.fan_out))
-            normal, between = self.network.init == "normal", partial(jax.random.uniform, minval=-bound, maxval=bound)
+            shape = (layer.fan_in, layer.fan_out)
+            bound = np.sqrt(6 / (layer.fan_in + layer.fan_out))
+            normal = self.network.init == "normal"
+            between = partial(jax.random.uniform, minval=-bound, maxval=bound)
             W = (jax.random.normal if normal else between)(of_weights, shape, self.dtype)
             one = jnp.full(layer.n_bias, self.network.bias_init if not same else 0, self.dtype)
             layers.append((W, between(of_bias, one.shape, self.dtype) if same else one))
@@ -131,8 +158,11 @@ class Members:
         return self.flat(self.compiled(self.keys, self.steps))
 
     def train_from(self, params: np.ndarray) -> np.ndarray:
-        own, layers = jnp.asarray(params), self.network.layers
-        stacked = [(own[:, l.weight].reshape(-1, l.fan_in, l.fan_out), own[:, l.bias]) for l in layers]
+        own = jnp.asarray(params)
+        layers = self.network.layers
+        stacked = [
+            (own[:, l.weight].reshape(-1, l.fan_in, l.fan_out), own[:, l.bias]) for l in layers
+        ]
         return self.flat(self.compiled_from(stacked, self.steps))
 
     def flat(self, answer) -> np.ndarray:

@@ -30,10 +30,14 @@ class Trainer:
 
 
 def _train(workload: PeerWorkload, epochs: int, validation: list) -> list:
-    layers, dtype, batch = workload.layers, workload.X.dtype.type, workload.batch
-    adam, rate = isinstance(workload.optimizer, Adam), dtype(workload.optimizer.learning_rate)
+    layers = workload.layers
+    dtype = workload.X.dtype.type
+    batch = workload.batch
+    adam = isinstance(workload.optimizer, Adam)
+    rate = dtype(workload.optimizer.learning_rate)
     means, squares = ([[np.zeros_like(p) for p in layer] for layer in layers] for _ in range(2))
-    tanh, t = workload.network.activation == "tanh", 0
+    tanh = workload.network.activation == "tanh"
+    t = 0
     for _ in range(epochs):
         for k in range(0, len(workload.X), batch):
             activations = _forward(workload, layers, workload.X[k : k + batch])
@@ -62,7 +66,8 @@ def _train(workload: PeerWorkload, epochs: int, validation: list) -> list:
 
 
 def _forward(workload: PeerWorkload, layers: list, X: np.ndarray) -> list[np.ndarray]:
-    activations, tanh = [X], workload.network.activation == "tanh"
+    activations = [X]
+    tanh = workload.network.activation == "tanh"
     for W, b in layers:
         z = activations[-1] @ W
         z += b

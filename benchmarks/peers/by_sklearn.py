@@ -1,4 +1,6 @@
-"""scikit-learn's MLPClassifier and MLPRegressor; many by joblib over `fit`, a process for each core."""
+"""scikit-learn's MLPClassifier and MLPRegressor; many by joblib over `fit`, a process for each
+core.
+"""
 
 import warnings
 
@@ -21,15 +23,28 @@ class Trainer:
 
     def __init__(self, workload: PeerWorkload) -> None:
         self.workload = workload
-        self.own_rules = workload.name == "seed"  # it has a bias for each neuron, and updates all layers at once
+        # it has a bias for each neuron, and updates all layers at once
+        self.own_rules = workload.name == "seed"
         self.target = workload.labels if workload.classes else workload.Y
         if self.target.ndim == 2 and self.target.shape[1] == 1:
             self.target = self.target.ravel()
 
     def model(self, epochs: int, seed: int, shuffle: bool) -> MLPClassifier | MLPRegressor:
-        w, hidden = self.workload, self.workload.network.layers[0].activation
-        options = {"batch_size": w.batch, "max_iter": epochs, "shuffle": shuffle, "random_state": seed}
-        options |= {"alpha": 0.0, "momentum": 0.0, "nesterovs_momentum": False, "tol": 0.0, "n_iter_no_change": NEVER}
+        w = self.workload
+        hidden = self.workload.network.layers[0].activation
+        options = {
+            "batch_size": w.batch,
+            "max_iter": epochs,
+            "shuffle": shuffle,
+            "random_state": seed,
+        }
+        options |= {
+            "alpha": 0.0,
+            "momentum": 0.0,
+            "nesterovs_momentum": False,
+            "tol": 0.0,
+            "n_iter_no_change": NEVER,
+        }
         return (MLPClassifier if w.classes else MLPRegressor)(
             hidden_layer_sizes=w.network.sizes[1:-1],
             activation={"sigmoid": "logistic"}.get(hidden, hidden),
@@ -39,7 +54,8 @@ class Trainer:
         )
 
     def train(self, epochs: int) -> np.ndarray:
-        model, self.validation = self.model(epochs, seed=0, shuffle=False), []
+        model = self.model(epochs, seed=0, shuffle=False)
+        self.validation = []
         if self.workload.held_out:
             self._validated(model, epochs)
         else:
@@ -48,7 +64,9 @@ class Trainer:
         return flat(zip(model.coefs_, model.intercepts_, strict=True))
 
     def _validated(self, model: MLPClassifier | MLPRegressor, epochs: int) -> None:
-        """Train epoch by epoch; `early_stopping` would split off rows of its own and take their accuracy."""
+        """Train epoch by epoch; `early_stopping` would split off rows of its own and take their
+        accuracy.
+        """
         X, Y = self.workload.held_out
         classes = {"classes": np.unique(self.target)} if self.workload.classes else {}
         for _ in range(epochs):
@@ -59,7 +77,9 @@ class Trainer:
                 self.validation.append(np.sum((Y.ravel() - model.predict(X)) ** 2 / 2))
 
     def learn(self, epochs: int, seed: int, X_test: np.ndarray) -> np.ndarray:
-        return self.model(epochs, seed, shuffle=True).fit(self.workload.X, self.target).predict(X_test)
+        return (
+            self.model(epochs, seed, shuffle=True).fit(self.workload.X, self.target).predict(X_test)
+        )
 
     def predictor(self, X: np.ndarray):
         model = self.model(1, seed=0, shuffle=False).fit(self.workload.X, self.target)
@@ -74,7 +94,8 @@ def fit(name: str, seed: int, epochs: int) -> np.ndarray:
 
 class Members:
     def __init__(self, job: Job) -> None:
-        self.job, self.own_rules = job, Trainer(job.workload).own_rules
+        self.job = job
+        self.own_rules = Trainer(job.workload).own_rules
 
     def train(self) -> np.ndarray:
         fits = (joblib.delayed(fit)(self.job.name, i, n) for i, n in enumerate(self.job.epochs))

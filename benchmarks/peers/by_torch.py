@@ -1,4 +1,6 @@
-"""PyTorch with its fused optimizers, eager or compiled; many by `torch.func.vmap` over one's gradient, or by hand."""
+"""PyTorch with its fused optimizers, eager or compiled; many by `torch.func.vmap` over one's
+gradient, or by hand.
+"""
 
 import os
 
@@ -9,7 +11,8 @@ from benchmarks.peers.workloads import Job, PeerWorkload, flat, seed_error, seed
 from fastnn import Adam
 
 VERSIONS = ("torch",)
-ACTIVATIONS, MODULES = {"relu": torch.relu, "tanh": torch.tanh}, {"relu": torch.nn.ReLU, "tanh": torch.nn.Tanh}
+ACTIVATIONS = {"relu": torch.relu, "tanh": torch.tanh}
+MODULES = {"relu": torch.nn.ReLU, "tanh": torch.nn.Tanh}
 SLOPES = {"relu": lambda a: a > 0, "tanh": lambda a: 1 - a * a}
 compiled = torch.compile if os.environ.get("PEER_COMPILE") else lambda function: function
 
@@ -22,12 +25,17 @@ class Trainer:
 
     def __init__(self, workload: PeerWorkload) -> None:
         self.workload = workload
-        self.X, self.Y = torch.tensor(workload.X), torch.tensor(workload.Y)
+        self.X = torch.tensor(workload.X)
+        self.Y = torch.tensor(workload.Y)
         self.labels = torch.tensor(workload.labels)
         self.held_out = workload.held_out and tuple(map(torch.tensor, workload.held_out))
-        parts, seed = [], workload.name == "seed"
+        parts = []
+        seed = workload.name == "seed"
         for W, _ in [] if seed else workload.layers:
-            parts += [torch.nn.Linear(*W.shape, dtype=self.X.dtype), MODULES[workload.network.layers[0].activation]()]
+            parts += [
+                torch.nn.Linear(*W.shape, dtype=self.X.dtype),
+                MODULES[workload.network.layers[0].activation](),
+            ]
         self.model = torch.nn.Sequential(*parts[:-1])
         self.step = compiled(self.seed_step if seed else self.loss)
 
@@ -44,7 +52,8 @@ class Trainer:
         self.validation = []
         if self.workload.name == "seed":
             return self.train_seed(epochs)
-        optimizer, size = self.restart(), self.workload.batch
+        optimizer = self.restart()
+        size = self.workload.batch
         batches = [slice(k, k + size) for k in range(0, len(self.X), size)]
         for _ in range(epochs):
             self.epoch(optimizer, batches)
@@ -100,7 +109,9 @@ class Trainer:
 
 
 class Members:
-    """A loop of steps in Python. Where epochs are mixed, the members that are done leave the stack."""
+    """A loop of steps in Python. Where epochs are mixed, the members that are done leave the
+    stack.
+    """
 
     def __init__(self, job: Job) -> None:
         w = self.workload = job.workload
@@ -121,22 +132,33 @@ class Members:
         return 0.5 * (output - self.Y[i]).square().sum() / len(output)
 
     def draw(self) -> list:
-        network, m, dtype, parts = self.workload.network, len(self.steps), self.X.dtype, []
+        network = self.workload.network
+        m = len(self.steps)
+        dtype = self.X.dtype
+        parts = []
         for layer in network.layers:
-            shape, bound = (m, layer.fan_in, layer.fan_out), (6 / (layer.fan_in + layer.fan_out)) ** 0.5
+            shape = (m, layer.fan_in, layer.fan_out)
+            bound = (6 / (layer.fan_in + layer.fan_out)) ** 0.5
             if network.init == "normal":
                 parts += [torch.randn(shape, dtype=dtype), torch.ones(m, 1, dtype=dtype)]
             else:
-                parts += [torch.empty(size, dtype=dtype).uniform_(-bound, bound) for size in (shape, (m, layer.n_bias))]
+                parts += [
+                    torch.empty(size, dtype=dtype).uniform_(-bound, bound)
+                    for size in (shape, (m, layer.n_bias))
+                ]
         return parts
 
     def train(self) -> np.ndarray:
         return self.run(self.draw())
 
     def train_from(self, params: np.ndarray) -> np.ndarray:
-        own, parts = torch.tensor(params[self.order]), []
+        own = torch.tensor(params[self.order])
+        parts = []
         for layer in self.workload.network.layers:
-            parts += [own[:, layer.weight].reshape(-1, layer.fan_in, layer.fan_out).clone(), own[:, layer.bias].clone()]
+            parts += [
+                own[:, layer.weight].reshape(-1, layer.fan_in, layer.fan_out).clone(),
+                own[:, layer.bias].clone(),
+            ]
         return self.run(parts)
 
     def run(self, parts: list) -> np.ndarray:
@@ -152,14 +174,16 @@ class Members:
         return rows[np.argsort(self.order)]
 
     def step(self, parts: list):
-        rate, adam = self.workload.optimizer.learning_rate, isinstance(self.workload.optimizer, Adam)
+        rate = self.workload.optimizer.learning_rate
+        adam = isinstance(self.workload.optimizer, Adam)
         means, squares = ([torch.zeros_like(part) for part in parts] for _ in range(2))
         t = torch.zeros((), dtype=torch.float32)
         options = {"lr": rate, "beta1": 0.9, "beta2": 0.999, "eps": 1e-8, "weight_decay": 0.0}
         options |= {"amsgrad": False, "maximize": False}
 
         def step(active: list, i: int) -> None:
-            gradients, n = list(self.gradient(active, i)), len(active[0])
+            gradients = list(self.gradient(active, i))
+            n = len(active[0])
             if not adam:
                 torch._foreach_add_(active, gradients, alpha=-rate)
                 return
@@ -179,7 +203,9 @@ class Members:
 
 
 class Batched(Members):
-    """Written by hand: every product is one `torch.bmm` of all members, in the gradients and in the seed's step too."""
+    """Written by hand: every product is one `torch.bmm` of all members, in the gradients and in the
+    seed's step too.
+    """
 
     def __init__(self, job: Job) -> None:
         super().__init__(job)
@@ -187,16 +213,23 @@ class Batched(Members):
 
     def gradients(self, parts: list, i: int) -> list:
         """The gradients of all members' weights on a batch, by the formulas."""
-        name, weights = self.workload.network.layers[0].activation, parts[::2]
+        name = self.workload.network.layers[0].activation
+        weights = parts[::2]
         inputs = [self.X[i].expand(len(weights[0]), -1, -1)]
         for W, b in zip(weights[:-1], parts[1:-2:2], strict=True):
             inputs.append(ACTIVATIONS[name](torch.baddbmm(b[:, None], inputs[-1], W)))
         output = torch.baddbmm(parts[-1][:, None], inputs[-1], parts[-2])
-        delta = ((output.softmax(dim=2) if self.workload.classes else output) - self.Y[i]) / len(self.Y[i])
+        delta = ((output.softmax(dim=2) if self.workload.classes else output) - self.Y[i]) / len(
+            self.Y[i]
+        )
         gradients = []
         for W, a in zip(reversed(weights), reversed(inputs), strict=True):
             gradients = [torch.bmm(a.transpose(1, 2), delta), delta.sum(dim=1), *gradients]
-            delta = torch.bmm(delta, W.transpose(1, 2)) * SLOPES[name](a) if a is not inputs[0] else None
+            delta = (
+                torch.bmm(delta, W.transpose(1, 2)) * SLOPES[name](a)
+                if a is not inputs[0]
+                else None
+            )
         return gradients
 
     def seed_step(self, active: list, _: int) -> None:

@@ -1,4 +1,6 @@
-"""Whole processes, the machine's limits and how near fastnn comes to them, and the C compiler, for C of this folder."""
+"""Whole processes, the machine's limits and how near fastnn comes to them, and the C compiler, for
+C of this folder.
+"""
 
 import ctypes
 import functools
@@ -21,25 +23,37 @@ def compiler() -> str:
 
 
 def compiled(source: str | pathlib.Path, *flags: str) -> ctypes.CDLL:
-    """The library that the compiler makes of a file, of this folder where it has no other, with these flags."""
+    """The library that the compiler makes of a file, of this folder where it has no other, with
+    these flags.
+    """
     with tempfile.TemporaryDirectory() as folder:
-        library, source = pathlib.Path(folder, "library.so"), pathlib.Path(__file__).parent / source
-        subprocess.run([compiler(), *flags, "-shared", "-fPIC", "-o", str(library), str(source), "-lm"], check=True)
+        library = pathlib.Path(folder, "library.so")
+        source = pathlib.Path(__file__).parent / source
+        subprocess.run(
+            [compiler(), *flags, "-shared", "-fPIC", "-o", str(library), str(source), "-lm"],
+            check=True,
+        )
         return ctypes.CDLL(str(library))
 
 
 def compiler_version() -> str | None:
     """What the compiler says it is; None where there is none."""
     try:
-        return subprocess.run([compiler(), "--version"], capture_output=True, text=True).stdout.splitlines()[0]
+        return subprocess.run(
+            [compiler(), "--version"], capture_output=True, text=True
+        ).stdout.splitlines()[0]
     except ImportError:
         return None
 
 
 WIDTHS = (64, 128, 256, 784)
-ROUNDS, RUNS, SECONDS = 5, 15, 0.05
+ROUNDS = 5
+RUNS = 15
+SECONDS = 0.05
 FLAGS = {"native": ("-march=native",), "AVX2": ("-march=haswell",)}
-PEAK_STEPS, CLOCK_STEPS = 1_000_000, 4_000_000  # of a run: some milliseconds
+# of a run: some milliseconds
+PEAK_STEPS = 1_000_000
+CLOCK_STEPS = 4_000_000
 
 
 def has_avx2() -> bool:
@@ -50,13 +64,23 @@ def avx2_environment() -> dict[str, str]:
     """Variables by which Numba, NumPy, OpenBLAS and XLA use nothing beyond AVX2."""
     from numpy._core._multiarray_umath import __cpu_dispatch__, __cpu_features__
 
-    beyond = [name for name in __cpu_dispatch__ if name.startswith(("AVX512", "X86_V4")) and __cpu_features__[name]]
+    beyond = [
+        name
+        for name in __cpu_dispatch__
+        if name.startswith(("AVX512", "X86_V4")) and __cpu_features__[name]
+    ]
     of_numpy = {"NPY_DISABLE_CPU_FEATURES": " ".join(beyond), "OPENBLAS_CORETYPE": "Haswell"}
-    return {"NUMBA_CPU_NAME": "haswell", "NUMBA_CPU_FEATURES": "", "XLA_FLAGS": "--xla_cpu_max_isa=AVX2"} | of_numpy
+    return {
+        "NUMBA_CPU_NAME": "haswell",
+        "NUMBA_CPU_FEATURES": "",
+        "XLA_FLAGS": "--xla_cpu_max_isa=AVX2",
+    } | of_numpy
 
 
 def fractions(lane, level: str) -> dict | None:
-    """GF/s of the core and of the kernel's products, and the core's clock, all in turn; None without a compiler."""
+    """GF/s of the core and of the kernel's products, and the core's clock, all in turn; None
+    without a compiler.
+    """
     try:
         library = compiled("peak.c", "-O2", *FLAGS[level])
     except ImportError:
@@ -101,7 +125,7 @@ warnings.simplefilter("ignore")
 model = MLPRegressor(hidden_layer_sizes=(5,), activation="logistic", solver="sgd", learning_rate_init=0.5,
                      batch_size=6, max_iter=100, shuffle=False, random_state=0, tol=0, n_iter_no_change=1000)
 print(model.fit(X, Y.ravel()).loss_)
-""",
+""",  # noqa: E501
     "PyTorch": f"""{DATA}
 import torch
 X, Y = torch.tensor(X), torch.tensor(Y)
@@ -114,7 +138,7 @@ for _ in range(100):
     loss.backward()
     optimizer.step()
 print(loss.item())
-""",
+""",  # noqa: E501
     "JAX": """
 from benchmarks.peers.by_jax import Trainer
 from benchmarks.peers.workloads import load
@@ -132,18 +156,32 @@ print(time.perf_counter() - start)
 """
 
 
-def whole(titles: list[str], rounds: int, variables: Mapping[str, str]) -> dict[str, dict[str, list[float]]]:
-    """By title: seconds and bytes of each process, in turn, after one that fills the disk caches."""
-    asks = {title: functools.partial(in_process, SCRIPTS[title], variables, only=True) for title in titles}
+def whole(
+    titles: list[str], rounds: int, variables: Mapping[str, str]
+) -> dict[str, dict[str, list[float]]]:
+    """By title: seconds and bytes of each process, in turn, after one that fills the disk
+    caches.
+    """
+    asks = {
+        title: functools.partial(in_process, SCRIPTS[title], variables, only=True)
+        for title in titles
+    }
     found = in_turn(asks, 1 + rounds).items()
-    return {t: {"seconds": [p.seconds for p in ps[1:]], "bytes": [p.peak_bytes for p in ps[1:]]} for t, ps in found}
+    return {
+        t: {"seconds": [p.seconds for p in ps[1:]], "bytes": [p.peak_bytes for p in ps[1:]]}
+        for t, ps in found
+    }
 
 
 def cold(rounds: int, variables: Mapping[str, str]) -> list[float]:
-    """Seconds of a process's first `train` with an empty disk cache, one dtype, the import of Numba included."""
+    """Seconds of a process's first `train` with an empty disk cache, one dtype, the import of Numba
+    included.
+    """
     seconds = []
     for _ in range(rounds):
         with tempfile.TemporaryDirectory() as folder:
-            process = in_process(FIRST_TRAINING, {**variables, "FASTNN_CACHE_DIR": folder}, only=True)
+            process = in_process(
+                FIRST_TRAINING, {**variables, "FASTNN_CACHE_DIR": folder}, only=True
+            )
         seconds.append(float(process.output))
     return seconds

@@ -15,9 +15,16 @@ from fastnn import workloads
 from fastnn.measuring import machine
 from fastnn.measuring.timing import in_turn, seconds_of
 
-US, OWN, ALL = "fastnn", "fastnn, own kernel", "fastnn, all cores"
-LOOP, SKLEARN, JAX, JAX_OLD = "NumPy loop", "scikit-learn", "JAX", "JAX 0.4.31"
-TORCH, TORCH_1, COMPILED = "PyTorch", "PyTorch, 1 thread", "PyTorch, compiled"
+US = "fastnn"
+OWN = "fastnn, own kernel"
+ALL = "fastnn, all cores"
+LOOP = "NumPy loop"
+SKLEARN = "scikit-learn"
+JAX = "JAX"
+JAX_OLD = "JAX 0.4.31"
+TORCH = "PyTorch"
+TORCH_1 = "PyTorch, 1 thread"
+COMPILED = "PyTorch, compiled"
 C = "C by hand"
 ONE_THREAD = {"PEER_THREADS": "1"}
 PEERS = {
@@ -36,14 +43,22 @@ ONE_CORE = {f"{title}, 1 core": PEERS[title]._replace(**_ONE) for title in (LOOP
 ON_ALL = {ALL: Peer("by_fastnn", variables={"PEER_THREADS": "all"})}
 ALL_CORES = (US, LOOP, SKLEARN, TORCH, JAX)
 VALIDATED_WORKLOADS = ("seed", "digits")  # which hold rows out
-OWN_WORKLOADS, OWN_PEERS = ("seed", "online"), (US, LOOP, JAX, C)  # whose batches fit a vector
+# whose batches fit a vector
+OWN_WORKLOADS = ("seed", "online")
+OWN_PEERS = (US, LOOP, JAX, C)
 PREDICTORS = LEARNERS = (US, SKLEARN, TORCH_1, TORCH, JAX)
-AVX2_WORKLOADS, AVX2_PEERS = ("digits", "tab", "mnist"), (US, LOOP, JAX)
+AVX2_WORKLOADS = ("digits", "tab", "mnist")
+AVX2_PEERS = (US, LOOP, JAX)
 ROWS = {1: 200, 10_000: 2}  # predictions in one sample
 
-MANY, MANY_1, MANY_LOOP = "train_many", "train_many, 1 thread", "loop over train"
-VMAP, VMAP_OLD, JOBLIB = "JAX vmap", "JAX 0.4.31 vmap", "joblib, scikit-learn"
-TORCH_VMAP, TORCH_BMM = "PyTorch vmap, 1 thread", "PyTorch bmm, 1 thread"
+MANY = "train_many"
+MANY_1 = "train_many, 1 thread"
+MANY_LOOP = "loop over train"
+VMAP = "JAX vmap"
+VMAP_OLD = "JAX 0.4.31 vmap"
+JOBLIB = "joblib, scikit-learn"
+TORCH_VMAP = "PyTorch vmap, 1 thread"
+TORCH_BMM = "PyTorch bmm, 1 thread"
 _ALL = {"way": "Members"}
 WAYS = {  # {a way to train many networks: the peer, and what its process is told}
     MANY: (US, _ALL),
@@ -55,8 +70,10 @@ WAYS = {  # {a way to train many networks: the peer, and what its process is tol
     TORCH_BMM: (TORCH_1, {"way": "Batched"}),
     JOBLIB: (SKLEARN, _ALL),
 }
-LOOPING = (TORCH_VMAP, TORCH_BMM, JOBLIB)  # Those that validate in a loop in Python, as the training of one shows
-USUAL, SHORT = 1000, 100  # Iterations of a member: those that the aims are about, and those of the tutorial
+# Those that validate in a loop in Python, as the training of one shows
+LOOPING = (TORCH_VMAP, TORCH_BMM, JOBLIB)
+# Iterations of a member: those that the aims are about, and those of the tutorial
+USUAL, SHORT = (1000, 100)
 JOBS = (USUAL, KINDS[0]), (USUAL, KINDS[1]), (SHORT, KINDS[0])
 
 
@@ -85,13 +102,16 @@ FULL = Plan()
 
 class Measurement:
     def __init__(self, plan: Plan = FULL, say: Callable[[str], object] = print) -> None:
-        self.plan, self.say = plan, say
+        self.plan = plan
+        self.say = say
         self.results: dict = {"skipped": {}, "failed": {}}
         self.lanes: dict[str, Lane] = {}
 
     def sections(self, names: Iterable[str]) -> dict:
         with self.started(PEERS) as self.lanes:
-            self.results["about"] = self.about(self.lanes.values()) | {"compiler": limits.compiler_version()}
+            self.results["about"] = self.about(self.lanes.values()) | {
+                "compiler": limits.compiler_version()
+            }
             for name in names:
                 seconds = seconds_of(getattr(self, name))
                 self.say(f"[{name}: {seconds:.0f} s]")
@@ -118,25 +138,43 @@ class Measurement:
         self.say(f"failed: {what}: {error}")
 
     def about(self, lanes: Iterable[Lane]) -> dict:
-        found, blas = machine.circumstances(), set()
+        found = machine.circumstances()
+        blas = set()
         for lane in lanes:
-            found["versions"] = lane.about["versions"] | found["versions"]  # the first one's, of two of a package
+            # the first one's, of two of a package
+            found["versions"] = lane.about["versions"] | found["versions"]
             blas.update(lane.about["blas"])
-        found["versions"] = {name: version for name, version in found["versions"].items() if version != "not installed"}
+        found["versions"] = {
+            name: version
+            for name, version in found["versions"].items()
+            if version != "not installed"
+        }
         return found | {"blas": sorted(blas)}
 
-    def workloads(self, names: Iterable[str], titles: Iterable[str] = PEERS, own: Mapping[str, Peer] = {}) -> dict:
+    def workloads(
+        self, names: Iterable[str], titles: Iterable[str] = PEERS, own: Mapping[str, Peer] = {}
+    ) -> dict:
         """Workloads by some peers, and by others that run for that alone."""
         with self.started(own) as others:
             return self.by([*others.values(), *self.those(titles)], names)
 
     def by(self, lanes: list[Lane], names: Iterable[str]) -> dict:
-        return {name: self.workload(name, lanes) for name in names if name.split(",")[0] in self.plan.workloads}
+        return {
+            name: self.workload(name, lanes)
+            for name in names
+            if name.split(",")[0] in self.plan.workloads
+        }
 
     def workload(self, name: str, lanes: list[Lane], grid: bool = False) -> dict:
-        """By title: seconds an iteration, sample by sample; seconds of the first call; whether by its own rules."""
-        plan, facts, epochs = self.plan, {}, {}
-        rounds, target = (plan.grid_rounds, plan.grid_seconds) if grid else (plan.rounds, plan.sample_seconds)
+        """By title: seconds an iteration, sample by sample; seconds of the first call; whether by
+        its own rules.
+        """
+        plan = self.plan
+        facts = {}
+        epochs = {}
+        rounds, target = (
+            (plan.grid_rounds, plan.grid_seconds) if grid else (plan.rounds, plan.sample_seconds)
+        )
         for lane in lanes:
             try:
                 facts[lane.title] = lane.ask("prepare", workload=name)
@@ -145,19 +183,29 @@ class Measurement:
                 continue
             except PeerError as error:
                 self.failed(f"{name}, {lane.title}", error)
-        asks = {lane: functools.partial(lane.ask, "time", what=name, n=n) for lane, n in epochs.items()}
+        asks = {
+            lane: functools.partial(lane.ask, "time", what=name, n=n) for lane, n in epochs.items()
+        }
         for lane, samples in in_turn(asks, rounds, plan.most_seconds).items():
             iterations = epochs[lane] * load(name).batches
-            facts[lane.title] |= {"seconds": [s / iterations for s in samples], "iterations": iterations}
+            facts[lane.title] |= {
+                "seconds": [s / iterations for s in samples],
+                "iterations": iterations,
+            }
             lane.ask("release")
         result = {lane.title: facts[lane.title] for lane in asks}
         if not grid:
-            self.say(f"{name}: " + ", ".join(f"{t} {min(r['seconds']) * 1e6:.3g} us" for t, r in result.items()))
+            self.say(
+                f"{name}: "
+                + ", ".join(f"{t} {min(r['seconds']) * 1e6:.3g} us" for t, r in result.items())
+            )
         return result
 
     @staticmethod
     def epochs(lane: Lane, name: str, target: float) -> int:
-        """How many epochs make a sample of about the wanted length; that many have then run once."""
+        """How many epochs make a sample of about the wanted length; that many have then run
+        once.
+        """
         epochs = 1
         while True:
             lane.ask("time", what=name, n=epochs)  # JAX compiles for each number of epochs
@@ -177,11 +225,15 @@ class Measurement:
 
     def validated(self) -> None:
         """Seconds an iteration where held-out rows are validated after every epoch."""
-        self.results["validated"] = self.workloads(f"{name}{VALIDATION}" for name in VALIDATED_WORKLOADS)
+        self.results["validated"] = self.workloads(
+            f"{name}{VALIDATION}" for name in VALIDATED_WORKLOADS
+        )
         self.results["validated about"] = self.results["about"]
 
     def own_kernels(self) -> None:
-        """Seconds an iteration by a kernel compiled for the network; its first call compiles it, with nothing kept."""
+        """Seconds an iteration by a kernel compiled for the network; its first call compiles it,
+        with nothing kept.
+        """
         with tempfile.TemporaryDirectory() as cache:
             own = Peer("by_fastnn", variables={"PEER_SPECIALIZE": "1", "FASTNN_CACHE_DIR": cache})
             self.results["own kernels"] = self.workloads(OWN_WORKLOADS, OWN_PEERS, {OWN: own})
@@ -195,11 +247,15 @@ class Measurement:
                 asks[lane.title] = functools.partial(lane.ask, "time", what="predict", n=calls)
                 asks[lane.title]()
             samples = in_turn(asks, 3 * self.plan.rounds)
-            found[str(rows)] = {title: [s / calls for s in seconds] for title, seconds in samples.items()}
+            found[str(rows)] = {
+                title: [s / calls for s in seconds] for title, seconds in samples.items()
+            }
 
     def accuracy(self) -> None:
         """Seconds to the target on held-out digits, seed by seed."""
-        found = self.results["accuracy"] = {lane.title: {"seconds": [], "epochs": []} for lane in self.those(LEARNERS)}
+        found = self.results["accuracy"] = {
+            lane.title: {"seconds": [], "epochs": []} for lane in self.those(LEARNERS)
+        }
         for seed, title in itertools.product(range(self.plan.seeds), found):
             try:
                 for what, value in self.lanes[title].ask("learn", seed=seed).items():
@@ -219,12 +275,16 @@ class Measurement:
         if not limits.has_avx2():
             return
         variables = limits.avx2_environment()
-        with self.started({title: PEERS[title]._replace(variables=variables) for title in AVX2_PEERS}) as lanes:
+        with self.started(
+            {title: PEERS[title]._replace(variables=variables) for title in AVX2_PEERS}
+        ) as lanes:
             self.results["avx2"] = self.by(list(lanes.values()), AVX2_WORKLOADS)
             self.results["hardware"]["AVX2"] = limits.fractions(lanes[US], "AVX2")
 
     def crossover(self) -> None:
-        """Seconds a step over layer width and batch, by fastnn and by the peers that may be better there."""
+        """Seconds a step over layer width and batch, by fastnn and by the peers that may be better
+        there.
+        """
         found = self.results["crossover"] = {}
         self.results["crossover about"] = self.results["about"]
         with self.started(ON_ALL) as shared:
@@ -235,26 +295,39 @@ class Measurement:
                 self.say(f"crossover: {name}")
 
     def threads(self) -> None:
-        """Seconds an iteration of each workload on one core and on all, by fastnn on one where that is faster."""
+        """Seconds an iteration of each workload on one core and on all, by fastnn on one where that
+        is faster.
+        """
         found = self.workloads(workloads.names(), (*ALL_CORES, JAX_OLD), ON_ALL | ONE_CORE)
         self.results["threads"] = {"about": self.about(self.lanes.values()), "workloads": found}
 
     def many(self) -> None:
-        """Seconds of many networks: by network, iterations and kind, number of members, and title."""
+        """Seconds of many networks: by network, iterations and kind, number of members, and
+        title.
+        """
         found: dict = {}
         peers = {title: self.lanes[peer] for title, (peer, _) in WAYS.items() if peer in self.lanes}
         for name in self.plan.many_networks:
             ways = [title for title in peers if name != VALIDATED or title not in LOOPING]
             for iterations, kind in JOBS[: 1 if name == VALIDATED else None]:
-                job = {"name": name, "iterations": iterations // self.plan.many_shorter, "mixed": kind == "mixed"}
+                job = {
+                    "name": name,
+                    "iterations": iterations // self.plan.many_shorter,
+                    "mixed": kind == "mixed",
+                }
                 members = self.members({title: peers[title] for title in ways}, job)
                 found.setdefault(name, {})[f"{iterations}, {kind}"] = members
                 self.say(f"many: {name}, {iterations} iterations, {kind}: done")
-        self.results["many"] = {"about": self.about(dict.fromkeys(peers.values())), "networks": found}
+        self.results["many"] = {
+            "about": self.about(dict.fromkeys(peers.values())),
+            "networks": found,
+        }
 
     def members(self, lanes: dict[str, Lane], job: dict) -> dict:
         """All numbers of members of a job; a way whose runs become too long takes no more."""
-        plan, found, points = self.plan, {}, {}
+        plan = self.plan
+        found = {}
+        points = {}
         for title, lane in lanes.items():
             try:
                 lane.ask("check_many", **WAYS[title][1], name=job["name"], mixed=job["mixed"])
@@ -262,20 +335,36 @@ class Measurement:
             except PeerError as error:
                 self.failed(f"many, {job['name']}, {title}", error)
         for members in plan.members:
-            ready = [title for title in points if predicted(points[title], members) <= plan.many_most_seconds]
-            options = {title: {"title": title, **WAYS[title][1], **job, "members": members} for title in ready}
+            ready = [
+                title
+                for title in points
+                if predicted(points[title], members) <= plan.many_most_seconds
+            ]
+            options = {
+                title: {"title": title, **WAYS[title][1], **job, "members": members}
+                for title in ready
+            }
             first = {title: lanes[title].ask("prepare_many", **options[title]) for title in ready}
-            asks = {title: functools.partial(lanes[title].ask, "time", what=title) for title in ready}
+            asks = {
+                title: functools.partial(lanes[title].ask, "time", what=title) for title in ready
+            }
             samples = in_turn(asks, plan.many_rounds, most=plan.many_seconds)
             for title, seconds in samples.items():
                 points[title].append((members, min(seconds)))
-            found[str(members)] = {t: {"seconds": seconds, "first_call": first[t]} for t, seconds in samples.items()}
-            self.say(f"  {members}: " + ", ".join(f"{t} {min(s) * 1e3:.3g} ms" for t, s in samples.items()))
+            found[str(members)] = {
+                t: {"seconds": seconds, "first_call": first[t]} for t, seconds in samples.items()
+            }
+            self.say(
+                f"  {members}: "
+                + ", ".join(f"{t} {min(s) * 1e3:.3g} ms" for t, s in samples.items())
+            )
         return found
 
 
 def predicted(points: list[tuple[int, float]], members: int) -> float:
-    """The seconds of so many members, as they grew from the last number to the one before; at most as their number."""
+    """The seconds of so many members, as they grew from the last number to the one before; at most
+    as their number.
+    """
     if not points:
         return 0.0
     (fewer, least), (last, seconds) = points[-2:] if len(points) > 1 else (points[0], points[0])
@@ -283,5 +372,13 @@ def predicted(points: list[tuple[int, float]], members: int) -> float:
     return seconds * (members / last) ** min(1, max(0.2, growth))
 
 
-SECTIONS = ("training", "validated", "own_kernels", "prediction", "accuracy", "processes", "hardware")
+SECTIONS = (
+    "training",
+    "validated",
+    "own_kernels",
+    "prediction",
+    "accuracy",
+    "processes",
+    "hardware",
+)
 SECTIONS += ("crossover", "threads", "many")

@@ -1,4 +1,6 @@
-"""The trainings of all peers: the same rows in the same order, from the same initial weights, by the same optimizer."""
+"""The trainings of all peers: the same rows in the same order, from the same initial weights, by
+the same optimizer.
+"""
 
 import re
 from collections.abc import Iterable
@@ -14,7 +16,8 @@ from fastnn import SGD, Adam, Network, Stop, TrainingResult, train, workloads
 Array = NDArray[Any]
 
 GRID = re.compile(r"(\d+) wide, batch (\d+)")  # Names of the crossover chart's workloads
-VALIDATION = ", validation"  # Ends the name of a workload whose held-out rows are validated after every epoch
+# Ends the name of a workload whose held-out rows are validated after every epoch
+VALIDATION = ", validation"
 _GRID_WORK = 4e8  # multiplications of one product in an epoch of those, which has 2 to 16 steps
 _SMALL = {"2-8-1": ((2, 8, 1), 16, 16, 0.01), "10-64-32-1": ((10, 64, 32, 1), 256, 32, 0.001)}
 """{name: sizes, rows, rows per step, learning rate} of networks that are trained many times."""
@@ -31,7 +34,9 @@ class PeerWorkload:
     Y: Array
     batch: int
     most_epochs: int  # In a longer training gradients vanish, which would be another workload
-    held_out: tuple[Array, Array] | None = None  # X and Y whose loss is taken after every epoch, if it is
+    held_out: tuple[Array, Array] | None = (
+        None  # X and Y whose loss is taken after every epoch, if it is
+    )
 
     @property
     def params(self) -> Array:
@@ -45,8 +50,12 @@ class PeerWorkload:
 
     def drawn(self, random_state: np.random.RandomState) -> list[tuple[Array, Array]]:
         """Each layer's W and b as a generator draws them."""
-        network, params = self.network, self.network.init_params(random_state, self.X.dtype)
-        return [(W.copy(), b.copy()) for W, b in zip(network.weights(params), network.biases(params), strict=True)]
+        network = self.network
+        params = self.network.init_params(random_state, self.X.dtype)
+        return [
+            (W.copy(), b.copy())
+            for W, b in zip(network.weights(params), network.biases(params), strict=True)
+        ]
 
     @property
     def batches(self) -> int:  # steps an epoch
@@ -65,7 +74,12 @@ class PeerWorkload:
     def options(self) -> dict[str, Any]:
         """Keyword arguments for `fastnn.train` and `train_many`."""
         stop = Stop(validation=self.held_out)
-        return {"optimizer": self.optimizer, "batch_size": self.batch, "shuffle": False, "stop": stop}
+        return {
+            "optimizer": self.optimizer,
+            "batch_size": self.batch,
+            "shuffle": False,
+            "stop": stop,
+        }
 
     @property
     def data(self) -> tuple[Network, Array, Array]:
@@ -78,25 +92,32 @@ class PeerWorkload:
 
 @cache
 def load(name: str) -> PeerWorkload:
-    """A point of the crossover chart, a network that is trained many times, or a workload cut to full batches."""
+    """A point of the crossover chart, a network that is trained many times, or a workload cut to
+    full batches.
+    """
     if point := GRID.fullmatch(name):
         width, batch = map(int, point.groups())
         rows = batch * max(2, min(16, int(_GRID_WORK / (width * width * batch))))
         return _noise(name, Network((width, width, 10), "relu"), rows, batch, 0.001, 1000)
     if name in _SMALL:
         sizes, rows, batch, rate = _SMALL[name]
-        return _noise(name, Network(sizes, "tanh" if batch == rows else "relu"), rows, batch, rate, 10**6)
+        return _noise(
+            name, Network(sizes, "tanh" if batch == rows else "relu"), rows, batch, rate, 10**6
+        )
     plain = name.removesuffix(VALIDATION)
     workload = workloads.load(plain)
     if plain != name:
         return replace(load(plain), held_out=(workload.X_test, workload.Y_test))
     batch = workload.batch_size or len(workload.X)
-    rows, most = len(workload.X) // batch * batch, workload.epochs if workload.batch_size else 10**7
+    rows = len(workload.X) // batch * batch
+    most = workload.epochs if workload.batch_size else 10**7
     data = workload.X[:rows], workload.Y[:rows]
     return PeerWorkload(name, workload.network, workload.optimizer, *data, batch, most)
 
 
-def _noise(name: str, network: Network, rows: int, batch: int, rate: float, most: int) -> PeerWorkload:
+def _noise(
+    name: str, network: Network, rows: int, batch: int, rate: float, most: int
+) -> PeerWorkload:
     """A regression on noise in float32, by Adam."""
     random_state = np.random.RandomState(0)
     X = random_state.standard_normal((rows, network.n_inputs)).astype(np.float32)
@@ -106,11 +127,15 @@ def _noise(name: str, network: Network, rows: int, batch: int, rate: float, most
 
 def flat(layers: Any) -> NDArray[np.float64]:
     """Weights and biases, layer by layer, as fastnn lays them out."""
-    return np.concatenate([np.asarray(part, np.float64).ravel() for layer in layers for part in layer])
+    return np.concatenate(
+        [np.asarray(part, np.float64).ravel() for layer in layers for part in layer]
+    )
 
 
 def seed_step(sigmoid: Any, X: Any, Y: Any, layers: Any) -> tuple[list[tuple[Any, Any]], Any]:
-    """The tutorial's iteration, its oddities included, on the arrays of any library: new layers, and the outputs."""
+    """The tutorial's iteration, its oddities included, on the arrays of any library: new layers,
+    and the outputs.
+    """
     (w1, b1), (w2, b2) = layers
     a1 = sigmoid(X @ w1 + b1)
     a2 = sigmoid(a1 @ w2 + b2)
@@ -131,13 +156,17 @@ def describe(name: str) -> str:
     w = load(name)
     rows = f"{w.batch} row{'s' * (w.batch > 1)}, {w.optimizer.name}, {w.X.dtype}"
     validated = f"; {len(w.held_out[0])} rows validated" if w.held_out else ""
-    return f"`{name.removesuffix(VALIDATION)}`: {'-'.join(map(str, w.network.sizes))}, {rows}{validated}"
+    return (
+        f"`{name.removesuffix(VALIDATION)}`: {'-'.join(map(str, w.network.sizes))}, "
+        f"{rows}{validated}"
+    )
 
 
 VALIDATED = f"seed{VALIDATION}"
 NETWORKS = ("seed", VALIDATED, "2-8-1", "iris", "10-64-32-1")  # What is trained many times
 KINDS = ("equal", "mixed")
-MIXED = (0.1, 1.9)  # The fewest and most epochs of a member where they are mixed, as parts of the mean
+# The fewest and most epochs of a member where they are mixed, as parts of the mean
+MIXED = (0.1, 1.9)
 
 
 @dataclass(frozen=True)
@@ -157,7 +186,11 @@ class Job:
     def epochs(self) -> list[int]:
         """Of each member."""
         mean = self.iterations / self.workload.batches
-        shares = np.linspace(*MIXED, self.members) if self.mixed and self.members > 1 else np.ones(self.members)
+        shares = (
+            np.linspace(*MIXED, self.members)
+            if self.mixed and self.members > 1
+            else np.ones(self.members)
+        )
         order = np.random.RandomState(0).permutation(self.members)
         return [max(1, round(mean * share)) for share in shares[order]]
 
@@ -165,13 +198,23 @@ class Job:
     def params(self) -> Array:
         """(members, n_params): the weights that the seeds draw."""
         w = self.workload
-        return np.array([w.network.init_params(np.random.RandomState(i), w.X.dtype) for i in range(self.members)])
+        return np.array(
+            [
+                w.network.init_params(np.random.RandomState(i), w.X.dtype)
+                for i in range(self.members)
+            ]
+        )
 
     def trained(self, begins: Iterable[dict[str, Any]] | None = None, **options: Any) -> Array:
-        """(members, n_params): what `train` gives, member after member, from their seeds or from other beginnings."""
-        w, begins = self.workload, begins or ({"seed": i} for i in range(self.members))
+        """(members, n_params): what `train` gives, member after member, from their seeds or from
+        other beginnings.
+        """
+        w = self.workload
+        begins = begins or ({"seed": i} for i in range(self.members))
         each = zip(begins, self.epochs, strict=True)
-        return np.array([train(*w.data, **begin, epochs=n, **w.options, **options).params for begin, n in each])
+        return np.array(
+            [train(*w.data, **begin, epochs=n, **w.options, **options).params for begin, n in each]
+        )
 
 
 def describe_many(name: str) -> str:

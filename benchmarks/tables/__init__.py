@@ -1,1 +1,3 @@
-"""Errors and seconds of TabularClassifier and TabularRegressor on tables, beside other libraries."""
+"""Errors and seconds of TabularClassifier and TabularRegressor on tables, beside other
+libraries.
+"""

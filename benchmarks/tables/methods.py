@@ -1,7 +1,8 @@
 """The methods: the presets of fastnn, and others by their defaults. Each on one thread.
 
-A method fits a table, and returns the function that predicts: probabilities of the classes 0, 1, ... in the order of
-their numbers, or numbers. Its preparation of the table is a part of both. A library is imported when it first fits.
+A method fits a table, and returns the function that predicts: probabilities of the classes 0, 1,
+... in the order of their numbers, or numbers. Its preparation of the table is a part of both. A
+library is imported when it first fits.
 """
 
 import functools
@@ -42,7 +43,9 @@ def predictor(model: Any, kind: str, **options: Any) -> Predict:
 
 
 def by_preset(kind: str, X: Any, y: Any, seed: int, preset: str, n_jobs: int = 1) -> Predict:
-    return predictor(made("fastnn.Tabular", kind, preset, n_jobs=n_jobs, random_state=seed).fit(X, y), kind)
+    return predictor(
+        made("fastnn.Tabular", kind, preset, n_jobs=n_jobs, random_state=seed).fit(X, y), kind
+    )
 
 
 def by_trees(kind: str, X: Any, y: Any, seed: int, name: str) -> Predict:
@@ -57,9 +60,12 @@ lightgbm_model = functools.partial(trees, "lightgbm.LGBM")
 
 
 def by_mlp(kind: str, X: Any, y: Any, seed: int) -> Predict:
-    """scikit-learn's network: numbers filled by their means and standardized, words one-hot, targets as they are."""
+    """scikit-learn's network: numbers filled by their means and standardized, words one-hot,
+    targets as they are.
+    """
     numbers, words = (make_column_selector(dtype_include=dtype) for dtype in ("number", "category"))
-    fill, encode = make_pipeline(SimpleImputer(), StandardScaler()), OneHotEncoder(handle_unknown="ignore")
+    fill = make_pipeline(SimpleImputer(), StandardScaler())
+    encode = OneHotEncoder(handle_unknown="ignore")
     columns = make_column_transformer((fill, numbers), (encode, words), sparse_threshold=0)
     network = made("sklearn.neural_network.MLP", kind, random_state=seed)
     return predictor(make_pipeline(columns, network).fit(X, y), kind)
@@ -68,14 +74,18 @@ def by_mlp(kind: str, X: Any, y: Any, seed: int) -> Predict:
 def by_catboost(kind: str, X: Any, y: Any, seed: int) -> Predict:
     quiet = {"verbose": False, "allow_writing_files": False}
     words = list(X.select_dtypes("category"))
-    model = made("catboost.CatBoost", kind, thread_count=1, cat_features=words, random_seed=seed, **quiet)
+    model = made(
+        "catboost.CatBoost", kind, thread_count=1, cat_features=words, random_seed=seed, **quiet
+    )
     return predictor(model.fit(X, y), kind, thread_count=1)
 
 
 def by_realmlp(kind: str, X: Any, y: Any, seed: int) -> Predict:
     """RealMLP-TD-S, which takes no gaps: they are filled by the columns' means."""
     means = X.select_dtypes("number").mean()
-    model = made("pytabkit.RealMLP_TD_S_", kind, device="cpu", n_threads=1, random_state=seed, verbosity=0)
+    model = made(
+        "pytabkit.RealMLP_TD_S_", kind, device="cpu", n_threads=1, random_state=seed, verbosity=0
+    )
     predict = predictor(model.fit(X.fillna(means), y), kind)
     return lambda X: predict(X.fillna(means))
 
@@ -88,7 +98,10 @@ class Method(NamedTuple):
 
 OURS = ("fast", "good", "best")
 METHODS = {
-    **{name: Method(f"`{name}`", "fastnn", functools.partial(by_preset, preset=name)) for name in OURS},
+    **{
+        name: Method(f"`{name}`", "fastnn", functools.partial(by_preset, preset=name))
+        for name in OURS
+    },
     "mlp": Method("scikit-learn's MLP", "sklearn", by_mlp),
     "hist": Method("HistGradientBoosting", "sklearn", functools.partial(by_trees, name=HIST)),
     "lightgbm": Method("LightGBM", "lightgbm", functools.partial(by_trees, name="lightgbm.LGBM")),

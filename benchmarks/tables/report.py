@@ -1,4 +1,6 @@
-"""The printed tables: errors, seconds, geometric means of the ratios to LightGBM, and aims; a chart of these means."""
+"""The printed tables: errors, seconds, geometric means of the ratios to LightGBM, and aims; a chart
+of these means.
+"""
 
 from collections.abc import Iterable, Iterator
 from statistics import mean, median
@@ -17,16 +19,24 @@ from benchmarks.tables.measure import Record
 from benchmarks.tables.methods import BASELINE, METHODS, OURS
 from fastnn.measuring.timing import Interval, digits, markdown
 
-EIGHT, NEW = "report half, the eight first tables", "report half, new tables"
+EIGHT = "report half, the eight first tables"
+NEW = "report half, new tables"
 TITLES = {
     data.DESIGN: "design half",
     data.HOLES_AT_RANDOM: "15 % of the numbers missing at random",
     data.HOLES_BY_VALUE: "15 % of the numbers missing, the larger the more often",
-    data.LOW_SIGNAL: "low signal, where 1 is the error of the mean and 0.9 the least that is possible",
+    data.LOW_SIGNAL: (
+        "low signal, where 1 is the error of the mean and 0.9 the least that is possible"
+    ),
     data.DRAWN: "drawn tables",
     data.FLIGHTS: "flights",
 }
-WHAT = {"error": "error", "log_loss": "log loss", "fit": "CPU seconds of fit", "predict": "CPU seconds of predict"}
+WHAT = {
+    "error": "error",
+    "log_loss": "log loss",
+    "fit": "CPU seconds of fit",
+    "predict": "CPU seconds of predict",
+}
 N_RESAMPLES = 10_000
 
 
@@ -35,17 +45,27 @@ def group(table: Table) -> str:
 
 
 class Found:
-    """The records that were measured, by table and method, and the tables and methods that have some."""
+    """The records that were measured, by table and method, and the tables and methods that have
+    some.
+    """
 
     def __init__(self, records: Iterable[Record], tables: Iterable[Table]) -> None:
         self._records: dict[tuple[str, str], dict[int, Record]] = {}
         for record in records:
-            self._records.setdefault((record["table"], record["method"]), {})[record["split"]] = record
+            self._records.setdefault((record["table"], record["method"]), {})[record["split"]] = (
+                record
+            )
         # A record of each table, for its sizes.
-        self.sizes = {name: next(iter(by_split.values())) for (name, _), by_split in self._records.items()}
+        self.sizes = {
+            name: next(iter(by_split.values())) for (name, _), by_split in self._records.items()
+        }
         self.tables = [table for table in tables if table.name in self.sizes]
         names = {table.name for table in self.tables}
-        self.methods = [m for m in METHODS if any(method == m and name in names for name, method in self._records)]
+        self.methods = [
+            m
+            for m in METHODS
+            if any(method == m and name in names for name, method in self._records)
+        ]
 
     def of(self, table: Table, method: str) -> dict[int, Record]:
         return self._records.get((table.name, method), {})
@@ -62,9 +82,14 @@ def value(records: Iterable[Record], what: str) -> float:
     return mean(record[what] for record in records)
 
 
-def ratio(found: Found, table: Table, method: str, what: str, baseline: str = BASELINE) -> float | None:
-    """A method's value by the baseline's on the splits that both have; an error is of one wrong row at least."""
-    ours, theirs = found.of(table, method), found.of(table, baseline)
+def ratio(
+    found: Found, table: Table, method: str, what: str, baseline: str = BASELINE
+) -> float | None:
+    """A method's value by the baseline's on the splits that both have; an error is of one wrong row
+    at least.
+    """
+    ours = found.of(table, method)
+    theirs = found.of(table, baseline)
     splits = ours.keys() & theirs.keys()
     if not splits or (what == "log_loss" and table.kind != CLASSES):
         return None
@@ -74,13 +99,17 @@ def ratio(found: Found, table: Table, method: str, what: str, baseline: str = BA
     return values[0] / values[1]
 
 
-def ratios(found: Found, tables: Iterable[Table], method: str, what: str, baseline: str = BASELINE) -> dict[str, float]:
+def ratios(
+    found: Found, tables: Iterable[Table], method: str, what: str, baseline: str = BASELINE
+) -> dict[str, float]:
     pairs = {table.name: ratio(found, table, method, what, baseline) for table in tables}
     return {name: number for name, number in pairs.items() if number is not None}
 
 
 def geometric(numbers: Iterable[float]) -> Interval | None:
-    """Return the geometric mean, with the middle 95 % of those of tables drawn with replacement; None of none."""
+    """Return the geometric mean, with the middle 95 % of those of tables drawn with replacement;
+    None of none.
+    """
     if not len(logs := np.log(list(numbers))):
         return None
     drawn = np.random.default_rng(0).integers(len(logs), size=(N_RESAMPLES, len(logs)))
@@ -93,7 +122,9 @@ def gain(seconds: dict[str, list[float]]) -> float:
 
 
 def by_table(found: Found, what: str, form: str) -> str:
-    """A line for each table, a column for each method; in brackets the splits, where there are fewer than of others."""
+    """A line for each table, a column for each method; in brackets the splits, where there are
+    fewer than of others.
+    """
     rows = []
     for table in found.tables:
         if what == "log_loss" and table.kind != CLASSES:
@@ -105,14 +136,20 @@ def by_table(found: Found, what: str, form: str) -> str:
             few = f" ({len(records)})" if len(records) < n_splits else ""
             cells.append(f"{value(records.values(), what):{form}}{few}" if records else "")
         rows.append(cells)
-    return markdown(["table", *(METHODS[method].title for method in found.methods)], rows) if rows else ""
+    return (
+        markdown(["table", *(METHODS[method].title for method in found.methods)], rows)
+        if rows
+        else ""
+    )
 
 
 MEASURES = {CLASSES: "log loss", NUMBERS: "1 - R2"}
 
 
 def beside(found: Found, method: str) -> str:
-    """A line for each table: seconds and error of the baseline and of a method, and the ratio of the seconds."""
+    """A line for each table: seconds and error of the baseline and of a method, and the ratio of
+    the seconds.
+    """
     both = (BASELINE, method)
     measure = " or ".join(dict.fromkeys(MEASURES[table.kind] for table in found.tables))
     titles = [f"{METHODS[name].title}, {what}" for what in ("CPU s", measure) for name in both]
@@ -122,18 +159,25 @@ def beside(found: Found, method: str) -> str:
             continue
         records = [found.of(table, name).values() for name in both]
         seconds = [f"{value(of, 'fit'):.3g}" for of in records]
-        errors = [f"{value(of, 'log_loss' if table.kind == CLASSES else 'error'):.3f}" for of in records]
+        errors = [
+            f"{value(of, 'log_loss' if table.kind == CLASSES else 'error'):.3f}" for of in records
+        ]
         rows.append([table.name, *seconds, *errors, digits(times)])
     return markdown(["table", *titles, "times the CPU s"], rows)
 
 
 def label(record: Record) -> str:
     classes = f", {record['classes']} classes" if record["classes"] else ""
-    return f"{record['table']}: {record['rows']:,} + {record['test_rows']:,} rows, {record['columns']} columns{classes}"
+    return (
+        f"{record['table']}: {record['rows']:,} + {record['test_rows']:,} rows, "
+        f"{record['columns']} columns{classes}"
+    )
 
 
 def summary(found: Found, tables: list[Table]) -> str:
-    """A line for each method: the geometric means of its ratios to the baseline, and its worst table."""
+    """A line for each method: the geometric means of its ratios to the baseline, and its worst
+    table.
+    """
     has_classes = any(table.kind == CLASSES for table in tables)
     shown = {what: title for what, title in WHAT.items() if what != "log_loss" or has_classes}
     rows = []
@@ -142,12 +186,16 @@ def summary(found: Found, tables: list[Table]) -> str:
             means = (geometric(ratios(found, tables, method, what).values()) for what in shown)
             cells = ["" if number is None else shown_ratio(number) for number in means]
             name = max(errors, key=errors.get)
-            rows.append([METHODS[method].title, str(len(errors)), *cells, f"{digits(errors[name])}, {name}"])
+            rows.append(
+                [METHODS[method].title, str(len(errors)), *cells, f"{digits(errors[name])}, {name}"]
+            )
     return markdown(["× LightGBM", "tables", *shown.values(), "largest error"], rows)
 
 
 def where_trees_win(found: Found) -> str:
-    """The tables where the baseline has a smaller error than the middle one of our presets that were measured."""
+    """The tables where the baseline has a smaller error than the middle one of our presets that
+    were measured.
+    """
     if not (measured := [method for method in OURS if method in found.methods]):
         return ""
     ours = measured[len(measured) // 2]
@@ -159,22 +207,34 @@ def where_trees_win(found: Found) -> str:
 
 
 NOTES = (
-    "One thread each, all by their defaults. Errors are 1 - accuracy and 1 - R2 on the rows to test on, means of the "
-    "splits. Seconds are the processor's, medians of the splits; the preparation of the table counts, what a first "
-    "call loads does not. fastnn, LightGBM, XGBoost, HistGradientBoosting and CatBoost take gaps and words as they "
-    "are. For scikit-learn's MLP gaps are filled by means, numbers standardized and words one-hot; numbers to predict "
+    "One thread each, all by their defaults. Errors are 1 - accuracy and 1 - R2 on the rows to "
+    "test on, means of the "
+    "splits. Seconds are the processor's, medians of the splits; the preparation of the table "
+    "counts, what a first "
+    "call loads does not. fastnn, LightGBM, XGBoost, HistGradientBoosting and CatBoost take gaps "
+    "and words as they "
+    "are. For scikit-learn's MLP gaps are filled by means, numbers standardized and words "
+    "one-hot; numbers to predict "
     "stay as they are."
 )
 RATIO_NOTES = (
-    "Geometric means of the ratios to LightGBM, and in brackets the middle 95 % of those of tables that are drawn with "
-    "replacement. An error of classes counts as one wrong test row at least, a probability as a millionth."
+    "Geometric means of the ratios to LightGBM, and in brackets the middle 95 % of those of "
+    "tables that are drawn with "
+    "replacement. An error of classes counts as one wrong test row at least, a probability as a "
+    "millionth."
 )
 
 
 def report(found: Found) -> str:
     if not found.tables:
         return ""
-    parts = [NOTES, "Errors:", by_table(found, "error", ".4f"), "CPU seconds of fit:", by_table(found, "fit", ".3g")]
+    parts = [
+        NOTES,
+        "Errors:",
+        by_table(found, "error", ".4f"),
+        "CPU seconds of fit:",
+        by_table(found, "fit", ".3g"),
+    ]
     if logs := by_table(found, "log_loss", ".3f"):
         parts += ["Log loss:", logs]
     if BASELINE in found.methods:
@@ -186,25 +246,48 @@ def report(found: Found) -> str:
 
 
 def threads_table(found: dict[str, Any]) -> str:
-    """A line for each table: seconds of one thread, and how many times as fast two are; "" where there is none."""
-    presets = [preset for preset in METHODS if any(preset in by_preset for by_preset in found.values())]
-    heads = [head for p in presets for head in (f"{METHODS[p].title}, one thread, s", "two threads, times as fast")]
+    """A line for each table: seconds of one thread, and how many times as fast two are; "" where
+    there is none.
+    """
+    presets = [
+        preset for preset in METHODS if any(preset in by_preset for by_preset in found.values())
+    ]
+    heads = [
+        head
+        for p in presets
+        for head in (f"{METHODS[p].title}, one thread, s", "two threads, times as fast")
+    ]
     rows = []
     for name, seconds in found.items():
-        pairs = ([f"{min(of['1']):.3g}", f"{gain(of):.2f}"] if of else ["", ""] for of in map(seconds.get, presets))
+        pairs = (
+            [f"{min(of['1']):.3g}", f"{gain(of):.2f}"] if of else ["", ""]
+            for of in map(seconds.get, presets)
+        )
         rows.append([name, *(cell for pair in pairs for cell in pair)])
     return markdown(["wall time of fit", *heads], rows) if presets else ""
 
 
 OF_THE_EIGHT = (  # preset, what, beside which method, at most: set before it was measured
-    *(("fast", "error", BASELINE, 0.58), ("fast", "fit", BASELINE, 1.0), ("fast", "predict", BASELINE, 0.3)),
-    *(("good", "error", BASELINE, 0.50), ("good", "fit", BASELINE, 4.5), ("good", "predict", BASELINE, 1.0)),
+    *(
+        ("fast", "error", BASELINE, 0.58),
+        ("fast", "fit", BASELINE, 1.0),
+        ("fast", "predict", BASELINE, 0.3),
+    ),
+    *(
+        ("good", "error", BASELINE, 0.50),
+        ("good", "fit", BASELINE, 4.5),
+        ("good", "predict", BASELINE, 1.0),
+    ),
     *(("good", "error", "catboost", 1.0), ("good", "fit", "catboost", 0.1)),
     *(("good", "error", "realmlp", 1.0), ("good", "fit", "realmlp", 0.1)),
     *(("best", "error", BASELINE, 0.49), ("best", "fit", BASELINE, 15)),
 )
-WORST, ENOUGH_WRONG, ENOUGH_ROWS = 1.15, 100, 1000
-WITH_HOLES, OF_THE_MEAN, OF_DRAWN = 1.05, 0.98, 2.0
+WORST = 1.15
+ENOUGH_WRONG = 100
+ENOUGH_ROWS = 1000
+WITH_HOLES = 1.05
+OF_THE_MEAN = 0.98
+OF_DRAWN = 2.0
 BY_TWO_THREADS = 1.6
 
 
@@ -212,26 +295,41 @@ def aims(found: Found, threads: dict[str, Any]) -> Iterator[Aim]:
     """Each number that is meant to be reached, of whole groups of tables that were measured."""
     eight = [table for table in TABLES.values() if group(table) == EIGHT]
     for preset, what, rival, most in OF_THE_EIGHT:
-        what_of = f"{METHODS[preset].title}: {WHAT[what]} × {METHODS[rival].title}, the eight tables"
+        what_of = (
+            f"{METHODS[preset].title}: {WHAT[what]} × {METHODS[rival].title}, the eight tables"
+        )
         yield from of_all(what_of, most, ratios(found, eight, preset, what, rival), len(eight))
     judged = [table for table in found.tables if is_judged(found, table)]
     if errors := ratios(found, judged, "good", "error"):
         name = max(errors, key=errors.get)
-        yield exactly(f"`good`: largest error × LightGBM of {len(errors)} tables, {name}", WORST, errors[name])
+        yield exactly(
+            f"`good`: largest error × LightGBM of {len(errors)} tables, {name}", WORST, errors[name]
+        )
     for preset in ("fast", "good"):
-        title, of_holes = METHODS[preset].title, ratios(found, data.HOLES, preset, "error")
-        yield from of_all(f"{title}: error × LightGBM, with holes", WITH_HOLES, of_holes, len(data.HOLES))
+        title = METHODS[preset].title
+        of_holes = ratios(found, data.HOLES, preset, "error")
+        yield from of_all(
+            f"{title}: error × LightGBM, with holes", WITH_HOLES, of_holes, len(data.HOLES)
+        )
         for table in data.LOW_SIGNALS:
             if records := found.of(table, preset).values():
                 what_of = f"{title}: error × that of the mean, {len(records)} draws of low signal"
                 yield exactly(what_of, OF_THE_MEAN, value(records, "error"))
     for table in found.tables:
         if table.half == data.DRAWN and (seconds := ratios(found, [table], "fast", "fit")):
-            yield exactly(f"`fast`: CPU seconds of fit × LightGBM, {table.name}", OF_DRAWN, seconds[table.name])
+            yield exactly(
+                f"`fast`: CPU seconds of fit × LightGBM, {table.name}",
+                OF_DRAWN,
+                seconds[table.name],
+            )
     for preset in METHODS:
         gains = [gain(by_method[preset]) for by_method in threads.values() if preset in by_method]
         if (number := geometric(gains)) is not None:
-            yield Aim(f"{METHODS[preset].title}: two threads, times as fast as one", BY_TWO_THREADS, number)
+            yield Aim(
+                f"{METHODS[preset].title}: two threads, times as fast as one",
+                BY_TWO_THREADS,
+                number,
+            )
 
 
 def of_all(what: str, most: float, numbers: dict[str, float], n: int) -> Iterator[Aim]:
@@ -247,7 +345,9 @@ def exactly(what: str, most: float, number: float) -> Aim:
 
 
 def is_judged(found: Found, table: Table) -> bool:
-    """Return whether a ratio of a table of the files says something: of enough wrong rows, or enough test rows."""
+    """Return whether a ratio of a table of the files says something: of enough wrong rows, or
+    enough test rows.
+    """
     records = found.of(table, BASELINE).values() if table.name in TABLES else ()
     if table.kind == CLASSES:
         return sum(record["error"] * record["test_rows"] for record in records) > ENOUGH_WRONG - 0.5
@@ -256,13 +356,20 @@ def is_judged(found: Found, table: Table) -> bool:
 
 def aims_table(found: Found, threads: dict[str, Any]) -> str:
     words = {True: "at least", False: "at most"}
-    rows = [[aim.what, f"{words[aim.at_least]} {aim.bound:g}", *aim.cells] for aim in aims(found, threads)]
+    rows = [
+        [aim.what, f"{words[aim.at_least]} {aim.bound:g}", *aim.cells]
+        for aim in aims(found, threads)
+    ]
     return markdown(["aim", "", "measured", ""], rows) if rows else ""
 
 
-HIGHEST = 3.0  # The largest error that has its place; larger ones are drawn there, with their number
-BELOW, LEFT = ("hist", "xgboost"), ("mlp", "catboost", "realmlp", "xgboost")
-"""The methods whose names stand below their points, and left of them: the names of all have room then."""
+HIGHEST = (
+    3.0  # The largest error that has its place; larger ones are drawn there, with their number
+)
+BELOW = ("hist", "xgboost")
+LEFT = ("mlp", "catboost", "realmlp", "xgboost")
+"""The methods whose names stand below their points, and left of them: the names of all have room
+then."""
 
 
 def chart(found: Found, source: str) -> Figure:
@@ -270,7 +377,9 @@ def chart(found: Found, source: str) -> Figure:
     groups = found.groups()
     shown = [title for title in (EIGHT, TITLES[data.DESIGN]) if title in groups] or list(groups)
     note = f"Geometric means of the ratios of all tables. {source}"
-    figure, drawn = panels(len(shown), (4.4 * len(shown), 5.0), note, columns=len(shown), sharey=True)
+    figure, drawn = panels(
+        len(shown), (4.4 * len(shown), 5.0), note, columns=len(shown), sharey=True
+    )
     for axes, title in zip(drawn, shown, strict=True):
         draw_panel(axes, found, groups[title])
         style(axes, f"{title[0].upper()}{title[1:]}", "processor's seconds of fit / LightGBM's")
@@ -282,15 +391,27 @@ def draw_panel(axes: Axes, found: Found, tables: list[Table]) -> None:
     """Draw a point for each method, of seconds and error, and a line through our presets."""
     ours = []
     for method in METHODS:
-        means = [geometric(ratios(found, tables, method, what).values()) for what in ("fit", "error")]
+        means = [
+            geometric(ratios(found, tables, method, what).values()) for what in ("fit", "error")
+        ]
         if None in means:
             continue
-        (seconds, error), color = (mean.middle for mean in means), BLUE if method in OURS else ORANGE
+        (seconds, error), color = (
+            (mean.middle for mean in means),
+            BLUE if method in OURS else ORANGE,
+        )
         place = seconds, min(error, HIGHEST)
         axes.plot(*place, "o" if error <= HIGHEST else "^", color=color, markersize=10, zorder=3)
-        name = METHODS[method].title.replace("`", "") + (f", {digits(error)}" if error > HIGHEST else "")
-        where = {"xytext": (-8 if method in LEFT else 8, -16 if method in BELOW else 6), "textcoords": "offset points"}
-        axes.annotate(name, place, **where, ha="right" if method in LEFT else "left", color=color, fontsize=12)
+        name = METHODS[method].title.replace("`", "") + (
+            f", {digits(error)}" if error > HIGHEST else ""
+        )
+        where = {
+            "xytext": (-8 if method in LEFT else 8, -16 if method in BELOW else 6),
+            "textcoords": "offset points",
+        }
+        axes.annotate(
+            name, place, **where, ha="right" if method in LEFT else "left", color=color, fontsize=12
+        )
         ours += [place] if method in OURS else []
     if ours:
         axes.plot(*zip(*ours, strict=True), color=BLUE, linewidth=1.5)

@@ -1,7 +1,8 @@
-"""The pictures of the gallery: one look, each in a light and a dark version, and animations as WebP.
+"""The pictures of the gallery: one look, each in a light and a dark version, and animations as
+WebP.
 
-Sphinx-Gallery calls `look` before each example and `pictures` after each of its cells. An example itself says nothing
-of its look: run by itself, it has that of the reader's matplotlib.
+Sphinx-Gallery calls `look` before each example and `pictures` after each of its cells. An example
+itself says nothing of its look: run by itself, it has that of the reader's matplotlib.
 """
 
 import os
@@ -13,9 +14,12 @@ from matplotlib.animation import Animation, PillowWriter
 from matplotlib.colors import to_hex, to_rgb, to_rgba
 
 PALETTE = ("#0072b2", "#d55e00", "#009e73", "#aa4499", "#e69f00", "#56b4e9", "#777777")
-"""Colors that color-blind people tell apart: those of Okabe and Ito, Color universal design, 2008; purple is Tol's."""
+"""Colors that color-blind people tell apart: those of Okabe and Ito, Color universal design, 2008;
+purple is Tol's."""
 
-INK, FAINT, PAPER = "#2b2b2b", "#e4e4e4", "#ffffff"
+INK = "#2b2b2b"
+FAINT = "#e4e4e4"
+PAPER = "#ffffff"
 
 LOOK = {
     "axes.axisbelow": True,
@@ -50,11 +54,19 @@ DARK = {
     "#9ecae1": "#1f5f8b",  # the curves of `fastnn.plotting`
     "#08306b": "#cfe6fb",
     "#d94801": "#ff8a3d",
-    **dict(zip(PALETTE, ("#4fa8e0", "#ff8a3d", "#35c79a", "#d98bc4", "#f2b84b", "#9ad4f5", "#a3a3a3"), strict=True)),
+    **dict(
+        zip(
+            PALETTE,
+            ("#4fa8e0", "#ff8a3d", "#35c79a", "#d98bc4", "#f2b84b", "#9ad4f5", "#a3a3a3"),
+            strict=True,
+        )
+    ),
 }
-"""{color on light paper: color on dark paper}; other colors, such as those of a color map, stay as they are."""
+"""{color on light paper: color on dark paper}; other colors, such as those of a color map, stay as
+they are."""
 
-DPI, FRAMES_DPI = 200, 100
+DPI = 200
+FRAMES_DPI = 100
 PIXELS_AN_INCH = 100
 """How large a picture is shown, where there is room for it."""
 
@@ -68,15 +80,24 @@ def look(gallery_conf, fname):
 
 
 def pictures(block, block_vars, gallery_conf):
-    """Save the open figures, twice each, and return reST that shows the one that goes with the page."""
-    animations = {value._fig: value for value in block_vars["example_globals"].values() if isinstance(value, Animation)}
+    """Save the open figures, twice each, and return reST that shows the one that goes with the
+    page.
+    """
+    animations = {
+        value._fig: value
+        for value in block_vars["example_globals"].values()
+        if isinstance(value, Animation)
+    }
     shown = []
     for number, path in zip(plt.get_fignums(), block_vars["image_path_iterator"], strict=False):
-        figure, light = plt.figure(number), Path(path)
+        figure = plt.figure(number)
+        light = Path(path)
         dark = light.with_stem(f"{light.stem}_dark")
         options = {"dpi": DPI, "facecolor": "auto"}
         if figure in animations:
-            thumbnail, light, dark = light, light.with_suffix(".webp"), dark.with_suffix(".webp")
+            thumbnail = light
+            light = light.with_suffix(".webp")
+            dark = dark.with_suffix(".webp")
             animations[figure].save(light, writer=Frames(animations[figure]))
             figure.savefig(thumbnail, **options)  # of the last frame
             animations[figure].save(dark, writer=Frames(animations[figure], darken))
@@ -88,7 +109,8 @@ def pictures(block, block_vars, gallery_conf):
         for file, kind in ((light, "only-light"), (dark, "only-dark")):
             source = "/" + Path(os.path.relpath(file, gallery_conf["src_dir"])).as_posix()
             shown.append(
-                f".. image:: {source}\n   :class: sphx-glr-single-img {kind}\n   :width: {width}px\n"
+                f".. image:: {source}\n   :class: sphx-glr-single-img {kind}\n   :width: "
+                f"{width}px\n"
                 f"   :alt: {title_of(figure)}\n"
             )
     plt.close("all")
@@ -96,7 +118,9 @@ def pictures(block, block_vars, gallery_conf):
 
 
 class Frames(PillowWriter):
-    """An animation's frames, each changed by a function of the figure before it is taken, in a WebP file."""
+    """An animation's frames, each changed by a function of the figure before it is taken, in a WebP
+    file.
+    """
 
     def __init__(self, animation, change=lambda figure: None):
         super().__init__(fps=1000 / animation._interval)
@@ -116,7 +140,10 @@ class Frames(PillowWriter):
 
 def title_of(figure):
     """Return the titles in a figure, for those who cannot see it."""
-    titles = [figure.get_suptitle(), *(axes.get_title(loc) for axes in figure.axes for loc in ("left", "center"))]
+    titles = [
+        figure.get_suptitle(),
+        *(axes.get_title(loc) for axes in figure.axes for loc in ("left", "center")),
+    ]
     return " ".join(", ".join(filter(None, titles)).split()) or "picture"
 
 
@@ -124,7 +151,11 @@ def darken(figure):
     """Change the colors of a figure to those on dark paper."""
     figure.canvas.draw()  # ticks and their labels are made here
     for artist in figure.findobj():
-        for part in (artist, getattr(artist, "arrow_patch", None), getattr(artist, "get_bbox_patch", lambda: None)()):
+        for part in (
+            artist,
+            getattr(artist, "arrow_patch", None),
+            getattr(artist, "get_bbox_patch", lambda: None)(),
+        ):
             for name in PROPERTIES if part is not None else ():
                 if hasattr(part, f"get_{name}") and hasattr(part, f"set_{name}"):
                     darken_property(part, name)
@@ -132,7 +163,10 @@ def darken(figure):
 
 def darken_property(artist, name):
     """Change a color of an artist, or its colors (n, 4) if it has many."""
-    by_colormap = getattr(artist, "get_array", lambda: None)() is not None and getattr(artist, "colors", None) is None
+    by_colormap = (
+        getattr(artist, "get_array", lambda: None)() is not None
+        and getattr(artist, "colors", None) is None
+    )
     color = None if by_colormap else getattr(artist, f"get_{name}")()
     if color is None or (isinstance(color, str) and color in ("none", "auto")):
         return
@@ -140,5 +174,8 @@ def darken_property(artist, name):
     colors = np.array(color if many else [to_rgba(color)])
     new = [DARK.get(to_hex(one[:3])) for one in colors]
     if any(new):
-        colors = [(*to_rgb(there), one[3]) if there else one for there, one in zip(new, colors, strict=True)]
+        colors = [
+            (*to_rgb(there), one[3]) if there else one
+            for there, one in zip(new, colors, strict=True)
+        ]
         getattr(artist, f"set_{name}")(np.array(colors) if many else colors[0])

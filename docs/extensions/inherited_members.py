@@ -1,4 +1,6 @@
-"""Inherited members on a class' page: behind its own, in the order of their sources, where autodoc sorts by names."""
+"""Inherited members on a class' page: behind its own, in the order of their sources, where autodoc
+sorts by names.
+"""
 
 import inspect
 
@@ -8,18 +10,23 @@ import fastnn
 
 
 def order_of(module):
-    """Return the order of a module's definitions, {dotted name: place}: autodoc sorts by this very dictionary."""
+    """Return the order of a module's definitions, {dotted name: place}: autodoc sorts by this very
+    dictionary.
+    """
     analyzer = ModuleAnalyzer.for_module(module)
     analyzer.analyze()
     return analyzer.tagorder
 
 
 def put_in_order(kind):
-    """Give the members that a class inherits from classes of fastnn places in the order of its own module."""
+    """Give the members that a class inherits from classes of fastnn places in the order of its own
+    module.
+    """
     places = order_of(kind.__module__)
     for base in kind.__mro__[1:]:
         if base.__module__.startswith("fastnn."):
-            theirs, prefix = order_of(base.__module__), f"{base.__qualname__}."
+            theirs = order_of(base.__module__)
+            prefix = f"{base.__qualname__}."
             inherited = [name.removeprefix(prefix) for name in theirs if name.startswith(prefix)]
             for name in sorted(inherited, key=lambda name: theirs[prefix + name]):
                 places.setdefault(f"{kind.__qualname__}.{name}", len(places))

@@ -1,8 +1,10 @@
-"""Links of Markdown pages to files outside ``docs/``, and of docstrings to pages, written as they work in a repository.
+"""Links of Markdown pages to files outside ``docs/``, and of docstrings to pages, written as they
+work in a repository.
 
-A page that includes such a file (``contributing.md`` includes ``CONTRIBUTING.md``) stands in its place. A gallery
-example leads to its page. Any other file leads to the repository where the build knows its address (on GitHub), and is
-a download where not. A page that a docstring names, ``docs/howto/export.md``, is a link.
+A page that includes such a file (``contributing.md`` includes ``CONTRIBUTING.md``) stands in its
+place. A gallery example leads to its page. Any other file leads to the repository where the build
+knows its address (on GitHub), and is a download where not. A page that a docstring names,
+``docs/howto/export.md``, is a link.
 """
 
 import os
@@ -28,7 +30,8 @@ def rewritten(text, file, page, pages):
     """The text of a file that is shown on a page, with its links as that page has to have them."""
 
     def link(match):
-        target, anchor = (file.parent / match[1]).resolve(), match[2] or ""
+        target = (file.parent / match[1]).resolve()
+        anchor = match[2] or ""
         if target.is_relative_to(ROOT / "examples" / "gallery"):
             target = DOCS / "gallery" / f"{target.stem}.rst"
         elif not target.exists():
@@ -55,7 +58,9 @@ def in_an_included_file(app, path, _parent, source):
     """Rewrite the links of a file that a page includes."""
     file = pathlib.Path(app.srcdir, path).resolve()
     if file.suffix == ".md":
-        source[0] = rewritten(source[0], file, pathlib.Path(app.env.doc2path(app.env.docname)), standing_in())
+        source[0] = rewritten(
+            source[0], file, pathlib.Path(app.env.doc2path(app.env.docname)), standing_in()
+        )
 
 
 def in_a_docstring(_app, _what, _name, _thing, _options, lines):

@@ -1,7 +1,9 @@
-"""Single backquotes of docstrings and pages: a link where the name is one of the reference, code elsewhere.
+"""Single backquotes of docstrings and pages: a link where the name is one of the reference, code
+elsewhere.
 
-In a Markdown page the first mention in a section is a link, calls such as `Stop(validation=0.2)` included. Names that
-are written with a role (``:class:``; in Markdown ``{py:class}``) are strict: an unknown one is a warning.
+In a Markdown page the first mention in a section is a link, calls such as `Stop(validation=0.2)`
+included. Names that are written with a role (``:class:``; in Markdown ``{py:class}``) are strict:
+an unknown one is a warning.
 """
 
 import pathlib
@@ -45,7 +47,8 @@ def in_pages(app, doctree):
     seen = set()
     for code in list(doctree.findall(nodes.literal)):
         found = NAME.fullmatch(code.astext())
-        if not found or not isinstance(code.parent, nodes.paragraph):  # a heading, or a link already
+        # a heading, or a link already
+        if not found or not isinstance(code.parent, nodes.paragraph):
             continue
         if found[1] in AMBIGUOUS and not found[0].startswith("fastnn."):
             continue
@@ -58,14 +61,18 @@ def in_pages(app, doctree):
 
 
 def public(app, env, node, content):
-    """Lead to a public name that is written without its module; else leave the code alone, without a warning."""
+    """Lead to a public name that is written without its module; else leave the code alone, without
+    a warning.
+    """
     if not node.get("may_lead_nowhere"):
         return None
     objects = env.get_domain("py").objects
     for module in MODULES:
         if (full := f"{module}.{node['reftarget']}") in objects:
             found = objects[full]
-            return make_refnode(app.builder, node["refdoc"], found.docname, found.node_id, content, full)
+            return make_refnode(
+                app.builder, node["refdoc"], found.docname, found.node_id, content, full
+            )
     return content
 
 

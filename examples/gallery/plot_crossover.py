@@ -79,7 +79,8 @@ axes.set_xticks(widths, [f"{width:,}" for width in widths])
 axes.minorticks_off()
 axes.set_xlabel("width w of the network w-w-10")
 axes.set_ylabel("time of a step in µs")
-first, last = best[0] / lines["fastnn"][0], best[-1] / lines["fastnn"][-1]
+first = best[0] / lines["fastnn"][0]
+last = best[-1] / lines["fastnn"][-1]
 axes.set_title(
     f"{first:.0f} times as fast at a width of {widths[0]}, "
     f"{last:.1f} times at {widths[-1]:,}"

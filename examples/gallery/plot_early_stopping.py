@@ -53,7 +53,8 @@ result
 # The result has both: `params` are those of the best epoch, and the `state`, to go on
 # from, is that of the last one.
 
-best, last = result.history.best_epoch, result.n_epochs
+best = result.history.best_epoch
+last = result.n_epochs
 line = np.linspace(-3.2, 3.2, 400)[:, None]
 
 figure, (left, right) = plt.subplots(1, 2, figsize=(11, 4.8))

@@ -23,7 +23,8 @@ X = random_state.normal(1, 0.8, (40, 1))
 Y = np.tanh(1.5 * X - 1.2 + random_state.normal(0, 0.2, X.shape))
 network = Network((1, 1), output="tanh")
 
-weights, biases = np.linspace(-1.6, 3.2, 121), np.linspace(-3, 2.2, 121)
+weights = np.linspace(-1.6, 3.2, 121)
+biases = np.linspace(-3, 2.2, 121)
 landscape = np.array(
     [[loss_and_gradient(network, [w, b], X, Y)[0] for w in weights] for b in biases]
 )
@@ -41,7 +42,8 @@ optimizers = {
     "RPROP(0.1)": RPROP(0.1),
 }
 start = np.array([-0.9, 0.4])
-ways, losses = {}, {}
+ways = {}
+losses = {}
 for name, optimizer in optimizers.items():
     way = [start]
     result = train(
@@ -54,7 +56,8 @@ for name, optimizer in optimizers.items():
         params=start,
         callbacks=[lambda progress, way=way: way.append(progress.result().params)],
     )
-    ways[name], losses[name] = np.array(way), result.history.loss
+    ways[name] = np.array(way)
+    losses[name] = result.history.loss
 
 # %%
 # The landscape

@@ -53,7 +53,9 @@ print(f"root of the mean squared error: {error:.3f}, and the noise was 0.02")
 
 @njit
 def integrate(f, state, n_steps, step):
-    path, k, x = np.empty((n_steps + 1, 2)), np.empty((4, 2)), np.empty(2)
+    path = np.empty((n_steps + 1, 2))
+    k = np.empty((4, 2))
+    x = np.empty(2)
     path[0] = state
     for t in range(n_steps):
         now = path[t]
@@ -73,7 +75,9 @@ def true_law(x, out):
     out[0], out[1] = x[1], -9.81 * np.sin(x[0]) - 0.25 * x[1]
 
 
-STEP, N_STEPS = 0.01, 1000  # seconds
+# seconds
+STEP = 0.01
+N_STEPS = 1000
 f = result.function()
 starts = [np.array([angle, 0.0]) for angle in (0.8, 1.6, 2.4, 3.0)]
 learned = [integrate(f, start, N_STEPS, STEP) for start in starts]

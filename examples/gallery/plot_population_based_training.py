@@ -33,8 +33,11 @@ population = Population(
     seed=range(20),
 )
 random_state = np.random.RandomState(0)
-rounds, n_replaced = 15, 5
-rate_of, loss_of, jumps = [], [], []
+rounds = 15
+n_replaced = 5
+rate_of = []
+loss_of = []
+jumps = []
 for t in range(rounds):
     population.advance(2)
     scores = population.scores()
@@ -46,7 +49,8 @@ for t in range(rounds):
         jumps.append((t, worse, better))
         rates[worse] = rates[better] * random_state.choice([0.6, 1 / 0.6])
         population.replace(worse, by=better, learning_rate=float(rates[worse]))
-rate_of, loss_of = np.array(rate_of), np.array(loss_of)
+rate_of = np.array(rate_of)
+loss_of = np.array(loss_of)
 print(
     f"{population.epochs_trained} epochs; best validation "
     f"loss {np.nanmin(loss_of[-1]):.3f}"

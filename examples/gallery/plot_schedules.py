@@ -35,7 +35,9 @@ truth = np.sin(3 * X[:, :1]) * X[:, 1:2] + X[:, 2:] ** 2
 Y = truth + random_state.normal(0, 0.5, truth.shape)
 new = slice(1500, None)
 
-epochs, batch_size, seeds = 40, 10, 20
+epochs = 40
+batch_size = 10
+seeds = 20
 steps = epochs * 1500 // batch_size
 largest = 0.05
 schedules = {
@@ -72,7 +74,8 @@ error = np.sqrt(2 * many.history.validation_loss).reshape(len(schedules), seeds,
 figure, panels = plt.subplots(
     2, 6, figsize=(12, 5), sharex="row", sharey="row", height_ratios=(1, 2)
 )
-every_step, every_epoch = np.arange(0, steps, 20), np.arange(1, epochs + 1)
+every_step = np.arange(0, steps, 20)
+every_epoch = np.arange(1, epochs + 1)
 middle = np.median(error, axis=1)
 for i, ((top, bottom), (name, schedule)) in enumerate(
     zip(panels.T, schedules.items(), strict=True)

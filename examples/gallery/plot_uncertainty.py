@@ -50,7 +50,8 @@ print(f"R² on rows that a member has not seen: {ensemble.oob_score_:.3f}")
 # --------
 line = np.linspace(-5, 5, 400)
 members = [one.predict(line[:, None]) for one in ensemble.estimators_]
-mean, deviation = np.mean(members, axis=0), np.std(members, axis=0)
+mean = np.mean(members, axis=0)
+deviation = np.std(members, axis=0)
 
 figure, (top, bottom) = plt.subplots(
     2, 1, figsize=(9, 6.4), height_ratios=(3, 1), sharex=True

@@ -56,7 +56,8 @@ Y = np.column_stack([np.sin(X[:, 0]) + X[:, 1], X[:, 2] * X[:, 3]])
 start = network.init_params(np.random.RandomState(1), np.float64)
 losses = {}
 for name, function in kernels.items():
-    params, losses[name] = start.copy(), []
+    params = start.copy()
+    losses[name] = []
     for _ in range(300):
         loss, gradient = function(params, X, Y)
         params -= 0.1 * gradient

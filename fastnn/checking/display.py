@@ -1,4 +1,6 @@
-"""How objects show themselves: lines for `repr`, cards and charts in notebooks, tables of registries in docstrings."""
+"""How objects show themselves: lines for `repr`, cards and charts in notebooks, tables of
+registries in docstrings.
+"""
 
 import functools
 import inspect
@@ -18,11 +20,15 @@ K = TypeVar("K", bound=type)
 
 def line(thing: object, facts: Mapping[str, object]) -> str:
     """Return an object's line for `repr`: its class, and facts by their names."""
-    return f"<{type(thing).__name__}: {', '.join(f'{name} {fact}' for name, fact in facts.items())}>"
+    return (
+        f"<{type(thing).__name__}: {', '.join(f'{name} {fact}' for name, fact in facts.items())}>"
+    )
 
 
 class Shown:
-    """The base of objects that show facts: as a line for `repr`, and in notebooks as a card with a chart."""
+    """The base of objects that show facts: as a line for `repr`, and in notebooks as a card with a
+    chart.
+    """
 
     def __repr__(self) -> str:
         return line(self, self._facts())
@@ -48,23 +54,35 @@ def sizes_text(sizes: Sequence[int]) -> str:
 
 
 def card(thing: object, facts: Mapping[str, object], picture: str = "") -> str:
-    """Return an object's card for a notebook, in HTML: a table with a row for each fact, and a picture beside it.
+    """Return an object's card for a notebook, in HTML: a table with a row for each fact, and a
+    picture beside it.
 
     It has the colors of the page that it is shown in, light or dark.
     """
     rows = "".join(
-        f'<tr style="background:none"><th style="text-align:left;padding:1px 12px 1px 0;font-weight:normal;'
-        f'opacity:0.7">{escape(name)}</th><td style="text-align:left;padding:1px 0">{escape(str(fact))}</td></tr>'
+        f'<tr style="background:none"><th style="text-align:left;padding:1px 12px 1px '
+        f"0;font-weight:normal;"
+        f'opacity:0.7">{escape(name)}</th><td style="text-align:left;padding:1px '
+        f'0">{escape(str(fact))}</td></tr>'
         for name, fact in facts.items()
     )
-    caption = f'<caption style="text-align:left;font-weight:bold;padding:0 0 4px">{escape(type(thing).__name__)}'
+    caption = (
+        f'<caption style="text-align:left;font-weight:bold;padding:0 0 '
+        f'4px">{escape(type(thing).__name__)}'
+    )
     table = f'<table style="border:none;margin:0">{caption}</caption><tbody>{rows}</tbody></table>'
-    look = "display:flex;flex-wrap:wrap;gap:8px 32px;align-items:center;padding:8px 12px;border-radius:6px"
-    border = "border:1px solid rgba(128,128,128,0.4);width:fit-content;max-width:100%;box-sizing:border-box"
+    look = (
+        "display:flex;flex-wrap:wrap;gap:8px 32px;align-items:center;padding:8px "
+        "12px;border-radius:6px"
+    )
+    border = (
+        "border:1px solid "
+        "rgba(128,128,128,0.4);width:fit-content;max-width:100%;box-sizing:border-box"
+    )
     return f'<div class="fastnn-card" style="{look};{border}">{table}{picture}</div>'
 
 
-# ------------------------------------------ tables in docstrings, made of the registries when a docstring is first read
+# ---------------------- tables in docstrings, made of the registries when a docstring is first read
 
 
 def table(heads: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
@@ -85,13 +103,17 @@ def table(heads: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
 
 
 def summaries(kinds: Mapping[str, type]) -> list[tuple[str, str]]:
-    """Return for each class of a registry its name, and the first paragraph of its docstring as one line."""
+    """Return for each class of a registry its name, and the first paragraph of its docstring as one
+    line.
+    """
     texts = {name: inspect.getdoc(kind) or "" for name, kind in kinds.items()}
     return [(name, " ".join(text.partition("\n\n")[0].split())) for name, text in texts.items()]
 
 
 def fill(text: str | None, values: Mapping[str, str]) -> str:
-    """Return a docstring with values in the places ``%(name)s``, whose indent all lines of the value get."""
+    """Return a docstring with values in the places ``%(name)s``, whose indent all lines of the
+    value get.
+    """
     lines = []
     for line in inspect.cleandoc(text or "").splitlines():
         indent = " " * (len(line) - len(line.lstrip()))
@@ -103,40 +125,60 @@ _HEAD = re.compile(r"^(\w[\w ]*)\n-+\n", re.MULTILINE)
 
 
 def _sections(text: str | None) -> dict[str, str]:
-    """Return {head: text} of the sections of a docstring in numpydoc's form, what stands before them under ""."""
+    """Return {head: text} of the sections of a docstring in numpydoc's form, what stands before
+    them under "".
+    """
     first, *others = _HEAD.split(inspect.cleandoc(text or ""))
     return {"": first} | dict(zip(others[::2], others[1::2], strict=True))
 
 
 def _entries(section: str) -> dict[str, str]:
     """Return {first name: text} of the entries of a section."""
-    return {re.split(r"\W", entry, maxsplit=1)[0]: entry for entry in re.split(r"\n(?=\S)", section.strip()) if entry}
+    return {
+        re.split(r"\W", entry, maxsplit=1)[0]: entry
+        for entry in re.split(r"\n(?=\S)", section.strip())
+        if entry
+    }
 
 
 def documented(estimator: K) -> K:
-    """Put the parameters and attributes that an estimator's base documents beside those of its own docstring.
+    """Put the parameters and attributes that an estimator's base documents beside those of its own
+    docstring.
 
-    Parameters stand in the order of the signature. Keywords that the estimator does not have are explained besides.
+    Parameters stand in the order of the signature. Keywords that the estimator does not have are
+    explained besides.
     """
-    own, base = _sections(estimator.__doc__), _sections(estimator.__bases__[-1].__doc__)
+    own = _sections(estimator.__doc__)
+    base = _sections(estimator.__bases__[-1].__doc__)
     order = list(inspect.signature(estimator).parameters)
     heads = "Parameters", "Attributes"
-    parameters, attributes = (_entries(base.get(head, "")) | _entries(own.pop(head, "")) for head in heads)
+    parameters, attributes = (
+        _entries(base.get(head, "")) | _entries(own.pop(head, "")) for head in heads
+    )
     ordered = sorted(parameters.items(), key=lambda entry: order.index(entry[0]))
-    merged = {"Parameters": "\n".join(dict(ordered).values()), "Attributes": "\n".join(attributes.values())}
-    parts = (f"{head}\n{'-' * len(head)}\n{text.strip()}\n\n" for head, text in (merged | own).items() if head)
+    merged = {
+        "Parameters": "\n".join(dict(ordered).values()),
+        "Attributes": "\n".join(attributes.values()),
+    }
+    parts = (
+        f"{head}\n{'-' * len(head)}\n{text.strip()}\n\n"
+        for head, text in (merged | own).items()
+        if head
+    )
     estimator.__doc__ = "".join([own[""], *parts]).rstrip()
     return explains_keywords(estimator)
 
 
 class Filled:
-    """A class' docstring that is filled when it is first read, so that an import need not wait for its tables.
+    """A class' docstring that is filled when it is first read, so that an import need not wait for
+    its tables.
 
     Python asks what stands as ``__doc__`` in a class for the docstring, if it has a ``__get__``.
     """
 
     def __init__(self, text: str | None, values: Callable[[], Mapping[str, str]]) -> None:
-        self._text, self._values = text, values
+        self._text = text
+        self._values = values
 
     def __get__(self, thing: object, kind: type | None = None) -> str:
         return self._filled
@@ -146,14 +188,19 @@ class Filled:
         return fill(self._text, self._values())
 
 
-# --------------------------------------------------------- charts in SVG, without matplotlib, in the colors of the page
+# ------------------------------------- charts in SVG, without matplotlib, in the colors of the page
 
 
-WIDTH, HEIGHT = 320, 150
-LEFT, RIGHT, TOP, BOTTOM = 56, 8, 20, 22
+WIDTH = 320
+HEIGHT = 150
+LEFT = 56
+RIGHT = 8
+TOP = 20
+BOTTOM = 22
 """The margins, in which the labels stand."""
 
-MOST_POINTS, MOST_POINTS_IN_ALL = 160, 2000
+MOST_POINTS = 160
+MOST_POINTS_IN_ALL = 2000
 """Points of a curve, and of all curves: more would not be seen."""
 
 MOST_CURVES = 40
@@ -165,11 +212,15 @@ COLORS = ("#3b82c4", "#d9730d")
 
 def some_of(n: int) -> list[int]:
     """Return the numbers of at most `MOST_CURVES` of n members, evenly spread."""
-    return sorted({round(k * (n - 1) / max(1, min(n, MOST_CURVES) - 1)) for k in range(min(n, MOST_CURVES))})
+    return sorted(
+        {round(k * (n - 1) / max(1, min(n, MOST_CURVES) - 1)) for k in range(min(n, MOST_CURVES))}
+    )
 
 
 class Curve(NamedTuple):
-    """A curve: a number for each epoch, its name in the legend ("" for none), and how it is drawn."""
+    """A curve: a number for each epoch, its name in the legend ("" for none), and how it is
+    drawn.
+    """
 
     values: NDArray[np.float64]
     name: str = ""
@@ -178,7 +229,8 @@ class Curve(NamedTuple):
 
 
 def chart(curves: Sequence[Curve], mark: tuple[int, float, str] | None = None) -> str:
-    """Draw curves against the epoch; the axis is logarithmic where the numbers are positive and differ by much.
+    """Draw curves against the epoch; the axis is logarithmic where the numbers are positive and
+    differ by much.
 
     Parameters
     ----------
@@ -192,52 +244,83 @@ def chart(curves: Sequence[Curve], mark: tuple[int, float, str] | None = None) -
     str
         An SVG element; "" where there are no two epochs, or no finite number.
     """
-    known = np.concatenate([np.zeros(0), *(curve.values[np.isfinite(curve.values)] for curve in curves)])
+    known = np.concatenate(
+        [np.zeros(0), *(curve.values[np.isfinite(curve.values)] for curve in curves)]
+    )
     n = max((len(curve.values) for curve in curves), default=0)
     if n < 2 or not len(known):
         return ""
-    low, high = float(known.min()), float(known.max())
+    low = float(known.min())
+    high = float(known.max())
     is_log = low > 0 and high > 4 * low
     bottom, top = (math.log(low), math.log(high)) if is_log else (low, high)
 
     def place(i: int, value: float) -> tuple[float, float]:
-        """Return x and y of a value of the epoch i, from 0; what is not positive lies at the bottom of a log axis."""
+        """Return x and y of a value of the epoch i, from 0; what is not positive lies at the bottom
+        of a log axis.
+        """
         value = (math.log(value) if value > 0 else bottom) if is_log else value
         up = (value - bottom) / (top - bottom) if top > bottom else 0.5
-        return LEFT + i / (n - 1) * (WIDTH - LEFT - RIGHT), HEIGHT - BOTTOM - up * (HEIGHT - TOP - BOTTOM)
+        return LEFT + i / (n - 1) * (WIDTH - LEFT - RIGHT), HEIGHT - BOTTOM - up * (
+            HEIGHT - TOP - BOTTOM
+        )
 
     most_points = min(MOST_POINTS, MOST_POINTS_IN_ALL // len(curves))
     parts = [_frame(n, low, high, is_log)]
     for values, _, color, opacity in curves:
-        chosen = np.unique(np.linspace(0, len(values) - 1, min(len(values), most_points)).round().astype(int))
+        chosen = np.unique(
+            np.linspace(0, len(values) - 1, min(len(values), most_points)).round().astype(int)
+        )
         places = [place(i, values[i]) for i in chosen.tolist() if np.isfinite(values[i])]
-        points = " ".join(f"{x:.1f},{y:.1f}" for x, y in (places if len(places) > 1 else places * 2))  # or a dot
-        look = f'stroke="{color}" stroke-width="1.5" stroke-opacity="{opacity:g}" stroke-linecap="round"'
+        # or a dot
+        points = " ".join(
+            f"{x:.1f},{y:.1f}" for x, y in (places if len(places) > 1 else places * 2)
+        )
+        look = (
+            f'stroke="{color}" stroke-width="1.5" stroke-opacity="{opacity:g}" '
+            f'stroke-linecap="round"'
+        )
         parts.append(f'<polyline points="{points}" fill="none" {look}/>')
     if mark is not None and math.isfinite(mark[1]):
         x, y = place(mark[0] - 1, mark[1])
         title = f"<title>{escape(mark[2])}</title>"
-        parts.append(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3.5" fill="{COLORS[-1]}">{title}</circle>')
+        parts.append(
+            f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3.5" fill="{COLORS[-1]}">{title}</circle>'
+        )
     names = {curve.name: curve.color for curve in curves if curve.name}
-    legend = "".join(f'<tspan fill="{color}">{escape(name)}  </tspan>' for name, color in names.items())
-    parts.append(f'<text x="{LEFT + 4}" y="12" xml:space="preserve" font-weight="bold">{legend}</text>')
+    legend = "".join(
+        f'<tspan fill="{color}">{escape(name)}  </tspan>' for name, color in names.items()
+    )
+    parts.append(
+        f'<text x="{LEFT + 4}" y="12" xml:space="preserve" font-weight="bold">{legend}</text>'
+    )
     said = f"{', '.join(names) or 'loss'} by epoch, from {low:.3g} to {high:.3g}"
     return (
-        f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" width="{WIDTH}" height="{HEIGHT}" role="img" aria-label="{escape(said)}" '
+        f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" width="{WIDTH}" height="{HEIGHT}" role="img" '
+        f'aria-label="{escape(said)}" '
         f'style="font:10px sans-serif;fill:currentColor;max-width:100%">{"".join(parts)}</svg>'
     )
 
 
 def _frame(n: int, low: float, high: float, is_log: bool) -> str:
     """Return the axes, with the least and the greatest number, and the first and the last epoch."""
-    right, bottom = WIDTH - RIGHT, HEIGHT - BOTTOM
-    axes = f'<path d="M{LEFT} {TOP}V{bottom}H{right}" fill="none" stroke="currentColor" stroke-opacity="0.4"/>'
+    right = WIDTH - RIGHT
+    bottom = HEIGHT - BOTTOM
+    axes = (
+        f'<path d="M{LEFT} {TOP}V{bottom}H{right}" fill="none" stroke="currentColor" '
+        f'stroke-opacity="0.4"/>'
+    )
     labels = [(LEFT + 1, HEIGHT - 8, "middle", "1"), (right, HEIGHT - 8, "end", f"{n:,}")]
     labels.append(((LEFT + right) // 2, HEIGHT - 8, "middle", "epoch"))
     if high > low:
-        labels += [(LEFT - 4, TOP + 4, "end", f"{high:.3g}"), (LEFT - 4, bottom, "end", f"{low:.3g}")]
+        labels += [
+            (LEFT - 4, TOP + 4, "end", f"{high:.3g}"),
+            (LEFT - 4, bottom, "end", f"{low:.3g}"),
+        ]
     else:
         labels.append((LEFT - 4, (TOP + bottom) // 2 + 3, "end", f"{low:.3g}"))
     if is_log:
         labels.append((right, 12, "end", "log scale"))
-    return axes + "".join(f'<text x="{x}" y="{y}" text-anchor="{side}">{text}</text>' for x, y, side, text in labels)
+    return axes + "".join(
+        f'<text x="{x}" y="{y}" text-anchor="{side}">{text}</text>' for x, y, side, text in labels
+    )

@@ -1,8 +1,8 @@
 """Conversion to arrays of real numbers: from arrays, lists, data frames and their columns.
 
-A data frame is recognized by its attributes, so that no library of data frames has to be imported, or installed. It is
-converted column by column, as scikit-learn does: columns of mixed kinds do not become an array of objects, and an error
-can name the column.
+A data frame is recognized by its attributes, so that no library of data frames has to be imported,
+or installed. It is converted column by column, as scikit-learn does: columns of mixed kinds do not
+become an array of objects, and an error can name the column.
 """
 
 import itertools
@@ -18,18 +18,27 @@ from fastnn.memory import Array
 
 _REAL = "fiub"  # the kinds of dtypes that hold real numbers
 _NUMBERS = (numbers.Real, np.bool_)
-_KINDS = {"c": "complex numbers", "U": "text", "S": "text", "T": "text", "M": "dates", "m": "durations"}
+_KINDS = {
+    "c": "complex numbers",
+    "U": "text",
+    "S": "text",
+    "T": "text",
+    "M": "dates",
+    "m": "durations",
+}
 
 LABELS = "; labels go in as integers: np.unique(Y, return_inverse=True)[1] has them"
 
 
 def real_array(name: str, value: Any, dtype: DTypeLike | None = None) -> Array:
-    """Return `value` as an array of real numbers of any shape; mixed columns of a data frame in `dtype`, if given.
+    """Return `value` as an array of real numbers of any shape; mixed columns of a data frame in
+    `dtype`, if given.
 
     Raises
     ------
     TypeError, ValueError
-        For what holds other things than numbers, missing values, or is no array: the text names what and where.
+        For what holds other things than numbers, missing values, or is no array: the text names
+        what and where.
     """
     if type(value) is np.ndarray and value.dtype.kind in _REAL:
         return value
@@ -46,12 +55,15 @@ def real_array(name: str, value: Any, dtype: DTypeLike | None = None) -> Array:
         hint = ": say result.params" if name == "params" and hasattr(value, "params") else ""
         raise TypeError(f"{name} must be an array of numbers, not {_described(value)}{hint}")
     if array.dtype.kind not in _REAL:
-        what, where = _KINDS.get(array.dtype.kind, "objects"), ""
+        what = _KINDS.get(array.dtype.kind, "objects")
+        where = ""
         if array.dtype.kind == "O":
             where = _first_object(name, array)
         elif what == "text":
             where = _for_text(name)
-        raise TypeError(f"{name} must hold real numbers, not {what} (dtype {cut(array.dtype)}){where}")
+        raise TypeError(
+            f"{name} must hold real numbers, not {what} (dtype {cut(array.dtype)}){where}"
+        )
     return array
 
 
@@ -85,7 +97,8 @@ def _described(value: object) -> str:
     """Describe an object that is no array, and how to make one of it."""
     if isinstance(value, Iterable) and not isinstance(value, Mapping):
         return (
-            f"an iterable ({class_of(value)}): collect what it yields, such as by np.concatenate(list(...)), in "
+            f"an iterable ({class_of(value)}): collect what it yields, such as by "
+            f"np.concatenate(list(...)), in "
             "an np.memmap where it does not fit the memory"
         )
     return shown(value)
@@ -105,7 +118,7 @@ def _first_object(name: str, array: Array) -> str:
     return f"; all of them are numbers: use {name}.astype(float)"
 
 
-# ---------------------------------------------------------------------------------------------------------- data frames
+# -------------------------------------------------------------------------------------- data frames
 
 
 def is_frame(value: object) -> bool:
@@ -122,7 +135,9 @@ def _of_frame(name: str, frame: Any, dtype: DTypeLike | None) -> Array:
     else:
         columns = list(frame.items())
     arrays = [_of_column(name, column, f"column {shown(label)}") for label, column in columns]
-    table = np.empty((len(frame), len(arrays)), np.result_type(np.bool_, *arrays) if dtype is None else dtype)
+    table = np.empty(
+        (len(frame), len(arrays)), np.result_type(np.bool_, *arrays) if dtype is None else dtype
+    )
     with np.errstate(over="ignore"):
         for j, array in enumerate(arrays):
             table[:, j] = array
@@ -130,11 +145,14 @@ def _of_frame(name: str, frame: Any, dtype: DTypeLike | None) -> Array:
 
 
 def _of_column(name: str, column: Any, which: str) -> Array:
-    """Return a column, which may be nullable or categorical, as an array (n,); `which` names it in errors."""
+    """Return a column, which may be nullable or categorical, as an array (n,); `which` names it in
+    errors.
+    """
     array = np.asarray(column.to_numpy())
     if isinstance(column.dtype, np.dtype) and column.dtype.kind in _REAL:
         return array
-    its, of_it = f"its {which}" if which else "it", f" of {which}" if which else ""
+    its = f"its {which}" if which else "it"
+    of_it = f" of {which}" if which else ""
     find = getattr(column, "isna", None) or getattr(column, "is_null", None)
     missing = np.asarray(find()) if find else np.zeros(len(array), bool)
     for row in np.flatnonzero(~missing) if array.dtype.kind not in _REAL else ():
@@ -143,7 +161,10 @@ def _of_column(name: str, column: Any, which: str) -> Array:
             continue
         what = "text" if isinstance(item, str) else _KINDS.get(array.dtype.kind, class_of(item))
         remedy = _for_text(name) if what == "text" else ": encode it as numbers"
-        raise TypeError(f"{name} must hold real numbers; {its} holds {what} ({shown(item)} in row {row}){remedy}")
+        raise TypeError(
+            f"{name} must hold real numbers; {its} holds {what} ({shown(item)} in row "
+            f"{row}){remedy}"
+        )
     if missing.any():
         fault = f"{name} has missing values, the first{of_it} in row {missing.argmax()}"
         raise ValueError(f"{fault}: fill them in or leave their rows out")
@@ -155,7 +176,9 @@ Names = tuple[str, ...]
 
 
 def column_names(value: Any) -> Names | None:
-    """Return the names of a data frame's columns, as texts; None of an array, and of the names 0, 1, 2 and so on."""
+    """Return the names of a data frame's columns, as texts; None of an array, and of the names 0,
+    1, 2 and so on.
+    """
     if type(value) is np.ndarray or not is_frame(value):
         return None
     names = tuple(value.columns)
@@ -163,16 +186,24 @@ def column_names(value: Any) -> Names | None:
 
 
 def known_names(names: Names | None, known: Any) -> Any:
-    """Return the known names; where there are none, 0, 1, 2 and so on, if `names` are these in another order."""
-    if known is None and names is not None and set(names) == set(positions := tuple(map(str, range(len(names))))):
+    """Return the known names; where there are none, 0, 1, 2 and so on, if `names` are these in
+    another order.
+    """
+    if (
+        known is None
+        and names is not None
+        and set(names) == set(positions := tuple(map(str, range(len(names)))))
+    ):
         return positions
     return known
 
 
 def check_column_names(names: Names | None, known: Names | None) -> None:
-    """Raise ValueError where the columns of X have other names, or another order, than those that were trained on.
+    """Raise ValueError where the columns of X have other names, or another order, than those that
+    were trained on.
 
-    Where one side has no names, columns are taken by position, unless the others are these positions in another order.
+    Where one side has no names, columns are taken by position, unless the others are these
+    positions in another order.
     """
     known = known_names(names, known)
     if names is None or known is None or names == known:
@@ -180,12 +211,19 @@ def check_column_names(names: Names | None, known: Names | None) -> None:
     lacking = [one for one in known if one not in names]
     besides = [one for one in names if one not in known]
     if lacking or besides:
-        said = [f"{verb} {listed(these)}" for verb, these in (("lacks", lacking), ("has besides", besides)) if these]
+        said = [
+            f"{verb} {listed(these)}"
+            for verb, these in (("lacks", lacking), ("has besides", besides))
+            if these
+        ]
         fault = f"X has other columns than those that were trained on: it {' and '.join(said)}"
         raise ValueError(f"{fault}; result.feature_names has those that were, in their order")
     pairs = itertools.zip_longest(map(repr, names), map(repr, known), fillvalue="none")
     i, (one, other) = next((i, pair) for i, pair in enumerate(pairs) if pair[0] != pair[1])
-    fault = f"X has the columns that were trained on, in another order: column {i} is {one} and was {other}"
+    fault = (
+        f"X has the columns that were trained on, in another order: column {i} is {one} and "
+        f"was {other}"
+    )
     raise ValueError(f"{fault}; X[list(result.feature_names)] has them as they were")
 
 
@@ -196,7 +234,8 @@ OF_ONE_THREAD = 10_000
 def sum_of_squares(array: Array) -> float:
     """Return the sum of the squares, in parts so small that BLAS does each in one thread.
 
-    OpenBLAS' threads look for more work for some 30 ms after each product, on the CPUs of those that share a step.
+    OpenBLAS' threads look for more work for some 30 ms after each product, on the CPUs of those
+    that share a step.
     """
     if array.size <= OF_ONE_THREAD:
         return float(np.vdot(array, array))
@@ -209,7 +248,11 @@ def refuse_text(y: Any) -> None:
     """Raise ValueError where targets that have to be numbers are text, digits too, or dates."""
     values = np.asarray(y).ravel()
     if values.dtype.kind in "mM":
-        raise ValueError(f"y holds {values.dtype}, dates or spans of time: a regressor learns numbers, such as days")
+        raise ValueError(
+            f"y holds {values.dtype}, dates or spans of time: a regressor learns numbers, "
+            f"such as "
+            f"days"
+        )
     if values.dtype.kind in "USO":
         texts = (i for i, value in enumerate(values.tolist()) if isinstance(value, (str, bytes)))
         if (i := next(texts, None)) is not None:
@@ -241,7 +284,9 @@ def refuse_missing(y: Any, name: str = "y") -> None:
     if values.ndim and values.dtype.kind in "fmMO":
         if values.dtype.kind == "O":
             listed = values.ravel().tolist()
-            gaps = np.array([is_gap(value) or type(value).__name__ == "NaTType" for value in listed], bool)
+            gaps = np.array(
+                [is_gap(value) or type(value).__name__ == "NaTType" for value in listed], bool
+            )
         else:
             gaps = values != values
         rows = gaps.reshape(values.shape).any(axis=tuple(range(1, values.ndim)))
@@ -251,7 +296,9 @@ def refuse_missing(y: Any, name: str = "y") -> None:
 
 
 def check_validation_parts(X_val: Any, y_val: Any, sample_weight_val: Any) -> None:
-    """Raise ValueError, in scikit-learn's words, for a part of validation rows that is given without the others."""
+    """Raise ValueError, in scikit-learn's words, for a part of validation rows that is given
+    without the others.
+    """
     given = {"X_val": X_val, "y_val": y_val, "sample_weight_val": sample_weight_val}
     for name, needed in (("X_val", "y_val"), ("y_val", "X_val"), ("sample_weight_val", "X_val")):
         if given[name] is not None and given[needed] is None:

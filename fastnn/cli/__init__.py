@@ -1,4 +1,5 @@
-"""The ``fastnn`` command: an error that the user can correct is one line on stderr, not a traceback.
+"""The ``fastnn`` command: an error that the user can correct is one line on stderr, not a
+traceback.
 
 The commands themselves are in `fastnn.cli.app`; they need the extra ``cli``, this module does not.
 """
@@ -20,14 +21,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
     Raises
     ------
     SystemExit
-        With 0 if all went well; 1 if something is slower, a check fails or kernels could not be kept; 2 if the command
-        could not be carried out, by wrong usage for example, with an explanation on stderr.
+        With 0 if all went well; 1 if something is slower, a check fails or kernels could not be
+        kept; 2 if the command could not be carried out, by wrong usage for example, with an
+        explanation on stderr.
     """
     from fastnn.errors import FastnnError
 
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="replace")  # ASCII has no µ, and a number is worth more than its unit
+            # ASCII has no µ, and a number is worth more than its unit
+            stream.reconfigure(errors="replace")
     try:
         from fastnn.cli.app import app
 
@@ -39,12 +42,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _explain_import(error: ImportError) -> NoReturn:
-    """Exit with the name of the extra to install; raise the error again where no extra has the package."""
+    """Exit with the name of the extra to install; raise the error again where no extra has the
+    package.
+    """
     try:
         from fastnn.checking.hints import EXTRAS, missing_package
     except ImportError as foreign:  # the package around this one is another project's
         _fail(str(foreign))
-    if isinstance(error.__cause__, ImportError) or error.name == "fastnn":  # explained where it was found
+    # explained where it was found
+    if isinstance(error.__cause__, ImportError) or error.name == "fastnn":
         _fail(str(error))
     package = (error.name or "").partition(".")[0]
     if package in EXTRAS:

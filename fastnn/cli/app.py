@@ -39,14 +39,17 @@ def _version(asked: bool) -> None:
         raise typer.Exit
 
 
-_VERSION = typer.Option("--version", "-V", callback=_version, is_eager=True, help="Print the version and exit.")
+_VERSION = typer.Option(
+    "--version", "-V", callback=_version, is_eager=True, help="Print the version and exit."
+)
 
 
 @app.callback()
 def _main(version: Annotated[bool, _VERSION] = False) -> None:
     """Train small neural networks fast on a CPU.
 
-    The Numba kernel runs the whole training loop; a readable NumPy reference trains to the same weights.
+    The Numba kernel runs the whole training loop; a readable NumPy reference trains to the same
+    weights.
     """
 
 
@@ -65,7 +68,9 @@ def info() -> None:
         _fact("  vector extensions", ", ".join(cpu.features) or "none that LLVM names")
     if cpu.override:
         _fact("  Numba was told", " ".join(cpu.override))
-    register = "known to LLVM alone" if cpu.register_bytes is None else f"{cpu.register_bytes} bytes"
+    register = (
+        "known to LLVM alone" if cpu.register_bytes is None else f"{cpu.register_bytes} bytes"
+    )
     try:
         cores = available_cores()
         _fact("cores", f"{cores.number}: {cores.reason}")
@@ -76,21 +81,37 @@ def info() -> None:
     cache = machine.cache_state()
     _fact("kernel cache", str(cache.folder or "none"))
     read_only = "no, but kernels that are there are used"
-    _fact("  can be written", f"no: {cache.error}" if cache.error else "yes" if cache.writable else read_only)
-    _fact("flush to zero", "ON: equal bits are not promised in this process" if machine.flush_to_zero() else "off")
+    _fact(
+        "  can be written",
+        f"no: {cache.error}" if cache.error else "yes" if cache.writable else read_only,
+    )
+    _fact(
+        "flush to zero",
+        "ON: equal bits are not promised in this process" if machine.flush_to_zero() else "off",
+    )
 
 
 def _kernels() -> None:
     """Describe where each kernel's machine code comes from."""
     kernels = machine.kernels()
-    words = {"from the wheel": f"from the wheel, for {kernels.level}", "compiled": "compiled when first used"}
-    found = {words.get(origin, origin): titles for origin, titles in kernels.origins.items() if titles}
-    _fact("kernels", "; ".join(f"{o}: {'all' if len(found) == 1 else ', '.join(t)}" for o, t in found.items()))
+    words = {
+        "from the wheel": f"from the wheel, for {kernels.level}",
+        "compiled": "compiled when first used",
+    }
+    found = {
+        words.get(origin, origin): titles for origin, titles in kernels.origins.items() if titles
+    }
+    _fact(
+        "kernels",
+        "; ".join(f"{o}: {'all' if len(found) == 1 else ', '.join(t)}" for o, t in found.items()),
+    )
     if kernels.problem:
         _fact("  of the wheel", f"not used: {kernels.problem}", "red")
     sizes = machine.side_by_side()
     known = ", ".join(f"up to size {n} in {dtype}" for dtype, n in (sizes or {}).items() if n > 0)
-    _fact("  side by side", (known or "none") if sizes is not None else "known once they are compiled")
+    _fact(
+        "  side by side", (known or "none") if sizes is not None else "known once they are compiled"
+    )
 
 
 def _fact(name: str, text: str, style: str | None = None) -> None:
@@ -103,9 +124,10 @@ FACT_NAMES = 21  # Characters of the longest name, and two blanks
 def warmup() -> None:
     """Compile all kernels into the disk cache.
 
-    Later processes load them, and start at once. The kernels are those of float64 and float32 for one thread, several
-    threads, many networks and single rows (`function()`), for shuffling, and for Levenberg-Marquardt. This takes about
-    a minute, or a moment if they came with the wheel. The exit code is 1 if a kernel could not be stored.
+    Later processes load them, and start at once. The kernels are those of float64 and float32 for
+    one thread, several threads, many networks and single rows (`function()`), for shuffling, and
+    for Levenberg-Marquardt. This takes about a minute, or a moment if they came with the wheel. The
+    exit code is 1 if a kernel could not be stored.
     """
     dtypes = (np.dtype(np.float64), np.dtype(np.float32))
     table = new_table("dtype", *ENTRY_POINTS, "sum", texts=("dtype",))
@@ -128,21 +150,28 @@ def warmup() -> None:
 
     cache = machine.cache_state()
     if kernels_are_kept():
-        say(f"Kept in {cache.folder}" if machine.cache_is_used() else "Nothing to keep: the wheel brought the kernels")
+        say(
+            f"Kept in {cache.folder}"
+            if machine.cache_is_used()
+            else "Nothing to keep: the wheel brought the kernels"
+        )
         return
     say(f"Not kept: {cache.error or f'no kernel could be added to {cache.folder}'}", "red")
     raise typer.Exit(1)
 
 
-_TO = f"The file to write, or a format, whose file then stands beside the model: {', '.join(files.FORMATS)}."
+_TO = (
+    f"The file to write, or a format, whose file then stands beside the model: "
+    f"{', '.join(files.FORMATS)}."
+)
 _MODEL = typer.Argument(metavar="MODEL", hidden=True)
 
 
 def export(model: Annotated[str, _MODEL], to: Annotated[str, option("FILE|FORMAT", _TO)]) -> None:
     """Write a saved model for programs without fastnn.
 
-    MODEL is a file that `save` wrote: of a result of `train`, an MLP estimator or a table estimator. The suffix of FILE
-    chooses the format: .py, .c, .onnx or .safetensors.
+    MODEL is a file that `save` wrote: of a result of `train`, an MLP estimator or a table
+    estimator. The suffix of FILE chooses the format: .py, .c, .onnx or .safetensors.
     """
     saved, formats = _saved(model)
     form = formats.get(to)
@@ -158,7 +187,9 @@ def export(model: Annotated[str, _MODEL], to: Annotated[str, option("FILE|FORMAT
 
 
 def _saved(path: str) -> tuple[Any, dict[str, files.ExportFormat]]:
-    """Read a training result or an estimator; return what is exported of it, and the formats that there are."""
+    """Read a training result or an estimator; return what is exported of it, and the formats that
+    there are.
+    """
     kind = kind_of(path)
     if kind == "result":
         result = load(path)
@@ -171,10 +202,14 @@ def _saved(path: str) -> tuple[Any, dict[str, files.ExportFormat]]:
     from fastnn.estimators import MLPClassifier, MLPRegressor
     from fastnn.estimators.saving import model_of
 
-    return model_of((MLPClassifier if kind == "classifier" else MLPRegressor).load(path)), files.FORMATS
+    return model_of(
+        (MLPClassifier if kind == "classifier" else MLPRegressor).load(path)
+    ), files.FORMATS
 
 
-_RATIO = option("RATIO", "The ratio head / base of times from which on head counts as slower.", min=1.0)
+_RATIO = option(
+    "RATIO", "The ratio head / base of times from which on head counts as slower.", min=1.0
+)
 _SUMMARY = option("FILE", "Append the table as Markdown to a file, such as $GITHUB_STEP_SUMMARY.")
 
 
@@ -183,17 +218,21 @@ def gate(
     head: Annotated[str, option("CMD", "Command that measures the program after it.")],
     pairs: Annotated[int, option("N", "The most runs of each command per round.", min=2)] = PAIRS,
     threshold: Annotated[float, _RATIO] = THRESHOLD,
-    counts: Annotated[bool, typer.Option("--counts", help="Compare the counts only, and measure no times.")] = False,
-    json: Annotated[File, option("FILE", "Write all samples, ratios and verdicts to a file.")] = None,
+    counts: Annotated[
+        bool, typer.Option("--counts", help="Compare the counts only, and measure no times.")
+    ] = False,
+    json: Annotated[
+        File, option("FILE", "Write all samples, ratios and verdicts to a file.")
+    ] = None,
     plot: Annotated[File, option("FILE", "Draw the ratios into a .png, .svg or .pdf.")] = None,
     summary: Annotated[File, _SUMMARY] = None,
 ) -> None:
     """Fail if one program is slower than another (deprecated).
 
-    It goes in 0.5: use pytest-benchmark or asv. Each command measures one version of the program, and prints JSON in
-    the format of `fastnn bench --json -`. The shell runs the two commands alternately, in pairs. The exit code is 1 if
-    a count is worse, or if the whole interval of a ratio is above the threshold in two rounds, and 2 if nothing could
-    be compared.
+    It goes in 0.5: use pytest-benchmark or asv. Each command measures one version of the program,
+    and prints JSON in the format of `fastnn bench --json -`. The shell runs the two commands
+    alternately, in pairs. The exit code is 1 if a count is worse, or if the whole interval of a
+    ratio is above the threshold in two rounds, and 2 if nothing could be compared.
     """
     err.print(f"DeprecationWarning: {DEPRECATED}", soft_wrap=True, markup=False, highlight=False)
     for name, path in (("--json", json), ("--plot", plot), ("--summary", summary)):
@@ -202,7 +241,10 @@ def gate(
         outcome = compare(base, head, GateSettings(pairs, threshold, timed=not counts), advance)
     show(report.TITLE, report.table(outcome))
     say(report.notes(outcome), "dim")
-    say(report.conclusion(outcome), "red" if not outcome.passed else "yellow" if outcome.gone else "green")
+    say(
+        report.conclusion(outcome),
+        "red" if not outcome.passed else "yellow" if outcome.gone else "green",
+    )
     if json:
         report.save(outcome, json)
         say(f"All samples: {json}")

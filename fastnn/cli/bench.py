@@ -1,6 +1,8 @@
-"""The command ``fastnn bench``: speed on the workloads and in real work, and start-up time, measured and shown.
+"""The command ``fastnn bench``: speed on the workloads and in real work, and start-up time,
+measured and shown.
 
-A `Report` is plain numbers, goes into a JSON file and comes back from one; the gate reads the same format.
+A `Report` is plain numbers, goes into a JSON file and comes back from one; the gate reads the same
+format.
 """
 
 import functools
@@ -50,19 +52,25 @@ class BenchSettings(NamedTuple):
 
 
 FULL = BenchSettings(rounds=9, sample_seconds=0.15, starts=5, compiled=2, workloads=NAMES)
-QUICK = BenchSettings(5, 0.03, 1, 1, workloads=("seed", "iris", "digits", "online", *work.SMALL_NAMES))
+QUICK = BenchSettings(
+    5, 0.03, 1, 1, workloads=("seed", "iris", "digits", "online", *work.SMALL_NAMES)
+)
 
 Report = dict[str, Any]
-"""What the JSON file has: date, processor, load of the minute before, versions, and lists of `Times`."""
+"""What the JSON file has: date, processor, load of the minute before, versions, and lists of
+`Times`."""
 Times = dict[str, Any]
-"""Seconds of samples, with what they are of: a start, or a workload's iterations (units of real work) on a back end."""
+"""Seconds of samples, with what they are of: a start, or a workload's iterations (units of real
+work) on a back end."""
 
 
 def by_workload(report: Report) -> dict[tuple[str, str], dict[str, Times]]:
     """Return the trainings by workload and dtype, and of each by back end."""
     found: dict[tuple[str, str], dict[str, Times]] = {}
     for training in report["trainings"]:
-        found.setdefault((training["workload"], training["dtype"]), {})[training["backend"]] = training
+        found.setdefault((training["workload"], training["dtype"]), {})[training["backend"]] = (
+            training
+        )
     return found
 
 
@@ -80,9 +88,15 @@ def load(path: Path) -> Report:
 
 
 def speeds_by(old: Report, new: Report) -> dict[str, float]:
-    """Return new speed by old speed, medians, for each workload, dtype and back end that both reports hold."""
+    """Return new speed by old speed, medians, for each workload, dtype and back end that both
+    reports hold.
+    """
     before, now = (gate.read(json_format.dumps(report))[0] for report in (old, new))
-    return {what.name: before[what] / now[what] for what in now if what.kind == "trainings" and what in before}
+    return {
+        what.name: before[what] / now[what]
+        for what in now
+        if what.kind == "trainings" and what in before
+    }
 
 
 def run(
@@ -95,9 +109,10 @@ def run(
 ) -> Report:
     """Check the answers, then time import, compilation and training, each apart.
 
-    The work of `names` is timed in turn on the back ends, in each dtype, None being its own; on "numba" so many threads
-    share each step of a workload. For a progress bar `after_each` is called with what comes next, as often as `n_steps`
-    says. A `DifferentAnswerError` stops all before anything is timed.
+    The work of `names` is timed in turn on the back ends, in each dtype, None being its own; on
+    "numba" so many threads share each step of a workload. For a progress bar `after_each` is called
+    with what comes next, as often as `n_steps` says. A `DifferentAnswerError` stops all before
+    anything is timed.
     """
     about = machine.circumstances()
     loaded = [work.load(name, dtype, threads) for name in names for dtype in dtypes]
@@ -105,27 +120,40 @@ def run(
         for backend in backends:
             after_each(f"checking {one.name} on {backend}")
             check_work(one, backend)
-    starts = _starts({one.dtype for one in loaded} if "numba" in backends else set(), settings, after_each)
+    starts = _starts(
+        {one.dtype for one in loaded} if "numba" in backends else set(), settings, after_each
+    )
     trainings: list[Times] = []
     for one in loaded:
-        trainings += _trainings(one, backends, settings, functools.partial(after_each, f"timing {one.name}"))
+        trainings += _trainings(
+            one, backends, settings, functools.partial(after_each, f"timing {one.name}")
+        )
     kept = {name: about[name] for name in ("date", "cpu", "load", "versions")}
     return {"format": gate.FORMAT, **kept, "starts": starts, "trainings": trainings}
 
 
-def n_steps(names: Sequence[str], backends: Sequence[str], dtypes: Sequence[Any], settings: BenchSettings) -> int:
-    """Return roughly the number of `run`'s calls of ``after_each``: the kernels of a second dtype may add some."""
+def n_steps(
+    names: Sequence[str], backends: Sequence[str], dtypes: Sequence[Any], settings: BenchSettings
+) -> int:
+    """Return roughly the number of `run`'s calls of ``after_each``: the kernels of a second dtype
+    may add some.
+    """
     return len(names) * len(dtypes) * len(backends) * (1 + settings.rounds) + 3 * settings.starts
 
 
 def _trainings(
-    one: work.Work, backends: Sequence[str], settings: BenchSettings, after_each: Callable[[], object]
+    one: work.Work,
+    backends: Sequence[str],
+    settings: BenchSettings,
+    after_each: Callable[[], object],
 ) -> Iterator[Times]:
     def on(backend: str) -> Run:
         return lambda n: one.run(n, backend)
 
     runs = {backend: on(backend) for backend in backends}
-    n = {backend: calibrated(run, settings.sample_seconds, one.most) for backend, run in runs.items()}
+    n = {
+        backend: calibrated(run, settings.sample_seconds, one.most) for backend, run in runs.items()
+    }
     units = {backend: n[backend] * one.units for backend in backends}
     functions = {backend: functools.partial(run, n[backend]) for backend, run in runs.items()}
     workload = one.workload
@@ -143,14 +171,22 @@ def _trainings(
         }
 
 
-def _starts(dtypes: set[str], settings: BenchSettings, after_each: Callable[[str], object]) -> list[Times]:
-    """Time imports, and for each kernel its compilation and its loading from the disk cache, in fresh processes."""
+def _starts(
+    dtypes: set[str], settings: BenchSettings, after_each: Callable[[str], object]
+) -> list[Times]:
+    """Time imports, and for each kernel its compilation and its loading from the disk cache, in
+    fresh processes.
+    """
     seconds = {"import numpy": import_seconds("numpy", settings.starts)}
     for package in ("fastnn", "numba") if dtypes else ("fastnn",):
         after_each("starting processes")
-        seconds[f"import {package}, after numpy"] = import_seconds(package, settings.starts, "import numpy")
+        seconds[f"import {package}, after numpy"] = import_seconds(
+            package, settings.starts, "import numpy"
+        )
     for dtype in sorted(dtypes)[: settings.compiled]:
-        cold, warm = compile_seconds(dtype, max(1, settings.starts // 2), functools.partial(after_each, "compiling"))
+        cold, warm = compile_seconds(
+            dtype, max(1, settings.starts // 2), functools.partial(after_each, "compiling")
+        )
         seconds[f"{dtype} kernels, compiled (cold cache)"] = tuple(map(sum, cold))
         seconds[f"{dtype} kernels, from the disk cache (warm)"] = tuple(map(sum, warm))
     return [{"what": what, "seconds": list(samples)} for what, samples in seconds.items()]
@@ -159,11 +195,16 @@ def _starts(dtypes: set[str], settings: BenchSettings, after_each: Callable[[str
 _STDOUT = Path("-")
 _WORKLOADS = "; ".join(f"{name} ({text})" for name, text in workloads.DESCRIPTIONS.items())
 _REAL = "; ".join(work.NAMES)
-_NAME = f"A workload; repeat the option for several. By default all: {_WORKLOADS}. Or a typical use: {_REAL}."
+_NAME = (
+    f"A workload; repeat the option for several. By default all: {_WORKLOADS}. Or a typical "
+    f"use: {_REAL}."
+)
 _BACKEND = "A back end, numpy or numba; repeat the option for several. By default both."
 _DTYPE = "float32, float64 or both. By default that of each workload."
 _THREADS = "The number of threads that share each step on numba, or all for one per core."
-_FAIL = option("RATIO", "With --compare: exit with 1 if any ratio of new to old speed is below this.", min=0.0)
+_FAIL = option(
+    "RATIO", "With --compare: exit with 1 if any ratio of new to old speed is below this.", min=0.0
+)
 
 
 def bench(
@@ -171,17 +212,24 @@ def bench(
     backend: Annotated[list[str] | None, option("NAME", _BACKEND)] = None,
     dtype: Annotated[str | None, option("DTYPE", _DTYPE)] = None,
     threads: Annotated[str, option("N", _THREADS)] = "1",
-    quick: Annotated[bool, typer.Option("--quick", help="Measure small workloads only, and roughly.")] = False,
-    json: Annotated[File, option("FILE", "Write all samples to a file; - prints them, and nothing else.")] = None,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Measure small workloads only, and roughly.")
+    ] = False,
+    json: Annotated[
+        File, option("FILE", "Write all samples to a file; - prints them, and nothing else.")
+    ] = None,
     plot: Annotated[File, option("FILE", "Draw the speeds into a .png, .svg or .pdf file.")] = None,
-    compare: Annotated[File, option("OLD.json", "Compare with a report that --json wrote on the same machine.")] = None,
+    compare: Annotated[
+        File, option("OLD.json", "Compare with a report that --json wrote on the same machine.")
+    ] = None,
     fail_below: Annotated[float | None, _FAIL] = None,
 ) -> None:
     """Measure training speed and start-up time.
 
-    The command measures training on the workloads, typical uses (validation and callbacks after each epoch, early
-    stopping, short calls), and import and compilation in fresh processes. It takes three minutes, or 20 seconds with
-    --quick. Answers are checked first: if a back end trains wrongly, the command ends before it measures.
+    The command measures training on the workloads, typical uses (validation and callbacks after
+    each epoch, early stopping, short calls), and import and compilation in fresh processes. It
+    takes three minutes, or 20 seconds with --quick. Answers are checked first: if a back end trains
+    wrongly, the command ends before it measures.
     """
     if fail_below is not None and compare is None:
         raise typer.BadParameter("it needs --compare OLD.json", param_hint="--fail-below")
@@ -190,12 +238,18 @@ def bench(
     _check_names("--backend", backend, BACKENDS)
     to_stdout = json == _STDOUT
     if to_stdout and (plot or compare):
-        raise typer.BadParameter("it cannot be combined with --plot or --compare", param_hint="--json -")
+        raise typer.BadParameter(
+            "it cannot be combined with --plot or --compare", param_hint="--json -"
+        )
     check_output(None if to_stdout else json, "--json")
     check_output(plot, "--plot")
     old = load(compare) if compare else None
     settings = QUICK if quick else FULL
-    what = (list(dict.fromkeys(workload or settings.workloads)), list(dict.fromkeys(backend or BACKENDS)), dtypes)
+    what = (
+        list(dict.fromkeys(workload or settings.workloads)),
+        list(dict.fromkeys(backend or BACKENDS)),
+        dtypes,
+    )
     with progress("checking the answers", n_steps(*what, settings)) as advance:
         report = run(*what, settings, advance, _number_of_threads(threads))
     if to_stdout:
@@ -215,14 +269,18 @@ def _check_names(option: str, names: Iterable[str] | None, legal: Iterable[str])
     for name in names or ():
         if name not in legal:
             told = "; ".join(legal)  # commas are in the names
-            raise typer.BadParameter(f"{name!r}{did_you_mean(name, legal)} is none of: {told}", param_hint=option)
+            raise typer.BadParameter(
+                f"{name!r}{did_you_mean(name, legal)} is none of: {told}", param_hint=option
+            )
 
 
 def _number_of_threads(text: str) -> int:
     if text == "all":
         return available_cores().number
     if not text.isdecimal() or int(text) < 1:
-        raise typer.BadParameter(f"{text!r} is neither a number from 1 on nor all", param_hint="--threads")
+        raise typer.BadParameter(
+            f"{text!r} is neither a number from 1 on nor all", param_hint="--threads"
+        )
     return int(text)
 
 
@@ -234,7 +292,8 @@ def _print(report: Report) -> None:
     if (n := max((training["threads"] for training in report["trainings"]), default=1)) > 1:
         say(f"{n} threads share each step of the workloads on numba.", "dim")
     say(
-        "Answers checked first, back ends timed in turn. Medians, ± half the distance of the quartiles; ratios are "
+        "Answers checked first, back ends timed in turn. Medians, ± half the distance of the "
+        "quartiles; ratios are "
         "medians of the rounds' ratios, with their middle half.",
         "dim",
     )
@@ -242,32 +301,49 @@ def _print(report: Report) -> None:
 
 
 def trainings_table(report: Report) -> Table:
-    """Return a table with a row for each workload and dtype: the speed of each back end, their ratio, and spreads."""
+    """Return a table with a row for each workload and dtype: the speed of each back end, their
+    ratio, and spreads.
+    """
     backends = list(dict.fromkeys(training["backend"] for training in report["trainings"]))
     heads = [f"{backends[1]} / {backends[0]}"] if len(backends) == 2 else []
     table = new_table("workload", *backends, *heads, texts=("workload",))
     for (name, dtype), row in by_workload(report).items():
         first = next(iter(row.values()))
-        shape, rows = f"{first['unit']}s per second", first["batch_size"]
+        shape = f"{first['unit']}s per second"
+        rows = first["batch_size"]
         if first["sizes"]:
             shape = f"{'-'.join(map(str, first['sizes']))}, {rows} row{'s' * (rows != 1)}"
         cells = [f"{name}, {dtype}\n[dim]{shape}[/]"]
         for found in (quartiles(training["seconds"]) for training in row.values()):
             cells.append(f"{1 / found.middle:,.0f}\n[dim]±{found.spread / 2:.1%}[/]")
         if heads:
-            low, middle, high = map(digits, ratio(*(row[backend]["seconds"] for backend in backends)))
+            low, middle, high = map(
+                digits, ratio(*(row[backend]["seconds"] for backend in backends))
+            )
             cells.append(f"{middle}\n[dim]{low} to {high}[/]")
         table.add_row(*cells)
     return table
 
 
 def starts_table(report: Report) -> Table:
-    """Return the table of start-up times: of what is done once before the first iteration, in fresh processes."""
-    columns: dict[str, Callable[[list[float]], float]] = {"median": median, "least": min, "most": max}
-    columns = columns if any(len(start["seconds"]) > 1 for start in report["starts"]) else {"once": median}
+    """Return the table of start-up times: of what is done once before the first iteration, in fresh
+    processes.
+    """
+    columns: dict[str, Callable[[list[float]], float]] = {
+        "median": median,
+        "least": min,
+        "most": max,
+    }
+    columns = (
+        columns
+        if any(len(start["seconds"]) > 1 for start in report["starts"])
+        else {"once": median}
+    )
     table = new_table("what", *columns, texts=("what",), wrapped=("what",))
     for start in report["starts"]:
-        table.add_row(start["what"], *(f"{function(start['seconds']):.3f}" for function in columns.values()))
+        table.add_row(
+            start["what"], *(f"{function(start['seconds']):.3f}" for function in columns.values())
+        )
     return table
 
 
@@ -277,23 +353,43 @@ def draw(report: Report) -> "Figure":
     notes: dict[str, str] = {}
     for (name, dtype), trainings in by_workload(report).items():
         if all(training["sizes"] for training in trainings.values()):
-            row, found = f"{name}\n{dtype}", {backend: quartiles(t["seconds"]) for backend, t in trainings.items()}
-            rows[row] = {backend: (1 / q.high, 1 / q.middle, 1 / q.low) for backend, q in found.items()}
+            row = f"{name}\n{dtype}"
+            found = {backend: quartiles(t["seconds"]) for backend, t in trainings.items()}
+            rows[row] = {
+                backend: (1 / q.high, 1 / q.middle, 1 / q.low) for backend, q in found.items()
+            }
             if len(found) == 2:
-                notes[row] = f"× {digits(ratio(*(t['seconds'] for t in trainings.values())).middle)}"  # the table's
-    return plotting.speeds(rows, "Training", f"iterations per second, {report['cpu']}, {report['date']}", notes)
+                notes[row] = (
+                    # the table's
+                    f"× {digits(ratio(*(t['seconds'] for t in trainings.values())).middle)}"
+                )
+    return plotting.speeds(
+        rows, "Training", f"iterations per second, {report['cpu']}, {report['date']}", notes
+    )
 
 
 def _compare(report: Report, old: Report, fail_below: float | None) -> None:
     if report["cpu"] != old["cpu"]:
-        say(f"The old report is of another processor, {old['cpu']}: what differs may be the machine.", "yellow")
+        say(
+            (
+                f"The old report is of another processor, {old['cpu']}: what differs may be the "
+                f"machine."
+            ),
+            "yellow",
+        )
     found = speeds_by(old, report)
     table = new_table("workload, dtype, back end", "ratio", texts=("workload, dtype, back end",))
     for what, new_by_old in found.items():
         slower = fail_below is not None and new_by_old < fail_below
-        table.add_row(what, f"{new_by_old:.2f}" + (" too slow" if slower else ""), style="red" if slower else None)
+        table.add_row(
+            what,
+            f"{new_by_old:.2f}" + (" too slow" if slower else ""),
+            style="red" if slower else None,
+        )
     show(f"Against the report of {old['date']}: new speed / old speed", table)
     if not found:
-        raise typer.BadParameter("it has no training in common with this run", param_hint="--compare")
+        raise typer.BadParameter(
+            "it has no training in common with this run", param_hint="--compare"
+        )
     if fail_below is not None and min(found.values()) < fail_below:
         raise typer.Exit(1)

@@ -22,27 +22,40 @@ SILENCE = 5.0  # Seconds between two lines on how far a command is, where it dra
 
 
 def say(text: str, style: str | None = None, indent: int = 0) -> None:
-    """Print the lines of a text, each wrapped to the terminal and then indented; a path stays in one piece."""
+    """Print the lines of a text, each wrapped to the terminal and then indented; a path stays in
+    one piece.
+    """
     wrapped = []
     for line in text.splitlines():
         indents = indent + len(line) - len(line.lstrip())
-        how: dict[str, Any] = {"break_long_words": False, "break_on_hyphens": False, "subsequent_indent": " " * indents}
+        how: dict[str, Any] = {
+            "break_long_words": False,
+            "break_on_hyphens": False,
+            "subsequent_indent": " " * indents,
+        }
         wrapped.append(textwrap.fill(line, max(out.width, 20 + indents), **how))
     out.print("\n".join(wrapped), style=style, soft_wrap=True, markup=False)
 
 
 def new_table(*titles: str, texts: Container[str] = (), wrapped: Container[str] = ()) -> Table:
-    """Return a table whose columns hold numbers, those of `texts` text; only the cells of `wrapped` are wrapped."""
+    """Return a table whose columns hold numbers, those of `texts` text; only the cells of `wrapped`
+    are wrapped.
+    """
     table = Table()
     for title in titles:
-        table.add_column(title, justify="left" if title in texts else "right", no_wrap=title not in wrapped)
+        table.add_column(
+            title, justify="left" if title in texts else "right", no_wrap=title not in wrapped
+        )
     return table
 
 
 def show(title: str, table: Table) -> None:
-    """Print a table under its title. It grows beyond a narrow terminal rather than lose a digit or a part of a word."""
+    """Print a table under its title. It grows beyond a narrow terminal rather than lose a digit or
+    a part of a word.
+    """
     say(title, "bold")
-    wide, least = out.options.update(max_width=1000), 1
+    wide = out.options.update(max_width=1000)
+    least = 1
     for column in table.columns:  # as wide as its longest word, or line if it does not wrap
         sizes = [Measurement.get(out, wide, cell) for cell in (column.header, *column.cells)]
         least += 3 + max(size.maximum if column.no_wrap else size.minimum for size in sizes)
@@ -63,12 +76,16 @@ def option(metavar: str, text: str, **more: Any) -> Any:
 def chosen_dtypes(dtype: str) -> tuple[str, ...]:
     """Return the dtypes that ``--dtype`` asks for: one by its name, or both."""
     if dtype not in (BOTH, *DTYPES):
-        raise typer.BadParameter(f"it is float32, float64 or both, not {dtype!r}", param_hint="--dtype")
+        raise typer.BadParameter(
+            f"it is float32, float64 or both, not {dtype!r}", param_hint="--dtype"
+        )
     return DTYPES if dtype == BOTH else (dtype,)
 
 
 def check_output(path: Path | None, option: str) -> None:
-    """End the command with 2 before the work begins if a file could not be written; make missing folders."""
+    """End the command with 2 before the work begins if a file could not be written; make missing
+    folders.
+    """
     if path is None:
         return
     try:
@@ -83,7 +100,9 @@ def check_output(path: Path | None, option: str) -> None:
 
 @contextmanager
 def progress(what: str, total: int | None) -> Iterator[Callable[..., None]]:
-    """Show on stderr how far the body is, of `total` steps or None: yield what counts a step and may name the next."""
+    """Show on stderr how far the body is, of `total` steps or None: yield what counts a step and
+    may name the next.
+    """
     columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
     if not err.is_terminal:
         yield _lines(what, total)
@@ -94,8 +113,11 @@ def progress(what: str, total: int | None) -> Iterator[Callable[..., None]]:
 
 
 def _lines(begin: str, total: int | None) -> Callable[..., None]:
-    """Print a line on stderr each `SILENCE` seconds, in place of a bar, where stderr is not a terminal."""
-    done, said = 0, time.monotonic()
+    """Print a line on stderr each `SILENCE` seconds, in place of a bar, where stderr is not a
+    terminal.
+    """
+    done = 0
+    said = time.monotonic()
 
     def advance(what: str | None = None) -> None:
         nonlocal done, said
@@ -103,6 +125,11 @@ def _lines(begin: str, total: int | None) -> Callable[..., None]:
         if time.monotonic() - said >= SILENCE:
             said = time.monotonic()
             of_all = "steps done" if total is None else f"of {total}"
-            err.print(f"fastnn: {what or begin}, {done} {of_all}", soft_wrap=True, markup=False, highlight=False)
+            err.print(
+                f"fastnn: {what or begin}, {done} {of_all}",
+                soft_wrap=True,
+                markup=False,
+                highlight=False,
+            )
 
     return advance

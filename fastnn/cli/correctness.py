@@ -92,7 +92,9 @@ def check_work(work: Work, backend: str) -> None:
 def _check_learned(workload: Workload, backend: str, what: str) -> None:
     data = (workload.network, workload.X, workload.Y)
     result = train(*data, **workload.train_options, seed=0, backend=backend)
-    loss, most, least = result.history.loss[-1], workload.most_loss, workload.least_accuracy
+    loss = result.history.loss[-1]
+    most = workload.most_loss
+    least = workload.least_accuracy
     if most is not None and not loss <= most:
         raise AssertionError(f"loss {loss:.4f} at the end, more than {most}")
     if least is not None and not (found := accuracy(result, workload)) >= least:

@@ -1,4 +1,6 @@
-"""The command ``fastnn demo``: the tutorial's network and the handwritten digits, on both back ends."""
+"""The command ``fastnn demo``: the tutorial's network and the handwritten digits, on both back
+ends.
+"""
 
 import functools
 from collections.abc import Callable
@@ -19,7 +21,8 @@ from fastnn.memory import Array
 from fastnn.training import TrainingResult, train
 
 LOOP = "tutorial's loop"  # The column of the tutorial's own loop beside those of the back ends
-ROUNDS, DIGITS_ROUNDS = 7, 5
+ROUNDS = 7
+DIGITS_ROUNDS = 5
 TIMED_ITERATIONS = {LOOP: 2_000, "numpy": 2_000, "numba": 100_000}
 """Iterations of one timed training, so that each takes some tens of milliseconds."""
 
@@ -33,12 +36,15 @@ _SEED = option("N", "Seed of the initial weights and the order of the rows.", mi
 
 def demo(
     seed: Annotated[int, _SEED] = 0,
-    output: Annotated[File, option("DIR", "Save the error and loss curves in this folder, as PNG.")] = None,
+    output: Annotated[
+        File, option("DIR", "Save the error and loss curves in this folder, as PNG.")
+    ] = None,
 ) -> None:
     """Train two networks on both back ends.
 
-    The networks are that of the tutorial and one for handwritten digits. The command checks that both back ends agree,
-    and then measures how long they take. It takes some seconds, and the first time also compiles kernels.
+    The networks are that of the tutorial and one for handwritten digits. The command checks that
+    both back ends agree, and then measures how long they take. It takes some seconds, and the first
+    time also compiles kernels.
     """
     if output:
         import matplotlib  # noqa: F401  a missing one is reported before anything is computed
@@ -51,7 +57,10 @@ def demo(
     _say(f"The tutorial's network, 3-5-1, {tutorial.N_ITERATIONS} iterations, seed {seed}", *found)
     say(f"{_HONESTLY} of {ROUNDS} trainings of {calls}, taken in turn.", "dim")
     if output:
-        say(f"Error curve: {plotting.save(plotting.error_curve(_curves(found[1])), output / 'error_curve.png')}")
+        say(
+            "Error curve: "
+            f"{plotting.save(plotting.error_curve(_curves(found[1])), output / 'error_curve.png')}"
+        )
 
     out.print()
     with progress("the handwritten digits", DIGITS_ROUNDS * len(BACKENDS)) as advance:
@@ -59,7 +68,9 @@ def demo(
     _say(f"Handwritten digits, 64-64-10, {found[1]['numba'].n_epochs} epochs, seed {seed}", *found)
     say(f"{_HONESTLY} of {DIGITS_ROUNDS} whole trainings, taken in turn.", "dim")
     if output:
-        figure = plotting.loss_curves(_curves(found[1]), "Handwritten digits, 64-64-10: cross entropy")
+        figure = plotting.loss_curves(
+            _curves(found[1]), "Handwritten digits, 64-64-10: cross entropy"
+        )
         say(f"Loss curves: {plotting.save(figure, output / 'digits_loss.png')}")
 
 
@@ -70,12 +81,17 @@ def _curves(results: Trained) -> dict[str, Array]:
 def _say(title: str, table: Table, results: Trained, first_call: float) -> None:
     show(title, table)
     numpy, numba = (results[name].params for name in ("numpy", "numba"))
-    say(f"Largest difference of a weight between the back ends: {np.max(np.abs(numba - numpy)):.1e} ({numba.dtype}).")
+    say(
+        f"Largest difference of a weight between the back ends: "
+        f"{np.max(np.abs(numba - numpy)):.1e} ({numba.dtype})."
+    )
     say(f"First call of the {numba.dtype} kernel, compiled or loaded: {with_unit(first_call)}.")
 
 
 def _trained(workload: Workload, seed: int) -> tuple[Callable[..., TrainingResult], Trained, float]:
-    """Return what trains a workload, the results by both back ends, and the seconds of the kernel's first call."""
+    """Return what trains a workload, the results by both back ends, and the seconds of the kernel's
+    first call.
+    """
     first_call = sum(seconds for _, seconds in first_calls(workload.dtype, ("train", "predict")))
 
     def training(backend: str, **changes: Any) -> TrainingResult:
@@ -86,51 +102,82 @@ def _trained(workload: Workload, seed: int) -> tuple[Callable[..., TrainingResul
 
 
 def run_seed(seed: int, after_each: Callable[[], object]) -> tuple[Table, Trained, float]:
-    """Train the tutorial's network by both back ends and by its loop; return table, results, first call's seconds."""
+    """Train the tutorial's network by both back ends and by its loop; return table, results, first
+    call's seconds.
+    """
     training, results, first_call = _trained(workloads.load("seed"), seed)
     initial = tutorial.initial_weights(seed)
     weights, errors = tutorial.train(initial)
     for name, result in results.items():
-        check_same_answer(f"{name} and the tutorial's loop, weights", result.params, tutorial.flat(weights))
+        check_same_answer(
+            f"{name} and the tutorial's loop, weights", result.params, tutorial.flat(weights)
+        )
         check_same_answer(f"{name} and the tutorial's loop, errors", result.history.loss, errors)
 
     def timed(epochs: dict[str, int]) -> Samples:
         """Time a call of so many iterations of each."""
-        calls: dict[str, Callable[[], object]] = {LOOP: lambda: tutorial.train(initial, epochs[LOOP])}
+        calls: dict[str, Callable[[], object]] = {
+            LOOP: lambda: tutorial.train(initial, epochs[LOOP])
+        }
         for name in BACKENDS:
-            calls[name] = functools.partial(training, name, epochs=epochs[name], params=tutorial.flat(initial))
+            calls[name] = functools.partial(
+                training, name, epochs=epochs[name], params=tutorial.flat(initial)
+            )
         return interleaved(calls, epochs, ROUNDS, after_each)
 
-    n, columns = tutorial.N_ITERATIONS, (LOOP, *BACKENDS)
-    samples, whole = timed(TIMED_ITERATIONS), timed(dict.fromkeys(columns, n))
+    n = tutorial.N_ITERATIONS
+    columns = (LOOP, *BACKENDS)
+    samples = timed(TIMED_ITERATIONS)
+    whole = timed(dict.fromkeys(columns, n))
     found = [errors, *(result.history.loss for result in results.values())]
-    outputs = [tutorial.predict(weights, tutorial.X_TEST), *(r.predict(tutorial.X_TEST) for r in results.values())]
+    outputs = [
+        tutorial.predict(weights, tutorial.X_TEST),
+        *(r.predict(tutorial.X_TEST) for r in results.values()),
+    ]
     table = new_table("", *columns, **FIRST_IS_TEXT)
     table.add_row(f"final error (iteration {n - 1})", *(f"{losses[-1]:.10f}" for losses in found))
     for i, (row, target) in enumerate(zip(tutorial.X_TEST, tutorial.Y_TEST, strict=True)):
         bits = ",".join(f"{bit:.0f}" for bit in row)
-        table.add_row(rf"output for \[{bits}], target {target[0]:.0f}", *(f"{rows[i, 0]:.10f}" for rows in outputs))
+        table.add_row(
+            rf"output for \[{bits}], target {target[0]:.0f}",
+            *(f"{rows[i, 0]:.10f}" for rows in outputs),
+        )
     table.add_section()
-    table.add_row("iterations per second", *(f"{1 / quartiles(samples[name]).middle:,.0f}" for name in columns))
+    table.add_row(
+        "iterations per second",
+        *(f"{1 / quartiles(samples[name]).middle:,.0f}" for name in columns),
+    )
     _add_ratios(table, samples, f"times the {LOOP}", 2)
-    table.add_row(f"all {n} iterations, one call", *(with_unit(n * quartiles(whole[c]).middle) for c in columns))
+    table.add_row(
+        f"all {n} iterations, one call",
+        *(with_unit(n * quartiles(whole[c]).middle) for c in columns),
+    )
     return table, results, first_call
 
 
 def run_digits(seed: int, after_each: Callable[[], object]) -> tuple[Table, Trained, float]:
-    """Train on the handwritten digits by both back ends; return table, results, first call's seconds."""
+    """Train on the handwritten digits by both back ends; return table, results, first call's
+    seconds.
+    """
     workload = workloads.load("digits")
     assert workload.Y_test is not None
     training, results, first_call = _trained(workload, seed)
     check_same_answer("numba and numpy, weights", results["numba"].params, results["numpy"].params)
     calls = {name: functools.partial(training, name) for name in BACKENDS}
-    samples = interleaved(calls, dict.fromkeys(BACKENDS, workload.epochs), DIGITS_ROUNDS, after_each)
+    samples = interleaved(
+        calls, dict.fromkeys(BACKENDS, workload.epochs), DIGITS_ROUNDS, after_each
+    )
     table = new_table("", *BACKENDS, **FIRST_IS_TEXT)
     recognized = (f"{accuracy(result, workload):.4f}" for result in results.values())
     table.add_row(f"accuracy on {len(workload.Y_test)} held-out digits", *recognized)
-    table.add_row("training loss, last epoch", *(f"{result.history.loss[-1]:.6f}" for result in results.values()))
+    table.add_row(
+        "training loss, last epoch",
+        *(f"{result.history.loss[-1]:.6f}" for result in results.values()),
+    )
     table.add_section()
-    table.add_row("time per epoch", *(with_unit(quartiles(seconds).middle) for seconds in samples.values()))
+    table.add_row(
+        "time per epoch", *(with_unit(quartiles(seconds).middle) for seconds in samples.values())
+    )
     _add_ratios(table, samples, "times numpy", 1)
     return table, results, first_call
 

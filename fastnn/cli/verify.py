@@ -1,4 +1,6 @@
-"""The command ``fastnn verify``: runs the conformance suite and prints how near it comes to each bound."""
+"""The command ``fastnn verify``: runs the conformance suite and prints how near it comes to each
+bound.
+"""
 
 import os
 import sys
@@ -23,7 +25,9 @@ from fastnn.losses import HIDDEN, LOSSES
 from fastnn.testing import Outcome, Report, check_backend, conformance_checks, find_backend
 from fastnn.testing.conformance import BOUNDS
 
-_NAME = option("NAME", "The name of a back end, or package.module:attribute, which is one or returns one.")
+_NAME = option(
+    "NAME", "The name of a back end, or package.module:attribute, which is one or returns one."
+)
 
 
 def verify(
@@ -33,9 +37,10 @@ def verify(
 ) -> None:
     """Check a back end against the reference.
 
-    The checks cover every activation, loss and optimizer, and the properties that a back end must have. They take half
-    a minute; the first time, kernels are compiled before. The exit code is 1 if a check fails, or if all checks of a
-    kind are skipped because the back end supports nothing that they can compare.
+    The checks cover every activation, loss and optimizer, and the properties that a back end must
+    have. They take half a minute; the first time, kernels are compiled before. The exit code is 1
+    if a check fails, or if all checks of a kind are skipped because the back end supports nothing
+    that they can compare.
     """
     dtypes = chosen_dtypes(dtype)
     check_output(json, "--json")
@@ -43,7 +48,9 @@ def verify(
     try:
         found = find_backend(backend)
         with progress("verifying", len(list(conformance_checks(dtypes)))) as advance:
-            report = check_backend(found, dtypes=dtypes, raises=False, progress=lambda check: advance(check.kind))
+            report = check_backend(
+                found, dtypes=dtypes, raises=False, progress=lambda check: advance(check.kind)
+            )
     except (ValueError, TypeError) as error:
         raise typer.BadParameter(str(error), param_hint="--backend") from error
     _print(report, dtypes)
@@ -58,7 +65,9 @@ def _print(report: Report, dtypes: tuple[str, ...]) -> None:
     both = " and ".join(dtypes)
     cell = f"worst difference in {both}, as a part of what is allowed"
     gradients, trainings = (_of_kind(report, kind) for kind in ("gradient", "training"))
-    optimizers = list(dict.fromkeys(outcome.check.optimizer for outcome in trainings if outcome.check.optimizer))
+    optimizers = list(
+        dict.fromkeys(outcome.check.optimizer for outcome in trainings if outcome.check.optimizer)
+    )
     title = f"Gradients of back end {report.backend}: {cell}, {BOUNDS['gradient']}"
     show(title, _by_loss(gradients, [("activation", HIDDEN)], dtypes))
     title = f"Trainings: {cell}, {BOUNDS['training']}"
@@ -71,7 +80,9 @@ def _of_kind(report: Report, kind: str) -> list[Outcome]:
     return [outcome for outcome in report.outcomes if outcome.check.kind == kind]
 
 
-def _by_loss(outcomes: list[Outcome], sections: Iterable[tuple[str, Sequence[str]]], dtypes: tuple[str, ...]) -> Table:
+def _by_loss(
+    outcomes: list[Outcome], sections: Iterable[tuple[str, Sequence[str]]], dtypes: tuple[str, ...]
+) -> Table:
     """Return a table with a column for each loss, and sections of rows by a field of the check."""
     table = Table()
     table.add_column()
@@ -81,18 +92,30 @@ def _by_loss(outcomes: list[Outcome], sections: Iterable[tuple[str, Sequence[str
         table.add_section()
         for name in names:
             row = [outcome for outcome in outcomes if getattr(outcome.check, field) == name]
-            cells = ([[o for o in row if (o.check.loss, o.check.dtype) == (l, t)] for t in dtypes] for l in LOSSES)
-            table.add_row(name, *(" ".join(_worst(of, names_failure=True) for of in both) for both in cells))
+            cells = (
+                [[o for o in row if (o.check.loss, o.check.dtype) == (l, t)] for t in dtypes]
+                for l in LOSSES
+            )
+            table.add_row(
+                name, *(" ".join(_worst(of, names_failure=True) for of in both) for both in cells)
+            )
     return table
 
 
 def _by_kind(report: Report) -> Table:
-    """Return a table with a row for each kind of check: the bound, how many passed, and the worst deviation."""
-    texts, numbers = ("kind", "what is allowed"), ("checks", "skipped", "worst")
-    table = new_table(*texts, *numbers, "verdict", texts=(*texts, "verdict"), wrapped=("what is allowed",))
+    """Return a table with a row for each kind of check: the bound, how many passed, and the worst
+    deviation.
+    """
+    texts = ("kind", "what is allowed")
+    numbers = ("checks", "skipped", "worst")
+    table = new_table(
+        *texts, *numbers, "verdict", texts=(*texts, "verdict"), wrapped=("what is allowed",)
+    )
     for kind, bound in BOUNDS.items():
         outcomes = _of_kind(report, kind)
-        n_skipped, n_failed = (sum(o.verdict == verdict for o in outcomes) for verdict in ("skipped", "failed"))
+        n_skipped, n_failed = (
+            sum(o.verdict == verdict for o in outcomes) for verdict in ("skipped", "failed")
+        )
         verdict = "pass" if n_skipped < len(outcomes) else "[red]none ran[/]"
         verdict = f"[red]{n_failed} fail[/]" if n_failed else verdict
         table.add_row(kind, bound, str(len(outcomes)), str(n_skipped), _worst(outcomes), verdict)
@@ -100,10 +123,14 @@ def _by_kind(report: Report) -> Table:
 
 
 def _worst(outcomes: Iterable[Outcome], names_failure: bool = False) -> str:
-    """Return the worst deviation of the passed checks as text, a dash if there is none; if `names_failure`, "fails"."""
+    """Return the worst deviation of the passed checks as text, a dash if there is none; if
+    `names_failure`, "fails".
+    """
     if names_failure and any(outcome.verdict == "failed" for outcome in outcomes):
         return "[red]fails[/]"
-    worst = max((outcome.deviation for outcome in outcomes if outcome.deviation is not None), default=None)
+    worst = max(
+        (outcome.deviation for outcome in outcomes if outcome.deviation is not None), default=None
+    )
     if worst is None:
         return "-"
     return f"{worst:.2f}".removeprefix("0") if worst >= 0.005 else "<.01"

@@ -77,7 +77,8 @@ class Table:
 def pack(arguments):
     """Return a NamedTuple as an argument block."""
     structure, packer, kinds = _layout(type(arguments))
-    words, arrays = [], []
+    words = []
+    arrays = []
     for value, kind in zip(arguments, kinds, strict=True):
         if kind is ARRAY:
             words.append(word_at(id(value) + DATA).value)  # `address`, without a call
@@ -91,7 +92,9 @@ def pack(arguments):
     return block
 
 
-NUMBER, ARRAY, BLOCK = "number", "array", "block"
+NUMBER = "number"
+ARRAY = "array"
+BLOCK = "block"
 """The kinds of fields."""
 
 

@@ -1,7 +1,8 @@
-"""C code of traced functions: traced values that write C in place of LLVM's instructions, a vector being one number.
+"""C code of traced functions: traced values that write C in place of LLVM's instructions, a vector
+being one number.
 
-A function is run once on such values, as `tracing.py` runs it for LLVM: its loops become loops, each of its operations
-a statement on a line. Only what predictions need can be written.
+A function is run once on such values, as `tracing.py` runs it for LLVM: its loops become loops,
+each of its operations a statement on a line. Only what predictions need can be written.
 """
 
 from __future__ import annotations
@@ -45,12 +46,18 @@ _OPERATIONS = {  # those of math.h end in f where they take floats
 _NEUTRAL = {operator.add: 0, operator.sub: 0, operator.mul: 1}  # integers that change nothing
 
 BITS = """/* The bits of a number, and the number that has these bits. */
-static {word} bits({number} x) {{ union {{ {number} x; {word} u; }} both; both.x = x; return both.u; }}
-static {number} from_bits({word} u) {{ union {{ {number} x; {word} u; }} both; both.u = u; return both.x; }}"""
+static {word} bits({number} x) {{
+    union {{ {number} x; {word} u; }} both; both.x = x; return both.u;
+}}
+static {number} from_bits({word} u) {{
+    union {{ {number} x; {word} u; }} both; both.u = u; return both.x;
+}}"""
 
 
 class CValue(Traced):
-    """A traced value of C code: its `value` is the name of a variable, its `builder` the `CFunction`."""
+    """A traced value of C code: its `value` is the name of a variable, its `builder` the
+    `CFunction`.
+    """
 
     def of(self, type, value, constant=None):
         """Return another value of the same C function."""
@@ -83,21 +90,32 @@ class CValue(Traced):
         if function is store:
             return self.builder.store(*operands)
         if function not in _OPERATIONS:
-            raise TypeError(f"there is no C code for {function.__name__}: c_code.py lists the functions that have some")
+            raise TypeError(
+                f"there is no C code for {function.__name__}: c_code.py lists the functions "
+                f"that "
+                f"have some"
+            )
         f = "f" if c_type(kind) == "float" else ""
-        return self.of(kind, self.builder.declare(kind, _OPERATIONS[function].format(*operands, f=f)))
+        return self.of(
+            kind, self.builder.declare(kind, _OPERATIONS[function].format(*operands, f=f))
+        )
 
     def __floordiv__(self, divisor):
         if divisor == 1:
             return self
-        return self.of(self.type, self.builder.declare(self.type, f"{_text(self.value, self.type)} / {divisor}"))
+        return self.of(
+            self.type,
+            self.builder.declare(self.type, f"{_text(self.value, self.type)} / {divisor}"),
+        )
 
 
 def _text(value, kind):
     """Return the name of a variable, or the C literal of a finite number, with all its digits."""
     if not isinstance(value, ir.Constant):
         return value
-    x, kind = value.constant, getattr(kind, "elem", kind)  # of a vector, the type of its numbers
+    # of a vector, the type of its numbers
+    x = value.constant
+    kind = getattr(kind, "elem", kind)
     if isinstance(kind, types.Float):
         text = decimal(np.dtype(kind.name).type(x)) + "f" * (kind.bitwidth == 32)
     elif kind.signed or abs(x) < kind.bitwidth:
@@ -115,21 +133,33 @@ def _alone(text):
 def c_type(kind):
     """Return C's name of the type of a number, or of a vector's or an array's numbers."""
     kind = getattr(kind, "elem", getattr(kind, "dtype", kind))
-    names = {types.float64: "double", types.float32: "float", types.uint64: "uint64_t", types.uint32: "uint32_t"}
+    names = {
+        types.float64: "double",
+        types.float32: "float",
+        types.uint64: "uint64_t",
+        types.uint32: "uint32_t",
+    }
     return names.get(kind, "size_t")
 
 
 @control.loop.register
 def _loop(n: CValue, kept):
-    """Write a loop around what the caller of `each` traces as its body; what is kept are variables."""
-    code, first = n.builder, all_traced(n, itertools.chain(*kept))
+    """Write a loop around what the caller of `each` traces as its body; what is kept are
+    variables.
+    """
+    code = n.builder
+    first = all_traced(n, itertools.chain(*kept))
     now = [x.of(x.type, code.declare(x.type, _text(x.value, x.type), "s")) for x in first]
     counter = code.open(_text(n.value, n.type))
     control.assign(kept, now)
     yield n.of(n.type, counter)
-    values, variables = all_traced(n, itertools.chain(*kept)), [x.value for x in now]
+    values = all_traced(n, itertools.chain(*kept))
+    variables = [x.value for x in now]
     # A variable that goes to another one is read before any is written.
-    values = [code.declare(y.type, y.value) if y.value in variables else _text(y.value, y.type) for y in values]
+    values = [
+        code.declare(y.type, y.value) if y.value in variables else _text(y.value, y.type)
+        for y in values
+    ]
     code.close(zip(variables, values, strict=True))
     control.assign(kept, now)
 
@@ -141,26 +171,39 @@ class CFunction:
     ----------
     name : str
     parameters : dict
-        {name: Numba's type}, a pointer or an integer; the names are no letter with a number, as variables have them.
+        {name: Numba's type}, a pointer or an integer; the names are no letter with a number, as
+        variables have them.
     body : callable
         The traced function of these.
     comment : str
     """
 
     def __init__(self, name, parameters, body, comment):
-        self._name, self._comment, self._parameters = name, comment, parameters
-        self._lines, self._numbers, self._written = [], itertools.count(1), set()
+        self._name = name
+        self._comment = comment
+        self._parameters = parameters
+        self._lines = []
+        self._numbers = itertools.count(1)
+        self._written = set()
         self._known = [{}]  # {what is computed: its name}, one for each block that is open
         for context in (cpu_target.typing_context, cpu_target.target_context):
             context.refresh()  # so that Numba knows the primitives, though it compiles nothing
-        body(*(CValue(cpu_target.target_context, self, kind, name) for name, kind in parameters.items()))
+        body(
+            *(
+                CValue(cpu_target.target_context, self, kind, name)
+                for name, kind in parameters.items()
+            )
+        )
 
     def _write(self, line):
         self._lines.append("    " * len(self._known) + line)
 
     def declare(self, kind, text, letter="t"):
-        """Write the line that declares a variable, return its name; those of the letter "s" are written again."""
-        if is_fixed := letter == "t" and not re.search(r"\[|\bs\d", text):  # it reads nothing that is written again
+        """Write the line that declares a variable, return its name; those of the letter "s" are
+        written again.
+        """
+        # it reads nothing that is written again
+        if is_fixed := letter == "t" and not re.search(r"\[|\bs\d", text):
             if kind == types.intp:
                 return f"({text})"
             for known in self._known:
@@ -178,7 +221,9 @@ class CFunction:
         self._write(f"{pointer}[{i}] = {value};")
 
     def open(self, n):
-        """Begin a loop of n rounds, to whose body the next lines belong; return the name of its counter."""
+        """Begin a loop of n rounds, to whose body the next lines belong; return the name of its
+        counter.
+        """
         i = f"i{next(self._numbers)}"
         self._write(f"for (size_t {i} = 0; {i} < {_alone(n)}; {i}++) {{")
         self._known.append({})
@@ -193,9 +238,11 @@ class CFunction:
 
     def _used_lines(self):
         """Return the lines without the constants that no line uses: C compilers warn of them."""
-        lines, n = self._lines, 0
+        lines = self._lines
+        n = 0
         while n != len(lines):
-            uses, n = collections.Counter(re.findall(r"\w+", "\n".join(lines))), len(lines)
+            uses = collections.Counter(re.findall(r"\w+", "\n".join(lines)))
+            n = len(lines)
             named = ((re.match(r" *const \w+ (\w+) = ", line), line) for line in lines)
             lines = [line for found, line in named if not found or uses[found[1]] > 1]
         return lines
@@ -204,7 +251,10 @@ class CFunction:
         parameters = []
         for name, kind in self._parameters.items():
             is_pointer = isinstance(kind, types.CPointer)
-            const, star = "const " * (is_pointer and name not in self._written), "*restrict " * is_pointer
+            const = "const " * (is_pointer and name not in self._written)
+            star = "*restrict " * is_pointer
             parameters.append(f"{const}{c_type(kind)} {star}{name}")
-        head = textwrap.fill(f"static void {self._name}({', '.join(parameters)})", 120, subsequent_indent="    ")
+        head = textwrap.fill(
+            f"static void {self._name}({', '.join(parameters)})", 120, subsequent_indent="    "
+        )
         return "\n".join([f"/* {self._comment} */", head, "{", *self._used_lines(), "}"])

@@ -1,4 +1,6 @@
-"""The arguments of entry points: their types in compiled code, how it unpacks them, and how it calls an entry point."""
+"""The arguments of entry points: their types in compiled code, how it unpacks them, and how it
+calls an entry point.
+"""
 
 from __future__ import annotations
 
@@ -27,47 +29,65 @@ class ArrayObject(types.Type):
 
 
 class ArgumentBlock(types.Type):
-    """Numba's type of a NamedTuple's arrays and numbers in memory: the 8-byte words of `arguments.pack`.
+    """Numba's type of a NamedTuple's arrays and numbers in memory: the 8-byte words of
+    `arguments.pack`.
 
-    `constants` are those of a specialized kernel: for each field its integer, its array or its `AfterFirst`, or None
-    where it is no constant.
+    `constants` are those of a specialized kernel: for each field its integer, its array or its
+    `AfterFirst`, or None where it is no constant.
     """
 
     def __init__(self, kind, fields, constants=None):
-        self.kind, self.fields, self.constants = kind, tuple(fields), constants or (None,) * len(fields)
+        self.kind = kind
+        self.fields = tuple(fields)
+        self.constants = constants or (None,) * len(fields)
         # Numba takes types of one name for one type, so the constants are part of the name.
-        super().__init__(name=f"ArgumentBlock({kind.__name__}, {self.fields}, {digest(self.constants)})")
+        super().__init__(
+            name=f"ArgumentBlock({kind.__name__}, {self.fields}, {digest(self.constants)})"
+        )
 
 
 class Unpacked(types.NamedTuple):
-    """Numba's type of a NamedTuple read from its argument block; `constants` are those of its integers and arrays."""
+    """Numba's type of a NamedTuple read from its argument block; `constants` are those of its
+    integers and arrays.
+    """
 
     def __init__(self, block):
-        # A distance is no value to compute with: it has done its work when the pointer is made, in `unpack`.
-        self.constants = tuple(None if isinstance(value, AfterFirst) else value for value in block.constants)
+        # A distance is no value to compute with: it has done its work when the pointer is made, in
+        # `unpack`.
+        self.constants = tuple(
+            None if isinstance(value, AfterFirst) else value for value in block.constants
+        )
         self.digest = digest(self.constants)
         super().__init__(block.fields, block.kind)
         self.name += self.digest
 
     @property
     def key(self):
-        """The key by which Numba compares types: class and fields alone would let two networks share a kernel."""
+        """The key by which Numba compares types: class and fields alone would let two networks
+        share a kernel.
+        """
         return *super().key, self.digest
 
 
 register_model(ArrayObject)(lambda manager, kind: models.PrimitiveModel(manager, kind, BYTES))
-register_model(ArgumentBlock)(lambda manager, kind: models.PrimitiveModel(manager, kind, INT64.as_pointer()))
+register_model(ArgumentBlock)(
+    lambda manager, kind: models.PrimitiveModel(manager, kind, INT64.as_pointer())
+)
 register_model(Unpacked)(models.TupleModel)
 
 
 def _unpacked(argument):
     """Return Numba's type of the value that `unpack` returns."""
-    return types.CPointer(argument.dtype) if isinstance(argument, ArrayObject) else Unpacked(argument)
+    return (
+        types.CPointer(argument.dtype) if isinstance(argument, ArrayObject) else Unpacked(argument)
+    )
 
 
 def unpack_ir(argument):
     """Emit the loads of an argument, but for what is constant."""
-    builder, context, kind = argument.builder, argument.context, argument.type
+    builder = argument.builder
+    context = argument.context
+    kind = argument.type
 
     def read(address, kind):
         """Emit a load of a number or pointer."""
@@ -79,25 +99,40 @@ def unpack_ir(argument):
     for k, (field, constant) in enumerate(zip(kind.fields, kind.constants, strict=True)):
         if isinstance(constant, int):
             values.append(const(constant))  # in the place of a load: LLVM sees the number, too
-        elif isinstance(constant, AfterFirst):  # so LLVM knows that what is written here changes nothing there
+        # so LLVM knows that what is written here changes nothing there
+        elif isinstance(constant, AfterFirst):
             start = builder.bitcast(values[0], BYTES)
-            values.append(builder.bitcast(builder.gep(start, [const(constant.bytes)]), context.get_value_type(field)))
-        else:  # no constant, or an array: its numbers are constants while tracing, its pointer is read
+            values.append(
+                builder.bitcast(
+                    builder.gep(start, [const(constant.bytes)]), context.get_value_type(field)
+                )
+            )
+        # no constant, or an array: its numbers are constants while tracing, its pointer is read
+        else:
             values.append(read(address_ir(argument, const(k)), field))
     return context.make_tuple(builder, _unpacked(kind), values)
 
 
 @primitive(_unpacked, unpack_ir)
 def unpack(argument):
-    """Unpack an argument of an entry point: an array to a pointer, an argument block to its NamedTuple."""
+    """Unpack an argument of an entry point: an array to a pointer, an argument block to its
+    NamedTuple.
+    """
     return argument
 
 
 def _block_of_many(block):
     """Return an argument block's type with numbers of many networks in the place of its floats."""
-    floats = [t.dtype for t in block.fields if isinstance(t, types.CPointer) and isinstance(t.dtype, types.Float)]
+    floats = [
+        t.dtype
+        for t in block.fields
+        if isinstance(t, types.CPointer) and isinstance(t.dtype, types.Float)
+    ]
     lanes = VECTOR_BYTES * 8 // min(kind.bitwidth for kind in floats)
-    fields = [types.CPointer(Many(t.dtype, lanes)) if getattr(t, "dtype", t) in floats else t for t in block.fields]
+    fields = [
+        types.CPointer(Many(t.dtype, lanes)) if getattr(t, "dtype", t) in floats else t
+        for t in block.fields
+    ]
     return ArgumentBlock(block.kind, fields, block.constants)
 
 
@@ -106,17 +141,20 @@ def _block_of_many(block):
     lambda argument: unpack_ir(argument.of(_block_of_many(argument.type), argument.value)),
 )
 def unpack_many(argument):
-    """Unpack an argument block whose floats are numbers of as many networks as a vector of its dtype has lanes."""
+    """Unpack an argument block whose floats are numbers of as many networks as a vector of its
+    dtype has lanes.
+    """
     lanes = VECTOR_BYTES // min(a.itemsize for a in argument if np.ndim(a) and a.dtype.kind == "f")
     fields = (a.reshape(-1, lanes) if np.ndim(a) and a.dtype.kind == "f" else a for a in argument)
     return type(argument)(*fields)
 
 
 def caller(kind):
-    """Return the primitive that calls an entry point whose parameters are the fields of a NamedTuple.
+    """Return the primitive that calls an entry point whose parameters are the fields of a
+    NamedTuple.
 
-    ``call(code, result, arguments)`` reads them from the NamedTuple's argument block, and writes what the entry point
-    returns to `result`.
+    ``call(code, result, arguments)`` reads them from the NamedTuple's argument block, and writes
+    what the entry point returns to `result`.
     """
     kinds = [kind_of(hint) for hint in typing.get_type_hints(kind).values()]
 
@@ -127,9 +165,15 @@ def caller(kind):
 
     def call_ir(code, result, arguments):
         builder = code.builder
-        words = [argument_ir(builder, address_ir(arguments, const(k)), kind) for k, kind in enumerate(kinds)]
-        # Numba's calling convention, see `loader._callable`: an integer goes the same way as a pointer.
-        function = ir.FunctionType(INT32, [INT64.as_pointer(), BYTES.as_pointer(), *[INT64] * len(words)])
+        words = [
+            argument_ir(builder, address_ir(arguments, const(k)), kind)
+            for k, kind in enumerate(kinds)
+        ]
+        # Numba's calling convention, see `loader._callable`: an integer goes the same way as a
+        # pointer.
+        function = ir.FunctionType(
+            INT32, [INT64.as_pointer(), BYTES.as_pointer(), *[INT64] * len(words)]
+        )
         unused = cgutils.alloca_once(builder, BYTES)
         written = builder.bitcast(result.value, INT64.as_pointer())  # or a float, of as many bytes
         builder.call(builder.inttoptr(code.value, function.as_pointer()), [written, unused, *words])

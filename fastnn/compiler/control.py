@@ -1,7 +1,9 @@
-"""Loops and branches of the kernel's language: in plain Python they run, in traced code they are compiled.
+"""Loops and branches of the kernel's language: in plain Python they run, in traced code they are
+compiled.
 
-A condition is an integer, 0 or not. Where it is a constant, only the branch taken is traced; a short loop with a
-constant number of rounds is unrolled. Only what `is_dynamic` needs blocks of instructions and jumps between them.
+A condition is an integer, 0 or not. Where it is a constant, only the branch taken is traced; a
+short loop with a constant number of rounds is unrolled. Only what `is_dynamic` needs blocks of
+instructions and jumps between them.
 """
 
 from __future__ import annotations
@@ -27,16 +29,19 @@ def constant_of(x):
 
 
 def constant_at_most(x, most):
-    """Return whether x is a constant of at most `most`: a Python bool, so that Python's own `if` may test it."""
+    """Return whether x is a constant of at most `most`: a Python bool, so that Python's own `if`
+    may test it.
+    """
     return not is_dynamic(x) and constant_of(x) <= most
 
 
 def each(n, *kept, step=1):
-    """Iterate over range(0, n * step, step): ``for k in each(n, sums)`` is a loop of compiled code where `n` is traced.
+    """Iterate over range(0, n * step, step): ``for k in each(n, sums)`` is a loop of compiled code
+    where `n` is traced.
 
-    The body is then traced once. What changes from round to round stands in the lists `kept`, and is assigned to them
-    in place: ``sums[:] = ...`` or ``sums[0] = ...``. After the loop they hold the values of the last round. A loop ends
-    where `n` says so: tracing refuses a ``break``.
+    The body is then traced once. What changes from round to round stands in the lists `kept`, and
+    is assigned to them in place: ``sums[:] = ...`` or ``sums[0] = ...``. After the loop they hold
+    the values of the last round. A loop ends where `n` says so: tracing refuses a ``break``.
     """
     unrolled = not isinstance(n, Traced) or constant_at_most(n, UNROLLED)
     rounds = range(constant_of(n)) if unrolled else loop(n, kept)
@@ -46,10 +51,14 @@ def each(n, *kept, step=1):
 @functools.singledispatch  # on the kind of value that `n` is: it tells what is being written
 def loop(n, kept):
     """Emit a loop around what the caller of `each` traces as its body."""
-    # Three blocks of instructions: `test` is entered from before the loop and from the end of the body. A phi there is
-    # a value that depends on which of the two it was: the counter, and whatever is kept.
-    builder, start = n.builder, n.builder.block
-    test, body, done = (builder.append_basic_block(name) for name in ("loop.test", "loop.body", "loop.done"))
+    # Three blocks of instructions: `test` is entered from before the loop and from the end of the
+    # body. A phi there is a value that depends on which of the two it was: the counter, and
+    # whatever is kept.
+    builder = n.builder
+    start = n.builder.block
+    test, body, done = (
+        builder.append_basic_block(name) for name in ("loop.test", "loop.body", "loop.done")
+    )
     builder.branch(test)
     builder.position_at_end(test)
     first = [n.of(n.type, const(0)), *all_traced(n, chain(*kept))]
@@ -62,24 +71,29 @@ def loop(n, kept):
     yield k  # here the body is traced; it may end in another block than it began in
     for phi, x, y in zip(phis, first, [following, *all_traced(n, chain(*kept))], strict=True):
         phi.add_incoming(x.value, start)
-        phi.add_incoming(y.value, builder.block)  # only now is it clear what the body has left in `kept`
+        # only now is it clear what the body has left in `kept`
+        phi.add_incoming(y.value, builder.block)
     builder.branch(test).set_metadata("llvm.loop", _keep_rolled(builder.module))
     builder.position_at_end(done)
     assign(kept, now)  # and so is what is read after the loop
 
 
 def once(condition, *kept):
-    """Iterate once if the condition holds, else not at all; what changes stands in the lists `kept`, as in `each`."""
+    """Iterate once if the condition holds, else not at all; what changes stands in the lists
+    `kept`, as in `each`.
+    """
     if not is_dynamic(condition):
         yield from range(int(bool(constant_of(condition))))
         return
-    builder, start = condition.builder, condition.builder.block
+    builder = condition.builder
+    start = condition.builder.block
     body, done = (builder.append_basic_block(name) for name in ("once.body", "once.done"))
     builder.cbranch(builder.icmp_signed("!=", condition.value, const(0)), body, done)
     before = all_traced(condition, chain(*kept))
     builder.position_at_end(body)
     yield 0
-    after, end = all_traced(condition, chain(*kept)), builder.block
+    after = all_traced(condition, chain(*kept))
+    end = builder.block
     builder.branch(done)
     builder.position_at_end(done)
     phis = [builder.phi(x.value.type) for x in before]
@@ -97,9 +111,11 @@ def assign(lists, values):
 
 
 def sweep(n, sizes):
-    """Cover range(n) with the largest pieces that fit, in order: (start, size) of each; `sizes` descend to 1.
+    """Cover range(n) with the largest pieces that fit, in order: (start, size) of each; `sizes`
+    descend to 1.
 
-    The sizes are Python integers: the body is traced once for each of them, and may have as many registers as it says.
+    The sizes are Python integers: the body is traced once for each of them, and may have as many
+    registers as it says.
     """
     start = 0
     for size in sizes:  # Python's loop: each size has a compiled loop of its own
@@ -110,11 +126,17 @@ def sweep(n, sizes):
 
 
 def choose(condition, yes, no):
-    """Return ``yes() if condition else no()``: lists of values of the same types; a branch where traced."""
+    """Return ``yes() if condition else no()``: lists of values of the same types; a branch where
+    traced.
+    """
     if is_dynamic(condition):
-        # Both sides are traced, each in a block of its own; a phi in the block after them takes the value of either.
-        builder, results = condition.builder, []
-        blocks = [builder.append_basic_block(name) for name in ("choose.yes", "choose.no", "choose.done")]
+        # Both sides are traced, each in a block of its own; a phi in the block after them takes the
+        # value of either.
+        builder = condition.builder
+        results = []
+        blocks = [
+            builder.append_basic_block(name) for name in ("choose.yes", "choose.no", "choose.done")
+        ]
         builder.cbranch(builder.icmp_signed("!=", condition.value, const(0)), *blocks[:2])
         for block, values in zip(blocks, (yes, no), strict=False):
             builder.position_at_end(block)
@@ -135,7 +157,9 @@ def when(condition, action):
 
 
 def pick(condition, yes, no):
-    """Return ``yes if condition else no``, of two values that exist already: a selection, no branch."""
+    """Return ``yes if condition else no``, of two values that exist already: a selection, no
+    branch.
+    """
     if is_dynamic(condition):
         yes, no = all_traced(condition, [yes, no])  # either may be a plain number
         bit = condition.builder.icmp_signed("!=", condition.value, const(0))
@@ -144,7 +168,9 @@ def pick(condition, yes, no):
 
 
 def not_(condition):
-    """Return ``not condition``. In place of `and` and `or` stand ``&`` and ``|``, which evaluate both sides."""
+    """Return ``not condition``. In place of `and` and `or` stand ``&`` and ``|``, which evaluate
+    both sides.
+    """
     return condition == 0 if is_dynamic(condition) else not constant_of(condition)
 
 
@@ -154,9 +180,13 @@ def smaller(x, y):
 
 
 def switch(code, cases):
-    """Call ``cases[code]``, which returns nothing; do nothing for a code that is not among the cases."""
+    """Call ``cases[code]``, which returns nothing; do nothing for a code that is not among the
+    cases.
+    """
     if is_dynamic(code):
-        if cases:  # one after the other, not LLVM's switch: its jump through a table costs more than some comparisons
+        # one after the other, not LLVM's switch: its jump through a table costs more than some
+        # comparisons
+        if cases:
             (key, case), *others = cases.items()
             choose(code == key, case, lambda: switch(code, dict(others)))
     else:
@@ -164,7 +194,9 @@ def switch(code, cases):
 
 
 def _keep_rolled(module):
-    """Return the metadata of a loop that LLVM is not to unroll: bodies are long, and copies take time to compile."""
+    """Return the metadata of a loop that LLVM is not to unroll: bodies are long, and copies take
+    time to compile.
+    """
     option = module.add_metadata([ir.MetaDataString(module, "llvm.loop.unroll.disable")])
     loop_id = ir.MDValue(module, [option], name=str(len(module.metadata)))
     loop_id.operands = (loop_id, option)  # a loop's metadata names itself first

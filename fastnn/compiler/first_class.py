@@ -1,4 +1,6 @@
-"""Functions that users' Numba code calls by their addresses: how arrays are passed, and a last argument bound."""
+"""Functions that users' Numba code calls by their addresses: how arrays are passed, and a last
+argument bound.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,8 @@ try:
     from numba.experimental import function_type  # noqa: F401  so that Numba takes such an object for a function
 
     FirstClass = types.WrapperAddressProtocol
-    """The base of objects that compiled code may call: with the methods `__wrapper_address__` and `signature`."""
+    """The base of objects that compiled code may call: with the methods `__wrapper_address__` and
+    `signature`."""
 except ImportError:  # then there is no code of Numba's to call them
     FirstClass = object
 
@@ -19,7 +22,9 @@ _number = itertools.count()
 
 
 def of_arrays(dtype):
-    """Return Numba's signature of a function that reads one array and writes another, both (n,) and in C order."""
+    """Return Numba's signature of a function that reads one array and writes another, both (n,) and
+    in C order.
+    """
     from numba import from_dtype
 
     number = from_dtype(dtype)
@@ -27,19 +32,24 @@ def of_arrays(dtype):
 
 
 def bound(target, data, signature):
-    """Make a function of arrays which calls one for C with pointer and length of each, then `data`; return its address.
+    """Make a function of arrays which calls one for C with pointer and length of each, then `data`;
+    return its address.
 
-    The addresses of `target` and `data` are constants in its few instructions, which stay as long as the process.
+    The addresses of `target` and `data` are constants in its few instructions, which stay as long
+    as the process.
     """
     from llvmlite import ir
     from numba.core.registry import cpu_target
 
     from fastnn.compiler.tracing import const
 
-    context, module, name = cpu_target.target_context, ir.Module(), f"fastnn_bound_{next(_number)}"
+    context = cpu_target.target_context
+    module = ir.Module()
+    name = f"fastnn_bound_{next(_number)}"
     kinds = [context.get_value_type(kind) for kind in (signature.return_type, *signature.args)]
     function = ir.Function(module, ir.FunctionType(kinds[0], kinds[1:]), name)
-    builder, words = ir.IRBuilder(function.append_basic_block()), []
+    builder = ir.IRBuilder(function.append_basic_block())
+    words = []
     for kind, argument in zip(signature.args, function.args, strict=True):
         array = context.make_array(kind)(context, builder, argument)
         words += [array.data, builder.extract_value(array.shape, 0)]

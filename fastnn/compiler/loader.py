@@ -1,7 +1,8 @@
-"""Python functions that call the kernels: machine code from the wheel, else from the disk cache, else compiled.
+"""Python functions that call the kernels: machine code from the wheel, else from the disk cache,
+else compiled.
 
-Numba is imported only to compile, and LLVM only to load what was compiled: a process that finds its kernels is at work
-before Numba would have been imported.
+Numba is imported only to compile, and LLVM only to load what was compiled: a process that finds its
+kernels is at work before Numba would have been imported.
 """
 
 from __future__ import annotations
@@ -26,7 +27,8 @@ from fastnn.cores import is_worker
 from fastnn.memory import address
 
 IN_PYTHON = "DISABLE_JIT" in numba_settings()
-"""Whether kernels run as plain Python, for a debugger: with the same bits, some thousand times slower."""
+"""Whether kernels run as plain Python, for a debugger: with the same bits, some thousand times
+slower."""
 
 prepared = flatten if IN_PYTHON else pack
 """Packs a NamedTuple as kernels take it, once or many times; the block keeps its arrays."""
@@ -35,29 +37,42 @@ ORIGINS = WHEEL, CACHE, COMPILED = "from the wheel", "from the disk cache", "com
 origins: dict[str, str] = {}
 """{kernel that this process has made: where its machine code came from}: one of the three above."""
 
-C_TYPES = {"q": ctypes.c_int64, "d": ctypes.c_double, "a": ctypes.py_object, "w": BlockPointer, "-": None}
-"""{letter of a kernel's header: its type in C}: integer, float, array, argument block; "-" is no result."""
+C_TYPES = {
+    "q": ctypes.c_int64,
+    "d": ctypes.c_double,
+    "a": ctypes.py_object,
+    "w": BlockPointer,
+    "-": None,
+}
+"""{letter of a kernel's header: its type in C}: integer, float, array, argument block; "-" is no
+result."""
 
 WORKER = "fastnn compiles"  # the name of the thread that makes kernels
 
 _kernels: dict[tuple, Callable] = {}
 _under_way: set[tuple] = set()  # what threads compile that nobody waits for
 _lock = threading.RLock()
-"""Held by the thread that makes a kernel; reentrant, for a finalizer may need one in the midst of it."""
+"""Held by the thread that makes a kernel; reentrant, for a finalizer may need one in the midst of
+it."""
 
 if hasattr(os, "register_at_fork"):  # else a child would wait for ever for a thread of its parent
-    os.register_at_fork(before=_lock.acquire, after_in_parent=_lock.release, after_in_child=_lock.release)
+    os.register_at_fork(
+        before=_lock.acquire, after_in_parent=_lock.release, after_in_child=_lock.release
+    )
 
 
 def load_kernel(name: str, dtype: np.dtype, constants: tuple = ()) -> Callable:
-    """Return an entry point for a dtype as a function of its parameters; NamedTuples are packed by `prepared`.
+    """Return an entry point for a dtype as a function of its parameters; NamedTuples are packed by
+    `prepared`.
 
-    Its attribute `bound` takes all parameters and returns a function of none, whose calls take less time. The `places`
-    of that are the parameters, each of which is set anew by its attribute `value`, a block by its `contents`; one
-    thread at a time may use it. The attribute `code` is the address of the machine code, and `address_of` finds those
-    of the functions for C that were compiled with it, see `tracing.exported` (neither is there where kernels run as
-    plain Python). An argument that is to be an array is not checked. `constants` are the NamedTuples of a specialized
-    kernel, see `memory_ops.ArgumentBlock`: it serves only calls with the same values in these fields.
+    Its attribute `bound` takes all parameters and returns a function of none, whose calls take less
+    time. The `places` of that are the parameters, each of which is set anew by its attribute
+    `value`, a block by its `contents`; one thread at a time may use it. The attribute `code` is the
+    address of the machine code, and `address_of` finds those of the functions for C that were
+    compiled with it, see `tracing.exported` (neither is there where kernels run as plain Python).
+    An argument that is to be an array is not checked. `constants` are the NamedTuples of a
+    specialized kernel, see `memory_ops.ArgumentBlock`: it serves only calls with the same values in
+    these fields.
     """
     key = (name, dtype, *map(digest, constants))
     if (kernel := _kernels.get(key)) is not None:
@@ -77,7 +92,9 @@ def _make(key, constants):
 
 
 def is_at_hand(name: str, dtype: np.dtype) -> bool:
-    """Return whether an entry point can be had without compiling; if not, another thread begins to compile it."""
+    """Return whether an entry point can be had without compiling; if not, another thread begins to
+    compile it.
+    """
     key = name, dtype
     if key in _kernels:
         return True
@@ -85,7 +102,8 @@ def is_at_hand(name: str, dtype: np.dtype) -> bool:
         if IN_PYTHON or origin(f"{name}.{dtype.name}") != COMPILED:
             return True
         _under_way.add(key)
-        with contextlib.suppress(RuntimeError):  # no more threads can be had, or the interpreter is about to end
+        # no more threads can be had, or the interpreter is about to end
+        with contextlib.suppress(RuntimeError):
             threading.Thread(target=load_kernel, args=key, name="fastnn compiles ahead").start()
     return False
 
@@ -93,14 +111,16 @@ def is_at_hand(name: str, dtype: np.dtype) -> bool:
 def _uninterrupted(work):
     """Call `work` in a thread of its own, wait for it, and raise what it raises.
 
-    Python runs the handlers of signals in the main thread. An exception of theirs, KeyboardInterrupt first of all, ends
-    the wait, but neither a compilation nor Numba's import, half of which is of no use: `work` goes on to its end, and
-    the next call finds the kernel. The interpreter, too, waits for the thread before it ends: it is no daemon.
+    Python runs the handlers of signals in the main thread. An exception of theirs,
+    KeyboardInterrupt first of all, ends the wait, but neither a compilation nor Numba's import,
+    half of which is of no use: `work` goes on to its end, and the next call finds the kernel. The
+    interpreter, too, waits for the thread before it ends: it is no daemon.
     """
     if threading.current_thread().name == WORKER:
         work()  # a finalizer calls fastnn: this thread would wait for itself
         return
-    done, raised = threading.Event(), []  # not `join`: interrupted once, it takes the thread for one that has ended
+    # not `join`: interrupted once, it takes the thread for one that has ended
+    done, raised = (threading.Event(), [])
 
     def run():
         try:
@@ -120,7 +140,10 @@ def _uninterrupted(work):
             work()
             return
         if _announced:  # a signal's handler raised this, and the thread runs
-            _say("the compilation cannot be cut short: it goes on, and the process does not end before it ...")
+            _say(
+                "the compilation cannot be cut short: it goes on, and the process does not end "
+                "before it ..."
+            )
         raise
     if raised:
         raise raised[0]
@@ -138,7 +161,9 @@ def _in_python(name):
 
 
 class Place:
-    """An argument of a bound call: an array or a number as its `value`, a block as its `contents`."""
+    """An argument of a bound call: an array or a number as its `value`, a block as its
+    `contents`.
+    """
 
     def __init__(self, value):
         self.value = value
@@ -165,15 +190,22 @@ def bound_in_python(call, *values):
 
 
 def origin(title: str) -> str:
-    """Return the origin of a general kernel, such as "predict.float64": where it would come from now."""
+    """Return the origin of a general kernel, such as "predict.float64": where it would come from
+    now.
+    """
     return WHEEL if shipped.has(title) else COMPILED if cache.load(title) is None else CACHE
 
 
 def _machine_code(name, dtype, constants):
-    """Load a kernel from the wheel or the cache, or compile and cache it; return it as a Python function."""
+    """Load a kernel from the wheel or the cache, or compile and cache it; return it as a Python
+    function.
+    """
     probe = np.empty(1)
     if address(probe) != probe.ctypes.data:
-        raise RuntimeError(f"NumPy {np.__version__} keeps an array's address where kernels do not look: use a NumPy 2")
+        raise RuntimeError(
+            f"NumPy {np.__version__} keeps an array's address where kernels do not look: use a "
+            f"NumPy 2"
+        )
     title = f"{name}.{dtype.name}"
     if not constants and shipped.has(title):
         origins[title], library = WHEEL, shipped.library()
@@ -188,10 +220,13 @@ def _machine_code(name, dtype, constants):
             with _announced_compilation():
                 content = codegen.compile_entry(name, dtype, constants)
             cache.save(title, content, variant)
-        header, _, code = content.partition(b"\n")  # the header tells what Numba knew of the types, without Numba
+        # the header tells what Numba knew of the types, without Numba
+        header, _, code = content.partition(b"\n")
         function, *signature = json.loads(header)
         load_object(code)
-    except ModuleNotFoundError as error:  # of Numba or LLVM, to compile a kernel or to load it from the disk cache
+    except (
+        ModuleNotFoundError
+    ) as error:  # of Numba or LLVM, to compile a kernel or to load it from the disk cache
         if str(error.name).partition(".")[0] not in ("llvmlite", "numba"):
             raise
         problem = shipped.problem()
@@ -210,14 +245,17 @@ def load_object(code: bytes) -> None:
 
 @functools.cache
 def llvm_engine():
-    """Return LLVM's loader. It compiles nothing but a few instructions, so no processor is named to it."""
+    """Return LLVM's loader. It compiles nothing but a few instructions, so no processor is named to
+    it.
+    """
     import llvmlite.binding as llvm
 
     if sys.platform == "win32":
         from numba.core.registry import cpu_target
 
         cpu_target.target_context.refresh()  # registers functions that Microsoft's C library lacks
-    llvm.check_jit_execution()  # an OSError where the system lets no process run code that it has written
+    # an OSError where the system lets no process run code that it has written
+    llvm.check_jit_execution()
     llvm.initialize_native_target()
     llvm.initialize_native_asmprinter()
     # The code is complete, so neither the target machine's settings nor the empty module matter.
@@ -226,7 +264,9 @@ def llvm_engine():
 
 
 def address_in_module(name: str, module: str) -> int:
-    """Compile a module in LLVM's language, which stays as long as the process; return a function's address in it."""
+    """Compile a module in LLVM's language, which stays as long as the process; return a function's
+    address in it.
+    """
     import llvmlite.binding as llvm
 
     with _lock:
@@ -236,12 +276,15 @@ def address_in_module(name: str, module: str) -> int:
 
 
 def kernels_are_kept() -> bool:
-    """Return whether the general kernels that this process has made, at least one, are in the wheel or the cache."""
+    """Return whether the general kernels that this process has made, at least one, are in the wheel
+    or the cache.
+    """
     return bool(origins) and all(origin(title) != COMPILED for title in list(origins))
 
 
 COMPILE_SECONDS = 10
-"""About how long the first `fit` of a table compiles, in seconds of one core, by ``python -m benchmarks.compiling``.
+"""About how long the first `fit` of a table compiles, in seconds of one core, by ``python -m
+benchmarks.compiling``.
 
 Pages quote it; a test compares them.
 """
@@ -260,7 +303,8 @@ _compiled_for: list[float] = []  # seconds of each compilation of this process
 def _announced_compilation():
     """Print, once in a process, that the body compiles: at once at a terminal and in a notebook.
 
-    Elsewhere it is printed when the process has compiled for longer than `PATIENCE`, and not by workers.
+    Elsewhere it is printed when the process has compiled for longer than `PATIENCE`, and not by
+    workers.
     """
     began = time.monotonic()
     is_watched = sys.stderr is not None and (sys.stderr.isatty() or "ipykernel" in sys.modules)
@@ -282,7 +326,9 @@ def _announce():
     if not _announced and not os.environ.get(QUIET):
         _announced.append(True)
         ahead = "`fastnn warmup` does it ahead"
-        _say(f"compiling kernels, about {COMPILE_SECONDS} seconds, once on this machine; {ahead} ...")
+        _say(
+            f"compiling kernels, about {COMPILE_SECONDS} seconds, once on this machine; {ahead} ..."
+        )
 
 
 def _say(what):
@@ -293,13 +339,15 @@ def _say(what):
 
 
 def _callable(address_of, function_name, signature):
-    """Make a Python function of a compiled one; `address_of` finds its machine code and that of its other functions.
+    """Make a Python function of a compiled one; `address_of` finds its machine code and that of its
+    other functions.
 
-    Numba's calling convention: pointers for the result and for an exception come first; the return value is a status,
-    here always 0. The call lets other threads run. It is as short as can be: a prediction of one row takes longer to
-    call than to compute.
+    Numba's calling convention: pointers for the result and for an exception come first; the return
+    value is a status, here always 0. The call lets other threads run. It is as short as can be: a
+    prediction of one row takes longer to call than to compute.
     """
-    address_of_code, pointer = address_of(function_name), ctypes.c_void_p
+    address_of_code = address_of(function_name)
+    pointer = ctypes.c_void_p
     result_type, *argument_types = map(C_TYPES.get, signature)
     function = ctypes.CFUNCTYPE(ctypes.c_int32, pointer, pointer, *argument_types)(address_of_code)
     function.errcheck = lambda status, *_: _refuse(status) if status != 0 else None
@@ -314,7 +362,10 @@ def _callable(address_of, function_name, signature):
 
     def bound(*values):
         result = result_type()
-        places = [kind() if value is None else kind(value) for kind, value in zip(argument_types, values, strict=True)]
+        places = [
+            kind() if value is None else kind(value)
+            for kind, value in zip(argument_types, values, strict=True)
+        ]
         again = functools.partial(of_converted, byref(result), unused, *places)
 
         def call_again():
@@ -327,7 +378,9 @@ def _callable(address_of, function_name, signature):
         return call_again
 
     chosen = call if result_type else functools.partial(function, unused, unused)
-    chosen.bound, chosen.code, chosen.address_of = bound, address_of_code, address_of
+    chosen.bound = bound
+    chosen.code = address_of_code
+    chosen.address_of = address_of
     return chosen
 
 

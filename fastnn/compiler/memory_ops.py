@@ -1,10 +1,12 @@
 """Operations on memory: compiled code reads and writes numbers and vectors.
 
-Arrays are one-dimensional and contiguous; an index is in elements, and a vector may begin at any element. In compiled
-code an array is handed on as a pointer to one of its elements (`offset`); in Python it is the rest of the array from
-that element on. Compiled code checks no index, Python asserts on each.
+Arrays are one-dimensional and contiguous; an index is in elements, and a vector may begin at any
+element. In compiled code an array is handed on as a pointer to one of its elements (`offset`); in
+Python it is the rest of the array from that element on. Compiled code checks no index, Python
+asserts on each.
 
-An array may consist of numbers that many networks have, see `vectors.Many`: such a number is a vector by itself.
+An array may consist of numbers that many networks have, see `vectors.Many`: such a number is a
+vector by itself.
 """
 
 from __future__ import annotations
@@ -29,7 +31,9 @@ BYTES = ir.IntType(8).as_pointer()
 
 
 def address_ir(a, i, kind=None):
-    """Emit the address of ``a[i]``: no wraparound, no check. `i` is LLVM's, as is `kind`, that of a vector there."""
+    """Emit the address of ``a[i]``: no wraparound, no check. `i` is LLVM's, as is `kind`, that of a
+    vector there.
+    """
     address = a.builder.gep(a.value, [i])
     return a.builder.bitcast(address, kind.as_pointer()) if kind else address
 
@@ -42,12 +46,16 @@ def offset(a, i):
 
 
 def has_many(a):
-    """Return whether array a's numbers are those of many networks: a Python bool, also while tracing."""
+    """Return whether array a's numbers are those of many networks: a Python bool, also while
+    tracing.
+    """
     return isinstance(a.type.dtype, Many) if isinstance(a, Traced) else a.ndim == 2
 
 
 def lanes_of(a):
-    """Return the lanes of a vector of array a's dtype: a Python integer, also while tracing; 1 if it has many's."""
+    """Return the lanes of a vector of array a's dtype: a Python integer, also while tracing; 1 if
+    it has many's.
+    """
     return a.lanes() if isinstance(a, Traced) else 1 if a.ndim == 2 else VECTOR_BYTES // a.itemsize
 
 
@@ -55,7 +63,9 @@ compiled(lanes_of, lambda a: types.intp, lambda a: const(lanes_of(a)))  # in ord
 
 
 def row_lanes_of(a):
-    """Return the lanes over which the format divides the rows of a batch, whatever a vector of array a's dtype is."""
+    """Return the lanes over which the format divides the rows of a batch, whatever a vector of
+    array a's dtype is.
+    """
     if has_many(a):
         return a.type.dtype.lanes if isinstance(a, Traced) else a.shape[1]
     return lanes_of(a)
@@ -93,10 +103,12 @@ def load(a, i):
 
 def store_ir(a, i, v):
     """Emit the store of a vector that may begin anywhere."""
-    address, value = address_ir(a, i.value, v.value.type), v.value
+    address = address_ir(a, i.value, v.value.type)
+    value = v.value
     if isinstance(value, ir.SelectInstr):
-        # Of a selection from what lies there LLVM 22 makes a store under a mask, which AMD's processors take 20 cycles
-        # for and which loads wait for; a fence, no instruction, keeps the two apart.
+        # Of a selection from what lies there LLVM 22 makes a store under a mask, which AMD's
+        # processors take 20 cycles for and which loads wait for; a fence, no instruction, keeps the
+        # two apart.
         value = intrinsic_ir("arithmetic.fence", v)
     a.builder.store(value, address, align=align(a))
 
@@ -105,7 +117,9 @@ def store_ir(a, i, v):
 def store(a, i, v):
     """Write a vector: ``a[i : i + lanes_of(a)] = v``."""
     n = lanes_of(a)
-    assert v.dtype == a.dtype and 0 <= i <= len(a) - n, "store outside the array or of another dtype"
+    assert v.dtype == a.dtype and 0 <= i <= len(a) - n, (
+        "store outside the array or of another dtype"
+    )
     a[i : i + n] = v
 
 
@@ -118,8 +132,11 @@ def zero(a):
 
 
 def put_ir(a, i, x):
-    """Emit the store of a number; to many networks, of theirs or of one for all, rounded to the array's dtype."""
-    value, kind = x.value, a.context.get_value_type(a.type.dtype)
+    """Emit the store of a number; to many networks, of theirs or of one for all, rounded to the
+    array's dtype.
+    """
+    value = x.value
+    kind = a.context.get_value_type(a.type.dtype)
     if has_many(a):
         value = value if isinstance(x.type, Many) else splat_ir(x, row_lanes_of(a))
         value = value if value.type == kind else a.builder.fptrunc(value, kind)
@@ -193,7 +210,9 @@ def stack_ir(a, n):
 
 @primitive(lambda a, n: types.CPointer(a.dtype), stack_ir)
 def stack(a, n):
-    """Return room on the stack for `n` numbers of array a's dtype, until the function that is being traced returns."""
+    """Return room on the stack for `n` numbers of array a's dtype, until the function that is being
+    traced returns.
+    """
     return np.empty(n, a.dtype)
 
 
@@ -202,9 +221,12 @@ def prefetch_ir(a, i):
     kind = ir.FunctionType(ir.VoidType(), [BYTES, INT32, INT32, INT32])
     function = cgutils.get_or_insert_function(a.builder.module, kind, "llvm.prefetch.p0i8")
     address = a.builder.bitcast(address_ir(a, i.value), BYTES)
-    a.builder.call(function, [address, INT32(0), INT32(3), INT32(1)])  # to read; to the nearest cache; data, not code
+    # to read; to the nearest cache; data, not code
+    a.builder.call(function, [address, INT32(0), INT32(3), INT32(1)])
 
 
 @primitive(lambda a, i: types.void, prefetch_ir)
 def prefetch(a, i):
-    """Fetch ``a[i]`` to the cache before it is read. It may lie beyond the array: nothing is read here."""
+    """Fetch ``a[i]`` to the cache before it is read. It may lie beyond the array: nothing is read
+    here.
+    """

@@ -1,9 +1,10 @@
-"""Kernels in the wheel: a shared library for each level of processors, and a manifest with the hash of their sources.
+"""Kernels in the wheel: a shared library for each level of processors, and a manifest with the hash
+of their sources.
 
-`ship.py` makes them. A process opens the library of the best level whose features its CPU has, by the system's own
-loader: neither Numba nor LLVM is imported. A library is used only if it has the hash that the manifest gives, and was
-made of the source files that lie here; so a damaged file, or an edited checkout, costs one warning and is compiled as
-if there were no such kernels.
+`ship.py` makes them. A process opens the library of the best level whose features its CPU has, by
+the system's own loader: neither Numba nor LLVM is imported. A library is used only if it has the
+hash that the manifest gives, and was made of the source files that lie here; so a damaged file, or
+an edited checkout, costs one warning and is compiled as if there were no such kernels.
 """
 
 from __future__ import annotations
@@ -44,7 +45,9 @@ class Library(NamedTuple):
 
 
 def library() -> Library | None:
-    """Return the library for this process' CPU; None if there is none, or if settings ask for other code."""
+    """Return the library for this process' CPU; None if there is none, or if settings ask for other
+    code.
+    """
     if numba_settings() or "NUMBA_ENABLE_AVX" in os.environ or os.environ.get(VARIABLE) == "none":
         return None
     return _library()
@@ -60,7 +63,11 @@ def warn_once() -> None:
     """Warn of the first error, once in a process and at the line that called fastnn."""
     if _errors and not _warned:
         _warned.append(True)
-        warn(RuntimeWarning(f"the kernels that came with fastnn are not used, it compiles its own: {_errors[0]}"))
+        warn(
+            RuntimeWarning(
+                f"the kernels that came with fastnn are not used, it compiles its own: {_errors[0]}"
+            )
+        )
 
 
 def problem() -> str:
@@ -75,11 +82,14 @@ def checksum(manifest: dict[str, Any]) -> str:
 
 @functools.cache
 def _library() -> Library | None:
-    """Return the library, looked for once in a process; None where there is none, or after an error."""
+    """Return the library, looked for once in a process; None where there is none, or after an
+    error.
+    """
     try:
         return _opened()
     except Exception as error:  # whatever a damaged manifest leads to
-        _errors.append(str(error) or type(error).__name__)  # text alone: the exception would keep frames alive
+        # text alone: the exception would keep frames alive
+        _errors.append(str(error) or type(error).__name__)
         return None
 
 
@@ -97,9 +107,13 @@ def _opened() -> Library | None:
         raise RuntimeError(f"{FOLDER / MANIFEST} is damaged: reinstall fastnn-numba")
     if manifest["array_data"] != DATA:
         return None  # a free-threaded Python, whose objects are larger: there is no wheel for it
-    made_for, here = (manifest["system"], manifest["machine"]), (sys.platform, platform.machine())
+    made_for = (manifest["system"], manifest["machine"])
+    here = (sys.platform, platform.machine())
     if made_for != here:
-        raise RuntimeError(f"they are for {' '.join(made_for)}, and this is {' '.join(here)}: reinstall fastnn-numba")
+        raise RuntimeError(
+            f"they are for {' '.join(made_for)}, and this is {' '.join(here)}: reinstall "
+            f"fastnn-numba"
+        )
     if manifest["sources"] != sources_digest():
         raise RuntimeError("its source files were edited since they were compiled")
     level = _best(manifest["levels"])
@@ -107,34 +121,50 @@ def _opened() -> Library | None:
     try:
         is_whole = hashlib.sha256(_read(path)).hexdigest() == level["sha256"]
     except OSError as error:
-        raise RuntimeError(f"{path} cannot be read ({error.strerror}): reinstall fastnn-numba") from error
+        raise RuntimeError(
+            f"{path} cannot be read ({error.strerror}): reinstall fastnn-numba"
+        ) from error
     if not is_whole:
         raise RuntimeError(f"{path} is damaged: reinstall fastnn-numba")
     functions = ctypes.CDLL(str(path))
-    return Library(level["name"], level["signatures"], lambda name: ctypes.cast(functions[name], ctypes.c_void_p).value)
+    return Library(
+        level["name"],
+        level["signatures"],
+        lambda name: ctypes.cast(functions[name], ctypes.c_void_p).value,
+    )
 
 
 def _read(path: pathlib.Path) -> bytes:
-    """Return the content of a file; RuntimeError for anything else of that name, such as a pipe, which would wait."""
-    with open(path, "rb", opener=lambda name, flags: os.open(name, flags | getattr(os, "O_NONBLOCK", 0))) as file:
+    """Return the content of a file; RuntimeError for anything else of that name, such as a pipe,
+    which would wait.
+    """
+    with open(
+        path, "rb", opener=lambda name, flags: os.open(name, flags | getattr(os, "O_NONBLOCK", 0))
+    ) as file:
         if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
             raise RuntimeError(f"{path} is not a regular file: reinstall fastnn-numba")
         return file.read()
 
 
 def _best(levels: list[dict[str, Any]]) -> dict[str, Any]:
-    """Return the first of the levels, which are sorted, that this CPU can run and `VARIABLE` allows."""
+    """Return the first of the levels, which are sorted, that this CPU can run and `VARIABLE`
+    allows.
+    """
     wanted = os.environ.get(VARIABLE)
     chosen = [level for level in levels if wanted in (None, "", level["name"])]
     if not chosen:
         names = ", ".join(level["name"] for level in levels)
-        raise RuntimeError(f"{VARIABLE} is {shown(wanted)}, which is neither none nor one of {names}")
+        raise RuntimeError(
+            f"{VARIABLE} is {shown(wanted)}, which is neither none nor one of {names}"
+        )
     flags = cpu_flags()
     for level in chosen:
         if flags.issuperset(level["flags"]):
             return level
     lacking = " ".join(sorted(set(chosen[-1]["flags"]) - flags))
-    raise RuntimeError(f"they need a CPU of {chosen[-1]['name']} at least, and this one lacks {lacking}")
+    raise RuntimeError(
+        f"they need a CPU of {chosen[-1]['name']} at least, and this one lacks {lacking}"
+    )
 
 
 def cpu_flags() -> set[str]:

@@ -1,8 +1,10 @@
-"""SIMD vectors that are NumPy arrays in Python and LLVM vectors in compiled code, with the same bits in both.
+"""SIMD vectors that are NumPy arrays in Python and LLVM vectors in compiled code, with the same
+bits in both.
 
-A vector is 64 bytes whatever the CPU: 8 float64 or 16 float32 lanes. A primitive is a Python function, which is its
-meaning (and what runs under ``NUMBA_DISABLE_JIT=1``); its decorator says what it compiles to. No fast-math flag is ever
-set, `fma` is always fused and each reduction is one fixed tree: hence the same bits on every instruction set.
+A vector is 64 bytes whatever the CPU: 8 float64 or 16 float32 lanes. A primitive is a Python
+function, which is its meaning (and what runs under ``NUMBA_DISABLE_JIT=1``); its decorator says
+what it compiles to. No fast-math flag is ever set, `fma` is always fused and each reduction is one
+fixed tree: hence the same bits on every instruction set.
 """
 
 from __future__ import annotations
@@ -31,10 +33,14 @@ VECTOR_BYTES = ALIGNMENT  # the format: it shows in the bits of every sum along 
 
 
 class Lanes(np.ndarray):
-    """A vector in Python: a value, never changed in place; numbers take its dtype, as they do in compiled code."""
+    """A vector in Python: a value, never changed in place; numbers take its dtype, as they do in
+    compiled code.
+    """
 
     def __array_ufunc__(self, ufunc, method, *inputs, out=None, **kwargs):
-        return getattr(ufunc, method)(*(np.asarray(x, self.dtype) for x in inputs), **kwargs).view(type(self))
+        return getattr(ufunc, method)(*(np.asarray(x, self.dtype) for x in inputs), **kwargs).view(
+            type(self)
+        )
 
 
 class ManyLanes(Lanes):
@@ -51,14 +57,17 @@ class Vec(types.Type):
 
 
 class Many(Vec):
-    """Numba's type of a number that many networks have, one in each lane: a vector, of which an array may consist.
+    """Numba's type of a number that many networks have, one in each lane: a vector, of which an
+    array may consist.
 
-    Number i of network n then stands at ``i * lanes + n``. What is written for vectors computes with it lane by lane;
-    what goes across the lanes of rows finds a single one, see `memory_ops`. In Python such an array has two dimensions.
+    Number i of network n then stands at ``i * lanes + n``. What is written for vectors computes
+    with it lane by lane; what goes across the lanes of rows finds a single one, see `memory_ops`.
+    In Python such an array has two dimensions.
     """
 
     def __init__(self, elem, lanes):
-        self.elem, self.lanes = elem, lanes
+        self.elem = elem
+        self.lanes = lanes
         self.bitwidth = lanes * elem.bitwidth
         types.Type.__init__(self, name=f"Many({elem}, {lanes})")
 
@@ -67,7 +76,9 @@ class Many(Vec):
 @register_model(Vec)
 def vector_model(manager, vec):
     """Return Numba's model of a vector: LLVM's vector type."""
-    return models.PrimitiveModel(manager, vec, ir.VectorType(manager.lookup(vec.elem).get_value_type(), vec.lanes))
+    return models.PrimitiveModel(
+        manager, vec, ir.VectorType(manager.lookup(vec.elem).get_value_type(), vec.lanes)
+    )
 
 
 def is_many(v):
@@ -87,7 +98,7 @@ def in_double(v):
     return v.view(np.ndarray).astype(np.float64).view(ManyLanes)
 
 
-# ---------------------------------------------------------------------------------------- operators (Python: NumPy's)
+# ---------------------------------------------------------------------- operators (Python: NumPy's)
 
 
 def _register_operator(name, of_floats, of_bits):
@@ -102,11 +113,14 @@ def _register_operator(name, of_floats, of_bits):
     def lowering(x, y):
         vec = x.type if isinstance(x.type, Vec) else y.type
         operands = [v.value if v.type == vec else splat_ir(v, vec.lanes) for v in (x, y)]
-        return getattr(x.builder, of_floats if isinstance(vec.elem, types.Float) else of_bits)(*operands)
+        return getattr(x.builder, of_floats if isinstance(vec.elem, types.Float) else of_bits)(
+            *operands
+        )
 
     formals = (Vec, Vec), (Vec, types.Number), (types.Number, Vec)
     compiled(getattr(operator, name), returns, lowering, formals)
-    compiled(getattr(operator, f"i{name.strip('_')}"), returns, lowering, formals)  # ``v += w``: it makes a new vector
+    # ``v += w``: it makes a new vector
+    compiled(getattr(operator, f"i{name.strip('_')}"), returns, lowering, formals)
 
 
 _register_operator("add", "fadd", "add")
@@ -117,11 +131,18 @@ _register_operator("and_", None, "and_")
 _register_operator("or_", None, "or_")
 _register_operator("lshift", None, "shl")
 _register_operator("rshift", None, "lshr")
-compiled(operator.neg, lambda x: x if isinstance(x, Vec) else None, lambda x: x.builder.fneg(x.value), [[Vec]])
+compiled(
+    operator.neg,
+    lambda x: x if isinstance(x, Vec) else None,
+    lambda x: x.builder.fneg(x.value),
+    [[Vec]],
+)
 
 
 def _alike(first, *others):
-    """Return the signature of a function of vectors of one type whose result is another one of it."""
+    """Return the signature of a function of vectors of one type whose result is another one of
+    it.
+    """
     return first(first, *[first] * len(others))
 
 
@@ -137,8 +158,11 @@ def _fma32(a, x, c):
     s = p + c
     t = s - p
     e = (p - (s - t)) + (c - t)  # s + e = p + c exactly (two-sum)
-    odd = np.where((e != 0) & (s.view(np.int64) & 1 == 0), np.nextafter(s, np.copysign(np.inf, e)), s)
-    return odd.astype(np.float32)  # the sum was rounded to odd, so this second rounding is the right one
+    odd = np.where(
+        (e != 0) & (s.view(np.int64) & 1 == 0), np.nextafter(s, np.copysign(np.inf, e)), s
+    )
+    # the sum was rounded to odd, so this second rounding is the right one
+    return odd.astype(np.float32)
 
 
 def _fma64(a, x, c):
@@ -150,7 +174,8 @@ def _fma64(a, x, c):
     (i, p), (j, q), (k, r) = a.as_integer_ratio(), x.as_integer_ratio(), c.as_integer_ratio()
     n = i * j * r + k * p * q
     try:
-        return n / (p * q * r) if n else a * x + c  # an exact 0 has a sign, by the rules of IEEE 754
+        # an exact 0 has a sign, by the rules of IEEE 754
+        return n / (p * q * r) if n else a * x + c
     except OverflowError:
         return math.inf if n > 0 else -math.inf
 
@@ -206,12 +231,15 @@ def blend_prefix_ir(n, p, q):
     if is_many(p):
         return n.builder.select(n.builder.icmp_signed(">", n.value, INT64(0)), p.value, q.value)
     numbers = ir.Constant(ir.VectorType(INT64, p.type.lanes), list(range(p.type.lanes)))
-    return n.builder.select(n.builder.icmp_signed("<", numbers, splat_ir(n, p.type.lanes)), p.value, q.value)
+    return n.builder.select(
+        n.builder.icmp_signed("<", numbers, splat_ir(n, p.type.lanes)), p.value, q.value
+    )
 
 
 @primitive(lambda n, p, q: p(n, p, p), blend_prefix_ir)
 def blend_prefix(n, p, q):
-    """Return `p` in the first `n` lanes, `q` in the others; n may be negative or larger than the vector.
+    """Return `p` in the first `n` lanes, `q` in the others; n may be negative or larger than the
+    vector.
 
     A number of many networks is one lane.
     """
@@ -220,7 +248,7 @@ def blend_prefix(n, p, q):
     return np.where(np.arange(p.size) < n, p, q).view(Lanes)
 
 
-# ------------------------------------------------------------ exponent and mantissa: integer arithmetic on the bits
+# -------------------------------------------- exponent and mantissa: integer arithmetic on the bits
 
 
 def is_double(v):
@@ -229,12 +257,16 @@ def is_double(v):
 
 
 def _format(v):
-    """Return the mantissa's bits, the bias of the exponent, and the bits of sqrt(1/2) as an integer."""
+    """Return the mantissa's bits, the bias of the exponent, and the bits of sqrt(1/2) as an
+    integer.
+    """
     return (52, 1023, 0x3FE6A09E667F3BCD) if is_double(v) else (23, 127, 0x3F3504F3)
 
 
 def _reinterpretation(kinds):
-    """Return the arguments of `primitive` for a function that reads a vector's bits as another type: {type: other}."""
+    """Return the arguments of `primitive` for a function that reads a vector's bits as another
+    type: {type: other}.
+    """
 
     def returns(v):
         return Many(kinds[v.elem], v.lanes) if isinstance(v, Many) else Vec(kinds[v.elem])
@@ -254,34 +286,46 @@ def from_bits(v):
     return v.view(f"f{v.itemsize}")
 
 
-@primitive(lambda word: types.float64, lambda word: word.builder.bitcast(word.value, ir.DoubleType()))
+@primitive(
+    lambda word: types.float64, lambda word: word.builder.bitcast(word.value, ir.DoubleType())
+)
 def double_of(word):
     """Return the float64 that has the bits of an integer, not of a vector."""
     return float(np.int64(word).view(np.float64))
 
 
 def bit_or(a, b):
-    """Return the bits that are set in a or in b: NaN where one of them is, if the others are zeros."""
+    """Return the bits that are set in a or in b: NaN where one of them is, if the others are
+    zeros.
+    """
     return from_bits(bits(a) | bits(b))
 
 
 def rounding(v):
-    """Return the number S for which S + x, rounded, is S plus the integer nearest to x: its last bit counts ones."""
+    """Return the number S for which S + x, rounded, is S plus the integer nearest to x: its last
+    bit counts ones.
+    """
     mantissa, bias, _ = _format(v)
-    return 1.5 * 2.0**mantissa + bias  # the bias makes the low bits of t the exponent field of 2**(t - S)
+    # the bias makes the low bits of t the exponent field of 2**(t - S)
+    return 1.5 * 2.0**mantissa + bias
 
 
 def pow2(t):
-    """Return ``2**k`` for t = rounding(t) + k, 2**k normal, else any number (also for NaN): one shift."""
+    """Return ``2**k`` for t = rounding(t) + k, 2**k normal, else any number (also for NaN): one
+    shift.
+    """
     mantissa, *_ = _format(t)
     return from_bits(bits(t) << mantissa)
 
 
 def frexp(x):
-    """Return (z, k) of x = 2**k * z, sqrt(1/2) <= z < sqrt(2), for a positive normal x; else any such numbers."""
+    """Return (z, k) of x = 2**k * z, sqrt(1/2) <= z < sqrt(2), for a positive normal x; else any
+    such numbers.
+    """
     mantissa, bias, root = _format(x)
     one = bias << mantissa  # the bits of 1.0
-    moved = bits(x) + (one - root)  # from sqrt(2) on this carries into the exponent, and z falls below 1
+    # from sqrt(2) on this carries into the exponent, and z falls below 1
+    moved = bits(x) + (one - root)
     # k as the last bits of 2**mantissa + k: no conversion from integers, which AVX2 lacks
     k = from_bits((moved >> mantissa) | ((bias + mantissa) << mantissa)) - (2.0**mantissa + bias)
     return from_bits((moved & ((1 << mantissa) - 1)) + root), k

@@ -1,4 +1,6 @@
-"""The back end of the estimators: adds scikit-learn's value of the squared error, sparse X, and diverging steps."""
+"""The back end of the estimators: adds scikit-learn's value of the squared error, sparse X, and
+diverging steps.
+"""
 
 import dataclasses
 import math
@@ -24,8 +26,9 @@ class Adapter(Wrapper):
     ----------
     backend : Backend
     mean_over_outputs : bool
-        scikit-learn's squared error with several outputs: the *value* is the mean over the outputs, the gradient that
-        of the sum (scikit-learn issue 8349). ``L = D / n_outputs + P`` has the gradient of ``D + P``.
+        scikit-learn's squared error with several outputs: the *value* is the mean over the outputs,
+        the gradient that of the sum (scikit-learn issue 8349). ``L = D / n_outputs + P`` has the
+        gradient of ``D + P``.
     """
 
     def __init__(self, backend: Backend, mean_over_outputs: bool = False) -> None:
@@ -38,7 +41,9 @@ class Adapter(Wrapper):
             return super().predict(network, params, X, threads)
         outputs = np.empty((X.shape[0], network.n_outputs), params.dtype)
         for block in _blocks(X.shape[0], _rows_at_once(X, params.dtype)):
-            outputs[block] = super().predict(network, params, _dense(X[block], params.dtype), threads)
+            outputs[block] = super().predict(
+                network, params, _dense(X[block], params.dtype), threads
+            )
         return outputs
 
     def loss_and_gradient(
@@ -46,24 +51,36 @@ class Adapter(Wrapper):
     ) -> tuple[float, Array]:
         """Return the loss of all rows as one batch, and its gradient (n_params,)."""
         gradient = np.empty_like(params)
-        return self.loss(Task(network, SGD(), data, alpha, threads=threads or 1), params, gradient), gradient
+        return self.loss(
+            Task(network, SGD(), data, alpha, threads=threads or 1), params, gradient
+        ), gradient
 
     def loss(self, task: Task, params: Array, gradient: Array | None = None) -> float:
-        """Return the loss of all rows of a task as one batch; write `gradient` (n_params,), where one is given."""
-        network, data, alpha = task.network, task.data, task.alpha
+        """Return the loss of all rows of a task as one batch; write `gradient` (n_params,), where
+        one is given.
+        """
+        network = task.network
+        data = task.data
+        alpha = task.alpha
         if isinstance(data.X, np.ndarray):
             loss = super().loss(task, params, gradient)
             if self.mean_over_outputs:
                 p = self._penalty(network, params, data, alpha)
                 loss = (loss - p) / network.n_outputs + p
             return loss
-        total, d_total, weights = 0.0, np.zeros_like(params), 0.0
+        total = 0.0
+        d_total = np.zeros_like(params)
+        weights = 0.0
         for block in _blocks(len(data.Y), _rows_at_once(data.X, params.dtype)):
-            part = Data(_dense(data.X[block], params.dtype), data.Y[block], data.sample_weight[block])
+            part = Data(
+                _dense(data.X[block], params.dtype), data.Y[block], data.sample_weight[block]
+            )
             weight = float(part.sample_weight.sum())
             loss, d = self.backend.loss_and_gradient(network, params, part, 0.0)
             if weight:
-                total, d_total, weights = total + loss * weight, d_total + d * weight, weights + weight
+                total = total + loss * weight
+                d_total = d_total + d * weight
+                weights = weights + weight
         if gradient is not None:
             for layer in network.layers:
                 d_total[layer.weight] += alpha * params[layer.weight]
@@ -72,7 +89,9 @@ class Adapter(Wrapper):
         return total + self._penalty(network, params, data, alpha)
 
     def value_alpha(self, network: Network, alpha: float) -> float | None:
-        """Return the penalty's strength in the value of a loss that is divided by n_outputs later; None: `alpha`."""
+        """Return the penalty's strength in the value of a loss that is divided by n_outputs later;
+        None: `alpha`.
+        """
         return alpha * network.n_outputs if self.mean_over_outputs else None
 
     def decides(self, task: Task, rows_a_step: int, scored: Task | None) -> bool:
@@ -81,8 +100,12 @@ class Adapter(Wrapper):
         of_steps = scored is None or not self.mean_over_outputs
         return are_dense and of_steps and self.backend.decides(task, rows_a_step, scored)
 
-    def train_steps(self, task: Task, state: StepState, steps: Steps, rules: EpochRules | None = None) -> int:
-        """Train, and return the number of good steps. A sparse X is made dense for the steps that fit `DENSE_BYTES`."""
+    def train_steps(
+        self, task: Task, state: StepState, steps: Steps, rules: EpochRules | None = None
+    ) -> int:
+        """Train, and return the number of good steps. A sparse X is made dense for the steps that
+        fit `DENSE_BYTES`.
+        """
         data = task.data
         if isinstance(data.X, np.ndarray):
             divisor = task.network.n_outputs if self.mean_over_outputs else 1
@@ -95,7 +118,9 @@ class Adapter(Wrapper):
         n_rows = steps.stop - steps.start
         s = 0
         while s < len(n_rows):
-            n_steps = max(1, int(np.searchsorted(np.cumsum(n_rows[s : s + at_once]), at_once, side="right")))
+            n_steps = max(
+                1, int(np.searchsorted(np.cumsum(n_rows[s : s + at_once]), at_once, side="right"))
+            )
             group = slice(s, s + n_steps)
             if n_steps == 1 and n_rows[s] > at_once:
                 rows = steps.rows[steps.start[s] : steps.stop[s]]
@@ -104,9 +129,17 @@ class Adapter(Wrapper):
                 steps.loss[s] = self.one_step(task, state, part, rate)
                 good = int(math.isfinite(steps.loss[s]) and bool(np.isfinite(state.params).all()))
             else:
-                taken = [steps.rows[a:b] for a, b in zip(steps.start[group], steps.stop[group], strict=True)]
-                rows, stop = np.concatenate(taken), np.cumsum(n_rows[group])
-                part = Data(_dense(data.X[rows], state.storage.dtype), data.Y[rows], data.sample_weight[rows])
+                taken = [
+                    steps.rows[a:b]
+                    for a, b in zip(steps.start[group], steps.stop[group], strict=True)
+                ]
+                rows = np.concatenate(taken)
+                stop = np.cumsum(n_rows[group])
+                part = Data(
+                    _dense(data.X[rows], state.storage.dtype),
+                    data.Y[rows],
+                    data.sample_weight[rows],
+                )
                 places = np.arange(len(rows)), stop - n_rows[group], stop
                 few = Steps(*places, steps.learning_rate[group], steps.loss[group])
                 good = self.train_steps(dataclasses.replace(task, data=part), state, few)
@@ -116,8 +149,11 @@ class Adapter(Wrapper):
         return s
 
     def one_step(self, task: Task, state: StepState, batch: Data, rate: float) -> float:
-        """Do one step, diverging or not, on all rows of `batch` with NumPy's update; return the loss before it."""
-        network, optimizer = task.network, task.optimizer
+        """Do one step, diverging or not, on all rows of `batch` with NumPy's update; return the
+        loss before it.
+        """
+        network = task.network
+        optimizer = task.optimizer
         state.t += 1
         if not batch.sample_weight.any():
             return 0.0
@@ -132,8 +168,12 @@ class Adapter(Wrapper):
 
     @staticmethod
     def _penalty(network: Network, params: Array, data: Data, alpha: float) -> float:
-        """Return the value of the penalty, with its squares summed as scikit-learn does, not as the reference."""
-        squares = sum(float(np.dot(params[layer.weight], params[layer.weight])) for layer in network.layers)
+        """Return the value of the penalty, with its squares summed as scikit-learn does, not as the
+        reference.
+        """
+        squares = sum(
+            float(np.dot(params[layer.weight], params[layer.weight])) for layer in network.layers
+        )
         return 0.5 * alpha * squares / float(data.sample_weight.sum())
 
 
@@ -150,7 +190,9 @@ def _dense(X: Any, dtype: np.dtype[Any]) -> Array:
 
 
 def contiguous(X: Any, dtype: np.dtype[Any]) -> Any:
-    """Return X dense in C order, or as CSR if it would take more than `DENSE_BYTES`: an `Adapter` reads both."""
+    """Return X dense in C order, or as CSR if it would take more than `DENSE_BYTES`: an `Adapter`
+    reads both.
+    """
     if isinstance(X, np.ndarray):
         readable = X.dtype == dtype and X.flags.num & READABLE == READABLE
         return X.view(np.ndarray) if readable else np.array(X, dtype, order="C")

@@ -1,4 +1,6 @@
-"""The base of MLPClassifier and MLPRegressor: the stages of a fit, the fitted attributes, the outputs."""
+"""The base of MLPClassifier and MLPRegressor: the stages of a fit, the fitted attributes, the
+outputs.
+"""
 
 import contextlib
 import functools
@@ -41,9 +43,13 @@ from fastnn.network import Network
 from fastnn.state import Data
 from fastnn.training.stopping import STOP_REASONS
 
-ONE_ROW = "X is one row of {:,} columns: one sample of so many inputs. Say X.T, if it is so many samples of one input"
+ONE_ROW = (
+    "X is one row of {:,} columns: one sample of so many inputs. Say X.T, if it is so many "
+    "samples of one input"
+)
 NOT_FINITE = (
-    "Solver produced non-finite parameter weights. The input data may contain large values and need to be preprocessed."
+    "Solver produced non-finite parameter weights. The input data may contain large "
+    "values and need to be preprocessed."
 )
 
 try:
@@ -62,37 +68,42 @@ class BaseMLP(CallbackSupportMixin, Fitted, BaseEstimator, ABC):
     hidden_layer_sizes : int or array-like of int, default=(100,)
         Widths of the hidden layers; ``()`` for none.
     activation : str, Elu, LeakyRelu, or sequence of them, default="relu"
-        Activation of the hidden layers; a sequence has one for each:
-        %(activations)s.
-        Those after "relu" are fastnn's own, as are ``Elu(alpha)`` and ``LeakyRelu(slope)``, as for `fastnn.Network`.
+        Activation of the hidden layers; a sequence has one for each: %(activations)s. Those after
+        "relu" are fastnn's own, as are ``Elu(alpha)`` and ``LeakyRelu(slope)``, as for
+        `fastnn.Network`.
     solver : {"adam", "sgd", "lbfgs", "adamw", "rmsprop", "rprop"}, default="adam"
-        The last three are fastnn's own. "adamw" is "adam" with a weight decay of 0.01 besides `alpha`; "rprop" takes
-        full batches, and `learning_rate_init` is its first step. The regressor has "lm" and "br" besides,
-        Levenberg-Marquardt and Bayesian regularization, for up to some 500 parameters; activation "tanh" suits them.
-        They scale X and y to [-1, 1] by themselves, and have their losses of these; the weights are for raw X.
+        The last three are fastnn's own. "adamw" is "adam" with a weight decay of 0.01 besides
+        `alpha`; "rprop" takes full batches, and `learning_rate_init` is its first step. The
+        regressor has "lm" and "br" besides, Levenberg-Marquardt and Bayesian regularization, for up
+        to some 500 parameters; activation "tanh" suits them. They scale X and y to [-1, 1] by
+        themselves, and have their losses of these; the weights are for raw X.
     alpha : float, default=0.0001
-        Strength of the L2 penalty on the weights; divided by the rows of a batch. "br" finds it by itself.
+        Strength of the L2 penalty on the weights; divided by the rows of a batch. "br" finds it by
+        itself.
     batch_size : int or "auto", default="auto"
         "auto": ``min(200, n_samples)``. "lm" and "br" take all rows, and no number here.
     learning_rate : {"constant", "invscaling", "adaptive"} or schedule, default="constant"
-        A schedule, such as ``fastnn.cosine(0.01)``, is for all solvers but "lbfgs", "lm" and "br", in place of
-        `learning_rate_init`; one without steps ends with `max_iter` epochs. The words are for "sgd". "invscaling":
-        ``learning_rate_init / (t_ + 1) ** power_t`` after each epoch. "adaptive": divided by 5 whenever training would
-        stop, until it is 1e-6.
+        A schedule, such as ``fastnn.cosine(0.01)``, is for all solvers but "lbfgs", "lm" and "br",
+        in place of `learning_rate_init`; one without steps ends with `max_iter` epochs. The words
+        are for "sgd". "invscaling": ``learning_rate_init / (t_ + 1) ** power_t`` after each epoch.
+        "adaptive": divided by 5 whenever training would stop, until it is 1e-6.
     learning_rate_init : float, default=0.001
         For all solvers but "lbfgs", "lm" and "br".
     power_t : float, default=0.5
         See `learning_rate`.
     max_iter : int, default=200
-        The most epochs, or iterations of "lbfgs"; of "lm" and "br", the most epochs of each of the `n_restarts` starts.
+        The most epochs, or iterations of "lbfgs"; of "lm" and "br", the most epochs of each of the
+        `n_restarts` starts.
     shuffle : bool, default=True
         Whether each epoch sees the rows in a new order.
     random_state : int, RandomState or None, default=None
-        Draws the weights, then early stopping's split, then the rows' orders: the numbers that scikit-learn draws.
+        Draws the weights, then early stopping's split, then the rows' orders: the numbers that
+        scikit-learn draws.
     tol : float, default=1e-4
-        An epoch whose loss (score) is not better than the best by this much fails to improve. "lbfgs" ends when no
-        component of the gradient is larger. "lm" and "br" do not use it: they end by the gradient, the damping or the
-        evidence, which `stop_reason_` names, and "lm" with early stopping after `n_iter_no_change` epochs.
+        An epoch whose loss (score) is not better than the best by this much fails to improve.
+        "lbfgs" ends when no component of the gradient is larger. "lm" and "br" do not use it: they
+        end by the gradient, the damping or the evidence, which `stop_reason_` names, and "lm" with
+        early stopping after `n_iter_no_change` epochs.
     verbose : bool, default=False
         Whether to print each epoch's loss.
     warm_start : bool, default=False
@@ -102,8 +113,8 @@ class BaseMLP(CallbackSupportMixin, Fitted, BaseEstimator, ABC):
     nesterovs_momentum : bool, default=True
         For "sgd".
     early_stopping : bool, default=False
-        Whether a part of the rows is set aside, training stops by their score (see `scoring`), and the best epoch's
-        weights are kept.
+        Whether a part of the rows is set aside, training stops by their score (see `scoring`), and
+        the best epoch's weights are kept.
     validation_fraction : float, default=0.1
         Part of the rows that early stopping sets aside.
     beta_1, beta_2 : float, default=0.9, 0.999
@@ -118,22 +129,26 @@ class BaseMLP(CallbackSupportMixin, Fitted, BaseEstimator, ABC):
         The back end that trains and predicts. From here on, the parameters are fastnn's own.
     max_time : float or None, default=None
         Seconds after which training stops, to about 0.05 s.
-    coefs_init, intercepts_init : list of arrays of shapes (fan_in, fan_out) and (fan_out,), default=None
-        Initial weights, one array a layer. Weights are drawn all the same, so that the rows' orders do not change.
+    coefs_init, intercepts_init : list of arrays (fan_in, fan_out) and (fan_out,), default=None
+        Initial weights, one array a layer. Weights are drawn all the same, so that the rows' orders
+        do not change.
     fix_defects : bool, default=False
         Whether to correct what scikit-learn 1.9 gets wrong, at the price of other numbers: see
         docs/howto/scikit-learn.md.
     n_threads : int or None, default=None
-        Threads that share each step, each gradient of L-BFGS, validation rows and predictions: the `threads` of
-        `fastnn.train`. They show in no bit. None: as many as there are cores, where a step has enough work for them.
+        Threads that share each step, each gradient of L-BFGS, validation rows and predictions: the
+        `threads` of `fastnn.train`. They show in no bit. None: as many as there are cores, where a
+        step has enough work for them.
     scoring : str, callable or None, default=None
-        The score by which early stopping goes, of the rows that it sets aside or that `fit` was given. None is
-        scikit-learn's: accuracy or R^2. "loss" is the negative of the loss, without the penalty; take it for classes of
-        which one is rare, where accuracy hardly moves. Also the name of a scorer of scikit-learn's, such as
-        "average_precision", or a function (estimator, X, y) of which greater values are better; where the rows have
-        weights, it is given them as ``sample_weight=``.
+        The score by which early stopping goes, of the rows that it sets aside or that `fit` was
+        given. None is scikit-learn's: accuracy or R^2. "loss" is the negative of the loss, without
+        the penalty; take it for classes of which one is rare, where accuracy hardly moves. Also the
+        name of a scorer of scikit-learn's, such as "average_precision", or a function (estimator,
+        X, y) of which greater values are better; where the rows have weights, it is given them as
+        ``sample_weight=``.
     clip_norm : float or None, default=None
-        The most that the length of a step's gradient may be, for all solvers but "lbfgs", "lm" and "br".
+        The most that the length of a step's gradient may be, for all solvers but "lbfgs", "lm" and
+        "br".
 
     Attributes
     ----------
@@ -153,8 +168,8 @@ class BaseMLP(CallbackSupportMixin, Fitted, BaseEstimator, ABC):
         Loss of each epoch. This and the next three are not there for "lbfgs".
     best_loss_ : float or None
     validation_scores_ : list of float or None
-        Early stopping's score after each epoch; of ``scoring="loss"`` the negative loss, as in HistGradientBoosting,
-        so that greater is better.
+        Early stopping's score after each epoch; of ``scoring="loss"`` the negative loss, as in
+        HistGradientBoosting, so that greater is better.
     best_validation_score_ : float or None
         The greatest of them.
     validation_loss_curve_ : list of float
@@ -179,7 +194,9 @@ class BaseMLP(CallbackSupportMixin, Fitted, BaseEstimator, ABC):
     @classmethod
     @functools.cache
     def _get_param_names(cls) -> list[str]:
-        """Return the names of the parameters, for which scikit-learn inspects the constructor each time."""
+        """Return the names of the parameters, for which scikit-learn inspects the constructor each
+        time.
+        """
         return super()._get_param_names()
 
     @abstractmethod
@@ -206,14 +223,18 @@ class BaseMLP(CallbackSupportMixin, Fitted, BaseEstimator, ABC):
         loss = validation.attribute(self, "loss", str)
         if loss != "quantile":
             if self.quantile is not None:
-                raise ValueError(f'quantile={cut(self.quantile)} is for loss="quantile", not loss={loss!r}')
+                raise ValueError(
+                    f'quantile={cut(self.quantile)} is for loss="quantile", not loss={loss!r}'
+                )
             return loss
         if self.quantile is None:
             raise ValueError('loss="quantile" needs quantile=, a number between 0 and 1')
         return Pinball(float(self.quantile))
 
     def _network(self, sizes: tuple[int, ...]) -> Network:
-        """Return the network of so many inputs, neurons and outputs whose loss and activations are the estimator's."""
+        """Return the network of so many inputs, neurons and outputs whose loss and activations are
+        the estimator's.
+        """
         output = validation.attribute(self, "out_activation_", str)
         return validation.network_of(sizes, self._activation(), output, self._loss())
 
@@ -241,18 +262,19 @@ class BaseMLP(CallbackSupportMixin, Fitted, BaseEstimator, ABC):
         X : array-like or sparse matrix of shape (n_samples, n_features)
             The input data. float32 is computed with as float32, everything else as float64.
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
-            Numbers of a regressor. Class labels of a classifier; a column of zeros and ones for each class where a row
-            may have several.
+            Numbers of a regressor. Class labels of a classifier; a column of zeros and ones for
+            each class where a row may have several.
         sample_weight : array-like of shape (n_samples,), default=None
             Not negative.
         validation_data : tuple (X, y) or (X, y, sample_weight), default=None
-            X_val, y_val and sample_weight_val in one. A Pipeline does not transform what is in it: give X_val behind a
-            scaler.
+            X_val, y_val and sample_weight_val in one. A Pipeline does not transform what is in it:
+            give X_val behind a scaler.
         X_val : array-like or sparse matrix of shape (n_val, n_features), default=None
-            Rows that are not trained on: `validation_loss_curve_` holds their loss after each epoch, and early stopping
-            goes by them in place of a part of X. ``Pipeline(..., transform_input=["X_val"])`` transforms them like X,
-            with metadata routing: see docs/howto/scikit-learn.md. Without routing, ``mlp__X_val=`` hands them on as
-            they are: behind a scaler, scores would be those of rows that were not scaled.
+            Rows that are not trained on: `validation_loss_curve_` holds their loss after each
+            epoch, and early stopping goes by them in place of a part of X. ``Pipeline(...,
+            transform_input=["X_val"])`` transforms them like X, with metadata routing: see
+            docs/howto/scikit-learn.md. Without routing, ``mlp__X_val=`` hands them on as they are:
+            behind a scaler, scores would be those of rows that were not scaled.
         y_val : array-like of shape (n_val,) or (n_val, n_outputs), default=None
             What belongs to X_val.
         sample_weight_val : array-like of shape (n_val,), default=None
@@ -272,7 +294,9 @@ class BaseMLP(CallbackSupportMixin, Fitted, BaseEstimator, ABC):
         >>> mlp.score(X, y) > 0.95
         True
         """
-        return self._fit(X, y, sample_weight, validation_rows(validation_data, X_val, y_val, sample_weight_val))
+        return self._fit(
+            X, y, sample_weight, validation_rows(validation_data, X_val, y_val, sample_weight_val)
+        )
 
     def predict(self, X: Any) -> Any:
         """Predict labels or numbers.
@@ -300,7 +324,12 @@ class BaseMLP(CallbackSupportMixin, Fitted, BaseEstimator, ABC):
         return self._decode(self._outputs(X))
 
     def _fit(
-        self, X: Any, y: Any, sample_weight: Any = None, validation_data: Any = None, incremental: bool = False
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any = None,
+        validation_data: Any = None,
+        incremental: bool = False,
     ) -> Any:
         with self._explained(incremental):
             first_pass = not hasattr(self, "coefs_") or (not self.warm_start and not incremental)
@@ -319,11 +348,15 @@ class BaseMLP(CallbackSupportMixin, Fitted, BaseEstimator, ABC):
             if self.early_stopping and incremental:
                 raise ValueError("partial_fit does not support early_stopping=True")
 
-            inputs = self._fit_inputs(X, Y, sample_weight, validation_data, hidden, incremental, first_pass)
+            inputs = self._fit_inputs(
+                X, Y, sample_weight, validation_data, hidden, incremental, first_pass
+            )
             if self.solver in validation.SECOND_ORDER_SOLVERS:
                 params, attributes = fit_second_order(self, inputs)
             else:
-                params, attributes = Fit(self, inputs).run() if stochastic else fit_lbfgs(self, inputs)
+                params, attributes = (
+                    Fit(self, inputs).run() if stochastic else fit_lbfgs(self, inputs)
+                )
             self.__dict__.update(attributes)
             if self.fix_defects and self.solver == "lbfgs":
                 params = params.astype(X.dtype, copy=False)
@@ -337,18 +370,24 @@ class BaseMLP(CallbackSupportMixin, Fitted, BaseEstimator, ABC):
 
     @contextlib.contextmanager
     def _explained(self, incremental: bool) -> Iterator[None]:
-        """Check the parameters after an error of a `partial_fit`, which does not check them before: that takes long."""
+        """Check the parameters after an error of a `partial_fit`, which does not check them before:
+        that takes long.
+        """
         try:
             yield
         except (TypeError, ValueError, AttributeError, ArithmeticError) as error:
             if incremental:
                 self._validate_params()
             if isinstance(error, OverflowError):
-                raise ValueError(f"a parameter is too large for a number of float64: {error}") from error
+                raise ValueError(
+                    f"a parameter is too large for a number of float64: {error}"
+                ) from error
             raise
 
     def _generator(self) -> np.random.RandomState:
-        """Return the generator of `random_state`; for a number it is kept and seeded anew: making one takes 100 us."""
+        """Return the generator of `random_state`; for a number it is kept and seeded anew: making
+        one takes 100 us.
+        """
         seed: Any = self.random_state
         if not isinstance(seed, Integral):
             return check_random_state(seed)
@@ -360,9 +399,14 @@ class BaseMLP(CallbackSupportMixin, Fitted, BaseEstimator, ABC):
 
     @short_errors()
     def _validate_params(self) -> None:
-        """Check the parameters as scikit-learn does, with a hint for a name that another library has."""
+        """Check the parameters as scikit-learn does, with a hint for a name that another library
+        has.
+        """
         if isinstance(self.loss, Value):
-            said = f"loss must be a name here, not {shown(self.loss)}: values are for fastnn.Network and train"
+            said = (
+                f"loss must be a name here, not {shown(self.loss)}: values are for "
+                f"fastnn.Network and train"
+            )
             raise InvalidParameterError(said)
         try:
             super()._validate_params()
@@ -373,19 +417,33 @@ class BaseMLP(CallbackSupportMixin, Fitted, BaseEstimator, ABC):
         self._activation()  # raises what is to be raised
 
     def _hint(self, error: str) -> str:
-        if error.startswith("The 'learning_rate' parameter") and isinstance(self.learning_rate, Real):
-            return f" (learning_rate is the schedule; did you mean learning_rate_init={self.learning_rate!r}?)"
-        is_second_order = isinstance(self.solver, str) and self.solver in validation.SECOND_ORDER_SOLVERS
+        if error.startswith("The 'learning_rate' parameter") and isinstance(
+            self.learning_rate, Real
+        ):
+            return (
+                f" (learning_rate is the schedule; did you mean "
+                f"learning_rate_init={self.learning_rate!r}?)"
+            )
+        is_second_order = (
+            isinstance(self.solver, str) and self.solver in validation.SECOND_ORDER_SOLVERS
+        )
         if error.startswith("The 'solver' parameter") and is_second_order:
-            return " ('lm' and 'br' minimize the squared error, for MLPRegressor; 'lbfgs' is the one for few rows here)"
+            return (
+                " ('lm' and 'br' minimize the squared error, for MLPRegressor; 'lbfgs' is the "
+                "one for few rows here)"
+            )
         for name, constraints in self._parameter_constraints.items():
-            legal = {option for c in constraints if isinstance(c, StrOptions) for option in c.options}
+            legal = {
+                option for c in constraints if isinstance(c, StrOptions) for option in c.options
+            }
             value = getattr(self, name)
             if legal and isinstance(value, str) and value not in legal:
                 return did_you_mean(value, sorted(legal))
         return ""
 
-    def _begin(self, sizes: tuple[int, ...], dtype: np.dtype[Any], first_pass: bool) -> tuple[Array, Network]:
+    def _begin(
+        self, sizes: tuple[int, ...], dtype: np.dtype[Any], first_pass: bool
+    ) -> tuple[Array, Network]:
         """Return the initial parameters, and their network."""
         if not first_pass:
             fitted = self._weights_now()
@@ -395,25 +453,45 @@ class BaseMLP(CallbackSupportMixin, Fitted, BaseEstimator, ABC):
             self.n_outputs_ = sizes[-1]
             return fitted.params, self._network(sizes)
         self.t_ = self.n_iter_ = 0
-        self.n_layers_, self.n_outputs_ = len(sizes), sizes[-1]
+        self.n_layers_ = len(sizes)
+        self.n_outputs_ = sizes[-1]
         self.out_activation_ = self._output_activation()
         network = self._network(sizes)
-        params = validation.draw_params(network, self._activation(), self._random_state).astype(dtype)
-        for name, views in (("coefs_init", network.weights(params)), ("intercepts_init", network.biases(params))):
+        params = validation.draw_params(network, self._activation(), self._random_state).astype(
+            dtype
+        )
+        for name, views in (
+            ("coefs_init", network.weights(params)),
+            ("intercepts_init", network.biases(params)),
+        ):
             if getattr(self, name) is not None:
                 fill_layers(name, views, getattr(self, name))
         for name in ("validation_loss_curve_", "gamma_"):
             self.__dict__.pop(name, None)
         # SciPy calls the objective with the dtype of its first point, and returns float64
-        return params.astype(np.float64 if self.fix_defects and self.solver == "lbfgs" else dtype), network
+        return params.astype(
+            np.float64 if self.fix_defects and self.solver == "lbfgs" else dtype
+        ), network
 
     def _fit_inputs(
-        self, X: Any, Y: Array, weight: Any, given: Any, hidden: list[int], incremental: bool, first_pass: bool
+        self,
+        X: Any,
+        Y: Array,
+        weight: Any,
+        given: Any,
+        hidden: list[int],
+        incremental: bool,
+        first_pass: bool,
     ) -> FitInputs:
-        n, sizes = len(Y), (X.shape[1], *hidden, Y.shape[1])
+        n = len(Y)
+        sizes = (X.shape[1], *hidden, Y.shape[1])
         params, network = self._begin(sizes, X.dtype, first_pass)
         if self.solver in validation.STOCHASTIC_SOLVERS:
-            known = validation.attribute(self, "_optimizer", Solver | None, None) if incremental else None
+            known = (
+                validation.attribute(self, "_optimizer", Solver | None, None)
+                if incremental
+                else None
+            )
             self._optimizer = Solver(self) if known is None else known
         dtype = params.dtype
         split = self.solver != "lbfgs" and self.early_stopping
@@ -423,45 +501,66 @@ class BaseMLP(CallbackSupportMixin, Fitted, BaseEstimator, ABC):
             watched = HeldOut(*self._checked_validation(*given), dtype, self._labels())
             held_out = watched if split else None
         elif split:
-            labels = self._split_by(Y)  # `train_test_split` asks the same classes, and validates more
+            # `train_test_split` asks the same classes, and validates more
+            labels = self._split_by(Y)
             kind = ShuffleSplit if labels is None else StratifiedShuffleSplit
-            splits = kind(1, test_size=self.validation_fraction, random_state=self._random_state).split(rows, labels)
+            splits = kind(
+                1, test_size=self.validation_fraction, random_state=self._random_state
+            ).split(rows, labels)
             rows, rest = next(splits)
             if len(rest) < 2:
                 raise ValueError(
-                    "The validation set is too small. Increase 'validation_fraction' or the size of your dataset."
+                    "The validation set is too small. Increase 'validation_fraction' or the "
+                    "size "
+                    "of your dataset."
                 )
             weight_held_out = None if weight is None else weight[rest]
             held_out = HeldOut(X[rest], Y[rest], weight_held_out, dtype, self._labels())
         weights = np.ones(n, dtype) if weight is None else contiguous(weight, dtype)
         data = Data(contiguous(X, dtype), contiguous(Y, dtype), weights)
-        mean = self.loss == "squared_error" and self.n_outputs_ > 1 and self._labels() is None and not self.fix_defects
+        mean = (
+            self.loss == "squared_error"
+            and self.n_outputs_ > 1
+            and self._labels() is None
+            and not self.fix_defects
+        )
         loss_is_nan = self.loss == "poisson" and bool((Y < 0).any())
         if loss_is_nan and self.fix_defects:
             raise ValueError("loss='poisson' takes targets that are not negative")
         on_epoch = epoch_callback(self, X, Y, weight, network)
         backend = Adapter(get_backend(self.backend), mean)
         if self.solver in validation.STOCHASTIC_SOLVERS:
-            weighted = weight is not None or (watched is not None and watched.sample_weight is not None)
+            weighted = weight is not None or (
+                watched is not None and watched.sample_weight is not None
+            )
             optimizer = self._optimizer.optimizer
-            check_supported(backend, network, optimizer, alpha=float(self.alpha), sample_weight=weighted)
+            check_supported(
+                backend, network, optimizer, alpha=float(self.alpha), sample_weight=weighted
+            )
         flags = incremental, first_pass, loss_is_nan
         return FitInputs(network, backend, data, rows, params, held_out, watched, *flags, on_epoch)
 
-    def _checked_validation(self, X: Any, y: Any, sample_weight: Any = None) -> tuple[Any, Array, Array | None]:
+    def _checked_validation(
+        self, X: Any, y: Any, sample_weight: Any = None
+    ) -> tuple[Any, Array, Array | None]:
         with errors_of("X_val, the validation rows"):
             X = validation.validated(self, X, dtype=(np.float64, np.float32), reset=False)
         with short_errors():
             y = validation.checked_targets("the y of validation data", y)
             Y = self._encode_validation(y)
             if len(Y) != X.shape[0]:
-                raise ValueError(f"the validation data's X has {X.shape[0]} rows, its y has {len(Y)}")
+                raise ValueError(
+                    f"the validation data's X has {X.shape[0]} rows, its y has {len(Y)}"
+                )
             weight = row_weights(self, y, sample_weight)
             return X, Y, checked_weight(weight, X)
 
     def _has_epochs(self) -> bool:
         if self.solver not in validation.STOCHASTIC_SOLVERS:
-            said = f"partial_fit is only available for stochastic optimizers. {cut(self.solver)} is not stochastic."
+            said = (
+                f"partial_fit is only available for stochastic optimizers. {cut(self.solver)} "
+                f"is not stochastic."
+            )
             raise AttributeError(said)
         return True
 
@@ -476,22 +575,31 @@ _REASONS = ", ".join(f'"{reason}"' for reason in STOP_REASONS if reason != "runn
 BaseMLP.__doc__ = display.fill(BaseMLP.__doc__, {"activations": _ACTIVATIONS, "reasons": _REASONS})
 
 
-def validation_rows(validation_data: Any, X_val: Any, y_val: Any, sample_weight_val: Any) -> tuple[Any, ...] | None:
-    """The rows to validate on, (X, y) or (X, y, sample_weight), in whichever way `fit` was given them; None if not."""
+def validation_rows(
+    validation_data: Any, X_val: Any, y_val: Any, sample_weight_val: Any
+) -> tuple[Any, ...] | None:
+    """The rows to validate on, (X, y) or (X, y, sample_weight), in whichever way `fit` was given
+    them; None if not.
+    """
     check_validation_parts(X_val, y_val, sample_weight_val)
     if validation_data is None:
         return None if X_val is None else (X_val, y_val, sample_weight_val)
     if X_val is not None:
-        raise ValueError("validation_data and X_val are the same thing in two ways: give one of them")
+        raise ValueError(
+            "validation_data and X_val are the same thing in two ways: give one of them"
+        )
     if not isinstance(validation_data, (tuple, list)) or len(validation_data) not in (2, 3):
         raise ValueError("validation_data must be a tuple (X, y) or (X, y, sample_weight)")
     return tuple(validation_data)
 
 
-def epoch_callback(mlp: Any, X: Any, Y: Array, sample_weight: Array | None, network: Network) -> Any:
+def epoch_callback(
+    mlp: Any, X: Any, Y: Array, sample_weight: Array | None, network: Network
+) -> Any:
     """Return the function to call after each epoch with the parameters, and with None at the end.
 
-    It returns whether a callback wants to stop. None is returned in its place if there are no callbacks.
+    It returns whether a callback wants to stop. None is returned in its place if there are no
+    callbacks.
     """
     if not getattr(mlp, "_skl_callbacks", None):
         return None
@@ -505,16 +613,23 @@ def epoch_callback(mlp: Any, X: Any, Y: Array, sample_weight: Array | None, netw
         epoch.call_on_fit_task_begin(**fit)
         return epoch
 
-    n_epochs, epoch = 0, begun_epoch()
+    n_epochs = 0
+    epoch = begun_epoch()
 
     def fitted(params: Array | None) -> dict[str, Any]:
         weights = mlp._flat if params is None else Weights.of(network, np.array(params))
-        return {"coefs_": list(weights.coefs), "intercepts_": list(weights.intercepts), "_flat": weights}
+        return {
+            "coefs_": list(weights.coefs),
+            "intercepts_": list(weights.intercepts),
+            "_flat": weights,
+        }
 
     def on_epoch(params: Array | None) -> bool:
         nonlocal n_epochs, epoch
         ended = root if params is None else epoch
-        stop = bool(ended.call_on_fit_task_end(**fit, reconstruction_attributes=lambda: fitted(params)))
+        stop = bool(
+            ended.call_on_fit_task_end(**fit, reconstruction_attributes=lambda: fitted(params))
+        )
         n_epochs += 1
         if params is not None and n_epochs < mlp.max_iter and not stop:
             epoch = begun_epoch()

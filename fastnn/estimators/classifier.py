@@ -34,26 +34,34 @@ from fastnn.training.results import TrainingResult
 
 def _shows_decisions(mlp: Any) -> bool:
     if not mlp.expose_decision_function:
-        why = "scikit-learn's MLPClassifier has no decision_function, and others would use it where they use"
-        raise AttributeError(f"{why} predict_proba now; MLPClassifier(expose_decision_function=True) has one")
+        why = (
+            "scikit-learn's MLPClassifier has no decision_function, and others would use it "
+            "where they use"
+        )
+        raise AttributeError(
+            f"{why} predict_proba now; MLPClassifier(expose_decision_function=True) has one"
+        )
     return True
 
 
 @documented
 class MLPClassifier(Saving, ClassifierMixin, BaseMLP):
-    """A drop-in MLPClassifier: scikit-learn's on fastnn's back ends, with the same weights for the same seed, sooner.
+    """A drop-in MLPClassifier: scikit-learn's on fastnn's back ends, with the same weights for the
+    same seed, sooner.
 
-    Parameters and attributes are scikit-learn's, in the same order with the same defaults, and then fastnn's own.
+    Parameters and attributes are scikit-learn's, in the same order with the same defaults, and then
+    fastnn's own.
 
     Parameters
     ----------
     loss : {"log_loss", "squared_error"}, default="log_loss"
         Summed over the outputs, which are probabilities either way.
     class_weight : dict, list of dict, "balanced" or None, default=None
-        Multiplies the weights of the rows of each class. "balanced": n_samples / (n_classes * rows of the class).
+        Multiplies the weights of the rows of each class. "balanced": n_samples / (n_classes * rows
+        of the class).
     expose_decision_function : bool, default=False
-        Whether there is a `decision_function`. scikit-learn's MLP has none; where there is one, others (such as
-        CalibratedClassifierCV) take it in place of `predict_proba`.
+        Whether there is a `decision_function`. scikit-learn's MLP has none; where there is one,
+        others (such as CalibratedClassifierCV) take it in place of `predict_proba`.
 
     Attributes
     ----------
@@ -123,14 +131,16 @@ class MLPClassifier(Saving, ClassifierMixin, BaseMLP):
         Parameters
         ----------
         result : TrainingResult
-            Of a network with the output softmax, or sigmoid: one for the second of two classes, or one for each of
-            several labels that a row may have. The state of its optimizer is not taken over: `partial_fit` begins with
-            a new one.
+            Of a network with the output softmax, or sigmoid: one for the second of two classes, or
+            one for each of several labels that a row may have. The state of its optimizer is not
+            taken over: `partial_fit` begins with a new one.
         classes : array-like of shape (n_classes,)
-            The label of each output, or of one sigmoid output those of 0 and 1; ``range(n_outputs)`` for several
-            sigmoid ones. The outputs are put into the order of sorted labels, which `classes_` has.
+            The label of each output, or of one sigmoid output those of 0 and 1;
+            ``range(n_outputs)`` for several sigmoid ones. The outputs are put into the order of
+            sorted labels, which `classes_` has.
         **parameters
-            Parameters of the classifier other than those of its network, such as ``solver="sgd"``, for further fits.
+            Parameters of the classifier other than those of its network, such as ``solver="sgd"``,
+            for further fits.
 
         Returns
         -------
@@ -140,7 +150,8 @@ class MLPClassifier(Saving, ClassifierMixin, BaseMLP):
         Raises
         ------
         TypeError, ValueError
-            For what is no result, for a network that the classifier does not have, and for other classes.
+            For what is no result, for a network that the classifier does not have, and for other
+            classes.
 
         Examples
         --------
@@ -153,18 +164,27 @@ class MLPClassifier(Saving, ClassifierMixin, BaseMLP):
         True
         """
         squares = {"squared_error": "squared_error"}
-        legal = {"softmax": {"cross_entropy": "log_loss"} | squares, "sigmoid": {"log_loss": "log_loss"} | squares}
+        legal = {
+            "softmax": {"cross_entropy": "log_loss"} | squares,
+            "sigmoid": {"log_loss": "log_loss"} | squares,
+        }
         made: MLPClassifier = from_result(cls, result, parameters, legal)
         n = made.n_outputs_
-        y_type = "multiclass" if made.out_activation_ == "softmax" else MULTILABEL if n > 1 else "binary"
+        y_type = (
+            "multiclass" if made.out_activation_ == "softmax" else MULTILABEL if n > 1 else "binary"
+        )
         made.classes_, order = labels.sorted_classes(classes, 2 if y_type == "binary" else n)
-        W, b = made.coefs_[-1], made.intercepts_[-1]
+        W = made.coefs_[-1]
+        b = made.intercepts_[-1]
         if y_type == "binary" and order[0] == 1:  # 1 - sigmoid(z) is sigmoid(-z)
             np.negative(W, out=W), np.negative(b, out=b)
         elif y_type == "multiclass":
-            W[...], b[...] = W[:, order], b[order]
+            W[...] = W[:, order]
+            b[...] = b[order]
         elif y_type == MULTILABEL and made.classes_.tolist() != list(range(n)):
-            raise ValueError(f"classes of several sigmoid outputs must be range({n}), not {shown(classes)}")
+            raise ValueError(
+                f"classes of several sigmoid outputs must be range({n}), not {shown(classes)}"
+            )
         made._label_binarizer = labels.binarizer_with(made.classes_, y_type)
         return made
 
@@ -226,7 +246,8 @@ class MLPClassifier(Saving, ClassifierMixin, BaseMLP):
 
     @available_if(_shows_decisions)
     def decision_function(self, X: Any) -> Array:
-        """Compute the outputs before their activation: log-odds, with ``expose_decision_function=True`` only.
+        """Compute the outputs before their activation: log-odds, with
+        ``expose_decision_function=True`` only.
 
         Parameters
         ----------
@@ -243,7 +264,9 @@ class MLPClassifier(Saving, ClassifierMixin, BaseMLP):
         >>> from sklearn.datasets import load_iris
         >>> from fastnn import MLPClassifier
         >>> X, y = load_iris(return_X_y=True)
-        >>> mlp = MLPClassifier((8,), solver="lbfgs", random_state=0, expose_decision_function=True).fit(X, y == 0)
+        >>> mlp = MLPClassifier(
+        ...     (8,), solver="lbfgs", random_state=0, expose_decision_function=True
+        ... ).fit(X, y == 0)
         >>> bool((mlp.predict(X) == (mlp.decision_function(X) > 0)).all())
         True
         """
@@ -284,14 +307,19 @@ class MLPClassifier(Saving, ClassifierMixin, BaseMLP):
         450
         """
         if isinstance(self.class_weight, str) and self.class_weight == "balanced":
-            raise ValueError("class_weight='balanced' is not supported for partial_fit: give sample_weight instead")
+            raise ValueError(
+                "class_weight='balanced' is not supported for partial_fit: give sample_weight "
+                "instead"
+            )
         known = labels_of(self) if hasattr(self, "classes_") else None
         with short_errors():
             y = checked_targets("y", y)
             is_known = known is not None and classes is not None and labels.are_all(classes, known)
             if not is_known and _check_partial_fit_first_call(self, classes):
                 self._label_binarizer = LabelBinarizer()
-                self._label_binarizer.fit(y if type_of_target(y).startswith("multilabel") else classes)
+                self._label_binarizer.fit(
+                    y if type_of_target(y).startswith("multilabel") else classes
+                )
         return self._fit(X, y, sample_weight, incremental=True)
 
     def _encode(self, X: Any, y: Any, incremental: bool, reset: bool) -> tuple[Any, Array]:
@@ -303,14 +331,18 @@ class MLPClassifier(Saving, ClassifierMixin, BaseMLP):
             self.classes_ = self._label_binarizer.classes_
         known = labels_of(self)
         number = labels.numbers_of(y, known)
-        missing = number is None or (self.warm_start and not np.bincount(number, minlength=len(known)).all())
+        missing = number is None or (
+            self.warm_start and not np.bincount(number, minlength=len(known)).all()
+        )
         if goes_on and missing:
             labels.check_classes(unique_labels(y), known, all_again=self.warm_start)
         return X, labels.targets_of(y, self._binarizer(), number)
 
     def _encode_validation(self, y: Any) -> Array:
         number = labels.numbers_of(y, self.classes_)
-        unknown = [] if number is not None else np.setdiff1d(unique_labels(y), self.classes_).tolist()
+        unknown = (
+            [] if number is not None else np.setdiff1d(unique_labels(y), self.classes_).tolist()
+        )
         if unknown:
             raise ValueError(f"the validation data have classes that y has not: {shown(unknown)}")
         return labels.targets_of(y, self._binarizer(), number)
@@ -319,7 +351,8 @@ class MLPClassifier(Saving, ClassifierMixin, BaseMLP):
         return attribute(self, "_label_binarizer", LabelBinarizer)
 
     def _decode(self, outputs: Array) -> Any:
-        binarizer, classes = self._binarizer(), labels_of(self)
+        binarizer = self._binarizer()
+        classes = labels_of(self)
         if binarizer.y_type_ == "multiclass" and outputs.shape[1] == len(classes):
             return classes.take(outputs.argmax(axis=1), mode="clip")
         outputs = outputs.ravel() if self.n_outputs_ == 1 else outputs
@@ -332,7 +365,8 @@ class MLPClassifier(Saving, ClassifierMixin, BaseMLP):
             return None
         yes = Y[:, 0]
         few = min(np.count_nonzero(yes), np.count_nonzero(~yes)) < 2
-        return yes.astype(str) if few else yes  # text, as scikit-learn's error names the classes, takes twice as long
+        # text, as scikit-learn's error names the classes, takes twice as long
+        return yes.astype(str) if few else yes
 
     def _output_activation(self) -> str:
         return "softmax" if self._binarizer().y_type_ == "multiclass" else "logistic"

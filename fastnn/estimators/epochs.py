@@ -37,7 +37,9 @@ LOSSES = of_epochs.LOSS
 
 @dataclass
 class FitRecord:
-    """Fitted attributes before the fit ends, with the names on the estimator but for the last underscore."""
+    """Fitted attributes before the fit ends, with the names on the estimator but for the last
+    underscore.
+    """
 
     t: int
     """Samples seen, earlier calls included."""
@@ -66,16 +68,23 @@ class FitRecord:
         validated : bool
             Whether there is a loss of validation data to record.
         """
-        by, now = getattr(mlp, "_scored_by", None), mlp.scoring
-        same_score = by is now or (isinstance(by, str) and isinstance(now, str) and by == now)  # else of another kind
+        by = getattr(mlp, "_scored_by", None)
+        now = mlp.scoring
+        # else of another kind
+        same_score = by is now or (isinstance(by, str) and isinstance(now, str) and by == now)
 
         def before(name: str, kind: type | UnionType, default: Any = None) -> Any:
             is_score = name in ("validation_scores_", "best_validation_score_")
-            return default if first_pass or (is_score and not same_score) else attribute(mlp, name, kind, default)
+            return (
+                default
+                if first_pass or (is_score and not same_score)
+                else attribute(mlp, name, kind, default)
+            )
 
         record = cls(
             before("t_", Integral, 0),
-            before("loss_curve_", list, []),  # appended to: copies in each call would take ever longer
+            # appended to: copies in each call would take ever longer
+            before("loss_curve_", list, []),
             before("_no_improvement_count", Integral, 0),
             before("best_loss_", Real | None),
             before("best_validation_score_", Real | None),
@@ -97,7 +106,10 @@ class FitRecord:
     def attributes(self) -> dict[str, Any]:
         """Return the fitted attributes by their names on the estimator."""
         values = dict(vars(self))
-        private = {"_no_improvement_count": values.pop("no_improvement_count"), "_scored_by": values.pop("scoring")}
+        private = {
+            "_no_improvement_count": values.pop("no_improvement_count"),
+            "_scored_by": values.pop("scoring"),
+        }
         if self.validation_loss_curve is None:
             del values["validation_loss_curve"]
         if not self.loss_curve:
@@ -111,7 +123,8 @@ SMALLEST_RATE = 1e-6
 
 @dataclass(frozen=True)
 class InverseScaling(Schedule):
-    """scikit-learn's "invscaling": constant within an epoch, ``base / (t + 1) ** power_t`` with t in samples.
+    """scikit-learn's "invscaling": constant within an epoch, ``base / (t + 1) ** power_t`` with t
+    in samples.
 
     `learning_rate` is that of the first epoch, `t` the number of samples seen before it.
     """
@@ -152,11 +165,15 @@ class Solver:
 
     def __init__(self, mlp: Any) -> None:
         rate = float(mlp.learning_rate_init)
-        self.schedule = mlp.learning_rate if mlp.solver == "sgd" or callable(mlp.learning_rate) else "constant"
+        self.schedule = (
+            mlp.learning_rate if mlp.solver == "sgd" or callable(mlp.learning_rate) else "constant"
+        )
         self.power_t = float(mlp.power_t)
         moments = {"beta_1": mlp.beta_1, "beta_2": mlp.beta_2, "epsilon": mlp.epsilon}
         sgd = {"momentum": mlp.momentum, "nesterov": bool(mlp.nesterovs_momentum)}
-        own = {"sgd": sgd, "rmsprop": {"epsilon": mlp.epsilon}, "rprop": {}}.get(mlp.solver, moments)
+        own = {"sgd": sgd, "rmsprop": {"epsilon": mlp.epsilon}, "rprop": {}}.get(
+            mlp.solver, moments
+        )
         kind = {name.lower(): kind for name, kind in OPTIMIZERS.items()}[mlp.solver]
         self.optimizer: Optimizer = kind(rate, clip_norm=mlp.clip_norm, **own)
         self.base = self.learning_rate = rate
@@ -166,12 +183,18 @@ class Solver:
         self._network: Network | None = None
 
     def begin(self, network: Network, params: Array) -> StepState:
-        """Return the state of a training that begins at `params` and goes on with the last one's vectors."""
+        """Return the state of a training that begins at `params` and goes on with the last one's
+        vectors.
+        """
         state = StepState.create(params, self.optimizer.n_slots)
-        state.t = self.t if callable(self.schedule) else 0  # that of a schedule is the absolute step
+        # that of a schedule is the absolute step
+        state.t = self.t if callable(self.schedule) else 0
         if self._slots is not None:
             if self._slots.shape[1] != network.n_params:
-                what = f"{network.n_params} numbers, but the optimizer has moments of {self._slots.shape[1]}"
+                what = (
+                    f"{network.n_params} numbers, but the optimizer has moments of "
+                    f"{self._slots.shape[1]}"
+                )
                 raise ValueError(f"coefs_ and intercepts_ hold {what}: fit begins with new ones")
             state.vectors[1:] = self._slots
             state.beta_products = self._beta_products.copy()
@@ -180,7 +203,8 @@ class Solver:
 
     def end(self, state: StepState) -> None:
         """Keep the vectors and counts of a training that ended."""
-        self._slots, self._beta_products = state.vectors[1:], state.beta_products
+        self._slots = state.vectors[1:]
+        self._beta_products = state.beta_products
         self.t = state.t if callable(self.schedule) else self.t + state.t
         if isinstance(self.optimizer, Adam):
             first, second = (1 - state.beta_products).tolist()
@@ -193,14 +217,20 @@ class Solver:
         A schedule without steps ends after `n_epochs`; without these it has no end.
         """
         if callable(self.schedule):
-            rate: LearningRate = ending_after(self.schedule, n_epochs and self.t + n_epochs * steps_per_epoch)
+            rate: LearningRate = ending_after(
+                self.schedule, n_epochs and self.t + n_epochs * steps_per_epoch
+            )
             return rate
         if self.schedule == "invscaling":
-            return InverseScaling(self.learning_rate, self.base, self.power_t, t, n_rows, steps_per_epoch)
+            return InverseScaling(
+                self.learning_rate, self.base, self.power_t, t, n_rows, steps_per_epoch
+            )
         return self.base if isinstance(self.optimizer, Adam) else self.learning_rate
 
     def patience_is_over(self) -> tuple[bool, str]:
-        """Lower an adaptive rate after epochs without improvement; return whether training ends, and a text for it."""
+        """Lower an adaptive rate after epochs without improvement; return whether training ends,
+        and a text for it.
+        """
         if self.schedule != "adaptive":
             return True, " Stopping."
         if self.learning_rate <= SMALLEST_RATE:
@@ -221,7 +251,9 @@ class Solver:
 
     @property
     def velocities(self) -> list[Array]:
-        """SGD's momentum, or Adam's first moments, `ms`: those of the weights, then those of the biases."""
+        """SGD's momentum, or Adam's first moments, `ms`: those of the weights, then those of the
+        biases.
+        """
         return self._slot(0)
 
     ms = velocities
@@ -249,11 +281,13 @@ class FitInputs(NamedTuple):
     loss_is_nan: bool
     """Whether scikit-learn's loss is NaN in every epoch: Poisson with negative targets."""
     on_epoch: Any
-    """Called after each epoch with the parameters, for scikit-learn's callbacks; returns True to stop. Or None."""
+    """Called after each epoch with the parameters, for scikit-learn's callbacks; returns True to
+    stop. Or None."""
 
 
 class FitEvaluation:
-    """The scores of a fit's epochs that need Python: a loss to record, R2, or a scorer of the user's.
+    """The scores of a fit's epochs that need Python: a loss to record, R2, or a scorer of the
+    user's.
 
     It takes the place of `fastnn.training.evaluation.Evaluation`.
     """
@@ -287,8 +321,11 @@ class FitEvaluation:
         return rows.loss(self.inputs.backend, self.inputs.network, params, threads_of(self.mlp))
 
     def score(self, params: Array, epoch: int, loss: float) -> float:
-        """Return the score of the rows held out; `loss` is that of the caller's validation rows, NaN without any."""
-        inputs, rows = self.inputs, self.rows
+        """Return the score of the rows held out; `loss` is that of the caller's validation rows,
+        NaN without any.
+        """
+        inputs = self.inputs
+        rows = self.rows
         assert rows is not None
         if self.mlp.scoring is None:
             score = rows.score(inputs.backend, inputs.network, params, threads_of(self.mlp))
@@ -307,7 +344,8 @@ def score_of_loss(loss: float) -> float:
 
 
 class Fit:
-    """One fit by a stochastic solver, or one call of `partial_fit`: options, a session, and the record of its epochs.
+    """One fit by a stochastic solver, or one call of `partial_fit`: options, a session, and the
+    record of its epochs.
 
     `mlp` is written to for its callbacks only.
     """
@@ -325,8 +363,11 @@ class Fit:
         """What is to be printed of the last epoch, behind its loss."""
 
     def begin(self) -> Session:
-        """Return the session of this fit, which goes on from the optimizer and the scores of the fit before."""
-        inputs, record = self.inputs, self.record
+        """Return the session of this fit, which goes on from the optimizer and the scores of the
+        fit before.
+        """
+        inputs = self.inputs
+        record = self.record
         session = Session([self.options()], [self.mlp._random_state])
         state = self.mlp._optimizer.begin(inputs.network, inputs.params)
         session.storage[0, :, : inputs.network.n_params] = state.vectors
@@ -334,7 +375,9 @@ class Fit:
         session.first_t[0] = state.t
         session.calls.count(state.t)
         row = session.rules[0]
-        self.best_before = -cast(float, record.best_validation_score) if self.is_scored else record.best_loss
+        self.best_before = (
+            -cast(float, record.best_validation_score) if self.is_scored else record.best_loss
+        )
         row[RULE_BEST] = self.best_before
         row[STALE] = record.no_improvement_count
         if self.is_scored:
@@ -343,7 +386,8 @@ class Fit:
 
     def options(self) -> TrainOptions:
         """Return the options of this fit."""
-        mlp, inputs = self.mlp, self.inputs
+        mlp = self.mlp
+        inputs = self.inputs
         n = len(inputs.rows)
         batch_size = _batch_size(mlp, n)
         n_epochs = 0 if inputs.incremental else self.n_epochs
@@ -370,7 +414,9 @@ class Fit:
         )
 
     def _rule(self) -> Rule | None:
-        """Return scikit-learn's rule: an epoch fails if it is not better by `tol`, and NaN never fails."""
+        """Return scikit-learn's rule: an epoch fails if it is not better by `tol`, and NaN never
+        fails.
+        """
         if self.inputs.loss_is_nan and not self.is_scored:
             return None
         strict = NAN_FAILS if self.is_scored and self.mlp.scoring == LOSS else LESS_STRICT
@@ -378,20 +424,30 @@ class Fit:
 
     def _scoring(self, batch_size: int) -> tuple[Stop, Any]:
         """Return the stop rules, and what makes the evaluation of epochs, if they are scored."""
-        mlp, inputs, rows = self.mlp, self.inputs, self.inputs.held_out
+        mlp = self.mlp
+        inputs = self.inputs
+        rows = self.inputs.held_out
         limit = NO_RULES if mlp.max_time is None else Stop(max_seconds=mlp.max_time)
         if rows is None and inputs.validation is None:
             return limit, None
         is_watched = inputs.validation is not None or inputs.on_epoch is not None or mlp.verbose
         counts = rows is not None and mlp.scoring is None and rows.labels in ("one", "many")
         in_python = FitEvaluation(self)
-        if rows is None or is_watched or not (mlp.scoring == LOSS or (counts and rows.sample_weight is None)):
+        if (
+            rows is None
+            or is_watched
+            or not (mlp.scoring == LOSS or (counts and rows.sample_weight is None))
+        ):
             return dataclasses.replace(limit, restore_best=self.is_scored), lambda *_: in_python
-        stop = dataclasses.replace(limit, restore_best=True, monitor="accuracy" if counts else "loss")
+        stop = dataclasses.replace(
+            limit, restore_best=True, monitor="accuracy" if counts else "loss"
+        )
         validation = rows.data(inputs.params.dtype)
 
         def evaluate(options: TrainOptions, task: Task, *_: Any) -> Any:
-            """Return an evaluation within calls of the back end, if it can: by the loss, or the rows that are right."""
+            """Return an evaluation within calls of the back end, if it can: by the loss, or the
+            rows that are right.
+            """
             if not isinstance(validation.X, np.ndarray):
                 return in_python
             evaluation = Evaluation(options, task, validation, None)
@@ -400,9 +456,12 @@ class Fit:
         return stop, evaluate
 
     def run(self) -> tuple[Array, dict[str, Any]]:
-        """Train to the end; return the parameters (n_params,), and the fitted attributes of the fit."""
+        """Train to the end; return the parameters (n_params,), and the fitted attributes of the
+        fit.
+        """
         record = self.record
-        session = self.begin()  # of no attribute: its options know this fit, and in a cycle the data would stay
+        # of no attribute: its options know this fit, and in a cycle the data would stay
+        session = self.begin()
         interrupt = Interrupt()
         try:
             interruptible(interrupt, lambda: self._advance(session, interrupt))
@@ -422,11 +481,16 @@ class Fit:
         attributes = record.attributes()
         if self.is_scored:
             network = self.inputs.network
-            attributes |= {"_best_coefs": network.weights(params), "_best_intercepts": network.biases(params)}
+            attributes |= {
+                "_best_coefs": network.weights(params),
+                "_best_intercepts": network.biases(params),
+            }
         return params, attributes
 
     def _advance(self, session: Session, interrupt: Interrupt) -> None:
-        """Train until the session has ended, or somebody asks to; record the epochs after each call."""
+        """Train until the session has ended, or somebody asks to; record the epochs after each
+        call.
+        """
         each = 1 if self.inputs.on_epoch is not None or self.mlp.verbose else None
         while session.is_running() and not interrupt.requested:
             n_ended = session.advance(each)
@@ -437,15 +501,26 @@ class Fit:
         """Warn of a fit that has not converged."""
         record = self.record
         if record.stop_reason == "epochs" and not self.inputs.incremental:
-            what = f"Maximum iterations ({self.mlp.max_iter}) reached and the optimization hasn't converged yet."
+            what = (
+                f"Maximum iterations ({self.mlp.max_iter}) reached and the optimization hasn't "
+                f"converged yet."
+            )
             warn(f"Stochastic Optimizer: {what}", ConvergenceWarning)
         if record.stop_reason == "diverged" and (record.n_iter or self.is_scored):
-            what = f"Training diverged in iteration {record.n_iter + 1}, and ends with the last finite weights"
-            warn(f"Stochastic Optimizer: {what}: scale X, or lower learning_rate_init.", ConvergenceWarning)
+            what = (
+                f"Training diverged in iteration {record.n_iter + 1}, and ends with the last "
+                f"finite weights"
+            )
+            warn(
+                f"Stochastic Optimizer: {what}: scale X, or lower learning_rate_init.",
+                ConvergenceWarning,
+            )
 
     def _record(self, session: Session, n: int) -> None:
         """Record the last n epochs."""
-        mlp, record, log = self.mlp, self.record, session.log
+        mlp = self.mlp
+        record = self.record
+        log = session.log
         losses = log[LOSSES].numbers[0, -n:]
         if self.inputs.loss_is_nan:
             losses = np.full(n, np.nan)
@@ -470,7 +545,9 @@ class Fit:
                 session.end_all("callback")
 
     def _record_scores(self, session: Session, n: int) -> None:
-        """Record the scores of the last n epochs, the best one, and the count of those that failed."""
+        """Record the scores of the last n epochs, the best one, and the count of those that
+        failed.
+        """
         record = self.record
         row = session.rules[0]
         record.no_improvement_count = int(row[STALE])
@@ -479,7 +556,9 @@ class Fit:
             if session.evaluations[0].has_score:
                 record.validation_scores += session.log[SCORE].numbers[0, -n:].tolist()
             else:
-                record.validation_scores += [*map(score_of_loss, session.log[ROW_LOSS].numbers[0, -n:].tolist())]
+                record.validation_scores += [
+                    *map(score_of_loss, session.log[ROW_LOSS].numbers[0, -n:].tolist())
+                ]
             record.best_validation_score = -float(row[BEST])
         elif not self.inputs.loss_is_nan:
             record.best_loss = float(row[RULE_BEST])
@@ -499,11 +578,19 @@ class Fit:
         return None
 
     def _keep_optimizer(self, session: Session) -> None:
-        """Keep what the optimizer goes on from in a next call, and let a shared generator see full batches shuffled."""
+        """Keep what the optimizer goes on from in a next call, and let a shared generator see full
+        batches shuffled.
+        """
         mlp = self.mlp
         t = session.first_t[0] + session.n_steps(0)
-        mlp._optimizer.end(StepState(session.storage[0], session.network.n_params, t, session.beta_products[0]))
-        if session.per_epoch == 1 and mlp.shuffle and not isinstance(mlp.random_state, (int, np.integer)):
+        mlp._optimizer.end(
+            StepState(session.storage[0], session.network.n_params, t, session.beta_products[0])
+        )
+        if (
+            session.per_epoch == 1
+            and mlp.shuffle
+            and not isinstance(mlp.random_state, (int, np.integer))
+        ):
             for _ in range(self.record.n_iter):
                 mlp._random_state.shuffle(np.arange(session.n_rows))
 
@@ -519,7 +606,9 @@ class Fit:
 
 def _batch_size(mlp: Any, n_rows: int) -> int:
     if mlp.solver == "rprop":
-        check_full_batch("solver='rprop'", None if mlp.batch_size == "auto" else mlp.batch_size, n_rows)
+        check_full_batch(
+            "solver='rprop'", None if mlp.batch_size == "auto" else mlp.batch_size, n_rows
+        )
         return n_rows
     if mlp.batch_size == "auto":
         return min(200, n_rows)

@@ -1,4 +1,6 @@
-"""Fitted weights: one vector, its views as scikit-learn's lists of arrays, and predictions by it."""
+"""Fitted weights: one vector, its views as scikit-learn's lists of arrays, and predictions by
+it.
+"""
 
 from __future__ import annotations
 
@@ -45,7 +47,8 @@ class Weights(NamedTuple):
 
 
 def weights_of(coefs: Any, intercepts: Any) -> Weights:
-    """Copy lists of weights into one vector; an intercept of one number is that of all neurons of its layer.
+    """Copy lists of weights into one vector; an intercept of one number is that of all neurons of
+    its layer.
 
     Raises
     ------
@@ -54,19 +57,33 @@ def weights_of(coefs: Any, intercepts: Any) -> Weights:
     """
     for name, arrays in (("coefs_", coefs), ("intercepts_", intercepts)):
         if not isinstance(arrays, (list, tuple)):
-            raise TypeError(f"{name} must be a list of arrays, one for each layer, not {shown(arrays)}")
+            raise TypeError(
+                f"{name} must be a list of arrays, one for each layer, not {shown(arrays)}"
+            )
     if not 0 < len(coefs) == len(intercepts):
-        raise ValueError(f"coefs_ has {len(coefs)} arrays, intercepts_ {len(intercepts)}: each layer has one of both")
+        raise ValueError(
+            f"coefs_ has {len(coefs)} arrays, intercepts_ {len(intercepts)}: each layer has "
+            f"one "
+            f"of both"
+        )
     W = [real_array(f"coefs_[{i}]", value) for i, value in enumerate(coefs)]
     b = [real_array(f"intercepts_[{i}]", value) for i, value in enumerate(intercepts)]
     for i in range(len(W)):
         if W[i].ndim != 2:
-            raise ValueError(f"coefs_[{i}] must have 2 dimensions, not {W[i].ndim} (shape {W[i].shape})")
+            raise ValueError(
+                f"coefs_[{i}] must have 2 dimensions, not {W[i].ndim} (shape {W[i].shape})"
+            )
         if i and len(W[i]) != W[i - 1].shape[1]:
-            raise ValueError(f"coefs_[{i}] has {len(W[i])} rows, but coefs_[{i - 1}] has {W[i - 1].shape[1]} columns")
+            raise ValueError(
+                f"coefs_[{i}] has {len(W[i])} rows, but coefs_[{i - 1}] has "
+                f"{W[i - 1].shape[1]} "
+                f"columns"
+            )
         if b[i].shape not in (right := W[i].shape[1:], (1,), ()):
             why = f"for coefs_[{i}] has so many columns"
-            raise ValueError(f"intercepts_[{i}] must have the shape {right}, {why}, not {b[i].shape}")
+            raise ValueError(
+                f"intercepts_[{i}] must have the shape {right}, {why}, not {b[i].shape}"
+            )
     sizes = (len(W[0]), *(w.shape[1] for w in W))
     network = network_of(sizes, "identity", "identity", "squared_error")
     b = [np.broadcast_to(one, w.shape[1]) for one, w in zip(b, W, strict=True)]
@@ -94,11 +111,14 @@ class Fitted:
 
     def _put(self, weights: Weights) -> None:
         """Make `coefs_` and `intercepts_` views of one vector."""
-        self.coefs_, self.intercepts_ = list(weights.coefs), list(weights.intercepts)
+        self.coefs_ = list(weights.coefs)
+        self.intercepts_ = list(weights.intercepts)
         self._flat = weights
 
     def _with(self, network: Network, params: Array) -> Any:
-        """Return a copy of the estimator with other weights (n_params,) that predicts from arrays without names."""
+        """Return a copy of the estimator with other weights (n_params,) that predicts from arrays
+        without names.
+        """
         params = np.array(params)
         twin = object.__new__(type(self))
         vars(twin).update(vars(self))
@@ -107,9 +127,15 @@ class Fitted:
         return twin
 
     def _weights_now(self) -> Weights:
-        """Return the fitted weights; check all of them if an array in `coefs_` or `intercepts_` was replaced."""
+        """Return the fitted weights; check all of them if an array in `coefs_` or `intercepts_` was
+        replaced.
+        """
         flat = self.__dict__.get("_flat")
-        if type(flat) is Weights and _are(self.coefs_, flat.coefs) and _are(self.intercepts_, flat.intercepts):
+        if (
+            type(flat) is Weights
+            and _are(self.coefs_, flat.coefs)
+            and _are(self.intercepts_, flat.intercepts)
+        ):
             return flat
         return weights_of(self.coefs_, self.intercepts_)
 
@@ -121,39 +147,61 @@ class Fitted:
     def __setstate__(self, state: Any) -> None:
         super().__setstate__(state)  # type: ignore[misc]
         if hasattr(self, "coefs_") and hasattr(self, "intercepts_"):
-            with contextlib.suppress(TypeError, ValueError):  # edited by hand: predict will say what is wrong
+            # edited by hand: predict will say what is wrong
+            with contextlib.suppress(TypeError, ValueError):
                 self._put(weights_of(self.coefs_, self.intercepts_))
 
     def _outputs(self, X: Any, output: str | None = None) -> Array:
-        """Compute the network's outputs (n, n_outputs), of another output activation where asked for."""
+        """Compute the network's outputs (n, n_outputs), of another output activation where asked
+        for.
+        """
         output = attribute(self, "out_activation_", str) if output is None else output
         weights = self._weights_now()
         if weights.sizes[-1] != attribute(self, "n_outputs_", Integral):
-            raise ValueError(f"n_outputs_ is {shown(self.n_outputs_)}, but coefs_[-1] has {weights.sizes[-1]} columns")
+            raise ValueError(
+                f"n_outputs_ is {shown(self.n_outputs_)}, but coefs_[-1] has "
+                f"{weights.sizes[-1]} "
+                f"columns"
+            )
         params = weights.params
         if self._is_plain(X, weights):
-            # A sum is finite only if all its terms are. Of a few numbers, such as one row's, Python's is the quickest.
+            # A sum is finite only if all its terms are. Of a few numbers, such as one row's,
+            # Python's is the quickest.
             quick = X.size <= FEW and math.isfinite(sum(X.ravel().tolist()))
             if not quick and not np.isfinite(X).all():
                 X = validated(self, X, reset=False)  # raises what is to be raised
         else:
             X = validated(self, X, reset=False)
             if X.shape[1] != weights.sizes[0]:
-                raise ValueError(f"X has {X.shape[1]} features, but coefs_[0] has {weights.sizes[0]} rows")
+                raise ValueError(
+                    f"X has {X.shape[1]} features, but coefs_[0] has {weights.sizes[0]} rows"
+                )
             single = np.result_type(X.dtype, params.dtype) == np.float32
             params = params.astype(np.float32 if single else np.float64, copy=False)
             X = contiguous(X, params.dtype)
         network = network_of(weights.sizes, self._activation(), output, "squared_error")
-        threads: Any = getattr(self, "n_threads", None)  # an estimator pickled by version 0.1 has none
-        if not isinstance(threads, Integral) or int(threads) < 1:  # set since the fit, which would say what is wrong
+        # an estimator pickled by version 0.1 has none
+        threads: Any = getattr(self, "n_threads", None)
+        # set since the fit, which would say what is wrong
+        if not isinstance(threads, Integral) or int(threads) < 1:
             threads = None
         return Adapter(get_backend(self.backend)).predict(network, params, X, threads)
 
     def _is_plain(self, X: Any, weights: Weights) -> bool:
-        """Return whether only the values of X need validation: dtype and width of the weights, C order, no names."""
-        is_table = type(X) is np.ndarray and X.ndim == 2 and X.dtype == weights.params.dtype and len(X) > 0
-        fits = is_table and type(self.n_features_in_) is int and X.shape[1] == weights.sizes[0] == self.n_features_in_
-        return fits and X.flags.num & READABLE == READABLE and not hasattr(self, "feature_names_in_")
+        """Return whether only the values of X need validation: dtype and width of the weights, C
+        order, no names.
+        """
+        is_table = (
+            type(X) is np.ndarray and X.ndim == 2 and X.dtype == weights.params.dtype and len(X) > 0
+        )
+        fits = (
+            is_table
+            and type(self.n_features_in_) is int
+            and X.shape[1] == weights.sizes[0] == self.n_features_in_
+        )
+        return (
+            fits and X.flags.num & READABLE == READABLE and not hasattr(self, "feature_names_in_")
+        )
 
     def _check_fitted(self) -> None:
         if "coefs_" not in self.__dict__:
@@ -162,4 +210,6 @@ class Fitted:
 
 def _are(arrays: Any, views: list[Array]) -> bool:
     """Return whether a list holds these very arrays."""
-    return type(arrays) is list and len(arrays) == len(views) and all(map(operator.is_, arrays, views))
+    return (
+        type(arrays) is list and len(arrays) == len(views) and all(map(operator.is_, arrays, views))
+    )

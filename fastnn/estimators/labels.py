@@ -17,7 +17,9 @@ _KIND = {**dict.fromkeys("biuf", "numbers"), "U": "text"}
 
 
 def binarizer_of(y: Any) -> LabelBinarizer:
-    """Return scikit-learn's binarizer, fitted to y; a vector of whole numbers or text is looked through once only."""
+    """Return scikit-learn's binarizer, fitted to y; a vector of whole numbers or text is looked
+    through once only.
+    """
     if not (type(y) is np.ndarray and y.ndim == 1 and y.dtype.kind in "biuU"):
         return LabelBinarizer().fit(y)
     classes = np.array(list(np.unique(y)))  # of as many characters as the longest label has
@@ -27,13 +29,21 @@ def binarizer_of(y: Any) -> LabelBinarizer:
 def binarizer_with(classes: Array, y_type: str, sparse: bool = False) -> LabelBinarizer:
     """Return scikit-learn's binarizer as it is after a fit to labels with these classes."""
     binarizer = LabelBinarizer()
-    binarizer.classes_, binarizer.y_type_, binarizer.sparse_input_ = classes, y_type, sparse
+    binarizer.classes_ = classes
+    binarizer.y_type_ = y_type
+    binarizer.sparse_input_ = sparse
     return binarizer
 
 
 def numbers_of(y: Any, classes: Array) -> NDArray[np.intp] | None:
-    """Return the index in `classes` of each label of a vector (n,); None unless they are surely all there."""
-    if type(y) is not np.ndarray or y.ndim != 1 or _KIND.get(y.dtype.kind, "y") != _KIND.get(classes.dtype.kind):
+    """Return the index in `classes` of each label of a vector (n,); None unless they are surely all
+    there.
+    """
+    if (
+        type(y) is not np.ndarray
+        or y.ndim != 1
+        or _KIND.get(y.dtype.kind, "y") != _KIND.get(classes.dtype.kind)
+    ):
         return None
     number = classes.searchsorted(y)
     return number if (classes.take(number, mode="clip") == y).all() else None
@@ -47,8 +57,14 @@ def are_all(labels: Any, classes: Array) -> bool:
 
 
 def ones_at(number: NDArray[np.intp], classes: Array, y_type: str) -> Array:
-    """Return ones (n, n_outputs) at the index of each label; for up to two classes a column, of ones for the second."""
-    return number[:, None] == np.arange(len(classes)) if y_type == "multiclass" else (number == 1)[:, None]
+    """Return ones (n, n_outputs) at the index of each label; for up to two classes a column, of
+    ones for the second.
+    """
+    return (
+        number[:, None] == np.arange(len(classes))
+        if y_type == "multiclass"
+        else (number == 1)[:, None]
+    )
 
 
 def targets_of(y: Any, binarizer: LabelBinarizer, number: NDArray[np.intp] | None = None) -> Array:
@@ -66,7 +82,9 @@ def targets_of(y: Any, binarizer: LabelBinarizer, number: NDArray[np.intp] | Non
 
 
 def checked_weight(sample_weight: Any, X: Any) -> Array | None:
-    """Return the weights (n,) of rows; ValueError where they are negative or not finite, a number for all rows too."""
+    """Return the weights (n,) of rows; ValueError where they are negative or not finite, a number
+    for all rows too.
+    """
     if sample_weight is None:
         return None
     refuse_masked("sample_weight", sample_weight)
@@ -76,7 +94,9 @@ def checked_weight(sample_weight: Any, X: Any) -> Array | None:
 
 
 def row_weights(estimator: Any, y: Any, sample_weight: Any) -> Any:
-    """Return the weights (n,) of rows, times those of their classes where the estimator has a `class_weight`."""
+    """Return the weights (n,) of rows, times those of their classes where the estimator has a
+    `class_weight`.
+    """
     if (class_weight := getattr(estimator, "class_weight", None)) is None:
         return sample_weight
     of_class = compute_sample_weight(class_weight, y)
@@ -89,25 +109,36 @@ def check_classes(classes: Array, known: Array, *, all_again: bool) -> None:
     Raises
     ------
     ValueError
-        For a class that is new, and for one that is missing where `all_again` says that y must have all of them.
+        For a class that is new, and for one that is missing where `all_again` says that y must have
+        all of them.
     """
     if all_again:
         if set(classes) != set(known):
-            rule = "warm_start can only be used where `y` has the same classes as in the previous call to fit."
+            rule = (
+                "warm_start can only be used where `y` has the same classes as in the previous "
+                "call to fit."
+            )
             raise ValueError(f"{rule} Previously got {known}, `y` has {classes}")
     elif len(np.setdiff1d(classes, known, assume_unique=True)):
-        raise ValueError(f"`y` has classes not in `self.classes_`. `self.classes_` has {known}. 'y' has {classes}.")
+        raise ValueError(
+            f"`y` has classes not in `self.classes_`. `self.classes_` has {known}. 'y' has "
+            f"{classes}."
+        )
 
 
 def sorted_classes(classes: Any, n: int) -> tuple[Array, NDArray[np.intp]]:
-    """Return n different labels, sorted, and the index of each in `classes`; ValueError for others."""
+    """Return n different labels, sorted, and the index of each in `classes`; ValueError for
+    others.
+    """
     given = np.asarray(list(classes) if isinstance(classes, range) else classes)
     if given.shape != (n,) or given.dtype.kind not in "biufUO":
         raise ValueError(f"classes must be the labels of {n} outputs, not {shown(classes)}")
     try:
         found, order = np.unique(given, return_index=True)
     except TypeError as error:
-        raise ValueError(f"classes must be labels that can be sorted, not {shown(classes)}") from error
+        raise ValueError(
+            f"classes must be labels that can be sorted, not {shown(classes)}"
+        ) from error
     if len(found) < n:
         raise ValueError(f"classes must differ, unlike {shown(classes)}")
     return np.array(found.tolist()) if given.dtype.kind == "O" else found, order

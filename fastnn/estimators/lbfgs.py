@@ -18,7 +18,9 @@ _REASONS = {0: "converged", 1: "limit", 2: "abnormal", 99: "time"}
 
 
 def fit_lbfgs(mlp: Any, inputs: FitInputs) -> tuple[Array, dict[str, Any]]:
-    """Minimize the loss by L-BFGS; return the parameters (n_params,), and the fitted attributes of the fit."""
+    """Minimize the loss by L-BFGS; return the parameters (n_params,), and the fitted attributes of
+    the fit.
+    """
     network = inputs.network
     task = Task(network, SGD(), inputs.data, float(mlp.alpha), threads=threads_of(mlp))
     started = time.perf_counter()
@@ -36,7 +38,9 @@ def fit_lbfgs(mlp: Any, inputs: FitInputs) -> tuple[Array, dict[str, Any]]:
         if mlp.verbose and mlp.fix_defects:
             print(f"Iteration {n_done}, loss = {intermediate_result.fun:.8f}")  # noqa: T201
         if inputs.validation is not None:
-            curve.append(inputs.validation.loss(inputs.backend, network, intermediate_result.x, task.threads))
+            curve.append(
+                inputs.validation.loss(inputs.backend, network, intermediate_result.x, task.threads)
+            )
         asked = inputs.on_epoch is not None and inputs.on_epoch(intermediate_result.x)
         late = mlp.max_time is not None and time.perf_counter() - started >= mlp.max_time
         if asked or late or interrupt.requested:
@@ -46,12 +50,18 @@ def fit_lbfgs(mlp: Any, inputs: FitInputs) -> tuple[Array, dict[str, Any]]:
     try:
         interrupt.begin()
         options = {"maxfun": mlp.max_fun, "maxiter": mlp.max_iter, "gtol": mlp.tol}
-        method: dict[str, Any] = {"method": "L-BFGS-B", "jac": True, "options": options, "callback": after_iteration}
+        method: dict[str, Any] = {
+            "method": "L-BFGS-B",
+            "jac": True,
+            "options": options,
+            "callback": after_iteration,
+        }
         result = scipy.optimize.minimize(objective, inputs.params, **method)
     finally:
         interrupt.over = True
         interrupt.end()
-    n_iter, reason = min(result.nit, mlp.max_iter), _REASONS.get(result.status, "abnormal")
+    n_iter = min(result.nit, mlp.max_iter)
+    reason = _REASONS.get(result.status, "abnormal")
     if reason == "time" and mlp.max_time is None:
         reason = "callback"
     if interrupt.requested:
@@ -66,8 +76,16 @@ def fit_lbfgs(mlp: Any, inputs: FitInputs) -> tuple[Array, dict[str, Any]]:
 
 
 def _warn(result: Any, n_iter: int, max_iter: int) -> None:
-    text = f"lbfgs failed to converge after {n_iter} iteration(s) (status={result.status}):\n{result.message}\n"
+    text = (
+        f"lbfgs failed to converge after {n_iter} iteration(s) "
+        f"(status={result.status}):\n{result.message}\n"
+    )
     if n_iter == max_iter:
-        text += f"\nIncrease the number of iterations to improve the convergence (max_iter={max_iter})."
+        text += (
+            f"\nIncrease the number of iterations to improve the convergence (max_iter={max_iter})."
+        )
     scaling = "https://scikit-learn.org/stable/modules/preprocessing.html"
-    warn(f"{text}\nYou might also want to scale the data as shown in:\n    {scaling}", ConvergenceWarning)
+    warn(
+        f"{text}\nYou might also want to scale the data as shown in:\n    {scaling}",
+        ConvergenceWarning,
+    )

@@ -1,4 +1,6 @@
-"""The converters of the estimators for skl2onnx, by which a whole Pipeline becomes one ONNX graph."""
+"""The converters of the estimators for skl2onnx, by which a whole Pipeline becomes one ONNX
+graph.
+"""
 
 from typing import Any
 
@@ -12,11 +14,13 @@ from fastnn.estimators.saving import model_of
 
 
 def register_onnx_converters() -> None:
-    """Tell skl2onnx how MLPClassifier and MLPRegressor are written: ``to_onnx(pipeline, X[:1])`` converts them then.
+    """Tell skl2onnx how MLPClassifier and MLPRegressor are written: ``to_onnx(pipeline, X[:1])``
+    converts them then.
 
-    A classifier gives the outputs ``label`` and ``probabilities``, a regressor ``variable``, like scikit-learn's own;
-    there is never a ZipMap. The network computes as it does here, in float32 if weights and inputs are, or else in
-    float64. The outputs are float64 if the inputs are, or else float32.
+    A classifier gives the outputs ``label`` and ``probabilities``, a regressor ``variable``, like
+    scikit-learn's own; there is never a ZipMap. The network computes as it does here, in float32 if
+    weights and inputs are, or else in float64. The outputs are float64 if the inputs are, or else
+    float32.
 
     Raises
     ------
@@ -31,9 +35,12 @@ def register_onnx_converters() -> None:
     >>> from sklearn.preprocessing import StandardScaler
     >>> from fastnn import MLPClassifier, register_onnx_converters
     >>> X, y = load_iris(return_X_y=True)
-    >>> model = make_pipeline(StandardScaler(), MLPClassifier((8,), solver="lbfgs", random_state=0)).fit(X, y)
+    >>> model = make_pipeline(
+    ...     StandardScaler(), MLPClassifier((8,), solver="lbfgs", random_state=0)
+    ... ).fit(X, y)
     >>> if importlib.util.find_spec("skl2onnx"):
     ...     from skl2onnx import to_onnx
+    ...
     ...     register_onnx_converters()
     ...     graph = to_onnx(model, X[:1])
     """
@@ -43,7 +50,9 @@ def register_onnx_converters() -> None:
         raise missing_package("skl2onnx", "converters need") from error
 
     for kind, options in ((MLPClassifier, {"zipmap": [False]}), (MLPRegressor, None)):
-        update_registered_converter(kind, _alias(kind), _set_types, _convert, parser=_parse, options=options)
+        update_registered_converter(
+            kind, _alias(kind), _set_types, _convert, parser=_parse, options=options
+        )
 
 
 def _alias(kind: type) -> str:
@@ -58,7 +67,9 @@ def _parse(scope: Any, mlp: Any, inputs: list[Any], custom_parsers: Any = None) 
     operator.inputs = inputs
     names = ("label", "probabilities") if is_classifier(mlp) else ("variable",)
     for name in names:  # `_set_types` puts the types right
-        operator.outputs.append(scope.declare_local_variable(name, guess_tensor_type(inputs[0].type)))
+        operator.outputs.append(
+            scope.declare_local_variable(name, guess_tensor_type(inputs[0].type))
+        )
     return operator.outputs
 
 
@@ -69,7 +80,11 @@ def _set_types(operator: Any) -> None:
     from fastnn.files.to_onnx import Graph, add_results
 
     real = data_types.guess_tensor_type(operator.inputs[0].type)
-    kinds = {"U": data_types.StringTensorType, "i": data_types.Int64TensorType, "b": data_types.BooleanTensorType}
+    kinds = {
+        "U": data_types.StringTensorType,
+        "i": data_types.Int64TensorType,
+        "b": data_types.BooleanTensorType,
+    }
     results = add_results(Graph(np.dtype(np.float64)), model_of(operator.raw_operator), "outputs")
     for output, (_, dtype, shape) in zip(operator.outputs, results.values(), strict=True):
         output.type = kinds.get(dtype.kind, type(real))([None, *shape])
@@ -99,6 +114,10 @@ def _convert(scope: Any, operator: Any, container: Any) -> None:
         content = list(tensor.string_data) or tensor
         container.add_initializer(tensor.name, tensor.data_type, list(tensor.dims), content)
     for node in g.nodes:
-        attributes = {attribute.name: helper.get_attribute_value(attribute) for attribute in node.attribute}
+        attributes = {
+            attribute.name: helper.get_attribute_value(attribute) for attribute in node.attribute
+        }
         name = scope.get_unique_operator_name(node.op_type)
-        container.add_node(node.op_type, list(node.input), list(node.output), name=name, **attributes)
+        container.add_node(
+            node.op_type, list(node.input), list(node.output), name=name, **attributes
+        )

@@ -32,19 +32,22 @@ from fastnn.training.results import TrainingResult
 
 @documented
 class MLPRegressor(Saving, RegressorMixin, BaseMLP):
-    """A drop-in MLPRegressor: scikit-learn's on fastnn's back ends, with the same weights for the same seed, sooner.
+    """A drop-in MLPRegressor: scikit-learn's on fastnn's back ends, with the same weights for the
+    same seed, sooner.
 
-    Parameters and attributes are scikit-learn's, in the same order with the same defaults, and then fastnn's own.
+    Parameters and attributes are scikit-learn's, in the same order with the same defaults, and then
+    fastnn's own.
 
     Parameters
     ----------
-    loss : {"squared_error", "poisson", "absolute_error", "huber", "quantile"}, default="squared_error"
-        The last three are fastnn's own. "poisson" takes ``y >= 0``, its outputs are exponentials. "quantile" learns the
-        `quantile` of y.
+    loss : {"squared_error", "poisson", "absolute_error", "huber", "quantile"}
+        Default: "squared_error". The last three are fastnn's own. "poisson" takes ``y >= 0``, its
+        outputs are exponentials. "quantile" learns the `quantile` of y.
     n_restarts : int, default=5
-        For "lm" and "br": so many starts. "lm" keeps that with the lowest loss, or the best score of validation rows,
-        "br" the most probable one, by MacKay's evidence; half of its starts skip the first steps of a small penalty.
-        Weights that are given are the only start. They share `max_time`.
+        For "lm" and "br": so many starts. "lm" keeps that with the lowest loss, or the best score
+        of validation rows, "br" the most probable one, by MacKay's evidence; half of its starts
+        skip the first steps of a small penalty. Weights that are given are the only start. They
+        share `max_time`.
     quantile : float or None, default=None
         Between 0 and 1, for ``loss="quantile"``: which part of y is below what is predicted.
 
@@ -121,10 +124,11 @@ class MLPRegressor(Saving, RegressorMixin, BaseMLP):
         Parameters
         ----------
         result : TrainingResult
-            Of a network with the output identity, and exp where its loss is poisson. The state of its optimizer is not
-            taken over: `partial_fit` begins with a new one.
+            Of a network with the output identity, and exp where its loss is poisson. The state of
+            its optimizer is not taken over: `partial_fit` begins with a new one.
         **parameters
-            Parameters of the regressor other than those of its network, such as ``solver="sgd"``, for further fits.
+            Parameters of the regressor other than those of its network, such as ``solver="sgd"``,
+            for further fits.
 
         Returns
         -------
@@ -145,12 +149,18 @@ class MLPRegressor(Saving, RegressorMixin, BaseMLP):
         >>> bool((MLPRegressor.from_result(result).predict(X) == result.predict(X)[:, 0]).all())
         True
         """
-        of_identity = {loss: loss for loss in ("squared_error", "absolute_error", "huber")} | {"pinball": "quantile"}
+        of_identity = {loss: loss for loss in ("squared_error", "absolute_error", "huber")} | {
+            "pinball": "quantile"
+        }
         legal = {"identity": of_identity, "exp": {"poisson": "poisson"}}
         made: MLPRegressor = from_result(cls, result, parameters, legal)
         return made
 
-    @available_if(lambda mlp: (not mlp.fix_defects and mlp.solver not in SECOND_ORDER_SOLVERS) or mlp._has_epochs())
+    @available_if(
+        lambda mlp: (
+            (not mlp.fix_defects and mlp.solver not in SECOND_ORDER_SOLVERS) or mlp._has_epochs()
+        )
+    )
     @_fit_context(prefer_skip_nested_validation=True)
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> Any:
         """Train for one epoch more.

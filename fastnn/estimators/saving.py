@@ -1,4 +1,6 @@
-"""The estimators elsewhere: saved, loaded and exported, and as scikit-learn's estimators and results of `train`."""
+"""The estimators elsewhere: saved, loaded and exported, and as scikit-learn's estimators and
+results of `train`.
+"""
 
 import copy
 import dataclasses
@@ -51,10 +53,22 @@ _NOT_KEPT = ("coefs_init", "intercepts_init", "random_state", "backend")
 """Parameters that are no numbers or texts, or may be none."""
 
 _SCALARS = (
-    *("out_activation_", "loss_", "n_iter_", "t_", "best_loss_", "best_validation_score_", "stop_reason_"),
+    *(
+        "out_activation_",
+        "loss_",
+        "n_iter_",
+        "t_",
+        "best_loss_",
+        "best_validation_score_",
+        "stop_reason_",
+    ),
     *("_no_improvement_count", "gamma_"),
 )
-_CURVES = {"loss_curve": "loss_curve_", "scores": "validation_scores_", "losses": "validation_loss_curve_"}
+_CURVES = {
+    "loss_curve": "loss_curve_",
+    "scores": "validation_scores_",
+    "losses": "validation_loss_curve_",
+}
 """{array of the file: fitted attribute, a list of numbers or None}."""
 
 
@@ -67,24 +81,26 @@ class Saving:
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the fitted estimator to one .npz file, without pickle; `load` reads it.
 
-        Kept are the weights, the parameters and the fitted attributes: labels, names of features, curves and scores.
-        Not kept are the optimizer's moments and the generator (`partial_fit` and ``warm_start=True`` go on with new
-        ones), a `random_state` that is a RandomState, `coefs_init` and `intercepts_init`, a function as `scoring`
-        (they are None afterwards), one of your own as `learning_rate` ("constant" afterwards), a back end of your own
-        but for its name, metadata requests and callbacks.
+        Kept are the weights, the parameters and the fitted attributes: labels, names of features,
+        curves and scores. Not kept are the optimizer's moments and the generator (`partial_fit` and
+        ``warm_start=True`` go on with new ones), a `random_state` that is a RandomState,
+        `coefs_init` and `intercepts_init`, a function as `scoring` (they are None afterwards), one
+        of your own as `learning_rate` ("constant" afterwards), a back end of your own but for its
+        name, metadata requests and callbacks.
 
         Parameters
         ----------
         path : str or path
-            Taken as it is: no ".npz" is added. An existing file is replaced, when the new one is complete.
+            Taken as it is: no ".npz" is added. An existing file is replaced, when the new one is
+            complete.
 
         Raises
         ------
         NotFittedError
             For an estimator that is not fitted.
         ValueError, TypeError
-            For weights that are not finite, for labels or parameters that are not numbers or texts or are illegal, and
-            for a suffix of a format of `export`, such as ".onnx".
+            For weights that are not finite, for labels or parameters that are not numbers or texts
+            or are illegal, and for a suffix of a format of `export`, such as ".onnx".
         OSError
             When the file cannot be written.
 
@@ -122,20 +138,24 @@ class Saving:
         OSError
             When there is no such file or it cannot be read.
         ModelFileError
-            When it is not such a file, holds the other estimator, is damaged, or was written by a later version of
-            fastnn. A ValueError too.
+            When it is not such a file, holds the other estimator, is damaged, or was written by a
+            later version of fastnn. A ValueError too.
 
         Examples
         --------
         >>> from sklearn.datasets import load_iris
         >>> from fastnn import MLPClassifier
         >>> X, y = load_iris(return_X_y=True)
-        >>> MLPClassifier((8,), solver="lbfgs", max_iter=1000, random_state=0).fit(X, y).save("iris.npz")
+        >>> MLPClassifier((8,), solver="lbfgs", max_iter=1000, random_state=0).fit(X, y).save(
+        ...     "iris.npz"
+        ... )
         >>> MLPClassifier.load("iris.npz").classes_
         array([0, 1, 2])
         """
         builders: dict[Format, Builder[Self]] = {ESTIMATOR: functools.partial(_estimator, cls)}
-        return read_archive(path, builders | dict.fromkeys((CHECKPOINT, CHECKPOINT_1, MODEL), _no_estimator))
+        return read_archive(
+            path, builders | dict.fromkeys((CHECKPOINT, CHECKPOINT_1, MODEL), _no_estimator)
+        )
 
     def export(self, path: str | os.PathLike[str], format: str | None = None) -> list[Path]:
         """Write the fitted network for programs without fastnn.
@@ -145,7 +165,8 @@ class Saving:
         path : str or path
             An existing file is replaced.
         format : str, optional
-            One of `fastnn.files.export.FORMATS`; otherwise the path's suffix says which. See docs/howto/export.md.
+            One of `fastnn.files.export.FORMATS`; otherwise the path's suffix says which. See
+            docs/howto/export.md.
 
         Returns
         -------
@@ -199,7 +220,9 @@ class Saving:
         >>> from sklearn.datasets import load_iris
         >>> from fastnn import MLPClassifier
         >>> X, y = load_iris(return_X_y=True)
-        >>> theirs = neural_network.MLPClassifier((8,), solver="lbfgs", max_iter=1000, random_state=0).fit(X, y)
+        >>> theirs = neural_network.MLPClassifier(
+        ...     (8,), solver="lbfgs", max_iter=1000, random_state=0
+        ... ).fit(X, y)
         >>> bool((MLPClassifier.from_sklearn(theirs).predict(X) == theirs.predict(X)).all())
         True
         """
@@ -216,7 +239,8 @@ class Saving:
         Returns
         -------
         sklearn.neural_network.MLPClassifier or MLPRegressor
-            Without the parameters that scikit-learn does not have, and without the optimizer's moments.
+            Without the parameters that scikit-learn does not have, and without the optimizer's
+            moments.
 
         Raises
         ------
@@ -238,20 +262,25 @@ class Saving:
         legal = theirs._parameter_constraints
         for name in ("activation", "solver", "loss"):
             value = mine.get(name)
-            names = {option for kind in legal.get(name, ()) for option in getattr(kind, "options", ())}
+            names = {
+                option for kind in legal.get(name, ()) for option in getattr(kind, "options", ())
+            }
             if name in known and not (isinstance(value, str) and value in names):
                 raise ValueError(f"scikit-learn's {theirs.__name__} has no {name}={shown(value)}")
-        return _copy_fitted(self, theirs(**{name: value for name, value in mine.items() if name in known}))
+        return _copy_fitted(
+            self, theirs(**{name: value for name, value in mine.items() if name in known})
+        )
 
     @short_errors()
     def to_result(self) -> TrainingResult:
-        """Make a training result of this fitted estimator: it predicts the network's outputs and can be saved.
+        """Make a training result of this fitted estimator: it predicts the network's outputs and
+        can be saved.
 
         Returns
         -------
         TrainingResult
-            With the losses of the fit as its history, but without a state: ``train(..., params=result.params)`` begins
-            a new training at its parameters.
+            With the losses of the fit as its history, but without a state: ``train(...,
+            params=result.params)`` begins a new training at its parameters.
 
         Raises
         ------
@@ -271,10 +300,15 @@ class Saving:
         model = model_of(self)
         of_fit: dict[str, Any] = vars(self)
         reason = _REASONS.get(attribute(self, "stop_reason_", str, ""), "epochs")
-        curves = (attribute(self, name, list | None, None) for name in ("loss_curve_", "validation_loss_curve_"))
+        curves = (
+            attribute(self, name, list | None, None)
+            for name in ("loss_curve_", "validation_loss_curve_")
+        )
         loss, validation = (np.array(curve or (), np.float64) for curve in curves)
         names = feature_names_of(self, model.network.n_inputs)
-        result = without_state(model.network, model.params.copy(), of_fit["backend"], reason, feature_names=names)
+        result = without_state(
+            model.network, model.params.copy(), of_fit["backend"], reason, feature_names=names
+        )
         return dataclasses.replace(result, history=History(loss, validation, 0.0))
 
 
@@ -289,59 +323,89 @@ def model_of(mlp: Any) -> Model:
     network = mlp._network(weights.sizes)
     if not is_classifier(mlp):
         return Model(network, weights.params, "numbers")
-    kind, classes = mlp._binarizer().y_type_, labels_of(mlp)
+    kind = mlp._binarizer().y_type_
+    classes = labels_of(mlp)
     if not labels_fit(len(classes), kind, network.n_outputs):
         what = counted(len(classes), "label"), counted(network.n_outputs, "output")
         raise ValueError("classes_ has {}, the network {}".format(*what))
-    return Model(network, weights.params, *(("multilabel",) if kind == MULTILABEL else ("labels", classes)))
+    return Model(
+        network, weights.params, *(("multilabel",) if kind == MULTILABEL else ("labels", classes))
+    )
 
 
 def labels_fit(n: int, kind: Any, n_outputs: int) -> bool:
-    """Return whether n labels fit the outputs; `kind` is scikit-learn's name of the kind of targets."""
+    """Return whether n labels fit the outputs; `kind` is scikit-learn's name of the kind of
+    targets.
+    """
     if kind == "binary":
         return n_outputs == 1 and n in (1, 2)
     return kind in ("multiclass", MULTILABEL) and n == n_outputs > 1
 
 
-# ---------------------------------------------------------------------------------------------------------------- save
+# --------------------------------------------------------------------------------------------- save
 
 
 @short_errors()
 def _content(mlp: Any, model: Model) -> tuple[dict[str, Any], dict[str, Array]]:
     """Return header and arrays of an estimator's file."""
-    parameters = {name: value for name, value in mlp.get_params(deep=False).items() if name not in _NOT_KEPT}
+    parameters = {
+        name: value for name, value in mlp.get_params(deep=False).items() if name not in _NOT_KEPT
+    }
     if callable(parameters["scoring"]):
         parameters["scoring"] = None
     if callable(rate := parameters["learning_rate"]):
-        parameters["learning_rate"] = describe(rate) if type(rate) in SCHEDULES.values() else "constant"
+        parameters["learning_rate"] = (
+            describe(rate) if type(rate) in SCHEDULES.values() else "constant"
+        )
     seed = None if isinstance(mlp.random_state, np.random.RandomState) else mlp.random_state
-    fitted = {name: getattr(mlp, name) for name in (*_SCALARS, *_CURVES.values()) if hasattr(mlp, name)}
-    curves = {name: fitted.pop(attribute) for name, attribute in _CURVES.items() if fitted.get(attribute) is not None}
-    arrays = {"params": model.params} | {name: np.array(curve, np.float64) for name, curve in curves.items()}
+    fitted = {
+        name: getattr(mlp, name) for name in (*_SCALARS, *_CURVES.values()) if hasattr(mlp, name)
+    }
+    curves = {
+        name: fitted.pop(attribute)
+        for name, attribute in _CURVES.items()
+        if fitted.get(attribute) is not None
+    }
+    arrays = {"params": model.params} | {
+        name: np.array(curve, np.float64) for name, curve in curves.items()
+    }
     if (names := feature_names_of(mlp, model.network.n_inputs)) is not None:
         arrays["feature_names"] = json_array(names)
     header = {
         **shared_header(model.network, model.params, mlp.backend),
         "kind": "classifier" if is_classifier(mlp) else "regressor",
-        "parameters": {name: plain(name, value) for name, value in {**parameters, "random_state": seed}.items()},
+        "parameters": {
+            name: plain(name, value) for name, value in {**parameters, "random_state": seed}.items()
+        },
         "fitted": {name: plain(name, value) for name, value in fitted.items()},
     }
     if is_classifier(mlp):
-        classes, labels = labels_of(mlp), mlp._binarizer()
-        header["labels"] = {"type": labels.y_type_, "sparse": bool(labels.sparse_input_), "kind": classes.dtype.kind}
+        classes = labels_of(mlp)
+        labels = mlp._binarizer()
+        header["labels"] = {
+            "type": labels.y_type_,
+            "sparse": bool(labels.sparse_input_),
+            "kind": classes.dtype.kind,
+        }
         arrays["classes"] = labels_array(classes)
     return header, arrays
 
 
-# ---------------------------------------------------------------------------------------------------------------- load
+# --------------------------------------------------------------------------------------------- load
 
 
 def _no_estimator(header: dict[str, Any], arrays: dict[str, Array]) -> NoReturn:
-    raise ModelFileError("it holds a training result, no estimator: fastnn.load reads it, from_result makes one of it")
+    raise ModelFileError(
+        "it holds a training result, no estimator: fastnn.load reads it, from_result makes "
+        "one of "
+        "it"
+    )
 
 
 def _estimator(cls: Any, header: dict[str, Any], arrays: dict[str, Array]) -> Any:
-    """Build an estimator of a file's header and arrays; any error means that the file is damaged."""
+    """Build an estimator of a file's header and arrays; any error means that the file is
+    damaged.
+    """
     kind = "classifier" if issubclass(cls, ClassifierMixin) else "regressor"
     if header["kind"] != kind:
         raise ModelFileError(f"it holds a {header['kind']!s:.50}, not a {kind}")
@@ -352,17 +416,27 @@ def _estimator(cls: Any, header: dict[str, Any], arrays: dict[str, Array]) -> An
     mlp = cls(**parameters, backend=header["backend"])
     mlp._validate_params()
     for name, value in header["fitted"].items():
-        legal = isinstance(value, (int, float, str, NoneType)) if name in _SCALARS else value is None
+        legal = (
+            isinstance(value, (int, float, str, NoneType)) if name in _SCALARS else value is None
+        )
         if name not in (*_SCALARS, *_CURVES.values()) or not legal:
             raise ModelFileError(f"damaged: {name:.50} is {value!r:.50} in its header")
     vars(mlp).update(header["fitted"])
     if network != mlp._network(network.sizes):
         raise ModelFileError("damaged: the network and the parameters of its header do not agree")
-    check_arrays(arrays, {name: (np.float64, (arrays[name].size,)) for name in _CURVES if name in arrays})
-    vars(mlp).update({attribute: arrays[name].tolist() for name, attribute in _CURVES.items() if name in arrays})
+    check_arrays(
+        arrays, {name: (np.float64, (arrays[name].size,)) for name in _CURVES if name in arrays}
+    )
+    vars(mlp).update(
+        {attribute: arrays[name].tolist() for name, attribute in _CURVES.items() if name in arrays}
+    )
     if hasattr(mlp, "validation_scores_"):
         mlp._scored_by = mlp.scoring
-    mlp.n_features_in_, mlp.n_outputs_, mlp.n_layers_ = network.n_inputs, network.n_outputs, len(network.sizes)
+    mlp.n_features_in_, mlp.n_outputs_, mlp.n_layers_ = (
+        network.n_inputs,
+        network.n_outputs,
+        len(network.sizes),
+    )
     params = arrays["params"]
     mlp._put(Weights.of(network, params))
     if (names := names_of(arrays.get("feature_names"), network.n_inputs)) is not None:
@@ -371,17 +445,34 @@ def _estimator(cls: Any, header: dict[str, Any], arrays: dict[str, Array]) -> An
         labels = header["labels"]
         mlp.classes_ = described_labels(arrays["classes"], labels["kind"], max(mlp.n_outputs_, 2))
         if not labels_fit(n := len(mlp.classes_), labels["type"], mlp.n_outputs_):
-            raise ModelFileError(f"damaged: {n} labels, {labels['type']!r:.50}, of {mlp.n_outputs_} outputs")
+            raise ModelFileError(
+                f"damaged: {n} labels, {labels['type']!r:.50}, of {mlp.n_outputs_} outputs"
+            )
         mlp._label_binarizer = binarizer_with(mlp.classes_, labels["type"], bool(labels["sparse"]))
     return mlp
 
 
-# ------------------------------------------------------------------- scikit-learn's estimators, and results of `train`
+# ------------------------------------------------ scikit-learn's estimators, and results of `train`
 
 
 _FITTED = (
-    *("n_features_in_", "feature_names_in_", "classes_", "_label_binarizer", "n_layers_", "n_outputs_"),
-    *("out_activation_", "loss_", "n_iter_", "t_", "loss_curve_", "best_loss_", "validation_scores_"),
+    *(
+        "n_features_in_",
+        "feature_names_in_",
+        "classes_",
+        "_label_binarizer",
+        "n_layers_",
+        "n_outputs_",
+    ),
+    *(
+        "out_activation_",
+        "loss_",
+        "n_iter_",
+        "t_",
+        "loss_curve_",
+        "best_loss_",
+        "validation_scores_",
+    ),
     *("best_validation_score_", "_no_improvement_count", "_random_state"),
 )
 
@@ -390,7 +481,9 @@ _REASONS |= {"abnormal": "tolerance", "limit": "epochs"}
 """The stop reason of a result, from that of an estimator."""
 
 
-def from_result(cls: Any, result: TrainingResult, parameters: dict[str, Any], legal: dict[str, dict[str, str]]) -> Any:
+def from_result(
+    cls: Any, result: TrainingResult, parameters: dict[str, Any], legal: dict[str, dict[str, str]]
+) -> Any:
     """Make a fitted estimator like a training result.
 
     Parameters
@@ -403,37 +496,57 @@ def from_result(cls: Any, result: TrainingResult, parameters: dict[str, Any], le
     """
     if not isinstance(result, TrainingResult):
         raise TypeError(f"{cls.__name__}.from_result takes a result of train, not {shown(result)}")
-    network, params = result.network, check_params(result.network, result.params)
+    network = result.network
+    params = check_params(result.network, result.params)
     losses = legal.get(name_of(network.output), {})
     quantile = getattr(network.loss, "quantiles", 0.5)
-    is_own = network.loss == network.loss_name or (network.loss_name == "pinball" and isinstance(quantile, float))
+    is_own = network.loss == network.loss_name or (
+        network.loss_name == "pinball" and isinstance(quantile, float)
+    )
     if network.loss_name not in losses or not is_own:
-        known = ", ".join(f"{output} with {' or '.join(losses)}" for output, losses in legal.items())
+        known = ", ".join(
+            f"{output} with {' or '.join(losses)}" for output, losses in legal.items()
+        )
         wrong = f"output {network.output!r} with the loss {network.loss!r}"
         raise ValueError(f"{cls.__name__} has no {wrong}; it has {known}")
-    if given := [name for name in ("hidden_layer_sizes", "activation", "loss") if name in parameters]:
+    if given := [
+        name for name in ("hidden_layer_sizes", "activation", "loss") if name in parameters
+    ]:
         raise TypeError(f"{', '.join(given)} cannot be given: the result's network has its own")
     names = tuple("logistic" if name == "sigmoid" else name for name in network.activations[:-1])
     activation = names if len(set(names)) > 1 else names[0] if names else "relu"
-    own = {"loss": losses[network.loss_name]} | ({"quantile": quantile} if network.loss_name == "pinball" else {})
-    own |= {"hidden_layer_sizes": network.sizes[1:-1], "activation": activation, "backend": result.backend}
+    own = {"loss": losses[network.loss_name]} | (
+        {"quantile": quantile} if network.loss_name == "pinball" else {}
+    )
+    own |= {
+        "hidden_layer_sizes": network.sizes[1:-1],
+        "activation": activation,
+        "backend": result.backend,
+    }
     new = cls(**own | parameters)
     layers = layers_of(Model(network, params))
     biases = [np.zeros(W.shape[1], W.dtype) if b is None else b for W, b, _ in layers]
     new._put(weights_of([W for W, _, _ in layers], biases))
-    new.n_features_in_, new.n_outputs_, new.n_layers_ = network.n_inputs, network.n_outputs, len(network.sizes)
+    new.n_features_in_, new.n_outputs_, new.n_layers_ = (
+        network.n_inputs,
+        network.n_outputs,
+        len(network.sizes),
+    )
     if result.feature_names is not None:
         new.feature_names_in_ = np.array(result.feature_names, object)
     new.out_activation_ = "logistic" if network.output == "sigmoid" else network.output
-    history, n_rows = result.history, 0 if result.state.index is None else len(result.state.index)
-    new.loss_curve_, new.n_iter_ = history.loss.tolist(), result.n_epochs
+    history = result.history
+    n_rows = 0 if result.state.index is None else len(result.state.index)
+    new.loss_curve_ = history.loss.tolist()
+    new.n_iter_ = result.n_epochs
     if new.loss_curve_:
         new.loss_, new.best_loss_ = new.loss_curve_[-1], min(new.loss_curve_)
     if len(history.validation_loss):
         new.validation_loss_curve_ = history.validation_loss.tolist()
     new.t_ = result.state.counters.get("epoch", 0) * n_rows
     new.validation_scores_ = new.best_validation_score_ = None
-    new.stop_reason_, new._no_improvement_count = result.stop_reason, 0
+    new.stop_reason_ = result.stop_reason
+    new._no_improvement_count = 0
     return new
 
 
@@ -446,5 +559,8 @@ def _copy_fitted(old: Any, new: Any) -> Any:
         if isinstance(new, Fitted):
             new._put(weights)
         else:
-            new.coefs_, new.intercepts_ = list(map(np.array, weights.coefs)), list(map(np.array, weights.intercepts))
+            new.coefs_, new.intercepts_ = (
+                list(map(np.array, weights.coefs)),
+                list(map(np.array, weights.intercepts)),
+            )
     return new

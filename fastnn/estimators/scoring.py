@@ -1,4 +1,6 @@
-"""Validation rows, which are not trained on: their score, by which early stopping goes, and their loss."""
+"""Validation rows, which are not trained on: their score, by which early stopping goes, and their
+loss.
+"""
 
 import functools
 import math
@@ -33,8 +35,10 @@ def check_scoring_name(scoring: Any, owner: str) -> None:
     names = get_scorer_names()
     if scoring not in names:
         raise InvalidParameterError(
-            f"The 'scoring' parameter of {owner} must be None, 'loss', a scorer's name, of those in "
-            f"sklearn.metrics.get_scorer_names(), or a callable (estimator, X, y). Got {shown(scoring)} instead."
+            f"The 'scoring' parameter of {owner} must be None, 'loss', a scorer's name, of those "
+            f"in "
+            f"sklearn.metrics.get_scorer_names(), or a callable (estimator, X, y). Got "
+            f"{shown(scoring)} instead."
             f"{did_you_mean(scoring, names)}"
         )
 
@@ -51,12 +55,23 @@ class HeldOut:
     dtype : numpy.dtype
         Of X.
     labels : {None, "one", "many", "single"}
-        scikit-learn's score of the estimator: R2 for None; else the accuracy, of rows with one label of three or more
-        ("one"), with yes or no in each column ("many"), or where all rows have the same ("single").
+        scikit-learn's score of the estimator: R2 for None; else the accuracy, of rows with one
+        label of three or more ("one"), with yes or no in each column ("many"), or where all rows
+        have the same ("single").
     """
 
-    def __init__(self, X: Any, Y: Array, sample_weight: Array | None, dtype: np.dtype[Any], labels: str | None) -> None:
-        self.X, self.Y, self.sample_weight, self.labels = contiguous(X, dtype), Y, sample_weight, labels
+    def __init__(
+        self,
+        X: Any,
+        Y: Array,
+        sample_weight: Array | None,
+        dtype: np.dtype[Any],
+        labels: str | None,
+    ) -> None:
+        self.X = contiguous(X, dtype)
+        self.Y = Y
+        self.sample_weight = sample_weight
+        self.labels = labels
         self._task: Task | None = None
 
     def loss(self, backend: Adapter, network: Network, params: Array, threads: int | None) -> float:
@@ -70,8 +85,12 @@ class HeldOut:
         weight = np.ones(len(self.Y)) if self.sample_weight is None else self.sample_weight
         return Data(*(contiguous(array, dtype) for array in (self.X, self.Y, weight)))
 
-    def score(self, backend: Adapter, network: Network, params: Array, threads: int | None) -> float:
-        """Return scikit-learn's score of the estimator: the accuracy or R2; where outputs are not finite, R2 is NaN."""
+    def score(
+        self, backend: Adapter, network: Network, params: Array, threads: int | None
+    ) -> float:
+        """Return scikit-learn's score of the estimator: the accuracy or R2; where outputs are not
+        finite, R2 is NaN.
+        """
         outputs = backend.predict(network, params, self.X, threads)
         if self.labels is None and not np.isfinite(outputs).all():
             return float("nan")
@@ -106,7 +125,9 @@ class Scorer:
     def __init__(self, mlp: Any, scoring: Scoring, rows: HeldOut) -> None:
         from sklearn.metrics import check_scoring
 
-        self.scoring, self.rows, self.mlp = scoring, rows, mlp
+        self.scoring = scoring
+        self.rows = rows
+        self.mlp = mlp
         self.scorer: Callable[..., Any] = check_scoring(mlp, scoring=scoring)
         self.y = mlp._decode(rows.Y)
 
@@ -119,7 +140,8 @@ class Scorer:
             Where the scorer takes no weights, of rows that have some, or returns what is no number.
         """
         weight = self.rows.sample_weight
-        estimator, options = self.mlp._with(network, params), {} if weight is None else {"sample_weight": weight}
+        estimator = self.mlp._with(network, params)
+        options = {} if weight is None else {"sample_weight": weight}
         try:
             value = self.scorer(estimator, self.rows.X, self.y, **options)
         except TypeError as error:
@@ -129,9 +151,14 @@ class Scorer:
             said = f"scoring={shown(self.scoring)} was called with sample_weight=, {why}: {error}"
             raise TypeError(said) from error
         if isinstance(value, (bool, np.bool_)) or not isinstance(value, numbers.Real):
-            raise TypeError(f"scoring={shown(self.scoring)} must return a number, not {shown(value)}")
+            raise TypeError(
+                f"scoring={shown(self.scoring)} must return a number, not {shown(value)}"
+            )
         if math.isnan(value):
-            rows = f"the {len(self.rows.Y)} validation rows, as a score does that is not defined for them"
+            rows = (
+                f"the {len(self.rows.Y)} validation rows, as a score does that is not defined "
+                f"for them"
+            )
             way = "such as of one class: give more rows, or X_val and y_val"
             raise ValueError(f"scoring={shown(self.scoring)} returned NaN for {rows}, {way}")
         return float(value)

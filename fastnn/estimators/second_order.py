@@ -1,4 +1,6 @@
-"""The solvers "lm" and "br": the best of several starts, with inputs and targets scaled to [-1, 1] while they train."""
+"""The solvers "lm" and "br": the best of several starts, with inputs and targets scaled to [-1, 1]
+while they train.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,10 @@ from fastnn.training.results import TrainingResult, by_heart, is_constant, warn_
 from fastnn.training.stopping import Stop
 
 DOUBLE = np.dtype(np.float64)
-METHODS: dict[str, LevenbergMarquardt] = {"lm": LevenbergMarquardt(), "br": BayesianRegularization()}
+METHODS: dict[str, LevenbergMarquardt] = {
+    "lm": LevenbergMarquardt(),
+    "br": BayesianRegularization(),
+}
 
 
 class Scale(NamedTuple):
@@ -36,7 +41,8 @@ class Scale(NamedTuple):
     @classmethod
     def of(cls, A: Array) -> Scale:
         """Return the scale of the columns of A (any, n)."""
-        low, high = A.min(axis=0) / 2, A.max(axis=0) / 2
+        low = A.min(axis=0) / 2
+        high = A.max(axis=0) / 2
         half = high - low
         return cls(low + high, np.where(half > np.finfo(np.float64).tiny * 1e3, half, 0))
 
@@ -51,9 +57,12 @@ class Scale(NamedTuple):
 
 
 def fold(network: Network, params: Array, x: Scale, y: Scale) -> Array:
-    """Return the parameters (n_params,) that take raw inputs and give raw outputs, of those on scaled ones."""
+    """Return the parameters (n_params,) that take raw inputs and give raw outputs, of those on
+    scaled ones.
+    """
     params = params.copy()
-    W, b = network.weights(params), network.biases(params)
+    W = network.weights(params)
+    b = network.biases(params)
     W[0] *= x.slope[:, None]
     b[0] -= x.center @ W[0]
     W[-1] *= y.half
@@ -65,7 +74,8 @@ def fold(network: Network, params: Array, x: Scale, y: Scale) -> Array:
 def unfold(network: Network, params: Array, x: Scale, y: Scale) -> Array:
     """Return what `fold` makes `params` of."""
     params = params.astype(np.float64)
-    W, b = network.weights(params), network.biases(params)
+    W = network.weights(params)
+    b = network.biases(params)
     b[-1] -= y.center
     b[-1] *= y.slope
     W[-1] *= y.slope
@@ -76,23 +86,36 @@ def unfold(network: Network, params: Array, x: Scale, y: Scale) -> Array:
 
 def check_solver(mlp: Any, network: Network) -> None:
     """Raise ValueError where a method does not do what the estimator is asked for."""
-    solver, method = f"solver={mlp.solver!r}", METHODS[mlp.solver]
+    solver = f"solver={mlp.solver!r}"
+    method = METHODS[mlp.solver]
     if mlp.loss != "squared_error":
-        raise ValueError(f"{solver} minimizes the squared error, not loss={mlp.loss!r}: take 'lbfgs', 'adam' or 'sgd'")
+        raise ValueError(
+            f"{solver} minimizes the squared error, not loss={mlp.loss!r}: take 'lbfgs', "
+            f"'adam' "
+            f"or 'sgd'"
+        )
     if network.n_params > method.most_params:
-        what = f"takes up to {method.most_params:,} parameters, this network has {network.n_params:,}"
-        raise ValueError(f"{solver} {what}: make hidden_layer_sizes smaller, or take 'lbfgs' or 'adam'")
+        what = (
+            f"takes up to {method.most_params:,} parameters, this network has {network.n_params:,}"
+        )
+        raise ValueError(
+            f"{solver} {what}: make hidden_layer_sizes smaller, or take 'lbfgs' or 'adam'"
+        )
     if mlp.early_stopping and mlp.solver == "br":
-        raise ValueError(f"{solver} needs no rows to validate, it finds its penalty by all rows: early_stopping=False")
+        raise ValueError(
+            f"{solver} needs no rows to validate, it finds its penalty by all rows: "
+            f"early_stopping=False"
+        )
     if mlp.early_stopping and mlp.scoring not in (None, LOSS):
         raise ValueError(f"{solver} stops early by scoring=None, which is R^2, or 'loss'")
 
 
 def fit_second_order(mlp: Any, inputs: FitInputs) -> tuple[Array, dict[str, Any]]:
-    """Train from several starts; return the parameters (n_params,) of the best, and the fitted attributes of the fit.
+    """Train from several starts; return the parameters (n_params,) of the best, and the fitted
+    attributes of the fit.
 
-    That is the one with the lowest final loss, the greatest evidence, or the best score of validation rows. Weights
-    that are given, by a fit before or as initial ones, are the only start.
+    That is the one with the lowest final loss, the greatest evidence, or the best score of
+    validation rows. Weights that are given, by a fit before or as initial ones, are the only start.
     """
     network = inputs.network
     check_solver(mlp, network)
@@ -100,8 +123,11 @@ def fit_second_order(mlp: Any, inputs: FitInputs) -> tuple[Array, dict[str, Any]
     used = weight > 0
     if not used.any():
         raise ValueError("Sample weights must contain at least one non-zero number.")
-    x, y = Scale.of(X[used]), Scale.of(Y[used])
-    is_begun = not inputs.first_pass or mlp.coefs_init is not None or mlp.intercepts_init is not None
+    x = Scale.of(X[used])
+    y = Scale.of(Y[used])
+    is_begun = (
+        not inputs.first_pass or mlp.coefs_init is not None or mlp.intercepts_init is not None
+    )
     n = 1 if is_begun else int(mlp.n_restarts)
     held_out = inputs.held_out if mlp.early_stopping else inputs.validation
     stop: dict[str, Any] = {} if mlp.max_time is None else {"max_seconds": mlp.max_time / n}
@@ -111,7 +137,11 @@ def fit_second_order(mlp: Any, inputs: FitInputs) -> tuple[Array, dict[str, Any]
     if mlp.early_stopping and held_out is not None:
         held_out.check_weights()
         patience = int(mlp.max_iter if np.isinf(mlp.n_iter_no_change) else mlp.n_iter_no_change)
-        stop |= {"patience": patience, "restore_best": True, "monitor": "r2" if mlp.scoring is None else "loss"}
+        stop |= {
+            "patience": patience,
+            "restore_best": True,
+            "monitor": "r2" if mlp.scoring is None else "loss",
+        }
     data = Data(x.to(X), y.to(Y), weight)
     members = check_members(
         networks=Network(network.sizes, network.activations[:-1], "identity"),
@@ -133,7 +163,8 @@ def fit_second_order(mlp: Any, inputs: FitInputs) -> tuple[Array, dict[str, Any]
         dtype=None,
         assume_finite=True,
     )
-    results, interrupted = Caller(threads_of(mlp), (), progress=False).train(members)  # as `train_many`, no warnings
+    # as `train_many`, no warnings
+    results, interrupted = Caller(threads_of(mlp), (), progress=False).train(members)
     if interrupted:
         warn(INTERRUPTED)
     fits = list(results)
@@ -151,7 +182,9 @@ def fit_second_order(mlp: Any, inputs: FitInputs) -> tuple[Array, dict[str, Any]
 
 
 def _methods(solver: str, n: int, is_begun: bool) -> Any:
-    """Return the method of each of n starts: half of those of "br" skip the first steps of a small penalty."""
+    """Return the method of each of n starts: half of those of "br" skip the first steps of a small
+    penalty.
+    """
     if solver == "lm":
         return METHODS[solver]
     whole = BayesianRegularization(first_steps=0)
@@ -160,8 +193,11 @@ def _methods(solver: str, n: int, is_begun: bool) -> Any:
 
 
 def _objective(result: TrainingResult, data: Data) -> tuple[bool, float]:
-    """Return what is least for the best start: for "br" one that fits other rows too, and has the greatest evidence."""
-    history, gamma = result.history, result.gamma
+    """Return what is least for the best start: for "br" one that fits other rows too, and has the
+    greatest evidence.
+    """
+    history = result.history
+    gamma = result.gamma
     if len(history.measured):
         value = -float(np.max(history.measured))
     elif result.state.best_params is not None:
@@ -174,11 +210,18 @@ def _objective(result: TrainingResult, data: Data) -> tuple[bool, float]:
 
 
 def _minus_evidence(result: TrainingResult, data: Data) -> float:
-    """Return minus the logarithm of the targets' probability, by MacKay, but for what all starts have in common."""
-    network, p, batch = result.network, result.params, take(result.network, data, slice(None))
+    """Return minus the logarithm of the targets' probability, by MacKay, but for what all starts
+    have in common.
+    """
+    network = result.network
+    p = result.params
+    batch = take(result.network, data, slice(None))
     alpha, beta = result.state.vectors[[AT_ALPHA, AT_BETA], 0]
-    squares = float((batch.weight * (result.predict(batch.X, backend="numpy") - batch.Y) ** 2).sum())
-    n, n_errors = network.n_params, batch.weight.sum() * network.n_outputs
+    squares = float(
+        (batch.weight * (result.predict(batch.X, backend="numpy") - batch.Y) ** 2).sum()
+    )
+    n = network.n_params
+    n_errors = batch.weight.sum() * network.n_outputs
     curvature = 2 * beta * normal_equations(network, p, batch, 0.0)[0] + 2 * alpha * np.eye(n)
     volume = np.linalg.slogdet(curvature)[1] - n * np.log(2 * alpha) - n_errors * np.log(beta)
     return float(beta * squares + alpha * p @ p + volume / 2)
@@ -186,18 +229,32 @@ def _minus_evidence(result: TrainingResult, data: Data) -> float:
 
 def _warn(mlp: Any, best: TrainingResult) -> None:
     warn_by_heart([best])
-    if mlp.solver == "br" and mlp.alpha != 0.0001:  # no error, for scikit-learn's checks set it wherever there is one
-        warn(f"br finds its penalty by itself and does not use alpha={shown(mlp.alpha)}: leave it out")
+    # no error, for scikit-learn's checks set it wherever there is one
+    if mlp.solver == "br" and mlp.alpha != 0.0001:
+        warn(
+            f"br finds its penalty by itself and does not use alpha={shown(mlp.alpha)}: leave "
+            f"it "
+            f"out"
+        )
     if best.stop_reason == "epochs":
-        warn(f"{mlp.solver} reached max_iter={mlp.max_iter} iterations and has not converged yet.", ConvergenceWarning)
+        warn(
+            f"{mlp.solver} reached max_iter={mlp.max_iter} iterations and has not converged yet.",
+            ConvergenceWarning,
+        )
     elif is_constant(best):
         what = "br found nothing in y that X tells, and predicts a constant"
-        warn(f"{what}: if that is wrong, take a greater n_restarts or another random_state", ConvergenceWarning)
+        warn(
+            f"{what}: if that is wrong, take a greater n_restarts or another random_state",
+            ConvergenceWarning,
+        )
 
 
 def _attributes(mlp: Any, inputs: FitInputs, best: TrainingResult) -> dict[str, Any]:
-    history, record = best.history, FitRecord.begin(mlp, inputs.first_pass, inputs.validation is not None)
-    record.n_iter, record.stop_reason, record.no_improvement_count = best.n_epochs, best.stop_reason, 0
+    history = best.history
+    record = FitRecord.begin(mlp, inputs.first_pass, inputs.validation is not None)
+    record.n_iter = best.n_epochs
+    record.stop_reason = best.stop_reason
+    record.no_improvement_count = 0
     record.t += best.n_epochs * len(inputs.rows)
     record.loss_curve += history.loss.tolist()
     record.loss = (record.loss_curve or [np.nan])[-1]
@@ -206,7 +263,9 @@ def _attributes(mlp: Any, inputs: FitInputs, best: TrainingResult) -> dict[str, 
     else:
         scores = history.measured if len(history.measured) else -history.validation_loss
         record.validation_scores += scores.tolist()
-        record.best_validation_score = max(record.validation_scores, default=record.best_validation_score)
+        record.best_validation_score = max(
+            record.validation_scores, default=record.best_validation_score
+        )
     if inputs.validation is not None and record.validation_loss_curve is not None:
         record.validation_loss_curve += history.validation_loss.tolist()
     return record.attributes() | ({"gamma_": best.gamma} if mlp.solver == "br" else {})

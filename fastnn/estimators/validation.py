@@ -1,4 +1,6 @@
-"""The validation of what an estimator is given: attributes, parameters, sparse matrices; scikit-learn's warnings."""
+"""The validation of what an estimator is given: attributes, parameters, sparse matrices;
+scikit-learn's warnings.
+"""
 
 import functools
 import math
@@ -61,7 +63,9 @@ def feature_names_of(mlp: Any, n: int) -> Names | None:
     if names is None:
         return None
     if names.shape != (n,) or not all(isinstance(name, str) for name in names):
-        raise TypeError(f"feature_names_in_ must be an array of {n} names as fit sets it, not {shown(names)}")
+        raise TypeError(
+            f"feature_names_in_ must be an array of {n} names as fit sets it, not {shown(names)}"
+        )
     return tuple(names.tolist())
 
 
@@ -97,13 +101,17 @@ CONSTRAINTS: dict[str, list[Any]] = {
 
 
 def threads_of(mlp: Any) -> int | None:
-    """Return an estimator's number of threads, checked: `partial_fit` of a fitted one checks no parameters."""
+    """Return an estimator's number of threads, checked: `partial_fit` of a fitted one checks no
+    parameters.
+    """
     threads = getattr(mlp, "n_threads", None)  # an estimator pickled by version 0.1 has none
     return None if threads is None else check_integer("n_threads", threads, low=1)
 
 
 @functools.lru_cache(maxsize=512)
-def network_of(sizes: tuple[int, ...], activation: Activations, output: str, loss: str | Pinball) -> Network:
+def network_of(
+    sizes: tuple[int, ...], activation: Activations, output: str, loss: str | Pinball
+) -> Network:
     """Make fastnn's network from scikit-learn's names.
 
     Parameters
@@ -118,12 +126,18 @@ def network_of(sizes: tuple[int, ...], activation: Activations, output: str, los
     """
     if loss == "log_loss" and output == "softmax":
         loss = "cross_entropy"
-    hidden = tuple(map(core_name, activation)) if isinstance(activation, tuple) else core_name(activation)
+    hidden = (
+        tuple(map(core_name, activation))
+        if isinstance(activation, tuple)
+        else core_name(activation)
+    )
     return Network(sizes, hidden, core_name(output), loss, init="glorot_uniform")
 
 
 def check_activation(name: str, activation: Any) -> Any:
-    """Return the activation of hidden layers, a name or a value; raise ValueError or TypeError for anything else."""
+    """Return the activation of hidden layers, a name or a value; raise ValueError or TypeError for
+    anything else.
+    """
     return checked(name, activation, ACTIVATIONS, HIDDEN_ACTIVATIONS)
 
 
@@ -132,12 +146,14 @@ def core_name(activation: str | Value) -> str | Value:
     return "sigmoid" if activation == "logistic" else activation
 
 
-def draw_params(network: Network, activation: Activations, random_state: np.random.RandomState) -> Any:
+def draw_params(
+    network: Network, activation: Activations, random_state: np.random.RandomState
+) -> Any:
     """Draw initial parameters (n_params,) in float64 as scikit-learn does.
 
-    Uniform within ``sqrt(6 / (fan_in + fan_out))``, biases too; 2 in place of 6 where the activation is the logistic
-    function. Unlike in `Network.init_params`, the range of the output layer depends on the activation of the hidden
-    layers, not on its own.
+    Uniform within ``sqrt(6 / (fan_in + fan_out))``, biases too; 2 in place of 6 where the
+    activation is the logistic function. Unlike in `Network.init_params`, the range of the output
+    layer depends on the activation of the hidden layers, not on its own.
     """
     if isinstance(activation, tuple):
         names = (*activation, *activation[-1:]) or ("identity",)
@@ -146,12 +162,15 @@ def draw_params(network: Network, activation: Activations, random_state: np.rand
     params = np.empty(network.n_params)
     for layer, name in zip(network.layers, names, strict=True):
         bound = math.sqrt((2 if name == "logistic" else 6) / (layer.fan_in + layer.fan_out))
-        params[layer.all] = random_state.uniform(-bound, bound, layer.fan_in * layer.fan_out + layer.n_bias)
+        params[layer.all] = random_state.uniform(
+            -bound, bound, layer.fan_in * layer.fan_out + layer.n_bias
+        )
     return params
 
 
 _INDICES = ("indices", "indptr", "row", "col", "offsets")
-"""Arrays of integers, in one format of sparse matrices or another; scipy cuts off what is behind a decimal point."""
+"""Arrays of integers, in one format of sparse matrices or another; scipy cuts off what is behind a
+decimal point."""
 
 NO_Y = "no_validation"
 """scikit-learn's word for y where there is none."""
@@ -160,13 +179,15 @@ _REMEDY = "in a Pipeline, OneHotEncoder encodes words and SimpleImputer fills ga
 
 
 def validated(estimator: Any, X: Any, y: Any = NO_Y, **options: Any) -> Any:
-    """Return X, or X and y, as scikit-learn's `validate_data` does; it takes the options. A sparse X is CSR or CSC.
+    """Return X, or X and y, as scikit-learn's `validate_data` does; it takes the options. A sparse
+    X is CSR or CSC.
 
     Raises
     ------
     ValueError, TypeError
-        For what scikit-learn refuses, in its words but for values of a data frame that are no numbers or missing, and
-        for words; for dates; and for sparse matrices with indices that are not theirs.
+        For what scikit-learn refuses, in its words but for values of a data frame that are no
+        numbers or missing, and for words; for dates; and for sparse matrices with indices that are
+        not theirs.
     """
     if not options.get("reset", True):
         attribute(estimator, "n_features_in_", Integral)
@@ -174,7 +195,8 @@ def validated(estimator: Any, X: Any, y: Any = NO_Y, **options: Any) -> Any:
         refuse_lazy("X", X)
         refuse_complex("X", X)
         refuse_masked("X", X)
-        X, y = checked_sparse("X", X), checked_sparse("y", y)
+        X = checked_sparse("X", X)
+        y = checked_sparse("y", y)
         if options.get("y_numeric"):
             refuse_text(y)
         try:
@@ -182,7 +204,8 @@ def validated(estimator: Any, X: Any, y: Any = NO_Y, **options: Any) -> Any:
             if any(getattr(dtype, "kind", None) in ("m", "M") for dtype in dtypes):
                 real_array("X", X)  # raises TypeError, where scikit-learn may take nanoseconds
             checked = validate_data(estimator, X, y, accept_sparse=["csr", "csc"], **options)
-            is_object = isinstance(checked, np.ndarray) and checked.dtype.kind == "O"  # of categories, in predict
+            # of categories, in predict
+            is_object = isinstance(checked, np.ndarray) and checked.dtype.kind == "O"
             return checked.astype(np.float64) if is_object else checked
         except (TypeError, ValueError) as error:
             told = "" if "feature names" in str(error) else _told(X, error)
@@ -193,18 +216,24 @@ def validated(estimator: Any, X: Any, y: Any = NO_Y, **options: Any) -> Any:
 
 
 def checked_sparse(name: str, X: Any) -> Any:
-    """Return a sparse matrix as CSR or CSC, of scipy's own class, with indices within its shape; else X itself.
+    """Return a sparse matrix as CSR or CSC, of scipy's own class, with indices within its shape;
+    else X itself.
 
-    scipy converts a matrix of any format in compiled code, which takes indices on trust: it reads and writes anywhere.
+    scipy converts a matrix of any format in compiled code, which takes indices on trust: it reads
+    and writes anywhere.
     """
     if not scipy.sparse.issparse(X):
         return X
-    kind, form = "array" if isinstance(X, scipy.sparse.sparray) else "matrix", X.format
+    kind = "array" if isinstance(X, scipy.sparse.sparray) else "matrix"
+    form = X.format
     try:
         for part in _INDICES:
-            if (dtype := getattr(getattr(X, part, None), "dtype", None)) is not None and dtype.kind != "i":
+            if (
+                dtype := getattr(getattr(X, part, None), "dtype", None)
+            ) is not None and dtype.kind != "i":
                 raise ValueError(f"{part} must be integers, not {cut(dtype)}")
-        X = getattr(scipy.sparse, f"{form}_{kind}")(X)  # shares the arrays; all sizes are checked, and COO's indices
+        # shares the arrays; all sizes are checked, and COO's indices
+        X = getattr(scipy.sparse, f"{form}_{kind}")(X)
         if form == "lil" and (len(X.rows), *map(len, X.rows)) != (X.shape[0], *map(len, X.data)):
             raise ValueError("rows and data differ in length")
         if form == "bsr" and any(n % width for n, width in zip(X.shape, X.blocksize, strict=True)):
@@ -220,7 +249,9 @@ def checked_sparse(name: str, X: Any) -> Any:
 
 
 def checked_targets(name: str, y: Any) -> Any:
-    """Return y, as `checked_sparse` does; ValueError where objects are missing, as scikit-learn says it of floats."""
+    """Return y, as `checked_sparse` does; ValueError where objects are missing, as scikit-learn
+    says it of floats.
+    """
     refuse_masked(name, y)
     if (values := np.asarray(y)).dtype.kind == "O":
         refuse_missing(values, name)
@@ -229,13 +260,17 @@ def checked_targets(name: str, y: Any) -> Any:
 
 def _check_indices(X: Any) -> None:
     """Raise ValueError unless all indices of a compressed matrix are within its shape."""
-    if (X.indptr[1:] < X.indptr[:-1]).any():  # scipy looks at that only where the last one is greater than 0
+    if (
+        X.indptr[1:] < X.indptr[:-1]
+    ).any():  # scipy looks at that only where the last one is greater than 0
         raise ValueError("indptr must be a non-decreasing sequence")
     X.check_format(full_check=True)
 
 
 def refuse_unused(mlp: Any) -> None:
-    """Raise ValueError for an option that "lbfgs", "lm" or "br" would pass over, but those that scikit-learn's do."""
+    """Raise ValueError for an option that "lbfgs", "lm" or "br" would pass over, but those that
+    scikit-learn's do.
+    """
     defaults: dict[str, Any] = {"clip_norm": None}
     if callable(mlp.learning_rate):
         defaults["learning_rate"] = "constant"
@@ -248,13 +283,18 @@ def refuse_unused(mlp: Any) -> None:
 
 
 def _told(X: Any, error: Exception) -> str:
-    """Say which value of X is none that a network takes; "" where it is another thing that was wrong."""
-    if not is_frame(X) and not (isinstance(X, (np.ndarray, list)) and isinstance(error, ValueError)):
+    """Say which value of X is none that a network takes; "" where it is another thing that was
+    wrong.
+    """
+    if not is_frame(X) and not (
+        isinstance(X, (np.ndarray, list)) and isinstance(error, ValueError)
+    ):
         return ""
     try:
         array = real_array("X", X, np.float64)
     except (TypeError, ValueError) as said:
-        is_kept = "complex" in str(said) or "table of numbers" in str(said)  # scikit-learn's words say as much
+        # scikit-learn's words say as much
+        is_kept = "complex" in str(said) or "table of numbers" in str(said)
         return "" if is_kept else f"{said}; {_REMEDY}"
     wrong = ~np.isfinite(array)
     if not is_frame(X) or not wrong.any():
@@ -262,10 +302,12 @@ def _told(X: Any, error: Exception) -> str:
     row, column = np.argwhere(wrong)[0].tolist()
     what = "NaN" if np.isnan(array[row, column]) else "infinity"
     where = f"the first at X[{row}, {column}], in its column {list(X.columns)[column]!r}"
-    return f"Input X contains {what}, {where}: fill such values in or leave their rows out; {_REMEDY}"
+    return (
+        f"Input X contains {what}, {where}: fill such values in or leave their rows out; {_REMEDY}"
+    )
 
 
-# --------------------------------------------------------------------------------- warnings, as scikit-learn gives them
+# ------------------------------------------------------------- warnings, as scikit-learn gives them
 
 
 _MODULE = "sklearn.neural_network._multilayer_perceptron"
@@ -273,14 +315,21 @@ INTERRUPTED = "Training interrupted by user."
 
 
 def warn(text: str, category: type[Warning] = UserWarning) -> None:
-    """Warn like scikit-learn's module, at the user's line: not at one of a Pipeline, of a search or of joblib."""
+    """Warn like scikit-learn's module, at the user's line: not at one of a Pipeline, of a search or
+    of joblib.
+    """
     errors.warn(category(text), _MODULE)
 
 
 def raveled(y: Array) -> Array:
-    """Return a column (n, 1) as a vector (n,), with scikit-learn's warning; anything else as it is."""
+    """Return a column (n, 1) as a vector (n,), with scikit-learn's warning; anything else as it
+    is.
+    """
     if y.ndim != 2 or y.shape[1] != 1:
         return y
-    text = "A column-vector y was passed when a 1d array was expected. Please change the shape of y to (n_samples, ), "
+    text = (
+        "A column-vector y was passed when a 1d array was expected. Please change the shape of "
+        "y to (n_samples, ), "
+    )
     warn(f"{text}for example using ravel().", DataConversionWarning)
     return y.ravel()

@@ -1,9 +1,10 @@
-"""Files that hold arrays and a JSON header: one .npz archive, without pickle, written whole or not at all.
+"""Files that hold arrays and a JSON header: one .npz archive, without pickle, written whole or not
+at all.
 
-The file is a zip archive of .npy arrays, uncompressed, so that `numpy.load` reads it too; ``header`` is JSON as uint8.
-A text of JSON is parsed only if that takes little memory against the size of the file, for Python's objects are far
-larger than the text that they come from: `[]` becomes 64 bytes. Files are written beside their places, and moved there
-when they are complete.
+The file is a zip archive of .npy arrays, uncompressed, so that `numpy.load` reads it too;
+``header`` is JSON as uint8. A text of JSON is parsed only if that takes little memory against the
+size of the file, for Python's objects are far larger than the text that they come from: `[]`
+becomes 64 bytes. Files are written beside their places, and moved there when they are complete.
 """
 
 from __future__ import annotations
@@ -35,7 +36,9 @@ MOST_OF_A_PATH = 4096 if os.name == "posix" else 32767
 
 
 def name_of(path: Any) -> Any:
-    """Return the name of a file; TypeError for a number, which would be the descriptor of an open one."""
+    """Return the name of a file; TypeError for a number, which would be the descriptor of an open
+    one.
+    """
     if not isinstance(path, (str, bytes, os.PathLike)):
         raise TypeError(f"path must be the name of a file, such as 'model.npz', not {shown(path)}")
     name = os.fspath(path)
@@ -46,33 +49,46 @@ def name_of(path: Any) -> Any:
 
 
 def check_place(path: Path) -> str:
-    """Return the real path of a file to write; raise the error that writing would, before there is anything to write.
+    """Return the real path of a file to write; raise the error that writing would, before there is
+    anything to write.
 
     Raises
     ------
     OSError
-        Where there is no such folder, it cannot be written, or something else than a regular file has the name.
+        Where there is no such folder, it cannot be written, or something else than a regular file
+        has the name.
     """
     name = os.fsdecode(name_of(path))
     place = os.path.realpath(name)  # a link stays a link
     if os.path.exists(place) and not os.path.isfile(place):
         raise OSError(errno.EINVAL, "not a regular file, so it is not replaced", os.fspath(path))
     if os.path.basename(name) in ("", "."):
-        raise OSError(errno.EISDIR, "it ends as the name of a folder does; add the name of a file", os.fspath(path))
+        raise OSError(
+            errno.EISDIR,
+            "it ends as the name of a folder does; add the name of a file",
+            os.fspath(path),
+        )
     folder = os.path.dirname(place)
     if not os.path.exists(folder):
-        raise OSError(errno.ENOENT, f"there is no folder {shown(folder)}; make it first", os.fspath(path))
+        raise OSError(
+            errno.ENOENT, f"there is no folder {shown(folder)}; make it first", os.fspath(path)
+        )
     if not os.path.isdir(folder):
         raise OSError(errno.ENOTDIR, f"{shown(folder)} is a file, not a folder", os.fspath(path))
     if not os.access(folder, os.W_OK):
-        raise OSError(errno.EACCES, f"the folder {shown(folder)} cannot be written by this user", os.fspath(path))
+        raise OSError(
+            errno.EACCES,
+            f"the folder {shown(folder)} cannot be written by this user",
+            os.fspath(path),
+        )
     return place
 
 
 def write_whole(files: Mapping[Any, Callable[[BinaryIO], object]]) -> None:
     """Write files, each by a function that writes to an open file, in place of what is there.
 
-    They are moved to their places when all are complete and on the disk: a crash leaves the old ones.
+    They are moved to their places when all are complete and on the disk: a crash leaves the old
+    ones.
 
     Raises
     ------
@@ -101,7 +117,9 @@ def write_whole(files: Mapping[Any, Callable[[BinaryIO], object]]) -> None:
 
 
 def _beside(place: str) -> str:
-    """Return a new name in the folder of a file; a short one, for the file's own may be as long as systems take."""
+    """Return a new name in the folder of a file; a short one, for the file's own may be as long as
+    systems take.
+    """
     return os.path.join(os.path.dirname(place), f".fastnn-{secrets.token_hex(8)}.tmp")
 
 
@@ -112,16 +130,18 @@ def _take_over_mode(file: BinaryIO, old: str) -> None:
             os.fchmod(file.fileno(), os.stat(old).st_mode & 0o777)
 
 
-# ----------------------------------------------------------------------------------------------------------- JSON texts
+# --------------------------------------------------------------------------------------- JSON texts
 
 
 MAX_HEADER_BYTES = 1 << 16
 """Longest header, more than any model needs: a longer one is neither written nor parsed."""
 
 MOST_BRACKETS = MAX_HEADER_BYTES // 4
-"""Lists and objects that a header may begin, as many as lists of a number each: more of them hold nothing."""
+"""Lists and objects that a header may begin, as many as lists of a number each: more of them hold
+nothing."""
 
-MOST_VALUES, BYTES_A_VALUE = 1 << 17, 10
+MOST_VALUES = 1 << 17
+BYTES_A_VALUE = 10
 """Values of a table: so many, some 10 MB, and one more for so many bytes of the file."""
 
 
@@ -138,7 +158,9 @@ def text_of(array: Array, what: str) -> bytes:
 
 
 def header_of(text: bytes) -> Any:
-    """Parse the text of a header; ModelFileError for one that is too long or has too many brackets."""
+    """Parse the text of a header; ModelFileError for one that is too long or has too many
+    brackets.
+    """
     if len(text) > MAX_HEADER_BYTES:
         raise ModelFileError("damaged: its header is longer than a header of fastnn's")
     if text.count(b"[") + text.count(b"{") > MOST_BRACKETS:
@@ -150,18 +172,23 @@ _MARKS = b"[", b"{", b",", b":"
 """What stands before values."""
 
 _TEXT_OR_MARK = re.compile(rb'"(?:[^"\\]|\\.)*"?|([\[{,:])', re.DOTALL)
-"""A text, in which marks mean nothing, to the end where it has none of its own; or a mark, in a group."""
+"""A text, in which marks mean nothing, to the end where it has none of its own; or a mark, in a
+group."""
 
 
 def table_of(text: bytes, n_bytes: int) -> Any:
-    """Parse the text of a table in a file of so many bytes; ModelFileError where it `is_too_much`."""
+    """Parse the text of a table in a file of so many bytes; ModelFileError where it
+    `is_too_much`.
+    """
     if is_too_much(text, n_bytes):
         raise ModelFileError("damaged: it has more values than a file of its size may have")
     return json.loads(text.decode("ascii"))  # else each character might take four bytes
 
 
 def is_too_much(text: bytes, n_bytes: int) -> bool:
-    """Return whether a text holds more values than a file of so many bytes may have; names of values count too."""
+    """Return whether a text holds more values than a file of so many bytes may have; names of
+    values count too.
+    """
     most = MOST_VALUES + n_bytes // BYTES_A_VALUE
     if sum(map(text.count, _MARKS)) <= most:  # as in nearly all files
         return False
@@ -169,13 +196,19 @@ def is_too_much(text: bytes, n_bytes: int) -> bool:
 
 
 def list_of(text: bytes, most: int) -> list[Any]:
-    """Parse a list of one or more numbers and texts, up to so many; ModelFileError for any other text."""
-    listed, place, opening = text.decode("ascii"), 0, "["
+    """Parse a list of one or more numbers and texts, up to so many; ModelFileError for any other
+    text.
+    """
+    listed = text.decode("ascii")
+    place = 0
+    opening = "["
     values: list[Any] = []
     while listed.startswith(opening, place):
         place += len(opening)
         if len(values) == most or listed.startswith(("[", "{"), place):
-            raise ModelFileError(f"damaged: one of its lists has more values than {most}, or other ones within them")
+            raise ModelFileError(
+                f"damaged: one of its lists has more values than {most}, or other ones within them"
+            )
         value, place = json.JSONDecoder().raw_decode(listed, place)
         values.append(value)
         opening = ", "  # as `json.dumps` writes it
@@ -185,14 +218,16 @@ def list_of(text: bytes, most: int) -> list[Any]:
 
 
 def texts_of(array: Array, what: str, most: int) -> tuple[str, ...]:
-    """Return the texts of the list that an array holds, one or more, up to so many; ModelFileError for any other."""
+    """Return the texts of the list that an array holds, one or more, up to so many; ModelFileError
+    for any other.
+    """
     texts = list_of(text_of(array, what), most)
     if not all(isinstance(text, str) for text in texts):
         raise ModelFileError(f"damaged: its {what} has more than texts")
     return tuple(texts)
 
 
-# ------------------------------------------------------------------------------------------------------------- archives
+# ----------------------------------------------------------------------------------------- archives
 
 
 T = TypeVar("T")
@@ -200,8 +235,10 @@ T = TypeVar("T")
 Builder = Callable[[dict[str, Any], dict[str, Array]], T]
 """A function that makes an object of a file's header and arrays."""
 
-MAX_MEMBERS, MAX_DIRECTORY_BYTES = 16, 1 << 17
-"""Most arrays of a file, and most bytes of its directory: the zip reader makes Python objects of all of it."""
+MAX_MEMBERS = 16
+MAX_DIRECTORY_BYTES = 1 << 17
+"""Most arrays of a file, and most bytes of its directory: the zip reader makes Python objects of
+all of it."""
 
 MAX_MESSAGE = 300
 """Most characters of an error's text, which may quote the file."""
@@ -216,7 +253,7 @@ class Format(NamedTuple):
     optional: tuple[str, ...] = ()
 
 
-# --------------------------------------------------------------------------------------------------------------- write
+# -------------------------------------------------------------------------------------------- write
 
 
 def write_archive(
@@ -233,27 +270,39 @@ def write_archive(
     OSError
         When the file cannot be written.
     ValueError
-        When the header is longer than would be read again, and where the builder that would read the file fails.
+        When the header is longer than would be read again, and where the builder that would read
+        the file fails.
     """
-    entries = {"format": form.name, "format_version": form.version, **header, "arrays": list(arrays)}
+    entries = {
+        "format": form.name,
+        "format_version": form.version,
+        **header,
+        "arrays": list(arrays),
+    }
     text = json.dumps(entries, separators=(",", ":")).encode()
     if len(text) > MAX_HEADER_BYTES:
-        raise ValueError(f"a file holds at most {MAX_HEADER_BYTES:,} bytes of layers and options, not {len(text):,}")
+        raise ValueError(
+            f"a file holds at most {MAX_HEADER_BYTES:,} bytes of layers and options, not "
+            f"{len(text):,}"
+        )
     if builder is not None:
         try:
             builder(header_of(text), dict(arrays))
         except Exception as error:  # any error of a damaged file
             why = shortened(str(error).removeprefix("damaged: "), MAX_MESSAGE)
-            raise ValueError(f"this cannot be saved, for no file of it would load: {why}") from error
+            raise ValueError(
+                f"this cannot be saved, for no file of it would load: {why}"
+            ) from error
     content = {"header": np.frombuffer(text, np.uint8), **arrays}
     write_whole({name_of(path): lambda file: np.savez(file, allow_pickle=False, **content)})
 
 
-# ---------------------------------------------------------------------------------------------------------------- read
+# --------------------------------------------------------------------------------------------- read
 
 
 def read_archive(path: str | os.PathLike[str], builders: Mapping[Format, Builder[T]]) -> T:
-    """Read a file of one of some formats, and return the object that its builder makes of header and arrays.
+    """Read a file of one of some formats, and return the object that its builder makes of header
+    and arrays.
 
     Nothing in the file is executed, and nothing is allocated that is larger than the file.
 
@@ -262,18 +311,24 @@ def read_archive(path: str | os.PathLike[str], builders: Mapping[Format, Builder
     OSError
         When there is no such file or it cannot be read.
     ModelFileError
-        When it is not such a file, is damaged, or was written by a later version, and where the builder fails.
+        When it is not such a file, is damaged, or was written by a later version, and where the
+        builder fails.
     """
-    name, kind = name_of(path), next(iter(builders)).name
+    name = name_of(path)
+    kind = next(iter(builders)).name
     with open_bounded(name) as file:
         try:
             form, header, arrays = _content(file, list(builders))
             return builders[form](header, arrays)
         except ModelFileError as error:
             raise ModelFileError(f"{cut(name)}: {shortened(str(error), MAX_MESSAGE)}") from None
-        except Exception as error:  # any error that the zip, NumPy and JSON readers raise for a damaged file
+        except (
+            Exception
+        ) as error:  # any error that the zip, NumPy and JSON readers raise for a damaged file
             message = shortened(str(error), MAX_MESSAGE)
-            raise ModelFileError(f"{cut(name)}: damaged, or no {kind} file at all ({message})") from error
+            raise ModelFileError(
+                f"{cut(name)}: damaged, or no {kind} file at all ({message})"
+            ) from error
 
 
 def open_bounded(path: str | os.PathLike[str]) -> Bounded:
@@ -282,11 +337,14 @@ def open_bounded(path: str | os.PathLike[str]) -> Bounded:
 
 
 def _open(name: str, flags: int) -> int:
-    return os.open(name, flags | getattr(os, "O_NONBLOCK", 0))  # a pipe would wait for its other end
+    # a pipe would wait for its other end
+    return os.open(name, flags | getattr(os, "O_NONBLOCK", 0))
 
 
 class Bounded(io.BufferedReader):
-    """A file that refuses to read more than `limit` bytes at once, first of all the directory of the zip archive."""
+    """A file that refuses to read more than `limit` bytes at once, first of all the directory of
+    the zip archive.
+    """
 
     limit = MAX_DIRECTORY_BYTES
 
@@ -308,8 +366,12 @@ class Bounded(io.BufferedReader):
         return super().read(size)
 
 
-def _content(file: Bounded, forms: Sequence[Format]) -> tuple[Format, dict[str, Any], dict[str, Array]]:
-    """Read header and arrays of the expected names; their sizes are checked before anything is allocated."""
+def _content(
+    file: Bounded, forms: Sequence[Format]
+) -> tuple[Format, dict[str, Any], dict[str, Array]]:
+    """Read header and arrays of the expected names; their sizes are checked before anything is
+    allocated.
+    """
     kind = forms[0].name
     if not file.is_regular or file.read(2) != b"PK":
         raise ModelFileError(f"not a {kind} file (it is no .npz archive)")
@@ -319,30 +381,49 @@ def _content(file: Bounded, forms: Sequence[Format]) -> tuple[Format, dict[str, 
         names = [member.filename.removesuffix(".npy") for member in members]
         if "header" not in names or len(set(names)) < len(names) or len(names) > MAX_MEMBERS:
             raise ModelFileError(f"not a {kind} file (an .npz archive of something else)")
-        header = header_of(text_of(_array(archive, members[names.index("header")], MAX_HEADER_BYTES + 128), "header"))
+        header = header_of(
+            text_of(
+                _array(archive, members[names.index("header")], MAX_HEADER_BYTES + 128), "header"
+            )
+        )
         if not isinstance(header, dict):
             raise ModelFileError(f"not a {kind} file (its header is no JSON object)")
         form = _form_of(header, forms)
         unknown = [name for name in names if name not in ("header", *form.required, *form.optional)]
         missing = [name for name in form.required if name not in names]
-        lost = [name for name in header.get("arrays", ()) if name not in names]  # no checksum misses an optional one
+        # no checksum misses an optional one
+        lost = [name for name in header.get("arrays", ()) if name not in names]
         if unknown or missing or lost:
-            lacks, more = cut(missing or lost or "nothing"), cut(unknown or "nothing")
+            lacks = cut(missing or lost or "nothing")
+            more = cut(unknown or "nothing")
             raise ModelFileError(f"damaged: it lacks {lacks} and has the unexpected {more}")
-        contents = {n: _array(archive, m, file.size) for n, m in zip(names, members, strict=True) if n != "header"}
+        contents = {
+            n: _array(archive, m, file.size)
+            for n, m in zip(names, members, strict=True)
+            if n != "header"
+        }
     return form, header, contents
 
 
 def _array(archive: zipfile.ZipFile, member: zipfile.ZipInfo, limit: int) -> Array:
-    """Read one array and test its checksum; the size in its own header must be the size of the archive's entry."""
+    """Read one array and test its checksum; the size in its own header must be the size of the
+    archive's entry.
+    """
     if member.compress_type != zipfile.ZIP_STORED or member.file_size > limit:
         raise ModelFileError(f"damaged: {member.filename} is not stored as fastnn stores it")
     stream = io.BytesIO(archive.read(member))
     if np.lib.format.read_magic(stream) != (1, 0):
         raise ModelFileError(f"damaged: {member.filename} is of another .npy version")
     shape, _, dtype = np.lib.format.read_array_header_1_0(stream)
-    if dtype.kind not in "fiu" or math.prod(shape) * dtype.itemsize != member.file_size - stream.tell():
-        raise ModelFileError(f"damaged: {member.filename} holds {dtype} {shape}: no numbers, or another size than that")
+    if (
+        dtype.kind not in "fiu"
+        or math.prod(shape) * dtype.itemsize != member.file_size - stream.tell()
+    ):
+        raise ModelFileError(
+            f"damaged: {member.filename} holds {dtype} {shape}: no numbers, or another size "
+            f"than "
+            f"that"
+        )
     stream.seek(0)
     array: Array = np.lib.format.read_array(stream, allow_pickle=False)
     return array.astype(array.dtype.newbyteorder("="), order="C", copy=False)
@@ -350,10 +431,13 @@ def _array(archive: zipfile.ZipFile, member: zipfile.ZipInfo, limit: int) -> Arr
 
 def _form_of(header: dict[str, Any], forms: Sequence[Format]) -> Format:
     """Return the format that a file's header names, if it is one of these."""
-    name, version = header.get("format"), header.get("format_version")
+    name = header.get("format")
+    version = header.get("format_version")
     of_name = [form for form in forms if form.name == name]
     if not of_name:
-        raise ModelFileError(f"not a {forms[0].name} file (its header says that it is {name!r:.50})")
+        raise ModelFileError(
+            f"not a {forms[0].name} file (its header says that it is {name!r:.50})"
+        )
     for form in of_name:
         if form.version == version:
             return form
@@ -363,15 +447,21 @@ def _form_of(header: dict[str, Any], forms: Sequence[Format]) -> Format:
     raise ModelFileError(f"written by fastnn {written_by} in format {version}; {this}")
 
 
-def check_arrays(arrays: Mapping[str, Array], expected: Mapping[str, tuple[Any, tuple[int, ...]]]) -> None:
+def check_arrays(
+    arrays: Mapping[str, Array], expected: Mapping[str, tuple[Any, tuple[int, ...]]]
+) -> None:
     """Raise ModelFileError unless each array that is there has its dtype and shape."""
     for name, (kind, shape) in expected.items():
         if name in arrays and (arrays[name].dtype != kind or arrays[name].shape != shape):
-            is_, should = arrays[name], f"{np.dtype(kind).name} {shape}"
-            raise ModelFileError(f"damaged: {name} is {is_.dtype.name} {is_.shape} where its header asks for {should}")
+            is_ = arrays[name]
+            should = f"{np.dtype(kind).name} {shape}"
+            raise ModelFileError(
+                f"damaged: {name} is {is_.dtype.name} {is_.shape} where its header asks for "
+                f"{should}"
+            )
 
 
-# ------------------------------------------------------------------------------------------ parameters of estimators
+# ------------------------------------------------------------------------- parameters of estimators
 
 
 def plain(name: str, value: Any) -> Any:
@@ -387,7 +477,9 @@ def plain(name: str, value: Any) -> Any:
         return {"dict": [[plain(name, key), plain(name, each)] for key, each in value.items()]}
     if isinstance(value, losses.Value):
         return losses.plain(value)
-    raise TypeError(f"{name} cannot be saved: it holds {class_of(value)}, which is neither number nor text")
+    raise TypeError(
+        f"{name} cannot be saved: it holds {class_of(value)}, which is neither number nor text"
+    )
 
 
 def value_of(parameter: Any) -> Any:

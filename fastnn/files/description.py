@@ -1,4 +1,5 @@
-"""The description of a result in a file: the entries of its header, its network, and its order of rows.
+"""The description of a result in a file: the entries of its header, its network, and its order of
+rows.
 
 A name such as "counters.epoch" is of an entry within another one.
 """
@@ -38,10 +39,12 @@ MOST_ROWS = 1 << 48
 """A number of rows or parameters that no file has: beyond, arithmetic might overflow."""
 
 MOST_FACTS = 128
-"""Most names of entries that the results of a file have together, thrice as many as fastnn's own optimizers need."""
+"""Most names of entries that the results of a file have together, thrice as many as fastnn's own
+optimizers need."""
 
 OPTIMIZER = "counters.optimizer."
-"""The begin of the names of an optimizer's settings, which are any, for optimizer and schedule may be the user's."""
+"""The begin of the names of an optimizer's settings, which are any, for optimizer and schedule may
+be the user's."""
 
 
 def _is_size(value: Any, low: int = 1) -> bool:
@@ -64,7 +67,9 @@ OF_STATE: dict[str, Callable[[Any], bool]] = {
     "optimizer": is_text,
     **COUNTS,
     "beta_products": lambda value: (
-        isinstance(value, list) and len(value) == 2 and all(type(b) in (int, float) and 0 <= b <= 1 for b in value)
+        isinstance(value, list)
+        and len(value) == 2
+        and all(type(b) in (int, float) and 0 <= b <= 1 for b in value)
     ),
     **{f"random_state.{name}": fits for name, fits in GENERATOR.items()},
     "seconds": lambda value: type(value) in (int, float),
@@ -73,7 +78,8 @@ OF_STATE: dict[str, Callable[[Any], bool]] = {
 """{entry that each result with a state has besides: its check}"""
 
 _ELSEWHERE = {"optimizer", *network_counters(Network((1, 1)))}
-"""Counters that are no entries of their own: settings of the optimizer are several, others follow from the network."""
+"""Counters that are no entries of their own: settings of the optimizer are several, others follow
+from the network."""
 
 OF_SOME: dict[str, Callable[[Any], bool]] = {
     **{f"counters.{name}": fits for name, fits in COUNTERS.items() if name not in _ELSEWHERE},
@@ -89,7 +95,9 @@ _WHOLE = _CHECKS.keys() - {"counters"}
 
 
 def leaves(header: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Iterate over names and values of a header's entries, of nested ones by names such as "counters.epoch"."""
+    """Iterate over names and values of a header's entries, of nested ones by names such as
+    "counters.epoch".
+    """
     for name, value in header.items():
         if isinstance(value, dict) and value and prefix + name not in _WHOLE:
             yield from leaves(value, f"{prefix}{name}.")
@@ -110,25 +118,38 @@ def nested(facts: dict[str, Any]) -> dict[str, Any]:
 
 
 def is_fact(name: str, state: bool) -> bool:
-    """Return whether results have an entry of this name, those without a state or those with one."""
-    return name in OF_NETWORK or (state and (name in OF_STATE or name in OF_SOME or name.startswith(OPTIMIZER)))
+    """Return whether results have an entry of this name, those without a state or those with
+    one.
+    """
+    return name in OF_NETWORK or (
+        state and (name in OF_STATE or name in OF_SOME or name.startswith(OPTIMIZER))
+    )
 
 
 def check_facts(facts: Iterable[tuple[str, Any]]) -> None:
-    """Raise ModelFileError that names the first entry with an illegal value; entries of unknown names pass."""
+    """Raise ModelFileError that names the first entry with an illegal value; entries of unknown
+    names pass.
+    """
     for name, value in facts:
         if name in _CHECKS and not _CHECKS[name](value):
             raise ModelFileError(f"damaged: {name} is {value!r:.200} in its header")
 
 
-# ---------------------------------------------------------------------------------------------------------- the network
+# -------------------------------------------------------------------------------------- the network
 
 
 def shared_header(network: Network, params: Array, backend: str | Backend) -> dict[str, Any]:
     """Return the part of the header that all formats share."""
     versions = {"fastnn": __version__, "numpy": np.__version__, "python": platform.python_version()}
-    entries = {"network": _described(network), "dtype": params.dtype.name, "n_params": network.n_params}
-    return entries | {"backend": backend if isinstance(backend, str) else backend.name, "versions": versions}
+    entries = {
+        "network": _described(network),
+        "dtype": params.dtype.name,
+        "n_params": network.n_params,
+    }
+    return entries | {
+        "backend": backend if isinstance(backend, str) else backend.name,
+        "versions": versions,
+    }
 
 
 _described = functools.lru_cache(maxsize=100)(Network.to_dict)
@@ -136,7 +157,9 @@ _described = functools.lru_cache(maxsize=100)(Network.to_dict)
 
 
 def checked_network(header: dict[str, Any], arrays: dict[str, Array]) -> Network:
-    """Return the network that a header describes; raise ModelFileError unless the parameters are its own."""
+    """Return the network that a header describes; raise ModelFileError unless the parameters are
+    its own.
+    """
     network = header["network"]
     if not isinstance(network, Network):  # which many results have in common
         network = network_of(network, arrays["params"].size)
@@ -164,7 +187,9 @@ def without_state(
     storage: Array | None = None,
     feature_names: Names | None = None,
 ) -> TrainingResult:
-    """Return a result that predicts and cannot be resumed; `storage` is that of its state, if that is made."""
+    """Return a result that predicts and cannot be resumed; `storage` is that of its state, if that
+    is made.
+    """
     params.flags.writeable = False
     state = TrainingState(storage_of(params[None]) if storage is None else storage, params.size)
     state.feature_names = feature_names
@@ -193,7 +218,7 @@ def names_of(array: Array | None, n: int) -> Names | None:
     return names
 
 
-# ------------------------------------------------------------------------------------------------ a classifier's labels
+# ---------------------------------------------------------------------------- a classifier's labels
 
 
 MOST_CHARACTERS = 1 << 22
@@ -201,25 +226,31 @@ MOST_CHARACTERS = 1 << 22
 
 
 def labels_array(classes: Array) -> Array:
-    """Return labels as an array of a file: numbers as they are, others as JSON; ValueError for what does not load."""
+    """Return labels as an array of a file: numbers as they are, others as JSON; ValueError for what
+    does not load.
+    """
     labels = label_list(classes)
     return classes if classes.dtype.kind in "iuf" else json_array(labels)
 
 
 def labels_of(array: Array, kind: Any, most: int) -> Array:
-    """Return the labels (n,), at most so many, of the array of a file; `kind` is that of their dtype."""
+    """Return the labels (n,), at most so many, of the array of a file; `kind` is that of their
+    dtype.
+    """
     if kind not in ("i", "u", "f"):
         values = list_of(text_of(array, "list of labels"), most)
         if len(values) * max(len(str(value)) for value in values) > MOST_CHARACTERS:
             raise ModelFileError("damaged: its labels are too long")
         array = np.array(values, object if kind == "O" else None)
     if array.ndim != 1 or array.dtype.kind != kind:
-        raise ModelFileError(f"damaged: its labels are {array.dtype} {array.shape}, not (n,) of kind {kind!r:.50}")
+        raise ModelFileError(
+            f"damaged: its labels are {array.dtype} {array.shape}, not (n,) of kind {kind!r:.50}"
+        )
     label_list(array)  # raises ValueError for labels of another kind
     return array
 
 
-# ----------------------------------- the order of rows: as many bytes as the row numbers need, deflated where that pays
+# --------------- the order of rows: as many bytes as the row numbers need, deflated where that pays
 
 
 MOST_DEFLATED = 1 << 24
@@ -233,10 +264,12 @@ LEVEL = 1
 
 
 def pack_order(order: NDArray[np.int64]) -> NDArray[np.uint8]:
-    """Return a permutation of 0, 1, ... n - 1 as bytes: (n_bytes, n), the low bytes first, or (any,) deflated.
+    """Return a permutation of 0, 1, ... n - 1 as bytes: (n_bytes, n), the low bytes first, or
+    (any,) deflated.
 
-    A million rows in order take 23 kB, shuffled ones 2.6 MB, hardly more than the log2(n!) bits that say which of all
-    orders it is; without them, all shuffles so far would have to be done again.
+    A million rows in order take 23 kB, shuffled ones 2.6 MB, hardly more than the log2(n!) bits
+    that say which of all orders it is; without them, all shuffles so far would have to be done
+    again.
     """
     plain = planes(order)
     if plain.size <= MOST_DEFLATED:
@@ -249,12 +282,15 @@ def pack_order(order: NDArray[np.int64]) -> NDArray[np.uint8]:
 def planes(order: NDArray[np.int64]) -> NDArray[np.uint8]:
     """Return a permutation of 0, 1, ... n - 1 as bytes (n_bytes, n), the low ones first."""
     n = order.size
-    return np.ascontiguousarray(order.astype("<i8").view(np.uint8).reshape(n, 8)[:, : _n_bytes(n)].T)
+    return np.ascontiguousarray(
+        order.astype("<i8").view(np.uint8).reshape(n, 8)[:, : _n_bytes(n)].T
+    )
 
 
 def unpack_order(packed: Array, n: int) -> NDArray[np.int64]:
     """Return the order (n,) that `pack_order` made bytes of; ModelFileError for other bytes."""
-    shape, size = (_n_bytes(n), n), _n_bytes(n) * n
+    shape = (_n_bytes(n), n)
+    size = _n_bytes(n) * n
     if packed.dtype != np.uint8 or (packed.ndim == 1 and size > MOST_DEFLATED):
         raise ModelFileError("damaged: its row order is not stored as fastnn stores it")
     if packed.ndim == 1:
@@ -266,7 +302,9 @@ def unpack_order(packed: Array, n: int) -> NDArray[np.int64]:
 
 
 def _unpacked(packed: Array) -> NDArray[np.int64]:
-    """Return the row numbers (..., n) of which these are the bytes (..., n_bytes, n), the low ones first."""
+    """Return the row numbers (..., n) of which these are the bytes (..., n_bytes, n), the low ones
+    first.
+    """
     *several, n_bytes, n = packed.shape
     rows = np.zeros((*several, n), "<i8")
     rows.view(np.uint8).reshape(*several, n, 8)[..., :n_bytes] = packed.swapaxes(-1, -2)
@@ -274,19 +312,26 @@ def _unpacked(packed: Array) -> NDArray[np.int64]:
 
 
 def n_rows_of(flat: Array, ends: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return the number of rows (k,) of each of k orders that `planes` packed, 0 for bytes that are no order.
+    """Return the number of rows (k,) of each of k orders that `planes` packed, 0 for bytes that are
+    no order.
 
     ``flat[ends[i]:ends[i + 1]]`` is the order of number i.
     """
-    sizes, n_rows = np.diff(ends), np.zeros(len(ends) - 1, np.int64)
+    sizes = np.diff(ends)
+    n_rows = np.zeros(len(ends) - 1, np.int64)
     by_size = np.argsort(sizes, kind="stable")
     for alike in np.split(by_size, np.flatnonzero(np.diff(sizes[by_size])) + 1):
         size = int(sizes[alike[0]]) if len(alike) else 0
-        n, step = _n_of(size), max(1, MOST_CHECKED // max(size, 1))
+        n = _n_of(size)
+        step = max(1, MOST_CHECKED // max(size, 1))
         for begin in range(0, len(alike) if n else 0, step):
             some = alike[begin : begin + step]
             first = ends[some]
-            packed = flat[first[0] :][:size] if len(some) == 1 else flat[first[:, None] + np.arange(size)]
+            packed = (
+                flat[first[0] :][:size]
+                if len(some) == 1
+                else flat[first[:, None] + np.arange(size)]
+            )
             rows = _unpacked(packed.reshape(len(some), -1, n))
             are_less = rows.max(axis=1) < n
             seen = np.zeros(rows.shape, bool)
@@ -296,7 +341,9 @@ def n_rows_of(flat: Array, ends: NDArray[np.int64]) -> NDArray[np.int64]:
 
 
 def _n_of(size: int) -> int:
-    """Return the number of rows whose order takes so many bytes; 0 where there is no such number."""
+    """Return the number of rows whose order takes so many bytes; 0 where there is no such
+    number.
+    """
     for n_bytes in range(1, 9):
         n, rest = divmod(size, n_bytes)
         if n and not rest and _n_bytes(n) == n_bytes:

@@ -1,4 +1,6 @@
-"""Networks from PyTorch and Keras and to them: sequences of layers with weights, and activations that both know."""
+"""Networks from PyTorch and Keras and to them: sequences of layers with weights, and activations
+that both know.
+"""
 
 import sys
 from collections.abc import Iterable, Iterator
@@ -28,8 +30,8 @@ class Library(NamedTuple):
     idle: tuple[str, ...]
     """Layers that change nothing where nothing is trained."""
     activations: dict[str, tuple[str, dict[str, Any]]]
-    """{our activation: the name of its class, and {option of that: our parameter, or the values with which it computes
-    our activation, the first of which is written}}"""
+    """{our activation: the name of its class, and {option of that: our parameter, or the values
+    with which it computes our activation, the first of which is written}}"""
 
     def parts(self, model: Any) -> Iterator[tuple[str, Any]]:
         """Iterate over the layers that compute something, with the names of their classes."""
@@ -53,30 +55,43 @@ class Library(NamedTuple):
             For a part that computes something else than its class and its weights say.
         """
         changes = {}
-        if hasattr(part, "_forward_hooks"):  # a module of PyTorch's, as Keras' layers are where they compute by it
+        # a module of PyTorch's, as Keras' layers are where they compute by it
+        if hasattr(part, "_forward_hooks"):
             torch = sys.modules.get("torch.nn.modules.module")
             for hooks in "_forward_pre_hooks", "_forward_hooks":
                 changes[f"a hook, in its {hooks}"] = getattr(part, hooks)
-                changes[f"a hook of all modules, in torch's _global{hooks}"] = getattr(torch, f"_global{hooks}", ())
+                changes[f"a hook of all modules, in torch's _global{hooks}"] = getattr(
+                    torch, f"_global{hooks}", ()
+                )
         for name in "forward", "call", "_call_impl":
             changes[f"a {name} of its own"] = name in getattr(part, "__dict__", ())
         if made := [what for what, is_there in changes.items() if is_there]:
-            raise ValueError(f"{shown(part)} has {made[0]}, and so may compute something else than its weights say")
+            raise ValueError(
+                f"{shown(part)} has {made[0]}, and so may compute something else than its "
+                f"weights "
+                f"say"
+            )
         return type(part).__name__ if type(part).__module__.startswith(self.package) else ""
 
     def activation(self, kind: str, part: Any) -> Any:
-        """Return our activation for a part whose options are the parameters of ours, or have legal values.
+        """Return our activation for a part whose options are the parameters of ours, or have legal
+        values.
 
         Raises
         ------
         ValueError
             For another part, and where an option has another value.
         """
-        names = {theirs: ours for ours, (theirs, _) in self.activations.items() if theirs not in self.idle}
+        names = {
+            theirs: ours
+            for ours, (theirs, _) in self.activations.items()
+            if theirs not in self.idle
+        }
         if kind not in names:
             known = ", ".join((*self.layers, *names, *self.idle))
             raise ValueError(f"no layer of fastnn's is like {shown(part)}; there are {known}")
-        name, parameters = names[kind], {}
+        name = names[kind]
+        parameters = {}
         for option, legal in self.activations[name][1].items():
             value = getattr(part, option)
             if isinstance(legal, str):
@@ -86,11 +101,17 @@ class Library(NamedTuple):
                 raise ValueError(f"{shown(part)}: fastnn's {name} is that of {option}={right}")
         usual = ACTIVATIONS[name].value
         with errors_of(shown(part)):
-            return checked(name, type(usual)(**parameters), ACTIVATIONS, ACTIVATIONS) if usual else name
+            return (
+                checked(name, type(usual)(**parameters), ACTIVATIONS, ACTIVATIONS)
+                if usual
+                else name
+            )
 
 
 class ReadLayer(NamedTuple):
-    """A layer as it was read: with weights and an activation, or the activation of the layer before it."""
+    """A layer as it was read: with weights and an activation, or the activation of the layer before
+    it.
+    """
 
     part: Any  # the other library's, for errors
     activation: str | Value
@@ -99,11 +120,18 @@ class ReadLayer(NamedTuple):
 
 
 def options_of(options: dict[str, Any], numbers: dict[str, float]) -> dict[str, Any]:
-    """Return the options of another library's part for our parameters, or the first of their legal values."""
-    return {option: numbers[legal] if isinstance(legal, str) else legal[0] for option, legal in options.items()}
+    """Return the options of another library's part for our parameters, or the first of their legal
+    values.
+    """
+    return {
+        option: numbers[legal] if isinstance(legal, str) else legal[0]
+        for option, legal in options.items()
+    }
 
 
-def result_from_layers(library: Library, layers: Iterable[ReadLayer], output: str | None, loss: str) -> TrainingResult:
+def result_from_layers(
+    library: Library, layers: Iterable[ReadLayer], output: str | None, loss: str
+) -> TrainingResult:
     """Make a result without a state of layers in their order.
 
     Raises
@@ -111,7 +139,9 @@ def result_from_layers(library: Library, layers: Iterable[ReadLayer], output: st
     ValueError
         Where the layers make no network, and for weights that are not finite.
     """
-    weights, biases, names = [], [], []
+    weights = []
+    biases = []
+    names = []
     for layer in layers:
         if layer.W is not None:
             weights.append(layer.W)
@@ -132,13 +162,15 @@ def result_from_layers(library: Library, layers: Iterable[ReadLayer], output: st
     last = names[-1] if output is None else check_choice("output", output, ACTIVATIONS)
     network = Network(sizes, tuple(names[:-1]), last, loss, bias="vector" if has_bias else "none")
     zeros = [np.zeros(W.shape[1] if has_bias else 0, W.dtype) for W in weights]
-    params = network.pack(weights, [zero if b is None else b for zero, b in zip(zeros, biases, strict=True)])
+    params = network.pack(
+        weights, [zero if b is None else b for zero, b in zip(zeros, biases, strict=True)]
+    )
     if not np.isfinite(params).all():
         raise ValueError("the weights must be finite")
     return without_state(network, params, "numba")
 
 
-# -------------------------------------------------------------------------------------------------------------- PyTorch
+# ------------------------------------------------------------------------------------------ PyTorch
 
 
 MODULES: dict[str, tuple[str, dict[str, Any]]] = {
@@ -161,29 +193,32 @@ TORCH = Library("torch.nn.modules.", ("Linear",), ("Identity", "Dropout"), MODUL
 
 
 def from_torch(module: Any, *, output: str | None = None, loss: str = "auto") -> TrainingResult:
-    """Make a result of a PyTorch module: a `torch.nn.Sequential` of Linear layers with activations after them.
+    """Make a result of a PyTorch module: a `torch.nn.Sequential` of Linear layers with activations
+    after them.
 
     Parameters
     ----------
     module : torch.nn.Sequential
-        Its weights are copied, in float32 or float64. Other sequences may be in it. Identity and Dropout are left out;
-        a Softplus becomes exact above its threshold.
+        Its weights are copied, in float32 or float64. Other sequences may be in it. Identity and
+        Dropout are left out; a Softplus becomes exact above its threshold.
     output : str, optional
-        The output activation of a module that ends with a Linear layer, such as "softmax" for one that was trained with
-        PyTorch's CrossEntropyLoss; "identity" if not given.
+        The output activation of a module that ends with a Linear layer, such as "softmax" for one
+        that was trained with PyTorch's CrossEntropyLoss; "identity" if not given.
     loss : str
         That of the network, to train it further: see `Network`.
 
     Returns
     -------
     TrainingResult
-        Without a state: ``train(result.network, X, Y, params=result.params, ...)`` trains it further.
+        Without a state: ``train(result.network, X, Y, params=result.params, ...)`` trains it
+        further.
 
     Raises
     ------
     TypeError, ValueError
-        For another module or activation, which is named, where the layers do not fit, and for a module whose outputs
-        are not those of its weights: by hooks, a `forward` of its own, or a weight that is computed (pruned, normed).
+        For another module or activation, which is named, where the layers do not fit, and for a
+        module whose outputs are not those of its weights: by hooks, a `forward` of its own, or a
+        weight that is computed (pruned, normed).
 
     Examples
     --------
@@ -191,14 +226,19 @@ def from_torch(module: Any, *, output: str | None = None, loss: str = "auto") ->
     >>> from fastnn import from_torch
     >>> if importlib.util.find_spec("torch"):
     ...     from torch import nn
-    ...     print(from_torch(nn.Sequential(nn.Linear(4, 8), nn.Tanh(), nn.Linear(8, 3))).network.sizes)
+    ...
+    ...     print(
+    ...         from_torch(nn.Sequential(nn.Linear(4, 8), nn.Tanh(), nn.Linear(8, 3))).network.sizes
+    ...     )
     ... else:
     ...     print((4, 8, 3))
     (4, 8, 3)
     """
     if TORCH.own_kind(module) != "Sequential":
         raise TypeError(f"from_torch takes a torch.nn.Sequential, not {shown(module)}")
-    return result_from_layers(TORCH, (_read_torch(*part) for part in TORCH.parts(module)), output, loss)
+    return result_from_layers(
+        TORCH, (_read_torch(*part) for part in TORCH.parts(module)), output, loss
+    )
 
 
 def _read_torch(kind: str, part: Any) -> ReadLayer:
@@ -208,7 +248,9 @@ def _read_torch(kind: str, part: Any) -> ReadLayer:
         if name not in part._parameters:  # what stands there is computed, when the module is called
             way = "prune.remove or remove_weight_norm makes it one"
             raise ValueError(f"the {name} of {shown(part)} is no parameter: {way}")
-    return ReadLayer(part, "identity", _array(part.weight).T, None if part.bias is None else _array(part.bias))
+    return ReadLayer(
+        part, "identity", _array(part.weight).T, None if part.bias is None else _array(part.bias)
+    )
 
 
 def _array(tensor: Any) -> Any:
@@ -220,7 +262,9 @@ def _array(tensor: Any) -> Any:
 
 
 def to_torch(result: TrainingResult) -> Any:
-    """Return a `torch.nn.Sequential` of Linear layers and activations; see `TrainingResult.to_torch`."""
+    """Return a `torch.nn.Sequential` of Linear layers and activations; see
+    `TrainingResult.to_torch`.
+    """
     try:
         import torch
     except ImportError as error:
@@ -240,12 +284,13 @@ def to_torch(result: TrainingResult) -> Any:
     return torch.nn.Sequential(*parts)
 
 
-# ---------------------------------------------------------------------------------------------------------------- Keras
+# -------------------------------------------------------------------------------------------- Keras
 
 
 _SAME = ("sigmoid", "tanh", "relu", "elu", "selu", "softplus", "silu", "softmax", "mish")
 _NAMES = {**{name: name for name in _SAME}, "identity": "linear", "exp": "exponential"}
-"""{our activation: Keras' function}; its gelu has another formula, and its leaky_relu another slope."""
+"""{our activation: Keras' function}; its gelu has another formula, and its leaky_relu another
+slope."""
 
 LAYERS: dict[str, tuple[str, dict[str, Any]]] = {
     "leaky_relu": ("LeakyReLU", {"negative_slope": "slope"}),
@@ -258,29 +303,32 @@ KERAS = Library("keras.", ("Dense", "Activation"), ("Dropout", "Identity", "Inpu
 
 
 def from_keras(model: Any, *, output: str | None = None, loss: str = "auto") -> TrainingResult:
-    """Make a result of a Keras model: a `keras.Sequential` of Dense layers, with their activations or layers of these.
+    """Make a result of a Keras model: a `keras.Sequential` of Dense layers, with their activations
+    or layers of these.
 
     Parameters
     ----------
     model : keras.Sequential
-        Built, so that it has weights; they are copied, in float32 or float64. Other sequences may be in it. Dropout is
-        left out.
+        Built, so that it has weights; they are copied, in float32 or float64. Other sequences may
+        be in it. Dropout is left out.
     output : str, optional
-        The output activation of a model that ends with none, such as "softmax" for one that was trained with
-        ``from_logits=True``; "identity" if not given.
+        The output activation of a model that ends with none, such as "softmax" for one that was
+        trained with ``from_logits=True``; "identity" if not given.
     loss : str
         That of the network, to train it further: see `Network`.
 
     Returns
     -------
     TrainingResult
-        Without a state: ``train(result.network, X, Y, params=result.params, ...)`` trains it further.
+        Without a state: ``train(result.network, X, Y, params=result.params, ...)`` trains it
+        further.
 
     Raises
     ------
     TypeError, ValueError
-        For another model, layer or activation, which is named, where the layers do not fit, for inputs that Keras
-        rounds (``Input(..., dtype="int32")``), and for a layer with a hook or a `call` of its own.
+        For another model, layer or activation, which is named, where the layers do not fit, for
+        inputs that Keras rounds (``Input(..., dtype="int32")``), and for a layer with a hook or a
+        `call` of its own.
 
     Examples
     --------
@@ -290,6 +338,7 @@ def from_keras(model: Any, *, output: str | None = None, loss: str = "auto") -> 
     ...     os.environ["KERAS_BACKEND"] = "torch"
     ...     from keras import Input, Sequential
     ...     from keras.layers import Dense
+    ...
     ...     print(from_keras(Sequential([Input((4,)), Dense(8, "tanh"), Dense(3)])).network.sizes)
     ... else:
     ...     print((4, 8, 3))
@@ -297,7 +346,9 @@ def from_keras(model: Any, *, output: str | None = None, loss: str = "auto") -> 
     """
     if KERAS.own_kind(model) != "Sequential":
         raise TypeError(f"from_keras takes a keras.Sequential, not {shown(model)}")
-    return result_from_layers(KERAS, (_read_keras(*part) for part in KERAS.parts(model)), output, loss)
+    return result_from_layers(
+        KERAS, (_read_keras(*part) for part in KERAS.parts(model)), output, loss
+    )
 
 
 def _read_keras(kind: str, part: Any) -> ReadLayer:
@@ -309,19 +360,29 @@ def _read_keras(kind: str, part: Any) -> ReadLayer:
     if len(arrays) != 1 + part.use_bias:
         right = f"{1 + part.use_bias} arrays, not {len(arrays)}"
         raise ValueError(f"{shown(part)} must have weights, {right}: is the model built?")
-    if any(dtype not in FLOATS for dtype in (part.compute_dtype, *map(str, {a.dtype for a in arrays}))):
-        raise TypeError(f"{shown(part)} must compute in float32 or float64, not {part.compute_dtype}")
+    if any(
+        dtype not in FLOATS for dtype in (part.compute_dtype, *map(str, {a.dtype for a in arrays}))
+    ):
+        raise TypeError(
+            f"{shown(part)} must compute in float32 or float64, not {part.compute_dtype}"
+        )
     return ReadLayer(part, _function(part), *arrays)
 
 
 def _function(part: Any) -> str:
     """Return our activation for the function of a layer of Keras'."""
-    function, known = part.activation, {theirs: ours for ours, theirs in _NAMES.items()}
+    function = part.activation
+    known = {theirs: ours for ours, theirs in _NAMES.items()}
     name = getattr(function, "__name__", shown(function))
     if name not in known or not getattr(function, "__module__", "").startswith(KERAS.package):
-        beside = {"gelu": " (ours is that of approximate=True)", "leaky_relu": f" (our slope is {LEAKY_SLOPE})"}
+        beside = {
+            "gelu": " (ours is that of approximate=True)",
+            "leaky_relu": f" (our slope is {LEAKY_SLOPE})",
+        }
         has = ", ".join(known)
-        raise ValueError(f"no activation of fastnn's is Keras' {cut(name)}{beside.get(name, '')}; it has {has}")
+        raise ValueError(
+            f"no activation of fastnn's is Keras' {cut(name)}{beside.get(name, '')}; it has {has}"
+        )
     return known[name]
 
 

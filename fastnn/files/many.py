@@ -1,12 +1,15 @@
 """Many training results in one file, which holds once what several of them have in common.
 
-The file is a table. A column holds the different values that there are, and which of them each member has:
+The file is a table. A column holds the different values that there are, and which of them each
+member has:
 
-    header     uint8          JSON: format, members, whether there are states, and the columns that differ
-    values     uint8          JSON: {column: values}, the entries of a result's header (see `fastnn.files.model`), such
+    header     uint8          JSON: format, members, whether there are states, and the columns that
+    differ values     uint8          JSON: {column: values}, the entries of a result's header (see
+    `fastnn.files.model`), such
                               as "counters.epoch"; and {array: the sizes of the different ones}
-    which      (columns that differ, members)    unsigned: 0 for none, else the number of the value, counted from 1
-    params, vectors, order, random_state, loss ...    of each the different ones, one after the other, flat
+    which      (columns that differ, members)    unsigned: 0 for none, else the number of the value,
+    counted from 1 params, vectors, order, random_state, loss ...    of each the different ones, one
+    after the other, flat
 
 Parameters are left out where they are those of the state, and orders of rows are not deflated.
 """
@@ -45,13 +48,17 @@ from fastnn.training.results import Store, TrainingResult
 from fastnn.training.stopping import StopReason
 
 FLOATS = ("params", "vectors", "best_params")
-"""Arrays of the training's dtype: where members have both, they are kept in float64, which holds both exactly."""
+"""Arrays of the training's dtype: where members have both, they are kept in float64, which holds
+both exactly."""
 
 DTYPES: dict[str, tuple[Any, ...]] = dict.fromkeys(("order", "feature_names"), (np.uint8,))
 DTYPES |= {"random_state": (np.uint32,), **dict.fromkeys(FLOATS, (np.float32, np.float64))}
 """The dtypes of arrays; others, those of the history, are float64."""
 
-OF_EACH = {False: ("params",), True: ("vectors", "random_state", "loss", "validation_loss", "order")}
+OF_EACH = {
+    False: ("params",),
+    True: ("vectors", "random_state", "loss", "validation_loss", "order"),
+}
 """The arrays that each member has, without and with a state."""
 
 REQUIRED = {state: (*description.OF_NETWORK, *arrays) for state, arrays in OF_EACH.items()}
@@ -72,10 +79,17 @@ class Parts:
         if flat.dtype not in (dtypes := DTYPES.get(name, (np.float64,))):
             right = " or ".join(np.dtype(dtype).name for dtype in dtypes)
             raise ModelFileError(f"damaged: {name} is {flat.dtype.name}, not {right}")
-        if flat.ndim != 1 or not all(type(size) is int and size >= 0 for size in sizes) or sum(sizes) != flat.size:
-            raise ModelFileError(f"damaged: {name} has {flat.shape} numbers, not those of its sizes")
+        if (
+            flat.ndim != 1
+            or not all(type(size) is int and size >= 0 for size in sizes)
+            or sum(sizes) != flat.size
+        ):
+            raise ModelFileError(
+                f"damaged: {name} has {flat.shape} numbers, not those of its sizes"
+            )
         flat.flags.writeable = False
-        self.flat, self.ends = flat, np.cumsum([0, *sizes])
+        self.flat = flat
+        self.ends = np.cumsum([0, *sizes])
 
     def __len__(self) -> int:
         return len(self.ends) - 1
@@ -84,10 +98,17 @@ class Parts:
         return self.flat[self.ends[k] : self.ends[k + 1]]
 
     def n_finite(self, dtype: str) -> NDArray[np.int64]:
-        """Return how many numbers of each array come before the first that is not finite in a dtype."""
+        """Return how many numbers of each array come before the first that is not finite in a
+        dtype.
+        """
         with np.errstate(over="ignore"):
-            stops = np.append(np.flatnonzero(~np.isfinite(self.flat.astype(dtype, copy=False))), self.flat.size)
-        return np.minimum(stops[np.searchsorted(stops, self.ends[:-1])], self.ends[1:]) - self.ends[:-1]
+            stops = np.append(
+                np.flatnonzero(~np.isfinite(self.flat.astype(dtype, copy=False))), self.flat.size
+            )
+        return (
+            np.minimum(stops[np.searchsorted(stops, self.ends[:-1])], self.ends[1:])
+            - self.ends[:-1]
+        )
 
 
 class Columns(NamedTuple):
@@ -103,18 +124,26 @@ class Columns(NamedTuple):
     has_states: bool
 
     def first_damaged(self) -> int | None:
-        """Return the first member whose values do not go together; None where those of all members do."""
-        tables, within = self._tables(), [(a, b) for a in self.facts for b in self.facts if b.startswith(f"{a}.")]
+        """Return the first member whose values do not go together; None where those of all members
+        do.
+        """
+        tables = self._tables()
+        within = [(a, b) for a in self.facts for b in self.facts if b.startswith(f"{a}.")]
         for begin in range(0, len(self.which["network"]), STRIDE):
             places = {name: which[begin : begin + STRIDE] for name, which in self.which.items()}
-            whole = np.logical_and.reduce([*self._names_fit(places, within), *self._sizes_fit(places, tables)])
+            whole = np.logical_and.reduce(
+                [*self._names_fit(places, within), *self._sizes_fit(places, tables)]
+            )
             if not whole.all():
                 return begin + int(whole.argmin())
         return None
 
     def _tables(self) -> dict[str, NDArray[np.int64]]:
-        """Return the numbers on which sizes depend, by the numbers of their values: -1 where there is no value."""
-        facts, parts = self.facts, self.parts
+        """Return the numbers on which sizes depend, by the numbers of their values: -1 where there
+        is no value.
+        """
+        facts = self.facts
+        parts = self.parts
         numbers: dict[str, Any] = {
             "network": [min(network.n_params, description.MOST_ROWS) for network in self.networks],
             "n_params": facts["n_params"],
@@ -123,21 +152,34 @@ class Columns(NamedTuple):
         numbers |= {name: np.diff(array.ends) for name, array in parts.items()}
         if (names := parts.get("feature_names")) is not None:
             n_inputs = [min(network.n_inputs, description.MOST_ROWS) for network in self.networks]
-            most = min(max(n_inputs, default=0), parts[OF_EACH[self.has_states][0]].flat.size)  # inputs have weights
+            # inputs have weights
+            most = min(max(n_inputs, default=0), parts[OF_EACH[self.has_states][0]].flat.size)
             numbers["network inputs"] = n_inputs
             numbers["feature_names"] = [_n_names(names[k], most) for k in range(len(names))]
         for dtype in set(facts["dtype"]):
-            numbers |= {f"{name} {dtype}": parts[name].n_finite(dtype) for name in FLOATS if name in parts}
+            numbers |= {
+                f"{name} {dtype}": parts[name].n_finite(dtype) for name in FLOATS if name in parts
+            }
         if self.has_states:
             numbers |= {name: facts[name] for name in ("n_vectors", "n_rows")}
             numbers["n_validation"] = [n or 0 for n in facts["n_validation"]]
             numbers["order"] = description.n_rows_of(parts["order"].flat, parts["order"].ends)
-        return {name: np.concatenate([[-1], values]).astype(np.int64) for name, values in numbers.items()}
+        return {
+            name: np.concatenate([[-1], values]).astype(np.int64)
+            for name, values in numbers.items()
+        }
 
-    def _sizes_fit(self, places: Places, tables: dict[str, NDArray[np.int64]]) -> Iterator[NDArray[np.bool_]]:
+    def _sizes_fit(
+        self, places: Places, tables: dict[str, NDArray[np.int64]]
+    ) -> Iterator[NDArray[np.bool_]]:
         """Iterate over checks of the members in `places`, each of which says who passes it."""
-        size = {name: table[places[name.split()[0]]] for name, table in tables.items() if name != "is_single"}
-        is_single, n = tables["is_single"][places["dtype"]] == 1, size["n_params"]
+        size = {
+            name: table[places[name.split()[0]]]
+            for name, table in tables.items()
+            if name != "is_single"
+        }
+        is_single = tables["is_single"][places["dtype"]] == 1
+        n = size["n_params"]
         yield size["network"] == n
         if "feature_names" in size:
             yield (places["feature_names"] == 0) | (size["feature_names"] == size["network inputs"])
@@ -153,8 +195,12 @@ class Columns(NamedTuple):
                 if name in size:
                     yield (size[name] <= 0) | (size[name] == size["loss"])
 
-    def _names_fit(self, places: Places, within: list[tuple[str, str]]) -> Iterator[NDArray[np.bool_]]:
-        """Iterate over checks of which columns members have; of two names `within`, one is an entry of the other."""
+    def _names_fit(
+        self, places: Places, within: list[tuple[str, str]]
+    ) -> Iterator[NDArray[np.bool_]]:
+        """Iterate over checks of which columns members have; of two names `within`, one is an entry
+        of the other.
+        """
 
         def has(*names: str) -> NDArray[np.bool_]:
             """Return which members have a value in one of some columns."""
@@ -165,23 +211,31 @@ class Columns(NamedTuple):
             yield has(name)
         if self.has_states:
             optimizer = [name for name in self.facts if name.startswith(description.OPTIMIZER)]
-            rate = [name for name in optimizer if f"{name}.".startswith(f"{description.OPTIMIZER}learning_rate.")]
+            rate = [
+                name
+                for name in optimizer
+                if f"{name}.".startswith(f"{description.OPTIMIZER}learning_rate.")
+            ]
             yield has(*(name for name in self.facts if name.startswith("counters")))
             yield ~has(*optimizer) | (has(f"{description.OPTIMIZER}name") & has(*rate))
-            yield ~has("counters.rule_on") | (has("counters.rule_best") & has("counters.rule_stale"))
+            yield ~has("counters.rule_on") | (
+                has("counters.rule_best") & has("counters.rule_stale")
+            )
             for name, inner in within:
                 yield ~(has(name) & has(inner))
 
 
 def _n_names(array: Array, most: int) -> int:
-    """Return how many names an array of a file has; 0 where it is no list of names, or one of more than `most`."""
+    """Return how many names an array of a file has; 0 where it is no list of names, or one of more
+    than `most`.
+    """
     try:
         return len(texts_of(array, "list of names", most))
     except ValueError:
         return 0
 
 
-# ------------------------------ results that are built when they are asked for: a file of a megabyte may name a million
+# ---------- results that are built when they are asked for: a file of a megabyte may name a million
 
 
 T = TypeVar("T")
@@ -191,7 +245,9 @@ class StoredResults(Store):
     """The results of a file, by their numbers."""
 
     def __init__(self, columns: Columns) -> None:
-        self._which, self._parts, self._has_states = columns.which, columns.parts, columns.has_states
+        self._which = columns.which
+        self._parts = columns.parts
+        self._has_states = columns.has_states
         self._facts = columns.facts | {"network": columns.networks}
         self._made: dict[tuple[Any, ...], Any] = {}
 
@@ -201,12 +257,17 @@ class StoredResults(Store):
     def _value(self, name: str, i: int) -> Any:
         """Return member i's value of a column; None where it has none."""
         place = int(self._which[name][i]) if name in self._which else 0
-        return (self._facts if name in self._facts else self._parts)[name][place - 1] if place else None
+        return (
+            (self._facts if name in self._facts else self._parts)[name][place - 1]
+            if place
+            else None
+        )
 
     def _once(self, make: Callable[[], T], name: str, i: int, *of: Any) -> T:
         """Return what `make` makes of member i's array of a column.
 
-        It is made once, an array read-only, where other members have the same array; `of` says what else it depends on.
+        It is made once, an array read-only, where other members have the same array; `of` says what
+        else it depends on.
         """
         place = int(self._which[name][i])
         if self._n_members[name][place] < 2:
@@ -229,7 +290,9 @@ class StoredResults(Store):
         return cast(Network, self._value("network", i))
 
     def backend(self, i: int) -> Backend:
-        """Return the back end that it predicts with; ValueError for a name that is not registered here."""
+        """Return the back end that it predicts with; ValueError for a name that is not registered
+        here.
+        """
         return get_backend(self._value("backend", i))
 
     def params(self, i: int) -> Array:
@@ -239,16 +302,27 @@ class StoredResults(Store):
 
     def feature_names(self, i: int) -> Names | None:
         """Return the names of the columns of member i's X."""
-        array, n = self._value("feature_names", i), self.network(i).n_inputs
-        return None if array is None else self._once(lambda: description.names_of(array, n), "feature_names", i)
+        array = self._value("feature_names", i)
+        n = self.network(i).n_inputs
+        return (
+            None
+            if array is None
+            else self._once(lambda: description.names_of(array, n), "feature_names", i)
+        )
 
     def history(self, i: int) -> History:
         """Return member i's history."""
         if not self._has_states:
             return description.no_history()
-        more = {name: own for name in ("learning_rate", "measured") if (own := self._value(name, i)) is not None}
+        more = {
+            name: own
+            for name in ("learning_rate", "measured")
+            if (own := self._value(name, i)) is not None
+        }
         losses = self._value("loss", i), self._value("validation_loss", i)
-        return History(*losses, float(self._value("seconds", i)), **more, monitor=self._value("monitor", i))
+        return History(
+            *losses, float(self._value("seconds", i)), **more, monitor=self._value("monitor", i)
+        )
 
     def stop_reason(self, i: int) -> StopReason:
         """Return the reason why member i's training ended."""
@@ -271,7 +345,9 @@ class StoredResults(Store):
         return description.without_state(header["network"], arrays["params"], *more)
 
     def check(self, i: int) -> None:
-        """Raise ModelFileError with member i's number where it is damaged, by the checks of a file of one result."""
+        """Raise ModelFileError with member i's number where it is damaged, by the checks of a file
+        of one result.
+        """
         try:
             header, arrays = self._content(i)
             (checked_result if self._has_states else checked_model)(header, arrays)
@@ -280,11 +356,14 @@ class StoredResults(Store):
 
     def _content(self, i: int) -> tuple[dict[str, Any], dict[str, Array]]:
         """Return the header and the arrays of member i's result."""
-        header = description.nested({name: self._value(name, i) for name in self._facts if self._which[name][i]})
+        header = description.nested(
+            {name: self._value(name, i) for name in self._facts if self._which[name][i]}
+        )
         arrays = {name: self._value(name, i) for name in self._parts if self._which[name][i]}
         arrays |= {name: self._floats(name, i) for name in FLOATS if name in arrays}
         if self._has_states:
-            n, n_validation = header["n_rows"], header["n_validation"]
+            n = header["n_rows"]
+            n_validation = header["n_validation"]
             n += n_validation or 0
             packed = arrays.pop("order").reshape(-1, n)
             rows = self._once(lambda: description.unpack_order(packed, n), "order", i, n)
@@ -294,8 +373,11 @@ class StoredResults(Store):
         return header, arrays
 
     def _floats(self, name: str, i: int) -> Any:
-        """Return member i's array of a column of numbers of the training's dtype, read-only; None where it has none."""
-        array, dtype = self._value(name, i), self._value("dtype", i)
+        """Return member i's array of a column of numbers of the training's dtype, read-only; None
+        where it has none.
+        """
+        array = self._value(name, i)
+        dtype = self._value("dtype", i)
         if array is None or array.dtype == dtype:
             return array
         trained = self._once(lambda: array.astype(dtype), name, i, dtype)
@@ -303,7 +385,7 @@ class StoredResults(Store):
         return trained
 
 
-# ---------------------------------------------------------------------------------------------------------------- save
+# --------------------------------------------------------------------------------------------- save
 
 
 class _Column:
@@ -331,7 +413,8 @@ def save(path: str | os.PathLike[str], many: ManyResult, *, state: bool = True) 
     Parameters
     ----------
     path : str or path
-        Taken as it is: no ".npz" is added. An existing file is replaced, when the new one is complete.
+        Taken as it is: no ".npz" is added. An existing file is replaced, when the new one is
+        complete.
     many : ManyResult
     state : bool
         False writes the networks alone: they predict, and cannot be resumed.
@@ -347,7 +430,8 @@ def save(path: str | os.PathLike[str], many: ManyResult, *, state: bool = True) 
     check_not_exported(path, "many[i].export({})")
     if not len(many):
         raise ValueError("there is no member to save")
-    m, dtype = len(many), many._dtype
+    m = len(many)
+    dtype = many._dtype
     facts: dict[str, _Column] = {}
     arrays: dict[str, _Column] = defaultdict(functools.partial(_Column, m))
     versions: Any = None
@@ -361,50 +445,72 @@ def save(path: str | os.PathLike[str], many: ManyResult, *, state: bool = True) 
         for name, value in description.leaves(header):
             if name not in facts:
                 if not description.is_fact(name, state) or len(facts) == description.MOST_FACTS:
-                    raise ValueError(f"member {i}: there is no place in a file for {shown(name)} of its state")
+                    raise ValueError(
+                        f"member {i}: there is no place in a file for {shown(name)} of its state"
+                    )
                 facts[name] = _Column(m)
             facts[name].put(i, repr(value), value)  # which tells 1 from True, and 0.0 from -0.0
         for name, array in own.items():
-            arrays[name].put(i, (array.astype(dtype) if name in FLOATS else array).tobytes(), array.size)
+            arrays[name].put(
+                i, (array.astype(dtype) if name in FLOATS else array).tobytes(), array.size
+            )
     columns = facts | arrays
     differ = [name for name, column in columns.items() if column.differs] or [next(iter(columns))]
     width = np.min_scalar_type(max(len(columns[name].values) for name in differ))
     kinds = {"facts": facts, "sizes": arrays}
-    values = {kind: {name: [*c.values.values()] for name, c in named.items()} for kind, named in kinds.items()}
+    values = {
+        kind: {name: [*c.values.values()] for name, c in named.items()}
+        for kind, named in kinds.items()
+    }
     text = json.dumps(values, separators=(",", ":")).encode()
     dtypes = {name: legal[0] for name, legal in DTYPES.items()} | dict.fromkeys(FLOATS, dtype)
     which = np.array([columns[name].which for name in differ], width)
     content = {"values": np.frombuffer(text, np.uint8), "which": which}
-    content |= {n: np.frombuffer(b"".join(c.values), dtypes.get(n, np.float64)) for n, c in arrays.items()}
+    content |= {
+        n: np.frombuffer(b"".join(c.values), dtypes.get(n, np.float64)) for n, c in arrays.items()
+    }
     if is_too_much(text, sum(array.nbytes for array in content.values())):
-        raise ValueError(f"{m:,} members differ in too many ways for one file: save them in several")
-    write_archive(path, MANY, {"members": m, "state": state, "differ": differ, "versions": versions}, content)
+        raise ValueError(
+            f"{m:,} members differ in too many ways for one file: save them in several"
+        )
+    write_archive(
+        path, MANY, {"members": m, "state": state, "differ": differ, "versions": versions}, content
+    )
 
 
-# ---------------------------------------------------------------------------------------------------------------- load
+# --------------------------------------------------------------------------------------------- load
 
 
 def many_of(header: dict[str, Any], arrays: dict[str, Array]) -> ManyResult:
     """Build the results of a file's header and arrays; any error means that the file is damaged."""
-    n_numbers, n_bytes = (sum(getattr(array, what) for array in arrays.values()) for what in ("size", "nbytes"))
+    n_numbers, n_bytes = (
+        sum(getattr(array, what) for array in arrays.values()) for what in ("size", "nbytes")
+    )
     table = table_of(text_of(arrays.pop("values"), "table"), n_bytes)
-    facts, sizes, has_states = table["facts"], table["sizes"], header["state"]
+    facts = table["facts"]
+    sizes = table["sizes"]
+    has_states = header["state"]
     which = arrays.pop("which")
     _check_names(facts, sizes, arrays, has_states)
     description.check_facts((name, value) for name, values in facts.items() for value in values)
     networks = [description.network_of(values, n_numbers) for values in facts["network"]]
     parts = {name: Parts(name, arrays[name], sizes[name]) for name in sizes}
     columns = Columns(facts, networks, parts, _places(header, which, facts | sizes), has_states)
-    many, damaged = StoredResults(columns), columns.first_damaged()
+    many = StoredResults(columns)
+    damaged = columns.first_damaged()
     if damaged is not None:
         many.check(damaged)  # which says what is wrong
         raise ModelFileError(f"member {damaged}: damaged")
     return ManyResult._of(Rows(many, len(many)), [None] * len(many))
 
 
-def _check_names(facts: dict[str, Any], sizes: dict[str, Any], arrays: dict[str, Array], has_states: bool) -> None:
+def _check_names(
+    facts: dict[str, Any], sizes: dict[str, Any], arrays: dict[str, Array], has_states: bool
+) -> None:
     """Raise ModelFileError unless the columns are such as `save` writes, no others."""
-    unknown = [name for name in facts if not description.is_fact(name, has_states)] + [*(sizes.keys() ^ arrays.keys())]
+    unknown = [name for name in facts if not description.is_fact(name, has_states)] + [
+        *(sizes.keys() ^ arrays.keys())
+    ]
     if not has_states:
         unknown += [*(sizes.keys() - {*OF_EACH[False], "feature_names"})]
     missing = [name for name in REQUIRED[has_states] if name not in facts | sizes]
@@ -416,14 +522,30 @@ def _check_names(facts: dict[str, Any], sizes: dict[str, Any], arrays: dict[str,
 
 
 def _places(header: dict[str, Any], which: Array, columns: dict[str, list[Any]]) -> Places:
-    """Return the numbers (m,) of the members' values in each column, where all have the same one a view of one."""
-    m, differ = header["members"], header["differ"]
-    if type(m) is not int or not differ or which.dtype.kind != "u" or which.shape != (len(differ), m) or not m:
+    """Return the numbers (m,) of the members' values in each column, where all have the same one a
+    view of one.
+    """
+    m = header["members"]
+    differ = header["differ"]
+    if (
+        type(m) is not int
+        or not differ
+        or which.dtype.kind != "u"
+        or which.shape != (len(differ), m)
+        or not m
+    ):
         table = f"{which.dtype.name} {which.shape}"
         raise ModelFileError(f"damaged: its table is {table}, its header says {m!r:.50} members")
     for name, places in zip(differ, which, strict=True):
         if places.max() > len(columns[name]):
-            raise ModelFileError(f"damaged: a member has value {places.max()} of {len(columns[name])} of {name!s:.50}")
-    if len({*differ}) < len(differ) or any(len(columns[name]) != 1 for name in columns.keys() - {*differ}):
+            raise ModelFileError(
+                f"damaged: a member has value {places.max()} of {len(columns[name])} of "
+                f"{name!s:.50}"
+            )
+    if len({*differ}) < len(differ) or any(
+        len(columns[name]) != 1 for name in columns.keys() - {*differ}
+    ):
         raise ModelFileError("damaged: its table lacks a column")
-    return {name: np.broadcast_to(np.uint8(1), m) for name in columns} | dict(zip(differ, which, strict=True))
+    return {name: np.broadcast_to(np.uint8(1), m) for name in columns} | dict(
+        zip(differ, which, strict=True)
+    )

@@ -2,18 +2,19 @@
 
 The file is a zip archive of .npy arrays, uncompressed, so that `numpy.load` reads it too:
 
-    header            uint8            JSON: format, versions, and the entries of `fastnn.files.description`
-    params            (n_params,)      the result's parameters; all that follows is of the state
-    vectors           (1 + n_slots, n_params)    parameters, then the optimizer's vectors
-    order             uint8            the rows for validation, if they were split off, and then those to train on, in
+    header            uint8            JSON: format, versions, and the entries of
+    `fastnn.files.description` params            (n_params,)      the result's parameters; all that
+    follows is of the state vectors           (1 + n_slots, n_params)    parameters, then the
+    optimizer's vectors order             uint8            the rows for validation, if they were
+    split off, and then those to train on, in
                                        their order: see `fastnn.files.description`
-    random_state      (624,)           uint32: key of the generator
-    loss, validation_loss, learning_rate, measured    float64: the history
-    best_params       where there are any
-    feature_names     uint8            JSON: the names of the columns of X, where it was a data frame
+    random_state      (624,)           uint32: key of the generator loss, validation_loss,
+    learning_rate, measured    float64: the history best_params       where there are any
+    feature_names     uint8            JSON: the names of the columns of X, where it was a data
+    frame
 
-Format 1, of version 0.1, has ``index`` and ``validation_rows`` (int64) in place of ``order``, and may lack
-``learning_rate`` and ``measured``.
+Format 1, of version 0.1, has ``index`` and ``validation_rows`` (int64) in place of ``order``, and
+may lack ``learning_rate`` and ``measured``.
 """
 
 import os
@@ -56,25 +57,34 @@ _OPTIONAL = ("best_params", "learning_rate", "measured", "feature_names")
 CHECKPOINT_1 = Format("fastnn", 1, (*_STATE, "index"), (*_OPTIONAL, "validation_rows"))
 CHECKPOINT = Format("fastnn", 2, (*_STATE, "order"), _OPTIONAL)
 MODEL = Format("fastnn model", 1, ("params",), ("feature_names",))
-ESTIMATOR = Format("fastnn estimator", 1, ("params",), ("classes", "feature_names", "loss_curve", "scores", "losses"))
+ESTIMATOR = Format(
+    "fastnn estimator",
+    1,
+    ("params",),
+    ("classes", "feature_names", "loss_curve", "scores", "losses"),
+)
 """What `fastnn.estimators.saving` writes."""
 _TABLE = ("columns", "numbers", "imputation", "params", "losses", "out_of_bag", "truth")
 _OF_TABLE = ("classes", "targets", "residual_params", "residual_scores", "residual_mean")
 
 TABLE_1 = Format("fastnn table", 1, _TABLE, _OF_TABLE)
-TABLE = Format("fastnn table", 2, (*_TABLE, "imputation_steps", "gap_patterns"), (*_OF_TABLE, "donors"))
+TABLE = Format(
+    "fastnn table", 2, (*_TABLE, "imputation_steps", "gap_patterns"), (*_OF_TABLE, "donors")
+)
 """What `fastnn.tabular.saving` writes."""
 MANY = Format("fastnn many", 1, ("values", "which"), ("params", "order", *_STATE[1:], *_OPTIONAL))
 """What `fastnn.files.many` writes."""
 
-# ---------------------------------------------------------------------------------------------------------------- save
+# --------------------------------------------------------------------------------------------- save
 
 
 def save(path: str | os.PathLike[str], result: TrainingResult, *, state: bool = True) -> None:
-    """Write a training result to one .npz file; `load` reads it, and ``train(..., resume=...)`` goes on from it.
+    """Write a training result to one .npz file; `load` reads it, and ``train(..., resume=...)``
+    goes on from it.
 
-    The file is written beside its place and moved there when it is complete and on the disk: a crash leaves the old
-    file. Data, callbacks and stop rules are not part of it, nor is a learning rate that is a function of your own.
+    The file is written beside its place and moved there when it is complete and on the disk: a
+    crash leaves the old file. Data, callbacks and stop rules are not part of it, nor is a learning
+    rate that is a function of your own.
 
     Parameters
     ----------
@@ -82,9 +92,9 @@ def save(path: str | os.PathLike[str], result: TrainingResult, *, state: bool = 
         Taken as it is: no ".npz" is added. An existing file is replaced.
     result : TrainingResult
     state : bool
-        False writes the network alone, some 1 kB more than its weights: it predicts, and cannot be resumed. The state
-        is the optimizer's vectors, the generator (2.5 kB), the order of the rows (up to 2.6 bytes per row for a
-        million) and the history (24 bytes per epoch or more).
+        False writes the network alone, some 1 kB more than its weights: it predicts, and cannot be
+        resumed. The state is the optimizer's vectors, the generator (2.5 kB), the order of the rows
+        (up to 2.6 bytes per row for a million) and the history (24 bytes per epoch or more).
 
     Raises
     ------
@@ -93,8 +103,8 @@ def save(path: str | os.PathLike[str], result: TrainingResult, *, state: bool = 
     OSError
         When the file cannot be written.
     ValueError
-        When the result has no state to write, for parts that do not fit one another, and for a suffix of a format of
-        `export`, such as ".onnx".
+        When the result has no state to write, for parts that do not fit one another, and for a
+        suffix of a format of `export`, such as ".onnx".
     """
     if not isinstance(result, TrainingResult):
         raise TypeError(f"save takes a training result, not {class_of(result)}")
@@ -102,60 +112,92 @@ def save(path: str | os.PathLike[str], result: TrainingResult, *, state: bool = 
     _check(result, check_flag("state", state))
     header, arrays = content_of(result, state)
     if state:
-        write_archive(path, CHECKPOINT, header, arrays | {"order": description.pack_order(rows_of(result.state))})
+        write_archive(
+            path,
+            CHECKPOINT,
+            header,
+            arrays | {"order": description.pack_order(rows_of(result.state))},
+        )
     else:
         write_archive(path, MODEL, header, arrays)
 
 
 def _check(result: TrainingResult, state: bool) -> None:
-    """Raise TypeError or ValueError for a part of a result, exchanged since, with which no file would load."""
+    """Raise TypeError or ValueError for a part of a result, exchanged since, with which no file
+    would load.
+    """
     check_network(result.network)
     if check_params(result.network, result.params) is not result.params:
-        raise TypeError(f"params must be an array of float32 or float64, not {shown(result.params)}")
+        raise TypeError(
+            f"params must be an array of float32 or float64, not {shown(result.params)}"
+        )
     if result.stop_reason not in STOP_REASONS:
-        raise ValueError(f"stop_reason must be one of {', '.join(STOP_REASONS)}, not {shown(result.stop_reason)}")
+        raise ValueError(
+            f"stop_reason must be one of {', '.join(STOP_REASONS)}, not {shown(result.stop_reason)}"
+        )
     if not isinstance(result.backend, str):
         get_backend(result.backend)
     if not state:
         return
     if not isinstance(result.state, TrainingState) or not isinstance(result.history, History):
-        raise TypeError("state and history must be those of a training: say save(path, state=False)")
+        raise TypeError(
+            "state and history must be those of a training: say save(path, state=False)"
+        )
     result.state.check()
-    there, right = (result.state.n_params, result.state.storage.dtype), (result.network.n_params, result.params.dtype)
+    there = (result.state.n_params, result.state.storage.dtype)
+    right = (result.network.n_params, result.params.dtype)
     if there != right:
-        what = f"the state has {there[0]} parameters of {there[1]}, the result {right[0]} of {right[1]}"
+        what = (
+            f"the state has {there[0]} parameters of {there[1]}, the result {right[0]} of "
+            f"{right[1]}"
+        )
         raise ValueError(f"{what}: say save(path, state=False)")
 
 
 def content_of(result: TrainingResult, state: bool) -> tuple[dict[str, Any], dict[str, Array]]:
-    """Return the entries that a result adds to a file's header, and its arrays, all but the order of the rows."""
+    """Return the entries that a result adds to a file's header, and its arrays, all but the order
+    of the rows.
+    """
     header = description.shared_header(result.network, result.params, result.backend)
     header["stop_reason"] = result.stop_reason
-    names = {} if result.feature_names is None else {"feature_names": json_array(result.feature_names)}
+    names = (
+        {} if result.feature_names is None else {"feature_names": json_array(result.feature_names)}
+    )
     if not state:
         return header, {"params": result.params} | names
     if result.state.random_state is None or result.state.index is None:
-        raise ValueError("this result holds a network alone, no state of a training: say save(path, state=False)")
+        raise ValueError(
+            "this result holds a network alone, no state of a training: say save(path, state=False)"
+        )
     return header | _state_header(result), _state_arrays(result) | names
 
 
 def rows_of(state: TrainingState) -> NDArray[np.int64]:
     """Return the rows that were split off for validation, if any, and then those to train on."""
     index = cast(NDArray[np.int64], state.index)
-    return index if state.validation_rows is None else np.concatenate([state.validation_rows, index])
+    return (
+        index if state.validation_rows is None else np.concatenate([state.validation_rows, index])
+    )
 
 
 def _state_arrays(result: TrainingResult) -> dict[str, Array]:
-    state, history = result.state, result.history
+    state = result.state
+    history = result.history
     key = cast(dict[str, Any], state.random_state)["state"]["key"]
-    arrays = {"params": result.params, "vectors": state.vectors, "random_state": key, "loss": history.loss}
+    arrays = {
+        "params": result.params,
+        "vectors": state.vectors,
+        "random_state": key,
+        "loss": history.loss,
+    }
     arrays |= {"validation_loss": history.validation_loss, "best_params": state.best_params}
     arrays |= {"learning_rate": history.learning_rate, "measured": history.measured}
     return {name: array for name, array in arrays.items() if array is not None}
 
 
 def _state_header(result: TrainingResult) -> dict[str, Any]:
-    state, split = result.state, result.state.validation_rows
+    state = result.state
+    split = result.state.validation_rows
     generator = cast(dict[str, Any], state.random_state)
     of_network = network_counters(result.network).keys()  # the entry "network" says these
     return {
@@ -169,23 +211,27 @@ def _state_header(result: TrainingResult) -> dict[str, Any]:
             "has_gauss": int(generator["has_gauss"]),
             "gauss": float(generator["gauss"]),
         },
-        "counters": {name: value for name, value in state.counters.items() if name not in of_network},
+        "counters": {
+            name: value for name, value in state.counters.items() if name not in of_network
+        },
         "seconds": result.history.seconds,
         "monitor": result.history.monitor,
     }
 
 
-# ---------------------------------------------------------------------------------------------------------------- load
+# --------------------------------------------------------------------------------------------- load
 
 
 def load(path: str | os.PathLike[str]) -> TrainingResult | Any:
-    """Read a training result that `TrainingResult.save` wrote, or a network that was exported to safetensors.
+    """Read a training result that `TrainingResult.save` wrote, or a network that was exported to
+    safetensors.
 
     A file that `ManyResult.save` wrote gives a `ManyResult`.
 
-    Nothing in the file is executed, and nothing is allocated that is much larger than the file: only the order of rows
-    is compressed, and that of 16 MB at most. Members of a file of many share arrays that are equal, which are read-only
-    then: `TrainingState.copy` makes a state of one's own.
+    Nothing in the file is executed, and nothing is allocated that is much larger than the file:
+    only the order of rows is compressed, and that of 16 MB at most. Members of a file of many share
+    arrays that are equal, which are read-only then: `TrainingState.copy` makes a state of one's
+    own.
 
     Parameters
     ----------
@@ -195,16 +241,17 @@ def load(path: str | os.PathLike[str]) -> TrainingResult | Any:
     Returns
     -------
     TrainingResult
-        As it was saved; ``train(..., resume=result.state)`` goes on bit for bit. From a file without a state, the
-        history is empty, and the state holds the parameters alone, which `train` takes as ``params`` and refuses to
-        resume.
+        As it was saved; ``train(..., resume=result.state)`` goes on bit for bit. From a file
+        without a state, the history is empty, and the state holds the parameters alone, which
+        `train` takes as ``params`` and refuses to resume.
 
     Raises
     ------
     OSError
         When there is no such file or it cannot be read.
     ModelFileError
-        When it is not such a file, is damaged, or was written by a later version of fastnn. A ValueError too.
+        When it is not such a file, is damaged, or was written by a later version of fastnn. A
+        ValueError too.
 
     Examples
     --------
@@ -216,16 +263,26 @@ def load(path: str | os.PathLike[str]) -> TrainingResult | Any:
     """
     if is_safetensors(path):
         return read_safetensors(path)
-    builders: dict[Format, Builder[Any]] = {CHECKPOINT: _read_result, CHECKPOINT_1: _read_result, MODEL: _read_network}
+    builders: dict[Format, Builder[Any]] = {
+        CHECKPOINT: _read_result,
+        CHECKPOINT_1: _read_result,
+        MODEL: _read_network,
+    }
     return read_archive(
         path,
         builders
-        | {MANY: _read_many, ESTIMATOR: _refuse_estimator, TABLE: _refuse_estimator, TABLE_1: _refuse_estimator},
+        | {
+            MANY: _read_many,
+            ESTIMATOR: _refuse_estimator,
+            TABLE: _refuse_estimator,
+            TABLE_1: _refuse_estimator,
+        },
     )
 
 
 def kind_of(path: str | os.PathLike[str]) -> str:
-    """Return the kind of a file: "classifier", "regressor", "table classifier", "table regressor" or "result".
+    """Return the kind of a file: "classifier", "regressor", "table classifier", "table regressor"
+    or "result".
 
     The last one is what `load` reads; errors are as of `load`.
     """
@@ -238,7 +295,9 @@ def kind_of(path: str | os.PathLike[str]) -> str:
 
 
 def _refuse_many(header: dict[str, Any], arrays: dict[str, Array]) -> NoReturn:
-    raise ModelFileError(f"it holds {header['members']!s:.20} results: take one, fastnn.load(path)[i]")
+    raise ModelFileError(
+        f"it holds {header['members']!s:.20} results: take one, fastnn.load(path)[i]"
+    )
 
 
 def _read_many(header: dict[str, Any], arrays: dict[str, Array]) -> Any:
@@ -264,8 +323,11 @@ def _read_result(header: dict[str, Any], arrays: dict[str, Array]) -> TrainingRe
         header = {"monitor": "loss"} | header
     description.check_facts(description.leaves(header))
     if "order" in arrays:
-        n, n_validation = header["n_rows"], header["n_validation"]
-        arrays |= split_rows(description.unpack_order(arrays["order"], n + (n_validation or 0)), n_validation)
+        n = header["n_rows"]
+        n_validation = header["n_validation"]
+        arrays |= split_rows(
+            description.unpack_order(arrays["order"], n + (n_validation or 0)), n_validation
+        )
     return checked_result(header, arrays)
 
 
@@ -277,7 +339,9 @@ def split_rows(rows: NDArray[np.int64], n_validation: int | None) -> dict[str, N
 
 
 def checked_model(header: dict[str, Any], arrays: dict[str, Array]) -> TrainingResult:
-    """Check the arrays of a network alone and build its result; the entries of its header are checked already."""
+    """Check the arrays of a network alone and build its result; the entries of its header are
+    checked already.
+    """
     network = description.checked_network(header, arrays)
     names = description.names_of(arrays.get("feature_names"), network.n_inputs)
     facts = header["backend"], header["stop_reason"]
@@ -285,7 +349,9 @@ def checked_model(header: dict[str, Any], arrays: dict[str, Array]) -> TrainingR
 
 
 def checked_result(header: dict[str, Any], arrays: dict[str, Array]) -> TrainingResult:
-    """Check the arrays of a result with a state and build it; the entries of its header are checked already."""
+    """Check the arrays of a result with a state and build it; the entries of its header are checked
+    already.
+    """
     network = description.checked_network(header, arrays)
     _check_arrays(arrays, header)
     names = description.names_of(arrays.get("feature_names"), network.n_inputs)
@@ -295,31 +361,50 @@ def checked_result(header: dict[str, Any], arrays: dict[str, Array]) -> Training
 
 
 def result_of(
-    network: Network, header: dict[str, Any], arrays: dict[str, Array], storage: Array, feature_names: Names | None
+    network: Network,
+    header: dict[str, Any],
+    arrays: dict[str, Array],
+    storage: Array,
+    feature_names: Names | None,
 ) -> TrainingResult:
-    """Build a result of parts that are checked already; `storage` and `feature_names` are those of its state."""
+    """Build a result of parts that are checked already; `storage` and `feature_names` are those of
+    its state.
+    """
     state = TrainingState(storage, network.n_params)
-    state.t, state.batch, state.optimizer = header["t"], header["batch"], header["optimizer"]
+    state.t = header["t"]
+    state.batch = header["batch"]
+    state.optimizer = header["optimizer"]
     state.beta_products = np.array(header["beta_products"], np.float64)
     generator = header["random_state"]
     key = {"key": arrays["random_state"], "pos": generator["pos"]}
     gauss = {name: generator[name] for name in ("has_gauss", "gauss")}
     state.random_state = {"bit_generator": "MT19937", "state": key, **gauss}
     state.index, state.counters = arrays["index"], network_counters(network) | header["counters"]
-    state.validation_rows, state.best_params = arrays.get("validation_rows"), arrays.get("best_params")
+    state.validation_rows, state.best_params = (
+        arrays.get("validation_rows"),
+        arrays.get("best_params"),
+    )
     state.feature_names = feature_names
     params = arrays["params"]
     params.flags.writeable = False
     more = {name: arrays[name] for name in ("learning_rate", "measured") if name in arrays}
     losses = arrays["loss"], arrays["validation_loss"]
     history = History(*losses, float(header["seconds"]), **more, monitor=header["monitor"])
-    return TrainingResult(network, params, state, history, cast(StopReason, header["stop_reason"]), header["backend"])
+    return TrainingResult(
+        network, params, state, history, cast(StopReason, header["stop_reason"]), header["backend"]
+    )
 
 
 def _check_arrays(arrays: dict[str, Array], header: dict[str, Any]) -> None:
-    """Check dtypes and shapes against the header, that parameters are finite and row numbers a permutation."""
-    dtype, n, n_epochs = np.dtype(header["dtype"]), header["n_params"], arrays["loss"].size
-    of_epochs = [name for name in ("validation_loss", "learning_rate", "measured") if name in arrays]
+    """Check dtypes and shapes against the header, that parameters are finite and row numbers a
+    permutation.
+    """
+    dtype = np.dtype(header["dtype"])
+    n = header["n_params"]
+    n_epochs = arrays["loss"].size
+    of_epochs = [
+        name for name in ("validation_loss", "learning_rate", "measured") if name in arrays
+    ]
     expected: dict[str, tuple[Any, tuple[int, ...]]] = {
         "vectors": (dtype, (header["n_vectors"], n)),
         "best_params": (dtype, (n,)),

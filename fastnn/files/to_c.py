@@ -1,4 +1,6 @@
-"""The format "c": a .c file and its header, C99 with nothing of its own but the functions fma, fabs and copysign."""
+"""The format "c": a .c file and its header, C99 with nothing of its own but the functions fma, fabs
+and copysign.
+"""
 
 import re
 from typing import Any
@@ -16,12 +18,50 @@ CHECK = """\
 #error "{name}.c: {number} is not IEEE 754's type of {n_bits} bits"
 #endif"""
 
-NUMBERS = {"float32": ("float", "FLT_MANT_DIG"), "float64": ("double", "DBL_MANT_DIG"), "int32": ("int32_t", "")}
+NUMBERS = {
+    "float32": ("float", "FLT_MANT_DIG"),
+    "float64": ("double", "DBL_MANT_DIG"),
+    "int32": ("int32_t", ""),
+}
 
 C_HEADERS = (
-    *("assert", "complex", "ctype", "errno", "fenv", "float", "inttypes", "iso646", "limits", "locale", "math"),
-    *("setjmp", "signal", "stdalign", "stdarg", "stdatomic", "stdbit", "stdbool", "stdckdint", "stddef", "stdint"),
-    *("stdio", "stdlib", "stdnoreturn", "string", "tgmath", "threads", "time", "uchar", "wchar", "wctype"),
+    *(
+        "assert",
+        "complex",
+        "ctype",
+        "errno",
+        "fenv",
+        "float",
+        "inttypes",
+        "iso646",
+        "limits",
+        "locale",
+        "math",
+    ),
+    *(
+        "setjmp",
+        "signal",
+        "stdalign",
+        "stdarg",
+        "stdatomic",
+        "stdbit",
+        "stdbool",
+        "stdckdint",
+        "stddef",
+        "stdint",
+    ),
+    *(
+        "stdio",
+        "stdlib",
+        "stdnoreturn",
+        "string",
+        "tgmath",
+        "threads",
+        "time",
+        "uchar",
+        "wchar",
+        "wctype",
+    ),
 )
 """The names of the headers of C23, without ".h"."""
 
@@ -30,13 +70,21 @@ def contents(model: Model, name: str) -> dict[str, bytes]:
     """Return the texts of the source and of its header."""
     network = model.network
     number, _ = NUMBERS[model.params.dtype.name]
-    parts = {"arrays": _arrays(model), "body": "\n".join(_layers(model, name.upper(), number)), "note": note(model)}
-    parts |= {"what": f"A network {model.summary}", "labels": labels_comment(model.classes, network.n_outputs)}
+    parts = {
+        "arrays": _arrays(model),
+        "body": "\n".join(_layers(model, name.upper(), number)),
+        "note": note(model),
+    }
+    parts |= {
+        "what": f"A network {model.summary}",
+        "labels": labels_comment(model.classes, network.n_outputs),
+    }
     return sources(name, model, row=number, n_inputs=network.n_inputs, **parts)
 
 
 def sources(name: str, model: Model, row: str, **parts: Any) -> dict[str, bytes]:
-    """Return the source and the header: their templates, filled with C functions for a network and with `parts`.
+    """Return the source and the header: their templates, filled with C functions for a network and
+    with `parts`.
 
     `row` is the C type of inputs and outputs.
     """
@@ -48,13 +96,25 @@ def sources(name: str, model: Model, row: str, **parts: Any) -> dict[str, bytes]
     checks = []
     for dtype in sorted(dtypes, key=str):
         number, mantissa = NUMBERS[dtype.name]
-        n_bits, digits = dtype.itemsize * 8, np.finfo(dtype).nmant + 1
-        checks.append(CHECK.format(name=name, number=number, mantissa=mantissa, digits=digits, n_bits=n_bits))
+        n_bits = dtype.itemsize * 8
+        digits = np.finfo(dtype).nmant + 1
+        checks.append(
+            CHECK.format(name=name, number=number, mantissa=mantissa, digits=digits, n_bits=n_bits)
+        )
     methods = (-1, 2) if np.dtype(np.float32) not in dtypes else (-1, 1, 2)
     wider = " || ".join(f"FLT_EVAL_METHOD == {k}" for k in methods)
-    texts = {"name": name, "upper": name.upper(), "version": __version__, "written_by": WRITTEN_BY, "row": row, **parts}
+    texts = {
+        "name": name,
+        "upper": name.upper(),
+        "version": __version__,
+        "written_by": WRITTEN_BY,
+        "row": row,
+        **parts,
+    }
     texts |= {"n_outputs": model.network.n_outputs}
-    source = from_template("network.c", checks="\n".join(checks), wider=wider, functions=functions, **texts)
+    source = from_template(
+        "network.c", checks="\n".join(checks), wider=wider, functions=functions, **texts
+    )
     return {".c": source.encode(), ".h": from_template("network.h", **texts).encode()}
 
 
@@ -68,30 +128,45 @@ def labels_comment(classes: Array | None, n_outputs: int) -> str:
 
 
 def comment(text: str) -> str:
-    """Return a text without what would end the comment that it stands in, or what compilers warn of there."""
+    """Return a text without what would end the comment that it stands in, or what compilers warn of
+    there.
+    """
     for pair in "*/", "/*", "??/":  # the last one is a backslash of old, which joins lines
         text = text.replace(pair, f"{pair[:-1]} {pair[-1]}")
     return text
 
 
 def check_name(name: str) -> None:
-    """Raise ValueError unless functions can be called after a file of this name, and its header hides none of C's."""
+    """Raise ValueError unless functions can be called after a file of this name, and its header
+    hides none of C's.
+    """
     if name.lower() in C_HEADERS:
-        raise ValueError(f"{name}.h is a header of C's own, which ours would hide: write to {name}_net.c")
+        raise ValueError(
+            f"{name}.h is a header of C's own, which ours would hide: write to {name}_net.c"
+        )
     if re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", name):
         return
     good = re.sub(r"[^A-Za-z0-9_]+", "_", name).lstrip("_0123456789") or "net"
-    raise ValueError(f"C functions are named after the file, and {shown(name)} is no name in C: write to {good:.50}.c")
+    raise ValueError(
+        f"C functions are named after the file, and {shown(name)} is no name in C: write to "
+        f"{good:.50}.c"
+    )
 
 
 def note(model: Model) -> str:
     """Return a note on the memory that the functions take."""
-    rom, ram = model.params.nbytes, sum(hidden_buffers(model.network)) * model.params.itemsize
-    return f"ROM: {rom:,} bytes of weights, besides the code. RAM: {ram:,} bytes of buffers, besides the stack."
+    rom = model.params.nbytes
+    ram = sum(hidden_buffers(model.network)) * model.params.itemsize
+    return (
+        f"ROM: {rom:,} bytes of weights, besides the code. RAM: {ram:,} bytes of buffers, "
+        f"besides the stack."
+    )
 
 
 def hidden_buffers(network: Network) -> list[int]:
-    """Return the sizes of the two buffers that hidden layers write to in turn; 0 of one that none writes to."""
+    """Return the sizes of the two buffers that hidden layers write to in turn; 0 of one that none
+    writes to.
+    """
     hidden = network.sizes[1:-1]
     return [max(hidden[k::2], default=0) for k in (0, 1)]
 
@@ -100,12 +175,20 @@ def _layers(model: Model, upper: str, number: str) -> list[str]:
     """Return the lines of `predict`."""
     sizes = hidden_buffers(model.network)
     lines = [f"    {upper}_BUFFER {number} a{k}[{size}];" for k, size in enumerate(sizes) if size]
-    biases = [f"b{k}" if layer.n_bias else "no_bias" for k, layer in enumerate(model.network.layers)]
-    return lines + layer_calls(model.network, [f"W{k}" for k in range(len(biases))], biases, "x", "out")
+    biases = [
+        f"b{k}" if layer.n_bias else "no_bias" for k, layer in enumerate(model.network.layers)
+    ]
+    return lines + layer_calls(
+        model.network, [f"W{k}" for k in range(len(biases))], biases, "x", "out"
+    )
 
 
-def layer_calls(network: Network, weights: list[str], biases: list[str], below: str, outputs: str) -> list[str]:
-    """Return the lines that compute a network's `outputs` from the inputs `below`, through the buffers a0 and a1."""
+def layer_calls(
+    network: Network, weights: list[str], biases: list[str], below: str, outputs: str
+) -> list[str]:
+    """Return the lines that compute a network's `outputs` from the inputs `below`, through the
+    buffers a0 and a1.
+    """
     lines = []
     for k, (layer, W, b) in enumerate(zip(network.layers, weights, biases, strict=True)):
         z = outputs if k == network.n_layers - 1 else f"a{k % 2}"
@@ -119,9 +202,16 @@ def layer_calls(network: Network, weights: list[str], biases: list[str], below: 
 
 def _arrays(model: Model) -> str:
     """Return the weights and biases."""
-    network, texts = model.network, []
-    for k, (W, b) in enumerate(zip(network.weights(model.params), network.biases(model.params), strict=True)):
-        texts.append(array_text(f"W{k}", W, f"({W.shape[0]}, {W.shape[1]}): a row has the weights of an input"))
+    network = model.network
+    texts = []
+    for k, (W, b) in enumerate(
+        zip(network.weights(model.params), network.biases(model.params), strict=True)
+    ):
+        texts.append(
+            array_text(
+                f"W{k}", W, f"({W.shape[0]}, {W.shape[1]}): a row has the weights of an input"
+            )
+        )
         if b.size:
             texts.append(array_text(f"b{k}", b, f"({b.size},)"))
     if network.bias == "none":
@@ -130,9 +220,17 @@ def _arrays(model: Model) -> str:
 
 
 def array_text(name: str, array: Array, shape: str) -> str:
-    """Return the definition of an array of constants; they are finite, and so many digits name no other number."""
+    """Return the definition of an array of constants; they are finite, and so many digits name no
+    other number.
+    """
     number, _ = NUMBERS[array.dtype.name]
     suffix, a_line = ("f", 8) if number == "float" else ("", 4)
-    numbers = [(str(x) if array.dtype.kind == "i" else decimal(x)) + suffix for x in array.reshape(-1)]
-    lines = ",\n    ".join(", ".join(numbers[k : k + a_line]) for k in range(0, len(numbers), a_line))
-    return f"/* {name} {shape} */\nstatic const {number} {name}[{array.size}] = {{\n    {lines}\n}};\n"
+    numbers = [
+        (str(x) if array.dtype.kind == "i" else decimal(x)) + suffix for x in array.reshape(-1)
+    ]
+    lines = ",\n    ".join(
+        ", ".join(numbers[k : k + a_line]) for k in range(0, len(numbers), a_line)
+    )
+    return (
+        f"/* {name} {shape} */\nstatic const {number} {name}[{array.size}] = {{\n    {lines}\n}};\n"
+    )

@@ -18,11 +18,14 @@ FORMULAS = {
     "softplus": "np.maximum(z, 0) + np.log1p(np.exp(-np.abs(z)))",
     "silu": "z / (1 + np.exp(-z))",
     "gelu": f"z / (1 + np.exp(-{GELU_SCALE!r} * (z + {GELU_CUBIC!r} * z * z * z)))",
-    "softmax": "np.exp(z - z.max(axis=1, keepdims=True))\n        a /= a.sum(axis=1, keepdims=True)",
+    "softmax": (
+        "np.exp(z - z.max(axis=1, keepdims=True))\n        a /= a.sum(axis=1, keepdims=True)"
+    ),
     "exp": "np.exp(z)",
     "mish": "z * np.tanh(np.maximum(z, 0) + np.log1p(np.exp(-np.abs(z))))",
 }
-"""Formulas as in `fastnn/reference.py`, of real z (n, fan_out), with the names of parameters in braces."""
+"""Formulas as in `fastnn/reference.py`, of real z (n, fan_out), with the names of parameters in
+braces."""
 
 LABELS = '''
 
@@ -50,23 +53,34 @@ def formula_text(activation: str | Value) -> str:
 
 def contents(model: Model, name: str) -> dict[str, bytes]:
     """Return the module's text."""
-    network, dtype = model.network, model.params.dtype
-    arrays, layers = "", ""
+    network = model.network
+    dtype = model.params.dtype
+    arrays = ""
+    layers = ""
     for i, (W, b, activation) in enumerate(layers_of(model)):
         arrays += literal(f"W{i}", W) + ("" if b is None else literal(f"b{i}", b))
         layers += f"        z = a @ W{i}{'' if b is None else f' + b{i}'}\n"
         layers += f"        a = {formula_text(activation)}\n"
     classifies = model.task in ("labels", "multilabel")
-    n_outputs, result = network.n_outputs, "a"
+    n_outputs = network.n_outputs
+    result = "a"
     if model.task == "labels" and n_outputs == 1:
-        n_outputs, result = 2, "np.concatenate([1 - a, a], axis=1)"
+        n_outputs = 2
+        result = "np.concatenate([1 - a, a], axis=1)"
     what = f"{'probabilities' if classifies else 'outputs'} (n, {n_outputs})"
     if model.task == "numbers" and n_outputs == 1:  # as the estimator does
-        what, result = "outputs (n,)", "a[:, 0]"
+        what = "outputs (n,)"
+        result = "a[:, 0]"
     sizes = {"n_inputs": network.n_inputs, "n_outputs": n_outputs}
     head = {"summary": model.summary, "version": __version__, "dtype": dtype}
     function = "predict_proba" if classifies else "predict"
-    parts = {"arrays": arrays, "layers": layers.rstrip("\n"), "name": function, "what": what, "result": result}
+    parts = {
+        "arrays": arrays,
+        "layers": layers.rstrip("\n"),
+        "name": function,
+        "what": what,
+        "result": result,
+    }
     text = from_template("network.py.txt", **head, **parts, **sizes)
     if model.task == "multilabel":
         text += MULTILABEL.format(**sizes)
@@ -81,4 +95,7 @@ def literal(name: str, array: Array) -> str:
     dtype = array.dtype.newbyteorder("<")
     data = base64.b64encode(array.astype(dtype).tobytes()).decode()
     lines = "\n".join(f'    "{data[at : at + 100]}"' for at in range(0, max(len(data), 1), 100))
-    return f"{name} = _array(\n{lines},\n    {', '.join([repr(dtype.str), *map(str, array.shape)])},\n)\n"
+    return (
+        f"{name} = _array(\n{lines},\n    "
+        f"{', '.join([repr(dtype.str), *map(str, array.shape)])},\n)\n"
+    )

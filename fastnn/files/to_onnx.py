@@ -1,4 +1,6 @@
-"""The format "onnx": a graph of basic operators, which ONNX Runtime computes in the dtype of the weights."""
+"""The format "onnx": a graph of basic operators, which ONNX Runtime computes in the dtype of the
+weights.
+"""
 
 from collections.abc import Callable
 from typing import Any
@@ -16,7 +18,8 @@ try:
 except ImportError as error:
     raise missing_package("onnx", "the format onnx needs") from error
 
-OPSET, IR_VERSION = 13, 7
+OPSET = 13
+IR_VERSION = 7
 """Of ONNX 1.8 (2020): later ones have nothing that is needed here."""
 
 ML_OPSET = 1
@@ -42,7 +45,11 @@ class Graph:
 
     def constant(self, value: Any, name: str = "constant") -> str:
         """Add a number or an array, and return its name."""
-        array = np.asarray(value, self.dtype) if isinstance(value, float) else np.ascontiguousarray(value)
+        array = (
+            np.asarray(value, self.dtype)
+            if isinstance(value, float)
+            else np.ascontiguousarray(value)
+        )
         if array.dtype.kind == "U":
             array = array.astype(object)
         name = self._unique(name)
@@ -58,8 +65,8 @@ class Graph:
 
 
 Formula = Callable[..., str]
-"""A function (graph, z) that adds nodes for a of the values with the name z, and returns the name of a; parameters of
-the activation go in by their names."""
+"""A function (graph, z) that adds nodes for a of the values with the name z, and returns the name
+of a; parameters of the activation go in by their names."""
 
 
 def _gated(g: Graph, z: str, u: str) -> str:
@@ -71,7 +78,9 @@ def _leaky_relu(g: Graph, z: str, slope: float) -> str:
 
 
 def _elu(g: Graph, z: str, alpha: float) -> str:
-    """``max(z, 0) + alpha (exp(m) - 1)``, m = min(z, 0), where no digits get lost: it is ``tanh(m/2) (exp(m) + 1)``."""
+    """``max(z, 0) + alpha (exp(m) - 1)``, m = min(z, 0), where no digits get lost: it is
+    ``tanh(m/2) (exp(m) + 1)``.
+    """
     m = g.add("Min", z, 0.0)
     grown = g.add("Mul", g.add("Tanh", g.add("Mul", m, 0.5)), g.add("Add", g.add("Exp", m), 1.0))
     return g.add("Add", g.add("Max", z, 0.0), g.add("Mul", grown, alpha) if alpha != 1 else grown)
@@ -82,9 +91,11 @@ def _selu(g: Graph, z: str) -> str:
 
 
 def _softplus(g: Graph, z: str) -> str:
-    """``max(z, 0) + log1p(e)``, e = exp(-|z|), as ``log(u) e / (u - 1)``, u = 1 + e, where no digits get lost.
+    """``max(z, 0) + log1p(e)``, e = exp(-|z|), as ``log(u) e / (u - 1)``, u = 1 + e, where no
+    digits get lost.
 
-    Goldberg, What every computer scientist should know about floating-point arithmetic, 1991, theorem 4.
+    Goldberg, What every computer scientist should know about floating-point arithmetic, 1991,
+    theorem 4.
     """
     e = g.add("Exp", g.add("Neg", g.add("Abs", z)))
     u = g.add("Add", e, 1.0)
@@ -113,7 +124,8 @@ FORMULAS: dict[str, Formula] = {
     "exp": lambda g, z: g.add("Exp", z),
     "mish": lambda g, z: g.add("Mul", z, g.add("Tanh", _softplus(g, z))),
 }
-"""ONNX Runtime has no LeakyRelu, Elu, Selu, Softplus and Gelu of float64: they are made of what it has."""
+"""ONNX Runtime has no LeakyRelu, Elu, Selu, Softplus and Gelu of float64: they are made of what it
+has."""
 
 
 def add_network(g: Graph, model: Model, a: str) -> str:
@@ -127,8 +139,11 @@ def add_network(g: Graph, model: Model, a: str) -> str:
 
 
 def add_results(g: Graph, model: Model, a: str) -> dict[str, tuple[str, Any, list[int]]]:
-    """Add the predictions from the outputs; return {name: (value, dtype, shape of a row)} of the graph's results."""
-    n, dtype = model.network.n_outputs, g.dtype
+    """Add the predictions from the outputs; return {name: (value, dtype, shape of a row)} of the
+    graph's results.
+    """
+    n = model.network.n_outputs
+    dtype = g.dtype
     if model.task == "outputs":
         return {"output": (a, dtype, [n])}
     if model.task == "numbers":
@@ -139,7 +154,8 @@ def add_results(g: Graph, model: Model, a: str) -> dict[str, tuple[str, Any, lis
     assert model.classes is not None
     classes = np.array(label_list(model.classes) * (2 if len(model.classes) == 1 else 1))
     if n == 1:
-        a, n = g.add("Concat", g.add("Sub", g.constant(1.0), a), a, axis=1), 2
+        a = g.add("Concat", g.add("Sub", g.constant(1.0), a), a, axis=1)
+        n = 2
     label = g.add("Gather", g.constant(classes, "classes"), g.add("ArgMax", a, axis=1, keepdims=0))
     return {"label": (label, classes.dtype, []), "probabilities": (a, dtype, [n])}
 
@@ -152,7 +168,9 @@ def contents(model: Model, name: str) -> dict[str, bytes]:
     return {".onnx": graph_bytes(g, inputs, results, f"A network {model.summary}.")}
 
 
-def graph_bytes(g: Graph, inputs: list[Any], results: dict[str, tuple[str, Any, list[int]]], about: str) -> bytes:
+def graph_bytes(
+    g: Graph, inputs: list[Any], results: dict[str, tuple[str, Any, list[int]]], about: str
+) -> bytes:
     """Return the bytes of a graph with its inputs and its results, as of `add_results`."""
     outputs = []
     for result, (value, dtype, shape) in results.items():
@@ -162,7 +180,8 @@ def graph_bytes(g: Graph, inputs: list[Any], results: dict[str, tuple[str, Any, 
     domains = dict.fromkeys((node.domain for node in g.nodes), ML_OPSET) | {"": OPSET}
     opsets = [helper.make_opsetid(domain, opset) for domain, opset in domains.items()]
     made = helper.make_model(graph, opset_imports=opsets, ir_version=IR_VERSION)
-    made.producer_name, made.producer_version = "fastnn", __version__
+    made.producer_name = "fastnn"
+    made.producer_version = __version__
     onnx.checker.check_model(made, full_check=True)
     return bytes(made.SerializeToString())
 

@@ -1,8 +1,10 @@
-"""The format "safetensors": the weights of each layer, and the network's description; `fastnn.load` reads it.
+"""The format "safetensors": the weights of each layer, and the network's description; `fastnn.load`
+reads it.
 
-A file is the length of its header (8 bytes, the low ones first), the header, JSON, and the numbers of all tensors. Here
-these are ``layers.0.weight`` (fan_in, fan_out), ``layers.0.bias`` (n_bias,) and so on. ``__metadata__`` has the
-description as JSON under "fastnn", and so a classifier's labels under "classes".
+A file is the length of its header (8 bytes, the low ones first), the header, JSON, and the numbers
+of all tensors. Here these are ``layers.0.weight`` (fan_in, fan_out), ``layers.0.bias`` (n_bias,)
+and so on. ``__metadata__`` has the description as JSON under "fastnn", and so a classifier's labels
+under "classes".
 """
 
 import json
@@ -24,7 +26,9 @@ _DTYPES = {"float32": "F32", "float64": "F64"}
 
 
 def _tensors(network: Network, params: Array) -> dict[str, Array]:
-    """Return the layers' weights and biases by their names, views of `params`, in the order in which they lie there."""
+    """Return the layers' weights and biases by their names, views of `params`, in the order in
+    which they lie there.
+    """
     tensors: dict[str, Array] = {}
     for i, (W, b) in enumerate(zip(network.weights(params), network.biases(params), strict=True)):
         tensors |= {f"layers.{i}.weight": W} | ({f"layers.{i}.bias": b} if b.size else {})
@@ -34,18 +38,28 @@ def _tensors(network: Network, params: Array) -> dict[str, Array]:
 def contents(model: Model, name: str) -> dict[str, bytes]:
     """Return the file's bytes."""
     params = model.params.astype(model.params.dtype.newbyteorder("<"))
-    metadata = {"format": "fastnn", "fastnn": json.dumps(shared_header(model.network, model.params, "numba"))}
+    metadata = {
+        "format": "fastnn",
+        "fastnn": json.dumps(shared_header(model.network, model.params, "numba")),
+    }
     if model.classes is not None:
         metadata["classes"] = json.dumps(label_list(model.classes))
     header: dict[str, Any] = {"__metadata__": metadata}
     end = 0
     for tensor, array in _tensors(model.network, params).items():
-        begin, end = end, end + array.nbytes
-        header[tensor] = {"dtype": _DTYPES[array.dtype.name], "shape": list(array.shape), "data_offsets": [begin, end]}
+        begin = end
+        end = end + array.nbytes
+        header[tensor] = {
+            "dtype": _DTYPES[array.dtype.name],
+            "shape": list(array.shape),
+            "data_offsets": [begin, end],
+        }
     text = json.dumps(header, separators=(",", ":")).encode()
     text += b" " * (-len(text) % 8)
     if len(text) > MAX_HEADER_BYTES:
-        raise ValueError(f"a file holds at most {MAX_HEADER_BYTES:,} bytes of layers, not {len(text):,}")
+        raise ValueError(
+            f"a file holds at most {MAX_HEADER_BYTES:,} bytes of layers, not {len(text):,}"
+        )
     return {".safetensors": len(text).to_bytes(8, "little") + text + params.tobytes()}
 
 
@@ -82,7 +96,9 @@ def read_safetensors(path: str | os.PathLike[str]) -> TrainingResult:
             return _result(header, file.read())
         except ModelFileError as error:
             raise ModelFileError(f"{cut(os.fsdecode(path))}: {error}") from None
-        except Exception as error:  # any error that JSON, NumPy and missing entries raise for a damaged file
+        except (
+            Exception
+        ) as error:  # any error that JSON, NumPy and missing entries raise for a damaged file
             message = f"damaged, or no safetensors file of fastnn's ({error!s:.200})"
             raise ModelFileError(f"{cut(os.fsdecode(path))}: {message}") from error
 
@@ -90,10 +106,16 @@ def read_safetensors(path: str | os.PathLike[str]) -> TrainingResult:
 def _result(header: dict[str, Any], data: bytes) -> TrainingResult:
     metadata = header.pop("__metadata__", {})
     if "fastnn" not in metadata:
-        raise ModelFileError("a safetensors file of something else: it has no description of a network of fastnn's")
+        raise ModelFileError(
+            "a safetensors file of something else: it has no description of a network of fastnn's"
+        )
     facts = header_of(metadata["fastnn"].encode())
-    spans = sorted(tuple(tensor["data_offsets"]) for tensor in header.values())  # one after the other, without holes
-    if facts["dtype"] not in _DTYPES or [0, *(end for _, end in spans)] != [*(begin for begin, _ in spans), len(data)]:
+    # one after the other, without holes
+    spans = sorted(tuple(tensor["data_offsets"]) for tensor in header.values())
+    if facts["dtype"] not in _DTYPES or [0, *(end for _, end in spans)] != [
+        *(begin for begin, _ in spans),
+        len(data),
+    ]:
         raise ModelFileError("damaged: it holds other numbers than its header says")
     params = np.zeros(len(data) // np.dtype(facts["dtype"]).itemsize, facts["dtype"])
     network = checked_network(facts, {"params": params})
@@ -103,9 +125,13 @@ def _result(header: dict[str, Any], data: bytes) -> TrainingResult:
     for name, place in places.items():
         one = header[name]
         if one["dtype"] != _DTYPES[facts["dtype"]] or tuple(one["shape"]) != place.shape:
-            raise ModelFileError(f"damaged: {name} is {one['dtype']!s:.20} {one['shape']!s:.50}, not {place.shape}")
+            raise ModelFileError(
+                f"damaged: {name} is {one['dtype']!s:.20} {one['shape']!s:.50}, not {place.shape}"
+            )
         begin, end = one["data_offsets"]
-        place[...] = np.frombuffer(data[begin:end], place.dtype.newbyteorder("<")).reshape(place.shape)
+        place[...] = np.frombuffer(data[begin:end], place.dtype.newbyteorder("<")).reshape(
+            place.shape
+        )
     if not np.isfinite(params).all():
         raise ModelFileError("damaged: its weights must be finite")
     return without_state(network, params, facts["backend"])

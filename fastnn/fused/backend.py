@@ -54,7 +54,9 @@ class NumbaBackend(Backend):
 
     @property
     def trains_groups(self):
-        """Whether `train_group` does the work of `train_steps`, which no subclass and not the object overrides."""
+        """Whether `train_group` does the work of `train_steps`, which no subclass and not the
+        object overrides.
+        """
         return stands_for(self, "train_group", "train_steps")
 
     def supports(self, network, optimizer, alpha=0.0, sample_weight=False):
@@ -62,34 +64,47 @@ class NumbaBackend(Backend):
         return BUILT_IN.get(type(optimizer).__name__) is type(optimizer)
 
     def predict(self, network, params, X, threads=None):
-        """Return the outputs (n, n_outputs), computed by up to `threads` threads; None: as many as pay."""
+        """Return the outputs (n, n_outputs), computed by up to `threads` threads; None: as many as
+        pay.
+        """
         guard.check_inputs(network, params, X)
         n = len(X)
         out = np.empty((n, network.sizes[-1]), X.dtype)
         if threads == 1 or IN_PYTHON or (threads is None and n * network.n_params < MANY):
             self._predict(network, params, X, out)
         else:
-            size = PART if threads is None else min(PART, max(1, n // ROW_BLOCK // threads) * ROW_BLOCK)
+            size = (
+                PART
+                if threads is None
+                else min(PART, max(1, n // ROW_BLOCK // threads) * ROW_BLOCK)
+            )
             parts = (slice(first, first + size) for first in range(0, n, size))
             share(lambda rows: self._predict(network, params, X[rows], out[rows]), parts, threads)
         return out
 
     def _predict(self, network, params, X, out):
-        """Write the outputs of X to `out` (n, n_outputs), in a workspace of the thread that calls."""
-        n, dtype = len(X), X.dtype
-        workspace = preparation.take_workspace(network, dtype, n, ROW_BLOCK)  # of the thread that calls
+        """Write the outputs of X to `out` (n, n_outputs), in a workspace of the thread that
+        calls.
+        """
+        n = len(X)
+        dtype = X.dtype
+        # of the thread that calls
+        workspace = preparation.take_workspace(network, dtype, n, ROW_BLOCK)
         try:
             if params.size != workspace.network.n_params:
                 guard.check("params", params, (workspace.network.n_params,), dtype)
             kernel = workspace.predict
-            if kernel is None:  # looked up once: a look-up takes as long as a tenth of one row's prediction
+            # looked up once: a look-up takes as long as a tenth of one row's prediction
+            if kernel is None:
                 kernel = workspace.predict = load_kernel("predict", dtype)
             kernel(out, params, n, workspace.scratch, workspace.model, X)
         finally:  # no `with`: it takes longer
             workspace.shelf.put(workspace, workspace.nbytes)
 
     def input_jacobian(self, network, params, X):
-        """Return the derivatives (n, n_outputs, n_inputs) of the outputs of each row by its inputs."""
+        """Return the derivatives (n, n_outputs, n_inputs) of the outputs of each row by its
+        inputs.
+        """
         guard.check_inputs(network, params, X)
         out = np.empty((network.sizes[-1], len(X), network.sizes[0]), X.dtype)
         with preparation.take_workspace(network, X.dtype, len(X), ROW_BLOCK) as workspace:
@@ -99,13 +114,17 @@ class NumbaBackend(Backend):
         return out.transpose(1, 0, 2)
 
     def loss_and_gradient(self, network, params, data, alpha, threads=None):
-        """Return the loss and its gradient (n_params,), computed by `threads` threads; None: as many as pay."""
+        """Return the loss and its gradient (n_params,), computed by `threads` threads; None: as
+        many as pay.
+        """
         batch = preparation.PreparedBatch(network, data, alpha, True)
         batch.divide(Task(network, UNUSED, data, alpha, threads=threads))
         return batch.loss(params), batch.gradient.copy()
 
     def loss(self, task, params, gradient=None):
-        """Return the loss of all rows of the task as one batch, and write `gradient` (n_params,), if one is given."""
+        """Return the loss of all rows of the task as one batch, and write `gradient` (n_params,),
+        if one is given.
+        """
         with_gradient = gradient is not None
         key = self, "loss", with_gradient
         batch = task.kept.pop(key, None)
@@ -125,11 +144,13 @@ class NumbaBackend(Backend):
         With `EpochRules`, of one member, it ends with the epoch at whose end the rule fires.
         """
         key = self, "train_steps"
-        # Taken out while it is used: a signal's handler, or another thread, that trains on the task makes its own.
+        # Taken out while it is used: a signal's handler, or another thread, that trains on the task
+        # makes its own.
         training = task.kept.pop(key, None)
         if training is None or not training.knows(state, steps):
             training = self._checked(training, task, state, steps)
-        threads, n = training.threads, len(steps.loss)
+        threads = training.threads
+        n = len(steps.loss)
         if rules is None:
             good = training.call() if threads is None else threads.train(training, state, steps)
         else:
@@ -142,12 +163,18 @@ class NumbaBackend(Backend):
             finally:
                 training.places.ends.contents = preparation.NOTHING
         task.kept[key] = training
-        is_over = good == n or isinstance(task.optimizer, Method) or (rules is not None and rules.ended[0, 1])
+        is_over = (
+            good == n
+            or isinstance(task.optimizer, Method)
+            or (rules is not None and rules.ended[0, 1])
+        )
         state.t += good if is_over else good + 1
         return good
 
     def shuffle_rows(self, words, orders, order):
-        """Write orders (k, n) of rows: `order` (n,) shuffled once, twice, and so on, by MT19937's words."""
+        """Write orders (k, n) of rows: `order` (n,) shuffled once, twice, and so on, by MT19937's
+        words.
+        """
         guard.check_shuffle(words, orders, order)
         shuffle = load_kernel("shuffle_rows", guard.FLOATS[0])  # the same for both dtypes
         shuffle(words, orders, order, order.size, len(orders))
@@ -156,27 +183,39 @@ class NumbaBackend(Backend):
         """Return the network as a `Function` of one row, which compiled code may call."""
         from fastnn.fused.function import Function  # imports Numba
 
-        guard.check("params", params, (network.n_params,), guard.working_dtype(network, params, "params"))
+        guard.check(
+            "params", params, (network.n_params,), guard.working_dtype(network, params, "params")
+        )
         return Function(as_made(network), params)
 
     def table_function(self, network, params, row):
-        """Return networks of params (m, n_params), float32, with a `TableRow` as a function of one row."""
+        """Return networks of params (m, n_params), float32, with a `TableRow` as a function of one
+        row.
+        """
         from fastnn.fused.function import TableFunction
 
         return TableFunction(as_made(network), params, row)
 
     def train_group(self, tasks, which, state, steps, n_steps, rules=None, threads=1):
-        """Train several members in calls of compiled code, side by side or one after another; return their good steps.
+        """Train several members in calls of compiled code, side by side or one after another;
+        return their good steps.
 
-        Side by side train whole vectors of members whose networks are small, see `side_by_side`. With `EpochRules` each
-        one ends with the epoch at whose end its rule fires. Up to `threads` threads share the members.
+        Side by side train whole vectors of members whose networks are small, see `side_by_side`.
+        With `EpochRules` each one ends with the epoch at whose end its rule fires. Up to `threads`
+        threads share the members.
         """
-        network, (dtype, n_rows) = tasks[0].network, guard.check_group(tasks, which, state, steps, n_steps)
-        name, threads = preparation.kernel_name(tasks[0].optimizer), 1 if IN_PYTHON else threads
+        network, (dtype, n_rows) = (
+            tasks[0].network,
+            guard.check_group(tasks, which, state, steps, n_steps),
+        )
+        name = preparation.kernel_name(tasks[0].optimizer)
+        threads = 1 if IN_PYTHON else threads
         special, n_rows, block = self.blocks(tasks[0], n_rows, dtype)
         if rules is not None:
             guard.check_rules(network, dtype, steps.loss, n_steps, rules)
-        good, members, begun = np.zeros(len(which), np.int64), np.arange(len(which)), np.zeros(len(which), np.int64)
+        good = np.zeros(len(which), np.int64)
+        members = np.arange(len(which))
+        begun = np.zeros(len(which), np.int64)
         group = tasks, which, state, steps, n_steps
         in_lanes = name == "train_steps" and len(which) >= FEWEST
         if in_lanes and (rules is None or can_score(tasks, which, rules)):
@@ -189,25 +228,35 @@ class NumbaBackend(Backend):
                 kernel = workspace.specialized_kernel(spec) if special else load_kernel(name, dtype)
                 constants = task_constants(tasks, dtype)[which[members]]
                 if IN_PYTHON:
-                    good[members] = preparation.train_each(kernel, *group, workspace, members, constants)
+                    good[members] = preparation.train_each(
+                        kernel, *group, workspace, members, constants
+                    )
                     return
                 ends = rules and Ends(network, rules, state.storage, steps.loss, members)
-                table, found = preparation.table_of(*group, workspace, ends, members, begun), np.zeros_like(members)
+                table = preparation.table_of(*group, workspace, ends, members, begun)
+                found = np.zeros_like(members)
                 train_members = load_kernel("train_members", dtype)
-                train_members(found, members.size, kernel.code, table.words, constants, workspace.scratch)
+                train_members(
+                    found, members.size, kernel.code, table.words, constants, workspace.scratch
+                )
                 good[members] = begun[members] + found
 
         preparation.share_parts(one_by_one, members, threads)
         return good
 
     def decides(self, task, rows_a_step, scored):
-        """Return whether `train_group` takes rules for such a training; `scored` are the rows that are scored, or None.
+        """Return whether `train_group` takes rules for such a training; `scored` are the rows that
+        are scored, or None.
 
-        Not where threads share steps or these rows, nor in Python, where entry points are called by their names.
+        Not where threads share steps or these rows, nor in Python, where entry points are called by
+        their names.
         """
         n_scored = 0 if scored is None else len(scored.data.X)
-        n_shared = 0 if isinstance(task.optimizer, Method) else rows_a_step  # a method's steps take one thread
-        several = (preparation.has_work(task.threads, task.network, n) for n in (n_shared, n_scored))
+        # a method's steps take one thread
+        n_shared = 0 if isinstance(task.optimizer, Method) else rows_a_step
+        several = (
+            preparation.has_work(task.threads, task.network, n) for n in (n_shared, n_scored)
+        )
         is_own = stands_for(self, "decides", "train_steps", "loss", "predict")
         return is_own and not IN_PYTHON and not any(several)
 
@@ -215,22 +264,33 @@ class NumbaBackend(Backend):
     """How many such members `train_group` trains side by side: calls with multiples of it pay."""
 
     def blocks(self, task, n_rows, dtype):
-        """Return whether batches of up to `n_rows` rows have a specialized kernel, and the rows to make buffers for."""
+        """Return whether batches of up to `n_rows` rows have a specialized kernel, and the rows to
+        make buffers for.
+        """
         vector = ALIGNMENT // dtype.itemsize
         is_small = n_rows <= vector and task.network.n_params <= SPECIAL
-        if self.specialize and is_small and preparation.kernel_name(task.optimizer) == "train_steps":
-            n_rows = vector if n_rows > 1 else 1  # a kernel for all batches that fit a vector, and one for single rows
+        if (
+            self.specialize
+            and is_small
+            and preparation.kernel_name(task.optimizer) == "train_steps"
+        ):
+            # a kernel for all batches that fit a vector, and one for single rows
+            n_rows = vector if n_rows > 1 else 1
             return True, n_rows, n_rows
-        # Buffers are made for a block of rows. A sequential optimizer updates a layer within the batch, which is then
-        # one block whatever its size.
+        # Buffers are made for a block of rows. A sequential optimizer updates a layer within the
+        # batch, which is then one block whatever its size.
         return False, n_rows, max(n_rows, 1) if task.optimizer.sequential else ROW_BLOCK
 
     def _checked(self, training, task, state, steps):
-        """Check the arguments of `train_steps`; return the preparations of the last call if they fit, or new ones."""
+        """Check the arguments of `train_steps`; return the preparations of the last call if they
+        fit, or new ones.
+        """
         if training is None or not training.has(state):
             training = None
             check_state(task.network, task.optimizer, state, check_data(task.network, task.data))
-        numbers = check_steps(steps, len(task.data.X), None if training is None else training.numbers)
+        numbers = check_steps(
+            steps, len(task.data.X), None if training is None else training.numbers
+        )
         if training is None or numbers.largest > training.n_rows:
             training = preparation.PreparedTraining(self, task, state, numbers.largest)
         training.take(steps, numbers)
@@ -238,7 +298,9 @@ class NumbaBackend(Backend):
 
 
 def stands_for(backend, name, *others):
-    """Return whether a method does the work of `others` too: not where the object or a class below has these alone."""
+    """Return whether a method does the work of `others` too: not where the object or a class below
+    has these alone.
+    """
     places = [vars(backend), *map(vars, type(backend).__mro__)]
     return name in next(place for place in places if not place.keys().isdisjoint((name, *others)))
 
@@ -247,11 +309,13 @@ FIRST = np.zeros(1, np.int64)
 """The number of the member of a training alone."""
 
 MANY = 300_000_000
-"""Rows times parameters of a prediction from which on threads share it: some 5 ms. In a shorter one, waiting for a
-helper whose CPU has other work may take longer than all of it."""
+"""Rows times parameters of a prediction from which on threads share it: some 5 ms. In a shorter
+one, waiting for a helper whose CPU has other work may take longer than all of it."""
 
 PART = 4 * ROW_BLOCK
-"""Rows that a thread predicts at a time: whole blocks, so that a row is in the same block whoever predicts it."""
+"""Rows that a thread predicts at a time: whole blocks, so that a row is in the same block whoever
+predicts it."""
 
 SPECIAL = 10_000
-"""Parameters up to which a network may have a specialized kernel: larger ones gain nothing by it."""
+"""Parameters up to which a network may have a specialized kernel: larger ones gain nothing by
+it."""

@@ -1,4 +1,5 @@
-"""The parts of the entry points besides the passes: rows are gathered, update constants set, losses summed.
+"""The parts of the entry points besides the passes: rows are gathered, update constants set, losses
+summed.
 
 Ordinary Numba code, like the entry points themselves, see `kernels.py`.
 """
@@ -23,14 +24,17 @@ from fastnn.fused.layout import (
 from fastnn.fused.updates import square_weights
 
 FAN_IN = LAYER_FIELDS["fan_in"]
-ADAM, ADAMW = UPDATE_CODES["Adam"], UPDATE_CODES["AdamW"]
+ADAM = UPDATE_CODES["Adam"]
+ADAMW = UPDATE_CODES["AdamW"]
 
 padded = inlined(layout.padded)
 
 
 @inlined
 def gather_row(scratch, data, row, n_inputs, n_outputs):
-    """Gather a single row's inputs and targets, zeros if its weight is 0; write the weight to every lane, return it."""
+    """Gather a single row's inputs and targets, zeros if its weight is 0; write the weight to every
+    lane, return it.
+    """
     w = get(data.sample_weight, row)
     store(scratch.weight, 0, like(zero(data.X), w))
     if w > 0:  # what a row of weight 0 holds must not show in any bit, not even as NaN
@@ -44,11 +48,14 @@ def gather_row(scratch, data, row, n_inputs, n_outputs):
 
 @inlined
 def look_up(scratch, data, rows, n, stop, n_inputs, n_outputs, first=0):
-    """Write the offsets in X and Y of a block's `n` rows, and their weights; return the sum of the weights.
+    """Write the offsets in X and Y of a block's `n` rows, and their weights; return the sum of the
+    weights.
 
-    Those of the columns from `first` to `stop`: of all `n`, if these are from 0 to the block's width.
+    Those of the columns from `first` to `stop`: of all `n`, if these are from 0 to the block's
+    width.
     """
-    # Padding takes the last row's offset, which can be read, and weight 0, so nothing of it is used.
+    # Padding takes the last row's offset, which can be read, and weight 0, so nothing of it is
+    # used.
     sum_of_weights = 0.0  # added in ascending order, in float64
     for b in range(first, stop):
         row = get(rows, min(b, n - 1))
@@ -71,14 +78,18 @@ def sum_weights(data, rows, n):
 
 @inlined
 def gather_block(scratch, model, data, rows, n, as_panel=False):
-    """Gather a block of `n` rows, with `as_panel` a single one as a panel; return its width and the sum of weights."""
-    n_inputs, n_outputs = get(model.layers, FAN_IN), model.n_outputs
+    """Gather a block of `n` rows, with `as_panel` a single one as a panel; return its width and the
+    sum of weights.
+    """
+    n_inputs = get(model.layers, FAN_IN)
+    n_outputs = model.n_outputs
     width = padded(n, lanes_of(data.X))
     if n == 1 and model.single_row_path == 1 and not as_panel:
         return width, gather_row(scratch, data, get(rows, 0), n_inputs, n_outputs)
     # First the rows' offsets and weights, then their numbers, a vector of rows at a time.
     sum_of_weights = look_up(scratch, data, rows, n, width, n_inputs, n_outputs)
-    if width == lanes_of(data.X):  # a small layer's gradient may be made within its update, which reads these
+    # a small layer's gradient may be made within its update, which reads these
+    if width == lanes_of(data.X):
         propagation.add_rows_of_ones(scratch, model, width)
     gather_panel(scratch.activations, data.X, scratch.rows_of_X, scratch.weight, n_inputs, width)
     gather_panel(scratch.targets, data.Y, scratch.rows_of_Y, scratch.weight, n_outputs, width)
@@ -87,7 +98,9 @@ def gather_block(scratch, model, data, rows, n, as_panel=False):
 
 @inlined
 def gather_inputs(scratch, X, begin, n, n_inputs, width, as_panel):
-    """Gather the inputs of `n` rows from row `begin` on, all of weight 1; without `as_panel`, those of a single row."""
+    """Gather the inputs of `n` rows from row `begin` on, all of weight 1; without `as_panel`, those
+    of a single row.
+    """
     for b in range(width):
         put(scratch.rows_of_X, b, (begin + min(b, n - 1)) * n_inputs)
         put(scratch.weight, b, 1 if b < n or not as_panel else 0)
@@ -99,16 +112,20 @@ def gather_inputs(scratch, X, begin, n, n_inputs, width, as_panel):
 
 @inlined
 def do_blocks(scratch, model, spec, data, rows, n_rows, params, mode):
-    """Return the loss of `n_rows` rows, not divided, the sum of their weights, and the width of the last block.
+    """Return the loss of `n_rows` rows, not divided, the sum of their weights, and the width of the
+    last block.
 
-    Write the gradient, if wanted, to `scratch.gradient`, summed block by block, in order; it is not finished. `mode` is
-    that of `kernels.loss_and_gradient`.
+    Write the gradient, if wanted, to `scratch.gradient`, summed block by block, in order; it is not
+    finished. `mode` is that of `kernels.loss_and_gradient`.
     """
-    sum_of_weights, sum_of_losses, width = 0.0, penalty(scratch, model, params, spec.penalty), 0
+    sum_of_weights = 0.0
+    sum_of_losses = penalty(scratch, model, params, spec.penalty)
+    width = 0
     for begin in range(0, n_rows, model.block):
         n = min(model.block, n_rows - begin)
         if mode & SAME_ROWS and n == n_rows:  # the last call has gathered them in this workspace
-            width, block_weight = padded(n, lanes_of(data.X)), 0.0
+            width = padded(n, lanes_of(data.X))
+            block_weight = 0.0
             for b in range(n):
                 block_weight += float(get(scratch.weight, b))
         else:
@@ -126,17 +143,22 @@ def do_blocks(scratch, model, spec, data, rows, n_rows, params, mode):
 def note_loss(scratch, steps, s, sum_of_losses, divisor, learning):
     """Write the loss of step `s`; return whether it and the parameters are finite.
 
-    A batch whose weights sum to 0 is skipped, without `learning`: no division by 0, no update, a loss of 0.
+    A batch whose weights sum to 0 is skipped, without `learning`: no division by 0, no update, a
+    loss of 0.
     """
     sum_of_losses = sum_of_losses if learning else 0.0
     put(steps.loss, s, sum_of_losses / divisor if learning else 0.0)
-    put(scratch.sum_of_l, 0, sum_of_losses)  # in the working dtype it overflows where the reference's does
-    return math.isfinite(get(scratch.sum_of_l, 0)) and horizontal_sum(load(scratch.nan_flag, 0)) == 0
+    # in the working dtype it overflows where the reference's does
+    put(scratch.sum_of_l, 0, sum_of_losses)
+    return (
+        math.isfinite(get(scratch.sum_of_l, 0)) and horizontal_sum(load(scratch.nan_flag, 0)) == 0
+    )
 
 
 @inlined
 def set_step_constants(scratch, spec, beta_products, learning_rate, divisor):
-    """Write the update constants that are a step's own, formed in float64 and rounded once to the working dtype.
+    """Write the update constants that are a step's own, formed in float64 and rounded once to the
+    working dtype.
 
     Those that are the same in all steps `layout.set_task_constants` has written.
     """
@@ -154,9 +176,13 @@ def set_step_constants(scratch, spec, beta_products, learning_rate, divisor):
 
 @inlined
 def clip(scratch, n_params, clip_norm):
-    """Write to SCALE the factor that shortens the finished gradient (n_params,) to `clip_norm`; 1 if it is shorter."""
-    gradient, end = scratch.gradient, n_params // 4 * 4
-    s, t, u, v = 0.0, 0.0, 0.0, 0.0  # four sums in float64: the additions of one wait for each other
+    """Write to SCALE the factor that shortens the finished gradient (n_params,) to `clip_norm`; 1
+    if it is shorter.
+    """
+    gradient = scratch.gradient
+    end = n_params // 4 * 4
+    # four sums in float64: the additions of one wait for each other
+    s, t, u, v = (0.0, 0.0, 0.0, 0.0)
     for i in range(0, end, 4):
         s += float(get(gradient, i)) * float(get(gradient, i))
         t += float(get(gradient, i + 1)) * float(get(gradient, i + 1))
@@ -165,7 +191,11 @@ def clip(scratch, n_params, clip_norm):
     for i in range(end, n_params):
         s += float(get(gradient, i)) * float(get(gradient, i))
     length = sqrt((s + t) + (u + v))
-    put(scratch.update_constants, SCALE, clip_norm / length if clip_norm < length < math.inf else 1.0)
+    put(
+        scratch.update_constants,
+        SCALE,
+        clip_norm / length if clip_norm < length < math.inf else 1.0,
+    )
 
 
 @inlined

@@ -1,7 +1,7 @@
 """A dense layer: its record, and its way forward and back, on a panel and on a single row.
 
-The functions of a whole layer are outlined: LLVM optimizes each by itself before it puts it into the loop over the
-layers. `forward` and `backward` in `fastnn/reference.py` are their twins.
+The functions of a whole layer are outlined: LLVM optimizes each by itself before it puts it into
+the loop over the layers. `forward` and `backward` in `fastnn/reference.py` are their twins.
 """
 
 import inspect
@@ -34,12 +34,15 @@ BIAS_TILES = (4, 1)  # neurons whose deltas are added up together
 
 
 class LayerRecord(NamedTuple):
-    """A pointer to a record; ``layer.fan_in`` reads the field `fan_in` of it, see `layout.describe`."""
+    """A pointer to a record; ``layer.fan_in`` reads the field `fan_in` of it, see
+    `layout.describe`.
+    """
 
     pointer: Any
 
     def __getattr__(self, field):
-        # a load where it is written; in a specialized kernel the records are constants, and so is the field
+        # a load where it is written; in a specialized kernel the records are constants, and so is
+        # the field
         return get(self.pointer, LAYER_FIELDS[field])
 
     def at(self, field):
@@ -59,63 +62,91 @@ def each_layer(model):
 
 
 def _operands(layer, scratch, params, width):
-    """Return the operands of a layer's product: Z, W, A, biases, fan_in, fan_out. A layer without biases adds zeros."""
-    Z, A = offset(scratch.activations, layer.output * width), offset(scratch.activations, layer.input * width)
+    """Return the operands of a layer's product: Z, W, A, biases, fan_in, fan_out. A layer without
+    biases adds zeros.
+    """
+    Z = offset(scratch.activations, layer.output * width)
+    A = offset(scratch.activations, layer.input * width)
     # zeros is one vector, but bias_step is 0 then, so nothing beyond it is read
     bias = pick(layer.n_bias > 0, offset(params, layer.bias), scratch.zeros)
-    return Z, offset(params, layer.weight), A, Strided(bias, layer.bias_step), layer.fan_in, layer.fan_out
+    return (
+        Z,
+        offset(params, layer.weight),
+        A,
+        Strided(bias, layer.bias_step),
+        layer.fan_in,
+        layer.fan_out,
+    )
 
 
 @outlined
 def forward_layer(layer, scratch, params, width):
-    """Compute a layer's panel of activations from that of its inputs: ``a = f(W.T @ a_below + b)``."""
+    """Compute a layer's panel of activations from that of its inputs: ``a = f(W.T @ a_below +
+    b)``.
+    """
     Z, *operands, fan_out = _operands(layer, scratch, params, width)
     forward_product(Z, *operands, fan_out, width, scratch.packed)
-    slopes, number = offset(scratch.slopes, layer.output * width), layer.at("number")
+    slopes = offset(scratch.slopes, layer.output * width)
+    number = layer.at("number")
     activate(Z, slopes, scratch.weight, number, fan_out, width, layer.activation)
 
 
 @outlined
 def row_forward_layer(layer, scratch, params):
     """Compute a layer's activations for a single row, like `forward_layer`."""
-    L = lanes_of(params)  # the buffer's rows are a vector apart, of which a single row uses what it needs
+    # the buffer's rows are a vector apart, of which a single row uses what it needs
+    L = lanes_of(params)
     z, *operands, fan_out = _operands(layer, scratch, params, L)
     row_product(z, *operands, fan_out)
-    slopes, number = offset(scratch.slopes, layer.output * L), layer.at("number")
+    slopes = offset(scratch.slopes, layer.output * L)
+    number = layer.at("number")
     row_activate(z, slopes, scratch.weight, number, fan_out, layer.activation)
 
 
 @outlined
 def backward_layer(layer, scratch, params, delta, below, width):
-    """Compute ``below = (W @ delta) * f'(z_below)``, delta of the layer below, (fan_in, width) of (fan_out, width)."""
-    W, fan_in, first = offset(params, layer.weight), layer.fan_in, layer.input * width
+    """Compute ``below = (W @ delta) * f'(z_below)``, delta of the layer below, (fan_in, width) of
+    (fan_out, width).
+    """
+    W = offset(params, layer.weight)
+    fan_in = layer.fan_in
+    first = layer.input * width
     backward_product(below, W, delta, scratch.zeros, scratch.packed, fan_in, layer.fan_out, width)
-    A, slopes = offset(scratch.activations, first), offset(scratch.slopes, first)
+    A = offset(scratch.activations, first)
+    slopes = offset(scratch.slopes, first)
     number = layer.at("number_below")
-    activation_delta(below, A, slopes, scratch.weight, number, fan_in, width, layer.activation_below)
+    activation_delta(
+        below, A, slopes, scratch.weight, number, fan_in, width, layer.activation_below
+    )
 
 
 @outlined
 def row_backward_layer(layer, scratch, params, delta, below):
     """Compute delta of the layer below for a single row, like `backward_layer`."""
-    fan_in, first = layer.fan_in, layer.input * lanes_of(params)  # a row of the buffer is a vector apart, as above
+    # a row of the buffer is a vector apart, as above
+    fan_in, first = (layer.fan_in, layer.input * lanes_of(params))
     row_delta(below, offset(params, layer.weight), delta, fan_in, layer.fan_out)
-    a, slopes = offset(scratch.activations, first), offset(scratch.slopes, first)
+    a = offset(scratch.activations, first)
+    slopes = offset(scratch.slopes, first)
     number = layer.at("number_below")
     row_activation_delta(below, a, slopes, scratch.weight, number, fan_in, layer.activation_below)
 
 
 @traced
 def bias_gradient(layer, gradient, params, panels, width, times_bias):
-    """Compute ``db[o] = sum_b D[o, b]``, or one sum over all of D (fan_out, width), row by row, for a scalar bias.
+    """Compute ``db[o] = sum_b D[o, b]``, or one sum over all of D (fan_out, width), row by row, for
+    a scalar bias.
 
-    db (n_bias,) is the layer's part of `gradient`, `panels` has D, see `matmul.weight_gradient`. The tutorial's rule
-    multiplies db by the bias itself.
+    db (n_bias,) is the layer's part of `gradient`, `panels` has D, see `matmul.weight_gradient`.
+    The tutorial's rule multiplies db by the bias itself.
     """
-    n_bias, fan_out = layer.n_bias, layer.fan_out
-    db, b = offset(gradient, layer.bias), offset(params, layer.bias)
+    n_bias = layer.n_bias
+    fan_out = layer.fan_out
+    db = offset(gradient, layer.bias)
+    b = offset(params, layer.bias)
     n_rows = pick(n_bias == fan_out, 1, fan_out)  # of D that go into a sum
-    for o, tile in sweep(n_bias, BIAS_TILES):  # several sums at a time: the additions of one wait for each other
+    # several sums at a time: the additions of one wait for each other
+    for o, tile in sweep(n_bias, BIAS_TILES):
         acc = [like(zero(gradient), -0.0)] * tile  # whatever is added first, its bits stay
         for columns in each_lane(gradient, width, acc):
             _add_deltas(acc, panels, columns, o, n_rows)
@@ -140,14 +171,17 @@ def _add_deltas(acc, panels, columns, o, n_rows):
 
 def _sum(n, read):
     """Return ``read(0) + ... + read(n - 1)``, added in this order, as in `bias_gradient`."""
-    rest, s = n - 1, [read(0)]
+    rest = n - 1
+    s = [read(0)]
     for k in each(rest, s):
         s[0] = s[0] + read(k + 1)
     return s[0]
 
 
 def add_sum_of_rows(D, fan_out, width):
-    """Write the delta of a bias that all neurons share as row `fan_out` of the panel D (fan_out + 1, width)."""
+    """Write the delta of a bias that all neurons share as row `fan_out` of the panel D (fan_out +
+    1, width).
+    """
     L = lanes_of(D)
     for b in each(width // L, step=L):
         store(D, fan_out * width + b, _sum(fan_out, lambda o: load(D, o * width + b)))
@@ -155,20 +189,29 @@ def add_sum_of_rows(D, fan_out, width):
 
 @traced
 def row_bias_gradient(layer, gradient, params, d, times_bias):
-    """Compute ``db[o] = d[o]``, or their sum for a scalar bias: `bias_gradient` for a single row d (fan_out,)."""
-    L, n_bias, fan_out = lanes_of(d), layer.n_bias, layer.fan_out
-    db, b, whole = offset(gradient, layer.bias), offset(params, layer.bias), n_bias // L
+    """Compute ``db[o] = d[o]``, or their sum for a scalar bias: `bias_gradient` for a single row d
+    (fan_out,).
+    """
+    L = lanes_of(d)
+    n_bias = layer.n_bias
+    fan_out = layer.fan_out
+    db = offset(gradient, layer.bias)
+    b = offset(params, layer.bias)
+    whole = n_bias // L
 
     def gradient(i):
         """Return the vector of the gradient that begins at bias i."""
-        (s,) = choose(n_bias == fan_out, lambda: [load(d, i)], lambda: [_sum(fan_out, partial(splat, d))])
+        (s,) = choose(
+            n_bias == fan_out, lambda: [load(d, i)], lambda: [_sum(fan_out, partial(splat, d))]
+        )
         s = s + 0.0  # what the padding of a panel adds: it makes 0.0 of -0.0
         (s,) = choose(times_bias, lambda: [s * load(b, i)], lambda: [s])
         return s
 
     for i in each(whole, step=L):
         store(db, i, gradient(i))
-    # Once or not at all. Behind the biases lies the gradient of the next layer, made before: it is kept by blending.
+    # Once or not at all. Behind the biases lies the gradient of the next layer, made before: it is
+    # kept by blending.
     for _ in each(ceil_div(n_bias, L) - whole):
         i = whole * L
         store(db, i, blend_prefix(n_bias - i, gradient(i), load(db, i)))
@@ -178,23 +221,38 @@ C_TILES = (4, 1)  # sums kept at a time in C code
 
 
 def c_functions(network: Network, dtype: np.dtype) -> str:
-    """Return the C code of the functions ``dense(z, W, a, bias, fan_in, fan_out)`` and ``apply_NAME(z, n)``.
+    """Return the C code of the functions ``dense(z, W, a, bias, fan_in, fan_out)`` and
+    ``apply_NAME(z, n)``.
 
-    It is traced from the kernel's own. The latter are those of the network's activations but for identity; they
-    overwrite z (n,).
+    It is traced from the kernel's own. The latter are those of the network's activations but for
+    identity; they overwrite z (n,).
     """
-    number, step = from_dtype(dtype), int(network.bias == "vector")
-    pointer, count = types.CPointer(number), types.intp
+    number = from_dtype(dtype)
+    step = int(network.bias == "vector")
+    pointer = types.CPointer(number)
+    count = types.intp
 
     def dense(z, W, a, bias, fan_in, fan_out):
         inspect.unwrap(row_product)(z, W, a, Strided(bias, step), fan_in, fan_out, C_TILES)
 
-    parameters = {**dict.fromkeys(("z", "W", "a", "bias"), pointer), "fan_in": count, "fan_out": count}
-    says = f"z[o] = bias[{'o' if step else '0'}] + sum of a[k] * W[k, o]: for each o one chain of fma, k ascending."
+    parameters = {
+        **dict.fromkeys(("z", "W", "a", "bias"), pointer),
+        "fan_in": count,
+        "fan_out": count,
+    }
+    says = (
+        f"z[o] = bias[{'o' if step else '0'}] + sum of a[k] * W[k, o]: for each o one chain of "
+        f"fma, k ascending."
+    )
     functions = [CFunction("dense", parameters, dense, says)]
-    for name in dict.fromkeys(layer.activation for layer in network.layers if layer.activation != "identity"):
-        value, says = ACTIVATIONS[name].value, f"The activation {name} of z (n,)."
-        parameters = {"z": pointer, "n": count} | dict.fromkeys(vars(value) if value else (), number)
+    for name in dict.fromkeys(
+        layer.activation for layer in network.layers if layer.activation != "identity"
+    ):
+        value = ACTIVATIONS[name].value
+        says = f"The activation {name} of z (n,)."
+        parameters = {"z": pointer, "n": count} | dict.fromkeys(
+            vars(value) if value else (), number
+        )
         functions.append(CFunction(f"apply_{name}", parameters, numbers_of_row(name), says))
     word = {"double": "uint64_t", "float": "uint32_t"}[c_type(number)]
     texts = [*map(str, functions)]

@@ -1,8 +1,10 @@
-"""The outputs of one row, for code that calls these functions by their addresses, see `function.py`.
+"""The outputs of one row, for code that calls these functions by their addresses, see
+`function.py`.
 
-A single row goes through the layers as in `propagation.forward`, but through buffers on the stack, two in turn, and by
-the weights of an immutable block, so that any number of threads may call it. `kernels.evaluate` has all three compiled,
-when one is first used; `kernels.evaluate_table` has those of an ensemble with the preparation of a table's numbers.
+A single row goes through the layers as in `propagation.forward`, but through buffers on the stack,
+two in turn, and by the weights of an immutable block, so that any number of threads may call it.
+`kernels.evaluate` has all three compiled, when one is first used; `kernels.evaluate_table` has
+those of an ensemble with the preparation of a table's numbers.
 """
 
 from typing import Any, NamedTuple
@@ -31,7 +33,9 @@ class _Buffers(NamedTuple):
 
 @exported
 def evaluate_row(x, out, network):
-    """Write the outputs (n_outputs,) of a row x (n_inputs,): ``void (const T *x, T *out, const void *network)``."""
+    """Write the outputs (n_outputs,) of a row x (n_inputs,): ``void (const T *x, T *out, const void
+    *network)``.
+    """
     network = unpack(network)
     copy(out, _outputs(_room(network), x, network, network.params), network.n_outputs)
 
@@ -41,15 +45,20 @@ def _room(network):
     # Nothing that outlives the call: any number of threads may be here, and none allocates.
     like_params = network.params
     L = lanes_of(like_params)
-    activations, zeros, ones = stack(like_params, network.n_scratch), stack(like_params, L), stack(like_params, L)
+    activations = stack(like_params, network.n_scratch)
+    zeros = stack(like_params, L)
+    ones = stack(like_params, L)
     store(zeros, 0, zero(like_params))
     store(ones, 0, like(zero(like_params), 1.0))
-    # The slopes, of which nothing is used here, may lie where the activations are: these are written after them.
+    # The slopes, of which nothing is used here, may lie where the activations are: these are
+    # written after them.
     return _Buffers(activations, activations, ones, zeros)
 
 
 def _outputs(buffers, x, network, params):
-    """Return a pointer to the outputs (n_outputs,), in these buffers, of a row x by these parameters."""
+    """Return a pointer to the outputs (n_outputs,), in these buffers, of a row x by these
+    parameters.
+    """
     copy(buffers.activations, x, layer_at(network, 0).fan_in)  # to where whole vectors may be read
     for _, layer in each_layer(network):
         row_forward_layer(layer, buffers, params)
@@ -58,14 +67,17 @@ def _outputs(buffers, x, network, params):
 
 @exported
 def evaluate_arrays(x, n_inputs, out, n_outputs, network):
-    """Write the outputs as `evaluate_row` does, or NaN to all of `out` where one of the lengths is another."""
+    """Write the outputs as `evaluate_row` does, or NaN to all of `out` where one of the lengths is
+    another.
+    """
     _checked(evaluate_row, x, n_inputs, out, n_outputs, network)
 
 
 def _checked(evaluate, x, n_inputs, out, n_outputs, network):
     sizes = unpack(network)
 
-    def refuse():  # Numba's code calls a function by its address without a way to raise: NaN is what can be seen
+    # Numba's code calls a function by its address without a way to raise: NaN is what can be seen
+    def refuse():
         for o in each(n_outputs):
             put(out, o, np.nan)
 
@@ -75,21 +87,26 @@ def _checked(evaluate, x, n_inputs, out, n_outputs, network):
 
 @exported
 def evaluate_objects(x, out, network):
-    """Write the outputs as `evaluate_row` does, of arrays as Python hands them over, which are of the right lengths."""
+    """Write the outputs as `evaluate_row` does, of arrays as Python hands them over, which are of
+    the right lengths.
+    """
     sizes = unpack(network)
     evaluate_arrays(unpack(x), sizes.n_inputs, unpack(out), sizes.n_outputs, network)
 
 
-# ------------------------------------------------------------------------------------------------------ rows of a table
+# ---------------------------------------------------------------------------------- rows of a table
 
 
 @exported
 def evaluate_table_row(x, out, table):
-    """Write the outputs of a table's row: ``void (const double *x, double *out, const void *table)``.
+    """Write the outputs of a table's row: ``void (const double *x, double *out, const void
+    *table)``.
 
-    Operations are those of `TablePreparation`, of the members' mean and of what is made of it, in their order.
+    Operations are those of `TablePreparation`, of the members' mean and of what is made of it, in
+    their order.
     """
-    table, L = unpack(table), lanes_of(out)
+    table = unpack(table)
+    L = lanes_of(out)
     (inputs, width, refused), buffers = _prepared(x, out, table), _room(table)
     n_vectors = ceil_div(table.n_outputs, L)
     total = stack(out, n_vectors * L)
@@ -113,18 +130,24 @@ def evaluate_table_row(x, out, table):
 
 
 def _prepared(x, out, table):
-    """Return what the networks take of a row x, the numbers of its columns of numbers in whole vectors, and a refusal.
+    """Return what the networks take of a row x, the numbers of its columns of numbers in whole
+    vectors, and a refusal.
 
     That is NaN where a number is too large, or a gap is refused, else 0.
     """
-    L, k = lanes_of(out), table.n_numbers
+    L = lanes_of(out)
+    k = table.n_numbers
     width = ceil_div(k, L) * L
-    numbers, gaps, guess = stack(out, width), stack(out, width), stack(out, width)
+    numbers = stack(out, width)
+    gaps = stack(out, width)
+    guess = stack(out, width)
     rest = stack(out, width)
     clear(numbers, width)
     for i in each(k):
         put(numbers, i, get(x, get(table.places, i)))
-    centers, factors, means, refusals, imputation = (offset(table.numbers, k * width) for k in range(5))
+    centers, factors, means, refusals, imputation = (
+        offset(table.numbers, k * width) for k in range(5)
+    )
     steps = offset(table.numbers, (k + 4) * width + 4 * ceil_div(table.n_outputs, L) * L)
     largest = [zero(out)]
     for i in each(width // L, largest, step=L):
@@ -158,7 +181,9 @@ def _prepared(x, out, table):
         put(inputs, i, get(numbers, i))
     for i in each(table.n_flags):
         put(inputs, k + i, get(gaps, get(table.places, k + i)))
-    too_large = where_gt(largest[0], like(largest[0], table.largest), like(largest[0], np.nan), zero(out))
+    too_large = where_gt(
+        largest[0], like(largest[0], table.largest), like(largest[0], np.nan), zero(out)
+    )
     return inputs, width, horizontal_sum(too_large)
 
 
@@ -169,12 +194,16 @@ def _where_known(number, yes, no):
 
 @exported
 def evaluate_table_arrays(x, n_inputs, out, n_outputs, table):
-    """Write the outputs as `evaluate_table_row` does, or NaN to all of `out` where one of the lengths is another."""
+    """Write the outputs as `evaluate_table_row` does, or NaN to all of `out` where one of the
+    lengths is another.
+    """
     _checked(evaluate_table_row, x, n_inputs, out, n_outputs, table)
 
 
 @exported
 def evaluate_table_objects(x, out, table):
-    """Write the outputs as `evaluate_table_row` does, of arrays as Python hands them over, of the right lengths."""
+    """Write the outputs as `evaluate_table_row` does, of arrays as Python hands them over, of the
+    right lengths.
+    """
     sizes = unpack(table)
     evaluate_table_arrays(unpack(x), sizes.n_inputs, unpack(out), sizes.n_outputs, table)

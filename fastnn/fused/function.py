@@ -1,4 +1,6 @@
-"""What was trained as a function of one row, for compiled code: Numba's, C's, or whatever takes an address."""
+"""What was trained as a function of one row, for compiled code: Numba's, C's, or whatever takes an
+address.
+"""
 
 from __future__ import annotations
 
@@ -15,16 +17,19 @@ from fastnn.fused.layout import LAYER_FIELDS, TableWeights, Weights, describe
 from fastnn.memory import ALIGNMENT, READABLE, WRITEABLE, aligned_zeros, ceil_div, padded_size
 
 STACK = 2**16
-"""Bytes of the stack that a call may take: threads have little of it, and whoever overruns theirs ends the process."""
+"""Bytes of the stack that a call may take: threads have little of it, and whoever overruns theirs
+ends the process."""
 
 _called_by_numba: list[Function] = []
-"""Functions whose address compiled code has got. It may call them to the end of the process, so they stay as long."""
+"""Functions whose address compiled code has got. It may call them to the end of the process, so
+they stay as long."""
 
 
 class RowFunction(FirstClass):
     """The base of functions of one row: ``f(x, out)`` writes the outputs for x to `out`.
 
-    It has the bits of `predict`, allocates nothing, holds no lock, and may be called by several threads.
+    It has the bits of `predict`, allocates nothing, holds no lock, and may be called by several
+    threads.
 
     Parameters
     ----------
@@ -46,21 +51,27 @@ class RowFunction(FirstClass):
     """
 
     def __init__(self, weights, kernel, dtype, precision=None):
-        self.n_inputs, self.n_outputs, self.dtype = weights.n_inputs, weights.n_outputs, dtype
+        self.n_inputs = weights.n_inputs
+        self.n_outputs = weights.n_outputs
+        self.dtype = dtype
         self._x, self._out = (self.n_inputs,), (self.n_outputs,)
         for array in weights:
             if isinstance(array, np.ndarray):
                 array.flags.writeable = False
         self._block = prepared(weights)
         self._argument = self._block if IN_PYTHON else ctypes.byref(self._block)
-        self._name, self._kernel, self._wrapper = kernel, load_kernel(kernel, precision or dtype), 0
+        self._name = kernel
+        self._kernel = load_kernel(kernel, precision or dtype)
+        self._wrapper = 0
         self._call = self._kernel
-        if not IN_PYTHON:  # with three arguments, where an entry point takes two more, a call takes half of the time
+        # with three arguments, where an entry point takes two more, a call takes half of the time
+        if not IN_PYTHON:
             call = ctypes.CFUNCTYPE(None, ctypes.py_object, ctypes.py_object, ctypes.c_void_p)
             self._call = call(self._address("objects"))
 
     def __call__(self, x, out):
-        """Write the outputs for the inputs x (n_inputs,) to `out` (n_outputs,), an array that may be written.
+        """Write the outputs for the inputs x (n_inputs,) to `out` (n_outputs,), an array that may
+        be written.
 
         Raises
         ------
@@ -79,17 +90,22 @@ class RowFunction(FirstClass):
 
     def __reduce__(self):
         raise TypeError(
-            "a function has addresses of this process: pickle or save the result, and call its function()"
+            "a function has addresses of this process: pickle or save the result, and call its "
+            "function()"
         )
 
-    # -------------------------------------------------------------------------------------------- from compiled code
+    # --------------------------------------------------------------------------- from compiled code
 
     def signature(self):
-        """Return its type for Numba: a function of two arrays (n,), contiguous, the first one only read."""
+        """Return its type for Numba: a function of two arrays (n,), contiguous, the first one only
+        read.
+        """
         return of_arrays(self.dtype)
 
     def __wrapper_address__(self):
-        """Return the address by which Numba's code calls it; it raises nothing: NaN in `out` is a wrong length."""
+        """Return the address by which Numba's code calls it; it raises nothing: NaN in `out` is a
+        wrong length.
+        """
         if not self._wrapper:
             self._wrapper = bound(self._address("arrays"), self.c_network.value, self.signature())
             _called_by_numba.append(self)
@@ -104,12 +120,16 @@ class RowFunction(FirstClass):
 
     @property
     def c_network(self):
-        """The argument `network` of `c_function`: a pointer to the weights, which live as long as this object."""
+        """The argument `network` of `c_function`: a pointer to the weights, which live as long as
+        this object.
+        """
         _check_compiled()
         return ctypes.c_void_p(ctypes.addressof(self._block))
 
     def _address(self, of_what):
-        """Return the address of one of the functions for C in the kernel's machine code: of a row, arrays, objects."""
+        """Return the address of one of the functions for C in the kernel's machine code: of a row,
+        arrays, objects.
+        """
         _check_compiled()
         return self._kernel.address_of(symbol(f"{self._name}_{of_what}", self.dtype.name))
 
@@ -143,7 +163,8 @@ class TableFunction(RowFunction):
     """
 
     def __init__(self, network, params, row):
-        k, n_members = len(row.places), len(params)
+        k = len(row.places)
+        n_members = len(params)
         lanes = ALIGNMENT // 8
         width, n_targets = (ceil_div(n, lanes) * lanes for n in (k, network.n_outputs))
         n_bytes = 8 * (4 * width + n_targets) + params.itemsize * (network.n_inputs + 1)
@@ -179,7 +200,8 @@ class TableFunction(RowFunction):
 
 
 def _layers(network, dtype, n_bytes):
-    """Return the layers' records, whose activations are on the stack beside `n_bytes`; the output's place; their sum.
+    """Return the layers' records, whose activations are on the stack beside `n_bytes`; the output's
+    place; their sum.
 
     Raises
     ------
@@ -187,23 +209,23 @@ def _layers(network, dtype, n_bytes):
         For layers that are too large for the stack.
     """
     lanes = ALIGNMENT // dtype.itemsize
-    # Activations go from one of two places to the other, each as large as the largest layer that it holds.
+    # Activations go from one of two places to the other, each as large as the largest layer that it
+    # holds.
     n_vectors = [ceil_div(size, lanes) for size in network.sizes]
     second = max(n_vectors[::2])
     n_scratch = (second + max(n_vectors[1::2])) * lanes
     n_bytes += n_scratch * dtype.itemsize + 2 * ALIGNMENT
     if n_bytes > STACK:
-        sizes, room = (
-            cut(", ".join(map(str, network.sizes))),
-            f"{n_bytes:,} bytes of the stack, more than {STACK:,}",
-        )
+        sizes = cut(", ".join(map(str, network.sizes)))
+        room = f"{n_bytes:,} bytes of the stack, more than {STACK:,}"
         raise ValueError(
             f"layers of {sizes} neurons would take {room}: use predict, whose buffers are elsewhere"
         )
     layers = describe(network, dtype, 1).layers.copy()
     places = np.resize([0, second], len(network.sizes))
     records = layers.reshape(network.n_layers, len(LAYER_FIELDS))
-    records[:, LAYER_FIELDS["input"]], records[:, LAYER_FIELDS["output"]] = places[:-1], places[1:]
+    records[:, LAYER_FIELDS["input"]] = places[:-1]
+    records[:, LAYER_FIELDS["output"]] = places[1:]
     return layers, int(places[-1]), n_scratch
 
 
@@ -218,5 +240,6 @@ def _check_compiled():
     """Raise RuntimeError where kernels run as plain Python."""
     if IN_PYTHON:
         raise RuntimeError(
-            "with NUMBA_DISABLE_JIT there is no compiled function to call: call f(x, out) from Python"
+            "with NUMBA_DISABLE_JIT there is no compiled function to call: call f(x, out) from "
+            "Python"
         )

@@ -18,7 +18,9 @@ from fastnn.compiler.vectors import where_gt
 from fastnn.fused.matmul import transpose
 from fastnn.memory import ceil_div
 
-AHEAD = 4  # blocks of features that rows are fetched ahead of their use: there are more of them than a CPU follows
+# blocks of features that rows are fetched ahead of their use: there are more of them than a CPU
+# follows
+AHEAD = 4
 
 
 @traced
@@ -43,21 +45,27 @@ def clear(row, n):
 
 @traced
 def gather_panel(panel, source, offsets, weight, n_features, width):
-    """Write ``panel[f, b] = source[offsets[b] + f]``, 0 where the row weight is 0, a vector of rows at a time.
+    """Write ``panel[f, b] = source[offsets[b] + f]``, 0 where the row weight is 0, a vector of rows
+    at a time.
 
-    panel (n_features, width), offsets (width,) and weight (width,) are the workspace's, `source` is the user's X or Y.
+    panel (n_features, width), offsets (width,) and weight (width,) are the workspace's, `source` is
+    the user's X or Y.
     """
     L = lanes_of(panel)
     for b in each(width // L, step=L):
-        used, nothing, start = load(weight, b), zero(panel), offset(offsets, b)
+        used = load(weight, b)
+        nothing = zero(panel)
+        start = offset(offsets, b)
         rows = [get(start, j) for j in range(L)]  # read once, for all features
-        # A number at a time, a panel would be written all over; so square blocks are transposed in registers.
+        # A number at a time, a panel would be written all over; so square blocks are transposed in
+        # registers.
         for f in each(n_features // L, step=L):
             for row in rows:
                 prefetch(source, row + f + AHEAD * L)
             for j, x in enumerate(transposed([load(source, row + f) for row in rows])):
                 store(panel, (f + j) * width + b, where_gt(used, nothing, x, nothing))
-        # What is left, feature by feature: reading whole vectors might reach beyond the end of the user's array.
+        # What is left, feature by feature: reading whole vectors might reach beyond the end of the
+        # user's array.
         for k in each(n_features - n_features // L * L):
             f = n_features // L * L + k
             store(panel, f * width + b, where_gt(used, nothing, gather(source, start, f), nothing))
@@ -65,9 +73,11 @@ def gather_panel(panel, source, offsets, weight, n_features, width):
 
 @traced
 def gather_each(panel, source, offsets, n_features, width):
-    """Write ``panel[f, b] = source[offsets[b] + f]`` for vectors b of networks: a number of each, by its own offset.
+    """Write ``panel[f, b] = source[offsets[b] + f]`` for vectors b of networks: a number of each,
+    by its own offset.
 
-    panel (n_features, width, L) and offsets (width, L). All numbers are written by vectors, for so they are read.
+    panel (n_features, width, L) and offsets (width, L). All numbers are written by vectors, for so
+    they are read.
     """
     L = lanes_of(panel)
     for b in each(width):
@@ -77,7 +87,9 @@ def gather_each(panel, source, offsets, n_features, width):
 
 @traced
 def scatter_panel(out, panel, n, n_features, width):
-    """Write ``out[b, f] = panel[f, b]``, b < n: out (n, n_features) is the user's, panel (n_features, width)."""
+    """Write ``out[b, f] = panel[f, b]``, b < n: out (n, n_features) is the user's, panel
+    (n_features, width).
+    """
     L = lanes_of(panel)
 
     def numbers(first_b, first_f):
@@ -89,6 +101,7 @@ def scatter_panel(out, panel, n, n_features, width):
                 put(out, b * n_features + f, get(panel, f * width + b))
 
     transpose(out, panel, n_features, width, n)
-    # Number by number, the features behind the last block for all rows, then the rows behind it; some of them twice.
+    # Number by number, the features behind the last block for all rows, then the rows behind it;
+    # some of them twice.
     numbers(0, n_features // L * L)
     numbers(n // L * L, 0)

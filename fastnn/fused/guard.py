@@ -1,7 +1,9 @@
-"""The checks before an array's address goes to a kernel: its size, dtype and layout, and the rows that steps take.
+"""The checks before an array's address goes to a kernel: its size, dtype and layout, and the rows
+that steps take.
 
-Compiled code trusts an address, so nothing here trusts a caller: a wrong array is an error, never an access to foreign
-memory. `fastnn.training.inputs` checks that numbers are finite. A check takes a tenth of a microsecond.
+Compiled code trusts an address, so nothing here trusts a caller: a wrong array is an error, never
+an access to foreign memory. `fastnn.training.inputs` checks that numbers are finite. A check takes
+a tenth of a microsecond.
 """
 
 from __future__ import annotations
@@ -26,7 +28,8 @@ INTEGERS = np.dtype(np.int64)
 WORDS = np.dtype(np.uint32)
 
 FEW = 4096
-"""Steps and rows up to which to compare them with the last ones takes less time than to check them."""
+"""Steps and rows up to which to compare them with the last ones takes less time than to check
+them."""
 
 
 def check(name, array, shape, dtype, flags=READABLE):
@@ -38,14 +41,31 @@ def check_each(*arrays):
     """Check arrays, each with its name, as `check` does one: in one call, for there are many."""
     # The flags are one number: to ask for each by its name would take longer than all the rest.
     for array, name, shape, dtype, need in arrays:
-        if type(array) not in ARRAYS or array.shape != shape or array.dtype != dtype or array.flags.num & need != need:
+        if (
+            type(array) not in ARRAYS
+            or array.shape != shape
+            or array.dtype != dtype
+            or array.flags.num & need != need
+        ):
             _refuse(name, array, shape, dtype, need)
 
 
 def check_inputs(network, params, X):
-    """Check the arguments of `predict`; right ones pass the first lines in a quarter of a microsecond."""
-    fits = type(X) is type(params) is np.ndarray and type(network) is Network and X.ndim == 2 and params.ndim == 1
-    fits = fits and X.shape[1] == network.sizes[0] and params.size == network.n_params and params.dtype == X.dtype
+    """Check the arguments of `predict`; right ones pass the first lines in a quarter of a
+    microsecond.
+    """
+    fits = (
+        type(X) is type(params) is np.ndarray
+        and type(network) is Network
+        and X.ndim == 2
+        and params.ndim == 1
+    )
+    fits = (
+        fits
+        and X.shape[1] == network.sizes[0]
+        and params.size == network.n_params
+        and params.dtype == X.dtype
+    )
     if fits and X.dtype in FLOATS and X.flags.num & params.flags.num & READABLE == READABLE:
         return
     # A memory map may still be right; what is wrong gets the message of one of these checks.
@@ -55,7 +75,9 @@ def check_inputs(network, params, X):
 
 
 def check_data(network, data):
-    """Check rows to learn from, X (n, n_inputs), Y (n, n_outputs) and weights (n,); return the working dtype."""
+    """Check rows to learn from, X (n, n_inputs), Y (n, n_outputs) and weights (n,); return the
+    working dtype.
+    """
     X, Y, weight = data
     dtype = working_dtype(network, X)
     n = X.shape[:1]
@@ -72,17 +94,26 @@ def working_dtype(network, X, name="X"):
     as_made(network)
     if type(X) not in ARRAYS or X.dtype not in FLOATS:
         kind = f"an array of {cut(X.dtype)}" if type(X) in ARRAYS else class_of(X)
-        raise TypeError(f"{name} must be an array of float64 or float32 in native byte order, not {kind}")
+        raise TypeError(
+            f"{name} must be an array of float64 or float32 in native byte order, not {kind}"
+        )
     return X.dtype
 
 
 def check_state(network, optimizer, state, dtype):
-    """Check the state that `train_steps` changes in place: of this network and one of the built-in optimizers."""
+    """Check the state that `train_steps` changes in place: of this network and one of the built-in
+    optimizers.
+    """
     if BUILT_IN.get(type(optimizer).__name__) is not type(optimizer):
-        raise TypeError(f"back end 'numba' trains with {', '.join(BUILT_IN)}, not with {shown(optimizer)}")
+        raise TypeError(
+            f"back end 'numba' trains with {', '.join(BUILT_IN)}, not with {shown(optimizer)}"
+        )
     if state.n_params != network.n_params:
-        raise ValueError(f"the state has {shown(state.n_params)} parameters, the network {network.n_params}")
-    # Rows may be longer than the padded parameters, but not shorter: kernels read and write whole vectors.
+        raise ValueError(
+            f"the state has {shown(state.n_params)} parameters, the network {network.n_params}"
+        )
+    # Rows may be longer than the padded parameters, but not shorter: kernels read and write whole
+    # vectors.
     width = padded_size(network.n_params, dtype)
     if getattr(state.storage, "ndim", 0) == 2:
         width = max(width, state.storage.shape[1])
@@ -102,13 +133,16 @@ class StepNumbers(NamedTuple):
     held: tuple[weakref.ref[Array], ...] = ()  # by `hold`
 
     def knows(self, steps):
-        """Return whether these are the steps that were checked: the same arrays, whose rows are the same."""
+        """Return whether these are the steps that were checked: the same arrays, whose rows are the
+        same.
+        """
         same = self.steps is not None and steps is self.steps
         return same and steps.loss.flags.writeable and _as_bytes(steps) == self.few
 
 
 def check_steps(steps, n_rows, last=None):
-    """Check that all steps take their rows from the `n_rows` rows of the data; return their `StepNumbers`.
+    """Check that all steps take their rows from the `n_rows` rows of the data; return their
+    `StepNumbers`.
 
     `last` are the `StepNumbers` of steps that were checked before.
     """
@@ -132,7 +166,8 @@ def check_steps(steps, n_rows, last=None):
     if rows.size and greatest >= n_rows:
         wrong = rows[(rows < 0) | (rows >= n_rows)][0]
         raise ValueError(f"the steps take row {wrong}; the data's rows are 0 to {n_rows - 1}")
-    if same_batches and len(few[0]) == len(last.few[0]):  # of as many rows, which have been shuffled
+    # of as many rows, which have been shuffled
+    if same_batches and len(few[0]) == len(last.few[0]):
         return StepNumbers(few, greatest, last.largest, *kept)
     largest = _greatest(stop - start)
     if max(_greatest(start), _greatest(stop), largest) > rows.size:
@@ -147,19 +182,30 @@ def _as_bytes(steps):
 
 
 def check_group(tasks, which, state, steps, n_steps):
-    """Check the arguments of `train_group`; return the working dtype and the size of the largest batch."""
+    """Check the arguments of `train_group`; return the working dtype and the size of the largest
+    batch.
+    """
     (first, *others), m = tasks, np.size(which)
-    storage, beta_products = state.storage, state.beta_products
+    storage = state.storage
+    beta_products = state.beta_products
     dtype = check_data(first.network, first.data)
     for task in others:
         if task.network is not first.network or type(task.optimizer) is not type(first.optimizer):
-            raise ValueError("the members of one call have the same network and the same kind of optimizer")
+            raise ValueError(
+                "the members of one call have the same network and the same kind of optimizer"
+            )
         if check_data(task.network, task.data) != dtype:
-            raise ValueError(f"the members of one call have the same dtype: X of one of them is not of {dtype}")
-    slots = {(task.optimizer.n_slots, task.optimizer.sequential, task.optimizer.has_options) for task in tasks}
+            raise ValueError(
+                f"the members of one call have the same dtype: X of one of them is not of {dtype}"
+            )
+    slots = {
+        (task.optimizer.n_slots, task.optimizer.sequential, task.optimizer.has_options)
+        for task in tasks
+    }
     if len(slots) > 1 or BUILT_IN.get(type(first.optimizer).__name__) is not type(first.optimizer):
         raise ValueError(
-            f"back end 'numba' cannot train members with these optimizers in one call: {shown(first.optimizer)}"
+            f"back end 'numba' cannot train members with these optimizers in one call: "
+            f"{shown(first.optimizer)}"
         )
     width = max(np.shape(storage)[-1:], (padded_size(first.network.n_params, dtype),))[0]
     check("storage", storage, (m, 1 + first.optimizer.n_slots, width), dtype, WRITEABLE)
@@ -169,7 +215,9 @@ def check_group(tasks, which, state, steps, n_steps):
     check("which", which, (m,), INTEGERS)
     check("n_steps", n_steps, (m,), INTEGERS)
     if m and (_greatest(which) >= len(tasks) or _greatest(n_steps) > most):
-        raise ValueError(f"which must hold numbers of the {len(tasks)} tasks, from 0, and n_steps at most {most}")
+        raise ValueError(
+            f"which must hold numbers of the {len(tasks)} tasks, from 0, and n_steps at most {most}"
+        )
     for name, array, size, flags in (
         ("rows", rows, np.shape(rows)[-1:], READABLE),
         ("learning_rate", learning_rate, (most,), READABLE),
@@ -188,12 +236,22 @@ def check_rules(network, dtype, losses, n_steps, rules):
     """Check what `end_epoch` reads and writes; no epoch has ended then."""
     m = len(n_steps)
     if len(rules.scored) not in (0, m) or not (0 <= rules.first < rules.per_epoch):
-        raise ValueError(f"the rules are those of {len(rules.scored)} members of {m}, or begin behind an epoch's end")
+        raise ValueError(
+            f"the rules are those of {len(rules.scored)} members of {m}, or begin behind an "
+            f"epoch's end"
+        )
     data = [task.data for task in rules.scored]
-    n, n_epochs = (len(data[0].X) if data else 0), np.shape(rules.losses)[-1]
+    n = len(data[0].X) if data else 0
+    n_epochs = np.shape(rules.losses)[-1]
     for task in rules.scored:
-        if task.network is not network or check_data(network, task.data) != dtype or len(task.data.X) != n:
-            raise ValueError("the rows that are scored are as many for each member, of its network and dtype")
+        if (
+            task.network is not network
+            or check_data(network, task.data) != dtype
+            or len(task.data.X) != n
+        ):
+            raise ValueError(
+                "the rows that are scored are as many for each member, of its network and dtype"
+            )
     n_kept, n_measured = (np.shape(array)[-1] for array in (rules.best_params, rules.measured))
     if not data and (n_kept or rules.labels is not None):
         raise ValueError("parameters are kept, or labels scored, and there are no rows to score")
@@ -204,7 +262,13 @@ def check_rules(network, dtype, losses, n_steps, rules):
         (rules.rules, "rules", (m, N_RULE), FLOATS[0], WRITEABLE),
         (rules.losses, "losses", (m, n_epochs if data else 0), FLOATS[0], WRITEABLE),
         (rules.measured, "measured", (m, n_epochs if n_measured else 0), FLOATS[0], WRITEABLE),
-        (rules.best_params, "best_params", (m, network.n_params if n_kept else 0), dtype, WRITEABLE),
+        (
+            rules.best_params,
+            "best_params",
+            (m, network.n_params if n_kept else 0),
+            dtype,
+            WRITEABLE,
+        ),
         (rules.ended, "ended", (m, 2), INTEGERS, WRITEABLE),
     )
     most = (rules.first + int(n_steps.max(initial=0))) // rules.per_epoch
@@ -219,13 +283,18 @@ def check_rules(network, dtype, losses, n_steps, rules):
 
 
 def _greatest(numbers):
-    """Return the greatest of the integers (n,), a negative one counted as very large; 0 if there are none."""
+    """Return the greatest of the integers (n,), a negative one counted as very large; 0 if there
+    are none.
+    """
     numbers = numbers.view(np.uint64)
-    return numbers.item(numbers.argmax()) if numbers.size else 0  # a reduction of a few takes five times as long
+    # a reduction of a few takes five times as long
+    return numbers.item(numbers.argmax()) if numbers.size else 0
 
 
 def check_shuffle(words, orders, order):
-    """Check a generator's words (625,), the orders (k, n) that are written, and the order (n,) before them."""
+    """Check a generator's words (625,), the orders (k, n) that are written, and the order (n,)
+    before them.
+    """
     n = np.size(order)
     check_each(
         (words, "words", (625,), WORDS, WRITEABLE),
@@ -242,7 +311,9 @@ def _refuse(name, array, shape, dtype, flags):
     if flags == WRITEABLE:
         wanted += " and writeable"
     if type(array) not in ARRAYS:
-        kind = f"one of the class {class_of(array)}" if isinstance(array, np.ndarray) else shown(array)
+        kind = (
+            f"one of the class {class_of(array)}" if isinstance(array, np.ndarray) else shown(array)
+        )
         raise TypeError(f"{wanted}, not {kind}")
     found = {
         f"of {cut(array.dtype)}": array.dtype != dtype,
@@ -251,4 +322,6 @@ def _refuse(name, array, shape, dtype, flags):
         "not aligned": not array.flags.aligned,
         "read-only": flags == WRITEABLE and not array.flags.writeable,
     }
-    raise ValueError(f"{wanted}; this one is {', '.join(what for what, is_wrong in found.items() if is_wrong)}")
+    raise ValueError(
+        f"{wanted}; this one is {', '.join(what for what, is_wrong in found.items() if is_wrong)}"
+    )

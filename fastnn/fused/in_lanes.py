@@ -1,11 +1,13 @@
-"""The entry point train_in_lanes: `train_steps` for as many networks of one shape as a vector has lanes, one in each.
+"""The entry point train_in_lanes: `train_steps` for as many networks of one shape as a vector has
+lanes, one in each.
 
-A number of the kernel is a vector here, see `vectors.Many`, and the functions of `propagation.py` are traced for such
-numbers once more: the same orders of sums, the same bits. Sizes, batches and the kind of optimizer are common; each
-network has its own parameters, constants, learning rates, order of rows and loss.
+A number of the kernel is a vector here, see `vectors.Many`, and the functions of `propagation.py`
+are traced for such numbers once more: the same orders of sums, the same bits. Sizes, batches and
+the kind of optimizer are common; each network has its own parameters, constants, learning rates,
+order of rows and loss.
 
-Ordinary Numba code, see `kernels.py`. What it reads and writes as numbers of many is there lane by lane as well, as
-plain numbers.
+Ordinary Numba code, see `kernels.py`. What it reads and writes as numbers of many is there lane by
+lane as well, as plain numbers.
 """
 
 import math
@@ -32,17 +34,23 @@ from fastnn.fused.layout import (
 from fastnn.fused.updates import square_weights
 from fastnn.state import Data, Steps
 
-N_FIELDS, OUTPUT = len(LAYER_FIELDS), LAYER_FIELDS["output"]
+N_FIELDS = len(LAYER_FIELDS)
+OUTPUT = LAYER_FIELDS["output"]
 MOST_DOUBLE, MOST_SINGLE = (300, 400) if cpu_has("avx2") or cpu_has("neon") else (0, -1)
-"""The most numbers of a network for which lanes pay, in float64 and in float32; more do not fit the first cache.
-Measured with AVX-512 and with AVX2; Arm's vectors take the numbers of AVX2, unmeasured, and SSE code has no lanes."""
+"""The most numbers of a network for which lanes pay, in float64 and in float32; more do not fit the
+first cache. Measured with AVX-512 and with AVX2; Arm's vectors take the numbers of AVX2,
+unmeasured, and SSE code has no lanes."""
 
 
 @inlined
 def gather_blocks(workspace, X, Y, firsts, rows, n):
-    """Gather a block of `n` rows of each network, the next ones of `rows` from its own of `firsts` (N,) on."""
+    """Gather a block of `n` rows of each network, the next ones of `rows` from its own of `firsts`
+    (N,) on.
+    """
     scratch, numbers, model = workspace
-    n_inputs, n_outputs, N = get(model.layers, FAN_IN), model.n_outputs, lanes_of(X)
+    n_inputs = get(model.layers, FAN_IN)
+    n_outputs = model.n_outputs
+    N = lanes_of(X)
     for b in range(n):
         put(numbers.weight, b, 1.0)
         for j in range(N):
@@ -77,7 +85,9 @@ def take_in(scratch, lanes, members, own, n_params, N):
 
 @inlined
 def runs(members, m, s):
-    """Return whether step `s` is one of member m's: it has neither diverged, nor has its rule fired."""
+    """Return whether step `s` is one of member m's: it has neither diverged, nor has its rule
+    fired.
+    """
     return get(members.good, m) == get(members.n_steps, m) and s < get(members.n_steps, m)
 
 
@@ -94,7 +104,9 @@ def give_back(lanes, members, m, j, n_params, N):
 
 @inlined
 def penalties(numbers, own_numbers, model, largest):
-    """Return each network's penalty, in float64, as `blocks.penalty` does one; the `largest` strength may be 0."""
+    """Return each network's penalty, in float64, as `blocks.penalty` does one; the `largest`
+    strength may be 0.
+    """
     nothing = zero(own_numbers.penalty)
     if largest == 0:
         return nothing
@@ -105,7 +117,9 @@ def penalties(numbers, own_numbers, model, largest):
 
 @inlined
 def note_losses(scratch, lanes, steps, members, own, s, N):
-    """Write the losses of step s, and the step as its number of good ones for each member that diverges in it."""
+    """Write the losses of step s, and the step as its number of good ones for each member that
+    diverges in it.
+    """
     for j in range(N):
         if runs(members, get(own, j), s):
             put(steps.loss, s + get(lanes.first_loss, j), get(lanes.loss, j))
@@ -119,11 +133,17 @@ def note_losses(scratch, lanes, steps, members, own, s, N):
 
 @inlined
 def take_step(workspace, spec, data, steps, lanes, own_numbers, s, gathered):
-    """Do step `s` of all networks, and write its losses; return the step whose rows are in the panels, or -1."""
+    """Do step `s` of all networks, and write its losses; return the step whose rows are in the
+    panels, or -1.
+    """
     _, numbers, model = workspace
-    first, stop = get(steps.start, s), get(steps.stop, s)
-    divisor, N = float(stop - first) if model.mean else 1.0, lanes_of(data.X)
-    gather_each(lanes.rate, offset(steps.learning_rate, s), lanes.first_rate, 1, N // lanes_of(lanes.rate))
+    first = get(steps.start, s)
+    stop = get(steps.stop, s)
+    divisor = float(stop - first) if model.mean else 1.0
+    N = lanes_of(data.X)
+    gather_each(
+        lanes.rate, offset(steps.learning_rate, s), lanes.first_rate, 1, N // lanes_of(lanes.rate)
+    )
     sums_of_losses = penalties(numbers, own_numbers, model, spec.penalty)
     store(numbers.nan_flag, 0, zero(numbers.nan_flag))
     begin = first
@@ -134,12 +154,15 @@ def take_step(workspace, spec, data, steps, lanes, own_numbers, s, gathered):
             gathered = s if n == stop - first else -1
         learning = begin + n == stop
         if learning:
-            rate, products = get(own_numbers.rate, 0), own_numbers.beta_products
+            rate = get(own_numbers.rate, 0)
+            products = own_numbers.beta_products
             set_step_constants(numbers, spec, products, rate, divisor)
         propagation.forward(numbers, model, own_numbers.vectors, own_numbers.vectors, n, n)
         propagation.output_delta(numbers, model, n, n)
         sums_of_losses = sums_of_losses + in_double(get(numbers.sum_of_l, 0))
-        propagation.backward(numbers, model, spec, own_numbers.vectors, n, n, begin == first, learning, False)
+        propagation.backward(
+            numbers, model, spec, own_numbers.vectors, n, n, begin == first, learning, False
+        )
         begin += n
     put(own_numbers.loss, 0, sums_of_losses / divisor)
     put(numbers.sum_of_l, 0, sums_of_losses)
@@ -148,23 +171,30 @@ def take_step(workspace, spec, data, steps, lanes, own_numbers, s, gathered):
 
 @inlined
 def score(workspace, own_numbers, members, lanes, own, epochs, penalty, is_gathered):
-    """Write the loss of each network's scored rows to `lanes.loss`, as `loss_and_gradient` returns it.
+    """Write the loss of each network's scored rows to `lanes.loss`, as `loss_and_gradient` returns
+    it.
 
     Where labels are scored, write how many are right to `lanes.right`.
     """
     scratch, numbers, model = workspace
-    n_rows, n_outputs, N = epochs.n_rows, epochs.n_outputs, lanes_of(members.scored_X)
+    n_rows = epochs.n_rows
+    n_outputs = epochs.n_outputs
+    N = lanes_of(members.scored_X)
     output = get(model.layers, (model.n_layers - 1) * N_FIELDS + OUTPUT)
     sums_of_losses = penalties(numbers, own_numbers, model, penalty)
     for begin in range(0, n_rows, members.scored_block):
         n = min(members.scored_block, n_rows - begin)
         if not (is_gathered and n == n_rows):
             rows = offset(lanes.scored_rows, begin)
-            gather_blocks(workspace, members.scored_X, members.scored_Y, lanes.first_scored, rows, n)
+            gather_blocks(
+                workspace, members.scored_X, members.scored_Y, lanes.first_scored, rows, n
+            )
         propagation.forward(numbers, model, own_numbers.vectors, own_numbers.vectors, n, n)
         for j in range(N if epochs.scored > 0 else 0):
             of_outputs = offset(scratch.activations, output * n * N + j)
-            labels = offset(epochs.labels, get(own, j) * epochs.n_labels + begin * (epochs.n_labels // n_rows))
+            labels = offset(
+                epochs.labels, get(own, j) * epochs.n_labels + begin * (epochs.n_labels // n_rows)
+            )
             right = count_right(of_outputs, labels, n, n_outputs, epochs.exclusive, N, n * N)
             put(lanes.right, j, right + (get(lanes.right, j) if begin > 0 else 0))
         propagation.output_delta(numbers, model, n, n)
@@ -181,8 +211,11 @@ def end_epochs(lanes, members, own, epochs, s, n_params, N):
     n_left = 0
     for j in range(N):
         m = get(own, j)
-        if runs(members, m, s) and (j == 0 or m != get(own, j - 1)):  # the last one may be there several times
-            fired = decide(epochs, m, get(lanes.loss, j), get(lanes.right, j), offset(lanes.vectors, j), N)
+        # the last one may be there several times
+        if runs(members, m, s) and (j == 0 or m != get(own, j - 1)):
+            fired = decide(
+                epochs, m, get(lanes.loss, j), get(lanes.right, j), offset(lanes.vectors, j), N
+            )
             if fired == 1:
                 give_back(lanes, members, m, j, n_params, N)
                 put(members.good, m, s + 1)
@@ -192,7 +225,9 @@ def end_epochs(lanes, members, own, epochs, s, n_params, N):
 
 @entry
 def most_numbers(n_lanes: int) -> int:
-    """Return the most numbers of a network for which lanes pay by this code, see `side_by_side.numbers_of`."""
+    """Return the most numbers of a network for which lanes pay by this code, see
+    `side_by_side.numbers_of`.
+    """
     return MOST_DOUBLE if n_lanes == 8 else MOST_SINGLE
 
 
@@ -208,28 +243,45 @@ def train_in_lanes(
     scoring: Scratch,
     epochs: Epochs,
 ) -> None:
-    """Train members of a group, N at a time: change their states and losses, and write `members.good`.
+    """Train members of a group, N at a time: change their states and losses, and write
+    `members.good`.
 
-    `spec.penalty` is not 0 if one of theirs is not; all row weights are 1, and no batch is empty. A member whose loss
-    or parameters are not finite keeps a state that it had, and the others go on; so they do when a member's rule fires.
-    At the ends of epochs the scored rows of all networks are scored at once, in buffers of their own, `scoring`.
+    `spec.penalty` is not 0 if one of theirs is not; all row weights are 1, and no batch is empty. A
+    member whose loss or parameters are not finite keeps a state that it had, and the others go on;
+    so they do when a member's rule fires. At the ends of epochs the scored rows of all networks are
+    scored at once, in buffers of their own, `scoring`.
     """
-    numbers, own_numbers, scoring_numbers = unpack_many(scratch), unpack_many(lanes), unpack_many(scoring)
-    scratch, model, spec, data = unpack(scratch), unpack(model), unpack(spec), unpack(data)
-    steps, members, lanes = unpack(steps), unpack(members), unpack(lanes)
-    scoring, epochs = unpack(scoring), unpack(epochs)
-    training, scored = (scratch, numbers, model), (scoring, scoring_numbers, model)
-    N, n_params = lanes_of(data.X), spec.stride
+    numbers = unpack_many(scratch)
+    own_numbers = unpack_many(lanes)
+    scoring_numbers = unpack_many(scoring)
+    scratch = unpack(scratch)
+    model = unpack(model)
+    spec = unpack(spec)
+    data = unpack(data)
+    steps = unpack(steps)
+    members = unpack(members)
+    lanes = unpack(lanes)
+    scoring = unpack(scoring)
+    epochs = unpack(epochs)
+    training = (scratch, numbers, model)
+    scored = (scoring, scoring_numbers, model)
+    N = lanes_of(data.X)
+    n_params = spec.stride
     for g in range(members.n_groups):
-        own, running, gathered = offset(members.order, g * N), N, -1
-        next_end, is_scored = members.first + epochs.per_epoch, False
+        own = offset(members.order, g * N)
+        running = N
+        gathered = -1
+        next_end = members.first + epochs.per_epoch
+        is_scored = False
         take_in(scratch, lanes, members, own, n_params, N)
-        for s in range(members.first, min(members.stop, get(members.n_steps, get(own, 0)))):  # the first has the most
+        # the first has the most
+        for s in range(members.first, min(members.stop, get(members.n_steps, get(own, 0)))):
             gathered = take_step(training, spec, data, steps, lanes, own_numbers, s, gathered)
             note_losses(scratch, lanes, steps, members, own, s, N)
             is_last = s + 1 == members.stop
             while running > 0 and get(members.n_steps, get(own, running - 1)) == s + 1:
-                running, is_last = running - 1, True
+                running = running - 1
+                is_last = True
             for j in range(N if is_last else 0):
                 if runs(members, get(own, j), s):
                     give_back(lanes, members, get(own, j), j, n_params, N)
@@ -237,6 +289,7 @@ def train_in_lanes(
                 if epochs.n_rows > 0:
                     penalty = spec.penalty if members.penalizes else 0.0
                     score(scored, own_numbers, members, lanes, own, epochs, penalty, is_scored)
-                next_end, is_scored = next_end + epochs.per_epoch, True
+                next_end = next_end + epochs.per_epoch
+                is_scored = True
                 if end_epochs(lanes, members, own, epochs, s, n_params, N) == 0:
                     break

@@ -1,8 +1,9 @@
 """The entry points that train a network and compute its losses, gradients, outputs and derivatives.
 
 They run a batch block by block: gather, forward, loss and output delta, backward. `NumpyBackend` in
-`fastnn/reference.py` has their twins, and `layout.py` draws panels. This file is ordinary Numba code, in which `if` and
-`range` are what they look like; the functions of the other files that it calls are traced, see `tracing.py`.
+`fastnn/reference.py` has their twins, and `layout.py` draws panels. This file is ordinary Numba
+code, in which `if` and `range` are what they look like; the functions of the other files that it
+calls are traced, see `tracing.py`.
 """
 
 import math
@@ -38,41 +39,71 @@ Ints = NDArray[np.int64]
 
 @partial(entry, **layout.TRAINING, ends=EpochEnds)
 def train_steps(vectors, beta_products, n_steps, scratch, model, spec, data, steps, ends):
-    """Train: change `vectors` (1 + n_slots, spec.stride), `beta_products` (2,) and `steps.loss`; return the good steps.
+    """Train: change `vectors` (1 + n_slots, spec.stride), `beta_products` (2,) and `steps.loss`;
+    return the good steps.
 
-    `data` and `steps` are the back ends' Data and Steps, X and Y as one-dimensional arrays in C order. A step whose
-    loss or parameters are not finite ends the call, as does an epoch whose end asks for it; a batch whose weights sum
-    to 0 changes nothing.
+    `data` and `steps` are the back ends' Data and Steps, X and Y as one-dimensional arrays in C
+    order. A step whose loss or parameters are not finite ends the call, as does an epoch whose end
+    asks for it; a batch whose weights sum to 0 changes nothing.
     """
-    vectors, beta_products, scratch, model = unpack(vectors), unpack(beta_products), unpack(scratch), unpack(model)
-    spec, data, steps, ends = unpack(spec), unpack(data), unpack(steps), unpack(ends)
-    gathered, width, block_weight = -1, 0, 0.0  # the step whose only block is still in the panels
-    done, end = 0, n_steps if ends.per_epoch == 0 else ends.per_epoch - ends.first
+    vectors = unpack(vectors)
+    beta_products = unpack(beta_products)
+    scratch = unpack(scratch)
+    model = unpack(model)
+    spec = unpack(spec)
+    data = unpack(data)
+    steps = unpack(steps)
+    ends = unpack(ends)
+    # the step whose only block is still in the panels
+    gathered = -1
+    width = 0
+    block_weight = 0.0
+    done = 0
+    end = n_steps if ends.per_epoch == 0 else ends.per_epoch - ends.first
     while done < n_steps:
         for s in range(done, min(end, n_steps)):
-            first, stop = get(steps.start, s), get(steps.stop, s)
-            divisor, sum_of_losses, learning = 0.0, blocks.penalty(scratch, model, vectors, spec.penalty), False
+            first = get(steps.start, s)
+            stop = get(steps.stop, s)
+            divisor = 0.0
+            sum_of_losses = blocks.penalty(scratch, model, vectors, spec.penalty)
+            learning = False
             store(scratch.nan_flag, 0, zero(vectors))
             begin = first
             while begin < stop:  # a range with this step would divide
                 n = min(model.block, stop - begin)
-                # A full batch that is one block is gathered once: consecutive steps see the same rows.
-                if gathered < 0 or first != get(steps.start, gathered) or stop != get(steps.stop, gathered):
-                    width, block_weight = blocks.gather_block(scratch, model, data, offset(steps.rows, begin), n)
+                # A full batch that is one block is gathered once: consecutive steps see the same
+                # rows.
+                if (
+                    gathered < 0
+                    or first != get(steps.start, gathered)
+                    or stop != get(steps.stop, gathered)
+                ):
+                    width, block_weight = blocks.gather_block(
+                        scratch, model, data, offset(steps.rows, begin), n
+                    )
                     gathered = s if n == stop - first else -1
                 divisor += block_weight
-                # Only the last block updates, when the gradient of the whole batch and its divisor are known.
+                # Only the last block updates, when the gradient of the whole batch and its divisor
+                # are known.
                 learning = begin + n == stop and divisor > 0
                 if learning:
                     divisor = divisor if model.mean else 1.0
-                    blocks.set_step_constants(scratch, spec, beta_products, get(steps.learning_rate, s), divisor)
+                    blocks.set_step_constants(
+                        scratch, spec, beta_products, get(steps.learning_rate, s), divisor
+                    )
                 propagation.forward(scratch, model, vectors, vectors, width, n)
                 propagation.output_delta(scratch, model, width, n)
                 # In Python, a float32 would make the sum of blocks one.
                 sum_of_losses += float(get(scratch.sum_of_l, 0))
-                # Then a single row's gradient is used as it is made; a product with 1 would cost time, though no bit.
-                is_final = get(scratch.update_constants, ALPHA) == 0 and get(scratch.update_constants, SCALE) == 1
-                propagation.backward(scratch, model, spec, vectors, width, n, begin == first, learning, is_final)
+                # Then a single row's gradient is used as it is made; a product with 1 would cost
+                # time, though no bit.
+                is_final = (
+                    get(scratch.update_constants, ALPHA) == 0
+                    and get(scratch.update_constants, SCALE) == 1
+                )
+                propagation.backward(
+                    scratch, model, spec, vectors, width, n, begin == first, learning, is_final
+                )
                 begin += n
             if not blocks.note_loss(scratch, steps, s, sum_of_losses, divisor, learning):
                 return s  # the driver restores the state before this step and says what happened
@@ -85,7 +116,9 @@ def train_steps(vectors, beta_products, n_steps, scratch, model, spec, data, ste
 
 @inlined
 def step_with_options(scratch, model, spec, vectors, width, n_rows):
-    """Step by the gradient of a batch; of a sequential optimizer by the batch, one block that is in the panels."""
+    """Step by the gradient of a batch; of a sequential optimizer by the batch, one block that is in
+    the panels.
+    """
     if spec.sequential:
         propagation.backward_in_turn(scratch, model, spec, vectors, width, n_rows)
     else:
@@ -98,24 +131,38 @@ def step_with_options(scratch, model, spec, vectors, width, n_rows):
 
 @partial(entry, **layout.TRAINING, ends=EpochEnds)
 def train_with_options(vectors, beta_products, n_steps, scratch, model, spec, data, steps, ends):
-    """Train like `train_steps`, with gradients that are clipped and rates by layer: ``spec.clip_norm``, ``.factors``.
+    """Train like `train_steps`, with gradients that are clipped and rates by layer:
+    ``spec.clip_norm``, ``.factors``.
 
-    The gradient of the whole batch is made as `loss_and_gradient` does it, and updates all parameters in one go; of a
-    sequential optimizer, layer by layer.
+    The gradient of the whole batch is made as `loss_and_gradient` does it, and updates all
+    parameters in one go; of a sequential optimizer, layer by layer.
     """
-    vectors, beta_products, scratch, model = unpack(vectors), unpack(beta_products), unpack(scratch), unpack(model)
-    spec, data, steps, ends = unpack(spec), unpack(data), unpack(steps), unpack(ends)
-    done, end = 0, n_steps if ends.per_epoch == 0 else ends.per_epoch - ends.first
+    vectors = unpack(vectors)
+    beta_products = unpack(beta_products)
+    scratch = unpack(scratch)
+    model = unpack(model)
+    spec = unpack(spec)
+    data = unpack(data)
+    steps = unpack(steps)
+    ends = unpack(ends)
+    done = 0
+    end = n_steps if ends.per_epoch == 0 else ends.per_epoch - ends.first
     while done < n_steps:
         for s in range(done, min(end, n_steps)):
-            first, n_rows = get(steps.start, s), get(steps.stop, s) - get(steps.start, s)
-            rows, mode = offset(steps.rows, first), 0 if spec.sequential else layout.WITH_GRADIENT
+            first = get(steps.start, s)
+            n_rows = get(steps.stop, s) - get(steps.start, s)
+            rows = offset(steps.rows, first)
+            mode = 0 if spec.sequential else layout.WITH_GRADIENT
             store(scratch.nan_flag, 0, zero(vectors))
-            sum_of_losses, divisor, width = blocks.do_blocks(scratch, model, spec, data, rows, n_rows, vectors, mode)
+            sum_of_losses, divisor, width = blocks.do_blocks(
+                scratch, model, spec, data, rows, n_rows, vectors, mode
+            )
             learning = divisor > 0
             if learning:
                 divisor = divisor if model.mean else 1.0
-                blocks.set_step_constants(scratch, spec, beta_products, get(steps.learning_rate, s), divisor)
+                blocks.set_step_constants(
+                    scratch, spec, beta_products, get(steps.learning_rate, s), divisor
+                )
                 step_with_options(scratch, model, spec, vectors, width, n_rows)
             if not blocks.note_loss(scratch, steps, s, sum_of_losses, divisor, learning):
                 return s
@@ -130,16 +177,23 @@ call_train_steps = caller(layout.Training)
 
 
 @entry
-def train_members(good: Ints, n_members: int, code: int, arguments: Ints, constants: NDArray, scratch: Scratch) -> None:
-    """Call `train_steps` for each of several trainings; write their good steps to `good` (n_members,).
+def train_members(
+    good: Ints, n_members: int, code: int, arguments: Ints, constants: NDArray, scratch: Scratch
+) -> None:
+    """Call `train_steps` for each of several trainings; write their good steps to `good`
+    (n_members,).
 
-    `code` is the address of its machine code, the same as for a single training. A row of `arguments` (n_members,
-    N_TRAINING) is the `Training` of a member. A row of `constants` (n_members, N_CONSTANTS) goes to
-    `scratch.update_constants` before.
+    `code` is the address of its machine code, the same as for a single training. A row of
+    `arguments` (n_members, N_TRAINING) is the `Training` of a member. A row of `constants`
+    (n_members, N_CONSTANTS) goes to `scratch.update_constants` before.
     """
-    good, arguments, constants, scratch = unpack(good), unpack(arguments), unpack(constants), unpack(scratch)
+    good = unpack(good)
+    arguments = unpack(arguments)
+    constants = unpack(constants)
+    scratch = unpack(scratch)
     for m in range(n_members):
-        # A single training finds the constants of its formulas in the workspace, which the members share.
+        # A single training finds the constants of its formulas in the workspace, which the members
+        # share.
         for k in range(layout.N_CONSTANTS):
             put(scratch.update_constants, k, get(constants, m * layout.N_CONSTANTS + k))
         call_train_steps(code, offset(good, m), offset(arguments, m * layout.N_TRAINING))
@@ -147,17 +201,32 @@ def train_members(good: Ints, n_members: int, code: int, arguments: Ints, consta
 
 @entry
 def loss_and_gradient(
-    params: NDArray, n_rows: int, mode: int, scratch: Scratch, model: Model, spec: UpdateSpec, data: Data, rows: Ints
+    params: NDArray,
+    n_rows: int,
+    mode: int,
+    scratch: Scratch,
+    model: Model,
+    spec: UpdateSpec,
+    data: Data,
+    rows: Ints,
 ) -> float:
-    """Return the loss of all rows as one batch; write its gradient, if wanted, to `scratch.gradient` (n_params,).
+    """Return the loss of all rows as one batch; write its gradient, if wanted, to
+    `scratch.gradient` (n_params,).
 
     `mode` is `layout.WITH_GRADIENT` or `layout.SAME_ROWS`, both or none.
     """
-    scratch, model, spec, data, rows = unpack(scratch), unpack(model), unpack(spec), unpack(data), unpack(rows)
-    # The user's array ends with its last number; behind that of the workspace there is room for a whole vector.
+    scratch = unpack(scratch)
+    model = unpack(model)
+    spec = unpack(spec)
+    data = unpack(data)
+    rows = unpack(rows)
+    # The user's array ends with its last number; behind that of the workspace there is room for a
+    # whole vector.
     propagation.copy_params(scratch, model, unpack(params), 0)
     params = scratch.params
-    sum_of_losses, divisor, _ = blocks.do_blocks(scratch, model, spec, data, rows, n_rows, params, mode)
+    sum_of_losses, divisor, _ = blocks.do_blocks(
+        scratch, model, spec, data, rows, n_rows, params, mode
+    )
     divisor = divisor if model.mean else 1.0
     if mode & layout.WITH_GRADIENT:
         put(scratch.update_constants, SCALE, 1 / divisor)
@@ -166,10 +235,17 @@ def loss_and_gradient(
 
 
 @entry
-def predict(out: NDArray, params: NDArray, n_rows: int, scratch: Scratch, model: Model, X: NDArray) -> None:
+def predict(
+    out: NDArray, params: NDArray, n_rows: int, scratch: Scratch, model: Model, X: NDArray
+) -> None:
     """Write the outputs of all rows to `out` (n_rows * n_outputs,), a block at a time."""
-    out, params, scratch, model, X = unpack(out), unpack(params), unpack(scratch), unpack(model), unpack(X)
-    propagation.copy_params(scratch, model, params, model.tail_layer)  # all would take longer than a row's prediction
+    out = unpack(out)
+    params = unpack(params)
+    scratch = unpack(scratch)
+    model = unpack(model)
+    X = unpack(X)
+    # all would take longer than a row's prediction
+    propagation.copy_params(scratch, model, params, model.tail_layer)
     n_inputs = get(model.layers, blocks.FAN_IN)
     for begin in range(0, n_rows, model.block):
         n = min(model.block, n_rows - begin)
@@ -180,15 +256,25 @@ def predict(out: NDArray, params: NDArray, n_rows: int, scratch: Scratch, model:
 
 
 @entry
-def input_jacobian(out: NDArray, params: NDArray, n_rows: int, scratch: Scratch, model: Model, X: NDArray) -> None:
-    """Write the derivatives of all outputs by the inputs to `out` (n_outputs * n_rows * n_inputs,), by blocks."""
-    out, params, scratch, model, X = unpack(out), unpack(params), unpack(scratch), unpack(model), unpack(X)
+def input_jacobian(
+    out: NDArray, params: NDArray, n_rows: int, scratch: Scratch, model: Model, X: NDArray
+) -> None:
+    """Write the derivatives of all outputs by the inputs to `out` (n_outputs * n_rows * n_inputs,),
+    by blocks.
+    """
+    out = unpack(out)
+    params = unpack(params)
+    scratch = unpack(scratch)
+    model = unpack(model)
+    X = unpack(X)
     propagation.copy_params(scratch, model, params, 0)
-    params, n_inputs = scratch.params, get(model.layers, blocks.FAN_IN)
+    params = scratch.params
+    n_inputs = get(model.layers, blocks.FAN_IN)
     for begin in range(0, n_rows, model.block):
         n = min(model.block, n_rows - begin)
         width = blocks.padded(n, lanes_of(out))
-        blocks.gather_inputs(scratch, X, begin, n, n_inputs, width, True)  # a single row is a panel here, too
+        # a single row is a panel here, too
+        blocks.gather_inputs(scratch, X, begin, n, n_inputs, width, True)
         propagation.forward(scratch, model, params, params, width, max(n, 2))
         for o in range(model.n_outputs):
             place = offset(out, (o * n_rows + begin) * n_inputs)
@@ -197,11 +283,15 @@ def input_jacobian(out: NDArray, params: NDArray, n_rows: int, scratch: Scratch,
 
 @entry
 def evaluate(x: NDArray, out: NDArray, network: Weights) -> None:
-    """Write the outputs of a row x (n_inputs,) to `out` (n_outputs,), as code calls it that has its address."""
+    """Write the outputs of a row x (n_inputs,) to `out` (n_outputs,), as code calls it that has its
+    address.
+    """
     evaluate_objects(x, out, network)
 
 
 @entry
 def evaluate_table(x: NDArray[np.float64], out: NDArray[np.float64], table: TableWeights) -> None:
-    """Write the outputs of a table's row x (n_inputs,) to `out` (n_outputs,), as `evaluate` does those of a network."""
+    """Write the outputs of a table's row x (n_inputs,) to `out` (n_outputs,), as `evaluate` does
+    those of a network.
+    """
     evaluate_table_objects(x, out, table)

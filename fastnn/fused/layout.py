@@ -1,8 +1,10 @@
-"""The arguments of the entry points, as NamedTuples of arrays and numbers: the network in numbers, and its buffers.
+"""The arguments of the entry points, as NamedTuples of arrays and numbers: the network in numbers,
+and its buffers.
 
-The panel layout, one block of a batch at a time. A block is up to ROW_BLOCK rows of the data, a panel its matrix
-(features, width): one column per row of the block, one row per feature, contiguous. `width` is the number of rows
-rounded up to whole vectors; the columns beyond the rows are padding, with row weight 0::
+The panel layout, one block of a batch at a time. A block is up to ROW_BLOCK rows of the data, a
+panel its matrix (features, width): one column per row of the block, one row per feature,
+contiguous. `width` is the number of rows rounded up to whole vectors; the columns beyond the rows
+are padding, with row weight 0::
 
                         column 0 .. n-1: rows of the batch      n .. width-1: padding
     inputs   row 0      x[r0, 0]  x[r1, 0]  x[r2, 0]  ...       0 0 0
@@ -10,9 +12,10 @@ rounded up to whole vectors; the columns beyond the rows are padding, with row w
     layer 1  row 0      a[r0, 0]  ...                           0 0 0
     ...
 
-Where the row weight is 0, in padding or by the user's wish, inputs, hidden activations and deltas are set to 0 by
-selection, never by multiplication: 0 times infinity must not become NaN, and what such a row holds must not show in any
-bit. A block of one row is no panel: its features lie side by side, in the same buffers (see `matmul.py`).
+Where the row weight is 0, in padding or by the user's wish, inputs, hidden activations and deltas
+are set to 0 by selection, never by multiplication: 0 times infinity must not become NaN, and what
+such a row holds must not show in any bit. A block of one row is no panel: its features lie side by
+side, in the same buffers (see `matmul.py`).
 
 This module is imported without Numba, by processes that find their kernels in the disk cache.
 """
@@ -38,22 +41,46 @@ UPDATE_CODES = {name: code for code, name in enumerate(OPTIMIZERS)}
 
 MATCHED_POISSON = len(LOSSES)  # where delta = a - y: no other loss has two derivatives
 SMOOTHED = {"log_loss": len(LOSSES) + 1, "cross_entropy": len(LOSSES) + 2}  # with label smoothing
-NO_UPDATE = -1  # where threads share a loss and its gradient, which is finished and stays in `Scratch.gradient`
+# where threads share a loss and its gradient, which is finished and stays in `Scratch.gradient`
+NO_UPDATE = -1
 LOSS_ALONE = -2  # where they share a loss without its gradient
 MOMENTUM = len(OPTIMIZERS)  # SGD with momentum, which has one vector of state more than plain SGD
 
-SUM_BLOCK = 512  # vectors of room for packing in `Scratch.packed`, so few that they stay in the cache
+SUM_BLOCK = (
+    512  # vectors of room for packing in `Scratch.packed`, so few that they stay in the cache
+)
 
-# Parameters, biases included, up to which a layer is small, and has gather indices. Part of the format: in a step on a
-# batch that fits one vector, the gradient of a small layer is summed lane by lane whatever its shape, and so it shows
-# in the bits of those whose gradient is a product elsewhere, see `matmul.weight_gradient`.
+# Parameters, biases included, up to which a layer is small, and has gather indices. Part of the
+# format: in a step on a batch that fits one vector, the gradient of a small layer is summed lane by
+# lane whatever its shape, and so it shows in the bits of those whose gradient is a product
+# elsewhere, see `matmul.weight_gradient`.
 SMALL = 256
 
-TRANSPOSE_FROM = 16  # fan_in from which the weight gradient transposes delta; part of the format: it shows in the bits
+# fan_in from which the weight gradient transposes delta; part of the format: it shows in the bits
+TRANSPOSE_FROM = 16
 
-# {field of a layer's record in `Model.layers`: its index in the record}; `describe` says what each of them is
-_FIELDS = ("fan_in", "fan_out", "weight", "bias", "n_bias", "bias_step", "end", "gather_indices", "inside")
-_FIELDS += ("activation", "activation_below", "input", "output", "transposes", "number", "number_below")
+# {field of a layer's record in `Model.layers`: its index in the record}; `describe` says what each
+# of them is
+_FIELDS = (
+    "fan_in",
+    "fan_out",
+    "weight",
+    "bias",
+    "n_bias",
+    "bias_step",
+    "end",
+    "gather_indices",
+    "inside",
+)
+_FIELDS += (
+    "activation",
+    "activation_below",
+    "input",
+    "output",
+    "transposes",
+    "number",
+    "number_below",
+)
 LAYER_FIELDS = {name: k for k, name in enumerate(_FIELDS)}
 
 
@@ -61,7 +88,8 @@ class Model(NamedTuple):
     """The network in numbers: one compiled kernel serves every network of a dtype."""
 
     layers: NDArray[np.int64]  # (n_layers * len(LAYER_FIELDS),): a record per layer
-    # (any,): for each number of a small layer's gradient, the offsets in A and in D of the rows whose product it is
+    # (any,): for each number of a small layer's gradient, the offsets in A and in D of the rows
+    # whose product it is
     gather_indices: NDArray[np.int64]
     n_layers: int
     n_params: int
@@ -72,56 +100,83 @@ class Model(NamedTuple):
     times_bias: int  # 1: the tutorial's bias gradient
     mean: int  # 1: divide by the sum of the row weights
     block: int  # rows of a block
-    single_row_path: int  # 1: blocks of one row are no panels; 0 in specialized kernels whose blocks are one vector
+    # 1: blocks of one row are no panels; 0 in specialized kernels whose blocks are one vector
+    single_row_path: int
 
 
-NO_OPTIONS = {np.dtype(kind): (0.0, np.zeros(0, kind), np.zeros(0, kind)) for kind in (np.float64, np.float32)}
+NO_OPTIONS = {
+    np.dtype(kind): (0.0, np.zeros(0, kind), np.zeros(0, kind)) for kind in (np.float64, np.float32)
+}
 """{dtype: the last fields of an `UpdateSpec` without options}."""
 
 
 class UpdateSpec(NamedTuple):
-    """The optimizer in numbers; its constants of the working dtype are in `Scratch.update_constants`."""
+    """The optimizer in numbers; its constants of the working dtype are in
+    `Scratch.update_constants`.
+    """
 
     code: int  # of UPDATE_CODES, MOMENTUM, NO_UPDATE or LOSS_ALONE
     stride: int  # from a vector of the state to the next
     sequential: int
-    penalty: float  # strength of the L2 penalty in the value of the loss; in the gradient it is the constant ALPHA
+    # strength of the L2 penalty in the value of the loss; in the gradient it is the constant ALPHA
+    penalty: float
     beta_1: float
     beta_2: float
     weight_decay: float
-    clip_norm: float  # with options, the most that the length of the gradient may be, or infinity; without any, 0
+    # with options, the most that the length of the gradient may be, or infinity; without any, 0
+    clip_norm: float
     factors: NDArray  # (padded n_params,): of the learning rate; 0 where a parameter stays
     is_weight: NDArray  # (padded n_params,): 1 for a weight, else 0
 
 
-# indices in Scratch.update_constants; ALPHA and from HYPER on stand the task's, the others are each step's own
-ALPHA, SCALE, RATE, DECAY, HYPER, N_CONSTANTS = 0, 1, 2, 3, 4, 10
+# indices in Scratch.update_constants; ALPHA and from HYPER on stand the task's, the others are each
+# step's own
+ALPHA = 0
+SCALE = 1
+RATE = 2
+DECAY = 3
+HYPER = 4
+N_CONSTANTS = 10
 
 
 class Scratch(NamedTuple):
-    """The workspace: buffers of the working dtype, each 64-byte aligned, made and owned by the back end.
+    """The workspace: buffers of the working dtype, each 64-byte aligned, made and owned by the back
+    end.
 
-    Nothing in them outlives a step but `gradient` (read by `loss_and_gradient`), and the gathered inputs, targets and
-    row weights while the same rows are trained on. No kernel reads what it has not written in the same call, except
-    `update_constants`, `zeros`, `loss_numbers` and what `gradient` holds beyond the parameters (zeros), which the back
-    end fills.
+    Nothing in them outlives a step but `gradient` (read by `loss_and_gradient`), and the gathered
+    inputs, targets and row weights while the same rows are trained on. No kernel reads what it has
+    not written in the same call, except `update_constants`, `zeros`, `loss_numbers` and what
+    `gradient` holds beyond the parameters (zeros), which the back end fills.
     """
 
-    params: NDArray  # (padded n_params,): a copy of parameters without padding, or of their end, to read vectors from
-    # (sum(sizes) + n_layers, width): panels of the inputs and of each layer's output, each with room for a row of ones
+    # (padded n_params,): a copy of parameters without padding, or of their end, to read vectors
+    # from
+    params: NDArray
+    # (sum(sizes) + n_layers, width): panels of the inputs and of each layer's output, each with
+    # room for a row of ones
     activations: NDArray
-    slopes: NDArray  # like `activations`: f'(z) of the activations that need z; unused, and one vector, if none does
+    # like `activations`: f'(z) of the activations that need z; unused, and one vector, if none does
+    slopes: NDArray
     targets: NDArray  # (n_outputs, width)
     weight: NDArray  # (width,): row weights; that of a block of one row in every lane
-    delta: NDArray  # (largest size + 1, width): delta of the layer that backward is at; room for the sum of its rows
-    delta_below: NDArray  # like `delta`: that of the layer below; the two are exchanged from layer to layer
-    packed: NDArray  # (SUM_BLOCK, one vector): a strip of a panel, where panels are packed, and one of a wide layer's W
+    # (largest size + 1, width): delta of the layer that backward is at; room for the sum of its
+    # rows
+    delta: NDArray
+    delta_below: (
+        NDArray  # like `delta`: that of the layer below; the two are exchanged from layer to layer
+    )
+    # (SUM_BLOCK, one vector): a strip of a panel, where panels are packed, and one of a wide
+    # layer's W
+    packed: NDArray
     transposed: NDArray  # (width, largest fan_out): delta transposed, for a wide layer's gradient
     gradient: NDArray  # (padded n_params,)
-    block_gradient: NDArray  # (padded n_params,): the gradient of one block; one vector where a batch is one block
-    update_constants: NDArray  # (N_CONSTANTS padded,): what an update multiplies with, rounded once to their dtype
+    # (padded n_params,): the gradient of one block; one vector where a batch is one block
+    block_gradient: NDArray
+    # (N_CONSTANTS padded,): what an update multiplies with, rounded once to their dtype
+    update_constants: NDArray
     sum_of_l: NDArray  # (one vector,): the block's loss, in the first lane
-    nan_flag: NDArray  # (one vector,): zeros, or NaN once a parameter p is not finite: the bits of p - p are added
+    # (one vector,): zeros, or NaN once a parameter p is not finite: the bits of p - p are added
+    nan_flag: NDArray
     squares: NDArray  # (one vector,): the sum of the squares of all weights, in the first lane
     zeros: NDArray  # (one vector,)
     loss_numbers: NDArray  # (any,): each parameter of the loss for all outputs, in whole vectors
@@ -132,12 +187,15 @@ class Scratch(NamedTuple):
 class LeastSquares(NamedTuple):
     """The method and the buffers of `levenberg_marquardt`, in the place of an `UpdateSpec`.
 
-    Matrices are in strips, see `normal.py`; n is the number of parameters, up to whole vectors of L of them.
+    Matrices are in strips, see `normal.py`; n is the number of parameters, up to whole vectors of L
+    of them.
     """
 
-    factors: NDArray[np.int64]  # ((n + L) / L, 2, L): of each column of the Jacobian, the rows of its two factors
+    # ((n + L) / L, 2, L): of each column of the Jacobian, the rows of its two factors
+    factors: NDArray[np.int64]
     is_weight: NDArray  # (n_params,): 1 for a weight, 0 for a bias
-    deltas: NDArray  # (sum(sizes) + n_layers + 1, width): of an output by each z, as the activations lie
+    # (sum(sizes) + n_layers + 1, width): of an output by each z, as the activations lie
+    deltas: NDArray
     jacobian: NDArray  # (width, n + L)
     products: NDArray  # (n, n + L)
     factor: NDArray  # (n, n + L)
@@ -166,7 +224,8 @@ class LeastSquares(NamedTuple):
 
 
 class Epochs(NamedTuple):
-    """What `end_epoch` decides by: the arrays of `state.EpochRules`, with a row for each member, and its own calls.
+    """What `end_epoch` decides by: the arrays of `state.EpochRules`, with a row for each member,
+    and its own calls.
 
     `train_in_lanes` decides by the same ones, without these calls.
     """
@@ -220,7 +279,9 @@ class EpochEnds(NamedTuple):
 
 
 class Training(NamedTuple):
-    """The arguments of the entry points that train: arrays that are changed, the workspace, and what is read."""
+    """The arguments of the entry points that train: arrays that are changed, the workspace, and
+    what is read.
+    """
 
     vectors: NDArray  # (1 + n_slots, spec.stride): parameters and the optimizer's slots; changed
     beta_products: NDArray[np.float64]  # (2,), changed
@@ -233,12 +294,17 @@ class Training(NamedTuple):
     ends: EpochEnds  # what is decided is written
 
 
-TRAINING = {name: hint for name, hint in Training.__annotations__.items() if name != "ends"} | {"return": int}
-"""The annotations of these entry points, which return the good steps. A thread of a team has a share, but no ends."""
+TRAINING = {name: hint for name, hint in Training.__annotations__.items() if name != "ends"} | {
+    "return": int
+}
+"""The annotations of these entry points, which return the good steps. A thread of a team has a
+share, but no ends."""
 
 
 class LossCall(NamedTuple):
-    """The arguments of `loss_and_gradient`, which returns the loss; the gradient is in the scratch."""
+    """The arguments of `loss_and_gradient`, which returns the loss; the gradient is in the
+    scratch.
+    """
 
     params: NDArray  # (n_params,)
     n_rows: int
@@ -265,16 +331,20 @@ N_TRAINING, N_LOSS, N_PREDICT = (len(kind._fields) for kind in (Training, LossCa
 """Words of the arguments of a call."""
 MODE = LossCall._fields.index("mode")
 """The place of `mode` in a `LossCall`."""
-WITH_GRADIENT, SAME_ROWS = 1, 2
-"""Bits of `mode`: the gradient is wanted; the rows, of one block, are still in the panels from the last call."""
+WITH_GRADIENT = 1
+SAME_ROWS = 2
+"""Bits of `mode`: the gradient is wanted; the rows, of one block, are still in the panels from the
+last call."""
 
 
 class Members(NamedTuple):
     """The arrays of `train_in_lanes`: those of a group, with a row for each of its m members."""
 
-    order: NDArray[np.int64]  # (n_groups * N,): the member in each lane, those with most steps first
+    # (n_groups * N,): the member in each lane, those with most steps first
+    order: NDArray[np.int64]
     n_steps: NDArray[np.int64]  # (m,)
-    good: NDArray[np.int64]  # (m,): n_steps; written where there are less good ones, or a rule fires before
+    # (m,): n_steps; written where there are less good ones, or a rule fires before
+    good: NDArray[np.int64]
     storage: NDArray  # (m * n_vectors * stride,): the states
     beta_products: NDArray[np.float64]  # (m * 2,)
     constants: NDArray  # (m * N_CONSTANTS,): those of the task
@@ -302,7 +372,8 @@ class LaneNumbers(NamedTuple):
     penalty: NDArray[np.float64]  # (N,)
     rate: NDArray[np.float64]  # (N,)
     loss: NDArray[np.float64]  # (N,)
-    first_row: NDArray[np.int64]  # (N,): the offset in `Steps.rows` at which the rows of each one begin
+    # (N,): the offset in `Steps.rows` at which the rows of each one begin
+    first_row: NDArray[np.int64]
     first_rate: NDArray[np.int64]  # (N,): the same for learning rates
     first_loss: NDArray[np.int64]  # (N,): for losses
     first_scored: NDArray[np.int64]  # (N,): and for the rows that are scored
@@ -311,9 +382,12 @@ class LaneNumbers(NamedTuple):
 
 
 class Weights(NamedTuple):
-    """The block that a C function gets as ``const void *network``: the network in numbers, and its parameters."""
+    """The block that a C function gets as ``const void *network``: the network in numbers, and its
+    parameters.
+    """
 
-    layers: NDArray[np.int64]  # records as in `Model`, whose inputs and outputs are places on the stack
+    # records as in `Model`, whose inputs and outputs are places on the stack
+    layers: NDArray[np.int64]
     params: NDArray  # (padded n_params,)
     n_layers: int
     n_inputs: int
@@ -323,14 +397,17 @@ class Weights(NamedTuple):
 
 
 class TableWeights(NamedTuple):
-    """The same of an ensemble with a preparation of numbers before it, see `state.TableRow`; k and o are padded."""
+    """The same of an ensemble with a preparation of numbers before it, see `state.TableRow`; k and
+    o are padded.
+    """
 
     layers: NDArray[np.int64]
     params: NDArray  # (n_members * stride,)
     numbers: NDArray[
         np.float64
     ]  # (4 k,): a `TableRow`'s preparation; (n_numbers * k,): imputation; (4 o,): targets; steps
-    places: NDArray[np.int64]  # (n_numbers + n_flags,): where numbers are in x, and which of them have flags
+    # (n_numbers + n_flags,): where numbers are in x, and which of them have flags
+    places: NDArray[np.int64]
     n_layers: int
     n_inputs: int  # columns of the table
     n_outputs: int
@@ -348,36 +425,51 @@ class TableWeights(NamedTuple):
     largest: float
 
 
-def describe(network: Network, dtype: np.dtype, block: int = ROW_BLOCK, many: bool = False) -> Model:
+def describe(
+    network: Network, dtype: np.dtype, block: int = ROW_BLOCK, many: bool = False
+) -> Model:
     """Return the `Model` of a network that computes in `dtype`, in blocks of up to `block` rows.
 
     `many`: of networks whose numbers are vectors.
     """
     lanes = ALIGNMENT // dtype.itemsize
     unit = 1 if many else lanes  # numbers of a vector
-    records, indices, panel, below, number_below = [], [], 0, 0, 0
+    records = []
+    indices = []
+    panel = 0
+    below = 0
+    number_below = 0
     for layer in network.layers:
         size = layer.bias.stop - layer.weight.start
-        is_small, is_last = size <= SMALL, layer.bias.stop == network.n_params
-        output = panel + layer.fan_in + 1  # behind each layer's inputs there is room for a row of ones
-        activation, number = ACTIVATION_CODES[layer.activation], int(np.float64([*layer.numbers, 0][0]).view(np.int64))
+        is_small = size <= SMALL
+        is_last = layer.bias.stop == network.n_params
+        # behind each layer's inputs there is room for a row of ones
+        output = panel + layer.fan_in + 1
+        activation = ACTIVATION_CODES[layer.activation]
+        number = int(np.float64([*layer.numbers, 0][0]).view(np.int64))
         record = {
             "fan_in": layer.fan_in,
             "fan_out": layer.fan_out,
             "weight": layer.weight.start,  # offset of W (fan_in, fan_out) in the parameter vector
             "bias": layer.bias.start,  # offset of the biases, which follow W
             "n_bias": layer.n_bias,  # fan_out, 1 or 0
-            "bias_step": layer.n_bias == layer.fan_out,  # from one neuron's to the next's: 0 where all share one
-            # offset at which the layer's update ends: in the last layer that of a vector, what follows it is padding
+            "bias_step": layer.n_bias
+            == layer.fan_out,  # from one neuron's to the next's: 0 where all share one
+            # offset at which the layer's update ends: in the last layer that of a vector, what
+            # follows it is padding
             "end": layer.weight.start + (padded(size, unit) if is_last else size),
-            "gather_indices": sum(map(len, indices)) if is_small else -1,  # offset in `Model.gather_indices`
+            "gather_indices": sum(map(len, indices))
+            if is_small
+            else -1,  # offset in `Model.gather_indices`
             # rows of W that end within W when they are read in whole vectors
             "inside": max(0, layer.fan_in - (padded(layer.fan_out, lanes) - 1) // layer.fan_out),
             "activation": activation,  # code
             "activation_below": below,
-            "input": panel,  # row of `Scratch.activations`, and of `slopes`, at which the panel of the inputs begins
+            # row of `Scratch.activations`, and of `slopes`, at which the panel of the inputs begins
+            "input": panel,
             "output": output,  # and that of the outputs
-            # whether the weight gradient is a product with delta transposed, see `matmul.weight_gradient`
+            # whether the weight gradient is a product with delta transposed, see
+            # `matmul.weight_gradient`
             "transposes": layer.fan_in >= TRANSPOSE_FROM and layer.fan_out % lanes == 0,
             "number": number,  # the bits of the activation's parameter, a float64
             "number_below": number_below,
@@ -385,46 +477,84 @@ def describe(network: Network, dtype: np.dtype, block: int = ROW_BLOCK, many: bo
         records.append([record[name] for name in LAYER_FIELDS])
         if is_small:
             indices.append(_gather_indices(layer, unit))  # one array for all layers
-        panel, below, number_below = output, activation, number
+        panel = output
+        below = activation
+        number_below = number
     codes = LOSS_CODES if network.loss == network.loss_name else LOSS_CODES | SMOOTHED
-    loss = MATCHED_POISSON if network.loss_name == "poisson" and network.matched else codes[network.loss_name]
-    rules = int(network.matched), int(network.bias_gradient == "times_bias"), int(network.reduction == "mean")
+    loss = (
+        MATCHED_POISSON
+        if network.loss_name == "poisson" and network.matched
+        else codes[network.loss_name]
+    )
+    rules = (
+        int(network.matched),
+        int(network.bias_gradient == "times_bias"),
+        int(network.reduction == "mean"),
+    )
     tail_layer = sum(network.n_params - layer.bias.stop >= lanes for layer in network.layers)
     sizes = network.n_layers, network.n_params, tail_layer, network.n_outputs
-    arrays = np.array(records, np.int64).reshape(-1), np.concatenate([np.zeros(0, np.int64), *indices])
+    arrays = (
+        np.array(records, np.int64).reshape(-1),
+        np.concatenate([np.zeros(0, np.int64), *indices]),
+    )
     return Model(*arrays, *sizes, loss, *rules, block, int(block == 1 or block > lanes))
 
 
-def constants_of(model: Model, spec: UpdateSpec, scratch: Scratch) -> tuple[Model, UpdateSpec, Scratch]:
-    """Return the constants of a kernel specialized for one network, optimizer and block; None stands for the rest.
+def constants_of(
+    model: Model, spec: UpdateSpec, scratch: Scratch
+) -> tuple[Model, UpdateSpec, Scratch]:
+    """Return the constants of a kernel specialized for one network, optimizer and block; None
+    stands for the rest.
 
-    Not constant are where the buffers lie, but for their distances, and the numbers that change between trainings.
+    Not constant are where the buffers lie, but for their distances, and the numbers that change
+    between trainings.
     """
-    return model, spec._replace(**dict.fromkeys(spec._fields[UpdateSpec._fields.index("penalty") :])), relative(scratch)
+    return (
+        model,
+        spec._replace(**dict.fromkeys(spec._fields[UpdateSpec._fields.index("penalty") :])),
+        relative(scratch),
+    )
 
 
 def update_spec(task: Task, stride: int) -> UpdateSpec:
-    """Return the optimizer of a task in numbers; `stride` is from one of the state's vectors to the next."""
-    network, dtype, optimizer = task.network, task.data.X.dtype, task.optimizer
-    code = MOMENTUM if isinstance(optimizer, SGD) and optimizer.n_slots else UPDATE_CODES[optimizer.name]
-    decay, options = getattr(optimizer, "weight_decay", 0), NO_OPTIONS[dtype]
+    """Return the optimizer of a task in numbers; `stride` is from one of the state's vectors to the
+    next.
+    """
+    network = task.network
+    dtype = task.data.X.dtype
+    optimizer = task.optimizer
+    code = (
+        MOMENTUM
+        if isinstance(optimizer, SGD) and optimizer.n_slots
+        else UPDATE_CODES[optimizer.name]
+    )
+    decay = getattr(optimizer, "weight_decay", 0)
+    options = NO_OPTIONS[dtype]
     if optimizer.has_options:
-        factors, is_weight = (aligned_zeros(padded_size(network.n_params, dtype), dtype) for _ in range(2))
+        factors, is_weight = (
+            aligned_zeros(padded_size(network.n_params, dtype), dtype) for _ in range(2)
+        )
         is_weight[: network.n_params] = network.is_weight()
         rates = optimizer.rates or [(1.0, 1.0)] * network.n_layers
         for layer, (of_weights, of_biases) in zip(network.layers, rates, strict=True):
-            factors[layer.weight], factors[layer.bias] = of_weights, of_biases
+            factors[layer.weight] = of_weights
+            factors[layer.bias] = of_biases
         options = optimizer.clip_norm or math.inf, factors, is_weight
-    return UpdateSpec(code, stride, int(optimizer.sequential), task.penalty, *optimizer.betas, decay, *options)
+    return UpdateSpec(
+        code, stride, int(optimizer.sequential), task.penalty, *optimizer.betas, decay, *options
+    )
 
 
 def make_least_squares(network: Network, block: int) -> LeastSquares:
     """Make the buffers of `levenberg_marquardt` for blocks of up to `block` rows."""
     dtype = np.dtype(np.float64)
     lanes = ALIGNMENT // dtype.itemsize
-    n, width = padded(network.n_params, lanes), padded(block, lanes)
-    one = network.n_inputs  # the row of ones behind the inputs; among the deltas it is a row of zeros
-    factors, panel = [], 0
+    n = padded(network.n_params, lanes)
+    width = padded(block, lanes)
+    # the row of ones behind the inputs; among the deltas it is a row of zeros
+    one = network.n_inputs
+    factors = []
+    panel = 0
     for layer in network.layers:
         ones = panel + layer.fan_in
         panel, below = ones + 1, range(panel, ones)
@@ -432,7 +562,10 @@ def make_least_squares(network: Network, block: int) -> LeastSquares:
         of_biases = outputs if layer.n_bias == layer.fan_out else [outputs.stop] * layer.n_bias
         factors += [(a, d) for a in below for d in outputs] + [(ones, d) for d in of_biases]
     factors += [(one, one)] * (n - len(factors)) + [(one, 0)] + [(one, one)] * (lanes - 1)
-    sizes = {"deltas": (sum(network.sizes) + network.n_layers + 1) * width, "jacobian": width * (n + lanes)}
+    sizes = {
+        "deltas": (sum(network.sizes) + network.n_layers + 1) * width,
+        "jacobian": width * (n + lanes),
+    }
     sizes |= dict.fromkeys(("products", "factor"), n * (n + lanes))
     sizes |= dict.fromkeys(("inverse", "gradient", "step", "slopes"), n)
     sizes |= {"unit": lanes * lanes, "tried": padded_size(network.n_params, dtype)}
@@ -447,15 +580,27 @@ def least_squares_spec(buffers: LeastSquares, task: Task, stride: int) -> LeastS
     method: Any = task.optimizer
     names = ("damping", "most_damping", "least_damping", "min_grad", "goal")
     bayesian = isinstance(method, BayesianRegularization)
-    names += ("first_steps", "first_part", "least_gain", "least_gamma", "least_strength") if bayesian else ()
-    numbers = {name: getattr(method, name) for name in names} | {"alpha": task.alpha, "penalty": task.penalty}
-    return buffers._replace(stride=stride, tenfold=int(method.adapt == "tenfold"), bayesian=int(bayesian), **numbers)
+    names += (
+        ("first_steps", "first_part", "least_gain", "least_gamma", "least_strength")
+        if bayesian
+        else ()
+    )
+    numbers = {name: getattr(method, name) for name in names} | {
+        "alpha": task.alpha,
+        "penalty": task.penalty,
+    }
+    return buffers._replace(
+        stride=stride, tenfold=int(method.adapt == "tenfold"), bayesian=int(bayesian), **numbers
+    )
 
 
 def set_task_constants(constants: Array, task: Task) -> None:
-    """Write the update constants that are the same in all steps of a task; `blocks.set_step_constants` the others."""
+    """Write the update constants that are the same in all steps of a task;
+    `blocks.set_step_constants` the others.
+    """
     constants[ALPHA] = task.alpha
-    for k, number in enumerate(task.optimizer.constants, HYPER):  # to assign a slice takes as long as ten of them
+    # to assign a slice takes as long as ten of them
+    for k, number in enumerate(task.optimizer.constants, HYPER):
         constants[k] = number
 
 
@@ -473,17 +618,27 @@ def padded(n: int, lanes: int) -> int:
 
 
 def _gather_indices(layer: Layer, lanes: int) -> NDArray[np.int64]:
-    """Return for each number of a layer, and for what fills its last vector, the offsets of its row in A and in D."""
+    """Return for each number of a layer, and for what fills its last vector, the offsets of its row
+    in A and in D.
+    """
     inputs, neurons = np.divmod(np.arange(layer.fan_in * layer.fan_out), layer.fan_out)
-    of_bias = range(layer.fan_out) if layer.n_bias == layer.fan_out else [layer.fan_out] * layer.n_bias
+    of_bias = (
+        range(layer.fan_out) if layer.n_bias == layer.fan_out else [layer.fan_out] * layer.n_bias
+    )
     rows = [*zip(inputs, neurons, strict=True), *((layer.fan_in, row) for row in of_bias)]
     rows += [(0, 0)] * (-len(rows) % lanes)
     return np.array(rows, np.int64).reshape(-1) * lanes
 
 
-def make_scratch(network: Network, dtype: np.dtype, rows: int, block: int, many: bool = False) -> Scratch:
-    """Make the workspace for batches of up to `rows` rows in blocks of `block`, as `describe` does its model."""
-    lanes, size_of_number = (1, ALIGNMENT // dtype.itemsize) if many else (ALIGNMENT // dtype.itemsize, 1)
+def make_scratch(
+    network: Network, dtype: np.dtype, rows: int, block: int, many: bool = False
+) -> Scratch:
+    """Make the workspace for batches of up to `rows` rows in blocks of `block`, as `describe` does
+    its model.
+    """
+    lanes, size_of_number = (
+        (1, ALIGNMENT // dtype.itemsize) if many else (ALIGNMENT // dtype.itemsize, 1)
+    )
     width = padded(min(rows, block), lanes)
     keeps_slopes = any(ACTIVATIONS[layer.activation].needs_z for layer in network.layers)
     panels = (sum(network.sizes) + network.n_layers) * width
@@ -506,10 +661,13 @@ def make_scratch(network: Network, dtype: np.dtype, rows: int, block: int, many:
     }
     types = {name: np.dtype(np.int64) if name.startswith("rows_of") else dtype for name in sizes}
     n_bytes = [n * size_of_number * types[name].itemsize for name, n in sizes.items()]
-    # One piece of memory, so that in specialized kernels the distances of the buffers are constants (`relative`).
+    # One piece of memory, so that in specialized kernels the distances of the buffers are constants
+    # (`relative`).
     pieces = np.split(aligned_zeros(sum(n_bytes), np.uint8), np.cumsum(n_bytes)[:-1])
     buffers = {name: piece.view(types[name]) for name, piece in zip(sizes, pieces, strict=True)}
     for k, numbers in enumerate(network.loss_numbers):
         first = k * padded(network.n_outputs, lanes) * size_of_number
-        buffers["loss_numbers"][first : first + numbers.size * size_of_number] = np.repeat(numbers, size_of_number)
+        buffers["loss_numbers"][first : first + numbers.size * size_of_number] = np.repeat(
+            numbers, size_of_number
+        )
     return Scratch(**buffers)

@@ -1,6 +1,8 @@
-"""The entry point levenberg_marquardt: epochs by it, and by Bayesian regularization, in the place of `train_steps`.
+"""The entry point levenberg_marquardt: epochs by it, and by Bayesian regularization, in the place
+of `train_steps`.
 
-Ordinary Numba code; `levenberg_marquardt` in `fastnn/reference.py` is its twin. `normal.py` has the matrices.
+Ordinary Numba code; `levenberg_marquardt` in `fastnn/reference.py` is its twin. `normal.py` has the
+matrices.
 """
 
 import math
@@ -17,9 +19,14 @@ from fastnn.fused.epochs import fires_at_end
 from fastnn.fused.layout import TRAINING, EpochEnds, LeastSquares
 from fastnn.optimizers import AT_ALPHA, AT_BETA, AT_COUNT, AT_DAMPING, AT_GAMMA, AT_GROWTH
 
-GOAL, NO_GRADIENT, NO_STEP, COLLAPSED = 1, 2, 3, 4  # places in `ends`, counted from 1
+# places in `ends`, counted from 1
+GOAL = 1
+NO_GRADIENT = 2
+NO_STEP = 3
+COLLAPSED = 4
 # the vectors that say why it ended
-LAST, LAST_BAYESIAN = optimizers.LevenbergMarquardt.n_slots, optimizers.BayesianRegularization.n_slots
+LAST = optimizers.LevenbergMarquardt.n_slots
+LAST_BAYESIAN = optimizers.BayesianRegularization.n_slots
 ROWS = 64  # rows of the factor that one product makes at a time
 
 
@@ -39,7 +46,9 @@ def loss_of(scratch, model, spec, data, rows, n_rows, params):
 
 @inlined
 def spread_of(data, rows, n_rows, n_outputs, total):
-    """Return the sum of the squares by which the targets differ from their mean; `total` is the sum of the weights."""
+    """Return the sum of the squares by which the targets differ from their mean; `total` is the sum
+    of the weights.
+    """
     spread = 0.0
     for o in range(n_outputs):
         mean = 0.0
@@ -61,7 +70,11 @@ def spread_of(data, rows, n_rows, n_outputs, total):
 @inlined
 def normal_equations(scratch, model, spec, data, rows, n_rows, params):
     """Write J'J and J'r of all rows to `spec.products`, penalty included."""
-    H, J, n, L, begun = spec.products, spec.jacobian, spec.n, lanes_of(spec.products), 0
+    H = spec.products
+    J = spec.jacobian
+    n = spec.n
+    L = lanes_of(spec.products)
+    begun = 0
     for begin in range(0, n_rows, model.block):
         m = min(model.block, n_rows - begin)
         width = padded(m, lanes_of(data.X))
@@ -70,12 +83,15 @@ def normal_equations(scratch, model, spec, data, rows, n_rows, params):
             normal.loss_of_block(scratch, model, params, width)
         for o in range(model.n_outputs):
             normal.output_slopes(scratch, model, params, spec.deltas, o, width)
-            normal.transpose_jacobian(J, scratch.activations, spec.deltas, spec.factors, n + L, width)
+            normal.transpose_jacobian(
+                J, scratch.activations, spec.deltas, spec.factors, n + L, width
+            )
             normal.add_products(H, J, scratch.zeros, n, width, begun)
             begun = 1
     last = n * n
     for k in range(model.n_params):
-        strength, at = spec.alpha * get(spec.is_weight, k), place(n, k, L)
+        strength = spec.alpha * get(spec.is_weight, k)
+        at = place(n, k, L)
         put(H, at, get(H, at) + strength)
         put(H, last + k * L, get(H, last + k * L) + strength * get(params, k))
         put(spec.gradient, k, get(H, last + k * L))
@@ -89,7 +105,9 @@ def place(n, k, L):
 
 @inlined
 def factor_diagonal(D, inverse, L):
-    """Make the rows of U within the strip D (L, L) of the diagonal, and its inverses; return whether they exist."""
+    """Make the rows of U within the strip D (L, L) of the diagonal, and its inverses; return
+    whether they exist.
+    """
     exist = True
     for i in range(L):
         s = load(D, i * L)
@@ -105,8 +123,12 @@ def factor_diagonal(D, inverse, L):
 
 @inlined
 def factorize(scratch, model, spec, damping):
-    """Write the Cholesky factor of J'J with the damping to `spec.factor`, J'r behind it; return whether it exists."""
-    U, n, L = spec.factor, spec.n, lanes_of(spec.factor)
+    """Write the Cholesky factor of J'J with the damping to `spec.factor`, J'r behind it; return
+    whether it exists.
+    """
+    U = spec.factor
+    n = spec.n
+    L = lanes_of(spec.factor)
     normal.negate(U, spec.products, n)
     for k in range(n):
         put(U, place(n, k, L), get(U, place(n, k, L)) - damping if k < model.n_params else -1)
@@ -124,7 +146,10 @@ def factorize(scratch, model, spec, damping):
 @inlined
 def substitute(spec):
     """Write the solution to `spec.step`, from the factor and what it has made of J'r."""
-    U, n, x, L = spec.factor, spec.n, spec.step, lanes_of(spec.factor)
+    U = spec.factor
+    n = spec.n
+    x = spec.step
+    L = lanes_of(spec.factor)
     for k in range(n):
         put(x, k, get(U, n * n + k * L))
     for first in range(n - L, -1, -L):
@@ -148,8 +173,11 @@ def inner(a, b, n):
 
 @inlined
 def add_penalty(spec, n_params, params, strength):
-    """Write J'r with the gradient of a penalty on all parameters, where the factorization and the loop read it."""
-    L, last = lanes_of(spec.products), spec.n * spec.n
+    """Write J'r with the gradient of a penalty on all parameters, where the factorization and the
+    loop read it.
+    """
+    L = lanes_of(spec.products)
+    last = spec.n * spec.n
     for k in range(n_params):
         slope = get(spec.slopes, k) + strength * get(params, k)
         put(spec.gradient, k, slope)
@@ -158,29 +186,38 @@ def add_penalty(spec, n_params, params, strength):
 
 @inlined
 def weigh(scratch, model, spec, vectors, squares, n_errors):
-    """Update alpha, beta and gamma; return the reason to end the training, or 0, and the strength of the penalty.
+    """Update alpha, beta and gamma; return the reason to end the training, or 0, and the strength
+    of the penalty.
 
     `squares` is the sum of the squared residuals, `n_errors` how many there are.
     """
-    n, U, L = model.n_params, spec.factor, lanes_of(spec.products)
+    n = model.n_params
+    U = spec.factor
+    L = lanes_of(spec.products)
     count = get(vectors, AT_COUNT * spec.stride)
     is_first = count <= spec.first_steps
     size = inner(vectors, vectors, n)
-    last_alpha, last_beta = get(vectors, AT_ALPHA * spec.stride), get(vectors, AT_BETA * spec.stride)
+    last_alpha = get(vectors, AT_ALPHA * spec.stride)
+    last_beta = get(vectors, AT_BETA * spec.stride)
     if size == 0:
         return COLLAPSED, 0.0
     largest = 0.0
     for k in range(n):
         largest = max(largest, get(spec.products, place(spec.n, k, L)))
         put(spec.slopes, k, get(spec.gradient, k))
-    gamma, gain, strength = float(n), math.inf, 0.0
+    gamma = float(n)
+    gain = math.inf
+    strength = 0.0
     if not is_first:
         strength = last_alpha / last_beta
         add_penalty(spec, n, vectors, strength)
         if not factorize(scratch, model, spec, strength):
             return 0, strength
-        normal.diagonal_of_inverse(spec.step, U, spec.inverse, spec.jacobian, spec.unit, scratch.zeros, spec.n)
-        trace, gain = 0.0, 0.0
+        normal.diagonal_of_inverse(
+            spec.step, U, spec.inverse, spec.jacobian, spec.unit, scratch.zeros, spec.n
+        )
+        trace = 0.0
+        gain = 0.0
         for k in range(n):
             promised = get(U, spec.n * spec.n + k * L)
             trace += get(spec.step, k)
@@ -207,16 +244,20 @@ def weigh(scratch, model, spec, vectors, squares, n_errors):
 
 @inlined
 def penalty_of(spec, params, n, strength):
-    """Return the penalty of Bayesian regularization on all parameters; that of others is in the loss already."""
+    """Return the penalty of Bayesian regularization on all parameters; that of others is in the
+    loss already.
+    """
     return strength / 2 * inner(params, params, n) if spec.bayesian else 0.0
 
 
 @inlined
 def lower(scratch, model, spec, batch, params, loss, damping, growth, strength):
-    """Write parameters with a lower loss to `spec.tried`: those of the first damping that has them, from `damping` up.
+    """Write parameters with a lower loss to `spec.tried`: those of the first damping that has them,
+    from `damping` up.
 
-    Return their loss with the penalty and without it, and that damping; it exceeds the most where none has them.
-    `batch` is the data, their rows, how many these are, the sum of their weights, and the divisor of the loss.
+    Return their loss with the penalty and without it, and that damping; it exceeds the most where
+    none has them. `batch` is the data, their rows, how many these are, the sum of their weights,
+    and the divisor of the loss.
     """
     data, rows, n_rows, total, divisor = batch
     while damping <= spec.most_damping:
@@ -235,12 +276,16 @@ def lower(scratch, model, spec, batch, params, loss, damping, growth, strength):
 
 @inlined
 def take_step(vectors, spec, n, damping, total, fallen):
-    """Go to `spec.tried`, by which the loss has `fallen`, and write the damping of the next step."""
+    """Go to `spec.tried`, by which the loss has `fallen`, and write the damping of the next
+    step.
+    """
     for k in range(n):
         put(vectors, k, get(spec.tried, k))
     factor = 0.1
     if not spec.tenfold:
-        promised = (damping * total * inner(spec.step, spec.step, n) + inner(spec.step, spec.gradient, n)) / 2
+        promised = (
+            damping * total * inner(spec.step, spec.step, n) + inner(spec.step, spec.gradient, n)
+        ) / 2
         overshoot = 2 * (fallen / promised) - 1
         factor = max(1 / 3, 1 - overshoot * overshoot * overshoot)
     put(vectors, AT_DAMPING * spec.stride, max(damping * factor, spec.least_damping))
@@ -249,18 +294,28 @@ def take_step(vectors, spec, n, damping, total, fallen):
 
 @partial(entry, **TRAINING | {"spec": LeastSquares}, ends=EpochEnds)
 def levenberg_marquardt(vectors, beta_products, n_steps, scratch, model, spec, data, steps, ends):
-    """Train: change `vectors` (4 or 8, spec.stride) and `steps.loss`; return the good steps. See `train_steps`.
+    """Train: change `vectors` (4 or 8, spec.stride) and `steps.loss`; return the good steps. See
+    `train_steps`.
 
-    All steps are on the rows of the first one. Where the method ends, its number goes to the last vector.
+    All steps are on the rows of the first one. Where the method ends, its number goes to the last
+    vector.
     """
-    vectors, scratch, model, spec = unpack(vectors), unpack(scratch), unpack(model), unpack(spec)
-    data, steps, ends = unpack(data), unpack(steps), unpack(ends)
-    n, ended = model.n_params, (LAST_BAYESIAN if spec.bayesian else LAST) * spec.stride
-    at_damping, at_count = AT_DAMPING * spec.stride, AT_COUNT * spec.stride
+    vectors = unpack(vectors)
+    scratch = unpack(scratch)
+    model = unpack(model)
+    spec = unpack(spec)
+    data = unpack(data)
+    steps = unpack(steps)
+    ends = unpack(ends)
+    n = model.n_params
+    ended = (LAST_BAYESIAN if spec.bayesian else LAST) * spec.stride
+    at_damping = AT_DAMPING * spec.stride
+    at_count = AT_COUNT * spec.stride
     put(vectors, ended, 0.0)
     if n_steps == 0:
         return 0
-    rows, n_rows = offset(steps.rows, get(steps.start, 0)), get(steps.stop, 0) - get(steps.start, 0)
+    rows = offset(steps.rows, get(steps.start, 0))
+    n_rows = get(steps.stop, 0) - get(steps.start, 0)
     total = sum_weights(data, rows, n_rows)
     least = spec.min_grad * spread_of(data, rows, n_rows, model.n_outputs, total)
     divisor = total if model.mean else 1.0
@@ -270,22 +325,31 @@ def levenberg_marquardt(vectors, beta_products, n_steps, scratch, model, spec, d
     s = 0
     while s < n_steps:
         is_early = spec.bayesian > 0 and get(vectors, at_count) < spec.first_steps
-        damping, growth = get(vectors, at_damping), get(vectors, AT_GROWTH * spec.stride)
+        damping = get(vectors, at_damping)
+        growth = get(vectors, AT_GROWTH * spec.stride)
         if damping == 0:
-            damping, growth = spec.damping, 2.0
+            damping = spec.damping
+            growth = 2.0
         if not math.isfinite(data_loss):
             return s
-        end, strength, loss, tried = GOAL if data_loss <= spec.goal else 0, 0.0, data_loss, data_loss
+        end = GOAL if data_loss <= spec.goal else 0
+        strength = 0.0
+        loss = data_loss
+        tried = data_loss
         if end == 0:
             normal_equations(scratch, model, spec, data, rows, n_rows, vectors)
             if spec.bayesian:
-                end, strength = weigh(scratch, model, spec, vectors, 2 * data_loss * divisor, total * model.n_outputs)
+                end, strength = weigh(
+                    scratch, model, spec, vectors, 2 * data_loss * divisor, total * model.n_outputs
+                )
             if end == 0 and math.sqrt(inner(spec.gradient, spec.gradient, n)) <= least:
                 end = NO_GRADIENT
         if end == 0:
             loss += penalty_of(spec, vectors, n, strength) / divisor
             batch = data, rows, n_rows, total, divisor
-            tried, data_loss, damping = lower(scratch, model, spec, batch, vectors, loss, damping, growth, strength)
+            tried, data_loss, damping = lower(
+                scratch, model, spec, batch, vectors, loss, damping, growth, strength
+            )
             end = 0 if damping <= spec.most_damping else NO_STEP
         if end > GOAL and is_early:  # the whole penalty begins sooner
             put(vectors, at_damping, 0.0)

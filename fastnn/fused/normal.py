@@ -1,9 +1,11 @@
-"""The normal equations, J'J and J'r, block by block of rows, and their solution: matrices in strips of a vector.
+"""The normal equations, J'J and J'r, block by block of rows, and their solution: matrices in strips
+of a vector.
 
-A matrix in strips has its columns in groups as wide as a vector: number (r, c) of `rows` rows stands at
-``[(c // L) * rows * L + r * L + c % L]``. So a tile walks along contiguous memory, whatever the matrix' size. Columns
-are parameters, up to whole vectors of them, and then a strip whose first column is the residual: the product of all
-with all has J'J, and J'r behind it. Only strips from the diagonal to the right are made.
+A matrix in strips has its columns in groups as wide as a vector: number (r, c) of `rows` rows
+stands at ``[(c // L) * rows * L + r * L + c % L]``. So a tile walks along contiguous memory,
+whatever the matrix' size. Columns are parameters, up to whole vectors of them, and then a strip
+whose first column is the residual: the product of all with all has J'J, and J'r behind it. Only
+strips from the diagonal to the right are made.
 
 `jacobian`, `normal_equations` and `solve` in `fastnn/reference.py` are the twins.
 """
@@ -21,12 +23,15 @@ from fastnn.fused.formulas import activation_delta, squared_error
 from fastnn.fused.matmul import Matrix, Strided, product_tile
 from fastnn.memory import ceil_div
 
-TILES = (16, 8) if cpu_has("avx512f") else (4,)  # rows of tiles, one vector wide: their sums must fit the registers
+# rows of tiles, one vector wide: their sums must fit the registers
+TILES = (16, 8) if cpu_has("avx512f") else (4,)
 TERMS = 256  # of a sum, that a product takes at a time
 
 
 class Columns(NamedTuple):
-    """The columns of a matrix in strips, as the rows of a `Matrix`: column m of those from `pointer` on."""
+    """The columns of a matrix in strips, as the rows of a `Matrix`: column m of those from
+    `pointer` on.
+    """
 
     pointer: Any
     rows: Any
@@ -35,28 +40,46 @@ class Columns(NamedTuple):
     def skip(self, m):
         """Return the column `m`, a Python integer."""
         strip, lane = divmod(m, self.column_step)
-        return Matrix(offset(self.pointer, strip * self.column_step * self.rows + lane), 0, self.column_step)
+        return Matrix(
+            offset(self.pointer, strip * self.column_step * self.rows + lane), 0, self.column_step
+        )
 
 
 def product(Z, W, A, zeros, rows, terms, rows_of_W, begun):
-    """Compute ``Z[m, :] = sum_k W[k, m] * A[k, :]``: Z (rows, L) and A (terms, L) are strips, W is in strips."""
+    """Compute ``Z[m, :] = sum_k W[k, m] * A[k, :]``: Z (rows, L) and A (terms, L) are strips, W is
+    in strips.
+    """
     L = lanes_of(Z)
     for m, tile in sweep(rows, TILES):
         W_m = Columns(offset(W, m // L * (rows_of_W - 1) * L + m), rows_of_W, L)
-        product_tile(tile, 1, Strided(Z, L).skip(m), W_m, Strided(A, L), Strided(zeros, 0), terms, begun)
+        product_tile(
+            tile, 1, Strided(Z, L).skip(m), W_m, Strided(A, L), Strided(zeros, 0), terms, begun
+        )
 
 
 @outlined
 def add_products(H, J, zeros, n, width, begun):
-    """Add the products of the columns of J (width, n + L) with one another to H (n, n + L), or write the first ones."""
+    """Add the products of the columns of J (width, n + L) with one another to H (n, n + L), or
+    write the first ones.
+    """
     L = lanes_of(H)
     for c in each(n // L + 1):
-        product(offset(H, c * n * L), J, offset(J, c * width * L), zeros, smaller((c + 1) * L, n), width, width, begun)
+        product(
+            offset(H, c * n * L),
+            J,
+            offset(J, c * width * L),
+            zeros,
+            smaller((c + 1) * L, n),
+            width,
+            width,
+            begun,
+        )
 
 
 @outlined
 def transpose_jacobian(J, activations, deltas, factors, n_columns, width):
-    """Write the Jacobian of a block, J (width, n_columns) in strips: each number is an activation times a delta.
+    """Write the Jacobian of a block, J (width, n_columns) in strips: each number is an activation
+    times a delta.
 
     `factors` (n_columns / L, 2, L) has the rows of either that belong to each column.
     """
@@ -72,7 +95,9 @@ def transpose_jacobian(J, activations, deltas, factors, n_columns, width):
 
 @outlined
 def loss_of_block(scratch, model, params, width):
-    """Go forward and write the block's loss to `scratch.sum_of_l`; whole vectors of the parameters are read."""
+    """Go forward and write the block's loss to `scratch.sum_of_l`; whole vectors of the parameters
+    are read.
+    """
     for _, layer in each_layer(model):
         dense.forward_layer(layer, scratch, params, width)
     A = offset(scratch.activations, layer_at(model, model.n_layers - 1).output * width)
@@ -81,15 +106,22 @@ def loss_of_block(scratch, model, params, width):
 
 @outlined
 def output_slopes(scratch, model, params, deltas, o, width):
-    """Write the derivatives of output `o` by each layer's z to `deltas`, whose panels lie as those of the activations.
+    """Write the derivatives of output `o` by each layer's z to `deltas`, whose panels lie as those
+    of the activations.
 
-    They are times the roots of the rows' weights. The first row has the residuals of this output, times the same.
+    They are times the roots of the rows' weights. The first row has the residuals of this output,
+    times the same.
     """
-    L, output = lanes_of(deltas), layer_at(model, model.n_layers - 1)
-    n_outputs, n_inputs = model.n_outputs, layer_at(model, 0).fan_in
-    A, slopes, D = (offset(x, output.output * width) for x in (scratch.activations, scratch.slopes, deltas))
+    L = lanes_of(deltas)
+    output = layer_at(model, model.n_layers - 1)
+    n_outputs = model.n_outputs
+    n_inputs = layer_at(model, 0).fan_in
+    A, slopes, D = (
+        offset(x, output.output * width) for x in (scratch.activations, scratch.slopes, deltas)
+    )
     for b in each(width // L, step=L):
-        w, nothing = load(scratch.weight, b), zero(deltas)
+        w = load(scratch.weight, b)
+        nothing = zero(deltas)
         root = sqrt(w)
         residual = root * (load(A, o * width + b) - load(scratch.targets, o * width + b))
         store(deltas, b, where_gt(w, nothing, residual, nothing))
@@ -97,17 +129,26 @@ def output_slopes(scratch, model, params, deltas, o, width):
         for k in each(n_outputs):
             store(D, k * width + b, pick(o == k, root, nothing))
         for _, layer in each_layer(model):
-            store(scratch.activations, (layer.input + layer.fan_in) * width + b, like(w, 1.0))  # the factor of biases
-    activation_delta(D, A, slopes, scratch.weight, output.at("number"), n_outputs, width, output.activation)
+            # the factor of biases
+            store(scratch.activations, (layer.input + layer.fan_in) * width + b, like(w, 1.0))
+    activation_delta(
+        D, A, slopes, scratch.weight, output.at("number"), n_outputs, width, output.activation
+    )
     for k in each(model.n_layers):
         layer = layer_at(model, model.n_layers - 1 - k)
-        delta, below = offset(deltas, layer.output * width), offset(deltas, layer.input * width)
-        when(layer.n_bias < layer.fan_out, lambda: dense.add_sum_of_rows(delta, layer.fan_out, width))
-        when(model.n_layers - 1 > k, lambda: dense.backward_layer(layer, scratch, params, delta, below, width))
+        delta = offset(deltas, layer.output * width)
+        below = offset(deltas, layer.input * width)
+        when(
+            layer.n_bias < layer.fan_out, lambda: dense.add_sum_of_rows(delta, layer.fan_out, width)
+        )
+        when(
+            model.n_layers - 1 > k,
+            lambda: dense.backward_layer(layer, scratch, params, delta, below, width),
+        )
 
 
-# U'U is the matrix. Until a row of U is reached, -S stands in its place, S what the rows above leave of it: so that a
-# tile only adds.
+# U'U is the matrix. Until a row of U is reached, -S stands in its place, S what the rows above
+# leave of it: so that a tile only adds.
 
 
 @outlined
@@ -122,13 +163,17 @@ def negate(U, H, n):
 
 @outlined
 def take_off_rows(U, zeros, n, first, rows, k, terms):
-    """Add ``sum_k U[k, m] * U[k, :]`` to the rows m, `rows` from `first` on: the terms from `k` on."""
+    """Add ``sum_k U[k, m] * U[k, :]`` to the rows m, `rows` from `first` on: the terms from `k`
+    on.
+    """
     L = lanes_of(U)
     for part in each(ceil_div(terms, TERMS), step=TERMS):
-        terms_here, U_k = smaller(terms - part, TERMS), offset(U, (k + part) * L)
+        terms_here = smaller(terms - part, TERMS)
+        U_k = offset(U, (k + part) * L)
         for c in each((n - first) // L + 1):
             strip = (first // L + c) * n * L
-            W, Z = offset(U_k, first * n), offset(U, strip + first * L)
+            W = offset(U_k, first * n)
+            Z = offset(U, strip + first * L)
             product(Z, W, offset(U_k, strip), zeros, smaller((c + 1) * L, rows), terms_here, n, 1)
 
 
@@ -146,7 +191,8 @@ def finish_rows(U, inverse, n, first):
 
 def _finish_strip(Z, D, inverse):
     """Make L rows of a strip, in which -S stands."""
-    L, rows = lanes_of(Z), []
+    L = lanes_of(Z)
+    rows = []
     for i in range(L):
         s = load(Z, i * L)
         for j in range(i):
@@ -157,7 +203,8 @@ def _finish_strip(Z, D, inverse):
 
 @outlined
 def diagonal_of_inverse(out, U, inverse, Z, unit, zeros, n):
-    """Write the diagonal of ``(U'U)^-1`` to `out` (n,): the sums of the squares of the columns of ``U'^-1``.
+    """Write the diagonal of ``(U'U)^-1`` to `out` (n,): the sums of the squares of the columns of
+    ``U'^-1``.
 
     These are made strip by strip in Z (n, L); `unit` (L, L) is -I.
     """
@@ -165,10 +212,13 @@ def diagonal_of_inverse(out, U, inverse, Z, unit, zeros, n):
     for first in each(n // L, step=L):
         for i in range(L):
             store(Z, (first + i) * L, load(unit, i * L))
-        _finish_strip(offset(Z, first * L), offset(U, first * n + first * L), offset(inverse, first))
+        _finish_strip(
+            offset(Z, first * L), offset(U, first * n + first * L), offset(inverse, first)
+        )
         for below in each((n - first) // L - 1, step=L):
             k = first + L + below
-            U_k, Z_k = offset(U, k * n), offset(Z, k * L)
+            U_k = offset(U, k * n)
+            Z_k = offset(Z, k * L)
             product(Z_k, offset(U_k, first * L), offset(Z, first * L), zeros, L, k - first, n, 0)
             _finish_strip(Z_k, offset(U_k, k * L), offset(inverse, k))
         squares = [zero(out)]
@@ -180,8 +230,11 @@ def diagonal_of_inverse(out, U, inverse, Z, unit, zeros, n):
 
 @traced
 def subtract_columns(y, U, x, n_rows):
-    """Compute ``y[r] -= sum_i U[r, i] * x[i]`` of a strip U (n_rows, L), with x (L,) and y (n_rows,), whole vectors."""
-    L, known = lanes_of(y), load(x, 0)
+    """Compute ``y[r] -= sum_i U[r, i] * x[i]`` of a strip U (n_rows, L), with x (L,) and y
+    (n_rows,), whole vectors.
+    """
+    L = lanes_of(y)
+    known = load(x, 0)
     for r in each(n_rows // L, step=L):
         sums = horizontal_sums([load(U, (r + k) * L) * known for k in range(L)])
         store(y, r, load(y, r) - sums)

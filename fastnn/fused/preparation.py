@@ -1,4 +1,6 @@
-"""The back end's preparations: workspaces, packed arguments, and calls that need no second check."""
+"""The back end's preparations: workspaces, packed arguments, and calls that need no second
+check.
+"""
 
 from __future__ import annotations
 
@@ -33,14 +35,19 @@ NOTHING = prepared(EpochEnds(first=0, per_epoch=0, code=0, fired=np.zeros(1, np.
 def table_of(tasks, which, state, steps, n_steps, workspace, ends, chosen, begun):
     """Return the table of the `Training` of each chosen member (m,) of those of `train_group`.
 
-    `ends` are the `Ends` of these members, or None; `begun` are the steps that each member has done before.
+    `ends` are the `Ends` of these members, or None; `begun` are the steps that each member has done
+    before.
     """
-    which, begun, m = which[chosen], begun[chosen], len(chosen)
+    which = which[chosen]
+    begun = begun[chosen]
+    m = len(chosen)
     of_steps = Table(Steps, m)
     of_steps.point("rows", steps.rows, chosen if len(steps.rows) > 1 else 0)
     of_steps.point("start", steps.start, begun)
     of_steps.point("stop", steps.stop, begun)
-    of_steps.point("learning_rate", steps.learning_rate, chosen if len(steps.learning_rate) > 1 else 0, begun)
+    of_steps.point(
+        "learning_rate", steps.learning_rate, chosen if len(steps.learning_rate) > 1 else 0, begun
+    )
     of_steps.point("loss", steps.loss, chosen, begun)
     table = Table(Training, m)
     table.point("vectors", state.storage, chosen)
@@ -48,15 +55,21 @@ def table_of(tasks, which, state, steps, n_steps, workspace, ends, chosen, begun
     table.set_numbers("n_steps", n_steps[chosen] - begun)
     table.set_blocks("scratch", [workspace.scratch])
     table.set_blocks("model", [workspace.model])
-    table.set_blocks("spec", [prepared(workspace.spec_of(task, state.storage.shape[2])) for task in tasks], which)
+    table.set_blocks(
+        "spec", [prepared(workspace.spec_of(task, state.storage.shape[2])) for task in tasks], which
+    )
     table.set_blocks("data", [prepared(task.data) for task in tasks], which)
     table.point("steps", of_steps.words, np.arange(m))
-    table.set_blocks("ends", [NOTHING] if ends is None else ends.each, 0 if ends is None else np.arange(m))
+    table.set_blocks(
+        "ends", [NOTHING] if ends is None else ends.each, 0 if ends is None else np.arange(m)
+    )
     return table
 
 
 def train_each(kernel, tasks, which, state, steps, n_steps, workspace, chosen, constants):
-    """Train chosen members where kernels run as plain Python, as `train_members` does; return their good steps."""
+    """Train chosen members where kernels run as plain Python, as `train_members` does; return their
+    good steps.
+    """
     good = np.zeros(len(chosen), np.int64)
     for place, k in enumerate(chosen.tolist()):
         task = tasks[which[k]]
@@ -79,8 +92,11 @@ def train_each(kernel, tasks, which, state, steps, n_steps, workspace, chosen, c
 NO_CALLS = np.zeros(0, np.int64)
 
 
-def of_epochs(network, rules, storage, losses, *, loss=NO_CALLS, loss_code=0, predict=NO_CALLS, predict_code=0):
-    """Return what `end_epoch` reads and writes, with the words and the code of the calls by which it scores.
+def of_epochs(
+    network, rules, storage, losses, *, loss=NO_CALLS, loss_code=0, predict=NO_CALLS, predict_code=0
+):
+    """Return what `end_epoch` reads and writes, with the words and the code of the calls by which
+    it scores.
 
     `storage` (m, any, any) are the states of all members, `losses` (m, n_steps) those of the steps.
     """
@@ -133,7 +149,8 @@ class Workspace:
         self.predict = None  # the kernel of this name, from the first prediction on
         self.specialized = {}
         self.steps = None
-        self.rows, self._teams = rows, {}
+        self.rows = rows
+        self._teams = {}
 
     least_squares = None  # the buffers of a method, from the first training by one on
 
@@ -156,15 +173,20 @@ class Workspace:
         if not isinstance(task.optimizer, Method):
             return layout.update_spec(task, stride)
         if self.least_squares is None:
-            self.least_squares = made = layout.make_least_squares(self.network, self.description.block)
+            self.least_squares = made = layout.make_least_squares(
+                self.network, self.description.block
+            )
             self.nbytes += sum(x.nbytes for x in made if isinstance(x, np.ndarray))
         return layout.least_squares_spec(self.least_squares, task, stride)
 
     def steps_of(self, task, stride, special):
-        """Return the bound steps of a task: the last ones where its formulas and the state's `stride` are the same."""
+        """Return the bound steps of a task: the last ones where its formulas and the state's
+        `stride` are the same.
+        """
         formulas = task.optimizer, task.alpha, task.penalty, stride, special
         last = self.steps
-        # By identity first: the learning rate may be any function, and so the optimizers cannot be compared.
+        # By identity first: the learning rate may be any function, and so the optimizers cannot be
+        # compared.
         if last is None or last.formulas[0] is not task.optimizer or last.formulas != formulas:
             last = self.steps = BoundSteps(self, task, formulas)
         return last
@@ -174,13 +196,21 @@ class Workspace:
         kind = spec.code, spec.stride, spec.sequential
         if kind not in self.specialized:
             constants = layout.constants_of(self.description, spec, self.buffers)
-            self.specialized[kind] = load_kernel("train_steps", self.buffers.params.dtype, constants)
+            self.specialized[kind] = load_kernel(
+                "train_steps", self.buffers.params.dtype, constants
+            )
         return self.specialized[kind]
 
 
 def has_work(threads, network, rows):
-    """Return whether several threads may share steps on `rows` rows: as asked for; for None, given enough work."""
-    return min(rows, ROW_BLOCK) * network.n_params >= 2 * team.WORK if threads is None else threads > 1 and rows > 0
+    """Return whether several threads may share steps on `rows` rows: as asked for; for None, given
+    enough work.
+    """
+    return (
+        min(rows, ROW_BLOCK) * network.n_params >= 2 * team.WORK
+        if threads is None
+        else threads > 1 and rows > 0
+    )
 
 
 def kernel_name(optimizer):
@@ -191,7 +221,9 @@ def kernel_name(optimizer):
 
 
 class BoundSteps:
-    """The kernel `train_steps`, bound to a workspace and a task's formulas; data, state and steps are set anew."""
+    """The kernel `train_steps`, bound to a workspace and a task's formulas; data, state and steps
+    are set anew.
+    """
 
     def __init__(self, workspace, task, formulas):
         *_, stride, special = self.formulas = formulas
@@ -201,24 +233,32 @@ class BoundSteps:
         name = kernel_name(task.optimizer)
         self.kernel = workspace.specialized_kernel(spec) if special else load_kernel(name, dtype)
         self.formula = workspace.scratch, workspace.model, prepared(spec)
-        self.call = self.kernel.bound(*Training(None, None, 0, *self.formula, data=None, steps=None, ends=NOTHING))
+        self.call = self.kernel.bound(
+            *Training(None, None, 0, *self.formula, data=None, steps=None, ends=NOTHING)
+        )
         self.places = Training(*self.call.places)
         self.numbers = None  # the `StepNumbers` of the steps
 
 
 def take_workspace(network, dtype, rows, block, many=False):
-    """Return a workspace for batches of up to `rows` rows in blocks of `block`: one of the kit, or a new one.
+    """Return a workspace for batches of up to `rows` rows in blocks of `block`: one of the kit, or
+    a new one.
 
     Used as a context, it goes back at the end of that.
     With `many`, it is one of networks whose numbers are vectors, see `train_in_lanes`.
     """
-    # A network is known by its identity first, so that one whose sizes were written to has to be known by these too.
-    shelf = kit.shelf_of((network, dtype, block, many, min(rows, block), rows > block, network.sizes, network.bias))
+    # A network is known by its identity first, so that one whose sizes were written to has to be
+    # known by these too.
+    shelf = kit.shelf_of(
+        (network, dtype, block, many, min(rows, block), rows > block, network.sizes, network.bias)
+    )
     return shelf.take() or Workspace(shelf, rows)
 
 
 class Prepared:
-    """The preparations for calls on the same task or data; when they are deleted, the workspace goes back."""
+    """The preparations for calls on the same task or data; when they are deleted, the workspace
+    goes back.
+    """
 
     workspace = None
 
@@ -228,16 +268,20 @@ class Prepared:
 
 
 class Ends(Prepared):
-    """The preparations for what a call decides at the ends of epochs, by checked rules, for some of the members (m,).
+    """The preparations for what a call decides at the ends of epochs, by checked rules, for some of
+    the members (m,).
 
     In its workspace are the rows that are scored, which are gathered once in a call of a member.
     """
 
     def __init__(self, network, rules, storage, losses, members):
-        dtype, n, m = storage.dtype, len(rules.scored[0].data.X) if rules.scored else 0, len(storage)
+        dtype = storage.dtype
+        n = len(rules.scored[0].data.X) if rules.scored else 0
+        m = len(storage)
         self.workspace = workspace = take_workspace(network, dtype, max(n, 1), ROW_BLOCK)
         workspace.steps = None
-        loss, predict = Table(LossCall, m), Table(PredictCall, m)
+        loss = Table(LossCall, m)
+        predict = Table(PredictCall, m)
         epochs = of_epochs(
             network,
             rules,
@@ -249,10 +293,13 @@ class Ends(Prepared):
             predict_code=load_kernel("predict", dtype).code,
         )
         # Members may share their rows and the penalty, and so the blocks of these.
-        specs = {penalty: self._spec_of(penalty) for penalty in {task.penalty for task in rules.scored}}
+        specs = {
+            penalty: self._spec_of(penalty) for penalty in {task.penalty for task in rules.scored}
+        }
         data = {id(rows): rows for rows in (task.data for task in rules.scored)}
         data = {key: prepared(rows) for key, rows in data.items()}
-        members, rows = members.tolist(), np.arange(n)
+        members = members.tolist()
+        rows = np.arange(n)
         for k in members if rules.scored else []:
             task = rules.scored[k]
             loss[k] = LossCall(
@@ -290,20 +337,28 @@ class Ends(Prepared):
         """The `EpochEnds` of each member, as argument blocks."""
 
     def _spec_of(self, penalty):
-        """Return the block of an optimizer that computes the loss with a penalty, and no gradient."""
+        """Return the block of an optimizer that computes the loss with a penalty, and no
+        gradient.
+        """
         params = self.workspace.buffers.params
         options = layout.NO_OPTIONS[params.dtype]
-        return prepared(UpdateSpec(layout.LOSS_ALONE, params.size, 0, penalty, 1.0, 1.0, 0.0, *options))
+        return prepared(
+            UpdateSpec(layout.LOSS_ALONE, params.size, 0, penalty, 1.0, 1.0, 0.0, *options)
+        )
 
 
 class PreparedTraining(Prepared):
-    """The preparations for training on a task: checked arrays, told by their identity, and packed arguments."""
+    """The preparations for training on a task: checked arrays, told by their identity, and packed
+    arguments.
+    """
 
     def __init__(self, backend, task, state, n_rows):
-        network, dtype = task.network, state.storage.dtype
+        network = task.network
+        dtype = state.storage.dtype
         special, n_rows, block = backend.blocks(task, n_rows, dtype)
         self.workspace = take_workspace(network, dtype, n_rows, block)
-        self.n_rows, self._state = n_rows, (state.storage, state.beta_products)
+        self.n_rows = n_rows
+        self._state = (state.storage, state.beta_products)
         self._bound = bound = self.workspace.steps_of(task, state.storage.shape[1], special)
         data = prepared(task.data)
         self.places = places = bound.places
@@ -319,17 +374,24 @@ class PreparedTraining(Prepared):
     _bound = None
 
     def __del__(self):
-        if (bound := self._bound) is not None:  # the workspace, which goes back, must not keep a caller's arrays
+        if (
+            bound := self._bound
+        ) is not None:  # the workspace, which goes back, must not keep a caller's arrays
             places = self.places
-            places.vectors.value = places.beta_products.value = ()  # for None, ctypes would keep the last ones
+            places.vectors.value = (
+                places.beta_products.value
+            ) = ()  # for None, ctypes would keep the last ones
             places.data.contents = NOTHING
-            if bound.numbers is not None and not bound.numbers.few:  # few steps may come again in the next training
+            # few steps may come again in the next training
+            if bound.numbers is not None and not bound.numbers.few:
                 places.steps.contents = NOTHING
                 bound.numbers = None
         super().__del__()
 
     def has(self, state):
-        """Return whether these are the arrays of the state that was checked, and may still be written."""
+        """Return whether these are the arrays of the state that was checked, and may still be
+        written.
+        """
         storage, beta_products = self._state
         is_same = state.storage is storage and state.beta_products is beta_products
         return is_same and storage.flags.writeable and beta_products.flags.writeable
@@ -347,7 +409,9 @@ class PreparedTraining(Prepared):
             self.places.steps.contents = prepared(steps)
 
     def knows(self, state, steps):
-        """Return whether state and steps were checked: they are the same arrays, and the steps' rows are the same."""
+        """Return whether state and steps were checked: they are the same arrays, and the steps'
+        rows are the same.
+        """
         return self.has(state) and self.numbers.knows(steps)
 
 
@@ -355,15 +419,21 @@ class PreparedBatch(Prepared):
     """The preparations for the loss of all rows as one batch, with its gradient or without."""
 
     def __init__(self, network, data, penalty, with_gradient):
-        dtype, n = check_data(network, data), len(data.X)
+        dtype = check_data(network, data)
+        n = len(data.X)
         self.workspace = take_workspace(network, dtype, n, ROW_BLOCK)
         network = self.workspace.network
         self._params = "params", (network.n_params,), dtype
-        self.workspace.buffers.update_constants[layout.ALPHA], self.workspace.steps = penalty, None
+        self.workspace.buffers.update_constants[layout.ALPHA] = penalty
+        self.workspace.steps = None
         self.gradient = self.workspace.buffers.gradient[: network.n_params]
-        code, stride = layout.NO_UPDATE if with_gradient else layout.LOSS_ALONE, self.workspace.buffers.params.size
-        self._spec = prepared(UpdateSpec(code, stride, 0, penalty, 1.0, 1.0, 0.0, *layout.NO_OPTIONS[dtype]))
-        self._data, self._threads = prepared(data), None
+        code = layout.NO_UPDATE if with_gradient else layout.LOSS_ALONE
+        stride = self.workspace.buffers.params.size
+        self._spec = prepared(
+            UpdateSpec(code, stride, 0, penalty, 1.0, 1.0, 0.0, *layout.NO_OPTIONS[dtype])
+        )
+        self._data = prepared(data)
+        self._threads = None
         self._kernel = load_kernel("loss_and_gradient", dtype)
         self._arguments = LossCall(
             params=None,
@@ -383,7 +453,9 @@ class PreparedBatch(Prepared):
         self._call = self._kernel.bound(*self._arguments)
 
     def divide(self, task):
-        """Let the threads of the task share the loss and its gradient: those of a step that updates nothing."""
+        """Let the threads of the task share the loss and its gradient: those of a step that updates
+        nothing.
+        """
         n = len(task.data.X)
         shares = has_work(task.threads, task.network, n)
         if shares and task.data.sample_weight.any():  # without weight a step would be skipped
@@ -391,7 +463,9 @@ class PreparedBatch(Prepared):
         if self._threads is not None:
             params, self.n_rows, self.kernel = self.workspace.buffers.params, n, self._step_alone
             self._state = StepState(params.reshape(1, -1), self.workspace.network.n_params)
-            self._steps = Steps(np.arange(n), np.array([0]), np.array([n]), np.zeros(1), np.zeros(1))
+            self._steps = Steps(
+                np.arange(n), np.array([0]), np.array([n]), np.zeros(1), np.zeros(1)
+            )
             self.of_task = self.workspace.scratch, self.workspace.model, self._spec, self._data
 
     def loss(self, params):
@@ -418,7 +492,9 @@ class PreparedBatch(Prepared):
 
 
 def share_parts(work, members, threads, size=1):
-    """Call ``work(part)`` for parts of members (any,), each of a multiple of `size`, which up to `threads` share."""
+    """Call ``work(part)`` for parts of members (any,), each of a multiple of `size`, which up to
+    `threads` share.
+    """
     if threads == 1 and members.size:
         work(members)
     elif members.size:

@@ -1,8 +1,10 @@
-"""A block's way through the network: forward from layer to layer, its loss, and back with gradients and updates.
+"""A block's way through the network: forward from layer to layer, its loss, and back with gradients
+and updates.
 
-Whether the block is a panel or a single row is decided once in each function here; two straight passes follow from it.
-`forward`, `output_delta` and `backward` in `fastnn/reference.py` are their twins. All of it is traced as a whole, so
-that in a specialized kernel the arrays of `Model` and the numbers of `UpdateSpec` are constants.
+Whether the block is a panel or a single row is decided once in each function here; two straight
+passes follow from it. `forward`, `output_delta` and `backward` in `fastnn/reference.py` are their
+twins. All of it is traced as a whole, so that in a specialized kernel the arrays of `Model` and the
+numbers of `UpdateSpec` are constants.
 """
 
 from functools import partial
@@ -36,17 +38,24 @@ from fastnn.fused.updates import (
     update,
 )
 
-UPDATE, FINISH = 1, 2  # what `share_parameters` does with the gradient of the whole batch
-FETCHED = 200_000  # weights up to which a layer's are fetched before they are used; the cache holds no more
+# what `share_parameters` does with the gradient of the whole batch
+UPDATE = 1
+FINISH = 2
+# weights up to which a layer's are fetched before they are used; the cache holds no more
+FETCHED = 200_000
 
 
 def panel_width(model, width, lanes):
-    """Return `width`, in a specialized kernel for blocks of one vector as a constant: no loop over columns is left."""
+    """Return `width`, in a specialized kernel for blocks of one vector as a constant: no loop over
+    columns is left.
+    """
     return lanes if constant_at_most(model.block, lanes) else width
 
 
 def is_single_row(model, n, a):
-    """Return whether a block of n rows is stored as a single row; in a specialized kernel, this is a constant."""
+    """Return whether a block of n rows is stored as a single row; in a specialized kernel, this is
+    a constant.
+    """
     if has_many(a):  # a panel of one column has no padding there
         return 0
     return model.single_row_path & (constant_at_most(model.block, 1) | (n <= 1))
@@ -54,15 +63,20 @@ def is_single_row(model, n, a):
 
 @traced
 def copy_params(scratch, model, params, l):
-    """Copy the parameters (n_params,) from layer `l` on to `scratch.params`, from which whole vectors may be read."""
+    """Copy the parameters (n_params,) from layer `l` on to `scratch.params`, from which whole
+    vectors may be read.
+    """
     start = layer_at(model, l).weight
     copy(offset(scratch.params, start), offset(params, start), model.n_params - start)
 
 
 @traced
 def add_rows_of_ones(scratch, model, width):
-    """Write a row of ones behind each layer's inputs, of a narrow panel, so that a small layer's biases are weights."""
-    L, width = lanes_of(scratch.activations), narrow_width(scratch.activations, width)
+    """Write a row of ones behind each layer's inputs, of a narrow panel, so that a small layer's
+    biases are weights.
+    """
+    L = lanes_of(scratch.activations)
+    width = narrow_width(scratch.activations, width)
     for _, layer in each_layer(model):
         for b in each(width // L, step=L):
             ones = like(zero(scratch.activations), 1.0)
@@ -71,10 +85,12 @@ def add_rows_of_ones(scratch, model, width):
 
 @traced
 def forward(scratch, model, params, padded_params, width, n):
-    """Compute each layer's activations from those of the layer below, from panel to panel of `scratch.activations`.
+    """Compute each layer's activations from those of the layer below, from panel to panel of
+    `scratch.activations`.
 
-    The last parameters end in the middle of a vector. A training state has padding behind them, a user's array none:
-    the layers that would be read beyond its end, from `model.tail_layer` on, are read from `padded_params`.
+    The last parameters end in the middle of a vector. A training state has padding behind them, a
+    user's array none: the layers that would be read beyond its end, from `model.tail_layer` on, are
+    read from `padded_params`.
     """
     width = panel_width(model, width, lanes_of(params))
 
@@ -83,25 +99,33 @@ def forward(scratch, model, params, padded_params, width, n):
             # a pointer is picked, so that there is one loop over the layers and not two
             compute(layer, scratch, pick(model.tail_layer > l, params, padded_params), *width)
 
-    row, panels = partial(layers, dense.row_forward_layer), partial(layers, dense.forward_layer, width)
+    row = partial(layers, dense.row_forward_layer)
+    panels = partial(layers, dense.forward_layer, width)
     choose(is_single_row(model, n, params), row, panels)
 
 
 def _output_code(model, layer):
     """Return the code of the activation whose derivative turns what the loss writes into delta.
 
-    The loss writes dL/da. Where output and loss are matched, it writes a - y, which is delta: the code of the identity.
+    The loss writes dL/da. Where output and loss are matched, it writes a - y, which is delta: the
+    code of the identity.
     """
     return pick(model.matched, formulas.IDENTITY, layer.activation)
 
 
 @traced
 def output_delta(scratch, model, width, n):
-    """Write the loss of the block to `scratch.sum_of_l`, and delta of the output layer to `scratch.delta`."""
+    """Write the loss of the block to `scratch.sum_of_l`, and delta of the output layer to
+    `scratch.delta`.
+    """
     layer = layer_at(model, model.n_layers - 1)
     width = panel_width(model, width, lanes_of(scratch.delta))
-    A, slopes = offset(scratch.activations, layer.output * width), offset(scratch.slopes, layer.output * width)
-    D, n_outputs, code, number = scratch.delta, model.n_outputs, _output_code(model, layer), layer.at("number")
+    A = offset(scratch.activations, layer.output * width)
+    slopes = offset(scratch.slopes, layer.output * width)
+    D = scratch.delta
+    n_outputs = model.n_outputs
+    code = _output_code(model, layer)
+    number = layer.at("number")
 
     def panel():
         if has_many(A):  # their sum is traced for each lane: the formulas are kept out of it
@@ -120,21 +144,29 @@ def output_delta(scratch, model, width, n):
 
 @traced
 def backward(scratch, model, spec, vectors, width, n, first_block, updating, is_final):
-    """Go from the output to the input: each layer's gradient, its update after the last block, and delta below it.
+    """Go from the output to the input: each layer's gradient, its update after the last block, and
+    delta below it.
 
-    vectors (1 + n_slots, spec.stride) is the training state. The gradient of the first block is written to
-    `scratch.gradient`, that of another one is added. `is_final`: the gradient needs no penalty and no division.
+    vectors (1 + n_slots, spec.stride) is the training state. The gradient of the first block is
+    written to `scratch.gradient`, that of another one is added. `is_final`: the gradient needs no
+    penalty and no division.
     """
     state = State(vectors, spec.stride, scratch.update_constants, scratch.nan_flag)
-    width, finish_layer = panel_width(model, width, lanes_of(vectors)), partial(_finish_layer, spec, updating)
-    row = partial(_row_backward, scratch, model, spec, state, first_block, updating, is_final, finish_layer)
-    panel = partial(_panel_backward, scratch, model, spec, state, width, first_block, updating, finish_layer)
+    width = panel_width(model, width, lanes_of(vectors))
+    finish_layer = partial(_finish_layer, spec, updating)
+    row = partial(
+        _row_backward, scratch, model, spec, state, first_block, updating, is_final, finish_layer
+    )
+    panel = partial(
+        _panel_backward, scratch, model, spec, state, width, first_block, updating, finish_layer
+    )
     choose(is_single_row(model, n, vectors), row, panel)
 
 
 @traced
 def backward_in_turn(scratch, model, spec, vectors, width, n):
-    """Go from the output to the input by a batch of one block, and step on each layer before delta goes below it.
+    """Go from the output to the input by a batch of one block, and step on each layer before delta
+    goes below it.
 
     The steps are those of `scaled_step`, with the options in `spec`.
     """
@@ -151,7 +183,9 @@ def backward_in_turn(scratch, model, spec, vectors, width, n):
 
 
 def _from_output(model, scratch):
-    """Iterate over the layers from the output on: (record, its delta, delta below it, whether a layer is below it)."""
+    """Iterate over the layers from the output on: (record, its delta, delta below it, whether a
+    layer is below it).
+    """
     deltas = [scratch.delta, scratch.delta_below]
     for k in each(model.n_layers, deltas):
         delta, below = deltas
@@ -160,7 +194,9 @@ def _from_output(model, scratch):
 
 
 def _finish_layer(spec, updating, layer, update_layer, has_layer_below, carry):
-    """Update a layer and carry delta below it: in this order if `sequential`, else delta takes the old weights."""
+    """Update a layer and carry delta below it: in this order if `sequential`, else delta takes the
+    old weights.
+    """
     when(updating & spec.sequential, update_layer)
     when(has_layer_below, carry)
     when(updating & not_(spec.sequential), update_layer)
@@ -176,12 +212,15 @@ def _panel_backward(scratch, model, spec, state, width, first_block, updating, f
 
 
 def _maker_of_gradients(scratch, model, spec, state, width, first_block, updating):
-    """Return a function ``(layer, delta)`` that makes a layer's gradient on panels and returns one that updates it.
+    """Return a function ``(layer, delta)`` that makes a layer's gradient on panels and returns one
+    that updates it.
 
     A small layer's gradient is made within its update, if nothing has to be added to it.
     """
-    params, gradient = state.vectors, pick(first_block, scratch.gradient, scratch.block_gradient)
-    # The gradient of several blocks has to be added up, so it must be in memory; and so where nothing is updated.
+    params = state.vectors
+    gradient = pick(first_block, scratch.gradient, scratch.block_gradient)
+    # The gradient of several blocks has to be added up, so it must be in memory; and so where
+    # nothing is updated.
     fits_vector = updating & first_block & (width <= row_lanes_of(params))
 
     def of_layer(layer, delta, panels=None):
@@ -199,14 +238,16 @@ def _maker_of_gradients(scratch, model, spec, state, width, first_block, updatin
             dense.bias_gradient(layer, gradient, params, parts, width, model.times_bias)
 
         def update_small():
-            indices, stop = offset(model.gather_indices, layer.gather_indices), layer.bias + layer.n_bias
+            indices = offset(model.gather_indices, layer.gather_indices)
+            stop = layer.bias + layer.n_bias
             rest = model.times_bias, layer.weight, layer.bias, stop
             small_layer_update(spec.code, state, Strided(A, width), delta, indices, *rest)
 
         def update_any():
             update(spec.code, state, scratch.gradient, layer.weight, layer.bias, layer.end)
 
-        # which way the gradient is made depends on shapes alone, never on the CPU: it may show in the bits
+        # which way the gradient is made depends on shapes alone, never on the CPU: it may show in
+        # the bits
         when(not_(in_update), make_gradient)
         when(not_(first_block), lambda: add(scratch.gradient, layer, gradient))
         return partial(choose, in_update, update_small, update_any)
@@ -215,12 +256,19 @@ def _maker_of_gradients(scratch, model, spec, state, width, first_block, updatin
 
 
 def _row_backward(scratch, model, spec, state, first_block, updating, is_final, finish_layer):
-    """Do `backward` on a single row. The gradient of whole vectors of weights is made within their update."""
-    params, gradient = state.vectors, pick(first_block, scratch.gradient, scratch.block_gradient)
-    L, only_block = lanes_of(params), updating & first_block
+    """Do `backward` on a single row. The gradient of whole vectors of weights is made within their
+    update.
+    """
+    params = state.vectors
+    gradient = pick(first_block, scratch.gradient, scratch.block_gradient)
+    L = lanes_of(params)
+    only_block = updating & first_block
     for layer, delta, below, has_layer_below in _from_output(model, scratch):
-        a, fan_in, fan_out = offset(scratch.activations, layer.input * L), layer.fan_in, layer.fan_out
-        in_update = only_block & (fan_out // L * L >= fan_out)  # no vector holds numbers of two rows of W
+        a = offset(scratch.activations, layer.input * L)
+        fan_in = layer.fan_in
+        fan_out = layer.fan_out
+        # no vector holds numbers of two rows of W
+        in_update = only_block & (fan_out // L * L >= fan_out)
         dense.row_bias_gradient(layer, gradient, params, delta, model.times_bias)
         dW = offset(gradient, layer.weight)
         when(not_(in_update), lambda: outer_product(dW, a, delta, layer.inside, fan_in, fan_out))
@@ -229,21 +277,24 @@ def _row_backward(scratch, model, spec, state, first_block, updating, is_final, 
         def update_layer():
             weights = layer.weight, fan_in, fan_out
             when(in_update, lambda: row_update(spec.code, state, a, delta, *weights, is_final))
-            rest = pick(in_update, layer.bias, layer.weight)  # the part of the layer that is still to be updated
+            # the part of the layer that is still to be updated
+            rest = pick(in_update, layer.bias, layer.weight)
             update(spec.code, state, scratch.gradient, rest, layer.bias, layer.end)
 
         carry = partial(dense.row_backward_layer, layer, scratch, params, delta, below)
         finish_layer(layer, update_layer, has_layer_below, carry)
 
 
-# A step that threads share has two phases, each divided so that every number is made by one thread, in the order above:
-# the columns of the batch, forward and back, and the parameters, their gradient and update. The columns of a thread are
-# panels of its own, one behind the other in the buffers: in lines of memory between which others' lie, processors fetch
-# what others write to.
+# A step that threads share has two phases, each divided so that every number is made by one thread,
+# in the order above: the columns of the batch, forward and back, and the parameters, their gradient
+# and update. The columns of a thread are panels of its own, one behind the other in the buffers: in
+# lines of memory between which others' lie, processors fetch what others write to.
 
 
 def _n_rows(model):
-    """Return the number of rows of all layers' panels together, which is what a column takes in the buffers."""
+    """Return the number of rows of all layers' panels together, which is what a column takes in the
+    buffers.
+    """
     return layer_at(model, model.n_layers - 1).output + model.n_outputs
 
 
@@ -255,48 +306,70 @@ def _columns(share, *kept):
 
 
 def _fetch_weights(layer, params):
-    """Fetch a layer's weights to this thread's cache, in order: other threads have updated some of them."""
-    L, n = lanes_of(params), layer.fan_in * layer.fan_out
+    """Fetch a layer's weights to this thread's cache, in order: other threads have updated some of
+    them.
+    """
+    L = lanes_of(params)
+    n = layer.fan_in * layer.fan_out
     for i in each(pick(n > FETCHED, 0, n // L), step=L):
         prefetch(params, layer.weight + i)
 
 
 @traced
 def share_columns(scratch, model, spec, data, params, first, width, gathering):
-    """Do some columns of a block: gather them, go forward, and carry delta back through all layers, by old weights.
+    """Do some columns of a block: gather them, go forward, and carry delta back through all layers,
+    by old weights.
 
-    They are `width` columns, from the column `first` on. The terms of the loss and the deltas of all layers stay in
-    `scratch.delta_below` and `scratch.delta`.
+    They are `width` columns, from the column `first` on. The terms of the loss and the deltas of
+    all layers stay in `scratch.delta_below` and `scratch.delta`.
     """
-    # This thread's panels begin where those of `first` columns end, whose size is so many numbers per column.
+    # This thread's panels begin where those of `first` columns end, whose size is so many numbers
+    # per column.
     rows = dict.fromkeys(("activations", "slopes", "delta", "transposed"), _n_rows(model))
     rows |= dict.fromkeys(("targets", "delta_below"), model.n_outputs)
     rows |= dict.fromkeys(("weight", "rows_of_X", "rows_of_Y"), 1)
-    scratch = scratch._replace(**{name: offset(getattr(scratch, name), first * n) for name, n in rows.items()})
+    scratch = scratch._replace(
+        **{name: offset(getattr(scratch, name), first * n) for name, n in rows.items()}
+    )
 
     def gather():
         n_inputs = layer_at(model, 0).fan_in
-        # for small layers, whose gradient is made within the update if the batch fits a vector, which is one thread's
+        # for small layers, whose gradient is made within the update if the batch fits a vector,
+        # which is one thread's
         when(first + width <= lanes_of(params), lambda: add_rows_of_ones(scratch, model, width))
-        gather_panel(scratch.activations, data.X, scratch.rows_of_X, scratch.weight, n_inputs, width)
-        gather_panel(scratch.targets, data.Y, scratch.rows_of_Y, scratch.weight, model.n_outputs, width)
+        gather_panel(
+            scratch.activations, data.X, scratch.rows_of_X, scratch.weight, n_inputs, width
+        )
+        gather_panel(
+            scratch.targets, data.Y, scratch.rows_of_Y, scratch.weight, model.n_outputs, width
+        )
 
     when(gathering, gather)
     for _, layer in each_layer(model):
         _fetch_weights(layer, params)
         dense.forward_layer(layer, scratch, params, width)
     layer = layer_at(model, model.n_layers - 1)
-    # The second phase needs the deltas of all layers, so they lie as the activations do, and do not change places.
-    A, slopes, D = (offset(x, layer.output * width) for x in (scratch.activations, scratch.slopes, scratch.delta))
+    # The second phase needs the deltas of all layers, so they lie as the activations do, and do not
+    # change places.
+    A, slopes, D = (
+        offset(x, layer.output * width)
+        for x in (scratch.activations, scratch.slopes, scratch.delta)
+    )
     formulas.output_terms(model.loss, scratch._replace(delta=D), A, model.n_outputs, width)
 
     def carry_back():
-        code, number = _output_code(model, layer), layer.at("number")
-        formulas.activation_delta(D, A, slopes, scratch.weight, number, model.n_outputs, width, code)
+        code = _output_code(model, layer)
+        number = layer.at("number")
+        formulas.activation_delta(
+            D, A, slopes, scratch.weight, number, model.n_outputs, width, code
+        )
         for k in each(model.n_layers):
             layer_k = layer_at(model, model.n_layers - 1 - k)
-            delta, below = offset(scratch.delta, layer_k.output * width), offset(scratch.delta, layer_k.input * width)
-            transpose_delta(layer_k, offset(scratch.transposed, layer_k.output * width), delta, width)
+            delta = offset(scratch.delta, layer_k.output * width)
+            below = offset(scratch.delta, layer_k.input * width)
+            transpose_delta(
+                layer_k, offset(scratch.transposed, layer_k.output * width), delta, width
+            )
             carry = partial(dense.backward_layer, layer_k, scratch, params, delta, below, width)
             when(model.n_layers - 1 > k, carry)
 
@@ -311,17 +384,26 @@ def has_gradient(spec):
 @traced
 def share_loss(scratch, model, share):
     """Write a block's loss to `scratch.sum_of_l`."""
-    formulas.sum_terms(scratch, model.n_outputs, get(share.first_column, share.n), partial(_columns, share))
+    formulas.sum_terms(
+        scratch, model.n_outputs, get(share.first_column, share.n), partial(_columns, share)
+    )
 
 
 @traced
 def share_parameters(scratch, model, spec, vectors, share, t, width, first_block, then):
-    """Make the gradient of the parameters of unit `t` from all columns of a block; `then` UPDATE them or FINISH it."""
+    """Make the gradient of the parameters of unit `t` from all columns of a block; `then` UPDATE
+    them or FINISH it.
+    """
     updating = then == UPDATE
-    first, stop, rows = get(share.first_part, t), get(share.first_part, t + 1), _n_rows(model)
-    # Parts of layers have records like layers, see `team.divide`, so a thread's part of the network is a network here.
+    first = get(share.first_part, t)
+    stop = get(share.first_part, t + 1)
+    rows = _n_rows(model)
+    # Parts of layers have records like layers, see `team.divide`, so a thread's part of the network
+    # is a network here.
     n_parts = pick(has_gradient(spec), stop - first, 0)
-    model = model._replace(layers=layer_at(model._replace(layers=share.parts), first).pointer, n_layers=n_parts)
+    model = model._replace(
+        layers=layer_at(model._replace(layers=share.parts), first).pointer, n_layers=n_parts
+    )
     state = State(vectors, spec.stride, scratch.update_constants, scratch.nan_flag)
     make_gradient = _maker_of_gradients(scratch, model, spec, state, width, first_block, updating)
     for k in each(model.n_layers):
@@ -330,7 +412,10 @@ def share_parameters(scratch, model, spec, vectors, share, t, width, first_block
         def panels(*kept, layer=layer):
             for begin, columns in _columns(share, *kept):
                 A = offset(scratch.activations, begin * rows + layer.input * columns)
-                D, T = (offset(x, begin * rows + layer.output * columns) for x in (scratch.delta, scratch.transposed))
+                D, T = (
+                    offset(x, begin * rows + layer.output * columns)
+                    for x in (scratch.delta, scratch.transposed)
+                )
                 yield A, D, T, columns, begin > 0
 
         when(updating, make_gradient(layer, offset(scratch.delta, layer.output * width), panels))
@@ -339,7 +424,9 @@ def share_parameters(scratch, model, spec, vectors, share, t, width, first_block
 
 @traced
 def share_scaled_step(scratch, model, spec, vectors, share, t, is_finished):
-    """Step on the parameters of unit `t` by their gradient, which is made, with the options in `spec`."""
+    """Step on the parameters of unit `t` by their gradient, which is made, with the options in
+    `spec`.
+    """
     first = get(share.first_part, t)
     for k in each(get(share.first_part, t + 1) - first):
         part = layer_at(model._replace(layers=share.parts), first + k)
@@ -348,29 +435,45 @@ def share_scaled_step(scratch, model, spec, vectors, share, t, is_finished):
 
 @traced
 def input_slopes(out, scratch, model, params, o, n, width):
-    """Write the derivatives of output `o` by the inputs to `out` (n, n_inputs), after `forward` on a panel."""
-    layer, D = layer_at(model, model.n_layers - 1), scratch.delta
+    """Write the derivatives of output `o` by the inputs to `out` (n, n_inputs), after `forward` on
+    a panel.
+    """
+    layer = layer_at(model, model.n_layers - 1)
+    D = scratch.delta
     clear(D, model.n_outputs * width)
     copy(offset(D, o * width), scratch.weight, width)
-    A, slopes = offset(scratch.activations, layer.output * width), offset(scratch.slopes, layer.output * width)
-    code, number = layer.activation, layer.at("number")
+    A = offset(scratch.activations, layer.output * width)
+    slopes = offset(scratch.slopes, layer.output * width)
+    code = layer.activation
+    number = layer.at("number")
     formulas.activation_delta(D, A, slopes, scratch.weight, number, model.n_outputs, width, code)
-    for layer_k, delta, below, _ in _from_output(model, scratch):  # below the first layer are the inputs
+    # below the first layer are the inputs
+    for layer_k, delta, below, _ in _from_output(model, scratch):
         dense.backward_layer(layer_k, scratch, params, delta, below, width)
-    slopes = pick(model.n_layers // 2 * 2 == model.n_layers, D, scratch.delta_below)  # the last `below`
+    # the last `below`
+    slopes = pick(model.n_layers // 2 * 2 == model.n_layers, D, scratch.delta_below)
     scatter_panel(out, slopes, n, layer_at(model, 0).fan_in, width)
 
 
 @traced
 def scaled_step(scratch, spec, vectors, start, end, is_finished):
-    """Step on the parameters from `start` to `end` by `scratch.gradient`, finished or not: `updates.scaled_update`."""
+    """Step on the parameters from `start` to `end` by `scratch.gradient`, finished or not:
+    `updates.scaled_update`.
+    """
     state = State(vectors, spec.stride, scratch.update_constants, scratch.nan_flag)
-    scaled_update(spec.code, state, scratch.gradient, spec.factors, spec.is_weight, start, end, is_finished)
+    scaled_update(
+        spec.code, state, scratch.gradient, spec.factors, spec.is_weight, start, end, is_finished
+    )
 
 
 @traced
 def scatter_outputs(out, scratch, model, width, n):
-    """Write the outputs of a block of n rows to `out` (n, n_outputs), the user's; a single row is copied as it lies."""
-    n_outputs, layer = model.n_outputs, layer_at(model, model.n_layers - 1)
+    """Write the outputs of a block of n rows to `out` (n, n_outputs), the user's; a single row is
+    copied as it lies.
+    """
+    n_outputs = model.n_outputs
+    layer = layer_at(model, model.n_layers - 1)
     A = offset(scratch.activations, layer.output * width)
-    choose(n > 1, lambda: scatter_panel(out, A, n, n_outputs, width), lambda: copy(out, A, n_outputs))
+    choose(
+        n > 1, lambda: scatter_panel(out, A, n, n_outputs, width), lambda: copy(out, A, n_outputs)
+    )

@@ -1,4 +1,6 @@
-"""Members that train side by side, each in a lane of vectors: which ones do, and their calls of `train_in_lanes`."""
+"""Members that train side by side, each in a lane of vectors: which ones do, and their calls of
+`train_in_lanes`.
+"""
 
 from __future__ import annotations
 
@@ -18,15 +20,18 @@ FEWEST = 4
 
 @functools.cache
 def most_numbers(lanes):
-    """Return the numbers of a network up to which that many lanes pay, by the code for this processor."""
+    """Return the numbers of a network up to which that many lanes pay, by the code for this
+    processor.
+    """
     return load_kernel("most_numbers", np.dtype(np.float64))(lanes)
 
 
 def numbers_of(network, dtype, n_rows):
-    """Return how many numbers a step of `n_rows` rows keeps in the cache, each of which is a vector in lanes.
+    """Return how many numbers a step of `n_rows` rows keeps in the cache, each of which is a vector
+    in lanes.
 
-    A network alone computes whole vectors of rows: where half of their lanes would be padding, it takes twice as long,
-    and twice as many numbers pay. A single row has no padding.
+    A network alone computes whole vectors of rows: where half of their lanes would be padding, it
+    takes twice as long, and twice as many numbers pay. A single row has no padding.
     """
     rows = min(n_rows, ROW_BLOCK)
     used = rows / padded(rows, ALIGNMENT // dtype.itemsize) if rows > 1 else 1.0
@@ -34,24 +39,29 @@ def numbers_of(network, dtype, n_rows):
 
 
 def n_at_a_time(network, dtype, n_rows):
-    """Return how many networks train side by side, by batches of up to `n_rows` rows: those of a vector, or 1."""
+    """Return how many networks train side by side, by batches of up to `n_rows` rows: those of a
+    vector, or 1.
+    """
     lanes = ALIGNMENT // dtype.itemsize
     return lanes if numbers_of(network, dtype, n_rows) <= most_numbers(lanes) else 1
 
 
 def orders_of(members, tasks, which, steps, n_steps, n_rows, most):
-    """Return which of the `members` (any,) train side by side: [(a task, order (any,) of whole vectors of members)].
+    """Return which of the `members` (any,) train side by side: [(a task, order (any,) of whole
+    vectors of members)].
 
-    They have `n_steps` (m,) left, and lanes pay for up to `most` numbers. A group has the same data and the same
-    numbers in its formula; if members are left over, the last one is there several times. Those with sample weights
-    train alone, and where too many lanes would do nothing.
+    They have `n_steps` (m,) left, and lanes pay for up to `most` numbers. A group has the same data
+    and the same numbers in its formula; if members are left over, the last one is there several
+    times. Those with sample weights train alone, and where too many lanes would do nothing.
     """
-    network, dtype = tasks[0].network, tasks[0].data.X.dtype
+    network = tasks[0].network
+    dtype = tasks[0].data.X.dtype
     lanes = ALIGNMENT // dtype.itemsize
     numbers = numbers_of(network, dtype, n_rows)
     n = steps.stop - steps.start
-    # The gradient of a single row, in a layer that fills whole vectors, is not finished where that does nothing, see
-    # `updates.row_update`: a product that underflows to -0.0 stays that, where the update of many makes 0.0 of it.
+    # The gradient of a single row, in a layer that fills whole vectors, is not finished where that
+    # does nothing, see `updates.row_update`: a product that underflows to -0.0 stays that, where
+    # the update of many makes 0.0 of it.
     fills_vectors = any(layer.fan_out % lanes == 0 for layer in network.layers)
     if (
         len(members) * 2 < lanes
@@ -60,14 +70,17 @@ def orders_of(members, tasks, which, steps, n_steps, n_rows, most):
         or (fills_vectors and (n == 1).any())
     ):
         return []
-    # Lanes without steps to do cost as much as others; measured, the gain is near the fifth root of what is behind 1 /.
+    # Lanes without steps to do cost as much as others; measured, the gain is near the fifth root of
+    # what is behind 1 /.
     least = max(0.5, (numbers / most) ** 0.2)
-    kinds, of_task = {}, []
+    kinds = {}
+    of_task = []
     for task in tasks:
         spec = update_spec(task, 0)._replace(penalty=0.0, factors=None, is_weight=None)
         of_task.append(kinds.setdefault((*map(id, task.data), *spec), len(kinds)))
     kind = np.array(of_task)[which[members]]
-    orders, by_steps = [], np.lexsort((-n_steps[members], kind))
+    orders = []
+    by_steps = np.lexsort((-n_steps[members], kind))
     for k in range(len(kinds)):
         chosen = members[by_steps[kind[by_steps] == k]]
         if chosen.size and (tasks[which[chosen[0]]].data.sample_weight == 1).all():
@@ -87,7 +100,8 @@ def may_stop(rules):
 
 
 def stops_of(most, rules):
-    """Return the steps, of `most`, before which calls end, for members whose rules have fired to leave their lanes.
+    """Return the steps, of `most`, before which calls end, for members whose rules have fired to
+    leave their lanes.
 
     They are at ends of epochs.
     """
@@ -106,16 +120,14 @@ GAIN = 2
 def train_side_by_side(tasks, which, state, steps, n_steps, n_rows, block, rules, threads):
     """Train what can be trained side by side, up to `threads` threads sharing the members.
 
-    Return the good steps of each member (m,), the members that are left (any,), and the step (m,) from which on they
-    train alone.
+    Return the good steps of each member (m,), the members that are left (any,), and the step (m,)
+    from which on they train alone.
     """
     n_scored = len(rules.scored[0].data.X) if rules is not None and rules.scored else 0
-    first, good, left, begun = (
-        0,
-        n_steps.copy(),
-        np.flatnonzero(n_steps),
-        np.zeros(len(which), np.int64),
-    )
+    first = 0
+    good = n_steps.copy()
+    left = np.flatnonzero(n_steps)
+    begun = np.zeros(len(which), np.int64)
     most = most_numbers(ALIGNMENT // state.storage.itemsize) / (GAIN if may_stop(rules) else 1)
     for stop in stops_of(int(n_steps.max(initial=0)), rules):
         orders = orders_of(left, tasks, which, steps, n_steps - first, max(n_rows, n_scored), most)
@@ -135,14 +147,19 @@ def train_side_by_side(tasks, which, state, steps, n_steps, n_rows, block, rules
 
 
 def call_of(good, tasks, which, state, steps, n_steps, n_rows, block, rules):
-    """Return a function ``(task, first, stop, order)`` that does the steps from `first` to `stop` of an `orders_of`."""
-    network, storage, dtype = tasks[0].network, state.storage, state.storage.dtype
+    """Return a function ``(task, first, stop, order)`` that does the steps from `first` to `stop`
+    of an `orders_of`.
+    """
+    network = tasks[0].network
+    storage = state.storage
+    dtype = state.storage.dtype
     (m, n_vectors, stride), lanes = storage.shape, ALIGNMENT // dtype.itemsize
     penalty = np.array([task.penalty for task in tasks], np.float64)[which]
     rules = no_rules(m, dtype) if rules is None else rules
     scored = scored_rows(rules.scored) if rules.scored else tasks[0].data
     epochs = of_epochs(network, rules, storage, steps.loss)
-    n_scored, n_all = epochs.n_rows, len(scored.X)
+    n_scored = epochs.n_rows
+    n_all = len(scored.X)
     members = Members(
         order=which,
         n_steps=n_steps,
@@ -193,7 +210,9 @@ def call_of(good, tasks, which, state, steps, n_steps, n_rows, block, rules):
 
 
 def lane_numbers(n, n_scored, lanes, dtype):
-    """Return the working memory of networks with `n` numbers in their states and `n_scored` rows that are scored."""
+    """Return the working memory of networks with `n` numbers in their states and `n_scored` rows
+    that are scored.
+    """
     return LaneNumbers(
         vectors=aligned_zeros(n * lanes, dtype),
         beta_products=aligned_zeros(2 * lanes, np.float64),
@@ -210,7 +229,9 @@ def lane_numbers(n, n_scored, lanes, dtype):
 
 
 def step_between(rows):
-    """Return the numbers from a member's row of an array (m, n) to the next one's: 0 for (1, n), which all share."""
+    """Return the numbers from a member's row of an array (m, n) to the next one's: 0 for (1, n),
+    which all share.
+    """
     return 0 if len(rows) == 1 else rows.shape[1]
 
 
@@ -229,19 +250,23 @@ def no_rules(m, dtype):
 
 
 def scored_rows(scored):
-    """Return the rows that are scored, of all members one after another, or once if they are the same for all."""
+    """Return the rows that are scored, of all members one after another, or once if they are the
+    same for all.
+    """
     if len({id(task.data) for task in scored}) == 1:
         return scored[0].data
     return Data(*(np.concatenate([task.data[k] for task in scored]) for k in range(3)))
 
 
 def can_score(tasks, which, rules):
-    """Return whether all rows that are scored can be so side by side: their weights are 1, the penalties the members'.
+    """Return whether all rows that are scored can be so side by side: their weights are 1, the
+    penalties the members'.
 
     Or there are no penalties.
     """
     weights = {id(task.data): task.data.sample_weight for task in rules.scored}.values()
-    found, own = [task.penalty for task in rules.scored], [tasks[k].penalty for k in which.tolist()]
+    found = [task.penalty for task in rules.scored]
+    own = [tasks[k].penalty for k in which.tolist()]
     return (
         rules.first == 0
         and all((weight == 1).all() for weight in weights)

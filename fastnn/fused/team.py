@@ -1,4 +1,6 @@
-"""Threads that share each step of a training: how many there are, their buffers, their parts of the parameters."""
+"""Threads that share each step of a training: how many there are, their buffers, their parts of the
+parameters.
+"""
 
 from __future__ import annotations
 
@@ -20,19 +22,27 @@ from fastnn.fused.layout import LAYER_FIELDS, SMALL, Model, Scratch, make_scratc
 from fastnn.memory import ALIGNMENT, ROW_BLOCK, aligned_zeros, ceil_div
 from fastnn.network import Layer, Network
 
-VECTORS = 2  # vectors of rows that each thread has at least: with fewer, waiting for one another costs what it saves
+# vectors of rows that each thread has at least: with fewer, waiting for one another costs what it
+# saves
+VECTORS = 2
 
 WORK = 500_000
-"""Rows of a block times parameters for each thread that nobody has asked for: two share a block of some 30 us."""
+"""Rows of a block times parameters for each thread that nobody has asked for: two share a block of
+some 30 us."""
 
-INNER = 3  # times as long as a number of a product takes one of a gradient that is made of inner products
+# times as long as a number of a product takes one of a gradient that is made of inner products
+INNER = 3
 
-PARTS = 2  # units of the parameters for each thread; of the columns, whose panels are better wide, it is one
+# units of the parameters for each thread; of the columns, whose panels are better wide, it is one
+PARTS = 2
 
-TICKS = 50_000  # of the processor's clock, some 20 us, in which a thread that waits looks before it sleeps
+# of the processor's clock, some 20 us, in which a thread that waits looks before it sleeps
+TICKS = 50_000
 
-LINE = 16  # numbers from one that threads change to another: two cache lines, which processors fetch together
-DONE, BAD, SLEEPERS, TIME = (k * LINE for k in range(4))  # places of numbers behind those of the threads, see `Share`
+# numbers from one that threads change to another: two cache lines, which processors fetch together
+LINE = 16
+# places of numbers behind those of the threads, see `Share`
+DONE, BAD, SLEEPERS, TIME = (k * LINE for k in range(4))
 AWAY = 1 << 60  # more than all units: these have been done
 LONGEST = 10_000_000  # nanoseconds of a sleep, should nobody end it
 
@@ -44,12 +54,17 @@ class Share(NamedTuple):
 
     n: int  # threads
     t: int  # this thread; the first, 0, is the caller's
-    # (any,): how many units of each thread are claimed; units done; the bad step + 1; sleepers; the length of a sleep
+    # (any,): how many units of each thread are claimed; units done; the bad step + 1; sleepers; the
+    # length of a sleep
     numbers: NDArray[np.int64]
-    parts: NDArray[np.int64]  # (any,): the records of the parts of layers that are units' parameters
-    first_part: NDArray[np.int64]  # (n PARTS + 1,): the first part of each unit, and the number of all parts
-    first_column: NDArray[np.int64]  # (n + 1,), written: the first column of a block for each unit, and their number
-    weights: NDArray[np.float64]  # (2,), written: the sum of those of a step's blocks up to here, and of the last block
+    # (any,): the records of the parts of layers that are units' parameters
+    parts: NDArray[np.int64]
+    # (n PARTS + 1,): the first part of each unit, and the number of all parts
+    first_part: NDArray[np.int64]
+    # (n + 1,), written: the first column of a block for each unit, and their number
+    first_column: NDArray[np.int64]
+    # (2,), written: the sum of those of a step's blocks up to here, and of the last block
+    weights: NDArray[np.float64]
     ticks: int  # of looking, before it sleeps, of a thread that waits
     sleeper: int  # the address of a C function, see `_sleeper`
     futex: int  # the number of the system call that this function calls; 0: it lets a thread nap
@@ -60,25 +75,38 @@ class Team:
 
     def __init__(self, n, workspace):
         self._model = workspace.description  # read in each call, also by a helper that is late
-        network, dtype, block = workspace.network, workspace.buffers.params.dtype, workspace.block
+        network = workspace.network
+        dtype = workspace.buffers.params.dtype
+        block = workspace.block
         self._kernel = load_kernel("train_together", dtype)
-        parts, first_part = divide(network, workspace.description, ALIGNMENT // dtype.itemsize, n * PARTS)
-        weights, ticks = np.zeros(2), TICKS if n <= cpus() else 0
+        parts, first_part = divide(
+            network, workspace.description, ALIGNMENT // dtype.itemsize, n * PARTS
+        )
+        weights = np.zeros(2)
+        ticks = TICKS if n <= cpus() else 0
         same = {name: getattr(workspace.buffers, name) for name in ("gradient", "update_constants")}
-        self._members = []  # of each thread: its buffers, and these and its share as the kernel takes them
+        # of each thread: its buffers, and these and its share as the kernel takes them
+        self._members = []
         for t, scratch in enumerate(make_scratches(network, dtype, workspace.rows, block, n)):
-            scratch, columns = scratch._replace(**same), np.zeros(n + 1, np.int64)
-            share = Share(n, t, np.zeros(0, np.int64), parts, first_part, columns, weights, ticks, *_sleeper())
+            scratch = scratch._replace(**same)
+            columns = np.zeros(n + 1, np.int64)
+            share = Share(
+                n, t, np.zeros(0, np.int64), parts, first_part, columns, weights, ticks, *_sleeper()
+            )
             self._members.append((scratch, prepared(scratch), share))
         own = (n - 1) * sum(getattr(scratch, name).nbytes for name in OWN)
         self.nbytes = own + sum(buffer.nbytes for buffer in scratch)
         self._busy = [threading.Lock() for _ in range(n)]
 
     def train(self, steps, state, *rest):
-        """Do steps, and return the number of good ones; each helper takes part as soon as it comes, if it comes."""
+        """Do steps, and return the number of good ones; each helper takes part as soon as it comes,
+        if it comes.
+        """
         # New ones each time: a late helper may still read the last ones.
         n = len(self._members)
-        numbers, place, cpu = aligned_zeros((n + 4) * LINE, np.int64), n * LINE, cpu_of_thread()
+        numbers = aligned_zeros((n + 4) * LINE, np.int64)
+        place = n * LINE
+        cpu = cpu_of_thread()
         numbers[place + DONE] = -1  # nobody begins before this thread does
         numbers[place + TIME + 1] = LONGEST
         arguments = numbers, steps, state.storage, state.beta_products, len(steps.loss), *rest
@@ -95,7 +123,9 @@ class Team:
             helpers.clear()
 
     def _help(self, t, cpu, *arguments):
-        """Take part as thread `t`, which a late helper may still be; in Python, the first thread does all."""
+        """Take part as thread `t`, which a late helper may still be; in Python, the first thread
+        does all.
+        """
         if not IN_PYTHON and self._busy[t].acquire(blocking=False):
             try:
                 leave_cpu(cpu)  # where the first thread keeps this one from running
@@ -111,7 +141,9 @@ class Team:
 
 @functools.cache
 def _sleeper():
-    """Return the address of the system's function by which threads sleep, and Linux' number of it, or 0: they nap."""
+    """Return the address of the system's function by which threads sleep, and Linux' number of it,
+    or 0: they nap.
+    """
     number = FUTEX.get(platform.machine(), 0) if sys.platform == "linux" else 0
     if sys.platform == "win32":
         function = ctypes.windll.kernel32.SwitchToThread
@@ -121,17 +153,24 @@ def _sleeper():
 
 
 class Threads:
-    """The threads of a training: as many as were asked for, or as cores are idle and have enough work."""
+    """The threads of a training: as many as were asked for, or as cores are idle and have enough
+    work.
+    """
 
     def __init__(self, most, cores, is_asked):
-        self._most, self._cores, self._is_asked = most, cores, is_asked
+        self._most = most
+        self._cores = cores
+        self._is_asked = is_asked
 
     @classmethod
     def of(cls, task, dtype, rows):
-        """Return the threads for steps on batches of up to `rows` rows; None where one thread does all."""
+        """Return the threads for steps on batches of up to `rows` rows; None where one thread does
+        all.
+        """
         if task.optimizer.sequential:
             return None
-        rows, is_asked = min(rows, ROW_BLOCK), task.threads is not None
+        rows = min(rows, ROW_BLOCK)
+        is_asked = task.threads is not None
         most = ceil_div(rows, ALIGNMENT // dtype.itemsize) // VECTORS
         most = most if is_asked else min(most, rows * task.network.n_params // WORK)
         if most < 2:
@@ -142,40 +181,62 @@ class Threads:
     def train(self, training, state, steps):
         """Do steps, and return the number of good ones; `training` is the back end's."""
         number = self._most if self._is_asked else min(self._most, idle_cores(self._cores))
-        # Nobody who has not asked for threads waits for their kernel: one thread goes on while it is compiled.
+        # Nobody who has not asked for threads waits for their kernel: one thread goes on while it
+        # is compiled.
         if number == 1 or not (self._is_asked or is_at_hand("train_together", state.storage.dtype)):
             scratch, *rest = training.of_task
-            return training.kernel(state.storage, state.beta_products, len(steps.loss), scratch, *rest, prepared(steps))
+            return training.kernel(
+                state.storage, state.beta_products, len(steps.loss), scratch, *rest, prepared(steps)
+            )
         return training.workspace.team(number).train(steps, state, *training.of_task[1:])
 
 
 OWN = ("packed", "nan_flag")
-"""The buffers that each thread of a team has for itself; all others are the same in all workspaces."""
+"""The buffers that each thread of a team has for itself; all others are the same in all
+workspaces."""
 
 
-def make_scratches(network: Network, dtype: np.dtype, rows: int, block: int, n: int) -> list[Scratch]:
+def make_scratches(
+    network: Network, dtype: np.dtype, rows: int, block: int, n: int
+) -> list[Scratch]:
     """Make the workspaces of `n` threads that share steps on batches of up to `rows` rows."""
     scratch = make_scratch(network, dtype, rows, block)
     width = scratch.weight.size
     panels = (sum(network.sizes) + network.n_layers + 1) * width
     # A delta for each layer, all of these transposed, and the terms of the loss.
-    delta, transposed, terms = (aligned_zeros(n, dtype) for n in (panels, panels, network.n_outputs * width))
+    delta, transposed, terms = (
+        aligned_zeros(n, dtype) for n in (panels, panels, network.n_outputs * width)
+    )
     scratch = scratch._replace(delta=delta, transposed=transposed, delta_below=terms)
     own = {name: getattr(scratch, name) for name in OWN}
-    others = ({name: aligned_zeros(a.size, a.dtype) for name, a in own.items()} for _ in range(n - 1))
+    others = (
+        {name: aligned_zeros(a.size, a.dtype) for name, a in own.items()} for _ in range(n - 1)
+    )
     return [scratch, *(scratch._replace(**buffers) for buffers in others)]
 
 
-def divide(network: Network, model: Model, lanes: int, n: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Divide the parameters into `n` units; return the records of parts of layers, and each unit's first part.
+def divide(
+    network: Network, model: Model, lanes: int, n: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Divide the parameters into `n` units; return the records of parts of layers, and each unit's
+    first part.
 
-    Each unit is a stretch of the parameter vector. It ends where an update's vector does, and within W at the end of
-    a row: elsewhere the vector would write back numbers that another thread has updated. Small layers stay whole.
+    Each unit is a stretch of the parameter vector. It ends where an update's vector does, and
+    within W at the end of a row: elsewhere the vector would write back numbers that another thread
+    has updated. Small layers stay whole.
     """
-    inside, behind = [], []  # the places where a stretch may end: within W, behind a layer
+    # the places where a stretch may end: within W, behind a layer
+    inside = []
+    behind = []
     for layer in network.layers:
-        start, size, step = layer.weight.start, layer.bias.stop - layer.weight.start, math.lcm(lanes, layer.fan_out)
-        inside += [places] if size > SMALL and (places := range(start + step, layer.weight.stop, step)) else []
+        start = layer.weight.start
+        size = layer.bias.stop - layer.weight.start
+        step = math.lcm(lanes, layer.fan_out)
+        inside += (
+            [places]
+            if size > SMALL and (places := range(start + step, layer.weight.stop, step))
+            else []
+        )
         behind += [layer.bias.stop] if size % lanes == 0 else []
     stops = [0, *(layer.bias.stop for layer in network.layers)]
     transposes = model.layers[LAYER_FIELDS["transposes"] :: len(LAYER_FIELDS)]
@@ -183,15 +244,26 @@ def divide(network: Network, model: Model, lanes: int, n: int) -> tuple[NDArray[
     cuts = [0]
     for t in range(1, n):
         ideal = int(np.interp(costs[-1] * t / n, costs, stops))
-        near = (k for ends in inside for k in ends[max((ideal - ends.start) // ends.step, 0) :][:2] or ends[-1:])
+        near = (
+            k
+            for ends in inside
+            for k in ends[max((ideal - ends.start) // ends.step, 0) :][:2] or ends[-1:]
+        )
         cuts.append(min(chain(near, behind), key=lambda cut: abs(cut - ideal), default=0))
     cuts.append(network.n_params)
-    shares, n_shares = [], [0]
+    shares = []
+    n_shares = [0]
     for low, high in pairwise(cuts):
-        for layer, record in zip(network.layers, model.layers.reshape(network.n_layers, -1), strict=True):
-            first, stop = (min(max(cut, layer.weight.start), layer.bias.stop) for cut in (low, high))
+        for layer, record in zip(
+            network.layers, model.layers.reshape(network.n_layers, -1), strict=True
+        ):
+            first, stop = (
+                min(max(cut, layer.weight.start), layer.bias.stop) for cut in (low, high)
+            )
             if first < stop:
-                shares.append(_part(layer, dict(zip(LAYER_FIELDS, record, strict=True)), first, stop))
+                shares.append(
+                    _part(layer, dict(zip(LAYER_FIELDS, record, strict=True)), first, stop)
+                )
         n_shares.append(len(shares))
     return np.array(shares, np.int64).reshape(-1), np.array(n_shares, np.int64)
 

@@ -1,13 +1,15 @@
-"""The entry point train_together: `train_steps` for threads that share each step. It is compiled when first used.
+"""The entry point train_together: `train_steps` for threads that share each step. It is compiled
+when first used.
 
-A step on a block has two phases: the columns of the batch, forward and back; the parameters, their gradient and update.
-With options, whose update needs the gradient of all parameters, that is a third phase of the last block. Each phase is
-cut into units, which threads claim: their own ones first, then those that others have not begun. A thread
-that does not run claims none, and nobody waits for it. Every number is computed in one unit, in the order of
-`train_steps`: neither the number of threads nor who does what shows in any bit.
+A step on a block has two phases: the columns of the batch, forward and back; the parameters, their
+gradient and update. With options, whose update needs the gradient of all parameters, that is a
+third phase of the last block. Each phase is cut into units, which threads claim: their own ones
+first, then those that others have not begun. A thread that does not run claims none, and nobody
+waits for it. Every number is computed in one unit, in the order of `train_steps`: neither the
+number of threads nor who does what shows in any bit.
 
-Only who has claimed a unit reads the caller's arrays or writes to any but its own: when all units are done, the caller
-goes on, and a late thread finds that there is nothing left.
+Only who has claimed a unit reads the caller's arrays or writes to any but its own: when all units
+are done, the caller goes on, and a late thread finds that there is nothing left.
 """
 
 import math
@@ -36,7 +38,8 @@ from fastnn.fused.team import AWAY, BAD, DONE, LINE, PARTS, SLEEPERS, TIME, Shar
 def claim(share, before, n):
     """Return a unit of a phase that has `n` for each thread, or -1 where all are claimed.
 
-    Each thread had `before` units in the phases before; it has claimed as many, so who comes late claims nothing.
+    Each thread had `before` units in the phases before; it has claimed as many, so who comes late
+    claims nothing.
     """
     for k in range(share.n):
         t = share.t + k if share.t + k < share.n else share.t + k - share.n
@@ -51,22 +54,32 @@ def claim(share, before, n):
 @inlined
 def finish(share, n, goal):
     """Add `n` units to those that are done; who reaches the goal wakes those that wait for it."""
-    numbers, place = share.numbers, share.n * LINE
-    if n > 0 and added(numbers, place + DONE, n) + n == goal and observed(numbers, place + SLEEPERS) > 0:
+    numbers = share.numbers
+    place = share.n * LINE
+    if (
+        n > 0
+        and added(numbers, place + DONE, n) + n == goal
+        and observed(numbers, place + SLEEPERS) > 0
+    ):
         futex(share.sleeper, share.futex, numbers, place + DONE, WAKE, share.n, place + TIME)
 
 
 @inlined
 def wait(share, goal):
-    """Wait until so many units are done; return how many are: AWAY or more when the first thread is through."""
-    numbers, place, ticks = share.numbers, share.n * LINE, 0
+    """Wait until so many units are done; return how many are: AWAY or more when the first thread is
+    through.
+    """
+    numbers = share.numbers
+    place = share.n * LINE
+    ticks = 0
     done = observed(numbers, place + DONE)
     while done < goal:
         if ticks < share.ticks:
             ticks += relax(numbers)
         elif share.futex == 0:
             nap(share.sleeper)
-        else:  # in this order: who sees no sleeper has changed the number before it is looked at once more
+        # in this order: who sees no sleeper has changed the number before it is looked at once more
+        else:
             added(numbers, place + SLEEPERS, 1)
             futex(share.sleeper, share.futex, numbers, place + DONE, WAIT, done, place + TIME)
             added(numbers, place + SLEEPERS, -1)
@@ -84,7 +97,8 @@ def send_away(share):
 
 @inlined
 def divide_columns(share, width, lanes):
-    """Write the first column of each unit to `share.first_column`, and behind them the last one's end.
+    """Write the first column of each unit to `share.first_column`, and behind them the last one's
+    end.
 
     The columns of a unit are whole vectors, so that no two threads write to one.
     """
@@ -94,9 +108,12 @@ def divide_columns(share, width, lanes):
 
 @inlined
 def do_columns(unit, vectors, beta_products, scratch, model, spec, data, steps, share):
-    """Do a unit of columns; the first one also has what is the same for the step: weights, constants, the penalty."""
+    """Do a unit of columns; the first one also has what is the same for the step: weights,
+    constants, the penalty.
+    """
     u, s, begin, end, is_new = unit
-    rows, n = offset(steps.rows, begin), end - begin
+    rows = offset(steps.rows, begin)
+    n = end - begin
     if u == 0:
         if is_new:
             put(share.weights, 1, sum_weights(data, rows, n))
@@ -108,7 +125,8 @@ def do_columns(unit, vectors, beta_products, scratch, model, spec, data, steps, 
         if end == get(steps.stop, s) and divisor > 0:
             divisor = divisor if model.mean else 1.0
             set_step_constants(scratch, spec, beta_products, get(steps.learning_rate, s), divisor)
-    first, stop = get(share.first_column, u), get(share.first_column, u + 1)
+    first = get(share.first_column, u)
+    stop = get(share.first_column, u + 1)
     if first < stop:
         if is_new:
             look_up(scratch, data, rows, n, stop, get(model.layers, FAN_IN), model.n_outputs, first)
@@ -117,18 +135,25 @@ def do_columns(unit, vectors, beta_products, scratch, model, spec, data, steps, 
 
 @inlined
 def do_parameters(unit, vectors, scratch, model, spec, steps, share):
-    """Do a unit of parameters, the first one the loss too; tell all threads of a step that is not finite."""
+    """Do a unit of parameters, the first one the loss too; tell all threads of a step that is not
+    finite.
+    """
     u, s, begin, end, _ = unit
-    first, stop, width = get(steps.start, s), get(steps.stop, s), padded(end - begin, lanes_of(vectors))
+    first = get(steps.start, s)
+    stop = get(steps.stop, s)
+    width = padded(end - begin, lanes_of(vectors))
     divisor = get(share.weights, 0)
     learning = end == stop and divisor > 0  # only the last block updates
     then = 0
     if learning and spec.code >= 0 and spec.clip_norm == 0:
         then = propagation.UPDATE
-    elif learning and (spec.code < 0 or 0 < spec.clip_norm < math.inf):  # the gradient itself is wanted, or its length
+    # the gradient itself is wanted, or its length
+    elif learning and (spec.code < 0 or 0 < spec.clip_norm < math.inf):
         then = propagation.FINISH
     store(scratch.nan_flag, 0, zero(vectors))
-    propagation.share_parameters(scratch, model, spec, vectors, share, u, width, begin == first, then)
+    propagation.share_parameters(
+        scratch, model, spec, vectors, share, u, width, begin == first, then
+    )
     is_good = horizontal_sum(load(scratch.nan_flag, 0)) == 0
     if u == 0:
         propagation.share_loss(scratch, model, share)
@@ -145,11 +170,14 @@ def do_parameters(unit, vectors, scratch, model, spec, steps, share):
 
 @inlined
 def do_options(unit, vectors, scratch, model, spec, share, is_first):
-    """Update a unit of parameters with the options in `spec`; tell all threads of a step that is not finite."""
+    """Update a unit of parameters with the options in `spec`; tell all threads of a step that is
+    not finite.
+    """
     u, s, _, _, _ = unit
     if get(share.weights, 0) > 0:
         is_clipped = spec.clip_norm < math.inf
-        if is_clipped and is_first:  # each thread finds the length: waiting for the one that does would take as long
+        # each thread finds the length: waiting for the one that does would take as long
+        if is_clipped and is_first:
             clip(scratch, model.n_params, spec.clip_norm)
         store(scratch.nan_flag, 0, zero(vectors))
         propagation.share_scaled_step(scratch, model, spec, vectors, share, u, is_clipped)
@@ -171,38 +199,61 @@ def do_unit(phase, unit, vectors, beta_products, scratch, model, spec, of_steps,
 
 @partial(entry, **TRAINING, share=Share)
 def train_together(vectors, beta_products, n_steps, scratch, model, spec, data, steps, share):
-    """Train like `train_steps`, as one thread of a team; return the good steps, to the first thread.
+    """Train like `train_steps`, as one thread of a team; return the good steps, to the first
+    thread.
 
     Each thread has buffers of its own, see `team.make_scratches`.
     """
-    vectors, beta_products, scratch, model = unpack(vectors), unpack(beta_products), unpack(scratch), unpack(model)
-    spec, data, steps, share = unpack(spec), unpack(data), unpack(steps), unpack(share)
+    vectors = unpack(vectors)
+    beta_products = unpack(beta_products)
+    scratch = unpack(scratch)
+    model = unpack(model)
+    spec = unpack(spec)
+    data = unpack(data)
+    steps = unpack(steps)
+    share = unpack(share)
     of_steps = data, steps, share
     if share.t == 0:
         finish(share, 1, 0)
     done = wait(share, 0)
-    before, s, is_good, gathered, gathered_end = 0, 0, True, -1, -1  # the last two: the block in the panels
+    # the last two: the block in the panels
+    before, s, is_good, gathered, gathered_end = (0, 0, True, -1, -1)
     while s < n_steps and is_good and done < AWAY:
-        begin, stop = get(steps.start, s), get(steps.stop, s)
+        begin = get(steps.start, s)
+        stop = get(steps.stop, s)
         while begin < stop and done < AWAY:
             end = min(begin + model.block, stop)
             is_new = begin != gathered or end != gathered_end
             if is_new:
                 divide_columns(share, padded(end - begin, lanes_of(vectors)), lanes_of(vectors))
             for phase in range(3 if spec.clip_norm > 0 and end == stop else 2):
-                n_units, n = 0, PARTS if phase > 0 else 1
+                n_units = 0
+                n = PARTS if phase > 0 else 1
                 u = claim(share, before, n)
                 while u >= 0:
                     unit = u, s, begin, end, is_new
-                    do_unit(phase, unit, vectors, beta_products, scratch, model, spec, of_steps, n_units == 0)
+                    do_unit(
+                        phase,
+                        unit,
+                        vectors,
+                        beta_products,
+                        scratch,
+                        model,
+                        spec,
+                        of_steps,
+                        n_units == 0,
+                    )
                     n_units += 1
                     u = claim(share, before, n)
                 before += n
                 finish(share, n_units, share.n * before)
-                # A phase reads what all units of the one before have written, and writes what these have read.
+                # A phase reads what all units of the one before have written, and writes what these
+                # have read.
                 done = wait(share, share.n * before)
             is_good = observed(share.numbers, share.n * LINE + BAD) != s + 1
-            gathered, gathered_end, begin = begin, end, end
+            gathered = begin
+            gathered_end = end
+            begin = end
         s += is_good
     if share.t == 0:
         send_away(share)

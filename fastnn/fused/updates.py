@@ -1,10 +1,13 @@
-"""The optimizers' steps on the flat vectors, and the loops of the same shape that finish and add gradients.
+"""The optimizers' steps on the flat vectors, and the loops of the same shape that finish and add
+gradients.
 
-A loop goes through a layer's numbers, weights and then biases, a vector at a time. The last vector may reach into the
-next layer or the padding: it is computed whole, and the numbers there are stored as they were.
+A loop goes through a layer's numbers, weights and then biases, a vector at a time. The last vector
+may reach into the next layer or the padding: it is computed whole, and the numbers there are stored
+as they were.
 
-An optimizer is a formula on single vectors in the registry `_UPDATES`, like its function in `UPDATES` of
-`fastnn/reference.py`. Its constants stand in `Scratch.update_constants`, in the order of `Optimizer.constants`.
+An optimizer is a formula on single vectors in the registry `_UPDATES`, like its function in
+`UPDATES` of `fastnn/reference.py`. Its constants stand in `Scratch.update_constants`, in the order
+of `Optimizer.constants`.
 """
 
 import copy
@@ -70,21 +73,29 @@ class State(NamedTuple):
 
 
 class Constants:
-    """The update constants, each in every lane of a vector; read once, before a loop, for its stores may alias them."""
+    """The update constants, each in every lane of a vector; read once, before a loop, for its
+    stores may alias them.
+    """
 
     def __init__(self, pointer):
         c = [splat(pointer, k) for k in range(N_CONSTANTS)]
-        self.alpha, self.scale, self.rate, self.decay = c[ALPHA], c[SCALE], c[RATE], c[DECAY]
+        self.alpha = c[ALPHA]
+        self.scale = c[SCALE]
+        self.rate = c[RATE]
+        self.decay = c[DECAY]
         self.hyper = c[HYPER:]  # the optimizer's own
 
     def times(self, factor):
         """Return these constants with the learning rate times a vector of factors."""
         own = copy.copy(self)
-        own.rate, own.decay = self.rate * factor, self.decay * factor
+        own.rate = self.rate * factor
+        own.decay = self.decay * factor
         return own
 
     def finish(self, g, p, is_weight):
-        """Return the gradient with the penalty's part, for weights, divided by the batch's sum of row weights."""
+        """Return the gradient with the penalty's part, for weights, divided by the batch's sum of
+        row weights.
+        """
         return fma(self.alpha * is_weight, p, g) * self.scale
 
 
@@ -95,12 +106,15 @@ class Update(NamedTuple):
     formula: Callable  # of (p, g, slots, constants, is_weight)
 
     def step(self, state, constants, i, is_weight, gradient_of, flag, n=None):
-        """Step at the vector from number i on; with `n`, only its first n lanes change. Add to the list `flag`."""
+        """Step at the vector from number i on; with `n`, only its first n lanes change. Add to the
+        list `flag`.
+        """
         offsets = [i] + [(j + 1) * state.stride + i for j in range(self.n_slots)]
         p, *slots = old = [load(state.vectors, k) for k in offsets]
         new = self.formula(p, gradient_of(p), slots, constants, is_weight)
         if n is not None:
-            # The branch chooses among whole vectors: a store under a mask would hold up the loads of the next step.
+            # The branch chooses among whole vectors: a store under a mask would hold up the loads
+            # of the next step.
             blended = [blend_prefix(n, y, x) for x, y in zip(old, new, strict=True)]
             new = choose(n >= lanes_of(state.vectors), lambda: new, lambda: blended)
         for k, x in zip(offsets, new, strict=True):
@@ -110,11 +124,21 @@ class Update(NamedTuple):
     def step_at_border(self, state, constants, i, n, biases, gradient_of, flag):
         """Step at a vector that may hold weights, biases and what lies behind them."""
         is_weight = blend_prefix(biases - i, like(zero(state.vectors), 1.0), zero(state.vectors))
-        self.step(state, constants, i, is_weight, lambda p: constants.finish(gradient_of(p), p, is_weight), flag, n)
+        self.step(
+            state,
+            constants,
+            i,
+            is_weight,
+            lambda p: constants.finish(gradient_of(p), p, is_weight),
+            flag,
+            n,
+        )
 
 
 def _of_any(loop):
-    """Return a function like ``loop(optimizer, ...)`` that takes the optimizer's code in place of an `Update`."""
+    """Return a function like ``loop(optimizer, ...)`` that takes the optimizer's code in place of
+    an `Update`.
+    """
 
     @outlined
     @wraps(loop)
@@ -125,7 +149,9 @@ def _of_any(loop):
 
 
 def _walk(start, stop, lanes, *kept):
-    """Iterate over the vectors of a range: (its first number, how many numbers are left from there on)."""
+    """Iterate over the vectors of a range: (its first number, how many numbers are left from there
+    on).
+    """
     for k in each(ceil_div(stop - start, lanes), *kept):
         i = start + k * lanes
         yield i, stop - i
@@ -133,13 +159,21 @@ def _walk(start, stop, lanes, *kept):
 
 @_of_any
 def update(optimizer, state, gradient, start, biases, end):
-    """Step on weights from `start` on and biases from `biases` on, up to `end`, by the gradient (padded n_params,)."""
-    L, one, constants = lanes_of(state.vectors), like(zero(state.vectors), 1.0), Constants(state.constants)
-    # Vectors that hold weights only need no blending; then come the one that may hold both, and those of biases.
-    count, flag = (biases - start) // L, [load(state.nan_flag, 0)]
+    """Step on weights from `start` on and biases from `biases` on, up to `end`, by the gradient
+    (padded n_params,).
+    """
+    L = lanes_of(state.vectors)
+    one = like(zero(state.vectors), 1.0)
+    constants = Constants(state.constants)
+    # Vectors that hold weights only need no blending; then come the one that may hold both, and
+    # those of biases.
+    count = (biases - start) // L
+    flag = [load(state.nan_flag, 0)]
     for k in each(count, flag):
         i = start + k * L
-        optimizer.step(state, constants, i, one, lambda p: constants.finish(load(gradient, i), p, one), flag)
+        optimizer.step(
+            state, constants, i, one, lambda p: constants.finish(load(gradient, i), p, one), flag
+        )
     for i, n in _walk(start + count * L, end, L, flag):
         optimizer.step_at_border(state, constants, i, n, biases, lambda p: load(gradient, i), flag)
     store(state.nan_flag, 0, flag[0])
@@ -147,35 +181,47 @@ def update(optimizer, state, gradient, start, biases, end):
 
 @_of_any
 def small_layer_update(optimizer, state, A, D, gather_indices, times_bias, start, biases, end):
-    """Step on a small layer by its gradient from narrow panels, A (fan_in + 1, width), D (fan_out + 1, width).
+    """Step on a small layer by its gradient from narrow panels, A (fan_in + 1, width), D (fan_out +
+    1, width).
 
-    For so small a layer a register tile is mostly empty, and scalar stores followed by vector loads would stall the
-    update. So the gradient is made on the way: each number is the horizontal sum of one product of a row of A and a row
-    of D, and `Model.gather_indices` says of which. A bias is the weight of an input that is always 1, the last row of
-    A; the delta of one that all neurons share is the sum of theirs, the last row of D.
+    For so small a layer a register tile is mostly empty, and scalar stores followed by vector loads
+    would stall the update. So the gradient is made on the way: each number is the horizontal sum of
+    one product of a row of A and a row of D, and `Model.gather_indices` says of which. A bias is
+    the weight of an input that is always 1, the last row of A; the delta of one that all neurons
+    share is the sum of theirs, the last row of D.
 
-    A is `Strided`. A narrow panel is one of one vector, and the indices are offsets in it; or one of as many columns of
-    many networks, in any number, and the indices are those of rows.
+    A is `Strided`. A narrow panel is one of one vector, and the indices are offsets in it; or one
+    of as many columns of many networks, in any number, and the indices are those of rows.
     """
-    one, constants = like(zero(state.vectors), 1.0), Constants(state.constants)
+    one = like(zero(state.vectors), 1.0)
+    constants = Constants(state.constants)
     flag, lanes, (A, width) = [load(state.nan_flag, 0)], range(lanes_of(state.vectors)), A
     if has_many(A):  # as in `matmul.weight_gradient`; a bias of a single row is never -0.0 here
         rest = pick(has_padding(A, width) & (width > 1), zero(A), -zero(A))
-    unit, width = width if has_many(A) else 1, narrow_width(A, width)
+    unit = width if has_many(A) else 1
+    width = narrow_width(A, width)
     for i, n in _walk(start, end, len(lanes), flag):
 
         def gradient_of(p):
             k = i - start
-            rows = [[get(gather_indices, 2 * (k + j) + side) * unit for side in (0, 1)] for j in lanes]
+            rows = [
+                [get(gather_indices, 2 * (k + j) + side) * unit for side in (0, 1)] for j in lanes
+            ]
             acc = [zero(A)] * len(lanes)
             for columns in each_lane(A, width, acc):
                 for b in columns(row_lanes_of(A), acc):  # one in each lane
-                    acc[:] = [fma(load(A, a + b), load(D, d + b), s) for s, (a, d) in zip(acc, rows, strict=True)]
+                    acc[:] = [
+                        fma(load(A, a + b), load(D, d + b), s)
+                        for s, (a, d) in zip(acc, rows, strict=True)
+                    ]
             if has_many(A):
                 acc[0] = acc[0] + rest
-            # As many sums as there are lanes are folded together: 7 or 15 additions of vectors, not 24 or 64.
+            # As many sums as there are lanes are folded together: 7 or 15 additions of vectors, not
+            # 24 or 64.
             g = horizontal_sums(acc)
-            return choose(times_bias, lambda: [g * blend_prefix(biases - i, one, p)], lambda: [g])[0]
+            return choose(times_bias, lambda: [g * blend_prefix(biases - i, one, p)], lambda: [g])[
+                0
+            ]
 
         optimizer.step_at_border(state, constants, i, n, biases, gradient_of, flag)
     store(state.nan_flag, 0, flag[0])
@@ -183,14 +229,19 @@ def small_layer_update(optimizer, state, A, D, gather_indices, times_bias, start
 
 @_of_any
 def row_update(optimizer, state, a, d, start, fan_in, fan_out, is_final):
-    """Step on the weights from `start` on by the gradient ``a[i] * d[o]``, a (fan_in,), d (fan_out,).
+    """Step on the weights from `start` on by the gradient ``a[i] * d[o]``, a (fan_in,), d
+    (fan_out,).
 
     `is_final`: the gradient needs no penalty and no division.
     """
-    L, one, constants = lanes_of(state.vectors), like(zero(state.vectors), 1.0), Constants(state.constants)
-    # Down the columns of W, so that delta stays in registers; with slots there is no room for more than one vector.
+    L = lanes_of(state.vectors)
+    one = like(zero(state.vectors), 1.0)
+    constants = Constants(state.constants)
+    # Down the columns of W, so that delta stays in registers; with slots there is no room for more
+    # than one vector.
     for n, tile in sweep(fan_out // L, ROW_TILES if optimizer.n_slots == 0 else ROW_TILES[-1:]):
-        d_n, flag = [load(d, (n + v) * L) for v in range(tile)], [load(state.nan_flag, 0)]
+        d_n = [load(d, (n + v) * L) for v in range(tile)]
+        flag = [load(state.nan_flag, 0)]
         for i in each(fan_in, flag):
             a_i = splat(a, i)
             for v in range(tile):
@@ -199,29 +250,43 @@ def row_update(optimizer, state, a, d, start, fan_in, fan_out, is_final):
                     g = fma(a_i, d_n[v], zero(state.vectors))
                     return choose(is_final, lambda: [g], lambda: [constants.finish(g, p, one)])[0]
 
-                optimizer.step(state, constants, start + i * fan_out + (n + v) * L, one, gradient_of, flag)
+                optimizer.step(
+                    state, constants, start + i * fan_out + (n + v) * L, one, gradient_of, flag
+                )
         store(state.nan_flag, 0, flag[0])
 
 
 @_of_any
 def scaled_update(optimizer, state, gradient, factors, is_weight, start, end, is_finished):
-    """Step on the parameters from `start` to `end`, at the rate times `factors`. Where a factor is 0, nothing changes.
+    """Step on the parameters from `start` to `end`, at the rate times `factors`. Where a factor is
+    0, nothing changes.
 
-    `is_finished`: the gradient needs no penalty, and is only multiplied with SCALE. All arrays are (padded n_params,).
+    `is_finished`: the gradient needs no penalty, and is only multiplied with SCALE. All arrays are
+    (padded n_params,).
     """
-    constants, flag, nothing = Constants(state.constants), [load(state.nan_flag, 0)], zero(state.vectors)
+    constants = Constants(state.constants)
+    flag = [load(state.nan_flag, 0)]
+    nothing = zero(state.vectors)
     for i, n in _walk(start, end, lanes_of(state.vectors), flag):
         factor = load(factors, i)
         own = constants.times(factor)
 
         def formula(p, g, slots, _, is_weight, factor=factor, own=own):
             new = optimizer.formula(p, g, slots, own, is_weight)
-            return [where_gt(factor, nothing, x, old) for x, old in zip(new, [p, *slots], strict=True)]
+            return [
+                where_gt(factor, nothing, x, old) for x, old in zip(new, [p, *slots], strict=True)
+            ]
 
-        scaled, g, weights = optimizer._replace(formula=formula), load(gradient, i), load(is_weight, i)
+        scaled = optimizer._replace(formula=formula)
+        g = load(gradient, i)
+        weights = load(is_weight, i)
 
         def gradient_of(p, g=g, weights=weights):
-            return choose(is_finished, lambda: [g * constants.scale], lambda: [constants.finish(g, p, weights)])[0]
+            return choose(
+                is_finished,
+                lambda: [g * constants.scale],
+                lambda: [constants.finish(g, p, weights)],
+            )[0]
 
         scaled.step(state, own, i, weights, gradient_of, flag, n)
     store(state.nan_flag, 0, flag[0])
@@ -229,9 +294,14 @@ def scaled_update(optimizer, state, gradient, factors, is_weight, start, end, is
 
 @traced
 def finish_gradients(scratch, model, params):
-    """Finish `scratch.gradient` in place: ``(g + alpha p) * scale``, which an update does on the way."""
-    gradient, constants = scratch.gradient, scratch.update_constants
-    nothing, alpha, scale = zero(gradient), splat(constants, ALPHA), splat(constants, SCALE)
+    """Finish `scratch.gradient` in place: ``(g + alpha p) * scale``, which an update does on the
+    way.
+    """
+    gradient = scratch.gradient
+    constants = scratch.update_constants
+    nothing = zero(gradient)
+    alpha = splat(constants, ALPHA)
+    scale = splat(constants, SCALE)
     for _, layer in each_layer(model):
         biases = layer.bias
         for i, n in _walk(layer.weight, biases + layer.n_bias, lanes_of(gradient)):
@@ -250,8 +320,12 @@ def add(gradient, layer, block_gradient):
 
 @traced
 def square_weights(scratch, model, params):
-    """Write the sum of the squares of all weights to `scratch.squares`: each layer's over the lanes, from the first."""
-    L, nothing, s = lanes_of(params), zero(params), [zero(params)]
+    """Write the sum of the squares of all weights to `scratch.squares`: each layer's over the
+    lanes, from the first.
+    """
+    L = lanes_of(params)
+    nothing = zero(params)
+    s = [zero(params)]
     for lane in each_lane(params, row_lanes_of(params), s):
         for l in each(model.n_layers, s):
             layer = layer_at(model, l)
@@ -263,19 +337,25 @@ def square_weights(scratch, model, params):
 
 
 def flush(x):
-    """Return 0 where |x| is below the smallest normal number, which a CPU computes with 20 times slower; NaN passes."""
+    """Return 0 where |x| is below the smallest normal number, which a CPU computes with 20 times
+    slower; NaN passes.
+    """
     tiny = like(x, 2.0**-1022 if is_double(x) else 2.0**-126)
     return where_gt(tiny, absolute(x), like(x, 0.0), x)
 
 
 def _square(g, factor):
-    """Return factor g**2, of a g that is not below LEAST_SQUARED, so that no moment of squares is subnormal."""
-    least, size = like(g, LEAST_SQUARED["float64" if is_double(g) else "float32"]), absolute(g)
+    """Return factor g**2, of a g that is not below LEAST_SQUARED, so that no moment of squares is
+    subnormal.
+    """
+    least = like(g, LEAST_SQUARED["float64" if is_double(g) else "float32"])
+    size = absolute(g)
     size = where_gt(least, size, least, size)
     return factor * size * size
 
 
-# The formulas, on vectors: ``formula(p, g, slots, constants, is_weight)`` returns the new p and slots.
+# The formulas, on vectors: ``formula(p, g, slots, constants, is_weight)`` returns the new p and
+# slots.
 
 
 def plain_sgd(p, g, slots, constants, is_weight):
@@ -320,16 +400,22 @@ def rmsprop(p, g, slots, constants, is_weight):
 
 
 def rprop(p, g, slots, constants, is_weight):
-    """Return p less its own step in the direction of g, which grows while g keeps its sign and shrinks else."""
+    """Return p less its own step in the direction of g, which grows while g keeps its sign and
+    shrinks else.
+    """
     last, size = slots
     grow, shrink, smallest, largest, *_ = constants.hyper
     nothing = like(p, 0.0)
-    size = where_gt(size, nothing, size, constants.rate)  # a step size of 0: p has not been updated yet
+    # a step size of 0: p has not been updated yet
+    size = where_gt(size, nothing, size, constants.rate)
     agreement = g * last
-    grown, shrunk = size * grow, size * shrink
-    grown, shrunk = where_gt(grown, largest, largest, grown), where_gt(smallest, shrunk, smallest, shrunk)
+    grown = size * grow
+    shrunk = size * shrink
+    grown = where_gt(grown, largest, largest, grown)
+    shrunk = where_gt(smallest, shrunk, smallest, shrunk)
     size = where_gt(agreement, nothing, grown, where_gt(nothing, agreement, shrunk, size))
-    g = where_gt(nothing, agreement, nothing, g)  # after a change of sign p waits for one step (iRprop-)
+    # after a change of sign p waits for one step (iRprop-)
+    g = where_gt(nothing, agreement, nothing, g)
     step = where_gt(absolute(g), nothing, copysign(size, g), g * size)  # 0 for g = 0, NaN for NaN
     return [p - step, g, size]
 

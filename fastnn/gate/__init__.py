@@ -1,17 +1,26 @@
 """The performance gate: is one program slower than another? Deprecated: it goes in 0.5.
 
-A side is any command that prints JSON, which `measure` writes and `read` reads; nothing here knows of neural networks.
-`compare` runs both sides and judges, `report` shows the result. The format is that of ``fastnn bench --json -``, of
-which the gate reads this part::
+A side is any command that prints JSON, which `measure` writes and `read` reads; nothing here knows
+of neural networks. `compare` runs both sides and judges, `report` shows the result. The format is
+that of ``fastnn bench --json -``, of which the gate reads this part::
 
-    {"format": 1,
-     "trainings": [{"workload": "digits", "dtype": "float32", "backend": "numba", "seconds": [5.8e-06, 5.9e-06]}],
-     "starts": [{"what": "first call", "seconds": [0.31]}],
-     "memory": [{"what": "most of the process", "bytes": [171966464]}],
-     "counts": {"kernels compiled": 0}}
+    {
+        "format": 1,
+        "trainings": [
+            {
+                "workload": "digits",
+                "dtype": "float32",
+                "backend": "numba",
+                "seconds": [5.8e-06, 5.9e-06],
+            }
+        ],
+        "starts": [{"what": "first call", "seconds": [0.31]}],
+        "memory": [{"what": "most of the process", "bytes": [171966464]}],
+        "counts": {"kernels compiled": 0},
+    }
 
-All but one of the lists and counts may be missing, and so may ``dtype`` and ``backend``. A count is a whole number of
-which more is worse.
+All but one of the lists and counts may be missing, and so may ``dtype`` and ``backend``. A count is
+a whole number of which more is worse.
 """
 
 import json
@@ -29,20 +38,27 @@ from fastnn.measuring.timing import repeated, sampled
 __all__ = ["measure"]
 
 DEPRECATED = (
-    "fastnn.gate and the command fastnn gate go in 0.5: use pytest-benchmark to compare two versions in one job, or "
+    "fastnn.gate and the command fastnn gate go in 0.5: use pytest-benchmark to compare two "
+    "versions in one job, or "
     "asv to follow a program from commit to commit, see docs/howto/performance-tracking.md"
 )
 
-TAIL, WIDTH = 5, 300  # Lines of a failed command's errors that are shown, and the characters of each
+# Lines of a failed command's errors that are shown, and the characters of each
+TAIL, WIDTH = (5, 300)
 
-FORMAT = 1  # The version of the JSON that ``fastnn bench`` writes and the gate reads; another number cannot be read
+# The version of the JSON that ``fastnn bench`` writes and the gate reads; another number cannot be
+# read
+FORMAT = 1
 
 CLOCK = time.perf_counter if sys.platform == "win32" else time.process_time
-"""Processor time, to which other programs do not add. On Windows wall time: its processor time has steps of 16 ms."""
+"""Processor time, to which other programs do not add. On Windows wall time: its processor time has
+steps of 16 ms."""
 
 
 class CommandError(FastnnError):
-    """A command failed, printed something else than the gate can read, or has nothing in common with the other one."""
+    """A command failed, printed something else than the gate can read, or has nothing in common
+    with the other one.
+    """
 
 
 class Quantity(NamedTuple):
@@ -60,7 +76,8 @@ class Sample(NamedTuple):
     seconds: float  # From the process's start to its end
 
 
-# Of each list: the fields that make up the name, the first of them required, and the field of the numbers.
+# Of each list: the fields that make up the name, the first of them required, and the field of the
+# numbers.
 _LISTS = {
     "trainings": (("workload", "dtype", "backend"), "seconds"),
     "starts": (("what",), "seconds"),
@@ -69,9 +86,13 @@ _LISTS = {
 
 
 def run(command: str) -> Sample:
-    """Run a command by the shell, and read what it prints on stdout; a `CommandError` shows the stderr of a failure."""
+    """Run a command by the shell, and read what it prints on stdout; a `CommandError` shows the
+    stderr of a failure.
+    """
     start = time.perf_counter()
-    done = subprocess.run(command, shell=True, capture_output=True, encoding="utf-8", errors="replace")
+    done = subprocess.run(
+        command, shell=True, capture_output=True, encoding="utf-8", errors="replace"
+    )
     seconds = time.perf_counter() - start
     if done.returncode:
         lines = done.stderr.strip().splitlines()[-TAIL:] or ["(it printed nothing on stderr)"]
@@ -80,16 +101,22 @@ def run(command: str) -> Sample:
     try:
         return Sample(*read(done.stdout), seconds)
     except ValueError as error:
-        raise CommandError(f"`{command}` printed no JSON in the format of `fastnn bench --json -`: {error}") from error
+        raise CommandError(
+            f"`{command}` printed no JSON in the format of `fastnn bench --json -`: {error}"
+        ) from error
 
 
 def read(text: str) -> tuple[dict[Quantity, float], dict[str, int]]:
-    """Return the measurements of a report, and its counts; a ValueError says what is wrong with a text that is none."""
+    """Return the measurements of a report, and its counts; a ValueError says what is wrong with a
+    text that is none.
+    """
     try:
         report = json.loads(text)
     except json.JSONDecodeError as error:
         begin = text.strip()[:60]
-        raise ValueError(f"{error}; it begins with {begin!r}" if begin else "it printed nothing") from error
+        raise ValueError(
+            f"{error}; it begins with {begin!r}" if begin else "it printed nothing"
+        ) from error
     except RecursionError as error:
         raise ValueError("it is nested too deeply") from error
     if not isinstance(report, dict):
@@ -101,7 +128,9 @@ def read(text: str) -> tuple[dict[Quantity, float], dict[str, int]]:
         for i, entry in enumerate(_typed(report.get(kind, []), list, kind)):
             where = f"{kind}[{i}]"
             _typed(_typed(entry, dict, where).get(fields[0]), str, f"{where}.{fields[0]}")
-            quantity = Quantity(kind, ", ".join(str(entry[field]) for field in fields if entry.get(field)))
+            quantity = Quantity(
+                kind, ", ".join(str(entry[field]) for field in fields if entry.get(field))
+            )
             if quantity in values:
                 raise ValueError(f"{where} has the name of an earlier one, {quantity.name!r:.100}")
             values[quantity] = _median(entry.get(numbers), f"{where}.{numbers}")
@@ -124,7 +153,11 @@ def _median(numbers: Any, where: str) -> float:
     if not _typed(numbers, list, where):
         raise ValueError(f"{where} is empty")
     for number in numbers:
-        if isinstance(number, bool) or not isinstance(number, int | float) or not 0 < number <= sys.float_info.max:
+        if (
+            isinstance(number, bool)
+            or not isinstance(number, int | float)
+            or not 0 < number <= sys.float_info.max
+        ):
             raise ValueError(f"{where} must hold positive numbers, not {number!r:.50}")
     return float(median(numbers))
 
@@ -153,7 +186,8 @@ def measure(
     Parameters
     ----------
     functions : mapping of str to callable
-        What to time, by name. Each is called once to warm up, and then so often that a sample takes `sample_seconds`.
+        What to time, by name. Each is called once to warm up, and then so often that a sample takes
+        `sample_seconds`.
     counts : mapping of str to int, optional
         Whole numbers of which more is worse, such as kernels compiled in a warm process.
     starts, memory : mapping of str to sequence of float, optional
@@ -163,8 +197,8 @@ def measure(
     sample_seconds : float
         10 ms or more, so that the clock does not matter.
     clock : callable
-        Gives seconds. The processor time of this process, on Windows the time of day; `time.perf_counter` where what
-        is measured waits, or runs in several threads.
+        Gives seconds. The processor time of this process, on Windows the time of day;
+        `time.perf_counter` where what is measured waits, or runs in several threads.
 
     Returns
     -------
@@ -180,14 +214,20 @@ def measure(
     """
     warn(DeprecationWarning(DEPRECATED))
     if not isinstance(functions, Mapping):
-        raise TypeError(f"functions must be a mapping, such as {{'name': function}}, not {shown(functions)}")
+        raise TypeError(
+            f"functions must be a mapping, such as {{'name': function}}, not {shown(functions)}"
+        )
     runs = {name: repeated(function) for name, function in functions.items()}
     timings = sampled(runs, sample_seconds, samples, clock)
     report = {
         "format": FORMAT,
         "trainings": [{"workload": name, "seconds": seconds} for name, seconds in timings.items()],
-        "starts": [{"what": name, "seconds": list(seconds)} for name, seconds in (starts or {}).items()],
-        "memory": [{"what": name, "bytes": list(numbers)} for name, numbers in (memory or {}).items()],
+        "starts": [
+            {"what": name, "seconds": list(seconds)} for name, seconds in (starts or {}).items()
+        ],
+        "memory": [
+            {"what": name, "bytes": list(numbers)} for name, numbers in (memory or {}).items()
+        ],
         "counts": dict(counts or {}),
     }
     text = json.dumps(report)

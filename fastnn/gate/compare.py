@@ -1,8 +1,10 @@
-"""Compare two commands: run them in turn, pair by pair, until every ratio is decided; run again what looks slower.
+"""Compare two commands: run them in turn, pair by pair, until every ratio is decided; run again
+what looks slower.
 
-The two runs of a pair are neighbors in time, so what slows the machine for longer than a pair cancels in the ratio;
-the order within the pairs alternates (base head, head base), so that a drift cancels too. A disturbance
-of a single run makes an outlier, which does not move the median while outliers are the minority.
+The two runs of a pair are neighbors in time, so what slows the machine for longer than a pair
+cancels in the ratio; the order within the pairs alternates (base head, head base), so that a drift
+cancels too. A disturbance of a single run makes an outlier, which does not move the median while
+outliers are the minority.
 """
 
 import datetime
@@ -22,9 +24,11 @@ from fastnn.measuring.timing import Interval
 FEWEST = 6  # Pairs before anything is decided; then two more at a time, one in each order
 PAIRS = 20  # Pairs at most, in a round; what is undecided then has not been shown to be slower
 THRESHOLD = 1.05
-"""A ratio above it is slower. `tests/gate/test_statistics.py` simulates what it finds, and how often it is wrong."""
+"""A ratio above it is slower. `tests/gate/test_statistics.py` simulates what it finds, and how
+often it is wrong."""
 COARSE = 1.2
-"""The same for starts: a process has one sample, or the system's work with memory and files is a part of it."""
+"""The same for starts: a process has one sample, or the system's work with memory and files is a
+part of it."""
 CONFIDENCE = 0.95  # Level of the interval: about how often it contains the true ratio
 RESAMPLES = 1_000
 SEED = 0  # The same samples always give the same verdict
@@ -36,7 +40,8 @@ Verdict = Literal["slower", "undecided", "no slower", "faster"]
 def interval(pairs: Sequence[Pair]) -> Interval:
     """Return the median ratio of the pairs (base, head), and its bootstrap interval.
 
-    The pairs are drawn again, with replacement, `RESAMPLES` times; the interval holds `CONFIDENCE` of the medians.
+    The pairs are drawn again, with replacement, `RESAMPLES` times; the interval holds `CONFIDENCE`
+    of the medians.
     """
     base, head = np.array(pairs, np.float64).T
     ratios = np.log(head / base)
@@ -53,9 +58,11 @@ def _drawn(n: int) -> NDArray[np.int64]:
 
 
 def judge(ratio: Interval, threshold: float) -> Verdict:
-    """Return "slower" where the whole interval lies above the threshold, "undecided" where that is within.
+    """Return "slower" where the whole interval lies above the threshold, "undecided" where that is
+    within.
 
-    Otherwise it is "no slower", and "faster" where the interval lies as far below 1 as the threshold above.
+    Otherwise it is "no slower", and "faster" where the interval lies as far below 1 as the
+    threshold above.
     """
     if ratio.low > threshold:
         return "slower"
@@ -65,7 +72,9 @@ def judge(ratio: Interval, threshold: float) -> Verdict:
 
 
 class GateSettings(NamedTuple):
-    """The settings of a comparison: the most pairs to run, the threshold, and whether to time at all."""
+    """The settings of a comparison: the most pairs to run, the threshold, and whether to time at
+    all.
+    """
 
     pairs: int = PAIRS
     threshold: float = THRESHOLD
@@ -77,7 +86,9 @@ class GateSettings(NamedTuple):
 
 
 class Sides(NamedTuple):
-    """A count of both sides, or a quantity that only one side measures, so that it is not compared."""
+    """A count of both sides, or a quantity that only one side measures, so that it is not
+    compared.
+    """
 
     quantity: Quantity
     base: float | None  # None where base does not have it
@@ -97,7 +108,8 @@ class Comparison(NamedTuple):
     quantity: Quantity
     threshold: float
     rounds: tuple[tuple[Pair, ...], ...]
-    """(base, head) in seconds or bytes, pair by pair: of the first round, and of the rerun if there was one."""
+    """(base, head) in seconds or bytes, pair by pair: of the first round, and of the rerun if there
+    was one."""
 
     @property
     def ratio(self) -> Interval:
@@ -128,7 +140,11 @@ class Comparison(NamedTuple):
     def verdict(self) -> str:
         """The verdict of both rounds in a few words."""
         verdicts = self.verdicts
-        return "slower once, not again" if verdicts[0] == "slower" and not self.slower else verdicts[-1]
+        return (
+            "slower once, not again"
+            if verdicts[0] == "slower" and not self.slower
+            else verdicts[-1]
+        )
 
 
 class Outcome(NamedTuple):
@@ -139,7 +155,8 @@ class Outcome(NamedTuple):
     base: str
     head: str
     first_runs: Pair
-    """Seconds of each command's first run, which may compile and fill caches; no part of any comparison."""
+    """Seconds of each command's first run, which may compile and fill caches; no part of any
+    comparison."""
     counts: tuple[Sides, ...]
     comparisons: tuple[Comparison, ...]
     alone: tuple[Sides, ...]
@@ -148,7 +165,9 @@ class Outcome(NamedTuple):
     @property
     def gone(self) -> list[str]:
         """Names of what base measures and head does not."""
-        return [sides.quantity.name for sides in (*self.alone, *self.counts) if sides.verdict == "gone"]
+        return [
+            sides.quantity.name for sides in (*self.alone, *self.counts) if sides.verdict == "gone"
+        ]
 
     @property
     def worse(self) -> list[Sides]:
@@ -162,31 +181,43 @@ class Outcome(NamedTuple):
 
 
 def compare(
-    base: str, head: str, settings: GateSettings, after_each: Callable[[str], object] = lambda what: None
+    base: str,
+    head: str,
+    settings: GateSettings,
+    after_each: Callable[[str], object] = lambda what: None,
 ) -> Outcome:
     """Run two commands in turn and say whether the second is slower.
 
-    Both are commands for the shell that print a report (see `fastnn.gate`). Counts come first: where one is
-    worse, nothing is timed. What one side alone measures is not compared. After every run `after_each` is called with
-    what comes next. It is a `CommandError` if a command fails, or if the two measure nothing in common.
+    Both are commands for the shell that print a report (see `fastnn.gate`). Counts come first:
+    where one is worse, nothing is timed. What one side alone measures is not compared. After every
+    run `after_each` is called with what comes next. It is a `CommandError` if a command fails, or
+    if the two measure nothing in common.
     """
     start = time.perf_counter()
 
     def both(what: str, then: str, turned: bool = False) -> tuple[Sample, Sample]:
-        """Run base and head, or head and base; `what` names the second run, `then` what comes after it."""
+        """Run base and head, or head and base; `what` names the second run, `then` what comes after
+        it.
+        """
         samples = []
-        for command, next_one in zip((head, base) if turned else (base, head), (what, then), strict=True):
+        for command, next_one in zip(
+            (head, base) if turned else (base, head), (what, then), strict=True
+        ):
             samples.append(run(command))
             after_each(next_one)
         return (samples[1], samples[0]) if turned else (samples[0], samples[1])
 
-    first, warm = both("first runs", "counting"), both("counting", "timing")
+    first = both("first runs", "counting")
+    warm = both("counting", "timing")
     values, counts = zip(*((sample.values, sample.counts) for sample in warm), strict=True)
     common = [q for q in values[0] if q in values[1]]
     if not counts[0].keys() & counts[1].keys() and not (settings.timed and common):
         what = "measure nothing" if settings.timed else "print no count"
         raise CommandError(f"base and head {what} of the same name, so they cannot be compared")
-    of_counts = (Sides(Quantity("counts", name), *(of.get(name) for of in counts)) for name in counts[0] | counts[1])
+    of_counts = (
+        Sides(Quantity("counts", name), *(of.get(name) for of in counts))
+        for name in counts[0] | counts[1]
+    )
     lone = [q for q in values[0] | values[1] if settings.timed and q not in common]
     outcome = Outcome(
         datetime.date.today().isoformat(),
@@ -201,11 +232,17 @@ def compare(
     )
     if settings.timed and common and not outcome.worse:
         rounds = _round(common, settings, lambda turned: both("timing", "timing", turned), [warm])
-        slower = [q for q in common if judge(interval(rounds[q]), settings.threshold_of(q)) == "slower"]
+        slower = [
+            q for q in common if judge(interval(rounds[q]), settings.threshold_of(q)) == "slower"
+        ]
         what = "timing again"
-        again = _round(slower, settings, lambda turned: both(what, what, turned), []) if slower else {}
+        again = (
+            _round(slower, settings, lambda turned: both(what, what, turned), []) if slower else {}
+        )
         both_rounds = {q: (rounds[q], again[q]) if q in again else (rounds[q],) for q in common}
-        comparisons = (Comparison(q, settings.threshold_of(q), pairs) for q, pairs in both_rounds.items())
+        comparisons = (
+            Comparison(q, settings.threshold_of(q), pairs) for q, pairs in both_rounds.items()
+        )
         outcome = outcome._replace(comparisons=tuple(comparisons))
     return outcome._replace(seconds=time.perf_counter() - start)
 
@@ -216,14 +253,20 @@ def _round(
     run_both: Callable[[bool], tuple[Sample, Sample]],
     begun: Sequence[tuple[Sample, Sample]],
 ) -> dict[Quantity, tuple[Pair, ...]]:
-    """Run pairs in the order base head, head base, and so on, until all is decided or the pairs are used up."""
+    """Run pairs in the order base head, head base, and so on, until all is decided or the pairs are
+    used up.
+    """
     samples = list(begun)
     while True:
         samples.append(run_both(len(samples) % 2 == 1))
         for side, sample in zip(("base", "head"), samples[-1], strict=True):
             if lost := ", ".join(q.name for q in quantities if q not in sample.values):
-                raise CommandError(f"{side} does not measure the same in each run; missing this time: {lost}")
-        pairs = {q: tuple((base.values[q], head.values[q]) for base, head in samples) for q in quantities}
+                raise CommandError(
+                    f"{side} does not measure the same in each run; missing this time: {lost}"
+                )
+        pairs = {
+            q: tuple((base.values[q], head.values[q]) for base, head in samples) for q in quantities
+        }
         if len(samples) >= settings.pairs:
             return pairs
         if len(samples) >= FEWEST and len(samples) % 2 == 0:  # as many of either order

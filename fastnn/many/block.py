@@ -1,8 +1,8 @@
 """Units of work: sessions of several short trainings, blocks, and of single ones.
 
-A block is a session of several members, which threads share. All random draws are done before the first step, and the
-decisions at the ends of epochs within the call. Members that need Python in between have sessions of their own, with
-the same bits.
+A block is a session of several members, which threads share. All random draws are done before the
+first step, and the decisions at the ends of epochs within the call. Members that need Python in
+between have sessions of their own, with the same bits.
 """
 
 import contextlib
@@ -44,11 +44,16 @@ LEAST_WORK = 600_000
 
 def epoch_work(options: TrainOptions) -> int:
     """Return roughly the number of operations of an epoch."""
-    rows, n_params = options.rows_a_step, max(options.network.n_params, 16)
+    rows = options.rows_a_step
+    n_params = max(options.network.n_params, 16)
     if options.optimizer.n_matrices:  # the products of all pairs of parameters
         rows = (rows + n_params) * ceil_div(n_params, 8)
     n_scored = options.n_validated or (options.n_rows if options.stop.restore_best else 0)
-    return ceil_div(options.n_rows, rows) * (rows * n_params + STEP_WORK) + n_scored * n_params + STEP_WORK
+    return (
+        ceil_div(options.n_rows, rows) * (rows * n_params + STEP_WORK)
+        + n_scored * n_params
+        + STEP_WORK
+    )
 
 
 def block_key(options: TrainOptions, begins_plainly: bool) -> Hashable | None:
@@ -56,8 +61,11 @@ def block_key(options: TrainOptions, begins_plainly: bool) -> Hashable | None:
 
     The duration does not matter here.
     """
-    optimizer, stop, n = options.optimizer, options.stop, options.n_rows
-    rate, has_batches = optimizer.learning_rate, options.rows_a_step < n
+    optimizer = options.optimizer
+    stop = options.stop
+    n = options.n_rows
+    rate = optimizer.learning_rate
+    has_batches = options.rows_a_step < n
     if (
         not options.backend.trains_groups
         or not begins_plainly
@@ -76,10 +84,14 @@ def block_key(options: TrainOptions, begins_plainly: bool) -> Hashable | None:
 
 
 def at_a_time(options: TrainOptions, n_members: int) -> int:
-    """Return how many of these equal members the back end trains side by side; a few train one by one."""
+    """Return how many of these equal members the back end trains side by side; a few train one by
+    one.
+    """
     if not options.backend.trains_groups or n_members < 4:
         return 1
-    return int(options.backend.at_a_time(options.network, options.data.X.dtype, options.rows_a_step))
+    return int(
+        options.backend.at_a_time(options.network, options.data.X.dtype, options.rows_a_step)
+    )
 
 
 def _ends_plainly(options: TrainOptions) -> bool:
@@ -87,12 +99,16 @@ def _ends_plainly(options: TrainOptions) -> bool:
     stop = options.stop
     if not stop.decides and options.validation_rows is None:
         return True
-    plain = stop.max_seconds is None and stop.reduce is None and stop.monitor in ("loss", "accuracy")
+    plain = (
+        stop.max_seconds is None and stop.reduce is None and stop.monitor in ("loss", "accuracy")
+    )
     return plain and not options.resumes
 
 
 def _begins_plainly(options: TrainOptions, start: Start) -> bool:
-    """Return whether a member begins from a seed, or between two epochs without a score or a reduced rate."""
+    """Return whether a member begins from a seed, or between two epochs without a score or a
+    reduced rate.
+    """
     if isinstance(start, RandomState):
         return False  # the caller's own, who sees what was drawn
     if isinstance(start, Row):
@@ -100,7 +116,11 @@ def _begins_plainly(options: TrainOptions, start: Start) -> bool:
     if not isinstance(start, TrainingState):
         return True
     counters = start.counters
-    scored = counters.get("best_score") is not None or "best_on" in counters or start.best_params is not None
+    scored = (
+        counters.get("best_score") is not None
+        or "best_on" in counters
+        or start.best_params is not None
+    )
     is_split = start.validation_rows is not None
     return not (options.new_rows or start.batch or scored or "rate_factor" in counters or is_split)
 
@@ -113,12 +133,16 @@ class Unit(NamedTuple):
     """The approximate number of operations."""
 
     def threads(self, most: int) -> int:
-        """Return how many of `most` threads are worth it: drawing, and what else a member needs, one does alone."""
+        """Return how many of `most` threads are worth it: drawing, and what else a member needs,
+        one does alone.
+        """
         return max(1, min(most, (self.work - MEMBER_WORK * len(self.members)) // LEAST_WORK))
 
 
 def units_of(members: list[Member], n_threads: int) -> list[Unit]:
-    """Return the units of some members, in the order of their first ones; `n_threads` share each block."""
+    """Return the units of some members, in the order of their first ones; `n_threads` share each
+    block.
+    """
     groups: dict[tuple[Hashable, int], list[tuple[Member, int]]] = {}
     units: list[Unit] = []
     known: dict[Hashable, tuple[Hashable | None, int, int]] = {}
@@ -140,21 +164,28 @@ def units_of(members: list[Member], n_threads: int) -> list[Unit]:
     return units
 
 
-def _blocks_of(group: list[tuple[Member, int]], side_by_side: int, most_work: int) -> Iterator[Unit]:
-    """Iterate over blocks of members, each with its work: the longest first, whole vectors of them in each block."""
+def _blocks_of(
+    group: list[tuple[Member, int]], side_by_side: int, most_work: int
+) -> Iterator[Unit]:
+    """Iterate over blocks of members, each with its work: the longest first, whole vectors of them
+    in each block.
+    """
     group.sort(key=lambda pair: -pair[0].options.n_epochs)
-    block, of_block = list[Member](), 0
+    block = list[Member]()
+    of_block = 0
     for k, (member, work) in enumerate(group):
         if block and k % side_by_side == 0 and of_block + work // 2 > most_work:
             yield Unit(block, of_block)
-            block, of_block = [], 0
+            block = []
+            of_block = 0
         block.append(member)
         of_block += work + MEMBER_WORK
     yield Unit(block, of_block)
 
 
 def train_unit(unit: Unit, flag: StopRequest, n_threads: int = 1) -> dict[int, Row]:
-    """Train the members of a unit; return {number: result}. After the flag is raised, none of them begins.
+    """Train the members of a unit; return {number: result}. After the flag is raised, none of them
+    begins.
 
     Up to `n_threads` threads share a block.
     """
@@ -167,7 +198,9 @@ def train_unit(unit: Unit, flag: StopRequest, n_threads: int = 1) -> dict[int, R
         rows[member.number] = train_alone(member, flag)
 
     if len(members) > 1:
-        session = Session([member.options for member in members], [member.start for member in members])
+        session = Session(
+            [member.options for member in members], [member.start for member in members]
+        )
         if session.in_calls or not session.is_judged:
             session.calls.threads = unit.threads(n_threads)
             session.advance()
@@ -183,19 +216,25 @@ def train_unit(unit: Unit, flag: StopRequest, n_threads: int = 1) -> dict[int, R
 def _unbegun(member: Member, reason: StopReason) -> Row:
     begin = functools.partial(train_alone, member, Flag(True, reason))
     # The owner of a RandomState sees what was drawn, as after `train`.
-    return begin() if isinstance(member.start, RandomState) else Row(Unbegun(member.options, reason, begin), 0)
+    return (
+        begin()
+        if isinstance(member.start, RandomState)
+        else Row(Unbegun(member.options, reason, begin), 0)
+    )
 
 
 def train_alone(member: Member, flag: StopRequest) -> Row:
     """Train a member as `train` does; divergence and the flag end it without an error.
 
-    An error in a function of the caller gets the number of the member as its `member`, and in its text.
+    An error in a function of the caller gets the number of the member as its `member`, and in its
+    text.
     """
     try:
         session = Session([member.options], [member.start])
         run(session, Watch(), flag)
     except Exception as error:
-        with contextlib.suppress(AttributeError, TypeError):  # a class of its own may refuse other attributes
+        # a class of its own may refuse other attributes
+        with contextlib.suppress(AttributeError, TypeError):
             if isinstance(error, MonitorError):
                 error.args = (f"member {member.number}: {error}",)
             else:

@@ -1,4 +1,6 @@
-"""The driver of many trainings: units of work on threads or an engine, Ctrl-C, callbacks, a progress bar."""
+"""The driver of many trainings: units of work on threads or an engine, Ctrl-C, callbacks, a
+progress bar.
+"""
 
 import contextlib
 import math
@@ -38,7 +40,8 @@ POLL_SECONDS = 0.05
 class ManyProgress:
     """The progress of `train_many`: the argument of its callbacks, after each block of members.
 
-    A callback that returns True ends the trainings, as Ctrl-C would, with the stop reason "callback".
+    A callback that returns True ends the trainings, as Ctrl-C would, with the stop reason
+    "callback".
 
     Attributes
     ----------
@@ -59,7 +62,9 @@ class ManyProgress:
     >>> def good_enough(progress):
     ...     return any(progress.result(i).history.loss[-1] < 0.01 for i in progress.ended)
     >>> options = {"optimizer": Adam(0.1), "epochs": 500, "callbacks": [good_enough]}
-    >>> many = train_many(Network((1, 1)), [[0.0], [1.0]], [0.0, 1.0], seed=range(9), n_jobs=1, **options)
+    >>> many = train_many(
+    ...     Network((1, 1)), [[0.0], [1.0]], [0.0, 1.0], seed=range(9), n_jobs=1, **options
+    ... )
     >>> bool(many[0].history.loss[-1] < 0.01)
     True
     """
@@ -110,10 +115,13 @@ Callbacks = Iterable[Callback]
 
 
 class _StopFlag:
-    """A flag that ends all trainings: raised by Ctrl-C, a callback, an error or `time.monotonic` of the deadline."""
+    """A flag that ends all trainings: raised by Ctrl-C, a callback, an error or `time.monotonic` of
+    the deadline.
+    """
 
     def __init__(self, interrupt: Interrupt, deadline: float = math.inf) -> None:
-        self._interrupt, self._deadline = interrupt, deadline
+        self._interrupt = interrupt
+        self._deadline = deadline
         self._reason: StopReason | None = None
 
     @property
@@ -140,9 +148,13 @@ class _StopFlag:
 class Driver:
     """The trainings of some members, on `n_jobs` threads, in one call of `train`."""
 
-    def __init__(self, members: list[Member], n_jobs: int | None, callbacks: Sequence[Callback]) -> None:
-        self.engine, self.n_threads = chosen_engine(n_jobs), 1
-        if self.engine is None and len(members) > 1:  # one member is trained by this thread, whatever is asked for
+    def __init__(
+        self, members: list[Member], n_jobs: int | None, callbacks: Sequence[Callback]
+    ) -> None:
+        self.engine = chosen_engine(n_jobs)
+        self.n_threads = 1
+        # one member is trained by this thread, whatever is asked for
+        if self.engine is None and len(members) > 1:
             self.n_threads = min(n_jobs or available_cores().number, len(members))
         self.units = units_of(members, self.n_threads)
         self.callbacks = callbacks
@@ -160,7 +172,9 @@ class Driver:
         return [unit for unit in self.units if unit.members[0].number not in self.rows]
 
     def train(self, flag: _StopFlag) -> ManyResult:
-        """Train all members, or end early; an error in a training ends all of them, and gets the results so far."""
+        """Train all members, or end early; an error in a training ends all of them, and gets the
+        results so far.
+        """
         try:
             for unit in self.elsewhere(flag):
                 self.take(train_unit(unit, flag), flag)
@@ -185,26 +199,38 @@ class Driver:
                 for number, row in train_unit(unit, flag).items():
                     self.rows.setdefault(number, row)
         there = [number for number in self.seeds if number in self.rows]
-        return ManyResult._of([self.rows[number] for number in there], [self.seeds[number] for number in there])
+        return ManyResult._of(
+            [self.rows[number] for number in there], [self.seeds[number] for number in there]
+        )
 
     def _on_engine(self, engine: Engine, flag: _StopFlag) -> None:
-        """Send the units to the workers of the engine; train members with a generator of the caller here."""
+        """Send the units to the workers of the engine; train members with a generator of the caller
+        here.
+        """
 
         def is_sent(unit: Unit) -> bool:
-            return not any(isinstance(member.start, np.random.RandomState) for member in unit.members)
+            return not any(
+                isinstance(member.start, np.random.RandomState) for member in unit.members
+            )
 
         for found in engine.train([*filter(is_sent, self.units)], flag):
             self.take(found, flag)
 
     def _on_threads(self, flag: _StopFlag) -> None:
-        """Let threads take single members in turn; this one trains blocks, handles results, callbacks and Ctrl-C."""
-        waiting, ended = queue.SimpleQueue[Unit](), queue.SimpleQueue[None]()
+        """Let threads take single members in turn; this one trains blocks, handles results,
+        callbacks and Ctrl-C.
+        """
+        waiting = queue.SimpleQueue[Unit]()
+        ended = queue.SimpleQueue[None]()
         through = queue.SimpleQueue[dict[int, Row] | BaseException]()
         blocks = [unit for unit in self.units if len(unit.members) > 1]
         singles = [unit for unit in self.units if len(unit.members) == 1]
-        for unit in sorted(singles, key=lambda unit: -unit.work):  # so that all threads end at about the same time
+        # so that all threads end at about the same time
+        for unit in sorted(singles, key=lambda unit: -unit.work):
             waiting.put(unit)
-        left, n_at_work, lent = len(singles), 0, list[Helpers]()
+        left = len(singles)
+        n_at_work = 0
+        lent = list[Helpers]()
 
         def work() -> None:
             for unit in taken_from(waiting):
@@ -244,7 +270,8 @@ class Driver:
                 left -= receive(POLL_SECONDS)
         except BaseException:
             flag.end("interrupted")
-            list(taken_from(waiting))  # whoever is at work ends at its next chunk; nobody begins another unit
+            # whoever is at work ends at its next chunk; nobody begins another unit
+            list(taken_from(waiting))
             raise
         finally:
             try:
@@ -287,18 +314,23 @@ def chosen_engine(n_jobs: int | None) -> Engine | None:
 
 
 class MembersBar(ProgressBar):
-    """A bar with the number of finished members and the remaining time: a callback that only observes."""
+    """A bar with the number of finished members and the remaining time: a callback that only
+    observes.
+    """
 
     counted = "member"
 
     def __call__(self, progress: ManyProgress) -> None:  # type: ignore[override]
         """Update the bar."""
-        n, m = progress.n_ended, progress.n_members
+        n = progress.n_ended
+        m = progress.n_members
         self._drawing.move(n, m, f"{n:,}/{m:,}", "")
 
 
 class Caller:
-    """The settings of the driver's calls: number of threads, callbacks, and whether to show a progress bar."""
+    """The settings of the driver's calls: number of threads, callbacks, and whether to show a
+    progress bar.
+    """
 
     def __init__(self, n_jobs: int | None, callbacks: Callbacks, progress: bool) -> None:
         is_all = n_jobs is None or (isinstance(n_jobs, (int, np.integer)) and n_jobs == -1)
@@ -308,7 +340,8 @@ class Caller:
             sorted_callbacks(self.callbacks)
         if any(isinstance(callback, (every, CsvLogger)) for callback in self.callbacks):
             raise TypeError(
-                "every(k, ...) and CsvLogger see a training's epochs; these callbacks are called after each block of "
+                "every(k, ...) and CsvLogger see a training's epochs; these callbacks are called "
+                "after each block of "
                 "members, and history.to_dict() of the result has the rows of a log"
             )
         self.progress = check_flag("progress", progress)
@@ -325,11 +358,15 @@ class Caller:
     def check_idle(self) -> None:
         """Raise RuntimeError while members train: a callback may read them, but not change them."""
         if self._is_training:
-            fault = "the population is being advanced: a callback, or another thread, may not advance it"
+            fault = (
+                "the population is being advanced: a callback, or another thread, may not "
+                "advance it"
+            )
             raise RuntimeError(f"{fault}, nor drop or replace members, before that is through")
 
     def train(self, members: list[Member]) -> tuple[ManyResult, bool]:
-        """Train members, or end early after Ctrl-C or a callback; an error in a training ends all of them.
+        """Train members, or end early after Ctrl-C or a callback; an error in a training ends all
+        of them.
 
         Returns
         -------
@@ -340,7 +377,8 @@ class Caller:
         """
         interrupt = Interrupt(swallows=not _raises(members))
         bars = [MembersBar()] if self.progress else []
-        flag, self._is_training = _StopFlag(interrupt, self.deadline), True
+        flag = _StopFlag(interrupt, self.deadline)
+        self._is_training = True
         try:
             with bars[0] if bars else contextlib.nullcontext():
                 driver = Driver(members, self.n_jobs, [*self.callbacks, *bars])
@@ -351,7 +389,9 @@ class Caller:
         return result, interrupt.requested
 
 
-def tell_interrupted(members: Sequence[Member], trained: ManyResult, result: ManyResult, kept: str) -> None:
+def tell_interrupted(
+    members: Sequence[Member], trained: ManyResult, result: ManyResult, kept: str
+) -> None:
     """Warn that Ctrl-C ended a call, or raise if a member's stop rules say so, with this `result`.
 
     `kept` names the place of the trainings for the text, such as "what train_many returns".
@@ -359,7 +399,9 @@ def tell_interrupted(members: Sequence[Member], trained: ManyResult, result: Man
     ended = sum(reason != "interrupted" for reason in trained.stop_reason)
     how_far = f"training was interrupted when {ended} of {len(members)} members were through"
     if _raises(members):
-        raise TrainingInterrupted(f"{how_far}; `.result` of this error is what was trained up to there", result)
+        raise TrainingInterrupted(
+            f"{how_far}; `.result` of this error is what was trained up to there", result
+        )
     again = f"Ctrl-C again within {AGAIN:g} seconds raises KeyboardInterrupt"
     warn(InterruptWarning(f"{how_far}, which is {kept}; {again}", result))
 

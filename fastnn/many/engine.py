@@ -1,4 +1,6 @@
-"""Engines: trainings on the workers of joblib, Dask or Ray, and the arguments and results of tasks."""
+"""Engines: trainings on the workers of joblib, Dask or Ray, and the arguments and results of
+tasks.
+"""
 
 from __future__ import annotations
 
@@ -43,7 +45,9 @@ class PackedUnits(NamedTuple):
 
 
 def pickled(thing: Any) -> bytes:
-    """Return the pickle of an object whose class or function may be defined in the caller's script."""
+    """Return the pickle of an object whose class or function may be defined in the caller's
+    script.
+    """
     import joblib
 
     return pickle.dumps(joblib.wrap_non_picklable_objects(thing, keep_wrapper=False))
@@ -68,7 +72,9 @@ class SentError(NamedTuple):
         if hasattr(error, "member"):  # see `train_alone`
             instead.member = error.member  # type: ignore[attr-defined]
             instead.add_note(f"fastnn: this was member {error.member}")
-        instead.add_note("raised in a worker:\n\n" + "".join(traceback.format_tb(error.__traceback__)))
+        instead.add_note(
+            "raised in a worker:\n\n" + "".join(traceback.format_tb(error.__traceback__))
+        )
         try:
             return cls(pickled(error), instead)
         except Exception:
@@ -92,7 +98,8 @@ class Trained(NamedTuple):
 
     seconds: float
     stores: list[tuple[Array, Array, Results]] = []  # noqa: RUF012
-    """The numbers of members, their places in the results of a group, and these results without arrays."""
+    """The numbers of members, their places in the results of a group, and these results without
+    arrays."""
     laid: Laid | None = None
     """The arrays of all these results, concatenated."""
     error: SentError | None = None
@@ -104,12 +111,16 @@ class Trained(NamedTuple):
         for numbers, places, results in self.stores:
             own: Any = dict(zip(ARRAYS, arrays, strict=False))
             whole = replace(results, **own)
-            rows |= zip(numbers.tolist(), map(Row, itertools.repeat(whole), places.tolist()), strict=False)
+            rows |= zip(
+                numbers.tolist(), map(Row, itertools.repeat(whole), places.tolist()), strict=False
+            )
         return rows
 
 
 def version(own: list[Any]) -> str:
-    """Return the worker's version of fastnn; objects of the caller come along to check that they can be sent."""
+    """Return the worker's version of fastnn; objects of the caller come along to check that they
+    can be sent.
+    """
     return __version__
 
 
@@ -133,16 +144,23 @@ def packed(units: Sequence[Unit]) -> tuple[PackedUnits, list[Array]]:
         options = member.options
         if id(options) not in known:
             data: Any = tuple(map(place, options.data))
-            rows: Any = {"rows": place(options.rows), "validation_rows": place(options.validation_rows)}
+            rows: Any = {
+                "rows": place(options.rows),
+                "validation_rows": place(options.validation_rows),
+            }
             known[id(options)] = replace(options, data=data, **rows)
         return Member(member.number, known[id(options)], own.get(member.number, member.start))
 
-    sent = [unit._replace(members=[without_arrays(member) for member in unit.members]) for unit in units]
+    sent = [
+        unit._replace(members=[without_arrays(member) for member in unit.members]) for unit in units
+    ]
     return PackedUnits(sent), arrays
 
 
 def _own_rows(members: Sequence[Member]) -> dict[int, Row]:
-    """Copy out the rows of results that members resume, so that a task sends no others; return {member: its row}."""
+    """Copy out the rows of results that members resume, so that a task sends no others; return
+    {member: its row}.
+    """
     resumed = {member.number: member.start for member in members if isinstance(member.start, Row)}
     rows: dict[int, Row] = {}
     for results, numbers in by_store(resumed):
@@ -162,20 +180,34 @@ def unpacked(packed_units: PackedUnits, arrays: Sequence[Array]) -> list[Unit]:
         options = member.options
         if id(options) not in options_of:
             data = known.setdefault(options.data, Data(*(own[k] for k in options.data)))
-            train_on, validate_on = (None if k is None else own[k] for k in (options.rows, options.validation_rows))
-            options_of[id(options)] = replace(options, data=data, rows=train_on, validation_rows=validate_on)
+            train_on, validate_on = (
+                None if k is None else own[k] for k in (options.rows, options.validation_rows)
+            )
+            options_of[id(options)] = replace(
+                options, data=data, rows=train_on, validation_rows=validate_on
+            )
         return member._replace(options=options_of[id(options)])
 
-    return [unit._replace(members=[with_arrays(member) for member in unit.members]) for unit in packed_units.units]
+    return [
+        unit._replace(members=[with_arrays(member) for member in unit.members])
+        for unit in packed_units.units
+    ]
 
 
-def train_packed(numbers: list[int], packed_units: PackedUnits, *sent: Any) -> tuple[list[int], Trained]:
-    """Train the units of a task in a worker; return an error of a member, because a raised one would be retried."""
+def train_packed(
+    numbers: list[int], packed_units: PackedUnits, *sent: Any
+) -> tuple[list[int], Trained]:
+    """Train the units of a task in a worker; return an error of a member, because a raised one
+    would be retried.
+    """
     began = time.perf_counter()
-    arrays, rows = [received(array) for array in sent], dict[int, Row]()
+    arrays = [received(array) for array in sent]
+    rows = dict[int, Row]()
     try:
         if packed_units.version != __version__:
-            raise EngineError(OTHER_VERSIONS.format("a worker of the engine", __version__, packed_units.version))
+            raise EngineError(
+                OTHER_VERSIONS.format("a worker of the engine", __version__, packed_units.version)
+            )
         for unit in unpacked(packed_units, arrays):
             rows |= train_unit(unit, Flag())
     except Exception as error:
@@ -183,17 +215,24 @@ def train_packed(numbers: list[int], packed_units: PackedUnits, *sent: Any) -> t
     return numbers, _trained(rows, packed_units.folder, time.perf_counter() - began)
 
 
-OTHER_VERSIONS = "{} has fastnn {}, the caller has {}: results would differ; install the same version everywhere"
+OTHER_VERSIONS = (
+    "{} has fastnn {}, the caller has {}: results would differ; install the same version everywhere"
+)
 
 
 def _trained(rows: dict[int, Row], folder: str | None, seconds: float) -> Trained:
-    """Return results for the way back: no object for each member of a group, and arrays written at once."""
+    """Return results for the way back: no object for each member of a group, and arrays written at
+    once.
+    """
     groups = by_store(rows)
     arrays = [getattr(results, name) for results, _ in groups for name in ARRAYS]
     nothing: Any = dict.fromkeys(ARRAYS)
     places = [np.array([rows[number].place for number in numbers]) for _, numbers in groups]
     each = zip(groups, places, strict=True)
-    stores = [(np.array(numbers), place, replace(results, **nothing)) for (results, numbers), place in each]
+    stores = [
+        (np.array(numbers), place, replace(results, **nothing))
+        for (results, numbers), place in each
+    ]
     return Trained(seconds, stores, lay_down(arrays, folder))
 
 
@@ -201,7 +240,8 @@ TASK_SECONDS = 0.5
 """The longest seconds of a task: long compared with the milliseconds to send it."""
 
 LAST_SECONDS = 0.05
-"""Seconds that the last tasks should take: at the end, idle workers wait as long for the last one."""
+"""Seconds that the last tasks should take: at the end, idle workers wait as long for the last
+one."""
 
 SECONDS_A_WORK = 1 / 1.6e9
 """Seconds for a unit of work, see `Unit`, before any measurement."""
@@ -227,7 +267,9 @@ class Waiting(StopRequest, Protocol):
 
 
 class _OfMember(Exception):
-    """An error in the training of a member, the only argument, returned by a worker: no failure of the engine."""
+    """An error in the training of a member, the only argument, returned by a worker: no failure of
+    the engine.
+    """
 
 
 class Engine:
@@ -242,33 +284,43 @@ class Engine:
     """
 
     def __init__(self, joblib: Any, backend: Any, n_jobs: int | None) -> None:
-        self._joblib, self._backend = joblib, backend
+        self._joblib = joblib
+        self._backend = backend
         kinds = {kind: name for name, kind in joblib.parallel.BACKENDS.items()}
         self.name: str = kinds.get(type(backend), type(backend).__name__)
         try:
             self.n_workers: int = backend.effective_n_jobs(-1 if n_jobs is None else n_jobs)
         except Exception as error:  # such as Dask's, after a wait, when no worker has come
-            raise EngineError(f"the engine {self.name} has no workers: {class_of(error)}: {cut(error)}") from error
+            raise EngineError(
+                f"the engine {self.name} has no workers: {class_of(error)}: {cut(error)}"
+            ) from error
         self.seconds_a_work = SECONDS_A_WORK
         self._folder: str | None = None
         self._files: dict[int, Laid] = {}
 
     def train(self, units: Sequence[Unit], flag: Waiting) -> Iterator[dict[int, Row]]:
-        """Train units on the workers; iterate over the results {member: result} of each task, as they come.
+        """Train units on the workers; iterate over the results {member: result} of each task, as
+        they come.
 
         Raises
         ------
         EngineError
-            If workers have another version of fastnn, for members that cannot be sent (both before any training), and
-            if the engine fails several times.
+            If workers have another version of fastnn, for members that cannot be sent (both before
+            any training), and if the engine fails several times.
         """
         if not units:
             return
         chosen = [unit.members[0].options for unit in units]
         kinds = [(own.network, own.backend, own.optimizer, own.stop.monitor) for own in chosen]
         own = list({id(part): part for kind in kinds for part in kind}.values())
-        shared = in_both(*((*p.data, p.rows, p.validation_rows) for p in (chosen[0], units[-1].members[-1].options)))
-        left, failure = dict(enumerate(units)), None
+        shared = in_both(
+            *(
+                (*p.data, p.rows, p.validation_rows)
+                for p in (chosen[0], units[-1].members[-1].options)
+            )
+        )
+        left = dict(enumerate(units))
+        failure = None
         for attempt in range(ATTEMPTS):
             if attempt:
                 time.sleep(PAUSE_SECONDS * 2 ** (attempt - 1))
@@ -289,19 +341,30 @@ class Engine:
                 return
             self._files = {}  # workers that come later may be on another machine
         n_left = sum(len(unit.members) for unit in left.values())
-        fault = f"the engine {self.name} failed {ATTEMPTS} times, {n_left} members are left: {class_of(failure)}"
+        fault = (
+            f"the engine {self.name} failed {ATTEMPTS} times, {n_left} members are left: "
+            f"{class_of(failure)}"
+        )
         raise EngineError(f"{fault}: {cut(failure)}") from failure
 
     def _check(self, parallel: Any, own: list[Any]) -> None:
-        """Raise EngineError unless workers have this version of fastnn, and objects of the caller can be sent."""
+        """Raise EngineError unless workers have this version of fastnn, and objects of the caller
+        can be sent.
+        """
         self._check_pickles(own)  # first, for Dask waits for ever where it fails to
         try:
-            versions = set(parallel(self._joblib.delayed(version)(own) for _ in range(2 * self.n_workers)))
+            versions = set(
+                parallel(self._joblib.delayed(version)(own) for _ in range(2 * self.n_workers))
+            )
         except Exception as error:
-            fault = f"the workers of {self.name} cannot train: is fastnn installed there? {class_of(error)}"
+            fault = (
+                f"the workers of {self.name} cannot train: is fastnn installed there? "
+                f"{class_of(error)}"
+            )
             raise EngineError(f"{fault}: {cut(error)}") from error
         if others := versions - {__version__}:
-            who, theirs = f"one of the workers of {self.name}", ", ".join(sorted(others))
+            who = f"one of the workers of {self.name}"
+            theirs = ", ".join(sorted(others))
             raise EngineError(OTHER_VERSIONS.format(who, theirs, __version__))
 
     def _laid_down(self, parallel: Any, shared: list[Any]) -> dict[int, Laid]:
@@ -324,14 +387,21 @@ class Engine:
                 what = "unpickled"
                 pickle.loads(sent)
             except Exception as error:
-                fault = f"the workers of {self.name} cannot train: {shown(thing)} cannot be {what}: {class_of(error)}"
+                fault = (
+                    f"the workers of {self.name} cannot train: {shown(thing)} cannot be "
+                    f"{what}: {class_of(error)}"
+                )
                 raise EngineError(f"{fault}: {cut(error)}") from error
 
     def _parallel(self) -> Any:
         as_they_come = "generator_unordered" if self._backend.supports_return_generator else "list"
-        return self._joblib.Parallel(n_jobs=self.n_workers, prefer="threads", batch_size=1, return_as=as_they_come)
+        return self._joblib.Parallel(
+            n_jobs=self.n_workers, prefer="threads", batch_size=1, return_as=as_they_come
+        )
 
-    def _trained(self, parallel: Any, left: dict[int, Unit], flag: Waiting) -> Iterator[dict[int, Row]]:
+    def _trained(
+        self, parallel: Any, left: dict[int, Unit], flag: Waiting
+    ) -> Iterator[dict[int, Row]]:
         """Train all remaining units; iterate over the results of each task."""
         for numbers, trained in self._answers(parallel, self._tasks(dict(left), flag), flag):
             if trained.error is not None:
@@ -344,7 +414,9 @@ class Engine:
             yield rows
 
     def _answers(self, parallel: Any, tasks: Iterator[Any], flag: Waiting) -> Iterator[Any]:
-        """Send tasks; iterate over their results as they come, until the flag is raised, which also ends a wait."""
+        """Send tasks; iterate over their results as they come, until the flag is raised, which also
+        ends a wait.
+        """
         answers: Iterator[Any] | None = None
         try:
             while True:
@@ -358,32 +430,37 @@ class Engine:
                     return
                 yield answer
         except BaseException:
-            if flag.again or not flag.requested:  # else it is Ctrl-C, which the workers may have got too
+            # else it is Ctrl-C, which the workers may have got too
+            if flag.again or not flag.requested:
                 raise
         finally:
             flag.wait(False)
             close = getattr(answers, "close", None)  # ends the workers' tasks; a list has none
             if close is not None:
                 with contextlib.suppress(Exception), warnings.catch_warnings():
-                    warnings.simplefilter("ignore")  # joblib's, that they did not come to their ends
+                    # joblib's, that they did not come to their ends
+                    warnings.simplefilter("ignore")
                     close()
 
     def _tasks(self, units: dict[int, Unit], flag: Waiting) -> Iterator[Any]:
         """Iterate over tasks on request of the engine.
 
-        A task takes `TASK_SECONDS`, and towards the end half a worker's share of the remaining work, so that all
-        workers end at about the same time.
+        A task takes `TASK_SECONDS`, and towards the end half a worker's share of the remaining
+        work, so that all workers end at about the same time.
         """
         works = {number: unit.work for number, unit in units.items()}
         left = sum(works.values())
         numbers: list[int] = []
         amount = 0
         for number, unit_work in works.items():
-            most = min(TASK_SECONDS, max(LAST_SECONDS, left / (2 * self.n_workers) * self.seconds_a_work))
+            most = min(
+                TASK_SECONDS, max(LAST_SECONDS, left / (2 * self.n_workers) * self.seconds_a_work)
+            )
             if numbers and (amount + unit_work) * self.seconds_a_work > most:
                 yield self._task(numbers, units)
                 left -= amount
-                numbers, amount = [], 0
+                numbers = []
+                amount = 0
             if flag.requested:
                 return
             numbers.append(number)
@@ -392,11 +469,14 @@ class Engine:
 
     def _task(self, numbers: list[int], units: dict[int, Unit]) -> Any:
         packed_units, arrays = packed([units[number] for number in numbers])
-        sent = [self._files.get(id(array), array) for array in arrays]  # files in place of arrays that have one
-        return self._joblib.delayed(train_packed)(numbers, packed_units._replace(folder=self._folder), *sent)
+        # files in place of arrays that have one
+        sent = [self._files.get(id(array), array) for array in arrays]
+        return self._joblib.delayed(train_packed)(
+            numbers, packed_units._replace(folder=self._folder), *sent
+        )
 
 
-# -------------------------------------------------------------------------------------------- arrays in files in memory
+# ------------------------------------------------------------------------ arrays in files in memory
 
 MEMORY = Path("/dev/shm")
 """The file system in memory of Linux, in which every user may create files."""
@@ -415,11 +495,12 @@ Place = tuple[int, tuple[int, ...], np.dtype]
 
 
 class Laid(NamedTuple):
-    """Arrays on their way to another process: in a file in memory on one machine, else in the message.
+    """Arrays on their way to another process: in a file in memory on one machine, else in the
+    message.
 
-    A message between processes is copied five times, and the system's pipe takes 64 kB at a time: the caller spends
-    50 us on 26 kB, the history of 3,000 epochs. A file in memory is written once and mapped, so data are in memory
-    once, for any number of workers and tasks, and any engine.
+    A message between processes is copied five times, and the system's pipe takes 64 kB at a time:
+    the caller spends 50 us on 26 kB, the history of 3,000 epochs. A file in memory is written once
+    and mapped, so data are in memory once, for any number of workers and tasks, and any engine.
     """
 
     path: str | None
@@ -431,9 +512,11 @@ class Laid(NamedTuple):
 
 @contextlib.contextmanager
 def folder_for_workers() -> Iterator[str | None]:
-    """Create a folder in memory for the workers of this machine, during a ``with``; None if that is not possible.
+    """Create a folder in memory for the workers of this machine, during a ``with``; None if that is
+    not possible.
 
-    The folder is locked, so that the next call can remove the folders of killed processes of this user.
+    The folder is locked, so that the next call can remove the folders of killed processes of this
+    user.
     """
     with contextlib.ExitStack() as stack:
         folder = None
@@ -448,7 +531,9 @@ def folder_for_workers() -> Iterator[str | None]:
 
 
 def _locked(folder: str | Path) -> int:
-    """Lock a folder of this user, and return its descriptor; OSError if another process has it, or it is not one."""
+    """Lock a folder of this user, and return its descriptor; OSError if another process has it, or
+    it is not one.
+    """
     import fcntl  # not on Windows
 
     # Any user may put anything there under our names: no link is followed, no pipe is waited for.
@@ -472,14 +557,23 @@ def _sweep() -> None:
 
 
 def reaches(folder: str) -> bool:
-    """Return whether this process, a worker, can read the caller's folder, so that it is on the same machine."""
+    """Return whether this process, a worker, can read the caller's folder, so that it is on the
+    same machine.
+    """
     return os.access(folder, os.R_OK | os.X_OK)
 
 
 def lay_down(arrays: Sequence[Array], folder: str | None, least: int | None = None) -> Laid:
-    """Write arrays, not a few bytes, to a file in the caller's folder; keep them, without a file, if that fails."""
-    kept, path, places, end = Laid(None, list(arrays), []), None, list[Place](), 0
-    if folder is None or sum(array.nbytes for array in arrays) < (LEAST_BYTES if least is None else least):
+    """Write arrays, not a few bytes, to a file in the caller's folder; keep them, without a file,
+    if that fails.
+    """
+    kept = Laid(None, list(arrays), [])
+    path = None
+    places = list[Place]()
+    end = 0
+    if folder is None or sum(array.nbytes for array in arrays) < (
+        LEAST_BYTES if least is None else least
+    ):
         return kept
     try:
         with tempfile.NamedTemporaryFile(dir=folder, delete=False) as file:
@@ -508,20 +602,34 @@ def take_up(laid: Laid) -> list[Array]:
 
 
 def in_both(some: Iterable[Any], others: Iterable[Any]) -> list[Any]:
-    """Return the objects that the first and the last member share, as candidates for all members."""
+    """Return the objects that the first and the last member share, as candidates for all
+    members.
+    """
     numbers = {id(thing) for thing in others}
     return [thing for thing in some if id(thing) in numbers]
 
 
 def worth_a_file(things: Iterable[Any]) -> list[Array]:
-    """Return the arrays that are worth a file among objects of many tasks: not small, and not in a file already."""
-    arrays = [thing for thing in things if isinstance(thing, np.ndarray) and thing.dtype.kind in "fiub"]
-    return [array for array in arrays if array.nbytes >= LEAST_SHARED_BYTES and not _is_mapped(array)]
+    """Return the arrays that are worth a file among objects of many tasks: not small, and not in a
+    file already.
+    """
+    arrays = [
+        thing for thing in things if isinstance(thing, np.ndarray) and thing.dtype.kind in "fiub"
+    ]
+    return [
+        array for array in arrays if array.nbytes >= LEAST_SHARED_BYTES and not _is_mapped(array)
+    ]
 
 
 def files_of(arrays: Iterable[Array], folder: str) -> dict[int, Laid]:
-    """Write a lasting file for each array; return {id of the array: its file} for those that fit into memory."""
-    return {id(array): laid for array in arrays if (laid := lay_down([array], folder, 0)).path is not None}
+    """Write a lasting file for each array; return {id of the array: its file} for those that fit
+    into memory.
+    """
+    return {
+        id(array): laid
+        for array in arrays
+        if (laid := lay_down([array], folder, 0)).path is not None
+    }
 
 
 def received(thing: Any) -> Any:

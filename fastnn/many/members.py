@@ -1,4 +1,6 @@
-"""The members of many trainings: arguments for all of them or for each, checked before any of them begins."""
+"""The members of many trainings: arguments for all of them or for each, checked before any of them
+begins.
+"""
 
 import copy
 import itertools
@@ -32,7 +34,9 @@ NOT_SPREAD = (*FOR_ALL, "rates")
 """These, and what is a sequence by itself."""
 
 
-def spread(given: Mapping[str, Any], n: Any = None) -> tuple[int, dict[str, Any], dict[str, Sequence[Any]]]:
+def spread(
+    given: Mapping[str, Any], n: Any = None
+) -> tuple[int, dict[str, Any], dict[str, Sequence[Any]]]:
     """Spread arguments over the members.
 
     Parameters
@@ -45,33 +49,53 @@ def spread(given: Mapping[str, Any], n: Any = None) -> tuple[int, dict[str, Any]
     Returns
     -------
     int, dict, dict
-        The number of members, {argument: the value for all members}, {argument: its values, one for each member}.
+        The number of members, {argument: the value for all members}, {argument: its values, one for
+        each member}.
 
     Raises
     ------
     TypeError, ValueError
-        For arguments of unequal lengths (both are named), for no members, and for members that would all be equal.
+        For arguments of unequal lengths (both are named), for no members, and for members that
+        would all be equal.
     """
-    networks, seed, resume = given["networks"], given["seed"], given["resume"]
+    networks = given["networks"]
+    seed = given["seed"]
+    resume = given["resume"]
     if isinstance(resume, Sequence) and len(resume) and hasattr(resume[0], "state"):
-        raise TypeError("resume is a list of states, not of results: say resume=[one.state for one in many]")
-    if isinstance(networks, (list, tuple)) and networks and all(isinstance(size, int) for size in networks):
+        raise TypeError(
+            "resume is a list of states, not of results: say resume=[one.state for one in many]"
+        )
+    if (
+        isinstance(networks, (list, tuple))
+        and networks
+        and all(isinstance(size, int) for size in networks)
+    ):
         check_network(networks)  # one network's sizes: its error says what to write
     for name in FOR_ALL:
         if isinstance(given[name], (list, tuple, range)):
             raise TypeError(f"{name} is one for all members, not {shown(given[name])}")
-    lists = {name: own for name, value in given.items() if (own := one_each(name, value)) is not None}
+    lists = {
+        name: own for name, value in given.items() if (own := one_each(name, value)) is not None
+    }
     if "seed" not in lists:
         _check_seed(seed)
     n_members = _n_members({name: len(own) for name, own in lists.items()}, n)
     if isinstance(seed, np.random.RandomState) and n_members > 1:
-        fault = "seed is one RandomState for all members, whose draws would depend on the order of the trainings"
+        fault = (
+            "seed is one RandomState for all members, whose draws would depend on the order "
+            "of the trainings"
+        )
         raise ValueError(f"{fault}: give a list of seeds, such as seed=range(n)")
     if not lists and n_members > 1 and seed is not None:
         fault = f"all {shown(n_members)} members would be trained alike, by the same seed"
-        raise ValueError(f"{fault}: give one each, such as seed=range({shown(n_members)}), or leave it out")
+        raise ValueError(
+            f"{fault}: give one each, such as seed=range({shown(n_members)}), or leave it out"
+        )
     if not lists and n_members > 1 and given["resume"] is not None:
-        raise ValueError(f"all {shown(n_members)} members would go on alike, from one state: give a list of states")
+        raise ValueError(
+            f"all {shown(n_members)} members would go on alike, from one state: give a list of "
+            f"states"
+        )
     return n_members, {name: value for name, value in given.items() if name not in lists}, lists
 
 
@@ -81,16 +105,22 @@ def one_each(name: str, value: Any) -> Sequence[Any] | None:
         return None
     n_dimensions = DIMENSIONS.get(name)
     if n_dimensions is None:
-        if getattr(value, "ndim", 0) == 1 and hasattr(value, "tolist"):  # an array, or a column of a data frame
+        # an array, or a column of a data frame
+        if getattr(value, "ndim", 0) == 1 and hasattr(value, "tolist"):
             return cast(list[Any], value.tolist())
-        return value if isinstance(value, Sequence) and not isinstance(value, (str, bytes)) else None
+        return (
+            value if isinstance(value, Sequence) and not isinstance(value, (str, bytes)) else None
+        )
     if isinstance(value, np.ndarray):
         return list(value) if value.ndim == n_dimensions + 1 else None
-    if isinstance(value, (list, tuple)) and any(item is None or getattr(item, "ndim", 0) for item in value):
+    if isinstance(value, (list, tuple)) and any(
+        item is None or getattr(item, "ndim", 0) for item in value
+    ):
         return value
     if _depth(value) == n_dimensions + 1:
         raise ValueError(
-            f"{name} is a nested list of depth {n_dimensions + 1}, one array for all members: for an array for each "
+            f"{name} is a nested list of depth {n_dimensions + 1}, one array for all members: for "
+            f"an array for each "
             f"member, pass a list of arrays, {name}=[np.array(each) for each in lists]"
         )
     return None
@@ -100,7 +130,8 @@ def _depth(value: Any) -> int:
     """Return the depth of nested lists."""
     depth = 0
     while isinstance(value, (list, tuple, range)) and len(value):
-        value, depth = value[0], depth + 1
+        value = value[0]
+        depth = depth + 1
     return depth
 
 
@@ -121,8 +152,16 @@ def _n_members(lengths: dict[str, int], n: Any) -> int:
     first, length = next(iter(lengths.items()))
     for name, other in lengths.items():
         if other != length:
-            said = f"n is {shown(length)}" if first == "n" else f"{first} has {counted(length, 'value')}"
-            raise ValueError(f"{said}, {name} has {counted(other, 'value')}: give one for each member, or one for all")
+            said = (
+                f"n is {shown(length)}"
+                if first == "n"
+                else f"{first} has {counted(length, 'value')}"
+            )
+            raise ValueError(
+                f"{said}, {name} has {counted(other, 'value')}: give one for each member, or "
+                f"one "
+                f"for all"
+            )
     if not length:
         raise ValueError(f"{first} is empty: there is no member to train")
     return length
@@ -143,17 +182,27 @@ class Member(NamedTuple):
 
 
 def result_bytes(options: TrainOptions) -> int:
-    """Return the approximate bytes of a result: parameters, state of the optimizer, two numbers per epoch, the rest."""
-    dtype, n = options.data.X.dtype, options.n_rows
-    vectors = padded_size(options.network.n_params, dtype) * (1 + options.optimizer.n_slots) * dtype.itemsize
+    """Return the approximate bytes of a result: parameters, state of the optimizer, two numbers per
+    epoch, the rest.
+    """
+    dtype = options.data.X.dtype
+    n = options.n_rows
+    vectors = (
+        padded_size(options.network.n_params, dtype)
+        * (1 + options.optimizer.n_slots)
+        * dtype.itemsize
+    )
     in_order = not options.shuffle or options.rows_a_step == n
     rest = ALONE if options.stop.decides else IN_ORDER if in_order else SHUFFLED
     epochs = 0 if options.stop.decides else options.n_epochs  # it may end long before
     return vectors + 16 * epochs + rest + (0 if rest == IN_ORDER else 8 * n)
 
 
-IN_ORDER, SHUFFLED, ALONE = 500, 3700, 7000
-"""Bytes of a result besides its arrays: in a block, with the generator's state, with all objects."""
+IN_ORDER = 500
+SHUFFLED = 3700
+ALONE = 7000
+"""Bytes of a result besides its arrays: in a block, with the generator's state, with all
+objects."""
 
 ALIKE = frozenset({"seed", "learning_rate", "alpha", "clip_norm", "params", "sample_weight", "Y"})
 """Arguments that do not change the size of a result."""
@@ -170,7 +219,8 @@ def check_members(n: Any = None, **arguments: Any) -> list[Member]:
     n : int, optional
         The number of members, where no argument has one value for each.
     **arguments
-        Each is one value for all members, or has one for each. An error begins with the number of the member.
+        Each is one value for all members, or has one for each. An error begins with the number of
+        the member.
 
     Raises
     ------
@@ -180,20 +230,25 @@ def check_members(n: Any = None, **arguments: Any) -> list[Member]:
         If the results would not fit the machine.
     """
     n_members, shared, lists = spread(arguments, n)
-    # In lists, for a sequence such as a range makes its items anew, and what was checked is known again by their ids.
+    # In lists, for a sequence such as a range makes its items anew, and what was checked is known
+    # again by their ids.
     own = {name: list(values) for name, values in lists.items() if name not in EASY}
     easy = (lists.get(name) or itertools.repeat(shared[name], n_members) for name in EASY)
     check = MemberChecks(shared, list(own), has_params="params" in lists)
     members: list[Member] = []
-    needed, alike = 0, lists.keys() <= ALIKE
-    for number, (seed, n_epochs, rate, params, *values) in enumerate(zip(*easy, *own.values(), strict=True)):
+    needed = 0
+    alike = lists.keys() <= ALIKE
+    for number, (seed, n_epochs, rate, params, *values) in enumerate(
+        zip(*easy, *own.values(), strict=True)
+    ):
         members.append(check.member(number, seed, n_epochs, rate, params, values))
         if number and alike:
             continue
         needed += result_bytes(members[-1].options) * (n_members if alike else 1)
         if needed > memory() * MEMORY_LIMIT_FRACTION:
             raise MemoryError(
-                f"the results of {amount(n_members)} members take {'about' if alike else 'more than'} "
+                f"the results of {amount(n_members)} members take "
+                f"{'about' if alike else 'more than'} "
                 f"{amount(needed)} bytes, this machine has {memory():,}"
             )
     return members
@@ -210,15 +265,20 @@ class MemberChecks:
         self._checked: dict[Hashable, TrainOptions] = {}
         """Options by the ids of their arguments, which live as long as the call."""
         self._options: dict[Hashable, tuple[TrainOptions, Any]] = {}
-        """The same with other epochs, rates and parameters; rates stay here, so that no others get their ids."""
+        """The same with other epochs, rates and parameters; rates stay here, so that no others get
+        their ids."""
         self._arrays: dict[Hashable, Any] = {}
         """Checked arrays: members that share an argument share what was made of it."""
         self._optimizers: dict[tuple[int, int], Optimizer] = {}
         self._begun = set[Hashable]()
         self._generators: dict[int, int] = {}
 
-    def member(self, number: int, seed: Any, n_epochs: Any, rate: Any, params: Any, values: list[Any]) -> Member:
-        """Return a member, or raise the error of `train`; `values` are its other arguments, by `names`."""
+    def member(
+        self, number: int, seed: Any, n_epochs: Any, rate: Any, params: Any, values: list[Any]
+    ) -> Member:
+        """Return a member, or raise the error of `train`; `values` are its other arguments, by
+        `names`.
+        """
         key = seed is None, params is None, *map(id, values)
         own = dict(zip(self._names, values, strict=True))
         if key not in self._checked:
@@ -240,28 +300,46 @@ class MemberChecks:
             self._options[full] = options, rate
         member = Member(number, self._options[full][0], seed if state is None else state)
         if seed is not None and draws_split_of_weighted(member.options):
-            of_member(number, check_start, member)  # both sides of its split must have rows with weight
+            # both sides of its split must have rows with weight
+            of_member(number, check_start, member)
         return member
 
     def _with_rate(self, first: TrainOptions, n_epochs: int, rate: Any, state: Any) -> TrainOptions:
         """Return options with so many epochs, and another learning rate unless it is None."""
         optimizer = first.optimizer
         if rate is not None:
-            optimizer = self._optimizers.setdefault((id(optimizer), id(rate)), with_rate(optimizer, rate))
-        if n_epochs == first.n_epochs and optimizer is first.optimizer and not callable(optimizer.learning_rate):
+            optimizer = self._optimizers.setdefault(
+                (id(optimizer), id(rate)), with_rate(optimizer, rate)
+            )
+        if (
+            n_epochs == first.n_epochs
+            and optimizer is first.optimizer
+            and not callable(optimizer.learning_rate)
+        ):
             return first
         own = replace(first, n_epochs=n_epochs, optimizer=optimizer)
         return with_last_step(own, state) if callable(optimizer.learning_rate) else own
 
     def _check(self, own: dict[str, Any], seed: Any) -> TrainOptions:
-        """Check the arguments of a member, and that its training can begin; return its options, for any seed."""
+        """Check the arguments of a member, and that its training can begin; return its options, for
+        any seed.
+        """
         given = {**self._shared, **own, "seed": seed, "epochs": 0, "threads": 1}
-        rate = given.pop("learning_rate", None)  # where members have one each, it is checked for each
+        # where members have one each, it is checked for each
+        rate = given.pop("learning_rate", None)
         network, X, Y = (given.pop(name) for name in ("networks", "X", "Y"))
         of_data = id(network), id(X), id(Y), id(given["sample_weight"])
         options = check_options(network, X, Y, **given, data=self._arrays.get(of_data))
-        self._arrays[of_data] = data = self._share_arrays(options, network, X, Y, given["sample_weight"])
-        of_rows = "rows", id(given["rows"]), id(given["validation_rows"]), id(data.X), id(options.stop.validation)
+        self._arrays[of_data] = data = self._share_arrays(
+            options, network, X, Y, given["sample_weight"]
+        )
+        of_rows = (
+            "rows",
+            id(given["rows"]),
+            id(given["validation_rows"]),
+            id(data.X),
+            id(options.stop.validation),
+        )
         rows = self._arrays.setdefault(of_rows, (options.rows, options.validation_rows))
         options = replace(options, data=data, rows=rows[0], validation_rows=rows[1])
         self._check_start(self._with_rate(options, 0, rate, given["resume"]), given)
@@ -271,19 +349,38 @@ class MemberChecks:
         """Return data in which an array that members share is one object, which is sent once."""
         data = options.data
         kind = id(network), len(data.X), data.X.dtype
-        return Data(*(self._arrays.setdefault((k, *kind, id(given)), data[k]) for k, given in enumerate(arrays)))
+        return Data(
+            *(
+                self._arrays.setdefault((k, *kind, id(given)), data[k])
+                for k, given in enumerate(arrays)
+            )
+        )
 
     def _check_start(self, options: TrainOptions, given: dict[str, Any]) -> None:
         """Begin a training of each kind; what depends on the seed is checked for each member."""
         data = options.data
-        objects = options.network, given["sample_weight"], options.rows, options.validation_rows, options.stop
-        kind = len(data.X), data.X.dtype, type(options.optimizer), options.batch_size, options.shuffle
+        objects = (
+            options.network,
+            given["sample_weight"],
+            options.rows,
+            options.validation_rows,
+            options.stop,
+        )
+        kind = (
+            len(data.X),
+            data.X.dtype,
+            type(options.optimizer),
+            options.batch_size,
+            options.shuffle,
+        )
         start = *map(id, (*objects, given["resume"])), *kind, options.feature_names
         if start in self._begun:
             return
         self._begun.add(start)
         if draws_split_of_weighted(options):
-            options = replace(options, data=data._replace(sample_weight=np.ones_like(data.sample_weight)))
+            options = replace(
+                options, data=data._replace(sample_weight=np.ones_like(data.sample_weight))
+            )
         check_start(Member(0, options, 0 if given["resume"] is None else given["resume"]))
 
     def _seed(self, number: int, seed: Any) -> Seed:
@@ -294,7 +391,10 @@ class MemberChecks:
         other = self._generators.setdefault(id(seed), number)
         if other != number:
             fault = f"member {number}: seed is the RandomState of member {other} too"
-            raise ValueError(f"{fault}, so that draws would depend on the order of the trainings: give each its own")
+            raise ValueError(
+                f"{fault}, so that draws would depend on the order of the trainings: give each "
+                f"its own"
+            )
         return seed
 
 
@@ -320,6 +420,8 @@ def of_member(number: int | None, check: Callable[..., T], *given: Any) -> T:
 
 
 def draws_split_of_weighted(options: TrainOptions) -> bool:
-    """Return whether a member's seed draws a validation split of rows, some of which have no weight."""
+    """Return whether a member's seed draws a validation split of rows, some of which have no
+    weight.
+    """
     draws = not options.resumes and isinstance(options.stop.validation, (int, float))
     return draws and not options.data.sample_weight.all()

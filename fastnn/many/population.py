@@ -50,7 +50,9 @@ class Continued(Store):
         return self.member.options
 
     def part(self, n_epochs: int, known: dict[tuple[int, int], TrainOptions]) -> Member:
-        """Return the member with the options of the next part; those that are `known` for others are used again."""
+        """Return the member with the options of the next part; those that are `known` for others
+        are used again.
+        """
         stop = self.options.stop
         key = id(self.options), n_epochs
         options = known.get(key)
@@ -59,7 +61,9 @@ class Continued(Store):
             options = replace(self.options, n_epochs=n_epochs, stop=replace(stop, max_seconds=left))
         elif options is None:
             options = known[key] = replace(self.options, n_epochs=n_epochs)
-        return self.member._replace(options=options, start=self.member.start if self.last is None else self.last)
+        return self.member._replace(
+            options=options, start=self.member.start if self.last is None else self.last
+        )
 
     def add(self, part: Row) -> None:
         """Add a part that was trained."""
@@ -69,7 +73,8 @@ class Continued(Store):
             return
         history = store.history(k)
         for name, column in self._columns.items():
-            del column[self.n_done :]  # of a part that was not added to its end, because of an exception
+            # of a part that was not added to its end, because of an exception
+            del column[self.n_done :]
             if len(values := getattr(history, name)):
                 column.frombytes(values.tobytes())
         if self.last is None:
@@ -77,13 +82,16 @@ class Continued(Store):
             if self.options.new_rows:
                 self.member = self.member._replace(options=replace(self.options, new_rows=False))
         self.seconds += history.seconds
-        limit, reason = self.options.stop.max_seconds, store.stop_reason(k)
+        limit = self.options.stop.max_seconds
+        reason = store.stop_reason(k)
         if reason == "epochs" and limit is not None and self.seconds >= limit:
             reason = "time"
         self.last, self.reason, self.n_done = part, reason, self.n_done + len(history.loss)
 
     def begin(self) -> Row:
-        """Return the result of the last part; before the first one, a result with drawn weights only."""
+        """Return the result of the last part; before the first one, a result with drawn weights
+        only.
+        """
         if self.last is None:
             self.add(train_alone(self.part(0, {}), Flag(True, self.reason)))
         assert self.last is not None
@@ -95,8 +103,12 @@ class Continued(Store):
 
     def history(self, k: int = 0) -> History:
         """Return the history of all parts, as of one training."""
-        loss, validation_loss, rates, measured = (np.array(column[: self.n_done]) for column in self._columns.values())
-        return History(loss, validation_loss, self.seconds, rates, measured, name_of(self.options.stop.monitor))
+        loss, validation_loss, rates, measured = (
+            np.array(column[: self.n_done]) for column in self._columns.values()
+        )
+        return History(
+            loss, validation_loss, self.seconds, rates, measured, name_of(self.options.stop.monitor)
+        )
 
     def stop_reason(self, k: int) -> StopReason:
         """Return the reason why the last part ended."""
@@ -121,11 +133,14 @@ class Continued(Store):
 
 def free(trainings: Mapping[int, Continued]) -> None:
     """Free the rows of results that no training resumes, and histories that the trainings have."""
-    last = {number: training.last for number, training in trainings.items() if training.last is not None}
+    last = {
+        number: training.last for number, training in trainings.items() if training.last is not None
+    }
     for results, numbers in by_store(last):
         places = [last[number].place for number in numbers]
         if len(set(places)) < len(results.steps):
-            results, places = results.rows(places).without_histories(), list(range(len(places)))
+            results = results.rows(places).without_histories()
+            places = list(range(len(places)))
         elif results.loss.size:
             results = results.without_histories()
         for number, place in zip(numbers, places, strict=True):
@@ -134,25 +149,30 @@ def free(trainings: Mapping[int, Continued]) -> None:
 
 @explains_keywords
 class Population(Mapping[int, TrainingResult]):
-    """Many networks that are trained in parts, and compared, dropped or replaced between two of them.
+    """Many networks that are trained in parts, and compared, dropped or replaced between two of
+    them.
 
-    A mapping from the numbers of the members that are left, which never change, to their `TrainingResult`: each has the
-    same bits as `fastnn.train` alone gives it with as many epochs, in whatever parts they were trained.
+    A mapping from the numbers of the members that are left, which never change, to their
+    `TrainingResult`: each has the same bits as `fastnn.train` alone gives it with as many epochs,
+    in whatever parts they were trained.
 
     Parameters
     ----------
     networks : Network, or a sequence of them
         The network of all members, or one for each.
     X : array-like or data frame (n, n_inputs), or (m, n, n_inputs)
-        The inputs. As for each argument below down to `stop`: one value for all members, or a list, tuple, range or
-        array of numbers with one for each. Arrays for each are a list of arrays, or an array with one dimension more.
-        Nested lists of numbers are data for all members.
+        The inputs. As for each argument below down to `stop`: one value for all members, or a list,
+        tuple, range or array of numbers with one for each. Arrays for each are a list of arrays, or
+        an array with one dimension more. Nested lists of numbers are data for all members.
     Y : array-like (n, n_outputs), or (m, n, n_outputs)
         The targets; one array of two dimensions is that of all members.
     n : int, optional
-        The number of members, where there is no list: ``Population(network, X, Y, n=100)`` draws 100 seeds.
-    sample_weight, rows, validation_rows : array-like (n,), (n_rows,) and (n_validation,), or one for each, optional
-        The weights of the rows, and the numbers of those to train and to validate on, as for `fastnn.train`.
+        The number of members, where there is no list: ``Population(network, X, Y, n=100)`` draws
+        100 seeds.
+    sample_weight, rows, validation_rows : array-like (n,), (n_rows,), (n_validation,), optional
+        One for all members, or one for each.
+        The weights of the rows, and the numbers of those to train and to validate on, as for
+        `fastnn.train`.
     optimizer : Optimizer, or one for each, optional
         ``Adam()`` where it is not given.
     learning_rate : float, schedule, or one for each, optional
@@ -166,7 +186,8 @@ class Population(Mapping[int, TrainingResult]):
     clip_norm : float, or one for each, optional
         The most that the length of a step's gradient may be.
     rates : sequence of float or (float, float), optional
-        Factors of the learning rate for each layer, as for `fastnn.train`; the same for all members.
+        Factors of the learning rate for each layer, as for `fastnn.train`; the same for all
+        members.
     params : array-like (n_params,), or (m, n_params), optional
         Initial parameters.
     resume : TrainingState, or one for each, optional
@@ -175,7 +196,8 @@ class Population(Mapping[int, TrainingResult]):
         Whether X and Y are other rows than those of `resume`; one for all.
     stop : Stop, or one for each, optional
         A member whose rule has fired, or that has diverged, does not advance with the others;
-        ``Stop(max_seconds=...)`` is a limit for each member, and counts the seconds of all its parts.
+        ``Stop(max_seconds=...)`` is a limit for each member, and counts the seconds of all its
+        parts.
     callbacks : iterable of callables
         Each is called with a `ManyProgress` between blocks of members, as for `fastnn.train_many`.
     backend : {"numba", "numpy"}, name or Backend
@@ -185,8 +207,8 @@ class Population(Mapping[int, TrainingResult]):
     assume_finite : bool
         Skip the search of X and Y for NaN and infinity; one for all.
     n_jobs : int, optional
-        Threads that train members, short trainings in blocks that they share. None or -1: all cores that the process
-        may use, or all workers of an engine.
+        Threads that train members, short trainings in blocks that they share. None or -1: all cores
+        that the process may use, or all workers of an engine.
     progress : bool
         Whether to show a progress bar for each call of `advance` (needs the package rich).
 
@@ -203,7 +225,9 @@ class Population(Mapping[int, TrainingResult]):
     >>> from fastnn import Adam, Network, Population
     >>> X = np.linspace(-1, 1, 20)[:, None]
     >>> rates = np.logspace(-4, 0, 27)
-    >>> population = Population(Network((1, 8, 1), "tanh"), X, X**2, optimizer=Adam(), learning_rate=rates, seed=0)
+    >>> population = Population(
+    ...     Network((1, 8, 1), "tanh"), X, X**2, optimizer=Adam(), learning_rate=rates, seed=0
+    ... )
     >>> for epochs in 10, 30, 90:
     ...     population.advance(epochs)
     ...     population.drop(population.ranking()[len(population) // 3 :])
@@ -299,8 +323,13 @@ class Population(Mapping[int, TrainingResult]):
             best = self.best()
         except ValueError:  # none is known
             return display.card(self, facts, picture(histories, None, ""))
-        facts |= {"best": f"member {best}", "its score": f"{score_of(Row(self._trainings[best], 0)):.4g}"}
-        return display.card(self, facts, picture(histories, self._trainings[best].history(), f"member {best}"))
+        facts |= {
+            "best": f"member {best}",
+            "its score": f"{score_of(Row(self._trainings[best], 0)):.4g}",
+        }
+        return display.card(
+            self, facts, picture(histories, self._trainings[best].history(), f"member {best}")
+        )
 
     @property
     def members(self) -> list[int]:
@@ -338,7 +367,8 @@ class Population(Mapping[int, TrainingResult]):
         Returns
         -------
         dict
-            {number of the member: its score}, as `ManyResult.scores` has them; NaN before its first epoch.
+            {number of the member: its score}, as `ManyResult.scores` has them; NaN before its first
+            epoch.
 
         Examples
         --------
@@ -378,14 +408,15 @@ class Population(Mapping[int, TrainingResult]):
         Returns
         -------
         list of int
-            Their numbers, the best first: the lowest loss, or greatest score. Members that diverged or have no finite
-            score are last; those with equal scores are in the order of `members`.
+            Their numbers, the best first: the lowest loss, or greatest score. Members that diverged
+            or have no finite score are last; those with equal scores are in the order of `members`.
 
         Raises
         ------
         ValueError
-            Before the first epoch of any member, and for members with different scores, such as another monitor, or
-            losses of validation data and of the rows trained on, which cannot be compared.
+            Before the first epoch of any member, and for members with different scores, such as
+            another monitor, or losses of validation data and of the rows trained on, which cannot
+            be compared.
 
         Examples
         --------
@@ -403,7 +434,10 @@ class Population(Mapping[int, TrainingResult]):
         """Return the result of `losses_of` for the members that are left."""
         trainings = self._trainings.values()
         if trainings and not any(training.n_done or training.is_over for training in trainings):
-            raise ValueError("no member has trained an epoch yet, so that none is the best: say advance(epochs) first")
+            raise ValueError(
+                "no member has trained an epoch yet, so that none is the best: say "
+                "advance(epochs) first"
+            )
         return losses_of([Row(training, 0) for training in trainings])
 
     def _training(self, member: Any) -> Continued:
@@ -424,24 +458,28 @@ class Population(Mapping[int, TrainingResult]):
         Parameters
         ----------
         epochs : int or {member: int}
-            How many more epochs, for all members that are left and whose training has not ended by a stop rule or by
-            divergence; or how many for each of some members, which then go on even so.
+            How many more epochs, for all members that are left and whose training has not ended by
+            a stop rule or by divergence; or how many for each of some members, which then go on
+            even so.
 
         Raises
         ------
         KeyError, ValueError, TypeError
-            For a number that is no member's, or not any more, and for epochs that are none; nothing is trained then.
+            For a number that is no member's, or not any more, and for epochs that are none; nothing
+            is trained then.
         RuntimeError
             From a callback: while it advances, a population can be looked at only.
         TrainingInterrupted
-            On Ctrl-C, where a member has ``Stop(on_interrupt="raise")``; its `result` is that of `results`.
+            On Ctrl-C, where a member has ``Stop(on_interrupt="raise")``; its `result` is that of
+            `results`.
 
         Notes
         -----
-        On Ctrl-C what was trained is kept: members under way stop, those that had not begun stay as they were, and an
-        `InterruptWarning` says so. They go on with the next call; an epoch that was begun is then ended first, and
-        counted. When an error is raised, as by a monitor of your own, all members stay as they were;
-        its `result`, if it has one, is a ManyResult of this part alone.
+        On Ctrl-C what was trained is kept: members under way stop, those that had not begun stay as
+        they were, and an `InterruptWarning` says so. They go on with the next call; an epoch that
+        was begun is then ended first, and counted. When an error is raised, as by a monitor of your
+        own, all members stay as they were; its `result`, if it has one, is a ManyResult of this
+        part alone.
 
         Examples
         --------
@@ -471,7 +509,9 @@ class Population(Mapping[int, TrainingResult]):
         if isinstance(epochs, Mapping):
             for number in epochs:
                 self._training(number)
-            return {int(i): check_integer(f"epochs of member {i}", n, low=0) for i, n in epochs.items()}
+            return {
+                int(i): check_integer(f"epochs of member {i}", n, low=0) for i, n in epochs.items()
+            }
         n = check_integer("epochs", epochs, low=0)
         return {number: n for number, training in self._trainings.items() if not training.is_over}
 
@@ -519,10 +559,12 @@ class Population(Mapping[int, TrainingResult]):
         clip_norm: Any = NOT_GIVEN,
         rates: Any = NOT_GIVEN,
     ) -> None:
-        """Let a member go on as a copy of another one, with other settings; or as itself with other settings.
+        """Let a member go on as a copy of another one, with other settings; or as itself with other
+        settings.
 
-        The copy has all that the other one has: network, data, parameters, the optimizer's state, generator, order of
-        the rows, stop rules and history. It goes on as ``train(..., resume=state)`` would with these settings.
+        The copy has all that the other one has: network, data, parameters, the optimizer's state,
+        generator, order of the rows, stop rules and history. It goes on as ``train(...,
+        resume=state)`` would with these settings.
 
         Parameters
         ----------

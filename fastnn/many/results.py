@@ -1,4 +1,6 @@
-"""ManyResult, the results of many trainings: a sequence of them, their predictions, scores and histories."""
+"""ManyResult, the results of many trainings: a sequence of them, their predictions, scores and
+histories.
+"""
 
 from __future__ import annotations
 
@@ -47,7 +49,9 @@ class ManyHistory(display.Shown):
     Examples
     --------
     >>> from fastnn import Network, train_many
-    >>> many = train_many(Network((1, 1)), [[0.0], [1.0]], [0.0, 1.0], seed=range(3), epochs=[2, 4, 3])
+    >>> many = train_many(
+    ...     Network((1, 1)), [[0.0], [1.0]], [0.0, 1.0], seed=range(3), epochs=[2, 4, 3]
+    ... )
     >>> many.history.loss.shape
     (3, 4)
     >>> many.history.loss[0, 2:]
@@ -58,7 +62,9 @@ class ManyHistory(display.Shown):
         self._histories = histories
 
     def _chart(self) -> str:
-        return picture([self._histories[i] for i in display.some_of(len(self._histories))], None, "")
+        return picture(
+            [self._histories[i] for i in display.some_of(len(self._histories))], None, ""
+        )
 
     def _facts(self) -> dict[str, object]:
         return {"members": len(self._histories), "most epochs": self.loss.shape[1]}
@@ -85,12 +91,16 @@ class ManyHistory(display.Shown):
 
     @property
     def seconds(self) -> NDArray[np.float64]:
-        """The seconds (m,) of each training; for short ones, which train in blocks, a share of the block."""
+        """The seconds (m,) of each training; for short ones, which train in blocks, a share of the
+        block.
+        """
         return np.array([history.seconds for history in self._histories])
 
     @property
     def best_epoch(self) -> NDArray[np.int64]:
-        """The epoch (m,) with the best score, from 1; 0 if there is none. See `History.best_epoch`."""
+        """The epoch (m,) with the best score, from 1; 0 if there is none. See
+        `History.best_epoch`.
+        """
         return np.array([history.best_epoch for history in self._histories], np.int64)
 
     def to_dict(self) -> dict[str, Array]:
@@ -104,14 +114,19 @@ class ManyHistory(display.Shown):
         Examples
         --------
         >>> from fastnn import Network, train_many
-        >>> many = train_many(Network((1, 1)), [[0.0], [1.0]], [0.0, 1.0], seed=range(2), epochs=[1, 2])
+        >>> many = train_many(
+        ...     Network((1, 1)), [[0.0], [1.0]], [0.0, 1.0], seed=range(2), epochs=[1, 2]
+        ... )
         >>> many.history.to_dict()["member"]
         array([0, 1, 1])
         """
         tables = [history.to_dict() for history in self._histories]
         member = np.repeat(np.arange(len(tables)), [len(table["epoch"]) for table in tables])
         names = tables[0] if tables else ()
-        return {"member": member, **{name: np.concatenate([table[name] for table in tables]) for name in names}}
+        return {
+            "member": member,
+            **{name: np.concatenate([table[name] for table in tables]) for name in names},
+        }
 
     def _stacked(self, name: str) -> NDArray[np.float64]:
         rows = [getattr(history, name) for history in self._histories]
@@ -122,13 +137,16 @@ class ManyHistory(display.Shown):
 
 
 def outputs_of(rows: Sequence[Row], X: Any, assume_finite: bool) -> Iterator[Array]:
-    """Iterate over the members' outputs (n, n_outputs); check X once for members with the same inputs."""
+    """Iterate over the members' outputs (n, n_outputs); check X once for members with the same
+    inputs.
+    """
     checked: dict[tuple[int, Any], Array] = {}
     names = column_names(X)
     for store, k in rows:
         if names is not None:
             check_column_names(names, store.feature_names(k))
-        network, dtype = store.network(k), store.params(k).dtype
+        network = store.network(k)
+        dtype = store.params(k).dtype
         kind = network.n_inputs, dtype
         if kind not in checked:
             checked[kind] = check_inputs(network, X, dtype, assume_finite)
@@ -145,7 +163,9 @@ def stacked(outputs: Iterator[Array], m: int, dtype: np.dtype[Any]) -> Array:
 
 
 def mean_and_deviation(outputs: Iterable[Array]) -> tuple[Array, Array]:
-    """Return the mean and the standard deviation of outputs, member by member (Welford, Technometrics 4, 1962)."""
+    """Return the mean and the standard deviation of outputs, member by member (Welford,
+    Technometrics 4, 1962).
+    """
     mean = squares = np.zeros(())
     k = 0
     for k, output in enumerate(outputs, 1):
@@ -156,7 +176,8 @@ def mean_and_deviation(outputs: Iterable[Array]) -> tuple[Array, Array]:
 
 
 class ManyResult(display.Shown, Sequence[TrainingResult]):
-    """The results of `train_many`: ``many[i]`` is the `TrainingResult` that `train` would return for member i.
+    """The results of `train_many`: ``many[i]`` is the `TrainingResult` that `train` would return
+    for member i.
 
     Parameters
     ----------
@@ -181,8 +202,8 @@ class ManyResult(display.Shown, Sequence[TrainingResult]):
 
     Notes
     -----
-    Short trainings leave arrays only. The other parts of a `TrainingResult` (the state, with the generator) are made
-    each time that you index a member.
+    Short trainings leave arrays only. The other parts of a `TrainingResult` (the state, with the
+    generator) are made each time that you index a member.
 
     Examples
     --------
@@ -201,7 +222,9 @@ class ManyResult(display.Shown, Sequence[TrainingResult]):
     ((40, 1), (40, 1))
     """
 
-    def __init__(self, member_results: Sequence[TrainingResult], seeds: Sequence[int | None] | None = None) -> None:
+    def __init__(
+        self, member_results: Sequence[TrainingResult], seeds: Sequence[int | None] | None = None
+    ) -> None:
         store = WholeResults(list(member_results))
         self._rows: Sequence[Row] = [Row(store, k) for k in range(len(member_results))]
         self._seeds = [None] * len(self._rows) if seeds is None else list(seeds)
@@ -220,14 +243,22 @@ class ManyResult(display.Shown, Sequence[TrainingResult]):
     def __getitem__(self, i: int) -> TrainingResult: ...
     @overload
     def __getitem__(self, i: slice | Sequence[int] | NDArray[Any]) -> ManyResult: ...
-    def __getitem__(self, i: int | slice | Sequence[int] | NDArray[Any]) -> TrainingResult | ManyResult:
-        """The result of a member, or of several members, as in an array: ``many[many.n_epochs > 0]``."""
+    def __getitem__(
+        self, i: int | slice | Sequence[int] | NDArray[Any]
+    ) -> TrainingResult | ManyResult:
+        """The result of a member, or of several members, as in an array: ``many[many.n_epochs >
+        0]``.
+        """
         if isinstance(i, (slice, list)) or (isinstance(i, np.ndarray) and i.ndim):
             chosen = np.arange(len(self))[i]
             return ManyResult._of([self._rows[k] for k in chosen], [self._seeds[k] for k in chosen])
         number = operator.index(cast(int, i))
         if not -len(self) <= number < len(self):
-            raise IndexError(f"there is no member {shown(number)} of {counted(len(self), 'member')}, numbered from 0")
+            raise IndexError(
+                f"there is no member {shown(number)} of {counted(len(self), 'member')}, "
+                f"numbered "
+                f"from 0"
+            )
         return self._rows[number].result()
 
     def _repr_html_(self) -> str:
@@ -236,7 +267,9 @@ class ManyResult(display.Shown, Sequence[TrainingResult]):
         shown = networks if len(networks) < 6 else [*networks[:5], "..."]
         scores = f"{known.min():.4g} to {known.max():.4g}" if len(known) else "none"
         facts: dict[str, object] = {**self._facts(), "networks": ", ".join(shown), "scores": scores}
-        histories = [store.history(k) for store, k in (self._rows[i] for i in display.some_of(len(self)))]
+        histories = [
+            store.history(k) for store, k in (self._rows[i] for i in display.some_of(len(self)))
+        ]
         try:
             best = self.best()
         except ValueError:  # none is known
@@ -252,7 +285,9 @@ class ManyResult(display.Shown, Sequence[TrainingResult]):
 
     @property
     def _has_no_states(self) -> bool:
-        """Whether members are networks without losses, as from a file of ``save(path, state=False)``."""
+        """Whether members are networks without losses, as from a file of ``save(path,
+        state=False)``.
+        """
         return bool(self._rows) and not any(store.has_state(k) for store, k in self._rows)
 
     @property
@@ -262,7 +297,9 @@ class ManyResult(display.Shown, Sequence[TrainingResult]):
 
     @functools.cached_property
     def params(self) -> Array | list[Array]:
-        """The parameters (m, n_params), read-only; a list of vectors if they differ in size or dtype."""
+        """The parameters (m, n_params), read-only; a list of vectors if they differ in size or
+        dtype.
+        """
         vectors = [store.params(k) for store, k in self._rows]
         if len({(vector.size, vector.dtype) for vector in vectors}) > 1:
             return vectors
@@ -285,9 +322,11 @@ class ManyResult(display.Shown, Sequence[TrainingResult]):
 
     @property
     def scores(self) -> NDArray[np.float64]:
-        """The score (m,) of each member's best epoch if it was restored, else of its last; NaN if there is none.
+        """The score (m,) of each member's best epoch if it was restored, else of its last; NaN if
+        there is none.
 
-        For the monitor "loss" it is the validation loss, else the training loss before the last epoch's updates.
+        For the monitor "loss" it is the validation loss, else the training loss before the last
+        epoch's updates.
         """
         return np.array([score_of(row) for row in self._rows])
 
@@ -297,13 +336,14 @@ class ManyResult(display.Shown, Sequence[TrainingResult]):
         Returns
         -------
         int
-            Its number: the lowest loss, or the greatest score of another monitor, of members that did not diverge.
+            Its number: the lowest loss, or the greatest score of another monitor, of members that
+            did not diverge.
 
         Raises
         ------
         ValueError
-            If no such score is finite or known, and for scores that cannot be compared, such as of different monitors,
-            or of validation data and of training rows.
+            If no such score is finite or known, and for scores that cannot be compared, such as of
+            different monitors, or of validation data and of training rows.
 
         Examples
         --------
@@ -325,7 +365,8 @@ class ManyResult(display.Shown, Sequence[TrainingResult]):
         X : array-like or data frame (n, n_inputs)
             The inputs, for all members.
         spread : bool
-            Return the mean and the standard deviation over the members, without storing the outputs of each.
+            Return the mean and the standard deviation over the members, without storing the outputs
+            of each.
         assume_finite : bool
             Skip the search of X for NaN and infinity.
 
@@ -339,7 +380,8 @@ class ManyResult(display.Shown, Sequence[TrainingResult]):
         Raises
         ------
         ValueError
-            For networks with different numbers of outputs, for no members, and for an X that does not fit.
+            For networks with different numbers of outputs, for no members, and for an X that does
+            not fit.
 
         Examples
         --------
@@ -367,10 +409,13 @@ class ManyResult(display.Shown, Sequence[TrainingResult]):
         if not self._rows:
             raise ValueError("there is no member to predict with")
         if len({network.n_outputs for network in self.networks}) > 1:
-            raise ValueError(f"the networks have different numbers of outputs: say many[i].{method}(X) for each")
+            raise ValueError(
+                f"the networks have different numbers of outputs: say many[i].{method}(X) for each"
+            )
 
     def jacobian(self, X: Any) -> Array:
-        """Compute the derivatives of the members' outputs by the inputs, as `TrainingResult.jacobian` does.
+        """Compute the derivatives of the members' outputs by the inputs, as
+        `TrainingResult.jacobian` does.
 
         Parameters
         ----------
@@ -385,7 +430,8 @@ class ManyResult(display.Shown, Sequence[TrainingResult]):
         Raises
         ------
         ValueError, TypeError
-            For networks with different numbers of outputs, for no members, and for an X that does not fit.
+            For networks with different numbers of outputs, for no members, and for an X that does
+            not fit.
 
         Examples
         --------
@@ -397,8 +443,11 @@ class ManyResult(display.Shown, Sequence[TrainingResult]):
         self._check_outputs("jacobian")
         return np.array([result.jacobian(X) for result in self])
 
-    def score(self, X: Any, Y: Any, sample_weight: Any = None, *, monitor: Monitor | None = None) -> Array:
-        """Score the outputs of each member: the accuracy of labels, else R2, as `TrainingResult.score` does.
+    def score(
+        self, X: Any, Y: Any, sample_weight: Any = None, *, monitor: Monitor | None = None
+    ) -> Array:
+        """Score the outputs of each member: the accuracy of labels, else R2, as
+        `TrainingResult.score` does.
 
         Parameters
         ----------
@@ -424,7 +473,8 @@ class ManyResult(display.Shown, Sequence[TrainingResult]):
         >>> many.score([[0.0], [1.0]], [0.0, 1.0]).shape
         (3,)
         """
-        known, scores = dict[tuple[Network, Any], Score](), list[float]()
+        known = dict[tuple[Network, Any], Score]()
+        scores = list[float]()
         for (store, k), outputs in zip(self._rows, outputs_of(self._rows, X, False), strict=True):
             kind = store.network(k), store.params(k).dtype
             if kind not in known:
@@ -433,12 +483,14 @@ class ManyResult(display.Shown, Sequence[TrainingResult]):
         return np.array(scores)
 
     def save(self, path: str | os.PathLike[str], *, state: bool = True) -> None:
-        """Write the results to one .npz file for `fastnn.load`, or the networks alone with ``state=False``.
+        """Write the results to one .npz file for `fastnn.load`, or the networks alone with
+        ``state=False``.
 
         Parameters
         ----------
         path : str or path
-            Used as given, without adding ".npz". An existing file is replaced when the new one is complete.
+            Used as given, without adding ".npz". An existing file is replaced when the new one is
+            complete.
         state : bool
             Whether to write the histories and what resuming needs. False writes the networks alone.
 
@@ -500,9 +552,10 @@ class ManyResult(display.Shown, Sequence[TrainingResult]):
         Returns
         -------
         dict
-            "member", "seed" (None for None, for a generator, and from a file), "learning_rate" (of the optimizer, or of
-            its schedule; NaN for a function of your own), "score", "loss" (the training loss of the last epoch),
-            "n_epochs", "best_epoch", "stop_reason" and "seconds" (wall time).
+            "member", "seed" (None for None, for a generator, and from a file), "learning_rate" (of
+            the optimizer, or of its schedule; NaN for a function of your own), "score", "loss" (the
+            training loss of the last epoch), "n_epochs", "best_epoch", "stop_reason" and "seconds"
+            (wall time).
 
         Examples
         --------
@@ -526,14 +579,20 @@ class ManyResult(display.Shown, Sequence[TrainingResult]):
         }
 
 
-# ----------------------------------------------------------------------------- the results of members, and their scores
+# --------------------------------------------------------- the results of members, and their scores
 
 
 class Unbegun(Store):
-    """The result of one member that had not begun at the end of the call; `begin` makes it on request."""
+    """The result of one member that had not begun at the end of the call; `begin` makes it on
+    request.
+    """
 
-    def __init__(self, options: TrainOptions, stop_reason: StopReason, begin: Callable[[], Row]) -> None:
-        self._options, self._stop_reason, self._begin = options, stop_reason, begin
+    def __init__(
+        self, options: TrainOptions, stop_reason: StopReason, begin: Callable[[], Row]
+    ) -> None:
+        self._options = options
+        self._stop_reason = stop_reason
+        self._begin = begin
 
     @functools.cached_property
     def _begun(self) -> TrainingResult:
@@ -561,10 +620,13 @@ class Unbegun(Store):
 
 
 class Rows(Sequence[Row]):
-    """The results of all `m` members in a store, in order: made on request, for a small file may name many members."""
+    """The results of all `m` members in a store, in order: made on request, for a small file may
+    name many members.
+    """
 
     def __init__(self, store: Store, m: int) -> None:
-        self._store, self._m = store, m
+        self._store = store
+        self._m = m
 
     def __len__(self) -> int:
         return self._m
@@ -577,23 +639,35 @@ class Rows(Sequence[Row]):
 def losses_of(rows: Sequence[Row]) -> NDArray[np.float64]:
     """Return the scores (m,) of members, with signs so that the lowest is best.
 
-    A diverged member has the loss infinity, and so has one without a finite score. ValueError if scores cannot be
-    compared, because they are of several kinds.
+    A diverged member has the loss infinity, and so has one without a finite score. ValueError if
+    scores cannot be compared, because they are of several kinds.
     """
     histories = [store.history(k) for store, k in rows]
-    numbers = Counter((each.monitor, bool(len(each.validation_loss))) for each in histories if len(each.loss))
+    numbers = Counter(
+        (each.monitor, bool(len(each.validation_loss))) for each in histories if len(each.loss)
+    )
     if len(numbers) > 1:
-        named = ((scored_by(monitor, validated=validated), n) for (monitor, validated), n in numbers.items())
+        named = (
+            (scored_by(monitor, validated=validated), n)
+            for (monitor, validated), n in numbers.items()
+        )
         said = ", ".join(f"{counted(n, 'member')} by {name}" for name, n in sorted(named))
-        raise ValueError(f"the scores cannot be compared ({cut(said)}): compare members of one kind, or by predictions")
+        raise ValueError(
+            f"the scores cannot be compared ({cut(said)}): compare members of one kind, or by "
+            f"predictions"
+        )
     sign = 1 if all(monitor == "loss" for monitor, _ in numbers) else -1
-    losses = sign * np.array([score_of(*pair) for pair in zip(rows, histories, strict=True)], np.float64)
+    losses = sign * np.array(
+        [score_of(*pair) for pair in zip(rows, histories, strict=True)], np.float64
+    )
     diverged = np.array([store.stop_reason(k) == "diverged" for store, k in rows], bool)
     return np.where(np.isfinite(losses) & ~diverged, losses, np.inf)
 
 
 def place_of_best(losses: NDArray[np.float64]) -> int:
-    """Return the index of the lowest of the numbers of `losses_of`; ValueError if none is finite."""
+    """Return the index of the lowest of the numbers of `losses_of`; ValueError if none is
+    finite.
+    """
     if not np.isfinite(losses).any():
         fault = "each one diverged or has no finite score, as before its first epoch"
         raise ValueError(f"no member is the best: {fault if len(losses) else 'there is none'}")
@@ -601,7 +675,9 @@ def place_of_best(losses: NDArray[np.float64]) -> int:
 
 
 def rate_of(optimizer: dict[str, Any]) -> float:
-    """Return the learning rate that an optimizer's description, or that of its schedule, has; NaN for any other."""
+    """Return the learning rate that an optimizer's description, or that of its schedule, has; NaN
+    for any other.
+    """
     rate = optimizer.get("learning_rate")
     rate = rate.get("learning_rate") if isinstance(rate, dict) else rate
     return float(rate) if isinstance(rate, (int, float)) else np.nan

@@ -1,4 +1,6 @@
-"""search(): settings of a network by successive halving or Hyperband, in populations that train on with the better."""
+"""search(): settings of a network by successive halving or Hyperband, in populations that train on
+with the better.
+"""
 
 import bisect
 import dataclasses
@@ -76,7 +78,15 @@ class SearchResult(display.Shown):
     >>> import numpy as np
     >>> from fastnn import Network, search
     >>> X = np.linspace(-1, 1, 50)[:, None]
-    >>> found = search({"alpha": [0.0, 99.0]}, X, X**2, network=Network((1, 8, 1)), budget=99, epochs=81, seed=0)
+    >>> found = search(
+    ...     {"alpha": [0.0, 99.0]},
+    ...     X,
+    ...     X**2,
+    ...     network=Network((1, 8, 1)),
+    ...     budget=99,
+    ...     epochs=81,
+    ...     seed=0,
+    ... )
     >>> found.settings, found.epochs_trained, found.best.n_epochs
     ({'alpha': 0.0}, 90, 81)
     """
@@ -91,8 +101,15 @@ class SearchResult(display.Shown):
         return self.best.history._chart()
 
     def _facts(self) -> dict[str, object]:
-        tried = {"trials": len(self.trials), "epochs": self.epochs_trained, "best score": f"{self.score:.4g}"}
-        best = {name: f"{v:.4g}" if isinstance(v, float) else shown(v) for name, v in self.settings.items()}
+        tried = {
+            "trials": len(self.trials),
+            "epochs": self.epochs_trained,
+            "best score": f"{self.score:.4g}",
+        }
+        best = {
+            name: f"{v:.4g}" if isinstance(v, float) else shown(v)
+            for name, v in self.settings.items()
+        }
         return {**tried, **best}
 
     def to_dict(self) -> dict[str, Any]:
@@ -101,20 +118,30 @@ class SearchResult(display.Shown):
         Returns
         -------
         dict
-            The names of the space; "bracket" (the halving that the trial was part of, from 0); and "score", "loss",
-            "n_epochs", "best_epoch", "stop_reason" and "seconds", as in `ManyResult.to_dict`, when it was left behind.
-            Numbers are arrays (n_trials,), all else lists.
+            The names of the space; "bracket" (the halving that the trial was part of, from 0); and
+            "score", "loss", "n_epochs", "best_epoch", "stop_reason" and "seconds", as in
+            `ManyResult.to_dict`, when it was left behind. Numbers are arrays (n_trials,), all else
+            lists.
 
         Examples
         --------
         >>> from fastnn import Network, search
-        >>> found = search({"alpha": [0.0, 0.1]}, [[0.0], [1.0]], [0, 1], network=Network((1, 1)), budget=9, epochs=2)
+        >>> found = search(
+        ...     {"alpha": [0.0, 0.1]},
+        ...     [[0.0], [1.0]],
+        ...     [0, 1],
+        ...     network=Network((1, 1)),
+        ...     budget=9,
+        ...     epochs=2,
+        ... )
         >>> found.to_dict()["alpha"], found.to_dict()["n_epochs"]
         (array([0. , 0.1]), array([2, 2]))
         """
         columns = {name: [trial[name] for trial in self.trials] for name in self.trials[0]}
         return {
-            name: np.array(values) if all(isinstance(value, numbers.Real) for value in values) else values
+            name: np.array(values)
+            if all(isinstance(value, numbers.Real) for value in values)
+            else values
             for name, values in columns.items()
         }
 
@@ -132,17 +159,20 @@ def search(
     seed: Seed = None,
     **options: Any,
 ) -> SearchResult:
-    """Search for good settings: many networks are trained a little, and the better part trains on, until one is left.
+    """Search for good settings: many networks are trained a little, and the better part trains on,
+    until one is left.
 
-    No epoch is trained twice, and each network has the bits that `fastnn.train` gives it alone, whatever the threads.
+    No epoch is trained twice, and each network has the bits that `fastnn.train` gives it alone,
+    whatever the threads.
 
     Parameters
     ----------
     space : dict
-        {name: list, tuple, range or array of values, frozen distribution of scipy.stats, or function of a RandomState
-        that draws a value}. Names are hidden_layer_sizes (a width or a tuple of widths), activation, init, bias and
-        bias_init, of the network; optimizer, learning_rate, batch_size, shuffle, alpha, clip_norm and seed, of the
-        training; or network. Of lists alone, no combination is tried twice in a halving.
+        {name: list, tuple, range or array of values, frozen distribution of scipy.stats, or
+        function of a RandomState that draws a value}. Names are hidden_layer_sizes (a width or a
+        tuple of widths), activation, init, bias and bias_init, of the network; optimizer,
+        learning_rate, batch_size, shuffle, alpha, clip_norm and seed, of the training; or network.
+        Of lists alone, no combination is tried twice in a halving.
     X, Y : array-like or data frame (n, n_inputs), and array-like (n, n_outputs) or (n,)
         Inputs and targets, as for `fastnn.train`.
     network : Network, optional
@@ -152,33 +182,36 @@ def search(
     epochs : int
         The epochs of a network that trains to the end.
     method : {"halving", "hyperband"}
-        "halving" [1]_ begins with as many networks and as few epochs as it can; where the budget allows all
-        combinations of lists, with as many epochs as it can. "hyperband" [2]_ shares the budget
-        among halvings of several kinds, from many networks with few epochs each to few networks with many, in case
-        that the first epochs say little about the last.
+        "halving" [1]_ begins with as many networks and as few epochs as it can; where the budget
+        allows all combinations of lists, with as many epochs as it can. "hyperband" [2]_ shares the
+        budget among halvings of several kinds, from many networks with few epochs each to few
+        networks with many, in case that the first epochs say little about the last.
     factor : int
         Of the networks, 1/factor train on, each to `factor` times the epochs.
     seed : int, RandomState, optional
-        Draws the validation rows and the settings; an int is also the seed of each network. None: other numbers at
-        each call.
+        Draws the validation rows and the settings; an int is also the seed of each network. None:
+        other numbers at each call.
     **options
-        Further arguments of `fastnn.Population`, for all networks: ``optimizer=``, ``batch_size=``, ``stop=``,
-        ``validation_rows=``, ``n_jobs=`` and others. Networks are compared by the score of ``Stop(monitor=...)`` on
-        validation rows; unless you give some, by `validation_rows` or ``Stop(validation=...)``, a fifth of the rows is
-        drawn, the same for all networks. ``Stop(max_seconds=...)`` is the limit of the whole search, which then returns
-        what was found so far. All settings are drawn and checked before the first training, whatever the limit: about
-        0.1 ms for each network.
+        Further arguments of `fastnn.Population`, for all networks: ``optimizer=``, ``batch_size=``,
+        ``stop=``, ``validation_rows=``, ``n_jobs=`` and others. Networks are compared by the score
+        of ``Stop(monitor=...)`` on validation rows; unless you give some, by `validation_rows` or
+        ``Stop(validation=...)``, a fifth of the rows is drawn, the same for all networks.
+        ``Stop(max_seconds=...)`` is the limit of the whole search, which then returns what was
+        found so far. All settings are drawn and checked before the first training, whatever the
+        limit: about 0.1 ms for each network.
 
     Returns
     -------
     SearchResult
-        The best network, its settings and score, and a table of all trials. After Ctrl-C, what was found so far.
+        The best network, its settings and score, and a table of all trials. After Ctrl-C, what was
+        found so far.
 
     Raises
     ------
     ValueError, TypeError
-        For unknown names, empty lists, a budget that one network would exceed, and what `Population` refuses; before
-        any training. Also if ``Stop(max_seconds=...)`` is over before a network has a score.
+        For unknown names, empty lists, a budget that one network would exceed, and what
+        `Population` refuses; before any training. Also if ``Stop(max_seconds=...)`` is over before
+        a network has a score.
     DivergenceError
         If all networks diverged or have no finite score; its `trials` are those of a SearchResult.
 
@@ -188,16 +221,23 @@ def search(
 
     References
     ----------
-    .. [1] Jamieson and Talwalkar, Non-stochastic best arm identification and hyperparameter optimization, AISTATS 2016.
-    .. [2] Li et al., Hyperband: a novel bandit-based approach to hyperparameter optimization, JMLR 18, 2018.
+    .. [1] Jamieson and Talwalkar, Non-stochastic best arm identification and hyperparameter
+    optimization, AISTATS 2016.
+    .. [2] Li et al., Hyperband: a novel bandit-based approach to hyperparameter optimization, JMLR
+    18, 2018.
 
     Examples
     --------
     >>> import numpy as np
     >>> from fastnn import Network, search
     >>> X = np.linspace(-1, 1, 100)[:, None]
-    >>> space = {"learning_rate": lambda random: 10 ** random.uniform(-4, 0), "hidden_layer_sizes": [4, 8, (8, 8)]}
-    >>> found = search(space, X, X**2, network=Network((1, 8, 1), "tanh"), budget=600, epochs=81, seed=0)
+    >>> space = {
+    ...     "learning_rate": lambda random: 10 ** random.uniform(-4, 0),
+    ...     "hidden_layer_sizes": [4, 8, (8, 8)],
+    ... }
+    >>> found = search(
+    ...     space, X, X**2, network=Network((1, 8, 1), "tanh"), budget=600, epochs=81, seed=0
+    ... )
     >>> len(found.trials), found.epochs_trained, found.best.n_epochs
     (166, 600, 81)
     >>> bool(found.best.score(X, X**2) > 0.9)
@@ -207,27 +247,39 @@ def search(
     _check_names(options)
     check_choice("method", method, METHODS)
     ranges = _ranges(space, network, options)
-    epochs, factor = check_integer("epochs", epochs, low=1), check_integer("factor", factor, low=2)
+    epochs = check_integer("epochs", epochs, low=1)
+    factor = check_integer("factor", factor, low=2)
     lists = [values for values in ranges.values() if not callable(values)]
     n_combinations = math.prod(map(len, lists)) if len(lists) == len(ranges) else None
-    halvings = _halvings(check_integer("budget", budget, low=1), epochs, method, factor, n_combinations)
+    halvings = _halvings(
+        check_integer("budget", budget, low=1), epochs, method, factor, n_combinations
+    )
     random = make_random_state(seed)
     options, limit = _for_all(X, Y, options, random)
     if "seed" not in ranges:
-        options["seed"] = random.randint(2**32, dtype=np.int64) if seed is None or seed is random else seed
+        options["seed"] = (
+            random.randint(2**32, dtype=np.int64) if seed is None or seed is random else seed
+        )
     drawn = [_drawn(ranges, n_members, random) for n_members, _ in halvings]
-    populations = [_population(settings, network, X, Y, options) for settings in drawn]  # all of them are checked now
-    trials, left, epochs_trained = list[dict[str, Any]](), list[tuple[TrainingResult, dict[str, Any]]](), 0
+    # all of them are checked now
+    populations = [_population(settings, network, X, Y, options) for settings in drawn]
+    trials = list[dict[str, Any]]()
+    left = list[tuple[TrainingResult, dict[str, Any]]]()
+    epochs_trained = 0
     for bracket, (settings, (_, rungs)) in enumerate(zip(drawn, halvings, strict=True)):
         population = populations.pop(0)
         population._caller.deadline = math.inf if limit is None else began + limit
-        ended, last = dict[int, dict[str, Any]](), dict[int, TrainingResult]()
+        ended = dict[int, dict[str, Any]]()
+        last = dict[int, TrainingResult]()
         try:
             _halve(population, epochs, rungs, factor, ended, last)
             is_over = population._caller.was_ended
         except KeyboardInterrupt:  # between two trainings
             is_over = True
-        tried = {member: {**_shown(settings[member]), "bracket": bracket, **end} for member, end in ended.items()}
+        tried = {
+            member: {**_shown(settings[member]), "bracket": bracket, **end}
+            for member, end in ended.items()
+        }
         left += [(result, tried[member]) for member, result in last.items()]
         trials += [tried[member] for member in sorted(tried)]
         epochs_trained += population.epochs_trained
@@ -239,16 +291,22 @@ def search(
             fault = f"max_seconds={limit:g} of stop were over before a network had a score"
             raise ValueError(f"{fault}: raise them, or lower budget")
         raise KeyboardInterrupt("the search ended before a network had a score")
-    if not any(np.isfinite(trial["score"]) and trial["stop_reason"] != "diverged" for _, trial in left):
+    if not any(
+        np.isfinite(trial["score"]) and trial["stop_reason"] != "diverged" for _, trial in left
+    ):
         error = DivergenceError(
-            f"all {len(trials)} networks of the search diverged, or have no finite score: try smaller learning rates, "
-            "or inputs and targets of the size of 1; `.trials` of this error are the settings and results of each",
+            f"all {len(trials)} networks of the search diverged, or have no finite score: try "
+            f"smaller learning rates, "
+            "or inputs and targets of the size of 1; `.trials` of this error are the settings and "
+            "results of each",
             many,
         )
         error.trials = trials  # type: ignore[attr-defined]
         raise error
     best, trial = left[k := many.best()]
-    return SearchResult(best, {name: trial[name] for name in ranges}, float(many.scores[k]), epochs_trained, trials)
+    return SearchResult(
+        best, {name: trial[name] for name in ranges}, float(many.scores[k]), epochs_trained, trials
+    )
 
 
 def _check_names(options: Settings) -> None:
@@ -260,37 +318,65 @@ def _check_names(options: Settings) -> None:
             raise unknown_keyword("search", name, legal)
 
 
-def _for_all(X: Any, Y: Any, options: Settings, random: RandomState) -> tuple[dict[str, Any], float | None]:
-    """Return the options of all networks, with rows to compare them by, and the limit of the search in seconds."""
+def _for_all(
+    X: Any, Y: Any, options: Settings, random: RandomState
+) -> tuple[dict[str, Any], float | None]:
+    """Return the options of all networks, with rows to compare them by, and the limit of the search
+    in seconds.
+    """
     for name, value in {"X": X, "Y": Y, **options}.items():
         if name != "callbacks" and one_each(name, value) is not None:
-            raise ValueError(f"{name} must be one for all networks of a search, not one for each: {shown(value)}")
-    limit, stop, options = None, options.get("stop"), dict(options)
+            raise ValueError(
+                f"{name} must be one for all networks of a search, not one for each: {shown(value)}"
+            )
+    limit = None
+    stop = options.get("stop")
+    options = dict(options)
     if isinstance(stop, Stop):
-        limit, options["stop"] = stop.max_seconds, dataclasses.replace(stop, max_seconds=None)
+        limit = stop.max_seconds
+        options["stop"] = dataclasses.replace(stop, max_seconds=None)
     if "validation_rows" not in options and getattr(stop, "validation", None) is None:
         if "rows" in options:
-            raise ValueError("rows say what to train on: give validation_rows= too, by which networks are compared")
+            raise ValueError(
+                "rows say what to train on: give validation_rows= too, by which networks are "
+                "compared"
+            )
         n_rows = len(X) if isinstance(X, (list, tuple)) else (*getattr(X, "shape", ()), 0)[0]
-        options["validation_rows"] = np.sort(random.permutation(n_rows)[: math.ceil(HELD_OUT * n_rows)])
+        options["validation_rows"] = np.sort(
+            random.permutation(n_rows)[: math.ceil(HELD_OUT * n_rows)]
+        )
     return options, limit
 
 
-def _ranges(space: Any, network: Any, options: Mapping[str, Any]) -> dict[str, Sequence[Any] | Draw]:
+def _ranges(
+    space: Any, network: Any, options: Mapping[str, Any]
+) -> dict[str, Sequence[Any] | Draw]:
     """Return the checked space: for each name a list of values, or a function that draws one."""
     if not isinstance(space, Mapping) or not space:
-        raise TypeError(f"space must be a dict, such as {{'alpha': [0.0, 1e-3]}}, not {shown(space)}")
+        raise TypeError(
+            f"space must be a dict, such as {{'alpha': [0.0, 1e-3]}}, not {shown(space)}"
+        )
     fixed = {**options, **({} if network is None else {"network": network})}
     if "network" not in {*space, *fixed}:
-        raise TypeError("search needs a network: say network=Network(...), or give networks in the space")
+        raise TypeError(
+            "search needs a network: say network=Network(...), or give networks in the space"
+        )
     for name in space:
         if name not in OF_SPACE:
-            widths = ": did you mean 'hidden_layer_sizes'?" if name in ("hidden", "sizes", "layers") else ""
-            raise ValueError(f"space has no {shown(name)}{widths or instead_of(str(name), OF_SPACE)}")
+            widths = (
+                ": did you mean 'hidden_layer_sizes'?"
+                if name in ("hidden", "sizes", "layers")
+                else ""
+            )
+            raise ValueError(
+                f"space has no {shown(name)}{widths or instead_of(str(name), OF_SPACE)}"
+            )
         if name in fixed:
             raise ValueError(f"{name} is in the space and an argument: give one of them")
     if "network" in space and (both := [name for name in OF_NETWORK if name in space]):
-        raise ValueError(f"space has network and {both[0]}: give whole networks, or what they differ in")
+        raise ValueError(
+            f"space has network and {both[0]}: give whole networks, or what they differ in"
+        )
     return {name: _range(name, given) for name, given in space.items()}
 
 
@@ -302,13 +388,18 @@ def _range(name: str, given: Any) -> Sequence[Any] | Draw:
     values = given.tolist() if isinstance(given, np.ndarray) else given
     if not isinstance(values, (list, tuple, range)):
         raise TypeError(
-            f"space[{name!r}] must be a list of values, a range, a frozen distribution of scipy.stats or a function of "
-            f"a RandomState, not {shown(given)}; one value for all networks is an argument, {name}=..."
+            f"space[{name!r}] must be a list of values, a range, a frozen distribution of "
+            f"scipy.stats or a function of "
+            f"a RandomState, not {shown(given)}; one value for all networks is an argument, "
+            f"{name}=..."
         )
     if not values:
         raise ValueError(f"space[{name!r}] is empty: give a list of values")
     if values[sys.maxsize :]:
-        raise ValueError(f"space[{name!r}] has more than {amount(sys.maxsize)} values: give a function that draws one")
+        raise ValueError(
+            f"space[{name!r}] has more than {amount(sys.maxsize)} values: give a function that "
+            f"draws one"
+        )
     return values if values[MOST_MEMBERS:] else list(values)  # a long range is drawn from by index
 
 
@@ -318,10 +409,14 @@ def _plain(value: Any) -> Any:
     return value.tolist() if isinstance(value, (np.generic, np.ndarray)) else value
 
 
-def _halvings(budget: int, epochs: int, method: str, factor: int, n_combinations: int | None) -> list[tuple[int, int]]:
-    """Return (members, rungs) of each halving: as many members as the budget allows; if that is all, as few rungs.
+def _halvings(
+    budget: int, epochs: int, method: str, factor: int, n_combinations: int | None
+) -> list[tuple[int, int]]:
+    """Return (members, rungs) of each halving: as many members as the budget allows; if that is
+    all, as few rungs.
 
-    With n members in the first of r halvings, that of k rungs has ``n r / k factor^(k - r)``, as Hyperband does.
+    With n members in the first of r halvings, that of k rungs has ``n r / k factor^(k - r)``, as
+    Hyperband does.
     """
     most = 1
     while factor**most <= epochs:
@@ -340,11 +435,14 @@ def _halvings(budget: int, epochs: int, method: str, factor: int, n_combinations
 
     if budget < cost(1):
         raise ValueError(
-            f"budget is {amount(budget)} epochs, less than the {amount(cost(1))} of a single network in each halving: "
+            f"budget is {amount(budget)} epochs, less than the {amount(cost(1))} of a single "
+            f"network in each halving: "
             f"raise it, or say epochs=..., less than {amount(epochs)}"
         )
     if budget >= cost(MOST_MEMBERS):
-        raise ValueError(f"budget is {amount(budget)} epochs, for more than a million networks: raise epochs=...")
+        raise ValueError(
+            f"budget is {amount(budget)} epochs, for more than a million networks: raise epochs=..."
+        )
     return halvings(bisect.bisect(range(1, MOST_MEMBERS), budget, key=cost))
 
 
@@ -352,18 +450,25 @@ def _cost(n_members: int, rungs: int, epochs: int, factor: int) -> int:
     """Return the epochs that a halving trains."""
     total = trained = 0
     for rung in reversed(range(rungs)):
-        total, trained = total + n_members * (epochs // factor**rung - trained), epochs // factor**rung
+        total = total + n_members * (epochs // factor**rung - trained)
+        trained = epochs // factor**rung
         n_members = max(n_members // factor, 1)
     return total
 
 
-def _drawn(ranges: Mapping[str, Sequence[Any] | Draw], n: int, random: RandomState) -> list[dict[str, Any]]:
-    """Return the settings of n networks; of lists alone, each combination once, which may be fewer."""
+def _drawn(
+    ranges: Mapping[str, Sequence[Any] | Draw], n: int, random: RandomState
+) -> list[dict[str, Any]]:
+    """Return the settings of n networks; of lists alone, each combination once, which may be
+    fewer.
+    """
     lists = [values for values in ranges.values() if not callable(values)]
     rows: Any
     if len(lists) < len(ranges):
         given = ranges.values()
-        columns = [[g(random) if callable(g) else g[_place(g, random)] for _ in range(n)] for g in given]
+        columns = [
+            [g(random) if callable(g) else g[_place(g, random)] for _ in range(n)] for g in given
+        ]
         rows = zip(*columns, strict=True)
     elif math.prod(map(len, lists)) <= n:
         rows = itertools.product(*lists)
@@ -376,19 +481,29 @@ def _drawn(ranges: Mapping[str, Sequence[Any] | Draw], n: int, random: RandomSta
 
 
 def _place(values: Sequence[Any], random: RandomState) -> int:
-    return int(random.randint(len(values), dtype=np.int64))  # the default has 32 bits on some systems
+    # the default has 32 bits on some systems
+    return int(random.randint(len(values), dtype=np.int64))
 
 
-def _population(settings: list[Trial], network: Network | None, X: Any, Y: Any, options: Settings) -> Population:
-    """Return a population with these settings; an error in one of them begins with its name in the space."""
+def _population(
+    settings: list[Trial], network: Network | None, X: Any, Y: Any, options: Settings
+) -> Population:
+    """Return a population with these settings; an error in one of them begins with its name in the
+    space.
+    """
     known = dict[Network, Network]()  # networks that are equal are one, which is checked once
     networks = [_network(own.get("network", network), own) for own in settings]
     networks = [known.setdefault(one, one) for one in networks]
-    of_training: dict[str, Any] = {n: [own[n] for own in settings] for n in OF_TRAINING if n in settings[0]}
+    of_training: dict[str, Any] = {
+        n: [own[n] for own in settings] for n in OF_TRAINING if n in settings[0]
+    }
     try:
         return Population(networks, X, Y, **of_training, **options)
     except (TypeError, ValueError) as error:
-        name = next((name for name in of_training if re.match(rf"member \d+: .*\b{name}\b", str(error))), None)
+        name = next(
+            (name for name in of_training if re.match(rf"member \d+: .*\b{name}\b", str(error))),
+            None,
+        )
         if name is None:
             raise
         raise type(error)(f"space[{name!r}]: {error}") from None
@@ -408,30 +523,52 @@ def _network(network: Any, settings: Mapping[str, Any]) -> Network:
 
 
 def _shown(settings: Settings) -> Trial:
-    """Return the settings of a trial; an optimizer has the learning rate that it was trained with."""
-    optimizer, rate = settings.get("optimizer"), settings.get("learning_rate")
-    return {**settings} if optimizer is None or rate is None else {**settings, "optimizer": with_rate(optimizer, rate)}
+    """Return the settings of a trial; an optimizer has the learning rate that it was trained
+    with.
+    """
+    optimizer = settings.get("optimizer")
+    rate = settings.get("learning_rate")
+    return (
+        {**settings}
+        if optimizer is None or rate is None
+        else {**settings, "optimizer": with_rate(optimizer, rate)}
+    )
 
 
 def _halve(
-    population: Population, epochs: int, rungs: int, factor: int, ended: dict[int, Trial], last: dict[int, Any]
+    population: Population,
+    epochs: int,
+    rungs: int,
+    factor: int,
+    ended: dict[int, Trial],
+    last: dict[int, Any],
 ) -> None:
     """Train a population, from rung to rung the better part of it.
 
-    Write what became of each member to `ended`, and to `last` the results of the last rung in which not all diverged.
+    Write what became of each member to `ended`, and to `last` the results of the last rung in which
+    not all diverged.
     """
     trained = 0
     for rung in reversed(range(rungs)):
         if ended:
             population.drop(population.ranking()[max(len(population) // factor, 1) :])
         population.advance(epochs // factor**rung - trained)
-        unbegun = {number: one.reason for number, one in population._trainings.items() if one.last is None}
+        unbegun = {
+            number: one.reason for number, one in population._trainings.items() if one.last is None
+        }
         ended |= {number: {**UNBEGUN, "stop_reason": reason} for number, reason in unbegun.items()}
         population.drop(unbegun)  # their results would take longer than all else
-        trained, results = epochs // factor**rung, population.results()
+        trained = epochs // factor**rung
+        results = population.results()
         columns = results.to_dict()
-        ended |= {member: {name: _plain(columns[name][k]) for name in OF_TRIAL} for k, member in enumerate(population)}
-        if not last or (np.isfinite(columns["score"]) & (columns["stop_reason"] != "diverged")).any():
+        ended |= {
+            member: {name: _plain(columns[name][k]) for name in OF_TRIAL}
+            for k, member in enumerate(population)
+        }
+        if (
+            not last
+            or (np.isfinite(columns["score"]) & (columns["stop_reason"] != "diverged")).any()
+        ):
             last.clear()
             last |= zip(population, results, strict=True)
         if population._caller.was_ended:

@@ -1,4 +1,5 @@
-"""Samples: functions calibrated and timed in turn, whole processes, and the numbers as text and tables in Markdown.
+"""Samples: functions calibrated and timed in turn, whole processes, and the numbers as text and
+tables in Markdown.
 
 Nothing of fastnn is imported: benchmarks also use this file beside the fastnn of another commit.
 """
@@ -16,7 +17,8 @@ import numpy as np
 
 Run = Callable[[int], object]  # Does something so many times
 Clock = Callable[[], float]
-"""Gives seconds: `time.perf_counter`, or `time.process_time`, to which other processes do not add."""
+"""Gives seconds: `time.perf_counter`, or `time.process_time`, to which other processes do not
+add."""
 
 
 def seconds_of(function: Callable[[], object], clock: Clock = time.perf_counter) -> float:
@@ -36,8 +38,12 @@ def repeated(function: Callable[[], object]) -> Run:
     return run
 
 
-def calibrated(run: Run, seconds: float, most: float = math.inf, clock: Clock = time.perf_counter) -> int:
-    """Return the n for which ``run(n)`` takes about so many seconds, at most `most`: more and more are tried."""
+def calibrated(
+    run: Run, seconds: float, most: float = math.inf, clock: Clock = time.perf_counter
+) -> int:
+    """Return the n for which ``run(n)`` takes about so many seconds, at most `most`: more and more
+    are tried.
+    """
     n = 1
     while True:
         taken = seconds_of(functools.partial(run, n), clock)
@@ -53,12 +59,15 @@ def in_turn(
     most: float = math.inf,
     after_each: Callable[[], object] = lambda: None,
 ) -> dict[str, list[Any]]:
-    """Call each function once, then all again, and so on, and return their values: a slow moment hits all of them.
+    """Call each function once, then all again, and so on, and return their values: a slow moment
+    hits all of them.
 
-    Each begins a round in turn, for the one after a pause is slower. After `most_seconds` no new round begins, but for
-    the first three; a function whose values add up to more than `most` is called no more.
+    Each begins a round in turn, for the one after a pause is slower. After `most_seconds` no new
+    round begins, but for the first three; a function whose values add up to more than `most` is
+    called no more.
     """
-    stop, names = time.perf_counter() + most_seconds, list(functions)
+    stop = time.perf_counter() + most_seconds
+    names = list(functions)
     samples: dict[str, list[Any]] = {name: [] for name in names}
     for done in range(rounds):
         if done >= 3 and time.perf_counter() > stop:
@@ -80,14 +89,20 @@ def interleaved(
 ) -> dict[str, list[float]]:
     """Return the seconds of an iteration, of functions that are timed `in_turn`.
 
-    A call of each does so many iterations, or one. Each is called once, untimed, to warm up, and then `rounds` times;
-    after every timed call `after_each` is called, such as a progress bar's step.
+    A call of each does so many iterations, or one. Each is called once, untimed, to warm up, and
+    then `rounds` times; after every timed call `after_each` is called, such as a progress bar's
+    step.
     """
     for function in functions.values():
         function()
-    timed = {name: functools.partial(seconds_of, function, clock) for name, function in functions.items()}
+    timed = {
+        name: functools.partial(seconds_of, function, clock) for name, function in functions.items()
+    }
     samples = in_turn(timed, rounds, after_each=after_each)
-    return {name: [s / (iterations[name] if iterations else 1) for s in samples[name]] for name in samples}
+    return {
+        name: [s / (iterations[name] if iterations else 1) for s in samples[name]]
+        for name in samples
+    }
 
 
 def sampled(
@@ -97,14 +112,23 @@ def sampled(
     clock: Clock = time.perf_counter,
     most: Mapping[str, float] | None = None,
 ) -> dict[str, list[float]]:
-    """Return the seconds of one repetition of each run, by `rounds` samples of about `seconds` each, taken in turn.
+    """Return the seconds of one repetition of each run, by `rounds` samples of about `seconds`
+    each, taken in turn.
 
     A sample repeats a run at most as often as `most` says.
     """
     for run in runs.values():
         run(1)
-    n = {name: calibrated(run, seconds, (most or {}).get(name, math.inf), clock) for name, run in runs.items()}
-    return interleaved({name: functools.partial(run, n[name]) for name, run in runs.items()}, n, rounds, clock=clock)
+    n = {
+        name: calibrated(run, seconds, (most or {}).get(name, math.inf), clock)
+        for name, run in runs.items()
+    }
+    return interleaved(
+        {name: functools.partial(run, n[name]) for name, run in runs.items()},
+        n,
+        rounds,
+        clock=clock,
+    )
 
 
 class Interval(NamedTuple):
@@ -129,11 +153,16 @@ def quartiles(samples: Sequence[float]) -> Interval:
 
 
 def ratio(theirs: Sequence[float], ours: Sequence[float]) -> Interval:
-    """Return theirs by ours, of the rounds that both had: timed in turn, so that what slowed both cancels."""
+    """Return theirs by ours, of the rounds that both had: timed in turn, so that what slowed both
+    cancels.
+    """
     return quartiles([a / b for a, b in zip(theirs, ours, strict=False)])
 
 
-_UNITS = {"seconds": (("s", 1.0), ("ms", 1e-3), ("µs", 1e-6), ("ns", 1e-9)), "bytes": (("MB", 1e6), ("kB", 1e3))}
+_UNITS = {
+    "seconds": (("s", 1.0), ("ms", 1e-3), ("µs", 1e-6), ("ns", 1e-9)),
+    "bytes": (("MB", 1e6), ("kB", 1e3)),
+}
 
 
 def with_unit(number: float, kind: str = "seconds") -> str:
@@ -145,17 +174,22 @@ def with_unit(number: float, kind: str = "seconds") -> str:
 
 def digits(number: float) -> str:
     """Return a number with two or three digits."""
-    return f"{number:,.0f}" if number >= 100 else f"{number:.1f}" if number >= 10 else f"{number:.2f}"
+    return (
+        f"{number:,.0f}" if number >= 100 else f"{number:.1f}" if number >= 10 else f"{number:.2f}"
+    )
 
 
 def markdown(heads: Sequence[str], rows: Iterable[Sequence[str]], right: str = "") -> str:
-    """Return a table in Markdown; the columns named in `right`, by their places as in "123", are aligned there."""
+    """Return a table in Markdown; the columns named in `right`, by their places as in "123", are
+    aligned there.
+    """
     line = "|".join("---:" if str(i) in right else "---" for i in range(len(heads)))
     head, *body = (f"| {' | '.join(cells)} |" for cells in (heads, *rows))
     return "\n".join([head, f"|{line}|", *body])
 
 
-# A process reports its own memory: what the system tells its parent includes the parent's, from before the exec.
+# A process reports its own memory: what the system tells its parent includes the parent's, from
+# before the exec.
 _PEAK = """
 def _peak():
     import sys
@@ -174,15 +208,18 @@ class Process(NamedTuple):
     """Time and memory of a process, from its start to its end."""
 
     seconds: float
-    peak_bytes: int | None  # Most memory that it held at a time; None where the system does not say (Windows)
+    # Most memory that it held at a time; None where the system does not say (Windows)
+    peak_bytes: int | None
     output: str
 
 
-def in_process(code: str, environment: Mapping[str, str] | None = None, only: bool = False) -> Process:
+def in_process(
+    code: str, environment: Mapping[str, str] | None = None, only: bool = False
+) -> Process:
     """Run Python code in a fresh interpreter, alone, and take its time and its memory.
 
-    The process has the variables of `environment` besides those of this one, or only these. Where it fails, a
-    RuntimeError has the last line that it printed on stderr.
+    The process has the variables of `environment` besides those of this one, or only these. Where
+    it fails, a RuntimeError has the last line that it printed on stderr.
     """
     start = time.perf_counter()
     variables = {**({} if only else os.environ), **(environment or {})}

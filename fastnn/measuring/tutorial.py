@@ -1,8 +1,9 @@
-"""The tutorial's training loop in bare NumPy, with which the project began: the baseline of "times NumPy".
+"""The tutorial's training loop in bare NumPy, with which the project began: the baseline of "times
+NumPy".
 
-The module needs NumPy only and knows nothing of the rest of the package. Its data, its network and its three oddities
-(one scalar bias a layer; a bias gradient multiplied by the bias itself; layer 1 trained through the already updated
-layer 2) are explained in ``docs/tutorials/seed.md``.
+The module needs NumPy only and knows nothing of the rest of the package. Its data, its network and
+its three oddities (one scalar bias a layer; a bias gradient multiplied by the bias itself; layer 1
+trained through the already updated layer 2) are explained in ``docs/tutorials/seed.md``.
 """
 
 from typing import NamedTuple
@@ -12,8 +13,11 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
 
-# All eight rows of three bits; the target is the third bit. The first six rows train, the last two test.
-X: Array = np.array([[0, 0, 0], [0, 0, 1], [0, 1, 0], [0, 1, 1], [1, 0, 0], [1, 0, 1]], dtype=np.float64)
+# All eight rows of three bits; the target is the third bit. The first six rows train, the last two
+# test.
+X: Array = np.array(
+    [[0, 0, 0], [0, 0, 1], [0, 1, 0], [0, 1, 1], [1, 0, 0], [1, 0, 1]], dtype=np.float64
+)
 Y: Array = np.array([[0], [1], [0], [1], [0], [1]], dtype=np.float64)
 X_TEST: Array = np.array([[1, 1, 0], [1, 1, 1]], dtype=np.float64)
 Y_TEST: Array = np.array([[0], [1]], dtype=np.float64)
@@ -38,7 +42,9 @@ def sigmoid(z: Array) -> Array:
 
 
 def initial_weights(seed: int) -> Weights:
-    """Draw w1 and then w2 from the standard normal distribution of ``RandomState(seed)``; both biases are 1."""
+    """Draw w1 and then w2 from the standard normal distribution of ``RandomState(seed)``; both
+    biases are 1.
+    """
     random_state = np.random.RandomState(seed)
     w1 = random_state.randn(X.shape[1], N_HIDDEN)
     w2 = random_state.randn(N_HIDDEN, Y.shape[1])
@@ -46,11 +52,16 @@ def initial_weights(seed: int) -> Weights:
 
 
 def train(weights: Weights, n_iterations: int = N_ITERATIONS) -> tuple[Weights, Array]:
-    """Train from some weights, which stay, on the six rows, all of them in every iteration, with learning rate 1.
+    """Train from some weights, which stay, on the six rows, all of them in every iteration, with
+    learning rate 1.
 
-    Return the trained weights, and the error of each iteration (n_iterations,), taken before its update.
+    Return the trained weights, and the error of each iteration (n_iterations,), taken before its
+    update.
     """
-    w1, w2, b1, b2 = weights.w1.copy(), weights.w2.copy(), weights.b1, weights.b2
+    w1 = weights.w1.copy()
+    w2 = weights.w2.copy()
+    b1 = weights.b1
+    b2 = weights.b2
     errors = np.empty(n_iterations)
     for i in range(n_iterations):
         a1 = sigmoid(X @ w1 + b1)  # (6, 5)

@@ -1,7 +1,8 @@
-"""Work by name: workloads, which train undisturbed, and real work: validation, callbacks, small calls, fits.
+"""Work by name: workloads, which train undisturbed, and real work: validation, callbacks, small
+calls, fits.
 
-It keeps to the names of fastnn that 0.1 had too: benchmarks also use this file beside the fastnn of another commit, so
-that all versions do the same work.
+It keeps to the names of fastnn that 0.1 had too: benchmarks also use this file beside the fastnn of
+another commit, so that all versions do the same work.
 
 >>> from fastnn.measuring import work
 >>> validated = work.load("seed, validation")
@@ -21,8 +22,9 @@ import fastnn
 
 Vector = NDArray[Any]
 
-# The largest distance of two trainings of the same thing, relative to what was trained, that is the same answer: it is
-# meant to catch a wrong kernel before it is timed; the tests hold the back ends to far less.
+# The largest distance of two trainings of the same thing, relative to what was trained, that is the
+# same answer: it is meant to catch a wrong kernel before it is timed; the tests hold the back ends
+# to far less.
 SAME_ANSWER = {"float64": 1e-8, "float32": 1e-2}
 
 
@@ -33,9 +35,11 @@ class Work(NamedTuple):
     dtype: str
     unit: str  # The unit that is counted: "iteration", "epoch", "call", "member" or "fit"
     usual: int  # The n of a usual run
-    most: int  # The largest n: in a long training in batches the gradients vanish, which is other work
+    # The largest n: in a long training in batches the gradients vanish, which is other work
+    most: int
     run: Callable[[int, str], Vector]
-    """``run(n, backend)`` returns what was learned and measured, parameters, losses and scores, in one vector."""
+    """``run(n, backend)`` returns what was learned and measured, parameters, losses and scores, in
+    one vector."""
     answer: Callable[[str], Vector]
     """``answer(backend)`` returns such a vector of a short run, by which back ends are compared."""
     units: int = 1  # The number of units in one n: the steps of an epoch
@@ -44,13 +48,18 @@ class Work(NamedTuple):
 
 
 def load(
-    name: str, dtype: DTypeLike | None = None, threads: int | None = None, rows: int | None = None, **options: Any
+    name: str,
+    dtype: DTypeLike | None = None,
+    threads: int | None = None,
+    rows: int | None = None,
+    **options: Any,
 ) -> Work:
-    """Return the work of a name in a precision: without one a workload in its own, real work in float64.
+    """Return the work of a name in a precision: without one a workload in its own, real work in
+    float64.
 
-    A workload may be trained on its first `rows` only, with `threads` that share each step, and with other options of
-    `fastnn.train`. Real work has too little for threads, and takes what `train` does. It is an ImportError where
-    scikit-learn is needed and not installed.
+    A workload may be trained on its first `rows` only, with `threads` that share each step, and
+    with other options of `fastnn.train`. Real work has too little for threads, and takes what
+    `train` does. It is an ImportError where scikit-learn is needed and not installed.
     """
     if name in fastnn.workloads.names():
         return _workload(name, dtype, threads, rows, options)
@@ -58,28 +67,48 @@ def load(
 
 
 def check(work: Work, backend: str) -> None:
-    """Raise an AssertionError unless a back end has the reference's answer; it has compiled what is needed then."""
+    """Raise an AssertionError unless a back end has the reference's answer; it has compiled what is
+    needed then.
+    """
     agree(f"{work.name}, {backend}", work.answer(backend), work.answer("numpy"))
 
 
 def agree(what: str, actual: Vector, expected: Vector) -> None:
-    """Raise an AssertionError unless two answers are the same: by the norm of their difference, for actual's dtype."""
-    distance = float(np.linalg.norm(np.asarray(actual, np.float64) - expected) / np.linalg.norm(expected))
+    """Raise an AssertionError unless two answers are the same: by the norm of their difference, for
+    actual's dtype.
+    """
+    distance = float(
+        np.linalg.norm(np.asarray(actual, np.float64) - expected) / np.linalg.norm(expected)
+    )
     limit = SAME_ANSWER[actual.dtype.name]
     if not distance <= limit:
-        raise AssertionError(f"{what}: relative distance {distance:.1e} is above {limit:.0e}; nothing was timed")
+        raise AssertionError(
+            f"{what}: relative distance {distance:.1e} is above {limit:.0e}; nothing was timed"
+        )
 
 
-def _workload(name: str, dtype: DTypeLike | None, threads: int | None, rows: int | None, options: Any) -> Work:
+def _workload(
+    name: str, dtype: DTypeLike | None, threads: int | None, rows: int | None, options: Any
+) -> Work:
     workload = fastnn.workloads.load(name, dtype)
-    X, Y, batch = workload.X[:rows], workload.Y[:rows], workload.batch_size or len(workload.X)
-    options = workload.train_options | {"seed": 0} | ({"threads": threads} if threads else {}) | options
+    X = workload.X[:rows]
+    Y = workload.Y[:rows]
+    batch = workload.batch_size or len(workload.X)
+    options = (
+        workload.train_options | {"seed": 0} | ({"threads": threads} if threads else {}) | options
+    )
 
     def run(n: int, backend: str, rows: int | None = None) -> Vector:
-        return fastnn.train(workload.network, X[:rows], Y[:rows], **options | {"epochs": n, "backend": backend}).params
+        return fastnn.train(
+            workload.network, X[:rows], Y[:rows], **options | {"epochs": n, "backend": backend}
+        ).params
 
-    def answer(backend: str) -> Vector:  # the change of the parameters by some steps, which tells more than these
-        return run(2, backend, min(3 * batch, 512)) - workload.network.init_params(np.random.RandomState(0), X.dtype)
+    def answer(
+        backend: str,
+    ) -> Vector:  # the change of the parameters by some steps, which tells more than these
+        return run(2, backend, min(3 * batch, 512)) - workload.network.init_params(
+            np.random.RandomState(0), X.dtype
+        )
 
     return Work(
         name=name,
@@ -95,7 +124,14 @@ def _workload(name: str, dtype: DTypeLike | None, threads: int | None, rows: int
     )
 
 
-def _real(name: str, dtype: np.dtype[Any], unit: str, usual: int, most: int, run: Callable[[int, str], Vector]) -> Work:
+def _real(
+    name: str,
+    dtype: np.dtype[Any],
+    unit: str,
+    usual: int,
+    most: int,
+    run: Callable[[int, str], Vector],
+) -> Work:
     return Work(name, dtype.name, unit, usual, most, run, functools.partial(run, usual))
 
 
@@ -107,7 +143,8 @@ _EACH_EPOCH: dict[str, Callable[[Vector, Vector], dict[str, Any]]] = {
     "restore_best": lambda X, Y: {"stop": fastnn.Stop(restore_best=True)},
     "callback": lambda X, Y: {"callbacks": [lambda progress: None]},
 }
-"""{what there is after each epoch: options of `fastnn.train`}; every third row validates, and is trained on too"""
+"""{what there is after each epoch: options of `fastnn.train`}; every third row validates, and is
+trained on too"""
 _TRAININGS: dict[str, tuple[str, int, int, dict[str, Any]]] = {
     "seed": ("seed", 500, 10**7, {}),
     "iris b32": ("iris", 50, 500, {"batch_size": 32, "shuffle": True}),
@@ -119,18 +156,22 @@ def _training(name: str, dtype: np.dtype[Any]) -> Work:
     data, how = name.split(", ")
     workload_name, usual, most, options = _TRAININGS[data]
     workload = fastnn.workloads.load(workload_name, dtype)
-    rows, each_epoch = (workload.network, workload.X, workload.Y), _EACH_EPOCH[how](workload.X, workload.Y)
+    rows = (workload.network, workload.X, workload.Y)
+    each_epoch = _EACH_EPOCH[how](workload.X, workload.Y)
     options = workload.train_options | options | each_epoch | {"seed": 0}
 
     def run(n: int, backend: str) -> Vector:
         result = fastnn.train(*rows, **options | {"epochs": n}, backend=backend)
-        return np.concatenate([result.params, result.history.loss, result.history.validation_loss]).astype(dtype)
+        return np.concatenate(
+            [result.params, result.history.loss, result.history.validation_loss]
+        ).astype(dtype)
 
     return _real(name, dtype, "epoch", usual, most, run)
 
 
 def _one_call(name: str, dtype: np.dtype[Any]) -> Work:
-    training, epochs = _training(f"seed, {PLAIN}", dtype), fastnn.workloads.load("seed").epochs
+    training = _training(f"seed, {PLAIN}", dtype)
+    epochs = fastnn.workloads.load("seed").epochs
 
     def run(n: int, backend: str) -> Vector:
         return [training.run(epochs, backend) for _ in range(n)][-1]
@@ -140,13 +181,15 @@ def _one_call(name: str, dtype: np.dtype[Any]) -> Work:
 
 def _many(name: str, dtype: np.dtype[Any]) -> Work:
     workload = fastnn.workloads.load("seed", dtype)
-    data, options = (workload.network, workload.X, workload.Y), workload.train_options
+    data = (workload.network, workload.X, workload.Y)
+    options = workload.train_options
 
     def run(n: int, backend: str) -> Vector:
         if hasattr(fastnn, "train_many"):
             many = fastnn.train_many(*data, **options, seed=range(n), backend=backend)
             return np.concatenate([np.ravel(many.params), many.history.loss[:, -1]]).astype(dtype)
-        results = [fastnn.train(*data, **options, seed=i, backend=backend) for i in range(n)]  # version 0.1
+        # version 0.1
+        results = [fastnn.train(*data, **options, seed=i, backend=backend) for i in range(n)]
         losses = [result.history.loss[-1:] for result in results]
         return np.concatenate([*(result.params for result in results), *losses]).astype(dtype)
 
@@ -169,7 +212,9 @@ class Fit(NamedTuple):
             model = classifier(random_state=0, **self.parameters)
             for i in range(n):
                 if self.partial:
-                    model.partial_fit(self.X, self.y, **({} if i else {"classes": np.unique(self.y)}))
+                    model.partial_fit(
+                        self.X, self.y, **({} if i else {"classes": np.unique(self.y)})
+                    )
                 else:
                     model = classifier(random_state=0, **self.parameters).fit(self.X, self.y)
         return model
@@ -193,7 +238,9 @@ def load_fit(name: str, dtype: DTypeLike = np.float64) -> Fit:
     data, how = name.split(", ")
     loader, parameters = _FITS[data]
     X, y = getattr(datasets, loader)(return_X_y=True)
-    return Fit(preprocessing.scale(X).astype(dtype), y, parameters | _HOW.get(how, {}), how == PARTIAL)
+    return Fit(
+        preprocessing.scale(X).astype(dtype), y, parameters | _HOW.get(how, {}), how == PARTIAL
+    )
 
 
 def _fitting(name: str, dtype: np.dtype[Any]) -> Work:
@@ -205,7 +252,11 @@ def _fitting(name: str, dtype: np.dtype[Any]) -> Work:
         parts = [*model.coefs_, *model.intercepts_, model.loss_curve_, scores]
         return np.concatenate([np.ravel(part) for part in parts]).astype(dtype)
 
-    return _real(name, dtype, "call", 50, 500, run) if fit.partial else _real(name, dtype, "fit", 1, 100, run)
+    return (
+        _real(name, dtype, "call", 50, 500, run)
+        if fit.partial
+        else _real(name, dtype, "fit", 1, 100, run)
+    )
 
 
 _MAKERS: dict[str, Callable[[str, np.dtype[Any]], Work]] = {
@@ -217,4 +268,5 @@ _MAKERS: dict[str, Callable[[str, np.dtype[Any]], Work]] = {
 ALL_NAMES = tuple(_MAKERS)
 NAMES = tuple(name for name in ALL_NAMES if PLAIN not in name)
 """Those of real work; the others are there to compare with."""
-SMALL_NAMES = tuple(name for name in NAMES if name.startswith(("seed", "iris")))  # Those that take milliseconds
+# Those that take milliseconds
+SMALL_NAMES = tuple(name for name in NAMES if name.startswith(("seed", "iris")))

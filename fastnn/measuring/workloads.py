@@ -52,8 +52,9 @@ class Workload:
     X_test, Y_test : ndarray (n_test, n_inputs) and (n_test, n_outputs), or None
         Held-out data, where the workload has some.
     most_loss, least_accuracy : float or None
-        What a usual training from seed 0 must reach, in its last epoch and on the held-out rows; None where there is
-        nothing to learn. `fastnn.cli.correctness.check_workload` asks for it before anything is timed.
+        What a usual training from seed 0 must reach, in its last epoch and on the held-out rows;
+        None where there is nothing to learn. `fastnn.cli.correctness.check_workload` asks for it
+        before anything is timed.
 
     Examples
     --------
@@ -91,7 +92,9 @@ class Workload:
 
     @property
     def train_options(self) -> dict[str, Any]:
-        """Keyword arguments for `fastnn.train`; replace one with ``workload.train_options | {"epochs": 3}``."""
+        """Keyword arguments for `fastnn.train`; replace one with ``workload.train_options |
+        {"epochs": 3}``.
+        """
         names = ("optimizer", "epochs", "batch_size", "shuffle", "alpha")
         return {name: getattr(self, name) for name in names}
 
@@ -131,9 +134,11 @@ def load(name: str, dtype: DTypeLike | None = None) -> Workload:
     Raises
     ------
     ValueError
-        If the name is not known (the text lists the known ones), or the dtype is neither float32 nor float64.
+        If the name is not known (the text lists the known ones), or the dtype is neither float32
+        nor float64.
     ImportError
-        If the data are part of scikit-learn (``iris``, ``digits``, ``online``) and it is not installed.
+        If the data are part of scikit-learn (``iris``, ``digits``, ``online``) and it is not
+        installed.
 
     Examples
     --------
@@ -146,7 +151,9 @@ def load(name: str, dtype: DTypeLike | None = None) -> Workload:
     if dtype is not None and np.dtype(dtype) not in (np.float32, np.float64):
         raise ValueError(f"dtype must be float32 or float64, got {np.dtype(dtype)}")
     make, own = _MAKERS[name]
-    return Workload(name, DESCRIPTIONS[name], **make(name, np.dtype(own if dtype is None else dtype)))
+    return Workload(
+        name, DESCRIPTIONS[name], **make(name, np.dtype(own if dtype is None else dtype))
+    )
 
 
 def _array(values: Any, dtype: np.dtype[Any]) -> Array:
@@ -165,7 +172,9 @@ def _sklearn_data(workload: str, loader: str) -> tuple[Array, Array]:
     try:
         from sklearn import datasets
     except ImportError as error:
-        raise missing_package("scikit-learn", f"workload {workload!r} needs the data that ship with") from error
+        raise missing_package(
+            "scikit-learn", f"workload {workload!r} needs the data that ship with"
+        ) from error
     return getattr(datasets, loader)(return_X_y=True)
 
 
@@ -212,7 +221,9 @@ def _iris(name: str, dtype: np.dtype[Any]) -> dict[str, Any]:
 def _digits(name: str, dtype: np.dtype[Any]) -> dict[str, Any]:
     X, labels = _sklearn_data(name, "load_digits")
     order = np.random.RandomState(0).permutation(len(X))
-    X, Y = X[order] / 16.0, _one_hot(labels[order], 10, dtype)  # a pixel counts from 0 to 16
+    # a pixel counts from 0 to 16
+    X = X[order] / 16.0
+    Y = _one_hot(labels[order], 10, dtype)
     n_test = len(X) // HELD_OUT
     online = name == "online"
     return {
@@ -230,7 +241,9 @@ def _digits(name: str, dtype: np.dtype[Any]) -> dict[str, Any]:
 
 
 def _synthetic(name: str, dtype: np.dtype[Any]) -> dict[str, Any]:
-    """Return a regression on noise: nothing to learn, but the work of a real training of that size."""
+    """Return a regression on noise: nothing to learn, but the work of a real training of that
+    size.
+    """
     sizes, n_rows, batch_size = _SYNTHETIC[name]
     random_state = np.random.RandomState(0)
     return {
@@ -255,7 +268,10 @@ DESCRIPTIONS = {
     "iris": "three kinds of iris from four lengths, all 150 rows per step",
     "digits": "1,797 handwritten digits of 8 by 8 pixels",
     "online": "the digits, one row per step",
-    **{name: f"synthetic regression, {'-'.join(map(str, sizes))}" for name, (sizes, *_) in _SYNTHETIC.items()},
+    **{
+        name: f"synthetic regression, {'-'.join(map(str, sizes))}"
+        for name, (sizes, *_) in _SYNTHETIC.items()
+    },
 }
 """{name of a workload: one line for people}, smallest network first"""
 

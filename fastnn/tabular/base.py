@@ -1,4 +1,6 @@
-"""The base of TabularClassifier and TabularRegressor: the stages of a fit, and the outputs of the ensemble."""
+"""The base of TabularClassifier and TabularRegressor: the stages of a fit, and the outputs of the
+ensemble.
+"""
 
 from __future__ import annotations
 
@@ -48,7 +50,8 @@ MOST_MEMBERS = 10_000
 """Most members of an ensemble: a larger number is taken for a slip."""
 
 LARGEST_TARGET = 1e15
-"""Largest absolute value of a validation target, in standard deviations of y: float32 holds sums of its square."""
+"""Largest absolute value of a validation target, in standard deviations of y: float32 holds sums of
+its square."""
 
 
 class Validation(NamedTuple):
@@ -65,7 +68,11 @@ class Validation(NamedTuple):
         check_validation_parts(self.X, self.y, self.sample_weight)
         for name in ("cv", "groups"):
             if self.X is not None and getattr(self, name) is not None:
-                raise ValueError(f"X_val and {name} are two ways to choose the rows to validate on: give one of them")
+                raise ValueError(
+                    f"X_val and {name} are two ways to choose the rows to validate on: give "
+                    f"one "
+                    f"of them"
+                )
 
 
 class BaseTabular(Saving, Exporting, BaseEstimator, ABC):
@@ -74,8 +81,9 @@ class BaseTabular(Saving, Exporting, BaseEstimator, ABC):
     Parameters
     ----------
     preset : {"fast", "good", "best"}, default="good"
-        The defaults of the parameters below: "fast" takes about the time of gradient boosting, "good" five times,
-        "best" fifteen times as long for less error. See docs/howto/tables-presets.md.
+        The defaults of the parameters below: "fast" takes about the time of gradient boosting,
+        "good" five times, "best" fifteen times as long for less error. See
+        docs/howto/tables-presets.md.
     hidden_layer_sizes : int or array-like of int of shape (n_layers,), default=None
         Widths of the hidden layers, all equal.
     n_members : int, default=None
@@ -87,20 +95,21 @@ class BaseTabular(Saving, Exporting, BaseEstimator, ABC):
     learning_rate : float, default=None
         Adam's first rate; None is that of the preset divided by the square root of the width.
     validation_fraction : float, default=None
-        The fraction of the rows that each member leaves out, at most 0.5: they judge it, and choose the epochs of
-        other members. Members leave out different rows, in parts of equal sizes, so the nearest of 1/2, 1/3, 1/4 and
-        so on is taken.
+        The fraction of the rows that each member leaves out, at most 0.5: they judge it, and choose
+        the epochs of other members. Members leave out different rows, in parts of equal sizes, so
+        the nearest of 1/2, 1/3, 1/4 and so on is taken.
     cv : int, splitter or None, default=None
-        Splits of the rows, as in `sklearn.model_selection.cross_val_score`: each member leaves out the test rows of
-        one, instead of `validation_fraction`. For series use ``TimeSeriesSplit()``.
+        Splits of the rows, as in `sklearn.model_selection.cross_val_score`: each member leaves out
+        the test rows of one, instead of `validation_fraction`. For series use
+        ``TimeSeriesSplit()``.
     max_categories : int, default=200
         The most levels of a column of words; the rarest of more levels become one.
     max_time : float, default=None
-        Seconds after which no other member begins; a member that could not end by then is dropped, unless it is the
-        only one.
+        Seconds after which no other member begins; a member that could not end by then is dropped,
+        unless it is the only one.
     n_jobs : int, default=None
-        Members to train at once. None or -1 is all cores, or all workers of the engine that ``joblib.parallel_config``
-        names. It does not change a bit of the result.
+        Members to train at once. None or -1 is all cores, or all workers of the engine that
+        ``joblib.parallel_config`` names. It does not change a bit of the result.
     random_state : int, RandomState or None, default=None
         Draws the rows that members leave out, initial weights and the orders of rows.
     verbose : bool or int, default=False
@@ -115,7 +124,8 @@ class BaseTabular(Saving, Exporting, BaseEstimator, ABC):
     history_ : ManyHistory
         The members' losses, ``history_.validation_loss`` (n_members, n_epochs) and so on.
     best_validation_score_ : float
-        Minus the mean of the members' validation losses at the epochs of their parameters: greater is better.
+        Minus the mean of the members' validation losses at the epochs of their parameters: greater
+        is better.
     fit_seconds_ : float
         The seconds of `fit`.
     n_features_in_ : int
@@ -128,7 +138,10 @@ class BaseTabular(Saving, Exporting, BaseEstimator, ABC):
         "preset": [StrOptions(set(PRESETS))],
         "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left"), None],
         "n_members": [Interval(Integral, 1, MOST_MEMBERS, closed="both"), None],
-        **{key: [Interval(Integral, 1, None, closed="left"), None] for key in ("epochs", "batch_size")},
+        **{
+            key: [Interval(Integral, 1, None, closed="left"), None]
+            for key in ("epochs", "batch_size")
+        },
         "learning_rate": [Interval(Real, 0, None, closed="neither"), None],
         "validation_fraction": [Interval(Real, 0, 1, closed="neither"), None],
         "cv": ["cv_object"],
@@ -145,38 +158,50 @@ class BaseTabular(Saving, Exporting, BaseEstimator, ABC):
 
     @abstractmethod
     def _checked(self, y: Any) -> Array:
-        """Return y as labels (n,), or as numbers (n,) or (n, n_outputs); raise ValueError for what is neither."""
+        """Return y as labels (n,), or as numbers (n,) or (n, n_outputs); raise ValueError for what
+        is neither.
+        """
 
     @abstractmethod
     def _learn_targets(self, y: Array) -> Array:
-        """Learn from a checked y what the outputs stand for; return its targets (n, n_outputs) float32."""
+        """Learn from a checked y what the outputs stand for; return its targets (n, n_outputs)
+        float32.
+        """
 
     @abstractmethod
     def _targets(self, y: Array) -> Array:
-        """Return the targets (n, n_outputs) float32 of a checked y, such as that of validation rows."""
+        """Return the targets (n, n_outputs) float32 of a checked y, such as that of validation
+        rows.
+        """
 
     @abstractmethod
     def _network(self, n_inputs: int, hidden: tuple[int, ...], n_outputs: int) -> Network: ...
 
     @abstractmethod
     def _score(self, targets: Array, outputs: Array) -> float:
-        """Return the accuracy, or R^2, of outputs (n, n_outputs), of rows where they are not NaN."""
+        """Return the accuracy, or R^2, of outputs (n, n_outputs), of rows where they are not
+        NaN.
+        """
 
     @abstractmethod
     def _learn_from_left_out(
         self, sample: Sample, outputs: Array, counts: Array, random_state: np.random.RandomState
     ) -> None:
-        """Calibrate on the outputs (n, n_outputs) for rows left out, by as many members as `counts` (n,) says."""
+        """Calibrate on the outputs (n, n_outputs) for rows left out, by as many members as `counts`
+        (n,) says.
+        """
 
     def _set_out_of_bag(self, outputs: Array) -> None:
-        """Keep the mean outputs (n, n_outputs) of rows by the members that left them out; NaN where none did."""
+        """Keep the mean outputs (n, n_outputs) of rows by the members that left them out; NaN where
+        none did.
+        """
         self._out_of_bag = outputs
 
     def _labels(self, targets: Array) -> Rows | None:
         """Return the labels (n,) that are dealt out evenly, if there are any."""
         return None
 
-    # ------------------------------------------------------------------------------------------------------------ fit
+    # ------------------------------------------------------------------------------------------ fit
 
     @property
     def partial_fit(self) -> NoReturn:
@@ -193,7 +218,10 @@ class BaseTabular(Saving, Exporting, BaseEstimator, ABC):
         >>> hasattr(TabularRegressor(), "partial_fit")
         False
         """
-        instead = "fit on all rows again, or learn from a stream by MLPClassifier or train(..., resume=...)"
+        instead = (
+            "fit on all rows again, or learn from a stream by MLPClassifier or train(..., "
+            "resume=...)"
+        )
         raise AttributeError(f"{type(self).__name__} has no partial_fit: {instead}")
 
     _validate_params = short_errors()(BaseEstimator._validate_params)
@@ -220,25 +248,28 @@ class BaseTabular(Saving, Exporting, BaseEstimator, ABC):
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
             The targets: labels of a classifier (n_samples,), numbers of a regressor.
         sample_weight : array-like of shape (n_samples,), default=None
-            Not negative; a row of weight 0 is as if it were not there: neither training nor scores use it, and a class
-            of such rows alone is no class.
+            Not negative; a row of weight 0 is as if it were not there: neither training nor scores
+            use it, and a class of such rows alone is no class.
         X_val, y_val : as X and y, default=None
-            Rows to choose the best epochs of members; members then train on all rows of X, and nothing judges them.
+            Rows to choose the best epochs of members; members then train on all rows of X, and
+            nothing judges them.
         sample_weight_val : array-like of shape (n_val,), default=None
             Their weights.
         groups : array-like of shape (n_samples,), default=None
-            The group of each row, such as a patient: a member leaves out all rows of a group, or none.
+            The group of each row, such as a patient: a member leaves out all rows of a group, or
+            none.
 
         Returns
         -------
         self : object
-            The fitted estimator. After Ctrl-C it has the complete members, with an `InterruptWarning`.
+            The fitted estimator. After Ctrl-C it has the complete members, with an
+            `InterruptWarning`.
 
         Raises
         ------
         ValueError, TypeError
-            For columns that are neither numbers nor words (they are named), for targets that are missing or all of one
-            class, and for two ways to choose the validation rows.
+            For columns that are neither numbers nor words (they are named), for targets that are
+            missing or all of one class, and for two ways to choose the validation rows.
         DivergenceError
             If all members diverge in their first epoch.
 
@@ -264,7 +295,9 @@ class BaseTabular(Saving, Exporting, BaseEstimator, ABC):
         return self
 
     @short_errors()
-    def _fit(self, X: Any, y: Any, sample_weight: Any, validation: Validation, began: float) -> None:
+    def _fit(
+        self, X: Any, y: Any, sample_weight: Any, validation: Validation, began: float
+    ) -> None:
         random_state = check_random_state(self.random_state)
         X, y, sample_weight, validation, place = _weighted_rows(X, y, sample_weight, validation)
         self._check_there_are_targets(y)
@@ -280,9 +313,15 @@ class BaseTabular(Saving, Exporting, BaseEstimator, ABC):
         check_consistent_length(matrices[0], targets)
         weight = ensemble.moderate(row_weights(self, y, sample_weight))
         used = np.arange(len(targets)) if weight is None else np.flatnonzero(weight)
-        left_out, settings = self._choose_left_out(targets, used, len(matrices), validation, random_state)
+        left_out, settings = self._choose_left_out(
+            targets, used, len(matrices), validation, random_state
+        )
         network = self._network(matrices[0].shape[1], settings.hidden_layer_sizes, targets.shape[1])
-        own_rows = None if validation.X is None else self._validation(preparation, validation, targets.shape[1])
+        own_rows = (
+            None
+            if validation.X is None
+            else self._validation(preparation, validation, targets.shape[1])
+        )
         sample = Sample(np.vstack(matrices), targets, weight, own_rows)
         trainer = ensemble.Trainer(network, sample, left_out, settings, random_state, self.n_jobs)
         many = trainer.train(self._seconds_left(began), bool(self.verbose))
@@ -292,7 +331,9 @@ class BaseTabular(Saving, Exporting, BaseEstimator, ABC):
         self.history_ = many[members].history
         losses = self.history_.validation_loss[np.arange(len(members)), epochs - 1]
         self.best_validation_score_ = -float(losses.mean())
-        outputs, counts = self._predict_left_out(sample, [trainer.judged_by[i] for i in members] if left_out else [])
+        outputs, counts = self._predict_left_out(
+            sample, [trainer.judged_by[i] for i in members] if left_out else []
+        )
         self._learn_from_left_out(sample, outputs, counts, random_state)
         self._set_out_of_bag(place(outputs))
         n_judged = np.count_nonzero(counts)
@@ -303,42 +344,65 @@ class BaseTabular(Saving, Exporting, BaseEstimator, ABC):
 
     def _seconds_left(self, began: float) -> float | None:
         """Return what is left of `max_time`, a millisecond at least."""
-        return None if self.max_time is None else max(1e-3, self.max_time - (time.perf_counter() - began))
+        return (
+            None
+            if self.max_time is None
+            else max(1e-3, self.max_time - (time.perf_counter() - began))
+        )
 
     def _check_there_are_targets(self, y: Any) -> None:
         if y is None:
-            raise ValueError(f"{type(self).__name__} requires y to be passed, but the target y is None")
+            raise ValueError(
+                f"{type(self).__name__} requires y to be passed, but the target y is None"
+            )
         if isinstance(y, str):
             way = f"give the column itself, as in fit(frame.drop(columns={y!r}), frame[{y!r}])"
             raise ValueError(f"y is the text {shown(y)}, not the targets: {way}")
 
     def _choose_left_out(
-        self, targets: Array, used: Rows, n_copies: int, validation: Validation, random_state: np.random.RandomState
+        self,
+        targets: Array,
+        used: Rows,
+        n_copies: int,
+        validation: Validation,
+        random_state: np.random.RandomState,
     ) -> tuple[list[Rows], Settings]:
-        """Return the rows that each member leaves out, of those used, or none with `X_val`; and the settings."""
+        """Return the rows that each member leaves out, of those used, or none with `X_val`; and the
+        settings.
+        """
         if len(used) < 2:
             why = "a member learns from some rows and is judged by others, which takes 2 rows"
             raise ValueError(f"n_samples={len(used)}: {why}")
         labels = self._labels(targets)
         fraction = self.validation_fraction or PRESETS[self.preset].validation_fraction
         if fraction > 0.5:
-            raise ValueError(f"validation_fraction={fraction:g}: members leave out at most half of the rows, 0.5")
-        splits = ensemble.splits(validation.cv, targets, labels, validation.groups, fraction, random_state)
+            raise ValueError(
+                f"validation_fraction={fraction:g}: members leave out at most half of the rows, 0.5"
+            )
+        splits = ensemble.splits(
+            validation.cv, targets, labels, validation.groups, fraction, random_state
+        )
         left_out = [rows for part in splits if len(rows := np.intersect1d(part, used))]
         if splits and not left_out:
             raise ValueError("cv: no split leaves out a row of a weight above 0")
         n_splits = len(left_out)
-        settings = settings_of(self, len(used), classes=labels is not None, n_splits=n_splits, n_copies=n_copies)
+        settings = settings_of(
+            self, len(used), classes=labels is not None, n_splits=n_splits, n_copies=n_copies
+        )
         if validation.X is not None:
             return [], settings
         if any(len(rows) == len(used) for rows in left_out):
-            raise ValueError(f"cv: a split holds out all {len(used)} rows, and a member learns from the others")
+            raise ValueError(
+                f"cv: a split holds out all {len(used)} rows, and a member learns from the others"
+            )
         if not left_out:
             dealt = ensemble.parts(len(used), settings.n_members, fraction, random_state)
             left_out = [used[rows] for rows in dealt]
         return [left_out[i % len(left_out)] for i in range(settings.n_members)], settings
 
-    def _validation(self, preparation: TablePreparation, validation: Validation, n_outputs: int) -> tuple[Any, ...]:
+    def _validation(
+        self, preparation: TablePreparation, validation: Validation, n_outputs: int
+    ) -> tuple[Any, ...]:
         """Return the caller's own validation rows as (X, Y, weight)."""
         with errors_of("X_val, the validation rows"):
             inputs = preparation.transform(validation.X)
@@ -348,34 +412,50 @@ class BaseTabular(Saving, Exporting, BaseEstimator, ABC):
             if targets.shape[1] != n_outputs:
                 raise ValueError(f"{counted(targets.shape[1], 'column')}, y has {n_outputs}")
             if (abs(targets) > LARGEST_TARGET).any():
-                raise ValueError("they are so far from y that float32 has no squares of the differences")
-        weight = ensemble.moderate(row_weights(self, validation.y, checked_weight(validation.sample_weight, inputs)))
+                raise ValueError(
+                    "they are so far from y that float32 has no squares of the differences"
+                )
+        weight = ensemble.moderate(
+            row_weights(self, validation.y, checked_weight(validation.sample_weight, inputs))
+        )
         return (inputs, targets) if weight is None else (inputs, targets, weight)
 
     def _complete_members(self, many: ManyResult) -> list[int]:
-        """Return the members that trained all epochs; where there are none, those that trained one or more.
+        """Return the members that trained all epochs; where there are none, those that trained one
+        or more.
 
         Raises
         ------
         KeyboardInterrupt, ValueError
             Where no member trained an epoch, before Ctrl-C or in `max_time`.
         """
-        reasons, n_epochs = many.stop_reason, many.n_epochs
+        reasons = many.stop_reason
+        n_epochs = many.n_epochs
         members = [i for i, reason in enumerate(reasons) if reason == "epochs"]
         members = members or np.flatnonzero(n_epochs).tolist()
         if not members and "interrupted" in reasons:
             raise KeyboardInterrupt
         if not members and "diverged" in reasons:
-            raise DivergenceError("the members diverged in their first epoch: take a smaller learning_rate", many)
+            raise DivergenceError(
+                "the members diverged in their first epoch: take a smaller learning_rate", many
+            )
         if not members:
             late = f"were over before an epoch of {len(many)} members"
             raise ValueError(f"max_time={self.max_time} seconds {late}: give more")
         if "interrupted" in reasons:
-            how_far = f"fit was interrupted: the estimator has {len(members)} of {len(many)} members"
+            how_far = (
+                f"fit was interrupted: the estimator has {len(members)} of {len(many)} members"
+            )
             warn(InterruptWarning(how_far, many))
         elif "epochs" not in reasons and self.max_time is not None:
             trained = ", ".join(map(str, n_epochs[members]))
-            warn(UserWarning(f"max_time={self.max_time} seconds ended all members early, after {trained} epochs"))
+            warn(
+                UserWarning(
+                    f"max_time={self.max_time} seconds ended all members early, after "
+                    f"{trained} "
+                    f"epochs"
+                )
+            )
         return members
 
     def _set_preparation(self, preparation: TablePreparation) -> None:
@@ -387,11 +467,13 @@ class BaseTabular(Saving, Exporting, BaseEstimator, ABC):
             self.feature_names_in_ = preparation.feature_names_in_
 
     def _predict_left_out(self, sample: Sample, left_out: list[Rows]) -> tuple[Array, Array]:
-        """Return the mean outputs (n, n_outputs) of rows by the members that left them out, and how many (n,) did.
+        """Return the mean outputs (n, n_outputs) of rows by the members that left them out, and how
+        many (n,) did.
 
         Outputs are NaN where none did.
         """
-        total, counts = np.zeros(sample.targets.shape), np.zeros(len(sample.targets))
+        total = np.zeros(sample.targets.shape)
+        counts = np.zeros(len(sample.targets))
         for member, rows in zip(self.estimators_, left_out, strict=bool(left_out)):
             if len(rows):  # a member that left out a single row is judged by none
                 total[rows] += member.predict(sample.inputs[rows], assume_finite=True)
@@ -404,13 +486,14 @@ class BaseTabular(Saving, Exporting, BaseEstimator, ABC):
         check_is_fitted(self)
         return self.preparation_.transform(X)
 
-    # ---------------------------------------------------------------------------------------------------------- shown
+    # ---------------------------------------------------------------------------------------- shown
 
     def plot(self) -> Figure:
-        """Draw the members' losses and, where rows were left out, how right predictions of them are, by matplotlib.
+        """Draw the members' losses and, where rows were left out, how right predictions of them
+        are, by matplotlib.
 
-        Of numbers these are the true ones against the predicted ones; of classes, how often the predicted class was
-        right against its probability.
+        Of numbers these are the true ones against the predicted ones; of classes, how often the
+        predicted class was right against its probability.
 
         Returns
         -------
@@ -427,7 +510,9 @@ class BaseTabular(Saving, Exporting, BaseEstimator, ABC):
         Examples
         --------
         >>> from fastnn import TabularClassifier
-        >>> model = TabularClassifier("fast", random_state=0).fit([["red"], ["blue"]] * 20, [1, 0] * 20)
+        >>> model = TabularClassifier("fast", random_state=0).fit(
+        ...     [["red"], ["blue"]] * 20, [1, 0] * 20
+        ... )
         >>> [axes.get_title() for axes in model.plot().axes]
         ['Losses of the members', 'Rows left out, accuracy 1.000']
         """
@@ -450,17 +535,27 @@ class BaseTabular(Saving, Exporting, BaseEstimator, ABC):
         return diagram + display.card(self, self._facts(), self.history_._chart())
 
     def _facts(self) -> dict[str, object]:
-        network, preparation = self.estimators_[0].network, self.preparation_
+        network = self.estimators_[0].network
+        preparation = self.preparation_
         n = preparation.n_features_in_
-        names = getattr(preparation, "feature_names_in_", [f"column {j}" for j in range(min(n, MOST_COLUMNS))])
+        names = getattr(
+            preparation, "feature_names_in_", [f"column {j}" for j in range(min(n, MOST_COLUMNS))]
+        )
         facts: dict[str, object] = {
             "networks": f"{len(self.estimators_)} of {display.sizes_text(network.sizes)}",
-            "rows": f"{len(self._truth):,}, {int((~np.isnan(self._out_of_bag[:, 0])).sum()):,} of them left out",
-            f"{'accuracy' if is_classifier(self) else 'R²'}, rows left out": f"{self.oob_score_:.4g}",
+            "rows": (
+                f"{len(self._truth):,}, {int((~np.isnan(self._out_of_bag[:, 0])).sum()):,} of "
+                f"them left out"
+            ),
+            (
+                f"{'accuracy' if is_classifier(self) else 'R²'}, rows left out"
+            ): f"{self.oob_score_:.4g}",
             "seconds": f"{self.fit_seconds_:.3g}",
         }
         for j, name in enumerate(names[:MOST_COLUMNS]):
-            facts[name if name.startswith("column ") else f"column {name}"] = _column_in_words(preparation, j)
+            facts[name if name.startswith("column ") else f"column {name}"] = _column_in_words(
+                preparation, j
+            )
         if n > MOST_COLUMNS:
             facts["..."] = f"and {n - MOST_COLUMNS} other columns"
         return facts
@@ -475,12 +570,15 @@ class BaseTabular(Saving, Exporting, BaseEstimator, ABC):
 def _check_groups(groups: Any, n: int) -> None:
     """Raise ValueError unless groups are one for each of n rows, none of them missing."""
     if (shape := np.shape(groups)) != (n,):
-        raise ValueError(f"groups has the shape {shape}, not ({n},): name the group of each row of X")
+        raise ValueError(
+            f"groups has the shape {shape}, not ({n},): name the group of each row of X"
+        )
     refuse_missing(groups, "groups")
 
 
 def _weighted_rows(X: Any, y: Any, sample_weight: Any, validation: Validation) -> tuple[Any, ...]:
-    """Return the arguments without the rows of weight 0, and a function that puts values of the others in their places.
+    """Return the arguments without the rows of weight 0, and a function that puts values of the
+    others in their places.
 
     It fills the places of rows of weight 0 with NaN, those of labels with 0. `cv` splits all rows.
     """
@@ -489,7 +587,10 @@ def _weighted_rows(X: Any, y: Any, sample_weight: Any, validation: Validation) -
     sample_weight = checked_weight(sample_weight, X)
     if sample_weight is None or sample_weight.all() or not sample_weight.any():
         return X, y, sample_weight, validation, lambda values: values
-    rows, n_rows, cv, groups = np.flatnonzero(sample_weight), len(sample_weight), validation.cv, validation.groups
+    rows = np.flatnonzero(sample_weight)
+    n_rows = len(sample_weight)
+    cv = validation.cv
+    groups = validation.groups
     check_consistent_length(X, y, groups)
     if cv is not None and not isinstance(cv, Integral):
         folds = check_cv(cv).split(np.zeros((n_rows, 1)), y, groups)
@@ -497,11 +598,16 @@ def _weighted_rows(X: Any, y: Any, sample_weight: Any, validation: Validation) -
         cv = [tuple(np.flatnonzero(np.isin(rows, part)) for part in fold) for fold in parts]
 
     def place(values: Array) -> Array:
-        placed = np.full((n_rows, *values.shape[1:]), np.nan if values.dtype.kind == "f" else 0, values.dtype)
+        placed = np.full(
+            (n_rows, *values.shape[1:]), np.nan if values.dtype.kind == "f" else 0, values.dtype
+        )
         placed[rows] = values
         return placed
 
-    *own, groups = (None if part is None else _safe_indexing(part, rows) for part in (X, y, sample_weight, groups))
+    *own, groups = (
+        None if part is None else _safe_indexing(part, rows)
+        for part in (X, y, sample_weight, groups)
+    )
     return *own, validation._replace(cv=cv, groups=groups), place
 
 
@@ -513,6 +619,10 @@ def _column_in_words(preparation: TablePreparation, j: int) -> str:
         return f"number{gaps}{doubt}"
     for levels in preparation.levels_:
         if levels.column == j:
-            words = textwrap.shorten(", ".join(map(str, levels.levels)), MOST_TEXT, placeholder=" ...")
-            return f"{len(levels.levels)} levels{' and the rest' if levels.has_rest else ''}: {words}"
+            words = textwrap.shorten(
+                ", ".join(map(str, levels.levels)), MOST_TEXT, placeholder=" ..."
+            )
+            return (
+                f"{len(levels.levels)} levels{' and the rest' if levels.has_rest else ''}: {words}"
+            )
     return "always the same, left out"

@@ -1,19 +1,22 @@
-"""Calibration on the rows that members left out: probabilities of classes, and intervals of numbers.
+"""Calibration on the rows that members left out: probabilities of classes, and intervals of
+numbers.
 
-Probabilities. Trained on targets of which the part s is spread over K classes, a network puts out about
-``(1 - s) p + s / K``. So an offset is taken off each output, and the rest divided by its sum. It is not s / K itself,
-for networks do not reach their targets, but the multiple of it that has the least log loss on rows that members left
-out. The order of classes stays.
+Probabilities. Trained on targets of which the part s is spread over K classes, a network puts out
+about ``(1 - s) p + s / K``. So an offset is taken off each output, and the rest divided by its sum.
+It is not s / K itself, for networks do not reach their targets, but the multiple of it that has the
+least log loss on rows that members left out. The order of classes stays.
 
-Residuals. Networks learn the sizes that they have. A residual over the size that is expected for its row, by the
-network that left the row out, is a score, which rows have in common. Its quantile times the size for a new row is half
-the row's interval: split conformal prediction with normalized scores (Lei et al., JASA 2018). The networks have the
-loss of Poisson's distribution and the output exp, so their sizes are positive.
+Residuals. Networks learn the sizes that they have. A residual over the size that is expected for
+its row, by the network that left the row out, is a score, which rows have in common. Its quantile
+times the size for a new row is half the row's interval: split conformal prediction with normalized
+scores (Lei et al., JASA 2018). The networks have the loss of Poisson's distribution and the output
+exp, so their sizes are positive.
 
-A row's residual is that of the few members that left it out, and a new row is predicted by all. With the variance v
-between members, the mean of k has a mean squared error that is v / k - v / M above that of the mean of all M (bagging:
-Breiman, Machine Learning 1996). So the scores are multiplied by the root of 1 - v (1 / k - 1 / M) / r^2, where r^2 is
-the mean square of the residuals.
+A row's residual is that of the few members that left it out, and a new row is predicted by all.
+With the variance v between members, the mean of k has a mean squared error that is v / k - v / M
+above that of the mean of all M (bagging: Breiman, Machine Learning 1996). So the scores are
+multiplied by the root of 1 - v (1 / k - 1 / M) / r^2, where r^2 is the mean square of the
+residuals.
 """
 
 import functools
@@ -38,7 +41,8 @@ MOST_OUTPUTS = 2_000_000
 """Most outputs of these, of all classes together."""
 
 FEWEST_ROWS = 40
-"""Fewest rows of a fit from which intervals are made, and fewest rows left out from which unsmoothing is learned."""
+"""Fewest rows of a fit from which intervals are made, and fewest rows left out from which
+unsmoothing is learned."""
 
 MULTIPLES = np.linspace(0, 3, 61)
 """The multiples of s / K that are tried."""
@@ -46,27 +50,35 @@ MULTIPLES = np.linspace(0, 3, 61)
 LARGEST_OFFSET = 0.9
 """Times 1 / K: the largest output of a row stays above the offset."""
 
-LEAST, SURPRISES = 1e-3, 10
-"""What outputs less the offset are at least, times K: `LEAST`, or with n rows `SURPRISES` / n if that is less."""
+LEAST = 1e-3
+SURPRISES = 10
+"""What outputs less the offset are at least, times K: `LEAST`, or with n rows `SURPRISES` / n if
+that is less."""
 
-N_NETWORKS, EPOCHS, RATE = 2, 24, 0.05
-"""Of the networks of sizes, each of which leaves out a part of the residuals; the rate is as of `members.Preset`."""
+N_NETWORKS = 2
+EPOCHS = 24
+RATE = 0.05
+"""Of the networks of sizes, each of which leaves out a part of the residuals; the rate is as of
+`members.Preset`."""
 
 LEAST_GAIN = 3.0
-"""The gain, as of `gain_of_sizes`, from which on networks of sizes are better than the mean size, chance aside."""
+"""The gain, as of `gain_of_sizes`, from which on networks of sizes are better than the mean size,
+chance aside."""
 
 LEAST_SIZE = 0.02
 """Added to expected sizes, as a part of the mean size: no row is known exactly."""
 
 
 def _known(values: Array) -> tuple[Rows, int]:
-    """Return some of the rows of values (n, k) that are not NaN, evenly spaced ones, and the number of all of these."""
+    """Return some of the rows of values (n, k) that are not NaN, evenly spaced ones, and the number
+    of all of these.
+    """
     known = np.flatnonzero(~np.isnan(values[:, 0]))
     most = min(MOST_ROWS, max(FEWEST_ROWS, MOST_OUTPUTS // values.shape[1]))
     return known[:: max(1, -(-len(known) // most))], len(known)
 
 
-# -------------------------------------------------------------------------------------------------------- probabilities
+# ------------------------------------------------------------------------------------ probabilities
 
 
 class Unsmoothing(NamedTuple):
@@ -78,11 +90,16 @@ class Unsmoothing(NamedTuple):
     def probabilities(self, outputs: Array) -> Array:
         """Return probabilities (n, K) of outputs (n, K)."""
         rest = np.maximum(outputs - self.offset, self.least)
-        return np.asarray(rest / functools.reduce(np.add, rest.T)[:, None])  # a sum in one order on all machines
+        # a sum in one order on all machines
+        return np.asarray(rest / functools.reduce(np.add, rest.T)[:, None])
 
 
-def learn_unsmoothing(outputs: Array, labels: Rows, weight: Array | None, smoothing: float) -> Unsmoothing:
-    """Choose the offset of least log loss on the rows that members left out: outputs (n, K), NaN for other rows."""
+def learn_unsmoothing(
+    outputs: Array, labels: Rows, weight: Array | None, smoothing: float
+) -> Unsmoothing:
+    """Choose the offset of least log loss on the rows that members left out: outputs (n, K), NaN
+    for other rows.
+    """
     n_classes = outputs.shape[1]
     known, n_known = _known(outputs)
     least = min(LEAST, SURPRISES / max(1, n_known)) / n_classes
@@ -100,13 +117,16 @@ def learn_unsmoothing(outputs: Array, labels: Rows, weight: Array | None, smooth
     return min(candidates, key=log_loss)
 
 
-# ------------------------------------------------------------------------------------------------------------ residuals
+# ---------------------------------------------------------------------------------------- residuals
 
 
 class Residuals(NamedTuple):
-    """The distribution of residuals: networks of their expected sizes, and scores, the sizes over the expected ones."""
+    """The distribution of residuals: networks of their expected sizes, and scores, the sizes over
+    the expected ones.
+    """
 
-    members: list[TrainingResult]  # predict sizes over the mean; none where there were too few residuals
+    # predict sizes over the mean; none where there were too few residuals
+    members: list[TrainingResult]
     mean: Array  # (n_outputs,): the mean size
     scores: Array  # (m, n_outputs): ascending, times `ensemble_factor`
 
@@ -122,9 +142,13 @@ class Residuals(NamedTuple):
         ValueError
             For too few residuals.
         """
-        n, needed = len(self.scores), 1 / (1 - coverage)
+        n = len(self.scores)
+        needed = 1 / (1 - coverage)
         if n < needed:
-            what = f"there are {n} residuals of rows that members left out, and a coverage of {coverage:g} takes"
+            what = (
+                f"there are {n} residuals of rows that members left out, and a coverage of "
+                f"{coverage:g} takes"
+            )
             way = "ask for less coverage, or fit more rows or a preset of more members"
             if not n:
                 way = "fit more rows, or without X_val, so that members leave out rows"
@@ -134,18 +158,25 @@ class Residuals(NamedTuple):
     def deviation(self) -> Array:
         """Return the root of the mean square (n_outputs,) of the scores."""
         if not len(self.scores):
-            raise ValueError("members left out no rows to learn deviations from: fit more rows, or without X_val")
+            raise ValueError(
+                "members left out no rows to learn deviations from: fit more rows, or without X_val"
+            )
         return np.asarray(np.sqrt((self.scores**2).mean(axis=0)))
 
 
 def network_of_sizes(network: Network) -> Network:
-    """Return the network of residuals' sizes beside an ensemble of networks: it takes the same inputs."""
+    """Return the network of residuals' sizes beside an ensemble of networks: it takes the same
+    inputs.
+    """
     width = network.sizes[1]
-    return Network((network.n_inputs, width, width, network.n_outputs), "gelu", output="exp", loss="poisson")
+    return Network(
+        (network.n_inputs, width, width, network.n_outputs), "gelu", output="exp", loss="poisson"
+    )
 
 
 def gain_of_sizes(sizes: Array, expected: Array, weight: Array | None) -> float:
-    """Return how much more likely sizes (n, n_outputs) are with the expected ones than with the mean size, which is 1.
+    """Return how much more likely sizes (n, n_outputs) are with the expected ones than with the
+    mean size, which is 1.
 
     That is the difference of the logarithms of Poisson's likelihood, summed over rows.
     """
@@ -153,17 +184,22 @@ def gain_of_sizes(sizes: Array, expected: Array, weight: Array | None) -> float:
     return len(sizes) * float(np.average(by_row, weights=weight))
 
 
-def ensemble_factor(members: list[TrainingResult], inputs: Array, residuals: Array, counts: Array) -> Array:
-    """Return the root mean square error (n_outputs,) of all members, over that of the members that left a row out.
+def ensemble_factor(
+    members: list[TrainingResult], inputs: Array, residuals: Array, counts: Array
+) -> Array:
+    """Return the root mean square error (n_outputs,) of all members, over that of the members that
+    left a row out.
 
-    `inputs` and `residuals` (n, n_outputs) are those of rows left out, each by as many members as `counts` (n,) says.
+    `inputs` and `residuals` (n, n_outputs) are those of rows left out, each by as many members as
+    `counts` (n,) says.
     """
     n_members = len(members)
     outputs = [member.predict(inputs, assume_finite=True).astype(np.float64) for member in members]
     variance = np.var(outputs, axis=0, ddof=min(1, n_members - 1)).mean(axis=0)
     square = (residuals**2).mean(axis=0)
     k = 1 / (1 / counts).mean()
-    part = np.minimum(variance / k, square) / np.where(square > 0, square, 1.0)  # of the square, that averaging lessens
+    # of the square, that averaging lessens
+    part = np.minimum(variance / k, square) / np.where(square > 0, square, 1.0)
     return np.asarray(np.sqrt(1 - part * (1 - k / n_members)))
 
 
@@ -191,22 +227,30 @@ def learn_residuals(
     residuals = Sample(sample.inputs[known], (sizes / mean).astype(np.float32), weight, None)
     size_network = network_of_sizes(network)
     width = size_network.sizes[1]
-    settings = ensemble.Settings((width, width), N_NETWORKS, EPOCHS, ensemble.BATCH_SIZE, RATE / math.sqrt(width))
+    settings = ensemble.Settings(
+        (width, width), N_NETWORKS, EPOCHS, ensemble.BATCH_SIZE, RATE / math.sqrt(width)
+    )
     left_out = ensemble.parts(len(known), N_NETWORKS, 1 / N_NETWORKS, random_state)
     trainer = ensemble.Trainer(size_network, residuals, left_out, settings, random_state, n_jobs)
     many = trainer.train()
     if "interrupted" in many.stop_reason:
-        how_far = "fit was interrupted: the estimator predicts, but no intervals and standard deviations"
+        how_far = (
+            "fit was interrupted: the estimator predicts, but no intervals and standard deviations"
+        )
         warn(InterruptWarning(how_far, many))
         return Residuals([], mean, sizes[:0])
     networks, _ = trainer.finish(many, list(range(N_NETWORKS)))
     learned = Residuals(networks, mean, sizes)
-    expected = learned.sizes(residuals.inputs)  # which stays for the last one of an odd number of rows
+    # which stays for the last one of an odd number of rows
+    expected = learned.sizes(residuals.inputs)
     for network_of_others, rows in zip(networks, left_out, strict=True):
         expected[rows] = learned._replace(members=[network_of_others]).sizes(residuals.inputs[rows])
     if gain_of_sizes(sizes / mean, expected / mean, weight) < LEAST_GAIN:
-        constant = without_state(size_network, np.zeros(size_network.n_params, np.float32), "numba")  # exp(0) is 1
+        # exp(0) is 1
+        constant = without_state(size_network, np.zeros(size_network.n_params, np.float32), "numba")
         learned = Residuals([constant] * N_NETWORKS, mean, sizes)
         expected = learned.sizes(residuals.inputs)
-    factor = ensemble_factor(members, residuals.inputs, (sample.targets - outputs)[known], counts[known])
+    factor = ensemble_factor(
+        members, residuals.inputs, (sample.targets - outputs)[known], counts[known]
+    )
     return learned._replace(scores=np.sort(factor * sizes / expected, axis=0))

@@ -27,27 +27,31 @@ LABEL_SMOOTHING = 0.1
 
 @documented
 class TabularClassifier(ClassifierMixin, BaseTabular):
-    """A classifier for tables as they are: an ensemble of networks that learns well without settings.
+    """A classifier for tables as they are: an ensemble of networks that learns well without
+    settings.
 
-    It prepares the columns (see `TablePreparation`), and trains the members with one call of `train_many`. Each member
-    leaves out some rows, which judge it. The prediction is the mean of their probabilities.
+    It prepares the columns (see `TablePreparation`), and trains the members with one call of
+    `train_many`. Each member leaves out some rows, which judge it. The prediction is the mean of
+    their probabilities.
 
     Parameters
     ----------
     label_smoothing : float, default=None
         The part of a row's target that is spread over all classes; None is 0.1.
     class_weight : dict, "balanced" or None, default=None
-        Multiplies the weights of the rows of each class. "balanced": n_samples / (n_classes * rows of the class).
+        Multiplies the weights of the rows of each class. "balanced": n_samples / (n_classes * rows
+        of the class).
 
     Attributes
     ----------
     classes_ : ndarray of shape (n_classes,)
         The labels, sorted.
     oob_decision_function_ : ndarray of shape (n_samples, n_classes)
-        The mean probabilities of each row by the members that left it out; NaN where all trained on it.
+        The mean probabilities of each row by the members that left it out; NaN where all trained on
+        it.
     oob_score_ : float
-        Their accuracy: what to expect of new rows, or a little less, since all members predict those. From 40 rows on
-        it is right on average; of one small table it may be far off.
+        Their accuracy: what to expect of new rows, or a little less, since all members predict
+        those. From 40 rows on it is right on average; of one small table it may be far off.
 
     See Also
     --------
@@ -56,13 +60,13 @@ class TabularClassifier(ClassifierMixin, BaseTabular):
 
     Notes
     -----
-    Members are networks of gelu layers of one width, which Adam trains in float32, with beta_2 = 0.99. Inputs are
-    multiplied by the root of width / columns: Adam at one rate is then Adam at the rates of the neural tangent kernel's
-    parametrization (Jacot et al., NeurIPS 2018), which suit tables (Holzmüller et al., RealMLP, NeurIPS 2024). The
-    inputs of columns that explain hardly more of a target's variance than noise would, by themselves and by their
-    squares, are multiplied by less.
-    Of more than 10,000 rows, epochs become fewer and batches larger. The same seed gives the same bits on every
-    machine, for any `n_jobs`.
+    Members are networks of gelu layers of one width, which Adam trains in float32, with beta_2 =
+    0.99. Inputs are multiplied by the root of width / columns: Adam at one rate is then Adam at the
+    rates of the neural tangent kernel's parametrization (Jacot et al., NeurIPS 2018), which suit
+    tables (Holzmüller et al., RealMLP, NeurIPS 2024). The inputs of columns that explain hardly
+    more of a target's variance than noise would, by themselves and by their squares, are multiplied
+    by less. Of more than 10,000 rows, epochs become fewer and batches larger. The same seed gives
+    the same bits on every machine, for any `n_jobs`.
 
     Examples
     --------
@@ -108,7 +112,8 @@ class TabularClassifier(ClassifierMixin, BaseTabular):
         Parameters
         ----------
         X : data frame or array-like of shape (n_samples, n_features)
-            Columns as those of `fit`: of a frame by their names, in any order; others are passed over, with a warning.
+            Columns as those of `fit`: of a frame by their names, in any order; others are passed
+            over, with a warning.
 
         Returns
         -------
@@ -118,7 +123,9 @@ class TabularClassifier(ClassifierMixin, BaseTabular):
         Examples
         --------
         >>> from fastnn import TabularClassifier
-        >>> model = TabularClassifier("fast", random_state=0).fit([["red"], ["blue"]] * 20, [1, 0] * 20)
+        >>> model = TabularClassifier("fast", random_state=0).fit(
+        ...     [["red"], ["blue"]] * 20, [1, 0] * 20
+        ... )
         >>> model.predict([["blue"], ["red"]])
         array([0, 1])
         """
@@ -141,7 +148,9 @@ class TabularClassifier(ClassifierMixin, BaseTabular):
         Examples
         --------
         >>> from fastnn import TabularClassifier
-        >>> model = TabularClassifier("fast", random_state=0).fit([["red"], ["blue"]] * 20, [1, 0] * 20)
+        >>> model = TabularClassifier("fast", random_state=0).fit(
+        ...     [["red"], ["blue"]] * 20, [1, 0] * 20
+        ... )
         >>> model.predict_proba([["blue"]]).shape
         (1, 2)
         """
@@ -149,12 +158,18 @@ class TabularClassifier(ClassifierMixin, BaseTabular):
         return self._unsmoothing.probabilities(mean_outputs(self.estimators_, inputs))
 
     def _checked(self, y: Any) -> Array:
-        """Return the labels (n,); raise ValueError for missing ones, several columns and several kinds."""
+        """Return the labels (n,); raise ValueError for missing ones, several columns and several
+        kinds.
+        """
         refuse_masked("y", y)
         is_mixed = isinstance(y, (list, tuple)) and len({isinstance(label, str) for label in y}) > 1
-        y = np.asarray(y, object if is_mixed else None)  # else NumPy makes texts of numbers, and of gaps
+        # else NumPy makes texts of numbers, and of gaps
+        y = np.asarray(y, object if is_mixed else None)
         if y.ndim == 2 and y.shape[1] > 1:
-            way = "fit a TabularClassifier for each column, by sklearn.multioutput.MultiOutputClassifier"
+            way = (
+                "fit a TabularClassifier for each column, by "
+                "sklearn.multioutput.MultiOutputClassifier"
+            )
             raise ValueError(f"y has {y.shape[1]} columns where a row has one class: {way}")
         y = column_or_1d(y, warn=True)
         refuse_missing(y)
@@ -162,7 +177,9 @@ class TabularClassifier(ClassifierMixin, BaseTabular):
             kinds = sorted({type(label).__name__ for label in y.tolist()})
             if len(kinds) > 1:
                 both = " and ".join(kinds)
-                raise ValueError(f"y holds labels of different kinds, {both}: .astype(str) makes them alike")
+                raise ValueError(
+                    f"y holds labels of different kinds, {both}: .astype(str) makes them alike"
+                )
             y = np.array(y.tolist()) if kinds in (["bool"], ["int"], ["float"]) else y
         check_classification_targets(y)
         return y
@@ -172,7 +189,11 @@ class TabularClassifier(ClassifierMixin, BaseTabular):
             raise ValueError("y is empty: give a label for each row of X")
         self.classes_ = np.unique(y)
         if len(self.classes_) < 2:
-            raise ValueError(f"y has only one class, {shown(self.classes_.item())}: there is nothing to tell apart")
+            raise ValueError(
+                f"y has only one class, {shown(self.classes_.item())}: there is nothing to "
+                f"tell "
+                f"apart"
+            )
         return self._targets(y)
 
     def _smoothing(self) -> float:
@@ -206,7 +227,9 @@ class TabularClassifier(ClassifierMixin, BaseTabular):
         known = ~np.isnan(self._out_of_bag[:, 0])
         p = self.oob_decision_function_[known]
         right = p.argmax(axis=1) == self._truth[known]
-        plotting.reliability(right, p.max(axis=1), f"Rows left out, accuracy {self.oob_score_:.3f}", axes=axes)
+        plotting.reliability(
+            right, p.max(axis=1), f"Rows left out, accuracy {self.oob_score_:.3f}", axes=axes
+        )
 
     def _set_out_of_bag(self, outputs: Array) -> None:
         super()._set_out_of_bag(outputs)

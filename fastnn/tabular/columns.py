@@ -23,11 +23,18 @@ MOST_WORDS = 3
 _DATE = re.compile(r"\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}([ T]|$)")
 _DATES = (datetime.date, datetime.time, datetime.timedelta, np.datetime64, np.timedelta64)
 _CATEGORIES = ("CategoricalDtype", "Categorical", "Enum")
-_KINDS: dict[str, Any] = {"boolean": (bool, np.bool_), "text": str, "date": _DATES, "number": numbers.Number}
+_KINDS: dict[str, Any] = {
+    "boolean": (bool, np.bool_),
+    "text": str,
+    "date": _DATES,
+    "number": numbers.Number,
+}
 
 
 class Column(NamedTuple):
-    """A column: float64 numbers with NaN for gaps, or words in an object array, with None, NaN or NA for gaps."""
+    """A column: float64 numbers with NaN for gaps, or words in an object array, with None, NaN or
+    NA for gaps.
+    """
 
     label: str  # for messages
     values: Array  # (n,)
@@ -43,7 +50,8 @@ class Column(NamedTuple):
 
 
 class Table:
-    """A data frame of pandas or polars, or an array, whose columns are read when they are asked for.
+    """A data frame of pandas or polars, or an array, whose columns are read when they are asked
+    for.
 
     Raises
     ------
@@ -73,17 +81,22 @@ class Table:
         self.names = column_names(X)
         if 0 in X.shape:
             what = "sample(s)" if self.n_columns else "feature(s)"
-            raise ValueError(f"{name}: 0 {what} (shape={X.shape}) while a minimum of 1 is required.")
+            raise ValueError(
+                f"{name}: 0 {what} (shape={X.shape}) while a minimum of 1 is required."
+            )
         if self.names is not None and len(set(self.names)) < self.n_columns:
             twice = next(name for name in self.names if self.names.count(name) > 1)
-            raise ValueError(f"{name} has two columns of the name {twice!r}: rename one of them or drop it")
+            raise ValueError(
+                f"{name} has two columns of the name {twice!r}: rename one of them or drop it"
+            )
 
     def label(self, j: int) -> str:
         """Return the name of column j in messages."""
         return f"column {j if self._columns is None else repr(self._columns[j])}"
 
     def column(self, j: int, as_words: bool = False) -> Column:
-        """Read column j; `as_words` leaves numbers objects, which whole numbers of any size are to the last digit.
+        """Read column j; `as_words` leaves numbers objects, which whole numbers of any size are to
+        the last digit.
 
         Raises
         ------
@@ -108,24 +121,35 @@ class Table:
 def _values(series: Any, label: str, as_words: bool) -> tuple[Array, set[str]]:
     """Return a column that is no category as float64 numbers or as objects, and their kinds."""
     dtype = getattr(series, "dtype", None)
-    if getattr(dtype, "kind", "O") in "iuf" and not isinstance(dtype, np.dtype):  # pandas' own types, which know gaps
+    # pandas' own types, which know gaps
+    if getattr(dtype, "kind", "O") in "iuf" and not isinstance(dtype, np.dtype):
         values = np.asarray(series.to_numpy(object if as_words else np.float64, na_value=np.nan))
         return values, _kinds(values.tolist()) if as_words else {"number"}
     try:
         values = np.asarray(series)
     except Exception as error:  # of polars, which has types of its own
-        raise TypeError(f"{label} has the dtype {shown(dtype)}, which NumPy lacks: cast it to floats") from error
+        raise TypeError(
+            f"{label} has the dtype {shown(dtype)}, which NumPy lacks: cast it to floats"
+        ) from error
     kind = values.dtype.kind
     if values.ndim > 1 or kind == "V":
-        raise TypeError(f"{label} holds several values a row (dtype {shown(dtype)}): make a column of each")
+        raise TypeError(
+            f"{label} holds several values a row (dtype {shown(dtype)}): make a column of each"
+        )
     if kind in "iuf" and not as_words:
         return values.astype(np.float64), {"number"}
     if kind == "m":
-        raise ValueError(f"{label} holds spans of time: put numbers in its place, by .dt.total_seconds()")
+        raise ValueError(
+            f"{label} holds spans of time: put numbers in its place, by .dt.total_seconds()"
+        )
     if kind == "M":
         raise _dates_error(label)
     if kind == "c":
-        raise ValueError(f"Complex data not supported: {label} holds complex numbers; say real and imaginary parts")
+        raise ValueError(
+            f"Complex data not supported: {label} holds complex numbers; say real and "
+            f"imaginary "
+            f"parts"
+        )
     values, kinds = _words(values.astype(object), label)
     if as_words or not kinds <= {"number"}:
         return values, kinds
@@ -145,7 +169,8 @@ def _words(values: Array, label: str) -> tuple[Array, set[str]]:
     if kinds == {"date"}:
         raise _dates_error(label)
     if "other" in kinds:
-        example, way = _example(values, "other"), "if they are levels, make texts of them, by .astype(str)"
+        example = _example(values, "other")
+        way = "if they are levels, make texts of them, by .astype(str)"
         raise TypeError(f"{label} holds {example}, which are neither numbers nor words: {way}")
     return values, kinds
 
@@ -154,7 +179,9 @@ _PLAIN = {str, float, int, bool, type(None)}
 
 
 def _plain(values: Array) -> Array:
-    """Return objects with scalars of NumPy and texts of other classes as Python's own, and gaps as None."""
+    """Return objects with scalars of NumPy and texts of other classes as Python's own, and gaps as
+    None.
+    """
     listed = values.tolist()
     if set(map(type, listed)) <= _PLAIN:
         return values
@@ -172,30 +199,41 @@ def _plain(values: Array) -> Array:
 def _kinds(values: list[Any]) -> set[str]:
     """Return the kinds of objects, gaps aside."""
     kinds = {kind for kind in map(_kind_of, set(map(type, values))) if kind}
-    if "number" in kinds and all(_kind_of(type(value)) != "number" or is_gap(value) for value in values):
+    if "number" in kinds and all(
+        _kind_of(type(value)) != "number" or is_gap(value) for value in values
+    ):
         kinds.discard("number")  # NaN in a column of words
     return kinds
 
 
 def _kinds_alike(values: Array, label: str) -> set[str]:
-    """Return the kinds of objects, gaps aside; ValueError for several, of which only booleans and numbers are alike."""
+    """Return the kinds of objects, gaps aside; ValueError for several, of which only booleans and
+    numbers are alike.
+    """
     kinds = _kinds(values.tolist())
     if len(kinds) > 1 and kinds != {"boolean", "number"}:
         both = " and ".join(_example(values, kind) for kind in sorted(kinds))
-        way = 'by pandas.to_numeric(..., errors="coerce") if words mean gaps, by .astype(str) if numbers are levels'
+        way = (
+            'by pandas.to_numeric(..., errors="coerce") if words mean gaps, by .astype(str) if '
+            "numbers are levels"
+        )
         raise ValueError(f"{label} holds {both}: make them alike, {way}")
     return kinds
 
 
 def as_numbers(values: Array, label: str) -> Array:
-    """Return objects, all of them numbers or gaps, as float64; ValueError for numbers that float64 does not have."""
+    """Return objects, all of them numbers or gaps, as float64; ValueError for numbers that float64
+    does not have.
+    """
     listed = [np.nan if is_gap(value) else value for value in values.tolist()]
     try:
         return np.array(listed, np.float64)
     except (TypeError, ValueError, OverflowError):
         for row, value in enumerate(listed):
             if not is_number(value):
-                raise ValueError(f"{label} holds {shown(value)} in row {row}, which no float64 is") from None
+                raise ValueError(
+                    f"{label} holds {shown(value)} in row {row}, which no float64 is"
+                ) from None
         raise
 
 
@@ -208,7 +246,9 @@ def _kind_of(cls: type) -> str:
 
 
 def _example(values: Array, kind: str) -> str:
-    row, value = next((i, v) for i, v in enumerate(values.tolist()) if _kind_of(type(v)) == kind and not is_gap(v))
+    row, value = next(
+        (i, v) for i, v in enumerate(values.tolist()) if _kind_of(type(v)) == kind and not is_gap(v)
+    )
     names = {"number": "numbers", "text": "words", "date": "dates", "boolean": "booleans"}
     what = names.get(kind, f"objects of type {class_of(value)}")
     return f"{what} ({shown(value)} in row {row})"
@@ -229,16 +269,22 @@ def is_number(word: Any) -> bool:
 
 
 def check_words(label: str, levels: Iterable[Any], n: int, most: int) -> None:
-    """Raise ValueError for words that are dates or free text; `n` is how many there are, `most` how many may differ."""
+    """Raise ValueError for words that are dates or free text; `n` is how many there are, `most` how
+    many may differ.
+    """
     texts = [level for level in levels if isinstance(level, str)]
     if texts and all(map(_DATE.match, texts)):
         raise _dates_error(label)
-    if len(texts) > max(most, n / 2) and sum(len(text.split()) for text in texts) > MOST_WORDS * len(texts):
+    if len(texts) > max(most, n / 2) and sum(
+        len(text.split()) for text in texts
+    ) > MOST_WORDS * len(texts):
         way = "such as by skrub's StringEncoder or TextEncoder"
         raise ValueError(f"{label} holds free text: drop it, or turn it into numbers before, {way}")
 
 
 def kinds_of(values: list[Any]) -> set[str]:
-    """Return the kinds of objects: "number", "text", "boolean"; booleans are numbers too, and gaps have none."""
+    """Return the kinds of objects: "number", "text", "boolean"; booleans are numbers too, and gaps
+    have none.
+    """
     kinds = _kinds(values)
     return kinds | {"number"} if "boolean" in kinds else kinds

@@ -16,13 +16,17 @@ import numpy as np
 
 from fastnn.memory import Array
 
-FEWEST_NUMBERS, FEWEST_ROWS = 20, 5
+FEWEST_NUMBERS = 20
+FEWEST_ROWS = 5
 """Numbers that repeat, and the rows of each."""
 
-LEAST_COVER, LEAST_EVENNESS = 0.8, 10.0
+LEAST_COVER = 0.8
+LEAST_EVENNESS = 10.0
 """The part of the rows that these numbers have, and (sum n)^2 / sum n^2 of their rows n."""
 
-LEAST_SHARE, LEAST_PART, LEAST_RATIO = 0.03, 0.15, 4.0
+LEAST_SHARE = 0.03
+LEAST_PART = 0.15
+LEAST_RATIO = 4.0
 """What neighbors do not tell, as parts of the variance of the targets and of that of the means,
 and its ratio to what the noise of rows explains."""
 
@@ -37,7 +41,8 @@ MOST_TARGETS = 20
 ROWS_TO_DOUBT_BY = 5_000
 """Rows that numbers are judged by, about; of more rows evenly spaced ones."""
 
-FEWEST_LABELS, FEWEST_AMOUNTS = 11, 3
+FEWEST_LABELS = 11
+FEWEST_AMOUNTS = 3
 """Texts that differ: of whole numbers, letters behind them or not, and of all others."""
 
 _NUMBER = re.compile(r"\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d*[.,]?\d+(?:[eE][-+]?\d+)?")

@@ -1,4 +1,6 @@
-"""Export of the estimators of tables to other programs: preparation, members, and predictions from their mean."""
+"""Export of the estimators of tables to other programs: preparation, members, and predictions from
+their mean.
+"""
 
 import os
 from pathlib import Path
@@ -21,7 +23,10 @@ from fastnn.tabular.imputation import Imputation
 from fastnn.tabular.levels import check_levels
 from fastnn.tabular.preparation import LARGEST_SCALED, LIMIT, Levels, TablePreparation
 
-FORMATS = {key: ExportFormat(OF_NETWORKS[key].suffix, f"fastnn.tabular.to_{key}") for key in ("numpy", "c", "onnx")}
+FORMATS = {
+    key: ExportFormat(OF_NETWORKS[key].suffix, f"fastnn.tabular.to_{key}")
+    for key in ("numpy", "c", "onnx")
+}
 
 
 class TableModel(NamedTuple):
@@ -32,14 +37,18 @@ class TableModel(NamedTuple):
     params: Array  # (n_members, n_params) float32
     unsmoothing: Unsmoothing | None  # of a classifier
     classes: Array | None  # (n_outputs,)
-    scaling: Array | None  # (4, n_outputs) of a regressor: means, deviations, least and largest ones
+    # (4, n_outputs) of a regressor: means, deviations, least and largest ones
+    scaling: Array | None
     one_target: bool
     estimates: bool  # whether gaps are estimated in columns, too, that had none in `fit`
 
     @property
     def summary(self) -> str:
         """The ensemble in words."""
-        return f"An ensemble of {len(self.params)} networks {self.members[0].summary}, of the columns of a table"
+        return (
+            f"An ensemble of {len(self.params)} networks {self.members[0].summary}, of the "
+            f"columns of a table"
+        )
 
     @property
     def members(self) -> list[Model]:
@@ -67,35 +76,51 @@ class TableModel(NamedTuple):
         """The estimates of gaps; those of no columns where no gap has a prediction."""
         imputation = self.preparation.imputation_
         if self.refuses_gaps.all():
-            return Imputation(imputation.means[:0], imputation.sources[:0], imputation.matrix[:0], np.zeros(0))
+            return Imputation(
+                imputation.means[:0], imputation.sources[:0], imputation.matrix[:0], np.zeros(0)
+            )
         return imputation
 
     @property
     def constants(self) -> dict[str, Array]:
-        """The arrays that a program needs: of the preparation, of all members, and of the targets."""
-        p, network = self.preparation, self.network
+        """The arrays that a program needs: of the preparation, of all members, and of the
+        targets.
+        """
+        p = self.preparation
+        network = self.network
         arrays = {"centers": p.centers_, "factors": p.factors_, **self.imputation._asdict()}
         for k in range(network.n_layers):
             for name, of_layers in (("W", network.weights), ("b", network.biases)):
                 arrays[f"{name}{k}"] = np.array([of_layers(params)[k] for params in self.params])
         if self.scaling is not None:
-            arrays |= dict(zip(("averages", "deviations", "least", "largest"), self.scaling, strict=True))
+            arrays |= dict(
+                zip(("averages", "deviations", "least", "largest"), self.scaling, strict=True)
+            )
         return arrays
 
     def function(self) -> Any:
         """Return the compiled function of one row; raise ValueError for a table with words."""
-        p, n = self.preparation, self.network.n_outputs
+        p = self.preparation
+        n = self.network.n_outputs
         if self.levels:
             j = min(self.levels)
             name = j if self.names is None else repr(self.names[j])
-            what = f"column {name} holds words, booleans or categories, and a row of function() holds numbers"
-            way = "which takes these as the numbers of their levels, or make numbers of them before fit"
+            what = (
+                f"column {name} holds words, booleans or categories, and a row of function() "
+                f"holds numbers"
+            )
+            way = (
+                "which takes these as the numbers of their levels, or make numbers of them "
+                "before fit"
+            )
             raise ValueError(f"{what}: export to C, {way}")
         if self.scaling is not None:
             targets = self.scaling[[1, 0, 2, 3]]
         else:
             assert self.unsmoothing is not None
-            targets = np.repeat([[1.0], [-self.unsmoothing.offset], [self.unsmoothing.least], [np.inf]], n, axis=1)
+            targets = np.repeat(
+                [[1.0], [-self.unsmoothing.offset], [self.unsmoothing.least], [np.inf]], n, axis=1
+            )
         imputation = self.imputation
         square = np.zeros((len(p.means_), len(p.means_)))
         square[imputation.sources] = imputation.matrix
@@ -103,7 +128,9 @@ class TableModel(NamedTuple):
             n_columns=p.n_features_in_,
             places=np.array(p.number_columns_, np.int64),
             flags=np.flatnonzero(p.has_gaps_),
-            preparation=np.array([p.centers_, p.factors_, p.means_, np.where(self.refuses_gaps, np.inf, 0.0)]),
+            preparation=np.array(
+                [p.centers_, p.factors_, p.means_, np.where(self.refuses_gaps, np.inf, 0.0)]
+            ),
             imputation=square,
             steps=imputation.steps,
             limit=LIMIT,
@@ -118,19 +145,23 @@ class TableModel(NamedTuple):
 class Exporting:
     """The methods `export` and `function`."""
 
-    def export(self, path: str | os.PathLike[str], format: str | None = None, *, estimates: bool = False) -> list[Path]:
-        """Write the fitted estimator for programs without fastnn: preparation, members and their mean.
+    def export(
+        self, path: str | os.PathLike[str], format: str | None = None, *, estimates: bool = False
+    ) -> list[Path]:
+        """Write the fitted estimator for programs without fastnn: preparation, members and their
+        mean.
 
         Parameters
         ----------
         path : str or path
             An existing file is replaced.
         format : {"numpy", "c", "onnx"}, optional
-            Otherwise the path's suffix says which: .py, .c or .onnx. In C a level is its number, and a gap NaN; else
-            levels are texts. See docs/howto/tables-export.md.
+            Otherwise the path's suffix says which: .py, .c or .onnx. In C a level is its number,
+            and a gap NaN; else levels are texts. See docs/howto/tables-export.md.
         estimates : bool, default=False
-            Whether gaps are estimated in every column of numbers, as in `predict`. Otherwise the predictions of a row
-            are NaN (an error in Python) where a number is missing in a column that had no gap in `fit`.
+            Whether gaps are estimated in every column of numbers, as in `predict`. Otherwise the
+            predictions of a row are NaN (an error in Python) where a number is missing in a column
+            that had no gap in `fit`.
 
         Returns
         -------
@@ -142,14 +173,17 @@ class Exporting:
         NotFittedError
             For an estimator that is not fitted.
         ValueError, TypeError
-            For an unknown format, for what the format cannot hold, and for levels that are neither numbers nor texts.
+            For an unknown format, for what the format cannot hold, and for levels that are neither
+            numbers nor texts.
         OSError
             When a file cannot be written.
 
         Examples
         --------
         >>> from fastnn import TabularClassifier
-        >>> model = TabularClassifier("fast", random_state=0).fit([["red"], ["blue"]] * 20, [1, 0] * 20)
+        >>> model = TabularClassifier("fast", random_state=0).fit(
+        ...     [["red"], ["blue"]] * 20, [1, 0] * 20
+        ... )
         >>> [path.name for path in model.export("colors.c")]
         ['colors.c', 'colors.h']
         """
@@ -159,9 +193,10 @@ class Exporting:
     def function(self, *, estimates: bool = False) -> Any:
         """Create a function of one row of numbers, ``f(x, out)``, for your own compiled code.
 
-        It takes a row as `fit` took them, and writes what `predict` returns for it, of a classifier `predict_proba`, to
-        the same bits. Numba's code calls it as it is, C and SciPy by `f.c_function` and `f.c_network`. It allocates
-        nothing, holds no lock, may be called by several threads, and keeps a copy of what was fitted.
+        It takes a row as `fit` took them, and writes what `predict` returns for it, of a classifier
+        `predict_proba`, to the same bits. Numba's code calls it as it is, C and SciPy by
+        `f.c_function` and `f.c_network`. It allocates nothing, holds no lock, may be called by
+        several threads, and keeps a copy of what was fitted.
 
         Parameters
         ----------
@@ -171,17 +206,18 @@ class Exporting:
         Returns
         -------
         callable
-            ``f(x, out)`` with x (f.n_inputs,), the columns in the order of `fit`, NaN for gaps, and out (f.n_outputs,),
-            numbers or probabilities: arrays of float64 in C order. For infinity, and for numbers that `predict`
-            refuses as too large, `out` is NaN. Numba's code gets NaN for a wrong length, too; C must keep to the
-            lengths.
+            ``f(x, out)`` with x (f.n_inputs,), the columns in the order of `fit`, NaN for gaps, and
+            out (f.n_outputs,), numbers or probabilities: arrays of float64 in C order. For
+            infinity, and for numbers that `predict` refuses as too large, `out` is NaN. Numba's
+            code gets NaN for a wrong length, too; C must keep to the lengths.
 
         Raises
         ------
         NotFittedError
             For an estimator that is not fitted.
         ValueError
-            For a table with words, and for networks whose activations would not fit on a thread's stack.
+            For a table with words, and for networks whose activations would not fit on a thread's
+            stack.
 
         Examples
         --------
@@ -199,10 +235,18 @@ class Exporting:
 
 
 def model_of(estimator: Any, estimates: bool = False) -> TableModel:
-    """Return the contents of an export of a fitted estimator; TypeError for levels that no format can hold."""
+    """Return the contents of an export of a fitted estimator; TypeError for levels that no format
+    can hold.
+    """
     check_levels(estimator.preparation_, "exported")
     members = estimator.estimators_
-    parts = estimator.preparation_, members[0].network, np.array([member.params for member in members])
+    parts = (
+        estimator.preparation_,
+        members[0].network,
+        np.array([member.params for member in members]),
+    )
     if is_classifier(estimator):
-        return TableModel(*parts, estimator._unsmoothing, estimator.classes_, None, False, estimates)
+        return TableModel(
+            *parts, estimator._unsmoothing, estimator.classes_, None, False, estimates
+        )
     return TableModel(*parts, None, None, estimator._scaling, estimator._one_target, estimates)

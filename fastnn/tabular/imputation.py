@@ -26,7 +26,9 @@ Matrix = NDArray[np.float64]
 MOST_SOURCES = 100
 """Columns that estimates are made from: of more, those that leave least variance unexplained."""
 
-MOST_ROWS, MOST_CELLS, FEWEST_ROWS = 10_000, 200_000, 150
+MOST_ROWS = 10_000
+MOST_CELLS = 200_000
+FEWEST_ROWS = 150
 """Of what the matrix is made of: evenly spaced rows, as many as have so many cells, within these
 bounds."""
 
@@ -79,12 +81,14 @@ class Imputation(NamedTuple):
         """Return rows (n, k), less the means, with estimates in place of NaN."""
         gaps = np.isnan(Z)
         filled = np.where(gaps, 0.0, Z)
-        rows, columns = np.flatnonzero(gaps.any(axis=1)), np.flatnonzero(gaps.any(axis=0))
+        rows = np.flatnonzero(gaps.any(axis=1))
+        columns = np.flatnonzero(gaps.any(axis=0))
         matrix = self.matrix[:, columns]
         steps = self.steps if len(columns) > 1 else self.steps[-1:]
         for first in range(0, len(rows), CHUNK):
             chunk = rows[first : first + CHUNK]
-            values, missing = filled[chunk], gaps[np.ix_(chunk, columns)]
+            values = filled[chunk]
+            missing = gaps[np.ix_(chunk, columns)]
             product = np.empty(missing.shape)
             for step in steps:
                 means = np.zeros(missing.shape)
@@ -201,7 +205,8 @@ def _inverse(A: Matrix) -> Matrix:
     """Return the inverse of a positive definite matrix (s, s), by Gauss and Jordan."""
     A = A.copy()
     for i in range(len(A)):
-        pivot, column = A[i, i], A[:, i].copy()
+        pivot = A[i, i]
+        column = A[:, i].copy()
         column[i] = 0.0
         A[:, i] = np.arange(len(A)) == i
         A[i] /= pivot

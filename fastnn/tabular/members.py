@@ -1,4 +1,6 @@
-"""The members of an ensemble: settings by presets, rows that each leaves out, the call that trains all, their mean."""
+"""The members of an ensemble: settings by presets, rows that each leaves out, the call that trains
+all, their mean.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +33,8 @@ BETA_2 = 0.99
 """Adam's decay of squares, for some thousand steps; 0.999 remembers too many."""
 
 NOISE = 20.0
-"""A column that explains nothing counts 1 / NOISE of one that surely explains something: it may by others' help."""
+"""A column that explains nothing counts 1 / NOISE of one that surely explains something: it may by
+others' help."""
 
 ROWS_TO_SCALE_BY = 10_000
 """Rows that the columns' relevance is taken from, about; of more rows evenly spaced ones."""
@@ -40,7 +43,8 @@ LEAST_GAIN = 0.03
 """The part by which an earlier epoch must be better than the last one to be taken."""
 
 FEWEST_TO_CHOOSE = 6
-"""Fewest rows by which an earlier epoch is chosen: fewer choose by chance, as on tables of 12 rows."""
+"""Fewest rows by which an earlier epoch is chosen: fewer choose by chance, as on tables of 12
+rows."""
 
 LARGEST_EXPONENT = 60
 """The greatest weight of rows, and 1 over it, as a power of two."""
@@ -66,9 +70,11 @@ PRESETS = {
 }
 
 FULL_ROWS = 10_000
-"""Rows from which on epochs become fewer and batches larger, both by the square root of the rows."""
+"""Rows from which on epochs become fewer and batches larger, both by the square root of the
+rows."""
 
-BATCH_SIZE, LARGEST_BATCH_SIZE = 32, 256
+BATCH_SIZE = 32
+LARGEST_BATCH_SIZE = 256
 FEWEST_EPOCHS = 4
 
 
@@ -82,11 +88,14 @@ class Settings(NamedTuple):
     learning_rate: float
 
 
-def settings_of(estimator: Any, n_rows: int, *, classes: bool, n_splits: int, n_copies: int = 1) -> Settings:
+def settings_of(
+    estimator: Any, n_rows: int, *, classes: bool, n_splits: int, n_copies: int = 1
+) -> Settings:
     """Return the settings of an estimator: its parameters, and the preset's where they are None.
 
-    `n_splits` is the number of splits of its `cv`, 0 for none; each split is left out by the same number of members.
-    `n_copies` is how many copies of each row an epoch trains on: with several there are fewer epochs.
+    `n_splits` is the number of splits of its `cv`, 0 for none; each split is left out by the same
+    number of members. `n_copies` is how many copies of each row an epoch trains on: with several
+    there are fewer epochs.
 
     Raises
     ------
@@ -94,57 +103,87 @@ def settings_of(estimator: Any, n_rows: int, *, classes: bool, n_splits: int, n_
         For hidden layers of different widths, whose learning rates would differ.
     """
     preset = PRESETS[estimator.preset]
-    fixed = {name: value for name in Settings._fields if (value := getattr(estimator, name)) is not None}
+    fixed = {
+        name: value for name in Settings._fields if (value := getattr(estimator, name)) is not None
+    }
     sizes = fixed.pop("hidden_layer_sizes", preset.hidden_layer_sizes)
     sizes = tuple(hidden_sizes(sizes))
     if len(set(sizes)) != 1:
-        raise ValueError(f"hidden_layer_sizes must be equal widths, as (64, 64), not {sizes}: all learn at one rate")
+        raise ValueError(
+            f"hidden_layer_sizes must be equal widths, as (64, 64), not {sizes}: all learn at "
+            f"one "
+            f"rate"
+        )
     n_members = math.ceil(preset.n_members / n_splits) * n_splits if n_splits else preset.n_members
-    growth, copies = math.sqrt(max(1.0, n_rows / FULL_ROWS)), max(1.0, n_copies / 2)
+    growth = math.sqrt(max(1.0, n_rows / FULL_ROWS))
+    copies = max(1.0, n_copies / 2)
     epochs = math.ceil(max(FEWEST_EPOCHS, math.ceil(preset.epochs / growth)) / copies)
     rate = (preset.classes_rate if classes else preset.numbers_rate) / math.sqrt(sizes[0])
-    return Settings(sizes, n_members, epochs, min(LARGEST_BATCH_SIZE, int(BATCH_SIZE * growth)), rate)._replace(**fixed)
+    return Settings(
+        sizes, n_members, epochs, min(LARGEST_BATCH_SIZE, int(BATCH_SIZE * growth)), rate
+    )._replace(**fixed)
 
 
 class Sample(NamedTuple):
     """The rows of a fit, as a network takes them."""
 
-    inputs: Array  # (c n, n_inputs) float32: the rows, and c - 1 copies of all of them with more gaps
+    inputs: (
+        Array  # (c n, n_inputs) float32: the rows, and c - 1 copies of all of them with more gaps
+    )
     targets: Array  # (n, n_outputs) float32
     weight: Array | None  # (n,)
     validation: tuple[Any, ...] | None  # rows of the caller's own: (X, Y) or (X, Y, weight)
 
     def scaled(self, scales: Array) -> Sample:
         """Return the sample with the columns of inputs times `scales` (n_inputs,)."""
-        own = None if self.validation is None else (self.validation[0] * scales, *self.validation[1:])
+        own = (
+            None if self.validation is None else (self.validation[0] * scales, *self.validation[1:])
+        )
         return self._replace(inputs=self.inputs * scales, validation=own)
 
 
 def splits(
-    cv: Any, targets: Array, labels: Rows | None, groups: Any, fraction: float, random_state: np.random.RandomState
+    cv: Any,
+    targets: Array,
+    labels: Rows | None,
+    groups: Any,
+    fraction: float,
+    random_state: np.random.RandomState,
 ) -> list[Rows]:
-    """Return the rows that each split of `cv` leaves out; none where there are neither `cv` nor groups.
+    """Return the rows that each split of `cv` leaves out; none where there are neither `cv` nor
+    groups.
 
-    Groups without `cv` make splits that leave out about `fraction` of the rows each, and no group in part.
+    Groups without `cv` make splits that leave out about `fraction` of the rows each, and no group
+    in part.
     """
     if cv is None and groups is None:
         return []
     if isinstance(cv, (bytes, bytearray)):  # which have a method split, too
-        raise TypeError(f"cv must be a number of splits, a splitter of scikit-learn or a list, not {shown(cv)}")
+        raise TypeError(
+            f"cv must be a number of splits, a splitter of scikit-learn or a list, not {shown(cv)}"
+        )
     if groups is not None and (cv is None or isinstance(cv, Integral)):
         n_groups = len(np.unique(groups))
         if n_groups < 2:
-            raise ValueError("groups are all the same, and a member leaves out whole groups: give two groups or more")
+            raise ValueError(
+                "groups are all the same, and a member leaves out whole groups: give two "
+                "groups "
+                "or more"
+            )
         n_splits = min(round(1 / fraction), n_groups) if cv is None else int(cv)
         kind = GroupKFold if labels is None else StratifiedGroupKFold
         cv = kind(n_splits, shuffle=True, random_state=random_state)
     y = targets if labels is None else labels
     splitter = check_cv(cv, y, classifier=labels is not None)
-    tests = [row_numbers(test, len(y)) for _, test in splitter.split(np.zeros((len(y), 1)), y, groups)]
+    tests = [
+        row_numbers(test, len(y)) for _, test in splitter.split(np.zeros((len(y), 1)), y, groups)
+    ]
     if not tests:
         raise ValueError("cv has no splits: a generator is empty after its first use, give a list")
     if not all(np.isin(test, np.arange(len(y))).all() for test in tests):
-        raise ValueError(f"cv: a split leaves out rows that X has not, of the numbers 0 to {len(y) - 1}")
+        raise ValueError(
+            f"cv: a split leaves out rows that X has not, of the numbers 0 to {len(y) - 1}"
+        )
     return tests
 
 
@@ -157,18 +196,24 @@ def row_numbers(part: Any, n: int) -> Rows:
 
 
 def moderate(weight: Array | None) -> Array | None:
-    """Return weights (n,), times a power of two where float32 has no sums of them: training stays the same."""
+    """Return weights (n,), times a power of two where float32 has no sums of them: training stays
+    the same.
+    """
     if weight is None:
         return None
     exponent = np.frexp(weight.max())[1]
     return np.ldexp(weight, np.clip(exponent, -LARGEST_EXPONENT, LARGEST_EXPONENT) - exponent)
 
 
-def parts(n: int, n_members: int, fraction: float, random_state: np.random.RandomState) -> list[Rows]:
-    """Deal out n rows: a part for each member, disjoint ones of equal sizes, until no rows are left, and so on.
+def parts(
+    n: int, n_members: int, fraction: float, random_state: np.random.RandomState
+) -> list[Rows]:
+    """Deal out n rows: a part for each member, disjoint ones of equal sizes, until no rows are
+    left, and so on.
 
-    Rows are drawn without a look at their labels. Parts with the same share of each label as the rest would flatter a
-    member that has learned the shares of these rows: by .03 of the accuracy, of 20 rows of two classes.
+    Rows are drawn without a look at their labels. Parts with the same share of each label as the
+    rest would flatter a member that has learned the shares of these rows: by .03 of the accuracy,
+    of 20 rows of two classes.
     """
     n_parts = min(round(1 / fraction), n)
     dealt: list[Rows] = []
@@ -181,10 +226,11 @@ def parts(n: int, n_members: int, fraction: float, random_state: np.random.Rando
 def input_scales(network: Network, sample: Sample) -> NDArray[np.float32]:
     """Return the factors (n_inputs,) of the columns of inputs, with which networks train.
 
-    With equal widths h, Adam at one rate r on inputs times sqrt(h / n_inputs) is Adam at the rate of layers in the
-    parametrization of the neural tangent kernel (Jacot et al., NeurIPS 2018). That is the root mean square of the
-    factors. The less of a target's variance a column explains, by itself or by its square, the smaller is its factor,
-    as Bayes would shrink a coefficient: near 0 for what may be chance, and alike for columns that surely explain some.
+    With equal widths h, Adam at one rate r on inputs times sqrt(h / n_inputs) is Adam at the rate
+    of layers in the parametrization of the neural tangent kernel (Jacot et al., NeurIPS 2018). That
+    is the root mean square of the factors. The less of a target's variance a column explains, by
+    itself or by its square, the smaller is its factor, as Bayes would shrink a coefficient: near 0
+    for what may be chance, and alike for columns that surely explain some.
     """
     n = len(sample.targets)
     rows = slice(None, n, max(1, n // ROWS_TO_SCALE_BY))
@@ -194,32 +240,47 @@ def input_scales(network: Network, sample: Sample) -> NDArray[np.float32]:
     def centered(columns: Array) -> Array:
         return columns - (weight * columns).sum(axis=0)
 
-    inputs, targets = (centered(columns[rows].astype(np.float64)) for columns in (sample.inputs, sample.targets))
+    inputs, targets = (
+        centered(columns[rows].astype(np.float64)) for columns in (sample.inputs, sample.targets)
+    )
     relevance = np.zeros(network.n_inputs)
     for columns in (inputs, centered(inputs**2)):
         variance = (weight * columns**2).sum(axis=0)
         for target in targets.T[:, :, None]:
-            covariance, product = (weight * columns * target).sum(axis=0), variance * (weight * target**2).sum()
-            relevance = np.maximum(relevance, covariance**2 / np.where(product > 0, product, np.inf))
-    chance = (weight**2).sum()  # 1 / n of weights that are equal: about the variance that noise explains
+            covariance = (weight * columns * target).sum(axis=0)
+            product = variance * (weight * target**2).sum()
+            relevance = np.maximum(
+                relevance, covariance**2 / np.where(product > 0, product, np.inf)
+            )
+    chance = (
+        weight**2
+    ).sum()  # 1 / n of weights that are equal: about the variance that noise explains
     relevance = (relevance + chance) / (relevance + NOISE * chance)
-    return np.sqrt(network.sizes[1] / network.n_inputs * relevance / relevance.mean()).astype(np.float32)
+    return np.sqrt(network.sizes[1] / network.n_inputs * relevance / relevance.mean()).astype(
+        np.float32
+    )
 
 
 def initial_params(network: Network, random_state: np.random.RandomState) -> Array:
-    """Draw initial parameters (n_params,) float32, uniform: weights of variance 1 / width, biases of variance 1."""
+    """Draw initial parameters (n_params,) float32, uniform: weights of variance 1 / width, biases
+    of variance 1.
+    """
     limit = math.sqrt(3)  # of a uniform distribution of variance 1
     width = math.sqrt(network.sizes[1])
-    weights = [random_state.uniform(-limit, limit, (layer.fan_in, layer.fan_out)) / width for layer in network.layers]
+    weights = [
+        random_state.uniform(-limit, limit, (layer.fan_in, layer.fan_out)) / width
+        for layer in network.layers
+    ]
     biases = [random_state.uniform(-limit, limit, layer.fan_out) for layer in network.layers]
     return network.pack(weights, biases).astype(np.float32)
 
 
 class Trainer:
-    """Trains the members of an ensemble to the last epoch, and those to which it does harm again to an earlier one.
+    """Trains the members of an ensemble to the last epoch, and those to which it does harm again to
+    an earlier one.
 
-    The second training begins with the same parameters and seed, so it goes through the same steps; no parameters of
-    epochs in between are stored. Most members need none, or a short one.
+    The second training begins with the same parameters and seed, so it goes through the same steps;
+    no parameters of epochs in between are stored. Most members need none, or a short one.
 
     Parameters
     ----------
@@ -228,7 +289,8 @@ class Trainer:
     sample : Sample
         The rows, copies and all.
     left_out : list of Rows
-        The rows that each member leaves out, `settings.n_members` of them; empty where `sample.validation` chooses.
+        The rows that each member leaves out, `settings.n_members` of them; empty where
+        `sample.validation` chooses.
     settings : Settings
         The number of members, and how they train.
     random_state : RandomState
@@ -246,23 +308,37 @@ class Trainer:
         random_state: np.random.RandomState,
         n_jobs: int | None,
     ) -> None:
-        check_memory(network, 3 * settings.n_members, settings.batch_size, np.dtype(np.float32), get_backend("numba"))
+        check_memory(
+            network,
+            3 * settings.n_members,
+            settings.batch_size,
+            np.dtype(np.float32),
+            get_backend("numba"),
+        )
         n = len(sample.targets)
         n_copies = len(sample.inputs) // n
         used = np.ones(n, bool) if sample.weight is None else sample.weight > 0
         trained_on = [np.flatnonzero(used & ~np.isin(np.arange(n), rows)) for rows in left_out]
         n_rows = n_copies * max(map(len, trained_on), default=n)
         batch_size = min(settings.batch_size, n_rows)
-        rate = cosine(settings.learning_rate, steps=settings.epochs * math.ceil(n_rows / batch_size))
+        rate = cosine(
+            settings.learning_rate, steps=settings.epochs * math.ceil(n_rows / batch_size)
+        )
         weight = np.ones(n) if sample.weight is None else sample.weight
         self._network = network
         self._choosers = choosers(left_out, n)
         is_alone = self._choosers.diagonal()
-        self._chosen_by = [rows[::2] if alone else rows for rows, alone in zip(left_out, is_alone, strict=True)]
-        self.judged_by = [rows[1::2] if alone else rows for rows, alone in zip(left_out, is_alone, strict=True)]
+        self._chosen_by = [
+            rows[::2] if alone else rows for rows, alone in zip(left_out, is_alone, strict=True)
+        ]
+        self.judged_by = [
+            rows[1::2] if alone else rows for rows, alone in zip(left_out, is_alone, strict=True)
+        ]
         self._n_rows = np.array([len(rows) for rows in self._chosen_by])
         self._weights = np.array([weight[rows].sum() for rows in self._chosen_by])
-        self._rows = [np.concatenate([k * n + rows for k in range(n_copies)]) for rows in trained_on]
+        self._rows = [
+            np.concatenate([k * n + rows for k in range(n_copies)]) for rows in trained_on
+        ]
         self._scales = input_scales(network, sample)
         self._sample = sample.scaled(self._scales)
         self._targets = np.tile(sample.targets, (n_copies, 1))
@@ -295,7 +371,8 @@ class Trainer:
     def finish(
         self, many: ManyResult, members: list[int], max_seconds: float | None = None
     ) -> tuple[list[TrainingResult], Rows]:
-        """Return the networks of these members of a training, of the epochs (m,) that are chosen, and the epochs.
+        """Return the networks of these members of a training, of the epochs (m,) that are chosen,
+        and the epochs.
 
         Members that Ctrl-C or the limit of time keeps from training again stay at their last epoch.
         """
@@ -306,7 +383,9 @@ class Trainer:
         common = epochs.min()
         choosers_of = self._choosers[np.ix_(members, members)]
         n_rows = (choosers_of * self._n_rows[members]).sum(axis=1)
-        chosen = choose_epochs(history.validation_loss[:, :common], choosers_of * self._weights[members], n_rows)
+        chosen = choose_epochs(
+            history.validation_loss[:, :common], choosers_of * self._weights[members], n_rows
+        )
         params = [many.params[i] for i in members]
         again = np.flatnonzero(chosen < common).tolist()
         if again:
@@ -316,15 +395,23 @@ class Trainer:
                     params[k] = member.params
                     epochs[k] = chosen[k]
             if "interrupted" in shorter.stop_reason:
-                warn(InterruptWarning("fit was interrupted: some members stay at their last epoch", many))
+                warn(
+                    InterruptWarning(
+                        "fit was interrupted: some members stay at their last epoch", many
+                    )
+                )
         return [self._unscaled(values) for values in params], epochs
 
-    def _train(self, members: list[int], epochs: list[int], max_seconds: float | None, **options: Any) -> ManyResult:
+    def _train(
+        self, members: list[int], epochs: list[int], max_seconds: float | None, **options: Any
+    ) -> ManyResult:
         """Train members from their initial parameters; return those so far after Ctrl-C."""
         if self._rows:
             options["rows"] = [self._rows[i] for i in members]
         deadline: list[Any] = [] if max_seconds is None else [Deadline(max_seconds)]
-        stop = dataclasses.replace(options.pop("stop", Stop()), max_seconds=max_seconds, on_interrupt="raise")
+        stop = dataclasses.replace(
+            options.pop("stop", Stop()), max_seconds=max_seconds, on_interrupt="raise"
+        )
         try:
             return train_many(
                 self._network,
@@ -342,7 +429,9 @@ class Trainer:
             return cast(ManyResult, interrupt.result)
 
     def _unscaled(self, params: Array) -> TrainingResult:
-        """Return the network that predicts from inputs what `params` predict from inputs times the scales."""
+        """Return the network that predicts from inputs what `params` predict from inputs times the
+        scales.
+        """
         params = params.copy()
         self._network.weights(params)[0][:] *= self._scales[:, None]
         return without_state(self._network, params, "numba")
@@ -351,8 +440,9 @@ class Trainer:
 def choosers(left_out: list[Rows], n: int) -> NDArray[np.bool_]:
     """Return for each member of which others the validation losses choose its epoch (m, m).
 
-    What chooses is not what judges: these are the members that leave out none of its own rows, `left_out` of n. Where
-    there are none, one half of a member's own rows chooses its epoch, and the other half judges it.
+    What chooses is not what judges: these are the members that leave out none of its own rows,
+    `left_out` of n. Where there are none, one half of a member's own rows chooses its epoch, and
+    the other half judges it.
     """
     is_left_out = np.zeros((len(left_out), n), bool)
     for mask, rows in zip(is_left_out, left_out, strict=True):
@@ -364,10 +454,11 @@ def choosers(left_out: list[Rows], n: int) -> NDArray[np.bool_]:
 
 
 def choose_epochs(losses: Array, weights: Array, n_rows: Rows) -> Rows:
-    """Return the epoch (m,) of each member, by the means of validation losses (m, n_epochs) of these weights (m, m).
+    """Return the epoch (m,) of each member, by the means of validation losses (m, n_epochs) of
+    these weights (m, m).
 
-    That is the last epoch, unless the mean loss was less before by the part `LEAST_GAIN`, over `FEWEST_TO_CHOOSE` rows
-    or more: `n_rows` (m,) is their number.
+    That is the last epoch, unless the mean loss was less before by the part `LEAST_GAIN`, over
+    `FEWEST_TO_CHOOSE` rows or more: `n_rows` (m,) is their number.
     """
     epochs = np.full(len(losses), losses.shape[1])
     for i in np.flatnonzero(n_rows >= FEWEST_TO_CHOOSE):

@@ -1,4 +1,6 @@
-"""TablePreparation: the numbers that a network takes of a table as it is, by plain arrays that fit has set."""
+"""TablePreparation: the numbers that a network takes of a table as it is, by plain arrays that fit
+has set.
+"""
 
 import itertools
 from collections import Counter
@@ -23,23 +25,28 @@ LIMIT = 3.0
 """The bound that squashed numbers come near to."""
 
 LARGEST_SCALED = 1e9
-"""Largest absolute value of a scaled number before it is squashed, which makes `LIMIT` of it to the bit."""
+"""Largest absolute value of a scaled number before it is squashed, which makes `LIMIT` of it to the
+bit."""
 
-N_COPIES, FEWEST_GAPS = 3, 0.01
-"""Copies of the rows with more gaps, and the part of all numbers that must be missing for them to be made."""
+N_COPIES = 3
+FEWEST_GAPS = 0.01
+"""Copies of the rows with more gaps, and the part of all numbers that must be missing for them to
+be made."""
 
 MOST_DOUBTED = 500
 """Columns of numbers up to which each is asked whether it may hold names: it takes 0.1 ms."""
 
 COMMON = 0.05
-"""The part of the rows that must have a pattern of gaps for networks to learn how sure they are there."""
+"""The part of the rows that must have a pattern of gaps for networks to learn how sure they are
+there."""
 
 _WAYS = {
     "boolean": ("booleans", '.map({"True": True, "False": False})'),
     "number": ("numbers", "pandas.to_numeric"),
     "text": ("words", ".astype(str)"),
 }
-"""{kind of `kinds_of`: its name in errors, the way to such values}; booleans first, for they are numbers too."""
+"""{kind of `kinds_of`: its name in errors, the way to such values}; booleans first, for they are
+numbers too."""
 
 
 class Rows(NamedTuple):
@@ -47,7 +54,8 @@ class Rows(NamedTuple):
 
     numbers: Array  # (n, n_numbers)
     gaps: NDArray[np.bool_]  # (n, n_numbers): where numbers are NaN
-    codes: list[NDArray[np.int64]]  # (n,) of each column of words: numbers of levels, -1 for gaps and unknown words
+    # (n,) of each column of words: numbers of levels, -1 for gaps and unknown words
+    codes: list[NDArray[np.int64]]
 
     def part(self, rows: Any) -> "Rows":
         """Return some of the rows."""
@@ -66,7 +74,8 @@ class Levels(NamedTuple):
     has_rest: bool
     """Whether rarer levels are one more, which unknown ones belong to."""
     is_one_number: bool
-    """Whether the column is one number: -1 for the first of two levels, 1 for the second, 0 for unknown ones."""
+    """Whether the column is one number: -1 for the first of two levels, 1 for the second, 0 for
+    unknown ones."""
 
     @property
     def width(self) -> int:
@@ -93,28 +102,30 @@ class Levels(NamedTuple):
 class TablePreparation(TransformerMixin, BaseEstimator):
     """A transformer from tables as they are to numbers for a network.
 
-    `TabularClassifier` and `TabularRegressor` contain it. Alone, put it before another model in a Pipeline.
+    `TabularClassifier` and `TabularRegressor` contain it. Alone, put it before another model in a
+    Pipeline.
 
     Parameters
     ----------
     max_categories : int, default=200
-        The most levels of a column of words; the rarest of more levels become one, with a warning that names the
-        column.
+        The most levels of a column of words; the rarest of more levels become one, with a warning
+        that names the column.
 
     Attributes
     ----------
     centers_, factors_, means_ : ndarray of shape (n_numbers,)
-        Of each column of numbers that is not constant: its median, 1 over its interquartile range (over half its range
-        where that is 0), and its mean after scaling.
+        Of each column of numbers that is not constant: its median, 1 over its interquartile range
+        (over half its range where that is 0), and its mean after scaling.
     has_gaps_ : ndarray of shape (n_numbers,)
         Whether numbers were missing in `fit`, of which the matrix then has a column.
     has_word_gaps_ : ndarray of shape (n_words,)
         Whether words were missing in `fit`.
     gap_patterns_ : ndarray of shape (n_patterns, n_numbers + n_words)
-        Where gaps are, in columns of numbers and then of words, in the patterns that 5 % of the rows of `fit` have.
+        Where gaps are, in columns of numbers and then of words, in the patterns that 5 % of the
+        rows of `fit` have.
     imputation_ : Imputation
-        The means of numbers and of levels, and the coefficients by which a missing number is estimated from the others
-        and from levels.
+        The means of numbers and of levels, and the coefficients by which a missing number is
+        estimated from the others and from levels.
     number_columns_ : list of int
         The places of the columns of numbers.
     levels_ : list of Levels
@@ -126,13 +137,15 @@ class TablePreparation(TransformerMixin, BaseEstimator):
 
     Notes
     -----
-    A number x becomes ``s = (x - center) * factor`` and then ``s / sqrt(1 + (s / 3)^2)``, which is within -3 and 3
-    (Holzmüller et al., RealMLP, NeurIPS 2024). A missing number becomes the mean of a normal distribution, given the
-    numbers and words that are known of its row, by at most 100 columns; a column more says where that was, if `fit` saw
-    it. A word becomes a 1 in the column of its level; two levels are one column of -1 and 1, if no word is missing.
-    Unknown and missing words are zeros. Constant columns are left out. Booleans are words of two levels.
+    A number x becomes ``s = (x - center) * factor`` and then ``s / sqrt(1 + (s / 3)^2)``, which is
+    within -3 and 3 (Holzmüller et al., RealMLP, NeurIPS 2024). A missing number becomes the mean of
+    a normal distribution, given the numbers and words that are known of its row, by at most 100
+    columns; a column more says where that was, if `fit` saw it. A word becomes a 1 in the column of
+    its level; two levels are one column of -1 and 1, if no word is missing. Unknown and missing
+    words are zeros. Constant columns are left out. Booleans are words of two levels.
 
-    All is computed in float64 by NumPy's elementwise operations and sums over rows, and rounded to float32 once.
+    All is computed in float64 by NumPy's elementwise operations and sums over rows, and rounded to
+    float32 once.
 
     Examples
     --------
@@ -146,14 +159,16 @@ class TablePreparation(TransformerMixin, BaseEstimator):
            [ 0.  ,  1.  ,  0.  ,  1.  ,  0.  ]], dtype=float32)
     """
 
-    _parameter_constraints: ClassVar[dict[str, Any]] = {"max_categories": [Interval(Integral, 2, None, closed="left")]}
+    _parameter_constraints: ClassVar[dict[str, Any]] = {
+        "max_categories": [Interval(Integral, 2, None, closed="left")]
+    }
 
     _owner = ""  # the name of the estimator that contains it
 
     def __init__(self, max_categories: int = 200) -> None:
         self.max_categories = max_categories
 
-    # ------------------------------------------------------------------------------------------------------------ fit
+    # ------------------------------------------------------------------------------------------ fit
 
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(self, X: Any, y: Any = None) -> Self:
@@ -174,7 +189,8 @@ class TablePreparation(TransformerMixin, BaseEstimator):
         Raises
         ------
         ValueError, TypeError
-            For a column of dates, free text, infinity, words beside numbers, or other things, by its name.
+            For a column of dates, free text, infinity, words beside numbers, or other things, by
+            its name.
 
         Examples
         --------
@@ -188,7 +204,8 @@ class TablePreparation(TransformerMixin, BaseEstimator):
     def fit_with_gaps(
         self, X: Any, random_state: np.random.RandomState, targets: Array | None = None
     ) -> list[NDArray[np.float32]]:
-        """Learn the columns of a table; return its matrix, and copies with more gaps if 1 % of the numbers are missing.
+        """Learn the columns of a table; return its matrix, and copies with more gaps if 1 % of the
+        numbers are missing.
 
         Parameters
         ----------
@@ -233,8 +250,10 @@ class TablePreparation(TransformerMixin, BaseEstimator):
         self.__dict__.pop("feature_names_in_", None)
         if table.names is not None:
             self.feature_names_in_ = np.array(table.names, object)
-        self.number_columns_, self.levels_ = [], []
-        numbers, codes = [], []
+        self.number_columns_ = []
+        self.levels_ = []
+        numbers = []
+        codes = []
         faults = Faults()
         for j in range(table.n_columns):
             with faults.part(table.label(j)):
@@ -258,7 +277,8 @@ class TablePreparation(TransformerMixin, BaseEstimator):
     def _fit_numbers(self, rows: Rows) -> None:
         k = rows.numbers.shape[1]
         self.has_gaps_: NDArray[np.bool_] = np.asarray(rows.gaps.any(axis=0))
-        self.centers_, self.factors_ = np.zeros(k), np.zeros(k)
+        self.centers_ = np.zeros(k)
+        self.factors_ = np.zeros(k)
         for i, column in enumerate(rows.numbers.T):
             known = column[~np.isnan(column)] if self.has_gaps_[i] else column
             low, self.centers_[i], high = np.quantile(known, (0.25, 0.5, 0.75))
@@ -269,7 +289,9 @@ class TablePreparation(TransformerMixin, BaseEstimator):
 
     def _fit_gaps(self, rows: Rows) -> None:
         """Learn where gaps are, and how they are estimated."""
-        self.has_word_gaps_: NDArray[np.bool_] = np.array([(code < 0).any() for code in rows.codes], bool)
+        self.has_word_gaps_: NDArray[np.bool_] = np.array(
+            [(code < 0).any() for code in rows.codes], bool
+        )
         rows = rows.part(rows_to_learn_from(len(rows.gaps), sum(self._widths)))
         gaps = rows.pattern()
         patterns, counts = np.unique(gaps[gaps.any(axis=1)], axis=0, return_counts=True)
@@ -297,23 +319,37 @@ class TablePreparation(TransformerMixin, BaseEstimator):
         if not counts:
             return None
         check_words(column.label, counts, len(column.values) - n_gaps, self.max_categories)
-        levels, most = sorted(counts), self.max_categories
+        levels = sorted(counts)
+        most = self.max_categories
         has_rest = len(levels) > most
         reading = None if column.is_category else reading_of(counts)
         if has_rest:
             way = f"make numbers of them, {reading.way}" if reading else "drop the column"
-            when = f"texts such as {reading.example!r} are amounts" if reading else "it only numbers the rows"
-            rest = f"all but the {counted(most - 1, 'most frequent one')} become one (max_categories={most})"
+            when = (
+                f"texts such as {reading.example!r} are amounts"
+                if reading
+                else "it only numbers the rows"
+            )
+            rest = (
+                f"all but the {counted(most - 1, 'most frequent one')} become one "
+                f"(max_categories={most})"
+            )
             warn(UserWarning(f"{column.label} has {len(levels)} levels: {rest}; {way} if {when}"))
             levels = sorted(sorted(levels, key=counts.__getitem__, reverse=True)[: most - 1])
         elif reading:
-            way = f'make numbers of them, {reading.way}, or say .astype("category") if they are names'
-            warn(UserWarning(f"{column.label} holds words that read as numbers ({reading.example!r}): {way}"))
+            way = (
+                f'make numbers of them, {reading.way}, or say .astype("category") if they are names'
+            )
+            warn(
+                UserWarning(
+                    f"{column.label} holds words that read as numbers ({reading.example!r}): {way}"
+                )
+            )
         if len(levels) < 2 and not n_gaps:
             return None
         return Levels(j, levels, has_rest, len(levels) == 2 and not has_rest and not n_gaps)
 
-    # ------------------------------------------------------------------------------------------------------ transform
+    # ------------------------------------------------------------------------------------ transform
 
     def transform(self, X: Any) -> NDArray[np.float32]:
         """Make the numbers of a table.
@@ -321,8 +357,8 @@ class TablePreparation(TransformerMixin, BaseEstimator):
         Parameters
         ----------
         X : data frame or array-like of shape (n_samples, n_features)
-            A frame's columns are taken by their names, in any order, if `fit` saw names; others are passed over, with a
-            warning.
+            A frame's columns are taken by their names, in any order, if `fit` saw names; others are
+            passed over, with a warning.
 
         Returns
         -------
@@ -344,7 +380,9 @@ class TablePreparation(TransformerMixin, BaseEstimator):
         return self._matrix(self._read(X))
 
     def _read(self, X: Any) -> Rows:
-        """Read the rows of a table; a warning names the columns that have gaps and had none in `fit`."""
+        """Read the rows of a table; a warning names the columns that have gaps and had none in
+        `fit`.
+        """
         check_is_fitted(self)
         table = Table(X)
         places = self._places(table)
@@ -352,7 +390,8 @@ class TablePreparation(TransformerMixin, BaseEstimator):
         for i, j in enumerate(self.number_columns_):
             numbers[:, i] = self._column(table, places[j], {"number"}).values
         gaps = np.isnan(numbers)
-        new_gaps, codes = [], []
+        new_gaps = []
+        codes = []
         if gaps.any():
             are_new = gaps.any(axis=0) & ~self.has_gaps_
             new_gaps = [self.number_columns_[i] for i in np.flatnonzero(are_new)]
@@ -367,10 +406,18 @@ class TablePreparation(TransformerMixin, BaseEstimator):
 
     def _warn_of_gaps(self, places: list[int]) -> None:
         names = getattr(self, "feature_names_in_", range(self.n_features_in_))
-        where = f"X has gaps in columns that had no gap in fit, {listed([names[j] for j in places])}"
-        how = "numbers are estimated from the other columns, words belong to no level, and intervals are wider there"
+        where = (
+            f"X has gaps in columns that had no gap in fit, {listed([names[j] for j in places])}"
+        )
+        how = (
+            "numbers are estimated from the other columns, words belong to no level, and "
+            "intervals are wider there"
+        )
         if self.imputation_.is_jacobi:
-            how = "a model of fastnn 0.3 puts one number in place of each, and its intervals do not hold: fit it again"
+            how = (
+                "a model of fastnn 0.3 puts one number in place of each, and its intervals do "
+                "not hold: fit it again"
+            )
         warn(UserWarning(f"{where}: {how}"))
 
     def _places(self, table: Table) -> list[int]:
@@ -384,25 +431,40 @@ class TablePreparation(TransformerMixin, BaseEstimator):
         if seen is None or table.names is None:
             if (own is None) != (table.names is None):
                 has, was = ("has", "without") if own is None else ("does not have valid", "with")
-                warn(UserWarning(f"X {has} feature names, but {estimator} was fitted {was} feature names"))
+                warn(
+                    UserWarning(
+                        f"X {has} feature names, but {estimator} was fitted {was} feature names"
+                    )
+                )
             return list(range(table.n_columns))
         place_of = {name: j for j, name in enumerate(table.names)}
         if lacking := [name for name in seen if name not in place_of]:
-            raise ValueError(f"X lacks the column{'s' * (len(lacking) > 1)} {listed(lacking)}, which fit saw")
+            raise ValueError(
+                f"X lacks the column{'s' * (len(lacking) > 1)} {listed(lacking)}, which fit saw"
+            )
         if table.n_columns > len(seen):
             others = [name for name in table.names if name not in set(seen)]
-            warn(UserWarning(f"X has columns that fit did not see, not used here: {listed(others)}"))
+            warn(
+                UserWarning(f"X has columns that fit did not see, not used here: {listed(others)}")
+            )
         return [place_of[name] for name in seen]
 
     def _column(self, table: Table, j: int, kinds: set[str], as_words: bool = False) -> Column:
-        """Read column j; ValueError unless it holds what `fit` saw there. Booleans are numbers where it saw numbers."""
+        """Read column j; ValueError unless it holds what `fit` saw there. Booleans are numbers
+        where it saw numbers.
+        """
         column = table.column(j, as_words)
         there = column.kinds | {"number"} if "boolean" in column.kinds else column.kinds
         if there and not there & kinds:
-            (was, way), (is_, _) = (next(_WAYS[kind] for kind in _WAYS if kind in held) for held in (kinds, there))
+            (was, way), (is_, _) = (
+                next(_WAYS[kind] for kind in _WAYS if kind in held) for held in (kinds, there)
+            )
             right = f"make {was} of them, by {way}"
             if table.names is None and hasattr(self, "feature_names_in_"):
-                right = f"it is taken for {self.feature_names_in_[j]!r}, since X has no names; {right}, or give a frame"
+                right = (
+                    f"it is taken for {self.feature_names_in_[j]!r}, since X has no names; "
+                    f"{right}, or give a frame"
+                )
             raise ValueError(f"{column.label} held {was} in fit and holds {is_} now: {right}")
         if as_words or column.holds_numbers:
             return column
@@ -411,10 +473,14 @@ class TablePreparation(TransformerMixin, BaseEstimator):
     def _matrix(self, rows: Rows) -> NDArray[np.float32]:
         """Return the matrix (n, n_numbers) of rows."""
         scaled = self._scaled(rows.numbers)
-        words = [levels.numbers(code) for levels, code in zip(self.levels_, rows.codes, strict=True)]
+        words = [
+            levels.numbers(code) for levels, code in zip(self.levels_, rows.codes, strict=True)
+        ]
         if rows.gaps.any():
             incomplete = np.flatnonzero(rows.gaps.any(axis=1))
-            scaled[incomplete] = self._completed(self._cells(rows.part(incomplete)))[:, : scaled.shape[1]]
+            scaled[incomplete] = self._completed(self._cells(rows.part(incomplete)))[
+                :, : scaled.shape[1]
+            ]
         return _joined([scaled, rows.gaps[:, self.has_gaps_], *words])
 
     @property
@@ -423,7 +489,9 @@ class TablePreparation(TransformerMixin, BaseEstimator):
         return [1] * len(self.means_) + [levels.width for levels in self.levels_]
 
     def _cells(self, rows: Rows) -> Array:
-        """Return scaled numbers and the numbers of levels (n, n_cells) of rows, NaN for gaps and unknown words."""
+        """Return scaled numbers and the numbers of levels (n, n_cells) of rows, NaN for gaps and
+        unknown words.
+        """
         words = []
         for levels, code in zip(self.levels_, rows.codes, strict=True):
             words.append(np.where(code[:, None] < 0, np.nan, levels.numbers(code)))
@@ -462,6 +530,8 @@ class TablePreparation(TransformerMixin, BaseEstimator):
 
 
 def _joined(parts: list[Array]) -> NDArray[np.float32]:
-    """Return parts (n, ...) of the inputs of a network as one matrix; of a table of constants alone it is zeros."""
+    """Return parts (n, ...) of the inputs of a network as one matrix; of a table of constants alone
+    it is zeros.
+    """
     matrix = np.concatenate(parts, axis=1, dtype=np.float32)
     return matrix if matrix.shape[1] else np.zeros((len(matrix), 1), np.float32)

@@ -23,19 +23,23 @@ from fastnn.tabular.widening import Errors, add_gaps, donors_of
 
 @documented
 class TabularRegressor(RegressorMixin, BaseTabular):
-    """A regressor for tables as they are: an ensemble of networks that learns well without settings.
+    """A regressor for tables as they are: an ensemble of networks that learns well without
+    settings.
 
-    It prepares the columns (see `TablePreparation`) and scales the targets, trains the members together, each on the
-    rows but for a part that judges it, and predicts the mean of their outputs, within the range of the targets. A
-    member's epoch is chosen by rows that other members leave out.
+    It prepares the columns (see `TablePreparation`) and scales the targets, trains the members
+    together, each on the rows but for a part that judges it, and predicts the mean of their
+    outputs, within the range of the targets. A member's epoch is chosen by rows that other members
+    leave out.
 
     Attributes
     ----------
     oob_prediction_ : ndarray of shape (n_samples,) or (n_samples, n_outputs)
-        The mean predictions of each row by the members that left it out; NaN where all trained on it.
+        The mean predictions of each row by the members that left it out; NaN where all trained on
+        it.
     oob_score_ : float
-        Their R^2, with the variance of all targets: what to expect of new rows, or a little less, since all members
-        predict those. From 40 rows on it is right on average; of one small table it may be far off.
+        Their R^2, with the variance of all targets: what to expect of new rows, or a little less,
+        since all members predict those. From 40 rows on it is right on average; of one small table
+        it may be far off.
 
     See Also
     --------
@@ -78,16 +82,19 @@ class TabularRegressor(RegressorMixin, BaseTabular):
         Parameters
         ----------
         X : data frame or array-like of shape (n_samples, n_features)
-            Columns as those of `fit`: of a frame by their names, in any order; others are passed over, with a warning.
+            Columns as those of `fit`: of a frame by their names, in any order; others are passed
+            over, with a warning.
         return_std : bool, default=False
-            Whether to return, besides, how far a row's own number may be off: the noise is a part of it.
+            Whether to return, besides, how far a row's own number may be off: the noise is a part
+            of it.
 
         Returns
         -------
         y : ndarray of shape (n_samples,) or (n_samples, n_outputs)
             The members' mean predictions.
         std : ndarray of the same shape
-            Only with `return_std`: standard deviations, from the residuals of rows that members left out.
+            Only with `return_std`: standard deviations, from the residuals of rows that members
+            left out.
 
         Raises
         ------
@@ -97,7 +104,9 @@ class TabularRegressor(RegressorMixin, BaseTabular):
         Examples
         --------
         >>> from fastnn import TabularRegressor
-        >>> model = TabularRegressor("fast", random_state=0).fit([["red"], ["blue"]] * 20, [1.0, 0.0] * 20)
+        >>> model = TabularRegressor("fast", random_state=0).fit(
+        ...     [["red"], ["blue"]] * 20, [1.0, 0.0] * 20
+        ... )
         >>> model.predict([["blue"], ["red"]]).round(1)
         array([0., 1.])
         """
@@ -111,9 +120,10 @@ class TabularRegressor(RegressorMixin, BaseTabular):
     def predict_interval(self, X: Any, coverage: float = 0.9) -> Array:
         """Predict an interval for each row, in which its number lies with a probability.
 
-        The probability is that over new rows like those of `fit`, on average, from 100 rows of `fit` on; with 40 it may
-        be less by 0.1. It is calibrated by rows that members left out and that chose nothing of these members. Where
-        the residuals of similar rows were large, intervals are wide; of few rows all intervals have one width.
+        The probability is that over new rows like those of `fit`, on average, from 100 rows of
+        `fit` on; with 40 it may be less by 0.1. It is calibrated by rows that members left out and
+        that chose nothing of these members. Where the residuals of similar rows were large,
+        intervals are wide; of few rows all intervals have one width.
 
         Parameters
         ----------
@@ -130,8 +140,8 @@ class TabularRegressor(RegressorMixin, BaseTabular):
         Raises
         ------
         ValueError
-            For a coverage that is no probability, for a fit of fewer than 40 rows, and for a coverage that takes more
-            rows left out: 1 / (1 - coverage) of them.
+            For a coverage that is no probability, for a fit of fewer than 40 rows, and for a
+            coverage that takes more rows left out: 1 / (1 - coverage) of them.
 
         Examples
         --------
@@ -145,7 +155,10 @@ class TabularRegressor(RegressorMixin, BaseTabular):
         True
         """
         if not isinstance(coverage, Real) or not 0 < coverage < 1:
-            raise ValueError(f"coverage must be greater than 0 and less than 1, such as 0.9, not {shown(coverage)}")
+            raise ValueError(
+                f"coverage must be greater than 0 and less than 1, such as 0.9, not "
+                f"{shown(coverage)}"
+            )
         check_is_fitted(self)
         of_sizes = self._checked_residuals().quantile(float(coverage))
         of_spread = NormalDist().inv_cdf((1 + float(coverage)) / 2)
@@ -167,15 +180,24 @@ class TabularRegressor(RegressorMixin, BaseTabular):
         return predict(inputs), errors
 
     def _checked_residuals(self) -> Residuals:
-        """Return the residuals; raise ValueError where `fit` had too few rows to say how large new ones will be."""
+        """Return the residuals; raise ValueError where `fit` had too few rows to say how large new
+        ones will be.
+        """
         n_rows = np.count_nonzero(np.isfinite(self._truth[:, 0]))
         if n_rows < FEWEST_ROWS:
-            way = f"fit {FEWEST_ROWS} rows or more; from 100 rows on, coverage is near the probability asked for"
-            raise ValueError(f"fit had {n_rows} rows, too few to say how far predictions are off: {way}")
+            way = (
+                f"fit {FEWEST_ROWS} rows or more; from 100 rows on, coverage is near the "
+                f"probability asked for"
+            )
+            raise ValueError(
+                f"fit had {n_rows} rows, too few to say how far predictions are off: {way}"
+            )
         return self._residuals
 
     def _checked(self, y: Any) -> Array:
-        """Return the targets (n,) or (n, n_outputs) float64; raise ValueError for missing and for too large ones."""
+        """Return the targets (n,) or (n, n_outputs) float64; raise ValueError for missing and for
+        too large ones.
+        """
         refuse_text(y)
         refuse_missing(y)
         y = np.asarray(_check_y(y, multi_output=True, y_numeric=True, estimator=self), np.float64)
@@ -188,7 +210,9 @@ class TabularRegressor(RegressorMixin, BaseTabular):
         y = y.reshape(len(y), -1)
         exponent = np.frexp(abs(y).max(axis=0))[1]
         deviation = np.ldexp(np.ldexp(y, -exponent).std(axis=0), exponent)  # no square is too small
-        self._scaling = np.array([y.mean(axis=0), np.where(deviation, deviation, 1.0), y.min(axis=0), y.max(axis=0)])
+        self._scaling = np.array(
+            [y.mean(axis=0), np.where(deviation, deviation, 1.0), y.min(axis=0), y.max(axis=0)]
+        )
         return self._targets(y)
 
     def _targets(self, y: Array) -> Array:
@@ -201,7 +225,9 @@ class TabularRegressor(RegressorMixin, BaseTabular):
         return self._shaped(self._unscaled(outputs))
 
     def _unscaled(self, outputs: Array) -> Array:
-        """Return the numbers (n, n_outputs) that outputs stand for, within the range of the targets."""
+        """Return the numbers (n, n_outputs) that outputs stand for, within the range of the
+        targets.
+        """
         mean, deviation, low, high = self._scaling
         return np.asarray(np.clip(outputs * deviation + mean, low, high))
 
@@ -212,7 +238,9 @@ class TabularRegressor(RegressorMixin, BaseTabular):
         return Network((n_inputs, *hidden, n_outputs), "gelu")
 
     def _score(self, targets: Array, outputs: Array) -> float:
-        """Return R^2 of the rows with outputs, as a part of the variance of all targets: of a few it is a guess."""
+        """Return R^2 of the rows with outputs, as a part of the variance of all targets: of a few
+        it is a guess.
+        """
         known = ~np.isnan(outputs[:, 0])
         residual = ((targets[known] - outputs[known]) ** 2).mean(axis=0)
         variance = targets.var(axis=0)
@@ -223,15 +251,22 @@ class TabularRegressor(RegressorMixin, BaseTabular):
     ) -> None:
         sizes = abs(self._unscaled(sample.targets) - self._unscaled(outputs))
         self._donors = donors_of(sample.inputs[: len(sample.targets)], sample.targets)
-        self._residuals = learn_residuals(self.estimators_, sample, outputs, counts, sizes, random_state, self.n_jobs)
+        self._residuals = learn_residuals(
+            self.estimators_, sample, outputs, counts, sizes, random_state, self.n_jobs
+        )
 
     def _draw_left_out(self, axes: Any) -> None:
         known = ~np.isnan(self._out_of_bag[:, 0])
-        true, predicted = self._truth[known].astype(np.float64), self._out_of_bag[known]
+        true = self._truth[known].astype(np.float64)
+        predicted = self._out_of_bag[known]
         units = "in standard deviations, "
         if self._one_target:
-            true, predicted, units = self._unscaled(true), self._unscaled(predicted), ""
-        plotting.predictions(true, predicted, f"Rows left out, {units}R² {self.oob_score_:.3f}", axes=axes)
+            true = self._unscaled(true)
+            predicted = self._unscaled(predicted)
+            units = ""
+        plotting.predictions(
+            true, predicted, f"Rows left out, {units}R² {self.oob_score_:.3f}", axes=axes
+        )
 
     def _set_out_of_bag(self, outputs: Array) -> None:
         super()._set_out_of_bag(outputs)

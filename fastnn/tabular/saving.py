@@ -2,23 +2,24 @@
 
 The file is an archive as of `fastnn.files.archive`:
 
-    header           uint8     JSON: format, versions, network, the estimator's kind, parameters and scores
-    columns          uint8     JSON: names of the columns, places of those of numbers, places and levels of words,
-                               whether words were missing, and the cells that estimates are made from
-    numbers          (4, n_numbers)               centers, factors, means, and 1 where there were gaps
-    imputation       (n_sources + 1, n_cells)     of estimates: coefficients, see `fastnn.tabular.imputation`, and means
-    imputation_steps (n_steps,)
-    gap_patterns     (n_patterns, n_columns)      uint8: columns of numbers, then of words, 1 where there were gaps
-    params           (n_members, n_params)        float32
-    losses           (2, n_members, n_epochs)     training and validation losses, NaN behind a member's end
-    out_of_bag       (n_samples, n_outputs)       outputs by the members that left a row out, NaN where none did
-    truth            (n_samples,) or (n_samples, n_outputs)   numbers of the labels, or standardized targets, of fit
-    classes          a classifier's labels: numbers, or JSON as uint8
-    targets          (4, n_outputs)               of a regressor: means, deviations, least and largest ones
-    residual_params  (2 or 0, n_params)           of a regressor: the networks of the residuals' sizes, float32
-    residual_scores  (m, n_outputs)               its residuals over the sizes that these expect, ascending
-    residual_mean    (n_outputs,)                 the mean size
-    donors           (n, n_inputs)                rows of the matrix of fit, float32
+    header           uint8     JSON: format, versions, network, the estimator's kind, parameters and
+    scores columns          uint8     JSON: names of the columns, places of those of numbers, places
+    and levels of words,
+                               whether words were missing, and the cells that estimates are made
+                               from
+    numbers          (4, n_numbers)               centers, factors, means, and 1 where there were
+    gaps imputation       (n_sources + 1, n_cells)     of estimates: coefficients, see
+    `fastnn.tabular.imputation`, and means imputation_steps (n_steps,) gap_patterns     (n_patterns,
+    n_columns)      uint8: columns of numbers, then of words, 1 where there were gaps params
+    (n_members, n_params)        float32 losses           (2, n_members, n_epochs)     training and
+    validation losses, NaN behind a member's end out_of_bag       (n_samples, n_outputs)
+    outputs by the members that left a row out, NaN where none did truth            (n_samples,) or
+    (n_samples, n_outputs)   numbers of the labels, or standardized targets, of fit classes
+    a classifier's labels: numbers, or JSON as uint8 targets          (4, n_outputs)
+    of a regressor: means, deviations, least and largest ones residual_params  (2 or 0, n_params)
+    of a regressor: the networks of the residuals' sizes, float32 residual_scores  (m, n_outputs)
+    its residuals over the sizes that these expect, ascending residual_mean    (n_outputs,)
+    the mean size donors           (n, n_inputs)                rows of the matrix of fit, float32
 
 Format 1, of version 0.3, has an imputation (n_numbers, n_numbers), and nothing else of gaps.
 """
@@ -73,34 +74,41 @@ class Saving:
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the fitted estimator to one .npz file, without pickle; `load` reads it.
 
-        Kept are the preparation, the members' networks, the parameters, the losses, the scores and the outputs for rows
-        left out. A `random_state` or a `cv` that is an object is None afterwards.
+        Kept are the preparation, the members' networks, the parameters, the losses, the scores and
+        the outputs for rows left out. A `random_state` or a `cv` that is an object is None
+        afterwards.
 
         Parameters
         ----------
         path : str or path
-            Taken as it is: no ".npz" is added. An existing file is replaced, when the new one is complete.
+            Taken as it is: no ".npz" is added. An existing file is replaced, when the new one is
+            complete.
 
         Raises
         ------
         NotFittedError
             For an estimator that is not fitted.
         ValueError, TypeError
-            For labels or parameters that are not numbers or texts or are illegal, and for a suffix such as ".onnx".
+            For labels or parameters that are not numbers or texts or are illegal, and for a suffix
+            such as ".onnx".
         OSError
             When the file cannot be written.
 
         Examples
         --------
         >>> from fastnn import TabularClassifier
-        >>> model = TabularClassifier("fast", random_state=0).fit([["red"], ["blue"]] * 20, [1, 0] * 20)
+        >>> model = TabularClassifier("fast", random_state=0).fit(
+        ...     [["red"], ["blue"]] * 20, [1, 0] * 20
+        ... )
         >>> model.save("colors.npz")
         >>> TabularClassifier.load("colors.npz").predict([["blue"], ["red"]])
         array([0, 1])
         """
         check_is_fitted(self)
         check_not_exported(path, "estimator.export({})")
-        archive.write_archive(path, TABLE, *_content(self), functools.partial(_estimator, type(self)))
+        archive.write_archive(
+            path, TABLE, *_content(self), functools.partial(_estimator, type(self))
+        )
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Self:
@@ -121,28 +129,43 @@ class Saving:
         OSError
             When there is no such file or it cannot be read.
         ModelFileError
-            When it is not such a file, holds the other estimator, is damaged, or was written by a later version of
-            fastnn. A ValueError too.
+            When it is not such a file, holds the other estimator, is damaged, or was written by a
+            later version of fastnn. A ValueError too.
 
         Examples
         --------
         >>> from fastnn import TabularRegressor
-        >>> model = TabularRegressor("fast", random_state=0).fit([["red"], ["blue"]] * 20, [1.0, 0.0] * 20)
+        >>> model = TabularRegressor("fast", random_state=0).fit(
+        ...     [["red"], ["blue"]] * 20, [1.0, 0.0] * 20
+        ... )
         >>> model.save("colors.npz")
-        >>> bool((TabularRegressor.load("colors.npz").predict([["red"]]) == model.predict([["red"]])).all())
+        >>> bool(
+        ...     (
+        ...         TabularRegressor.load("colors.npz").predict([["red"]])
+        ...         == model.predict([["red"]])
+        ...     ).all()
+        ... )
         True
         """
-        return archive.read_archive(path, dict.fromkeys((TABLE, TABLE_1), functools.partial(_estimator, cls)))
+        return archive.read_archive(
+            path, dict.fromkeys((TABLE, TABLE_1), functools.partial(_estimator, cls))
+        )
 
 
-# ---------------------------------------------------------------------------------------------------------------- save
+# --------------------------------------------------------------------------------------------- save
 
 
 def _content(model: Any) -> tuple[dict[str, Any], dict[str, Array]]:
     """Return header and arrays of an estimator's file."""
     parameters = model.get_params(deep=False)
-    parameters |= {name: None for name in _NUMBERS_OR_NONE if not isinstance(parameters[name], (int, np.integer))}
-    network, p, history = model.estimators_[0].network, model.preparation_, model.history_
+    parameters |= {
+        name: None
+        for name in _NUMBERS_OR_NONE
+        if not isinstance(parameters[name], (int, np.integer))
+    }
+    network = model.estimators_[0].network
+    p = model.preparation_
+    history = model.history_
     header = {
         **shared_header(network, model.estimators_[0].params, "numba"),
         "kind": "classifier" if is_classifier(model) else "regressor",
@@ -151,7 +174,12 @@ def _content(model: Any) -> tuple[dict[str, Any], dict[str, Array]]:
     }
     names = getattr(p, "feature_names_in_", np.zeros(0)).tolist()
     check_levels(p, "saved")
-    columns = {"n": p.n_features_in_, "names": names, "numbers": p.number_columns_, "words": list(map(list, p.levels_))}
+    columns = {
+        "n": p.n_features_in_,
+        "names": names,
+        "numbers": p.number_columns_,
+        "words": list(map(list, p.levels_)),
+    }
     columns |= {"word_gaps": p.has_word_gaps_.tolist(), "sources": p.imputation_.sources.tolist()}
     arrays = {
         "columns": archive.json_array(columns),
@@ -178,11 +206,13 @@ def _content(model: Any) -> tuple[dict[str, Any], dict[str, Array]]:
     }
 
 
-# ---------------------------------------------------------------------------------------------------------------- load
+# --------------------------------------------------------------------------------------------- load
 
 
 def _estimator(cls: Any, header: dict[str, Any], arrays: dict[str, Array]) -> Any:
-    """Build an estimator of a file's header and arrays; any error means that the file is damaged."""
+    """Build an estimator of a file's header and arrays; any error means that the file is
+    damaged.
+    """
     kind = "classifier" if issubclass(cls, ClassifierMixin) else "regressor"
     if header["kind"] != kind:
         raise ModelFileError(f"it holds a {header['kind']!s:.50} of tables, not a {kind}")
@@ -190,39 +220,56 @@ def _estimator(cls: Any, header: dict[str, Any], arrays: dict[str, Array]) -> An
     model._validate_params()
     n_members, n_params = arrays["params"].shape
     network = network_of(header["network"], n_params)
-    n_epochs, n_rows = arrays["losses"].shape[-1], len(arrays["out_of_bag"])
+    n_epochs = arrays["losses"].shape[-1]
+    n_rows = len(arrays["out_of_bag"])
     shapes = {
         "params": (np.float32, (max(n_members, 1), network.n_params)),
         "losses": (np.float64, (2, n_members, n_epochs)),
         "out_of_bag": (np.float64, (n_rows, network.n_outputs)),
-        "truth": (np.int64, (n_rows,)) if kind == "classifier" else (np.float32, (n_rows, network.n_outputs)),
+        "truth": (np.int64, (n_rows,))
+        if kind == "classifier"
+        else (np.float32, (n_rows, network.n_outputs)),
         "targets": (np.float64, (4, network.n_outputs)),
     }
     archive.check_arrays(arrays, shapes)
     if not np.isfinite(arrays["params"]).all():
         raise ModelFileError("damaged: params must be finite")
     model._set_preparation(_preparation(arrays, network, model.max_categories))
-    model.estimators_ = [without_state(network, params.copy(), "numba") for params in arrays["params"]]
-    losses = zip(*arrays["losses"], (~np.isnan(arrays["losses"][0])).sum(axis=1).tolist(), strict=True)
-    model.history_ = ManyHistory([History(loss[:n], val_loss[:n], seconds=np.nan) for loss, val_loss, n in losses])
+    model.estimators_ = [
+        without_state(network, params.copy(), "numba") for params in arrays["params"]
+    ]
+    losses = zip(
+        *arrays["losses"], (~np.isnan(arrays["losses"][0])).sum(axis=1).tolist(), strict=True
+    )
+    model.history_ = ManyHistory(
+        [History(loss[:n], val_loss[:n], seconds=np.nan) for loss, val_loss, n in losses]
+    )
     for name in _SCORES:
         setattr(model, name, float(header["scores"][name]))
     if kind == "classifier":
         model.classes_ = labels_of(arrays["classes"], header["labels"], network.n_outputs)
         if len(model.classes_) != network.n_outputs:
-            raise ModelFileError(f"damaged: {len(model.classes_)} labels of {network.n_outputs} outputs")
+            raise ModelFileError(
+                f"damaged: {len(model.classes_)} labels of {network.n_outputs} outputs"
+            )
         model._unsmoothing = _unsmoothing(header["unsmoothing"], network.n_outputs)
     else:
-        model._one_target, model._scaling = bool(header["one_target"]), arrays["targets"]
-        if not np.isfinite(model._scaling).all() or not (model._one_target <= (network.n_outputs == 1)):
+        model._one_target = bool(header["one_target"])
+        model._scaling = arrays["targets"]
+        if not np.isfinite(model._scaling).all() or not (
+            model._one_target <= (network.n_outputs == 1)
+        ):
             raise ModelFileError("damaged: its targets are not those of its network")
         model._residuals = _residuals(arrays, network)
         model._donors = arrays.get("donors", np.zeros((0, network.n_inputs), np.float32))
-        archive.check_arrays(arrays, {"donors": (np.float32, (len(model._donors), network.n_inputs))})
+        archive.check_arrays(
+            arrays, {"donors": (np.float32, (len(model._donors), network.n_inputs))}
+        )
         if not np.isfinite(model._donors).all():
             raise ModelFileError("damaged: donors must be finite")
     own = model._network(network.n_inputs, network.sizes[1:-1], network.n_outputs)
-    if network.loss_name != own.loss_name or dataclasses.replace(network, loss=own.loss) != own:  # smoothing may differ
+    # smoothing may differ
+    if network.loss_name != own.loss_name or dataclasses.replace(network, loss=own.loss) != own:
         raise ModelFileError("damaged: its network is not that of such an estimator")
     model._set_out_of_bag(arrays["out_of_bag"])
     model._truth = arrays["truth"]
@@ -238,7 +285,9 @@ def _unsmoothing(plain: list[float], n_classes: int) -> Unsmoothing:
 
 def _residuals(arrays: dict[str, Array], network: Network) -> Residuals:
     """Build the residuals; raise ModelFileError where they are not those of the network."""
-    own, params, scores = network_of_sizes(network), arrays["residual_params"], arrays["residual_scores"]
+    own = network_of_sizes(network)
+    params = arrays["residual_params"]
+    scores = arrays["residual_scores"]
     shapes = {
         "residual_params": (np.float32, (N_NETWORKS, own.n_params) if len(scores) else (0,)),
         "residual_scores": (np.float64, (len(scores), network.n_outputs)),
@@ -252,14 +301,25 @@ def _residuals(arrays: dict[str, Array], network: Network) -> Residuals:
     return Residuals([without_state(own, row.copy(), "numba") for row in params], mean, scores)
 
 
-def _preparation(arrays: dict[str, Array], network: Network, max_categories: int) -> TablePreparation:
-    """Build the preparation of a file; raise ModelFileError where its columns are not those of the network."""
+def _preparation(
+    arrays: dict[str, Array], network: Network, max_categories: int
+) -> TablePreparation:
+    """Build the preparation of a file; raise ModelFileError where its columns are not those of the
+    network.
+    """
     text = archive.text_of(arrays["columns"], "table of columns")
     columns = archive.table_of(text, sum(array.nbytes for array in arrays.values()))
     preparation = TablePreparation(max_categories)
-    n, names, places = columns["n"], columns["names"], columns["numbers"]
-    levels = [Levels(place, list(own), bool(rest), bool(one)) for place, own, rest, one in columns["words"]]
-    preparation.n_features_in_, preparation.number_columns_, preparation.levels_ = n, places, levels
+    n = columns["n"]
+    names = columns["names"]
+    places = columns["numbers"]
+    levels = [
+        Levels(place, list(own), bool(rest), bool(one))
+        for place, own, rest, one in columns["words"]
+    ]
+    preparation.n_features_in_ = n
+    preparation.number_columns_ = places
+    preparation.levels_ = levels
     k = len(places)
     archive.check_arrays(arrays, {"numbers": (np.float64, (4, k))})
     preparation.centers_, preparation.factors_, preparation.means_, gaps = arrays["numbers"]
@@ -267,18 +327,23 @@ def _preparation(arrays: dict[str, Array], network: Network, max_categories: int
     n_cells = k + sum(own.width for own in levels)
     preparation.imputation_ = imputation = _imputation(arrays, columns, preparation.means_, n_cells)
     preparation.has_word_gaps_ = np.array(columns.get("word_gaps", [True] * len(levels)), bool)
-    preparation.gap_patterns_ = arrays.get("gap_patterns", np.zeros((0, k + len(levels)), np.uint8)) == 1
+    preparation.gap_patterns_ = (
+        arrays.get("gap_patterns", np.zeros((0, k + len(levels)), np.uint8)) == 1
+    )
     if names:
         preparation.feature_names_in_ = np.array(names, object)
     used = [*places, *(own.column for own in levels)]
     width = k + int(gaps.sum()) + sum(own.width for own in levels)
     is_possible = type(n) is int and 0 < n <= _MOST_COLUMNS
     legal = {
-        "places": is_possible and all(type(j) is int and 0 <= j < n for j in used) and len(set(used)) == len(used),
+        "places": is_possible
+        and all(type(j) is int and 0 <= j < n for j in used)
+        and len(set(used)) == len(used),
         "names": isinstance(names, list) and len(set(names)) == len(names) and len(names) in (0, n),
         "texts": all(isinstance(name, str) for name in names),
         "levels": all(map(are_plain, levels)),
-        "numbers": np.isfinite(arrays["numbers"]).all() and all(np.isfinite(part).all() for part in imputation),
+        "numbers": np.isfinite(arrays["numbers"]).all()
+        and all(np.isfinite(part).all() for part in imputation),
         "gaps": np.isin(gaps, (0, 1)).all() and preparation.has_word_gaps_.shape == (len(levels),),
         "patterns": preparation.gap_patterns_.shape[1:] == (k + len(levels),),
         "inputs": max(width, 1) == network.n_inputs,
@@ -289,17 +354,25 @@ def _preparation(arrays: dict[str, Array], network: Network, max_categories: int
     return preparation
 
 
-def _imputation(arrays: dict[str, Array], columns: dict[str, Any], means: Array, n_cells: int) -> Imputation:
+def _imputation(
+    arrays: dict[str, Array], columns: dict[str, Any], means: Array, n_cells: int
+) -> Imputation:
     """Build the imputation of a file; raise ModelFileError where it is not one of so many cells."""
     k = len(means)
     if "imputation_steps" not in arrays:
         archive.check_arrays(arrays, {"imputation": (np.float64, (k, k))})
         return Imputation.of_jacobi(means, arrays["imputation"])
-    sources, steps = columns["sources"], arrays["imputation_steps"]
-    shapes = {"imputation": (np.float64, (len(sources) + 1, n_cells)), "imputation_steps": (np.float64, (len(steps),))}
+    sources = columns["sources"]
+    steps = arrays["imputation_steps"]
+    shapes = {
+        "imputation": (np.float64, (len(sources) + 1, n_cells)),
+        "imputation_steps": (np.float64, (len(steps),)),
+    }
     archive.check_arrays(arrays, shapes)
     are_cells = all(type(j) is int and 0 <= j < n_cells for j in sources)
     if not are_cells or not 0 < len(steps) <= MOST_STEPS:
         raise ModelFileError("damaged: its estimates of gaps are not those of its columns")
     *matrix, means = arrays["imputation"]
-    return Imputation(means, np.array(sources, np.int64), np.array(matrix).reshape(len(sources), n_cells), steps)
+    return Imputation(
+        means, np.array(sources, np.int64), np.array(matrix).reshape(len(sources), n_cells), steps
+    )

@@ -1,4 +1,6 @@
-"""The format "c" of tables: a row's preparation in double, the members in float, with the bits of `predict`."""
+"""The format "c" of tables: a row's preparation in double, the members in float, with the bits of
+`predict`.
+"""
 
 import textwrap
 
@@ -117,41 +119,66 @@ PROBABILITIES = """\
 
 def contents(model: TableModel, name: str) -> dict[str, bytes]:
     """Return the texts of the source and of its header."""
-    n, n_members = model.network.n_outputs, len(model.params)
+    n = model.network.n_outputs
+    n_members = len(model.params)
     if model.unsmoothing is None:
         end = TARGETS.format(n=n, n_members=n_members)
     else:
         offset, least = map(decimal, map(np.float64, model.unsmoothing))
         end = PROBABILITIES.format(n=n, n_members=n_members, offset=offset, least=least)
-    buffers = "".join(f"    {name.upper()}_BUFFER float {key}[{size}];\n" for key, size in _buffers(model).items())
+    buffers = "".join(
+        f"    {name.upper()}_BUFFER float {key}[{size}];\n" for key, size in _buffers(model).items()
+    )
     body = BODY.format(buffers=buffers, n=n, n_members=n_members, layers="\n".join(_layers(model)))
     arrays = [array_text(key, array, str(array.shape)) for key, array in _arrays(model).items()]
-    parts = {"arrays": "\n".join([*arrays, _preparation(model)]), "body": body + end, "note": note(model)}
-    parts |= {"labels": "\n".join(filter(None, (_columns(model), labels_comment(model.classes, n))))}
+    parts = {
+        "arrays": "\n".join([*arrays, _preparation(model)]),
+        "body": body + end,
+        "note": note(model),
+    }
+    parts |= {
+        "labels": "\n".join(filter(None, (_columns(model), labels_comment(model.classes, n))))
+    }
     n_inputs = model.preparation.n_features_in_
-    return sources(name, model.members[0], what=model.summary, row="double", n_inputs=n_inputs, **parts)
+    return sources(
+        name, model.members[0], what=model.summary, row="double", n_inputs=n_inputs, **parts
+    )
 
 
 def note(model: TableModel) -> str:
     """Return a note on the memory that the functions take."""
     rom = sum(array.nbytes for array in _arrays(model).values())
     ram = model.params.itemsize * sum(_buffers(model).values())
-    return f"ROM: {rom:,} bytes of constants, besides the code. RAM: {ram:,} bytes of buffers, besides the stack."
+    return (
+        f"ROM: {rom:,} bytes of constants, besides the code. RAM: {ram:,} bytes of buffers, "
+        f"besides the stack."
+    )
 
 
 def _buffers(model: TableModel) -> dict[str, int]:
-    """Return the sizes of the buffers by their names: the inputs, hidden layers in turn, and the outputs."""
+    """Return the sizes of the buffers by their names: the inputs, hidden layers in turn, and the
+    outputs.
+    """
     network = model.network
-    hidden = {name: size for name, size in zip(("a0", "a1"), hidden_buffers(network), strict=True) if size}
+    hidden = {
+        name: size for name, size in zip(("a0", "a1"), hidden_buffers(network), strict=True) if size
+    }
     return {"inputs": network.n_inputs, **hidden, "z": network.n_outputs}
 
 
 def _arrays(model: TableModel) -> dict[str, Array]:
     """Return the constants, by their names."""
     p = model.preparation
-    of_columns = {"places": np.array(p.number_columns_, np.int32), "has_gaps": p.has_gaps_.astype(np.int32)}
+    of_columns = {
+        "places": np.array(p.number_columns_, np.int32),
+        "has_gaps": p.has_gaps_.astype(np.int32),
+    }
     arrays = (of_columns | model.constants).items()
-    return {name: array.astype(np.int32) if name == "sources" else array for name, array in arrays if array.size}
+    return {
+        name: array.astype(np.int32) if name == "sources" else array
+        for name, array in arrays
+        if array.size
+    }
 
 
 def _layers(model: TableModel) -> list[str]:
@@ -164,17 +191,23 @@ def _layers(model: TableModel) -> list[str]:
 
 def _preparation(model: TableModel) -> str:
     """Return the function `prepare`, and before it `one_of` if it calls that."""
-    p, k = model.preparation, len(model.preparation.number_columns_)
-    imputation, n_cells = model.imputation, sum(p._widths)
+    p = model.preparation
+    k = len(model.preparation.number_columns_)
+    imputation = model.imputation
+    n_cells = sum(p._widths)
     if not n_cells:
         return PREPARATION.format(
-            n_cells=1, cells="    (void)x, (void)cells;\n", guesses="", inputs="    inputs[n++] = 0.0f;\n"
+            n_cells=1,
+            cells="    (void)x, (void)cells;\n",
+            guesses="",
+            inputs="    inputs[n++] = 0.0f;\n",
         )
     cells = NUMBERS.format(k=k, limit=LIMIT, bound=LARGEST_SCALED) if k else ""
     cells += "".join(f"    {_word(levels)};\n" for levels in p.levels_)
     if model.refuses_gaps.any():
         cells += REFUSALS.format(k=k, unless=" && !has_gaps[i]" if p.has_gaps_.any() else "")
-    guesses, number = "", "cells[i]"
+    guesses = ""
+    number = "cells[i]"
     if len(imputation.steps):
         sizes = {"n_means": len(imputation.means), "n_sources": len(imputation.sources)}
         guesses = GUESSES.format(n_steps=len(imputation.steps), **sizes)
@@ -195,7 +228,9 @@ def _word(levels: Levels) -> str:
 
 def _columns(model: TableModel) -> str:
     """Return the header's comment on what a row holds."""
-    names, words, lines = model.names, model.levels, []
+    names = model.names
+    words = model.levels
+    lines = []
     numbers = dict(zip(model.preparation.number_columns_, model.refuses_gaps, strict=True))
     for j in range(model.preparation.n_features_in_):
         if j in numbers:
@@ -206,10 +241,14 @@ def _columns(model: TableModel) -> str:
             levels = words[j]
             codes = [f"{k} {level!r}" for k, level in enumerate(levels.levels)]
             codes += [f"{len(codes)} another word"] if levels.has_rest else []
-            what = ", ".join(codes) + ("; NaN where it is missing" if levels.has_rest else "; NaN for any other")
+            what = ", ".join(codes) + (
+                "; NaN where it is missing" if levels.has_rest else "; NaN for any other"
+            )
         else:
             what = "not looked at"
         head = f"x[{j}]" if names is None else f"x[{j}], {names[j]!r}"
-        wrapped = textwrap.wrap(f"{head}: {what}", 110, subsequent_indent="    ", break_on_hyphens=False)
+        wrapped = textwrap.wrap(
+            f"{head}: {what}", 110, subsequent_indent="    ", break_on_hyphens=False
+        )
         lines += [f"\n   {line}" for line in wrapped]
     return comment("\n\n   A row is" + "".join(lines))

@@ -1,4 +1,6 @@
-"""The format "numpy" of tables: a module of Python that takes tables as they are, and needs NumPy alone."""
+"""The format "numpy" of tables: a module of Python that takes tables as they are, and needs NumPy
+alone.
+"""
 
 import numpy as np
 
@@ -27,7 +29,8 @@ def predict(X):
 
 def contents(model: TableModel, name: str) -> dict[str, bytes]:
     """Return the module's text."""
-    p, network = model.preparation, model.network
+    p = model.preparation
+    network = model.network
     arrays = {"HAS_GAPS": p.has_gaps_, "REFUSES_GAPS": model.refuses_gaps}
     arrays |= {name.upper(): array for name, array in model.constants.items()}
     layers = ""
@@ -46,15 +49,33 @@ def contents(model: TableModel, name: str) -> dict[str, bytes]:
     head = {"summary": model.summary, "version": __version__, "what": what}
     head |= {"or_frame": ", a data frame or a dict of columns" if model.names else ""}
     head |= {"name": "predict" if model.classes is None else "predict_proba"}
-    sizes = {"n_features": p.n_features_in_, "n_inputs": network.n_inputs, "n_members": len(model.params)}
+    sizes = {
+        "n_features": p.n_features_in_,
+        "n_inputs": network.n_inputs,
+        "n_members": len(model.params),
+    }
     levels = ", ".join(f"{j}: {_levels_text(levels)}" for j, levels in model.levels.items())
-    columns = {"names": model.names, "numbers": p.number_columns_, "levels": f"{{{levels}}}", "limit": LIMIT}
-    parts = {"arrays": "".join(map(literal, arrays, arrays.values())), "layers": layers.rstrip("\n"), "end": end}
+    columns = {
+        "names": model.names,
+        "numbers": p.number_columns_,
+        "levels": f"{{{levels}}}",
+        "limit": LIMIT,
+    }
+    parts = {
+        "arrays": "".join(map(literal, arrays, arrays.values())),
+        "layers": layers.rstrip("\n"),
+        "end": end,
+    }
     text = from_template("table.py.txt", bound=LARGEST_SCALED, **head, **sizes, **columns, **parts)
     return {".py": text.encode()}
 
 
 def _levels_text(levels: Levels) -> str:
-    """Return what the module says of a column of words: plain literals, of which infinity has none."""
-    texts = [f'float("{level}")' if level in (-np.inf, np.inf) else repr(level) for level in levels.levels]
+    """Return what the module says of a column of words: plain literals, of which infinity has
+    none.
+    """
+    texts = [
+        f'float("{level}")' if level in (-np.inf, np.inf) else repr(level)
+        for level in levels.levels
+    ]
     return f"([{', '.join(texts)}], {levels.has_rest}, {levels.is_one_number})"

@@ -1,7 +1,8 @@
-"""The format "onnx" of tables: a graph from numbers in double and words in texts to predictions in double.
+"""The format "onnx" of tables: a graph from numbers in double and words in texts to predictions in
+double.
 
-A table with words has an input (n, 1) for each column that is looked at, by its name; one of numbers alone has the
-input X (n, n_features).
+A table with words has an input (n, 1) for each column that is looked at, by its name; one of
+numbers alone has the input X (n, n_features).
 """
 
 import itertools
@@ -16,8 +17,11 @@ from fastnn.tabular.export import TableModel
 from fastnn.tabular.imputation import Imputation
 from fastnn.tabular.preparation import LARGEST_SCALED, LIMIT, Levels
 
-DOUBLE, FLOAT = np.dtype(np.float64), np.dtype(np.float32)
-TO_FLOAT, TO_BOOL, TO_DOUBLE = 1, 9, 11
+DOUBLE = np.dtype(np.float64)
+FLOAT = np.dtype(np.float32)
+TO_FLOAT = 1
+TO_BOOL = 9
+TO_DOUBLE = 11
 """ONNX's numbers of these types."""
 
 
@@ -28,7 +32,9 @@ def contents(model: TableModel, name: str) -> dict[str, bytes]:
     inputs, parts = _add_columns(g, model)
     matrix = g.add("Concat", *parts, axis=1) if len(parts) > 1 else parts[0]
     g.dtype = FLOAT
-    outputs = [g.add("Cast", add_network(g, member, matrix), to=TO_DOUBLE) for member in model.members]
+    outputs = [
+        g.add("Cast", add_network(g, member, matrix), to=TO_DOUBLE) for member in model.members
+    ]
     g.dtype = DOUBLE
     mean = g.add("Div", reduce(lambda a, b: g.add("Add", a, b), outputs), float(len(outputs)))
     task = "numbers" if model.classes is None else "labels"
@@ -39,15 +45,21 @@ def contents(model: TableModel, name: str) -> dict[str, bytes]:
     values = {one.name for one in g.constants}.union(*(node.output for node in g.nodes))
     for info in inputs:
         if not info.name:
-            raise ValueError("a column has the name '', and an input of a graph needs a name: rename it")
+            raise ValueError(
+                "a column has the name '', and an input of a graph needs a name: rename it"
+            )
         if info.name in results or info.name in values:
             what = "an output" if info.name in results else "another value"
-            raise ValueError(f"the column {info.name!r} has the name of {what} of the graph: rename it")
+            raise ValueError(
+                f"the column {info.name!r} has the name of {what} of the graph: rename it"
+            )
     return {".onnx": graph_bytes(g, inputs, results, f"{model.summary}.")}
 
 
 def _add_columns(g: Graph, model: TableModel) -> tuple[list[Any], list[str]]:
-    """Add the inputs and the preparation; return the inputs, and the names of the parts (n, width) of the matrix."""
+    """Add the inputs and the preparation; return the inputs, and the names of the parts (n, width)
+    of the matrix.
+    """
     p = model.preparation
     if not p.levels_:
         inputs = [value_info("X", DOUBLE, [p.n_features_in_])]
@@ -55,8 +67,14 @@ def _add_columns(g: Graph, model: TableModel) -> tuple[list[Any], list[str]]:
     else:
         names = model.names or [f"column {j}" for j in range(p.n_features_in_)]
         used = sorted([*p.number_columns_, *model.levels])
-        inputs = [value_info(names[j], np.dtype(str) if j in model.levels else DOUBLE, [1]) for j in used]
-        numbers = g.add("Concat", *(names[j] for j in p.number_columns_), axis=1) if p.number_columns_ else ""
+        inputs = [
+            value_info(names[j], np.dtype(str) if j in model.levels else DOUBLE, [1]) for j in used
+        ]
+        numbers = (
+            g.add("Concat", *(names[j] for j in p.number_columns_), axis=1)
+            if p.number_columns_
+            else ""
+        )
     words = [_add_word(g, levels, names[j]) for j, levels in model.levels.items()]
     parts = [*(_add_numbers(g, model, numbers, words) if p.number_columns_ else []), *words]
     if not parts:  # nothing but constants
@@ -66,12 +84,15 @@ def _add_columns(g: Graph, model: TableModel) -> tuple[list[Any], list[str]]:
 
 
 def _add_numbers(g: Graph, model: TableModel, numbers: str, words: list[str]) -> list[str]:
-    """Add the preparation of numbers (n, k), as by `TablePreparation`; return the names of its parts of the matrix.
+    """Add the preparation of numbers (n, k), as by `TablePreparation`; return the names of its
+    parts of the matrix.
 
-    `words` are the numbers (n, width) of levels, 0 for gaps and unknown words. Numbers, and so the centers taken off
-    them, are scaled first: ONNX Runtime leaves out the subtraction of a number that is 0 as a float32.
+    `words` are the numbers (n, width) of levels, 0 for gaps and unknown words. Numbers, and so the
+    centers taken off them, are scaled first: ONNX Runtime leaves out the subtraction of a number
+    that is 0 as a float32.
     """
-    p, imputation = model.preparation, model.imputation
+    p = model.preparation
+    imputation = model.imputation
     gaps = g.add("IsNaN", numbers)
     known = g.add("Where", gaps, g.constant(p.centers_), numbers)
     mantissas, exponents = np.frexp(p.factors_)
@@ -94,13 +115,17 @@ def _add_numbers(g: Graph, model: TableModel, numbers: str, words: list[str]) ->
     filled = g.add("Cast", filled, to=TO_FLOAT)
     if not p.has_gaps_.any():
         return [filled]
-    flags = g.add("Gather", g.add("Cast", gaps, to=TO_FLOAT), g.constant(np.flatnonzero(p.has_gaps_)), axis=1)
+    flags = g.add(
+        "Gather", g.add("Cast", gaps, to=TO_FLOAT), g.constant(np.flatnonzero(p.has_gaps_)), axis=1
+    )
     return [filled, flags]
 
 
 def _add_gaps_of_words(g: Graph, word: str) -> str:
     """Add the cells (n, width) of numbers of levels: NaN where all are 0."""
-    n_known = g.add("ReduceSum", g.add("Abs", word), g.constant(np.array([1], np.int64)), keepdims=1)
+    n_known = g.add(
+        "ReduceSum", g.add("Abs", word), g.constant(np.array([1], np.int64)), keepdims=1
+    )
     cells = g.add("Cast", word, to=TO_DOUBLE)
     return g.add("Where", g.add("Cast", n_known, to=TO_BOOL), cells, g.constant(np.nan))
 
@@ -114,9 +139,11 @@ def _add_are_all_known(g: Graph, matrix: str) -> str:
 
 def _add_estimates(g: Graph, imputation: Imputation, cells: str) -> str:
     """Add the estimates of cells (n, n_cells), NaN for gaps."""
-    gaps, means = g.add("IsNaN", cells), g.constant(imputation.means)
+    gaps = g.add("IsNaN", cells)
+    means = g.constant(imputation.means)
     first = rest = g.add("Where", gaps, g.constant(0.0), g.add("Sub", cells, means))
-    sources, matrix = g.constant(imputation.sources), g.constant(imputation.matrix)
+    sources = g.constant(imputation.sources)
+    matrix = g.constant(imputation.matrix)
     for step in imputation.steps.tolist():
         guess = g.add("MatMul", g.add("Gather", rest, sources, axis=1), matrix)
         moved = g.add("Add", g.add("Mul", guess, step), g.add("Mul", rest, 1 - step))
@@ -128,10 +155,15 @@ def _add_word(g: Graph, levels: Levels, words: str) -> str:
     """Add the numbers (n, width) of words (n, 1); a gap is an empty text."""
     texts = [str(level) for level in levels.levels]
     if levels.has_rest and "" in texts:
-        raise ValueError(f"the column {words!r} has the empty text as a level, so that none is left for a gap: name it")
+        raise ValueError(
+            f"the column {words!r} has the empty text as a level, so that none is left for a "
+            f"gap: "
+            f"name it"
+        )
     known = texts if not levels.has_rest or "" in texts else [*texts, ""]
     one_hot = g.add("OneHotEncoder", words, domain="ai.onnx.ml", cats_strings=known, zeros=1)
-    one_hot = g.add("Reshape", one_hot, g.constant(np.array([-1, len(known)], np.int64)))  # from (n, 1, levels)
+    # from (n, 1, levels)
+    one_hot = g.add("Reshape", one_hot, g.constant(np.array([-1, len(known)], np.int64)))
     if levels.is_one_number:
         return g.add("MatMul", one_hot, g.constant(np.array([[-1], [1]], np.float32)))
     if not levels.has_rest:
@@ -146,7 +178,9 @@ def _add_end(g: Graph, model: TableModel, mean: str) -> str:
     """Add the predictions from the members' mean outputs."""
     if model.unsmoothing is not None:
         rest = g.add("Max", g.add("Sub", mean, model.unsmoothing.offset), model.unsmoothing.least)
-        return g.add("Div", rest, g.add("ReduceSum", rest, g.constant(np.array([1], np.int64)), keepdims=1))
+        return g.add(
+            "Div", rest, g.add("ReduceSum", rest, g.constant(np.array([1], np.int64)), keepdims=1)
+        )
     assert model.scaling is not None
     average, deviation, low, high = model.scaling
     mantissas, exponents = np.frexp(deviation)

@@ -3,6 +3,7 @@
 This project's tests use them, and they check a back end of your own::
 
     from fastnn import register_backend, testing, workloads
+
     register_backend("mine", MyBackend)
     testing.assert_backends_match(workloads.load("iris"), backends=("numpy", "mine"))
 

@@ -261,7 +261,8 @@ def choose(
     extras: list[Fields] = [wanted, options, {}]
     for about, more in product(abouts or ({},), extras):
         fields = {"alpha": 0.0, "weighted": False, **more, **about}
-        alpha, weighted = fields.pop("alpha"), fields.pop("weighted")
+        alpha = fields.pop("alpha")
+        weighted = fields.pop("weighted")
         changed = _changed(network, fields)
         if "activation" in about and changed.n_layers == 1:
             continue  # an activation that no layer has

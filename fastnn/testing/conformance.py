@@ -292,6 +292,7 @@ def check_backend(
     >>> import fastnn
     >>> class Small(type(fastnn.get_backend("numpy"))):
     ...     name = "small"
+    ...
     ...     def supports(self, network, optimizer, *, alpha=0.0, sample_weight=False):
     ...         names = (network.activation, network.output, optimizer.name)
     ...         return names == ("tanh", "identity", "SGD") and not alpha and not sample_weight

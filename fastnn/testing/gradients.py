@@ -220,7 +220,8 @@ def _complex_step(
 def _central_differences(
     network: Network, params: Array, data: Data, alpha: float, backend: Backend, by: Backend
 ) -> float:
-    here, stays = sides_of_kinks(network, params, data.X, data.Y), np.ones(len(data.X), bool)
+    here = sides_of_kinks(network, params, data.X, data.Y)
+    stays = np.ones(len(data.X), bool)
     for _, *ends in _moves(network, params):
         for end in ends:
             stays &= (sides_of_kinks(network, end, data.X, data.Y) == here).all(axis=1)
@@ -229,7 +230,8 @@ def _central_differences(
         raise ValueError("each row lies so near a kink that a step crosses it: draw others")
     gradient = backend.loss_and_gradient(network, params, data, alpha)[1]
     if gradient.dtype != params.dtype:
-        is_, was = gradient.dtype, params.dtype
+        is_ = gradient.dtype
+        was = params.dtype
         raise ValueError(f"{backend.name} computes {is_} from {was}: give parameters of {is_}")
     scale = DIRECTION_FACTOR * _step(params) * gradient_scale(network, params, data, alpha)
     unit = rounding_unit(network, len(data.X), params.dtype)

@@ -123,7 +123,8 @@ class _Start:
         self, *which: int, backend: Backend | None = None, **changed: Any
     ) -> tuple[StepState, Steps]:
         """Do steps on a copy of the state, with some fields of the task changed."""
-        state, steps = self.state.copy(), self.steps(*which)
+        state = self.state.copy()
+        steps = self.steps(*which)
         task = dataclasses.replace(self.task, **changed)
         n_good = (backend or self.backend).train_steps(task, state, steps)
         _require(n_good == len(which), f"{n_good} steps are counted, but {len(which)} are good")
@@ -176,7 +177,8 @@ def _counted(dtype: str, backend: Backend) -> float:
 @_property("the state is changed in place, and all good steps are counted")
 def _in_place(dtype: str, backend: Backend) -> None:
     start = _Start(backend, dtype)
-    before, storage = start.state.copy(), start.state.storage
+    before = start.state.copy()
+    storage = start.state.storage
     n_good = backend.train_steps(start.task, start.state, start.steps(*range(5)))
     _require(n_good == 5, f"train_steps returned {n_good}, but all 5 steps are good")
     _require(start.state.storage is storage, "state.storage was replaced by another array")
@@ -187,9 +189,12 @@ def _in_place(dtype: str, backend: Backend) -> None:
 @_property("nothing is written but the state and the losses")
 def _untouched(dtype: str, backend: Backend) -> None:
     start = _Start(backend, dtype)
-    task, steps, params = start.task, start.steps(*range(5)), start.state.params
+    task = start.task
+    steps = start.steps(*range(5))
+    params = start.state.params
     arrays = {**task.data._asdict(), **steps._asdict(), "params": params}
-    losses, before = arrays.pop("loss"), {name: array.copy() for name, array in arrays.items()}
+    losses = arrays.pop("loss")
+    before = {name: array.copy() for name, array in arrays.items()}
     backend.predict(task.network, params, task.data.X)
     backend.loss_and_gradient(task.network, params, task.data, task.alpha)
     backend.train_steps(task, start.state.copy(), steps)
@@ -201,7 +206,8 @@ def _untouched(dtype: str, backend: Backend) -> None:
 @_property("the penalty of the loss may be stronger than that of the gradient")
 def _penalty_of_the_loss(dtype: str, backend: Backend) -> float:
     """Check that the loss takes `Task.penalty`, and the gradient `Task.alpha`."""
-    start, penalty = _Start(backend, dtype, alpha=0.1), 0.7
+    start = _Start(backend, dtype, alpha=0.1)
+    penalty = 0.7
     equal, _ = start.do(0)
     apart, steps = start.do(0, value_alpha=penalty)
     _, right = start.do(0, value_alpha=penalty, backend=_NUMPY)
@@ -228,10 +234,12 @@ def _loss_alone(dtype: str, backend: Backend) -> None:
 
 @_property("a step whose loss or parameters are not finite ends the steps, and is not counted")
 def _diverged(dtype: str, backend: Backend) -> None:
-    start, largest = _Start(backend, dtype), float(np.finfo(dtype).max)
+    start = _Start(backend, dtype)
+    largest = float(np.finfo(dtype).max)
     for optimizer, place in itertools.product(MINIBATCH, range(3)):
         if start.case._replace(optimizer=optimizer).is_supported(backend):
-            task, counts = dataclasses.replace(start.task, optimizer=optimizer), []
+            task = dataclasses.replace(start.task, optimizer=optimizer)
+            counts = []
             for each in (backend, _NUMPY):
                 steps = start.steps(0, 0, 0, 0, 0, 0)
                 steps.learning_rate[place:] = largest
@@ -347,7 +355,8 @@ def _equal(loss: str, dtype: str, backend: Backend) -> float:
     output = LOSSES[loss].matched or "identity"
     about = {"loss": loss, "output": output, "sizes": (2, 3), "bias": "none"}
     network = choose(backend, about).network
-    X, Y = np.zeros((4, 2), dtype), np.eye(3, dtype=dtype)[[0, 1, 2, 1]]
+    X = np.zeros((4, 2), dtype)
+    Y = np.eye(3, dtype=dtype)[[0, 1, 2, 1]]
     worst = assert_gradients_match(network, np.zeros(6, dtype), X, Y, backend=backend)
     if output == "exp":
         return worst
@@ -367,7 +376,8 @@ def _method(method: LevenbergMarquardt, backend: Backend) -> float:
         options = {"optimizer": method, "epochs": 1, **begin}
         step = train(network, X, Y, **options, backend=backend)
         right = train(network, X, Y, **options, backend=_NUMPY)
-        loss, numbers = right.history.loss, right.state.vectors[1:, 0]
+        loss = right.history.loss
+        numbers = right.state.vectors[1:, 0]
         bound = step_bound(right.params - params, method.damping)
         for what, actual, expected, allowed in (
             ("parameter", step.params, right.params, bound),
@@ -375,5 +385,6 @@ def _method(method: LevenbergMarquardt, backend: Backend) -> float:
             ("number of the state", step.state.vectors[1:, 0], numbers, 1e-6 * numbers + 1e-300),
         ):
             worst = max(worst, assert_within(actual, expected, allowed, what, "numpy"))
-        begin, params = {"resume": right.state}, right.params
+        begin = {"resume": right.state}
+        params = right.params
     return worst

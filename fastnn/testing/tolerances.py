@@ -78,7 +78,8 @@ def ulp_difference(a: ArrayLike, b: ArrayLike, magnitude: ArrayLike = 0.0) -> Ar
     >>> testing.ulp_difference(1.0, np.nextafter(np.nextafter(1.0, 2.0), 2.0))
     array(2.)
     """
-    a, b = np.asarray(a), np.asarray(b)
+    a = np.asarray(a)
+    b = np.asarray(b)
     if a.dtype != b.dtype or a.dtype.kind != "f":
         raise TypeError(
             f"ulp_difference compares floats of one dtype, not {a.dtype} with {b.dtype}"
@@ -216,7 +217,8 @@ def assert_tensors_within(
     what, of, against : str
         The beginning of the error, and the names of the two sides.
     """
-    rows, other = np.atleast_2d(actual), np.atleast_2d(expected)
+    rows = np.atleast_2d(actual)
+    other = np.atleast_2d(expected)
     limits = np.broadcast_to(np.asarray(allowed, np.float64), rows.shape)
     parts = _parts(rows.astype(np.float64), other, limits)
     beyond = [
@@ -344,7 +346,9 @@ def gradient_scale(
         zs, activations = reference.forward(network, v, batch.X)
         delta = batch.weight * _output_magnitude(network, zs[-1], activations[-1], batch.Y)
         for l in reversed(range(network.n_layers)):
-            layer, W, b = network.layers[l], abs(v.W[l]), abs(v.b[l])
+            layer = network.layers[l]
+            W = abs(v.W[l])
+            b = abs(v.b[l])
             scale[layer.weight] = (abs(activations[l]).T @ delta + alpha * W).max()
             if layer.n_bias:
                 db = delta.sum(axis=0) if layer.n_bias == layer.fan_out else delta.sum()
@@ -427,7 +431,8 @@ def loss_scale(network: Network, params: Array, data: Data, alpha: float) -> flo
     >>> testing.loss_scale(network, params, Data(X, Y, np.ones(5)), 0.0) >= loss
     True
     """
-    v, batch = reference.views(network, params), reference.take(network, data, slice(None))
+    v = reference.views(network, params)
+    batch = reference.take(network, data, slice(None))
     with np.errstate(all="ignore"):
         a = reference.forward(network, v, batch.X)[1][-1]
         slope = 1.0 if network.matched else abs(reference.loss_of(network).d(a, batch.Y))
@@ -465,7 +470,8 @@ def away_from_kinks(network: Network, params: Array, X: Array, Y: Array) -> NDAr
     >>> testing.away_from_kinks(Network((2, 1, 1)), params, X, Y)
     array([ True, False])
     """
-    v, eps = reference.views(network, params), float(np.finfo(params.dtype).eps)
+    v = reference.views(network, params)
+    eps = float(np.finfo(params.dtype).eps)
     margin = GRADIENT_FACTOR * max(network.sizes) * eps
     away = np.ones(len(X), bool)
     with np.errstate(all="ignore"):

@@ -65,7 +65,8 @@ def update_range(
     for where its sign changes: so the ends of the interval, the point of it that is nearest to 0,
     and some between them tell the range.
     """
-    low, high = gradient - bound, gradient + bound
+    low = gradient - bound
+    high = gradient + bound
     points = [gradient + part * bound for part in _PARTS]
     points.append(np.clip(np.zeros_like(low), low, high))
     results = [updated(optimizer, vectors, point.astype(vectors.dtype), rates) for point in points]
@@ -360,7 +361,9 @@ def plan_course(
     if isinstance(network, Workload):
         if X is not None or Y is not None:
             raise TypeError("a workload brings its own X and Y: leave them out")
-        X, Y, options = network.X, network.Y, network.train_options | options
+        X = network.X
+        Y = network.Y
+        options = network.train_options | options
         options.pop("epochs")
         network = network.network
     recorder = _Recorder(check_integer("steps", n_steps, low=1))
@@ -424,18 +427,23 @@ def assert_steps_match(
     ValueError
         If `first` diverges.
     """
-    network, name = course.task.network, course.task.optimizer.name
-    state, worst, total = course.state.copy(), 0.0, np.zeros(network.n_params)
+    network = course.task.network
+    name = course.task.optimizer.name
+    state = course.state.copy()
+    worst = 0.0
+    total = np.zeros(network.n_params)
     for s in range(course.n_steps):
         what = f"update in lockstep, step {s} of {name}"
         rows = course.rows_away_from_kinks(s, state.params)
         if not len(rows):
             continue
         rate = course.steps.learning_rate[s : s + 1]
-        start, order = course.steps.start[s : s + 1], course.steps.rows.copy()
+        start = course.steps.start[s : s + 1]
+        order = course.steps.rows.copy()
         order[start[0] : start[0] + len(rows)] = rows
         step = Steps(order, start, start + len(rows), rate, np.zeros(1))
-        expected, actual = state.copy(), state.copy()
+        expected = state.copy()
+        actual = state.copy()
         if not len(course.do(first, expected, step)):
             raise ValueError(_diverged(first.name, s))
         if not len(course.do(other, actual, step)):
@@ -466,8 +474,10 @@ def _allowed(
     exact: bool,
 ) -> Array:
     """Bound the difference of two updates from one state, by the bound of their gradients."""
-    task, batch = course.task, course.batch(rows)
-    network, optimizer = task.network, task.optimizer
+    task = course.task
+    batch = course.batch(rows)
+    network = task.network
+    optimizer = task.optimizer
     if not batch.sample_weight.any():
         return np.zeros(before.vectors.shape)  # the step is skipped
     is_weight = network.is_weight(before.params.dtype)
@@ -494,13 +504,17 @@ def _known_gradient(task: Task, batch: Data, params: Array, after: Array) -> Arr
     """Return the reference's gradient; a sequential one goes back through the parameters
     `after`.
     """
-    network, moved, gradient = task.network, params.copy(), np.zeros_like(params)
-    rows, v = reference.take(network, batch, slice(None)), reference.views(network, moved)
+    network = task.network
+    moved = params.copy()
+    gradient = np.zeros_like(params)
+    rows = reference.take(network, batch, slice(None))
+    v = reference.views(network, moved)
 
     def replace(l: int) -> None:
         moved[network.layers[l].all] = after[network.layers[l].all]
 
-    passed, d = reference.forward(network, v, rows.X), reference.views(network, gradient)
+    passed = reference.forward(network, v, rows.X)
+    d = reference.views(network, gradient)
     after_layer = replace if task.optimizer.sequential else None
     reference.backward(network, v, d, rows, passed, task.alpha, after_layer)
     return gradient
@@ -624,7 +638,8 @@ def assert_backends_match(
 
 def _first_gradient(course: Course, first: Backend, other: Backend) -> float:
     """Compare the gradients of the first batch that has a row away from kinks."""
-    task, params = course.task, course.state.params
+    task = course.task
+    params = course.state.params
     for s in range(course.n_steps):
         batch = course.batch(course.rows_away_from_kinks(s, params))
         if batch.sample_weight.any():
@@ -644,7 +659,8 @@ def _first_gradient(course: Course, first: Backend, other: Backend) -> float:
 
 def _free(course: Course, first: Backend, other: Backend, allowed: Array) -> float:
     """Compare all steps in one call: the losses step by step, the parameters after the last."""
-    network, name = course.task.network, f"free steps of {course.task.optimizer.name}"
+    network = course.task.network
+    name = f"free steps of {course.task.optimizer.name}"
     runs = []
     for start in moved(course.state.params):
         state = StepState.create(start, course.task.optimizer.n_slots)

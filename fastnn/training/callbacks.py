@@ -1,4 +1,6 @@
-"""Callbacks: functions of a Progress that watch a training, `every` k epochs; progress bars, lines and logs."""
+"""Callbacks: functions of a Progress that watch a training, `every` k epochs; progress bars, lines
+and logs.
+"""
 
 from __future__ import annotations
 
@@ -63,7 +65,8 @@ class InNotebook:
     """Seconds between two updates, because each goes to the browser."""
 
     def __init__(self, counted: str, display: Any) -> None:
-        self._counted, self._display = counted, display
+        self._counted = counted
+        self._display = display
         self._handle: Any = None
         self._shown = -math.inf
         self._last: tuple[float, int, str, str] = 0.0, 1, "0", ""
@@ -92,8 +95,14 @@ class InNotebook:
         passed = time.monotonic() - self._began
         left = f", {_clock(passed * (total - done) / done)} left" if 0 < done < total else ""
         said = f"{self._counted} {n_done}  {losses}  {_clock(passed)}{left}"
-        bar = f'<progress value="{done:.6g}" max="{total or 1}" style="width:16em;vertical-align:middle"></progress>'
-        return {"text/plain": said, "text/html": f'<div style="font-family:monospace">{bar} {said}</div>'}
+        bar = (
+            f'<progress value="{done:.6g}" max="{total or 1}" '
+            f'style="width:16em;vertical-align:middle"></progress>'
+        )
+        return {
+            "text/plain": said,
+            "text/html": f'<div style="font-family:monospace">{bar} {said}</div>',
+        }
 
 
 def _clock(seconds: float) -> str:
@@ -114,13 +123,14 @@ def notebook_display() -> Any:
 class ProgressBar:
     """A bar with the epoch, the loss and the time left; ``train(..., progress=True)`` shows one.
 
-    A per-chunk callback: it is called about 20 times per second, whatever the length of an epoch, and only observes.
+    A per-chunk callback: it is called about 20 times per second, whatever the length of an epoch,
+    and only observes.
 
     Parameters
     ----------
     console : rich.console.Console, optional
-        Where to draw. Default: below the cell in a notebook, else on stderr, so that you can pipe the output of a
-        program.
+        Where to draw. Default: below the cell in a notebook, else on stderr, so that you can pipe
+        the output of a program.
 
     Raises
     ------
@@ -131,7 +141,9 @@ class ProgressBar:
     --------
     >>> from fastnn import Network, train
     >>> with ProgressBar() as bar:
-    ...     result = train(Network((1, 1)), [[1.0]], [[2.0]], epochs=3, backend="numpy", callbacks=[bar])
+    ...     result = train(
+    ...         Network((1, 1)), [[1.0]], [[2.0]], epochs=3, backend="numpy", callbacks=[bar]
+    ...     )
     >>> result.n_epochs
     3
     """
@@ -141,7 +153,9 @@ class ProgressBar:
 
     def __init__(self, console: Console | None = None) -> None:
         display = notebook_display() if console is None else None
-        self._drawing = InNotebook(self.counted, display) if display else InTerminal(self.counted, console)
+        self._drawing = (
+            InNotebook(self.counted, display) if display else InTerminal(self.counted, console)
+        )
 
     def __enter__(self) -> ProgressBar:
         self._drawing.begin()
@@ -153,7 +167,9 @@ class ProgressBar:
     def __call__(self, progress: Progress) -> None:
         """Update the bar."""
         n_done = f"{progress.epoch:,}/{progress.n_epochs:,}"
-        self._drawing.move(progress.epoch + progress.part, progress.n_epochs, n_done, losses_of(progress))
+        self._drawing.move(
+            progress.epoch + progress.part, progress.n_epochs, n_done, losses_of(progress)
+        )
 
 
 def losses_of(progress: Progress) -> str:
@@ -161,17 +177,21 @@ def losses_of(progress: Progress) -> str:
     shown = {"loss": progress.loss, "validation": progress.validation_loss}
     if progress.score not in shown.values():
         shown["score"] = progress.score
-    return "  ".join(f"{name} {value:.6g}" for name, value in shown.items() if not math.isnan(value))
+    return "  ".join(
+        f"{name} {value:.6g}" for name, value in shown.items() if not math.isnan(value)
+    )
 
 
 def line_of(progress: Progress) -> None:
     """Print a line with the last epoch, its losses and learning rate, and the seconds so far."""
     done = f"epoch {progress.epoch:,}/{progress.n_epochs:,}  {losses_of(progress)}"
-    print(f"{done}  rate {progress.learning_rate:.4g}  {progress.seconds:.3g} s", flush=True)  # noqa: T201
+    print((f"{done}  rate {progress.learning_rate:.4g}  {progress.seconds:.3g} s"), flush=True)  # noqa: T201
 
 
 def lines(verbose: Any, n_epochs: int) -> list[Callback]:
-    """Return the callback that prints a line each `verbose` epochs, for True about twenty lines; none for False."""
+    """Return the callback that prints a line each `verbose` epochs, for True about twenty lines;
+    none for False.
+    """
     if verbose is True:
         return [Lines(n_epochs)]
     k = 0 if verbose is False else check_integer("verbose", verbose, low=0)
@@ -179,7 +199,9 @@ def lines(verbose: Any, n_epochs: int) -> list[Callback]:
 
 
 class Lines:
-    """A callback that prints a line after 1, 2, 5, 10, 20, 50, ... epochs, and at last twenty times in `n_epochs`."""
+    """A callback that prints a line after 1, 2, 5, 10, 20, 50, ... epochs, and at last twenty times
+    in `n_epochs`.
+    """
 
     def __init__(self, n_epochs: int) -> None:
         self._steps = (digit * 10**power for power in itertools.count() for digit in (1, 2, 5))
@@ -199,9 +221,10 @@ class Lines:
 class Progress:
     """The progress of a training: the argument of its callbacks.
 
-    A callback is a function of one argument. It is called after each epoch, and training stops if it returns True. A
-    callback with an attribute ``per_chunk = True`` is called after each chunk of steps instead, about 20 times a
-    second. It only observes (its return value is ignored), and unlike the first kind it costs no speed.
+    A callback is a function of one argument. It is called after each epoch, and training stops if
+    it returns True. A callback with an attribute ``per_chunk = True`` is called after each chunk of
+    steps instead, about 20 times a second. It only observes (its return value is ignored), and
+    unlike the first kind it costs no speed.
 
     Attributes
     ----------
@@ -232,7 +255,9 @@ class Progress:
     >>> def look(progress):
     ...     print(f"epoch {progress.epoch} of {progress.n_epochs}, step {progress.step}")
     ...     return progress.epoch == 2  # True stops the training
-    >>> result = train(Network((1, 1)), [[0.0], [1.0]], [0.0, 1.0], epochs=9, batch_size=1, callbacks=[look])
+    >>> result = train(
+    ...     Network((1, 1)), [[0.0], [1.0]], [0.0, 1.0], epochs=9, batch_size=1, callbacks=[look]
+    ... )
     epoch 1 of 9, step 2
     epoch 2 of 9, step 4
     >>> result.stop_reason
@@ -258,18 +283,22 @@ class Progress:
         Returns
         -------
         TrainingResult
-            With the stop reason "running", or that of the stop rule that has just ended the training.
+            With the stop reason "running", or that of the stop rule that has just ended the
+            training.
 
         Raises
         ------
         RuntimeError
-            After the callback has returned, and for a copy of this object: copies and pickles have the numbers only.
+            After the callback has returned, and for a copy of this object: copies and pickles have
+            the numbers only.
 
         Examples
         --------
         >>> from fastnn import Network, every, train
         >>> save = every(2, lambda progress: progress.result().save(f"epoch-{progress.epoch}.npz"))
-        >>> result = train(Network((1, 1)), [[0.0], [1.0]], [0.0, 1.0], epochs=4, seed=0, callbacks=[save])
+        >>> result = train(
+        ...     Network((1, 1)), [[0.0], [1.0]], [0.0, 1.0], epochs=4, seed=0, callbacks=[save]
+        ... )
         >>> import fastnn
         >>> fastnn.load("epoch-2.npz").n_epochs
         2
@@ -281,7 +310,9 @@ class Progress:
 
 
 def _not_here(step: int) -> NoReturn:
-    raise RuntimeError("this Progress is a copy, which has no training: call result() of the one the callback got")
+    raise RuntimeError(
+        "this Progress is a copy, which has no training: call result() of the one the callback got"
+    )
 
 
 Callback = Callable[[Progress], object]
@@ -290,10 +321,12 @@ Callback = Callable[[Progress], object]
 
 @dataclass(frozen=True)
 class every(CheckedFields):
-    """A callback that calls another one after each `k` epochs, and stops the training if that returns True.
+    """A callback that calls another one after each `k` epochs, and stops the training if that
+    returns True.
 
-    Epochs count from the beginning of the training, resumed or not: after ``train`` for 7 epochs, ``every(5, ...)`` is
-    called in the third epoch of the resumed training. The epochs in between are as fast as without a callback.
+    Epochs count from the beginning of the training, resumed or not: after ``train`` for 7 epochs,
+    ``every(5, ...)`` is called in the third epoch of the resumed training. The epochs in between
+    are as fast as without a callback.
 
     Parameters
     ----------
@@ -312,7 +345,9 @@ class every(CheckedFields):
     >>> from fastnn import Network, every, train
     >>> seen = []
     >>> look = every(2, lambda progress: seen.append(progress.epoch))
-    >>> result = train(Network((1, 1)), [[1.0]], [[2.0]], epochs=5, backend="numpy", callbacks=[look])
+    >>> result = train(
+    ...     Network((1, 1)), [[1.0]], [[2.0]], epochs=5, backend="numpy", callbacks=[look]
+    ... )
     >>> seen
     [2, 4]
     """
@@ -327,11 +362,12 @@ class every(CheckedFields):
 
 @explains_keywords
 class CsvLogger:
-    """A log of the epochs in a CSV file: the rows of `History.to_dict`, with epochs counted over all runs.
+    """A log of the epochs in a CSV file: the rows of `History.to_dict`, with epochs counted over
+    all runs.
 
-    A per-chunk callback: it writes about 20 times per second, whole rows only. That costs a training little, unless its
-    epochs take microseconds. A new training replaces the log; a resumed one replaces the rows after the epoch that it
-    goes on from, such as after a crash.
+    A per-chunk callback: it writes about 20 times per second, whole rows only. That costs a
+    training little, unless its epochs take microseconds. A new training replaces the log; a resumed
+    one replaces the rows after the epoch that it goes on from, such as after a crash.
 
     Parameters
     ----------
@@ -362,10 +398,14 @@ class CsvLogger:
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = os.fspath(path)
         self._training: Callable[[], Any] = _no_training
-        with open(self.path, "a+b") as file:  # what is wrong here is known before anything is trained
+        with open(
+            self.path, "a+b"
+        ) as file:  # what is wrong here is known before anything is trained
             file.seek(0)
             if not self.HEADER.startswith(file.readline(len(self.HEADER))):
-                raise ValueError(f"{cut(self.path)} is there, but no log of a training: give another path")
+                raise ValueError(
+                    f"{cut(self.path)} is there, but no log of a training: give another path"
+                )
 
     def __repr__(self) -> str:
         return f"CsvLogger({self.path!r})"
@@ -377,12 +417,15 @@ class CsvLogger:
         """Write the rows of the epochs that have ended since the last call."""
         before = progress.epoch_in_all - progress.epoch
         if self._training() != progress._result:
-            self._training, self._n = weakref.WeakMethod(cast(Any, progress._result)), 0
+            self._training = weakref.WeakMethod(cast(Any, progress._result))
+            self._n = 0
             self._begin(before)
         if progress.epoch > self._n:
             rows = enumerate(progress._epochs_after(self._n), before + self._n + 1)
             with open(self.path, "ab", buffering=0) as file:
-                file.write("".join(f"{epoch},{','.join(map(repr, row))}\n" for epoch, row in rows).encode())
+                file.write(
+                    "".join(f"{epoch},{','.join(map(repr, row))}\n" for epoch, row in rows).encode()
+                )
             self._n = progress.epoch
 
     def _begin(self, before: int) -> None:
@@ -390,8 +433,12 @@ class CsvLogger:
         with open(self.path, "a+b") as file:
             file.seek(0)
             lines = [line for line in file if line.endswith(b"\n")] if before else []
-            numbers = [re.match(rb"(\d{1,18}),", line) for line in lines[1:]]  # no match: others write here too
-            n = next((k for k, number in enumerate(numbers) if not number or int(number[1]) > before), len(numbers))
+            # no match: others write here too
+            numbers = [re.match(rb"(\d{1,18}),", line) for line in lines[1:]]
+            n = next(
+                (k for k, number in enumerate(numbers) if not number or int(number[1]) > before),
+                len(numbers),
+            )
             kept = lines[1 : 1 + n]
             file.truncate(sum(map(len, [*lines[:1], *kept])))
             if not lines:
@@ -403,7 +450,9 @@ def _no_training() -> None:
 
 
 def epochs_of(callbacks: Iterable[Callback]) -> set[int]:
-    """Return the periods in epochs of some callbacks; {1} if one of them is called after each epoch."""
+    """Return the periods in epochs of some callbacks; {1} if one of them is called after each
+    epoch.
+    """
     found = {c.k if isinstance(c, (every, Lines)) else 1 for c in callbacks}
     return {1} if 1 in found else found
 
@@ -427,7 +476,12 @@ def sorted_callbacks(callbacks: Any) -> tuple[list[Callback], list[Callback]]:
 def check_callback(callback: Any) -> Callback:
     """Return a callback if it can be called with one argument, the progress."""
     if not callable(callback):
-        raise TypeError(f"callbacks must be functions of the progress; {shown(callback)} cannot be called")
+        raise TypeError(
+            f"callbacks must be functions of the progress; {shown(callback)} cannot be called"
+        )
     if error := misfit(callback, "progress"):
-        raise TypeError(f"callbacks must be functions of one argument, the progress; {shown(callback)}: {cut(error)}")
+        raise TypeError(
+            f"callbacks must be functions of one argument, the progress; {shown(callback)}: "
+            f"{cut(error)}"
+        )
     return callback

@@ -1,4 +1,6 @@
-"""The numbers of epochs: learning rates of steps, losses of epochs, the log of a session, and the length of chunks."""
+"""The numbers of epochs: learning rates of steps, losses of epochs, the log of a session, and the
+length of chunks.
+"""
 
 from __future__ import annotations
 
@@ -25,21 +27,29 @@ FIRST_CHUNK_WORK = 1 << 22
 
 
 class Pace:
-    """The length of the next chunk, about `CHUNK_SECONDS`, judged by the last one only: compiling spoils one chunk."""
+    """The length of the next chunk, about `CHUNK_SECONDS`, judged by the last one only: compiling
+    spoils one chunk.
+    """
 
     def __init__(self, n_params: int, batch_size: int, n_scored: int = 0) -> None:
         self._most = max(1, min(MAX_CHUNK_STEPS, MAX_CHUNK_ROWS // batch_size))
-        work = n_params * (batch_size + n_scored)  # of a step, with its share of the rows that an epoch scores
+        # of a step, with its share of the rows that an epoch scores
+        work = n_params * (batch_size + n_scored)
         self.n_steps = max(1, min(self._most, FIRST_CHUNK_STEPS, FIRST_CHUNK_WORK // work))
 
     def measured(self, n_steps: int, seconds: float) -> None:
-        """Record the time of a chunk with `n_steps` steps that were not skipped; 0 steps do not change the length."""
+        """Record the time of a chunk with `n_steps` steps that were not skipped; 0 steps do not
+        change the length.
+        """
         if n_steps:
-            self.n_steps = max(1, min(self._most, int(n_steps * CHUNK_SECONDS / max(seconds, 1e-9))))
+            self.n_steps = max(
+                1, min(self._most, int(n_steps * CHUNK_SECONDS / max(seconds, 1e-9)))
+            )
 
 
 RATE_BLOCK = 256
-"""Steps whose rates a built-in schedule computes at once, if at most a quarter of them are requested."""
+"""Steps whose rates a built-in schedule computes at once, if at most a quarter of them are
+requested."""
 
 
 def learning_rates(rate: LearningRate, first: int, n: int) -> NDArray[np.float64]:
@@ -48,14 +58,16 @@ def learning_rates(rate: LearningRate, first: int, n: int) -> NDArray[np.float64
     Raises
     ------
     ValueError
-        If a function of the step returns a negative number or one that is not finite, or `rates` of a schedule does not
-        return one real number for each step.
+        If a function of the step returns a negative number or one that is not finite, or `rates` of
+        a schedule does not return one real number for each step.
     """
     if not callable(rate):
         rates = np.empty(n)
-        rates.fill(rate)  # `np.full` takes three times as long for the first chunk of a small training
+        # `np.full` takes three times as long for the first chunk of a small training
+        rates.fill(rate)
         return rates
-    if isinstance(rate, Schedule) and type(rate) in SCHEDULES.values():  # one's own may know no others
+    # one's own may know no others
+    if isinstance(rate, Schedule) and type(rate) in SCHEDULES.values():
         block, at = divmod(first, RATE_BLOCK)
         if 4 * n <= RATE_BLOCK and at + n <= RATE_BLOCK:
             return _rates_of_block(rate, block)[at : at + n].copy()
@@ -63,21 +75,34 @@ def learning_rates(rate: LearningRate, first: int, n: int) -> NDArray[np.float64
         rates = np.asarray(rate.rates(np.arange(first, first + n)))
         if rates.shape != (n,) or rates.dtype.kind not in "fiu":
             fault = f"{class_of(rate)}.rates must return {n} real numbers, one for each step"
-            raise ValueError(f"{fault}, not an array of {cut(rates.dtype)} with shape {rates.shape}")
+            raise ValueError(
+                f"{fault}, not an array of {cut(rates.dtype)} with shape {rates.shape}"
+            )
         return np.require(rates, np.float64, ["C", "A"])
-    values = (check_number(f"learning_rate({step})", rate(step), low=0) for step in range(first, first + n))
+    values = (
+        check_number(f"learning_rate({step})", rate(step), low=0)
+        for step in range(first, first + n)
+    )
     return np.fromiter(values, np.float64, n)
 
 
 @kit.remembered
 def _rates_of_block(rate: Schedule, block: int) -> NDArray[np.float64]:
-    """Return the rates (RATE_BLOCK,) of a block of steps; one step alone would take as long as many small epochs."""
+    """Return the rates (RATE_BLOCK,) of a block of steps; one step alone would take as long as many
+    small epochs.
+    """
     return rate.rates(np.arange(block * RATE_BLOCK, (block + 1) * RATE_BLOCK))
 
 
 def may_draw_ahead(rate: Any) -> bool:
-    """Return whether the rates of many epochs may be asked for at once: a function of the caller may raise."""
-    return not callable(rate) or type(rate) in SCHEDULES.values() or getattr(rate, "may_draw_ahead", False)
+    """Return whether the rates of many epochs may be asked for at once: a function of the caller
+    may raise.
+    """
+    return (
+        not callable(rate)
+        or type(rate) in SCHEDULES.values()
+        or getattr(rate, "may_draw_ahead", False)
+    )
 
 
 def reduced(rates: Array, factor: float, least: float) -> Array:
@@ -92,13 +117,15 @@ NO_FACTORS = np.zeros(0)
 class EpochLosses:
     """The losses of epochs from the losses of steps, for m members.
 
-    For ``reduction="mean"`` an epoch's loss is ``sum(L_s rows_s) / sum(rows_s)`` over its steps, for "sum" the plain
-    sum; steps that were skipped do not count. Sums run in the order of the steps, whatever the chunks.
+    For ``reduction="mean"`` an epoch's loss is ``sum(L_s rows_s) / sum(rows_s)`` over its steps,
+    for "sum" the plain sum; steps that were skipped do not count. Sums run in the order of the
+    steps, whatever the chunks.
 
     Parameters
     ----------
     sums : ndarray (m, 2)
-        Over the steps of the epoch that has begun: the losses, times rows for "mean", and the rows. They are written.
+        Over the steps of the epoch that has begun: the losses, times rows for "mean", and the rows.
+        They are written.
     data : Data
     reduction : {"mean", "sum"}
     per_epoch : int
@@ -116,7 +143,9 @@ class EpochLosses:
         """The rows of the steps of the last factors."""
 
     def factors(self, steps: Steps) -> NDArray[np.float64]:
-        """Return the factor (n_steps,) of each step's loss: its rows, or 1 for a sum; 0 for a skipped step."""
+        """Return the factor (n_steps,) of each step's loss: its rows, or 1 for a sum; 0 for a
+        skipped step.
+        """
         if self._factors_of is not steps.rows or len(self._factors) != len(steps.start):
             self._factors = self._factors_anew(steps)
             self._factors_of = steps.rows
@@ -140,13 +169,16 @@ class EpochLosses:
         if self.per_epoch == 1:
             return losses
         factors = self.factors(steps)[:n]
-        with np.errstate(over="ignore", invalid="ignore"):  # losses near the largest number, on the way to divergence
+        # losses near the largest number, on the way to divergence
+        with np.errstate(over="ignore", invalid="ignore"):
             ended, self.sums[:, 0] = self._sums(losses * factors, batch, self.sums[:, 0])
             ended_rows, self.sums[:, 1] = self._sums(factors[None], batch, self.sums[:1, 1])
             return ended / ended_rows if self.is_mean else ended
 
     def _sums(self, values: Array, batch: int, carried: Array) -> tuple[Array, Array]:
-        """Return the sums (m, n_epochs) of epochs that end, and those (m,) of the one that has begun."""
+        """Return the sums (m, n_epochs) of epochs that end, and those (m,) of the one that has
+        begun.
+        """
         if batch == 0:
             whole = values.shape[1] // self.per_epoch * self.per_epoch
             by_epoch = values[:, :whole].reshape(len(values), -1, self.per_epoch)
@@ -168,15 +200,17 @@ def last_sum(values: Array) -> Array:
 
 
 LOSS, RATE, ROW_LOSS, SCORE = range(4)
-"""The columns of a session's log: training losses, learning rates of last steps, losses of the scored rows, scores of
-the monitor."""
+"""The columns of a session's log: training losses, learning rates of last steps, losses of the
+scored rows, scores of the monitor."""
 
 
 NO_NUMBERS = np.zeros((1, 0))
 
 
 class Column:
-    """Numbers (m, n) of the epochs of m members, which grow; (1, n) if they are the same for all."""
+    """Numbers (m, n) of the epochs of m members, which grow; (1, n) if they are the same for
+    all.
+    """
 
     def __init__(self) -> None:
         self._n = 0

@@ -1,4 +1,6 @@
-"""The early ends of a training: exceptions and a warning with its result, and Ctrl-C, which sets a flag."""
+"""The early ends of a training: exceptions and a warning with its result, and Ctrl-C, which sets a
+flag.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +9,8 @@ import math
 import signal
 import time
 
-# In C: those of the module `signal` call them, and then take ten times as long to make enums of what they return.
+# In C: those of the module `signal` call them, and then take ten times as long to make enums of
+# what they return.
 from _signal import getsignal  # type: ignore[import-not-found]
 from _signal import signal as set_handler
 from collections.abc import Callable
@@ -20,9 +23,13 @@ from fastnn.training.stopping import StopReason
 
 
 class _WithResult(BaseException):
-    """The base of exceptions with the result of the training that they ended; copies and pickles keep it."""
+    """The base of exceptions with the result of the training that they ended; copies and pickles
+    keep it.
+    """
 
-    def __init__(self, message: str, result: Any) -> None:  # a TrainingResult, or of `train_many` a ManyResult
+    def __init__(
+        self, message: str, result: Any
+    ) -> None:  # a TrainingResult, or of `train_many` a ManyResult
         super().__init__(message)
         self.result: TrainingResult = result
 
@@ -36,14 +43,21 @@ class DivergenceError(_WithResult, FastnnError, ArithmeticError):
     Attributes
     ----------
     result : TrainingResult
-        The training up to the last good step. Its parameters are finite, but may be large: train again with a smaller
-        learning rate rather than resume it.
+        The training up to the last good step. Its parameters are finite, but may be large: train
+        again with a smaller learning rate rather than resume it.
 
     Examples
     --------
     >>> from fastnn import SGD, DivergenceError, Network, train
     >>> try:
-    ...     train(Network((1, 1)), [[1.0], [2.0]], [1.0, 2.0], optimizer=SGD(100.0), epochs=999, seed=0)
+    ...     train(
+    ...         Network((1, 1)),
+    ...         [[1.0], [2.0]],
+    ...         [1.0, 2.0],
+    ...         optimizer=SGD(100.0),
+    ...         epochs=999,
+    ...         seed=0,
+    ...     )
     ... except DivergenceError as error:
     ...     print(error.result.stop_reason)
     diverged
@@ -51,7 +65,8 @@ class DivergenceError(_WithResult, FastnnError, ArithmeticError):
 
 
 class MonitorError(_WithResult, FastnnError, RuntimeError):
-    """The function of ``Stop(monitor=...)`` raised an error, the cause of this one, or did not return a number.
+    """The function of ``Stop(monitor=...)`` raised an error, the cause of this one, or did not
+    return a number.
 
     Attributes
     ----------
@@ -64,7 +79,14 @@ class MonitorError(_WithResult, FastnnError, RuntimeError):
     >>> def monitor(Y, outputs):
     ...     return 1 / 0
     >>> try:
-    ...     train(Network((1, 1)), [[1.0], [2.0]], [1.0, 2.0], epochs=9, seed=0, stop=Stop(monitor=monitor))
+    ...     train(
+    ...         Network((1, 1)),
+    ...         [[1.0], [2.0]],
+    ...         [1.0, 2.0],
+    ...         epochs=9,
+    ...         seed=0,
+    ...         stop=Stop(monitor=monitor),
+    ...     )
     ... except MonitorError as error:
     ...     print(error.result.n_epochs, type(error.__cause__).__name__)
     1 ZeroDivisionError
@@ -109,7 +131,14 @@ class InterruptWarning(_WithResult, UserWarning):
     >>> def press_ctrl_c(progress):
     ...     signal.raise_signal(signal.SIGINT)
     >>> with warnings.catch_warnings(category=InterruptWarning, action="ignore"):
-    ...     result = train(Network((1, 1)), [[1.0], [2.0]], [1.0, 2.0], epochs=9, seed=0, callbacks=[press_ctrl_c])
+    ...     result = train(
+    ...         Network((1, 1)),
+    ...         [[1.0], [2.0]],
+    ...         [1.0, 2.0],
+    ...         epochs=9,
+    ...         seed=0,
+    ...         callbacks=[press_ctrl_c],
+    ...     )
     >>> result.stop_reason, result.n_epochs
     ('interrupted', 1)
     """
@@ -119,23 +148,27 @@ NOTE = "fastnn: `.result` of this error is the training up to there"
 
 
 def attach_result(error: Exception, result: Any) -> None:
-    """Attach the result of the training, as `result`, to an error in the caller's code, such as a callback.
+    """Attach the result of the training, as `result`, to an error in the caller's code, such as a
+    callback.
 
-    It replaces that of an earlier training or of one within, but no `result` of the error's own class.
+    It replaces that of an earlier training or of one within, but no `result` of the error's own
+    class.
     """
     is_marked = NOTE in getattr(error, "__notes__", ())
     if is_marked or not hasattr(error, "result"):
-        with contextlib.suppress(AttributeError, TypeError):  # a class of its own may refuse other attributes
+        # a class of its own may refuse other attributes
+        with contextlib.suppress(AttributeError, TypeError):
             error.result = result  # type: ignore[attr-defined]
             if not is_marked:
                 error.add_note(NOTE)
 
 
-# --------------------------------------------------------------------------------------------------------------- Ctrl-C
+# ------------------------------------------------------------------------------------------- Ctrl-C
 
 
 AGAIN = 2.0
-"""Seconds after a call that Ctrl-C ended without an exception, within which the next Ctrl-C raises, in any call."""
+"""Seconds after a call that Ctrl-C ended without an exception, within which the next Ctrl-C raises,
+in any call."""
 
 
 _last_swallowed = -math.inf
@@ -167,8 +200,8 @@ T = TypeVar("T")
 def interruptible(interrupt: Interrupt, work: Callable[[], T]) -> T:
     """Return ``work()``, during which Ctrl-C only asks the training to end.
 
-    This is no context manager: an exception may arrive in `begin` itself, and then SIGINT has to be given back all the
-    same.
+    This is no context manager: an exception may arrive in `begin` itself, and then SIGINT has to be
+    given back all the same.
     """
     try:
         interrupt.begin()
@@ -181,19 +214,21 @@ def interruptible(interrupt: Interrupt, work: Callable[[], T]) -> T:
 class Interrupt:
     """Python's handler of SIGINT while a training runs, in `interruptible`.
 
-    The first SIGINT sets `requested`. One more raises KeyboardInterrupt at once, in the same call or, less than `AGAIN`
-    seconds after it, in a later one: so Ctrl-C also stops a loop of trainings. A handler of the user's own is called
-    each time as well; what it raises ends the training.
+    The first SIGINT sets `requested`. One more raises KeyboardInterrupt at once, in the same call
+    or, less than `AGAIN` seconds after it, in a later one: so Ctrl-C also stops a loop of
+    trainings. A handler of the user's own is called each time as well; what it raises ends the
+    training.
 
-    It acts in the main thread only (Python delivers signals nowhere else), and only if the handler of SIGINT is a
-    Python function; SIGINT stays as it is if it is ignored, or left to the system or other code. `end` restores the old
-    handler. If the exception of another signal prevents that, the next SIGINT restores it, and is passed on to it.
+    It acts in the main thread only (Python delivers signals nowhere else), and only if the handler
+    of SIGINT is a Python function; SIGINT stays as it is if it is ignored, or left to the system or
+    other code. `end` restores the old handler. If the exception of another signal prevents that,
+    the next SIGINT restores it, and is passed on to it.
 
     Parameters
     ----------
     swallows : bool
-        Whether the call returns after the first SIGINT, so that nothing else sees it. If not, a SIGINT soon after an
-        earlier call counts as the first one.
+        Whether the call returns after the first SIGINT, so that nothing else sees it. If not, a
+        SIGINT soon after an earlier call counts as the first one.
 
     Attributes
     ----------
@@ -206,8 +241,8 @@ class Interrupt:
     over : bool
         Whether the training has ended.
     waits : bool
-        Whether this process waits for trainings in other processes: KeyboardInterrupt then ends the wait, at the first
-        SIGINT too.
+        Whether this process waits for trainings in other processes: KeyboardInterrupt then ends the
+        wait, at the first SIGINT too.
     """
 
     reason: StopReason = "interrupted"

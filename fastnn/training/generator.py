@@ -1,7 +1,8 @@
 """The generators of trainings: NumPy's MT19937 by its words, and the row orders that it shuffles.
 
-`words_of` hands out the 624 words of a generator and the position in them, where NumPy keeps them. NumPy's `get_state`
-and `set_state` convert them one by one in Python, which takes as long as hundreds of steps of a small network.
+`words_of` hands out the 624 words of a generator and the position in them, where NumPy keeps them.
+NumPy's `get_state` and `set_state` convert them one by one in Python, which takes as long as
+hundreds of steps of a small network.
 """
 
 from __future__ import annotations
@@ -25,10 +26,12 @@ from fastnn.network import NORMAL, Network, draw
 Seed = int | np.integer[Any] | RandomState | None
 
 ShuffleRows = Callable[[NDArray[np.uint32], NDArray[np.int64], NDArray[np.int64]], None]
-"""The method of a back end that shuffles in compiled code, `fastnn.fused.backend.NumbaBackend.shuffle_rows`."""
+"""The method of a back end that shuffles in compiled code,
+`fastnn.fused.backend.NumbaBackend.shuffle_rows`."""
 
 BY_NUMPY = 2**20
-"""Rows that NumPy shuffles in a process, in about 20 ms, before a back end does, which may have to compile first."""
+"""Rows that NumPy shuffles in a process, in about 20 ms, before a back end does, which may have to
+compile first."""
 
 _n_shuffled = [0]
 """The rows that this process has shuffled."""
@@ -43,7 +46,8 @@ GENERATORS = kit.shelf()
 def take_generator() -> tuple[RandomState, NDArray[np.uint32]]:
     """Return a generator in an arbitrary state, to be seeded or set, and its words."""
     taken: tuple[RandomState, NDArray[np.uint32]] | None = GENERATORS.take()
-    if taken is not None:  # making one takes 150 us, as long as many a small training; seeding one takes 2 us
+    # making one takes 150 us, as long as many a small training; seeding one takes 2 us
+    if taken is not None:
         return taken
     random_state = RandomState(np.random.MT19937())
     words = words_of(random_state)
@@ -62,16 +66,22 @@ def make_random_state(seed: Seed) -> RandomState:
 
 
 def system_words() -> NDArray[np.uint32]:
-    """Return a seed from the system, of as many bits as NumPy uses for None, without the 150 us that NumPy takes."""
+    """Return a seed from the system, of as many bits as NumPy uses for None, without the 150 us
+    that NumPy takes.
+    """
     return np.frombuffer(os.urandom(16), np.uint32)
 
 
 def words_of(random_state: RandomState) -> NDArray[np.uint32] | None:
     """Return a view (625,) of the words of a generator: the key (624,) and the position in it.
 
-    None if the generator may draw from anything but NumPy's MT19937, or by methods that are not NumPy's.
+    None if the generator may draw from anything but NumPy's MT19937, or by methods that are not
+    NumPy's.
     """
-    if type(random_state) is not RandomState or type(random_state._bit_generator) is not np.random.MT19937:
+    if (
+        type(random_state) is not RandomState
+        or type(random_state._bit_generator) is not np.random.MT19937
+    ):
         return None
     _check_layout()
     return _view(random_state._bit_generator)
@@ -86,11 +96,15 @@ def _view(bit_generator: Any) -> NDArray[np.uint32]:
 
 @functools.cache
 def _check_layout() -> None:
-    """Raise RuntimeError if the C struct of MT19937 does not have the layout, which NumPy does not document."""
+    """Raise RuntimeError if the C struct of MT19937 does not have the layout, which NumPy does not
+    document.
+    """
     probe = np.random.MT19937(1)
     state = probe.state["state"]
     if not np.array_equal(_view(probe), [*state["key"], state["pos"]]):
-        raise RuntimeError(f"NumPy {np.__version__} changed the layout of MT19937 in memory: install numpy<3")
+        raise RuntimeError(
+            f"NumPy {np.__version__} changed the layout of MT19937 in memory: install numpy<3"
+        )
 
 
 def bookmark(random_state: RandomState) -> Callable[[], None]:
@@ -109,17 +123,22 @@ def bookmark(random_state: RandomState) -> Callable[[], None]:
     return put_back
 
 
-def shuffle_rows(random_state: RandomState, orders: Array, order: Array, compiled: ShuffleRows | None = None) -> None:
-    """Write orders (k, n) of rows. Each is the order before it, at first `order` (n,), shuffled once more.
+def shuffle_rows(
+    random_state: RandomState, orders: Array, order: Array, compiled: ShuffleRows | None = None
+) -> None:
+    """Write orders (k, n) of rows. Each is the order before it, at first `order` (n,), shuffled
+    once more.
 
-    To shuffle an order in place is to index it by a shuffled arange: the swaps are the same. `compiled` replaces the
-    `shuffle` of NumPy for many rows; it gives the same orders and leaves the same words.
+    To shuffle an order in place is to index it by a shuffled arange: the swaps are the same.
+    `compiled` replaces the `shuffle` of NumPy for many rows; it gives the same orders and leaves
+    the same words.
     """
     _n_shuffled[0] += orders.size
     if compiled is not None and _n_shuffled[0] > BY_NUMPY and order.size <= 2**32:
         words = words_of(random_state)
         if words is not None:
-            with random_state._bit_generator.lock:  # another thread may draw from the same generator
+            # another thread may draw from the same generator
+            with random_state._bit_generator.lock:
                 compiled(words, orders, order)
             return
     before = order
@@ -131,21 +150,27 @@ def shuffle_rows(random_state: RandomState, orders: Array, order: Array, compile
         check_orders(random_state, orders, order)
 
 
-def check_orders(random_state: RandomState, orders: NDArray[np.int64], rows: NDArray[np.int64]) -> None:
+def check_orders(
+    random_state: RandomState, orders: NDArray[np.int64], rows: NDArray[np.int64]
+) -> None:
     """Raise ValueError unless each of `orders` (any, n) is a permutation of `rows` (n,).
 
-    Only subclasses of RandomState are checked: they may shuffle in any way that keeps each row once.
+    Only subclasses of RandomState are checked: they may shuffle in any way that keeps each row
+    once.
     """
     if type(random_state) is RandomState:
         return
     right = np.sort(rows)
     for order in orders:
         if not np.array_equal(np.sort(order), right):
-            fault = f"seed: {class_of(random_state)}.shuffle must return a permutation of the rows, each row once"
+            fault = (
+                f"seed: {class_of(random_state)}.shuffle must return a permutation of the "
+                f"rows, each row once"
+            )
             raise ValueError(f"{fault}; it returned {order} for {len(rows)} rows")
 
 
-# ---------------------------------------------------------------------------- the generators of a session's members
+# ------------------------------------------------------------ the generators of a session's members
 
 
 NO_WORDS = np.empty((0, N_WORDS), np.uint32)
@@ -161,15 +186,16 @@ class Generators:
     ----------
     m : int
     keeps_words : bool
-        Whether members go on to draw. If not, what they have drawn is drawn again when their state is asked for.
+        Whether members go on to draw. If not, what they have drawn is drawn again when their state
+        is asked for.
     compiled : callable, optional
         The `shuffle_rows` of a back end.
 
     Attributes
     ----------
     seeds : list
-        The seed of each member: an int, or words of the system; or the caller's own RandomState, which is used itself,
-        so that its owner sees the draws.
+        The seed of each member: an int, or words of the system; or the caller's own RandomState,
+        which is used itself, so that its owner sees the draws.
     words : ndarray (m, 625) or (0, 625), uint32
         Where each generator is, if words are kept.
     held : list of (int, float)
@@ -235,7 +261,9 @@ class Generators:
             self.words[k] = self._saved[k]
 
     def shuffle(self, k: int, orders: Array, order: Array) -> None:
-        """Write orders (n, n_rows): each is the one before it, at first `order`, shuffled once more."""
+        """Write orders (n, n_rows): each is the one before it, at first `order`, shuffled once
+        more.
+        """
         shuffle_rows(self.take(k), orders, order, self._compiled)
         self.put(k)
 
@@ -267,7 +295,9 @@ def described(words: NDArray[np.uint32], held: Held) -> dict[str, Any]:
 
 
 def state_after_draw(seed: Any, network: Network, draws: bool) -> dict[str, Any]:
-    """Return the state of a generator that begins at a seed and draws the weights, if it `draws` any."""
+    """Return the state of a generator that begins at a seed and draws the weights, if it `draws`
+    any.
+    """
     with seeded(seed) as (random_state, words):
         held = 0, 0.0
         if draws:

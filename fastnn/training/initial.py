@@ -1,4 +1,6 @@
-"""The beginning of a training: what is drawn from its seed, or taken over from a state, and its validation data."""
+"""The beginning of a training: what is drawn from its seed, or taken over from a state, and its
+validation data.
+"""
 
 from __future__ import annotations
 
@@ -30,11 +32,13 @@ from fastnn.training.state import (
 CopyRows = Callable[[Data, Array], Data]
 
 Start = Seed | TrainingState | Row
-"""Where a member begins: at a seed, at a state, or where the member of a row of results has ended."""
+"""Where a member begins: at a seed, at a state, or where the member of a row of results has
+ended."""
 
 
 def check_fits_machine(options: TrainOptions) -> None:
-    """Raise MemoryError if a training does not fit the machine, and ValueError if its method does not fit the network.
+    """Raise MemoryError if a training does not fit the machine, and ValueError if its method does
+    not fit the network.
 
     `options` are those of any of the members of a session.
     """
@@ -42,17 +46,20 @@ def check_fits_machine(options: TrainOptions) -> None:
     rows = rows_a_step(options.batch_size, options.n_rows)
     if isinstance(options.optimizer, Method):
         check_method(options.optimizer, options.network, dtype)
-    block, threads = ROW_BLOCK, options.threads
+    block = ROW_BLOCK
+    threads = options.threads
     if options.optimizer.sequential:
-        block, threads = rows, 1
+        block = rows
+        threads = 1
     check_memory(options.network, options.n_vectors, rows, dtype, options.backend, block, threads)
 
 
-# ------------------------------------------------------------------------------------------------- drawn from the seed
+# ------------------------------------------------------------------------------ drawn from the seed
 
 
 def weights_of(drawn: dict[int, Array], members: Any, params: Array) -> None:
-    """Make first weights of the numbers that some members have drawn, and write them to `params` (m, n_params).
+    """Make first weights of the numbers that some members have drawn, and write them to `params`
+    (m, n_params).
 
     It takes for all of them as long as for one.
     """
@@ -75,22 +82,29 @@ def weights_of(drawn: dict[int, Array], members: Any, params: Array) -> None:
 
 
 def spreads(options: TrainOptions) -> bool:
-    """Return whether the initial weights are Nguyen and Widrow's: by name, or by default of a method."""
+    """Return whether the initial weights are Nguyen and Widrow's: by name, or by default of a
+    method.
+    """
     init = options.network.init
     return init == "nguyen_widrow" or (init is None and isinstance(options.optimizer, Method))
 
 
 def ranges_of(options: TrainOptions) -> tuple[Array, Array]:
-    """Return the minimum and maximum of each input (n_inputs,), over the training rows of positive weight."""
+    """Return the minimum and maximum of each input (n_inputs,), over the training rows of positive
+    weight.
+    """
     data = options.data if options.rows is None else rows_of(options.data, options.rows)
     X = data.X[data.sample_weight > 0].astype(np.float64)
     return X.min(axis=0), X.max(axis=0)
 
 
-def split_rows(options: TrainOptions, random_state: RandomState) -> tuple[Array | None, Array | None]:
+def split_rows(
+    options: TrainOptions, random_state: RandomState
+) -> tuple[Array | None, Array | None]:
     """Draw the validation split, if the stop rules split off a part.
 
-    Return the training rows, None for all in order, and the validation rows, None if none are split off.
+    Return the training rows, None for all in order, and the validation rows, None if none are split
+    off.
     """
     part = options.stop.validation
     if not isinstance(part, (int, float)):
@@ -98,7 +112,11 @@ def split_rows(options: TrainOptions, random_state: RandomState) -> tuple[Array 
     n = options.n_rows
     n_validation = options.n_split
     if n_validation >= n:
-        raise ValueError(f"validation={part:g} of {n} rows is {n_validation} rows for validation and none to train on")
+        raise ValueError(
+            f"validation={part:g} of {n} rows is {n_validation} rows for validation and none "
+            f"to "
+            f"train on"
+        )
     order = np.asarray(random_state.permutation(n))
     check_orders(random_state, order[None], np.arange(n))
     return order[n_validation:].copy(), order[:n_validation]
@@ -116,16 +134,18 @@ def _rows(n: int) -> Array:
 _few_rows = kit.remembered(_rows)
 
 
-# ----------------------------------------------------------------------------------------- taken over from a state
+# -------------------------------------------------------------------------- taken over from a state
 
 
-def resumed(options: TrainOptions, given: TrainingState, k: int, generators: Generators) -> TrainingState:
+def resumed(
+    options: TrainOptions, given: TrainingState, k: int, generators: Generators
+) -> TrainingState:
     """Return a copy of the state that member k resumes, and let its generator go on from there.
 
     Network, data, rows and batches must fit the state.
 
-    With `new_rows`, what belongs to the old rows is dropped: their order, the begun epoch, and scores, except those of
-    separate validation data.
+    With `new_rows`, what belongs to the old rows is dropped: their order, the begun epoch, and
+    scores, except those of separate validation data.
     """
     _check_fits(options, given)
     state = given.copy()
@@ -151,9 +171,14 @@ def resumed(options: TrainOptions, given: TrainingState, k: int, generators: Gen
 
 def _check_fits(options: TrainOptions, resume: TrainingState) -> None:
     """Raise ValueError, with both values, if the state belongs to another training."""
-    counters, network, optimizer = resume.counters, options.network, options.optimizer
+    counters = resume.counters
+    network = options.network
+    optimizer = options.optimizer
     has: list[tuple[str, Any, Any]] = [
-        *((name, counters.get(name, value), value) for name, value in network_counters(network).items()),
+        *(
+            (name, counters.get(name, value), value)
+            for name, value in network_counters(network).items()
+        ),
         ("number of parameters", resume.n_params, network.n_params),
         ("optimizer", resume.optimizer, optimizer.name),
         ("number of optimizer vectors", len(resume.vectors) - 1, optimizer.n_slots),
@@ -161,32 +186,48 @@ def _check_fits(options: TrainOptions, resume: TrainingState) -> None:
     ]
     for what, of_state, of_call in has:
         if of_state != of_call:
-            was, now = _listed(of_state), _listed(of_call)
-            raise ValueError(f"resume does not fit: the {what} of its state is {was}, that of this training {now}")
+            was = _listed(of_state)
+            now = _listed(of_call)
+            raise ValueError(
+                f"resume does not fit: the {what} of its state is {was}, that of this training "
+                f"{now}"
+            )
 
 
 def _listed(value: Any) -> str:
     """Return a list as "(3, 4, 2)", and a list of one item as that item."""
     several = isinstance(value, list) and len(value) != 1
-    return cut(f"({', '.join(map(str, value))})" if several else value[0] if isinstance(value, list) else value)
+    return cut(
+        f"({', '.join(map(str, value))})"
+        if several
+        else value[0]
+        if isinstance(value, list)
+        else value
+    )
 
 
 def _check_rows(options: TrainOptions, resume: TrainingState, index: Array) -> None:
     """Raise ValueError if the state was trained on other rows, as far as it records them."""
     if resume.counters.get("rows") != (None if options.rows is None else digest(options.rows)):
         fault = "resume does not fit: its state was trained on other rows of X"
-        raise ValueError(f"{fault}; give the same rows= or validation_rows= as then, or say new_rows=True")
-    n, split = options.n_rows, resume.validation_rows
+        raise ValueError(
+            f"{fault}; give the same rows= or validation_rows= as then, or say new_rows=True"
+        )
+    n = options.n_rows
+    split = resume.validation_rows
     n_split = 0 if split is None else len(split)
     if len(index) + n_split != n:
-        fault = f"resume does not fit: its state was trained on {len(index) + n_split} rows, X has {n}"
+        fault = (
+            f"resume does not fit: its state was trained on {len(index) + n_split} rows, X has {n}"
+        )
         raise ValueError(f"{fault}; for other rows say new_rows=True")
     if not holds_each_row_once(index, split):
         raise ValueError(f"resume is damaged: {WRONG_ROW_ORDER}")
     if options.n_split not in (0, n_split):
         raise ValueError(
             f"resume does not fit: its state keeps {n_split} rows for validation, "
-            f"validation={options.stop.validation:g} of {n} rows is {options.n_split}; the split is made once, when "
+            f"validation={options.stop.validation:g} of {n} rows is {options.n_split}; the split "
+            f"is made once, when "
             "training begins"
         )
 
@@ -208,15 +249,20 @@ def _check_begun_epoch(options: TrainOptions, state: TrainingState) -> None:
         raise ValueError(f"resume is damaged: {done} are done")
 
 
-# ----------------------------------------------------------------------------------------------- the validation data
+# ------------------------------------------------------------------------------ the validation data
 
 
-def validation_data(options: TrainOptions, index: Array, split: Array | None, copy: CopyRows) -> Data | None:
-    """Return the validation data: a copy of the rows that were split off, of the chosen ones, or the given arrays.
+def validation_data(
+    options: TrainOptions, index: Array, split: Array | None, copy: CopyRows
+) -> Data | None:
+    """Return the validation data: a copy of the rows that were split off, of the chosen ones, or
+    the given arrays.
 
     `index` are the training rows, `split` those that were split off.
     """
-    data, rows, given = options.data, options.rows, options.stop.validation
+    data = options.data
+    rows = options.rows
+    given = options.stop.validation
     if split is not None and not data.sample_weight[rows_at(rows, index)].any():
         raise ValueError(NO_WEIGHT)
     if options.validation_rows is not None:

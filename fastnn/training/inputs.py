@@ -1,7 +1,7 @@
 """Functions that check arrays: shapes, dtypes, finiteness. A back end receives checked arrays only.
 
-float32 stays float32, all other real numbers become float64. An array is copied only if its dtype, byte order, layout
-(C order) or alignment requires it; the caller's arrays are never written.
+float32 stays float32, all other real numbers become float64. An array is copied only if its dtype,
+byte order, layout (C order) or alignment requires it; the caller's arrays are never written.
 """
 
 import contextlib
@@ -37,9 +37,11 @@ FEW_ROWS = 4096
 """Up to this many rows, weights stay in memory for the next training."""
 
 SCALING_ERROR = 1e-5
-"""Targets may exceed the range of an output by this much: the error of scaling to a range in float32."""
+"""Targets may exceed the range of an output by this much: the error of scaling to a range in
+float32."""
 
-SMALL, LARGE = 1e-2, 20.0
+SMALL = 1e-2
+LARGE = 20.0
 """A warning is given if the largest number of inputs or targets lies outside these sizes."""
 
 FEW = 24
@@ -47,7 +49,9 @@ FEW = 24
 
 
 def check_network(network: Any) -> None:
-    """Raise TypeError unless `network` is a Network, and ValueError if it was changed after creation."""
+    """Raise TypeError unless `network` is a Network, and ValueError if it was changed after
+    creation.
+    """
     if type(network) is not Network:
         hint = "the network comes first"
         if isinstance(network, (tuple, list)) and all(isinstance(n, int) for n in network):
@@ -72,14 +76,18 @@ def check_optimizer(optimizer: Any) -> None:
 
 def check_method(method: Method, network: Network, dtype: np.dtype[Any]) -> None:
     """Raise ValueError, with a remedy, if a method cannot train this network with these options."""
-    name, other = method.name, "or take another optimizer, such as Adam()"
+    name = method.name
+    other = "or take another optimizer, such as Adam()"
     if network.loss != "squared_error":
-        raise ValueError(f"{name} minimizes the squared error, not the loss {network.loss!r}: {other[3:]}")
+        raise ValueError(
+            f"{name} minimizes the squared error, not the loss {network.loss!r}: {other[3:]}"
+        )
     if network.bias_gradient != "exact":
         raise ValueError(f"{name} takes bias_gradient='exact', not {network.bias_gradient!r}")
     if network.n_params > method.most_params:
         raise ValueError(
-            f"{name} solves a system of as many equations as there are parameters, of which it takes up to "
+            f"{name} solves a system of as many equations as there are parameters, of which it "
+            f"takes up to "
             f"{method.most_params:,}, not {network.n_params:,}: make layers narrower, {other}"
         )
     if dtype != np.float64:
@@ -87,18 +95,33 @@ def check_method(method: Method, network: Network, dtype: np.dtype[Any]) -> None
 
 
 def warn_of_scale(method: str, data: Data) -> None:
-    """Warn of inputs or targets far from the size of 1, with which a method of this name hardly learns."""
+    """Warn of inputs or targets far from the size of 1, with which a method of this name hardly
+    learns.
+    """
     used = data.sample_weight > 0
-    sizes = {name: float(abs(array[used]).max()) for name, array in (("inputs", data.X), ("targets", data.Y))}
-    far = [f"{name} reach {size:.3g}" for name, size in sizes.items() if size > LARGE or 0 < size < SMALL]
+    sizes = {
+        name: float(abs(array[used]).max())
+        for name, array in (("inputs", data.X), ("targets", data.Y))
+    }
+    far = [
+        f"{name} reach {size:.3g}"
+        for name, size in sizes.items()
+        if size > LARGE or 0 < size < SMALL
+    ]
     if far:
-        remedy = "such as by sklearn.preprocessing.MinMaxScaler((-1, 1)), and scale predictions back"
+        remedy = (
+            "such as by sklearn.preprocessing.MinMaxScaler((-1, 1)), and scale predictions back"
+        )
         fault = f"{' and '.join(far)}: {method} hardly learns from such numbers"
         warn(ScaleWarning(f"{fault}; scale them to about -1 to 1, {remedy}"))
 
 
-def check_inputs(network: Network, X: Any, dtype: DTypeLike | None = None, assume_finite: bool = False) -> Array:
-    """Return X (n, n_inputs), finite, in C order, of `dtype` or else float32 or float64: a read-only view or a copy."""
+def check_inputs(
+    network: Network, X: Any, dtype: DTypeLike | None = None, assume_finite: bool = False
+) -> Array:
+    """Return X (n, n_inputs), finite, in C order, of `dtype` or else float32 or float64: a
+    read-only view or a copy.
+    """
     return _check_matrix("X", X, network.sizes[0], "input", dtype, assume_finite)
 
 
@@ -114,14 +137,21 @@ def check_dtype(dtype: DTypeLike | None) -> np.dtype[Any] | None:
 
 
 def check_data(
-    network: Network, X: Any, Y: Any, sample_weight: Any = None, assume_finite: bool = False, dtype: Any = None
+    network: Network,
+    X: Any,
+    Y: Any,
+    sample_weight: Any = None,
+    assume_finite: bool = False,
+    dtype: Any = None,
 ) -> Data:
-    """Return inputs, targets and weights in one dtype: `dtype`, or that of X if it is float32, else float64.
+    """Return inputs, targets and weights in one dtype: `dtype`, or that of X if it is float32, else
+    float64.
 
     Parameters
     ----------
     X : array-like (n, n_inputs)
-    Y : array-like (n, n_outputs); (n,) for one output; labels (n,), whole numbers of any dtype, for cross_entropy
+    Y : array-like (n, n_outputs); (n,) for one output; labels (n,) for cross_entropy
+        Labels are whole numbers of any dtype.
     sample_weight : array-like (n,), optional
         Not negative; 0, or so large that one divided by it does not overflow.
     assume_finite : bool
@@ -130,8 +160,9 @@ def check_data(
     Raises
     ------
     ValueError, TypeError
-        For shapes that do not fit (both numbers are named), values that are not finite (the first index is named),
-        targets outside the range of the loss, weights that are negative, too small or all 0, object or complex arrays.
+        For shapes that do not fit (both numbers are named), values that are not finite (the first
+        index is named), targets outside the range of the loss, weights that are negative, too small
+        or all 0, object or complex arrays.
     """
     X = _check_matrix("X", X, network.sizes[0], "input", dtype, assume_finite)
     n = len(X)
@@ -144,7 +175,9 @@ def check_data(
             raise ValueError(f"sample_weight has {len(weight)} numbers, X has {n} rows")
         _check_finite("sample_weight", weight)
         if (weight < 0).any():
-            raise ValueError(f"sample_weight must not be negative; {_first('sample_weight', weight < 0, weight)}")
+            raise ValueError(
+                f"sample_weight must not be negative; {_first('sample_weight', weight < 0, weight)}"
+            )
         _check_not_tiny(weight, real_array("sample_weight", sample_weight))
         if not weight.any():
             raise ValueError("sample_weight must not be 0 for all rows: nothing would be learned")
@@ -161,40 +194,62 @@ ones_again = kit.remembered(ones)
 
 
 def _check_not_tiny(weight: Array, given: Array) -> None:
-    """Refuse a weight that is too small for the dtype: it was rounded to 0, or 1 divided by it overflows."""
+    """Refuse a weight that is too small for the dtype: it was rounded to 0, or 1 divided by it
+    overflows.
+    """
     smallest = np.finfo(weight.dtype).tiny
     tiny = (given > 0) & (weight < smallest)
     if tiny.any():
         raise ValueError(
-            f"sample_weight must be 0 or at least {smallest:g}, the smallest number that {weight.dtype} holds with all "
-            f"digits; {_first('sample_weight', tiny, given)}: multiply all weights by the same number"
+            f"sample_weight must be 0 or at least {smallest:g}, the smallest number that "
+            f"{weight.dtype} holds with all "
+            f"digits; {_first('sample_weight', tiny, given)}: multiply all weights by the same "
+            f"number"
         )
 
 
 def check_params(network: Network, params: Any, dtype: DTypeLike | None = None) -> Array:
-    """Return `params` as a finite vector (n_params,) of `dtype`, else of float32 if it is that, else of float64."""
+    """Return `params` as a finite vector (n_params,) of `dtype`, else of float32 if it is that,
+    else of float64.
+    """
     if isinstance(params, (list, tuple)) and any(
         isinstance(part, (list, tuple)) or getattr(part, "ndim", 0) for part in params
     ):
-        fault = f"params must be one vector of {network.n_params} numbers, not a {class_of(params)} of arrays"
+        fault = (
+            f"params must be one vector of {network.n_params} numbers, not a "
+            f"{class_of(params)} of arrays"
+        )
         raise ValueError(f"{fault}: network.pack(weights, biases) makes one of them")
     if dtype is None:
-        dtype = np.float32 if getattr(getattr(params, "dtype", None), "type", None) is np.float32 else np.float64
+        dtype = (
+            np.float32
+            if getattr(getattr(params, "dtype", None), "type", None) is np.float32
+            else np.float64
+        )
     params = _as_float("params", params, dtype, 1)
     if params.size != network.n_params:
-        raise ValueError(f"params has {params.size} numbers, the network has {network.n_params} parameters")
+        raise ValueError(
+            f"params has {params.size} numbers, the network has {network.n_params} parameters"
+        )
     _check_finite("params", params)
     return params
 
 
-def _check_targets(network: Network, Y: Any, n: int, dtype: DTypeLike, assume_finite: bool) -> Array:
-    n_outputs, are_classes = network.sizes[-1], network.loss_name == "cross_entropy"
+def _check_targets(
+    network: Network, Y: Any, n: int, dtype: DTypeLike, assume_finite: bool
+) -> Array:
+    n_outputs = network.sizes[-1]
+    are_classes = network.loss_name == "cross_entropy"
     targets = Y if type(Y) is np.ndarray and Y.ndim == 2 else real_array("Y", Y, dtype)
     if are_classes and targets.ndim == 1:
         return _one_hot(targets, n, n_outputs, dtype)
     if are_classes and targets.shape[1:] == (1,):
-        raise ValueError(f"Y has 1 column, the network has {n_outputs} outputs: integer labels go in as Y.ravel()")
-    shares = isinstance(getattr(network.loss, "quantiles", None), tuple)  # one column is the target of all outputs
+        raise ValueError(
+            f"Y has 1 column, the network has {n_outputs} outputs: integer labels go in as "
+            f"Y.ravel()"
+        )
+    # one column is the target of all outputs
+    shares = isinstance(getattr(network.loss, "quantiles", None), tuple)
     if targets.ndim == 1 and (n_outputs == 1 or shares):
         targets = targets[:, None]
     if shares and targets.shape[1:] == (1,):
@@ -211,9 +266,15 @@ def _one_hot(labels: Array, n: int, n_classes: int, dtype: DTypeLike) -> Array:
     """Return the one-hot rows of labels (n,), whole numbers of any dtype."""
     if len(labels) != n:
         raise ValueError(f"X has {n} rows, Y has {len(labels)} labels")
-    if labels.dtype.kind == "f" and (broken := labels != np.trunc(labels)).any():  # NaN is broken too
-        fault = f"Y must be integer labels ({n},) or rows of probabilities ({n}, {n_classes}) for this loss"
-        raise ValueError(f"{fault}, cross_entropy; Y has dtype {labels.dtype}, and {_first('Y', broken, labels)}")
+    # NaN is broken too
+    if labels.dtype.kind == "f" and (broken := labels != np.trunc(labels)).any():
+        fault = (
+            f"Y must be integer labels ({n},) or rows of probabilities ({n}, {n_classes}) for "
+            f"this loss"
+        )
+        raise ValueError(
+            f"{fault}, cross_entropy; Y has dtype {labels.dtype}, and {_first('Y', broken, labels)}"
+        )
     outside = (labels < 0) | (labels >= n_classes)
     if outside.any():
         fault = f"labels must be from 0 to {n_classes - 1}, the network has {n_classes} outputs"
@@ -225,8 +286,11 @@ def _one_hot(labels: Array, n: int, n_classes: int, dtype: DTypeLike) -> Array:
 
 def _check_range(network: Network, Y: Array) -> None:
     """Raise ValueError for targets outside the range of the loss, or of the output."""
-    loss, line, given = network.loss_name, network.loss_line, network.output_line
-    low, high = max(line.low, given.low - SCALING_ERROR), min(line.high, given.high + SCALING_ERROR)
+    loss = network.loss_name
+    line = network.loss_line
+    given = network.output_line
+    low = max(line.low, given.low - SCALING_ERROR)
+    high = min(line.high, given.high + SCALING_ERROR)
     if low == -math.inf and high == math.inf:
         return
     flat = Y.ravel()  # of few numbers, reductions take five times as long
@@ -238,20 +302,31 @@ def _check_range(network: Network, Y: Array) -> None:
         off = abs(sums - 1)
         if off[off.argmax()] > 1e-3:
             row = int(np.argmax(off > 1e-3))
-            raise ValueError(f"loss {loss!r} takes {line.targets}; row {row} of Y sums to {sums[row]:g}")
+            raise ValueError(
+                f"loss {loss!r} takes {line.targets}; row {row} of Y sums to {sums[row]:g}"
+            )
 
 
 def _refuse_targets(network: Network, Y: Array) -> None:
-    """Raise ValueError for targets of which some are outside the range of the loss, or of the output."""
-    line, given = network.loss_line, network.output_line
+    """Raise ValueError for targets of which some are outside the range of the loss, or of the
+    output.
+    """
+    line = network.loss_line
+    given = network.output_line
     wrong = _beyond(Y, line.low, line.high)
     if wrong.any():
-        raise ValueError(f"loss {network.loss_name!r} takes {line.targets}; {_first('Y', wrong, Y)}")
+        raise ValueError(
+            f"loss {network.loss_name!r} takes {line.targets}; {_first('Y', wrong, Y)}"
+        )
     wrong = _beyond(Y, given.low - SCALING_ERROR, given.high + SCALING_ERROR)
-    bounds, remedy = interval(given.low, given.high), "scale Y, or take another output, such as 'identity'"
+    bounds = interval(given.low, given.high)
+    remedy = "scale Y, or take another output, such as 'identity'"
     if (given.low, given.high) == (0, 1) and (np.trunc(Y) == Y).all():
         remedy = "labels go in as 0 and 1; for other numbers " + remedy
-    raise ValueError(f"output {network.output!r} gives numbers that are {bounds}; {_first('Y', wrong, Y)}: {remedy}")
+    raise ValueError(
+        f"output {network.output!r} gives numbers that are {bounds}; {_first('Y', wrong, Y)}: "
+        f"{remedy}"
+    )
 
 
 def _beyond(Y: Array, low: float, high: float) -> Array:
@@ -259,21 +334,28 @@ def _beyond(Y: Array, low: float, high: float) -> Array:
     return np.zeros(0, bool) if low == -math.inf and high == math.inf else (low > Y) | (high < Y)
 
 
-def _check_matrix(name: str, value: Any, n: int, what: str, dtype: DTypeLike | None, assume_finite: bool) -> Array:
+def _check_matrix(
+    name: str, value: Any, n: int, what: str, dtype: DTypeLike | None, assume_finite: bool
+) -> Array:
     matrix = _as_float(name, value, dtype, 2, n)
     if matrix.shape[1] != n:
-        raise ValueError(f"{name} has {counted(matrix.shape[1], 'column')}, the network has {counted(n, what)}")
+        raise ValueError(
+            f"{name} has {counted(matrix.shape[1], 'column')}, the network has {counted(n, what)}"
+        )
     if not len(matrix):
         raise ValueError(f"{name} has no rows")
     if not assume_finite:
         _check_finite(name, matrix, value)
-    view = matrix.view()  # `read_only`, written out: a call takes a hundredth of the time of one row's prediction
+    # `read_only`, written out: a call takes a hundredth of the time of one row's prediction
+    view = matrix.view()
     view.setflags(write=False)
     return view
 
 
 def _as_float(name: str, value: Any, dtype: DTypeLike | None, ndim: int, columns: int = 0) -> Array:
-    """Return `value` as an array of `dtype` (None: float32 stays, else float64) that a back end can read."""
+    """Return `value` as an array of `dtype` (None: float32 stays, else float64) that a back end can
+    read.
+    """
     if (
         type(value) is np.ndarray
         and value.ndim == ndim
@@ -283,7 +365,8 @@ def _as_float(name: str, value: Any, dtype: DTypeLike | None, ndim: int, columns
         return value  # nothing to convert
     array = real_array(name, value, dtype)
     if array.ndim != ndim:
-        what, hint = counted(ndim, "dimension"), _shape_hint(name, array, columns) if ndim == 2 else ""
+        what = counted(ndim, "dimension")
+        hint = _shape_hint(name, array, columns) if ndim == 2 else ""
         raise ValueError(f"{name} must have {what}, not {array.ndim} (shape {array.shape}){hint}")
     if dtype is None:
         dtype = np.float32 if array.dtype.type is np.float32 else np.float64
@@ -296,15 +379,21 @@ def _shape_hint(name: str, array: Array, columns: int) -> str:
     if array.ndim != 1 or not array.size:
         return f": here it is (n, {columns})"
     if name == "Y" and (array == np.trunc(array)).all():
-        return f": labels go with output='softmax', loss='cross_entropy', or as one-hot rows ({len(array)}, {columns})"
+        return (
+            f": labels go with output='softmax', loss='cross_entropy', or as one-hot rows "
+            f"({len(array)}, {columns})"
+        )
     if columns == 1:
         return f": {name}[:, None] is one column"
     return f": {name}[None] is one row" if len(array) == columns else f": here it is (n, {columns})"
 
 
 def _check_finite(name: str, array: Array, given: Any = None) -> None:
-    """Raise ValueError unless `array` is finite. `given` is the array before conversion, which may have overflowed."""
-    # A sum is finite only if all its terms are. Of a few numbers, such as one row's, Python's sum is the quickest.
+    """Raise ValueError unless `array` is finite. `given` is the array before conversion, which may
+    have overflowed.
+    """
+    # A sum is finite only if all its terms are. Of a few numbers, such as one row's, Python's sum
+    # is the quickest.
     total = sum(array.ravel().tolist()) if array.size <= FEW else sum_of_squares(array)
     if math.isfinite(total) or np.isfinite(array).all():
         return
@@ -312,7 +401,10 @@ def _check_finite(name: str, array: Array, given: Any = None) -> None:
     first = (array if given is None else real_array(name, given))[wrong][0]
     if np.isfinite(first):
         fault = f"{name} must be finite"
-        raise ValueError(f"{fault}; {_first(name, wrong, array)} in {array.dtype}, which cannot hold {decimal(first)}")
+        raise ValueError(
+            f"{fault}; {_first(name, wrong, array)} in {array.dtype}, which cannot hold "
+            f"{decimal(first)}"
+        )
     remedy = ": fill such values in or leave their rows out" if array.ndim == 2 else ""
     raise ValueError(f"{name} must be finite; {_first(name, wrong, array)}{remedy}")
 
@@ -324,7 +416,8 @@ def _first(name: str, wrong: Array, array: Array) -> str:
 
 
 MEMORY_LIMIT_FRACTION = 0.9
-"""Share of the machine's memory for parameters, the state of the optimizer and the neurons of a block."""
+"""Share of the machine's memory for parameters, the state of the optimizer and the neurons of a
+block."""
 
 LEAST_ROWS = 16
 """Threads that share a step have at least this many of its rows each."""
@@ -341,20 +434,25 @@ def check_memory(
 ) -> None:
     """Raise MemoryError, before any allocation, if a calculation does not fit the machine.
 
-    Count `n_vectors` vectors of parameters and, for each neuron and row (at most `block` of the `rows`), three numbers
-    and one for each thread (at most one thread for `LEAST_ROWS` of these rows), and three more if threads share a step,
-    because they keep the deltas of all layers. A back end with ``whole_batches`` also holds z and a of the other rows.
+    Count `n_vectors` vectors of parameters and, for each neuron and row (at most `block` of the
+    `rows`), three numbers and one for each thread (at most one thread for `LEAST_ROWS` of these
+    rows), and three more if threads share a step, because they keep the deltas of all layers. A
+    back end with ``whole_batches`` also holds z and a of the other rows.
     """
     block = min(rows, block)
     others = rows - block if rows > block and getattr(backend, "whole_batches", False) else 0
     n_threads = 2 if threads is None else min(threads, max(1, block // LEAST_ROWS))
     of_a_neuron = 3 + n_threads + 3 * (n_threads > 1)
-    of_rows = of_a_neuron * sum(network.sizes) * block + (2 * sum(network.sizes[1:]) * others if others else 0)
+    of_rows = of_a_neuron * sum(network.sizes) * block + (
+        2 * sum(network.sizes[1:]) * others if others else 0
+    )
     needed = (network.n_params * n_vectors + of_rows) * dtype.itemsize
     if needed > memory() * MEMORY_LIMIT_FRACTION:
         raise MemoryError(
-            f"a network of sizes {_shortened(network.sizes)} has {amount(network.n_params)} parameters; with "
-            f"{n_vectors} vectors of them and {block + others:,} rows at a time it takes {amount(needed)} bytes, this "
+            f"a network of sizes {_shortened(network.sizes)} has {amount(network.n_params)} "
+            f"parameters; with "
+            f"{n_vectors} vectors of them and {block + others:,} rows at a time it takes "
+            f"{amount(needed)} bytes, this "
             f"machine has {memory():,}"
         )
 
@@ -362,12 +460,16 @@ def check_memory(
 def _shortened(sizes: tuple[int, ...]) -> str:
     if max(sizes) > MOST_WRITTEN:
         return f"up to {amount(max(sizes))}"
-    return str(sizes) if len(sizes) <= 10 else f"({', '.join(map(str, sizes[:5]))}, ..., {sizes[-1]})"
+    return (
+        str(sizes) if len(sizes) <= 10 else f"({', '.join(map(str, sizes[:5]))}, ..., {sizes[-1]})"
+    )
 
 
 @functools.cache
 def memory() -> int:
-    """Return the bytes of the machine's memory; if the system does not tell, the addressable bytes."""
+    """Return the bytes of the machine's memory; if the system does not tell, the addressable
+    bytes.
+    """
     try:
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (AttributeError, ValueError, OSError):

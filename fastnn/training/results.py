@@ -43,13 +43,16 @@ if TYPE_CHECKING:
 
 
 class OnRequest:
-    """A field of a `TrainingResult` that its row of `Results` makes when it is asked for, and only then."""
+    """A field of a `TrainingResult` that its row of `Results` makes when it is asked for, and only
+    then.
+    """
 
     def __set_name__(self, owner: type, name: str) -> None:
         self._name = name
 
     def __get__(self, result: Any, owner: type) -> Any:
-        if result is None or "_row" not in vars(result):  # Python asks here for what an object does not hold
+        # Python asks here for what an object does not hold
+        if result is None or "_row" not in vars(result):
             raise AttributeError(f"{owner.__name__!r} object has no attribute {self._name!r}")
         made = getattr(vars(result)["_row"], self._name)()
         return vars(result).setdefault(self._name, made)  # of two threads both get the first one's
@@ -64,16 +67,18 @@ class TrainingResult(display.Shown):
     network : Network
         The network that was trained.
     params : ndarray (n_params,)
-        The parameters, read-only, float32 or float64: those after the last step, or the best ones for
-        ``Stop(restore_best=True)``.
+        The parameters, read-only, float32 or float64: those after the last step, or the best ones
+        for ``Stop(restore_best=True)``.
     state : TrainingState
-        The end of the training: `resume`, or ``train(..., resume=result.state)``, continues from here, bit for bit.
+        The end of the training: `resume`, or ``train(..., resume=result.state)``, continues from
+        here, bit for bit.
     history : History
         The losses, scores and learning rates of the epochs.
     stop_reason : str
-        "epochs" (all of them done), "tolerance", "validation", "callback", "time", "interrupted", "diverged"; those of
-        `LevenbergMarquardt`, "goal", "gradient", "damping"; of `BayesianRegularization`, "goal", "converged",
-        "collapsed"; "running" for a snapshot that a callback took, or that an error of a callback or a monitor carries.
+        "epochs" (all of them done), "tolerance", "validation", "callback", "time", "interrupted",
+        "diverged"; those of `LevenbergMarquardt`, "goal", "gradient", "damping"; of
+        `BayesianRegularization`, "goal", "converged", "collapsed"; "running" for a snapshot that a
+        callback took, or that an error of a callback or a monitor carries.
     backend : str or Backend
         The back end of the training, and the default of `predict`.
     threads : int
@@ -109,15 +114,27 @@ class TrainingResult(display.Shown):
 
     def _repr_html_(self) -> str:
         network = self.network
-        about = {"activation": network.activation, "output": network.output, "loss function": network.loss}
-        facts = {**self._facts(), **about, "parameters": f"{network.n_params:,} {self.params.dtype}"}
+        about = {
+            "activation": network.activation,
+            "output": network.output,
+            "loss function": network.loss,
+        }
+        facts = {
+            **self._facts(),
+            **about,
+            "parameters": f"{network.n_params:,} {self.params.dtype}",
+        }
         return display.card(self, facts, self.history._chart())
 
     def _facts(self) -> dict[str, object]:
         backend = self.backend if isinstance(self.backend, str) else self.backend.name
         ended = {**self.history._facts(), "ended by": repr(self.stop_reason)}
         of_training = {"state": "none"} if self.state.index is None else ended
-        return {"network": display.sizes_text(self.network.sizes), **of_training, "back end": backend}
+        return {
+            "network": display.sizes_text(self.network.sizes),
+            **of_training,
+            "back end": backend,
+        }
 
     @property
     def n_epochs(self) -> int:
@@ -137,8 +154,8 @@ class TrainingResult(display.Shown):
         Returns
         -------
         ndarray (n, n_outputs, n_inputs)
-            Number (i, o, k) is the derivative of output o by input k, at row i. Where an activation has a kink, such as
-            relu at 0, it is that of one side.
+            Number (i, o, k) is the derivative of output o by input k, at row i. Where an activation
+            has a kink, such as relu at 0, it is that of one side.
 
         Raises
         ------
@@ -161,7 +178,8 @@ class TrainingResult(display.Shown):
         return by.input_jacobian(self.network, params, X)
 
     def input_gradient(self, X: Any, *, backend: str | Backend | None = None) -> Array:
-        """Compute the derivatives of the only output by the inputs; `jacobian` has those of several.
+        """Compute the derivatives of the only output by the inputs; `jacobian` has those of
+        several.
 
         Parameters
         ----------
@@ -190,7 +208,11 @@ class TrainingResult(display.Shown):
         """
         self._checked_params()
         if self.network.n_outputs > 1:
-            raise ValueError(f"the network has {self.network.n_outputs} outputs: jacobian has the derivatives of each")
+            raise ValueError(
+                f"the network has {self.network.n_outputs} outputs: jacobian has the "
+                f"derivatives "
+                f"of each"
+            )
         return self.jacobian(X, backend=backend)[:, 0]
 
     @property
@@ -200,7 +222,9 @@ class TrainingResult(display.Shown):
 
     @property
     def gamma(self) -> float | None:
-        """How many parameters the data determined before the last step, by `BayesianRegularization`; else None."""
+        """How many parameters the data determined before the last step, by
+        `BayesianRegularization`; else None.
+        """
         is_bayesian = self.state.optimizer == BayesianRegularization.__name__
         return float(self.state.vectors[AT_GAMMA, 0]) if is_bayesian else None
 
@@ -215,15 +239,20 @@ class TrainingResult(display.Shown):
         return self.network.biases(self.params)
 
     def predict(
-        self, X: Any, *, backend: str | Backend | None = None, assume_finite: bool = False, threads: int | None = None
+        self,
+        X: Any,
+        *,
+        backend: str | Backend | None = None,
+        assume_finite: bool = False,
+        threads: int | None = None,
     ) -> Array:
         """Compute the network's outputs.
 
         Parameters
         ----------
         X : array-like or data frame (n, n_inputs)
-            The inputs. A frame must have the columns of the training frame, in the same order. If one of the two is not
-            a frame with names, columns go by position.
+            The inputs. A frame must have the columns of the training frame, in the same order. If
+            one of the two is not a frame with names, columns go by position.
         backend : {"numba", "numpy"}, name or Backend, optional
             Default: the back end of the training.
         assume_finite : bool
@@ -234,7 +263,8 @@ class TrainingResult(display.Shown):
         Returns
         -------
         ndarray (n, n_outputs)
-            In the dtype of the training. It is (n, 1) for one output: ``predict(X)[:, 0]`` goes with targets (n,).
+            In the dtype of the training. It is (n, 1) for one output: ``predict(X)[:, 0]`` goes
+            with targets (n,).
 
         Raises
         ------
@@ -264,7 +294,9 @@ class TrainingResult(display.Shown):
             return own.predict(self.network, params, X, threads)
         return own.predict(self.network, params, X)
 
-    def score(self, X: Any, Y: Any, sample_weight: Any = None, *, monitor: Monitor | None = None) -> float:
+    def score(
+        self, X: Any, Y: Any, sample_weight: Any = None, *, monitor: Monitor | None = None
+    ) -> float:
         """Score the outputs: the accuracy of labels, else R2, as scikit-learn's estimators do.
 
         Parameters
@@ -295,11 +327,13 @@ class TrainingResult(display.Shown):
         >>> train(network, X, y, params=[0, 1, 0.5, 0], epochs=0).score(X, y)
         1.0
         """
-        score = score_of_rows(self.network, self._checked_params().dtype, X, Y, sample_weight, monitor)
+        score = score_of_rows(
+            self.network, self._checked_params().dtype, X, Y, sample_weight, monitor
+        )
         return score(self.predict(X))
 
-    # Network, parameters and back end that were found to fit, recognized by their identity: to look at them again
-    # takes a tenth of the time of one row's prediction.
+    # Network, parameters and back end that were found to fit, recognized by their identity: to look
+    # at them again takes a tenth of the time of one row's prediction.
     _right: tuple[Any, Any, Any] = None, None, None
 
     def _checked_params(self) -> Array:
@@ -315,7 +349,8 @@ class TrainingResult(display.Shown):
     def resume(self, X: Any, Y: Any, *, epochs: int, **options: Any) -> TrainingResult:
         """Continue this training.
 
-        After a training of a epochs, resuming for b epochs gives the result of a + b epochs, bit for bit.
+        After a training of a epochs, resuming for b epochs gives the result of a + b epochs, bit
+        for bit.
 
         Parameters
         ----------
@@ -324,8 +359,9 @@ class TrainingResult(display.Shown):
         epochs : int
             The number of additional epochs.
         **options : dict
-            Options of `fastnn.train`. Network, optimizer, batch size, shuffle, alpha, clip_norm, rates, dtype and back
-            end stay the same unless given; `sample_weight`, `rows`, `validation_rows`, `stop` and `callbacks` do not.
+            Options of `fastnn.train`. Network, optimizer, batch size, shuffle, alpha, clip_norm,
+            rates, dtype and back end stay the same unless given; `sample_weight`, `rows`,
+            `validation_rows`, `stop` and `callbacks` do not.
 
         Returns
         -------
@@ -335,7 +371,8 @@ class TrainingResult(display.Shown):
         Raises
         ------
         ValueError, TypeError
-            As in `fastnn.train`, and if the learning rate was a function of your own, which must be given again.
+            As in `fastnn.train`, and if the learning rate was a function of your own, which must be
+            given again.
 
         Examples
         --------
@@ -349,7 +386,14 @@ class TrainingResult(display.Shown):
         """
         from fastnn.training import train
 
-        return train(self.network, X, Y, epochs=epochs, resume=self.state, **{"backend": self.backend} | options)
+        return train(
+            self.network,
+            X,
+            Y,
+            epochs=epochs,
+            resume=self.state,
+            **{"backend": self.backend} | options,
+        )
 
     def plot(self, title: str = "Loss", *, axes: Any = None) -> Any:
         """Draw the losses of the epochs with matplotlib.
@@ -384,30 +428,34 @@ class TrainingResult(display.Shown):
         return plotting.loss_curves(self, title, axes=axes)
 
     def save(self, path: str | os.PathLike[str], *, state: bool = True) -> None:
-        """Write the result to one .npz file for `fastnn.load`, or the network alone with ``state=False``.
+        """Write the result to one .npz file for `fastnn.load`, or the network alone with
+        ``state=False``.
 
-        The file is written completely or not at all. It does not contain data, callbacks, stop rules, or a learning
-        rate that is a function of your own.
+        The file is written completely or not at all. It does not contain data, callbacks, stop
+        rules, or a learning rate that is a function of your own.
 
         Parameters
         ----------
         path : str or path
             Used as given, without adding ".npz". An existing file is replaced.
         state : bool
-            Whether to write the history and what resuming needs. False writes the network alone, about 1 kB more than
-            its weights.
+            Whether to write the history and what resuming needs. False writes the network alone,
+            about 1 kB more than its weights.
 
         Raises
         ------
         OSError
             When the file cannot be written.
         ValueError
-            If the result has no state to write, and for a suffix of a format of `export`, such as ".onnx".
+            If the result has no state to write, and for a suffix of a format of `export`, such as
+            ".onnx".
 
         Examples
         --------
         >>> import fastnn
-        >>> result = fastnn.train(fastnn.Network((1, 1)), [[0.0], [1.0]], [0.0, 1.0], epochs=3, seed=0)
+        >>> result = fastnn.train(
+        ...     fastnn.Network((1, 1)), [[0.0], [1.0]], [0.0, 1.0], epochs=3, seed=0
+        ... )
         >>> result.save("model.npz")
         >>> fastnn.load("model.npz").n_epochs
         3
@@ -417,7 +465,8 @@ class TrainingResult(display.Shown):
         model.save(path, self, state=state)
 
     def export(self, path: str | os.PathLike[str], format: str | None = None) -> list[Path]:
-        """Write the network for programs without fastnn, in the format that the suffix of the path or `format` names.
+        """Write the network for programs without fastnn, in the format that the suffix of the path
+        or `format` names.
 
         See docs/howto/export.md on the formats.
 
@@ -426,8 +475,8 @@ class TrainingResult(display.Shown):
         path : str or path
             An existing file is replaced.
         format : {"numpy", "c", "onnx", "safetensors"}, optional
-            Default: by the suffix of the path, .py, .c, .onnx or .safetensors. "c" also writes a header; it replaces a
-            header that fastnn wrote, but no other file.
+            Default: by the suffix of the path, .py, .c, .onnx or .safetensors. "c" also writes a
+            header; it replaces a header that fastnn wrote, but no other file.
 
         Returns
         -------
@@ -453,10 +502,13 @@ class TrainingResult(display.Shown):
         from fastnn.files import export
 
         check_network(self.network)
-        return export.export(export.Model(self.network, check_params(self.network, self.params)), path, format)
+        return export.export(
+            export.Model(self.network, check_params(self.network, self.params)), path, format
+        )
 
     def to_torch(self) -> Any:
-        """Convert the network to a `torch.nn.Sequential` of Linear layers and activations, with copies of the weights.
+        """Convert the network to a `torch.nn.Sequential` of Linear layers and activations, with
+        copies of the weights.
 
         Returns
         -------
@@ -475,7 +527,9 @@ class TrainingResult(display.Shown):
         >>> import importlib.util
         >>> from fastnn import Network, train
         >>> result = train(Network((1, 3, 1)), [[0.0], [1.0]], [0.0, 1.0], epochs=3, seed=0)
-        >>> len(result.to_torch()) if importlib.util.find_spec("torch") else 3  # Linear, ReLU, Linear
+        >>> len(result.to_torch()) if importlib.util.find_spec(
+        ...     "torch"
+        ... ) else 3  # Linear, ReLU, Linear
         3
         """
         from fastnn.files import frameworks
@@ -483,7 +537,8 @@ class TrainingResult(display.Shown):
         return frameworks.to_torch(self)
 
     def to_keras(self) -> Any:
-        """Convert the network to a `keras.Sequential` of Dense layers with activations, with copies of the weights.
+        """Convert the network to a `keras.Sequential` of Dense layers with activations, with copies
+        of the weights.
 
         Returns
         -------
@@ -516,15 +571,16 @@ class TrainingResult(display.Shown):
     def function(self) -> Any:
         """Create a function of one row, ``f(x, out)``, for your own compiled code.
 
-        See docs/howto/export.md. Numba code calls it by its address, without compiling anything of fastnn, and C code
-        by `f.c_function` and `f.c_network`. It allocates nothing, holds no lock, may be called by several threads, and
-        has the bits of `predict` of the back end "numba". Later changes of the parameters do not change it.
+        See docs/howto/export.md. Numba code calls it by its address, without compiling anything of
+        fastnn, and C code by `f.c_function` and `f.c_network`. It allocates nothing, holds no lock,
+        may be called by several threads, and has the bits of `predict` of the back end "numba".
+        Later changes of the parameters do not change it.
 
         Returns
         -------
         callable
-            ``f(x, out)``, which returns None. It writes the outputs (n_outputs,) for x (n_inputs,) to `out`; both are
-            contiguous and of the training's dtype. It cannot be pickled.
+            ``f(x, out)``, which returns None. It writes the outputs (n_outputs,) for x (n_inputs,)
+            to `out`; both are contiguous and of the training's dtype. It cannot be pickled.
 
         Raises
         ------
@@ -542,15 +598,22 @@ class TrainingResult(display.Shown):
         True
         """
         check_network(self.network)
-        return cast(Any, get_backend("numba")).function(self.network, check_params(self.network, self.params))
+        return cast(Any, get_backend("numba")).function(
+            self.network, check_params(self.network, self.params)
+        )
 
 
 BY_HEART = 0.9
-"""The share of the number of targets above which gamma, so many effective parameters, says they were memorized."""
+"""The share of the number of targets above which gamma, so many effective parameters, says they
+were memorized."""
 
 
-def score_of_rows(network: Network, dtype: Any, X: Any, Y: Any, weight: Any, monitor: Monitor | None) -> Score:
-    """Return the function from the outputs of rows to what `TrainingResult.score` says of them; check the rows."""
+def score_of_rows(
+    network: Network, dtype: Any, X: Any, Y: Any, weight: Any, monitor: Monitor | None
+) -> Score:
+    """Return the function from the outputs of rows to what `TrainingResult.score` says of them;
+    check the rows.
+    """
     data = check_data(network, X, Y, weight, dtype=dtype)
     used = data.sample_weight > 0
     usual = "accuracy" if network.loss_name in LABELED else "r2"
@@ -562,25 +625,39 @@ def score_of_rows(network: Network, dtype: Any, X: Any, Y: Any, weight: Any, mon
 
 
 def by_heart(result: TrainingResult) -> bool:
-    """Return whether Bayesian regularization ended with nearly as many parameters as there are targets."""
-    gamma, rows = result.gamma, result.state.index
-    return gamma is not None and rows is not None and gamma > BY_HEART * len(rows) * result.network.n_outputs
+    """Return whether Bayesian regularization ended with nearly as many parameters as there are
+    targets.
+    """
+    gamma = result.gamma
+    rows = result.state.index
+    return (
+        gamma is not None
+        and rows is not None
+        and gamma > BY_HEART * len(rows) * result.network.n_outputs
+    )
 
 
 def is_constant(result: TrainingResult) -> bool:
-    """Return whether Bayesian regularization ended with less than a parameter for each output: a constant, nearly."""
+    """Return whether Bayesian regularization ended with less than a parameter for each output: a
+    constant, nearly.
+    """
     gamma = result.gamma
-    return gamma is not None and (result.stop_reason == "collapsed" or 0 < gamma < result.network.n_outputs)
+    return gamma is not None and (
+        result.stop_reason == "collapsed" or 0 < gamma < result.network.n_outputs
+    )
 
 
 def warn_of_fit(results: Sequence[TrainingResult]) -> None:
-    """Warn where some of the results of Bayesian regularization know their rows by heart, or are constants."""
+    """Warn where some of the results of Bayesian regularization know their rows by heart, or are
+    constants.
+    """
     results = [*results]  # of a ManyResult each is made once
     warn_by_heart(results)
     _warn_of(
         [*map(is_constant, results)],
         ("the network is a constant", "networks are constants"),
-        ", nearly: Bayesian regularization found nothing in Y that X tells (gamma is less than one for each output); "
+        ", nearly: Bayesian regularization found nothing in Y that X tells (gamma is less than "
+        "one for each output); "
         "take another start, by seed=, and leave such a network out of a mean of several",
     )
 
@@ -590,24 +667,29 @@ def warn_by_heart(results: Sequence[TrainingResult]) -> None:
     _warn_of(
         [*map(by_heart, results)],
         ("the network knows its rows", "networks know their rows"),
-        " by heart: the data determine as many parameters (gamma) as there are targets, and nothing was learned that "
+        " by heart: the data determine as many parameters (gamma) as there are targets, and "
+        "nothing was learned that "
         "holds for other rows; make layers narrower, or take another start, by seed=",
     )
 
 
 def _warn_of(wrong: list[bool], who: tuple[str, str], what: str) -> None:
     if any(wrong):
-        warn(FitWarning(f"{who[0] if len(wrong) == 1 else f'{sum(wrong)} of {len(wrong)} {who[1]}'}{what}"))
+        warn(
+            FitWarning(
+                f"{who[0] if len(wrong) == 1 else f'{sum(wrong)} of {len(wrong)} {who[1]}'}{what}"
+            )
+        )
 
 
-# --------------------------------------------------------------------------------------------------- stores of results
+# -------------------------------------------------------------------------------- stores of results
 
 
 class Store:
     """Results of members, by their places.
 
-    `result` makes a whole one on request. The other methods give its parts; a store that has them at hand overrides
-    these, for some thousand members are looked at in one call.
+    `result` makes a whole one on request. The other methods give its parts; a store that has them
+    at hand overrides these, for some thousand members are looked at in one call.
     """
 
     def result(self, k: int) -> TrainingResult:
@@ -619,7 +701,9 @@ class Store:
         return self.result(k).network
 
     def backend(self, k: int) -> Backend:
-        """Return its back end for predictions; ValueError for a name that is not registered here."""
+        """Return its back end for predictions; ValueError for a name that is not registered
+        here.
+        """
         return get_backend(self.result(k).backend)
 
     def params(self, k: int) -> Array:
@@ -651,7 +735,9 @@ class Store:
         return self.result(k).state.counters.get("optimizer", {})
 
     def best_score(self, k: int) -> float | None:
-        """Return the score of its parameters, lower is better, where they are those of the best epoch; else None."""
+        """Return the score of its parameters, lower is better, where they are those of the best
+        epoch; else None.
+        """
         result = self.result(k)
         best = result.state.best_params
         is_best = best is not None and np.array_equal(result.params, best)
@@ -765,7 +851,8 @@ class Results(Store):
     steps: list[int]  # (m,), in all
     batches: list[int]  # (m,), the steps of the epoch that has begun
     sums: NDArray[np.float64]  # (m, 2), see `EpochLosses`
-    loss: NDArray[np.float64]  # (m, most epochs); of each column of the log (1, most epochs) where all have the same
+    # (m, most epochs); of each column of the log (1, most epochs) where all have the same
+    loss: NDArray[np.float64]
     learning_rate: NDArray[np.float64]
     row_loss: NDArray[np.float64]  # (1, 0) where no rows were scored
     score: NDArray[np.float64]  # (1, 0) where the loss is the score
@@ -774,7 +861,8 @@ class Results(Store):
     best_on: list[str | None]  # (m,), the names of the best scores
     rate_factor: list[float]  # (m,)
     rate_least: list[float]  # (m,)
-    order: NDArray[np.int64]  # (m, n_rows) or (1, n_rows), the order of the rows; (0, n_rows) if it is 0, 1, ...
+    # (m, n_rows) or (1, n_rows), the order of the rows; (0, n_rows) if it is 0, 1, ...
+    order: NDArray[np.int64]
     splits: list[Array | None]  # (m,), the rows that were split off for validation
     seeds: list[Any]  # (m,), by which the generators are made anew, where there are no words
     words: NDArray[np.uint32]  # (m, 625) or (0, 625), of the generators
@@ -829,7 +917,9 @@ class Results(Store):
         if k in self.owners:
             return copy.deepcopy(self.owners[k])
         if self.draws_again(k):
-            return state_after_draw(self.seeds[k], self.network_of_all, self.facts[self.which[k]].draws)
+            return state_after_draw(
+                self.seeds[k], self.network_of_all, self.facts[self.which[k]].draws
+            )
         return described(self.words[k], self.held[k])
 
     def draws_again(self, k: int) -> bool:
@@ -837,9 +927,17 @@ class Results(Store):
         return k not in self.owners and not len(self.words)
 
     def is_plain(self, k: int) -> bool:
-        """Return whether member k has ended between two epochs, without a split, scores or a reduced rate."""
-        is_scored = self.best_on[k] is not None or self.rules[k, BEST] < math.inf or self.best_params.shape[1] > 0
-        return not (self.batches[k] or is_scored or self.rate_factor[k] < 1 or self.splits[k] is not None)
+        """Return whether member k has ended between two epochs, without a split, scores or a
+        reduced rate.
+        """
+        is_scored = (
+            self.best_on[k] is not None
+            or self.rules[k, BEST] < math.inf
+            or self.best_params.shape[1] > 0
+        )
+        return not (
+            self.batches[k] or is_scored or self.rate_factor[k] < 1 or self.splits[k] is not None
+        )
 
     def _counters(self, k: int, facts: Facts) -> Counters:
         """Return the counts and options that resuming needs."""
@@ -868,8 +966,14 @@ class Results(Store):
         return counters
 
     def _best_params(self, k: int) -> Array | None:
-        """Return the parameters (n_params,) of member k's best epoch; None if there is none, or none are kept."""
-        return self.best_params[k] if self.best_params.shape[1] and math.isfinite(self.rules[k, BEST]) else None
+        """Return the parameters (n_params,) of member k's best epoch; None if there is none, or
+        none are kept.
+        """
+        return (
+            self.best_params[k]
+            if self.best_params.shape[1] and math.isfinite(self.rules[k, BEST])
+            else None
+        )
 
     def optimizer(self, k: int) -> dict[str, Any]:
         """Describe member k's optimizer in types of JSON."""
@@ -904,22 +1008,30 @@ class Results(Store):
     def params(self, k: int) -> Array:
         """Return member k's parameters (n_params,), read-only."""
         best = self._best_params(k) if self.facts[self.which[k]].keeps_best else None
-        return read_only(self.storage[k, 0, : self.network_of_all.n_params] if best is None else best)
+        return read_only(
+            self.storage[k, 0, : self.network_of_all.n_params] if best is None else best
+        )
 
     def history(self, k: int) -> History:
         """Return member k's history."""
         facts = self.facts[self.which[k]]
         n = self.ended[k]
         columns = self.loss, self.learning_rate, self.row_loss, self.score
-        loss, rate, row_loss, score = (column[k if len(column) > 1 else 0, :n] for column in columns)
+        loss, rate, row_loss, score = (
+            column[k if len(column) > 1 else 0, :n] for column in columns
+        )
         if facts.validated:
             return History(loss, row_loss, self.seconds, rate, score, facts.monitor)
-        return History(loss, NO_NUMBERS, self.seconds, rate, score if score.size else row_loss, facts.monitor)
+        return History(
+            loss, NO_NUMBERS, self.seconds, rate, score if score.size else row_loss, facts.monitor
+        )
 
     def rows(self, places: list[int]) -> Results:
         """Return copies of some members' results."""
         m = len(self.steps)
-        own: dict[str, Any] = {"owners": {new: self.owners[k] for new, k in enumerate(places) if k in self.owners}}
+        own: dict[str, Any] = {
+            "owners": {new: self.owners[k] for new, k in enumerate(places) if k in self.owners}
+        }
         for part in fields(self):
             value = getattr(self, part.name)
             if isinstance(value, np.ndarray) and len(value) == m:
@@ -932,11 +1044,18 @@ class Results(Store):
         """Return the same results without their histories."""
         nothing = np.zeros((1, 0))
         return replace(
-            self, ended=[0] * len(self.steps), loss=nothing, learning_rate=nothing, row_loss=nothing, score=nothing
+            self,
+            ended=[0] * len(self.steps),
+            loss=nothing,
+            learning_rate=nothing,
+            row_loss=nothing,
+            score=nothing,
         )
 
 
-ARRAYS = tuple(part.name for part in fields(Results) if str(part.type).startswith(("Array", "NDArray")))
+ARRAYS = tuple(
+    part.name for part in fields(Results) if str(part.type).startswith(("Array", "NDArray"))
+)
 """The arrays of results, by their names."""
 
 
@@ -957,7 +1076,9 @@ def arrays_of(row: Row) -> Results:
 
 
 def by_store(rows: Mapping[int, Row]) -> list[tuple[Results, list[int]]]:
-    """Return each of the arrays in which members' results are rows, with the numbers of these members."""
+    """Return each of the arrays in which members' results are rows, with the numbers of these
+    members.
+    """
     found: dict[int, tuple[Results, list[int]]] = {}
     for number, row in rows.items():
         found.setdefault(id(row.store), (arrays_of(row), []))[1].append(number)

@@ -16,18 +16,23 @@ Rows = NDArray[np.int64]
 NO_WEIGHT = "sample_weight is 0 for all rows that are left to train on"
 
 
-def choose_rows(rows: Any, validation_rows: Any, data: Data, stop: Stop) -> tuple[Rows | None, Rows | None]:
-    """Return the rows to train on (None: all of them, in order) and those to validate on (None: the stop rules' data).
+def choose_rows(
+    rows: Any, validation_rows: Any, data: Data, stop: Stop
+) -> tuple[Rows | None, Rows | None]:
+    """Return the rows to train on (None: all of them, in order) and those to validate on (None: the
+    stop rules' data).
 
     Parameters
     ----------
     rows, validation_rows : array-like of int, optional
-        Numbers of rows of the data, from 0. If only `validation_rows` are given, all other rows are trained on.
+        Numbers of rows of the data, from 0. If only `validation_rows` are given, all other rows are
+        trained on.
 
     Raises
     ------
     TypeError, ValueError
-        For values that are not numbers of rows, for rows on both sides, and for two kinds of validation data.
+        For values that are not numbers of rows, for rows on both sides, and for two kinds of
+        validation data.
     """
     n = len(data.X)
     train_on = None if rows is None else _checked("rows", rows, n)
@@ -37,7 +42,9 @@ def choose_rows(rows: Any, validation_rows: Any, data: Data, stop: Stop) -> tupl
         return train_on, None
     validate_on = _checked("validation_rows", validation_rows, n)
     if stop.validation is not None:
-        raise ValueError("validation_rows and Stop(validation=...) are both given: leave one of them out")
+        raise ValueError(
+            "validation_rows and Stop(validation=...) are both given: leave one of them out"
+        )
     held_out = np.zeros(n, bool)
     held_out[validate_on] = True
     if train_on is None:
@@ -48,8 +55,10 @@ def choose_rows(rows: Any, validation_rows: Any, data: Data, stop: Stop) -> tupl
             raise ValueError(NO_WEIGHT)
     elif (both := train_on[held_out[train_on]]).size:
         raise ValueError(
-            f"row {both[0]} is in rows and in validation_rows, as are {len(np.unique(both))} in all: a score of rows "
-            "that are trained on says little of others; where it is wanted, say Stop(validation=(X[v], Y[v]))"
+            f"row {both[0]} is in rows and in validation_rows, as are {len(np.unique(both))} in "
+            f"all: a score of rows "
+            "that are trained on says little of others; where it is wanted, say "
+            "Stop(validation=(X[v], Y[v]))"
         )
     return train_on, validate_on
 
@@ -58,7 +67,11 @@ def _checked(name: str, rows: Any, n: int) -> Rows:
     """Return numbers of rows as a new array."""
     array = real_array(name, rows)
     if array.ndim != 1:
-        raise ValueError(f"{name} must have 1 dimension, not {array.ndim} (shape {array.shape}): the numbers of rows")
+        raise ValueError(
+            f"{name} must have 1 dimension, not {array.ndim} (shape {array.shape}): the "
+            f"numbers "
+            f"of rows"
+        )
     if not array.size:
         raise ValueError(f"{name} is empty: give the numbers of rows, or leave it out")
     if array.dtype.kind not in "iu":
@@ -87,13 +100,17 @@ def digest(rows: Rows) -> int:
     return zlib.crc32(rows.data)
 
 
-def batches(n_rows: int, batch_size: int, shuffle: bool, begun: int, n_steps: int) -> tuple[Rows, Rows]:
-    """Return the starts and stops of the batches of steps in the rows of their epochs; `begun` of the first are done.
+def batches(
+    n_rows: int, batch_size: int, shuffle: bool, begun: int, n_steps: int
+) -> tuple[Rows, Rows]:
+    """Return the starts and stops of the batches of steps in the rows of their epochs; `begun` of
+    the first are done.
 
     All epochs use the same rows, or, with `shuffle`, their rows lie one after the other.
     """
     if batch_size == n_rows and not shuffle:  # the same as below, in a tenth of the time
-        start, stop = np.zeros(n_steps, np.int64), np.empty(n_steps, np.int64)
+        start = np.zeros(n_steps, np.int64)
+        stop = np.empty(n_steps, np.int64)
         stop.fill(n_rows)
         return start, stop
     epoch, batch = np.divmod(np.arange(begun, begun + n_steps), ceil_div(n_rows, batch_size))
@@ -106,11 +123,18 @@ def batches(n_rows: int, batch_size: int, shuffle: bool, begun: int, n_steps: in
 
 
 def check_full_batch(name: str, batch_size: int | None, n_rows: int) -> None:
-    """Raise ValueError if an optimizer (a solver) that takes full batches only gets smaller ones."""
+    """Raise ValueError if an optimizer (a solver) that takes full batches only gets smaller
+    ones.
+    """
     if rows_a_step(batch_size, n_rows) < n_rows:
-        raise ValueError(f"{name} takes full batches only, here of {n_rows} rows: leave out batch_size={batch_size}")
+        raise ValueError(
+            f"{name} takes full batches only, here of {n_rows} rows: leave out "
+            f"batch_size={batch_size}"
+        )
 
 
 def rows_a_step(batch_size: int | None, n_rows: int) -> int:
-    """Return the rows of each batch except the last of an epoch; None, or more than there are, stands for all."""
+    """Return the rows of each batch except the last of an epoch; None, or more than there are,
+    stands for all.
+    """
     return n_rows if batch_size is None else min(batch_size, n_rows)

@@ -815,7 +815,8 @@ class Session:
             arrays = {name: array.copy() for name, array in arrays.items()}
         facts, which = self._facts()
         n_steps = [self.n_steps(k) for k in range(len(which))]
-        first_batch, per_epoch = self.first_batch, self.per_epoch
+        first_batch = self.first_batch
+        per_epoch = self.per_epoch
         n_epochs = [(first_batch + n) // per_epoch for n in n_steps]
         return Results(
             **arrays,

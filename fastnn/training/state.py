@@ -18,7 +18,8 @@ from fastnn.network import Network
 from fastnn.state import StepState
 
 Counters = dict[str, Any]
-"""The progress and the options of a training, in types of JSON: `COUNTERS` has their names; files of 0.1 lack some."""
+"""The progress and the options of a training, in types of JSON: `COUNTERS` has their names; files
+of 0.1 lack some."""
 
 
 @dataclass(repr=False)
@@ -50,7 +51,8 @@ class TrainingState(StepState):
     batch : int
         Steps done in the epoch that has begun.
     counters : dict
-        Counts of epochs and stop rules, and the options, which resuming keeps unless you give others.
+        Counts of epochs and stop rules, and the options, which resuming keeps unless you give
+        others.
     best_params : ndarray (n_params,) or None
         The parameters of the best epoch so far, if the stop rules need them.
     feature_names : tuple of str or None
@@ -72,13 +74,15 @@ class TrainingState(StepState):
     random_state: dict[str, Any] | None = None
     """``RandomState.get_state(legacy=False)`` after the last draw."""
     index: NDArray[np.int64] | None = None
-    """The order (n_train,) of the rows in this epoch, all shuffles composed; positions in ``train(rows=...)``."""
+    """The order (n_train,) of the rows in this epoch, all shuffles composed; positions in
+    ``train(rows=...)``."""
     validation_rows: NDArray[np.int64] | None = None
     """Rows that were split off for validation, counted like those of `index`."""
     batch: int = 0
     """Steps done in the epoch that has begun."""
     counters: Counters = dataclasses.field(default_factory=Counters)
-    """Counts of epochs and stop rules, and the options, which resuming keeps unless others are given."""
+    """Counts of epochs and stop rules, and the options, which resuming keeps unless others are
+    given."""
     best_params: Array | None = None
     """The parameters (n_params,) of the best epoch so far, if the stop rules need them."""
     feature_names: Names | None = None
@@ -87,10 +91,13 @@ class TrainingState(StepState):
     def __repr__(self) -> str:
         facts: dict[str, object] = {"optimizer": self.optimizer or "none"}
         facts |= {"parameters": f"{self.n_params:,} {self.storage.dtype}", "steps": self.t}
-        return display.line(self, facts | {"of which in a new epoch": self.batch} if self.batch else facts)
+        return display.line(
+            self, facts | {"of which in a new epoch": self.batch} if self.batch else facts
+        )
 
     def check(self) -> None:
-        """Raise ValueError for values that no training produces, and that a back end or the generator would not check.
+        """Raise ValueError for values that no training produces, and that a back end or the
+        generator would not check.
 
         Raises
         ------
@@ -104,7 +111,10 @@ class TrainingState(StepState):
         """
         for name, fits in _FIELDS.items():
             if not fits(self, getattr(self, name)):
-                raise ValueError(f"the state is damaged: no training leaves this {name}: {shown(getattr(self, name))}")
+                raise ValueError(
+                    f"the state is damaged: no training leaves this {name}: "
+                    f"{shown(getattr(self, name))}"
+                )
 
 
 WRONG_ROW_ORDER = "its row order is not a permutation of the rows"
@@ -121,11 +131,18 @@ def holds_each_row_once(index: Array, validation_rows: Array | None) -> bool:
 
 
 def _is_array(value: Any, types: tuple[Any, ...], ndim: int) -> bool:
-    return isinstance(value, np.ndarray) and value.dtype.type in types and value.dtype.isnative and value.ndim == ndim
+    return (
+        isinstance(value, np.ndarray)
+        and value.dtype.type in types
+        and value.dtype.isnative
+        and value.ndim == ndim
+    )
 
 
 def is_count(value: Any, low: int = 0) -> bool:
-    """Return whether this is a Python integer of at least `low`; an integer of NumPy would overflow."""
+    """Return whether this is a Python integer of at least `low`; an integer of NumPy would
+    overflow.
+    """
     return type(value) is int and value >= low
 
 
@@ -134,10 +151,16 @@ def _is_finite(value: Any) -> bool:
 
 
 def _is_generator(state: Any) -> bool:
-    """Return whether this is a state of MT19937; NumPy does not check that its position is within the key."""
+    """Return whether this is a state of MT19937; NumPy does not check that its position is within
+    the key.
+    """
     kind = state.get("bit_generator") if isinstance(state, dict) else None
     inner = state.get("state") if isinstance(kind, str) and kind == "MT19937" else None
-    if not isinstance(inner, dict) or not _is_array(inner.get("key"), (np.uint32,), 1) or inner["key"].size != 624:
+    if (
+        not isinstance(inner, dict)
+        or not _is_array(inner.get("key"), (np.uint32,), 1)
+        or inner["key"].size != 624
+    ):
         return False
     has = {**state, "pos": inner.get("pos")}
     return all(fits(has.get(name)) for name, fits in GENERATOR.items())
@@ -149,7 +172,9 @@ def is_text(value: Any) -> bool:
 
 
 def _is_function(value: Any) -> bool:
-    """Return whether this looks like the description of an activation or a loss: a name, or one with parameters."""
+    """Return whether this looks like the description of an activation or a loss: a name, or one
+    with parameters.
+    """
     return is_text(value) or (isinstance(value, dict) and is_text(value.get("name")))
 
 
@@ -182,7 +207,10 @@ def _is_positive(value: Any) -> bool:
     return _is_finite(value) and value >= 0
 
 
-COUNTS: dict[str, Callable[[Any], bool]] = {"t": lambda t: is_count(t) and t < 2**62, "batch": is_count}
+COUNTS: dict[str, Callable[[Any], bool]] = {
+    "t": lambda t: is_count(t) and t < 2**62,
+    "batch": is_count,
+}
 """The check of each field of a `TrainingState` that is a number."""
 
 GENERATOR: dict[str, Callable[[Any], bool]] = {
@@ -194,15 +222,17 @@ GENERATOR: dict[str, Callable[[Any], bool]] = {
 
 COUNTERS: dict[str, Callable[[Any], bool]] = {
     "epoch": is_count,  # epochs that ended
-    # Of the steps in the current epoch: the sum of the losses, times their rows for `reduction="mean"`; infinite on the
-    # way to divergence. And their rows.
+    # Of the steps in the current epoch: the sum of the losses, times their rows for
+    # `reduction="mean"`; infinite on the way to divergence. And their rows.
     "loss_sum": _is_float,
     "row_sum": _is_positive,
-    # The score of `TrainingState.best_params`, None before there is one, and its name: `Stop.score_name`; in files of
-    # version 0.1 always the loss. Lower is better: scores other than the loss are negated, here and in `rule_best`.
+    # The score of `TrainingState.best_params`, None before there is one, and its name:
+    # `Stop.score_name`; in files of version 0.1 always the loss. Lower is better: scores other than
+    # the loss are negated, here and in `rule_best`.
     "best_score": _is_score,
     "best_on": is_text,
-    # The name of the score that the stop rule compares, its best one, and the epochs since then; absent without a rule.
+    # The name of the score that the stop rule compares, its best one, and the epochs since then;
+    # absent without a rule.
     "rule_on": is_text,
     "rule_best": _is_score,
     "rule_stale": is_count,
@@ -244,7 +274,9 @@ _FIELDS: dict[str, Callable[[TrainingState, Any], bool]] = {
 
 
 def network_counters(network: Network) -> Counters:
-    """Describe a network in types of JSON, as states store it: everything except how its weights were drawn."""
+    """Describe a network in types of JSON, as states store it: everything except how its weights
+    were drawn.
+    """
     return {
         "sizes": list(network.sizes),
         "activation": plain(network.activations[:-1]),

@@ -1,4 +1,6 @@
-"""The stop rules: options, reasons and monitors, and the rule as numbers that Python and the kernel read and write."""
+"""The stop rules: options, reasons and monitors, and the rule as numbers that Python and the kernel
+read and write.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,8 @@ from fastnn.network import Network
 from fastnn.state import BEST, EACH, LIMIT, N_RULE, RULE_BEST, STALE, STRICT, TOL
 
 Monitor = str | Callable[[Array, Array], float]
-"""The name of a score, or a function of targets and outputs (n, n_outputs) that returns a number."""
+"""The name of a score, or a function of targets and outputs (n, n_outputs) that returns a
+number."""
 
 Score = Callable[[Array], float]
 """A function of outputs (n, n_outputs), with the targets built in."""
@@ -33,18 +36,31 @@ LABELED = ("cross_entropy", "log_loss")
 
 
 def check_monitor(name: str, monitor: Any) -> Monitor:
-    """Return `monitor` if it is the name of a score, with "roc_auc" for "auc", or can be called with two arguments."""
+    """Return `monitor` if it is the name of a score, with "roc_auc" for "auc", or can be called
+    with two arguments.
+    """
     if isinstance(monitor, str):
         monitor = "roc_auc" if monitor == "auc" else monitor
         if monitor in MONITORS or monitor in (names := _scorer_names()):
             return monitor
-        further = "of sklearn.metrics.get_scorer_names()" if names else "of scikit-learn's, once it is installed"
+        further = (
+            "of sklearn.metrics.get_scorer_names()"
+            if names
+            else "of scikit-learn's, once it is installed"
+        )
         hint = arguments.did_you_mean(monitor, MONITORS) or arguments.did_you_mean(monitor, names)
-        raise ValueError(f"unknown {name} {shown(monitor)}{hint}; one of {', '.join(MONITORS)}, or {further}")
+        raise ValueError(
+            f"unknown {name} {shown(monitor)}{hint}; one of {', '.join(MONITORS)}, or {further}"
+        )
     if not callable(monitor):
-        raise TypeError(f"{name} must be {', '.join(MONITORS)} or a function of (Y, outputs), not {shown(monitor)}")
+        raise TypeError(
+            f"{name} must be {', '.join(MONITORS)} or a function of (Y, outputs), not "
+            f"{shown(monitor)}"
+        )
     if error := arguments.misfit(monitor, "Y", "outputs"):
-        raise TypeError(f"{name} must be a function of (Y, outputs); {shown(monitor)}: {cut(error)}")
+        raise TypeError(
+            f"{name} must be a function of (Y, outputs); {shown(monitor)}: {cut(error)}"
+        )
     return monitor
 
 
@@ -66,7 +82,8 @@ def name_of(monitor: Monitor) -> str:
 
 
 def scorer(monitor: Monitor, network: Network, Y: Array, weight: Array) -> Score:
-    """Return the function from outputs to the score of rows with these targets and (positive) weights.
+    """Return the function from outputs to the score of rows with these targets and (positive)
+    weights.
 
     Raises
     ------
@@ -77,10 +94,12 @@ def scorer(monitor: Monitor, network: Network, Y: Array, weight: Array) -> Score
         return lambda outputs: _number(monitor(Y, outputs))
     if monitor == "r2" and len(Y) < 2:
         raise ValueError("monitor='r2' needs at least 2 rows to score: one has no variance")
-    labels, exclusive = network.loss_name in LABELED, network.loss_name == "cross_entropy"
+    labels = network.loss_name in LABELED
+    exclusive = network.loss_name == "cross_entropy"
     if monitor == "accuracy" and not labels:
         raise ValueError(
-            f"monitor='accuracy' needs labels, by the loss cross_entropy or log_loss; this network's is "
+            f"monitor='accuracy' needs labels, by the loss cross_entropy or log_loss; this "
+            f"network's is "
             f"{network.loss!r}: take monitor='r2', or a function of (Y, outputs)"
         )
     weights = None if (weight == 1).all() else weight
@@ -100,9 +119,9 @@ def _number(value: Any) -> float:
 def accuracy(Y: Array, weight: Array | None, *, exclusive: bool) -> Score:
     """Return the function that gives the accuracy ``sum w_i [row i is right] / sum w_i``.
 
-    It equals scikit-learn's `accuracy_score`. With exclusive labels, a row is right if its largest output (the first of
-    equal ones) has the index of its largest target. Otherwise it is right if exactly the outputs whose targets are
-    above 1/2 are above 1/2.
+    It equals scikit-learn's `accuracy_score`. With exclusive labels, a row is right if its largest
+    output (the first of equal ones) has the index of its largest target. Otherwise it is right if
+    exactly the outputs whose targets are above 1/2 are above 1/2.
 
     Parameters
     ----------
@@ -129,10 +148,11 @@ def accuracy(Y: Array, weight: Array | None, *, exclusive: bool) -> Score:
 
 
 def r2(Y: Array, weight: Array | None) -> Score:
-    """Return the function that gives R2, the mean over outputs of ``1 - sum w (y - a)^2 / sum w (y - mean y)^2``.
+    """Return the function that gives R2, the mean over outputs of ``1 - sum w (y - a)^2 / sum w (y
+    - mean y)^2``.
 
-    It equals scikit-learn's `r2_score`, with the weighted mean of y. An output scores 1 if both sums are 0, and 0 if
-    only the second one is.
+    It equals scikit-learn's `r2_score`, with the weighted mean of y. An output scores 1 if both
+    sums are 0, and 0 if only the second one is.
 
     Parameters
     ----------
@@ -144,7 +164,9 @@ def r2(Y: Array, weight: Array | None) -> Score:
         """Return the weighted sum of squares of each output."""
         with np.errstate(over="ignore"):  # infinity is a score that never improves
             square = (Y - center) ** 2
-            total = (square if weight is None else weight[:, None] * square).sum(axis=0, dtype=np.float64)
+            total = (square if weight is None else weight[:, None] * square).sum(
+                axis=0, dtype=np.float64
+            )
         return total.tolist()
 
     spread = squares(np.average(Y, axis=0, weights=weight))
@@ -157,7 +179,17 @@ def r2(Y: Array, weight: Array | None) -> Score:
     return score
 
 
-End = Literal["tolerance", "validation", "time", "diverged", "goal", "gradient", "damping", "converged", "collapsed"]
+End = Literal[
+    "tolerance",
+    "validation",
+    "time",
+    "diverged",
+    "goal",
+    "gradient",
+    "damping",
+    "converged",
+    "collapsed",
+]
 """The stop reasons of trainings that would not go on in another call."""
 
 StopReason = Literal["epochs", "callback", "interrupted", End, "running"]
@@ -169,12 +201,14 @@ ENDS: tuple[StopReason, ...] = get_args(End)
 
 @dataclass(frozen=True)
 class ReduceRate(CheckedFields):
-    """A learning rate that falls when the score stalls: ``Stop(reduce=ReduceRate(0.5, patience=5))``.
+    """A learning rate that falls when the score stalls: ``Stop(reduce=ReduceRate(0.5,
+    patience=5))``.
 
-    After each `patience` epochs in a row without improvement, as `Stop` counts them, the rate is multiplied by
-    `factor`. The rate of a step is ``max(f r, min(r, least))``, where r is that of the optimizer, a number or a
-    schedule, and f the product of the factors. The state keeps f, so a resumed training continues with it under any
-    stop rules. (For RPROP the rate is that of the first step.)
+    After each `patience` epochs in a row without improvement, as `Stop` counts them, the rate is
+    multiplied by `factor`. The rate of a step is ``max(f r, min(r, least))``, where r is that of
+    the optimizer, a number or a schedule, and f the product of the factors. The state keeps f, so a
+    resumed training continues with it under any stop rules. (For RPROP the rate is that of the
+    first step.)
 
     Parameters
     ----------
@@ -194,8 +228,19 @@ class ReduceRate(CheckedFields):
     --------
     >>> from fastnn import SGD, Network, ReduceRate, Stop, train
     >>> stop = Stop(patience=3, reduce=ReduceRate(0.5, patience=1))
-    >>> result = train(Network((1, 1)), [[0.0]], [[1.0]], optimizer=SGD(0.0), epochs=9, backend="numpy", stop=stop)
-    >>> result.n_epochs, result.state.counters["rate_factor"]  # the first epoch improves, the next two reduce
+    >>> result = train(
+    ...     Network((1, 1)),
+    ...     [[0.0]],
+    ...     [[1.0]],
+    ...     optimizer=SGD(0.0),
+    ...     epochs=9,
+    ...     backend="numpy",
+    ...     stop=stop,
+    ... )
+    >>> (
+    ...     result.n_epochs,
+    ...     result.state.counters["rate_factor"],
+    ... )  # the first epoch improves, the next two reduce
     (4, 0.25)
     """
 
@@ -208,13 +253,22 @@ def _check_validation(name: str, value: Any) -> Any:
     """Return what `Stop` takes for validation data, or a part of the rows."""
     if isinstance(value, (tuple, list)):
         if len(value) not in (2, 3):
-            raise ValueError(f"{name} must be (X, Y) or (X, Y, sample_weight), not {len(value)} things")
+            raise ValueError(
+                f"{name} must be (X, Y) or (X, Y, sample_weight), not {len(value)} things"
+            )
         return value
     if isinstance(value, int) and value > 1:
-        fault = f"{name} is the part of the rows that is held out, greater than 0 and less than 1, not {shown(value)}"
-        raise ValueError(f"{fault}: for so many rows say {shown(value)} / len(X), or train(validation_rows=...)")
+        fault = (
+            f"{name} is the part of the rows that is held out, greater than 0 and less than "
+            f"1, not {shown(value)}"
+        )
+        raise ValueError(
+            f"{fault}: for so many rows say {shown(value)} / len(X), or train(validation_rows=...)"
+        )
     hint = "between 0 and 1, (X, Y) or (X, Y, sample_weight)"
-    return arguments.check_number(name, value, low=0, high=1, low_open=True, high_open=True, hint=hint)
+    return arguments.check_number(
+        name, value, low=0, high=1, low_open=True, high_open=True, hint=hint
+    )
 
 
 def _check_reduce(name: str, value: Any) -> ReduceRate:
@@ -230,43 +284,49 @@ class Stop(CheckedFields):
     Parameters
     ----------
     tol : float, optional
-        An epoch improves if its score is better than the best so far by more than `tol`; NaN and infinity never
-        improve. The score is that of the validation data, if there are any (stop reason "validation"), else of the
-        training rows ("tolerance"). Default: 0.
+        An epoch improves if its score is better than the best so far by more than `tol`; NaN and
+        infinity never improve. The score is that of the validation data, if there are any (stop
+        reason "validation"), else of the training rows ("tolerance"). Default: 0.
     patience : int, optional
-        Training stops after this number of epochs in a row without improvement; 0 acts as 1. Default: 10 if `tol` is
-        given without `reduce`, else no limit.
+        Training stops after this number of epochs in a row without improvement; 0 acts as 1.
+        Default: 10 if `tol` is given without `reduce`, else no limit.
     validation : float or tuple, optional
-        Data that are not trained on. Their loss, without the penalty of `alpha`, is computed after every epoch. A
-        number between 0 and 1 is a fraction of the rows, rounded up, drawn from the seed's generator after the weights;
-        these rows are copied. A tuple ``(X, Y)`` or ``(X, Y, sample_weight)`` is the data.
+        Data that are not trained on. Their loss, without the penalty of `alpha`, is computed after
+        every epoch. A number between 0 and 1 is a fraction of the rows, rounded up, drawn from the
+        seed's generator after the weights; these rows are copied. A tuple ``(X, Y)`` or ``(X, Y,
+        sample_weight)`` is the data.
     restore_best : bool
-        Whether the result has the parameters after the (first) epoch with the best score. Without validation data, the
-        score is the loss over all rows, penalty included, computed again after each epoch. The *state* of the result is
-        always the last one, so that a resumed training continues from there.
+        Whether the result has the parameters after the (first) epoch with the best score. Without
+        validation data, the score is the loss over all rows, penalty included, computed again after
+        each epoch. The *state* of the result is always the last one, so that a resumed training
+        continues from there.
     max_seconds : float, optional
-        Wall time in seconds after which training stops, within an epoch if necessary, to about 0.05 s. It counts from
-        the call of `train`, so it includes compilation. In `train_many` and `Population` it is a limit for each member,
-        from its own beginning, in all its parts together; in `search` for the whole search.
+        Wall time in seconds after which training stops, within an epoch if necessary, to about 0.05
+        s. It counts from the call of `train`, so it includes compilation. In `train_many` and
+        `Population` it is a limit for each member, from its own beginning, in all its parts
+        together; in `search` for the whole search.
     on_divergence : {"raise", "stop"}
-        The action after a step with a loss or a parameter that is not finite: raise `DivergenceError`, or return. In
-        both cases the result ends with the last good step.
+        The action after a step with a loss or a parameter that is not finite: raise
+        `DivergenceError`, or return. In both cases the result ends with the last good step.
     on_interrupt : {"return", "raise"}
-        The action after Ctrl-C: return what was trained so far, with an `InterruptWarning`, or raise
-        `TrainingInterrupted`, a KeyboardInterrupt with that as its `result`.
+        The action after Ctrl-C: return what was trained so far, with an `InterruptWarning`, or
+        raise `TrainingInterrupted`, a KeyboardInterrupt with that as its `result`.
     monitor : {"loss", "accuracy", "r2"}, name of a scorer of scikit-learn, or callable
-        The score of an epoch. A lower "loss" is better; without validation data it is the training loss,
-        `History.loss`. For all others, which are computed from the outputs after each epoch, a greater value is better.
-        "accuracy", for labels, is the weighted share of rows whose largest output is that of the label, or for log_loss
-        of rows whose outputs are all on the label's side of 1/2. "r2" is the mean over the outputs of
-        ``1 - sum w (y - a)^2 / sum w (y - mean y)^2``, like scikit-learn's `r2_score`. Where scikit-learn is installed,
-        any name of `sklearn.metrics.get_scorer_names`, such as "roc_auc" (or "auc") or "neg_mean_absolute_error", is
-        that score; of labels, outputs are the probabilities. A function gets the targets and the outputs (n, n_outputs)
-        of the rows of nonzero weight and returns a number; an error in it ends the training with a `MonitorError`.
+        The score of an epoch. A lower "loss" is better; without validation data it is the training
+        loss, `History.loss`. For all others, which are computed from the outputs after each epoch,
+        a greater value is better. "accuracy", for labels, is the weighted share of rows whose
+        largest output is that of the label, or for log_loss of rows whose outputs are all on the
+        label's side of 1/2. "r2" is the mean over the outputs of ``1 - sum w (y - a)^2 / sum w (y -
+        mean y)^2``, like scikit-learn's `r2_score`. Where scikit-learn is installed, any name of
+        `sklearn.metrics.get_scorer_names`, such as "roc_auc" (or "auc") or
+        "neg_mean_absolute_error", is that score; of labels, outputs are the probabilities. A
+        function gets the targets and the outputs (n, n_outputs) of the rows of nonzero weight and
+        returns a number; an error in it ends the training with a `MonitorError`.
     reduce : ReduceRate, optional
-        Reduce the learning rate if the score stalls. Both patiences count the same epochs without improvement, and a
-        reduction does not restart the count: ``Stop(patience=15, reduce=ReduceRate(0.5, patience=5))`` halves the
-        rate after 5 and after 10 of them and stops after 15.
+        Reduce the learning rate if the score stalls. Both patiences count the same epochs without
+        improvement, and a reduction does not restart the count: ``Stop(patience=15,
+        reduce=ReduceRate(0.5, patience=5))`` halves the rate after 5 and after 10 of them and stops
+        after 15.
 
     Raises
     ------
@@ -275,8 +335,8 @@ class Stop(CheckedFields):
 
     Notes
     -----
-    A resumed training continues from the best score and the count of its state, if the monitor (for a function, its
-    name) and the kind of data are the same as before. Otherwise both begin again.
+    A resumed training continues from the best score and the count of its state, if the monitor (for
+    a function, its name) and the kind of data are the same as before. Otherwise both begin again.
 
     Examples
     --------
@@ -284,31 +344,49 @@ class Stop(CheckedFields):
     >>> from fastnn import Adam, Network, Stop, train
     >>> X = np.random.RandomState(0).randn(200, 3)
     >>> stop = Stop(validation=0.25, patience=10, restore_best=True)
-    >>> result = train(Network((3, 16, 1)), X, X[:, 0], optimizer=Adam(0.1), epochs=1000, seed=0, stop=stop)
+    >>> result = train(
+    ...     Network((3, 16, 1)), X, X[:, 0], optimizer=Adam(0.1), epochs=1000, seed=0, stop=stop
+    ... )
     >>> result.stop_reason, result.n_epochs == result.history.best_epoch + 10
     ('validation', True)
     """
 
     tol: float | None = field(default=None, metadata=optional(arguments.NOT_NEGATIVE))
     patience: int | None = field(default=None, metadata=optional(arguments.COUNT_FROM_ZERO))
-    validation: float | tuple[Any, ...] | None = field(default=None, metadata=optional({"check": _check_validation}))
+    validation: float | tuple[Any, ...] | None = field(
+        default=None, metadata=optional({"check": _check_validation})
+    )
     restore_best: bool = field(default=False, metadata=arguments.FLAG)
     max_seconds: float | None = field(default=None, metadata=optional(arguments.POSITIVE))
-    on_divergence: Literal["raise", "stop"] = field(default="raise", metadata=arguments.choice("raise", "stop"))
-    on_interrupt: Literal["return", "raise"] = field(default="return", metadata=arguments.choice("return", "raise"))
+    on_divergence: Literal["raise", "stop"] = field(
+        default="raise", metadata=arguments.choice("raise", "stop")
+    )
+    on_interrupt: Literal["return", "raise"] = field(
+        default="return", metadata=arguments.choice("return", "raise")
+    )
     monitor: Monitor = field(default="loss", metadata={"check": check_monitor})
     reduce: ReduceRate | None = field(default=None, metadata=optional({"check": _check_reduce}))
 
     @functools.cached_property
     def decides(self) -> bool:
-        """Whether there is a score or a decision before the last epoch, besides divergence and Ctrl-C."""
+        """Whether there is a score or a decision before the last epoch, besides divergence and
+        Ctrl-C.
+        """
         options = self.tol, self.patience, self.validation, self.max_seconds, self.reduce
-        return self.restore_best or self.monitor != "loss" or any(option is not None for option in options)
+        return (
+            self.restore_best
+            or self.monitor != "loss"
+            or any(option is not None for option in options)
+        )
 
     def __repr__(self) -> str:
         """Show the given rules, and arrays by their shapes."""
         values = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
-        given = {f.name: shown(values[f.name]) for f in dataclasses.fields(self) if values[f.name] is not f.default}
+        given = {
+            f.name: shown(values[f.name])
+            for f in dataclasses.fields(self)
+            if values[f.name] is not f.default
+        }
         if isinstance(self.validation, (tuple, list)):
             given["validation"] = f"({', '.join(map(shown, self.validation))})"
         if callable(self.monitor):
@@ -344,7 +422,9 @@ class Stop(CheckedFields):
             return None
         patience = 10 if self.reduce is None else math.inf
         limit = patience if self.patience is None else max(self.patience, 1)
-        return Rule(self.tol or 0.0, limit, 0 if self.reduce is None else max(self.reduce.patience, 1))
+        return Rule(
+            self.tol or 0.0, limit, 0 if self.reduce is None else max(self.reduce.patience, 1)
+        )
 
 
 def score_name(monitor: Monitor, *, validated: bool) -> str:
@@ -355,17 +435,20 @@ def score_name(monitor: Monitor, *, validated: bool) -> str:
     return "validation" if name == "loss" else f"validation {name}"
 
 
-# ------------------------------------------------------------------------------------------ the rule in rows of numbers
-# A score is compared with the best one so far; here, lower is better. `fires` of `fastnn/fused/epochs.py` does the same
+# ---------------------------------------------------------------------- the rule in rows of numbers
+# A score is compared with the best one so far; here, lower is better. `fires` of
+# `fastnn/fused/epochs.py` does the same
 # as that below.
 
 
 NEVER = 2**53
 """More epochs than a training has, as a float64 too."""
 
-LESS_STRICT, STRICTLY, NAN_FAILS = 0, 1, 2
-"""When an epoch fails to improve: if its score is above ``best - tol``, as in scikit-learn, where NaN never is; if it
-is not below that, or not finite; or if it is above that, or not finite."""
+LESS_STRICT = 0
+STRICTLY = 1
+NAN_FAILS = 2
+"""When an epoch fails to improve: if its score is above ``best - tol``, as in scikit-learn, where
+NaN never is; if it is not below that, or not finite; or if it is above that, or not finite."""
 
 
 NO_RULE = np.zeros((1, N_RULE))
@@ -404,7 +487,9 @@ class Rule:
 
 
 def no_rules(m: int) -> NDArray[np.float64]:
-    """Return the rows (m, N_RULE) of members without a rule: the limit is 0, and there is no score yet."""
+    """Return the rows (m, N_RULE) of members without a rule: the limit is 0, and there is no score
+    yet.
+    """
     rows = np.empty((m, N_RULE))
     rows[:] = NO_RULE
     return rows

@@ -20,12 +20,16 @@ BENCHMARKS = ROOT / "benchmarks"
 
 
 def test_what_comes_once_cancels(tmp_path):
-    """Start-up, then 40 and 300 an iteration of two cases, each with a fixed cost; the 10th count is not the 2nd."""
+    """Start-up, then 40 and 300 an iteration of two cases, each with a fixed cost; the 10th count
+    is not the 2nd."""
     counts = tmp_path / "counts"  # callgrind leaves a file for each mark, and one for the rest
     counts.write_text("desc: Trigger: Program termination\ntotals: 7\n")
     totals = [10**9, 123 + 40 * 10, 123 + 40 * 20, 10**8, 77 + 300 * 5, 77 + 300 * 10, *range(6)]
     for i, total in enumerate(totals, start=1):
-        text = f"part: {i}\ndesc: Trigger: --dump-before=getppid\nfn=(1) f\n1 5\n\nsummary: {total}\ntotals: {total}\n"
+        text = (
+            f"part: {i}\ndesc: Trigger: --dump-before=getppid\nfn=(1) f\n1 5\n\nsummary: "
+            f"{total}\ntotals: {total}\n"
+        )
         (tmp_path / f"counts.{i}").write_text(text)
     found = instructions.per_iteration(counts, {"seed": 10, "tab": 5, "a": 1, "b": 1})
     assert found == {"seed": 40, "tab": 300, "a": 1, "b": 1}
@@ -33,11 +37,16 @@ def test_what_comes_once_cancels(tmp_path):
         instructions.per_iteration(counts, {"seed": 10})
 
 
-@pytest.mark.parametrize(("tab", "code", "row"), [(5149.0, 0, "+2.97% |  |"), (5152.0, 1, "+3.03% | more |")])
+@pytest.mark.parametrize(
+    ("tab", "code", "row"), [(5149.0, 0, "+2.97% |  |"), (5152.0, 1, "+3.03% | more |")]
+)
 def test_more_than_three_per_cent_is_too_many(monkeypatch, capsys, tab, code, row):
     """In the table, at the end of what is printed, and in the exit code."""
     here = [{"seed": 1020.0, "tab": tab, "new one": 1.0, "seed, rates": 1530.0}]
-    counts = {"abc123": [{"seed": 1000.0, "tab": 5000.0}, {"seed": 1001.0, "tab": 5001.0}], str(ROOT): here}
+    counts = {
+        "abc123": [{"seed": 1000.0, "tab": 5000.0}, {"seed": 1001.0, "tab": 5001.0}],
+        str(ROOT): here,
+    }
     monkeypatch.setattr(instructions, "why_not", lambda: "")
     monkeypatch.setattr(instructions, "count", lambda base, _: counts[base])
     assert instructions.main(["abc123"]) == code
@@ -49,7 +58,9 @@ def test_more_than_three_per_cent_is_too_many(monkeypatch, capsys, tab, code, ro
     assert "| seed, rates: 1.50 times seed | 1,530 |" in out
 
 
-@pytest.mark.parametrize(("machine", "said"), [("x86_64", "valgrind is not installed"), ("arm64", "this is arm64")])
+@pytest.mark.parametrize(
+    ("machine", "said"), [("x86_64", "valgrind is not installed"), ("arm64", "this is arm64")]
+)
 def test_where_nothing_can_be_counted_it_says_why(monkeypatch, capsys, machine, said):
     monkeypatch.setattr(instructions.platform, "machine", lambda: machine)
     monkeypatch.setattr(instructions.shutil, "which", lambda name: None)
@@ -58,7 +69,9 @@ def test_where_nothing_can_be_counted_it_says_why(monkeypatch, capsys, machine, 
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(instructions.why_not() != "", reason=instructions.why_not() or "there is valgrind")
+@pytest.mark.skipif(
+    instructions.why_not() != "", reason=instructions.why_not() or "there is valgrind"
+)
 def test_counts_are_stable():
     """The promise on which the limit of 3 % rests: half a per cent."""
     samples = instructions.count(str(ROOT), 2)
@@ -80,24 +93,29 @@ def test_a_version_is_a_folder_or_a_commit():
 
 @pytest.fixture
 def imported(monkeypatch):
-    """Import the probe, which tests of the gate run as a program, or a module of asv's suite as asv does."""
+    """Import the probe, which tests of the gate run as a program, or a module of asv's suite as asv
+    does."""
     monkeypatch.setenv("FASTNN_NUM_THREADS", "1")
     monkeypatch.syspath_prepend(BENCHMARKS)
     return importlib.import_module
 
 
 def test_the_probe_marks_three_counts_a_case(imported, monkeypatch):
-    probe, marks = imported("probe"), []
+    probe = imported("probe")
+    marks = []
     monkeypatch.setattr(probe, "EPOCHS", {"seed": 2, "iris": 1, "unheard of": 1})
     monkeypatch.setattr(probe, "PREDICTIONS", 2)
     monkeypatch.setattr(probe, "mark", lambda: marks.append(None))
-    monkeypatch.setattr(pace, "CHUNK_SECONDS", pace.CHUNK_SECONDS)  # put back what the probe changes
+    # put back what the probe changes
+    monkeypatch.setattr(pace, "CHUNK_SECONDS", pace.CHUNK_SECONDS)
     with_options = {"seed, rates": 2, "iris, clip_norm": 1, "iris, rates": 1}
     assert probe.instructions() == {"seed": 2, "iris": 1, **with_options, "predict 1 row": 2}
     assert len(marks) == 18
 
 
-WRONG = work.load("seed, plain")._replace(answer=lambda backend: np.ones(3) + (backend == "numba") * 1e-6)
+WRONG = work.load("seed, plain")._replace(
+    answer=lambda backend: np.ones(3) + (backend == "numba") * 1e-6
+)
 
 
 @pytest.mark.parametrize(
@@ -116,7 +134,12 @@ def test_no_wrong_answer_is_timed(imported, monkeypatch, name, measure):
 
 
 def test_every_line_is_measured(monkeypatch):
-    less = {"FEW": 1, "MANY": 2, "REPEAT_SECONDS": 0.0, "LINES": dict([*real_work.LINES.items()][:9])}
+    less = {
+        "FEW": 1,
+        "MANY": 2,
+        "REPEAT_SECONDS": 0.0,
+        "LINES": dict([*real_work.LINES.items()][:9]),
+    }
     for name, few in less.items():
         monkeypatch.setattr(real_work, name, few)
     rows = real_work.table([real_work.measure() for _ in range(2)]).splitlines()[2:]
@@ -151,5 +174,7 @@ def test_asv_keeps_commits_apart(imported, monkeypatch):
 
 
 def test_asv_finds_the_suite():
-    configuration = json.loads(re.sub(r"^\s*//.*$", "", (BENCHMARKS / "asv.conf.json").read_text("utf-8"), flags=re.M))
+    configuration = json.loads(
+        re.sub(r"^\s*//.*$", "", (BENCHMARKS / "asv.conf.json").read_text("utf-8"), flags=re.M)
+    )
     assert (BENCHMARKS / configuration["benchmark_dir"] / "train.py").is_file()

@@ -1,4 +1,5 @@
-"""Arguments: hints for another library's keyword or name, what stands in errors, numbers and learning rates as text."""
+"""Arguments: hints for another library's keyword or name, what stands in errors, numbers and
+learning rates as text."""
 
 import functools
 import inspect
@@ -33,7 +34,8 @@ X = np.linspace(-1, 1, 12).reshape(6, 2)
 NETWORK = Network((2, 3, 1))
 fit = functools.partial(train, NETWORK, X, X[:, 0])
 fit_many, population = (
-    functools.partial(call, NETWORK, X, X[:, 0], seed=range(2)) for call in (fastnn.train_many, fastnn.Population)
+    functools.partial(call, NETWORK, X, X[:, 0], seed=range(2))
+    for call in (fastnn.train_many, fastnn.Population)
 )
 resume = functools.partial(fit(epochs=0, seed=0, backend="numpy").resume, X, X[:, 0], epochs=1)
 FITS = MLPClassifier, MLPRegressor, TabularClassifier, TabularRegressor
@@ -45,40 +47,119 @@ def fit_of(kind):
 
 CASES = [
     (fit, {"epoch": 3}, "train has no argument 'epoch': say epochs=..."),
-    (fit, {"epochs": 1, "lr": 0.1}, "train has no argument 'lr': say optimizer=Adam(learning_rate=...)"),
+    (
+        fit,
+        {"epochs": 1, "lr": 0.1},
+        "train has no argument 'lr': say optimizer=Adam(learning_rate=...)",
+    ),
     (fit, {"epochs": 1, "validation_split": 0.1}, "say stop=Stop(validation=0.1)"),
     (fit, {"epochs": 1, "validation_data": (X, X)}, "say stop=Stop(validation=(X, Y))"),
     (fit_many, {"epochs": 1, "verbose": 1}, "say progress=True"),
     (fit, {"epochs": 1, "loss": "huber"}, "say Network(..., loss=...)"),
-    (fit, {"epochs": 1, "device": "cuda"}, "train has no argument 'device': fastnn computes on the CPU only"),
-    (fit, {"epochs": 1, "batchsizes": 3}, "train has no argument 'batchsizes': did you mean 'batch_size'?"),
-    (fit, {"epochs": 1, "qqq": 3}, "train has no argument 'qqq'; it has network, X, Y, sample_weight"),
+    (
+        fit,
+        {"epochs": 1, "device": "cuda"},
+        "train has no argument 'device': fastnn computes on the CPU only",
+    ),
+    (
+        fit,
+        {"epochs": 1, "batchsizes": 3},
+        "train has no argument 'batchsizes': did you mean 'batch_size'?",
+    ),
+    (
+        fit,
+        {"epochs": 1, "qqq": 3},
+        "train has no argument 'qqq'; it has network, X, Y, sample_weight",
+    ),
     (resume, {"random_state": 0}, "train has no argument 'random_state': say seed=..."),
-    (fit, {"epochs": 1, "n_jobs": 2}, "train has no argument 'n_jobs': say threads=..., which share each step"),
-    (fit_many, {"epochs": 1, "threads": 2}, "train_many has no argument 'threads': say n_jobs=..., the members that"),
+    (
+        fit,
+        {"epochs": 1, "n_jobs": 2},
+        "train has no argument 'n_jobs': say threads=..., which share each step",
+    ),
+    (
+        fit_many,
+        {"epochs": 1, "threads": 2},
+        "train_many has no argument 'threads': say n_jobs=..., the members that",
+    ),
     (Stop, {"threads": 2}, "Stop has no argument 'threads'; it has tol, patience"),
     (Stop, {"scheduler": 0.1}, "Stop has no argument 'scheduler': say reduce=ReduceRate()"),
     (fastnn.ReduceRate, {"min_lr": 0.1}, "ReduceRate has no argument 'min_lr': say least=..."),
     (fastnn.every, {"epochs": 3}, "every has no argument 'epochs'; it has k, callback"),
     (Stop, {"min_delta": 0.1}, "Stop has no argument 'min_delta': say tol=..."),
-    (Stop, {"validation_data": (X, X)}, "Stop has no argument 'validation_data': say validation=(X, Y)"),
+    (
+        Stop,
+        {"validation_data": (X, X)},
+        "Stop has no argument 'validation_data': say validation=(X, Y)",
+    ),
     (Adam, {"lr": 0.1}, "Adam has no argument 'lr': say learning_rate=..."),
     (AdamW, {"betas": (0.9, 0.99)}, "AdamW has no argument 'betas': say beta_1=..., beta_2=..."),
-    (SGD, {"betas": (0.9, 0.99)}, "SGD has no argument 'betas': say optimizer=Adam(beta_1=..., beta_2=...)"),
-    (Network, {"sizes": (2, 1), "use_bias": False}, "Network has no argument 'use_bias': say bias=..."),
-    (Network, {"sizes": (2, 1), "dropout": 0.5}, f"Network has no argument 'dropout': {_NO_DROPOUT}"),
-    (MLPClassifier, {"hiden_layer_sizes": 3}, "MLPClassifier has no argument 'hiden_layer_sizes': did you mean 'hid"),
+    (
+        SGD,
+        {"betas": (0.9, 0.99)},
+        "SGD has no argument 'betas': say optimizer=Adam(beta_1=..., beta_2=...)",
+    ),
+    (
+        Network,
+        {"sizes": (2, 1), "use_bias": False},
+        "Network has no argument 'use_bias': say bias=...",
+    ),
+    (
+        Network,
+        {"sizes": (2, 1), "dropout": 0.5},
+        f"Network has no argument 'dropout': {_NO_DROPOUT}",
+    ),
+    (
+        MLPClassifier,
+        {"hiden_layer_sizes": 3},
+        "MLPClassifier has no argument 'hiden_layer_sizes': did you mean 'hid",
+    ),
     (MLPClassifier, {"epochs": 3}, "MLPClassifier has no argument 'epochs': say max_iter=..."),
     (MLPRegressor, {"lr": 3}, "MLPRegressor has no argument 'lr': say learning_rate_init=..."),
-    (Network, {"sizes": (2, 1), "optimizer": 1}, "Network has no argument 'optimizer': say train(..., optimizer=Ad"),
+    (
+        Network,
+        {"sizes": (2, 1), "optimizer": 1},
+        "Network has no argument 'optimizer': say train(..., optimizer=Ad",
+    ),
     (fit, {"epochs": 1, "solver": "adam"}, "train has no argument 'solver': say optimizer=Adam()"),
-    (TabularRegressor, {"seed": 3}, "TabularRegressor has no argument 'seed': say random_state=..."),
-    (TabularClassifier, {"momentum": 3}, "TabularClassifier has no argument 'momentum'; it has preset, hid"),
-    *((fit_of(e), {"eval_set": X}, f"{e.__name__}.fit has no argument 'eval_set': say X_val=..., y_val") for e in FITS),
-    (TabularRegressor, {"loss": "huber"}, "has no argument 'loss': the table estimators have one loss each"),
-    (TabularRegressor, {"monotone_constraints": {}}, "no argument 'monotone_constraints': there are no monotone c"),
-    (Network, {"sizes": (2, 1), "batch_norm": True}, "no argument 'batch_norm': there is no batch normalization"),
-    (fit, {"epochs": 1, "objective": "mse"}, "train has no argument 'objective': say Network(..., loss=...)"),
+    (
+        TabularRegressor,
+        {"seed": 3},
+        "TabularRegressor has no argument 'seed': say random_state=...",
+    ),
+    (
+        TabularClassifier,
+        {"momentum": 3},
+        "TabularClassifier has no argument 'momentum'; it has preset, hid",
+    ),
+    *(
+        (
+            fit_of(e),
+            {"eval_set": X},
+            f"{e.__name__}.fit has no argument 'eval_set': say X_val=..., y_val",
+        )
+        for e in FITS
+    ),
+    (
+        TabularRegressor,
+        {"loss": "huber"},
+        "has no argument 'loss': the table estimators have one loss each",
+    ),
+    (
+        TabularRegressor,
+        {"monotone_constraints": {}},
+        "no argument 'monotone_constraints': there are no monotone c",
+    ),
+    (
+        Network,
+        {"sizes": (2, 1), "batch_norm": True},
+        "no argument 'batch_norm': there is no batch normalization",
+    ),
+    (
+        fit,
+        {"epochs": 1, "objective": "mse"},
+        "train has no argument 'objective': say Network(..., loss=...)",
+    ),
     (population, {"dropout": 0.5}, f"Population has no argument 'dropout': {_NO_DROPOUT}"),
 ]
 
@@ -100,7 +181,9 @@ def test_a_loss_that_is_a_function_is_told_of_the_loop_of_ones_own():
 
 
 def test_table_estimators_say_what_learns_from_a_stream():
-    with pytest.raises(AttributeError, match=r"TabularClassifier has no partial_fit: .* MLPClassifier or train"):
+    with pytest.raises(
+        AttributeError, match=r"TabularClassifier has no partial_fit: .* MLPClassifier or train"
+    ):
         TabularClassifier().partial_fit(X, X[:, 0])
 
 
@@ -109,7 +192,9 @@ def test_signatures_show_the_defaults_that_are_taken():
         text = str(inspect.signature(function))
         assert "not given" not in text
         assert "numpy." not in text
-        assert re.search(r"batch_size: '(int \| None|Any)' = 200, shuffle: '(bool|Any)' = True", text), text
+        assert re.search(
+            r"batch_size: '(int \| None|Any)' = 200, shuffle: '(bool|Any)' = True", text
+        ), text
     assert typing.get_type_hints(train)["batch_size"] == int | None
 
 
@@ -123,12 +208,18 @@ def test_networks_and_registries_print_briefly():
 
 
 def test_what_is_said_instead_exists():
-    """Each remedy is no argument of train under another name: the first keyword that it says is one."""
+    """Each remedy is no argument of train under another name: the first keyword that it says is
+    one."""
     legal = inspect.signature(train).parameters
-    said = [remedy.partition("=")[0] for remedy in REMEDIES.values() if remedy.partition("=")[0].isidentifier()]
+    said = [
+        remedy.partition("=")[0]
+        for remedy in REMEDIES.values()
+        if remedy.partition("=")[0].isidentifier()
+    ]
     assert set(said) <= set(legal)
     assert {"epochs", "seed", "optimizer", "stop", "progress"} <= set(said)
-    assert set(REMEDIES) & set(legal) == {"verbose", "optimizer"}  # which are for those that lack them
+    # which are for those that lack them
+    assert set(REMEDIES) & set(legal) == {"verbose", "optimizer"}
 
 
 def test_other_type_errors_pass_as_they_are():
@@ -136,7 +227,8 @@ def test_other_type_errors_pass_as_they_are():
         fit()
     with pytest.raises(TypeError, match="takes 3 positional arguments but 5"):
         train(NETWORK, X, X[:, 0], Adam(), 3)
-    with pytest.raises(TypeError, match="no argument 'a'; it has"):  # from a call within the training
+    # from a call within the training
+    with pytest.raises(TypeError, match="no argument 'a'; it has"):
         fit(epochs=1, callbacks=[lambda progress: Stop(a=3)])
 
 
@@ -145,20 +237,31 @@ LOSS_NAMES = {
     "absolute_error": ["MAE", "L1Loss"],
     "huber": ["SmoothL1Loss", "huber_loss"],
     "log_loss": ["binary_crossentropy", "BCELoss", "BCEWithLogitsLoss", "logloss"],
-    "cross_entropy": ["categorical_crossentropy", "sparse_categorical_crossentropy", "CrossEntropyLoss", "nll_loss"],
+    "cross_entropy": [
+        "categorical_crossentropy",
+        "sparse_categorical_crossentropy",
+        "CrossEntropyLoss",
+        "nll_loss",
+    ],
     "poisson": ["PoissonNLLLoss"],
 }
 
 
-@pytest.mark.parametrize(("own", "name"), [(own, name) for own, names in LOSS_NAMES.items() for name in names])
+@pytest.mark.parametrize(
+    ("own", "name"), [(own, name) for own, names in LOSS_NAMES.items() for name in names]
+)
 def test_another_librarys_loss_gets_the_name_here(own, name):
-    assert f"unknown loss {name!r} (did you mean {own!r}?)" in refusal(lambda: Network((3, 2), loss=name))[1]
+    assert (
+        f"unknown loss {name!r} (did you mean {own!r}?)"
+        in refusal(lambda: Network((3, 2), loss=name))[1]
+    )
 
 
 def test_aliases_are_of_names_that_there_are():
     known = {*ACTIVATIONS, *LOSSES, *INITS, *REDUCTIONS, "logistic", "quantile"}
     assert set(ALIASES.values()) <= known
-    assert set(ALIASES) & known == {"sigmoid", "logistic", "pinball", "quantile"}  # the core's and the estimators'
+    # the core's and the estimators'
+    assert set(ALIASES) & known == {"sigmoid", "logistic", "pinball", "quantile"}
 
 
 def test_fields_become_what_their_checks_return():
@@ -185,7 +288,9 @@ def test_long_names_in_lists_are_cut():
 
 @pytest.mark.parametrize("kind", [np.float64, np.float32, np.float16, np.longdouble])
 def test_a_decimal_is_the_number_whatever_the_print_options(kind):
-    numbers = np.random.RandomState(0).standard_normal(300) * 10.0 ** np.random.RandomState(1).uniform(-6, 4, 300)
+    numbers = np.random.RandomState(0).standard_normal(300) * 10.0 ** np.random.RandomState(
+        1
+    ).uniform(-6, 4, 300)
     for number in np.append(numbers, [0.0, -0.0, 1e-4, 60000.0, 1.0, 3.25]).astype(kind):
         text = decimal(number)
         assert kind(text) == number

@@ -1,4 +1,5 @@
-"""The ``fastnn`` command: its version, its help, what it says where something is missing, `info` and `warmup`."""
+"""The ``fastnn`` command: its version, its help, what it says where something is missing, `info`
+and `warmup`."""
 
 import pathlib
 import platform
@@ -26,7 +27,9 @@ def test_version(run):
     """In this process, and of the module that runs as the command."""
     version = f"fastnn {__version__}\n"
     assert run("--version")[:2] == run("-V")[:2] == (0, version)
-    assert subprocess.check_output([sys.executable, "-m", "fastnn", "--version"], text=True) == version
+    assert (
+        subprocess.check_output([sys.executable, "-m", "fastnn", "--version"], text=True) == version
+    )
 
 
 COMMANDS = ["demo", "info", "warmup", "export", "bench", "verify", "gate"]
@@ -50,10 +53,14 @@ def test_help_lists_the_commands_a_newcomer_wants_first_and_the_workloads(run):
 @pytest.mark.parametrize("width", [60, 80, 120])
 @pytest.mark.parametrize("command", [None, *COMMANDS])
 def test_help_is_whole_sentences_and_fits(run, set_columns, command, width):
-    """No paragraph is broken where it was in the source, no type is shown for a flag, no summary is cut."""
+    """No paragraph is broken where it was in the source, no type is shown for a flag, no summary is
+    cut."""
     set_columns(width)
     out = run(*filter(None, [command]), "--help")[1]
-    for option in {"demo": ["--seed", "--output"], "verify": ["--backend", "--dtype", "--json"]}.get(command, []):
+    for option in {
+        "demo": ["--seed", "--output"],
+        "verify": ["--backend", "--dtype", "--json"],
+    }.get(command, []):
         assert option in without_colors(out)
     assert max(map(len, out.splitlines())) <= width
     assert not re.search(r"<\w|\[bold\]", out)
@@ -64,7 +71,9 @@ def test_help_is_whole_sentences_and_fits(run, set_columns, command, width):
             assert len(line) > min(width, 80) - 15, line
 
 
-@pytest.mark.parametrize("arguments", [("dmeo",), ("demo", "--seed", "-1"), ("demo", "--seed", "x"), ("info", "x")])
+@pytest.mark.parametrize(
+    "arguments", [("dmeo",), ("demo", "--seed", "-1"), ("demo", "--seed", "x"), ("info", "x")]
+)
 def test_wrong_usage_ends_with_2(run, arguments):
     code, _, err = run(*arguments)
     assert code == 2
@@ -78,7 +87,10 @@ def test_missing_command_line_packages_are_named_with_their_extra(run, monkeypat
     monkeypatch.delitem(sys.modules, "fastnn.cli.app", raising=False)
     code, out, err = run("info")
     assert (code, out) == (2, "")
-    assert err == f'fastnn: this needs {package}, which is not installed: python -m pip install "fastnn-numba[cli]"\n'
+    assert err == (
+        f"fastnn: this needs {package}, which is not installed: python -m pip install "
+        f'"fastnn-numba[cli]"\n'
+    )
     monkeypatch.setitem(sys.modules, "fastnn.cli.app", None)
     with pytest.raises(ImportError):
         cli.main(["info"])
@@ -103,8 +115,16 @@ def test_info_shows_versions_processor_and_cache(run, tmp_path, monkeypatch):
     assert str(tmp_path / "kernels") in out.replace("\n", "").replace(" ", "")
     cores = available_cores()
     for line in (
-        *(f"numpy +{re.escape(np.__version__)}", f"python +{platform.python_version()}", "can be written +yes"),
-        *("vector width +64 bytes", f"cores +{cores.number}: {cores.reason}\n", "flush to zero +off"),
+        *(
+            f"numpy +{re.escape(np.__version__)}",
+            f"python +{platform.python_version()}",
+            "can be written +yes",
+        ),
+        *(
+            "vector width +64 bytes",
+            f"cores +{cores.number}: {cores.reason}\n",
+            "flush to zero +off",
+        ),
     ):
         assert re.search(line, out)
 
@@ -114,7 +134,8 @@ WRONG = "the environment variable FASTNN_NUM_THREADS must be a whole number from
 
 @pytest.mark.parametrize(
     ("variable", "said"),
-    [("OMP_NUM_THREADS=1", "1: OMP_NUM_THREADS=1"), ("FASTNN_NUM_THREADS=0", WRONG)],  # the first as Dask and Ray do
+    # the first as Dask and Ray do
+    [("OMP_NUM_THREADS=1", "1: OMP_NUM_THREADS=1"), ("FASTNN_NUM_THREADS=0", WRONG)],
 )
 def test_info_says_what_limits_the_cores(run, monkeypatch, variable, said):
     monkeypatch.delenv("FASTNN_NUM_THREADS", raising=False)
@@ -127,7 +148,8 @@ def test_info_says_what_limits_the_cores(run, monkeypatch, variable, said):
 
 @pytest.fixture
 def kernels(run):
-    """All kernels, from the cache that the tests share: those that this process has it does not compile again."""
+    """All kernels, from the cache that the tests share: those that this process has it does not
+    compile again."""
     run("warmup")
 
 
@@ -141,7 +163,9 @@ def kernels(run):
     ],
 )
 @pytest.mark.filterwarnings("ignore")
-def test_a_cache_that_cannot_be_used_is_told_with_the_reason(run, kernels, monkeypatch, folder, command, code, said):
+def test_a_cache_that_cannot_be_used_is_told_with_the_reason(
+    run, kernels, monkeypatch, folder, command, code, said
+):
     """The folder is a file, or the user one of a container whose number no table knows."""
 
     def fail():
@@ -161,9 +185,14 @@ def test_a_cache_that_cannot_be_used_is_told_with_the_reason(run, kernels, monke
 
 
 def test_processor_that_numba_is_told_to_compile_for():
-    code = "from fastnn.measuring import machine; c = machine.cpu(); print(c.override, c.register_bytes)"
+    code = (
+        "from fastnn.measuring import machine; c = machine.cpu(); print(c.override, "
+        "c.register_bytes)"
+    )
     environment = {"NUMBA_CPU_NAME": "haswell", "NUMBA_CPU_FEATURES": "+avx2,+fma"}
-    assert python(code, **environment) == ["('NUMBA_CPU_NAME=haswell', 'NUMBA_CPU_FEATURES=+avx2,+fma') 32"]
+    assert python(code, **environment) == [
+        "('NUMBA_CPU_NAME=haswell', 'NUMBA_CPU_FEATURES=+avx2,+fma') 32"
+    ]
     assert python(code, **environment | {"NUMBA_CPU_FEATURES": ""})[0].endswith(" None")
 
 
@@ -178,13 +207,16 @@ libm.fesetenv(environment)
 
 
 @pytest.mark.skipif(
-    (platform.system(), platform.machine()) != ("Linux", "x86_64") or platform.libc_ver()[0] != "glibc",
+    (platform.system(), platform.machine()) != ("Linux", "x86_64")
+    or platform.libc_ver()[0] != "glibc",
     reason="sets the flag through glibc's structure of x86-64",
 )
 def test_flush_to_zero_is_seen():
     code = "from fastnn.measuring import machine; print(machine.flush_to_zero())"
     assert python(code) == ["False"]
-    assert python("from fastnn.measuring import machine" + FLUSH + "print(machine.flush_to_zero())") == ["True"]
+    assert python(
+        "from fastnn.measuring import machine" + FLUSH + "print(machine.flush_to_zero())"
+    ) == ["True"]
 
 
 def test_versions_name_what_is_missing(monkeypatch):
@@ -209,8 +241,12 @@ print(*sorted(origins))
 
 def test_warmup_leaves_no_kernel_to_be_compiled_later_and_says_where_they_are():
     *lines, kernels = python(WARM, COLUMNS=120)
-    assert kernels.split() == sorted(f"{name}.{dtype}" for name, dtypes in ENTRIES.items() for dtype in dtypes)
+    assert kernels.split() == sorted(
+        f"{name}.{dtype}" for name, dtypes in ENTRIES.items() for dtype in dtypes
+    )
     assert all(map(cache.load, kernels.split()))
     for row, n_times in {"row orders": 1, "float64": 4, "float32": 4}.items():
-        assert len(re.findall(r"\d [mµ]?s ", next(line for line in lines if row in line))) == n_times
+        assert (
+            len(re.findall(r"\d [mµ]?s ", next(line for line in lines if row in line))) == n_times
+        )
     assert str(machine.cache_state().folder) in "".join(lines)

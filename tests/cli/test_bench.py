@@ -14,12 +14,15 @@ from fastnn.cli import bench, correctness
 from fastnn.cores import Cores
 from fastnn.gate import compare
 
-SETTINGS = bench.BenchSettings(rounds=2, sample_seconds=0.001, starts=1, compiled=0, workloads=("seed", "tab"))
+SETTINGS = bench.BenchSettings(
+    rounds=2, sample_seconds=0.001, starts=1, compiled=0, workloads=("seed", "tab")
+)
 
 
 @pytest.fixture(scope="module")
 def report():
-    steps, what = [], (["seed"], ["numpy", "numba"], [None, "float32"], SETTINGS)
+    steps = []
+    what = (["seed"], ["numpy", "numba"], [None, "float32"], SETTINGS)
     found = bench.run(*what, steps.append)
     assert len(steps) >= bench.n_steps(*what) - 3 * SETTINGS.starts
     return found
@@ -31,13 +34,19 @@ def test_report_holds_samples_by_workload_dtype_and_back_end(report):
     for training in report["trainings"]:
         assert len(training["seconds"]) == SETTINGS.rounds
         assert min(training["seconds"]) > 0
-    assert [start["what"] for start in report["starts"]][:2] == ["import numpy", "import fastnn, after numpy"]
+    assert [start["what"] for start in report["starts"]][:2] == [
+        "import numpy",
+        "import fastnn, after numpy",
+    ]
 
 
 def test_the_picture_has_the_tables_ratios(report):
     """The median of the rounds' ratios, not the ratio of the medians."""
-    samples = {"numpy": [1.0, 2.0, 9.0], "numba": [0.5, 0.1, 0.3]}  # ratios 2, 20, 30; medians 2 and 0.3
-    trainings = [report["trainings"][0] | {"backend": name, "seconds": s} for name, s in samples.items()]
+    # ratios 2, 20, 30; medians 2 and 0.3
+    samples = {"numpy": [1.0, 2.0, 9.0], "numba": [0.5, 0.1, 0.3]}
+    trainings = [
+        report["trainings"][0] | {"backend": name, "seconds": s} for name, s in samples.items()
+    ]
     told = report | {"trainings": trainings}
     (axes,) = bench.draw(told).axes
     assert "× 20.0" in [text.get_text() for text in axes.texts]
@@ -46,13 +55,16 @@ def test_the_picture_has_the_tables_ratios(report):
 
 def test_one_start_is_no_spread(report):
     starts = ([{"what": "a", "seconds": seconds}] for seconds in ([1.0], [1.0, 2.0]))
-    titles = [[c.header for c in bench.starts_table(report | {"starts": s}).columns] for s in starts]
+    titles = [
+        [c.header for c in bench.starts_table(report | {"starts": s}).columns] for s in starts
+    ]
     assert titles == [["what", "once"], ["what", "median", "least", "most"]]
 
 
 @pytest.fixture
 def call(run, monkeypatch):
-    """Run ``fastnn bench`` with settings of nothing much; what it returns, prints, and prints on stderr."""
+    """Run ``fastnn bench`` with settings of nothing much; what it returns, prints, and prints on
+    stderr."""
     monkeypatch.setattr(bench, "QUICK", SETTINGS)
     monkeypatch.setattr(bench, "FULL", SETTINGS)
     monkeypatch.setattr(bench, "_starts", lambda *_: [{"what": "import numpy", "seconds": [0.1]}])
@@ -63,7 +75,13 @@ def test_bench_prints_speeds_ratios_and_starts(call):
     code, out, err = call("--quick", "--workload", "seed")
     assert code == 0, err
     assert re.search(r"seed, float64 .* [\d,]+ .* [\d,]+ .* \d+", out)
-    for words in ("iterations per second", "numba / numpy", "import numpy", "Answers checked first", "load before"):
+    for words in (
+        "iterations per second",
+        "numba / numpy",
+        "import numpy",
+        "Answers checked first",
+        "load before",
+    ):
         assert words in " ".join(out.split())
     one = call("--workload", "seed", "--backend", "numpy")[1]
     assert "numba" not in one.split("Answers")[0].split("Training")[1]  # and no ratio
@@ -73,7 +91,9 @@ def test_bench_writes_samples_and_a_picture_and_counts_the_units_of_real_work(ca
     pytest.importorskip("matplotlib")
     names = ("seed", "seed, validation", "seed, one call")
     options = (option for name in names for option in ("--workload", name))
-    code, out, err = call(*options, "--dtype", "both", "--json", "r.json", "--plot", "new/speeds.png")
+    code, out, err = call(
+        *options, "--dtype", "both", "--json", "r.json", "--plot", "new/speeds.png"
+    )
     assert code == 0, err
     assert "r.json" in out
     assert re.search(r"seed, validation, float64 .*\n.*epochs per second", out)
@@ -89,7 +109,9 @@ def test_bench_writes_samples_and_a_picture_and_counts_the_units_of_real_work(ca
 def test_bench_prints_what_the_gate_reads_and_how_many_threads(call, monkeypatch):
     """Real work and the other back end have one."""
     monkeypatch.setattr(bench, "available_cores", lambda: Cores(2, ""))
-    code, out, _ = call("--workload", "tab", "--workload", "seed, one call", "--threads", "all", "--json", "-")
+    code, out, _ = call(
+        "--workload", "tab", "--workload", "seed, one call", "--threads", "all", "--json", "-"
+    )
     assert code == 0
     values, _ = gate.read(out)
     assert gate.Quantity("trainings", "tab, float32, numba") in values
@@ -103,9 +125,15 @@ GATE = ("gate", "--base", "base", "--head", "head")
 @pytest.mark.parametrize("path", ["file/out", "folder"])
 @pytest.mark.parametrize(
     ("command", "option"),
-    [(("bench",), "--json"), (("bench",), "--plot"), *((GATE, option) for option in ("--json", "--plot", "--summary"))],
+    [
+        (("bench",), "--json"),
+        (("bench",), "--plot"),
+        *((GATE, option) for option in ("--json", "--plot", "--summary")),
+    ],
 )
-def test_files_are_checked_before_anything_is_measured(run, monkeypatch, tmp_path, command, option, path):
+def test_files_are_checked_before_anything_is_measured(
+    run, monkeypatch, tmp_path, command, option, path
+):
     (tmp_path / "file").touch()
     (tmp_path / "folder").mkdir()
     monkeypatch.setattr(bench, "run", lambda *_: pytest.fail("measured"))
@@ -113,12 +141,15 @@ def test_files_are_checked_before_anything_is_measured(run, monkeypatch, tmp_pat
     code, _, err = run(*command, option, path)
     assert code == 2
     assert option in err
-    assert run(*command, option, "new/folder/out", "--backend", "none")[0] == 2  # other mistakes are found as before
+    # other mistakes are found as before
+    assert run(*command, option, "new/folder/out", "--backend", "none")[0] == 2
 
 
 def slower(factor):
     """What makes of a report an old one, whose samples were so many times as long."""
-    return lambda new: {"trainings": [t | {"seconds": [s * factor for s in t["seconds"]]} for t in new["trainings"]]}
+    return lambda new: {
+        "trainings": [t | {"seconds": [s * factor for s in t["seconds"]]} for t in new["trainings"]]
+    }
 
 
 @pytest.mark.parametrize(
@@ -144,13 +175,28 @@ def test_bench_fails_where_it_got_slower_and_says_what_cannot_be_compared(
 @pytest.mark.parametrize(
     ("option", "value", "told"),
     [
-        ("--workload", "seed validation", f"(did you mean 'seed, validation'?) is none of: {'; '.join(bench.NAMES)}"),
+        (
+            "--workload",
+            "seed validation",
+            f"(did you mean 'seed, validation'?) is none of: {'; '.join(bench.NAMES)}",
+        ),
         ("--backend", "cuda", "is none of: numpy; numba"),
         ("--dtype", "float16", "it is float32, float64 or both"),
         ("--fail-below", "0.9", "it needs --compare"),
-        *(("--threads", text, "neither a number from 1 on nor all") for text in ("0", "-1", "many", "1.5")),
-        ("--compare", "list.json", "fastnn: list.json is no report of `fastnn bench --json`: it is a list"),
-        ("--compare", "counts.json", "fastnn: counts.json is no report of `fastnn bench --json`: it has no cpu and no"),
+        *(
+            ("--threads", text, "neither a number from 1 on nor all")
+            for text in ("0", "-1", "many", "1.5")
+        ),
+        (
+            "--compare",
+            "list.json",
+            "fastnn: list.json is no report of `fastnn bench --json`: it is a list",
+        ),
+        (
+            "--compare",
+            "counts.json",
+            "fastnn: counts.json is no report of `fastnn bench --json`: it has no cpu and no",
+        ),
     ],
 )
 def test_bench_refuses_what_it_does_not_know(call, tmp_path, option, value, told):
@@ -162,7 +208,9 @@ def test_bench_refuses_what_it_does_not_know(call, tmp_path, option, value, told
 
 
 def test_bench_times_nothing_when_the_answers_differ(call, monkeypatch):
-    monkeypatch.setattr(correctness, "train", lambda *data, **options: train(*data, **options | {"seed": 1}))
+    monkeypatch.setattr(
+        correctness, "train", lambda *data, **options: train(*data, **options | {"seed": 1})
+    )
     monkeypatch.setattr(bench, "interleaved", lambda *_: pytest.fail("timed"))
     code, out, err = call("--workload", "seed")
     assert code == 2

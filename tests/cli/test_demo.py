@@ -1,4 +1,5 @@
-"""The command `fastnn demo`: the tutorial's numbers, its pictures, and what it does without them."""
+"""The command `fastnn demo`: the tutorial's numbers, its pictures, and what it does without
+them."""
 
 import functools
 import pathlib
@@ -20,7 +21,11 @@ def quick(monkeypatch):
     from fastnn.cli import app  # noqa: F401
 
     demo = sys.modules["fastnn.cli.demo"]
-    less = {"ROUNDS": 1, "DIGITS_ROUNDS": 1, "TIMED_ITERATIONS": dict.fromkeys(demo.TIMED_ITERATIONS, 10)}
+    less = {
+        "ROUNDS": 1,
+        "DIGITS_ROUNDS": 1,
+        "TIMED_ITERATIONS": dict.fromkeys(demo.TIMED_ITERATIONS, 10),
+    }
     for name, few in less.items():
         monkeypatch.setattr(demo, name, few)
     return demo
@@ -32,7 +37,12 @@ def test_demo_prints_the_tutorials_numbers_and_saves_pictures(run, quick, tmp_pa
     expected = seed_page.BY_SEED[2]
     for number in (expected.last_error, expected.output_110, expected.output_111):
         assert out.count(f"{number:.10f}") == 3  # the loop and both back ends
-    for words in ("iterations per second", "times the tutorial's loop", "time per epoch", "compiled or loaded"):
+    for words in (
+        "iterations per second",
+        "times the tutorial's loop",
+        "time per epoch",
+        "compiled or loaded",
+    ):
         assert words in out
     assert out.count("Largest difference of a weight between the back ends") == 2
     accuracies = re.search(r"held-out digits\D+(0\.\d+)\D+(0\.\d+)", out)
@@ -47,7 +57,9 @@ report_of = functools.cache(lambda run_demo: run_demo(0, lambda: None))  # once 
 
 
 @pytest.mark.parametrize("width", [40, 60, 80])
-def test_a_narrow_terminal_loses_no_digit_and_no_line_has_blanks_at_its_end(run, quick, monkeypatch, tmp_path, width):
+def test_a_narrow_terminal_loses_no_digit_and_no_line_has_blanks_at_its_end(
+    run, quick, monkeypatch, tmp_path, width
+):
     """Nothing is written, for it was not told where."""
     from fastnn.cli.console import out as console
 

@@ -30,7 +30,9 @@ def test_it_writes_what_the_method_does(run, result, to, file):
 
 def test_an_estimator_keeps_its_labels(run):
     pytest.importorskip("sklearn")
-    mlp = fastnn.MLPClassifier((3,), solver="lbfgs", tol=1.0, random_state=0).fit([[0.0], [1.0]], ["no", "yes"])
+    mlp = fastnn.MLPClassifier((3,), solver="lbfgs", tol=1.0, random_state=0).fit(
+        [[0.0], [1.0]], ["no", "yes"]
+    )
     mlp.save("model.npz")
     mlp.export("other.py")
     assert run("export", "model.npz", "--to", "numpy")[0] == 0
@@ -41,7 +43,9 @@ def test_an_estimator_keeps_its_labels(run):
 @pytest.mark.parametrize("kind", ["TabularClassifier", "TabularRegressor"])
 def test_a_model_of_a_table_goes_whole(run, kind):
     pytest.importorskip("sklearn")
-    model = getattr(fastnn, kind)("fast", epochs=1, random_state=0, n_jobs=1).fit([["red"], ["blue"]] * 20, [1, 0] * 20)
+    model = getattr(fastnn, kind)("fast", epochs=1, random_state=0, n_jobs=1).fit(
+        [["red"], ["blue"]] * 20, [1, 0] * 20
+    )
     model.save("model.npz")
     model.export("other.py")
     assert run("export", "model.npz", "--to", "numpy")[0] == 0
@@ -53,8 +57,14 @@ def test_a_model_of_a_table_goes_whole(run, kind):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("model.npz", "--to", "net.pb"), "Invalid value for --to: the suffix of 'net.pb' says no format"),
-        (("model.npz", "--to", "net.pb"), ".safetensors (safetensors); or name a format, numpy, c, onnx"),
+        (
+            ("model.npz", "--to", "net.pb"),
+            "Invalid value for --to: the suffix of 'net.pb' says no format",
+        ),
+        (
+            ("model.npz", "--to", "net.pb"),
+            ".safetensors (safetensors); or name a format, numpy, c, onnx",
+        ),
         (("nothing.npz", "--to", "numpy"), "No such file or directory: 'nothing.npz'"),
         (("model.npz", "--to", "nowhere/net.py"), "nowhere'; make it first: 'nowhere/net.py'"),
         (("junk", "--to", "numpy"), "fastnn: junk: not a fastnn file"),

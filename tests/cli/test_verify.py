@@ -30,7 +30,8 @@ def cells(out, row):
 
 def test_the_kernel_is_verified(verify, tmp_path, monkeypatch):
     """By the checks of two activations: tests/testing/test_conformance.py runs all of them."""
-    every, some = conformance_checks(["float64"]), ("tanh", "gelu")
+    every = conformance_checks(["float64"])
+    some = ("tanh", "gelu")
     few = [check for check in every if check.activation in (*some, "")]
     monkeypatch.setattr(conformance, "conformance_checks", lambda dtypes: iter(few))
     code, out, _ = verify("--dtype", "float64", "--json", "report.json")
@@ -62,7 +63,9 @@ def test_a_broken_back_end_ends_with_1_and_its_messages(verify, tmp_path):
 
 
 def test_a_back_end_in_the_current_folder(verify, tmp_path):
-    (tmp_path / "kernel_of_mine.py").write_text("import mutants\n\nclass Kernel(mutants.Part):\n    name = 'mine'\n")
+    (tmp_path / "kernel_of_mine.py").write_text(
+        "import mutants\n\nclass Kernel(mutants.Part):\n    name = 'mine'\n"
+    )
     code, out, _ = verify("--backend", "kernel_of_mine:Kernel", "--dtype", "float32")
     assert code == 0
     assert "back end 'mine' passes" in out
@@ -73,7 +76,9 @@ def test_a_kind_of_which_nothing_runs_ends_with_1(verify):
     assert code == 1
     assert cells(out, "derivative")[-1] == "none ran"
     assert [cells(out, kind)[-1] for kind in ("gradient", "update", "training")] == ["pass"] * 3
-    failed = r"\n\nproperty: 1 of \d+ failed\n  property: at least one derivative check runs, float64:\n"
+    failed = (
+        r"\n\nproperty: 1 of \d+ failed\n  property: at least one derivative check runs, float64:\n"
+    )
     assert re.search(failed + r"    no derivative check runs", out)
 
 
@@ -87,7 +92,10 @@ def test_a_kind_of_which_nothing_runs_ends_with_1(verify):
     ],
 )
 def test_wrong_usage_ends_with_2(verify, arguments, words):
-    register_backend("nothing", type("Nothing", (Part,), {"name": "nothing", "supports": lambda *_, **options: False}))
+    register_backend(
+        "nothing",
+        type("Nothing", (Part,), {"name": "nothing", "supports": lambda *_, **options: False}),
+    )
     code, _, err = verify(*arguments)
     assert code == 2
     assert words in " ".join(err.replace("│", " ").split())

@@ -19,7 +19,17 @@ from fastnn.compiler.vectors import absolute, copysign, fma, like, maximum, sqrt
 
 needs_cc = pytest.mark.skipif(shutil.which("cc") is None, reason="there is no C compiler")
 
-FLAGS = ["-std=c99", "-O2", "-ffp-contract=off", "-Wall", "-Wextra", "-pedantic", "-Werror", "-shared", "-fPIC"]
+FLAGS = [
+    "-std=c99",
+    "-O2",
+    "-ffp-contract=off",
+    "-Wall",
+    "-Wextra",
+    "-pedantic",
+    "-Werror",
+    "-shared",
+    "-fPIC",
+]
 
 
 def text_of(body, dtype=np.float64):
@@ -28,13 +38,17 @@ def text_of(body, dtype=np.float64):
 
 
 def in_c(body, dtype, tmp_path):
-    """Compile what a function (y, x, n) is in C, warnings being errors; return a function of x that returns y."""
-    kind, text = c_type(from_dtype(np.dtype(dtype))), text_of(body, dtype)
+    """Compile what a function (y, x, n) is in C, warnings being errors; return a function of x that
+    returns y."""
+    kind = c_type(from_dtype(np.dtype(dtype)))
+    text = text_of(body, dtype)
     word = {"double": "uint64_t", "float": "uint32_t"}[kind]
     helpers = BITS.format(number=kind, word=word) if "bits(" in text else ""
     source = f"#include <math.h>\n#include <stddef.h>\n#include <stdint.h>\n\n{helpers}\n{text}\n"
     (tmp_path / "body.c").write_text(source.replace("static void body", "void body"))
-    subprocess.run(["cc", *FLAGS, "-o", tmp_path / "body.so", tmp_path / "body.c", "-lm"], check=True)
+    subprocess.run(
+        ["cc", *FLAGS, "-o", tmp_path / "body.so", tmp_path / "body.c", "-lm"], check=True
+    )
     compiled = ctypes.CDLL(str(tmp_path / "body.so")).body
 
     def run(x):
@@ -56,7 +70,8 @@ def mapped(function):
 
 def in_python(function, x):
     """The same by the first meaning, whole vectors at a time."""
-    y, lanes = np.zeros_like(x), 64 // x.itemsize
+    y = np.zeros_like(x)
+    lanes = 64 // x.itemsize
     for i in range(0, x.size, lanes):
         store(y, i, function(load(x, i)))
     return y
@@ -66,7 +81,9 @@ FUNCTIONS = {
     **{f.__name__: f for f in (exp, expm1, sigmoid, softplus, tanh, sqrt, absolute)},
     "operators": lambda z: (z - 1.0) / (z * z + 3.0) - (2.0 - z - (1.0 - z)) * -(z + 1.0),
     "signs": lambda z: -neg(z) * -like(z, -2.0) - neg(z) - (neg(z) - neg(z * -3.0)),
-    "choice": lambda z: where_gt(z, like(z, 0.5), where_gt(z, like(z, 2.0), z * 2.0, z), maximum(-z, like(z, -1.0))),
+    "choice": lambda z: where_gt(
+        z, like(z, 0.5), where_gt(z, like(z, 2.0), z * 2.0, z), maximum(-z, like(z, -1.0))
+    ),
     "sign": lambda z: copysign(like(z, 2.5), -z) + fma(z, z, -z),
 }
 
@@ -76,11 +93,28 @@ FUNCTIONS = {
 def test_functions_have_the_bits_of_python(name, dtype, tmp_path):
     random_state = np.random.RandomState(0)
     info = np.finfo(dtype)
-    special = [0.0, -0.0, 1.0, -1.0, info.max, -info.max, info.tiny, info.smallest_subnormal, np.inf, -np.inf, np.nan]
-    x = np.r_[special, random_state.standard_normal(400) * 2.0 ** random_state.randint(-30, 12, 400), np.zeros(5)]
+    special = [
+        0.0,
+        -0.0,
+        1.0,
+        -1.0,
+        info.max,
+        -info.max,
+        info.tiny,
+        info.smallest_subnormal,
+        np.inf,
+        -np.inf,
+        np.nan,
+    ]
+    x = np.r_[
+        special,
+        random_state.standard_normal(400) * 2.0 ** random_state.randint(-30, 12, 400),
+        np.zeros(5),
+    ]
     x = x.astype(dtype)
     with np.errstate(all="ignore"):
-        found, right = in_c(mapped(FUNCTIONS[name]), dtype, tmp_path)(x), in_python(FUNCTIONS[name], x)
+        found = in_c(mapped(FUNCTIONS[name]), dtype, tmp_path)(x)
+        right = in_python(FUNCTIONS[name], x)
     assert_same_bits(found, right)
 
 
@@ -89,7 +123,9 @@ def test_functions_have_the_bits_of_python(name, dtype, tmp_path):
 
 def exchange(y, x, n):
     """Two values that change places in each round, and one that follows them."""
-    a, b, c = [load(x, 0)], [load(x, 1)], [zero(x)]
+    a = [load(x, 0)]
+    b = [load(x, 1)]
+    c = [zero(x)]
     for _ in each(n, a, b, c):
         c[0] = c[0] * 2.0 + a[0]
         a[0], b[0] = b[0], a[0] + 1.0
@@ -99,7 +135,8 @@ def exchange(y, x, n):
 
 def read_before_written(y, x, n):
     """What was read from memory before it was written over, used once and after that."""
-    first, second = load(x, 0) * 3.0, load(y, 0)
+    first = load(x, 0) * 3.0
+    second = load(y, 0)
     store(y, 0, load(x, 1))
     store(y, 1, first + load(y, 0) + second)
     for i in each(n - 3):
@@ -127,7 +164,8 @@ def in_tiles(y, x, n):
 
 
 def scalars(body, x):
-    """Run a function in Python as C does, a number being a vector: with loads and stores of single numbers."""
+    """Run a function in Python as C does, a number being a vector: with loads and stores of single
+    numbers."""
     y = np.full_like(x, 7)
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(globals(), "load", lambda a, i: a[i].copy())
@@ -170,5 +208,7 @@ def test_each_operation_is_a_line_and_what_nobody_uses_is_none():
 
 
 def test_what_has_no_way_in_c_is_named():
-    with pytest.raises(TypeError, match=r"there is no C code for horizontal_sum: c_code\.py lists the functions"):
+    with pytest.raises(
+        TypeError, match=r"there is no C code for horizontal_sum: c_code\.py lists the functions"
+    ):
         text_of(lambda y, x, n: store(y, 0, like(load(x, 0), horizontal_sum(load(x, 0)))))

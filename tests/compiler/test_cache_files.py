@@ -1,4 +1,5 @@
-"""The files of the kernel cache: found again, damaged, planted, unused, or written by several processes at once."""
+"""The files of the kernel cache: found again, damaged, planted, unused, or written by several
+processes at once."""
 
 import contextlib
 import hashlib
@@ -35,16 +36,24 @@ def replaced(make):
 
 
 SPOILED = {
-    f"cut at {n}": lambda path, _, n=n: path.write_bytes(path.read_bytes()[:n]) for n in (1, 31, 32, 33, 1000, -1)
+    f"cut at {n}": lambda path, _, n=n: path.write_bytes(path.read_bytes()[:n])
+    for n in (1, 31, 32, 33, 1000, -1)
 }
 for content in (b"", b"rubbish" * 100, signed(b""), signed(b"rubbish"), signed(b"rubbish\n" * 100)):
-    SPOILED[f"{content[-9:]}, {len(content)}"] = lambda path, _, content=content: path.write_bytes(content)
+    SPOILED[f"{content[-9:]}, {len(content)}"] = lambda path, _, content=content: path.write_bytes(
+        content
+    )
 if os.name != "nt":
-    SPOILED |= {f"{mode:o}": lambda path, _, mode=mode: path.chmod(mode) for mode in (0o620, 0o602, 0o660, 0o666)}
     SPOILED |= {
-        "a second link": os.link,  # it may lie where others can write, and this one be there by their doing
+        f"{mode:o}": lambda path, _, mode=mode: path.chmod(mode)
+        for mode in (0o620, 0o602, 0o660, 0o666)
+    }
+    SPOILED |= {
+        # it may lie where others can write, and this one be there by their doing
+        "a second link": os.link,
         "a link": replaced(lambda path, good: path.symlink_to(good)),
-        "a pipe": replaced(lambda path, good: os.mkfifo(path, 0o600)),  # which is not waited for either
+        # which is not waited for either
+        "a pipe": replaced(lambda path, good: os.mkfifo(path, 0o600)),
     }
 if hasattr(os, "chown") and os.getuid() == 0:  # only root can give files away
     SPOILED["another user's"] = lambda path, _: os.chown(path, 12345, -1)
@@ -52,7 +61,8 @@ if hasattr(os, "chown") and os.getuid() == 0:  # only root can give files away
 
 @pytest.mark.parametrize("how", SPOILED)
 def test_a_file_that_is_not_whole_and_the_users_alone_is_not_taken(folder, tmp_path, how):
-    """Nor is what was planted while the folder was open to others: it is compiled anew, into a file that is."""
+    """Nor is what was planted while the folder was open to others: it is compiled anew, into a file
+    that is."""
     is_found()
     path = the_file(folder)
     SPOILED[how](path, tmp_path / "elsewhere")
@@ -60,21 +70,33 @@ def test_a_file_that_is_not_whole_and_the_users_alone_is_not_taken(folder, tmp_p
     found = path.lstat()
     assert stat.S_ISREG(found.st_mode)
     if os.name != "nt":
-        assert (stat.S_IMODE(found.st_mode), found.st_nlink, found.st_uid) == (0o600, 1, os.geteuid())
+        assert (stat.S_IMODE(found.st_mode), found.st_nlink, found.st_uid) == (
+            0o600,
+            1,
+            os.geteuid(),
+        )
 
 
 def test_a_file_of_another_signature_is_not_taken(folder):
     one, other, *_ = KERNELS
-    assert [is_found(kernel) for kernel in (one, one, other, other, one)] == [False, True, False, True, True]
+    assert [is_found(kernel) for kernel in (one, one, other, other, one)] == [
+        False,
+        True,
+        False,
+        True,
+        True,
+    ]
     first, second = folder.iterdir()  # one file a kernel, nothing else
-    a, b = first.read_bytes(), second.read_bytes()
+    a = first.read_bytes()
+    b = second.read_bytes()
     first.write_bytes(b)
     second.write_bytes(a)
     assert [is_found(kernel) for kernel in (one, other, one, other)] == [False, False, True, True]
 
 
 def test_a_file_of_another_key_is_not_taken(folder, monkeypatch):
-    """Code of another version under this one's name: the name holds but a part of the key's hash."""
+    """Code of another version under this one's name: the name holds but a part of the key's
+    hash."""
     is_found()
     path = the_file(folder)
     path.unlink()
@@ -106,7 +128,10 @@ def days_old(path, days):
 
 DIGEST = "0123456789abcdef"
 OURS = [f"train_steps.float64.{DIGEST}.o", f"predict.float32.{DIGEST}.{DIGEST}.tmp"]
-OURS += [f"kernels.train_steps-0123456789.py311.{end}" for end in ("1.nbc", f"{DIGEST}.nbc", "nbi", f"{DIGEST}.tmp")]
+OURS += [
+    f"kernels.train_steps-0123456789.py311.{end}"
+    for end in ("1.nbc", f"{DIGEST}.nbc", "nbi", f"{DIGEST}.tmp")
+]
 FOREIGN = ["main.o", "train_steps.o", "notes.tmp", f"train_steps.float64.{DIGEST}.txt"]
 FOREIGN += [f"my {OURS[0]}", "module.function-12.py311.nbi", "module.function-12.py311.1.nbc"]
 
@@ -124,7 +149,9 @@ def test_files_unused_for_long_are_deleted_and_no_others(folder, monkeypatch, ti
     for name in OURS + FOREIGN:
         folder.joinpath(name).write_bytes(b"x")
         days_old(folder / name, 1000)
-    folder.joinpath(OURS[0].replace("64", "32")).mkdir()  # cannot be deleted as a file is, and does not matter
+    folder.joinpath(
+        OURS[0].replace("64", "32")
+    ).mkdir()  # cannot be deleted as a file is, and does not matter
     days_old(folder / OURS[0].replace("64", "32"), 1000)
     young = folder / OURS[0].replace("0", "1")
     young.write_bytes(b"x")
@@ -138,7 +165,8 @@ def test_files_unused_for_long_are_deleted_and_no_others(folder, monkeypatch, ti
 
 
 def test_a_file_that_is_used_stays(folder):
-    """Its time is renewed, but not each time: a folder on another machine would be written all the time."""
+    """Its time is renewed, but not each time: a folder on another machine would be written all the
+    time."""
     is_found()
     path = the_file(folder)
     for days, renewed in ((cache.KEPT_DAYS + 1, True), (2, True), (0.5, False)):
@@ -150,10 +178,12 @@ def test_a_file_that_is_used_stays(folder):
 
 
 def test_processes_that_compile_at_once_and_the_next_one_agree(tmp_path):
-    orders, variables = (("float32", "float64"), ("float64", "float32")), {"FASTNN_CACHE_DIR": tmp_path, **UNOPTIMIZED}
+    orders = (("float32", "float64"), ("float64", "float32"))
+    variables = {"FASTNN_CACHE_DIR": tmp_path, **UNOPTIMIZED}
     with contextlib.ExitStack() as stack:
         children = [stack.enter_context(Child(PREDICT, *order, **variables)) for order in orders]
-        hashes, said = set(), []
+        hashes = set()
+        said = []
         for child in children:
             while (text := child.line()) is not None:
                 (said.append if text.startswith("hits") else hashes.add)(text)

@@ -1,4 +1,5 @@
-"""The key of the kernel cache: no code of another version, source, setting or processor is taken."""
+"""The key of the kernel cache: no code of another version, source, setting or processor is
+taken."""
 
 import ast
 import os
@@ -27,7 +28,10 @@ def test_the_stamp_depends_on_every_file_of_the_compiler_and_the_kernels(tmp_pat
     monkeypatch.setattr(program, "FOLDERS", tuple(copies))
     stamps = [stamp()]
     assert stamps == [cache.source_stamp()]
-    for file in [*(file for copy in copies for file in sorted(copy.glob("*.py"))), copies[0] / "new.py"]:
+    for file in [
+        *(file for copy in copies for file in sorted(copy.glob("*.py"))),
+        copies[0] / "new.py",
+    ]:
         with file.open("a", encoding="utf-8") as edited:
             edited.write("# edited\n")
         stamps.append(stamp())
@@ -37,7 +41,8 @@ def test_the_stamp_depends_on_every_file_of_the_compiler_and_the_kernels(tmp_pat
 
 
 def test_what_is_edited_while_it_is_compiled_is_not_kept(folder, tmp_path, monkeypatch):
-    """It is not known whether the code is that of before or of after; the stamp is that of the source."""
+    """It is not known whether the code is that of before or of after; the stamp is that of the
+    source."""
     edited = tmp_path / "network.py"
     edited.write_text("before")
     monkeypatch.setattr(program, "SOURCES_BESIDES", (edited,))
@@ -82,8 +87,14 @@ print(cache.numba_settings() == settings)
     [
         ({}, {}),
         ({"NUMBA_NUM_THREADS": "1", "NUMBA_CACHE_DIR": ""}, {}),
-        ({"NUMBA_CPU_NAME": "haswell", "NUMBA_CPU_FEATURES": ""}, {"CPU_NAME": "'haswell'", "CPU_FEATURES": "''"}),
-        ({"NUMBA_DEBUGINFO": "1", "NUMBA_OPT": "0"}, {"OPT": "_OptLevel(0)", "DEBUGINFO_DEFAULT": "1"}),
+        (
+            {"NUMBA_CPU_NAME": "haswell", "NUMBA_CPU_FEATURES": ""},
+            {"CPU_NAME": "'haswell'", "CPU_FEATURES": "''"},
+        ),
+        (
+            {"NUMBA_DEBUGINFO": "1", "NUMBA_OPT": "0"},
+            {"OPT": "_OptLevel(0)", "DEBUGINFO_DEFAULT": "1"},
+        ),
         ({"NUMBA_DISABLE_JIT": "1"}, {"DISABLE_JIT": "1"}),
         ({"NUMBA_DISABLE_JIT": "0", "NUMBA_SLP_VECTORIZE": "0"}, {}),
     ],
@@ -102,7 +113,9 @@ def test_a_file_of_numbas_settings_is_heard(tmp_path):
     assert python(SETTINGS, **UNSET, cwd=tmp_path)[0] == "True False {'OPT': _OptLevel(0)}"
 
 
-@pytest.mark.parametrize(("name", "value"), [("OPT", 0), ("CPU_NAME", "nehalem"), ("LOOP_VECTORIZE", 0)])
+@pytest.mark.parametrize(
+    ("name", "value"), [("OPT", 0), ("CPU_NAME", "nehalem"), ("LOOP_VECTORIZE", 0)]
+)
 def test_the_key_has_settings_that_a_program_changed(folder, monkeypatch, name, value):
     import numba
 
@@ -115,11 +128,17 @@ def test_the_key_has_settings_that_a_program_changed(folder, monkeypatch, name, 
 
 @pytest.mark.parametrize(
     ("settings", "shared"),
-    [({}, False), ({"CPU_NAME": "haswell"}, False), ({"CPU_NAME": "haswell", "CPU_FEATURES": ""}, True)],
+    [
+        ({}, False),
+        ({"CPU_NAME": "haswell"}, False),
+        ({"CPU_NAME": "haswell", "CPU_FEATURES": ""}, True),
+    ],
 )
 def test_code_for_a_processor_that_was_named_serves_any_host(folder, monkeypatch, settings, shared):
     """One that runs it under valgrind too, which shows fewer features than there are."""
     monkeypatch.setattr(cache, "numba_settings", lambda: settings)
     assert not is_found()
-    monkeypatch.setattr(cache, "_processor", lambda: (("CPU_NAME", "another"), ("CPU_FEATURES", "+few")))
+    monkeypatch.setattr(
+        cache, "_processor", lambda: (("CPU_NAME", "another"), ("CPU_FEATURES", "+few"))
+    )
     assert is_found() == shared

@@ -1,4 +1,5 @@
-"""A cache folder that cannot be used: results are right, nothing is raised, and one warning at most."""
+"""A cache folder that cannot be used: results are right, nothing is raised, and one warning at
+most."""
 
 import compileall
 import os
@@ -37,24 +38,36 @@ UNUSABLE |= {"circle": "symbolic links"} if os.name != "nt" else {}
 
 @pytest.mark.parametrize(("path", "reason"), UNUSABLE.items())
 def test_an_unusable_folder_costs_one_warning(folder, monkeypatch, path, reason):
-    """A file, what is below one, what the system does not let anybody make, and a link to itself."""
+    """A file, what is below one, what the system does not let anybody make, and a link to
+    itself."""
     folder.write_text("in the way")
     if path == "circle":
         folder.with_name(path).symlink_to(path)
     monkeypatch.setenv("FASTNN_CACHE_DIR", str(folder.parent / path))
     (text,) = count_warnings(everything)
-    assert text.startswith("fastnn compiles anew in every process, its kernel cache is not usable: ")
+    assert text.startswith(
+        "fastnn compiles anew in every process, its kernel cache is not usable: "
+    )
     assert reason in text
 
 
-FAILING = [(cache, "source_stamp"), (cache, "_key"), (cache, "cache_folder"), (cache.Folder, "delete_unused")]
+FAILING = [
+    (cache, "source_stamp"),
+    (cache, "_key"),
+    (cache, "cache_folder"),
+    (cache.Folder, "delete_unused"),
+]
 
 
 @pytest.mark.parametrize(
     ("owner", "function", "error"),
     [
         (os, "replace", OSError(28, "No space left on device")),
-        *((*place, kind("unheard of")) for kind in (ValueError, MemoryError, RuntimeError) for place in FAILING),
+        *(
+            (*place, kind("unheard of"))
+            for kind in (ValueError, MemoryError, RuntimeError)
+            for place in FAILING
+        ),
     ],
     ids=lambda value: value if isinstance(value, str) else repr(value),
 )
@@ -70,8 +83,10 @@ def test_whatever_fails_costs_one_warning(folder, monkeypatch, owner, function, 
 
 @pytest.mark.parametrize("compiled", [False, True])
 def test_the_warning_points_at_the_line_that_called_fastnn(tmp_path, compiled):
-    """Also where there are no sources but .pyc files, which name the files that they were compiled from."""
-    site, folder = copy_of_the_package(tmp_path / "site"), tmp_path / "cache"
+    """Also where there are no sources but .pyc files, which name the files that they were compiled
+    from."""
+    site = copy_of_the_package(tmp_path / "site")
+    folder = tmp_path / "cache"
     folder.write_text("in the way")
     if compiled:
         compileall.compile_dir(site, legacy=True, quiet=1, stripdir=site, prependdir="/build")
@@ -80,7 +95,10 @@ def test_the_warning_points_at_the_line_that_called_fastnn(tmp_path, compiled):
         folder.unlink()  # without sources there is no key
     call = "fastnn.predict(fastnn.Network((1, 1)), [1.0, 1.0], [[1.0]])"
     tmp_path.joinpath("mine.py").write_text(f"import fastnn\n\n\n{call}\n")
-    code = "import runpy, warnings; warnings.showwarning = lambda m, c, file, line, *_: print(file, line); "
+    code = (
+        "import runpy, warnings; warnings.showwarning = lambda m, c, file, line, *_: "
+        "print(file, line); "
+    )
     variables = {"FASTNN_CACHE_DIR": folder, "PYTHONPATH": site, **UNOPTIMIZED}
     assert python(code + "runpy.run_path('mine.py')", cwd=tmp_path, **variables) == ["mine.py 4"]
 
@@ -98,14 +116,17 @@ assert not os.access(os.environ["HOME"], os.W_OK)
 
 @pytest.mark.skipif(sys.platform != "linux", reason="gives up its capabilities the Linux way")
 def test_a_read_only_installation_and_home_cost_one_warning(tmp_path):
-    site, home = copy_of_the_package(tmp_path / "site"), tmp_path / "home"
+    site = copy_of_the_package(tmp_path / "site")
+    home = tmp_path / "home"
     home.mkdir()
     modes = {path: path.stat().st_mode for path in (home, site, *site.rglob("*"))}
     unset = dict.fromkeys(("FASTNN_CACHE_DIR", "NUMBA_CACHE_DIR", "XDG_CACHE_HOME"), "")
     try:
         for path, mode in modes.items():
             path.chmod(mode & 0o555)
-        found, said = python(WITHOUT_PRIVILEGES + PREDICT, **unset, **UNOPTIMIZED, HOME=home, PYTHONPATH=site)
+        found, said = python(
+            WITHOUT_PRIVILEGES + PREDICT, **unset, **UNOPTIMIZED, HOME=home, PYTHONPATH=site
+        )
     finally:
         for path, mode in modes.items():
             path.chmod(mode)

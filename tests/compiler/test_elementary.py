@@ -1,4 +1,5 @@
-"""The elementary functions of compiled code: at most 2 ULP from the truth, everywhere, and the same bits in Python."""
+"""The elementary functions of compiled code: at most 2 ULP from the truth, everywhere, and the same
+bits in Python."""
 
 import functools
 import math
@@ -15,7 +16,13 @@ from fastnn.compiler.vectors import Lanes
 BOUND = 2.0
 
 # where simpler versions of tanh and sigmoid exceed the bound in float64
-HARD = [0.1254537353010192, 0.17026649340070824, 0.5189615173444518, 4.790012658769263, 17.487901898462766]
+HARD = [
+    0.1254537353010192,
+    0.17026649340070824,
+    0.5189615173444518,
+    4.790012658769263,
+    17.487901898462766,
+]
 HARD += [1.9536363738283535, 36.73793081705179]
 
 # name -> the function in NumPy, in a wider dtype
@@ -26,11 +33,20 @@ ORACLES = {
 }
 
 # (argument, value) where the value is known by heart
-INF, NAN = math.inf, math.nan
+INF = math.inf
+NAN = math.nan
 SPECIAL = {
     "exp": [(0.0, 1.0), (-0.0, 1.0), (-INF, 0.0), (INF, INF)],
     "expm1": [(0.0, 0.0), (-0.0, -0.0), (-INF, -1.0), (INF, INF)],
-    "log": [(0.0, -INF), (-0.0, -INF), (1.0, 0.0), (-1.0, NAN), (-1e-40, NAN), (-INF, NAN), (INF, INF)],
+    "log": [
+        (0.0, -INF),
+        (-0.0, -INF),
+        (1.0, 0.0),
+        (-1.0, NAN),
+        (-1e-40, NAN),
+        (-INF, NAN),
+        (INF, INF),
+    ],
     "log1p": [(0.0, 0.0), (-0.0, -0.0), (-1.0, -INF), (-2.0, NAN), (-INF, NAN), (INF, INF)],
     "tanh": [(0.0, 0.0), (-0.0, -0.0), (-INF, -1.0), (INF, 1.0)],
     "sigmoid": [(0.0, 0.5), (-0.0, 0.5), (-INF, 0.0), (INF, 1.0)],
@@ -61,7 +77,8 @@ def compute(name, x):
 
 
 def points(dtype, n, seed=0):
-    """About n numbers: any bit pattern, the ranges in which the functions bend, and what lies around every edge."""
+    """About n numbers: any bit pattern, the ranges in which the functions bend, and what lies
+    around every edge."""
     rng = np.random.default_rng(seed)
     info = np.finfo(dtype)
     low, high = (-746, 710) if dtype == np.float64 else (-104, 89)  # where exp begins and ends
@@ -78,23 +95,45 @@ def points(dtype, n, seed=0):
         rng.integers(0, 2**info.nmant, m, ints).view(dtype),  # subnormal arguments
     ]
     edges = np.array(
-        [low, high, math.log(info.tiny), math.log(info.max), 1, math.sqrt(2), math.sqrt(0.5), info.tiny, 0, info.max]
+        [
+            low,
+            high,
+            math.log(info.tiny),
+            math.log(info.max),
+            1,
+            math.sqrt(2),
+            math.sqrt(0.5),
+            info.tiny,
+            0,
+            info.max,
+        ]
         + [2.0**-k for k in (24, 25, 26, 53, 54, 55, 60)]
-        + [k * math.log(2) / 4 for k in (*range(1, 13), 49, 50, 51, 98, 99, 107, 109, 210, 211, 212, 213, 214, 217)]
+        + [
+            k * math.log(2) / 4
+            for k in (*range(1, 13), 49, 50, 51, 98, 99, 107, 109, 210, 211, 212, 213, 214, 217)
+        ]
     ).astype(dtype)
     bits = edges.view(ints)[:, None] + np.arange(-2, 3).astype(ints)
     edges = [bits.ravel().view(dtype), np.array([*HARD, 0.43, 1, 9, 20, np.inf], dtype)]
-    return np.concatenate([part.astype(dtype) for part in (*spread, *edges, *(-part for part in edges))])
+    return np.concatenate(
+        [part.astype(dtype) for part in (*spread, *edges, *(-part for part in edges))]
+    )
 
 
 def errors(computed, true):
-    """Errors in ULP, the spacing of computed's dtype at the true value; inf for another sign, infinity or NaN."""
-    info, rounded = np.finfo(computed.dtype), true.astype(computed.dtype)
+    """Errors in ULP, the spacing of computed's dtype at the true value; inf for another sign,
+    infinity or NaN."""
+    info = np.finfo(computed.dtype)
+    rounded = true.astype(computed.dtype)
     exponent = np.maximum(np.frexp(true)[1] - 1, info.minexp)
-    error = np.abs(computed.astype(true.dtype) - true) / np.ldexp(np.ones_like(true), exponent - info.nmant)
+    error = np.abs(computed.astype(true.dtype) - true) / np.ldexp(
+        np.ones_like(true), exponent - info.nmant
+    )
     exact = ~(np.isfinite(rounded) & np.isfinite(computed))
     equal = (rounded == computed) | (np.isnan(rounded) & np.isnan(computed))
-    wrong_sign = (rounded == 0) & (np.signbit(rounded) != np.signbit(computed)) & ~np.isnan(computed)
+    wrong_sign = (
+        (rounded == 0) & (np.signbit(rounded) != np.signbit(computed)) & ~np.isnan(computed)
+    )
     return np.where(wrong_sign, np.inf, np.where(exact, np.where(equal, 0.0, np.inf), error))
 
 
@@ -114,13 +153,16 @@ def test_special_values(name, dtype):
     zero = expected == 0
     np.testing.assert_array_equal(np.signbit(found[zero]), np.signbit(expected[zero]))
     x = np.ones(64 // np.dtype(dtype).itemsize, dtype)  # NaN stays NaN, in its lane
-    x[1::4], x[3::4] = np.nan, -np.nan
+    x[1::4] = np.nan
+    x[3::4] = -np.nan
     np.testing.assert_array_equal(np.isnan(compute(name, x)), np.isnan(x))
 
 
 @pytest.mark.parametrize("n", [250_000, pytest.param(1_000_000, marks=pytest.mark.slow)])
 @every_function
-@pytest.mark.skipif(np.finfo(np.longdouble).nmant < 63, reason="longdouble is no wider than float64 here")
+@pytest.mark.skipif(
+    np.finfo(np.longdouble).nmant < 63, reason="longdouble is no wider than float64 here"
+)
 def test_float64_against_longdouble(name, n):
     assert_within_bound(name, points(np.float64, n), np.longdouble)
 
@@ -128,22 +170,30 @@ def test_float64_against_longdouble(name, n):
 @every_function
 def test_float32_against_float64(name):
     bits = np.random.default_rng(0).integers(0, 2**32, 1_000_000, np.uint32)
-    assert_within_bound(name, np.concatenate([bits.view(np.float32), points(np.float32, 100_000)]), np.float64)
+    assert_within_bound(
+        name, np.concatenate([bits.view(np.float32), points(np.float32, 100_000)]), np.float64
+    )
 
 
 @pytest.mark.slow
 @every_function
 def test_every_float32(name):
     for i in range(0, 1 << 32, step := 1 << 20):
-        assert_within_bound(name, np.arange(i, i + step, dtype=np.uint32).view(np.float32), np.float64)
+        assert_within_bound(
+            name, np.arange(i, i + step, dtype=np.uint32).view(np.float32), np.float64
+        )
 
 
 @every_function
 def test_python_gives_the_bits_of_the_compiled_code(name, dtype):
-    x = np.concatenate([points(dtype, 2_000), np.array([np.nan, np.inf, -np.inf, 0.0, -0.0], dtype)])
+    x = np.concatenate(
+        [points(dtype, 2_000), np.array([np.nan, np.inf, -np.inf, 0.0, -0.0], dtype)]
+    )
     width = 64 // x.itemsize
     x = x[: x.size // width * width]
     function = getattr(elementary, name)
     with np.errstate(all="ignore"):
-        python = np.concatenate([function(v.view(Lanes)) for v in x.reshape(-1, width)]).view(np.ndarray)
+        python = np.concatenate([function(v.view(Lanes)) for v in x.reshape(-1, width)]).view(
+            np.ndarray
+        )
     assert_same_bits(compute(name, x), python)

@@ -1,4 +1,5 @@
-"""How kernels are called: from the disk cache without Numba, with addresses in place of arrays, from many threads."""
+"""How kernels are called: from the disk cache without Numba, with addresses in place of arrays,
+from many threads."""
 
 import ctypes
 import io
@@ -23,7 +24,8 @@ from fastnn.compiler.loader import load_kernel
 
 ENTRIES = ("train_steps", "loss_and_gradient", "predict")
 MAKE = "_in_python" if loader.IN_PYTHON else "_machine_code"
-"""The function of the loader that makes a kernel, of its name and, where it is compiled, its dtype and constants."""
+"""The function of the loader that makes a kernel, of its name and, where it is compiled, its dtype
+and constants."""
 
 ALL_OF_IT = """
 import hashlib, json, sys
@@ -40,15 +42,18 @@ from fastnn.compiler.loader import CACHE, origins
 print(digest.hexdigest())
 print(json.dumps({name: origin == CACHE for name, origin in origins.items()}))
 print(json.dumps(sorted({name.partition(".")[0] for name in sys.modules})))
-"""
+"""  # noqa: E501
 
 
 @pytest.mark.parametrize(
-    ("dtypes", "cached"), [(["float64"], ENTRIES[:2]), pytest.param(["float32", "float64"], [], marks=pytest.mark.slow)]
+    ("dtypes", "cached"),
+    [(["float64"], ENTRIES[:2]), pytest.param(["float32", "float64"], [], marks=pytest.mark.slow)],
 )
 def test_a_warm_process_needs_no_numba(tmp_path, monkeypatch, dtypes, cached):
-    """All three kernels, from a folder that other processes filled: the dearest are this one's, but for slow tests."""
-    folder, unset = tmp_path / "cache", {name: None for name in os.environ if name.startswith("NUMBA_")}
+    """All three kernels, from a folder that other processes filled: the dearest are this one's, but
+    for slow tests."""
+    folder = tmp_path / "cache"
+    unset = {name: None for name in os.environ if name.startswith("NUMBA_")}
     for name in cached:
         content = cache.load(f"{name}.float64") or compile_entry(name, np.dtype(np.float64))
         with monkeypatch.context() as patch:
@@ -84,14 +89,21 @@ for problem in [], ["it is damaged"]:
 
 @pytest.mark.parametrize("missing", [["numba"], ["numba", "llvmlite"]])
 def test_a_missing_numba_is_named_where_a_kernel_must_be_compiled(tmp_path, missing):
-    plain, damaged = python(WITHOUT_NUMBA, *missing, FASTNN_CACHE_DIR=tmp_path / "cache", FASTNN_KERNELS="none")
-    assert plain == "compiling a kernel needs numba, which is not installed: python -m pip install numba"
+    plain, damaged = python(
+        WITHOUT_NUMBA, *missing, FASTNN_CACHE_DIR=tmp_path / "cache", FASTNN_KERNELS="none"
+    )
+    assert (
+        plain
+        == "compiling a kernel needs numba, which is not installed: python -m pip install numba"
+    )
     assert damaged == f"the kernels that came with fastnn are not used (it is damaged), and {plain}"
 
 
 @pytest.mark.nojit
 def test_each_kernel_is_loaded_once_whatever_the_number_of_threads(monkeypatch):
-    loads, barrier, found = [], threading.Barrier(8), []
+    loads = []
+    barrier = threading.Barrier(8)
+    found = []
     right = getattr(loader, MAKE)
 
     def make(*key):
@@ -104,7 +116,13 @@ def test_each_kernel_is_loaded_once_whatever_the_number_of_threads(monkeypatch):
 
     def work(k):
         barrier.wait()
-        found.append({(dtype, name): load_kernel(name, dtype) for dtype in dtypes[:: (-1) ** k] for name in ENTRIES})
+        found.append(
+            {
+                (dtype, name): load_kernel(name, dtype)
+                for dtype in dtypes[:: (-1) ** k]
+                for name in ENTRIES
+            }
+        )
 
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(work, range(8)))
@@ -128,7 +146,9 @@ def test_what_was_compiled_half_is_compiled_again(monkeypatch, tmp_path):
         with pytest.raises(MemoryError):
             compile_entry("shuffle_rows", np.dtype(np.float64))
     assert len(epochs.shuffle_rows.overloads) == 0
-    assert b"shuffle_rows" in compile_entry("shuffle_rows", np.dtype(np.float64)).partition(b"\n")[0]
+    assert (
+        b"shuffle_rows" in compile_entry("shuffle_rows", np.dtype(np.float64)).partition(b"\n")[0]
+    )
 
 
 @pytest.mark.nojit
@@ -186,7 +206,8 @@ class Alarm:
     """A `threading.Timer` that goes off when it is started, if it has no time to wait."""
 
     def __init__(self, seconds, function):
-        self.seconds, self.function = seconds, function
+        self.seconds = seconds
+        self.function = function
 
     def start(self):
         if self.seconds <= 0:
@@ -198,10 +219,12 @@ class Alarm:
 
 @pytest.fixture
 def compile_twice(monkeypatch):
-    """A function that has two kernels compiled, each in so many seconds, and returns the lines on stderr."""
+    """A function that has two kernels compiled, each in so many seconds, and returns the lines on
+    stderr."""
 
     def run(*, is_terminal=False, cached=False, seconds=0.0):
-        said, now = stderr(monkeypatch, is_terminal), [0.0]
+        said = stderr(monkeypatch, is_terminal)
+        now = [0.0]
 
         def compiled(*about):
             now[0] += seconds
@@ -265,14 +288,21 @@ def test_a_process_without_a_terminal_is_told_while_it_compiles():
 
 @pytest.mark.nojit
 def test_a_kernel_that_is_not_there_is_compiled_meanwhile_and_once(monkeypatch):
-    asked, go_on, dtype = [], threading.Event(), np.dtype(np.float32)
+    asked = []
+    go_on = threading.Event()
+    dtype = np.dtype(np.float32)
 
     def load(*key):
         asked.append(key)
         go_on.wait(60)
         loader._kernels[key] = len
 
-    for name, value in (("_kernels", {}), ("_under_way", set()), ("IN_PYTHON", False), ("load_kernel", load)):
+    for name, value in (
+        ("_kernels", {}),
+        ("_under_way", set()),
+        ("IN_PYTHON", False),
+        ("load_kernel", load),
+    ):
         monkeypatch.setattr(loader, name, value)
     monkeypatch.setattr(loader.cache, "load", lambda title: None)
     assert [loader.is_at_hand("predict", dtype) for _ in range(2)] == [False, False]
@@ -283,7 +313,9 @@ def test_a_kernel_that_is_not_there_is_compiled_meanwhile_and_once(monkeypatch):
     assert loader.is_at_hand("predict", dtype)
     assert asked == [("predict", dtype)]
     monkeypatch.setattr(loader.cache, "load", lambda title: b"")
-    assert loader.is_at_hand("train_steps", dtype), "loading one from the disk cache takes no time to speak of"
+    assert loader.is_at_hand("train_steps", dtype), (
+        "loading one from the disk cache takes no time to speak of"
+    )
 
 
 @pytest.mark.nojit
@@ -314,9 +346,14 @@ class Words(typing.NamedTuple):
 
 @pytest.mark.nojit
 def test_a_named_tuple_is_packed_by_its_annotations():
-    """An array becomes its address, and an int where a float is asked for becomes one: its bits mean another number."""
+    """An array becomes its address, and an int where a float is asked for becomes one: its bits
+    mean another number."""
     array = np.arange(3.0)
-    for first, whole, real in ((array, 7, 2), (array[1:], -1, np.float32(0.5)), (array, np.int64(7), True)):
+    for first, whole, real in (
+        (array, 7, 2),
+        (array[1:], -1, np.float32(0.5)),
+        (array, np.int64(7), True),
+    ):
         packed = struct.pack("qqd", first.ctypes.data, whole, real)
         block = pack(Words(first, whole, real))
         assert bytes(block) == packed, (whole, real)
@@ -332,7 +369,8 @@ class Outer(typing.NamedTuple):
 
 @pytest.mark.nojit
 def test_a_table_by_columns_has_the_words_of_its_rows_and_holds_their_arrays():
-    array, numbers = np.arange(12.0).reshape(3, 4), np.array([5, 6])
+    array = np.arange(12.0).reshape(3, 4)
+    numbers = np.array([5, 6])
     blocks = [pack(Words(array[k], k, 0.0)) for k in range(2)]
     table = Table(Outer, 2)
     table.point("array", array, np.array([2, 0]), 1)
@@ -342,7 +380,8 @@ def test_a_table_by_columns_has_the_words_of_its_rows_and_holds_their_arrays():
     assert table.words.tolist() == rows.words.tolist()
     with pytest.raises(ValueError, match="cannot resize"):
         array.resize(1000, refcheck=False)
-    held, words = weakref.ref(array), table.words
+    held = weakref.ref(array)
+    words = table.words
     del array, table, rows, blocks
     assert held() is not None
     words = None
@@ -355,8 +394,10 @@ def test_a_table_by_columns_has_the_words_of_its_rows_and_holds_their_arrays():
 @pytest.mark.nojit
 @pytest.mark.parametrize("n_calls", [None, 3])
 def test_who_holds_a_block_or_the_words_of_a_table_holds_its_arrays(n_calls):
-    """Those of blocks within it too; and none of them may be resized, which would move its numbers."""
-    inner, array = np.arange(3.0), np.arange(4.0)
+    """Those of blocks within it too; and none of them may be resized, which would move its
+    numbers."""
+    inner = np.arange(3.0)
+    array = np.arange(4.0)
     arguments = Outer(array, pack(Words(inner, 1, 2.0)))
     if n_calls is None:
         block = pack(arguments)

@@ -1,4 +1,5 @@
-"""The parts of Numba's internals that the package rests on: a version that moved one of them fails here, by name."""
+"""The parts of Numba's internals that the package rests on: a version that moved one of them fails
+here, by name."""
 
 import importlib
 import pathlib
@@ -15,12 +16,22 @@ NEEDED = [
     ("numba.core.funcdesc", "FunctionDescriptor.llvm_func_name", "codegen.py"),
     ("numba.core.codegen", "JITCodeLibrary.serialize_using_object_code", "codegen.py"),
     ("numba.core.codegen", "JITCodeLibrary.get_llvm_str", "ship_kernels.py"),
-    ("numba.core.callconv", "CPUCallConv.get_return_type", "loader.py, how compiled code is called"),
+    (
+        "numba.core.callconv",
+        "CPUCallConv.get_return_type",
+        "loader.py, how compiled code is called",
+    ),
     *(("numba.core.config", name, "program.py") for name in program.NUMBAS_DEFAULTS),
     ("numba.core.registry", "cpu_target.target_context.codegen", "tracing.py, cpu_has"),
     ("numba.core.codegen", "JITCPUCodegen.magic_tuple", "tracing.py, cpu_has"),
-    *(("numba.core.typing", f"BaseContext.resolve_{name}_type", "tracing.py") for name in ("value", "function")),
-    *(("numba.core.base", f"BaseContext.{name}", "tracing.py") for name in ("get_function", "cast")),
+    *(
+        ("numba.core.typing", f"BaseContext.resolve_{name}_type", "tracing.py")
+        for name in ("value", "function")
+    ),
+    *(
+        ("numba.core.base", f"BaseContext.{name}", "tracing.py")
+        for name in ("get_function", "cast")
+    ),
     ("numba.core.types", "NamedTuple.key", "calls.py, the constants of a NamedTuple"),
     ("numba.core.datamodel.models", "TupleModel", "calls.py, the same"),
     ("numba.core.cgutils", "get_or_insert_function", "tracing.py, LLVM's intrinsics"),
@@ -36,12 +47,17 @@ def test_numba_still_has(module, name, user):
         for part in name.split("."):
             thing = getattr(thing, part)
     except (ImportError, AttributeError) as missing:
-        pytest.fail(f"numba {numba.__version__} moved {module}.{name}, which compiler/{user} needs: {missing}")
+        pytest.fail(
+            f"numba {numba.__version__} moved {module}.{name}, which compiler/{user} needs: "
+            f"{missing}"
+        )
 
 
 def test_numbas_version_is_read_without_its_import():
     text = pathlib.Path(numba.__file__).with_name("_version.py").read_text("utf-8")
-    assert f'"version": "{numba.__version__}"' in text, "compiler/cache.py tells Numba's versions apart by this file"
+    assert f'"version": "{numba.__version__}"' in text, (
+        "compiler/cache.py tells Numba's versions apart by this file"
+    )
 
 
 @tracing.traced

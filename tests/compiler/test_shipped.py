@@ -1,4 +1,5 @@
-"""Kernels in the wheel, here the system's C library: which one a process opens, and what it says of one not used."""
+"""Kernels in the wheel, here the system's C library: which one a process opens, and what it says of
+one not used."""
 
 import ctypes
 import hashlib
@@ -20,7 +21,9 @@ from waiting import no_endless_wait
 from fastnn.compiler import loader, program, shipped
 from fastnn.memory import DATA
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only wheels for Linux bring kernels along")
+pytestmark = pytest.mark.skipif(
+    sys.platform != "linux", reason="only wheels for Linux bring kernels along"
+)
 
 NAME = "predict.float64"
 
@@ -31,7 +34,10 @@ def write(folder, **contents):
 
 
 def say(folder, **changes):
-    write(folder, **json.loads(folder.joinpath(shipped.MANIFEST).read_text("utf-8"))["contents"] | changes)
+    write(
+        folder,
+        **json.loads(folder.joinpath(shipped.MANIFEST).read_text("utf-8"))["contents"] | changes,
+    )
 
 
 @pytest.fixture
@@ -42,9 +48,12 @@ def wheel(tmp_path, monkeypatch):
     changed = {"numba_settings": dict, "FOLDER": tmp_path, "_errors": [], "_warned": []}
     for name, value in (changed | {"cpu_flags": lambda: {"new", "old", "more"}}).items():
         monkeypatch.setattr(shipped, name, value)
-    c_library = re.search(r"/\S+/libc[.-]\S+", pathlib.Path("/proc/self/maps").read_text("utf-8")).group()
+    c_library = re.search(
+        r"/\S+/libc[.-]\S+", pathlib.Path("/proc/self/maps").read_text("utf-8")
+    ).group()
     digest = hashlib.sha256(pathlib.Path(c_library).read_bytes()).hexdigest()
-    facts, levels = {"sha256": digest, "signatures": {NAME: "-aaqwwa"}}, []
+    facts = {"sha256": digest, "signatures": {NAME: "-aaqwwa"}}
+    levels = []
     for name, flags in (("best", ["new", "old"]), ("least", ["old"])):
         file = shutil.copy(c_library, tmp_path / f"{name}.so").name
         levels.append({"name": name, "flags": flags, "file": file, **facts})
@@ -69,7 +78,9 @@ def used():
 def test_a_process_opens_the_library_of_the_best_level_that_its_cpu_has(wheel, monkeypatch):
     assert used() == ("best",)
     assert not shipped.has("predict.float32")
-    assert ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_int)(shipped.library().address_of("abs"))(-7) == 7
+    assert (
+        ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_int)(shipped.library().address_of("abs"))(-7) == 7
+    )
     assert loader.origin(NAME) == loader.WHEEL
     monkeypatch.setattr(shipped, "cpu_flags", lambda: {"old"})
     shipped._library.cache_clear()
@@ -101,16 +112,32 @@ def pipe(path):
 
 NEWER = {"name": "v9", "flags": ["new", "newer"]}
 WRONG = {
-    "a damaged library": (lambda at: flip_a_bit(at / "best.so", 9999), "best.so is damaged: reinstall fastnn-numba"),
+    "a damaged library": (
+        lambda at: flip_a_bit(at / "best.so", 9999),
+        "best.so is damaged: reinstall fastnn-numba",
+    ),
     "half a library": (lambda at: os.truncate(at / "best.so", 100), "best.so is damaged"),
-    "no library": (lambda at: (at / "best.so").unlink(), "best.so cannot be read (No such file or directory)"),
+    "no library": (
+        lambda at: (at / "best.so").unlink(),
+        "best.so cannot be read (No such file or directory)",
+    ),
     "a pipe for a library": (lambda at: pipe(at / "best.so"), "best.so is not a regular file"),
-    "a pipe for a manifest": (lambda at: pipe(at / "manifest.json"), "manifest.json is not a regular file"),
-    "another machine": (lambda at: say(at, machine="s390x"), "they are for linux s390x, and this is linux"),
+    "a pipe for a manifest": (
+        lambda at: pipe(at / "manifest.json"),
+        "manifest.json is not a regular file",
+    ),
+    "another machine": (
+        lambda at: say(at, machine="s390x"),
+        "they are for linux s390x, and this is linux",
+    ),
     "other sources": (lambda at: say(at, sources="0" * 64), "its source files were edited"),
-    "a lesser CPU": (lambda at: say(at, levels=[NEWER]), "they need a CPU of v9 at least, and this one lacks newer"),
+    "a lesser CPU": (
+        lambda at: say(at, levels=[NEWER]),
+        "they need a CPU of v9 at least, and this one lacks newer",
+    ),
 }
-for content in (b"{}", b'{"sha', b"[1]", b"\xff\xfe"):  # no manifest of ours, no JSON, another JSON, no text
+# no manifest of ours, no JSON, another JSON, no text
+for content in (b"{}", b'{"sha', b"[1]", b"\xff\xfe"):
     spoil = lambda at, content=content: (at / "manifest.json").write_bytes(content)  # noqa: E731
     WRONG[f"the manifest {content}"] = spoil, "manifest.json is damaged"
 
@@ -169,11 +196,17 @@ def test_each_level_has_the_features_of_the_one_before(monkeypatch):
         sets = [set(level.flags.split()) for level in levels]
         assert all(better > worse for better, worse in itertools.pairwise(sets))
     best, *_, least = levels_of["x86_64"]
-    assert ("avx512f" in best.flags, "+avx512f" in best.features, "avx" in least.flags) == (True, True, False)
+    assert ("avx512f" in best.flags, "+avx512f" in best.features, "avx" in least.flags) == (
+        True,
+        True,
+        False,
+    )
 
 
 def test_every_entry_point_is_compiled_for_the_wheel():
     from fastnn.fused import kernels
 
     compiled = {name: thing for name, thing in vars(kernels).items() if hasattr(thing, "overloads")}
-    assert {name for name, thing in compiled.items() if "inline" not in thing.targetoptions} == set(program.ENTRIES)
+    assert {name for name, thing in compiled.items() if "inline" not in thing.targetoptions} == set(
+        program.ENTRIES
+    )

@@ -1,4 +1,5 @@
-"""The folder of the kernel cache: no other user puts code there, and one that is filled serves who may only read it.
+"""The folder of the kernel cache: no other user puts code there, and one that is filled serves who
+may only read it.
 
 What needs another user runs in processes that root makes another user's.
 """
@@ -17,14 +18,17 @@ from fastnn.compiler import cache
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="POSIX permissions")
 
-as_root = pytest.mark.skipif(getattr(os, "geteuid", str)() != 0, reason="only root can become another user")
+as_root = pytest.mark.skipif(
+    getattr(os, "geteuid", str)() != 0, reason="only root can become another user"
+)
 
 NOBODY = 65534
 
 
 @pytest.fixture
 def shared(monkeypatch):
-    """The cache folder, which is not there yet, in one that every user can look into, as all on the way to it."""
+    """The cache folder, which is not there yet, in one that every user can look into, as all on the
+    way to it."""
     path = pathlib.Path(tempfile.mkdtemp(prefix="fastnn-test-"))
     path.chmod(0o755)
     monkeypatch.setenv("FASTNN_CACHE_DIR", str(path / "cache"))
@@ -50,7 +54,8 @@ def test_what_fastnn_makes_is_the_users_alone_whatever_the_umask(folder, monkeyp
 
 def test_what_was_looked_at_is_what_is_used(folder, tmp_path, monkeypatch):
     is_found()
-    name, other = the_file(folder).name, tmp_path / "other"
+    name = the_file(folder).name
+    other = tmp_path / "other"
     other.mkdir(mode=0o700)
     other.joinpath(name).write_bytes(b"planted")
     really = os.open
@@ -72,7 +77,8 @@ def test_what_was_looked_at_is_what_is_used(folder, tmp_path, monkeypatch):
 @pytest.mark.parametrize("inner", ["", "inner/cache"])
 @pytest.mark.parametrize("others", [0o777, 0o770, 0o702, 0o720])
 def test_no_code_is_taken_where_others_can_write(folder, monkeypatch, inner, others):
-    """Neither read nor written, in a folder or below it; below one with the sticky bit, such as /tmp, it is."""
+    """Neither read nor written, in a folder or below it; below one with the sticky bit, such as
+    /tmp, it is."""
     monkeypatch.setenv("FASTNN_CACHE_DIR", str(folder / inner))
     is_found()
     before = the_file(folder / inner).read_bytes()
@@ -86,8 +92,10 @@ def test_no_code_is_taken_where_others_can_write(folder, monkeypatch, inner, oth
 
 
 def test_the_way_through_links_is_looked_at_too(folder, tmp_path, monkeypatch):
-    """A link is followed where only the user can have made it, and leads where nobody else can write."""
-    real, open_to_all = tmp_path / "real", tmp_path / "open"
+    """A link is followed where only the user can have made it, and leads where nobody else can
+    write."""
+    real = tmp_path / "real"
+    open_to_all = tmp_path / "open"
     for path in real, open_to_all:
         (path / "cache").mkdir(parents=True)
     (real / "cache").chmod(0o700)
@@ -122,7 +130,10 @@ os.setgroups([])
 os.setresuid(real, effective, effective)
 warnings.showwarning = lambda message, *_: print("warning:", message)
 """
-LOOK = AS_ANOTHER + 'found = cache.load(sys.argv[3]) is not None\ncache.warn_once()\nprint("found", found)\n'
+LOOK = (
+    AS_ANOTHER
+    + 'found = cache.load(sys.argv[3]) is not None\ncache.warn_once()\nprint("found", found)\n'
+)
 KEEP = AS_ANOTHER + "cache.save(sys.argv[3], sys.argv[3].encode() * 1000)\ncache.warn_once()\n"
 
 
@@ -136,14 +147,18 @@ def test_another_user_cannot_write_what_a_careless_umask_leaves(shared):
     shared.mkdir(mode=0o755)
     python("import os; os.umask(0)" + KEEP, 0, 0, KERNELS[0])
     path = the_file(shared)
-    attack = AS_ANOTHER + "try:\n    open(sys.argv[3], 'r+b')\nexcept PermissionError:\n    print('refused')\n"
+    attack = (
+        AS_ANOTHER
+        + "try:\n    open(sys.argv[3], 'r+b')\nexcept PermissionError:\n    print('refused')\n"
+    )
     assert python(attack, NOBODY, NOBODY, path) == ["refused"]
     assert run_as(LOOK, 0, 0) == ["found True"]
 
 
 @as_root
 def test_the_effective_user_counts(shared):
-    """A program that is root on a user's behalf does not run code that he planted; one that acts for him alone does."""
+    """A program that is root on a user's behalf does not run code that he planted; one that acts
+    for him alone does."""
     shared.mkdir(mode=0o700)
     os.chown(shared, NOBODY, -1)
     assert run_as(KEEP, NOBODY, NOBODY) == []
@@ -157,7 +172,8 @@ def test_the_effective_user_counts(shared):
 
 @as_root
 def test_a_filled_folder_of_roots_serves_everybody(shared):
-    """Root has filled it, as in a container's image; a kernel that is missing or unreadable costs one warning."""
+    """Root has filled it, as in a container's image; a kernel that is missing or unreadable costs
+    one warning."""
     run_as(KEEP, 0, 0)
     assert "Permission denied" in run_as(LOOK, NOBODY, NOBODY)[0]
     shared.chmod(0o755)
@@ -167,7 +183,10 @@ def test_a_filled_folder_of_roots_serves_everybody(shared):
     the_file(shared).chmod(0o644)
     assert run_as(LOOK, NOBODY, NOBODY) == ["found True"]
     (warning,) = python(KEEP, NOBODY, NOBODY, KERNELS[1])
-    assert "cannot be written (Permission denied): set FASTNN_CACHE_DIR to a folder that can" in warning
+    assert (
+        "cannot be written (Permission denied): set FASTNN_CACHE_DIR to a folder that can"
+        in warning
+    )
     assert len(list(shared.iterdir())) == 1
 
 
@@ -179,10 +198,15 @@ UNSET = dict.fromkeys(("FASTNN_CACHE_DIR", "NUMBA_CACHE_DIR", "XDG_CACHE_HOME"),
 def test_a_user_without_a_home_has_no_folder(tmp_path):
     code = "import fastnn.measuring.machine, fastnn.fused.backend, os; os.setuid(54321); " + WHERE
     (said,) = python(code, **UNSET, HOME=None)
-    assert said.startswith("CacheState(folder=None, error='this user has no home: set FASTNN_CACHE_DIR")
+    assert said.startswith(
+        "CacheState(folder=None, error='this user has no home: set FASTNN_CACHE_DIR"
+    )
 
 
-@pytest.mark.skipif(os.name == "nt" or cache.sys.platform == "darwin", reason="these systems have a rule of their own")
+@pytest.mark.skipif(
+    os.name == "nt" or cache.sys.platform == "darwin",
+    reason="these systems have a rule of their own",
+)
 def test_a_relative_cache_home_is_ignored(tmp_path):
     """The XDG standard has it so. A folder of fastnn's own is relative to where the process is."""
     for variables, expected in (

@@ -1,4 +1,5 @@
-"""What fastnn's estimators have and scikit-learn's have not; what somebody put into fitted ones is used or refused."""
+"""What fastnn's estimators have and scikit-learn's have not; what somebody put into fitted ones is
+used or refused."""
 
 import copy
 
@@ -23,21 +24,27 @@ def test_a_back_end_of_ones_own_learns_several_outputs():
 @pytest.mark.parametrize("early_stopping", [False, True])
 def test_class_weight(early_stopping):
     rare = np.r_[np.arange(60), np.arange(100, 110)]
-    X, y = X_IRIS[rare], (rare >= 100).astype(int)
+    X = X_IRIS[rare]
+    y = (rare >= 100).astype(int)
     options = {**SMALL, "early_stopping": early_stopping}
     by_row = MLPClassifier(**options).fit(X, y, sample_weight=np.where(y, 70 / 20, 70 / 120))
     for weight in ("balanced", {0: 70 / 120, 1: 70 / 20}):
         mlp = MLPClassifier(**options, class_weight=weight).fit(X, y)
         assert_same(mlp, by_row)
-        assert (mlp.loss_curve_, mlp.validation_scores_) == (by_row.loss_curve_, by_row.validation_scores_)
+        assert (mlp.loss_curve_, mlp.validation_scores_) == (
+            by_row.loss_curve_,
+            by_row.validation_scores_,
+        )
     with pytest.raises(ValueError, match="balanced"):
         MLPClassifier(class_weight="balanced").partial_fit(X, y, classes=[0, 1])
 
 
 @pytest.mark.parametrize("solver", ["adam", "sgd", "rprop"])
 def test_a_partial_fit_is_an_epoch(solver, dtype):
-    X, options = X_IRIS.astype(dtype), {**SMALL, "solver": solver, "shuffle": False, "max_iter": 3, "tol": 0}
-    whole, part = MLPClassifier(**options).fit(X, Y_IRIS), MLPClassifier(**options)
+    X = X_IRIS.astype(dtype)
+    options = {**SMALL, "solver": solver, "shuffle": False, "max_iter": 3, "tol": 0}
+    whole = MLPClassifier(**options).fit(X, Y_IRIS)
+    part = MLPClassifier(**options)
     for _ in range(3):
         part.partial_fit(X, Y_IRIS, classes=range(3))
     assert deviation(weights_of(part), weights_of(whole)) == 0
@@ -45,12 +52,17 @@ def test_a_partial_fit_is_an_epoch(solver, dtype):
 
 
 def test_a_training_that_does_not_improve_says_so():
-    assert MLPClassifier(**SMALL, tol=10, n_iter_no_change=2).fit(X_IRIS, Y_IRIS).stop_reason_ == "tolerance"
+    assert (
+        MLPClassifier(**SMALL, tol=10, n_iter_no_change=2).fit(X_IRIS, Y_IRIS).stop_reason_
+        == "tolerance"
+    )
 
 
 @pytest.mark.parametrize("solver", ["adam", "lbfgs"])
 def test_max_time(solver):
-    mlp = MLPClassifier((50,), solver=solver, max_iter=10**6, tol=0, n_iter_no_change=np.inf, max_time=0.2)
+    mlp = MLPClassifier(
+        (50,), solver=solver, max_iter=10**6, tol=0, n_iter_no_change=np.inf, max_time=0.2
+    )
     mlp.fit(X_IRIS, Y_IRIS)
     assert mlp.stop_reason_ in ({"time"} if solver == "adam" else {"time", "converged"})
     assert 0 < mlp.n_iter_ < 10**6
@@ -58,14 +70,18 @@ def test_max_time(solver):
 
 def test_decision_function():
     mlp = MLPClassifier(**SMALL, expose_decision_function=True).fit(X_IRIS, Y_IRIS == 1)
-    np.testing.assert_allclose(1 / (1 + np.exp(-mlp.decision_function(X_IRIS))), mlp.predict_proba(X_IRIS)[:, 1])
+    np.testing.assert_allclose(
+        1 / (1 + np.exp(-mlp.decision_function(X_IRIS))), mlp.predict_proba(X_IRIS)[:, 1]
+    )
     assert not hasattr(mlp.set_params(expose_decision_function=False), "decision_function")
 
 
 def test_from_and_to_scikit_learn():
     reference = theirs.MLPClassifier(**SMALL).fit(X_IRIS, Y_IRIS)
     mine = MLPClassifier.from_sklearn(reference, backend="numpy")
-    np.testing.assert_allclose(mine.predict_proba(X_IRIS), reference.predict_proba(X_IRIS), rtol=1e-12)
+    np.testing.assert_allclose(
+        mine.predict_proba(X_IRIS), reference.predict_proba(X_IRIS), rtol=1e-12
+    )
     assert mine.backend == "numpy"
     back = mine.to_sklearn()
     assert type(back) is theirs.MLPClassifier
@@ -83,31 +99,47 @@ def test_fix_defects():
     y = np.c_[Y_DIABETES, Y_DIABETES]
     fixed = MLPRegressor(**SMALL, fix_defects=True, alpha=0).fit(X_DIABETES, y)
     plain = MLPRegressor(**SMALL, alpha=0).fit(X_DIABETES, y)
-    np.testing.assert_allclose(np.array(fixed.loss_curve_), 2 * np.array(plain.loss_curve_), rtol=1e-12)
+    np.testing.assert_allclose(
+        np.array(fixed.loss_curve_), 2 * np.array(plain.loss_curve_), rtol=1e-12
+    )
 
 
 @pytest.mark.parametrize("fix", [False, True])
 def test_fix_defects_stratifies_many_classes(fix):
     scored = []
     scoring = lambda estimator, X, y: scored.append(np.bincount(y).tolist()) or 0.0  # noqa: E731
-    MLPClassifier(**SMALL, fix_defects=fix, early_stopping=True, scoring=scoring).fit(X_IRIS, Y_IRIS)
+    MLPClassifier(**SMALL, fix_defects=fix, early_stopping=True, scoring=scoring).fit(
+        X_IRIS, Y_IRIS
+    )
     assert (scored[0] == [5, 5, 5]) == fix
 
 
 @pytest.mark.parametrize("solver", ["sgd", "adam"])
 def test_threads_show_in_no_bit_of_a_fit(solver):
-    X, y = np.tile(X_IRIS, (3, 1)), np.tile(Y_IRIS, 3)
-    options = {"hidden_layer_sizes": (40,), "solver": solver, "random_state": 0, "max_iter": 5, "batch_size": 128}
-    one, *others = (MLPClassifier(**options, n_threads=n).fit(X, y) for n in (1, np.int64(2), 3, None))
+    X = np.tile(X_IRIS, (3, 1))
+    y = np.tile(Y_IRIS, 3)
+    options = {
+        "hidden_layer_sizes": (40,),
+        "solver": solver,
+        "random_state": 0,
+        "max_iter": 5,
+        "batch_size": 128,
+    }
+    one, *others = (
+        MLPClassifier(**options, n_threads=n).fit(X, y) for n in (1, np.int64(2), 3, None)
+    )
     for other in others:
         assert other.loss_curve_ == one.loss_curve_
         assert deviation(weights_of(other), weights_of(one)) == 0, other.n_threads
 
 
 def test_threads_share_validation_rows_and_predictions(monkeypatch, shared):
-    X, y = np.tile(X_IRIS, (4, 1)), np.tile(Y_IRIS, 4)
+    X = np.tile(X_IRIS, (4, 1))
+    y = np.tile(Y_IRIS, 4)
     options = {"hidden_layer_sizes": (40,), "random_state": 0, "max_iter": 3, "batch_size": 1}
-    helpers, borrow, found = [], cores.borrow, []
+    helpers = []
+    borrow = cores.borrow
+    found = []
     monkeypatch.setattr(cores, "borrow", lambda n: helpers.append(n) or borrow(n))
     for n in (1, 2, 3):
         fit = MLPClassifier(**options, n_threads=n).fit(X, y, X_val=X, y_val=y)
@@ -120,13 +152,16 @@ def test_threads_share_validation_rows_and_predictions(monkeypatch, shared):
 
 def test_estimators_of_versions_which_had_no_threads_or_no_scoring_go_on():
     mlp = MLPClassifier(**SMALL).fit(X_IRIS, Y_IRIS)
-    of_0_1, of_0_2 = copy.deepcopy(mlp), copy.deepcopy(mlp)
+    of_0_1 = copy.deepcopy(mlp)
+    of_0_2 = copy.deepcopy(mlp)
     del of_0_1.n_threads, of_0_2.scoring, of_0_2._scored_by
     of_0_2 = copy.deepcopy(of_0_2)
     assert of_0_2.get_params()["scoring"] is None
     losses = [one.partial_fit(X_IRIS, Y_IRIS).loss_curve_ for one in (mlp, of_0_1, of_0_2)]
     assert losses == [losses[0]] * 3
-    older, newer = (one.set_params(early_stopping=True).fit(X_IRIS, Y_IRIS) for one in (of_0_2, mlp))
+    older, newer = (
+        one.set_params(early_stopping=True).fit(X_IRIS, Y_IRIS) for one in (of_0_2, mlp)
+    )
     assert older.validation_scores_ == newer.validation_scores_
 
 
@@ -172,12 +207,16 @@ def test_weights_that_are_changed_in_place_count(mlp):
     mlp.predict(X_IRIS)
     mine += 0.5
     hidden = np.maximum(X_IRIS @ mine + mlp.intercepts_[0], 0)
-    np.testing.assert_allclose(mlp.predict(X_IRIS), (hidden @ mlp.coefs_[1] + mlp.intercepts_[1]).ravel(), 1e-12)
+    np.testing.assert_allclose(
+        mlp.predict(X_IRIS), (hidden @ mlp.coefs_[1] + mlp.intercepts_[1]).ravel(), 1e-12
+    )
 
 
 @pytest.mark.parametrize("scalar", [np.float64(0), np.zeros(1), 0])
 def test_models_from_scikit_learn_may_have_scalar_intercepts(scalar, backend):
-    other = theirs.MLPRegressor(**{**SMALL, "hidden_layer_sizes": (5,), "max_iter": 5}).fit(X_IRIS, X_IRIS[:, 0])
+    other = theirs.MLPRegressor(**{**SMALL, "hidden_layer_sizes": (5,), "max_iter": 5}).fit(
+        X_IRIS, X_IRIS[:, 0]
+    )
     other.intercepts_[0] = scalar
     mine = MLPRegressor.from_sklearn(other, backend=backend)
     for rows in (1, 2, 30):
@@ -189,7 +228,10 @@ def test_models_from_scikit_learn_may_have_scalar_intercepts(scalar, backend):
 
 def test_moments_of_another_network_are_refused(mlp):
     first, second = mlp.coefs_
-    mlp.coefs_, mlp.intercepts_ = [first[:, :3], second[:3]], [mlp.intercepts_[0][:3], mlp.intercepts_[1]]
+    mlp.coefs_, mlp.intercepts_ = (
+        [first[:, :3], second[:3]],
+        [mlp.intercepts_[0][:3], mlp.intercepts_[1]],
+    )
     mlp.hidden_layer_sizes = (3,)
     with pytest.raises(ValueError, match="the optimizer has moments of 31"):
         mlp.partial_fit(X_IRIS, X_IRIS[:, 0])

@@ -1,4 +1,5 @@
-"""scikit-learn's contract: its checks, signatures, attributes, copies; in its pipelines, searches, callbacks."""
+"""scikit-learn's contract: its checks, signatures, attributes, copies; in its pipelines, searches,
+callbacks."""
 
 import copy
 import inspect
@@ -27,7 +28,13 @@ from fastnn import (
     TabularRegressor,
 )
 
-SECOND_ORDER = {"hidden_layer_sizes": (3,), "activation": "tanh", "random_state": 0, "max_iter": 30, "n_restarts": 2}
+SECOND_ORDER = {
+    "hidden_layer_sizes": (3,),
+    "activation": "tanh",
+    "random_state": 0,
+    "max_iter": 30,
+    "n_restarts": 2,
+}
 CHECKED = {
     "classifier": MLPClassifier(max_iter=100),
     "regressor": MLPRegressor(max_iter=100),
@@ -35,7 +42,9 @@ CHECKED = {
     "lbfgs": MLPClassifier(max_iter=20, solver="lbfgs"),
     "lm": MLPRegressor(solver="lm", **SECOND_ORDER),
     "br": MLPRegressor(solver="br", **SECOND_ORDER),
-    "by loss": MLPClassifier(max_iter=50, early_stopping=True, scoring="loss", validation_fraction=0.3),
+    "by loss": MLPClassifier(
+        max_iter=50, early_stopping=True, scoring="loss", validation_fraction=0.3
+    ),
     "table": TablePreparation(),
     "table classifier": TabularClassifier("fast", epochs=8, n_jobs=1),
     "table regressor": TabularRegressor("fast", epochs=8, n_jobs=1),
@@ -55,7 +64,8 @@ NOT = {
 
 
 def contract():
-    """Each check of scikit-learn with an estimator; numbered, since scikit-learn 1.8 has one twice."""
+    """Each check of scikit-learn with an estimator; numbered, since scikit-learn 1.8 has one
+    twice."""
     for name, estimator in CHECKED.items():
         for i, (instance, check) in enumerate(estimator_checks_generator(estimator)):
             if check.func.__name__ not in NOT.get(name, ()):
@@ -77,19 +87,29 @@ def test_signature_begins_as_scikit_learns(kind):
     assert all(p.kind == p.KEYWORD_ONLY for p in extras)
 
 
-SLOTS = [({"batch_size": 32}, ["ms", "vs"]), ({"solver": "sgd", "learning_rate": "invscaling"}, ["velocities"])]
+SLOTS = [
+    ({"batch_size": 32}, ["ms", "vs"]),
+    ({"solver": "sgd", "learning_rate": "invscaling"}, ["velocities"]),
+]
 
 
 @pytest.mark.parametrize(("parameters", "slots"), [*SLOTS, ({"solver": "lbfgs"}, [])])
 def test_attributes(parameters, slots):
     mine, reference = both("MLPClassifier", X_IRIS, Y_IRIS, **parameters)
-    absent = {"_coef_indptr", "_intercept_indptr", "_best_coefs", "_best_intercepts"}  # the last two: early stopping
+    # the last two: early stopping
+    absent = {"_coef_indptr", "_intercept_indptr", "_best_coefs", "_best_intercepts"}
     assert set(vars(reference)) - set(vars(mine)) <= absent
     for name in ("loss_curve_", "best_loss_", "validation_scores_", "best_validation_score_"):
         assert hasattr(mine, name) == hasattr(reference, name)
-    assert (mine.t_, mine.n_iter_, mine.n_layers_) == (reference.t_, reference.n_iter_, reference.n_layers_)
+    assert (mine.t_, mine.n_iter_, mine.n_layers_) == (
+        reference.t_,
+        reference.n_iter_,
+        reference.n_layers_,
+    )
     for name in slots:
-        assert deviation(getattr(mine._optimizer, name), getattr(reference._optimizer, name)) < 1e-10
+        assert (
+            deviation(getattr(mine._optimizer, name), getattr(reference._optimizer, name)) < 1e-10
+        )
         rates = [mlp._optimizer.learning_rate for mlp in (mine, reference)]
         np.testing.assert_allclose(*rates, rtol=1e-15 if name == "velocities" else 1e-12)
     assert "ms" not in slots or mine._optimizer.t == reference._optimizer.t
@@ -98,7 +118,8 @@ def test_attributes(parameters, slots):
 def test_pickle_and_copy():
     fitted = MLPClassifier(**SMALL).fit(X_IRIS, Y_IRIS)
     small = len(pickle.dumps(fitted)) - len(pickle.dumps(clone(fitted)))
-    assert small < 12 * fitted.coefs_[0].nbytes + 20_000  # no second copy of the weights beyond Adam's moments
+    # no second copy of the weights beyond Adam's moments
+    assert small < 12 * fitted.coefs_[0].nbytes + 20_000
     for twin in (pickle.loads(pickle.dumps(fitted)), copy.deepcopy(fitted)):
         np.testing.assert_array_equal(twin.predict_proba(X_IRIS), fitted.predict_proba(X_IRIS))
         twin.partial_fit(X_IRIS, Y_IRIS)
@@ -135,7 +156,9 @@ def test_in_other_estimators():
     for module in (fastnn, theirs):
         mlp = module.MLPClassifier(**{**SMALL, "max_iter": 15})
         pipe = make_pipeline(StandardScaler(), mlp)
-        grid = GridSearchCV(pipe, {"mlpclassifier__alpha": [1e-4, 1.0]}, cv=3, n_jobs=2).fit(X_IRIS, Y_IRIS)
+        grid = GridSearchCV(pipe, {"mlpclassifier__alpha": [1e-4, 1.0]}, cv=3, n_jobs=2).fit(
+            X_IRIS, Y_IRIS
+        )
         others = BaggingClassifier(mlp, 3, random_state=0), CalibratedClassifierCV(mlp, cv=3)
         found = [other.fit(X_IRIS, Y_IRIS).predict_proba(X_IRIS).ravel() for other in others]
         results.append(np.concatenate([grid.cv_results_["mean_test_score"], *found]))
@@ -148,12 +171,25 @@ def test_callbacks_of_scikit_learn(options, capsys):
     pytest.importorskip("rich", reason="scikit-learn's progress bar is rich's")
     monitor = callback.ScoringMonitor(scoring="accuracy")
     parameters = {**SMALL, **options, "max_iter": 6}
-    seen, look = [], mock.Mock()
-    look.on_fit_task_end = lambda estimator, context, **others: seen.append(getattr(estimator, "loss_", None))
-    mlp = MLPClassifier(**parameters).set_callbacks(monitor, callback.ProgressBar(), look).fit(X_IRIS, Y_IRIS)
+    seen = []
+    look = mock.Mock()
+    look.on_fit_task_end = lambda estimator, context, **others: seen.append(
+        getattr(estimator, "loss_", None)
+    )
+    mlp = (
+        MLPClassifier(**parameters)
+        .set_callbacks(monitor, callback.ProgressBar(), look)
+        .fit(X_IRIS, Y_IRIS)
+    )
     log = monitor.get_logs()
-    scores = [entry["accuracy"] for entry in log.data if "accuracy" in entry] if hasattr(log, "data") else log
+    scores = (
+        [entry["accuracy"] for entry in log.data if "accuracy" in entry]
+        if hasattr(log, "data")
+        else log
+    )
     assert len(scores) >= 6
     assert "100%" in capsys.readouterr().out
     assert options.get("solver") or seen == [*mlp.loss_curve_, mlp.loss_]
-    assert deviation(weights_of(mlp), weights_of(MLPClassifier(**parameters).fit(X_IRIS, Y_IRIS))) == 0
+    assert (
+        deviation(weights_of(mlp), weights_of(MLPClassifier(**parameters).fit(X_IRIS, Y_IRIS))) == 0
+    )

@@ -18,17 +18,33 @@ from fastnn import Elu, FitWarning, Huber, LogLoss, MLPClassifier, MLPRegressor,
 X = np.random.RandomState(0).standard_normal((30, 3))
 Y = X[:, 0] > 0
 
-C, R = [MLPClassifier], [MLPRegressor]
+C = [MLPClassifier]
+R = [MLPRegressor]
 BOTH = C + R
-NAME_ONLY = r"loss must be a name here, not \w+\(\w+=0\.\d\): values are for fastnn\.Network and train$"
-STOPPING, LM = {"early_stopping": True}, {"solver": "lm", "activation": "tanh"}
+NAME_ONLY = (
+    r"loss must be a name here, not \w+\(\w+=0\.\d\): values are for fastnn\.Network and train$"
+)
+STOPPING = {"early_stopping": True}
+LM = {"solver": "lm", "activation": "tanh"}
 VALUES = [  # kinds, their parameters, words of the ValueError
     (C, {"activation": "sigmoid"}, r"\(did you mean 'logistic'\?\)"),
-    (BOTH, {"activation": "ReLU", "learning_rate": 0.01}, r"The 'activation' parameter .* \(did you mean 'relu'\?\)$"),
-    (C, {"activation": ("tanh", "sigmoid"), "hidden_layer_sizes": (2, 2)}, r"\(did you mean 'logistic'\?\)"),
+    (
+        BOTH,
+        {"activation": "ReLU", "learning_rate": 0.01},
+        r"The 'activation' parameter .* \(did you mean 'relu'\?\)$",
+    ),
+    (
+        C,
+        {"activation": ("tanh", "sigmoid"), "hidden_layer_sizes": (2, 2)},
+        r"\(did you mean 'logistic'\?\)",
+    ),
     (C, {"activation": ("tanh",), "hidden_layer_sizes": (5, 4)}, "2 hidden layers"),
     (BOTH, {"activation": Huber(0.1)}, "unknown activation 'huber'; one of identity, logistic"),
-    (BOTH, {"activation": ["tanh", Huber(0.1)]}, r"unknown activation\[1\] 'huber'; one of identity, logistic"),
+    (
+        BOTH,
+        {"activation": ["tanh", Huber(0.1)]},
+        r"unknown activation\[1\] 'huber'; one of identity, logistic",
+    ),
     (BOTH, {"activation": Elu}, "The 'activation' parameter"),
     (C, {"solver": "Adam"}, r"\(did you mean 'adam'\?\)"),
     (C, {"solver": np.zeros(2)}, r"The 'solver' parameter .* Got array\(\[0., 0.\]\) instead\.$"),
@@ -38,33 +54,81 @@ VALUES = [  # kinds, their parameters, words of the ValueError
     (R, {"loss": (4,)}, r"did you mean hidden_layer_sizes=\(4,\)\?"),
     (R, {"loss": "quantile"}, 'loss="quantile" needs quantile='),
     (R, {"loss": "quantile", "quantile": 1.5}, "'quantile' parameter"),
-    (R, {"loss": "huber", "quantile": 0.9}, "quantile=0.9 is for loss=.quantile., not loss='huber'"),
+    (
+        R,
+        {"loss": "huber", "quantile": 0.9},
+        "quantile=0.9 is for loss=.quantile., not loss='huber'",
+    ),
     (R, {"learning_rate": "inverse_scaling", "solver": "sgd"}, r"\(did you mean 'invscaling'\?\)"),
-    (C, {"learning_rate": "fast"}, "'learning_rate' parameter .* must be a str among .* or a callable"),
-    (BOTH, {"learning_rate": 0.1}, r"Got 0.1 instead. \(learning_rate is .* did you mean learning_rate_init=0\.1\?\)$"),
+    (
+        C,
+        {"learning_rate": "fast"},
+        "'learning_rate' parameter .* must be a str among .* or a callable",
+    ),
+    (
+        BOTH,
+        {"learning_rate": 0.1},
+        r"Got 0.1 instead. \(learning_rate is .* did you mean learning_rate_init=0\.1\?\)$",
+    ),
     (C, {"solver": "rprop", "batch_size": 10}, "full batches"),
     (BOTH, {"hidden_layer_sizes": [0] * 10**5}, "hidden_layer_sizes must be > 0, got "),
     (C, {"alpha": -1}, r"The 'alpha' parameter .* Got -1 instead\.$"),
     (C, {"coefs_init": [np.zeros((3, 2))]}, "coefs_init"),
     (C, {"n_threads": 0}, "The 'n_threads' parameter of MLPClassifier must be an int in the range"),
-    (C, {"scoring": "auc", **STOPPING}, r"scorer's name, .* Got 'auc' instead. \(did you mean 'roc_auc'\?\)"),
-    (C, {"scoring": 3, **STOPPING}, "The 'scoring' parameter .* an instance of 'str', a callable or None. Got 3 inst"),
+    (
+        C,
+        {"scoring": "auc", **STOPPING},
+        r"scorer's name, .* Got 'auc' instead. \(did you mean 'roc_auc'\?\)",
+    ),
+    (
+        C,
+        {"scoring": 3, **STOPPING},
+        "The 'scoring' parameter .* an instance of 'str', a callable or None. Got 3 inst",
+    ),
     (C, {"scoring": f1_score, **STOPPING}, "metric function"),
     (C, {"scoring": lambda *given: np.nan, **STOPPING}, "returned NaN for the 3 validation rows"),
     (C, {"solver": "lm"}, "'lm' and 'br' minimize the squared error, for MLPRegressor; 'lbfgs'"),
-    (R, LM | {"loss": "huber"}, "solver='lm' minimizes the squared error, not loss='huber': take 'lbfgs'"),
-    (R, LM | {"hidden_layer_sizes": (500,)}, "takes up to 2,000 parameters, this network has 2,501: make hidden_lay"),
+    (
+        R,
+        LM | {"loss": "huber"},
+        "solver='lm' minimizes the squared error, not loss='huber': take 'lbfgs'",
+    ),
+    (
+        R,
+        LM | {"hidden_layer_sizes": (500,)},
+        "takes up to 2,000 parameters, this network has 2,501: make hidden_lay",
+    ),
     (R, LM | {"solver": "br", **STOPPING}, "solver='br' needs no rows to validate"),
-    (R, LM | {"scoring": "neg_mean_absolute_error", **STOPPING}, r"stops early by scoring=None, which is R\^2"),
-    (R, LM | {"clip_norm": 1.0}, "solver='lm' does not use clip_norm=1.0: leave it out, or take 'adam' or 'sgd'"),
+    (
+        R,
+        LM | {"scoring": "neg_mean_absolute_error", **STOPPING},
+        r"stops early by scoring=None, which is R\^2",
+    ),
+    (
+        R,
+        LM | {"clip_norm": 1.0},
+        "solver='lm' does not use clip_norm=1.0: leave it out, or take 'adam' or 'sgd'",
+    ),
     (R, LM | {"batch_size": 10}, "solver='lm' does not use batch_size=10: leave it out"),
     (R, LM | {"learning_rate": cosine(0.01)}, "solver='lm' does not use learning_rate=cosine"),
     (R, LM | {"n_restarts": 0}, "n_restarts.* must be an int in the range"),
-    (R, {"solver": "lbfgs", "clip_norm": 1.0}, "solver='lbfgs' does not use clip_norm=.*: leave it out"),
+    (
+        R,
+        {"solver": "lbfgs", "clip_norm": 1.0},
+        "solver='lbfgs' does not use clip_norm=.*: leave it out",
+    ),
 ]
 TYPES = [
-    (BOTH, {"hidden_layer_sizes": ["relu"]}, r"hidden_layer_sizes\[0\] must be an integer, not 'relu' of type str"),
-    (BOTH, {"hidden_layer_sizes": (3, 4.0)}, r"hidden_layer_sizes\[1\] must be an integer, not 4.0 of type float"),
+    (
+        BOTH,
+        {"hidden_layer_sizes": ["relu"]},
+        r"hidden_layer_sizes\[0\] must be an integer, not 'relu' of type str",
+    ),
+    (
+        BOTH,
+        {"hidden_layer_sizes": (3, 4.0)},
+        r"hidden_layer_sizes\[1\] must be an integer, not 4.0 of type float",
+    ),
     (BOTH, {"activation": ["tanh", Elu]}, r"activation\[1\] must be made of Elu: say Elu\(\)"),
     (C, {"scoring": lambda *given: "high", **STOPPING}, "must return a number, not 'high'"),
     (C, {"scoring": lambda *given: True, **STOPPING}, "must return a number, not True"),
@@ -82,7 +146,11 @@ def test_parameters_are_refused_with_what_would_be_right(error, kind, parameters
 
 def test_a_table_that_lies_on_its_side():
     """One sample is a table too; one of a single input does not lie."""
-    for rows, warns in (np.zeros((1, 5)), True), (np.zeros((1, 1)), False), (np.zeros((5, 1)), False):
+    for rows, warns in (
+        (np.zeros((1, 5)), True),
+        (np.zeros((1, 1)), False),
+        (np.zeros((5, 1)), False),
+    ):
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             MLPRegressor(max_iter=1).fit(rows, np.zeros(len(rows)))
@@ -93,7 +161,12 @@ def test_a_table_that_lies_on_its_side():
 N = 12
 FIRST = "the first at X[1, 1], in its column 'b': fill such"
 WRONG = [
-    (list("MF") * 6, None, ValueError, "X must hold real numbers; its column 'b' holds text ('M' in row 0): encode it"),
+    (
+        list("MF") * 6,
+        None,
+        ValueError,
+        "X must hold real numbers; its column 'b' holds text ('M' in row 0): encode it",
+    ),
     (list("MF") * 6, "category", ValueError, "its column 'b' holds text ('M' in row 0)"),
     (np.arange(N).astype("M8[D]"), None, TypeError, "its column 'b' holds dates"),
     ([1, np.nan] * 6, None, ValueError, f"Input X contains NaN, {FIRST}"),
@@ -107,24 +180,30 @@ WRONG = [
 def test_what_is_no_number_is_named_with_its_column(kind, values, dtype, error, text):
     pandas = pytest.importorskip("pandas")
     good = pandas.DataFrame({"a": np.arange(float(N)), "b": 1.0})
-    frame, labels = good.assign(b=pandas.Series(values, dtype=dtype)), np.arange(N) % 2
+    frame = good.assign(b=pandas.Series(values, dtype=dtype))
+    labels = np.arange(N) % 2
     mlp = kind(hidden_layer_sizes=(2,), max_iter=2)
     for call in (lambda: mlp.fit(frame, labels), lambda: mlp.fit(good, labels).predict(frame)):
         with pytest.raises(error) as caught:
             call()
         assert text in str(caught.value)
-        assert "in a Pipeline, OneHotEncoder encodes words and SimpleImputer fills gaps" in str(caught.value)
+        assert "in a Pipeline, OneHotEncoder encodes words and SimpleImputer fills gaps" in str(
+            caught.value
+        )
 
 
 @pytest.mark.parametrize(("dtype", "what"), [("M8[s]", "dates"), ("m8[s]", "durations")])
 def test_tables_of_dates_alone_are_refused(dtype, what):
     """scikit-learn takes them as nanoseconds."""
     pandas = pytest.importorskip("pandas")
-    dates, fitted = np.arange(30).astype(dtype)[:, None], MLPClassifier((2,), solver="lbfgs").fit(X[:, :1], Y)
+    dates = np.arange(30).astype(dtype)[:, None]
+    fitted = MLPClassifier((2,), solver="lbfgs").fit(X[:, :1], Y)
     for call in (MLPClassifier().fit, MLPRegressor().fit, lambda table, y: fitted.predict(table)):
         with pytest.raises(TypeError, match=f"^X must hold real numbers, not {what}"):
             call(dates, Y)
-        with pytest.raises(TypeError, match=f"^X must hold real numbers; its column 'b' holds {what}"):
+        with pytest.raises(
+            TypeError, match=f"^X must hold real numbers; its column 'b' holds {what}"
+        ):
             call(pandas.DataFrame(dates, columns=["b"]), Y)
 
 
@@ -147,7 +226,8 @@ GAPS = [  # kinds, y
 
 @pytest.mark.parametrize(("kind", "y"), [(kind, y) for kinds, y in GAPS for kind in kinds])
 def test_missing_targets_are_named_with_their_row(kind, y):
-    mlp, text = kind(max_iter=2), r" is missing \(NaN\) in 1 row, such as row 0: leave them out$"
+    mlp = kind(max_iter=2)
+    text = r" is missing \(NaN\) in 1 row, such as row 0: leave them out$"
     classes = {"classes": LABELS} if kind is MLPClassifier else {}
     for call in (lambda: mlp.partial_fit(X, y, **classes), lambda: mlp.fit(X, y)):
         with pytest.raises(ValueError, match=f"^y{text}"):
@@ -180,18 +260,28 @@ FITS = [
 ]
 
 
-MLPS = MLPClassifier((2,)), MLPClassifier((2,), solver="lbfgs"), MLPRegressor(hidden_layer_sizes=(2,))
+MLPS = (
+    MLPClassifier((2,)),
+    MLPClassifier((2,), solver="lbfgs"),
+    MLPRegressor(hidden_layer_sizes=(2,)),
+)
 
 
-@pytest.mark.parametrize("fit", FITS, ids=["alone", "in a pipeline", "by cross-validation", "to a column"])
+@pytest.mark.parametrize(
+    "fit", FITS, ids=["alone", "in a pipeline", "by cross-validation", "to a column"]
+)
 @pytest.mark.parametrize("mlp", MLPS, ids=str)
 def test_a_warning_points_at_the_users_line(fit, mlp):
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         fit(clone(mlp).set_params(max_iter=2, random_state=0))
     texts = {warning.category: str(warning.message) for warning in caught}
-    assert texts.keys() == {ConvergenceWarning} | ({DataConversionWarning} if fit is to_a_column else set())
-    assert "A column-vector y was passed" in texts.get(DataConversionWarning, "A column-vector y was passed")
+    assert texts.keys() == {ConvergenceWarning} | (
+        {DataConversionWarning} if fit is to_a_column else set()
+    )
+    assert "A column-vector y was passed" in texts.get(
+        DataConversionWarning, "A column-vector y was passed"
+    )
     for warning in caught:
         assert warning.filename == inspect.getsourcefile(fit)
         assert "# the user's line" in linecache.getline(warning.filename, warning.lineno)
@@ -229,7 +319,9 @@ def test_masked_values_are_refused_as_by_train(kind):
 
 
 def test_complex_numbers_and_lazy_frames_are_refused_in_a_line():
-    with pytest.raises(ValueError, match=r"^Complex data not supported: X holds complex numbers; say"):
+    with pytest.raises(
+        ValueError, match=r"^Complex data not supported: X holds complex numbers; say"
+    ):
         MLPRegressor(**PLAIN).fit(X * 1j, Y)
     polars = pytest.importorskip("polars", reason="needs polars")
     with pytest.raises(TypeError, match=r"^X is a LazyFrame: collect\(\) it first$"):

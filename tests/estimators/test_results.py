@@ -24,11 +24,20 @@ def test_a_regressor_of_a_result(case, dtype, backend):
     network = REGRESSIONS[case]
     result = trained(network, dtype, backend)
     mlp = MLPRegressor.from_result(result, solver="sgd", max_iter=3, random_state=0)
-    outputs = result.predict(rows(dtype)).squeeze(axis=1) if network.n_outputs == 1 else result.predict(rows(dtype))
+    outputs = (
+        result.predict(rows(dtype)).squeeze(axis=1)
+        if network.n_outputs == 1
+        else result.predict(rows(dtype))
+    )
     assert bits(mlp.predict(rows(dtype))) == bits(outputs)
     assert mlp.hidden_layer_sizes == network.sizes[1:-1]
     assert (mlp.solver, mlp.loss, mlp.backend) == ("sgd", network.loss, result.backend)
-    assert (mlp.n_iter_, mlp.t_, mlp.stop_reason_, mlp.loss_curve_) == (1, 20, "epochs", result.history.loss.tolist())
+    assert (mlp.n_iter_, mlp.t_, mlp.stop_reason_, mlp.loss_curve_) == (
+        1,
+        20,
+        "epochs",
+        result.history.loss.tolist(),
+    )
     X = rows(dtype)[abs(rows(dtype)).max(axis=1) < 3]  # of larger ones the loss "poisson" overflows
     y = abs(X[:, : network.n_outputs]).squeeze()
     mlp.partial_fit(X, y)
@@ -37,11 +46,14 @@ def test_a_regressor_of_a_result(case, dtype, backend):
 
 
 @pytest.mark.parametrize("loss", ["cross_entropy", "squared_error"])
-@pytest.mark.parametrize("labels", [["a", "b", "c"], ["c", "a", "b"], [30, -1, 2], np.array(["x", "y", "w"], object)])
+@pytest.mark.parametrize(
+    "labels", [["a", "b", "c"], ["c", "a", "b"], [30, -1, 2], np.array(["x", "y", "w"], object)]
+)
 def test_a_classifier_of_a_result(labels, loss, dtype):
     """Its labels are those of the outputs, in whatever order they are."""
     result = trained(Network((5, 6, 3), "tanh", "softmax", loss), dtype)
-    X, p = rows(dtype), result.predict(rows(dtype))
+    X = rows(dtype)
+    p = result.predict(rows(dtype))
     mlp = MLPClassifier.from_result(result, labels, max_iter=3)
     given = [str(label) if isinstance(labels[0], str) else label for label in labels]
     assert mlp.classes_.tolist() == sorted(given)
@@ -59,35 +71,75 @@ def test_a_classifier_of_a_result(labels, loss, dtype):
 def test_a_classifier_of_one_sigmoid_output(labels, dtype):
     """The second label is that of the output 1."""
     result = trained(Network((5, 6, 1), "tanh", "sigmoid", "log_loss"), dtype)
-    X, p = rows(dtype), result.predict(rows(dtype))[:, 0]
+    X = rows(dtype)
+    p = result.predict(rows(dtype))[:, 0]
     mlp = MLPClassifier.from_result(result, labels)
     assert mlp.predict(X).tolist() == [labels[int(yes)] for yes in p > 0.5]
     column = mlp.classes_.tolist().index(labels[1])
-    np.testing.assert_allclose(mlp.predict_proba(X)[:, column], p, rtol=0, atol=10 * np.finfo(dtype).eps)
+    np.testing.assert_allclose(
+        mlp.predict_proba(X)[:, column], p, rtol=0, atol=10 * np.finfo(dtype).eps
+    )
 
 
 def test_a_classifier_of_several_sigmoid_outputs(dtype):
     result = trained(Network((5, 6, 3), "tanh", "sigmoid", "log_loss"), dtype)
-    X, p = rows(dtype), result.predict(rows(dtype))
+    X = rows(dtype)
+    p = result.predict(rows(dtype))
     mlp = MLPClassifier.from_result(result, range(3))
     assert bits(mlp.predict_proba(X)) == bits(p)
     assert np.array_equal(mlp.predict(X), p > 0.5)
     mlp.partial_fit(X, p > 0.5)
-    with pytest.raises(ValueError, match=r"of several sigmoid outputs must be range\(3\), not \['a', 'b', 'c'\]"):
+    with pytest.raises(
+        ValueError, match=r"of several sigmoid outputs must be range\(3\), not \['a', 'b', 'c'\]"
+    ):
         MLPClassifier.from_result(result, ["a", "b", "c"])
 
 
 def test_results_that_make_no_estimator_are_refused():
     softmax, tanh, huber = (
         trained(Network((5, 3), output=output, loss=loss), np.float64)
-        for output, loss in (("softmax", "cross_entropy"), ("tanh", "squared_error"), ("softmax", "huber"))
+        for output, loss in (
+            ("softmax", "cross_entropy"),
+            ("tanh", "squared_error"),
+            ("softmax", "huber"),
+        )
     )
     for error, kind, given, options, match in (
-        (ValueError, MLPRegressor, [softmax], {}, "no output 'softmax' with the loss 'cross_entropy'; it has identity"),
-        (ValueError, MLPClassifier, [tanh, [1, 2, 3]], {}, "Classifier has no output 'tanh' .*; it has softmax with"),
-        (ValueError, MLPClassifier, [huber, [1, 2, 3]], {}, "has no output 'softmax' with the loss 'huber'"),
-        (TypeError, MLPRegressor, [tanh.network], {}, "MLPRegressor.from_result takes a result of train, not Network"),
-        (TypeError, MLPClassifier, [softmax, [1, 2, 3]], {"loss": "huber"}, "loss cannot be given: the result's netw"),
+        (
+            ValueError,
+            MLPRegressor,
+            [softmax],
+            {},
+            "no output 'softmax' with the loss 'cross_entropy'; it has identity",
+        ),
+        (
+            ValueError,
+            MLPClassifier,
+            [tanh, [1, 2, 3]],
+            {},
+            "Classifier has no output 'tanh' .*; it has softmax with",
+        ),
+        (
+            ValueError,
+            MLPClassifier,
+            [huber, [1, 2, 3]],
+            {},
+            "has no output 'softmax' with the loss 'huber'",
+        ),
+        (
+            TypeError,
+            MLPRegressor,
+            [tanh.network],
+            {},
+            "MLPRegressor.from_result takes a result of train, not Network",
+        ),
+        (
+            TypeError,
+            MLPClassifier,
+            [softmax, [1, 2, 3]],
+            {"loss": "huber"},
+            "loss cannot be given: the result's netw",
+        ),
         (TypeError, MLPClassifier, [softmax, [1, 2, 3]], {"colour": 3}, "colour"),
     ):
         with pytest.raises(error, match=match):
@@ -104,15 +156,21 @@ def test_results_that_make_no_estimator_are_refused():
             MLPClassifier.from_result(softmax, classes)
 
 
-@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind not in ("one class", "several labels")])
+@pytest.mark.parametrize(
+    "kind", [kind for kind in KINDS if kind not in ("one class", "several labels")]
+)
 def test_a_result_of_an_estimator(tmp_path, kind, dtype):
-    X, mlp = ROWS.astype(dtype), fitted(kind, dtype)
+    X = ROWS.astype(dtype)
+    mlp = fitted(kind, dtype)
     result = mlp.to_result()
     outputs = mlp.predict_proba(X) if hasattr(mlp, "classes_") else mlp.predict(X)
     outputs = outputs[:, 1:] if kind == "two classes" else outputs.reshape(len(X), -1)
     assert bits(result.predict(X)) == bits(outputs)
     assert result.history.loss.tolist() == getattr(mlp, "loss_curve_", [])
-    assert (result.backend, result.stop_reason) == (mlp.backend, "epochs" if kind == "lbfgs" else mlp.stop_reason_)
+    assert (result.backend, result.stop_reason) == (
+        mlp.backend,
+        "epochs" if kind == "lbfgs" else mlp.stop_reason_,
+    )
     result.save(tmp_path / "model", state=False)
     assert bits(fastnn.load(tmp_path / "model").predict(X)) == bits(outputs)
     back = type(mlp).from_result(result, *([mlp.classes_] if hasattr(mlp, "classes_") else []))

@@ -1,4 +1,5 @@
-"""As scikit-learn: settings drawn at random, labels, bad input, trainings that go wrong, and what is printed."""
+"""As scikit-learn: settings drawn at random, labels, bad input, trainings that go wrong, and what
+is printed."""
 
 import copy
 import re
@@ -55,10 +56,18 @@ def assert_end_the_same(call):
         assert_same(mine, reference)
 
 
-SGD = {"solver": "sgd", "learning_rate": "adaptive", "tol": 0.1, "n_iter_no_change": 1, "learning_rate_init": 0.1}
+SGD = {
+    "solver": "sgd",
+    "learning_rate": "adaptive",
+    "tol": 0.1,
+    "n_iter_no_change": 1,
+    "learning_rate_init": 0.1,
+}
 
 
-@pytest.mark.parametrize("parameters", [{"early_stopping": True, "max_iter": 60, "warm_start": True}, SGD])
+@pytest.mark.parametrize(
+    "parameters", [{"early_stopping": True, "max_iter": 60, "warm_start": True}, SGD]
+)
 def test_what_is_printed(parameters, capsys):
     printed = []
     for module in (fastnn, theirs):
@@ -69,9 +78,11 @@ def test_what_is_printed(parameters, capsys):
 
 
 def test_warm_start_with_early_stopping_that_never_improves():
-    """scikit-learn then returns the last weights, which overwrote the best ones; `fix_defects` the best ones."""
+    """scikit-learn then returns the last weights, which overwrote the best ones; `fix_defects` the
+    best ones."""
     parameters = {**SMALL, "early_stopping": True, "warm_start": True, "max_iter": 3, "tol": 1.0}
-    mine, reference = MLPClassifier(**parameters), theirs.MLPClassifier(**parameters)
+    mine = MLPClassifier(**parameters)
+    reference = theirs.MLPClassifier(**parameters)
     fixed = MLPClassifier(**parameters, fix_defects=True).fit(X_IRIS, Y_IRIS)
     before = copy.deepcopy(weights_of(fixed))
     for estimator in (mine.fit(X_IRIS, Y_IRIS), reference.fit(X_IRIS, Y_IRIS), fixed):
@@ -85,11 +96,21 @@ def test_warm_start_with_early_stopping_that_never_improves():
 @pytest.mark.parametrize("early_stopping", [False, True])
 @pytest.mark.parametrize("kind", ["MLPClassifier", "MLPRegressor"])
 def test_a_fit_that_diverges_ends_with_its_last_finite_weights(kind, early_stopping, fix_defects):
-    """And says so; scikit-learn's goes on to the last epoch, on NaN, and raises unless it stops early."""
-    parameters = {**SMALL, "solver": "sgd", "learning_rate_init": 1e6, "batch_size": 50, "activation": "identity"}
+    """And says so; scikit-learn's goes on to the last epoch, on NaN, and raises unless it stops
+    early."""
+    parameters = {
+        **SMALL,
+        "solver": "sgd",
+        "learning_rate_init": 1e6,
+        "batch_size": 50,
+        "activation": "identity",
+    }
     parameters |= {"early_stopping": early_stopping, "fix_defects": fix_defects}
     mlp = getattr(fastnn, kind)(**parameters)
-    with pytest.warns(ConvergenceWarning, match=r"diverged in iteration \d+, and ends with the last finite weights"):
+    with pytest.warns(
+        ConvergenceWarning,
+        match=r"diverged in iteration \d+, and ends with the last finite weights",
+    ):
         mlp.fit(X_IRIS, Y_IRIS)
     assert mlp.stop_reason_ == "diverged"
     assert 1 <= mlp.n_iter_ == len(mlp.loss_curve_) < mlp.max_iter
@@ -101,16 +122,27 @@ def test_a_fit_that_diverges_ends_with_its_last_finite_weights(kind, early_stopp
 @pytest.mark.parametrize("kind", ["MLPClassifier", "MLPRegressor"])
 @pytest.mark.parametrize("method", ["fit", "partial_fit"])
 def test_a_fit_that_diverges_in_its_first_epoch_raises_as_scikit_learns(kind, method):
-    parameters = {**SMALL, "solver": "sgd", "learning_rate_init": 1e150, "batch_size": 50, "activation": "identity"}
+    parameters = {
+        **SMALL,
+        "solver": "sgd",
+        "learning_rate_init": 1e150,
+        "batch_size": 50,
+        "activation": "identity",
+    }
     more = {"classes": [0, 1, 2]} if (kind, method) == ("MLPClassifier", "partial_fit") else {}
     with np.errstate(all="ignore"):
-        fits = ends(lambda module: getattr(getattr(module, kind)(**parameters), method)(X_IRIS, Y_IRIS, **more))
+        fits = ends(
+            lambda module: getattr(getattr(module, kind)(**parameters), method)(
+                X_IRIS, Y_IRIS, **more
+            )
+        )
     assert fits[0] == fits[1]
     assert "non-finite parameter weights" in fits[0][1]
 
 
 def test_a_loss_that_overflows_is_a_divergence_though_the_weights_stay_finite():
-    X, y = np.array([[1.0], [2.0]]), np.array([3e154, 0.0])
+    X = np.array([[1.0], [2.0]])
+    y = np.array([3e154, 0.0])
     mlp = MLPRegressor(**SMALL | {"solver": "sgd", "hidden_layer_sizes": (), "max_iter": 5})
     with pytest.raises(ValueError, match="non-finite parameter weights"):
         mlp.fit(X, y)
@@ -132,7 +164,13 @@ def test_float32_stays(dtype):
 
 
 BAD = [
-    *({"alpha": -1}, {"hidden_layer_sizes": (3, 0)}, {"hidden_layer_sizes": -1}, {"tol": -1.0}, {"batch_size": 0}),
+    *(
+        {"alpha": -1},
+        {"hidden_layer_sizes": (3, 0)},
+        {"hidden_layer_sizes": -1},
+        {"tol": -1.0},
+        {"batch_size": 0},
+    ),
     *({"momentum": 2}, {"beta_1": 1.0}, {"early_stopping": True, "validation_fraction": 0.001}),
     {"early_stopping": True, "validation_fraction": 0.0},
 ]
@@ -140,7 +178,9 @@ BAD = [
 
 @pytest.mark.parametrize("parameters", BAD, ids=str)
 def test_bad_parameters(parameters):
-    mine, reference = ends(lambda module: module.MLPClassifier(**SMALL | parameters).fit(X_IRIS, Y_IRIS))
+    mine, reference = ends(
+        lambda module: module.MLPClassifier(**SMALL | parameters).fit(X_IRIS, Y_IRIS)
+    )
     assert mine[0] is reference[0]
     assert issubclass(mine[0], ValueError)
     # word by word, since scikit-learn lists the legal names in the order of a set
@@ -154,7 +194,8 @@ BAD_ROWS = [(X, Y_IRIS) for X in (X_IRIS[:10], X_IRIS[:, 0], np.full_like(X_IRIS
 def test_bad_data(X, y):
     mine, reference = ends(lambda module: module.MLPClassifier(**SMALL).fit(X, y))
     assert mine[0] is reference[0] is ValueError
-    begin, end = mine[1].split("...")[0], mine[1].split("...")[-1]
+    begin = mine[1].split("...")[0]
+    end = mine[1].split("...")[-1]
     if len(reference[1]) > 1000:  # it has all of X: fastnn leaves out what stands in between
         assert min(len(begin), len(end)) > 200
         assert reference[1].startswith(begin)
@@ -166,7 +207,8 @@ def test_bad_data(X, y):
 
 def test_bad_rows_and_weights():
     fitted = MLPClassifier(**SMALL).fit(X_IRIS, Y_IRIS)
-    for wrong, text in ((np.nan, "NaN"), (np.inf, "infinity")):  # of one row, which scikit-learn's checks do not try
+    # of one row, which scikit-learn's checks do not try
+    for wrong, text in ((np.nan, "NaN"), (np.inf, "infinity")):
         with pytest.raises(ValueError, match=text):
             fitted.predict(np.full((1, 4), wrong))
     with pytest.raises(ValueError, match="Negative"):
@@ -175,7 +217,10 @@ def test_bad_rows_and_weights():
 
 FLOWERS = np.array(["setosa", "versicolor", "virginica"])[Y_IRIS]
 VECTORS = {
-    **{kind.__name__: Y_IRIS.astype(kind) for kind in (np.int64, np.int8, np.uint16, np.float64, np.float32)},
+    **{
+        kind.__name__: Y_IRIS.astype(kind)
+        for kind in (np.int64, np.int8, np.uint16, np.float64, np.float32)
+    },
     "big endian": Y_IRIS.astype(">i4"),
     "yes or no": Y_IRIS > 0,
     "one": np.full(150, -3),
@@ -193,7 +238,10 @@ def test_labels_of_a_fit(name):
     assert vars(mine._label_binarizer).keys() == vars(reference._label_binarizer).keys()
     assert mine._label_binarizer.y_type_ == reference._label_binarizer.y_type_
     assert mine._label_binarizer.sparse_input_ == reference._label_binarizer.sparse_input_
-    for ours, others in (mine.classes_, reference.classes_), (mine.predict(X_IRIS), reference.predict(X_IRIS)):
+    for ours, others in (
+        (mine.classes_, reference.classes_),
+        (mine.predict(X_IRIS), reference.predict(X_IRIS)),
+    ):
         np.testing.assert_array_equal(ours, others, strict=True)
 
 
@@ -217,19 +265,29 @@ LATER = {
 @pytest.mark.parametrize("warm_start", [False, True])
 @pytest.mark.parametrize("first", [Y_IRIS, FLOWERS], ids=["numbers", "text"])
 def test_labels_of_a_later_call(name, warm_start, first):
-    mlps = {m: m.MLPClassifier(**SMALL, warm_start=warm_start).fit(X_IRIS, first) for m in (fastnn, theirs)}
+    mlps = {
+        m: m.MLPClassifier(**SMALL, warm_start=warm_start).fit(X_IRIS, first)
+        for m in (fastnn, theirs)
+    }
     assert_end_the_same(lambda module: mlps[module].partial_fit(X_IRIS, LATER[name]))
 
 
 @pytest.mark.parametrize(
-    "classes", [[0, 1, 2], (2, 1, 0), [0.0, 1.0, 2.0], [0, 1], [0, 1, 2, 3], ["0", "1", "2"], [0, "1"]], ids=str
+    "classes",
+    [[0, 1, 2], (2, 1, 0), [0.0, 1.0, 2.0], [0, 1], [0, 1, 2, 3], ["0", "1", "2"], [0, "1"]],
+    ids=str,
 )
 def test_classes_of_a_later_call(classes):
-    mlps = {m: m.MLPClassifier(**SMALL).partial_fit(X_IRIS, Y_IRIS, classes=[0, 1, 2]) for m in (fastnn, theirs)}
+    mlps = {
+        m: m.MLPClassifier(**SMALL).partial_fit(X_IRIS, Y_IRIS, classes=[0, 1, 2])
+        for m in (fastnn, theirs)
+    }
     assert_end_the_same(lambda module: mlps[module].partial_fit(X_IRIS, Y_IRIS, classes=classes))
 
 
 @pytest.mark.parametrize("n_yes", [1, 2, 149])
 def test_a_class_of_one_row_cannot_be_split(n_yes):
     y = np.arange(150) < n_yes
-    assert_end_the_same(lambda module: module.MLPClassifier(**SMALL, early_stopping=True).fit(X_IRIS, y))
+    assert_end_the_same(
+        lambda module: module.MLPClassifier(**SMALL, early_stopping=True).fit(X_IRIS, y)
+    )

@@ -1,4 +1,5 @@
-"""Estimators in files: saved, exported, or in a Pipeline that skl2onnx converts, they predict what they did."""
+"""Estimators in files: saved, exported, or in a Pipeline that skl2onnx converts, they predict what
+they did."""
 
 import copy
 import os
@@ -26,7 +27,8 @@ def path(tmp_path):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_an_exported_module_predicts(tmp_path, kind, dtype):
-    mlp, X = fitted(kind, dtype), ROWS.astype(dtype)
+    mlp = fitted(kind, dtype)
+    X = ROWS.astype(dtype)
     module = module_of(mlp, tmp_path)
     if isinstance(mlp, MLPRegressor):
         assert_same(module["predict"](X), mlp.predict(X), kind)
@@ -42,7 +44,8 @@ def assert_equal(a, b):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_what_is_saved_comes_back(path, kind, dtype):
-    mlp, X = fitted(kind, dtype), ROWS.astype(dtype)
+    mlp = fitted(kind, dtype)
+    X = ROWS.astype(dtype)
     mlp.save(path)
     loaded = type(mlp).load(path)
     for method in ("predict", "predict_proba"):
@@ -54,7 +57,15 @@ def test_what_is_saved_comes_back(path, kind, dtype):
     parameters = mlp.get_params() | ({"random_state": None} if kind == "a generator" else {})
     parameters |= {"hidden_layer_sizes": [4, 3]} if kind == "an array" else {}
     assert loaded.get_params() == parameters
-    own = {"_flat", "_optimizer", "_random_state", "_seeded", "_label_binarizer", "_best_coefs", "_best_intercepts"}
+    own = {
+        "_flat",
+        "_optimizer",
+        "_random_state",
+        "_seeded",
+        "_label_binarizer",
+        "_best_coefs",
+        "_best_intercepts",
+    }
     attributes, found = (vars(one).keys() - parameters.keys() - own for one in (mlp, loaded))
     assert attributes == found
     for name in attributes - {"coefs_", "intercepts_"}:
@@ -66,7 +77,9 @@ def test_what_is_saved_comes_back(path, kind, dtype):
 
 
 def test_a_file_that_was_once_written_is_read():
-    loaded = MLPClassifier.load(pathlib.Path(__file__).parents[1] / "support" / "data" / "format_2" / "estimator.npz")
+    loaded = MLPClassifier.load(
+        pathlib.Path(__file__).parents[1] / "support" / "data" / "format_2" / "estimator.npz"
+    )
     assert loaded.classes_.tolist() == ["no", "perhaps", "yes"]
     assert (loaded.hidden_layer_sizes, loaded.n_iter_, len(loaded.loss_curve_)) == ((4,), 5, 5)
     assert set(loaded.predict(ROWS[:, :3])) <= {"no", "perhaps", "yes"}
@@ -79,7 +92,9 @@ def test_a_subclass_loads_as_what_it_is(path):
 
 
 def test_an_estimator_takes_little_more_than_its_weights(path):
-    mlp = MLPClassifier((64,), max_iter=5).fit(np.random.RandomState(0).rand(100, 64), np.arange(100) % 10)
+    mlp = MLPClassifier((64,), max_iter=5).fit(
+        np.random.RandomState(0).rand(100, 64), np.arange(100) % 10
+    )
     mlp.save(path)
     assert path.stat().st_size < 8 * (64 * 64 + 64 + 64 * 10 + 10) + 3500
 
@@ -90,9 +105,18 @@ def test_what_cannot_be_saved_is_refused(path):
             method(path)
     mlp = fitted("text")
     for change, match in (
-        ({"classes_": np.array([("a", 1), None, 2], object)}, "only labels that are finite numbers, booleans or texts"),
-        ({"verbose": 1j}, "verbose cannot be saved: it holds complex, which is neither number nor text"),
-        ({"alpha": -1.0}, "this cannot be saved, for no file of it would load: The 'alpha' parameter"),
+        (
+            {"classes_": np.array([("a", 1), None, 2], object)},
+            "only labels that are finite numbers, booleans or texts",
+        ),
+        (
+            {"verbose": 1j},
+            "verbose cannot be saved: it holds complex, which is neither number nor text",
+        ),
+        (
+            {"alpha": -1.0},
+            "this cannot be saved, for no file of it would load: The 'alpha' parameter",
+        ),
         ({"best_loss_": [1]}, r"no file of it would load: best_loss_ is \[1\] in its header"),
         ({"gamma_": {"a": 1}}, "no file of it would load: gamma_ is"),
     ):
@@ -111,24 +135,51 @@ def test_other_files_are_refused_and_say_what_reads_them(path):
     fitted("text").save(path)
     with pytest.raises(ModelFileError, match="it holds a classifier, not a regressor"):
         MLPRegressor.load(path)
-    with pytest.raises(ModelFileError, match=r"it holds an estimator, not a training result: MLPClassifier.load reads"):
+    with pytest.raises(
+        ModelFileError,
+        match=r"it holds an estimator, not a training result: MLPClassifier.load reads",
+    ):
         fastnn.load(path)
     fitted("text").to_result().save(path, state=False)
-    with pytest.raises(ModelFileError, match=r"a training result, no estimator: fastnn.load reads it, from_result"):
+    with pytest.raises(
+        ModelFileError, match=r"a training result, no estimator: fastnn.load reads it, from_result"
+    ):
         MLPClassifier.load(path)
     with pytest.raises(FileNotFoundError):
         MLPClassifier.load(path.parent / "nothing")
 
 
 HEADERS = {  # what is changed in a part of the header, or in it
-    "parameters": [{"colour": 3}, {"alpha": -1}, {"activation": ["relu"] * 2}, {"class_weight": {"dict": [[[], 1]]}}],
-    "fitted": [{"predict": 1}, {"predict": None}, {"loss_": []}, {"loss_curve_": 3}, {"out_activation_": "softmin"}],
+    "parameters": [
+        {"colour": 3},
+        {"alpha": -1},
+        {"activation": ["relu"] * 2},
+        {"class_weight": {"dict": [[[], 1]]}},
+    ],
+    "fitted": [
+        {"predict": 1},
+        {"predict": None},
+        {"loss_": []},
+        {"loss_curve_": 3},
+        {"out_activation_": "softmin"},
+    ],
     "labels": [{"kind": "O"}, {"type": "binary"}, {"type": "many"}],
     "network": [{"activation": "tanh"}],
-    None: [{"kind": [1]}, {"parameters": None}, {"backend": 3}, {"labels": None}, {"labels": "left out"}],
+    None: [
+        {"kind": [1]},
+        {"parameters": None},
+        {"backend": 3},
+        {"labels": None},
+        {"labels": "left out"},
+    ],
 }
 ARRAYS = {  # what is put in the place of an array; None: it is left out
-    "feature_names": [packed(b'["a", "b", "c", "d", "e"], 3'), np.arange(5.0), packed(["a", "b"]), packed([1] * 5)],
+    "feature_names": [
+        packed(b'["a", "b", "c", "d", "e"], 3'),
+        np.arange(5.0),
+        packed(["a", "b"]),
+        packed([1] * 5),
+    ],
     "classes": [np.arange(2), None],
     "params": [np.full(57, np.inf), np.zeros(56)],
     "loss_curve": [np.zeros((2, 2))],
@@ -136,7 +187,9 @@ ARRAYS = {  # what is put in the place of an array; None: it is left out
 LONG = packed(["x" * 5000, *map(str, range(5000))])
 CASES = [(part, changed, {}) for part, changes in HEADERS.items() for changed in changes]
 CASES += [(None, {}, {name: array}) for name, arrays in ARRAYS.items() for array in arrays]
-CASES += [("labels", {"kind": "U"}, {"classes": classes}) for classes in (LONG, np.zeros(3, np.uint8))]
+CASES += [
+    ("labels", {"kind": "U"}, {"classes": classes}) for classes in (LONG, np.zeros(3, np.uint8))
+]
 
 
 @pytest.mark.parametrize(("part", "changed", "arrays"), CASES)
@@ -145,7 +198,9 @@ def test_damaged_files_are_refused(path, part, changed, arrays):
     header, good = parts_of(path.read_bytes())
     header |= changed if part is None else {part: header[part] | changed}
     header = {name: value for name, value in header.items() if value != "left out"}
-    write(path, header, {name: array for name, array in (good | arrays).items() if array is not None})
+    write(
+        path, header, {name: array for name, array in (good | arrays).items() if array is not None}
+    )
     with pytest.raises(ModelFileError, match=r"model.npz: (damaged|it holds a)"):
         MLPClassifier.load(path)
 
@@ -153,7 +208,8 @@ def test_damaged_files_are_refused(path, part, changed, arrays):
 @pytest.mark.parametrize("name", ["feature_names", "classes"])
 @pytest.mark.parametrize("value", ["{}", "[]", '"ab"', '{"a":[]}'])
 def test_long_lists_are_refused_before_they_are_parsed(path, name, value):
-    """Of names and labels there are as many as the network has inputs and outputs, and nothing is within them."""
+    """Of names and labels there are as many as the network has inputs and outputs, and nothing is
+    within them."""
     fitted("text").save(path)
     header, arrays = parts_of(path.read_bytes())
     write(path, header, arrays | {name: packed(f"[{', '.join([value] * 300_000)}]".encode())})
@@ -190,7 +246,9 @@ def assert_predicts(outputs, mlp, X, dtype):
         assert_same(outputs["probabilities"], mlp.predict_proba(X).astype(dtype), "probabilities")
     else:
         assert list(outputs) == ["variable"]
-        assert_same(outputs["variable"], mlp.predict(X).reshape(len(X), -1).astype(dtype), "variable")
+        assert_same(
+            outputs["variable"], mlp.predict(X).reshape(len(X), -1).astype(dtype), "variable"
+        )
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -205,12 +263,15 @@ def test_an_exported_estimator(tmp_path, kind, dtype):
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("fitted_in", [np.float32, np.float64])
 def test_a_pipeline_with_a_scaler(kind, dtype, fitted_in, skl2onnx):
-    """It takes rows of a dtype, in which it returns probabilities, whatever the network computes in."""
+    """It takes rows of a dtype, in which it returns probabilities, whatever the network computes
+    in."""
     (mlp, y), X = unfitted(kind), ROWS.astype(dtype)
     pipeline = make_pipeline(StandardScaler(), mlp).fit(ROWS.astype(fitted_in), y)
     graph = skl2onnx.to_onnx(pipeline, X[:1])
     assert "ZipMap" not in {node.op_type for node in graph.graph.node}
-    assert_predicts(onnx_outputs(graph.SerializeToString(), X), mlp, pipeline[0].transform(X), dtype)
+    assert_predicts(
+        onnx_outputs(graph.SerializeToString(), X), mlp, pipeline[0].transform(X), dtype
+    )
 
 
 def test_options_and_other_inputs(skl2onnx):

@@ -1,4 +1,5 @@
-"""What estimators validate on, alone and in a Pipeline; `scoring`, by which they stop early; and warm starts."""
+"""What estimators validate on, alone and in a Pipeline; `scoring`, by which they stop early; and
+warm starts."""
 
 import copy
 import pickle
@@ -20,7 +21,8 @@ KINDS = [MLPClassifier, MLPRegressor]
 
 
 def rows(n, seed):
-    """Columns around 5,000, too large to learn from before they are scaled; whether the first is larger; weights."""
+    """Columns around 5,000, too large to learn from before they are scaled; whether the first is
+    larger; weights."""
     r = np.random.RandomState(seed)
     X = 5000 + 100 * r.standard_normal((n, 3))
     return X, (X[:, 0] > 5000).astype(int), r.uniform(0.5, 2, n)
@@ -38,7 +40,9 @@ def test_both_ways_to_give_them_are_the_same(kind, solver, weight):
     scaled = SCALER.transform(X_VAL)
     by_names = {"X_val": scaled, "y_val": Y_VAL, "sample_weight_val": weight}
     mlp, other = (
-        kind(**SMALL, solver=solver, early_stopping=solver == "adam").fit(SCALER.transform(X), Y, **given)
+        kind(**SMALL, solver=solver, early_stopping=solver == "adam").fit(
+            SCALER.transform(X), Y, **given
+        )
         for given in (by_names, {"validation_data": (scaled, Y_VAL, weight)})
     )
     assert mlp.validation_loss_curve_ == other.validation_loss_curve_
@@ -49,7 +53,9 @@ def test_both_ways_to_give_them_are_the_same(kind, solver, weight):
     else:
         losses = (mlp.predict(scaled) - Y_VAL) ** 2 / 2
     best = np.argmax(mlp.validation_scores_) if solver == "adam" else -1
-    assert mlp.validation_loss_curve_[best] == pytest.approx(np.average(losses, weights=weight), rel=1e-10)
+    assert mlp.validation_loss_curve_[best] == pytest.approx(
+        np.average(losses, weights=weight), rel=1e-10
+    )
     if solver == "adam":
         assert mlp.best_validation_score_ == mlp.score(scaled, Y_VAL, weight)
 
@@ -57,7 +63,8 @@ def test_both_ways_to_give_them_are_the_same(kind, solver, weight):
 @pytest.mark.parametrize("y", [Y_DIABETES, np.c_[Y_DIABETES, -Y_DIABETES]], ids=np.shape)
 def test_rows_to_validate_on_change_no_bit_of_a_fit(y):
     """Nor of a warm start; losses of all fits that had some stand in one curve."""
-    X, held_out = X_DIABETES, {"validation_data": (X_DIABETES[::3], y[::3])}
+    X = X_DIABETES
+    held_out = {"validation_data": (X_DIABETES[::3], y[::3])}
     plain, validated = (MLPRegressor(**{**SMALL, "max_iter": 3}, warm_start=True) for _ in range(2))
     for n, given in (3, held_out), (3, {}), (6, held_out):
         plain.fit(X, y)
@@ -70,9 +77,13 @@ def test_rows_to_validate_on_change_no_bit_of_a_fit(y):
 @pytest.mark.parametrize("solver", ["sgd", "lbfgs"])
 def test_targets_to_validate_on_may_be_in_fortran_order(solver, dtype, backend):
     """They went to the kernel column by column, and the validation losses were wrong."""
-    X, Y, curves = SCALER.transform(X_VAL).astype(dtype), np.c_[Y_VAL, WEIGHT_VAL], []
+    X = SCALER.transform(X_VAL).astype(dtype)
+    Y = np.c_[Y_VAL, WEIGHT_VAL]
+    curves = []
     for order in "CF":
-        mlp = MLPRegressor(**SMALL, solver=solver, backend=backend).fit(X, Y, X_val=X, y_val=np.array(Y, order=order))
+        mlp = MLPRegressor(**SMALL, solver=solver, backend=backend).fit(
+            X, Y, X_val=X, y_val=np.array(Y, order=order)
+        )
         curves.append(mlp.validation_loss_curve_)
     assert curves[0] == curves[1]
     assert np.isfinite(curves[0]).all()
@@ -99,11 +110,17 @@ def test_a_pipeline_transforms_them(kind):
 REFUSED = [
     ({"X_val": X_VAL}, "X_val is provided, but y_val was not provided."),
     ({"y_val": Y_VAL}, "y_val is provided, but X_val was not provided."),
-    ({"sample_weight_val": WEIGHT_VAL}, "sample_weight_val is provided, but X_val was not provided."),
+    (
+        {"sample_weight_val": WEIGHT_VAL},
+        "sample_weight_val is provided, but X_val was not provided.",
+    ),
     ({"X_val": X_VAL, "y_val": Y_VAL, "validation_data": (X_VAL, Y_VAL)}, "give one of them"),
     ({"validation_data": X_VAL}, r"must be a tuple \(X, y\) or \(X, y, sample_weight\)"),
     ({"X_val": X_VAL, "y_val": Y_VAL[:9]}, "validation data's X has 60 rows, its y has 9"),
-    ({"X_val": X_VAL[:, :2], "y_val": Y_VAL}, "X_val, the validation rows: X has 2 features, .* expecting"),
+    (
+        {"X_val": X_VAL[:, :2], "y_val": Y_VAL},
+        "X_val, the validation rows: X has 2 features, .* expecting",
+    ),
     ({"X_val": X_VAL, "y_val": Y_VAL, "sample_weight_val": -WEIGHT_VAL}, "Negative values"),
 ]
 
@@ -127,7 +144,10 @@ def test_other_layers_are_refused_and_the_same_in_other_words_go_on(kind, again)
     before = [w.copy() for w in weights_of(mlp)]
     for asked in ((16,), 16, (4,), (8, 8), ()):
         mlp.set_params(hidden_layer_sizes=asked)
-        with pytest.raises(ValueError, match=r"the fitted network has layers of \(3, 8, 1\), this fit asks for \(3, "):
+        with pytest.raises(
+            ValueError,
+            match=r"the fitted network has layers of \(3, 8, 1\), this fit asks for \(3, ",
+        ):
             getattr(mlp, again)(X, Y)
     if kind is MLPRegressor:
         with pytest.raises(ValueError, match="the fitted network"):
@@ -141,7 +161,11 @@ def test_other_layers_are_refused_and_the_same_in_other_words_go_on(kind, again)
 TARGETS = {
     "two classes": (MLPClassifier, X_IRIS, Y_IRIS == 1),
     "text": (MLPClassifier, X_IRIS, np.array(["ant", "bee", "cat"])[Y_IRIS]),
-    "several labels": (MLPClassifier, X_IRIS, np.c_[Y_IRIS == 1, Y_IRIS > 0, X_IRIS[:, 0] > 0].astype(int)),
+    "several labels": (
+        MLPClassifier,
+        X_IRIS,
+        np.c_[Y_IRIS == 1, Y_IRIS > 0, X_IRIS[:, 0] > 0].astype(int),
+    ),
     "a number": (MLPRegressor, X_DIABETES, Y_DIABETES),
     "several numbers": (MLPRegressor, X_DIABETES, np.c_[Y_DIABETES, Y_DIABETES**2]),
 }
@@ -165,7 +189,9 @@ def test_scikit_learns_scores_by_name_and_by_function_are_the_default_ones(targe
     name = "accuracy" if TARGETS[target][0] is MLPClassifier else "r2"
     for scoring in (name, of_the_estimator):
         found = fitted(target, weight, scoring=scoring)
-        np.testing.assert_allclose(found.validation_scores_, expected.validation_scores_, rtol=1e-12)
+        np.testing.assert_allclose(
+            found.validation_scores_, expected.validation_scores_, rtol=1e-12
+        )
         assert found.n_iter_ == expected.n_iter_
         assert deviation(found.coefs_, expected.coefs_) == 0
 
@@ -178,8 +204,12 @@ SCORERS |= dict.fromkeys(("a number", "several numbers"), ("neg_mean_squared_err
 @pytest.mark.parametrize("target", SCORERS)
 def test_the_loss_is_that_of_scikit_learns_scorer(target, weight):
     scorer, factor = SCORERS[target]
-    by_loss, by_name = (fitted(target, weight, scoring=scoring, tol=0) for scoring in ("loss", scorer))
-    np.testing.assert_allclose(by_loss.validation_scores_, factor * np.array(by_name.validation_scores_), rtol=1e-9)
+    by_loss, by_name = (
+        fitted(target, weight, scoring=scoring, tol=0) for scoring in ("loss", scorer)
+    )
+    np.testing.assert_allclose(
+        by_loss.validation_scores_, factor * np.array(by_name.validation_scores_), rtol=1e-9
+    )
     assert by_loss.best_validation_score_ == max(by_loss.validation_scores_) < 0
 
 
@@ -187,18 +217,32 @@ def test_the_loss_is_that_of_scikit_learns_scorer(target, weight):
 def test_the_loss_of_rows_that_were_given_is_their_validation_loss(target):
     kind, X, y = TARGETS[target]
     mlp = kind(**SMALL, early_stopping=True, scoring="loss")
-    mlp.fit(X[::2], y[::2], X_val=X[1::2], y_val=y[1::2], sample_weight_val=WEIGHTS["weights"][: len(X[1::2])])
+    mlp.fit(
+        X[::2],
+        y[::2],
+        X_val=X[1::2],
+        y_val=y[1::2],
+        sample_weight_val=WEIGHTS["weights"][: len(X[1::2])],
+    )
     assert mlp.validation_scores_ == [-loss for loss in mlp.validation_loss_curve_]
     assert len(mlp.validation_scores_) == mlp.n_iter_
 
 
 def test_a_loss_that_is_nan_is_no_improvement_whether_or_not_it_is_the_last_epoch():
-    """All but the last epoch are scored within a call of the back end; the last one may be scored alone."""
+    """All but the last epoch are scored within a call of the back end; the last one may be scored
+    alone."""
     held_out = []
-    options = {"early_stopping": True, "warm_start": True, "scoring": "loss", "max_iter": 3, "random_state": 0}
+    options = {
+        "early_stopping": True,
+        "warm_start": True,
+        "scoring": "loss",
+        "max_iter": 3,
+        "random_state": 0,
+    }
     mlp = MLPClassifier((8,), "identity", **options).fit(X_IRIS, Y_IRIS)
     record = lambda estimator, X, y: held_out.append(X[0]) or 0.0  # noqa: E731
-    copy.deepcopy(mlp).set_params(scoring=record).fit(X_IRIS, Y_IRIS)  # the next fit holds out these rows
+    # the next fit holds out these rows
+    copy.deepcopy(mlp).set_params(scoring=record).fit(X_IRIS, Y_IRIS)
     are_held_out = (X_IRIS[:, None] == held_out[0]).all(axis=2).any(axis=1)[:, None]
     X = np.where(are_held_out, [1e308, -1e308, 1e308, 1e308], X_IRIS)
     for n in (1, 2, 3):
@@ -208,7 +252,8 @@ def test_a_loss_that_is_nan_is_no_improvement_whether_or_not_it_is_the_last_epoc
 
 
 def test_training_ends_by_the_score_and_keeps_the_best_weights():
-    numbers, seen = iter([0.1, 0.2, 0.9, 0.3, 0.3, 0.3, 0.3, 0.3]), []
+    numbers = iter([0.1, 0.2, 0.9, 0.3, 0.3, 0.3, 0.3, 0.3])
+    seen = []
 
     def third(estimator, X, y):
         seen.append(estimator.coefs_)
@@ -228,7 +273,10 @@ def test_several_labels_and_sparse_rows_reach_the_scorer_as_it_takes_them():
         found.append((X.shape, y.shape, estimator.predict(X).shape))
         return f1_score(y, estimator.predict(X), average="macro", zero_division=0)
 
-    dense, thin = (kind(**SMALL, early_stopping=True, scoring=look).fit(X_, y) for X_ in (X, sparse.csr_matrix(X)))
+    dense, thin = (
+        kind(**SMALL, early_stopping=True, scoring=look).fit(X_, y)
+        for X_ in (X, sparse.csr_matrix(X))
+    )
     assert set(found) == {((15, 4), (15, 3), (15, 3))}
     assert dense.validation_scores_ == thin.validation_scores_
     by_name = kind(**SMALL, early_stopping=True, scoring="f1_macro").fit(X, y)
@@ -238,23 +286,37 @@ def test_several_labels_and_sparse_rows_reach_the_scorer_as_it_takes_them():
 def test_names_of_columns_are_no_concern_of_the_scorer():
     pandas = pytest.importorskip("pandas")
     frame = pandas.DataFrame(X_IRIS, columns=list("abcd"))
-    mlp = MLPClassifier(**SMALL, early_stopping=True, scoring="balanced_accuracy").fit(frame, Y_IRIS)  # no warning
+    # no warning
+    mlp = MLPClassifier(**SMALL, early_stopping=True, scoring="balanced_accuracy").fit(
+        frame, Y_IRIS
+    )
     assert mlp.feature_names_in_.tolist() == list("abcd")
 
 
 def test_a_scorer_without_weights_is_told_so():
     scorer = make_scorer(max_error, greater_is_better=False)
     assert fitted("a number", scoring=scorer).validation_scores_[0] < 0
-    with pytest.raises(TypeError, match="was called with sample_weight=, for the validation rows have weights"):
+    with pytest.raises(
+        TypeError, match="was called with sample_weight=, for the validation rows have weights"
+    ):
         fitted("a number", WEIGHTS["weights"], scoring=scorer)
 
 
 def test_a_fit_that_diverges_keeps_the_weights_of_the_best_epoch():
-    diverging = {"solver": "sgd", "learning_rate_init": 0.4, "activation": "identity", "max_iter": 9}
+    diverging = {
+        "solver": "sgd",
+        "learning_rate_init": 0.4,
+        "activation": "identity",
+        "max_iter": 9,
+    }
     mlp = fitted("a number", scoring="loss", **diverging)
     assert mlp.stop_reason_ == "diverged"
     assert len(mlp.validation_scores_) == mlp.n_iter_ < 9
-    best = fitted("a number", scoring="loss", **diverging | {"max_iter": 1 + int(np.argmax(mlp.validation_scores_))})
+    best = fitted(
+        "a number",
+        scoring="loss",
+        **diverging | {"max_iter": 1 + int(np.argmax(mlp.validation_scores_))},
+    )
     assert deviation(mlp.coefs_, best.coefs_) == 0
 
 
@@ -276,4 +338,6 @@ def test_a_warm_start_compares_scores_of_one_kind():
 
 def test_it_is_not_asked_without_early_stopping():
     assert MLPClassifier(**SMALL, scoring="accuracy").fit(X_IRIS, Y_IRIS).validation_scores_ is None
-    assert MLPClassifier(**{**SMALL, "solver": "lbfgs"}, early_stopping=True, scoring="loss").fit(X_IRIS, Y_IRIS)
+    assert MLPClassifier(**{**SMALL, "solver": "lbfgs"}, early_stopping=True, scoring="loss").fit(
+        X_IRIS, Y_IRIS
+    )

@@ -1,4 +1,5 @@
-"""The solvers: L-BFGS is scikit-learn's; optimizers, schedules, losses and clipping are those of `train`."""
+"""The solvers: L-BFGS is scikit-learn's; optimizers, schedules, losses and clipping are those of
+`train`."""
 
 import gc
 
@@ -30,7 +31,8 @@ from fastnn.schedules import cosine, one_cycle, warm_up
 R = np.random.RandomState(0)
 X = R.uniform(-1, 1, (200, 3))
 Y = np.sin(3 * X[:, 0]) + (0.1 + 0.3 * abs(X[:, 1])) * R.standard_normal(200)
-C, R = MLPClassifier, MLPRegressor
+C = MLPClassifier
+R = MLPRegressor
 SHORT = {"hidden_layer_sizes": (8,), "random_state": 0, "max_iter": 20, "tol": 0, "batch_size": 20}
 
 
@@ -42,7 +44,10 @@ FITS = [
     (R, {"clip_norm": 0.1, "learning_rate_init": 0.01}, Adam(0.01, clip_norm=0.1)),
     (C, {"loss": "squared_error"}, Adam()),
     *((R, {"loss": loss}, Adam()) for loss in ("absolute_error", "huber")),
-    *((C, {"activation": name}, Adam()) for name in ("leaky_relu", "elu", "selu", "softplus", "silu", "gelu")),
+    *(
+        (C, {"activation": name}, Adam())
+        for name in ("leaky_relu", "elu", "selu", "softplus", "silu", "gelu")
+    ),
     *((kind, {"activation": Elu(0.5)}, Adam()) for kind in (C, R)),
     (C, {"activation": ("tanh", LeakyRelu(0.2)), "hidden_layer_sizes": [8, 8]}, Adam()),
 ]
@@ -53,11 +58,27 @@ def test_a_fit_is_the_training_of_this_optimizer_and_network(kind, given, optimi
     y = Y > 0 if kind is C else Y
     mlp = kind(**SHORT | {"shuffle": False, "alpha": 0.0, "backend": backend} | given).fit(X, y)
     network = mlp.to_result().network
-    assert all(getattr(network, name) == given[name] for name in given.keys() & {"activation", "loss"})
-    again = clone(mlp).set_params(solver="sgd", learning_rate="constant", learning_rate_init=1e-300, clip_norm=None)
+    assert all(
+        getattr(network, name) == given[name] for name in given.keys() & {"activation", "loss"}
+    )
+    again = clone(mlp).set_params(
+        solver="sgd", learning_rate="constant", learning_rate_init=1e-300, clip_norm=None
+    )
     first = again.set_params(max_iter=1, momentum=0.0).fit(X, y)
-    options = {"params": first.to_result().params, "epochs": 20, "shuffle": False, "backend": backend}
-    right = train(network, X, y, optimizer=optimizer, batch_size=None if optimizer.full_batch else 20, **options)
+    options = {
+        "params": first.to_result().params,
+        "epochs": 20,
+        "shuffle": False,
+        "backend": backend,
+    }
+    right = train(
+        network,
+        X,
+        y,
+        optimizer=optimizer,
+        batch_size=None if optimizer.full_batch else 20,
+        **options,
+    )
     np.testing.assert_allclose(mlp.to_result().params, right.params, rtol=1e-8, atol=1e-12)
 
 
@@ -97,12 +118,15 @@ def test_a_schedule_goes_on_in_further_fits_and_is_saved(tmp_path):
 
 @pytest.mark.parametrize("schedule", [cosine, warm_up, one_cycle])
 def test_a_schedule_without_steps_ends_with_the_training(schedule):
-    data, options = (Network((3, 4, 1)), X, Y), {"batch_size": 30, "seed": 1}
+    data = (Network((3, 4, 1)), X, Y)
+    options = {"batch_size": 30, "seed": 1}
     right = train(*data, **options, epochs=6, optimizer=Adam(schedule(0.1, 42)))
     ours = train(*data, **options, epochs=6, optimizer=Adam(schedule(0.1)))
     assert bits(ours.params) == bits(right.params)
     assert ours.state.counters["optimizer"] == right.state.counters["optimizer"]
-    many = train_many(*data, batch_size=30, seed=[1, 2], epochs=[6, 3], optimizer=Adam(schedule(0.1)))
+    many = train_many(
+        *data, batch_size=30, seed=[1, 2], epochs=[6, 3], optimizer=Adam(schedule(0.1))
+    )
     assert bits(many[0].params) == bits(right.params)
     assert many[1].history.learning_rate[-1] == schedule(0.1, 21)(20)
     part = train(*data, **options, epochs=2, optimizer=Adam(schedule(0.1, 14)))
@@ -123,7 +147,9 @@ CASES = [
 @pytest.mark.parametrize(("kind", "y", "parameters"), CASES)
 @pytest.mark.parametrize("n_iterations", [1, 2, 3, 4, 5])
 def test_first_iterates(kind, y, parameters, n_iterations):
-    mine, reference = both(kind, X_IRIS, y, solver="lbfgs", **parameters | {"max_iter": n_iterations})
+    mine, reference = both(
+        kind, X_IRIS, y, solver="lbfgs", **parameters | {"max_iter": n_iterations}
+    )
     assert_same(mine, reference, 1e-8)
     assert mine.n_iter_ == reference.n_iter_
     np.testing.assert_allclose(mine.loss_, reference.loss_, rtol=1e-10)
@@ -131,11 +157,14 @@ def test_first_iterates(kind, y, parameters, n_iterations):
 
 @pytest.mark.parametrize(("kind", "y", "parameters"), CASES)
 def test_final_loss(kind, y, parameters):
-    """On X moved by an ULP, half of five runs end not above the worst of scikit-learn's: L-BFGS amplifies rounding."""
+    """On X moved by an ULP, half of five runs end not above the worst of scikit-learn's: L-BFGS
+    amplifies rounding."""
     parameters = {**SMALL, **parameters, "solver": "lbfgs", "max_iter": 100}
     losses = {fastnn: [], theirs: []}
     for seed in range(5):
-        moved = np.nextafter(X_IRIS, np.random.RandomState(seed).choice([-np.inf, np.inf], X_IRIS.shape))
+        moved = np.nextafter(
+            X_IRIS, np.random.RandomState(seed).choice([-np.inf, np.inf], X_IRIS.shape)
+        )
         for module, found in losses.items():
             found.append(getattr(module, kind)(**parameters).fit(moved, y).loss_)
     assert np.median(losses[fastnn]) <= max(losses[theirs]) * (1 + 1e-6)
@@ -152,7 +181,8 @@ def test_lbfgs_float32():
 
 
 def test_partial_fit_of_a_regressor_with_lbfgs_warns_in_the_same_words():
-    mlps, texts = [m.MLPRegressor(**{**SMALL, "solver": "lbfgs", "max_iter": 3}) for m in (fastnn, theirs)], []
+    mlps = [m.MLPRegressor(**{**SMALL, "solver": "lbfgs", "max_iter": 3}) for m in (fastnn, theirs)]
+    texts = []
     for mlp in mlps:
         with pytest.warns(ConvergenceWarning) as caught:
             mlp.partial_fit(X_DIABETES, Y_DIABETES)

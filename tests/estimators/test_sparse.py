@@ -1,4 +1,5 @@
-"""Sparse matrices and memory maps: what a back end gets of them, one row or many; wrong indices are refused."""
+"""Sparse matrices and memory maps: what a back end gets of them, one row or many; wrong indices are
+refused."""
 
 import pickle
 
@@ -13,11 +14,17 @@ import fastnn
 import fastnn.estimators.adapter
 from fastnn import MLPClassifier, MLPRegressor
 
-DIGITS, DIGIT = (part[:300] / most for part, most in zip(load_digits(return_X_y=True), (16, 1), strict=True))
+DIGITS, DIGIT = (
+    part[:300] / most for part, most in zip(load_digits(return_X_y=True), (16, 1), strict=True)
+)
 TWO = np.c_[Y_IRIS, -Y_IRIS].astype(float)
-FOUR, STOPPING = {"batch_size": 50, "max_iter": 4}, {"early_stopping": True, "batch_size": 30}
+FOUR = {"batch_size": 50, "max_iter": 4}
+STOPPING = {"early_stopping": True, "batch_size": 30}
 CASES = {  # a kind, rows, targets, parameters, whether every third row is validated on
-    **{s: (MLPClassifier, DIGITS, DIGIT, {"solver": s, **FOUR}, False) for s in ("adam", "sgd", "lbfgs")},
+    **{
+        s: (MLPClassifier, DIGITS, DIGIT, {"solver": s, **FOUR}, False)
+        for s in ("adam", "sgd", "lbfgs")
+    },
     "several outputs, early stopping": (MLPRegressor, X_IRIS, TWO, STOPPING, False),
     "validation rows": (MLPRegressor, X_IRIS, TWO[:, 0], {}, True),
     "validation rows, several outputs": (MLPRegressor, X_IRIS, TWO, {}, True),
@@ -25,7 +32,9 @@ CASES = {  # a kind, rows, targets, parameters, whether every third row is valid
 
 
 @pytest.mark.parametrize("case", CASES)
-@pytest.mark.parametrize("container", [scipy.sparse.csr_matrix, scipy.sparse.csc_matrix, scipy.sparse.csr_array])
+@pytest.mark.parametrize(
+    "container", [scipy.sparse.csr_matrix, scipy.sparse.csc_matrix, scipy.sparse.csr_array]
+)
 @pytest.mark.parametrize("dense_rows", [10**6, 70, 8])
 def test_sparse_rows_give_what_dense_ones_do(monkeypatch, case, container, dense_rows):
     kind, X, y, parameters, validated = CASES[case]
@@ -35,18 +44,24 @@ def test_sparse_rows_give_what_dense_ones_do(monkeypatch, case, container, dense
         given = {"X_val": rows[::3], "y_val": y[::3]} if validated else {}
         return kind(**SMALL | parameters).fit(rows, y, **given)
 
-    sparse, dense = fitted(container(X)), fitted(X)
-    predicted = [mlp.predict_proba if kind is MLPClassifier else mlp.predict for mlp in (sparse, dense)]
+    sparse = fitted(container(X))
+    dense = fitted(X)
+    predicted = [
+        mlp.predict_proba if kind is MLPClassifier else mlp.predict for mlp in (sparse, dense)
+    ]
     assert_same(sparse, dense)
     np.testing.assert_allclose(predicted[0](container(X)), predicted[1](X), rtol=1e-9)
     assert len(getattr(sparse, "validation_loss_curve_", [])) == validated * SMALL["max_iter"]
     for curve in ("loss_", "loss_curve_", "validation_loss_curve_"):
-        np.testing.assert_allclose(getattr(sparse, curve, []), getattr(dense, curve, []), rtol=1e-12, err_msg=curve)
+        np.testing.assert_allclose(
+            getattr(sparse, curve, []), getattr(dense, curve, []), rtol=1e-12, err_msg=curve
+        )
 
 
 def test_a_memory_map_is_not_copied(tmp_path):
     np.save(tmp_path / "X.npy", X_IRIS)
-    X, recorder = np.load(tmp_path / "X.npy", mmap_mode="r"), Recorder()
+    X = np.load(tmp_path / "X.npy", mmap_mode="r")
+    recorder = Recorder()
     MLPClassifier(**SMALL, backend=recorder).fit(X, Y_IRIS)
     assert np.shares_memory(recorder.data.X, X)
 
@@ -55,7 +70,8 @@ X = np.random.RandomState(0).standard_normal((30, 4))
 Y = X[:, 0]
 LABELS = (Y > 0).astype(int)
 ROWS_THAT_DECREASE = [0, 0, 0, 2, *[0] * 27]  # in a matrix whose last number says that it is empty
-NARROW = np.ones((30, 2, 3))  # of a width that does not divide that of the matrix: scipy's own check passes them
+# of a width that does not divide that of the matrix: scipy's own check passes them
+NARROW = np.ones((30, 2, 3))
 SPOILED = [  # format, attribute, place in it (or the whole of it), value, words of the message
     ("csr", "indices", 17, 4, "indices must be < 4"),
     ("csr", "indices", 17, -1, "indices must be >= 0"),
@@ -70,7 +86,13 @@ SPOILED = [  # format, attribute, place in it (or the whole of it), value, words
     ("lil", "rows", 5, [0, 4, 2, 3], "indices must be < 4"),
     ("lil", "rows", 5, [0, 10**30, 2, 3], "too large to convert|too big to convert"),
     ("lil", "rows", 29, [0, 1], "rows and data differ in length"),
-    ("dia", "offsets", None, np.arange(32), r"number of diagonals \(33\) does not match the number of offsets \(32\)"),
+    (
+        "dia",
+        "offsets",
+        None,
+        np.arange(32),
+        r"number of diagonals \(33\) does not match the number of offsets \(32\)",
+    ),
     ("dia", "offsets", None, np.arange(33) + 0.5, "offsets must be integers, not float64"),
     ("dok", "_dict", (40, 1), 2.0, "axis 0 index 40 exceeds|row index exceeds"),
 ]
@@ -97,7 +119,9 @@ DOORS = {
     "fit": lambda mlp, bad: mlp.fit(bad, LABELS),
     "partial_fit": lambda mlp, bad: mlp.partial_fit(bad, LABELS),
     "predict_proba": lambda mlp, bad: mlp.predict_proba(bad),
-    "decision_function": lambda mlp, bad: mlp.set_params(expose_decision_function=True).decision_function(bad),
+    "decision_function": lambda mlp, bad: mlp.set_params(
+        expose_decision_function=True
+    ).decision_function(bad),
     "X_val": lambda mlp, bad: mlp.fit(X, LABELS, X_val=bad, y_val=LABELS),
 }
 
@@ -121,7 +145,9 @@ def test_every_format_with_wrong_indices_is_refused(fitted, spoiled, kind):
 @pytest.mark.parametrize("spoiled", [TOO_LARGE, OF_PLACES, OF_COLUMNS], ids=["csr", "coo", "csc"])
 def test_targets_with_wrong_indices_are_refused(spoiled):
     targets = (np.abs(X) > 0.5).astype(int)
-    mlp = MLPClassifier(**SMALL, class_weight=[{0: 1, 1: 2}] * 4).fit(X, scipy.sparse.csr_matrix(targets))
+    mlp = MLPClassifier(**SMALL, class_weight=[{0: 1, 1: 2}] * 4).fit(
+        X, scipy.sparse.csr_matrix(targets)
+    )
     bad, words = matrix(spoiled, rows=targets + 1)
     for fit in mlp.fit, mlp.partial_fit, MLPClassifier(**SMALL).fit:
         with pytest.raises(ValueError, match="y " + words):
@@ -145,11 +171,18 @@ ROWS = _R.standard_normal((60, 10))
 Z = np.tanh(ROWS @ _R.standard_normal((10, 3))) + 0.3 * _R.standard_normal((60, 3))
 FEW = {"max_iter": 5, "random_state": 0}
 ACTIVATIONS = ("relu", "tanh", "logistic", "identity", ("selu", "gelu"))
-TARGETS = {"binary": Z[:, 0] > 0, "multiclass": Z.argmax(axis=1), "multilabel": Z > 0, "number": Z[:, 0], "numbers": Z}
+TARGETS = {
+    "binary": Z[:, 0] > 0,
+    "multiclass": Z.argmax(axis=1),
+    "multilabel": Z > 0,
+    "number": Z[:, 0],
+    "numbers": Z,
+}
 
 
 def assert_rows_alike(predict, X):
-    """Assert that each of some rows gets the same bits alone, dense or sparse, as among the others."""
+    """Assert that each of some rows gets the same bits alone, dense or sparse, as among the
+    others."""
     X = X[:13]
     expected = predict(X)
     for rows in (X, scipy.sparse.csr_matrix(X)):
@@ -160,7 +193,8 @@ def assert_rows_alike(predict, X):
 @pytest.mark.parametrize("activation", ACTIVATIONS, ids=str)
 @pytest.mark.parametrize("target", TARGETS)
 def test_one_row_has_the_bits_of_many_rows(target, activation, dtype):
-    own, y = ROWS.astype(dtype), TARGETS[target]
+    own = ROWS.astype(dtype)
+    y = TARGETS[target]
     options = {"hidden_layer_sizes": (16, 5), "activation": activation, **FEW}
     if target in ("number", "numbers"):
         assert_rows_alike(MLPRegressor(**options).fit(own, y).predict, own)
@@ -171,5 +205,7 @@ def test_one_row_has_the_bits_of_many_rows(target, activation, dtype):
 
 
 def test_one_row_of_another_dtype_has_the_bits_of_many_rows(dtype):
-    mlp = MLPRegressor(hidden_layer_sizes=(16,), loss="poisson", **FEW).fit(ROWS.astype(dtype), Z[:, 0] ** 2)
+    mlp = MLPRegressor(hidden_layer_sizes=(16,), loss="poisson", **FEW).fit(
+        ROWS.astype(dtype), Z[:, 0] ** 2
+    )
     assert_rows_alike(mlp.predict, ROWS.astype(np.float32 if dtype is np.float64 else np.float64))

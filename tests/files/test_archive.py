@@ -1,4 +1,5 @@
-"""How a file is written: whole or not at all, by each door, under its name and permissions; pictures by its ending."""
+"""How a file is written: whole or not at all, by each door, under its name and permissions;
+pictures by its ending."""
 
 import json
 import os
@@ -26,7 +27,10 @@ def test_the_name_is_taken_as_it_is(tmp_path, monkeypatch):
     with pytest.raises(OSError, match=r"not a regular file, so it is not replaced: '\.'"):
         trained().save(".")
     for folder in ("new/", "new/.", "model/", b"new/"):
-        with pytest.raises(IsADirectoryError, match="it ends as the name of a folder does; add the name of a file: "):
+        with pytest.raises(
+            IsADirectoryError,
+            match="it ends as the name of a folder does; add the name of a file: ",
+        ):
             trained().save(folder)
     with pytest.raises(TypeError, match="not TrainingState"):
         model.save("model", trained().state)
@@ -43,7 +47,9 @@ def test_what_breaks_off_leaves_the_old_file(path, monkeypatch, where):
     """So it is on the disk before it takes the name."""
     trained().save(path)
     old = path.read_bytes()
-    monkeypatch.setattr(np if where == "savez" else os, where, mock.Mock(side_effect=KeyboardInterrupt))
+    monkeypatch.setattr(
+        np if where == "savez" else os, where, mock.Mock(side_effect=KeyboardInterrupt)
+    )
     with pytest.raises(KeyboardInterrupt):
         trained(seed=4).save(path)
     assert path.read_bytes() == old
@@ -68,7 +74,8 @@ def test_a_file_keeps_its_permissions_when_it_is_replaced(path, monkeypatch, mod
     """From the first byte on: what was private is at no time readable by others."""
     trained().save(path)
     path.chmod(mode)
-    seen, really = [], np.savez
+    seen = []
+    really = np.savez
 
     def savez(file, **arrays):
         seen.append(stat.S_IMODE(os.fstat(file.fileno()).st_mode))
@@ -83,11 +90,17 @@ def test_a_file_keeps_its_permissions_when_it_is_replaced(path, monkeypatch, mod
     ("n_layers", "write", "match"),
     [
         (40_000, TrainingResult.save, "at most 65,536 bytes of layers and options, not 80,"),
-        (1_000, lambda result, path: result.export(path, "safetensors"), "at most 65,536 bytes of layers, not "),
+        (
+            1_000,
+            lambda result, path: result.export(path, "safetensors"),
+            "at most 65,536 bytes of layers, not ",
+        ),
     ],
 )
 def test_what_could_not_be_read_again_is_not_written(path, n_layers, write, match):
-    result = train(Network((1,) * n_layers), [[1.0]], [[1.0]], epochs=0, optimizer=SGD(), backend="numpy")
+    result = train(
+        Network((1,) * n_layers), [[1.0]], [[1.0]], epochs=0, optimizer=SGD(), backend="numpy"
+    )
     with pytest.raises(ValueError, match=match):
         write(result, path)
     assert not path.exists()
@@ -104,7 +117,10 @@ DOORS = {
     "estimator.save": lambda path: fitted().save(path),
     "estimator.export": lambda path: fitted().export(path, "numpy"),
 }
-DOORS |= {f"result.export {name}": lambda path, name=name: trained().export(path, name) for name in FORMATS}
+DOORS |= {
+    f"result.export {name}": lambda path, name=name: trained().export(path, name)
+    for name in FORMATS
+}
 
 
 @pytest.mark.filterwarnings("ignore:Stochastic Optimizer")
@@ -137,11 +153,14 @@ def figures():
 
 
 @pytest.mark.parametrize(
-    ("name", "begins"), [("a.png", b"\x89PNG"), ("a", b"\x89PNG"), ("a.PDF", b"%PDF"), ("a.svg", b"<?xml")]
+    ("name", "begins"),
+    [("a.png", b"\x89PNG"), ("a", b"\x89PNG"), ("a.PDF", b"%PDF"), ("a.svg", b"<?xml")],
 )
 def test_the_ending_of_a_name_is_the_format(tmp_path, figures, name, begins):
     paths = str(tmp_path / "new" / name), tmp_path / "other" / name
-    first, again = (plotting.save(figure, path) for figure, path in zip(figures, paths, strict=True))
+    first, again = (
+        plotting.save(figure, path) for figure, path in zip(figures, paths, strict=True)
+    )
     assert [first, again] == [tmp_path / "new" / name, tmp_path / "other" / name]
     assert first.read_bytes().startswith(begins)
     assert again.read_bytes() == first.read_bytes()

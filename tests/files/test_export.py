@@ -26,8 +26,12 @@ def test_the_suffix_says_the_format_unless_it_is_named(tmp_path, result):
     assert sorted(os.listdir(tmp_path)) == ["net.PY", "net.txt"]
 
 
-def test_what_cannot_be_written_is_refused_before_there_is_anything_to_write(tmp_path, result, monkeypatch):
-    monkeypatch.setattr(to_numpy, "contents", lambda *arguments: pytest.fail("it was written before it was checked"))
+def test_what_cannot_be_written_is_refused_before_there_is_anything_to_write(
+    tmp_path, result, monkeypatch
+):
+    monkeypatch.setattr(
+        to_numpy, "contents", lambda *arguments: pytest.fail("it was written before it was checked")
+    )
     (tmp_path / "net.py").mkdir()
     for given, error, match in (
         (["net.py"], OSError, "not a regular file"),
@@ -41,9 +45,13 @@ def test_what_cannot_be_written_is_refused_before_there_is_anything_to_write(tmp
 
 def test_a_file_that_was_not_named_is_replaced_if_it_is_our_own(tmp_path, result):
     (tmp_path / "keep.h").write_text("#define MINE 1\n")
-    with pytest.raises(FileExistsError, match=r"written beside keep\.c, and is another file, .*: take another name"):
+    with pytest.raises(
+        FileExistsError, match=r"written beside keep\.c, and is another file, .*: take another name"
+    ):
         result.export(tmp_path / "keep.c")
-    assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [("keep.h", "#define MINE 1\n")]
+    assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [
+        ("keep.h", "#define MINE 1\n")
+    ]
     for _ in range(2):
         assert len(result.export(tmp_path / "net.c")) == 2
 
@@ -74,20 +82,27 @@ def test_all_files_are_written_or_none(tmp_path, result, monkeypatch):
 
 def test_an_activation_without_a_line_in_the_format_is_named(tmp_path, monkeypatch):
     monkeypatch.delitem(to_numpy.FORMULAS, "gelu")
-    with pytest.raises(ValueError, match="the format numpy has no activation 'gelu'; it has identity, sigmoid, "):
+    with pytest.raises(
+        ValueError, match="the format numpy has no activation 'gelu'; it has identity, sigmoid, "
+    ):
         trained(Network((3, 4, 2), "gelu"), np.float32).export(tmp_path / "net.py")
     assert os.listdir(tmp_path) == []
 
 
 @pytest.mark.parametrize("format", [*export.FORMATS, "save"])
 def test_print_options_of_numpy_show_in_no_file(format, dtype, tmp_path):
-    """Doctests and notebooks set them for the whole process; in the form of 1.13 weights lost their last digits."""
+    """Doctests and notebooks set them for the whole process; in the form of 1.13 weights lost their
+    last digits."""
     if format == "onnx":
         pytest.importorskip("onnx", reason="onnx is not installed")
     result = trained(EVERYTHING, dtype)
     write = result.save if format == "save" else lambda path: result.export(path, format)
     written = []
-    for options in ({}, {"legacy": "1.13"}, {"precision": 2, "suppress": True, "threshold": 1, "floatmode": "fixed"}):
+    for options in (
+        {},
+        {"legacy": "1.13"},
+        {"precision": 2, "suppress": True, "threshold": 1, "floatmode": "fixed"},
+    ):
         with np.printoptions(**options):
             write(tmp_path / "net.x")
         written.append({path.name: path.read_bytes() for path in tmp_path.iterdir()})
@@ -107,7 +122,10 @@ class Label(str):
 )
 def test_labels_are_written_as_pythons_own(labels, tmp_path):
     model = export.Model(
-        Network((1, 2), output="softmax"), np.array([1.0, -1.0, 0, 0]), "labels", np.array(labels, object)
+        Network((1, 2), output="softmax"),
+        np.array([1.0, -1.0, 0, 0]),
+        "labels",
+        np.array(labels, object),
     )
     export.export(model, tmp_path / "net.py")
     classes = runpy.run_path(tmp_path / "net.py")["predict"](np.array([[1.0], [-1.0]]))
@@ -122,8 +140,12 @@ def test_labels_are_written_as_pythons_own(labels, tmp_path):
 def test_labels_without_a_literal_are_refused(label, format, tmp_path):
     if format == "onnx":
         pytest.importorskip("onnx", reason="onnx is not installed")
-    model = export.Model(Network((1, 2), output="softmax"), np.zeros(4), "labels", np.array([0, label], object))
-    with pytest.raises(ValueError, match="only labels that are finite numbers, booleans or texts can be written"):
+    model = export.Model(
+        Network((1, 2), output="softmax"), np.zeros(4), "labels", np.array([0, label], object)
+    )
+    with pytest.raises(
+        ValueError, match="only labels that are finite numbers, booleans or texts can be written"
+    ):
         export.export(model, tmp_path / "net", format)
     assert os.listdir(tmp_path) == []
 
@@ -136,7 +158,9 @@ def test_labels_without_a_literal_are_refused(label, format, tmp_path):
         ("onnx", "export", ["net.onnx"], 'the format onnx needs onnx, {}"fastnn-numba[onnx]"'),
     ],
 )
-def test_without_a_package_it_says_what_to_install(tmp_path, monkeypatch, result, package, method, given, told):
+def test_without_a_package_it_says_what_to_install(
+    tmp_path, monkeypatch, result, package, method, given, told
+):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setitem(sys.modules, package, None)
     monkeypatch.delitem(sys.modules, "fastnn.files.to_onnx", raising=False)

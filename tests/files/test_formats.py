@@ -1,4 +1,5 @@
-"""The formats "numpy", "onnx" and "safetensors": they predict what we do; damaged files are refused."""
+"""The formats "numpy", "onnx" and "safetensors": they predict what we do; damaged files are
+refused."""
 
 import json
 
@@ -24,15 +25,20 @@ def by_onnx_runtime(result, folder):
 @pytest.mark.parametrize("function", [by_module, by_onnx_runtime])
 @pytest.mark.parametrize("name", NETWORKS)
 def test_it_predicts_what_we_do(tmp_path, name, function, dtype):
-    result, X = trained(NETWORKS[name], dtype), rows(dtype)
+    result = trained(NETWORKS[name], dtype)
+    X = rows(dtype)
     predict = function(result, tmp_path)
     assert_same(predict(X), result.predict(X), name)
     assert_same(predict(X[:1]), result.predict(X[:1]), name)
 
 
 def test_the_module_needs_numpy_alone_and_takes_lists(tmp_path):
-    predict, x = by_module(trained(NETWORKS["gelu"], np.float32), tmp_path), np.ones((1, 5), np.float32)
-    code = f"import sys; sys.path.insert(0, {str(tmp_path)!r}); sys.modules['fastnn'] = None; import net, numpy as np"
+    predict = by_module(trained(NETWORKS["gelu"], np.float32), tmp_path)
+    x = np.ones((1, 5), np.float32)
+    code = (
+        f"import sys; sys.path.insert(0, {str(tmp_path)!r}); sys.modules['fastnn'] = None; "
+        f"import net, numpy as np"
+    )
     told = python(code + "; print(net.predict(np.ones((1, 5), np.float32)).tobytes().hex())")
     assert told == [predict(x).tobytes().hex()]
     assert bits(predict(x.tolist())) == bits(predict(x))
@@ -45,7 +51,9 @@ def test_the_module_needs_numpy_alone_and_takes_lists(tmp_path):
 def test_small_outputs_keep_their_digits_in_onnx(tmp_path, name):
     """expm1 and log1p are made of operators that ONNX has, with relative errors of some eps."""
     pytest.importorskip("onnx")
-    train(Network((1, 1), output=name), [[0.0]], [[0.0]], epochs=0, params=[1, 0]).export(tmp_path / "net.onnx")
+    train(Network((1, 1), output=name), [[0.0]], [[0.0]], epochs=0, params=[1, 0]).export(
+        tmp_path / "net.onnx"
+    )
     z = -(2.0 ** np.arange(-40, 6, 0.25))
     z = np.r_[z, -z][:, None]
     expected = reference.ACTIVATION_FUNCTIONS[name].value(z)
@@ -60,7 +68,9 @@ def test_the_graph_says_what_it_is(tmp_path):
     assert [(opset.domain, opset.version) for opset in model.opset_import] == [("", 13)]
     assert (model.ir_version, model.producer_name) == (7, "fastnn")
     assert model.graph.doc_string == "A network 5-16-8-3 (selu, selu, identity), float32."
-    shapes = {v.name: v.type.tensor_type.shape.dim for v in (*model.graph.input, *model.graph.output)}
+    shapes = {
+        v.name: v.type.tensor_type.shape.dim for v in (*model.graph.input, *model.graph.output)
+    }
     found = {name: [d.dim_value or d.dim_param for d in dims] for name, dims in shapes.items()}
     assert found == {"X": ["n", 5], "output": ["n", 3]}
 
@@ -89,7 +99,9 @@ def test_other_programs_read_and_write_it(path, name, dtype):
     tensors = numpy.load_file(path)
     biases = {f"layers.{i}.bias": b for i, b in enumerate(result.biases) if b.size}
     expected = {f"layers.{i}.weight": W for i, W in enumerate(result.weights)} | biases
-    assert {name: bits(tensor) for name, tensor in tensors.items()} == {name: bits(a) for name, a in expected.items()}
+    assert {name: bits(tensor) for name, tensor in tensors.items()} == {
+        name: bits(a) for name, a in expected.items()
+    }
     with safetensors.safe_open(path, "numpy") as file:
         metadata = file.metadata()
     assert json.loads(metadata["fastnn"])["network"] == result.network.to_dict()
@@ -108,7 +120,9 @@ def whole(header, data):
 
 
 def described(header, **changes):
-    header["__metadata__"]["fastnn"] = json.dumps(json.loads(header["__metadata__"]["fastnn"]) | changes)
+    header["__metadata__"]["fastnn"] = json.dumps(
+        json.loads(header["__metadata__"]["fastnn"]) | changes
+    )
 
 
 CHANGES = {
@@ -135,7 +149,9 @@ def test_headers_that_do_not_fit_are_refused(path, case):
     header, data = parts_of(path.read_bytes())
     CHANGES[case](header)
     path.write_bytes(whole(header, data))
-    with pytest.raises(ModelFileError, match=r"net.safetensors: (damaged|a safetensors file of something else)"):
+    with pytest.raises(
+        ModelFileError, match=r"net.safetensors: (damaged|a safetensors file of something else)"
+    ):
         load(path)
 
 

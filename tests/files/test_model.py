@@ -57,7 +57,10 @@ def test_what_is_saved_comes_back(path, case, dtype):
         assert (one.network, one.backend) == (result.network, "numpy")
         assert bits(one.predict(X)) == bits(result.predict(X))
     assert repr(alone) == "<TrainingResult: network 3-4-2, state none, back end numpy>"
-    assert repr(alone.state) == f"<TrainingState: optimizer none, parameters 26 {np.dtype(dtype)}, steps 0>"
+    assert (
+        repr(alone.state)
+        == f"<TrainingState: optimizer none, parameters 26 {np.dtype(dtype)}, steps 0>"
+    )
     assert (alone.n_epochs, len(alone.history.score), alone.history.best_epoch) == (0, 0, 0)
 
 
@@ -83,7 +86,9 @@ def test_training_goes_on_within_an_epoch(path, monkeypatch):
     whole = trained(callbacks=[stop])
     loaded = load(path)
     assert (loaded.stop_reason, loaded.n_epochs, loaded.state.batch) == ("running", 1, 2)
-    assert state_bits(trained(epochs=4, resume=loaded.state, seed=None).state) == state_bits(whole.state)
+    assert state_bits(trained(epochs=4, resume=loaded.state, seed=None).state) == state_bits(
+        whole.state
+    )
 
 
 def test_numpy_and_another_process_read_the_file(path):
@@ -95,7 +100,10 @@ def test_numpy_and_another_process_read_the_file(path):
     assert (header["format"], header["format_version"]) == ("fastnn", 2)
     assert header["counters"]["optimizer"]["learning_rate"] == 0.01
     assert header["versions"]["numpy"] == np.__version__
-    code = "import fastnn, sys; print(fastnn.load(sys.argv[1]).params.tobytes().hex(), 'numba' in sys.modules)"
+    code = (
+        "import fastnn, sys; print(fastnn.load(sys.argv[1]).params.tobytes().hex(), 'numba' in "
+        "sys.modules)"
+    )
     assert python(code, path) == [f"{result.params.tobytes().hex()} False"]
 
 
@@ -130,12 +138,14 @@ OLD = pathlib.Path(__file__).parents[1] / "support" / "data" / "format_2"
 
 
 def test_files_that_were_once_written_are_read():
-    """Row orders and the split are those of the seed; the parameters those that NumPy finds in the file."""
+    """Row orders and the split are those of the seed; the parameters those that NumPy finds in the
+    file."""
     result = load(OLD / "checkpoint.npz")
     with np.load(OLD / "checkpoint.npz") as file:
         assert bits(result.params) == bits(file["params"])
     options = {"stop": Stop(tol=0.0, validation=0.3, restore_best=True)}
-    old, new = result.state, trained(**options).state
+    old = result.state
+    new = trained(**options).state
     assert all_bits(old.index, old.validation_rows) == all_bits(new.index, new.validation_rows)
     assert trained(**options, resume=result.state, seed=None, epochs=2).n_epochs == 2
     for name in ("model.npz", "net.safetensors"):
@@ -144,18 +154,27 @@ def test_files_that_were_once_written_are_read():
 
 def test_a_model_alone_cannot_be_resumed_or_saved_with_a_state(path):
     trained().save(path, state=False)
-    loaded, before = load(path), path.read_bytes()
+    loaded = load(path)
+    before = path.read_bytes()
     words = r"no row order and no generator, as after save\(path, state=False\): train"
-    for go in (loaded.resume, lambda *data, **more: train(loaded.network, *data, **more, resume=loaded.state)):
+    for go in (
+        loaded.resume,
+        lambda *data, **more: train(loaded.network, *data, **more, resume=loaded.state),
+    ):
         with pytest.raises(ValueError, match=words):
             go(*data(), epochs=1)
-    with pytest.raises(ValueError, match=r"a network alone, no state of a training: say save\(path, state=False\)"):
+    with pytest.raises(
+        ValueError, match=r"a network alone, no state of a training: say save\(path, state=False\)"
+    ):
         loaded.save(path)
     with pytest.raises(TypeError, match="state must be True or False, not 1"):
         loaded.save(path, state=1)
     loaded.save(path, state=False)
     assert path.read_bytes() == before
-    assert train(loaded.network, *data(), epochs=1, params=loaded.params, backend="numpy").n_epochs == 1
+    assert (
+        train(loaded.network, *data(), epochs=1, params=loaded.params, backend="numpy").n_epochs
+        == 1
+    )
 
 
 def test_damaged_models_are_refused(path):
@@ -165,7 +184,10 @@ def test_damaged_models_are_refused(path):
         ({"n_params": 25}, "damaged: n_params is 25 in its header"),
         ({"stop_reason": "tired"}, "damaged: stop_reason"),
         ({"dtype": "float32"}, "damaged: params is float64"),
-        ({"format": "fastnn estimator", "kind": "regressor"}, "it holds an estimator, .* MLPRegressor.load reads it"),
+        (
+            {"format": "fastnn estimator", "kind": "regressor"},
+            "it holds an estimator, .* MLPRegressor.load reads it",
+        ),
     ):
         write(path, header | change, arrays)
         with pytest.raises(ModelFileError, match=match):

@@ -1,4 +1,5 @@
-"""Whatever else is in a file, by accident or by intent, is refused with a clear text, and none of it is run or read."""
+"""Whatever else is in a file, by accident or by intent, is refused with a clear text, and none of
+it is run or read."""
 
 import io
 import os
@@ -18,7 +19,8 @@ from fastnn import Adam, FastnnError, ModelFileError, Network, load, train
 
 def refused(path, match=None):
     """Refused in little memory, and before much work is done on what the file holds."""
-    memory, refusal = little_memory(path, base=3_000_000, factor=0), pytest.raises(ModelFileError, match=match)
+    memory = little_memory(path, base=3_000_000, factor=0)
+    refusal = pytest.raises(ModelFileError, match=match)
     with memory, refusal as error, counted_calls() as count:
         load(path)
     assert count.n < 200_000
@@ -31,7 +33,10 @@ def refused(path, match=None):
 @pytest.mark.parametrize(
     ("what", "match"),
     [
-        *((content, "fastnn file") for content in (b"", b"hello", b"\x89PNG\r\n", b"PK\x03\x04rubbish", b"\x93NUMPY")),
+        *(
+            (content, "fastnn file")
+            for content in (b"", b"hello", b"\x89PNG\r\n", b"PK\x03\x04rubbish", b"\x93NUMPY")
+        ),
         ({"weights": np.zeros(3)}, "not a fastnn file"),
         ({"header": packed({"format": "other"})}, "not a fastnn file"),
         ({"header": packed([1, 2])}, "not a fastnn file"),
@@ -48,8 +53,14 @@ def test_foreign_files_are_refused(path, what, match):
 
 def test_a_later_format_is_refused(path, content):
     header, arrays = parts_of(content)
-    write(path, header | {"format_version": 3, "versions": {"fastnn": "9.1"}}, arrays | {"new": np.zeros(1)})
-    refused(path, "written by fastnn 9.1 in format 3; this is fastnn .*, which reads format 1 and 2")
+    write(
+        path,
+        header | {"format_version": 3, "versions": {"fastnn": "9.1"}},
+        arrays | {"new": np.zeros(1)},
+    )
+    refused(
+        path, "written by fastnn 9.1 in format 3; this is fastnn .*, which reads format 1 and 2"
+    )
 
 
 class Bomb:
@@ -79,10 +90,16 @@ def test_sizes_are_checked_before_anything_is_allocated(path, content):
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
         members = {name: archive.read(name) for name in archive.namelist()}
     lie = io.BytesIO()
-    np.lib.format.write_array_header_1_0(lie, {"descr": "<f8", "fortran_order": False, "shape": (10**13,)})
+    np.lib.format.write_array_header_1_0(
+        lie, {"descr": "<f8", "fortran_order": False, "shape": (10**13,)}
+    )
     for compression, loss, match in (
         (zipfile.ZIP_STORED, lie.getvalue(), "or another size than that"),
-        (zipfile.ZIP_DEFLATED, members["loss.npy"] + bytes(1 << 27), "not stored as fastnn stores it"),
+        (
+            zipfile.ZIP_DEFLATED,
+            members["loss.npy"] + bytes(1 << 27),
+            "not stored as fastnn stores it",
+        ),
         (zipfile.ZIP_DEFLATED, members["loss.npy"], "not stored as fastnn stores it"),
     ):
         with zipfile.ZipFile(path, "w") as archive:
@@ -100,7 +117,11 @@ ARRAYS = [
     ("params", lambda a: a * np.nan, "params must be finite"),
     ("best_params", lambda a: a * np.inf, "best_params must be finite"),
     ("vectors", lambda a: a * np.nan, "state's parameters must be finite"),
-    ("params", lambda a: a[1:], r"params is float64 \(25,\) where its header asks for float64 \(26,\)"),
+    (
+        "params",
+        lambda a: a[1:],
+        r"params is float64 \(25,\) where its header asks for float64 \(26,\)",
+    ),
     ("params", lambda a: a.astype(np.float32), "params is float32"),
     ("vectors", lambda a: a[:2], r"vectors is float64 \(2, 26\)"),
     ("index", lambda a: a + 1, "its row order is not a permutation"),
@@ -119,14 +140,24 @@ ARRAYS = [
     ("order", lambda a: a.ravel(), "damaged, or no fastnn file at all"),
     ("order", lambda a: a.astype(float), "its row order is not stored as fastnn stores it"),
     ("order", lambda a: a[:, 1:], "its row order is not that of 23 rows"),
-    ("order", lambda a: np.frombuffer(zlib.compress(bytes(24)), np.uint8), "its row order is not that of 23 rows"),
-    ("order", lambda a: np.frombuffer(zlib.compress(bytes(23)), np.uint8), "not a permutation of the rows"),
+    (
+        "order",
+        lambda a: np.frombuffer(zlib.compress(bytes(24)), np.uint8),
+        "its row order is not that of 23 rows",
+    ),
+    (
+        "order",
+        lambda a: np.frombuffer(zlib.compress(bytes(23)), np.uint8),
+        "not a permutation of the rows",
+    ),
 ]
 
 
 @pytest.mark.parametrize(("name", "change", "match"), ARRAYS, ids=map(str, range(len(ARRAYS))))
 def test_arrays_that_do_not_fit_are_refused(path, content, name, change, match):
-    header, arrays = parts_of(FORMAT_1.read_bytes() if name in ("index", "validation_rows") else content)
+    header, arrays = parts_of(
+        FORMAT_1.read_bytes() if name in ("index", "validation_rows") else content
+    )
     changed = arrays | {name: change(arrays.get(name))}
     write(path, header, {key: value for key, value in changed.items() if value is not None})
     refused(path, match)
@@ -142,10 +173,26 @@ HEADERS = {
     "t": [-1, 2**70],
     "batch": [-1],
     "beta_products": [[0.5], [0.5, 2.0]],
-    "random_state": [{"pos": 625, "has_gauss": 0, "gauss": 0.0}, {"pos": 3, "has_gauss": 2, "gauss": 0.0}],
+    "random_state": [
+        {"pos": 625, "has_gauss": 0, "gauss": 0.0},
+        {"pos": 3, "has_gauss": 2, "gauss": 0.0},
+    ],
     "counters": [
-        *([], {"alpha": -1.0}, {"alpha": "0"}, {"shuffle": 1}, {"rate_factor": 1.5}, {"rate_least": -1.0}),
-        *({"best_on": 1}, {"batch_size": 0}, {"activation": "tanh"}, {"loss": 3}, {"alpha": {"a": 1}}),
+        *(
+            [],
+            {"alpha": -1.0},
+            {"alpha": "0"},
+            {"shuffle": 1},
+            {"rate_factor": 1.5},
+            {"rate_least": -1.0},
+        ),
+        *(
+            {"best_on": 1},
+            {"batch_size": 0},
+            {"activation": "tanh"},
+            {"loss": 3},
+            {"alpha": {"a": 1}},
+        ),
         *({"optimizer": "Adam"}, {"optimizer": {"name": "Adam"}}),
     ],
     "monitor": [1, {"a": 1}],
@@ -156,7 +203,9 @@ HEADERS = {
 }
 
 
-@pytest.mark.parametrize(("name", "value"), [(name, value) for name, values in HEADERS.items() for value in values])
+@pytest.mark.parametrize(
+    ("name", "value"), [(name, value) for name, values in HEADERS.items() for value in values]
+)
 def test_headers_that_do_not_fit_are_refused(path, content, name, value):
     header, arrays = parts_of(content)
     write(path, header, arrays)
@@ -168,7 +217,9 @@ def test_headers_that_do_not_fit_are_refused(path, content, name, value):
     refused(path, "damaged")
 
 
-@pytest.mark.parametrize("path", [None, 0, io.BytesIO()], ids=["None", "the standard input", "a buffer"])
+@pytest.mark.parametrize(
+    "path", [None, 0, io.BytesIO()], ids=["None", "the standard input", "a buffer"]
+)
 def test_what_is_no_name_of_a_file_is_refused(path):
     result = trained(epochs=0)
     for call in (load, result.save, result.export):
@@ -178,7 +229,9 @@ def test_what_is_no_name_of_a_file_is_refused(path):
 
 def test_reading_takes_twice_the_file_at_most(path):
     network = Network((300, 1000, 2))
-    train(network, X=np.ones((1, 300)), Y=np.ones((1, 2)), epochs=0, optimizer=Adam(), backend="numpy").save(path)
+    train(
+        network, X=np.ones((1, 300)), Y=np.ones((1, 2)), epochs=0, optimizer=Adam(), backend="numpy"
+    ).save(path)
     with little_memory(path, base=0, factor=2):
         load(path)
 
@@ -210,11 +263,15 @@ def test_long_headers_are_refused_before_they_are_parsed(path, content, case):
 
 @pytest.mark.parametrize("large", [False, True], ids=["plain", "of a large archive"])
 def test_many_members_are_refused_before_they_are_listed(path, content, large):
-    """A zip directory of 300,000 entries, whether its size stands in the plain end or in that of large archives."""
+    """A zip directory of 300,000 entries, whether its size stands in the plain end or in that of
+    large archives."""
     *_, size, start, _ = struct.unpack("<4s4H2LH", content[-22:])
-    members, entry = content[:start], content[start : start + 46 + content[start + 28]]
+    members = content[:start]
+    entry = content[start : start + 46 + content[start + 28]]
     directory = entry * 300_000
-    end = struct.pack("<4s4H2LH", b"PK\5\6", 0, 0, 9, 9, size if large else len(directory), start, 0)
+    end = struct.pack(
+        "<4s4H2LH", b"PK\5\6", 0, 0, 9, 9, size if large else len(directory), start, 0
+    )
     if large:
         counts = 300_000, 300_000, len(directory), start
         end64 = struct.pack("<4sQ2H2L4Q", b"PK\6\6", 44, 45, 45, 0, 0, *counts)
@@ -223,7 +280,9 @@ def test_many_members_are_refused_before_they_are_listed(path, content, large):
     refused(path)
 
 
-@pytest.mark.parametrize("names", [["x" * 60_000], [f"{i}" * 5 for i in range(1000)]], ids=["a long one", "many"])
+@pytest.mark.parametrize(
+    "names", [["x" * 60_000], [f"{i}" * 5 for i in range(1000)]], ids=["a long one", "many"]
+)
 def test_names_of_members_are_not_quoted_at_length(path, content, names):
     path.write_bytes(content)
     with zipfile.ZipFile(path, "a") as archive:

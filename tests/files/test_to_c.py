@@ -1,4 +1,5 @@
-"""The format "c": files that any C compiler takes, whose outputs are the kernel's to the bit, on any processor."""
+"""The format "c": files that any C compiler takes, whose outputs are the kernel's to the bit, on
+any processor."""
 
 import ctypes
 import re
@@ -19,7 +20,8 @@ FLAGS = "-O0", "-O3 -march=native", "-Os -funroll-loops", "-DNET_BUFFER="
 ARM64 = "aarch64-linux-gnu-gcc", "qemu-aarch64"
 needs_cc = pytest.mark.skipif(shutil.which("cc") is None, reason="there is no C compiler cc")
 needs_arm64 = pytest.mark.skipif(
-    not all(map(shutil.which, ARM64)), reason="apt-get install gcc-aarch64-linux-gnu qemu-user: not both are here"
+    not all(map(shutil.which, ARM64)),
+    reason="apt-get install gcc-aarch64-linux-gnu qemu-user: not both are here",
 )
 
 DRIVER = """
@@ -38,9 +40,22 @@ int main(void) {
 
 def drawn(network, dtype, n, seed=0):
     """Parameters; and n rows, some of them with numbers that functions have to take care of."""
-    random_state, info = np.random.RandomState(seed), np.finfo(dtype)
+    random_state = np.random.RandomState(seed)
+    info = np.finfo(dtype)
     X = random_state.randn(n, network.n_inputs) * 10.0 ** random_state.uniform(-3, 2, (n, 1))
-    special = [0.0, 1.0, info.max, info.tiny, info.smallest_subnormal, np.inf, 700.0, 89.0, 40.0, 0.43, 1e-20]
+    special = [
+        0.0,
+        1.0,
+        info.max,
+        info.tiny,
+        info.smallest_subnormal,
+        np.inf,
+        700.0,
+        89.0,
+        40.0,
+        0.43,
+        1e-20,
+    ]
     few = random_state.rand(*X.shape) < 0.2
     few[n // 4 :] = False
     X[few] = random_state.choice([*special, *(-x for x in special), np.nan], few.sum())
@@ -49,7 +64,9 @@ def drawn(network, dtype, n, seed=0):
 
 class InC:
     def __init__(self, folder, network, params, flags=STRICT, compiler="cc"):
-        self.network, self.folder, self.dtype = network, folder, params.dtype
+        self.network = network
+        self.folder = folder
+        self.dtype = params.dtype
         self.source, self.header = export(Model(network, params), folder / "net.c")
         self.flags = [compiler, *flags]
 
@@ -63,9 +80,13 @@ class InC:
 
     def program(self, X, *runner):
         """The outputs row by row by net_predict, in a program that may be another processor's."""
-        (self.folder / "driver.c").write_text(DRIVER % {"float64": "double", "float32": "float"}[self.dtype.name])
+        (self.folder / "driver.c").write_text(
+            DRIVER % {"float64": "double", "float32": "float"}[self.dtype.name]
+        )
         self._compile("-static", "-o", "driver", "driver.c", "net.c", "-lm")
-        done = subprocess.run([*runner, self.folder / "driver"], input=X.tobytes(), capture_output=True, check=True)
+        done = subprocess.run(
+            [*runner, self.folder / "driver"], input=X.tobytes(), capture_output=True, check=True
+        )
         return np.frombuffer(done.stdout, X.dtype).reshape(-1, self.network.n_outputs)
 
     def _compile(self, *arguments):
@@ -79,27 +100,44 @@ def assert_same_bits(found, right):
 
 CASES = {
     **{name: (network, 4000, STRICT) for name, network in NETWORKS.items()},
-    **{f"of the sizes {sizes}": (Network(sizes), 500, STRICT) for sizes in ((1, 1), (2, 1, 9), (3, 17, 4, 33, 2))},
+    **{
+        f"of the sizes {sizes}": (Network(sizes), 500, STRICT)
+        for sizes in ((1, 1), (2, 1, 9), (3, 17, 4, 33, 2))
+    },
     "of classes": (Network((64, 64, 10), output="softmax"), 500, STRICT),
     **{flags: (EVERYTHING, 2000, [*STRICT, *flags.split()]) for flags in FLAGS},
     "many rows": (EVERYTHING, 10**5, IEEE),
     **{f"a million, {name}": (network, 10**6, IEEE) for name, network in NETWORKS.items()},
     "a million rows": (EVERYTHING, 10**6, IEEE),
 }
-CHECKED = [pytest.param(*case, id=name, marks=[pytest.mark.slow] * (case[1] > 10**5)) for name, case in CASES.items()]
+CHECKED = [
+    pytest.param(*case, id=name, marks=[pytest.mark.slow] * (case[1] > 10**5))
+    for name, case in CASES.items()
+]
 
 
 @needs_cc
 @pytest.mark.parametrize(("network", "n", "flags"), CHECKED)
 def test_it_predicts_what_we_do_to_the_bit(network, n, flags, dtype, tmp_path):
-    """Each activation, output, kind of bias and shape, on rows of all sizes and on special values, with any flags."""
+    """Each activation, output, kind of bias and shape, on rows of all sizes and on special values,
+    with any flags."""
     params, X = drawn(network, dtype, n)
-    assert_same_bits(InC(tmp_path, network, params, flags).batch(X), predict(network, params, X, assume_finite=True))
+    assert_same_bits(
+        InC(tmp_path, network, params, flags).batch(X),
+        predict(network, params, X, assume_finite=True),
+    )
 
 
 @needs_arm64
 @pytest.mark.parametrize(
-    "name", ["everything", *(n if n == "output softmax" else pytest.param(n, marks=pytest.mark.slow) for n in NETWORKS)]
+    "name",
+    [
+        "everything",
+        *(
+            n if n == "output softmax" else pytest.param(n, marks=pytest.mark.slow)
+            for n in NETWORKS
+        ),
+    ],
 )
 def test_an_emulated_arm64_has_our_bits(name, dtype, tmp_path):
     network = NETWORKS.get(name, EVERYTHING)
@@ -118,7 +156,8 @@ def test_row_by_row_and_in_a_batch_are_the_same(dtype, tmp_path):
 @needs_cc
 @pytest.mark.filterwarnings("ignore:Stochastic Optimizer")
 def test_estimators(tmp_path):
-    """A regressor's outputs; the header says which probability is which label's, one output's the second one's."""
+    """A regressor's outputs; the header says which probability is which label's, one output's the
+    second one's."""
     X = rows()
     regressor = MLPRegressor(hidden_layer_sizes=(6,), max_iter=2).fit(X, X[:, :2])
     files = InC(tmp_path, Network((5, 6, 2)), regressor.to_result().params)
@@ -141,10 +180,17 @@ def test_it_needs_nothing_but_fma_and_the_memory_that_it_says(dtype, tmp_path):
     network = Network((5, 16, 8, 9, 3), "gelu", "softmax")
     files = InC(tmp_path, network, drawn(network, dtype, 4)[0])
     files._compile("-fno-builtin", "-O0", "-c", "net.c", "-o", "net.o")
-    lines = subprocess.run([nm, "-S", tmp_path / "net.o"], capture_output=True, check=True, text=True).stdout
+    lines = subprocess.run(
+        [nm, "-S", tmp_path / "net.o"], capture_output=True, check=True, text=True
+    ).stdout
     symbols = [line.split() for line in lines.splitlines()]
-    assert {fields[-1] for fields in symbols if "U" in fields} <= {"fma" + "f" * (dtype == np.float32)}
-    sizes = {kind: sum(int(s[1], 16) for s in symbols if len(s) == 4 and s[2] == kind) for kind in "brdDB"}
+    assert {fields[-1] for fields in symbols if "U" in fields} <= {
+        "fma" + "f" * (dtype == np.float32)
+    }
+    sizes = {
+        kind: sum(int(s[1], 16) for s in symbols if len(s) == 4 and s[2] == kind)
+        for kind in "brdDB"
+    }
     item = np.dtype(dtype).itemsize
     assert sizes == {"b": (16 + 8) * item, "r": network.n_params * item, "d": 0, "D": 0, "B": 0}
     for file in (files.source, files.header):
@@ -171,9 +217,24 @@ def test_the_header_is_taken_twice_and_by_both_languages(language, tmp_path):
     if language == "c++" and shutil.which("c++") is None:
         pytest.skip("there is no C++ compiler")
     trained(NETWORKS["tanh"], np.float64).export(tmp_path / "net.c")
-    use = '#include "net.h"\n#include "net.h"\nint main() { return NET_N_INPUTS + NET_N_OUTPUTS - 8; }\n'
+    use = (
+        '#include "net.h"\n#include "net.h"\nint main() { return NET_N_INPUTS + NET_N_OUTPUTS - '
+        "8; }\n"
+    )
     compiler = {"c": "cc", "c++": "c++"}[language]
-    command = [compiler, "-x", language, "-Wall", "-Wextra", "-pedantic", "-Werror", "-I", tmp_path, "-", "-o"]
+    command = [
+        compiler,
+        "-x",
+        language,
+        "-Wall",
+        "-Wextra",
+        "-pedantic",
+        "-Werror",
+        "-I",
+        tmp_path,
+        "-",
+        "-o",
+    ]
     subprocess.run([*command, tmp_path / "use"], input=use, text=True, check=True)
     subprocess.run([tmp_path / "use"], check=True)
 
@@ -187,15 +248,27 @@ def test_a_compiler_that_would_change_bits_is_refused(tmp_path):
     assert "compile without -ffast-math, which changes the results" in done.stderr
 
 
-NO_NAME = {"my-net": "my_net", "4th": "th", "net.v2": "net_v2", "größe": "gr_e", "_": "net", "a b": "a_b"}
-OTHERS = {name: f"C functions are named after the file, and {name!r} is no name in C: write to " for name in NO_NAME}
-HEADERS = "float", "stdint", "stddef", "math", "Math", "threads"  # with ``-I.`` ours would be read in their place
+NO_NAME = {
+    "my-net": "my_net",
+    "4th": "th",
+    "net.v2": "net_v2",
+    "größe": "gr_e",
+    "_": "net",
+    "a b": "a_b",
+}
+OTHERS = {
+    name: f"C functions are named after the file, and {name!r} is no name in C: write to "
+    for name in NO_NAME
+}
+# with ``-I.`` ours would be read in their place
+HEADERS = ("float", "stdint", "stddef", "math", "Math", "threads")
 OTHERS |= {name: rf"{name}\.h is a header of C's own, .*: write to " for name in HEADERS}
 
 
 @pytest.mark.parametrize("name", OTHERS)
 def test_a_name_that_c_does_not_have_or_has_is_refused(name, tmp_path):
-    result, other = trained(NETWORKS["tanh"], np.float64), NO_NAME.get(name, f"{name}_net")
+    result = trained(NETWORKS["tanh"], np.float64)
+    other = NO_NAME.get(name, f"{name}_net")
     with pytest.raises(ValueError, match=rf"^{OTHERS[name]}{other}\.c$"):
         result.export(tmp_path / f"{name}.c")
     assert list(tmp_path.iterdir()) == []
@@ -204,7 +277,9 @@ def test_a_name_that_c_does_not_have_or_has_is_refused(name, tmp_path):
 
 def test_names_of_c_itself_will_do_and_source_and_header_are_two_files(tmp_path):
     result = trained(NETWORKS["tanh"], np.float64)
-    with pytest.raises(ValueError, match=r"two files would be called '.*net\.h': give it the suffix \.c"):
+    with pytest.raises(
+        ValueError, match=r"two files would be called '.*net\.h': give it the suffix \.c"
+    ):
         result.export(tmp_path / "net.h", "c")
     assert list(tmp_path.iterdir()) == []
     source, header = result.export(tmp_path / "while.c")

@@ -1,4 +1,5 @@
-"""The fused kernel's promises on bits and memory: the same result each time, nothing touched that is not its own."""
+"""The fused kernel's promises on bits and memory: the same result each time, nothing touched that
+is not its own."""
 
 import functools
 import sys
@@ -32,7 +33,8 @@ def do_steps(network, optimizer, problem, backend, calls=(30,), batch_size=13, a
     start[20:25] = start[20]  # the same rows again
     loss = np.empty(30)
     state = StepState.create(problem.params, optimizer.n_slots)
-    task, first = Task(network, optimizer, Data(*problem[1:]), alpha), 0
+    task = Task(network, optimizer, Data(*problem[1:]), alpha)
+    first = 0
     for n_steps in calls:
         part = slice(first, first := first + n_steps)
         rates = np.linspace(0.01, 0.02, 30)[part]
@@ -44,17 +46,25 @@ def do_steps(network, optimizer, problem, backend, calls=(30,), batch_size=13, a
     return all_bits(state.vectors, state.beta_products, loss)
 
 
-OPTIMIZER_CASES = [kind() for kind in OPTIMIZERS.values()] + [SGD(momentum=0.9, nesterov=True), Adam(sequential=True)]
+OPTIMIZER_CASES = [kind() for kind in OPTIMIZERS.values()] + [
+    SGD(momentum=0.9, nesterov=True),
+    Adam(sequential=True),
+]
 
 
 def everything(dtype):
-    """The bits of what all three entry points compute, over the networks and optimizers of this file."""
+    """The bits of what all three entry points compute, over the networks and optimizers of this
+    file."""
     found = []
     for network in (SMALL, MIXED, Network((2, 1)), Network((3, 20, 1), "silu", bias="none")):
         for n in (1, 9, 300):
             problem = draw(network, n, dtype)
             found += all_bits(predict(network, problem.params, problem.X))
-            found += all_bits(*loss_and_gradient(network, *problem[:3], sample_weight=problem.sample_weight, alpha=0.2))
+            found += all_bits(
+                *loss_and_gradient(
+                    network, *problem[:3], sample_weight=problem.sample_weight, alpha=0.2
+                )
+            )
         problem = draw(network, 270, dtype)
         for optimizer in OPTIMIZER_CASES:
             for batch_size in (1, 13, 265):
@@ -63,9 +73,12 @@ def everything(dtype):
 
 
 @pytest.mark.parametrize("optimizer", OPTIMIZER_CASES, ids=repr)
-@pytest.mark.parametrize(("network", "n", "batch_size"), [(SMALL, 40, 13), (MIXED, 40, 13), (SMALL, 700, 300)])
+@pytest.mark.parametrize(
+    ("network", "n", "batch_size"), [(SMALL, 40, 13), (MIXED, 40, 13), (SMALL, 700, 300)]
+)
 def test_chunks_and_repetition(network, n, batch_size, optimizer, dtype, backend):
-    """Some rows stay the same for some steps; the last problem's batches have more than one block."""
+    """Some rows stay the same for some steps; the last problem's batches have more than one
+    block."""
     problem = draw(network, n, dtype)
     once = do_steps(network, optimizer, problem, backend, batch_size=batch_size)
     for calls in ([30], [1] * 30, [7, 7, 7, 7, 2], [22, 8]):
@@ -75,30 +88,47 @@ def test_chunks_and_repetition(network, n, batch_size, optimizer, dtype, backend
 
 def test_a_batch_without_weight_changes_nothing_but_t(backend, dtype):
     """Whatever its rows hold."""
-    problem, steps = draw(SMALL, 10, dtype), full_batches(10, 2)
+    problem = draw(SMALL, 10, dtype)
+    steps = full_batches(10, 2)
     task = Task(SMALL, Adam(), Data(problem.X * np.nan, problem.Y, np.zeros(10, dtype)), 0.3)
     state = StepState.create(problem.params, 2)
     state.vectors[1:] = 0.5
     before = all_bits(state.vectors, state.beta_products)
     assert get_backend(backend).train_steps(task, state, steps) == 2
-    assert (all_bits(state.vectors, state.beta_products), state.t, steps.loss.tolist()) == (before, 2, [0, 0])
+    assert (all_bits(state.vectors, state.beta_products), state.t, steps.loss.tolist()) == (
+        before,
+        2,
+        [0, 0],
+    )
 
 
 def after_a_step(backend, network, optimizer, vectors, data):
     state = StepState.create(vectors[0], optimizer.n_slots)
     state.vectors[:, : network.n_params] = vectors
     data = Data(*(np.array([a], vectors.dtype) for a in data), np.ones(1, vectors.dtype))
-    assert get_backend(backend).train_steps(Task(network, optimizer, data), state, full_batches(1, rate=1e-3)) == 1
+    assert (
+        get_backend(backend).train_steps(
+            Task(network, optimizer, data), state, full_batches(1, rate=1e-3)
+        )
+        == 1
+    )
     return state.vectors[:, : network.n_params].copy()
 
 
 def test_denormal_moments_are_flushed(dtype):
-    """The kernel sets first ones to 0, the reference keeps them; they hold less than the tolerances call equal."""
-    network, least = Network((6, 1), loss="absolute_error"), float(np.finfo(dtype).tiny)
-    vectors = np.array([np.arange(7), least * np.array([1.0, -1.05, 0, 4, -4, 1, 1]), np.zeros(7)], dtype)
+    """The kernel sets first ones to 0, the reference keeps them; they hold less than the tolerances
+    call equal."""
+    network = Network((6, 1), loss="absolute_error")
+    least = float(np.finfo(dtype).tiny)
+    vectors = np.array(
+        [np.arange(7), least * np.array([1.0, -1.05, 0, 4, -4, 1, 1]), np.zeros(7)], dtype
+    )
     row = np.zeros(6), [-1e9]
-    numpy, numba = (after_a_step(name, network, Adam(), vectors, row)[:, :6] for name in ("numpy", "numba"))
-    kept, flushed = numpy[1], numba[1]
+    numpy, numba = (
+        after_a_step(name, network, Adam(), vectors, row)[:, :6] for name in ("numpy", "numba")
+    )
+    kept = numpy[1]
+    flushed = numba[1]
     small = (abs(kept) < least) & (kept != 0)
     assert small.sum() == 3
     assert (flushed[small] == 0).all()
@@ -106,19 +136,27 @@ def test_denormal_moments_are_flushed(dtype):
     assert abs(numba - numpy).max() < testing.UPDATE_FLOOR
 
 
-@pytest.mark.parametrize("optimizer", [Adam(), AdamW(), RMSprop()], ids=lambda optimizer: optimizer.name)
+@pytest.mark.parametrize(
+    "optimizer", [Adam(), AdamW(), RMSprop()], ids=lambda optimizer: optimizer.name
+)
 def test_no_moment_of_squares_is_subnormal(optimizer, dtype):
-    """The kernel squares no gradient below LEAST_SQUARED, of which the moment is normal and the reference's."""
-    network, least = Network((3, 1), bias="none", reduction="sum"), dtype(LEAST_SQUARED[np.dtype(dtype).name])
-    vectors, row = np.zeros((1 + optimizer.n_slots, 3), dtype), ([least, np.nextafter(least, dtype(0)), 0], [-1])
-    numpy, numba = (after_a_step(name, network, optimizer, vectors, row) for name in ("numpy", "numba"))
+    """The kernel squares no gradient below LEAST_SQUARED, of which the moment is normal and the
+    reference's."""
+    network = Network((3, 1), bias="none", reduction="sum")
+    least = dtype(LEAST_SQUARED[np.dtype(dtype).name])
+    vectors = np.zeros((1 + optimizer.n_slots, 3), dtype)
+    row = ([least, np.nextafter(least, dtype(0)), 0], [-1])
+    numpy, numba = (
+        after_a_step(name, network, optimizer, vectors, row) for name in ("numpy", "numba")
+    )
     moments = numba[-1]
     assert moments[0] == moments[1] == moments[2] > np.finfo(dtype).tiny
     assert abs(moments[0] - numpy[-1, 0]) <= 2 * np.spacing(moments[0])
     assert abs(numba - numpy).max() < max(testing.UPDATE_FLOOR, 4 * np.finfo(dtype).eps)
 
 
-FILLED = {"rates", "zeros"}  # by the back end, and the padding of gradient; all else is written before it is read
+# by the back end, and the padding of gradient; all else is written before it is read
+FILLED = {"rates", "zeros"}
 
 
 def replace_scratch(monkeypatch, change):
@@ -127,7 +165,9 @@ def replace_scratch(monkeypatch, change):
 
     def make_scratch(*args):
         scratch = right(*args)
-        return scratch._replace(**{name: change(name, buffer, args[0]) for name, buffer in scratch._asdict().items()})
+        return scratch._replace(
+            **{name: change(name, buffer, args[0]) for name, buffer in scratch._asdict().items()}
+        )
 
     monkeypatch.setattr(preparation, "make_scratch", make_scratch)
     monkeypatch.setattr(kit, "shelf_of", kit.Shelf)
@@ -135,13 +175,17 @@ def replace_scratch(monkeypatch, change):
 
 
 def test_scratch_is_written_before_it_is_read_and_padding_stays_zero(dtype, monkeypatch):
-    """Updates run on to the end of a vector: beyond the parameters there are zeros, which no kernel changes."""
-    clean, poisoned, paddings = everything(dtype), set(), []
+    """Updates run on to the end of a vector: beyond the parameters there are zeros, which no kernel
+    changes."""
+    clean = everything(dtype)
+    poisoned = set()
+    paddings = []
 
     def poison(name, buffer, network):
         if name not in FILLED:
             part = slice(network.n_params) if name == "gradient" else slice(None)
-            buffer[part] = np.nan if buffer.dtype.kind == "f" else 2**40  # a row number that would crash
+            # a row number that would crash
+            buffer[part] = np.nan if buffer.dtype.kind == "f" else 2**40
             poisoned.add(name)
         if name == "gradient":
             paddings.append(buffer[network.n_params :])
@@ -156,13 +200,18 @@ def test_scratch_is_written_before_it_is_read_and_padding_stays_zero(dtype, monk
 
 def test_no_kernel_writes_beyond_its_buffers(dtype, monkeypatch):
     """Each buffer, and each array that is written, lies between two guard zones."""
-    clean, guards = everything(dtype), Guards()
+    clean = everything(dtype)
+    guards = Guards()
     replace_scratch(monkeypatch, lambda name, buffer, network: guards.between(buffer))
-    monkeypatch.setattr("fastnn.state.aligned_zeros", lambda shape, dtype: guards.between(np.zeros(shape, dtype)))
-    right, called = fused_backend.load_kernel, set()
+    monkeypatch.setattr(
+        "fastnn.state.aligned_zeros", lambda shape, dtype: guards.between(np.zeros(shape, dtype))
+    )
+    right = fused_backend.load_kernel
+    called = set()
 
     def load_kernel(name, dtype):
-        """The kernel on copies of its arrays, those of its last NamedTuples too, that lie between guards."""
+        """The kernel on copies of its arrays, those of its last NamedTuples too, that lie between
+        guards."""
 
         def call(*values):
             called.add(name)
@@ -224,12 +273,13 @@ for dtype in (np.float32, np.float64):
             get_backend("numba").function(network, params)(x, out)
             assert (out == predict(network, params, X[:1])).all()
 print("nothing beyond was read")
-"""
+"""  # noqa: E501
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there is no mprotect")
 def test_no_kernel_reads_beyond_its_arrays():
-    """Parameters, inputs and targets end where memory does that may not be read; to do so would end the process."""
+    """Parameters, inputs and targets end where memory does that may not be read; to do so would end
+    the process."""
     assert python(AT_THE_END) == ["nothing beyond was read"]
 
 
@@ -241,13 +291,17 @@ def test_a_single_row_has_the_bits_of_a_panel(dtype):
 @pytest.mark.nojit
 @pytest.mark.parametrize("activation", HIDDEN)
 def test_huge_biases_do_not_show_in_padding(activation, dtype):
-    """In padding z is the bias, which overflows when squared; in each row that counts it cancels."""
+    """In padding z is the bias, which overflows when squared; in each row that counts it
+    cancels."""
     network = Network((1, 3, 2), activation)
     params = np.linspace(-1, 1, network.n_params, dtype=dtype)
     huge = np.sqrt(np.finfo(dtype).max) * 4
     (W, _), (b, _) = network.weights(params), network.biases(params)
-    W[0, 1], b[1] = -huge, huge
-    X, Y, weight = np.ones((5, 1), dtype), np.full((5, 2), 0.5, dtype), np.array([1, 1, 0, 1, 1], dtype)
+    W[0, 1] = -huge
+    b[1] = huge
+    X = np.ones((5, 1), dtype)
+    Y = np.full((5, 2), 0.5, dtype)
+    weight = np.array([1, 1, 0, 1, 1], dtype)
     X[2] = 7
     expected = loss_and_gradient(network, params, X, Y, sample_weight=weight, backend="numpy")
     assert np.isfinite(expected[1]).all()

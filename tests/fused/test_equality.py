@@ -1,4 +1,5 @@
-"""Both back ends compute the same: gradients, updates and whole trainings, for every name in the registries.
+"""Both back ends compute the same: gradients, updates and whole trainings, for every name in the
+registries.
 
 `test_mutants.py` shows that no tolerance of `fastnn.testing` is too wide to notice a bug.
 """
@@ -26,8 +27,18 @@ from fastnn.network import BIASES, REDUCTIONS
 from fastnn.optimizers import OPTIMIZERS, RPROP
 from fastnn.testing.cases import OPTIMIZER_CASES, PAIRS, draw, draw_training, gradients_of_all_sizes
 
-# sizes of the hidden layers and rows: around a vector of 8 or 16 lanes, a tile of 1 to 8 and a block of 256 rows
-SHAPES = [((1,), 1), ((), 9), ((17,), 1), ((1,), 37), ((8,), 16), ((5, 11), 23), ((7, 3, 9, 4), 50), ((6,), 256)]
+# sizes of the hidden layers and rows: around a vector of 8 or 16 lanes, a tile of 1 to 8 and a
+# block of 256 rows
+SHAPES = [
+    ((1,), 1),
+    ((), 9),
+    ((17,), 1),
+    ((1,), 37),
+    ((8,), 16),
+    ((5, 11), 23),
+    ((7, 3, 9, 4), 50),
+    ((6,), 256),
+]
 SHAPES += [((3, 10), 257), ((5,), 700)]
 
 
@@ -44,15 +55,21 @@ def options_of(k):
 @pytest.mark.parametrize("every", [4, pytest.param(1, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("activation", HIDDEN)
 def test_gradients(activation, every, dtype):
-    """With each loss and output. One shape in `every` is met: other ones from one of the three to the next."""
-    for first, (loss, output) in enumerate(PAIRS, HIDDEN.index(activation)):  # so that options meet every shape
+    """With each loss and output. One shape in `every` is met: other ones from one of the three to
+    the next."""
+    # so that options meet every shape
+    for first, (loss, output) in enumerate(PAIRS, HIDDEN.index(activation)):
         for k, (hidden, n) in [*enumerate(SHAPES, first)][first % every :: every]:
-            n_outputs = 1 if k % 4 == 0 and output != "softmax" else 2 + k % 5  # one neuron's softmax is always 1
+            # one neuron's softmax is always 1
+            n_outputs = 1 if k % 4 == 0 and output != "softmax" else 2 + k % 5
             sizes = (1 + k % 3 * 4, *hidden, n_outputs)
             network = Network(sizes, activation, output, loss, **options_of(k))
             problem = draw(network, n, dtype, seed=k)
-            weight, alpha = problem.sample_weight if k // 2 % 2 else None, 0.1 * (k // 3 % 3)
-            testing.assert_gradients_match(*(network, *problem[:3]), sample_weight=weight, alpha=alpha)
+            weight = problem.sample_weight if k // 2 % 2 else None
+            alpha = 0.1 * (k // 3 % 3)
+            testing.assert_gradients_match(
+                *(network, *problem[:3]), sample_weight=weight, alpha=alpha
+            )
 
 
 @pytest.mark.nojit
@@ -60,7 +77,9 @@ def test_gradients_of_mixed_layers(dtype):
     network = Network((9, *range(3, 3 + len(HIDDEN)), 4), tuple(HIDDEN), "softmax", "cross_entropy")
     for n in (1, 40, 300):
         problem = draw(network, n, dtype)
-        testing.assert_gradients_match(network, *problem[:3], sample_weight=problem.sample_weight, alpha=0.5)
+        testing.assert_gradients_match(
+            network, *problem[:3], sample_weight=problem.sample_weight, alpha=0.5
+        )
 
 
 @pytest.mark.nojit
@@ -78,10 +97,12 @@ def test_gradients_on_a_kink(activation, dtype):
 @pytest.mark.nojit
 @pytest.mark.parametrize("loss", LOSSES)
 def test_where_output_and_target_are_equal(loss, dtype):
-    """|a - y| and its derivative are 0; 0 log 0 = 0; probabilities of 0 and 1 are clipped in the value alone."""
+    """|a - y| and its derivative are 0; 0 log 0 = 0; probabilities of 0 and 1 are clipped in the
+    value alone."""
     output = LOSSES[loss].matched or "identity"
     network = Network((2, 3), output=output, loss=loss, bias="none")
-    X, Y = np.zeros((4, 2), dtype), np.eye(3, dtype=dtype)[[0, 1, 2, 1]]
+    X = np.zeros((4, 2), dtype)
+    Y = np.eye(3, dtype=dtype)[[0, 1, 2, 1]]
     testing.assert_gradients_match(network, np.zeros(6, dtype), X, Y)
     W = np.array([[400, -400, -400], [0, 0, 0]], dtype)  # an output of 1, the others 0
     X[:, 0] = 1
@@ -99,21 +120,32 @@ def test_updates(name, options, rate, dtype):
 
 
 BASE = {"sizes": (4, 9, 3), "activation": "tanh"}
-ALL_OPTIMIZERS = {"momentum": SGD(0.05, momentum=0.9), **{name: kind(0.01) for name, kind in OPTIMIZERS.items()}}
+ALL_OPTIMIZERS = {
+    "momentum": SGD(0.05, momentum=0.9),
+    **{name: kind(0.01) for name, kind in OPTIMIZERS.items()},
+}
 TRAININGS = {
     **{
-        f"{name}, batch {size}": ({"sizes": (4, 16, 32, 3)}, {"optimizer": optimizer, "n": n, "batch_size": size})
+        f"{name}, batch {size}": (
+            {"sizes": (4, 16, 32, 3)},
+            {"optimizer": optimizer, "n": n, "batch_size": size},
+        )
         for name, optimizer in ALL_OPTIMIZERS.items()
         for size, n in ([(5, 5), (1, 1)] if optimizer.full_batch else [(5, 42), (1, 20)])
     },
     **{
         f"{options}, batch {size}": (options | {"bias_init": 0.5}, {"batch_size": size, "n": 42})
-        for options in ({"bias": bias, "bias_gradient": f} for bias in BIASES for f in ("exact", "times_bias"))
+        for options in (
+            {"bias": bias, "bias_gradient": f} for bias in BIASES for f in ("exact", "times_bias")
+        )
         for size in (5, 1)
     },
     "a batch of more than a block": ({}, {"batch_size": 300, "epochs": 40}),
     "nesterov": ({}, {"optimizer": SGD(0.05, momentum=0.9, nesterov=True)}),
-    **{name: ({}, {"optimizer": kind(0.01), "batch_size": None}) for name, kind in OPTIMIZERS.items()},
+    **{
+        name: ({}, {"optimizer": kind(0.01), "batch_size": None})
+        for name, kind in OPTIMIZERS.items()
+    },
     "sum": ({"reduction": "sum"}, {"optimizer": SGD(0.01)}),
     "sequential": ({"sizes": (4, 9, 5, 3)}, {"optimizer": SGD(0.1, sequential=True)}),
     "sequential, full batch": ({}, {"optimizer": Adam(0.01, sequential=True), "batch_size": None}),
@@ -126,7 +158,10 @@ TRAININGS = {
     "no hidden layer": ({"sizes": (4, 3)}, {}),
     "deep": ({"sizes": (4, 6, 7, 8, 9, 3), "activation": ("relu", "silu", "selu", "softplus")}, {}),
     **{name: ({"activation": name}, {}) for name in HIDDEN},
-    **{f"loss {name}": ({"loss": name, "output": line.outputs[0]}, {}) for name, line in LOSSES.items()},
+    **{
+        f"loss {name}": ({"loss": name, "output": line.outputs[0]}, {})
+        for name, line in LOSSES.items()
+    },
     "parameters": ({"activation": Elu(0.4), "output": LeakyRelu(0.2), "loss": Huber(0.1)}, {}),
     "several quantiles": ({"sizes": (4, 9, 3), "loss": Pinball((0.1, 0.4, 0.8))}, {}),
 }
@@ -135,9 +170,11 @@ TRAININGS = {
 @pytest.mark.parametrize("both", [False, pytest.param(True, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("case", TRAININGS)
 def test_trainings(case, both, dtype):
-    """Trainings with row weights and without, or one of both: in the other dtype and the next case it is the other."""
+    """Trainings with row weights and without, or one of both: in the other dtype and the next case
+    it is the other."""
     network_options, given = TRAININGS[case]
-    network, options = Network(**BASE | network_options), {"optimizer": SGD(0.1), "epochs": 6, "batch_size": 37} | given
+    network = Network(**BASE | network_options)
+    options = {"optimizer": SGD(0.1), "epochs": 6, "batch_size": 37} | given
     params, X, Y, weight = draw_training(network, options.pop("n", 290), dtype, 5)
     first = (list(TRAININGS).index(case) + (dtype == np.float32)) % 2 == 0
     for weighted in (first, not first)[: 1 + both]:
@@ -147,11 +184,16 @@ def test_trainings(case, both, dtype):
 
 @hypothesis.settings(max_examples=200)
 @hypothesis.given(
-    trainings(smooth=True, rows=(1, 2, 16, 33, 70, 270), batches=(None, 1, 7, 16, 50, 1000), epochs=(1, 8))
+    trainings(
+        smooth=True, rows=(1, 2, 16, 33, 70, 270), batches=(None, 1, 7, 16, 50, 1000), epochs=(1, 8)
+    )
 )
 def test_drawn_trainings(drawn):
-    """In float32 those without kinks: in one of some hundred, rounding would decide on which side of one a row lies."""
-    testing.assert_trainings_match(drawn.network, *drawn.data, drawn.problem.params, seed=5, **drawn.options)
+    """In float32 those without kinks: in one of some hundred, rounding would decide on which side
+    of one a row lies."""
+    testing.assert_trainings_match(
+        drawn.network, *drawn.data, drawn.problem.params, seed=5, **drawn.options
+    )
 
 
 def test_every_name_of_the_registries_is_met():

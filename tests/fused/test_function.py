@@ -1,4 +1,5 @@
-"""A network as a function of one row: the bits of predict, from Python, from Numba's compiled code and from C."""
+"""A network as a function of one row: the bits of predict, from Python, from Numba's compiled code
+and from C."""
 
 import copy
 import ctypes
@@ -23,12 +24,14 @@ NETWORK = Network((3, 6, 2), "tanh")
 
 
 def drawn(network, dtype, n_rows=40):
-    """A function, its parameters, rows of which some hold numbers that functions have to take care of, and outputs."""
+    """A function, its parameters, rows of which some hold numbers that functions have to take care
+    of, and outputs."""
     rng = np.random.default_rng(0)
     X = rng.normal(scale=3, size=(n_rows, network.n_inputs))
     X[: n_rows // 2][rng.random((n_rows // 2, network.n_inputs)) < 0.3] = rng.choice(SPECIAL)
     with np.errstate(over="ignore"):
-        params, X = rng.normal(scale=0.7, size=network.n_params).astype(dtype), X.astype(dtype)
+        params = rng.normal(scale=0.7, size=network.n_params).astype(dtype)
+        X = X.astype(dtype)
     return make(network, params), params, X, predict(network, params, X, assume_finite=True)
 
 
@@ -60,7 +63,10 @@ def each_row(f, X, out):
 NETWORKS = [
     *(Network((3, 5, 1), hidden, bias=bias) for hidden in HIDDEN for bias in ("vector", "scalar")),
     *(Network((4, 9, 3), "tanh", output) for output in ACTIVATIONS),
-    *(Network(sizes, "relu") for sizes in ((1, 1), (70, 2), (2, 70), (64, 64, 10), (1, 33, 2, 17, 5))),
+    *(
+        Network(sizes, "relu")
+        for sizes in ((1, 1), (70, 2), (2, 70), (64, 64, 10), (1, 33, 2, 17, 5))
+    ),
     Network((3, 4, 2), bias="none"),
 ]
 
@@ -83,8 +89,13 @@ def test_c_calls_it(dtype):
     scipy = pytest.importorskip("scipy")
     f, _, X, right = drawn(Network((4, 9, 3), "gelu", "softmax"), dtype)
     number = {np.float64: "double", np.float32: "float"}[dtype]
-    assert scipy.LowLevelCallable(f.c_function, f.c_network).signature == f"void ({number} *, {number} *, void *)"
-    c_function, c_network, pointer = f.c_function, f.c_network, np.ctypeslib.as_ctypes_type(dtype)
+    assert (
+        scipy.LowLevelCallable(f.c_function, f.c_network).signature
+        == f"void ({number} *, {number} *, void *)"
+    )
+    c_function = f.c_function
+    c_network = f.c_network
+    pointer = np.ctypeslib.as_ctypes_type(dtype)
 
     def call(x, out):
         c_function(*(a.ctypes.data_as(ctypes.POINTER(pointer)) for a in (x, out)), c_network)
@@ -93,7 +104,8 @@ def test_c_calls_it(dtype):
 
 
 def test_numba_compiles_nothing_of_ours():
-    """Two networks of other sizes are of one type, and the user's function is compiled for it once."""
+    """Two networks of other sizes are of one type, and the user's function is compiled for it
+    once."""
     each = numba.njit(each_row.py_func)
     for f in of_ones(), make(Network((5, 7, 2)), np.ones(58)):
         each(f, np.zeros((2, f.n_inputs)), np.zeros((2, f.n_outputs)))
@@ -124,7 +136,10 @@ def test_a_wrong_length_in_compiled_code_gives_nan_and_touches_nothing_else(n, n
     assert not np.nan_to_num(memory).any()
 
 
-X, OUT, SINGLE, READ_ONLY = np.zeros(3), np.zeros(2), np.zeros(3, np.float32), np.frombuffer(bytes(16))
+X = np.zeros(3)
+OUT = np.zeros(2)
+SINGLE = np.zeros(3, np.float32)
+READ_ONLY = np.frombuffer(bytes(16))
 WRONG = [
     (SINGLE, OUT, "x must be .*this one is of float32$"),
     (X, SINGLE[:2], "out must be .*this one is of float32$"),
@@ -146,7 +161,11 @@ def test_a_wrong_type_is_refused_when_it_is_compiled(x, out):
     ("x", "out", "message"),
     [
         *WRONG,
-        (np.zeros(4), OUT, r"x must be an array of float64 with shape \(3,\).*this one is of shape \(4,\)$"),
+        (
+            np.zeros(4),
+            OUT,
+            r"x must be an array of float64 with shape \(3,\).*this one is of shape \(4,\)$",
+        ),
         (X, np.zeros(1), r"out must be an array of float64 with shape \(2,\)"),
         (np.zeros(4, np.float16), OUT, r"x must be .*; this one is of float16, of shape \(4,\)$"),
         ([0, 0, 0], OUT, r"x must be .*not \[0, 0, 0\]"),
@@ -158,7 +177,9 @@ def test_wrong_arrays_are_refused_in_python(x, out, message):
 
 
 @pytest.mark.nojit
-@pytest.mark.parametrize("params", [np.zeros(3), np.zeros(38, np.int64), [0.0] * 38, np.zeros(76)[::2]])
+@pytest.mark.parametrize(
+    "params", [np.zeros(3), np.zeros(38, np.int64), [0.0] * 38, np.zeros(76)[::2]]
+)
 def test_wrong_parameters_are_refused(params):
     with pytest.raises((TypeError, ValueError), match="params must be an array"):
         make(NETWORK, params)
@@ -166,11 +187,14 @@ def test_wrong_parameters_are_refused(params):
 
 @pytest.mark.nojit
 def test_the_stack_is_not_overrun(dtype):
-    """A network of which a call would take more than 64 kB is refused; one that takes almost as much has its bits."""
+    """A network of which a call would take more than 64 kB is refused; one that takes almost as
+    much has its bits."""
     largest = (65536 - 128) // np.dtype(dtype).itemsize
     f, _, X, right = drawn(Network((largest - 64, 8, 2), "relu"), dtype, n_rows=2)
     assert has_bits(f, X, right)
-    with pytest.raises(ValueError, match=r"would take [\d,]+ bytes of the stack, more than 65,536: use predict"):
+    with pytest.raises(
+        ValueError, match=r"would take [\d,]+ bytes of the stack, more than 65,536: use predict"
+    ):
         drawn(Network((largest, 8, 2), "relu"), dtype, n_rows=1)
 
 
@@ -200,7 +224,9 @@ def test_plain_python_has_no_address():
     code += "for get in (f.__wrapper_address__, lambda: f.c_function, lambda: f.c_network):\n"
     code += "    try: get()\n    except RuntimeError as error: print(error)"
     value, *errors = python(code, NUMBA_DISABLE_JIT="1")
-    told = "with NUMBA_DISABLE_JIT there is no compiled function to call: call f(x, out) from Python"
+    told = (
+        "with NUMBA_DISABLE_JIT there is no compiled function to call: call f(x, out) from Python"
+    )
     assert (value, errors) == ("3.0", [told] * 3)
 
 
@@ -213,7 +239,9 @@ def test_a_result_gives_it():
 
 
 def test_the_example_integrates(capsys):
-    main = runpy.run_path(str(pathlib.Path(__file__).parents[2] / "examples" / "pendulum.py"))["main"]
+    main = runpy.run_path(str(pathlib.Path(__file__).parents[2] / "examples" / "pendulum.py"))[
+        "main"
+    ]
     main.__globals__["N_STEPS"] = 200
     main()
     *ways, last = capsys.readouterr().out.splitlines()

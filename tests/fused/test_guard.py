@@ -1,4 +1,5 @@
-"""The Numba back end looks at every array before a kernel gets its address, of one training and of members."""
+"""The Numba back end looks at every array before a kernel gets its address, of one training and of
+members."""
 
 from functools import partial
 
@@ -30,7 +31,10 @@ KINDS = {
     "other kind": (lambda a: a.astype("f8" if a.dtype.kind == "i" else "i8"), ValueError),
     "complex": (lambda a: a.astype(complex), ValueError),
     "objects": (lambda a: a.astype(object), ValueError),
-    "unaligned": (lambda a: np.frombuffer(b"x" + a.tobytes(), a.dtype, offset=1).reshape(a.shape), ValueError),
+    "unaligned": (
+        lambda a: np.frombuffer(b"x" + a.tobytes(), a.dtype, offset=1).reshape(a.shape),
+        ValueError,
+    ),
 }
 
 
@@ -56,7 +60,8 @@ def call(method, dtype, changed=None, change=None):
     if changed:
         arrays[changed] = change(arrays[changed])
     params, X, Y, weight, storage, products, *steps = arrays.values()
-    backend, data = get_backend("numba"), Data(X, Y, weight)
+    backend = get_backend("numba")
+    data = Data(X, Y, weight)
     if method == "predict":
         return backend.predict(NETWORK, params, X)
     if method == "loss_and_gradient":
@@ -64,7 +69,9 @@ def call(method, dtype, changed=None, change=None):
     task = Task(NETWORK, Adam(), data, 0.1)
     if method == "loss":
         return backend.loss(task, params)
-    return backend.train_steps(task, StepState(storage, NETWORK.n_params, beta_products=products), Steps(*steps))
+    return backend.train_steps(
+        task, StepState(storage, NETWORK.n_params, beta_products=products), Steps(*steps)
+    )
 
 
 M = 3  # members
@@ -74,7 +81,9 @@ def arrays_of_group(dtype):
     arrays = arrays_of(dtype)
     del arrays["params"]
     arrays["storage"] = aligned_zeros((M, 3, padded_size(NETWORK.n_params, dtype)), dtype)
-    arrays["storage"][:, 0, : NETWORK.n_params] = np.random.RandomState(1).standard_normal((M, NETWORK.n_params))
+    arrays["storage"][:, 0, : NETWORK.n_params] = np.random.RandomState(1).standard_normal(
+        (M, NETWORK.n_params)
+    )
     for name in ("beta_products", "rows", "learning_rate", "loss"):
         arrays[name] = np.array([arrays[name]] * M)
     return arrays | {"which": np.array([0, 1, 0]), "n_steps": np.array([2, 1, 2])}
@@ -82,7 +91,10 @@ def arrays_of_group(dtype):
 
 def call_group(arrays, optimizer=None):
     X, Y, weight, storage, products, *steps, which, n_steps = arrays.values()
-    tasks = [Task(NETWORK, Adam(), Data(X, Y, weight), 0.1), Task(NETWORK, optimizer or Adam(0.5), Data(X, Y, weight))]
+    tasks = [
+        Task(NETWORK, Adam(), Data(X, Y, weight), 0.1),
+        Task(NETWORK, optimizer or Adam(0.5), Data(X, Y, weight)),
+    ]
     state = GroupState(storage, NETWORK.n_params, np.zeros(M, np.int64), products)
     return get_backend("numba").train_group(tasks, which, state, Steps(*steps), n_steps)
 
@@ -92,11 +104,16 @@ TAKEN = {
     **dict.fromkeys(("loss", "loss_and_gradient"), ("params", "X", "Y", "sample_weight")),
     "train_steps": ("X", "Y", "sample_weight", "storage", "beta_products", *Steps._fields),
 }
-FIT = {("predict", "X"): ("one too many", "one too few"), ("train_steps", "rows"): ("one too many",)}
+FIT = {
+    ("predict", "X"): ("one too many", "one too few"),
+    ("train_steps", "rows"): ("one too many",),
+}
 """What is right all the same: any number of rows, and a row's number that no step takes."""
 
 
-@pytest.mark.parametrize(("method", "name"), [(method, name) for method, names in TAKEN.items() for name in names])
+@pytest.mark.parametrize(
+    ("method", "name"), [(method, name) for method, names in TAKEN.items() for name in names]
+)
 def test_a_wrong_array_reaches_no_kernel(method, name, dtype):
     for kind, (change, error) in KINDS.items():
         if kind in FIT.get((method, name), ()):
@@ -123,7 +140,8 @@ def ones_of(n_rows=N, dtype=np.float64):
 
 def one_task():
     """A task, a state and steps that the back end has seen, each array with one owner."""
-    task, steps = Task(NETWORK, SGD(), ones_of()), full_batches(N, 2)
+    task = Task(NETWORK, SGD(), ones_of())
+    steps = full_batches(N, 2)
     state = StepState.create(np.ones(NETWORK.n_params), 0)
     assert get_backend("numba").train_steps(task, state, steps) == 2
     return task, state, steps
@@ -131,10 +149,12 @@ def one_task():
 
 @pytest.mark.parametrize("name", ["storage", "beta_products", "loss"])
 def test_what_is_read_only_is_not_written(name):
-    """Of members; and of one training where it becomes so between two calls, on the same task or another one."""
+    """Of members; and of one training where it becomes so between two calls, on the same task or
+    another one."""
     (task, state, steps), of_members = one_task(), arrays_of_group(np.float64)
     array = steps.loss if name == "loss" else getattr(state, name)
-    before, twin = array.copy(), Task(task.network, task.optimizer, task.data)
+    before = array.copy()
+    twin = Task(task.network, task.optimizer, task.data)
     array.flags.writeable = of_members[name].flags.writeable = False
     calls = [partial(get_backend("numba").train_steps, each, state, steps) for each in (task, twin)]
     for call_it in (*calls, partial(call_group, of_members)):
@@ -144,7 +164,8 @@ def test_what_is_read_only_is_not_written(name):
 
 
 def test_what_a_kernel_knows_by_its_address_cannot_be_resized():
-    """Not without a check of references either: a kernel would read and write what is not the array's any more."""
+    """Not without a check of references either: a kernel would read and write what is not the
+    array's any more."""
     task, state, steps = one_task()
     other = Task(NETWORK, SGD(), ones_of())
     get_backend("numba").loss(other, np.ones(NETWORK.n_params))
@@ -154,7 +175,11 @@ def test_what_a_kernel_knows_by_its_address_cannot_be_resized():
                 array.resize((1,), refcheck=refcheck)
 
 
-OUTSIDE = [*[("rows", n) for n in (-1, N, -(10**6))], ("start", -1), *[("stop", n) for n in (N + 1, 2**62, -(2**63))]]
+OUTSIDE = [
+    *[("rows", n) for n in (-1, N, -(10**6))],
+    ("start", -1),
+    *[("stop", n) for n in (N + 1, 2**62, -(2**63))],
+]
 OF_MEMBERS = [*[("which", n) for n in (-1, 2)], *[("n_steps", n) for n in (-1, 3, 2**62)]]
 
 
@@ -172,7 +197,9 @@ def test_rows_outside_the_data_are_refused(name, value):
     for place in (0, -1):
         arrays = arrays_of_group(np.float64)
         change(arrays[name], place)
-        with pytest.raises(ValueError, match=r"the steps take row|which must hold numbers of the 2 tasks"):
+        with pytest.raises(
+            ValueError, match=r"the steps take row|which must hold numbers of the 2 tasks"
+        ):
             call_group(arrays)
 
 
@@ -189,7 +216,9 @@ def test_memory_maps_are_taken_and_other_subclasses_refused(dtype):
     assert np.array_equal(call("predict", dtype, "X", lambda a: a.view(np.memmap)), right)
     for method, names in TAKEN.items():
         for name in names:
-            with pytest.raises(TypeError, match=f"{name} must be an array of .*, not (one of the class )?Lying"):
+            with pytest.raises(
+                TypeError, match=f"{name} must be an array of .*, not (one of the class )?Lying"
+            ):
                 call(method, dtype, name, lambda a: a.view(Lying))
 
 
@@ -198,7 +227,9 @@ def test_only_built_in_optimizers_reach_a_kernel(optimizer):
     """Of one kind where there are members."""
     state = StepState.create(np.ones(NETWORK.n_params), 2)
     with pytest.raises(TypeError, match="trains with SGD"):
-        get_backend("numba").train_steps(Task(NETWORK, optimizer, ones_of()), state, full_batches(N))
+        get_backend("numba").train_steps(
+            Task(NETWORK, optimizer, ones_of()), state, full_batches(N)
+        )
     with pytest.raises(ValueError, match="the same kind of optimizer"):
         call_group(arrays_of_group(np.float64), SGD())
 
@@ -229,14 +260,21 @@ CHANGED = {
 }
 
 NOT_AFTER_USE = ("a subclass", "a loss")
-"""An object does not become one of a subclass; settings of a training that were checked are not checked again."""
+"""An object does not become one of a subclass; settings of a training that were checked are not
+checked again."""
 
 
 def calls_of(network, dtype):
-    """Calls of public functions and of the back end, with arguments that are right for 4-5-2: their arrays."""
-    params, data = np.ones(NETWORK.n_params, dtype), ones_of(dtype=dtype)
+    """Calls of public functions and of the back end, with arguments that are right for 4-5-2: their
+    arrays."""
+    params = np.ones(NETWORK.n_params, dtype)
+    data = ones_of(dtype=dtype)
     backend, (X, Y, _), state = get_backend("numba"), data, StepState.create(params, 0)
-    task, steps = lambda: Task(network, SGD(), data), full_batches(N)
+
+    def task():
+        return Task(network, SGD(), data)
+
+    steps = full_batches(N)
 
     def of_function():
         backend.function(network, params)(X[0], out := np.zeros(2, dtype))
@@ -248,8 +286,12 @@ def calls_of(network, dtype):
         "train": lambda: fastnn.train(network, X, Y, epochs=1, params=params, seed=0).params,
         "train_many": lambda: fastnn.train_many(network, X, Y, epochs=1, seed=range(2)).params,
         "the back end's predict": lambda: backend.predict(network, params, X),
-        "the back end's loss_and_gradient": lambda: backend.loss_and_gradient(network, params, data, 0.0)[1],
-        "the back end's train_steps": lambda: backend.train_steps(task(), state, steps) * state.params,
+        "the back end's loss_and_gradient": lambda: backend.loss_and_gradient(
+            network, params, data, 0.0
+        )[1],
+        "the back end's train_steps": lambda: (
+            backend.train_steps(task(), state, steps) * state.params
+        ),
         "the back end's function": of_function,
     }
 
@@ -263,11 +305,16 @@ def test_only_networks_reach_a_kernel(network):
 
 @pytest.mark.parametrize(
     ("name", "after"),
-    [*((name, "made") for name in CHANGED), *((name, "used") for name in CHANGED if name not in NOT_AFTER_USE)],
+    [
+        *((name, "made") for name in CHANGED),
+        *((name, "used") for name in CHANGED if name not in NOT_AFTER_USE),
+    ],
 )
 def test_a_network_that_was_changed_reaches_no_kernel(name, after, dtype):
-    """It is refused; or nothing that was changed shows, where its buffers are known from an earlier call."""
-    network, right = CHANGED[name](), calls_of(Network((4, 5, 2)), dtype)
+    """It is refused; or nothing that was changed shows, where its buffers are known from an earlier
+    call."""
+    network = CHANGED[name]()
+    right = calls_of(Network((4, 5, 2)), dtype)
     if after == "used":
         values = dict(vars(network))
         vars(network).clear()
@@ -287,7 +334,8 @@ def test_a_network_that_was_changed_reaches_no_kernel(name, after, dtype):
 
 
 def test_nothing_is_written_beyond_the_arrays(dtype):
-    arrays, zones = arrays_of_group(dtype), Guards()
+    arrays = arrays_of_group(dtype)
+    zones = Guards()
     for name in ("storage", "beta_products", "loss"):
         arrays[name] = zones.between(arrays[name])
     assert call_group(arrays).tolist() == [2, 1, 2]

@@ -1,4 +1,5 @@
-"""The kernel in LLVM's code and in assembly: no sum is reordered, no mathematics of C's called, nothing allocated."""
+"""The kernel in LLVM's code and in assembly: no sum is reordered, no mathematics of C's called,
+nothing allocated."""
 
 import json
 import math
@@ -34,34 +35,46 @@ RULES = {
 
 
 def violations(ir, assembly):
-    """{rule: the lines of a function's code that break it}, for libm the functions that it calls."""
+    """{rule: the lines of a function's code that break it}, for libm the functions that it
+    calls."""
     lines = ir.splitlines()
-    found = {rule: [line for line in lines if re.search(pattern, line)] for rule, pattern in RULES.items()}
+    found = {
+        rule: [line for line in lines if re.search(pattern, line)]
+        for rule, pattern in RULES.items()
+    }
     return {**found, "libm": machine_code.libm_symbols(assembly)}
 
 
 HAS_FMA = any(llvm.get_host_cpu_features().get(feature) for feature in ("fma", "neon"))
-MASKED_STORE = r"^\s*v(?:p?maskmov\w+\s+%[xy]mm\d+, %[xy]mm\d+, .*\(|mov\w+\s+%[xyz]mm\d+, .*\(.*\{%k\d\}).*"
+MASKED_STORE = (
+    r"^\s*v(?:p?maskmov\w+\s+%[xy]mm\d+, %[xy]mm\d+, .*\(|mov\w+\s+%[xyz]mm\d+, .*\(.*\{%k\d\}).*"
+)
 
 
 @pytest.mark.parametrize("dtype", ["float64", pytest.param("float32", marks=pytest.mark.slow)])
 def test_kernel_has_no_reordered_sum_no_libm_no_allocation_and_no_masked_store(dtype):
-    """LLVM 22 makes the last of a load, a selection and a store: AMD's processors take up to 20 cycles for it."""
+    """LLVM 22 makes the last of a load, a selection and a store: AMD's processors take up to 20
+    cycles for it."""
     _, signature = codegen.compiled_entry("train_steps", np.dtype(dtype))
-    ir, assembly = (f(signature.args) for f in (kernels.train_steps.inspect_llvm, kernels.train_steps.inspect_asm))
+    ir, assembly = (
+        f(signature.args)
+        for f in (kernels.train_steps.inspect_llvm, kernels.train_steps.inspect_asm)
+    )
     found = violations(ir, assembly)
     if not HAS_FMA:  # without the instruction, fma is a call
         del found["libm"]
     assert [line for lines in found.values() for line in lines] == []
     assert re.findall(MASKED_STORE, assembly, re.M) == []
-    # The text read is that of the kernel: it holds its vectors, and what calls Python is not in the step loop.
+    # The text read is that of the kernel: it holds its vectors, and what calls Python is not in the
+    # step loop.
     lanes = Vec(numba.from_dtype(np.dtype(dtype))).lanes
     assert len(re.findall(rf"<{lanes} x (?:double|float)>", ir)) > 1000
     assert ir.count("@llvm.fma") > 100
     bodies = re.findall(r"^define [^\n]*@(_ZN6fastnn\w+)[^\n]*\{\n(.*?)^\}", ir, re.M | re.S)
     assert any("train_steps" in name for name, _ in bodies)
     called = {name for _, body in bodies for name in re.findall(r"\bcall\b[^@\n]*@([\w.]+)", body)}
-    assert {name for name in called if not name.startswith(("llvm.", "_ZN6fastnn"))} <= {"sqrt"}  # an instruction
+    # an instruction
+    assert {name for name in called if not name.startswith(("llvm.", "_ZN6fastnn"))} <= {"sqrt"}
     assert sum(machine_code.vector_registers(assembly).values()) > 1000
 
 
@@ -71,7 +84,8 @@ C_FUNCTIONS = machine_code.MEMORY | (set() if HAS_FMA else {"fma", "fmaf"})
 
 @pytest.mark.parametrize(("name", "dtype"), CODE)
 def test_machine_code_needs_nothing_but_the_c_library(name, dtype):
-    """It is loaded into processes without Numba, and where a symbol is missing LLVM ends the process."""
+    """It is loaded into processes without Numba, and where a symbol is missing LLVM ends the
+    process."""
     content = cache.load(f"{name}.{dtype}") or codegen.compile_entry(name, np.dtype(dtype))
     header, _, code = content.partition(b"\n")
     if code.startswith(b"\x7fELF"):
@@ -80,18 +94,26 @@ def test_machine_code_needs_nothing_but_the_c_library(name, dtype):
         assert undefined <= C_FUNCTIONS
 
 
-ALONE = ("loss_and_gradient", "predict")  # compiled for this test alone, of functions that `train_steps` has too
+# compiled for this test alone, of functions that `train_steps` has too
+ALONE = ("loss_and_gradient", "predict")
 OF_MACHINES = {name for name, _ in compiled_for_machines()}
 
 
 def is_slow(name, dtype):
-    """Whether the same functions are read elsewhere: in the other dtype, or in a compilation for another machine."""
-    return name in ALONE or name in OF_MACHINES or (dtype == "float32" and "float64" in ENTRIES[name])
+    """Whether the same functions are read elsewhere: in the other dtype, or in a compilation for
+    another machine."""
+    return (
+        name in ALONE or name in OF_MACHINES or (dtype == "float32" and "float64" in ENTRIES[name])
+    )
 
 
 @pytest.mark.parametrize(
     ("name", "dtype"),
-    [pytest.param(*code, marks=[pytest.mark.slow] * is_slow(*code)) for code in CODE if code[0] != "train_together"],
+    [
+        pytest.param(*code, marks=[pytest.mark.slow] * is_slow(*code))
+        for code in CODE
+        if code[0] != "train_together"
+    ],
 )
 def test_intermediate_code_declares_nothing_and_holds_no_address(name, dtype):
     """Those that test_same_bits.py compiles for other machines are read there."""
@@ -116,7 +138,8 @@ def test_what_breaks_a_rule_is_found(rule):
 def test_what_numpy_allocates_for_a_call_does_not_outlast_it():
     run = RUNS["seed float64"]
     params, *rows = same_bits.start_of(run)
-    task, state = Task(run.network, run.optimizer, Data(*rows)), StepState.create(params, 0)
+    task = Task(run.network, run.optimizer, Data(*rows))
+    state = StepState.create(params, 0)
     steps = full_batches(len(rows[0]), 1000, 0.01)
     tracemalloc.start()
     try:

@@ -1,4 +1,5 @@
-"""Levenberg-Marquardt and Bayesian regularization: both back ends do the same, and what the formulas say."""
+"""Levenberg-Marquardt and Bayesian regularization: both back ends do the same, and what the
+formulas say."""
 
 import numpy as np
 import pytest
@@ -28,16 +29,22 @@ NETWORKS = {
     "no bias": Network((4, 6, 7, 2), "tanh", bias="none"),
     "sum": Network((3, 5, 2), "tanh", reduction="sum"),
     **{f"hidden {name}": Network((3, 5, 2), name) for name in HIDDEN},
-    **{f"output {f}": Network((3, 5, 2), "tanh", f, "squared_error") for f in ("sigmoid", "tanh", "softmax", "exp")},
+    **{
+        f"output {f}": Network((3, 5, 2), "tanh", f, "squared_error")
+        for f in ("sigmoid", "tanh", "softmax", "exp")
+    },
     "output gelu": Network((3, 5, 2), "tanh", "gelu", "squared_error"),
 }
-of_networks = pytest.mark.parametrize("network", [pytest.param(v, id=k) for k, v in NETWORKS.items()])
+of_networks = pytest.mark.parametrize(
+    "network", [pytest.param(v, id=k) for k, v in NETWORKS.items()]
+)
 
 
 def drawn(network, n, seed=0, zero_weights=True):
     """Parameters, and rows with weights, of which every fifth is 0."""
     r = np.random.RandomState(seed)
-    X, Y = r.uniform(-1, 1, (n, network.n_inputs)), r.uniform(0.1, 0.9, (n, network.n_outputs))
+    X = r.uniform(-1, 1, (n, network.n_inputs))
+    Y = r.uniform(0.1, 0.9, (n, network.n_outputs))
     weight = r.uniform(0.5, 2, n)
     if zero_weights:
         weight[4::5] = 0
@@ -57,7 +64,9 @@ def jacobian_of(network, params, rows):
     for k in range(params.size):
         moved = params.astype(complex)
         moved[k] += 1e-30j
-        columns.append(get_backend("numpy").predict(network, moved, rows).imag.T.reshape(-1) / 1e-30)
+        columns.append(
+            get_backend("numpy").predict(network, moved, rows).imag.T.reshape(-1) / 1e-30
+        )
     return np.stack(columns, axis=1)
 
 
@@ -73,7 +82,9 @@ def assert_same_step(network, n, damping=1e-2, alpha=0.0, **options):
     )
     assert good == own_good == right.t == found.t == 1
     used = min(damping, right.vectors[1, 0] * 3)  # rejections raise it
-    assert_within(found.params, right.params, step_bound(right.params - params, used) + 1e-14, "parameter")
+    assert_within(
+        found.params, right.params, step_bound(right.params - params, used) + 1e-14, "parameter"
+    )
     assert_within(own_loss, loss, 1e-9 * loss, "loss")
     assert_within(found.vectors[1:, 0], right.vectors[1:, 0], 1e-6 * right.vectors[1:, 0], "state")
 
@@ -85,10 +96,13 @@ def test_a_step_is_that_of_the_reference(network):
     assert_same_step(network, 23, alpha=0.5, adapt="tenfold")
 
 
-BLOCKS, DAMPINGS = (1, 2, 8, 255, 256, 257, 511, 513, 700), (1e3, 1e-3, 1e-6, 1e-9)
+BLOCKS = (1, 2, 8, 255, 256, 257, 511, 513, 700)
+DAMPINGS = (1e3, 1e-3, 1e-6, 1e-9)
 
 
-@pytest.mark.parametrize(("n", "damping"), [*((n, 1e-2) for n in BLOCKS), *((100, damping) for damping in DAMPINGS)])
+@pytest.mark.parametrize(
+    ("n", "damping"), [*((n, 1e-2) for n in BLOCKS), *((100, damping) for damping in DAMPINGS)]
+)
 def test_a_step_of_many_rows_is_as_near_as_the_tolerance_of_its_damping_says(n, damping):
     for name in ("1-5-1", "deep"):
         assert_same_step(NETWORKS[name], n, damping)
@@ -96,27 +110,37 @@ def test_a_step_of_many_rows_is_as_near_as_the_tolerance_of_its_damping_says(n, 
 
 @pytest.mark.parametrize("damping", [1e-3, 1e-8, 1e-12])
 def test_a_step_solves_the_least_squares_problem_of_the_jacobian(damping, backend):
-    """The step d minimizes ``|J d - r|^2 + mu S |d|^2``; J by differences of the outputs along complex steps."""
+    """The step d minimizes ``|J d - r|^2 + mu S |d|^2``; J by differences of the outputs along
+    complex steps."""
     network = Network((2, 7, 1), "tanh")
     params, data = drawn(network, 200, zero_weights=False)
-    near = params + np.sqrt(damping) * np.random.RandomState(1).standard_normal(params.size)  # so that it is accepted
+    # so that it is accepted
+    near = params + np.sqrt(damping) * np.random.RandomState(1).standard_normal(params.size)
     data = data._replace(Y=get_backend("numpy").predict(network, near, data.X))
     state, _, good = advance(damped(damping), network, params, data, backend)
     assert good == 1
     assert state.vectors[1, 0] < damping, "a rejected step, whose damping is another"
-    root, J = np.sqrt(data.sample_weight), jacobian_of(network, params, data.X)
+    root = np.sqrt(data.sample_weight)
+    J = jacobian_of(network, params, data.X)
     r = root * (get_backend("numpy").predict(network, params, data.X) - data.Y)[:, 0]
-    augmented = np.concatenate([root[:, None] * J, np.sqrt(damping * data.sample_weight.sum()) * np.eye(params.size)])
+    augmented = np.concatenate(
+        [root[:, None] * J, np.sqrt(damping * data.sample_weight.sum()) * np.eye(params.size)]
+    )
     right = np.linalg.lstsq(augmented, np.concatenate([r, np.zeros(params.size)]), rcond=None)[0]
-    assert_within(np.linalg.norm(params - state.params - right), 0, step_bound(right, damping) + 1e-15, "step")
+    assert_within(
+        np.linalg.norm(params - state.params - right), 0, step_bound(right, damping) + 1e-15, "step"
+    )
 
 
 def test_duplicate_and_constant_columns_and_more_parameters_than_rows_are_no_problem(backend):
     r = np.random.RandomState(0)
     x = r.uniform(-1, 1, (6, 1))
-    X, network = np.concatenate([x, x, np.ones_like(x)], axis=1), Network((3, 8, 1), "tanh")
+    X = np.concatenate([x, x, np.ones_like(x)], axis=1)
+    network = Network((3, 8, 1), "tanh")
     data = Data(X, np.sin(3 * x), np.ones(6))
-    _, losses, _ = advance(damped(1e-3), network, r.uniform(-1, 1, network.n_params), data, backend, 30)
+    _, losses, _ = advance(
+        damped(1e-3), network, r.uniform(-1, 1, network.n_params), data, backend, 30
+    )
     assert losses[-1] < 1e-8
     assert (np.diff(losses) < 0).all()
 
@@ -125,7 +149,9 @@ def test_duplicate_and_constant_columns_and_more_parameters_than_rows_are_no_pro
 def test_numbers_that_overflow_or_vanish_end_a_training_and_crash_nothing(scale, backend):
     network = Network((1, 3, 1), "tanh")
     params, data = drawn(network, 9)
-    state, losses, _ = advance(damped(1e-3), network, params, data._replace(Y=data.Y * scale), backend, 50)
+    state, losses, _ = advance(
+        damped(1e-3), network, params, data._replace(Y=data.Y * scale), backend, 50
+    )
     assert np.isfinite(state.params).all()
     assert np.isfinite(losses).all()
 
@@ -135,7 +161,9 @@ def test_what_a_row_of_weight_0_holds_shows_in_no_bit():
     params, data = drawn(network, 30)
     unused = data.sample_weight == 0
     broken = Data(*(np.where(unused[:, None], np.nan, a) for a in data[:2]), data.sample_weight)
-    right, found = (advance(damped(1e-3), network, params, rows, "numba", 5)[0] for rows in (data, broken))
+    right, found = (
+        advance(damped(1e-3), network, params, rows, "numba", 5)[0] for rows in (data, broken)
+    )
     assert found.vectors.tobytes() == right.vectors.tobytes()
 
 
@@ -152,7 +180,8 @@ BAYESIAN = {"optimizer": BayesianRegularization()}
 @of_networks
 @pytest.mark.parametrize(("first_steps", "n_before"), [(3, 1), (3, 4), (1, 2), (0, 1)])
 def test_each_step_is_that_of_the_reference(network, first_steps, n_before):
-    """The second one of three first steps has a small penalty; after them a gamma decides: the factor's inverse."""
+    """The second one of three first steps has a small penalty; after them a gamma decides: the
+    factor's inverse."""
     params, data = drawn(network, 23)
     method = BayesianRegularization(min_grad=0, damping=1e-2, first_steps=first_steps)
     first, _, _ = advance(method, network, params, data, "numpy", n_before)
@@ -161,23 +190,38 @@ def test_each_step_is_that_of_the_reference(network, first_steps, n_before):
         assert advance(method, network, state, data, name)[2] == 1
     numbers = right.vectors[1:, 0]
     assert_within(found.vectors[1:, 0], numbers, 1e-7 * numbers + 1e-300, "number of the state")
-    assert_within(found.params, right.params, step_bound(right.params - first.params, 1e-3) + 1e-13, "parameter")
+    assert_within(
+        found.params,
+        right.params,
+        step_bound(right.params - first.params, 1e-3) + 1e-13,
+        "parameter",
+    )
 
 
 def test_gamma_is_that_of_the_eigenvalues(backend):
-    """``sum beta l / (beta l + alpha)``, with weights and two outputs, by the alpha and beta of the step before."""
-    network, method = Network((3, 6, 2), "tanh"), BayesianRegularization(min_grad=0)
+    """``sum beta l / (beta l + alpha)``, with weights and two outputs, by the alpha and beta of the
+    step before."""
+    network = Network((3, 6, 2), "tanh")
+    method = BayesianRegularization(min_grad=0)
     params, data = drawn(network, 90)
     before, after = (advance(method, network, params, data, backend, n)[0] for n in (8, 9))
     alpha, beta = before.vectors[3:5, 0]
-    J = np.tile(np.sqrt(data.sample_weight), 2)[:, None] * jacobian_of(network, before.params, data.X)
+    J = np.tile(np.sqrt(data.sample_weight), 2)[:, None] * jacobian_of(
+        network, before.params, data.X
+    )
     eigenvalues = beta * np.linalg.eigvalsh(J.T @ J)
-    assert after.vectors[5, 0] == pytest.approx((eigenvalues / (eigenvalues + alpha)).sum(), rel=1e-9)
+    assert after.vectors[5, 0] == pytest.approx(
+        (eigenvalues / (eigenvalues + alpha)).sum(), rel=1e-9
+    )
 
 
 def by_hand(params, Y, n_epochs):
-    """A plain loop by the formulas, MATLAB's damping: (alpha, beta, gamma) before each step; 3 have a small penalty."""
-    network, n, mu, seen = TRIANGLE, TRIANGLE.n_params, 1e-3, []
+    """A plain loop by the formulas, MATLAB's damping: (alpha, beta, gamma) before each step; 3 have
+    a small penalty."""
+    network = TRIANGLE
+    n = TRIANGLE.n_params
+    mu = 1e-3
+    seen = []
     N = E = len(X)
 
     def residuals(p):
@@ -185,10 +229,12 @@ def by_hand(params, Y, n_epochs):
 
     gamma = n
     for epoch in range(n_epochs):
-        J, r = jacobian_of(network, params, X), residuals(params)
+        J = jacobian_of(network, params, X)
+        r = residuals(params)
         if epoch > 3:
             gamma = n - alpha * np.trace(np.linalg.inv(beta * J.T @ J + alpha * np.eye(n)))  # noqa: F821
-        alpha, beta = gamma / (2 * params @ params), (N - gamma) / (2 * r @ r)
+        alpha = gamma / (2 * params @ params)
+        beta = (N - gamma) / (2 * r @ r)
         seen.append((alpha, beta, gamma))
         strength = alpha if epoch >= 3 else 0.01 * alpha
         while True:
@@ -198,21 +244,27 @@ def by_hand(params, Y, n_epochs):
             if F[0] < F[1]:
                 break
             mu *= 10
-        params, mu = tried, mu * 0.1
+        params = tried
+        mu = mu * 0.1
     return params, np.array(seen)
 
 
 def test_alpha_beta_and_gamma_are_those_of_a_plain_loop(backend):
-    params, method = train(TRIANGLE, X, NOISY, **BAYESIAN, epochs=0, seed=3).params, {"min_grad": 0, "adapt": "tenfold"}
+    params = train(TRIANGLE, X, NOISY, **BAYESIAN, epochs=0, seed=3).params
+    method = {"min_grad": 0, "adapt": "tenfold"}
     right, seen = by_hand(params, NOISY, 15)
     for n_epochs in (1, 2, 4, 5, 15):
         data = Data(X, NOISY, np.ones(100))
-        state, losses, _ = advance(BayesianRegularization(**method), TRIANGLE, params, data, backend, n_epochs)
+        state, losses, _ = advance(
+            BayesianRegularization(**method), TRIANGLE, params, data, backend, n_epochs
+        )
         assert state.vectors[3:6, 0] == pytest.approx(seen[n_epochs - 1], rel=1e-7)
         alpha, beta = seen[n_epochs - 1, :2]
         alpha *= 1 if n_epochs > 3 else 0.01
         error = get_backend("numpy").predict(TRIANGLE, state.params, X) - NOISY
-        assert losses[-1] == pytest.approx(((error**2).sum() + alpha / beta * (state.params**2).sum()) / 200, rel=1e-9)
+        assert losses[-1] == pytest.approx(
+            ((error**2).sum() + alpha / beta * (state.params**2).sum()) / 200, rel=1e-9
+        )
     assert state.params == pytest.approx(right, rel=1e-6)
 
 
@@ -221,25 +273,39 @@ def test_none_of_40_starts_on_the_triangle_ends_collapsed(backend):
     assert set(many.stop_reason) == {"converged"}
     gammas = [result.gamma for result in many]
     assert 5 < min(gammas) <= max(gammas) < 7
-    noise = [2 * result.history.loss[-1] for result in many]  # its variance was 0.01, and the corners are round
+    # its variance was 0.01, and the corners are round
+    noise = [2 * result.history.loss[-1] for result in many]
     assert 0.007 < min(noise) <= max(noise) < 0.016
-    assert many.predict(X) == pytest.approx(np.broadcast_to(WAVE, (40, 100, 1)), abs=0.25)  # corners are round
+    # corners are round
+    assert many.predict(X) == pytest.approx(np.broadcast_to(WAVE, (40, 100, 1)), abs=0.25)
 
 
 @pytest.mark.parametrize(("n_rows", "n_factors", "width", "seed"), [(150, 3, 8, 3), (60, 2, 6, 0)])
 def test_no_start_on_pure_products_ends_as_a_constant(n_rows, n_factors, width, seed):
-    """By a whole penalty from the first step, 94 of 100 and 58 of 100 do: no column tells of it without the others."""
+    """By a whole penalty from the first step, 94 of 100 and 58 of 100 do: no column tells of it
+    without the others."""
     rs = np.random.RandomState(seed)
     rows = rs.uniform(-1, 1, (n_rows, 5 if n_factors == 3 else 2))
-    Y = np.sin(3 * rows[:, 0]) * rows[:, 1:n_factors].prod(axis=1) + 0.05 * rs.standard_normal(n_rows)
-    many = train_many(Network((rows.shape[1], width, 1), "tanh"), rows, Y, **BAYESIAN, epochs=1_000, seed=range(20))
+    Y = np.sin(3 * rows[:, 0]) * rows[:, 1:n_factors].prod(axis=1) + 0.05 * rs.standard_normal(
+        n_rows
+    )
+    many = train_many(
+        Network((rows.shape[1], width, 1), "tanh"),
+        rows,
+        Y,
+        **BAYESIAN,
+        epochs=1_000,
+        seed=range(20),
+    )
     assert set(many.stop_reason) == {"converged"}
     assert (((many.predict(rows)[..., 0] - Y) ** 2).mean(axis=1) / Y.var()).max() < 0.1
 
 
 def test_what_ends_the_first_steps_lets_the_whole_penalty_begin(backend):
-    """A linear network is done after a step, as exactly as asked for: but not without its whole penalty."""
-    method, Y = BayesianRegularization(damping=1e-9, min_grad=1e-2), X + NOISY
+    """A linear network is done after a step, as exactly as asked for: but not without its whole
+    penalty."""
+    method = BayesianRegularization(damping=1e-9, min_grad=1e-2)
+    Y = X + NOISY
     result = train(Network((1, 1)), X, Y, seed=0, optimizer=method, epochs=100, backend=backend)
     alpha, beta, _, count = result.state.vectors[3:7, 0]
     slope = (X * (result.predict(X) - Y)).sum() + alpha / beta * result.weights[0][0, 0]
@@ -250,10 +316,15 @@ def test_what_ends_the_first_steps_lets_the_whole_penalty_begin(backend):
 
 
 def test_more_weight_is_more_rows(backend):
-    weight, options = np.random.RandomState(1).randint(0, 4, 100), {**BAYESIAN, "epochs": 500, "backend": backend}
+    weight = np.random.RandomState(1).randint(0, 4, 100)
+    options = {**BAYESIAN, "epochs": 500, "backend": backend}
     weighted = train(TRIANGLE, X, NOISY, sample_weight=weight, seed=0, **options)
-    params = train(TRIANGLE, X, NOISY, sample_weight=weight, seed=0, **options | {"epochs": 0}).params
-    repeated = train(TRIANGLE, *(a.repeat(weight, axis=0) for a in (X, NOISY)), params=params, **options)
+    params = train(
+        TRIANGLE, X, NOISY, sample_weight=weight, seed=0, **options | {"epochs": 0}
+    ).params
+    repeated = train(
+        TRIANGLE, *(a.repeat(weight, axis=0) for a in (X, NOISY)), params=params, **options
+    )
     assert weighted.gamma == pytest.approx(repeated.gamma, rel=1e-4)
     assert weighted.params == pytest.approx(repeated.params, rel=1e-3)
 
@@ -272,19 +343,26 @@ GUARDS = {
 @pytest.mark.parametrize("case", GUARDS)
 def test_what_has_no_evidence_ends_well(case, backend):
     Y, ends = GUARDS[case]
-    many = train_many(Network((1, 4, 1), "tanh"), X, Y, **BAYESIAN, epochs=400, seed=range(5), backend=backend)
+    many = train_many(
+        Network((1, 4, 1), "tanh"), X, Y, **BAYESIAN, epochs=400, seed=range(5), backend=backend
+    )
     assert set(many.stop_reason) <= ends
     assert np.isfinite(many.params).all()
     gammas = [result.gamma for result in many]
     assert np.isfinite(gammas).all()
     assert max(gammas) <= 13
     if case != "targets that overflow":
-        assert abs(many.predict(X) - (0 if "noise" in case else Y)).max() < (1 if "noise" in case else 1e-5)
+        assert abs(many.predict(X) - (0 if "noise" in case else Y)).max() < (
+            1 if "noise" in case else 1e-5
+        )
 
 
 def test_rows_known_by_heart_are_warned_of(backend):
-    Y, options = np.random.RandomState(0).uniform(-1, 1, 12), {**BAYESIAN, "epochs": 300, "backend": backend}
-    with pytest.warns(FitWarning, match="the network knows its rows by heart: .*parameters .gamma. as") as caught:
+    Y = np.random.RandomState(0).uniform(-1, 1, 12)
+    options = {**BAYESIAN, "epochs": 300, "backend": backend}
+    with pytest.warns(
+        FitWarning, match="the network knows its rows by heart: .*parameters .gamma. as"
+    ) as caught:
         train(Network((1, 100, 1), "tanh"), X[:96:8], Y, seed=1, **options)
     assert [warning.filename for warning in caught] == [__file__]
     with pytest.warns(FitWarning, match="2 of 2 networks know their rows by heart"):
@@ -305,7 +383,10 @@ def test_collapsed_networks_are_warned_of(backend):
 
 def test_a_penalty_besides_is_an_error():
     text = "BayesianRegularization finds the strength of its penalty by itself: leave alpha=0.1 out"
-    for function, options in ((train, {"alpha": 0.1}), (train_many, {"alpha": [0, 0.1], "seed": 0})):
+    for function, options in (
+        (train, {"alpha": 0.1}),
+        (train_many, {"alpha": [0, 0.1], "seed": 0}),
+    ):
         with pytest.raises(ValueError, match=text):
             function(TRIANGLE, X, NOISY, epochs=1, **BAYESIAN, **options)
 

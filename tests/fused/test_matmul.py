@@ -1,4 +1,5 @@
-"""The matrix products and every register tile: what they mean in Python equals their bits when compiled."""
+"""The matrix products and every register tile: what they mean in Python equals their bits when
+compiled."""
 
 import numpy as np
 import pytest
@@ -16,11 +17,15 @@ K = 13  # length of the sums
 
 @traced
 def all_products(out, W, A, begun):
-    """Each tile on its own stretch of `out`, in a panel of four vectors: what lies beside the tile must stay."""
+    """Each tile on its own stretch of `out`, in a panel of four vectors: what lies beside the tile
+    must stay."""
     width = 4 * lanes_of(out)
     for k, (rows, vectors) in enumerate(PRODUCTS):
-        Z, bias = matmul.Strided(offset(out, k * 8 * width), width), matmul.Strided(W, 2)
-        matmul.product_tile(rows, vectors, Z, matmul.Matrix(W, 1, 9), matmul.Strided(A, width), bias, K, begun)
+        Z = matmul.Strided(offset(out, k * 8 * width), width)
+        bias = matmul.Strided(W, 2)
+        matmul.product_tile(
+            rows, vectors, Z, matmul.Matrix(W, 1, 9), matmul.Strided(A, width), bias, K, begun
+        )
 
 
 @traced
@@ -35,10 +40,14 @@ def all_inners(out, A, D, nothing):
         matmul.inner_tile(rows, cols, offset(out, k * 8 * width), panels, width, 1, 2, 5)
 
 
-@pytest.mark.parametrize(("function", "begun"), [(all_products, 0), (all_products, 1), (all_inners, 0)])
+@pytest.mark.parametrize(
+    ("function", "begun"), [(all_products, 0), (all_products, 1), (all_inners, 0)]
+)
 def test_each_tile_has_the_bits_of_python(function, begun, dtype):
     L = lanes_of(np.empty(0, dtype))
-    first, second, out = drawn(dtype, K * 9 + 8 * 4 * L, K * 4 * L, len(PRODUCTS) * 8 * 4 * L, seed=2)
+    first, second, out = drawn(
+        dtype, K * 9 + 8 * 4 * L, K * 4 * L, len(PRODUCTS) * 8 * 4 * L, seed=2
+    )
     python, machine = np.tile(out, (2, 1))
     function(python, first, second, begun)
     in_machine_code(function)(machine, first, second, begun)
@@ -51,7 +60,8 @@ def drawn(dtype, *shapes, seed=3):
 
 
 def chain(weights, panel, begin):
-    """``begin + sum_k weights[k] * panel[k]``, by fma in ascending order of k, along the rows of the panel."""
+    """``begin + sum_k weights[k] * panel[k]``, by fma in ascending order of k, along the rows of
+    the panel."""
     for w, row in zip(weights, panel, strict=True):
         begin = fma(np.full_like(row, w).view(Lanes), row.view(Lanes), begin.view(Lanes))
     return begin.view(np.ndarray)
@@ -63,25 +73,45 @@ def forward_product(Z, W, A, bias, fan_in, fan_out, width, packed):
 
 
 WIDE = matmul.TERMS + 1
-PRODUCTS_OF_PANELS = [(1, 1, 1), (9, 5, 3), (15, 4, 2), (3, WIDE, 1), (261, 3, 2), (131, 5, 2), (53, WIDE, 2)]
+PRODUCTS_OF_PANELS = [
+    (1, 1, 1),
+    (9, 5, 3),
+    (15, 4, 2),
+    (3, WIDE, 1),
+    (261, 3, 2),
+    (131, 5, 2),
+    (53, WIDE, 2),
+]
 
 
 @pytest.mark.parametrize(("M", "K", "vectors"), PRODUCTS_OF_PANELS)
 def test_products(M, K, vectors, dtype):
-    """One chain of fma a result, whatever tile it falls into, and whether strips of W and of A are packed before."""
+    """One chain of fma a result, whatever tile it falls into, and whether strips of W and of A are
+    packed before."""
     L = lanes_of(np.empty(0, dtype))
     width = vectors * L
     W, A, bias = drawn(dtype, (K, M), (K, width), M)
-    Z, padded, packed = (np.zeros((M, width), dtype), np.zeros(K * M + L, dtype), np.zeros(matmul.SUM_BLOCK * L, dtype))
+    Z = np.zeros((M, width), dtype)
+    padded = np.zeros(K * M + L, dtype)
+    packed = np.zeros(matmul.SUM_BLOCK * L, dtype)
     padded[: K * M] = W.reshape(-1)
-    in_machine_code(forward_product)(Z.reshape(-1), padded, A.reshape(-1), bias, K, M, width, packed)
+    in_machine_code(forward_product)(
+        Z.reshape(-1), padded, A.reshape(-1), bias, K, M, width, packed
+    )
     of_panel, of_weights = np.split(packed, [(matmul.SUM_BLOCK - matmul.TERMS) * L])
     of_W = M >= matmul.PACK_FROM * L and width >= matmul.PACK_FROM * L // 8
-    of_A = matmul.PACKS_PANELS and M >= matmul.STRIP_FROM and min(K, matmul.TERMS) * vectors >= matmul.CACHED
+    of_A = (
+        matmul.PACKS_PANELS
+        and M >= matmul.STRIP_FROM
+        and min(K, matmul.TERMS) * vectors >= matmul.CACHED
+    )
     assert (of_panel.any(), of_weights.any()) == (of_A and not of_W, of_W)
     assert_same_bits(Z, np.stack([chain(W[:, m], A, np.full(width, bias[m])) for m in range(M)]))
-    turned_W, zeros = W.T.reshape(-1).copy(), np.zeros(L, dtype)
+    turned_W = W.T.reshape(-1).copy()
+    zeros = np.zeros(L, dtype)
     packed = np.zeros(matmul.SUM_BLOCK * L, dtype)
-    in_machine_code(matmul.backward_product)(Z.reshape(-1), turned_W, A.reshape(-1), zeros, packed, M, K, width)
+    in_machine_code(matmul.backward_product)(
+        Z.reshape(-1), turned_W, A.reshape(-1), zeros, packed, M, K, width
+    )
     assert packed.any() == of_A
     assert_same_bits(Z, np.stack([chain(W[:, m], A, np.zeros(width, dtype)) for m in range(M)]))

@@ -1,4 +1,5 @@
-"""What the Numba back end prepares is prepared once a training, for the arrays that it was prepared for only."""
+"""What the Numba back end prepares is prepared once a training, for the arrays that it was prepared
+for only."""
 
 import collections
 import copy
@@ -27,11 +28,14 @@ PARTS = ("Workspace", "check_data", "check_state", "check_steps", "prepared")
 
 @pytest.fixture
 def made(monkeypatch):
-    """Counts of the parts of calls that were made or checked, by their names in the modules that make them."""
+    """Counts of the parts of calls that were made or checked, by their names in the modules that
+    make them."""
     counts = collections.Counter()
     for module, name in itertools.product((fused_backend, preparation), PARTS):
         if right := getattr(module, name, None):
-            monkeypatch.setattr(module, name, lambda *a, n=name, right=right: counts.update([n]) or right(*a))
+            monkeypatch.setattr(
+                module, name, lambda *a, n=name, right=right: counts.update([n]) or right(*a)
+            )
     kit.clear()
     chunks_of(monkeypatch, 10**6)  # whatever time they take
     return counts
@@ -41,14 +45,23 @@ STOPS = [None, Stop(validation=(X[:5], Y[:5]), patience=10**6), Stop(restore_bes
 
 
 @pytest.mark.parametrize("stop", [*STOPS, Stop(validation=0.2, restore_best=True)])
-@pytest.mark.parametrize("optimizer", [Adam(), SGD(sequential=True)], ids=lambda optimizer: optimizer.name)
-@pytest.mark.parametrize("options", [{"batch_size": None}, {"shuffle": False, "batch_size": 5}, {"batch_size": 5}])
+@pytest.mark.parametrize(
+    "optimizer", [Adam(), SGD(sequential=True)], ids=lambda optimizer: optimizer.name
+)
+@pytest.mark.parametrize(
+    "options", [{"batch_size": None}, {"shuffle": False, "batch_size": 5}, {"batch_size": 5}]
+)
 def test_no_epoch_prepares_what_an_earlier_one_has(made, stop, optimizer, options):
     """With a callback, for which calls of the back end end with each epoch."""
 
     def parts(epochs):
         made.clear()
-        shared = {"optimizer": optimizer, "epochs": epochs, "seed": 0, "callbacks": [lambda progress: None]}
+        shared = {
+            "optimizer": optimizer,
+            "epochs": epochs,
+            "seed": 0,
+            "callbacks": [lambda progress: None],
+        }
         train(NETWORK, X, Y, **shared, stop=stop, **options)
         return {name: made[name] for name in PARTS}
 
@@ -57,7 +70,10 @@ def test_no_epoch_prepares_what_an_earlier_one_has(made, stop, optimizer, option
     assert few["Workspace"] == 0  # the next training has those of the last one
     if options == {"batch_size": 5}:  # each epoch has its own order of rows
         assert many["check_steps"] == 30
-        few = {name: many[name] if name in ("check_steps", "prepared") else n for name, n in few.items()}
+        few = {
+            name: many[name] if name in ("check_steps", "prepared") else n
+            for name, n in few.items()
+        }
     assert many == few
 
 
@@ -65,11 +81,15 @@ def problem(seed=0, n=8):
     """Parameters, and six steps on `n` rows in full batches."""
     random_state = np.random.RandomState(seed)
     state = StepState.create(NETWORK.init_params(random_state, np.float64), 2)
-    return state, full_batches(n, 6)._replace(rows=random_state.permutation(n), learning_rate=random_state.rand(6))
+    return state, full_batches(n, 6)._replace(
+        rows=random_state.permutation(n), learning_rate=random_state.rand(6)
+    )
 
 
 def task_of(n=20, optimizer=Adam(), alpha=0.1):  # noqa: B008 - it is a value
-    return Task(Network((3, 4, 2), "tanh"), optimizer, Data(X[:n].copy(), Y[:n].copy(), np.ones(n)), alpha)
+    return Task(
+        Network((3, 4, 2), "tanh"), optimizer, Data(X[:n].copy(), Y[:n].copy(), np.ones(n)), alpha
+    )
 
 
 def trained(task, state, steps):
@@ -79,19 +99,27 @@ def trained(task, state, steps):
 
 def test_other_arrays_of_the_same_task_give_their_own_bits():
     """Other states, other steps, more rows in a batch, in turn."""
-    task, backend = task_of(), get_backend("numba")
+    task = task_of()
+    backend = get_backend("numba")
     for seed, n in ((0, 8), (1, 8), (0, 8), (2, 20), (3, 5)):
         fresh = task_of()
         assert trained(task, *problem(seed, n)) == trained(fresh, *problem(seed, n))
         params = problem(seed)[0].params
         loss, gradient = backend.loss_and_gradient(NETWORK, params, task.data, 0.1)
         written = np.empty_like(params)
-        assert backend.loss(task, params) == backend.loss(fresh, params) == backend.loss(task, params, written) == loss
+        assert (
+            backend.loss(task, params)
+            == backend.loss(fresh, params)
+            == backend.loss(task, params, written)
+            == loss
+        )
         np.testing.assert_array_equal(written, gradient)
 
 
 @pytest.mark.parametrize("same_task", [True, False])
-@pytest.mark.parametrize(("name", "value"), [("rows", 20), ("rows", -1), ("start", -1), ("stop", 9), ("stop", 2**62)])
+@pytest.mark.parametrize(
+    ("name", "value"), [("rows", 20), ("rows", -1), ("start", -1), ("stop", 9), ("stop", 2**62)]
+)
 def test_numbers_of_rows_are_looked_at_again_where_they_have_changed(name, value, same_task):
     task, (state, steps) = task_of(), problem()
     trained(task, state, steps)
@@ -99,7 +127,8 @@ def test_numbers_of_rows_are_looked_at_again_where_they_have_changed(name, value
     getattr(steps, name)[2] = value
     with pytest.raises(ValueError, match=rf"the steps take rows? .*{value}"):
         trained(task, state, steps)
-    getattr(steps, name)[2] = {"rows": 1, "start": 1, "stop": 7}[name]  # other rows, which are there
+    # other rows, which are there
+    getattr(steps, name)[2] = {"rows": 1, "start": 1, "stop": 7}[name]
     assert trained(task, problem()[0], steps) == trained(task_of(), problem()[0], steps)
 
 
@@ -113,7 +142,9 @@ def test_numbers_of_rows_that_were_there_are_refused_where_there_are_fewer():
     trained(task, state, steps)
     shuffled = steps._replace(rows=steps.rows[::-1].copy())
     twin = state.copy()
-    assert trained(task, state, shuffled) == trained(task_of(), twin, problem()[1]._replace(rows=shuffled.rows))
+    assert trained(task, state, shuffled) == trained(
+        task_of(), twin, problem()[1]._replace(rows=shuffled.rows)
+    )
     with pytest.raises(ValueError, match="the steps take rows 0 to 8 of 7"):
         trained(task, state, steps._replace(rows=steps.rows[:7].copy()))
 
@@ -127,7 +158,9 @@ def test_arrays_of_a_state_are_looked_at_again_where_they_are_others(name):
         trained(task, state, steps)
 
 
-@pytest.mark.parametrize("twin", [copy.copy, copy.deepcopy, lambda task: pickle.loads(pickle.dumps(task))])
+@pytest.mark.parametrize(
+    "twin", [copy.copy, copy.deepcopy, lambda task: pickle.loads(pickle.dumps(task))]
+)
 def test_a_copy_of_a_task_begins_with_nothing_prepared(twin):
     """Addresses of one task's arrays must not be taken for another's."""
     task = task_of()
@@ -139,7 +172,8 @@ def test_a_copy_of_a_task_begins_with_nothing_prepared(twin):
 
 
 def test_threads_may_share_a_task():
-    task, backend = task_of(), get_backend("numba")
+    task = task_of()
+    backend = get_backend("numba")
 
     def work(seed):
         state, steps = problem(seed)
@@ -152,9 +186,17 @@ def test_threads_may_share_a_task():
 
 
 def test_the_formulas_of_one_task_are_not_those_of_the_next(made):
-    """One workspace serves all of them, in turn, whose networks are equal; a loss with a penalty of its own, too."""
-    optimizer, backend = Adam(), get_backend("numba")
-    cases = [(optimizer, 0.1), (optimizer, 0.1), (optimizer, 0.3), (Adam(beta_1=0.5), 0.3), (optimizer, 0.1)]
+    """One workspace serves all of them, in turn, whose networks are equal; a loss with a penalty of
+    its own, too."""
+    optimizer = Adam()
+    backend = get_backend("numba")
+    cases = [
+        (optimizer, 0.1),
+        (optimizer, 0.1),
+        (optimizer, 0.3),
+        (Adam(beta_1=0.5), 0.3),
+        (optimizer, 0.1),
+    ]
     found = []
     for repeated in range(2):
         for each, alpha in cases:

@@ -1,6 +1,8 @@
-"""The same bits everywhere: hashes of trained parameters and losses, on other instruction sets, in chunks, as members.
+"""The same bits everywhere: hashes of trained parameters and losses, on other instruction sets, in
+chunks, as members.
 
-`same_bits.py` trains from stored numbers; the nox session `arm64` does the same on an emulated arm64.
+`same_bits.py` trains from stored numbers; the nox session `arm64` does the same on an emulated
+arm64.
 """
 
 import json
@@ -27,7 +29,8 @@ class Machine(NamedTuple):
     environment: dict
     needs: tuple = ()  # features of the CPU, in LLVM's words
     few: bool = False  # the first steps only
-    dtype: str = ""  # that of the runs outside the slow tests, which do all of them; none: the slow tests only
+    # that of the runs outside the slow tests, which do all of them; none: the slow tests only
+    dtype: str = ""
     without: str = "^$"  # those of the runs that are left to the slow tests
     members: str = ""  # those that are members too, outside the slow tests
     uses: str = ""  # vector registers that the kernel's assembly must name,
@@ -42,33 +45,54 @@ def cpu(name):
 
 HOST = llvm.get_host_cpu_features()
 AVX512 = ("avx512f", "avx512bw", "avx512cd", "avx512dq", "avx512vl")
-# This machine as it is, with the widest vectors that it has: the tests below, in this process, all runs. That the
-# kernels need nothing of glibc's mathematics, which is another one without FMA, is in test_kernel_code.py.
+# This machine as it is, with the widest vectors that it has: the tests below, in this process, all
+# runs. That the kernels need nothing of glibc's mathematics, which is another one without FMA, is
+# in test_kernel_code.py.
 MACHINES = {
     "skylake-avx512": Machine(cpu("skylake-avx512"), AVX512, uses="zmm"),
-    "haswell": Machine(  # but for the kernel of threads, which takes as long to compile: nehalem has it
-        cpu("haswell"), ("avx2", "fma", "bmi2"), dtype="float32", without="three", uses="ymm", lacks=("zmm",)
+    # but for the kernel of threads, which takes as long to compile: nehalem has it
+    "haswell": Machine(
+        cpu("haswell"),
+        ("avx2", "fma", "bmi2"),
+        dtype="float32",
+        without="three",
+        uses="ymm",
+        lacks=("zmm",),
     ),
     "nehalem": Machine(
-        cpu("nehalem"), ("sse4.2", "popcnt"), True, "float64", uses="xmm", lacks=("ymm", "zmm"), libm=("fma", "fmaf")
+        cpu("nehalem"),
+        ("sse4.2", "popcnt"),
+        True,
+        "float64",
+        uses="xmm",
+        lacks=("ymm", "zmm"),
+        libm=("fma", "fmaf"),
     ),
     "no JIT": Machine(  # three threads have the hashes of one; the session `nojit` does all of it
-        {"NUMBA_DISABLE_JIT": "1"}, few=True, dtype="float32", without="one thread|digits", members="seed|iris|RPROP"
+        {"NUMBA_DISABLE_JIT": "1"},
+        few=True,
+        dtype="float32",
+        without="one thread|digits",
+        members="seed|iris|RPROP",
     ),
 }
 
 
 def reason_to_skip(name, dtype):
-    """Why this CPU does not run a machine, with the runs of one dtype or with all; None if it does."""
+    """Why this CPU does not run a machine, with the runs of one dtype or with all; None if it
+    does."""
     if missing := [feature for feature in MACHINES[name].needs if not HOST.get(feature)]:
         return f"this machine cannot run code for {name}: it has no {', '.join(missing)}"
     if dtype and MACHINES[name].uses == "ymm" and not HOST.get("avx512f"):
-        return "this machine's own code is as wide: the tests below have it, and the slow one has both"
+        return (
+            "this machine's own code is as wide: the tests below have it, and the slow one has both"
+        )
     return None
 
 
 def compiled_for_machines():
-    """The kernels, as (name, dtype), that `test_every_machine_gives_the_same_bits` compiles and reads outside slow."""
+    """The kernels, as (name, dtype), that `test_every_machine_gives_the_same_bits` compiles and
+    reads outside slow."""
     for name, dtype in (("haswell", "float32"), ("nehalem", "float64")):
         if not reason_to_skip(name, dtype):
             own = {"float32": "train_in_lanes", "float64": "levenberg_marquardt"}[dtype]
@@ -76,7 +100,9 @@ def compiled_for_machines():
 
 
 ALL_RUNS = [pytest.param(name, "", marks=pytest.mark.slow, id=name) for name in MACHINES]
-OF_A_DTYPE = [pytest.param(name, m.dtype, id=f"{name}, {m.dtype}") for name, m in MACHINES.items() if m.dtype]
+OF_A_DTYPE = [
+    pytest.param(name, m.dtype, id=f"{name}, {m.dtype}") for name, m in MACHINES.items() if m.dtype
+]
 
 WITH_OTHER_VECTORS = """
 import json, drawn, machine_code, numpy as np
@@ -89,14 +115,23 @@ print(json.dumps(machine_code.foreign_by_kernel()))
 
 @pytest.mark.parametrize(("machine", "dtype"), [*OF_A_DTYPE, *ALL_RUNS])
 def test_every_machine_gives_the_same_bits(machine, dtype, tmp_path):
-    """For other vectors, the drawn tests of test_side_by_side.py and test_bits.py besides, with the same kernels."""
-    name, machine = machine, MACHINES[machine]
+    """For other vectors, the drawn tests of test_side_by_side.py and test_bits.py besides, with the
+    same kernels."""
+    name = machine
+    machine = MACHINES[machine]
     if why := reason_to_skip(name, dtype):
         pytest.skip(why)
-    runs = [name for name in RUNS if dtype in name and not (dtype and re.search(machine.without, name))]
-    options = f"--only={'|'.join(map(re.escape, runs))}", f"--members={machine.members if dtype else ''}"
+    runs = [
+        name for name in RUNS if dtype in name and not (dtype and re.search(machine.without, name))
+    ]
+    options = (
+        f"--only={'|'.join(map(re.escape, runs))}",
+        f"--members={machine.members if dtype else ''}",
+    )
     command = ["tests/support/same_bits.py", *["--few"] * machine.few, *options]
-    unset = {variable: None for variable in os.environ if variable.startswith(("NUMBA_", "FASTNN_"))}
+    unset = {
+        variable: None for variable in os.environ if variable.startswith(("NUMBA_", "FASTNN_"))
+    }
     own = machine.environment | {"FASTNN_CACHE_DIR": tmp_path, "OPENBLAS_NUM_THREADS": 1}
     done = run(*command, cwd=ROOT, **unset | own)
     assert done.returncode == 0, done.stderr
@@ -112,7 +147,9 @@ def test_every_machine_gives_the_same_bits(machine, dtype, tmp_path):
         named = {kind for kind, count in code["registers"].items() if count}
         assert machine.uses in {"", *named}
         assert named.isdisjoint(machine.lacks), "the code is for another CPU than the test says"
-        of_dtype = [name for name in machine.libm if not dtype or name.endswith("f") == (dtype == "float32")]
+        of_dtype = [
+            name for name in machine.libm if not dtype or name.endswith("f") == (dtype == "float32")
+        ]
         if HOST.get("fma") or HOST.get("neon"):
             assert code["libm"] == of_dtype
             assert symbols_needed(tmp_path) <= machine_code.MEMORY | set(machine.libm)
@@ -120,13 +157,17 @@ def test_every_machine_gives_the_same_bits(machine, dtype, tmp_path):
         if name in ("haswell", "nehalem") and dtype != "float64":
             (more,) = python(WITH_OTHER_VECTORS, FASTNN_CACHE_DIR=tmp_path, **machine.environment)
             found += json.loads(more).items()
-        assert {kernel for kernel, _ in found} >= {kernel for kernel, of in compiled_for_machines() if of == dtype}
+        assert {kernel for kernel, _ in found} >= {
+            kernel for kernel, of in compiled_for_machines() if of == dtype
+        }
         assert [kernel for kernel, foreign in found if any(foreign)] == []
 
 
 def symbols_needed(folder):
     contents = (path.read_bytes().partition(b"\x7fELF") for path in folder.glob("*.o"))
-    return set().union(*(machine_code.elf_symbols(elf + rest)[1] for _, elf, rest in contents if elf))
+    return set().union(
+        *(machine_code.elf_symbols(elf + rest)[1] for _, elf, rest in contents if elf)
+    )
 
 
 @pytest.mark.nojit
@@ -139,7 +180,16 @@ def test_first_steps_give_the_hashes(kind):
 @pytest.mark.nojit
 def test_members_give_the_hashes_of_first_steps():
     found = same_bits.hashes_of_members(few=True)
-    whole_epochs = {"seed", "iris", "deep", "one", "three", "RPROP", "LevenbergMarquardt", "BayesianRegularization"}
+    whole_epochs = {
+        "seed",
+        "iris",
+        "deep",
+        "one",
+        "three",
+        "RPROP",
+        "LevenbergMarquardt",
+        "BayesianRegularization",
+    }
     assert {name.split()[0] for name in found} == whole_epochs
     assert same_bits.other_members(found, few=True) == {}
 
@@ -157,7 +207,9 @@ def test_chunks_give_the_hashes(chunk):
 
 def test_hashes_stand_under_the_kernels_revision():
     revision = json.loads(HASHES.read_text("utf-8"))["revision"]
-    assert revision == program.KERNEL_REVISION, "changed on purpose? python tests/support/same_bits.py --write"
+    assert revision == program.KERNEL_REVISION, (
+        "changed on purpose? python tests/support/same_bits.py --write"
+    )
     assert f"KERNEL_REVISION {revision}" in ROOT.joinpath("CHANGELOG.md").read_text("utf-8")
     assert same_bits.expected().keys() == same_bits.expected(few=True).keys() == RUNS.keys()
     for hashes in (same_bits.expected(), same_bits.expected(few=True)):
@@ -181,7 +233,9 @@ def test_hashes_are_renewed_under_a_new_revision_only(monkeypatch, tmp_path):
     right = same_bits.HASHES.read_text("utf-8")
     wrong = re.sub(r'(?<="loss": ")\w+', "0", right, count=1)
     same_bits.HASHES.write_text(wrong, "utf-8")
-    with pytest.raises(SystemExit, match=r"1 hashes differ .*: seed float64\. .* raise KERNEL_REVISION"):
+    with pytest.raises(
+        SystemExit, match=r"1 hashes differ .*: seed float64\. .* raise KERNEL_REVISION"
+    ):
         same_bits.write(again=False)
     assert same_bits.HASHES.read_text("utf-8") == wrong != right
     same_bits.write(again=True)

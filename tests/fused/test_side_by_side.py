@@ -20,10 +20,13 @@ PAYS = 1 << 30  # numbers for which lanes pay: any
 def small_group(dtype, m, n_steps=3, weight=1.0, scale=1.0):
     """A group of `m` members with batches of three rows, in orders of their own."""
     random = np.random.RandomState(0)
-    data = Data(*(a.astype(dtype) for a in (random.rand(5, 2), random.rand(5, 1), np.full(5, weight))))
+    data = Data(
+        *(a.astype(dtype) for a in (random.rand(5, 2), random.rand(5, 1), np.full(5, weight)))
+    )
     storage = aligned_zeros((m, 3, padded_size(NETWORK.n_params, np.dtype(dtype))), np.dtype(dtype))
     storage[:, 0, : NETWORK.n_params] = random.standard_normal((m, NETWORK.n_params)) * scale
-    orders, start = np.array([random.permutation(5) for _ in range(m)]), np.zeros(n_steps, np.int64)
+    orders = np.array([random.permutation(5) for _ in range(m)])
+    start = np.zeros(n_steps, np.int64)
     steps = Steps(orders, start, start + 3, np.ones((1, n_steps)), np.zeros((m, n_steps)))
     state = GroupState(storage, NETWORK.n_params, np.zeros(m, np.int64), np.ones((m, 2)))
     task = Task(NETWORK, Adam(0.1), data, 0.01)
@@ -38,7 +41,8 @@ def n_lanes(dtype):
 @pytest.fixture
 def calls(monkeypatch):
     """The orders of the calls of `train_in_lanes`."""
-    found, original = [], side_by_side.orders_of
+    found = []
+    original = side_by_side.orders_of
 
     def orders_of(*args):
         orders = original(*args)
@@ -65,11 +69,16 @@ def test_drawn_groups_have_the_bits_of_each_member_alone(seed, dtype):
 @pytest.mark.nojit
 @pytest.mark.parametrize("n_rows", [3, 8, 9, 16, 17, 32])
 def test_a_sum_over_rows_has_the_sign_of_a_member_alone(n_rows, dtype, n_lanes, calls):
-    """Products that underflow to -0.0: alone, padding beside the rows makes 0.0 of their sum, where there is any."""
-    X, Y = np.full((n_rows, 2), np.finfo(dtype).smallest_subnormal), np.full((n_rows, 1), 0.1, dtype)
+    """Products that underflow to -0.0: alone, padding beside the rows makes 0.0 of their sum, where
+    there is any."""
+    X = np.full((n_rows, 2), np.finfo(dtype).smallest_subnormal)
+    Y = np.full((n_rows, 1), 0.1, dtype)
     options = {"optimizer": SGD(1.0), "epochs": 1, "batch_size": None}
-    network, params = Network((2, 1), bias="none"), np.full(2, -0.0, dtype)
-    many = train_many(network, X, Y, params=[params] * n_lanes, seed=range(n_lanes), n_jobs=1, **options)
+    network = Network((2, 1), bias="none")
+    params = np.full(2, -0.0, dtype)
+    many = train_many(
+        network, X, Y, params=[params] * n_lanes, seed=range(n_lanes), n_jobs=1, **options
+    )
     alone = train(network, X, Y, params=params, **options)
     assert (len(calls), not alone.params.any()) == (1, True)
     assert many.params.tobytes() == alone.params.tobytes() * n_lanes
@@ -87,7 +96,8 @@ def test_a_member_that_diverges_leaves_the_others_alone(dtype, n_lanes):
 
 
 def test_what_goes_one_by_one(dtype, n_lanes, calls):
-    """Too few members, sample weights, no steps at all, networks that are too large; and those with fewer steps."""
+    """Too few members, sample weights, no steps at all, networks that are too large; and those with
+    fewer steps."""
     trained(small_group(dtype, n_lanes // 2 - 1), PAYS)
     trained(small_group(dtype, n_lanes, weight=2.0), PAYS)
     trained(small_group(dtype, n_lanes, n_steps=0), PAYS)
@@ -115,8 +125,12 @@ STOPS = {
 @pytest.mark.nojit
 @pytest.mark.parametrize("stop", STOPS.values(), ids=STOPS)
 def test_members_of_train_many_are_those_of_train(stop, dtype, calls, monkeypatch):
-    """They stop at different epochs, one diverges, and leave lanes to others, but for the fewer ones in Python."""
-    X, (m, epochs) = np.random.RandomState(0).rand(23, 2).astype(dtype), (16, 8) if IN_PYTHON else (40, 40)
+    """They stop at different epochs, one diverges, and leave lanes to others, but for the fewer
+    ones in Python."""
+    X, (m, epochs) = (
+        np.random.RandomState(0).rand(23, 2).astype(dtype),
+        (16, 8) if IN_PYTHON else (40, 40),
+    )
     Y = (X[:, :1] > X[:, 1:]).astype(dtype)
     network = Network((2, 3, 1), "tanh", "sigmoid", "log_loss")
     rates = [1e30 if stop is None and k == 7 else 0.05 * (k + 1) for k in range(m)]
@@ -134,16 +148,35 @@ def test_members_of_train_many_are_those_of_train(stop, dtype, calls, monkeypatc
     assert stop or many.stop_reason[7] == "diverged"
     assert len(set(many.n_epochs.tolist())) > 1 or (stop and not stop.patience)
     for k in (1, 5, 8, *range(0, m, 3)):
-        alone = train(network, X, Y, batch_size=8, stop=stop, **{name: values[k] for name, values in columns.items()})
+        alone = train(
+            network,
+            X,
+            Y,
+            batch_size=8,
+            stop=stop,
+            **{name: values[k] for name, values in columns.items()},
+        )
         assert result_bits(many[k]) == result_bits(alone), k
 
 
 @pytest.mark.nojit
 def test_the_rule_knows_shapes_alone(monkeypatch):
     double, single = map(np.dtype, (np.float64, np.float32))
-    assert [side_by_side.most_numbers(n) for n in (8, 16)] == [in_lanes.MOST_DOUBLE, in_lanes.MOST_SINGLE]
+    assert [side_by_side.most_numbers(n) for n in (8, 16)] == [
+        in_lanes.MOST_DOUBLE,
+        in_lanes.MOST_SINGLE,
+    ]
     monkeypatch.setattr(side_by_side, "most_numbers", lambda lanes: 100)
-    found = [side_by_side.n_at_a_time(Network((3, n, 1)), kind, 6) for n in (5, 50) for kind in (double, single)]
+    found = [
+        side_by_side.n_at_a_time(Network((3, n, 1)), kind, 6)
+        for n in (5, 50)
+        for kind in (double, single)
+    ]
     assert found == [8, 16, 1, 1]
-    assert side_by_side.numbers_of(NETWORK, double, 8) == side_by_side.numbers_of(NETWORK, single, 8) * 2
-    assert side_by_side.numbers_of(NETWORK, double, 300) == side_by_side.numbers_of(NETWORK, double, 256)
+    assert (
+        side_by_side.numbers_of(NETWORK, double, 8)
+        == side_by_side.numbers_of(NETWORK, single, 8) * 2
+    )
+    assert side_by_side.numbers_of(NETWORK, double, 300) == side_by_side.numbers_of(
+        NETWORK, double, 256
+    )

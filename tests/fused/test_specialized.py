@@ -1,4 +1,5 @@
-"""``get_backend("numba", specialize=True)``: a kernel of its own for a small network gives the generic one's bits."""
+"""``get_backend("numba", specialize=True)``: a kernel of its own for a small network gives the
+generic one's bits."""
 
 import copy
 import pickle
@@ -31,12 +32,18 @@ def own_kernels():
 SLOW = sorted(name for name, run in RUNS.items() if has_own(run) and name not in IN_CI)
 
 
-@pytest.mark.parametrize("name", [*IN_CI, *(pytest.param(name, marks=pytest.mark.slow) for name in SLOW)])
+@pytest.mark.parametrize(
+    "name", [*IN_CI, *(pytest.param(name, marks=pytest.mark.slow) for name in SLOW)]
+)
 def test_bits_are_those_of_every_machine(name, monkeypatch):
     """Of short last batches and calls of a few steps too; nothing is written beyond the buffers."""
-    guards, make = Guards(), preparation.make_scratch
-    monkeypatch.setattr(preparation, "make_scratch", lambda *args: type(s := make(*args))(*map(guards.between, s)))
-    monkeypatch.setattr(loader, "_kernels", {})  # some runs share one, and the workspace that has it
+    guards = Guards()
+    make = preparation.make_scratch
+    monkeypatch.setattr(
+        preparation, "make_scratch", lambda *args: type(s := make(*args))(*map(guards.between, s))
+    )
+    # some runs share one, and the workspace that has it
+    monkeypatch.setattr(loader, "_kernels", {})
     kit.clear()
     own = fastnn.get_backend("numba", specialize=True)
     found = same_bits.hashes_of(*same_bits.train(RUNS[name], backend=own))
@@ -59,7 +66,9 @@ def test_the_first_steps(name):
 @pytest.mark.parametrize("name", ["iris float64", "Adam float64", "deep float32"])
 def test_larger_batches_and_networks_train_as_without_it(name, monkeypatch):
     before = own_kernels()
-    assert same_bits.hashes_of(*same_bits.train(RUNS[name], backend=OWN)) == same_bits.expected()[name]
+    assert (
+        same_bits.hashes_of(*same_bits.train(RUNS[name], backend=OWN)) == same_bits.expected()[name]
+    )
     monkeypatch.setattr(backend, "SPECIAL", 21)  # nor do larger networks have kernels of their own
     same_bits.train(RUNS["seed float64"], 3, backend=fastnn.get_backend("numba", specialize=True))
     assert own_kernels() == before
@@ -74,9 +83,12 @@ def bits_of_both(function, *data, **options):
 
 
 def test_two_networks_do_not_share_a_kernel():
-    """Networks of one shape have a kernel for each activation, which serves every batch that fits, and every rate."""
-    X, Y = np.arange(12.0).reshape(6, 2) / 12, np.arange(6.0)[:, None] / 6
-    before, results = own_kernels(), []
+    """Networks of one shape have a kernel for each activation, which serves every batch that fits,
+    and every rate."""
+    X = np.arange(12.0).reshape(6, 2) / 12
+    Y = np.arange(6.0)[:, None] / 6
+    before = own_kernels()
+    results = []
     for activation in ("relu", "tanh"):
         network = fastnn.Network((2, 3, 1), activation, "softplus", "poisson")
         options = {"seed": 0, "epochs": 3, "shuffle": False}
@@ -88,11 +100,14 @@ def test_two_networks_do_not_share_a_kernel():
 
 
 def test_more_layers_than_are_unrolled_and_members():
-    """Neither the layer nor its sizes are known while it is traced; the last batch of each epoch is one row."""
-    X, Y = np.random.RandomState(0).rand(7, 4), np.random.RandomState(1).rand(7, 2)
+    """Neither the layer nor its sizes are known while it is traced; the last batch of each epoch is
+    one row."""
+    X = np.random.RandomState(0).rand(7, 4)
+    Y = np.random.RandomState(1).rand(7, 2)
     options = {"optimizer": fastnn.AdamW(0.01), "epochs": 5, "batch_size": 3, "seed": 0}
     bits_of_both(fastnn.train, fastnn.Network((4, *[4] * 9, 2), "tanh"), X, Y, **options)
-    options = {"seed": range(3), "epochs": [9, 1, 5], "alpha": [0.0, 0.1, 0.2]}  # too few for vectors of members
+    # too few for vectors of members
+    options = {"seed": range(3), "epochs": [9, 1, 5], "alpha": [0.0, 0.1, 0.2]}
     options["optimizer"] = fastnn.SGD(0.1, momentum=0.9, nesterov=True)
     bits_of_both(fastnn.train_many, fastnn.Network((4, 5, 2)), X, Y, **options)
 
@@ -106,13 +121,17 @@ def test_the_disk_cache_has_it(tmp_path, monkeypatch):
         monkeypatch.setattr(loader, "origins", {})
         kit.clear()
         own = fastnn.get_backend("numba", specialize=True)
-        fastnn.train(network, np.eye(3), np.ones((3, 1)), optimizer=fastnn.SGD(), epochs=1, backend=own)
+        fastnn.train(
+            network, np.eye(3), np.ones((3, 1)), optimizer=fastnn.SGD(), epochs=1, backend=own
+        )
         found.append(loader.origins["train_steps.float64"] == loader.CACHE)
     assert found == [False, True, False]
     assert len(list(tmp_path.glob("train_steps.float64.*.o"))) == 2
 
 
-@pytest.mark.parametrize("twin", [copy.deepcopy, lambda b: pickle.loads(pickle.dumps(b))], ids=["copy", "pickle"])
+@pytest.mark.parametrize(
+    "twin", [copy.deepcopy, lambda b: pickle.loads(pickle.dumps(b))], ids=["copy", "pickle"]
+)
 def test_copies_keep_it(twin):
     assert twin(OWN).specialize
     assert not twin(fastnn.get_backend("numba")).specialize

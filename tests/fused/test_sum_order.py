@@ -1,4 +1,5 @@
-"""The order in which a weight's gradient is summed over a batch's rows, which docs/explanation/kernel.md promises."""
+"""The order in which a weight's gradient is summed over a batch's rows, which
+docs/explanation/kernel.md promises."""
 
 import numpy as np
 import pytest
@@ -9,12 +10,15 @@ from fastnn.compiler.lanes import horizontal_sum
 from fastnn.compiler.vectors import fma
 from fastnn.memory import ALIGNMENT, ROW_BLOCK
 
-SMALL, ENOUGH = 256, 16  # parameters of a small layer at most; inputs of a layer whose sums are chains at least
+# parameters of a small layer at most; inputs of a layer whose sums are chains at least
+SMALL, ENOUGH = (256, 16)
 
 
 def products(A, D, total, row):
-    """`total` (fan_in, fan_out), to which the products of a row are added, each rounded once with its sum."""
-    a, d = np.repeat(A[row], D.shape[1]), np.tile(D[row], A.shape[1])
+    """`total` (fan_in, fan_out), to which the products of a row are added, each rounded once with
+    its sum."""
+    a = np.repeat(A[row], D.shape[1])
+    d = np.tile(D[row], A.shape[1])
     return np.asarray(fma(a, d, total.ravel())).reshape(total.shape)
 
 
@@ -27,12 +31,17 @@ def chain(A, D, lanes):
 
 def lane_by_lane(A, D, lanes):
     """Rows that are `lanes` apart in a chain each, then the tree of the horizontal sum."""
-    chains = np.stack([chain(A[lane::lanes], D[lane::lanes], lanes) for lane in range(lanes)], axis=-1)
+    chains = np.stack(
+        [chain(A[lane::lanes], D[lane::lanes], lanes) for lane in range(lanes)], axis=-1
+    )
     return np.apply_along_axis(horizontal_sum, -1, chains)
 
 
 def in_blocks(order, A, D, lanes):
-    first, *others = [order(A[b : b + ROW_BLOCK], D[b : b + ROW_BLOCK], lanes) for b in range(0, len(A), ROW_BLOCK)]
+    first, *others = [
+        order(A[b : b + ROW_BLOCK], D[b : b + ROW_BLOCK], lanes)
+        for b in range(0, len(A), ROW_BLOCK)
+    ]
     for other in others:
         first = first + other
     return first
@@ -52,7 +61,8 @@ LAYERS = {
 
 
 @pytest.mark.parametrize(
-    ("layer", "rows"), [*((layer, rows) for layer in LAYERS for rows in (8, 9, 16, 17)), ("small", ROW_BLOCK + 4)]
+    ("layer", "rows"),
+    [*((layer, rows) for layer in LAYERS for rows in (8, 9, 16, 17)), ("small", ROW_BLOCK + 4)],
 )
 def test_sums_over_rows_are_in_the_order_that_is_promised(layer, rows, dtype):
     fan_in, n_vectors, n_single, bias = LAYERS[layer]

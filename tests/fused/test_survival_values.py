@@ -16,7 +16,8 @@ from fastnn.testing.tolerances import output_scale
 from fastnn.training.inputs import check_data
 
 N = 20
-DTYPES, SEEDS = [np.float32, np.float64], st.integers(0, 2**16)
+DTYPES = [np.float32, np.float64]
+SEEDS = st.integers(0, 2**16)
 
 
 def seed_of(*names):
@@ -28,14 +29,19 @@ MIXED = sorted(
     {(min(HIDDEN, key=lambda hidden: seed_of(hidden, *pair)), *pair) for pair in PAIRS}
     | {(hidden, *min(PAIRS, key=lambda pair: seed_of(hidden, *pair))) for hidden in HIDDEN}
 )
-"""Hidden activation, loss and output, each once at least, with the least seed: a new name changes none but its own."""
+"""Hidden activation, loss and output, each once at least, with the least seed: a new name changes
+none but its own."""
 
 INPUTS = {
     "negative zeros": lambda rs, dtype: np.full((N, 3), -0.0),
     "zeros of both signs": lambda rs, dtype: rs.choice([0.0, -0.0], (N, 3)),
-    "subnormals": lambda rs, dtype: rs.randint(-1000, 1000, (N, 3)) * np.finfo(dtype).smallest_subnormal,
+    "subnormals": lambda rs, dtype: (
+        rs.randint(-1000, 1000, (N, 3)) * np.finfo(dtype).smallest_subnormal
+    ),
     "tiny": lambda rs, dtype: rs.standard_normal((N, 3)) * np.finfo(dtype).tiny,
-    "huge": lambda rs, dtype: rs.standard_normal((N, 3)).astype(dtype) * np.sqrt(np.finfo(dtype).max) / 1e3,
+    "huge": lambda rs, dtype: (
+        rs.standard_normal((N, 3)).astype(dtype) * np.sqrt(np.finfo(dtype).max) / 1e3
+    ),
     "huge and tiny": lambda rs, dtype: 10.0 ** rs.uniform(-15, 15, (N, 3)),
     "saturating": lambda rs, dtype: rs.choice([-1, 1], (N, 3)) * rs.uniform(100, 2000, (N, 3)),
     "equal columns": lambda rs, dtype: np.repeat(rs.standard_normal((N, 1)), 3, 1),
@@ -46,7 +52,9 @@ TARGETS = {
     "drawn": lambda network, rs, n: draw_targets(network, rs, n),
     "constant": lambda network, rs, n: np.tile(draw_targets(network, rs, 1), (n, 1)),
     "one class": lambda network, rs, n: np.eye(network.n_outputs)[np.zeros(n, int)],
-    "zero": lambda network, rs, n: np.eye(network.n_outputs)[np.zeros(n, int)] * (network.loss == "cross_entropy"),
+    "zero": lambda network, rs, n: (
+        np.eye(network.n_outputs)[np.zeros(n, int)] * (network.loss == "cross_entropy")
+    ),
 }
 
 
@@ -58,7 +66,8 @@ def test_gradients_at_the_limits(inputs, targets, every, dtype):
     first = [*TARGETS].index(targets) + [*INPUTS].index(inputs) + (dtype == np.float32)
     for activation, loss, output in MIXED[first % every :: every]:
         seed = seed_of(inputs, targets, activation, loss, output)
-        rs, reduction = np.random.RandomState(seed), REDUCTIONS[seed % 2]
+        rs = np.random.RandomState(seed)
+        reduction = REDUCTIONS[seed % 2]
         network = Network((3, 7, 2), activation, output, loss, reduction=reduction)
         X = INPUTS[inputs](rs, dtype).astype(dtype)
         Y = TARGETS[targets](network, rs, len(X)).astype(dtype)
@@ -73,7 +82,11 @@ def test_gradients_at_the_limits(inputs, targets, every, dtype):
             continue
         compared += 1
         if inputs in ("subnormals", "tiny", "saturating"):
-            floor = testing.UPDATE_FLOOR if inputs == "saturating" else float(np.finfo(dtype).smallest_subnormal)
+            floor = (
+                testing.UPDATE_FLOOR
+                if inputs == "saturating"
+                else float(np.finfo(dtype).smallest_subnormal)
+            )
             assert_gradients_match_but_for(floor, network, params, X[away], Y[away])
         else:
             testing.assert_gradients_match(network, params, X[away], Y[away])
@@ -81,7 +94,8 @@ def test_gradients_at_the_limits(inputs, targets, every, dtype):
 
 
 def settled(network, output):
-    """The rows whose loss is not decided by the last bit of a probability near 1, of which it takes ``log(1 - p)``."""
+    """The rows whose loss is not decided by the last bit of a probability near 1, of which it takes
+    ``log(1 - p)``."""
     if network.loss not in ("log_loss", "cross_entropy"):
         return np.ones(len(output), bool)
     eps = np.finfo(output.dtype).eps
@@ -89,38 +103,54 @@ def settled(network, output):
 
 
 def assert_gradients_match_but_for(floor, network, params, X, Y):
-    """The usual bound, and `floor` for each term of a sum: what a subnormal is rounded by, or of the tail of an exp.
+    """The usual bound, and `floor` for each term of a sum: what a subnormal is rounded by, or of
+    the tail of an exp.
 
-    For S may be subnormal itself, and ``exp(z)`` for a z of -70 has 70 times the relative error of z. S does not know
-    how the sums of a probability are rounded: delta has their error where inputs of 1,000 happen not to saturate it.
+    For S may be subnormal itself, and ``exp(z)`` for a z of -70 has 70 times the relative error of
+    z. S does not know how the sums of a probability are rounded: delta has their error where inputs
+    of 1,000 happen not to saturate it.
     """
     both = [loss_and_gradient(network, params, X, Y, backend=name) for name in ("numpy", "numba")]
     (loss, gradient), (other_loss, other) = both
-    unit, eps = testing.GRADIENT_FACTOR * testing.longest_sum(network, len(X)), float(np.finfo(X.dtype).eps)
+    unit = testing.GRADIENT_FACTOR * testing.longest_sum(network, len(X))
+    eps = float(np.finfo(X.dtype).eps)
     data = check_data(network, X, Y)
     scale = testing.gradient_scale(network, params, data)
     if network.loss in ("log_loss", "cross_entropy"):
         outputs = predict(network, params, X, backend="numpy")
-        scale = scale * max(1, output_scale(network, params, X).max() / (abs(outputs) + abs(Y)).max())
+        scale = scale * max(
+            1, output_scale(network, params, X).max() / (abs(outputs) + abs(Y)).max()
+        )
     allowed = unit * (eps * scale + floor)
     assert (abs(gradient.astype(float) - other) <= allowed).all(), network
-    assert abs(loss - other_loss) <= unit * eps * testing.loss_scale(network, params, data, 0.0), network
+    assert abs(loss - other_loss) <= unit * eps * testing.loss_scale(network, params, data, 0.0), (
+        network
+    )
 
 
 def masks_agree(network, params, X, Y, weight=None):
-    """Whether outputs, loss and gradient of both back ends are finite, infinite or NaN in the same places."""
+    """Whether outputs, loss and gradient of both back ends are finite, infinite or NaN in the same
+    places."""
     seen = []
     for name in ("numpy", "numba"):
         options = {"backend": name, "assume_finite": True}
         loss, gradient = loss_and_gradient(network, params, X, Y, sample_weight=weight, **options)
-        seen.append([np.where(np.isfinite(a), 0, a) for a in (predict(network, params, X, **options), loss, gradient)])
+        seen.append(
+            [
+                np.where(np.isfinite(a), 0, a)
+                for a in (predict(network, params, X, **options), loss, gradient)
+            ]
+        )
     return all(np.array_equal(a, b, equal_nan=True) for a, b in zip(*seen, strict=True))
 
 
 @pytest.mark.parametrize("every", [3, pytest.param(1, marks=pytest.mark.slow)])
 @pytest.mark.parametrize(("loss", "output"), PAIRS)
 def test_masks_of_nan_and_infinity_agree(loss, output, every, dtype):
-    drawn = {activation: np.random.RandomState(seed_of(activation, loss, output)) for activation in HIDDEN}
+    drawn = {
+        activation: np.random.RandomState(seed_of(activation, loss, output))
+        for activation in HIDDEN
+    }
     for activation, k in itertools.product(HIDDEN, range(6)):
         if k % every != seed_of(activation, loss, output) % every:
             continue
@@ -130,21 +160,31 @@ def test_masks_of_nan_and_infinity_agree(loss, output, every, dtype):
         X = rs.standard_normal((N, 3)).astype(dtype)
         Y = draw_targets(network, rs, N).astype(dtype)
         part = X if k % 3 else Y
-        part[rs.randint(0, N, 2), rs.randint(0, part.shape[1], 2)] = rs.choice([np.nan, np.inf, -np.inf], 2)
+        part[rs.randint(0, N, 2), rs.randint(0, part.shape[1], 2)] = rs.choice(
+            [np.nan, np.inf, -np.inf], 2
+        )
         weight = rs.choice([0.0, 1.0, 2.0], N).astype(dtype) + (np.arange(N) == 0)
         assert masks_agree(network, params, X, Y, weight if k % 2 else None), network
 
 
 @hypothesis.settings(max_examples=300)
 @hypothesis.given(
-    st.sampled_from(HIDDEN), st.sampled_from(["sigmoid", "softmax"]), st.sampled_from(DTYPES), st.floats(0, 300), SEEDS
+    st.sampled_from(HIDDEN),
+    st.sampled_from(["sigmoid", "softmax"]),
+    st.sampled_from(DTYPES),
+    st.floats(0, 300),
+    SEEDS,
 )
 def test_saturated_outputs_have_a_finite_loss(activation, output, dtype, size, seed):
-    """Probabilities of 0 and 1, on the wrong side: a loss of at most -log eps, and a gradient that is not lost."""
+    """Probabilities of 0 and 1, on the wrong side: a loss of at most -log eps, and a gradient that
+    is not lost."""
     rs = np.random.RandomState(seed)
-    network = Network((3, 4, 2), activation, output, "log_loss" if output == "sigmoid" else "cross_entropy")
+    network = Network(
+        (3, 4, 2), activation, output, "log_loss" if output == "sigmoid" else "cross_entropy"
+    )
     params = (network.init_params(rs, dtype) * size).astype(dtype)
-    X, Y = rs.standard_normal((N, 3)).astype(dtype), np.eye(2)[rs.randint(0, 2, N)]
+    X = rs.standard_normal((N, 3)).astype(dtype)
+    Y = np.eye(2)[rs.randint(0, 2, N)]
     for name in ("numpy", "numba"):
         loss, gradient = loss_and_gradient(network, params, X, Y, backend=name)
         assert 0 <= loss <= -2.01 * np.log(np.finfo(dtype).eps)
@@ -161,7 +201,8 @@ def test_degenerate_data_can_be_trained_on(inputs, targets, reduction, dtype):
     rs = np.random.RandomState(0)
     network = Network((3, 6, 2), "tanh", "softmax", "cross_entropy", reduction=reduction)
     X = INPUTS[inputs](rs, dtype).astype(dtype)
-    Y, params = TARGETS[targets](network, rs, len(X)).astype(dtype), network.init_params(rs, dtype)
+    Y = TARGETS[targets](network, rs, len(X)).astype(dtype)
+    params = network.init_params(rs, dtype)
     for optimizer in (SGD(0.05, momentum=0.9), Adam(0.01)):
         options = {"optimizer": optimizer, "epochs": 30}
         testing.assert_trainings_match(network, X, Y, params, **options)
@@ -173,9 +214,11 @@ def test_degenerate_data_can_be_trained_on(inputs, targets, reduction, dtype):
 def test_the_size_of_all_weights_cancels_in_a_mean(weight, backend, dtype):
     rs = np.random.RandomState(0)
     network = Network((3, 6, 2), "tanh")
-    params, X = network.init_params(rs, dtype), rs.standard_normal((N, 3)).astype(dtype)
+    params = network.init_params(rs, dtype)
+    X = rs.standard_normal((N, 3)).astype(dtype)
     (one, gradient), (other, found) = (
-        loss_and_gradient(network, params, X, X[:, :2], sample_weight=w, backend=backend) for w in (None, [weight] * N)
+        loss_and_gradient(network, params, X, X[:, :2], sample_weight=w, backend=backend)
+        for w in (None, [weight] * N)
     )
     rtol = 1e-4 if dtype == np.float32 else 1e-12
     np.testing.assert_allclose(other, one, rtol=rtol)

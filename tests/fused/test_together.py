@@ -1,6 +1,7 @@
 """Threads that share each step: the bits of one thread whatever happens.
 
-Where kernels run as plain Python, one thread does the parts of all; by the fixture `threads`, each does its own.
+Where kernels run as plain Python, one thread does the parts of all; by the fixture `threads`, each
+does its own.
 """
 
 import itertools
@@ -40,7 +41,8 @@ NETWORKS = {
 def steps_of(n, batch_size, n_epochs=2):
     """The steps of some epochs, each in an order of its own, the last batch shorter."""
     rows = np.concatenate([np.random.RandomState(k).permutation(n) for k in range(n_epochs)])
-    start, first = np.arange(0, n, batch_size), np.arange(n_epochs)[:, None] * n
+    start = np.arange(0, n, batch_size)
+    first = np.arange(n_epochs)[:, None] * n
     start, stop = (first + start).ravel(), (first + np.minimum(start + batch_size, n)).ravel()
     return Steps(rows, start, stop, np.linspace(0.01, 0.02, len(start)), np.zeros(len(start)))
 
@@ -48,7 +50,8 @@ def steps_of(n, batch_size, n_epochs=2):
 def trained(network, optimizer, problem, steps, threads, alpha=0.01):
     """The bits of a training of these steps, and the most threads that shared one."""
     task = Task(network, optimizer, Data(*problem[1:]), alpha, threads=threads)
-    state, loss = StepState.create(problem.params, optimizer.n_slots), np.zeros(len(steps.loss))
+    state = StepState.create(problem.params, optimizer.n_slots)
+    loss = np.zeros(len(steps.loss))
     good = get_backend("numba").train_steps(task, state, steps._replace(loss=loss))
     assert not state.storage[0, state.n_params :].any() or good < len(loss)
     return [good, *all_bits(state.vectors, state.beta_products, loss)], state.threads
@@ -73,31 +76,46 @@ def test_the_division_is_fair():
     network = Network((784, 100, 10))
     parts, first_part = divide(network, describe(network, np.dtype(np.float32)), 16, 8)
     parts = parts.reshape(-1, len(LAYER_FIELDS))
-    sizes = [sum(part[0] * part[1] + part[4] for part in parts[a:b]) for a, b in itertools.pairwise(first_part)]
+    sizes = [
+        sum(part[0] * part[1] + part[4] for part in parts[a:b])
+        for a, b in itertools.pairwise(first_part)
+    ]
     assert max(sizes) <= math.ceil(network.n_params / 8) + 400
 
 
 @pytest.mark.parametrize("batch_size", [40, 128, 270])
 @pytest.mark.parametrize("name", NETWORKS)
 def test_any_number_of_threads_gives_the_bits_of_one(name, batch_size, dtype):
-    """With row weights, some of them 0, penalty, several blocks, a short last batch of one vector or row."""
+    """With row weights, some of them 0, penalty, several blocks, a short last batch of one vector
+    or row."""
     network = NETWORKS[name]
     for n in (batch_size + 1, 2 * batch_size + 9, 300):
-        assert_bits_of_one_thread(network, Adam(), draw_training(network, n, dtype), steps_of(n, batch_size))
+        assert_bits_of_one_thread(
+            network, Adam(), draw_training(network, n, dtype), steps_of(n, batch_size)
+        )
 
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_options_have_the_bits_of_one_thread(name, dtype):
-    """Clipped gradients, whose length is a sum over all parameters, and rates; batches of several blocks, and short."""
+    """Clipped gradients, whose length is a sum over all parameters, and rates; batches of several
+    blocks, and short."""
     network = NETWORKS[name]
-    rates = [(0.5, 0), *[(1, 2), (0, 0)][: network.n_layers - 1]] + [(1, 1)] * (network.n_layers - 3)
+    rates = [(0.5, 0), *[(1, 2), (0, 0)][: network.n_layers - 1]] + [(1, 1)] * (
+        network.n_layers - 3
+    )
     for n, batch_size in ((65, 64), (300, 280)):
-        problem, steps = draw_training(network, n, dtype), steps_of(n, batch_size)
+        problem = draw_training(network, n, dtype)
+        steps = steps_of(n, batch_size)
         for options in ({"clip_norm": 0.1}, {"rates": rates}, {"clip_norm": 0.1, "rates": rates}):
             assert_bits_of_one_thread(network, Adam(**options), problem, steps, (2, 3))
 
 
-SGDS = [SGD(), SGD(momentum=0.9), SGD(momentum=0.9, nesterov=True), SGD(clip_norm=0.01, rates=(1, 0, 2))]
+SGDS = [
+    SGD(),
+    SGD(momentum=0.9),
+    SGD(momentum=0.9, nesterov=True),
+    SGD(clip_norm=0.01, rates=(1, 0, 2)),
+]
 
 
 @pytest.mark.nojit
@@ -105,15 +123,22 @@ SGDS = [SGD(), SGD(momentum=0.9), SGD(momentum=0.9, nesterov=True), SGD(clip_nor
 def test_every_optimizer(optimizer, dtype):
     """A batch without weight is skipped."""
     network = Network((6, 20, 16, 3), "tanh", "sigmoid", "log_loss")
-    problem, steps = draw_training(network, 70, dtype), steps_of(70, 70, 3)
+    problem = draw_training(network, 70, dtype)
+    steps = steps_of(70, 70, 3)
     nothing = problem._replace(sample_weight=np.zeros_like(problem.sample_weight))
     for each in problem, nothing:
-        assert trained(network, optimizer, each, steps, 2) == (trained(network, optimizer, each, steps, 1)[0], 2)
+        assert trained(network, optimizer, each, steps, 2) == (
+            trained(network, optimizer, each, steps, 1)[0],
+            2,
+        )
 
 
 def losses_of(network, problem, threads):
-    """The bits of a loss, of one with its gradient, and of the gradient; the second calls go by what is prepared."""
-    numba, data, gradient = get_backend("numba"), Data(*problem[1:]), np.empty_like(problem.params)
+    """The bits of a loss, of one with its gradient, and of the gradient; the second calls go by
+    what is prepared."""
+    numba = get_backend("numba")
+    data = Data(*problem[1:])
+    gradient = np.empty_like(problem.params)
     task = Task(network, SGD(), data, 0.01, threads=threads)
     losses = [numba.loss(task, problem.params, wanted) for wanted in (None, gradient) * 2]
     assert len(set(losses)) == 1
@@ -147,32 +172,50 @@ def test_every_loss(loss, threads, dtype):
 
 def test_the_number_may_change_from_call_to_call(dtype):
     network = NETWORKS["odd"]
-    problem, steps = draw_training(network, 300, dtype), steps_of(300, 150, 8)
+    problem = draw_training(network, 300, dtype)
+    steps = steps_of(300, 150, 8)
     alone, _ = trained(network, Adam(), problem, steps, 1)
-    state, good = StepState.create(problem.params, 2), 0
+    state = StepState.create(problem.params, 2)
+    good = 0
     for k, threads in enumerate((2, 1, 5, 8, None, 3, 2, 1)):
         task = Task(network, Adam(), Data(*problem[1:]), 0.01, threads=threads)
-        good += get_backend("numba").train_steps(task, state, Steps(steps.rows, *(a[2 * k :][:2] for a in steps[1:])))
+        good += get_backend("numba").train_steps(
+            task, state, Steps(steps.rows, *(a[2 * k :][:2] for a in steps[1:]))
+        )
     assert [good, *all_bits(state.vectors, state.beta_products, steps.loss)] == alone
 
 
 @pytest.mark.parametrize("where", ["loss", "parameters"])
 def test_divergence_ends_at_the_same_step(where, dtype):
     network = NETWORKS["whole vectors"] if where == "parameters" else NETWORKS["odd"]
-    problem, steps = draw_training(network, 200, dtype), steps_of(200, 100, 20)
+    problem = draw_training(network, 200, dtype)
+    steps = steps_of(200, 100, 20)
     rates = np.where(np.arange(40) < 11, 0.01, 1e300 if dtype is np.float64 else 1e38)
     good, *_ = trained(network, SGD(), problem, steps._replace(learning_rate=rates), 1)[0]
     assert 11 <= good < 40
     for threads in NUMBERS:
-        assert trained(network, SGD(), problem, steps._replace(learning_rate=rates), threads)[0][0] == good
+        assert (
+            trained(network, SGD(), problem, steps._replace(learning_rate=rates), threads)[0][0]
+            == good
+        )
 
 
-SHARED = [(1, 256, 1), (3, 256, 3), (99, 256, 16), (99, 5000, 16), (99, 33, 2), (99, 23, 1), (4, 1, 1)]
+SHARED = [
+    (1, 256, 1),
+    (3, 256, 3),
+    (99, 256, 16),
+    (99, 5000, 16),
+    (99, 33, 2),
+    (99, 23, 1),
+    (4, 1, 1),
+]
 
 
 def threads_of(asked, network=NETWORKS["odd"], n=300, optimizer=Adam()):  # noqa: B008 - it is a value
     """How many threads share steps on all of n rows."""
-    return trained(network, optimizer, draw_training(network, n, np.float64), steps_of(n, n), asked)[1]
+    return trained(
+        network, optimizer, draw_training(network, n, np.float64), steps_of(n, n), asked
+    )[1]
 
 
 @pytest.mark.parametrize(("asked", "rows", "used"), SHARED)
@@ -183,7 +226,8 @@ def test_each_thread_has_two_vectors_of_rows(asked, rows, used):
 
 def test_threads_that_share_cpus_wait_asleep(monkeypatch):
     """Looking, each would keep the one that it waits for from its work."""
-    ticks, made = [], team.Team.__init__
+    ticks = []
+    made = team.Team.__init__
 
     def recorded(self, *arguments):
         made(self, *arguments)
@@ -207,7 +251,8 @@ def three_cores(monkeypatch):
     """A machine with so many, where any step is worth sharing."""
     monkeypatch.setattr(cores, "available_cores", lambda: Cores(3, "told"))
     monkeypatch.setattr(team, "WORK", 1)
-    monkeypatch.setattr(team, "is_at_hand", lambda name, dtype: True)  # it is compiled where it is not
+    # it is compiled where it is not
+    monkeypatch.setattr(team, "is_at_hand", lambda name, dtype: True)
 
 
 @pytest.mark.parametrize(("work", "used"), [(0, 3), (1, 1), (2, 2), (2.5, 2), (3, 3), (9, 3)])
@@ -217,7 +262,9 @@ def test_unasked_there_are_as_many_as_have_work_and_cores(three_cores, monkeypat
     assert threads_of(None) == used
 
 
-def test_helpers_at_work_and_other_threads_than_the_main_one_leave_their_cores(three_cores, monkeypatch):
+def test_helpers_at_work_and_other_threads_than_the_main_one_leave_their_cores(
+    three_cores, monkeypatch
+):
     with ThreadPoolExecutor(1) as pool:
         assert [pool.submit(threads_of, n).result() for n in (None, 2)] == [1, 2]
     monkeypatch.setattr(cores, "helpers_at_work", lambda: 2)
@@ -230,8 +277,10 @@ TINY = Network((3, 4, 2), "tanh", "softmax", "squared_error")
 
 
 def problem_of(n, dtype=np.float64, n_epochs=2):
-    """A problem of `n` rows, the steps of some epochs of full batches, and the bits of one thread."""
-    problem, steps = draw_training(TINY, n, dtype), steps_of(n, n, n_epochs)
+    """A problem of `n` rows, the steps of some epochs of full batches, and the bits of one
+    thread."""
+    problem = draw_training(TINY, n, dtype)
+    steps = steps_of(n, n, n_epochs)
     return problem, steps, trained(TINY, Adam(), problem, steps, 1)[0]
 
 
@@ -254,7 +303,8 @@ def test_one_thread_goes_on_where_the_kernel_is_not_there(threads, three_cores, 
 
 @pytest.mark.nojit
 def test_helpers_that_do_not_come_are_not_waited_for(threads, monkeypatch):
-    """And who comes when all is done, and rows and state are others, does nothing, and reads none of them."""
+    """And who comes when all is done, and rows and state are others, does nothing, and reads none
+    of them."""
     deaf = SimpleQueue()  # of a helper that takes work and does not do it
     monkeypatch.setattr(cores, "_new_helper", lambda: deaf)
     problem, steps, alone = problem_of(48)
@@ -266,14 +316,22 @@ def test_helpers_that_do_not_come_are_not_waited_for(threads, monkeypatch):
         array.fill(1 << 40)
     assert deaf.qsize() == 1
     deaf.get()()
-    assert all((array == 1 << 40).all() for array in (*steps, *task.data, state.storage, state.beta_products))
+    assert all(
+        (array == 1 << 40).all()
+        for array in (*steps, *task.data, state.storage, state.beta_products)
+    )
 
 
 @pytest.mark.nojit
 def test_a_late_helper_keeps_its_buffers(threads, monkeypatch):
     problem, steps, alone = problem_of(48)
-    calls, call = [], team.Team._call
-    monkeypatch.setattr(team.Team, "_call", lambda self, t, *args: calls.append((t, args[0])) or call(self, t, *args))
+    calls = []
+    call = team.Team._call
+    monkeypatch.setattr(
+        team.Team,
+        "_call",
+        lambda self, t, *args: calls.append((t, args[0])) or call(self, t, *args),
+    )
     late = team.Team._help
 
     def is_late(self, t, *args):
@@ -282,7 +340,8 @@ def test_a_late_helper_keeps_its_buffers(threads, monkeypatch):
 
     monkeypatch.setattr(team.Team, "_help", is_late)
     assert trained(TINY, Adam(), problem, steps, 2) == (alone, 2)
-    (own,) = (numbers for t, numbers in calls if t == 0)  # of other tests' teams there may be late helpers, too
+    # of other tests' teams there may be late helpers, too
+    (own,) = (numbers for t, numbers in calls if t == 0)
     assert [t for t, numbers in calls if numbers is own] == [0]
 
 
@@ -291,7 +350,9 @@ def test_a_helper_leaves_the_cpu_of_its_caller(monkeypatch):
     moved = []
     monkeypatch.setattr(cores, "cpu_of_thread", lambda: 3)
     monkeypatch.setattr(cores.os, "sched_getaffinity", lambda thread: {1, 3}, raising=False)
-    monkeypatch.setattr(cores.os, "sched_setaffinity", lambda thread, allowed: moved.append(allowed), raising=False)
+    monkeypatch.setattr(
+        cores.os, "sched_setaffinity", lambda thread, allowed: moved.append(allowed), raising=False
+    )
     for cpu in (-1, 2, 3):
         cores.leave_cpu(cpu)
     assert moved == [{1}, {1, 3}]
@@ -339,7 +400,7 @@ for team.TICKS in %s:
     kit.clear()  # a team that is kept has the ticks that it was made with
     print_hash(2)
     print_hash(3)
-"""
+"""  # noqa: E501
 
 
 @pytest.mark.parametrize(
@@ -347,7 +408,8 @@ for team.TICKS in %s:
     [(30, (0, 8000), UNOPTIMIZED), pytest.param(5000, (8000,), {}, marks=pytest.mark.slow)],
 )
 def test_threads_that_come_late_change_no_bit(n_epochs, ticks, settings, tmp_path):
-    """With 1, 2 and 3 threads. Not optimized, the kernel has the same units; the slow test has the optimized one."""
+    """With 1, 2 and 3 threads. Not optimized, the kernel has the same units; the slow test has the
+    optimized one."""
     settings = {"FASTNN_CACHE_DIR": str(tmp_path / "cache"), **settings}
     hashes = python(STRETCHED % (n_epochs, ticks), json.dumps(settings))
     assert (len(hashes), len(set(hashes))) == (1 + 2 * len(ticks), 1)

@@ -1,4 +1,5 @@
-"""The gate with simulated runs: their turns and end, and what the command prints, writes and ends with."""
+"""The gate with simulated runs: their turns and end, and what the command prints, writes and ends
+with."""
 
 import itertools
 import json
@@ -16,7 +17,9 @@ def runs(monkeypatch):
     called = []
 
     def install(function):
-        monkeypatch.setattr(compare, "run", lambda command: called.append(command) or function(command, len(called)))
+        monkeypatch.setattr(
+            compare, "run", lambda command: called.append(command) or function(command, len(called))
+        )
         return called
 
     return install
@@ -35,12 +38,19 @@ def test_pairs_turn_and_stop_when_decided(runs):
     ("seconds", "quantity", "verdicts"),
     [
         (lambda head, i: 1.0 + 0.1 * (i % 3) * head, DIGITS, ("undecided",)),
-        (lambda head, i: 1.5 if head and i <= 2 + 2 * compare.FEWEST else 1.0, DIGITS, ("slower", "no slower")),
-        (lambda head, i: 1.15 if head else 1.0, START, ("no slower",)),  # starts have a threshold of their own
+        (
+            lambda head, i: 1.5 if head and i <= 2 + 2 * compare.FEWEST else 1.0,
+            DIGITS,
+            ("slower", "no slower"),
+        ),
+        # starts have a threshold of their own
+        (lambda head, i: 1.15 if head else 1.0, START, ("no slower",)),
         (lambda head, i: 1.5 if head else 1.0, DIGITS, ("slower", "slower")),
     ],
 )
-def test_slower_must_be_found_twice_and_undecided_takes_all_pairs(runs, seconds, quantity, verdicts):
+def test_slower_must_be_found_twice_and_undecided_takes_all_pairs(
+    runs, seconds, quantity, verdicts
+):
     called = runs(lambda command, i: sample(seconds(command == "head", i), quantity=quantity))
     outcome = compare.compare("base", "head", GateSettings(pairs=8))
     assert outcome.comparisons[0].verdicts == verdicts
@@ -52,12 +62,19 @@ def test_slower_must_be_found_twice_and_undecided_takes_all_pairs(runs, seconds,
 def test_what_one_side_alone_measures_is_shown_and_the_rest_compared(gate, runs, tmp_path):
     def both(command, i):
         only = ONLINE if command == "base" else START
-        return Sample({DIGITS: 1.0, only: 2.0}, {"both": 0, "less": 1 if command == "head" else 3, command: 3}, 1.0)
+        return Sample(
+            {DIGITS: 1.0, only: 2.0},
+            {"both": 0, "less": 1 if command == "head" else 3, command: 3},
+            1.0,
+        )
 
     runs(both)
     code, out, _ = gate("--base", "base", "--head", "head", "--json", "out.json")
     assert code == 0
-    assert "Passed: nothing is shown to be slower. Not compared, for head does not measure it: online; base." in out
+    assert (
+        "Passed: nothing is shown to be slower. Not compared, for head does not measure it: "
+        "online; base."
+    ) in out
     found = json.loads((tmp_path / "out.json").read_text("utf-8"))
     assert [c["name"] for c in found["comparisons"]] == ["digits"]
     alone = [(one["name"], one["base"], one["head"]) for one in found["alone"]]
@@ -68,25 +85,35 @@ def test_what_one_side_alone_measures_is_shown_and_the_rest_compared(gate, runs,
 
 def test_a_side_must_measure_the_same_in_each_run(runs):
     runs(lambda command, i: sample(quantity=ONLINE if i == 5 else DIGITS))
-    with pytest.raises(CommandError, match="head does not measure the same in each run; missing this time: digits"):
+    with pytest.raises(
+        CommandError, match="head does not measure the same in each run; missing this time: digits"
+    ):
         compare.compare("base", "head", GateSettings())
 
 
 def test_pass(gate, runs, tmp_path):
     runs(lambda command, i: sample(2e-6))
-    code, out, _ = gate("--base", "base", "--head", "head", "--json", "out.json", "--plot", "out.png")
+    code, out, _ = gate(
+        "--base", "base", "--head", "head", "--json", "out.json", "--plot", "out.png"
+    )
     assert code == 0
     assert "2.00 µs" in out
     assert "Passed: nothing is shown to be slower." in out
     found = json.loads((tmp_path / "out.json").read_text("utf-8"))
     assert (found["passed"], found["base"], found["head"]) == (True, "base", "head")
     (digits,) = found["comparisons"]
-    assert (digits["name"], digits["verdict"], digits["ratio"]["middle"]) == ("digits", "no slower", 1.0)
+    assert (digits["name"], digits["verdict"], digits["ratio"]["middle"]) == (
+        "digits",
+        "no slower",
+        1.0,
+    )
     assert digits["rounds"] == [[[2e-6, 2e-6]] * compare.FEWEST]
     assert (tmp_path / "out.png").read_bytes().startswith(b"\x89PNG")
 
 
-@pytest.mark.parametrize(("threshold", "code"), [((), 1), (("--threshold", 1.4), 1), (("--threshold", 1.6), 0)])
+@pytest.mark.parametrize(
+    ("threshold", "code"), [((), 1), (("--threshold", 1.4), 1), (("--threshold", 1.6), 0)]
+)
 def test_fail_by_time(gate, runs, threshold, code):
     runs(lambda command, i: sample(1.5 if command == "head" else 1.0))
     found, out, _ = gate("--base", "base", "--head", "head", *threshold)
@@ -97,7 +124,9 @@ def test_fail_by_time(gate, runs, threshold, code):
 def test_fail_by_count(gate, runs, tmp_path):
     """The picture is there, for who uploads it, and says why it shows nothing."""
     called = runs(lambda command, i: sample(counts=[("compiled", 2 if command == "head" else 0)]))
-    code, out, _ = gate("--base", "base", "--head", "head", "--json", "out.json", "--plot", "out.png")
+    code, out, _ = gate(
+        "--base", "base", "--head", "head", "--json", "out.json", "--plot", "out.png"
+    )
     assert (code, len(called)) == (1, 4)
     assert "FAILED, more than before, and so nothing was timed: compiled: 0 to 2." in out
     found = json.loads((tmp_path / "out.json").read_text("utf-8"))
@@ -108,8 +137,13 @@ def test_fail_by_count(gate, runs, tmp_path):
 
 @pytest.mark.parametrize("arguments", [(), ("--counts",)])
 def test_nothing_compared_is_no_success(gate, runs, arguments):
-    """Without counts, `--counts` compares nothing; without it, the names of what is timed differ as well."""
-    other = (lambda command: ONLINE if command == "head" else DIGITS) if not arguments else lambda command: DIGITS
+    """Without counts, `--counts` compares nothing; without it, the names of what is timed differ as
+    well."""
+    other = (
+        (lambda command: ONLINE if command == "head" else DIGITS)
+        if not arguments
+        else lambda command: DIGITS
+    )
     runs(lambda command, i: sample(counts=(), quantity=other(command)))
     code, out, err = gate("--base", "base", "--head", "head", *arguments)
     assert (code, out) == (2, "")
@@ -134,20 +168,25 @@ def test_a_broken_command_is_one_clear_line(gate):
     assert '"format" is None, not 1' in error
 
 
-@pytest.mark.parametrize("arguments", [(), ("--base", "x"), ("--base", "x", "--head", "y", "--pairs", 1)])
+@pytest.mark.parametrize(
+    "arguments", [(), ("--base", "x"), ("--base", "x", "--head", "y", "--pairs", 1)]
+)
 def test_wrong_usage(gate, arguments):
     assert gate(*arguments)[0] == 2
 
 
 def test_the_summary_is_markdown_and_appended(gate, runs, tmp_path):
-    """Slower functions stand out, those that were not compared are named, and a name breaks no table."""
+    """Slower functions stand out, those that were not compared are named, and a name breaks no
+    table."""
     slow = Quantity("trainings", "a | b")
     values = {"base": {slow: 1e-3, DIGITS: 1.0}, "head": {slow: 1.5e-3}}
     runs(lambda command, i: Sample(values[command], {"compiled": 0}, 1.0))
     (tmp_path / "summary.md").write_text("before\n", "utf-8")
     assert gate("--base", "base", "--head", "head", "--summary", "summary.md")[0] == 1
     text = (tmp_path / "summary.md").read_text("utf-8")
-    assert text.startswith("before\n### Head against base\n\n| what | base | head | head / base | verdict |\n|---|")
+    assert text.startswith(
+        "before\n### Head against base\n\n| what | base | head | head / base | verdict |\n|---|"
+    )
     assert "\n| a \\| b | 1.00 ms | 1.50 ms | 1.500 1.500–1.500 | **slower** |\n" in text
     assert "\n| digits | 1.00 s | - |  | gone |\n" in text
     assert "\n| compiled | 0 | 0 |  | equal |\n" in text
@@ -159,12 +198,20 @@ def test_the_picture_marks_what_is_slower():
     pytest.importorskip("matplotlib")
     from fastnn.gate import report
 
-    same, slow = ((1.0, 1.0),) * 6, ((1.0, 1.3),) * 6
-    comparisons = (Comparison(DIGITS, THRESHOLD, (same,)), Comparison(ONLINE, THRESHOLD, (slow, slow)))
-    figure = report.draw(Outcome("2026-01-01", "cpu", "a", "b", (1.0, 1.0), (), comparisons, (), 1.0))
+    same = ((1.0, 1.0),) * 6
+    slow = ((1.0, 1.3),) * 6
+    comparisons = (
+        Comparison(DIGITS, THRESHOLD, (same,)),
+        Comparison(ONLINE, THRESHOLD, (slow, slow)),
+    )
+    figure = report.draw(
+        Outcome("2026-01-01", "cpu", "a", "b", (1.0, 1.0), (), comparisons, (), 1.0)
+    )
     (axes,) = figure.axes
     assert len({line.get_color() for line in axes.lines if line.get_marker() == "o"}) == 2
     assert [label.get_text() for label in axes.get_yticklabels()] == ["digits", "online"]
     counts = (Sides(Quantity("counts", "compiled"), 0, 2),)
-    (axes,) = report.draw(Outcome("2026-01-01", "cpu", "a", "b", (1.0, 1.0), counts, (), (), 1.0)).axes
+    (axes,) = report.draw(
+        Outcome("2026-01-01", "cpu", "a", "b", (1.0, 1.0), counts, (), (), 1.0)
+    ).axes
     assert "nothing was timed: compiled: 0 to 2." in axes.texts[0].get_text()

@@ -1,4 +1,5 @@
-"""The judgement: no alarm when nothing changed, what is slower is noticed, and the interval holds the truth."""
+"""The judgement: no alarm when nothing changed, what is slower is noticed, and the interval holds
+the truth."""
 
 import numpy as np
 import pytest
@@ -8,7 +9,8 @@ from fastnn.gate.compare import GateSettings, Interval, interval, judge
 
 
 def pairs(random, n, ratio):
-    """Pairs of a machine that drifts, is now and then twice as slow for one run, and has noise besides."""
+    """Pairs of a machine that drifts, is now and then twice as slow for one run, and has noise
+    besides."""
     drift = np.exp(np.cumsum(random.normal(0, 0.02, 2 * n)))
     busy = np.where(random.random_sample(2 * n) < 0.1, random.uniform(1, 2, 2 * n), 1)
     times = (drift * busy * np.exp(random.normal(0, 0.02, 2 * n))).reshape(n, 2)
@@ -17,15 +19,22 @@ def pairs(random, n, ratio):
 
 
 def simulated(monkeypatch, seed, ratio):
-    """The outcome of a gate on such runs of four quantities, in which head takes `ratio` times as long."""
-    random, level = np.random.RandomState(seed), 1.0
+    """The outcome of a gate on such runs of four quantities, in which head takes `ratio` times as
+    long."""
+    random = np.random.RandomState(seed)
+    level = 1.0
     quantities = [Quantity("trainings", name) for name in "abcd"]
 
     def run(command):
         nonlocal level
         level *= np.exp(random.normal(0, 0.02))
         busy = random.uniform(1, 2) if random.random_sample() < 0.1 else 1
-        times = level * busy * np.exp(random.normal(0, 0.02, len(quantities))) * (ratio if command == "head" else 1)
+        times = (
+            level
+            * busy
+            * np.exp(random.normal(0, 0.02, len(quantities)))
+            * (ratio if command == "head" else 1)
+        )
         return Sample(dict(zip(quantities, times, strict=True)), {"compiled": 0}, 1.0)
 
     monkeypatch.setattr(compare, "run", run)
@@ -33,7 +42,8 @@ def simulated(monkeypatch, seed, ratio):
 
 
 def test_no_alarm_when_nothing_changed(monkeypatch):
-    """Four workloads on a machine that drifts by 2 % a run and is up to twice as slow in one run of ten."""
+    """Four workloads on a machine that drifts by 2 % a run and is up to twice as slow in one run of
+    ten."""
     assert all(simulated(monkeypatch, seed, 1.0).passed for seed in range(200))
 
 
@@ -61,13 +71,21 @@ def test_interval_takes_no_notice_of_outliers_or_drift():
     quiet = [(1.0, 1.1)] * 8
     assert interval(quiet) == pytest.approx((1.1, 1.1, 1.1))
     assert interval([*quiet, (1.0, 50.0), (50.0, 1.1)]).middle == pytest.approx(1.1)
-    drifting = [(d, 1.1 * d * 1.1) if i % 2 else (d * 1.1, 1.1 * d) for i, d in enumerate(2.0 ** np.arange(8))]
+    drifting = [
+        (d, 1.1 * d * 1.1) if i % 2 else (d * 1.1, 1.1 * d)
+        for i, d in enumerate(2.0 ** np.arange(8))
+    ]
     assert interval(drifting).middle == pytest.approx(1.1, rel=0.01)
 
 
 @pytest.mark.parametrize(
     ("low", "high", "verdict"),
-    [(1.06, 1.2, "slower"), (1.04, 1.2, "undecided"), (0.9, 1.04, "no slower"), (0.8, 0.9, "faster")],
+    [
+        (1.06, 1.2, "slower"),
+        (1.04, 1.2, "undecided"),
+        (0.9, 1.04, "no slower"),
+        (0.8, 0.9, "faster"),
+    ],
 )
 def test_verdicts(low, high, verdict):
     assert judge(Interval(low, (low + high) / 2, high), 1.05) == verdict

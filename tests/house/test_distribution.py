@@ -1,4 +1,5 @@
-"""What pip installs: one distribution, fastnn-numba, owns the package; another project's fastnn is noticed."""
+"""What pip installs: one distribution, fastnn-numba, owns the package; another project's fastnn is
+noticed."""
 
 import ast
 import importlib.metadata
@@ -44,13 +45,19 @@ def test_every_package_that_is_imported_is_a_dependency_or_of_an_extra():
 
 
 def test_one_distribution_owns_the_package():
-    """One distribution owns the command beside these tests, and the files unless they are the source's own."""
-    named = {entry.dist.name for entry in importlib.metadata.entry_points(group="console_scripts", name="fastnn")}
+    """One distribution owns the command beside these tests, and the files unless they are the
+    source's own."""
+    named = {
+        entry.dist.name
+        for entry in importlib.metadata.entry_points(group="console_scripts", name="fastnn")
+    }
     assert named <= {"fastnn-numba"}, hints.REMEDY
     assert set(importlib.metadata.packages_distributions().get("fastnn", named)) == named
 
 
-BARE = re.compile(r"""(?<!un)install\b[^`\n&#;]*[\s"'=]fastnn(?![\w/-])|(?<![\w-])fastnn\[(?=[a-z])""")
+BARE = re.compile(
+    r"""(?<!un)install\b[^`\n&#;]*[\s"'=]fastnn(?![\w/-])|(?<![\w-])fastnn\[(?=[a-z])"""
+)
 """An installation by the name fastnn, or an extra of it."""
 
 PLACES = ("fastnn", "docs", "examples", "benchmarks", "tests", ".github", ".ci")
@@ -60,14 +67,21 @@ def texts():
     """Every file that people or pip read commands from."""
     for place in (ROOT / name for name in PLACES):
         files = (file for file in place.rglob("*") if "_build" not in file.parts)
-        yield from (file for file in files if file.suffix in {".py", ".md", ".yml", ".json", ".sh", ""})
+        yield from (
+            file for file in files if file.suffix in {".py", ".md", ".yml", ".json", ".sh", ""}
+        )
     yield from (file for file in ROOT.iterdir() if file.suffix in {".py", ".md", ".toml", ".yaml"})
 
 
 def test_no_text_installs_another_projects_package():
     files = [file for file in texts() if file.is_file() and file != pathlib.Path(__file__)]
     assert len(files) > 150
-    found = [(file.name, line) for file in files for line in file.read_text("utf-8").splitlines() if BARE.search(line)]
+    found = [
+        (file.name, line)
+        for file in files
+        for line in file.read_text("utf-8").splitlines()
+        if BARE.search(line)
+    ]
     assert found == []
 
 
@@ -94,7 +108,9 @@ def run(site, *arguments):
 
 def test_a_second_owner_of_the_folder_is_told_of_where_files_are_missing(site):
     owned(site, "fastnn", "0.4.0")
-    told = run(site, "-W", "error", "-c", "import fastnn; print(fastnn.__file__, fastnn.Network.__name__)")
+    told = run(
+        site, "-W", "error", "-c", "import fastnn; print(fastnn.__file__, fastnn.Network.__name__)"
+    )
     assert (told.stdout.strip(), told.stderr) == (f"{site / 'fastnn' / '__init__.py'} Network", "")
     (site / "fastnn" / "losses.py").unlink()
     told = run(site, "-c", "from fastnn import Network").stderr
@@ -103,7 +119,14 @@ def test_a_second_owner_of_the_folder_is_told_of_where_files_are_missing(site):
     assert hints.REMEDY in told
 
 
-DOORS = ("testing", "plotting", "estimators", "measuring.workloads", "measuring.machine", "training.progress")
+DOORS = (
+    "testing",
+    "plotting",
+    "estimators",
+    "measuring.workloads",
+    "measuring.machine",
+    "training.progress",
+)
 
 
 @pytest.mark.parametrize("door", DOORS)
@@ -114,7 +137,9 @@ def test_in_another_projects_package_ours_says_what_to_do(site, door):
     assert told.stderr.endswith(f"of another project's distribution, fastnn: {hints.REMEDY}\n")
 
 
-@pytest.mark.parametrize("foreign", ['__version__ = "0.3.0"\n', ""], ids=["with a version", "without one"])
+@pytest.mark.parametrize(
+    "foreign", ['__version__ = "0.3.0"\n', ""], ids=["with a version", "without one"]
+)
 def test_and_so_does_the_command(site, foreign):
     (site / "fastnn" / "__init__.py").write_text(foreign)
     for _ in range(2):

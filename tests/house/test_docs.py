@@ -1,4 +1,5 @@
-"""The documentation tells the truth: its code runs, prints what it says, and its quotations are there."""
+"""The documentation tells the truth: its code runs, prints what it says, and its quotations are
+there."""
 
 import ast
 import re
@@ -11,14 +12,18 @@ from pages import FENCE, ROOT, blocks, public_names, text
 from fastnn.compiler import loader
 
 DOCS = ROOT / "docs"
-PAGES = sorted(page.relative_to(ROOT).as_posix() for page in DOCS.rglob("*.md") if "_build" not in page.parts)
+PAGES = sorted(
+    page.relative_to(ROOT).as_posix() for page in DOCS.rglob("*.md") if "_build" not in page.parts
+)
 PAGES = ["README.md", *PAGES]
 PROJECT = tomllib.loads(text("pyproject.toml"))
 NOT_RUN = {
-    "docs/howto/trackers.md",  # wants TensorBoard and MLflow: tests/training/test_callbacks.py has stand-ins
+    # wants TensorBoard and MLflow: tests/training/test_callbacks.py has stand-ins
+    "docs/howto/trackers.md",
     "docs/howto/engines.md",  # wants clusters: tests/many/test_clusters.py runs it
     "docs/development/recipes.md",  # parts of files: tests/house/test_recipes.py puts them there
-    "docs/development/debug.md",  # compiles and prints a kernel: tests/fused/test_debugging.py runs its session
+    # compiles and prints a kernel: tests/fused/test_debugging.py runs its session
+    "docs/development/debug.md",
 }
 REFERENCE = "fastnn/reference.py"
 
@@ -35,7 +40,9 @@ def run_in(tmp_path, monkeypatch):
     return lambda namespace, code, page="page": exec(compile(code, page, "exec"), namespace)
 
 
-@pytest.mark.parametrize("page", [page for page in PAGES if "```python\n" in text(page) and page not in NOT_RUN])
+@pytest.mark.parametrize(
+    "page", [page for page in PAGES if "```python\n" in text(page) and page not in NOT_RUN]
+)
 def test_code_runs_and_prints_what_the_page_says(page, run_in, capsys):
     namespace = {"__name__": "__main__"}
     for code, expected in blocks(page):
@@ -44,9 +51,12 @@ def test_code_runs_and_prints_what_the_page_says(page, run_in, capsys):
         assert expected in (None, capsys.readouterr().out)
 
 
-@pytest.mark.parametrize("page", [page for page in PAGES if not page.startswith("docs/development")])
+@pytest.mark.parametrize(
+    "page", [page for page in PAGES if not page.startswith("docs/development")]
+)
 def test_code_on_a_page_has_at_most_88_columns(page):
-    """What a code block of the site shows beside its lists; pages for developers quote the package, which has 120."""
+    """What a code block of the site shows beside its lists; pages for developers quote the package,
+    which has 120."""
     code = (m[2] for m in FENCE.finditer(text(page)) if m[1] != "text")
     assert [line for body in code for line in body.splitlines() if len(line) > 88] == []
 
@@ -55,7 +65,11 @@ def test_the_ten_lines_take_a_regressor_and_numbers(run_in, capsys):
     """Numbers in place of classes; all else stays as it is."""
     code, _ = next(blocks("README.md"))
     assert len([line for line in code.splitlines() if line and "import" not in line]) <= 10
-    for name, other in (("TabularClassifier", "TabularRegressor"), ("] > 400", "]"), ("right on", "R2")):
+    for name, other in (
+        ("TabularClassifier", "TabularRegressor"),
+        ("] > 400", "]"),
+        ("right on", "R2"),
+    ):
         assert name in code
         code = code.replace(name, other)
     run_in({}, code)
@@ -63,16 +77,29 @@ def test_the_ten_lines_take_a_regressor_and_numbers(run_in, capsys):
 
 
 def test_the_sessions_of_nox_that_pages_name_are_there():
-    """README has one command for the tests; `quick` runs files, and a function of one, that there are."""
+    """README has one command for the tests; `quick` runs files, and a function of one, that there
+    are."""
     noxfile = ast.parse(text("noxfile.py"))
-    sessions = {node.name for node in noxfile.body if isinstance(node, ast.FunctionDef) and node.decorator_list}
+    sessions = {
+        node.name
+        for node in noxfile.body
+        if isinstance(node, ast.FunctionDef) and node.decorator_list
+    }
     pages = "".join(map(text, [*PAGES, "CONTRIBUTING.md"]))
     named = " ".join(re.findall(r"\bnox -s ([a-z_]+(?: [a-z_]+)*)(?= --|`|\n)", pages)).split()
     assert {"tests", "quick", "lint"} <= set(named) <= sessions
     chosen = re.findall(r"\bnox -s (?:docs|build|measure) -- (\w+)", pages)
-    assert {"links", "wheels", "peers"} <= set(chosen) <= set(re.findall(r'"(\w+)": ', text("noxfile.py")))
+    assert (
+        {"links", "wheels", "peers"}
+        <= set(chosen)
+        <= set(re.findall(r'"(\w+)": ', text("noxfile.py")))
+    )
     assert len(sessions) <= 16
-    (quick,) = (n.value for n in noxfile.body if isinstance(n, ast.Assign) and ast.unparse(n.targets[0]) == "QUICK")
+    (quick,) = (
+        n.value
+        for n in noxfile.body
+        if isinstance(n, ast.Assign) and ast.unparse(n.targets[0]) == "QUICK"
+    )
     for path, _, function in (path.partition("::") for path in ast.literal_eval(quick)):
         assert f"def {function}" in text(path), path
 
@@ -83,7 +110,12 @@ def test_pages_quote_one_number_of_seconds_to_compile():
     told = re.findall(r"\babout \w+\s+seconds", "".join(map(text, PAGES)))
     assert len(told) >= 5
     assert {" ".join(words.split()) for words in told} == {about}
-    pages = ("README.md", "docs/questions.md", "docs/explanation/limits.md", "docs/howto/kernel-cache.md")
+    pages = (
+        "README.md",
+        "docs/questions.md",
+        "docs/explanation/limits.md",
+        "docs/howto/kernel-cache.md",
+    )
     assert [page for page in pages if about not in " ".join(text(page).split())] == []
     page = text("docs/howto/kernel-cache.md")
     row = r"^\| `TabularRegressor.*\| (\S+) \| (\S+) \|$"
@@ -94,7 +126,8 @@ def test_pages_quote_one_number_of_seconds_to_compile():
 
 
 def test_the_readme_has_two_commands_a_line_each():
-    """No ``&&``, which Windows PowerShell 5.1 does not know: what installs and runs fastnn, and what runs the tests."""
+    """No ``&&``, which Windows PowerShell 5.1 does not know: what installs and runs fastnn, and
+    what runs the tests."""
     commands = re.findall(r"^```console\n(.*?)^```$", text("README.md"), re.DOTALL | re.MULTILINE)
     main, tests = (command.splitlines() for command in commands)
     install, demo = main
@@ -122,7 +155,8 @@ def test_the_readme_names_the_lowest_versions():
 
 def test_each_equation_stands_beside_a_line_of_the_reference():
     """In the column that is headed "line of `fastnn/reference.py`" of each table."""
-    lines, quoted = {line.strip() for line in text(REFERENCE).splitlines()}, []
+    lines = {line.strip() for line in text(REFERENCE).splitlines()}
+    quoted = []
     for table in re.findall(r"(?:^\|.*\n)+", text("docs/tutorials/seed.md"), re.MULTILINE):
         heads, _, *rows = (line.split("|") for line in table.splitlines())
         columns = [i for i, head in enumerate(heads) if f"`{REFERENCE}`" in head]
@@ -131,13 +165,21 @@ def test_each_equation_stands_beside_a_line_of_the_reference():
     assert [line for line in quoted if line not in lines] == []
 
 
-FILE = re.compile(r"`(?:fastnn/)?((?:checking|compiler|fused|many|files|tabular|testing|training|estimators)/\w+\.py)`")
+FILE = re.compile(
+    r"`(?:fastnn/)?((?:checking|compiler|fused|many|files|tabular|testing|training|estimators)/\w+\.py)`"
+)
 
 
-@pytest.mark.parametrize("page", [*PAGES, "CONTRIBUTING.md", "CHANGELOG.md", "benchmarks/README.md"])
+@pytest.mark.parametrize(
+    "page", [*PAGES, "CONTRIBUTING.md", "CHANGELOG.md", "benchmarks/README.md"]
+)
 def test_links_and_names_of_files_lead_somewhere(page):
     """The changelog may name old files of the package."""
-    assert [link for link in LINK.findall(text(page)) if not (ROOT / page).parent.joinpath(link).exists()] == []
+    assert [
+        link
+        for link in LINK.findall(text(page))
+        if not (ROOT / page).parent.joinpath(link).exists()
+    ] == []
     named = FILE.findall(text(page)) if page != "CHANGELOG.md" else []
     assert [name for name in named if not (ROOT / "fastnn" / name).exists()] == []
 
@@ -147,7 +189,9 @@ def test_the_order_of_imports_that_a_page_tells_is_that_of_the_contract():
     layers = [set(re.findall(r"\w+", layer)) - {"__main__", "pytest_plugin"} for layer in contract]
     _, rest = text("CONTRIBUTING.md").split("| module or folder of `fastnn` | job |\n  |---|---|\n")
     rows = rest.split("\n\n")[0].splitlines()
-    assert [set(CODE.findall(row.split("|")[1])) for row in rows] == [layer for layer in layers if layer]
+    assert [set(CODE.findall(row.split("|")[1])) for row in rows] == [
+        layer for layer in layers if layer
+    ]
 
 
 def test_pages_that_the_package_names_are_there():
@@ -166,7 +210,9 @@ def test_each_public_name_has_a_page_of_reference():
 
 
 def test_each_of_twenty_questions_has_a_page():
-    questions = re.findall(r"^\d+\. .*?(?=^\d+\. |^$)", text("docs/questions.md"), re.MULTILINE | re.DOTALL)
+    questions = re.findall(
+        r"^\d+\. .*?(?=^\d+\. |^$)", text("docs/questions.md"), re.MULTILINE | re.DOTALL
+    )
     assert len(questions) >= 20
     assert [question for question in questions if not LINK.search(question)] == []
 
@@ -175,9 +221,14 @@ INDEX_LINE = re.compile(r"^- \[[^\]]+\]\(([\w/.-]+)\): \S.*\.$", re.MULTILINE)
 
 
 def test_each_page_has_a_line_in_an_index():
-    """A link and what the page is about, in the index of how-to guides, of tutorials or of explanations."""
+    """A link and what the page is about, in the index of how-to guides, of tutorials or of
+    explanations."""
     folders = [DOCS / name for name in ("tutorials", "howto", "explanation")]
-    lines = [(folder / line).resolve() for folder in folders for line in INDEX_LINE.findall(text(folder / "index.md"))]
+    lines = [
+        (folder / line).resolve()
+        for folder in folders
+        for line in INDEX_LINE.findall(text(folder / "index.md"))
+    ]
     assert len(lines) == len(set(lines))
     pages = {page for folder in folders for page in folder.glob("*.md") if page.name != "index.md"}
     assert sorted(pages - set(lines)) == []
@@ -186,8 +237,13 @@ def test_each_page_has_a_line_in_an_index():
 @pytest.mark.parametrize("room", ["compiler", "fused"])
 def test_the_guide_to_the_kernel_has_each_of_its_files(room):
     _, rest = text("docs/explanation/kernel.md").split("## Two folders")
-    named = re.findall(r"`(\w+\.py)`", re.search(rf"^\| `fastnn/{room}/` .*?\n\n", rest, re.MULTILINE | re.DOTALL)[0])
-    files = (file.name for file in (ROOT / "fastnn" / room).glob("*.py") if file.name != "__init__.py")
+    named = re.findall(
+        r"`(\w+\.py)`",
+        re.search(rf"^\| `fastnn/{room}/` .*?\n\n", rest, re.MULTILINE | re.DOTALL)[0],
+    )
+    files = (
+        file.name for file in (ROOT / "fastnn" / room).glob("*.py") if file.name != "__init__.py"
+    )
     assert sorted(named) == sorted(files)
 
 
@@ -202,4 +258,8 @@ def test_each_promise_names_tests_that_exist():
     assert len(promises) > 30
     assert all(promises), items[promises.index([]) if [] in promises else 0]
     named = {pair for pairs in promises for pair in pairs}
-    assert [pair for pair in sorted(named) if not re.search(rf"^def {pair[1]}\(", text(pair[0]), re.MULTILINE)] == []
+    assert [
+        pair
+        for pair in sorted(named)
+        if not re.search(rf"^def {pair[1]}\(", text(pair[0]), re.MULTILINE)
+    ] == []

@@ -1,4 +1,5 @@
-"""The docstrings of the public names: complete, in numpydoc's form, each with an example that runs by itself."""
+"""The docstrings of the public names: complete, in numpydoc's form, each with an example that runs
+by itself."""
 
 import doctest
 import functools
@@ -20,14 +21,20 @@ for package in ("sklearn", "rich", "matplotlib"):
     pytest.importorskip(package)
 
 EXCUSED = {"SA", "ES", "RT02", "PR06", "PR08", "GL01", "GL02"}
-"""numpydoc's codes, or the beginnings of them, that ask for what is not our way: "See Also", a long text and so on."""
+"""numpydoc's codes, or the beginnings of them, that ask for what is not our way: "See Also", a long
+text and so on."""
 OF_SCIKIT_LEARN = re.compile(r"set_\w+_request|set_params|get_params|get_metadata_routing")
 
 
 def methods(kind):
-    """The public methods, properties and the like of a class that fastnn defines, where the most basic class does."""
+    """The public methods, properties and the like of a class that fastnn defines, where the most
+    basic class does."""
     for name in dir(kind):
-        owners = [base for base in kind.__mro__ if name in vars(base) and base.__module__.startswith("fastnn.")]
+        owners = [
+            base
+            for base in kind.__mro__
+            if name in vars(base) and base.__module__.startswith("fastnn.")
+        ]
         if name.startswith("_") or OF_SCIKIT_LEARN.fullmatch(name) or not owners:
             continue
         value = vars(owners[-1])[name]
@@ -46,7 +53,9 @@ def public():
         homes.setdefault(f"{thing.__module__}.{thing.__qualname__}", name)
         if inspect.isclass(thing):
             for method, owner in methods(thing):
-                homes.setdefault(f"{owner.__module__}.{owner.__qualname__}.{method}", f"{name}.{method}")
+                homes.setdefault(
+                    f"{owner.__module__}.{owner.__qualname__}.{method}", f"{name}.{method}"
+                )
     return {name: home for home, name in homes.items()}
 
 
@@ -55,7 +64,14 @@ PUBLIC = public()
 
 def test_all_public_names_are_looked_at():
     """Functions, classes, methods and properties."""
-    some = {"Network.pack", "train", "testing.check_backend", "plotting.save", "workloads.load", "History.to_dict"}
+    some = {
+        "Network.pack",
+        "train",
+        "testing.check_backend",
+        "plotting.save",
+        "workloads.load",
+        "History.to_dict",
+    }
     assert some <= set(PUBLIC)
     assert len(PUBLIC) > 180
 
@@ -66,7 +82,8 @@ def validated(home):
 
 
 def is_constructor_documented(doc):
-    """Whether a class documents what makes an object: as parameters or, where fastnn makes it, as attributes."""
+    """Whether a class documents what makes an object: as parameters or, where fastnn makes it, as
+    attributes."""
     named = [one.name for part in ("Parameters", "Attributes") for one in doc.doc[part]]
     described = {name.strip() for names in named for name in names.split(",")}
     return not {name for name in doc.signature_parameters if not name.startswith("_")} - described
@@ -74,14 +91,17 @@ def is_constructor_documented(doc):
 
 def violations(home):
     """What numpydoc finds, of the codes above."""
-    doc, found = validated(home), []
+    doc = validated(home)
+    found = []
     is_class = inspect.isclass(doc.obj)
     for code, text in validation.validate(home)["errors"]:
         excused = code in EXCUSED or code[:2] in EXCUSED
         if is_class:
             is_exception = issubclass(doc.obj, BaseException)  # made by fastnn, not by its user
             is_protocol = getattr(doc.obj, "_is_protocol", False)  # of which there are no objects
-            excused |= code == "PR01" and (is_exception or is_protocol or is_constructor_documented(doc))
+            excused |= code == "PR01" and (
+                is_exception or is_protocol or is_constructor_documented(doc)
+            )
         elif not callable(doc.obj):  # a property: the example of its class may show it
             excused |= code == "EX01"
         if not excused:
@@ -93,7 +113,9 @@ def violations(home):
 def test_it_is_documented_with_the_shapes_of_its_arrays(name):
     assert violations(PUBLIC[name]) == []
     doc = validated(PUBLIC[name])
-    described = [one for part in ("Parameters", "Returns", "Yields", "Attributes") for one in doc.doc[part]]
+    described = [
+        one for part in ("Parameters", "Returns", "Yields", "Attributes") for one in doc.doc[part]
+    ]
     arrays = [f"{one.name}: {one.type}" for one in described if "array" in one.type]
     assert [said for said in arrays if not re.search(r"\(|shape", said)] == [], "without a shape"
 
@@ -115,7 +137,8 @@ def test_its_example_runs_by_itself(name, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "name", ["checking.display", "cores", "measuring.work", "measuring.workloads", "training.callbacks"]
+    "name",
+    ["checking.display", "cores", "measuring.work", "measuring.workloads", "training.callbacks"],
 )
 def test_examples_of_what_is_not_public_run(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)

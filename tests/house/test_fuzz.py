@@ -15,12 +15,17 @@ from survival import HERE, run
 
 from fastnn import Network, train
 
-pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="forks, and their memory is limited")
+pytestmark = pytest.mark.skipif(
+    not sys.platform.startswith("linux"), reason="forks, and their memory is limited"
+)
 
 
-@pytest.mark.parametrize(("first", "n"), [(0, 2_000), pytest.param(10_000, 100_000, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    ("first", "n"), [(0, 2_000), pytest.param(10_000, 100_000, marks=pytest.mark.slow)]
+)
 def test_no_public_object_can_be_made_to_hurt(first, n):
-    """No case fails, of each door there are some, and nearly all are compared with what they should be."""
+    """No case fails, of each door there are some, and nearly all are compared with what they should
+    be."""
     done = run(HERE / "fuzz.py", first, n, timeout=480 + n // 15)
     lines = done.stdout.splitlines()
     assert done.returncode == 0, [line for line in lines if line.startswith("case ")] or done.stderr
@@ -95,8 +100,13 @@ def test_no_package_of_a_format_needs_to_be_there():
 def test_a_nan_is_the_same_as_another():
     other = -np.array(np.nan)
     assert other.tobytes() != np.array(np.nan).tobytes()
-    for one, two in ((np.array([1.0, np.nan]), np.array([1.0, other])), ([["a", np.nan]], [["a", float("nan")]])):
-        arrays = [np.array(values, object if isinstance(values, list) else None) for values in (one, two)]
+    for one, two in (
+        (np.array([1.0, np.nan]), np.array([1.0, other])),
+        ([["a", np.nan]], [["a", float("nan")]]),
+    ):
+        arrays = [
+            np.array(values, object if isinstance(values, list) else None) for values in (one, two)
+        ]
         assert same_bits(lambda arrays=arrays: arrays[:1], lambda arrays=arrays: arrays[1:]) == FINE
     with pytest.raises(Wrong, match="to the bit"):
         same_bits(lambda: [np.array([0.0, np.nan])], lambda: [np.array([-0.0, np.nan])])

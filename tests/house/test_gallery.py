@@ -1,4 +1,5 @@
-"""The gallery's examples: each stands in the order of the page, has what its page needs, and runs."""
+"""The gallery's examples: each stands in the order of the page, has what its page needs, and
+runs."""
 
 import ast
 import importlib
@@ -18,9 +19,15 @@ each = pytest.mark.parametrize("file", EXAMPLES, ids=lambda file: file.stem)
 def test_the_page_has_each_example():
     """As docs/conf.py lists them, in the order of the page."""
     tree = ast.parse((ROOT / "docs" / "conf.py").read_text("utf-8"))
-    (listed,) = (n.value for n in tree.body if isinstance(n, ast.Assign) and ast.unparse(n.targets[0]) == "EXAMPLES")
+    (listed,) = (
+        n.value
+        for n in tree.body
+        if isinstance(n, ast.Assign) and ast.unparse(n.targets[0]) == "EXAMPLES"
+    )
     assert len(EXAMPLES) >= 10
-    assert sorted(f"plot_{name}" for name in ast.literal_eval(listed)) == [file.stem for file in EXAMPLES]
+    assert sorted(f"plot_{name}" for name in ast.literal_eval(listed)) == [
+        file.stem for file in EXAMPLES
+    ]
 
 
 @each
@@ -64,12 +71,16 @@ def pictures(monkeypatch):
 
 def scraped(pictures, folder, **variables):
     (folder / "images").mkdir()
-    block = {"example_globals": variables, "image_path_iterator": iter([str(folder / "images" / "plot_a_001.png")])}
+    block = {
+        "example_globals": variables,
+        "image_path_iterator": iter([str(folder / "images" / "plot_a_001.png")]),
+    }
     return pictures.pictures(("code", "", 1), block, {"src_dir": str(folder)})
 
 
 def assert_colors(folder, suffix, n_frames):
-    """Both papers have their colors, but for what compression does, in the last of so many frames."""
+    """Both papers have their colors, but for what compression does, in the last of so many
+    frames."""
     from PIL import Image
 
     for name, paper in ("plot_a_001", (255, 255, 255)), ("plot_a_001_dark", (0x14, 0x18, 0x1E)):
@@ -95,7 +106,10 @@ def test_a_picture_is_saved_on_light_and_on_dark_paper(pictures, tmp_path):
     assert plt.get_fignums() == []
     assert line.get_color() != to_hex("C0")
     assert to_hex(axes.title.get_color()) == pictures.DARK[pictures.INK]
-    assert [to_hex(color) for color in points.get_facecolor()] == [pictures.DARK["#ffffff"], "#123456"]
+    assert [to_hex(color) for color in points.get_facecolor()] == [
+        pictures.DARK["#ffffff"],
+        "#123456",
+    ]
     assert [to_hex(color) for color in mesh.get_facecolor()] == ["#000000", "#ffffff"]
 
 

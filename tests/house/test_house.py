@@ -1,4 +1,5 @@
-"""The rules of the house: what an import costs and brings along, how compiled code is made, how flat code must be."""
+"""The rules of the house: what an import costs and brings along, how compiled code is made, how
+flat code must be."""
 
 import ast
 import importlib.resources
@@ -27,7 +28,10 @@ print(len(set(sys.modules) - before))
 
 
 def test_import_and_describing_a_network_bring_nothing_heavy_along():
-    code = "import fastnn, sys; fastnn.Network((2, 3, 1)), fastnn.Adam(), fastnn.train, fastnn.get_backend('numpy')"
+    code = (
+        "import fastnn, sys; fastnn.Network((2, 3, 1)), fastnn.Adam(), fastnn.train, "
+        "fastnn.get_backend('numpy')"
+    )
     loaded = python(code + "; print(*sys.modules, sep='\\n')")
     assert "fastnn" in loaded
     assert HEAVY.isdisjoint(loaded)
@@ -64,11 +68,19 @@ def test_compiled_code_is_made_in_one_place_without_fast_math_threads_or_randomn
 
 
 def test_these_lines_break_a_rule():
-    source = "from numba import njit\nflags = {'fastmath': True}\ninlined(f, fastmath=True)\nnp.random.rand(3)\n"
-    assert uses(f"from fastnn.compiler import tracing\n{source}", UNREPEATABLE | COMPILERS) == [2, 3, 4, 5]
+    source = (
+        "from numba import njit\nflags = {'fastmath': True}\ninlined(f, "
+        "fastmath=True)\nnp.random.rand(3)\n"
+    )
+    assert uses(f"from fastnn.compiler import tracing\n{source}", UNREPEATABLE | COMPILERS) == [
+        2,
+        3,
+        4,
+        5,
+    ]
 
 
-# -------------------------------------------------- how many parameters a function may have, how deep its blocks
+# ------------------------------------- how many parameters a function may have, how deep its blocks
 
 
 BLOCKS = (ast.For, ast.While, ast.If, ast.With, ast.Try, ast.Match, ast.FunctionDef, ast.ClassDef)
@@ -76,7 +88,9 @@ BLOCKS = (ast.For, ast.While, ast.If, ast.With, ast.Try, ast.Match, ast.Function
 
 def n_parameters(function):
     """Positional parameters besides self and cls."""
-    return len([a for a in function.args.posonlyargs + function.args.args if a.arg not in ("self", "cls")])
+    return len(
+        [a for a in function.args.posonlyargs + function.args.args if a.arg not in ("self", "cls")]
+    )
 
 
 def depth(node):
@@ -107,9 +121,15 @@ def test_functions_have_few_parameters_and_are_flat(file):
 
 def test_what_is_too_large_is_found_and_what_is_just_small_enough_is_not():
     for source, found in (
-        ("def f(self, a, b, c, d, e, f, g, h, i, j): ...", ["line 1, f: 10 positional parameters, 9 are allowed"]),
+        (
+            "def f(self, a, b, c, d, e, f, g, h, i, j): ...",
+            ["line 1, f: 10 positional parameters, 9 are allowed"],
+        ),
         ("def f(self, a, b, c, d, e, f, g, h, i, *, j, k): ...", []),
-        ("def f():\n if a:\n  for b in c:\n   while d:\n    with e:\n     if g: h()", [f"line 1, f: 5 {NESTING}"]),
+        (
+            "def f():\n if a:\n  for b in c:\n   while d:\n    with e:\n     if g: h()",
+            [f"line 1, f: 5 {NESTING}"],
+        ),
         ("def f():\n if a: ...\n elif b: ...\n elif c: ...\n elif d: ...\n elif e: ...", []),
     ):
         assert list(too_large(source)) == found

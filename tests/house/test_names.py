@@ -21,7 +21,7 @@ print(Network.__name__, "MLPClassifier" in globals(), "testing" in globals(), "i
 print(*sorted({{"sklearn", "scipy", "matplotlib", "numba", "joblib", "rich"}} & {{*sys.modules}}))
 [getattr(fastnn, name) for name in dir(fastnn)]
 print(*dir(fastnn))
-"""
+"""  # noqa: E501
 
 
 def test_dir_shows_public_names_only_before_and_after_they_are_used():
@@ -30,7 +30,15 @@ def test_dir_shows_public_names_only_before_and_after_they_are_used():
     before, *with_star, after = python(STAR.format(before={}))
     assert before == after == " ".join(dir(fastnn))
     assert {"Network", "train", "workloads", "MLPClassifier"} <= set(before.split())
-    assert not set(before.split()) & {"Any", "TYPE_CHECKING", "annotations", "contextlib", "importlib", "os", "network"}
+    assert not set(before.split()) & {
+        "Any",
+        "TYPE_CHECKING",
+        "annotations",
+        "contextlib",
+        "importlib",
+        "os",
+        "network",
+    }
     assert with_star == ["Network False True False", ""]
     assert set(dir(fastnn)) - set(fastnn.__all__) == {
         *("MLPClassifier", "MLPRegressor", "register_onnx_converters"),
@@ -44,13 +52,18 @@ def test_what_modules_and_classes_hold_is_there_after_importing_the_package():
 
 
 def test_listing_names_imports_nothing():
-    code = "import fastnn, sys; dir(fastnn), fastnn.__all__; print({'numpy', 'fastnn.network'} & {*sys.modules})"
+    code = (
+        "import fastnn, sys; dir(fastnn), fastnn.__all__; print({'numpy', 'fastnn.network'} & "
+        "{*sys.modules})"
+    )
     assert python(code) == ["set()"]
 
 
 def test_without_scikit_learn_a_star_brings_the_same_and_the_estimators_say_what_to_install():
     assert python(STAR.format(before={"sklearn": None}))[1] == "Network False True False"
-    told = run("-c", "import sys; sys.modules['sklearn'] = None; from fastnn import MLPClassifier").stderr
+    told = run(
+        "-c", "import sys; sys.modules['sklearn'] = None; from fastnn import MLPClassifier"
+    ).stderr
     assert "\nImportError: the estimators need scikit-learn" in told
     assert told.endswith('python -m pip install "fastnn-numba[sklearn]"\n')
 
@@ -83,5 +96,7 @@ def test_help_lists_what_there_is(name):
 
 
 def test_the_tables_in_help_are_made_when_they_are_read():
-    code = "import fastnn, sys; fastnn.Network((3, 1)); before = 'fastnn.optimizers' in sys.modules; "
+    code = (
+        "import fastnn, sys; fastnn.Network((3, 1)); before = 'fastnn.optimizers' in sys.modules; "
+    )
     assert python(code + "print(before, 'iRprop-' in fastnn.Network.__doc__)") == ["False True"]

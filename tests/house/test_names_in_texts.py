@@ -1,4 +1,5 @@
-"""Each name of fastnn that a document, an example or a docstring mentions, or version 0.1 showed, can be imported."""
+"""Each name of fastnn that a document, an example or a docstring mentions, or version 0.1 showed,
+can be imported."""
 
 import ast
 import functools
@@ -12,7 +13,11 @@ ROOT = pathlib.Path(__file__).parents[2]
 RECIPES = ROOT / "docs" / "development" / "recipes.md"  # its names are to be added
 TEXTS = [
     *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "benchmarks/README.md")),
-    *sorted(page for page in (ROOT / "docs").rglob("*.md") if "_build" not in page.parts and page != RECIPES),
+    *sorted(
+        page
+        for page in (ROOT / "docs").rglob("*.md")
+        if "_build" not in page.parts and page != RECIPES
+    ),
     *sorted((ROOT / "examples").rglob("*.py")),
     *sorted((ROOT / "fastnn").rglob("*.py")),
 ]
@@ -22,7 +27,11 @@ DOTTED = re.compile(r"(?<![\w./-])fastnn(?:\.[A-Za-z_]\w*)+(?![\w/])")
 
 def docstrings(source):
     documented = (ast.Module, ast.ClassDef, ast.FunctionDef)
-    found = (ast.get_docstring(node) for node in ast.walk(ast.parse(source)) if isinstance(node, documented))
+    found = (
+        ast.get_docstring(node)
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, documented)
+    )
     return "\n".join(filter(None, found))
 
 
@@ -53,12 +62,23 @@ def test_names_that_a_text_mentions_are_there(file):
     assert [name for name in sorted(set(named)) if not resolves(name)] == []
 
 
-# Lines that version 0.1 showed to users, who have them in their programs now: they hold whatever moves in the package.
+# Lines that version 0.1 showed to users, who have them in their programs now: they hold whatever
+# moves in the package.
 SHOWN_IN_0_1 = [
-    "from fastnn import SGD, Adam, AdamW, RMSprop, RPROP, Network, Stop, train, load, predict, loss_and_gradient",
+    (
+        "from fastnn import SGD, Adam, AdamW, RMSprop, RPROP, Network, Stop, train, load, predict, "
+        "loss_and_gradient"
+    ),
     "from fastnn import ACTIVATIONS, LOSSES, OPTIMIZERS, constant, cosine, exponential, step_decay",
-    "from fastnn import History, Progress, TrainingResult, TrainingState, Backend, get_backend, register_backend",
-    "from fastnn import DivergenceError, FastnnError, InterruptWarning, ModelFileError, TrainingInterrupted",
+    (
+        "from fastnn import History, Progress, TrainingResult, TrainingState, Backend, "
+        "get_backend, "
+        "register_backend"
+    ),
+    (
+        "from fastnn import DivergenceError, FastnnError, InterruptWarning, ModelFileError, "
+        "TrainingInterrupted"
+    ),
     "from fastnn import MLPClassifier, MLPRegressor, plotting, testing, workloads",
     "from fastnn.estimators import MLPClassifier, MLPRegressor",
     "from fastnn.gate import measure",

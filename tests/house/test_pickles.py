@@ -1,4 +1,5 @@
-"""Every public object arrives: through pickle and copy, and through the pools that people train in."""
+"""Every public object arrives: through pickle and copy, and through the pools that people train
+in."""
 
 import copy
 import pickle
@@ -30,13 +31,17 @@ def test_objects_arrive(way):
 MOVED = {
     "fastnn.training.results": [fastnn.History],
 }
-"""Classes in pickles of public objects, by the modules in which earlier versions had them: these pickles name them."""
+"""Classes in pickles of public objects, by the modules in which earlier versions had them: these
+pickles name them."""
 
 
 @pytest.mark.parametrize("module", MOVED)
 def test_pickles_of_earlier_versions_find_their_classes(module):
     for kind in MOVED[module]:
-        assert pickle.loads(pickle.GLOBAL + f"{module}\n{kind.__name__}\n".encode() + pickle.STOP) is kind
+        assert (
+            pickle.loads(pickle.GLOBAL + f"{module}\n{kind.__name__}\n".encode() + pickle.STOP)
+            is kind
+        )
         assert kind.__module__ != module
 
 
@@ -76,11 +81,14 @@ KINDS = ("multiprocessing", "futures", "loky")
 
 
 def test_objects_arrive_in_a_pool_and_errors_are_raised_there():
-    """One member of a sweep that diverges ends it with its own error, where it hung the pool or broke it."""
+    """One member of a sweep that diverges ends it with its own error, where it hung the pool or
+    broke it."""
     pytest.importorskip("joblib", reason="joblib comes with scikit-learn")
     with pytest.raises(fastnn.DivergenceError) as alone:
         diverge(2)
-    assert python(POOLS) == [f"{kind} set() DivergenceError {alone.value.result.n_epochs}" for kind in KINDS]
+    assert python(POOLS) == [
+        f"{kind} set() DivergenceError {alone.value.result.n_epochs}" for kind in KINDS
+    ]
 
 
 def test_a_progress_that_was_sent_says_why_it_has_no_result():

@@ -1,6 +1,8 @@
-"""Properties of training and prediction, over generated networks: what mathematics or a promise says of any of them.
+"""Properties of training and prediction, over generated networks: what mathematics or a promise
+says of any of them.
 
-Numbers that rounding may change are compared within `fastnn.testing.growth_bound`, all others bit for bit.
+Numbers that rounding may change are compared within `fastnn.testing.growth_bound`, all others bit
+for bit.
 """
 
 import dataclasses
@@ -57,46 +59,80 @@ def test_permuting_hidden_units_permutes_the_weights(backend, drawn, seed):
 @run(40, trainings(smooth=True, batches=(None,)))
 def test_rows_that_are_there_twice_count_as_rows_of_twice_the_weight(backend, drawn):
     network, problem, options = drawn
-    # The deltas of a softmax add up to 0: for one bias of all, Adam would take what rounding leaves for a direction.
+    # The deltas of a softmax add up to 0: for one bias of all, Adam would take what rounding leaves
+    # for a direction.
     hypothesis.assume((network.output, network.bias) != ("softmax", "scalar"))
-    X, Y, weight = problem.X, problem.Y, options.pop("sample_weight")
+    X = problem.X
+    Y = problem.Y
+    weight = options.pop("sample_weight")
     weight = np.ones(len(X), X.dtype) if weight is None else weight
     twice = [np.concatenate([array, array]) for array in (X, Y, weight)]
-    bound = testing.growth_bound(network, *twice[:2], problem.params, sample_weight=twice[2], **options)
+    bound = testing.growth_bound(
+        network, *twice[:2], problem.params, sample_weight=twice[2], **options
+    )
     found = drawn.train(backend, sample_weight=2 * weight)
-    assert_within(found.params, bound.params, bound.params_bound, "params", "the training on rows that are there twice")
-    assert_within(found.history.loss, bound.loss, bound.loss_bound, "loss", "the training on rows that are there twice")
+    assert_within(
+        found.params,
+        bound.params,
+        bound.params_bound,
+        "params",
+        "the training on rows that are there twice",
+    )
+    assert_within(
+        found.history.loss,
+        bound.loss,
+        bound.loss_bound,
+        "loss",
+        "the training on rows that are there twice",
+    )
 
 
 @pytest.mark.parametrize(("loss", "output"), PAIRS)
 @run(3, trainings(rows=(2, 21, 70, 257, 300), epochs=(1, 2)), SEEDS)
 def test_rows_of_weight_zero_show_in_no_bit(backend, loss, output, drawn, seed):
-    draw, n = np.random.RandomState(seed), len(drawn.problem.X)
+    draw = np.random.RandomState(seed)
+    n = len(drawn.problem.X)
     n = min(n, 21) if backend == "numpy" else n  # the kernel alone has blocks of rows
     network = mixed(draw, output, loss, bias=drawn.network.bias, reduction=drawn.network.reduction)
-    assert_rows_show_nowhere(network, n, 1 + draw.permutation(n - 1)[: draw.randint(1, n)], draw, backend, drawn, seed)
+    assert_rows_show_nowhere(
+        network, n, 1 + draw.permutation(n - 1)[: draw.randint(1, n)], draw, backend, drawn, seed
+    )
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_a_last_block_of_one_row_of_weight_zero_shows_in_no_bit(backend, dtype):
     network = Network((5, 7, 2), "tanh")
-    drawn = Drawn(network, draw_training(network, 257, dtype), {"optimizer": Adam(), "epochs": 1, "batch_size": None})
+    drawn = Drawn(
+        network,
+        draw_training(network, 257, dtype),
+        {"optimizer": Adam(), "epochs": 1, "batch_size": None},
+    )
     assert_rows_show_nowhere(network, 257, [256], np.random.RandomState(0), backend, drawn, 0)
 
 
 def assert_rows_show_nowhere(network, n, unused, draw, backend, drawn, seed):
-    """Assert that n rows, of which those that are unused weigh nothing, give the same bits whatever stands there."""
-    problem, seen = draw_training(network, n, drawn.problem.X.dtype, seed), []
+    """Assert that n rows, of which those that are unused weigh nothing, give the same bits whatever
+    stands there."""
+    problem = draw_training(network, n, drawn.problem.X.dtype, seed)
+    seen = []
     weight = problem.sample_weight.copy()
     weight[unused] = 0
-    options = {"params": problem.params, "sample_weight": weight, "backend": backend, "assume_finite": True}
+    options = {
+        "params": problem.params,
+        "sample_weight": weight,
+        "backend": backend,
+        "assume_finite": True,
+    }
     for values in ([0.25], [np.nan], [np.nan, np.inf, -np.inf, 1e30, -0.0]):
-        X, Y = problem.X.copy(), problem.Y.copy()
+        X = problem.X.copy()
+        Y = problem.Y.copy()
         for array in (X, Y):
             array[unused] = draw.choice(values, array[unused].shape)
         value, gradient = loss_and_gradient(network, X=X, Y=Y, alpha=0.1, **options)
         assert np.isfinite(value)
-        result = train(network, X, Y, **drawn.options | options, seed=1, stop=Stop(on_divergence="stop"))
+        result = train(
+            network, X, Y, **drawn.options | options, seed=1, stop=Stop(on_divergence="stop")
+        )
         seen.append((value, bits(gradient), result_bits(result)))
     assert seen[0] == seen[1] == seen[2]
 
@@ -112,7 +148,10 @@ def test_a_learning_rate_of_zero_changes_nothing_but_the_sign_of_zeros(backend, 
     params[draw.uniform(size=params.size) < 0.1] = -0.0
     for rate in (0.0, lambda step: 0.0):
         found = drawn.train(
-            backend, params=params, optimizer=dataclasses.replace(optimizer, learning_rate=rate), seed=1
+            backend,
+            params=params,
+            optimizer=dataclasses.replace(optimizer, learning_rate=rate),
+            seed=1,
         )
         np.testing.assert_array_equal(found.params, params)
 
@@ -128,11 +167,23 @@ STOPS = {  # and an optimizer with which the rule is likely to apply
 
 
 @pytest.mark.parametrize("case", STOPS)
-@run(20, trainings(rows=(9, 23), batches=(None, 1, 5)), st.integers(0, 6), st.integers(0, 6), st.integers(0, 99))
+@run(
+    20,
+    trainings(rows=(9, 23), batches=(None, 1, 5)),
+    st.integers(0, 6),
+    st.integers(0, 6),
+    st.integers(0, 99),
+)
 def test_two_trainings_one_after_the_other_are_one(backend, case, drawn, first, second, seed):
-    """train(a + b) is train(a), then train(b) resumed; where the first one stops early, so does the whole."""
+    """train(a + b) is train(a), then train(b) resumed; where the first one stops early, so does the
+    whole."""
     stop, optimizer = STOPS[case]
-    options = {"params": None, "seed": seed, "stop": stop, "optimizer": optimizer or drawn.options["optimizer"]}
+    options = {
+        "params": None,
+        "seed": seed,
+        "stop": stop,
+        "optimizer": optimizer or drawn.options["optimizer"],
+    }
     whole = drawn.train(backend, **options | {"epochs": first + second})
     a = drawn.train(backend, **options | {"epochs": first})
     if a.stop_reason != "epochs":
@@ -145,17 +196,23 @@ def test_two_trainings_one_after_the_other_are_one(backend, case, drawn, first, 
     assert bits(b.params) == bits(whole.params)
     assert history_bits(a, b) == history_bits(whole)
     X, Y = drawn.data
-    nothing_repeated = a.resume(X, Y, epochs=second, sample_weight=drawn.options["sample_weight"], stop=stop)
+    nothing_repeated = a.resume(
+        X, Y, epochs=second, sample_weight=drawn.options["sample_weight"], stop=stop
+    )
     assert result_bits(nothing_repeated) == result_bits(b)
 
 
 @pytest.mark.parametrize("output", ACTIVATIONS)
-@run(8, st.sampled_from(DTYPES), st.sampled_from([1, 2, 7, 8, 9, 17, 255, 256, 257, 513, 600]), SEEDS)
+@run(
+    8, st.sampled_from(DTYPES), st.sampled_from([1, 2, 7, 8, 9, 17, 255, 256, 257, 513, 600]), SEEDS
+)
 def test_outputs_depend_on_their_row_alone(output, dtype, n, seed):
-    """The number of rows and their order do not matter. (The reference's products are BLAS': no such promise.)"""
+    """The number of rows and their order do not matter. (The reference's products are BLAS': no
+    such promise.)"""
     draw = np.random.RandomState(seed)
     network = mixed(draw, output)
-    params, X = network.init_params(draw, dtype), draw.standard_normal((600, network.n_inputs)).astype(dtype)
+    params = network.init_params(draw, dtype)
+    X = draw.standard_normal((600, network.n_inputs)).astype(dtype)
     whole = predict(network, params, X)
     for rows in (draw.randint(0, 600, n), np.arange(n), np.arange(600 - n, 600)):
         assert bits(predict(network, params, X[rows])) == bits(whole[rows])

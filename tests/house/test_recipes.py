@@ -1,4 +1,5 @@
-"""The recipes of docs/development/recipes.md are carried out on a copy of the source, whose tests then pass."""
+"""The recipes of docs/development/recipes.md are carried out on a copy of the source, whose tests
+then pass."""
 
 import ast
 import json
@@ -17,11 +18,17 @@ from fastnn.testing import check_backend
 
 ROOT = pathlib.Path(__file__).parents[2]
 NAMES = {"softsign", "log_cosh", "expectile", "Adagrad"}
-"""What the recipes add: an activation, two losses, one of which has a parameter, and an optimizer."""
+"""What the recipes add: an activation, two losses, one of which has a parameter, and an
+optimizer."""
 
 QUICK = [
     *("tests/test_network.py", "tests/test_reference.py", "tests/fused/test_equality.py"),
-    *("tests/house/test_docs.py", "tests/house/test_names.py", "tests/house/test_new_names.py", "tests/testing"),
+    *(
+        "tests/house/test_docs.py",
+        "tests/house/test_names.py",
+        "tests/house/test_new_names.py",
+        "tests/testing",
+    ),
     *("tests/house/test_types.py", "tests/files/test_formats.py", "tests/files/test_frameworks.py"),
     "tests/test_refused_specifications.py",
 ]
@@ -40,7 +47,9 @@ def place(source, where, name):
     statements = ast.parse(source).body
     if where == "with":
         return max(n.end_lineno for n in statements if isinstance(n, ast.Import | ast.ImportFrom))
-    (registry,) = (n for n in statements if re.match(rf"{name}\b", ast.unparse(n)) and hasattr(n, "value"))
+    (registry,) = (
+        n for n in statements if re.match(rf"{name}\b", ast.unparse(n)) and hasattr(n, "value")
+    )
     return (registry.end_lineno if where == "in" else registry.lineno) - 1
 
 
@@ -48,7 +57,8 @@ def carry_out(recipes, root):
     """Add each block of the recipes to the file that it names."""
     for file, where, name, added in BLOCK.findall(recipes):
         source = (root / file).read_text("utf-8")
-        lines, n = source.splitlines(keepends=True), place(source, where, name)
+        lines = source.splitlines(keepends=True)
+        n = place(source, where, name)
         lines[n:n] = [added, "\n\n"] if where == "above" else [added]
         (root / file).write_text("".join(lines), "utf-8")
 
@@ -61,7 +71,9 @@ def root(tmp_path_factory):
     included = [path.strip("/") for path in hatch["build"]["targets"]["sdist"]["include"]]
     for source in (ROOT / name for name in ["pyproject.toml", ".github", "conda", *included]):
         if source.is_dir():
-            shutil.copytree(source, copy / source.name, ignore=shutil.ignore_patterns("*-pytest-*.pyc"))
+            shutil.copytree(
+                source, copy / source.name, ignore=shutil.ignore_patterns("*-pytest-*.pyc")
+            )
         elif source.exists():
             shutil.copy(source, copy)
     carry_out((copy / "docs/development/recipes.md").read_text("utf-8"), copy)
@@ -70,7 +82,10 @@ def root(tmp_path_factory):
 
 def run(root, *arguments, **variables):
     """Run Python in the copy, with a cache of its own; return what it prints. It must end well."""
-    variables |= {"PYTHONPATH": f"{root}{os.pathsep}{root / 'tests/support'}", "FASTNN_CACHE_DIR": root / "cache"}
+    variables |= {
+        "PYTHONPATH": f"{root}{os.pathsep}{root / 'tests/support'}",
+        "FASTNN_CACHE_DIR": root / "cache",
+    }
     ended = survival.run(*arguments, cwd=root, timeout=None, PYTEST_ADDOPTS=None, **variables)
     assert ended.returncode == 0, ended.stdout[-5000:] + ended.stderr[-5000:]
     return ended.stdout
@@ -78,8 +93,14 @@ def run(root, *arguments, **variables):
 
 def run_tests(root, *arguments, **variables):
     """Run the copy's tests, except these, which would copy it again."""
-    plugins = ("-p", "no:cacheprovider", "-p", "no:unraisableexception")  # the latter collects garbage for a second
-    return run(root, *("-m", "pytest", "-q", *plugins, "--ignore=tests/house/test_recipes.py"), *arguments, **variables)
+    # the latter collects garbage for a second
+    plugins = ("-p", "no:cacheprovider", "-p", "no:unraisableexception")
+    return run(
+        root,
+        *("-m", "pytest", "-q", *plugins, "--ignore=tests/house/test_recipes.py"),
+        *arguments,
+        **variables,
+    )
 
 
 def test_the_other_runs_stay_as_they_are(root):
@@ -91,7 +112,11 @@ def test_the_other_runs_stay_as_they_are(root):
     runs = json.loads(runs)
     here = {name: repr(run) for name, run in same_bits.RUNS.items()}
     assert {name: runs[name] for name in here} == here
-    assert {name for name in NAMES if any(name in its.replace(" ", "_") for its in runs.keys() - here.keys())} == NAMES
+    assert {
+        name
+        for name in NAMES
+        if any(name in its.replace(" ", "_") for its in runs.keys() - here.keys())
+    } == NAMES
 
 
 CONFORMS = """
@@ -105,18 +130,27 @@ def test_the_suite_passes():
     checks = [c for c in every if c.kind not in others and any(name in c.name for name in {names!r})]
     assert run_checks(checks, find_backend("numba"), raises=True).count("passed") > 100
     assert run_checks(every, Ordinary(), raises=True).summary().splitlines()[-1] == {counts!r}
-"""
+"""  # noqa: E501
 
 
 def test_the_tests_of_the_registries_and_of_the_new_names_pass(root):
-    """Those of registries, lists and documents, in float64, by kernels that LLVM does not optimize, of the same bits.
+    """Those of registries, lists and documents, in float64, by kernels that LLVM does not optimize,
+    of the same bits.
 
     A kernel without a new name meets as many checks as here, which docs/howto/backends.md counts.
     """
     counts = check_backend(Ordinary(), dtypes=["float64"]).summary().splitlines()[-1]
     content = CONFORMS.format(names=sorted(NAMES), counts=counts)
     (root / "tests" / "house" / "test_new_names.py").write_text(content, "utf-8")
-    others = ("test_network", "test_layers", "test_refused", "test_docs", "names", "every_name", "script_has_every")
+    others = (
+        "test_network",
+        "test_layers",
+        "test_refused",
+        "test_docs",
+        "names",
+        "every_name",
+        "script_has_every",
+    )
     chosen = " or ".join([*NAMES, *others])
     left_out = "float32 or test_star or test_dir or ten_lines or (test_reference and numba)"
     left_out += " or test_derivatives"  # of the kernel: so do checks of the suite
@@ -132,8 +166,13 @@ def test_all_tests_pass_once_the_hashes_are_there(root):
     """`same_bits.py --write` adds hashes under the old revision, and changes none."""
     assert "0 of them changed" in run(root, "tests/support/same_bits.py", "--write")
     for few in ("first steps", "all steps"):
-        old, new = (json.loads((at / "tests/support/hashes.json").read_text("utf-8"))[few] for at in (ROOT, root))
+        old, new = (
+            json.loads((at / "tests/support/hashes.json").read_text("utf-8"))[few]
+            for at in (ROOT, root)
+        )
         assert {name: new[name] for name in old} == old
-    page = "tests/house/test_docs.py::test_code_runs_and_prints_what_the_page_says[docs/howto/choose-network.md]"
-    # Compiled code knows no names, and other users cannot read this copy; the page prints which losses there are.
+    test = "test_code_runs_and_prints_what_the_page_says"
+    page = f"tests/house/test_docs.py::{test}[docs/howto/choose-network.md]"
+    # Compiled code knows no names, and other users cannot read this copy; the page prints which
+    # losses there are.
     run_tests(root, "--ignore=tests/compiler", f"--deselect={page}")

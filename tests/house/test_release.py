@@ -1,4 +1,5 @@
-"""What `nox -s release` checks before a release: each fault that is put into a good one is named."""
+"""What `nox -s release` checks before a release: each fault that is put into a good one is
+named."""
 
 import datetime
 import io
@@ -51,13 +52,33 @@ def test_the_recipe_for_conda_has_the_version_and_asks_for_what_the_project_asks
 
 
 FAULTS = [  # a file, what is replaced in it, and what is told
-    ("CHANGELOG.md", " - 2030-05-16", "", "CHANGELOG.md: the newest section with a date is 1.1.0, not 1.2.0"),
-    ("CITATION.cff", "1.2.0", "1.1.0", "CITATION.cff: says [('1.1.0', '2030-05-16')], not version 1.2.0 of 2030-05-16"),
-    ("CITATION.cff", "05-16", "05-15", "CITATION.cff: says [('1.2.0', '2030-05-15')], not version 1.2.0 of 2030-05-16"),
+    (
+        "CHANGELOG.md",
+        " - 2030-05-16",
+        "",
+        "CHANGELOG.md: the newest section with a date is 1.1.0, not 1.2.0",
+    ),
+    (
+        "CITATION.cff",
+        "1.2.0",
+        "1.1.0",
+        "CITATION.cff: says [('1.1.0', '2030-05-16')], not version 1.2.0 of 2030-05-16",
+    ),
+    (
+        "CITATION.cff",
+        "05-16",
+        "05-15",
+        "CITATION.cff: says [('1.2.0', '2030-05-15')], not version 1.2.0 of 2030-05-16",
+    ),
     ("README.md", "2030-05-01", "2028-12-31", "README.md, fastnn demo: measured 502 days ago"),
     ("docs/howto/many.md", "2030-04-01", "2028-12-31", "docs/howto/many.md, searches: measured"),
     ("benchmarks/results/peers.json", "2030-05-02", "2028-12-31", "peers.json: measured"),
-    ("benchmarks/results/instructions.json", "2030-05-02", "2028-12-31", "instructions.json: measured"),
+    (
+        "benchmarks/results/instructions.json",
+        "2030-05-02",
+        "2028-12-31",
+        "instructions.json: measured",
+    ),
 ]
 
 
@@ -85,18 +106,25 @@ def sdist(folder, without=""):
     return path
 
 
-@pytest.mark.parametrize(("make", "names"), [(wheel, release.IN_EACH_WHEEL), (sdist, release.IN_EACH_SDIST)])
+@pytest.mark.parametrize(
+    ("make", "names"), [(wheel, release.IN_EACH_WHEEL), (sdist, release.IN_EACH_SDIST)]
+)
 def test_what_an_archive_lacks_is_named(tmp_path, make, names):
     for name in ("", *names):
         archive = make(tmp_path, without=name)
-        assert [*release.faults(archive, "1.2.0", [])] == [f"{archive.name}: lacks {name}"] * bool(name)
+        assert [*release.faults(archive, "1.2.0", [])] == [f"{archive.name}: lacks {name}"] * bool(
+            name
+        )
 
 
 def test_another_version_and_a_path_of_the_machine_are_named_of_an_archive(tmp_path):
     archive = wheel(tmp_path, "1.1.0", content="b'\0/home/somebody/fastnn/fused/kernels.py")
     first, *faults = release.faults(archive, "1.2.0", ["/home/somebody/fastnn"])
     assert first == "fastnn_numba-1.1.0-py3-none-any.whl: not of version 1.2.0"
-    told = (f"{name} holds a path of this machine, /home/somebody/fastnn" for name in release.IN_EACH_WHEEL)
+    told = (
+        f"{name} holds a path of this machine, /home/somebody/fastnn"
+        for name in release.IN_EACH_WHEEL
+    )
     assert set(faults) == {f"{archive.name}: {text}" for text in told}
 
 

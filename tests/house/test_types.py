@@ -20,7 +20,9 @@ PYRIGHT = shutil.which("basedpyright", path=os.path.dirname(sys.executable))
 
 def script():
     """The user's script, and a line for each optimizer, so that a new one is checked as it is."""
-    return SCRIPT.read_text("utf-8") + "".join(f"print(fastnn.{name}(0.1).name)\n" for name in fastnn.OPTIMIZERS)
+    return SCRIPT.read_text("utf-8") + "".join(
+        f"print(fastnn.{name}(0.1).name)\n" for name in fastnn.OPTIMIZERS
+    )
 
 
 def test_the_script_has_every_public_name():
@@ -36,20 +38,30 @@ def test_the_script_runs():
 WRONG = "import fastnn\n\nfastnn.Network(sizes=3)\nfastnn.no_such_name\n"
 CACHE = f"--cache-dir={os.devnull}"  # what is found of NumPy is used once
 CHECKERS = {
-    "mypy": [sys.executable, "-m", "mypy", "--strict", "--config-file=", "--follow-imports=silent", CACHE],
+    "mypy": [
+        sys.executable,
+        "-m",
+        "mypy",
+        "--strict",
+        "--config-file=",
+        "--follow-imports=silent",
+        CACHE,
+    ],
     "basedpyright": [PYRIGHT, "--level=error", f"--pythonpath={sys.executable}"],
 }
 
 
 @pytest.mark.parametrize("checker", CHECKERS)
 def test_type_checkers_accept_a_script_with_every_public_name(checker, tmp_path):
-    """Of a project of a right script and of a wrong one, the only errors are those of the latter."""
+    """Of a project of a right script and of a wrong one, the only errors are those of the
+    latter."""
     pytest.importorskip(checker, reason="the session `lint` has it")
     (tmp_path / "user.py").write_text(script(), "utf-8")
     (tmp_path / "wrong.py").write_text(WRONG, "utf-8")
     settings = {"extraPaths": [str(PACKAGE)], "typeCheckingMode": "strict", "pythonVersion": "3.11"}
     (tmp_path / "pyrightconfig.json").write_text(json.dumps(settings), "utf-8")
-    variables, options = environment(PYTHONPATH=None, MYPYPATH=PACKAGE), {"capture_output": True, "text": True}
+    variables = environment(PYTHONPATH=None, MYPYPATH=PACKAGE)
+    options = {"capture_output": True, "text": True}
     command = [*CHECKERS[checker], "user.py", "wrong.py"]
     run = subprocess.run(command, cwd=tmp_path, env=variables, timeout=600, **options)
     assert run.returncode == 1, run.stdout + run.stderr

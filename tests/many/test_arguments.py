@@ -1,4 +1,5 @@
-"""The arguments of train_many: what is one for all, what is one each, and errors that say which member's is wrong."""
+"""The arguments of train_many: what is one for all, what is one each, and errors that say which
+member's is wrong."""
 
 import numpy as np
 import pytest
@@ -8,17 +9,36 @@ from fastnn.many import members
 from fastnn.many.members import spread
 from fastnn.reference import NumpyBackend
 
-RANDOM, NETWORK = np.random.RandomState(1), Network((3, 5, 1))
-X, Y = RANDOM.rand(20, 3), RANDOM.rand(20, 1)
+RANDOM = np.random.RandomState(1)
+NETWORK = Network((3, 5, 1))
+X = RANDOM.rand(20, 3)
+Y = RANDOM.rand(20, 1)
 STATE = train(NETWORK, X, Y, epochs=1, seed=0, backend="numpy").state
 
 Idle = type("Idle", (NumpyBackend,), {"train_steps": lambda *given: pytest.fail("it trains")})
 
 
 def spread_out(options, n=None):
-    names = ("sample_weight", "rows", "validation_rows", "optimizer", "learning_rate", "seed", "params", "resume")
-    rest = {"new_rows": False, "backend": "numpy", "dtype": None, "assume_finite": False, "epochs": 1}
-    return spread({"networks": NETWORK, "X": X, "Y": Y, **dict.fromkeys(names), **rest, **options}, n)
+    names = (
+        "sample_weight",
+        "rows",
+        "validation_rows",
+        "optimizer",
+        "learning_rate",
+        "seed",
+        "params",
+        "resume",
+    )
+    rest = {
+        "new_rows": False,
+        "backend": "numpy",
+        "dtype": None,
+        "assume_finite": False,
+        "epochs": 1,
+    }
+    return spread(
+        {"networks": NETWORK, "X": X, "Y": Y, **dict.fromkeys(names), **rest, **options}, n
+    )
 
 
 ONE_EACH = [
@@ -57,7 +77,9 @@ def test_what_is_one_each_and_what_is_for_all():
 
 def test_data_frames():
     pandas = pytest.importorskip("pandas")
-    X_frame, Y_frame, grid = pandas.DataFrame(X), pandas.Series(Y[:, 0]), pandas.DataFrame({"rate": [0.1, 0.2]})
+    X_frame = pandas.DataFrame(X)
+    Y_frame = pandas.Series(Y[:, 0])
+    grid = pandas.DataFrame({"rate": [0.1, 0.2]})
     options = {"seed": 0, "epochs": 2, "batch_size": 7, "backend": "numpy"}
     wanted = train_many(NETWORK, X, Y, learning_rate=[0.1, 0.2], **options)
     for frames in ((X_frame, Y_frame), ([X_frame, X_frame], [Y_frame, Y_frame])):
@@ -66,8 +88,11 @@ def test_data_frames():
 
 
 def test_what_a_sequence_makes_anew_is_each_members_own(backend):
-    alphas, options = range(300, 340), {"seed": [0] * 40, "epochs": 1, "batch_size": 7, "backend": backend}
-    found, wanted = (train_many(NETWORK, X, Y, alpha=each, **options) for each in (alphas, [*alphas]))
+    alphas = range(300, 340)
+    options = {"seed": [0] * 40, "epochs": 1, "batch_size": 7, "backend": backend}
+    found, wanted = (
+        train_many(NETWORK, X, Y, alpha=each, **options) for each in (alphas, [*alphas])
+    )
     assert found.params.tobytes() == wanted.params.tobytes()
     assert len(np.unique(found.params, axis=0)) == len(alphas)
 
@@ -127,18 +152,31 @@ OF_TYPES = [
     [
         *((ValueError, *case) for case in OF_VALUES),
         *((TypeError, *case) for case in OF_TYPES),
-        (MemoryError, {"X": [X, np.broadcast_to(np.float32(0), (10**13, 3))]}, r"^member 1: .*Unable to allocate"),
+        (
+            MemoryError,
+            {"X": [X, np.broadcast_to(np.float32(0), (10**13, 3))]},
+            r"^member 1: .*Unable to allocate",
+        ),
     ],
 )
 def test_what_does_not_fit_is_refused_before_anything_is_trained(error, options, text):
     with pytest.raises(error, match=text):
-        train_many(**{"networks": NETWORK, "X": X, "Y": Y, "epochs": 1, "backend": Idle()} | options)
+        train_many(
+            **{"networks": NETWORK, "X": X, "Y": Y, "epochs": 1, "backend": Idle()} | options
+        )
 
 
 def test_a_split_without_weight_is_refused_before_anything_is_trained():
-    """Which rows are split off depends on the seed, as in `train`; a generator of the caller's is left as it is."""
-    options = {"sample_weight": np.arange(20) < 2, "stop": Stop(validation=0.5), "epochs": 0, "backend": Idle()}
-    good, bad = [], []
+    """Which rows are split off depends on the seed, as in `train`; a generator of the caller's is
+    left as it is."""
+    options = {
+        "sample_weight": np.arange(20) < 2,
+        "stop": Stop(validation=0.5),
+        "epochs": 0,
+        "backend": Idle(),
+    }
+    good = []
+    bad = []
     for seed in range(20):
         try:
             train(NETWORK, X, Y, seed=seed, **options)
@@ -148,25 +186,40 @@ def test_a_split_without_weight_is_refused_before_anything_is_trained():
     assert len(train_many(NETWORK, X, Y, seed=good, **options)) == len(good) > 0
     own = np.random.RandomState(bad[0])
     for seed in bad[0], own:
-        with pytest.raises(ValueError, match=f"^member {len(good)}: sample_weight is 0 for all rows"):
+        with pytest.raises(
+            ValueError, match=f"^member {len(good)}: sample_weight is 0 for all rows"
+        ):
             train_many(NETWORK, X, Y, seed=[*good, seed], **options | {"epochs": 1})
     assert own.randint(2**30) == np.random.RandomState(bad[0]).randint(2**30)
 
 
 @pytest.mark.parametrize(
     ("options", "said"),
-    [({"n": 10**7}, "about"), ({"seed": range(10**12)}, "about"), ({"epochs": [10**9] * 99}, "more than")],
+    [
+        ({"n": 10**7}, "about"),
+        ({"seed": range(10**12)}, "about"),
+        ({"epochs": [10**9] * 99}, "more than"),
+    ],
 )
 def test_too_many_members_are_refused_before_they_are_made(options, said, monkeypatch):
-    made, right = [], members.MemberChecks.member
+    made = []
+    right = members.MemberChecks.member
     monkeypatch.setattr(members, "memory", lambda: 10**10)
-    monkeypatch.setattr(members.MemberChecks, "member", lambda *values: made.append(values) or right(*values))
-    with pytest.raises(MemoryError, match=rf"members take {said} [\d,]+ bytes, this machine has 10,000,000,000"):
-        train_many(**{"networks": NETWORK, "X": X, "Y": Y, "epochs": 100, "backend": Idle()} | options)
+    monkeypatch.setattr(
+        members.MemberChecks, "member", lambda *values: made.append(values) or right(*values)
+    )
+    with pytest.raises(
+        MemoryError, match=rf"members take {said} [\d,]+ bytes, this machine has 10,000,000,000"
+    ):
+        train_many(
+            **{"networks": NETWORK, "X": X, "Y": Y, "epochs": 100, "backend": Idle()} | options
+        )
     assert len(made) <= 4
 
 
 def test_epochs_that_stop_rules_may_leave_out_take_no_memory():
     stop = Stop(patience=1)
-    many = train_many(NETWORK, X, Y, n=3, epochs=10**12, optimizer=SGD(0.0), stop=stop, backend="numpy")
+    many = train_many(
+        NETWORK, X, Y, n=3, epochs=10**12, optimizer=SGD(0.0), stop=stop, backend="numpy"
+    )
     assert many.stop_reason.tolist() == ["tolerance"] * 3

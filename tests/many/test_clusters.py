@@ -1,4 +1,5 @@
-"""train_many on real local clusters: loky and Dask always, Dask with two threads a worker and Ray by the slow tests."""
+"""train_many on real local clusters: loky and Dask always, Dask with two threads a worker and Ray
+by the slow tests."""
 
 import importlib.util
 import pathlib
@@ -39,7 +40,9 @@ def test_a_cluster_gives_the_same_bits(name, n_threads):
     sys.stdout.write(printed(SCRIPT, name, n_threads))  # shown by -rP
 
 
-@pytest.mark.parametrize("name", ["loky", *(pytest.param(name, marks=pytest.mark.slow) for name in ("dask", "ray"))])
+@pytest.mark.parametrize(
+    "name", ["loky", *(pytest.param(name, marks=pytest.mark.slow) for name in ("dask", "ray"))]
+)
 def test_the_page_on_engines_runs(name, tmp_path):
     """As a script, without the lines on other engines; it prints what the page says."""
     skip_without(name)
@@ -48,7 +51,10 @@ def test_the_page_on_engines_runs(name, tmp_path):
     mine = [block for block in blocks("docs/howto/engines.md") if not re.search(others, block[0])]
     assert len(mine) == {"loky": 2, "dask": 5, "ray": 4}[name]
     script = tmp_path / "script.py"
-    script.write_text('if __name__ == "__main__":\n' + textwrap.indent("\n".join(code for code, _ in mine), "    "))
+    script.write_text(
+        'if __name__ == "__main__":\n'
+        + textwrap.indent("\n".join(code for code, _ in mine), "    ")
+    )
     assert printed(script) == "".join(expected or "" for _, expected in mine)
 
 
@@ -65,12 +71,13 @@ try:  # members take years
 except InterruptWarning as warning:
     print(warning.result.stop_reason.tolist())
 print(train_many(Network((3, 5, 1)), X, Y, seed=range(2), epochs=1).n_epochs)
-"""
+"""  # noqa: E501
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGINT for one process")
 def test_ctrl_c_ends_the_engines_tasks():
-    """What had not come back has not begun; no task is waited for, where the calling process alone gets the signal."""
+    """What had not come back has not begun; no task is waited for, where the calling process alone
+    gets the signal."""
     with Child(WAITING) as child:
         child.wait_for("begun")
         time.sleep(0.5)

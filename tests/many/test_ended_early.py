@@ -1,4 +1,5 @@
-"""Many trainings that callbacks, errors, Ctrl-C and time-outs end, nested and in threads: what is left and goes on."""
+"""Many trainings that callbacks, errors, Ctrl-C and time-outs end, nested and in threads: what is
+left and goes on."""
 
 import inspect
 import os
@@ -23,12 +24,14 @@ pytestmark = pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
 NETWORK = Network((2, 3, 1), "tanh")
 X = np.random.RandomState(0).randn(40, 2)
 Y = X[:, :1]
-M, EARLY = 12, 5
+M = 12
+EARLY = 5
 
 
 @pytest.fixture(autouse=True)
 def nothing_left():
-    """The handler of SIGINT that was there before must be there after, and no helper of ours be at work."""
+    """The handler of SIGINT that was there before must be there after, and no helper of ours be at
+    work."""
     handler = signal.getsignal(signal.SIGINT)
     yield
     assert signal.getsignal(signal.SIGINT) is handler
@@ -37,7 +40,8 @@ def nothing_left():
 
 @pytest.fixture(params=[1, 2])
 def go(backend, request):
-    """`train_many` of seeds, each a unit of its own; later ones wait until an `After` is done, if there is one."""
+    """`train_many` of seeds, each a unit of its own; later ones wait until an `After` is done, if
+    there is one."""
 
     def run(callbacks=(), **options):
         until = [callback.done for callback in callbacks if isinstance(callback, After)]
@@ -48,7 +52,9 @@ def go(backend, request):
 
         rates = [lambda step: 0.1] * EARLY + [late] * (M - EARLY)
         rest = {"epochs": 5, "seed": range(M), "learning_rate": rates, "optimizer": SGD()}
-        return train_many(NETWORK, X, Y, **rest | options, backend=backend, n_jobs=run.n_jobs, callbacks=callbacks)
+        return train_many(
+            NETWORK, X, Y, **rest | options, backend=backend, n_jobs=run.n_jobs, callbacks=callbacks
+        )
 
     run.n_jobs = request.param
     return run
@@ -62,7 +68,10 @@ class After:
     """A callback that does something once when so many members have ended."""
 
     def __init__(self, n, do):
-        self.n, self.do, self.calls, self.done = n, do, [], threading.Event()
+        self.n = n
+        self.do = do
+        self.calls = []
+        self.done = threading.Event()
 
     def __call__(self, progress):
         self.calls.append(progress)
@@ -78,13 +87,16 @@ def assert_resumes(many, whole, backend="numpy", **options):
     """Assert that members which ended early come to the end of the whole trainings."""
     rest = {"learning_rate": lambda step: 0.1, "optimizer": SGD()} | options
     left = [b.n_epochs - a.n_epochs for a, b in zip(many, whole, strict=True)]
-    more = train_many(NETWORK, X, Y, resume=[a.state for a in many], epochs=left, backend=backend, **rest)
+    more = train_many(
+        NETWORK, X, Y, resume=[a.state for a in many], epochs=left, backend=backend, **rest
+    )
     for one, other in zip(more, whole, strict=True):
         assert (one.state.t, one.params.tobytes()) == (other.state.t, other.params.tobytes())
 
 
 def test_callbacks_see_each_member_once_and_its_result(go):
-    seen, left = [], set(range(M))
+    seen = []
+    left = set(range(M))
 
     def see(progress):
         left.difference_update(progress.ended)
@@ -95,7 +107,9 @@ def test_callbacks_see_each_member_once_and_its_result(go):
 
     many = go(callbacks=[see])
     assert sorted(number for progress, _ in seen for number in progress.ended) == list(range(M))
-    assert [progress.n_ended for progress, _ in seen] == list(np.cumsum([len(p.ended) for p, _ in seen]))
+    assert [progress.n_ended for progress, _ in seen] == list(
+        np.cumsum([len(p.ended) for p, _ in seen])
+    )
     assert {progress.n_members for progress, _ in seen} == {M}
     for progress, result in seen:
         assert_same_result(result, many[progress.ended[0]])
@@ -130,12 +144,18 @@ def test_a_monitor_that_raises_ends_all_and_its_member_is_named(go):
     with pytest.raises(MonitorError, match=r"^member 4: .*broken failed after epoch 1") as raised:
         go(stop=[*[Stop()] * 4, Stop(monitor=broken), *[Stop(monitor=monitor)] * (M - 5)])
     many = raised.value.result
-    assert (raised.value.member, len(many), many.stop_reason[4], many.n_epochs[4]) == (4, M, "running", 1)
+    assert (raised.value.member, len(many), many.stop_reason[4], many.n_epochs[4]) == (
+        4,
+        M,
+        "running",
+        1,
+    )
     assert (many.stop_reason[:4] == "epochs").sum() >= 3
 
 
 def test_a_learning_rate_that_raises_names_its_member(go):
-    rates = [0.1] * 5 + [lambda step: 0.1 if step < 3 else 1 / 0] + [0.1] * (M - 6)  # those with 0.1 are blocks
+    # those with 0.1 are blocks
+    rates = [0.1] * 5 + [lambda step: 0.1 if step < 3 else 1 / 0] + [0.1] * (M - 6)
     with pytest.raises(ZeroDivisionError) as raised:
         go(learning_rate=rates, batch_size=7)
     assert (raised.value.member, len(raised.value.result)) == (5, M)
@@ -143,7 +163,9 @@ def test_a_learning_rate_that_raises_names_its_member(go):
 
 def test_the_first_one_returns_what_there_is_after_a_warning(go, backend):
     press = After(3, ctrl_c)
-    with pytest.warns(InterruptWarning, match=f"when . of {M} members were through, which is what train_many") as seen:
+    with pytest.warns(
+        InterruptWarning, match=f"when . of {M} members were through, which is what train_many"
+    ) as seen:
         many = go([press])
     assert seen[0].message.result is many
     through = many.stop_reason == "epochs"
@@ -155,7 +177,8 @@ def test_the_first_one_returns_what_there_is_after_a_warning(go, backend):
 
 
 def test_members_under_way_end_at_once_and_resume(go, backend):
-    """Long trainings, more than the threads: those that have begun end at their next chunk, the others do not begin."""
+    """Long trainings, more than the threads: those that have begun end at their next chunk, the
+    others do not begin."""
     begun = threading.Event()
 
     def first(step):
@@ -173,8 +196,11 @@ def test_members_under_way_end_at_once_and_resume(go, backend):
         many = go(epochs=10**7, learning_rate=[first] + [other] * (M - 1), **options)
     assert many.stop_reason.tolist() == ["interrupted"] * M
     assert [result.state.t > 0 for result in many] == [True] * go.n_jobs + [False] * (M - go.n_jobs)
-    n, options = int(many.n_epochs.max()) + 1, {**options, "learning_rate": 0.01, "backend": backend}
-    assert_resumes(many[:3], train_many(NETWORK, X, Y, seed=range(3), epochs=n, **options), **options)
+    n = int(many.n_epochs.max()) + 1
+    options = {**options, "learning_rate": 0.01, "backend": backend}
+    assert_resumes(
+        many[:3], train_many(NETWORK, X, Y, seed=range(3), epochs=n, **options), **options
+    )
 
 
 def test_those_that_have_not_begun_are_what_train_gives_for_no_epoch(go, backend):
@@ -183,7 +209,9 @@ def test_those_that_have_not_begun_are_what_train_gives_for_no_epoch(go, backend
     last = many[-1]
     options = {"stop": Stop(validation=0.2), "backend": backend, "dtype": "float32", "seed": M - 1}
     alone = train(NETWORK, X, Y, epochs=0, optimizer=SGD(), **options)
-    assert all_bits(last.params, last.state.validation_rows) == all_bits(alone.params, alone.state.validation_rows)
+    assert all_bits(last.params, last.state.validation_rows) == all_bits(
+        alone.params, alone.state.validation_rows
+    )
     assert last is many[-1]
     copy = pickle.loads(pickle.dumps(many))
     assert_same_result(copy[-1], last)
@@ -194,7 +222,9 @@ def test_without_a_seed_one_that_has_not_begun_is_the_same_each_time():
     """The warning is at the caller's line."""
     line = inspect.currentframe().f_lineno + 2
     with pytest.warns(InterruptWarning) as seen:
-        many = train_many(NETWORK, X, Y, n=9, epochs=[10**6] * 9, n_jobs=1, callbacks=[After(1, ctrl_c)])
+        many = train_many(
+            NETWORK, X, Y, n=9, epochs=[10**6] * 9, n_jobs=1, callbacks=[After(1, ctrl_c)]
+        )
     assert (seen[0].filename, seen[0].lineno, many.n_epochs[-1]) == (__file__, line, 0)
     assert many[-1].params.tobytes() == many.params[-1].tobytes() == many[-1:].params.tobytes()
 
@@ -248,7 +278,9 @@ def test_the_second_one_raises_in_the_wait_for_workers():
 
 def test_many_in_a_callback_of_one_and_one_in_a_callback_of_many(go, backend):
     one = lambda **more: train(NETWORK, X, Y, epochs=3, seed=1, backend=backend, **more)  # noqa: E731
-    wanted, alone, inner = go(), one(), []
+    wanted = go()
+    alone = one()
+    inner = []
     assert_same_result(one(callbacks=[lambda progress: inner.append(go())]), alone)
     assert_same_results(go(callbacks=[lambda progress: inner.append(one())]), wanted)
     for many in inner[:3]:
@@ -266,4 +298,6 @@ def test_a_time_out_leaves_no_helper_at_work_and_the_handler():
     while cores.helpers_at_work() and time.monotonic() < deadline:
         time.sleep(0.01)
     assert not cores.helpers_at_work()
-    go()  # gives back the handler, should the last exception have come in the midst of that: see `Interrupt`
+    # gives back the handler, should the last exception have come in the midst of that: see
+    # `Interrupt`
+    go()

@@ -1,4 +1,5 @@
-"""train_many on the workers of joblib's engines: what is sent, by files in memory or in messages, and clear errors."""
+"""train_many on the workers of joblib's engines: what is sent, by files in memory or in messages,
+and clear errors."""
 
 import os
 import pickle
@@ -22,7 +23,8 @@ from fastnn.training.results import Row
 joblib = pytest.importorskip("joblib", reason="joblib comes with scikit-learn")
 
 RANDOM = np.random.RandomState(1)
-X, Y = RANDOM.rand(40, 3), RANDOM.rand(40, 1)
+X = RANDOM.rand(40, 3)
+Y = RANDOM.rand(40, 1)
 NETWORK = Network((3, 5, 1), "sigmoid", "sigmoid")
 SHORT = {"seed": range(30), "epochs": [3, 5] * 15, "batch_size": 7, "optimizer": Adam(0.01)}
 
@@ -88,7 +90,8 @@ class Raising:
     """A learning rate or a monitor that raises an error, made in the worker."""
 
     def __init__(self, kind, *given):
-        self.kind, self.given = kind, given
+        self.kind = kind
+        self.given = given
 
     def __call__(self, *step):
         raise self.kind(*self.given)
@@ -97,7 +100,11 @@ class Raising:
 GONE = Raising(ZeroDivisionError, "sensor gone")
 ERRORS = [
     ({"optimizer": SGD(GONE)}, ZeroDivisionError, "sensor gone"),
-    ({"optimizer": SGD(Raising(TwoArguments, 0, "gone"))}, RuntimeError, "TwoArguments: step 0: gone"),
+    (
+        {"optimizer": SGD(Raising(TwoArguments, 0, "gone"))},
+        RuntimeError,
+        "TwoArguments: step 0: gone",
+    ),
     ({"optimizer": SGD(Raising(WithALock, "gone " * 500))}, RuntimeError, "WithALock: gone gone"),
     ({"optimizer": SGD(Raising(Unprintable))}, RuntimeError, "Unprintable: its text cannot be had"),
     ({"stop": Stop(monitor=GONE)}, fastnn.MonitorError, "member .* after epoch 1 .*sensor gone"),
@@ -110,7 +117,8 @@ def test_an_error_of_any_class_arrives_at_once_with_its_text(options, kind, text
     with joblib.parallel_config("loky", n_jobs=2), pytest.raises(kind, match=f"^{text}") as caught:
         go(**options)
     assert len(str(caught.value)) <= 1000
-    member, notes = f"member {caught.value.member}", caught.value.__notes__
+    member = f"member {caught.value.member}"
+    notes = caught.value.__notes__
     assert f"fastnn: this was {member}" in notes or str(caught.value).startswith(f"{member}: ")
     if kind is RuntimeError:
         assert any("in __call__\n" in note for note in notes)
@@ -141,9 +149,15 @@ class Once:
 @pytest.mark.parametrize(
     ("options", "text"),
     [
-        ({"stop": Stop(monitor=monitor_with_a_lock())}, "<function monitor_with_a_lock.* cannot be pickled .*lock"),
+        (
+            {"stop": Stop(monitor=monitor_with_a_lock())},
+            "<function monitor_with_a_lock.* cannot be pickled .*lock",
+        ),
         ({"backend": Locked()}, "<.*Locked object.* cannot be pickled .*lock"),
-        ({"optimizer": SGD(monitor_with_a_lock())}, r"SGD\(learning_rate=<function .* cannot be pickled .*lock"),
+        (
+            {"optimizer": SGD(monitor_with_a_lock())},
+            r"SGD\(learning_rate=<function .* cannot be pickled .*lock",
+        ),
         ({"stop": Stop(monitor=Once())}, "<.*Once object.*> cannot be unpickled: ZeroDiv"),
     ],
 )
@@ -169,19 +183,31 @@ def test_workers_with_another_version_are_refused(late, monkeypatch):
         return plan._replace(version="9.9"), arrays
 
     monkeypatch.setattr(engine, *(("packed", packed) if late else ("__version__", "9.9")))
-    refused(f"a worker of the engine has fastnn {fastnn.__version__}.*9.9" if late else f"{fastnn.__version__}.*9.9")
+    refused(
+        f"a worker of the engine has fastnn {fastnn.__version__}.*9.9"
+        if late
+        else f"{fastnn.__version__}.*9.9"
+    )
 
 
 @pytest.mark.parametrize("where", ["here", "elsewhere", "one came later", "no folder"])
 def test_data_of_all_tasks_and_results_go_in_files(where, monkeypatch, tmp_path):
-    """In the messages where a worker is on another machine, also one that comes later; with the same bits."""
-    sent, taken, right, take_up, delayed = [], [], engine.train_packed, engine.take_up, joblib.delayed
+    """In the messages where a worker is on another machine, also one that comes later; with the
+    same bits."""
+    sent = []
+    taken = []
+    right = engine.train_packed
+    take_up = engine.take_up
+    delayed = joblib.delayed
     monkeypatch.setattr(engine, "TASK_SECONDS", 1e-9)
     monkeypatch.setattr(engine, "PAUSE_SECONDS", 0.01)
     if where == "elsewhere":
         monkeypatch.setattr(engine, "reaches", lambda folder: False)
     if where == "one came later":
-        missing = lambda arrays, folder: {id(array): Laid(f"{folder}/missing", [], []) for array in arrays}  # noqa: E731
+
+        def missing(arrays, folder):
+            return {id(array): Laid(f"{folder}/missing", [], []) for array in arrays}
+
         monkeypatch.setattr(engine, "files_of", missing)
     if where == "no folder":
         monkeypatch.setattr(engine, "MEMORY", tmp_path / "missing")
@@ -189,26 +215,35 @@ def test_data_of_all_tasks_and_results_go_in_files(where, monkeypatch, tmp_path)
     def recorded(function):
         if function is not right:
             return delayed(function)
-        return lambda numbers, plan, *arrays: sent.append(arrays) or delayed(function)(numbers, plan, *arrays)
+        return lambda numbers, plan, *arrays: (
+            sent.append(arrays) or delayed(function)(numbers, plan, *arrays)
+        )
 
     monkeypatch.setattr(joblib, "delayed", recorded)
     monkeypatch.setattr(engine, "take_up", lambda laid: taken.append(laid.path) or take_up(laid))
-    X, own = RANDOM.rand(50_000, 3), [RANDOM.rand(50_000, 1) for _ in range(4)]  # joblib maps more than a MB
-    large, case = Network((3, 3000, 1)), {"seed": range(4), "epochs": 1, "batch_size": 500, "rows": np.arange(500)}
+    # joblib maps more than a MB
+    X, own = (RANDOM.rand(50_000, 3), [RANDOM.rand(50_000, 1) for _ in range(4)])
+    large = Network((3, 3000, 1))
+    case = {"seed": range(4), "epochs": 1, "batch_size": 500, "rows": np.arange(500)}
     here = train_many(large, X, own, **case)
     with joblib.parallel_config("loky", n_jobs=2):
         there = train_many(large, X, own, **case)
     assert_same_results(here, there)
-    found = {tuple(isinstance(array, Laid) for array in arrays[:3]) for arrays in sent}  # X, a member's own Y, weights
+    # X, a member's own Y, weights
+    found = {tuple(isinstance(array, Laid) for array in arrays[:3]) for arrays in sent}
     on_linux = sys.platform == "linux"
-    in_files, in_messages = (on_linux, False, on_linux), (False, False, False)
-    assert found == {"here": {in_files}, "one came later": {in_files, in_messages}}.get(where, {in_messages})
+    in_files = (on_linux, False, on_linux)
+    in_messages = (False, False, False)
+    assert found == {"here": {in_files}, "one came later": {in_files, in_messages}}.get(
+        where, {in_messages}
+    )
     assert any(taken) is (on_linux and where != "no folder")
 
 
 @pytest.mark.parametrize("name", ["threading", "loky"])
 def test_a_generator_of_the_callers_stays_here_and_goes_on(name):
-    own, twin = np.random.RandomState(4), np.random.RandomState(4)
+    own = np.random.RandomState(4)
+    twin = np.random.RandomState(4)
     with joblib.parallel_config(name, n_jobs=2):
         many = train_many(NETWORK, X, Y, seed=[own, 5], epochs=2)
     assert_same_results(many, [train(NETWORK, X, Y, seed=seed, epochs=2) for seed in (twin, 5)])
@@ -226,19 +261,24 @@ def test_callbacks_are_called_here_and_end_the_trainings(most, monkeypatch, recw
     assert len({number for progress in seen for number in progress.ended}) == seen[-1].n_ended
     assert (many.stop_reason == "callback").sum() == 20 - seen[-1].n_ended
     assert isinstance(seen[0].result(seen[0].ended[0]), fastnn.TrainingResult)
-    assert "cancelled" not in "".join(str(warning.message) for warning in recwarn)  # joblib's, of the other tasks
+    # joblib's, of the other tasks
+    assert "cancelled" not in "".join(str(warning.message) for warning in recwarn)
 
 
 def test_units_of_one_block_go_to_the_engine_too(monkeypatch):
-    seen, right = [], Driver._on_engine
-    monkeypatch.setattr(Driver, "_on_engine", lambda self, *args: (seen.append(len(self.units)), right(self, *args)))
+    seen = []
+    right = Driver._on_engine
+    monkeypatch.setattr(
+        Driver, "_on_engine", lambda self, *args: (seen.append(len(self.units)), right(self, *args))
+    )
     with joblib.parallel_config("loky", n_jobs=2):
         go(seed=[1], epochs=3)
     assert seen == [1]
 
 
 def test_a_population_sends_the_rows_of_its_members_only(monkeypatch):
-    sent, right = [], engine.packed
+    sent = []
+    right = engine.packed
     monkeypatch.setattr(engine, "TASK_SECONDS", 1e-9)
 
     def advanced():
@@ -260,9 +300,13 @@ def test_a_population_sends_the_rows_of_its_members_only(monkeypatch):
 
 
 def test_what_goes_through_a_scheduler_is_small(monkeypatch):
-    """Of a member some 50 bytes on the way there, and little more than its arrays on the way back."""
-    n, sent, back = 1000, [], []
-    pack, answers = engine.packed, engine.Engine._answers
+    """Of a member some 50 bytes on the way there, and little more than its arrays on the way
+    back."""
+    n = 1000
+    sent = []
+    back = []
+    pack = engine.packed
+    answers = engine.Engine._answers
 
     def recorded(*args):
         for answer in answers(*args):
@@ -271,17 +315,26 @@ def test_what_goes_through_a_scheduler_is_small(monkeypatch):
 
     monkeypatch.setattr(engine, "packed", lambda units: sent.append(pack(units)) or sent[-1])
     monkeypatch.setattr(engine.Engine, "_answers", recorded)
-    X, Y = np.zeros((5000, 3)), np.zeros((5000, 1))
+    X = np.zeros((5000, 3))
+    Y = np.zeros((5000, 1))
     with joblib.parallel_config("loky", n_jobs=2):
-        many = train_many(Network((3, 5, 1)), X, Y, rows=np.arange(20), seed=range(n), epochs=2, batch_size=None)
+        many = train_many(
+            Network((3, 5, 1)), X, Y, rows=np.arange(20), seed=range(n), epochs=2, batch_size=None
+        )
     of_data = X.nbytes + Y.nbytes + 5000 * 8 + 20 * 8  # with the weights and the rows
     assert {sum(array.nbytes for array in arrays) for _, arrays in sent} == {of_data}
     assert sum(len(pickle.dumps(plan)) for plan, _ in sent) < 80 * n + 2000 * len(sent)
-    own = many[0].state.storage.nbytes + many[0].history.loss.nbytes + many[0].state.beta_products.nbytes
+    own = (
+        many[0].state.storage.nbytes
+        + many[0].history.loss.nbytes
+        + many[0].state.beta_products.nbytes
+    )
     assert sum(len(pickle.dumps(answer)) for answer in back) < n * (own + 150) + 2000 * len(back)
 
 
-linux = pytest.mark.skipif(sys.platform != "linux", reason="other systems have no file system in memory for all users")
+linux = pytest.mark.skipif(
+    sys.platform != "linux", reason="other systems have no file system in memory for all users"
+)
 ARRAYS = [np.arange(50_000.0), np.zeros((3, 0)), np.float32([[1.5, -0.0], [np.nan, 2]])]
 ARRAYS += [np.arange(6).reshape(2, 3).T, np.array(7, np.int64)]
 
@@ -295,12 +348,15 @@ def memory(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("why", [None, "no folder", "another machine", "few bytes", "full"])
 def test_a_file_holds_the_arrays_or_else_the_message(why, tmp_path, monkeypatch):
-    """It is gone when they are taken up, where arrays of the kernel may begin; they are the caller's own to write."""
+    """It is gone when they are taken up, where arrays of the kernel may begin; they are the
+    caller's own to write."""
     if why == "few bytes":
         monkeypatch.setattr(engine, "LEAST_BYTES", 1 << 30)
     if why == "full":
         monkeypatch.setattr(np, "ascontiguousarray", mock.Mock(side_effect=OSError(28, "full")))
-    folder = {"no folder": None, "another machine": str(tmp_path / "elsewhere")}.get(why, str(tmp_path))
+    folder = {"no folder": None, "another machine": str(tmp_path / "elsewhere")}.get(
+        why, str(tmp_path)
+    )
     laid = engine.lay_down(ARRAYS, folder)
     assert (laid.path is None, not laid.arrays) == (why is not None, why is None)
     taken = engine.take_up(laid)
@@ -324,7 +380,10 @@ OF_OTHERS = {
     "a pipe": lambda path: os.mkfifo(path),
     "a link to a pipe": lambda path: (os.mkfifo(path.parent / "pipe"), path.symlink_to("pipe")),
     "a link to nothing": lambda path: path.symlink_to("nothing"),
-    "a link to a folder": lambda path: ((path.parent / "mine/precious").mkdir(parents=True), path.symlink_to("mine")),
+    "a link to a folder": lambda path: (
+        (path.parent / "mine/precious").mkdir(parents=True),
+        path.symlink_to("mine"),
+    ),
     "a file": lambda path: path.touch(),
 }
 
@@ -355,7 +414,8 @@ def test_only_this_users_folders_are_removed_and_used(memory, monkeypatch):
 
 
 def test_a_file_for_workers_stays_and_is_read_only(tmp_path):
-    """For all tasks; small arrays, others than of numbers, parts of memory maps and what does not fit have none."""
+    """For all tasks; small arrays, others than of numbers, parts of memory maps and what does not
+    fit have none."""
     big = np.random.RandomState(0).rand(3, 5000).T
     mapped = np.memmap(tmp_path / "mapped", mode="w+", shape=big.shape)
     things = [np.zeros(3), big, np.array(["word"] * 5000), mapped, np.asarray(mapped)[1:], None, {}]

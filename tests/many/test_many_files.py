@@ -1,4 +1,5 @@
-"""Many results in one file: they come back to the bit; files that are damaged, or small and name much, are refused."""
+"""Many results in one file: they come back to the bit; files that are damaged, or small and name
+much, are refused."""
 
 from dataclasses import dataclass, field, replace
 
@@ -17,7 +18,8 @@ from fastnn.files.model import kind_of
 from fastnn.schedules import Schedule
 
 RANDOM = np.random.RandomState(2)
-X, Y = RANDOM.rand(23, 3), RANDOM.rand(23, 1)
+X = RANDOM.rand(23, 3)
+Y = RANDOM.rand(23, 1)
 NETWORK = Network((3, 4, 1), "tanh")
 WIDE = Network((3, 7, 2, 1), ("relu", "tanh"), bias="scalar")
 
@@ -39,8 +41,17 @@ CASES = {
         "X": [X, X.astype(np.float32), X, X],
     },
     "two dtypes": {"seed": range(4), "epochs": 2, "X": [X, X.astype(np.float32)] * 2},
-    "restored": {"seed": range(4), "epochs": 30, "optimizer": Adam(0.5), "stop": replace(RESTORING, patience=None)},
-    "reduced": {"seed": range(3), "epochs": 9, "stop": Stop(patience=9, tol=1.0, reduce=ReduceRate(0.5, patience=1))},
+    "restored": {
+        "seed": range(4),
+        "epochs": 30,
+        "optimizer": Adam(0.5),
+        "stop": replace(RESTORING, patience=None),
+    },
+    "reduced": {
+        "seed": range(3),
+        "epochs": 9,
+        "stop": Stop(patience=9, tol=1.0, reduce=ReduceRate(0.5, patience=1)),
+    },
 }
 
 
@@ -50,7 +61,9 @@ def path(tmp_path):
 
 
 def go(case, backend="numpy", **options):
-    return train_many(**{"networks": NETWORK, "X": X, "Y": Y} | CASES[case] | options, backend=backend)
+    return train_many(
+        **{"networks": NETWORK, "X": X, "Y": Y} | CASES[case] | options, backend=backend
+    )
 
 
 def saved(many, path, **options):
@@ -68,11 +81,15 @@ def content(tmp_path_factory):
 @pytest.mark.parametrize("case", CASES)
 def test_what_is_saved_comes_back(path, case, backend, monkeypatch):
     """A result is made when it is asked for."""
-    many, made, right = go(case, backend), [], many_files.result_of
+    many = go(case, backend)
+    made = []
+    right = many_files.result_of
     monkeypatch.setattr(many_files, "result_of", lambda *parts: made.append(parts) or right(*parts))
     again = saved(many, path)
     assert isinstance(again, ManyResult)
-    assert [params.tobytes() for params in again.params] == [params.tobytes() for params in many.params]
+    assert [params.tobytes() for params in again.params] == [
+        params.tobytes() for params in many.params
+    ]
     assert again.history.loss.tobytes() == many.history.loss.tobytes()
     assert again.history.seconds.tolist() == many.history.seconds.tolist()
     assert again.predict(X).tobytes() == many.predict(X).tobytes()
@@ -106,7 +123,9 @@ def test_networks_alone_predict(path, case):
         again.save(path)
     assert saved(again, path, state=False)[1].params.tobytes() == many[1].params.tobytes()
     for call in again.best, again.plot:
-        with pytest.raises(ValueError, match=r"networks alone, as from a file of save\(path, state=False\)"):
+        with pytest.raises(
+            ValueError, match=r"networks alone, as from a file of save\(path, state=False\)"
+        ):
             call()
     assert repr(again) == f"<ManyResult: members {len(many)}, state none>"
     assert "state" in again._repr_html_()
@@ -124,7 +143,16 @@ def test_settings_of_the_users_own_come_back(path):
     rates = [Stairs(0.1, {"1": 0.5, "2": 0.2}), 0.1, fastnn.step_decay(0.1, every=2)]
     many = train_many(NETWORK, X, Y, seed=0, learning_rate=rates, epochs=3, optimizer=SGD())
     assert_same_results(saved(many, path), many)
-    many = train_many(NETWORK, X, Y, n=9, epochs=9, stop=Stop(patience=3), callbacks=[lambda progress: True], n_jobs=1)
+    many = train_many(
+        NETWORK,
+        X,
+        Y,
+        n=9,
+        epochs=9,
+        stop=Stop(patience=3),
+        callbacks=[lambda progress: True],
+        n_jobs=1,
+    )
     assert_same_results(saved(many, path), many)
 
 
@@ -133,14 +161,20 @@ def test_what_could_not_be_read_again_is_not_written(path, monkeypatch):
     state = many[1].state.copy()
     state.counters["mine"] = 3
     changed = ManyResult([many[0], replace(many[1], state=state)])
-    with pytest.raises(ValueError, match=r"member 1: there is no place in a file for 'counters\.mine' of its state"):
+    with pytest.raises(
+        ValueError, match=r"member 1: there is no place in a file for 'counters\.mine' of its state"
+    ):
         changed.save(path)
     settings = Stairs(0.1, {f"{k}": 0.1 for k in range(200)})
-    with pytest.raises(ValueError, match=r"member 0: there is no place in a file for .counters\.optimizer\.learn"):
+    with pytest.raises(
+        ValueError, match=r"member 0: there is no place in a file for .counters\.optimizer\.learn"
+    ):
         train_many(NETWORK, X, Y, seed=0, n=1, optimizer=SGD(settings), epochs=1).save(path)
     monkeypatch.setattr(archive, "MOST_VALUES", 0)
     monkeypatch.setattr(archive, "BYTES_A_VALUE", 1000)
-    with pytest.raises(ValueError, match="5 members differ in too many ways for one file: save them in several"):
+    with pytest.raises(
+        ValueError, match="5 members differ in too many ways for one file: save them in several"
+    ):
         many.save(path)
     assert not path.exists()
 
@@ -152,12 +186,15 @@ def test_numpy_reads_the_file(path, content):
     assert {"network", "counters.alpha", "random_state.pos", "t"} <= values["facts"].keys()
     assert arrays["which"].shape == (len(header["differ"]), 4)
     path.write_bytes(content)
-    with pytest.raises(ModelFileError, match=r"it holds 4 results: take one, fastnn\.load\(path\)\[i\]"):
+    with pytest.raises(
+        ModelFileError, match=r"it holds 4 results: take one, fastnn\.load\(path\)\[i\]"
+    ):
         kind_of(path)
 
 
 def test_ten_thousand_are_saved_and_loaded_in_little_work_and_space(path):
-    """Per member: some calls of functions, no entry of the archive, and nothing that members have in common."""
+    """Per member: some calls of functions, no entry of the archive, and nothing that members have
+    in common."""
     m = 10_000
     many = train_many(NETWORK, X, Y, seed=range(m), epochs=50, optimizer=Adam(), batch_size=8)
     with counted_calls() as saving:
@@ -167,7 +204,12 @@ def test_ten_thousand_are_saved_and_loaded_in_little_work_and_space(path):
     assert saving.n < 600 * m
     assert loading.n < 20 * m
     last = many[-1]
-    arrays = last.state.vectors, last.history.loss, last.history.learning_rate, last.state.random_state["state"]["key"]
+    arrays = (
+        last.state.vectors,
+        last.history.loss,
+        last.history.learning_rate,
+        last.state.random_state["state"]["key"],
+    )
     assert path.stat().st_size < 1.1 * m * (sum(array.nbytes for array in arrays) + len(X))
     assert again[m - 1].params.tobytes() == last.params.tobytes()
     again = again[-1:]  # lets go of the others
@@ -216,7 +258,12 @@ WORDS = {"header": "damaged|which reads format 1", "facts": "damaged|member", "s
 
 @pytest.mark.parametrize(
     ("part", "name", "value"),
-    [(part, name, value) for part, names in DAMAGES.items() for name, values in names.items() for value in values],
+    [
+        (part, name, value)
+        for part, names in DAMAGES.items()
+        for name, values in names.items()
+        for value in values
+    ],
 )
 def test_headers_and_tables_that_do_not_fit_are_refused(path, content, part, name, value):
     header, table, arrays = parts_of_many(content)
@@ -242,9 +289,17 @@ ARRAYS = {
     "less numbers": ("vectors", lambda a: a[1:], "vectors has .* numbers, not those of its sizes"),
     "two dimensions": ("loss", lambda a: a[None], "loss has .* numbers"),
     "NaN": ("vectors", lambda a: a * np.nan, "member 0: damaged: params must be finite"),
-    "integers": ("vectors", lambda a: a.astype(np.int64), "vectors is int64, not float32 or float64"),
+    "integers": (
+        "vectors",
+        lambda a: a.astype(np.int64),
+        "vectors is int64, not float32 or float64",
+    ),
     "rows of another kind": ("order", lambda a: a.astype(np.int64), "order is int64, not uint8"),
-    "a generator of another kind": ("random_state", lambda a: a.astype(np.int64), "random_state is int64, not uint32"),
+    "a generator of another kind": (
+        "random_state",
+        lambda a: a.astype(np.int64),
+        "random_state is int64, not uint32",
+    ),
     "no generator": ("random_state", lambda a: None, r"lacks \['random_state'\]"),
     "objects": ("loss", lambda a: a.astype(object), "loss.npy holds object"),
 }
@@ -298,21 +353,31 @@ def test_columns_that_save_does_not_write_are_refused(path, prefix):
     refused_in_little_memory(path, "its table has 3")
 
 
-@pytest.mark.parametrize("sizes", [{"params": [10]}, {"params": [10], "loss": [10]}], ids=["in no table", "too many"])
+@pytest.mark.parametrize(
+    "sizes", [{"params": [10]}, {"params": [10], "loss": [10]}], ids=["in no table", "too many"]
+)
 def test_arrays_that_save_does_not_write_are_refused(path, sizes):
     header, table, arrays = taken_apart(path, state=False)
     write_many(path, header, {**table, "sizes": sizes}, arrays | {"loss": np.zeros(10)})
-    refused_in_little_memory(path, r"its table has 5 columns, lacks none and has the unexpected \['loss'\]")
+    refused_in_little_memory(
+        path, r"its table has 5 columns, lacks none and has the unexpected \['loss'\]"
+    )
 
 
 @pytest.mark.parametrize("m", [3, 8])
 def test_networks_of_many_layers(path, m):
-    """They are made when they are asked for; where there are more numbers than a file may have, they are refused."""
+    """They are made when they are asked for; where there are more numbers than a file may have,
+    they are refused."""
     header, table, arrays = taken_apart(path, state=False)
     n = 30_000
-    table["facts"] |= {"network": [table["facts"]["network"][0] | {"sizes": [1] * n}] * m, "n_params": [2 * (n - 1)]}
+    table["facts"] |= {
+        "network": [table["facts"]["network"][0] | {"sizes": [1] * n}] * m,
+        "n_params": [2 * (n - 1)],
+    }
     table["sizes"], arrays["params"] = {"params": [2 * (n - 1)]}, np.zeros(2 * (n - 1))
-    arrays["which"], header["members"], header["differ"] = np.uint8([range(1, m + 1)]), m, ["network"]
+    arrays["which"] = np.uint8([range(1, m + 1)])
+    header["members"] = m
+    header["differ"] = ["network"]
     write_many(path, header, table, arrays)
     if m == 8:
         refused_in_little_memory(path, "it has more values than a file of its size may have")
@@ -325,7 +390,12 @@ def test_networks_of_many_layers(path, m):
 @pytest.mark.parametrize("value", [b"{}", b"[]", b'{"a":{}}', b'"ab"', b"0.5"])
 def test_a_table_of_many_values_is_refused_before_it_is_parsed(path, value):
     header, _, arrays = taken_apart(path)
-    write_many(path, header, b'{"facts":{"t":[' + b",".join([value] * 1_000_000) + b']},"sizes":{}}', arrays)
+    write_many(
+        path,
+        header,
+        b'{"facts":{"t":[' + b",".join([value] * 1_000_000) + b']},"sizes":{}}',
+        arrays,
+    )
     refused_in_little_memory(path, "it has more values than a file of its size may have")
 
 
@@ -354,7 +424,8 @@ SHARED = {
 
 @pytest.mark.parametrize("case", SHARED)
 def test_what_members_share_is_made_once(path, case):
-    """Loading and all states together take no more than the file, however many members refer to the same arrays."""
+    """Loading and all states together take no more than the file, however many members refer to the
+    same arrays."""
     options = SHARED[case] | {"optimizer": Adam(), "seed": [0, 1], "epochs": 1}
     header, table, arrays = taken_apart(path, state=case != "parameters", **options)
     name_members(header, arrays, 500)
@@ -363,8 +434,11 @@ def test_what_members_share_is_made_once(path, case):
         many = fastnn.load(path)
         states = [result.state for result in many]
     for name in ("storage", "index", "validation_rows", "best_params"):
-        first, last = getattr(states[0], name), getattr(states[-1], name)
-        assert first is last is None or (np.shares_memory(first, last) and not last.flags.writeable), name
+        first = getattr(states[0], name)
+        last = getattr(states[-1], name)
+        assert first is last is None or (
+            np.shares_memory(first, last) and not last.flags.writeable
+        ), name
 
 
 def test_members_that_share_nothing_have_arrays_of_their_own(path):

@@ -1,4 +1,5 @@
-"""The results of train_many: stacked arrays, slices, scores, predictions, columns, pickles, what a notebook shows."""
+"""The results of train_many: stacked arrays, slices, scores, predictions, columns, pickles, what a
+notebook shows."""
 
 import copy
 import pickle
@@ -14,8 +15,11 @@ from fastnn import SGD, ManyResult, Network, Stop, train, train_many
 from fastnn.many import results as many_results
 from fastnn.training import generator
 
-RANDOM, NETWORK, EPOCHS = np.random.RandomState(4), Network((3, 5, 1)), [3, 7, 0, 5, 1]
-X, Y = RANDOM.rand(24, 3), RANDOM.rand(24, 1)
+RANDOM = np.random.RandomState(4)
+NETWORK = Network((3, 5, 1))
+EPOCHS = [3, 7, 0, 5, 1]
+X = RANDOM.rand(24, 3)
+Y = RANDOM.rand(24, 1)
 
 
 @pytest.fixture
@@ -27,7 +31,11 @@ def many(backend):
 @pytest.fixture
 def validated(backend):
     """Members that are trained alone."""
-    options = {"stop": Stop(validation=0.25, restore_best=True), "learning_rate": [0.1, 0.3, 1.0], "optimizer": SGD()}
+    options = {
+        "stop": Stop(validation=0.25, restore_best=True),
+        "learning_rate": [0.1, 0.3, 1.0],
+        "optimizer": SGD(),
+    }
     return train_many(NETWORK, X, Y, seed=0, epochs=8, **options, backend=backend)
 
 
@@ -50,14 +58,21 @@ def test_networks_of_several_sizes_give_lists(backend):
     assert [params.shape for params in many.params] == [(26,), (41,)]
     assert many.predict(X).shape == (2, 24, 1)
     with pytest.raises(ValueError, match="have different numbers of outputs"):
-        ManyResult([*many, train(Network((3, 2)), X, X[:, :2], epochs=0, backend=backend)]).predict(X)
+        ManyResult([*many, train(Network((3, 2)), X, X[:, :2], epochs=0, backend=backend)]).predict(
+            X
+        )
 
 
 def test_indices_and_slices(many):
-    """Members are chosen as from an array: by a number, a slice, numbers or a mask, such as those that have trained."""
+    """Members are chosen as from an array: by a number, a slice, numbers or a mask, such as those
+    that have trained."""
     assert_same_result(many[-1], many[4])
     assert_same_result(many[np.int64(1)], many[1])
-    assert [len(many[part]) for part in (slice(1, 3), slice(None, None, -1), slice(5, 9))] == [2, 5, 0]
+    assert [len(many[part]) for part in (slice(1, 3), slice(None, None, -1), slice(5, 9))] == [
+        2,
+        5,
+        0,
+    ]
     assert many[::-2].params.tobytes() == many.params[::-2].tobytes()
     for chosen in ([3, 0], np.array([3, 0]), [True, False, False, True, False], many.n_epochs > 0):
         expected = np.arange(5)[chosen]
@@ -70,7 +85,8 @@ def test_indices_and_slices(many):
 
 
 def test_a_result_is_the_callers_own(many):
-    first, again = many[0], many[0]
+    first = many[0]
+    again = many[0]
     for array in (first.state.vectors, first.state.index, first.state.random_state["state"]["key"]):
         array[...] = 0
     assert_same_result(many[0], again)
@@ -80,7 +96,12 @@ def test_no_member(many):
     none = many[:0]
     assert none.params.size == none.scores.size == none.history.loss.size == 0
     assert len(none.to_dict()["member"]) == len(none.history.to_dict()["member"]) == 0
-    for call in (none.best, lambda: none.predict(X), lambda: none.predict(X, spread=True), lambda: none.save("a.npz")):
+    for call in (
+        none.best,
+        lambda: none.predict(X),
+        lambda: none.predict(X, spread=True),
+        lambda: none.save("a.npz"),
+    ):
         with pytest.raises(ValueError, match=r"no member"):
             call()
 
@@ -96,7 +117,13 @@ def test_scores_are_the_last_ones_or_those_that_were_restored(many, validated):
 
 
 def test_the_best_of_another_monitor_is_the_greatest(backend):
-    options = {"seed": 0, "learning_rate": [0.01, 0.5], "optimizer": SGD(), "epochs": 20, "backend": backend}
+    options = {
+        "seed": 0,
+        "learning_rate": [0.01, 0.5],
+        "optimizer": SGD(),
+        "epochs": 20,
+        "backend": backend,
+    }
     many = train_many(NETWORK, X, Y, stop=Stop(monitor="r2"), **options)
     assert many.best() == many.scores.argmax()
     for other, said in {
@@ -109,13 +136,16 @@ def test_the_best_of_another_monitor_is_the_greatest(backend):
 
 def test_scores_of_rows_are_those_of_the_members_alone(backend, monkeypatch):
     """To the bit, of networks of two kinds, with rows that are checked once for each kind."""
-    networks, weight = [NETWORK, Network((3, 2, 1), "tanh")] * 4, np.arange(len(X)) % 2
+    networks = [NETWORK, Network((3, 2, 1), "tanh")] * 4
+    weight = np.arange(len(X)) % 2
     many = train_many(networks, X, Y, n=8, epochs=2, backend=backend)
     alone = [result.score(X, Y, weight, monitor="r2") for result in many]
     checks = []
     for name in "check_inputs", "score_of_rows":
         check = getattr(many_results, name)
-        monkeypatch.setattr(many_results, name, lambda *given, check=check: (checks.append(check), check(*given))[1])
+        monkeypatch.setattr(
+            many_results, name, lambda *given, check=check: (checks.append(check), check(*given))[1]
+        )
     assert many.score(X, Y, weight, monitor="r2").tolist() == alone
     assert len(checks) < 5
     assert len(set(alone)) == 8
@@ -123,7 +153,8 @@ def test_scores_of_rows_are_those_of_the_members_alone(backend, monkeypatch):
 
 def test_no_member_that_diverged_is_the_best(backend):
     """The loss of its last epoch is that of the weights before it."""
-    network, options = Network((3, 4, 1), "relu"), {"optimizer": SGD(), "epochs": 3, "backend": backend}
+    network = Network((3, 4, 1), "relu")
+    options = {"optimizer": SGD(), "epochs": 3, "backend": backend}
     options |= {"params": np.full((3, network.n_params), 0.1), "batch_size": None}
     many = train_many(network, X, 0.1 * Y[:, :1], learning_rate=[1e200, 0.0, 1e-9], **options)
     assert many.stop_reason.tolist() == ["diverged", "epochs", "epochs"]
@@ -131,7 +162,9 @@ def test_no_member_that_diverged_is_the_best(backend):
     assert many.scores[0] == many.scores[1] > many.scores[2]
     assert (many.best(), many[:2].best()) == (2, 1)
     for none in many[:1], train_many(network, X, Y, seed=[0], epochs=0, backend=backend):
-        with pytest.raises(ValueError, match="each one diverged or has no finite score, as before its first"):
+        with pytest.raises(
+            ValueError, match="each one diverged or has no finite score, as before its first"
+        ):
             none.best()
     with pytest.raises(ValueError, match="no member is the best: there is none"):
         many[[]].best()
@@ -139,7 +172,9 @@ def test_no_member_that_diverged_is_the_best(backend):
 
 @pytest.mark.parametrize("i", [9, -10, 10**30])
 def test_a_member_that_is_not_there(many, i):
-    with pytest.raises(IndexError, match=rf"there is no member .* of {len(many)} members, numbered from 0"):
+    with pytest.raises(
+        IndexError, match=rf"there is no member .* of {len(many)} members, numbered from 0"
+    ):
         many[i]
 
 
@@ -159,7 +194,8 @@ def test_predictions_are_those_of_each(many, validated, rows, dtype):
 
 
 def test_the_spread_takes_the_memory_of_few_outputs():
-    many, given = train_many(NETWORK, X, Y, n=60, epochs=0), RANDOM.rand(20_000, 3)
+    many = train_many(NETWORK, X, Y, n=60, epochs=0)
+    given = RANDOM.rand(20_000, 3)
     many.predict(given[:9], spread=True)
     with little_memory(base=10 * len(given) * 8):
         many.predict(given, spread=True)
@@ -174,7 +210,8 @@ def test_columns_go_into_a_data_frame(many, validated):
     assert frame["loss"].isna().tolist() == [n == 0 for n in EPOCHS]
     assert frame.loc[frame["score"].idxmin(), "member"] == many.best()
     assert many[[3, 1]].to_dict()["seed"] == [3, 1]
-    for own in (None, np.random.RandomState(0)):  # each draws a seed, or it is a generator of the caller's own
+    # each draws a seed, or it is a generator of the caller's own
+    for own in (None, np.random.RandomState(0)):
         assert train_many(NETWORK, X, Y, seed=[own, 5], epochs=1).to_dict()["seed"] == [None, 5]
     assert validated.to_dict()["learning_rate"].tolist() == [0.1, 0.3, 1.0]
     rates = [0.5, fastnn.cosine(0.1, steps=9), lambda step: 0.1]
@@ -212,11 +249,14 @@ def test_what_is_shown(many, validated):
 
 
 def test_a_member_without_a_seed_that_diverges_has_the_weights_that_it_drew(monkeypatch):
-    """Its bad step is undone, and it keeps the words of the system's that it has drawn its weights with."""
+    """Its bad step is undone, and it keeps the words of the system's that it has drawn its weights
+    with."""
     monkeypatch.setattr(generator, "system_words", lambda: np.arange(4, dtype=np.uint32))
     options = {"optimizer": SGD(1e200), "epochs": 3, "batch_size": None}
     many = train_many(NETWORK, 1e3 * X, Y, n=3, **options)
     stop = Stop(on_divergence="stop")
-    alone = train(NETWORK, 1e3 * X, Y, seed=np.random.RandomState(np.arange(4)), stop=stop, **options)
+    alone = train(
+        NETWORK, 1e3 * X, Y, seed=np.random.RandomState(np.arange(4)), stop=stop, **options
+    )
     assert many.stop_reason.tolist() == ["diverged"] * 3 == [alone.stop_reason] * 3
     assert [one.params.tobytes() for one in many] == [alone.params.tobytes()] * 3

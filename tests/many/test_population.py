@@ -1,4 +1,5 @@
-"""A population's members are what `train` alone gives, in whatever parts they are trained, dropped or interrupted."""
+"""A population's members are what `train` alone gives, in whatever parts they are trained, dropped
+or interrupted."""
 
 import copy
 import dataclasses
@@ -35,7 +36,8 @@ from fastnn.training import epochs as pace
 from fastnn.training.session import Session
 
 RANDOM = np.random.RandomState(5)
-X, Y = RANDOM.rand(20, 3), RANDOM.rand(20, 1)
+X = RANDOM.rand(20, 3)
+Y = RANDOM.rand(20, 1)
 NETWORK = Network((3, 5, 1), "sigmoid", "sigmoid")
 WIDE = Network((3, 9, 4, 1), ("tanh", "relu"))
 M = 4
@@ -45,20 +47,38 @@ OPTIONS = {
     "plain": {"optimizer": SGD(0.5), "batch_size": None},
     "mini-batches": {"optimizer": Adam(0.1), "batch_size": 7},
     "in order": {"optimizer": Adam(0.1), "batch_size": 7, "shuffle": False},
-    "rates": {"optimizer": Adam(), "learning_rate": [0.1, 0.01, cosine(0.1, 30), cosine(0.2, 9)], "batch_size": 9},
+    "rates": {
+        "optimizer": Adam(),
+        "learning_rate": [0.1, 0.01, cosine(0.1, 30), cosine(0.2, 9)],
+        "batch_size": 9,
+    },
     "own rate": {"optimizer": SGD(lambda t: 0.1 / (1 + t)), "batch_size": 6},
     "penalties": {"optimizer": fastnn.AdamW(), "alpha": [0.0, 0.1, 0.2, 0.3], "batch_size": 6},
     "networks": {"networks": [NETWORK, WIDE, NETWORK, WIDE]},
-    "rows": {"rows": [np.array([0, 3, 3, 7, 19]), np.arange(10), np.arange(9), np.array([1, 1])], "batch_size": 2},
+    "rows": {
+        "rows": [np.array([0, 3, 3, 7, 19]), np.arange(10), np.arange(9), np.array([1, 1])],
+        "batch_size": 2,
+    },
     "folds": {"validation_rows": [np.arange(k, k + 5) for k in range(0, 20, 5)]},
     "weights": {"sample_weight": RANDOM.rand(M, 20), "batch_size": 6},
     "zero weights": {"sample_weight": (RANDOM.rand(M, 20) > 0.4) * 1.0, "batch_size": 3},
     "params": {"params": RANDOM.rand(M, NETWORK.n_params), "batch_size": 6},
     "float32": {"dtype": "float32", "batch_size": 6},
     "patience": {"stop": Stop(patience=1, tol=0.01), "optimizer": SGD(0.5), "batch_size": None},
-    "validation": {"stop": Stop(patience=2, validation=0.3, restore_best=True), "optimizer": Adam(0.1)},
-    "monitor": {"stop": Stop(monitor="r2", reduce=fastnn.ReduceRate(0.5, patience=1)), "optimizer": Adam(0.1)},
-    "diverging": {"networks": WIDE, "optimizer": SGD(), "learning_rate": [0.1, 1e9, 0.1, 50.0], "batch_size": 6},
+    "validation": {
+        "stop": Stop(patience=2, validation=0.3, restore_best=True),
+        "optimizer": Adam(0.1),
+    },
+    "monitor": {
+        "stop": Stop(monitor="r2", reduce=fastnn.ReduceRate(0.5, patience=1)),
+        "optimizer": Adam(0.1),
+    },
+    "diverging": {
+        "networks": WIDE,
+        "optimizer": SGD(),
+        "learning_rate": [0.1, 1e9, 0.1, 50.0],
+        "batch_size": 6,
+    },
 }
 SHARED = {"networks": NETWORK, "X": X, "Y": Y, "seed": range(M)}
 SMALL = {"optimizer": SGD(0.5), "batch_size": 7}
@@ -69,9 +89,14 @@ def small(**options):
 
 
 def own(options, i):
-    given = {n: v[i] if hasattr(v, "__len__") and len(v) == M else v for n, v in (SHARED | options).items()}
+    given = {
+        n: v[i] if hasattr(v, "__len__") and len(v) == M else v
+        for n, v in (SHARED | options).items()
+    }
     if "learning_rate" in given:
-        given["optimizer"] = dataclasses.replace(given["optimizer"], learning_rate=given.pop("learning_rate"))
+        given["optimizer"] = dataclasses.replace(
+            given["optimizer"], learning_rate=given.pop("learning_rate")
+        )
     given["stop"] = dataclasses.replace(given.get("stop", Stop()), on_divergence="stop")
     return given.pop("networks"), given.pop("X"), given.pop("Y"), given
 
@@ -90,8 +115,11 @@ def epochs_of(population):
     return [result.n_epochs for result in population.values()]
 
 
-numbers, epochs = st.integers(0, M - 1), st.integers(0, 9)
-changes = st.lists(epochs | st.dictionaries(numbers, epochs) | st.sets(numbers, max_size=2), min_size=1, max_size=6)
+numbers = st.integers(0, M - 1)
+epochs = st.integers(0, 9)
+changes = st.lists(
+    epochs | st.dictionaries(numbers, epochs) | st.sets(numbers, max_size=2), min_size=1, max_size=6
+)
 
 
 @pytest.mark.parametrize("name", OPTIONS)
@@ -106,7 +134,9 @@ def test_members_are_what_they_are_alone(name, backend):
                 population.drop(change & epochs.keys())
                 epochs = {i: n for i, n in epochs.items() if i not in change}
                 continue
-            ended = {i for i, n in epochs.items() if alone(name, i, n, backend).stop_reason != "epochs"}
+            ended = {
+                i for i, n in epochs.items() if alone(name, i, n, backend).stop_reason != "epochs"
+            }
             wanted = change if isinstance(change, dict) else dict.fromkeys(range(M), change)
             wanted = {i: n for i, n in wanted.items() if i in epochs and i not in ended}
             population.advance(change if isinstance(change, int) else wanted)
@@ -119,8 +149,10 @@ def test_members_are_what_they_are_alone(name, backend):
 
 
 def test_nothing_is_trained_twice(monkeypatch):
-    counted, kind = [], type(get_backend("numba"))
-    train_group, train_steps = kind.train_group, kind.train_steps
+    counted = []
+    kind = type(get_backend("numba"))
+    train_group = kind.train_group
+    train_steps = kind.train_steps
     of_a_group = lambda *given: counted.extend(given[5].tolist()) or train_group(*given)  # noqa: E731
     of_one = lambda *given: counted.append(len(given[3].loss)) or train_steps(*given)  # noqa: E731
     monkeypatch.setattr(kind, "train_group", of_a_group)
@@ -151,7 +183,8 @@ def test_seconds_are_those_of_all_parts(monkeypatch):
     """By a clock that ticks 1 ms each time that somebody looks."""
     ticks = itertools.count()
     monkeypatch.setattr(time, "perf_counter", lambda: next(ticks) / 1000)
-    population, n = small(stop=Stop(max_seconds=0.2), n_jobs=1), 0
+    population = small(stop=Stop(max_seconds=0.2), n_jobs=1)
+    n = 0
     while population[0].stop_reason == "epochs":
         population.advance({0: 100})
         n += 1
@@ -174,7 +207,10 @@ def test_replacing_is_resuming_with_other_settings(name, backend):
     population.drop(0)
     population.advance(4)
     copied = population[3]
-    assert copied.history.loss.tobytes() == np.concatenate([before.history.loss, resumed.history.loss]).tobytes()
+    assert (
+        copied.history.loss.tobytes()
+        == np.concatenate([before.history.loss, resumed.history.loss]).tobytes()
+    )
     assert_same_result(dataclasses.replace(copied, history=resumed.history), resumed)
     for i in (1, 2):
         assert_same_result(population[i], alone(name, i, 7, backend))
@@ -186,7 +222,9 @@ def test_replacing_settings_alone(backend):
     population.advance(2)
     population.replace(1, batch_size=3)
     population.advance(2)
-    first = train(NETWORK, X, Y, seed=1, optimizer=Adam(0.2), batch_size=None, epochs=2, backend=backend)
+    first = train(
+        NETWORK, X, Y, seed=1, optimizer=Adam(0.2), batch_size=None, epochs=2, backend=backend
+    )
     second = first.resume(X, Y, epochs=2, batch_size=3)
     assert_same_result(dataclasses.replace(population[1], history=second.history), second)
 
@@ -204,12 +242,16 @@ def test_members_without_a_seed_keep_the_weights_that_were_seen():
 
 
 def test_going_on_from_states(backend):
-    begun = [train(NETWORK, X, Y, seed=i, batch_size=7, epochs=2, backend=backend) for i in range(M)]
+    begun = [
+        train(NETWORK, X, Y, seed=i, batch_size=7, epochs=2, backend=backend) for i in range(M)
+    ]
     states = [result.state for result in begun]
     population = Population(NETWORK, X[:9], Y[:9], resume=states, new_rows=True, backend=backend)
     population.advance(1)
     population.advance(2)
-    assert_same_results(population.values(), [one.resume(X[:9], Y[:9], new_rows=True, epochs=3) for one in begun])
+    assert_same_results(
+        population.values(), [one.resume(X[:9], Y[:9], new_rows=True, epochs=3) for one in begun]
+    )
 
 
 def test_a_state_that_was_seen_is_no_way_in():
@@ -240,7 +282,9 @@ def test_ranking():
     """The best first, by the sign that the monitor asks for; last who diverged, or has no score."""
     population = small(networks=WIDE, learning_rate=[0.1, 1e9, 0.05, 0.01])
     for call in population.ranking, population.best:
-        with pytest.raises(ValueError, match=r"no member has trained an epoch yet, .* say advance\(epochs\) first"):
+        with pytest.raises(
+            ValueError, match=r"no member has trained an epoch yet, .* say advance\(epochs\) first"
+        ):
             call()
     assert "<svg" not in population._repr_html_()
     assert np.isnan(list(population.scores().values())).all()
@@ -253,7 +297,9 @@ def test_ranking():
     population.drop(1)
     for words in ("<svg", f"member {population.best()}, the best"):
         assert words in population._repr_html_()
-    population = small(stop=Stop(monitor="r2", restore_best=True), learning_rate=[0.1, 9.0, 0.5, 1.0])
+    population = small(
+        stop=Stop(monitor="r2", restore_best=True), learning_rate=[0.1, 9.0, 0.5, 1.0]
+    )
     population.advance(5)
     best = {i: result.history.score.max() for i, result in population.items()}
     assert population.scores() == best
@@ -265,7 +311,10 @@ def test_where_no_member_is_the_best(rate, trains):
     population = small(networks=WIDE, optimizer=SGD(rate))
     population.advance(5)
     assert (population.epochs_trained > 0, population.ranking()) == (trains, [0, 1, 2, 3])
-    for dropped, fault in ([0, 1], "each one diverged or has no finite score"), ([2, 3], "there is none"):
+    for dropped, fault in (
+        ([0, 1], "each one diverged or has no finite score"),
+        ([2, 3], "there is none"),
+    ):
         population.drop(dropped)
         with pytest.raises(ValueError, match=fault):
             population.best()
@@ -273,7 +322,8 @@ def test_where_no_member_is_the_best(rate, trains):
 
 
 def test_dropped_members_free_their_memory():
-    """Also of members that share a block; nor does a member that stays behind hold the arrays of those that advance."""
+    """Also of members that share a block; nor does a member that stays behind hold the arrays of
+    those that advance."""
 
     def held():
         gc.collect()
@@ -325,9 +375,17 @@ REFUSED = [
     (lambda p: p.replace(1, by=0), KeyError, "member 0 was dropped"),
     (lambda p: p.replace(0, by=1), KeyError, "member 0 was dropped"),
     (lambda p: p.replace(1, optimizer=Adam()), ValueError, "optimizer of its state is SGD"),
-    (lambda p: p.replace(1, optimizer=SGD(momentum=0.5)), ValueError, "number of optimizer vectors"),
+    (
+        lambda p: p.replace(1, optimizer=SGD(momentum=0.5)),
+        ValueError,
+        "number of optimizer vectors",
+    ),
     (lambda p: p.replace(1, learning_rate="fast"), TypeError, "learning_rate must be"),
-    (lambda p: Population(NETWORK, X, Y, epochs=3), TypeError, "Population has no argument 'epochs'"),
+    (
+        lambda p: Population(NETWORK, X, Y, epochs=3),
+        TypeError,
+        "Population has no argument 'epochs'",
+    ),
     (lambda p: p.replace(1, lr=0.1), TypeError, "replace has no argument 'lr': say learning_rate="),
 ]
 
@@ -366,8 +424,10 @@ def ctrl_c():
 @POSIX
 @pytest.mark.parametrize("n_jobs", [1, 2])
 def test_ctrl_c_keeps_what_was_trained(n_jobs, backend):
-    """Members under way stop, those that had not begun stay as they were, and the next call goes on exactly."""
-    handler, stop = signal.getsignal(signal.SIGINT), Stop(monitor=pressing(6 * M + 7, ctrl_c))
+    """Members under way stop, those that had not begun stay as they were, and the next call goes on
+    exactly."""
+    handler = signal.getsignal(signal.SIGINT)
+    stop = Stop(monitor=pressing(6 * M + 7, ctrl_c))
     population = small(stop=stop, n_jobs=n_jobs, backend=backend)
     population.advance(6)
     words = r"interrupted when \d of 4 members were through, .* population keeps"
@@ -379,7 +439,9 @@ def test_ctrl_c_keeps_what_was_trained(n_jobs, backend):
     assert_same_results(told[0].message.result, population.values())
     # two more than they had to do: one may have been interrupted after its last
     population.advance({i: 16 - result.n_epochs for i, result in population.items()})
-    assert_same_results(population.values(), [member(SMALL | {"stop": stop}, i, 16, backend) for i in range(M)])
+    assert_same_results(
+        population.values(), [member(SMALL | {"stop": stop}, i, 16, backend) for i in range(M)]
+    )
 
 
 @POSIX
@@ -390,7 +452,9 @@ def test_a_member_within_an_epoch_goes_on_exactly_beside_others(backend, monkeyp
     with monkeypatch.context() as patch:
         patch.setattr(block, "MOST_WORK", 0)  # it is trained alone, as a long training is
         patch.setattr(pace, "FIRST_CHUNK_STEPS", 2)
-        patch.setattr(Session, "advance", lambda *own: signal.raise_signal(signal.SIGINT) or right(*own))
+        patch.setattr(
+            Session, "advance", lambda *own: signal.raise_signal(signal.SIGINT) or right(*own)
+        )
         with pytest.warns(InterruptWarning):
             population.advance({3: 9})
     assert population[3].state.batch == 2
@@ -427,13 +491,19 @@ def test_errors_leave_all_members_as_they_were(what, error, n_jobs, backend):
 
 
 def test_a_callback_ends_an_advance():
-    """By returning True; the members that had not begun have the reason, and go on with the next call."""
+    """By returning True; the members that had not begun have the reason, and go on with the next
+    call."""
     seen = []
     calls = [lambda progress: seen.append(progress.ended) or True]
     population = small(stop=Stop(monitor="r2"), callbacks=calls, n_jobs=1)
     population.advance(2)
     assert (seen, epochs_of(population)) == ([[0]], [2, 0, 0, 0])
-    assert [result.stop_reason for result in population.values()] == ["epochs", "callback", "callback", "callback"]
+    assert [result.stop_reason for result in population.values()] == [
+        "epochs",
+        "callback",
+        "callback",
+        "callback",
+    ]
     population.drop(0)
     population.advance(3)
     assert (seen, epochs_of(population)) == ([[0], [1]], [3, 0, 0])
@@ -448,7 +518,10 @@ def test_a_callback_may_not_change_what_is_advanced(name, given):
         getattr(population, name)(*given)
 
     population = small(callbacks=[callback], n_jobs=1)
-    with pytest.raises(RuntimeError, match="the population is being advanced: a callback, or another thread, may not"):
+    with pytest.raises(
+        RuntimeError,
+        match="the population is being advanced: a callback, or another thread, may not",
+    ):
         population.advance(2)
     members, twin = seen[0]
     assert (population.members, population.epochs_trained) == (members, 0) == ([0, 1, 2, 3], 0)

@@ -1,4 +1,5 @@
-"""The promise of train_many: each member has the bits that `train` alone gives it, in whatever blocks and threads."""
+"""The promise of train_many: each member has the bits that `train` alone gives it, in whatever
+blocks and threads."""
 
 import dataclasses
 
@@ -14,13 +15,22 @@ from fastnn.fused import preparation, side_by_side
 from fastnn.many import block, driver
 
 RANDOM = np.random.RandomState(7)
-X, Y = RANDOM.rand(21, 3), RANDOM.rand(21, 2)
+X = RANDOM.rand(21, 3)
+Y = RANDOM.rand(21, 2)
 NETWORKS = (
     Network((3, 5, 2)),
     Network((3, 9, 4, 2), ("tanh", "relu"), "sigmoid", "log_loss", bias="scalar"),
     Network((3, 2), output="sigmoid", reduction="sum"),
 )
-OPTIMIZERS = (SGD(0.1), SGD(0.3), SGD(0.1, momentum=0.9), Adam(0.05), Adam(0.05, sequential=True), AdamW(), RMSprop())
+OPTIMIZERS = (
+    SGD(0.1),
+    SGD(0.3),
+    SGD(0.1, momentum=0.9),
+    Adam(0.05),
+    Adam(0.05, sequential=True),
+    AdamW(),
+    RMSprop(),
+)
 RATES = (0.05, 1e308, cosine(0.2, 30), lambda step: 0.1 / (1 + step))
 RULES = (
     Stop(on_divergence="stop"),
@@ -57,7 +67,9 @@ def drawn_members(draw):
     varying = draw(st.sets(st.sampled_from([*FIELDS])))
     first = {name: draw(values) for name, values in FIELDS.items()}
     m = draw(st.integers(1, 7))
-    members = [first | {name: draw(FIELDS[name]) for name in FIELDS if name in varying} for _ in range(m)]
+    members = [
+        first | {name: draw(FIELDS[name]) for name in FIELDS if name in varying} for _ in range(m)
+    ]
     for member in members:
         params = np.random.RandomState(len(varying)).randn(member["networks"].n_params) / 4
         member["params"] = params if member["params"] else None
@@ -73,7 +85,9 @@ def alone(member, **shared):
 
 
 def together(members, varying, **options):
-    columns = {k: [member[k] for member in members] if k in varying else members[0][k] for k in members[0]}
+    columns = {
+        k: [member[k] for member in members] if k in varying else members[0][k] for k in members[0]
+    }
     return train_many(**columns, n=len(members), **options)
 
 
@@ -81,20 +95,28 @@ def together(members, varying, **options):
 @hypothesis.given(st.data())
 def test_members_have_the_bits_that_train_gives_them(backend, data):
     members, varying = data.draw(drawn_members())
-    dtype, n_jobs = data.draw(st.sampled_from([None, "float32", "float64"])), data.draw(st.integers(1, 4))
+    dtype = data.draw(st.sampled_from([None, "float32", "float64"]))
+    n_jobs = data.draw(st.integers(1, 4))
     members = data.draw(st.permutations(members))
     if len(members) > 1:  # one seed for all would be refused
         varying |= {"seed"}
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(block, "MOST_WORK", data.draw(st.sampled_from([10**4, 10**6, block.MOST_WORK])))
+        patch.setattr(
+            block, "MOST_WORK", data.draw(st.sampled_from([10**4, 10**6, block.MOST_WORK]))
+        )
         found = together(members, varying, backend=backend, dtype=dtype, n_jobs=n_jobs)
         wanted = [alone(member, backend=backend, dtype=dtype) for member in members]
         assert_same_results(found, wanted)
         dropped = {"batch_size", "shuffle", "alpha", "seed", "params"}
-        plainly = {"stop": RULES[0]} if data.draw(st.booleans()) else {}  # but a rate that has fallen stays so
+        # but a rate that has fallen stays so
+        plainly = {"stop": RULES[0]} if data.draw(st.booleans()) else {}
         kept = [{name: member[name] for name in FIELDS.keys() - dropped} for member in members]
-        more = [own | {"resume": one.state} | plainly for own, one in zip(kept, wanted, strict=True)]
-        found = together(more, varying & more[0].keys() | {"resume"}, backend=backend, dtype=dtype, n_jobs=n_jobs)
+        more = [
+            own | {"resume": one.state} | plainly for own, one in zip(kept, wanted, strict=True)
+        ]
+        found = together(
+            more, varying & more[0].keys() | {"resume"}, backend=backend, dtype=dtype, n_jobs=n_jobs
+        )
         for one, member in zip(found, more, strict=True):
             assert_same_result(one, alone(member, backend=backend, dtype=dtype))
 
@@ -105,14 +127,16 @@ SMALL = Network((3, 2, 1))
 
 @pytest.fixture
 def units(monkeypatch):
-    found, right = [], driver.units_of
+    found = []
+    right = driver.units_of
     monkeypatch.setattr(driver, "units_of", lambda *given: found.append(right(*given)) or found[-1])
     return found
 
 
 @pytest.mark.parametrize(("epochs", "n_threads"), [(1, 1), (1000, 4)])
 def test_only_threads_that_pay_share_a_block(epochs, n_threads, units, monkeypatch):
-    """One thread draws, so others would have nothing to do where drawing is the most of the work."""
+    """One thread draws, so others would have nothing to do where drawing is the most of the
+    work."""
     for name, value in REAL.items():
         monkeypatch.setattr(block, name, value)
     train_many(SMALL, X, X[:, :1], seed=range(200), epochs=epochs, n_jobs=4)
@@ -122,14 +146,22 @@ def test_only_threads_that_pay_share_a_block(epochs, n_threads, units, monkeypat
 def test_blocks_end_with_whole_vectors_and_long_trainings_are_in_none(units):
     epochs = [*range(1000, 1200), 0, *range(600, 100, -1), 100_000]
     for n_jobs in 1, 2:
-        assert train_many(SMALL, X, X[:, :1], seed=0, epochs=epochs, n_jobs=n_jobs).n_epochs.tolist() == epochs
+        assert (
+            train_many(SMALL, X, X[:, :1], seed=0, epochs=epochs, n_jobs=n_jobs).n_epochs.tolist()
+            == epochs
+        )
     for of_call, n_jobs in zip(units, (1, 2), strict=True):
         firsts = [unit.members[0].number for unit in of_call]
         assert firsts == sorted(firsts)
-        assert sorted(member.number for unit in of_call for member in unit.members) == list(range(len(epochs)))
+        assert sorted(member.number for unit in of_call for member in unit.members) == list(
+            range(len(epochs))
+        )
         blocks = [len(unit.members) for unit in of_call if len(unit.members) > 1]
         assert {unit.members[0].number for unit in of_call if len(unit.members) == 1} == {200, 701}
-        assert max(unit.work for unit in of_call if len(unit.members) > 1) < 1.2 * block.MOST_WORK * n_jobs
+        assert (
+            max(unit.work for unit in of_call if len(unit.members) > 1)
+            < 1.2 * block.MOST_WORK * n_jobs
+        )
         assert all(n % side_by_side.n_at_a_time(SMALL, X.dtype, len(X)) == 0 for n in blocks[:-1])
 
 
@@ -137,11 +169,14 @@ def test_blocks_end_with_whole_vectors_and_long_trainings_are_in_none(units):
 @pytest.mark.parametrize("stop", [None, Stop(patience=3, restore_best=True, validation=0.2)])
 @pytest.mark.parametrize("hidden", [2, 40])
 def test_threads_share_a_block(hidden, stop, monkeypatch):
-    shared, share = [], preparation.share
+    shared = []
+    share = preparation.share
     spied = lambda work, parts, n: share(work, shared.append([*parts]) or shared[-1], n)  # noqa: E731
     monkeypatch.setattr(preparation, "share", spied)
     options = {"seed": range(51), "epochs": [*range(3, 54)], "batch_size": 7, "stop": stop}
-    one, several = (train_many(Network((3, hidden, 1)), X, X[:, :1], **options, n_jobs=n) for n in (1, 3))
+    one, several = (
+        train_many(Network((3, hidden, 1)), X, X[:, :1], **options, n_jobs=n) for n in (1, 3)
+    )
     assert max(map(len, shared)) > 3
     assert len(np.unique(np.concatenate([*map(np.concatenate, shared)]))) > 40
     assert_same_results(one, several)
@@ -149,7 +184,9 @@ def test_threads_share_a_block(hidden, stop, monkeypatch):
 
 def test_threads_share_members_that_a_block_leaves_alone(monkeypatch):
     """Without rows to score, accuracy is measured in Python."""
-    shared, share, labels = [], block.share, np.eye(2)[(X[:, 0] > 0.5).astype(int)]
+    shared = []
+    share = block.share
+    labels = np.eye(2)[(X[:, 0] > 0.5).astype(int)]
     spied = lambda work, parts, n: share(work, shared.append((len(parts), n)) or parts, n)  # noqa: E731
     monkeypatch.setattr(block, "share", spied)
     stop = Stop(restore_best=True, monitor="accuracy")
@@ -164,12 +201,25 @@ def test_threads_share_members_that_a_block_leaves_alone(monkeypatch):
 @pytest.mark.parametrize("batch_size", [None, 4])
 def test_members_that_diverge_in_a_block_end_with_their_last_good_steps(rate, batch_size):
     """Their bad steps are undone by themselves, also within an epoch, and the others go on."""
-    network, options = Network((3, 4, 2), "tanh"), {"epochs": 9, "batch_size": batch_size}
-    many = train_many(network, X, X[:, :2], seed=range(9), n_jobs=1, optimizer=SGD(), learning_rate=rate, **options)
+    network = Network((3, 4, 2), "tanh")
+    options = {"epochs": 9, "batch_size": batch_size}
+    many = train_many(
+        network,
+        X,
+        X[:, :2],
+        seed=range(9),
+        n_jobs=1,
+        optimizer=SGD(),
+        learning_rate=rate,
+        **options,
+    )
     assert "diverged" in many.stop_reason
     assert "epochs" in many.stop_reason or not isinstance(rate, list)
     stop = Stop(on_divergence="stop")
     rates = rate if isinstance(rate, list) else [rate] * 9
     options |= {"stop": stop}
-    alone = [train(network, X, X[:, :2], seed=k, optimizer=SGD(own), **options) for k, own in enumerate(rates)]
+    alone = [
+        train(network, X, X[:, :2], seed=k, optimizer=SGD(own), **options)
+        for k, own in enumerate(rates)
+    ]
     assert_same_results(many, alone)

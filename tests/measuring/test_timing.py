@@ -15,7 +15,10 @@ def test_interleaved_takes_turns_after_a_warm_up_and_each_begins_a_round():
     asked = []
     asks = {title: lambda title=title: asked.append(title) or len(asked) for title in "ab"}
     assert len(timing.in_turn(asks, 9, most_seconds=-1)["a"]) == 3
-    assert timing.in_turn({"a": lambda: 1.0, "b": lambda: 3.0}, 4, most=2) == {"a": [1.0] * 3, "b": [3.0]}
+    assert timing.in_turn({"a": lambda: 1.0, "b": lambda: 3.0}, 4, most=2) == {
+        "a": [1.0] * 3,
+        "b": [3.0],
+    }
 
 
 def test_a_process_of_its_own_tells_time_memory_and_output_or_why_it_failed():
@@ -45,7 +48,11 @@ def test_ratios_are_by_rounds_and_numbers_are_texts():
     assert texts.times_text([]) == ""
     assert timing.quartiles([1.0, 2.0, 3.0]) == (1.5, 2, 2.5)
     assert timing.quartiles([1.0, 2.0, 9.0]).spread == pytest.approx((5.5 - 1.5) / 2)
-    assert timing.markdown(["a", "b"], [["1", "2"]], right="1").splitlines() == ["| a | b |", "|---|---:|", "| 1 | 2 |"]
+    assert timing.markdown(["a", "b"], [["1", "2"]], right="1").splitlines() == [
+        "| a | b |",
+        "|---|---:|",
+        "| 1 | 2 |",
+    ]
 
 
 def test_compile_times_are_by_entry_point_cold_and_warm(monkeypatch):

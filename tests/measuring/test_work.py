@@ -49,7 +49,8 @@ def test_a_workload_may_have_fewer_rows_and_its_answer_is_a_change():
 
 @pytest.mark.parametrize("name", work.FIT_NAMES)
 def test_fits_are_those_of_scikit_learn(name):
-    fit, n = work.load_fit(name), work.load(name).usual
+    fit = work.load_fit(name)
+    n = work.load(name).usual
     mine, other = (fit.run(classifier, n) for classifier in (MLPClassifier, theirs.MLPClassifier))
     agree_fits(mine, other)
     assert (mine.validation_scores_ is not None) == ("early" in name)

@@ -40,7 +40,8 @@ def test_workload_has_the_documented_sizes(name):
 
 @pytest.mark.parametrize("name", ["seed", "iris", "digits", "tab"])
 def test_workload_is_the_same_every_time_and_in_each_dtype(name, dtype):
-    first, second = workloads.load(name, dtype), workloads.load(name, dtype)
+    first = workloads.load(name, dtype)
+    second = workloads.load(name, dtype)
     assert first.dtype == dtype
     assert_array_equal(first.X, second.X)
     assert_array_equal(first.Y, second.Y)
@@ -75,14 +76,19 @@ WAYS = ("the tutorial's loop", *BACKENDS)
 
 
 def trained(way, weights, **begin):
-    """The errors, and after them both biases and the outputs, of the seed trained from weights or as `train` begins."""
+    """The errors, and after them both biases and the outputs, of the seed trained from weights or
+    as `train` begins."""
     if way == WAYS[0]:
         before, (after, errors) = tutorial.flat(weights), tutorial.train(weights)
         assert_array_equal(tutorial.flat(weights), before)
         return errors, (after.b1, after.b2, *tutorial.predict(after, tutorial.X_TEST).ravel())
-    seed, begin = workloads.load("seed"), begin or {"params": tutorial.flat(weights)}
+    seed = workloads.load("seed")
+    begin = begin or {"params": tutorial.flat(weights)}
     result = train(seed.network, seed.X, seed.Y, **seed.train_options, **begin, backend=way)
-    return result.history.loss, (*np.ravel(seed.network.biases(result.params)), *result.predict(seed.X_test).ravel())
+    return result.history.loss, (
+        *np.ravel(seed.network.biases(result.params)),
+        *result.predict(seed.X_test).ravel(),
+    )
 
 
 @pytest.mark.parametrize("way", WAYS)

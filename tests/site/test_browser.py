@@ -1,6 +1,8 @@
-"""The built site in a browser: pages at two widths, light and dark, without an error or a request to another machine.
+"""The built site in a browser: pages at two widths, light and dark, without an error or a request
+to another machine.
 
-`nox -s docs -- browser` runs these, after `nox -s docs`; the pictures are in ``docs/_build/screenshots``.
+`nox -s docs -- browser` runs these, after `nox -s docs`; the pictures are in
+``docs/_build/screenshots``.
 """
 
 import base64
@@ -14,7 +16,9 @@ import time
 
 import pytest
 
-webdriver = pytest.importorskip("selenium.webdriver", reason="nox -s docs -- browser installs selenium")
+webdriver = pytest.importorskip(
+    "selenium.webdriver", reason="nox -s docs -- browser installs selenium"
+)
 
 ROOT = pathlib.Path(__file__).parents[2]
 SITE = ROOT / "docs" / "_build" / "html"
@@ -52,19 +56,31 @@ def address():
 
 def executable(*names):
     found = next(filter(None, map(shutil.which, names)), None)
-    return found or pytest.skip(f"no {names[0]}; Debian and Ubuntu: apt-get install chromium chromium-driver")
+    return found or pytest.skip(
+        f"no {names[0]}; Debian and Ubuntu: apt-get install chromium chromium-driver"
+    )
 
 
 @pytest.fixture(scope="module")
 def driver():
     options = webdriver.ChromeOptions()
-    options.binary_location = executable("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+    options.binary_location = executable(
+        "chromium", "chromium-browser", "google-chrome", "google-chrome-stable"
+    )
     options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
     # no sandbox, which root may not have: nothing but our own pages is opened
-    for argument in ("headless=new", "no-sandbox", "disable-gpu", "disable-dev-shm-usage", "hide-scrollbars"):
+    for argument in (
+        "headless=new",
+        "no-sandbox",
+        "disable-gpu",
+        "disable-dev-shm-usage",
+        "hide-scrollbars",
+    ):
         options.add_argument(f"--{argument}")
     options.add_argument("--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1")
-    with webdriver.Chrome(options=options, service=webdriver.ChromeService(executable("chromedriver"))) as driver:
+    with webdriver.Chrome(
+        options=options, service=webdriver.ChromeService(executable("chromedriver"))
+    ) as driver:
         yield driver
 
 
@@ -78,7 +94,10 @@ def show(driver, url, size, scheme):
     driver.execute_cdp_cmd("Emulation.setEmulatedMedia", media)
     driver.get(url)
     wait(driver, "return document.readyState == 'complete'")
-    wait(driver, "return !window.MathJax || !MathJax.startup || MathJax.startup.promise.then(() => true)")
+    wait(
+        driver,
+        "return !window.MathJax || !MathJax.startup || MathJax.startup.promise.then(() => true)",
+    )
 
 
 def wait(driver, script, seconds=20):
@@ -93,18 +112,26 @@ def wait(driver, script, seconds=20):
 def keep(driver, name, whole=False):
     """Save a screenshot of what is seen, or of the whole page."""
     SCREENSHOTS.mkdir(parents=True, exist_ok=True)
-    data = driver.execute_cdp_cmd("Page.captureScreenshot", {"format": "png", "captureBeyondViewport": whole})
+    data = driver.execute_cdp_cmd(
+        "Page.captureScreenshot", {"format": "png", "captureBeyondViewport": whole}
+    )
     SCREENSHOTS.joinpath(f"{name}.png").write_bytes(base64.b64decode(data["data"]))
 
 
 def complaints(driver, address):
     """What the console says, and requests that leave the machine, since the last look."""
-    found = [line["message"] for line in driver.get_log("browser") if line["level"] in ("SEVERE", "WARNING")]
+    found = [
+        line["message"]
+        for line in driver.get_log("browser")
+        if line["level"] in ("SEVERE", "WARNING")
+    ]
     for line in driver.get_log("performance"):
         message = json.loads(line["message"])["message"]
         if message["method"] == "Network.requestWillBeSent":
             url = message["params"]["request"]["url"]
-            found += [f"request to {url}"] * (not url.startswith((address, "data:", "blob:", "about:", "chrome")))
+            found += [f"request to {url}"] * (
+                not url.startswith((address, "data:", "blob:", "about:", "chrome"))
+            )
     return found
 
 
@@ -113,7 +140,7 @@ return [...document.querySelectorAll("main *")].filter(e => {
   for (let p = e; p && p !== document.body; p = p.parentElement)
     if (getComputedStyle(p).overflowX != "visible") return false;
   return e.getBoundingClientRect().right > innerWidth + 1}).slice(0, 3).map(e => e.outerHTML.slice(0, 120))
-"""
+"""  # noqa: E501
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -126,7 +153,9 @@ def test_pages(driver, address, page, size, scheme):
     assert driver.execute_script("return document.documentElement.dataset.theme") == scheme
     assert driver.execute_script(TOO_WIDE) == []
     assert driver.execute_script("return document.documentElement.scrollWidth") <= SIZES[size][0]
-    broken = "return [...document.images].filter(i => i.complete && !i.naturalWidth).map(i => i.src)"
+    broken = (
+        "return [...document.images].filter(i => i.complete && !i.naturalWidth).map(i => i.src)"
+    )
     assert driver.execute_script(broken) == []
 
 
@@ -143,10 +172,17 @@ FIRST = [  # a word, where it is searched for, the page, and among how many of t
 @pytest.mark.parametrize(("word", "size", "page", "n"), FIRST)
 def test_search_finds_first(driver, address, word, size, page, n):
     show(driver, f"{address}search.html?q={word}", size, "light")
-    wait(driver, "return document.querySelector('#search-results > p')?.textContent.includes('finished')")
-    links = driver.execute_script("return [...document.querySelectorAll('#search-results li > a')].map(a => a.href)")
+    wait(
+        driver,
+        "return document.querySelector('#search-results > p')?.textContent.includes('finished')",
+    )
+    links = driver.execute_script(
+        "return [...document.querySelectorAll('#search-results li > a')].map(a => a.href)"
+    )
     keep(driver, f"search-{word}-{size}")
-    assert address + page in [link.partition("#")[0].partition("?")[0] for link in links[:n]], links[:10]
+    assert address + page in [link.partition("#")[0].partition("?")[0] for link in links[:n]], (
+        links[:10]
+    )
     assert complaints(driver, address) == []
 
 
@@ -154,7 +190,7 @@ CLIPPED = """
 const right = e => e.getBoundingClientRect().right
 return [...document.querySelectorAll(".bd-sidebar-secondary a")].filter(e => right(e) > innerWidth + 1 ||
   [...e.querySelectorAll("code")].some(c => right(c) > innerWidth + 1)).map(e => e.textContent)
-"""
+"""  # noqa: E501
 
 
 @pytest.mark.parametrize("page", ["longest", "train", "table"])
@@ -162,12 +198,17 @@ def test_lists_at_the_right_and_code_are_not_clipped(driver, address, page):
     """At 1280 pixels, the narrowest window with both lists."""
     show(driver, address + PAGES[page], "laptop", "light")
     assert driver.execute_script(CLIPPED) == []
-    wide = "return [...document.querySelectorAll('.highlight-python pre')].filter(e => e.scrollWidth > e.clientWidth)"
+    wide = (
+        "return [...document.querySelectorAll('.highlight-python pre')].filter(e => "
+        "e.scrollWidth > e.clientWidth)"
+    )
     assert [block.text for block in driver.execute_script(wide)] == []
 
 
 def test_formulas_are_set(driver, address):
     show(driver, address + PAGES["tutorial"], "desktop", "light")
     count = "return document.querySelectorAll('{}').length"
-    n, n_set = (driver.execute_script(count.format(what)) for what in (".math", ".math mjx-container"))
+    n, n_set = (
+        driver.execute_script(count.format(what)) for what in (".math", ".math mjx-container")
+    )
     assert n == n_set > 0

@@ -1,4 +1,5 @@
-"""A page that nothing links, an example that fails, a name that is not there: each fails the build of a small site."""
+"""A page that nothing links, an example that fails, a name that is not there: each fails the build
+of a small site."""
 
 import pathlib
 import shutil
@@ -12,18 +13,25 @@ pytest.importorskip("sphinx_gallery", reason="nox -s docs -- browser installs it
 ROOT = pathlib.Path(__file__).parents[2]
 STRICT = ("--fail-on-warning", "--nitpicky", "--keep-going", "--fresh-env")
 
-GALLERY, FAILS = "examples/gallery/plot_error_curve.py", "\nraise ArithmeticError('nothing to see')\n"
+GALLERY = "examples/gallery/plot_error_curve.py"
+FAILS = "\nraise ArithmeticError('nothing to see')\n"
 FILES = {
     "examples/gallery/GALLERY_HEADER.rst": "Gallery\n=======\n",
-    GALLERY: '"""\nTitle\n=====\n\nA picture.\n"""\n\nimport matplotlib.pyplot as plt\n\nplt.plot([1, 2])\n',
+    GALLERY: (
+        '"""\nTitle\n=====\n\nA picture.\n"""\n\nimport matplotlib.pyplot as '
+        "plt\n\nplt.plot([1, 2])\n"
+    ),
     "docs/index.md": "# A site\n\n```{toctree}\ngallery/index\npage\n```\n",
     "docs/page.md": "# A page\n\n[the first page](index.md)\n",
 }
 
 
 def build(site, file="docs/page.md", more=""):
-    """Build a site with the configuration of the project's, and two pages and an example of its own."""
-    ours = shutil.ignore_patterns("_build", "gallery", "generated", "examples", "*.md", "*.rst", "images")
+    """Build a site with the configuration of the project's, and two pages and an example of its
+    own."""
+    ours = shutil.ignore_patterns(
+        "_build", "gallery", "generated", "examples", "*.md", "*.rst", "images"
+    )
     shutil.copytree(ROOT / "docs", site / "docs", ignore=ours)
     shutil.copytree(ROOT / "docs" / "_templates", site / "docs" / "_templates", dirs_exist_ok=True)
     for name, text in {**FILES, file: FILES.get(file, "") + more}.items():

@@ -1,8 +1,10 @@
-"""Train the stored trainings on an emulated arm64 and compare with hashes.json: `python tests/support/arm64.py FOLDER`.
+"""Train the stored trainings on an emulated arm64 and compare with hashes.json: `python
+tests/support/arm64.py FOLDER`.
 
-With ``--wheel FILE`` by the kernels of that wheel, without Numba, on a processor of arm64's first version; else by
-those that Numba compiles there. For Debian and its kin, as root, with ``apt-get install debootstrap qemu-user-static``.
-FOLDER keeps a small arm64 Debian with its Python and the wheels, some 600 MB, for the next time.
+With ``--wheel FILE`` by the kernels of that wheel, without Numba, on a processor of arm64's first
+version; else by those that Numba compiles there. For Debian and its kin, as root, with ``apt-get
+install debootstrap qemu-user-static``. FOLDER keeps a small arm64 Debian with its Python and the
+wheels, some 600 MB, for the next time.
 """
 
 import argparse
@@ -13,7 +15,9 @@ import subprocess
 import sys
 import zipfile
 
-SUITE, PYTHON = "trixie", "3.13"  # a release of Debian and its Python
+# a release of Debian and its Python
+SUITE = "trixie"
+PYTHON = "3.13"
 PLATFORMS = ("manylinux_2_28_aarch64", "manylinux_2_27_aarch64", "manylinux_2_17_aarch64")
 SEARCHED = f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"  # debootstrap is the administrator's
 HERE = pathlib.Path(__file__).resolve().parent
@@ -22,7 +26,9 @@ HERE = pathlib.Path(__file__).resolve().parent
 def tool(*names):
     """The path of the first of these programs that there is."""
     found = filter(None, (shutil.which(name, path=SEARCHED) for name in names))
-    return next(found, None) or sys.exit(f"{names[0]} is missing: apt-get install debootstrap qemu-user-static")
+    return next(found, None) or sys.exit(
+        f"{names[0]} is missing: apt-get install debootstrap qemu-user-static"
+    )
 
 
 def run(*command, **options):
@@ -30,7 +36,8 @@ def run(*command, **options):
 
 
 def make_root(root):
-    """An arm64 Debian with Python, its packages unpacked but not configured: nothing of it runs but Python."""
+    """An arm64 Debian with Python, its packages unpacked but not configured: nothing of it runs but
+    Python."""
     if root.joinpath("complete").exists():
         return
     shutil.rmtree(root, ignore_errors=True)
@@ -48,7 +55,15 @@ def make_site(site, requirements):
     shutil.rmtree(site, ignore_errors=True)
     wheels = site / "wheels"
     platforms = [f"--platform={name}" for name in PLATFORMS]
-    pip = (sys.executable, "-m", "pip", "download", "--quiet", "--only-binary=:all:", f"--python-version={PYTHON}")
+    pip = (
+        sys.executable,
+        "-m",
+        "pip",
+        "download",
+        "--quiet",
+        "--only-binary=:all:",
+        f"--python-version={PYTHON}",
+    )
     run(*pip, *platforms, "--implementation=cp", "--dest", wheels, *requirements)
     for wheel in wheels.glob("*.whl"):
         zipfile.ZipFile(wheel).extractall(site)
@@ -56,7 +71,8 @@ def make_site(site, requirements):
 
 
 def copied(folder):
-    """A copy of what compares the hashes, beside which there is no source tree: it imports what is installed."""
+    """A copy of what compares the hashes, beside which there is no source tree: it imports what is
+    installed."""
     shutil.rmtree(folder, ignore_errors=True)
     support = folder / "support"
     shutil.copytree(HERE / "data", support / "data")
@@ -66,13 +82,17 @@ def copied(folder):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("folder", type=pathlib.Path)
     parser.add_argument("requirements", nargs="*", default=["numpy", "numba"])
     parser.add_argument("--wheel", type=pathlib.Path)
     options = parser.parse_args()
     folder = options.folder.resolve()
-    root, site, cache = folder / "root", folder / f"site{'-of-wheel' * bool(options.wheel)}", folder / "cache"
+    root = folder / "root"
+    site = folder / f"site{'-of-wheel' * bool(options.wheel)}"
+    cache = folder / "cache"
     folder.mkdir(parents=True, exist_ok=True)
     emulator = tool("qemu-aarch64-static", "qemu-aarch64")
     make_root(root)

@@ -1,4 +1,5 @@
-"""Bits of arrays and trainings, to be compared: two numbers may be equal and not of the same bits, 0.0 and -0.0."""
+"""Bits of arrays and trainings, to be compared: two numbers may be equal and not of the same bits,
+0.0 and -0.0."""
 
 import numpy as np
 
@@ -21,14 +22,28 @@ HISTORY = "loss", "validation_loss", "score", "learning_rate"
 def state_bits(state):
     """All that a training goes on from."""
     generator = state.random_state
-    found = {name: bits(getattr(state, name)) for name in ARRAYS} | {name: getattr(state, name) for name in OTHERS}
-    return found | {"generator": (generator["state"]["pos"], bits(generator["state"]["key"]), generator["has_gauss"])}
+    found = {name: bits(getattr(state, name)) for name in ARRAYS} | {
+        name: getattr(state, name) for name in OTHERS
+    }
+    return found | {
+        "generator": (
+            generator["state"]["pos"],
+            bits(generator["state"]["key"]),
+            generator["has_gauss"],
+        )
+    }
 
 
 def result_bits(result):
     """All that a training gives, but for the time that it took."""
-    found = {"network": result.network, "params": bits(result.params), "stop_reason": result.stop_reason}
-    found |= {name: bits(getattr(result.history, name)) for name in HISTORY} | {"monitor": result.history.monitor}
+    found = {
+        "network": result.network,
+        "params": bits(result.params),
+        "stop_reason": result.stop_reason,
+    }
+    found |= {name: bits(getattr(result.history, name)) for name in HISTORY} | {
+        "monitor": result.history.monitor
+    }
     return state_bits(result.state) | found
 
 
@@ -44,5 +59,9 @@ def assert_same_results(results, others):
 
 
 def history_bits(*results):
-    """The losses, scores and rates of trainings that followed each other, as if they had been one."""
-    return [bits(np.concatenate([getattr(result.history, name) for result in results])) for name in HISTORY]
+    """The losses, scores and rates of trainings that followed each other, as if they had been
+    one."""
+    return [
+        bits(np.concatenate([getattr(result.history, name) for result in results]))
+        for name in HISTORY
+    ]

@@ -1,7 +1,8 @@
-"""Many trainings on a real local cluster: ``python clusters.py ENGINE N_THREADS`` checks what comes back.
+"""Many trainings on a real local cluster: ``python clusters.py ENGINE N_THREADS`` checks what comes
+back.
 
-Engines are loky, dask (a LocalCluster of two workers with so many threads each) and ray (two CPUs). It prints how often
-the data were sent.
+Engines are loky, dask (a LocalCluster of two workers with so many threads each) and ray (two CPUs).
+It prints how often the data were sent.
 """
 
 import contextlib
@@ -31,10 +32,26 @@ FEW = {"rows": np.arange(40)}
 N_TASKS = 8
 
 CASES = {
-    "blocks": {"seed": range(60), "epochs": [3, 5] * 30, "batch_size": 10, "optimizer": Adam(0.01), **FEW},
-    "stop rules": {"seed": range(6), "epochs": 20, "stop": Stop(patience=2, validation=0.2, restore_best=True)},
+    "blocks": {
+        "seed": range(60),
+        "epochs": [3, 5] * 30,
+        "batch_size": 10,
+        "optimizer": Adam(0.01),
+        **FEW,
+    },
+    "stop rules": {
+        "seed": range(6),
+        "epochs": 20,
+        "stop": Stop(patience=2, validation=0.2, restore_best=True),
+    },
     "reference": {"seed": range(6), "epochs": 3, "batch_size": 500, "backend": "numpy"},
-    "one diverges": {"seed": range(4), "learning_rate": [0.1, 1e308, 0.1, 0.2], "optimizer": SGD(), "epochs": 3, **FEW},
+    "one diverges": {
+        "seed": range(4),
+        "learning_rate": [0.1, 1e308, 0.1, 0.2],
+        "optimizer": SGD(),
+        "epochs": 3,
+        **FEW,
+    },
     "one": {"seed": [7], "epochs": 3, **FEW},
 }
 
@@ -56,9 +73,12 @@ class KilledOnce(NumpyBackend):
 
 
 def found_on_a_worker(_):
-    """Of a worker, the kernels and whether each was compiled, and how many cores it uses, and why."""
+    """Of a worker, the kernels and whether each was compiled, and how many cores it uses, and
+    why."""
     time.sleep(0.05)  # so that each worker gets some of these
-    return {kernel: origin == loader.COMPILED for kernel, origin in loader.origins.items()}, available_cores()
+    return {
+        kernel: origin == loader.COMPILED for kernel, origin in loader.origins.items()
+    }, available_cores()
 
 
 @contextlib.contextmanager
@@ -68,7 +88,8 @@ def counted_bytes(name):
     if name == "dask":
         from distributed.comm.tcp import TCP as sender
 
-        method, right = "write", sender.write
+        method = "write"
+        right = sender.write
 
         async def counting(self, *args, **kwargs):
             n = await right(self, *args, **kwargs)
@@ -79,7 +100,8 @@ def counted_bytes(name):
         from ray import cloudpickle
         from ray.util.multiprocessing.pool import Pool as sender
 
-        method, right = "_run_batch", sender._run_batch
+        method = "_run_batch"
+        right = sender._run_batch
 
         def counting(self, actor, *task):
             counts["written"] += len(cloudpickle.dumps(task))
@@ -90,8 +112,10 @@ def counted_bytes(name):
 
 
 def how_often_sent(name):
-    """What goes from this process by the bytes of the data, with files in memory and without, for tasks of a member."""
-    X, found = np.random.RandomState(2).rand(20_000, 16), {}
+    """What goes from this process by the bytes of the data, with files in memory and without, for
+    tasks of a member."""
+    X = np.random.RandomState(2).rand(20_000, 16)
+    found = {}
     options = FEW | {"stop": Stop(monitor="r2")}  # small results; each member is a unit
     for way, place in ("files", engines.MEMORY), ("messages", engines.MEMORY / "missing"):
         with mock.patch.object(engines, "MEMORY", place), counted_bytes(name) as counts:
@@ -107,7 +131,11 @@ def cluster(name, n_threads):
         from dask.distributed import Client, LocalCluster
 
         options = {"n_workers": 2, "threads_per_worker": n_threads, "dashboard_address": None}
-        with LocalCluster(**options) as local, Client(local) as client, joblib.parallel_config(name):
+        with (
+            LocalCluster(**options) as local,
+            Client(local) as client,
+            joblib.parallel_config(name),
+        ):
             yield lambda: client.wait_for_workers(2)
     elif name == "ray":
         import ray
@@ -132,7 +160,8 @@ def main(name, n_threads):
     """Check what comes back, and print what was sent."""
     serial = {case: trained(1, **options) for case, options in CASES.items()}
     assert_same_results(trained(3, **CASES["blocks"]), serial["blocks"])
-    small_tasks, n_workers = mock.patch.object(engines, "TASK_SECONDS", 1e-9), 2 * n_threads
+    small_tasks = mock.patch.object(engines, "TASK_SECONDS", 1e-9)
+    n_workers = 2 * n_threads
     with cluster(name, n_threads) as wait, tempfile.TemporaryDirectory() as folder:
         assert driver.chosen_engine(None).n_workers == n_workers
         for case, options in CASES.items():
@@ -141,12 +170,16 @@ def main(name, n_threads):
             for case in "blocks", "one diverges":
                 assert_same_results(trained(**CASES[case]), serial[case])
         ask = joblib.Parallel(n_jobs=n_workers, prefer="threads")
-        kernels, cores = zip(*ask(joblib.delayed(found_on_a_worker)(i) for i in range(12)), strict=True)
+        kernels, cores = zip(
+            *ask(joblib.delayed(found_on_a_worker)(i) for i in range(12)), strict=True
+        )
         assert not any(compiled for worker in kernels for compiled in worker.values())
         assert any(kernels) or name == "ray"  # whose workers end with each call
         assert {number for number, _ in cores} == {1}
         path = os.path.join(folder, "killed")
-        assert_same_results(trained(**CASES["reference"] | {"backend": KilledOnce(path)}), serial["reference"])
+        assert_same_results(
+            trained(**CASES["reference"] | {"backend": KilledOnce(path)}), serial["reference"]
+        )
         assert os.path.exists(path)
         with pytest.raises(ZeroDivisionError):
             trained(**CASES["blocks"], callbacks=[lambda progress: 1 / 0])
@@ -159,7 +192,8 @@ def main(name, n_threads):
             sent = how_often_sent(name)
         sys.stdout.write(f"{json.dumps(sent)}\n")
         assert sent["files"] < 0.1
-        # Ray sends them once a task: where it has learnt to send them once, the page on engines should say so
+        # Ray sends them once a task: where it has learnt to send them once, the page on engines
+        # should say so
         least, most = (0.9, n_workers + 1) if name == "dask" else (N_TASKS, N_TASKS + 1)
         assert least <= sent["messages"] < most
 

@@ -1,7 +1,9 @@
-"""Signals while a kernel is compiled: ``python compiling.py CALL KIND:FRACTION ...`` prints a line for each attempt.
+"""Signals while a kernel is compiled: ``python compiling.py CALL KIND:FRACTION ...`` prints a line
+for each attempt.
 
-Each time the kernel is compiled anew, and the signals come when this fraction of the time that it takes has passed. The
-line says what ended the call, and whether the same call, made again at once, gives the right numbers.
+Each time the kernel is compiled anew, and the signals come when this fraction of the time that it
+takes has passed. The line says what ended the call, and whether the same call, made again at once,
+gives the right numbers.
 """
 
 import contextlib
@@ -28,8 +30,12 @@ OPTIONS = {"optimizer": SGD(0.1), "epochs": 3, "batch_size": 2, "seed": 0}
 
 CALLS = {
     "predict": lambda backend: [predict(NETWORK, PARAMS, X, backend=backend)],
-    "loss_and_gradient": lambda backend: [*loss_and_gradient(NETWORK, PARAMS, X, Y, backend=backend)],
-    "train": lambda backend: [train(NETWORK, X, Y, params=PARAMS, backend=backend, **OPTIONS).params],
+    "loss_and_gradient": lambda backend: [
+        *loss_and_gradient(NETWORK, PARAMS, X, Y, backend=backend)
+    ],
+    "train": lambda backend: [
+        train(NETWORK, X, Y, params=PARAMS, backend=backend, **OPTIONS).params
+    ],
 }
 
 KINDS = {
@@ -74,8 +80,10 @@ def send(signals, delay, sent):
 
 
 def interrupted(call, signals, delay):
-    """Make the call; return an exception's name, "return", or "late" if no signal came before its end."""
-    sent, ended = threading.Event(), "return"
+    """Make the call; return an exception's name, "return", or "late" if no signal came before its
+    end."""
+    sent = threading.Event()
+    ended = "return"
     forget()
     threading.Thread(target=send, args=(signals, delay, sent)).start()
     try:
@@ -107,7 +115,8 @@ def seconds(call):
 
 
 if __name__ == "__main__":
-    call, attempts = CALLS[sys.argv[1]], [attempt.split(":") for attempt in sys.argv[2:]]
+    call = CALLS[sys.argv[1]]
+    attempts = [attempt.split(":") for attempt in sys.argv[2:]]
     warnings.simplefilter("ignore")
     signal.signal(signal.SIGALRM, time_out)
     signal.signal(signal.SIGUSR1, nested)
@@ -116,6 +125,8 @@ if __name__ == "__main__":
         takes = seconds(call)
         for kind, fraction in attempts:
             delay = float(fraction) * takes
-            while (ended := interrupted(call, KINDS[kind], delay)) == "late":  # the machine is faster by now
+            while (
+                ended := interrupted(call, KINDS[kind], delay)
+            ) == "late":  # the machine is faster by now
                 delay /= 2
             sys.stdout.write(json.dumps([kind, fraction, ended, again(call)]) + "\n")

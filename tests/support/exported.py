@@ -1,4 +1,5 @@
-"""Trained networks to export, one for each activation and kind of bias, and rows to compare predictions on."""
+"""Trained networks to export, one for each activation and kind of bias, and rows to compare
+predictions on."""
 
 import runpy
 
@@ -36,7 +37,9 @@ def trained(network, dtype, backend="numba"):
     X = random_state.randn(20, network.n_inputs).astype(dtype)
     Y = random_state.uniform(0.1, 0.9, (20, network.n_outputs))
     Y /= Y.sum(axis=1, keepdims=True)
-    return train(network, X, Y, epochs=1, batch_size=None, optimizer=SGD(0.01), seed=0, backend=backend)
+    return train(
+        network, X, Y, epochs=1, batch_size=None, optimizer=SGD(0.01), seed=0, backend=backend
+    )
 
 
 def module_of(model, folder):
@@ -46,16 +49,26 @@ def module_of(model, folder):
 
 
 def onnx_outputs(graph, X):
-    """The outputs by name of a graph, by its file or its bytes, as ONNX Runtime computes them in one thread."""
+    """The outputs by name of a graph, by its file or its bytes, as ONNX Runtime computes them in
+    one thread."""
     onnxruntime = pytest.importorskip("onnxruntime")
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
-    return dict(zip([output.name for output in session.get_outputs()], session.run(None, {"X": X}), strict=True))
+    return dict(
+        zip(
+            [output.name for output in session.get_outputs()],
+            session.run(None, {"X": X}),
+            strict=True,
+        )
+    )
 
 
 def assert_same(actual, expected, what):
-    """Outputs of an exported network are ours, within the tolerance of exports; return the largest part of it."""
+    """Outputs of an exported network are ours, within the tolerance of exports; return the largest
+    part of it."""
     assert actual.shape == expected.shape
     assert actual.dtype == expected.dtype
-    return tolerances.assert_within(actual, expected, tolerances.export_bound(expected), what, "our own prediction")
+    return tolerances.assert_within(
+        actual, expected, tolerances.export_bound(expected), what, "our own prediction"
+    )

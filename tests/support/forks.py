@@ -1,4 +1,5 @@
-"""Cases that may end their process, in forks of this one: what happens to a fork happens to no test."""
+"""Cases that may end their process, in forks of this one: what happens to a fork happens to no
+test."""
 
 import contextlib
 import faulthandler
@@ -14,18 +15,23 @@ MEMORY = 4 << 30
 
 
 def in_forks(case, seeds, each=100, seconds=60):
-    """Return what ``case(seed)`` returned, for each seed; or how it ended the process, or that it did not end.
+    """Return what ``case(seed)`` returned, for each seed; or how it ended the process, or that it
+    did not end.
 
-    A fork does `each` cases one after the other, so that one which writes where it should not is found by the next,
-    in at most `seconds`. The case under way when it ends is the one that is blamed; a new fork goes on with the next.
+    A fork does `each` cases one after the other, so that one which writes where it should not is
+    found by the next, in at most `seconds`. The case under way when it ends is the one that is
+    blamed; a new fork goes on with the next.
     """
-    seeds, outcomes, context = list(seeds), {}, multiprocessing.get_context("fork")
+    seeds = list(seeds)
+    outcomes = {}
+    context = multiprocessing.get_context("fork")
     while block := seeds[:each]:
         reader, writer = context.Pipe(duplex=False)
         fork = context.Process(target=_work, args=(case, block, writer))
         fork.start()
         writer.close()
-        words, end = [], time.monotonic() + seconds
+        words = []
+        end = time.monotonic() + seconds
         with contextlib.suppress(EOFError):
             while reader.poll(max(0, end - time.monotonic())):
                 words.append(reader.recv())

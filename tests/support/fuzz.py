@@ -1,11 +1,14 @@
-"""The fuzzer of public objects: `python tests/support/fuzz.py FIRST N [DOOR]` does the cases FIRST to FIRST + N - 1.
+"""The fuzzer of public objects: `python tests/support/fuzz.py FIRST N [DOOR]` does the cases FIRST
+to FIRST + N - 1.
 
-A case makes a public object, puts other values into some of its attributes or arguments, drawn from a seed, the case's
-number, and calls its methods. What comes out is compared with a few lines of NumPy, another back end, or the bits of
-the same done otherwise. A case fails if it ends the process or does not end; by another number, or one where an error
-is due; and by an error that is not documented, is long, or Python's own.
+A case makes a public object, puts other values into some of its attributes or arguments, drawn from
+a seed, the case's number, and calls its methods. What comes out is compared with a few lines of
+NumPy, another back end, or the bits of the same done otherwise. A case fails if it ends the process
+or does not end; by another number, or one where an error is due; and by an error that is not
+documented, is long, or Python's own.
 
-Prints a line for each case that failed, and a table of what the cases of each door came to. Cases are done in forks.
+Prints a line for each case that failed, and a table of what the cases of each door came to. Cases
+are done in forks.
 """
 
 import copy
@@ -53,7 +56,8 @@ JUNK = 3, None, "x", {}, np.zeros((2, 2))
 
 def estimator(draw):
     """An estimator whose attributes and parameters were set, in any way."""
-    kind, dtype = draw.of(["regressor", "classifier"]), draw.of([np.float64, np.float32])
+    kind = draw.of(["regressor", "classifier"])
+    dtype = draw.of([np.float64, np.float32])
     mlp = fitted(kind, dtype)
     for _ in range(draw.of([1, 1, 1, 2, 3])):
         others = sorted(vars(mlp).keys() - {"verbose", "random_state"} | {"_flat"})
@@ -61,21 +65,28 @@ def estimator(draw):
         if name in COSTLY or draw.chance(0.1):
             setattr(mlp, name, draw.of(JUNK))
         elif isinstance(getattr(mlp, name), list) and getattr(mlp, name) and draw.chance(0.8):
-            parts, i = list(getattr(mlp, name)), draw.integer(len(getattr(mlp, name)))
+            parts = list(getattr(mlp, name))
+            i = draw.integer(len(getattr(mlp, name)))
             parts[i] = draw.like(parts[i])
             if draw.chance(0.5):
                 setattr(mlp, name, parts)
             else:
                 getattr(mlp, name)[i] = parts[i]
         elif isinstance(getattr(mlp, name), str) and draw.chance(0.7):
-            setattr(mlp, name, draw.of(["identity", "relu", "tanh", "logistic", "softmax", "exp", "numpy", "no"]))
+            setattr(
+                mlp,
+                name,
+                draw.of(["identity", "relu", "tanh", "logistic", "softmax", "exp", "numpy", "no"]),
+            )
         else:
             setattr(mlp, name, draw.like(getattr(mlp, name)))
         if isinstance(getattr(mlp, name), tuple) and draw.chance(0.5):
             setattr(mlp, name, list(getattr(mlp, name)))
     if draw.chance(0.3):
         mlp = twin_of(mlp) or mlp
-    return predicted(draw, mlp, dtype, kind) if draw.chance(0.7) else trained(draw, mlp, dtype, kind)
+    return (
+        predicted(draw, mlp, dtype, kind) if draw.chance(0.7) else trained(draw, mlp, dtype, kind)
+    )
 
 
 def predicted(draw, mlp, dtype, kind):
@@ -87,10 +98,17 @@ def predicted(draw, mlp, dtype, kind):
     theirs, _ = attempt(mlp.to_sklearn)
     quietly(lambda: theirs.predict(rows))
     with tempfile.TemporaryDirectory() as folder:
-        for call in lambda: mlp.save(f"{folder}/mlp.npz"), lambda: mlp.export(f"{folder}/mlp.py"), mlp.to_result:
+        for call in (
+            lambda: mlp.save(f"{folder}/mlp.npz"),
+            lambda: mlp.export(f"{folder}/mlp.py"),
+            mlp.to_result,
+        ):
             attempt(call) if draw.chance(0.5) else None
     outputs = mlp.predict if kind == "regressor" else mlp.predict_proba
-    if not (isinstance(mlp.backend, str) and mlp.backend in ("numba", "numpy")) or right_array(rows, range(9)) is None:
+    if (
+        not (isinstance(mlp.backend, str) and mlp.backend in ("numba", "numpy"))
+        or right_array(rows, range(9)) is None
+    ):
         return unjudged(lambda: outputs(rows))  # scikit-learn converts some objects
     due = oracle.outputs_due(mlp, rows)
     if due is None and kind == "classifier":
@@ -105,7 +123,8 @@ def trained(draw, mlp, dtype, kind):
     """The weights after training on, by both back ends."""
     given = X.astype(dtype), Y if kind == "regressor" else LABELS
     given = [draw.like(part) if draw.chance(0.2) else part for part in given]
-    method, mlp.warm_start = draw.of(["fit", "fit", "partial_fit"]), draw.chance(0.8)
+    method = draw.of(["fit", "fit", "partial_fit"])
+    mlp.warm_start = draw.chance(0.8)
     fit = oracle.weights_due(mlp) is not None or not (mlp.warm_start or method == "partial_fit")
 
     def weights(mlp, backend):
@@ -115,14 +134,19 @@ def trained(draw, mlp, dtype, kind):
 
 
 def result(draw):
-    """A result of which some parts were exchanged: its outputs, and their derivatives by the inputs."""
+    """A result of which some parts were exchanged: its outputs, and their derivatives by the
+    inputs."""
     it = result_of(draw.of([np.float64, np.float32]))
     if draw.chance(0.3):
         network = draw.of([Network((4, 6, 1), "tanh"), Network((4, 6, 1)), Network((4, 2))])
         it = dataclasses.replace(it, network=network, params=np.resize(it.params, network.n_params))
     names = ["params", "params", "network", "state", "history", "stop_reason"]
     for name in sorted({draw.of(names) for _ in range(draw.of([0, 1, 1, 2]))}):
-        value = other_network(draw) if name == "network" and draw.chance(0.9) else draw.like(getattr(it, name))
+        value = (
+            other_network(draw)
+            if name == "network" and draw.chance(0.9)
+            else draw.like(getattr(it, name))
+        )
         it = dataclasses.replace(it, **{name: value})
         quietly(lambda it=it, name=name, value=value: setattr(it, name, value))
     rows = rows_of(draw)
@@ -130,7 +154,10 @@ def result(draw):
     for twin in (it, copy.copy(it)):
         with np.errstate(all="ignore"):
             expected = oracle.network_outputs(it.network, it.params, rows)
-        words = [judge(lambda twin=twin: twin.predict(rows, backend=backend), expected, 1e-3) for _ in range(2)]
+        words = [
+            judge(lambda twin=twin: twin.predict(rows, backend=backend), expected, 1e-3)
+            for _ in range(2)
+        ]
     quietly(lambda: it.history.loss + it.history.validation_loss)
     if draw.chance(0.6):
         return words[0]
@@ -153,7 +180,12 @@ def state(draw):
         else:
             setattr(it, name, draw.like(value))
     attempt(it.check)
-    for call in (it.copy, lambda: it.params, lambda: it.vectors, lambda: it.restore(result_of(dtype).state)):
+    for call in (
+        it.copy,
+        lambda: it.params,
+        lambda: it.vectors,
+        lambda: it.restore(result_of(dtype).state),
+    ):
         quietly(call) if draw.chance(0.2) else None
     network = NETWORK if draw.chance(0.8) else other_network(draw)
     network = NETWORK if network.n_params > 10**4 else network
@@ -162,41 +194,69 @@ def state(draw):
     draw.spoil(options, [0, 0, 0, 0, 1])
 
     def goes_on(state, backend):
-        return train(network, X.astype(dtype), targets, resume=state, backend=backend, **options).params
+        return train(
+            network, X.astype(dtype), targets, resume=state, backend=backend, **options
+        ).params
 
     return agree(goes_on, it, 0.1)
 
 
 ROUNDING = {"SGD": 1e-3, "RPROP": np.inf}
-"""What rounding may grow to in a few steps: where a gradient is nearly 0, its sign decides on a whole step."""
+"""What rounding may grow to in a few steps: where a gradient is nearly 0, its sign decides on a
+whole step."""
 
 
 LARGE = 1e8
-"""Numbers whose squares, in the normal equations of second-order methods, leave nothing of 1 in float64: the losses
-agree, though not the parameters that they hardly depend on."""
+"""Numbers whose squares, in the normal equations of second-order methods, leave nothing of 1 in
+float64: the losses agree, though not the parameters that they hardly depend on."""
 
 
 def training(draw):
     """A training whose arguments, optimizer, schedule, stop rule or generator hold other values."""
     kind = draw.of(sorted(BUILT_IN))
-    dtype = draw.of([np.float64] if kind in METHODS and draw.chance(0.9) else [np.float64, np.float32])
-    options = {"X": X.astype(dtype), "Y": Y, "sample_weight": np.ones(N), "params": result_of(dtype).params, "seed": 3}
-    settings = {"network": NETWORK, "epochs": 2, "assume_finite": False, "callbacks": [lambda progress: None]}
+    dtype = draw.of(
+        [np.float64] if kind in METHODS and draw.chance(0.9) else [np.float64, np.float32]
+    )
+    options = {
+        "X": X.astype(dtype),
+        "Y": Y,
+        "sample_weight": np.ones(N),
+        "params": result_of(dtype).params,
+        "seed": 3,
+    }
+    settings = {
+        "network": NETWORK,
+        "epochs": 2,
+        "assume_finite": False,
+        "callbacks": [lambda progress: None],
+    }
     if kind not in METHODS:
-        settings |= {"batch_size": None if kind == "RPROP" else draw.of([1, 5, N]), "alpha": 0.1, "shuffle": True}
+        settings |= {
+            "batch_size": None if kind == "RPROP" else draw.of([1, 5, N]),
+            "alpha": 0.1,
+            "shuffle": True,
+        }
     if kind not in METHODS and draw.chance(0.3):
-        settings |= {"clip_norm": draw.of([0.1, 1.0]), "rates": draw.of([(1.0, 0.5), (0, 1.0), ((1.0, 0.5), 0.1)])}
+        settings |= {
+            "clip_norm": draw.of([0.1, 1.0]),
+            "rates": draw.of([(1.0, 0.5), (0, 1.0), ((1.0, 0.5), 0.1)]),
+        }
     draw.spoil(options, [0, 0, 0, 1, 1, 2])
     draw.spoil(settings, [0, 0, 1])
     optimizer = BUILT_IN[kind]() if kind in METHODS else BUILT_IN[kind](0.01)
     name = draw.of([field.name for field in dataclasses.fields(optimizer) if field.init])
     own = Rates(0.1, draw.seed)
-    rate = draw.of([0.01, fastnn.step_decay(0.1, 3), fastnn.cosine(0.1, 4), fastnn.exponential(0.1), own])
+    rate = draw.of(
+        [0.01, fastnn.step_decay(0.1, 3), fastnn.cosine(0.1, 4), fastnn.exponential(0.1), own]
+    )
     value = rate if name == "learning_rate" else draw.like(getattr(optimizer, name))
     changed, error = attempt(lambda: dataclasses.replace(optimizer, **{name: value}))
     optimizer = optimizer if error else changed
     rules = [None, Stop(tol=0.0, patience=3, reduce=ReduceRate(0.5, 1))]
-    rules += [Stop(validation=0.3, monitor="r2", restore_best=True), Stop(validation=(draw.like(X), draw.like(Y)))]
+    rules += [
+        Stop(validation=0.3, monitor="r2", restore_best=True),
+        Stop(validation=(draw.like(X), draw.like(Y))),
+    ]
     stop = draw.of(rules) if draw.chance(0.9) else draw.like(3)
     for name in ("rows", "validation_rows"):
         chosen = draw.like(np.arange(N)) if draw.chance(0.1) else None
@@ -208,7 +268,9 @@ def training(draw):
 
     arrays = [given for given in options.values() if isinstance(given, np.ndarray)]
     before = [array.tobytes() for array in arrays]
-    is_rounding = kind in METHODS and any(array.dtype.kind in "iuf" and (abs(array) > LARGE).any() for array in arrays)
+    is_rounding = kind in METHODS and any(
+        array.dtype.kind in "iuf" and (abs(array) > LARGE).any() for array in arrays
+    )
 
     def outcome(given, by):
         result = train(**given, backend=by)
@@ -235,7 +297,8 @@ class Shuffles(np.random.RandomState):
 
     def __init__(self, seed):
         super().__init__(seed)
-        self.seed, self.wrong = seed, Draw(seed).of([None, None, -1, N, 2**62, -(10**6)])
+        self.seed = seed
+        self.wrong = Draw(seed).of([None, None, -1, N, 2**62, -(10**6)])
 
     def __reduce__(self):  # before it is used: as new
         return type(self), (self.seed,)
@@ -255,7 +318,11 @@ def backend(draw):
     dtype = draw.of([np.float64, np.float32])
     params = np.array(result_of(dtype).params)
     given = {"X": X.astype(dtype), "Y": Y.astype(dtype), "sample_weight": np.ones(N, dtype)}
-    given |= {"storage": StepState.create(params, 2).storage, "beta_products": np.ones(2), "params": params}
+    given |= {
+        "storage": StepState.create(params, 2).storage,
+        "beta_products": np.ones(2),
+        "params": params,
+    }
     given |= {"rows": np.arange(N), "start": np.array([0, 5]), "stop": np.array([5, N])}
     given |= {"learning_rate": np.full(2, 0.1), "loss": np.zeros(2)}
     method = draw.of(["predict", "loss_and_gradient", "train_steps"])
@@ -267,7 +334,8 @@ def backend(draw):
 
     def call(mine, by):
         backend = get_backend(by)
-        data, steps = Data(mine["X"], mine["Y"], mine["sample_weight"]), Steps(*(mine[n] for n in Steps._fields))
+        data = Data(mine["X"], mine["Y"], mine["sample_weight"])
+        steps = Steps(*(mine[n] for n in Steps._fields))
         if method == "predict":
             return backend.predict(network, mine["params"], mine["X"])
         if method == "loss_and_gradient":
@@ -278,18 +346,27 @@ def backend(draw):
 
     twin = twin_of(given)
     value = done(lambda: call(given, "numba"))
-    working = given["X"].dtype if isinstance(given["X"], np.ndarray) else None  # all may have been made another one
+    # all may have been made another one
+    working = given["X"].dtype if isinstance(given["X"], np.ndarray) else None
     for name in used:
-        array, right = given[name], working if name in SHARED and working in FLOATS else dtypes[name]
+        array = given[name]
+        right = working if name in SHARED and working in FLOATS else dtypes[name]
         if not (isinstance(array, np.ndarray) and array.dtype == right and array.flags.carray):
             raise Wrong(f"number where an error is due: {name} is {array!r:.100}")
-    weight, products = given["sample_weight"], given["beta_products"]
+    weight = given["sample_weight"]
+    products = given["beta_products"]
     values_fit = (weight >= 0).all() and ((products >= 0) & (products <= 1)).all()
-    return agree(lambda mine, by: value if by == "numba" else call(mine, by), twin) if values_fit else UNKNOWN
+    return (
+        agree(lambda mine, by: value if by == "numba" else call(mine, by), twin)
+        if values_fit
+        else UNKNOWN
+    )
 
 
 KINDS = [estimator] * 8 + [result] * 7 + [state] * 3 + [training] * 6 + [backend] * 4
-KINDS += fuzz_doors.DOORS + fuzz_files.DOORS + fuzz_around.DOORS + fuzz_tables.DOORS + fuzz_ways.DOORS
+KINDS += (
+    fuzz_doors.DOORS + fuzz_files.DOORS + fuzz_around.DOORS + fuzz_tables.DOORS + fuzz_ways.DOORS
+)
 
 
 def case(seed, only=None):
@@ -316,16 +393,25 @@ def warm():
 
 
 WELL = oracle.FINE, oracle.DIVERGED, oracle.REFUSED, UNKNOWN
-"""What cases come to that are as they should be: the columns of the table, before that of those that failed."""
+"""What cases come to that are as they should be: the columns of the table, before that of those
+that failed."""
 
 
 def main(first, n, only=None):
     """Do the cases, print the table; return the number of those that failed."""
     warm()
-    table = {kind.__name__: dict.fromkeys((*WELL, "failed"), 0) for kind in KINDS if only in (None, kind.__name__)}
+    table = {
+        kind.__name__: dict.fromkeys((*WELL, "failed"), 0)
+        for kind in KINDS
+        if only in (None, kind.__name__)
+    }
     for seed, outcome in in_forks(lambda seed: case(seed, only), range(first, first + n)).items():
         # A case that ended its process has not said its door, which is drawn first.
-        door, word = (only or Draw(seed).of(KINDS).__name__, outcome) if isinstance(outcome, str) else outcome
+        door, word = (
+            (only or Draw(seed).of(KINDS).__name__, outcome)
+            if isinstance(outcome, str)
+            else outcome
+        )
         table[door][word if word in WELL else "failed"] += 1
         if word not in WELL:
             print(f"case {seed}: {door}: {word}")  # noqa: T201

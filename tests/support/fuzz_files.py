@@ -61,7 +61,8 @@ NEW_ROWS = pd.DataFrame(
 
 def tables():
     """Fitted estimators of tables: of words, the rarest of them one level, and of numbers alone."""
-    random, words = np.random.RandomState(1), frame()
+    random = np.random.RandomState(1)
+    words = frame()
     yield TabularRegressor(**SMALL).fit(words, random.randn(N))
     yield TabularClassifier(**SMALL, max_categories=5).fit(words, random.choice(["p", "q", "r"], N))
     yield TabularRegressor(**SMALL).fit(random.randn(N, 4), random.randn(N, 2))
@@ -126,8 +127,11 @@ def mutated(draw, content):
 
 def damaged(draw, content):
     """Some bytes changed, left out or repeated, or the end cut off."""
-    i, k = draw.integer(len(content)), draw.of([1, 1, 8, 100])
-    before, here, after = content[:i], content[i : i + k], content[i + k :]
+    i = draw.integer(len(content))
+    k = draw.of([1, 1, 8, 100])
+    before = content[:i]
+    here = content[i : i + k]
+    after = content[i + k :]
     change = draw.of(["flip", "flip", "other", "cut", "repeat", "zero", "truncate"])
     changed = {
         "flip": bytes([here[0] ^ 1 << draw.integer(8)]) + here[1:],
@@ -235,10 +239,8 @@ def change_entry(draw, header):
         if isinstance(here[key], (dict, list)) and here[key] and draw.chance(0.9):
             here = here[key]
             continue
-        change, value = (
-            draw.of(["other", "other", "near", "near", "near", "gone", "more"]),
-            here[key],
-        )
+        change = draw.of(["other", "other", "near", "near", "near", "gone", "more"])
+        value = here[key]
         if change == "gone":
             del here[key]
         elif change == "near" and isinstance(value, bool):
@@ -261,7 +263,8 @@ def change_entry(draw, header):
 # ---------------------------------------------------------------------------------------------- use
 
 
-BASE, FACTOR = 20 << 20, 10
+BASE = 20 << 20
+FACTOR = 10
 """What loading takes at most: so many bytes, and so many times the size of the file."""
 
 
@@ -312,7 +315,8 @@ def uses_of(it, folder):
     uses = {"text": lambda: repr(it), "card": it._repr_html_, "save": lambda: it.save(path)}
     if isinstance(it, fastnn.ManyResult):
         uses |= {"predict": lambda: it.predict(X), "best": it.best, "scores": lambda: it.history}
-        networks, states = [one.network for one in it], [one.state for one in it]
+        networks = [one.network for one in it]
+        states = [one.state for one in it]
         return uses | {"resume": lambda: train_many(networks, X, Y, resume=states, epochs=1)}
     uses |= {
         "c": lambda: it.export(path.with_suffix(".c")),

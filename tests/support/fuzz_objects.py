@@ -1,4 +1,5 @@
-"""What the fuzzer's cases are made of: data, fitted estimators and results, made once and copied for each case."""
+"""What the fuzzer's cases are made of: data, fitted estimators and results, made once and copied
+for each case."""
 
 import functools
 import pickle
@@ -24,7 +25,9 @@ def once(make):
 @once
 def fitted(kind, dtype):
     """An estimator 4-5-2 or 4-5-3."""
-    mlp = {"regressor": MLPRegressor, "classifier": MLPClassifier}[kind](hidden_layer_sizes=(5,), solver="sgd")
+    mlp = {"regressor": MLPRegressor, "classifier": MLPClassifier}[kind](
+        hidden_layer_sizes=(5,), solver="sgd"
+    )
     mlp.set_params(max_iter=2, random_state=0, batch_size=5, alpha=0.1)
     return mlp.fit(X.astype(dtype), Y if kind == "regressor" else LABELS)
 
@@ -41,7 +44,14 @@ OPTIONS = {"epochs": 2, "batch_size": 5, "alpha": 0.1, "optimizer": fastnn.Adam(
 @once
 def result_of(dtype):
     """A training of 4-6-2."""
-    return train(NETWORK, X.astype(dtype), Y, seed=0, stop=Stop(tol=0.0, patience=5, restore_best=True), **OPTIONS)
+    return train(
+        NETWORK,
+        X.astype(dtype),
+        Y,
+        seed=0,
+        stop=Stop(tol=0.0, patience=5, restore_best=True),
+        **OPTIONS,
+    )
 
 
 def rows_of(draw):
@@ -61,4 +71,6 @@ def other_network(draw):
 def targets_of(network):
     """Targets (12, 2) that the outputs of a network can come to."""
     shares = np.exp(Y) / np.exp(Y).sum(axis=1, keepdims=True)
-    return {"softmax": shares, "sigmoid": shares, "tanh": np.tanh(Y), "exp": np.exp(Y)}.get(str(network.output), Y)
+    return {"softmax": shares, "sigmoid": shares, "tanh": np.tanh(Y), "exp": np.exp(Y)}.get(
+        str(network.output), Y
+    )

@@ -1,4 +1,5 @@
-"""What the fuzzer's cases are held to: clear errors, and a few lines of NumPy, or the reference back end."""
+"""What the fuzzer's cases are held to: clear errors, and a few lines of NumPy, or the reference
+back end."""
 
 import copy
 import functools
@@ -12,8 +13,12 @@ from fuzz_values import right_array, same
 
 from fastnn import FastnnError, Network
 
-FINE, REFUSED, DIVERGED, UNKNOWN = "fine", "refused", "diverged", "unknown"
-"""What a case comes to that is as it should be; the last is an answer that nothing here knows better."""
+FINE = "fine"
+REFUSED = "refused"
+DIVERGED = "diverged"
+UNKNOWN = "unknown"
+"""What a case comes to that is as it should be; the last is an answer that nothing here knows
+better."""
 
 DOCUMENTED = (ValueError, TypeError, MemoryError, FastnnError, OSError)
 
@@ -21,9 +26,12 @@ MOST_CHARACTERS = 1000
 """Of an error's text."""
 
 OF_PYTHON = re.compile(
-    r"(member \d+: )?('[\w.]+' object|unsupported operand|Exceeds the limit|'\S+' not supported between"
-    r"|The truth value of an array|object of type '\w+' has no len|unhashable type|Python int too large|int too large"
-    r"|index \S+ is out of bounds|\S+\(\) (takes|got|missing)|operands could not be broadcast|only integer scalar)"
+    r"(member \d+: )?('[\w.]+' object|unsupported operand|Exceeds the limit|'\S+' not supported "
+    r"between"
+    r"|The truth value of an array|object of type '\w+' has no len|unhashable type|Python int too "
+    r"large|int too large"
+    r"|index \S+ is out of bounds|\S+\(\) (takes|got|missing)|operands could not be "
+    r"broadcast|only integer scalar)"
 )
 """The first words of Python's and NumPy's own errors, which name no argument."""
 
@@ -60,10 +68,13 @@ def quietly(call):
 
 
 def attempt(call, also=()):
-    """The same of a call of fastnn, whose errors must be clear: documented, short, and of its own words."""
+    """The same of a call of fastnn, whose errors must be clear: documented, short, and of its own
+    words."""
     value, error = quietly(call)
     if error is not None and not is_clear(error, also):
-        raise Unclear(f"{type(error).__name__} of {len(str(error)):,} characters: {error!s}") from error
+        raise Unclear(
+            f"{type(error).__name__} of {len(str(error)):,} characters: {error!s}"
+        ) from error
     return value, error
 
 
@@ -82,13 +93,18 @@ def unjudged(call, also=()):
 
 def is_clear(error, also=()):
     """Whether an error says what is wrong, as far as its words tell."""
-    named = isinstance(error, OSError) and error.filename is not None  # a name may be as long as it was given
+    # a name may be as long as it was given
+    named = isinstance(error, OSError) and error.filename is not None
     text = error.strerror if named else str(error)
     if hasattr(error, "result") and not isinstance(error, FastnnError):
         return True  # of a function of the caller's own, such as a learning rate
     if isinstance(error, AttributeError) and text.endswith("has no attribute 'partial_fit'"):
         return True  # as scikit-learn has it for a solver without epochs
-    return isinstance(error, (*DOCUMENTED, *also)) and len(text) <= MOST_CHARACTERS and not OF_PYTHON.match(text)
+    return (
+        isinstance(error, (*DOCUMENTED, *also))
+        and len(text) <= MOST_CHARACTERS
+        and not OF_PYTHON.match(text)
+    )
 
 
 @functools.cache
@@ -115,7 +131,8 @@ def judge(call, expected, tolerance=1e-6):
 
 
 def agree(call, given, tolerance=1e-3):
-    """Hold the two back ends to one another: numbers of both, or errors of both, the other one's of a twin of these."""
+    """Hold the two back ends to one another: numbers of both, or errors of both, the other one's of
+    a twin of these."""
     twin = twin_of(given)
     if twin is None:
         return unjudged(lambda: call(given, "numba"))
@@ -123,14 +140,18 @@ def agree(call, given, tolerance=1e-3):
     if (e is None) != (f is None):
         if any(word in f"{e}{f}" for word in ("finite", "diverged", "overflow")):
             return DIVERGED
-        raise Wrong(f"back ends differ: numba {np.ravel(a)[:3]} {e!r:.100}, numpy {np.ravel(b)[:3]} {f!r:.100}")
+        raise Wrong(
+            f"back ends differ: numba {np.ravel(a)[:3]} {e!r:.100}, numpy {np.ravel(b)[:3]} "
+            f"{f!r:.100}"
+        )
     if e is None and not same(a, b, tolerance):
         raise Wrong(f"{np.ravel(a)[:3]}, the reference has {np.ravel(b)[:3]}")
     return FINE if e is None else REFUSED
 
 
 def same_bits(call, right):
-    """Hold a call to the bits of another one, both of arrays; where this one is refused, so must the other be."""
+    """Hold a call to the bits of another one, both of arrays; where this one is refused, so must
+    the other be."""
     (a, e), (b, f) = attempt(call), attempt(right)
     if e is not None or f is not None:
         if f is None:
@@ -146,16 +167,20 @@ def same_bits(call, right):
 
 
 def _are_same(one, other):
-    """Whether arrays of one shape have the same bits, or equal objects; any NaN is as good as another."""
+    """Whether arrays of one shape have the same bits, or equal objects; any NaN is as good as
+    another."""
     if one.dtype.hasobject:
-        return all(a == b or (a != a and b != b) for a, b in zip(one.ravel(), other.ravel(), strict=True))
+        return all(
+            a == b or (a != a and b != b) for a, b in zip(one.ravel(), other.ravel(), strict=True)
+        )
     if one.dtype.kind == "f":
         one, other = (np.where(np.isnan(x), np.nan, x) for x in (one, other))
     return one.tobytes() == other.tobytes()
 
 
 def dense(matrix):
-    """The numbers of a sparse matrix by its attributes, in plain Python; None where they make none."""
+    """The numbers of a sparse matrix by its attributes, in plain Python; None where they make
+    none."""
     return quietly(lambda: _dense(matrix))[0]
 
 
@@ -165,18 +190,27 @@ def _dense(matrix):
     if matrix.format in ("csr", "csc", "bsr"):
         return _of_compressed(matrix)
     if matrix.format == "coo":
-        entries = zip(_integers(matrix.row), _integers(matrix.col), matrix.data.tolist(), strict=True)
+        entries = zip(
+            _integers(matrix.row), _integers(matrix.col), matrix.data.tolist(), strict=True
+        )
     elif matrix.format == "dok":
         entries = ((*_integers(key), value) for key, value in matrix._dict.items())
     elif matrix.format == "lil":
         assert len(matrix.rows) == len(matrix.data) == n_rows
         lists = enumerate(zip(matrix.rows, matrix.data, strict=True))
-        entries = ((i, j, x) for i, (row, data) in lists for j, x in zip(_integers(row), data, strict=True))
+        entries = (
+            (i, j, x) for i, (row, data) in lists for j, x in zip(_integers(row), data, strict=True)
+        )
     else:
-        data, offsets = matrix.data, _integers(matrix.offsets)
+        data = matrix.data
+        offsets = _integers(matrix.offsets)
         assert all(isinstance(part, np.ndarray) for part in (data, matrix.offsets))
         assert (data.ndim, len(data)) == (2, len(set(offsets)))
-        columns = ((j - k, j, x) for k, d in zip(offsets, data, strict=True) for j, x in enumerate(d.tolist()))
+        columns = (
+            (j - k, j, x)
+            for k, d in zip(offsets, data, strict=True)
+            for j, x in enumerate(d.tolist())
+        )
         entries = ((i, j, x) for i, j, x in columns if 0 <= i < n_rows and j < n_columns)
     for i, j, x in entries:
         assert i >= 0 <= j
@@ -193,13 +227,16 @@ def _integers(values):
 
 def _of_compressed(matrix):
     """The numbers of a CSR, CSC or BSR matrix."""
-    assert all(isinstance(part, np.ndarray) for part in (matrix.data, matrix.indices, matrix.indptr))
+    assert all(
+        isinstance(part, np.ndarray) for part in (matrix.data, matrix.indices, matrix.indptr)
+    )
     assert matrix.data.ndim == (3 if matrix.format == "bsr" else 1)
     height, width = matrix.data.shape[1:] or (1, 1)
     n, m = matrix.shape[::-1] if matrix.format == "csc" else matrix.shape
     assert n % height == m % width == 0
     found = np.zeros((n // height, m // width, height, width))
-    ends, indices = _integers(matrix.indptr), _integers(matrix.indices)
+    ends = _integers(matrix.indptr)
+    indices = _integers(matrix.indices)
     assert (len(ends), ends[0]) == (len(found) + 1, 0)
     assert len(indices) == len(matrix.data) >= ends[-1]
     for i, (first, stop) in enumerate(itertools.pairwise(ends)):
@@ -224,7 +261,8 @@ VALUES = {
 
 def forward(coefs, intercepts, X, hidden="relu", output="identity"):
     """The outputs of a network in NumPy; infinite where they are not tame."""
-    a, is_tame = np.asarray(X, np.float64), True
+    a = np.asarray(X, np.float64)
+    is_tame = True
     with np.errstate(all="ignore"):
         for i, (W, b) in enumerate(zip(coefs, intercepts, strict=True)):
             z = a @ W + b
@@ -237,8 +275,14 @@ def weights_due(mlp):
     """The weights that stand in an estimator's attributes, if they make a network."""
     if not all(isinstance(parts, (list, tuple)) for parts in (mlp.coefs_, mlp.intercepts_)):
         return None
-    W, b = [right_array(w, (2,)) for w in mlp.coefs_], [right_array(v, (0, 1)) for v in mlp.intercepts_]
-    if not W or len(W) != len(b) or any(part is None for part in (*W, *b)) or any(0 in w.shape for w in W):
+    W = [right_array(w, (2,)) for w in mlp.coefs_]
+    b = [right_array(v, (0, 1)) for v in mlp.intercepts_]
+    if (
+        not W
+        or len(W) != len(b)
+        or any(part is None for part in (*W, *b))
+        or any(0 in w.shape for w in W)
+    ):
         return None
     fit = all(v.shape in ((w.shape[1],), (1,), ()) for w, v in zip(W, b, strict=True))
     fit = fit and all(v.shape[1] == w.shape[0] for v, w in itertools.pairwise(W))
@@ -246,15 +290,28 @@ def weights_due(mlp):
 
 
 def outputs_due(mlp, rows):
-    """The outputs that an estimator owes by what stands in its attributes now; None for an error."""
-    hidden, output, weights, rows = mlp.activation, mlp.out_activation_, weights_due(mlp), finite(rows, 2)
-    if not (isinstance(hidden, str) and hidden in HIDDEN and isinstance(output, str) and output in VALUES):
+    """The outputs that an estimator owes by what stands in its attributes now; None for an
+    error."""
+    hidden = mlp.activation
+    output = mlp.out_activation_
+    weights = weights_due(mlp)
+    rows = finite(rows, 2)
+    if not (
+        isinstance(hidden, str)
+        and hidden in HIDDEN
+        and isinstance(output, str)
+        and output in VALUES
+    ):
         return None
     if weights is None or rows is None or not len(rows):
         return None
     sizes = [weights[0][0].shape[0], weights[0][-1].shape[1]]
     told = [mlp.n_features_in_, mlp.n_outputs_]
-    fit = all(isinstance(n, numbers.Integral) for n in told) and told == sizes and rows.shape[1] == sizes[0]
+    fit = (
+        all(isinstance(n, numbers.Integral) for n in told)
+        and told == sizes
+        and rows.shape[1] == sizes[0]
+    )
     return forward(*weights, rows, hidden, output) if fit else None
 
 
@@ -266,9 +323,17 @@ def finite(value, n_dimensions):
 
 def network_outputs(network, params, rows):
     """The outputs of a network by its parameters, in NumPy; None for an error."""
-    params, rows = finite(params, 1), finite(rows, 2)
-    if params is None or rows is None or not isinstance(network, Network) or params.size != network.n_params:
+    params = finite(params, 1)
+    rows = finite(rows, 2)
+    if (
+        params is None
+        or rows is None
+        or not isinstance(network, Network)
+        or params.size != network.n_params
+    ):
         return None
     if rows.shape[1] != network.sizes[0] or not len(rows):
         return None
-    return forward(network.weights(params), network.biases(params), rows, network.activation, network.output)
+    return forward(
+        network.weights(params), network.biases(params), rows, network.activation, network.output
+    )

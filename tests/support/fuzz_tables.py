@@ -32,7 +32,9 @@ COLUMNS = {
     "booleans": lambda r: r.rand(N) < 0.5,
     "words": lambda r: r.choice(["red", "blue", "größe", "4"], N),
     "two words": lambda r: np.resize(["yes", "no"], N),
-    "some words": lambda r: [None if r.rand() < 0.3 else word for word in np.resize(["a", "b", "c"], N)],
+    "some words": lambda r: [
+        None if r.rand() < 0.3 else word for word in np.resize(["a", "b", "c"], N)
+    ],
     "constant": lambda r: np.ones(N),
 }
 """{a kind of column: one drawn}, which every table may have."""
@@ -61,7 +63,8 @@ ODD = {
 
 def columns(draw):
     """The columns of a table, and whether it may be refused."""
-    random, odd = np.random.RandomState(draw.seed), draw.chance(0.4)
+    random = np.random.RandomState(draw.seed)
+    odd = draw.chance(0.4)
     kinds = [draw.of(sorted(COLUMNS)) for _ in range(1 + draw.integer(4))]
     drawn = [list(COLUMNS[kind](random)) for kind in kinds]
     if odd:
@@ -71,7 +74,9 @@ def columns(draw):
 
 def frame_of(drawn):
     """A data frame of columns."""
-    return pd.DataFrame({name: pd.Series(values) for name, values in zip("abcdefgh", drawn, strict=False)})
+    return pd.DataFrame(
+        {name: pd.Series(values) for name, values in zip("abcdefgh", drawn, strict=False)}
+    )
 
 
 def rows_of(drawn):
@@ -83,26 +88,34 @@ def rows_of(drawn):
 
 
 def prepared(draw):
-    """The numbers that a network takes of a table: those of a few lines of NumPy, in whatever the table is."""
+    """The numbers that a network takes of a table: those of a few lines of NumPy, in whatever the
+    table is."""
     drawn, odd = columns(draw)
-    table, preparation = quietly(lambda: frame_of(drawn))[0], TablePreparation()
+    table = quietly(lambda: frame_of(drawn))[0]
+    preparation = TablePreparation()
     if table is None or draw.chance(0.15):
-        odd, table = True, draw.like(rows_of(drawn))
+        odd = True
+        table = draw.like(rows_of(drawn))
     if draw.chance(0.1):
-        odd, preparation = True, TablePreparation(draw.of([2, 3, draw.like(4)]))
+        odd = True
+        preparation = TablePreparation(draw.of([2, 3, draw.like(4)]))
     found = done(lambda: preparation.fit(table).transform(table), may_be_refused=odd)
     if found.dtype != np.float32 or not np.isfinite(found).all() or abs(found).max() > 3:
         raise Wrong(f"{found[:3]}")
     if not odd:
         return judge(lambda: found, matrix_due(drawn), 1e-5)
     if isinstance(table, pd.DataFrame):  # columns by their names, and rows by themselves
-        return same_bits(lambda: [preparation.transform(table[table.columns[::-1]].iloc[::-1])[::-1]], lambda: [found])
+        return same_bits(
+            lambda: [preparation.transform(table[table.columns[::-1]].iloc[::-1])[::-1]],
+            lambda: [found],
+        )
     return UNKNOWN
 
 
 def matrix_due(drawn):
     """The numbers of columns that are right, by the notes of `TablePreparation`."""
-    numbers, words = [], []
+    numbers = []
+    words = []
     for values in drawn:
         known = [value for value in values if value is not None]
         if isinstance(known[0], (str, np.str_, bool, np.bool_)):
@@ -124,7 +137,8 @@ SMALL = {"epochs": 2, "n_members": 2, "hidden_layer_sizes": (4,), "n_jobs": 1, "
 
 
 def table(draw):
-    """A fitted table: what it predicts is that of the NumPy module that it exports, and of its file to the bit."""
+    """A fitted table: what it predicts is that of the NumPy module that it exports, and of its file
+    to the bit."""
     (drawn, odd), kind = columns(draw), draw.of(sorted(ESTIMATORS))
     frame = quietly(lambda: frame_of(drawn))[0]
     if frame is None:
@@ -132,12 +146,17 @@ def table(draw):
     random = np.random.RandomState(draw.seed)
     y = random.choice(["a", "b", "c"], N) if kind == "classifier" else random.standard_normal(N)
     y[:3] = ["a", "b", "c"] if kind == "classifier" else y[:3]
-    model, given = ESTIMATORS[kind](**SMALL), {"X": frame, "y": y, "sample_weight": None}
+    model = ESTIMATORS[kind](**SMALL)
+    given = {"X": frame, "y": y, "sample_weight": None}
     if draw.chance(0.3):
-        odd, name = True, draw.of(sorted(given))
-        given[name] = draw.like(np.ones(N) if name == "sample_weight" else rows_of(drawn) if name == "X" else y)
+        odd = True
+        name = draw.of(sorted(given))
+        given[name] = draw.like(
+            np.ones(N) if name == "sample_weight" else rows_of(drawn) if name == "X" else y
+        )
     if draw.chance(0.3):
-        odd, name = True, draw.of(sorted(model.get_params()))
+        odd = True
+        name = draw.of(sorted(model.get_params()))
         model.set_params(**{name: draw.other(name, draw.of([getattr(model, name), 0.5, 3]))})
     done(lambda: model.fit(**given), may_be_refused=odd)
     rows = given["X"]
@@ -147,13 +166,18 @@ def table(draw):
 
 
 def asked(draw, model, rows, outputs, right):
-    """Rows in another form give the same, or are refused; intervals hold the numbers between, the wider the surer."""
+    """Rows in another form give the same, or are refused; intervals hold the numbers between, the
+    wider the surer."""
     if outputs == "predict" and hasattr(model, "predict_interval") and draw.chance(0.6):
         coverage = draw.of([0.5, 0.6, draw.like(0.5), draw.like(0.5)])
         found = done(lambda: model.predict_interval(rows, coverage))
         fits = quietly(lambda: bool(0 < float(coverage) < 1))[0]
         half, error = attempt(lambda: model.predict_interval(rows, float(coverage) / 2))
-        if not fits or error is not None or not (found[..., 1] - found[..., 0] >= half[..., 1] - half[..., 0]).all():
+        if (
+            not fits
+            or error is not None
+            or not (found[..., 1] - found[..., 0] >= half[..., 1] - half[..., 0]).all()
+        ):
             raise Wrong(f"{coverage!r:.50}: {found[:1]}, of half the coverage {half}")
         return FINE
     ask = getattr(model, outputs)
@@ -163,11 +187,19 @@ def asked(draw, model, rows, outputs, right):
     form = draw.of(["turned", "one more", "lacking", "array", "other"])
     if form in ("turned", "one more"):
         turned = rows[names[::-1]].iloc[::-1]
-        return same_bits(lambda: [ask(turned)[::-1] if form == "turned" else ask(rows.assign(more=1))], lambda: [right])
+        return same_bits(
+            lambda: [ask(turned)[::-1] if form == "turned" else ask(rows.assign(more=1))],
+            lambda: [right],
+        )
     if form in ("lacking", "array"):
-        return judge(lambda: ask(rows[names[1:]] if form == "lacking" else rows.to_numpy(object)[:, 1:]), None)
+        return judge(
+            lambda: ask(rows[names[1:]] if form == "lacking" else rows.to_numpy(object)[:, 1:]),
+            None,
+        )
     other = rows.copy()
-    other[draw.of(names)] = draw.of(list(ODD.values()) + list(COLUMNS.values()))(np.random.RandomState(1))
+    other[draw.of(names)] = draw.of(list(ODD.values()) + list(COLUMNS.values()))(
+        np.random.RandomState(1)
+    )
     found = done(lambda: ask(other))
     if found.shape != right.shape or (found.dtype.kind == "f" and not np.isfinite(found).all()):
         raise Wrong(f"{found[:3]}")
@@ -185,8 +217,12 @@ def filed(draw, model, rows, outputs, right):
 def exported(draw, model, rows, outputs, right):
     """An exported module gives the same numbers, or labels."""
     with tempfile.TemporaryDirectory() as folder:
-        module = runpy.run_path(str(done(lambda: model.export(os.path.join(folder, "net.py"), "numpy"))[0]))
-        found = module[outputs if outputs in module else "predict"](pd.DataFrame(rows).to_numpy(object))
+        module = runpy.run_path(
+            str(done(lambda: model.export(os.path.join(folder, "net.py"), "numpy"))[0])
+        )
+        found = module[outputs if outputs in module else "predict"](
+            pd.DataFrame(rows).to_numpy(object)
+        )
     if outputs == "predict" and right.dtype.kind not in "fc":
         labels = model.classes_[found.argmax(1)] if found.ndim == 2 else found
         if (labels == right).mean() < 0.9:  # outputs may be nearly equal

@@ -27,19 +27,91 @@ def long_function(*args):
 LONG_NAME = "x" * 10_000
 long_function.__name__ = long_function.__qualname__ = long_function.__module__ = LONG_NAME
 LONG = [
-    *(LONG_NAME, LONG_NAME.encode(), "x\n" * 10_000, [LONG_NAME] * 3, ["x"] * 10_000, [0] * 10_000, (-1,) * 10_000),
-    *(nested(6), 10**4200, -(10**4200), fractions.Fraction(10**4200, 3), np.array(["x" * 2000] * 3), Wordy()),
-    *(np.zeros(3, [(f"field{i}", "f8") for i in range(900)]), np.array([Wordy()] * 3, object), np.zeros(10_000)),
-    *(type(LONG_NAME, (), {})(), type(LONG_NAME, (), {}), np.zeros(3).view(type(LONG_NAME, (np.ndarray,), {}))),
+    *(
+        LONG_NAME,
+        LONG_NAME.encode(),
+        "x\n" * 10_000,
+        [LONG_NAME] * 3,
+        ["x"] * 10_000,
+        [0] * 10_000,
+        (-1,) * 10_000,
+    ),
+    *(
+        nested(6),
+        10**4200,
+        -(10**4200),
+        fractions.Fraction(10**4200, 3),
+        np.array(["x" * 2000] * 3),
+        Wordy(),
+    ),
+    *(
+        np.zeros(3, [(f"field{i}", "f8") for i in range(900)]),
+        np.array([Wordy()] * 3, object),
+        np.zeros(10_000),
+    ),
+    *(
+        type(LONG_NAME, (), {})(),
+        type(LONG_NAME, (), {}),
+        np.zeros(3).view(type(LONG_NAME, (np.ndarray,), {})),
+    ),
     *(long_function, dict.fromkeys(map(str, range(10_000))), {LONG_NAME: LONG_NAME}),
 ]
 """What must not stand in an error as a whole."""
 
 SCALARS = [
-    *(None, True, False, 0, 1, -1, 2, 7, 2**31, 2**63, 2**64, -(2**70), 10**400, -(10**400), 0.5, -0.0, 1e-320, 1e300),
-    *(math.nan, math.inf, -math.inf, 1j, "", "text", "relu", "ünï\0", "x" * 1000, b"", b"bytes", (), [], {}, set()),
-    *(np.float32(0.5), np.float64("nan"), np.int64(3), np.uint8(255), np.bool_(True), np.array(3), np.array([1, 2])),
-    *(np.datetime64("2020-01-01"), np.longdouble(1), np.complex64(1j), fractions.Fraction(10**400), decimal.Decimal(1)),
+    *(
+        None,
+        True,
+        False,
+        0,
+        1,
+        -1,
+        2,
+        7,
+        2**31,
+        2**63,
+        2**64,
+        -(2**70),
+        10**400,
+        -(10**400),
+        0.5,
+        -0.0,
+        1e-320,
+        1e300,
+    ),
+    *(
+        math.nan,
+        math.inf,
+        -math.inf,
+        1j,
+        "",
+        "text",
+        "relu",
+        "ünï\0",
+        "x" * 1000,
+        b"",
+        b"bytes",
+        (),
+        [],
+        {},
+        set(),
+    ),
+    *(
+        np.float32(0.5),
+        np.float64("nan"),
+        np.int64(3),
+        np.uint8(255),
+        np.bool_(True),
+        np.array(3),
+        np.array([1, 2]),
+    ),
+    *(
+        np.datetime64("2020-01-01"),
+        np.longdouble(1),
+        np.complex64(1j),
+        fractions.Fraction(10**400),
+        decimal.Decimal(1),
+    ),
     *(
         object,
         type("Opaque", (), {"__repr__": lambda self: "opaque"})(),
@@ -52,7 +124,19 @@ SCALARS = [
         memoryview(b"abc"),
         int,
     ),
-    *([[]], [1, [2]], [None], [math.nan], ["a"], {"a": 1}, {1, 2}, (1, 2, 3), [10**400], [True, False], [[1, 2], [3]]),
+    *(
+        [[]],
+        [1, [2]],
+        [None],
+        [math.nan],
+        ["a"],
+        {"a": 1},
+        {1, 2},
+        (1, 2, 3),
+        [10**400],
+        [True, False],
+        [[1, 2], [3]],
+    ),
 ]
 """What no one should pass."""
 
@@ -93,7 +177,9 @@ WRONG = {
     "large": lambda a, r: np.zeros((*a.shape[:-1], 40_000), a.dtype),
     "larger": lambda a, r: np.zeros((200_000, *a.shape[1:]), a.dtype),
     "small": lambda a, r: np.full((1,) * a.ndim, 1e-310),
-    "any shape": lambda a, r: r.standard_normal(tuple(r.randint(0, 8, r.randint(0, 4)))).astype(a.dtype),
+    "any shape": lambda a, r: r.standard_normal(tuple(r.randint(0, 8, r.randint(0, 4)))).astype(
+        a.dtype
+    ),
     "any integers": lambda a, r: r.choice([-(2**63), -1, 0, 1, 11, 12, 2**31, 2**62], a.shape),
     "complex": lambda a, r: a.astype(complex),
     "objects": lambda a, r: a.astype(object),
@@ -103,7 +189,17 @@ WRONG = {
 }
 
 
-COSTLY = "epochs", "network", "networks", "budget", "n_members", "hidden_layer_sizes", "n_jobs", "preset", "max_time"
+COSTLY = (
+    "epochs",
+    "network",
+    "networks",
+    "budget",
+    "n_members",
+    "hidden_layer_sizes",
+    "n_jobs",
+    "preset",
+    "max_time",
+)
 """Arguments that may make a case long."""
 
 
@@ -131,16 +227,27 @@ class Draw:
         if self.chance(0.15):
             return self.of(LONG if self.chance(0.3) else SCALARS)
         if isinstance(value, (list, tuple)) and len(value):
-            return self.of([value[:-1], [*value, value[-1]], value[::-1], value[0], [self.like(v) for v in value]])
+            return self.of(
+                [
+                    value[:-1],
+                    [*value, value[-1]],
+                    value[::-1],
+                    value[0],
+                    [self.like(v) for v in value],
+                ]
+            )
         if not isinstance(value, np.ndarray) or not value.size or value.dtype.kind in "OUSMmVc":
-            return self.of([self.of(SCALARS), np.zeros(self.integer(5)), np.zeros((2, 2)), self.integer(10)])
+            return self.of(
+                [self.of(SCALARS), np.zeros(self.integer(5)), np.zeros((2, 2)), self.integer(10)]
+            )
         if not value.ndim:
             value = value[None]
         changes = RIGHT if self.chance(0.35) else WRONG
         return changes[self.of(sorted(changes))](value, self._random_state)
 
     def spoil(self, given, counts=(0, 0, 1, 2), names=None):
-        """Put other values in the place of some of those given, or of these names; return the names of the spoiled."""
+        """Put other values in the place of some of those given, or of these names; return the names
+        of the spoiled."""
         spoiled = sorted({self.of(sorted(names or given)) for _ in range(self.of(counts))})
         for name in spoiled:
             given[name] = self.other(name, given[name])
@@ -155,7 +262,8 @@ class Draw:
 
 
 def right_array(value, ndims):
-    """The real numbers that a value stands for, in float64; None where it is no array of so many dimensions."""
+    """The real numbers that a value stands for, in float64; None where it is no array of so many
+    dimensions."""
     try:
         array = np.asarray(value)
     except ValueError:

@@ -215,9 +215,12 @@ def changed_rows(draw, random, frame):
 
 def ways(draw):
     """A fitted table predicts the same by all ways: to the bit, by NumPy and ONNX to rounding."""
-    random, n = np.random.RandomState(draw.seed), draw.of([2, 3, 4, 5, 9, 17, 40, 40, 120])
-    frame, model = drawn_frame(draw, random, n), drawn_model(draw)
-    y, options = drawn_targets(draw, random, n, isinstance(model, TabularClassifier)), {}
+    random = np.random.RandomState(draw.seed)
+    n = draw.of([2, 3, 4, 5, 9, 17, 40, 40, 120])
+    frame = drawn_frame(draw, random, n)
+    model = drawn_model(draw)
+    y = drawn_targets(draw, random, n, isinstance(model, TabularClassifier))
+    options = {}
     if draw.chance(0.25):
         scale = 10.0 ** draw.of([3, -150])
         options["sample_weight"] = draw.of([random.choice([0, 1, 2.5], n), random.rand(n) * scale])
@@ -225,7 +228,9 @@ def ways(draw):
         options["groups"] = random.randint(0, 4, n)
     elif draw.chance(0.15) and model.cv is None and n > 5:
         options |= {"X_val": frame[:3], "y_val": y[:3]}
-    before, targets, settings = frame.copy(deep=True), y.copy(), repr(model.get_params())
+    before = frame.copy(deep=True)
+    targets = y.copy()
+    settings = repr(model.get_params())
     _, error = attempt(lambda: model.fit(frame, y, **options))
     if error is not None and not RIGHTLY_REFUSED.search(str(error)):
         raise Wrong(f"fit is refused: {error}")
@@ -320,7 +325,8 @@ def intervals_of(model, table, loaded):
 
 def in_numbers(case, table):
     """A table as C takes it: an array (n, n_columns) with levels by their numbers."""
-    preparation, columns = case.model.preparation_, [column.tolist() for _, column in table.items()]
+    preparation = case.model.preparation_
+    columns = [column.tolist() for _, column in table.items()]
     rows = np.full(table.shape, np.nan)
     for j in preparation.number_columns_:
         rows[:, j] = [np.nan if pd.isna(value) else float(value) for value in columns[j]]
@@ -355,7 +361,8 @@ def by_c(case, draw, random):
             raise Wrong(compiled.stderr)
         library = ctypes.CDLL(os.path.join(folder, "net.so"))
     for table, right in case.tables:
-        rows, out = in_numbers(case, table), np.full(right.shape, 7.0)
+        rows = in_numbers(case, table)
+        out = np.full(right.shape, 7.0)
         pointers = [ctypes.c_void_p(array.ctypes.data) for array in (rows, out)]
         library.net_predict_batch(ctypes.c_size_t(len(rows)), *pointers)
         hold(out, right)
@@ -409,7 +416,8 @@ def by_onnx(case, draw, random):
     levels_of = {levels.column: levels.levels for levels in case.model.preparation_.levels_}
     place_of = {str(name): j for j, name in enumerate(case.frame.columns)}
     for table, right in case.tables:
-        rows, fed = in_numbers(case, table), {}
+        rows = in_numbers(case, table)
+        fed = {}
         for one in session.get_inputs():
             if one.type == "tensor(string)":
                 levels = levels_of[place_of[one.name]]

@@ -7,7 +7,8 @@ import sys
 from fastnn.gate import Quantity, Sample
 
 DIGITS, ONLINE = (Quantity("trainings", name) for name in ("digits", "online"))
-START, MEMORY = Quantity("starts", "first call"), Quantity("memory", "peak")
+START = Quantity("starts", "first call")
+MEMORY = Quantity("memory", "peak")
 
 
 def sample(seconds=1.0, counts=(("compiled", 0),), quantity=DIGITS):

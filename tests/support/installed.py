@@ -1,7 +1,9 @@
-"""Test a wheel with kernels as installed: `PYTHON tests/support/installed.py without-numba|with-numba FOLDER`.
+"""Test a wheel with kernels as installed: `PYTHON tests/support/installed.py
+without-numba|with-numba FOLDER`.
 
-PYTHON is that of an environment with the wheel. Without Numba and llvmlite all that a user calls works, and each level
-of processors that this one has gives the hashes of hashes.json. With Numba, a damaged wheel costs one warning.
+PYTHON is that of an environment with the wheel. Without Numba and llvmlite all that a user calls
+works, and each level of processors that this one has gives the hashes of hashes.json. With Numba, a
+damaged wheel costs one warning.
 """
 
 import importlib.util
@@ -30,7 +32,7 @@ seconds = time.perf_counter() - imported
 peak = next(int(line.split()[1]) / 1024 for line in open("/proc/self/status") if line.startswith("VmHWM:"))
 heavy = [name for name in ("numba", "llvmlite") if name in sys.modules]
 print(f"{seconds:.3f} s of import fastnn and a first train, numpy {imported - started:.3f} s, {peak:.0f} MB", *heavy)
-"""
+"""  # noqa: E501
 
 EVERYTHING = """
 import numpy as np
@@ -53,7 +55,7 @@ everything = set(shipped.library().signatures)
 assert everything <= {f"{name}.{dtype}" for name, dtypes in program.ENTRIES.items() for dtype in dtypes}
 assert loader.origins == dict.fromkeys(everything, loader.WHEEL), loader.origins
 print(len(everything), "kernels, all from the wheel, for", shipped.library().level)
-"""
+"""  # noqa: E501
 
 PREDICT = """
 import json, warnings
@@ -85,10 +87,20 @@ def say(text):
 
 
 def run(*command, **variables):
-    """Run Python in a process that has nothing of ours but what is installed; return what it prints."""
-    named = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "FASTNN_", "NUMBA_"))}
-    options = {"env": {**named, **{name: str(value) for name, value in variables.items()}}, "capture_output": True}
-    done = subprocess.run([sys.executable, *map(str, command)], cwd=tempfile.gettempdir(), text=True, **options)
+    """Run Python in a process that has nothing of ours but what is installed; return what it
+    prints."""
+    named = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("PYTHON", "FASTNN_", "NUMBA_"))
+    }
+    options = {
+        "env": {**named, **{name: str(value) for name, value in variables.items()}},
+        "capture_output": True,
+    }
+    done = subprocess.run(
+        [sys.executable, *map(str, command)], cwd=tempfile.gettempdir(), text=True, **options
+    )
     if done.returncode:
         sys.exit(f"{' '.join(map(str, command))[-200:]}\n{done.stdout}{done.stderr}")
     return done.stdout
@@ -98,14 +110,19 @@ def levels(package):
     """The levels of the wheel that this CPU has, best first."""
     manifest = json.loads((package / "kernels/manifest.json").read_text("utf-8"))["contents"]
     text = pathlib.Path("/proc/cpuinfo").read_text("utf-8")
-    flags = next(line for line in text.splitlines() if line.startswith(("flags", "Features"))).split()
+    flags = next(
+        line for line in text.splitlines() if line.startswith(("flags", "Features"))
+    ).split()
     return [level["name"] for level in manifest["levels"] if set(flags).issuperset(level["flags"])]
 
 
 def without_numba(package, folder):
     """Everything that a user calls, timed, and the hashes of each level."""
-    assert not any(map(importlib.util.find_spec, ("numba", "llvmlite"))), "an environment without them was asked for"
-    cache, seconds = folder / "cache", []
+    assert not any(map(importlib.util.find_spec, ("numba", "llvmlite"))), (
+        "an environment without them was asked for"
+    )
+    cache = folder / "cache"
+    seconds = []
     for _ in range(5):
         text = run("-W", "error::RuntimeWarning", "-c", FIRST_CALL, FASTNN_CACHE_DIR=cache).strip()
         assert text.endswith("MB"), f"a process imports what it does not need: {text}"
@@ -118,14 +135,22 @@ def without_numba(package, folder):
         script = ("-W", "error", support / "same_bits.py", "--compare")
         report = json.loads(run(*script, FASTNN_KERNELS=level, FASTNN_CACHE_DIR=cache))
         assert report["kernels"] == ["from the wheel"]
-        say(f"{level}: the {len(report['all steps'])} hashes of hashes.json, and as members of train_many")
+        say(
+            f"{level}: the {len(report['all steps'])} hashes of hashes.json, and as members of "
+            f"train_many"
+        )
     for command in ("info", "warmup", "demo", "verify"):
         text = run("-W", "error", "-m", "fastnn", command, FASTNN_CACHE_DIR=cache)
-        last = [line for line in text.splitlines() if line.startswith("kernels")] or text.strip().splitlines()[-1:]
+        last = [
+            line for line in text.splitlines() if line.startswith("kernels")
+        ] or text.strip().splitlines()[-1:]
         say(f"fastnn {command}: {last[0]}")
     damage(copied_package(package, folder))
     said = run("-c", NEEDS_NUMBA, FASTNN_CACHE_DIR=cache, PYTHONPATH=folder / "site").strip()
-    assert "is damaged: reinstall fastnn-numba), and compiling a kernel needs numba, which is not" in said, said
+    assert (
+        "is damaged: reinstall fastnn-numba), and compiling a kernel needs numba, which is not"
+        in said
+    ), said
     say(f"a damaged library, and no Numba: {said}")
     assert not cache.exists() or not any(cache.iterdir()), "a kernel was compiled"
 
@@ -146,20 +171,26 @@ def damage(package):
 
 
 def with_numba(package, folder):
-    """A damaged wheel costs one warning, at the caller's line; what else may be wrong is in test_shipped.py."""
+    """A damaged wheel costs one warning, at the caller's line; what else may be wrong is in
+    test_shipped.py."""
     variables = {"FASTNN_CACHE_DIR": folder / "cache"}
     for more in {}, {"FASTNN_KERNELS": "none"}, {"NUMBA_OPT": "0"}:
-        assert json.loads(run("-c", PREDICT, **variables, **more)) == ["compiled" if more else "from the wheel"]
+        assert json.loads(run("-c", PREDICT, **variables, **more)) == [
+            "compiled" if more else "from the wheel"
+        ]
     damage(copied_package(package, folder))
     origin, warned = json.loads(run("-c", PREDICT, **variables, PYTHONPATH=folder / "site"))
     assert origin == "from the disk cache"
-    assert warned.startswith("<string> the kernels that came with fastnn are not used, it compiles its own: ")
+    assert warned.startswith(
+        "<string> the kernels that came with fastnn are not used, it compiles its own: "
+    )
     assert "is damaged: reinstall fastnn-numba" in warned
     say(f"damage: {warned.partition(': ')[2]}")
 
 
 def main():
-    how, folder = sys.argv[1], pathlib.Path(sys.argv[2]).resolve()
+    how = sys.argv[1]
+    folder = pathlib.Path(sys.argv[2]).resolve()
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     package = pathlib.Path(run("-c", "import fastnn; print(fastnn.__file__)").strip()).parent

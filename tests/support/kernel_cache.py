@@ -1,4 +1,5 @@
-"""The kernel cache: a few bytes where a kernel would keep its machine code, and processes that keep real kernels."""
+"""The kernel cache: a few bytes where a kernel would keep its machine code, and processes that keep
+real kernels."""
 
 import pathlib
 import shutil
@@ -7,7 +8,9 @@ import warnings
 import fastnn
 from fastnn.compiler import cache
 
-KERNELS = [f"{name}.{dtype}" for name in ("train_steps", "predict") for dtype in ("float32", "float64")]
+KERNELS = [
+    f"{name}.{dtype}" for name in ("train_steps", "predict") for dtype in ("float32", "float64")
+]
 
 
 def code_of(kernel):
@@ -15,7 +18,8 @@ def code_of(kernel):
 
 
 def is_found(kernel=KERNELS[0]):
-    """Do as a process that needs a kernel: whether its code was in the cache. What is found is the right one."""
+    """Do as a process that needs a kernel: whether its code was in the cache. What is found is the
+    right one."""
     content = cache.load(kernel)
     if content is None:
         cache.save(kernel, code_of(kernel))
@@ -62,7 +66,7 @@ with warnings.catch_warnings(record=True) as caught:
         print(dtype, hashlib.sha256(out.tobytes()).hexdigest())
 from fastnn.compiler.loader import CACHE, origins
 print("hits", sum(origin == CACHE for origin in origins.values()), "warnings", *(str(w.message) for w in caught))
-"""
+"""  # noqa: E501
 
 
 def copy_of_the_package(target):

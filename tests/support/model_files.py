@@ -16,7 +16,13 @@ def data(dtype=np.float64):
 
 
 def trained(backend="numpy", dtype=np.float64, **options):
-    defaults = {"optimizer": Adam(0.01), "epochs": 5, "batch_size": 5, "seed": 3, "backend": backend}
+    defaults = {
+        "optimizer": Adam(0.01),
+        "epochs": 5,
+        "batch_size": 5,
+        "seed": 3,
+        "backend": backend,
+    }
     return train(NETWORK, *data(dtype), **defaults | options)
 
 

@@ -1,7 +1,8 @@
-"""Back ends with a bug each, and what the conformance suite says of them: `python tests/support/mutants.py` prints it.
+"""Back ends with a bug each, and what the conformance suite says of them: `python
+tests/support/mutants.py` prints it.
 
-A back end with a bug is the reference with one of its functions replaced while it computes. `Part` supports a few
-networks and optimizers, as a young back end does, so that the suite takes a second.
+A back end with a bug is the reference with one of its functions replaced while it computes. `Part`
+supports a few networks and optimizers, as a young back end does, so that the suite takes a second.
 """
 
 import dataclasses
@@ -25,7 +26,11 @@ class Part(reference.NumpyBackend):
     def __init__(self, replaced=None):
         for method in ("predict", "loss_and_gradient", "train_steps"):
             for name, replacement in (replaced or {}).items():
-                setattr(self, method, mock.patch.object(reference, name, replacement)(getattr(self, method)))
+                setattr(
+                    self,
+                    method,
+                    mock.patch.object(reference, name, replacement)(getattr(self, method)),
+                )
 
     def supports(self, network, optimizer, alpha=0.0, sample_weight=False):
         hidden = {layer.activation for layer in network.layers[:-1]} <= {"tanh", "relu"}
@@ -34,16 +39,21 @@ class Part(reference.NumpyBackend):
 
 
 def after_backward(change):
-    """`change(network, params, gradient, batch, alpha)` works on the gradient that backward wrote."""
+    """`change(network, params, gradient, batch, alpha)` works on the gradient that backward
+    wrote."""
 
-    def backward(network, params, gradient, batch, passed, alpha, after_layer=None, right=reference.backward):
+    def backward(
+        network, params, gradient, batch, passed, alpha, after_layer=None, right=reference.backward
+    ):
         right(network, params, gradient, batch, passed, alpha, after_layer)
         change(network, params, gradient, batch, alpha)
 
     return functools.partial(Part, {"backward": backward})
 
 
-no_bias_gradient = after_backward(lambda network, params, gradient, *others: [db.fill(0) for db in gradient.b])
+no_bias_gradient = after_backward(
+    lambda network, params, gradient, *others: [db.fill(0) for db in gradient.b]
+)
 
 
 def with_batch(change):
@@ -53,12 +63,16 @@ def with_batch(change):
     return functools.partial(Part, {"take": take})
 
 
-mean_by_rows = with_batch(lambda n, d, b: b._replace(divisor=float(len(b.X))) if n.reduction == "mean" else b)
+mean_by_rows = with_batch(
+    lambda n, d, b: b._replace(divisor=float(len(b.X))) if n.reduction == "mean" else b
+)
 
 
 def with_activation(name, **fields):
     functions = reference.ACTIVATION_FUNCTIONS
-    return functools.partial(Part, {"ACTIVATION_FUNCTIONS": functions | {name: functions[name]._replace(**fields)}})
+    return functools.partial(
+        Part, {"ACTIVATION_FUNCTIONS": functions | {name: functions[name]._replace(**fields)}}
+    )
 
 
 def with_update(name, update):
@@ -67,7 +81,9 @@ def with_update(name, update):
 
 def with_rates(name, **fields):
     """The update takes other products of the betas, or other parameters for weights."""
-    return with_update(name, lambda o, p, slots, g, rates: reference.adam(o, p, slots, g, rates._replace(**fields)))
+    return with_update(
+        name, lambda o, p, slots, g, rates: reference.adam(o, p, slots, g, rates._replace(**fields))
+    )
 
 
 def with_call(task=lambda task: task, steps=lambda steps: steps):
@@ -109,7 +125,8 @@ def stale_activation():
 
     def forward(network, params, X, right=reference.forward):
         zs, activations = right(network, params, X)
-        old, last[network] = last.get(network, activations), activations
+        old = last.get(network, activations)
+        last[network] = activations
         fits = all(a.shape == b.shape for a, b in zip(old, activations, strict=True))
         return zs, [*old[:-1], activations[-1]] if fits else activations
 
@@ -117,7 +134,9 @@ def stale_activation():
 
 
 def nesterov_ignored(optimizer, p, slots, g, rates):
-    plain = type(optimizer)(optimizer.learning_rate, optimizer.momentum, sequential=optimizer.sequential)
+    plain = type(optimizer)(
+        optimizer.learning_rate, optimizer.momentum, sequential=optimizer.sequential
+    )
     reference.sgd(plain, p, slots, g, rates)
 
 
@@ -145,13 +164,16 @@ class Keeping(Part):
     """The rows gathered for some places are kept from call to call."""
 
     def train_steps(self, task, state, steps):
-        rows, kept = steps.rows.copy(), vars(self).setdefault("kept", {})
+        rows = steps.rows.copy()
+        kept = vars(self).setdefault("kept", {})
         for a, b in zip(steps.start, steps.stop, strict=True):
             rows[a:b] = kept.setdefault((id(task.data.X), a, b), rows[a:b].copy())
         return super().train_steps(task, state, steps._replace(rows=rows))
 
 
-def not_sequential(network, params, gradient, batch, passed, alpha, after_layer=None, right=reference.backward):
+def not_sequential(
+    network, params, gradient, batch, passed, alpha, after_layer=None, right=reference.backward
+):
     right(network, params, gradient, batch, passed, alpha)
     for l in reversed(range(network.n_layers)):
         if after_layer:
@@ -168,7 +190,9 @@ class Late(Part):
     """The loss is that of an earlier call's parameters."""
 
     def loss(self, task, params, gradient=None):
-        kept = task.kept.setdefault(self, self.loss_and_gradient(task.network, params, task.data, task.penalty))
+        kept = task.kept.setdefault(
+            self, self.loss_and_gradient(task.network, params, task.data, task.penalty)
+        )
         if gradient is not None:
             gradient[...] = kept[1]
         return kept[0]
@@ -181,7 +205,9 @@ class Single(Part):
 
     def loss_and_gradient(self, network, params, data, alpha, threads=None):
         narrow = [array.astype(np.float32) for array in (params, *data)]
-        loss, gradient = super().loss_and_gradient(network, narrow[0], type(data)(*narrow[1:]), alpha)
+        loss, gradient = super().loss_and_gradient(
+            network, narrow[0], type(data)(*narrow[1:]), alpha
+        )
         return loss, gradient.astype(params.dtype)
 
 
@@ -195,7 +221,8 @@ class Wide(Part):
         n_good = super().train_steps(dataclasses.replace(task, data=data), wide, steps)
         with np.errstate(over="ignore"):
             state.storage[...] = wide.storage
-        state.t, state.beta_products = wide.t, wide.beta_products
+        state.t = wide.t
+        state.beta_products = wide.beta_products
         return n_good
 
 
@@ -212,7 +239,8 @@ class Reversed(Part):
 
     @staticmethod
     def forward(network, params, X):
-        zs, activations = [], [X]
+        zs = []
+        activations = [X]
         for layer, W, b in zip(network.layers, params.W, params.b, strict=True):
             zs.append(activations[-1][:, ::-1].copy() @ W[::-1].copy() + (b if layer.n_bias else 0))
             activations.append(reference.ACTIVATION_FUNCTIONS[layer.activation].value(zs[-1]))
@@ -233,60 +261,98 @@ class Bug(NamedTuple):
     make: object
     words: str
     kind: str = "property"  # of the checks that name it
-    dtype: str = "float64"  # in which it is looked for; `main` and the slow tests take both dtypes, and all kinds
+    # in which it is looked for; `main` and the slow tests take both dtypes, and all kinds
+    dtype: str = "float64"
 
 
 MUTANTS = {
     "no bias gradient": Bug(no_bias_gradient, r"b of layer 0"),
     "relu'(0) = 1": Bug(
-        with_activation("relu", delta=lambda d, a, z: np.where(z.real >= 0, d, 0)), "relu: the slope where z is 0"
+        with_activation("relu", delta=lambda d, a, z: np.where(z.real >= 0, d, 0)),
+        "relu: the slope where z is 0",
     ),
     "a short last batch divided by a full one's rows": Bug(
         short_batch, "a short last batch is divided by its own rows"
     ),
-    "a mean is divided by the number of rows": Bug(mean_by_rows, "a mean is divided by the sum of the weights"),
-    "activations of the last step": Bug(stale_activation, "the same steps from the same state give the same bits"),
+    "a mean is divided by the number of rows": Bug(
+        mean_by_rows, "a mean is divided by the sum of the weights"
+    ),
+    "activations of the last step": Bug(
+        stale_activation, "the same steps from the same state give the same bits"
+    ),
     "Adam's moments swapped": Bug(
-        with_update("Adam", lambda o, p, slots, g, rates: reference.adam(o, p, slots[::-1], g, rates)),
+        with_update(
+            "Adam", lambda o, p, slots, g, rates: reference.adam(o, p, slots[::-1], g, rates)
+        ),
         "update: Adam",
         "update",
     ),
-    "Adam without bias correction": Bug(with_rates("Adam", beta_products=np.zeros(2)), "update: Adam", "update"),
-    "AdamW decays biases": Bug(with_rates("AdamW", is_weight=1.0), "update: AdamW weight_decay=0.5", "update"),
+    "Adam without bias correction": Bug(
+        with_rates("Adam", beta_products=np.zeros(2)), "update: Adam", "update"
+    ),
+    "AdamW decays biases": Bug(
+        with_rates("AdamW", is_weight=1.0), "update: AdamW weight_decay=0.5", "update"
+    ),
     "Nesterov's momentum is the plain one": Bug(
         with_update("SGD", nesterov_ignored), "update: SGD momentum=0.9 nesterov=True", "update"
     ),
-    "penalty on biases": Bug(after_backward(penalty_on_biases), "the penalty is one on weights, not on biases"),
-    "weights ignored": Bug(with_batch(lambda n, d, b: b._replace(weight=b.weight * 0 + 1)), "sample weights count"),
-    "softmax' derivative without its other outputs": Bug(
-        with_activation("softmax", delta=lambda d, a, z: d * a * (1 - a)), "squared_error of softmax", "gradient"
+    "penalty on biases": Bug(
+        after_backward(penalty_on_biases), "the penalty is one on weights, not on biases"
     ),
-    "beta_products advance in skipped steps": Bug(Eager, "beta_products those that are not skipped"),
-    "parameters that overflow go unseen": Bug(Blind, "a step whose loss or parameters are not finite"),
+    "weights ignored": Bug(
+        with_batch(lambda n, d, b: b._replace(weight=b.weight * 0 + 1)), "sample weights count"
+    ),
+    "softmax' derivative without its other outputs": Bug(
+        with_activation("softmax", delta=lambda d, a, z: d * a * (1 - a)),
+        "squared_error of softmax",
+        "gradient",
+    ),
+    "beta_products advance in skipped steps": Bug(
+        Eager, "beta_products those that are not skipped"
+    ),
+    "parameters that overflow go unseen": Bug(
+        Blind, "a step whose loss or parameters are not finite"
+    ),
     "rows kept from an earlier call": Bug(Keeping, "steps in two calls give the bits of one call"),
     "the order of the rows ignored": Bug(
         with_call(steps=lambda steps: steps._replace(rows=np.sort(steps.rows))),
         "rows are taken in the order that the steps say",
     ),
     "the first learning rate for all steps": Bug(
-        with_call(steps=lambda steps: steps._replace(learning_rate=steps.learning_rate[:1].repeat(len(steps.loss)))),
+        with_call(
+            steps=lambda steps: steps._replace(
+                learning_rate=steps.learning_rate[:1].repeat(len(steps.loss))
+            )
+        ),
         "each step has its own learning rate",
     ),
-    "another damping": Bug(with_call(other_damping), "LevenbergMarquardt: a step solves the damped normal equations"),
+    "another damping": Bug(
+        with_call(other_damping), "LevenbergMarquardt: a step solves the damped normal equations"
+    ),
     "a loss that ignores its own penalty": Bug(
-        with_call(lambda task: dataclasses.replace(task, value_alpha=None)), "loss, with a stronger penalty"
+        with_call(lambda task: dataclasses.replace(task, value_alpha=None)),
+        "loss, with a stronger penalty",
     ),
     "a back end that raises": Bug(
-        functools.partial(Part, {"forward": lambda *given: 1 / 0}), "ZeroDivisionError: division by zero"
+        functools.partial(Part, {"forward": lambda *given: 1 / 0}),
+        "ZeroDivisionError: division by zero",
     ),
     "sequential ignored": Bug(
         functools.partial(Part, {"backward": not_sequential}),
         "sequential: a layer is updated before delta is carried below it",
     ),
-    "predict writes into the parameters": Bug(Writing, "nothing is written but the state and the losses"),
-    "the loss of an earlier call's parameters": Bug(Late, "the loss has the same bits with its gradient and without"),
-    "float32 rounded once a call": Bug(Wide, "steps in two calls give the bits of one call, float32", dtype="float32"),
-    "float64 computed in float32": Bug(Single, "gradient: tanh, squared_error of identity, float64", "gradient"),
+    "predict writes into the parameters": Bug(
+        Writing, "nothing is written but the state and the losses"
+    ),
+    "the loss of an earlier call's parameters": Bug(
+        Late, "the loss has the same bits with its gradient and without"
+    ),
+    "float32 rounded once a call": Bug(
+        Wide, "steps in two calls give the bits of one call, float32", dtype="float32"
+    ),
+    "float64 computed in float32": Bug(
+        Single, "gradient: tanh, squared_error of identity, float64", "gradient"
+    ),
 }
 
 
@@ -298,7 +364,8 @@ def report_on(name, dtypes=("float32", "float64"), kind=None):
 
 
 def caught(name, *which):
-    """The number of failed checks by kind, and the first one that names the bug: its name and message."""
+    """The number of failed checks by kind, and the first one that names the bug: its name and
+    message."""
     failed = report_on(name, *which).failed
     texts = [f"{outcome.check.name}: {outcome.message}" for outcome in failed]
     named = next((text for text in texts if MUTANTS[name].words in text), None)

@@ -1,4 +1,5 @@
-"""Narrow back ends: what a first kernel of one's own is, broken ones of that kind, and parts of the reference."""
+"""Narrow back ends: what a first kernel of one's own is, broken ones of that kind, and parts of the
+reference."""
 
 import numpy as np
 
@@ -7,7 +8,8 @@ from fastnn.reference import NumpyBackend
 
 
 class Ordinary(Backend):
-    """One tanh layer, squared error, mean, plain gradient descent; it says so, and shares no line with the reference.
+    """One tanh layer, squared error, mean, plain gradient descent; it says so, and shares no line
+    with the reference.
 
     Each argument of the constructor breaks it.
     """
@@ -15,13 +17,31 @@ class Ordinary(Backend):
     name = "ordinary"
 
     def __init__(self, slope=lambda h: 1 - h * h, divisor=lambda n: n, bias=1.0, sign=1.0):
-        self.slope, self.divisor, self.bias, self.sign = slope, divisor, bias, sign
+        self.slope = slope
+        self.divisor = divisor
+        self.bias = bias
+        self.sign = sign
 
     def supports(self, network, optimizer, alpha=0.0, sample_weight=False):
-        known = (network.activation, network.output, network.loss) == ("tanh", "identity", "squared_error")
-        options = (network.bias, network.bias_gradient, network.reduction) == ("vector", "exact", "mean")
+        known = (network.activation, network.output, network.loss) == (
+            "tanh",
+            "identity",
+            "squared_error",
+        )
+        options = (network.bias, network.bias_gradient, network.reduction) == (
+            "vector",
+            "exact",
+            "mean",
+        )
         plain = optimizer.name == "SGD" and not optimizer.momentum and not optimizer.sequential
-        return known and options and plain and len(network.sizes) == 3 and not alpha and not sample_weight
+        return (
+            known
+            and options
+            and plain
+            and len(network.sizes) == 3
+            and not alpha
+            and not sample_weight
+        )
 
     def predict(self, network, params, X, threads=None):
         (W1, W2), (b1, b2) = network.weights(params), network.biases(params)
@@ -42,8 +62,12 @@ class Ordinary(Backend):
             rows = steps.rows[steps.start[s] : steps.stop[s]]
             batch = type(task.data)(*(array[rows] for array in task.data))
             with np.errstate(all="ignore"):
-                steps.loss[s], gradient = self.loss_and_gradient(task.network, state.params, batch, task.alpha)
-                state.params[...] -= self.sign * (gradient * state.params.dtype.type(steps.learning_rate[s]))
+                steps.loss[s], gradient = self.loss_and_gradient(
+                    task.network, state.params, batch, task.alpha
+                )
+                state.params[...] -= self.sign * (
+                    gradient * state.params.dtype.type(steps.learning_rate[s])
+                )
             state.t += 1
             if not (np.isfinite(steps.loss[s]) and np.isfinite(state.params).all()):
                 return s
@@ -68,9 +92,13 @@ BROKEN = {
     "a mean over n - 1 rows": (lambda: Ordinary(divisor=lambda n: max(1, n - 1)), _ALL),
     "a sum in place of the mean": (lambda: Ordinary(divisor=lambda n: 1), _ALL),
     "steps uphill": (lambda: Ordinary(sign=-1.0), "update training"),
-    "steps divided by the rows of a full batch": (lambda: ByStep(divisor=lambda n: 8), "update training"),
+    "steps divided by the rows of a full batch": (
+        lambda: ByStep(divisor=lambda n: 8),
+        "update training",
+    ),
 }
-"""How to make a broken one, and the kinds of checks that must say so by their own name; the other kinds must pass."""
+"""How to make a broken one, and the kinds of checks that must say so by their own name; the other
+kinds must pass."""
 
 
 def only(**wanted):
@@ -81,7 +109,12 @@ def only(**wanted):
 
         def supports(self, network, optimizer, alpha=0.0, sample_weight=False):
             return all(  # asked some 100,000 times: no dictionary of all values
-                (_VALUES[name](network, optimizer, alpha) if name in _VALUES else getattr(network, name)) == value
+                (
+                    _VALUES[name](network, optimizer, alpha)
+                    if name in _VALUES
+                    else getattr(network, name)
+                )
+                == value
                 for name, value in wanted.items()
             )
 
@@ -99,5 +132,12 @@ _VALUES = {
 
 
 def tutorial():
-    """The reference for networks with the tutorial's bias gradient only, which is not the derivative of the loss."""
-    return only(bias_gradient="times_bias", activation="sigmoid", output="sigmoid", by="SGD", reduction="sum")
+    """The reference for networks with the tutorial's bias gradient only, which is not the
+    derivative of the loss."""
+    return only(
+        bias_gradient="times_bias",
+        activation="sigmoid",
+        output="sigmoid",
+        by="SGD",
+        reduction="sum",
+    )

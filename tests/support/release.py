@@ -1,4 +1,5 @@
-"""Check what is to be released: one version in all places, whole archives without paths of this machine, fresh figures.
+"""Check what is to be released: one version in all places, whole archives without paths of this
+machine, fresh figures.
 
 python tests/support/release.py DIST; with --version in place of DIST it prints the version.
 """
@@ -16,7 +17,16 @@ ROOT = pathlib.Path(__file__).parents[2]
 MOST_DAYS = 60
 """The age at which a benchmark's figures are no longer those of what is released."""
 
-IN_EACH_SDIST = ("README.md", "CHANGELOG.md", "LICENSE", "SECURITY.md", "CITATION.cff", "noxfile.py", "tests", "docs")
+IN_EACH_SDIST = (
+    "README.md",
+    "CHANGELOG.md",
+    "LICENSE",
+    "SECURITY.md",
+    "CITATION.cff",
+    "noxfile.py",
+    "tests",
+    "docs",
+)
 IN_EACH_WHEEL = ("fastnn/__init__.py", "fastnn/__init__.pyi", "fastnn/py.typed")
 VERSION = re.compile(r'^__version__ = "([^"]+)"', re.MULTILINE)
 SECTION = re.compile(r"^## \[(\d[^\]]*)\] - (\d{4}-\d\d-\d\d)$", re.MULTILINE)
@@ -31,11 +41,17 @@ def version() -> str:
 
 
 def other_versions() -> Iterator[str]:
-    """Iterate over the places that say another version, or another date, than package and changelog."""
+    """Iterate over the places that say another version, or another date, than package and
+    changelog."""
     ours = version()
-    newest, date = next(iter(SECTION.findall((ROOT / "CHANGELOG.md").read_text("utf-8"))), ("none", "none"))
+    newest, date = next(
+        iter(SECTION.findall((ROOT / "CHANGELOG.md").read_text("utf-8"))), ("none", "none")
+    )
     if newest != ours:
-        yield f'CHANGELOG.md: the newest section with a date is {newest}, not {ours}: write "## [{ours}] - YYYY-MM-DD"'
+        yield (
+            f'CHANGELOG.md: the newest section with a date is {newest}, not {ours}: write "## '
+            f'[{ours}] - YYYY-MM-DD"'
+        )
     cited = CITED.findall((ROOT / "CITATION.cff").read_text("utf-8"))
     if cited != [(ours, date)]:
         yield f"CITATION.cff: says {cited}, not version {ours} of {date}"
@@ -49,7 +65,10 @@ def stale_figures(today: datetime.date) -> Iterator[str]:
         made.append((stored.get("about", stored)["date"], path.name))
     pages = [*(ROOT / "benchmarks").glob("*.md"), *(ROOT / "docs").rglob("*.md")]
     for path in [ROOT / "README.md", *sorted(pages)]:
-        made += [(date, f"{path.relative_to(ROOT)}, {what}") for date, what in PRINTED.findall(path.read_text("utf-8"))]
+        made += [
+            (date, f"{path.relative_to(ROOT)}, {what}")
+            for date, what in PRINTED.findall(path.read_text("utf-8"))
+        ]
     for date, what in made:
         days = (today - datetime.date.fromisoformat(date)).days
         if days > MOST_DAYS:
@@ -57,7 +76,8 @@ def stale_figures(today: datetime.date) -> Iterator[str]:
 
 
 def members(archive: pathlib.Path) -> dict[str, bytes]:
-    """Read all files of a wheel or an sdist, by their names; those of an sdist without its folder."""
+    """Read all files of a wheel or an sdist, by their names; those of an sdist without its
+    folder."""
     if archive.suffix == ".whl":
         with zipfile.ZipFile(archive) as opened:
             return {name: opened.read(name) for name in opened.namelist()}
@@ -67,7 +87,8 @@ def members(archive: pathlib.Path) -> dict[str, bytes]:
 
 
 def faults(archive: pathlib.Path, ours: str, paths: list[str]) -> Iterator[str]:
-    """Iterate over what is wrong with an archive: its version, files that lack, paths of this machine."""
+    """Iterate over what is wrong with an archive: its version, files that lack, paths of this
+    machine."""
     if archive.name.removesuffix(".tar.gz").split("-")[1] != ours:
         yield f"{archive.name}: not of version {ours}"
     files = members(archive)
@@ -86,7 +107,10 @@ def complaints(dist: pathlib.Path, today: datetime.date) -> Iterator[str]:
     yield from stale_figures(today)
     archives = sorted([*dist.glob("*.whl"), *dist.glob("*.tar.gz")])
     if not any(archive.suffix == ".whl" for archive in archives) or len(archives) < 2:
-        yield f"{dist}: an sdist and wheels are wanted, there are {[archive.name for archive in archives]}"
+        yield (
+            f"{dist}: an sdist and wheels are wanted, there are "
+            f"{[archive.name for archive in archives]}"
+        )
     paths = [str(path) for path in (ROOT, pathlib.Path(sys.prefix)) if len(path.parts) > 2]
     for archive in archives:
         yield from faults(archive, version(), paths)
@@ -98,7 +122,10 @@ def main(dist: str) -> str:
         return version()
     if found := list(complaints(pathlib.Path(dist), datetime.date.today())):
         sys.exit("\n".join(["Not ready:", *found]))
-    sizes = [f"{path.name} {path.stat().st_size / 1e6:.2f} MB" for path in sorted(pathlib.Path(dist).glob("fastnn*"))]
+    sizes = [
+        f"{path.name} {path.stat().st_size / 1e6:.2f} MB"
+        for path in sorted(pathlib.Path(dist).glob("fastnn*"))
+    ]
     return "\n".join([f"fastnn {version()} is ready:", *sizes])
 
 

@@ -1,8 +1,10 @@
-"""Train stored trainings in this process and print SHA-256 of the results as JSON; ``--write`` renews hashes.json.
+"""Train stored trainings in this process and print SHA-256 of the results as JSON; ``--write``
+renews hashes.json.
 
-The hashes must be the same on every machine, so nothing but the kernel may stand between the stored numbers and them:
-start parameters and data are small integers (data/start.npz), row orders are `RandomState.shuffle`, learning rates are
-constant. It runs in a process of its own: the instruction set, for one, is fixed when Numba is imported.
+The hashes must be the same on every machine, so nothing but the kernel may stand between the stored
+numbers and them: start parameters and data are small integers (data/start.npz), row orders are
+`RandomState.shuffle`, learning rates are constant. It runs in a process of its own: the instruction
+set, for one, is fixed when Numba is imported.
 """
 
 import argparse
@@ -60,8 +62,20 @@ class Run(NamedTuple):
     threads: int = 1
 
 
-DEEP = ("identity", "sigmoid", "tanh", "relu", "leaky_relu", "elu", "selu", "softplus", "silu", "gelu")
-"""The hidden layers of one deep network. Later activations have runs of their own: its hashes must not change."""
+DEEP = (
+    "identity",
+    "sigmoid",
+    "tanh",
+    "relu",
+    "leaky_relu",
+    "elu",
+    "selu",
+    "softplus",
+    "silu",
+    "gelu",
+)
+"""The hidden layers of one deep network. Later activations have runs of their own: its hashes must
+not change."""
 TUTORIAL = {"bias": "scalar", "bias_gradient": "times_bias", "reduction": "sum"}
 
 
@@ -77,7 +91,9 @@ _OPTIMIZERS = {name: kind() for name, kind in OPTIMIZERS.items()} | {
 def _runs():
     for method in (LevenbergMarquardt, BayesianRegularization):
         for adapt in ("gain", "tenfold"):
-            network = Network((6, 5, 3), ("tanh",), "identity" if adapt == "gain" else "softmax", "squared_error")
+            network = Network(
+                (6, 5, 3), ("tanh",), "identity" if adapt == "gain" else "softmax", "squared_error"
+            )
             options = {"n_rows": 37 if adapt == "tenfold" else None}  # the other has blocks
             options |= {"alpha": 0.125} if method is LevenbergMarquardt else {}
             run = Run("drawn", network, method(adapt=adapt), "float64", 9, 0.5, **options)
@@ -88,39 +104,72 @@ def _runs():
             return f"{name} {dtype}", Run(data, network, optimizer, dtype, *args, **options)
 
         def drawn(name, network, optimizer, n_steps, **options):
-            return run(name, "drawn", network, optimizer, n_steps, 0.5, **{"batch_size": 16, "n_rows": 37} | options)
+            return run(
+                name,
+                "drawn",
+                network,
+                optimizer,
+                n_steps,
+                0.5,
+                **{"batch_size": 16, "n_rows": 37} | options,
+            )
 
         network = Network((3, 5, 1), "sigmoid", "sigmoid", **TUTORIAL)
         yield run("seed", "seed", network, SGD(1.0, sequential=True), 200, 1.0)
-        yield run("iris", "iris", Network((4, 16, 3), "tanh", "softmax", "cross_entropy"), SGD(0.5), 100, 0.5)
+        yield run(
+            "iris",
+            "iris",
+            Network((4, 16, 3), "tanh", "softmax", "cross_entropy"),
+            SGD(0.5),
+            100,
+            0.5,
+        )
         network = Network((64, 64, 10), "relu", "softmax", "cross_entropy")
         yield run("digits", "digits", network, Adam(0.003), 30, 0.25, batch_size=32)
         yield run("online", "digits", network, SGD(0.01, 0.5), 300, 0.25, batch_size=1)
         network = Network((640, 7, 10), "leaky_relu", "softmax", "cross_entropy")
         yield run("wide", "wide", network, Adam(0.003), 12, 0.0625, batch_size=10)
         network = Network((6, 9, 7, 3), ("gelu", "elu"), **TUTORIAL)
-        yield drawn("online scalar", network, Adam(0.003, sequential=True), 74, batch_size=1, alpha=0.125)
+        yield drawn(
+            "online scalar", network, Adam(0.003, sequential=True), 74, batch_size=1, alpha=0.125
+        )
         # blocks of 256 + 14 rows, and a short batch
         sizes = 6, *(5 + 3 * i % 7 for i in range(len(DEEP))), 3
         options = {"batch_size": 270, "alpha": 0.125, "n_rows": None}
-        yield drawn("deep", Network(sizes, DEEP, "softmax", "squared_error"), SGD(0.125, 0.5), 20, **options)
+        yield drawn(
+            "deep", Network(sizes, DEEP, "softmax", "squared_error"), SGD(0.125, 0.5), 20, **options
+        )
         network = Network((6, 20, 16, 3), ("silu", "tanh"), "softmax", "cross_entropy")
-        for name, threads in (("one thread", 1), ("three threads", 3)):  # which divide the layers between them
+        # which divide the layers between them
+        for name, threads in (("one thread", 1), ("three threads", 3)):
             yield drawn(name, network, Adam(0.003), 20, **options, threads=threads)
         for activation in [name for name in HIDDEN if name not in DEEP]:
             network = Network((6, 9, 3), activation, "softmax", "squared_error")
             yield drawn(f"hidden {activation}", network, SGD(0.125), 9)
         network = Network((6, 9, 7, 3), ("tanh", "gelu"), "sigmoid", "log_loss")
         for name, optimizer in _OPTIMIZERS.items():
-            yield drawn(name, network, optimizer, 21, batch_size=None if optimizer.full_batch else 16, alpha=0.125)
+            yield drawn(
+                name,
+                network,
+                optimizer,
+                21,
+                batch_size=None if optimizer.full_batch else 16,
+                alpha=0.125,
+            )
         for value in VARIANTS:
             names = {"activation": value}
             if value.name in LOSSES:
-                names = {"activation": "tanh", "output": LOSSES[value.name].outputs[0], "loss": value}
+                names = {
+                    "activation": "tanh",
+                    "output": LOSSES[value.name].outputs[0],
+                    "loss": value,
+                }
             yield drawn(f"{value}", Network((6, 9, 3), **names), SGD(0.125), 9)
         for loss, line in LOSSES.items():
             for output in line.outputs if loss == "squared_error" else line.outputs[:2]:
-                yield drawn(f"{loss} {output}", Network((6, 9, 3), "silu", output, loss), SGD(0.125), 9)
+                yield drawn(
+                    f"{loss} {output}", Network((6, 9, 3), "silu", output, loss), SGD(0.125), 9
+                )
 
 
 RUNS = dict(_runs())
@@ -142,8 +191,10 @@ def start_of(run):
         weight = np.ones(len(X))
     elif run.data == "drawn":
         y = stored["drawn_y"][n] / 2.0**14
-        X, weight = stored["drawn_X"][n] / 2.0**15, stored["drawn_weight"][n] / 4.0
-        Y = np.stack([y, 1 - y, np.zeros_like(y)], axis=1)  # probabilities, and legal for every loss
+        X = stored["drawn_X"][n] / 2.0**15
+        weight = stored["drawn_weight"][n] / 4.0
+        # probabilities, and legal for every loss
+        Y = np.stack([y, 1 - y, np.zeros_like(y)], axis=1)
     else:
         name = "digits" if run.data == "wide" else run.data  # wide: ten digits side by side
         X = stored[f"{name}_X"].reshape(-1, run.network.n_inputs) / 16.0
@@ -168,17 +219,22 @@ def hashes_of(state, losses):
 def steps_of(run, n_rows, n_steps):
     """The steps of whole epochs, each of which shuffles the rows unless a batch has all of them."""
     size = min(run.batch_size or n_rows, n_rows)
-    order, n_epochs = np.arange(n_rows), -(-n_steps // -(-n_rows // size))
-    rows, shuffle = order, size < n_rows
+    order = np.arange(n_rows)
+    n_epochs = -(-n_steps // -(-n_rows // size))
+    rows = order
+    shuffle = size < n_rows
     if shuffle:
         rows = np.empty((n_epochs, n_rows), np.int64)
         shuffle_rows(np.random.RandomState(0), rows, order)
     places = batches(n_rows, size, shuffle, 0, n_steps)
-    return Steps(rows.reshape(-1), *places, np.full(n_steps, run.optimizer.learning_rate), np.zeros(n_steps))
+    return Steps(
+        rows.reshape(-1), *places, np.full(n_steps, run.optimizer.learning_rate), np.zeros(n_steps)
+    )
 
 
 def train(run, n_steps=None, chunk=None, backend="numba"):
-    """Do the first `n_steps` steps of a run, all by default, `chunk` of them a call: (state, losses)."""
+    """Do the first `n_steps` steps of a run, all by default, `chunk` of them a call: (state,
+    losses)."""
     n_steps = run.n_steps if n_steps is None else min(n_steps, run.n_steps)
     params, *rows = (a.astype(run.dtype) for a in start_of(run))
     for array in rows:
@@ -197,23 +253,44 @@ def train(run, n_steps=None, chunk=None, backend="numba"):
 
 
 def hashes_of_members(names=tuple(RUNS), few=False):
-    """{name of a run: the hash of its state}, as a member of train_many; of runs whose steps are whole epochs."""
+    """{name of a run: the hash of its state}, as a member of train_many; of runs whose steps are
+    whole epochs."""
     members = {}
     for name in names:
         run = RUNS[name]
         params, X, Y, weight = (a.astype(run.dtype) for a in start_of(run))
-        n_steps, per_epoch = FEW if few else run.n_steps, -(-len(X) // min(run.batch_size or len(X), len(X)))
+        n_steps = FEW if few else run.n_steps
+        per_epoch = -(-len(X) // min(run.batch_size or len(X), len(X)))
         if n_steps % per_epoch == 0:
-            common = {"networks": run.network, "optimizer": run.optimizer, "X": X, "Y": Y, "sample_weight": weight}
-            common |= {"params": params, "batch_size": run.batch_size, "epochs": n_steps // per_epoch}
+            common = {
+                "networks": run.network,
+                "optimizer": run.optimizer,
+                "X": X,
+                "Y": Y,
+                "sample_weight": weight,
+            }
+            common |= {
+                "params": params,
+                "batch_size": run.batch_size,
+                "epochs": n_steps // per_epoch,
+            }
             other = 0.0 if isinstance(run.optimizer, BayesianRegularization) else 0.25
             members[name] = {**common, "alpha": run.alpha, "seed": 0}
-            members[name, "a second one, to share the block with"] = {**common, "alpha": other, "seed": 1}
+            members[name, "a second one, to share the block with"] = {
+                **common,
+                "alpha": other,
+                "seed": 1,
+            }
     if not members:
         return {}
     keys = next(iter(members.values()))
-    results = train_many(**{key: [member[key] for member in members.values()] for key in keys}, n_jobs=2)
-    found = {name: hashes_of(result.state, np.zeros(0)) for name, result in zip(members, results, strict=True)}
+    results = train_many(
+        **{key: [member[key] for member in members.values()] for key in keys}, n_jobs=2
+    )
+    found = {
+        name: hashes_of(result.state, np.zeros(0))
+        for name, result in zip(members, results, strict=True)
+    }
     return {name: found[name]["state"] for name in found if name in RUNS}
 
 
@@ -223,15 +300,19 @@ def hashes(names=tuple(RUNS), n_steps=None, chunk=None):
 
 
 def expected(few=False):
-    """The hashes that every machine must give: {name of a run: hashes}, after all steps or after the first ones."""
+    """The hashes that every machine must give: {name of a run: hashes}, after all steps or after
+    the first ones."""
     return json.loads(HASHES.read_text("utf-8"))["first steps" if few else "all steps"]
 
 
 def differences(found, right):
-    """The runs and the parts of them that are not as they should be; "missing" where there is no hash to compare to."""
+    """The runs and the parts of them that are not as they should be; "missing" where there is no
+    hash to compare to."""
     wrong = {name: parts for name, parts in found.items() if parts != right.get(name)}
     return {
-        name: [part for part in parts if parts[part] != right[name].get(part)] if name in right else ["missing"]
+        name: [part for part in parts if parts[part] != right[name].get(part)]
+        if name in right
+        else ["missing"]
         for name, parts in wrong.items()
     }
 
@@ -266,35 +347,56 @@ def write(again):
 
     changelog = FOLDER.parents[1].joinpath("CHANGELOG.md").read_text("utf-8")
     if not re.search(rf"\bKERNEL_REVISION {KERNEL_REVISION}\b", changelog):
-        sys.exit(f"CHANGELOG.md has no line on KERNEL_REVISION {KERNEL_REVISION}: say there what changed")
+        sys.exit(
+            f"CHANGELOG.md has no line on KERNEL_REVISION {KERNEL_REVISION}: say there what changed"
+        )
     found = {"revision": KERNEL_REVISION, "first steps": hashes(n_steps=FEW), "all steps": hashes()}
     old = json.loads(HASHES.read_text("utf-8")) if HASHES.exists() else {}
     parts = ("first steps", "all steps")
-    same = {part: {k: v for k, v in found[part].items() if k in old.get(part, {})} for part in parts}
+    same = {
+        part: {k: v for k, v in found[part].items() if k in old.get(part, {})} for part in parts
+    }
     changed = sorted({k for part in parts for k in differences(same[part], old.get(part, {}))})
     if changed and old["revision"] == KERNEL_REVISION and not again:
         sys.exit(
-            f"{len(changed)} hashes differ from those of revision {KERNEL_REVISION}: {', '.join(changed)}. If the bits "
-            "are to change, raise KERNEL_REVISION in compiler/program.py and give it a line in CHANGELOG.md; --again "
-            "writes them under the old number, which is right only for a revision that no release has."
+            f"{len(changed)} hashes differ from those of revision {KERNEL_REVISION}: "
+            f"{', '.join(changed)}. If the bits "
+            "are to change, raise KERNEL_REVISION in compiler/program.py and give it a line in "
+            "CHANGELOG.md; --again "
+            "writes them under the old number, which is right only for a revision that no release "
+            "has."
         )
     HASHES.write_text(json.dumps(found, indent=1) + "\n", "utf-8")
     n_runs = len(found["all steps"])
-    sys.stdout.write(f"{HASHES.name}: revision {KERNEL_REVISION}, {n_runs} runs, {len(changed)} of them changed\n")
+    sys.stdout.write(
+        f"{HASHES.name}: revision {KERNEL_REVISION}, {n_runs} runs, {len(changed)} of them "
+        f"changed\n"
+    )
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--only", default="", metavar="REGEX", help="names of runs")
-    parser.add_argument("--members", default="", metavar="REGEX", help="those of them that are members of train_many")
+    parser.add_argument(
+        "--members",
+        default="",
+        metavar="REGEX",
+        help="those of them that are members of train_many",
+    )
     parser.add_argument("--few", action="store_true", help=f"the first {FEW} steps only")
-    parser.add_argument("--compare", action="store_true", help="compare with hashes.json; 1 where they differ")
+    parser.add_argument(
+        "--compare", action="store_true", help="compare with hashes.json; 1 where they differ"
+    )
     parser.add_argument("--write", action="store_true", help="renew hashes.json")
     parser.add_argument("--again", action="store_true", help="with --write: keep the revision")
     options = parser.parse_args()
     if options.write:
         return write(options.again)
-    found = report([name for name in RUNS if re.search(options.only, name)], options.few, options.members)
+    found = report(
+        [name for name in RUNS if re.search(options.only, name)], options.few, options.members
+    )
     sys.stdout.write(json.dumps(found) + "\n")
     if options.compare:
         wrong = differences(found["first steps"], expected(few=True))

@@ -1,7 +1,9 @@
-"""Count the calls of the fused kernel's functions, run as plain Python, and print them as JSON: by axis, by size.
+"""Count the calls of the fused kernel's functions, run as plain Python, and print them as JSON: by
+axis, by size.
 
-Each vector that is computed is a call, so the counts grow as the kernel's work does, the same on every machine. The
-last axis is that of a back end whose work grows with one power of the width too many.
+Each vector that is computed is a call, so the counts grow as the kernel's work does, the same on
+every machine. The last axis is that of a back end whose work grows with one power of the width too
+many.
 """
 
 import json
@@ -25,7 +27,8 @@ SIZES = {
 
 
 def calls(workload, backend="numba"):
-    """Calls of the kernel's functions in a step, those of the vectors that it is built of included."""
+    """Calls of the kernel's functions in a step, those of the vectors that it is built of
+    included."""
     n = 0
 
     def count(frame, event, _):
@@ -35,7 +38,16 @@ def calls(workload, backend="numba"):
     network, X, Y = workload.arguments()
     sys.setprofile(count)
     try:
-        train(network, X, Y, optimizer=OPTIMIZER, epochs=1, batch_size=workload.batch, seed=0, backend=backend)
+        train(
+            network,
+            X,
+            Y,
+            optimizer=OPTIMIZER,
+            epochs=1,
+            batch_size=workload.batch,
+            seed=0,
+            backend=backend,
+        )
     finally:
         sys.setprofile(None)
     return n / workload.steps
@@ -51,7 +63,12 @@ class Worse(type(get_backend())):
 
 
 if __name__ == "__main__":
-    found = {axis: {size: calls(workload) for size, workload in sizes.items()} for axis, sizes in SIZES.items()}
+    found = {
+        axis: {size: calls(workload) for size, workload in sizes.items()}
+        for axis, sizes in SIZES.items()
+    }
     few = (16, 32, 64)
-    found["width, injected"] = {w: calls(NoiseWorkload(width=w, batch=16, rows=16), Worse()) for w in few}
+    found["width, injected"] = {
+        w: calls(NoiseWorkload(width=w, batch=16, rows=16), Worse()) for w in few
+    }
     sys.stdout.write(json.dumps(found))

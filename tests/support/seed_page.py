@@ -1,6 +1,8 @@
-"""The numbers of the tutorial's network that every implementation of it must reproduce (rtol 1e-10).
+"""The numbers of the tutorial's network that every implementation of it must reproduce (rtol
+1e-10).
 
-Weights from ``RandomState(seed)``: ``randn(3, 5)``, then ``randn(5, 1)``; biases 1; 100 iterations in float64.
+Weights from ``RandomState(seed)``: ``randn(3, 5)``, then ``randn(5, 1)``; biases 1; 100 iterations
+in float64.
 """
 
 from collections import namedtuple
@@ -16,10 +18,11 @@ _NUMBERS = """
 0.8141277689699064 0.017023855173308337 1.2256281288545043 0.5005049537130345 0.03572560093182532 0.8843806856229179
 0.8860134550329198 0.01272775879123806 0.6432102969288951 0.6613139222293872 0.025496762335413654 0.9024535356873923
 1.2741886042158284 0.012709674679951991 1.2562004371793745 0.32184549778200616 0.04728101897152051 0.9247260207571257
-"""
+"""  # noqa: E501
 BY_SEED = [Numbers(*map(float, row.split())) for row in _NUMBERS.strip().splitlines()]
 
-# The weights that the tutorial prints, and the errors that follow from them: no random stream is involved.
+# The weights that the tutorial prints, and the errors that follow from them: no random stream is
+# involved.
 _W1 = """
 -0.77428492 0.10287792 0.69741541 -0.95775929 0.50670826
 0.80597415 -1.80287916 -0.3028974 -0.67473998 0.56049986

@@ -13,10 +13,13 @@ N = 23
 class Recorder(NumpyBackend):
     """The reference back end, which keeps what it was given, and takes no options of optimizers."""
 
-    name, takes_options = "recorder", False
+    name = "recorder"
+    takes_options = False
 
     def __init__(self):
-        self.rows, self.chunks, self.data = [], [], None
+        self.rows = []
+        self.chunks = []
+        self.data = None
 
     def train_steps(self, task, state, steps):
         good = super().train_steps(task, state, steps)

@@ -1,4 +1,5 @@
-"""Stand-ins for PyTorch's modules and Keras' layers: what `from_torch` and `from_keras` read, without a library."""
+"""Stand-ins for PyTorch's modules and Keras' layers: what `from_torch` and `from_keras` read,
+without a library."""
 
 import types
 
@@ -9,7 +10,8 @@ class Tensor:
     """A tensor of PyTorch's, or the description of one of Keras'."""
 
     def __init__(self, array, dtype="torch.float32"):
-        self.numpy, self.dtype = lambda: array, dtype
+        self.numpy = lambda: array
+        self.dtype = dtype
         self.detach = self.cpu = lambda: self
 
 
@@ -17,7 +19,9 @@ class Part:
     """A module of PyTorch's; layers of Keras are such modules where they compute by it."""
 
     def __init__(self, **options):
-        self._forward_hooks, self._forward_pre_hooks, self._parameters = {}, {}, {}
+        self._forward_hooks = {}
+        self._forward_pre_hooks = {}
+        self._parameters = {}
         vars(self).update(options)
 
     def __getattr__(self, name):
@@ -55,13 +59,19 @@ linear.__module__ = "keras.src.activations"
 class Dense(Part):
     def __init__(self, fan_in, fan_out):
         arrays = [np.ones((fan_in, fan_out), np.float32), np.zeros(fan_out, np.float32)]
-        super().__init__(use_bias=True, compute_dtype="float32", activation=linear, get_weights=lambda: arrays)
+        super().__init__(
+            use_bias=True, compute_dtype="float32", activation=linear, get_weights=lambda: arrays
+        )
 
 
 def library(package, **kinds):
     """A namespace of these classes by their names in a library, as if they were its own."""
-    return types.SimpleNamespace(**{n: type(n, (kind,), {"__module__": package}) for n, kind in kinds.items()})
+    return types.SimpleNamespace(
+        **{n: type(n, (kind,), {"__module__": package}) for n, kind in kinds.items()}
+    )
 
 
-nn = library("torch.nn.modules.stand_in", Sequential=Sequence, Linear=Linear, Tanh=Part, Softplus=Part)
+nn = library(
+    "torch.nn.modules.stand_in", Sequential=Sequence, Linear=Linear, Tanh=Part, Softplus=Part
+)
 layers = library("keras.src.layers.stand_in", Sequential=Sequence, Dense=Dense, Dropout=Part)

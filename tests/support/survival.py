@@ -1,4 +1,5 @@
-"""Fresh interpreters for the survival tests: scripts that are watched, signalled, killed and timed."""
+"""Fresh interpreters for the survival tests: scripts that are watched, signalled, killed and
+timed."""
 
 import hashlib
 import os
@@ -45,15 +46,23 @@ HERE = pathlib.Path(__file__).parent
 
 
 def environment(**variables):
-    """This process' environment, with the package that is under test and these helpers on the path; None unsets one."""
+    """This process' environment, with the package that is under test and these helpers on the path;
+    None unsets one."""
     path = os.pathsep.join([str(pathlib.Path(fastnn.__file__).parents[1]), str(HERE)])
     changed = {**os.environ, "PYTHONPATH": path, **variables}
     return {name: str(value) for name, value in changed.items() if value is not None}
 
 
 def run(*command, cwd=None, timeout=TIMEOUT, **variables):
-    """Run a fresh interpreter, which must end by itself; return how it ended and what it printed."""
-    options = {"capture_output": True, "text": True, "timeout": timeout, "cwd": cwd, "env": environment(**variables)}
+    """Run a fresh interpreter, which must end by itself; return how it ended and what it
+    printed."""
+    options = {
+        "capture_output": True,
+        "text": True,
+        "timeout": timeout,
+        "cwd": cwd,
+        "env": environment(**variables),
+    }
     return subprocess.run([sys.executable, "-P", *map(str, command)], **options)
 
 
@@ -65,13 +74,20 @@ def python(code, *arguments, **options):
 
 
 class Child:
-    """A script under way, read line by line. Killed at the latest when the context ends, or when it counts as hung."""
+    """A script under way, read line by line. Killed at the latest when the context ends, or when it
+    counts as hung."""
 
     def __init__(self, code, *arguments, **variables):
-        self._command, self._env = [sys.executable, "-P", "-c", code, *map(str, arguments)], environment(**variables)
+        self._command = [sys.executable, "-P", "-c", code, *map(str, arguments)]
+        self._env = environment(**variables)
 
     def __enter__(self):
-        options = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True, "env": self._env}
+        options = {
+            "stdout": subprocess.PIPE,
+            "stderr": subprocess.STDOUT,
+            "text": True,
+            "env": self._env,
+        }
         self.process = subprocess.Popen(self._command, **options)
         self.send = self.process.send_signal
         self._limit = threading.Timer(TIMEOUT, self.process.kill)

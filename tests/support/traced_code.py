@@ -18,4 +18,6 @@ def assert_same_bits(found, right):
     nan = np.isnan(right)
     np.testing.assert_array_equal(np.isnan(found), nan)
     ints = f"u{right.itemsize}"
-    np.testing.assert_array_equal(np.where(nan, 0, found).view(ints), np.where(nan, 0, right).view(ints))
+    np.testing.assert_array_equal(
+        np.where(nan, 0, found).view(ints), np.where(nan, 0, right).view(ints)
+    )

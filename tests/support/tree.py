@@ -1,6 +1,8 @@
-"""Write the tree of the package into its page of the documentation, from the first line of each module.
+"""Write the tree of the package into its page of the documentation, from the first line of each
+module.
 
-Run it after a module came, went or changed its first line: ``python tests/support/tree.py --write``.
+Run it after a module came, went or changed its first line: ``python tests/support/tree.py
+--write``.
 """
 
 import ast
@@ -8,7 +10,8 @@ import pathlib
 
 ROOT = pathlib.Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "development" / "tree.md"
-BEGIN, END = "<!-- tree: begin -->\n", "<!-- tree: end -->"
+BEGIN = "<!-- tree: begin -->\n"
+END = "<!-- tree: end -->"
 
 
 def first_line(module):
@@ -40,4 +43,6 @@ def block():
 
 
 if __name__ == "__main__":  # with --write
-    PAGE.write_text(PAGE.read_text("utf-8").replace(BEGIN + block() + END, BEGIN + tree() + END), "utf-8")
+    PAGE.write_text(
+        PAGE.read_text("utf-8").replace(BEGIN + block() + END, BEGIN + tree() + END), "utf-8"
+    )

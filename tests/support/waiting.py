@@ -1,4 +1,5 @@
-"""Handlers of signals for a time: a caller's own of Ctrl-C, and limits for what might wait for ever, or takes long."""
+"""Handlers of signals for a time: a caller's own of Ctrl-C, and limits for what might wait for
+ever, or takes long."""
 
 import contextlib
 import gc
@@ -21,7 +22,8 @@ def handled_by(handler):
 
 @contextlib.contextmanager
 def no_endless_wait(seconds=600):
-    """Raise AssertionError in the body where it has not ended after so long, many times what it takes."""
+    """Raise AssertionError in the body where it has not ended after so long, many times what it
+    takes."""
 
     def fail(*_):
         raise AssertionError(f"still waiting after {seconds} s")
@@ -40,15 +42,18 @@ class Late(Exception):
 
 
 def times_out(call, enough, then=lambda: None):
-    """Call until there are enough calls, most of which a time-out ends in any line, and do something after each."""
+    """Call until there are enough calls, most of which a time-out ends in any line, and do
+    something after each."""
 
     def late(signum, frame):
         raise Late
 
-    random_state, took = np.random.RandomState(0), min(timeit.repeat(call, number=1, repeat=9))
+    random_state = np.random.RandomState(0)
+    took = min(timeit.repeat(call, number=1, repeat=9))
     n = n_late = 0
     old = signal.signal(signal.SIGALRM, late)
-    gc.disable()  # a collection calls functions of other packages, in which the exception would get lost
+    # a collection calls functions of other packages, in which the exception would get lost
+    gc.disable()
     try:
         while not enough(n, n_late):
             n += 1

@@ -1,4 +1,5 @@
-"""What rows left out teach: intervals and deviations of a regressor, probabilities of a classifier."""
+"""What rows left out teach: intervals and deviations of a regressor, probabilities of a
+classifier."""
 
 from types import SimpleNamespace
 
@@ -22,7 +23,8 @@ from fastnn.tabular.members import mean_outputs
 
 
 def noisy(n, seed, n_columns=4, noise=None):
-    """A table, its numbers, and the noise of each row: by default it grows from 0.1 to 1 with the last column."""
+    """A table, its numbers, and the noise of each row: by default it grows from 0.1 to 1 with the
+    last column."""
     rs = np.random.RandomState(seed)
     X = rs.uniform(-2, 2, (n, n_columns))
     sigma = 0.1 + 0.9 * (X[:, -1] + 2) / 4 if noise is None else noise
@@ -53,20 +55,26 @@ def test_as_many_numbers_are_within_wherever_the_noise_is_small_or_large(fitted)
         assert np.allclose((low + high) / 2, predicted)
 
 
-@pytest.mark.parametrize(("n", "noise"), [(1000, 0.3), (300, 1.0)], ids=["members differ", "sizes are overfitted"])
+@pytest.mark.parametrize(
+    ("n", "noise"), [(1000, 0.3), (300, 1.0)], ids=["members differ", "sizes are overfitted"]
+)
 def test_scores_are_those_of_new_rows_to_all_members(n, noise):
-    """Residuals of one member make intervals too wide, sizes of networks that knew the rows make them too narrow."""
+    """Residuals of one member make intervals too wide, sizes of networks that knew the rows make
+    them too narrow."""
     X, y, _ = noisy(5000, 1, 20, noise)
     coverages = []
     for seed in (0, 10, 20):
-        model = TabularRegressor("good", random_state=seed, n_jobs=1).fit(*noisy(n, seed, 20, noise)[:2])
+        model = TabularRegressor("good", random_state=seed, n_jobs=1).fit(
+            *noisy(n, seed, 20, noise)[:2]
+        )
         low, high = model.predict_interval(X).T
         coverages.append(((low <= y) & (y <= high)).mean())
     assert 0.87 <= np.mean(coverages) <= 0.93
 
 
 def factor(outputs, residuals, k):
-    """What is learned of members with these outputs, k of which left out each row, where they left these residuals."""
+    """What is learned of members with these outputs, k of which left out each row, where they left
+    these residuals."""
     members = [SimpleNamespace(predict=lambda inputs, own=own, **_: own) for own in outputs]
     return ensemble_factor(members, None, residuals, np.full(len(residuals), k))
 
@@ -75,7 +83,8 @@ def factor(outputs, residuals, k):
 def test_all_members_are_closer_than_those_that_left_a_row_out(k):
     errors = np.random.RandomState(0).randn(8, 20_000, 2) * [1, 0.3]  # of members, in two targets
     noise = np.random.RandomState(1).randn(20_000, 2)
-    of_some, of_all = noise - errors[:k].mean(axis=0), noise - errors.mean(axis=0)
+    of_some = noise - errors[:k].mean(axis=0)
+    of_all = noise - errors.mean(axis=0)
     expected = np.sqrt((of_all**2).mean(axis=0) / (of_some**2).mean(axis=0))
     assert np.allclose(factor(errors, of_some, k), expected, atol=0.01)
     for n_members in (1, 4):  # all the same
@@ -96,7 +105,9 @@ def test_several_targets_have_their_own_intervals():
 
 @pytest.mark.parametrize("coverage", [0, 1, 1.5, "0.9", float("nan")])
 def test_a_coverage_that_is_no_probability_is_refused(fitted, coverage):
-    with pytest.raises(ValueError, match=r"^coverage must be greater than 0 and less than 1, such as 0.9, not "):
+    with pytest.raises(
+        ValueError, match=r"^coverage must be greater than 0 and less than 1, such as 0.9, not "
+    ):
         fitted.predict_interval(np.zeros((1, 4)), coverage)
 
 
@@ -123,9 +134,11 @@ def few(n, seed):
 
 @pytest.mark.parametrize("preset", ["fast", "good"])
 def test_intervals_of_few_rows_cover_as_many(preset):
-    """Means over tables of 40 rows, of which .74 of new rows were covered where these rows had chosen epochs."""
+    """Means over tables of 40 rows, of which .74 of new rows were covered where these rows had
+    chosen epochs."""
     X_test, y_test = few(1000, 100)
-    coverages, widths = [], []
+    coverages = []
+    widths = []
     for seed in range(10):
         model = TabularRegressor(preset, random_state=seed).fit(*few(40, seed))
         low, high = model.predict_interval(X_test).T
@@ -145,15 +158,19 @@ def test_less_than_40_rows_make_no_intervals():
 
 
 def test_sizes_are_learned_where_they_are_better_than_their_mean():
-    even, uneven = np.full((100, 1), 1.0), np.repeat([[0.2], [1.8]], 50, axis=0)
+    even = np.full((100, 1), 1.0)
+    uneven = np.repeat([[0.2], [1.8]], 50, axis=0)
     assert gain_of_sizes(uneven, uneven, None) > LEAST_GAIN
     assert gain_of_sizes(uneven, even, None) == 0
     assert gain_of_sizes(uneven, uneven[::-1], None) < 0
-    assert gain_of_sizes(uneven, uneven, np.repeat([1.0, 0.0], 50)) == pytest.approx(100 * (0.2 * np.log(0.2) + 0.8))
+    assert gain_of_sizes(uneven, uneven, np.repeat([1.0, 0.0], 50)) == pytest.approx(
+        100 * (0.2 * np.log(0.2) + 0.8)
+    )
 
 
 def test_numbers_that_are_predicted_exactly_have_narrow_intervals():
-    X, y = np.repeat([["a"], ["b"]], 50, axis=0), np.repeat([0.0, 1.0], 50)
+    X = np.repeat([["a"], ["b"]], 50, axis=0)
+    y = np.repeat([0.0, 1.0], 50)
     model = TabularRegressor("fast", random_state=0, n_jobs=1).fit(X, y)
     assert (np.ptp(model.predict_interval(X), axis=1) < 0.3).all()
 
@@ -167,11 +184,15 @@ def drawn(n, seed, noise):
 
 @pytest.mark.parametrize(("noise", "most"), [(0.0, 0.05), (0.2, 0.53)])
 def test_log_loss_is_that_of_the_noise(noise, most):
-    """Smoothed outputs have a log loss of 0.05 at least, whatever is learned; noise of 0.2 has 0.5. Means of tables."""
+    """Smoothed outputs have a log loss of 0.05 at least, whatever is learned; noise of 0.2 has 0.5.
+    Means of tables."""
     X_test, y_test = drawn(4000, 1, noise)
-    unsmoothed, smoothed = [], []
+    unsmoothed = []
+    smoothed = []
     for seed in (0, 10, 20):
-        model = TabularClassifier("fast", random_state=seed, n_jobs=1).fit(*drawn(1000, seed, noise))
+        model = TabularClassifier("fast", random_state=seed, n_jobs=1).fit(
+            *drawn(1000, seed, noise)
+        )
         p = model.predict_proba(X_test)
         outputs = mean_outputs(model.estimators_, model._inputs(X_test))
         unsmoothed.append(log_loss(y_test, p))
@@ -179,17 +200,24 @@ def test_log_loss_is_that_of_the_noise(noise, most):
         assert np.allclose(p.sum(axis=1), 1)
         assert (p.argmax(axis=1) == outputs.argmax(axis=1)).all()
     assert np.mean(unsmoothed) < most
-    assert np.mean(unsmoothed) < (np.mean(smoothed) / 2 if noise == 0 else np.mean(smoothed) + 0.005)
+    assert np.mean(unsmoothed) < (
+        np.mean(smoothed) / 2 if noise == 0 else np.mean(smoothed) + 0.005
+    )
 
 
 def test_the_offset_is_the_one_of_the_least_log_loss_of_rows_that_count():
-    """Outputs that are right but for the smoothing have it taken off, within a step of the multiples."""
+    """Outputs that are right but for the smoothing have it taken off, within a step of the
+    multiples."""
     rs = np.random.RandomState(0)
     p = rs.dirichlet([0.5, 0.5, 0.5], 20_000)
     labels = (rs.rand(len(p), 1) > p.cumsum(axis=1)).sum(axis=1).clip(max=2)
     counts = rs.rand(len(p)) < 0.5
-    labels = np.where(counts, labels, p.argmin(axis=1))  # of the other rows, the least probable ones
-    offsets = [learn_unsmoothing(0.7 * p + 0.1, labels, weight, 0.3).offset for weight in (1.0 * counts, None)]
+    # of the other rows, the least probable ones
+    labels = np.where(counts, labels, p.argmin(axis=1))
+    offsets = [
+        learn_unsmoothing(0.7 * p + 0.1, labels, weight, 0.3).offset
+        for weight in (1.0 * counts, None)
+    ]
     assert abs(offsets[0] - 0.1) <= 0.1 * 0.1
     assert offsets[1] == 0
     assert np.allclose(Unsmoothing(0.1, 1e-12).probabilities(0.7 * p + 0.1), p)
@@ -197,17 +225,21 @@ def test_the_offset_is_the_one_of_the_least_log_loss_of_rows_that_count():
 
 def test_few_rows_left_out_take_nothing_off():
     """Rows that are right by chance would make all probabilities 0 and 1."""
-    outputs, labels = np.full((FEWEST_ROWS, 2), (0.9, 0.1)), np.zeros(FEWEST_ROWS, int)
+    outputs = np.full((FEWEST_ROWS, 2), (0.9, 0.1))
+    labels = np.zeros(FEWEST_ROWS, int)
     assert learn_unsmoothing(outputs, labels, None, 0.1).offset > 0.05
     assert learn_unsmoothing(outputs[1:], labels[1:], None, 0.1).offset == 0
 
 
 def test_of_many_classes_fewer_rows_choose(monkeypatch):
-    """5,000 rows of 5,000 classes: 61 times 25 million outputs took 10 s; 2 million outputs are enough."""
+    """5,000 rows of 5,000 classes: 61 times 25 million outputs took 10 s; 2 million outputs are
+    enough."""
     looked_at = []
     probabilities = Unsmoothing.probabilities
     monkeypatch.setattr(
-        Unsmoothing, "probabilities", lambda self, p: looked_at.append(p.size) or probabilities(self, p)
+        Unsmoothing,
+        "probabilities",
+        lambda self, p: looked_at.append(p.size) or probabilities(self, p),
     )
     outputs = np.random.RandomState(0).dirichlet(np.ones(5000), 1000)
     learn_unsmoothing(outputs, outputs.argmax(axis=1), None, 0.1)
@@ -216,7 +248,10 @@ def test_of_many_classes_fewer_rows_choose(monkeypatch):
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.1, 0.9])
 def test_without_rows_left_out_the_smoothing_itself_is_taken_off(smoothing):
-    model = unfitted("classifier", label_smoothing=smoothing).fit(FRAME, LABELS, X_val=FRAME, y_val=LABELS)
+    model = unfitted("classifier", label_smoothing=smoothing).fit(
+        FRAME, LABELS, X_val=FRAME, y_val=LABELS
+    )
     assert model._unsmoothing == (min(smoothing, 0.9) / 2, LEAST / 2)
-    p, outputs = model.predict_proba(FRAME), mean_outputs(model.estimators_, model._inputs(FRAME))
+    p = model.predict_proba(FRAME)
+    outputs = mean_outputs(model.estimators_, model._inputs(FRAME))
     assert (p.argmax(axis=1) == outputs.argmax(axis=1)).all()

@@ -84,7 +84,8 @@ def test_names_with_digits_are_not_said_to_be_numbers(case):
 def places(n, seed=0):
     """A table whose targets go up and down with a place, which has a number, and with an amount."""
     rs = np.random.RandomState(seed)
-    place, effects = rs.randint(0, 60, n), rs.randn(60)
+    place = rs.randint(0, 60, n)
+    effects = rs.randn(60)
     numbers = np.sort(rs.choice(np.arange(1001, 9505), 60, replace=False))
     frame = pd.DataFrame({"size": rs.randn(n), "place": numbers[place]})
     frame["age"] = rs.randint(18, 90, n)

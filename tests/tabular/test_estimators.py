@@ -18,7 +18,8 @@ from fastnn.tabular.members import PRESETS, Sample, input_scales, settings_of
 
 
 def test_it_learns_words_gaps_and_products():
-    """A table of 600 rows where a word says whether a number counts, with gaps: 90 % of the labels, R2 of 0.8."""
+    """A table of 600 rows where a word says whether a number counts, with gaps: 90 % of the labels,
+    R2 of 0.8."""
     X, labels, numbers = mixed(600)
     X_test, labels_test, numbers_test = mixed(300, seed=1)
     options = {"random_state": 0, "n_jobs": 1}
@@ -27,7 +28,8 @@ def test_it_learns_words_gaps_and_products():
 
 
 def test_the_same_seed_gives_the_same_bits(kind):
-    one, two = fit(kind, n_jobs=1), fit(kind, n_jobs=2)
+    one = fit(kind, n_jobs=1)
+    two = fit(kind, n_jobs=2)
     assert outputs(one).tobytes() == outputs(two).tobytes()
     assert outputs(fit(kind, random_state=1)).tobytes() != outputs(one).tobytes()
 
@@ -35,11 +37,15 @@ def test_the_same_seed_gives_the_same_bits(kind):
 def test_columns_are_as_large_inputs_as_they_tell_of_the_target():
     """By themselves or by their squares, in the rows that count."""
     r = np.random.default_rng(0)
-    inputs, noise = r.normal(size=(400, 4)) * [1, 1, 9, 0], r.normal(size=400)
-    targets, network = ((inputs[:, 0] + inputs[:, 1] ** 2 + noise)[:, None], Network((4, 32, 1), "gelu"))
+    inputs = r.normal(size=(400, 4)) * [1, 1, 9, 0]
+    noise = r.normal(size=400)
+    targets = (inputs[:, 0] + inputs[:, 1] ** 2 + noise)[:, None]
+    network = Network((4, 32, 1), "gelu")
     half = np.repeat([2.0, 0.0], 200)
     scales = input_scales(network, Sample(inputs, targets, half, None))
-    assert_allclose(scales, input_scales(network, Sample(inputs[:200], targets[:200], None, None)), rtol=1e-6)
+    assert_allclose(
+        scales, input_scales(network, Sample(inputs[:200], targets[:200], None, None)), rtol=1e-6
+    )
     assert scales[:2].min() > 2 * scales[2] > scales[3] > 0
     assert np.mean(scales**2) == pytest.approx(32 / 4)
 
@@ -53,11 +59,13 @@ def test_members_that_leave_out_a_single_row_are_judged_by_none(kind, n_members)
 
 
 def test_rows_of_weight_0_are_not_there(kind):
-    """Whatever they hold: targets and numbers of another size, words of their own, a class of their own."""
+    """Whatever they hold: targets and numbers of another size, words of their own, a class of their
+    own."""
     rng = np.random.RandomState(0)
     rows = rng.random_sample(len(FRAME)) < 0.8
     frame = FRAME.copy()
-    frame.loc[~rows, "color"], frame.loc[~rows, "size"] = "black", 1e9
+    frame.loc[~rows, "color"] = "black"
+    frame.loc[~rows, "size"] = 1e9
     y = TARGETS[kind]
     strange = np.where(rows, y, "another" if kind == "classifier" else 1e9)
     whole = unfitted(kind).fit(frame, strange, sample_weight=2.0 * rows)
@@ -68,17 +76,29 @@ def test_rows_of_weight_0_are_not_there(kind):
     assert whole.oob_score_ == part.oob_score_
 
 
-C, R = "classifier", "regressor"
+C = "classifier"
+R = "regressor"
 VALIDATION = {"X_val": FRAME, "y_val": NUMBERS}
 ROW_7 = np.arange(60) == 7
-REFUSED = [  # what kind, its options, arguments of fit besides a table and its targets, words of the message
+# what kind, its options, arguments of fit besides a table and its targets, words of the message
+REFUSED = [
     (R, {}, {"X_val": FRAME}, "X_val is provided, but y_val was not provided"),
     (R, {"cv": 3}, VALIDATION, "X_val and cv are two ways"),
     (R, {}, VALIDATION | {"groups": NUMBERS}, "X_val and groups are two ways"),
-    (R, {}, VALIDATION | {"X_val": FRAME.drop(columns="size")}, "X_val, the validation rows: X lacks the column"),
+    (
+        R,
+        {},
+        VALIDATION | {"X_val": FRAME.drop(columns="size")},
+        "X_val, the validation rows: X lacks the column",
+    ),
     (R, {"hidden_layer_sizes": (32, 16)}, {}, "hidden_layer_sizes must be equal widths"),
     (R, {"hidden_layer_sizes": (0, 0)}, {}, "hidden_layer_sizes must be > 0"),
-    (R, {"validation_fraction": 0.6}, {}, "validation_fraction=0.6: members leave out at most half of the rows, 0.5"),
+    (
+        R,
+        {"validation_fraction": 0.6},
+        {},
+        "validation_fraction=0.6: members leave out at most half of the rows, 0.5",
+    ),
     (
         R,
         {"n_members": 10**9},
@@ -86,20 +106,53 @@ REFUSED = [  # what kind, its options, arguments of fit besides a table and its 
         r"'n_members' parameter of TabularRegressor must be an int in the range \[1, 10000\]",
     ),
     (R, {"preset": "slow"}, {}, "'preset' parameter of TabularRegressor must be"),
-    (R, {}, {"y": pd.date_range("2020-01-01", periods=60)}, r"y holds datetime64\[.s\], dates or spans of time"),
-    (R, {}, {"y": np.where(ROW_7, np.nan, NUMBERS)}, r"y is missing \(NaN\) in 1 row, such as row 7"),
+    (
+        R,
+        {},
+        {"y": pd.date_range("2020-01-01", periods=60)},
+        r"y holds datetime64\[.s\], dates or spans of time",
+    ),
+    (
+        R,
+        {},
+        {"y": np.where(ROW_7, np.nan, NUMBERS)},
+        r"y is missing \(NaN\) in 1 row, such as row 7",
+    ),
     (R, {}, {"y": np.where(ROW_7, None, NUMBERS)}, r"y is missing \(NaN\) in 1 row, such as row 7"),
-    (R, {}, {"y": [str(i) for i in range(60)]}, "y holds text, such as '0': a regressor learns numbers"),
+    (
+        R,
+        {},
+        {"y": [str(i) for i in range(60)]},
+        "y holds text, such as '0': a regressor learns numbers",
+    ),
     (R, {}, {"y": [Decimal("sNaN"), *range(59)]}, r"y is missing \(NaN\) in 1 row, such as row 0"),
-    (R, {}, {"y": np.ma.masked_array(NUMBERS, ROW_7)}, "y has masked values: fill them in or leave their rows out"),
-    (C, {}, {"y": np.ma.masked_array(NUMBERS > 0, ROW_7)}, "y has masked values: fill them in or leave"),
-    (R, {}, {"sample_weight": np.ma.masked_array(np.ones(60), ROW_7)}, "sample_weight has masked values"),
+    (
+        R,
+        {},
+        {"y": np.ma.masked_array(NUMBERS, ROW_7)},
+        "y has masked values: fill them in or leave their rows out",
+    ),
+    (
+        C,
+        {},
+        {"y": np.ma.masked_array(NUMBERS > 0, ROW_7)},
+        "y has masked values: fill them in or leave",
+    ),
+    (
+        R,
+        {},
+        {"sample_weight": np.ma.masked_array(np.ones(60), ROW_7)},
+        "sample_weight has masked values",
+    ),
     (R, {}, {"groups": np.ma.masked_array(np.arange(60), ROW_7)}, "groups has masked values"),
     (
         R,
         {},
         {"y": "size"},
-        r"y is the text 'size', not the targets: .* fit\(frame.drop\(columns='size'\), frame\['size'\]",
+        (
+            r"y is the text 'size', not the targets: .* fit\(frame.drop\(columns='size'\), "
+            r"frame\['size'\]"
+        ),
     ),
     (C, {}, {"y": "size"}, "y is the text 'size', not the targets: give the column itself"),
     (
@@ -111,15 +164,40 @@ REFUSED = [  # what kind, its options, arguments of fit besides a table and its 
     (C, {}, {"y": np.where(ROW_7, None, LABELS)}, r"y is missing \(NaN\) in 1 row, such as row 7"),
     (C, {}, {"y": np.full(60, "a")}, "y has only one class, 'a'"),
     (C, {}, {"y": []}, "y is empty: give a label for each row of X"),
-    (C, {}, {"y": np.eye(60)}, "y has 60 columns where a row has one class: .*MultiOutputClassifier"),
+    (
+        C,
+        {},
+        {"y": np.eye(60)},
+        "y has 60 columns where a row has one class: .*MultiOutputClassifier",
+    ),
     (C, {}, {"y": NUMBERS}, "Unknown label type: continuous"),
-    (C, {}, {"y": np.array(["a", 1] * 30, object)}, "y holds labels of different kinds, int and str"),
+    (
+        C,
+        {},
+        {"y": np.array(["a", 1] * 30, object)},
+        "y holds labels of different kinds, int and str",
+    ),
     (C, {}, {"y": ["a", 1] * 30}, "y holds labels of different kinds, int and str"),
     (C, {}, {"y": ["a", np.nan, "b"] * 20}, r"y is missing \(NaN\) in 20 rows, such as row 1"),
     (C, {}, {"groups": [1] * 60}, "groups are all the same"),
-    (R, {"cv": [([], range(60))]}, {}, "cv: a split holds out all 60 rows, and a member learns from the others"),
-    (R, {"cv": [(range(9), range(58, 62))]}, {}, "cv: a split leaves out rows that X has not, of the numbers 0 to 59"),
-    (R, {"cv": [(range(9), np.ones(10, bool))]}, {}, r"cv: a split is a mask of the shape \(10,\), and X has 60 rows"),
+    (
+        R,
+        {"cv": [([], range(60))]},
+        {},
+        "cv: a split holds out all 60 rows, and a member learns from the others",
+    ),
+    (
+        R,
+        {"cv": [(range(9), range(58, 62))]},
+        {},
+        "cv: a split leaves out rows that X has not, of the numbers 0 to 59",
+    ),
+    (
+        R,
+        {"cv": [(range(9), np.ones(10, bool))]},
+        {},
+        r"cv: a split is a mask of the shape \(10,\), and X has 60 rows",
+    ),
     (R, {"cv": [(range(60), [])]}, {}, "cv: no split leaves out a row of a weight above 0"),
     (
         R,
@@ -127,7 +205,12 @@ REFUSED = [  # what kind, its options, arguments of fit besides a table and its 
         {"sample_weight": 1.0 - ROW_7},
         "cv: no split leaves out a row of a weight above 0",
     ),
-    (C, {"cv": iter([])}, {}, "cv has no splits: a generator is empty after its first use, give a list"),
+    (
+        C,
+        {"cv": iter([])},
+        {},
+        "cv has no splits: a generator is empty after its first use, give a list",
+    ),
     (R, {}, {"sample_weight": np.nan}, "Input sample_weight contains NaN"),
     (R, {}, {"groups": [None, *"ab"] * 20}, r"groups is missing \(NaN\) in 20 rows, such as row 0"),
     (
@@ -136,24 +219,74 @@ REFUSED = [  # what kind, its options, arguments of fit besides a table and its 
         {"groups": [*pd.date_range("2020", periods=59), pd.NaT]},
         r"groups is missing \(NaN\) in 1 row, such as row 59",
     ),
-    (R, {}, {"groups": pd.Series([pd.NaT, *pd.date_range("2020", periods=59)])}, r"groups is missing .* such as row 0"),
-    (C, {}, {"groups": "words"}, r"groups has the shape \(\), not \(60,\): name the group of each row"),
-    (R, {}, VALIDATION | {"y_val": np.where(ROW_7, np.nan, NUMBERS)}, r"y_val, .*: y is missing \(NaN\) in 1 row"),
+    (
+        R,
+        {},
+        {"groups": pd.Series([pd.NaT, *pd.date_range("2020", periods=59)])},
+        r"groups is missing .* such as row 0",
+    ),
+    (
+        C,
+        {},
+        {"groups": "words"},
+        r"groups has the shape \(\), not \(60,\): name the group of each row",
+    ),
+    (
+        R,
+        {},
+        VALIDATION | {"y_val": np.where(ROW_7, np.nan, NUMBERS)},
+        r"y_val, .*: y is missing \(NaN\) in 1 row",
+    ),
     (
         R,
         {},
         VALIDATION | {"y_val": np.full(60, 1e140)},
         "y_val, .*: they are so far from y that float32 has no squares",
     ),
-    (R, {}, VALIDATION | {"y_val": np.ones((60, 2))}, "y_val, the targets of validation rows: 2 columns, y has 1"),
-    (C, {}, VALIDATION | {"y_val": ["new"] * 60}, "y_val, the targets of validation rows: y contains previously"),
+    (
+        R,
+        {},
+        VALIDATION | {"y_val": np.ones((60, 2))},
+        "y_val, the targets of validation rows: 2 columns, y has 1",
+    ),
+    (
+        C,
+        {},
+        VALIDATION | {"y_val": ["new"] * 60},
+        "y_val, the targets of validation rows: y contains previously",
+    ),
 ]
 OF_ANOTHER_TYPE = [
-    (R, {"hidden_layer_sizes": (8.5, 8.5)}, {}, r"hidden_layer_sizes\[0\] must be an integer, not 8.5 of type float"),
-    (R, {"hidden_layer_sizes": ("8",)}, {}, r"hidden_layer_sizes\[0\] must be an integer, not '8' of type str"),
-    (R, {"hidden_layer_sizes": ((8,),)}, {}, r"hidden_layer_sizes\[0\] must be an integer, not \(8,\) of type tuple"),
-    (R, {"hidden_layer_sizes": {8: 1}}, {}, r"hidden_layer_sizes must be widths such as \(64, 64\), not \{8: 1\}"),
-    (C, {"cv": b"3"}, {}, "cv must be a number of splits, a splitter of scikit-learn or a list, not b'3'"),
+    (
+        R,
+        {"hidden_layer_sizes": (8.5, 8.5)},
+        {},
+        r"hidden_layer_sizes\[0\] must be an integer, not 8.5 of type float",
+    ),
+    (
+        R,
+        {"hidden_layer_sizes": ("8",)},
+        {},
+        r"hidden_layer_sizes\[0\] must be an integer, not '8' of type str",
+    ),
+    (
+        R,
+        {"hidden_layer_sizes": ((8,),)},
+        {},
+        r"hidden_layer_sizes\[0\] must be an integer, not \(8,\) of type tuple",
+    ),
+    (
+        R,
+        {"hidden_layer_sizes": {8: 1}},
+        {},
+        r"hidden_layer_sizes must be widths such as \(64, 64\), not \{8: 1\}",
+    ),
+    (
+        C,
+        {"cv": b"3"},
+        {},
+        "cv must be a number of splits, a splitter of scikit-learn or a list, not b'3'",
+    ),
     (C, {}, {"X": {"a": [1] * 60}}, "X is a dict: make a data frame"),
     (C, {}, {"X": [{"a": 1}] * 60}, "X is a list of dicts: make a data frame"),
 ]
@@ -161,12 +294,24 @@ OF_ANOTHER_TYPE = [
 
 ERRORS = [(ValueError, *row) for row in REFUSED] + [(TypeError, *row) for row in OF_ANOTHER_TYPE]
 ERRORS += [
-    (DivergenceError, R, {"learning_rate": 1e10}, {}, "the members diverged in their first epoch: take a smaller")
+    (
+        DivergenceError,
+        R,
+        {"learning_rate": 1e10},
+        {},
+        "the members diverged in their first epoch: take a smaller",
+    )
 ]
 
 
 ERRORS += [
-    (MemoryError, R, {"n_members": 10_000, "hidden_layer_sizes": (20_000, 20_000)}, {}, "30000 vectors of them"),
+    (
+        MemoryError,
+        R,
+        {"n_members": 10_000, "hidden_layer_sizes": (20_000, 20_000)},
+        {},
+        "30000 vectors of them",
+    ),
 ]
 
 
@@ -181,7 +326,10 @@ def test_columns_and_targets_are_refused_together(kind):
     frame = FRAME.assign(day=pd.Timestamp("2020-01-01"), far=np.inf)
     with pytest.raises(ValueError, match=r"^y is missing \(NaN\) in 1 row") as caught:
         unfitted(kind).fit(frame, y)
-    assert [line[:12] for line in str(caught.value).splitlines()[1:]] == ["column 'day'", "column 'far'"]
+    assert [line[:12] for line in str(caught.value).splitlines()[1:]] == [
+        "column 'day'",
+        "column 'far'",
+    ]
 
 
 def test_an_array_for_a_frame_is_warned_of(kind):
@@ -190,10 +338,15 @@ def test_an_array_for_a_frame_is_warned_of(kind):
     reversed_frame = frame[["count", "size"]]
     model = fit(kind, frame)
     name = type(model).__name__
-    with pytest.warns(UserWarning, match=f"^X does not have valid feature names, but {name} was fitted with feature"):
+    with pytest.warns(
+        UserWarning,
+        match=f"^X does not have valid feature names, but {name} was fitted with feature",
+    ):
         model.predict(reversed_frame.to_numpy())
     model = fit(kind, frame.to_numpy())
-    with pytest.warns(UserWarning, match=f"^X has feature names, but {name} was fitted without feature names$"):
+    with pytest.warns(
+        UserWarning, match=f"^X has feature names, but {name} was fitted without feature names$"
+    ):
         model.predict(reversed_frame)
 
 
@@ -213,7 +366,9 @@ def test_labels_are_what_the_caller_said(case, tmp_path):
     y, classes = LABELS_READ[case]
     model = fit("classifier", y=pd.Series(y), class_weight="balanced")
     assert model.classes_.tolist() == classes
-    assert set(map(type, [*model.classes_.tolist(), *model.predict(FRAME).tolist()])) == {type(classes[0])}
+    assert set(map(type, [*model.classes_.tolist(), *model.predict(FRAME).tolist()])) == {
+        type(classes[0])
+    }
     model.save(tmp_path / "model.npz")
     assert TabularClassifier.load(tmp_path / "model.npz").classes_.dtype == model.classes_.dtype
 
@@ -245,8 +400,11 @@ def test_a_power_of_two_of_all_targets_changes_nothing():
 
 
 def test_a_split_of_rows_of_weight_0_is_no_split(kind):
-    """One row is left out by each member of LeaveOneOut, but for the row that is as if it were not there."""
-    X, y, weight = FRAME[:12], TARGETS[kind][:12], np.ones(12)
+    """One row is left out by each member of LeaveOneOut, but for the row that is as if it were not
+    there."""
+    X = FRAME[:12]
+    y = TARGETS[kind][:12]
+    weight = np.ones(12)
     weight[3] = 0
     model = unfitted(kind, cv=LeaveOneOut(), epochs=1).fit(X, y, sample_weight=weight)
     assert len(model.estimators_) == 11
@@ -254,7 +412,8 @@ def test_a_split_of_rows_of_weight_0_is_no_split(kind):
 
 
 def test_a_few_columns_are_seen_among_many():
-    """Of 60 columns of four levels two decide: 0.9675 of the rows are right, 0.92 where all columns count alike."""
+    """Of 60 columns of four levels two decide: 0.9675 of the rows are right, 0.92 where all columns
+    count alike."""
     r = np.random.default_rng(0)
     X = r.integers(0, 4, (1200, 60)).astype(str)
     y = (X[:, 7] == "1") ^ (X[:, 30] == "2") ^ (r.random(1200) < 0.03)
@@ -265,20 +424,29 @@ def test_a_few_columns_are_seen_among_many():
 def test_the_prediction_is_the_members_mean(kind):
     model = fit(kind)
     inputs = model.preparation_.transform(FRAME)
-    mean = np.mean([member.predict(inputs) for member in model.estimators_], axis=0, dtype=np.float64)
+    mean = np.mean(
+        [member.predict(inputs) for member in model.estimators_], axis=0, dtype=np.float64
+    )
     if kind == "classifier":
         rest = np.maximum(mean - model._unsmoothing.offset, 0.0005)
-        assert_allclose(model.predict_proba(FRAME), rest / rest.sum(axis=1, keepdims=True), rtol=1e-14)
+        assert_allclose(
+            model.predict_proba(FRAME), rest / rest.sum(axis=1, keepdims=True), rtol=1e-14
+        )
         assert (model.predict(FRAME) == model.classes_[mean.argmax(axis=1)]).all()
     else:
         y = mean[:, 0] * NUMBERS.std() + NUMBERS.mean()
-        assert_allclose(model.predict(FRAME), np.clip(y, NUMBERS.min(), NUMBERS.max()), rtol=1e-6, atol=1e-6)
+        assert_allclose(
+            model.predict(FRAME), np.clip(y, NUMBERS.min(), NUMBERS.max()), rtol=1e-6, atol=1e-6
+        )
 
 
 def test_one_row_has_the_bits_it_has_among_others(kind):
     model = fit(kind)
     whole = outputs(model)
-    assert all(outputs(model, FRAME[i : i + 1]).tobytes() == whole[i : i + 1].tobytes() for i in range(0, 60, 7))
+    assert all(
+        outputs(model, FRAME[i : i + 1]).tobytes() == whole[i : i + 1].tobytes()
+        for i in range(0, 60, 7)
+    )
 
 
 def test_members_leave_out_disjoint_parts_of_equal_sizes():
@@ -290,7 +458,8 @@ def test_members_leave_out_disjoint_parts_of_equal_sizes():
 
 
 def test_shares_of_labels_are_not_the_same_in_all_parts():
-    """Else who always says the more frequent label of these rows would be right more often than by chance."""
+    """Else who always says the more frequent label of these rows would be right more often than by
+    chance."""
     shares = []
     for seed in range(400):
         random = np.random.RandomState(seed)
@@ -302,7 +471,11 @@ def test_shares_of_labels_are_not_the_same_in_all_parts():
 
 
 def left_out(model):
-    return model.oob_decision_function_ if hasattr(model, "classes_") else model.oob_prediction_[:, None]
+    return (
+        model.oob_decision_function_
+        if hasattr(model, "classes_")
+        else model.oob_prediction_[:, None]
+    )
 
 
 def test_rows_left_out_are_predicted_by_the_others(kind):
@@ -313,15 +486,22 @@ def test_rows_left_out_are_predicted_by_the_others(kind):
     known = ~np.isnan(left_out(few)[:, 0])
     assert known.sum() == 12
     if kind == "classifier":
-        assert np.array_equal(left_out(few)[known], few._unsmoothing.probabilities(few._out_of_bag[known]))
-        assert few.oob_score_ == (few.classes_[left_out(few)[known].argmax(axis=1)] == LABELS[known]).mean()
+        assert np.array_equal(
+            left_out(few)[known], few._unsmoothing.probabilities(few._out_of_bag[known])
+        )
+        assert (
+            few.oob_score_
+            == (few.classes_[left_out(few)[known].argmax(axis=1)] == LABELS[known]).mean()
+        )
 
 
 def test_no_member_sees_a_copy_of_a_row_that_it_leaves_out(monkeypatch):
     """With gaps there are copies of rows: those of rows left out are in no member's rows."""
     calls = []
     train_many = members.train_many
-    monkeypatch.setattr(members, "train_many", lambda *a, **more: calls.append(more) or train_many(*a, **more))
+    monkeypatch.setattr(
+        members, "train_many", lambda *a, **more: calls.append(more) or train_many(*a, **more)
+    )
     fit("regressor")
     options = calls[0]  # the others: of members that are trained again, and of the residuals
     for rows, judged in zip(options["rows"], options["validation_rows"], strict=True):
@@ -333,8 +513,11 @@ def test_no_member_sees_a_copy_of_a_row_that_it_leaves_out(monkeypatch):
 def test_a_members_epoch_is_that_of_the_other_members_losses():
     """Of noise: it is not the last one, and the member has the parameters of that epoch."""
     random = np.random.RandomState(0)
-    sample = Sample(random.randn(40, 5).astype(np.float32), random.randn(40, 1).astype(np.float32), None, None)
-    network, left_out = Network((5, 16, 1), "gelu"), members.parts(40, 4, 0.1, random)
+    sample = Sample(
+        random.randn(40, 5).astype(np.float32), random.randn(40, 1).astype(np.float32), None, None
+    )
+    network = Network((5, 16, 1), "gelu")
+    left_out = members.parts(40, 4, 0.1, random)
     settings = members.Settings((16,), 4, 30, 8, 0.05)
     trainer = members.Trainer(network, sample, left_out, settings, np.random.RandomState(1), 1)
     many = trainer.train()
@@ -350,14 +533,22 @@ def test_a_members_epoch_is_that_of_the_other_members_losses():
 
 
 def test_the_epoch_is_the_last_one_unless_the_others_say_that_it_harms():
-    falling, overfitted = [4.0, 3.0, 2.0, 1.99], [4.0, 1.0, 2.0, 3.0]
+    falling = [4.0, 3.0, 2.0, 1.99]
+    overfitted = [4.0, 1.0, 2.0, 3.0]
     nearly = [4.0, 1.95, 2.0, 1.99]  # better before, by less than 3 %
     by_others = 1.0 - np.eye(2)
     n_rows = np.array([9, 9])
-    assert members.choose_epochs(np.array([falling, overfitted]), by_others, n_rows).tolist() == [2, 4]
+    assert members.choose_epochs(np.array([falling, overfitted]), by_others, n_rows).tolist() == [
+        2,
+        4,
+    ]
     assert members.choose_epochs(np.array([falling, nearly]), by_others, n_rows).tolist() == [4, 4]
-    assert members.choose_epochs(np.array([falling, overfitted]), by_others, np.array([5, 9])).tolist() == [4, 4]
-    assert members.choose_epochs(np.array([falling, np.full(4, np.nan)]), by_others, n_rows).tolist() == [4, 4]
+    assert members.choose_epochs(
+        np.array([falling, overfitted]), by_others, np.array([5, 9])
+    ).tolist() == [4, 4]
+    assert members.choose_epochs(
+        np.array([falling, np.full(4, np.nan)]), by_others, n_rows
+    ).tolist() == [4, 4]
     three = np.array([falling, [2.0, 1.0, 3.0, 3.0], [1.0, 3.0, 3.0, 3.0]])
     weights = (1.0 - np.eye(3)) * [1, 9, 1]  # as many rows as these judge a member
     assert members.choose_epochs(three, weights, np.array([10, 2, 10])).tolist() == [2, 4, 2]
@@ -370,13 +561,17 @@ def test_who_leaves_out_a_row_of_a_members_own_does_not_choose_for_it():
 
 
 def test_noise_is_not_skill(kind):
-    """Of noise, rows left out score as chance does; rows that had chosen their epochs would say .69 and .25."""
+    """Of noise, rows left out score as chance does; rows that had chosen their epochs would say .69
+    and .25."""
     scores = []
     for seed in range(30):
         random = np.random.RandomState(seed)
-        X, y = random.randn(40, 5), random.randn(40)
+        X = random.randn(40, 5)
+        y = random.randn(40)
         estimator = {C: TabularClassifier, R: TabularRegressor}[kind]
-        scores.append(estimator("fast", random_state=seed).fit(X, y > 0 if kind == C else y).oob_score_)
+        scores.append(
+            estimator("fast", random_state=seed).fit(X, y > 0 if kind == C else y).oob_score_
+        )
     assert np.mean(scores) < {C: 0.58, R: -0.1}[kind]
 
 
@@ -396,15 +591,23 @@ def test_groups_are_left_out_whole(kind):
     assert len(model.estimators_) == 10  # as many as splits: one for each tenth of the rows
 
 
-CVS = [(3, 6, 60), (KFold(3), 6, 60), (TimeSeriesSplit(3), 6, 45), ([(np.arange(40), np.arange(40, 60))], 4, 10)]
+CVS = [
+    (3, 6, 60),
+    (KFold(3), 6, 60),
+    (TimeSeriesSplit(3), 6, 45),
+    ([(np.arange(40), np.arange(40, 60))], 4, 10),
+]
 CVS.append(([(np.arange(60) < 40, np.arange(60) >= 40)], 4, 10))
 
 
 @pytest.mark.parametrize(("cv", "n_members", "n_left_out"), CVS)
 def test_cv_says_what_members_leave_out(kind, cv, n_members, n_left_out):
-    """A row of weight 0 moves no other row into another split. Of one split half of the rows choose, half judge."""
+    """A row of weight 0 moves no other row into another split. Of one split half of the rows
+    choose, half judge."""
     weight = (np.arange(60) >= 10) * 1.0
-    whole, part = (unfitted(kind, cv=cv).fit(FRAME, TARGETS[kind], given) for given in (None, weight))
+    whole, part = (
+        unfitted(kind, cv=cv).fit(FRAME, TARGETS[kind], given) for given in (None, weight)
+    )
     known, weighted = (np.isfinite(left_out(model)[:, 0]) for model in (whole, part))
     assert (len(whole.estimators_), known.sum()) == (n_members, n_left_out)
     assert (weighted == known & (weight > 0)).all()
@@ -426,14 +629,18 @@ def test_epochs_that_are_asked_for_are_those_of_a_training_with_gaps_too():
     X = np.random.RandomState(0).rand(60, 3)
     X[::7, 0] = np.nan
     assert fit("regressor", X, X[:, 1], epochs=5).history_.validation_loss.shape[1] == 5
-    few, fewer = (settings_of(TabularRegressor(), 60, classes=False, n_splits=0, n_copies=n).epochs for n in (1, 4))
+    few, fewer = (
+        settings_of(TabularRegressor(), 60, classes=False, n_splits=0, n_copies=n).epochs
+        for n in (1, 4)
+    )
     assert fewer * 2 == few
 
 
 @pytest.mark.parametrize("n", [2, 3, 10])
 @pytest.mark.filterwarnings("ignore:X has gaps in columns that had no gap in fit")
 def test_few_rows(kind, n):
-    y = {"classifier": np.where(np.arange(60) == 0, "a", "b"), "regressor": NUMBERS}[kind]  # a class of one row
+    # a class of one row
+    y = {"classifier": np.where(np.arange(60) == 0, "a", "b"), "regressor": NUMBERS}[kind]
     assert np.isfinite(outputs(fit(kind, FRAME[:n], y[:n]))).all()
 
 
@@ -446,21 +653,27 @@ def test_one_column_and_none_that_differs(kind):
 
 def test_weights_count_rows(kind):
     plain = outputs(fit(kind))
-    ones, others = (unfitted(kind).fit(FRAME, TARGETS[kind], weight) for weight in (np.ones(60), np.arange(60)))
+    ones, others = (
+        unfitted(kind).fit(FRAME, TARGETS[kind], weight) for weight in (np.ones(60), np.arange(60))
+    )
     assert (outputs(ones) == plain).all()
     assert (outputs(others) != plain).any()
 
 
 def test_class_weights_multiply_the_rows():
     y = np.where(np.arange(60) < 6, "rare", "often")
-    plain, balanced = (outputs(fit("classifier", y=y, class_weight=weight)) for weight in (None, "balanced"))
+    plain, balanced = (
+        outputs(fit("classifier", y=y, class_weight=weight)) for weight in (None, "balanced")
+    )
     assert balanced[:, 1].mean() > plain[:, 1].mean()
     by_rows = unfitted("classifier").fit(FRAME, y, np.where(y == "rare", 60 / 12, 60 / 108))
     assert balanced.tobytes() == outputs(by_rows).tobytes()
 
 
 def test_the_callers_own_parameters_take_the_place_of_the_presets():
-    model = TabularRegressor("good", hidden_layer_sizes=16, n_members=3, epochs=5, batch_size=7, learning_rate=0.01)
+    model = TabularRegressor(
+        "good", hidden_layer_sizes=16, n_members=3, epochs=5, batch_size=7, learning_rate=0.01
+    )
     settings = settings_of(model, 100, classes=False, n_splits=0)
     assert settings == ((16,), 3, 5, 7, 0.01)
     fitted = model.set_params(random_state=0, n_jobs=1, verbose=0).fit(FRAME, NUMBERS)
@@ -470,7 +683,9 @@ def test_the_callers_own_parameters_take_the_place_of_the_presets():
 @pytest.mark.parametrize("preset", PRESETS)
 def test_more_rows_take_fewer_epochs_and_larger_batches(preset):
     model = TabularRegressor(preset)
-    few, many, most = (settings_of(model, n, classes=False, n_splits=0) for n in (1000, 10**5, 10**8))
+    few, many, most = (
+        settings_of(model, n, classes=False, n_splits=0) for n in (1000, 10**5, 10**8)
+    )
     assert few.epochs == PRESETS[preset].epochs
     assert few.epochs > many.epochs > most.epochs >= 4
     assert few.batch_size == 32 < many.batch_size < most.batch_size == 256
@@ -479,15 +694,23 @@ def test_more_rows_take_fewer_epochs_and_larger_batches(preset):
 def test_max_time_leaves_members_out_that_would_be_too_late(kind):
     model = fit(kind, max_time=1e6)
     assert len(model.estimators_) == 4
-    with pytest.warns(UserWarning, match=r"max_time=1e-09 seconds ended all members early, after \d+ epochs"):
+    with pytest.warns(
+        UserWarning, match=r"max_time=1e-09 seconds ended all members early, after \d+ epochs"
+    ):
         model = fit(kind, max_time=1e-9, epochs=10**5)
     assert len(model.estimators_) == 1
-    for n_ended, seconds, ends in ((1, 4.0, False), (1, 6.0, True), (4, 7.0, False), (4, 9.0, True)):
+    for n_ended, seconds, ends in (
+        (1, 4.0, False),
+        (1, 6.0, True),
+        (4, 7.0, False),
+        (4, 9.0, True),
+    ):
         assert members.Deadline(10.0)(SimpleNamespace(n_ended=n_ended, seconds=seconds)) is ends
 
 
 def test_ctrl_c_leaves_a_fitted_estimator(kind, monkeypatch):
-    """A signal after half of the members, and one after half of the networks of residuals: two members predict."""
+    """A signal after half of the members, and one after half of the networks of residuals: two
+    members predict."""
     train_many = members.train_many
 
     def raise_signal(progress):
@@ -495,7 +718,9 @@ def test_ctrl_c_leaves_a_fitted_estimator(kind, monkeypatch):
             signal.raise_signal(signal.SIGINT)
 
     own = {"callbacks": [raise_signal]}
-    monkeypatch.setattr(members, "train_many", lambda *arguments, **options: train_many(*arguments, **options | own))
+    monkeypatch.setattr(
+        members, "train_many", lambda *arguments, **options: train_many(*arguments, **options | own)
+    )
     monkeypatch.setattr(block, "MOST_WORK", 0)  # one call after another, not all members in one
     with pytest.warns(InterruptWarning) as warned:
         model = fit(kind)

@@ -122,7 +122,8 @@ def test_intervals_hold_where_there_are_gaps(gaps):
     X = X.mask(np.random.RandomState(2).rand(*X.shape) < gaps)
     model = TabularRegressor("fast", random_state=0, n_jobs=1).fit(X, y)
     _, y, cases = homes(2000, 1)
-    errors, widths = [], []
+    errors = []
+    widths = []
     for name, table in cases.items():
         low, high = model.predict_interval(table).T
         assert 0.83 <= ((low <= y) & (y <= high)).mean() <= 0.97, name
@@ -176,8 +177,10 @@ def test_a_gap_in_a_wide_table_takes_few_columns_and_rows(monkeypatch):
     X = rs.randn(1000, 500)
     X[:, 250:] = X[:, :250] + 0.1 * rs.randn(1000, 250)  # each column is there twice
     X[0, 0] = np.nan
-    shapes, products = [], []
-    learn, multiply = imputation.learn_imputation, imputation._product
+    shapes = []
+    products = []
+    learn = imputation.learn_imputation
+    multiply = imputation._product
     monkeypatch.setattr(
         "fastnn.tabular.preparation.learn_imputation",
         lambda Z, m: shapes.append(Z.shape) or learn(Z, m),

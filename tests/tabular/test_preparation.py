@@ -1,4 +1,5 @@
-"""TablePreparation: numbers of all kinds of columns, gaps, unknown words; errors that name the column."""
+"""TablePreparation: numbers of all kinds of columns, gaps, unknown words; errors that name the
+column."""
 
 import datetime
 from decimal import Decimal
@@ -17,7 +18,8 @@ from fastnn import TablePreparation
 
 
 def test_equal_quartiles_and_numbers_far_off():
-    """Half the range scales such a column; what the fuzzer compares, `matrix_due`, has quartiles that differ."""
+    """Half the range scales such a column; what the fuzzer compares, `matrix_due`, has quartiles
+    that differ."""
     preparation = TablePreparation().fit([[0.0]] * 9 + [[4.0]])
     made = preparation.transform([[0.0], [4.0], [1e150], [-1e150]])
     assert_allclose(made[:, 0], [0, 2 / np.sqrt(1 + 4 / 9), 3, -3], rtol=1e-6)
@@ -38,19 +40,29 @@ def test_arrays_lists_and_frames_are_the_same_table(columns):
     expected = TablePreparation().fit_transform(rows)
     assert TablePreparation().fit_transform(np.array(rows, object)).tobytes() == expected.tobytes()
     assert TablePreparation().fit_transform(frame).tobytes() == expected.tobytes()
-    with pytest.warns(UserWarning, match="X has feature names, but TablePreparation was fitted without feature names"):
+    with pytest.warns(
+        UserWarning,
+        match="X has feature names, but TablePreparation was fitted without feature names",
+    ):
         assert TablePreparation().fit(rows).transform(frame).tobytes() == expected.tobytes()
 
 
 def test_polars_frames_are_the_same_table():
     polars = pytest.importorskip("polars", reason="needs polars")
-    columns = {"a": [1, None, 3], "b": ["x", None, "y"], "c": [True, False, None], "d": [1.5, 2.5, 3.5]}
+    columns = {
+        "a": [1, None, 3],
+        "b": ["x", None, "y"],
+        "c": [True, False, None],
+        "d": [1.5, 2.5, 3.5],
+    }
     made = TablePreparation().fit_transform(polars.DataFrame(columns))
     assert made.tobytes() == TablePreparation().fit_transform(pd.DataFrame(columns)).tobytes()
 
 
 A, B, C, NONE = np.eye(4, 3, dtype=int).tolist()
-WORDS = {  # at most so many categories, words of fit, words of transform, before one that is missing, numbers of these
+# at most so many categories, words of fit, words of transform, before one that is missing, numbers
+# of these
+WORDS = {
     "one column a level": (255, "baca", "abc?", [A, B, C, NONE]),
     "two levels are one column": (255, "ba", "abc", [[-1], [1], [0]]),
     "unless words are missing": (255, ["b", "a", None], "ba", [[0, 1], [1, 0]]),
@@ -100,29 +112,57 @@ TEXTS = [f"a text of its own, for row {i}" for i in range(300)]
 BAD = {
     "dates": ([datetime.date(2020, 1, 1), datetime.date(2020, 1, 2)], "column 'c' holds dates"),
     "timestamps": (pd.to_datetime(["2020-01-01", "2020-01-02"]), "column 'c' holds dates"),
-    "spans of time": (pd.to_timedelta([1, 2]), r"column 'c' holds spans of time: .* by .dt.total_seconds\(\)"),
+    "spans of time": (
+        pd.to_timedelta([1, 2]),
+        r"column 'c' holds spans of time: .* by .dt.total_seconds\(\)",
+    ),
     "times with gaps": ([pd.Timestamp("2020"), pd.NaT], "column 'c' holds dates"),
     "dates as text": (["2020-01-01", "2020-01-02"], "column 'c' holds dates"),
     "infinity": ([1.0, np.inf], "column 'c' holds infinity in row 1: say NaN"),
-    "too large numbers": ([1.0, -1e200], "column 'c' holds -1e\\+200 in row 1: say NaN where a number is unknown"),
-    "words beside numbers": ([1, "x"], r"column 'c' holds numbers \(1 in row 0\) and words \('x' in row 1\)"),
-    "categories of both": (pd.Categorical([1, "x"]), r"column 'c' holds numbers \(1 in row 0\) and words"),
+    "too large numbers": (
+        [1.0, -1e200],
+        "column 'c' holds -1e\\+200 in row 1: say NaN where a number is unknown",
+    ),
+    "words beside numbers": (
+        [1, "x"],
+        r"column 'c' holds numbers \(1 in row 0\) and words \('x' in row 1\)",
+    ),
+    "categories of both": (
+        pd.Categorical([1, "x"]),
+        r"column 'c' holds numbers \(1 in row 0\) and words",
+    ),
     "lists": (
         [[1], [2]],
-        r"column 'c' holds objects of type list \(\[1\] in row 0\), which are neither numbers nor words",
+        (
+            r"column 'c' holds objects of type list \(\[1\] in row 0\), which are neither numbers "
+            r"nor "
+            r"words"
+        ),
     ),
     "complex": ([1j, 2j], "column 'c' holds complex numbers"),
-    "complex beside numbers": (pd.Series([1.0, 2j], dtype=object), "column 'c' holds 2j in row 1, which no float64 is"),
+    "complex beside numbers": (
+        pd.Series([1.0, 2j], dtype=object),
+        "column 'c' holds 2j in row 1, which no float64 is",
+    ),
     "large integers": ([1, 10**400], "column 'c' holds 1000.* in row 1, which no float64 is"),
-    "arrays beside words": (["a", np.array([1, 2])], r"column 'c' holds objects of type ndarray \(.*\) and words"),
-    "categories of dates": (pd.Categorical(pd.to_datetime(["2020-01-01", "2020-01-02"])), "column 'c' holds dates"),
+    "arrays beside words": (
+        ["a", np.array([1, 2])],
+        r"column 'c' holds objects of type ndarray \(.*\) and words",
+    ),
+    "categories of dates": (
+        pd.Categorical(pd.to_datetime(["2020-01-01", "2020-01-02"])),
+        "column 'c' holds dates",
+    ),
     "intervals": (
         pd.cut([1.0, 2.0], 2),
         r"column 'c' holds objects of type Interval .* texts of them, by .astype\(str\)",
     ),
     "no time beside words": (["a", pd.NaT], r"column 'c' holds dates \(NaT in row 1\) and words"),
     "free text": (TEXTS, "column 'c' holds free text: drop it, or .* skrub"),
-    "two columns of a name": (pd.DataFrame([[1, 2]], columns=["a", "a"]), "X has two columns of the name 'a': re"),
+    "two columns of a name": (
+        pd.DataFrame([[1, 2]], columns=["a", "a"]),
+        "X has two columns of the name 'a': re",
+    ),
     "no table": ("x" * 10_000, "Expected 2D array"),
 }
 
@@ -130,8 +170,12 @@ BAD = {
 @pytest.mark.parametrize("case", BAD)
 def test_what_is_no_number_and_no_word_is_named(case):
     values, message = BAD[case]
-    table = values if isinstance(values, (pd.DataFrame, str)) else pd.DataFrame({"b": 1.0, "c": values})
-    with pytest.raises(TypeError if case in ("lists", "intervals") else ValueError, match=message) as caught:
+    table = (
+        values if isinstance(values, (pd.DataFrame, str)) else pd.DataFrame({"b": 1.0, "c": values})
+    )
+    with pytest.raises(
+        TypeError if case in ("lists", "intervals") else ValueError, match=message
+    ) as caught:
         TablePreparation().fit(table)
     assert len(str(caught.value)) < 1000
 
@@ -140,7 +184,9 @@ def test_what_is_no_number_and_no_word_is_named(case):
 def test_numbers_and_words_that_change_places_are_named():
     preparation = TablePreparation().fit(pd.DataFrame({"a": [1, 2], "b": ["x", "y"]}))
     of_booleans = TablePreparation().fit(pd.DataFrame({"a": [True, False]}))
-    with pytest.raises(ValueError, match="'a' held booleans in fit and holds words now: make booleans of them"):
+    with pytest.raises(
+        ValueError, match="'a' held booleans in fit and holds words now: make booleans of them"
+    ):
         of_booleans.transform(pd.DataFrame({"a": ["True"]}))
     with pytest.raises(ValueError, match="column 'a' held numbers in fit and holds words now"):
         preparation.transform(pd.DataFrame({"a": ["1", "2"], "b": ["x", "y"]}))
@@ -150,7 +196,9 @@ def test_numbers_and_words_that_change_places_are_named():
     assert preparation.transform(gaps).tolist() == [[0, 0], [0, 0]]
 
 
-@pytest.mark.parametrize("names", [[2020, 2021], ["a", 1], [0, 1], pd.MultiIndex.from_tuples([("a", 1), ("a", 2)])])
+@pytest.mark.parametrize(
+    "names", [[2020, 2021], ["a", 1], [0, 1], pd.MultiIndex.from_tuples([("a", 1), ("a", 2)])]
+)
 def test_columns_are_taken_by_names_of_any_kind(names):
     frame = pd.DataFrame([[1.0, 9.0], [2.0, 7.0], [4.0, 8.0]], columns=names)
     preparation = TablePreparation().fit(frame)
@@ -160,7 +208,8 @@ def test_columns_are_taken_by_names_of_any_kind(names):
         assert np.array_equal(preparation.transform(frame.to_numpy()), matrix)
     else:
         with pytest.warns(
-            UserWarning, match="X does not have valid feature names, but TablePreparation was fitted with"
+            UserWarning,
+            match="X does not have valid feature names, but TablePreparation was fitted with",
         ):
             assert np.array_equal(preparation.transform(frame.to_numpy()), matrix)
         with pytest.raises(ValueError, match="X lacks the column"):
@@ -196,7 +245,11 @@ def test_whole_numbers_are_looked_up_to_the_last_digit():
     """Also where the new rows have them as numbers, not as a category."""
     preparation = TablePreparation().fit(pd.DataFrame({"a": pd.Categorical(IDS)}))
     expected = np.eye(3, dtype=np.float32)
-    for values in (IDS, pd.array([*IDS[:2], None], dtype="Int64"), pd.Series([*IDS.tolist()[:2], None], dtype=object)):
+    for values in (
+        IDS,
+        pd.array([*IDS[:2], None], dtype="Int64"),
+        pd.Series([*IDS.tolist()[:2], None], dtype=object),
+    ):
         n = 3 if isinstance(values, np.ndarray) else 2
         assert (preparation.transform(pd.DataFrame({"a": values}))[:n] == expected[:n]).all()
 
@@ -234,7 +287,9 @@ def test_levels_are_plain_texts_and_numbers():
     assert preparation.transform(pd.DataFrame(columns)).any(axis=0).all()
 
 
-@pytest.mark.parametrize("values", [[[1.0, 2], [-999, 4], [5, 7]], [["a", "b"], ["?", "b"], ["c", "d"]]])
+@pytest.mark.parametrize(
+    "values", [[[1.0, 2], [-999, 4], [5, 7]], [["a", "b"], ["?", "b"], ["c", "d"]]]
+)
 def test_a_mask_is_a_gap(values):
     masked = np.ma.masked_array(values, mask=[[0, 0], [1, 0], [0, 0]])
     rows = np.array(values, object)
@@ -242,16 +297,23 @@ def test_a_mask_is_a_gap(values):
     made = TablePreparation().fit_transform(masked)
     assert made.tobytes() == TablePreparation().fit_transform(rows).tobytes()
     whole = np.ma.masked_array(values)
-    assert TablePreparation().fit_transform(whole).tobytes() == TablePreparation().fit_transform(values).tobytes()
+    assert (
+        TablePreparation().fit_transform(whole).tobytes()
+        == TablePreparation().fit_transform(values).tobytes()
+    )
 
 
 def test_what_numpy_cannot_read_of_polars_is_named():
     polars = pytest.importorskip("polars", reason="needs polars")
-    pair, number = {"x": 1, "y": 2.0}, polars.Series([1, 2], dtype=polars.Int128)
-    with pytest.raises(TypeError, match=r"^column 'c' has the dtype Int128, which NumPy lacks: cast it to floats$"):
+    pair = {"x": 1, "y": 2.0}
+    number = polars.Series([1, 2], dtype=polars.Int128)
+    with pytest.raises(
+        TypeError, match=r"^column 'c' has the dtype Int128, which NumPy lacks: cast it to floats$"
+    ):
         TablePreparation().fit(polars.DataFrame({"b": [1, 2], "c": number}))
     with pytest.raises(
-        TypeError, match=r"column 'c' holds several values a row \(dtype Struct.*: make a column of each"
+        TypeError,
+        match=r"column 'c' holds several values a row \(dtype Struct.*: make a column of each",
     ):
         TablePreparation().fit(polars.DataFrame({"c": [pair, pair]}))
     with pytest.raises(TypeError, match=r"^X is a LazyFrame: collect\(\) it first$"):
@@ -260,7 +322,8 @@ def test_what_numpy_cannot_read_of_polars_is_named():
 
 def test_complex_numbers_are_refused_in_a_line():
     with pytest.raises(
-        ValueError, match=r"^Complex data not supported: X holds complex numbers; say real and imaginary"
+        ValueError,
+        match=r"^Complex data not supported: X holds complex numbers; say real and imaginary",
     ):
         TablePreparation().fit(np.ones((50, 9)) * 1j)
 
@@ -284,7 +347,8 @@ def test_the_callers_table_is_never_written():
     before = FRAME.copy()
     TablePreparation().fit_with_gaps(FRAME, np.random.RandomState(0))
     pd.testing.assert_frame_equal(FRAME, before)
-    TablePreparation().fit_transform(np.broadcast_to(np.random.RandomState(0).randn(9, 2), (9, 2)))  # read-only
+    # read-only
+    TablePreparation().fit_transform(np.broadcast_to(np.random.RandomState(0).randn(9, 2), (9, 2)))
 
 
 KINDS = st.floats(-1e150, 1e150), st.sampled_from("abc"), st.booleans()
@@ -294,21 +358,29 @@ columns = st.one_of(st.lists(st.one_of(st.none(), kind), min_size=6, max_size=6)
 @settings(max_examples=60, deadline=None)
 @given(st.lists(columns, min_size=1, max_size=5), st.permutations(range(6)))
 def test_rows_are_independent_and_finite(drawn, order):
-    """Whatever the table, all numbers are finite, and those of a row do not depend on the others."""
+    """Whatever the table, all numbers are finite, and those of a row do not depend on the
+    others."""
     rows = [list(row) for row in zip(*drawn, strict=True)]
     preparation = TablePreparation().fit(rows)
     made = preparation.transform(rows)
     assert np.isfinite(made).all()
     assert preparation.transform([rows[i] for i in order]).tobytes() == made[list(order)].tobytes()
-    assert all(preparation.transform([row]).tobytes() == own.tobytes() for row, own in zip(rows, made, strict=True))
+    assert all(
+        preparation.transform([row]).tobytes() == own.tobytes()
+        for row, own in zip(rows, made, strict=True)
+    )
 
 
 def test_the_warning_of_many_levels_says_what_to_do():
     for word, remedy in (
-        ("{}.5", r"make numbers of them, by pandas.to_numeric\(.*\) if texts such as '0.5' are amounts"),
+        (
+            "{}.5",
+            r"make numbers of them, by pandas.to_numeric\(.*\) if texts such as '0.5' are amounts",
+        ),
         ("id {}", "drop the column if it only numbers the rows"),
     ):
         with pytest.warns(
-            UserWarning, match=rf"^column 0 has 9 levels: all but the 4 most frequent ones .*; {remedy}$"
+            UserWarning,
+            match=rf"^column 0 has 9 levels: all but the 4 most frequent ones .*; {remedy}$",
         ):
             TablePreparation(max_categories=5).fit([[word.format(k)] for k in range(9)])

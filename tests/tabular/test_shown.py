@@ -15,7 +15,10 @@ def test_the_card_says_how_each_column_was_read(kind):
         ("column always", "always the same, left out"),
         ("networks", "4 of 12-32-32-32-"),
         ("rows", "60, 24 of them left out"),
-        ({"classifier": "accuracy", "regressor": "R²"}[kind] + ", rows left out", f"{model.oob_score_:.4g}"),
+        (
+            {"classifier": "accuracy", "regressor": "R²"}[kind] + ", rows left out",
+            f"{model.oob_score_:.4g}",
+        ),
         ("seconds", f"{model.fit_seconds_:.3g}"),
     ):
         place = html.index(f">{name}</th>")
@@ -46,14 +49,18 @@ def test_the_picture_has_losses_and_rows_left_out(kind):
     model = fit(kind)
     losses, rows = model.plot().axes
     assert len(losses.get_lines()) == 5
-    assert rows.get_xlabel() == {"classifier": "probability that was given", "regressor": "predicted"}[kind]
+    assert (
+        rows.get_xlabel()
+        == {"classifier": "probability that was given", "regressor": "predicted"}[kind]
+    )
     if kind == "regressor":
         points = rows.get_lines()[0]
         known = ~np.isnan(model.oob_prediction_)
         np.testing.assert_array_equal(points.get_xdata(), model.oob_prediction_[known])
         np.testing.assert_allclose(points.get_ydata(), NUMBERS[known], atol=1e-6)
     y = TARGETS[kind]
-    assert len(unfitted(kind).fit(FRAME, y, X_val=FRAME, y_val=y).plot().axes) == 1  # no rows are left out
+    # no rows are left out
+    assert len(unfitted(kind).fit(FRAME, y, X_val=FRAME, y_val=y).plot().axes) == 1
 
 
 def test_several_targets_are_drawn_in_one_unit():

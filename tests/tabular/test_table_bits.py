@@ -1,4 +1,5 @@
-"""The same bits of fitted arrays and members, whatever BLAS and whatever instructions NumPy uses."""
+"""The same bits of fitted arrays and members, whatever BLAS and whatever instructions NumPy
+uses."""
 
 import hashlib
 import os
@@ -19,7 +20,12 @@ def digests():
     for kind in EXPECTED:
         model = fit(kind, epochs=2)
         preparation = model.preparation_
-        arrays = [preparation.centers_, preparation.factors_, preparation.means_, *preparation.imputation_]
+        arrays = [
+            preparation.centers_,
+            preparation.factors_,
+            preparation.means_,
+            *preparation.imputation_,
+        ]
         arrays += [preparation.transform(FRAME), *(member.params for member in model.estimators_)]
         found[kind] = hashlib.sha256(b"".join(array.tobytes() for array in arrays)).hexdigest()
     return found
@@ -31,14 +37,21 @@ ALONE = {"OPENBLAS_CORETYPE": "Haswell"}, {"OPENBLAS_CORETYPE": "Nehalem"}, OLD_
 
 @pytest.mark.parametrize(
     "variables",
-    [{"OPENBLAS_CORETYPE": "Nehalem"} | OLD_NUMPY, *(pytest.param(v, marks=pytest.mark.slow) for v in ALONE)],
+    [
+        {"OPENBLAS_CORETYPE": "Nehalem"} | OLD_NUMPY,
+        *(pytest.param(v, marks=pytest.mark.slow) for v in ALONE),
+    ],
     ids=lambda variables: " ".join(variables.values()),
 )
 def test_bits_do_not_depend_on_blas_and_instructions(variables):
-    code = "import sys; sys.path.append(sys.argv[1]); import test_table_bits; print(test_table_bits.digests())"
+    code = (
+        "import sys; sys.path.append(sys.argv[1]); import test_table_bits; "
+        "print(test_table_bits.digests())"
+    )
     assert python(code, os.path.dirname(__file__), **variables) == [str(EXPECTED)]
 
 
 def test_bits_are_those_of_this_version():
-    """A change of these is a change of bits: it has a new KERNEL_REVISION, or a line in the changelog."""
+    """A change of these is a change of bits: it has a new KERNEL_REVISION, or a line in the
+    changelog."""
     assert digests() == EXPECTED

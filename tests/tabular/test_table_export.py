@@ -1,4 +1,5 @@
-"""Exported estimators of tables: in C and as a function of one row with our bits; in ONNX and Python to rounding."""
+"""Exported estimators of tables: in C and as a function of one row with our bits; in ONNX and
+Python to rounding."""
 
 import ctypes
 import enum
@@ -39,13 +40,19 @@ def tables():
     """By name: a frame or an array, and classes or numbers."""
     frame, _, numbers = mixed(150)
     thirds = pd.qcut(numbers, 3, labels=False)
-    plain = pd.DataFrame(np.random.RandomState(2).randn(150, 8), columns=[f"column {j}" for j in range(8)])
-    letter = np.array(list("abcdefghijkl"))[pd.qcut(plain["column 1"], 12, labels=False)]  # the rarest are one
+    plain = pd.DataFrame(
+        np.random.RandomState(2).randn(150, 8), columns=[f"column {j}" for j in range(8)]
+    )
+    # the rarest are one
+    letter = np.array(list("abcdefghijkl"))[pd.qcut(plain["column 1"], 12, labels=False)]
     sizes = pd.cut(plain["column 0"], 4, labels=["s", "m", "l", "xl"]).astype(object)
     return {
         "numbers": (plain.iloc[:, :4], np.array(["setosa", "versicolor", "virginica"])[thirds]),
         "gaps": (with_gaps(plain).assign(size=sizes), thirds > 1),
-        "rare words": (pd.DataFrame({"letter": letter, "old": frame["new"], "ash": numbers, "none": 1.0}), thirds),
+        "rare words": (
+            pd.DataFrame({"letter": letter, "old": frame["new"], "ash": numbers, "none": 1.0}),
+            thirds,
+        ),
         "words": (pd.DataFrame({"letter": letter}), thirds),
         "mixed": (FRAME, LABELS),
         "a target": (with_gaps(plain.assign(sex=np.where(frame["new"], "f", "m"))), numbers),
@@ -59,13 +66,19 @@ TABLES = tables()
 
 def fitted_to(name, X=None):
     own, y = TABLES[name]
-    return fit("regressor" if y.dtype.kind == "f" else "classifier", own if X is None else X, y, max_categories=8)
+    return fit(
+        "regressor" if y.dtype.kind == "f" else "classifier",
+        own if X is None else X,
+        y,
+        max_categories=8,
+    )
 
 
 @pytest.fixture(scope="module", params=TABLES)
 def fitted(request):
     """An estimator, a table of more gaps and unknown words, and what it predicts of it."""
-    model, X = fitted_to(request.param), TABLES[request.param][0]
+    model = fitted_to(request.param)
+    X = TABLES[request.param][0]
     if isinstance(X, pd.DataFrame):
         X = pd.concat([X, with_gaps(X, 1)], ignore_index=True)
         for name in ("letter", "size", "color"):
@@ -82,22 +95,29 @@ def in_numbers(model, X):
     for one in model.preparation_.levels_:
         known = {level: k for k, level in enumerate(one.levels)}
         rest = len(known) if one.has_rest else np.nan
-        codes = [np.nan if pd.isna(word) else known.get(word, rest) for word in table.iloc[:, one.column]]
+        codes = [
+            np.nan if pd.isna(word) else known.get(word, rest) for word in table.iloc[:, one.column]
+        ]
         table = table.assign(**{table.columns[one.column]: codes})
     return np.ascontiguousarray(table.to_numpy(float, na_value=np.nan))
 
 
 @needs_cc
-@pytest.mark.parametrize("flags", [[], ["-O3", "-march=native", "-DNET_BUFFER="]], ids=["plain", "native"])
+@pytest.mark.parametrize(
+    "flags", [[], ["-O3", "-march=native", "-DNET_BUFFER="]], ids=["plain", "native"]
+)
 @pytest.mark.parametrize("estimates", [True, False], ids=["estimates", "refusals"])
 def test_c_has_the_bits_of_predict(fitted, flags, estimates, tmp_path):
     model, X, predicted = fitted
     model.export(tmp_path / "net.c", estimates=estimates)
     command = [*FLAGS, *flags, "-shared", "-fPIC", "-o", "net.so", "net.c", "-lm"]
     subprocess.run(command, cwd=tmp_path, check=True)
-    x, out = in_numbers(model, X), np.full(predicted.shape, 7.0)
+    x = in_numbers(model, X)
+    out = np.full(predicted.shape, 7.0)
     library = ctypes.CDLL(str(tmp_path / "net.so"))
-    library.net_predict_batch(ctypes.c_size_t(len(x)), *(ctypes.c_void_p(a.ctypes.data) for a in (x, out)))
+    library.net_predict_batch(
+        ctypes.c_size_t(len(x)), *(ctypes.c_void_p(a.ctypes.data) for a in (x, out))
+    )
     assert bits(out) == bits(predicted if estimates else where_gaps_are_known(model, X, predicted))
 
 
@@ -121,20 +141,27 @@ def test_the_header_says_what_a_row_is(tmp_path):
     assert "x[3], 'none': not looked at\n" in text
     X = pd.DataFrame({"whole": np.arange(60.0), "gaps": [np.nan, 1.0, 2.0] * 20})
     of_gaps = fit("regressor", X, np.arange(60.0))
-    for estimates, told in ((False, "a number; fit had no gap here"), (True, "a number, NaN where")):
+    for estimates, told in (
+        (False, "a number; fit had no gap here"),
+        (True, "a number, NaN where"),
+    ):
         _, header = of_gaps.export(tmp_path / "net.c", estimates=estimates)
         assert f"x[0], 'whole': {told}" in header.read_text()
         assert "x[1], 'gaps': a number, NaN where it is missing\n" in header.read_text()
     assert "Outputs are probabilities, of the labels [0, 1, 2]." in text
 
 
-@pytest.mark.parametrize("page", ["howto/tables-export.md", "tutorials/frame-to-c.md", "howto/export.md"])
+@pytest.mark.parametrize(
+    "page", ["howto/tables-export.md", "tutorials/frame-to-c.md", "howto/export.md"]
+)
 def test_each_command_for_c_names_a_processor_with_fma(page):
     """Without fma the code takes ten times as long."""
     text = (ROOT / "docs" / page).read_text("utf-8")
     commands = re.findall(r"^.*-ffp-contract=off .*\.c\b.*$", text, re.MULTILINE)
     assert commands
-    assert [line for line in commands if not re.search("-march=native|-mfma|-mcpu=|aarch64", line)] == []
+    assert [
+        line for line in commands if not re.search("-march=native|-mfma|-mcpu=|aarch64", line)
+    ] == []
 
 
 def test_the_c_file_says_how_to_compile_it(tmp_path):
@@ -149,15 +176,20 @@ def test_the_header_says_how_much_memory_it_takes(tmp_path):
     nm = shutil.which("nm") or pytest.skip("there is no nm")
     _, header = fit("classifier").export(tmp_path / "net.c")
     subprocess.run([*FLAGS, "-fno-builtin", "-O0", "-c", "net.c"], cwd=tmp_path, check=True)
-    lines = subprocess.run([nm, "-S", tmp_path / "net.o"], capture_output=True, check=True, text=True).stdout
+    lines = subprocess.run(
+        [nm, "-S", tmp_path / "net.o"], capture_output=True, check=True, text=True
+    ).stdout
     symbols = [line.split() for line in lines.splitlines()]
-    sizes = {kind: sum(int(s[1], 16) for s in symbols if len(s) == 4 and s[2] == kind) for kind in "br"}
+    sizes = {
+        kind: sum(int(s[1], 16) for s in symbols if len(s) == 4 and s[2] == kind) for kind in "br"
+    }
     assert f"ROM: {sizes['r']:,} bytes of constants" in header.read_text()
     assert f"RAM: {sizes['b']:,} bytes of buffers" in header.read_text()
 
 
 def assert_predicts(fitted, found, labels):
-    """Numbers are those of the estimator to float32's rounding, and labels of rows that are not undecided."""
+    """Numbers are those of the estimator to float32's rounding, and labels of rows that are not
+    undecided."""
     model, X, predicted = fitted
     assert_same(found.astype(np.float32), predicted.astype(np.float32), "the prediction")
     if "classes_" in vars(model):
@@ -178,7 +210,9 @@ def test_the_module_of_python_takes_the_table_as_it_is(fitted, tmp_path):
 
 
 def test_the_module_refuses_what_predict_refuses(tmp_path):
-    X = pd.DataFrame({"worn": [True, False] * 20, "size": np.arange(40.0), "color": ["red", "blue"] * 20})
+    X = pd.DataFrame(
+        {"worn": [True, False] * 20, "size": np.arange(40.0), "color": ["red", "blue"] * 20}
+    )
     model = fit("regressor", X, X["worn"] + X["size"])
     model.export(tmp_path / "table.py")
     predict = runpy.run_path(str(tmp_path / "table.py"))["predict"]
@@ -216,7 +250,13 @@ def test_the_module_of_python_takes_the_names_that_predict_takes(names, tmp_path
     model = fit("regressor", X, rs.randn(40))
     (path,) = model.export(tmp_path / "table.py")
     function = runpy.run_path(str(path))["predict"]
-    for table in X, X[X.columns[::-1]], X.set_axis([0, 1], axis=1), dict(X.items()), X.to_numpy(object):
+    for table in (
+        X,
+        X[X.columns[::-1]],
+        X.set_axis([0, 1], axis=1),
+        dict(X.items()),
+        X.to_numpy(object),
+    ):
         right = model.predict(pd.DataFrame(table) if isinstance(table, dict) else table)
         assert np.allclose(function(table), right, rtol=1e-4)
 
@@ -228,7 +268,9 @@ def test_an_infinite_level_is_exported(tmp_path):
     assert "0 -inf, 1 1.0, 2 inf" in paths[1].read_text()
     assert np.allclose(runpy.run_path(str(paths[2]))["predict"](X), model.predict(X), rtol=1e-4)
     model.save(tmp_path / "table.npz")
-    assert type(model).load(tmp_path / "table.npz").predict(X).tobytes() == model.predict(X).tobytes()
+    assert (
+        type(model).load(tmp_path / "table.npz").predict(X).tobytes() == model.predict(X).tobytes()
+    )
 
 
 class Code(str):
@@ -253,13 +295,19 @@ ODD_LEVELS = {
 
 @pytest.mark.parametrize("levels", ODD_LEVELS.values(), ids=ODD_LEVELS)
 def test_levels_that_no_file_holds_are_refused_before_one_is_written(levels, tmp_path):
-    """Also those that `fit` refuses or turns into texts today: a pickle of an earlier version may have them."""
+    """Also those that `fit` refuses or turns into texts today: a pickle of an earlier version may
+    have them."""
     model = fit("regressor")
-    index, own = next((i, own) for i, own in enumerate(model.preparation_.levels_) if len(own.levels) == 3)
+    index, own = next(
+        (i, own) for i, own in enumerate(model.preparation_.levels_) if len(own.levels) == 3
+    )
     model.preparation_.levels_[index] = own._replace(levels=levels)
     for write, done in ((model.export, "exported"), (model.save, "saved")):
         for suffix in [".py", ".c", ".onnx"] if done == "exported" else [".npz"]:
-            with pytest.raises(TypeError, match=f"column 'color' cannot be {done}: its levels, such as .* make texts"):
+            with pytest.raises(
+                TypeError,
+                match=f"column 'color' cannot be {done}: its levels, such as .* make texts",
+            ):
                 write(tmp_path / f"table{suffix}")
     assert not list(tmp_path.iterdir())
 
@@ -267,7 +315,8 @@ def test_levels_that_no_file_holds_are_refused_before_one_is_written(levels, tmp
 @needs_cc
 @pytest.mark.parametrize("widths", [(4,), (4, 4), (4, 4, 4)], ids=len)
 def test_c_compiles_without_a_warning(widths, tmp_path):
-    """Whatever the number of layers, and where names and levels begin a comment or join lines in old C."""
+    """Whatever the number of layers, and where names and levels begin a comment or join lines in
+    old C."""
     names = [f"/* per {'/*/' * 9} {'k' * 60} what??/ " + "k" * n for n in range(2)]
     X = pd.DataFrame({names[0]: np.arange(60.0), names[1]: ["/*", "*\\", "a ??/"] * 20})
     model = fit("regressor", X, np.arange(60.0), hidden_layer_sizes=widths)
@@ -317,7 +366,9 @@ def test_onnx_takes_words_as_texts(fitted, estimates, tmp_path):
             fed["X"] = np.asarray(X, float)
         elif one.type == "tensor(string)":
             number = X.columns.get_loc(one.name)
-            levels = next(levels.levels for levels in model.preparation_.levels_ if levels.column == number)
+            levels = next(
+                levels.levels for levels in model.preparation_.levels_ if levels.column == number
+            )
             text_of = {level: str(level) for level in levels}  # 1.0 is the level 1
             texts = ["" if pd.isna(word) else text_of.get(word, "unknown") for word in X[one.name]]
             fed[one.name] = np.array(texts, object)[:, None]
@@ -331,7 +382,11 @@ def test_onnx_takes_words_as_texts(fitted, estimates, tmp_path):
     else:
         right = where_gaps_are_known(*fitted)
         assert np.isnan(outputs).tolist() == np.isnan(right).tolist()
-        assert_same(np.nan_to_num(outputs).astype(np.float32), np.nan_to_num(right).astype(np.float32), "the rest")
+        assert_same(
+            np.nan_to_num(outputs).astype(np.float32),
+            np.nan_to_num(right).astype(np.float32),
+            "the rest",
+        )
 
 
 def test_what_a_format_does_not_take_is_refused(tmp_path):
@@ -348,10 +403,18 @@ def test_what_a_format_does_not_take_is_refused(tmp_path):
         model = fit("classifier", FRAME.rename(columns={"size": name}))
         with pytest.raises(ValueError, match=text):
             model.export(tmp_path / "net.onnx")
-    with pytest.raises(ValueError, match=r"says no format: write \.py \(numpy\), \.c \(c\), \.onnx \(onnx\);"):
+    with pytest.raises(
+        ValueError, match=r"says no format: write \.py \(numpy\), \.c \(c\), \.onnx \(onnx\);"
+    ):
         model.export(tmp_path / "net.safetensors")
-    model = fit("regressor", [[word] for word in ["", *"abcdefghijklm"] * 4], np.arange(56.0), max_categories=5)
-    with pytest.raises(ValueError, match="has the empty text as a level"):  # none is left for a gap, beside a rest
+    model = fit(
+        "regressor",
+        [[word] for word in ["", *"abcdefghijklm"] * 4],
+        np.arange(56.0),
+        max_categories=5,
+    )
+    # none is left for a gap, beside a rest
+    with pytest.raises(ValueError, match="has the empty text as a level"):
         model.export(tmp_path / "net.onnx")
     assert not list(tmp_path.iterdir())
 
@@ -378,24 +441,37 @@ def rows(X):
 
 def untrained(X):
     """Ensembles as they are exported: of one target, of two, of two classes and of three."""
-    preparation, rs = TablePreparation().fit(X), np.random.RandomState(0)
+    preparation = TablePreparation().fit(X)
+    rs = np.random.RandomState(0)
     n_inputs = preparation.transform(X[:1]).shape[1]
     for n_outputs, output in ((1, "identity"), (2, "identity"), (2, "softmax"), (3, "softmax")):
         network = Network((n_inputs, 7, 7, n_outputs), "gelu", output)
         params = rs.normal(scale=0.5, size=(3, network.n_params)).astype(np.float32)
         if output == "softmax":
             yield TableModel(
-                preparation, network, params, Unsmoothing(0.05, 1e-3), np.arange(n_outputs), None, False, True
+                preparation,
+                network,
+                params,
+                Unsmoothing(0.05, 1e-3),
+                np.arange(n_outputs),
+                None,
+                False,
+                True,
             )
         else:
             scaling = np.repeat([[3.0], [100.0], [-50.0], [60.0]], n_outputs, axis=1)
-            yield TableModel(preparation, network, params, None, None, scaling, n_outputs == 1, True)
+            yield TableModel(
+                preparation, network, params, None, None, scaling, n_outputs == 1, True
+            )
 
 
 def predicted(model, X):
-    inputs, total = model.preparation.transform(X), 0.0
+    inputs = model.preparation.transform(X)
+    total = 0.0
     for params in model.params:
-        total = total + predict(model.network, params, inputs, assume_finite=True).astype(np.float64)
+        total = total + predict(model.network, params, inputs, assume_finite=True).astype(
+            np.float64
+        )
     mean = total / len(model.params)
     if model.unsmoothing is not None:
         return model.unsmoothing.probabilities(mean)
@@ -422,7 +498,8 @@ DRAWN = [drawn(*case) for case in ((1, 0), (3, 0), (8, 0.2), (9, 0.02), (21, 0.3
 @pytest.mark.nojit
 @pytest.mark.parametrize("X", [*DRAWN, np.ones((4, 2))], ids=np.shape)
 def test_rows_have_the_bits_of_predict_by_weights_of_their_own(X):
-    new, models = rows(X)[:: 40 if IN_PYTHON else 1], list(untrained(X))
+    new = rows(X)[:: 40 if IN_PYTHON else 1]
+    models = list(untrained(X))
     cases = [(model.function(), predicted(model, new)) for model in models]
     models[0].preparation.centers_[:] = np.nan
     for model, (f, right) in zip(models, cases, strict=True):
@@ -434,15 +511,20 @@ def test_rows_have_the_bits_of_predict_by_weights_of_their_own(X):
             each_row(f, new, out)
             assert bits(out) == bits(right), model.network
             each_row(f, np.ones((1, X.shape[1] + 1)), out)
-            assert np.isnan(out).tolist() == [[True] * f.n_outputs] + [[False] * f.n_outputs] * (len(out) - 1)
+            assert np.isnan(out).tolist() == [[True] * f.n_outputs] + [[False] * f.n_outputs] * (
+                len(out) - 1
+            )
 
 
 @compiled
 def test_estimators_give_it_and_c_calls_it():
     X = drawn(8, 0.2)
-    y, new, pointer = np.arange(60.0), rows(X), ctypes.POINTER(ctypes.c_double)
+    y = np.arange(60.0)
+    new = rows(X)
+    pointer = ctypes.POINTER(ctypes.c_double)
     for model in fit("regressor", X, y), fit("classifier", X, y > 20):
-        f, right = model.function(estimates=True), outputs(model, new)
+        f = model.function(estimates=True)
+        right = outputs(model, new)
         by_python = evaluated(f, new)
         by_c = np.zeros_like(by_python)
         for x, out in zip(new, by_c, strict=True):
@@ -467,7 +549,8 @@ def test_a_gap_that_fit_had_not_gives_nan_and_without_gaps_there_are_no_constant
     X[:, 1] = np.arange(60)
     new = np.concatenate([X[:3], np.where(np.arange(8) == 1, np.nan, X[:3])])
     for model in untrained(X):
-        f, right = model._replace(estimates=False).function(), predicted(model, new)
+        f = model._replace(estimates=False).function()
+        right = predicted(model, new)
         out = evaluated(f, new)
         assert bits(out[:3]) == bits(right[:3])
         assert np.isnan(out[3:]).all()
@@ -475,19 +558,29 @@ def test_a_gap_that_fit_had_not_gives_nan_and_without_gaps_there_are_no_constant
     complete = next(untrained(drawn(3, 0)))
     f = complete._replace(estimates=False).function()
     assert np.isfinite(evaluated(f, np.ones((1, 3)))).all()
-    assert complete.constants["matrix"].size > complete._replace(estimates=False).constants["matrix"].size == 0
+    assert (
+        complete.constants["matrix"].size
+        > complete._replace(estimates=False).constants["matrix"].size
+        == 0
+    )
 
 
 def test_the_module_of_python_names_the_columns_of_new_gaps(tmp_path):
     model = fit("regressor", FRAME.assign(size=np.arange(60.0)))
     model.export(tmp_path / "table.py")
     predict = runpy.run_path(str(tmp_path / "table.py"))["predict"]
-    with pytest.raises(ValueError, match=r"^columns \[0\] of X have gaps, and had none in fit: export with estimates"):
+    with pytest.raises(
+        ValueError,
+        match=r"^columns \[0\] of X have gaps, and had none in fit: export with estimates",
+    ):
         predict(FRAME.assign(size=np.nan))
 
 
 def test_a_table_with_words_is_refused():
     model = fit("classifier")
-    text = "^column 'color' holds words, booleans or categories, .* numbers: export to C, which takes these"
+    text = (
+        "^column 'color' holds words, booleans or categories, .* numbers: export to C, which "
+        "takes these"
+    )
     with pytest.raises(ValueError, match=text):
         model.function()

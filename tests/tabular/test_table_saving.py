@@ -37,8 +37,14 @@ def test_all_that_was_learned_is_there_again(model, path):
     assert again.history_.validation_loss.tobytes() == model.history_.validation_loss.tobytes()
     assert again.preparation_.levels_ == model.preparation_.levels_
     if hasattr(model, "_residuals"):
-        assert again.predict_interval(FRAME, 0.8).tobytes() == model.predict_interval(FRAME, 0.8).tobytes()
-        assert again.predict(FRAME, return_std=True)[1].tobytes() == model.predict(FRAME, return_std=True)[1].tobytes()
+        assert (
+            again.predict_interval(FRAME, 0.8).tobytes()
+            == model.predict_interval(FRAME, 0.8).tobytes()
+        )
+        assert (
+            again.predict(FRAME, return_std=True)[1].tobytes()
+            == model.predict(FRAME, return_std=True)[1].tobytes()
+        )
 
 
 OBJECTS = [np.array(labels, object) for labels in (["a", "b"], [True, False], [0, 1])]
@@ -57,7 +63,8 @@ def test_labels_of_any_kind_are_kept(labels, path):
 
 
 def test_several_targets_and_objects_as_parameters(path):
-    X, y = np.random.RandomState(0).rand(60, 3), np.column_stack([NUMBERS, -NUMBERS])  # an array has no names
+    # an array has no names
+    X, y = (np.random.RandomState(0).rand(60, 3), np.column_stack([NUMBERS, -NUMBERS]))
     model = fit("regressor", X, y, cv=KFold(3), random_state=np.random.RandomState(0))
     model.save(path)
     again = TabularRegressor.load(path)
@@ -71,7 +78,9 @@ def test_levels_that_no_file_holds_are_refused_before_it_is_written(path):
     model = fit("regressor", FRAME.assign(color=color))
     model.set_params(max_categories=2).save(path)  # that of another fit
     assert TabularRegressor.load(path).preparation_.levels_ == model.preparation_.levels_
-    odd = fit("regressor", FRAME.assign(color=pd.Categorical([Fraction(1, 3), Fraction(2, 3)] * 30)))
+    odd = fit(
+        "regressor", FRAME.assign(color=pd.Categorical([Fraction(1, 3), Fraction(2, 3)] * 30))
+    )
     with pytest.raises(TypeError, match="column 'color' cannot be saved: its levels, such as"):
         odd.save(path)
 
@@ -80,8 +89,11 @@ def infinite(a):
     return np.full_like(a, np.inf)
 
 
-C, R = ["classifier"], ["regressor"]
-CHANGES = [  # files of which kinds, a part of them, the name of what is changed in it, values, or functions of arrays
+C = ["classifier"]
+R = ["regressor"]
+# files of which kinds, a part of them, the name of what is changed in it, values, or functions of
+# arrays
+CHANGES = [
     (C + R, "header", "scores", [{}]),
     (C + R, "parameters", "preset", ["slow"]),
     (C + R, "network", "activation", ["relu"]),
@@ -99,7 +111,12 @@ CHANGES = [  # files of which kinds, a part of them, the name of what is changed
     (C + R, "columns", "sources", [[0], [99] * 11, "x"]),
     (C + R, "columns", "word_gaps", [[], [True]]),
     (C + R, "arrays", "losses", [lambda a: np.zeros((2, 9, 4))]),
-    (C, "header", "unsmoothing", [[-0.1, 0.001], [0.6, 0.001], [0.05, 0.0], [0.05, 2.0], [0.05], None]),
+    (
+        C,
+        "header",
+        "unsmoothing",
+        [[-0.1, 0.001], [0.6, 0.001], [0.05, 0.0], [0.05, 2.0], [0.05], None],
+    ),
     (R, "arrays", "residual_params", [infinite, lambda a: a[:1]]),
     (R, "arrays", "residual_scores", [lambda a: -a]),
     (R, "arrays", "residual_mean", [lambda a: np.ones(2)]),
@@ -109,7 +126,12 @@ CHANGES = [  # files of which kinds, a part of them, the name of what is changed
 
 @pytest.mark.parametrize(
     ("kind", "part", "name", "value"),
-    [(kind, part, name, value) for kinds, part, name, values in CHANGES for kind in kinds for value in values],
+    [
+        (kind, part, name, value)
+        for kinds, part, name, values in CHANGES
+        for kind in kinds
+        for value in values
+    ],
 )
 def test_damaged_files_are_refused(kind, part, name, value, path):
     model = fit(kind)
@@ -151,11 +173,14 @@ def test_scores_of_residuals_need_the_networks_of_their_sizes(part, path):
 
 @pytest.mark.parametrize("n", [-5, 10**12])
 def test_a_table_has_a_possible_number_of_columns(n, path):
-    """Without names, and where all columns are constant, no other part of a file says how many there are."""
+    """Without names, and where all columns are constant, no other part of a file says how many
+    there are."""
     model = fit("regressor", np.ones((60, 2)))
     model.save(path)
     arrays = dict(np.load(path))
-    np.savez(path, **arrays | {"columns": packed(json.loads(arrays["columns"].tobytes()) | {"n": n})})
+    np.savez(
+        path, **arrays | {"columns": packed(json.loads(arrays["columns"].tobytes()) | {"n": n})}
+    )
     with pytest.raises(ModelFileError, match="the places of its columns"):
         TabularRegressor.load(path)
 
@@ -185,7 +210,9 @@ def test_other_names_and_other_readers_are_refused(model, path):
 
 @pytest.mark.parametrize("changed", [{"n_members": 0}, {"hidden_layer_sizes": np.array(2.5)}])
 def test_parameters_that_load_would_refuse_are_refused_before(model, path, changed):
-    with pytest.raises(ValueError, match=f"no file of it would load: The '{next(iter(changed))}' parameter"):
+    with pytest.raises(
+        ValueError, match=f"no file of it would load: The '{next(iter(changed))}' parameter"
+    ):
         model.set_params(**changed).save(path)
     assert not path.exists()
 
@@ -195,4 +222,7 @@ def test_the_smoothing_of_the_next_fit_is_none_of_the_network(path):
     model.save(path)
     again = TabularClassifier.load(path)
     assert outputs(again).tobytes() == outputs(model).tobytes()
-    assert (again.label_smoothing, again.estimators_[0].network) == (0.0, model.estimators_[0].network)
+    assert (again.label_smoothing, again.estimators_[0].network) == (
+        0.0,
+        model.estimators_[0].network,
+    )

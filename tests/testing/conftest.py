@@ -1,4 +1,5 @@
-"""What the conformance suite compares with is computed once: the reference's trainings, for all back ends."""
+"""What the conformance suite compares with is computed once: the reference's trainings, for all
+back ends."""
 
 import pickle
 
@@ -14,7 +15,8 @@ def _reference_trained_once(monkeypatch, right=trainings.growth_bound):
     def growth_bound(*given, **options):
         try:
             key = pickle.dumps((given, options))
-        except (pickle.PicklingError, AttributeError):  # a learning rate that is a function of the test
+        # a learning rate that is a function of the test
+        except (pickle.PicklingError, AttributeError):
             return right(*given, **options)
         return _known[key] if key in _known else _known.setdefault(key, right(*given, **options))
 

@@ -1,4 +1,5 @@
-"""check_backend(): whom it passes, what it skips, how it fails, what it writes; the pytest plugin."""
+"""check_backend(): whom it passes, what it skips, how it fails, what it writes; the pytest
+plugin."""
 
 import json
 import os
@@ -22,11 +23,18 @@ from fastnn.testing.conformance import run_checks
 
 @pytest.mark.parametrize("every", [3, pytest.param(1, marks=pytest.mark.slow)])
 def test_the_kernel_passes(every):
-    """One check in `every` of the suite in float32; tests/cli/test_verify.py has all of it in float64."""
+    """One check in `every` of the suite in float32; tests/cli/test_verify.py has all of it in
+    float64."""
     checks = [*conformance_checks(["float32"])][::every]
     report = run_checks(checks, get_backend("numba"), raises=True)
     assert report.count("passed") == len(report.outcomes) == len(checks) > 400
-    assert {check.kind for check in checks} == {"property", "gradient", "derivative", "update", "training"}
+    assert {check.kind for check in checks} == {
+        "property",
+        "gradient",
+        "derivative",
+        "update",
+        "training",
+    }
     assert all(0 <= outcome.deviation <= 1 for outcome in report.outcomes)
 
 
@@ -36,20 +44,31 @@ def test_the_list_meets_every_name_of_the_registries():
     for kind in ("gradient", "training"):
         of_kind = [check for check in checks if check.kind == kind and check.activation]
         assert {check.loss for check in of_kind} == set(LOSSES)
-        assert {check.activation for check in of_kind} == {name for name, line in ACTIVATIONS.items() if line.hidden}
+        assert {check.activation for check in of_kind} == {
+            name for name, line in ACTIVATIONS.items() if line.hidden
+        }
         assert {check.dtype for check in of_kind} == {"float32", "float64"}
-    assert {check.output for check in checks if check.kind == "gradient" and check.output} == set(ACTIVATIONS)
+    assert {check.output for check in checks if check.kind == "gradient" and check.output} == set(
+        ACTIVATIONS
+    )
     for kind in ("update", "training"):
         optimizers = {check.optimizer for check in checks if check.kind == kind and check.optimizer}
         assert {name.split()[0] for name in optimizers} == set(OPTIMIZERS)
 
 
 def test_what_is_not_supported_is_skipped_and_counted():
-    report = check_backend(only(activation="silu", loss="poisson", by="RMSprop"), dtypes=["float64"])
+    report = check_backend(
+        only(activation="silu", loss="poisson", by="RMSprop"), dtypes=["float64"]
+    )
     assert {o.check.activation for o in report.outcomes if o.verdict == "passed"} == {"", "silu"}
     assert report.count("passed") + report.count("skipped") == len(report.outcomes)
-    assert f"passes {report.count('passed')} checks; {report.count('skipped')} that it does not" in report.summary()
-    properties = {o.check.what for o in report.outcomes if (o.check.kind, o.verdict) == ("property", "passed")}
+    assert (
+        f"passes {report.count('passed')} checks; {report.count('skipped')} that it does not"
+        in report.summary()
+    )
+    properties = {
+        o.check.what for o in report.outcomes if (o.check.kind, o.verdict) == ("property", "passed")
+    }
     assert {"the same steps from the same state give the same bits", "bias scalar"} <= properties
 
 
@@ -58,7 +77,10 @@ def test_a_report_as_json(tmp_path):
     report.save(tmp_path / "report.json")
     checks = json.loads((tmp_path / "report.json").read_text("utf-8"))["checks"]
     assert len(checks) == len(report.outcomes)
-    assert all(case["bound"] and (case["deviation"] is not None) is (case["verdict"] == "passed") for case in checks)
+    assert all(
+        case["bound"] and (case["deviation"] is not None) is (case["verdict"] == "passed")
+        for case in checks
+    )
     failed = [case for case in checks if case["verdict"] == "failed"]
     assert {case["optimizer"] for case in failed if "optimizer" in case} == {"Adam"}
     assert all(case["message"] for case in failed)
@@ -91,7 +113,10 @@ def test_a_path_without_a_back_end_is_refused(path, error, words, tmp_path, monk
 
 
 def test_a_back_end_of_version_0_1_is_told_what_has_changed():
-    with pytest.raises(TypeError, match=r"Old needs train_steps\(self, task, state, steps\).*docs/howto/backends\.md"):
+    with pytest.raises(
+        TypeError,
+        match=r"Old needs train_steps\(self, task, state, steps\).*docs/howto/backends\.md",
+    ):
 
         class Old(NumpyBackend):
             def train_steps(self, network, optimizer, state, data, steps, alpha): ...
@@ -105,9 +130,14 @@ def test_a_back_end_of_version_0_3_is_told_what_to_write():
         supports = predict = loss_and_gradient = train_steps = lambda *arguments: True
 
     for ask in (find_backend, get_backend):
-        with pytest.raises(TypeError, match=r"no back end.*`class MyBackend\(fastnn\.Backend\)`.*howto/backends\.md"):
+        with pytest.raises(
+            TypeError,
+            match=r"no back end.*`class MyBackend\(fastnn\.Backend\)`.*howto/backends\.md",
+        ):
             ask(Kernel())
-    with pytest.raises(TypeError, match=r"Kernel needs supports\(self, network, optimizer, alpha=0\.0, "):
+    with pytest.raises(
+        TypeError, match=r"Kernel needs supports\(self, network, optimizer, alpha=0\.0, "
+    ):
 
         class Kernel(NumpyBackend):
             def supports(self, network, optimizer): ...
@@ -133,7 +163,10 @@ PROJECT = {  # {test file of another project: its text, and which of its tests a
     "right": (FIVE_LINES.format(backend="mutants.Part()"), "update or property"),
     "wrong": (FIVE_LINES.format(backend="mutants.mean_by_rows()"), "property"),
     "narrow": (FIVE_LINES.format(backend="ordinary.tutorial()"), "least or (derivative and relu)"),
-    "none": ("def test_conformance(fastnn_check):\n    fastnn_check()\n", "property and penalty and training"),
+    "none": (
+        "def test_conformance(fastnn_check):\n    fastnn_check()\n",
+        "property and penalty and training",
+    ),
     "policy": (
         "def test_policy_float64(fastnn_tolerances):\n"
         f"    assert fastnn_tolerances.UPDATE_ULPS == {testing.UPDATE_ULPS}\n",
@@ -145,9 +178,21 @@ PROJECT = {  # {test file of another project: its text, and which of its tests a
 def run_project(folder, *arguments):
     paths = [str(path) for path in sys.path if path]
     code = f"import sys; sys.path[:0] = {paths}; import pytest; sys.exit(pytest.main(sys.argv[1:]))"
-    options = ["-p", "no:cacheprovider", "-W", "error", "-q", "--strict-markers", "--no-fold-skipped", "-rA"]
-    command, wide = [sys.executable, "-c", code, *options, *arguments], {**os.environ, "COLUMNS": "1000"}
-    return subprocess.run(command, cwd=folder, env=wide, capture_output=True, text=True, timeout=600).stdout
+    options = [
+        "-p",
+        "no:cacheprovider",
+        "-W",
+        "error",
+        "-q",
+        "--strict-markers",
+        "--no-fold-skipped",
+        "-rA",
+    ]
+    command = [sys.executable, "-c", code, *options, *arguments]
+    wide = {**os.environ, "COLUMNS": "1000"}
+    return subprocess.run(
+        command, cwd=folder, env=wide, capture_output=True, text=True, timeout=600
+    ).stdout
 
 
 @pytest.fixture(scope="module")
@@ -161,14 +206,19 @@ def project(tmp_path_factory):
 
 
 def verdicts(printed, name):
-    """Return the words of a test file's tests: what became of each, its name and, but for those that passed, why."""
+    """Return the words of a test file's tests: what became of each, its name and, but for those
+    that passed, why."""
     lines = re.findall(rf"^([A-Z]+) test_{name}\.py::(.*?)(?: - (.*))?$", printed, re.M)
     return [(verdict, test.removeprefix("test_conformance"), why) for verdict, test, why in lines]
 
 
 @pytest.mark.parametrize(
     ("name", "expected"),
-    [("right", {"PASSED", "SKIPPED"}), ("narrow", {"PASSED", "SKIPPED", "FAILED"}), ("none", {"ERROR"})],
+    [
+        ("right", {"PASSED", "SKIPPED"}),
+        ("narrow", {"PASSED", "SKIPPED", "FAILED"}),
+        ("none", {"ERROR"}),
+    ],
 )
 def test_what_becomes_of_the_tests_of_another_project(project, name, expected):
     assert {verdict for verdict, _, _ in verdicts(project, name)} == expected, project
@@ -202,9 +252,13 @@ def test_a_kind_of_which_nothing_runs_fails_as_a_test_of_its_own(project):
 
 
 def test_the_plugin_costs_other_projects_nothing(tmp_path):
-    """The plugin, where no test asks for it, imports no more of fastnn than its own module; NumPy neither."""
+    """The plugin, where no test asks for it, imports no more of fastnn than its own module; NumPy
+    neither."""
     loaded = "{name for name in sys.modules if name.split('.')[0] in ('fastnn', 'numpy', 'numba')}"
-    test = f"def test_nothing_is_imported():\n    assert {loaded} == {{'fastnn', 'fastnn.pytest_plugin'}}\n"
+    test = (
+        f"def test_nothing_is_imported():\n    assert {loaded} == {{'fastnn', "
+        f"'fastnn.pytest_plugin'}}\n"
+    )
     (tmp_path / "test_mine.py").write_text(f"import sys\n{test}")
     assert re.search(r"^1 passed", printed := run_project(tmp_path), re.M), printed
 
@@ -212,14 +266,18 @@ def test_the_plugin_costs_other_projects_nothing(tmp_path):
 def test_random_data_are_the_same_in_each_run():
     checks = [*conformance_checks(["float32"])][::5]
     first, second = (run_checks(checks, Part(), raises=True).outcomes for _ in range(2))
-    assert {o.check.kind for o in first if o.verdict == "passed"} == {check.kind for check in checks}
+    assert {o.check.kind for o in first if o.verdict == "passed"} == {
+        check.kind for check in checks
+    }
     assert [o.deviation for o in first] == [o.deviation for o in second]
     assert np.isfinite([o.deviation for o in first if o.deviation is not None]).all()
 
 
 def test_checks_and_reports_are_shown_in_a_line_and_can_be_pickled():
     checks = list(conformance_checks(["float64"]))
-    assert [pickle.loads(pickle.dumps(check)).name for check in checks] == [check.name for check in checks]
+    assert [pickle.loads(pickle.dumps(check)).name for check in checks] == [
+        check.name for check in checks
+    ]
     report = run_checks(checks[:3], get_backend("numpy"), raises=False)
     for it in (report, pickle.loads(pickle.dumps(report))):
         assert repr(it) == "<Report: back end numpy, passed 3, failed 0, skipped 0>"

@@ -1,4 +1,5 @@
-"""check_gradient on any back end: central differences of its own loss, where complex steps cannot be taken."""
+"""check_gradient on any back end: central differences of its own loss, where complex steps cannot
+be taken."""
 
 import numpy as np
 import pytest
@@ -17,7 +18,8 @@ class Real(NumpyBackend):
     accepts_complex = False
 
     def __init__(self, loss=lambda loss: loss, gradient=lambda gradient: gradient):
-        self.change_loss, self.change_gradient = loss, gradient
+        self.change_loss = loss
+        self.change_gradient = gradient
 
     def loss_and_gradient(self, network, params, data, alpha, threads=None):
         assert params.dtype.kind == "f"
@@ -29,8 +31,11 @@ class Real(NumpyBackend):
 def test_the_kernel_s_gradient_is_the_derivative_of_its_own_loss(loss, output, dtype):
     first = PAIRS.index((loss, output))
     for k in range(first, first + 3):  # over all pairs, each activation many times
-        sizes, others = (3, *((4,), (5, 2), (3, 3, 4))[k % 3], 2 + k % 2), (BIASES[k % 3], REDUCTIONS[k % 2])
-        network = Network(sizes, HIDDEN[3 * k % len(HIDDEN)], output, loss, bias=others[0], reduction=others[1])
+        sizes = (3, *((4,), (5, 2), (3, 3, 4))[k % 3], 2 + k % 2)
+        others = (BIASES[k % 3], REDUCTIONS[k % 2])
+        network = Network(
+            sizes, HIDDEN[3 * k % len(HIDDEN)], output, loss, bias=others[0], reduction=others[1]
+        )
         problem = draw(network, 7, dtype, seed=k)
         options = {"sample_weight": problem.sample_weight, "alpha": 0.3, "backend": "numba"}
         assert 0 < testing.check_gradient(network, *problem[:3], **options) <= 1
@@ -48,7 +53,10 @@ WRONG = {
     "the other way": (lambda gradient: -gradient, "W of layer 1"),
     "no bias of the output": (lambda gradient: gradient * (np.arange(26) < 24), "b of layer 1"),
     "one weight": (lambda gradient: gradient + 0.5 * (np.arange(26) == 3), "W of layer 0"),
-    "no bias below": (lambda gradient: gradient * ((np.arange(26) < 12) | (np.arange(26) >= 16)), "b of layer 0"),
+    "no bias below": (
+        lambda gradient: gradient * ((np.arange(26) < 12) | (np.arange(26) >= 16)),
+        "b of layer 0",
+    ),
 }
 
 
@@ -72,14 +80,17 @@ def test_its_own_loss_is_what_counts():
     """Twice the loss has twice the gradient; whether that is the right loss is another question."""
     twice = Real(lambda loss: 2 * loss, lambda gradient: 2 * gradient)
     check(twice)
-    with pytest.raises(AssertionError, match=r"by W of layer 1 \[.*\] is .* on real and .* on the complex step"):
+    with pytest.raises(
+        AssertionError, match=r"by W of layer 1 \[.*\] is .* on real and .* on the complex step"
+    ):
         check(twice, loss="numpy")
 
 
 def test_rows_that_cross_a_kink_on_the_way_are_left_out():
     network = Network((3, 5, 2), bias="none")
     problem = draw(network, 9)
-    params, X = problem.params.copy(), problem.X
+    params = problem.params.copy()
+    X = problem.X
     W = network.weights(params)[0]
     W[0] = -(X[2, 1:] @ W[1:]) / X[2, 0] + 1e-7  # near enough for a step of 6e-6
     assert testing.away_from_kinks(network, params, X, problem.Y).all()
@@ -90,6 +101,8 @@ def test_rows_that_cross_a_kink_on_the_way_are_left_out():
 
 def test_a_back_end_of_float32_is_told_from_a_wrong_one():
     rounded = Real(gradient=lambda gradient: gradient.astype(np.float32))
-    with pytest.raises(ValueError, match="real computes float32 from float64: give parameters of float32"):
+    with pytest.raises(
+        ValueError, match="real computes float32 from float64: give parameters of float32"
+    ):
         check(rounded)
     check(rounded, np.float32)

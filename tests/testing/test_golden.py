@@ -1,7 +1,9 @@
-"""Both back ends compute today what the reference once computed from stored numbers; nothing is drawn.
+"""Both back ends compute today what the reference once computed from stored numbers; nothing is
+drawn.
 
-Each file holds initial weights, data, row order and learning rates of a small training, and the reference's weights
-after 1, 10 and 100 steps. The files are as they were written: none is written again.
+Each file holds initial weights, data, row order and learning rates of a small training, and the
+reference's weights after 1, 10 and 100 steps. The files are as they were written: none is written
+again.
 """
 
 import json
@@ -26,7 +28,9 @@ def load(path):
         arrays = dict(file)
     header = json.loads(arrays.pop("header").tobytes())
     name = header["optimizer"].pop("name")
-    optimizer = OPTIMIZERS[name](learning_rate=float(arrays["learning_rate"][0]), **header["optimizer"])
+    optimizer = OPTIMIZERS[name](
+        learning_rate=float(arrays["learning_rate"][0]), **header["optimizer"]
+    )
     data = Data(arrays["X"], arrays["Y"], arrays["sample_weight"])
     task = Task(Network.from_dict(header["network"]), optimizer, data, header["alpha"])
     return task, arrays
@@ -34,7 +38,9 @@ def load(path):
 
 def weights_along(task, arrays, backend, start):
     """The parameters (n_times, n_params) after some numbers of steps, and the losses of all."""
-    state, losses, params = StepState.create(start, task.optimizer.n_slots), np.zeros(100), []
+    state = StepState.create(start, task.optimizer.n_slots)
+    losses = np.zeros(100)
+    params = []
     names = ("start", "stop", "learning_rate")
     for first, stop in zip([0, *arrays["at"][:-1]], arrays["at"], strict=True):
         part = [arrays[name][first:stop] for name in names]

@@ -1,4 +1,5 @@
-"""assert_backends_match: right back ends pass whatever update they use; a bug is named by part, step and place."""
+"""assert_backends_match: right back ends pass whatever update they use; a bug is named by part,
+step and place."""
 
 import re
 
@@ -26,7 +27,9 @@ OPTIONS = {"batch_size": 7, "alpha": 0.3, "sample_weight": WEIGHT}
 
 
 def match(*backends, network=NETWORK, data=(X, Y), **options):
-    return testing.assert_backends_match(network, *data, backends=backends, **{"optimizer": SGD()} | OPTIONS | options)
+    return testing.assert_backends_match(
+        network, *data, backends=backends, **{"optimizer": SGD()} | OPTIONS | options
+    )
 
 
 def difference(backend, **options):
@@ -36,7 +39,8 @@ def difference(backend, **options):
 
 
 class Changed(NumpyBackend):
-    """The reference; `change(state, before, start)` works on what a call leaves, "bad" calls its first step bad."""
+    """The reference; `change(state, before, start)` works on what a call leaves, "bad" calls its
+    first step bad."""
 
     name = "changed"
 
@@ -53,7 +57,11 @@ class Changed(NumpyBackend):
 def test_both_back_ends_match_in_either_order(name, options, dtype):
     network = Network((4, 9, 5, 3), ("relu", "gelu"), "sigmoid", "log_loss", bias="scalar")
     params, X, Y, weight = draw_training(network, 40, dtype)
-    given = {"optimizer": OPTIMIZERS[name](0.01, **options), "params": params, "sample_weight": weight}
+    given = {
+        "optimizer": OPTIMIZERS[name](0.01, **options),
+        "params": params,
+        "sample_weight": weight,
+    }
     given |= {"batch_size": None if name == "RPROP" else 9, "steps": 12}
     for backends in (("numpy", "numba"), ("numba", "numpy", Changed(lambda *_: None))):
         assert 0 < max(testing.assert_backends_match(network, X, Y, backends=backends, **given)) < 1
@@ -61,16 +69,29 @@ def test_both_back_ends_match_in_either_order(name, options, dtype):
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
 @pytest.mark.parametrize("sequential", [False, True])
-def test_where_gradients_cancel_an_optimizer_that_takes_their_sign_is_not_wrong(name, sequential, dtype):
-    """At the first step all gradients are rounding errors, of any sign; some optimizers make whole steps of them."""
+def test_where_gradients_cancel_an_optimizer_that_takes_their_sign_is_not_wrong(
+    name, sequential, dtype
+):
+    """At the first step all gradients are rounding errors, of any sign; some optimizers make whole
+    steps of them."""
     network = Network((3, 6, 2), "tanh")
     params = network.init_params(np.random.RandomState(0), dtype)
     above = np.random.RandomState(1).uniform(0.1, 1, (8, 2)).astype(dtype)
     output = predict(network, params, X[:8].astype(dtype), backend="numpy")
-    data = np.concatenate([X[:8]] * 2).astype(dtype), np.concatenate([output + above, output - above])
-    gradients = [loss_and_gradient(network, params, *data, backend=backend)[1] for backend in ("numpy", "numba")]
+    data = (
+        np.concatenate([X[:8]] * 2).astype(dtype),
+        np.concatenate([output + above, output - above]),
+    )
+    gradients = [
+        loss_and_gradient(network, params, *data, backend=backend)[1]
+        for backend in ("numpy", "numba")
+    ]
     assert (np.sign(gradients[0]) != np.sign(gradients[1])).sum() > 3
-    options = {"params": params, "optimizer": OPTIMIZERS[name](0.01, sequential=sequential), "steps": 1}
+    options = {
+        "params": params,
+        "optimizer": OPTIMIZERS[name](0.01, sequential=sequential),
+        "steps": 1,
+    }
     found = testing.assert_backends_match(network, *data, **options)
     assert (0 < found.update <= 1) == (name != "SGD")
 
@@ -96,15 +117,30 @@ def test_the_steps_are_those_of_a_training(dtype):
 
 
 NAMED = {
-    "no bias gradient": (SGD(0.1), r"batch of step 0: gradient by b of layer 1 \[0\] is 0\.0 on broken and -0\.957"),
+    "no bias gradient": (
+        SGD(0.1),
+        r"batch of step 0: gradient by b of layer 1 \[0\] is 0\.0 on broken and -0\.957",
+    ),
     "penalty on biases": (SGD(0.1), r"batch of step 0: gradient by b of layer 1 \[1\]"),
     "a mean is divided by the number of rows": (SGD(0.1), "batch of step 0: loss of broken: 1.59"),
     "weights ignored": (SGD(0.1), "batch of step 0: loss of broken"),
     "float64 computed in float32": (SGD(0.1), "batch of step 0: loss of broken"),
-    "Adam's moments swapped": (Adam(), r"lockstep, step 0 of Adam: W of layer 1 \[0, 0\] in row 1 of the state"),
-    "Adam without bias correction": (Adam(), r"lockstep, step 0 of Adam: W of layer 1 \[\d, \d\] is"),
-    "AdamW decays biases": (AdamW(weight_decay=0.5), r"lockstep, step 0 of AdamW: b of layer 1 \[0\] is"),
-    "Nesterov's momentum is the plain one": (SGD(0.1, 0.9, nesterov=True), r"step 0 of SGD: W of layer 1 \[4, 0\]"),
+    "Adam's moments swapped": (
+        Adam(),
+        r"lockstep, step 0 of Adam: W of layer 1 \[0, 0\] in row 1 of the state",
+    ),
+    "Adam without bias correction": (
+        Adam(),
+        r"lockstep, step 0 of Adam: W of layer 1 \[\d, \d\] is",
+    ),
+    "AdamW decays biases": (
+        AdamW(weight_decay=0.5),
+        r"lockstep, step 0 of AdamW: b of layer 1 \[0\] is",
+    ),
+    "Nesterov's momentum is the plain one": (
+        SGD(0.1, 0.9, nesterov=True),
+        r"step 0 of SGD: W of layer 1 \[4, 0\]",
+    ),
     "the order of the rows ignored": (SGD(0.1), "lockstep, step 0 of SGD: W of layer 1"),
     "sequential ignored": (Adam(0.01, sequential=True), "lockstep, step 0 of Adam: W of layer 0"),
     "activations of the last step": (SGD(0.1), r"update in lockstep, step 9 of SGD: W of layer 1"),
@@ -140,10 +176,26 @@ def between_steps(state, before, start):
 NOT_FINITE = "changed reports a loss or a parameter that is not finite"
 CHANGES = [
     (between_steps, SGD(0.1), r"^free steps of SGD, after 20 steps: W of layer 0 \[1, 2\] is "),
-    (lambda state, before, _: setattr(state, "t", before.t), Adam(), r"step 0 of Adam: t and .* of changed\[0\]"),
-    (lambda state, *_: state.beta_products.fill(1), Adam(), r"step 0 of Adam: t and beta_products of changed\[1\]"),
-    (bad_if(lambda before, start: before.t == 2), SGD(), f"^update in lockstep, step 2 of SGD: {NOT_FINITE}"),
-    (bad_if(lambda before, start: len(start) > 1), SGD(), f"^free steps of SGD, step 0: {NOT_FINITE}"),
+    (
+        lambda state, before, _: setattr(state, "t", before.t),
+        Adam(),
+        r"step 0 of Adam: t and .* of changed\[0\]",
+    ),
+    (
+        lambda state, *_: state.beta_products.fill(1),
+        Adam(),
+        r"step 0 of Adam: t and beta_products of changed\[1\]",
+    ),
+    (
+        bad_if(lambda before, start: before.t == 2),
+        SGD(),
+        f"^update in lockstep, step 2 of SGD: {NOT_FINITE}",
+    ),
+    (
+        bad_if(lambda before, start: len(start) > 1),
+        SGD(),
+        f"^free steps of SGD, step 0: {NOT_FINITE}",
+    ),
     *(
         (scaled_by(size), optimizer, "update in lockstep, step 0")
         for optimizer in (SGD(0.1), Adam(0.01), RMSprop(0.01), AdamW(0.01), SGD(0.1, 0.9))
@@ -155,7 +207,9 @@ CHANGES = [
 BUGS = [pytest.param(MUTANTS[name].make(), *case, id=name) for name, case in NAMED.items()]
 
 
-@pytest.mark.parametrize(("backend", "optimizer", "words"), [*BUGS, *((Changed(c), *case) for c, *case in CHANGES)])
+@pytest.mark.parametrize(
+    ("backend", "optimizer", "words"), [*BUGS, *((Changed(c), *case) for c, *case in CHANGES)]
+)
 def test_a_bug_is_named(backend, optimizer, words):
     text = difference(backend, optimizer=optimizer)
     assert re.search(words, text), text
@@ -187,7 +241,9 @@ def training_with_a_kink():
 
 def test_on_which_side_of_a_kink_a_row_lies_is_nobody_s_fault():
     """A kink in some rows leaves the others to be compared."""
-    other_side = with_activation("relu", delta=lambda d, a, z: np.where((z > 0) ^ (abs(z) < 1e-12), d, 0))
+    other_side = with_activation(
+        "relu", delta=lambda d, a, z: np.where((z > 0) ^ (abs(z) < 1e-12), d, 0)
+    )
     assert max(match("numpy", other_side(), **training_with_a_kink(), steps=1)) < 1
     all_rows = with_activation("relu", delta=lambda d, a, z: np.where((z > 0) ^ (abs(z) < 1), d, 0))
     assert "gradient by W of layer 0" in difference(all_rows(), **training_with_a_kink())
@@ -203,7 +259,9 @@ def test_a_new_loss_that_jumps_is_known_by_its_kinks(monkeypatch):
     monkeypatch.setitem(LOSSES, "pinball", Loss(value, ("identity",), kinks=(1.0,)))
     functions = reference.LossFunctions(lambda a, y: (a - y - 1) * d(a, y), d)
     monkeypatch.setitem(reference.LOSS_FUNCTIONS, "pinball", functions)
-    network, params, X = Network((1, 1), loss="pinball"), np.array([1.0, 0.0]), np.array([[0.5], [1.0], [1.5]])
+    network = Network((1, 1), loss="pinball")
+    params = np.array([1.0, 0.0])
+    X = np.array([[0.5], [1.0], [1.5]])
     assert testing.check_gradient(network, params, X, [[-2], [1], [2]]) < 1
     Y = X - [[1.5], [1.0], [0.5]]
     assert testing.away_from_kinks(network, params, X, Y).tolist() == [True, False, True]
@@ -212,7 +270,11 @@ def test_a_new_loss_that_jumps_is_known_by_its_kinks(monkeypatch):
     assert sides_of_kinks(network, params, X, Y)[:, 0].tolist() == [True, False, False]
 
 
-ON_KINKS = {"network": Network((1, 1), loss="absolute_error", bias="none"), "data": np.ones((2, 3, 1)), "params": [1.0]}
+ON_KINKS = {
+    "network": Network((1, 1), loss="absolute_error", bias="none"),
+    "data": np.ones((2, 3, 1)),
+    "params": [1.0],
+}
 
 
 @pytest.mark.parametrize(
@@ -221,7 +283,11 @@ ON_KINKS = {"network": Network((1, 1), loss="absolute_error", bias="none"), "dat
         (("numpy",), {}, "at least two"),
         (("numpy", "numbq"), {}, "unknown backend 'numbq'"),
         (("numpy", "numba"), {"steps": 0}, "steps must be at least 1"),
-        (("numpy", "numba"), {"optimizer": SGD(1e200)}, "numpy diverges at step 1, so there is nothing to compare"),
+        (
+            ("numpy", "numba"),
+            {"optimizer": SGD(1e200)},
+            "numpy diverges at step 1, so there is nothing to compare",
+        ),
         (("numpy", "numba"), {"optimizer": RPROP()}, "RPROP takes full batches only"),
         (("numpy", only(loss="poisson")), {}, "'only' cannot train this network with SGD"),
         (("numpy", "numba"), ON_KINKS | {"sample_weight": None}, "all rows .* lie near a kink"),
@@ -235,16 +301,21 @@ def test_what_cannot_be_compared_is_refused(backends, options, words):
 @pytest.mark.parametrize(("name", "options"), OPTIMIZER_CASES)
 def test_an_update_stays_within_its_range(name, options, dtype):
     rs = np.random.RandomState(0)
-    optimizer, network = OPTIMIZERS[name](0.01, **options), Network((20, 19))
+    optimizer = OPTIMIZERS[name](0.01, **options)
+    network = Network((20, 19))
     n = network.n_params
     vectors = rs.standard_normal((1 + optimizer.n_slots, n)).astype(dtype)
     vectors[1:] = abs(vectors[1:])
     vectors[1:, ::3] = 0  # as at the first step
-    gradient, bound = rs.standard_normal(n).astype(dtype), 10.0 ** rs.uniform(-5, 2, n)
+    gradient = rs.standard_normal(n).astype(dtype)
+    bound = 10.0 ** rs.uniform(-5, 2, n)
     rates = reference.Rates(0.01, np.array([0.9, 0.999]), network.is_weight(dtype))
     low, high = update_range(optimizer, vectors, gradient, bound, rates)
-    margin = 4 * np.spacing(np.maximum(update_terms(optimizer, vectors, gradient, rates), abs(high)))
-    narrow, inside = bound < 1e-2, 0
+    margin = 4 * np.spacing(
+        np.maximum(update_terms(optimizer, vectors, gradient, rates), abs(high))
+    )
+    narrow = bound < 1e-2
+    inside = 0
     for _ in range(50):
         moved = (gradient + rs.uniform(-1, 1, n) * bound).astype(dtype)
         found = updated(optimizer, vectors, moved, rates)

@@ -1,4 +1,5 @@
-"""The conformance suite is tested: each bug of `mutants.py` is caught and named, and what is right passes."""
+"""The conformance suite is tested: each bug of `mutants.py` is caught and named, and what is right
+passes."""
 
 import pytest
 from mutants import MUTANTS, RIGHT, caught, report_on
@@ -16,7 +17,8 @@ def assert_caught(name, *which):
 
 @pytest.mark.parametrize("name", MUTANTS)
 def test_each_bug_is_caught_and_named(name):
-    """By one kind of checks, which stand by themselves in the error; the slow test below has them all."""
+    """By one kind of checks, which stand by themselves in the error; the slow test below has them
+    all."""
     assert_caught(name, (MUTANTS[name].dtype,), MUTANTS[name].kind)
 
 

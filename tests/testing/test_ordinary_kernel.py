@@ -1,4 +1,5 @@
-"""The conformance suite proves something about an ordinary kernel of somebody else's, or says that it does not."""
+"""The conformance suite proves something about an ordinary kernel of somebody else's, or says that
+it does not."""
 
 import pathlib
 from collections import Counter
@@ -36,7 +37,9 @@ def test_each_kind_of_check_runs_on_an_ordinary_kernel(wanted, dtype):
     report = check_backend(only(**wanted) if wanted else Ordinary(), dtypes=[dtype])
     counts = passed_by_kind(report)
     assert all(counts[kind] >= 3 for kind in NUMERIC), counts
-    assert f"passed: {counts['property']} property, {counts['gradient']} gradient" in report.summary()
+    assert (
+        f"passed: {counts['property']} property, {counts['gradient']} gradient" in report.summary()
+    )
 
 
 IN_ONE = [(bug, [DTYPES[i % 2]]) for i, bug in enumerate(BROKEN)]
@@ -58,8 +61,12 @@ def test_a_broken_ordinary_kernel_fails_by_the_name_of_its_kind(bug, dtypes):
 def test_a_kind_of_which_nothing_runs_fails_loudly():
     report = check_backend(tutorial(), dtypes=["float64"], raises=False)
     assert "no derivative check runs, so nothing was compared" in report.summary()
-    assert {outcome.check.what for outcome in report.failed} == {"at least one derivative check runs"}
-    assert {outcome.verdict for outcome in report.outcomes if outcome.check.kind == "derivative"} == {"skipped"}
+    assert {outcome.check.what for outcome in report.failed} == {
+        "at least one derivative check runs"
+    }
+    assert {
+        outcome.verdict for outcome in report.outcomes if outcome.check.kind == "derivative"
+    } == {"skipped"}
 
 
 def test_a_case_has_what_is_wanted_if_the_back_end_supports_it():
@@ -101,10 +108,16 @@ def test_the_back_end_of_the_example_passes_what_it_supports(monkeypatch):
     passed = [outcome.check for outcome in report.outcomes if outcome.verdict == "passed"]
     updates = [check for check in passed if check.kind == "update" and check.optimizer]
     assert {check.optimizer.split()[0] for check in updates} == {"SGD", "Adam"}
-    gradients = [check for check in conformance_checks() if check.kind == "gradient" and check.loss in LOSSES]
-    known = {check.name for check in gradients if {check.activation, check.output} <= set(ACTIVATIONS)}
+    gradients = [
+        check for check in conformance_checks() if check.kind == "gradient" and check.loss in LOSSES
+    ]
+    known = {
+        check.name for check in gradients if {check.activation, check.output} <= set(ACTIVATIONS)
+    }
     assert set() < known <= {check.name for check in passed}
-    declined = " ".join(outcome.check.what for outcome in report.outcomes if outcome.verdict == "skipped")
+    declined = " ".join(
+        outcome.check.what for outcome in report.outcomes if outcome.verdict == "skipped"
+    )
     assert "sequential" in declined
     assert "RPROP" in declined
 
@@ -127,7 +140,9 @@ def step_in_place(params, X, Y, learning_rate):
     params[...] = step(params, X, Y, learning_rate)
 
 
-@pytest.mark.parametrize("functions", [{"step": step}, {"step": step_in_place}, {}], ids=["step", "in place", "none"])
+@pytest.mark.parametrize(
+    "functions", [{"step": step}, {"step": step_in_place}, {}], ids=["step", "in place", "none"]
+)
 def test_right_functions_pass(functions):
     report = check_functions(NETWORK, loss_and_gradient=gradient, **functions, dtypes=DTYPES)
     kinds = NUMERIC if functions else NUMERIC[:2]
@@ -148,7 +163,10 @@ WRONG_STEPS = {
 
 @pytest.mark.parametrize("bug", [*WRONG_GRADIENTS, *WRONG_STEPS])
 def test_wrong_functions_fail_by_the_name_of_their_kind(bug):
-    functions = {"loss_and_gradient": WRONG_GRADIENTS.get(bug, gradient), "step": WRONG_STEPS.get(bug, step)}
+    functions = {
+        "loss_and_gradient": WRONG_GRADIENTS.get(bug, gradient),
+        "step": WRONG_STEPS.get(bug, step),
+    }
     report = check_functions(NETWORK, **functions, raises=False)
     failed = {outcome.check.kind for outcome in report.failed}
     assert failed == set(NUMERIC[:2] if bug in WRONG_GRADIENTS else NUMERIC[2:])
@@ -167,13 +185,21 @@ def test_options_that_a_function_takes_are_checked():
     assert passed == {"gradient": 12, "derivative": 12}
     report = check_functions(NETWORK, loss_and_gradient=without_penalty, raises=False)
     assert len(report.failed) == 6  # its gradient is the derivative of its own loss
-    assert all(outcome.check.kind == "gradient" and "alpha 0.3" in outcome.check.what for outcome in report.failed)
+    assert all(
+        outcome.check.kind == "gradient" and "alpha 0.3" in outcome.check.what
+        for outcome in report.failed
+    )
 
 
 @pytest.mark.parametrize(
     ("network", "options", "error", "words"),
     [
-        (NETWORK, WRONG_SHAPE, AssertionError, r"gradient has the shape \(2,\) .*; right is \(32,\) and float64"),
+        (
+            NETWORK,
+            WRONG_SHAPE,
+            AssertionError,
+            r"gradient has the shape \(2,\) .*; right is \(32,\) and float64",
+        ),
         (NETWORK, {}, TypeError, "takes a function as loss_and_gradient, one as step, or both"),
         (NETWORK, {"step": step, "dtypes": ["float16"]}, ValueError, "dtype"),
         ((3, 5, 2), {"step": step}, TypeError, "network must be a fastnn Network"),

@@ -17,9 +17,17 @@ def data():
 @pytest.fixture
 def go(data, backend):
     """`train` on the data with some options; 5 steps an epoch, the last of 3 rows."""
-    defaults = {"optimizer": Adam(0.01), "epochs": 6, "batch_size": 5, "seed": 3, "backend": backend}
+    defaults = {
+        "optimizer": Adam(0.01),
+        "epochs": 6,
+        "batch_size": 5,
+        "seed": 3,
+        "backend": backend,
+    }
 
     def run(X=data[0], Y=data[1], network=NETWORK, **options):
-        return train(network, X, Y, **defaults | options | ({"seed": None} if "resume" in options else {}))
+        return train(
+            network, X, Y, **defaults | options | ({"seed": None} if "resume" in options else {})
+        )
 
     return run

@@ -1,4 +1,5 @@
-"""What is drawn from the seed, in which order rows go into batches, and the generator, as NumPy's, that says so."""
+"""What is drawn from the seed, in which order rows go into batches, and the generator, as NumPy's,
+that says so."""
 
 import copy
 import gc
@@ -37,8 +38,11 @@ def test_same_seed_gives_the_same_bits_and_another_seed_does_not(go):
     "options", [*({"batch_size": n} for n in (None, N, N + 1, 10**9)), {"shuffle": False}], ids=str
 )
 def test_full_batches_are_not_shuffled_nor_those_that_need_not_be(data, options):
-    recorder, size = Recorder(), options.get("batch_size", 10) or N
-    result = train(NETWORK, *data, **{"batch_size": 10, "epochs": 3, "seed": 8} | options, backend=recorder)
+    recorder = Recorder()
+    size = options.get("batch_size", 10) or N
+    result = train(
+        NETWORK, *data, **{"batch_size": 10, "epochs": 3, "seed": 8} | options, backend=recorder
+    )
     expected = [list(range(i, min(i + size, N))) for i in range(0, N, size)] * 3
     assert [rows.tolist() for rows in recorder.rows] == expected
     random_state = np.random.RandomState(8)
@@ -47,17 +51,25 @@ def test_full_batches_are_not_shuffled_nor_those_that_need_not_be(data, options)
 
 
 def test_skipped_batches_change_nothing_but_t(go, data):
-    """Two batches of weight 0 in an otherwise full epoch: the same as an epoch of the other rows."""
+    """Two batches of weight 0 in an otherwise full epoch: the same as an epoch of the other
+    rows."""
     (X, Y), weight, kept = data, np.ones(N), np.r_[0:5, 15:N]
     weight[5:15] = 0
-    with_skips, without = go(sample_weight=weight, shuffle=False), go(X[kept], Y[kept], shuffle=False)
-    found, right = (all_bits(r.state.vectors, r.state.beta_products, r.history.loss) for r in (with_skips, without))
+    with_skips = go(sample_weight=weight, shuffle=False)
+    without = go(X[kept], Y[kept], shuffle=False)
+    found, right = (
+        all_bits(r.state.vectors, r.state.beta_products, r.history.loss)
+        for r in (with_skips, without)
+    )
     assert found == right
     assert (with_skips.state.t, without.state.t) == (30, 18)
 
 
-def test_steps_of_a_training_that_is_over_serve_others_of_their_own_bits(data, backend, monkeypatch):
-    """Other rows, numbers of rows, rates and lengths; also where one training begins within another one."""
+def test_steps_of_a_training_that_is_over_serve_others_of_their_own_bits(
+    data, backend, monkeypatch
+):
+    """Other rows, numbers of rows, rates and lengths; also where one training begins within another
+    one."""
     X, Y = data
     kinds = [
         {"batch_size": None},
@@ -71,7 +83,12 @@ def test_steps_of_a_training_that_is_over_serve_others_of_their_own_bits(data, b
     ]
 
     def go(options):
-        result = train(NETWORK, X, Y, **{"optimizer": SGD(0.3), "epochs": 2, "seed": 0, "backend": backend} | options)
+        result = train(
+            NETWORK,
+            X,
+            Y,
+            **{"optimizer": SGD(0.3), "epochs": 2, "seed": 0, "backend": backend} | options,
+        )
         return result_bits(result)
 
     with kit.off():
@@ -80,10 +97,15 @@ def test_steps_of_a_training_that_is_over_serve_others_of_their_own_bits(data, b
     assert [go(kinds[k]) for k in order] == [alone[k] for k in order]
 
 
-@pytest.mark.parametrize("options", [{}, {"params": None}, {"seed": np.int64(3)}, {"batch_size": 5}])
-@pytest.mark.parametrize("network", [NETWORK, Network((3, 5, 2), init="normal"), Network((3, 400, 2), init="he")])
+@pytest.mark.parametrize(
+    "options", [{}, {"params": None}, {"seed": np.int64(3)}, {"batch_size": 5}]
+)
+@pytest.mark.parametrize(
+    "network", [NETWORK, Network((3, 5, 2), init="normal"), Network((3, 400, 2), init="he")]
+)
 def test_the_generator_of_a_result_stands_where_its_draws_have_left_it(data, network, options):
-    """Also when it is looked at after other trainings; numbers of a normal distribution are drawn in pairs."""
+    """Also when it is looked at after other trainings; numbers of a normal distribution are drawn
+    in pairs."""
     if "params" in options:
         options = {"params": np.zeros(network.n_params)}
     result = train(network, *data, **{"epochs": 2, "batch_size": None, "seed": 3} | options)
@@ -99,7 +121,8 @@ def test_the_generator_of_a_result_stands_where_its_draws_have_left_it(data, net
     assert same(found, random_state)
 
 
-BY_NUMPY, COMPILED = 2**60, 0
+BY_NUMPY = 2**60
+COMPILED = 0
 """Values of `generator.BY_NUMPY` by which NumPy shuffles all rows, or none."""
 
 
@@ -112,7 +135,8 @@ def same(a, b):
 
 @pytest.mark.parametrize("seed", [0, 1, np.int64(7), 2**32 - 1])
 def test_a_seed_gives_numpys_generator(seed):
-    ours, numpys = make_random_state(seed), np.random.RandomState(seed)
+    ours = make_random_state(seed)
+    numpys = np.random.RandomState(seed)
     for _ in range(3):
         assert same(ours, numpys)
         one, other = (all_bits(r.standard_normal(401), r.permutation(9)) for r in (ours, numpys))
@@ -122,7 +146,8 @@ def test_a_seed_gives_numpys_generator(seed):
 
 
 def test_a_state_goes_from_numpy_to_ours_and_back():
-    ours, numpys = make_random_state(1), np.random.RandomState(2)
+    ours = make_random_state(1)
+    numpys = np.random.RandomState(2)
     numpys.standard_normal(701)
     ours.set_state(numpys.get_state(legacy=False))
     assert same(ours, numpys)
@@ -136,7 +161,9 @@ def test_a_state_goes_from_numpy_to_ours_and_back():
     assert not same(ours, numpys)
 
 
-@pytest.mark.parametrize("make", [make_random_state, np.random.RandomState], ids=["ours", "numpy's"])
+@pytest.mark.parametrize(
+    "make", [make_random_state, np.random.RandomState], ids=["ours", "numpy's"]
+)
 def test_a_bookmark_keeps_its_generator(make):
     """That it leads back: tests/training/test_rules.py, where trainings end within a chunk."""
     put_back = bookmark(make(1))
@@ -157,7 +184,8 @@ def test_a_class_of_its_own_keeps_its_shuffle_and_its_state(monkeypatch):
             x[:] = np.roll(x, 1)
 
     monkeypatch.setattr(generator, "BY_NUMPY", COMPILED)
-    random_state, orders = Turns(0), np.zeros((2, 3), np.int64)
+    random_state = Turns(0)
+    orders = np.zeros((2, 3), np.int64)
     put_back = bookmark(random_state)
     shuffle_rows(random_state, orders, np.arange(3), get_backend("numba").shuffle_rows)
     assert (orders.tolist(), random_state.n) == ([[2, 0, 1], [1, 2, 0]], 2)
@@ -175,11 +203,22 @@ def test_rows_of_a_shuffle_that_is_wrong_are_refused(value, backend):
             return np.full(n, value)
 
     estimators = pytest.importorskip("fastnn.estimators", exc_type=ImportError)
-    X, options = np.arange(200.0).reshape(50, 4), {"epochs": 3, "backend": backend}
-    mlp = estimators.MLPRegressor(hidden_layer_sizes=(5,), batch_size=7, random_state=Worse(0), backend=backend)
+    X = np.arange(200.0).reshape(50, 4)
+    options = {"epochs": 3, "backend": backend}
+    mlp = estimators.MLPRegressor(
+        hidden_layer_sizes=(5,), batch_size=7, random_state=Worse(0), backend=backend
+    )
     for fit in (
         lambda: train(Network((4, 1)), X, X[:, 0], seed=Worse(0), batch_size=7, **options),
-        lambda: train(Network((4, 1)), X, X[:, 0], seed=Worse(0), shuffle=False, stop=Stop(validation=0.3), **options),
+        lambda: train(
+            Network((4, 1)),
+            X,
+            X[:, 0],
+            seed=Worse(0),
+            shuffle=False,
+            stop=Stop(validation=0.3),
+            **options,
+        ),
         lambda: mlp.fit(X, X[:, 0]),
     ):
         with pytest.raises(ValueError, match=r"seed: .*Worse\.shuffle must return a permutation"):
@@ -193,7 +232,8 @@ def test_a_bit_generator_of_a_class_of_its_own_is_left_to_numpy(monkeypatch):
         (type("Own", (np.random.MT19937,), {}), None),
         (np.random.MT19937, get_backend("numba").shuffle_rows),
     ):
-        random_state, orders = np.random.RandomState(kind(3)), np.zeros((4, 9), np.int64)
+        random_state = np.random.RandomState(kind(3))
+        orders = np.zeros((4, 9), np.int64)
         shuffle_rows(random_state, orders, np.arange(9), shuffle)
         found.append((orders.tolist(), random_state.randint(2**31)))
     assert found[0] == found[1]
@@ -209,7 +249,9 @@ def test_few_rows_are_left_to_numpy(monkeypatch):
         orders[:] = order
 
     for n_orders in (3, 6, 2, 1):
-        shuffle_rows(np.random.RandomState(0), np.zeros((n_orders, 10), np.int64), np.arange(10), compiled)
+        shuffle_rows(
+            np.random.RandomState(0), np.zeros((n_orders, 10), np.int64), np.arange(10), compiled
+        )
     assert asked == [2, 1]
 
 
@@ -217,7 +259,9 @@ def test_few_rows_are_left_to_numpy(monkeypatch):
 @pytest.mark.parametrize("make", [int, np.random.RandomState], ids=["seed", "random state"])
 def test_compiled_shuffles_change_no_bit_of_a_training(go, monkeypatch, backend, chunk, make):
     chunks_of(monkeypatch, chunk)
-    method, calls, found = NumbaBackend.shuffle_rows, [], []
+    method = NumbaBackend.shuffle_rows
+    calls = []
+    found = []
     monkeypatch.setattr(NumbaBackend, "shuffle_rows", lambda *given: calls.append(method(*given)))
     for rows in (BY_NUMPY, COMPILED):
         monkeypatch.setattr(generator, "BY_NUMPY", rows)
@@ -232,9 +276,15 @@ def test_compiled_shuffles_change_no_bit_of_a_training(go, monkeypatch, backend,
 def test_a_shared_generator_is_locked_while_compiled_code_shuffles(monkeypatch):
     """Another thread's draws come before a call's or after it, never in its midst."""
     monkeypatch.setattr(generator, "BY_NUMPY", COMPILED)
-    random_state, twin, right = np.random.RandomState(0), np.random.RandomState(0), np.arange(9)
-    orders, inside, drawn = np.zeros((1, 9), np.int64), threading.Event(), []
-    thread = threading.Thread(target=lambda: inside.wait() and drawn.append(random_state.randint(2**31)))
+    random_state = np.random.RandomState(0)
+    twin = np.random.RandomState(0)
+    right = np.arange(9)
+    orders = np.zeros((1, 9), np.int64)
+    inside = threading.Event()
+    drawn = []
+    thread = threading.Thread(
+        target=lambda: inside.wait() and drawn.append(random_state.randint(2**31))
+    )
     thread.start()
 
     def compiled(words, orders, order):
@@ -251,7 +301,9 @@ def test_a_shared_generator_is_locked_while_compiled_code_shuffles(monkeypatch):
 
 def test_words_in_another_place_are_an_error(monkeypatch):
     elsewhere = property(lambda self: {"state": {"key": np.zeros(624, np.uint32), "pos": 624}})
-    monkeypatch.setattr(np.random, "MT19937", type("Moved", (np.random.MT19937,), {"state": elsewhere}))
+    monkeypatch.setattr(
+        np.random, "MT19937", type("Moved", (np.random.MT19937,), {"state": elsewhere})
+    )
     generator._check_layout.cache_clear()
     kit.clear()  # which has generators of the right class
     with pytest.raises(RuntimeError, match="changed the layout of MT19937 in memory"):

@@ -1,4 +1,5 @@
-"""Callbacks, each so many epochs too, logs, trackers, the progress bar: what they see, may do, and lose."""
+"""Callbacks, each so many epochs too, logs, trackers, the progress bar: what they see, may do, and
+lose."""
 
 import itertools
 import math
@@ -22,12 +23,28 @@ from fastnn import SGD, CsvLogger, DivergenceError, Progress, Stop, every, train
 def test_chunks_end_only_where_a_callback_is_called(data):
     def chunks(*callbacks, **options):
         recorder = Recorder()
-        train(NETWORK, *data, epochs=12, batch_size=None, seed=1, backend=recorder, callbacks=callbacks, **options)
+        train(
+            NETWORK,
+            *data,
+            epochs=12,
+            batch_size=None,
+            seed=1,
+            backend=recorder,
+            callbacks=callbacks,
+            **options,
+        )
         return recorder.chunks
 
     assert chunks() == [12]
     assert chunks(every(5, lambda progress: None)) == [5, 5, 2]
-    assert chunks(every(5, lambda progress: None), every(3, lambda progress: None)) == [3, 2, 1, 3, 1, 2]
+    assert chunks(every(5, lambda progress: None), every(3, lambda progress: None)) == [
+        3,
+        2,
+        1,
+        3,
+        1,
+        2,
+    ]
     assert chunks(every(5, lambda progress: None), lambda progress: None) == [1] * 12
     assert chunks(every(5, lambda progress: None), stop=Stop(validation=0.3)) == [1] * 12
 
@@ -94,7 +111,8 @@ def test_an_error_that_is_raised_again_has_the_result_of_the_last_training(go):
         with pytest.raises(RuntimeError, match="enough"):
             go(callbacks=[stumble])
         assert (enough.result.n_epochs, len(enough.__notes__)) == (last, 1)
-    with pytest.raises(RuntimeError, match="enough"):  # the training within gets no further than that around it
+    # the training within gets no further than that around it
+    with pytest.raises(RuntimeError, match="enough"):
         go(callbacks=[lambda progress: go(callbacks=[stumble])])
     assert enough.result.n_epochs == 1
 
@@ -106,11 +124,14 @@ def assert_logged(path, *results):
     assert found.dtype.names == tuple(columns[0])
     for name in found.dtype.names:
         wanted = np.concatenate([column[name] for column in columns])
-        np.testing.assert_array_equal(found[name], np.arange(1, len(wanted) + 1) if name == "epoch" else wanted, name)
+        np.testing.assert_array_equal(
+            found[name], np.arange(1, len(wanted) + 1) if name == "epoch" else wanted, name
+        )
 
 
 def test_a_log_copies_no_parameters(go, tmp_path, monkeypatch):
-    """It takes the numbers that it writes; all of them with the loss of all rows as the score, too."""
+    """It takes the numbers that it writes; all of them with the loss of all rows as the score,
+    too."""
     monkeypatch.setattr(Progress, "result", lambda self: pytest.fail("a copy of the training"))
     for stop in Stop(), Stop(restore_best=True), Stop(monitor="r2"), Stop(validation=0.3):
         result = go(callbacks=[CsvLogger(tmp_path / "log.csv")], stop=stop)
@@ -118,10 +139,17 @@ def test_a_log_copies_no_parameters(go, tmp_path, monkeypatch):
 
 
 def test_a_log_has_the_rows_of_the_history(go, tmp_path):
-    """As they come, over all runs; what is begun anew replaces it. What else may be in the file: the fuzzer."""
-    path, seen, kept = tmp_path / "log.csv", [], []  # who keeps a Progress keeps its training alive
-    log, stop = CsvLogger(path), Stop(monitor="r2", validation=0.3)
-    first = go(callbacks=[log, lambda progress: seen.append(path.read_text().count("\n"))], stop=stop)
+    """As they come, over all runs; what is begun anew replaces it. What else may be in the file:
+    the fuzzer."""
+    # who keeps a Progress keeps its training alive
+    path = tmp_path / "log.csv"
+    seen = []
+    kept = []
+    log = CsvLogger(path)
+    stop = Stop(monitor="r2", validation=0.3)
+    first = go(
+        callbacks=[log, lambda progress: seen.append(path.read_text().count("\n"))], stop=stop
+    )
     assert seen == [2, 3, 4, 5, 6, 7]
     more = go(epochs=3, resume=first.state, callbacks=[CsvLogger(path)], stop=stop)
     assert_logged(path, first, more)
@@ -139,13 +167,21 @@ def test_callbacks_see_every_epoch(go):
     assert [(p.epoch, p.step) for p in seen] == [(e, 4 * e) for e in range(1, 7)]
     assert {(p.n_epochs, p.part) for p in seen} == {(6, 0.0)}
     assert [p.loss for p in seen] == result.history.loss.tolist()
-    assert [p.score for p in seen] == [p.validation_loss for p in seen] == result.history.validation_loss.tolist()
+    assert (
+        [p.score for p in seen]
+        == [p.validation_loss for p in seen]
+        == result.history.validation_loss.tolist()
+    )
     assert [p.learning_rate for p in seen] == result.history.learning_rate.tolist() == [0.01] * 6
-    assert all(a.seconds <= b.seconds <= result.history.seconds for a, b in itertools.pairwise(seen))
+    assert all(
+        a.seconds <= b.seconds <= result.history.seconds for a, b in itertools.pairwise(seen)
+    )
     assert bits(result.params) == bits(go(stop=Stop(validation=0.3)).params)  # they change nothing
     seen.clear()
     result = go(callbacks=[seen.append], stop=Stop(monitor="r2"))
-    assert [(type(p.score), p.score) for p in seen] == [(float, score) for score in result.history.score]
+    assert [(type(p.score), p.score) for p in seen] == [
+        (float, score) for score in result.history.score
+    ]
     seen.clear()
     assert go(callbacks=[seen.append]).history.loss.tolist() == [p.score for p in seen]
 
@@ -167,7 +203,9 @@ def test_per_chunk_callbacks_only_observe(go, monkeypatch):
     seen = []
 
     def observe(progress):
-        seen.append((progress.epoch, progress.part, math.isnan(progress.loss), math.isnan(progress.score)))
+        seen.append(
+            (progress.epoch, progress.part, math.isnan(progress.loss), math.isnan(progress.score))
+        )
         return True
 
     observe.per_chunk = True
@@ -180,7 +218,8 @@ def test_per_chunk_callbacks_only_observe(go, monkeypatch):
 
 def test_snapshots_can_be_resumed_and_are_made_at_their_time(go):
     """What is in them: tests/training/test_training.py."""
-    snapshots, late = [], []
+    snapshots = []
+    late = []
     whole = go(callbacks=[lambda p: snapshots.append(p.result()), late.append])
     assert state_bits(go(epochs=2, resume=snapshots[3].state).state) == state_bits(whole.state)
     for progress in (late[2], late[-1]):
@@ -189,11 +228,17 @@ def test_snapshots_can_be_resumed_and_are_made_at_their_time(go):
 
 
 def test_what_is_written_into_a_snapshot_changes_nothing(go):
-    options = {"stop": Stop(restore_best=True, validation=0.2, monitor=lambda targets, outputs: 1.0)}
+    options = {
+        "stop": Stop(restore_best=True, validation=0.2, monitor=lambda targets, outputs: 1.0)
+    }
 
     def write(progress):
         result = progress.result()
-        for array in result.params, result.history.score, *(getattr(result.state, name) for name in ARRAYS):
+        for array in (
+            result.params,
+            result.history.score,
+            *(getattr(result.state, name) for name in ARRAYS),
+        ):
             if array.flags.writeable:
                 array[...] = 1
 
@@ -211,31 +256,46 @@ def test_progress_bar(go, capsys):
     assert ("6/6" in printed.err, "score" in printed.err, printed.out) == (True, False, "")
     result = go(progress=True, stop=Stop(monitor="r2"))
     printed = capsys.readouterr().err
-    for words in ("epoch 6/6", f"loss {result.history.loss[-1]:.6g}", f"score {result.history.score[-1]:.6g}"):
+    for words in (
+        "epoch 6/6",
+        f"loss {result.history.loss[-1]:.6g}",
+        f"score {result.history.score[-1]:.6g}",
+    ):
         assert words in printed
 
 
 def test_lines(go, capsys):
     first = go(epochs=3, stop=Stop(validation=0.3))
-    printed, whole = {}, bits(go(epochs=7, stop=Stop(validation=0.3)).params)
+    printed = {}
+    whole = bits(go(epochs=7, stop=Stop(validation=0.3)).params)
     for verbose in (2, True, False, 0):
         result = go(epochs=4, resume=first.state, stop=Stop(validation=0.3), verbose=verbose)
         printed[repr(verbose)] = capsys.readouterr().out.splitlines()
         assert bits(result.params) == whole
     assert printed["False"] == printed["0"] == []
-    assert [line.partition("/")[0] for line in printed["True"][:4]] == [f"epoch {i}" for i in range(1, 5)]
+    assert [line.partition("/")[0] for line in printed["True"][:4]] == [
+        f"epoch {i}" for i in range(1, 5)
+    ]
     (one, two, end), history = printed["2"], result.history
     for line, epoch in (one, 1), (two, 3):
-        losses = f"loss {history.loss[epoch - 1]:.6g}  validation {history.validation_loss[epoch - 1]:.6g}"
+        losses = (
+            f"loss {history.loss[epoch - 1]:.6g}  validation "
+            f"{history.validation_loss[epoch - 1]:.6g}"
+        )
         assert re.fullmatch(rf"epoch {epoch}/4  {losses}  rate 0.01  [\d.e-]+ s", line)
     assert end.startswith("<TrainingResult: network")
 
 
-@pytest.mark.parametrize(("n", "first", "k"), [(6, [1, 2], 1), (45, [1, 2, 5], 5), (205, [1, 2, 5, 10, 20], 20)])
+@pytest.mark.parametrize(
+    ("n", "first", "k"), [(6, [1, 2], 1), (45, [1, 2, 5], 5), (205, [1, 2, 5, 10, 20], 20)]
+)
 def test_about_twenty_lines_the_first_of_them_soon(go, capsys, n, first, k):
     """An early stop is not a surprise; resumed, the lines go on."""
     result = go(epochs=n, verbose=True)
-    printed = [int(line.split("/")[0].removeprefix("epoch ")) for line in capsys.readouterr().out.splitlines()[:-1]]
+    printed = [
+        int(line.split("/")[0].removeprefix("epoch "))
+        for line in capsys.readouterr().out.splitlines()[:-1]
+    ]
     assert printed == sorted({*first, *range(k, n + 1, k)})
     assert bits(result.params) == bits(go(epochs=n).params)
 
@@ -243,7 +303,9 @@ def test_about_twenty_lines_the_first_of_them_soon(go, capsys, n, first, k):
 def test_missing_rich_is_named_with_its_extra(monkeypatch):
     uninstall(monkeypatch, "rich")
     with pytest.raises(ImportError, match=r"fastnn-numba\[cli\]"):
-        fastnn.train(fastnn.Network((1, 1)), [[1.0]], [[2.0]], epochs=1, progress=True, backend="numpy")
+        fastnn.train(
+            fastnn.Network((1, 1)), [[1.0]], [[2.0]], epochs=1, progress=True, backend="numpy"
+        )
 
 
 # -- the recipes for TensorBoard and MLflow: what they call of the libraries
@@ -253,15 +315,24 @@ NAMES = ["loss", "validation_loss", "learning_rate"]
 
 def test_the_page_on_trackers(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
-    writer, mlflow, namespace = mock.Mock(), mock.MagicMock(), {}
-    modules = {"tensorboard": types.ModuleType("tensorboard"), "tensorboard.summary": mock.Mock(Writer=writer)}
+    writer = mock.Mock()
+    mlflow = mock.MagicMock()
+    namespace = {}
+    modules = {
+        "tensorboard": types.ModuleType("tensorboard"),
+        "tensorboard.summary": mock.Mock(Writer=writer),
+    }
     for name, module in (modules | {"mlflow": mlflow}).items():
         monkeypatch.setitem(sys.modules, name, module)
     for code, _ in blocks("docs/howto/trackers.md"):
         exec(code, namespace)
     columns = namespace["result"].history.to_dict()
     rows = {epoch: {name: columns[name][epoch - 1] for name in NAMES} for epoch in range(5, 61, 5)}
-    scalars = [mock.call().add_scalar(name, row[name], epoch) for epoch, row in rows.items() for name in NAMES]
+    scalars = [
+        mock.call().add_scalar(name, row[name], epoch)
+        for epoch, row in rows.items()
+        for name in NAMES
+    ]
     assert writer.mock_calls == [mock.call("runs/first"), *scalars, mock.call().close()]
     begin, enter, params, *metrics, artifact, end = mlflow.mock_calls
     assert [begin, enter] == [mock.call.start_run(), mock.call.start_run().__enter__()]

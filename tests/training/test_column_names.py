@@ -1,4 +1,5 @@
-"""The names of a frame's columns are kept, and compared wherever rows come in later: no column is taken for another."""
+"""The names of a frame's columns are kept, and compared wherever rows come in later: no column is
+taken for another."""
 
 import json
 import pickle
@@ -51,12 +52,17 @@ def test_frames_with_other_columns_are_refused(backend):
     result = fit(backend=backend)
     assert result.feature_names == NAMES
     assert refusal(result.predict, OTHER_ORDER) == IN_ANOTHER_ORDER
-    words = "X has other columns than those that were trained on: it lacks 'age' and has besides 'years'; "
+    words = (
+        "X has other columns than those that were trained on: it lacks 'age' and has besides "
+        "'years'; "
+    )
     words += "result.feature_names has those that were, in their order"
     assert refusal(result.predict, FRAME.rename(columns={"age": "years"})) == (ValueError, words)
     assert "it has besides 'Y'" in refusal(result.predict, FRAME.assign(Y=Y))[1]
     assert "it lacks 'rooms'" in refusal(result.predict, FRAME[["income", "age"]])[1]
-    assert np.array_equal(result.predict(OTHER_ORDER[list(result.feature_names)]), result.predict(FRAME))
+    assert np.array_equal(
+        result.predict(OTHER_ORDER[list(result.feature_names)]), result.predict(FRAME)
+    )
 
 
 def test_where_one_side_has_no_names_columns_go_by_position(backend):
@@ -66,17 +72,26 @@ def test_where_one_side_has_no_names_columns_go_by_position(backend):
     for result in (named, by_numbers, array):
         for X in (FRAME, unnamed, TABLE, TABLE.tolist()):
             assert np.array_equal(result.predict(X), named.predict(FRAME))
-    assert "in another order: column 0 is '1' and was '0'" in refusal(by_numbers.predict, unnamed[[1, 0, 2]])[1]
+    assert (
+        "in another order: column 0 is '1' and was '0'"
+        in refusal(by_numbers.predict, unnamed[[1, 0, 2]])[1]
+    )
     by_position = predict(NETWORK, array.params, OTHER_ORDER.to_numpy(), backend=backend)
-    for of_no_training in (array.predict(OTHER_ORDER), predict(NETWORK, named.params, OTHER_ORDER, backend=backend)):
+    for of_no_training in (
+        array.predict(OTHER_ORDER),
+        predict(NETWORK, named.params, OTHER_ORDER, backend=backend),
+    ):
         assert np.array_equal(of_no_training, by_position)
     assert loss_and_gradient(NETWORK, named.params, FRAME, Y)[0] > 0
 
 
 def test_a_frame_that_goes_on_training_is_compared(backend):
-    first, whole = fit(backend=backend), fit(backend=backend, epochs=5)
+    first = fit(backend=backend)
+    whole = fit(backend=backend, epochs=5)
     for new_rows in (False, True):
-        assert refusal(first.resume, OTHER_ORDER, Y, epochs=3, new_rows=new_rows) == IN_ANOTHER_ORDER
+        assert (
+            refusal(first.resume, OTHER_ORDER, Y, epochs=3, new_rows=new_rows) == IN_ANOTHER_ORDER
+        )
     for X in (FRAME, TABLE):
         again = first.resume(X, Y, epochs=3)
         assert again.feature_names == NAMES
@@ -89,7 +104,10 @@ def test_validation_data_are_compared_and_callbacks_have_the_names():
     assert (kind, text) == (ValueError, f"validation: {IN_ANOTHER_ORDER[1]}")
     seen = []
     for X in (FRAME, TABLE):
-        fit(stop=Stop(validation=(X, Y)), callbacks=[lambda progress: seen.append(progress.result().feature_names)])
+        fit(
+            stop=Stop(validation=(X, Y)),
+            callbacks=[lambda progress: seen.append(progress.result().feature_names)],
+        )
     assert seen == [NAMES] * 4
 
 
@@ -105,7 +123,9 @@ def test_members_have_the_names(options):
     assert_same_result(many[1], fit(seed=1, **options))
     again = train_many(NETWORK, TABLE, Y, resume=[one.state for one in many], epochs=1)
     assert [one.feature_names for one in again] == [NAMES] * 3
-    kind, text = refusal(train_many, NETWORK, OTHER_ORDER, Y, resume=[one.state for one in many], epochs=1)
+    kind, text = refusal(
+        train_many, NETWORK, OTHER_ORDER, Y, resume=[one.state for one in many], epochs=1
+    )
     assert (kind, text.removeprefix("member 0: ")) == IN_ANOTHER_ORDER
     population = Population(NETWORK, FRAME, Y, seed=range(2), **options)
     for _ in range(2):
@@ -127,15 +147,19 @@ def test_files_keep_them(tmp_path, state):
 
 
 @pytest.mark.parametrize("state", [True, False])
-@pytest.mark.parametrize("frames", [FRAME, [FRAME, OTHER_ORDER, TABLE]], ids=["one frame", "one for each"])
+@pytest.mark.parametrize(
+    "frames", [FRAME, [FRAME, OTHER_ORDER, TABLE]], ids=["one frame", "one for each"]
+)
 def test_files_of_many_keep_them(tmp_path, state, frames):
-    many, reversed_order = train_many(NETWORK, frames, Y, seed=range(3), epochs=2), FRAME[["rooms", "age", "income"]]
+    many = train_many(NETWORK, frames, Y, seed=range(3), epochs=2)
+    reversed_order = FRAME[["rooms", "age", "income"]]
     many.save(tmp_path / "many.npz", state=state)
     again = fastnn.load(tmp_path / "many.npz")
     assert refusal(again.predict, reversed_order) == refusal(many.predict, reversed_order)
     names = [NAMES] * 3 if frames is FRAME else [NAMES, tuple(OTHER_ORDER), None]
     assert [one.feature_names for one in again] == [one.feature_names for one in many] == names
-    assert (again[0].feature_names is again[2].feature_names) == (frames is FRAME)  # they share them
+    # they share them
+    assert (again[0].feature_names is again[2].feature_names) == (frames is FRAME)
     assert np.array_equal(again[[0, 2]].predict(FRAME), many.predict(TABLE)[[0, 2]])
 
 
@@ -152,31 +176,43 @@ DAMAGED = ['["a", "b"]', '["a", "b", 3]', '["a", "b", ["c"]]', "{}", "[[], [], [
 @pytest.mark.parametrize("state", [True, False])
 @pytest.mark.parametrize("text", DAMAGED)
 def test_damaged_names_are_refused(tmp_path, state, text):
-    path, names = tmp_path / "bad.npz", np.frombuffer(text.encode(), np.uint8)
+    path = tmp_path / "bad.npz"
+    names = np.frombuffer(text.encode(), np.uint8)
     fit().save(path, state=state)
     np.savez(path, **dict(np.load(path)) | {"feature_names": names})
     with pytest.raises(fastnn.ModelFileError, match=r"bad.npz: damaged") as error:
         fastnn.load(path)
-    assert any(why in str(error.value) for why in ("names of 3 columns", "one of its lists", "than texts", "string"))
-    train_many(NETWORK, [FRAME, OTHER_ORDER, FRAME], Y, seed=range(3), epochs=2).save(path, state=state)
+    assert any(
+        why in str(error.value)
+        for why in ("names of 3 columns", "one of its lists", "than texts", "string")
+    )
+    train_many(NETWORK, [FRAME, OTHER_ORDER, FRAME], Y, seed=range(3), epochs=2).save(
+        path, state=state
+    )
     header, table, arrays = parts_of_many(path.read_bytes())
     right, other = table["sizes"]["feature_names"]
     table["sizes"]["feature_names"] = [right, len(text)]
     arrays["feature_names"] = np.append(arrays["feature_names"][:-other], names)
     write_many(path, header, table, arrays)
-    with pytest.raises(fastnn.ModelFileError, match=r"bad.npz: member 1: (damaged|Unterminated string)"):
+    with pytest.raises(
+        fastnn.ModelFileError, match=r"bad.npz: member 1: (damaged|Unterminated string)"
+    ):
         fastnn.load(path)
 
 
 def test_names_beyond_the_inputs_are_refused_before_they_are_parsed(tmp_path):
-    path, text = tmp_path / "many.npz", json.dumps(["ab"] * 500_000)
+    path = tmp_path / "many.npz"
+    text = json.dumps(["ab"] * 500_000)
     train_many(NETWORK, FRAME, Y, seed=range(3), epochs=2).save(path)
     header, table, arrays = parts_of_many(path.read_bytes())
     table["sizes"]["feature_names"] = [len(text)]
     table["facts"]["network"][0]["sizes"][0] = 500_000
     arrays["feature_names"] = np.frombuffer(text.encode(), np.uint8)
     write_many(path, header, table, arrays)
-    with little_memory(path, base=2_000_000, factor=4), pytest.raises(fastnn.ModelFileError, match="member 0: damaged"):
+    with (
+        little_memory(path, base=2_000_000, factor=4),
+        pytest.raises(fastnn.ModelFileError, match="member 0: damaged"),
+    ):
         fastnn.load(path)
 
 
@@ -200,7 +236,9 @@ def test_a_state_with_names_that_are_none_is_damaged():
     for wrong in (list(NAMES), (1, 2, 3), NAMES[:2], "abc"):
         state = fit().state
         state.feature_names = wrong
-        with pytest.raises(ValueError, match="no training leaves this feature_names: " + re.escape(repr(wrong))):
+        with pytest.raises(
+            ValueError, match="no training leaves this feature_names: " + re.escape(repr(wrong))
+        ):
             state.check()
 
 

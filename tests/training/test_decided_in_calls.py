@@ -1,4 +1,5 @@
-"""Decisions at the ends of epochs within a call of the back end, against those of an epoch a call, bit by bit."""
+"""Decisions at the ends of epochs within a call of the back end, against those of an epoch a call,
+bit by bit."""
 
 import contextlib
 import dataclasses
@@ -58,15 +59,23 @@ def rules(draw):
 
 
 def outcomes(case, stop, n_steps, at):
-    """A training in chunks, its two parts where it is resumed; where Ctrl-C cuts it, it goes on to the same state."""
+    """A training in chunks, its two parts where it is resumed; where Ctrl-C cuts it, it goes on to
+    the same state."""
     options = {"stop": stop, "threads": 1, "params": None, "epochs": 8, "seed": 3}
     go = lambda **others: case.train("numba", **options | others)  # noqa: E731
-    with pytest.MonkeyPatch.context() as patch, warnings.catch_warnings(action="ignore", category=InterruptWarning):
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        warnings.catch_warnings(action="ignore", category=InterruptWarning),
+    ):
         chunks_of(patch, n_steps)
-        patch.setattr(exceptions, "_last_swallowed", -np.inf)  # or a second Ctrl-C would end the tests
-        whole, first, cut = go(), go(epochs=at), go(callbacks=[SignalAt(1 + at)])
+        # or a second Ctrl-C would end the tests
+        patch.setattr(exceptions, "_last_swallowed", -np.inf)
+        whole = go()
+        first = go(epochs=at)
+        cut = go(callbacks=[SignalAt(1 + at)])
         rest = go(seed=None, epochs=8 - at, resume=first.state)
-        goes_on = cut.n_epochs < whole.n_epochs or whole.stop_reason == "diverged"  # else the rule fired in that chunk
+        # else the rule fired in that chunk
+        goes_on = cut.n_epochs < whole.n_epochs or whole.stop_reason == "diverged"
         if cut.stop_reason == "interrupted" and goes_on:
             cut = go(seed=None, epochs=8 - cut.n_epochs, resume=cut.state)
     assert state_bits(cut.state) == state_bits(whole.state)
@@ -99,23 +108,39 @@ def test_decisions_are_those_of_an_epoch_a_call(n):
 
 
 R = np.random.RandomState(0)
-X, Y, LABELS = R.rand(60, 4), R.rand(60, 1), R.randint(3, size=60)
-NETWORK, CLASSES = Network((4, 7, 1), "tanh"), Network((4, 7, 3), "tanh", "softmax")
+X = R.rand(60, 4)
+Y = R.rand(60, 1)
+LABELS = R.randint(3, size=60)
+NETWORK = Network((4, 7, 1), "tanh")
+CLASSES = Network((4, 7, 3), "tanh", "softmax")
 YES_OR_NO = Network((4, 5, 2), "tanh", "sigmoid", "log_loss")
 CASES = {
     "patience": {"stop": Stop(validation=0.2, patience=5)},
     "best parameters": {"stop": Stop(validation=0.2, patience=3, restore_best=True, tol=1e-4)},
     "best parameters of all rows": {"stop": Stop(restore_best=True), "alpha": 0.1},
     "training loss": {"stop": Stop(patience=2, tol=1e-3)},
-    "training loss and best parameters": {"stop": Stop(patience=2, tol=1e-3, restore_best=True), "alpha": 0.1},
+    "training loss and best parameters": {
+        "stop": Stop(patience=2, tol=1e-3, restore_best=True),
+        "alpha": 0.1,
+    },
     "training loss of full batches": {"stop": Stop(tol=1e-3, patience=3), "batch_size": None},
     "training loss with weights": {"stop": Stop(tol=1e-3, patience=3), "sample_weight": R.rand(60)},
     "no shuffle": {"stop": Stop(validation=0.2, restore_best=True), "shuffle": False},
-    "full batches": {"stop": Stop(validation=0.2, patience=6, restore_best=True), "batch_size": None},
+    "full batches": {
+        "stop": Stop(validation=0.2, patience=6, restore_best=True),
+        "batch_size": None,
+    },
     "data": {"stop": Stop(validation=(X[:9], Y[:9], np.arange(9)), patience=2, restore_best=True)},
-    "diverged": {"stop": Stop(validation=0.3, on_divergence="stop", restore_best=True), "optimizer": SGD(8.0)},
+    "diverged": {
+        "stop": Stop(validation=0.3, on_divergence="stop", restore_best=True),
+        "optimizer": SGD(8.0),
+    },
     "reduced rate": {"stop": Stop(validation=0.2, patience=20, reduce=ReduceRate(0.5, patience=2))},
-    "accuracy": {"network": CLASSES, "Y": LABELS, "stop": Stop(validation=0.3, patience=4, monitor="accuracy")},
+    "accuracy": {
+        "network": CLASSES,
+        "Y": LABELS,
+        "stop": Stop(validation=0.3, patience=4, monitor="accuracy"),
+    },
     "yes or no": {
         "network": YES_OR_NO,
         "Y": np.c_[LABELS == 0, LABELS == 1].astype(float),
@@ -128,14 +153,22 @@ CASES = {
 
 
 def options_of(case, **others):
-    shared = {"network": NETWORK, "X": X, "Y": Y, "optimizer": Adam(0.03), "epochs": 40, "batch_size": 13}
+    shared = {
+        "network": NETWORK,
+        "X": X,
+        "Y": Y,
+        "optimizer": Adam(0.03),
+        "epochs": 40,
+        "batch_size": 13,
+    }
     return shared | CASES[case] | others
 
 
 @pytest.fixture
 def epochs_of_calls(monkeypatch):
     """The epochs that ended in each call that decided."""
-    counts, right = [], Session._account
+    counts = []
+    right = Session._account
 
     def counting(self, steps, wanted, good, inside, batch):
         if inside is not None:
@@ -157,7 +190,8 @@ def test_each_kind_of_rule(case, epochs_of_calls):
 
 @pytest.mark.parametrize("place", [LIMIT, RULE_BEST, BEST])
 def test_a_rule_that_counts_otherwise_in_a_call_is_caught(place, monkeypatch):
-    """An epoch more of patience, a score to improve on that no epoch reaches, the same for the best parameters."""
+    """An epoch more of patience, a score to improve on that no epoch reaches, the same for the best
+    parameters."""
     cases = ("patience", "best parameters", "training loss and best parameters")
     right = fused_backend.Ends
 
@@ -178,7 +212,8 @@ def test_a_rule_that_counts_otherwise_in_a_call_is_caught(place, monkeypatch):
 @pytest.mark.parametrize("case", CASES)
 def test_members_of_a_group_are_as_alone(case, monkeypatch):
     """With rules of their own, too."""
-    groups, right = [], NumbaBackend.train_group
+    groups = []
+    right = NumbaBackend.train_group
 
     def watched(self, tasks, which, *rest):
         groups.append(len(which))
@@ -186,16 +221,25 @@ def test_members_of_a_group_are_as_alone(case, monkeypatch):
 
     monkeypatch.setattr(NumbaBackend, "train_group", watched)
     options = options_of(case)
-    stop, arrays = options.pop("stop"), [options.pop(name) for name in ("network", "X", "Y")]
-    stops = [dataclasses.replace(stop, **other) for other in ({}, {"tol": None, "patience": None}, {"patience": 2})]
+    stop = options.pop("stop")
+    arrays = [options.pop(name) for name in ("network", "X", "Y")]
+    stops = [
+        dataclasses.replace(stop, **other)
+        for other in ({}, {"tol": None, "patience": None}, {"patience": 2})
+    ]
     many = train_many(*arrays, n_jobs=1, seed=range(9), stop=stops * 3, **options)
-    assert (max(groups, default=1) >= 6) is (case != "reduced rate")  # what rules score decides who is in a group
+    # what rules score decides who is in a group
+    assert (max(groups, default=1) >= 6) is (case != "reduced rate")
     for seed, result in enumerate(many):
-        assert result_bits(result) == result_bits(train(*arrays, seed=seed, stop=stops[seed % 3], **options))
+        assert result_bits(result) == result_bits(
+            train(*arrays, seed=seed, stop=stops[seed % 3], **options)
+        )
 
 
 @pytest.mark.parametrize(
-    "rows", [{"validation_rows": np.arange(12), "rows": np.arange(12, 60)}, {"rows": np.arange(5, 50)}], ids=" ".join
+    "rows",
+    [{"validation_rows": np.arange(12), "rows": np.arange(12, 60)}, {"rows": np.arange(5, 50)}],
+    ids=" ".join,
 )
 def test_rows_that_members_score_are_copied_once(rows, monkeypatch):
     copies = []
@@ -207,7 +251,9 @@ def test_rows_that_members_score_are_copied_once(rows, monkeypatch):
     monkeypatch.setattr("fastnn.training.initial.rows_of", watched)
     monkeypatch.setattr("fastnn.training.session.rows_of", watched)
     stop = Stop(patience=3, restore_best=True)
-    train_many(NETWORK, X, Y, seed=range(9), n_jobs=1, optimizer=Adam(0.03), epochs=5, stop=stop, **rows)
+    train_many(
+        NETWORK, X, Y, seed=range(9), n_jobs=1, optimizer=Adam(0.03), epochs=5, stop=stop, **rows
+    )
     assert len(copies) == 2  # one of them to check a member before all others
 
 
@@ -239,10 +285,18 @@ def test_divergence_within_a_call_leaves_the_last_good_step():
 
 @pytest.mark.parametrize("n_outputs", [1, 3])
 @pytest.mark.parametrize("batch_size", [16, 60])
-def test_an_estimator_stops_by_the_training_loss_as_with_an_epoch_a_call(n_outputs, batch_size, epochs_of_calls):
-    """Its loss of several outputs is their mean, by which those of steps are divided after the call."""
+def test_an_estimator_stops_by_the_training_loss_as_with_an_epoch_a_call(
+    n_outputs, batch_size, epochs_of_calls
+):
+    """Its loss of several outputs is their mean, by which those of steps are divided after the
+    call."""
     estimators = pytest.importorskip("fastnn.estimators", exc_type=ImportError)
-    options = {"hidden_layer_sizes": (7,), "learning_rate_init": 0.03, "tol": 1e-3, "n_iter_no_change": 4}
+    options = {
+        "hidden_layer_sizes": (7,),
+        "learning_rate_init": 0.03,
+        "tol": 1e-3,
+        "n_iter_no_change": 4,
+    }
     fits = []
     for context in (contextlib.nullcontext, epoch_a_call):
         with context():

@@ -1,4 +1,5 @@
-"""Printed objects are short, a result at the end of a notebook's cell is a card, and what is no curve is not drawn."""
+"""Printed objects are short, a result at the end of a notebook's cell is a card, and what is no
+curve is not drawn."""
 
 import re
 import types
@@ -43,7 +44,8 @@ def test_a_result_shows_what_was_trained_and_how_far(backend):
 
 
 def test_other_results_show_less(backend):
-    """Without epochs or validation data, with NaN, of many layers; the best epoch is one with a number."""
+    """Without epochs or validation data, with NaN, of many layers; the best epoch is one with a
+    number."""
     result = trained(backend, epochs=0, stop=None)
     assert re.search(r"epochs 0, seconds", repr(result))
     assert "validation" not in repr(result) + repr(result.history)
@@ -58,19 +60,24 @@ def test_other_results_show_less(backend):
 
 def test_a_state_shows_where_it_stands(backend):
     state = trained(backend).state
-    assert re.fullmatch(r"<TrainingState: optimizer \w+, parameters 13 float64, steps 3>", repr(state))
+    assert re.fullmatch(
+        r"<TrainingState: optimizer \w+, parameters 13 float64, steps 3>", repr(state)
+    )
     state.batch = 2
     assert repr(state).endswith(", of which in a new epoch 2>")
 
 
 def card(thing):
-    """The texts of an object's card, which is well-formed, the labels of its picture, and the points of its curves."""
+    """The texts of an object's card, which is well-formed, the labels of its picture, and the
+    points of its curves."""
     root = ElementTree.fromstring(f"<div>{thing._repr_html_()}</div>")
     svg = root.find(".//svg")
     drawn = [] if svg is None else list(svg.iter())
     texts = [element.text for element in root.iter() if element.text and element not in drawn]
     points = [element.get("points").split() for element in drawn if element.get("points")]
-    return types.SimpleNamespace(texts=texts, labels=[element.text or "" for element in drawn], points=points)
+    return types.SimpleNamespace(
+        texts=texts, labels=[element.text or "" for element in drawn], points=points
+    )
 
 
 def test_a_notebook_shows_a_card_with_the_same_facts(backend):
@@ -78,14 +85,28 @@ def test_a_notebook_shows_a_card_with_the_same_facts(backend):
     cells = card(result)
     assert cells.texts[:3] == ["TrainingResult", "network", "2-3-1"]
     pairs = dict(zip(cells.texts[1::2], cells.texts[2::2], strict=True))
-    expected = {"ended by": "'epochs'", "loss": f"{result.history.loss[-1]:.4g}", "parameters": "13 float64"}
+    expected = {
+        "ended by": "'epochs'",
+        "loss": f"{result.history.loss[-1]:.4g}",
+        "parameters": "13 float64",
+    }
     assert expected.items() <= pairs.items()
     assert len(pairs) < 15
 
 
 def test_a_network_is_a_card_that_says_what_is_unusual_in_it():
     assert card(Network((2, 3, 1), "tanh")).texts == [
-        *("Network", "layers", "2-3-1", "activation", "tanh", "output", "identity", "loss function", "squared_error"),
+        *(
+            "Network",
+            "layers",
+            "2-3-1",
+            "activation",
+            "tanh",
+            "output",
+            "identity",
+            "loss function",
+            "squared_error",
+        ),
         *("parameters", "13"),
     ]
     unusual = card(Network((2, 3, 4, 1), ("tanh", "relu"), bias="none", bias_init=0.5)).texts
@@ -97,9 +118,17 @@ def test_the_card_has_a_picture_of_the_losses(backend):
     """A point for each epoch, from left to right; the greatest loss is the highest point."""
     result = trained(backend, epochs=9, stop=Stop(validation=0.5))
     cells = card(result)
-    loss, validation = [np.array([point.split(",") for point in curve], float) for curve in cells.points]
-    assert [label.strip() for label in cells.labels if "loss" in label] == ["loss", "validation loss"]
-    for points, values in ((loss, result.history.loss), (validation, result.history.validation_loss)):
+    loss, validation = [
+        np.array([point.split(",") for point in curve], float) for curve in cells.points
+    ]
+    assert [label.strip() for label in cells.labels if "loss" in label] == [
+        "loss",
+        "validation loss",
+    ]
+    for points, values in (
+        (loss, result.history.loss),
+        (validation, result.history.validation_loss),
+    ):
         assert points.shape == (9, 2)
         assert (np.diff(points[:, 0]) > 0).all()
         assert points[:, 1].argmin() == values.argmax()
@@ -120,7 +149,9 @@ def test_there_is_no_picture_of_what_makes_no_curve(losses):
     assert card(curve(losses)).points == []
 
 
-@pytest.mark.parametrize("losses", [[1.0, 1.0], [-1.0, 5.0], [0.0, 1e-300], [1.0, np.nan, 1e300], RANDOM])
+@pytest.mark.parametrize(
+    "losses", [[1.0, 1.0], [-1.0, 5.0], [0.0, 1e-300], [1.0, np.nan, 1e300], RANDOM]
+)
 def test_odd_losses_lie_within_the_picture_which_is_small(losses):
     assert len(curve(losses)._repr_html_()) < 8000
     ((*points,),) = card(curve(losses)).points
@@ -153,7 +184,11 @@ DRAW = (plotting.curves_by_label, plotting.loss_curves, plotting.error_curve)
         ({"a": []}, ValueError, r"curves\['a'\] must be a curve"),
         ({"a": [[1.0]]}, ValueError, r"curves\['a'\] must be .* it has the shape \(1, 1\)"),
         (3.0, ValueError, r"curves must be .* it has the shape \(\)"),
-        ({"a": "losses"}, TypeError, r"curves\['a'\] must be a TrainingResult, a History or numbers, not 'losses'"),
+        (
+            {"a": "losses"},
+            TypeError,
+            r"curves\['a'\] must be a TrainingResult, a History or numbers, not 'losses'",
+        ),
         (fastnn, TypeError, "curves must be a TrainingResult"),
         ([trained("numpy")] * 2, TypeError, r"several have labels, such as \{'a': result_a"),
     ],
@@ -167,10 +202,15 @@ def test_what_is_no_curve_is_refused(draw, curves, error, text):
 def test_a_training_without_losses_is_refused(tmp_path):
     pytest.importorskip("matplotlib")
     nothing = trained("numpy", epochs=0)
-    with pytest.raises(ValueError, match=r"curves\['mine'\] has no losses to draw: no epoch of the training ended"):
+    with pytest.raises(
+        ValueError, match=r"curves\['mine'\] has no losses to draw: no epoch of the training ended"
+    ):
         plotting.loss_curves({"mine": nothing})
     with pytest.raises(ValueError, match="no epoch of the training ended"):
         nothing.plot()
     trained("numpy").save(tmp_path / "alone.npz", state=False)
-    with pytest.raises(ValueError, match=r"holds a network alone, without its history, as save\(path, state=False\)"):
+    with pytest.raises(
+        ValueError,
+        match=r"holds a network alone, without its history, as save\(path, state=False\)",
+    ):
         fastnn.load(tmp_path / "alone.npz").plot()

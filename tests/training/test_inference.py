@@ -1,4 +1,5 @@
-"""`predict`, `loss_and_gradient`, derivatives by inputs: formulas; no bit by threads, other rows, calls within."""
+"""`predict`, `loss_and_gradient`, derivatives by inputs: formulas; no bit by threads, other rows,
+calls within."""
 
 import contextlib
 import copy
@@ -34,7 +35,8 @@ def test_predict_and_loss_and_gradient(data, backend, dtype):
     X, Y = data
     params = NETWORK.init_params(0, dtype)
     (W1, W2), (b1, b2) = NETWORK.weights(params), NETWORK.biases(params)
-    right, tolerance = np.tanh(X @ W1 + b1) @ W2 + b2, 1e-5 if dtype == np.float32 else 1e-13
+    right = np.tanh(X @ W1 + b1) @ W2 + b2
+    tolerance = 1e-5 if dtype == np.float32 else 1e-13
     output = predict(NETWORK, params, X, backend=backend)
     loss, gradient = loss_and_gradient(NETWORK, params, X, Y, alpha=2.0, backend=backend)
     assert (output.dtype, type(loss), gradient.dtype, gradient.shape) == (
@@ -52,10 +54,8 @@ def test_predict_and_loss_and_gradient(data, backend, dtype):
 
 @pytest.mark.parametrize("n", [1024, 1025, 10_000])
 def test_predictions_that_threads_share_have_the_same_bits(monkeypatch, n, dtype):
-    network, random_state = (
-        Network((5, 17, 3), "tanh", "softmax", "cross_entropy"),
-        np.random.RandomState(0),
-    )
+    network = Network((5, 17, 3), "tanh", "softmax", "cross_entropy")
+    random_state = np.random.RandomState(0)
     params = network.init_params(random_state, dtype)
     X = random_state.standard_normal((n, 5)).astype(dtype)
     alone = predict(network, params, X)
@@ -63,7 +63,8 @@ def test_predictions_that_threads_share_have_the_same_bits(monkeypatch, n, dtype
     monkeypatch.setattr("fastnn.cores.available_cores", lambda: Cores(3, "told"))
     assert predict(network, params, X).tobytes() == alone.tobytes()
     monkeypatch.undo()
-    helpers, borrow = [], cores.borrow
+    helpers = []
+    borrow = cores.borrow
     monkeypatch.setattr(cores, "borrow", lambda n: helpers.append(n) or borrow(n))
     for threads in (1, 2, 3, 5, 8):
         assert predict(network, params, X, threads=threads).tobytes() == alone.tobytes()
@@ -89,8 +90,10 @@ def test_unasked_a_gradient_is_shared_where_a_block_has_enough_work(monkeypatch,
 
 
 def test_checks_leave_threads_of_blas_alone(monkeypatch):
-    """They would go on looking for work, on the CPUs of threads that share a step: OpenBLAS has them from 10,000 on."""
-    sizes, vdot = [], np.vdot
+    """They would go on looking for work, on the CPUs of threads that share a step: OpenBLAS has
+    them from 10,000 on."""
+    sizes = []
+    vdot = np.vdot
     monkeypatch.setattr(np, "vdot", lambda a, b: sizes.append(a.size) or vdot(a, b))
     X = np.ones((12_345, 3))
     predict(NETWORK, np.ones(NETWORK.n_params), X)
@@ -138,7 +141,9 @@ def result_of(network, dtype=np.float64):
 @pytest.mark.parametrize("name", NETWORKS)
 def test_they_are_those_of_complex_steps(name, backend):
     result, X = result_of(NETWORKS[name])
-    J, h, of = result.jacobian(X, backend=backend), 1e-100, get_backend("numpy").predict
+    J = result.jacobian(X, backend=backend)
+    h = 1e-100
+    of = get_backend("numpy").predict
     assert J.shape == (300, result.network.n_outputs, result.network.n_inputs)
     for k in range(result.network.n_inputs):
         moved = X.astype(complex)
@@ -170,10 +175,8 @@ def test_a_gradient_is_that_of_the_only_output():
 
 @pytest.mark.nojit
 def test_many_results_have_those_of_their_members():
-    X, networks = (
-        np.random.RandomState(0).rand(20, 3),
-        [Network((3, 4, 2)), Network((3, 2), "tanh")],
-    )
+    X = np.random.RandomState(0).rand(20, 3)
+    networks = [Network((3, 4, 2)), Network((3, 2), "tanh")]
     many = train_many(networks, X, X[:, :2], seed=range(2), epochs=1)
     assert bits(many.jacobian(X)) == bits(np.stack([result.jacobian(X) for result in many]))
     with pytest.raises(ValueError, match="different numbers of outputs: say many"):
@@ -182,7 +185,8 @@ def test_many_results_have_those_of_their_members():
         ).jacobian(X)
 
 
-PACKAGE, PARAMS = str(pathlib.Path(fastnn.__file__).parent), np.linspace(-1, 1, NETWORK.n_params)
+PACKAGE = str(pathlib.Path(fastnn.__file__).parent)
+PARAMS = np.linspace(-1, 1, NETWORK.n_params)
 X = np.random.RandomState(0).randn(9, 3)
 Y = np.sin(X[:, :2])
 
@@ -252,12 +256,16 @@ CALLS = {
 @pytest.mark.parametrize("name", CALLS)
 @pytest.mark.parametrize("options", [{}, {"specialize": True}], ids=["general", "own kernels"])
 def test_a_call_in_the_midst_of_another_changes_no_bit_of_either(name, options, every, backend):
-    """The same function with other numbers, before every so-many-th line that the first call runs in turn."""
+    """The same function with other numbers, before every so-many-th line that the first call runs
+    in turn."""
     if backend == "numpy" and options:
         pytest.skip("a back end without options")
-    backend, within = get_backend(backend, **options), []
+    backend = get_backend(backend, **options)
+    within = []
     call, one, other = CALLS[name]
-    expected, expected_within, n = call(backend, *one), call(backend, *other), 0
+    expected = call(backend, *one)
+    expected_within = call(backend, *other)
+    n = 0
     while len(within) * every == n:  # as long as there is an n-th line
         n += every
         with at(n, lambda: within.append(call(backend, *other))):

@@ -1,4 +1,5 @@
-"""Any good input works and is never written; bad input is refused in the same words by both back ends, at once."""
+"""Any good input works and is never written; bad input is refused in the same words by both back
+ends, at once."""
 
 import contextlib
 import math
@@ -41,7 +42,9 @@ LAYOUTS = {
     "strided": lambda array: np.repeat(array, 2, axis=-1)[..., ::2],
     "backwards": lambda array: np.flip(np.flip(array).copy()),
     "byte-swapped": lambda array: array.astype(array.dtype.newbyteorder("S")),
-    "unaligned": lambda array: np.frombuffer(b"x" + array.tobytes(), array.dtype, offset=1).reshape(array.shape),
+    "unaligned": lambda array: np.frombuffer(b"x" + array.tobytes(), array.dtype, offset=1).reshape(
+        array.shape
+    ),
     "memory map": mapped,
     "subclass": lambda array: array.view(type("Mine", (np.ndarray,), {})),
 }
@@ -50,11 +53,26 @@ NUMBERS = [np.int16, np.uint8, np.uint64, bool, np.float16, np.longdouble]
 
 def compute(X, Y, weight, params, backend):
     """The bits of what all functions make of these arrays, which none of them writes."""
-    before, options = all_bits(X, Y, weight, params), {"sample_weight": weight, "backend": backend}
-    found = [predict(NETWORK, params, X, backend=backend), *loss_and_gradient(NETWORK, params, X, Y, **options)]
-    options |= {"seed": 0, "epochs": 3, "batch_size": 5, "optimizer": Adam(), "stop": Stop(validation=(X, Y, weight))}
+    before = all_bits(X, Y, weight, params)
+    options = {"sample_weight": weight, "backend": backend}
+    found = [
+        predict(NETWORK, params, X, backend=backend),
+        *loss_and_gradient(NETWORK, params, X, Y, **options),
+    ]
+    options |= {
+        "seed": 0,
+        "epochs": 3,
+        "batch_size": 5,
+        "optimizer": Adam(),
+        "stop": Stop(validation=(X, Y, weight)),
+    }
     result = train(NETWORK, X, Y, params=params, **options)
-    found += [result.state.vectors, result.history.loss, result.history.validation_loss, result.predict(X)]
+    found += [
+        result.state.vectors,
+        result.history.loss,
+        result.history.validation_loss,
+        result.predict(X),
+    ]
     assert all_bits(X, Y, weight, params) == before
     return all_bits(*found)
 
@@ -69,18 +87,25 @@ def test_any_layout_is_as_good(layout, backend, dtype):
 def test_any_real_number_is_as_good(kind, backend):
     arrays = [np.round(3 * abs(array)) for array in (X, Y, WEIGHT, PARAMS)]
     given = [array.tolist() if kind is list else array.astype(kind) for array in arrays]
-    assert compute(*given, backend) == compute(*(np.asarray(array, float) for array in given), backend)
+    assert compute(*given, backend) == compute(
+        *(np.asarray(array, float) for array in given), backend
+    )
 
 
 @pytest.mark.parametrize("kind", [*NUMBERS, np.float64, np.float32], ids=lambda kind: kind.__name__)
-@pytest.mark.parametrize("said", [np.float32, "float64", np.dtype("float32")], ids=["float32", "float64", "a dtype"])
+@pytest.mark.parametrize(
+    "said", [np.float32, "float64", np.dtype("float32")], ids=["float32", "float64", "a dtype"]
+)
 def test_dtype_says_what_is_computed_in(kind, said, backend):
     arrays = [np.round(3 * abs(array)).astype(kind) for array in (X, Y, WEIGHT)]
     validation = tuple(array[:5] for array in arrays)
     options = {"optimizer": SGD(), "seed": 0, "epochs": 3, "batch_size": 5, "backend": backend}
     cast = lambda arrays: tuple(array.astype(said) for array in arrays)  # noqa: E731
     found = []
-    for (x, y, weight), held_out, dtype in [(arrays, validation, said), (cast(arrays), cast(validation), None)]:
+    for (x, y, weight), held_out, dtype in [
+        (arrays, validation, said),
+        (cast(arrays), cast(validation), None),
+    ]:
         stop = Stop(validation=held_out)
         result = train(NETWORK, x, y, sample_weight=weight, stop=stop, dtype=dtype, **options)
         found.append(all_bits(result.params, result.history.loss, result.history.validation_loss))
@@ -94,10 +119,18 @@ def test_a_memory_map_of_bytes_becomes_float32_and_nothing_else(tmp_path):
     np.save(tmp_path / "X.npy", many)
     Y = many[:, 0] > 99
     network = Network((50, 2, 1))
-    train(network, many[:9], Y[:9], epochs=1, dtype="float32")  # whatever is imported or compiled once
+    # whatever is imported or compiled once
+    train(network, many[:9], Y[:9], epochs=1, dtype="float32")
     for dtype, least in (("float32", 4), ("float64", 8)):
         tracemalloc.start()
-        train(network, np.load(tmp_path / "X.npy", mmap_mode="r"), Y, epochs=1, batch_size=100, dtype=dtype)
+        train(
+            network,
+            np.load(tmp_path / "X.npy", mmap_mode="r"),
+            Y,
+            epochs=1,
+            batch_size=100,
+            dtype=dtype,
+        )
         size = tracemalloc.get_traced_memory()[1] / many.size
         tracemalloc.stop()
         assert least < size < least + 2, dtype
@@ -105,8 +138,13 @@ def test_a_memory_map_of_bytes_becomes_float32_and_nothing_else(tmp_path):
 
 def test_flags_of_numpy_are_as_good(backend):
     options = {"seed": 0, "epochs": 2, "batch_size": 5, "backend": backend}
-    kinds = ((kind, {"shuffle": kind(False), "assume_finite": kind(True)}) for kind in (bool, np.bool_))
-    found = [train(NETWORK, X, Y, **options | given, stop=Stop(restore_best=kind(True))) for kind, given in kinds]
+    kinds = (
+        (kind, {"shuffle": kind(False), "assume_finite": kind(True)}) for kind in (bool, np.bool_)
+    )
+    found = [
+        train(NETWORK, X, Y, **options | given, stop=Stop(restore_best=kind(True)))
+        for kind, given in kinds
+    ]
     assert all_bits(found[0].params) == all_bits(found[1].params)
 
 
@@ -114,14 +152,19 @@ def test_flags_of_numpy_are_as_good(backend):
 def test_one_output_may_be_a_vector(shape, backend):
     network = Network((3, 1))
     found = loss_and_gradient(network, np.ones(4), X, Y[:, 0].reshape(shape), backend=backend)
-    assert all_bits(*found) == all_bits(*loss_and_gradient(network, np.ones(4), X, Y[:, :1], backend=backend))
+    assert all_bits(*found) == all_bits(
+        *loss_and_gradient(network, np.ones(4), X, Y[:, :1], backend=backend)
+    )
 
 
 @pytest.mark.parametrize("kind", [np.int64, np.uint8, bool, list, np.float64, np.float16])
 def test_labels_are_as_good_as_their_one_hot_rows(kind, backend):
-    labels, options = np.arange(N) % 2, {"optimizer": SGD(), "epochs": 1, "seed": 0, "backend": backend}
+    labels = np.arange(N) % 2
+    options = {"optimizer": SGD(), "epochs": 1, "seed": 0, "backend": backend}
     given = labels.tolist() if kind is list else labels.astype(kind)
-    one, other = (train(labels_network(), X, y, **options).params for y in (given, np.eye(2)[labels]))
+    one, other = (
+        train(labels_network(), X, y, **options).params for y in (given, np.eye(2)[labels])
+    )
     assert all_bits(one) == all_bits(other)
 
 
@@ -134,10 +177,13 @@ def test_plain_arrays_are_not_copied():
 
 
 PARTS = NETWORK.weights(PARAMS), NETWORK.biases(PARAMS)
-CLASSES, ONES = np.arange(N) % 2, np.ones((N, 2))
+CLASSES = np.arange(N) % 2
+ONES = np.ones((N, 2))
 SINGLE = {"X": X.astype(np.float32), "params": PARAMS.astype(np.float32)}
-LABELS, SIGMOID = {"network": labels_network()}, {"network": labels_network("log_loss", "sigmoid")}
-FLOAT32, POISSON = {"dtype": "float32"}, {"network": labels_network("poisson", "exp")}
+LABELS = {"network": labels_network()}
+SIGMOID = {"network": labels_network("log_loss", "sigmoid")}
+FLOAT32 = {"dtype": "float32"}
+POISSON = {"network": labels_network("poisson", "exp")}
 SOFTPLUS = {"network": Network((3, 1), output="softplus")}
 BEYOND = {"network": Network((3, 1), output="sigmoid"), "Y": CLASSES + 1}
 TOO_LARGE = "Y[1, 1] is inf"  # but not in `loss_and_gradient`, which has the dtype of params
@@ -162,56 +208,131 @@ OF_VALUES = [
     ({"X": with_value(X, ([9, 4], [0, 1]), np.nan)}, "X[4, 1] is nan"),
     ({"X": with_value(X, [3, 5], [[np.inf], [-np.inf]])}, "X[3, 0] is inf"),
     ({"Y": with_value(Y, (11, 0), np.nan)}, "Y must be finite; Y[11, 0] is nan"),
-    ({"sample_weight": with_value(WEIGHT, 3, np.nan)}, "sample_weight must be finite; sample_weight[3] is nan"),
-    ({"sample_weight": with_value(WEIGHT, 3, np.nan), "assume_finite": True}, "sample_weight[3] is nan"),
+    (
+        {"sample_weight": with_value(WEIGHT, 3, np.nan)},
+        "sample_weight must be finite; sample_weight[3] is nan",
+    ),
+    (
+        {"sample_weight": with_value(WEIGHT, 3, np.nan), "assume_finite": True},
+        "sample_weight[3] is nan",
+    ),
     ({"params": with_value(PARAMS, 2, np.nan)}, "params must be finite; params[2] is nan"),
     ({"X": X.astype(np.float32), "Y": with_value(Y, (1, 1), 1e39)}, TOO_LARGE),
     ({"sample_weight": with_value(WEIGHT, 4, -1)}, "sample_weight[4] is -1"),
-    ({"sample_weight": with_value(WEIGHT, 4, 1e-310)}, "sample_weight must be 0 or at least 2.22507e-308"),
-    (SINGLE | {"sample_weight": np.full(N, 1e-40)}, "1.17549e-38, the smallest number that float32 holds with"),
-    (SINGLE | {"sample_weight": with_value(WEIGHT, 4, 1e-60)}, "sample_weight[4] is 1e-60: multiply all weights"),
+    (
+        {"sample_weight": with_value(WEIGHT, 4, 1e-310)},
+        "sample_weight must be 0 or at least 2.22507e-308",
+    ),
+    (
+        SINGLE | {"sample_weight": np.full(N, 1e-40)},
+        "1.17549e-38, the smallest number that float32 holds with",
+    ),
+    (
+        SINGLE | {"sample_weight": with_value(WEIGHT, 4, 1e-60)},
+        "sample_weight[4] is 1e-60: multiply all weights",
+    ),
     ({"sample_weight": np.zeros(N)}, "must not be 0 for all rows"),
-    (LABELS | {"Y": with_value(CLASSES, 5, 2)}, "labels must be from 0 to 1, the network has 2 outputs; Y[5] is 2"),
+    (
+        LABELS | {"Y": with_value(CLASSES, 5, 2)},
+        "labels must be from 0 to 1, the network has 2 outputs; Y[5] is 2",
+    ),
     (LABELS | {"Y": with_value(CLASSES, 6, -1)}, "Y[6] is -1"),
-    (LABELS | {"Y": np.full(N, 0.5)}, "Y must be integer labels (12,) or rows of probabilities (12, 2) for this loss,"),
-    (LABELS | {"Y": with_value(np.ones(N), 3, 0.5)}, "loss, cross_entropy; Y has dtype float64, and Y[3] is 0.5"),
+    (
+        LABELS | {"Y": np.full(N, 0.5)},
+        "Y must be integer labels (12,) or rows of probabilities (12, 2) for this loss,",
+    ),
+    (
+        LABELS | {"Y": with_value(np.ones(N), 3, 0.5)},
+        "loss, cross_entropy; Y has dtype float64, and Y[3] is 0.5",
+    ),
     (LABELS | {"Y": with_value(np.ones(N), 3, np.nan)}, "Y[3] is nan"),
-    (LABELS | {"Y": with_value(np.ones(N), 3, np.inf)}, "must be from 0 to 1, the network has 2 outputs; Y[3] is inf"),
-    (LABELS | {"Y": CLASSES[:, None]}, "Y has 1 column, the network has 2 outputs: integer labels go in as Y.ravel()"),
-    (SIGMOID | {"Y": CLASSES}, "labels go with output='softmax', loss='cross_entropy', or as one-hot rows (12, 2)"),
+    (
+        LABELS | {"Y": with_value(np.ones(N), 3, np.inf)},
+        "must be from 0 to 1, the network has 2 outputs; Y[3] is inf",
+    ),
+    (
+        LABELS | {"Y": CLASSES[:, None]},
+        "Y has 1 column, the network has 2 outputs: integer labels go in as Y.ravel()",
+    ),
+    (
+        SIGMOID | {"Y": CLASSES},
+        "labels go with output='softmax', loss='cross_entropy', or as one-hot rows (12, 2)",
+    ),
     (LABELS | {"Y": np.arange(5) % 2}, "Y has 5 labels"),
-    (LABELS | {"Y": ONES}, "rows of probabilities that sum to 1, or integer labels; row 0 of Y sums to 2"),
-    (SIGMOID | {"Y": with_value(ONES, (3, 1), 1.5)}, "loss 'log_loss' takes numbers from 0 to 1; Y[3, 1] is 1.5"),
-    (POISSON | {"Y": with_value(ONES, (3, 1), -1)}, "'poisson' takes numbers that are not negative; Y[3, 1] is -1"),
+    (
+        LABELS | {"Y": ONES},
+        "rows of probabilities that sum to 1, or integer labels; row 0 of Y sums to 2",
+    ),
+    (
+        SIGMOID | {"Y": with_value(ONES, (3, 1), 1.5)},
+        "loss 'log_loss' takes numbers from 0 to 1; Y[3, 1] is 1.5",
+    ),
+    (
+        POISSON | {"Y": with_value(ONES, (3, 1), -1)},
+        "'poisson' takes numbers that are not negative; Y[3, 1] is -1",
+    ),
     (BEYOND, "output 'sigmoid' gives numbers that are at least 0 and at most 1; Y[1, 0] is 2"),
-    (BEYOND, "labels go in as 0 and 1; for other numbers scale Y, or take another output, such as 'identity'"),
-    (SOFTPLUS | {"Y": with_value(np.ones(N), 4, -2)}, "0; Y[4, 0] is -2.0: scale Y, or take another output, such"),
+    (
+        BEYOND,
+        (
+            "labels go in as 0 and 1; for other numbers scale Y, or take another output, such as "
+            "'identity'"
+        ),
+    ),
+    (
+        SOFTPLUS | {"Y": with_value(np.ones(N), 4, -2)},
+        "0; Y[4, 0] is -2.0: scale Y, or take another output, such",
+    ),
     ({"dtype": "float16"}, "'float32' or 'float64', not 'float16'"),
     ({"dtype": X}, "dtype must be 'float32' or 'float64', not ndarray of shape"),
-    (FLOAT32 | {"X": with_value(X, [2, 3], [[-1e39], [np.nan]])}, "X[2, 0] is -inf in float32, which cannot hold -1"),
+    (
+        FLOAT32 | {"X": with_value(X, [2, 3], [[-1e39], [np.nan]])},
+        "X[2, 0] is -inf in float32, which cannot hold -1",
+    ),
     ({"batch_size": 0}, "batch_size must be at least 1, not 0"),
     ({"epochs": -1}, "epochs must be at least 0"),
     ({"alpha": -0.1}, "alpha must be at least 0, not -0.1"),
     ({"alpha": math.nan}, "alpha must be finite, not nan"),
-    ({"optimizer": SGD(lambda step: 1 - step), "epochs": 5}, "learning_rate(2) must be at least 0, not -1"),
-    ({"optimizer": SGD(lambda step: 0.1 if step < 5 else math.nan), "epochs": 9}, "learning_rate(5) must be"),
+    (
+        {"optimizer": SGD(lambda step: 1 - step), "epochs": 5},
+        "learning_rate(2) must be at least 0, not -1",
+    ),
+    (
+        {"optimizer": SGD(lambda step: 0.1 if step < 5 else math.nan), "epochs": 9},
+        "learning_rate(5) must be",
+    ),
     ({"optimizer": RPROP(), "batch_size": 4}, "RPROP takes full batches only"),
     ({"threads": 0}, "threads must be at least 1, not 0"),
     ({"seed": -1}, "seed must be from 0"),
     ({"seed": 2**32}, "seed must be from 0"),
     ({"seed": np.random.RandomState(np.random.PCG64(1))}, "not with PCG64"),
-    ({"params": [*PARTS[0], *PARTS[1]]}, "params must be one vector of 26 numbers, not a list of arrays:"),
+    (
+        {"params": [*PARTS[0], *PARTS[1]]},
+        "params must be one vector of 26 numbers, not a list of arrays:",
+    ),
     ({"params": PARTS}, "not a tuple of arrays: network.pack(weights, biases) makes one"),
     ({"rows": 3}, "rows must have 1 dimension, not 0 (shape ()): the numbers of rows"),
     ({"rows": []}, "rows is empty: give the numbers of rows, or leave it out"),
     ({"rows": [0, 11, 12]}, "rows[2] is 12, the rows of X are 0 to 11"),
     ({"rows": np.array([2**63], np.uint64)}, "rows[0] is 9223372036854775808, the"),
-    ({"rows": [3, -1]}, "rows[1] is -1, the rows of X are 0 to 11; negative numbers do not count from the end"),
+    (
+        {"rows": [3, -1]},
+        "rows[1] is -1, the rows of X are 0 to 11; negative numbers do not count from the end",
+    ),
     ({"validation_rows": [12]}, "validation_rows[0] is 12, the"),
-    ({"rows": [4, 5, 5, 7], "validation_rows": [7, 5, 1]}, "row 5 is in rows and in validation_rows, as are 2 in all"),
+    (
+        {"rows": [4, 5, 5, 7], "validation_rows": [7, 5, 1]},
+        "row 5 is in rows and in validation_rows, as are 2 in all",
+    ),
     ({"validation_rows": range(12)}, "validation_rows are all 12 rows of X: none is left to"),
-    ({"validation_rows": [1], "stop": Stop(validation=0.1)}, "Stop(validation=...) are both given: leave one of them"),
-    ({"rows": [0, 2], "sample_weight": CLASSES}, "sample_weight is 0 for all rows that are left to train on"),
+    (
+        {"validation_rows": [1], "stop": Stop(validation=0.1)},
+        "Stop(validation=...) are both given: leave one of them",
+    ),
+    (
+        {"rows": [0, 2], "sample_weight": CLASSES},
+        "sample_weight is 0 for all rows that are left to train on",
+    ),
     ({"rows": [0, 2], "sample_weight": [1, 1]}, "has 2 numbers, X has 12 rows"),
     ({"stop": Stop(validation=0.99), "X": X[:2], "Y": Y[:2]}, "none to train on"),
     ({"stop": Stop(validation=(X[:, :2], Y))}, "validation: X has 2 columns"),
@@ -219,10 +340,19 @@ OF_VALUES = [
 ]
 OBJECTS = X.astype(object)
 OF_TYPES = [
-    ({"X": OBJECTS}, "numbers, not objects (dtype object); all of them are numbers: use X.astype(float)"),
+    (
+        {"X": OBJECTS},
+        "numbers, not objects (dtype object); all of them are numbers: use X.astype(float)",
+    ),
     ({"X": (X > 0).astype(object)}, "all of them are numbers: use X.astype(float)"),
-    ({"X": with_value(OBJECTS, (4, 2), "?")}, "not objects (dtype object); X[4, 2] is '?': encode it as numbers"),
-    ({"Y": np.full(12, "b", object)}, "Y[0] is 'b'; labels go in as integers: np.unique(Y, return_inverse=True)"),
+    (
+        {"X": with_value(OBJECTS, (4, 2), "?")},
+        "not objects (dtype object); X[4, 2] is '?': encode it as numbers",
+    ),
+    (
+        {"Y": np.full(12, "b", object)},
+        "Y[0] is 'b'; labels go in as integers: np.unique(Y, return_inverse=True)",
+    ),
     ({"X": np.full((12, 3), "b")}, "not text (dtype <U1): encode it as numbers"),
     ({"X": None}, "X must be an array of numbers, not None"),
     ({"X": (row for row in X)}, "not an iterable (generator): collect what it yields, such"),
@@ -231,7 +361,10 @@ OF_TYPES = [
     ({"X": X.astype(str)}, "X must hold real numbers, not text"),
     ({"X": X.astype("M8[s]")}, "X must hold real numbers"),
     ({"params": PARAMS + 0j}, "params must hold real numbers"),
-    (LABELS | {"Y": ["yes", "no"] * 6}, "not text (dtype <U3); labels go in as integers: np.unique(Y, return_inverse="),
+    (
+        LABELS | {"Y": ["yes", "no"] * 6},
+        "not text (dtype <U3); labels go in as integers: np.unique(Y, return_inverse=",
+    ),
     ({"threads": True}, "threads must be an integer, not True"),
     ({"threads": "all"}, "threads must be an integer, not 'all'"),
     ({"batch_size": 2.5}, "batch_size must be an integer, not 2.5"),
@@ -241,11 +374,17 @@ OF_TYPES = [
     ({"optimizer": AdamW}, "AdamW'>: say AdamW()"),
     ({"optimizer": "lion"}, f"not 'lion': one of {', '.join(f'{name}()' for name in OPTIMIZERS)}"),
     ({"stop": 3}, "stop must be a fastnn Stop, not 3"),
-    ({"network": (3, 4, 2)}, "network must be a fastnn Network, not (3, 4, 2): say Network((3, 4, 2))"),
+    (
+        {"network": (3, 4, 2)},
+        "network must be a fastnn Network, not (3, 4, 2): say Network((3, 4, 2))",
+    ),
     ({"network": RESULT}, "say result.network, or result.resume(X, Y, epochs=...) to go on"),
     ({"params": RESULT}, "say result.params"),
     ({"resume": RESULT, "seed": None}, "pass its .state"),
-    ({"resume": "x.npz", "seed": None}, "state of a training result, not str; say resume=fastnn.load('x.npz').state"),
+    (
+        {"resume": "x.npz", "seed": None},
+        "state of a training result, not str; say resume=fastnn.load('x.npz').state",
+    ),
     ({"epochs": 1.0}, "epochs must be an integer"),
     ({"shuffle": "no"}, "shuffle must be True or False"),
     ({"assume_finite": 1}, "assume_finite must be True or False"),
@@ -258,21 +397,36 @@ OF_TYPES = [
     ({"callbacks": [print, 3]}, "3 cannot"),
     ({"callbacks": None}, "callbacks must be a list of functions, not None"),
     ({"progress": 2}, "progress must be True or False, not 2"),
-    ({"callbacks": [lambda: None]}, "callbacks must be functions of one argument, the progress; <function"),
+    (
+        {"callbacks": [lambda: None]},
+        "callbacks must be functions of one argument, the progress; <function",
+    ),
     ({"callbacks": [lambda epoch, loss: None]}, "missing a required argument: 'loss'"),
-    ({"network": X, "X": Y, "Y": NETWORK}, "a fastnn Network, not ndarray of shape (12, 3): the network comes first"),
-    ({"rows": X[:, 0] > 0}, "rows must hold integers, the numbers of rows, not bool: say rows=np.flatnonzero(mask)"),
+    (
+        {"network": X, "X": Y, "Y": NETWORK},
+        "a fastnn Network, not ndarray of shape (12, 3): the network comes first",
+    ),
+    (
+        {"rows": X[:, 0] > 0},
+        "rows must hold integers, the numbers of rows, not bool: say rows=np.flatnonzero(mask)",
+    ),
     ({"rows": [0.5, 1]}, "rows must hold integers, the numbers of rows, not float64"),
     ({"rows": ["a"]}, "rows must hold real numbers, not text"),
     ({"rows": slice(3)}, "rows must be an array of numbers, not slice(None, 3, None)"),
 ]
 BIG = Network((10**6, 10**6, 1))
-EXHAUSTING = {"network": BIG, "optimizer": Adam(), "X": np.broadcast_to(0.0, (1, 10**6)), "Y": np.ones((1, 1))}
+EXHAUSTING = {
+    "network": BIG,
+    "optimizer": Adam(),
+    "X": np.broadcast_to(0.0, (1, 10**6)),
+    "Y": np.ones((1, 1)),
+}
 REFUSED = [(changed, ValueError, text) for changed, text in OF_VALUES]
 REFUSED += [(changed, TypeError, text) for changed, text in OF_TYPES]
 REFUSED += [(EXHAUSTING, MemoryError, "has 1,000,002,000,001 parameters; with")]
 """The arguments that differ from good ones, the exception, and a part of its text."""
-OF_PREDICT, OF_LOSS = {"X", "params", "threads"}, {"X", "Y", "params", "sample_weight", "alpha", "assume_finite"}
+OF_PREDICT = {"X", "params", "threads"}
+OF_LOSS = {"X", "Y", "params", "sample_weight", "alpha", "assume_finite"}
 
 
 @pytest.mark.parametrize(
@@ -291,10 +445,12 @@ def test_bad_arguments_are_refused(function, changed, kind, text):
 
 @pytest.mark.parametrize("output", ACTIVATIONS)
 def test_each_output_takes_what_it_gives_but_for_rounding(output, backend):
-    """Targets at its bounds, as scaling leaves them; not those beyond, also where they are validated on."""
+    """Targets at its bounds, as scaling leaves them; not those beyond, also where they are
+    validated on."""
     bounds = {-1: ACTIVATIONS[output].low, 1: ACTIVATIONS[output].high}
     low, high = (bound if np.isfinite(bound) else sign * 1e6 for sign, bound in bounds.items())
-    network, X = Network((1, 2), output=output, loss="squared_error"), [[0.0], [1.0]]
+    network = Network((1, 2), output=output, loss="squared_error")
+    X = [[0.0], [1.0]]
     options = {"epochs": 1, "seed": 0, "backend": backend}
     right = np.array([[low, high], [low - 1e-6, high + 1e-6]])
     train(network, X, right, **options)
@@ -310,27 +466,41 @@ def test_each_output_takes_what_it_gives_but_for_rounding(output, backend):
 def test_sparse_input_is_refused_with_the_way_out(function):
     sparse = pytest.importorskip("scipy.sparse").csr_matrix(X)
     assert_refused(
-        ({"X": sparse}, TypeError, "X is sparse; fastnn's core takes dense arrays: use X.toarray()"), function
+        (
+            {"X": sparse},
+            TypeError,
+            "X is sparse; fastnn's core takes dense arrays: use X.toarray()",
+        ),
+        function,
     )
 
 
 def test_nothing_is_allocated_before_memory_is_refused(monkeypatch):
-    monkeypatch.setattr("fastnn.training.session.aligned_zeros", lambda *given: pytest.fail("allocated"))
+    monkeypatch.setattr(
+        "fastnn.training.session.aligned_zeros", lambda *given: pytest.fail("allocated")
+    )
     with pytest.raises(pytest.fail.Exception, match="allocated"):
         train(NETWORK, X, Y, epochs=1)
     with pytest.raises(MemoryError, match="has 1,000,002,000,001 parameters; with"):
         train(**EXHAUSTING, epochs=1)
 
 
-@pytest.mark.skipif(np.finfo(np.longdouble).max == np.finfo(np.float64).max, reason="it holds no more than float64")
+@pytest.mark.skipif(
+    np.finfo(np.longdouble).max == np.finfo(np.float64).max, reason="it holds no more than float64"
+)
 def test_a_number_beyond_float64_is_named():
-    """It is written in its own dtype: as a float of Python it would be inf, "which cannot hold inf"."""
+    """It is written in its own dtype: as a float of Python it would be inf, "which cannot hold
+    inf"."""
     huge = with_value(X.astype(np.longdouble), (0, 0), np.longdouble("1e400"))
-    with pytest.raises(ValueError, match=r"X\[0, 0\] is inf in float64, which cannot hold 1e\+400$"):
+    with pytest.raises(
+        ValueError, match=r"X\[0, 0\] is inf in float64, which cannot hold 1e\+400$"
+    ):
         train(NETWORK, huge, Y, epochs=1)
 
 
-@pytest.mark.parametrize("wrong", [{"callbacks": [3]}, {"callbacks": 3}, {"verbose": -1}, {"verbose": "no"}], ids=str)
+@pytest.mark.parametrize(
+    "wrong", [{"callbacks": [3]}, {"callbacks": 3}, {"verbose": -1}, {"verbose": "no"}], ids=str
+)
 def test_what_is_refused_draws_nothing_from_the_generator_of_the_caller(wrong):
     generator = np.random.RandomState(0)
     refusal(train, NETWORK, X, Y, epochs=1, seed=generator, **wrong)
@@ -338,12 +508,17 @@ def test_what_is_refused_draws_nothing_from_the_generator_of_the_caller(wrong):
 
 
 @pytest.mark.parametrize("stop", [Stop(validation=0.99), Stop(restore_best=True)])
-def test_activations_that_do_not_fit_are_refused_before_anything_is_allocated(monkeypatch, backend, stop):
-    """The parameters would fit. NumPy needs memory for each row that it looks at, the kernel for those of a block."""
+def test_activations_that_do_not_fit_are_refused_before_anything_is_allocated(
+    monkeypatch, backend, stop
+):
+    """The parameters would fit. NumPy needs memory for each row that it looks at, the kernel for
+    those of a block."""
     monkeypatch.setattr(inputs, "memory", lambda: 10_000_000)
 
     def calls(width, n, **options):
-        network, X, params = Network((1, width, 1)), np.ones((n, 1)), np.zeros(3 * width + 1)
+        network = Network((1, width, 1))
+        X = np.ones((n, 1))
+        params = np.zeros(3 * width + 1)
         return [
             lambda: train(network, X, X, optimizer=SGD(), epochs=1, **options, backend=backend),
             lambda: predict(network, params, X, backend=backend),
@@ -353,7 +528,10 @@ def test_activations_that_do_not_fit_are_refused_before_anything_is_allocated(mo
     for several, refused in (
         (calls(2000, 300, batch_size=None), {"numba": "256", "numpy": "300"}),
         (calls(2000, 300, batch_size=1)[:1], {}),
-        (calls(500, 2000, batch_size=None) + calls(500, 2000, batch_size=1, stop=stop), {"numpy": "(2,000|1,980)"}),
+        (
+            calls(500, 2000, batch_size=None) + calls(500, 2000, batch_size=1, stop=stop),
+            {"numpy": "(2,000|1,980)"},
+        ),
     ):
         error = pytest.raises(MemoryError, match=f"{refused.get(backend)} rows at a time it takes")
         for call in several:
@@ -362,7 +540,8 @@ def test_activations_that_do_not_fit_are_refused_before_anything_is_allocated(mo
 
 
 def test_numpy_is_refused_what_it_would_hold(monkeypatch):
-    network, X = Network((20, 200, 50, 5), "tanh"), np.ones((10_000, 20))
+    network = Network((20, 200, 50, 5), "tanh")
+    X = np.ones((10_000, 20))
     params = np.zeros(network.n_params)
     tracemalloc.start()
     predict(network, params, X, backend="numpy")

@@ -1,4 +1,5 @@
-"""Ctrl-C: the first one, the next one, in which call of fastnn, and whose handler is called and is back afterwards."""
+"""Ctrl-C: the first one, the next one, in which call of fastnn, and whose handler is called and is
+back afterwards."""
 
 import copy
 import inspect
@@ -30,7 +31,8 @@ from fastnn.training import exceptions
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
 
-NETWORK, X = Network((3, 4, 2), "tanh"), np.random.RandomState(0).randn(9, 3)
+NETWORK = Network((3, 4, 2), "tanh")
+X = np.random.RandomState(0).randn(9, 3)
 Y = np.sin(X[:, :2])
 RAISE = Stop(on_interrupt="raise")
 
@@ -54,7 +56,10 @@ def old():
 @pytest.fixture
 def go(backend):
     return lambda presses=0, **options: train(
-        NETWORK, X, Y, **{"epochs": 5, "seed": 0, "backend": backend, "callbacks": [pressing(presses)]} | options
+        NETWORK,
+        X,
+        Y,
+        **{"epochs": 5, "seed": 0, "backend": backend, "callbacks": [pressing(presses)]} | options,
     )
 
 
@@ -62,7 +67,8 @@ def go(backend):
 def fit(request, monkeypatch):
     """A fit without end, and so many Ctrl-C before its third call of the back end."""
     estimators = pytest.importorskip("fastnn.estimators", exc_type=ImportError)
-    kind, before_calls = type(get_backend()), []
+    kind = type(get_backend())
+    before_calls = []
 
     def pressed(right):
         def call(*given, **options):
@@ -78,7 +84,9 @@ def fit(request, monkeypatch):
     def run(presses):
         before_calls[:] = [presses, 0, 0]
         endless = {"tol": 0, "n_iter_no_change": np.inf, "max_iter": 10**6, "max_fun": 10**6}
-        mlp = estimators.MLPRegressor(hidden_layer_sizes=(4,), solver=request.param, random_state=0, **endless)
+        mlp = estimators.MLPRegressor(
+            hidden_layer_sizes=(4,), solver=request.param, random_state=0, **endless
+        )
         return mlp.fit(X, np.sin(3 * X[:, 0]) * X[:, 1])
 
     return run
@@ -87,8 +95,12 @@ def fit(request, monkeypatch):
 @pytest.mark.parametrize("epochs", [5, 3])
 def test_the_first_one_returns_what_there_is_after_a_warning_at_the_callers_line(epochs, backend):
     line = inspect.currentframe().f_lineno + 2
-    with pytest.warns(InterruptWarning, match="interrupted after 3 epochs of this call, 3 steps in all") as seen:
-        result = train(NETWORK, X, Y, epochs=epochs, seed=0, callbacks=[pressing(1)], backend=backend)
+    with pytest.warns(
+        InterruptWarning, match="interrupted after 3 epochs of this call, 3 steps in all"
+    ) as seen:
+        result = train(
+            NETWORK, X, Y, epochs=epochs, seed=0, callbacks=[pressing(1)], backend=backend
+        )
     assert (result.stop_reason, result.n_epochs) == ("interrupted", 3)
     assert (seen[0].filename, seen[0].lineno) == (__file__, line)
     assert seen[0].message.result is result
@@ -104,7 +116,8 @@ def test_the_warning_as_an_error_carries_the_result(go):
 def test_one_that_raises_carries_the_result_through_pickle_and_copy(go):
     with pytest.raises(KeyboardInterrupt) as raised:
         go(2, stop=RAISE)
-    assert type(raised.value) is KeyboardInterrupt  # at once, in the midst of a chunk: there is no result
+    # at once, in the midst of a chunk: there is no result
+    assert type(raised.value) is KeyboardInterrupt
     for _ in range(2):
         with pytest.raises(TrainingInterrupted, match="interrupted after 3 epochs") as raised:
             go(1, stop=RAISE)
@@ -122,7 +135,9 @@ def test_one_that_raises_carries_the_result_through_pickle_and_copy(go):
         go(1, stop=RAISE)
 
 
-def test_the_second_one_raises_in_the_same_call_or_in_a_later_one_within_two_seconds(go, monkeypatch):
+def test_the_second_one_raises_in_the_same_call_or_in_a_later_one_within_two_seconds(
+    go, monkeypatch
+):
     for presses in (2, 1):
         with pytest.raises(KeyboardInterrupt) as raised:
             go(presses)
@@ -139,11 +154,14 @@ def test_the_second_one_raises_in_the_same_call_or_in_a_later_one_within_two_sec
 def test_a_divergence_in_the_same_chunk_hides_no_ctrl_c(monkeypatch):
     def go(**stop):
         rates = SGD(lambda step: ctrl_c() or 1e200 if step == 7 else 0.01)
-        return train(NETWORK, X, Y, optimizer=rates, epochs=20, seed=0, stop=Stop(**stop), backend="numpy")
+        return train(
+            NETWORK, X, Y, optimizer=rates, epochs=20, seed=0, stop=Stop(**stop), backend="numpy"
+        )
 
     with pytest.raises(DivergenceError):
         go()
-    with pytest.raises(KeyboardInterrupt):  # the second one: who catches DivergenceError in a loop can stop it too
+    # the second one: who catches DivergenceError in a loop can stop it too
+    with pytest.raises(KeyboardInterrupt):
         go()
     with pytest.raises(TrainingInterrupted):
         go(on_interrupt="raise")
@@ -208,7 +226,8 @@ def test_a_handler_of_the_users_own_is_called_each_time(go):
 
 
 def test_what_is_no_function_stays_while_training(go):
-    seen, results = [], []
+    seen = []
+    results = []
     look = [lambda progress: seen.append(signal.getsignal(signal.SIGINT))]
     for left in (signal.SIG_IGN, signal.SIG_DFL):
         with handled_by(left):
@@ -225,8 +244,14 @@ def test_what_is_no_function_stays_while_training(go):
 def test_a_training_within_a_callback_ends_with_the_one_outside(go):
     inner = []
     with pytest.warns(InterruptWarning) as seen:
-        outer = go(callbacks=[lambda progress: inner.append(go(int(progress.epoch == 2)).stop_reason)])
-    assert (inner, outer.n_epochs, outer.stop_reason) == (["epochs", "interrupted"], 2, "interrupted")
+        outer = go(
+            callbacks=[lambda progress: inner.append(go(int(progress.epoch == 2)).stop_reason)]
+        )
+    assert (inner, outer.n_epochs, outer.stop_reason) == (
+        ["epochs", "interrupted"],
+        2,
+        "interrupted",
+    )
     assert len(seen) == 2
 
 

@@ -1,4 +1,5 @@
-"""The loop in chunks: no bit depends on where they end, be it at a Ctrl-C, after which a training is resumed."""
+"""The loop in chunks: no bit depends on where they end, be it at a Ctrl-C, after which a training
+is resumed."""
 
 import dataclasses
 
@@ -54,7 +55,9 @@ def test_resume_refuses_what_does_not_fit(go, data, monkeypatch):
             go(**options, resume=state)
         assert what in str(error.value)
     momentum = go(optimizer=SGD(0.1, momentum=0.9)).state
-    with pytest.raises(ValueError, match="optimizer vectors of its state is 1, that of this training 0"):
+    with pytest.raises(
+        ValueError, match="optimizer vectors of its state is 1, that of this training 0"
+    ):
         go(optimizer=SGD(0.1), resume=momentum)
     for name, value in {"seed": 3, "params": np.zeros(NETWORK.n_params)}.items():
         with pytest.raises(ValueError, match="without seed and params"):

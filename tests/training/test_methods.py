@@ -1,4 +1,5 @@
-"""Trainings by a method, Levenberg-Marquardt: ends, stop rules, resuming, files, members, and what is refused."""
+"""Trainings by a method, Levenberg-Marquardt: ends, stop rules, resuming, files, members, and what
+is refused."""
 
 import signal
 
@@ -48,7 +49,8 @@ def test_the_result_says_why_the_method_ended_and_a_file_keeps_it(go, reason, tm
 
 
 def test_a_resumed_training_has_the_bits_of_one_call(go, tmp_path):
-    whole, first = go(), go(epochs=12)
+    whole = go()
+    first = go(epochs=12)
     assert (whole.stop_reason, set(whole.history.learning_rate)) == ("epochs", {1.0})
     assert (np.diff(whole.history.loss) < 0).all()
     first.save(tmp_path / "first.npz")
@@ -60,12 +62,21 @@ def test_a_resumed_training_has_the_bits_of_one_call(go, tmp_path):
 
 def test_members_are_trainings(backend):
     methods = [*ENDS.values(), LevenbergMarquardt(), LevenbergMarquardt(adapt="tenfold")]
-    for options in ({}, {"stop": Stop(validation=0.3, patience=6, restore_best=True)}, {"alpha": 0.01}):
+    for options in (
+        {},
+        {"stop": Stop(validation=0.3, patience=6, restore_best=True)},
+        {"alpha": 0.01},
+    ):
         if "alpha" in options:
-            methods = [method for method in methods if not isinstance(method, BayesianRegularization)]
+            methods = [
+                method for method in methods if not isinstance(method, BayesianRegularization)
+            ]
         options |= {"epochs": 40, "backend": backend}
         many = train_many(NETWORK, X, Y, optimizer=methods, seed=range(len(methods)), **options)
-        alone = [train(NETWORK, X, Y, optimizer=method, seed=k, **options) for k, method in enumerate(methods)]
+        alone = [
+            train(NETWORK, X, Y, optimizer=method, seed=k, **options)
+            for k, method in enumerate(methods)
+        ]
         assert_same_results(many, alone)
     population = fastnn.Population(NETWORK, X, Y, optimizer=ENDS["goal"], seed=range(4))
     for _ in range(3):
@@ -90,7 +101,10 @@ def test_a_training_that_begins_beyond_all_numbers_diverges(go):
 
 
 FLOAT32 = "LevenbergMarquardt computes in float64 only, .* say dtype='float64'"
-HUBER = "LevenbergMarquardt minimizes the squared error, not the loss 'huber': take another optimizer, such as Adam"
+HUBER = (
+    "LevenbergMarquardt minimizes the squared error, not the loss 'huber': take another "
+    "optimizer, such as Adam"
+)
 REFUSED = [
     ({"dtype": "float32"}, NETWORK, FLOAT32),
     ({"batch_size": 10}, NETWORK, "LevenbergMarquardt takes full batches only"),
@@ -113,12 +127,18 @@ PARITY = 2.0 * BITS - 1, 2.0 * (BITS.sum(axis=1, keepdims=True) % 2) - 1
 
 @pytest.mark.parametrize(
     ("network", "rows", "goal"),
-    [(NETWORK, (X, Y), 0.002), (NETWORK, (X, Y), 1e-6), (Network((3, 10, 10, 1), "tanh"), PARITY, 0.001)],
+    [
+        (NETWORK, (X, Y), 0.002),
+        (NETWORK, (X, Y), 1e-6),
+        (Network((3, 10, 10, 1), "tanh"), PARITY, 0.001),
+    ],
     ids=["SIN", "SIN to 1e-6", "PARITY"],
 )
 def test_mathworks_problems_are_solved_from_30_of_30_starts(network, rows, goal):
     """Their goals are of mean squares, twice our loss."""
-    many = train_many(network, *rows, optimizer=LevenbergMarquardt(goal=goal / 2), epochs=1_000, seed=range(30))
+    many = train_many(
+        network, *rows, optimizer=LevenbergMarquardt(goal=goal / 2), epochs=1_000, seed=range(30)
+    )
     assert set(many.stop_reason) == {"goal"}
     assert np.median(many.n_epochs) <= 20
 
@@ -129,8 +149,13 @@ def test_final_sums_of_squares_are_those_of_scipy():
     for width in (2, 3):
         network = Network((1, width, 1), "tanh")
         options = {"optimizer": LevenbergMarquardt(min_grad=1e-9), "seed": range(15)}
-        starts, many = (train_many(network, X, targets, epochs=epochs, **options) for epochs in (0, 2_000))
-        residuals = lambda params, network=network: (fastnn.predict(network, params, X) - targets)[:, 0]  # noqa: E731
+        starts, many = (
+            train_many(network, X, targets, epochs=epochs, **options) for epochs in (0, 2_000)
+        )
+
+        def residuals(params, network=network):
+            return (fastnn.predict(network, params, X) - targets)[:, 0]
+
         theirs = [least_squares(residuals, one.params, method="lm").cost for one in starts]
         own = np.median([len(X) * one.history.loss[-1] for one in many])
         assert own < 1.05 * np.median(theirs)
@@ -139,30 +164,48 @@ def test_final_sums_of_squares_are_those_of_scipy():
 def test_stop_rules_go_by_epochs_and_those_within_a_call_are_those_of_an_epoch_a_call(go):
     tol = go(epochs=500, stop=Stop(tol=1e-4, patience=2))
     assert (tol.stop_reason, tol.n_epochs < 100) == ("tolerance", True)
-    targets, kernel = Y + 0.3 * np.random.RandomState(1).standard_normal(Y.shape), get_backend("numba")
+    targets = Y + 0.3 * np.random.RandomState(1).standard_normal(Y.shape)
+    kernel = get_backend("numba")
     for restore_best in (False, True):
         stop = Stop(validation=0.3, patience=6, restore_best=restore_best)
         options = {**OPTIONS, "epochs": 300, "stop": stop}
-        within, apart = (train(NETWORK, X, targets, **options, backend=each) for each in (kernel, Wrapper(kernel)))
-        assert (within.stop_reason, within.n_epochs) == ("validation", within.history.best_epoch + 6)
+        within, apart = (
+            train(NETWORK, X, targets, **options, backend=each)
+            for each in (kernel, Wrapper(kernel))
+        )
+        assert (within.stop_reason, within.n_epochs) == (
+            "validation",
+            within.history.best_epoch + 6,
+        )
         assert_same_result(within, apart)
 
 
 def test_a_rate_is_no_option_of_it():
-    text = "has no argument 'learning_rate': its steps have no rate, they go by damping, adapt, most_damping, min_grad"
+    text = (
+        "has no argument 'learning_rate': its steps have no rate, they go by damping, adapt, "
+        "most_damping, min_grad"
+    )
     for method in METHODS.values():
         with pytest.raises(TypeError, match=f"{method.__name__} {text}"):
             method(learning_rate=0.1)
     with pytest.raises(TypeError, match="member 0: LevenbergMarquardt has no learning rate"):
-        train_many(NETWORK, X, Y, optimizer=LevenbergMarquardt(), learning_rate=[0.1, 0.2], epochs=3)
+        train_many(
+            NETWORK, X, Y, optimizer=LevenbergMarquardt(), learning_rate=[0.1, 0.2], epochs=3
+        )
 
 
 @pytest.mark.parametrize(
     ("X", "Y", "text"),
-    [(100 * X, Y, "inputs reach 100:"), (X, 1e-4 * Y, "targets reach 0.0001:"), (50 * X, 1e4 * Y, "and targets reach")],
+    [
+        (100 * X, Y, "inputs reach 100:"),
+        (X, 1e-4 * Y, "targets reach 0.0001:"),
+        (50 * X, 1e4 * Y, "and targets reach"),
+    ],
 )
 def test_numbers_far_from_1_are_warned_of(X, Y, text):
     for function, seed in ((train, 0), (train_many, [0, 1])):
-        with pytest.warns(fastnn.ScaleWarning, match=f"{text} .*scale them to about -1 to 1") as caught:
+        with pytest.warns(
+            fastnn.ScaleWarning, match=f"{text} .*scale them to about -1 to 1"
+        ) as caught:
             function(NETWORK, X, Y, **{**OPTIONS, "seed": seed, "epochs": 1})
         assert [warning.filename for warning in caught] == [__file__]

@@ -1,4 +1,5 @@
-"""What `Backend` does for its subclasses, what it asks them, and which of their methods `train_many` calls."""
+"""What `Backend` does for its subclasses, what it asks them, and which of their methods
+`train_many` calls."""
 
 import functools
 
@@ -30,7 +31,10 @@ class Choosy(NumpyBackend):
     [
         ({"alpha": 0.5}, "cannot train this network with SGD and alpha=0.5: give alpha=0"),
         ({"sample_weight": [1.0, 2.0]}, "with SGD and sample_weight: leave the weights out"),
-        ({"stop": Stop(validation=(np.ones((1, 3)), [[1.0]], [2.0]))}, "with SGD and sample_weight"),
+        (
+            {"stop": Stop(validation=(np.ones((1, 3)), [[1.0]], [2.0]))},
+            "with SGD and sample_weight",
+        ),
         ({"optimizer": SGD(momentum=0.9), "alpha": 0.5}, "cannot train this network with SGD$"),
     ],
 )
@@ -50,9 +54,17 @@ def test_supports_is_asked_about_the_options_of_the_training(given, words):
 )
 def test_the_estimators_ask_too(given, words):
     models = pytest.importorskip("fastnn.estimators")
-    options = {"solver": "sgd", "momentum": 0.0, "max_iter": 2, "tol": 0.0, "random_state": 0} | given
+    options = {
+        "solver": "sgd",
+        "momentum": 0.0,
+        "max_iter": 2,
+        "tol": 0.0,
+        "random_state": 0,
+    } | given
     weight = options.pop("sample_weight", None)
-    model, X, y = models.MLPRegressor(**options, backend=Choosy()), np.arange(6.0).reshape(3, 2), [0.0, 1.0, 0.5]
+    model = models.MLPRegressor(**options, backend=Choosy())
+    X = np.arange(6.0).reshape(3, 2)
+    y = [0.0, 1.0, 0.5]
     if weight:
         with pytest.warns(UserWarning, match="Maximum iterations"):
             model.fit(X, y)
@@ -61,13 +73,23 @@ def test_the_estimators_ask_too(given, words):
 
 
 def test_loss_of_a_task_is_that_of_loss_and_gradient(backend, dtype):
-    """The gradient comes where it is asked for, from a `loss` that a back end overrides, and from the default."""
-    network, r = Network((3, 4, 2), "tanh"), np.random.RandomState(0)
-    X, Y, params = (r.standard_normal(shape).astype(dtype) for shape in ((7, 3), (7, 2), network.n_params))
-    back_end, data = get_backend(backend), Data(X, Y, np.ones(7, dtype))
+    """The gradient comes where it is asked for, from a `loss` that a back end overrides, and from
+    the default."""
+    network = Network((3, 4, 2), "tanh")
+    r = np.random.RandomState(0)
+    X, Y, params = (
+        r.standard_normal(shape).astype(dtype) for shape in ((7, 3), (7, 2), network.n_params)
+    )
+    back_end = get_backend(backend)
+    data = Data(X, Y, np.ones(7, dtype))
     loss, gradient = back_end.loss_and_gradient(network, params, data, 0.25)
-    written, task = np.empty_like(params), Task(network, SGD(), data, 0.25)
-    for method in (back_end.loss, Wrapper(back_end).loss, functools.partial(Backend.loss, back_end)):
+    written = np.empty_like(params)
+    task = Task(network, SGD(), data, 0.25)
+    for method in (
+        back_end.loss,
+        Wrapper(back_end).loss,
+        functools.partial(Backend.loss, back_end),
+    ):
         written.fill(np.nan)
         assert method(task, params) == method(task, params, written) == loss
         np.testing.assert_array_equal(written, gradient)
@@ -81,7 +103,8 @@ def counting(name):
     return type(name, (NumbaBackend,), {"n_calls": 0, name: counted})
 
 
-Stepping, Grouping = counting("train_steps"), counting("train_group")
+Stepping = counting("train_steps")
+Grouping = counting("train_group")
 Both = type("Both", (NumbaBackend,), vars(Stepping) | {"train_group": Grouping.train_group})
 Higher = type("Higher", (Both,), {"train_steps": Stepping.train_steps})
 Mixed = type("Mixed", (Stepping, Grouping), {})
@@ -99,11 +122,23 @@ def Instance():
     [(Instance, 8), (Stepping, 8), (Grouping, 1), (Both, 1), (Higher, 8), (Mixed, 8)],
     ids=lambda it: getattr(it, "__name__", ""),
 )
-def test_a_class_on_top_of_the_kernel_is_called_for_each_member_unless_it_trains_groups(kind, n_calls):
-    """Its `train_steps` is not left out in `train_many`; the results are the kernel's, with a stop rule and without."""
-    r, backend = np.random.RandomState(0), kind()
-    options = {"X": r.standard_normal((10, 3)), "Y": r.standard_normal((10, 1)), "epochs": 2, "seed": range(8)}
-    for stop, calls in ((None, {n_calls}), (Stop(validation=0.3, patience=1), range(n_calls, 1000))):
+def test_a_class_on_top_of_the_kernel_is_called_for_each_member_unless_it_trains_groups(
+    kind, n_calls
+):
+    """Its `train_steps` is not left out in `train_many`; the results are the kernel's, with a stop
+    rule and without."""
+    r = np.random.RandomState(0)
+    backend = kind()
+    options = {
+        "X": r.standard_normal((10, 3)),
+        "Y": r.standard_normal((10, 1)),
+        "epochs": 2,
+        "seed": range(8),
+    }
+    for stop, calls in (
+        (None, {n_calls}),
+        (Stop(validation=0.3, patience=1), range(n_calls, 1000)),
+    ):
         options |= {"networks": Network((3, 2, 1)), "n_jobs": 1, "stop": stop}
         found = train_many(**options, backend=backend)
         assert backend.n_calls in calls
@@ -112,9 +147,12 @@ def test_a_class_on_top_of_the_kernel_is_called_for_each_member_unless_it_trains
 
 def test_a_wrapper_does_what_the_back_end_below_does(dtype):
     """All but train groups and decide within calls, by which it would not be asked."""
-    kernel, network, r = get_backend("numba"), Network((3, 4, 2), "tanh"), np.random.RandomState(0)
+    kernel = get_backend("numba")
+    network = Network((3, 4, 2), "tanh")
+    r = np.random.RandomState(0)
     X, params = (r.standard_normal(shape).astype(dtype) for shape in ((7, 3), network.n_params))
-    wrapper, data = Wrapper(kernel), Data(X, X[:, :2].copy(), np.ones(7, dtype))
+    wrapper = Wrapper(kernel)
+    data = Data(X, X[:, :2].copy(), np.ones(7, dtype))
     assert (wrapper.name, wrapper.takes_options, wrapper.whole_batches) == ("numba", True, False)
     assert not wrapper.trains_groups
     assert not wrapper.decides(Task(network, SGD(), data), 7, None)
@@ -129,7 +167,10 @@ def test_a_wrapper_does_what_the_back_end_below_does(dtype):
 
 
 def test_derivatives_by_inputs_are_numpys_by_default():
-    network, X = Network((2, 3, 1), "tanh"), np.arange(4.0).reshape(2, 2)
+    network = Network((2, 3, 1), "tanh")
+    X = np.arange(4.0).reshape(2, 2)
     params = network.init_params(np.random.RandomState(0), np.float64)
     expected = get_backend("numpy").input_jacobian(network, params, X)
-    np.testing.assert_array_equal(Backend.input_jacobian(get_backend("numba"), network, params, X), expected)
+    np.testing.assert_array_equal(
+        Backend.input_jacobian(get_backend("numba"), network, params, X), expected
+    )

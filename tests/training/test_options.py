@@ -1,4 +1,5 @@
-"""Clipped gradients and rates by layer: what they do, on both back ends, and that no bit shows how work is cut."""
+"""Clipped gradients and rates by layer: what they do, on both back ends, and that no bit shows how
+work is cut."""
 
 import numpy as np
 import pytest
@@ -21,8 +22,15 @@ def options_of(kind):
 @pytest.mark.parametrize("kind", OPTIMIZERS.values(), ids=OPTIMIZERS)
 def test_trainings_match_the_reference(kind, dtype):
     problem = draw_training(NETWORK, 60, dtype)
-    given = {"params": problem.params, "alpha": 0.1, "seed": 1, "epochs": 4, "sample_weight": problem.sample_weight}
-    data, given = (NETWORK, problem.X, problem.Y), given | options_of(kind)
+    given = {
+        "params": problem.params,
+        "alpha": 0.1,
+        "seed": 1,
+        "epochs": 4,
+        "sample_weight": problem.sample_weight,
+    }
+    data = (NETWORK, problem.X, problem.Y)
+    given = given | options_of(kind)
     for own in ({"clip_norm": 0.02}, {"rates": RATES}, {"clip_norm": 0.02, "rates": RATES}):
         testing.assert_trainings_match(*data, **given | own)
         if kind is not RPROP or "rates" in own:  # it goes by the signs of gradients
@@ -31,13 +39,18 @@ def test_trainings_match_the_reference(kind, dtype):
 
 @pytest.mark.parametrize("kind", OPTIMIZERS.values(), ids=OPTIMIZERS)
 def test_a_sequential_optimizer_takes_rates(kind, dtype):
-    """Each layer steps by its own rate before delta goes below it; in batches of several rows, and of one."""
+    """Each layer steps by its own rate before delta goes below it; in batches of several rows, and
+    of one."""
     problem = draw_training(NETWORK, 40, dtype)
     given = {"params": problem.params, "alpha": 0.1, "seed": 1, "epochs": 2, "rates": RATES}
     for batch_size in [None] if kind.full_batch else [1, 16]:
-        data, given = (NETWORK, problem.X, problem.Y), given | {"batch_size": batch_size}
+        data = (NETWORK, problem.X, problem.Y)
+        given = given | {"batch_size": batch_size}
         testing.assert_trainings_match(*data, **given, optimizer=kind(0.01, sequential=True))
-        in_turn, at_once = (train(*data, **given, optimizer=kind(0.01, sequential=now)).params for now in (True, False))
+        in_turn, at_once = (
+            train(*data, **given, optimizer=kind(0.01, sequential=now)).params
+            for now in (True, False)
+        )
         assert bits(in_turn) != bits(at_once) or kind is RPROP
         for layer, factors in zip(NETWORK.layers, RATES, strict=True):
             assert bits(in_turn[layer.all]) != bits(problem.params[layer.all]) or factors == (0, 0)
@@ -48,16 +61,29 @@ def test_a_long_gradient_is_made_so_short_and_a_short_one_stays(backend):
     _, g = loss_and_gradient(NETWORK, problem.params, problem.X, problem.Y, alpha=0.3)
     length = np.linalg.norm(g)
     for most in (length / 3, length * 1.01):
-        options = {"optimizer": SGD(1.0), "epochs": 1, "batch_size": None, "params": problem.params, "alpha": 0.3}
+        options = {
+            "optimizer": SGD(1.0),
+            "epochs": 1,
+            "batch_size": None,
+            "params": problem.params,
+            "alpha": 0.3,
+        }
         result = train(NETWORK, problem.X, problem.Y, **options, clip_norm=most, backend=backend)
-        np.testing.assert_allclose(problem.params - result.params, g * min(1, most / length), rtol=1e-9, atol=1e-14)
+        np.testing.assert_allclose(
+            problem.params - result.params, g * min(1, most / length), rtol=1e-9, atol=1e-14
+        )
 
 
 @pytest.mark.parametrize("kind", OPTIMIZERS.values(), ids=OPTIMIZERS)
 def test_a_layer_of_rate_0_keeps_its_bits(kind, backend):
     problem = draw_training(NETWORK, 40)
     problem.params[:3] = -0.0
-    options = options_of(kind) | {"params": problem.params, "epochs": 3, "rates": RATES, "alpha": 0.1}
+    options = options_of(kind) | {
+        "params": problem.params,
+        "epochs": 3,
+        "rates": RATES,
+        "alpha": 0.1,
+    }
     result = train(NETWORK, problem.X, problem.Y, **options, backend=backend)
     for l, layer in enumerate(NETWORK.layers):
         for where, factor in ((layer.weight, RATES[l][0]), (layer.bias, RATES[l][1])):
@@ -66,16 +92,20 @@ def test_a_layer_of_rate_0_keeps_its_bits(kind, backend):
 
 
 def test_factors_multiply_the_rate(backend):
-    network, problem = Network((3, 9, 2), "tanh"), draw_training(NETWORK, 30)
+    network = Network((3, 9, 2), "tanh")
+    problem = draw_training(NETWORK, 30)
     params = network.init_params(0)
     options = {"params": params, "epochs": 5, "backend": backend, "batch_size": 10, "seed": 0}
     twice = train(network, problem.X, problem.Y, optimizer=AdamW(0.01), **options)
-    by_factor = train(network, problem.X, problem.Y, optimizer=AdamW(0.005), rates=(2, (2, 2)), **options)
+    by_factor = train(
+        network, problem.X, problem.Y, optimizer=AdamW(0.005), rates=(2, (2, 2)), **options
+    )
     np.testing.assert_allclose(by_factor.params, twice.params, rtol=1e-9)
 
 
 def test_a_list_of_rates_may_change_between_two_calls():
-    problem, rates = draw_training(NETWORK, 20), [1.0, 1.0, 1.0]
+    problem = draw_training(NETWORK, 20)
+    rates = [1.0, 1.0, 1.0]
     given = {"params": problem.params, "epochs": 2, "seed": 0, "optimizer": Adam()}
     go = lambda rates: bits(train(NETWORK, problem.X, problem.Y, **given, rates=rates).params)  # noqa: E731
     before = go(rates)
@@ -84,36 +114,49 @@ def test_a_list_of_rates_may_change_between_two_calls():
 
 
 def test_no_bit_shows_how_the_work_is_cut(tmp_path):
-    problem, own = draw_training(NETWORK, 64), {"clip_norm": 0.05, "rates": (0, 1, 2)}
-    data, options = (NETWORK, problem.X, problem.Y), {"optimizer": Adam(0.01), "batch_size": 32, "epochs": 6}
+    problem = draw_training(NETWORK, 64)
+    own = {"clip_norm": 0.05, "rates": (0, 1, 2)}
+    data = (NETWORK, problem.X, problem.Y)
+    options = {"optimizer": Adam(0.01), "batch_size": 32, "epochs": 6}
     whole = train(*data, **options, **own, seed=3)
     train(*data, **options | own | {"epochs": 2}, seed=3).save(tmp_path / "half.npz")
-    rest = [load(tmp_path / "half.npz").resume(*data[1:], epochs=4, threads=threads) for threads in (None, 2)]
-    shared = [train(*data, **options, **own, seed=3, threads=threads) for threads in (2, 3)]  # of two for 32 rows
+    rest = [
+        load(tmp_path / "half.npz").resume(*data[1:], epochs=4, threads=threads)
+        for threads in (None, 2)
+    ]
+    # of two for 32 rows
+    shared = [train(*data, **options, **own, seed=3, threads=threads) for threads in (2, 3)]
     assert [result.threads for result in shared] == [2, 2]
     watched = train(*data, **options, **own, seed=3, callbacks=[lambda progress: None])
     several = train_many(*data, **options, seed=3, clip_norm=[0.05, None], rates=own["rates"])
     member = train_many(*data, **options, **own, seed=range(9))[3]
-    assert {result.params.tobytes() for result in (*rest, *shared, watched, several[0], member)} == {
-        whole.params.tobytes()
-    }
+    assert {
+        result.params.tobytes() for result in (*rest, *shared, watched, several[0], member)
+    } == {whole.params.tobytes()}
     assert bits(several[1].params) != bits(whole.params)
     options |= own | {"epochs": 30, "stop": Stop(validation=0.25, patience=2, restore_best=True)}
-    alone, many = train(*data, **options, seed=3), train_many(*data, **options, seed=range(4))
+    alone = train(*data, **options, seed=3)
+    many = train_many(*data, **options, seed=range(4))
     assert bits(many[3].params) == bits(alone.params)
 
 
 def test_a_new_optimizer_keeps_them_unless_others_are_given():
-    problem, own = draw_training(NETWORK, 40), {"clip_norm": 0.05, "rates": (0, 1, 2)}
+    problem = draw_training(NETWORK, 40)
+    own = {"clip_norm": 0.05, "rates": (0, 1, 2)}
     data = NETWORK, problem.X, problem.Y
     first = train(*data, optimizer=Adam(0.01), **own, epochs=2, seed=0)
-    new, on = Adam(0.002), {"epochs": 3, "resume": first.state}
+    new = Adam(0.002)
+    on = {"epochs": 3, "resume": first.state}
     right = train(*data, optimizer=Adam(0.002, **own), **on)
     assert bits(train(*data, optimizer=new, **on).params) == bits(right.params)
     assert bits(train_many(*data, n=1, optimizer=new, **on)[0].params) == bits(right.params)
     for other in ({"rates": None}, {"clip_norm": None}, {"clip_norm": 0.01}, {"rates": (1, 0, 0)}):
         expected = bits(train(*data, optimizer=new, **on, **own | other).params)
-        assert bits(train(*data, optimizer=new, **on, **other).params) == expected != bits(right.params)
+        assert (
+            bits(train(*data, optimizer=new, **on, **other).params)
+            == expected
+            != bits(right.params)
+        )
         if None not in other.values():
             assert bits(train(*data, optimizer=Adam(0.002, **other), **on).params) == expected
     population = Population(*data, n=1, optimizer=Adam(0.01), resume=first.state, **own)
@@ -142,9 +185,17 @@ REFUSED = [
     ({"rates": (1, (1, 2, 3), 1)}, ValueError, "one for weights and one for biases"),
     ({"rates": 1}, TypeError, "rates must have a number"),
     ({"rates": []}, ValueError, "rates has 0 factors, the network 3 layers"),
-    ({"rates": {0: 1, 1: 1, 2: 1}}, TypeError, "rates must have a number, .*, for each layer in order, not"),
+    (
+        {"rates": {0: 1, 1: 1, 2: 1}},
+        TypeError,
+        "rates must have a number, .*, for each layer in order, not",
+    ),
     ({"clip_norm": 1, "optimizer": SGD(sequential=True)}, ValueError, "goes without clip_norm"),
-    ({"clip_norm": 1, "optimizer": LevenbergMarquardt()}, TypeError, "LevenbergMarquardt has no clip_norm"),
+    (
+        {"clip_norm": 1, "optimizer": LevenbergMarquardt()},
+        TypeError,
+        "LevenbergMarquardt has no clip_norm",
+    ),
     ({"clip_norm": 1, "backend": Recorder()}, ValueError, "knows no clip_norm and no rates"),
 ]
 

@@ -1,4 +1,5 @@
-"""Training that goes on: from what the state says, on the same rows or on the next ones of a stream."""
+"""Training that goes on: from what the state says, on the same rows or on the next ones of a
+stream."""
 
 import dataclasses
 import pathlib
@@ -10,7 +11,8 @@ from bits import bits, state_bits
 from fastnn import RPROP, SGD, Adam, DivergenceError, Network, Stop, cosine, load, step_decay, train
 from fastnn.backends import get_backend
 
-NETWORK, N = Network((3, 4, 2), "tanh"), 23
+NETWORK = Network((3, 4, 2), "tanh")
+N = 23
 X = np.random.RandomState(0).uniform(-1, 1, (N, 3))  # exact on every machine
 Y = np.stack([X[:, 0] * X[:, 1], X[:, 1] - X[:, 2]], axis=1)
 
@@ -32,7 +34,9 @@ CASES = {  # others: tests/house/test_properties.py
 @pytest.mark.parametrize("case", CASES)
 def test_nothing_but_the_data_and_the_epochs_is_given_again(go, case, tmp_path, backend):
     options = CASES[case]
-    whole, first, rows = go(**options, seed=3, epochs=5), go(**options, seed=3, epochs=2), options.get("X", X)
+    whole = go(**options, seed=3, epochs=5)
+    first = go(**options, seed=3, epochs=2)
+    rows = options.get("X", X)
     first.save(tmp_path / "model")
     rest = [start.resume(rows, Y, epochs=3) for start in (first, load(tmp_path / "model"))]
     for result in (*rest, go(X=rows, epochs=3, resume=first.state)):
@@ -49,7 +53,9 @@ def test_what_is_given_counts(go):
     result = first.resume(X, Y, epochs=1, **given)
     assert result.state.t - first.state.t == 6
     assert state_bits(result.state) == state_bits(go(**given, epochs=1, resume=first.state).state)
-    assert bits(result.params) != bits(first.resume(X, Y, epochs=1, **given | {"alpha": 0.0}).params)
+    assert bits(result.params) != bits(
+        first.resume(X, Y, epochs=1, **given | {"alpha": 0.0}).params
+    )
     kept = {name: result.state.counters[name] for name in given}
     assert kept == given | {"optimizer": Adam(0.5).to_dict()}  # for the next time
 
@@ -61,7 +67,10 @@ def falling(step):
 def test_a_rate_that_is_a_function_must_be_given_again(go):
     mine = SGD(falling, momentum=0.5)
     first = go(optimizer=mine, batch_size=5, seed=3)
-    with pytest.raises(ValueError, match=r"is a function \(.*falling\).*give optimizer=SGD\(learning_rate=...\) again"):
+    with pytest.raises(
+        ValueError,
+        match=r"is a function \(.*falling\).*give optimizer=SGD\(learning_rate=...\) again",
+    ):
         first.resume(X, Y, epochs=3)
     whole = go(optimizer=mine, batch_size=5, seed=3, epochs=6)
     assert state_bits(first.resume(X, Y, epochs=3, optimizer=mine).state) == state_bits(whole.state)
@@ -78,7 +87,9 @@ def test_an_optimizer_that_cannot_be_made_again_must_be_given(go):
     }.items():
         changed = first.state.copy()
         changed.counters["optimizer"] |= change
-        with pytest.raises(ValueError, match=rf"optimizer cannot be made again \(.*{words}.*\): give optimizer="):
+        with pytest.raises(
+            ValueError, match=rf"optimizer cannot be made again \(.*{words}.*\): give optimizer="
+        ):
             go(resume=changed)
         assert go(resume=changed, optimizer=Adam()).n_epochs == 3
 
@@ -87,20 +98,31 @@ def test_the_stop_rules_of_a_call_are_its_own(go):
     first = go(optimizer=SGD(0.0), epochs=50, stop=Stop(patience=3), seed=3)
     assert (first.stop_reason, first.n_epochs) == ("tolerance", 4)
     assert first.resume(X, Y, epochs=5).stop_reason == "epochs"
-    assert first.resume(X, Y, epochs=5, stop=Stop(patience=3)).n_epochs == 1  # its counters are kept
+    # its counters are kept
+    assert first.resume(X, Y, epochs=5, stop=Stop(patience=3)).n_epochs == 1
 
 
 CHUNKS = [(X[i:j], Y[i:j]) for i, j in ((0, 8), (8, 19), (19, 23), (0, 23))]
 
 
-@pytest.mark.parametrize(("batch_size", "optimizer"), [(5, Adam(0.05)), (None, RPROP()), (5, SGD(step_decay(0.1, 9)))])
+@pytest.mark.parametrize(
+    ("batch_size", "optimizer"), [(5, Adam(0.05)), (None, RPROP()), (5, SGD(step_decay(0.1, 9)))]
+)
 def test_a_stream_is_the_same_as_going_on_by_hand(backend, dtype, batch_size, optimizer):
-    """Chunks of unequal length: one state, one generator, and each chunk's rows shuffled from their own order."""
-    given = {"optimizer": optimizer, "batch_size": batch_size, "alpha": 0.1, "epochs": 2, "backend": backend}
+    """Chunks of unequal length: one state, one generator, and each chunk's rows shuffled from their
+    own order."""
+    given = {
+        "optimizer": optimizer,
+        "batch_size": batch_size,
+        "alpha": 0.1,
+        "epochs": 2,
+        "backend": backend,
+    }
     (x, y), *rest = [(x.astype(dtype), y) for x, y in CHUNKS]
     result = by_hand = train(NETWORK, x, y, **given, seed=3)
     for x, y in rest:
-        result, state = result.resume(x, y, epochs=2, new_rows=True), by_hand.state.copy()
+        result = result.resume(x, y, epochs=2, new_rows=True)
+        state = by_hand.state.copy()
         state.index = np.arange(len(x))
         by_hand = train(NETWORK, x, y, **given, resume=state)
     assert state_bits(result.state) == state_bits(by_hand.state)
@@ -110,7 +132,12 @@ def test_a_stream_is_the_same_as_going_on_by_hand(backend, dtype, batch_size, op
 
 def test_a_batch_size_that_was_clipped_or_full_is_so_for_each_chunk(backend):
     many = np.random.RandomState(1).uniform(-1, 1, (450, 3))
-    for options, steps in (({}, 3), ({"batch_size": 40}, 12), ({"batch_size": None}, 1), ({"optimizer": RPROP()}, 1)):
+    for options, steps in (
+        ({}, 3),
+        ({"batch_size": 40}, 12),
+        ({"batch_size": None}, 1),
+        ({"optimizer": RPROP()}, 1),
+    ):
         first = train(NETWORK, X, Y, epochs=1, seed=0, backend=backend, **options)
         assert first.resume(many, many[:, :2], epochs=1, new_rows=True).state.t == 1 + steps
 
@@ -124,7 +151,8 @@ def test_an_epoch_that_was_broken_off_is_left_out(go):
     result = go(resume=state, new_rows=True, epochs=2)
     assert (result.state.t, result.n_epochs, result.state.batch) == (2 + 2 * 5, 2, 0)
     fresh = state.copy()
-    fresh.batch, fresh.counters = 0, state.counters | {"loss_sum": 0.0, "row_sum": 0.0}
+    fresh.batch = 0
+    fresh.counters = state.counters | {"loss_sum": 0.0, "row_sum": 0.0}
     assert bits(result.history.loss) == bits(go(resume=fresh, epochs=2).history.loss)
 
 
@@ -138,7 +166,8 @@ def test_a_stream_has_a_split_for_each_chunk(go):
 
 
 def test_scores_are_compared_where_the_data_are_the_same(go):
-    """So a stream can stop early, and its best parameters be kept, by validation data of its own."""
+    """So a stream can stop early, and its best parameters be kept, by validation data of its
+    own."""
     held_out = Stop(validation=(X[:9], Y[:9]), patience=3, restore_best=True)
     first = go(optimizer=Adam(0.05), seed=3, stop=held_out)
     best = first.state.counters["rule_best"]
@@ -151,15 +180,25 @@ def test_scores_are_compared_where_the_data_are_the_same(go):
     first = go(optimizer=Adam(0.05), seed=3, stop=split)
     anew = first.resume(*CHUNKS[1], epochs=1, new_rows=True, stop=split, optimizer=Adam(10.0))
     assert bits(anew.params) != bits(first.params)
-    assert anew.state.counters["rule_best"] == anew.history.validation_loss[0] > first.state.counters["rule_best"]
+    assert (
+        anew.state.counters["rule_best"]
+        == anew.history.validation_loss[0]
+        > first.state.counters["rule_best"]
+    )
 
 
 def test_new_rows_belong_to_a_state(go):
     state = go(seed=3).state
     for given, match in (
         ({"new_rows": True}, "new_rows=True is for a training that goes on"),
-        ({"X": X[:8], "Y": Y[:8], "resume": state}, "on 23 rows, X has 8; for other rows say new_rows=True"),
-        ({"network": Network((3, 5, 2)), "resume": state, "new_rows": True}, "the sizes of its state"),
+        (
+            {"X": X[:8], "Y": Y[:8], "resume": state},
+            "on 23 rows, X has 8; for other rows say new_rows=True",
+        ),
+        (
+            {"network": Network((3, 5, 2)), "resume": state, "new_rows": True},
+            "the sizes of its state",
+        ),
     ):
         with pytest.raises(ValueError, match=match):
             go(**given)
@@ -167,7 +206,8 @@ def test_new_rows_belong_to_a_state(go):
 
 OLD = pathlib.Path(__file__).parents[1] / "support" / "data" / "version_0_1"
 OLD_STOP = Stop(tol=0.0, patience=9, validation=0.3, restore_best=True)
-WRITTEN = {  # how version 0.1 trained them with seed 3 on "numba"; a callback saved `within` after step 7
+# how version 0.1 trained them with seed 3 on "numba"; a callback saved `within` after step 7
+WRITTEN = {
     "plain": {"optimizer": Adam(0.01), "batch_size": 5, "alpha": 0.1},
     "stop": {"optimizer": Adam(0.3), "batch_size": 5, "alpha": 0.1, "stop": OLD_STOP},
     "within": {"optimizer": Adam(step_decay(0.05, 4)), "batch_size": 5},
@@ -176,14 +216,24 @@ WRITTEN = {  # how version 0.1 trained them with seed 3 on "numba"; a callback s
 
 @pytest.mark.parametrize("name", WRITTEN)
 def test_files_of_version_0_1_go_on(backend, name):
-    """They say neither alpha nor shuffle; the rest need not be repeated, and counters of the stop rules go on."""
-    old, options = load(OLD / f"{name}.npz"), WRITTEN[name]
+    """They say neither alpha nor shuffle; the rest need not be repeated, and counters of the stop
+    rules go on."""
+    old = load(OLD / f"{name}.npz")
+    options = WRITTEN[name]
     n_epochs, reason = (40, "validation") if name == "stop" else (6, "epochs")
     whole = train(NETWORK, X, Y, **options, seed=3, epochs=n_epochs, backend=backend)
-    given = {"alpha": options.get("alpha", 0.0), "shuffle": True, "stop": options.get("stop"), "backend": backend}
+    given = {
+        "alpha": options.get("alpha", 0.0),
+        "shuffle": True,
+        "stop": options.get("stop"),
+        "backend": backend,
+    }
     result = old.resume(X, Y, epochs=n_epochs - old.n_epochs, **given)
     assert result.stop_reason == whole.stop_reason == reason
-    assert (result.state.t, result.state.counters["epoch"]) == (whole.state.t, whole.state.counters["epoch"])
+    assert (result.state.t, result.state.counters["epoch"]) == (
+        whole.state.t,
+        whole.state.counters["epoch"],
+    )
     if backend == "numba":
         assert state_bits(result.state) == state_bits(whole.state)
         assert bits(result.params) == bits(whole.params)
@@ -193,10 +243,12 @@ def test_files_of_version_0_1_go_on(backend, name):
 
 def test_the_counters_of_version_0_1_are_counted_on_but_not_for_another_monitor(backend):
     """It knew the loss only, and its files have no rates and scores."""
-    old, given = load(OLD / "stop.npz"), {"alpha": 0.1, "shuffle": True, "backend": backend}
+    old = load(OLD / "stop.npz")
+    given = {"alpha": 0.1, "shuffle": True, "backend": backend}
     assert (len(old.history.learning_rate), old.history.monitor) == (0, "loss")
     assert bits(old.history.score) == bits(old.history.validation_loss)
-    assert old.state.counters["rule_stale"] == 2  # with a patience of 3 one more epoch ends the training
+    # with a patience of 3 one more epoch ends the training
+    assert old.state.counters["rule_stale"] == 2
     result = old.resume(X, Y, epochs=9, stop=dataclasses.replace(OLD_STOP, patience=3), **given)
     assert (result.stop_reason, result.n_epochs) == ("validation", 1)
     assert bits(result.params) == bits(old.params)
@@ -207,11 +259,20 @@ def test_the_counters_of_version_0_1_are_counted_on_but_not_for_another_monitor(
 
 
 def test_what_version_0_1_did_not_keep_must_be_given(backend):
-    given, relu = {"resume": load(OLD / "plain.npz").state, "epochs": 1, "backend": backend}, Network((3, 4, 2))
+    given = {"resume": load(OLD / "plain.npz").state, "epochs": 1, "backend": backend}
+    relu = Network((3, 4, 2))
     for network, options, match in (
         (NETWORK, {}, r"state does not say shuffle and alpha, .*give shuffle=, alpha= as it was"),
-        (NETWORK, {"shuffle": True}, r"does not say alpha, which version 0.1 of fastnn did not keep: give"),
-        (relu, {"shuffle": True, "alpha": 0.1}, "activation of its state is tanh, that of this training relu"),
+        (
+            NETWORK,
+            {"shuffle": True},
+            r"does not say alpha, which version 0.1 of fastnn did not keep: give",
+        ),
+        (
+            relu,
+            {"shuffle": True, "alpha": 0.1},
+            "activation of its state is tanh, that of this training relu",
+        ),
     ):
         with pytest.raises(ValueError, match=match):
             train(network, X, Y, **given, **options)

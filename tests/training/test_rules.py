@@ -1,4 +1,5 @@
-"""The rules of `Stop`, schedules, `every`, `rows`, against a plain loop, wherever a training is cut, by whatever."""
+"""The rules of `Stop`, schedules, `every`, `rows`, against a plain loop, wherever a training is
+cut, by whatever."""
 
 import math
 
@@ -61,7 +62,9 @@ def test_rules_give_what_a_plain_loop_gives(backend, tmp_path_factory, case, how
         first.save(path)
         for state in (first.state, load(path).state):
             del called[:]
-            second = case.train(backend, epochs=case.n_epochs - first.n_epochs, resume=state, callbacks=[look])
+            second = case.train(
+                backend, epochs=case.n_epochs - first.n_epochs, resume=state, callbacks=[look]
+            )
             matches(second, expected, first)
             assert state_bits(second.state) == state_bits(whole.state)
             assert called == [epoch for epoch in expected.called if epoch > first.n_epochs]

@@ -14,7 +14,8 @@ from fastnn.training.results import Row
 from fastnn.training.session import Session
 
 R = np.random.RandomState(0)
-X, Y = R.rand(23, 3), R.rand(23, 2)
+X = R.rand(23, 3)
+Y = R.rand(23, 2)
 NETWORK = Network((3, 5, 2), "tanh")
 KINDS = {
     "full batches": {"batch_size": None},

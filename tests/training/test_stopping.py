@@ -1,4 +1,5 @@
-"""When a training stops: patience, validation data, time, divergence; and the rates that it takes and reduces."""
+"""When a training stops: patience, validation data, time, divergence; and the rates that it takes
+and reduces."""
 
 import contextlib
 import itertools
@@ -31,7 +32,8 @@ from fastnn.training.stopping import LESS_STRICT, Rule, accuracy, fires, r2, sco
 
 
 def count(rule, losses):
-    """How many epochs with these losses it takes until the rule fires, None if it does not; and its row then."""
+    """How many epochs with these losses it takes until the rule fires, None if it does not; and its
+    row then."""
     row = rule.row()
     return next((i for i, loss in enumerate(losses, 1) if fires(row, float(loss))), None), row
 
@@ -45,7 +47,9 @@ def test_a_loss_that_is_lower_by_just_tol_or_not_finite_is_no_improvement():
         (Stop(patience=2).rule(), np.full(5, math.nan), 2),
     ):
         assert count(rule, losses)[0] == n_epochs
-    n_epochs, row = count(Stop(tol=0.0, patience=4).rule(), [1.0, math.nan, -math.inf, math.inf, math.nan])
+    n_epochs, row = count(
+        Stop(tol=0.0, patience=4).rule(), [1.0, math.nan, -math.inf, math.inf, math.nan]
+    )
     assert (n_epochs, row[RULE_BEST]) == (5, 1.0)
 
 
@@ -54,13 +58,16 @@ def test_any_patience_is_one(go):
     for stop in Stop(patience=10**400), Stop(reduce=ReduceRate(patience=10**400)):
         assert bits(go(stop=stop).params) == bits(go().params)
     pytest.importorskip("sklearn")
-    few, many = (fastnn.MLPRegressor(n_iter_no_change=n, max_iter=3, random_state=0) for n in (9, 10**400))
+    few, many = (
+        fastnn.MLPRegressor(n_iter_no_change=n, max_iter=3, random_state=0) for n in (9, 10**400)
+    )
     fitted = [mlp.fit(np.eye(9), np.arange(9)).coefs_[0] for mlp in (few, many)]
     assert bits(fitted[0]) == bits(fitted[1])
 
 
 def test_patience_and_tol_each_ask_for_the_rule(go):
-    """Each alone has the other's default: a tol of 0, a patience of 10. A training that learns nothing ends."""
+    """Each alone has the other's default: a tol of 0, a patience of 10. A training that learns
+    nothing ends."""
     still = {"optimizer": SGD(0.0), "batch_size": None, "epochs": 50}
     for given, n_epochs in (
         ({}, 50),
@@ -72,7 +79,10 @@ def test_patience_and_tol_each_ask_for_the_rule(go):
     ):
         for validation, reason in ((None, "tolerance"), (0.3, "validation")):
             result = go(**still, stop=Stop(**given, validation=validation))
-            assert (result.n_epochs, result.stop_reason) == (n_epochs, reason if given else "epochs")
+            assert (result.n_epochs, result.stop_reason) == (
+                n_epochs,
+                reason if given else "epochs",
+            )
 
 
 def test_max_seconds(go, monkeypatch):
@@ -88,7 +98,8 @@ def test_max_seconds(go, monkeypatch):
 def test_validation_parts_must_not_be_empty(go, data):
     X, Y = data
     assert go(X.astype(np.float32), stop=Stop(validation=(X[:7], Y[:7]))).params.dtype == np.float32
-    split, weight = go(stop=Stop(validation=0.3)).state, np.ones(N)
+    split = go(stop=Stop(validation=0.3)).state
+    weight = np.ones(N)
     weight[split.validation_rows] = 0
     with pytest.raises(ValueError, match="split off for validation"):
         go(sample_weight=weight, stop=Stop(validation=0.3))
@@ -102,11 +113,17 @@ def test_divergence(go, batch_size):
     stopped = go(**options, stop=Stop(on_divergence="stop"))
     assert stopped.stop_reason == "diverged"
     assert np.isfinite([*stopped.state.vectors.ravel(), *stopped.history.loss]).all()
-    assert divmod(stopped.state.t, 5 if batch_size else 1) == (stopped.n_epochs, stopped.state.batch)
+    assert divmod(stopped.state.t, 5 if batch_size else 1) == (
+        stopped.n_epochs,
+        stopped.state.batch,
+    )
     with pytest.raises(DivergenceError) as error:
         go(**options)
     assert result_bits(error.value.result) == result_bits(stopped)
-    place = f"step {stopped.state.t} (epoch {stopped.n_epochs}, batch {stopped.state.batch}, all counted from 0)"
+    place = (
+        f"step {stopped.state.t} (epoch {stopped.n_epochs}, batch {stopped.state.batch}, all "
+        f"counted from 0)"
+    )
     assert place in str(error.value)
     assert "smaller learning rate (here it was 30)" in str(error.value)
     with pytest.raises(DivergenceError) as again:
@@ -119,17 +136,23 @@ def test_divergence_at_the_first_step(go):
     result = go(params=np.full(NETWORK.n_params, 1e200), stop=Stop(on_divergence="stop"))
     assert (result.state.t, result.n_epochs, result.stop_reason) == (0, 0, "diverged")
     assert (result.params == 1e200).all()
-    assert bits(result.state.index) == bits(np.arange(N))  # as before the shuffle that the step would have needed
+    # as before the shuffle that the step would have needed
+    assert bits(result.state.index) == bits(np.arange(N))
 
 
 def test_a_back_end_that_does_not_repeat_itself_is_found_out(data):
-    Fickle = type("Fickle", (Recorder,), {"train_steps": lambda self, *given: Recorder.train_steps(self, *given) - 1})
+    Fickle = type(
+        "Fickle",
+        (Recorder,),
+        {"train_steps": lambda self, *given: Recorder.train_steps(self, *given) - 1},
+    )
     with pytest.raises(RuntimeError, match="did not repeat its own steps"):
         train(NETWORK, *data, epochs=1, batch_size=5, backend=Fickle())
 
 
 def test_a_reduced_rate_goes_on_whatever_the_rules(go):
-    """Resuming keeps the least rate, which new rules may change; a schedule below it is left as it is."""
+    """Resuming keeps the least rate, which new rules may change; a schedule below it is left as it
+    is."""
     options = {"optimizer": SGD(1e-200), "batch_size": None, "epochs": 9}
     stop = Stop(reduce=ReduceRate(0.5, 1, least=0.1e-200))
     first = go(**options, stop=stop)
@@ -139,13 +162,25 @@ def test_a_reduced_rate_goes_on_whatever_the_rules(go):
     less = go(**options, resume=more.state, stop=Stop(reduce=ReduceRate(0.5, 99, least=0.0)))
     assert less.history.learning_rate.tolist() == [1e-200 * 0.5**8] * 9
     falling = go(**options | {"optimizer": SGD(step_decay(1e-200, 1))}, stop=stop)
-    assert falling.history.learning_rate[:5].tolist() == [1e-200, 0.5e-200, 0.125e-200, 0.1e-200, 0.0625e-200]
+    assert falling.history.learning_rate[:5].tolist() == [
+        1e-200,
+        0.5e-200,
+        0.125e-200,
+        0.1e-200,
+        0.0625e-200,
+    ]
 
 
 def test_a_rate_that_falls_often_does_not_repeat_whole_chunks(data):
     """Chunks end near where the rate falls: at most twice as far is done twice."""
     recorder = Recorder()
-    options = {"optimizer": SGD(0.0), "batch_size": None, "epochs": 3000, "seed": 0, "backend": recorder}
+    options = {
+        "optimizer": SGD(0.0),
+        "batch_size": None,
+        "epochs": 3000,
+        "seed": 0,
+        "backend": recorder,
+    }
     train(NETWORK, *data, **options, stop=Stop(reduce=ReduceRate(0.5, 10)))
     assert sum(recorder.chunks) < 5 * 3000
 
@@ -153,8 +188,11 @@ def test_a_rate_that_falls_often_does_not_repeat_whole_chunks(data):
 @pytest.mark.parametrize("first", [0, 250, 10**6])
 def test_rates_are_computed_ahead(first, monkeypatch):
     """An epoch a call must not cost more than its steps: of a hundred calls, two compute."""
-    calls, rates = [], one_cycle.rates
-    monkeypatch.setattr(one_cycle, "rates", lambda self, steps: calls.append(len(steps)) or rates(self, steps))
+    calls = []
+    rates = one_cycle.rates
+    monkeypatch.setattr(
+        one_cycle, "rates", lambda self, steps: calls.append(len(steps)) or rates(self, steps)
+    )
     schedule = one_cycle(0.3, first + 70, start=0.1 / 3)
     one_by_one = [float(learning_rates(schedule, step, 1)[0]) for step in range(first, first + 100)]
     assert len(calls) <= 2
@@ -162,8 +200,14 @@ def test_rates_are_computed_ahead(first, monkeypatch):
 
 
 def test_a_schedule_of_the_users_own_is_asked_for_no_later_steps():
-    Table = type("Table", (Schedule,), {"rates": lambda self, steps: np.array([0.1, 0.2, 0.3])[steps]})
-    assert [learning_rates(Table(0.1), step, 1).tolist() for step in range(3)] == [[0.1], [0.2], [0.3]]
+    Table = type(
+        "Table", (Schedule,), {"rates": lambda self, steps: np.array([0.1, 0.2, 0.3])[steps]}
+    )
+    assert [learning_rates(Table(0.1), step, 1).tolist() for step in range(3)] == [
+        [0.1],
+        [0.2],
+        [0.3],
+    ]
 
 
 CLASSES = Network((3, 4, 3), "tanh", "softmax")
@@ -173,15 +217,30 @@ BINARY = Network((3, 4, 2), "tanh", "sigmoid", "log_loss")
 @pytest.mark.parametrize("weighted", [False, True])
 def test_scores_are_those_of_scikit_learn(dtype, weighted):
     metrics = pytest.importorskip("sklearn.metrics")
-    r, eps = np.random.RandomState(0), np.finfo(dtype).eps
-    Y, outputs, weight = (array.astype(dtype) for array in (r.randn(40, 3), r.randn(40, 3), r.uniform(0.1, 2, 40)))
-    weight, labels, several = weight if weighted else np.ones_like(weight), outputs.argmax(axis=1), (Y > 0.3)[:, :2]
+    r = np.random.RandomState(0)
+    eps = np.finfo(dtype).eps
+    Y, outputs, weight = (
+        array.astype(dtype) for array in (r.randn(40, 3), r.randn(40, 3), r.uniform(0.1, 2, 40))
+    )
+    weight = weight if weighted else np.ones_like(weight)
+    labels = outputs.argmax(axis=1)
+    several = (Y > 0.3)[:, :2]
     labels[::3] = 1
     Y[:, 1] = outputs[:, 1] = 0.5  # both sums of R2 are 0
     for name, network, targets, found, right, bound in (
-        ("accuracy", CLASSES, np.eye(3)[labels], outputs, (labels, outputs.argmax(axis=1)), 40 * eps),
+        (
+            "accuracy",
+            CLASSES,
+            np.eye(3)[labels],
+            outputs,
+            (labels, outputs.argmax(axis=1)),
+            40 * eps,
+        ),
         ("accuracy", BINARY, several, outputs[:, :2], (several, outputs[:, :2] > 0.5), 40 * eps),
-        *(("r2", BINARY, Y[:, c], outputs[:, c], (Y[:, c], outputs[:, c]), 400 * eps) for c in ([0, 1], [0], [1])),
+        *(
+            ("r2", BINARY, Y[:, c], outputs[:, c], (Y[:, c], outputs[:, c]), 400 * eps)
+            for c in ([0, 1], [0], [1])
+        ),
     ):
         metric = metrics.accuracy_score if name == "accuracy" else metrics.r2_score
         score = scorer(name, network, targets.astype(dtype), weight)(found)
@@ -190,7 +249,10 @@ def test_scores_are_those_of_scikit_learn(dtype, weighted):
 
 
 def test_scores_where_they_could_be_doubted():
-    assert accuracy(np.eye(3), None, exclusive=True)(np.array([[1, 1, 0], [1, 1, 0], [0.2, 0.3, 0.3]])) == 1 / 3
+    assert (
+        accuracy(np.eye(3), None, exclusive=True)(np.array([[1, 1, 0], [1, 1, 0], [0.2, 0.3, 0.3]]))
+        == 1 / 3
+    )
     outputs = np.array([[0.5, 0.6], [0.4, 0.5], [0.6, 0.6]])
     assert accuracy(np.array([[0, 1], [0, 1], [1, 0]]), None, exclusive=False)(outputs) == 1 / 3
     constant = np.ones((3, 1))
@@ -201,12 +263,23 @@ def test_scores_where_they_could_be_doubted():
 
 def test_rows_of_weight_zero_are_not_scored(backend):
     r = np.random.RandomState(0)
-    X, Y, weight = r.randn(N, 3), r.randn(N, 2), np.ones(N)
+    X = r.randn(N, 3)
+    Y = r.randn(N, 2)
+    weight = np.ones(N)
     weight[3] = 0
     X[3] = Y[3] = np.nan
     seen = []
-    for monitor in ("r2", lambda Y, outputs: seen.append(len(Y)) or float(np.isfinite(outputs).all())):
-        options = {"sample_weight": weight, "epochs": 2, "assume_finite": True, "backend": backend, "seed": 0}
+    for monitor in (
+        "r2",
+        lambda Y, outputs: seen.append(len(Y)) or float(np.isfinite(outputs).all()),
+    ):
+        options = {
+            "sample_weight": weight,
+            "epochs": 2,
+            "assume_finite": True,
+            "backend": backend,
+            "seed": 0,
+        }
         result = train(Network((3, 4, 2)), X, Y, stop=Stop(monitor=monitor), **options)
         assert np.isfinite(result.history.score).all()
     assert seen == [N - 1, N - 1]
@@ -222,7 +295,9 @@ def test_rows_left_untrained_are_not_scored(go, data, backend):
 def test_a_history_has_scores_rates_and_the_best_epoch(go, data, backend):
     X, Y = data
     scores = iter([0.1, 0.5, math.nan, 0.5, math.inf, 0.2])
-    result = go(stop=Stop(monitor=lambda Y, outputs: next(scores), validation=(X, Y), restore_best=True))
+    result = go(
+        stop=Stop(monitor=lambda Y, outputs: next(scores), validation=(X, Y), restore_best=True)
+    )
     history = result.history
     assert history.best_epoch == 2
     assert bits(result.params) == bits(go(epochs=2).params)
@@ -237,13 +312,18 @@ def test_a_history_has_scores_rates_and_the_best_epoch(go, data, backend):
 def test_another_monitor_begins_anew(go):
     first = go(stop=Stop(patience=50, monitor="r2", restore_best=True))
     kept = first.state.counters
-    assert (kept["rule_on"], kept["best_on"], kept["best_score"]) == ("r2", "r2", -first.history.score.max())
+    assert (kept["rule_on"], kept["best_on"], kept["best_score"]) == (
+        "r2",
+        "r2",
+        -first.history.score.max(),
+    )
     for monitor, goes_on in (("r2", True), ("loss", False), (lambda Y, outputs: -9.0, False)):
         stop = Stop(patience=50, monitor=monitor, restore_best=True)
         more = go(epochs=1, resume=first.state, optimizer=Adam(3.0), stop=stop)
         assert bits(more.params) == bits(first.params if goes_on else more.state.params)
         assert more.state.counters["rule_stale"] == (1 if goes_on else 0)
-        plain = go(epochs=1, resume=first.state, optimizer=Adam(3.0))  # keeps the best, not the count
+        # keeps the best, not the count
+        plain = go(epochs=1, resume=first.state, optimizer=Adam(3.0))
         again = go(epochs=1, resume=plain.state, optimizer=Adam(3.0), stop=stop)
         assert bits(again.params) == bits(first.params if goes_on else again.state.params)
     stop = Stop(monitor="r2", restore_best=True, validation=(np.ones((2, 3)), np.eye(2)))
@@ -257,7 +337,10 @@ SCORED = {
     "labels": (Network((3, 2), output="sigmoid", loss="log_loss"), np.eye(3)[:, :2]),
     "numbers": (Network((3, 1)), [-2.0, 0.5, 1.0]),
 }
-MULTI_CLASS = "'roc_auc' does not suit these 3 rows of labels of 3 classes.*multi_class.*; roc_auc_ovo, .* would suit"
+MULTI_CLASS = (
+    "'roc_auc' does not suit these 3 rows of labels of 3 classes.*multi_class.*; "
+    "roc_auc_ovo, .* would suit"
+)
 NEED_LABELS = "needs labels, by the loss cross_entropy or log_loss; this network's targets"
 
 
@@ -267,10 +350,22 @@ NEED_LABELS = "needs labels, by the loss cross_entropy or log_loss; this network
         ("3 classes", "roc_auc", MULTI_CLASS),
         ("3 classes", "neg_max_error", None),
         ("3 classes", "f1", "'f1' does not suit .*; f1_macro, f1_micro, f1_weighted would suit"),
-        ("2 classes", "f1_samples", "'f1_samples' does not suit these 3 rows of labels of 2 classes"),
-        ("2 classes", "roc_ac", r"\(did you mean 'roc_auc'\?\).*or of sklearn.metrics.get_scorer_names\(\)$"),
+        (
+            "2 classes",
+            "f1_samples",
+            "'f1_samples' does not suit these 3 rows of labels of 2 classes",
+        ),
+        (
+            "2 classes",
+            "roc_ac",
+            r"\(did you mean 'roc_auc'\?\).*or of sklearn.metrics.get_scorer_names\(\)$",
+        ),
         ("labels", "rand_score", "'rand_score' does not suit these 3 rows of 2 labels a row"),
-        ("numbers", "neg_root_mean_squared_log_error", "3 rows of numbers: .*less than or equal to -1"),
+        (
+            "numbers",
+            "neg_root_mean_squared_log_error",
+            "3 rows of numbers: .*less than or equal to -1",
+        ),
         *(
             ("numbers", name, NEED_LABELS)
             for name in ("auc", "f1", "neg_log_loss", "balanced_accuracy", "top_k_accuracy")
@@ -289,16 +384,26 @@ NUMBERS = Network((3, 4, 1), "tanh")
 
 @pytest.mark.parametrize("network", [CLASSES, BINARY, NUMBERS])
 def test_the_score_of_a_result(network):
-    """The accuracy of labels, else R2, as scikit-learn's estimators have it; of a ManyResult one for each member."""
+    """The accuracy of labels, else R2, as scikit-learn's estimators have it; of a ManyResult one
+    for each member."""
     r = np.random.RandomState(0)
-    X, Y, weight = r.randn(40, 3), r.randn(40, 3), r.uniform(0.1, 2, 40)
+    X = r.randn(40, 3)
+    Y = r.randn(40, 3)
+    weight = r.uniform(0.1, 2, 40)
     y = {3: Y.argmax(axis=1), 2: (Y[:, :2] > 0).astype(float), 1: Y[:, 0]}[network.n_outputs]
     many = train_many(network, X, y, seed=range(2), epochs=3)
     labels = Y.max(axis=1, keepdims=True) == Y if network.n_outputs == 3 else y.reshape(len(y), -1)
-    formula = r2(labels, weight) if network.n_outputs == 1 else accuracy(labels, weight, exclusive=network is CLASSES)
+    formula = (
+        r2(labels, weight)
+        if network.n_outputs == 1
+        else accuracy(labels, weight, exclusive=network is CLASSES)
+    )
     assert many.score(X, y, weight).tolist() == [formula(result.predict(X)) for result in many]
     assert many[1].score(X, y, weight) == many.score(X, y, weight)[1] < 1
-    for wrong, match in (({"monitor": "loss"}, "score gives no loss"), ({"monitor": "acc"}, "did you mean 'accuracy'")):
+    for wrong, match in (
+        ({"monitor": "loss"}, "score gives no loss"),
+        ({"monitor": "acc"}, "did you mean 'accuracy'"),
+    ):
         with pytest.raises(ValueError, match=match):
             many[0].score(X, y, **wrong)
     with pytest.raises(ValueError, match="X has 39 rows"):
@@ -308,17 +413,48 @@ def test_the_score_of_a_result(network):
 @pytest.mark.parametrize(
     ("network", "options", "match"),
     [
-        (BINARY, {"monitor": "acc"}, r"unknown monitor 'acc' \(did you mean 'accuracy'\?\); one of loss, accuracy, r2"),
-        (BINARY, {"monitor": 3}, "monitor must be loss, accuracy, r2 or a function of \\(Y, outputs\\), not 3"),
-        (BINARY, {"monitor": lambda Y: 0.0}, r"monitor must be a function of \(Y, outputs\); .*too many positional"),
-        (Network((3, 4, 2)), {"monitor": "accuracy"}, "needs labels.*this network's is 'squared_error'.*monitor='r2'"),
-        (BINARY, {"monitor": "r2", "validation": 0.01}, "monitor='r2' needs at least 2 rows to score"),
-        (BINARY, {"monitor": "r2", "validation": (np.ones((0, 3)), np.ones((0, 2)))}, "validation: X has no rows"),
+        (
+            BINARY,
+            {"monitor": "acc"},
+            r"unknown monitor 'acc' \(did you mean 'accuracy'\?\); one of loss, accuracy, r2",
+        ),
+        (
+            BINARY,
+            {"monitor": 3},
+            "monitor must be loss, accuracy, r2 or a function of \\(Y, outputs\\), not 3",
+        ),
+        (
+            BINARY,
+            {"monitor": lambda Y: 0.0},
+            r"monitor must be a function of \(Y, outputs\); .*too many positional",
+        ),
+        (
+            Network((3, 4, 2)),
+            {"monitor": "accuracy"},
+            "needs labels.*this network's is 'squared_error'.*monitor='r2'",
+        ),
+        (
+            BINARY,
+            {"monitor": "r2", "validation": 0.01},
+            "monitor='r2' needs at least 2 rows to score",
+        ),
+        (
+            BINARY,
+            {"monitor": "r2", "validation": (np.ones((0, 3)), np.ones((0, 2)))},
+            "validation: X has no rows",
+        ),
     ],
 )
 def test_refused_before_training(network, options, match):
     with pytest.raises((ValueError, TypeError), match=match):
-        train(network, np.ones((9, 3)), np.ones((9, 2)), epochs=1, backend="numpy", stop=Stop(**options))
+        train(
+            network,
+            np.ones((9, 3)),
+            np.ones((9, 2)),
+            epochs=1,
+            backend="numpy",
+            stop=Stop(**options),
+        )
 
 
 BROKEN = {
@@ -326,7 +462,9 @@ BROKEN = {
     "TypeError: it must return a number, not None": lambda Y, outputs: None,
     "TypeError: it must return a number, not True": lambda Y, outputs: True,
     "TypeError: it must return a number, not 'high'": lambda Y, outputs: "high",
-    r"TypeError: it must return a number, not ndarray of shape \(2,\)": lambda Y, outputs: outputs.mean(axis=0),
+    r"TypeError: it must return a number, not ndarray of shape \(2,\)": lambda Y, outputs: (
+        outputs.mean(axis=0)
+    ),
 }
 
 

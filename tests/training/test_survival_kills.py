@@ -76,11 +76,12 @@ left = [name for name in os.listdir(os.path.dirname(path)) if name != os.path.ba
 assert all(name.startswith(".") and name.endswith(".tmp") for name in left)
 assert seen == sorted(seen)
 print("in the midst", len(left), "old", seen.count(0), "new", seen.count(1))
-"""
+"""  # noqa: E501
 
 
 def test_a_kill_during_save_leaves_a_whole_file(tmp_path):
-    """At 60 moments, from its first call to its last return: the old file up to one of them, then the new one."""
+    """At 60 moments, from its first call to its last return: the old file up to one of them, then
+    the new one."""
     (line,) = python(SAVING, tmp_path / "model", 60)
     _, _, _, left, _, old, _, new = line.split()
     assert 0 < int(left) < int(old) < 60

@@ -1,4 +1,5 @@
-"""Threads, processes, a long life: trainings at once, or by the thousand, have the bits of one, and none hangs."""
+"""Threads, processes, a long life: trainings at once, or by the thousand, have the bits of one, and
+none hangs."""
 
 import gc
 import os
@@ -34,7 +35,8 @@ with ThreadPoolExecutor(n) as pool:
 
 @pytest.mark.parametrize("kind", [prediction, pytest.param(job, marks=pytest.mark.slow)])
 def test_eight_threads_from_a_cold_cache(kind, tmp_path):
-    """Who comes first imports and compiles, in both dtypes, what predicts, and in the slow test what trains, too."""
+    """Who comes first imports and compiles, in both dtypes, what predicts, and in the slow test
+    what trains, too."""
     said = python(THREADS, N, kind.__name__, FASTNN_CACHE_DIR=tmp_path / "cache", **UNOPTIMIZED)
     assert said == [kind(k) for k in range(N)]
 
@@ -44,7 +46,7 @@ import sys
 import joblib
 from survival_jobs import job
 print(*joblib.Parallel(2, backend="loky")(joblib.delayed(job)(k) for k in range(int(sys.argv[1]))), sep="\\n")
-"""
+"""  # noqa: E501
 
 
 def test_joblib():
@@ -54,16 +56,24 @@ def test_joblib():
     assert python(JOBLIB, N) == serial
 
 
-@pytest.mark.parametrize(("call", "seeds"), [(train, range(N)), (train_many, [[k, k + N] for k in range(N)])])
+@pytest.mark.parametrize(
+    ("call", "seeds"), [(train, range(N)), (train_many, [[k, k + N] for k in range(N)])]
+)
 def test_threads_that_train_one_network(call, seeds):
-    """Also within callbacks: kernels share no memory, generators that trainings hand on are never in two hands."""
+    """Also within callbacks: kernels share no memory, generators that trainings hand on are never
+    in two hands."""
     X = np.random.RandomState(0).standard_normal((200, 3))
-    network, barrier = Network((3, 40, 2), "tanh"), threading.Barrier(N)
+    network = Network((3, 40, 2), "tanh")
+    barrier = threading.Barrier(N)
     options = {"optimizer": SGD(), "batch_size": 50}
 
     def params(seed, together=False):
         def look(progress):
-            inner.append(train(network, X, np.sin(X[:, :2]), epochs=2, seed=progress.epoch, **options).params.tobytes())
+            inner.append(
+                train(
+                    network, X, np.sin(X[:, :2]), epochs=2, seed=progress.epoch, **options
+                ).params.tobytes()
+            )
 
         inner = []
         if together:
@@ -103,7 +113,8 @@ def test_a_fork_while_a_thread_makes_a_kernel():
 
 
 GROWTH = 4 << 20
-"""Bytes by which the process may grow: what is left by each fit would be a thousand times as much."""
+"""Bytes by which the process may grow: what is left by each fit would be a thousand times as
+much."""
 
 
 def memory():
@@ -120,9 +131,15 @@ def fit(k):
     wanted = {"sizes": (1 + k % 9, 2 + k % 17, 2 + k % 5), "weighted": k % 2 == 0}
     optimizers = [cases.EVERY[k % len(cases.EVERY)]]
     case = cases.choose(get_backend("numba"), about, wanted=wanted, optimizers=optimizers)
-    params, X, Y, weight = cases.draw_training(case.network, 1 + 7 * k % 60, ("float32", "float64")[k % 2], k)
-    options = case.options(weight) | {"batch_size": None if case.optimizer.full_batch else 1 + k % 17}
-    result = train(case.network, X, Y, params=params, optimizer=case.optimizer, epochs=3, seed=k, **options)
+    params, X, Y, weight = cases.draw_training(
+        case.network, 1 + 7 * k % 60, ("float32", "float64")[k % 2], k
+    )
+    options = case.options(weight) | {
+        "batch_size": None if case.optimizer.full_batch else 1 + k % 17
+    }
+    result = train(
+        case.network, X, Y, params=params, optimizer=case.optimizer, epochs=3, seed=k, **options
+    )
     return fingerprint(result.params, result.history.loss, result.predict(X))
 
 

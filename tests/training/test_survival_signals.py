@@ -1,4 +1,5 @@
-"""Ctrl-C: training returns at once and goes on later; a compilation that it interrupts leaves a working kernel."""
+"""Ctrl-C: training returns at once and goes on later; a compilation that it interrupts leaves a
+working kernel."""
 
 import json
 import os
@@ -99,25 +100,32 @@ def test_ctrl_c_while_a_kernel_is_compiled_leaves_a_working_process(tmp_path):
 
 
 FEW = ["nested:0.2", "once:0.3", "time-out:0.8", "twice:0.9"]
-"""Signals and when they come, as parts of the time to compile: often near its end, where machine code is made.
+"""Signals and when they come, as parts of the time to compile: often near its end, where machine
+code is made.
 
-Kernels are made in one way, whichever it is: signals come while the smallest one is made, which takes least time, and
-in the slow tests at many moments while any of them is.
+Kernels are made in one way, whichever it is: signals come while the smallest one is made, which
+takes least time, and in the slow tests at many moments while any of them is.
 """
 MANY = [f"{kind}:{(n + 0.5) / 20:.3f}" for n in range(20) for kind in ("once", "twice", "time-out")]
 
 
-SLOW = [(call, MANY[part::4]) for call in ("predict", "loss_and_gradient", "train") for part in range(4)]
+SLOW = [
+    (call, MANY[part::4]) for call in ("predict", "loss_and_gradient", "train") for part in range(4)
+]
 
 
 @pytest.mark.parametrize(
-    ("call", "attempts"), [("predict", FEW), *(pytest.param(*case, marks=pytest.mark.slow) for case in SLOW)]
+    ("call", "attempts"),
+    [("predict", FEW), *(pytest.param(*case, marks=pytest.mark.slow) for case in SLOW)],
 )
 def test_a_signal_at_any_moment_of_a_compilation_leaves_a_kernel_that_works(call, attempts):
     """Each of these compiles anew; optimized only where that takes little time."""
     optimized = call == "predict" and attempts != FEW
     script = HERE.joinpath("compiling.py").read_text("utf-8")
-    said = [json.loads(line) for line in python(script, call, *attempts, **{} if optimized else UNOPTIMIZED)]
+    said = [
+        json.loads(line)
+        for line in python(script, call, *attempts, **{} if optimized else UNOPTIMIZED)
+    ]
     assert len(said) == len(attempts)
     assert [line for line in said if line[3] != "right"] == []
     ends = {ended for _, _, ended, _ in said}
@@ -149,7 +157,8 @@ def test_a_process_that_ctrl_c_ends_while_it_compiles_ends_well_and_keeps_the_ke
 
 
 class Slow(Recorder):
-    """A back end that learns nothing, in 0.2 ms for each row that has a weight, in no time for the others.
+    """A back end that learns nothing, in 0.2 ms for each row that has a weight, in no time for the
+    others.
 
     `seconds` is the time by its own clock.
     """
@@ -165,10 +174,14 @@ class Slow(Recorder):
 
 
 def test_batches_that_are_skipped_do_not_make_a_later_chunk_long(monkeypatch):
-    """The cost of a step must not be learned from steps that did nothing: Ctrl-C waits for the end of a chunk."""
-    n_skipped, n, slow = 5000, 5000, Slow()
+    """The cost of a step must not be learned from steps that did nothing: Ctrl-C waits for the end
+    of a chunk."""
+    n_skipped = 5000
+    n = 5000
+    slow = Slow()
     monkeypatch.setattr(time, "perf_counter", lambda: slow.seconds)
-    X, weight = np.linspace(1, 2, n_skipped + n)[:, None], np.ones(n_skipped + n)
+    X = np.linspace(1, 2, n_skipped + n)[:, None]
+    weight = np.ones(n_skipped + n)
     weight[:n_skipped] = 0
     in_order = {"epochs": 1, "batch_size": 1, "shuffle": False, "seed": 0}
     train(Network((1, 1)), X, -X, optimizer=SGD(), sample_weight=weight, backend=slow, **in_order)

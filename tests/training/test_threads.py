@@ -1,4 +1,5 @@
-"""train(..., threads=): what is used, that it shows in nothing else, and that none hangs in whatever process."""
+"""train(..., threads=): what is used, that it shows in nothing else, and that none hangs in
+whatever process."""
 
 import linecache
 import os
@@ -57,7 +58,10 @@ def test_any_training_has_the_same_bits(drawn):
 @pytest.mark.parametrize("threads", [2, 5])
 def test_stop_rules_count_as_ever(threads, monkeypatch):
     monkeypatch.setattr(pace, "FIRST_CHUNK_STEPS", 5)
-    rules = {"tolerance": Stop(patience=2, tol=1e-3), "validation": Stop(validation=0.2, patience=2, restore_best=True)}
+    rules = {
+        "tolerance": Stop(patience=2, tol=1e-3),
+        "validation": Stop(validation=0.2, patience=2, restore_best=True),
+    }
     for reason, stop in rules.items():
         alone, together = (trained(n, stop=stop, epochs=100) for n in (1, threads))
         assert result_bits(together) == result_bits(alone)
@@ -66,8 +70,10 @@ def test_stop_rules_count_as_ever(threads, monkeypatch):
 
 @pytest.mark.parametrize("monitor", ["loss", "r2"])
 def test_rows_that_are_not_trained_on_are_shared_too(monitor, monkeypatch, shared):
-    """Where a batch of one row takes one thread, and the scores of each epoch take those that were asked for."""
-    helpers, borrow = [], cores.borrow
+    """Where a batch of one row takes one thread, and the scores of each epoch take those that were
+    asked for."""
+    helpers = []
+    borrow = cores.borrow
     monkeypatch.setattr(cores, "borrow", lambda n: helpers.append(n) or borrow(n))
     rows = np.tile(X, (2, 1))
     stop = Stop(validation=(rows, np.sin(rows[:, :3])), monitor=monitor, restore_best=True)
@@ -75,7 +81,9 @@ def test_rows_that_are_not_trained_on_are_shared_too(monitor, monkeypatch, share
     assert [result_bits(result) for result in others] == [result_bits(alone)] * 3
     assert [result.threads for result in (alone, *others)] == [1] * 4
     assert shared == [2] * 3 + [3] * 3 + [5] * 3
-    assert helpers == ([1] * 3 + [2] * 6 if monitor == "r2" else []), "a prediction of 600 rows has three blocks"
+    assert helpers == ([1] * 3 + [2] * 6 if monitor == "r2" else []), (
+        "a prediction of 600 rows has three blocks"
+    )
 
 
 @pytest.mark.parametrize("threads", [2, 3])
@@ -84,7 +92,9 @@ def test_an_interrupted_training_goes_on_with_another_number(threads, monkeypatc
     with pytest.warns(InterruptWarning):
         first = trained(threads, callbacks=[SignalAt(2)])
     assert (first.stop_reason, first.threads) == ("interrupted", threads)
-    rest = trained(threads + 2, resume=first.state, seed=None, epochs=OPTIONS["epochs"] - first.n_epochs)
+    rest = trained(
+        threads + 2, resume=first.state, seed=None, epochs=OPTIONS["epochs"] - first.n_epochs
+    )
     alone = trained(1)
     assert bits(rest.state.vectors) == bits(alone.state.vectors)
     assert history_bits(first, rest) == history_bits(alone)
@@ -92,8 +102,13 @@ def test_an_interrupted_training_goes_on_with_another_number(threads, monkeypatc
 
 def test_each_thread_takes_memory(monkeypatch):
     rows = np.ones((256, 1))
-    go = lambda threads: train(Network((1, 2000, 1)), rows, rows, batch_size=None, epochs=1, threads=threads)  # noqa: E731
-    for memory, fits, too_many in ((60_000_000, 2, [50]), (20_000_000, 1, [2, None])):  # two keep deltas of all layers
+
+    def go(threads):
+        network = Network((1, 2000, 1))
+        train(network, rows, rows, batch_size=None, epochs=1, threads=threads)
+
+    # two keep deltas of all layers
+    for memory, fits, too_many in ((60_000_000, 2, [50]), (20_000_000, 1, [2, None])):
         monkeypatch.setattr(inputs, "memory", lambda memory=memory: memory)
         go(fits)
         for threads in too_many:
@@ -103,19 +118,23 @@ def test_each_thread_takes_memory(monkeypatch):
 
 @pytest.mark.parametrize("optimizer", [SGD(), SGD(sequential=True)])
 def test_threads_without_rows_take_none(optimizer):
-    rows, network = np.random.RandomState(0).rand(40, 1), Network((1, 3, 1))
+    rows = np.random.RandomState(0).rand(40, 1)
+    network = Network((1, 3, 1))
 
     def go(threads):
         result = train(network, rows, rows, optimizer=optimizer, epochs=2, seed=0, threads=threads)
         loss, gradient = loss_and_gradient(network, result.params, rows, rows, threads=threads)
-        return all_bits(result.params, predict(network, result.params, rows, threads=threads), loss, gradient)
+        return all_bits(
+            result.params, predict(network, result.params, rows, threads=threads), loss, gradient
+        )
 
     assert go(10**12) == go(1)
 
 
 def test_several_trainings_at_once_and_within_each_other():
     """Each begins another one in its callback."""
-    within, alone = [], result_bits(trained(1))
+    within = []
+    alone = result_bits(trained(1))
     look = [lambda progress: within.append(trained(2)) if progress.epoch == 3 else None]
     with ThreadPoolExecutor(6) as pool:
         results = list(pool.map(lambda n: trained(n, callbacks=look), [2, 3, 2, 5, 3, 2] * 2))
@@ -125,14 +144,17 @@ def test_several_trainings_at_once_and_within_each_other():
 
 
 def test_helpers_that_cannot_be_started_cost_speed_only(no_helpers, monkeypatch):
-    monkeypatch.setattr(cores, "_new_helper", mock.Mock(side_effect=RuntimeError("can't start new thread")))
+    monkeypatch.setattr(
+        cores, "_new_helper", mock.Mock(side_effect=RuntimeError("can't start new thread"))
+    )
     result = trained(3)
     assert (result_bits(result), result.threads) == (result_bits(trained(1)), 1)
 
 
 def test_an_exception_before_the_steps_begin_sends_the_helpers_away(monkeypatch):
     """One that a signal's handler raises, after they have been called."""
-    call, errors = team.Team._call, [KeyboardInterrupt]
+    call = team.Team._call
+    errors = [KeyboardInterrupt]
 
     def interrupted(self, t, *arguments):
         if t == 0 and errors:

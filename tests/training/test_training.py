@@ -1,4 +1,5 @@
-"""`train` itself: its defaults, the options that it refuses, and the result, which is the caller's own."""
+"""`train` itself: its defaults, the options that it refuses, and the result, which is the caller's
+own."""
 
 import gc
 import pickle
@@ -14,13 +15,16 @@ from fastnn.optimizers import RPROP
 
 
 def test_defaults(backend):
-    """Adam, in batches of 200 rows or in full ones for who takes no others; epochs are the caller's to say."""
+    """Adam, in batches of 200 rows or in full ones for who takes no others; epochs are the caller's
+    to say."""
     X = np.random.RandomState(0).randn(450, 3)
 
     def go(**options):
         return train(NETWORK, X, np.sin(X[:, :2]), epochs=2, seed=1, backend=backend, **options)
 
-    assert result_bits(go()) == result_bits(go(optimizer=Adam(), batch_size=200, shuffle=True, alpha=0.0))
+    assert result_bits(go()) == result_bits(
+        go(optimizer=Adam(), batch_size=200, shuffle=True, alpha=0.0)
+    )
     assert go().state.t == go(optimizer=SGD(sequential=True)).state.t == 2 * 3
     assert go(batch_size=None).state.t == go(optimizer=RPROP()).state.t == 2
     with pytest.raises(TypeError, match="epochs"):
@@ -43,11 +47,22 @@ def test_result_belongs_to_nobody_else(go):
 def test_settings_that_were_checked_are_known_again_and_no_others(data, monkeypatch):
     for name in ("_factories", "_made"):
         monkeypatch.setattr(backends, name, dict(getattr(backends, name)))
-    options = {"optimizer": SGD(0.1), "epochs": 2, "batch_size": 1, "shuffle": True, "seed": 0, "backend": "mine"}
+    options = {
+        "optimizer": SGD(0.1),
+        "epochs": 2,
+        "batch_size": 1,
+        "shuffle": True,
+        "seed": 0,
+        "backend": "mine",
+    }
     go = lambda **others: train(NETWORK, *data, **options | others)  # noqa: E731
     register_backend("mine", Recorder)
     first = go()
-    for name, equal, kind in (("epochs", 2.0, "an int"), ("batch_size", True, "an int"), ("shuffle", 1, "True or")):
+    for name, equal, kind in (
+        ("epochs", 2.0, "an int"),
+        ("batch_size", True, "an int"),
+        ("shuffle", 1, "True or"),
+    ):
         with pytest.raises(TypeError, match=f"{name} must be {kind}"):
             go(**{name: equal})
     assert result_bits(go(optimizer=SGD(0.2))) != result_bits(first)
@@ -57,7 +72,10 @@ def test_settings_that_were_checked_are_known_again_and_no_others(data, monkeypa
 
 
 def test_settings_that_are_kept_hold_no_functions_and_no_data(data):
-    rate, X = (lambda step: 0.1), np.zeros((1, 3))
+    def rate(step):
+        return 0.1
+
+    X = np.zeros((1, 3))
     kept = [weakref.ref(rate), weakref.ref(X)]
     stop = Stop(validation=(X, np.zeros((1, 2))))
     train(NETWORK, *data, optimizer=SGD(rate), epochs=1, seed=0, backend="numpy")
@@ -75,16 +93,27 @@ def test_a_result_makes_state_and_history_once_and_keeps_no_data_for_them():
     assert data() is None
     assert (result.state is result.state, result.history is result.history) == (True, True)
     assert result.state.counters["epoch"] == len(result.history.loss) == 2
-    with pytest.raises(AttributeError, match=r"'TrainingResult' object has no attribute 'parameters'"):
+    with pytest.raises(
+        AttributeError, match=r"'TrainingResult' object has no attribute 'parameters'"
+    ):
         _ = result.parameters
 
 
 def test_a_result_that_nobody_has_looked_at_is_that_of_its_moment():
-    generator, seen, X = np.random.RandomState(3), [], np.random.RandomState(0).rand(9, 2)
+    generator = np.random.RandomState(3)
+    seen = []
+    X = np.random.RandomState(0).rand(9, 2)
 
     def go(seed=3, epochs=3, **options):
         return train(
-            Network((2, 3, 1)), X, X[:, :1], seed=seed, epochs=epochs, batch_size=2, backend="numpy", **options
+            Network((2, 3, 1)),
+            X,
+            X[:, :1],
+            seed=seed,
+            epochs=epochs,
+            batch_size=2,
+            backend="numpy",
+            **options,
         )
 
     result = go(generator, callbacks=[lambda p: seen.append(p.result())])
@@ -107,9 +136,13 @@ def test_a_history_as_columns_of_one_length(go, validation):
 
 
 def test_the_best_epoch_is_that_of_the_validation_data_where_there_are_some():
-    losses, none = np.array([3.0, 1.0, 2.0]), np.zeros(0)
+    losses = np.array([3.0, 1.0, 2.0])
+    none = np.zeros(0)
     assert (History(losses, none, 0.1).best_epoch, History(none, none, 0.1).best_epoch) == (2, 0)
     assert History(losses, np.array([np.nan, 5.0, 4.0]), 0.1).best_epoch == 3
     nothing = History(losses, none, 0.1, measured=np.full(3, np.nan), monitor="mine")
     assert (nothing.best_epoch, "mine nan," in repr(nothing)) == (0, True)
-    assert History(losses, losses, 0.1, measured=np.array([0.5, np.nan, 0.5]), monitor="r2").best_epoch == 1
+    assert (
+        History(losses, losses, 0.1, measured=np.array([0.5, np.nan, 0.5]), monitor="r2").best_epoch
+        == 1
+    )

@@ -1,4 +1,5 @@
-"""A user's script with every public name, for type checkers and to be run; `tests/house/test_types.py` does both."""
+"""A user's script with every public name, for type checkers and to be run;
+`tests/house/test_types.py` does both."""
 
 import tempfile
 import warnings
@@ -28,7 +29,9 @@ def of_second_order(network: fastnn.Network) -> float | None:
     with warnings.catch_warnings():
         warnings.simplefilter("error", fastnn.ScaleWarning)
         method = fastnn.LevenbergMarquardt(goal=1e-3)
-        solved: fastnn.TrainingResult = fastnn.train(network, X, X[:, 0], optimizer=method, epochs=3, seed=0)
+        solved: fastnn.TrainingResult = fastnn.train(
+            network, X, X[:, 0], optimizer=method, epochs=3, seed=0
+        )
         assert solved.n_epochs <= 3
         warnings.simplefilter("ignore", fastnn.FitWarning)
         regularized = fastnn.BayesianRegularization()
@@ -44,7 +47,9 @@ def fit(network: fastnn.Network, backend: fastnn.Backend) -> fastnn.TrainingResu
     stop = fastnn.Stop(tol=0.0, patience=3, monitor="r2", reduce=fastnn.ReduceRate(0.5, patience=2))
     each = [fastnn.every(2, look)]
     try:
-        return fastnn.train(network, X, X[:, 0], epochs=3, seed=0, stop=stop, callbacks=each, backend=backend)
+        return fastnn.train(
+            network, X, X[:, 0], epochs=3, seed=0, stop=stop, callbacks=each, backend=backend
+        )
     except (fastnn.DivergenceError, fastnn.MonitorError) as error:
         return error.result
     except fastnn.TrainingInterrupted as interrupted:
@@ -66,10 +71,14 @@ def save_and_load(result: fastnn.TrainingResult) -> fastnn.TrainingResult | None
 
 def estimate() -> tuple[Any, Any]:
     classifier = fastnn.MLPClassifier((3,), solver="lbfgs", random_state=0, tol=1.0)
-    regressor = fastnn.MLPRegressor(hidden_layer_sizes=(3,), solver="lbfgs", random_state=0, tol=1.0)
+    regressor = fastnn.MLPRegressor(
+        hidden_layer_sizes=(3,), solver="lbfgs", random_state=0, tol=1.0
+    )
     labels = [0, 1, 0, 1, 0, 1]
     table = fastnn.TablePreparation().fit(X).transform(X)
-    fastnn.TabularClassifier("fast", epochs=1, random_state=0).fit(table, labels).predict_proba(table)
+    fastnn.TabularClassifier("fast", epochs=1, random_state=0).fit(table, labels).predict_proba(
+        table
+    )
     fastnn.TabularRegressor("fast", epochs=1, random_state=0).fit(table, X[:, 0]).predict(table)
     return classifier.fit(X, labels).predict(X), regressor.fit(X, X[:, 0]).predict(X)
 
@@ -79,7 +88,9 @@ def watch(progress: fastnn.ManyProgress) -> bool:
 
 
 def train_several(network: fastnn.Network) -> fastnn.TrainingResult:
-    many: fastnn.ManyResult = fastnn.train_many(network, X, X[:, 0], seed=range(3), epochs=2, callbacks=[watch])
+    many: fastnn.ManyResult = fastnn.train_many(
+        network, X, X[:, 0], seed=range(3), epochs=2, callbacks=[watch]
+    )
     history: fastnn.ManyHistory = many.history
     assert history.loss.shape == (3, 2)
     population = fastnn.Population(network, X, X[:, 0], learning_rate=[0.1, 0.01, 0.001], seed=0)
@@ -90,7 +101,9 @@ def train_several(network: fastnn.Network) -> fastnn.TrainingResult:
     scores: dict[int, float] = population.scores()
     best: int = population.best()
     assert (sorted(scores), best) == (population.members, population.ranking()[0])
-    found: fastnn.SearchResult = fastnn.search({"alpha": [0.0, 0.1]}, X, X[:, 0], network=network, budget=3, epochs=1)
+    found: fastnn.SearchResult = fastnn.search(
+        {"alpha": [0.0, 0.1]}, X, X[:, 0], network=network, budget=3, epochs=1
+    )
     assert found.best.n_epochs == 1
     return many[many.best()]
 
@@ -101,7 +114,12 @@ DOORS: tuple[Callable[[], None], list[Callable[[Any], fastnn.TrainingResult]]] =
 )
 fastnn.register_backend("mine", lambda: fastnn.get_backend("numpy"))
 hidden = fastnn.LeakyRelu(0.1), fastnn.Elu(alpha=0.5)
-losses_of = fastnn.Huber(0.1), fastnn.Pinball((0.1, 0.9)), fastnn.LogLoss(0.1), fastnn.CrossEntropy(0.1)
+losses_of = (
+    fastnn.Huber(0.1),
+    fastnn.Pinball((0.1, 0.9)),
+    fastnn.LogLoss(0.1),
+    fastnn.CrossEntropy(0.1),
+)
 assert fastnn.Network((2, 4, 4, 1), activation=hidden, loss=losses_of[0]).n_layers == 3
 names: list[str] = [*fastnn.ACTIVATIONS, *fastnn.LOSSES, *fastnn.OPTIMIZERS]
 network = fastnn.Network((2, 4, 1), activation="tanh", loss="squared_error")
@@ -117,7 +135,11 @@ assert issubclass(fastnn.InterruptWarning, UserWarning)
 assert issubclass(fastnn.EngineError, fastnn.FastnnError)
 outputs = fastnn.predict(again.network, again.params, X, backend="numpy")
 loss, gradient = fastnn.loss_and_gradient(network, state.params, X, X[:, 0], backend="numpy")
-ready = fastnn.workloads.load("seed").network.n_params, fastnn.testing.check_backend, fastnn.plotting.save
+ready = (
+    fastnn.workloads.load("seed").network.n_params,
+    fastnn.testing.check_backend,
+    fastnn.plotting.save,
+)
 assert outputs.shape == (6, 1)
 assert gradient.shape == (network.n_params,)
 assert len(names) + len(losses) + len(ready) + len(OPTIMIZERS) + len(estimate()) + loss > 0
