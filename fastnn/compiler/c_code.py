@@ -46,12 +46,8 @@ _OPERATIONS = {  # those of math.h end in f where they take floats
 _NEUTRAL = {operator.add: 0, operator.sub: 0, operator.mul: 1}  # integers that change nothing
 
 BITS = """/* The bits of a number, and the number that has these bits. */
-static {word} bits({number} x) {{
-    union {{ {number} x; {word} u; }} both; both.x = x; return both.u;
-}}
-static {number} from_bits({word} u) {{
-    union {{ {number} x; {word} u; }} both; both.u = u; return both.x;
-}}"""
+static {word} bits({number} x) {{ union {{ {number} x; {word} u; }} v = {{ x }}; return v.u; }}
+static {number} from_bits({word} u) {{ union {{ {word} u; {number} x; }} v = {{ u }}; return v.x; }}"""
 
 
 class CValue(Traced):
