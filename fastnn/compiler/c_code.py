@@ -47,7 +47,7 @@ _NEUTRAL = {operator.add: 0, operator.sub: 0, operator.mul: 1}  # integers that 
 
 BITS = """/* The bits of a number, and the number that has these bits. */
 static {word} bits({number} x) {{ union {{ {number} x; {word} u; }} v = {{ x }}; return v.u; }}
-static {number} from_bits({word} u) {{ union {{ {word} u; {number} x; }} v = {{ u }}; return v.x; }}"""
+static {number} from_bits({word} u) {{ union {{ {word} u; {number} x; }} v = {{ u }}; return v.x; }}"""  # noqa: E501
 
 
 class CValue(Traced):
