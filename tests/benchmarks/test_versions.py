@@ -2,18 +2,13 @@
 
 import importlib
 import itertools
-import json
-import os
-import pathlib
-import re
 
 import numpy as np
 import pytest
 
-from benchmarks import instructions, real_work
+from benchmarks import instructions
 from fastnn import workloads
 from fastnn.measuring import work
-from fastnn.training import epochs as pace
 
 ROOT = instructions.ROOT
 BENCHMARKS = ROOT / "benchmarks"
@@ -58,16 +53,6 @@ def test_more_than_three_per_cent_is_too_many(monkeypatch, capsys, tab, code, ro
     assert "| seed, rates: 1.50 times seed | 1,530 |" in out
 
 
-@pytest.mark.parametrize(
-    ("machine", "said"), [("x86_64", "valgrind is not installed"), ("arm64", "this is arm64")]
-)
-def test_where_nothing_can_be_counted_it_says_why(monkeypatch, capsys, machine, said):
-    monkeypatch.setattr(instructions.platform, "machine", lambda: machine)
-    monkeypatch.setattr(instructions.shutil, "which", lambda name: None)
-    assert instructions.main([]) == 0
-    assert said in capsys.readouterr().out
-
-
 @pytest.mark.slow
 @pytest.mark.skipif(
     instructions.why_not() != "", reason=instructions.why_not() or "there is valgrind"
@@ -100,19 +85,6 @@ def imported(monkeypatch):
     return importlib.import_module
 
 
-def test_the_probe_marks_three_counts_a_case(imported, monkeypatch):
-    probe = imported("probe")
-    marks = []
-    monkeypatch.setattr(probe, "EPOCHS", {"seed": 2, "iris": 1, "unheard of": 1})
-    monkeypatch.setattr(probe, "PREDICTIONS", 2)
-    monkeypatch.setattr(probe, "mark", lambda: marks.append(None))
-    # put back what the probe changes
-    monkeypatch.setattr(pace, "CHUNK_SECONDS", pace.CHUNK_SECONDS)
-    with_options = {"seed, rates": 2, "iris, clip_norm": 1, "iris, rates": 1}
-    assert probe.instructions() == {"seed": 2, "iris": 1, **with_options, "predict 1 row": 2}
-    assert len(marks) == 18
-
-
 WRONG = work.load("seed, plain")._replace(
     answer=lambda backend: np.ones(3) + (backend == "numba") * 1e-6
 )
@@ -133,19 +105,6 @@ def test_no_wrong_answer_is_timed(imported, monkeypatch, name, measure):
         measure(module)
 
 
-def test_every_line_is_measured(monkeypatch):
-    less = {
-        "FEW": 1,
-        "MANY": 2,
-        "REPEAT_SECONDS": 0.0,
-        "LINES": dict([*real_work.LINES.items()][:9]),
-    }
-    for name, few in less.items():
-        monkeypatch.setattr(real_work, name, few)
-    rows = real_work.table([real_work.measure() for _ in range(2)]).splitlines()[2:]
-    assert [row.split(" | ")[0] for row in rows] == [f"| {line}" for line in real_work.LINES]
-
-
 def test_asv_benchmarks_run(imported, monkeypatch):
     """Each once, on the small workloads."""
     suite = imported("suite.train")
@@ -163,18 +122,3 @@ def test_asv_benchmarks_run(imported, monkeypatch):
     assert suite.Timed.version.isdigit()  # the history outlives an edit of the source
     with pytest.raises(NotImplementedError):
         suite.checked("unheard of", "numba")
-
-
-def test_asv_keeps_commits_apart(imported, monkeypatch):
-    monkeypatch.setenv("ASV_COMMIT", "abc123")
-    monkeypatch.setenv("FASTNN_CACHE_DIR", "")  # so that monkeypatch puts back what was there
-    monkeypatch.delenv("FASTNN_CACHE_DIR")
-    importlib.reload(imported("suite"))
-    assert pathlib.Path(os.environ["FASTNN_CACHE_DIR"]).name == "abc123"
-
-
-def test_asv_finds_the_suite():
-    configuration = json.loads(
-        re.sub(r"^\s*//.*$", "", (BENCHMARKS / "asv.conf.json").read_text("utf-8"), flags=re.M)
-    )
-    assert (BENCHMARKS / configuration["benchmark_dir"] / "train.py").is_file()
