@@ -1,4 +1,4 @@
-"""What compares versions: instructions, real work, the gate's probe; asv's suite."""
+"""What compares versions: instructions, real work, asv's suite."""
 
 import importlib
 import itertools
@@ -78,8 +78,7 @@ def test_a_version_is_a_folder_or_a_commit():
 
 @pytest.fixture
 def imported(monkeypatch):
-    """Import the probe, which tests of the gate run as a program, or a module of asv's suite as asv
-    does."""
+    """Import a module of asv's suite as asv does."""
     monkeypatch.setenv("FASTNN_NUM_THREADS", "1")
     monkeypatch.syspath_prepend(BENCHMARKS)
     return importlib.import_module
@@ -93,7 +92,6 @@ WRONG = work.load("seed, plain")._replace(
 @pytest.mark.parametrize(
     ("name", "measure"),
     [
-        ("probe", lambda module: module.gate()),
         ("suite.train", lambda module: module.checked("seed", "numba")),
         ("benchmarks.real_work", lambda module: module.check()),
     ],
