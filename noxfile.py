@@ -10,7 +10,6 @@ import os
 import pathlib
 import platform
 import re
-import shlex
 import shutil
 import subprocess
 import tempfile
@@ -131,7 +130,7 @@ QUICK = (
 @nox.session
 def quick(session):
     """Run the tests of the core in float64 only, without threads."""
-    session.install("-e.[sklearn]", "pytest", "pytest-benchmark", "hypothesis")
+    session.install("-e.[sklearn]", "pytest", "hypothesis")
     session.run(
         "python", "-m", "pytest", "-k", "not float32 and not threads", *QUICK, *session.posargs
     )
@@ -386,37 +385,8 @@ def release(session):
 
 
 @nox.session(default=False)
-def perf_gate(session):
-    """Test whether the working tree is slower than a commit: ``nox -s perf_gate -- BASE [options of
-    fastnn gate]``.
-    """
-    base, *options = session.posargs or ["HEAD"]
-    kept = pathlib.Path(".benchmarks")
-    session.install("-e.[cli]")
-    with tempfile.TemporaryDirectory() as folder:
-        archive = f"{folder}/base.tar"
-        commands = []
-        session.run("git", "archive", f"--output={archive}", base, external=True)
-        shutil.unpack_archive(archive, f"{folder}/base")
-        for side, source in (("base", f"{folder}/base"), ("head", ".")):
-            python = f"{folder}/{side}-env/bin/python"
-            session.run("python", "-m", "venv", f"{folder}/{side}-env")
-            session.run(
-                python, "-m", "pip", "install", "--quiet", f"{source}[sklearn]", external=True
-            )
-            variables = (f"FASTNN_CACHE_DIR={folder}/{side}-cache", "PYTHONPATH=")
-            commands += [
-                f"--{side}",
-                shlex.join(["env", *variables, python, "benchmarks/probe.py", "gate"]),
-            ]
-        files = (f"--json={kept / 'perf_gate.json'}", f"--plot={kept / 'perf_gate.png'}")
-        page = [f"--summary={path}"] if (path := os.environ.get("GITHUB_STEP_SUMMARY")) else []
-        session.run("fastnn", "gate", *commands, *files, *page, *options)
-
-
-@nox.session(default=False)
 def measure(session):
-    """Measure ``-- peers``, ``tables``, ``scaling``, ``instructions``, ``bench``, ``history`` or
+    """Measure ``-- peers``, ``tables``, ``scaling``, ``instructions``, ``history`` or
     ``asv``.
     """
     run, arguments = choice(session, MEASUREMENTS)
@@ -444,21 +414,11 @@ def measure_peers(session, *arguments):
     measure_by("peers", "threadpoolctl", optional=group("peers"))(session, *arguments)
 
 
-def measure_workloads(session, *arguments):
-    """Measure workload by back end by dtype, keep the figures in .benchmarks/, and compare with the
-    last ones.
-    """
-    session.install("-e.[all]", *group("bench"), "pytest")
-    before = ["--benchmark-compare"] if any(pathlib.Path(".benchmarks").glob("*/*.json")) else []
-    columns = "--benchmark-columns=min,median,iqr,rounds"
-    options = ["--benchmark-enable", "--benchmark-only", "--benchmark-autosave", columns, *before]
-    session.run("python", "-m", "pytest", "benchmarks", *options, *arguments)
-
-
 def run_asv(session, *arguments):
-    """Run asv in benchmarks/: ``-- asv continuous main HEAD``."""
+    """Run asv in benchmarks/: ``-- asv continuous main HEAD`` fails where HEAD is slower."""
     session.install(*group("bench"), "virtualenv")
     session.chdir("benchmarks")
+    session.run("asv", "machine", "--yes")
     session.run("asv", *arguments)
 
 
@@ -504,7 +464,6 @@ MEASUREMENTS = {
     "scaling": measure_by("scaling"),  # how time and memory grow with sizes and rows
     # of an iteration, counted by valgrind; of a commit beside it
     "instructions": measure_by("instructions"),
-    "bench": measure_workloads,
     "history": measure_history,  # commits by asv, and their page
     "asv": run_asv,
 }

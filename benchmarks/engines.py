@@ -115,23 +115,13 @@ def workers(name: str, n: int) -> Iterator[None]:
         yield
 
 
-def sent(n: int = 2000) -> tuple[float, float, float]:
-    """The bytes of a member on the way to a worker, and back from another machine and on this
-    one.
-    """
+def sent(n: int = 2000) -> tuple[float, float]:
+    """The bytes of a member on the way to a worker, and back."""
     with packings() as noted, joblib.parallel_config("loky", n_jobs=2):
         trained(n)
     there = sum(len(pickle.dumps(plan)) for _, (plan, _) in noted)
-    with engines.folder_for_workers() as folder:
-        tasks = [
-            [(plan._replace(folder=place), *arrays) for _, (plan, arrays) in noted]
-            for place in (None, folder)
-        ]
-        back = [
-            sum(len(pickle.dumps(engines.train_packed([0], *task))) for task in same)
-            for same in tasks
-        ]
-    return there / n, back[0] / n, back[1] / n
+    answers = [engines.train_packed([0], plan, *arrays) for _, (plan, arrays) in noted]
+    return there / n, sum(len(pickle.dumps(answer)) for answer in answers) / n
 
 
 class Model(NamedTuple):
@@ -172,34 +162,21 @@ def fitted(found: Found) -> Model:
     return Model(float(call), before, float(there), meanwhile)
 
 
-def measured(label: str) -> Found:
-    name, _, messages = label.partition(", ")
+def measured(name: str) -> Found:
     found: Found = {}
     # Ray has as many workers as joblib asks for, and starts them for each call, in seconds.
     every = {2: (FEW, SOME, MANY, MOST), 1: (FEW, SOME, MANY)}, REPEATS
     plan, repeats = ({2: (FEW, MANY, MOST)}, 2) if name == "ray" else every
-    with mock.patch.object(
-        engines, "MEMORY", engines.MEMORY / "missing" if messages else engines.MEMORY
-    ):
-        for n_workers, sizes in plan.items():
-            with workers(name, n_workers):
-                found |= {(n, n_workers): seconds(n, repeats=repeats) for n in sizes}
+    for n_workers, sizes in plan.items():
+        with workers(name, n_workers):
+            found |= {(n, n_workers): seconds(n, repeats=repeats) for n in sizes}
     return found
 
 
-def of_part(name: str) -> dict[str, Found]:
-    """{label: its times} of a part."""
-    if name == "threads":
-        return {
-            name: {
-                (n, w): seconds(n, w)
-                for n, w in ((MANY, 1), (FEW, 2), (SOME, 2), (MANY, 2), (MOST, 2))
-            }
-        }
-    return {
-        label: measured(label)
-        for label in ([name] if name == "ray" else [name, f"{name}, messages"])
-    }
+def threads_alone() -> Found:
+    """The times without an engine."""
+    jobs = ((MANY, 1), (FEW, 2), (SOME, 2), (MANY, 2), (MOST, 2))
+    return {(n, w): seconds(n, w) for n, w in jobs}
 
 
 def main(names: list[str]) -> None:
@@ -208,16 +185,13 @@ def main(names: list[str]) -> None:
         if importlib.util.find_spec(NEEDS[name]) is None:
             print(f"{name} is left out: {NEEDS[name]} is not installed", file=sys.stderr)
         else:
-            found |= of_part(name)
+            found[name] = threads_alone() if name == "threads" else measured(name)
     threads = found.pop("threads", {})
     models = {label: fitted(times) for label, times in found.items()}
     print(times_table(threads, found, models))
-    there, back, by_file = sent()
-    told = (
-        f"A member is {there:.0f} bytes on the way to a worker and {back:,.0f} back, of which "
-        f"{by_file:.0f} are in "
-    )
-    print(f"\n{told}the message where both are on\none machine.\n", models_table(models), sep="\n")
+    there, back = sent()
+    print(f"\nA member is {there:.0f} bytes on the way to a worker and {back:,.0f} back.\n")
+    print(models_table(models))
 
 
 def times_table(threads: Found, found: dict[str, Found], models: dict[str, Model]) -> str:

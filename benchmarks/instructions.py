@@ -65,7 +65,7 @@ def source(base: str) -> Iterator[pathlib.Path]:
 
 def probed(folder: pathlib.Path, variables: dict[str, str], *before: str) -> str:
     """What the probe prints with the fastnn of a folder, in a process of its own."""
-    command = [*before, sys.executable, "-P", PROBE, "instructions"]
+    command = [*before, sys.executable, "-P", PROBE]
     variables = os.environ | variables | {"PYTHONPATH": str(folder)}
     done = subprocess.run(command, env=variables, capture_output=True, text=True)
     if done.returncode:

@@ -5,19 +5,12 @@ tasks.
 from __future__ import annotations
 
 import contextlib
-import itertools
-import mmap
-import os
 import pickle
-import shutil
-import sys
-import tempfile
 import time
 import traceback
 import warnings
-from collections.abc import Hashable, Iterable, Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any, NamedTuple, Protocol, Self
 
 import numpy as np
@@ -27,19 +20,17 @@ from fastnn.checking.arguments import class_of, cut, shortened, shown
 from fastnn.errors import EngineError
 from fastnn.many.block import Unit, train_unit
 from fastnn.many.members import Member
-from fastnn.memory import ALIGNMENT, Array, ceil_div, read_only
+from fastnn.memory import Array, read_only
 from fastnn.state import Data
 from fastnn.training.exceptions import Flag, StopRequest
 from fastnn.training.options import TrainOptions
-from fastnn.training.results import ARRAYS, Results, Row, by_store
+from fastnn.training.results import Results, Row, by_store
 
 
 class PackedUnits(NamedTuple):
     """The units of a task, with numbers of arrays instead of arrays."""
 
     units: list[Unit]
-    folder: str | None = None
-    """The folder for arrays to the caller, see `lay_down`."""
     version: str = __version__
     """The caller's version of fastnn, for workers that came after the check."""
 
@@ -97,24 +88,27 @@ class Trained(NamedTuple):
     """The results of a task, on their way back to the caller."""
 
     seconds: float
-    stores: list[tuple[Array, Array, Results]] = []  # noqa: RUF012
-    """The numbers of members, their places in the results of a group, and these results without
-    arrays."""
-    laid: Laid | None = None
-    """The arrays of all these results, concatenated."""
+    groups: list[tuple[Results, list[int], list[int]]] = []  # noqa: RUF012
+    """Results of members that lie in common arrays, with the numbers of the members and their
+    places there: no object for each member."""
     error: SentError | None = None
 
+    @classmethod
+    def of(cls, rows: dict[int, Row], seconds: float) -> Self:
+        """Return the results {member: its result} in this form, in a worker."""
+        groups = [
+            (results, numbers, [rows[number].place for number in numbers])
+            for results, numbers in by_store(rows)
+        ]
+        return cls(seconds, groups)
+
     def rows(self) -> dict[int, Row]:
-        """Return {member: its result}, in the caller; call it only once."""
-        rows: dict[int, Row] = {}
-        arrays = iter(take_up(self.laid) if self.laid is not None else [])
-        for numbers, places, results in self.stores:
-            own: Any = dict(zip(ARRAYS, arrays, strict=False))
-            whole = replace(results, **own)
-            rows |= zip(
-                numbers.tolist(), map(Row, itertools.repeat(whole), places.tolist()), strict=False
-            )
-        return rows
+        """Return {member: its result}, in the caller."""
+        return {
+            number: Row(results, place)
+            for results, numbers, places in self.groups
+            for number, place in zip(numbers, places, strict=True)
+        }
 
 
 def version(own: list[Any]) -> str:
@@ -195,13 +189,12 @@ def unpacked(packed_units: PackedUnits, arrays: Sequence[Array]) -> list[Unit]:
 
 
 def train_packed(
-    numbers: list[int], packed_units: PackedUnits, *sent: Any
+    numbers: list[int], packed_units: PackedUnits, *arrays: Array
 ) -> tuple[list[int], Trained]:
     """Train the units of a task in a worker; return an error of a member, because a raised one
     would be retried.
     """
     began = time.perf_counter()
-    arrays = [received(array) for array in sent]
     rows = dict[int, Row]()
     try:
         if packed_units.version != __version__:
@@ -212,28 +205,12 @@ def train_packed(
             rows |= train_unit(unit, Flag())
     except Exception as error:
         return numbers, Trained(0.0, error=SentError.of(error))
-    return numbers, _trained(rows, packed_units.folder, time.perf_counter() - began)
+    return numbers, Trained.of(rows, time.perf_counter() - began)
 
 
 OTHER_VERSIONS = (
     "{} has fastnn {}, the caller has {}: results would differ; install the same version everywhere"
 )
-
-
-def _trained(rows: dict[int, Row], folder: str | None, seconds: float) -> Trained:
-    """Return results for the way back: no object for each member of a group, and arrays written at
-    once.
-    """
-    groups = by_store(rows)
-    arrays = [getattr(results, name) for results, _ in groups for name in ARRAYS]
-    nothing: Any = dict.fromkeys(ARRAYS)
-    places = [np.array([rows[number].place for number in numbers]) for _, numbers in groups]
-    each = zip(groups, places, strict=True)
-    stores = [
-        (np.array(numbers), place, replace(results, **nothing))
-        for (results, numbers), place in each
-    ]
-    return Trained(seconds, stores, lay_down(arrays, folder))
 
 
 TASK_SECONDS = 0.5
@@ -295,8 +272,6 @@ class Engine:
                 f"the engine {self.name} has no workers: {class_of(error)}: {cut(error)}"
             ) from error
         self.seconds_a_work = SECONDS_A_WORK
-        self._folder: str | None = None
-        self._files: dict[int, Laid] = {}
 
     def train(self, units: Sequence[Unit], flag: Waiting) -> Iterator[dict[int, Row]]:
         """Train units on the workers; iterate over the results {member: result} of each task, as
@@ -313,12 +288,6 @@ class Engine:
         chosen = [unit.members[0].options for unit in units]
         kinds = [(own.network, own.backend, own.optimizer, own.stop.monitor) for own in chosen]
         own = list({id(part): part for kind in kinds for part in kind}.values())
-        shared = in_both(
-            *(
-                (*p.data, p.rows, p.validation_rows)
-                for p in (chosen[0], units[-1].members[-1].options)
-            )
-        )
         left = dict(enumerate(units))
         failure = None
         for attempt in range(ATTEMPTS):
@@ -326,10 +295,9 @@ class Engine:
                 time.sleep(PAUSE_SECONDS * 2 ** (attempt - 1))
             try:
                 # In one Parallel, so that an engine such as Ray starts its workers once.
-                with folder_for_workers() as self._folder, self._parallel() as parallel:
+                with self._parallel() as parallel:
                     if not attempt:
                         self._check(parallel, own)
-                        self._files = self._laid_down(parallel, shared)
                     yield from self._trained(parallel, left, flag)
             except EngineError:
                 raise
@@ -339,7 +307,6 @@ class Engine:
                 failure = error
             if not left or flag.requested:
                 return
-            self._files = {}  # workers that come later may be on another machine
         n_left = sum(len(unit.members) for unit in left.values())
         fault = (
             f"the engine {self.name} failed {ATTEMPTS} times, {n_left} members are left: "
@@ -366,14 +333,6 @@ class Engine:
             who = f"one of the workers of {self.name}"
             theirs = ", ".join(sorted(others))
             raise EngineError(OTHER_VERSIONS.format(who, theirs, __version__))
-
-    def _laid_down(self, parallel: Any, shared: list[Any]) -> dict[int, Laid]:
-        """Return {id of a shared array: its file}; empty unless all workers reach the folder."""
-        arrays = worth_a_file(shared)
-        if self._folder is None or not arrays:
-            return {}
-        tasks = (self._joblib.delayed(reaches)(self._folder) for _ in range(2 * self.n_workers))
-        return files_of(arrays, self._folder) if all(list(parallel(tasks))) else {}
 
     def _check_pickles(self, own: list[Any]) -> None:
         """Raise EngineError if an object cannot be pickled or unpickled; it names the first one."""
@@ -469,186 +428,4 @@ class Engine:
 
     def _task(self, numbers: list[int], units: dict[int, Unit]) -> Any:
         packed_units, arrays = packed([units[number] for number in numbers])
-        # files in place of arrays that have one
-        sent = [self._files.get(id(array), array) for array in arrays]
-        return self._joblib.delayed(train_packed)(
-            numbers, packed_units._replace(folder=self._folder), *sent
-        )
-
-
-# ------------------------------------------------------------------------ arrays in files in memory
-
-MEMORY = Path("/dev/shm")
-"""The file system in memory of Linux, in which every user may create files."""
-
-PREFIX = "fastnn-many-"
-
-LEAST_BYTES = 1 << 18
-"""Below this size, a message is as fast as a file."""
-
-LEAST_SHARED_BYTES = 1 << 14
-"""The same for an array that goes with each task."""
-
-
-Place = tuple[int, tuple[int, ...], np.dtype]
-"""The offset of an array in a file, its shape and dtype."""
-
-
-class Laid(NamedTuple):
-    """Arrays on their way to another process: in a file in memory on one machine, else in the
-    message.
-
-    A message between processes is copied five times, and the system's pipe takes 64 kB at a time:
-    the caller spends 50 us on 26 kB, the history of 3,000 epochs. A file in memory is written once
-    and mapped, so data are in memory once, for any number of workers and tasks, and any engine.
-    """
-
-    path: str | None
-    """The file; None if the arrays are in the message."""
-    arrays: list[Array]
-    places: list[Place]
-    """The places of the arrays in the file."""
-
-
-@contextlib.contextmanager
-def folder_for_workers() -> Iterator[str | None]:
-    """Create a folder in memory for the workers of this machine, during a ``with``; None if that is
-    not possible.
-
-    The folder is locked, so that the next call can remove the folders of killed processes of this
-    user.
-    """
-    with contextlib.ExitStack() as stack:
-        folder = None
-        if sys.platform == "linux":
-            with contextlib.suppress(OSError):
-                _sweep()
-                made = tempfile.mkdtemp(prefix=PREFIX, dir=MEMORY)
-                stack.callback(shutil.rmtree, made, ignore_errors=True)
-                stack.callback(os.close, _locked(made))
-                folder = made
-        yield folder
-
-
-def _locked(folder: str | Path) -> int:
-    """Lock a folder of this user, and return its descriptor; OSError if another process has it, or
-    it is not one.
-    """
-    import fcntl  # not on Windows
-
-    # Any user may put anything there under our names: no link is followed, no pipe is waited for.
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_NONBLOCK)
-    try:
-        if os.fstat(descriptor).st_uid != os.geteuid():
-            raise PermissionError(f"{folder} belongs to another user")
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        os.close(descriptor)
-        raise
-    return descriptor
-
-
-def _sweep() -> None:
-    """Remove the folders of this user that no process has locked."""
-    for folder in MEMORY.glob(PREFIX + "*"):
-        with contextlib.suppress(OSError):
-            os.close(_locked(folder))
-            shutil.rmtree(folder)
-
-
-def reaches(folder: str) -> bool:
-    """Return whether this process, a worker, can read the caller's folder, so that it is on the
-    same machine.
-    """
-    return os.access(folder, os.R_OK | os.X_OK)
-
-
-def lay_down(arrays: Sequence[Array], folder: str | None, least: int | None = None) -> Laid:
-    """Write arrays, not a few bytes, to a file in the caller's folder; keep them, without a file,
-    if that fails.
-    """
-    kept = Laid(None, list(arrays), [])
-    path = None
-    places = list[Place]()
-    end = 0
-    if folder is None or sum(array.nbytes for array in arrays) < (
-        LEAST_BYTES if least is None else least
-    ):
-        return kept
-    try:
-        with tempfile.NamedTemporaryFile(dir=folder, delete=False) as file:
-            path = file.name
-            for array in arrays:
-                begin = ceil_div(end, ALIGNMENT) * ALIGNMENT
-                file.write(b"\0" * (begin - end))
-                file.write(np.ascontiguousarray(array).data.cast("B") if array.size else b"")
-                places.append((begin, array.shape, array.dtype))
-                end = begin + array.nbytes
-    except OSError:  # another machine, another user, or the memory is full
-        if path is not None:
-            with contextlib.suppress(OSError):
-                os.unlink(path)
-        return kept
-    return Laid(path, [], places)
-
-
-def take_up(laid: Laid) -> list[Array]:
-    """Return the arrays that a worker wrote, in the caller: map the file, and remove its name."""
-    if laid.path is None:
-        return laid.arrays
-    arrays = _mapped(laid.path, laid.places, mmap.ACCESS_COPY)  # the caller's own to write
-    os.unlink(laid.path)
-    return arrays
-
-
-def in_both(some: Iterable[Any], others: Iterable[Any]) -> list[Any]:
-    """Return the objects that the first and the last member share, as candidates for all
-    members.
-    """
-    numbers = {id(thing) for thing in others}
-    return [thing for thing in some if id(thing) in numbers]
-
-
-def worth_a_file(things: Iterable[Any]) -> list[Array]:
-    """Return the arrays that are worth a file among objects of many tasks: not small, and not in a
-    file already.
-    """
-    arrays = [
-        thing for thing in things if isinstance(thing, np.ndarray) and thing.dtype.kind in "fiub"
-    ]
-    return [
-        array for array in arrays if array.nbytes >= LEAST_SHARED_BYTES and not _is_mapped(array)
-    ]
-
-
-def files_of(arrays: Iterable[Array], folder: str) -> dict[int, Laid]:
-    """Write a lasting file for each array; return {id of the array: its file} for those that fit
-    into memory.
-    """
-    return {
-        id(array): laid
-        for array in arrays
-        if (laid := lay_down([array], folder, 0)).path is not None
-    }
-
-
-def received(thing: Any) -> Any:
-    """Return the array of a file, read-only, in a worker; return any other object unchanged."""
-    if not isinstance(thing, Laid) or thing.path is None:
-        return thing
-    (array,) = _mapped(thing.path, thing.places, mmap.ACCESS_READ)
-    return array
-
-
-def _mapped(path: str, places: Sequence[Place], access: int) -> list[Array]:
-    """Map a file, and return its arrays."""
-    with open(path, "rb") as file:
-        mapped = mmap.mmap(file.fileno(), 0, access=access)
-    return [np.ndarray(shape, dtype, mapped, begin) for begin, shape, dtype in places]
-
-
-def _is_mapped(array: Any) -> bool:
-    """Return whether an array is a memory map, or a part of one."""
-    while array is not None and not isinstance(array, mmap.mmap):
-        array = getattr(array, "base", None)
-    return array is not None
+        return self._joblib.delayed(train_packed)(numbers, packed_units, *arrays)

@@ -1053,12 +1053,6 @@ class Results(Store):
         )
 
 
-ARRAYS = tuple(
-    part.name for part in fields(Results) if str(part.type).startswith(("Array", "NDArray"))
-)
-"""The arrays of results, by their names."""
-
-
 def name_of_optimizer(optimizer: Optimizer | dict[str, Any]) -> str:
     """Return the name of an optimizer, or of one that is described."""
     return optimizer.name if isinstance(optimizer, Optimizer) else optimizer["name"]

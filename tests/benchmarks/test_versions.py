@@ -1,19 +1,14 @@
-"""What compares versions: instructions, real work, the gate's probe; asv's suite."""
+"""What compares versions: instructions, real work, asv's suite."""
 
 import importlib
 import itertools
-import json
-import os
-import pathlib
-import re
 
 import numpy as np
 import pytest
 
-from benchmarks import instructions, real_work
+from benchmarks import instructions
 from fastnn import workloads
 from fastnn.measuring import work
-from fastnn.training import epochs as pace
 
 ROOT = instructions.ROOT
 BENCHMARKS = ROOT / "benchmarks"
@@ -58,16 +53,6 @@ def test_more_than_three_per_cent_is_too_many(monkeypatch, capsys, tab, code, ro
     assert "| seed, rates: 1.50 times seed | 1,530 |" in out
 
 
-@pytest.mark.parametrize(
-    ("machine", "said"), [("x86_64", "valgrind is not installed"), ("arm64", "this is arm64")]
-)
-def test_where_nothing_can_be_counted_it_says_why(monkeypatch, capsys, machine, said):
-    monkeypatch.setattr(instructions.platform, "machine", lambda: machine)
-    monkeypatch.setattr(instructions.shutil, "which", lambda name: None)
-    assert instructions.main([]) == 0
-    assert said in capsys.readouterr().out
-
-
 @pytest.mark.slow
 @pytest.mark.skipif(
     instructions.why_not() != "", reason=instructions.why_not() or "there is valgrind"
@@ -93,24 +78,10 @@ def test_a_version_is_a_folder_or_a_commit():
 
 @pytest.fixture
 def imported(monkeypatch):
-    """Import the probe, which tests of the gate run as a program, or a module of asv's suite as asv
-    does."""
+    """Import a module of asv's suite as asv does."""
     monkeypatch.setenv("FASTNN_NUM_THREADS", "1")
     monkeypatch.syspath_prepend(BENCHMARKS)
     return importlib.import_module
-
-
-def test_the_probe_marks_three_counts_a_case(imported, monkeypatch):
-    probe = imported("probe")
-    marks = []
-    monkeypatch.setattr(probe, "EPOCHS", {"seed": 2, "iris": 1, "unheard of": 1})
-    monkeypatch.setattr(probe, "PREDICTIONS", 2)
-    monkeypatch.setattr(probe, "mark", lambda: marks.append(None))
-    # put back what the probe changes
-    monkeypatch.setattr(pace, "CHUNK_SECONDS", pace.CHUNK_SECONDS)
-    with_options = {"seed, rates": 2, "iris, clip_norm": 1, "iris, rates": 1}
-    assert probe.instructions() == {"seed": 2, "iris": 1, **with_options, "predict 1 row": 2}
-    assert len(marks) == 18
 
 
 WRONG = work.load("seed, plain")._replace(
@@ -121,7 +92,6 @@ WRONG = work.load("seed, plain")._replace(
 @pytest.mark.parametrize(
     ("name", "measure"),
     [
-        ("probe", lambda module: module.gate()),
         ("suite.train", lambda module: module.checked("seed", "numba")),
         ("benchmarks.real_work", lambda module: module.check()),
     ],
@@ -131,19 +101,6 @@ def test_no_wrong_answer_is_timed(imported, monkeypatch, name, measure):
     monkeypatch.setattr(module.work, "load", lambda *_, **__: WRONG)
     with pytest.raises(Exception, match=r"seed, plain.*: relative distance .* nothing was timed"):
         measure(module)
-
-
-def test_every_line_is_measured(monkeypatch):
-    less = {
-        "FEW": 1,
-        "MANY": 2,
-        "REPEAT_SECONDS": 0.0,
-        "LINES": dict([*real_work.LINES.items()][:9]),
-    }
-    for name, few in less.items():
-        monkeypatch.setattr(real_work, name, few)
-    rows = real_work.table([real_work.measure() for _ in range(2)]).splitlines()[2:]
-    assert [row.split(" | ")[0] for row in rows] == [f"| {line}" for line in real_work.LINES]
 
 
 def test_asv_benchmarks_run(imported, monkeypatch):
@@ -163,18 +120,3 @@ def test_asv_benchmarks_run(imported, monkeypatch):
     assert suite.Timed.version.isdigit()  # the history outlives an edit of the source
     with pytest.raises(NotImplementedError):
         suite.checked("unheard of", "numba")
-
-
-def test_asv_keeps_commits_apart(imported, monkeypatch):
-    monkeypatch.setenv("ASV_COMMIT", "abc123")
-    monkeypatch.setenv("FASTNN_CACHE_DIR", "")  # so that monkeypatch puts back what was there
-    monkeypatch.delenv("FASTNN_CACHE_DIR")
-    importlib.reload(imported("suite"))
-    assert pathlib.Path(os.environ["FASTNN_CACHE_DIR"]).name == "abc123"
-
-
-def test_asv_finds_the_suite():
-    configuration = json.loads(
-        re.sub(r"^\s*//.*$", "", (BENCHMARKS / "asv.conf.json").read_text("utf-8"), flags=re.M)
-    )
-    assert (BENCHMARKS / configuration["benchmark_dir"] / "train.py").is_file()

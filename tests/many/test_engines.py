@@ -1,22 +1,18 @@
-"""train_many on the workers of joblib's engines: what is sent, by files in memory or in messages,
-and clear errors."""
+"""train_many on the workers of joblib's engines: what is sent, and clear errors."""
 
 import os
 import pickle
-import sys
 import threading
 from unittest import mock
 
 import numpy as np
 import pytest
-from bits import all_bits, assert_same_result, assert_same_results, bits
-from waiting import no_endless_wait
+from bits import assert_same_result, assert_same_results
 
 import fastnn
 from fastnn import SGD, Adam, Network, Stop, train, train_many
 from fastnn.many import driver, engine
 from fastnn.many.driver import Driver
-from fastnn.many.engine import Laid
 from fastnn.reference import NumpyBackend
 from fastnn.training.results import Row
 
@@ -190,54 +186,38 @@ def test_workers_with_another_version_are_refused(late, monkeypatch):
     )
 
 
-@pytest.mark.parametrize("where", ["here", "elsewhere", "one came later", "no folder"])
-def test_data_of_all_tasks_and_results_go_in_files(where, monkeypatch, tmp_path):
-    """In the messages where a worker is on another machine, also one that comes later; with the
-    same bits."""
+@pytest.mark.parametrize("lost", [False, True])
+def test_data_go_with_tasks_and_come_back_with_the_same_bits(lost, monkeypatch):
+    """Each array once in a task, where X is of several MB and a member's targets are its own; also
+    where a worker was lost."""
     sent = []
-    taken = []
-    right = engine.train_packed
-    take_up = engine.take_up
-    delayed = joblib.delayed
+    right = engine.packed
     monkeypatch.setattr(engine, "TASK_SECONDS", 1e-9)
     monkeypatch.setattr(engine, "PAUSE_SECONDS", 0.01)
-    if where == "elsewhere":
-        monkeypatch.setattr(engine, "reaches", lambda folder: False)
-    if where == "one came later":
-
-        def missing(arrays, folder):
-            return {id(array): Laid(f"{folder}/missing", [], []) for array in arrays}
-
-        monkeypatch.setattr(engine, "files_of", missing)
-    if where == "no folder":
-        monkeypatch.setattr(engine, "MEMORY", tmp_path / "missing")
-
-    def recorded(function):
-        if function is not right:
-            return delayed(function)
-        return lambda numbers, plan, *arrays: (
-            sent.append(arrays) or delayed(function)(numbers, plan, *arrays)
-        )
-
-    monkeypatch.setattr(joblib, "delayed", recorded)
-    monkeypatch.setattr(engine, "take_up", lambda laid: taken.append(laid.path) or take_up(laid))
-    # joblib maps more than a MB
-    X, own = (RANDOM.rand(50_000, 3), [RANDOM.rand(50_000, 1) for _ in range(4)])
-    large = Network((3, 3000, 1))
+    monkeypatch.setattr(engine, "packed", lambda units: sent.append(right(units)) or sent[-1])
+    X = RANDOM.rand(50_000, 3)
+    own = [RANDOM.rand(50_000, 1) for _ in range(4)]
     case = {"seed": range(4), "epochs": 1, "batch_size": 500, "rows": np.arange(500)}
-    here = train_many(large, X, own, **case)
+    here = train_many(NETWORK, X, own, **case)
+    if lost:
+        monkeypatch.setattr(engine.Engine, "_answers", failing_once(engine.Engine._answers))
     with joblib.parallel_config("loky", n_jobs=2):
-        there = train_many(large, X, own, **case)
+        there = train_many(NETWORK, X, own, **case)
     assert_same_results(here, there)
-    # X, a member's own Y, weights
-    found = {tuple(isinstance(array, Laid) for array in arrays[:3]) for arrays in sent}
-    on_linux = sys.platform == "linux"
-    in_files = (on_linux, False, on_linux)
-    in_messages = (False, False, False)
-    assert found == {"here": {in_files}, "one came later": {in_files, in_messages}}.get(
-        where, {in_messages}
-    )
-    assert any(taken) is (on_linux and where != "no folder")
+    assert all(len(arrays) == len({id(array) for array in arrays}) for _, arrays in sent)
+
+
+def failing_once(right):
+    """The answers of workers, of which the first ones are lost with theirs."""
+    calls = []
+
+    def answers(*arguments):
+        calls.append(arguments)
+        if len(calls) == 1:
+            raise RuntimeError("a worker was lost")
+        yield from right(*arguments)
+
+    return answers
 
 
 @pytest.mark.parametrize("name", ["threading", "loky"])
@@ -330,103 +310,3 @@ def test_what_goes_through_a_scheduler_is_small(monkeypatch):
         + many[0].state.beta_products.nbytes
     )
     assert sum(len(pickle.dumps(answer)) for answer in back) < n * (own + 150) + 2000 * len(back)
-
-
-linux = pytest.mark.skipif(
-    sys.platform != "linux", reason="other systems have no file system in memory for all users"
-)
-ARRAYS = [np.arange(50_000.0), np.zeros((3, 0)), np.float32([[1.5, -0.0], [np.nan, 2]])]
-ARRAYS += [np.arange(6).reshape(2, 3).T, np.array(7, np.int64)]
-
-
-@pytest.fixture
-def memory(tmp_path, monkeypatch):
-    """A folder in the place of the file system in memory."""
-    monkeypatch.setattr(engine, "MEMORY", tmp_path)
-    return tmp_path
-
-
-@pytest.mark.parametrize("why", [None, "no folder", "another machine", "few bytes", "full"])
-def test_a_file_holds_the_arrays_or_else_the_message(why, tmp_path, monkeypatch):
-    """It is gone when they are taken up, where arrays of the kernel may begin; they are the
-    caller's own to write."""
-    if why == "few bytes":
-        monkeypatch.setattr(engine, "LEAST_BYTES", 1 << 30)
-    if why == "full":
-        monkeypatch.setattr(np, "ascontiguousarray", mock.Mock(side_effect=OSError(28, "full")))
-    folder = {"no folder": None, "another machine": str(tmp_path / "elsewhere")}.get(
-        why, str(tmp_path)
-    )
-    laid = engine.lay_down(ARRAYS, folder)
-    assert (laid.path is None, not laid.arrays) == (why is not None, why is None)
-    taken = engine.take_up(laid)
-    assert all_bits(*taken) == all_bits(*ARRAYS)
-    assert os.listdir(tmp_path) == []
-    assert why or all(array.flags.writeable and array.ctypes.data % 64 == 0 for array in taken)
-
-
-@linux
-def test_the_folder_is_there_for_the_time_of_a_call(memory):
-    """Those of processes that were killed are removed, those in use are not."""
-    (memory / "fastnn-many-left").mkdir()
-    (memory / "fastnn-many-left" / "results").touch()
-    with engine.folder_for_workers() as one, engine.folder_for_workers() as other:
-        assert sorted(memory.iterdir()) == sorted(map(type(memory), (one, other)))
-        (memory / os.path.basename(one) / "results").touch()  # of a worker that was killed
-    assert os.listdir(memory) == []
-
-
-OF_OTHERS = {
-    "a pipe": lambda path: os.mkfifo(path),
-    "a link to a pipe": lambda path: (os.mkfifo(path.parent / "pipe"), path.symlink_to("pipe")),
-    "a link to nothing": lambda path: path.symlink_to("nothing"),
-    "a link to a folder": lambda path: (
-        (path.parent / "mine/precious").mkdir(parents=True),
-        path.symlink_to("mine"),
-    ),
-    "a file": lambda path: path.touch(),
-}
-
-
-def tree(folder):
-    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*"))
-
-
-@linux
-@pytest.mark.parametrize("put", OF_OTHERS.values(), ids=OF_OTHERS)
-def test_what_other_users_put_there_stops_and_loses_nothing(memory, put):
-    """Any user can put anything under our names into the file system in memory."""
-    put(memory / "fastnn-many-x")
-    before = tree(memory)
-    with no_endless_wait(), engine.folder_for_workers() as folder:
-        assert folder is not None
-    assert tree(memory) == before
-
-
-@linux
-def test_only_this_users_folders_are_removed_and_used(memory, monkeypatch):
-    (memory / "fastnn-many-x" / "precious").mkdir(parents=True)
-    another = os.geteuid() + 1
-    monkeypatch.setattr(os, "geteuid", lambda: another)
-    with engine.folder_for_workers() as folder:
-        assert folder is None
-    assert tree(memory) == ["fastnn-many-x", "fastnn-many-x/precious"]
-
-
-def test_a_file_for_workers_stays_and_is_read_only(tmp_path):
-    """For all tasks; small arrays, others than of numbers, parts of memory maps and what does not
-    fit have none."""
-    big = np.random.RandomState(0).rand(3, 5000).T
-    mapped = np.memmap(tmp_path / "mapped", mode="w+", shape=big.shape)
-    things = [np.zeros(3), big, np.array(["word"] * 5000), mapped, np.asarray(mapped)[1:], None, {}]
-    assert [array is big for array in engine.worth_a_file(things)] == [True]
-    (tmp_path / "mapped").unlink()
-    (laid,) = engine.files_of([big], str(tmp_path)).values()
-    for _ in range(2):
-        array = engine.received(laid)
-        assert bits(array) == bits(big)
-        assert not array.flags.writeable
-        assert array.ctypes.data % 64 == 0
-    assert len(os.listdir(tmp_path)) == 1
-    assert engine.received(big) is big
-    assert engine.files_of([big], str(tmp_path / "full")) == {}
