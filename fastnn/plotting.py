@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import functools
 import io
+import operator
 import os
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
@@ -17,6 +18,7 @@ from numpy.typing import ArrayLike
 from fastnn.checking import display
 from fastnn.checking.arguments import shown
 from fastnn.checking.hints import missing_package
+from fastnn.files.archive import write_whole
 from fastnn.memory import Array
 from fastnn.training.history import History
 from fastnn.training.results import TrainingResult
@@ -622,6 +624,8 @@ def save(figure: Figure, path: str | os.PathLike[str]) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     from matplotlib import rc_context
 
+    picture = io.BytesIO()
     with rc_context({"svg.hashsalt": "fastnn"}):  # else the ids in an SVG are random
-        figure.savefig(path, format=form, metadata=dict.fromkeys(_LEFT_OUT[form]))
+        figure.savefig(picture, format=form, metadata=dict.fromkeys(_LEFT_OUT[form]))
+    write_whole({path: operator.methodcaller("write", picture.getvalue())})
     return path

@@ -17,6 +17,7 @@ import pytest
 
 from fastnn import cli, cores
 from fastnn.backends import BACKENDS
+from fastnn.compiler import cache
 from fastnn.training import exceptions
 
 DTYPES = (np.float32, np.float64)
@@ -120,3 +121,15 @@ def shared(monkeypatch):
 
     monkeypatch.setattr(team.Team, "train", counted)
     return numbers
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """An empty folder for the kernel cache, and no warning given yet."""
+    path = tmp_path / "cache"
+    monkeypatch.setenv("FASTNN_CACHE_DIR", str(path))
+    monkeypatch.setattr(cache, "_errors", [])
+    monkeypatch.setattr(cache, "_warned", [])
+    # Whoever edits sources while tests run need not see these fail.
+    cache.source_stamp.cache_clear()
+    return path

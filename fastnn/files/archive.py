@@ -17,6 +17,7 @@ import math
 import os
 import re
 import secrets
+import shutil
 import stat
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
@@ -97,6 +98,10 @@ def write_whole(files: Mapping[Any, Callable[[BinaryIO], object]]) -> None:
     """
     places = {path: check_place(path) for path in files}
     temporary = {path: _beside(place) for path, place in places.items()}
+    copies: dict[str, str] = {}
+    if len(places) > 1:  # to put the first ones back where a later one cannot be moved
+        copies = {place: _beside(place) for place in places.values() if os.path.exists(place)}
+    moved: list[str] = []
     path: Any = None
     try:
         for path, write in files.items():
@@ -105,15 +110,25 @@ def write_whole(files: Mapping[Any, Callable[[BinaryIO], object]]) -> None:
                 write(file)
                 file.flush()
                 os.fsync(file.fileno())
+        for place, copy in copies.items():
+            shutil.copy2(place, copy)
         for path, place in places.items():
             os.replace(temporary[path], place)
+            moved.append(place)
     except BaseException as error:
-        for name in temporary.values():
+        for place in moved:
             with contextlib.suppress(OSError):
-                os.unlink(name)
+                if place in copies:
+                    os.replace(copies[place], place)
+                else:
+                    os.unlink(place)
         if isinstance(error, OSError) and error.errno:  # of the path that the caller knows
             raise OSError(error.errno, error.strerror, os.fspath(path)) from error
         raise
+    finally:
+        for name in (*temporary.values(), *copies.values()):
+            with contextlib.suppress(OSError):
+                os.unlink(name)
 
 
 def _beside(place: str) -> str:
@@ -288,6 +303,8 @@ def write_archive(
     if builder is not None:
         try:
             builder(header_of(text), dict(arrays))
+        except MemoryError:
+            raise
         except Exception as error:  # any error of a damaged file
             why = shortened(str(error).removeprefix("damaged: "), MAX_MESSAGE)
             raise ValueError(
@@ -322,9 +339,8 @@ def read_archive(path: str | os.PathLike[str], builders: Mapping[Format, Builder
             return builders[form](header, arrays)
         except ModelFileError as error:
             raise ModelFileError(f"{cut(name)}: {shortened(str(error), MAX_MESSAGE)}") from None
-        except (
-            Exception
-        ) as error:  # any error that the zip, NumPy and JSON readers raise for a damaged file
+        except Exception as error:  # which the zip, NumPy and JSON readers raise for a damaged file
+            file.raise_what_failed(error)
             message = shortened(str(error), MAX_MESSAGE)
             raise ModelFileError(
                 f"{cut(name)}: damaged, or no {kind} file at all ({message})"
@@ -347,6 +363,8 @@ class Bounded(io.BufferedReader):
     """
 
     limit = MAX_DIRECTORY_BYTES
+    failure: OSError | None = None
+    """What kept a part of the file from being read; the zip reader takes it for a damaged file."""
 
     @property
     def size(self) -> int:
@@ -363,7 +381,18 @@ class Bounded(io.BufferedReader):
         left = self.size - self.tell()
         if (left if size is None or size < 0 else min(size, left)) > self.limit:
             raise ModelFileError("not a file of fastnn's (its list of arrays is too long)")
-        return super().read(size)
+        try:
+            return super().read(size)
+        except OSError as error:
+            self.failure = error
+            raise
+
+    def raise_what_failed(self, error: Exception) -> None:
+        """Raise an error that says nothing of the file: it could not be read, or memory is full."""
+        if self.failure is not None:
+            raise self.failure
+        if isinstance(error, MemoryError):
+            raise error
 
 
 def _content(

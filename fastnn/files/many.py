@@ -351,6 +351,8 @@ class StoredResults(Store):
         try:
             header, arrays = self._content(i)
             (checked_result if self._has_states else checked_model)(header, arrays)
+        except MemoryError:
+            raise
         except Exception as error:
             raise ModelFileError(f"member {i}: {cut(error)}") from error
 

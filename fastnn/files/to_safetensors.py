@@ -96,9 +96,8 @@ def read_safetensors(path: str | os.PathLike[str]) -> TrainingResult:
             return _result(header, file.read())
         except ModelFileError as error:
             raise ModelFileError(f"{cut(os.fsdecode(path))}: {error}") from None
-        except (
-            Exception
-        ) as error:  # any error that JSON, NumPy and missing entries raise for a damaged file
+        except Exception as error:  # which JSON, NumPy and missing entries raise for a damaged file
+            file.raise_what_failed(error)
             message = f"damaged, or no safetensors file of fastnn's ({error!s:.200})"
             raise ModelFileError(f"{cut(os.fsdecode(path))}: {message}") from error
 

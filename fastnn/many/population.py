@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 from array import array
 from collections.abc import Iterable, Iterator, Mapping
@@ -500,7 +501,8 @@ class Population(Mapping[int, TrainingResult]):
         for member, part in zip(members, trained._rows, strict=True):
             self._trainings[member.number].add(part)
             self._epochs_trained += part.store.n_epochs(part.place)
-        free(self._trainings)
+        with contextlib.suppress(MemoryError):  # the next call frees it
+            free(self._trainings)
         if interrupted:
             tell_interrupted(members, trained, self.results(), "what the population keeps")
 

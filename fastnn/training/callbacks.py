@@ -422,10 +422,7 @@ class CsvLogger:
             self._begin(before)
         if progress.epoch > self._n:
             rows = enumerate(progress._epochs_after(self._n), before + self._n + 1)
-            with open(self.path, "ab", buffering=0) as file:
-                file.write(
-                    "".join(f"{epoch},{','.join(map(repr, row))}\n" for epoch, row in rows).encode()
-                )
+            self._append("".join(f"{epoch},{','.join(map(repr, row))}\n" for epoch, row in rows))
             self._n = progress.epoch
 
     def _begin(self, before: int) -> None:
@@ -441,8 +438,20 @@ class CsvLogger:
             )
             kept = lines[1 : 1 + n]
             file.truncate(sum(map(len, [*lines[:1], *kept])))
-            if not lines:
-                file.write(self.HEADER)
+        if not lines:
+            self._append(self.HEADER.decode())
+
+    def _append(self, text: str) -> None:
+        """Add whole lines to the file; where not all of them find room, none."""
+        rest = text.encode()
+        with open(self.path, "ab", buffering=0) as file:
+            end = file.tell()
+            try:
+                while rest:  # a disk that is nearly full takes a part of it without an error
+                    rest = rest[file.write(rest) :]
+            except BaseException:
+                file.truncate(end)
+                raise
 
 
 def _no_training() -> None:
