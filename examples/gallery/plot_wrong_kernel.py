@@ -96,8 +96,8 @@ print(verdict(kernels["right"]))
 
 # %%
 # Of the forgotten square it names the layer and the number that is off the most. Layer
-# 0 is wrong and nothing is said of layer 1, so the outputs and their delta are right, and
-# the bug is on the way from layer 1 to layer 0:
+# 0 is wrong and nothing is said of layer 1, so the outputs and their delta are right,
+# and the bug is on the way from layer 1 to layer 0:
 
 print(verdict(kernels["a square forgotten"]))
 

@@ -182,8 +182,8 @@ def check_gradient(
     moved = params.astype(complex)
     for i in range(params.size):
         moved[i] += 1j * _STEP
-        loss: Any = by.loss_and_gradient(network, moved, data, alpha)[0]
-        expected[i] = loss.imag / _STEP
+        value: Any = by.loss_and_gradient(network, moved, data, alpha)[0]
+        expected[i] = value.imag / _STEP
         moved[i] = params[i]
     allowed = COMPLEX_STEP_RTOL * gradient_scale(network, params, data, alpha)
     names = backend.name, f"the complex step of the loss of {by.name}"
