@@ -6,14 +6,9 @@ import os
 import sys
 import time
 
-import numpy as np
 import pytest
 from forks import in_forks
-from fuzz_objects import X, targets_of
-from fuzz_oracle import FINE, Wrong, same_bits
 from survival import HERE, run
-
-from fastnn import Network, train
 
 pytestmark = pytest.mark.skipif(
     not sys.platform.startswith("linux"), reason="forks, and their memory is limited"
@@ -88,28 +83,6 @@ sys.exit(sum(fuzz.main(0, 60, door) for door in ("file", "ways")))
 def test_no_package_of_a_format_needs_to_be_there():
     done = run("-c", WITHOUT)
     assert done.returncode == 0, done.stdout + done.stderr
-
-
-def test_a_nan_is_the_same_as_another():
-    other = -np.array(np.nan)
-    assert other.tobytes() != np.array(np.nan).tobytes()
-    for one, two in (
-        (np.array([1.0, np.nan]), np.array([1.0, other])),
-        ([["a", np.nan]], [["a", float("nan")]]),
-    ):
-        arrays = [
-            np.array(values, object if isinstance(values, list) else None) for values in (one, two)
-        ]
-        assert same_bits(lambda arrays=arrays: arrays[:1], lambda arrays=arrays: arrays[1:]) == FINE
-    with pytest.raises(Wrong, match="to the bit"):
-        same_bits(lambda: [np.array([0.0, np.nan])], lambda: [np.array([-0.0, np.nan])])
-
-
-@pytest.mark.parametrize("output", ["identity", "softmax", "tanh", "sigmoid", "exp"])
-def test_targets_are_those_of_the_output(output):
-    """Else a training is refused, and a case of it shows nothing."""
-    network = Network((4, 3, 2), "relu", output, "squared_error")
-    assert train(network, X, targets_of(network), epochs=1).n_epochs == 1
 
 
 ENDS = {
