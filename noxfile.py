@@ -202,6 +202,8 @@ def lint(session):
     """Check style, formatting, imports between modules, spelling, GitHub's workflows, and types."""
     session.install("-e.[all]", *group("lint"), *group("test"))
     session.run("ruff", "check")
+    flat = ("--preview", "--select", "PLR0917,PLR1702")  # few positional parameters, shallow blocks
+    session.run("ruff", "check", *flat, "fastnn")
     session.run("ruff", "format", "--check")
     session.run("lint-imports")
     session.run("codespell")

@@ -11,8 +11,6 @@ sys.path.insert(0, str(HERE / "extensions"))
 import gallery_pictures  # noqa: E402
 
 import fastnn  # noqa: E402
-import fastnn.gate  # noqa: E402, its pages look for it as `fastnn.gate.measure`
-import fastnn.state  # noqa: E402
 
 project = "fastnn"
 author = "the fastnn developers"

@@ -11,15 +11,13 @@ from fastnn import Network, get_backend, loss_and_gradient, predict, reference, 
 from fastnn.losses import ACTIVATIONS, HIDDEN, LOSSES
 from fastnn.network import BIASES, REDUCTIONS
 from fastnn.optimizers import OPTIMIZERS, RPROP, SGD
+from fastnn.reference import NumpyBackend
 from fastnn.state import Data, Steps, StepState, Task
 from fastnn.testing.cases import PAIRS, draw
 
 
-@pytest.mark.parametrize("backend", ["numpy", pytest.param("numba", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("activation", HIDDEN)
-def test_gradient_is_the_derivative_of_the_loss(activation, backend):
-    """The kernel's gradient is that of the reference, by tests/fused/test_equality.py, so it is
-    slow here."""
+def test_gradient_is_the_derivative_of_the_loss(activation):
     for k, (loss, output) in enumerate(PAIRS, HIDDEN.index(activation)):
         sizes = (3, *((4,), (5, 2), (), (3, 3, 4))[k % 4], 2 + k % 2)
         options = {"bias": BIASES[k % 3]}
@@ -28,9 +26,25 @@ def test_gradient_is_the_derivative_of_the_loss(activation, backend):
         options = {
             "sample_weight": problem.sample_weight,
             "alpha": 0.3 * (k % 4 < 2),
-            "backend": backend,
+            "backend": "numba" if k % 2 else "numpy",
         }
-        testing.check_gradient(network, *problem[:3], **options, loss="numpy")
+        testing.check_gradient(network, *problem[:3], **options)
+
+
+@pytest.mark.parametrize("size", [1e-10, -1e-10])
+def test_a_gradient_that_is_wrong_by_a_ten_billionth_is_found(size, monkeypatch):
+    network = Network((3, 4, 2), "tanh")
+    problem = draw(network, 7)
+    right = NumpyBackend.loss_and_gradient
+
+    def scaled(*arguments):
+        loss, gradient = right(*arguments)
+        return loss, gradient * (1 + size)
+
+    testing.check_gradient(network, *problem[:3])
+    monkeypatch.setattr(NumpyBackend, "loss_and_gradient", scaled)
+    with pytest.raises(AssertionError, match=r"gradient by W of layer 1 \[.*complex step"):
+        testing.check_gradient(network, *problem[:3])
 
 
 def test_what_has_no_gradient_is_refused():
@@ -52,6 +66,8 @@ def test_what_has_no_gradient_is_refused():
     ):
         with pytest.raises(ValueError, match=text):
             testing.check_gradient(*arguments)
+    with pytest.raises(ValueError, match="takes no complex parameters: say loss='numpy'"):
+        testing.check_gradient(kinked, params, X, Y, loss="numba")
 
 
 def plain_loss(network, params, X, Y, weight, alpha):

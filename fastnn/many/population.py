@@ -541,11 +541,11 @@ class Population(Mapping[int, TrainingResult]):
         [1]
         """
         self._caller.check_idle()
-        numbers = set(members) if isinstance(members, Iterable) else {members}
+        numbers = list(members) if isinstance(members, Iterable) else [members]
         for number in numbers:
             self._training(number)
-        for number in numbers:
-            del self._trainings[int(number)]
+        for number in {int(number) for number in numbers}:
+            del self._trainings[number]
         free(self._trainings)
 
     @explains_keywords

@@ -7,8 +7,7 @@ This project's tests use them, and they check a back end of your own::
     register_backend("mine", MyBackend)
     testing.assert_backends_match(workloads.load("iris"), backends=("numpy", "mine"))
 
-`check_backend` runs the whole conformance suite on a back end, `check_functions` its comparisons on
-a function for the loss and gradient and one for a step.
+`check_backend` runs the whole conformance suite on a back end.
 
 Every check that passes returns how near it came to its bound: the worst difference as a part of
 what is allowed.
@@ -20,15 +19,12 @@ from fastnn.testing.conformance import (
     Outcome,
     Report,
     check_backend,
-    check_functions,
     conformance_checks,
     find_backend,
 )
 from fastnn.testing.gradients import assert_gradients_match, check_gradient
 from fastnn.testing.tolerances import (
     COMPLEX_STEP_RTOL,
-    DIRECTION_FACTOR,
-    DIRECTIONS,
     GRADIENT_FACTOR,
     GROWTH,
     GROWTH_RUNS,
@@ -52,8 +48,6 @@ from fastnn.testing.trainings import (
 
 __all__ = [
     "COMPLEX_STEP_RTOL",
-    "DIRECTIONS",
-    "DIRECTION_FACTOR",
     "GRADIENT_FACTOR",
     "GROWTH",
     "GROWTH_RUNS",
@@ -72,7 +66,6 @@ __all__ = [
     "assert_updates_match",
     "away_from_kinks",
     "check_backend",
-    "check_functions",
     "check_gradient",
     "conformance_checks",
     "find_backend",
@@ -82,3 +75,12 @@ __all__ = [
     "loss_scale",
     "ulp_difference",
 ]
+
+
+def __getattr__(name: str) -> object:
+    if name == "check_functions":
+        raise AttributeError(
+            "testing.check_functions is gone: call your function in a back end of a few lines, "
+            "and give that to check_gradient or check_backend, see docs/howto/testing.md"
+        )
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -28,7 +28,7 @@ class Check:
 
     Attributes
     ----------
-    kind : {"property", "gradient", "derivative", "update", "training"}
+    kind : {"property", "gradient", "update", "training"}
         The kind of the check.
     what : str
         The subject of the check, for people.
@@ -48,7 +48,7 @@ class Check:
     """
 
     kind: str
-    """"property", "gradient", "derivative", "update" or "training"."""
+    """"property", "gradient", "update" or "training"."""
     what: str
     """The subject of the check, for people."""
     dtype: str

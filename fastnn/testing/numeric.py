@@ -23,7 +23,6 @@ from fastnn.testing.cases import (
     VARIANTS,
     Case,
     Check,
-    Declined,
     Fields,
     choose,
     draw,
@@ -31,7 +30,7 @@ from fastnn.testing.cases import (
     gradients_of_all_sizes,
     optimizer_of,
 )
-from fastnn.testing.gradients import assert_gradients_match, check_gradient
+from fastnn.testing.gradients import assert_gradients_match
 from fastnn.testing.tolerances import assert_within, output_scale, rounding_unit
 from fastnn.testing.trainings import (
     assert_steps_match,
@@ -59,14 +58,6 @@ def assert_predictions_match(network: Network, params: Array, X: Array, backend:
     return assert_within(actual, expected, allowed, f"prediction of {backend.name}")
 
 
-def compare_derivatives(case: Case, n: int, seed: int, dtype: str, backend: Backend) -> float:
-    """Compare the gradient with differences of the back end's own loss."""
-    if getattr(backend, "accepts_complex", False):
-        dtype = "float64"
-    params, X, Y, weight = draw(case.network, n, dtype, seed)
-    return check_gradient(case.network, params, X, Y, backend=backend, **case.options(weight))
-
-
 def compare_steps(case: Case, n: int, seed: int, dtype: str, backend: Backend) -> float:
     """Compare each of some steps, which begin with the state of the reference."""
     params, X, Y, weight = draw_training(case.network, n, dtype, seed)
@@ -89,7 +80,6 @@ def compare_trainings(
 
 KINDS: dict[str, Callable[..., float]] = {
     "gradient": compare_gradients,
-    "derivative": compare_derivatives,
     "update": compare_steps,
     "training": compare_trainings,
 }
@@ -128,7 +118,7 @@ _ROWS = (19, 23, 1, 50, 257)
 
 
 def numeric_checks(dtypes: Sequence[str]) -> Iterator[Check]:
-    """Yield checks of gradients, derivatives, updates and trainings, and that each kind runs."""
+    """Yield checks of gradients, updates and trainings."""
     names: list[tuple[Any, Any, str]] = [(each, *pair) for each in HIDDEN for pair in PAIRS]
     for value in VARIANTS:
         if isinstance(value.line, Loss):
@@ -137,18 +127,12 @@ def numeric_checks(dtypes: Sequence[str]) -> Iterator[Check]:
             names.append((value, "squared_error", "identity"))
     optimizers = list(TRAINED.values())
     for dtype in dtypes:
-        for kind in KINDS:
-            what = f"at least one {kind} check runs"
-            yield Check("property", what, dtype, run=partial(_runs, kind))
         for k, (activation, loss, output) in enumerate(names):
             what = f"{activation}, {loss} of {output}"
             plain = name_of(activation), name_of(loss), output
             about = {"activation": activation, "loss": loss, "output": output}
             run = partial(_compare, "gradient", [about], EVERY, k, dtype)
             yield Check("gradient", what, dtype, *plain, run=run)
-            if dtype == dtypes[-1]:  # float64, if there is a choice: differences say more then
-                run = partial(_compare, "derivative", [about], EVERY, k, dtype)
-                yield Check("derivative", what, dtype, *plain, run=run)
         for by, options in OPTIMIZER_CASES:
             run = partial(_update, optimizer_of(by, **options), dtype)
             yield Check("update", title(by, options), dtype, optimizer=by, run=run)
@@ -162,7 +146,7 @@ def numeric_checks(dtypes: Sequence[str]) -> Iterator[Check]:
                 run = partial(_compare, "training", _from(k, abouts), [optimizer], k, dtype)
                 yield Check("training", f"{loss}, {by}", dtype, loss=loss, optimizer=by, run=run)
         for kind, k in product(KINDS, range(3)):  # for a back end that supports little
-            run = partial(_compare, kind, [{}], _optimizers(kind), k, dtype)
+            run = partial(_compare, kind, [{}], EVERY, k, dtype)
             yield Check(kind, f"plain network, options {k + 1}", dtype, run=run)
 
 
@@ -181,8 +165,6 @@ def _compare(
     backend: Backend,
 ) -> float:
     """Compare the k-th of the sizes and options that any network may have."""
-    if kind == "derivative":
-        abouts = [{**about, "bias_gradient": "exact"} for about in abouts]
     worst = 0.0
     for size in (0, 1 + k % 4) if kind == "gradient" else (0,):
         wanted = {
@@ -216,18 +198,3 @@ def _update(optimizer: Optimizer, dtype: str, backend: Backend) -> float:
             found = compare("update", case, n, n, dtype, backend)
         worst = max(worst, found)
     return worst
-
-
-def _optimizers(kind: str) -> list[Optimizer]:
-    return list(TRAINED.values()) if kind == "training" else EVERY
-
-
-def _runs(kind: str, backend: Backend) -> float:
-    """Raise if all checks of a kind would be skipped, since nothing would have been compared."""
-    about = {"bias_gradient": "exact"} if kind == "derivative" else {}
-    try:
-        choose(backend, about, optimizers=_optimizers(kind))
-    except Declined as reason:
-        message = f"no {kind} check runs, so nothing was compared: {reason}"
-        raise AssertionError(message) from None
-    return 0.0

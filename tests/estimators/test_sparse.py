@@ -10,7 +10,6 @@ from sklearn.datasets import load_digits
 from small_estimators import SMALL, X_IRIS, Y_IRIS, assert_same
 from small_training import Recorder
 
-import fastnn
 import fastnn.estimators.adapter
 from fastnn import MLPClassifier, MLPRegressor
 

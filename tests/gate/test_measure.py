@@ -11,7 +11,6 @@ from gate_samples import MEMORY, START, python
 
 from fastnn import gate as samples
 from fastnn.gate import CommandError, Quantity, measure
-from fastnn.measuring import work
 
 ROOT = pathlib.Path(__file__).parents[2]
 EXAMPLE = ROOT / "examples" / "my_kernel_bench.py"
@@ -164,35 +163,3 @@ def test_gate_on_the_example(gate, monkeypatch, tmp_path):
         code, out, _ = gate(*base, "--head", f"NUMBA_DISABLE_JIT=1 {example}", "--counts")
         assert code == 1
         assert "kernels that run as plain Python: 0 to 1" in out
-
-
-SHORT = f"""
-import json, sys, time
-sys.path.insert(0, {str(ROOT / "benchmarks")!r})
-import probe
-probe.SAMPLED, probe.LARGE = (0.001, 1, time.process_time), ()
-print(json.dumps(probe.gate()))
-"""
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="there is no `resource`")
-@pytest.mark.parametrize(
-    "arguments",
-    [
-        ["-c", SHORT],
-        pytest.param([ROOT / "benchmarks" / "probe.py", "gate"], marks=pytest.mark.slow),
-    ],
-    ids=["short", "all"],
-)
-def test_probe_measures_fastnn(arguments):
-    """In short without the largest networks, of which the reference takes half of the time, and
-    without repetitions."""
-    found = samples.run(python(*arguments))
-    # the cache may be cold
-    counts = {name: count for name, count in found.counts.items() if "Numba" not in name}
-    assert len(counts) == 5
-    assert set(counts.values()) == {0}
-    assert {kind for kind, _ in found.values} == {"trainings", "starts", "memory"}
-    assert {name for name in work.SMALL_NAMES if name.startswith("seed")} <= {
-        name for _, name in found.values
-    }

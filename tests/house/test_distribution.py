@@ -135,27 +135,3 @@ def test_in_another_projects_package_ours_says_what_to_do(site, door):
     told = run(site, "-c", f"import fastnn.{door}")
     assert told.returncode == 1
     assert told.stderr.endswith(f"of another project's distribution, fastnn: {hints.REMEDY}\n")
-
-
-@pytest.mark.parametrize(
-    "foreign", ['__version__ = "0.3.0"\n', ""], ids=["with a version", "without one"]
-)
-def test_and_so_does_the_command(site, foreign):
-    (site / "fastnn" / "__init__.py").write_text(foreign)
-    for _ in range(2):
-        told = run(site, "-m", "fastnn", "info")
-        assert (told.returncode, told.stderr.count("\n")) == (2, 1)
-        assert told.stderr.startswith("fastnn: __init__.py in ")
-        assert hints.REMEDY in told.stderr
-        (site / "fastnn" / "cli" / "app.py").write_text("import no_such_package\n")
-
-
-def test_info_names_the_distribution(site):
-    pytest.importorskip("typer")
-    told = run(site, "-m", "fastnn", "info").stdout
-    assert re.search(rf"distribution +fastnn-numba {re.escape(fastnn.__version__)} *\n", told)
-    assert str(site / "fastnn") in told.replace(" ", "").replace("\n", "")
-    assert "shared with" not in told
-    owned(site, "fastnn", "0.4.0")
-    told = run(site, "-W", "ignore", "-m", "fastnn", "info").stdout
-    assert re.search(r"shared with +fastnn 0\.4\.0, another project's", told)

@@ -9,8 +9,6 @@ import pytest
 import tree
 from pages import FENCE, ROOT, blocks, public_names, text
 
-from fastnn.compiler import loader
-
 DOCS = ROOT / "docs"
 PAGES = sorted(
     page.relative_to(ROOT).as_posix() for page in DOCS.rglob("*.md") if "_build" not in page.parts
@@ -61,21 +59,6 @@ def test_code_on_a_page_has_at_most_88_columns(page):
     assert [line for body in code for line in body.splitlines() if len(line) > 88] == []
 
 
-def test_the_ten_lines_take_a_regressor_and_numbers(run_in, capsys):
-    """Numbers in place of classes; all else stays as it is."""
-    code, _ = next(blocks("README.md"))
-    assert len([line for line in code.splitlines() if line and "import" not in line]) <= 10
-    for name, other in (
-        ("TabularClassifier", "TabularRegressor"),
-        ("] > 400", "]"),
-        ("right on", "R2"),
-    ):
-        assert name in code
-        code = code.replace(name, other)
-    run_in({}, code)
-    assert "of 500 new homes" in capsys.readouterr().out
-
-
 def test_the_sessions_of_nox_that_pages_name_are_there():
     """README has one command for the tests; `quick` runs files, and a function of one, that there
     are."""
@@ -102,38 +85,6 @@ def test_the_sessions_of_nox_that_pages_name_are_there():
     )
     for path, _, function in (path.partition("::") for path in ast.literal_eval(quick)):
         assert f"def {function}" in text(path), path
-
-
-def test_pages_quote_one_number_of_seconds_to_compile():
-    """All that say "about ... seconds" say the constant, which the measured table rounds to."""
-    about = f"about {loader.COMPILE_SECONDS} seconds"
-    told = re.findall(r"\babout \w+\s+seconds", "".join(map(text, PAGES)))
-    assert len(told) >= 5
-    assert {" ".join(words.split()) for words in told} == {about}
-    pages = (
-        "README.md",
-        "docs/questions.md",
-        "docs/explanation/limits.md",
-        "docs/howto/kernel-cache.md",
-    )
-    assert [page for page in pages if about not in " ".join(text(page).split())] == []
-    page = text("docs/howto/kernel-cache.md")
-    row = r"^\| `TabularRegressor.*\| (\S+) \| (\S+) \|$"
-    ((compiled, loaded),) = re.findall(row, page, re.MULTILINE)
-    assert 7 < float(compiled) - float(loaded) < 15
-    assert f"fastnn: compiling kernels, {about}, once on this machine;" in page
-    assert f"more than {loader.PATIENCE:g} seconds" in " ".join(page.split())
-
-
-def test_the_readme_has_two_commands_a_line_each():
-    """No ``&&``, which Windows PowerShell 5.1 does not know: what installs and runs fastnn, and
-    what runs the tests."""
-    commands = re.findall(r"^```console\n(.*?)^```$", text("README.md"), re.DOTALL | re.MULTILINE)
-    main, tests = (command.splitlines() for command in commands)
-    install, demo = main
-    assert install == 'python -m pip install ".[all]"'
-    assert demo == "fastnn demo"
-    assert tests == ["python -m pip install nox", "python -m nox -s tests"]
 
 
 def test_ci_runs_the_readmes_command_for_the_tests():
@@ -207,14 +158,6 @@ def test_each_public_name_has_a_page_of_reference():
     listed = re.findall(r"^   (?:\w+\.)*\w+$", pages, re.MULTILINE)
     beside = {"gate.measure", "state.Data", "state.Steps", "state.Task"}
     assert sorted(name.strip() for name in listed) == sorted({*public_names(), *beside})
-
-
-def test_each_of_twenty_questions_has_a_page():
-    questions = re.findall(
-        r"^\d+\. .*?(?=^\d+\. |^$)", text("docs/questions.md"), re.MULTILINE | re.DOTALL
-    )
-    assert len(questions) >= 20
-    assert [question for question in questions if not LINK.search(question)] == []
 
 
 INDEX_LINE = re.compile(r"^- \[[^\]]+\]\(([\w/.-]+)\): \S.*\.$", re.MULTILINE)

@@ -1,7 +1,5 @@
-"""The rules of the house: what an import costs and brings along, how compiled code is made, how
-flat code must be."""
+"""The rules of the house: what an import costs and brings along, how compiled code is made."""
 
-import ast
 import importlib.resources
 import io
 import pathlib
@@ -78,58 +76,3 @@ def test_these_lines_break_a_rule():
         4,
         5,
     ]
-
-
-# ------------------------------------- how many parameters a function may have, how deep its blocks
-
-
-BLOCKS = (ast.For, ast.While, ast.If, ast.With, ast.Try, ast.Match, ast.FunctionDef, ast.ClassDef)
-
-
-def n_parameters(function):
-    """Positional parameters besides self and cls."""
-    return len(
-        [a for a in function.args.posonlyargs + function.args.args if a.arg not in ("self", "cls")]
-    )
-
-
-def depth(node):
-    """The depth of nested blocks within a node; `elif` is as deep as its `if`."""
-    found = 0
-    for child in ast.iter_child_nodes(node):
-        is_elif = isinstance(node, ast.If) and node.orelse == [child] and isinstance(child, ast.If)
-        found = max(found, depth(child) + (isinstance(child, BLOCKS) and not is_elif))
-    return found
-
-
-NESTING = "levels of nesting, 4 are allowed"
-RULES = {"positional parameters": (n_parameters, 9), "levels of nesting": (depth, 4)}
-
-
-def too_large(source):
-    """Each function of a module that breaks a rule, in words."""
-    for node in (node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.FunctionDef)):
-        for what, (measure, most) in RULES.items():
-            if measure(node) > most:
-                yield f"line {node.lineno}, {node.name}: {measure(node)} {what}, {most} are allowed"
-
-
-@each_file
-def test_functions_have_few_parameters_and_are_flat(file):
-    assert list(too_large(file.read_text("utf-8"))) == []
-
-
-def test_what_is_too_large_is_found_and_what_is_just_small_enough_is_not():
-    for source, found in (
-        (
-            "def f(self, a, b, c, d, e, f, g, h, i, j): ...",
-            ["line 1, f: 10 positional parameters, 9 are allowed"],
-        ),
-        ("def f(self, a, b, c, d, e, f, g, h, i, *, j, k): ...", []),
-        (
-            "def f():\n if a:\n  for b in c:\n   while d:\n    with e:\n     if g: h()",
-            [f"line 1, f: 5 {NESTING}"],
-        ),
-        ("def f():\n if a: ...\n elif b: ...\n elif c: ...\n elif d: ...\n elif e: ...", []),
-    ):
-        assert list(too_large(source)) == found

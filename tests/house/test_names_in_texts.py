@@ -83,7 +83,7 @@ SHOWN_IN_0_1 = [
     "from fastnn.estimators import MLPClassifier, MLPRegressor",
     "from fastnn.gate import measure",
     "from fastnn.reference import NumpyBackend",
-    "from fastnn.testing import check_backend, check_functions, check_gradient, tolerances",
+    "from fastnn.testing import check_backend, check_gradient, tolerances",
     "from fastnn.training import train",
 ]
 

@@ -153,7 +153,6 @@ def test_the_tests_of_the_registries_and_of_the_new_names_pass(root):
     )
     chosen = " or ".join([*NAMES, *others])
     left_out = "float32 or test_star or test_dir or ten_lines or (test_reference and numba)"
-    left_out += " or test_derivatives"  # of the kernel: so do checks of the suite
     pages = "(kernel and not cache) or testing"  # of docs/: the others' code goes through no names
     modules = "onnx or many or plotting or training.results"  # nor do the examples of these
     left_out += f" or (code_runs and not ({pages})) or (docstrings and ({modules}))"

@@ -388,8 +388,8 @@ def warm():
         list(first_calls(dtype, (*OF_A_DTYPE, *OF_NONE)))
         fitted("regressor", dtype), fitted("classifier", dtype), result_of(dtype)
     fuzz_files.files()
-    for kind in fuzz_around.TARGETS:
-        fuzz_around.many_of(kind)
+    fuzz_around.classes()
+    fuzz_around.population()
 
 
 WELL = oracle.FINE, oracle.DIVERGED, oracle.REFUSED, UNKNOWN

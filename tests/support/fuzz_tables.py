@@ -1,24 +1,20 @@
 """The fuzzer's doors of tables: their preparation, estimators, intervals, exports and files."""
 
 import os
-import runpy
 import tempfile
 
 import numpy as np
 import pandas as pd
 from fuzz_oracle import (
-    FINE,
     REFUSED,
     UNKNOWN,
     Wrong,
-    attempt,
     done,
     judge,
     quietly,
     same_bits,
-    twin_of,
 )
-from fuzz_values import SCALARS, same
+from fuzz_values import SCALARS
 
 import fastnn
 from fastnn import TablePreparation
@@ -137,8 +133,10 @@ SMALL = {"epochs": 2, "n_members": 2, "hidden_layer_sizes": (4,), "n_jobs": 1, "
 
 
 def table(draw):
-    """A fitted table: what it predicts is that of the NumPy module that it exports, and of its file
-    to the bit."""
+    """A table that may be anything, fitted with any settings: it predicts, and its file to the bit.
+
+    What right ones predict by other ways: `fuzz_ways`.
+    """
     (drawn, odd), kind = columns(draw), draw.of(sorted(ESTIMATORS))
     frame = quietly(lambda: frame_of(drawn))[0]
     if frame is None:
@@ -162,74 +160,10 @@ def table(draw):
     rows = given["X"]
     outputs = "predict" if kind == "regressor" else draw.of(["predict", "predict_proba"])
     right = done(lambda: getattr(model, outputs)(rows), may_be_refused=False)
-    return draw.of([asked, filed, exported])(draw, model, rows, outputs, right)
-
-
-def asked(draw, model, rows, outputs, right):
-    """Rows in another form give the same, or are refused; intervals hold the numbers between, the
-    wider the surer."""
-    if outputs == "predict" and hasattr(model, "predict_interval") and draw.chance(0.6):
-        coverage = draw.of([0.5, 0.6, draw.like(0.5), draw.like(0.5)])
-        found = done(lambda: model.predict_interval(rows, coverage))
-        fits = quietly(lambda: bool(0 < float(coverage) < 1))[0]
-        half, error = attempt(lambda: model.predict_interval(rows, float(coverage) / 2))
-        if (
-            not fits
-            or error is not None
-            or not (found[..., 1] - found[..., 0] >= half[..., 1] - half[..., 0]).all()
-        ):
-            raise Wrong(f"{coverage!r:.50}: {found[:1]}, of half the coverage {half}")
-        return FINE
-    ask = getattr(model, outputs)
-    if not isinstance(rows, pd.DataFrame):
-        return same_bits(lambda: [ask(twin_of(rows))], lambda: [right])
-    names = list(rows.columns)
-    form = draw.of(["turned", "one more", "lacking", "array", "other"])
-    if form in ("turned", "one more"):
-        turned = rows[names[::-1]].iloc[::-1]
-        return same_bits(
-            lambda: [ask(turned)[::-1] if form == "turned" else ask(rows.assign(more=1))],
-            lambda: [right],
-        )
-    if form in ("lacking", "array"):
-        return judge(
-            lambda: ask(rows[names[1:]] if form == "lacking" else rows.to_numpy(object)[:, 1:]),
-            None,
-        )
-    other = rows.copy()
-    other[draw.of(names)] = draw.of(list(ODD.values()) + list(COLUMNS.values()))(
-        np.random.RandomState(1)
-    )
-    found = done(lambda: ask(other))
-    if found.shape != right.shape or (found.dtype.kind == "f" and not np.isfinite(found).all()):
-        raise Wrong(f"{found[:3]}")
-    return FINE
-
-
-def filed(draw, model, rows, outputs, right):
-    """A file gives the same bits."""
     with tempfile.TemporaryDirectory() as folder:
         path = os.path.join(folder, "table.npz")
         done(lambda: model.save(path))
         return same_bits(lambda: [getattr(type(model).load(path), outputs)(rows)], lambda: [right])
-
-
-def exported(draw, model, rows, outputs, right):
-    """An exported module gives the same numbers, or labels."""
-    with tempfile.TemporaryDirectory() as folder:
-        module = runpy.run_path(
-            str(done(lambda: model.export(os.path.join(folder, "net.py"), "numpy"))[0])
-        )
-        found = module[outputs if outputs in module else "predict"](
-            pd.DataFrame(rows).to_numpy(object)
-        )
-    if outputs == "predict" and right.dtype.kind not in "fc":
-        labels = model.classes_[found.argmax(1)] if found.ndim == 2 else found
-        if (labels == right).mean() < 0.9:  # outputs may be nearly equal
-            raise Wrong(f"{labels[:3]}, not {right[:3]}")
-    elif not same(found.reshape(right.shape), right, 1e-4):
-        raise Wrong(f"{found[:3]}, not {right[:3]}")
-    return FINE
 
 
 DOORS = [prepared] * 3 + [table] * 3

@@ -85,7 +85,7 @@ class ByStep(Ordinary):
         return self.steps.train_steps(*arguments)
 
 
-_ALL = "gradient derivative update training"
+_ALL = "gradient update training"
 BROKEN = {
     "the slope of tanh is 1 - h": (lambda: Ordinary(slope=lambda h: 1 - h), _ALL),
     "no gradient by the bias": (lambda: Ordinary(bias=0.0), _ALL),
@@ -129,15 +129,3 @@ _VALUES = {
     "constant": lambda network, optimizer, alpha: not callable(optimizer.learning_rate),
 }
 """What `only` can be asked for, besides attributes of the network."""
-
-
-def tutorial():
-    """The reference for networks with the tutorial's bias gradient only, which is not the
-    derivative of the loss."""
-    return only(
-        bias_gradient="times_bias",
-        activation="sigmoid",
-        output="sigmoid",
-        by="SGD",
-        reduction="sum",
-    )

@@ -8,7 +8,6 @@ import re
 import subprocess
 import sys
 
-import numpy as np
 import pytest
 from mutants import Part, report_on
 from ordinary import only
@@ -27,11 +26,10 @@ def test_the_kernel_passes(every):
     float64."""
     checks = [*conformance_checks(["float32"])][::every]
     report = run_checks(checks, get_backend("numba"), raises=True)
-    assert report.count("passed") == len(report.outcomes) == len(checks) > 400
+    assert report.count("passed") == len(report.outcomes) == len(checks) > 250
     assert {check.kind for check in checks} == {
         "property",
         "gradient",
-        "derivative",
         "update",
         "training",
     }
@@ -150,7 +148,7 @@ def test_a_back_end_of_version_0_3_is_told_what_to_write():
 
 
 FIVE_LINES = """
-import mutants, ordinary, pytest
+import mutants, pytest
 
 @pytest.fixture(scope="session")
 def fastnn_backend():
@@ -162,7 +160,6 @@ def test_conformance(fastnn_check):
 PROJECT = {  # {test file of another project: its text, and which of its tests are run}
     "right": (FIVE_LINES.format(backend="mutants.Part()"), "update or property"),
     "wrong": (FIVE_LINES.format(backend="mutants.mean_by_rows()"), "property"),
-    "narrow": (FIVE_LINES.format(backend="ordinary.tutorial()"), "least or (derivative and relu)"),
     "none": (
         "def test_conformance(fastnn_check):\n    fastnn_check()\n",
         "property and penalty and training",
@@ -216,7 +213,6 @@ def verdicts(printed, name):
     ("name", "expected"),
     [
         ("right", {"PASSED", "SKIPPED"}),
-        ("narrow", {"PASSED", "SKIPPED", "FAILED"}),
         ("none", {"ERROR"}),
     ],
 )
@@ -239,16 +235,9 @@ def test_declined_checks_are_counted_and_print_no_letters(project):
     """What ran has its letters: passed, failed, and an error where there is no back end."""
     letters = re.sub(r" +\[ *\d+%\]", "", project.partition("\n=")[0]).replace("\n", "")
     found = [verdict for name in PROJECT for verdict, *_ in verdicts(project, name)]
-    assert found.count("SKIPPED") > 50
+    assert found.count("SKIPPED") > 20
     assert len(letters) == len(found) - found.count("SKIPPED")
     assert set(letters) == set(".FE")
-
-
-def test_a_kind_of_which_nothing_runs_fails_as_a_test_of_its_own(project):
-    found = verdicts(project, "narrow")
-    failed = [test for verdict, test, _ in found if verdict == "FAILED"]
-    assert failed == ["[property: at least one derivative check runs, float64]"]
-    assert "no derivative check runs, so nothing was compared" in project
 
 
 def test_the_plugin_costs_other_projects_nothing(tmp_path):
@@ -261,16 +250,6 @@ def test_the_plugin_costs_other_projects_nothing(tmp_path):
     )
     (tmp_path / "test_mine.py").write_text(f"import sys\n{test}")
     assert re.search(r"^1 passed", printed := run_project(tmp_path), re.M), printed
-
-
-def test_random_data_are_the_same_in_each_run():
-    checks = [*conformance_checks(["float32"])][::5]
-    first, second = (run_checks(checks, Part(), raises=True).outcomes for _ in range(2))
-    assert {o.check.kind for o in first if o.verdict == "passed"} == {
-        check.kind for check in checks
-    }
-    assert [o.deviation for o in first] == [o.deviation for o in second]
-    assert np.isfinite([o.deviation for o in first if o.deviation is not None]).all()
 
 
 def test_checks_and_reports_are_shown_in_a_line_and_can_be_pickled():
