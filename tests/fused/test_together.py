@@ -15,7 +15,7 @@ import pytest
 from bits import all_bits
 from survival import UNOPTIMIZED, python
 
-from fastnn import RPROP, SGD, Adam, Network, RMSprop, cores, get_backend
+from fastnn import SGD, Adam, Network, cores, get_backend
 from fastnn.cores import Cores
 from fastnn.fused import team
 from fastnn.fused.layout import LAYER_FIELDS, describe
@@ -92,44 +92,6 @@ def test_any_number_of_threads_gives_the_bits_of_one(name, batch_size, dtype):
     for n in (batch_size + 1, 2 * batch_size + 9, 300):
         assert_bits_of_one_thread(
             network, Adam(), draw_training(network, n, dtype), steps_of(n, batch_size)
-        )
-
-
-@pytest.mark.parametrize("name", NETWORKS)
-def test_options_have_the_bits_of_one_thread(name, dtype):
-    """Clipped gradients, whose length is a sum over all parameters, and rates; batches of several
-    blocks, and short."""
-    network = NETWORKS[name]
-    rates = [(0.5, 0), *[(1, 2), (0, 0)][: network.n_layers - 1]] + [(1, 1)] * (
-        network.n_layers - 3
-    )
-    for n, batch_size in ((65, 64), (300, 280)):
-        problem = draw_training(network, n, dtype)
-        steps = steps_of(n, batch_size)
-        for options in ({"clip_norm": 0.1}, {"rates": rates}, {"clip_norm": 0.1, "rates": rates}):
-            assert_bits_of_one_thread(network, Adam(**options), problem, steps, (2, 3))
-
-
-SGDS = [
-    SGD(),
-    SGD(momentum=0.9),
-    SGD(momentum=0.9, nesterov=True),
-    SGD(clip_norm=0.01, rates=(1, 0, 2)),
-]
-
-
-@pytest.mark.nojit
-@pytest.mark.parametrize("optimizer", [*SGDS, RMSprop(), RPROP()], ids=repr)
-def test_every_optimizer(optimizer, dtype):
-    """A batch without weight is skipped."""
-    network = Network((6, 20, 16, 3), "tanh", "sigmoid", "log_loss")
-    problem = draw_training(network, 70, dtype)
-    steps = steps_of(70, 70, 3)
-    nothing = problem._replace(sample_weight=np.zeros_like(problem.sample_weight))
-    for each in problem, nothing:
-        assert trained(network, optimizer, each, steps, 2) == (
-            trained(network, optimizer, each, steps, 1)[0],
-            2,
         )
 
 
