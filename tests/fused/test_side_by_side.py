@@ -10,7 +10,6 @@ from fastnn.memory import ALIGNMENT, aligned_zeros, padded_size
 from fastnn.state import Data, GroupState, Steps, Task
 
 NETWORK = Network((2, 3, 1), "tanh")
-SCORED = np.array([[0.2, 0.7], [0.9, 0.1], [0.6, 0.5]]), np.array([[0.0], [1.0], [1.0]])
 PAYS = 1 << 30  # numbers for which lanes pay: any
 
 

@@ -20,7 +20,6 @@ from fastnn.cores import Cores
 from fastnn.fused import team
 from fastnn.fused.layout import LAYER_FIELDS, describe
 from fastnn.fused.team import divide
-from fastnn.losses import LOSSES
 from fastnn.memory import ALIGNMENT
 from fastnn.state import Data, Steps, StepState, Task
 from fastnn.testing.cases import draw_training
@@ -120,16 +119,6 @@ def test_a_loss_and_its_gradient(name, n, dtype, shared):
         assert losses_of(NETWORKS[name], problem, threads) == alone
     most = -(-min(n, 256) // (ALIGNMENT // np.dtype(dtype).itemsize)) // 2
     assert shared == [min(threads, most) for threads in NUMBERS for _ in range(4)]
-
-
-@pytest.mark.nojit
-@pytest.mark.parametrize("loss", LOSSES)
-def test_every_loss(loss, threads, dtype):
-    """Of one row, of some, and of more than a block."""
-    for sizes, n in (((3, 4, 2), 1), ((3, 4, 2), 48), ((1, 2), 257)):
-        network = Network(sizes, loss=loss, output=LOSSES[loss].outputs[-1])
-        problem = draw_training(network, n, dtype)
-        assert losses_of(network, problem, 2) == losses_of(network, problem, 1), n
 
 
 def test_the_number_may_change_from_call_to_call(dtype):
