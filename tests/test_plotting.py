@@ -69,14 +69,6 @@ def test_many_results_draw_themselves(m, drawn_of_them, options, backend):
 
 
 @both_kinds
-def test_the_curves_of_one_training_are_thin_lines(draw):
-    """A broad pale line is for one that lies below another."""
-    two = {"numpy": trained(), "numba": trained()}
-    for given, widths in ((trained(), [2]), (trained(**STOP), [2, 2]), (two, [7, 2])):
-        assert [line.get_linewidth() for line in lines_of(draw(given))] == widths
-
-
-@both_kinds
 def test_curves_are_drawn_in_axes_of_ones_own(draw):
     from matplotlib.figure import Figure
 

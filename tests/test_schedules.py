@@ -83,26 +83,3 @@ def test_a_schedule_may_be_longer_than_any_training():
         one_cycle(0.5, n, start=0.5),
     ):
         assert schedule(0) == round(schedule(10**6), 9) == 0.5, schedule
-
-
-def test_step_decay_takes_as_long_late_in_a_training_as_at_its_beginning():
-    products = []
-    schedule = step_decay(0.3, 1, 0.999)
-    counted = type(
-        "Counted",
-        (float,),
-        {"__rmul__": lambda self, other: products.append(self) or float(self) * other},
-    )
-    object.__setattr__(schedule, "factor", counted(0.999))
-    counts = []
-    # chunks of one training, and of another one that is resumed
-    for first in (*range(0, 5000, 100), 2500):
-        products.clear()
-        rates = learning_rates(schedule, first, 100)
-        counts.append(len(products))
-        assert (
-            rates.tobytes()
-            == learning_rates(step_decay(0.3, 1, 0.999), 0, first + 100)[first:].tobytes()
-        )
-    assert max(counts[:-1]) <= 2 * 100
-    assert sum(counts) > 5000

@@ -6,8 +6,7 @@ import copy
 import numpy as np
 import pytest
 import sklearn.neural_network as theirs
-from estimator_cases import deviation
-from small_estimators import SMALL, X_DIABETES, X_IRIS, Y_DIABETES, Y_IRIS, assert_same, weights_of
+from small_estimators import SMALL, X_DIABETES, X_IRIS, Y_DIABETES, Y_IRIS, assert_same
 from small_training import Recorder
 
 from fastnn import Elu, MLPClassifier, MLPRegressor, cores
@@ -37,18 +36,6 @@ def test_class_weight(early_stopping):
         )
     with pytest.raises(ValueError, match="balanced"):
         MLPClassifier(class_weight="balanced").partial_fit(X, y, classes=[0, 1])
-
-
-@pytest.mark.parametrize("solver", ["adam", "sgd", "rprop"])
-def test_a_partial_fit_is_an_epoch(solver, dtype):
-    X = X_IRIS.astype(dtype)
-    options = {**SMALL, "solver": solver, "shuffle": False, "max_iter": 3, "tol": 0}
-    whole = MLPClassifier(**options).fit(X, Y_IRIS)
-    part = MLPClassifier(**options)
-    for _ in range(3):
-        part.partial_fit(X, Y_IRIS, classes=range(3))
-    assert deviation(weights_of(part), weights_of(whole)) == 0
-    assert (part.loss_curve_, part.t_) == (whole.loss_curve_, whole.t_)
 
 
 def test_a_training_that_does_not_improve_says_so():
@@ -112,25 +99,6 @@ def test_fix_defects_stratifies_many_classes(fix):
         X_IRIS, Y_IRIS
     )
     assert (scored[0] == [5, 5, 5]) == fix
-
-
-@pytest.mark.parametrize("solver", ["sgd", "adam"])
-def test_threads_show_in_no_bit_of_a_fit(solver):
-    X = np.tile(X_IRIS, (3, 1))
-    y = np.tile(Y_IRIS, 3)
-    options = {
-        "hidden_layer_sizes": (40,),
-        "solver": solver,
-        "random_state": 0,
-        "max_iter": 5,
-        "batch_size": 128,
-    }
-    one, *others = (
-        MLPClassifier(**options, n_threads=n).fit(X, y) for n in (1, np.int64(2), 3, None)
-    )
-    for other in others:
-        assert other.loss_curve_ == one.loss_curve_
-        assert deviation(weights_of(other), weights_of(one)) == 0, other.n_threads
 
 
 def test_threads_share_validation_rows_and_predictions(monkeypatch, shared):

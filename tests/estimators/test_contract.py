@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 import sklearn.neural_network as theirs
 from estimator_cases import deviation
-from sklearn.base import clone
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.ensemble import BaggingClassifier
 from sklearn.model_selection import GridSearchCV
@@ -113,17 +112,6 @@ def test_attributes(parameters, slots):
         rates = [mlp._optimizer.learning_rate for mlp in (mine, reference)]
         np.testing.assert_allclose(*rates, rtol=1e-15 if name == "velocities" else 1e-12)
     assert "ms" not in slots or mine._optimizer.t == reference._optimizer.t
-
-
-def test_pickle_and_copy():
-    fitted = MLPClassifier(**SMALL).fit(X_IRIS, Y_IRIS)
-    small = len(pickle.dumps(fitted)) - len(pickle.dumps(clone(fitted)))
-    # no second copy of the weights beyond Adam's moments
-    assert small < 12 * fitted.coefs_[0].nbytes + 20_000
-    for twin in (pickle.loads(pickle.dumps(fitted)), copy.deepcopy(fitted)):
-        np.testing.assert_array_equal(twin.predict_proba(X_IRIS), fitted.predict_proba(X_IRIS))
-        twin.partial_fit(X_IRIS, Y_IRIS)
-        assert not np.array_equal(twin.coefs_[0], fitted.coefs_[0])
 
 
 def test_a_seed_is_no_concern_of_the_users_generator():

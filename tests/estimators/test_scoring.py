@@ -182,20 +182,6 @@ def of_the_estimator(estimator, X, y, sample_weight=None):
     return estimator.score(X, y, sample_weight)
 
 
-@pytest.mark.parametrize("weight", WEIGHTS.values(), ids=WEIGHTS)
-@pytest.mark.parametrize("target", TARGETS)
-def test_scikit_learns_scores_by_name_and_by_function_are_the_default_ones(target, weight):
-    expected = fitted(target, weight)
-    name = "accuracy" if TARGETS[target][0] is MLPClassifier else "r2"
-    for scoring in (name, of_the_estimator):
-        found = fitted(target, weight, scoring=scoring)
-        np.testing.assert_allclose(
-            found.validation_scores_, expected.validation_scores_, rtol=1e-12
-        )
-        assert found.n_iter_ == expected.n_iter_
-        assert deviation(found.coefs_, expected.coefs_) == 0
-
-
 SCORERS = dict.fromkeys(("two classes", "text"), ("neg_log_loss", 1))
 SCORERS |= dict.fromkeys(("a number", "several numbers"), ("neg_mean_squared_error", 1 / 2))
 
@@ -211,21 +197,6 @@ def test_the_loss_is_that_of_scikit_learns_scorer(target, weight):
         by_loss.validation_scores_, factor * np.array(by_name.validation_scores_), rtol=1e-9
     )
     assert by_loss.best_validation_score_ == max(by_loss.validation_scores_) < 0
-
-
-@pytest.mark.parametrize("target", TARGETS)
-def test_the_loss_of_rows_that_were_given_is_their_validation_loss(target):
-    kind, X, y = TARGETS[target]
-    mlp = kind(**SMALL, early_stopping=True, scoring="loss")
-    mlp.fit(
-        X[::2],
-        y[::2],
-        X_val=X[1::2],
-        y_val=y[1::2],
-        sample_weight_val=WEIGHTS["weights"][: len(X[1::2])],
-    )
-    assert mlp.validation_scores_ == [-loss for loss in mlp.validation_loss_curve_]
-    assert len(mlp.validation_scores_) == mlp.n_iter_
 
 
 def test_a_loss_that_is_nan_is_no_improvement_whether_or_not_it_is_the_last_epoch():
@@ -325,15 +296,6 @@ def test_a_function_is_pickled_and_not_saved(tmp_path):
     mlp.save(tmp_path / "mlp.npz")
     assert MLPClassifier.load(tmp_path / "mlp.npz").scoring is None
     assert pickle.loads(pickle.dumps(clone(mlp))).scoring is of_the_estimator
-
-
-def test_a_warm_start_compares_scores_of_one_kind():
-    mlp = fitted("text", scoring=None, warm_start=True)
-    (_, X, y), before = TARGETS["text"], len(mlp.validation_scores_)
-    assert len(mlp.fit(X, y).validation_scores_) > before
-    mlp.set_params(scoring="loss").fit(X, y)
-    assert len(mlp.validation_scores_) == mlp.n_iter_
-    assert mlp.best_validation_score_ < 0
 
 
 def test_it_is_not_asked_without_early_stopping():

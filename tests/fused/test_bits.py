@@ -86,22 +86,6 @@ def test_chunks_and_repetition(network, n, batch_size, optimizer, dtype, backend
     assert do_steps(network, optimizer, problem, backend, [30], batch_size, alpha=0.02) != once
 
 
-def test_a_batch_without_weight_changes_nothing_but_t(backend, dtype):
-    """Whatever its rows hold."""
-    problem = draw(SMALL, 10, dtype)
-    steps = full_batches(10, 2)
-    task = Task(SMALL, Adam(), Data(problem.X * np.nan, problem.Y, np.zeros(10, dtype)), 0.3)
-    state = StepState.create(problem.params, 2)
-    state.vectors[1:] = 0.5
-    before = all_bits(state.vectors, state.beta_products)
-    assert get_backend(backend).train_steps(task, state, steps) == 2
-    assert (all_bits(state.vectors, state.beta_products), state.t, steps.loss.tolist()) == (
-        before,
-        2,
-        [0, 0],
-    )
-
-
 def after_a_step(backend, network, optimizer, vectors, data):
     state = StepState.create(vectors[0], optimizer.n_slots)
     state.vectors[:, : network.n_params] = vectors

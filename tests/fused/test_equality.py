@@ -72,44 +72,6 @@ def test_gradients(activation, every, dtype):
             )
 
 
-@pytest.mark.nojit
-def test_gradients_of_mixed_layers(dtype):
-    network = Network((9, *range(3, 3 + len(HIDDEN)), 4), tuple(HIDDEN), "softmax", "cross_entropy")
-    for n in (1, 40, 300):
-        problem = draw(network, n, dtype)
-        testing.assert_gradients_match(
-            network, *problem[:3], sample_weight=problem.sample_weight, alpha=0.5
-        )
-
-
-@pytest.mark.nojit
-@pytest.mark.parametrize("activation", HIDDEN)
-def test_gradients_on_a_kink(activation, dtype):
-    """z is exactly 0 in the first layer for a row of zeros, and everywhere without weights."""
-    network = Network((3, 6, 2), activation, bias_init=0.0)
-    problem = draw(network, 5, dtype)
-    X = problem.X.copy()
-    X[1] = 0
-    testing.assert_gradients_match(network, problem.params, X, problem.Y)
-    testing.assert_gradients_match(network, np.zeros_like(problem.params), X, problem.Y)
-
-
-@pytest.mark.nojit
-@pytest.mark.parametrize("loss", LOSSES)
-def test_where_output_and_target_are_equal(loss, dtype):
-    """|a - y| and its derivative are 0; 0 log 0 = 0; probabilities of 0 and 1 are clipped in the
-    value alone."""
-    output = LOSSES[loss].matched or "identity"
-    network = Network((2, 3), output=output, loss=loss, bias="none")
-    X = np.zeros((4, 2), dtype)
-    Y = np.eye(3, dtype=dtype)[[0, 1, 2, 1]]
-    testing.assert_gradients_match(network, np.zeros(6, dtype), X, Y)
-    W = np.array([[400, -400, -400], [0, 0, 0]], dtype)  # an output of 1, the others 0
-    X[:, 0] = 1
-    if output != "exp":
-        testing.assert_gradients_match(network, W.ravel(), X, Y)
-
-
 @pytest.mark.parametrize("rate", [0.01, 1.0, cosine(0.1, 30)], ids=["0.01", "1", "cosine"])
 @pytest.mark.parametrize(("name", "options"), OPTIMIZER_CASES)
 def test_updates(name, options, rate, dtype):

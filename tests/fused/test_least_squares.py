@@ -198,23 +198,6 @@ def test_each_step_is_that_of_the_reference(network, first_steps, n_before):
     )
 
 
-def test_gamma_is_that_of_the_eigenvalues(backend):
-    """``sum beta l / (beta l + alpha)``, with weights and two outputs, by the alpha and beta of the
-    step before."""
-    network = Network((3, 6, 2), "tanh")
-    method = BayesianRegularization(min_grad=0)
-    params, data = drawn(network, 90)
-    before, after = (advance(method, network, params, data, backend, n)[0] for n in (8, 9))
-    alpha, beta = before.vectors[3:5, 0]
-    J = np.tile(np.sqrt(data.sample_weight), 2)[:, None] * jacobian_of(
-        network, before.params, data.X
-    )
-    eigenvalues = beta * np.linalg.eigvalsh(J.T @ J)
-    assert after.vectors[5, 0] == pytest.approx(
-        (eigenvalues / (eigenvalues + alpha)).sum(), rel=1e-9
-    )
-
-
 def by_hand(params, Y, n_epochs):
     """A plain loop by the formulas, MATLAB's damping: (alpha, beta, gamma) before each step; 3 have
     a small penalty."""
@@ -313,20 +296,6 @@ def test_what_ends_the_first_steps_lets_the_whole_penalty_begin(backend):
     assert result.n_epochs < 3
     assert count == 4  # as if three steps had been before
     assert abs(slope) < 1e-2 * (Y**2).sum()
-
-
-def test_more_weight_is_more_rows(backend):
-    weight = np.random.RandomState(1).randint(0, 4, 100)
-    options = {**BAYESIAN, "epochs": 500, "backend": backend}
-    weighted = train(TRIANGLE, X, NOISY, sample_weight=weight, seed=0, **options)
-    params = train(
-        TRIANGLE, X, NOISY, sample_weight=weight, seed=0, **options | {"epochs": 0}
-    ).params
-    repeated = train(
-        TRIANGLE, *(a.repeat(weight, axis=0) for a in (X, NOISY)), params=params, **options
-    )
-    assert weighted.gamma == pytest.approx(repeated.gamma, rel=1e-4)
-    assert weighted.params == pytest.approx(repeated.params, rel=1e-3)
 
 
 GUARDS = {

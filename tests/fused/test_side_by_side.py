@@ -2,18 +2,14 @@
 
 import numpy as np
 import pytest
-from bits import result_bits
 from drawn import SEEDS, DrawnGroup, differences, draw_group, trained
 
-from fastnn import SGD, Adam, Network, Stop, train, train_many
-from fastnn.compiler.loader import IN_PYTHON
+from fastnn import SGD, Adam, Network, train, train_many
 from fastnn.fused import in_lanes, side_by_side
-from fastnn.fused.backend import NumbaBackend
 from fastnn.memory import ALIGNMENT, aligned_zeros, padded_size
 from fastnn.state import Data, GroupState, Steps, Task
 
 NETWORK = Network((2, 3, 1), "tanh")
-SCORED = np.array([[0.2, 0.7], [0.9, 0.1], [0.6, 0.5]]), np.array([[0.0], [1.0], [1.0]])
 PAYS = 1 << 30  # numbers for which lanes pay: any
 
 
@@ -110,53 +106,6 @@ def test_what_goes_one_by_one(dtype, n_lanes, calls):
     assert differences(small_group(dtype, m)) == []
     # 3 of the first group's lanes would have something to do
     assert calls == [[*(k for k in range(2 * n_lanes + 1) if k != 5)], [*range(m), *[m - 1] * m]]
-
-
-STOPS = {
-    "own epochs": None,
-    "patience": Stop(patience=2, tol=1e-4),
-    "own rows": Stop(patience=4, tol=1e-3, validation=0.3, restore_best=True),
-    "accuracy": Stop(patience=6, validation=SCORED, restore_best=True, monitor="accuracy"),
-    "best": Stop(validation=SCORED, restore_best=True),
-    "with the penalty": Stop(patience=3, tol=1e-2, restore_best=True),
-}
-
-
-@pytest.mark.nojit
-@pytest.mark.parametrize("stop", STOPS.values(), ids=STOPS)
-def test_members_of_train_many_are_those_of_train(stop, dtype, calls, monkeypatch):
-    """They stop at different epochs, one diverges, and leave lanes to others, but for the fewer
-    ones in Python."""
-    X, (m, epochs) = (
-        np.random.RandomState(0).rand(23, 2).astype(dtype),
-        (16, 8) if IN_PYTHON else (40, 40),
-    )
-    Y = (X[:, :1] > X[:, 1:]).astype(dtype)
-    network = Network((2, 3, 1), "tanh", "sigmoid", "log_loss")
-    rates = [1e30 if stop is None and k == 7 else 0.05 * (k + 1) for k in range(m)]
-    columns = {"seed": range(m), "optimizer": [SGD(rate, momentum=0.5) for rate in rates]}
-    columns |= {"alpha": [0.01 * (k % 3) for k in range(m)]}
-    columns |= {"epochs": [epochs if stop or k % 5 else epochs // 2 for k in range(m)]}
-    monkeypatch.setattr(side_by_side, "most_numbers", lambda lanes: PAYS)
-    with monkeypatch.context() as patch:
-        if IN_PYTHON:
-            patch.setattr(NumbaBackend, "decides", lambda *about: True)
-            patch.setattr(side_by_side, "CALLS", 1)
-        many = train_many(network, X, Y, n_jobs=1, batch_size=8, stop=stop, **columns)
-    assert sum(map(len, calls)) >= (16 if IN_PYTHON else 32)
-    assert IN_PYTHON or len(calls) > bool(stop and stop.patience is not None)
-    assert stop or many.stop_reason[7] == "diverged"
-    assert len(set(many.n_epochs.tolist())) > 1 or (stop and not stop.patience)
-    for k in (1, 5, 8, *range(0, m, 3)):
-        alone = train(
-            network,
-            X,
-            Y,
-            batch_size=8,
-            stop=stop,
-            **{name: values[k] for name, values in columns.items()},
-        )
-        assert result_bits(many[k]) == result_bits(alone), k
 
 
 @pytest.mark.nojit

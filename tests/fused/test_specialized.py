@@ -1,9 +1,6 @@
 """``get_backend("numba", specialize=True)``: a kernel of its own for a small network gives the
 generic one's bits."""
 
-import copy
-import pickle
-
 import numpy as np
 import pytest
 import same_bits
@@ -99,19 +96,6 @@ def test_two_networks_do_not_share_a_kernel():
     assert len(own_kernels() - before) == 2
 
 
-def test_more_layers_than_are_unrolled_and_members():
-    """Neither the layer nor its sizes are known while it is traced; the last batch of each epoch is
-    one row."""
-    X = np.random.RandomState(0).rand(7, 4)
-    Y = np.random.RandomState(1).rand(7, 2)
-    options = {"optimizer": fastnn.AdamW(0.01), "epochs": 5, "batch_size": 3, "seed": 0}
-    bits_of_both(fastnn.train, fastnn.Network((4, *[4] * 9, 2), "tanh"), X, Y, **options)
-    # too few for vectors of members
-    options = {"seed": range(3), "epochs": [9, 1, 5], "alpha": [0.0, 0.1, 0.2]}
-    options["optimizer"] = fastnn.SGD(0.1, momentum=0.9, nesterov=True)
-    bits_of_both(fastnn.train_many, fastnn.Network((4, 5, 2)), X, Y, **options)
-
-
 def test_the_disk_cache_has_it(tmp_path, monkeypatch):
     """The next process finds the kernel of this network, and does not take it for another one's."""
     monkeypatch.setenv("FASTNN_CACHE_DIR", str(tmp_path))
@@ -127,13 +111,3 @@ def test_the_disk_cache_has_it(tmp_path, monkeypatch):
         found.append(loader.origins["train_steps.float64"] == loader.CACHE)
     assert found == [False, True, False]
     assert len(list(tmp_path.glob("train_steps.float64.*.o"))) == 2
-
-
-@pytest.mark.parametrize(
-    "twin", [copy.deepcopy, lambda b: pickle.loads(pickle.dumps(b))], ids=["copy", "pickle"]
-)
-def test_copies_keep_it(twin):
-    assert twin(OWN).specialize
-    assert not twin(fastnn.get_backend("numba")).specialize
-    assert fastnn.get_backend("numba") is fastnn.get_backend("numba") is not OWN
-    assert OWN.name == "numba"

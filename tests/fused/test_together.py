@@ -15,12 +15,11 @@ import pytest
 from bits import all_bits
 from survival import UNOPTIMIZED, python
 
-from fastnn import RPROP, SGD, Adam, Network, RMSprop, cores, get_backend
+from fastnn import SGD, Adam, Network, cores, get_backend
 from fastnn.cores import Cores
 from fastnn.fused import team
 from fastnn.fused.layout import LAYER_FIELDS, describe
 from fastnn.fused.team import divide
-from fastnn.losses import LOSSES
 from fastnn.memory import ALIGNMENT
 from fastnn.state import Data, Steps, StepState, Task
 from fastnn.testing.cases import draw_training
@@ -95,44 +94,6 @@ def test_any_number_of_threads_gives_the_bits_of_one(name, batch_size, dtype):
         )
 
 
-@pytest.mark.parametrize("name", NETWORKS)
-def test_options_have_the_bits_of_one_thread(name, dtype):
-    """Clipped gradients, whose length is a sum over all parameters, and rates; batches of several
-    blocks, and short."""
-    network = NETWORKS[name]
-    rates = [(0.5, 0), *[(1, 2), (0, 0)][: network.n_layers - 1]] + [(1, 1)] * (
-        network.n_layers - 3
-    )
-    for n, batch_size in ((65, 64), (300, 280)):
-        problem = draw_training(network, n, dtype)
-        steps = steps_of(n, batch_size)
-        for options in ({"clip_norm": 0.1}, {"rates": rates}, {"clip_norm": 0.1, "rates": rates}):
-            assert_bits_of_one_thread(network, Adam(**options), problem, steps, (2, 3))
-
-
-SGDS = [
-    SGD(),
-    SGD(momentum=0.9),
-    SGD(momentum=0.9, nesterov=True),
-    SGD(clip_norm=0.01, rates=(1, 0, 2)),
-]
-
-
-@pytest.mark.nojit
-@pytest.mark.parametrize("optimizer", [*SGDS, RMSprop(), RPROP()], ids=repr)
-def test_every_optimizer(optimizer, dtype):
-    """A batch without weight is skipped."""
-    network = Network((6, 20, 16, 3), "tanh", "sigmoid", "log_loss")
-    problem = draw_training(network, 70, dtype)
-    steps = steps_of(70, 70, 3)
-    nothing = problem._replace(sample_weight=np.zeros_like(problem.sample_weight))
-    for each in problem, nothing:
-        assert trained(network, optimizer, each, steps, 2) == (
-            trained(network, optimizer, each, steps, 1)[0],
-            2,
-        )
-
-
 def losses_of(network, problem, threads):
     """The bits of a loss, of one with its gradient, and of the gradient; the second calls go by
     what is prepared."""
@@ -158,16 +119,6 @@ def test_a_loss_and_its_gradient(name, n, dtype, shared):
         assert losses_of(NETWORKS[name], problem, threads) == alone
     most = -(-min(n, 256) // (ALIGNMENT // np.dtype(dtype).itemsize)) // 2
     assert shared == [min(threads, most) for threads in NUMBERS for _ in range(4)]
-
-
-@pytest.mark.nojit
-@pytest.mark.parametrize("loss", LOSSES)
-def test_every_loss(loss, threads, dtype):
-    """Of one row, of some, and of more than a block."""
-    for sizes, n in (((3, 4, 2), 1), ((3, 4, 2), 48), ((1, 2), 257)):
-        network = Network(sizes, loss=loss, output=LOSSES[loss].outputs[-1])
-        problem = draw_training(network, n, dtype)
-        assert losses_of(network, problem, 2) == losses_of(network, problem, 1), n
 
 
 def test_the_number_may_change_from_call_to_call(dtype):

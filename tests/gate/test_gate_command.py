@@ -1,14 +1,13 @@
 """The gate with simulated runs: their turns and end, and what the command prints, writes and ends
 with."""
 
-import itertools
 import json
 
 import pytest
 from gate_samples import DIGITS, ONLINE, START, python, sample
 
 from fastnn.gate import CommandError, Quantity, Sample, compare
-from fastnn.gate.compare import THRESHOLD, Comparison, GateSettings, Outcome, Sides
+from fastnn.gate.compare import GateSettings
 
 
 @pytest.fixture
@@ -111,16 +110,6 @@ def test_pass(gate, runs, tmp_path):
     assert (tmp_path / "out.png").read_bytes().startswith(b"\x89PNG")
 
 
-@pytest.mark.parametrize(
-    ("threshold", "code"), [((), 1), (("--threshold", 1.4), 1), (("--threshold", 1.6), 0)]
-)
-def test_fail_by_time(gate, runs, threshold, code):
-    runs(lambda command, i: sample(1.5 if command == "head" else 1.0))
-    found, out, _ = gate("--base", "base", "--head", "head", *threshold)
-    assert found == code
-    assert ("FAILED, slower in two rounds: digits (+50.0%)." in out) == bool(code)
-
-
 def test_fail_by_count(gate, runs, tmp_path):
     """The picture is there, for who uploads it, and says why it shows nothing."""
     called = runs(lambda command, i: sample(counts=[("compiled", 2 if command == "head" else 0)]))
@@ -148,16 +137,6 @@ def test_nothing_compared_is_no_success(gate, runs, arguments):
     code, out, err = gate("--base", "base", "--head", "head", *arguments)
     assert (code, out) == (2, "")
     assert ("print no count" if arguments else "measure nothing") + " of the same name" in err
-
-
-def test_progress_counts_the_runs_and_promises_no_number(gate, runs, monkeypatch):
-    """What is slower is timed again, so that the number of runs is not known before."""
-    clock = itertools.count(0.0, 10.0)
-    monkeypatch.setattr("fastnn.cli.console.time.monotonic", lambda: next(clock))
-    runs(lambda command, i: sample(1.5 if command == "head" else 1.0))
-    _, _, err = gate("--base", "base", "--head", "head")
-    assert err.splitlines()[-1] == "fastnn: timing again, 26 steps done"
-    assert " of " not in err
 
 
 def test_a_broken_command_is_one_clear_line(gate):
@@ -191,27 +170,3 @@ def test_the_summary_is_markdown_and_appended(gate, runs, tmp_path):
     assert "\n| digits | 1.00 s | - |  | gone |\n" in text
     assert "\n| compiled | 0 | 0 |  | equal |\n" in text
     assert "**FAILED, slower in two rounds: a | b (+50.0%).**" in text
-
-
-def test_the_picture_marks_what_is_slower():
-    pytest.importorskip("rich")
-    pytest.importorskip("matplotlib")
-    from fastnn.gate import report
-
-    same = ((1.0, 1.0),) * 6
-    slow = ((1.0, 1.3),) * 6
-    comparisons = (
-        Comparison(DIGITS, THRESHOLD, (same,)),
-        Comparison(ONLINE, THRESHOLD, (slow, slow)),
-    )
-    figure = report.draw(
-        Outcome("2026-01-01", "cpu", "a", "b", (1.0, 1.0), (), comparisons, (), 1.0)
-    )
-    (axes,) = figure.axes
-    assert len({line.get_color() for line in axes.lines if line.get_marker() == "o"}) == 2
-    assert [label.get_text() for label in axes.get_yticklabels()] == ["digits", "online"]
-    counts = (Sides(Quantity("counts", "compiled"), 0, 2),)
-    (axes,) = report.draw(
-        Outcome("2026-01-01", "cpu", "a", "b", (1.0, 1.0), counts, (), (), 1.0)
-    ).axes
-    assert "nothing was timed: compiled: 0 to 2." in axes.texts[0].get_text()

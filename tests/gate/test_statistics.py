@@ -5,17 +5,7 @@ import numpy as np
 import pytest
 
 from fastnn.gate import Quantity, Sample, compare
-from fastnn.gate.compare import GateSettings, Interval, interval, judge
-
-
-def pairs(random, n, ratio):
-    """Pairs of a machine that drifts, is now and then twice as slow for one run, and has noise
-    besides."""
-    drift = np.exp(np.cumsum(random.normal(0, 0.02, 2 * n)))
-    busy = np.where(random.random_sample(2 * n) < 0.1, random.uniform(1, 2, 2 * n), 1)
-    times = (drift * busy * np.exp(random.normal(0, 0.02, 2 * n))).reshape(n, 2)
-    times[1::2] = times[1::2, ::-1]  # head runs first in every other pair
-    return times * [1, ratio]
+from fastnn.gate.compare import GateSettings, Interval, judge
 
 
 def simulated(monkeypatch, seed, ratio):
@@ -51,31 +41,6 @@ def test_15_percent_are_always_noticed(monkeypatch):
     found = [simulated(monkeypatch, seed, 1.15) for seed in range(200)]
     assert not any(outcome.passed for outcome in found)
     assert np.mean([c.slower for outcome in found for c in outcome.comparisons]) > 0.9
-
-
-def test_a_gain_is_called_one(monkeypatch):
-    outcome = simulated(monkeypatch, 0, 0.7)
-    assert outcome.passed
-    assert {c.verdicts for c in outcome.comparisons} == {("faster",)}
-
-
-@pytest.mark.parametrize("ratio", [1.0, 1.15])
-def test_interval_holds_the_truth(ratio):
-    random = np.random.RandomState(0)
-    intervals = [interval(pairs(random, 12, ratio)) for _ in range(200)]
-    assert np.mean([low <= ratio <= high for low, _, high in intervals]) > 0.93
-    assert interval(found := pairs(random, 8, ratio)) == interval(found)  # the same each time
-
-
-def test_interval_takes_no_notice_of_outliers_or_drift():
-    quiet = [(1.0, 1.1)] * 8
-    assert interval(quiet) == pytest.approx((1.1, 1.1, 1.1))
-    assert interval([*quiet, (1.0, 50.0), (50.0, 1.1)]).middle == pytest.approx(1.1)
-    drifting = [
-        (d, 1.1 * d * 1.1) if i % 2 else (d * 1.1, 1.1 * d)
-        for i, d in enumerate(2.0 ** np.arange(8))
-    ]
-    assert interval(drifting).middle == pytest.approx(1.1, rel=0.01)
 
 
 @pytest.mark.parametrize(

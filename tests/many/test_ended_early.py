@@ -1,7 +1,6 @@
 """Many trainings that callbacks, errors, Ctrl-C and time-outs end, nested and in threads: what is
 left and goes on."""
 
-import inspect
 import os
 import pickle
 import signal
@@ -11,14 +10,10 @@ import warnings
 
 import numpy as np
 import pytest
-from bits import all_bits, assert_same_result, assert_same_results
-from counted import counted_calls
+from bits import all_bits, assert_same_result
 from waiting import times_out
 
 from fastnn import SGD, InterruptWarning, MonitorError, Network, Stop, cores, train, train_many
-from fastnn.many.driver import _StopFlag
-from fastnn.many.engine import Engine
-from fastnn.training.exceptions import Interrupt
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
 NETWORK = Network((2, 3, 1), "tanh")
@@ -218,17 +213,6 @@ def test_those_that_have_not_begun_are_what_train_gives_for_no_epoch(go, backend
     assert copy.stop_reason.tolist() == many.stop_reason.tolist()
 
 
-def test_without_a_seed_one_that_has_not_begun_is_the_same_each_time():
-    """The warning is at the caller's line."""
-    line = inspect.currentframe().f_lineno + 2
-    with pytest.warns(InterruptWarning) as seen:
-        many = train_many(
-            NETWORK, X, Y, n=9, epochs=[10**6] * 9, n_jobs=1, callbacks=[After(1, ctrl_c)]
-        )
-    assert (seen[0].filename, seen[0].lineno, many.n_epochs[-1]) == (__file__, line, 0)
-    assert many[-1].params.tobytes() == many.params[-1].tobytes() == many[-1:].params.tobytes()
-
-
 def test_the_second_one_raises_in_the_same_call_or_in_a_later_one_of_fastnn(go):
     epochs = [50] * (M - 1) + [10**7]  # a helper ends, too, what it is at
     with pytest.raises(KeyboardInterrupt) as raised:
@@ -240,52 +224,6 @@ def test_the_second_one_raises_in_the_same_call_or_in_a_later_one_of_fastnn(go):
         go(callbacks=[After(1, ctrl_c)])
     with pytest.raises(KeyboardInterrupt):  # which the one that raised is not part of
         train(NETWORK, X, Y, epochs=3, callbacks=[lambda progress: ctrl_c()])
-
-
-def test_thousands_that_have_not_begun_are_there_at_once():
-    """Each in a few calls of functions, where a training of no epoch takes hundreds."""
-    before = []
-
-    def stop(progress):
-        before.append(count.n)
-        ctrl_c()
-
-    with counted_calls() as count, pytest.warns(InterruptWarning):
-        many = train_many(NETWORK, X, Y, n=20_000, epochs=300, n_jobs=1, callbacks=[stop])
-    assert count.n - before[0] < 20 * 20_000
-    assert (len(many), many[-1].state.t) == (20_000, 0)
-    assert many.n_epochs.sum() < 300 * 5_000
-
-
-def test_the_second_one_raises_in_the_wait_for_workers():
-    def answers(tasks):
-        try:
-            yield "an answer"
-            ctrl_c()
-            yield "one that takes long"
-        finally:
-            ctrl_c()
-
-    interrupt = Interrupt()
-    interrupt.begin()
-    try:
-        with pytest.raises(KeyboardInterrupt):
-            list(Engine._answers(None, answers, iter(()), _StopFlag(interrupt)))
-    finally:
-        interrupt.over = True
-        interrupt.end()
-
-
-def test_many_in_a_callback_of_one_and_one_in_a_callback_of_many(go, backend):
-    one = lambda **more: train(NETWORK, X, Y, epochs=3, seed=1, backend=backend, **more)  # noqa: E731
-    wanted = go()
-    alone = one()
-    inner = []
-    assert_same_result(one(callbacks=[lambda progress: inner.append(go())]), alone)
-    assert_same_results(go(callbacks=[lambda progress: inner.append(one())]), wanted)
-    for many in inner[:3]:
-        assert_same_results(many, wanted)
-    assert_same_results(inner[3:], [alone] * M)
 
 
 def test_a_time_out_leaves_no_helper_at_work_and_the_handler():

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pytest
-from bits import assert_same_result, assert_same_results, state_bits
+from bits import assert_same_result, assert_same_results
 from counted import counted_calls
 from memory_of_files import little_memory
 from model_files import parts_of, parts_of_many, write, write_many
@@ -314,16 +314,6 @@ def test_arrays_that_do_not_fit_are_refused(path, content, case):
     refused(path, match)
 
 
-@pytest.mark.parametrize("k", range(4))
-def test_a_member_with_a_damaged_order_is_refused_whichever_it_is(path, k):
-    go("mini-batches").save(path)
-    header, arrays = parts_of(path.read_bytes())
-    order = arrays["order"].reshape(5, -1)
-    order[k, 0] = order[k, 1]
-    write(path, header, arrays)
-    refused(path, f"member {k}: damaged: its row order is not a permutation")
-
-
 ONE_COLUMN = np.linspace(-1, 1, 20)[:, None]
 SMALL = {"networks": Network((1, 3, 1), "tanh"), "epochs": 2}
 
@@ -351,17 +341,6 @@ def test_columns_that_save_does_not_write_are_refused(path, prefix):
     table["facts"] |= {f"{prefix}{k}": [0] for k in range(300)}
     write_many(path, header, table, arrays)
     refused_in_little_memory(path, "its table has 3")
-
-
-@pytest.mark.parametrize(
-    "sizes", [{"params": [10]}, {"params": [10], "loss": [10]}], ids=["in no table", "too many"]
-)
-def test_arrays_that_save_does_not_write_are_refused(path, sizes):
-    header, table, arrays = taken_apart(path, state=False)
-    write_many(path, header, {**table, "sizes": sizes}, arrays | {"loss": np.zeros(10)})
-    refused_in_little_memory(
-        path, r"its table has 5 columns, lacks none and has the unexpected \['loss'\]"
-    )
 
 
 @pytest.mark.parametrize("m", [3, 8])
@@ -439,10 +418,3 @@ def test_what_members_share_is_made_once(path, case):
         assert first is last is None or (
             np.shares_memory(first, last) and not last.flags.writeable
         ), name
-
-
-def test_members_that_share_nothing_have_arrays_of_their_own(path):
-    first, second = (result.state for result in saved(go("mini-batches"), path)[:2])
-    before = second.copy()
-    first.vectors[:] = first.index[:] = 0
-    assert state_bits(second) == state_bits(before)

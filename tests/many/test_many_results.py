@@ -8,7 +8,6 @@ import re
 import numpy as np
 import pytest
 from bits import assert_same_result, assert_same_results
-from memory_of_files import little_memory
 
 import fastnn
 from fastnn import SGD, ManyResult, Network, Stop, train, train_many
@@ -191,14 +190,6 @@ def test_predictions_are_those_of_each(many, validated, rows, dtype):
         assert np.allclose(deviation, outputs.std(axis=0), rtol=1e-10, atol=1e-14)
     with pytest.raises(ValueError, match="X has 2 columns, the network has 3 inputs"):
         many.predict(X[:, :2])
-
-
-def test_the_spread_takes_the_memory_of_few_outputs():
-    many = train_many(NETWORK, X, Y, n=60, epochs=0)
-    given = RANDOM.rand(20_000, 3)
-    many.predict(given[:9], spread=True)
-    with little_memory(base=10 * len(given) * 8):
-        many.predict(given, spread=True)
 
 
 def test_columns_go_into_a_data_frame(many, validated):

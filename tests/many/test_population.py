@@ -31,9 +31,6 @@ from fastnn import (
     get_backend,
     train,
 )
-from fastnn.many import block
-from fastnn.training import epochs as pace
-from fastnn.training.session import Session
 
 RANDOM = np.random.RandomState(5)
 X = RANDOM.rand(20, 3)
@@ -216,19 +213,6 @@ def test_replacing_is_resuming_with_other_settings(name, backend):
         assert_same_result(population[i], alone(name, i, 7, backend))
 
 
-def test_replacing_settings_alone(backend):
-    population = small(backend=backend)
-    population.replace(1, optimizer=Adam(0.2), batch_size=None)
-    population.advance(2)
-    population.replace(1, batch_size=3)
-    population.advance(2)
-    first = train(
-        NETWORK, X, Y, seed=1, optimizer=Adam(0.2), batch_size=None, epochs=2, backend=backend
-    )
-    second = first.resume(X, Y, epochs=2, batch_size=3)
-    assert_same_result(dataclasses.replace(population[1], history=second.history), second)
-
-
 def test_members_without_a_seed_keep_the_weights_that_were_seen():
     """Looking at a member that has not begun, or copying it, draws its weights, once."""
     population = small(seed=None, n=M, batch_size=None)
@@ -252,15 +236,6 @@ def test_going_on_from_states(backend):
     assert_same_results(
         population.values(), [one.resume(X[:9], Y[:9], new_rows=True, epochs=3) for one in begun]
     )
-
-
-def test_a_state_that_was_seen_is_no_way_in():
-    population = small(stop=Stop(patience=50))
-    population.advance(2)
-    population[1].state.vectors[...] = np.nan
-    population[1].state.index[...] = 10**6
-    population.advance(2)
-    assert_same_result(population[1], member(SMALL | {"stop": Stop(patience=50)}, 1, 4))
 
 
 def test_numbers_stay_after_drops(backend):
@@ -442,24 +417,6 @@ def test_ctrl_c_keeps_what_was_trained(n_jobs, backend):
     assert_same_results(
         population.values(), [member(SMALL | {"stop": stop}, i, 16, backend) for i in range(M)]
     )
-
-
-@POSIX
-def test_a_member_within_an_epoch_goes_on_exactly_beside_others(backend, monkeypatch):
-    population = small(n_jobs=1, backend=backend)
-    population.advance(2)
-    right = Session.advance
-    with monkeypatch.context() as patch:
-        patch.setattr(block, "MOST_WORK", 0)  # it is trained alone, as a long training is
-        patch.setattr(pace, "FIRST_CHUNK_STEPS", 2)
-        patch.setattr(
-            Session, "advance", lambda *own: signal.raise_signal(signal.SIGINT) or right(*own)
-        )
-        with pytest.warns(InterruptWarning):
-            population.advance({3: 9})
-    assert population[3].state.batch == 2
-    population.advance(4)
-    assert_same_results(population.values(), [member(SMALL, i, 6, backend) for i in range(M)])
 
 
 @POSIX

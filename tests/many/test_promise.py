@@ -195,31 +195,3 @@ def test_threads_share_members_that_a_block_leaves_alone(monkeypatch):
     many = train_many(network, X, labels, n_jobs=2, **options)
     assert (max(shared)[0] > 1, {threads for _, threads in shared}) == (True, {2})
     assert_same_results(many, train_many(network, X, labels, n_jobs=1, **options))
-
-
-@pytest.mark.parametrize("rate", [1e308, [0.1, 1e308, 1.0, 1e5, 0.01, 1e6, 1e7, 1e308, 1e4]])
-@pytest.mark.parametrize("batch_size", [None, 4])
-def test_members_that_diverge_in_a_block_end_with_their_last_good_steps(rate, batch_size):
-    """Their bad steps are undone by themselves, also within an epoch, and the others go on."""
-    network = Network((3, 4, 2), "tanh")
-    options = {"epochs": 9, "batch_size": batch_size}
-    many = train_many(
-        network,
-        X,
-        X[:, :2],
-        seed=range(9),
-        n_jobs=1,
-        optimizer=SGD(),
-        learning_rate=rate,
-        **options,
-    )
-    assert "diverged" in many.stop_reason
-    assert "epochs" in many.stop_reason or not isinstance(rate, list)
-    stop = Stop(on_divergence="stop")
-    rates = rate if isinstance(rate, list) else [rate] * 9
-    options |= {"stop": stop}
-    alone = [
-        train(network, X, X[:, :2], seed=k, optimizer=SGD(own), **options)
-        for k, own in enumerate(rates)
-    ]
-    assert_same_results(many, alone)

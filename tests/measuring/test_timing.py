@@ -30,16 +30,6 @@ def test_a_process_of_its_own_tells_time_memory_and_output_or_why_it_failed():
         timing.in_process("raise ValueError('so it is')")
 
 
-def test_a_sample_is_about_as_long_as_wanted():
-    """By a clock that ticks 1 ms a time."""
-    now = [0.0]
-    run = timing.repeated(lambda: now.__setitem__(0, now[0] + 1e-3))
-    assert timing.calibrated(run, 0.1, clock=lambda: now[0]) == 100
-    assert timing.calibrated(run, 0.1, most=7, clock=lambda: now[0]) == 7
-    found = timing.sampled({"a": run}, 0.1, rounds=3, clock=lambda: now[0])
-    assert found["a"] == pytest.approx([1e-3] * 3)
-
-
 def test_ratios_are_by_rounds_and_numbers_are_texts():
     assert timing.ratio([2.0, 20.0, 2.0, 9.0], [1.0, 10.0, 1.0]) == timing.Interval(2, 2, 2)
     assert str(timing.Interval(1.234, 12.34, 1234)) == "12.3 (1.23–1,234)"

@@ -38,25 +38,6 @@ def test_workload_has_the_documented_sizes(name):
             assert np.isfinite(array).all()
 
 
-@pytest.mark.parametrize("name", ["seed", "iris", "digits", "tab"])
-def test_workload_is_the_same_every_time_and_in_each_dtype(name, dtype):
-    first = workloads.load(name, dtype)
-    second = workloads.load(name, dtype)
-    assert first.dtype == dtype
-    assert_array_equal(first.X, second.X)
-    assert_array_equal(first.Y, second.Y)
-    assert_array_equal(first.X, workloads.load(name, np.float64).X.astype(dtype))
-
-
-def test_digits_hold_out_a_quarter_of_all_rows():
-    digits = workloads.load("digits")
-    assert len(digits.X) + len(digits.X_test) == 1797
-    assert len(digits.X_test) == 1797 // 4
-    rows = {row.tobytes() for row in digits.X}
-    assert not any(row.tobytes() in rows for row in digits.X_test)
-    assert digits.X.max() == 1
-
-
 def test_other_names_and_dtypes_are_refused():
     with pytest.raises(ValueError, match="'digits'"):
         workloads.load("digit")

@@ -50,21 +50,6 @@ def test_full_batches_are_not_shuffled_nor_those_that_need_not_be(data, options)
     assert result.state.random_state["state"]["pos"] == random_state.get_state()[2]
 
 
-def test_skipped_batches_change_nothing_but_t(go, data):
-    """Two batches of weight 0 in an otherwise full epoch: the same as an epoch of the other
-    rows."""
-    (X, Y), weight, kept = data, np.ones(N), np.r_[0:5, 15:N]
-    weight[5:15] = 0
-    with_skips = go(sample_weight=weight, shuffle=False)
-    without = go(X[kept], Y[kept], shuffle=False)
-    found, right = (
-        all_bits(r.state.vectors, r.state.beta_products, r.history.loss)
-        for r in (with_skips, without)
-    )
-    assert found == right
-    assert (with_skips.state.t, without.state.t) == (30, 18)
-
-
 def test_steps_of_a_training_that_is_over_serve_others_of_their_own_bits(
     data, backend, monkeypatch
 ):

@@ -17,7 +17,7 @@ from small_training import NETWORK, Recorder
 from terminal import uninstall
 
 import fastnn
-from fastnn import SGD, CsvLogger, DivergenceError, Progress, Stop, every, train
+from fastnn import SGD, CsvLogger, DivergenceError, Stop, every, train
 
 
 def test_chunks_end_only_where_a_callback_is_called(data):
@@ -100,23 +100,6 @@ def test_an_error_that_has_a_result_keeps_it(go):
     assert error.value.result is inner
 
 
-def test_an_error_that_is_raised_again_has_the_result_of_the_last_training(go):
-    enough = RuntimeError("enough")
-
-    def stumble(progress):
-        if progress.epoch == last:
-            raise enough
-
-    for last in 2, 4:
-        with pytest.raises(RuntimeError, match="enough"):
-            go(callbacks=[stumble])
-        assert (enough.result.n_epochs, len(enough.__notes__)) == (last, 1)
-    # the training within gets no further than that around it
-    with pytest.raises(RuntimeError, match="enough"):
-        go(callbacks=[lambda progress: go(callbacks=[stumble])])
-    assert enough.result.n_epochs == 1
-
-
 def assert_logged(path, *results):
     """Assert that a log has the rows of these histories, epochs counted on."""
     columns = [result.history.to_dict() for result in results]
@@ -127,15 +110,6 @@ def assert_logged(path, *results):
         np.testing.assert_array_equal(
             found[name], np.arange(1, len(wanted) + 1) if name == "epoch" else wanted, name
         )
-
-
-def test_a_log_copies_no_parameters(go, tmp_path, monkeypatch):
-    """It takes the numbers that it writes; all of them with the loss of all rows as the score,
-    too."""
-    monkeypatch.setattr(Progress, "result", lambda self: pytest.fail("a copy of the training"))
-    for stop in Stop(), Stop(restore_best=True), Stop(monitor="r2"), Stop(validation=0.3):
-        result = go(callbacks=[CsvLogger(tmp_path / "log.csv")], stop=stop)
-        assert_logged(tmp_path / "log.csv", result)
 
 
 def test_a_log_has_the_rows_of_the_history(go, tmp_path):

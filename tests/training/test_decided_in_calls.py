@@ -209,33 +209,6 @@ def test_a_rule_that_counts_otherwise_in_a_call_is_caught(place, monkeypatch):
     assert trained() != expected
 
 
-@pytest.mark.parametrize("case", CASES)
-def test_members_of_a_group_are_as_alone(case, monkeypatch):
-    """With rules of their own, too."""
-    groups = []
-    right = NumbaBackend.train_group
-
-    def watched(self, tasks, which, *rest):
-        groups.append(len(which))
-        return right(self, tasks, which, *rest)
-
-    monkeypatch.setattr(NumbaBackend, "train_group", watched)
-    options = options_of(case)
-    stop = options.pop("stop")
-    arrays = [options.pop(name) for name in ("network", "X", "Y")]
-    stops = [
-        dataclasses.replace(stop, **other)
-        for other in ({}, {"tol": None, "patience": None}, {"patience": 2})
-    ]
-    many = train_many(*arrays, n_jobs=1, seed=range(9), stop=stops * 3, **options)
-    # what rules score decides who is in a group
-    assert (max(groups, default=1) >= 6) is (case != "reduced rate")
-    for seed, result in enumerate(many):
-        assert result_bits(result) == result_bits(
-            train(*arrays, seed=seed, stop=stops[seed % 3], **options)
-        )
-
-
 @pytest.mark.parametrize(
     "rows",
     [{"validation_rows": np.arange(12), "rows": np.arange(12, 60)}, {"rows": np.arange(5, 50)}],
@@ -281,28 +254,3 @@ def test_divergence_within_a_call_leaves_the_last_good_step():
             train(**options_of("diverged", seed=3, stop=Stop(validation=0.3)))
         errors.append((str(error.value), result_bits(error.value.result)))
     assert errors[0] == errors[1]
-
-
-@pytest.mark.parametrize("n_outputs", [1, 3])
-@pytest.mark.parametrize("batch_size", [16, 60])
-def test_an_estimator_stops_by_the_training_loss_as_with_an_epoch_a_call(
-    n_outputs, batch_size, epochs_of_calls
-):
-    """Its loss of several outputs is their mean, by which those of steps are divided after the
-    call."""
-    estimators = pytest.importorskip("fastnn.estimators", exc_type=ImportError)
-    options = {
-        "hidden_layer_sizes": (7,),
-        "learning_rate_init": 0.03,
-        "tol": 1e-3,
-        "n_iter_no_change": 4,
-    }
-    fits = []
-    for context in (contextlib.nullcontext, epoch_a_call):
-        with context():
-            mlp = estimators.MLPRegressor(batch_size=batch_size, random_state=0, **options)
-            fits.append(mlp.fit(X, np.squeeze(np.sin(3 * X[:, :n_outputs]))))
-    assert len(epochs_of_calls) == 1
-    assert fits[0].n_iter_ < 200
-    assert fits[0].loss_curve_ == fits[1].loss_curve_
-    assert [a.tobytes() for a in fits[0].coefs_] == [a.tobytes() for a in fits[1].coefs_]

@@ -7,7 +7,7 @@ from bits import bits
 from small_training import Recorder
 
 from fastnn import Network, Population, Stop, load, testing, train, train_many
-from fastnn.optimizers import OPTIMIZERS, RPROP, SGD, Adam, AdamW, LevenbergMarquardt
+from fastnn.optimizers import OPTIMIZERS, RPROP, SGD, Adam, LevenbergMarquardt
 from fastnn.testing.cases import draw_training
 from fastnn.training import loss_and_gradient
 
@@ -89,18 +89,6 @@ def test_a_layer_of_rate_0_keeps_its_bits(kind, backend):
         for where, factor in ((layer.weight, RATES[l][0]), (layer.bias, RATES[l][1])):
             assert (bits(result.params[where]) == bits(problem.params[where])) == (factor == 0)
             assert result.state.vectors[1:, where].any() == (factor > 0 and kind is not SGD)
-
-
-def test_factors_multiply_the_rate(backend):
-    network = Network((3, 9, 2), "tanh")
-    problem = draw_training(NETWORK, 30)
-    params = network.init_params(0)
-    options = {"params": params, "epochs": 5, "backend": backend, "batch_size": 10, "seed": 0}
-    twice = train(network, problem.X, problem.Y, optimizer=AdamW(0.01), **options)
-    by_factor = train(
-        network, problem.X, problem.Y, optimizer=AdamW(0.005), rates=(2, (2, 2)), **options
-    )
-    np.testing.assert_allclose(by_factor.params, twice.params, rtol=1e-9)
 
 
 def test_a_list_of_rates_may_change_between_two_calls():

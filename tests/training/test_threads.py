@@ -12,15 +12,13 @@ from unittest import mock
 import drawn
 import numpy as np
 import pytest
-from bits import all_bits, bits, history_bits, result_bits
+from bits import all_bits, result_bits
 from hypothesis import given, settings
-from small_training import SignalAt
 from survival import python
 
 from fastnn import (
     SGD,
     Adam,
-    InterruptWarning,
     Network,
     Stop,
     cores,
@@ -29,7 +27,6 @@ from fastnn import (
     train,
 )
 from fastnn.fused import team
-from fastnn.training import epochs as pace
 from fastnn.training import inputs
 
 NETWORK = Network((23, 37, 3), "tanh")
@@ -55,19 +52,6 @@ def test_any_training_has_the_same_bits(drawn):
         assert result_bits(drawn.train("numba", threads=threads, seed=0)) == alone
 
 
-@pytest.mark.parametrize("threads", [2, 5])
-def test_stop_rules_count_as_ever(threads, monkeypatch):
-    monkeypatch.setattr(pace, "FIRST_CHUNK_STEPS", 5)
-    rules = {
-        "tolerance": Stop(patience=2, tol=1e-3),
-        "validation": Stop(validation=0.2, patience=2, restore_best=True),
-    }
-    for reason, stop in rules.items():
-        alone, together = (trained(n, stop=stop, epochs=100) for n in (1, threads))
-        assert result_bits(together) == result_bits(alone)
-        assert (alone.stop_reason, together.threads) == (reason, threads)
-
-
 @pytest.mark.parametrize("monitor", ["loss", "r2"])
 def test_rows_that_are_not_trained_on_are_shared_too(monitor, monkeypatch, shared):
     """Where a batch of one row takes one thread, and the scores of each epoch take those that were
@@ -84,20 +68,6 @@ def test_rows_that_are_not_trained_on_are_shared_too(monitor, monkeypatch, share
     assert helpers == ([1] * 3 + [2] * 6 if monitor == "r2" else []), (
         "a prediction of 600 rows has three blocks"
     )
-
-
-@pytest.mark.parametrize("threads", [2, 3])
-def test_an_interrupted_training_goes_on_with_another_number(threads, monkeypatch):
-    monkeypatch.setattr(pace, "FIRST_CHUNK_STEPS", 5)
-    with pytest.warns(InterruptWarning):
-        first = trained(threads, callbacks=[SignalAt(2)])
-    assert (first.stop_reason, first.threads) == ("interrupted", threads)
-    rest = trained(
-        threads + 2, resume=first.state, seed=None, epochs=OPTIONS["epochs"] - first.n_epochs
-    )
-    alone = trained(1)
-    assert bits(rest.state.vectors) == bits(alone.state.vectors)
-    assert history_bits(first, rest) == history_bits(alone)
 
 
 def test_each_thread_takes_memory(monkeypatch):
