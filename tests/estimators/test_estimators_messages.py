@@ -192,60 +192,15 @@ def test_what_is_no_number_is_named_with_its_column(kind, values, dtype, error, 
         )
 
 
-@pytest.mark.parametrize(("dtype", "what"), [("M8[s]", "dates"), ("m8[s]", "durations")])
-def test_tables_of_dates_alone_are_refused(dtype, what):
-    """scikit-learn takes them as nanoseconds."""
-    pandas = pytest.importorskip("pandas")
-    dates = np.arange(30).astype(dtype)[:, None]
-    fitted = MLPClassifier((2,), solver="lbfgs").fit(X[:, :1], Y)
-    for call in (MLPClassifier().fit, MLPRegressor().fit, lambda table, y: fitted.predict(table)):
-        with pytest.raises(TypeError, match=f"^X must hold real numbers, not {what}"):
-            call(dates, Y)
-        with pytest.raises(
-            TypeError, match=f"^X must hold real numbers; its column 'b' holds {what}"
-        ):
-            call(pandas.DataFrame(dates, columns=["b"]), Y)
-
-
 def test_text_in_an_array_is_named_with_its_place():
     with pytest.raises(ValueError, match=r"X must hold real numbers, .*; X\[0, 1\] is 'M'"):
         MLPClassifier().fit(np.array([[1, "M"], [2, "F"]], object), [0, 1])
-
-
-GAP = np.array([None, *X[1:, 0]], object)
-LABELS = np.where(Y, "yes", "no")
-GAPS = [  # kinds, y
-    (R, GAP),
-    (R, GAP[:, None]),
-    (R, np.column_stack([X[:, 0], GAP])),
-    (R, [None, True, False] + [True] * 27),
-    (C, [None, *LABELS[1:]]),
-    (C, np.array([np.nan, *LABELS[1:]], object)),
-]
-
-
-@pytest.mark.parametrize(("kind", "y"), [(kind, y) for kinds, y in GAPS for kind in kinds])
-def test_missing_targets_are_named_with_their_row(kind, y):
-    mlp = kind(max_iter=2)
-    text = r" is missing \(NaN\) in 1 row, such as row 0: leave them out$"
-    classes = {"classes": LABELS} if kind is MLPClassifier else {}
-    for call in (lambda: mlp.partial_fit(X, y, **classes), lambda: mlp.fit(X, y)):
-        with pytest.raises(ValueError, match=f"^y{text}"):
-            call()
-    with pytest.raises(ValueError, match=f"^the y of validation data{text}"):
-        mlp.fit(X, Y, X_val=X, y_val=y)
 
 
 @pytest.mark.parametrize("kind", [MLPClassifier, MLPRegressor])
 def test_a_weight_for_all_rows_is_finite(kind):
     with pytest.raises(ValueError, match="Input sample_weight contains NaN"):
         kind(max_iter=2).fit(X, Y, np.nan)
-
-
-def test_pandas_own_gaps_are_missing_targets():
-    pandas = pytest.importorskip("pandas")
-    with pytest.raises(ValueError, match=r"y is missing \(NaN\) in 1 row, such as row 29"):
-        MLPRegressor().fit(X, [1.0] * 29 + [pandas.NA])
 
 
 def to_a_column(mlp):
@@ -316,13 +271,3 @@ def test_masked_values_are_refused_as_by_train(kind):
         mlp = kind(**PLAIN).fit(np.ma.masked_array(X), Y)
     with pytest.raises(ValueError, match=message.format("X")):
         mlp.predict(MASKED)
-
-
-def test_complex_numbers_and_lazy_frames_are_refused_in_a_line():
-    with pytest.raises(
-        ValueError, match=r"^Complex data not supported: X holds complex numbers; say"
-    ):
-        MLPRegressor(**PLAIN).fit(X * 1j, Y)
-    polars = pytest.importorskip("polars", reason="needs polars")
-    with pytest.raises(TypeError, match=r"^X is a LazyFrame: collect\(\) it first$"):
-        MLPRegressor(**PLAIN).fit(polars.DataFrame(X).lazy(), Y)

@@ -441,7 +441,7 @@ WAYS = {
     fitted_again: 0.05,
 }
 if shutil.which("cc"):
-    WAYS[by_c] = 0.02
+    WAYS[by_c] = 0.1
 if is_there("onnx") and is_there("onnxruntime"):
     WAYS[by_onnx] = 0.1
 """{a way: how probable it is in a case}."""

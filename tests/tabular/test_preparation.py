@@ -2,9 +2,7 @@
 column."""
 
 import datetime
-from decimal import Decimal
 from enum import StrEnum
-from fractions import Fraction
 
 import numpy as np
 import pandas as pd
@@ -196,48 +194,7 @@ def test_numbers_and_words_that_change_places_are_named():
     assert preparation.transform(gaps).tolist() == [[0, 0], [0, 0]]
 
 
-@pytest.mark.parametrize(
-    "names", [[2020, 2021], ["a", 1], [0, 1], pd.MultiIndex.from_tuples([("a", 1), ("a", 2)])]
-)
-def test_columns_are_taken_by_names_of_any_kind(names):
-    frame = pd.DataFrame([[1.0, 9.0], [2.0, 7.0], [4.0, 8.0]], columns=names)
-    preparation = TablePreparation().fit(frame)
-    matrix = preparation.transform(frame)
-    assert np.array_equal(preparation.transform(frame[[names[1], names[0]]]), matrix)
-    if names[0] == 0:
-        assert np.array_equal(preparation.transform(frame.to_numpy()), matrix)
-    else:
-        with pytest.warns(
-            UserWarning,
-            match="X does not have valid feature names, but TablePreparation was fitted with",
-        ):
-            assert np.array_equal(preparation.transform(frame.to_numpy()), matrix)
-        with pytest.raises(ValueError, match="X lacks the column"):
-            preparation.transform(frame.set_axis([names[0], "new"], axis=1))
-
-
 IDS = 1_700_000_000_000_000_000 + np.arange(3)  # float64 has none of them
-KINDS_OF_COLUMNS = {
-    "large whole numbers": pd.Categorical(IDS[[0, 1, 2, 0, 1, 2]]),
-    "fractions": pd.Categorical([Fraction(1, 3), Fraction(1, 7), Fraction(2, 3)] * 2),
-    "decimals": pd.Categorical([Decimal("0.1"), Decimal("0.2"), Decimal("0.3")] * 2),
-    "infinity": pd.Categorical([1.5, np.inf, 2.5] * 2),
-    "booleans": [True, False, None] * 2,
-    "numbers": [1.5, None, 3.0] * 2,
-    "nullable": pd.array([1, None, 3] * 2, dtype="Int64"),
-    "words": ["a", "b", None] * 2,
-    "a signaling NaN": [Decimal("sNaN"), Decimal(1), Decimal(2)] * 2,
-    "one beside words": np.array([Decimal("sNaN"), "a", "b"] * 2, object),
-}
-
-
-@pytest.mark.parametrize("case", KINDS_OF_COLUMNS)
-def test_the_rows_of_fit_are_read_as_fit_read_them(case):
-    frame = pd.DataFrame({"b": [1.0, 2.0, 4.0] * 2, "c": KINDS_OF_COLUMNS[case]})
-    preparation = TablePreparation()
-    matrix = preparation.fit_with_gaps(frame, np.random.RandomState(0))[0]
-    assert len(np.unique(matrix, axis=0)) == 3
-    assert preparation.transform(frame).tobytes() == matrix.tobytes()
 
 
 @pytest.mark.filterwarnings("ignore:X has gaps in columns that had no gap in fit:UserWarning")
@@ -320,14 +277,6 @@ def test_what_numpy_cannot_read_of_polars_is_named():
         TablePreparation().fit(polars.DataFrame({"c": [1, 2]}).lazy())
 
 
-def test_complex_numbers_are_refused_in_a_line():
-    with pytest.raises(
-        ValueError,
-        match=r"^Complex data not supported: X holds complex numbers; say real and imaginary",
-    ):
-        TablePreparation().fit(np.ones((50, 9)) * 1j)
-
-
 def test_all_columns_that_are_refused_are_named_at_once():
     days = pd.date_range("2020-01-01", periods=2)
     bad = {f"day {k}": days for k in range(9)} | {"far": [1.0, np.inf], "list": [[1], [2]]}
@@ -341,14 +290,6 @@ def test_all_columns_that_are_refused_are_named_at_once():
     with pytest.raises(ValueError, match=r"^column 'day 0' holds dates") as caught:
         TablePreparation().fit(pd.DataFrame({f"day {k}": days for k in range(999)}))
     assert len(str(caught.value)) < 1000
-
-
-def test_the_callers_table_is_never_written():
-    before = FRAME.copy()
-    TablePreparation().fit_with_gaps(FRAME, np.random.RandomState(0))
-    pd.testing.assert_frame_equal(FRAME, before)
-    # read-only
-    TablePreparation().fit_transform(np.broadcast_to(np.random.RandomState(0).randn(9, 2), (9, 2)))
 
 
 KINDS = st.floats(-1e150, 1e150), st.sampled_from("abc"), st.booleans()

@@ -8,7 +8,6 @@ import runpy
 import shutil
 import subprocess
 
-import numba
 import numpy as np
 import pandas as pd
 import pytest
@@ -233,34 +232,6 @@ def test_the_module_refuses_what_predict_refuses(tmp_path):
         predict(np.zeros((2, 7)))
 
 
-NAMES = {
-    "numbers": [10, 20],
-    "dates": [pd.Timestamp("2020"), "kind"],
-    "pairs": pd.MultiIndex.from_tuples([("x", "a"), ("x", "b")]),
-    "none": [0, 1],
-}
-
-
-@pytest.mark.filterwarnings("ignore:X does not have valid feature names:UserWarning")
-@pytest.mark.parametrize("names", NAMES.values(), ids=NAMES)
-def test_the_module_of_python_takes_the_names_that_predict_takes(names, tmp_path):
-    """Names that are no texts, columns in another order, and a frame without names by its order."""
-    rs = np.random.RandomState(0)
-    X = pd.DataFrame({"a": rs.randn(40), "b": rs.choice(["x", "y"], 40)}).set_axis(names, axis=1)
-    model = fit("regressor", X, rs.randn(40))
-    (path,) = model.export(tmp_path / "table.py")
-    function = runpy.run_path(str(path))["predict"]
-    for table in (
-        X,
-        X[X.columns[::-1]],
-        X.set_axis([0, 1], axis=1),
-        dict(X.items()),
-        X.to_numpy(object),
-    ):
-        right = model.predict(pd.DataFrame(table) if isinstance(table, dict) else table)
-        assert np.allclose(function(table), right, rtol=1e-4)
-
-
 def test_an_infinite_level_is_exported(tmp_path):
     X = pd.DataFrame({"dose": pd.Categorical([1.0, np.inf, -np.inf] * 20)})
     model = fit("regressor", X, np.arange(60.0))
@@ -310,21 +281,6 @@ def test_levels_that_no_file_holds_are_refused_before_one_is_written(levels, tmp
             ):
                 write(tmp_path / f"table{suffix}")
     assert not list(tmp_path.iterdir())
-
-
-@needs_cc
-@pytest.mark.parametrize("widths", [(4,), (4, 4), (4, 4, 4)], ids=len)
-def test_c_compiles_without_a_warning(widths, tmp_path):
-    """Whatever the number of layers, and where names and levels begin a comment or join lines in
-    old C."""
-    names = [f"/* per {'/*/' * 9} {'k' * 60} what??/ " + "k" * n for n in range(2)]
-    X = pd.DataFrame({names[0]: np.arange(60.0), names[1]: ["/*", "*\\", "a ??/"] * 20})
-    model = fit("regressor", X, np.arange(60.0), hidden_layer_sizes=widths)
-    source, header = model.export(tmp_path / "net.c")
-    done = subprocess.run([*FLAGS, "-c", "net.c"], cwd=tmp_path, capture_output=True, text=True)
-    assert (done.returncode, done.stderr) == (0, "")
-    assert f"RAM: {4 * (4 + 4 * min(2, len(widths)) + 1)} bytes of buffers" in header.read_text()
-    assert source.read_text().count("a1[4]") == (len(widths) > 1)
 
 
 def test_buffers_of_c_hold_the_widest_layer():
@@ -479,41 +435,11 @@ def predicted(model, X):
     return np.clip(mean * deviation + average, low, high)
 
 
-@numba.njit
-def each_row(f, X, out):
-    for i in range(len(X)):
-        f(X[i], out[i])
-
-
 def evaluated(f, X):
     out = np.full((len(X), f.n_outputs), 7.0)
     for x, to in zip(X, out, strict=True):
         f(x, to)
     return out
-
-
-DRAWN = [drawn(*case) for case in ((1, 0), (3, 0), (8, 0.2), (9, 0.02), (21, 0.3))]
-
-
-@pytest.mark.nojit
-@pytest.mark.parametrize("X", [*DRAWN, np.ones((4, 2))], ids=np.shape)
-def test_rows_have_the_bits_of_predict_by_weights_of_their_own(X):
-    new = rows(X)[:: 40 if IN_PYTHON else 1]
-    models = list(untrained(X))
-    cases = [(model.function(), predicted(model, new)) for model in models]
-    models[0].preparation.centers_[:] = np.nan
-    for model, (f, right) in zip(models, cases, strict=True):
-        model.params[:] = np.nan
-        assert (f.n_inputs, f.n_outputs, f.dtype) == (X.shape[1], right.shape[1], np.float64)
-        assert bits(evaluated(f, new)) == bits(right), model.network
-        if not IN_PYTHON:
-            out = np.zeros_like(right)
-            each_row(f, new, out)
-            assert bits(out) == bits(right), model.network
-            each_row(f, np.ones((1, X.shape[1] + 1)), out)
-            assert np.isnan(out).tolist() == [[True] * f.n_outputs] + [[False] * f.n_outputs] * (
-                len(out) - 1
-            )
 
 
 @compiled

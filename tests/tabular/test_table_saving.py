@@ -155,48 +155,6 @@ def test_a_category_of_gaps_alone_has_no_levels(path):
     assert len(model.preparation_.levels_) == len(fit("regressor").preparation_.levels_) - 1
 
 
-def test_levels_of_many_commas_are_a_value_each(path):
-    words = ["," * 800 + str(i) for i in range(200)]
-    model = fit("regressor", pd.DataFrame({"word": words}), np.arange(200.0))
-    model.save(path)
-    assert TabularRegressor.load(path).preparation_.levels_[0].levels == sorted(words)
-
-
-@pytest.mark.parametrize("part", [np.s_[:0], np.s_[0, :0]], ids=["no rows", "no numbers"])
-def test_scores_of_residuals_need_the_networks_of_their_sizes(part, path):
-    fit("regressor").save(path)
-    arrays = dict(np.load(path))
-    np.savez(path, **arrays | {"residual_params": arrays["residual_params"][part]})
-    with pytest.raises(ModelFileError, match="damaged: residual_params is float32"):
-        TabularRegressor.load(path)
-
-
-@pytest.mark.parametrize("n", [-5, 10**12])
-def test_a_table_has_a_possible_number_of_columns(n, path):
-    """Without names, and where all columns are constant, no other part of a file says how many
-    there are."""
-    model = fit("regressor", np.ones((60, 2)))
-    model.save(path)
-    arrays = dict(np.load(path))
-    np.savez(
-        path, **arrays | {"columns": packed(json.loads(arrays["columns"].tobytes()) | {"n": n})}
-    )
-    with pytest.raises(ModelFileError, match="the places of its columns"):
-        TabularRegressor.load(path)
-
-
-def test_levels_that_are_one_number_have_no_rest(path):
-    model = fit("regressor")
-    model.save(path)
-    arrays = dict(np.load(path))
-    columns = json.loads(arrays["columns"].tobytes())
-    for levels in columns["words"]:
-        levels[2] = levels[2] or levels[3]
-    np.savez(path, **arrays | {"columns": packed(columns)})
-    with pytest.raises(ModelFileError, match="the levels of its columns"):
-        TabularRegressor.load(path)
-
-
 def test_other_names_and_other_readers_are_refused(model, path):
     with pytest.raises(ValueError, match="save writes fastnn's own format"):
         model.save(path.with_suffix(".onnx"))

@@ -58,15 +58,6 @@ def test_other_results_show_less(backend):
     assert "network 2-2-2-2-...-2-2-2-2, " in repr(deep)
 
 
-def test_a_state_shows_where_it_stands(backend):
-    state = trained(backend).state
-    assert re.fullmatch(
-        r"<TrainingState: optimizer \w+, parameters 13 float64, steps 3>", repr(state)
-    )
-    state.batch = 2
-    assert repr(state).endswith(", of which in a new epoch 2>")
-
-
 def card(thing):
     """The texts of an object's card, which is well-formed, the labels of its picture, and the
     points of its curves."""
@@ -114,39 +105,11 @@ def test_a_network_is_a_card_that_says_what_is_unusual_in_it():
     assert unusual[-4:] == ["bias", "none", "bias init", "0.5"]
 
 
-def test_the_card_has_a_picture_of_the_losses(backend):
-    """A point for each epoch, from left to right; the greatest loss is the highest point."""
-    result = trained(backend, epochs=9, stop=Stop(validation=0.5))
-    cells = card(result)
-    loss, validation = [
-        np.array([point.split(",") for point in curve], float) for curve in cells.points
-    ]
-    assert [label.strip() for label in cells.labels if "loss" in label] == [
-        "loss",
-        "validation loss",
-    ]
-    for points, values in (
-        (loss, result.history.loss),
-        (validation, result.history.validation_loss),
-    ):
-        assert points.shape == (9, 2)
-        assert (np.diff(points[:, 0]) > 0).all()
-        assert points[:, 1].argmin() == values.argmax()
-    assert f"best, epoch {result.history.best_epoch}" in cells.labels
-    assert {"1", "9", "epoch"} <= set(cells.labels)
-    assert card(result.history).points == cells.points
-
-
 RANDOM = 1 + np.random.RandomState(0).rand(100_000)
 
 
 def curve(losses):
     return History(np.array(losses), np.zeros(0), 1.0)
-
-
-@pytest.mark.parametrize("losses", [[], [0.5], [np.nan, np.inf]])
-def test_there_is_no_picture_of_what_makes_no_curve(losses):
-    assert card(curve(losses)).points == []
 
 
 @pytest.mark.parametrize(
