@@ -96,18 +96,6 @@ def test_missing_command_line_packages_are_named_with_their_extra(run, monkeypat
         cli.main(["info"])
 
 
-def test_a_log_is_told_now_and_then_how_far_a_command_is(capsys, monkeypatch):
-    """There is no bar where stderr is no terminal."""
-    from fastnn.cli import console
-
-    clock = iter([0.0, 2.0, 5.0, 5.0, 6.0, 11.0, 11.0])
-    monkeypatch.setattr(console.time, "monotonic", lambda: next(clock))
-    with console.progress("begin", 7) as advance:
-        for what in ("a", "b", "c", None):
-            advance(what)
-    assert capsys.readouterr() == ("", "fastnn: b, 2 of 7\nfastnn: begin, 4 of 7\n")
-
-
 def test_info_shows_versions_processor_and_cache(run, tmp_path, monkeypatch):
     monkeypatch.setenv("FASTNN_CACHE_DIR", str(tmp_path / "kernels"))
     code, out, _ = run("info")

@@ -271,3 +271,31 @@ def test_masked_values_are_refused_as_by_train(kind):
         mlp = kind(**PLAIN).fit(np.ma.masked_array(X), Y)
     with pytest.raises(ValueError, match=message.format("X")):
         mlp.predict(MASKED)
+
+
+GAP = np.array([None, *X[1:, 0]], object)
+
+
+LABELS = np.where(Y, "yes", "no")
+
+
+GAPS = [  # kinds, y
+    (R, GAP),
+    (R, GAP[:, None]),
+    (R, np.column_stack([X[:, 0], GAP])),
+    (R, [None, True, False] + [True] * 27),
+    (C, [None, *LABELS[1:]]),
+    (C, np.array([np.nan, *LABELS[1:]], object)),
+]
+
+
+@pytest.mark.parametrize(("kind", "y"), [(kind, y) for kinds, y in GAPS for kind in kinds])
+def test_missing_targets_are_named_with_their_row(kind, y):
+    mlp = kind(max_iter=2)
+    text = r" is missing \(NaN\) in 1 row, such as row 0: leave them out$"
+    classes = {"classes": LABELS} if kind is MLPClassifier else {}
+    for call in (lambda: mlp.partial_fit(X, y, **classes), lambda: mlp.fit(X, y)):
+        with pytest.raises(ValueError, match=f"^y{text}"):
+            call()
+    with pytest.raises(ValueError, match=f"^the y of validation data{text}"):
+        mlp.fit(X, Y, X_val=X, y_val=y)

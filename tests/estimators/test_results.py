@@ -7,42 +7,7 @@ from exported import rows, trained
 from small_estimators import KINDS, ROWS, fitted
 
 import fastnn
-from fastnn import Elu, MLPClassifier, MLPRegressor, Network
-
-REGRESSIONS = {
-    "identity": Network((5, 6, 4, 1), ("tanh", "gelu")),
-    "values": Network((5, 6, 4, 1), (Elu(0.5), "sigmoid")),
-    "two outputs": Network((5, 6, 2), "sigmoid", loss="huber"),
-    "poisson": Network((5, 6, 1), output="exp", loss="poisson"),
-    "scalar biases": Network((5, 6, 2), loss="absolute_error", bias="scalar"),
-    "no biases": Network((5, 2), bias="none"),
-}
-
-
-@pytest.mark.parametrize("case", REGRESSIONS)
-def test_a_regressor_of_a_result(case, dtype, backend):
-    network = REGRESSIONS[case]
-    result = trained(network, dtype, backend)
-    mlp = MLPRegressor.from_result(result, solver="sgd", max_iter=3, random_state=0)
-    outputs = (
-        result.predict(rows(dtype)).squeeze(axis=1)
-        if network.n_outputs == 1
-        else result.predict(rows(dtype))
-    )
-    assert bits(mlp.predict(rows(dtype))) == bits(outputs)
-    assert mlp.hidden_layer_sizes == network.sizes[1:-1]
-    assert (mlp.solver, mlp.loss, mlp.backend) == ("sgd", network.loss, result.backend)
-    assert (mlp.n_iter_, mlp.t_, mlp.stop_reason_, mlp.loss_curve_) == (
-        1,
-        20,
-        "epochs",
-        result.history.loss.tolist(),
-    )
-    X = rows(dtype)[abs(rows(dtype)).max(axis=1) < 3]  # of larger ones the loss "poisson" overflows
-    y = abs(X[:, : network.n_outputs]).squeeze()
-    mlp.partial_fit(X, y)
-    assert mlp.t_ == 20 + len(y)
-    mlp.fit(X, y)
+from fastnn import MLPClassifier, MLPRegressor, Network
 
 
 @pytest.mark.parametrize("loss", ["cross_entropy", "squared_error"])

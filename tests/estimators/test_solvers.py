@@ -145,17 +145,6 @@ CASES = [
 
 
 @pytest.mark.parametrize(("kind", "y", "parameters"), CASES)
-@pytest.mark.parametrize("n_iterations", [1, 2, 3, 4, 5])
-def test_first_iterates(kind, y, parameters, n_iterations):
-    mine, reference = both(
-        kind, X_IRIS, y, solver="lbfgs", **parameters | {"max_iter": n_iterations}
-    )
-    assert_same(mine, reference, 1e-8)
-    assert mine.n_iter_ == reference.n_iter_
-    np.testing.assert_allclose(mine.loss_, reference.loss_, rtol=1e-10)
-
-
-@pytest.mark.parametrize(("kind", "y", "parameters"), CASES)
 def test_final_loss(kind, y, parameters):
     """On X moved by an ULP, half of five runs end not above the worst of scikit-learn's: L-BFGS
     amplifies rounding."""

@@ -35,9 +35,6 @@ NETWORKS = {
     },
     "output gelu": Network((3, 5, 2), "tanh", "gelu", "squared_error"),
 }
-of_networks = pytest.mark.parametrize(
-    "network", [pytest.param(v, id=k) for k, v in NETWORKS.items()]
-)
 
 
 def drawn(network, n, seed=0, zero_weights=True):
@@ -87,13 +84,6 @@ def assert_same_step(network, n, damping=1e-2, alpha=0.0, **options):
     )
     assert_within(own_loss, loss, 1e-9 * loss, "loss")
     assert_within(found.vectors[1:, 0], right.vectors[1:, 0], 1e-6 * right.vectors[1:, 0], "state")
-
-
-@pytest.mark.nojit
-@of_networks
-def test_a_step_is_that_of_the_reference(network):
-    assert_same_step(network, 23)
-    assert_same_step(network, 23, alpha=0.5, adapt="tenfold")
 
 
 BLOCKS = (1, 2, 8, 255, 256, 257, 511, 513, 700)
@@ -174,28 +164,6 @@ WAVE = 4 * abs((X / 2 + 0.75) % 1 - 0.5) - 1
 NOISY = WAVE + 0.1 * np.random.RandomState(0).standard_normal(X.shape)
 TRIANGLE = Network((1, 2, 1), "tanh")
 BAYESIAN = {"optimizer": BayesianRegularization()}
-
-
-@pytest.mark.nojit
-@of_networks
-@pytest.mark.parametrize(("first_steps", "n_before"), [(3, 1), (3, 4), (1, 2), (0, 1)])
-def test_each_step_is_that_of_the_reference(network, first_steps, n_before):
-    """The second one of three first steps has a small penalty; after them a gamma decides: the
-    factor's inverse."""
-    params, data = drawn(network, 23)
-    method = BayesianRegularization(min_grad=0, damping=1e-2, first_steps=first_steps)
-    first, _, _ = advance(method, network, params, data, "numpy", n_before)
-    right, found = (StepState(first.storage.copy(), network.n_params, first.t) for _ in range(2))
-    for state, name in ((right, "numpy"), (found, "numba")):
-        assert advance(method, network, state, data, name)[2] == 1
-    numbers = right.vectors[1:, 0]
-    assert_within(found.vectors[1:, 0], numbers, 1e-7 * numbers + 1e-300, "number of the state")
-    assert_within(
-        found.params,
-        right.params,
-        step_bound(right.params - first.params, 1e-3) + 1e-13,
-        "parameter",
-    )
 
 
 def by_hand(params, Y, n_epochs):

@@ -10,7 +10,7 @@ import pytest
 from gate_samples import MEMORY, START, python
 
 from fastnn import gate as samples
-from fastnn.gate import Quantity, measure
+from fastnn.gate import CommandError, Quantity, measure
 
 ROOT = pathlib.Path(__file__).parents[2]
 EXAMPLE = ROOT / "examples" / "my_kernel_bench.py"
@@ -103,6 +103,25 @@ def test_what_is_no_report(text, message):
     with pytest.raises(ValueError, match=message) as error:
         samples.read(text)
     assert len(str(error.value)) < 300
+
+
+@pytest.mark.parametrize(
+    ("code", "message"),
+    [
+        (
+            "import sys; print('no such kernel', file=sys.stderr); sys.exit(3)",
+            "ended with 3:\n  no such kernel",
+        ),
+        # which is cut
+        ("import sys; print('x' * 10**6, file=sys.stderr); sys.exit(3)", "ended with 3:\n  x"),
+        ("print('hello')", r"printed no JSON in the format of `fastnn bench --json -`: .*'hello'"),
+    ],
+)
+def test_a_command_that_fails_or_prints_something_else(code, message):
+    command = python("-c", code)
+    with pytest.raises(CommandError, match=message) as error:
+        samples.run(command)
+    assert len(str(error.value)) < len(command) + 400
 
 
 def test_measure_warns_at_the_caller_s_line_and_names_what_to_use():

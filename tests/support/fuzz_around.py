@@ -3,7 +3,6 @@
 import functools
 import inspect
 
-import fuzz_oracle as oracle
 import numpy as np
 from fuzz_objects import LABELS, NETWORK, N, X, Y, fitted, once, result_of
 from fuzz_oracle import (
@@ -26,48 +25,8 @@ from fastnn.network import BIASES, INITS, REDUCTIONS
 from fastnn.optimizers import Optimizer
 from fastnn.schedules import Schedule
 
-FORMULAS = [
-    (fastnn.LeakyRelu, "slope", 0.1),
-    (fastnn.Elu, "alpha", 0.5),
-    (fastnn.Huber, "delta", 0.3),
-    (fastnn.Pinball, "quantiles", (0.1, 0.9)),
-    (fastnn.CrossEntropy, "label_smoothing", 0.1),
-    (fastnn.LogLoss, "label_smoothing", 0.2),
-]
-ACTIVATIONS = fastnn.LeakyRelu, fastnn.Elu
-
-
-def values(draw):
-    """Networks whose activations and losses are values: both back ends have the same loss and
-    gradient."""
-    dtype, (kind, name, usual) = draw.of([np.float64, np.float32]), draw.of(FORMULAS)
-    value = draw.of([usual, usual, 0.25, draw.like(usual), draw.like(0.7)])
-    right = "activation" if kind in ACTIVATIONS else "loss"
-    where = draw.of(["activation", "loss"]) if draw.chance(0.1) else right
-    output = {fastnn.CrossEntropy: "softmax", fastnn.LogLoss: "sigmoid"}.get(kind, "identity")
-    make = lambda: Network((4, 6, 2), output=output, **{where: kind(**{name: value})})  # noqa: E731
-    network = done(make, may_be_refused=value is not usual or where != right)
-    targets = {"softmax": LABELS % 2, "sigmoid": np.c_[LABELS % 2, LABELS > 0] * 1.0}.get(output, Y)
-    given = {
-        "network": network,
-        "params": result_of(dtype).params,
-        "X": X.astype(dtype),
-        "assume_finite": False,
-    }
-    asks_outputs = draw.chance(0.3)
-    if not asks_outputs:
-        given |= {"Y": targets, "sample_weight": np.ones(N), "alpha": 0.1}
-    draw.spoil(given)
-
-    def numbers(given, backend):
-        if asks_outputs:
-            return fastnn.predict(**given, backend=backend)
-        return fastnn.loss_and_gradient(**given, backend=backend)[1]
-
-    return oracle.agree(numbers, given)
-
-
 OF_STEPS = {"learning_rate": 0.1, "steps": 5}
+VALUES = fastnn.LeakyRelu, fastnn.Elu, fastnn.Huber, fastnn.CrossEntropy, fastnn.LogLoss
 MADE = {
     Network: {"sizes": (3, 2)},
     Network.from_dict: {"values": Network((3, 4, 2)).to_dict()},
@@ -80,6 +39,8 @@ MADE = {
     fastnn.step_decay: {"learning_rate": 0.1, "every": 2},
     **dict.fromkeys((fastnn.cosine, fastnn.warm_up, fastnn.one_cycle), OF_STEPS),
     **{kind: {} for kind in fastnn.OPTIMIZERS.values()},
+    **{kind: {} for kind in VALUES},
+    fastnn.Pinball: {"quantiles": (0.1, 0.9)},
 }
 """{what makes an object: arguments that it needs}."""
 WORDS = [
@@ -184,6 +145,22 @@ CALLS = [
         | {"epochs": 1, "method": "halving", "factor": 2, "stop": None},
     ),
     (lambda **o: population().advance(**o), {"epochs": {0: 1, 1: 2}}),
+    (
+        lambda **o: train_many(NETWORK, X, epochs=1, n_jobs=1, **o),
+        {
+            "Y": [Y, Y + 1],
+            "seed": [1, 2],
+            "learning_rate": [0.1, 0.01],
+            "alpha": [0.0, 0.1],
+            "batch_size": [5, None],
+            "rows": [np.arange(N), np.arange(3)],
+            "sample_weight": [None, np.arange(1.0, N + 1)],
+            "params": [PARAMS, None],
+            "shuffle": [True, False],
+            "stop": [None, Stop(patience=1)],
+            "backend": "numba",
+        },
+    ),
     (lambda **o: population().drop(**o), {"members": [0]}),
     (lambda **o: population().replace(**o), {"member": 0, "by": 1}),
     (lambda **o: train(NETWORK, X, Y, epochs=1, **o), {"threads": 1}),
@@ -249,4 +226,4 @@ def is_plain(array, dtype, shape):
     )
 
 
-DOORS = [row] * 3 + [values, made] * 4 + [called] * 6
+DOORS = [row] * 4 + [made] * 5 + [called] * 9

@@ -1,113 +1,19 @@
-"""The fuzzer's doors beside single objects: many networks, and sparse matrices."""
+"""The fuzzer's doors of sparse matrices."""
 
 import contextlib
-import dataclasses
 
 import fuzz_oracle as oracle
 import numpy as np
 import scipy.sparse
-from fuzz_objects import LABELS, NETWORK, N, X, Y, fitted, weights_of
+from fuzz_objects import LABELS, N, X, Y, fitted, weights_of
 from fuzz_oracle import (
-    FINE,
     agree,
     attempt,
-    done,
     is_there,
     judge,
     quietly,
-    same_bits,
     unjudged,
 )
-
-import fastnn
-from fastnn import Network, Stop, train, train_many
-
-OWN = {
-    "seed": lambda draw, i: draw.of([i, i + 7, 2**32 - 1 - i]),
-    "epochs": lambda draw, i: draw.integer(4),
-    "learning_rate": lambda draw, i: draw.of([0.1, 0.01, 1e-3, 0.0]),
-    "alpha": lambda draw, i: draw.of([0.0, 0.1]),
-    "batch_size": lambda draw, i: draw.of([None, 5, N, 1]),
-    "shuffle": lambda draw, i: draw.chance(0.5),
-    "networks": lambda draw, i: draw.of([NETWORK, Network((4, 2)), Network((4, 3, 2), "tanh")]),
-    "sample_weight": lambda draw, i: np.arange(1.0, N + 1),
-    "rows": lambda draw, i: np.arange(i % 3, N),
-    "Y": lambda draw, i: Y * (i + 1),
-}
-"""{an argument of train_many: the value of member i}."""
-
-SEVERAL = (list, tuple, range, memoryview, np.ndarray)
-
-
-def many(draw):
-    """Many trainings in one call, some of whose arguments are for each member: they have the bits
-    of `train`."""
-    m = 1 + draw.integer(4)
-    names = sorted({draw.of(sorted(OWN)) for _ in range(3)} | {"seed"})
-    own = {name: [OWN[name](draw, i) for i in range(m)] for name in names}
-    shared = {
-        "networks": NETWORK,
-        "Y": Y,
-        "epochs": 2,
-        "optimizer": draw.of([fastnn.Adam(0.01), fastnn.SGD(0.1)]),
-    }
-    shared |= {
-        "X": X.astype(draw.of([np.float64, np.float32])),
-        "backend": draw.of(["numba", "numba", "numpy"]),
-    }
-    if draw.chance(0.3):
-        shared["stop"] = draw.of(
-            [Stop(patience=1), Stop(validation=0.3, restore_best=True), Stop(tol=1e9, patience=0)]
-        )
-    shared = {name: value for name, value in shared.items() if name not in own}
-    draw.spoil(shared, [0, 0, 1])
-    if draw.chance(0.3):
-        name = draw.of(sorted(own))
-        i = draw.integer(m)
-        own[name][i] = draw.other(name, own[name][i])
-    given = {**shared, **own, "n_jobs": draw.of([1, 1, 2, None])}
-    for name in own:
-        if name in ("seed", "epochs", "learning_rate", "alpha") and draw.chance(0.2):
-            shape = draw.of([tuple, np.array, lambda values: values + values[:1]])
-            given[name] = quietly(lambda shape=shape, name=name: shape(own[name]))[0]
-            # NumPy makes True a 1, and so on
-            own[name] = own[name] if given[name] is None else list(given[name])
-    shared_lists = [
-        name for name in shared if name not in ("X", "Y") and isinstance(shared[name], SEVERAL)
-    ]
-    # an array for each member
-    has_own = any(getattr(shared.get(name), "ndim", 0) == 3 for name in ("X", "Y"))
-    # no array can hold the values of its members
-    lacks_own = any(given[name] is None for name in own)
-    arrays = [own[name] for name in ("rows", "sample_weight", "Y") if name in own]
-    are_one = any(
-        not any(part is None or getattr(part, "ndim", 0) for part in parts) for parts in arrays
-    )
-    by_luck = given["seed"] is None or any(seed is None for seed in own["seed"])  # of the system
-    if shared_lists or has_own or lacks_own or are_one or by_luck:
-        return unjudged(lambda: train_many(**given))  # which members have which value?
-    for i, member in enumerate(done(lambda: train_many(**given))):
-        values = {**shared, **{name: values[i] for name, values in own.items()}}
-        values["network"] = values.pop("networks")
-        rate = values.pop("learning_rate", None)
-        if rate is not None:
-            values["optimizer"] = dataclasses.replace(values["optimizer"], learning_rate=rate)
-        same_bits(
-            lambda member=member: arrays_of(member),
-            lambda values=values: arrays_of(trained(values)),
-        )
-    return FINE
-
-
-def trained(values):
-    """A training on its own, which ends where it diverges, as a member does."""
-    stop = dataclasses.replace(values.pop("stop", None) or Stop(), on_divergence="stop")
-    return train(**values, stop=stop)
-
-
-def arrays_of(result):
-    """What a training came to."""
-    return [result.params, result.history.loss, result.history.measured, result.state.vectors]
 
 
 def can_write(format):
@@ -195,4 +101,4 @@ def spoil(draw, matrix, part):
 PLACES = [-1, 0, 1, 3, 4, 5, 11, 12, 13, 47, 48, 49, 10**6, -(10**6), 2**31 - 1]
 """Numbers for indices of matrices (N, 4)."""
 
-DOORS = [many] * 4 + [sparse] * 4
+DOORS = [sparse] * 4

@@ -26,9 +26,7 @@ from fastnn import (
     train_many,
 )
 from fastnn.compiler.loader import IN_PYTHON
-from fastnn.fused import backend as fused_backend
 from fastnn.fused.backend import NumbaBackend
-from fastnn.state import BEST, LIMIT, RULE_BEST
 from fastnn.training import exceptions
 from fastnn.training.rows import rows_of
 from fastnn.training.session import Session
@@ -177,36 +175,6 @@ def epochs_of_calls(monkeypatch):
 
     monkeypatch.setattr(Session, "_account", counting)
     return counts
-
-
-@pytest.mark.parametrize("case", CASES)
-def test_each_kind_of_rule(case, epochs_of_calls):
-    result = train(**options_of(case, seed=3))
-    assert 1 <= len(epochs_of_calls) <= 1 + (case == "reduced rate") * 30
-    assert not case.startswith("training loss") or 2 < result.n_epochs < 40
-    with epoch_a_call():
-        assert result_bits(train(**options_of(case, seed=3))) == result_bits(result)
-
-
-@pytest.mark.parametrize("place", [LIMIT, RULE_BEST, BEST])
-def test_a_rule_that_counts_otherwise_in_a_call_is_caught(place, monkeypatch):
-    """An epoch more of patience, a score to improve on that no epoch reaches, the same for the best
-    parameters."""
-    cases = ("patience", "best parameters", "training loss and best parameters")
-    right = fused_backend.Ends
-
-    def other(network, rules, *others):
-        rules.rules[:, place] = rules.rules[:, place] + 1 if place == LIMIT else -1.0
-        return right(network, rules, *others)
-
-    def trained():
-        return [result_bits(train(**options_of(case, seed=3))) for case in cases]
-
-    with epoch_a_call():
-        expected = trained()
-    assert trained() == expected
-    monkeypatch.setattr(fused_backend, "Ends", other)
-    assert trained() != expected
 
 
 @pytest.mark.parametrize(
