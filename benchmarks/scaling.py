@@ -32,7 +32,7 @@ from fastnn import SGD, Network, kit, plotting, train
 from fastnn.backends import BACKENDS, Wrapper, get_backend
 from fastnn.measuring import machine
 from fastnn.measuring.timing import markdown, sampled
-from fastnn.training import epochs as pace
+from fastnn.training import steps as pace
 
 IMAGE = pathlib.Path("docs/images/scaling.png")
 RESULTS = pathlib.Path("benchmarks/results/scaling.json")

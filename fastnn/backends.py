@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import abc
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fastnn.checking.arguments import check_choice, check_flag, cut, misfit, shown
 from fastnn.memory import Array
 from fastnn.network import Network
 from fastnn.optimizers import Optimizer
-from fastnn.state import Data, EpochRules, GroupState, Steps, StepState, Task, member_steps
+from fastnn.state import Data, EpochRules, Steps, StepState, StepStates, Task, member_steps
 
 __all__ = ["Backend", "Data", "StepState", "Steps", "Task", "get_backend", "register_backend"]
 
@@ -229,6 +230,66 @@ class Backend(abc.ABC):
         ([1.4, 0.8], [2.0])
         """
 
+    def train(
+        self,
+        tasks: Sequence[Task],
+        which: NDArray[np.int64],
+        states: StepStates,
+        steps: Steps,
+        n_steps: Sequence[int],
+        rules: EpochRules | None = None,
+        threads: int = 1,
+    ) -> list[int]:
+        """Do the next steps of m trainings of one shape; by default by `train_steps`, one training
+        after the other.
+
+        A training calls it with all its steps until Python has something to do.
+
+        Parameters
+        ----------
+        tasks : sequence of Task
+            The different tasks.
+        which : ndarray (m,), int64
+            The number of each training's task.
+        states : StepStates
+            The states that are changed.
+        steps : Steps
+            The steps, with a row for each training.
+        n_steps : sequence of int (m,)
+            How many of them each training does.
+        rules : EpochRules, optional
+            What is to be decided at the ends of epochs; only if `decides` says so.
+        threads : int
+            How many threads may share the trainings.
+
+        Returns
+        -------
+        list of int
+            The number of good steps of each.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from fastnn import SGD, Network, get_backend
+        >>> from fastnn.backends import Data, Steps, Task
+        >>> from fastnn.state import StepStates
+        >>> data = Data(np.array([[3.0]]), np.array([[5.0]]), np.ones(1))
+        >>> states = StepStates(np.ones((2, 1, 2)), 2, [0, 0], np.ones((2, 2)))
+        >>> zero, one = np.array([0]), np.array([1])
+        >>> steps = Steps(zero[None], zero, one, np.array([[0.1], [0.2]]), np.empty((2, 1)))
+        >>> task = Task(Network((1, 1)), SGD(), data)
+        >>> get_backend("numpy").train([task], np.array([0, 0]), states, steps, [1, 1])
+        [1, 1]
+        >>> states.storage[:, 0].round(3).tolist()
+        [[1.3, 1.1], [1.6, 1.2]]
+        """
+        good = []
+        for k, (place, n) in enumerate(zip(which, n_steps, strict=True)):
+            state = states.member(k)
+            good.append(int(self.train_steps(tasks[place], state, member_steps(steps, k, n))))
+            states.threads = max(states.threads, state.threads)
+        return good
+
     def loss(self, task: Task, params: Array, gradient: Array | None = None) -> float:
         """Compute the loss of all rows of a task as one batch, with the bits of
         `loss_and_gradient`.
@@ -329,6 +390,11 @@ _CALLS: list[tuple[str, list[str], dict[str, Any]]] = [
     ("predict", ["self", "network", "params", "X"], {"threads": None}),
     ("loss_and_gradient", ["self", "network", "params", "data", "alpha"], {"threads": None}),
     ("train_steps", ["self", "task", "state", "steps"], {}),
+    (
+        "train",
+        ["self", "tasks", "which", "states", "steps", "n_steps", "rules", "threads"],
+        {},
+    ),
 ]
 """How the methods that every back end has are called: name, positional arguments, and those by
 keyword."""
@@ -541,77 +607,3 @@ def check_supported(
     if not backend.supports(network, optimizer, alpha=alpha, sample_weight=False):
         raise ValueError(f"{what} and alpha={alpha:g}: give alpha=0, or take another back end")
     raise ValueError(f"{what} and sample_weight: leave the weights out, or take another back end")
-
-
-# ------------------------------------------------------------------------------- calls by a session
-
-
-class Calls:
-    """What a session asks of its back end: one call for all members where it trains groups, else
-    one for each.
-
-    All that distinguishes a training alone from several side by side lies here: the arrays of one
-    go to `train_steps` without the axis of members.
-
-    Parameters
-    ----------
-    backend : Backend
-    tasks : list of Task
-        That of each member; those that are alike are one object.
-    state : GroupState
-        The arrays that steps change.
-    """
-
-    threads = 1
-    """Threads that share the members of a call."""
-
-    def __init__(self, backend: Any, tasks: list[Task], state: GroupState) -> None:
-        self.backend = backend
-        self.tasks = tasks
-        self.state = state
-        self.is_group = len(tasks) > 1
-        self._one = None if self.is_group else self._state_of(0)
-        self._steps: Steps | None = None
-        self._of_one: Steps | None = None
-
-    def _state_of(self, k: int) -> StepState:
-        state = self.state
-        return StepState(state.storage[k], state.n_params, int(state.t[k]), state.beta_products[k])
-
-    def train(self, steps: Steps, n_steps: list[int], rules: EpochRules | None) -> list[int]:
-        """Do `n_steps` of each member's steps; return how many were good."""
-        if self._one is None:
-            known = {id(task): task for task in self.tasks}
-            places = {key: place for place, key in enumerate(known)}
-            which = np.array([places[id(task)] for task in self.tasks], np.int64)
-            n_each = np.array(n_steps, np.int64)
-            good = self.backend.train_group(
-                [*known.values()], which, self.state, steps, n_each, rules, self.threads
-            )
-            return list(good.tolist())
-        # the same object for the same steps, which the kernel need not look at again
-        if self._steps is not steps:
-            self._steps = steps
-            self._of_one = member_steps(steps, 0, n_steps[0])
-        if rules is None:
-            return [int(self.backend.train_steps(self.tasks[0], self._one, self._of_one))]
-        return [int(self.backend.train_steps(self.tasks[0], self._one, self._of_one, rules))]
-
-    def repeat(self, k: int, steps: Steps, n: int) -> int:
-        """Do the first n steps of member k again, whose arrays were restored; return how many were
-        good.
-        """
-        state = self._state_of(k) if self._one is None else self._one
-        again = member_steps(steps, k, n)
-        again = again._replace(loss=np.empty(n))
-        return int(self.backend.train_steps(self.tasks[k], state, again))
-
-    def count(self, t: int) -> None:
-        """Say how many steps were done in all, after some were undone."""
-        if self._one is not None:
-            self._one.t = t
-
-    @property
-    def threads_used(self) -> int:
-        """The most threads that were there to share a step."""
-        return 1 if self._one is None else self._one.threads

@@ -237,15 +237,24 @@ def make_storage(n_params: int, n_slots: int, dtype: np.dtype[Any]) -> Array:
 
 
 @dataclass(eq=False, repr=False)
-class GroupState:
-    """The state of trainings of one shape: a row of each array for each member."""
+class StepStates:
+    """The part of the states of m trainings that their steps change: a row of each array for each
+    of them.
+    """
 
-    storage: Array  # (m, 1 + n_slots, padded), as `StepState.storage`
+    storage: Array
+    """(m, 1 + n_slots, padded), as `StepState.storage`."""
     n_params: int
-    t: NDArray[np.int64]  # (m,): the steps before this call, which leaves them
-    beta_products: NDArray[np.float64]  # (m, 2)
-    threads = 1
+    t: list[int]
+    """(m,): the steps before a call of the back end, which leaves them."""
+    beta_products: NDArray[np.float64]
+    """(m, 2)"""
+    threads: int = 1
     """The most threads that were there to share a step."""
+
+    def member(self, k: int) -> StepState:
+        """Return member k's part, whose arrays are views."""
+        return StepState(self.storage[k], self.n_params, int(self.t[k]), self.beta_products[k])
 
 
 def member_steps(steps: Steps, k: int, n: int) -> Steps:

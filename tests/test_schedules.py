@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from fastnn import SGD, constant, cosine, exponential, one_cycle, step_decay, warm_up
-from fastnn.training.epochs import learning_rates
+from fastnn.training.steps import learning_rates
 
 SCHEDULES = {
     "constant": (constant(0.3), lambda t: 0.3),

@@ -4,16 +4,18 @@ diverging steps.
 
 import dataclasses
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fastnn.backends import Backend, Wrapper
 from fastnn.memory import READABLE, Array
 from fastnn.network import Network
 from fastnn.optimizers import SGD
 from fastnn.reference import UPDATES, Rates, clip_norm
-from fastnn.state import Data, EpochRules, Steps, StepState, Task
+from fastnn.state import Data, EpochRules, Steps, StepState, StepStates, Task
 
 DENSE_BYTES = 64 << 20
 """The most of a sparse X that is dense at any time."""
@@ -100,19 +102,40 @@ class Adapter(Wrapper):
         of_steps = scored is None or not self.mean_over_outputs
         return are_dense and of_steps and self.backend.decides(task, rows_a_step, scored)
 
-    def train_steps(
-        self, task: Task, state: StepState, steps: Steps, rules: EpochRules | None = None
-    ) -> int:
+    def train(
+        self,
+        tasks: Sequence[Task],
+        which: NDArray[np.int64],
+        states: StepStates,
+        steps: Steps,
+        n_steps: Sequence[int],
+        rules: EpochRules | None = None,
+        threads: int = 1,
+    ) -> list[int]:
+        """Train, and return the number of good steps of each training; a sparse X by
+        `train_steps`.
+        """
+        if not isinstance(tasks[0].data.X, np.ndarray):
+            return super().train(tasks, which, states, steps, n_steps, rules, threads)
+        if self.mean_over_outputs and rules is not None:
+            rules = rules._replace(divisor=tasks[0].network.n_outputs)
+        good = self.backend.train(tasks, which, states, steps, n_steps, rules, threads)
+        self._divide(tasks[0].network, steps)
+        return good
+
+    def _divide(self, network: Network, steps: Steps) -> None:
+        """Make means over the outputs of the losses of steps."""
+        if self.mean_over_outputs:
+            steps.loss[...] /= network.n_outputs
+
+    def train_steps(self, task: Task, state: StepState, steps: Steps) -> int:
         """Train, and return the number of good steps. A sparse X is made dense for the steps that
         fit `DENSE_BYTES`.
         """
         data = task.data
         if isinstance(data.X, np.ndarray):
-            divisor = task.network.n_outputs if self.mean_over_outputs else 1
-            of_rules = () if rules is None else (rules._replace(divisor=divisor),)
-            good: int = self.backend.train_steps(task, state, steps, *of_rules)
-            if self.mean_over_outputs:
-                steps.loss[...] /= task.network.n_outputs
+            good = self.backend.train_steps(task, state, steps)
+            self._divide(task.network, steps)
             return good
         at_once = _rows_at_once(data.X, state.storage.dtype)
         n_rows = steps.stop - steps.start

@@ -22,17 +22,12 @@ from fastnn.network import Network
 from fastnn.optimizers import OPTIMIZERS, Adam, Optimizer
 from fastnn.schedules import Schedule, ending_after
 from fastnn.state import BEST, RULE_BEST, STALE, Data, StepState, Task
-from fastnn.training import epochs as of_epochs
-from fastnn.training.epochs import ROW_LOSS, SCORE
 from fastnn.training.evaluation import Evaluation
 from fastnn.training.exceptions import Interrupt, interruptible
 from fastnn.training.options import NO_RULES, TrainOptions
-from fastnn.training.rows import check_full_batch
 from fastnn.training.session import Session
+from fastnn.training.steps import check_full_batch
 from fastnn.training.stopping import LESS_STRICT, NAN_FAILS, Rule, Stop, StopReason
-
-LOSSES = of_epochs.LOSS
-"""The column of the training losses in a session's log."""
 
 
 @dataclass
@@ -369,12 +364,12 @@ class Fit:
         inputs = self.inputs
         record = self.record
         session = Session([self.options()], [self.mlp._random_state])
+        states = session.states
         state = self.mlp._optimizer.begin(inputs.network, inputs.params)
-        session.storage[0, :, : inputs.network.n_params] = state.vectors
-        session.beta_products[0] = state.beta_products
-        session.first_t[0] = state.t
-        session.calls.count(state.t)
-        row = session.rules[0]
+        states.storage[0, :, : inputs.network.n_params] = state.vectors
+        states.beta_products[0] = state.beta_products
+        states.t[0] = state.t
+        row = states.rules[0]
         self.best_before = (
             -cast(float, record.best_validation_score) if self.is_scored else record.best_loss
         )
@@ -460,23 +455,22 @@ class Fit:
         fit.
         """
         record = self.record
-        # of no attribute: its options know this fit, and in a cycle the data would stay
-        session = self.begin()
         interrupt = Interrupt()
-        try:
-            interruptible(interrupt, lambda: self._advance(session, interrupt))
-        except KeyboardInterrupt:  # of a callback, perhaps
-            if interrupt.again:
-                raise
-            interrupt.requested = True
-        record.stop_reason = session.reasons[0]
-        self._warn()
-        if interrupt.requested:
-            session.end_all("interrupted")
-            record.stop_reason = "interrupted"
-            warn(INTERRUPTED)
-        self._keep_optimizer(session)
-        session.close()
+        # of no attribute: its options know this fit, and in a cycle the data would stay
+        with self.begin() as session:
+            try:
+                interruptible(interrupt, lambda: self._advance(session, interrupt))
+            except KeyboardInterrupt:  # of a callback, perhaps
+                if interrupt.again:
+                    raise
+                interrupt.requested = True
+            record.stop_reason = session.reasons[0]
+            self._warn()
+            if interrupt.requested:
+                session.end_all("interrupted")
+                record.stop_reason = "interrupted"
+                warn(INTERRUPTED)
+            self._keep_optimizer(session)
         params = self._params(session)
         attributes = record.attributes()
         if self.is_scored:
@@ -521,15 +515,15 @@ class Fit:
         mlp = self.mlp
         record = self.record
         log = session.log
-        losses = log[LOSSES].numbers[0, -n:]
+        losses = log.loss.numbers[0, -n:]
         if self.inputs.loss_is_nan:
             losses = np.full(n, np.nan)
         record.loss_curve += losses.tolist()
         record.loss = record.loss_curve[-1]
         record.n_iter += n
-        record.t += n * session.n_rows
+        record.t += n * session.draws.n_rows
         if self.inputs.validation is not None and record.validation_loss_curve is not None:
-            record.validation_loss_curve += log[ROW_LOSS].numbers[0, -n:].tolist()
+            record.validation_loss_curve += log.row_loss.numbers[0, -n:].tolist()
         self._record_scores(session, n)
         if mlp._optimizer.schedule == "invscaling":
             mlp._optimizer.learning_rate = self.rate.of_epoch(record.n_iter)
@@ -549,15 +543,15 @@ class Fit:
         failed.
         """
         record = self.record
-        row = session.rules[0]
+        row = session.states.rules[0]
         record.no_improvement_count = int(row[STALE])
         if self.is_scored:
             assert record.validation_scores is not None
-            if session.evaluations[0].has_score:
-                record.validation_scores += session.log[SCORE].numbers[0, -n:].tolist()
+            if session.log.score.numbers.size:
+                record.validation_scores += session.log.score.numbers[0, -n:].tolist()
             else:
                 record.validation_scores += [
-                    *map(score_of_loss, session.log[ROW_LOSS].numbers[0, -n:].tolist())
+                    *map(score_of_loss, session.log.row_loss.numbers[0, -n:].tolist())
                 ]
             record.best_validation_score = -float(row[BEST])
         elif not self.inputs.loss_is_nan:
@@ -573,8 +567,8 @@ class Fit:
             self.lines.append(f"{what} did not improve more than tol={mlp.tol:f} {epochs}{words}")
         if ended:
             return "validation" if self.is_scored else "tolerance"
-        session.set_rate(k, mlp._optimizer.learning_rate)
-        session.rules[k, STALE] = 0
+        session.draws.set_rate(k, mlp._optimizer.learning_rate)
+        session.states.rules[k, STALE] = 0
         return None
 
     def _keep_optimizer(self, session: Session) -> None:
@@ -582,25 +576,22 @@ class Fit:
         batches shuffled.
         """
         mlp = self.mlp
-        t = session.first_t[0] + session.n_steps(0)
-        mlp._optimizer.end(
-            StepState(session.storage[0], session.network.n_params, t, session.beta_products[0])
-        )
+        mlp._optimizer.end(session.states.member(0))
         if (
-            session.per_epoch == 1
+            session.draws.per_epoch == 1
             and mlp.shuffle
             and not isinstance(mlp.random_state, (int, np.integer))
         ):
             for _ in range(self.record.n_iter):
-                mlp._random_state.shuffle(np.arange(session.n_rows))
+                mlp._random_state.shuffle(np.arange(session.draws.n_rows))
 
     def _params(self, session: Session) -> Array:
         """Return the parameters of the fit: those of the best epoch with early stopping."""
         inputs = self.inputs
         if not self.is_scored:
             return session.params(0)
-        if session.rules[0, BEST] < self.best_before:
-            return session.best_params[0]
+        if session.states.rules[0, BEST] < self.best_before:
+            return session.states.best_params[0]
         return inputs.params if inputs.first_pass or self.mlp.fix_defects else session.params(0)
 
 

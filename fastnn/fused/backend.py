@@ -22,7 +22,7 @@ from fastnn.fused.side_by_side import (
 from fastnn.memory import ALIGNMENT, ROW_BLOCK
 from fastnn.network import as_made
 from fastnn.optimizers import BUILT_IN, SGD, Method
-from fastnn.state import Task
+from fastnn.state import Steps, Task
 
 __all__ = ["KERNEL_REVISION", "NumbaBackend", "kernels_are_kept", "most_numbers"]
 
@@ -54,10 +54,10 @@ class NumbaBackend(Backend):
 
     @property
     def trains_groups(self):
-        """Whether `train_group` does the work of `train_steps`, which no subclass and not the
-        object overrides.
+        """Whether `train` does the work of `train_steps`, which no subclass and not the object
+        overrides.
         """
-        return stands_for(self, "train_group", "train_steps")
+        return stands_for(self, "train", "train_steps")
 
     def supports(self, network, optimizer, alpha=0.0, sample_weight=False):
         """Return whether the optimizer is a built-in one."""
@@ -138,10 +138,35 @@ class NumbaBackend(Backend):
         task.kept[key] = batch
         return loss
 
-    def train_steps(self, task, state, steps, rules=None):
-        """Train in the compiled loop; return the number of good steps.
+    def train_steps(self, task, state, steps):
+        """Train in the compiled loop; return the number of good steps."""
+        good = self._train_one(task, state, steps, None)
+        is_over = good == len(steps.loss) or isinstance(task.optimizer, Method)
+        state.t += good if is_over else good + 1
+        return good
 
-        With `EpochRules`, of one member, it ends with the epoch at whose end the rule fires.
+    def train(self, tasks, which, states, steps, n_steps, rules=None, threads=1):
+        """Train in the compiled loop; return the number of good steps of each training.
+
+        With `EpochRules` a training ends with the epoch at whose end its rule fires. Up to
+        `threads` threads share the trainings. A class whose `train_steps` is its own has that
+        called.
+        """
+        if len(which) > 1 and self.trains_groups:
+            return self._train_several(tasks, which, states, steps, n_steps, rules, threads)
+        steps_by = getattr(self.train_steps, "__func__", None)
+        if len(which) > 1 or steps_by is not NumbaBackend.train_steps:
+            return super().train(tasks, which, states, steps, n_steps, rules, threads)
+        n = n_steps[0]
+        if n < len(steps.start):
+            loss = steps.loss[:, :n]
+            rate = steps.learning_rate[:, :n]
+            steps = Steps(steps.rows, steps.start[:n], steps.stop[:n], rate, loss)
+        return [self._train_one(tasks[which[0]], states, steps, rules)]
+
+    def _train_one(self, task, state, steps, rules):
+        """Train by the arrays of one training, with an axis of one member or without; return the
+        number of good steps.
         """
         key = self, "train_steps"
         # Taken out while it is used: a signal's handler, or another thread, that trains on the task
@@ -150,25 +175,18 @@ class NumbaBackend(Backend):
         if training is None or not training.knows(state, steps):
             training = self._checked(training, task, state, steps)
         threads = training.threads
-        n = len(steps.loss)
         if rules is None:
             good = training.call() if threads is None else threads.train(training, state, steps)
         else:
-            losses = steps.loss[None]
-            guard.check_rules(task.network, state.storage.dtype, losses, np.array([n]), rules)
-            ends = Ends(task.network, rules, state.storage[None], losses, FIRST)
+            n_steps = np.array([len(steps.start)])
+            guard.check_rules(task.network, state.storage.dtype, steps.loss, n_steps, rules)
+            ends = Ends(task.network, rules, state.storage, steps.loss, FIRST)
             training.places.ends.contents = ends.each[0]
             try:
                 good = training.call()
             finally:
                 training.places.ends.contents = preparation.NOTHING
         task.kept[key] = training
-        is_over = (
-            good == n
-            or isinstance(task.optimizer, Method)
-            or (rules is not None and rules.ended[0, 1])
-        )
-        state.t += good if is_over else good + 1
         return good
 
     def shuffle_rows(self, words, orders, order):
@@ -196,18 +214,15 @@ class NumbaBackend(Backend):
 
         return TableFunction(as_made(network), params, row)
 
-    def train_group(self, tasks, which, state, steps, n_steps, rules=None, threads=1):
+    def _train_several(self, tasks, which, state, steps, n_steps, rules, threads):
         """Train several members in calls of compiled code, side by side or one after another;
         return their good steps.
 
         Side by side train whole vectors of members whose networks are small, see `side_by_side`.
-        With `EpochRules` each one ends with the epoch at whose end its rule fires. Up to `threads`
-        threads share the members.
         """
-        network, (dtype, n_rows) = (
-            tasks[0].network,
-            guard.check_group(tasks, which, state, steps, n_steps),
-        )
+        network = tasks[0].network
+        n_steps = np.asarray(n_steps, None if isinstance(n_steps, np.ndarray) else np.int64)
+        dtype, n_rows = guard.check_group(tasks, which, state, steps, n_steps)
         name = preparation.kernel_name(tasks[0].optimizer)
         threads = 1 if IN_PYTHON else threads
         special, n_rows, block = self.blocks(tasks[0], n_rows, dtype)
@@ -242,10 +257,10 @@ class NumbaBackend(Backend):
                 good[members] = begun[members] + found
 
         preparation.share_parts(one_by_one, members, threads)
-        return good
+        return good.tolist()
 
     def decides(self, task, rows_a_step, scored):
-        """Return whether `train_group` takes rules for such a training; `scored` are the rows that
+        """Return whether `train` takes rules for such a training; `scored` are the rows that
         are scored, or None.
 
         Not where threads share steps or these rows, nor in Python, where entry points are called by
@@ -261,7 +276,7 @@ class NumbaBackend(Backend):
         return is_own and not IN_PYTHON and not any(several)
 
     at_a_time = staticmethod(n_at_a_time)
-    """How many such members `train_group` trains side by side: calls with multiples of it pay."""
+    """How many such members `train` trains side by side: calls with multiples of it pay."""
 
     def blocks(self, task, n_rows, dtype):
         """Return whether batches of up to `n_rows` rows have a specialized kernel, and the rows to

@@ -18,7 +18,7 @@ from fastnn.compiler.arguments import hold
 from fastnn.memory import READABLE, WRITEABLE, Array, padded_size
 from fastnn.network import Network, as_made
 from fastnn.optimizers import BUILT_IN
-from fastnn.state import N_RULE, Steps
+from fastnn.state import N_RULE, Steps, StepStates
 
 ARRAYS = np.ndarray, np.memmap
 """The classes of arrays that a kernel can take: others may say what they like of their shape."""
@@ -101,8 +101,8 @@ def working_dtype(network, X, name="X"):
 
 
 def check_state(network, optimizer, state, dtype):
-    """Check the state that `train_steps` changes in place: of this network and one of the built-in
-    optimizers.
+    """Check the state of one training that steps change in place: of this network and one of the
+    built-in optimizers. The arrays of `StepStates` have an axis of one member.
     """
     if BUILT_IN.get(type(optimizer).__name__) is not type(optimizer):
         raise TypeError(
@@ -114,12 +114,11 @@ def check_state(network, optimizer, state, dtype):
         )
     # Rows may be longer than the padded parameters, but not shorter: kernels read and write whole
     # vectors.
-    width = padded_size(network.n_params, dtype)
-    if getattr(state.storage, "ndim", 0) == 2:
-        width = max(width, state.storage.shape[1])
+    one = (1,) if isinstance(state, StepStates) else ()
+    width = max((padded_size(network.n_params, dtype), *np.shape(state.storage)[-1:]))
     check_each(
-        (state.storage, "storage", (1 + optimizer.n_slots, width), dtype, WRITEABLE),
-        (state.beta_products, "beta_products", (2,), FLOATS[0], WRITEABLE),
+        (state.storage, "storage", (*one, 1 + optimizer.n_slots, width), dtype, WRITEABLE),
+        (state.beta_products, "beta_products", (*one, 2), FLOATS[0], WRITEABLE),
     )
 
 
@@ -150,12 +149,13 @@ def check_steps(steps, n_rows, last=None):
         return last
     rows, start, stop, learning_rate, loss = steps
     shape = (getattr(loss, "size", 0),)
+    one = (1,) if getattr(loss, "ndim", 1) == 2 else ()  # an axis of one member
     check_each(
-        (loss, "loss", shape, FLOATS[0], WRITEABLE),
+        (loss, "loss", one + shape, FLOATS[0], WRITEABLE),
         (start, "start", shape, INTEGERS, READABLE),
         (stop, "stop", shape, INTEGERS, READABLE),
-        (learning_rate, "learning_rate", shape, FLOATS[0], READABLE),
-        (rows, "rows", (getattr(rows, "size", 0),), INTEGERS, READABLE),
+        (learning_rate, "learning_rate", one + shape, FLOATS[0], READABLE),
+        (rows, "rows", (*one, getattr(rows, "size", 0)), INTEGERS, READABLE),
     )
     few = _as_bytes(steps) if rows.size + start.size <= FEW else ()
     kept = (steps, hold(steps)) if few and type(steps) is Steps else ()
@@ -182,7 +182,7 @@ def _as_bytes(steps):
 
 
 def check_group(tasks, which, state, steps, n_steps):
-    """Check the arguments of `train_group`; return the working dtype and the size of the largest
+    """Check the arguments of `train`; return the working dtype and the size of the largest
     batch.
     """
     (first, *others), m = tasks, np.size(which)

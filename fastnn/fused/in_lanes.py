@@ -19,7 +19,7 @@ from fastnn.compiler.tracing import cpu_has, entry, inlined
 from fastnn.compiler.vectors import in_double, where_gt
 from fastnn.fused import propagation
 from fastnn.fused.blocks import FAN_IN, set_step_constants
-from fastnn.fused.epochs import count_right, decide
+from fastnn.fused.epoch_ends import count_right, decide
 from fastnn.fused.gather import gather_each
 from fastnn.fused.layout import (
     LAYER_FIELDS,

@@ -16,7 +16,7 @@ from fastnn.compiler.calls import caller, unpack
 from fastnn.compiler.memory_ops import get, lanes_of, offset, put, store, zero
 from fastnn.compiler.tracing import entry, inlined
 from fastnn.fused import blocks, layout, propagation
-from fastnn.fused.epochs import end_epoch, fires_at_end, shuffle_rows  # noqa: F401  entry points of this module, too
+from fastnn.fused.epoch_ends import end_epoch, fires_at_end, shuffle_rows  # noqa: F401  entry points of this module, too
 from fastnn.fused.evaluate import evaluate_objects, evaluate_table_objects
 from fastnn.fused.in_lanes import most_numbers, train_in_lanes  # noqa: F401
 from fastnn.fused.layout import (

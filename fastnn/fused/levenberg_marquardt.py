@@ -15,7 +15,7 @@ from fastnn.compiler.tracing import entry, inlined
 from fastnn.compiler.vectors import fma
 from fastnn.fused import normal
 from fastnn.fused.blocks import gather_block, padded, penalty, sum_weights
-from fastnn.fused.epochs import fires_at_end
+from fastnn.fused.epoch_ends import fires_at_end
 from fastnn.fused.layout import TRAINING, EpochEnds, LeastSquares
 from fastnn.optimizers import AT_ALPHA, AT_BETA, AT_COUNT, AT_DAMPING, AT_GAMMA, AT_GROWTH
 

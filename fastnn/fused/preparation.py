@@ -33,7 +33,7 @@ NOTHING = prepared(EpochEnds(first=0, per_epoch=0, code=0, fired=np.zeros(1, np.
 
 
 def table_of(tasks, which, state, steps, n_steps, workspace, ends, chosen, begun):
-    """Return the table of the `Training` of each chosen member (m,) of those of `train_group`.
+    """Return the table of the `Training` of each chosen member (m,) of those of `train`.
 
     `ends` are the `Ends` of these members, or None; `begun` are the steps that each member has done
     before.
@@ -359,7 +359,7 @@ class PreparedTraining(Prepared):
         self.workspace = take_workspace(network, dtype, n_rows, block)
         self.n_rows = n_rows
         self._state = (state.storage, state.beta_products)
-        self._bound = bound = self.workspace.steps_of(task, state.storage.shape[1], special)
+        self._bound = bound = self.workspace.steps_of(task, state.storage.shape[-1], special)
         data = prepared(task.data)
         self.places = places = bound.places
         places.vectors.value = state.storage

@@ -109,7 +109,7 @@ class Team:
         cpu = cpu_of_thread()
         numbers[place + DONE] = -1  # nobody begins before this thread does
         numbers[place + TIME + 1] = LONGEST
-        arguments = numbers, steps, state.storage, state.beta_products, len(steps.loss), *rest
+        arguments = numbers, steps, state.storage, state.beta_products, steps.loss.size, *rest
         helpers = borrow(n - 1)
         state.threads = max(state.threads, 1 + len(helpers))
         try:
@@ -186,7 +186,7 @@ class Threads:
         if number == 1 or not (self._is_asked or is_at_hand("train_together", state.storage.dtype)):
             scratch, *rest = training.of_task
             return training.kernel(
-                state.storage, state.beta_products, len(steps.loss), scratch, *rest, prepared(steps)
+                state.storage, state.beta_products, steps.loss.size, scratch, *rest, prepared(steps)
             )
         return training.workspace.team(number).train(steps, state, *training.of_task[1:])
 

@@ -17,13 +17,13 @@ from fastnn.many.members import Member
 from fastnn.many.results import Unbegun
 from fastnn.memory import ceil_div
 from fastnn.training import Watch, run
-from fastnn.training.epochs import may_draw_ahead
 from fastnn.training.exceptions import Flag, MonitorError, StopRequest
 from fastnn.training.initial import Start
 from fastnn.training.options import TrainOptions
 from fastnn.training.results import Row, arrays_of
 from fastnn.training.session import Session
 from fastnn.training.state import TrainingState
+from fastnn.training.steps import may_draw_ahead
 from fastnn.training.stopping import StopReason
 
 MOST_WORK = 1 << 24
@@ -77,7 +77,7 @@ def block_key(options: TrainOptions, begins_plainly: bool) -> Hashable | None:
     of_optimizer = type(optimizer), optimizer.n_slots, optimizer.sequential, optimizer.has_options
     kind = of_optimizer, options.batch_size, options.shuffle, options.feature_names
     validated: Hashable = None
-    if stop.decides or options.validation_rows is not None:
+    if stop.has_rules or options.validation_rows is not None:
         is_given = options.validation_rows is not None or stop.validation is not None
         validated = is_given, options.n_split, options.n_validated, stop.restore_best, stop.monitor
     return id(options.network), id(options.backend), options.data.X.dtype, n, validated, *kind
@@ -97,7 +97,7 @@ def at_a_time(options: TrainOptions, n_members: int) -> int:
 def _ends_plainly(options: TrainOptions) -> bool:
     """Return whether compiled code can make all decisions for a member, if there are any."""
     stop = options.stop
-    if not stop.decides and options.validation_rows is None:
+    if not stop.has_rules and options.validation_rows is None:
         return True
     plain = (
         stop.max_seconds is None and stop.reduce is None and stop.monitor in ("loss", "accuracy")
@@ -198,17 +198,13 @@ def train_unit(unit: Unit, flag: StopRequest, n_threads: int = 1) -> dict[int, R
         rows[member.number] = train_alone(member, flag)
 
     if len(members) > 1:
-        session = Session(
-            [member.options for member in members], [member.start for member in members]
-        )
-        if session.in_calls or not session.is_judged:
-            session.calls.threads = unit.threads(n_threads)
-            session.advance()
-            session.end_all("epochs")
-            results = session.results()
-            session.close()
-            return {member.number: Row(results, k) for k, member in enumerate(members)}
-        session.close()  # the back end cannot make the decisions
+        options = [member.options for member in members]
+        with Session(options, [member.start for member in members]) as session:
+            if session.judge is None or session.judge.works_in_calls:
+                while session.is_running():
+                    session.advance(threads=unit.threads(n_threads))
+                results = session.results()
+                return {member.number: Row(results, k) for k, member in enumerate(members)}
     share(train_one, members, n_threads)
     return rows
 
@@ -230,8 +226,9 @@ def train_alone(member: Member, flag: StopRequest) -> Row:
     text.
     """
     try:
-        session = Session([member.options], [member.start])
-        run(session, Watch(), flag)
+        with Session([member.options], [member.start]) as session:
+            run(session, Watch(), flag)
+            return Row(session.results(), 0)
     except Exception as error:
         # a class of its own may refuse other attributes
         with contextlib.suppress(AttributeError, TypeError):
@@ -241,6 +238,3 @@ def train_alone(member: Member, flag: StopRequest) -> Row:
                 error.add_note(f"fastnn: this was member {member.number}")
             error.member = member.number  # type: ignore[attr-defined]
         raise
-    results = session.results()
-    session.close()
-    return Row(results, 0)

@@ -193,8 +193,8 @@ def result_bytes(options: TrainOptions) -> int:
         * dtype.itemsize
     )
     in_order = not options.shuffle or options.rows_a_step == n
-    rest = ALONE if options.stop.decides else IN_ORDER if in_order else SHUFFLED
-    epochs = 0 if options.stop.decides else options.n_epochs  # it may end long before
+    rest = ALONE if options.stop.has_rules else IN_ORDER if in_order else SHUFFLED
+    epochs = 0 if options.stop.has_rules else options.n_epochs  # it may end long before
     return vectors + 16 * epochs + rest + (0 if rest == IN_ORDER else 8 * n)
 
 
@@ -405,7 +405,8 @@ def check_start(member: Member) -> None:
         start = start.state()  # which is checked, like one of a caller's
     elif not isinstance(start, TrainingState):
         start = 0 if start is None else copy.deepcopy(start)
-    Session([member.options], [start]).close()
+    with Session([member.options], [start]):
+        pass
 
 
 def of_member(number: int | None, check: Callable[..., T], *given: Any) -> T:

@@ -139,7 +139,7 @@ def free(trainings: Mapping[int, Continued]) -> None:
     }
     for results, numbers in by_store(last):
         places = [last[number].place for number in numbers]
-        if len(set(places)) < len(results.steps):
+        if len(set(places)) < len(results.t):
             results = results.rows(places).without_histories()
             places = list(range(len(places)))
         elif results.loss.size:

@@ -27,8 +27,8 @@ from fastnn.reference import Rates
 from fastnn.testing import tolerances
 from fastnn.testing.gradients import assert_gradients_match
 from fastnn.training import train
-from fastnn.training.epochs import learning_rates
 from fastnn.training.exceptions import DivergenceError
+from fastnn.training.steps import learning_rates
 
 Rows = NDArray[np.int64]
 

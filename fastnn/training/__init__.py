@@ -31,7 +31,6 @@ from fastnn.training.callbacks import (
     lines,
     sorted_callbacks,
 )
-from fastnn.training.epochs import LOSS, RATE, ROW_LOSS, SCORE
 from fastnn.training.exceptions import (
     AGAIN,
     DivergenceError,
@@ -272,12 +271,11 @@ def train(
         threads=threads,
     )
     watch = Watch(callbacks, progress, verbose, options.n_epochs)
-    session = Session([options], [seed if resume is None else resume], started)
     interrupt = Interrupt(swallows=options.stop.on_interrupt == "return")
-    with watch.bar:
-        interruptible(interrupt, lambda: run(session, watch, interrupt))
-    result = session.result(0)
-    session.close()
+    with Session([options], [seed if resume is None else resume], started) as session:
+        with watch.bar:
+            interruptible(interrupt, lambda: run(session, watch, interrupt))
+        result = session.result(0)
     tell(session, result, interrupt)
     if isinstance(options.optimizer, BayesianRegularization):
         warn_of_fit([result])
@@ -319,7 +317,7 @@ class Watch:
             return None
         if 1 in self.periods:
             return 1
-        now = session.n_before[0] + session.n_epochs(0)
+        now = session.states.epochs[0]
         return min([period - now % period for period in self.periods])
 
     def look(self, session: Session, n_ended: int) -> None:
@@ -358,30 +356,30 @@ def run(session: Session, watch: Watch, request: StopRequest) -> None:
 def progress_of(session: Session) -> Progress:
     """Return the argument of callbacks."""
     log = session.log
-    loss = score = log[LOSS].last
+    loss = log.loss.last
+    score = loss
     validation_loss = math.nan
-    if session.evaluations:
-        evaluation = session.evaluations[0]
-        row_loss = log[ROW_LOSS].last
+    if session.judge is not None:
+        evaluation = session.judge.evaluations[0]
+        row_loss = log.row_loss.last
         if evaluation.validation is not None:
             validation_loss = row_loss
         if evaluation.has_score:
-            score = log[SCORE].last
+            score = log.score.last
         elif evaluation.has_loss:
             score = row_loss
-    n_steps = session.n_steps(0)
-    epoch, batch = divmod(session.first_batch + n_steps, session.per_epoch)
+    states = session.states
     return Progress(
-        epoch=epoch,
+        epoch=session.n_epochs[0],
         n_epochs=session.members[0].n_epochs,
-        part=batch / session.per_epoch,
-        step=session.first_t[0] + n_steps,
+        part=session.batch / session.draws.per_epoch,
+        step=states.t[0],
         loss=loss,
         validation_loss=validation_loss,
         seconds=time.perf_counter() - session.started,
-        epoch_in_all=session.n_before[0] + epoch,
+        epoch_in_all=states.epochs[0],
         score=score,
-        learning_rate=log[RATE].last,
+        learning_rate=log.learning_rate.last,
         _result=session.result_at,
         _epochs_after=session.epochs_after,
     )

@@ -1,9 +1,15 @@
-"""The evaluation of a member's epochs: which rows are scored after each of them, and by what."""
+"""What is decided at the ends of epochs: which rows are scored, the best parameters, and whether
+rules fire.
+
+A back end decides within its calls where it can, by the same rows of numbers; else Python does,
+here, and each epoch is a call.
+"""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,12 +17,15 @@ from numpy.typing import NDArray
 from fastnn.checking.arguments import class_of, cut
 from fastnn.memory import Array
 from fastnn.network import Network
-from fastnn.state import Data, Task
-from fastnn.training.epochs import FIRST_CHUNK_WORK, may_draw_ahead
+from fastnn.state import BEST, LIMIT, Data, EpochRules, Steps, Task
 from fastnn.training.exceptions import MonitorError
+from fastnn.training.initial import validation_data
+from fastnn.training.inputs import check_memory
+from fastnn.training.log import NO_FACTORS, Log
 from fastnn.training.options import TrainOptions
-from fastnn.training.rows import rows_of
-from fastnn.training.stopping import name_of, scorer
+from fastnn.training.state import TrainingStates
+from fastnn.training.steps import FIRST_CHUNK_WORK, may_draw_ahead, rows_of
+from fastnn.training.stopping import fires, name_of, scorer
 
 CopyRows = Callable[[Data, Array], Data]
 
@@ -147,3 +156,152 @@ def rows_with_weight(data: Data, left_out: Array | None) -> Data:
     if left_out is not None:
         used[left_out] = False
     return data if used.all() else Data(*(array[used] for array in data))
+
+
+class Judge:
+    """What judges the epochs of a session's m members.
+
+    Parameters
+    ----------
+    members : sequence of TrainOptions
+    tasks : list of Task
+        That of each member.
+    states : TrainingStates
+        Where the members are. The rules and the best parameters are written.
+    batch_size : int
+        The rows of a step.
+
+    Attributes
+    ----------
+    evaluations : list of Evaluation
+        What scores the epochs of each member.
+    is_needed : bool
+        Whether there is anything to score or to decide.
+    works_in_calls : bool
+        Whether the back end can do it within its calls.
+    """
+
+    def __init__(
+        self,
+        members: Sequence[TrainOptions],
+        tasks: Sequence[Task],
+        states: TrainingStates,
+        batch_size: int,
+    ) -> None:
+        self.states = states
+        self.evaluations = evaluations_of(members, tasks, states)
+        first = self.evaluations[0]
+        self.has_rules = bool(states.rules[:, LIMIT].any())
+        self.is_needed = self.has_rules or first.has_loss or first.has_score
+        self.works_in_calls = self.is_needed and all(
+            own.fits_kernel(batch_size) for own in self.evaluations
+        )
+        self.n_scored = 0
+        """The rows that are scored after each epoch."""
+        if self.is_needed and first.scored is not None:
+            own = members[0]
+            self.n_scored = n = len(first.scored.data.X)
+            check_memory(own.network, own.n_vectors, n, own.data.X.dtype, own.backend)
+
+    def rules(self, steps: Steps, batch: int, log: Log) -> EpochRules:
+        """Return what the back end needs to judge within a call of these steps, after `batch` steps
+        of the epoch that has begun: it writes the rules and the best parameters.
+        """
+        states = self.states
+        m = len(self.evaluations)
+        first = self.evaluations[0]
+        scored = [own.scored for own in self.evaluations if own.scored is not None]
+        labels = [own.labels for own in self.evaluations if own.labels is not None]
+        n_epochs = (batch + len(steps.start)) // log.per_epoch
+        by_steps = first.by_steps and self.has_rules
+        return EpochRules(
+            first=batch,
+            per_epoch=log.per_epoch,
+            scored=scored,
+            labels=np.array(labels) if labels else None,
+            factors=log.factors(steps) if by_steps else NO_FACTORS,
+            mean=by_steps and log.is_mean,
+            divisor=1,
+            rules=states.rules,
+            losses=np.zeros((m, n_epochs if scored else 0)),
+            measured=np.zeros((m, n_epochs if labels else 0)),
+            best_params=states.best_params if first.keeps_best else states.best_params[:, :0],
+            sums=states.sums.copy(),
+            ended=np.zeros((m, 2), np.int64),
+        )
+
+    def take(self, rules: EpochRules, n: int, log: Log) -> set[int]:
+        """Log the scores of n epochs that were taken within a call; return the members whose rules
+        fired.
+        """
+        if n and rules.losses.size:
+            log.row_loss.add(rules.losses[:, :n])
+        if n and rules.measured.size:
+            log.score.add(rules.measured[:, :n])
+        return set(np.flatnonzero(rules.ended[:, 1]).tolist())
+
+    def judge(self, members: Sequence[int], log: Log, epoch: int) -> set[int]:
+        """Score the epoch that these members have ended, this one of the call; keep the best
+        parameters, and return the members whose rules fire.
+
+        Raises
+        ------
+        MonitorError
+            If a monitor of the caller fails.
+        """
+        first = self.evaluations[0]
+        nothing = np.full((len(self.evaluations), 1), math.nan)
+        if first.has_loss:
+            log.row_loss.add(nothing)
+        if first.has_score:
+            log.score.add(nothing)  # whatever comes next: an epoch that has ended has a score
+        fired = set()
+        for k in members:
+            evaluation = self.evaluations[k]
+            loss = score = float(log.loss.numbers[k, -1])
+            params = self.states.storage[k, 0, : self.states.n_params]
+            if first.has_loss:
+                score = log.row_loss.numbers[k, -1] = evaluation.loss(params)
+            if first.has_score:
+                row_loss = score if first.has_loss else math.nan
+                measured = evaluation.score(params, epoch, row_loss)
+                log.score.numbers[k, -1] = measured
+                score = -measured
+            if first.keeps_best:
+                self._keep(k, score, params)
+            if fires(self.states.rules[k], loss if first.by_steps else score):
+                fired.add(k)
+        return fired
+
+    def _keep(self, k: int, score: float, params: Array) -> None:
+        """Keep the parameters of member k if their score is the best one."""
+        if math.isfinite(score) and score < self.states.rules[k, BEST]:
+            self.states.rules[k, BEST] = score
+            self.states.best_params[k] = params
+
+
+def evaluations_of(
+    members: Sequence[TrainOptions], tasks: Sequence[Task], states: TrainingStates
+) -> list[Evaluation]:
+    """Return what scores the epochs of each member; what members share is checked, and their rows
+    are copied, once.
+    """
+    copies: dict[tuple[int, int], Data] = {}
+    known: dict[tuple[int, ...], Data | None] = {}
+    evaluations = []
+
+    def copy(data: Data, rows: Array) -> Data:
+        key = id(data), id(rows)
+        if key not in copies:
+            copies[key] = rows_of(data, rows)
+        return copies[key]
+
+    for k, own in enumerate(members):
+        split = states.splits[k]
+        key = id(own.stop), id(own.data), id(own.validation_rows)
+        if split is not None or key not in known:  # each member has split off rows of its own
+            order = None if split is None else states.order_of(k)
+            known[key] = validation_data(own, order, split, copy)
+        evaluate = own.evaluate or Evaluation
+        evaluations.append(evaluate(own, tasks[k], known[key], split, copy))
+    return evaluations

@@ -218,7 +218,7 @@ class Generators:
         if type(seed) is not int or not 0 <= seed < 2**32:
             check_seed("seed", seed)
         if isinstance(seed, RandomState):
-            self.seeds[k] = self.owned[k] = seed
+            self.owned[k] = seed
             return seed
         self.seeds[k] = own = system_words() if seed is None else int(seed)
         self._player.seed(own)

@@ -4,30 +4,32 @@ validation data.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.random import RandomState
 
-from fastnn import kit
 from fastnn.checking.arguments import cut, errors_of, shown
 from fastnn.checking.values import check_column_names, column_names
-from fastnn.memory import ROW_BLOCK, Array, read_only
-from fastnn.network import Network, nguyen_widrow, params_of
+from fastnn.memory import ROW_BLOCK, Array, aligned_zeros, padded_size
+from fastnn.network import NORMAL, Network, draw, nguyen_widrow, params_of
 from fastnn.optimizers import Method
-from fastnn.state import Data
+from fastnn.state import BEST, LIMIT, RULE_BEST, STALE, Data
 from fastnn.training.generator import Generators, Seed, check_orders
-from fastnn.training.inputs import FEW_ROWS, check_data, check_memory, check_method
+from fastnn.training.inputs import NO_WEIGHT, check_data, check_memory, check_method, rows_a_step
 from fastnn.training.options import TrainOptions
-from fastnn.training.results import Row
-from fastnn.training.rows import NO_WEIGHT, digest, rows_a_step, rows_at, rows_of
+from fastnn.training.results import Row, arrays_of, by_store
 from fastnn.training.state import (
     WRONG_ROW_ORDER,
     TrainingState,
+    TrainingStates,
     holds_each_row_once,
     network_counters,
+    states_of,
 )
+from fastnn.training.steps import digest, rows_at, rows_in_order, rows_of
+from fastnn.training.stopping import no_rules, score_name
 
 CopyRows = Callable[[Data, Array], Data]
 
@@ -52,6 +54,193 @@ def check_fits_machine(options: TrainOptions) -> None:
         block = rows
         threads = 1
     check_memory(options.network, options.n_vectors, rows, dtype, options.backend, block, threads)
+
+
+# ------------------------------------------------------------------------------------ all members
+
+
+def begin(
+    members: Sequence[TrainOptions], kinds: Sequence[TrainOptions], starts: Sequence[Start]
+) -> tuple[TrainingStates, Generators]:
+    """Return where members begin, and their generators: weights and validation rows are drawn from
+    seeds; states, and rows of results, are taken over.
+
+    `kinds` are the `different` ones of the members' options.
+    """
+    first = members[0]
+    keeps_words = _keeps_words(kinds, starts)
+    generators = Generators(len(members), keeps_words, first.backend.shuffle_rows)
+    states = _blank(members, kinds, generators)
+    orders: dict[int, Array] = {}
+    drawn: dict[int, Array] = {}
+    resumed_rows: dict[int, Row] = {}
+    for k, own in enumerate(members):
+        start = starts[k]
+        if isinstance(start, Row):
+            resumed_rows[k] = start
+        elif isinstance(start, TrainingState):
+            before = resumed(own, start, k, generators)
+            _go_on(states, members, [k], before, [0], orders)
+        else:
+            _draw(own, start, k, states, generators, drawn, orders)
+    for results, chosen in by_store(resumed_rows) if resumed_rows else ():
+        places = [resumed_rows[k].place for k in chosen]
+        _go_on(states, members, chosen, results, places, orders)
+        for k, place in zip(chosen, places, strict=True):
+            generators.seeds[k] = results.seeds[place]
+            if keeps_words:
+                generators.set(k, results.random_state(place))
+    weights_of(drawn, members, states.storage[:, 0, : states.n_params])
+    in_order = rows_in_order(first.n_rows)
+    if orders:
+        states.order = np.array([orders.get(k, in_order) for k in range(len(members))])
+    return states, generators
+
+
+def different(members: Sequence[TrainOptions]) -> list[TrainOptions]:
+    """Return the different options of members: those that differ in starts alone share them."""
+    return list({id(own): own for own in members}.values())
+
+
+def _keeps_words(kinds: Sequence[TrainOptions], starts: Sequence[Start]) -> bool:
+    """Return whether generators go on from where they are; if not, their draws can be repeated from
+    their seeds.
+    """
+    first = kinds[0]
+    if first.shuffle and first.rows_a_step < first.n_rows:
+        return True
+    if any(own.n_split for own in kinds):
+        return True
+    for start in starts:
+        if isinstance(start, TrainingState):
+            return True
+        if isinstance(start, Row) and not arrays_of(start).draws_again(start.place):
+            return True
+    return False
+
+
+def _blank(
+    members: Sequence[TrainOptions], kinds: Sequence[TrainOptions], generators: Generators
+) -> TrainingStates:
+    """Return the states of trainings that begin, without weights; the rules of their options."""
+    first = members[0]
+    m = len(members)
+    n_params = first.network.n_params
+    dtype = first.data.X.dtype
+    beta_products = np.empty((m, 2))
+    beta_products.fill(1)
+    states = TrainingStates(
+        aligned_zeros((m, 1 + first.optimizer.n_slots, padded_size(n_params, dtype)), dtype),
+        n_params,
+        [0] * m,
+        beta_products,
+        epochs=[0] * m,
+        batches=[0] * m,
+        sums=np.zeros((m, 2)),
+        rules=no_rules(m),
+        rule_on=[None] * m,
+        best_params=np.zeros((m, 0), dtype),
+        best_on=[None] * m,
+        rate_factor=[1.0] * m,
+        rate_least=[0.0] * m,
+        order=np.empty((0, first.n_rows), np.int64),
+        splits=[None] * m,
+        seeds=generators.seeds,
+        words=generators.words,
+        held=generators.held,
+        owners={},
+    )
+    rows = {id(own): own.rule.row() for own in kinds if own.rule is not None}
+    if any(own.stop.restore_best for own in kinds):
+        states.keep_best_params()
+    if rows or states.best_params.size:
+        for k, own in enumerate(members):
+            if own.rule is not None:
+                states.rules[k] = rows[id(own)]
+                states.rule_on[k] = own.score_name
+            if own.stop.reduce is not None:
+                states.rate_least[k] = own.stop.reduce.least
+            if own.stop.restore_best:
+                states.best_on[k] = own.score_name
+    return states
+
+
+def _draw(
+    own: TrainOptions,
+    seed: Seed,
+    k: int,
+    states: TrainingStates,
+    generators: Generators,
+    drawn: dict[int, Array],
+    orders: dict[int, Array],
+) -> None:
+    """Begin member k; add what it draws for its weights, and its rows unless they are all, in
+    order.
+    """
+    random_state = generators.seed(k, seed)
+    if own.params is None:
+        drawn[k] = draw(own.network, random_state)
+        if own.network.init in NORMAL:
+            generators.hold(k)
+    else:
+        states.storage[k, 0, : states.n_params] = own.params
+    order, states.splits[k] = split_rows(own, random_state)
+    if order is not None:
+        orders[k] = order
+    generators.put(k)
+
+
+def _go_on(
+    states: TrainingStates,
+    members: Sequence[TrainOptions],
+    chosen: list[int],
+    before: TrainingStates,
+    places: list[int],
+    orders: dict[int, Array],
+) -> None:
+    """Let the `chosen` members go on where those at some places of other states are; add the orders
+    of their rows.
+    """
+    n = states.n_params
+    states.storage[chosen, :, :n] = before.storage[places, :, :n]
+    states.beta_products[chosen] = before.beta_products[places]
+    states.sums[chosen] = before.sums[places]
+    if before.best_params.shape[1]:
+        states.keep_best_params()
+        states.best_params[chosen] = before.best_params[places]
+    for k, place in zip(chosen, places, strict=True):
+        states.t[k] = before.t[place]
+        states.epochs[k] = before.epochs[place]
+        states.batches[k] = before.batches[place]
+        states.splits[k] = before.splits[place]
+        states.rate_factor[k] = before.rate_factor[place]
+        if members[k].stop.reduce is None:
+            states.rate_least[k] = before.rate_least[place]
+        if len(before.order):
+            orders[k] = before.order_of(place)
+        _go_on_scoring(states, k, before, place)
+
+
+OF_LOSS = score_name("loss", validated=False), score_name("loss", validated=True)
+"""The names of scores that are losses: those of version 0.1, which did not name them."""
+
+
+def _go_on_scoring(states: TrainingStates, k: int, before: TrainingStates, place: int) -> None:
+    """Let the best scores and the count of failed epochs go on, as far as they are of the same kind
+    of score.
+    """
+    own = states.rules[k]
+    last = before.rules[place]
+    if own[LIMIT] and states.rule_on[k] == before.rule_on[place]:
+        own[RULE_BEST] = last[RULE_BEST]
+        own[STALE] = last[STALE]
+    name = states.best_on[k]
+    best_on = before.best_on[place]
+    if name is None:  # no rule asks for it: it is kept for a later call
+        states.best_on[k] = best_on
+    elif best_on != name and not (best_on is None and name in OF_LOSS):
+        return
+    own[BEST] = last[BEST]
 
 
 # ------------------------------------------------------------------------------ drawn from the seed
@@ -122,51 +311,42 @@ def split_rows(
     return order[n_validation:].copy(), order[:n_validation]
 
 
-def rows_in_order(n: int) -> Array:
-    """Return the numbers of `n` rows, read-only."""
-    return (_few_rows if n <= FEW_ROWS else _rows)(n)
-
-
-def _rows(n: int) -> Array:
-    return read_only(np.arange(n))
-
-
-_few_rows = kit.remembered(_rows)
-
-
 # -------------------------------------------------------------------------- taken over from a state
 
 
 def resumed(
-    options: TrainOptions, given: TrainingState, k: int, generators: Generators
-) -> TrainingState:
-    """Return a copy of the state that member k resumes, and let its generator go on from there.
+    options: TrainOptions, state: TrainingState, k: int, generators: Generators
+) -> TrainingStates:
+    """Return the state that member k resumes, as the only row of states; let the member's generator
+    go on from there.
 
-    Network, data, rows and batches must fit the state.
-
-    With `new_rows`, what belongs to the old rows is dropped: their order, the begun epoch, and
-    scores, except those of separate validation data.
+    Network, data, rows and batches must fit the state. With `new_rows`, what belongs to the old
+    rows is dropped: their order, the begun epoch, and scores, except those of separate validation
+    data.
     """
-    _check_fits(options, given)
-    state = given.copy()
-    assert state.index is not None
     assert state.random_state is not None
+    assert state.index is not None
+    _check_fits(options, state)
     if not options.new_rows:
         _check_rows(options, state, state.index)
     if options.feature_names is not None:
         check_column_names(options.feature_names, state.feature_names)
     generators.set(k, state.random_state)
-    if options.new_rows:
-        state.index, state.validation_rows = split_rows(options, generators.take(k))
-        generators.put(k)
-        state.batch = 0
-        gone = {"loss_sum", "row_sum"}
-        if not isinstance(options.stop.validation, (tuple, list)):
-            gone |= {"best_score", "best_on", "rule_on", "rule_best", "rule_stale"}
-            state.best_params = None
-        state.counters = {name: n for name, n in state.counters.items() if name not in gone}
-    _check_begun_epoch(options, state)
-    return state
+    before = states_of(state)
+    if not options.new_rows:
+        _check_begun_epoch(options, state)
+        return before
+    order, split = split_rows(options, generators.take(k))
+    generators.put(k)
+    before.order = np.empty((0, options.n_rows), np.int64) if order is None else order[None]
+    before.splits = [split]
+    before.batches = [0]
+    before.sums = np.zeros((1, 2))
+    if not isinstance(options.stop.validation, (tuple, list)):
+        before.rules = no_rules(1)
+        before.rule_on = before.best_on = [None]
+        before.best_params = before.best_params[:, :0]
+    return before
 
 
 def _check_fits(options: TrainOptions, resume: TrainingState) -> None:
@@ -253,17 +433,17 @@ def _check_begun_epoch(options: TrainOptions, state: TrainingState) -> None:
 
 
 def validation_data(
-    options: TrainOptions, index: Array, split: Array | None, copy: CopyRows
+    options: TrainOptions, index: Array | None, split: Array | None, copy: CopyRows
 ) -> Data | None:
     """Return the validation data: a copy of the rows that were split off, of the chosen ones, or
     the given arrays.
 
-    `index` are the training rows, `split` those that were split off.
+    `split` are the rows that were split off, if any, and `index` then the training rows.
     """
     data = options.data
     rows = options.rows
     given = options.stop.validation
-    if split is not None and not data.sample_weight[rows_at(rows, index)].any():
+    if index is not None and not data.sample_weight[rows_at(rows, index)].any():
         raise ValueError(NO_WEIGHT)
     if options.validation_rows is not None:
         given = copy(data, options.validation_rows)

@@ -11,7 +11,7 @@ import os
 from typing import Any
 
 import numpy as np
-from numpy.typing import DTypeLike
+from numpy.typing import DTypeLike, NDArray
 
 from fastnn import kit
 from fastnn.backends import Backend
@@ -30,6 +30,10 @@ from fastnn.memory import READABLE, ROW_BLOCK, Array, read_only
 from fastnn.network import Network, as_made
 from fastnn.optimizers import BUILT_IN, Method, Optimizer
 from fastnn.state import Data
+from fastnn.training.stopping import Stop
+
+Rows = NDArray[np.int64]
+"""Numbers of rows."""
 
 _NATIVE = (np.dtype(np.float64), np.dtype(np.float32))
 
@@ -474,3 +478,85 @@ def memory() -> int:
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (AttributeError, ValueError, OSError):
         return 2**47
+
+
+# --------------------------------------------------------------------------- rows to train on
+
+
+NO_WEIGHT = "sample_weight is 0 for all rows that are left to train on"
+
+
+def choose_rows(
+    rows: Any, validation_rows: Any, data: Data, stop: Stop
+) -> tuple[Rows | None, Rows | None]:
+    """Return the rows to train on (None: all of them, in order) and those to validate on (None: the
+    stop rules' data).
+
+    Parameters
+    ----------
+    rows, validation_rows : array-like of int, optional
+        Numbers of rows of the data, from 0. If only `validation_rows` are given, all other rows are
+        trained on.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For values that are not numbers of rows, for rows on both sides, and for two kinds of
+        validation data.
+    """
+    n = len(data.X)
+    train_on = None if rows is None else _checked("rows", rows, n)
+    if train_on is not None and not data.sample_weight[train_on].any():
+        raise ValueError(NO_WEIGHT)
+    if validation_rows is None:
+        return train_on, None
+    validate_on = _checked("validation_rows", validation_rows, n)
+    if stop.validation is not None:
+        raise ValueError(
+            "validation_rows and Stop(validation=...) are both given: leave one of them out"
+        )
+    held_out = np.zeros(n, bool)
+    held_out[validate_on] = True
+    if train_on is None:
+        train_on = np.flatnonzero(~held_out).astype(np.int64, copy=False)
+        if not train_on.size:
+            raise ValueError(f"validation_rows are all {n} rows of X: none is left to train on")
+        if not data.sample_weight[train_on].any():
+            raise ValueError(NO_WEIGHT)
+    elif (both := train_on[held_out[train_on]]).size:
+        raise ValueError(
+            f"row {both[0]} is in rows and in validation_rows, as are {len(np.unique(both))} in "
+            f"all: a score of rows "
+            "that are trained on says little of others; where it is wanted, say "
+            "Stop(validation=(X[v], Y[v]))"
+        )
+    return train_on, validate_on
+
+
+def _checked(name: str, rows: Any, n: int) -> Rows:
+    """Return numbers of rows as a new array."""
+    array = real_array(name, rows)
+    if array.ndim != 1:
+        raise ValueError(
+            f"{name} must have 1 dimension, not {array.ndim} (shape {array.shape}): the "
+            f"numbers "
+            f"of rows"
+        )
+    if not array.size:
+        raise ValueError(f"{name} is empty: give the numbers of rows, or leave it out")
+    if array.dtype.kind not in "iu":
+        hint = f": say {name}=np.flatnonzero(mask)" if array.dtype.kind == "b" else ""
+        raise TypeError(f"{name} must hold integers, the numbers of rows, not {array.dtype}{hint}")
+    outside = (array < 0) | (array >= n)
+    if outside.any():
+        i = int(outside.argmax())
+        hint = "; negative numbers do not count from the end" if array[i] < 0 else ""
+        raise ValueError(f"{name}[{i}] is {array[i]}, the rows of X are 0 to {n - 1}{hint}")
+    return np.array(array, np.int64)
+
+
+def rows_a_step(batch_size: int | None, n_rows: int) -> int:
+    """Return the rows of each batch except the last of an epoch; None, or more than there are,
+    stands for all.
+    """
+    return n_rows if batch_size is None else min(batch_size, n_rows)

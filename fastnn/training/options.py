@@ -38,14 +38,16 @@ from fastnn.optimizers import (
 from fastnn.schedules import ending_after, lacks_steps
 from fastnn.state import Data
 from fastnn.training.inputs import (
+    Rows,
     check_data,
     check_dtype,
     check_network,
     check_optimizer,
     check_params,
+    choose_rows,
+    rows_a_step,
     warn_of_scale,
 )
-from fastnn.training.rows import Rows, choose_rows, rows_a_step
 from fastnn.training.state import TrainingState
 from fastnn.training.stopping import Rule, Stop, StopReason, score_name
 
@@ -137,8 +139,8 @@ class TrainOptions:
     @property
     def is_judged(self) -> bool:
         """Whether something is decided before the last epoch, or was in an earlier call."""
-        decides = self.stop.decides or self.rule is not None or self.evaluate is not None
-        return decides or self.validation_rows is not None or self.resumes
+        has_rules = self.stop.has_rules or self.rule is not None or self.evaluate is not None
+        return has_rules or self.validation_rows is not None or self.resumes
 
     @property
     def n_vectors(self) -> int:

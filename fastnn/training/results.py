@@ -25,8 +25,8 @@ from fastnn.state import BEST, LIMIT, RULE_BEST, STALE
 from fastnn.training.generator import described, state_after_draw
 from fastnn.training.history import History
 from fastnn.training.inputs import check_data, check_inputs, check_network, check_params
-from fastnn.training.rows import digest
-from fastnn.training.state import Counters, TrainingState, network_counters
+from fastnn.training.state import Counters, TrainingState, TrainingStates, network_counters
+from fastnn.training.steps import digest
 from fastnn.training.stopping import (
     LABELED,
     Monitor,
@@ -34,7 +34,6 @@ from fastnn.training.stopping import (
     StopReason,
     check_monitor,
     name_of,
-    score_name,
     scorer,
 )
 
@@ -832,9 +831,11 @@ def facts_of(options: TrainOptions) -> Facts:
 NO_NUMBERS = np.zeros(0)
 
 
-@dataclass(eq=False, repr=False)
-class Results(Store):
-    """The results of m trainings of one shape, without their data: a row of each array for each."""
+@dataclass(eq=False, repr=False, kw_only=True)
+class Results(TrainingStates, Store):
+    """The results of m trainings of one shape: where they have ended, the log of this call, and
+    facts of their options, but not their data.
+    """
 
     network_of_all: Network
     """The network of all members."""
@@ -842,36 +843,20 @@ class Results(Store):
     facts: list[Facts]
     """The different facts of members."""
     which: list[int]
-    """The index (m,) of each member in `facts`."""
+    """(m,): the index of each member in `facts`."""
     reasons: list[StopReason]
-    storage: Array  # (m, 1 + n_slots, padded), the parameters and the optimizer's vectors
-    beta_products: NDArray[np.float64]  # (m, 2)
-    ended: list[int]  # (m,), the epochs of this call
-    epochs: list[int]  # (m,), in all, those of earlier calls included
-    steps: list[int]  # (m,), in all
-    batches: list[int]  # (m,), the steps of the epoch that has begun
-    sums: NDArray[np.float64]  # (m, 2), see `EpochLosses`
-    # (m, most epochs); of each column of the log (1, most epochs) where all have the same
+    """(m,): why their trainings ended."""
+    ended: list[int]
+    """(m,): the epochs of this call."""
     loss: NDArray[np.float64]
+    """(m, most epochs); of each column of the log (1, most epochs) where all have the same."""
     learning_rate: NDArray[np.float64]
-    row_loss: NDArray[np.float64]  # (1, 0) where no rows were scored
-    score: NDArray[np.float64]  # (1, 0) where the loss is the score
-    rules: NDArray[np.float64]  # (m, N_RULE)
-    best_params: Array  # (m, n_params), or (m, 0)
-    best_on: list[str | None]  # (m,), the names of the best scores
-    rate_factor: list[float]  # (m,)
-    rate_least: list[float]  # (m,)
-    # (m, n_rows) or (1, n_rows), the order of the rows; (0, n_rows) if it is 0, 1, ...
-    order: NDArray[np.int64]
-    splits: list[Array | None]  # (m,), the rows that were split off for validation
-    seeds: list[Any]  # (m,), by which the generators are made anew, where there are no words
-    words: NDArray[np.uint32]  # (m, 625) or (0, 625), of the generators
-    held: list[tuple[int, float]]  # (m,), what they hold back
-    owners: dict[int, dict[str, Any]]
-    """The states of the callers' own generators, by their members."""
+    row_loss: NDArray[np.float64]
+    """(1, 0) where no rows were scored."""
+    score: NDArray[np.float64]
+    """(1, 0) where the loss is the score."""
     seconds: float
     """The seconds of a member."""
-    threads: int
 
     def result(self, k: int) -> TrainingResult:
         """Return member k's result, with state and history made on request."""
@@ -894,8 +879,8 @@ class Results(Store):
         storage[...] = self.storage[k]
         return TrainingState(
             storage,
-            self.network_of_all.n_params,
-            self.steps[k],
+            self.n_params,
+            self.t[k],
             self.beta_products[k].copy(),
             optimizer=name_of_optimizer(facts.optimizer),
             random_state=self.random_state(k),
@@ -907,11 +892,6 @@ class Results(Store):
             feature_names=facts.feature_names,
         )
 
-    def order_of(self, k: int) -> NDArray[np.int64]:
-        """Return the order of member k's rows, a copy."""
-        n, n_rows = self.order.shape
-        return self.order[k if n > 1 else 0].copy() if n else np.arange(n_rows)
-
     def random_state(self, k: int) -> dict[str, Any]:
         """Return the state of member k's generator as NumPy describes it."""
         if k in self.owners:
@@ -921,23 +901,6 @@ class Results(Store):
                 self.seeds[k], self.network_of_all, self.facts[self.which[k]].draws
             )
         return described(self.words[k], self.held[k])
-
-    def draws_again(self, k: int) -> bool:
-        """Return whether the state of member k's generator follows from its seed."""
-        return k not in self.owners and not len(self.words)
-
-    def is_plain(self, k: int) -> bool:
-        """Return whether member k has ended between two epochs, without a split, scores or a
-        reduced rate.
-        """
-        is_scored = (
-            self.best_on[k] is not None
-            or self.rules[k, BEST] < math.inf
-            or self.best_params.shape[1] > 0
-        )
-        return not (
-            self.batches[k] or is_scored or self.rate_factor[k] < 1 or self.splits[k] is not None
-        )
 
     def _counters(self, k: int, facts: Facts) -> Counters:
         """Return the counts and options that resuming needs."""
@@ -958,7 +921,7 @@ class Results(Store):
         if self.rate_factor[k] < 1:
             counters |= {"rate_factor": self.rate_factor[k], "rate_least": self.rate_least[k]}
         if row[LIMIT]:
-            counters["rule_on"] = score_name(facts.monitor, validated=facts.validated)
+            counters["rule_on"] = self.rule_on[k]
             counters["rule_best"] = finite(row[RULE_BEST])
             counters["rule_stale"] = int(row[STALE])
         if facts.digest is not None:
@@ -1008,9 +971,7 @@ class Results(Store):
     def params(self, k: int) -> Array:
         """Return member k's parameters (n_params,), read-only."""
         best = self._best_params(k) if self.facts[self.which[k]].keeps_best else None
-        return read_only(
-            self.storage[k, 0, : self.network_of_all.n_params] if best is None else best
-        )
+        return read_only(self.storage[k, 0, : self.n_params] if best is None else best)
 
     def history(self, k: int) -> History:
         """Return member k's history."""
@@ -1028,7 +989,7 @@ class Results(Store):
 
     def rows(self, places: list[int]) -> Results:
         """Return copies of some members' results."""
-        m = len(self.steps)
+        m = len(self.t)
         own: dict[str, Any] = {
             "owners": {new: self.owners[k] for new, k in enumerate(places) if k in self.owners}
         }
@@ -1045,7 +1006,7 @@ class Results(Store):
         nothing = np.zeros((1, 0))
         return replace(
             self,
-            ended=[0] * len(self.steps),
+            ended=[0] * len(self.t),
             loss=nothing,
             learning_rate=nothing,
             row_loss=nothing,

@@ -1,10 +1,13 @@
-"""The state of a training: the state of its steps, and what else resuming needs."""
+"""The state of a training: the state of its steps, and what else resuming needs; and of several."""
 
+from __future__ import annotations
+
+import copy
 import dataclasses
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +18,8 @@ from fastnn.checking.values import Names
 from fastnn.losses import plain
 from fastnn.memory import Array
 from fastnn.network import Network
-from fastnn.state import StepState
+from fastnn.state import BEST, RULE_BEST, STALE, StepState, StepStates
+from fastnn.training.stopping import no_rules
 
 Counters = dict[str, Any]
 """The progress and the options of a training, in types of JSON: `COUNTERS` has their names; files
@@ -286,3 +290,114 @@ def network_counters(network: Network) -> Counters:
         "bias_gradient": network.bias_gradient,
         "reduction": network.reduction,
     }
+
+
+# ------------------------------------------------------------------- the states of several members
+
+
+@dataclass(eq=False, repr=False, kw_only=True)
+class TrainingStates(StepStates):
+    """Everything that m trainings of one shape go on from: a row of each array, an item of each
+    list, for each of them.
+
+    A session begins with them and changes them, and its `Results` have them. A `TrainingState` is
+    one of their rows, made on request.
+    """
+
+    epochs: list[int]
+    """Epochs that ended, in all."""
+    batches: list[int]
+    """Steps done in the epoch that has begun."""
+    sums: NDArray[np.float64]
+    """(m, 2): of the losses and the rows of these steps, see `fastnn.training.log.Log`."""
+    rules: NDArray[np.float64]
+    """(m, N_RULE): rules, best scores, failed epochs, see `fastnn.training.stopping`."""
+    rule_on: list[str | None]
+    """The names of the scores that the rules compare; None without a rule."""
+    best_params: Array
+    """(m, n_params), or (m, 0): the parameters of the best epochs, if they are kept."""
+    best_on: list[str | None]
+    """The names of the scores of the best epochs."""
+    rate_factor: list[float]
+    """By what each learning rate was multiplied, since scores stalled."""
+    rate_least: list[float]
+    order: NDArray[np.int64]
+    """(m, n_rows), or (1, n_rows) if it is the same for all: the rows in the order of the last
+    epoch that has begun; (0, n_rows) if it is 0, 1, ..."""
+    splits: list[Array | None]
+    """The rows that were split off for validation."""
+    seeds: list[Any]
+    """By which the generators are made anew, where there are no words."""
+    words: NDArray[np.uint32]
+    """(m, 625) or (0, 625): of the generators."""
+    held: list[tuple[int, float]]
+    """What the generators hold back."""
+    owners: dict[int, dict[str, Any]]
+    """The states of the callers' own generators, by their members."""
+
+    def copy(self) -> Self:
+        """Return a copy, which does not change with these."""
+        twin = copy.copy(self)
+        vars(twin).update({name: copy.copy(value) for name, value in vars(self).items()})
+        return twin
+
+    def order_of(self, k: int) -> NDArray[np.int64]:
+        """Return the order of member k's rows, a copy."""
+        n, n_rows = self.order.shape
+        return self.order[k if n > 1 else 0].copy() if n else np.arange(n_rows)
+
+    def draws_again(self, k: int) -> bool:
+        """Return whether the state of member k's generator follows from its seed."""
+        return k not in self.owners and not len(self.words)
+
+    def is_plain(self, k: int) -> bool:
+        """Return whether member k is between two epochs, without a split, scores or a reduced
+        rate.
+        """
+        is_scored = self.best_on[k] is not None or self.rules[k, BEST] < math.inf
+        is_reduced = self.rate_factor[k] < 1
+        has_more = is_scored or is_reduced or self.splits[k] is not None
+        return not (self.batches[k] or has_more or self.best_params.shape[1])
+
+    def keep_best_params(self) -> None:
+        """Make room for the parameters of best epochs."""
+        if not self.best_params.shape[1]:
+            shape = len(self.t), self.n_params
+            self.best_params = np.zeros(shape, self.storage.dtype)
+
+
+def states_of(state: TrainingState) -> TrainingStates:
+    """Return a state as the only row of states, without its generator."""
+    counters = state.counters
+    rules = no_rules(1)
+    rules[0, RULE_BEST] = _score_of(counters.get("rule_best"))
+    rules[0, STALE] = counters.get("rule_stale", 0)
+    rules[0, BEST] = _score_of(counters.get("best_score"))
+    best = state.best_params
+    assert state.index is not None
+    return TrainingStates(
+        state.storage[None],
+        state.n_params,
+        [state.t],
+        state.beta_products[None],
+        epochs=[counters.get("epoch", 0)],
+        batches=[state.batch],
+        sums=np.array([[counters.get("loss_sum", 0.0), counters.get("row_sum", 0.0)]]),
+        rules=rules,
+        rule_on=[counters.get("rule_on")],
+        best_params=state.storage[:1, :0] if best is None else best[None],
+        best_on=[counters.get("best_on")],
+        rate_factor=[counters.get("rate_factor", 1.0)],
+        rate_least=[counters.get("rate_least", 0.0)],
+        order=state.index[None],
+        splits=[copy.copy(state.validation_rows)],
+        seeds=[None],
+        words=np.empty((0, 625), np.uint32),
+        held=[(0, 0.0)],
+        owners={},
+    )
+
+
+def _score_of(value: float | None) -> float:
+    """Return infinity for None, which stands for "no score yet" in a state: JSON lacks infinity."""
+    return math.inf if value is None else value

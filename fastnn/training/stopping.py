@@ -368,7 +368,7 @@ class Stop(CheckedFields):
     reduce: ReduceRate | None = field(default=None, metadata=optional({"check": _check_reduce}))
 
     @functools.cached_property
-    def decides(self) -> bool:
+    def has_rules(self) -> bool:
         """Whether there is a score or a decision before the last epoch, besides divergence and
         Ctrl-C.
         """
@@ -437,7 +437,7 @@ def score_name(monitor: Monitor, *, validated: bool) -> str:
 
 # ---------------------------------------------------------------------- the rule in rows of numbers
 # A score is compared with the best one so far; here, lower is better. `fires` of
-# `fastnn/fused/epochs.py` does the same
+# `fastnn/fused/epoch_ends.py` does the same
 # as that below.
 
 

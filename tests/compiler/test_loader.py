@@ -135,17 +135,19 @@ def test_what_was_compiled_half_is_compiled_again(monkeypatch, tmp_path):
     """An overload without machine code would be taken for a compiled one."""
     from numba.core.codegen import CPUCodeLibrary
 
-    from fastnn.fused import epochs
+    from fastnn.fused import epoch_ends
 
     def fail(library):
         raise MemoryError
 
-    monkeypatch.setattr(epochs.shuffle_rows, "overloads", type(epochs.shuffle_rows.overloads)())
+    monkeypatch.setattr(
+        epoch_ends.shuffle_rows, "overloads", type(epoch_ends.shuffle_rows.overloads)()
+    )
     with monkeypatch.context() as patch:
         patch.setattr(CPUCodeLibrary, "serialize_using_object_code", fail)
         with pytest.raises(MemoryError):
             compile_entry("shuffle_rows", np.dtype(np.float64))
-    assert len(epochs.shuffle_rows.overloads) == 0
+    assert len(epoch_ends.shuffle_rows.overloads) == 0
     assert (
         b"shuffle_rows" in compile_entry("shuffle_rows", np.dtype(np.float64)).partition(b"\n")[0]
     )

@@ -7,7 +7,7 @@ from drawn import SEEDS, DrawnGroup, differences, draw_group, trained
 from fastnn import SGD, Adam, Network, train, train_many
 from fastnn.fused import in_lanes, side_by_side
 from fastnn.memory import ALIGNMENT, aligned_zeros, padded_size
-from fastnn.state import Data, GroupState, Steps, Task
+from fastnn.state import Data, Steps, StepStates, Task
 
 NETWORK = Network((2, 3, 1), "tanh")
 PAYS = 1 << 30  # numbers for which lanes pay: any
@@ -24,7 +24,7 @@ def small_group(dtype, m, n_steps=3, weight=1.0, scale=1.0):
     orders = np.array([random.permutation(5) for _ in range(m)])
     start = np.zeros(n_steps, np.int64)
     steps = Steps(orders, start, start + 3, np.ones((1, n_steps)), np.zeros((m, n_steps)))
-    state = GroupState(storage, NETWORK.n_params, np.zeros(m, np.int64), np.ones((m, 2)))
+    state = StepStates(storage, NETWORK.n_params, np.zeros(m, np.int64), np.ones((m, 2)))
     task = Task(NETWORK, Adam(0.1), data, 0.01)
     return DrawnGroup([task], np.zeros(m, np.int64), state, steps, np.full(m, n_steps))
 

@@ -73,7 +73,7 @@ BOUNDS = {  # files, frames, frames above the machine code
     ),
     "fit": (lambda X, Y, i: MLPRegressor(**SHORT, random_state=i).fit(X, Y[:, 0]), 32, None, 12),
 }
-LAST = ("call_again", "train_group")
+LAST = ("call_again", "_train_several")
 """The last frames above the machine code."""
 
 
@@ -105,7 +105,7 @@ PAGE = pathlib.Path(__file__).parents[2] / "docs/explanation/training.md"
 NAMED = re.compile(r"`([\w.]+)`(?:,\s+`([\w.]+)`)?(?:\s+and\s+`([\w.]+)`)?\s+\(`([\w/]+\.py)`\)")
 COMPILED = {
     f"fused/{name}.py"
-    for name in ("kernels", "blocks", "propagation", "together", "epochs", "in_lanes")
+    for name in ("kernels", "blocks", "propagation", "together", "epoch_ends", "in_lanes")
 }
 BATCHES = {"epochs": 4, "batch_size": 16}
 # nine in a block, and one alone

@@ -274,7 +274,7 @@ def test_a_population_sends_the_rows_of_its_members_only(monkeypatch):
     members = [member for plan, _ in sent for unit in plan.units for member in unit.members]
     states = [member.start for member in members if isinstance(member.start, Row)]
     assert len(states) == 20
-    assert sum({id(state.store): len(state.store.steps) for state in states}.values()) == 20
+    assert sum({id(state.store): len(state.store.t) for state in states}.values()) == 20
     for member in here:
         assert_same_result(here[member], there[member])
 

@@ -1,6 +1,6 @@
 """Trainings in chunks of a given length, wherever the clock would cut them."""
 
-from fastnn.training import epochs as pace
+from fastnn.training import steps as pace
 
 
 def chunks_of(monkeypatch, n_steps):

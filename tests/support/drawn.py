@@ -17,7 +17,7 @@ from fastnn.losses import HIDDEN, LOSSES
 from fastnn.memory import ALIGNMENT, aligned_zeros, padded_size
 from fastnn.network import BIAS_GRADIENTS, BIASES, REDUCTIONS
 from fastnn.optimizers import OPTIMIZERS
-from fastnn.state import Data, GroupState, Steps, StepState, Task
+from fastnn.state import Data, Steps, StepState, StepStates, Task
 from fastnn.testing.cases import OPTIMIZER_CASES, PAIRS, Problem, draw_training
 
 DTYPES = (np.float32, np.float64)
@@ -156,7 +156,7 @@ def assert_single_rows_are_panels(dtype, n):
 
 SEEDS = (*range(12), 68)  # one of few where it shows that padding makes 0.0 of -0.0
 DrawnGroup = namedtuple("DrawnGroup", "tasks, which, state, steps, n_steps")
-"""The arguments of `train_group`."""
+"""The arguments of `train`."""
 
 
 def draw_network(random):
@@ -234,7 +234,7 @@ def draw_group(seed, dtype):
     storage[:, 0, : network.n_params] = np.where(
         random.rand(m, network.n_params) < 0.1, -0.0, params
     )
-    state = GroupState(storage, network.n_params, np.zeros(m, np.int64), np.ones((m, 2)))
+    state = StepStates(storage, network.n_params, np.zeros(m, np.int64), np.ones((m, 2)))
     return DrawnGroup(tasks, random.randint(0, len(tasks), m), state, steps, n_steps)
 
 
@@ -243,15 +243,13 @@ def trained(group, most):
     and losses."""
     state = group.state
     steps = group.steps
-    state = GroupState(
+    state = StepStates(
         state.storage.copy(), state.n_params, state.t.copy(), state.beta_products.copy()
     )
     steps = steps._replace(loss=steps.loss.copy())
     with mock.patch.object(side_by_side, "most_numbers", return_value=most):
-        good = get_backend("numba").train_group(
-            group.tasks, group.which, state, steps, group.n_steps
-        )
-    return good, state, steps.loss
+        good = get_backend("numba").train(group.tasks, group.which, state, steps, group.n_steps)
+    return np.array(good), state, steps.loss
 
 
 def differences(group):

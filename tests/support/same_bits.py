@@ -41,7 +41,7 @@ from fastnn.optimizers import (  # noqa: E402
 from fastnn.state import Data, Steps, StepState, Task  # noqa: E402
 from fastnn.testing.cases import VARIANTS  # noqa: E402
 from fastnn.training.generator import shuffle_rows  # noqa: E402
-from fastnn.training.rows import batches  # noqa: E402
+from fastnn.training.steps import batches  # noqa: E402
 
 HASHES = FOLDER / "hashes.json"
 FEW = 2  # steps where a step takes seconds: without compilation, or where fma is a call

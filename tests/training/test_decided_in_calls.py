@@ -28,8 +28,8 @@ from fastnn import (
 from fastnn.compiler.loader import IN_PYTHON
 from fastnn.fused.backend import NumbaBackend
 from fastnn.training import exceptions
-from fastnn.training.rows import rows_of
-from fastnn.training.session import Session
+from fastnn.training.evaluation import Judge
+from fastnn.training.steps import rows_of
 
 pytestmark = pytest.mark.skipif(IN_PYTHON, reason="in Python, each epoch is a call")
 
@@ -166,14 +166,13 @@ def options_of(case, **others):
 def epochs_of_calls(monkeypatch):
     """The epochs that ended in each call that decided."""
     counts = []
-    right = Session._account
+    right = Judge.take
 
-    def counting(self, steps, wanted, good, inside, batch):
-        if inside is not None:
-            counts.append(int(inside.ended[0, 0]))
-        return right(self, steps, wanted, good, inside, batch)
+    def counting(self, rules, *others):
+        counts.append(int(rules.ended[0, 0]))
+        return right(self, rules, *others)
 
-    monkeypatch.setattr(Session, "_account", counting)
+    monkeypatch.setattr(Judge, "take", counting)
     return counts
 
 
@@ -190,7 +189,7 @@ def test_rows_that_members_score_are_copied_once(rows, monkeypatch):
         return copies[-1]
 
     monkeypatch.setattr("fastnn.training.initial.rows_of", watched)
-    monkeypatch.setattr("fastnn.training.session.rows_of", watched)
+    monkeypatch.setattr("fastnn.training.evaluation.rows_of", watched)
     stop = Stop(patience=3, restore_best=True)
     train_many(
         NETWORK, X, Y, seed=range(9), n_jobs=1, optimizer=Adam(0.03), epochs=5, stop=stop, **rows

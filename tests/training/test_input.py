@@ -477,7 +477,7 @@ def test_sparse_input_is_refused_with_the_way_out(function):
 
 def test_nothing_is_allocated_before_memory_is_refused(monkeypatch):
     monkeypatch.setattr(
-        "fastnn.training.session.aligned_zeros", lambda *given: pytest.fail("allocated")
+        "fastnn.training.initial.aligned_zeros", lambda *given: pytest.fail("allocated")
     )
     with pytest.raises(pytest.fail.Exception, match="allocated"):
         train(NETWORK, X, Y, epochs=1)

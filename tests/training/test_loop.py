@@ -9,7 +9,7 @@ from chunks import chunks_of
 from small_training import NETWORK, N, Recorder, SignalAt
 
 from fastnn import SGD, InterruptWarning, Stop, train
-from fastnn.training import epochs as pace
+from fastnn.training import steps as pace
 from fastnn.training.state import TrainingState
 
 

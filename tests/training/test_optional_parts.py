@@ -104,8 +104,8 @@ def counting(name):
 
 
 Stepping = counting("train_steps")
-Grouping = counting("train_group")
-Both = type("Both", (NumbaBackend,), vars(Stepping) | {"train_group": Grouping.train_group})
+Grouping = counting("train")
+Both = type("Both", (NumbaBackend,), vars(Stepping) | {"train": Grouping.train})
 Higher = type("Higher", (Both,), {"train_steps": Stepping.train_steps})
 Mixed = type("Mixed", (Stepping, Grouping), {})
 
@@ -119,7 +119,7 @@ def Instance():
 
 @pytest.mark.parametrize(
     ("kind", "n_calls"),
-    [(Instance, 8), (Stepping, 8), (Grouping, 1), (Both, 1), (Higher, 8), (Mixed, 8)],
+    [(Instance, 8), (Stepping, 8), (Grouping, 1), (Both, 1), (Higher, 16), (Mixed, 16)],
     ids=lambda it: getattr(it, "__name__", ""),
 )
 def test_a_class_on_top_of_the_kernel_is_called_for_each_member_unless_it_trains_groups(

@@ -37,10 +37,10 @@ def session_of(seeds, kind, epochs=9):
 
 
 def trained(session, most_epochs=None):
-    while session.is_running():
-        session.advance(most_epochs)
-    results = session.results()
-    session.close()
+    with session:
+        while session.is_running():
+            session.advance(most_epochs)
+        results = session.results()
     return [results.result(k) for k in range(len(session.members))]
 
 
@@ -57,11 +57,10 @@ def test_members_have_the_bits_of_trainings_alone_in_whatever_parts_they_advance
 @pytest.mark.skipif(IN_PYTHON, reason="in Python, several members are not decided in a call")
 @pytest.mark.parametrize("kind", ["full batches", "shuffled"])
 def test_members_go_on_from_rows_of_results_as_from_states(kind):
-    first = session_of(range(6), kind, epochs=4)
-    first.advance()
-    first.end_all("epochs")
-    results = first.results()
-    first.close()
+    with session_of(range(6), kind, epochs=4) as first:
+        while first.is_running():
+            first.advance()
+        results = first.results()
     for starts in ([Row(results, k) for k in range(6)], [results.state(k) for k in range(6)]):
         whole = [result.state for result in trained(session_of(range(6), kind))]
         for own, state in zip(trained(session_of(starts, kind, epochs=5)), whole, strict=True):

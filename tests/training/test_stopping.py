@@ -26,7 +26,7 @@ from fastnn import (
 )
 from fastnn.schedules import Schedule
 from fastnn.testing.tolerances import assert_within
-from fastnn.training.epochs import learning_rates
+from fastnn.training.steps import learning_rates
 from fastnn.training.stopping import accuracy, fires, r2, scorer
 
 
