@@ -26,7 +26,7 @@ HOWTO = "docs/howto"
 RUN = "python -m benchmarks"
 PAGES = {  # name of the place: page, and the command's arguments, besides its own name
     "demo": (OWN, "fastnn demo", "--output", IMAGES),
-    "bench": (OWN, "fastnn bench", "--plot", f"{IMAGES}/bench.png"),
+    "bench": (OWN, f"{RUN}.speeds", f"{IMAGES}/bench.png"),
     "estimators": (f"{HOWTO}/scikit-learn.md", f"{RUN}.real_work", "fits"),
     "real_work": (OWN, f"{RUN}.real_work", "usual"),
     "exports": (f"{HOWTO}/export.md", f"{RUN}.exports", "differences", "files"),

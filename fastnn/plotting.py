@@ -1,6 +1,4 @@
-"""Pictures by matplotlib, without a screen: losses, predictions and how right they are, speeds side
-by side, ratios.
-"""
+"""Pictures by matplotlib, without a screen: losses, predictions and how right they are, ratios."""
 
 from __future__ import annotations
 
@@ -37,7 +35,6 @@ __all__ = [
     "ratios",
     "reliability",
     "save",
-    "speeds",
 ]
 
 Interval = tuple[float, float, float]
@@ -326,85 +323,6 @@ def reliability(
     axes.plot([low, 1], [low, 1], color="0.5", linewidth=1, linestyle=(0, (4, 3)))
     bars = [np.minimum(noise, y), np.minimum(noise, 1 - y)]
     axes.errorbar(x, y, bars, fmt="o-", color="#3b82c4", ecolor="#9ecae1", linewidth=1.5)
-    return figure
-
-
-def speeds(
-    rows: Mapping[str, Mapping[str, Interval]],
-    title: str,
-    xlabel: str = "iterations per second",
-    notes: Mapping[str, str] | None = None,
-) -> Figure:
-    """Draw speeds on a logarithmic axis: a line a workload, a dot a competitor, and a note between
-    two competitors.
-
-    Parameters
-    ----------
-    rows : mapping of str to mapping of str to (low, median, high)
-        By workload, by competitor: the median, and the quartiles, which are drawn as a bar through
-        the dot.
-    title, xlabel : str
-        Above and below the picture.
-    notes : mapping of str to str, optional
-        By workload: what to write between the two, their ratio for example.
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-        10 by 8 inches or less; `save` writes it.
-
-    Examples
-    --------
-    >>> from fastnn import plotting
-    >>> rows = {"iris": {"numpy": (90.0, 100.0, 110.0), "numba": (4800.0, 5000.0, 5200.0)}}
-    >>> figure = plotting.speeds(rows, "Training", notes={"iris": "50 times"})
-    >>> figure.axes[0].get_xscale()
-    'log'
-    """
-    figure, axes = empty_figure(title, xlabel, "")
-    figure.set_figheight(min(8.0, 2.2 + 0.75 * len(rows)))
-    axes.set_xscale("log")
-    names = list(dict.fromkeys(name for row in rows.values() for name in row))
-    colors = dict(zip(names, ("#6baed6", "#08306b", "#d94801"), strict=False))
-    for y, (workload, row) in enumerate(rows.items()):
-        medians = [median for _, median, _ in row.values()]
-        axes.plot([min(medians), max(medians)], [y, y], color="0.8", linewidth=2, zorder=1)
-        for name, (low, median, high) in row.items():
-            axes.plot(
-                [low, high],
-                [y, y],
-                color=colors[name],
-                linewidth=5,
-                alpha=0.5,
-                solid_capstyle="butt",
-            )
-            axes.plot(
-                median, y, "o", color=colors[name], markersize=11, label=name if y == 0 else None
-            )
-            if len(row) == 1:
-                continue
-            x, side = (-12, "right") if median == min(medians) else (12, "left")
-            look: Any = {"textcoords": "offset points", "va": "center", "fontsize": 11}
-            axes.annotate(f"{median:,.0f}", (median, y), (x, 0), ha=side, **look)
-        if notes and len(medians) == 2:
-            middle = (medians[0] * medians[1]) ** 0.5
-            axes.annotate(
-                notes[workload],
-                (middle, y),
-                (0, 9),
-                textcoords="offset points",
-                ha="center",
-                fontsize=12,
-            )
-    _name_lines(axes, rows, (0.22, 0.12))
-    axes.legend(
-        frameon=False,
-        fontsize=13,
-        ncols=len(names),
-        loc="lower right",
-        bbox_to_anchor=(1, 1),
-        borderpad=0,
-    )
     return figure
 
 

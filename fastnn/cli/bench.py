@@ -10,12 +10,12 @@ import json as json_format
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from statistics import median
-from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import typer
 from rich.table import Table
 
-from fastnn import gate, plotting
+from fastnn import gate
 from fastnn.backends import BACKENDS
 from fastnn.checking.arguments import did_you_mean
 from fastnn.cli.console import (
@@ -34,9 +34,6 @@ from fastnn.errors import FastnnError
 from fastnn.measuring import machine, work, workloads
 from fastnn.measuring.starting import compile_seconds, import_seconds
 from fastnn.measuring.timing import Run, calibrated, digits, interleaved, quartiles, ratio
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 NAMES = (*workloads.names(), *work.NAMES)
 
@@ -218,7 +215,6 @@ def bench(
     json: Annotated[
         File, option("FILE", "Write all samples to a file; - prints them, and nothing else.")
     ] = None,
-    plot: Annotated[File, option("FILE", "Draw the speeds into a .png, .svg or .pdf file.")] = None,
     compare: Annotated[
         File, option("OLD.json", "Compare with a report that --json wrote on the same machine.")
     ] = None,
@@ -237,12 +233,9 @@ def bench(
     _check_names("--workload", workload, NAMES)
     _check_names("--backend", backend, BACKENDS)
     to_stdout = json == _STDOUT
-    if to_stdout and (plot or compare):
-        raise typer.BadParameter(
-            "it cannot be combined with --plot or --compare", param_hint="--json -"
-        )
+    if to_stdout and compare:
+        raise typer.BadParameter("it cannot be combined with --compare", param_hint="--json -")
     check_output(None if to_stdout else json, "--json")
-    check_output(plot, "--plot")
     old = load(compare) if compare else None
     settings = QUICK if quick else FULL
     what = (
@@ -259,8 +252,6 @@ def bench(
     if json:
         json.write_text(json_format.dumps(report, indent=1) + "\n", "utf-8")
         say(f"All samples: {json}")
-    if plot:
-        say(f"Speeds: {plotting.save(draw(report), plot)}")
     if old:
         _compare(report, old, fail_below)
 
@@ -345,27 +336,6 @@ def starts_table(report: Report) -> Table:
             start["what"], *(f"{function(start['seconds']):.3f}" for function in columns.values())
         )
     return table
-
-
-def draw(report: Report) -> "Figure":
-    """Draw the speeds on the workloads; real work counts no iterations."""
-    rows: dict[str, dict[str, tuple[float, float, float]]] = {}
-    notes: dict[str, str] = {}
-    for (name, dtype), trainings in by_workload(report).items():
-        if all(training["sizes"] for training in trainings.values()):
-            row = f"{name}\n{dtype}"
-            found = {backend: quartiles(t["seconds"]) for backend, t in trainings.items()}
-            rows[row] = {
-                backend: (1 / q.high, 1 / q.middle, 1 / q.low) for backend, q in found.items()
-            }
-            if len(found) == 2:
-                notes[row] = (
-                    # the table's
-                    f"× {digits(ratio(*(t['seconds'] for t in trainings.values())).middle)}"
-                )
-    return plotting.speeds(
-        rows, "Training", f"iterations per second, {report['cpu']}, {report['date']}", notes
-    )
 
 
 def _compare(report: Report, old: Report, fail_below: float | None) -> None:

@@ -6,7 +6,7 @@ import importlib.util
 import numpy as np
 import pytest
 
-from benchmarks import calibration, exports, readme, searches, threads
+from benchmarks import calibration, exports, readme, searches, speeds, threads
 
 ROOT = readme.ROOT
 
@@ -85,3 +85,15 @@ def test_the_calibration_error_is_that_of_its_definition():
     assert calibration.calibration_error(p, np.arange(10) // 6) == pytest.approx(0.2)
     many = np.tile([0.8, 0.2], (100_000, 1))
     assert 0 < calibration.floor_of(many) < 0.005
+
+
+def test_the_picture_has_the_ratios_of_rounds():
+    """Their median, not the ratio of the medians."""
+    # ratios 2, 20, 30; medians 2 and 0.3
+    samples = {"numpy": [1.0, 2.0, 9.0], "numba": [0.5, 0.1, 0.3]}
+    about = {"workload": "seed", "dtype": "float64", "sizes": [3, 5, 1]}
+    trainings = [about | {"backend": name, "seconds": s} for name, s in samples.items()]
+    report = {"cpu": "here", "date": "today", "trainings": trainings}
+    (axes,) = speeds.draw(report).axes
+    assert "× 20.0" in [text.get_text() for text in axes.texts]
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["seed\nfloat64"]

@@ -296,10 +296,3 @@ def test_a_function_is_pickled_and_not_saved(tmp_path):
     mlp.save(tmp_path / "mlp.npz")
     assert MLPClassifier.load(tmp_path / "mlp.npz").scoring is None
     assert pickle.loads(pickle.dumps(clone(mlp))).scoring is of_the_estimator
-
-
-def test_it_is_not_asked_without_early_stopping():
-    assert MLPClassifier(**SMALL, scoring="accuracy").fit(X_IRIS, Y_IRIS).validation_scores_ is None
-    assert MLPClassifier(**{**SMALL, "solver": "lbfgs"}, early_stopping=True, scoring="loss").fit(
-        X_IRIS, Y_IRIS
-    )

@@ -83,14 +83,6 @@ def test_indices_and_slices(many):
             many[i]
 
 
-def test_a_result_is_the_callers_own(many):
-    first = many[0]
-    again = many[0]
-    for array in (first.state.vectors, first.state.index, first.state.random_state["state"]["key"]):
-        array[...] = 0
-    assert_same_result(many[0], again)
-
-
 def test_no_member(many):
     none = many[:0]
     assert none.params.size == none.scores.size == none.history.loss.size == 0

@@ -10,7 +10,6 @@ import os
 import signal
 import time
 import tracemalloc
-import weakref
 
 import hypothesis
 import numpy as np
@@ -323,18 +322,6 @@ def test_dropped_members_free_their_memory():
     size = 100 * 3 * network.n_params * 8
     assert size < before - nothing < 1.5 * size
     assert after - nothing < 0.2 * (before - nothing)
-
-
-def test_dropped_members_free_their_data():
-    arrays = [RANDOM.rand(20, 3) for _ in range(M)]
-    population = small(X=arrays, seed=0)
-    population.advance(1)
-    gone = weakref.ref(arrays[2])
-    population.drop(2)
-    del arrays
-    gc.collect()
-    assert gone() is None
-    population.advance(1)
 
 
 REFUSED = [

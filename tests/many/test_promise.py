@@ -180,18 +180,3 @@ def test_threads_share_a_block(hidden, stop, monkeypatch):
     assert max(map(len, shared)) > 3
     assert len(np.unique(np.concatenate([*map(np.concatenate, shared)]))) > 40
     assert_same_results(one, several)
-
-
-def test_threads_share_members_that_a_block_leaves_alone(monkeypatch):
-    """Without rows to score, accuracy is measured in Python."""
-    shared = []
-    share = block.share
-    labels = np.eye(2)[(X[:, 0] > 0.5).astype(int)]
-    spied = lambda work, parts, n: share(work, shared.append((len(parts), n)) or parts, n)  # noqa: E731
-    monkeypatch.setattr(block, "share", spied)
-    stop = Stop(restore_best=True, monitor="accuracy")
-    options = {"seed": range(9), "epochs": 3, "optimizer": SGD(0.1), "stop": stop}
-    network = Network((3, 2, 2), output="softmax")
-    many = train_many(network, X, labels, n_jobs=2, **options)
-    assert (max(shared)[0] > 1, {threads for _, threads in shared}) == (True, {2})
-    assert_same_results(many, train_many(network, X, labels, n_jobs=1, **options))
