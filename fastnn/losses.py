@@ -171,7 +171,7 @@ class Value(CheckedFields):
         """
         return tuple(getattr(self, part.name) for part in dataclasses.fields(self))
 
-    def named_numbers(self, n_outputs: int) -> dict[str, Any]:
+    def _named_numbers(self, n_outputs: int) -> dict[str, Any]:
         """Return its numbers by their names."""
         return dict(zip(self.number_names, self._numbers(n_outputs), strict=False))
 
@@ -731,7 +731,7 @@ def formula_alone(activation: str | Value) -> Formula | None:
     line = line_of(activation, ACTIVATIONS)
     if line.function is None:
         return None
-    numbers = line.value.named_numbers(1) if line.value else {}
+    numbers = line.value._named_numbers(1) if line.value else {}
     return with_numbers(pruned(line.forward.nodes, line.forward.results[:1]), **numbers)
 
 

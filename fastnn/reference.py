@@ -58,7 +58,7 @@ def flush(x: Array, weight: Any = 1) -> Array:
 def named(value: Value | None, numbers: tuple[Any, ...]) -> dict[str, Any]:
     """The numbers by their names; where there are none, those of the value"""
     if value is None or not numbers:
-        return value.named_numbers(1) if value else {}
+        return value._named_numbers(1) if value else {}
     return dict(zip(value.number_names, numbers, strict=True))
 
 

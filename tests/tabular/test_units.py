@@ -7,7 +7,7 @@ import pytest
 from bits import bits
 from sklearn.base import clone
 
-from fastnn import CustomLoss, Huber, Pinball, TabularRegressor, load
+from fastnn import CustomLoss, Huber, Pinball, TabularRegressor
 from fastnn.derivatives import with_derivative
 from fastnn.formulas import evaluate
 from fastnn.losses import Custom
@@ -114,7 +114,7 @@ def test_a_model_with_a_loss_is_copied_and_comes_back_from_a_file(loss, tmp_path
     model = fitted(loss)
     expected = bits(model.predict(X))
     model.save(tmp_path / "model.npz")
-    loaded = load(tmp_path / "model.npz")
+    loaded = TabularRegressor.load(tmp_path / "model.npz")
     assert bits(loaded.predict(X)) == expected
     assert bits(pickle.loads(pickle.dumps(model)).predict(X)) == expected
     again = clone(loaded).fit(X, Y)
