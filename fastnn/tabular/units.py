@@ -1,6 +1,4 @@
-"""The loss of a TabularRegressor, which is in the units of y, as one of networks whose targets are
-scaled.
-"""
+"""The loss of a TabularRegressor, in the units of y, as one of networks with scaled targets."""
 
 from __future__ import annotations
 
