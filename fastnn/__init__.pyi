@@ -20,6 +20,8 @@ from fastnn.files.model import load as load
 from fastnn.losses import ACTIVATIONS as ACTIVATIONS
 from fastnn.losses import LOSSES as LOSSES
 from fastnn.losses import CrossEntropy as CrossEntropy
+from fastnn.losses import CustomActivation as CustomActivation
+from fastnn.losses import CustomLoss as CustomLoss
 from fastnn.losses import Elu as Elu
 from fastnn.losses import Huber as Huber
 from fastnn.losses import LeakyRelu as LeakyRelu

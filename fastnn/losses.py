@@ -7,12 +7,17 @@ Where a network takes a name it takes a value as well: ``"huber"`` is ``Huber()`
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
-from collections.abc import Iterable, Mapping
+import operator
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any, ClassVar, NamedTuple
 
+import numpy as np
+
+from fastnn import definitions
 from fastnn.checking.arguments import (
     PART,
     PART_BELOW_ONE,
@@ -20,16 +25,37 @@ from fastnn.checking.arguments import (
     CheckedFields,
     check_choice,
     check_number,
+    errors_of,
+    interval,
     shown,
 )
+from fastnn.definitions import GELU_CUBIC, SELU_ALPHA, SELU_SCALE
+from fastnn.derivatives import with_derivative
+from fastnn.formulas import (
+    TRIED,
+    Formula,
+    check_finite,
+    checked_formula,
+    evaluate,
+    pruned,
+    text,
+    with_numbers,
+)
+from fastnn.recording import formula_of, recorded
 
 
 class Activation(NamedTuple):
-    """A line of `ACTIVATIONS`: its formula, where it may be used, and what its derivative needs."""
+    """A line of `ACTIVATIONS`: its formula, the functions that compute it, where it may be used.
+
+    The functions are those from which formulas are recorded, see `definitions.py`. Without `delta`
+    and `slope` the derivative is derived.
+    """
 
     formula: str  # of a pre-activation z
+    function: Callable[..., Any] | Formula | None = None  # of z; None: the row's outputs make one
+    delta: Callable[..., Any] | None = None  # of d = dL/da and a, where z is not needed
+    slope: Callable[..., Any] | None = None  # the derivative, of z
     hidden: bool = True
-    needs_z: bool = False  # its derivative is a function of z, not of the activation itself
     default_loss: str = "squared_error"  # of a network with this output that names none
     kinks: tuple[float, ...] = ()  # the z at which its derivative jumps
     low: float = -math.inf  # the bounds of what it gives, which targets must not go beyond
@@ -39,14 +65,38 @@ class Activation(NamedTuple):
     def __repr__(self) -> str:
         return f"Activation({self.formula!r}, ...)"
 
+    @property
+    def needs_z(self) -> bool:
+        """Whether the derivative is a function of z, not of the activation itself."""
+        return self.function is not None and self.delta is None
+
+    @property
+    def forward(self) -> Formula:
+        """The formula of a, and behind it that of the derivative where it needs z."""
+        names = names_of(self.value)
+        if isinstance(self.function, Formula):
+            return with_derivative(self.function, "z")
+        return _forward(self.function, self.slope, self.needs_z, names)
+
+    @property
+    def backward(self) -> Formula:
+        """The formula of delta, of d and a; or of d and the derivative, where that needs z."""
+        inputs = ("d", "slope") if self.needs_z else ("d", "a", *names_of(self.value))
+        return _recorded(inputs, self.delta or operator.mul)
+
 
 class Loss(NamedTuple):
-    """A line of `LOSSES`: its formula, the output activations that it goes with, and its
-    targets.
+    """A line of `LOSSES`: its formula, the functions that compute it, the output activations that
+    it goes with, and its targets.
+
+    The functions are those from which formulas are recorded, see `definitions.py`. Without
+    `derivative` that is derived.
     """
 
     formula: str  # of one output a and its target y
     outputs: tuple[str, ...]
+    function: Callable[..., Any] | Formula | None = None  # of a and y
+    derivative: Callable[..., Any] | None = None  # by a; of one that is always matched, delta
     matched: str = ""  # the output activation with which delta = a - y; "" where there is none
     targets: str = "any number"
     low: float = -math.inf  # the least target, and `high` the largest: what `targets` says in words
@@ -60,14 +110,41 @@ class Loss(NamedTuple):
     def __repr__(self) -> str:
         return f"Loss({self.formula!r}, ...)"
 
+    @property
+    def recording(self) -> Formula:
+        """The formula of the value and of the derivative by a."""
+        if isinstance(self.function, Formula):
+            return with_derivative(self.function, "a")
+        inputs = ("a", "y", *names_of(self.value))
+        if self.derivative is None:
+            return with_derivative(_recorded(inputs, self.function), "a")
+        return _recorded(inputs, self.function, self.derivative)
+
+    @property
+    def is_always_matched(self) -> bool:
+        """Whether it goes with no output but the matched one."""
+        return self.outputs == (self.matched,)
+
+
+def names_of(value: Value | None) -> tuple[str, ...]:
+    """Return the names of the numbers that functions take after their arrays."""
+    return value.number_names if value else ()
+
+
+@functools.lru_cache(maxsize=256)
+def _recorded(inputs: tuple[str, ...], *functions: Any) -> Formula:
+    return formula_of(inputs, *functions)
+
+
+@functools.lru_cache(maxsize=256)
+def _forward(function: Any, slope: Any, needs_z: bool, names: tuple[str, ...]) -> Formula:
+    inputs = ("z", *names)
+    if needs_z and slope is None:
+        return with_derivative(formula_of(inputs, function), "z")
+    return formula_of(inputs, function, slope) if needs_z else formula_of(inputs, function)
+
 
 LEAKY_SLOPE = 0.01
-# Klambauer et al., NeurIPS 2017, equation 14
-SELU_SCALE, SELU_ALPHA = (1.0507009873554805, 1.6732632423543772)
-# a delta below it, times its row's weight, is 0
-LEAST_DELTA = {"float32": 2.0**-100, "float64": 2.0**-960}
-# Hendrycks and Gimpel, 2016, its tanh form: z sigmoid(2u)
-GELU_CUBIC, GELU_SCALE = (0.044715, math.sqrt(8 / math.pi))
 
 
 @dataclass(frozen=True)
@@ -83,14 +160,23 @@ class Value(CheckedFields):
         """Its line of the registry."""
         raise NotImplementedError
 
+    @property
+    def number_names(self) -> tuple[str, ...]:
+        """The names of its numbers, see `_numbers`."""
+        return tuple(part.name for part in dataclasses.fields(self))
+
     def _numbers(self, n_outputs: int) -> tuple[float | tuple[float, ...], ...]:
         """Return what its functions take after their arrays: numbers, of a loss also one for each
         output.
         """
         return tuple(getattr(self, part.name) for part in dataclasses.fields(self))
 
-    def _check_outputs(self, n_outputs: int) -> None:
-        """Raise ValueError where the parameters are those of another number of outputs."""
+    def _named_numbers(self, n_outputs: int) -> dict[str, Any]:
+        """Return its numbers by their names."""
+        return dict(zip(self.number_names, self._numbers(n_outputs), strict=False))
+
+    def _check_network(self, network: Any) -> None:
+        """Raise ValueError where a loss does not fit the outputs of the network that has it."""
 
 
 @dataclass(frozen=True)
@@ -122,7 +208,14 @@ class LeakyRelu(Value):
         """Its line of the registry."""
         kinks = () if self.slope == 1 else (0.0,)
         low = -math.inf if self.slope else 0.0
-        return Activation(f"z where z > 0 else {self.slope:g} z", kinks=kinks, low=low, value=self)
+        return Activation(
+            f"z where z > 0 else {self.slope:g} z",
+            definitions.leaky_relu,
+            definitions.leaky_relu_delta,
+            kinks=kinks,
+            low=low,
+            value=self,
+        )
 
 
 @dataclass(frozen=True)
@@ -154,27 +247,50 @@ class Elu(Value):
         """Its line of the registry."""
         kinks, factor = ((), "") if self.alpha == 1 else ((0.0,), f"{self.alpha:g} ")
         return Activation(
-            f"z where z > 0 else {factor}(exp(z) - 1)", kinks=kinks, low=-self.alpha, value=self
+            f"z where z > 0 else {factor}(exp(z) - 1)",
+            definitions.elu,
+            definitions.elu_delta,
+            kinks=kinks,
+            low=-self.alpha,
+            value=self,
         )
 
 
 ACTIVATIONS: dict[str, Activation] = {
-    "identity": Activation("z"),
-    "sigmoid": Activation("1 / (1 + exp(-z))", low=0, high=1),
-    "tanh": Activation("tanh z", low=-1, high=1),
-    "relu": Activation("z where z > 0 else 0", kinks=(0.0,), low=0),
+    "identity": Activation("z", operator.pos, lambda d, a: d),
+    "sigmoid": Activation(
+        "1 / (1 + exp(-z))", definitions.sigmoid, definitions.sigmoid_delta, low=0, high=1
+    ),
+    "tanh": Activation("tanh z", np.tanh, definitions.tanh_delta, low=-1, high=1),
+    "relu": Activation(
+        "z where z > 0 else 0",
+        lambda z: np.where(z < 0.0, 0.0, z),
+        lambda d, a: np.where(a > 0.0, d, 0.0),
+        kinks=(0.0,),
+        low=0,
+    ),
     "leaky_relu": LeakyRelu().line,
     "elu": Elu().line,
     "selu": Activation(
         f"{SELU_SCALE:.5g} (z where z > 0 else {SELU_ALPHA:.5g} (exp(z) - 1))",
+        definitions.selu,
+        definitions.selu_delta,
         kinks=(0.0,),
         low=-SELU_SCALE * SELU_ALPHA,
     ),
-    "softplus": Activation("log(1 + exp(z))", low=0),
-    "silu": Activation("z sigmoid(z)", needs_z=True, low=-0.2784645428),
+    "softplus": Activation(
+        "log(1 + exp(z))",
+        lambda z: np.logaddexp(0.0, z),
+        lambda d, a: d * -np.expm1(-a),
+        low=0,
+    ),
+    "silu": Activation(
+        "z sigmoid(z)", definitions.silu, slope=definitions.silu_slope, low=-0.2784645428
+    ),
     "gelu": Activation(
         f"z (1 + tanh u) / 2, u = sqrt(2/pi) (z + {GELU_CUBIC} z^3)",
-        needs_z=True,
+        definitions.gelu,
+        slope=definitions.gelu_slope,
         low=-0.1700407506,
     ),
     "softmax": Activation(
@@ -184,11 +300,16 @@ ACTIVATIONS: dict[str, Activation] = {
         low=0,
         high=1,
     ),
-    "exp": Activation("exp(z)", hidden=False, low=0),
-    "mish": Activation("z tanh(log(1 + exp(z)))", needs_z=True, low=-0.3088434131),
+    "exp": Activation("exp(z)", np.exp, lambda d, a: d * a, hidden=False, low=0),
+    "mish": Activation(
+        "z tanh(log(1 + exp(z)))", definitions.mish, slope=definitions.mish_slope, low=-0.3088434131
+    ),
 }
 
 HIDDEN = tuple(name for name, line in ACTIVATIONS.items() if line.hidden)
+
+ANY_OUTPUT = tuple(ACTIVATIONS)
+"""The outputs of losses that go with all, also with those by functions of users."""
 
 
 def check_quantiles(name: str, quantiles: Any) -> float | tuple[float, ...]:
@@ -235,7 +356,9 @@ class Huber(Value):
         """Its line of the registry."""
         d = f"{self.delta:g}"
         beyond = "|a-y| - 1/2" if self.delta == 1 else f"{d} |a-y| - {d}^2 / 2"
-        return Loss(f"(a-y)^2 / 2 where |a-y| <= {d} else {beyond}", tuple(ACTIVATIONS), value=self)
+        formula = f"(a-y)^2 / 2 where |a-y| <= {d} else {beyond}"
+        functions = definitions.huber, definitions.huber_derivative
+        return Loss(formula, ANY_OUTPUT, *functions, value=self)
 
 
 @dataclass(frozen=True)
@@ -275,10 +398,12 @@ class Pinball(Value):
     def line(self) -> Loss:
         """Its line of the registry."""
         formula = f"(1-q) (a-y) where a > y else q (y-a), q = {self.quantiles}"
-        return Loss(formula, tuple(ACTIVATIONS), kinks=(0.0,), value=self)
+        functions = definitions.pinball, definitions.pinball_derivative
+        return Loss(formula, ANY_OUTPUT, *functions, kinks=(0.0,), value=self)
 
-    def _check_outputs(self, n_outputs: int) -> None:
+    def _check_network(self, network: Any) -> None:
         """Raise ValueError where there are several quantiles, and not one for each output."""
+        n_outputs = network.n_outputs
         if isinstance(self.quantiles, tuple) and len(self.quantiles) != n_outputs:
             fault = f"loss has {len(self.quantiles)} quantiles, which want as many outputs"
             raise ValueError(f"{fault}: write them as the last number of sizes, not {n_outputs}")
@@ -291,6 +416,11 @@ class Smoothed(Value):
     """
 
     label_smoothing: float = field(default=0.0, metadata=PART_BELOW_ONE)
+
+    @property
+    def number_names(self) -> tuple[str, str]:
+        """The names of its numbers, see `_numbers`."""
+        return "keep", "share"
 
     def _numbers(self, n_outputs: int) -> tuple[float, float]:
         """Return what y is multiplied by, and what is added."""
@@ -325,8 +455,18 @@ class LogLoss(Smoothed):
     @property
     def line(self) -> Loss:
         """Its line of the registry."""
-        texts = "-[y log a + (1-y) log(1-a)]", ("sigmoid",), "sigmoid", "numbers from 0 to 1"
-        return Loss(*texts, 0, 1, clips=True, value=self)
+        return Loss(
+            "-[y log a + (1-y) log(1-a)]",
+            ("sigmoid",),
+            definitions.log_loss,
+            definitions.smoothed_difference,
+            "sigmoid",
+            "numbers from 0 to 1",
+            low=0,
+            high=1,
+            clips=True,
+            value=self,
+        )
 
     def _numbers(self, n_outputs: int) -> tuple[float, float]:
         """Return those of two classes."""
@@ -364,28 +504,183 @@ class CrossEntropy(Smoothed):
     @property
     def line(self) -> Loss:
         """Its line of the registry."""
-        targets = "rows of probabilities that sum to 1, or integer labels"
-        return Loss("-y log a", ("softmax",), "softmax", targets, 0, 1, clips=True, value=self)
+        return Loss(
+            "-y log a",
+            ("softmax",),
+            definitions.cross_entropy,
+            definitions.smoothed_difference,
+            "softmax",
+            "rows of probabilities that sum to 1, or integer labels",
+            low=0,
+            high=1,
+            clips=True,
+            value=self,
+        )
 
 
 LOSSES: dict[str, Loss] = {
-    "squared_error": Loss("(a-y)^2 / 2", tuple(ACTIVATIONS), "identity"),
-    "absolute_error": Loss("|a-y|", tuple(ACTIVATIONS), kinks=(0.0,)),
+    "squared_error": Loss(
+        "(a-y)^2 / 2", ANY_OUTPUT, definitions.squared_error, operator.sub, "identity"
+    ),
+    "absolute_error": Loss("|a-y|", ANY_OUTPUT, lambda a, y: abs(a - y), kinks=(0.0,)),
     "huber": Huber().line,
     "log_loss": LogLoss().line,
     "cross_entropy": CrossEntropy().line,
     "poisson": Loss(
-        "y log(y/a) - y + a", ("exp", "softplus"), "exp", "numbers that are not negative", 0
+        "y log(y/a) - y + a",
+        ("exp", "softplus"),
+        definitions.poisson,
+        definitions.poisson_derivative,
+        "exp",
+        "numbers that are not negative",
+        low=0,
     ),
     "pinball": Pinball().line,
 }
 
 
-NO_FUNCTION = (
-    "loss must be a name or a value, such as Pinball(0.8) for costs that differ by sign, not a "
-    "function; for a loss of your own, weight the rows (sample_weight) in a loop of your own: "
-    "docs/howto/own-loop.md"
-)
+def check_bound(name: str, bound: Any) -> float:
+    """Return the least or the largest target, which may be infinite."""
+    return bound if bound in INFINITE else check_number(name, bound)
+
+
+@dataclass(frozen=True, repr=False)
+class Custom(Value):
+    """The base of activations and losses by a function, of which the formula is stored."""
+
+    formula: Any
+
+    inputs: ClassVar[tuple[str, ...]]
+    """The names of what the function takes; the derivative is by the first one."""
+
+    def __post_init__(self) -> None:
+        kind = self.name.replace("custom_", "the ")
+        formula = self.formula
+        if callable(formula):
+            object.__setattr__(self, "formula", recorded(kind, formula, self.inputs))
+        elif not isinstance(formula, Formula):
+            object.__setattr__(self, "formula", checked_formula(kind, formula, self.inputs))
+        with errors_of(kind):
+            with_derivative(self.formula, self.inputs[0])
+        super().__post_init__()
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({text(self.formula)})"
+
+    @property
+    def number_names(self) -> tuple[()]:
+        """None: the formula has its numbers."""
+        return ()
+
+
+@dataclass(frozen=True, repr=False)
+class CustomActivation(Custom):
+    """An activation by a function of your own, whose derivative is derived from it.
+
+    Parameters
+    ----------
+    formula : callable
+        A function of z, a number: arithmetic, comparisons and NumPy's elementary functions, with
+        ``np.where`` in place of ``if``. It is run once, and its formula is stored.
+
+    Raises
+    ------
+    ValueError, TypeError
+        For a function that does what no formula can have, and for one whose value or derivative is
+        not finite for some z within 10.
+
+    See Also
+    --------
+    CustomLoss : The same for losses.
+
+    Examples
+    --------
+    >>> from fastnn import CustomActivation, Network
+    >>> softsign = CustomActivation(lambda z: z / (1 + abs(z)))
+    >>> Network((3, 5, 1), softsign).activation
+    CustomActivation(z / (np.abs(z) + 1.0))
+    """
+
+    name: ClassVar[str] = "custom_activation"
+    inputs: ClassVar[tuple[str, ...]] = ("z",)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_finite("the activation", with_derivative(self.formula, "z"), z=TRIED)
+
+    @property
+    def line(self) -> Activation:
+        """Its line of the registry."""
+        return Activation(text(self.formula), self.formula, value=self)
+
+
+@dataclass(frozen=True, repr=False)
+class CustomLoss(Custom):
+    """A loss by a function of your own, whose derivative is derived from it.
+
+    Parameters
+    ----------
+    formula : callable
+        A function of an output a and its target y, both numbers: arithmetic, comparisons and
+        NumPy's elementary functions, with ``np.where`` in place of ``if``. It returns the loss of
+        one output: the sum over the outputs of a row and the mean over rows are taken besides. It
+        is run once, and its formula is stored.
+    low, high : float
+        The least and the largest target that it takes.
+
+    Raises
+    ------
+    ValueError, TypeError
+        For a function that does what no formula can have. A network raises ValueError where the
+        value or the derivative is not finite for some of its outputs and targets within 10.
+
+    See Also
+    --------
+    CustomActivation : The same for activations.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastnn import CustomLoss, Network
+    >>> cost = CustomLoss(lambda a, y: np.where(y > a, 3 * (y - a), a - y))
+    >>> Network((3, 5, 1), loss=cost).loss
+    CustomLoss(np.where(y > a, (y - a) * 3.0, a - y))
+    """
+
+    name: ClassVar[str] = "custom_loss"
+    inputs: ClassVar[tuple[str, ...]] = ("a", "y")
+    low: float = field(default=-math.inf, metadata={"check": check_bound})
+    high: float = field(default=math.inf, metadata={"check": check_bound})
+
+    @property
+    def line(self) -> Loss:
+        """Its line of the registry."""
+        return Loss(
+            text(self.formula),
+            ANY_OUTPUT,
+            self.formula,
+            targets=f"numbers that are {interval(self.low, self.high)}",
+            low=self.low,
+            high=self.high,
+            value=self,
+        )
+
+    def _numbers(self, n_outputs: int) -> tuple[()]:
+        """Return none."""
+        return ()
+
+    def _check_network(self, network: Any) -> None:
+        """Raise ValueError where a loss of the network's outputs and targets is not finite."""
+        low, high = network.output_line.low, network.output_line.high
+        outputs = TRIED[(low < TRIED) & (high > TRIED)]
+        if isinstance(network.output, CustomActivation):
+            outputs = evaluate(network.output.formula, z=TRIED)[0]
+        targets = np.unique(np.clip(TRIED, max(low, self.low), min(high, self.high)))
+        check_finite("the loss", with_derivative(self.formula, "a"), a=outputs, y=targets)
+
+
+CUSTOM: dict[str, type[Custom]] = {kind.name: kind for kind in (CustomActivation, CustomLoss)}
+"""The kinds of activations and losses by functions of users, which are in no registry."""
 
 
 def checked(name: str, value: Any, registry: Mapping[str, Any], legal: Iterable[str]) -> Any:
@@ -397,12 +692,18 @@ def checked(name: str, value: Any, registry: Mapping[str, Any], legal: Iterable[
     ValueError, TypeError
         For another name, and for what is none.
     """
+    own = CustomLoss if registry is LOSSES else CustomActivation
+    if isinstance(value, own):
+        return value
     if not isinstance(value, Value):
         if isinstance(value, type) and issubclass(value, Value):
-            raise TypeError(f"{name} must be made of {value.__name__}: say {value.__name__}()")
-        if name == "loss" and callable(value):
-            raise TypeError(NO_FUNCTION)
+            right = f"{value.__name__}({'function' * issubclass(value, Custom)})"
+            raise TypeError(f"{name} must be made of {value.__name__}: say {right}")
+        if callable(value):
+            return own(value)
         return check_choice(name, value, legal)
+    if isinstance(value, Custom):
+        raise TypeError(f"{name} must be a {own.__name__}, not {shown(value)}")
     default = registry[check_choice(name, value.name, legal)].value
     if type(default) is not type(value):
         raise TypeError(f"{name} must be one of fastnn's own, not {shown(value)}")
@@ -419,10 +720,28 @@ def line_of(given: str | Value, registry: Mapping[str, Any]) -> Any:
     return registry[given] if isinstance(given, str) else given.line
 
 
+INFINITE = (-math.inf, math.inf)
+"""Bounds that are none; JSON has no such numbers."""
+
+
+def formula_alone(activation: str | Value) -> Formula | None:
+    """Return the formula of an activation without derivatives, its parameters as numbers; None for
+    softmax.
+    """
+    line = line_of(activation, ACTIVATIONS)
+    if line.function is None:
+        return None
+    numbers = line.value._named_numbers(1) if line.value else {}
+    return with_numbers(pruned(line.forward.nodes, line.forward.results[:1]), **numbers)
+
+
 def plain(given: Any) -> Any:
     """Describe names, values and tuples of them in JSON's types."""
     if isinstance(given, Value):
-        return {"name": given.name} | {name: plain(part) for name, part in vars(given).items()}
+        parts = {name: plain(part) for name, part in vars(given).items()}
+        return {"name": given.name} | {name: x for name, x in parts.items() if x not in INFINITE}
+    if isinstance(given, Formula):
+        return [*map(list, given.nodes)]
     return [*map(plain, given)] if isinstance(given, tuple) else given
 
 
@@ -430,6 +749,8 @@ def from_plain(given: Any, registry: Mapping[str, Any]) -> Any:
     """Return what `plain` described."""
     if isinstance(given, Mapping):
         parts = dict(given)
+        if (kind := CUSTOM.get(given.get("name", ""))) is not None:
+            return kind(**{name: part for name, part in parts.items() if name != "name"})
         default = registry[check_choice("name", parts.pop("name", None), registry)].value
         if default is None:
             raise ValueError(f"{given['name']} has no parameters")

@@ -191,13 +191,14 @@ class Network(CheckedFields):
                 arguments.check_number("bias_init", self.bias_init, hint='or "same"'),
             )
         output = name_of(self.output)
-        if output not in self.loss_line.outputs:
+        goes_with_any = self.loss_line.outputs == losses.ANY_OUTPUT
+        if not goes_with_any and output not in self.loss_line.outputs:
             fitting = ", ".join(self.loss_line.outputs)
             own = ", ".join(name for name, loss in LOSSES.items() if output in loss.outputs)
             fault = f"loss {self.loss!r} does not go with output {output!r}"
             raise ValueError(f"{fault}; it goes with {fitting}, and {output!r} with {own}")
         if isinstance(self.loss, Value):
-            self.loss._check_outputs(self.n_outputs)
+            self.loss._check_network(self)
         if output == "softmax" and self.sizes[-1] == 1:
             raise ValueError(
                 "output 'softmax' of one neuron is always 1: take output='sigmoid' with "
@@ -495,6 +496,17 @@ class Network(CheckedFields):
         return tuple(np.full(self.n_outputs, each) for each in numbers)
 
     @property
+    def custom_activations(self) -> dict[str, losses.CustomActivation]:
+        """The activations by functions of the user's, each once, by names that tell them apart."""
+        own = [each for each in self.activations if isinstance(each, losses.CustomActivation)]
+        return {f"custom{k}": activation for k, activation in enumerate(dict.fromkeys(own))}
+
+    @property
+    def is_custom(self) -> bool:
+        """Whether an activation or the loss is by a function of the user's."""
+        return any(name_of(given) in losses.CUSTOM for given in (self.loss, *self.activations))
+
+    @property
     def matched(self) -> bool:
         """Whether ``delta = a - y`` at the output."""
         return self.loss_line.matched == self.output
@@ -681,9 +693,8 @@ def _tables() -> dict[str, str]:
         name: "hidden layers, output" if line.hidden else "output"
         for name, line in ACTIVATIONS.items()
     }
-    every = tuple(ACTIVATIONS)
     outputs = {
-        name: "any" if line.outputs == every else ", ".join(line.outputs)
+        name: "any" if line.outputs == losses.ANY_OUTPUT else ", ".join(line.outputs)
         for name, line in LOSSES.items()
     }
     activations = ((name, f"``{line.formula}``", where[name]) for name, line in ACTIVATIONS.items())

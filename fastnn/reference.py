@@ -10,13 +10,23 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from functools import partial
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 
 from fastnn import optimizers
 from fastnn.backends import Backend
-from fastnn.losses import GELU_CUBIC, GELU_SCALE, LEAKY_SLOPE, LEAST_DELTA, SELU_ALPHA, SELU_SCALE
+from fastnn.formulas import LEAST_DELTA, Formula, evaluate
+from fastnn.losses import (
+    ACTIVATIONS,
+    LOSSES,
+    Activation,
+    CustomActivation,
+    CustomLoss,
+    Loss,
+    Value,
+)
 from fastnn.memory import ROW_BLOCK, Array
 from fastnn.network import Layer, Network
 from fastnn.optimizers import AT_ALPHA, AT_COUNT, AT_DAMPING, AT_GROWTH
@@ -24,9 +34,8 @@ from fastnn.optimizers import BayesianRegularization as Bayesian
 from fastnn.state import Data, Steps, StepState, Task
 
 # -------------------------------------------------------------------------------------- activations
-# name -> (a = f(z), delta = d * f'(z)), with d = dL/da. f' is a function of a where it can be.
-# Where f' is 0 or 1,
-# `where` chooses: 0 times infinity is no number. A parameter comes after the arrays.
+# name -> (a = f(z), delta = d * f'(z)), with d = dL/da. Their formulas are recorded from the
+# functions in `definitions.py`, softmax excepted; parameters come after the arrays.
 
 
 class ActivationFunctions(NamedTuple):
@@ -34,37 +43,6 @@ class ActivationFunctions(NamedTuple):
 
     value: Callable[..., Array]
     delta: Callable[..., Array]
-
-
-def sigmoid(z: Array) -> Array:
-    """``1 / (1 + exp(-z))``"""
-    return 1 / (1 + np.exp(-z))
-
-
-def softplus(z: Array) -> Array:
-    """``log(1 + exp(z))``, written so that nothing overflows"""
-    positive = z.real > 0
-    return np.where(positive, z, 0) + np.log1p(np.exp(np.where(positive, -z, z)))
-
-
-def leaky_relu(z: Array, slope: float = LEAKY_SLOPE) -> Array:
-    """``z where z >= 0 else slope z``"""
-    return np.where(z.real < 0, slope * z, z)
-
-
-def leaky_relu_delta(d: Array, a: Array, z: Array, slope: float = LEAKY_SLOPE) -> Array:
-    """d times 1 or the slope"""
-    return np.where(a.real > 0, d, slope * d)
-
-
-def elu(z: Array, alpha: float = 1.0) -> Array:
-    """``z where z > 0 else alpha (exp(z) - 1)``: Clevert et al., ICLR 2016, equation 15"""
-    return np.where(z.real > 0, z, alpha * np.expm1(np.where(z.real > 0, 0, z)))
-
-
-def elu_delta(d: Array, a: Array, z: Array, alpha: float = 1.0) -> Array:
-    """d times 1 or ``alpha exp(z)``, which is ``a + alpha``"""
-    return np.where(a.real > 0, d, d * (a + alpha))
 
 
 def flush(x: Array, weight: Any = 1) -> Array:
@@ -77,39 +55,25 @@ def flush(x: Array, weight: Any = 1) -> Array:
     return np.where(abs(x.real) < weight * LEAST_DELTA[x.real.dtype.name], 0, x)
 
 
-def silu(z: Array) -> Array:
-    """``z sigmoid(z)``"""
-    return z * flush(sigmoid(z))
+def named(value: Value | None, numbers: tuple[Any, ...]) -> dict[str, Any]:
+    """The numbers by their names; where there are none, those of the value"""
+    if value is None or not numbers:
+        return value._named_numbers(1) if value else {}
+    return dict(zip(value.number_names, numbers, strict=True))
 
 
-def silu_slope(z: Array) -> Array:
-    """The derivative of ``z sigmoid(z)``: Elfwing et al., Neural Networks 107, 2018, equation 5"""
-    s = flush(sigmoid(z))
-    return s * (1 + z * (1 - s))
+def by_formulas(line: Activation) -> ActivationFunctions:
+    """The functions of an activation, by its formulas"""
 
+    def value(z: Array, *numbers: Any) -> Array:
+        return evaluate(line.forward, z=z, **named(line.value, numbers))[0]
 
-def gelu_gate(z: Array) -> Array:
-    """``sigmoid(2u)`` with ``u = sqrt(2/pi) (z + 0.044715 z^3)``, since ``(1 + tanh u) / 2 =
-    sigmoid(2u)``
-    """
-    return flush(sigmoid(GELU_SCALE * (z + GELU_CUBIC * z * z * z)))
+    def delta(d: Array, a: Array, z: Array, *numbers: Any) -> Array:
+        if line.needs_z:
+            return d * evaluate(line.forward, z=z, **named(line.value, numbers))[1]
+        return evaluate(line.backward, d=d, a=a, **named(line.value, numbers))[0]
 
-
-def gelu_slope(z: Array) -> Array:
-    """The derivative of ``z sigmoid(2u)``: ``s + z s (1 - s) 2u'``"""
-    s = gelu_gate(z)
-    return s + z * s * (1 - s) * (GELU_SCALE * (1 + 3 * GELU_CUBIC * z * z))
-
-
-def mish_gate(z: Array) -> Array:
-    """``tanh(softplus(z))``: Misra, BMVC 2020"""
-    return flush(np.tanh(softplus(z)))
-
-
-def mish_slope(z: Array) -> Array:
-    """The derivative of ``z tanh(softplus(z))``: ``t + z (1 - t^2) sigmoid(z)``"""
-    t = mish_gate(z)
-    return t + z * (1 - t * t) * flush(sigmoid(z))
+    return ActivationFunctions(value, delta)
 
 
 def softmax(z: Array) -> Array:
@@ -118,32 +82,22 @@ def softmax(z: Array) -> Array:
     return e / e.sum(axis=1, keepdims=True)
 
 
+def softmax_delta(d: Array, a: Array, z: Array) -> Array:
+    """``a (d - sum(d a))``"""
+    return a * (d - (d * a).sum(axis=1, keepdims=True))
+
+
 ACTIVATION_FUNCTIONS: dict[str, ActivationFunctions] = {
-    "identity": ActivationFunctions(lambda z: z, lambda d, a, z: d),
-    "sigmoid": ActivationFunctions(sigmoid, lambda d, a, z: d * (a * (1 - a))),
-    "tanh": ActivationFunctions(np.tanh, lambda d, a, z: d * (1 - a * a)),
-    "relu": ActivationFunctions(
-        lambda z: np.where(z.real < 0, 0, z), lambda d, a, z: np.where(a.real > 0, d, 0)
-    ),
-    "leaky_relu": ActivationFunctions(leaky_relu, leaky_relu_delta),
-    "elu": ActivationFunctions(elu, elu_delta),
-    "selu": ActivationFunctions(
-        lambda z: SELU_SCALE * elu(z, SELU_ALPHA),
-        lambda d, a, z: np.where(a.real > 0, SELU_SCALE * d, d * (a + SELU_SCALE * SELU_ALPHA)),
-    ),
-    "softplus": ActivationFunctions(softplus, lambda d, a, z: d * -np.expm1(-a)),
-    "silu": ActivationFunctions(silu, lambda d, a, z: d * silu_slope(z)),
-    "gelu": ActivationFunctions(lambda z: z * gelu_gate(z), lambda d, a, z: d * gelu_slope(z)),
-    "softmax": ActivationFunctions(
-        softmax, lambda d, a, z: a * (d - (d * a).sum(axis=1, keepdims=True))
-    ),
-    "exp": ActivationFunctions(np.exp, lambda d, a, z: d * a),
-    "mish": ActivationFunctions(lambda z: z * mish_gate(z), lambda d, a, z: d * mish_slope(z)),
+    name: by_formulas(line) if line.function else ActivationFunctions(softmax, softmax_delta)
+    for name, line in ACTIVATIONS.items()
 }
 
 
 def activation_of(layer: Layer) -> ActivationFunctions:
     """The functions of a layer's activation, with its parameters"""
+    if layer.activation == CustomActivation.name:
+        (formula,) = layer.numbers
+        return by_formulas(Activation("", cast(Formula, formula)))
     functions = ACTIVATION_FUNCTIONS[layer.activation]
     if not layer.numbers:
         return functions
@@ -153,99 +107,37 @@ def activation_of(layer: Layer) -> ActivationFunctions:
 
 
 # ------------------------------------------------------------------------------------------- losses
-# name -> (l, d = dl/da), elementwise; a row's loss is the sum over its outputs. Parameters,
-# (n_outputs,) each, come
-# after the arrays.
-
-
-def smoothed(y: Array, keep: Any = 1.0, share: Any = 0.0) -> Array:
-    """``keep y + share``: targets with label smoothing, else as they are"""
-    return keep * y + share
+# name -> (l, d = dl/da), elementwise; a row's loss is the sum over its outputs. Their formulas are
+# those of `definitions.py`, too; parameters, (n_outputs,) each, come after the arrays.
 
 
 class LossFunctions(NamedTuple):
-    """One loss: its value for each output, its derivative by the output, and the target that a
-    matched one has.
+    """One loss: its value for each output, and its derivative by the output; that of a loss which
+    is always matched with its output is delta itself.
     """
 
     value: Callable[..., Array]
     d: Callable[..., Array]
-    target: Callable[..., Array] = lambda y: y
 
 
-def clip(p: Array) -> Array:
-    """A probability kept within [eps, 1 - eps] of its dtype, in the loss' value only"""
-    eps = np.finfo(p.dtype).eps
-    return np.where(p.real < eps, eps, np.where(p.real > 1 - eps, 1 - eps, p))
+def loss_by_formula(line: Loss) -> LossFunctions:
+    """The functions of a loss, by its formula"""
+
+    def result(k: int, a: Array, y: Array, *numbers: Any) -> Array:
+        return evaluate(line.recording, a=a, y=y, **named(line.value, numbers))[k]
+
+    return LossFunctions(partial(result, 0), partial(result, 1))
 
 
-def huber(a: Array, y: Array, delta: Any = 1.0) -> Array:
-    """``e^2 / 2 where |e| <= delta else delta (|e| - delta / 2)``, e = a - y: Huber, Ann. Math.
-    Stat. 35, 1964
-    """
-    e = a - y
-    size = e * np.sign(e.real)
-    return np.where(size.real <= delta, e * e / 2, delta * (size - delta * 0.5))
-
-
-def huber_d(a: Array, y: Array, delta: Any = 1.0) -> Array:
-    """``a - y``, but no more than delta"""
-    return np.where(abs((a - y).real) <= delta, a - y, delta * np.sign((a - y).real))
-
-
-def pinball(a: Array, y: Array, q: Any = 0.5) -> Array:
-    """``(1 - q) e where e > 0 else -q e``, e = a - y: Koenker and Bassett, Econometrica 46, 1978"""
-    return (a - y) * np.where((a - y).real > 0, 1 - q, -q)
-
-
-def pinball_d(a: Array, y: Array, q: Any = 0.5) -> Array:
-    """``1 - q``, 0 or ``-q``, by the sign of ``a - y``"""
-    e = (a - y).real
-    return np.where(e > 0, 1 - q, np.where(e < 0, -q, e))
-
-
-def log_loss(a: Array, y: Array, *smoothing: Any) -> Array:
-    """``-[y log p + (1 - y) log(1 - p)]``, p the clipped output"""
-    p = clip(a)
-    y = smoothed(y, *smoothing)
-    return -(y * np.log(p) + (1 - y) * np.log(1 - p))
-
-
-def cross_entropy(a: Array, y: Array, *smoothing: Any) -> Array:
-    """``-y log p``, p the clipped output"""
-    return -smoothed(y, *smoothing) * np.log(clip(a))
-
-
-def poisson(a: Array, y: Array) -> Array:
-    """``y log(y / a) - y + a``, where 0 log 0 = 0: half the Poisson deviance"""
-    ratio = np.where(y > 0, y, 1) / np.where(y > 0, a, 1)
-    return y * np.log(ratio) - y + a
-
-
-def unmatched(a: Array, y: Array, *numbers: Any) -> Array:
-    """Raise an error: the derivative by `a` is never used where each output activation is a matched
-    one.
-    """
-    raise NotImplementedError("this loss is always matched with its output: delta = a - y")
-
-
-LOSS_FUNCTIONS: dict[str, LossFunctions] = {
-    "squared_error": LossFunctions(lambda a, y: (a - y) ** 2 / 2, lambda a, y: a - y),
-    "absolute_error": LossFunctions(
-        lambda a, y: (a - y) * np.sign((a - y).real), lambda a, y: np.sign((a - y).real)
-    ),
-    "huber": LossFunctions(huber, huber_d),
-    "log_loss": LossFunctions(log_loss, unmatched, smoothed),
-    "cross_entropy": LossFunctions(cross_entropy, unmatched, smoothed),
-    "poisson": LossFunctions(poisson, lambda a, y: 1 - y / a),
-    "pinball": LossFunctions(pinball, pinball_d),
-}
+LOSS_FUNCTIONS = {name: loss_by_formula(line) for name, line in LOSSES.items()}
 
 
 def loss_of(network: Network) -> LossFunctions:
     """The functions of a network's loss, with its parameters in the dtype of the outputs or
     targets
     """
+    if isinstance(network.loss, CustomLoss):
+        return loss_by_formula(network.loss_line)
     functions = LOSS_FUNCTIONS[network.loss_name]
     numbers = network.loss_numbers
     if not numbers:
@@ -325,7 +217,8 @@ def output_delta(network: Network, z: Array, a: Array, batch: Batch) -> Array:
     """delta of the last layer (n, n_outputs), times the rows' weights."""
     loss = loss_of(network)
     if network.matched:
-        delta = a - loss.target(batch.Y)
+        is_delta = network.loss_line.is_always_matched
+        delta = loss.d(a, batch.Y) if is_delta else a - batch.Y
     else:
         delta = activation_of(network.layers[-1]).delta(loss.d(a, batch.Y), a, z)
     return flush(batch.weight * delta, batch.weight)

@@ -106,13 +106,15 @@ class CValue(Traced):
 
 
 def _text(value, kind):
-    """Return the name of a variable, or the C literal of a finite number, with all its digits."""
+    """Return the name of a variable, or the C literal of a number, with all its digits."""
     if not isinstance(value, ir.Constant):
         return value
     # of a vector, the type of its numbers
     x = value.constant
     kind = getattr(kind, "elem", kind)
-    if isinstance(kind, types.Float):
+    if isinstance(kind, types.Float) and not np.isfinite(x):
+        text = "NAN" if np.isnan(x) else "INFINITY" if x > 0 else "-INFINITY"
+    elif isinstance(kind, types.Float):
         text = decimal(np.dtype(kind.name).type(x)) + "f" * (kind.bitwidth == 32)
     elif kind.signed or abs(x) < kind.bitwidth:
         text = str(x)

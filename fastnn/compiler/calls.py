@@ -14,7 +14,7 @@ from numba.extending import models, register_model
 
 from fastnn.compiler.arguments import ARRAY, kind_of
 from fastnn.compiler.memory_ops import BYTES, address_ir
-from fastnn.compiler.program import AfterFirst, digest
+from fastnn.compiler.program import IN_PLACE_OF_CODE, AfterFirst, digest
 from fastnn.compiler.tracing import INT32, INT64, const, primitive
 from fastnn.compiler.vectors import VECTOR_BYTES, Many
 from fastnn.memory import DATA
@@ -147,6 +147,23 @@ def unpack_many(argument):
     lanes = VECTOR_BYTES // min(a.itemsize for a in argument if np.ndim(a) and a.dtype.kind == "f")
     fields = (a.reshape(-1, lanes) if np.ndim(a) and a.dtype.kind == "f" else a for a in argument)
     return type(argument)(*fields)
+
+
+def call_block_ir(place, out, second, A, Y, weight, n, width):
+    """Emit a call of the function whose address is the first word of a block."""
+    builder = place.builder
+    words = builder.inttoptr(place.value, INT64.as_pointer())
+    pointers = [builder.bitcast(x.value, BYTES) for x in (out, second, A, Y, weight)]
+    values = [*pointers, words, n.value, width.value]
+    function = ir.FunctionType(ir.VoidType(), [value.type for value in values])
+    builder.call(builder.inttoptr(builder.load(words), function.as_pointer()), values)
+
+
+@primitive(lambda place, out, second, A, Y, weight, n, width: types.void, call_block_ir)
+def call_block(place, out, second, A, Y, weight, n, width):
+    """Call the function of the block at the address `place`, see `formulas.custom_panel`."""
+    arrays = (x.reshape(-1) for x in (out, second, A, Y, weight))  # numbers of many networks too
+    IN_PLACE_OF_CODE[int(place)](*arrays, n=n, width=width)
 
 
 def caller(kind):

@@ -30,7 +30,18 @@ under it."""
 _PACKAGE = pathlib.Path(__file__).parents[1]
 FOLDERS = _PACKAGE / "compiler", _PACKAGE / "fused"
 SOURCES_BESIDES = tuple(
-    _PACKAGE / f"{name}.py" for name in ("losses", "memory", "network", "optimizers", "state")
+    _PACKAGE / f"{name}.py"
+    for name in (
+        "definitions",
+        "derivatives",
+        "formulas",
+        "losses",
+        "memory",
+        "network",
+        "optimizers",
+        "recording",
+        "state",
+    )
 )
 """Files outside of the two folders whose constants end up in machine code."""
 
@@ -112,6 +123,11 @@ class AfterFirst(typing.NamedTuple):
     """
 
     bytes: int
+
+
+IN_PLACE_OF_CODE: dict[int, typing.Callable] = {}
+"""Where kernels run as plain Python, {what stands for the address of a formula's block, see
+`fused/custom.py`: its function}."""
 
 
 def relative(buffers):

@@ -37,7 +37,7 @@ from fastnn.estimators.labels import checked_weight, row_weights
 from fastnn.estimators.lbfgs import fit_lbfgs
 from fastnn.estimators.scoring import HeldOut, check_scoring_name
 from fastnn.estimators.second_order import fit_second_order
-from fastnn.losses import Pinball, Value
+from fastnn.losses import CustomLoss, Pinball, Value
 from fastnn.memory import Array
 from fastnn.network import Network
 from fastnn.state import Data
@@ -67,7 +67,7 @@ class BaseMLP(CallbackSupportMixin, Fitted, BaseEstimator, ABC):
     ----------
     hidden_layer_sizes : int or array-like of int, default=(100,)
         Widths of the hidden layers; ``()`` for none.
-    activation : str, Elu, LeakyRelu, or sequence of them, default="relu"
+    activation : str, Elu, LeakyRelu, callable, or sequence of them, default="relu"
         Activation of the hidden layers; a sequence has one for each: %(activations)s. Those after
         "relu" are fastnn's own, as are ``Elu(alpha)`` and ``LeakyRelu(slope)``, as for
         `fastnn.Network`.
@@ -218,8 +218,12 @@ class BaseMLP(CallbackSupportMixin, Fitted, BaseEstimator, ABC):
     def _decode(self, outputs: Array) -> Any:
         """Return what is predicted for rows with these outputs, or targets (n, n_outputs)."""
 
-    def _loss(self) -> str | Pinball:
+    def _loss(self) -> str | Value:
         """Return the network's loss, as `network_of` takes it."""
+        if callable(self.loss):
+            return CustomLoss(self.loss)
+        if isinstance(self.loss, CustomLoss):
+            return self.loss
         loss = validation.attribute(self, "loss", str)
         if loss != "quantile":
             if self.quantile is not None:
@@ -402,9 +406,9 @@ class BaseMLP(CallbackSupportMixin, Fitted, BaseEstimator, ABC):
         """Check the parameters as scikit-learn does, with a hint for a name that another library
         has.
         """
-        if isinstance(self.loss, Value):
+        if isinstance(self.loss, Value) and not isinstance(self.loss, CustomLoss):
             said = (
-                f"loss must be a name here, not {shown(self.loss)}: values are for "
+                f"loss must be a name or a function here, not {shown(self.loss)}: values are for "
                 f"fastnn.Network and train"
             )
             raise InvalidParameterError(said)

@@ -7,6 +7,7 @@ from __future__ import annotations
 import contextlib
 import math
 import operator
+from collections.abc import Callable
 from numbers import Integral
 from typing import Any, NamedTuple
 
@@ -102,10 +103,11 @@ class Fitted:
     backend: Any
 
     def _activation(self) -> Activations:
-        activation: Any = attribute(self, "activation", str | Value | list | tuple)
+        kinds: Any = str | Value | Callable | list | tuple
+        activation: Any = attribute(self, "activation", kinds)
         if isinstance(activation, str):
             return activation
-        if isinstance(activation, Value):
+        if not isinstance(activation, (list, tuple)):
             return check_activation("activation", activation)
         return tuple(check_activation(f"activation[{i}]", one) for i, one in enumerate(activation))
 

@@ -24,7 +24,7 @@ from fastnn.estimators.validation import (
     raveled,
     validated,
 )
-from fastnn.losses import Value
+from fastnn.losses import CustomLoss, Value
 from fastnn.memory import Array
 from fastnn.schedules import Schedule
 from fastnn.training.results import TrainingResult
@@ -40,9 +40,11 @@ class MLPRegressor(Saving, RegressorMixin, BaseMLP):
 
     Parameters
     ----------
-    loss : {"squared_error", "poisson", "absolute_error", "huber", "quantile"}
-        Default: "squared_error". The last three are fastnn's own. "poisson" takes ``y >= 0``, its
-        outputs are exponentials. "quantile" learns the `quantile` of y.
+    loss : {"squared_error", "poisson", "absolute_error", "huber", "quantile"} or callable
+        Default: "squared_error". Those from the third on are fastnn's own. "poisson" takes
+        ``y >= 0``, its outputs are exponentials. "quantile" learns the `quantile` of y. A function
+        of a prediction a and the target y is a loss of your own, as `fastnn.CustomLoss`; the
+        estimator can be pickled if the function can be, or with a `CustomLoss` of it.
     n_restarts : int, default=5
         For "lm" and "br": so many starts. "lm" keeps that with the lowest loss, or the best score
         of validation rows, "br" the most probable one, by MacKay's evidence; half of its starts
@@ -71,7 +73,7 @@ class MLPRegressor(Saving, RegressorMixin, BaseMLP):
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         **BaseMLP._parameter_constraints,
-        "loss": [StrOptions(set(REGRESSOR_LOSSES))],
+        "loss": [StrOptions(set(REGRESSOR_LOSSES)), CustomLoss, callable],
         "solver": [StrOptions({"lbfgs", *STOCHASTIC_SOLVERS, *SECOND_ORDER_SOLVERS})],
         "n_restarts": [Interval(Integral, 1, None, closed="left")],
         "quantile": [Interval(Real, 0, 1, closed="neither"), None],
@@ -191,7 +193,7 @@ class MLPRegressor(Saving, RegressorMixin, BaseMLP):
         return self._fit(X, y, sample_weight, incremental=True)
 
     def _hint(self, error: str) -> str:
-        if isinstance(self.loss, str):
+        if isinstance(self.loss, (str, CustomLoss)) or callable(self.loss):
             return super()._hint(error)
         return f" (loss is the first argument; did you mean hidden_layer_sizes={shown(self.loss)}?)"
 

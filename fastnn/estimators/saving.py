@@ -41,7 +41,7 @@ from fastnn.files.description import (
 from fastnn.files.description import labels_of as described_labels
 from fastnn.files.export import Model, check_not_exported, export, layers_of
 from fastnn.files.model import CHECKPOINT, CHECKPOINT_1, ESTIMATOR, MODEL
-from fastnn.losses import name_of
+from fastnn.losses import CustomLoss, name_of
 from fastnn.memory import Array
 from fastnn.schedules import SCHEDULES
 from fastnn.training.history import History
@@ -503,7 +503,8 @@ def from_result(
     is_own = network.loss == network.loss_name or (
         network.loss_name == "pinball" and isinstance(quantile, float)
     )
-    if network.loss_name not in losses or not is_own:
+    has_custom_loss = isinstance(network.loss, CustomLoss) and "absolute_error" in losses
+    if not has_custom_loss and (network.loss_name not in losses or not is_own):
         known = ", ".join(
             f"{output} with {' or '.join(losses)}" for output, losses in legal.items()
         )
@@ -515,9 +516,9 @@ def from_result(
         raise TypeError(f"{', '.join(given)} cannot be given: the result's network has its own")
     names = tuple("logistic" if name == "sigmoid" else name for name in network.activations[:-1])
     activation = names if len(set(names)) > 1 else names[0] if names else "relu"
-    own = {"loss": losses[network.loss_name]} | (
-        {"quantile": quantile} if network.loss_name == "pinball" else {}
-    )
+    own: dict[str, Any] = {"loss": losses.get(network.loss_name, network.loss)}
+    if network.loss_name == "pinball":
+        own["quantile"] = quantile
     own |= {
         "hidden_layer_sizes": network.sizes[1:-1],
         "activation": activation,

@@ -27,7 +27,7 @@ from fastnn.checking.values import (
     refuse_missing,
     refuse_text,
 )
-from fastnn.losses import ACTIVATIONS, HIDDEN, Pinball, Value, checked
+from fastnn.losses import ACTIVATIONS, HIDDEN, Value, checked
 from fastnn.memory import Array
 from fastnn.network import Network
 
@@ -85,7 +85,7 @@ REGRESSOR_LOSSES = ("squared_error", "poisson", "absolute_error", "huber", "quan
 
 CONSTRAINTS: dict[str, list[Any]] = {
     **MLPClassifier._parameter_constraints,
-    "activation": [StrOptions(set(HIDDEN_ACTIVATIONS)), Value, list, tuple],
+    "activation": [StrOptions(set(HIDDEN_ACTIVATIONS)), Value, callable, list, tuple],
     "solver": [StrOptions({"lbfgs", *STOCHASTIC_SOLVERS})],
     "learning_rate": [StrOptions({"constant", "invscaling", "adaptive"}), callable],
     # fastnn's own
@@ -110,7 +110,7 @@ def threads_of(mlp: Any) -> int | None:
 
 @functools.lru_cache(maxsize=512)
 def network_of(
-    sizes: tuple[int, ...], activation: Activations, output: str, loss: str | Pinball
+    sizes: tuple[int, ...], activation: Activations, output: str, loss: str | Value
 ) -> Network:
     """Make fastnn's network from scikit-learn's names.
 
@@ -121,7 +121,7 @@ def network_of(
     activation : str, Value, or a tuple of them
         Activation of the hidden layers: one, or one each.
     output : {"identity", "exp", "logistic", "softmax"}
-    loss : str or Pinball
+    loss : str or Value
         "log_loss" is the cross entropy where the output is softmax.
     """
     if loss == "log_loss" and output == "softmax":

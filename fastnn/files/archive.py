@@ -493,6 +493,13 @@ def check_arrays(
 # ------------------------------------------------------------------------- parameters of estimators
 
 
+_BY_FUNCTIONS: dict[str, Callable[[Any], losses.Value]] = {
+    "activation": losses.CustomActivation,
+    "loss": losses.CustomLoss,
+}
+"""{parameter that may be a function: what is stored of that}."""
+
+
 def plain(name: str, value: Any) -> Any:
     """Return a parameter in JSON's types; a tuple and a dictionary as an object that says so."""
     if isinstance(value, (np.generic, np.ndarray)):
@@ -504,6 +511,8 @@ def plain(name: str, value: Any) -> Any:
         return inner if isinstance(value, list) else {"tuple": inner}
     if isinstance(value, dict):
         return {"dict": [[plain(name, key), plain(name, each)] for key, each in value.items()]}
+    if callable(value) and name in _BY_FUNCTIONS:
+        value = _BY_FUNCTIONS[name](value)
     if isinstance(value, losses.Value):
         return losses.plain(value)
     raise TypeError(
@@ -519,6 +528,6 @@ def value_of(parameter: Any) -> Any:
         if "tuple" in parameter:
             return tuple(map(value_of, parameter["tuple"]))
         if "name" in parameter:
-            return losses.from_plain(parameter, losses.ACTIVATIONS)
+            return losses.from_plain(parameter, losses.ACTIVATIONS | losses.LOSSES)
         return {value_of(key): value_of(each) for key, each in parameter["dict"]}
     return parameter

@@ -10,6 +10,7 @@ import numpy as np
 from fastnn import __version__
 from fastnn.checking.arguments import decimal, shown
 from fastnn.files.export import WRITTEN_BY, Model, from_template, label_list
+from fastnn.losses import CustomActivation
 from fastnn.memory import Array
 from fastnn.network import Network
 
@@ -193,7 +194,10 @@ def layer_calls(
     for k, (layer, W, b) in enumerate(zip(network.layers, weights, biases, strict=True)):
         z = outputs if k == network.n_layers - 1 else f"a{k % 2}"
         lines.append(f"    dense({z}, {W}, {below}, {b}, {layer.fan_in}, {layer.fan_out});")
-        if layer.activation != "identity":
+        if layer.activation == CustomActivation.name:
+            names: dict[Any, str] = {own: name for name, own in network.custom_activations.items()}
+            lines.append(f"    apply_{names[network.activations[k]]}({z}, {layer.fan_out});")
+        elif layer.activation != "identity":
             numbers = "".join(f", {decimal(np.float64(number))}" for number in layer.numbers)
             lines.append(f"    apply_{layer.activation}({z}, {layer.fan_out}{numbers});")
         below = z

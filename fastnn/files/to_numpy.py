@@ -3,29 +3,12 @@
 import base64
 
 from fastnn import __version__
-from fastnn.files.export import Model, formula, from_template, label_list, layers_of
-from fastnn.losses import GELU_CUBIC, GELU_SCALE, SELU_ALPHA, SELU_SCALE, Value
+from fastnn.files.export import Model, from_template, label_list, layers_of
+from fastnn.formulas import statements
+from fastnn.losses import Value, formula_alone
 from fastnn.memory import Array
 
-FORMULAS = {
-    "identity": "z",
-    "sigmoid": "1 / (1 + np.exp(-z))",
-    "tanh": "np.tanh(z)",
-    "relu": "np.where(z < 0, 0, z)",
-    "leaky_relu": "np.where(z < 0, {slope!r} * z, z)",
-    "elu": "np.where(z > 0, z, {alpha!r} * np.expm1(np.minimum(z, 0)))",
-    "selu": f"{SELU_SCALE!r} * np.where(z > 0, z, {SELU_ALPHA!r} * np.expm1(np.minimum(z, 0)))",
-    "softplus": "np.maximum(z, 0) + np.log1p(np.exp(-np.abs(z)))",
-    "silu": "z / (1 + np.exp(-z))",
-    "gelu": f"z / (1 + np.exp(-{GELU_SCALE!r} * (z + {GELU_CUBIC!r} * z * z * z)))",
-    "softmax": (
-        "np.exp(z - z.max(axis=1, keepdims=True))\n        a /= a.sum(axis=1, keepdims=True)"
-    ),
-    "exp": "np.exp(z)",
-    "mish": "z * np.tanh(np.maximum(z, 0) + np.log1p(np.exp(-np.abs(z))))",
-}
-"""Formulas as in `fastnn/reference.py`, of real z (n, fan_out), with the names of parameters in
-braces."""
+SOFTMAX = ["a = np.exp(z - z.max(axis=1, keepdims=True))", "a /= a.sum(axis=1, keepdims=True)"]
 
 LABELS = '''
 
@@ -45,10 +28,13 @@ def predict(X):
 '''
 
 
-def formula_text(activation: str | Value) -> str:
-    """Return the formula of an activation in NumPy's words."""
-    text, numbers = formula(FORMULAS, activation, "numpy")
-    return str(text.format(**numbers))
+def statements_of(activation: str | Value) -> list[str]:
+    """Return the statements that make the activation a of z in NumPy's words."""
+    formula = formula_alone(activation)
+    if formula is None:
+        return SOFTMAX
+    lines, result = statements(formula)
+    return [*lines, f"a = {result}"]
 
 
 def contents(model: Model, name: str) -> dict[str, bytes]:
@@ -60,7 +46,7 @@ def contents(model: Model, name: str) -> dict[str, bytes]:
     for i, (W, b, activation) in enumerate(layers_of(model)):
         arrays += literal(f"W{i}", W) + ("" if b is None else literal(f"b{i}", b))
         layers += f"        z = a @ W{i}{'' if b is None else f' + b{i}'}\n"
-        layers += f"        a = {formula_text(activation)}\n"
+        layers += "".join(f"        {line}\n" for line in statements_of(activation))
     classifies = model.task in ("labels", "multilabel")
     n_outputs = network.n_outputs
     result = "a"

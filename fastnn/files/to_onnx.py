@@ -9,8 +9,9 @@ import numpy as np
 
 from fastnn import __version__
 from fastnn.checking.hints import missing_package
-from fastnn.files.export import Model, formula, label_list, layers_of
-from fastnn.losses import GELU_CUBIC, GELU_SCALE, SELU_ALPHA, SELU_SCALE
+from fastnn.files.export import Model, label_list, layers_of
+from fastnn.formulas import Formula
+from fastnn.losses import formula_alone
 
 try:
     import onnx
@@ -64,30 +65,10 @@ class Graph:
         return output
 
 
-Formula = Callable[..., str]
-"""A function (graph, z) that adds nodes for a of the values with the name z, and returns the name
-of a; parameters of the activation go in by their names."""
-
-
-def _gated(g: Graph, z: str, u: str) -> str:
-    return g.add("Mul", z, g.add("Sigmoid", u))
-
-
-def _leaky_relu(g: Graph, z: str, slope: float) -> str:
-    return g.add("Max", z, g.add("Mul", z, slope))  # slope is at most 1
-
-
-def _elu(g: Graph, z: str, alpha: float) -> str:
-    """``max(z, 0) + alpha (exp(m) - 1)``, m = min(z, 0), where no digits get lost: it is
-    ``tanh(m/2) (exp(m) + 1)``.
-    """
-    m = g.add("Min", z, 0.0)
-    grown = g.add("Mul", g.add("Tanh", g.add("Mul", m, 0.5)), g.add("Add", g.add("Exp", m), 1.0))
-    return g.add("Add", g.add("Max", z, 0.0), g.add("Mul", grown, alpha) if alpha != 1 else grown)
-
-
-def _selu(g: Graph, z: str) -> str:
-    return g.add("Mul", _elu(g, z, SELU_ALPHA), SELU_SCALE)
+def _log1p(g: Graph, x: str) -> str:
+    u = g.add("Add", x, 1.0)
+    exact = g.add("Div", g.add("Mul", g.add("Log", u), x), g.add("Sub", u, 1.0))
+    return g.add("Where", g.add("Equal", u, 1.0), x, exact)
 
 
 def _softplus(g: Graph, z: str) -> str:
@@ -98,34 +79,46 @@ def _softplus(g: Graph, z: str) -> str:
     theorem 4.
     """
     e = g.add("Exp", g.add("Neg", g.add("Abs", z)))
-    u = g.add("Add", e, 1.0)
-    exact = g.add("Div", g.add("Mul", g.add("Log", u), e), g.add("Sub", u, 1.0))
-    log1p = g.add("Where", g.add("Equal", u, 1.0), e, exact)
-    return g.add("Add", g.add("Max", z, 0.0), log1p)
+    return g.add("Add", g.add("Max", z, 0.0), _log1p(g, e))
 
 
-def _gelu(g: Graph, z: str) -> str:
-    cube = g.add("Mul", g.add("Mul", z, z), z)
-    return _gated(g, z, g.add("Mul", g.add("Add", z, g.add("Mul", cube, GELU_CUBIC)), GELU_SCALE))
+def _expm1(g: Graph, x: str) -> str:
+    """``exp(x) - 1``, where no digits get lost: it is ``tanh(x/2) (exp(x) + 1)``."""
+    return g.add("Mul", g.add("Tanh", g.add("Mul", x, 0.5)), g.add("Add", g.add("Exp", x), 1.0))
 
 
-FORMULAS: dict[str, Formula] = {
-    "identity": lambda g, z: z,
-    "sigmoid": lambda g, z: g.add("Sigmoid", z),
-    "tanh": lambda g, z: g.add("Tanh", z),
-    "relu": lambda g, z: g.add("Relu", z),
-    "leaky_relu": _leaky_relu,
-    "elu": _elu,
-    "selu": _selu,
+def _where_gt(g: Graph, x: str, y: str, p: str, q: str) -> str:
+    return g.add("Max", x, y) if (x, y) == (p, q) else g.add("Where", g.add("Greater", x, y), p, q)
+
+
+_MADE: dict[str, Callable[..., str]] = {
+    "log1p": _log1p,
+    "expm1": _expm1,
     "softplus": _softplus,
-    "silu": lambda g, z: _gated(g, z, z),
-    "gelu": _gelu,
-    "softmax": lambda g, z: g.add("Softmax", z, axis=1),
-    "exp": lambda g, z: g.add("Exp", z),
-    "mish": lambda g, z: g.add("Mul", z, g.add("Tanh", _softplus(g, z))),
+    "fma": lambda g, x, y, c: g.add("Add", g.add("Mul", x, y), c),
+    "where_gt": _where_gt,
+    **dict.fromkeys(("flush", "bounded", "probability"), lambda g, x: x),
 }
-"""ONNX Runtime has no LeakyRelu, Elu, Selu, Softplus and Gelu of float64: they are made of what it
-has."""
+"""{operation of a formula that is not one of ONNX: its function}."""
+
+
+def _of_formula(g: Graph, z: str, formula: Formula | None) -> str:
+    """Add the operations of a formula of z, None for softmax, and return the name of its result."""
+    if formula is None:
+        return g.add("Softmax", z, axis=1)
+    names: list[str] = []
+    for name, *rest in formula.nodes:
+        if name == "input":
+            names.append(z)
+        elif name == "number":
+            names.append(g.constant(rest[0]))
+        else:
+            operands = [names[place] for place in rest]
+            known = name in _MADE
+            names.append(
+                _MADE[name](g, *operands) if known else g.add(name.capitalize(), *operands)
+            )
+    return names[formula.results[0]]
 
 
 def add_network(g: Graph, model: Model, a: str) -> str:
@@ -133,8 +126,7 @@ def add_network(g: Graph, model: Model, a: str) -> str:
     for W, b, activation in layers_of(model):
         a = g.add("MatMul", a, g.constant(W, "weights"))
         a = a if b is None else g.add("Add", a, g.constant(b, "biases"))
-        make, numbers = formula(FORMULAS, activation, "onnx")
-        a = make(g, a, **numbers)
+        a = _of_formula(g, a, formula_alone(activation))
     return a
 
 

@@ -287,6 +287,7 @@ class NumbaBackend(Backend):
         if (
             self.specialize
             and is_small
+            and not task.network.is_custom  # its addresses are those of one process
             and preparation.kernel_name(task.optimizer) == "train_steps"
         ):
             # a kernel for all batches that fit a vector, and one for single rows

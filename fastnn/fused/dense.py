@@ -17,6 +17,7 @@ from fastnn.compiler.lanes import add_padding, each_lane, has_padding, store_hor
 from fastnn.compiler.memory_ops import get, lanes_of, load, offset, put, splat, store, zero
 from fastnn.compiler.tracing import outlined, traced
 from fastnn.compiler.vectors import blend_prefix, like
+from fastnn.formulas import text
 from fastnn.fused.formulas import (
     activate,
     activation_delta,
@@ -245,17 +246,20 @@ def c_functions(network: Network, dtype: np.dtype) -> str:
         f"fma, k ascending."
     )
     functions = [CFunction("dense", parameters, dense, says)]
-    for name in dict.fromkeys(
-        layer.activation for layer in network.layers if layer.activation != "identity"
-    ):
+    names = dict.fromkeys(layer.activation for layer in network.layers)
+    for name in [name for name in names if name in ACTIVATIONS and name != "identity"]:
         value = ACTIVATIONS[name].value
         says = f"The activation {name} of z (n,)."
         parameters = {"z": pointer, "n": count} | dict.fromkeys(
             vars(value) if value else (), number
         )
         functions.append(CFunction(f"apply_{name}", parameters, numbers_of_row(name), says))
+    for name, activation in network.custom_activations.items():
+        says = f"The activation {text(activation.formula)} of z (n,)."
+        body = numbers_of_row(activation)
+        functions.append(CFunction(f"apply_{name}", {"z": pointer, "n": count}, body, says))
     word = {"double": "uint64_t", "float": "uint32_t"}[c_type(number)]
-    texts = [*map(str, functions)]
-    if any("bits(" in text for text in texts):
-        texts.insert(0, BITS.format(number=c_type(number), word=word))
-    return "\n\n".join(texts)
+    codes = [*map(str, functions)]
+    if any("bits(" in code for code in codes):
+        codes.insert(0, BITS.format(number=c_type(number), word=word))
+    return "\n\n".join(codes)

@@ -1,176 +1,190 @@
-"""The formulas of activations and losses, and their derivatives, on panels and on single rows.
+"""Activations, losses and their derivatives, on panels and on single rows.
 
-An activation is a pair of functions in the registry `_ACTIVATIONS`: one makes a from z, the other
-delta from d = dL/da and a, like its line in `ACTIVATION_FUNCTIONS` of `fastnn/reference.py`. Where
-the derivative needs z, the forward function leaves f'(z) in the panel `slopes`, and delta is d
-times that.
+Their formulas are those of the registries, recorded from the functions of `fastnn/definitions.py`,
+and those of users; `calculate` traces a formula. Softmax alone, whose outputs depend on each other,
+has functions of its own.
 
-A loss is a pair of functions in the registry `_LOSSES`, its value and its derivative, like its line
-in the reference's `LOSS_FUNCTIONS`; `loss_value` and `output_delta` there are the twins of
-`output_loss`.
+Of an activation one formula makes a from z, another delta from d = dL/da and a. Where the
+derivative needs z, the first one leaves f'(z) in the panel `slopes`, and delta is d times that. Of
+a loss one formula makes the value and the derivative; `loss_value` and `output_delta` of the
+reference are the twins of `output_loss`.
 """
 
 import inspect
 import operator
 from functools import partial
 
+from fastnn.compiler.calls import call_block
 from fastnn.compiler.control import choose, each, switch
-from fastnn.compiler.elementary import exp, expm1, log, sigmoid, softplus, tanh
+from fastnn.compiler.elementary import exp, expm1, log, log1p, sigmoid, softplus, tanh
 from fastnn.compiler.lanes import each_lane, horizontal_sum
-from fastnn.compiler.memory_ops import get, lanes_of, load, offset, put, splat, store, zero
-from fastnn.compiler.tracing import outlined, traced
+from fastnn.compiler.memory_ops import (
+    get,
+    has_many,
+    lanes_of,
+    load,
+    offset,
+    put,
+    row_lanes_of,
+    splat,
+    store,
+    zero,
+)
+from fastnn.compiler.tracing import exported, outlined, traced
 from fastnn.compiler.vectors import (
     absolute,
     blend_prefix,
-    copysign,
     double_of,
     fma,
     is_double,
     like,
     maximum,
+    sqrt,
     where_gt,
 )
-from fastnn.fused.layout import ACTIVATION_CODES, LOSS_CODES, MATCHED_POISSON, SMOOTHED
-from fastnn.losses import GELU_CUBIC, GELU_SCALE, LEAST_DELTA, SELU_ALPHA, SELU_SCALE
+from fastnn.formulas import GATE_BEGINS, LEAST_DELTA, pruned
+from fastnn.fused.custom import Source, decoded, name_of
+from fastnn.fused.layout import (
+    ACTIVATION_CODES,
+    CUSTOM_LOSS,
+    LOSS_CODES,
+    MATCHED_POISSON,
+    SMOOTHED,
+)
+from fastnn.losses import ACTIVATIONS, LOSSES, CustomActivation, line_of, names_of
 from fastnn.memory import ceil_div
-
-GATE_BEGINS = {"float32": -69.5, "float64": -666.0}
-"""Where sigmoid and softplus are below LEAST_DELTA, and not yet subnormal."""
+from fastnn.recording import formula_of
 
 IDENTITY = ACTIVATION_CODES["identity"]
 SOFTMAX = ACTIVATION_CODES["softmax"]
-
-
-def _numbers(a, number, n):
-    """Return the arguments after the vectors of a function with `n` parameters, 0 or 1, whose bits
-    are at `number`.
-    """
-    return [like(zero(a), double_of(get(number, 0)))] if n else []
-
-
-def _forward(function, slope=None, n_numbers=0):
-    """Make the forward function of an activation, see `activate`, from f and, where needed, f' on
-    single vectors.
-    """
-
-    @traced
-    def activate(Z, slopes, weight, number, n, width):
-        L = lanes_of(Z)
-        own = _numbers(Z, number, n_numbers)
-        for o in each(n):  # row by row of the panel: the weights are those of its columns
-            for b in each(width // L, step=L):
-                i = o * width + b
-                z = load(Z, i)
-                used = load(weight, b)
-                nothing = zero(Z)
-                # by selection, not by a product: f(z), f'(z) of padding may be infinite, and 0
-                # times infinity is NaN
-                if slope is not None:  # Python's `if`: decided while tracing, for good
-                    store(slopes, i, where_gt(used, nothing, slope(z), nothing))
-                store(Z, i, where_gt(used, nothing, function(z, *own), nothing))
-
-    activate.function = function
-    return activate
-
-
-def _backward(function, by_slope=False, n_numbers=0):
-    """Make the backward function of an activation, see `activation_delta`, from ``function(d, a)``
-    on single vectors.
-
-    With `by_slope` it is ``function(d, f'(z))``.
-    """
-
-    @traced
-    def derive(D, A, slopes, weight, number, n, width):
-        L = lanes_of(D)
-        own = _numbers(D, number, n_numbers)
-        # In padding d, a and f'(z) are 0, and so is delta.
-        for b in each(width // L, step=L):
-            w = load(weight, b)
-            for o in each(n):
-                i = o * width + b
-                store(
-                    D, i, flush(function(load(D, i), load(slopes if by_slope else A, i), *own), w)
-                )
-
-    return derive
 
 
 def flush(x, w):
     """Return 0 where |x| is below LEAST_DELTA times the row weight w, else x: `flush` in the
     reference.
     """
-    least = w * LEAST_DELTA["float64" if is_double(w) else "float32"]
+    least = w * LEAST_DELTA[dtype_of(w)]
     return where_gt(least, absolute(x), like(x, 0.0), x)
 
 
-def positive(x, p, q):
-    """Return p where x > 0, else q."""
-    return where_gt(x, like(x, 0.0), p, q)
+def dtype_of(x):
+    """Return the name of a vector's dtype."""
+    return "float64" if is_double(x) else "float32"
 
 
-# Each takes a vector z and is written so that NaN passes; the reference's function of the same name
-# has the formula.
+def flushed(x):
+    """Return x, but 0 where it is below LEAST_DELTA."""
+    return where_gt(like(x, LEAST_DELTA[dtype_of(x)]), x, like(x, 0.0), x)
 
 
-def relu(z):
-    """Return max(z, 0)."""
-    return where_gt(like(z, 0.0), z, like(z, 0.0), z)
+def bounded(x):
+    """Return x, or what leads to something that is flushed where it is smaller."""
+    return maximum(like(x, GATE_BEGINS[dtype_of(x)]), x)
 
 
-def leaky_relu(z, slope):
-    """Return z, or slope z where it is negative."""
-    return where_gt(like(z, 0.0), z, z * slope, z)
+def probability(p):
+    """Return a probability clipped to [eps, 1 - eps] of its dtype; NaN passes."""
+    # scikit-learn's bounds: log(0) would make the loss of one sure and wrong output infinite
+    low = like(p, 2.0**-52 if is_double(p) else 2.0**-23)
+    high = 1.0 - low
+    return where_gt(low, p, low, where_gt(p, high, high, p))
 
 
-def elu(z, alpha):
-    """Return z, or alpha (e**z - 1) where it is not positive."""
-    # Both sides are computed in every lane, so the exponential must not see large z: it would
-    # overflow.
-    return positive(z, z, expm1(positive(z, like(z, 0.0), z)) * alpha)
+_OPERATIONS = {
+    "add": operator.add,
+    "sub": operator.sub,
+    "fma": fma,
+    "mul": operator.mul,
+    "div": operator.truediv,
+    "neg": operator.neg,
+    "abs": absolute,
+    "sqrt": sqrt,
+    "exp": exp,
+    "expm1": expm1,
+    "log": log,
+    "log1p": log1p,
+    "tanh": tanh,
+    "sigmoid": sigmoid,
+    "softplus": softplus,
+    "where_gt": where_gt,
+    "flush": flushed,
+    "bounded": bounded,
+    "probability": probability,
+}
+"""{operation of `fastnn/formulas.py`: its function of vectors}."""
 
 
-def gate(x, function=sigmoid):
-    """Return the function of x, but 0 where that is below LEAST_DELTA: no activation, and no slope,
-    is subnormal.
+def calculate(formula, number, **inputs):
+    """Return the vectors of a formula's results; `number` makes the vector of a number node."""
+    values = []
+    for name, *rest in formula.nodes:
+        if name == "input":
+            values.append(inputs[rest[0]])
+        elif name == "number":
+            values.append(number(rest[0]))
+        else:
+            values.append(_OPERATIONS[name](*(values[place] for place in rest)))
+    return [values[place] for place in formula.results]
+
+
+def _parameter(a, number, formula, *inputs):
+    """Return the inputs of a formula besides these: one at most, whose bits are at `number`."""
+    names = formula.inputs.difference(inputs)
+    return {name: like(zero(a), double_of(get(number, 0))) for name in names}
+
+
+def _forward(formula):
+    """Make the forward function of an activation, see `activate`, from the formula of a and, where
+    delta needs it, of f'(z).
     """
-    dtype = "float64" if is_double(x) else "float32"
-    nothing = like(x, 0.0)
-    s = function(maximum(like(x, GATE_BEGINS[dtype]), x))
-    return where_gt(like(x, LEAST_DELTA[dtype]), s, nothing, s)
+
+    @traced
+    def activate(Z, slopes, weight, number, n, width):
+        L = lanes_of(Z)
+        own = _parameter(Z, number, formula, "z")
+        for o in each(n):  # row by row of the panel: the weights are those of its columns
+            for b in each(width // L, step=L):
+                i = o * width + b
+                z = load(Z, i)
+                used = load(weight, b)
+                nothing = zero(Z)
+                a, *slope = calculate(formula, partial(like, z), z=z, **own)
+                # by selection, not by a product: f(z), f'(z) of padding may be infinite, and 0
+                # times infinity is NaN
+                for derivative in slope:
+                    store(slopes, i, where_gt(used, nothing, derivative, nothing))
+                store(Z, i, where_gt(used, nothing, a, nothing))
+
+    return activate
 
 
-def silu_slope(z):
-    """Return the derivative of ``z sigmoid(z)``: ``s (1 + z (1 - s))``."""
-    s = gate(z)
-    return s * fma(z, 1.0 - s, like(z, 1.0))
+def _backward(formula):
+    """Make the backward function of an activation, see `activation_delta`, from the formula of
+    delta, of d and a or d and f'(z).
+    """
 
+    @traced
+    def derive(D, A, slopes, weight, number, n, width):
+        L = lanes_of(D)
+        by_slope = "slope" in formula.inputs and "a" not in formula.inputs
+        name = "slope" if by_slope else "a"
+        own = _parameter(D, number, formula, "d", name)
+        # In padding d, a and f'(z) are 0, and so is delta.
+        for b in each(width // L, step=L):
+            w = load(weight, b)
+            for o in each(n):
+                i = o * width + b
+                d = load(D, i)
+                inputs = {"d": d, name: load(slopes if by_slope else A, i)}
+                (delta,) = calculate(formula, partial(like, d), **inputs, **own)
+                store(D, i, flush(delta, w))
 
-def gelu_gate(z):
-    """Return gelu's factor of z: ``sigmoid(2u)``, u the cubic of the tanh form."""
-    return gate(fma(z * z * z, like(z, GELU_CUBIC), z) * GELU_SCALE)
-
-
-def gelu_slope(z):
-    """Return the derivative of ``z sigmoid(2u)``: ``s + z s (1 - s) 2u'``."""
-    s = gelu_gate(z)
-    return fma(z * s * (1.0 - s), fma(z * z, like(z, 3 * GELU_CUBIC), like(z, 1.0)) * GELU_SCALE, s)
-
-
-def mish_gate(z):
-    """Return mish's factor of z: tanh(softplus(z))."""
-    return gate(z, lambda x: tanh(softplus(x)))
-
-
-def mish_slope(z):
-    """Return the derivative of ``z tanh(softplus(z))``: ``t + z (1 - t^2) sigmoid(z)``."""
-    t = mish_gate(z)
-    return fma(z * gate(z), fma(-t, t, like(z, 1.0)), t)
+    return derive
 
 
 # Softmax, twice each: on panels one column is one row of the batch, so sums go from vector to
-# vector; on a single row they go from number to number, in the same order. `softmax` and
-# `unmatched` in the reference.
+# vector; on a single row they go from number to number, in the same order. `softmax` in the
+# reference.
 
 
 @traced
@@ -245,33 +259,90 @@ def _row_softmax_delta(d, a, weight, n):
         store(d, i, flush(load(a, i) * (load(d, i) - inner[0]), w))
 
 
-# Neither silu nor gelu has a formula for f'(z) in terms of a, which is what forward leaves for the
-# others.
-_by_slope = _backward(lambda d, slope: d * slope, by_slope=True)
+# ------------------------------------------------------------------------------ formulas of users
+
+
+def custom_panel(formula):
+    """Return the function that kernels call by a block, of the formula of a value and a derivative
+    whose numbers are places in the block, see `custom.py`.
+
+    Of the panel A (n, width) of an activation's z it writes f'(z) to `second` and then f(z) to
+    `out`, which may be A; of outputs A with targets Y, the l of each to `second`, and ``w dl/da``
+    to `out`. Where the row weight w is 0, it writes zeros.
+    """
+    is_loss = "z" not in formula.inputs
+    n_numbers = sum(name == "number" for name, *_ in formula.nodes)
+
+    def panel(out, second, A, Y, weight, block, n, width):
+        L = lanes_of(A)
+        nothing = zero(A)
+        numbers = [like(nothing, double_of(get(block, 1 + k))) for k in range(n_numbers)]
+        for o in each(n):
+            for b in each(width // L, step=L):
+                i = o * width + b
+                w = load(weight, b)
+                inputs = {"a": load(A, i), "y": load(Y, i)} if is_loss else {"z": load(A, i)}
+                value, slope = calculate(formula, numbers.__getitem__, **inputs)
+                first = w * slope if is_loss else value
+                store(second, i, where_gt(w, nothing, value if is_loss else slope, nothing))
+                store(out, i, where_gt(w, nothing, first, nothing))
+
+    return panel
+
+
+@traced
+def custom_code(z, block, n, source):
+    """Trace the function of a formula as one for C; what it is called with here does not matter."""
+    text = source.text.constant
+    panel = custom_panel(decoded(text))
+    panel.__name__ = name_of(Source(text))
+    exported(panel)(z, z, z, z, z, block, n, n)
+
+
+def _call(place, out, second, A, Y, weight, n, width):
+    """Call the function of the block at the address `place`."""
+    # Numbers of many networks are whole vectors, one behind the other.
+    width = width * row_lanes_of(A) if has_many(A) else width
+    call_block(place, out, second, A, Y, weight, n, width)
+
+
+@traced
+def _activate_custom(Z, slopes, weight, number, n, width):
+    _call(get(number, 0), Z, slopes, Z, Z, weight, n, width)
+
+
+def _custom_terms(formula, scratch, A, n, width):
+    """Write each l to `scratch.delta_below`, and ``w dl/da`` to `scratch.delta`."""
+    panels = scratch.delta, scratch.delta_below, A, scratch.targets
+    _call(formula, *panels, scratch.weight, n, width)
+
+
+def _custom_loss(formula, scratch, A, n, width):
+    """Do what `output_loss` says by the formula of a user."""
+    _custom_terms(formula, scratch, A, n, width)
+    L = lanes_of(A)
+    s = [zero(A)]
+    for o in each(n, s):
+        for b in each(width // L, s, step=L):
+            s[0] = fma(load(scratch.weight, b), load(scratch.delta_below, o * width + b), s[0])
+    put(scratch.sum_of_l, 0, horizontal_sum(s[0]))
+
+
+def _custom_row_loss(formula, scratch, a, n):
+    """Do what `row_loss` says by the formula of a user."""
+    L = lanes_of(a)
+    _custom_terms(formula, scratch, a, ceil_div(n, L), L)  # the row's weight is in every lane
+    _sum_of_row(scratch, load(scratch.weight, 0), n)
+
+
+_by_slope = _backward(ACTIVATIONS["silu"].backward)
 _ACTIVATIONS = {
-    "identity": (_forward(lambda z: z), _backward(lambda d, a: d)),  # it flushes
-    "sigmoid": (_forward(sigmoid), _backward(lambda d, a: d * (a * (1.0 - a)))),
-    "tanh": (_forward(tanh), _backward(lambda d, a: d * fma(-a, a, like(a, 1.0)))),
-    "relu": (_forward(relu), _backward(lambda d, a: positive(a, d, like(d, 0.0)))),
-    "leaky_relu": (
-        _forward(leaky_relu, n_numbers=1),
-        _backward(lambda d, a, s: positive(a, d, d * s), n_numbers=1),
-    ),
-    "elu": (
-        _forward(elu, n_numbers=1),
-        _backward(lambda d, a, alpha: positive(a, d, d * (a + alpha)), n_numbers=1),
-    ),
-    "selu": (
-        _forward(lambda z: elu(z, SELU_ALPHA) * SELU_SCALE),
-        _backward(lambda d, a: positive(a, d * SELU_SCALE, d * (a + SELU_SCALE * SELU_ALPHA))),
-    ),
-    "softplus": (_forward(softplus), _backward(lambda d, a: d * -expm1(-a))),
-    "silu": (_forward(lambda z: z * gate(z), silu_slope), _by_slope),
-    "gelu": (_forward(lambda z: z * gelu_gate(z), gelu_slope), _by_slope),
-    "softmax": (_softmax, _softmax_delta),
-    "exp": (_forward(exp), _backward(lambda d, a: d * a)),
-    "mish": (_forward(lambda z: z * mish_gate(z), mish_slope), _by_slope),
+    name: (_forward(line.forward), _backward(line.backward))
+    if line.function
+    else (_softmax, _softmax_delta)
+    for name, line in ACTIVATIONS.items()
 }
+_ACTIVATIONS[CustomActivation.name] = _activate_custom, _by_slope
 
 
 @outlined
@@ -302,19 +373,23 @@ def row_activate(z, slopes, weight, number, n, code):
     choose(code == SOFTMAX, lambda: _row_softmax(z, n), lambda: activate(z, *panels))
 
 
-def numbers_of_row(name):
+def numbers_of_row(activation):
     """Return the function (z, n) that applies an activation to z (n,) where a vector is one number,
     as in C code.
 
     Behind them it takes the activation's parameter, if there is one.
     """
-    if name == "softmax":
+    if activation == "softmax":
         return inspect.unwrap(_row_softmax)
+    line = line_of(activation, ACTIVATIONS)
+    formula = pruned(line.forward.nodes, line.forward.results[:1])
 
-    def each_number(z, n, *number):
+    def each_number(z, n, *numbers):
         for o in each(n):
             x = load(z, o)
-            store(z, o, _ACTIVATIONS[name][0].function(x, *(like(x, value) for value in number)))
+            own = dict(zip(names_of(line.value), (like(x, y) for y in numbers), strict=True))
+            (a,) = calculate(formula, partial(like, x), z=x, **own)
+            store(z, o, a)
 
     return each_number
 
@@ -349,19 +424,19 @@ def row_activation_delta(d, a, slopes, weight, number, n, code):
 # ------------------------------------------------------------------------------------------- losses
 
 
-def _loss(value, derivative, n_numbers=0):
-    """Make the three functions of a loss, from l(a, y) and dl/da on single vectors: for panels, for
+def _loss(formula, names=()):
+    """Make the three functions of a loss, from the formula of l(a, y) and dl/da: for panels, for
     threads, for a row.
 
-    Both get `n_numbers` parameters of the loss behind a and y. The first and the last function add
-    up ``w l`` in one chain of fma per row of the batch, in the order of the outputs. A row of
-    weight 0 adds nothing and gets a derivative of 0, whatever it holds.
+    The formula takes the numbers of these names besides. The first and the last function add up
+    ``w l`` in one chain of fma per row of the batch, in the order of the outputs. A row of weight 0
+    adds nothing and gets a derivative of 0, whatever it holds.
     """
 
     def numbers_at(scratch, read, n, o):
-        """Read the parameters from output o on, of n outputs."""
+        """Read the numbers from output o on, of n outputs."""
         L = lanes_of(scratch.loss_numbers)
-        return [read(scratch.loss_numbers, k * (ceil_div(n, L) * L) + o) for k in range(n_numbers)]
+        return [read(scratch.loss_numbers, k * (ceil_div(n, L) * L) + o) for k in range(len(names))]
 
     def loss_of(scratch, A, i, w, numbers):
         """Write ``w dl/da`` of the vector at i to `scratch.delta`, and return its l."""
@@ -369,8 +444,10 @@ def _loss(value, derivative, n_numbers=0):
         a = load(A, i)
         y = load(scratch.targets, i)
         nothing = zero(scratch.delta)
-        store(scratch.delta, i, where_gt(w, nothing, w * derivative(a, y, *numbers), nothing))
-        return where_gt(w, nothing, value(a, y, *numbers), nothing)
+        own = dict(zip(names, numbers, strict=True))
+        value, derivative = calculate(formula, partial(like, a), a=a, y=y, **own)
+        store(scratch.delta, i, where_gt(w, nothing, w * derivative, nothing))
+        return where_gt(w, nothing, value, nothing)
 
     @traced
     def panel(scratch, A, n, width):
@@ -403,96 +480,40 @@ def _loss(value, derivative, n_numbers=0):
         terms = scratch.delta_below  # free until backward, and as long as the outputs
         for i in each(ceil_div(n, L), step=L):
             store(terms, i, loss_of(scratch, a, i, w, numbers_at(scratch, load, n, i)))
-        s = [zero(a)]
-        for o in each(n, s):
-            s[0] = fma(w, splat(terms, o), s[0])
-        # The one row in the first lane, and 0 in those of a panel's padding: the same tree, the
-        # same bits.
-        put(scratch.sum_of_l, 0, horizontal_sum(blend_prefix(1, s[0], zero(a))))
+        _sum_of_row(scratch, w, n)
 
     return panel, terms, single
 
 
-# a - y: the derivative of the squared error, and delta where loss and output are matched
-difference = operator.sub
+def _sum_of_row(scratch, w, n):
+    """Write the sum of the l of a single row of weight w."""
+    nothing = zero(scratch.delta_below)
+    s = [nothing]
+    for o in each(n, s):
+        s[0] = fma(w, splat(scratch.delta_below, o), s[0])
+    # The one row in the first lane, and 0 in those of a panel's padding: the same tree, the
+    # same bits.
+    put(scratch.sum_of_l, 0, horizontal_sum(blend_prefix(1, s[0], nothing)))
 
 
-def sign(a, y):
-    """Return the sign of a - y, and a - y itself where it is 0 or NaN."""
-    e = a - y
-    return where_gt(absolute(e), like(e, 0.0), copysign(like(e, 1.0), e), e)
-
-
-def huber(a, y, delta):
-    """Return ``e**2 / 2`` where |e| <= delta, else ``delta (|e| - delta / 2)``, e = a - y."""
-    e = a - y
-    size = absolute(e)
-    return where_gt(size, delta, delta * (size - delta * 0.5), e * e * 0.5)
-
-
-def huber_derivative(a, y, delta):
-    """Return a - y, but with the size of delta where it is larger."""
-    e = a - y
-    return where_gt(absolute(e), delta, copysign(delta, e), e)
-
-
-def pinball(a, y, q):
-    """Return ``(1 - q) e`` where e > 0, else ``-q e``, e = a - y."""
-    e = a - y
-    return e * where_gt(e, like(e, 0.0), 1.0 - q, -q)
-
-
-def pinball_derivative(a, y, q):
-    """Return 1 - q or -q by the sign of a - y, and a - y itself where it is 0 or NaN."""
-    e = a - y
-    nothing = like(a, 0.0)
-    return where_gt(e, nothing, 1.0 - q, where_gt(nothing, e, -q, e))
-
-
-def clip(p):
-    """Return a probability clipped to [eps, 1 - eps] of its dtype; NaN passes."""
-    # scikit-learn's bounds: log(0) would make the loss of one sure and wrong output infinite
-    low = like(p, 2.0**-52 if is_double(p) else 2.0**-23)
-    high = 1.0 - low
-    return where_gt(low, p, low, where_gt(p, high, high, p))
-
-
-def log_loss(a, y):
-    """Return ``-(y log p + (1 - y) log(1 - p))`` of the clipped output."""
-    p = clip(a)
-    return -fma(y, log(p), (1.0 - y) * log(1.0 - p))
-
-
-def cross_entropy(a, y):
-    """Return ``-y log p`` of the clipped output."""
-    return -(y * log(clip(a)))
-
-
-def _smoothed(function):
-    """Make a function of a and y one of a and smoothed targets."""
-    return lambda a, y, keep, share: function(a, fma(keep, y, share))
-
-
-def poisson(a, y):
-    """Return ``y log(y / a) - y + a``."""
-    one = like(a, 1.0)
-    # By selection before the division, for 0 / a would be 0 and its logarithm -inf.
-    ratio = positive(y, y, one) / positive(y, a, one)  # 0 log 0 = 0
-    return fma(y, log(ratio), a - y)
+def _without_smoothing(line):
+    """Return the formula of a loss of labels that are not smoothed."""
+    return formula_of(
+        ("a", "y"),
+        lambda a, y: line.function(a, y, 1.0, 0.0),
+        lambda a, y: line.derivative(a, y, 1.0, 0.0),
+    )
 
 
 _LOSSES = {
-    LOSS_CODES["squared_error"]: _loss(lambda a, y: (a - y) * (a - y) * 0.5, difference),
-    LOSS_CODES["absolute_error"]: _loss(lambda a, y: absolute(a - y), sign),
-    LOSS_CODES["huber"]: _loss(huber, huber_derivative, 1),
-    LOSS_CODES["log_loss"]: _loss(log_loss, difference),
-    LOSS_CODES["cross_entropy"]: _loss(cross_entropy, difference),
-    LOSS_CODES["poisson"]: _loss(poisson, lambda a, y: 1.0 - y / a),
-    LOSS_CODES["pinball"]: _loss(pinball, pinball_derivative, 1),
-    MATCHED_POISSON: _loss(poisson, difference),
-    SMOOTHED["log_loss"]: _loss(_smoothed(log_loss), _smoothed(difference), 2),
-    SMOOTHED["cross_entropy"]: _loss(_smoothed(cross_entropy), _smoothed(difference), 2),
+    LOSS_CODES[name]: _loss(_without_smoothing(line))
+    if name in SMOOTHED
+    else _loss(line.recording, names_of(line.value))
+    for name, line in LOSSES.items()
 }
+_LOSSES[MATCHED_POISSON] = _loss(formula_of(("a", "y"), LOSSES["poisson"].function, operator.sub))
+for name, code in SMOOTHED.items():
+    _LOSSES[code] = _loss(LOSSES[name].recording, names_of(LOSSES[name].value))
 
 
 squared_error, *_ = _LOSSES[LOSS_CODES["squared_error"]]
@@ -500,26 +521,23 @@ squared_error, *_ = _LOSSES[LOSS_CODES["squared_error"]]
 
 
 @outlined
-def output_loss(loss, scratch, A, n, width):
+def output_loss(loss, formula, scratch, A, n, width):
     """Write a block's loss to `scratch.sum_of_l`, and dL/da to `scratch.delta`: of the outputs A
     (n, width).
 
-    Where loss and output are matched, it is delta itself.
+    Where loss and output are matched, it is delta itself. `formula` is `Model.loss_formula`.
     """
-    switch(
-        loss, {code: partial(panel, scratch, A, n, width) for code, (panel, *_) in _LOSSES.items()}
-    )
+    cases = {code: partial(panel, scratch, A, n, width) for code, (panel, *_) in _LOSSES.items()}
+    switch(loss, cases | {CUSTOM_LOSS: partial(_custom_loss, formula, scratch, A, n, width)})
 
 
 @outlined
-def output_terms(loss, scratch, A, n, width):
+def output_terms(loss, formula, scratch, A, n, width):
     """Write each l of a thread's columns to `scratch.delta_below`, and dL/da, as `output_loss`
     does: A (n, width).
     """
-    switch(
-        loss,
-        {code: partial(terms, scratch, A, n, width) for code, (_, terms, _) in _LOSSES.items()},
-    )
+    cases = {code: partial(terms, scratch, A, n, width) for code, (_, terms, _) in _LOSSES.items()}
+    switch(loss, cases | {CUSTOM_LOSS: partial(_custom_terms, formula, scratch, A, n, width)})
 
 
 @traced
@@ -544,8 +562,9 @@ def sum_terms(scratch, n, width, columns):
 
 
 @outlined
-def row_loss(loss, scratch, a, n):
+def row_loss(loss, formula, scratch, a, n):
     """Write a single row's loss and dL/da, as `output_loss` does: of the outputs a (n to the end of
     its vector,).
     """
-    switch(loss, {code: partial(single, scratch, a, n) for code, (*_, single) in _LOSSES.items()})
+    cases = {code: partial(single, scratch, a, n) for code, (*_, single) in _LOSSES.items()}
+    switch(loss, cases | {CUSTOM_LOSS: partial(_custom_row_loss, formula, scratch, a, n)})

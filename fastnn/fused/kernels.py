@@ -15,9 +15,11 @@ from numpy.typing import NDArray
 from fastnn.compiler.calls import caller, unpack
 from fastnn.compiler.memory_ops import get, lanes_of, offset, put, store, zero
 from fastnn.compiler.tracing import entry, inlined
-from fastnn.fused import blocks, layout, propagation
+from fastnn.fused import blocks, formulas, layout, propagation
+from fastnn.fused.custom import Source
 from fastnn.fused.epoch_ends import end_epoch, fires_at_end, shuffle_rows  # noqa: F401  entry points of this module, too
 from fastnn.fused.evaluate import evaluate_objects, evaluate_table_objects
+from fastnn.fused.formulas import custom_panel  # noqa: F401  for kernels in plain Python
 from fastnn.fused.in_lanes import most_numbers, train_in_lanes  # noqa: F401
 from fastnn.fused.layout import (
     ALPHA,
@@ -171,6 +173,12 @@ def train_with_options(vectors, beta_products, n_steps, scratch, model, spec, da
             return done
         end += ends.per_epoch
     return n_steps
+
+
+@entry
+def custom(z: NDArray, block: Ints, n: int, source: Source) -> None:
+    """Compile the code of a formula, which kernels call by a block, see `custom.py`."""
+    formulas.custom_code(unpack(z), unpack(block), n, unpack(source))
 
 
 call_train_steps = caller(layout.Training)

@@ -28,7 +28,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastnn.compiler.program import relative
-from fastnn.losses import ACTIVATIONS, LOSSES
+from fastnn.derivatives import with_derivative
+from fastnn.fused.custom import block_of
+from fastnn.losses import ACTIVATIONS, LOSSES, CustomActivation, CustomLoss, line_of
 from fastnn.memory import ALIGNMENT, ROW_BLOCK, Array, aligned_zeros, padded_size
 from fastnn.network import Layer, Network
 from fastnn.optimizers import OPTIMIZERS, SGD, BayesianRegularization
@@ -36,11 +38,13 @@ from fastnn.state import Data, Steps, Task
 
 # The kernel's code of a name is its place in the registry.
 ACTIVATION_CODES = {name: code for code, name in enumerate(ACTIVATIONS)}
+ACTIVATION_CODES[CustomActivation.name] = len(ACTIVATIONS)
 LOSS_CODES = {name: code for code, name in enumerate(LOSSES)}
 UPDATE_CODES = {name: code for code, name in enumerate(OPTIMIZERS)}
 
 MATCHED_POISSON = len(LOSSES)  # where delta = a - y: no other loss has two derivatives
 SMOOTHED = {"log_loss": len(LOSSES) + 1, "cross_entropy": len(LOSSES) + 2}  # with label smoothing
+CUSTOM_LOSS = len(LOSSES) + 3
 # where threads share a loss and its gradient, which is finished and stays in `Scratch.gradient`
 NO_UPDATE = -1
 LOSS_ALONE = -2  # where they share a loss without its gradient
@@ -95,7 +99,8 @@ class Model(NamedTuple):
     n_params: int
     tail_layer: int  # the first layer whose last vectors may reach beyond the parameters
     n_outputs: int
-    loss: int  # of LOSS_CODES or SMOOTHED, or MATCHED_POISSON
+    loss: int  # of LOSS_CODES or SMOOTHED, or MATCHED_POISSON or CUSTOM_LOSS
+    loss_formula: int  # of CUSTOM_LOSS, the address of its block, see `custom.py`
     matched: int  # 1: delta = a - y at the output
     times_bias: int  # 1: the tutorial's bias gradient
     mean: int  # 1: divide by the sum of the row weights
@@ -446,7 +451,11 @@ def describe(
         # behind each layer's inputs there is room for a row of ones
         output = panel + layer.fan_in + 1
         activation = ACTIVATION_CODES[layer.activation]
-        number = int(np.float64([*layer.numbers, 0][0]).view(np.int64))
+        number = 0
+        if layer.activation == CustomActivation.name:
+            number = block_of(with_derivative(*layer.numbers, "z"), dtype)
+        elif layer.numbers:
+            number = int(np.float64(layer.numbers[0]).view(np.int64))
         record = {
             "fan_in": layer.fan_in,
             "fan_out": layer.fan_out,
@@ -481,11 +490,14 @@ def describe(
         below = activation
         number_below = number
     codes = LOSS_CODES if network.loss == network.loss_name else LOSS_CODES | SMOOTHED
-    loss = (
-        MATCHED_POISSON
-        if network.loss_name == "poisson" and network.matched
-        else codes[network.loss_name]
-    )
+    loss_formula = 0
+    if isinstance(network.loss, CustomLoss):
+        loss = CUSTOM_LOSS
+        loss_formula = block_of(with_derivative(network.loss.formula, "a"), dtype)
+    elif network.loss_name == "poisson" and network.matched:
+        loss = MATCHED_POISSON
+    else:
+        loss = codes[network.loss_name]
     rules = (
         int(network.matched),
         int(network.bias_gradient == "times_bias"),
@@ -497,7 +509,8 @@ def describe(
         np.array(records, np.int64).reshape(-1),
         np.concatenate([np.zeros(0, np.int64), *indices]),
     )
-    return Model(*arrays, *sizes, loss, *rules, block, int(block == 1 or block > lanes))
+    has_single_rows = int(block == 1 or block > lanes)
+    return Model(*arrays, *sizes, loss, loss_formula, *rules, block, has_single_rows)
 
 
 def constants_of(
@@ -640,7 +653,7 @@ def make_scratch(
         (1, ALIGNMENT // dtype.itemsize) if many else (ALIGNMENT // dtype.itemsize, 1)
     )
     width = padded(min(rows, block), lanes)
-    keeps_slopes = any(ACTIVATIONS[layer.activation].needs_z for layer in network.layers)
+    keeps_slopes = any(line_of(given, ACTIVATIONS).needs_z for given in network.activations)
     panels = (sum(network.sizes) + network.n_layers) * width
     vector = padded_size(network.n_params, dtype)
     sizes = {  # each is whole vectors, so each begins at one

@@ -129,14 +129,14 @@ def output_delta(scratch, model, width, n):
 
     def panel():
         if has_many(A):  # their sum is traced for each lane: the formulas are kept out of it
-            formulas.output_terms(model.loss, scratch, A, n_outputs, width)
+            formulas.output_terms(model.loss, model.loss_formula, scratch, A, n_outputs, width)
             formulas.sum_terms(scratch, n_outputs, width, lambda *kept: [(0, width)])
         else:
-            formulas.output_loss(model.loss, scratch, A, n_outputs, width)
+            formulas.output_loss(model.loss, model.loss_formula, scratch, A, n_outputs, width)
         formulas.activation_delta(D, A, slopes, scratch.weight, number, n_outputs, width, code)
 
     def row():
-        formulas.row_loss(model.loss, scratch, A, n_outputs)
+        formulas.row_loss(model.loss, model.loss_formula, scratch, A, n_outputs)
         formulas.row_activation_delta(D, A, slopes, scratch.weight, number, n_outputs, code)
 
     choose(is_single_row(model, n, A), row, panel)
@@ -355,7 +355,9 @@ def share_columns(scratch, model, spec, data, params, first, width, gathering):
         offset(x, layer.output * width)
         for x in (scratch.activations, scratch.slopes, scratch.delta)
     )
-    formulas.output_terms(model.loss, scratch._replace(delta=D), A, model.n_outputs, width)
+    formulas.output_terms(
+        model.loss, model.loss_formula, scratch._replace(delta=D), A, model.n_outputs, width
+    )
 
     def carry_back():
         code = _output_code(model, layer)

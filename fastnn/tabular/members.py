@@ -464,7 +464,7 @@ def choose_epochs(losses: Array, weights: Array, n_rows: Rows) -> Rows:
     for i in np.flatnonzero(n_rows >= FEWEST_TO_CHOOSE):
         curve = np.average(losses, axis=0, weights=weights[i])
         curve[np.isnan(curve)] = np.inf
-        if curve.min() < (1 - LEAST_GAIN) * curve[-1]:
+        if curve.min() < (1 - math.copysign(LEAST_GAIN, curve[-1])) * curve[-1]:
             epochs[i] = curve.argmin() + 1
     return epochs
 

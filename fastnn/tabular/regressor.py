@@ -2,23 +2,29 @@
 
 from numbers import Real
 from statistics import NormalDist
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from sklearn.base import RegressorMixin
+from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import _check_y, check_is_fitted
 
 from fastnn import plotting
 from fastnn.checking.arguments import shown, store_parameters
 from fastnn.checking.display import documented
 from fastnn.checking.values import refuse_missing, refuse_text
+from fastnn.losses import CustomLoss, Huber, Pinball
 from fastnn.memory import Array
 from fastnn.network import Network
 from fastnn.tabular.base import BaseTabular
 from fastnn.tabular.calibration import FEWEST_ROWS, Residuals, learn_residuals
 from fastnn.tabular.columns import LARGEST
 from fastnn.tabular.members import Sample, mean_outputs
+from fastnn.tabular.units import loss_of_targets
 from fastnn.tabular.widening import Errors, add_gaps, donors_of
+
+LOSSES = ("squared_error", "absolute_error", "huber", "quantile")
+"""The losses by their names."""
 
 
 @documented
@@ -30,6 +36,16 @@ class TabularRegressor(RegressorMixin, BaseTabular):
     together, each on the rows but for a part that judges it, and predicts the mean of their
     outputs, within the range of the targets. A member's epoch is chosen by rows that other members
     leave out.
+
+    Parameters
+    ----------
+    loss : str, Huber, Pinball, CustomLoss or callable, default="squared_error"
+        "squared_error", "absolute_error", "huber", "quantile", or a function of a prediction a and
+        its target y that is convex in a, as for `CustomLoss`. It is in the units of y, as is
+        ``Huber(delta)``, and "huber" is ``Huber(1.0)``. It is what training makes small, and what
+        chooses the epoch of a member; `oob_score_` and `score` are R^2 whatever the loss is.
+    quantile : float or None, default=None
+        Between 0 and 1, for ``loss="quantile"``: which part of y is below what is predicted.
 
     Attributes
     ----------
@@ -57,10 +73,22 @@ class TabularRegressor(RegressorMixin, BaseTabular):
     array([0.5, 0. ])
     """
 
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
+        **BaseTabular._parameter_constraints,
+        "loss": [StrOptions(set(LOSSES)), Huber, Pinball, CustomLoss, callable],
+        "quantile": [Interval(Real, 0, 1, closed="neither"), None],
+    }
+
+    # estimators of version 0.3, which were pickled, have none of these
+    loss: Any = "squared_error"
+    quantile: float | None = None
+
     def __init__(
         self,
         preset: str = "good",
         *,
+        loss: Any = "squared_error",
+        quantile: float | None = None,
         hidden_layer_sizes: Any = None,
         n_members: int | None = None,
         epochs: int | None = None,
@@ -235,7 +263,8 @@ class TabularRegressor(RegressorMixin, BaseTabular):
         return y[:, 0] if self._one_target else y
 
     def _network(self, n_inputs: int, hidden: tuple[int, ...], n_outputs: int) -> Network:
-        return Network((n_inputs, *hidden, n_outputs), "gelu")
+        loss = loss_of_targets(self.loss, self.quantile, self._scaling)
+        return Network((n_inputs, *hidden, n_outputs), "gelu", loss=loss)
 
     def _score(self, targets: Array, outputs: Array) -> float:
         """Return R^2 of the rows with outputs, as a part of the variance of all targets: of a few

@@ -6,7 +6,7 @@ import numpy as np
 
 from fastnn import __version__
 from fastnn.files.export import from_template, label_list
-from fastnn.files.to_numpy import formula_text, literal
+from fastnn.files.to_numpy import literal, statements_of
 from fastnn.tabular.export import TableModel
 from fastnn.tabular.preparation import LARGEST_SCALED, LIMIT, Levels
 
@@ -35,8 +35,8 @@ def contents(model: TableModel, name: str) -> dict[str, bytes]:
     arrays |= {name.upper(): array for name, array in model.constants.items()}
     layers = ""
     for k, activation in enumerate(network.activations):
-        lines = formula_text(activation).replace("\n", "\n    ")
-        layers += f"            z = a @ W{k}[m] + B{k}[m]\n            a = {lines}\n"
+        for line in [f"z = a @ W{k}[m] + B{k}[m]", *statements_of(activation)]:
+            layers += f"            {line}\n"
     if model.scaling is not None:
         end = TARGETS.format(result="y[:, 0]" if model.one_target else "y")
         what = "numbers (n,)" if model.one_target else f"numbers (n, {network.n_outputs})"

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from fastnn.backends import Backend, Data
-from fastnn.losses import ACTIVATIONS, HIDDEN, LOSSES
+from fastnn.losses import ACTIVATIONS, HIDDEN, LOSSES, CustomActivation, CustomLoss
 from fastnn.memory import Array
 from fastnn.network import BIAS_GRADIENTS, BIASES, REDUCTIONS, Network
 from fastnn.optimizers import OPTIMIZERS, Optimizer
@@ -98,6 +98,12 @@ VARIANTS = [
     for value in _VALUES
 ]
 """The activations and losses that have parameters, with others than the default ones."""
+
+CUSTOM = [
+    CustomActivation(lambda z: z * np.tanh(np.log1p(np.exp(z)))),
+    CustomLoss(lambda a, y: np.where(y > a, 3.0 * (y - a), a - y)),
+]
+"""An activation and a loss by functions, as users write them."""
 
 _OPTIONS: dict[str, list[Fields]] = {
     "SGD": [

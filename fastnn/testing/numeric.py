@@ -16,6 +16,7 @@ from fastnn.network import BIASES, REDUCTIONS, Network
 from fastnn.optimizers import Optimizer
 from fastnn.schedules import cosine
 from fastnn.testing.cases import (
+    CUSTOM,
     EVERY,
     OPTIMIZER_CASES,
     PAIRS,
@@ -120,7 +121,7 @@ _ROWS = (19, 23, 1, 50, 257)
 def numeric_checks(dtypes: Sequence[str]) -> Iterator[Check]:
     """Yield checks of gradients, updates and trainings."""
     names: list[tuple[Any, Any, str]] = [(each, *pair) for each in HIDDEN for pair in PAIRS]
-    for value in VARIANTS:
+    for value in [*VARIANTS, *CUSTOM]:
         if isinstance(value.line, Loss):
             names.append(("tanh", value, value.line.outputs[0]))
         else:
@@ -136,6 +137,10 @@ def numeric_checks(dtypes: Sequence[str]) -> Iterator[Check]:
         for by, options in OPTIMIZER_CASES:
             run = partial(_update, optimizer_of(by, **options), dtype)
             yield Check("update", title(by, options), dtype, optimizer=by, run=run)
+        for k, value in enumerate(CUSTOM):
+            field = "loss" if isinstance(value.line, Loss) else "activation"
+            run = partial(_compare, "training", [{field: value}], optimizers, k, dtype)
+            yield Check("training", f"{value}", dtype, **{field: value.name}, run=run)
         for j, (loss, line) in enumerate(LOSSES.items()):
             abouts = [{"loss": loss, "output": output} for output in line.outputs]
             for k, activation in enumerate(HIDDEN, j):

@@ -8,7 +8,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastnn import reference
-from fastnn.losses import ACTIVATIONS, line_of
+from fastnn.derivatives import switches
+from fastnn.formulas import evaluate
+from fastnn.losses import ACTIVATIONS, LOSSES, Custom, Value, line_of
 from fastnn.memory import Array
 from fastnn.network import Network
 from fastnn.state import Data
@@ -37,6 +39,9 @@ EXPORT_FACTOR = 300
 output larger than 1."""
 COMPLEX_STEP_RTOL = 1e-11
 """A gradient and its complex step may differ by so many times S."""
+EXTRAPOLATED_RTOL = 1e-10
+"""The derivative of a formula and extrapolated differences of its function in longdouble may differ
+by so many times 1 + |f| + |f'|."""
 
 
 def ulp_difference(a: ArrayLike, b: ArrayLike, magnitude: ArrayLike = 0.0) -> Array:
@@ -466,10 +471,25 @@ def away_from_kinks(network: Network, params: Array, X: Array, Y: Array) -> NDAr
     with np.errstate(all="ignore"):
         zs, activations = reference.forward(network, v, X)
         for l, (layer, W, b) in enumerate(zip(network.layers, *v, strict=True)):
-            for kink in line_of(network.activations[l], ACTIVATIONS).kinks:
+            for distance, slope in _kinks(network.activations[l], z=zs[l]):
                 size = abs(activations[l]) @ abs(W) + (abs(b) if layer.n_bias else 0)
-                away &= (abs(zs[l] - kink) >= margin * size).all(axis=1)
-        for kink in network.loss_line.kinks:
-            a = activations[-1]
-            away &= (abs(a - Y - kink) > margin * (abs(a) + abs(Y))).all(axis=1)
+                away &= (abs(distance) >= margin * size * slope).all(axis=1)
+        a = activations[-1]
+        for distance, slope in _kinks(network.loss, a=a, y=Y):
+            away &= (abs(distance) > margin * (abs(a) + abs(Y)) * slope).all(axis=1)
     return away
+
+
+def _kinks(given: str | Value, **inputs: Array) -> list[tuple[Array, Any]]:
+    """Return how far inputs are from each kink of an activation or a loss, with a sign, and the
+    size of the derivative of that by z or a.
+    """
+    x, *y = inputs.values()
+    if not isinstance(given, Custom):
+        kinks = line_of(given, LOSSES if y else ACTIVATIONS).kinks
+        return [(x - sum(y) - kink, 1.0) for kink in kinks]
+    found = []
+    for formula in switches(given.formula, given.inputs[0]):
+        distance, slope = evaluate(formula, **inputs)
+        found.append((distance, abs(slope)))
+    return found

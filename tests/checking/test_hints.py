@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 from fuzz_values import LONG_NAME, nested
 from good_input import refusal
-from pages import ROOT
 
 import fastnn
 from fastnn import (
@@ -114,14 +113,6 @@ def test_another_librarys_keyword_says_what_to_write(function, options, text):
         function(**options)
     assert text in str(caught.value)
     assert caught.value.__suppress_context__ or caught.value.__context__ is None
-
-
-def test_a_loss_that_is_a_function_is_told_of_the_loop_of_ones_own():
-    kind, text = refusal(lambda: Network((2, 1), loss=lambda a, y: a - y))
-    assert kind is TypeError
-    assert "Pinball(0.8)" in text
-    assert "docs/howto/own-loop.md" in text
-    assert (ROOT / "docs" / "howto" / "own-loop.md").exists()
 
 
 def test_table_estimators_say_what_learns_from_a_stream():

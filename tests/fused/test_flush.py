@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 
 from fastnn import Network, get_backend, predict
+from fastnn.formulas import LEAST_DELTA
 from fastnn.fused.backend import NumbaBackend
-from fastnn.losses import HIDDEN, LEAST_DELTA, LOSSES
+from fastnn.losses import HIDDEN, LOSSES
 from fastnn.reference import ACTIVATION_FUNCTIONS
 from fastnn.state import Data
 from fastnn.testing.cases import draw

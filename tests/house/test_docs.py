@@ -105,8 +105,10 @@ def test_the_readme_names_the_lowest_versions():
 
 
 def test_each_equation_stands_beside_a_line_of_the_reference():
-    """In the column that is headed "line of `fastnn/reference.py`" of each table."""
-    lines = {line.strip() for line in text(REFERENCE).splitlines()}
+    """In the column that is headed "line of `fastnn/reference.py`" of each table, or in the
+    definitions of activations and losses."""
+    sources = text(REFERENCE) + text("fastnn/definitions.py")
+    lines = {line.strip() for line in sources.splitlines()}
     quoted = []
     for table in re.findall(r"(?:^\|.*\n)+", text("docs/tutorials/seed.md"), re.MULTILINE):
         heads, _, *rows = (line.split("|") for line in table.splitlines())

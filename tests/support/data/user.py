@@ -114,6 +114,19 @@ DOORS: tuple[Callable[[], None], list[Callable[[Any], fastnn.TrainingResult]]] =
 )
 fastnn.register_backend("mine", lambda: fastnn.get_backend("numpy"))
 hidden = fastnn.LeakyRelu(0.1), fastnn.Elu(alpha=0.5)
+
+
+def squares(a: Any, y: Any) -> Any:
+    return (a - y) ** 2
+
+
+def softsign(z: Any) -> Any:
+    return z / (1 + abs(z))
+
+
+custom: fastnn.CustomLoss = fastnn.CustomLoss(squares, low=0)
+by_function = fastnn.CustomActivation(softsign)
+assert fastnn.Network((2, 4, 1), by_function, loss=custom).loss == custom
 losses_of = (
     fastnn.Huber(0.1),
     fastnn.Pinball((0.1, 0.9)),

@@ -1,0 +1,120 @@
+"""The derivative of a formula, as a formula of the same operations: forward differentiation."""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Callable
+from typing import Any
+
+from fastnn.formulas import Formula, operands, pruned
+from fastnn.recording import Recorder, Symbol, sign
+
+Slope = Symbol | None
+"""A derivative; None where it is 0 everywhere."""
+
+
+def _times(slope: Slope, factor: Any) -> Slope:
+    return None if slope is None else slope * factor
+
+
+def _plus(p: Slope, q: Slope) -> Slope:
+    if p is None or q is None:
+        return q if p is None else p
+    return p + q
+
+
+def _minus(slope: Slope) -> Slope:
+    return None if slope is None else -slope
+
+
+def _of_quotient(v: Symbol, x: Symbol, y: Symbol, dx: Slope, dy: Slope) -> Slope:
+    """``(dx - v dy) / y``"""
+    top = _plus(dx, _minus(_times(dy, v)))
+    return None if top is None else top / y
+
+
+def _of_selection(
+    v: Symbol,
+    x: Symbol,
+    y: Symbol,
+    p: Symbol,
+    q: Symbol,
+    dx: Slope,
+    dy: Slope,
+    dp: Slope,
+    dq: Slope,
+) -> Slope:
+    if dp is None and dq is None:
+        return None
+    branches = [0.0 if slope is None else slope for slope in (dp, dq)]
+    return v.do("where_gt", x, y, *branches)
+
+
+_RULES: dict[str, Callable[..., Slope]] = {
+    "add": lambda v, x, y, dx, dy: _plus(dx, dy),
+    "sub": lambda v, x, y, dx, dy: _plus(dx, _minus(dy)),
+    "mul": lambda v, x, y, dx, dy: _plus(_times(dx, y), _times(dy, x)),
+    "div": _of_quotient,
+    "where_gt": _of_selection,
+    "fma": lambda v, x, y, z, dx, dy, dz: _plus(_plus(_times(dx, y), _times(dy, x)), dz),
+    "neg": lambda v, x, dx: _minus(dx),
+    "abs": lambda v, x, dx: _times(dx, sign(x)),
+    "sqrt": lambda v, x, dx: _times(dx, 0.5 / v),
+    "exp": lambda v, x, dx: _times(dx, v),
+    "expm1": lambda v, x, dx: _times(dx, v + 1.0),
+    "log": lambda v, x, dx: _times(dx, 1.0 / x),
+    "log1p": lambda v, x, dx: _times(dx, 1.0 / (x + 1.0)),
+    "tanh": lambda v, x, dx: _times(dx, 1.0 - v * v),
+    "sigmoid": lambda v, x, dx: _times(dx, v * (1.0 - v)),
+    "softplus": lambda v, x, dx: _times(dx, v.do("sigmoid", x)),
+    "flush": lambda v, x, dx: dx,
+    "bounded": lambda v, x, dx: dx,
+    "probability": lambda v, x, dx: dx,
+}
+"""{operation: its derivative, of its value v, its operands, and the derivatives of these}."""
+
+
+@functools.lru_cache(maxsize=256)
+def with_derivative(formula: Formula, by: str) -> Formula:
+    """Return the formula of the value of a formula and of its derivative by an input.
+
+    Raises
+    ------
+    ValueError
+        Where the value does not depend on the input.
+    """
+    recorder = Recorder(formula.nodes, most=math.inf)
+    slopes: list[Slope] = []
+    for place, node in enumerate(formula.nodes):
+        if node == ("input", by):
+            slopes.append(recorder.symbol(1.0))
+        elif not (places := operands(node)):
+            slopes.append(None)
+        else:
+            symbols = [Symbol(recorder, k) for k in places]
+            of_operands = [slopes[k] for k in places]
+            rule = _RULES[node[0]]
+            slopes.append(rule(Symbol(recorder, place), *symbols, *of_operands))
+    (value,) = formula.results
+    slope = slopes[value]
+    if slope is None:
+        raise ValueError(f"its value does not depend on {by}, so there is nothing to learn")
+    return pruned(recorder.nodes, [value, slope.place])
+
+
+def switches(formula: Formula, by: str) -> list[Formula]:
+    """Return the formulas of what changes its sign where another branch of a formula begins, and
+    of the derivative of that by an input: there the formula may have a kink.
+    """
+    zero = len(formula.nodes)
+    nodes = [*formula.nodes, ("number", 0.0)]
+    found = []
+    for name, *places in formula.nodes:
+        if name in ("where_gt", "abs"):
+            sides = places[:2] if name == "where_gt" else (*places, zero)
+            nodes.append(("sub", *sides))
+            difference = pruned(nodes, [len(nodes) - 1])
+            if ("input", by) in difference.nodes:
+                found.append(with_derivative(difference, by))
+    return list(dict.fromkeys(found))
