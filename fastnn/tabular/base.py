@@ -359,7 +359,8 @@ class BaseTabular(Saving, Exporting, BaseEstimator, ABC):
         is_alone = isinstance(y, (list, tuple)) and len(y) == 1
         name = y[0] if is_alone else y
         if isinstance(name, str):
-            way = f"give the column itself, as in fit(frame.drop(columns={name!r}), frame[{name!r}])"
+            such = f"fit(frame.drop(columns={name!r}), frame[{name!r}])"
+            way = f"give the column itself, as in {such}"
             raise ValueError(f"y is the text {shown(name)}, not the targets: {way}")
 
     def _choose_left_out(
