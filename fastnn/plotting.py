@@ -507,7 +507,8 @@ def save(figure: Figure, path: str | os.PathLike[str]) -> Path:
         Such as the functions of `fastnn.plotting` return.
     path : str or path
         Its ending is the format: .png (also where there is none), .svg or .pdf. No time and no
-        version is written, so the same curve gives the same bytes.
+        version is written, so the same curve gives the same bytes. An existing file is replaced
+        when the new one is complete.
 
     Returns
     -------
@@ -535,10 +536,7 @@ def save(figure: Figure, path: str | os.PathLike[str]) -> Path:
             f"{shown(figure)}"
         )
     path = Path(path)
-    form = path.suffix.lower().removeprefix(".") or "png"
-    if form not in _LEFT_OUT:
-        endings = ", ".join(f".{name}" for name in _LEFT_OUT)
-        raise ValueError(f"a picture's name must end in one of {endings}, not in {path.suffix!r}")
+    form = format_of(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     from matplotlib import rc_context
 
@@ -547,3 +545,12 @@ def save(figure: Figure, path: str | os.PathLike[str]) -> Path:
         figure.savefig(picture, format=form, metadata=dict.fromkeys(_LEFT_OUT[form]))
     write_whole({path: operator.methodcaller("write", picture.getvalue())})
     return path
+
+
+def format_of(path: Path) -> str:
+    """Return the format of a picture by the ending of its name; raise ValueError for another."""
+    form = path.suffix.lower().removeprefix(".") or "png"
+    if form not in _LEFT_OUT:
+        endings = ", ".join(f".{name}" for name in _LEFT_OUT)
+        raise ValueError(f"a picture's name must end in one of {endings}, not in {path.suffix!r}")
+    return form

@@ -355,8 +355,10 @@ def crossover(results: dict) -> str:
         cells = (ratios.get((width, batch)) for batch in batches)
         rows.append([f"{width:,}", *("-" if cell is None else f"{cell[0]:.1f}" for cell in cells)])
     heads = ["width", *(f"{batch:,} row{'s' * (batch > 1)} per step" for batch in batches)]
-    rivals = " or ".join(sorted({rival for _, rival in ratios.values()}))
-    made = f"Measured on {a['date']} on {a['cpu']}, {a['cores']} cores. The best peer was {rivals}."
+    names = {m.JAX: f"JAX {a['versions']['jax']}"}
+    fastest = sorted({names.get(rival, rival) for _, rival in ratios.values()})
+    made = f"Measured on {a['date']} on {a['cpu']}, {a['cores']} cores. The fastest peer of a cell "
+    made += f"was {' or '.join(fastest)}."
     return f"{markdown(heads, rows)}\n\n{made}"
 
 

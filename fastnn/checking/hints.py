@@ -40,6 +40,7 @@ EXTRAS = by_name(
         "onnx": "onnx",
         "sklearn": "scikit-learn sklearn",
         "cli": "click matplotlib rich typer",
+        "tables": "pandas",
     }
 )
 """{package: the extra that brings it}."""

@@ -247,6 +247,7 @@ def sum_of_squares(array: Array) -> float:
 def refuse_text(y: Any) -> None:
     """Raise ValueError where targets that have to be numbers are text, digits too, or dates."""
     values = np.asarray(y).ravel()
+    refuse_complex("y", values)
     if values.dtype.kind in "mM":
         raise ValueError(
             f"y holds {values.dtype}, dates or spans of time: a regressor learns numbers, "

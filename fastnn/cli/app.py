@@ -12,16 +12,19 @@ from fastnn.checking import hints
 from fastnn.cli.bench import bench
 from fastnn.cli.console import File, check_output, err, new_table, option, out, progress, say, show
 from fastnn.cli.demo import demo
+from fastnn.cli.fit import fit
+from fastnn.cli.predict import predict
+from fastnn.cli.saved import MODEL, read_model
 from fastnn.cli.verify import verify
 from fastnn.cores import available_cores
 from fastnn.files import export as files
-from fastnn.files.model import kind_of, load
 from fastnn.gate import DEPRECATED, report
 from fastnn.gate.compare import PAIRS, THRESHOLD, GateSettings, compare
 from fastnn.measuring import machine
 from fastnn.measuring.starting import ENTRY_POINTS, OF_A_DTYPE, OF_NONE, first_calls
 from fastnn.measuring.timing import with_unit
 from fastnn.memory import ALIGNMENT
+from fastnn.training.results import TrainingResult
 
 app = typer.Typer(
     name="fastnn",
@@ -164,16 +167,22 @@ _TO = (
     f"The file to write, or a format, whose file then stands beside the model: "
     f"{', '.join(files.FORMATS)}."
 )
-_MODEL = typer.Argument(metavar="MODEL", hidden=True)
+_ESTIMATES = typer.Option(
+    "--estimates", help="Estimate gaps in columns of a table, too, that had none in fit."
+)
 
 
-def export(model: Annotated[str, _MODEL], to: Annotated[str, option("FILE|FORMAT", _TO)]) -> None:
+def export(
+    model: Annotated[str, MODEL],
+    to: Annotated[str, option("FILE|FORMAT", _TO)],
+    estimates: Annotated[bool, _ESTIMATES] = False,
+) -> None:
     """Write a saved model for programs without fastnn.
 
     MODEL is a file that `save` wrote: of a result of `train`, an MLP estimator or a table
     estimator. The suffix of FILE chooses the format: .py, .c, .onnx or .safetensors.
     """
-    saved, formats = _saved(model)
+    saved, formats = _to_export(read_model(model), estimates)
     form = formats.get(to)
     path, name = (to, None) if form is None else (Path(model).with_suffix(form.suffix), to)
     try:
@@ -186,25 +195,19 @@ def export(model: Annotated[str, _MODEL], to: Annotated[str, option("FILE|FORMAT
         say(note)
 
 
-def _saved(path: str) -> tuple[Any, dict[str, files.ExportFormat]]:
-    """Read a training result or an estimator; return what is exported of it, and the formats that
-    there are.
-    """
-    kind = kind_of(path)
-    if kind == "result":
-        result = load(path)
-        return files.Model(result.network, result.params), files.FORMATS
-    if kind.startswith("table"):
-        from fastnn.tabular import TabularClassifier, TabularRegressor, export
+def _to_export(model: Any, estimates: bool) -> tuple[Any, dict[str, files.ExportFormat]]:
+    """Return what is exported of a model, and the formats that there are."""
+    if hasattr(model, "preparation_"):
+        from fastnn.tabular import export
 
-        loaded = (TabularClassifier if kind.endswith("classifier") else TabularRegressor).load(path)
-        return export.model_of(loaded), export.FORMATS
-    from fastnn.estimators import MLPClassifier, MLPRegressor
+        return export.model_of(model, estimates), export.FORMATS
+    if estimates:
+        raise typer.BadParameter("it takes the model of a table", param_hint="--estimates")
+    if isinstance(model, TrainingResult):
+        return files.Model(model.network, model.params), files.FORMATS
     from fastnn.estimators.saving import model_of
 
-    return model_of(
-        (MLPClassifier if kind == "classifier" else MLPRegressor).load(path)
-    ), files.FORMATS
+    return model_of(model), files.FORMATS
 
 
 _RATIO = option(
@@ -257,5 +260,6 @@ def gate(
         raise typer.Exit(1)
 
 
-for command in (demo, info, warmup, export, bench, verify, gate):  # the order of the help
+# In the order of the help.
+for command in (fit, predict, export, demo, info, warmup, bench, verify, gate):
     app.command()(command)

@@ -7,7 +7,7 @@ format.
 
 import functools
 import json as json_format
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from statistics import median
 from typing import Annotated, Any, NamedTuple
@@ -17,9 +17,9 @@ from rich.table import Table
 
 from fastnn import gate
 from fastnn.backends import BACKENDS
-from fastnn.checking.arguments import did_you_mean
 from fastnn.cli.console import (
     File,
+    check_names,
     check_output,
     chosen_dtypes,
     new_table,
@@ -230,8 +230,8 @@ def bench(
     if fail_below is not None and compare is None:
         raise typer.BadParameter("it needs --compare OLD.json", param_hint="--fail-below")
     dtypes = (None,) if dtype is None else chosen_dtypes(dtype)
-    _check_names("--workload", workload, NAMES)
-    _check_names("--backend", backend, BACKENDS)
+    check_names("--workload", workload, NAMES)
+    check_names("--backend", backend, BACKENDS)
     to_stdout = json == _STDOUT
     if to_stdout and compare:
         raise typer.BadParameter("it cannot be combined with --compare", param_hint="--json -")
@@ -254,15 +254,6 @@ def bench(
         say(f"All samples: {json}")
     if old:
         _compare(report, old, fail_below)
-
-
-def _check_names(option: str, names: Iterable[str] | None, legal: Iterable[str]) -> None:
-    for name in names or ():
-        if name not in legal:
-            told = "; ".join(legal)  # commas are in the names
-            raise typer.BadParameter(
-                f"{name!r}{did_you_mean(name, legal)} is none of: {told}", param_hint=option
-            )
 
 
 def _number_of_threads(text: str) -> int:

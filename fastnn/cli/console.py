@@ -3,7 +3,7 @@
 import os
 import textwrap
 import time
-from collections.abc import Callable, Container, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,8 @@ from rich.measure import Measurement
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from fastnn import plotting
+from fastnn.checking.arguments import did_you_mean
 from fastnn.testing.cases import DTYPES
 
 out = Console(highlight=False)
@@ -35,6 +37,11 @@ def say(text: str, style: str | None = None, indent: int = 0) -> None:
         }
         wrapped.append(textwrap.fill(line, max(out.width, 20 + indents), **how))
     out.print("\n".join(wrapped), style=style, soft_wrap=True, markup=False)
+
+
+def tell(text: str) -> None:
+    """Print a line on stderr: what is being done, or a warning."""
+    err.print(f"fastnn: {text}", soft_wrap=True, markup=False, highlight=False)
 
 
 def new_table(*titles: str, texts: Container[str] = (), wrapped: Container[str] = ()) -> Table:
@@ -82,17 +89,31 @@ def chosen_dtypes(dtype: str) -> tuple[str, ...]:
     return DTYPES if dtype == BOTH else (dtype,)
 
 
-def check_output(path: Path | None, option: str) -> None:
-    """End the command with 2 before the work begins if a file could not be written; make missing
-    folders.
+def check_names(option: str, names: Iterable[str] | None, legal: Iterable[str]) -> None:
+    """End the command with 2 if an option has a name that is not legal."""
+    for name in names or ():
+        if name not in legal:
+            told = "; ".join(legal)  # commas are in the names
+            raise typer.BadParameter(
+                f"{name!r}{did_you_mean(name, legal)} is none of: {told}", param_hint=option
+            )
+
+
+def check_output(path: Path | None, option: str, ending: str = "") -> None:
+    """End the command with 2 before the work begins if a file could not be written, or its name
+    has not the ending; make missing folders.
     """
     if path is None:
         return
     try:
+        if not path.name.lower().endswith(ending):
+            raise ValueError(f"{path} does not end in {ending}")
         path.parent.mkdir(parents=True, exist_ok=True)
         if path.is_dir() or not os.access(path if path.exists() else path.parent, os.W_OK):
             raise OSError(f"{path} cannot be written")
-    except OSError as error:
+        if option == "--plot":
+            plotting.format_of(path)
+    except (OSError, ValueError) as error:
         raise typer.BadParameter(str(error), param_hint=option) from error
     if option == "--plot":
         import matplotlib  # noqa: F401  a missing one is reported before anything is computed
@@ -125,11 +146,6 @@ def _lines(begin: str, total: int | None) -> Callable[..., None]:
         if time.monotonic() - said >= SILENCE:
             said = time.monotonic()
             of_all = "steps done" if total is None else f"of {total}"
-            err.print(
-                f"fastnn: {what or begin}, {done} {of_all}",
-                soft_wrap=True,
-                markup=False,
-                highlight=False,
-            )
+            tell(f"{what or begin}, {done} {of_all}")
 
     return advance

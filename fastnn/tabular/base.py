@@ -22,7 +22,7 @@ from fastnn import plotting
 from fastnn.checking import display
 from fastnn.checking.arguments import Faults, counted, errors_of, short_errors, shown
 from fastnn.checking.hints import explains_keywords
-from fastnn.checking.values import check_validation_parts, refuse_missing
+from fastnn.checking.values import check_validation_parts, refuse_lazy, refuse_missing
 from fastnn.errors import warn
 from fastnn.estimators.labels import checked_weight, row_weights
 from fastnn.many import ManyResult
@@ -355,9 +355,13 @@ class BaseTabular(Saving, Exporting, BaseEstimator, ABC):
             raise ValueError(
                 f"{type(self).__name__} requires y to be passed, but the target y is None"
             )
-        if isinstance(y, str):
-            way = f"give the column itself, as in fit(frame.drop(columns={y!r}), frame[{y!r}])"
-            raise ValueError(f"y is the text {shown(y)}, not the targets: {way}")
+        refuse_lazy("y", y)
+        is_alone = isinstance(y, (list, tuple)) and len(y) == 1
+        name = y[0] if is_alone else y
+        if isinstance(name, str):
+            such = f"fit(frame.drop(columns={name!r}), frame[{name!r}])"
+            way = f"give the column itself, as in {such}"
+            raise ValueError(f"y is the text {shown(name)}, not the targets: {way}")
 
     def _choose_left_out(
         self,
@@ -553,7 +557,7 @@ class BaseTabular(Saving, Exporting, BaseEstimator, ABC):
             "seconds": f"{self.fit_seconds_:.3g}",
         }
         for j, name in enumerate(names[:MOST_COLUMNS]):
-            facts[name if name.startswith("column ") else f"column {name}"] = _column_in_words(
+            facts[name if name.startswith("column ") else f"column {name}"] = column_in_words(
                 preparation, j
             )
         if n > MOST_COLUMNS:
@@ -611,7 +615,7 @@ def _weighted_rows(X: Any, y: Any, sample_weight: Any, validation: Validation) -
     return *own, validation._replace(cv=cv, groups=groups), place
 
 
-def _column_in_words(preparation: TablePreparation, j: int) -> str:
+def column_in_words(preparation: TablePreparation, j: int) -> str:
     """Return in words how the column j of a table was read."""
     if j in preparation.number_columns_:
         gaps = ", with gaps" if preparation.has_gaps_[preparation.number_columns_.index(j)] else ""

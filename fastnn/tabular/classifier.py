@@ -13,7 +13,7 @@ from sklearn.utils.validation import column_or_1d
 from fastnn import plotting
 from fastnn.checking.arguments import shown, store_parameters
 from fastnn.checking.display import documented
-from fastnn.checking.values import refuse_masked, refuse_missing
+from fastnn.checking.values import refuse_complex, refuse_masked, refuse_missing
 from fastnn.losses import CrossEntropy
 from fastnn.memory import Array
 from fastnn.network import Network
@@ -165,6 +165,7 @@ class TabularClassifier(ClassifierMixin, BaseTabular):
         is_mixed = isinstance(y, (list, tuple)) and len({isinstance(label, str) for label in y}) > 1
         # else NumPy makes texts of numbers, and of gaps
         y = np.asarray(y, object if is_mixed else None)
+        refuse_complex("y", y)
         if y.ndim == 2 and y.shape[1] > 1:
             way = (
                 "fit a TabularClassifier for each column, by "

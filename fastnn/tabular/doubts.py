@@ -49,6 +49,9 @@ _NUMBER = re.compile(r"\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d*[.,]?\d+(?:[eE][-+]?\d+)?
 _FORM = re.compile(r"[$€£¥]? ?# ?(?:(?:[%‰°$€£¥]|[^\W\d_])[^\s#]{0,9})?|#:#(?::#)?")
 """A text whose numbers are replaced by #."""
 
+_MAY_BE_THOUSANDS = re.compile(r"[1-9]\d{0,2}\.\d{3}")
+"""2.900, which is 2.9 in one language and 2,900 in another."""
+
 _LABEL = re.compile(r"# ?[^\W\d_]*")
 
 
@@ -86,6 +89,9 @@ def reading_of(counts: Mapping[Any, int]) -> Reading | None:
     elif form != "#" or "," in numbers:
         decimal = '.str.replace(",", ".") if that is the decimal point, ' if "," in numbers else ""
         way = rf'by {decimal}.str.replace(r"[^-+\d.]", "", regex=True) and pandas.to_numeric'
+    with_points = [number for number in numbers.split() if "." in number]
+    if with_points and all(map(_MAY_BE_THOUSANDS.fullmatch, with_points)):
+        way += ', after .str.replace(".", "") if the point separates thousands'
     return Reading(max(texts, key=counts.__getitem__), way)
 
 

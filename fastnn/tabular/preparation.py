@@ -13,7 +13,7 @@ from sklearn.base import BaseEstimator, TransformerMixin, _fit_context
 from sklearn.utils._param_validation import Interval
 from sklearn.utils.validation import check_is_fitted
 
-from fastnn.checking.arguments import Faults, counted, listed, short_errors
+from fastnn.checking.arguments import Faults, counted, cut, listed, short_errors, shown
 from fastnn.checking.values import is_gap, known_names
 from fastnn.errors import warn
 from fastnn.memory import Array
@@ -380,8 +380,8 @@ class TablePreparation(TransformerMixin, BaseEstimator):
         return self._matrix(self._read(X))
 
     def _read(self, X: Any) -> Rows:
-        """Read the rows of a table; a warning names the columns that have gaps and had none in
-        `fit`.
+        """Read the rows of a table; warnings name the columns that have gaps and had none in `fit`,
+        and those with words that `fit` did not see.
         """
         check_is_fitted(self)
         table = Table(X)
@@ -391,6 +391,7 @@ class TablePreparation(TransformerMixin, BaseEstimator):
             numbers[:, i] = self._column(table, places[j], {"number"}).values
         gaps = np.isnan(numbers)
         new_gaps = []
+        new_words = []
         codes = []
         if gaps.any():
             are_new = gaps.any(axis=0) & ~self.has_gaps_
@@ -398,10 +399,19 @@ class TablePreparation(TransformerMixin, BaseEstimator):
         for one, has_gaps in zip(self.levels_, self.has_word_gaps_, strict=True):
             column = self._column(table, places[one.column], kinds_of(one.levels), as_words=True)
             codes.append(one.codes(column))
-            if not has_gaps and any(map(is_gap, column.values[codes[-1] < 0].tolist())):
+            counts = Counter(column.values[codes[-1] < 0].tolist())
+            unknown = [word for word in counts if not is_gap(word)]
+            if not has_gaps and len(unknown) < len(counts):
                 new_gaps.append(one.column)
+            if unknown:
+                n_rows = sum(map(counts.__getitem__, unknown))
+                example = f"{counted(n_rows, 'row')}, such as {shown(unknown[0])}"
+                new_words.append(f"{column.label} ({example})")
         if new_gaps:
             self._warn_of_gaps(sorted(new_gaps))
+        if new_words:
+            where = cut(", ".join(new_words))
+            warn(UserWarning(f"X has words that fit did not see, in {where}: they are of no level"))
         return Rows(numbers, gaps, codes)
 
     def _warn_of_gaps(self, places: list[int]) -> None:

@@ -32,7 +32,7 @@ def test_version(run):
     )
 
 
-COMMANDS = ["demo", "info", "warmup", "export", "bench", "verify", "gate"]
+COMMANDS = ["fit", "predict", "export", "demo", "info", "warmup", "bench", "verify", "gate"]
 
 
 def test_an_encoding_without_a_letter_ends_no_command():

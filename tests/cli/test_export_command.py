@@ -50,6 +50,9 @@ def test_a_model_of_a_table_goes_whole(run, kind):
     model.export("other.py")
     assert run("export", "model.npz", "--to", "numpy")[0] == 0
     assert pathlib.Path("model.py").read_bytes() == pathlib.Path("other.py").read_bytes()
+    model.export("other.py", estimates=True)
+    assert run("export", "model.npz", "--to", "numpy", "--estimates")[0] == 0
+    assert pathlib.Path("model.py").read_bytes() == pathlib.Path("other.py").read_bytes()
     assert "ROM: " in run("export", "model.npz", "--to", "net.c")[1]
     assert "says no format" in run("export", "model.npz", "--to", "safetensors")[2]
 
@@ -69,6 +72,10 @@ def test_a_model_of_a_table_goes_whole(run, kind):
         (("model.npz", "--to", "nowhere/net.py"), "nowhere'; make it first: 'nowhere/net.py'"),
         (("junk", "--to", "numpy"), "fastnn: junk: not a fastnn file"),
         (("model.npz",), "Missing option"),
+        (
+            ("model.npz", "--to", "net.c", "--estimates"),
+            "--estimates: it takes the model of a table",
+        ),
     ],
 )
 def test_what_cannot_be_done_ends_with_2_and_says_why(run, result, arguments, message):

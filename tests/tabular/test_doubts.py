@@ -75,6 +75,18 @@ def test_the_remedy_keeps_signs_and_decimals(form, decimal):
     assert np.allclose(made, numbers, atol=0.051)
 
 
+@pytest.mark.parametrize("form", ["{}", "{} €"])
+def test_a_point_that_may_separate_thousands_is_asked_about(form):
+    """2.900 is 2.9 in one language and 2,900 in another; 0.310 and 2.95 are numbers of one kind."""
+    told = '.str.replace(".", "") if the point separates thousands'
+    for numbers, is_asked in (
+        (["2.900", "12.305", "1.100"], True),
+        (["0.310", "2.900", "1.100"], False),
+        (["2.95", "12.300", "1.100"], False),
+    ):
+        assert (told in reading_of(Counter(map(form.format, numbers))).way) == is_asked
+
+
 @pytest.mark.parametrize("case", NOT_READ)
 def test_names_with_digits_are_not_said_to_be_numbers(case):
     texts = NOT_READ[case]

@@ -148,6 +148,9 @@ REFUSED = [
         ),
     ),
     (C, {}, {"y": "size"}, "y is the text 'size', not the targets: give the column itself"),
+    (R, {}, {"y": ["size"]}, "y is the text 'size', not the targets: give the column itself"),
+    (C, {}, {"y": [1j] * 60}, "Complex data not supported: y holds complex numbers"),
+    (R, {}, {"y": NUMBERS * 1j}, "Complex data not supported: y holds complex numbers"),
     (
         C,
         {},
@@ -612,6 +615,7 @@ def test_epochs_that_are_asked_for_are_those_of_a_training_with_gaps_too():
 
 @pytest.mark.parametrize("n", [2, 3, 10])
 @pytest.mark.filterwarnings("ignore:X has gaps in columns that had no gap in fit")
+@pytest.mark.filterwarnings("ignore:X has words that fit did not see")
 def test_few_rows(kind, n):
     # a class of one row
     y = {"classifier": np.where(np.arange(60) == 0, "a", "b"), "regressor": NUMBERS}[kind]

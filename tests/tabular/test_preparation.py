@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose
-from small_tables import FRAME, mixed
+from small_tables import FRAME, mixed, unfitted
 
 from fastnn import TablePreparation
 
@@ -71,6 +71,7 @@ WORDS = {
 @pytest.mark.parametrize("case", WORDS)
 @pytest.mark.filterwarnings("ignore:column 0 has 4 levels")
 @pytest.mark.filterwarnings("ignore:X has gaps in columns that had no gap in fit")
+@pytest.mark.filterwarnings("ignore:X has words that fit did not see")
 def test_words(case):
     most, words, others, numbers = WORDS[case]
     preparation = TablePreparation(max_categories=most).fit([[word] for word in words])
@@ -273,8 +274,11 @@ def test_what_numpy_cannot_read_of_polars_is_named():
         match=r"column 'c' holds several values a row \(dtype Struct.*: make a column of each",
     ):
         TablePreparation().fit(polars.DataFrame({"c": [pair, pair]}))
+    lazy = polars.DataFrame({"c": [1, 2]}).lazy()
     with pytest.raises(TypeError, match=r"^X is a LazyFrame: collect\(\) it first$"):
-        TablePreparation().fit(polars.DataFrame({"c": [1, 2]}).lazy())
+        TablePreparation().fit(lazy)
+    with pytest.raises(TypeError, match=r"^y is a LazyFrame: collect\(\) it first$"):
+        unfitted("regressor").fit([[1.0], [2.0]], lazy)
 
 
 def test_all_columns_that_are_refused_are_named_at_once():
@@ -310,6 +314,24 @@ def test_rows_are_independent_and_finite(drawn, order):
         preparation.transform([row]).tobytes() == own.tobytes()
         for row, own in zip(rows, made, strict=True)
     )
+
+
+def test_one_warning_names_the_columns_of_words_that_fit_did_not_see():
+    """With the number of rows; of the rarest of many levels, which are one, no word is new."""
+    words = [[word, grade] for word in ("red", "blue") for grade in (1, 2, 3)]
+    preparation = TablePreparation().fit(
+        pd.DataFrame(words, columns=["color", "grade"]).astype({"grade": "category"})
+    )
+    new = pd.DataFrame({"color": ["pink", "red", "gray"], "grade": [2, 7, 1]})
+    with pytest.warns(UserWarning, match="^X has words") as caught:
+        preparation.transform(new)
+    assert [str(one.message) for one in caught] == [
+        "X has words that fit did not see, in column 'color' (2 rows, such as 'pink'), column "
+        "'grade' (1 row, such as 7): they are of no level"
+    ]
+    with pytest.warns(UserWarning, match="has 4 levels"):
+        rare = TablePreparation(max_categories=3).fit([[word] for word in "aaaabbbccd"])
+    rare.transform([["x"]])  # without a warning
 
 
 def test_the_warning_of_many_levels_says_what_to_do():

@@ -25,7 +25,9 @@ from fastnn.tabular.export import TableModel
 pytestmark = [
     pytest.mark.filterwarnings("ignore:column .* has 1[0-9] levels"),
     pytest.mark.filterwarnings("ignore:X has gaps in columns that had no gap in fit"),
+    pytest.mark.filterwarnings("ignore:X has words that fit did not see"),
 ]
+
 needs_cc = pytest.mark.skipif(shutil.which("cc") is None, reason="there is no C compiler cc")
 FLAGS = ["cc", "-O2", "-ffp-contract=off", "-std=c99", "-Wall", "-Wextra", "-pedantic", "-Werror"]
 

@@ -1,0 +1,168 @@
+"""The command ``fastnn fit``: fits a model to a table file, and says how good it is."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import numpy as np
+
+from fastnn import plotting
+from fastnn.checking.arguments import listed
+from fastnn.cli.console import File, check_names, check_output, err, option, say, tell
+from fastnn.cli.tables import TABLE, TableError, about_table, check_columns, read_table
+from fastnn.memory import Array
+
+if TYPE_CHECKING:
+    from pandas import DataFrame, Series
+
+MOST_CLASSES = 10
+"""Different whole numbers of a target up to which they are classes."""
+
+MOST_COLUMNS = 100
+"""Columns that are listed."""
+
+FEWEST_TO_JUDGE = 40
+"""Rows left out from which on their error says something of other rows."""
+
+_TASK = option(
+    "classes|numbers",
+    "What to predict. By default classes, if the target has words or up to "
+    f"{MOST_CLASSES} different whole numbers.",
+)
+_PRESET = option("fast|good|best", "How long to train, for how small an error.")
+_GROUPS = option("NAME", "The column that says which rows belong together, such as a patient.")
+_DROP = option("NAME", "A column to leave out; repeat the option for several.")
+_CATEGORY = option("NAME", "A column of numbers that are names; repeat the option for several.")
+_SEED = option("N", "Seed of all that is drawn.", min=0, max=2**32 - 1)
+_PLOT = option("FILE", "Draw losses and errors into a .png, .svg or .pdf file.")
+
+
+def fit(
+    table: Annotated[Path, TABLE],
+    target: Annotated[str, option("NAME", "The column to predict.")],
+    out: Annotated[Path, option("FILE.npz", "The file to write the model to.")],
+    task: Annotated[str | None, _TASK] = None,
+    preset: Annotated[str, _PRESET] = "good",
+    groups: Annotated[str | None, _GROUPS] = None,
+    drop: Annotated[list[str] | None, _DROP] = None,
+    category: Annotated[list[str] | None, _CATEGORY] = None,
+    seed: Annotated[int, _SEED] = 0,
+    plot: Annotated[File, _PLOT] = None,
+) -> None:
+    """Fit a model to a table.
+
+    TABLE is a CSV file, compressed or not, or a Parquet file; it may have numbers, words and gaps.
+    The command prints how it read each column, and the error on rows that the networks left out
+    beside that of always saying the mean or the commonest class. `fastnn predict` uses the model.
+    """
+    from fastnn.tabular import TabularClassifier, TabularRegressor
+    from fastnn.tabular.members import PRESETS
+
+    estimators: dict[str, Any] = {"classes": TabularClassifier, "numbers": TabularRegressor}
+    check_names("--preset", [preset], PRESETS)
+    check_names("--task", [task] if task else None, estimators)
+    check_output(out, "--out", ".npz")
+    check_output(plot, "--plot")
+    groups_column = [groups] if groups else []
+    columns = {"--target": [target], "--groups": groups_column, "--drop": drop or []}
+    columns["--category"] = category or []
+    frame = _rows(table, target, columns)
+    X = frame.drop(columns=[target, *groups_column, *columns["--drop"]])
+    _check_inputs(X)
+    y = frame[target]
+    task = task or _task_of(y)
+    tell(f"fitting {preset!r} to {len(y):,} rows")
+    with about_table(table, target):
+        model = estimators[task](preset, random_state=seed, verbose=err.is_terminal)
+        model.fit(X, y, groups=frame[groups] if groups else None)
+        model.save(out)
+    _print_columns(model, list(X.columns))
+    _print_error(model, np.asarray(y))
+    say(f"{out}  {out.stat().st_size:,} bytes")
+    if plot:
+        say(f"Picture: {plotting.save(model.plot(), plot)}")
+
+
+def _rows(table: Path, target: str, columns: dict[str, list[str]]) -> "DataFrame":
+    """Read the rows that have a target, and say how many; `columns` are those of each option."""
+    frame = read_table(table)
+    say(f"{table}: {len(frame):,} rows, {frame.shape[1]:,} columns")
+    check_columns(frame, table, columns)
+    for name in columns["--category"]:
+        frame[name] = frame[name].astype("category")
+    has_target = frame[target].notna()
+    if not has_target.any():
+        raise TableError(f"column {target!r} is empty: there is nothing to learn")
+    if not has_target.all():
+        say(f"Left out: {(~has_target).sum():,} rows without {target!r}")
+    return frame[has_target]
+
+
+def _check_inputs(X: "DataFrame") -> None:
+    """Warn of columns that go on by 1 from row to row; raise TableError where there is none."""
+    if X.columns.empty:
+        raise TableError("no column is left to predict from")
+    whole = X.select_dtypes("integer")
+    if numbers := [name for name in whole if (np.diff(whole[name]) == 1).all()]:
+        fault = f"column {listed(numbers)} numbers the rows"
+        tell(f"{fault}: leave it out by --drop, unless it says something of new rows")
+
+
+def _task_of(y: "Series") -> str:
+    """Return what a target holds, and say why; raise TableError for words that are no classes."""
+    from fastnn.tabular.doubts import reading_of
+
+    n = y.nunique()
+    if y.dtype.kind in "iuf":
+        is_whole = (y % 1 == 0).all()
+        task = "classes" if is_whole and n <= MOST_CLASSES else "numbers"
+        other = "numbers" if task == "classes" else "classes"
+        way = f"--task {other} takes them for {other}" if is_whole else "not whole ones"
+        say(f"{y.name!r} has {n:,} different numbers: {task} ({way})")
+        return task
+    if n > len(y) / 2 or reading_of(y.value_counts().to_dict()):
+        fault = f"column {y.name!r} has {n:,} different words, such as {y.iloc[0]!r}"
+        way = "write amounts as plain numbers, or say --task classes if these are classes"
+        raise TableError(f"{fault}: {way}")
+    say(f"{y.name!r} has {n} different words: classes")
+    return "classes"
+
+
+def _print_columns(model: Any, names: list[str]) -> None:
+    """Print how each column was read."""
+    from fastnn.tabular.base import column_in_words
+
+    width = max(map(len, names[:MOST_COLUMNS])) + 2
+    for j, name in enumerate(names[:MOST_COLUMNS]):
+        say(f"  {name:<{width}}{column_in_words(model.preparation_, j)}", indent=width)
+    if len(names) > MOST_COLUMNS:
+        say(f"  ... and {len(names) - MOST_COLUMNS:,} other columns")
+
+
+def _print_error(model: Any, y: Array) -> None:
+    """Print the error on rows left out beside that of a guess that looks at no column."""
+    if hasattr(model, "classes_"):
+        p = model.oob_decision_function_
+        left_out = ~np.isnan(p[:, 0])
+        labels, counts = np.unique(y, return_counts=True)
+        guess = labels[counts.argmax()]
+        ours = np.mean((model.classes_[p.argmax(axis=1)] != y)[left_out])
+        theirs = np.mean((guess != y)[left_out])
+        said = f"{ours:.1%} are wrong, beside {theirs:.1%} by always saying {guess!s}"
+    else:
+        left_out = ~np.isnan(model.oob_prediction_)
+        guess = y.mean()
+        ours = np.sqrt(np.mean((model.oob_prediction_ - y)[left_out] ** 2))
+        theirs = np.sqrt(np.mean((guess - y)[left_out] ** 2))
+        error = f"the root mean squared error is {_digits(ours)}"
+        said = f"{error}, beside {_digits(theirs)} by always saying the mean, {_digits(guess)}"
+    if left_out.sum() < FEWEST_TO_JUDGE:
+        say(f"Only {left_out.sum()} rows were left out: too few to judge the model by", "yellow")
+        return
+    say(f"Of {left_out.sum():,} rows left out, {said}")
+    if ours >= theirs:
+        say("That is no better: the model has learned nothing of use", "yellow")
+
+
+def _digits(number: float) -> str:
+    """Return a number with four digits or more."""
+    return f"{number:,.4g}" if abs(number) < 1000 else f"{number:,.0f}"

@@ -1,0 +1,80 @@
+"""The command ``fastnn predict``: predicts the rows of a table file by a saved model."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from fastnn.cli.console import File, check_output, option, say
+from fastnn.cli.saved import MODEL, read_model
+from fastnn.cli.tables import TABLE, about_table, check_columns, read_table, write_csv
+from fastnn.memory import Array
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+_OUT = option("FILE.csv", "Where to write; by default the predictions are printed.")
+_INTERVAL = option("P", "Add the interval in which a number lies with this probability, as .9.")
+_KEEP = option("NAME", "A column of TABLE to write too; repeat the option for several.")
+
+
+def predict(
+    model: Annotated[str, MODEL],
+    table: Annotated[Path, TABLE],
+    out: Annotated[File, _OUT] = None,
+    interval: Annotated[float | None, _INTERVAL] = None,
+    keep: Annotated[list[str] | None, _KEEP] = None,
+) -> None:
+    """Predict the rows of a table.
+
+    MODEL is a file that `fastnn fit` wrote, or `save` of a result of `train`, an MLP estimator or a
+    table estimator. TABLE has the columns that it was fitted on, for a model of `fastnn fit` in any
+    order. The predictions are CSV, a line for each row; classes have their probabilities beside.
+    """
+    check_output(out, "--out", ".csv")
+    if out is not None and out.resolve() == table.resolve():
+        raise typer.BadParameter(f"{out} is the table: name another file", param_hint="--out")
+    saved = read_model(model)
+    if interval is not None and not hasattr(saved, "predict_interval"):
+        fault = "it takes a model of numbers by `fastnn fit`"
+        raise typer.BadParameter(fault, param_hint="--interval")
+    frame = read_table(table, _columns_of_texts(saved))
+    check_columns(frame, table, {"--keep": keep or []})
+    with about_table(table):
+        predictions = _predictions(saved, frame, interval)
+        predictions = frame[keep or []].join(predictions)
+    if out is None:
+        typer.echo(predictions.to_csv(index=False), nl=False)
+        return
+    write_csv(predictions, out)
+    say(f"{out}  {len(frame):,} rows")
+
+
+def _columns_of_texts(model: Any) -> list[str]:
+    """Return the columns that held texts in `fit`, in which digits are texts, too."""
+    preparation: Any = getattr(model, "preparation_", None)
+    if not hasattr(preparation, "feature_names_in_"):
+        return []
+    of_texts = (one.column for one in preparation.levels_ if isinstance(one.levels[0], str))
+    return [preparation.feature_names_in_[j] for j in of_texts]
+
+
+def _predictions(model: Any, frame: "DataFrame", interval: float | None) -> "DataFrame":
+    """Return the predictions of rows, with an interval if it is asked for, and probabilities."""
+    import pandas
+
+    columns = _named("predicted", model.predict(frame))
+    if interval is not None:
+        bounds = model.predict_interval(frame, interval)
+        columns |= _named("low", bounds[..., 0]) | _named("high", bounds[..., 1])
+    if hasattr(model, "predict_proba"):
+        labels = (f"probability_{label}" for label in model.classes_)
+        columns |= zip(labels, model.predict_proba(frame).T, strict=True)
+    return pandas.DataFrame(columns)
+
+
+def _named(name: str, values: Array) -> dict[str, Array]:
+    """Return the columns of predictions (n,) or (n, k) by their names, numbered if k > 1."""
+    if values.ndim == 1 or values.shape[1] == 1:
+        return {name: values.ravel()}
+    return {f"{name}_{k}": column for k, column in enumerate(values.T)}

@@ -1,0 +1,142 @@
+"""Table files of `fit` and `predict`: CSV and Parquet, read by pandas."""
+
+import operator
+import warnings
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from fastnn.checking.arguments import cut, did_you_mean, listed
+from fastnn.checking.hints import missing_package
+from fastnn.cli.console import tell
+from fastnn.errors import FastnnError
+from fastnn.files.archive import write_whole
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+TABLE = typer.Argument(metavar="TABLE", hidden=True)
+
+PARQUET = ".parquet", ".pq"
+
+SEPARATORS = ",;\t|"
+
+IN_COMMANDS = {
+    'say .astype("category")': "say --category",
+    "drop the column": "leave it out by --drop",
+    "drop it, or": "leave it out by --drop, or",
+    "put numbers in its place": "leave it out by --drop, or put numbers in its place",
+}
+"""{remedy in Python: the remedy for a command}."""
+
+
+class TableError(FastnnError):
+    """A file that is no table, or a table that a model does not take."""
+
+
+def read_table(path: Path, texts: Collection[str] = ()) -> "DataFrame":
+    """Read a table of one row or more; digits in the columns `texts` of a CSV file stay texts.
+
+    Raises
+    ------
+    OSError
+        Where there is no such file, or it must not be read.
+    TableError
+        Where it is no table.
+    """
+    try:
+        import pandas
+    except ImportError as error:
+        raise missing_package("pandas", "a table needs") from error
+    with path.open("rb"):  # a name that pandas takes for an address is refused, too
+        pass
+    try:
+        if path.suffix.lower() in PARQUET:
+            frame = pandas.read_parquet(path)
+        else:
+            frame = _read_csv(path, texts)
+    except ImportError as error:
+        raise missing_package("pyarrow", "a Parquet file needs") from error
+    except UnicodeDecodeError as error:
+        raise TableError(f"{path} is no text in UTF-8: save it as CSV in UTF-8") from error
+    except Exception as error:  # pandas and what it unpacks by raise any for a damaged file
+        raise TableError(f"{path} cannot be read as a table: {cut(error)}") from error
+    if not len(frame):
+        raise TableError(f"{path} has no rows")
+    frame.columns = frame.columns.map(str)
+    return frame
+
+
+def _read_csv(path: Path, texts: Collection[str]) -> "DataFrame":
+    """Read a CSV file, whose first line names the columns and shows what separates them."""
+    import pandas
+
+    first_line = ",".join(pandas.read_csv(path, nrows=0, encoding="utf-8-sig").columns)
+    separator = max(SEPARATORS, key=first_line.count)
+    options: dict[str, Any] = {
+        "encoding": "utf-8-sig",
+        "sep": separator,
+        "dtype": dict.fromkeys(texts, str),
+        "low_memory": False,  # else digits may be numbers in one part of a column, texts in others
+    }
+    frame = pandas.read_csv(path, **options)
+    if separator == ";":  # as where numbers have a decimal comma
+        other = pandas.read_csv(path, decimal=",", **options)
+        frame = max(frame, other, key=_n_numbers)
+    if not frame.index.equals(pandas.RangeIndex(len(frame))):  # of a field before the first name
+        raise ValueError("its rows have more fields than its first line has names")
+    return frame
+
+
+def _n_numbers(frame: "DataFrame") -> int:
+    """Return how many columns hold numbers."""
+    return len(frame.select_dtypes("number").columns)
+
+
+def write_csv(frame: "DataFrame", path: Path) -> None:
+    """Write a table, whole or not at all."""
+    write_whole({path: operator.methodcaller("write", frame.to_csv(index=False).encode())})
+
+
+def check_columns(frame: "DataFrame", path: Path, names: Mapping[str, Sequence[str]]) -> None:
+    """End the command with 2 if a table lacks a column of {option: names of columns}."""
+    there = list(frame.columns)
+    for option, columns in names.items():
+        for name in columns:
+            if name not in there:
+                fault = f"{path} has no column {name!r}{did_you_mean(name, there)}"
+                raise typer.BadParameter(f"{fault}; it has {listed(there)}", param_hint=option)
+
+
+@contextmanager
+def about_table(path: Path, target: str = "") -> Iterator[None]:
+    """Print warnings as lines on stderr, and end the command by an error in a line, with the names
+    of file and target for X and y, and the options of commands for remedies in Python.
+    """
+    arguments = {"X": str(path), "y": f"column {target!r}"}
+
+    def in_commands(message: object) -> str:
+        text = str(message)
+        for remedy, of_command in IN_COMMANDS.items():
+            text = text.replace(remedy, of_command)
+        first, _, rest = text.partition(" ")
+        return f"{arguments.get(first, first)} {rest}"
+
+    told: list[str] = []
+
+    def show(message: object, *_: object, **__: object) -> None:
+        text = in_commands(message)
+        if text not in told:  # by the first of several predictions
+            told.append(text)
+            tell(text)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", UserWarning)
+        warnings.showwarning = show
+        try:
+            yield
+        except (ValueError, TypeError) as error:
+            raise TableError(in_commands(error)) from error

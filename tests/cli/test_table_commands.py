@@ -1,0 +1,369 @@
+"""The commands ``fastnn fit`` and ``fastnn predict``: models of table files."""
+
+import os
+import pathlib
+import re
+
+import numpy as np
+import pandas as pd
+import pytest
+from exported import NETWORKS, trained
+from small_tables import mixed
+from terminal import uninstall
+
+import fastnn
+
+pytest.importorskip("typer")
+pytest.importorskip("rich")
+pytest.importorskip("sklearn")
+
+N = 120
+FRAME, LABELS, NUMBERS = mixed(N)
+TABLE = FRAME.assign(grade=FRAME["grade"].astype(int))
+
+
+@pytest.fixture
+def fit(run):
+    """A function that writes a table with a target "y" and fits it; what the command printed."""
+
+    def fit(table, y, *options, out="model.npz"):
+        table.assign(y=y).to_csv("table.csv", index=False)
+        return run("fit", "table.csv", "--target", "y", "--out", out, "--preset", "fast", *options)
+
+    return fit
+
+
+def test_classes_and_their_probabilities_are_those_of_the_estimator(run, fit):
+    code, out, _ = fit(TABLE, LABELS, "--seed", 3)
+    assert code == 0
+    model = fastnn.TabularClassifier("fast", random_state=3)
+    model.fit(pd.read_csv("table.csv").drop(columns="y"), LABELS)
+    loaded = fastnn.TabularClassifier.load("model.npz")
+    assert loaded.predict_proba(TABLE).tobytes() == model.predict_proba(TABLE).tobytes()
+    assert "table.csv: 120 rows, 8 columns\n'y' has 2 different words: classes\n" in out
+    for read in ("size    number, with gaps", "color   3 levels: blue, green, red"):
+        assert f"\n  {read}\n" in out
+    assert "\n  always  always the same, left out\n" in out
+    assert out.endswith(f"model.npz  {os.path.getsize('model.npz'):,} bytes\n")
+    TABLE[::-1].to_csv("new.csv", index=False)
+    assert run("predict", "model.npz", "new.csv", "--out", "predicted.csv")[1:] == (
+        "predicted.csv  120 rows\n",
+        "",
+    )
+    predicted = pd.read_csv("predicted.csv")
+    assert list(predicted) == ["predicted", "probability_high", "probability_low"]
+    assert predicted["predicted"].tolist() == model.predict(TABLE[::-1]).tolist()
+    np.testing.assert_array_equal(predicted.iloc[:, 1:], model.predict_proba(TABLE[::-1]))
+
+
+def test_numbers_and_their_intervals_are_those_of_the_estimator(run, fit):
+    """They are printed where no file is named; in any order of columns."""
+    assert fit(TABLE, NUMBERS)[0] == 0
+    model = fastnn.TabularRegressor.load("model.npz")
+    TABLE.assign(id=np.arange(N) % 7)[["id", *TABLE.columns[::-1]]].to_csv("new.csv", index=False)
+    code, out, err = run("predict", "model.npz", "new.csv", "--interval", ".8", "--keep", "id")
+    assert code == 0
+    assert err == "fastnn: new.csv has columns that fit did not see, not used here: 'id'\n"
+    head, *lines = out.splitlines()
+    assert head == "id,predicted,low,high"
+    numbers = np.array([line.split(",") for line in lines], float)
+    low, high = model.predict_interval(TABLE, 0.8).T
+    np.testing.assert_array_equal(
+        numbers, np.column_stack([np.arange(N) % 7, model.predict(TABLE), low, high])
+    )
+
+
+def test_the_error_is_that_of_rows_left_out_beside_a_guess(fit):
+    out = fit(TABLE, LABELS)[1]
+    model = fastnn.TabularClassifier.load("model.npz")
+    left_out = ~np.isnan(model.oob_decision_function_[:, 0])
+    guess = max(("high", "low"), key=LABELS.tolist().count)
+    wrong = (LABELS[left_out] != guess).mean()
+    said = f"{1 - model.oob_score_:.1%} are wrong, beside {wrong:.1%} by always saying {guess}\n"
+    assert f"Of {left_out.sum()} rows left out, {said}" in out
+    out = fit(TABLE, NUMBERS)[1]
+    model = fastnn.TabularRegressor.load("model.npz")
+    left_out = ~np.isnan(model.oob_prediction_)
+    error = np.sqrt(np.mean((model.oob_prediction_ - NUMBERS)[left_out] ** 2))
+    of_mean = np.sqrt(np.mean((NUMBERS.mean() - NUMBERS)[left_out] ** 2))
+    assert f"the root mean squared error is {error:.4g}, beside {of_mean:.4g} by always" in out
+
+
+def test_a_model_that_learned_nothing_and_few_rows_are_told(fit):
+    noise = np.random.RandomState(5).randint(0, 2, N)
+    assert "no better: the model has learned nothing of use" in fit(TABLE[["count"]], noise)[1]
+    out = fit(TABLE[:12], NUMBERS[:12])[1]
+    assert re.search(r"Only \d+ rows were left out: too few to judge the model by", out)
+
+
+TARGETS = {
+    "words": (LABELS, "'y' has 2 different words: classes"),
+    "truth": (NUMBERS > 0.4, "'y' has 2 different words: classes"),
+    "few": (
+        np.arange(N) % 5,
+        "5 different numbers: classes (--task numbers takes them for numbers)",
+    ),
+    "many": (np.arange(N) // 2, "60 different numbers: numbers (--task classes takes them for"),
+    "fractions": (np.arange(N) % 5 / 2, "5 different numbers: numbers (not whole ones)"),
+}
+
+
+@pytest.mark.parametrize("case", TARGETS)
+def test_the_target_says_whether_it_holds_classes(fit, case):
+    y, said = TARGETS[case]
+    code, out, _ = fit(TABLE[["size", "color"]], y)
+    assert code == 0
+    assert said in out
+    is_classifier = ": classes" in said
+    kind = fastnn.TabularClassifier if is_classifier else fastnn.TabularRegressor
+    kind.load("model.npz")
+
+
+def test_a_task_that_is_named_is_done(fit):
+    few = np.arange(N) % 3
+    assert "different" not in fit(TABLE[["size"]], few, "--task", "numbers")[1]
+    fastnn.TabularRegressor.load("model.npz")
+    fit(TABLE[["size"]], few + 0.0, "--task", "classes")
+    assert fastnn.TabularClassifier.load("model.npz").classes_.tolist() == [0, 1, 2]
+
+
+def test_columns_that_are_no_inputs_and_numbers_that_are_names(fit):
+    """Groups are left out whole, and are no input; rows without a target are told and left out."""
+    table = TABLE.assign(patient=np.arange(N) // 6, id=np.arange(N), code=np.arange(N) % 4 + 7)
+    y = np.where(np.arange(N) < 6, np.nan, NUMBERS)
+    options = ("--groups", "patient", "--drop", "size", "--drop", "count", "--category", "code")
+    code, out, err = fit(table, y, *options)
+    assert code == 0
+    assert "Left out: 6 rows without 'y'\n" in out
+    assert "fastnn: column 'id' numbers the rows: leave it out by --drop, unless" in err
+    model = fastnn.TabularRegressor.load("model.npz")
+    names = ["color", "grade", "new", "age", "always", "id", "code"]
+    assert model.feature_names_in_.tolist() == names
+    assert "\n  code    4 levels: 7, 8, 9, 10\n" in out
+    left_out = ~np.isnan(model.oob_prediction_)
+    assert {len(set(group)) for group in left_out.reshape(-1, 6).tolist()} == {1}
+
+
+def test_the_picture_is_written(fit):
+    pytest.importorskip("matplotlib")
+    out = fit(TABLE, LABELS, "--plot", "model.png")[1]
+    assert out.endswith("Picture: model.png\n")
+    assert pathlib.Path("model.png").read_bytes().startswith(b"\x89PNG")
+
+
+def write_separated(separator, decimal="."):
+    def write(frame, path):
+        frame.to_csv(path, index=False, sep=separator, decimal=decimal)
+
+    return write
+
+
+def write_from_a_spreadsheet(frame, path):
+    frame.to_csv(path, index=False, encoding="utf-8-sig")
+
+
+FILES = {
+    "semicolons.csv": write_separated(";"),
+    "commas.csv": write_separated(";", ","),
+    "tabs.tsv": write_separated("\t"),
+    "mark.csv": write_from_a_spreadsheet,
+    **dict.fromkeys(["a.csv.gz", "a.csv.zip", "a.csv.bz2", "a.csv.xz"], write_separated(",")),
+}
+
+
+@pytest.mark.parametrize("file", FILES)
+def test_files_of_all_kinds_are_the_same_table(run, fit, file):
+    fit(TABLE, NUMBERS)
+    FILES[file](TABLE.assign(y=NUMBERS), file)
+    assert run("fit", file, "--target", "y", "--out", "other.npz", "--preset", "fast")[0] == 0
+    models = [fastnn.TabularRegressor.load(path) for path in ("model.npz", "other.npz")]
+    predicted = [model.predict(TABLE).tobytes() for model in models]
+    assert predicted[0] == predicted[1]
+
+
+def test_parquet_is_read_where_pandas_reads_it(run, fit, monkeypatch):
+    fit(TABLE, NUMBERS)
+    command = ("fit", "table.parquet", "--target", "y", "--out", "other.npz", "--preset", "fast")
+
+    def read_parquet(path):
+        raise ImportError("Unable to find a usable engine")
+
+    pathlib.Path("table.parquet").touch()
+    monkeypatch.setattr(pd, "read_parquet", read_parquet)
+    code, _, err = run(*command)
+    assert (code, err) == (
+        2,
+        "fastnn: a Parquet file needs pyarrow, which is not installed: python -m pip install "
+        "pyarrow\n",
+    )
+    monkeypatch.setattr(pd, "read_parquet", lambda path: TABLE.assign(y=NUMBERS))
+    assert run(*command)[0] == 0
+    models = [fastnn.TabularRegressor.load(path) for path in ("model.npz", "other.npz")]
+    assert models[0].predict(TABLE).tobytes() == models[1].predict(TABLE).tobytes()
+
+
+def test_digits_in_a_column_of_words_stay_words(run, fit):
+    """A new file may have no other ones in it; a word that is new is told."""
+    size = np.where(FRAME["new"], "38", "large")
+    fit(TABLE[["count"]].assign(size=size), NUMBERS)
+    for words, told in (("38", ""), ("40", "'size' (3 rows, such as '40')")):
+        pathlib.Path("new.csv").write_text(f"count,size\n1,{words}\n2,{words}\n3,{words}\n")
+        code, _, err = run("predict", "model.npz", "new.csv")
+        assert code == 0
+        assert bool(told) == bool(err)
+        assert told in err
+
+
+MANY = "name,y\n" + "".join(f"word{k},{k % 2}\n" for k in range(60))
+BROKEN = {  # the file's content, the target, and what is said
+    "nothing": (None, "y", "No such file or directory: 'bad.csv'"),
+    "empty": ("", "y", "bad.csv cannot be read as a table: No columns to parse from file"),
+    "no rows": ("x,y\n", "y", "bad.csv has no rows"),
+    "more fields": ("x,y\n1,2,\n3,4,\n", "y", "its rows have more fields than its first line"),
+    "ragged": ("x,y\n1,2\n3,4,5\n", "y", "Expected 2 fields in line 3, saw 3"),
+    "latin": ("x,y\nü,1\n".encode("latin-1"), "y", "bad.csv is no text in UTF-8: save it as CSV"),
+    "another target": (MANY, "z", "bad.csv has no column 'z'; it has 'name', 'y'"),
+    "a near target": ("sold,x\n1,2\n", "slod", "(did you mean 'sold'?); it has 'sold', 'x'"),
+    "no target": ("x,y\n1,\n2,\n", "y", "column 'y' is empty: there is nothing to learn"),
+    "no column": ("y\n1\n2\n", "y", "no column is left to predict from"),
+    "words of rows": (MANY, "name", "column 'name' has 60 different words, such as 'word0'"),
+    "amounts": ("x,y\n" + "1,$5\n2,$6\n3,$7.5\n" * 20, "y", "write amounts as plain numbers"),
+    "one class": ("x,y\n" + "1,no\n2,no\n" * 20, "y", "column 'y' has only one class, 'no'"),
+    "dates": ("x,y\n" + "2020-01-01,1\n2020-01-02,2\n" * 20, "y", "leave it out by --drop, or put"),
+    "free text": (
+        "x,y\n" + "".join(f"so many words {k},{k % 2}\n" for k in range(300)),
+        "y",
+        "column 'x' holds free text: leave it out by --drop, or turn it",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", BROKEN)
+def test_a_table_that_cannot_be_fitted_ends_with_2_and_a_line(run, case):
+    content, target, said = BROKEN[case]
+    if content is not None:
+        data = content if isinstance(content, bytes) else content.encode()
+        pathlib.Path("bad.csv").write_bytes(data)
+    before = os.listdir()
+    code, _, err = run("fit", "bad.csv", "--target", target, "--out", "m.npz", "--preset", "fast")
+    assert code == 2
+    assert said in err
+    assert "Traceback" not in err
+    assert os.listdir() == before
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("--preset", "quick"), "--preset: 'quick' is none of: fast; good; best"),
+        (("--task", "class"), "--task: 'class' (did you mean 'classes'?) is none of"),
+        (("--task", "numbers"), "column 'y' holds text, such as"),
+        (("--out", "model.csv"), "--out: model.csv does not end in .npz"),
+        (("--plot", "model.gif"), "--plot: a picture's name must end in one of .png, .svg, .pdf"),
+        (("--groups", "patient"), "--groups: table.csv has no column 'patient'"),
+        (("--drop", "cuont"), "--drop: table.csv has no column 'cuont' (did you mean 'count'?)"),
+        (("--category", "z"), "--category: table.csv has no column 'z'"),
+        (("--seed", "-1"), "--seed"),
+    ],
+)
+def test_wrong_options_of_fit_end_with_2_and_say_why(fit, options, said):
+    pytest.importorskip("matplotlib")
+    code, _, err = fit(TABLE, LABELS, *options)
+    assert code == 2
+    assert said in " ".join(err.split())
+    assert os.listdir() == ["table.csv"]
+
+
+@pytest.mark.parametrize(
+    ("new", "options", "said"),
+    [
+        (None, (), "No such file or directory: 'new.csv'"),
+        ("count,color\n1,red\n", (), "new.csv lacks the column 'size', which fit saw"),
+        (
+            "size,count,color\nlarge,1,red\n",
+            (),
+            "column 'size' held numbers in fit and holds words",
+        ),
+        ("size,count,color\n1,1,red\n", ("--keep", "id"), "--keep: new.csv has no column 'id'"),
+        ("size,count,color\n1,1,red\n", ("--interval", ".9"), "it takes a model of numbers"),
+        ("size,count,color\n1,1,red\n", ("--out", "new.csv"), "--out: new.csv is the table"),
+        ("size,count,color\n1,1,red\n", ("--out", "p.npz"), "--out: p.npz does not end in .csv"),
+        ("size,count,color\n", (), "new.csv has no rows"),
+    ],
+)
+def test_what_cannot_be_predicted_ends_with_2_and_says_why(run, fit, new, options, said):
+    fit(TABLE[["size", "count", "color"]], LABELS)
+    if new is not None:
+        pathlib.Path("new.csv").write_text(new)
+    files = {path: pathlib.Path(path).read_bytes() for path in os.listdir()}
+    code, out, err = run("predict", "model.npz", "new.csv", *options)
+    assert (code, out) == (2, "")
+    assert said in " ".join(err.split())
+    assert {path: pathlib.Path(path).read_bytes() for path in os.listdir()} == files
+
+
+def test_an_interval_takes_a_probability_and_enough_rows(run, fit):
+    fit(TABLE, NUMBERS)
+    said = "coverage must be greater than 0 and less than 1, such as 0.9, not 90.0"
+    assert run("predict", "model.npz", "table.csv", "--interval", "90")[::2] == (
+        2,
+        f"fastnn: table.csv has columns that fit did not see, not used here: 'y'\nfastnn: {said}\n",
+    )
+    fit(TABLE[:30], NUMBERS[:30])
+    assert "too few to say" in run("predict", "model.npz", "table.csv", "--interval", ".9")[2]
+
+
+def test_other_models_predict_tables_too(run):
+    X = pd.DataFrame(np.random.RandomState(0).uniform(-1, 1, (20, 3)), columns=list("abc"))
+    X.to_csv("new.csv", index=False)
+    result = trained(NETWORKS["tanh"], "float64")
+    result.save("result.npz")
+    n = result.network.sizes[0]
+    wide = pd.DataFrame(np.random.RandomState(0).uniform(-1, 1, (20, n)))
+    wide.to_csv("wide.csv", index=False)
+    assert run("predict", "result.npz", "wide.csv", "--out", "p.csv")[0] == 0
+    outputs = result.predict(pd.read_csv("wide.csv"))
+    np.testing.assert_array_equal(pd.read_csv("p.csv").to_numpy(), outputs)
+    mlp = fastnn.MLPClassifier((3,), solver="lbfgs", max_iter=20, tol=1.0, random_state=0)
+    mlp.fit(X, np.where(X["a"] > 0, "yes", "no")).save("mlp.npz")
+    assert run("predict", "mlp.npz", "new.csv", "--out", "p.csv")[0] == 0
+    predicted = pd.read_csv("p.csv")
+    assert predicted["predicted"].tolist() == mlp.predict(X).tolist()
+    np.testing.assert_array_equal(predicted["probability_yes"], mlp.predict_proba(X)[:, 1])
+
+
+def test_a_file_that_would_run_code_is_not_read(run, fit):
+    fit(TABLE, LABELS)
+    np.save("code.npz", np.array([os.getcwd], object), allow_pickle=True)
+    os.replace("code.npz.npy", "code.npz")
+    assert "not a fastnn file" in run("predict", "code.npz", "table.csv")[2]
+
+
+@pytest.mark.parametrize("file", ["model.npz", "predicted.csv"])
+def test_what_is_written_is_whole_or_not_there(run, fit, monkeypatch, file):
+    """A disk that is full leaves the old file, and no other one."""
+    fit(TABLE, LABELS)
+    run("predict", "model.npz", "table.csv", "--out", "predicted.csv")
+    before = {path: pathlib.Path(path).read_bytes() for path in os.listdir()}
+
+    def full(descriptor):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    if file == "model.npz":
+        code, _, err = fit(TABLE, LABELS, "--seed", 7)
+    else:
+        code, _, err = run("predict", "model.npz", "table.csv", "--out", "predicted.csv")
+    assert code == 2
+    assert "No space left on device" in err
+    assert {path: pathlib.Path(path).read_bytes() for path in os.listdir()} == before
+
+
+def test_a_missing_pandas_is_named_with_its_extra(run, monkeypatch):
+    uninstall(monkeypatch, "pandas")
+    code, _, err = run("fit", "table.csv", "--target", "y", "--out", "model.npz")
+    assert (code, err) == (
+        2,
+        "fastnn: a table needs pandas, which is not installed: python -m pip install "
+        '"fastnn-numba[tables]"\n',
+    )
