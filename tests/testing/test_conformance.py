@@ -149,6 +149,13 @@ def test_a_back_end_of_version_0_3_is_told_what_to_write():
         get_backend(Nameless())
 
 
+def test_who_asks_for_what_is_gone_is_told_what_to_write():
+    with pytest.raises(AttributeError, match=r"check_functions is gone: .* a back end of a few"):
+        testing.check_functions  # noqa: B018
+    with pytest.raises(AttributeError, match="no attribute 'check_nothing'"):
+        testing.check_nothing  # noqa: B018
+
+
 FIVE_LINES = """
 import mutants, pytest
 
