@@ -77,7 +77,7 @@ def fit(
         model.save(out)
     _print_columns(model, list(X.columns))
     _print_error(model, np.asarray(y))
-    say(f"{out}  {out.stat().st_size:,} bytes")
+    say(f"Model: {out}")
     if plot:
         say(f"Picture: {plotting.save(model.plot(), plot)}")
 
@@ -116,8 +116,8 @@ def _task_of(y: "Series") -> str:
         is_whole = (y % 1 == 0).all()
         task = "classes" if is_whole and n <= MOST_CLASSES else "numbers"
         other = "numbers" if task == "classes" else "classes"
-        way = f"--task {other} takes them for {other}" if is_whole else "not whole ones"
-        say(f"{y.name!r} has {n:,} different numbers: {task} ({way})")
+        way = f" (--task {other} takes them for {other})" if is_whole else ""
+        say(f"{y.name!r} has {n:,} different numbers: {task}{way}")
         return task
     if n > len(y) / 2 or reading_of(y.value_counts().to_dict()):
         fault = f"column {y.name!r} has {n:,} different words, such as {y.iloc[0]!r}"
@@ -147,18 +147,20 @@ def _print_error(model: Any, y: Array) -> None:
         guess = labels[counts.argmax()]
         ours = np.mean((model.classes_[p.argmax(axis=1)] != y)[left_out])
         theirs = np.mean((guess != y)[left_out])
-        said = f"{ours:.1%} are wrong, beside {theirs:.1%} by always saying {guess!s}"
+        of_model = f"of which {ours:.1%} are wrong"
+        of_guess = f"{guess!s}: {theirs:.1%}"
     else:
         left_out = ~np.isnan(model.oob_prediction_)
         guess = y.mean()
         ours = np.sqrt(np.mean((model.oob_prediction_ - y)[left_out] ** 2))
         theirs = np.sqrt(np.mean((guess - y)[left_out] ** 2))
-        error = f"the root mean squared error is {_digits(ours)}"
-        said = f"{error}, beside {_digits(theirs)} by always saying the mean, {_digits(guess)}"
+        of_model = f"with a root mean squared error of {_digits(ours)}"
+        of_guess = f"the mean, {_digits(guess)}: {_digits(theirs)}"
     if left_out.sum() < FEWEST_TO_JUDGE:
         say(f"Only {left_out.sum()} rows were left out: too few to judge the model by", "yellow")
         return
-    say(f"Of {left_out.sum():,} rows left out, {said}")
+    say(f"Rows left out: {left_out.sum():,}, {of_model}")
+    say(f"Always saying {of_guess}")
     if ours >= theirs:
         say("That is no better: the model has learned nothing of use", "yellow")
 
