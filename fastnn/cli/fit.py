@@ -67,7 +67,7 @@ def fit(
     columns["--category"] = category or []
     frame = _rows(table, target, columns)
     X = frame.drop(columns=[target, *groups_column, *columns["--drop"]])
-    _check_inputs(X)
+    X = _without_row_numbers(X)
     y = frame[target]
     task = task or _task_of(y)
     tell(f"fitting {preset!r} to {len(y):,} rows")
@@ -97,14 +97,22 @@ def _rows(table: Path, target: str, columns: dict[str, list[str]]) -> "DataFrame
     return frame[has_target]
 
 
-def _check_inputs(X: "DataFrame") -> None:
-    """Warn of columns that go on by 1 from row to row; raise TableError where there is none."""
+def _without_row_numbers(X: "DataFrame") -> "DataFrame":
+    """Return the columns, without one that has no name and goes on by 1 from row to row; warn of
+    others that do; raise TableError where no column is left.
+    """
+    whole = X.select_dtypes("integer")
+    numbers = [name for name in whole if (np.diff(whole[name]) == 1).all()]
+    unnamed = [name for name in numbers if name.startswith("Unnamed: ")]  # as pandas calls it
+    if unnamed:
+        say("Left out: a column without a name, which numbers the rows")
+        X = X.drop(columns=unnamed)
+    if named := [name for name in numbers if name not in unnamed]:
+        fault = f"column {listed(named)} numbers the rows"
+        tell(f"{fault}: leave it out by --drop, unless it says something of new rows")
     if X.columns.empty:
         raise TableError("no column is left to predict from")
-    whole = X.select_dtypes("integer")
-    if numbers := [name for name in whole if (np.diff(whole[name]) == 1).all()]:
-        fault = f"column {listed(numbers)} numbers the rows"
-        tell(f"{fault}: leave it out by --drop, unless it says something of new rows")
+    return X
 
 
 def _task_of(y: "Series") -> str:
@@ -113,12 +121,11 @@ def _task_of(y: "Series") -> str:
 
     n = y.nunique()
     if y.dtype.kind in "iuf":
-        is_whole = (y % 1 == 0).all()
-        task = "classes" if is_whole and n <= MOST_CLASSES else "numbers"
-        other = "numbers" if task == "classes" else "classes"
-        way = f" (--task {other} takes them for {other})" if is_whole else ""
-        say(f"{y.name!r} has {n:,} different numbers: {task}{way}")
-        return task
+        if n > MOST_CLASSES or (y % 1 != 0).any():
+            say(f"{y.name!r} has {n:,} different numbers: numbers")
+            return "numbers"
+        say(f"{y.name!r} has {n} different whole numbers: classes (--task numbers: numbers)")
+        return "classes"
     if n > len(y) / 2 or reading_of(y.value_counts().to_dict()):
         fault = f"column {y.name!r} has {n:,} different words, such as {y.iloc[0]!r}"
         way = "write amounts as plain numbers, or say --task classes if these are classes"

@@ -100,11 +100,8 @@ def test_a_model_that_learned_nothing_and_few_rows_are_told(fit):
 TARGETS = {
     "words": (LABELS, "'y' has 2 different words: classes"),
     "truth": (NUMBERS > 0.4, "'y' has 2 different words: classes"),
-    "few": (
-        np.arange(N) % 5,
-        "5 different numbers: classes (--task numbers takes them for numbers)",
-    ),
-    "many": (np.arange(N) // 2, "60 different numbers: numbers (--task classes takes them for"),
+    "few": (np.arange(N) % 5, "5 different whole numbers: classes (--task numbers: numbers)"),
+    "many": (np.arange(N) // 2, "'y' has 60 different numbers: numbers\n"),
     "fractions": (np.arange(N) % 5 / 2, "5 different numbers: numbers\n"),
 }
 
@@ -143,6 +140,18 @@ def test_columns_that_are_no_inputs_and_numbers_that_are_names(fit):
     assert "\n  code    4 levels: 7, 8, 9, 10\n" in out
     left_out = ~np.isnan(model.oob_prediction_)
     assert {len(set(group)) for group in left_out.reshape(-1, 6).tolist()} == {1}
+
+
+def test_a_column_without_a_name_that_numbers_the_rows_is_left_out(run):
+    """As pandas and R write it: a table that is sorted would give away the target by it."""
+    TABLE.assign(y=np.sort(NUMBERS)).to_csv("table.csv")
+    command = ("fit", "table.csv", "--target", "y", "--out", "model.npz", "--preset", "fast")
+    code, out, _ = run(*command)
+    assert code == 0
+    assert "Left out: a column without a name, which numbers the rows\n" in out
+    model = fastnn.TabularRegressor.load("model.npz")
+    assert model.feature_names_in_.tolist() == list(TABLE)
+    assert model.oob_score_ < 0.5
 
 
 def test_the_picture_is_written(fit):
