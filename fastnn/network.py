@@ -22,6 +22,7 @@ from fastnn import losses
 from fastnn.checking import arguments, display
 from fastnn.checking.arguments import CheckedFields, choice, optional, shown
 from fastnn.checking.display import Filled, summaries, table
+from fastnn.checking.hints import explains_keywords
 from fastnn.losses import ACTIVATIONS, LOSSES, Activation, Loss, Value, line_of, name_of
 from fastnn.memory import Array
 
@@ -58,6 +59,7 @@ class Layer(NamedTuple):
         return slice(self.weight.start, self.bias.stop)
 
 
+@explains_keywords
 @dataclass(frozen=True)
 class Network(CheckedFields):
     """A multilayer perceptron and the loss that it is trained on. It holds no weights.

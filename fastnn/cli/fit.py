@@ -67,7 +67,7 @@ def fit(
     columns["--category"] = category or []
     frame = _rows(table, target, columns)
     X = frame.drop(columns=[target, *groups_column, *columns["--drop"]])
-    _check_inputs(X)
+    X = _without_row_numbers(X)
     y = frame[target]
     task = task or _task_of(y)
     tell(f"fitting {preset!r} to {len(y):,} rows")
@@ -77,7 +77,7 @@ def fit(
         model.save(out)
     _print_columns(model, list(X.columns))
     _print_error(model, np.asarray(y))
-    say(f"{out}  {out.stat().st_size:,} bytes")
+    say(f"Model: {out}")
     if plot:
         say(f"Picture: {plotting.save(model.plot(), plot)}")
 
@@ -97,14 +97,22 @@ def _rows(table: Path, target: str, columns: dict[str, list[str]]) -> "DataFrame
     return frame[has_target]
 
 
-def _check_inputs(X: "DataFrame") -> None:
-    """Warn of columns that go on by 1 from row to row; raise TableError where there is none."""
+def _without_row_numbers(X: "DataFrame") -> "DataFrame":
+    """Return the columns, without one that has no name and goes on by 1 from row to row; warn of
+    others that do; raise TableError where no column is left.
+    """
+    whole = X.select_dtypes("integer")
+    numbers = [name for name in whole if (np.diff(whole[name]) == 1).all()]
+    unnamed = [name for name in numbers if name.startswith("Unnamed: ")]  # as pandas calls it
+    if unnamed:
+        say("Left out: a column without a name, which numbers the rows")
+        X = X.drop(columns=unnamed)
+    if named := [name for name in numbers if name not in unnamed]:
+        fault = f"column {listed(named)} numbers the rows"
+        tell(f"{fault}: leave it out by --drop, unless it says something of new rows")
     if X.columns.empty:
         raise TableError("no column is left to predict from")
-    whole = X.select_dtypes("integer")
-    if numbers := [name for name in whole if (np.diff(whole[name]) == 1).all()]:
-        fault = f"column {listed(numbers)} numbers the rows"
-        tell(f"{fault}: leave it out by --drop, unless it says something of new rows")
+    return X
 
 
 def _task_of(y: "Series") -> str:
@@ -113,12 +121,11 @@ def _task_of(y: "Series") -> str:
 
     n = y.nunique()
     if y.dtype.kind in "iuf":
-        is_whole = (y % 1 == 0).all()
-        task = "classes" if is_whole and n <= MOST_CLASSES else "numbers"
-        other = "numbers" if task == "classes" else "classes"
-        way = f"--task {other} takes them for {other}" if is_whole else "not whole ones"
-        say(f"{y.name!r} has {n:,} different numbers: {task} ({way})")
-        return task
+        if n > MOST_CLASSES or (y % 1 != 0).any():
+            say(f"{y.name!r} has {n:,} different numbers: numbers")
+            return "numbers"
+        say(f"{y.name!r} has {n} different whole numbers: classes (--task numbers: numbers)")
+        return "classes"
     if n > len(y) / 2 or reading_of(y.value_counts().to_dict()):
         fault = f"column {y.name!r} has {n:,} different words, such as {y.iloc[0]!r}"
         way = "write amounts as plain numbers, or say --task classes if these are classes"
@@ -147,18 +154,20 @@ def _print_error(model: Any, y: Array) -> None:
         guess = labels[counts.argmax()]
         ours = np.mean((model.classes_[p.argmax(axis=1)] != y)[left_out])
         theirs = np.mean((guess != y)[left_out])
-        said = f"{ours:.1%} are wrong, beside {theirs:.1%} by always saying {guess!s}"
+        of_model = f"of which {ours:.1%} are wrong"
+        of_guess = f"{guess!s}: {theirs:.1%}"
     else:
         left_out = ~np.isnan(model.oob_prediction_)
         guess = y.mean()
         ours = np.sqrt(np.mean((model.oob_prediction_ - y)[left_out] ** 2))
         theirs = np.sqrt(np.mean((guess - y)[left_out] ** 2))
-        error = f"the root mean squared error is {_digits(ours)}"
-        said = f"{error}, beside {_digits(theirs)} by always saying the mean, {_digits(guess)}"
+        of_model = f"with a root mean squared error of {_digits(ours)}"
+        of_guess = f"the mean, {_digits(guess)}: {_digits(theirs)}"
     if left_out.sum() < FEWEST_TO_JUDGE:
         say(f"Only {left_out.sum()} rows were left out: too few to judge the model by", "yellow")
         return
-    say(f"Of {left_out.sum():,} rows left out, {said}")
+    say(f"Rows left out: {left_out.sum():,}, {of_model}")
+    say(f"Always saying {of_guess}")
     if ours >= theirs:
         say("That is no better: the model has learned nothing of use", "yellow")
 

@@ -13,6 +13,7 @@ from sklearn.utils.validation import column_or_1d
 from fastnn import plotting
 from fastnn.checking.arguments import shown, store_parameters
 from fastnn.checking.display import documented
+from fastnn.checking.hints import explains_keywords
 from fastnn.checking.values import refuse_complex, refuse_masked, refuse_missing
 from fastnn.losses import CrossEntropy
 from fastnn.memory import Array
@@ -106,6 +107,7 @@ class TabularClassifier(ClassifierMixin, BaseTabular):
     ) -> None:
         store_parameters(self, locals())
 
+    @explains_keywords
     def predict(self, X: Any) -> Array:
         """Predict labels.
 
@@ -132,6 +134,7 @@ class TabularClassifier(ClassifierMixin, BaseTabular):
         p = self.predict_proba(X)  # first: it tells who has not been fitted
         return self.classes_[p.argmax(axis=1)]
 
+    @explains_keywords
     def predict_proba(self, X: Any) -> Array:
         """Predict the classes' probabilities.
 

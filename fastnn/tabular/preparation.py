@@ -374,8 +374,8 @@ class TablePreparation(TransformerMixin, BaseEstimator):
         --------
         >>> from fastnn import TablePreparation
         >>> preparation = TablePreparation().fit([[1.0, "red"], [2.0, "blue"], [4.0, "red"]])
-        >>> preparation.transform([[2.0, "green"]])
-        array([[0., 0.]], dtype=float32)
+        >>> preparation.transform([[2.0, "red"]])
+        array([[0., 1.]], dtype=float32)
         """
         return self._matrix(self._read(X))
 

@@ -12,6 +12,7 @@ from sklearn.utils.validation import _check_y, check_is_fitted
 from fastnn import plotting
 from fastnn.checking.arguments import shown, store_parameters
 from fastnn.checking.display import documented
+from fastnn.checking.hints import explains_keywords
 from fastnn.checking.values import refuse_missing, refuse_text
 from fastnn.losses import CustomLoss, Huber, Pinball
 from fastnn.memory import Array
@@ -104,6 +105,7 @@ class TabularRegressor(RegressorMixin, BaseTabular):
     ) -> None:
         store_parameters(self, locals())
 
+    @explains_keywords
     def predict(self, X: Any, return_std: bool = False) -> Any:
         """Predict numbers.
 
@@ -145,6 +147,7 @@ class TabularRegressor(RegressorMixin, BaseTabular):
         y, errors = self._predictions_and_errors(X)
         return self._shaped(y), self._shaped(errors.times(of_sizes, 1.0))
 
+    @explains_keywords
     def predict_interval(self, X: Any, coverage: float = 0.9) -> Array:
         """Predict an interval for each row, in which its number lies with a probability.
 

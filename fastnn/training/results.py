@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 from fastnn.backends import Backend, get_backend
 from fastnn.checking import display
 from fastnn.checking.arguments import check_flag, check_integer
+from fastnn.checking.hints import explains_keywords
 from fastnn.checking.values import Names, check_column_names, column_names
-from fastnn.errors import FitWarning, warn
+from fastnn.errors import FitWarning, hide_frames, warn
 from fastnn.memory import Array, aligned_zeros, read_only
 from fastnn.network import Network
 from fastnn.optimizers import AT_GAMMA, BayesianRegularization, Optimizer
@@ -287,12 +288,17 @@ class TrainingResult(display.Shown):
             check_flag("assume_finite", assume_finite)
         if backend is not None or isinstance(own := self.backend, str):
             own = get_backend(self.backend if backend is None else backend)
-        X = check_inputs(self.network, X, params.dtype, assume_finite)
+        try:
+            X = check_inputs(self.network, X, params.dtype, assume_finite)
+        except (TypeError, ValueError) as error:  # costs nothing where there is none
+            hide_frames(error)
+            raise
         if threads is not None:
             threads = check_integer("threads", threads, low=1)
             return own.predict(self.network, params, X, threads)
         return own.predict(self.network, params, X)
 
+    @explains_keywords
     def score(
         self, X: Any, Y: Any, sample_weight: Any = None, *, monitor: Monitor | None = None
     ) -> float:

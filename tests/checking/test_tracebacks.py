@@ -13,7 +13,7 @@ shell = InteractiveShell.instance(colors="nocolor")
 shell.run_cell('''
 import numpy as np
 from fastnn import *
-from fastnn import MLPRegressor
+from fastnn import MLPRegressor, TabularRegressor
 from fastnn.training import options as checks
 
 def failing(progress):
@@ -27,6 +27,7 @@ def broken(*arguments, **options):
 
 X, network = np.ones((9, 2)), Network((2, 3, 1))
 options = {"epochs": 1, "backend": "numpy"}
+T = np.arange(40.0)[:, None]
 ''')
 shell.run_cell(sys.argv[1])
 """
@@ -45,6 +46,15 @@ def shown(cell):
         ("train(network, X * np.nan, X[:, 0], **options)", "ValueError: X must be finite"),
         ("train(network, X, X[:, 0], lr=1, **options)", "TypeError: train has no argument 'lr'"),
         ("train_many(network, X, X[:, 0], n=-1, epochs=1)", "ValueError: n must be at least"),
+        ("Network((2, 3, 1), 'rel')", "ValueError: unknown activation 'rel' (did you mean"),
+        (
+            "train(network, X, X[:, 0], **options).predict(X[:, :1])",
+            "ValueError: X has 1 column, the network has 2 inputs",
+        ),
+        (
+            "TabularRegressor('fast', epochs=1).fit(T, T[:, 0]).predict(X)",
+            "ValueError: X has 2 features, but TabularRegressor is expecting 1",
+        ),
         ("MLPRegressor(alpha=-1).fit(X, X[:, 0])", "InvalidParameterError: The 'alpha' parameter"),
     ],
 )

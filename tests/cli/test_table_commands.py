@@ -44,7 +44,7 @@ def test_classes_and_their_probabilities_are_those_of_the_estimator(run, fit):
     for read in ("size    number, with gaps", "color   3 levels: blue, green, red"):
         assert f"\n  {read}\n" in out
     assert "\n  always  always the same, left out\n" in out
-    assert out.endswith(f"model.npz  {os.path.getsize('model.npz'):,} bytes\n")
+    assert out.endswith("\nModel: model.npz\n")
     TABLE[::-1].to_csv("new.csv", index=False)
     assert run("predict", "model.npz", "new.csv", "--out", "predicted.csv")[1:] == (
         "predicted.csv  120 rows\n",
@@ -79,14 +79,15 @@ def test_the_error_is_that_of_rows_left_out_beside_a_guess(fit):
     left_out = ~np.isnan(model.oob_decision_function_[:, 0])
     guess = max(("high", "low"), key=LABELS.tolist().count)
     wrong = (LABELS[left_out] != guess).mean()
-    said = f"{1 - model.oob_score_:.1%} are wrong, beside {wrong:.1%} by always saying {guess}\n"
-    assert f"Of {left_out.sum()} rows left out, {said}" in out
+    said = f"of which {1 - model.oob_score_:.1%} are wrong\nAlways saying {guess}: {wrong:.1%}\n"
+    assert f"Rows left out: {left_out.sum()}, {said}" in out
     out = fit(TABLE, NUMBERS)[1]
     model = fastnn.TabularRegressor.load("model.npz")
     left_out = ~np.isnan(model.oob_prediction_)
     error = np.sqrt(np.mean((model.oob_prediction_ - NUMBERS)[left_out] ** 2))
     of_mean = np.sqrt(np.mean((NUMBERS.mean() - NUMBERS)[left_out] ** 2))
-    assert f"the root mean squared error is {error:.4g}, beside {of_mean:.4g} by always" in out
+    said = f"with a root mean squared error of {error:.4g}\nAlways saying the mean, "
+    assert f"{said}{NUMBERS.mean():.4g}: {of_mean:.4g}\n" in out
 
 
 def test_a_model_that_learned_nothing_and_few_rows_are_told(fit):
@@ -99,12 +100,9 @@ def test_a_model_that_learned_nothing_and_few_rows_are_told(fit):
 TARGETS = {
     "words": (LABELS, "'y' has 2 different words: classes"),
     "truth": (NUMBERS > 0.4, "'y' has 2 different words: classes"),
-    "few": (
-        np.arange(N) % 5,
-        "5 different numbers: classes (--task numbers takes them for numbers)",
-    ),
-    "many": (np.arange(N) // 2, "60 different numbers: numbers (--task classes takes them for"),
-    "fractions": (np.arange(N) % 5 / 2, "5 different numbers: numbers (not whole ones)"),
+    "few": (np.arange(N) % 5, "5 different whole numbers: classes (--task numbers: numbers)"),
+    "many": (np.arange(N) // 2, "'y' has 60 different numbers: numbers\n"),
+    "fractions": (np.arange(N) % 5 / 2, "5 different numbers: numbers\n"),
 }
 
 
@@ -142,6 +140,18 @@ def test_columns_that_are_no_inputs_and_numbers_that_are_names(fit):
     assert "\n  code    4 levels: 7, 8, 9, 10\n" in out
     left_out = ~np.isnan(model.oob_prediction_)
     assert {len(set(group)) for group in left_out.reshape(-1, 6).tolist()} == {1}
+
+
+def test_a_column_without_a_name_that_numbers_the_rows_is_left_out(run):
+    """As pandas and R write it: a table that is sorted would give away the target by it."""
+    TABLE.assign(y=np.sort(NUMBERS)).to_csv("table.csv")
+    command = ("fit", "table.csv", "--target", "y", "--out", "model.npz", "--preset", "fast")
+    code, out, _ = run(*command)
+    assert code == 0
+    assert "Left out: a column without a name, which numbers the rows\n" in out
+    model = fastnn.TabularRegressor.load("model.npz")
+    assert model.feature_names_in_.tolist() == list(TABLE)
+    assert model.oob_score_ < 0.5
 
 
 def test_the_picture_is_written(fit):

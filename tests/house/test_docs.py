@@ -87,6 +87,21 @@ def test_the_sessions_of_nox_that_pages_name_are_there():
         assert f"def {function}" in text(path), path
 
 
+def test_the_readmes_commands_print_what_it_says(run_in, run, capsys):
+    """On the table of its Python example, in files."""
+    namespace = {}
+    code, _ = next(blocks("README.md"))
+    run_in(namespace, code)
+    homes, price = namespace["homes"], namespace["price"]
+    homes[:1500].assign(sold=price[:1500] > 400).to_csv("homes.csv", index=False)
+    homes[1500:].to_csv("new.csv", index=False)
+    console = r"^```console\n(fastnn fit .*?)^```\n\n```text\n(.*?)^```$"
+    ((commands, expected),) = re.findall(console, text("README.md"), re.DOTALL | re.MULTILINE)
+    capsys.readouterr()
+    printed = "".join(run(*command.split()[1:])[1] for command in commands.splitlines())
+    assert printed == expected
+
+
 def test_ci_runs_the_readmes_command_for_the_tests():
     """`.ci/run` takes its lines from README by a pattern, which finds these and no others."""
     if not (script := ROOT / ".ci" / "run").exists():
