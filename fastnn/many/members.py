@@ -264,7 +264,7 @@ class MemberChecks:
         """Whether each member has initial parameters of its own."""
         self._checked: dict[Hashable, TrainOptions] = {}
         """Options by the ids of their arguments, which live as long as the call."""
-        self._options: dict[Hashable, tuple[TrainOptions, Any]] = {}
+        self._options: dict[Hashable, tuple[TrainOptions, bool, Any]] = {}
         """The same with other epochs, rates and parameters; rates stay here, so that no others get
         their ids."""
         self._arrays: dict[Hashable, Any] = {}
@@ -297,9 +297,10 @@ class MemberChecks:
             if self._has_params and params is not None:
                 checked = of_member(number, check_params, first.network, params, first.data.X.dtype)
                 options = replace(options, params=checked)
-            self._options[full] = options, rate
-        member = Member(number, self._options[full][0], seed if state is None else state)
-        if seed is not None and draws_split_of_weighted(member.options):
+            self._options[full] = options, draws_split_of_weighted(options), rate
+        options, has_weights, _ = self._options[full]
+        member = Member(number, options, seed if state is None else state)
+        if seed is not None and has_weights:
             # both sides of its split must have rows with weight
             of_member(number, check_start, member)
         return member

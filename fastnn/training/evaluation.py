@@ -19,7 +19,7 @@ from fastnn.memory import Array
 from fastnn.network import Network
 from fastnn.state import BEST, LIMIT, Data, EpochRules, Steps, Task
 from fastnn.training.exceptions import MonitorError
-from fastnn.training.initial import validation_data
+from fastnn.training.initial import split_parts, validation_data
 from fastnn.training.inputs import check_memory
 from fastnn.training.log import NO_FACTORS, Log
 from fastnn.training.options import TrainOptions
@@ -193,9 +193,7 @@ class Judge:
         first = self.evaluations[0]
         self.has_rules = bool(states.rules[:, LIMIT].any())
         self.is_needed = self.has_rules or first.has_loss or first.has_score
-        self.works_in_calls = self.is_needed and all(
-            own.fits_kernel(batch_size) for own in self.evaluations
-        )
+        self.works_in_calls = self.is_needed and fit_kernel(self.evaluations, batch_size)
         self.n_scored = 0
         """The rows that are scored after each epoch."""
         if self.is_needed and first.scored is not None:
@@ -280,6 +278,19 @@ class Judge:
             self.states.best_params[k] = params
 
 
+def fit_kernel(evaluations: Sequence[Evaluation], batch_size: int) -> bool:
+    """Return whether a back end can score epochs by all of these within its calls."""
+    asked: set[tuple[int, int]] = set()
+    for own in evaluations:
+        n_scored = 0 if own.scored is None else len(own.scored.data.X)
+        kind = id(own.task), n_scored
+        if own.monitor != "loss" or kind not in asked:  # others need labels of their own
+            asked.add(kind)
+            if not own.fits_kernel(batch_size):
+                return False
+    return True
+
+
 def evaluations_of(
     members: Sequence[TrainOptions], tasks: Sequence[Task], states: TrainingStates
 ) -> list[Evaluation]:
@@ -287,6 +298,7 @@ def evaluations_of(
     are copied, once.
     """
     copies: dict[tuple[int, int], Data] = {}
+    parts = split_parts(members, states)
     known: dict[tuple[int, ...], Data | None] = {}
     evaluations = []
 
@@ -299,9 +311,10 @@ def evaluations_of(
     for k, own in enumerate(members):
         split = states.splits[k]
         key = id(own.stop), id(own.data), id(own.validation_rows)
-        if split is not None or key not in known:  # each member has split off rows of its own
+        if k not in parts and (split is not None or key not in known):
             order = None if split is None else states.order_of(k)
-            known[key] = validation_data(own, order, split, copy)
+            known[key] = validation_data(own, order, copy)
+        validation = parts[k] if k in parts else known[key]
         evaluate = own.evaluate or Evaluation
-        evaluations.append(evaluate(own, tasks[k], known[key], split, copy))
+        evaluations.append(evaluate(own, tasks[k], validation, split, copy))
     return evaluations

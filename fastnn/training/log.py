@@ -153,16 +153,13 @@ class Column:
 
     def add(self, numbers: Array) -> None:
         """Append the numbers (m, n) of n epochs."""
-        end = self._n + numbers.shape[1]
-        if self._n == 0:
-            self._numbers = numbers.copy()
-        else:
-            m = max(len(self._numbers), len(numbers))
-            if end > self._numbers.shape[1] or m > len(self._numbers):
-                larger = np.empty((m, 2 * end))
-                larger[:, : self._n] = self.numbers
-                self._numbers = larger
-            self._numbers[:, self._n : end] = numbers
+        m, n = numbers.shape
+        end = self._n + n
+        if end > self._numbers.shape[1] or m > len(self._numbers):
+            larger = np.empty((max(m, len(self._numbers)), 2 * end))
+            larger[:, : self._n] = self.numbers
+            self._numbers = larger
+        self._numbers[:, self._n : end] = numbers
         self._n = end
 
     @property

@@ -307,13 +307,12 @@ def choose_options(
     if optimizer is None:
         optimizer = kept["optimizer"] if resume is None else _optimizer_of(kept["optimizer"])
     check_optimizer(optimizer)
-    given_now = {"clip_norm": clip_norm, "rates": rates}
-    own = {
-        name: n
-        for name, n in (before or {}).items()
-        if name in given_now and getattr(optimizer, name) is None
-    }
-    own |= {name: value for name, value in given_now.items() if value is not NOT_GIVEN}
+    own = {}
+    for name, value in (("clip_norm", clip_norm), ("rates", rates)):
+        if value is not NOT_GIVEN:
+            own[name] = value
+        elif before is not None and name in before and getattr(optimizer, name) is None:
+            own[name] = before[name]
     if own:
         optimizer = with_options(optimizer, **own)
     if batch_size is NOT_GIVEN:

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastnn.checking.arguments import shown
-from fastnn.memory import Array, ceil_div
+from fastnn.memory import Array
 from fastnn.optimizers import Method
 from fastnn.state import Steps, Task, member_steps
 from fastnn.training.evaluation import Judge
@@ -94,15 +94,14 @@ class Session:
         self.n_epochs = [0] * len(members)
         self.reasons: list[StopReason] = ["running"] * len(members)
         self.tasks, self.which = _tasks_of(members)
-        tasks = [self.tasks[k] for k in self.which]
         self.judge: Judge | None = None
+        n_scored = 0
         if any(own.is_judged for own in kinds):
+            tasks = [self.tasks[k] for k in self.which]
             judge = Judge(members, tasks, self.states, draws.batch_size)
             self.judge = judge if judge.is_needed else None
+            n_scored = judge.n_scored // draws.per_epoch if judge.works_in_calls else 0
         self.log = Log(self.states.sums, first.data, self.network.reduction, draws.per_epoch)
-        n_scored = 0
-        if self.judge is not None and self.judge.works_in_calls:
-            n_scored = self.judge.n_scored // draws.per_epoch
         self.pace = Pace(self.network.n_params, draws.batch_size, n_scored)
         self._saved: tuple[Array, Array] | None = None
 
@@ -132,19 +131,14 @@ class Session:
             How many epochs ended.
         """
         began = time.perf_counter()
-        per_epoch = self.draws.per_epoch
-        n_epochs = self.epochs_left()
-        if most_epochs is not None and most_epochs < n_epochs:
-            n_epochs = most_epochs
-        judge = self.judge
-        # A single epoch of a single member is scored faster here than a call for it is prepared.
-        judges_in_call = (
-            judge is not None and judge.works_in_calls and n_epochs * len(self.running) > 1
-        )
-        if judge is not None and not judges_in_call:
-            n_epochs = min(n_epochs, 1)
         batch = self.batch
-        n_steps = n_epochs * per_epoch - batch
+        judge = self.judge
+        n_steps = self._steps_until(most_epochs)
+        # A single epoch of a single member is scored faster here than a call for it is prepared.
+        is_single = batch + n_steps <= self.draws.per_epoch and len(self.running) == 1
+        judges_in_call = judge is not None and judge.works_in_calls and not is_single
+        if judge is not None and not judges_in_call:
+            n_steps = min(n_steps, self.draws.per_epoch - batch)
         if threads is None and self.pace.n_steps < n_steps:
             n_steps = self.pace.n_steps
         wanted = [0] * len(self.members)
@@ -156,13 +150,7 @@ class Session:
             rules = judge.rules(steps, batch, self.log)
         self._save()
         good = self.backend.train(
-            self.tasks,
-            self.which,
-            self.states,
-            steps,
-            wanted,
-            rules,
-            1 if threads is None else threads,
+            self.tasks, self.which, self.states, steps, wanted, rules, threads or 1
         )
         n_ended = self._account(steps, wanted, good, batch)
         fired: set[int] = set()
@@ -176,10 +164,12 @@ class Session:
             self.pace.measured(int(np.count_nonzero(steps.loss)), seconds)
         return n_ended
 
-    def epochs_left(self) -> int:
-        """Return the epochs until the last running member is through."""
-        last = max([self.all_steps[k] for k in self.running], default=self.done)
-        return ceil_div(last - self.done, self.draws.per_epoch)
+    def _steps_until(self, most_epochs: int | None) -> int:
+        """Return the steps until the last running member is through, or so many epochs end."""
+        n_steps = max([self.all_steps[k] for k in self.running]) - self.done
+        if most_epochs is None:
+            return n_steps
+        return min(n_steps, most_epochs * self.draws.per_epoch - self.batch)
 
     def _draw(self, wanted: list[int], batch: int) -> Steps:
         """Return the next steps."""
@@ -214,7 +204,8 @@ class Session:
         most = max(good)
         self.done += most
         self.batch = (batch + most) % per_epoch
-        self.draws.keep_orders(wanted, good, batch)
+        if self.draws.shuffle:
+            self.draws.keep_orders(wanted, good, batch)
         return self.log.add(steps, good, batch)
 
     def _judge(self, good: list[int], wanted: list[int]) -> set[int]:

@@ -147,12 +147,11 @@ class Draws:
             needed = [kind for kind, n in zip(kinds, wanted, strict=True) if n]
             if all(kind == needed[0] for kind in needed):
                 kinds = needed[:1]
-        return np.array(
-            [
-                reduced(learning_rates(rate, t, n_steps), factor, least)
-                for rate, t, factor, least in kinds
-            ]
-        )
+        rates = [
+            reduced(learning_rates(rate, t, n_steps), factor, least)
+            for rate, t, factor, least in kinds
+        ]
+        return rates[0][None] if len(rates) == 1 else np.array(rates)
 
     def next(self, wanted: list[int], batch: int, rates: NDArray[np.float64]) -> Steps:
         """Return the next steps, of each member so many as are `wanted`, after `batch` steps of the
@@ -225,8 +224,6 @@ class Draws:
         """Keep the order of the rows of the last epoch that each member has begun by its good
         steps, and rewind what was drawn after.
         """
-        if not self.shuffle:
-            return
         m = len(wanted)
         order = self.states.order
         if not len(order):
