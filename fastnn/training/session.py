@@ -174,11 +174,11 @@ class Session:
     def _draw(self, wanted: list[int], batch: int) -> Steps:
         """Return the next steps."""
         try:
-            rates = self.draws.rates(wanted)
+            learning_rates = self.draws.next_learning_rates(wanted)
         except Exception as error:  # of a function of the caller's own, before any of these steps
             attach_result(error, self.result(0, goes_on=True))
             raise
-        return self.draws.next(wanted, batch, rates)
+        return self.draws.next_steps(wanted, batch, learning_rates)
 
     def _save(self) -> None:
         """Save what steps change, so that a bad step can be undone."""
