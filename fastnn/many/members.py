@@ -5,7 +5,6 @@ begins.
 import copy
 import itertools
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from dataclasses import replace
 from typing import Any, NamedTuple, TypeVar, cast
 
 import numpy as np
@@ -296,7 +295,7 @@ class MemberChecks:
             options = of_member(number, self._with_rate, first, n_epochs, rate, state)
             if self._has_params and params is not None:
                 checked = of_member(number, check_params, first.network, params, first.data.X.dtype)
-                options = replace(options, params=checked)
+                options = options._replace(params=checked)
             self._options[full] = options, draws_split_of_weighted(options), rate
         options, has_weights, _ = self._options[full]
         member = Member(number, options, seed if state is None else state)
@@ -318,7 +317,7 @@ class MemberChecks:
             and not callable(optimizer.learning_rate)
         ):
             return first
-        own = replace(first, n_epochs=n_epochs, optimizer=optimizer)
+        own = first._replace(n_epochs=n_epochs, optimizer=optimizer)
         return with_last_step(own, state) if callable(optimizer.learning_rate) else own
 
     def _check(self, own: dict[str, Any], seed: Any) -> TrainOptions:
@@ -342,7 +341,7 @@ class MemberChecks:
             id(options.stop.validation),
         )
         rows = self._arrays.setdefault(of_rows, (options.rows, options.validation_rows))
-        options = replace(options, data=data, rows=rows[0], validation_rows=rows[1])
+        options = options._replace(data=data, rows=rows[0], validation_rows=rows[1])
         self._check_start(self._with_rate(options, 0, rate, given["resume"]), given)
         return options
 
@@ -379,8 +378,8 @@ class MemberChecks:
             return
         self._begun.add(start)
         if draws_split_of_weighted(options):
-            options = replace(
-                options, data=data._replace(sample_weight=np.ones_like(data.sample_weight))
+            options = options._replace(
+                data=data._replace(sample_weight=np.ones_like(data.sample_weight))
             )
         check_start(Member(0, options, 0 if given["resume"] is None else given["resume"]))
 

@@ -282,12 +282,13 @@ def fit_kernel(evaluations: Sequence[Evaluation], batch_size: int) -> bool:
     """Return whether a back end can score epochs by all of these within its calls."""
     asked: set[tuple[int, int]] = set()
     for own in evaluations:
-        n_scored = 0 if own.scored is None else len(own.scored.data.X)
-        kind = id(own.task), n_scored
-        if own.monitor != "loss" or kind not in asked:  # others need labels of their own
+        if own.monitor == "loss":  # by others each member has labels of its own
+            kind = id(own.task), 0 if own.scored is None else len(own.scored.data.X)
+            if kind in asked:
+                continue
             asked.add(kind)
-            if not own.fits_kernel(batch_size):
-                return False
+        if not own.fits_kernel(batch_size):
+            return False
     return True
 
 

@@ -109,8 +109,9 @@ def _keeps_words(kinds: Sequence[TrainOptions], starts: Sequence[Start]) -> bool
     first = kinds[0]
     if first.shuffle and first.rows_a_step < first.n_rows:
         return True
-    if any(own.n_split for own in kinds):
-        return True
+    for own in kinds:
+        if own.n_split:
+            return True
     for start in starts:
         if isinstance(start, TrainingState):
             return True
@@ -150,8 +151,10 @@ def _blank(
         held=generators.held,
         owners={},
     )
-    if any(own.rule is not None or own.stop.restore_best for own in kinds):
-        _take_rules(states, members, kinds)
+    for own in kinds:
+        if own.rule is not None or own.stop.restore_best:
+            _take_rules(states, members, kinds)
+            break
     return states
 
 

@@ -155,11 +155,14 @@ class Column:
         """Append the numbers (m, n) of n epochs."""
         m, n = numbers.shape
         end = self._n + n
-        if end > self._numbers.shape[1] or m > len(self._numbers):
+        if self._n == 0:
+            self._numbers = numbers.copy()
+        elif end > self._numbers.shape[1] or m > len(self._numbers):
             larger = np.empty((max(m, len(self._numbers)), 2 * end))
             larger[:, : self._n] = self.numbers
             self._numbers = larger
-        self._numbers[:, self._n : end] = numbers
+        if self._n:
+            self._numbers[:, self._n : end] = numbers
         self._n = end
 
     @property

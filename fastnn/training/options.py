@@ -10,7 +10,6 @@ import enum
 import math
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 from fastnn.backends import Backend, check_supported, get_backend
@@ -67,8 +66,7 @@ NO_RULES = Stop()
 """The stop rules of a training that runs to its last epoch."""
 
 
-@dataclass(frozen=True, eq=False)
-class TrainOptions:
+class TrainOptions(NamedTuple):
     """What one training does, with what, and until when. Where it begins, at a seed or a state, is
     no option: members that differ in that alone share one object.
     """
@@ -253,7 +251,8 @@ def with_last_step(options: TrainOptions, state: TrainingState | None) -> TrainO
         if options.n_epochs and n
         else 0
     )
-    return replace(options, optimizer=with_rate(options.optimizer, ending_after(rate, steps)))
+    optimizer = with_rate(options.optimizer, ending_after(rate, steps))
+    return options._replace(optimizer=optimizer)
 
 
 DEFAULTS: dict[str, Any] = {"optimizer": Adam(), **hints.DEFAULTS}

@@ -90,6 +90,8 @@ class Session:
         self.done = 0
         self.all_steps = [own.n_epochs * draws.per_epoch - self.batch for own in members]
         """The steps of this call after which the epochs of each member are all done."""
+        self.last_step = max(self.all_steps)
+        """The same of those that run."""
         self.running = list(range(len(members)))
         self.n_epochs = [0] * len(members)
         self.reasons: list[StopReason] = ["running"] * len(members)
@@ -133,7 +135,9 @@ class Session:
         began = time.perf_counter()
         batch = self.batch
         judge = self.judge
-        n_steps = self._steps_until(most_epochs)
+        n_steps = self.last_step - self.done
+        if most_epochs is not None:
+            n_steps = min(n_steps, most_epochs * self.draws.per_epoch - batch)
         # A single epoch of a single member is scored faster here than a call for it is prepared.
         is_single = batch + n_steps <= self.draws.per_epoch and len(self.running) == 1
         judges_in_call = judge is not None and judge.works_in_calls and not is_single
@@ -163,13 +167,6 @@ class Session:
         if n_steps == self.pace.n_steps or seconds > CHUNK_SECONDS:  # no epoch's end cut it short
             self.pace.measured(int(np.count_nonzero(steps.loss)), seconds)
         return n_ended
-
-    def _steps_until(self, most_epochs: int | None) -> int:
-        """Return the steps until the last running member is through, or so many epochs end."""
-        n_steps = max([self.all_steps[k] for k in self.running]) - self.done
-        if most_epochs is None:
-            return n_steps
-        return min(n_steps, most_epochs * self.draws.per_epoch - self.batch)
 
     def _draw(self, wanted: list[int], batch: int) -> Steps:
         """Return the next steps."""
@@ -291,11 +288,14 @@ class Session:
             and self._saved is not None
             and time.perf_counter() - self.started >= limit
         )
+        self.last_step = self.done
         for k in [*self.running]:
             if self.all_steps[k] <= self.done:
                 self.end(k, "epochs")
             elif is_late:
                 self.end(k, "time")
+            elif self.last_step < self.all_steps[k]:
+                self.last_step = self.all_steps[k]
         return bool(self.running)
 
     def end(self, k: int, reason: StopReason) -> None:
@@ -326,8 +326,8 @@ class Session:
         session.
         """
         states = self.states
-        owned = self.generators.owned
-        states.owners = {k: owner.get_state(legacy=False) for k, owner in owned.items()}
+        for k, owner in self.generators.owned.items():
+            states.owners[k] = owner.get_state(legacy=False)
         log = self.log
         loss = log.loss.numbers
         rate = log.learning_rate.numbers
