@@ -293,9 +293,7 @@ class MemberChecks:
         full = id(first), n_epochs, id(rate), id(params)
         if full not in self._options:
             options = of_member(number, self._with_rate, first, n_epochs, rate, state)
-            if self._has_params and params is not None:
-                checked = of_member(number, check_params, first.network, params, first.data.X.dtype)
-                options = options._replace(params=checked)
+            options = self._with_params(number, options, params)
             self._options[full] = options, draws_split_of_weighted(options), rate
         options, has_weights, _ = self._options[full]
         member = Member(number, options, seed if state is None else state)
@@ -303,6 +301,15 @@ class MemberChecks:
             # both sides of its split must have rows with weight
             of_member(number, check_start, member)
         return member
+
+    def _with_params(self, number: int, options: TrainOptions, params: Any) -> TrainOptions:
+        """Return options with the member's own initial parameters, if it has any."""
+        if not self._has_params or params is None:
+            return options
+        dtype = options.data.X.dtype
+        return options._replace(
+            params=of_member(number, check_params, options.network, params, dtype)
+        )
 
     def _with_rate(self, first: TrainOptions, n_epochs: int, rate: Any, state: Any) -> TrainOptions:
         """Return options with so many epochs, and another learning rate unless it is None."""

@@ -195,11 +195,13 @@ class Judge:
         self.is_needed = self.has_rules or first.has_loss or first.has_score
         self.works_in_calls = self.is_needed and fit_kernel(self.evaluations, batch_size)
         self.n_scored = 0
-        """The rows that are scored after each epoch."""
+        """The rows that are scored after each epoch, within calls."""
         if self.is_needed and first.scored is not None:
             own = members[0]
-            self.n_scored = n = len(first.scored.data.X)
+            n = len(first.scored.data.X)
             check_memory(own.network, own.n_vectors, n, own.data.X.dtype, own.backend)
+            if self.works_in_calls:
+                self.n_scored = n
 
     def rules(self, steps: Steps, batch: int, log: Log) -> EpochRules:
         """Return what the back end needs to judge within a call of these steps, after `batch` steps

@@ -295,14 +295,7 @@ def choose_options(
         kept = resume.counters
         before = kept.get("optimizer")
         given = NOT_GIVEN if optimizer is None else optimizer, batch_size, shuffle, alpha
-        asked = zip(DEFAULTS, given, strict=True)
-        lacking = [name for name, value in asked if value is NOT_GIVEN and name not in kept]
-        if lacking:
-            what = f"its state does not say {' and '.join(lacking)}"
-            fault = f"resume: {what}, which version 0.1 of fastnn did not keep"
-            raise ValueError(
-                f"{fault}: give {', '.join(f'{name}=' for name in lacking)} as it was trained with"
-            )
+        _check_known(dict(zip(DEFAULTS, given, strict=True)), kept)
     if optimizer is None:
         optimizer = kept["optimizer"] if resume is None else _optimizer_of(kept["optimizer"])
     check_optimizer(optimizer)
@@ -326,6 +319,17 @@ def choose_options(
             f"leave alpha={alpha:g} out"
         )
     return Options(optimizer, batch_size, shuffle, alpha)
+
+
+def _check_known(given: Mapping[str, Any], kept: Mapping[str, Any]) -> None:
+    """Raise ValueError for options that are neither given nor in the counters of a state."""
+    lacking = [name for name, value in given.items() if value is NOT_GIVEN and name not in kept]
+    if lacking:
+        what = f"its state does not say {' and '.join(lacking)}"
+        fault = f"resume: {what}, which version 0.1 of fastnn did not keep"
+        raise ValueError(
+            f"{fault}: give {', '.join(f'{name}=' for name in lacking)} as it was trained with"
+        )
 
 
 def _optimizer_of(values: dict[str, Any]) -> Optimizer:

@@ -96,16 +96,19 @@ class Session:
         self.n_epochs = [0] * len(members)
         self.reasons: list[StopReason] = ["running"] * len(members)
         self.tasks, self.which = _tasks_of(members)
-        self.judge: Judge | None = None
-        n_scored = 0
-        if any(own.is_judged for own in kinds):
-            tasks = [self.tasks[k] for k in self.which]
-            judge = Judge(members, tasks, self.states, draws.batch_size)
-            self.judge = judge if judge.is_needed else None
-            n_scored = judge.n_scored // draws.per_epoch if judge.works_in_calls else 0
+        self.judge = self._judge_of(kinds)
+        n_scored = 0 if self.judge is None else self.judge.n_scored // draws.per_epoch
         self.log = Log(self.states.sums, first.data, self.network.reduction, draws.per_epoch)
         self.pace = Pace(self.network.n_params, draws.batch_size, n_scored)
         self._saved: tuple[Array, Array] | None = None
+
+    def _judge_of(self, kinds: Sequence[TrainOptions]) -> Judge | None:
+        """Return what judges epochs, if any of these options ask for that."""
+        if not any(own.is_judged for own in kinds):
+            return None
+        tasks = [self.tasks[k] for k in self.which]
+        judge = Judge(self.members, tasks, self.states, self.draws.batch_size)
+        return judge if judge.is_needed else None
 
     def __enter__(self) -> Self:
         return self
@@ -135,22 +138,13 @@ class Session:
         began = time.perf_counter()
         batch = self.batch
         judge = self.judge
-        n_steps = self.last_step - self.done
-        if most_epochs is not None:
-            n_steps = min(n_steps, most_epochs * self.draws.per_epoch - batch)
-        # A single epoch of a single member is scored faster here than a call for it is prepared.
-        is_single = batch + n_steps <= self.draws.per_epoch and len(self.running) == 1
-        judges_in_call = judge is not None and judge.works_in_calls and not is_single
-        if judge is not None and not judges_in_call:
-            n_steps = min(n_steps, self.draws.per_epoch - batch)
-        if threads is None and self.pace.n_steps < n_steps:
-            n_steps = self.pace.n_steps
+        n_steps, is_judged_within = self._plan(most_epochs, threads)
         wanted = [0] * len(self.members)
         for k in self.running:
             wanted[k] = min(n_steps, self.all_steps[k] - self.done)
         steps = self._draw(wanted, batch)
         rules = None
-        if judge is not None and judges_in_call:
+        if judge is not None and is_judged_within:
             rules = judge.rules(steps, batch, self.log)
         self._save()
         good = self.backend.train(
@@ -167,6 +161,27 @@ class Session:
         if n_steps == self.pace.n_steps or seconds > CHUNK_SECONDS:  # no epoch's end cut it short
             self.pace.measured(int(np.count_nonzero(steps.loss)), seconds)
         return n_ended
+
+    def _plan(self, most_epochs: int | None, threads: int | None) -> tuple[int, bool]:
+        """Return the steps of the next call, and whether its epochs are judged within it.
+
+        A single epoch of a single member is not: it is scored faster here than a call for it is
+        prepared.
+        """
+        judge = self.judge
+        per_epoch = self.draws.per_epoch
+        n_steps = self.last_step - self.done
+        if most_epochs is not None:
+            n_steps = min(n_steps, most_epochs * per_epoch - self.batch)
+        is_judged_within = False
+        if judge is not None:
+            is_single = self.batch + n_steps <= per_epoch and len(self.running) == 1
+            is_judged_within = judge.works_in_calls and not is_single
+            if not is_judged_within:
+                n_steps = min(n_steps, per_epoch - self.batch)
+        if threads is None and self.pace.n_steps < n_steps:
+            n_steps = self.pace.n_steps
+        return n_steps, is_judged_within
 
     def _draw(self, wanted: list[int], batch: int) -> Steps:
         """Return the next steps."""
