@@ -157,7 +157,8 @@ def check_steps(steps, n_rows, last=None):
         (learning_rate, "learning_rate", one + shape, FLOATS[0], READABLE),
         (rows, "rows", (*one, getattr(rows, "size", 0)), INTEGERS, READABLE),
     )
-    few = _as_bytes(steps) if rows.size + start.size <= FEW else ()
+    # There is something to compare with from the second call on.
+    few = _as_bytes(steps) if last is not None and rows.size + start.size <= FEW else ()
     kept = (steps, hold(steps)) if few and type(steps) is Steps else ()
     same_batches = few and last is not None and few[1:] == last.few[1:]
     if same_batches and few[0] == last.few[0] and last.greatest < n_rows:

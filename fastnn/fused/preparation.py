@@ -382,10 +382,8 @@ class PreparedTraining(Prepared):
                 places.beta_products.value
             ) = ()  # for None, ctypes would keep the last ones
             places.data.contents = NOTHING
-            # few steps may come again in the next training
-            if bound.numbers is not None and not bound.numbers.few:
-                places.steps.contents = NOTHING
-                bound.numbers = None
+            places.steps.contents = NOTHING
+            bound.numbers = None
         super().__del__()
 
     def has(self, state):

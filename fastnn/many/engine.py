@@ -10,7 +10,6 @@ import time
 import traceback
 import warnings
 from collections.abc import Hashable, Iterator, Sequence
-from dataclasses import replace
 from typing import Any, NamedTuple, Protocol, Self
 
 import numpy as np
@@ -142,7 +141,7 @@ def packed(units: Sequence[Unit]) -> tuple[PackedUnits, list[Array]]:
                 "rows": place(options.rows),
                 "validation_rows": place(options.validation_rows),
             }
-            known[id(options)] = replace(options, data=data, **rows)
+            known[id(options)] = options._replace(data=data, **rows)
         return Member(member.number, known[id(options)], own.get(member.number, member.start))
 
     sent = [
@@ -177,8 +176,8 @@ def unpacked(packed_units: PackedUnits, arrays: Sequence[Array]) -> list[Unit]:
             train_on, validate_on = (
                 None if k is None else own[k] for k in (options.rows, options.validation_rows)
             )
-            options_of[id(options)] = replace(
-                options, data=data, rows=train_on, validation_rows=validate_on
+            options_of[id(options)] = options._replace(
+                data=data, rows=train_on, validation_rows=validate_on
             )
         return member._replace(options=options_of[id(options)])
 

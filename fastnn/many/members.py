@@ -5,7 +5,6 @@ begins.
 import copy
 import itertools
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from dataclasses import replace
 from typing import Any, NamedTuple, TypeVar, cast
 
 import numpy as np
@@ -264,7 +263,7 @@ class MemberChecks:
         """Whether each member has initial parameters of its own."""
         self._checked: dict[Hashable, TrainOptions] = {}
         """Options by the ids of their arguments, which live as long as the call."""
-        self._options: dict[Hashable, tuple[TrainOptions, Any]] = {}
+        self._options: dict[Hashable, tuple[TrainOptions, bool, Any]] = {}
         """The same with other epochs, rates and parameters; rates stay here, so that no others get
         their ids."""
         self._arrays: dict[Hashable, Any] = {}
@@ -294,15 +293,23 @@ class MemberChecks:
         full = id(first), n_epochs, id(rate), id(params)
         if full not in self._options:
             options = of_member(number, self._with_rate, first, n_epochs, rate, state)
-            if self._has_params and params is not None:
-                checked = of_member(number, check_params, first.network, params, first.data.X.dtype)
-                options = replace(options, params=checked)
-            self._options[full] = options, rate
-        member = Member(number, self._options[full][0], seed if state is None else state)
-        if seed is not None and draws_split_of_weighted(member.options):
+            options = self._with_params(number, options, params)
+            self._options[full] = options, draws_split_of_weighted(options), rate
+        options, has_weights, _ = self._options[full]
+        member = Member(number, options, seed if state is None else state)
+        if seed is not None and has_weights:
             # both sides of its split must have rows with weight
             of_member(number, check_start, member)
         return member
+
+    def _with_params(self, number: int, options: TrainOptions, params: Any) -> TrainOptions:
+        """Return options with the member's own initial parameters, if it has any."""
+        if not self._has_params or params is None:
+            return options
+        dtype = options.data.X.dtype
+        return options._replace(
+            params=of_member(number, check_params, options.network, params, dtype)
+        )
 
     def _with_rate(self, first: TrainOptions, n_epochs: int, rate: Any, state: Any) -> TrainOptions:
         """Return options with so many epochs, and another learning rate unless it is None."""
@@ -317,7 +324,7 @@ class MemberChecks:
             and not callable(optimizer.learning_rate)
         ):
             return first
-        own = replace(first, n_epochs=n_epochs, optimizer=optimizer)
+        own = first._replace(n_epochs=n_epochs, optimizer=optimizer)
         return with_last_step(own, state) if callable(optimizer.learning_rate) else own
 
     def _check(self, own: dict[str, Any], seed: Any) -> TrainOptions:
@@ -341,7 +348,7 @@ class MemberChecks:
             id(options.stop.validation),
         )
         rows = self._arrays.setdefault(of_rows, (options.rows, options.validation_rows))
-        options = replace(options, data=data, rows=rows[0], validation_rows=rows[1])
+        options = options._replace(data=data, rows=rows[0], validation_rows=rows[1])
         self._check_start(self._with_rate(options, 0, rate, given["resume"]), given)
         return options
 
@@ -378,8 +385,8 @@ class MemberChecks:
             return
         self._begun.add(start)
         if draws_split_of_weighted(options):
-            options = replace(
-                options, data=data._replace(sample_weight=np.ones_like(data.sample_weight))
+            options = options._replace(
+                data=data._replace(sample_weight=np.ones_like(data.sample_weight))
             )
         check_start(Member(0, options, 0 if given["resume"] is None else given["resume"]))
 

@@ -59,9 +59,9 @@ class Continued(Store):
         options = known.get(key)
         if stop.max_seconds is not None:
             left = max(stop.max_seconds - self.seconds, 1e-9)
-            options = replace(self.options, n_epochs=n_epochs, stop=replace(stop, max_seconds=left))
+            options = self.options._replace(n_epochs=n_epochs, stop=replace(stop, max_seconds=left))
         elif options is None:
-            options = known[key] = replace(self.options, n_epochs=n_epochs)
+            options = known[key] = self.options._replace(n_epochs=n_epochs)
         return self.member._replace(
             options=options, start=self.member.start if self.last is None else self.last
         )
@@ -81,7 +81,7 @@ class Continued(Store):
         if self.last is None:
             self.member = self.member._replace(start=None)
             if self.options.new_rows:
-                self.member = self.member._replace(options=replace(self.options, new_rows=False))
+                self.member = self.member._replace(options=self.options._replace(new_rows=False))
         self.seconds += history.seconds
         limit = self.options.stop.max_seconds
         reason = store.stop_reason(k)
@@ -622,7 +622,7 @@ class Population(Mapping[int, TrainingResult]):
         if learning_rate is not None:
             options = options._replace(optimizer=with_rate(options.optimizer, learning_rate))
         check_supported(before.backend, before.network, options.optimizer, alpha=options.alpha)
-        copy = training.copy(int(member), replace(before, **options._asdict()))
+        copy = training.copy(int(member), before._replace(**options._asdict()))
         check_start(copy.part(0, {}))
         self._trainings[int(member)] = copy
         self._seeds[int(member)] = self._seeds[int(member if by is None else by)]

@@ -19,7 +19,7 @@ from fastnn.memory import Array
 from fastnn.network import Network
 from fastnn.state import BEST, LIMIT, Data, EpochRules, Steps, Task
 from fastnn.training.exceptions import MonitorError
-from fastnn.training.initial import validation_data
+from fastnn.training.initial import split_parts, validation_data
 from fastnn.training.inputs import check_memory
 from fastnn.training.log import NO_FACTORS, Log
 from fastnn.training.options import TrainOptions
@@ -193,15 +193,15 @@ class Judge:
         first = self.evaluations[0]
         self.has_rules = bool(states.rules[:, LIMIT].any())
         self.is_needed = self.has_rules or first.has_loss or first.has_score
-        self.works_in_calls = self.is_needed and all(
-            own.fits_kernel(batch_size) for own in self.evaluations
-        )
+        self.works_in_calls = self.is_needed and fit_kernel(self.evaluations, batch_size)
         self.n_scored = 0
-        """The rows that are scored after each epoch."""
+        """The rows that are scored after each epoch, within calls."""
         if self.is_needed and first.scored is not None:
             own = members[0]
-            self.n_scored = n = len(first.scored.data.X)
+            n = len(first.scored.data.X)
             check_memory(own.network, own.n_vectors, n, own.data.X.dtype, own.backend)
+            if self.works_in_calls:
+                self.n_scored = n
 
     def rules(self, steps: Steps, batch: int, log: Log) -> EpochRules:
         """Return what the back end needs to judge within a call of these steps, after `batch` steps
@@ -280,6 +280,20 @@ class Judge:
             self.states.best_params[k] = params
 
 
+def fit_kernel(evaluations: Sequence[Evaluation], batch_size: int) -> bool:
+    """Return whether a back end can score epochs by all of these within its calls."""
+    asked: set[tuple[int, int]] = set()
+    for own in evaluations:
+        if own.monitor == "loss":  # by others each member has labels of its own
+            kind = id(own.task), 0 if own.scored is None else len(own.scored.data.X)
+            if kind in asked:
+                continue
+            asked.add(kind)
+        if not own.fits_kernel(batch_size):
+            return False
+    return True
+
+
 def evaluations_of(
     members: Sequence[TrainOptions], tasks: Sequence[Task], states: TrainingStates
 ) -> list[Evaluation]:
@@ -287,6 +301,7 @@ def evaluations_of(
     are copied, once.
     """
     copies: dict[tuple[int, int], Data] = {}
+    parts = split_parts(members, states)
     known: dict[tuple[int, ...], Data | None] = {}
     evaluations = []
 
@@ -299,9 +314,10 @@ def evaluations_of(
     for k, own in enumerate(members):
         split = states.splits[k]
         key = id(own.stop), id(own.data), id(own.validation_rows)
-        if split is not None or key not in known:  # each member has split off rows of its own
+        if k not in parts and (split is not None or key not in known):
             order = None if split is None else states.order_of(k)
-            known[key] = validation_data(own, order, split, copy)
+            known[key] = validation_data(own, order, copy)
+        validation = parts[k] if k in parts else known[key]
         evaluate = own.evaluate or Evaluation
-        evaluations.append(evaluate(own, tasks[k], known[key], split, copy))
+        evaluations.append(evaluate(own, tasks[k], validation, split, copy))
     return evaluations

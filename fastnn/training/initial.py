@@ -109,8 +109,9 @@ def _keeps_words(kinds: Sequence[TrainOptions], starts: Sequence[Start]) -> bool
     first = kinds[0]
     if first.shuffle and first.rows_a_step < first.n_rows:
         return True
-    if any(own.n_split for own in kinds):
-        return True
+    for own in kinds:
+        if own.n_split:
+            return True
     for start in starts:
         if isinstance(start, TrainingState):
             return True
@@ -150,19 +151,29 @@ def _blank(
         held=generators.held,
         owners={},
     )
+    for own in kinds:
+        if own.rule is not None or own.stop.restore_best:
+            _take_rules(states, members, kinds)
+            break
+    return states
+
+
+def _take_rules(
+    states: TrainingStates, members: Sequence[TrainOptions], kinds: Sequence[TrainOptions]
+) -> None:
+    """Write the rules of the members' options, and the names of their scores."""
+    names = {id(own): own.score_name for own in kinds}
     rows = {id(own): own.rule.row() for own in kinds if own.rule is not None}
     if any(own.stop.restore_best for own in kinds):
         states.keep_best_params()
-    if rows or states.best_params.size:
-        for k, own in enumerate(members):
-            if own.rule is not None:
-                states.rules[k] = rows[id(own)]
-                states.rule_on[k] = own.score_name
-            if own.stop.reduce is not None:
-                states.rate_least[k] = own.stop.reduce.least
-            if own.stop.restore_best:
-                states.best_on[k] = own.score_name
-    return states
+    for k, own in enumerate(members):
+        if own.rule is not None:
+            states.rules[k] = rows[id(own)]
+            states.rule_on[k] = names[id(own)]
+        if own.stop.reduce is not None:
+            states.rate_least[k] = own.stop.reduce.least
+        if own.stop.restore_best:
+            states.best_on[k] = names[id(own)]
 
 
 def _draw(
@@ -307,7 +318,7 @@ def split_rows(
             f"train on"
         )
     order = np.asarray(random_state.permutation(n))
-    check_orders(random_state, order[None], np.arange(n))
+    check_orders(random_state, order[None], rows_in_order(n))
     return order[n_validation:].copy(), order[:n_validation]
 
 
@@ -432,30 +443,54 @@ def _check_begun_epoch(options: TrainOptions, state: TrainingState) -> None:
 # ------------------------------------------------------------------------------ the validation data
 
 
-def validation_data(
-    options: TrainOptions, index: Array | None, split: Array | None, copy: CopyRows
-) -> Data | None:
-    """Return the validation data: a copy of the rows that were split off, of the chosen ones, or
-    the given arrays.
+def validation_data(options: TrainOptions, index: Array | None, copy: CopyRows) -> Data | None:
+    """Return the validation data of a member that has split off none now: a copy of the chosen
+    rows, or the given arrays.
 
-    `split` are the rows that were split off, if any, and `index` then the training rows.
+    `index` are the training rows, if earlier calls have split off others.
     """
-    data = options.data
-    rows = options.rows
-    given = options.stop.validation
-    if index is not None and not data.sample_weight[rows_at(rows, index)].any():
-        raise ValueError(NO_WEIGHT)
+    if index is not None:
+        _check_weight(options, index, NO_WEIGHT)
     if options.validation_rows is not None:
-        given = copy(data, options.validation_rows)
+        return copy(options.data, options.validation_rows)
+    given = options.stop.validation
     if given is None:
         return None
-    if isinstance(given, (int, float)):
-        assert split is not None
-        part = rows_of(data, rows_at(rows, split))
-        if not part.sample_weight.any():
-            raise ValueError("sample_weight is 0 for all rows that were split off for validation")
-        return part
+    assert isinstance(given, (tuple, list))
     with errors_of("validation"):
         check_column_names(column_names(given[0]), options.feature_names)
         X, Y, weight = (*given, None)[:3]
-        return check_data(options.network, X, Y, weight, options.assume_finite, data.X.dtype)
+        dtype = options.data.X.dtype
+        return check_data(options.network, X, Y, weight, options.assume_finite, dtype)
+
+
+def split_parts(members: Sequence[TrainOptions], states: TrainingStates) -> dict[int, Data]:
+    """Return copies of the rows that members have split off for validation, by their numbers: of
+    the same data they are copied at once.
+    """
+    alike: dict[tuple[int, int, int], list[int]] = {}
+    for k, own in enumerate(members):
+        split = states.splits[k]
+        if split is not None and isinstance(own.stop.validation, (int, float)):
+            alike.setdefault((id(own.data), id(own.rows), len(split)), []).append(k)
+    parts: dict[int, Data] = {}
+    for chosen in alike.values():
+        first = members[chosen[0]]
+        splits = np.array([states.splits[k] for k in chosen])
+        if not first.data.sample_weight.all():
+            for k, split in zip(chosen, splits, strict=True):
+                _check_weight(first, states.order_of(k), NO_WEIGHT)
+                _check_weight(first, split, NO_WEIGHT_SPLIT)
+        stacked = rows_of(first.data, rows_at(first.rows, splits))
+        for k, part in zip(chosen, zip(*stacked, strict=True), strict=True):
+            parts[k] = Data(*part)
+    return parts
+
+
+NO_WEIGHT_SPLIT = "sample_weight is 0 for all rows that were split off for validation"
+
+
+def _check_weight(options: TrainOptions, positions: Array, fault: str) -> None:
+    """Raise ValueError unless one of the rows at these positions has weight."""
+    if not options.data.sample_weight[rows_at(options.rows, positions)].any():
+        raise ValueError(fault)

@@ -153,15 +153,15 @@ class Column:
 
     def add(self, numbers: Array) -> None:
         """Append the numbers (m, n) of n epochs."""
-        end = self._n + numbers.shape[1]
+        m, n = numbers.shape
+        end = self._n + n
         if self._n == 0:
             self._numbers = numbers.copy()
-        else:
-            m = max(len(self._numbers), len(numbers))
-            if end > self._numbers.shape[1] or m > len(self._numbers):
-                larger = np.empty((m, 2 * end))
-                larger[:, : self._n] = self.numbers
-                self._numbers = larger
+        elif end > self._numbers.shape[1] or m > len(self._numbers):
+            larger = np.empty((max(m, len(self._numbers)), 2 * end))
+            larger[:, : self._n] = self.numbers
+            self._numbers = larger
+        if self._n:
             self._numbers[:, self._n : end] = numbers
         self._n = end
 

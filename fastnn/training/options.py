@@ -10,7 +10,6 @@ import enum
 import math
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 from fastnn.backends import Backend, check_supported, get_backend
@@ -67,8 +66,7 @@ NO_RULES = Stop()
 """The stop rules of a training that runs to its last epoch."""
 
 
-@dataclass(frozen=True, eq=False)
-class TrainOptions:
+class TrainOptions(NamedTuple):
     """What one training does, with what, and until when. Where it begins, at a seed or a state, is
     no option: members that differ in that alone share one object.
     """
@@ -253,7 +251,8 @@ def with_last_step(options: TrainOptions, state: TrainingState | None) -> TrainO
         if options.n_epochs and n
         else 0
     )
-    return replace(options, optimizer=with_rate(options.optimizer, ending_after(rate, steps)))
+    optimizer = with_rate(options.optimizer, ending_after(rate, steps))
+    return options._replace(optimizer=optimizer)
 
 
 DEFAULTS: dict[str, Any] = {"optimizer": Adam(), **hints.DEFAULTS}
@@ -296,24 +295,16 @@ def choose_options(
         kept = resume.counters
         before = kept.get("optimizer")
         given = NOT_GIVEN if optimizer is None else optimizer, batch_size, shuffle, alpha
-        asked = zip(DEFAULTS, given, strict=True)
-        lacking = [name for name, value in asked if value is NOT_GIVEN and name not in kept]
-        if lacking:
-            what = f"its state does not say {' and '.join(lacking)}"
-            fault = f"resume: {what}, which version 0.1 of fastnn did not keep"
-            raise ValueError(
-                f"{fault}: give {', '.join(f'{name}=' for name in lacking)} as it was trained with"
-            )
+        _check_known(dict(zip(DEFAULTS, given, strict=True)), kept)
     if optimizer is None:
         optimizer = kept["optimizer"] if resume is None else _optimizer_of(kept["optimizer"])
     check_optimizer(optimizer)
-    given_now = {"clip_norm": clip_norm, "rates": rates}
-    own = {
-        name: n
-        for name, n in (before or {}).items()
-        if name in given_now and getattr(optimizer, name) is None
-    }
-    own |= {name: value for name, value in given_now.items() if value is not NOT_GIVEN}
+    own = {}
+    for name, value in (("clip_norm", clip_norm), ("rates", rates)):
+        if value is not NOT_GIVEN:
+            own[name] = value
+        elif before is not None and name in before and getattr(optimizer, name) is None:
+            own[name] = before[name]
     if own:
         optimizer = with_options(optimizer, **own)
     if batch_size is NOT_GIVEN:
@@ -328,6 +319,17 @@ def choose_options(
             f"leave alpha={alpha:g} out"
         )
     return Options(optimizer, batch_size, shuffle, alpha)
+
+
+def _check_known(given: Mapping[str, Any], kept: Mapping[str, Any]) -> None:
+    """Raise ValueError for options that are neither given nor in the counters of a state."""
+    lacking = [name for name, value in given.items() if value is NOT_GIVEN and name not in kept]
+    if lacking:
+        what = f"its state does not say {' and '.join(lacking)}"
+        fault = f"resume: {what}, which version 0.1 of fastnn did not keep"
+        raise ValueError(
+            f"{fault}: give {', '.join(f'{name}=' for name in lacking)} as it was trained with"
+        )
 
 
 def _optimizer_of(values: dict[str, Any]) -> Optimizer:

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastnn.checking.arguments import shown
-from fastnn.memory import Array, ceil_div
+from fastnn.memory import Array
 from fastnn.optimizers import Method
 from fastnn.state import Steps, Task, member_steps
 from fastnn.training.evaluation import Judge
@@ -90,21 +90,25 @@ class Session:
         self.done = 0
         self.all_steps = [own.n_epochs * draws.per_epoch - self.batch for own in members]
         """The steps of this call after which the epochs of each member are all done."""
+        self.last_step = max(self.all_steps)
+        """The same of those that run."""
         self.running = list(range(len(members)))
         self.n_epochs = [0] * len(members)
         self.reasons: list[StopReason] = ["running"] * len(members)
         self.tasks, self.which = _tasks_of(members)
-        tasks = [self.tasks[k] for k in self.which]
-        self.judge: Judge | None = None
-        if any(own.is_judged for own in kinds):
-            judge = Judge(members, tasks, self.states, draws.batch_size)
-            self.judge = judge if judge.is_needed else None
+        self.judge = self._judge_of(kinds)
+        n_scored = 0 if self.judge is None else self.judge.n_scored // draws.per_epoch
         self.log = Log(self.states.sums, first.data, self.network.reduction, draws.per_epoch)
-        n_scored = 0
-        if self.judge is not None and self.judge.works_in_calls:
-            n_scored = self.judge.n_scored // draws.per_epoch
         self.pace = Pace(self.network.n_params, draws.batch_size, n_scored)
         self._saved: tuple[Array, Array] | None = None
+
+    def _judge_of(self, kinds: Sequence[TrainOptions]) -> Judge | None:
+        """Return what judges epochs, if any of these options ask for that."""
+        if not any(own.is_judged for own in kinds):
+            return None
+        tasks = [self.tasks[k] for k in self.which]
+        judge = Judge(self.members, tasks, self.states, self.draws.batch_size)
+        return judge if judge.is_needed else None
 
     def __enter__(self) -> Self:
         return self
@@ -132,37 +136,19 @@ class Session:
             How many epochs ended.
         """
         began = time.perf_counter()
-        per_epoch = self.draws.per_epoch
-        n_epochs = self.epochs_left()
-        if most_epochs is not None and most_epochs < n_epochs:
-            n_epochs = most_epochs
-        judge = self.judge
-        # A single epoch of a single member is scored faster here than a call for it is prepared.
-        judges_in_call = (
-            judge is not None and judge.works_in_calls and n_epochs * len(self.running) > 1
-        )
-        if judge is not None and not judges_in_call:
-            n_epochs = min(n_epochs, 1)
         batch = self.batch
-        n_steps = n_epochs * per_epoch - batch
-        if threads is None and self.pace.n_steps < n_steps:
-            n_steps = self.pace.n_steps
+        judge = self.judge
+        n_steps, is_judged_within = self._plan(most_epochs, threads)
         wanted = [0] * len(self.members)
         for k in self.running:
             wanted[k] = min(n_steps, self.all_steps[k] - self.done)
         steps = self._draw(wanted, batch)
         rules = None
-        if judge is not None and judges_in_call:
+        if judge is not None and is_judged_within:
             rules = judge.rules(steps, batch, self.log)
         self._save()
         good = self.backend.train(
-            self.tasks,
-            self.which,
-            self.states,
-            steps,
-            wanted,
-            rules,
-            1 if threads is None else threads,
+            self.tasks, self.which, self.states, steps, wanted, rules, threads or 1
         )
         n_ended = self._account(steps, wanted, good, batch)
         fired: set[int] = set()
@@ -176,19 +162,35 @@ class Session:
             self.pace.measured(int(np.count_nonzero(steps.loss)), seconds)
         return n_ended
 
-    def epochs_left(self) -> int:
-        """Return the epochs until the last running member is through."""
-        last = max([self.all_steps[k] for k in self.running], default=self.done)
-        return ceil_div(last - self.done, self.draws.per_epoch)
+    def _plan(self, most_epochs: int | None, threads: int | None) -> tuple[int, bool]:
+        """Return the steps of the next call, and whether its epochs are judged within it.
+
+        A single epoch of a single member is not: it is scored faster here than a call for it is
+        prepared.
+        """
+        judge = self.judge
+        per_epoch = self.draws.per_epoch
+        n_steps = self.last_step - self.done
+        if most_epochs is not None:
+            n_steps = min(n_steps, most_epochs * per_epoch - self.batch)
+        is_judged_within = False
+        if judge is not None:
+            is_single = self.batch + n_steps <= per_epoch and len(self.running) == 1
+            is_judged_within = judge.works_in_calls and not is_single
+            if not is_judged_within:
+                n_steps = min(n_steps, per_epoch - self.batch)
+        if threads is None and self.pace.n_steps < n_steps:
+            n_steps = self.pace.n_steps
+        return n_steps, is_judged_within
 
     def _draw(self, wanted: list[int], batch: int) -> Steps:
         """Return the next steps."""
         try:
-            rates = self.draws.rates(wanted)
+            learning_rates = self.draws.next_learning_rates(wanted)
         except Exception as error:  # of a function of the caller's own, before any of these steps
             attach_result(error, self.result(0, goes_on=True))
             raise
-        return self.draws.next(wanted, batch, rates)
+        return self.draws.next_steps(wanted, batch, learning_rates)
 
     def _save(self) -> None:
         """Save what steps change, so that a bad step can be undone."""
@@ -214,7 +216,8 @@ class Session:
         most = max(good)
         self.done += most
         self.batch = (batch + most) % per_epoch
-        self.draws.keep_orders(wanted, good, batch)
+        if self.draws.shuffle:
+            self.draws.keep_orders(wanted, good, batch)
         return self.log.add(steps, good, batch)
 
     def _judge(self, good: list[int], wanted: list[int]) -> set[int]:
@@ -300,11 +303,14 @@ class Session:
             and self._saved is not None
             and time.perf_counter() - self.started >= limit
         )
+        self.last_step = self.done
         for k in [*self.running]:
             if self.all_steps[k] <= self.done:
                 self.end(k, "epochs")
             elif is_late:
                 self.end(k, "time")
+            elif self.last_step < self.all_steps[k]:
+                self.last_step = self.all_steps[k]
         return bool(self.running)
 
     def end(self, k: int, reason: StopReason) -> None:
@@ -335,8 +341,8 @@ class Session:
         session.
         """
         states = self.states
-        owned = self.generators.owned
-        states.owners = {k: owner.get_state(legacy=False) for k, owner in owned.items()}
+        for k, owner in self.generators.owned.items():
+            states.owners[k] = owner.get_state(legacy=False)
         log = self.log
         loss = log.loss.numbers
         rate = log.learning_rate.numbers

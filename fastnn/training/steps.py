@@ -124,20 +124,20 @@ class Draws:
         self.rows = [own.rows for own in members]
         """The rows of X of each member, in order; None for all."""
         self.learning_rates = [own.optimizer.learning_rate for own in members]
-        self.rates_change = any(map(callable, self.learning_rates))
+        self.learning_rates_change = any(map(callable, self.learning_rates))
         """Whether the rates of the next steps may be others than those of the last ones."""
         self.steps: Steps | None = None
         """The last steps."""
         self._place = 0, 0
         """Where these began in their epoch, and how many they were."""
 
-    def rates(self, wanted: list[int]) -> NDArray[np.float64]:
+    def next_learning_rates(self, wanted: list[int]) -> NDArray[np.float64]:
         """Return the learning rates (m, n_steps) of the next steps, of each member so many as are
         `wanted`; (1, n_steps) if they are the same for all.
         """
         n_steps = max(wanted)
         last = self.steps
-        if last is not None and not self.rates_change and len(last.start) == n_steps:
+        if last is not None and not self.learning_rates_change and len(last.start) == n_steps:
             return last.learning_rate
         states = self.states
         kinds = list(
@@ -147,30 +147,32 @@ class Draws:
             needed = [kind for kind, n in zip(kinds, wanted, strict=True) if n]
             if all(kind == needed[0] for kind in needed):
                 kinds = needed[:1]
-        return np.array(
-            [
-                reduced(learning_rates(rate, t, n_steps), factor, least)
-                for rate, t, factor, least in kinds
-            ]
-        )
+        rates = [
+            reduced(learning_rates(rate, t, n_steps), factor, least)
+            for rate, t, factor, least in kinds
+        ]
+        return rates[0][None] if len(rates) == 1 else np.array(rates)
 
-    def next(self, wanted: list[int], batch: int, rates: NDArray[np.float64]) -> Steps:
+    def next_steps(
+        self, wanted: list[int], batch: int, learning_rates: NDArray[np.float64]
+    ) -> Steps:
         """Return the next steps, of each member so many as are `wanted`, after `batch` steps of the
         epoch that has begun, with room for the losses.
 
         The next call uses the arrays of rates and losses again, and all arrays if the steps take
         the same rows.
         """
-        n_steps = rates.shape[1]
+        n_steps = learning_rates.shape[1]
         last = self.steps
         if last is None or self._place != (batch, n_steps):
             rows = self._rows(wanted, batch)
             start, stop = batches(self.n_rows, self.batch_size, self.shuffle, batch, n_steps)
-            self.steps = last = Steps(rows, start, stop, rates, np.zeros((len(wanted), n_steps)))
+            loss = np.zeros((len(wanted), n_steps))
+            self.steps = last = Steps(rows, start, stop, learning_rates, loss)
             self._place = batch, n_steps
             return last
-        if last.learning_rate is not rates:
-            last.learning_rate[...] = rates
+        if last.learning_rate is not learning_rates:
+            last.learning_rate[...] = learning_rates
         if self.shuffle:
             self.steps = last = last._replace(rows=self._rows(wanted, batch))
         last.loss.fill(0)
@@ -179,12 +181,12 @@ class Draws:
     def set_rate(self, k: int, rate: LearningRate) -> None:
         """Let member k go on with another learning rate."""
         self.learning_rates[k] = rate
-        self.rates_change = True
+        self.learning_rates_change = True
 
     def reduce_rate(self, k: int, factor: float) -> None:
         """Multiply the learning rate of member k by a factor."""
         self.states.rate_factor[k] *= factor
-        self.rates_change = True
+        self.learning_rates_change = True
 
     def _rows(self, wanted: list[int], batch: int) -> NDArray[np.int64]:
         """Return the rows of X (m, any) of the epochs of the next steps; (1, any) if they are the
@@ -225,8 +227,6 @@ class Draws:
         """Keep the order of the rows of the last epoch that each member has begun by its good
         steps, and rewind what was drawn after.
         """
-        if not self.shuffle:
-            return
         m = len(wanted)
         order = self.states.order
         if not len(order):

@@ -9,6 +9,7 @@ from bits import assert_same_results, result_bits, state_bits
 
 from fastnn import SGD, Adam, Network, Population, Stop, train
 from fastnn.compiler.loader import IN_PYTHON
+from fastnn.training.generator import GENERATORS
 from fastnn.training.options import check_options
 from fastnn.training.results import Row
 from fastnn.training.session import Session
@@ -29,10 +30,9 @@ KINDS = {
 }
 
 
-def session_of(seeds, kind, epochs=9):
-    options = check_options(
-        NETWORK, X, Y, **{"optimizer": Adam(0.1), "epochs": epochs} | KINDS[kind], threads=1
-    )
+def session_of(seeds, kind, epochs=9, **more):
+    given = {"optimizer": Adam(0.1), "epochs": epochs} | KINDS[kind] | more
+    options = check_options(NETWORK, X, Y, **given, threads=1)
     return Session([options] * len(seeds), seeds)
 
 
@@ -52,6 +52,24 @@ def test_members_have_the_bits_of_trainings_alone_in_whatever_parts_they_advance
     alone = [train(NETWORK, X, Y, seed=seed, **options) for seed in range(6)]
     assert_same_results(trained(session_of(range(6), kind), most_epochs), alone)
     assert_same_results(trained(session_of([0], kind), most_epochs), alone[:1])
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_back_end_trains_members_one_by_one_by_default(kind):
+    """Also those that are judged in Python, after each epoch."""
+    alone = [
+        train(NETWORK, X, Y, **{"optimizer": Adam(0.1), "epochs": 9} | KINDS[kind] | own)
+        for own in ({"seed": seed, "backend": "numpy"} for seed in range(3))
+    ]
+    assert_same_results(trained(session_of(range(3), kind, backend="numpy")), alone)
+
+
+def test_a_session_ends_when_a_callback_raises():
+    """What plays the generators goes back, for the next training."""
+    GENERATORS.clear()
+    with pytest.raises(ZeroDivisionError):
+        train(NETWORK, X, Y, epochs=9, callbacks=[lambda progress: 1 / 0])
+    assert len(GENERATORS) == 1
 
 
 @pytest.mark.skipif(IN_PYTHON, reason="in Python, several members are not decided in a call")
