@@ -4,6 +4,7 @@ there."""
 import ast
 import re
 import tomllib
+import warnings
 
 import pytest
 import tree
@@ -23,6 +24,11 @@ NOT_RUN = {
     # compiles and prints a kernel: tests/fused/test_debugging.py runs its session
     "docs/development/debug.md",
 }
+WANTS = {
+    "docs/howto/tables-explain.md": ["shap"],
+    "docs/howto/web-service.md": ["fastapi", "httpx2"],
+}
+"""{page: packages besides those of the extras}"""
 REFERENCE = "fastnn/reference.py"
 
 LINK = re.compile(r"\]\((?!https?:)([^)#]+)(?:#[^)]*)?\)")
@@ -42,6 +48,9 @@ def run_in(tmp_path, monkeypatch):
     "page", [page for page in PAGES if "```python\n" in text(page) and page not in NOT_RUN]
 )
 def test_code_runs_and_prints_what_the_page_says(page, run_in, capsys):
+    for package in WANTS.get(page, ()):
+        with warnings.catch_warnings(action="ignore"):  # its own, while it is imported
+            pytest.importorskip(package)
     namespace = {"__name__": "__main__"}
     for code, expected in blocks(page):
         capsys.readouterr()
