@@ -1,0 +1,16 @@
+"""The presets take part in TabArena, where it is installed: `nox -s measure -- tabarena`."""
+
+import pytest
+
+pytest.importorskip("tabarena")
+
+from benchmarks import tabarena
+
+
+@pytest.mark.filterwarnings("ignore")  # TabArena's own
+def test_the_leaderboard_has_the_presets(tmp_path):
+    runs = tabarena.experiments(["fast"], [], n_cpus=1, seconds=60)
+    leaderboard = tabarena.on_local_tables(["treasury"], runs, tmp_path)
+    assert len(leaderboard) == 1
+    assert "fastnn-fast" in leaderboard.to_string()
+    assert leaderboard["metric_error"].item() < 1.0
