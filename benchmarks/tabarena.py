@@ -37,6 +37,8 @@ LOCAL = ("vowel", "kc1", "treasury", "mortgage", "communities", "page-blocks")
 """Tables of the half whose numbers decide on nothing."""
 N_FOLDS = 3
 PEERS = ("LightGBM", "RandomForest", "Linear")
+SHOWN = ["method", "rank", "winrate", "elo", "median_metric_error", "median_time_train_s"]
+"""The columns of the leaderboard that are printed of local tables."""
 FOLDER = pathlib.Path(".benchmarks", "tabarena")
 
 
@@ -126,7 +128,7 @@ def on_local_tables(names: list[str], runs: list[Any], folder: pathlib.Path) -> 
         "debug_mode": True,
     }  # in this process, one after the other
     context.build_and_run_jobs(runs, expname=str(folder / "local"), **options)
-    return context.compare(output_dir=folder / "leaderboard")
+    return context.compare(output_dir=folder / "leaderboard")[SHOWN]
 
 
 def on_official_tables(subset: list[str], runs: list[Any], folder: pathlib.Path) -> pd.DataFrame:
