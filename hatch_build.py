@@ -25,6 +25,7 @@ class KernelsHook(BuildHookInterface):
         build_data["force_include"] |= {
             str(folder / name): f"fastnn/kernels/{name}" for name in files
         }
+        build_data["sbom_files"] = [str(folder / "fastnn-kernels.cdx.json")]  # as of PEP 770
         glibc = manifest["glibc"].replace(".", "_")
         build_data["tag"] = f"py3-none-manylinux_{glibc}_{manifest['machine']}"
         build_data["pure_python"] = False

@@ -463,6 +463,8 @@ MEASUREMENTS = {
     "peers": measure_peers,
     # the presets for tables beside other libraries
     "tables": measure_by("tables", *group("tables")),
+    # the presets in TabArena, by its splits and scores
+    "tabarena": measure_by("tabarena", *group("tabarena")),
     "scaling": measure_by("scaling"),  # how time and memory grow with sizes and rows
     # of an iteration, counted by valgrind; of a commit beside it
     "instructions": measure_by("instructions"),

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import importlib.metadata
 import json
 import os
 import pathlib
@@ -19,7 +20,7 @@ import re
 import subprocess
 import sys
 import tempfile
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import llvmlite
 import llvmlite.binding as llvm
@@ -207,7 +208,52 @@ def ship(machine: str, folder: pathlib.Path) -> None:
         "levels": levels,
     }
     manifest = {"sha256": shipped.checksum(contents), "contents": contents}
-    folder.joinpath(shipped.MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n", "utf-8")
+    bill = bill_of_materials(contents, importlib.metadata.version("ziglang"))
+    for name, value in ((shipped.MANIFEST, manifest), (BILL, bill)):
+        folder.joinpath(name).write_text(json.dumps(value, indent=1) + "\n", "utf-8")
+
+
+BILL = "fastnn-kernels.cdx.json"
+"""The file that `bill_of_materials` becomes, in the folder and in the wheel."""
+
+
+def bill_of_materials(contents: dict[str, Any], linker: str) -> dict[str, Any]:
+    """Return what the libraries are and what made them, in the words of CycloneDX 1.6.
+
+    The wheel has it where PEP 770 says. Nothing of others is in it: LLVM, by Numba, makes the
+    machine code, and zig, whose version is `linker`, links it.
+    """
+    versions = contents["versions"]
+    makers = {name: version for name, version in versions.items() if name != "fastnn"}
+    makers["ziglang"] = linker
+    return {
+        "bomFormat": "CycloneDX",
+        "specVersion": "1.6",
+        "version": 1,
+        "metadata": {
+            "component": {
+                "type": "library",
+                "name": "fastnn-numba",
+                "version": versions["fastnn"],
+                "purl": f"pkg:pypi/fastnn-numba@{versions['fastnn']}",
+                "licenses": [{"license": {"id": "BSD-3-Clause"}}],
+            },
+            "tools": {
+                "components": [
+                    {"type": "application", "name": name, "version": version}
+                    for name, version in makers.items()
+                ]
+            },
+        },
+        "components": [
+            {
+                "type": "file",
+                "name": f"fastnn/kernels/{level['file']}",
+                "hashes": [{"alg": "SHA-256", "content": level["sha256"]}],
+            }
+            for level in contents["levels"]
+        ],
+    }
 
 
 def main() -> None:

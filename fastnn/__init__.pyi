@@ -16,7 +16,7 @@ from fastnn.estimators import MLPRegressor as MLPRegressor
 from fastnn.estimators.onnx_converters import register_onnx_converters as register_onnx_converters
 from fastnn.files.frameworks import from_keras as from_keras
 from fastnn.files.frameworks import from_torch as from_torch
-from fastnn.files.model import load as load
+from fastnn.files.load import load as load
 from fastnn.losses import ACTIVATIONS as ACTIVATIONS
 from fastnn.losses import LOSSES as LOSSES
 from fastnn.losses import CrossEntropy as CrossEntropy

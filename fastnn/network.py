@@ -127,14 +127,12 @@ class Network(CheckedFields):
     References
     ----------
     .. [1] Glorot and Bengio, Understanding the difficulty of training deep feedforward neural
-    networks, AISTATS 2010,
-       equation 16; the 2 is scikit-learn's rule.
+       networks, AISTATS 2010, equation 16; the 2 is scikit-learn's rule.
     .. [2] He et al., Delving deep into rectifiers, ICCV 2015, equation 10.
     .. [3] Nguyen and Widrow, Improving the learning speed of 2-layer neural networks by choosing
-    initial values of the
-       adaptive weights, IJCNN 1990: a neuron's weights have length ``0.7 fan_out^(1/fan_in)``,
-       twice that before a sigmoid, and its bias is one of fan_out numbers at equal distances up to
-       that length; uniform within 1 at the output.
+       initial values of the adaptive weights, IJCNN 1990: a neuron's weights have length ``0.7
+       fan_out^(1/fan_in)``, twice that before a sigmoid, and its bias is one of fan_out numbers at
+       equal distances up to that length; uniform within 1 at the output.
 
     Examples
     --------

@@ -503,7 +503,7 @@ class LevenbergMarquardt(Method):
     References
     ----------
     .. [1] Nielsen, Damping parameter in Marquardt's method, report IMM-REP-1999-05, Technical
-    University of Denmark.
+       University of Denmark.
 
     Examples
     --------

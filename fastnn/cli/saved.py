@@ -4,7 +4,7 @@ from typing import Any
 
 import typer
 
-from fastnn.files.model import kind_of, load
+from fastnn.files.load import kind_of, load
 
 MODEL = typer.Argument(metavar="MODEL", hidden=True)
 

@@ -3,13 +3,15 @@
 The file is a table. A column holds the different values that there are, and which of them each
 member has:
 
-    header     uint8          JSON: format, members, whether there are states, and the columns that
-    differ values     uint8          JSON: {column: values}, the entries of a result's header (see
-    `fastnn.files.model`), such
-                              as "counters.epoch"; and {array: the sizes of the different ones}
-    which      (columns that differ, members)    unsigned: 0 for none, else the number of the value,
-    counted from 1 params, vectors, order, random_state, loss ...    of each the different ones, one
-    after the other, flat
+    header    uint8: JSON of the format, members, whether there are states, and the columns that
+              differ
+    values    uint8: JSON of {column: values}, the entries of a result's header (see
+              `fastnn.files.model`), such as "counters.epoch"; and {array: the sizes of the
+              different ones}
+    which     (columns that differ, members) unsigned: 0 for none, else the number of the value,
+              counted from 1
+    params, vectors, order, random_state, loss ...
+              of each the different ones, one after the other, flat
 
 Parameters are left out where they are those of the state, and orders of rows are not deflated.
 """

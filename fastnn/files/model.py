@@ -1,24 +1,25 @@
-"""save and load: a training result as one .npz file, or its network alone, without pickle.
+"""A training result as one .npz file, or its network alone, without pickle: `save`, and readers.
 
 The file is a zip archive of .npy arrays, uncompressed, so that `numpy.load` reads it too:
 
-    header            uint8            JSON: format, versions, and the entries of
-    `fastnn.files.description` params            (n_params,)      the result's parameters; all that
-    follows is of the state vectors           (1 + n_slots, n_params)    parameters, then the
-    optimizer's vectors order             uint8            the rows for validation, if they were
-    split off, and then those to train on, in
-                                       their order: see `fastnn.files.description`
-    random_state      (624,)           uint32: key of the generator loss, validation_loss,
-    learning_rate, measured    float64: the history best_params       where there are any
-    feature_names     uint8            JSON: the names of the columns of X, where it was a data
-    frame
+    header           uint8: JSON of the format, versions and the entries of
+                     `fastnn.files.description`
+    params           (n_params,): the result's parameters; all that follows is of the state
+    vectors          (1 + n_slots, n_params): parameters, then the optimizer's vectors
+    order            uint8: the rows for validation, if they were split off, and then those to train
+                     on, in their order: see `fastnn.files.description`
+    random_state     (624,) uint32: key of the generator
+    loss, validation_loss, learning_rate, measured
+                     (n_epochs,) float64: the history
+    best_params      (n_params,), where there are any
+    feature_names    uint8: JSON of the names of the columns of X, where it was a data frame
 
 Format 1, of version 0.1, has ``index`` and ``validation_rows`` (int64) in place of ``order``, and
 may lack ``learning_rate`` and ``measured``.
 """
 
 import os
-from typing import Any, NoReturn, cast
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,15 +30,12 @@ from fastnn.checking.values import Names
 from fastnn.errors import ModelFileError
 from fastnn.files import description
 from fastnn.files.archive import (
-    Builder,
     Format,
     check_arrays,
     json_array,
-    read_archive,
     write_archive,
 )
 from fastnn.files.export import check_not_exported
-from fastnn.files.to_safetensors import is_safetensors, read_safetensors
 from fastnn.memory import Array
 from fastnn.network import Network
 from fastnn.training.history import History
@@ -222,102 +220,13 @@ def _state_header(result: TrainingResult) -> dict[str, Any]:
 # --------------------------------------------------------------------------------------------- load
 
 
-def load(path: str | os.PathLike[str]) -> TrainingResult | Any:
-    """Read a training result that `TrainingResult.save` wrote, or a network that was exported to
-    safetensors.
-
-    A file that `ManyResult.save` wrote gives a `ManyResult`.
-
-    Nothing in the file is executed, and nothing is allocated that is much larger than the file:
-    only the order of rows is compressed, and that of 16 MB at most. Members of a file of many share
-    arrays that are equal, which are read-only then: `TrainingState.copy` makes a state of one's
-    own.
-
-    Parameters
-    ----------
-    path : str or path
-        The file.
-
-    Returns
-    -------
-    TrainingResult
-        As it was saved; ``train(..., resume=result.state)`` goes on bit for bit. From a file
-        without a state, the history is empty, and the state holds the parameters alone, which
-        `train` takes as ``params`` and refuses to resume.
-
-    Raises
-    ------
-    OSError
-        When there is no such file or it cannot be read.
-    ModelFileError
-        When it is not such a file, is damaged, or was written by a later version of fastnn. A
-        ValueError too.
-
-    Examples
-    --------
-    >>> import fastnn
-    >>> X, y = [[0.0], [1.0]], [0.0, 1.0]
-    >>> fastnn.train(fastnn.Network((1, 1)), X, y, epochs=3, seed=0).save("model.npz")
-    >>> fastnn.load("model.npz").resume(X, y, epochs=2).state.t
-    5
-    """
-    if is_safetensors(path):
-        return read_safetensors(path)
-    builders: dict[Format, Builder[Any]] = {
-        CHECKPOINT: _read_result,
-        CHECKPOINT_1: _read_result,
-        MODEL: _read_network,
-    }
-    return read_archive(
-        path,
-        builders
-        | {
-            MANY: _read_many,
-            ESTIMATOR: _refuse_estimator,
-            TABLE: _refuse_estimator,
-            TABLE_1: _refuse_estimator,
-        },
-    )
-
-
-def kind_of(path: str | os.PathLike[str]) -> str:
-    """Return the kind of a file: "classifier", "regressor", "table classifier", "table regressor"
-    or "result".
-
-    The last one is what `load` reads; errors are as of `load`.
-    """
-    if is_safetensors(path):
-        return "result"
-    forms = CHECKPOINT, CHECKPOINT_1, MODEL, ESTIMATOR
-    builders = {form: lambda header, arrays: str(header.get("kind", "result")) for form in forms}
-    builders[TABLE] = builders[TABLE_1] = lambda header, arrays: f"table {header['kind']}"
-    return read_archive(path, builders | {MANY: _refuse_many})
-
-
-def _refuse_many(header: dict[str, Any], arrays: dict[str, Array]) -> NoReturn:
-    raise ModelFileError(
-        f"it holds {header['members']!s:.20} results: take one, fastnn.load(path)[i]"
-    )
-
-
-def _read_many(header: dict[str, Any], arrays: dict[str, Array]) -> Any:
-    from fastnn.files.many import many_of
-
-    return many_of(header, arrays)
-
-
-def _refuse_estimator(header: dict[str, Any], arrays: dict[str, Array]) -> NoReturn:
-    kind = "Regressor" if header["kind"] == "regressor" else "Classifier"
-    name = f"Tabular{kind}" if header["format"] == TABLE.name else f"MLP{kind}"
-    raise ModelFileError(f"it holds an estimator, not a training result: {name}.load reads it")
-
-
-def _read_network(header: dict[str, Any], arrays: dict[str, Array]) -> TrainingResult:
+def read_network(header: dict[str, Any], arrays: dict[str, Array]) -> TrainingResult:
+    """Build the result of a file of a network alone."""
     description.check_facts(description.leaves(header))
     return checked_model(header, arrays)
 
 
-def _read_result(header: dict[str, Any], arrays: dict[str, Array]) -> TrainingResult:
+def read_result(header: dict[str, Any], arrays: dict[str, Array]) -> TrainingResult:
     """Unpack the order of rows, which is packed since format 2, and build the result."""
     if "order" not in arrays and "learning_rate" not in arrays:  # written by version 0.1
         header = {"monitor": "loss"} | header

@@ -222,9 +222,9 @@ def search(
     References
     ----------
     .. [1] Jamieson and Talwalkar, Non-stochastic best arm identification and hyperparameter
-    optimization, AISTATS 2016.
+       optimization, AISTATS 2016.
     .. [2] Li et al., Hyperband: a novel bandit-based approach to hyperparameter optimization, JMLR
-    18, 2018.
+       18, 2018.
 
     Examples
     --------

@@ -210,3 +210,15 @@ def test_every_entry_point_is_compiled_for_the_wheel():
     assert {name for name, thing in compiled.items() if "inline" not in thing.targetoptions} == set(
         program.ENTRIES
     )
+
+
+def test_the_bill_of_materials_names_each_library_and_what_made_it():
+    script = runpy.run_path(str(pathlib.Path(__file__).parents[2] / "ship_kernels.py"))
+    versions = {"fastnn": "0.4.0", "numba": "0.68.1", "LLVM": "20.1.8"}
+    levels = [{"file": f"{name}.so", "sha256": name * 32} for name in ("v2", "v3")]
+    bill = script["bill_of_materials"]({"versions": versions, "levels": levels}, "0.15.1")
+    names = {part["name"]: part["hashes"][0]["content"] for part in bill["components"]}
+    assert names == {"fastnn/kernels/v2.so": "v2" * 32, "fastnn/kernels/v3.so": "v3" * 32}
+    makers = bill["metadata"]["tools"]["components"]
+    assert [maker["name"] for maker in makers] == ["numba", "LLVM", "ziglang"]
+    assert bill["metadata"]["component"]["version"] == "0.4.0"

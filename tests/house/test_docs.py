@@ -4,6 +4,7 @@ there."""
 import ast
 import re
 import tomllib
+import warnings
 
 import pytest
 import tree
@@ -23,6 +24,11 @@ NOT_RUN = {
     # compiles and prints a kernel: tests/fused/test_debugging.py runs its session
     "docs/development/debug.md",
 }
+WANTS = {
+    "docs/howto/tables-explain.md": ["shap"],
+    "docs/howto/web-service.md": ["fastapi", "httpx2"],
+}
+"""{page: packages besides those of the extras}"""
 REFERENCE = "fastnn/reference.py"
 
 LINK = re.compile(r"\]\((?!https?:)([^)#]+)(?:#[^)]*)?\)")
@@ -42,6 +48,9 @@ def run_in(tmp_path, monkeypatch):
     "page", [page for page in PAGES if "```python\n" in text(page) and page not in NOT_RUN]
 )
 def test_code_runs_and_prints_what_the_page_says(page, run_in, capsys):
+    for package in WANTS.get(page, ()):
+        with warnings.catch_warnings(action="ignore"):  # its own, while it is imported
+            pytest.importorskip(package)
     namespace = {"__name__": "__main__"}
     for code, expected in blocks(page):
         capsys.readouterr()
@@ -211,15 +220,38 @@ def test_the_page_of_the_tree_shows_the_package():
     assert tree.block() == tree.tree(), "python tests/support/tree.py --write renews it"
 
 
+def missing_tests(named):
+    """The tests, of pairs (file, function), that there are not."""
+    return [
+        pair
+        for pair in sorted(set(named))
+        if not re.search(rf"^def {pair[1]}\(", text(pair[0]), re.MULTILINE)
+    ]
+
+
+TEST = re.compile(r"`(tests/[\w/]+\.py)::(\w+)`")
+
+
 def test_each_promise_names_tests_that_exist():
     """docs/explanation/trust.md keeps its word."""
     items = re.split(r"^- ", text("docs/explanation/trust.md"), flags=re.MULTILINE)[1:]
-    promises = [re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", item.split("\n\n")[0]) for item in items]
+    promises = [TEST.findall(item.split("\n\n")[0]) for item in items]
     assert len(promises) > 30
     assert all(promises), items[promises.index([]) if [] in promises else 0]
-    named = {pair for pairs in promises for pair in pairs}
+    assert missing_tests(pair for pairs in promises for pair in pairs) == []
+
+
+def test_each_row_of_evidence_names_a_test_that_exists_or_a_command():
+    """docs/explanation/evidence.md keeps its word, and so does what others promise, by links."""
+    page = text("docs/explanation/evidence.md")
+    rows = re.findall(r"^\| (?!promise|claim|--)(.*) \|$", page, re.MULTILINE)
+    cells = [row.split(" | ") for row in rows]
+    ours = [test for _, test, *numbers in cells if len(numbers) == 2]
+    assert len(ours) > 30
     assert [
-        pair
-        for pair in sorted(named)
-        if not re.search(rf"^def {pair[1]}\(", text(pair[0]), re.MULTILINE)
+        test for test in ours if not TEST.search(test) and not re.search("`nox|`python", test)
     ] == []
+    assert missing_tests(TEST.findall(page)) == []
+    others = [row for row in cells if row[0].startswith(("Intel", "LightGBM", "PyTorch"))]
+    assert len(others) == 3
+    assert all("](https://" in row[2] for row in others)

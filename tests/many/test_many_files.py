@@ -14,7 +14,7 @@ import fastnn
 from fastnn import SGD, Adam, ManyResult, ModelFileError, Network, ReduceRate, Stop, train_many
 from fastnn.files import archive
 from fastnn.files import many as many_files
-from fastnn.files.model import kind_of
+from fastnn.files.load import kind_of
 from fastnn.schedules import Schedule
 
 RANDOM = np.random.RandomState(2)
