@@ -10,55 +10,34 @@ from typing import Any
 from fastnn.formulas import Formula, operands, pruned
 from fastnn.recording import Recorder, Symbol, sign
 
-Slope = Symbol | None
-"""A derivative; None where it is 0 everywhere."""
+# A slope is None where it is 0 everywhere. The rule of an operation takes its value v, its
+# operands, and their slopes.
 
 
-def _times(slope: Slope, factor: Any) -> Slope:
+def _times(slope, factor):
     return None if slope is None else slope * factor
 
 
-def _plus(p: Slope, q: Slope) -> Slope:
+def _plus(p, q):
     if p is None or q is None:
         return q if p is None else p
     return p + q
 
 
-def _minus(slope: Slope) -> Slope:
-    return None if slope is None else -slope
-
-
-def _of_quotient(v: Symbol, x: Symbol, y: Symbol, dx: Slope, dy: Slope) -> Slope:
-    """``(dx - v dy) / y``"""
-    top = _plus(dx, _minus(_times(dy, v)))
-    return None if top is None else top / y
-
-
-def _of_selection(
-    v: Symbol,
-    x: Symbol,
-    y: Symbol,
-    p: Symbol,
-    q: Symbol,
-    dx: Slope,
-    dy: Slope,
-    dp: Slope,
-    dq: Slope,
-) -> Slope:
+def _of_selection(v, x, y, p, q, dx, dy, dp, dq):
     if dp is None and dq is None:
         return None
-    branches = [0.0 if slope is None else slope for slope in (dp, dq)]
-    return v.do("where_gt", x, y, *branches)
+    return v.do("where_gt", x, y, *(0.0 if slope is None else slope for slope in (dp, dq)))
 
 
-_RULES: dict[str, Callable[..., Slope]] = {
+_RULES: dict[str, Callable[..., Any]] = {
     "add": lambda v, x, y, dx, dy: _plus(dx, dy),
-    "sub": lambda v, x, y, dx, dy: _plus(dx, _minus(dy)),
+    "sub": lambda v, x, y, dx, dy: _plus(dx, _times(dy, -1.0)),
     "mul": lambda v, x, y, dx, dy: _plus(_times(dx, y), _times(dy, x)),
-    "div": _of_quotient,
-    "where_gt": _of_selection,
+    "div": lambda v, x, y, dx, dy: _times(_plus(dx, _times(dy, -v)), 1.0 / y),
     "fma": lambda v, x, y, z, dx, dy, dz: _plus(_plus(_times(dx, y), _times(dy, x)), dz),
-    "neg": lambda v, x, dx: _minus(dx),
+    "where_gt": _of_selection,
+    "neg": lambda v, x, dx: _times(dx, -1.0),
     "abs": lambda v, x, dx: _times(dx, sign(x)),
     "sqrt": lambda v, x, dx: _times(dx, 0.5 / v),
     "exp": lambda v, x, dx: _times(dx, v),
@@ -68,11 +47,8 @@ _RULES: dict[str, Callable[..., Slope]] = {
     "tanh": lambda v, x, dx: _times(dx, 1.0 - v * v),
     "sigmoid": lambda v, x, dx: _times(dx, v * (1.0 - v)),
     "softplus": lambda v, x, dx: _times(dx, v.do("sigmoid", x)),
-    "flush": lambda v, x, dx: dx,
-    "bounded": lambda v, x, dx: dx,
-    "probability": lambda v, x, dx: dx,
+    **dict.fromkeys(("flush", "bounded", "probability"), lambda v, x, dx: dx),
 }
-"""{operation: its derivative, of its value v, its operands, and the derivatives of these}."""
 
 
 @functools.lru_cache(maxsize=256)
@@ -85,7 +61,7 @@ def with_derivative(formula: Formula, by: str) -> Formula:
         Where the value does not depend on the input.
     """
     recorder = Recorder(formula.nodes, most=math.inf)
-    slopes: list[Slope] = []
+    slopes: list[Any] = []
     for place, node in enumerate(formula.nodes):
         if node == ("input", by):
             slopes.append(recorder.symbol(1.0))

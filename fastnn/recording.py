@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import math
 import numbers
+import operator
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Any
 
@@ -115,48 +116,48 @@ class Symbol:
     __truediv__, __rtruediv__ = _operators("div")
     __hash__ = None  # type: ignore[assignment]
 
-    def __neg__(self) -> Symbol:
+    def __neg__(self):
         return self.do("neg", self)
 
-    def __pos__(self) -> Symbol:
+    def __pos__(self):
         return self
 
-    def __abs__(self) -> Symbol:
+    def __abs__(self):
         return self.do("abs", self)
 
-    def __pow__(self, exponent: Any) -> Symbol:
+    def __pow__(self, exponent):
         return power(self, exponent)
 
-    def __rpow__(self, base: Any) -> Symbol:
+    def __rpow__(self, base):
         return power(base, self)
 
     # ------------------------------------------------------------------------------- conditions
 
-    def __gt__(self, other: Any) -> Symbol:
+    def __gt__(self, other):
         return self.do("where_gt", self, other, 1.0, 0.0)
 
-    def __lt__(self, other: Any) -> Symbol:
+    def __lt__(self, other):
         return self.do("where_gt", other, self, 1.0, 0.0)
 
-    def __le__(self, other: Any) -> Symbol:
+    def __le__(self, other):
         return self.do("where_gt", self, other, 0.0, 1.0)
 
-    def __ge__(self, other: Any) -> Symbol:
+    def __ge__(self, other):
         return self.do("where_gt", other, self, 0.0, 1.0)
 
-    def __eq__(self, other: Any) -> Symbol:  # type: ignore[override]
+    def __eq__(self, other):
         return self.do("where_gt", self, other, 0.0, self >= other)
 
-    def __ne__(self, other: Any) -> Symbol:  # type: ignore[override]
+    def __ne__(self, other):
         return ~(self == other)
 
-    def __and__(self, other: Any) -> Symbol:
+    def __and__(self, other):
         return where(self, where(self.recorder.symbol(other), 1.0, 0.0), 0.0)
 
-    def __or__(self, other: Any) -> Symbol:
+    def __or__(self, other):
         return where(self, 1.0, where(self.recorder.symbol(other), 1.0, 0.0))
 
-    def __invert__(self) -> Symbol:
+    def __invert__(self):
         return where(self, 0.0, 1.0)
 
     __rand__ = __and__
@@ -164,7 +165,7 @@ class Symbol:
 
     # --------------------------------------------------------------------------- NumPy's functions
 
-    def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **options: Any) -> Any:
+    def __array_ufunc__(self, ufunc, method, *inputs, **options):
         name = ufunc.__name__
         if method != "__call__":
             _refuse(f"np.{name}.{method}")
@@ -176,7 +177,7 @@ class Symbol:
             _refuse(f"np.{name}" if hasattr(np, name) else name)
         return self.do(name, *inputs)
 
-    def __array_function__(self, function: Any, _: Any, arguments: Any, options: Any) -> Any:
+    def __array_function__(self, function, _, arguments, options):
         if function is np.where and len(arguments) == 3:
             return where(*arguments)
         if function is not np.clip:
@@ -186,14 +187,14 @@ class Symbol:
 
     # ------------------------------------------------------------------- what cannot be recorded
 
-    def __bool__(self) -> bool:
+    def __bool__(self):
         raise TypeError(
             "it runs once, for all numbers, so no `if`, `and`, `or`, `max`, `min` or `while` may "
             "depend on its arguments: write np.where(condition, yes, no), & in place of `and`, "
             "with parentheses as in (a > 0) & (y > 0), and np.maximum in place of `max`"
         )
 
-    def __float__(self) -> float:
+    def __float__(self):
         raise TypeError(
             "its arguments are no numbers yet, as math.exp, float and round want them: write "
             "np.exp in place of math.exp"
@@ -201,22 +202,22 @@ class Symbol:
 
     __int__ = __index__ = __float__
 
-    def __len__(self) -> int:
+    def __len__(self):
         raise TypeError(
             "an argument is one number, of one output of one row, without length, index or loop: "
             "return the loss of one output; the sum and the mean are taken already"
         )
 
-    def __getitem__(self, _: Any) -> Any:
+    def __getitem__(self, _):
         return len(self)
 
-    def __iter__(self) -> Iterator[Any]:
+    def __iter__(self):
         return iter([len(self)])
 
-    def __array__(self, *_: Any, **__: Any) -> Any:
+    def __array__(self, *_, **__):
         raise TypeError("an argument is no array: apply np.exp, np.where and so on to it as it is")
 
-    def __getattr__(self, name: str) -> Any:
+    def __getattr__(self, name):
         if name.startswith("__"):
             raise AttributeError(name)
         raise TypeError(
@@ -247,7 +248,7 @@ def _symbols(*values: Any) -> list[Symbol]:
     return [recorder.symbol(value) for value in values]
 
 
-def where(condition: Any, yes: Any, no: Any) -> Symbol:
+def where(condition, yes, no):
     """Record ``yes where condition else no``."""
     condition, yes, no = _symbols(condition, yes, no)
     if not condition.is_condition:
@@ -256,12 +257,12 @@ def where(condition: Any, yes: Any, no: Any) -> Symbol:
     return condition.do("where_gt", condition, 0.0, yes, no)
 
 
-def sign(x: Symbol) -> Symbol:
+def sign(x):
     """Record the sign of x, and x itself where it is 0 or NaN."""
     return where(x > 0.0, 1.0, where(x < 0.0, -1.0, x))
 
 
-def maximum(x: Any, y: Any) -> Symbol:
+def maximum(x, y):
     """Record the larger one."""
     x, y = _symbols(x, y)
     if x.number is not None:
@@ -269,7 +270,7 @@ def maximum(x: Any, y: Any) -> Symbol:
     return where(y > x, y, x)
 
 
-def minimum(x: Any, y: Any) -> Symbol:
+def minimum(x, y):
     """Record the smaller one."""
     x, y = _symbols(x, y)
     if x.number is not None:
@@ -277,13 +278,13 @@ def minimum(x: Any, y: Any) -> Symbol:
     return where(x > y, y, x)
 
 
-def clip(x: Any, low: Any = None, high: Any = None) -> Any:
+def clip(x, low=None, high=None):
     """Record x within bounds, of which None is none."""
     x = x if low is None else maximum(x, low)
     return x if high is None else minimum(x, high)
 
 
-def power(x: Any, exponent: Any) -> Symbol:
+def power(x, exponent):
     """Record ``x ** exponent`` by products and a root."""
     x, exponent = _symbols(x, exponent)
     p = exponent.number
@@ -297,39 +298,39 @@ def power(x: Any, exponent: Any) -> Symbol:
     return result if p >= 0 else 1.0 / result
 
 
-def logaddexp(x: Symbol, y: Symbol) -> Symbol:
+def logaddexp(x, y):
     """Record ``log(exp(x) + exp(y))``."""
     if x.number is not None:
         x, y = y, x
     return y + x.do("softplus", x - y)
 
 
-def fma(x: Any, y: Any, z: Any) -> Symbol:
+def fma(x, y, z):
     """Record ``x y + z``, which the kernel rounds once."""
     x, y, z = _symbols(x, y, z)
     return y if x.number == 1.0 and z.number == 0.0 else x.do("fma", x, y, z)
 
 
-def bounded(x: Symbol) -> Symbol:
+def bounded(x):
     """Record x, but no less than what leads to something that is flushed."""
     return x.do("bounded", x)
 
 
-def flush(x: Any) -> Any:
+def flush(x):
     """Record x, but 0 where it is tiny."""
     return x.do("flush", x)
 
 
-def probability(x: Symbol) -> Symbol:
+def probability(x):
     """Record a probability that is neither 0 nor 1."""
     return x.do("probability", x)
 
 
 _FUNCTIONS: dict[str, Callable[..., Any]] = {
-    "subtract": lambda x, y: x - y,
-    "multiply": lambda x, y: x * y,
-    "divide": lambda x, y: x / y,
-    "negative": lambda x: -x,
+    "subtract": operator.sub,
+    "multiply": operator.mul,
+    "divide": operator.truediv,
+    "negative": operator.neg,
     "absolute": abs,
     "fabs": abs,
     "sign": sign,
@@ -337,23 +338,22 @@ _FUNCTIONS: dict[str, Callable[..., Any]] = {
     "power": power,
     "expit": lambda x: x.do("sigmoid", x),
     "cosh": lambda x: (np.exp(x) + np.exp(-x)) * 0.5,
-    "sinh": lambda x: (np.expm1(x) - np.expm1(-x)) * 0.5,
     "hypot": lambda x, y: np.sqrt(x * x + y * y),
     "logaddexp": logaddexp,
     "maximum": maximum,
     "minimum": minimum,
     "clip": clip,
-    "greater": lambda x, y: x > y,
-    "less": lambda x, y: x < y,
-    "greater_equal": lambda x, y: x >= y,
-    "less_equal": lambda x, y: x <= y,
-    "equal": lambda x, y: x == y,
-    "not_equal": lambda x, y: x != y,
-    "logical_and": lambda x, y: x & y,
-    "bitwise_and": lambda x, y: x & y,
-    "logical_or": lambda x, y: x | y,
-    "bitwise_or": lambda x, y: x | y,
-    "logical_not": lambda x: ~x,
+    "greater": operator.gt,
+    "less": operator.lt,
+    "greater_equal": operator.ge,
+    "less_equal": operator.le,
+    "equal": operator.eq,
+    "not_equal": operator.ne,
+    "logical_and": operator.and_,
+    "bitwise_and": operator.and_,
+    "logical_or": operator.or_,
+    "bitwise_or": operator.or_,
+    "logical_not": operator.invert,
 }
 """{function of NumPy's or of scipy.special that is not an operation by its name: of symbols}."""
 
@@ -362,13 +362,13 @@ _FUNCTIONS: dict[str, Callable[..., Any]] = {
 # Each takes the operands of an operation, and returns what has the same value, or None.
 
 
-def _simpler_sum(x: Symbol, y: Symbol) -> Symbol | None:
+def _simpler_sum(x, y):
     if y.number == 0.0:
         return x
     return x - y.operand(0) if y.name == "neg" else None
 
 
-def _simpler_difference(x: Symbol, y: Symbol) -> Symbol | None:
+def _simpler_difference(x, y):
     if y.number == 0.0:
         return x
     if y.number == 1.0 and x.name == "exp":
@@ -376,13 +376,13 @@ def _simpler_difference(x: Symbol, y: Symbol) -> Symbol | None:
     return x + y.operand(0) if y.name == "neg" else None
 
 
-def _simpler_product(x: Symbol, y: Symbol) -> Symbol | None:
+def _simpler_product(x, y):
     if y.number == 1.0:
         return x
     return -x if y.number == -1.0 else None
 
 
-def _simpler_quotient(x: Symbol, y: Symbol) -> Symbol | None:
+def _simpler_quotient(x, y):
     """``x / (1 + e^u)`` as ``x sigmoid(-u)``, whose derivative is never infinity by infinity."""
     if y.number == 1.0:
         return x
@@ -391,7 +391,7 @@ def _simpler_quotient(x: Symbol, y: Symbol) -> Symbol | None:
     return None
 
 
-def _simpler_log(x: Symbol) -> Symbol | None:
+def _simpler_log(x):
     """``log(1 + u)`` as log1p, and the logarithm of a hyperbolic cosine, which would overflow."""
     if x.name == "add" and x.operand(1).number == 1.0:
         return x.do("log1p", x.operand(0))
@@ -402,17 +402,17 @@ def _simpler_log(x: Symbol) -> Symbol | None:
     return None
 
 
-def _simpler_log1p(x: Symbol) -> Symbol | None:
+def _simpler_log1p(x):
     return x.do("softplus", x.operand(0)) if x.name == "exp" else None
 
 
-def _simpler_negative(x: Symbol) -> Symbol | None:
+def _simpler_negative(x):
     if x.name == "mul" and (factor := x.operand(1).number) is not None:
         return x.operand(0) * -factor
     return x.operand(0) if x.name == "neg" else None
 
 
-def _simpler_selection(x: Symbol, y: Symbol, p: Symbol, q: Symbol) -> Symbol | None:
+def _simpler_selection(x, y, p, q):
     """Selections by a condition as ones by its comparison."""
     if p.place == q.place:
         return p
@@ -424,7 +424,7 @@ def _simpler_selection(x: Symbol, y: Symbol, p: Symbol, q: Symbol) -> Symbol | N
     return None
 
 
-_SIMPLER: dict[str, Callable[..., Symbol | None]] = {
+_SIMPLER: dict[str, Callable[..., Any]] = {
     "add": _simpler_sum,
     "sub": _simpler_difference,
     "mul": _simpler_product,

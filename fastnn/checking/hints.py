@@ -112,8 +112,8 @@ _NO_DROPOUT = (
     "Stop(validation=0.1, patience=10) stops early"
 )
 _NO_LOSS = (
-    "the table estimators have one loss each: predict_interval gives quantiles, "
-    "and MLPRegressor has other losses"
+    "TabularClassifier has the log loss, with label_smoothing and class_weight; "
+    "TabularRegressor has others"
 )
 
 REMEDIES = by_name(

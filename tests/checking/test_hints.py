@@ -99,9 +99,9 @@ CASES = [
         for e in FITS
     ),
     (
-        TabularRegressor,
-        {"loss": "huber"},
-        "has no argument 'loss': the table estimators have one loss each",
+        TabularClassifier,
+        {"loss": "focal"},
+        "has no argument 'loss': TabularClassifier has the log loss",
     ),
     (population, {"dropout": 0.5}, f"Population has no argument 'dropout': {_NO_DROPOUT}"),
 ]
