@@ -32,7 +32,8 @@ class TableRow(NamedTuple):
     ``s = clip((x - center) * factor, -bound, bound)`` becomes ``s / sqrt(1 + (s / limit)^2)``. A
     gap, NaN, becomes what is estimated of the row's other numbers: ``step * imputation'z + (1 -
     step) z`` of numbers z less their means, 0 for gaps, for each of `steps`. The flags are inputs
-    that say where gaps are. A mean of outputs becomes ``clip(mean * scale + shift, low, high)``,
+    that say where gaps are. Ramps ``height * (clip((z - low) / width, 0, 1) - 1/2)`` of inputs z
+    are the last inputs. A mean of outputs becomes ``clip(mean * scale + shift, low, high)``,
     divided by the sum of a row's if that is asked.
     """
 
@@ -43,6 +44,8 @@ class TableRow(NamedTuple):
     preparation: NDArray[np.float64]
     imputation: NDArray[np.float64]  # (k, k)
     steps: NDArray[np.float64]  # (n_rounds,)
+    ramped: NDArray[np.int64]  # (n_ramps,): those of 0 .. k - 1 that ramps are made of
+    ramps: NDArray[np.float64]  # (3, n_ramps): lows, widths, heights
     limit: float
     bound: float
     largest: (

@@ -55,6 +55,8 @@ def measured(table: Table, split: int, names: list[str]) -> tuple[list[Record], 
                     seconds_of(partial(predict, X_test), time.process_time) for _ in range(ROUNDS)
                 ]
                 errors = losses(predict(X_test), y_test, classes)
+                if getattr(predict, "is_cut_off", False):
+                    errors["is_cut_off"] = True
                 record = found.setdefault(
                     name, about | {"method": name, **errors, "fit": [], "predict": []}
                 )

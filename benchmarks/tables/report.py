@@ -9,14 +9,13 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator
 
 from benchmarks.drawing import BLUE, ORANGE, log_scale, panels, style
 from benchmarks.readme import Aim, shown_ratio
-from benchmarks.tables import data
+from benchmarks.tables import data, unseen
 from benchmarks.tables.data import CLASSES, NUMBERS, TABLES, Table
 from benchmarks.tables.measure import Record
-from benchmarks.tables.methods import BASELINE, METHODS, OURS
+from benchmarks.tables.methods import BASELINE, BEST, CATBOOST_SECONDS, METHODS, OURS
 from fastnn.measuring.timing import Interval, digits, markdown
 
 EIGHT = "report half, the eight first tables"
@@ -30,7 +29,11 @@ TITLES = {
     ),
     data.DRAWN: "drawn tables",
     data.FLIGHTS: "flights",
+    unseen.UNSEEN: "forty tables that decided nothing",
+    unseen.NEWCOMER: "five tables of a newcomer",
 }
+OF_FILES = (data.DESIGN, data.REPORT, unseen.UNSEEN, unseen.NEWCOMER)
+"""The halves of real tables as they are."""
 WHAT = {
     "error": "error",
     "log_loss": "log loss",
@@ -90,7 +93,7 @@ def ratio(
     """
     ours = found.of(table, method)
     theirs = found.of(table, baseline)
-    splits = ours.keys() & theirs.keys()
+    splits = [split for split in ours if what in ours[split] and what in theirs.get(split, {})]
     if not splits or (what == "log_loss" and table.kind != CLASSES):
         return None
     values = [value([by_split[split] for split in splits], what) for by_split in (ours, theirs)]
@@ -192,18 +195,37 @@ def summary(found: Found, tables: list[Table]) -> str:
     return markdown(["× LightGBM", "tables", *shown.values(), "largest error"], rows)
 
 
-def where_trees_win(found: Found) -> str:
-    """The tables where the baseline has a smaller error than the middle one of our presets that
-    were measured.
+def wins_and_losses(found: Found) -> str:
+    """The tables of files where a preset errs less than the baseline, and those where it errs more,
+    by name; and those on which a method was cut off.
     """
-    if not (measured := [method for method in OURS if method in found.methods]):
-        return ""
-    ours = measured[len(measured) // 2]
-    errors = ratios(found, found.tables, ours, "error")
-    worse = sorted((number, name) for name, number in errors.items() if number > 1)[::-1]
-    told = ", ".join(f"{name} ({digits(number)} times)" for number, name in worse)
-    of = f"{METHODS[ours].title} on {len(worse)} of {len(errors)} tables"
-    return f"LightGBM errs less than {of}{': ' + told if told else ''}."
+    parts = []
+    tables = [table for table in found.tables if table.half in OF_FILES]
+    for method in OURS:
+        errors = ratios(found, tables, method, "error")
+        if method == BEST or not errors:
+            continue
+        ascending = sorted((number, name) for name, number in errors.items())
+        less = [(name, number) for number, name in ascending if number < 1]
+        more = [(name, number) for number, name in ascending[::-1] if number > 1]
+        parts.append(
+            f"{METHODS[method].title} errs less than LightGBM on {len(less)} of {len(errors)} "
+            f"tables: {listed(less)}. It errs more on {len(more)}: {listed(more)}."
+        )
+    records = [r for table in tables for r in found.of(table, "catboost").values()]
+    if records:
+        cut_off = list(dict.fromkeys(r["table"] for r in records if r.get("is_cut_off")))
+        n_tables = len({r["table"] for r in records})
+        parts.append(
+            f"CatBoost adds no more trees after {CATBOOST_SECONDS:g} seconds of the processor: it "
+            f"was cut off on {len(cut_off)} of {n_tables} tables"
+            f"{': ' + ', '.join(cut_off) if cut_off else ''}."
+        )
+    return "\n\n".join(parts)
+
+
+def listed(of_tables: Iterable[tuple[str, float]]) -> str:
+    return ", ".join(f"{name} {digits(number)}" for name, number in of_tables) or "none"
 
 
 NOTES = (
@@ -241,7 +263,7 @@ def report(found: Found) -> str:
         parts.append(RATIO_NOTES)
         for title, tables in found.groups().items():
             parts += [f"{title[0].upper()}{title[1:]}:", summary(found, tables)]
-        parts.append(where_trees_win(found))
+        parts += ["Errors over those of LightGBM, table by table:", wins_and_losses(found)]
     return "\n\n".join(part for part in parts if part)
 
 
@@ -363,61 +385,48 @@ def aims_table(found: Found, threads: dict[str, Any]) -> str:
     return markdown(["aim", "", "measured", ""], rows) if rows else ""
 
 
-HIGHEST = (
-    3.0  # The largest error that has its place; larger ones are drawn there, with their number
-)
-BELOW = ("hist", "xgboost")
-LEFT = ("mlp", "catboost", "realmlp", "xgboost")
-"""The methods whose names stand below their points, and left of them: the names of all have room
-then."""
+LEAST_SHOWN, MOST_SHOWN = 0.25, 2.0
+"""Errors over the baseline's that have their place; others are drawn at the edge."""
+MARKS = {"good": ("o", BLUE), "fast": ("o", "#9ecae1"), "catboost": ("d", ORANGE)}
+"""{method: its mark in the chart}"""
 
 
 def chart(found: Found, source: str) -> Figure:
-    """Draw a panel for each half that was measured; `source` is written below."""
-    groups = found.groups()
-    shown = [title for title in (EIGHT, TITLES[data.DESIGN]) if title in groups] or list(groups)
-    note = f"Geometric means of the ratios of all tables. {source}"
-    figure, drawn = panels(
-        len(shown), (4.4 * len(shown), 5.0), note, columns=len(shown), sharey=True
-    )
-    for axes, title in zip(drawn, shown, strict=True):
-        draw_panel(axes, found, groups[title])
-        style(axes, f"{title[0].upper()}{title[1:]}", "processor's seconds of fit / LightGBM's")
-    drawn[0].set_ylabel("error / LightGBM's: less is better", fontsize=12)
+    """Draw the errors of each table of files over the baseline's, a panel for each kind; `source`
+    is written below.
+    """
+    note = f"{LEAST_SHOWN:g} stands for less as well, {MOST_SHOWN:g} for more. {source}"
+    tables = [table for table in found.tables if table.half in OF_FILES]
+    by_kind = {kind: [t for t in tables if t.kind == kind] for kind in (CLASSES, NUMBERS)}
+    height = 2.2 + 0.21 * max(map(len, by_kind.values()))
+    figure, drawn = panels(2, (12.0, height), note)
+    for axes, (kind, of_kind) in zip(drawn, by_kind.items(), strict=True):
+        draw_panel(axes, found, kind, of_kind)
+    drawn[0].legend(loc="center left", fontsize=11)
     return figure
 
 
-def draw_panel(axes: Axes, found: Found, tables: list[Table]) -> None:
-    """Draw a point for each method, of seconds and error, and a line through our presets."""
-    ours = []
-    for method in METHODS:
-        means = [
-            geometric(ratios(found, tables, method, what).values()) for what in ("fit", "error")
+def draw_panel(axes: Axes, found: Found, kind: str, tables: list[Table]) -> None:
+    """Draw a line of marks for each table, the largest error of the presets on top."""
+    errors = {method: ratios(found, tables, method, "error") for method in MARKS}
+    order = sorted(errors["fast"], key=lambda name: (errors["good"] | errors["fast"])[name])
+    for method, (marker, color) in MARKS.items():
+        places = [
+            (errors[method][name], k) for k, name in enumerate(order) if name in errors[method]
         ]
-        if None in means:
-            continue
-        (seconds, error), color = (
-            (mean.middle for mean in means),
-            BLUE if method in OURS else ORANGE,
+        x, y = np.array(places).reshape(-1, 2).T
+        label = METHODS[method].title.replace("`", "")
+        axes.plot(
+            np.clip(x, LEAST_SHOWN, MOST_SHOWN), y, marker, color=color, label=label, zorder=3
         )
-        place = seconds, min(error, HIGHEST)
-        axes.plot(*place, "o" if error <= HIGHEST else "^", color=color, markersize=10, zorder=3)
-        name = METHODS[method].title.replace("`", "") + (
-            f", {digits(error)}" if error > HIGHEST else ""
-        )
-        where = {
-            "xytext": (-8 if method in LEFT else 8, -16 if method in BELOW else 6),
-            "textcoords": "offset points",
-        }
-        axes.annotate(
-            name, place, **where, ha="right" if method in LEFT else "left", color=color, fontsize=12
-        )
-        ours += [place] if method in OURS else []
-    if ours:
-        axes.plot(*zip(*ours, strict=True), color=BLUE, linewidth=1.5)
-    subs = {"x": (1, 2, 5), "y": (1, 1.5, 2, 3, 4, 5, 6, 7, 8)}
-    for which, line in (("x", axes.axhline), ("y", axes.axvline)):
-        line(1, color="0.75", linewidth=1, zorder=0)
-        log_scale(axes, which)
-        getattr(axes, f"{which}axis").set_major_locator(LogLocator(subs=subs[which]))
-    axes.margins(x=0.2, y=0.1)
+    counts = [
+        f"{METHODS[method].title.replace('`', '')} {sum(n < 1 for n in errors[method].values())}"
+        for method in ("fast", "good")
+        if errors[method]
+    ]
+    title = f"{kind.capitalize()}: {len(order)} tables, less error: {', '.join(counts)}"
+    style(axes, title, "error / LightGBM's: less is better")
+    axes.axvline(1, color="0.5", linewidth=1, zorder=1)
+    log_scale(axes, "x", ticks=(0.25, 0.5, 0.7, 1, 1.4, 2))
+    axes.set_yticks(range(len(order)), order, fontsize=9)
+    axes.margins(y=0.02)

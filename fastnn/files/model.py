@@ -67,7 +67,10 @@ _OF_TABLE = ("classes", "targets", "residual_params", "residual_scores", "residu
 
 TABLE_1 = Format("fastnn table", 1, _TABLE, _OF_TABLE)
 TABLE = Format(
-    "fastnn table", 2, (*_TABLE, "imputation_steps", "gap_patterns"), (*_OF_TABLE, "donors")
+    "fastnn table",
+    2,
+    (*_TABLE, "imputation_steps", "gap_patterns"),
+    (*_OF_TABLE, "donors", "ramps"),
 )
 """What `fastnn.tabular.saving` writes."""
 MANY = Format("fastnn many", 1, ("values", "which"), ("params", "order", *_STATE[1:], *_OPTIONAL))

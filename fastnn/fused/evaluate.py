@@ -172,7 +172,8 @@ def _prepared(x, out, table):
             last = load(rest, j)
             moved = step * load(guess, j) + (1.0 - step) * last
             store(rest, j, _where_known(load(numbers, j), last, moved))
-    inputs = stack(table.params, k + table.n_flags + 1)
+    n_plain = k + table.n_flags
+    inputs = stack(table.params, n_plain + table.n_ramps + 1)
     put(inputs, 0, 0.0)  # of a table of constants the only one
     for i in each(width // L, step=L):
         number = load(numbers, i)
@@ -181,10 +182,27 @@ def _prepared(x, out, table):
         put(inputs, i, get(numbers, i))
     for i in each(table.n_flags):
         put(inputs, k + i, get(gaps, get(table.places, k + i)))
+    _add_ramps(inputs, n_plain, offset(steps, table.n_rounds), table)
     too_large = where_gt(
         largest[0], like(largest[0], table.largest), like(largest[0], np.nan), zero(out)
     )
     return inputs, width, horizontal_sum(too_large)
+
+
+def _add_ramps(inputs, n_plain, ramps, table):
+    """Write the ramps of the first inputs behind the `n_plain` first ones, each in the lanes of a
+    vector.
+    """
+    n = table.n_ramps
+    lows, widths, heights = (offset(ramps, part * n) for part in range(3))
+    one = stack(ramps, lanes_of(ramps))
+    for i in each(n):
+        put(one, 0, get(inputs, get(table.places, n_plain + i)))
+        place = (splat(one, 0) - splat(lows, i)) / splat(widths, i)
+        place = where_gt(place, like(place, 1.0), like(place, 1.0), place)
+        place = where_gt(like(place, 0.0), place, like(place, 0.0), place)
+        store(one, 0, splat(heights, i) * (place - 0.5))
+        put(inputs, n_plain + i, get(one, 0))
 
 
 def _where_known(number, yes, no):

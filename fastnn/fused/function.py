@@ -174,11 +174,11 @@ class TableFunction(RowFunction):
         ]
         numbers = [np.pad(part, ((0, 0), (0, to - part.shape[1]))).ravel() for part, to in numbers]
         params = np.concatenate([_padded(one) for one in params])
-        places = np.concatenate([row.places, row.flags, [0]]).astype(np.int64)
+        places = np.concatenate([row.places, row.flags, row.ramped, [0]]).astype(np.int64)
         weights = TableWeights(
             layers,
             params,
-            np.concatenate([*numbers, row.steps, np.zeros(1)]),
+            np.concatenate([*numbers, row.steps, *row.ramps, np.zeros(1)]),
             places,
             n_layers=network.n_layers,
             n_inputs=row.n_columns,
@@ -190,6 +190,7 @@ class TableFunction(RowFunction):
             n_numbers=k,
             n_flags=len(row.flags),
             n_rounds=len(row.steps),
+            n_ramps=len(row.ramped),
             adds_up=int(row.adds_up),
             divisor=float(n_members),
             limit=row.limit,

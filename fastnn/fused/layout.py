@@ -410,8 +410,10 @@ class TableWeights(NamedTuple):
     params: NDArray  # (n_members * stride,)
     numbers: NDArray[
         np.float64
-    ]  # (4 k,): a `TableRow`'s preparation; (n_numbers * k,): imputation; (4 o,): targets; steps
-    # (n_numbers + n_flags,): where numbers are in x, and which of them have flags
+    ]  # (4 k,): a `TableRow`'s preparation; (n_numbers * k,): imputation; (4 o,): targets; steps;
+    # (3 n_ramps,): ramps
+    # (n_numbers + n_flags + n_ramps,): where numbers are in x, which of them have flags, and which
+    # have ramps
     places: NDArray[np.int64]
     n_layers: int
     n_inputs: int  # columns of the table
@@ -423,6 +425,7 @@ class TableWeights(NamedTuple):
     n_numbers: int
     n_flags: int
     n_rounds: int  # of imputation
+    n_ramps: int
     adds_up: int  # 1: outputs are divided by their sum
     divisor: float  # n_members
     limit: float

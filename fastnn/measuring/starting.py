@@ -62,6 +62,8 @@ def first_calls(
         np.ones((4, 1)),
         one,
         np.zeros(1),
+        zero[:0],
+        np.ones((3, 0)),
         1.0,
         1.0,
         1.0,

@@ -152,6 +152,9 @@ class BaseTabular(Saving, Exporting, BaseEstimator, ABC):
         "verbose": ["verbose"],
     }
 
+    _bins: ClassVar[tuple[int, float]]
+    """The most bins of a column of numbers, and the height of their ramps."""
+
     estimators_: list[TrainingResult]
     history_: ManyHistory
     preparation_: TablePreparation
@@ -308,7 +311,9 @@ class BaseTabular(Saving, Exporting, BaseEstimator, ABC):
         with faults.part():
             targets = self._learn_targets(self._checked(y))
         with faults.part():
-            matrices = preparation.fit_with_gaps(X, random_state, targets)
+            has_ramps = PRESETS[self.preset].has_ramps and self.n_members != 1
+            bins = self._bins if has_ramps else None
+            matrices = preparation.fit_with_gaps(X, random_state, targets, bins)
         faults.check()
         check_consistent_length(matrices[0], targets)
         weight = ensemble.moderate(row_weights(self, y, sample_weight))
@@ -316,16 +321,22 @@ class BaseTabular(Saving, Exporting, BaseEstimator, ABC):
         left_out, settings = self._choose_left_out(
             targets, used, len(matrices), validation, random_state
         )
-        network = self._network(matrices[0].shape[1], settings.hidden_layer_sizes, targets.shape[1])
+        n_inputs = matrices[0].shape[1] + len(preparation.ramps_.columns)
+        network = self._network(n_inputs, settings.hidden_layer_sizes, targets.shape[1])
         own_rows = (
             None
             if validation.X is None
             else self._validation(preparation, validation, targets.shape[1])
         )
-        sample = Sample(np.vstack(matrices), targets, weight, own_rows)
-        trainer = ensemble.Trainer(network, sample, left_out, settings, random_state, self.n_jobs)
+        inputs = matrices[0] if len(matrices) == 1 else np.vstack(matrices)
+        sample = Sample(inputs, targets, weight, own_rows, preparation.ramps_)
+        del inputs, matrices
+        n_ramped = settings.n_members // 2
+        trainer = ensemble.Trainer(
+            network, sample, left_out, settings, random_state, self.n_jobs, n_ramped
+        )
         many = trainer.train(self._seconds_left(began), bool(self.verbose))
-        members = self._complete_members(many)
+        members = self._complete_members(many, settings.n_members)
         self._set_preparation(preparation)
         self.estimators_, epochs = trainer.finish(many, members, self._seconds_left(began))
         self.history_ = many[members].history
@@ -424,7 +435,7 @@ class BaseTabular(Saving, Exporting, BaseEstimator, ABC):
         )
         return (inputs, targets) if weight is None else (inputs, targets, weight)
 
-    def _complete_members(self, many: ManyResult) -> list[int]:
+    def _complete_members(self, many: ManyResult, n_members: int) -> list[int]:
         """Return the members that trained all epochs; where there are none, those that trained one
         or more.
 
@@ -444,11 +455,11 @@ class BaseTabular(Saving, Exporting, BaseEstimator, ABC):
                 "the members diverged in their first epoch: take a smaller learning_rate", many
             )
         if not members:
-            late = f"were over before an epoch of {len(many)} members"
+            late = f"were over before an epoch of {n_members} members"
             raise ValueError(f"max_time={self.max_time} seconds {late}: give more")
         if "interrupted" in reasons:
             how_far = (
-                f"fit was interrupted: the estimator has {len(members)} of {len(many)} members"
+                f"fit was interrupted: the estimator has {len(members)} of {n_members} members"
             )
             warn(InterruptWarning(how_far, many))
         elif "epochs" not in reasons and self.max_time is not None:
@@ -480,7 +491,7 @@ class BaseTabular(Saving, Exporting, BaseEstimator, ABC):
         counts = np.zeros(len(sample.targets))
         for member, rows in zip(self.estimators_, left_out, strict=bool(left_out)):
             if len(rows):  # a member that left out a single row is judged by none
-                total[rows] += member.predict(sample.inputs[rows], assume_finite=True)
+                total[rows] += member.predict(sample.with_ramps(rows), assume_finite=True)
                 counts[rows] += 1
         total[counts == 0] = np.nan
         return total / np.maximum(counts, 1)[:, None], counts

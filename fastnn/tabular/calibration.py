@@ -224,7 +224,8 @@ def learn_residuals(
     mean = sizes.mean(axis=0)
     mean = np.where(mean > 0, mean, 1.0)
     weight = None if sample.weight is None else sample.weight[known]
-    residuals = Sample(sample.inputs[known], (sizes / mean).astype(np.float32), weight, None)
+    targets = (sizes / mean).astype(np.float32)
+    residuals = Sample(sample.inputs[known], targets, weight, None, sample.ramps)
     size_network = network_of_sizes(network)
     width = size_network.sizes[1]
     settings = ensemble.Settings(
@@ -241,16 +242,15 @@ def learn_residuals(
         return Residuals([], mean, sizes[:0])
     networks, _ = trainer.finish(many, list(range(N_NETWORKS)))
     learned = Residuals(networks, mean, sizes)
+    inputs = residuals.with_ramps(slice(None))
     # which stays for the last one of an odd number of rows
-    expected = learned.sizes(residuals.inputs)
+    expected = learned.sizes(inputs)
     for network_of_others, rows in zip(networks, left_out, strict=True):
-        expected[rows] = learned._replace(members=[network_of_others]).sizes(residuals.inputs[rows])
+        expected[rows] = learned._replace(members=[network_of_others]).sizes(inputs[rows])
     if gain_of_sizes(sizes / mean, expected / mean, weight) < LEAST_GAIN:
         # exp(0) is 1
         constant = without_state(size_network, np.zeros(size_network.n_params, np.float32), "numba")
         learned = Residuals([constant] * N_NETWORKS, mean, sizes)
-        expected = learned.sizes(residuals.inputs)
-    factor = ensemble_factor(
-        members, residuals.inputs, (sample.targets - outputs)[known], counts[known]
-    )
+        expected = learned.sizes(inputs)
+    factor = ensemble_factor(members, inputs, (sample.targets - outputs)[known], counts[known])
     return learned._replace(scores=np.sort(factor * sizes / expected, axis=0))

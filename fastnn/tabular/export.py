@@ -89,6 +89,7 @@ class TableModel(NamedTuple):
         p = self.preparation
         network = self.network
         arrays = {"centers": p.centers_, "factors": p.factors_, **self.imputation._asdict()}
+        arrays |= {f"ramp_{name}": array for name, array in p.ramps_._asdict().items()}
         for k in range(network.n_layers):
             for name, of_layers in (("W", network.weights), ("b", network.biases)):
                 arrays[f"{name}{k}"] = np.array([of_layers(params)[k] for params in self.params])
@@ -133,6 +134,8 @@ class TableModel(NamedTuple):
             ),
             imputation=square,
             steps=imputation.steps,
+            ramped=p.ramps_.columns,
+            ramps=np.array(p.ramps_[1:]),
             limit=LIMIT,
             bound=LARGEST_SCALED,
             largest=LARGEST,

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import time
 from numbers import Integral
 from typing import Any, NamedTuple, cast
 
@@ -22,6 +23,7 @@ from fastnn.memory import Array
 from fastnn.network import Network
 from fastnn.optimizers import Adam
 from fastnn.schedules import cosine
+from fastnn.tabular.ramps import Ramps, no_ramps
 from fastnn.training import Stop
 from fastnn.training.exceptions import InterruptWarning, TrainingInterrupted
 from fastnn.training.inputs import check_memory
@@ -61,10 +63,12 @@ class Preset(NamedTuple):
     """Adam's learning rate for classes, times the square root of the layers' width."""
     numbers_rate: float
     """The same for targets that are numbers."""
+    has_ramps: bool = False
+    """Whether half of the members take ramps."""
 
 
 PRESETS = {
-    "fast": Preset((32, 32, 32), 4, 48, 0.1, 0.06, 0.10),
+    "fast": Preset((32, 32, 32), 4, 48, 0.1, 0.06, 0.10, has_ramps=True),
     "good": Preset((64, 64, 64), 8, 64, 0.125, 0.04, 0.07),
     "best": Preset((64, 64, 64), 16, 90, 0.125, 0.04, 0.07),
 }
@@ -72,6 +76,13 @@ PRESETS = {
 FULL_ROWS = 10_000
 """Rows from which on epochs become fewer and batches larger, both by the square root of the
 rows."""
+
+LARGE_ROWS = 40_000
+"""Rows above which batches are the largest."""
+
+LARGE_RATE = 1.4
+LARGE_EPOCHS = 0.9
+"""There, the learning rate and the epochs, times those by the law of fewer rows."""
 
 BATCH_SIZE = 32
 LARGEST_BATCH_SIZE = 256
@@ -116,16 +127,20 @@ def settings_of(
         )
     n_members = math.ceil(preset.n_members / n_splits) * n_splits if n_splits else preset.n_members
     growth = math.sqrt(max(1.0, n_rows / FULL_ROWS))
-    copies = max(1.0, n_copies / 2)
-    epochs = math.ceil(max(FEWEST_EPOCHS, math.ceil(preset.epochs / growth)) / copies)
+    epochs = preset.epochs / growth
+    batch_size = int(BATCH_SIZE * growth)
     rate = (preset.classes_rate if classes else preset.numbers_rate) / math.sqrt(sizes[0])
-    return Settings(
-        sizes, n_members, epochs, min(LARGEST_BATCH_SIZE, int(BATCH_SIZE * growth)), rate
-    )._replace(**fixed)
+    if n_rows > LARGE_ROWS:
+        epochs *= LARGE_EPOCHS
+        batch_size = LARGEST_BATCH_SIZE
+        rate *= LARGE_RATE
+    copies = max(1.0, n_copies / 2)
+    epochs = math.ceil(max(FEWEST_EPOCHS, math.ceil(epochs)) / copies)
+    return Settings(sizes, n_members, epochs, batch_size, rate)._replace(**fixed)
 
 
 class Sample(NamedTuple):
-    """The rows of a fit, as a network takes them."""
+    """The rows of a fit, as networks take them."""
 
     inputs: (
         Array  # (c n, n_inputs) float32: the rows, and c - 1 copies of all of them with more gaps
@@ -133,13 +148,33 @@ class Sample(NamedTuple):
     targets: Array  # (n, n_outputs) float32
     weight: Array | None  # (n,)
     validation: tuple[Any, ...] | None  # rows of the caller's own: (X, Y) or (X, Y, weight)
+    ramps: Ramps = no_ramps()  # of these inputs; those of the caller's own rows have them beside
+
+    def with_ramps(self, rows: Any) -> NDArray[np.float32]:
+        """Return the inputs of some rows, with the ramps beside them."""
+        return self.ramps.beside(self.inputs[rows])
 
     def scaled(self, scales: Array) -> Sample:
-        """Return the sample with the columns of inputs times `scales` (n_inputs,)."""
-        own = (
-            None if self.validation is None else (self.validation[0] * scales, *self.validation[1:])
-        )
-        return self._replace(inputs=self.inputs * scales, validation=own)
+        """Return the sample with inputs times `scales`: with the ramps, or without where there are
+        no scales of these.
+        """
+        k = len(scales)
+        is_plain = k == self.inputs.shape[1]
+        inputs = self.inputs * scales if is_plain else self.ramps.beside(self.inputs)
+        if not is_plain:
+            inputs *= scales
+        own = self.validation
+        if own is not None:
+            own = (own[0][:, :k] * scales, *own[1:])
+        return self._replace(inputs=inputs, validation=own)
+
+
+class Group(NamedTuple):
+    """Members that train on the same columns of inputs, with one network."""
+
+    members: range
+    network: Network
+    scales: NDArray[np.float32]  # (network.n_inputs,)
 
 
 def splits(
@@ -282,6 +317,9 @@ class Trainer:
     The second training begins with the same parameters and seed, so it goes through the same steps;
     no parameters of epochs in between are stored. Most members need none, or a short one.
 
+    Members without ramps train on the other columns alone. They become networks of all inputs, with
+    weights of 0 for the ramps, so that all members are alike.
+
     Parameters
     ----------
     network : Network
@@ -297,6 +335,8 @@ class Trainer:
         Draws initial parameters and seeds.
     n_jobs : int or None
         Members to train at once, as for `train_many`.
+    n_ramped : int
+        How many members, the last ones, take the sample's ramps.
     """
 
     def __init__(
@@ -307,6 +347,7 @@ class Trainer:
         settings: Settings,
         random_state: np.random.RandomState,
         n_jobs: int | None,
+        n_ramped: int = 0,
     ) -> None:
         check_memory(
             network,
@@ -339,10 +380,14 @@ class Trainer:
         self._rows = [
             np.concatenate([k * n + rows for k in range(n_copies)]) for rows in trained_on
         ]
-        self._scales = input_scales(network, sample)
-        self._sample = sample.scaled(self._scales)
+        self._groups = groups_of(network, sample, settings.n_members, n_ramped)
+        self._sample = sample
         self._targets = np.tile(sample.targets, (n_copies, 1))
-        self._params = [initial_params(network, random_state) for _ in range(settings.n_members)]
+        self._params = [
+            initial_params(group.network, random_state)
+            for group in self._groups
+            for _ in group.members
+        ]
         self._seeds: list[int] = random_state.randint(2**31 - 1, size=settings.n_members).tolist()
         self._n_epochs = settings.epochs
         self._options: dict[str, Any] = {
@@ -360,13 +405,9 @@ class Trainer:
 
         Ctrl-C ends the training: members that it cut off have the stop reason "interrupted".
         """
-        options: dict[str, Any] = {"progress": verbose}
-        if self._chosen_by:
-            options["validation_rows"] = self._chosen_by
-        else:
-            options["stop"] = Stop(validation=self._sample.validation, restore_best=True)
         members = list(range(len(self._seeds)))
-        return self._train(members, [self._n_epochs] * len(members), max_seconds, **options)
+        epochs = [self._n_epochs] * len(members)
+        return self._train(members, epochs, max_seconds, is_judged=True, progress=verbose)
 
     def finish(
         self, many: ManyResult, members: list[int], max_seconds: float | None = None
@@ -378,7 +419,7 @@ class Trainer:
         """
         history = many[members].history
         if not self._chosen_by:
-            return [self._unscaled(many.params[i]) for i in members], history.best_epoch
+            return [self._whole(i, many.params[i]) for i in members], history.best_epoch
         epochs = many.n_epochs[members]
         common = epochs.min()
         choosers_of = self._choosers[np.ix_(members, members)]
@@ -390,7 +431,7 @@ class Trainer:
         again = np.flatnonzero(chosen < common).tolist()
         if again:
             shorter = self._train([members[k] for k in again], chosen[again].tolist(), max_seconds)
-            for k, member in zip(again, shorter, strict=True):
+            for k, member in zip(again, shorter, strict=False):  # fewer after Ctrl-C
                 if member.stop_reason == "epochs":
                     params[k] = member.params
                     epochs[k] = chosen[k]
@@ -400,41 +441,90 @@ class Trainer:
                         "fit was interrupted: some members stay at their last epoch", many
                     )
                 )
-        return [self._unscaled(values) for values in params], epochs
+        return [self._whole(i, values) for i, values in zip(members, params, strict=True)], epochs
 
     def _train(
         self, members: list[int], epochs: list[int], max_seconds: float | None, **options: Any
     ) -> ManyResult:
-        """Train members from their initial parameters; return those so far after Ctrl-C."""
+        """Train members, in ascending order, from their initial parameters; return those so far
+        after Ctrl-C.
+        """
+        began = time.perf_counter()
+        results: list[TrainingResult] = []
+        for group in self._groups:
+            own = [k for k, i in enumerate(members) if i in group.members]
+            if not own:
+                continue
+            seconds = None
+            if max_seconds is not None:
+                seconds = max(1e-3, max_seconds - (time.perf_counter() - began))
+            chosen = [members[k] for k in own]
+            try:
+                results += self._train_group(
+                    group, chosen, [epochs[k] for k in own], seconds, **options
+                )
+            except TrainingInterrupted as interrupt:
+                results += cast(ManyResult, interrupt.result)
+                break
+        return ManyResult(results)
+
+    def _train_group(
+        self,
+        group: Group,
+        members: list[int],
+        epochs: list[int],
+        max_seconds: float | None,
+        *,
+        is_judged: bool = False,
+        progress: bool = False,
+    ) -> ManyResult:
+        """Train members of a group; `is_judged`: with their validation losses."""
+        options = dict(self._options)
+        deadline: list[Any] = [] if max_seconds is None else [Deadline(max_seconds)]
+        sample = self._sample.scaled(group.scales)
+        stop = Stop(max_seconds=max_seconds, on_interrupt="raise")
         if self._rows:
             options["rows"] = [self._rows[i] for i in members]
-        deadline: list[Any] = [] if max_seconds is None else [Deadline(max_seconds)]
-        stop = dataclasses.replace(
-            options.pop("stop", Stop()), max_seconds=max_seconds, on_interrupt="raise"
+        if is_judged and self._chosen_by:
+            options["validation_rows"] = [self._chosen_by[i] for i in members]
+        elif is_judged:
+            stop = dataclasses.replace(stop, validation=sample.validation, restore_best=True)
+        return train_many(
+            group.network,
+            sample.inputs,
+            self._targets,
+            params=[self._params[i] for i in members],
+            seed=[self._seeds[i] for i in members],
+            epochs=epochs,
+            stop=stop,
+            callbacks=deadline,
+            progress=progress,
+            **options,
         )
-        try:
-            return train_many(
-                self._network,
-                self._sample.inputs,
-                self._targets,
-                params=[self._params[i] for i in members],
-                seed=[self._seeds[i] for i in members],
-                epochs=epochs,
-                stop=stop,
-                callbacks=deadline,
-                **self._options,
-                **options,
-            )
-        except TrainingInterrupted as interrupt:
-            return cast(ManyResult, interrupt.result)
 
-    def _unscaled(self, params: Array) -> TrainingResult:
-        """Return the network that predicts from inputs what `params` predict from inputs times the
-        scales.
+    def _whole(self, member: int, params: Array) -> TrainingResult:
+        """Return the network that predicts from all inputs what a member's `params` predict from
+        the columns of its group, times the scales.
         """
-        params = params.copy()
-        self._network.weights(params)[0][:] *= self._scales[:, None]
-        return without_state(self._network, params, "numba")
+        group = next(group for group in self._groups if member in group.members)
+        first, *weights = group.network.weights(params)
+        whole = np.zeros((self._network.n_inputs, first.shape[1]), np.float32)
+        whole[: len(first)] = first * group.scales[:, None]
+        packed = self._network.pack([whole, *weights], group.network.biases(params))
+        return without_state(self._network, packed.astype(np.float32), "numba")
+
+
+def groups_of(network: Network, sample: Sample, n_members: int, n_ramped: int) -> list[Group]:
+    """Return the members without ramps, and the last `n_ramped`, which take them."""
+    n_plain = sample.inputs.shape[1]
+    plain = dataclasses.replace(network, sizes=(n_plain, *network.sizes[1:]))
+    scales = input_scales(plain, sample)
+    if n_plain == network.n_inputs or not n_ramped:
+        return [Group(range(n_members), plain, scales)]
+    n_first = n_members - n_ramped
+    of_all = np.append(scales, scales[sample.ramps.columns])
+    ramped = Group(range(n_first, n_members), network, of_all)
+    return [Group(range(n_first), plain, scales), ramped] if n_first else [ramped]
 
 
 def choosers(left_out: list[Rows], n: int) -> NDArray[np.bool_]:

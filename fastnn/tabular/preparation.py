@@ -20,6 +20,7 @@ from fastnn.memory import Array
 from fastnn.tabular.columns import Column, Table, as_numbers, check_words, kinds_of
 from fastnn.tabular.doubts import may_be_names, reading_of
 from fastnn.tabular.imputation import learn_imputation, rows_to_learn_from
+from fastnn.tabular.ramps import learn_ramps, no_ramps
 
 LIMIT = 3.0
 """The bound that squashed numbers come near to."""
@@ -35,6 +36,9 @@ be made."""
 
 MOST_DOUBTED = 500
 """Columns of numbers up to which each is asked whether it may hold names: it takes 0.1 ms."""
+
+CHUNK = 16_384
+"""Rows whose matrix is made at once."""
 
 COMMON = 0.05
 """The part of the rows that must have a pattern of gaps for networks to learn how sure they are
@@ -126,6 +130,9 @@ class TablePreparation(TransformerMixin, BaseEstimator):
     imputation_ : Imputation
         The means of numbers and of levels, and the coefficients by which a missing number is
         estimated from the others and from levels.
+    ramps_ : Ramps
+        The ramps of columns of numbers, which are the last columns of the matrix: none after `fit`,
+        those of `fit_with_gaps` with `bins`.
     number_columns_ : list of int
         The places of the columns of numbers.
     levels_ : list of Levels
@@ -202,10 +209,14 @@ class TablePreparation(TransformerMixin, BaseEstimator):
         return self
 
     def fit_with_gaps(
-        self, X: Any, random_state: np.random.RandomState, targets: Array | None = None
+        self,
+        X: Any,
+        random_state: np.random.RandomState,
+        targets: Array | None = None,
+        bins: tuple[int, float] | None = None,
     ) -> list[NDArray[np.float32]]:
-        """Learn the columns of a table; return its matrix, and copies with more gaps if 1 % of the
-        numbers are missing.
+        """Learn the columns of a table; return its matrix without ramps, and copies with more gaps
+        if 1 % of the numbers are missing.
 
         Parameters
         ----------
@@ -215,11 +226,14 @@ class TablePreparation(TransformerMixin, BaseEstimator):
             Draws the gaps: in a copy a column's numbers are missing about twice as often.
         targets : ndarray of shape (n_samples, n_outputs), default=None
             What the model learns: by it a warning names columns of whole numbers that may be names.
+        bins : tuple of int and float, default=None
+            The most bins of a column of numbers, and the height of their ramps, which are then
+            columns that `transform` adds; see `ramps_`. None: no ramps.
 
         Returns
         -------
         list of ndarray of shape (n_samples, n_numbers)
-            The matrix of `transform`, and three or no copies.
+            The matrix of `transform` without ramps, and three or no copies.
 
         Examples
         --------
@@ -238,7 +252,10 @@ class TablePreparation(TransformerMixin, BaseEstimator):
         for _ in range(N_COPIES if rows.gaps.size and rows.gaps.mean() >= FEWEST_GAPS else 0):
             more = random_state.random_sample(rows.gaps.shape) < shares
             tables.append(Rows(np.where(more, np.nan, rows.numbers), rows.gaps | more, rows.codes))
-        return [self._matrix(table) for table in tables]
+        matrices = [self._matrix(table) for table in tables]
+        if bins is not None and self.number_columns_:
+            self.ramps_ = learn_ramps(matrices[0][:, : len(self.number_columns_)], *bins)
+        return matrices
 
     _validate_params = short_errors()(BaseEstimator._validate_params)
 
@@ -272,6 +289,7 @@ class TablePreparation(TransformerMixin, BaseEstimator):
         rows = Rows(Z, np.isnan(Z), codes)
         self._fit_numbers(rows)
         self._fit_gaps(rows)
+        self.ramps_ = no_ramps()
         return rows
 
     def _fit_numbers(self, rows: Rows) -> None:
@@ -284,8 +302,8 @@ class TablePreparation(TransformerMixin, BaseEstimator):
             low, self.centers_[i], high = np.quantile(known, (0.25, 0.5, 0.75))
             spread = high - low or known.max() / 2 - known.min() / 2
             self.factors_[i] = 1 / spread if spread >= np.finfo(np.float64).tiny else 0.0
-        scaled = self._scaled(rows.numbers)
-        self.means_ = np.array([column[~np.isnan(column)].mean() for column in scaled.T])
+        columns = (self._scaled(column, i) for i, column in enumerate(rows.numbers.T))
+        self.means_ = np.array([column[~np.isnan(column)].mean() for column in columns])
 
     def _fit_gaps(self, rows: Rows) -> None:
         """Learn where gaps are, and how they are estimated."""
@@ -481,7 +499,20 @@ class TablePreparation(TransformerMixin, BaseEstimator):
         return column._replace(values=as_numbers(column.values, column.label))
 
     def _matrix(self, rows: Rows) -> NDArray[np.float32]:
-        """Return the matrix (n, n_numbers) of rows."""
+        """Return the matrix (n, n_numbers) of rows, which is made chunk by chunk."""
+        starts = range(0, max(1, len(rows.gaps)), CHUNK)
+        chunks = (self._chunk(rows.part(slice(first, first + CHUNK))) for first in starts)
+        first_chunk = next(chunks)
+        if len(starts) == 1:
+            return first_chunk
+        matrix = np.empty((len(rows.gaps), first_chunk.shape[1]), np.float32)
+        matrix[:CHUNK] = first_chunk
+        for first, chunk in zip(starts[1:], chunks, strict=True):
+            matrix[first : first + CHUNK] = chunk
+        return matrix
+
+    def _chunk(self, rows: Rows) -> NDArray[np.float32]:
+        """Return the matrix of some rows."""
         scaled = self._scaled(rows.numbers)
         words = [
             levels.numbers(code) for levels, code in zip(self.levels_, rows.codes, strict=True)
@@ -491,7 +522,7 @@ class TablePreparation(TransformerMixin, BaseEstimator):
             scaled[incomplete] = self._completed(self._cells(rows.part(incomplete)))[
                 :, : scaled.shape[1]
             ]
-        return _joined([scaled, rows.gaps[:, self.has_gaps_], *words])
+        return self._joined([scaled, rows.gaps[:, self.has_gaps_], *words])
 
     @property
     def _widths(self) -> list[int]:
@@ -518,12 +549,22 @@ class TablePreparation(TransformerMixin, BaseEstimator):
         """Return the inputs of networks (n, n_inputs) of cells, NaN for gaps and unknown words."""
         k = len(self.means_)
         flags = np.isnan(cells[:, :k])[:, self.has_gaps_]
-        return _joined([self._completed(cells)[:, :k], flags, np.nan_to_num(cells[:, k:])])
+        return self._joined([self._completed(cells)[:, :k], flags, np.nan_to_num(cells[:, k:])])
 
-    def _scaled(self, numbers: Array) -> Array:
-        scaled = numbers - self.centers_
+    def _joined(self, parts: list[Array]) -> NDArray[np.float32]:
+        """Return parts (n, ...) of the inputs of a network as one matrix, with the ramps beside
+        them; of a table of constants alone it is zeros.
+        """
+        matrix = np.concatenate(parts, axis=1, dtype=np.float32)
+        if not matrix.shape[1]:
+            return np.zeros((len(matrix), 1), np.float32)
+        return self.ramps_.beside(matrix)
+
+    def _scaled(self, numbers: Array, columns: int | slice = slice(None)) -> Array:
+        """Return scaled numbers (n, k), or (n,) of one of the columns."""
+        scaled = numbers - self.centers_[columns]
         with np.errstate(over="ignore"):
-            scaled *= self.factors_
+            scaled *= self.factors_[columns]
         np.clip(scaled, -LARGEST_SCALED, LARGEST_SCALED, out=scaled)
         divisors = scaled / LIMIT
         divisors *= divisors
@@ -537,11 +578,3 @@ class TablePreparation(TransformerMixin, BaseEstimator):
         tags.input_tags.string = True
         tags.transformer_tags.preserves_dtype = ["float32"]
         return tags
-
-
-def _joined(parts: list[Array]) -> NDArray[np.float32]:
-    """Return parts (n, ...) of the inputs of a network as one matrix; of a table of constants alone
-    it is zeros.
-    """
-    matrix = np.concatenate(parts, axis=1, dtype=np.float32)
-    return matrix if matrix.shape[1] else np.zeros((len(matrix), 1), np.float32)

