@@ -12,15 +12,18 @@ import itertools
 import operator
 import re
 import textwrap
+from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 from llvmlite import ir
-from numba import types
+from numba import from_dtype, types
 from numba.core.registry import cpu_target
 
 from fastnn.checking.arguments import decimal
 from fastnn.compiler import control, vectors
-from fastnn.compiler.memory_ops import load, splat, store, zero
+from fastnn.compiler.lanes import horizontal_sum
+from fastnn.compiler.memory_ops import get, load, offset, put, splat, store, zero
 from fastnn.compiler.tracing import Traced, all_traced, resolve
 
 _OPERATIONS = {  # those of math.h end in f where they take floats
@@ -40,8 +43,7 @@ _OPERATIONS = {  # those of math.h end in f where they take floats
     vectors.sqrt: "sqrt{f}({0})",
     vectors.bits: "bits({0})",
     vectors.from_bits: "from_bits({0})",
-    load: "{0}[{1}]",
-    splat: "{0}[{1}]",
+    **dict.fromkeys((load, splat, get), "{0}[{1}]"),
 }
 _NEUTRAL = {operator.add: 0, operator.sub: 0, operator.mul: 1}  # integers that change nothing
 
@@ -55,6 +57,9 @@ class CValue(Traced):
     `CFunction`.
     """
 
+    outlines = False
+    unrolled = 1
+
     def of(self, type, value, constant=None):
         """Return another value of the same C function."""
         return CValue(self.context, self.builder, type, value, constant)
@@ -67,23 +72,31 @@ class CValue(Traced):
         """Write the statement of ``function(*args)``."""
         args = all_traced(self, args)
         if all(x.constant is not None for x in args):
-            return all_traced(self, [int(function(*(x.constant for x in args)))])[0]
+            number = function(*(x.constant for x in args))
+            return all_traced(self, [number if isinstance(number, float) else int(number)])[0]
         if function in _NEUTRAL and all(isinstance(x.type, types.Integer) for x in args):
             x, y = args
             if y.constant == _NEUTRAL[function]:
                 return x
             if x.constant == _NEUTRAL[function] and function is not operator.sub:
                 return y
+            if function is operator.sub and x.value == y.value:
+                return all_traced(self, [0])[0]
         signature, _ = resolve(self.context, function, *(x.type for x in args))
         kind = signature.return_type
         if function is zero:
             return self.of(kind, ir.Constant(ir.DoubleType(), 0.0))
-        if function is vectors.like:
-            return self.of(kind, args[1].value)
-        operands = [_text(x.value, t) for x, t in zip(args, signature.args, strict=True)]
-        if function in (load, splat, store):
+        if isinstance(args[0], Values):
+            return args[0].access(function, kind, *args[1:])
+        same = _unchanged(function, args)
+        if same is not None:
+            return self.of(kind, same.value)
+        operands = [_operand(x, t) for x, t in zip(args, signature.args, strict=True)]
+        if function is offset:
+            return self.of(kind, f"({operands[0]} + {operands[1]})")
+        if function in (load, splat, get, store, put):
             operands[1] = _alone(operands[1])
-        if function is store:
+        if function in (store, put):
             return self.builder.store(*operands)
         if function not in _OPERATIONS:
             raise TypeError(
@@ -99,10 +112,67 @@ class CValue(Traced):
     def __floordiv__(self, divisor):
         if divisor == 1:
             return self
+        if self.constant is not None:
+            return super().__floordiv__(divisor)
         return self.of(
             self.type,
             self.builder.declare(self.type, f"{_text(self.value, self.type)} / {divisor}"),
         )
+
+
+class Values(CValue):
+    """An array that is there only while a function is traced: its numbers are values, and their
+    places constants.
+    """
+
+    def __init__(self, near, type, numbers, first=0):
+        super().__init__(near.context, near.builder, type, "no memory")
+        self._numbers = dict(numbers)
+        self._first = first
+
+    def access(self, function, kind, i, x=None):
+        """Return a number or another pointer, or write a number."""
+        place = self._first + i.constant
+        if function is offset:
+            return Values(self, self.type, self._numbers, place)
+        if function in (store, put):
+            self._numbers[place] = x
+            if not isinstance(x.value, ir.Constant):
+                kind = self.type.dtype
+                self._numbers[place] = x.of(kind, self.builder.declare(kind, _operand(x, kind)))
+            return None
+        (number,) = all_traced(self, [self._numbers[place]])
+        return number if kind == types.intp else self.of(kind, number.value)
+
+
+def _operand(x, kind):
+    """Return the text of a traced value as an operand of this type."""
+    text = _text(x.value, kind)
+    names = c_type(x.type), c_type(kind)
+    is_cast = names in (("double", "float"), ("float", "double"))
+    return f"({names[1]}){text}" if is_cast and not isinstance(x.value, ir.Constant) else text
+
+
+def _is_literal(x, number):
+    """Return whether a traced value is this constant number."""
+    return isinstance(x.value, ir.Constant) and x.value.constant == number
+
+
+def _unchanged(function, args):
+    """Return the argument that an operation gives as it is; None where it computes something."""
+    if function is vectors.like:
+        return args[1]
+    if function is horizontal_sum:  # of one number
+        return args[0]
+    if function is vectors.blend_prefix and args[0].constant is not None:
+        return args[1] if args[0].constant > 0 else args[2]
+    if function is operator.mul and _is_literal(args[0], 1.0):
+        return args[1]
+    if function is operator.mul and _is_literal(args[1], 1.0):
+        return args[0]
+    if function is vectors.where_gt and all(isinstance(x.value, ir.Constant) for x in args[:2]):
+        return args[2] if args[0].value.constant > args[1].value.constant else args[3]
+    return None
 
 
 def _text(value, kind):
@@ -215,7 +285,7 @@ class CFunction:
 
     def store(self, pointer, i, value):
         """Write a number to memory."""
-        self._written.add(pointer)
+        self._written.add(re.search(r"\w+", pointer)[0])
         self._write(f"{pointer}[{i}] = {value};")
 
     def open(self, n):
@@ -255,4 +325,17 @@ class CFunction:
         head = textwrap.fill(
             f"static void {self._name}({', '.join(parameters)})", 120, subsequent_indent="    "
         )
-        return "\n".join([f"/* {self._comment} */", head, "{", *self._used_lines(), "}"])
+        lines = self._used_lines()
+        used = set(re.findall(r"\w+", "\n".join(lines)))  # C compilers warn of the others
+        unused = [f"    (void){name};" for name in self._parameters if name not in used]
+        return "\n".join([f"/* {self._comment} */", head, "{", *unused, *lines, "}"])
+
+
+def source(functions: Iterable[CFunction], dtype: np.dtype[Any]) -> str:
+    """Return the text of functions of a dtype, and before them of those that all of them call."""
+    texts = [*map(str, functions)]
+    if any("bits(" in text for text in texts):
+        number = c_type(from_dtype(dtype))
+        word = {"double": "uint64_t", "float": "uint32_t"}[number]
+        texts.insert(0, BITS.format(number=number, word=word))
+    return "\n\n".join(texts)

@@ -15,8 +15,6 @@ from llvmlite import ir
 
 from fastnn.compiler.tracing import Traced, all_traced, const
 
-UNROLLED = 8  # rounds up to which a loop with a constant number of them is unrolled
-
 
 def is_dynamic(x):
     """Return whether the value of x is found only when compiled code runs: a Python bool."""
@@ -43,7 +41,7 @@ def each(n, *kept, step=1):
     is assigned to them in place: ``sums[:] = ...`` or ``sums[0] = ...``. After the loop they hold
     the values of the last round. A loop ends where `n` says so: tracing refuses a ``break``.
     """
-    unrolled = not isinstance(n, Traced) or constant_at_most(n, UNROLLED)
+    unrolled = not isinstance(n, Traced) or constant_at_most(n, n.unrolled)
     rounds = range(constant_of(n)) if unrolled else loop(n, kept)
     yield from rounds if step == 1 else (k * step for k in rounds)
 

@@ -202,8 +202,9 @@ def outlined(function, linkage="internal"):
     def body(*args):
         # any one has the builder
         near = next((x for x in _leaves(args) if isinstance(x, Traced)), None)
-        # without one: plain Python
-        return function(*args) if near is None else _call_outlined(function, args, near, linkage)
+        if near is None or not near.outlines:  # plain Python, or a target without outlined code
+            return function(*args)
+        return _call_outlined(function, args, near, linkage)
 
     return body
 
@@ -315,6 +316,11 @@ class Traced:
     pointer, a number; `value` is llvmlite's, the register, so to speak, that will hold it;
     `constant` is the integer or array that it is at compile time, else None.
     """
+
+    outlines = True
+    """Whether `outlined` functions become functions of their own."""
+    unrolled = 8
+    """Rounds up to which a loop with a constant number of them is unrolled."""
 
     def __init__(self, context, builder, type, value, constant=None):
         self.context = context

@@ -36,6 +36,10 @@ class Model(NamedTuple):
     classes: Array | None = (
         None  # of "labels": (n_outputs,), or 2 for one output, or 1 that is always predicted
     )
+    jacobian: bool = False
+    """Whether there is a function of the derivatives, too."""
+    learning: Any = None
+    """The `fastnn.files.learning.Learning` of a network that learns on in C."""
 
     @property
     def summary(self) -> str:
@@ -57,11 +61,13 @@ class ExportFormat(NamedTuple):
 
     suffix: str
     module: str
+    derivatives: str = ""
+    """The module with the writer of networks with a Jacobian or a step of learning."""
 
 
 FORMATS: dict[str, ExportFormat] = {
-    "numpy": ExportFormat(".py", "fastnn.files.to_numpy"),
-    "c": ExportFormat(".c", "fastnn.files.to_c"),
+    "numpy": ExportFormat(".py", "fastnn.files.to_numpy", "fastnn.files.to_numpy"),
+    "c": ExportFormat(".c", "fastnn.files.to_c", "fastnn.files.to_c_derivatives"),
     "onnx": ExportFormat(".onnx", "fastnn.files.to_onnx"),
     "safetensors": ExportFormat(".safetensors", "fastnn.files.to_safetensors"),
 }
@@ -105,8 +111,14 @@ def export(
     """
     path = Path(os.fsdecode(name_of(path)))
     form = formats[_format_of(path, format, formats)]
+    module = form.module
+    if isinstance(model, Model) and (model.jacobian or model.learning):
+        module = form.derivatives
+        if not module or (model.learning and form.suffix != ".c"):
+            raise ValueError("jacobian=True is for the formats 'c' and 'numpy', learn= for 'c'")
     check_place(path)
-    contents: Mapping[str, bytes] = importlib.import_module(form.module).contents(model, path.stem)
+    writer = importlib.import_module(module)
+    contents: Mapping[str, bytes] = writer.contents(model, path.stem)
     files = {
         path if suffix == form.suffix else path.with_suffix(suffix): data
         for suffix, data in contents.items()

@@ -19,6 +19,14 @@ CHECK = """\
 #error "{name}.c: {number} is not IEEE 754's type of {n_bits} bits"
 #endif"""
 
+THREADS = " Threads may call at once with {upper}_BUFFER defined to be empty."
+
+BUFFERS = """\
+#ifndef {upper}_BUFFER
+#define {upper}_BUFFER static
+#endif
+"""
+
 NUMBERS = {
     "float32": ("float", "FLT_MANT_DIG"),
     "float64": ("double", "DBL_MANT_DIG"),
@@ -69,30 +77,34 @@ C_HEADERS = (
 
 def contents(model: Model, name: str) -> dict[str, bytes]:
     """Return the texts of the source and of its header."""
-    network = model.network
     number, _ = NUMBERS[model.params.dtype.name]
-    parts = {
-        "arrays": _arrays(model),
-        "body": "\n".join(_layers(model, name.upper(), number)),
-        "note": note(model),
-    }
-    parts |= {
+    body = "\n".join(_layers(model, name.upper(), number))
+    parts = of_network(model) | {"arrays": _arrays(model), "body": body, "note": note(model)}
+    return sources(name, model, row=number, **parts)
+
+
+def of_network(model: Model) -> dict[str, Any]:
+    """Return the parts of the templates that say what a network is."""
+    network = model.network
+    return {
         "what": f"A network {model.summary}",
         "labels": labels_comment(model.classes, network.n_outputs),
+        "n_inputs": network.n_inputs,
     }
-    return sources(name, model, row=number, n_inputs=network.n_inputs, **parts)
 
 
-def sources(name: str, model: Model, row: str, **parts: Any) -> dict[str, bytes]:
-    """Return the source and the header: their templates, filled with C functions for a network and
-    with `parts`.
+def sources(
+    name: str, model: Model, row: str, functions: Any = None, **parts: Any
+) -> dict[str, bytes]:
+    """Return the source and the header: their templates, filled with C functions, by default those
+    of predictions, and `parts`.
 
     `row` is the C type of inputs and outputs.
     """
-    from fastnn.fused.dense import c_functions  # imports Numba
+    from fastnn.fused import in_c  # imports Numba
 
     check_name(name)
-    functions = c_functions(model.network, model.params.dtype)
+    functions = functions or in_c.prediction(model.network, model.params.dtype)
     dtypes = {model.params.dtype, np.dtype({"float": np.float32, "double": np.float64}[row])}
     checks = []
     for dtype in sorted(dtypes, key=str):
@@ -104,18 +116,24 @@ def sources(name: str, model: Model, row: str, **parts: Any) -> dict[str, bytes]
         )
     methods = (-1, 2) if np.dtype(np.float32) not in dtypes else (-1, 1, 2)
     wider = " || ".join(f"FLT_EVAL_METHOD == {k}" for k in methods)
+    upper = name.upper()
     texts = {
         "name": name,
-        "upper": name.upper(),
+        "upper": upper,
         "version": __version__,
         "written_by": WRITTEN_BY,
         "row": row,
+        "n_outputs": model.network.n_outputs,
+        "threads": THREADS.format(upper=upper),
+        "buffers": BUFFERS.format(upper=upper),
+        "includes": "",
+        "declarations": "",
+        "more": "",
         **parts,
     }
-    texts |= {"n_outputs": model.network.n_outputs}
-    source = from_template(
-        "network.c", checks="\n".join(checks), wider=wider, functions=functions, **texts
-    )
+    code = in_c.source(functions, model.params.dtype)
+    texts |= {"checks": "\n".join(checks), "wider": wider, "functions": code}
+    source = from_template("network.c", **texts)
     return {".c": source.encode(), ".h": from_template("network.h", **texts).encode()}
 
 
@@ -224,17 +242,23 @@ def _arrays(model: Model) -> str:
 
 
 def array_text(name: str, array: Array, shape: str) -> str:
-    """Return the definition of an array of constants; they are finite, and so many digits name no
-    other number.
+    """Return the definition of an array of constants."""
+    number, _ = NUMBERS[array.dtype.name]
+    return (
+        f"/* {name} {shape} */\n"
+        f"static const {number} {name}[{array.size}] = {{\n    {numbers_list(array)}\n}};\n"
+    )
+
+
+def numbers_list(array: Array) -> str:
+    """Return the numbers of an array in lines; they are finite, and so many digits name no other
+    number.
     """
     number, _ = NUMBERS[array.dtype.name]
     suffix, a_line = ("f", 8) if number == "float" else ("", 4)
     numbers = [
         (str(x) if array.dtype.kind == "i" else decimal(x)) + suffix for x in array.reshape(-1)
     ]
-    lines = ",\n    ".join(
+    return ",\n    ".join(
         ", ".join(numbers[k : k + a_line]) for k in range(0, len(numbers), a_line)
-    )
-    return (
-        f"/* {name} {shape} */\nstatic const {number} {name}[{array.size}] = {{\n    {lines}\n}};\n"
     )

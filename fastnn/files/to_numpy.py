@@ -1,10 +1,12 @@
 """The format "numpy": a module of Python with one function, which needs NumPy alone."""
 
 import base64
+from typing import Any
 
 from fastnn import __version__
+from fastnn.derivatives import with_derivative
 from fastnn.files.export import Model, from_template, label_list, layers_of
-from fastnn.formulas import statements
+from fastnn.formulas import pruned, statements
 from fastnn.losses import Value, formula_alone
 from fastnn.memory import Array
 
@@ -35,6 +37,31 @@ def statements_of(activation: str | Value) -> list[str]:
         return SOFTMAX
     lines, result = statements(formula)
     return [*lines, f"a = {result}"]
+
+
+def jacobian_text(model: Model, **sizes: Any) -> str:
+    """Return the function of the derivatives."""
+    forward: list[str] = []
+    backward: list[str] = []
+    for i, (_, b, activation) in enumerate(layers_of(model)):
+        z = f"z = a @ W{i}" + ("" if b is None else f" + b{i}")
+        forward += [z, *statements_of(activation), "layers.append((z, a))"]
+        formula = formula_alone(activation)
+        lines: list[str] = []
+        d = "a * (d - (d * a).sum(axis=1, keepdims=True))"  # softmax
+        if formula is not None:
+            both = with_derivative(formula, "z")
+            lines, slope = statements(pruned(both.nodes, both.results[1:]))
+            d = f"d * ({slope})"
+        line = f"d = (({d}) @ W{i}.T).astype(d.dtype)"
+        backward = [f"z, a = layers[{i}]", *lines, line, *backward]
+    return from_template(
+        "jacobian.py.txt",
+        forward="\n".join(f"        {line}" for line in forward),
+        backward="\n".join(f"            {line}" for line in backward),
+        dtype=model.params.dtype,
+        **sizes,
+    )
 
 
 def contents(model: Model, name: str) -> dict[str, bytes]:
@@ -68,6 +95,8 @@ def contents(model: Model, name: str) -> dict[str, bytes]:
         "result": result,
     }
     text = from_template("network.py.txt", **head, **parts, **sizes)
+    if model.jacobian:
+        text += jacobian_text(model, **sizes)
     if model.task == "multilabel":
         text += MULTILABEL.format(**sizes)
     elif model.classes is not None:

@@ -197,14 +197,14 @@ class NumbaBackend(Backend):
         shuffle = load_kernel("shuffle_rows", guard.FLOATS[0])  # the same for both dtypes
         shuffle(words, orders, order, order.size, len(orders))
 
-    def function(self, network, params):
+    def function(self, network, params, jacobian=False):
         """Return the network as a `Function` of one row, which compiled code may call."""
         from fastnn.fused.function import Function  # imports Numba
 
         guard.check(
             "params", params, (network.n_params,), guard.working_dtype(network, params, "params")
         )
-        return Function(as_made(network), params)
+        return Function(as_made(network), params, jacobian)
 
     def table_function(self, network, params, row):
         """Return networks of params (m, n_params), float32, with a `TableRow` as a function of one

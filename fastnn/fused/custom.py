@@ -54,6 +54,9 @@ def name_of(source: Source) -> str:
     return f"custom_{digest(source)}"
 
 
+FORMULAS: dict[int, Formula] = {}
+"""{address of a block: its formula}, for code that calls no address."""
+
 _blocks: list[NDArray[np.int64]] = []
 """All blocks: kernels hold their addresses."""
 
@@ -73,6 +76,7 @@ def block_of(formula: Formula, dtype: np.dtype[Any]) -> int:
         panel = entry_point("custom_panel")(decoded(source.text))
         words = np.array([0, *np.array(numbers, np.float64).view(np.int64)])
         IN_PLACE_OF_CODE[place] = functools.partial(panel, block=words)
+        FORMULAS[place] = formula
         return place
     try:
         kernel: Any = load_kernel("custom", dtype, (source,))
@@ -81,4 +85,6 @@ def block_of(formula: Formula, dtype: np.dtype[Any]) -> int:
         raise missing_package(error.name or "numba", needs) from None
     code = kernel.address_of(symbol(name_of(source), dtype.name))
     _blocks.append(np.array([code, *np.array(numbers, np.float64).view(np.int64)]))
-    return address(_blocks[-1])
+    place = address(_blocks[-1])
+    FORMULAS[place] = formula
+    return place

@@ -4,32 +4,23 @@ The functions of a whole layer are outlined: LLVM optimizes each by itself befor
 the loop over the layers. `forward` and `backward` in `fastnn/reference.py` are their twins.
 """
 
-import inspect
 from functools import partial
 from typing import Any, NamedTuple
 
-import numpy as np
-from numba import from_dtype, types
-
-from fastnn.compiler.c_code import BITS, CFunction, c_type
 from fastnn.compiler.control import choose, each, pick, sweep, when
 from fastnn.compiler.lanes import add_padding, each_lane, has_padding, store_horizontal_sums
 from fastnn.compiler.memory_ops import get, lanes_of, load, offset, put, splat, store, zero
 from fastnn.compiler.tracing import outlined, traced
 from fastnn.compiler.vectors import blend_prefix, like
-from fastnn.formulas import text
 from fastnn.fused.formulas import (
     activate,
     activation_delta,
-    numbers_of_row,
     row_activate,
     row_activation_delta,
 )
 from fastnn.fused.layout import LAYER_FIELDS
 from fastnn.fused.matmul import Strided, backward_product, forward_product, row_delta, row_product
-from fastnn.losses import ACTIVATIONS
 from fastnn.memory import ceil_div
-from fastnn.network import Network
 
 BIAS_TILES = (4, 1)  # neurons whose deltas are added up together
 
@@ -201,13 +192,7 @@ def row_bias_gradient(layer, gradient, params, d, times_bias):
     whole = n_bias // L
 
     def gradient(i):
-        """Return the vector of the gradient that begins at bias i."""
-        (s,) = choose(
-            n_bias == fan_out, lambda: [load(d, i)], lambda: [_sum(fan_out, partial(splat, d))]
-        )
-        s = s + 0.0  # what the padding of a panel adds: it makes 0.0 of -0.0
-        (s,) = choose(times_bias, lambda: [s * load(b, i)], lambda: [s])
-        return s
+        return row_bias_gradient_at(i, n_bias == fan_out, fan_out, d, b, times_bias)
 
     for i in each(whole, step=L):
         store(db, i, gradient(i))
@@ -218,48 +203,11 @@ def row_bias_gradient(layer, gradient, params, d, times_bias):
         store(db, i, blend_prefix(n_bias - i, gradient(i), load(db, i)))
 
 
-C_TILES = (4, 1)  # sums kept at a time in C code
-
-
-def c_functions(network: Network, dtype: np.dtype) -> str:
-    """Return the C code of the functions ``dense(z, W, a, bias, fan_in, fan_out)`` and
-    ``apply_NAME(z, n)``.
-
-    It is traced from the kernel's own. The latter are those of the network's activations but for
-    identity; they overwrite z (n,).
+def row_bias_gradient_at(i, is_own, fan_out, d, b, times_bias):
+    """Return the vector of the gradient of biases b that begins at bias i, each neuron's own or one
+    for all.
     """
-    number = from_dtype(dtype)
-    step = int(network.bias == "vector")
-    pointer = types.CPointer(number)
-    count = types.intp
-
-    def dense(z, W, a, bias, fan_in, fan_out):
-        inspect.unwrap(row_product)(z, W, a, Strided(bias, step), fan_in, fan_out, C_TILES)
-
-    parameters = {
-        **dict.fromkeys(("z", "W", "a", "bias"), pointer),
-        "fan_in": count,
-        "fan_out": count,
-    }
-    says = (
-        f"z[o] = bias[{'o' if step else '0'}] + sum of a[k] * W[k, o]: for each o one chain of "
-        f"fma, k ascending."
-    )
-    functions = [CFunction("dense", parameters, dense, says)]
-    names = dict.fromkeys(layer.activation for layer in network.layers)
-    for name in [name for name in names if name in ACTIVATIONS and name != "identity"]:
-        value = ACTIVATIONS[name].value
-        says = f"The activation {name} of z (n,)."
-        parameters = {"z": pointer, "n": count} | dict.fromkeys(
-            vars(value) if value else (), number
-        )
-        functions.append(CFunction(f"apply_{name}", parameters, numbers_of_row(name), says))
-    for name, activation in network.custom_activations.items():
-        says = f"The activation {text(activation.formula)} of z (n,)."
-        body = numbers_of_row(activation)
-        functions.append(CFunction(f"apply_{name}", {"z": pointer, "n": count}, body, says))
-    word = {"double": "uint64_t", "float": "uint32_t"}[c_type(number)]
-    codes = [*map(str, functions)]
-    if any("bits(" in code for code in codes):
-        codes.insert(0, BITS.format(number=c_type(number), word=word))
-    return "\n\n".join(codes)
+    (s,) = choose(is_own, lambda: [load(d, i)], lambda: [_sum(fan_out, partial(splat, d))])
+    s = s + 0.0  # what the padding of a panel adds: it makes 0.0 of -0.0
+    (s,) = choose(times_bias, lambda: [s * load(b, i)], lambda: [s])
+    return s

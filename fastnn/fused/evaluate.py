@@ -17,7 +17,8 @@ from fastnn.compiler.lanes import horizontal_sum
 from fastnn.compiler.memory_ops import get, lanes_of, load, offset, put, splat, stack, store, zero
 from fastnn.compiler.tracing import exported
 from fastnn.compiler.vectors import absolute, like, maximum, sqrt, where_gt
-from fastnn.fused.dense import each_layer, layer_at, row_forward_layer
+from fastnn.fused.dense import each_layer, layer_at, row_backward_layer, row_forward_layer
+from fastnn.fused.formulas import row_activation_delta
 from fastnn.fused.gather import clear, copy
 from fastnn.memory import ceil_div
 
@@ -33,11 +34,45 @@ class _Buffers(NamedTuple):
 
 @exported
 def evaluate_row(x, out, network):
-    """Write the outputs (n_outputs,) of a row x (n_inputs,): ``void (const T *x, T *out, const void
-    *network)``.
+    """Write the outputs of a row x (n_inputs,), and behind them their derivatives (n_outputs,
+    n_inputs), if they are wanted: ``void (const T *x, T *out, const void *network)``.
     """
     network = unpack(network)
-    copy(out, _outputs(_room(network), x, network, network.params), network.n_outputs)
+    params = network.params
+
+    def alone():
+        copy(out, _outputs(_room(network), x, network, params), network.n_outputs)
+
+    def with_derivatives():
+        buffers = _room(network)._replace(slopes=stack(params, network.n_scratch))
+        sizes = layer_at(network, network.n_layers - 1).fan_out, layer_at(network, 0).fan_in
+        copy(out, _outputs(buffers, x, network, params), sizes[0])
+        deltas = [stack(params, network.n_delta) for _ in range(2)]
+        write_jacobian(offset(out, sizes[0]), network, sizes, buffers, params, *deltas)
+
+    choose(network.n_delta > 0, with_derivatives, alone)
+
+
+def write_jacobian(jacobian, network, sizes, buffers, params, first, second):
+    """Write the derivatives (n_outputs, n_inputs) of a row's outputs, as `propagation.input_slopes`
+    does; activations and slopes of all layers are there, `first` and `second` have room for the
+    largest one.
+    """
+    L, (n_outputs, n_inputs) = lanes_of(params), sizes
+    last = layer_at(network, network.n_layers - 1)
+    outputs, slopes = (offset(x, last.output * L) for x in (buffers.activations, buffers.slopes))
+    for o in each(n_outputs):
+        clear(first, n_outputs)
+        put(first, o, 1.0)
+        number, code = last.at("number"), last.activation
+        row_activation_delta(first, outputs, slopes, buffers.weight, number, n_outputs, code)
+        deltas = [first, second]
+        for k in each(network.n_layers, deltas):
+            delta, below = deltas
+            layer = layer_at(network, network.n_layers - 1 - k)
+            row_backward_layer(layer, buffers, params, delta, below)
+            deltas[:] = below, delta
+        copy(offset(jacobian, o * n_inputs), deltas[0], n_inputs)
 
 
 def _room(network):

@@ -14,8 +14,10 @@ import inspect
 import operator
 from functools import partial
 
+import numpy as np
+
 from fastnn.compiler.calls import call_block
-from fastnn.compiler.control import choose, each, switch
+from fastnn.compiler.control import choose, constant_of, each, switch
 from fastnn.compiler.elementary import exp, expm1, log, log1p, sigmoid, softplus, tanh
 from fastnn.compiler.lanes import each_lane, horizontal_sum
 from fastnn.compiler.memory_ops import (
@@ -30,7 +32,7 @@ from fastnn.compiler.memory_ops import (
     store,
     zero,
 )
-from fastnn.compiler.tracing import exported, outlined, traced
+from fastnn.compiler.tracing import Traced, exported, outlined, traced
 from fastnn.compiler.vectors import (
     absolute,
     blend_prefix,
@@ -43,7 +45,7 @@ from fastnn.compiler.vectors import (
     where_gt,
 )
 from fastnn.formulas import GATE_BEGINS, LEAST_DELTA, pruned
-from fastnn.fused.custom import Source, decoded, name_of
+from fastnn.fused.custom import FORMULAS, Source, decoded, name_of, source_of
 from fastnn.fused.layout import (
     ACTIVATION_CODES,
     CUSTOM_LOSS,
@@ -300,7 +302,12 @@ def custom_code(z, block, n, source):
 
 
 def _call(place, out, second, A, Y, weight, n, width):
-    """Call the function of the block at the address `place`."""
+    """Call the function of the block at the address `place`; in C, its code stands here."""
+    if isinstance(A, Traced) and not A.outlines:
+        source, numbers = source_of(FORMULAS[constant_of(place)])
+        block = np.array([0, *np.array(numbers, np.float64).view(np.int64)])
+        custom_panel(decoded(source.text))(out, second, A, Y, weight, block, n, width)
+        return
     # Numbers of many networks are whole vectors, one behind the other.
     width = width * row_lanes_of(A) if has_many(A) else width
     call_block(place, out, second, A, Y, weight, n, width)

@@ -142,11 +142,19 @@ class Function(RowFunction):
     network : Network
     params : (n_params,)
         Copied: training on does not change the function.
+    jacobian : bool
+        Whether the derivatives of the outputs by the inputs follow them, row by row.
     """
 
-    def __init__(self, network, params):
-        layers, output, n_scratch = _layers(network, params.dtype, 0)
-        sizes = network.n_layers, network.n_inputs, network.n_outputs, output, n_scratch
+    def __init__(self, network, params, jacobian=False):
+        lanes = ALIGNMENT // params.dtype.itemsize
+        n_written = network.n_outputs
+        n_delta = 0
+        if jacobian:
+            n_written += network.n_outputs * network.n_inputs
+            n_delta = (ceil_div(max(network.sizes), lanes) + 1) * lanes
+        layers, output, n_scratch = _layers(network, params.dtype, 0, n_delta)
+        sizes = network.n_layers, network.n_inputs, n_written, output, n_scratch, n_delta
         super().__init__(Weights(layers, _padded(params), *sizes), "evaluate", params.dtype)
 
 
@@ -200,9 +208,9 @@ class TableFunction(RowFunction):
         super().__init__(weights, "evaluate_table", np.dtype(np.float64), params.dtype)
 
 
-def _layers(network, dtype, n_bytes):
+def _layers(network, dtype, n_bytes, n_delta=0):
     """Return the layers' records, whose activations are on the stack beside `n_bytes`; the output's
-    place; their sum.
+    place; their sum. With derivatives, of `n_delta` numbers a layer, all activations stay there.
 
     Raises
     ------
@@ -214,8 +222,13 @@ def _layers(network, dtype, n_bytes):
     # holds.
     n_vectors = [ceil_div(size, lanes) for size in network.sizes]
     second = max(n_vectors[::2])
+    places = np.resize([0, second], len(network.sizes))
     n_scratch = (second + max(n_vectors[1::2])) * lanes
     n_bytes += n_scratch * dtype.itemsize + 2 * ALIGNMENT
+    if n_delta:
+        places = np.cumsum([0, *n_vectors[:-1]])
+        n_scratch = sum(n_vectors) * lanes
+        n_bytes = 2 * (n_scratch + n_delta) * dtype.itemsize + 2 * ALIGNMENT
     if n_bytes > STACK:
         sizes = cut(", ".join(map(str, network.sizes)))
         room = f"{n_bytes:,} bytes of the stack, more than {STACK:,}"
@@ -223,7 +236,6 @@ def _layers(network, dtype, n_bytes):
             f"layers of {sizes} neurons would take {room}: use predict, whose buffers are elsewhere"
         )
     layers = describe(network, dtype, 1).layers.copy()
-    places = np.resize([0, second], len(network.sizes))
     records = layers.reshape(network.n_layers, len(LAYER_FIELDS))
     records[:, LAYER_FIELDS["input"]] = places[:-1]
     records[:, LAYER_FIELDS["output"]] = places[1:]

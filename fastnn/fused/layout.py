@@ -399,6 +399,7 @@ class Weights(NamedTuple):
     n_outputs: int
     output: int  # where the outputs are on the stack, in vectors
     n_scratch: int  # numbers on the stack
+    n_delta: int  # and those of a layer's derivatives by it, 0 where none are wanted
 
 
 class TableWeights(NamedTuple):

@@ -306,15 +306,16 @@ def weight_gradient(layer, scratch, G, panels, width):
 # of a vector is never used.
 
 ROW_TILES = (8, 4, 2, 1)  # vectors of sums kept in registers
+NUMBER_TILES = (4, 1)  # the same where a vector is one number, in C
 
 
 @traced
-def row_product(z, W, a, bias, fan_in, fan_out, tiles=ROW_TILES):
+def row_product(z, W, a, bias, fan_in, fan_out):
     """Compute ``z[o] = bias[o] + sum_k W[k, o] * a[k]``, bias a `Strided`: `forward_product` for
     one row.
     """
     L, (b, step) = lanes_of(z), bias
-    for n, vectors in sweep(ceil_div(fan_out, L), tiles):
+    for n, vectors in sweep(ceil_div(fan_out, L), ROW_TILES if L > 1 else NUMBER_TILES):
         columns = [(n + v) * L for v in range(vectors)]
         sums = choose(
             step > 0, lambda: [load(b, o) for o in columns], lambda: [splat(b, 0)] * vectors

@@ -227,6 +227,14 @@ def small_layer_update(optimizer, state, A, D, gather_indices, times_bias, start
     store(state.nan_flag, 0, flag[0])
 
 
+def row_gradient(constants, a, d, is_weight, is_final, p):
+    """Return the gradient of weights p, of an input a and a row's deltas d; `is_final` is that of
+    `row_update`.
+    """
+    g = fma(a, d, like(d, 0.0))
+    return choose(is_final, lambda: [g], lambda: [constants.finish(g, p, is_weight)])[0]
+
+
 @_of_any
 def row_update(optimizer, state, a, d, start, fan_in, fan_out, is_final):
     """Step on the weights from `start` on by the gradient ``a[i] * d[o]``, a (fan_in,), d
@@ -245,11 +253,7 @@ def row_update(optimizer, state, a, d, start, fan_in, fan_out, is_final):
         for i in each(fan_in, flag):
             a_i = splat(a, i)
             for v in range(tile):
-
-                def gradient_of(p):
-                    g = fma(a_i, d_n[v], zero(state.vectors))
-                    return choose(is_final, lambda: [g], lambda: [constants.finish(g, p, one)])[0]
-
+                gradient_of = partial(row_gradient, constants, a_i, d_n[v], one, is_final)
                 optimizer.step(
                     state, constants, start + i * fan_out + (n + v) * L, one, gradient_of, flag
                 )
@@ -428,3 +432,8 @@ _UPDATES = {
     UPDATE_CODES["RMSprop"]: Update(1, rmsprop),
     UPDATE_CODES["RPROP"]: Update(2, rprop),
 }
+
+
+def update_of(code):
+    """Return the `Update` of an optimizer's code."""
+    return _UPDATES[code]

@@ -292,9 +292,7 @@ def _check_range(network: Network, Y: Array) -> None:
     """Raise ValueError for targets outside the range of the loss, or of the output."""
     loss = network.loss_name
     line = network.loss_line
-    given = network.output_line
-    low = max(line.low, given.low - SCALING_ERROR)
-    high = min(line.high, given.high + SCALING_ERROR)
+    low, high = target_range(network)
     if low == -math.inf and high == math.inf:
         return
     flat = Y.ravel()  # of few numbers, reductions take five times as long
@@ -309,6 +307,12 @@ def _check_range(network: Network, Y: Array) -> None:
             raise ValueError(
                 f"loss {loss!r} takes {line.targets}; row {row} of Y sums to {sums[row]:g}"
             )
+
+
+def target_range(network: Network) -> tuple[float, float]:
+    """Return the least and the largest target that the loss and the output take."""
+    line, given = network.loss_line, network.output_line
+    return max(line.low, given.low - SCALING_ERROR), min(line.high, given.high + SCALING_ERROR)
 
 
 def _refuse_targets(network: Network, Y: Array) -> None:

@@ -469,7 +469,14 @@ class TrainingResult(display.Shown):
 
         model.save(path, self, state=state)
 
-    def export(self, path: str | os.PathLike[str], format: str | None = None) -> list[Path]:
+    def export(
+        self,
+        path: str | os.PathLike[str],
+        format: str | None = None,
+        *,
+        jacobian: bool = False,
+        learn: Optimizer | None = None,
+    ) -> list[Path]:
         """Write the network for programs without fastnn, in the format that the suffix of the path
         or `format` names.
 
@@ -482,6 +489,13 @@ class TrainingResult(display.Shown):
         format : {"numpy", "c", "onnx", "safetensors"}, optional
             Default: by the suffix of the path, .py, .c, .onnx or .safetensors. "c" also writes a
             header; it replaces a header that fastnn wrote, but no other file.
+        jacobian : bool
+            Adds to "c" and "numpy" a function of the derivatives by the inputs.
+        learn : Optimizer, optional
+            Adds to "c" a function for a step of learning on one row by `SGD`, `Adam`, `AdamW` or
+            `RMSprop`, with the bits of ``train(..., batch_size=1, shuffle=False)``. If the
+            optimizer is of the class with which the result was trained, that training goes on;
+            `read_back` returns to Python.
 
         Returns
         -------
@@ -491,7 +505,8 @@ class TrainingResult(display.Shown):
         Raises
         ------
         ValueError, TypeError
-            For an unknown format, and for networks that the format cannot represent.
+            For an unknown format, for networks that the format cannot represent, and for an
+            optimizer that has no step on one row in C.
         ImportError
             For "onnx" if the package onnx is not installed.
         OSError
@@ -507,9 +522,62 @@ class TrainingResult(display.Shown):
         from fastnn.files import export
 
         check_network(self.network)
-        return export.export(
-            export.Model(self.network, check_params(self.network, self.params)), path, format
-        )
+        params = check_params(self.network, self.params)
+        check_flag("jacobian", jacobian)
+        model = export.Model(self.network, params, jacobian=jacobian)
+        if learn is not None:
+            from fastnn.files import learning
+
+            model = model._replace(learning=learning.begin(self, learn))
+        return export.export(model, path, format)
+
+    def read_back(
+        self,
+        data: bytes,
+        learn: Optimizer,
+        *,
+        n_rows: int | None = None,
+    ) -> TrainingResult:
+        """Read the state of a training that went on in C, after ``export("net.c", learn=...)``.
+
+        Parameters
+        ----------
+        data : bytes
+            Those of ``struct net_state``.
+        learn : Optimizer
+            The one of the export.
+        n_rows : int, optional
+            How many rows C went through again and again. By default each one was new.
+
+        Returns
+        -------
+        TrainingResult
+            What ``resume(X, Y, epochs=..., new_rows=True, optimizer=learn, batch_size=1,
+            shuffle=False)`` returns for these rows, bit for bit, without its history.
+
+        Raises
+        ------
+        ValueError, TypeError
+            For bytes that are not of the export of this result by `learn`; for a step within an
+            epoch; for parameters that are not finite.
+
+        Examples
+        --------
+        The state as the export writes it, before a step:
+
+        >>> import struct
+        >>> from fastnn import SGD, Network, train
+        >>> result = train(Network((1, 1)), [[0.0], [1.0]], [0.0, 1.0], epochs=3, seed=0)
+        >>> source, header = result.export("net.c", learn=SGD(0.1))
+        >>> words = source.read_text().split("struct net_state net_state = {")[1].split("u,")
+        >>> head = struct.pack("<QQdd", int(words[0], 16), 0, 1.0, 1.0)
+        >>> again = result.read_back(head + result.params.tobytes(), SGD(0.1))
+        >>> bool((again.params == result.params).all())
+        True
+        """
+        from fastnn.files import learning
+
+        return learning.read_back(self, data, learn, n_rows)
 
     def to_torch(self) -> Any:
         """Convert the network to a `torch.nn.Sequential` of Linear layers and activations, with
@@ -573,7 +641,7 @@ class TrainingResult(display.Shown):
 
         return frameworks.to_keras(self)
 
-    def function(self) -> Any:
+    def function(self, *, jacobian: bool = False) -> Any:
         """Create a function of one row, ``f(x, out)``, for your own compiled code.
 
         See docs/howto/export.md. Numba code calls it by its address, without compiling anything of
@@ -581,11 +649,18 @@ class TrainingResult(display.Shown):
         may be called by several threads, and has the bits of `predict` of the back end "numba".
         Later changes of the parameters do not change it.
 
+        Parameters
+        ----------
+        jacobian : bool
+            Whether `out` also takes the derivatives of the outputs by x, behind these: output by
+            output, with the bits of `jacobian`.
+
         Returns
         -------
         callable
-            ``f(x, out)``, which returns None. It writes the outputs (n_outputs,) for x (n_inputs,)
-            to `out`; both are contiguous and of the training's dtype. It cannot be pickled.
+            ``f(x, out)``, which returns None. It writes the outputs for x (n_inputs,) to `out`
+            (n_outputs,), with derivatives (n_outputs * (1 + n_inputs),); both are contiguous and of
+            the training's dtype. It cannot be pickled.
 
         Raises
         ------
@@ -601,10 +676,15 @@ class TrainingResult(display.Shown):
         >>> f(np.ones(2), out)
         >>> bool(out == result.predict(np.ones((1, 2))))
         True
+        >>> f, out = result.function(jacobian=True), np.empty(1 + 2)
+        >>> f(np.ones(2), out)
+        >>> bool((out[1:] == result.jacobian(np.ones((1, 2)))[0, 0]).all())
+        True
         """
         check_network(self.network)
+        check_flag("jacobian", jacobian)
         return cast(Any, get_backend("numba")).function(
-            self.network, check_params(self.network, self.params)
+            self.network, check_params(self.network, self.params), jacobian
         )
 
 

@@ -5,7 +5,7 @@
        cc -O2 -ffp-contract=off -march=native -c $name.c
 
    The flags for this machine give its instruction fma, ten times as fast as the library's; or name
-   a processor (-mfma, -mcpu=...). Threads may call at once with ${upper}_BUFFER defined to be empty.
+   a processor (-mfma, -mcpu=...).$threads
    $note */
 #include "$name.h"
 #include <float.h>
@@ -27,10 +27,7 @@ $checks
 #pragma fp_contract(off)
 #define restrict __restrict
 #endif
-#ifndef ${upper}_BUFFER
-#define ${upper}_BUFFER static
-#endif
-
+$buffers
 $functions
 
 $arrays
@@ -44,3 +41,4 @@ void ${name}_predict_batch(size_t n, const $row *x, $row *out)
     for (size_t row = 0; row < n; row++)
         ${name}_predict(x + row * $n_inputs, out + row * $n_outputs);
 }
+$more

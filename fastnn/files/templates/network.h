@@ -5,7 +5,7 @@
 #ifndef ${upper}_H
 #define ${upper}_H
 
-#include <stddef.h>
+#include <stddef.h>$includes
 
 #define ${upper}_N_INPUTS $n_inputs
 #define ${upper}_N_OUTPUTS $n_outputs
@@ -20,7 +20,7 @@ void ${name}_predict(const $row x[$n_inputs], $row out[$n_outputs]);
 /* Write the outputs (n, $n_outputs) for n rows of inputs x (n, $n_inputs), row by row. */
 void ${name}_predict_batch(size_t n, const $row *x, $row *out);
 
-#ifdef __cplusplus
+$declarations#ifdef __cplusplus
 }
 #endif
 

@@ -1,0 +1,174 @@
+"""A network as a function of one row with its derivatives: the bits of input_jacobian, from Python,
+from Numba's compiled code, from C, and in exported C."""
+
+import ctypes
+import re
+import runpy
+import shutil
+import subprocess
+
+import numba
+import numpy as np
+import pytest
+from exported import EVERYTHING, NETWORKS
+from in_c import STRICT
+
+from fastnn import SGD, Adam, Network, train
+from fastnn.compiler.loader import IN_PYTHON
+from fastnn.files.description import without_state
+from fastnn.testing import tolerances
+
+CASES = NETWORKS | {
+    "everything": EVERYTHING,
+    "wide": Network((3, 17, 40, 2), "gelu", "softplus"),
+    "many inputs": Network((70, 2)),
+    "of users": Network((3, 9, 2), (lambda z: z / (1 + np.exp(-1.5 * z)),)),
+}
+needs_cc = pytest.mark.skipif(shutil.which("cc") is None, reason="there is no C compiler cc")
+
+
+def drawn(network, dtype, n=7):
+    """A result with drawn parameters, and rows, of which the first holds large numbers."""
+    rs = np.random.RandomState(0)
+    params = (0.5 * rs.randn(network.n_params)).astype(dtype)
+    X = rs.randn(n, network.n_inputs).astype(dtype)
+    X[0] *= 100
+    return without_state(network, params, "numba"), X
+
+
+def each_row(call, result, X):
+    """The outputs and derivatives of rows by calls of one row each."""
+    network = result.network
+    out = np.full((len(X), network.n_outputs), 7, X.dtype)
+    J = np.full((len(X), network.n_outputs, network.n_inputs), 7, X.dtype)
+    for k, x in enumerate(X):
+        call(x, out[k], J[k])
+    return out.tobytes(), J.tobytes()
+
+
+def in_two(function):
+    """A function that writes derivatives behind the outputs, as one that writes two arrays."""
+
+    def call(x, out, J):
+        both = np.full(out.size + J.size, 7, x.dtype)
+        function(x, both)
+        out[:] = both[: out.size]
+        J[:] = both[out.size :].reshape(J.shape)
+
+    return call
+
+
+def right_bits(result, X):
+    return result.predict(X).tobytes(), result.jacobian(X).copy().tobytes()
+
+
+@numba.njit
+def called(f, x, out):
+    f(x, out)
+
+
+@pytest.mark.nojit
+@pytest.mark.parametrize("name", CASES)
+def test_rows_have_the_bits_of_input_jacobian(name, dtype):
+    result, X = drawn(CASES[name], dtype)
+    f = result.function(jacobian=True)
+    assert each_row(in_two(f), result, X) == right_bits(result, X)
+
+
+@pytest.mark.skipif(IN_PYTHON, reason="nothing is compiled")
+def test_numba_and_c_call_it(dtype):
+    result, X = drawn(CASES["wide"], dtype)
+    f = result.function(jacobian=True)
+    pointer = f.c_function.argtypes[0]
+
+    def in_c(*arrays):
+        f.c_function(*(array.ctypes.data_as(pointer) for array in arrays), f.c_network)
+
+    right = right_bits(result, X)
+    assert each_row(in_two(in_c), result, X) == right
+    assert each_row(in_two(lambda x, out: called(f, x, out)), result, X) == right
+
+
+@pytest.mark.skipif(IN_PYTHON, reason="nothing is compiled")
+@pytest.mark.parametrize(("n_inputs", "n_written"), [(4, 8), (3, 7), (3, 2)])
+def test_wrong_lengths_in_compiled_code_give_nan(n_inputs, n_written):
+    result, _ = drawn(Network((3, 5, 2), "tanh"), np.float64)
+    out = np.ones(n_written)
+    called(result.function(jacobian=True), np.ones(n_inputs), out)
+    assert np.isnan(out).all()
+
+
+@pytest.mark.nojit
+def test_what_does_not_fit_is_refused():
+    result, X = drawn(Network((3, 5, 2), "tanh"), np.float64)
+    f = result.function(jacobian=True)
+    with pytest.raises(ValueError, match=r"out must be an array of float64 with shape \(8,\)"):
+        f(X[0], np.empty(2))
+    with pytest.raises(ValueError, match=r"would take .* bytes of the stack"):
+        drawn(Network((3, 3000, 1)), np.float64)[0].function(jacobian=True)
+    with pytest.raises(TypeError, match="jacobian must be True or False, not 'yes'"):
+        result.function(jacobian="yes")
+
+
+# ------------------------------------------------------------------------------------ exported code
+
+
+def exported(result, folder, **options):
+    """The function `net_jacobian` of exported C, for one row of arrays."""
+    result.export(folder / "net.c", jacobian=True, **options)
+    command = ["cc", *STRICT, "-O2", "-shared", "-fPIC", "-o", "net.so", "net.c", "-lm"]
+    subprocess.run(command, cwd=folder, check=True)
+    function = ctypes.CDLL(str(folder / "net.so")).net_jacobian
+    return lambda *arrays: function(*(ctypes.c_void_p(array.ctypes.data) for array in arrays))
+
+
+@needs_cc
+@pytest.mark.parametrize("name", CASES)
+def test_exported_c_has_the_same_bits(name, dtype, tmp_path):
+    result, X = drawn(CASES[name], dtype)
+    assert each_row(exported(result, tmp_path), result, X) == right_bits(result, X)
+
+
+@needs_cc
+@pytest.mark.parametrize("learn", [SGD(0.1), Adam()])
+def test_exported_c_may_learn_too(learn, dtype, tmp_path):
+    """Matched outputs, whose step of learning takes no derivative of the activation, among them."""
+    for k, network in enumerate((CASES["wide"], Network((4, 3), output="softmax"))):
+        folder = tmp_path / str(k)
+        folder.mkdir()
+        result, X = drawn(network, dtype)
+        assert each_row(exported(result, folder, learn=learn), result, X) == right_bits(result, X)
+
+
+@needs_cc
+def test_the_header_says_how_much_memory_it_takes(dtype, tmp_path):
+    nm = shutil.which("nm") or pytest.skip("there is no nm")
+    result, _ = drawn(Network((5, 16, 9, 3), "gelu", "softmax"), dtype)
+    _, header = result.export(tmp_path / "net.c", jacobian=True)
+    subprocess.run(["cc", *STRICT, "-O0", "-c", "net.c"], cwd=tmp_path, check=True)
+    command = [nm, "-S", tmp_path / "net.o"]
+    lines = subprocess.run(command, capture_output=True, check=True, text=True).stdout
+    symbols = [line.split() for line in lines.splitlines()]
+    ram = sum(int(fields[1], 16) for fields in symbols if len(fields) == 4 and fields[2] == "b")
+    assert re.search(r"RAM: ([\d,]+) bytes", header.read_text())[1] == f"{ram:,}"
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_the_numpy_module(name, dtype, tmp_path):
+    """To rounding: NumPy's products have another order."""
+    result, X = drawn(CASES[name], dtype)
+    result.export(tmp_path / "net.py", jacobian=True)
+    found, right = runpy.run_path(tmp_path / "net.py")["jacobian"](X), result.jacobian(X)
+    assert found.shape == right.shape
+    assert found.dtype == right.dtype
+    scale = np.abs(right).max(axis=(1, 2), keepdims=True)
+    bound = tolerances.export_bound(np.broadcast_to(scale, right.shape))
+    tolerances.assert_within(found, right, bound, "derivatives", "our own")
+    with pytest.raises(ValueError, match=rf"X must have the shape \(n, {X.shape[1]}\)"):
+        runpy.run_path(tmp_path / "net.py")["jacobian"](X[:, :-1])
+
+
+def test_other_formats_have_no_derivatives(tmp_path):
+    result = train(Network((1, 1)), [[0.0]], [0.0], epochs=0)
+    with pytest.raises(ValueError, match="jacobian=True is for the formats 'c' and 'numpy'"):
+        result.export(tmp_path / "net.safetensors", jacobian=True)
