@@ -69,14 +69,16 @@ class Network(CheckedFields):
     sizes : sequence of int
         Widths: inputs, each hidden layer, outputs. ``(3, 5, 1)`` has one hidden layer of five
         neurons; ``(3, 1)`` none.
-    activation : str, Elu or LeakyRelu, or sequence of them
+    activation : str, Elu, LeakyRelu, callable or CustomActivation, or sequence of them
         Of the hidden layers: one for all of them, or one each: a name of the table of activations
-        below, or a value with parameters.
-    output : str, Elu or LeakyRelu
+        below, a value with parameters, or a function of your own, which becomes a
+        `CustomActivation`.
+    output : str, Elu, LeakyRelu, callable or CustomActivation
         Activation of the last layer, of the same table.
-    loss : str, Huber, Pinball, LogLoss or CrossEntropy
-        A name of the table of losses below, or a value with parameters; "auto" is cross_entropy
-        where the output is softmax, else squared_error.
+    loss : str, Huber, Pinball, LogLoss, CrossEntropy, callable or CustomLoss
+        A name of the table of losses below, a value with parameters, or a function of your own,
+        which becomes a `CustomLoss`; "auto" is cross_entropy where the output is softmax, else
+        squared_error.
     bias : {"vector", "scalar", "none"}
         A layer adds fan_out numbers, one number to all its neurons, or nothing.
     bias_gradient : {"exact", "times_bias"}
