@@ -80,7 +80,8 @@ def block_key(options: TrainOptions, begins_plainly: bool) -> Hashable | None:
     if stop.has_rules or options.validation_rows is not None:
         is_given = options.validation_rows is not None or stop.validation is not None
         validated = is_given, options.n_split, options.n_validated, stop.restore_best, stop.monitor
-    return id(options.network), id(options.backend), options.data.X.dtype, n, validated, *kind
+    of_rows = type(options.data.X), options.data.X.dtype, n
+    return id(options.network), id(options.backend), *of_rows, validated, *kind
 
 
 def at_a_time(options: TrainOptions, n_members: int) -> int:
