@@ -183,13 +183,13 @@ def backward(scratch, model, spec, data, vectors, width, n, first_block, updatin
     panel = partial(
         _panel_backward, scratch, model, spec, state, width, first_block, updating, finish_layer
     )
-    _go_back(model, n, data, row, panel)
+    _go_back(model, n, vectors, data, row, panel)
 
 
-def _go_back(model, n, data, row, panel):
+def _go_back(model, n, vectors, data, row, panel):
     """Call the pass for how a block of `n` rows of the data lies."""
-    numbers = partial(choose, is_single_row(model, n, data.X), row, panel)
-    if has_many(data.X):
+    numbers = partial(choose, is_single_row(model, n, vectors), row, panel)
+    if has_many(vectors):
         numbers()
     else:
         choose(is_sparse(model), partial(panel, data), numbers)
@@ -211,7 +211,7 @@ def backward_in_turn(scratch, model, spec, data, vectors, width, n):
 
     row = partial(_row_backward, scratch, model, spec, state, 1, 0, 0, finish_layer)
     panel = partial(_panel_backward, scratch, model, spec, state, width, 1, 0, finish_layer)
-    _go_back(model, n, data, row, panel)
+    _go_back(model, n, vectors, data, row, panel)
 
 
 def _from_output(model, scratch, deltas=None, last=0):
