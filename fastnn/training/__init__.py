@@ -23,6 +23,7 @@ from fastnn.errors import warn
 from fastnn.memory import ROW_BLOCK, Array
 from fastnn.network import Network
 from fastnn.optimizers import BUILT_IN, BayesianRegularization, Optimizer
+from fastnn.sparse import SparseRows
 from fastnn.training.callbacks import (
     Callback,
     Progress,
@@ -472,7 +473,9 @@ def predict(
     X = check_inputs(network, X, params.dtype, assume_finite, where_it_pays(backend))
     threads = None if threads is None else check_integer("threads", threads, low=1)
     # of each thread
-    check_memory(network, 1, len(X), params.dtype, backend, ROW_BLOCK * (threads or 1))
+    sparse = isinstance(X, SparseRows)
+    block = ROW_BLOCK * (threads or 1)
+    check_memory(network, 1, len(X), params.dtype, backend, block, sparse=sparse)
     return backend.predict(network, params, X, threads)
 
 
@@ -549,6 +552,7 @@ def loss_and_gradient(
     stays_sparse = where_it_pays(backend)
     data = check_data(network, X, Y, sample_weight, assume_finite, params.dtype, stays_sparse)
     threads = None if threads is None else check_integer("threads", threads, low=1)
-    check_memory(network, 3, len(data.X), params.dtype, backend, threads=threads)
+    sparse = isinstance(data.X, SparseRows)
+    check_memory(network, 3, len(data.X), params.dtype, backend, threads=threads, sparse=sparse)
     alpha = check_number("alpha", alpha, low=0)
     return backend.loss_and_gradient(network, params, data, alpha, threads)

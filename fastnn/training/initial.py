@@ -62,7 +62,8 @@ def check_fits_machine(options: TrainOptions) -> None:
     if options.optimizer.sequential:
         block = rows
         threads = 1
-    check_memory(options.network, options.n_vectors, rows, dtype, options.backend, block, threads)
+    sizes = options.network, options.n_vectors, rows, dtype, options.backend, block, threads
+    check_memory(*sizes, sparse=isinstance(options.data.X, SparseRows))
 
 
 # ------------------------------------------------------------------------------------ all members

@@ -514,19 +514,21 @@ def check_memory(
     backend: Backend,
     block: int = ROW_BLOCK,
     threads: int | None = 1,
+    sparse: bool = False,
 ) -> None:
     """Raise MemoryError, before any allocation, if a calculation does not fit the machine.
 
     Count `n_vectors` vectors of parameters and, for each neuron and row (at most `block` of the
     `rows`), three numbers and one for each thread (at most one thread for `LEAST_ROWS` of these
     rows), and three more if threads share a step, because they keep the deltas of all layers. A
-    back end with ``whole_batches`` also holds z and a of the other rows.
+    back end with ``whole_batches`` also holds z and a of the other rows. Inputs of `sparse` rows
+    are no neurons.
     """
     block = min(rows, block)
     others = rows - block if rows > block and getattr(backend, "whole_batches", False) else 0
     n_threads = 2 if threads is None else min(threads, max(1, block // LEAST_ROWS))
     of_a_neuron = 3 + n_threads + 3 * (n_threads > 1)
-    of_rows = of_a_neuron * sum(network.sizes) * block + (
+    of_rows = of_a_neuron * sum(network.sizes[sparse:]) * block + (
         2 * sum(network.sizes[1:]) * others if others else 0
     )
     needed = (network.n_params * n_vectors + of_rows) * dtype.itemsize

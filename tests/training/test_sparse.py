@@ -134,6 +134,15 @@ def test_a_matrix_that_no_memory_holds_dense_is_an_error_and_no_allocation():
         train(Network((2_000_000_000, 1)), wide, Y, epochs=1, backend="numpy")
 
 
+def test_the_memory_of_sparse_inputs_is_not_that_of_a_panel(monkeypatch):
+    monkeypatch.setattr("fastnn.training.inputs.memory", lambda: 30_000_000)
+    wide = Network((100_000, 1))
+    rows = scipy.sparse.csr_matrix((60, 100_000))
+    assert predict(wide, np.zeros(wide.n_params), rows).shape == (60, 1)
+    with pytest.raises(MemoryError, match="made dense here"):
+        predict(wide, np.zeros(wide.n_params), rows, backend="numpy")
+
+
 def spoiled(**parts):
     """A copy of X some of whose arrays were exchanged."""
     bad = X.copy()
