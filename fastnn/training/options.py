@@ -35,6 +35,7 @@ from fastnn.optimizers import (
     with_rate,
 )
 from fastnn.schedules import ending_after, lacks_steps
+from fastnn.sparse import is_sparse
 from fastnn.state import Data
 from fastnn.training.inputs import (
     Rows,
@@ -124,7 +125,9 @@ class TrainOptions(NamedTuple):
         if self.validation_rows is not None:
             return len(self.validation_rows)
         part = self.stop.validation
-        return len(part[0]) if isinstance(part, (tuple, list)) else self.n_split
+        if not isinstance(part, (tuple, list)):
+            return self.n_split
+        return int(part[0].shape[0]) if is_sparse(part[0]) else len(part[0])
 
     @property
     def rows_a_step(self) -> int:

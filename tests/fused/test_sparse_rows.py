@@ -115,7 +115,7 @@ def replaced(rows, **parts):
 @pytest.mark.parametrize(
     ("parts", "words"),
     [
-        ({"values": np.ones(2, np.float32)}, "the entries of X must be an array of float64"),
+        ({"values": np.ones(2, np.int64)}, "X must be an array of float64 or float32"),
         ({"values": np.ones(4)[::2]}, "the entries of X must be .* not in C order"),
         ({"values": np.ones(1)}, "the entries of X are 2, of which there are 1 numbers"),
         ({"indices": np.zeros(3, np.int64)}, "the columns of X must be an array of int32"),
