@@ -3,15 +3,19 @@ benchmarks.real_work``.
 
 ``usual``: validation, callbacks, early stopping, short calls; each round measures all, the table
 has the medians of the rounds and their quartiles. ``fits``: `fit` and `predict_proba` take turns
-with scikit-learn's on the same data to the same epoch. Answers are compared before a table is
-printed: of the back ends, and of the estimators and scikit-learn's.
+with scikit-learn's on the same data to the same epoch. ``sparse``: the same on sparse rows, in
+processor seconds of one thread, with the most memory of a fit. Answers are compared before a table
+is printed: of the back ends, and of the estimators and scikit-learn's.
 """
 
 import functools
 import os
 import statistics
+import time
+import tracemalloc
 
 import numpy as np
+import scipy.sparse
 import sklearn.neural_network as theirs
 from sklearn.datasets import load_breast_cancer, load_digits, load_iris
 
@@ -28,6 +32,7 @@ from fastnn.measuring.timing import (
     ratio,
     repeated,
     seconds_of,
+    with_unit,
 )
 
 ROUNDS = 5
@@ -38,6 +43,15 @@ REPEATS = 300
 REPEAT_SECONDS = 0.2
 FIT_ROUNDS = 7
 PREDICTIONS = 2000
+SPARSE_ROUNDS = 5
+SPARSE_CASES = [  # rows, columns, entries of a row, neurons, solver, epochs
+    (3_000, 20_000, 60, 100, "adam", 3),
+    (3_000, 20_000, 60, 100, "sgd", 3),
+    (10_000, 50_000, 80, 100, "adam", 1),
+    (10_000, 50_000, 80, 100, "sgd", 1),
+    (3_000, 2_000, 40, 32, "adam", 30),
+    (3_000, 2_000, 40, 32, "sgd", 30),
+]
 
 
 def again(measure):
@@ -198,5 +212,46 @@ def fits():
     return markdown(["workload", "scikit-learn", "fastnn", "times faster"], rows)
 
 
+def sparse_rows(n, n_columns, n_entries):
+    """Draw rows with so many entries each, and labels that they tell."""
+    draw = np.random.RandomState(0)
+    places = [np.sort(draw.choice(n_columns, n_entries, replace=False)) for _ in range(n)]
+    starts = np.arange(0, n * n_entries + 1, n_entries)
+    numbers = draw.random_sample(n * n_entries) + 0.1
+    X = scipy.sparse.csr_matrix((numbers, np.concatenate(places), starts), (n, n_columns))
+    signs = np.where(draw.random_sample(n_columns) < 0.5, -1, 1)
+    return X, (X @ signs > 0).astype(int)
+
+
+def most_memory(function):
+    """Most bytes of Python's and NumPy's memory during a call."""
+    tracemalloc.start()
+    try:
+        function()
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+def sparse():
+    """`fit` on sparse rows beside scikit-learn's, in batches of 200 rows, on one thread."""
+    os.environ["FASTNN_NUM_THREADS"] = "1"
+    rows = []
+    for *shape, width, solver, epochs in SPARSE_CASES:
+        X, y = sparse_rows(*shape)
+        options = {"solver": solver, "max_iter": epochs, "batch_size": 200, "random_state": 0}
+        pair = [module.MLPClassifier((width,), **options) for module in (theirs, fastnn)]
+        fit = dict(zip("12", [functools.partial(model.fit, X, y) for model in pair], strict=True))
+        found = interleaved(fit, rounds=SPARSE_ROUNDS, clock=time.process_time).values()
+        agree_fits(*reversed(pair))
+        title = "{:,} x {:,}, {} entries a row".format(*shape)
+        seconds = [with_unit(quartiles(s).middle) for s in found]
+        memory = [with_unit(most_memory(function), "memory") for function in fit.values()]
+        times = f"{ratio(*found).middle:.1f}"
+        rows.append([f"{title}, ({width},), {solver}", *seconds, times, *memory])
+    heads = ["rows", "scikit-learn", "fastnn", "times faster", "its memory", "our memory"]
+    return markdown(heads, rows, right="12345")
+
+
 if __name__ == "__main__":
-    print_parts(__doc__, fits=fits, usual=usual)
+    print_parts(__doc__, fits=fits, sparse=sparse, usual=usual)

@@ -34,6 +34,9 @@ class Backend(abc.ABC):
         the check of the memory takes it into account. False by default.
     takes_options : bool
         Whether it trains with optimizers that have `clip_norm` or `rates`. False by default.
+    takes_sparse : bool
+        Whether X may be a `fastnn.sparse.SparseRows`, rows in CSR form. With False, the default,
+        all rows are arrays.
     accepts_complex : bool
         Whether `loss_and_gradient` takes complex parameters, so that its gradient can be checked to
         the last digits. False by default.
@@ -70,6 +73,7 @@ class Backend(abc.ABC):
     name: str
     whole_batches = False
     takes_options = False
+    takes_sparse = False
     accepts_complex = False
     shuffle_rows: Callable[[Array, Array, Array], None] | None = None
     trains_groups: bool = False
@@ -415,6 +419,7 @@ class Wrapper(Backend):
         self.name = backend.name
         self.whole_batches = backend.whole_batches
         self.takes_options = backend.takes_options
+        self.takes_sparse = backend.takes_sparse
         self.accepts_complex = backend.accepts_complex
         self.shuffle_rows = backend.shuffle_rows
 

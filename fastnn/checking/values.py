@@ -69,7 +69,7 @@ def real_array(name: str, value: Any, dtype: DTypeLike | None = None) -> Array:
 
 def _check_kind(name: str, value: Any) -> None:
     if type(value).__module__.startswith("scipy.sparse"):
-        raise TypeError(f"{name} is sparse; fastnn's core takes dense arrays: use {name}.toarray()")
+        raise TypeError(f"{name} is sparse, and has to be dense: use {name}.toarray()")
     refuse_lazy(name, value)
     refuse_masked(name, value)
 

@@ -49,25 +49,36 @@ def each(n, *kept, step=1):
 @functools.singledispatch  # on the kind of value that `n` is: it tells what is being written
 def loop(n, kept):
     """Emit a loop around what the caller of `each` traces as its body."""
+    counter = [n.of(n.type, const(0))]
+    for _ in repeat(lambda: counter[0] < n, counter, *kept):
+        yield counter[0]
+        counter[0] = counter[0] + 1
+
+
+def repeat(holds, *kept):
+    """Iterate while ``holds()``, a condition on what stands in the lists `kept`, as in `each`."""
+    near = holds()  # the code's first condition, too, but there it is not used
+    if not isinstance(near, Traced):
+        while holds():
+            yield
+        return
     # Three blocks of instructions: `test` is entered from before the loop and from the end of the
-    # body. A phi there is a value that depends on which of the two it was: the counter, and
-    # whatever is kept.
-    builder = n.builder
-    start = n.builder.block
+    # body. A phi there is a value that depends on which of the two it was: whatever is kept.
+    builder = near.builder
+    start = near.builder.block
     test, body, done = (
         builder.append_basic_block(name) for name in ("loop.test", "loop.body", "loop.done")
     )
     builder.branch(test)
     builder.position_at_end(test)
-    first = [n.of(n.type, const(0)), *all_traced(n, chain(*kept))]
+    first = all_traced(near, chain(*kept))
     phis = [builder.phi(x.value.type) for x in first]
-    k, *now = (x.of(x.type, phi) for x, phi in zip(first, phis, strict=True))
-    builder.cbranch(builder.icmp_signed("<", k.value, n.value), body, done)
+    now = [x.of(x.type, phi) for x, phi in zip(first, phis, strict=True)]
+    assign(kept, now)  # the condition and the body read the phis
+    builder.cbranch(builder.icmp_signed("!=", holds().value, const(0)), body, done)
     builder.position_at_end(body)
-    assign(kept, now)  # the body reads the phis
-    following = k + 1
-    yield k  # here the body is traced; it may end in another block than it began in
-    for phi, x, y in zip(phis, first, [following, *all_traced(n, chain(*kept))], strict=True):
+    yield  # here the body is traced; it may end in another block than it began in
+    for phi, x, y in zip(phis, first, all_traced(near, chain(*kept)), strict=True):
         phi.add_incoming(x.value, start)
         # only now is it clear what the body has left in `kept`
         phi.add_incoming(y.value, builder.block)

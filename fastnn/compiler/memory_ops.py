@@ -18,6 +18,7 @@ from numba.core import cgutils
 
 from fastnn.compiler.tracing import (
     INT32,
+    INT64,
     Traced,
     compiled,
     const,
@@ -159,14 +160,19 @@ def put(a, i, x):
 
 def get_ir(a, i):
     """Emit the load of a number."""
-    return a.builder.load(address_ir(a, i.value), align=align(a))
+    number = a.builder.load(address_ir(a, i.value), align=align(a))
+    return a.builder.sext(number, INT64) if a.type.dtype == types.int32 else number
 
 
-@primitive(lambda a, i: a.dtype, get_ir)
+@primitive(lambda a, i: types.intp if a.dtype == types.int32 else a.dtype, get_ir)
 def get(a, i):
-    """Read one number: ``a[i]``; no index counts from the end."""
+    """Read one number: ``a[i]``; no index counts from the end. One of 32 bits is read as an
+    integer of 64, in which its products do not overflow.
+    """
     assert i >= 0, "get outside the array"
-    return a[i].copy().view(ManyLanes) if has_many(a) else a[i]
+    if has_many(a):
+        return a[i].copy().view(ManyLanes)
+    return int(a[i]) if a.dtype == np.int32 else a[i]
 
 
 def broadcast_ir(a, i):

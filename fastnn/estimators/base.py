@@ -498,11 +498,13 @@ class BaseMLP(CallbackSupportMixin, Fitted, BaseEstimator, ABC):
             )
             self._optimizer = Solver(self) if known is None else known
         dtype = params.dtype
+        by = get_backend(self.backend)
         split = self.solver != "lbfgs" and self.early_stopping
         rows = np.arange(n)
         watched = held_out = None
         if given is not None:
-            watched = HeldOut(*self._checked_validation(*given), dtype, self._labels())
+            checked = self._checked_validation(*given)
+            watched = HeldOut(*checked, dtype, self._labels(), by)
             held_out = watched if split else None
         elif split:
             # `train_test_split` asks the same classes, and validates more
@@ -519,9 +521,10 @@ class BaseMLP(CallbackSupportMixin, Fitted, BaseEstimator, ABC):
                     "of your dataset."
                 )
             weight_held_out = None if weight is None else weight[rest]
-            held_out = HeldOut(X[rest], Y[rest], weight_held_out, dtype, self._labels())
+            of_rest = X[rest], Y[rest], weight_held_out
+            held_out = HeldOut(*of_rest, dtype, self._labels(), by)
         weights = np.ones(n, dtype) if weight is None else contiguous(weight, dtype)
-        data = Data(contiguous(X, dtype), contiguous(Y, dtype), weights)
+        data = Data(contiguous(X, dtype, by), contiguous(Y, dtype), weights)
         mean = (
             self.loss == "squared_error"
             and self.n_outputs_ > 1
@@ -532,7 +535,7 @@ class BaseMLP(CallbackSupportMixin, Fitted, BaseEstimator, ABC):
         if loss_is_nan and self.fix_defects:
             raise ValueError("loss='poisson' takes targets that are not negative")
         on_epoch = epoch_callback(self, X, Y, weight, network)
-        backend = Adapter(get_backend(self.backend), mean)
+        backend = Adapter(by, mean)
         if self.solver in validation.STOCHASTIC_SOLVERS:
             weighted = weight is not None or (
                 watched is not None and watched.sample_weight is not None

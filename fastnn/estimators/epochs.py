@@ -443,8 +443,6 @@ class Fit:
             """Return an evaluation within calls of the back end, if it can: by the loss, or the
             rows that are right.
             """
-            if not isinstance(validation.X, np.ndarray):
-                return in_python
             evaluation = Evaluation(options, task, validation, None)
             return evaluation if evaluation.fits_kernel(batch_size) else in_python
 

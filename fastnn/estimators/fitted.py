@@ -166,6 +166,7 @@ class Fitted:
                 f"columns"
             )
         params = weights.params
+        backend = get_backend(self.backend)
         if self._is_plain(X, weights):
             # A sum is finite only if all its terms are. Of a few numbers, such as one row's,
             # Python's is the quickest.
@@ -180,14 +181,14 @@ class Fitted:
                 )
             single = np.result_type(X.dtype, params.dtype) == np.float32
             params = params.astype(np.float32 if single else np.float64, copy=False)
-            X = contiguous(X, params.dtype)
+            X = contiguous(X, params.dtype, backend)
         network = network_of(weights.sizes, self._activation(), output, "squared_error")
         # an estimator pickled by version 0.1 has none
         threads: Any = getattr(self, "n_threads", None)
         # set since the fit, which would say what is wrong
         if not isinstance(threads, Integral) or int(threads) < 1:
             threads = None
-        return Adapter(get_backend(self.backend)).predict(network, params, X, threads)
+        return Adapter(backend).predict(network, params, X, threads)
 
     def _is_plain(self, X: Any, weights: Weights) -> bool:
         """Return whether only the values of X need validation: dtype and width of the weights, C

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from sklearn.utils._param_validation import InvalidParameterError
 
+from fastnn.backends import Backend
 from fastnn.checking.arguments import did_you_mean, shown
 from fastnn.estimators.adapter import Adapter, contiguous
 from fastnn.memory import Array
@@ -58,6 +59,12 @@ class HeldOut:
         scikit-learn's score of the estimator: R2 for None; else the accuracy, of rows with one
         label of three or more ("one"), with yes or no in each column ("many"), or where all rows
         have the same ("single").
+    backend : Backend
+
+    Attributes
+    ----------
+    given : (n, n_inputs), dense or sparse
+        X, as scorers of the user take it.
     """
 
     def __init__(
@@ -67,8 +74,10 @@ class HeldOut:
         sample_weight: Array | None,
         dtype: np.dtype[Any],
         labels: str | None,
+        backend: Backend,
     ) -> None:
-        self.X = contiguous(X, dtype)
+        self.given = X
+        self.X = contiguous(X, dtype, backend)
         self.Y = Y
         self.sample_weight = sample_weight
         self.labels = labels
@@ -143,7 +152,7 @@ class Scorer:
         estimator = self.mlp._with(network, params)
         options = {} if weight is None else {"sample_weight": weight}
         try:
-            value = self.scorer(estimator, self.rows.X, self.y, **options)
+            value = self.scorer(estimator, self.rows.given, self.y, **options)
         except TypeError as error:
             if weight is None:
                 raise

@@ -9,14 +9,13 @@ from types import UnionType
 from typing import Any
 
 import numpy as np
-import scipy.sparse
 from sklearn.exceptions import DataConversionWarning
 from sklearn.neural_network import MLPClassifier
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.validation import validate_data
 
 from fastnn import errors
-from fastnn.checking.arguments import check_integer, cut, short_errors, shown
+from fastnn.checking.arguments import check_integer, short_errors, shown
 from fastnn.checking.values import (
     Names,
     is_frame,
@@ -30,6 +29,7 @@ from fastnn.checking.values import (
 from fastnn.losses import ACTIVATIONS, HIDDEN, Value, checked
 from fastnn.memory import Array
 from fastnn.network import Network
+from fastnn.sparse import checked_matrix, is_sparse
 
 _NONE = object()
 
@@ -168,10 +168,6 @@ def draw_params(
     return params
 
 
-_INDICES = ("indices", "indptr", "row", "col", "offsets")
-"""Arrays of integers, in one format of sparse matrices or another; scipy cuts off what is behind a
-decimal point."""
-
 NO_Y = "no_validation"
 """scikit-learn's word for y where there is none."""
 
@@ -216,36 +212,8 @@ def validated(estimator: Any, X: Any, y: Any = NO_Y, **options: Any) -> Any:
 
 
 def checked_sparse(name: str, X: Any) -> Any:
-    """Return a sparse matrix as CSR or CSC, of scipy's own class, with indices within its shape;
-    else X itself.
-
-    scipy converts a matrix of any format in compiled code, which takes indices on trust: it reads
-    and writes anywhere.
-    """
-    if not scipy.sparse.issparse(X):
-        return X
-    kind = "array" if isinstance(X, scipy.sparse.sparray) else "matrix"
-    form = X.format
-    try:
-        for part in _INDICES:
-            if (
-                dtype := getattr(getattr(X, part, None), "dtype", None)
-            ) is not None and dtype.kind != "i":
-                raise ValueError(f"{part} must be integers, not {cut(dtype)}")
-        # shares the arrays; all sizes are checked, and COO's indices
-        X = getattr(scipy.sparse, f"{form}_{kind}")(X)
-        if form == "lil" and (len(X.rows), *map(len, X.rows)) != (X.shape[0], *map(len, X.data)):
-            raise ValueError("rows and data differ in length")
-        if form == "bsr" and any(n % width for n, width in zip(X.shape, X.blocksize, strict=True)):
-            raise ValueError(f"blocks of {X.blocksize} do not fill the shape {X.shape}")
-        if form in ("csr", "csc", "bsr"):
-            _check_indices(X)
-        if form not in ("csr", "csc"):
-            X = X.tocsr()
-            _check_indices(X)
-    except (ValueError, TypeError, AttributeError, IndexError, ArithmeticError) as error:
-        raise ValueError(f"{name} is a damaged sparse {kind} ({cut(form)}): {cut(error)}") from None
-    return X
+    """Return a sparse matrix as CSR or CSC, with indices within its shape; else X itself."""
+    return checked_matrix(name, X) if is_sparse(X) else X
 
 
 def checked_targets(name: str, y: Any) -> Any:
@@ -256,15 +224,6 @@ def checked_targets(name: str, y: Any) -> Any:
     if (values := np.asarray(y)).dtype.kind == "O":
         refuse_missing(values, name)
     return checked_sparse(name, y)
-
-
-def _check_indices(X: Any) -> None:
-    """Raise ValueError unless all indices of a compressed matrix are within its shape."""
-    if (
-        X.indptr[1:] < X.indptr[:-1]
-    ).any():  # scipy looks at that only where the last one is greater than 0
-        raise ValueError("indptr must be a non-decreasing sequence")
-    X.check_format(full_check=True)
 
 
 def refuse_unused(mlp: Any) -> None:

@@ -9,8 +9,8 @@ from fastnn.compiler.loader import IN_PYTHON, kernels_are_kept, load_kernel
 from fastnn.compiler.program import KERNEL_REVISION
 from fastnn.cores import share
 from fastnn.fused import guard, preparation
-from fastnn.fused.guard import check_data, check_state, check_steps
-from fastnn.fused.layout import task_constants, update_spec
+from fastnn.fused.guard import check_data, check_method, check_state, check_steps
+from fastnn.fused.layout import csr_of, is_sparse, task_constants, update_spec
 from fastnn.fused.preparation import Ends
 from fastnn.fused.side_by_side import (
     FEWEST,
@@ -22,6 +22,7 @@ from fastnn.fused.side_by_side import (
 from fastnn.memory import ALIGNMENT, ROW_BLOCK
 from fastnn.network import as_made
 from fastnn.optimizers import BUILT_IN, SGD, Method
+from fastnn.sparse import SparseRows
 from fastnn.state import Steps, Task
 
 __all__ = ["KERNEL_REVISION", "NumbaBackend", "kernels_are_kept", "most_numbers"]
@@ -42,6 +43,7 @@ class NumbaBackend(Backend):
 
     name = "numba"
     takes_options = True
+    takes_sparse = True
 
     def __init__(self, specialize: bool = False) -> None:
         self.specialize = specialize
@@ -89,7 +91,8 @@ class NumbaBackend(Backend):
         n = len(X)
         dtype = X.dtype
         # of the thread that calls
-        workspace = preparation.take_workspace(network, dtype, n, ROW_BLOCK)
+        sparse = isinstance(X, SparseRows)
+        workspace = preparation.take_workspace(network, dtype, n, ROW_BLOCK, sparse=sparse)
         try:
             if params.size != workspace.network.n_params:
                 guard.check("params", params, (workspace.network.n_params,), dtype)
@@ -97,7 +100,7 @@ class NumbaBackend(Backend):
             # looked up once: a look-up takes as long as a tenth of one row's prediction
             if kernel is None:
                 kernel = workspace.predict = load_kernel("predict", dtype)
-            kernel(out, params, n, workspace.scratch, workspace.model, X)
+            kernel(out, params, n, workspace.scratch, workspace.model, *csr_of(X))
         finally:  # no `with`: it takes longer
             workspace.shelf.put(workspace, workspace.nbytes)
 
@@ -232,12 +235,15 @@ class NumbaBackend(Backend):
         members = np.arange(len(which))
         begun = np.zeros(len(which), np.int64)
         group = tasks, which, state, steps, n_steps
-        in_lanes = name == "train_steps" and len(which) >= FEWEST
+        sparse = is_sparse(tasks[0].data)
+        in_lanes = name == "train_steps" and len(which) >= FEWEST and not sparse
         if in_lanes and (rules is None or can_score(tasks, which, rules)):
             good, members, begun = train_side_by_side(*group, n_rows, block, rules, threads)
 
         def one_by_one(members):
-            with preparation.take_workspace(network, dtype, n_rows, block) as workspace:
+            with preparation.take_workspace(
+                network, dtype, n_rows, block, sparse=sparse
+            ) as workspace:
                 workspace.steps = None  # each member has constants of its own
                 spec = update_spec(tasks[0], state.storage.shape[2]) if special else None
                 kernel = workspace.specialized_kernel(spec) if special else load_kernel(name, dtype)
@@ -284,12 +290,10 @@ class NumbaBackend(Backend):
         """
         vector = ALIGNMENT // dtype.itemsize
         is_small = n_rows <= vector and task.network.n_params <= SPECIAL
-        if (
-            self.specialize
-            and is_small
-            and not task.network.is_custom  # its addresses are those of one process
-            and preparation.kernel_name(task.optimizer) == "train_steps"
-        ):
+        is_plain = preparation.kernel_name(task.optimizer) == "train_steps"
+        # the addresses of a function of the user's are those of one process
+        is_general = task.network.is_custom or is_sparse(task.data)
+        if self.specialize and is_small and is_plain and not is_general:
             # a kernel for all batches that fit a vector, and one for single rows
             n_rows = vector if n_rows > 1 else 1
             return True, n_rows, n_rows
@@ -303,6 +307,7 @@ class NumbaBackend(Backend):
         """
         if training is None or not training.has(state):
             training = None
+            check_method(task.optimizer, task.data)
             check_state(task.network, task.optimizer, state, check_data(task.network, task.data))
         numbers = check_steps(
             steps, len(task.data.X), None if training is None else training.numbers

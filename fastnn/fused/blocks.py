@@ -24,6 +24,7 @@ from fastnn.fused.layout import (
 from fastnn.fused.updates import square_weights
 
 FAN_IN = LAYER_FIELDS["fan_in"]
+STRIP = LAYER_FIELDS["strip"]
 ADAM = UPDATE_CODES["Adam"]
 ADAMW = UPDATE_CODES["AdamW"]
 
@@ -68,6 +69,24 @@ def look_up(scratch, data, rows, n, stop, n_inputs, n_outputs, first=0):
 
 
 @inlined
+def inputs_step(model):
+    """Return by which number of rows to look up a row of X: 1 if it is in CSR form."""
+    return 1 if get(model.layers, STRIP) > 0 else get(model.layers, FAN_IN)
+
+
+@inlined
+def find_entries(scratch, starts, first, stop):
+    """Write where the entries of rows begin and end, whose numbers were looked up: for the columns
+    from `first` to `stop`. A row of weight 0 has none.
+    """
+    for b in range(first, stop):
+        row = get(scratch.rows_of_X, b)
+        begin = get(starts, row)
+        put(scratch.rows_of_X, b, begin)
+        put(scratch.row_ends, b, get(starts, row + 1) if get(scratch.weight, b) > 0 else begin)
+
+
+@inlined
 def sum_weights(data, rows, n):
     """Return the sum of the weights of a block's `n` rows, as `look_up` adds them."""
     sum_of_weights = 0.0
@@ -87,27 +106,41 @@ def gather_block(scratch, model, data, rows, n, as_panel=False):
     if n == 1 and model.single_row_path == 1 and not as_panel:
         return width, gather_row(scratch, data, get(rows, 0), n_inputs, n_outputs)
     # First the rows' offsets and weights, then their numbers, a vector of rows at a time.
-    sum_of_weights = look_up(scratch, data, rows, n, width, n_inputs, n_outputs)
+    step = inputs_step(model)
+    sum_of_weights = look_up(scratch, data, rows, n, width, step, n_outputs)
     # a small layer's gradient may be made within its update, which reads these
     if width == lanes_of(data.X):
         propagation.add_rows_of_ones(scratch, model, width)
-    gather_panel(scratch.activations, data.X, scratch.rows_of_X, scratch.weight, n_inputs, width)
+    gather_inputs(scratch, model, data.X, data.starts, width)
     gather_panel(scratch.targets, data.Y, scratch.rows_of_Y, scratch.weight, n_outputs, width)
     return width, sum_of_weights
 
 
 @inlined
-def gather_inputs(scratch, X, begin, n, n_inputs, width, as_panel):
-    """Gather the inputs of `n` rows from row `begin` on, all of weight 1; without `as_panel`, those
-    of a single row.
-    """
-    for b in range(width):
-        put(scratch.rows_of_X, b, (begin + min(b, n - 1)) * n_inputs)
-        put(scratch.weight, b, 1 if b < n or not as_panel else 0)
-    if as_panel:
-        gather_panel(scratch.activations, X, scratch.rows_of_X, scratch.weight, n_inputs, width)
+def gather_inputs(scratch, model, X, starts, width):
+    """Gather the inputs of the rows that were looked up; of rows in CSR form, find the entries."""
+    if get(model.layers, STRIP) > 0:
+        find_entries(scratch, starts, 0, width)
     else:
-        copy(scratch.activations, offset(X, begin * n_inputs), n_inputs)
+        n_inputs = get(model.layers, FAN_IN)
+        gather_panel(scratch.activations, X, scratch.rows_of_X, scratch.weight, n_inputs, width)
+
+
+@inlined
+def copy_row(scratch, model, X, row):
+    """Gather the inputs of a single row, of weight 1."""
+    n_inputs = get(model.layers, FAN_IN)
+    store(scratch.weight, 0, like(zero(X), 1.0))
+    copy(scratch.activations, offset(X, row * n_inputs), n_inputs)
+
+
+@inlined
+def look_up_some(scratch, model, begin, n, width):
+    """Write the offsets of `n` rows of X from row `begin` on, and their weights: all are 1."""
+    step = inputs_step(model)
+    for b in range(width):
+        put(scratch.rows_of_X, b, (begin + min(b, n - 1)) * step)
+        put(scratch.weight, b, 1 if b < n else 0)
 
 
 @inlined
@@ -131,11 +164,13 @@ def do_blocks(scratch, model, spec, data, rows, n_rows, params, mode):
         else:
             width, block_weight = gather_block(scratch, model, data, offset(rows, begin), n)
         sum_of_weights += block_weight
-        propagation.forward(scratch, model, params, params, width, n)
+        propagation.forward_rows(scratch, model, data.X, data.indices, params, params, width, n)
         propagation.output_delta(scratch, model, width, n)
         sum_of_losses += float(get(scratch.sum_of_l, 0))
         if mode & WITH_GRADIENT:
-            propagation.backward(scratch, model, spec, params, width, n, begin == 0, False, False)
+            propagation.backward(
+                scratch, model, spec, data, params, width, n, begin == 0, False, False
+            )
     return sum_of_losses, sum_of_weights, width
 
 

@@ -47,10 +47,12 @@ def layer_at(model, l):
     return LayerRecord(offset(model.layers, l * len(LAYER_FIELDS)))
 
 
-def each_layer(model):
-    """Iterate over the layers from the input to the output: (number, record)."""
-    for l in each(model.n_layers):
-        yield l, layer_at(model, l)
+def each_layer(model, first=0):
+    """Iterate over the layers from the input, or from layer `first`, to the output: (number,
+    record).
+    """
+    for k in each(model.n_layers - first):
+        yield first + k, layer_at(model, first + k)
 
 
 def _operands(layer, scratch, params, width):
@@ -59,16 +61,15 @@ def _operands(layer, scratch, params, width):
     """
     Z = offset(scratch.activations, layer.output * width)
     A = offset(scratch.activations, layer.input * width)
+    W = offset(params, layer.weight)
+    return Z, W, A, bias_of(layer, scratch, params), layer.fan_in, layer.fan_out
+
+
+def bias_of(layer, scratch, params):
+    """Return a layer's biases, `Strided`; zeros of a layer without any."""
     # zeros is one vector, but bias_step is 0 then, so nothing beyond it is read
     bias = pick(layer.n_bias > 0, offset(params, layer.bias), scratch.zeros)
-    return (
-        Z,
-        offset(params, layer.weight),
-        A,
-        Strided(bias, layer.bias_step),
-        layer.fan_in,
-        layer.fan_out,
-    )
+    return Strided(bias, layer.bias_step)
 
 
 @outlined
@@ -78,9 +79,14 @@ def forward_layer(layer, scratch, params, width):
     """
     Z, *operands, fan_out = _operands(layer, scratch, params, width)
     forward_product(Z, *operands, fan_out, width, scratch.packed)
+    activate_layer(layer, scratch, Z, width)
+
+
+def activate_layer(layer, scratch, Z, width):
+    """Apply a layer's activation to its panel Z (fan_out, width)."""
     slopes = offset(scratch.slopes, layer.output * width)
     number = layer.at("number")
-    activate(Z, slopes, scratch.weight, number, fan_out, width, layer.activation)
+    activate(Z, slopes, scratch.weight, number, layer.fan_out, width, layer.activation)
 
 
 @outlined

@@ -86,11 +86,24 @@ def gather_each(panel, source, offsets, n_features, width):
 
 
 @traced
-def scatter_panel(out, panel, n, n_features, width):
+def add_to(target, source, n):
+    """Add `n` numbers to others, and read and write none beyond them."""
+    L = lanes_of(target)
+    whole = n // L
+    for i in each(whole, step=L):
+        store(target, i, load(target, i) + load(source, i))
+    for k in each(n - whole * L):
+        i = whole * L + k
+        put(target, i, get(target, i) + get(source, i))
+
+
+@traced
+def scatter_panel(out, panel, n, n_features, width, step=None):
     """Write ``out[b, f] = panel[f, b]``, b < n: out (n, n_features) is the user's, panel
-    (n_features, width).
+    (n_features, width). With `step`, rows of `out` lie so far apart.
     """
     L = lanes_of(panel)
+    step = n_features if step is None else step
 
     def numbers(first_b, first_f):
         """Write the features from first_f on of the rows from first_b on."""
@@ -98,9 +111,9 @@ def scatter_panel(out, panel, n, n_features, width):
             f = first_f + k
             for i in each(n - first_b):
                 b = first_b + i
-                put(out, b * n_features + f, get(panel, f * width + b))
+                put(out, b * step + f, get(panel, f * width + b))
 
-    transpose(out, panel, n_features, width, n)
+    transpose(out, step, panel, n_features, width, n)
     # Number by number, the features behind the last block for all rows, then the rows behind it;
     # some of them twice.
     numbers(0, n_features // L * L)

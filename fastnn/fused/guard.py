@@ -17,7 +17,8 @@ from fastnn.checking.arguments import class_of, cut, shown
 from fastnn.compiler.arguments import hold
 from fastnn.memory import READABLE, WRITEABLE, Array, padded_size
 from fastnn.network import Network, as_made
-from fastnn.optimizers import BUILT_IN
+from fastnn.optimizers import BUILT_IN, Method
+from fastnn.sparse import SparseRows
 from fastnn.state import N_RULE, Steps, StepStates
 
 ARRAYS = np.ndarray, np.memmap
@@ -25,6 +26,7 @@ ARRAYS = np.ndarray, np.memmap
 
 FLOATS = np.dtype(np.float64), np.dtype(np.float32)
 INTEGERS = np.dtype(np.int64)
+COLUMNS = np.dtype(np.int32)
 WORDS = np.dtype(np.uint32)
 
 FEW = 4096
@@ -70,7 +72,7 @@ def check_inputs(network, params, X):
         return
     # A memory map may still be right; what is wrong gets the message of one of these checks.
     dtype = working_dtype(network, X)
-    check("X", X, (*X.shape[:1], network.sizes[0]), dtype)
+    check_rows(X, network.sizes[0], dtype)
     check("params", params, (network.n_params,), dtype)
 
 
@@ -81,23 +83,50 @@ def check_data(network, data):
     X, Y, weight = data
     dtype = working_dtype(network, X)
     n = X.shape[:1]
+    check_rows(X, network.sizes[0], dtype)
     check_each(
-        (X, "X", (*n, network.sizes[0]), dtype, READABLE),
         (Y, "Y", (*n, network.sizes[-1]), dtype, READABLE),
         (weight, "sample_weight", n, dtype, READABLE),
     )
     return dtype
 
 
+def check_rows(X, n_inputs, dtype):
+    """Check inputs X (n, n_inputs), an array or rows in CSR form, whose arrays fit one another."""
+    shape = (*X.shape[:1], n_inputs)
+    if type(X) is not SparseRows:
+        check("X", X, shape, dtype)
+        return
+    if X.shape != shape:
+        raise ValueError(f"X must have the shape {shape}, not {X.shape}")
+    check_each(
+        (X.starts, "the starts of X", (X.shape[0] + 1,), INTEGERS, READABLE),
+        (X.values, "the entries of X", np.shape(X.values)[:1], dtype, READABLE),
+        (X.indices, "the columns of X", np.shape(X.indices)[:1], COLUMNS, READABLE),
+    )
+    # One number of a column may be read behind the last entry.
+    if not X.starts[-1] <= X.values.size <= X.indices.size - 1:
+        raise ValueError(
+            f"the entries of X are {X.starts[-1]}, of which there are {X.values.size} numbers and "
+            f"{X.indices.size - 1} columns"
+        )
+
+
 def working_dtype(network, X, name="X"):
     """Return the dtype of an array X, float64 or float32, which all arrays of a call share."""
     as_made(network)
-    if type(X) not in ARRAYS or X.dtype not in FLOATS:
+    if type(X) not in (*ARRAYS, SparseRows) or X.dtype not in FLOATS:
         kind = f"an array of {cut(X.dtype)}" if type(X) in ARRAYS else class_of(X)
         raise TypeError(
             f"{name} must be an array of float64 or float32 in native byte order, not {kind}"
         )
     return X.dtype
+
+
+def check_method(optimizer, data):
+    """Refuse rows in CSR form for a method of second order."""
+    if isinstance(optimizer, Method) and type(data.X) is SparseRows:
+        raise TypeError(f"{optimizer.name} takes X as an array, not rows in CSR form")
 
 
 def check_state(network, optimizer, state, dtype):
@@ -189,12 +218,17 @@ def check_group(tasks, which, state, steps, n_steps):
     (first, *others), m = tasks, np.size(which)
     storage = state.storage
     beta_products = state.beta_products
+    check_method(first.optimizer, first.data)
     dtype = check_data(first.network, first.data)
     for task in others:
         if task.network is not first.network or type(task.optimizer) is not type(first.optimizer):
             raise ValueError(
                 "the members of one call have the same network and the same kind of optimizer"
             )
+        if type(task.data.X) is not type(first.data.X) and SparseRows in map(
+            type, (task.data.X, first.data.X)
+        ):
+            raise ValueError("the members of one call have X as arrays, or all in CSR form")
         if check_data(task.network, task.data) != dtype:
             raise ValueError(
                 f"the members of one call have the same dtype: X of one of them is not of {dtype}"

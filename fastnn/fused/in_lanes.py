@@ -161,7 +161,7 @@ def take_step(workspace, spec, data, steps, lanes, own_numbers, s, gathered):
         propagation.output_delta(numbers, model, n, n)
         sums_of_losses = sums_of_losses + in_double(get(numbers.sum_of_l, 0))
         propagation.backward(
-            numbers, model, spec, own_numbers.vectors, n, n, begin == first, learning, False
+            numbers, model, spec, data, own_numbers.vectors, n, n, begin == first, learning, False
         )
         begin += n
     put(own_numbers.loss, 0, sums_of_losses / divisor)

@@ -20,12 +20,14 @@ from fastnn.fused.custom import Source
 from fastnn.fused.epoch_ends import end_epoch, fires_at_end, shuffle_rows  # noqa: F401  entry points of this module, too
 from fastnn.fused.evaluate import evaluate_objects, evaluate_table_objects
 from fastnn.fused.formulas import custom_panel  # noqa: F401  for kernels in plain Python
+from fastnn.fused.gather import gather_panel
 from fastnn.fused.in_lanes import most_numbers, train_in_lanes  # noqa: F401
 from fastnn.fused.layout import (
     ALPHA,
     SCALE,
     EpochEnds,
     Model,
+    Rows,
     Scratch,
     TableWeights,
     UpdateSpec,
@@ -34,7 +36,6 @@ from fastnn.fused.layout import (
 from fastnn.fused.levenberg_marquardt import levenberg_marquardt  # noqa: F401
 from fastnn.fused.together import train_together  # noqa: F401
 from fastnn.fused.updates import finish_gradients
-from fastnn.state import Data
 
 Ints = NDArray[np.int64]
 
@@ -93,7 +94,9 @@ def train_steps(vectors, beta_products, n_steps, scratch, model, spec, data, ste
                     blocks.set_step_constants(
                         scratch, spec, beta_products, get(steps.learning_rate, s), divisor
                     )
-                propagation.forward(scratch, model, vectors, vectors, width, n)
+                propagation.forward_rows(
+                    scratch, model, data.X, data.indices, vectors, vectors, width, n
+                )
                 propagation.output_delta(scratch, model, width, n)
                 # In Python, a float32 would make the sum of blocks one.
                 sum_of_losses += float(get(scratch.sum_of_l, 0))
@@ -103,8 +106,9 @@ def train_steps(vectors, beta_products, n_steps, scratch, model, spec, data, ste
                     get(scratch.update_constants, ALPHA) == 0
                     and get(scratch.update_constants, SCALE) == 1
                 )
+                is_first = begin == first
                 propagation.backward(
-                    scratch, model, spec, vectors, width, n, begin == first, learning, is_final
+                    scratch, model, spec, data, vectors, width, n, is_first, learning, is_final
                 )
                 begin += n
             if not blocks.note_loss(scratch, steps, s, sum_of_losses, divisor, learning):
@@ -117,12 +121,12 @@ def train_steps(vectors, beta_products, n_steps, scratch, model, spec, data, ste
 
 
 @inlined
-def step_with_options(scratch, model, spec, vectors, width, n_rows):
+def step_with_options(scratch, model, spec, data, vectors, width, n_rows):
     """Step by the gradient of a batch; of a sequential optimizer by the batch, one block that is in
     the panels.
     """
     if spec.sequential:
-        propagation.backward_in_turn(scratch, model, spec, vectors, width, n_rows)
+        propagation.backward_in_turn(scratch, model, spec, data, vectors, width, n_rows)
     else:
         is_clipped = spec.clip_norm < math.inf
         if is_clipped:
@@ -165,7 +169,7 @@ def train_with_options(vectors, beta_products, n_steps, scratch, model, spec, da
                 blocks.set_step_constants(
                     scratch, spec, beta_products, get(steps.learning_rate, s), divisor
                 )
-                step_with_options(scratch, model, spec, vectors, width, n_rows)
+                step_with_options(scratch, model, spec, data, vectors, width, n_rows)
             if not blocks.note_loss(scratch, steps, s, sum_of_losses, divisor, learning):
                 return s
         done = min(end, n_steps)
@@ -215,7 +219,7 @@ def loss_and_gradient(
     scratch: Scratch,
     model: Model,
     spec: UpdateSpec,
-    data: Data,
+    data: Rows,
     rows: Ints,
 ) -> float:
     """Return the loss of all rows as one batch; write its gradient, if wanted, to
@@ -244,22 +248,37 @@ def loss_and_gradient(
 
 @entry
 def predict(
-    out: NDArray, params: NDArray, n_rows: int, scratch: Scratch, model: Model, X: NDArray
+    out: NDArray,
+    params: NDArray,
+    n_rows: int,
+    scratch: Scratch,
+    model: Model,
+    X: NDArray,
+    indices: NDArray[np.int32],
+    starts: Ints,
 ) -> None:
-    """Write the outputs of all rows to `out` (n_rows * n_outputs,), a block at a time."""
+    """Write the outputs of all rows to `out` (n_rows * n_outputs,), a block at a time.
+
+    X, `indices` and `starts` are those of `layout.Rows`.
+    """
     out = unpack(out)
     params = unpack(params)
     scratch = unpack(scratch)
     model = unpack(model)
     X = unpack(X)
+    indices = unpack(indices)
+    starts = unpack(starts)
     # all would take longer than a row's prediction
     propagation.copy_params(scratch, model, params, model.tail_layer)
-    n_inputs = get(model.layers, blocks.FAN_IN)
     for begin in range(0, n_rows, model.block):
         n = min(model.block, n_rows - begin)
         width = blocks.padded(n, lanes_of(out))
-        blocks.gather_inputs(scratch, X, begin, n, n_inputs, width, n > 1)
-        propagation.forward(scratch, model, params, scratch.params, width, n)
+        if n == 1 and model.single_row_path == 1:
+            blocks.copy_row(scratch, model, X, begin)
+        else:
+            blocks.look_up_some(scratch, model, begin, n, width)
+            blocks.gather_inputs(scratch, model, X, starts, width)
+        propagation.forward_rows(scratch, model, X, indices, params, scratch.params, width, n)
         propagation.scatter_outputs(offset(out, begin * model.n_outputs), scratch, model, width, n)
 
 
@@ -281,8 +300,9 @@ def input_jacobian(
     for begin in range(0, n_rows, model.block):
         n = min(model.block, n_rows - begin)
         width = blocks.padded(n, lanes_of(out))
+        blocks.look_up_some(scratch, model, begin, n, width)
         # a single row is a panel here, too
-        blocks.gather_inputs(scratch, X, begin, n, n_inputs, width, True)
+        gather_panel(scratch.activations, X, scratch.rows_of_X, scratch.weight, n_inputs, width)
         propagation.forward(scratch, model, params, params, width, max(n, 2))
         for o in range(model.n_outputs):
             place = offset(out, (o * n_rows + begin) * n_inputs)

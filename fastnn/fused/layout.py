@@ -34,6 +34,7 @@ from fastnn.losses import ACTIVATIONS, LOSSES, CustomActivation, CustomLoss, lin
 from fastnn.memory import ALIGNMENT, ROW_BLOCK, Array, aligned_zeros, padded_size
 from fastnn.network import Layer, Network
 from fastnn.optimizers import OPTIMIZERS, SGD, BayesianRegularization
+from fastnn.sparse import SparseRows
 from fastnn.state import Data, Steps, Task
 
 # The kernel's code of a name is its place in the registry.
@@ -60,6 +61,11 @@ SUM_BLOCK = (
 # elsewhere, see `matmul.weight_gradient`.
 SMALL = 256
 
+# Columns of X whose entries are sorted at a time, where rows are in CSR form, a power of two; and
+# about the numbers of a strip of the gradient, so few that it stays in the nearest cache.
+COLUMNS = 128
+STRIP = 2048
+
 # fan_in from which the weight gradient transposes delta; part of the format: it shows in the bits
 TRANSPOSE_FROM = 16
 
@@ -84,6 +90,7 @@ _FIELDS += (
     "transposes",
     "number",
     "number_below",
+    "strip",
 )
 LAYER_FIELDS = {name: k for k, name in enumerate(_FIELDS)}
 
@@ -109,6 +116,37 @@ class Model(NamedTuple):
     single_row_path: int
 
 
+class Rows(NamedTuple):
+    """The rows to train on as a kernel reads them: `Data`, whose X may be in CSR form."""
+
+    X: NDArray  # (n, n_inputs), or the entries (any,)
+    Y: NDArray  # (n, n_outputs)
+    sample_weight: NDArray  # (n,)
+    # (any,): the columns of the entries, and one more number: `sparse.py` may read it
+    indices: NDArray[np.int32]
+    starts: NDArray[np.int64]  # (n + 1,): the first entry of each row, and behind the last one
+
+
+NOT_SPARSE = np.zeros(0, np.int32), np.zeros(0, np.int64)
+"""The last fields of `Rows` whose X is no CSR form."""
+
+
+def is_sparse(data: Data) -> bool:
+    """Return whether X is in CSR form."""
+    return isinstance(data.X, SparseRows)
+
+
+def csr_of(X: Array | SparseRows) -> tuple[Array, Array, Array]:
+    """Return X as kernels read it: its numbers, and columns and starts if it is in CSR form."""
+    return (X.values, X.indices, X.starts) if isinstance(X, SparseRows) else (X, *NOT_SPARSE)
+
+
+def rows_of(data: Data) -> Rows:
+    """Return the rows to train on as a kernel reads them."""
+    X, *places = csr_of(data.X)
+    return Rows(X, data.Y, data.sample_weight, *places)
+
+
 NO_OPTIONS = {
     np.dtype(kind): (0.0, np.zeros(0, kind), np.zeros(0, kind)) for kind in (np.float64, np.float32)
 }
@@ -132,6 +170,7 @@ class UpdateSpec(NamedTuple):
     clip_norm: float
     factors: NDArray  # (padded n_params,): of the learning rate; 0 where a parameter stays
     is_weight: NDArray  # (padded n_params,): 1 for a weight, else 0
+    n_vectors: int = 1  # of a state: the parameters, and the optimizer's slots
 
 
 # indices in Scratch.update_constants; ALPHA and from HYPER on stand the task's, the others are each
@@ -157,8 +196,8 @@ class Scratch(NamedTuple):
     # (padded n_params,): a copy of parameters without padding, or of their end, to read vectors
     # from
     params: NDArray
-    # (sum(sizes) + n_layers, width): panels of the inputs and of each layer's output, each with
-    # room for a row of ones
+    # (sum(sizes) + n_layers, width): panels of the inputs, but for rows in CSR form, and of each
+    # layer's output, each with room for a row of ones
     activations: NDArray
     # like `activations`: f'(z) of the activations that need z; unused, and one vector, if none does
     slopes: NDArray
@@ -187,6 +226,15 @@ class Scratch(NamedTuple):
     loss_numbers: NDArray  # (any,): each parameter of the loss for all outputs, in whole vectors
     rows_of_X: NDArray[np.int64]  # (width,): the offset in X of each row of the block
     rows_of_Y: NDArray[np.int64]  # (width,): and that in Y
+    # For rows in CSR form, else one vector each, see `sparse.py`:
+    row_ends: NDArray[np.int64]  # (width,): where the entries of each row end in X
+    cursors: NDArray[np.int64]  # (width,): its next entry
+    counts: NDArray[np.int64]  # (COLUMNS,): the entries in each of some columns; 0 between strips
+    entry_rows: NDArray[np.int64]  # (COLUMNS, width + 1 vector): their rows of the block
+    entry_values: NDArray  # (COLUMNS, width + 1 vector): and their numbers
+    by_row: NDArray  # (width, fan_out in whole vectors): z of the first layer, then its delta
+    strip: NDArray  # (strip, fan_out) and one vector: some rows of the first layer's gradient
+    lane_sums: NDArray  # (L, L): the sums of one vector's columns, by the lanes of rows
 
 
 class LeastSquares(NamedTuple):
@@ -294,7 +342,7 @@ class Training(NamedTuple):
     scratch: Scratch  # written
     model: Model
     spec: UpdateSpec
-    data: Data
+    data: Rows
     steps: Steps  # the losses are written
     ends: EpochEnds  # what is decided is written
 
@@ -317,7 +365,7 @@ class LossCall(NamedTuple):
     scratch: Scratch  # written
     model: Model
     spec: UpdateSpec
-    data: Data
+    data: Rows
     rows: NDArray[np.int64]  # (n_rows,)
 
 
@@ -329,7 +377,9 @@ class PredictCall(NamedTuple):
     n_rows: int
     scratch: Scratch  # written
     model: Model
-    X: NDArray  # (n_rows, n_inputs)
+    X: NDArray  # (n_rows, n_inputs), or as in `Rows`
+    indices: NDArray[np.int32]
+    starts: NDArray[np.int64]
 
 
 N_TRAINING, N_LOSS, N_PREDICT = (len(kind._fields) for kind in (Training, LossCall, PredictCall))
@@ -435,11 +485,15 @@ class TableWeights(NamedTuple):
 
 
 def describe(
-    network: Network, dtype: np.dtype, block: int = ROW_BLOCK, many: bool = False
+    network: Network,
+    dtype: np.dtype,
+    block: int = ROW_BLOCK,
+    many: bool = False,
+    sparse: bool = False,
 ) -> Model:
     """Return the `Model` of a network that computes in `dtype`, in blocks of up to `block` rows.
 
-    `many`: of networks whose numbers are vectors.
+    `many`: of networks whose numbers are vectors; `sparse`: of one whose rows are in CSR form.
     """
     lanes = ALIGNMENT // dtype.itemsize
     unit = 1 if many else lanes  # numbers of a vector
@@ -452,8 +506,9 @@ def describe(
         size = layer.bias.stop - layer.weight.start
         is_small = size <= SMALL
         is_last = layer.bias.stop == network.n_params
+        is_sparse = sparse and not records
         # behind each layer's inputs there is room for a row of ones
-        output = panel + layer.fan_in + 1
+        output = 0 if is_sparse else panel + layer.fan_in + 1
         activation = ACTIVATION_CODES[layer.activation]
         number = 0
         if layer.activation == CustomActivation.name:
@@ -486,6 +541,8 @@ def describe(
             "transposes": layer.fan_in >= TRANSPOSE_FROM and layer.fan_out % lanes == 0,
             "number": number,  # the bits of the activation's parameter, a float64
             "number_below": number_below,
+            # rows of W whose gradient is made at a time, where rows are in CSR form, else 0
+            "strip": strip_rows(layer, lanes) if is_sparse else 0,
         }
         records.append([record[name] for name in LAYER_FIELDS])
         if is_small:
@@ -513,8 +570,13 @@ def describe(
         np.array(records, np.int64).reshape(-1),
         np.concatenate([np.zeros(0, np.int64), *indices]),
     )
-    has_single_rows = int(block == 1 or block > lanes)
+    has_single_rows = int(not sparse and (block == 1 or block > lanes))
     return Model(*arrays, *sizes, loss, loss_formula, *rules, block, has_single_rows)
+
+
+def strip_rows(layer: Layer, lanes: int) -> int:
+    """Return the rows of a strip of a layer's gradient: their numbers fill whole vectors."""
+    return min(max(STRIP // layer.fan_out // lanes, 1) * lanes, COLUMNS)
 
 
 def constants_of(
@@ -558,7 +620,14 @@ def update_spec(task: Task, stride: int) -> UpdateSpec:
             factors[layer.bias] = of_biases
         options = optimizer.clip_norm or math.inf, factors, is_weight
     return UpdateSpec(
-        code, stride, int(optimizer.sequential), task.penalty, *optimizer.betas, decay, *options
+        code,
+        stride,
+        int(optimizer.sequential),
+        task.penalty,
+        *optimizer.betas,
+        decay,
+        *options,
+        n_vectors=1 + optimizer.n_slots,
     )
 
 
@@ -647,8 +716,37 @@ def _gather_indices(layer: Layer, lanes: int) -> NDArray[np.int64]:
     return np.array(rows, np.int64).reshape(-1) * lanes
 
 
+def panel_rows(network: Network, sparse: bool) -> int:
+    """Return the rows of all panels together, see `Scratch.activations`."""
+    return sum(network.sizes[sparse:]) + network.n_layers
+
+
+INTEGERS = "rows_of_X", "rows_of_Y", "row_ends", "cursors", "counts", "entry_rows"
+"""The buffers of integers."""
+
+
+def _sizes_of_sparse(layer: Layer, width: int, lanes: int, sparse: bool) -> dict[str, int]:
+    """Return the sizes of the buffers for rows in CSR form, of which `layer` is the first."""
+    sizes = {
+        "row_ends": width,
+        "cursors": width,
+        "counts": COLUMNS,
+        "entry_rows": COLUMNS * (width + lanes),
+        "entry_values": COLUMNS * (width + lanes),
+        "by_row": width * padded(layer.fan_out, lanes),
+        "strip": strip_rows(layer, lanes) * layer.fan_out + lanes,
+        "lane_sums": lanes * lanes,
+    }
+    return sizes if sparse else dict.fromkeys(sizes, lanes)
+
+
 def make_scratch(
-    network: Network, dtype: np.dtype, rows: int, block: int, many: bool = False
+    network: Network,
+    dtype: np.dtype,
+    rows: int,
+    block: int,
+    many: bool = False,
+    sparse: bool = False,
 ) -> Scratch:
     """Make the workspace for batches of up to `rows` rows in blocks of `block`, as `describe` does
     its model.
@@ -658,7 +756,8 @@ def make_scratch(
     )
     width = padded(min(rows, block), lanes)
     keeps_slopes = any(line_of(given, ACTIVATIONS).needs_z for given in network.activations)
-    panels = (sum(network.sizes) + network.n_layers) * width
+    panels = panel_rows(network, sparse) * width
+    largest = max(network.sizes[sparse:])
     vector = padded_size(network.n_params, dtype)
     sizes = {  # each is whole vectors, so each begins at one
         "params": vector,
@@ -666,17 +765,18 @@ def make_scratch(
         "slopes": panels if keeps_slopes else lanes,
         "targets": network.n_outputs * width,
         "weight": width,
-        **dict.fromkeys(("delta", "delta_below"), (max(network.sizes) + 1) * width),
+        **dict.fromkeys(("delta", "delta_below"), (largest + 1) * width),
         "packed": SUM_BLOCK * lanes,
-        "transposed": max(network.sizes) * width,
+        "transposed": largest * width,
         "gradient": vector,
         "block_gradient": vector if rows > block else lanes,
         "update_constants": padded_size(N_CONSTANTS, dtype),
         **dict.fromkeys(("sum_of_l", "nan_flag", "squares", "zeros"), lanes),
         "loss_numbers": max(1, len(network.loss_numbers)) * padded(network.n_outputs, lanes),
         **dict.fromkeys(("rows_of_X", "rows_of_Y"), width),
+        **_sizes_of_sparse(network.layers[0], width, lanes, sparse),
     }
-    types = {name: np.dtype(np.int64) if name.startswith("rows_of") else dtype for name in sizes}
+    types = {name: np.dtype(np.int64) if name in INTEGERS else dtype for name in sizes}
     n_bytes = [n * size_of_number * types[name].itemsize for name, n in sizes.items()]
     # One piece of memory, so that in specialized kernels the distances of the buffers are constants
     # (`relative`).

@@ -246,21 +246,22 @@ def inner_tile(rows, cols, G, panels, width, i, o, fan_out):
 
 
 @traced
-def transpose(T, D, n, width, rows):
-    """Write ``T[b, o] = D[o, b]``, b < rows: D (n, width) to T (rows, n), as far as square blocks
-    of vectors reach.
+def transpose(T, step, D, n, width, rows):
+    """Write ``T[b, o] = D[o, b]``, b < rows: D (n, width) to T (rows, n), whose rows lie `step`
+    apart, as far as square blocks of vectors reach.
     """
     L = lanes_of(D)
     for o in each(n // L, step=L):
         for b in each(rows // L, step=L):
             for j, x in enumerate(transposed([load(D, (o + j) * width + b) for j in range(L)])):
-                store(T, (b + j) * n + o, x)
+                store(T, (b + j) * step + o, x)
 
 
 @traced
 def transpose_delta(layer, T, D, width):
     """Transpose a layer's delta, as far as its weight gradient takes it transposed."""
-    when(layer.transposes, lambda: transpose(T, D, layer.fan_out, width, width))
+    n = layer.fan_out
+    when(layer.transposes, lambda: transpose(T, n, D, n, width, width))
 
 
 @traced
@@ -310,9 +311,11 @@ NUMBER_TILES = (4, 1)  # the same where a vector is one number, in C
 
 
 @traced
-def row_product(z, W, a, bias, fan_in, fan_out):
-    """Compute ``z[o] = bias[o] + sum_k W[k, o] * a[k]``, bias a `Strided`: `forward_product` for
-    one row.
+def row_product(z, W, a, bias, n_terms, fan_out, row_of=None):
+    """Compute ``z[o] = bias[o] + sum_k W[k, o] * a[k]``, k < n_terms, bias a `Strided`.
+
+    This is `forward_product` for one row. With `row_of`, the row of W for a[k] begins at
+    ``row_of(k)``.
     """
     L, (b, step) = lanes_of(z), bias
     for n, vectors in sweep(ceil_div(fan_out, L), ROW_TILES if L > 1 else NUMBER_TILES):
@@ -322,11 +325,10 @@ def row_product(z, W, a, bias, fan_in, fan_out):
         )
         # W is read by rows, as it lies: from input to input one number of `a` meets a stretch of
         # its row.
-        for k in each(fan_in, sums):
+        for k in each(n_terms, sums):
             a_k = splat(a, k)
-            sums[:] = [
-                fma(a_k, load(W, k * fan_out + o), s) for o, s in zip(columns, sums, strict=True)
-            ]
+            row = k * fan_out if row_of is None else row_of(k)
+            sums[:] = [fma(a_k, load(W, row + o), s) for o, s in zip(columns, sums, strict=True)]
         for o, s in zip(columns, sums, strict=True):
             store(z, o, s)
 

@@ -20,7 +20,10 @@ from fastnn.fused.layout import (
     PredictCall,
     Training,
     UpdateSpec,
+    csr_of,
+    is_sparse,
     make_scratch,
+    rows_of,
 )
 from fastnn.fused.team import Team, Threads
 from fastnn.memory import ROW_BLOCK, ceil_div
@@ -58,7 +61,7 @@ def table_of(tasks, which, state, steps, n_steps, workspace, ends, chosen, begun
     table.set_blocks(
         "spec", [prepared(workspace.spec_of(task, state.storage.shape[2])) for task in tasks], which
     )
-    table.set_blocks("data", [prepared(task.data) for task in tasks], which)
+    table.set_blocks("data", [prepared(rows_of(task.data)) for task in tasks], which)
     table.point("steps", of_steps.words, np.arange(m))
     table.set_blocks(
         "ends", [NOTHING] if ends is None else ends.each, 0 if ends is None else np.arange(m)
@@ -81,7 +84,7 @@ def train_each(kernel, tasks, which, state, steps, n_steps, workspace, chosen, c
             scratch=workspace.scratch,
             model=workspace.model,
             spec=prepared(workspace.spec_of(task, state.storage.shape[2])),
-            data=prepared(task.data),
+            data=prepared(rows_of(task.data)),
             steps=prepared(member_steps(steps, k, int(n_steps[k]))),
             ends=NOTHING,
         )
@@ -140,10 +143,10 @@ class Workspace:
 
     def __init__(self, shelf, rows):
         self.shelf = shelf
-        network, dtype, self.block, many, *_ = shelf.key
+        network, dtype, self.block, many, self.sparse, *_ = shelf.key
         self.network = network = as_made(network)
-        self.description = layout.describe(network, dtype, self.block, many)
-        self.buffers = make_scratch(network, dtype, rows, self.block, many)
+        self.description = layout.describe(network, dtype, self.block, many, self.sparse)
+        self.buffers = make_scratch(network, dtype, rows, self.block, many, self.sparse)
         self.model, self.scratch = prepared(self.description), prepared(self.buffers)
         self.nbytes = sum(buffer.nbytes for buffer in self.buffers)
         self.predict = None  # the kernel of this name, from the first prediction on
@@ -240,17 +243,28 @@ class BoundSteps:
         self.numbers = None  # the `StepNumbers` of the steps
 
 
-def take_workspace(network, dtype, rows, block, many=False):
+def take_workspace(network, dtype, rows, block, many=False, sparse=False):
     """Return a workspace for batches of up to `rows` rows in blocks of `block`: one of the kit, or
     a new one.
 
     Used as a context, it goes back at the end of that.
-    With `many`, it is one of networks whose numbers are vectors, see `train_in_lanes`.
+    With `many`, it is one of networks whose numbers are vectors, see `train_in_lanes`; with
+    `sparse`, one for rows in CSR form.
     """
     # A network is known by its identity first, so that one whose sizes were written to has to be
     # known by these too.
     shelf = kit.shelf_of(
-        (network, dtype, block, many, min(rows, block), rows > block, network.sizes, network.bias)
+        (
+            network,
+            dtype,
+            block,
+            many,
+            sparse,
+            min(rows, block),
+            rows > block,
+            network.sizes,
+            network.bias,
+        )
     )
     return shelf.take() or Workspace(shelf, rows)
 
@@ -278,7 +292,9 @@ class Ends(Prepared):
         dtype = storage.dtype
         n = len(rules.scored[0].data.X) if rules.scored else 0
         m = len(storage)
-        self.workspace = workspace = take_workspace(network, dtype, max(n, 1), ROW_BLOCK)
+        sparse = bool(rules.scored) and is_sparse(rules.scored[0].data)
+        self.workspace = take_workspace(network, dtype, max(n, 1), ROW_BLOCK, sparse=sparse)
+        workspace = self.workspace
         workspace.steps = None
         loss = Table(LossCall, m)
         predict = Table(PredictCall, m)
@@ -297,7 +313,7 @@ class Ends(Prepared):
             penalty: self._spec_of(penalty) for penalty in {task.penalty for task in rules.scored}
         }
         data = {id(rows): rows for rows in (task.data for task in rules.scored)}
-        data = {key: prepared(rows) for key, rows in data.items()}
+        data = {key: prepared(rows_of(rows)) for key, rows in data.items()}
         members = members.tolist()
         rows = np.arange(n)
         for k in members if rules.scored else []:
@@ -313,13 +329,16 @@ class Ends(Prepared):
                 rows=rows,
             )
             if rules.labels is not None:
+                X, indices, starts = csr_of(task.data.X)
                 predict[k] = PredictCall(
                     out=epochs.outputs,
                     params=storage[k],
                     n_rows=n,
                     scratch=workspace.scratch,
                     model=workspace.model,
-                    X=task.data.X,
+                    X=X,
+                    indices=indices,
+                    starts=starts,
                 )
         epochs = prepared(epochs)
         self.each = [
@@ -356,11 +375,12 @@ class PreparedTraining(Prepared):
         network = task.network
         dtype = state.storage.dtype
         special, n_rows, block = backend.blocks(task, n_rows, dtype)
-        self.workspace = take_workspace(network, dtype, n_rows, block)
+        sparse = is_sparse(task.data)
+        self.workspace = take_workspace(network, dtype, n_rows, block, sparse=sparse)
         self.n_rows = n_rows
         self._state = (state.storage, state.beta_products)
         self._bound = bound = self.workspace.steps_of(task, state.storage.shape[-1], special)
-        data = prepared(task.data)
+        data = prepared(rows_of(task.data))
         self.places = places = bound.places
         places.vectors.value = state.storage
         places.beta_products.value = state.beta_products
@@ -419,7 +439,8 @@ class PreparedBatch(Prepared):
     def __init__(self, network, data, penalty, with_gradient):
         dtype = check_data(network, data)
         n = len(data.X)
-        self.workspace = take_workspace(network, dtype, n, ROW_BLOCK)
+        sparse = is_sparse(data)
+        self.workspace = take_workspace(network, dtype, n, ROW_BLOCK, sparse=sparse)
         network = self.workspace.network
         self._params = "params", (network.n_params,), dtype
         self.workspace.buffers.update_constants[layout.ALPHA] = penalty
@@ -430,7 +451,7 @@ class PreparedBatch(Prepared):
         self._spec = prepared(
             UpdateSpec(code, stride, 0, penalty, 1.0, 1.0, 0.0, *layout.NO_OPTIONS[dtype])
         )
-        self._data = prepared(data)
+        self._data = prepared(rows_of(data))
         self._threads = None
         self._kernel = load_kernel("loss_and_gradient", dtype)
         self._arguments = LossCall(

@@ -23,7 +23,7 @@ from fastnn.compiler.memory_ops import (
 )
 from fastnn.compiler.tracing import traced
 from fastnn.compiler.vectors import like
-from fastnn.fused import dense, formulas
+from fastnn.fused import dense, formulas, sparse
 from fastnn.fused.dense import each_layer, layer_at
 from fastnn.fused.gather import clear, copy, gather_panel, scatter_panel
 from fastnn.fused.layout import LOSS_ALONE
@@ -61,6 +61,11 @@ def is_single_row(model, n, a):
     return model.single_row_path & (constant_at_most(model.block, 1) | (n <= 1))
 
 
+def is_sparse(model):
+    """Return whether the inputs are rows in CSR form."""
+    return layer_at(model, 0).strip > 0
+
+
 @traced
 def copy_params(scratch, model, params, l):
     """Copy the parameters (n_params,) from layer `l` on to `scratch.params`, from which whole
@@ -73,11 +78,11 @@ def copy_params(scratch, model, params, l):
 @traced
 def add_rows_of_ones(scratch, model, width):
     """Write a row of ones behind each layer's inputs, of a narrow panel, so that a small layer's
-    biases are weights.
+    biases are weights. Rows in CSR form are no panel.
     """
     L = lanes_of(scratch.activations)
     width = narrow_width(scratch.activations, width)
-    for _, layer in each_layer(model):
+    for _, layer in each_layer(model, is_sparse(model)):
         for b in each(width // L, step=L):
             ones = like(zero(scratch.activations), 1.0)
             store(scratch.activations, (layer.input + layer.fan_in) * width + b, ones)
@@ -93,15 +98,33 @@ def forward(scratch, model, params, padded_params, width, n):
     read from `padded_params`.
     """
     width = panel_width(model, width, lanes_of(params))
-
-    def layers(compute, *width):
-        for l, layer in each_layer(model):
-            # a pointer is picked, so that there is one loop over the layers and not two
-            compute(layer, scratch, pick(model.tail_layer > l, params, padded_params), *width)
-
+    layers = partial(_compute_layers, scratch, model, params, padded_params, 0)
     row = partial(layers, dense.row_forward_layer)
     panels = partial(layers, dense.forward_layer, width)
     choose(is_single_row(model, n, params), row, panels)
+
+
+def _compute_layers(scratch, model, params, padded_params, first, compute, *width):
+    """Compute the layers from layer `first` on."""
+    for l, layer in each_layer(model, first):
+        # a pointer is picked, so that there is one loop over the layers and not two
+        compute(layer, scratch, pick(model.tail_layer > l, params, padded_params), *width)
+
+
+@traced
+def forward_rows(scratch, model, X, indices, params, padded_params, width, n):
+    """Do `forward`, of rows of X that may be in CSR form."""
+
+    def first_layer(layer, scratch, params):
+        sparse.forward_layer(layer, scratch, X, indices, params, width)
+
+    def of_entries():
+        operands = params, padded_params
+        _compute_layers(scratch, model._replace(n_layers=1), *operands, 0, first_layer)
+        _compute_layers(scratch, model, *operands, 1, dense.forward_layer, width)
+
+    of_numbers = partial(forward, scratch, model, params, padded_params, width, n)
+    choose(is_sparse(model), of_entries, of_numbers)
 
 
 def _output_code(model, layer):
@@ -143,7 +166,7 @@ def output_delta(scratch, model, width, n):
 
 
 @traced
-def backward(scratch, model, spec, vectors, width, n, first_block, updating, is_final):
+def backward(scratch, model, spec, data, vectors, width, n, first_block, updating, is_final):
     """Go from the output to the input: each layer's gradient, its update after the last block, and
     delta below it.
 
@@ -160,11 +183,20 @@ def backward(scratch, model, spec, vectors, width, n, first_block, updating, is_
     panel = partial(
         _panel_backward, scratch, model, spec, state, width, first_block, updating, finish_layer
     )
-    choose(is_single_row(model, n, vectors), row, panel)
+    _go_back(model, n, vectors, data, row, panel)
+
+
+def _go_back(model, n, vectors, data, row, panel):
+    """Call the pass for how a block of `n` rows of the data lies."""
+    numbers = partial(choose, is_single_row(model, n, vectors), row, panel)
+    if has_many(vectors):
+        numbers()
+    else:
+        choose(is_sparse(model), partial(panel, data), numbers)
 
 
 @traced
-def backward_in_turn(scratch, model, spec, vectors, width, n):
+def backward_in_turn(scratch, model, spec, data, vectors, width, n):
     """Go from the output to the input by a batch of one block, and step on each layer before delta
     goes below it.
 
@@ -179,15 +211,15 @@ def backward_in_turn(scratch, model, spec, vectors, width, n):
 
     row = partial(_row_backward, scratch, model, spec, state, 1, 0, 0, finish_layer)
     panel = partial(_panel_backward, scratch, model, spec, state, width, 1, 0, finish_layer)
-    choose(is_single_row(model, n, vectors), row, panel)
+    _go_back(model, n, vectors, data, row, panel)
 
 
-def _from_output(model, scratch):
-    """Iterate over the layers from the output on: (record, its delta, delta below it, whether a
-    layer is below it).
+def _from_output(model, scratch, deltas=None, last=0):
+    """Iterate over the layers from the output on, up to layer `last`: (record, its delta, delta
+    below it, whether a layer is below it).
     """
-    deltas = [scratch.delta, scratch.delta_below]
-    for k in each(model.n_layers, deltas):
+    deltas = [scratch.delta, scratch.delta_below] if deltas is None else deltas
+    for k in each(model.n_layers - last, deltas):
         delta, below = deltas
         yield layer_at(model, model.n_layers - 1 - k), delta, below, model.n_layers - 1 > k
         deltas[:] = below, delta  # the two buffers change places
@@ -202,13 +234,52 @@ def _finish_layer(spec, updating, layer, update_layer, has_layer_below, carry):
     when(updating & not_(spec.sequential), update_layer)
 
 
-def _panel_backward(scratch, model, spec, state, width, first_block, updating, finish_layer):
-    """Do `backward` on panels of `width` columns."""
+def _panel_backward(
+    scratch, model, spec, state, width, first_block, updating, finish_layer, data=None
+):
+    """Do `backward` on panels of `width` columns; with `data`, its rows are in CSR form."""
     make_gradient = _maker_of_gradients(scratch, model, spec, state, width, first_block, updating)
-    for layer, delta, below, has_layer_below in _from_output(model, scratch):
+    deltas = [scratch.delta, scratch.delta_below]
+    last = 0 if data is None else 1
+    for layer, delta, below, has_layer_below in _from_output(model, scratch, deltas, last):
         update_layer = make_gradient(layer, delta)
         carry = partial(dense.backward_layer, layer, scratch, state.vectors, delta, below, width)
         finish_layer(layer, update_layer, has_layer_below, carry)
+    if data is not None:
+        layer = layer_at(model, 0)
+        sparse.delta_by_row(layer, scratch, deltas[0], width)
+        rest = data, layer, lambda *kept: [(None, deltas[0], None, width, 0)]
+        update_layer = _first_gradient(
+            scratch, model, spec, state, width, first_block, updating, *rest
+        )
+        finish_layer(layer, update_layer, 0, None)
+
+
+def _first_gradient(scratch, model, spec, state, width, first_block, updating, data, layer, panels):
+    """Make the gradient of the first layer, or of a part of it, of rows in CSR form; return a
+    function that updates it, as far as it is not.
+
+    The gradient of W is used as it is made, if it is that of the whole batch.
+    """
+    gradient = pick(first_block, scratch.gradient, scratch.block_gradient)
+    in_update = updating & first_block
+    sparse.weight_gradient(
+        layer,
+        scratch,
+        data.X,
+        data.indices,
+        spec.code,
+        state,
+        spec.n_vectors,
+        width,
+        in_update,
+        first_block,
+    )
+    dense.bias_gradient(layer, gradient, state.vectors, panels, width, model.times_bias)
+    biases = layer.bias, layer.bias + layer.n_bias
+    when(not_(first_block), lambda: add(scratch.gradient, *biases, gradient))
+    first = pick(in_update, layer.bias, layer.weight)
+    return partial(update, spec.code, state, scratch.gradient, first, layer.bias, layer.end)
 
 
 def _maker_of_gradients(scratch, model, spec, state, width, first_block, updating):
@@ -249,7 +320,8 @@ def _maker_of_gradients(scratch, model, spec, state, width, first_block, updatin
         # which way the gradient is made depends on shapes alone, never on the CPU: it may show in
         # the bits
         when(not_(in_update), make_gradient)
-        when(not_(first_block), lambda: add(scratch.gradient, layer, gradient))
+        numbers = layer.weight, layer.bias + layer.n_bias
+        when(not_(first_block), lambda: add(scratch.gradient, *numbers, gradient))
         return partial(choose, in_update, update_small, update_any)
 
     return of_layer
@@ -272,7 +344,8 @@ def _row_backward(scratch, model, spec, state, first_block, updating, is_final, 
         dense.row_bias_gradient(layer, gradient, params, delta, model.times_bias)
         dW = offset(gradient, layer.weight)
         when(not_(in_update), lambda: outer_product(dW, a, delta, layer.inside, fan_in, fan_out))
-        when(not_(first_block), lambda: add(scratch.gradient, layer, gradient))
+        numbers = layer.weight, layer.bias + layer.n_bias
+        when(not_(first_block), lambda: add(scratch.gradient, *numbers, gradient))
 
         def update_layer():
             weights = layer.weight, fan_in, fan_out
@@ -327,7 +400,8 @@ def share_columns(scratch, model, spec, data, params, first, width, gathering):
     # per column.
     rows = dict.fromkeys(("activations", "slopes", "delta", "transposed"), _n_rows(model))
     rows |= dict.fromkeys(("targets", "delta_below"), model.n_outputs)
-    rows |= dict.fromkeys(("weight", "rows_of_X", "rows_of_Y"), 1)
+    rows |= dict.fromkeys(("weight", "rows_of_X", "rows_of_Y", "row_ends"), 1)
+    rows["by_row"] = sparse.row_step(layer_at(model, 0), params)
     scratch = scratch._replace(
         **{name: offset(getattr(scratch, name), first * n) for name, n in rows.items()}
     )
@@ -337,9 +411,8 @@ def share_columns(scratch, model, spec, data, params, first, width, gathering):
         # for small layers, whose gradient is made within the update if the batch fits a vector,
         # which is one thread's
         when(first + width <= lanes_of(params), lambda: add_rows_of_ones(scratch, model, width))
-        gather_panel(
-            scratch.activations, data.X, scratch.rows_of_X, scratch.weight, n_inputs, width
-        )
+        inputs = scratch.activations, data.X, scratch.rows_of_X, scratch.weight, n_inputs, width
+        when(not_(is_sparse(model)), partial(gather_panel, *inputs))
         gather_panel(
             scratch.targets, data.Y, scratch.rows_of_Y, scratch.weight, model.n_outputs, width
         )
@@ -347,7 +420,10 @@ def share_columns(scratch, model, spec, data, params, first, width, gathering):
     when(gathering, gather)
     for _, layer in each_layer(model):
         _fetch_weights(layer, params)
-        dense.forward_layer(layer, scratch, params, width)
+        places = data.X, data.indices, params, width
+        of_entries = partial(sparse.forward_layer, layer, scratch, *places)
+        of_numbers = partial(dense.forward_layer, layer, scratch, params, width)
+        choose(layer.strip > 0, of_entries, of_numbers)
     layer = layer_at(model, model.n_layers - 1)
     # The second phase needs the deltas of all layers, so they lie as the activations do, and do not
     # change places.
@@ -369,9 +445,9 @@ def share_columns(scratch, model, spec, data, params, first, width, gathering):
             layer_k = layer_at(model, model.n_layers - 1 - k)
             delta = offset(scratch.delta, layer_k.output * width)
             below = offset(scratch.delta, layer_k.input * width)
-            transpose_delta(
-                layer_k, offset(scratch.transposed, layer_k.output * width), delta, width
-            )
+            by_row = partial(sparse.delta_by_row, layer_k, scratch, delta, width)
+            T = offset(scratch.transposed, layer_k.output * width)
+            choose(layer_k.strip > 0, by_row, partial(transpose_delta, layer_k, T, delta, width))
             carry = partial(dense.backward_layer, layer_k, scratch, params, delta, below, width)
             when(model.n_layers - 1 > k, carry)
 
@@ -392,7 +468,7 @@ def share_loss(scratch, model, share):
 
 
 @traced
-def share_parameters(scratch, model, spec, vectors, share, t, width, first_block, then):
+def share_parameters(scratch, model, spec, data, vectors, share, t, width, first_block, then):
     """Make the gradient of the parameters of unit `t` from all columns of a block; `then` UPDATE
     them or FINISH it.
     """
@@ -407,7 +483,8 @@ def share_parameters(scratch, model, spec, vectors, share, t, width, first_block
         layers=layer_at(model._replace(layers=share.parts), first).pointer, n_layers=n_parts
     )
     state = State(vectors, spec.stride, scratch.update_constants, scratch.nan_flag)
-    make_gradient = _maker_of_gradients(scratch, model, spec, state, width, first_block, updating)
+    terms = scratch, model, spec, state, width, first_block, updating
+    make_gradient = _maker_of_gradients(*terms)
     for k in each(model.n_layers):
         layer = layer_at(model, model.n_layers - 1 - k)
 
@@ -420,7 +497,14 @@ def share_parameters(scratch, model, spec, vectors, share, t, width, first_block
                 )
                 yield A, D, T, columns, begin > 0
 
-        when(updating, make_gradient(layer, offset(scratch.delta, layer.output * width), panels))
+        def of_numbers(layer=layer, panels=panels):
+            delta = offset(scratch.delta, layer.output * width)
+            when(updating, make_gradient(layer, delta, panels))
+
+        def of_entries(layer=layer, panels=panels):
+            when(updating, _first_gradient(*terms, data, layer, panels))
+
+        choose(layer.strip > 0, of_entries, of_numbers)
     when(then == FINISH, lambda: finish_gradients(scratch, model, vectors))
 
 
@@ -476,6 +560,6 @@ def scatter_outputs(out, scratch, model, width, n):
     n_outputs = model.n_outputs
     layer = layer_at(model, model.n_layers - 1)
     A = offset(scratch.activations, layer.output * width)
-    choose(
-        n > 1, lambda: scatter_panel(out, A, n, n_outputs, width), lambda: copy(out, A, n_outputs)
-    )
+    row = partial(copy, out, A, n_outputs)
+    panel = partial(scatter_panel, out, A, n, n_outputs, width)
+    choose(is_single_row(model, n, out), row, panel)

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from fastnn.compiler.loader import IN_PYTHON, is_at_hand, load_kernel, prepared
 from fastnn.cores import borrow, cores_of_thread, cpu_of_thread, cpus, idle_cores, leave_cpu
-from fastnn.fused.layout import LAYER_FIELDS, SMALL, Model, Scratch, make_scratch
+from fastnn.fused.layout import LAYER_FIELDS, SMALL, Model, Scratch, make_scratch, panel_rows
 from fastnn.memory import ALIGNMENT, ROW_BLOCK, aligned_zeros, ceil_div
 from fastnn.network import Layer, Network
 
@@ -87,7 +87,9 @@ class Team:
         same = {name: getattr(workspace.buffers, name) for name in ("gradient", "update_constants")}
         # of each thread: its buffers, and these and its share as the kernel takes them
         self._members = []
-        for t, scratch in enumerate(make_scratches(network, dtype, workspace.rows, block, n)):
+        for t, scratch in enumerate(
+            make_scratches(network, dtype, workspace.rows, block, n, workspace.sparse)
+        ):
             scratch = scratch._replace(**same)
             columns = np.zeros(n + 1, np.int64)
             share = Share(
@@ -191,18 +193,21 @@ class Threads:
         return training.workspace.team(number).train(steps, state, *training.of_task[1:])
 
 
-OWN = ("packed", "nan_flag")
+OWN = ("packed", "nan_flag", "cursors", "counts", "entry_rows", "entry_values", "strip")
+OWN += ("lane_sums",)
 """The buffers that each thread of a team has for itself; all others are the same in all
 workspaces."""
 
 
 def make_scratches(
-    network: Network, dtype: np.dtype, rows: int, block: int, n: int
+    network: Network, dtype: np.dtype, rows: int, block: int, n: int, sparse: bool = False
 ) -> list[Scratch]:
-    """Make the workspaces of `n` threads that share steps on batches of up to `rows` rows."""
-    scratch = make_scratch(network, dtype, rows, block)
+    """Make the workspaces of `n` threads that share steps on batches of up to `rows` rows; with
+    `sparse`, in CSR form.
+    """
+    scratch = make_scratch(network, dtype, rows, block, sparse=sparse)
     width = scratch.weight.size
-    panels = (sum(network.sizes) + network.n_layers + 1) * width
+    panels = (panel_rows(network, sparse) + 1) * width
     # A delta for each layer, all of these transposed, and the terms of the loss.
     delta, transposed, terms = (
         aligned_zeros(n, dtype) for n in (panels, panels, network.n_outputs * width)

@@ -22,8 +22,10 @@ from fastnn.compiler.shared_numbers import WAIT, WAKE, added, futex, nap, observ
 from fastnn.compiler.tracing import entry, inlined
 from fastnn.fused import propagation
 from fastnn.fused.blocks import (
-    FAN_IN,
+    STRIP,
     clip,
+    find_entries,
+    inputs_step,
     look_up,
     padded,
     penalty,
@@ -129,12 +131,14 @@ def do_columns(unit, vectors, beta_products, scratch, model, spec, data, steps, 
     stop = get(share.first_column, u + 1)
     if first < stop:
         if is_new:
-            look_up(scratch, data, rows, n, stop, get(model.layers, FAN_IN), model.n_outputs, first)
+            look_up(scratch, data, rows, n, stop, inputs_step(model), model.n_outputs, first)
+            if get(model.layers, STRIP) > 0:
+                find_entries(scratch, data.starts, first, stop)
         propagation.share_columns(scratch, model, spec, data, vectors, first, stop - first, is_new)
 
 
 @inlined
-def do_parameters(unit, vectors, scratch, model, spec, steps, share):
+def do_parameters(unit, vectors, scratch, model, spec, data, steps, share):
     """Do a unit of parameters, the first one the loss too; tell all threads of a step that is not
     finite.
     """
@@ -152,7 +156,7 @@ def do_parameters(unit, vectors, scratch, model, spec, steps, share):
         then = propagation.FINISH
     store(scratch.nan_flag, 0, zero(vectors))
     propagation.share_parameters(
-        scratch, model, spec, vectors, share, u, width, begin == first, then
+        scratch, model, spec, data, vectors, share, u, width, begin == first, then
     )
     is_good = horizontal_sum(load(scratch.nan_flag, 0)) == 0
     if u == 0:
@@ -192,7 +196,7 @@ def do_unit(phase, unit, vectors, beta_products, scratch, model, spec, of_steps,
     if phase == 0:
         do_columns(unit, vectors, beta_products, scratch, model, spec, data, steps, share)
     elif phase == 1:
-        do_parameters(unit, vectors, scratch, model, spec, steps, share)
+        do_parameters(unit, vectors, scratch, model, spec, data, steps, share)
     else:
         do_options(unit, vectors, scratch, model, spec, share, is_first)
 

@@ -28,6 +28,7 @@ from fastnn.compiler.memory_ops import (
     has_many,
     lanes_of,
     load,
+    prefetch,
     put,
     row_lanes_of,
     splat,
@@ -60,6 +61,7 @@ from fastnn.fused.layout import (
 from fastnn.memory import ceil_div
 
 LEAST_SQUARED = {"float32": 2.0**-54, "float64": 2.0**-500}  # its square is normal, also times 1e-5
+AHEAD = 64  # vectors of a sparse layer's weights that are fetched before their squares are added up
 ROW_TILES = (4, 1)  # vectors of delta kept in registers, where there is no state that takes them
 
 
@@ -315,9 +317,11 @@ def finish_gradients(scratch, model, params):
 
 
 @traced
-def add(gradient, layer, block_gradient):
-    """Add one block's gradient of a layer to that of the blocks before it."""
-    for i, n in _walk(layer.weight, layer.bias + layer.n_bias, lanes_of(gradient)):
+def add(gradient, start, stop, block_gradient):
+    """Add one block's gradient of the parameters from `start` to `stop` to that of the blocks
+    before it.
+    """
+    for i, n in _walk(start, stop, lanes_of(gradient)):
         g = load(gradient, i)
         store(gradient, i, blend_prefix(n, g + load(block_gradient, i), g))
 
@@ -330,13 +334,22 @@ def square_weights(scratch, model, params):
     L = lanes_of(params)
     nothing = zero(params)
     s = [zero(params)]
+
+    def of_layer(lane, layer, ahead):
+        n = layer.bias - layer.weight  # no bias counts
+        total = [*s]
+        for k in lane(ceil_div(n, L) * L, total):
+            if ahead:
+                prefetch(params, layer.weight + k + ahead)
+            p = blend_prefix(n - k, load(params, layer.weight + k), nothing)
+            total[0] = fma(p, p, total[0])
+        return total
+
     for lane in each_lane(params, row_lanes_of(params), s):
         for l in each(model.n_layers, s):
             layer = layer_at(model, l)
-            n = layer.bias - layer.weight  # no bias counts
-            for k in lane(ceil_div(n, L) * L, s):
-                p = blend_prefix(n - k, load(params, layer.weight + k), nothing)
-                s[0] = fma(p, p, s[0])
+            large = partial(of_layer, lane, layer, AHEAD * L)
+            s[:] = choose(layer.strip > 0, large, partial(of_layer, lane, layer, 0))
     put(scratch.squares, 0, horizontal_sum(s[0]))
 
 

@@ -58,7 +58,7 @@ def train_many(
     ----------
     networks : Network, or a sequence of them
         The network of all members, or one for each.
-    X : array-like or data frame (n, n_inputs), or (m, n, n_inputs)
+    X : array-like, data frame or sparse matrix (n, n_inputs), or (m, n, n_inputs)
         The inputs. Like each argument below down to `stop`, this is one value for all members, or a
         list, tuple, range or array of numbers with one for each. To give each member an array, pass
         a list of arrays, or an array with one more dimension. Nested lists of numbers are data for

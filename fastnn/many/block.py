@@ -16,6 +16,7 @@ from fastnn.cores import share
 from fastnn.many.members import Member
 from fastnn.many.results import Unbegun
 from fastnn.memory import ceil_div
+from fastnn.sparse import is_sparse
 from fastnn.training import Watch, run
 from fastnn.training.exceptions import Flag, MonitorError, StopRequest
 from fastnn.training.initial import Start
@@ -80,7 +81,10 @@ def block_key(options: TrainOptions, begins_plainly: bool) -> Hashable | None:
     if stop.has_rules or options.validation_rows is not None:
         is_given = options.validation_rows is not None or stop.validation is not None
         validated = is_given, options.n_split, options.n_validated, stop.restore_best, stop.monitor
-    return id(options.network), id(options.backend), options.data.X.dtype, n, validated, *kind
+    given = stop.validation
+    has_sparse = isinstance(given, (tuple, list)) and is_sparse(given[0])
+    of_rows = type(options.data.X), has_sparse, options.data.X.dtype, n
+    return id(options.network), id(options.backend), *of_rows, validated, *kind
 
 
 def at_a_time(options: TrainOptions, n_members: int) -> int:

@@ -9,7 +9,7 @@ import pickle
 import time
 import traceback
 import warnings
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple, Protocol, Self
 
 import numpy as np
@@ -20,6 +20,7 @@ from fastnn.errors import EngineError
 from fastnn.many.block import Unit, train_unit
 from fastnn.many.members import Member
 from fastnn.memory import Array, read_only
+from fastnn.sparse import SparseRows
 from fastnn.state import Data
 from fastnn.training.exceptions import Flag, StopRequest
 from fastnn.training.options import TrainOptions
@@ -130,13 +131,18 @@ def packed(units: Sequence[Unit]) -> tuple[PackedUnits, list[Array]]:
             arrays.append(array)
         return places[id(array)]
 
+    def places_of(X: SparseRows) -> tuple[Any, ...]:
+        return place(X.values), place(X.indices), place(X.starts), X.shape[1]
+
     own = _own_rows([member for unit in units for member in unit.members])
     known: dict[int, TrainOptions] = {}
 
     def without_arrays(member: Member) -> Member:
         options = member.options
         if id(options) not in known:
-            data: Any = tuple(map(place, options.data))
+            X, Y, weight = options.data
+            rows_of_X = places_of(X) if isinstance(X, SparseRows) else place(X)
+            data: Any = rows_of_X, place(Y), place(weight)
             rows: Any = {
                 "rows": place(options.rows),
                 "validation_rows": place(options.validation_rows),
@@ -166,13 +172,21 @@ def unpacked(packed_units: PackedUnits, arrays: Sequence[Array]) -> list[Unit]:
     """Return the units with their arrays: the inverse of `packed`."""
     # They come as memory maps, or as they lay in a message: at any address. Nobody may write them.
     own = [read_only(np.require(np.asarray(array), None, ["C", "A"])) for array in arrays]
-    known: dict[Hashable, Data] = {}
+    known: dict[Any, Data] = {}
+
+    def sparse_of(values: int, indices: int, starts: int, n_columns: int) -> SparseRows:
+        return SparseRows(own[values], own[indices][:-1], own[starts], n_columns)
+
     options_of: dict[int, TrainOptions] = {}
 
     def with_arrays(member: Member) -> Member:
         options = member.options
         if id(options) not in options_of:
-            data = known.setdefault(options.data, Data(*(own[k] for k in options.data)))
+            data = known.get(options.data)
+            if data is None:
+                X, *others = options.data
+                rows_of_X = sparse_of(*X) if isinstance(X, tuple) else own[X]
+                data = known[options.data] = Data(rows_of_X, *(own[k] for k in others))
             train_on, validate_on = (
                 None if k is None else own[k] for k in (options.rows, options.validation_rows)
             )

@@ -355,7 +355,7 @@ class MemberChecks:
     def _share_arrays(self, options: TrainOptions, network: Any, *arrays: Any) -> Data:
         """Return data in which an array that members share is one object, which is sent once."""
         data = options.data
-        kind = id(network), len(data.X), data.X.dtype
+        kind = id(network), len(data.X), data.X.dtype, type(data.X)
         return Data(
             *(
                 self._arrays.setdefault((k, *kind, id(given)), data[k])

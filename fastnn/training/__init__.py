@@ -23,6 +23,7 @@ from fastnn.errors import warn
 from fastnn.memory import ROW_BLOCK, Array
 from fastnn.network import Network
 from fastnn.optimizers import BUILT_IN, BayesianRegularization, Optimizer
+from fastnn.sparse import SparseRows
 from fastnn.training.callbacks import (
     Callback,
     Progress,
@@ -49,6 +50,7 @@ from fastnn.training.inputs import (
     check_memory,
     check_network,
     check_params,
+    where_it_pays,
 )
 from fastnn.training.options import NOT_GIVEN, check_options
 from fastnn.training.results import TrainingResult, warn_of_fit
@@ -99,7 +101,7 @@ def train(
     ----------
     network : Network
         Sizes, activations and loss.
-    X : array-like or data frame (n, n_inputs)
+    X : array-like, data frame or sparse matrix (n, n_inputs)
         The inputs, numbers. float32 is trained in float32, everything else in float64, unless
         `dtype` is given. Copied only if its dtype, byte order or memory layout requires it. The
         result keeps the names of a frame's columns as `feature_names`, and later refuses frames
@@ -430,7 +432,7 @@ def predict(
         Sizes and activations.
     params : array-like (n_params,)
         Its dtype is the one to compute in: float32, or float64 for everything else.
-    X : array-like or data frame (n, n_inputs)
+    X : array-like, data frame or sparse matrix (n, n_inputs)
         Copied only if its dtype, byte order or memory layout requires it. One row x is ``x[None]``.
         The columns of a frame go by position; `TrainingResult.predict` compares their names.
     backend : {"numba", "numpy"}, name or Backend
@@ -466,11 +468,14 @@ def predict(
     """
     check_network(network)
     params = check_params(network, params)
-    X = check_inputs(network, X, params.dtype, check_flag("assume_finite", assume_finite))
+    assume_finite = check_flag("assume_finite", assume_finite)
     backend = get_backend(backend)
+    X = check_inputs(network, X, params.dtype, assume_finite, where_it_pays(backend))
     threads = None if threads is None else check_integer("threads", threads, low=1)
     # of each thread
-    check_memory(network, 1, len(X), params.dtype, backend, ROW_BLOCK * (threads or 1))
+    sparse = isinstance(X, SparseRows)
+    block = ROW_BLOCK * (threads or 1)
+    check_memory(network, 1, len(X), params.dtype, backend, block, sparse=sparse)
     return backend.predict(network, params, X, threads)
 
 
@@ -497,7 +502,7 @@ def loss_and_gradient(
         Sizes, activations, loss and reduction.
     params : array-like (n_params,)
         Its dtype is the one computed in: float32, or float64 for everything else.
-    X : array-like or data frame (n, n_inputs)
+    X : array-like, data frame or sparse matrix (n, n_inputs)
         The inputs.
     Y : array-like (n, n_outputs)
         The targets. Also (n,) for one output, and labels (n,) from 0, whole numbers of any dtype,
@@ -543,10 +548,11 @@ def loss_and_gradient(
     check_network(network)
     params = check_params(network, params)
     assume_finite = check_flag("assume_finite", assume_finite)
-    X = check_inputs(network, X, params.dtype, assume_finite)
-    data = check_data(network, X, Y, sample_weight, assume_finite)
     backend = get_backend(backend)
+    stays_sparse = where_it_pays(backend)
+    data = check_data(network, X, Y, sample_weight, assume_finite, params.dtype, stays_sparse)
     threads = None if threads is None else check_integer("threads", threads, low=1)
-    check_memory(network, 3, len(X), params.dtype, backend, threads=threads)
+    sparse = isinstance(data.X, SparseRows)
+    check_memory(network, 3, len(data.X), params.dtype, backend, threads=threads, sparse=sparse)
     alpha = check_number("alpha", alpha, low=0)
     return backend.loss_and_gradient(network, params, data, alpha, threads)

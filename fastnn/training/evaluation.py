@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from fastnn.checking.arguments import class_of, cut
 from fastnn.memory import Array
 from fastnn.network import Network
+from fastnn.sparse import SparseRows
 from fastnn.state import BEST, LIMIT, Data, EpochRules, Steps, Task
 from fastnn.training.exceptions import MonitorError
 from fastnn.training.initial import split_parts, validation_data
@@ -199,7 +200,9 @@ class Judge:
         if self.is_needed and first.scored is not None:
             own = members[0]
             n = len(first.scored.data.X)
-            check_memory(own.network, own.n_vectors, n, own.data.X.dtype, own.backend)
+            X = own.data.X
+            sparse = isinstance(X, SparseRows)
+            check_memory(own.network, own.n_vectors, n, X.dtype, own.backend, sparse=sparse)
             if self.works_in_calls:
                 self.n_scored = n
 

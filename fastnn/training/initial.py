@@ -15,9 +15,18 @@ from fastnn.checking.values import check_column_names, column_names
 from fastnn.memory import ROW_BLOCK, Array, aligned_zeros, padded_size
 from fastnn.network import NORMAL, Network, draw, nguyen_widrow, params_of
 from fastnn.optimizers import Method
+from fastnn.sparse import SparseRows
 from fastnn.state import BEST, LIMIT, RULE_BEST, STALE, Data
 from fastnn.training.generator import Generators, Seed, check_orders
-from fastnn.training.inputs import NO_WEIGHT, check_data, check_memory, check_method, rows_a_step
+from fastnn.training.inputs import (
+    NO_WEIGHT,
+    always,
+    check_data,
+    check_memory,
+    check_method,
+    never,
+    rows_a_step,
+)
 from fastnn.training.options import TrainOptions
 from fastnn.training.results import Row, arrays_of, by_store
 from fastnn.training.state import (
@@ -53,7 +62,8 @@ def check_fits_machine(options: TrainOptions) -> None:
     if options.optimizer.sequential:
         block = rows
         threads = 1
-    check_memory(options.network, options.n_vectors, rows, dtype, options.backend, block, threads)
+    sizes = options.network, options.n_vectors, rows, dtype, options.backend, block, threads
+    check_memory(*sizes, sparse=isinstance(options.data.X, SparseRows))
 
 
 # ------------------------------------------------------------------------------------ all members
@@ -460,8 +470,10 @@ def validation_data(options: TrainOptions, index: Array | None, copy: CopyRows) 
     with errors_of("validation"):
         check_column_names(column_names(given[0]), options.feature_names)
         X, Y, weight = (*given, None)[:3]
-        dtype = options.data.X.dtype
-        return check_data(options.network, X, Y, weight, options.assume_finite, dtype)
+        like = options.data.X
+        stays_sparse = always if isinstance(like, SparseRows) else never
+        given = options.network, X, Y, weight, options.assume_finite, like.dtype
+        return check_data(*given, stays_sparse)
 
 
 def split_parts(members: Sequence[TrainOptions], states: TrainingStates) -> dict[int, Data]:
@@ -481,6 +493,10 @@ def split_parts(members: Sequence[TrainOptions], states: TrainingStates) -> dict
             for k, split in zip(chosen, splits, strict=True):
                 _check_weight(first, states.order_of(k), NO_WEIGHT)
                 _check_weight(first, split, NO_WEIGHT_SPLIT)
+        if isinstance(first.data.X, SparseRows):
+            for k, split in zip(chosen, splits, strict=True):
+                parts[k] = rows_of(first.data, rows_at(first.rows, split))
+            continue
         stacked = rows_of(first.data, rows_at(first.rows, splits))
         for k, part in zip(chosen, zip(*stacked, strict=True), strict=True):
             parts[k] = Data(*part)

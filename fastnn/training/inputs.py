@@ -8,6 +8,7 @@ import contextlib
 import functools
 import math
 import os
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -29,6 +30,7 @@ from fastnn.errors import ScaleWarning, warn
 from fastnn.memory import READABLE, ROW_BLOCK, Array, read_only
 from fastnn.network import Network, as_made
 from fastnn.optimizers import BUILT_IN, Method, Optimizer
+from fastnn.sparse import SparseRows, is_sparse, pays, sparse_rows
 from fastnn.state import Data
 from fastnn.training.stopping import Stop
 
@@ -120,13 +122,83 @@ def warn_of_scale(method: str, data: Data) -> None:
         warn(ScaleWarning(f"{fault}; scale them to about -1 to 1, {remedy}"))
 
 
-def check_inputs(
-    network: Network, X: Any, dtype: DTypeLike | None = None, assume_finite: bool = False
-) -> Array:
-    """Return X (n, n_inputs), finite, in C order, of `dtype` or else float32 or float64: a
-    read-only view or a copy.
+StaysSparse = Callable[[SparseRows], bool]
+"""Says of rows in CSR form whether they stay so."""
+
+
+def never(rows: SparseRows) -> bool:
+    """Return False: rows are made dense."""
+    return False
+
+
+def always(rows: SparseRows) -> bool:
+    """Return True: rows stay in CSR form."""
+    return True
+
+
+def where_it_pays(
+    backend: Backend, network: Network | None = None, optimizer: Optimizer | None = None
+) -> StaysSparse:
+    """Return the rule by which rows stay in CSR form: where the back end is faster on them.
+
+    Methods of second order and Nguyen and Widrow's initial weights take dense rows, and so does
+    every back end without `takes_sparse`. Networks that train side by side, in lanes, would too:
+    those on rows in CSR form train one after another.
     """
-    return _check_matrix("X", X, network.sizes[0], "input", dtype, assume_finite)
+    needs_dense = isinstance(optimizer, Method) or (
+        network is not None and network.init == "nguyen_widrow"
+    )
+    return pays if getattr(backend, "takes_sparse", False) and not needs_dense else never
+
+
+def check_inputs(
+    network: Network,
+    X: Any,
+    dtype: DTypeLike | None = None,
+    assume_finite: bool = False,
+    stays_sparse: StaysSparse = never,
+) -> Any:
+    """Return X (n, n_inputs), finite, in C order, of `dtype` or else float32 or float64: a
+    read-only view or a copy; or in CSR form, if it is sparse and `stays_sparse` says so.
+    """
+    return laid_out(_check_rows(network, X, dtype, assume_finite), stays_sparse)
+
+
+def laid_out(X: Any, stays_sparse: StaysSparse) -> Any:
+    """Return rows in CSR form as they are, or dense.
+
+    Raises
+    ------
+    MemoryError
+        Before any allocation, if they do not fit the machine.
+    """
+    if not isinstance(X, SparseRows) or stays_sparse(X):
+        return X
+    needed = len(X) * X.shape[1] * X.dtype.itemsize
+    if needed > memory() * MEMORY_LIMIT_FRACTION:
+        raise MemoryError(
+            f"X is sparse, of shape {X.shape}, and made dense here: this takes {amount(needed)} "
+            f"bytes, this machine has {memory():,}"
+        )
+    return read_only(X.toarray())
+
+
+def _check_rows(network: Network, X: Any, dtype: DTypeLike | None, assume_finite: bool) -> Any:
+    """Return X as an array, or in CSR form if it is sparse."""
+    is_checked = isinstance(X, SparseRows)
+    if type(X) is np.ndarray or not (is_checked or is_sparse(X)):
+        return _check_matrix("X", X, network.sizes[0], "input", dtype, assume_finite)
+    rows = X.astype(dtype) if is_checked else sparse_rows("X", X, dtype)
+    _check_shape("X", rows, network.sizes[0], "input")
+    if not assume_finite and not math.isfinite(sum_of_squares(rows.values)):
+        wrong = ~np.isfinite(rows.values)
+        if wrong.any():
+            k = int(np.argmax(wrong))
+            row = int(np.searchsorted(rows.starts, k, side="right")) - 1
+            place = f"X[{row}, {rows.indices[k]}] is {rows.values[k]}"
+            remedy = ": fill such values in or leave their rows out"
+            raise ValueError(f"X must be finite; {place}{remedy}")
+    return rows
 
 
 def check_dtype(dtype: DTypeLike | None) -> np.dtype[Any] | None:
@@ -147,6 +219,7 @@ def check_data(
     sample_weight: Any = None,
     assume_finite: bool = False,
     dtype: Any = None,
+    stays_sparse: StaysSparse = never,
 ) -> Data:
     """Return inputs, targets and weights in one dtype: `dtype`, or that of X if it is float32, else
     float64.
@@ -160,6 +233,8 @@ def check_data(
         Not negative; 0, or so large that one divided by it does not overflow.
     assume_finite : bool
         Whether to skip the search for NaN and infinity.
+    stays_sparse : callable
+        Says of a sparse X whether it stays so.
 
     Raises
     ------
@@ -168,7 +243,7 @@ def check_data(
         index is named), targets outside the range of the loss, weights that are negative, too small
         or all 0, object or complex arrays.
     """
-    X = _check_matrix("X", X, network.sizes[0], "input", dtype, assume_finite)
+    X = check_inputs(network, X, dtype, assume_finite, stays_sparse)
     n = len(X)
     Y = _check_targets(network, Y, n, X.dtype, assume_finite)
     if sample_weight is None:
@@ -346,18 +421,22 @@ def _check_matrix(
     name: str, value: Any, n: int, what: str, dtype: DTypeLike | None, assume_finite: bool
 ) -> Array:
     matrix = _as_float(name, value, dtype, 2, n)
-    if matrix.shape[1] != n:
-        raise ValueError(
-            f"{name} has {counted(matrix.shape[1], 'column')}, the network has {counted(n, what)}"
-        )
-    if not len(matrix):
-        raise ValueError(f"{name} has no rows")
+    _check_shape(name, matrix, n, what)
     if not assume_finite:
         _check_finite(name, matrix, value)
     # `read_only`, written out: a call takes a hundredth of the time of one row's prediction
     view = matrix.view()
     view.setflags(write=False)
     return view
+
+
+def _check_shape(name: str, matrix: Any, n: int, what: str) -> None:
+    if matrix.shape[1] != n:
+        raise ValueError(
+            f"{name} has {counted(matrix.shape[1], 'column')}, the network has {counted(n, what)}"
+        )
+    if not len(matrix):
+        raise ValueError(f"{name} has no rows")
 
 
 def _as_float(name: str, value: Any, dtype: DTypeLike | None, ndim: int, columns: int = 0) -> Array:
@@ -439,19 +518,21 @@ def check_memory(
     backend: Backend,
     block: int = ROW_BLOCK,
     threads: int | None = 1,
+    sparse: bool = False,
 ) -> None:
     """Raise MemoryError, before any allocation, if a calculation does not fit the machine.
 
     Count `n_vectors` vectors of parameters and, for each neuron and row (at most `block` of the
     `rows`), three numbers and one for each thread (at most one thread for `LEAST_ROWS` of these
     rows), and three more if threads share a step, because they keep the deltas of all layers. A
-    back end with ``whole_batches`` also holds z and a of the other rows.
+    back end with ``whole_batches`` also holds z and a of the other rows. Inputs of `sparse` rows
+    are no neurons.
     """
     block = min(rows, block)
     others = rows - block if rows > block and getattr(backend, "whole_batches", False) else 0
     n_threads = 2 if threads is None else min(threads, max(1, block // LEAST_ROWS))
     of_a_neuron = 3 + n_threads + 3 * (n_threads > 1)
-    of_rows = of_a_neuron * sum(network.sizes) * block + (
+    of_rows = of_a_neuron * sum(network.sizes[sparse:]) * block + (
         2 * sum(network.sizes[1:]) * others if others else 0
     )
     needed = (network.n_params * n_vectors + of_rows) * dtype.itemsize

@@ -35,17 +35,21 @@ from fastnn.optimizers import (
     with_rate,
 )
 from fastnn.schedules import ending_after, lacks_steps
+from fastnn.sparse import is_sparse
 from fastnn.state import Data
 from fastnn.training.inputs import (
     Rows,
+    always,
     check_data,
     check_dtype,
     check_network,
     check_optimizer,
     check_params,
     choose_rows,
+    laid_out,
     rows_a_step,
     warn_of_scale,
+    where_it_pays,
 )
 from fastnn.training.state import TrainingState
 from fastnn.training.stopping import Rule, Stop, StopReason, score_name
@@ -121,7 +125,9 @@ class TrainOptions(NamedTuple):
         if self.validation_rows is not None:
             return len(self.validation_rows)
         part = self.stop.validation
-        return len(part[0]) if isinstance(part, (tuple, list)) else self.n_split
+        if not isinstance(part, (tuple, list)):
+            return self.n_split
+        return int(part[0].shape[0]) if is_sparse(part[0]) else len(part[0])
 
     @property
     def rows_a_step(self) -> int:
@@ -203,12 +209,15 @@ def check_options(
     check_supported(
         backend, network, chosen.optimizer, alpha=chosen.alpha, sample_weight=is_weighted
     )
+    was_checked = data is not None
     if data is None:
         of_state = None if resume is None else resume.storage.dtype
         dtype = of_state if dtype is None else check_dtype(dtype)
-        data = check_data(network, X, Y, sample_weight, assume_finite, dtype)
-        if isinstance(chosen.optimizer, Method):
-            warn_of_scale(chosen.optimizer.name, data)
+        data = check_data(network, X, Y, sample_weight, assume_finite, dtype, always)
+    stays_sparse = where_it_pays(backend, network, chosen.optimizer)
+    data = data._replace(X=laid_out(data.X, stays_sparse))
+    if not was_checked and isinstance(chosen.optimizer, Method):
+        warn_of_scale(chosen.optimizer.name, data)
     train_on, validate_on = choose_rows(rows, validation_rows, data, stop)
     options = TrainOptions(
         network=network,

@@ -25,7 +25,13 @@ from fastnn.optimizers import AT_GAMMA, BayesianRegularization, Optimizer
 from fastnn.state import BEST, LIMIT, RULE_BEST, STALE
 from fastnn.training.generator import described, state_after_draw
 from fastnn.training.history import History
-from fastnn.training.inputs import check_data, check_inputs, check_network, check_params
+from fastnn.training.inputs import (
+    check_data,
+    check_inputs,
+    check_network,
+    check_params,
+    where_it_pays,
+)
 from fastnn.training.state import Counters, TrainingState, TrainingStates, network_counters
 from fastnn.training.steps import digest
 from fastnn.training.stopping import (
@@ -289,7 +295,7 @@ class TrainingResult(display.Shown):
         if backend is not None or isinstance(own := self.backend, str):
             own = get_backend(self.backend if backend is None else backend)
         try:
-            X = check_inputs(self.network, X, params.dtype, assume_finite)
+            X = check_inputs(self.network, X, params.dtype, assume_finite, where_it_pays(own))
         except (TypeError, ValueError) as error:  # costs nothing where there is none
             hide_frames(error)
             raise

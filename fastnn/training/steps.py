@@ -29,7 +29,9 @@ def rows_at(rows: Rows | None, positions: Rows) -> Rows:
 
 def rows_of(data: Data, rows: Rows) -> Data:
     """Return a read-only copy of these rows of the data."""
-    return Data(*(read_only(array[rows]) for array in data))
+    X, Y, weight = (array[rows] for array in data)
+    X = read_only(X) if isinstance(X, np.ndarray) else X
+    return Data(X, read_only(Y), read_only(weight))
 
 
 def digest(rows: Rows) -> int:

@@ -35,7 +35,7 @@ def test_no_public_object_can_be_made_to_hurt(first, n):
 
 SPOILED = {
     "backend": "guard.check = guard.check_inputs = lambda *arguments: None",
-    "sparse": "validation.checked_sparse = lambda name, X: X",
+    "sparse": "validation.checked_matrix = sparse.checked_matrix = lambda name, X: X",
     "file": "archive.shortened = lambda text, most: text * 100",
     "state": "state.TrainingState.check = lambda self: None",
     "training": "reference.ACTIVATION_FUNCTIONS['relu'] = reference.ACTIVATION_FUNCTIONS['tanh']",
@@ -49,7 +49,7 @@ SPOILED = {
 SPOIL = """
 import json, os, sys
 import fuzz
-from fastnn import optimizers, reference
+from fastnn import optimizers, reference, sparse
 from fastnn.estimators import validation
 from fastnn.files import archive
 from fastnn.fused import backend, function, guard

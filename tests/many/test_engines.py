@@ -186,6 +186,15 @@ def test_workers_with_another_version_are_refused(late, monkeypatch):
     )
 
 
+def test_sparse_rows_go_with_tasks_and_come_back_with_the_bits_of_dense_ones():
+    scipy_sparse = pytest.importorskip("scipy.sparse")
+    dense = RANDOM.rand(40, 100) * (RANDOM.rand(40, 100) < 0.05)
+    case = {"epochs": 3, "seed": range(4)}
+    with joblib.parallel_config("loky", n_jobs=2):
+        far = train_many(Network((100, 5, 1)), scipy_sparse.csr_matrix(dense), Y, **case)
+    assert_same_results(far, train_many(Network((100, 5, 1)), dense, Y, **case))
+
+
 @pytest.mark.parametrize("lost", [False, True])
 def test_data_go_with_tasks_and_come_back_with_the_same_bits(lost, monkeypatch):
     """Each array once in a task, where X is of several MB and a member's targets are its own; also

@@ -15,6 +15,8 @@ from fuzz_oracle import (
     unjudged,
 )
 
+import fastnn.sparse
+
 
 def can_write(format):
     """Whether the package that a format needs, if it needs one, is installed."""
@@ -47,6 +49,10 @@ def sparse(draw):
     kind = draw.of(["regressor", "classifier"])
     dtype = draw.of([np.float64, np.float32])
     mlp = fitted(kind, dtype)
+    # rows in CSR form in one half of the cases, dense ones in the other
+    csr = draw.of([True, False])
+    fastnn.sparse.FEWEST_COLUMNS = 1 if csr else 64
+    fastnn.sparse.MOST_SHARE = 1.0 if csr else 0.0
     form = draw.of(sorted(PARTS))
     rows = np.where(np.abs(X) > draw.of([0.0, 0.5, 9.0]), X, 0).astype(dtype)
     matrix = getattr(scipy.sparse, f"{form}_{draw.of(['matrix', 'array'])}")(rows)
