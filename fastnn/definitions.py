@@ -19,6 +19,31 @@ GELU_CUBIC, GELU_SCALE = (0.044715, math.sqrt(8 / math.pi))
 # -------------------------------------------------------------------------------------- activations
 
 
+def identity_delta(d, a):
+    """d itself"""
+    return d
+
+
+def relu(z):
+    """``z where z >= 0 else 0``"""
+    return np.where(z < 0.0, 0.0, z)
+
+
+def relu_delta(d, a):
+    """d times 1 or 0"""
+    return np.where(a > 0.0, d, 0.0)
+
+
+def softplus(z):
+    """``log(1 + exp(z))``"""
+    return np.logaddexp(0.0, z)
+
+
+def softplus_delta(d, a):
+    """``d (1 - exp(-a))``"""
+    return d * -np.expm1(-a)
+
+
 def sigmoid(z):
     """``1 / (1 + exp(-z))``"""
     return 1.0 / (1.0 + np.exp(-z))
@@ -116,6 +141,11 @@ def mish_slope(z):
 
 
 # ------------------------------------------------------------------------------------------- losses
+
+
+def absolute_error(a, y):
+    """``|a - y|``"""
+    return abs(a - y)
 
 
 def squared_error(a, y):

@@ -257,15 +257,15 @@ class Elu(Value):
 
 
 ACTIVATIONS: dict[str, Activation] = {
-    "identity": Activation("z", operator.pos, lambda d, a: d),
+    "identity": Activation("z", operator.pos, definitions.identity_delta),
     "sigmoid": Activation(
         "1 / (1 + exp(-z))", definitions.sigmoid, definitions.sigmoid_delta, low=0, high=1
     ),
     "tanh": Activation("tanh z", np.tanh, definitions.tanh_delta, low=-1, high=1),
     "relu": Activation(
         "z where z > 0 else 0",
-        lambda z: np.where(z < 0.0, 0.0, z),
-        lambda d, a: np.where(a > 0.0, d, 0.0),
+        definitions.relu,
+        definitions.relu_delta,
         kinks=(0.0,),
         low=0,
     ),
@@ -280,8 +280,8 @@ ACTIVATIONS: dict[str, Activation] = {
     ),
     "softplus": Activation(
         "log(1 + exp(z))",
-        lambda z: np.logaddexp(0.0, z),
-        lambda d, a: d * -np.expm1(-a),
+        definitions.softplus,
+        definitions.softplus_delta,
         low=0,
     ),
     "silu": Activation(
@@ -300,7 +300,7 @@ ACTIVATIONS: dict[str, Activation] = {
         low=0,
         high=1,
     ),
-    "exp": Activation("exp(z)", np.exp, lambda d, a: d * a, hidden=False, low=0),
+    "exp": Activation("exp(z)", np.exp, operator.mul, hidden=False, low=0),
     "mish": Activation(
         "z tanh(log(1 + exp(z)))", definitions.mish, slope=definitions.mish_slope, low=-0.3088434131
     ),
@@ -522,7 +522,7 @@ LOSSES: dict[str, Loss] = {
     "squared_error": Loss(
         "(a-y)^2 / 2", ANY_OUTPUT, definitions.squared_error, operator.sub, "identity"
     ),
-    "absolute_error": Loss("|a-y|", ANY_OUTPUT, lambda a, y: abs(a - y), kinks=(0.0,)),
+    "absolute_error": Loss("|a-y|", ANY_OUTPUT, definitions.absolute_error, kinks=(0.0,)),
     "huber": Huber().line,
     "log_loss": LogLoss().line,
     "cross_entropy": CrossEntropy().line,

@@ -10,7 +10,7 @@ import numpy as np
 import fastnn
 from fastnn import SGD, Network, Stop, optimizers, train, train_many, workloads
 from fastnn.state import Data, Steps, Task
-from fastnn.testing.cases import VARIANTS
+from fastnn.testing.cases import CUSTOM, VARIANTS
 from fastnn.training.exceptions import _WithResult
 
 X = np.linspace(-1, 1, 12).reshape(6, 2)
@@ -77,6 +77,7 @@ def objects():
             fastnn.LOSSES,
             fastnn.OPTIMIZERS,
             *VARIANTS,
+            *CUSTOM,
         ),
         *(
             Task(network, SGD(0.1), data),
