@@ -10,8 +10,8 @@ from fastnn.compiler.program import KERNEL_REVISION
 from fastnn.cores import share
 from fastnn.fused import guard, preparation
 from fastnn.fused.guard import check_data, check_method, check_state, check_steps
-from fastnn.fused.layout import csr_of, is_sparse, task_constants, update_spec
-from fastnn.fused.preparation import Ends
+from fastnn.fused.layout import task_constants, update_spec
+from fastnn.fused.preparation import Ends, csr_of, is_sparse
 from fastnn.fused.side_by_side import (
     FEWEST,
     can_score,
@@ -290,10 +290,13 @@ class NumbaBackend(Backend):
         """
         vector = ALIGNMENT // dtype.itemsize
         is_small = n_rows <= vector and task.network.n_params <= SPECIAL
-        is_plain = preparation.kernel_name(task.optimizer) == "train_steps"
-        # the addresses of a function of the user's are those of one process
-        is_general = task.network.is_custom or is_sparse(task.data)
-        if self.specialize and is_small and is_plain and not is_general:
+        if (
+            self.specialize
+            and is_small
+            and not task.network.is_custom  # its addresses are those of one process
+            and preparation.kernel_name(task.optimizer) == "train_steps"
+            and not is_sparse(task.data)
+        ):
             # a kernel for all batches that fit a vector, and one for single rows
             n_rows = vector if n_rows > 1 else 1
             return True, n_rows, n_rows

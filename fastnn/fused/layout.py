@@ -34,8 +34,7 @@ from fastnn.losses import ACTIVATIONS, LOSSES, CustomActivation, CustomLoss, lin
 from fastnn.memory import ALIGNMENT, ROW_BLOCK, Array, aligned_zeros, padded_size
 from fastnn.network import Layer, Network
 from fastnn.optimizers import OPTIMIZERS, SGD, BayesianRegularization
-from fastnn.sparse import SparseRows
-from fastnn.state import Data, Steps, Task
+from fastnn.state import Steps, Task
 
 # The kernel's code of a name is its place in the registry.
 ACTIVATION_CODES = {name: code for code, name in enumerate(ACTIVATIONS)}
@@ -125,26 +124,6 @@ class Rows(NamedTuple):
     # (any,): the columns of the entries, and one more number: `sparse.py` may read it
     indices: NDArray[np.int32]
     starts: NDArray[np.int64]  # (n + 1,): the first entry of each row, and behind the last one
-
-
-NOT_SPARSE = np.zeros(0, np.int32), np.zeros(0, np.int64)
-"""The last fields of `Rows` whose X is no CSR form."""
-
-
-def is_sparse(data: Data) -> bool:
-    """Return whether X is in CSR form."""
-    return isinstance(data.X, SparseRows)
-
-
-def csr_of(X: Array | SparseRows) -> tuple[Array, Array, Array]:
-    """Return X as kernels read it: its numbers, and columns and starts if it is in CSR form."""
-    return (X.values, X.indices, X.starts) if isinstance(X, SparseRows) else (X, *NOT_SPARSE)
-
-
-def rows_of(data: Data) -> Rows:
-    """Return the rows to train on as a kernel reads them."""
-    X, *places = csr_of(data.X)
-    return Rows(X, data.Y, data.sample_weight, *places)
 
 
 NO_OPTIONS = {

@@ -18,18 +18,37 @@ from fastnn.fused.layout import (
     Epochs,
     LossCall,
     PredictCall,
+    Rows,
     Training,
     UpdateSpec,
-    csr_of,
-    is_sparse,
     make_scratch,
-    rows_of,
 )
 from fastnn.fused.team import Team, Threads
 from fastnn.memory import ROW_BLOCK, ceil_div
 from fastnn.network import as_made
 from fastnn.optimizers import Method
+from fastnn.sparse import SparseRows
 from fastnn.state import Steps, StepState, member_steps
+
+NOT_SPARSE = np.zeros(0, np.int32), np.zeros(0, np.int64)
+"""The last fields of `Rows` whose X is no CSR form."""
+
+
+def is_sparse(data):
+    """Return whether X is in CSR form."""
+    return isinstance(data.X, SparseRows)
+
+
+def csr_of(X):
+    """Return X as kernels read it: its numbers, and columns and starts if it is in CSR form."""
+    return (X.values, X.indices, X.starts) if isinstance(X, SparseRows) else (X, *NOT_SPARSE)
+
+
+def rows_of(data):
+    """Return the rows to train on as a kernel reads them."""
+    X, *places = csr_of(data.X)
+    return Rows(X, data.Y, data.sample_weight, *places)
+
 
 NOTHING = prepared(EpochEnds(first=0, per_epoch=0, code=0, fired=np.zeros(1, np.int64), call=None))
 """The ends of epochs where nothing is decided at them."""
