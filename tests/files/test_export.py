@@ -80,15 +80,6 @@ def test_all_files_are_written_or_none(tmp_path, result, monkeypatch):
     assert sorted(os.listdir(tmp_path)) == ["net.py", "net.txt"]
 
 
-def test_an_activation_without_a_line_in_the_format_is_named(tmp_path, monkeypatch):
-    monkeypatch.delitem(to_numpy.FORMULAS, "gelu")
-    with pytest.raises(
-        ValueError, match="the format numpy has no activation 'gelu'; it has identity, sigmoid, "
-    ):
-        trained(Network((3, 4, 2), "gelu"), np.float32).export(tmp_path / "net.py")
-    assert os.listdir(tmp_path) == []
-
-
 @pytest.mark.parametrize("format", [*export.FORMATS, "save"])
 def test_print_options_of_numpy_show_in_no_file(format, dtype, tmp_path):
     """Doctests and notebooks set them for the whole process; in the form of 1.13 weights lost their
