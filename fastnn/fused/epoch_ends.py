@@ -94,7 +94,7 @@ def fires(rule, score):
 
 @inlined
 def loss_of_epoch(epochs, m, epoch):
-    """Return the loss of member `m`'s epoch from those of its steps, as `EpochLosses` of `training`
+    """Return the loss of member `m`'s epoch from those of its steps, as `Log` of `training`
     does.
     """
     losses = offset(epochs.of_steps, m * epochs.n_steps)
