@@ -98,9 +98,9 @@ def forward(scratch, model, params, padded_params, width, n):
     read from `padded_params`.
     """
     width = panel_width(model, width, lanes_of(params))
-    layers = partial(_compute_layers, scratch, model, params, padded_params, 0)
-    row = partial(layers, dense.row_forward_layer)
-    panels = partial(layers, dense.forward_layer, width)
+    layers = partial(_compute_layers, scratch, model, params, padded_params)
+    row = partial(layers, 0, dense.row_forward_layer)
+    panels = partial(layers, is_sparse(model), dense.forward_layer, width)
     choose(is_single_row(model, n, params), row, panels)
 
 
@@ -115,16 +115,13 @@ def _compute_layers(scratch, model, params, padded_params, first, compute, *widt
 def forward_rows(scratch, model, X, indices, params, padded_params, width, n):
     """Do `forward`, of rows of X that may be in CSR form."""
 
-    def first_layer(layer, scratch, params):
-        sparse.forward_layer(layer, scratch, X, indices, params, width)
-
     def of_entries():
-        operands = params, padded_params
-        _compute_layers(scratch, model._replace(n_layers=1), *operands, 0, first_layer)
-        _compute_layers(scratch, model, *operands, 1, dense.forward_layer, width)
+        first_params = pick(model.tail_layer > 0, params, padded_params)
+        layer = layer_at(model, 0)
+        sparse.forward_layer(layer, scratch, X, indices, first_params, width)
 
-    of_numbers = partial(forward, scratch, model, params, padded_params, width, n)
-    choose(is_sparse(model), of_entries, of_numbers)
+    when(is_sparse(model), of_entries)
+    forward(scratch, model, params, padded_params, width, n)
 
 
 def _output_code(model, layer):
@@ -188,11 +185,8 @@ def backward(scratch, model, spec, data, vectors, width, n, first_block, updatin
 
 def _go_back(model, n, vectors, data, row, panel):
     """Call the pass for how a block of `n` rows of the data lies."""
-    numbers = partial(choose, is_single_row(model, n, vectors), row, panel)
-    if has_many(vectors):
-        numbers()
-    else:
-        choose(is_sparse(model), partial(panel, data), numbers)
+    panel = panel if has_many(vectors) else partial(panel, data)
+    choose(is_single_row(model, n, vectors), row, panel)
 
 
 @traced
@@ -215,8 +209,8 @@ def backward_in_turn(scratch, model, spec, data, vectors, width, n):
 
 
 def _from_output(model, scratch, deltas=None, last=0):
-    """Iterate over the layers from the output on, up to layer `last`: (record, its delta, delta
-    below it, whether a layer is below it).
+    """Iterate over the layers from the output on, down to layer `last`: (record, its delta, delta
+    below it, whether a layer is below it). The two `deltas` change places from layer to layer.
     """
     deltas = [scratch.delta, scratch.delta_below] if deltas is None else deltas
     for k in each(model.n_layers - last, deltas):
@@ -237,22 +231,24 @@ def _finish_layer(spec, updating, layer, update_layer, has_layer_below, carry):
 def _panel_backward(
     scratch, model, spec, state, width, first_block, updating, finish_layer, data=None
 ):
-    """Do `backward` on panels of `width` columns; with `data`, its rows are in CSR form."""
-    make_gradient = _maker_of_gradients(scratch, model, spec, state, width, first_block, updating)
+    """Do `backward` on panels of `width` columns; with `data`, its rows may be in CSR form."""
+    terms = scratch, model, spec, state, width, first_block, updating
+    make_gradient = _maker_of_gradients(*terms)
     deltas = [scratch.delta, scratch.delta_below]
-    last = 0 if data is None else 1
-    for layer, delta, below, has_layer_below in _from_output(model, scratch, deltas, last):
+    n_sparse = 0 if data is None else is_sparse(model)
+    for layer, delta, below, has_layer_below in _from_output(model, scratch, deltas, n_sparse):
         update_layer = make_gradient(layer, delta)
         carry = partial(dense.backward_layer, layer, scratch, state.vectors, delta, below, width)
         finish_layer(layer, update_layer, has_layer_below, carry)
-    if data is not None:
+
+    def of_entries():
         layer = layer_at(model, 0)
         sparse.delta_by_row(layer, scratch, deltas[0], width)
-        rest = data, layer, lambda *kept: [(None, deltas[0], None, width, 0)]
-        update_layer = _first_gradient(
-            scratch, model, spec, state, width, first_block, updating, *rest
-        )
+        panels = [(None, deltas[0], None, width, 0)]
+        update_layer = _first_gradient(*terms, data, layer, lambda *kept: panels)
         finish_layer(layer, update_layer, 0, None)
+
+    when(n_sparse, of_entries)
 
 
 def _first_gradient(scratch, model, spec, state, width, first_block, updating, data, layer, panels):
