@@ -207,9 +207,9 @@ def test_every_entry_point_is_compiled_for_the_wheel():
     from fastnn.fused import kernels
 
     compiled = {name: thing for name, thing in vars(kernels).items() if hasattr(thing, "overloads")}
-    assert {name for name, thing in compiled.items() if "inline" not in thing.targetoptions} == set(
-        program.ENTRIES
-    )
+    whole = {name for name, thing in compiled.items() if "inline" not in thing.targetoptions}
+    # a formula of the user's is known to no wheel: `custom` is compiled where it is met
+    assert whole == {*program.ENTRIES, "custom"}
 
 
 def test_the_bill_of_materials_names_each_library_and_what_made_it():

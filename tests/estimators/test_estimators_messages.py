@@ -22,7 +22,8 @@ C = [MLPClassifier]
 R = [MLPRegressor]
 BOTH = C + R
 NAME_ONLY = (
-    r"loss must be a name here, not \w+\(\w+=0\.\d\): values are for fastnn\.Network and train$"
+    r"loss must be a name or a function here, not \w+\(\w+=0\.\d\): "
+    r"values are for fastnn\.Network and train$"
 )
 STOPPING = {"early_stopping": True}
 LM = {"solver": "lm", "activation": "tanh"}
@@ -45,7 +46,6 @@ VALUES = [  # kinds, their parameters, words of the ValueError
         {"activation": ["tanh", Huber(0.1)]},
         r"unknown activation\[1\] 'huber'; one of identity, logistic",
     ),
-    (BOTH, {"activation": Elu}, "The 'activation' parameter"),
     (C, {"solver": "Adam"}, r"\(did you mean 'adam'\?\)"),
     (C, {"solver": np.zeros(2)}, r"The 'solver' parameter .* Got array\(\[0., 0.\]\) instead\.$"),
     (C, {"loss": LogLoss(0.1)}, NAME_ONLY),
@@ -119,6 +119,7 @@ VALUES = [  # kinds, their parameters, words of the ValueError
     ),
 ]
 TYPES = [
+    (BOTH, {"activation": Elu}, r"activation must be made of Elu: say Elu\(\)$"),
     (
         BOTH,
         {"hidden_layer_sizes": ["relu"]},

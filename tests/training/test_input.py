@@ -462,19 +462,6 @@ def test_each_output_takes_what_it_gives_but_for_rounding(output, backend):
             train(network, X, right, stop=Stop(validation=(X, wrong)), **options)
 
 
-@pytest.mark.parametrize("function", [train, predict, loss_and_gradient])
-def test_sparse_input_is_refused_with_the_way_out(function):
-    sparse = pytest.importorskip("scipy.sparse").csr_matrix(X)
-    assert_refused(
-        (
-            {"X": sparse},
-            TypeError,
-            "X is sparse; fastnn's core takes dense arrays: use X.toarray()",
-        ),
-        function,
-    )
-
-
 def test_nothing_is_allocated_before_memory_is_refused(monkeypatch):
     monkeypatch.setattr(
         "fastnn.training.initial.aligned_zeros", lambda *given: pytest.fail("allocated")
