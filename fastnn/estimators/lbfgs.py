@@ -14,7 +14,7 @@ from fastnn.optimizers import SGD
 from fastnn.state import Task
 from fastnn.training.exceptions import Interrupt
 
-_REASONS = {0: "converged", 1: "limit", 2: "abnormal", 99: "time"}
+_REASONS = {0: "converged", 1: "limit", 2: "abnormal"}  # of SciPy; 99 is a StopIteration
 
 
 def fit_lbfgs(mlp: Any, inputs: FitInputs) -> tuple[Array, dict[str, Any]]:
@@ -25,6 +25,7 @@ def fit_lbfgs(mlp: Any, inputs: FitInputs) -> tuple[Array, dict[str, Any]]:
     task = Task(network, SGD(), inputs.data, float(mlp.alpha), threads=threads_of(mlp))
     started = time.perf_counter()
     n_done = 0
+    stopped_by = ""
     curve = list(getattr(mlp, "validation_loss_curve_", ()))
 
     def objective(params: Array) -> tuple[float, Array]:
@@ -33,7 +34,7 @@ def fit_lbfgs(mlp: Any, inputs: FitInputs) -> tuple[Array, dict[str, Any]]:
         return (np.nan if inputs.loss_is_nan else loss), gradient
 
     def after_iteration(intermediate_result: Any) -> None:
-        nonlocal n_done
+        nonlocal n_done, stopped_by
         n_done += 1
         if mlp.verbose and mlp.fix_defects:
             print(f"Iteration {n_done}, loss = {intermediate_result.fun:.8f}")  # noqa: T201
@@ -41,9 +42,11 @@ def fit_lbfgs(mlp: Any, inputs: FitInputs) -> tuple[Array, dict[str, Any]]:
             curve.append(
                 inputs.validation.loss(inputs.backend, network, intermediate_result.x, task.threads)
             )
-        asked = inputs.on_epoch is not None and inputs.on_epoch(intermediate_result.x)
-        late = mlp.max_time is not None and time.perf_counter() - started >= mlp.max_time
-        if asked or late or interrupt.requested:
+        if inputs.on_epoch is not None and inputs.on_epoch(intermediate_result.x):
+            stopped_by = "callback"
+        elif mlp.max_time is not None and time.perf_counter() - started >= mlp.max_time:
+            stopped_by = "time"
+        if stopped_by or interrupt.requested:
             raise StopIteration
 
     interrupt = Interrupt()
@@ -61,9 +64,7 @@ def fit_lbfgs(mlp: Any, inputs: FitInputs) -> tuple[Array, dict[str, Any]]:
         interrupt.over = True
         interrupt.end()
     n_iter = min(result.nit, mlp.max_iter)
-    reason = _REASONS.get(result.status, "abnormal")
-    if reason == "time" and mlp.max_time is None:
-        reason = "callback"
+    reason = stopped_by or _REASONS.get(result.status, "abnormal")
     if interrupt.requested:
         reason = "interrupted"
         warn(INTERRUPTED)

@@ -153,6 +153,17 @@ def test_in_other_estimators():
     np.testing.assert_allclose(*results, rtol=1e-8, atol=1e-10)
 
 
+@pytest.mark.parametrize("max_time", [None, 1e6])
+@pytest.mark.parametrize("solver", ["adam", "lbfgs"])
+def test_a_callback_that_ends_a_fit_is_its_reason(solver, max_time):
+    pytest.importorskip("sklearn.callback", reason="needs scikit-learn 1.9")
+    last = mock.Mock()
+    last.on_fit_task_end = lambda estimator, context, **others: True
+    mlp = MLPClassifier(**{**SMALL, "solver": solver}, max_time=max_time).set_callbacks(last)
+    mlp.fit(X_IRIS, Y_IRIS)
+    assert mlp.stop_reason_ == "callback"
+
+
 @pytest.mark.parametrize("options", [{}, {"early_stopping": True}, {"solver": "lbfgs"}], ids=str)
 def test_callbacks_of_scikit_learn(options, capsys):
     callback = pytest.importorskip("sklearn.callback", reason="needs scikit-learn 1.9")
