@@ -73,10 +73,14 @@ class Activation(NamedTuple):
     @property
     def forward(self) -> Formula:
         """The formula of a, and behind it that of the derivative where it needs z."""
-        names = names_of(self.value)
         if isinstance(self.function, Formula):
             return with_derivative(self.function, "z")
-        return _forward(self.function, self.slope, self.needs_z, names)
+        inputs = ("z", *names_of(self.value))
+        if not self.needs_z:
+            return _recorded(inputs, self.function)
+        if self.slope is None:
+            return with_derivative(_recorded(inputs, self.function), "z")
+        return _recorded(inputs, self.function, self.slope)
 
     @property
     def backward(self) -> Formula:
@@ -134,14 +138,6 @@ def names_of(value: Value | None) -> tuple[str, ...]:
 @functools.lru_cache(maxsize=256)
 def _recorded(inputs: tuple[str, ...], *functions: Any) -> Formula:
     return formula_of(inputs, *functions)
-
-
-@functools.lru_cache(maxsize=256)
-def _forward(function: Any, slope: Any, needs_z: bool, names: tuple[str, ...]) -> Formula:
-    inputs = ("z", *names)
-    if needs_z and slope is None:
-        return with_derivative(formula_of(inputs, function), "z")
-    return formula_of(inputs, function, slope) if needs_z else formula_of(inputs, function)
 
 
 LEAKY_SLOPE = 0.01
@@ -749,7 +745,7 @@ def from_plain(given: Any, registry: Mapping[str, Any]) -> Any:
     """Return what `plain` described."""
     if isinstance(given, Mapping):
         parts = dict(given)
-        if (kind := CUSTOM.get(given.get("name", ""))) is not None:
+        if (kind := CUSTOM.get(str(given.get("name")))) is not None:
             return kind(**{name: part for name, part in parts.items() if name != "name"})
         default = registry[check_choice("name", parts.pop("name", None), registry)].value
         if default is None:

@@ -182,8 +182,9 @@ class Symbol:
             return where(*arguments)
         if function is not np.clip:
             _refuse(f"{function.__module__}.{function.__name__}".replace("numpy", "np"))
-        bounds = (x for x in options.values() if x is not np._NoValue)
-        return clip(*arguments, *bounds)
+        names = {"a_min": "low", "min": "low", "a_max": "high", "max": "high"}
+        options = {names.get(k, k): x for k, x in options.items() if x is not np._NoValue}
+        return clip(*arguments, **options)
 
     # ------------------------------------------------------------------- what cannot be recorded
 

@@ -275,6 +275,24 @@ def test_a_network_is_described_and_made_again(network, tmp_path):
     assert bits(half.resume(problem.X, problem.Y, epochs=2).params) == bits(whole.params)
 
 
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda z: np.clip(z, 0.0, 3.0) + z,
+        lambda z: np.clip(z, 0.0, a_max=3.0) + z,
+        lambda z: np.clip(z, max=3.0, min=0.0) + z,
+        lambda z: np.minimum(np.clip(z, a_min=0.0, a_max=None), 3.0) + z,
+        lambda z: np.minimum(np.maximum(z, 0.0), 3.0) + z,
+    ],
+    ids=["by place", "mixed", "by name", "one bound", "functions"],
+)
+def test_bounds_of_clip_are_taken_by_their_names(function):
+    z = np.linspace(-2, 5, 8)
+    network = Network((1, 1, 1), CustomActivation(function), bias="none")
+    outputs = predict(network, np.ones(2), z[:, None], backend="numpy")
+    np.testing.assert_array_equal(outputs[:, 0], np.clip(z, 0.0, 3.0) + z)
+
+
 def test_two_functions_of_one_formula_are_equal():
     assert CustomActivation(swish) == CustomActivation(lambda x: x * expit(x))
     assert CustomLoss(cost) != CustomLoss(cost, low=0)
