@@ -74,7 +74,7 @@ def learn_ramps(numbers: NDArray[np.float32], most_bins: int, height: float) -> 
     values = {j: np.unique(column) for j, column in enumerate(numbers.T)}
     values = {j: of_column for j, of_column in values.items() if len(of_column) > 2}
     n_bins = min(most_bins, len(numbers) // ROWS_OF_A_BIN, MOST_RAMPS // max(1, len(values)))
-    if n_bins < FEWEST_BINS:
+    if not values or n_bins < FEWEST_BINS:
         return no_ramps()
     parts = []
     for j, of_column in values.items():

@@ -54,6 +54,11 @@ def test_few_rows_and_many_columns_have_fewer_ramps(n_rows, n_columns, n_bins):
     np.testing.assert_array_equal(np.bincount(learned.columns, minlength=n_columns), n_bins)
 
 
+def test_columns_of_two_values_alone_have_no_ramps():
+    numbers = np.random.RandomState(0).randint(0, 2, (1000, 3)).astype(np.float32)
+    assert len(learn_ramps(numbers, 16, 1.0).columns) == 0
+
+
 def test_ramps_do_not_depend_on_chunks(monkeypatch):
     learned = learn_ramps(ROWS, 16, 1.0)
     whole = learned.beside(ROWS)
