@@ -21,6 +21,7 @@ from fastnn.network import Network
 from fastnn.optimizers import AT_ALPHA, AT_BETA, BayesianRegularization, LevenbergMarquardt
 from fastnn.reference import normal_equations, take
 from fastnn.state import Data
+from fastnn.training.inputs import laid_out, never
 from fastnn.training.options import NOT_GIVEN
 from fastnn.training.results import TrainingResult, by_heart, is_constant, warn_by_heart
 from fastnn.training.stopping import Stop
@@ -272,4 +273,4 @@ def _attributes(mlp: Any, inputs: FitInputs, best: TrainingResult) -> dict[str, 
 
 
 def _dense(A: Any) -> Any:
-    return contiguous(A if isinstance(A, np.ndarray) else A.toarray(), DOUBLE)
+    return contiguous(laid_out(A, never), DOUBLE)

@@ -16,7 +16,7 @@ from fastnn.cores import share
 from fastnn.many.members import Member
 from fastnn.many.results import Unbegun
 from fastnn.memory import ceil_div
-from fastnn.sparse import is_sparse
+from fastnn.sparse import SparseRows, is_sparse
 from fastnn.training import Watch, run
 from fastnn.training.exceptions import Flag, MonitorError, StopRequest
 from fastnn.training.initial import Start
@@ -82,7 +82,9 @@ def block_key(options: TrainOptions, begins_plainly: bool) -> Hashable | None:
         is_given = options.validation_rows is not None or stop.validation is not None
         validated = is_given, options.n_split, options.n_validated, stop.restore_best, stop.monitor
     given = stop.validation
-    has_sparse = isinstance(given, (tuple, list)) and is_sparse(given[0])
+    has_sparse = isinstance(given, (tuple, list)) and (
+        isinstance(given[0], SparseRows) or is_sparse(given[0])
+    )
     of_rows = type(options.data.X), has_sparse, options.data.X.dtype, n
     return id(options.network), id(options.backend), *of_rows, validated, *kind
 
@@ -91,7 +93,8 @@ def at_a_time(options: TrainOptions, n_members: int) -> int:
     """Return how many of these equal members the back end trains side by side; a few train one by
     one.
     """
-    if not options.backend.trains_groups or n_members < 4:
+    is_alone = isinstance(options.data.X, SparseRows)  # rows in CSR form have no lanes
+    if is_alone or not options.backend.trains_groups or n_members < 4:
         return 1
     return int(
         options.backend.at_a_time(options.network, options.data.X.dtype, options.rows_a_step)

@@ -132,6 +132,8 @@ def packed(units: Sequence[Unit]) -> tuple[PackedUnits, list[Array]]:
         return places[id(array)]
 
     def places_of(X: SparseRows) -> tuple[Any, ...]:
+        if X.starts[0] or X.starts[-1] != X.values.size:  # a slice, whose arrays are those of all
+            X = X[np.arange(len(X))]
         return place(X.values), place(X.indices), place(X.starts), X.shape[1]
 
     own = _own_rows([member for unit in units for member in unit.members])

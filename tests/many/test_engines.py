@@ -14,6 +14,7 @@ from fastnn import SGD, Adam, Network, Stop, train, train_many
 from fastnn.many import driver, engine
 from fastnn.many.driver import Driver
 from fastnn.reference import NumpyBackend
+from fastnn.sparse import sparse_rows
 from fastnn.training.results import Row
 
 joblib = pytest.importorskip("joblib", reason="joblib comes with scikit-learn")
@@ -186,13 +187,15 @@ def test_workers_with_another_version_are_refused(late, monkeypatch):
     )
 
 
-def test_sparse_rows_go_with_tasks_and_come_back_with_the_bits_of_dense_ones():
+@pytest.mark.parametrize("first", [0, 20], ids=["whole", "slice"])
+def test_sparse_rows_go_with_tasks_and_come_back_with_the_bits_of_dense_ones(first):
     scipy_sparse = pytest.importorskip("scipy.sparse")
-    dense = RANDOM.rand(40, 100) * (RANDOM.rand(40, 100) < 0.05)
+    dense = RANDOM.rand(first + 40, 100) * (RANDOM.rand(first + 40, 100) < 0.05)
+    rows = sparse_rows("X", scipy_sparse.csr_matrix(dense))[first:]
     case = {"epochs": 3, "seed": range(4)}
     with joblib.parallel_config("loky", n_jobs=2):
-        far = train_many(Network((100, 5, 1)), scipy_sparse.csr_matrix(dense), Y, **case)
-    assert_same_results(far, train_many(Network((100, 5, 1)), dense, Y, **case))
+        far = train_many(Network((100, 5, 1)), rows, Y, **case)
+    assert_same_results(far, train_many(Network((100, 5, 1)), dense[first:], Y, **case))
 
 
 @pytest.mark.parametrize("lost", [False, True])
