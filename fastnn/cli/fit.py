@@ -8,7 +8,14 @@ import numpy as np
 from fastnn import plotting
 from fastnn.checking.arguments import listed
 from fastnn.cli.console import File, check_names, check_output, err, option, say, tell
-from fastnn.cli.tables import TABLE, TableError, about_table, check_columns, read_table
+from fastnn.cli.tables import (
+    TABLE,
+    TableError,
+    about_table,
+    check_columns,
+    check_numbers,
+    read_table,
+)
 from fastnn.memory import Array
 
 if TYPE_CHECKING:
@@ -69,6 +76,9 @@ def fit(
     X = frame.drop(columns=[target, *groups_column, *columns["--drop"]])
     X = _without_row_numbers(X)
     y = frame[target]
+    check_numbers(X, table)
+    if task != "classes":
+        check_numbers(y.to_frame(), table)
     task = task or _task_of(y)
     tell(f"fitting {preset!r} to {len(y):,} rows")
     with about_table(table, target):
@@ -93,7 +103,7 @@ def _rows(table: Path, target: str, columns: dict[str, list[str]]) -> "DataFrame
     if not has_target.any():
         raise TableError(f"column {target!r} is empty: there is nothing to learn")
     if not has_target.all():
-        say(f"Left out: {(~has_target).sum():,} rows without {target!r}")
+        say(f"Rows without {target!r}, not used: {(~has_target).sum():,}")
     return frame[has_target]
 
 
@@ -154,19 +164,19 @@ def _print_error(model: Any, y: Array) -> None:
         guess = labels[counts.argmax()]
         ours = np.mean((model.classes_[p.argmax(axis=1)] != y)[left_out])
         theirs = np.mean((guess != y)[left_out])
-        of_model = f"of which {ours:.1%} are wrong"
+        of_model = f"{ours:.1%} are wrong"
         of_guess = f"{guess!s}: {theirs:.1%}"
     else:
         left_out = ~np.isnan(model.oob_prediction_)
         guess = y.mean()
         ours = np.sqrt(np.mean((model.oob_prediction_ - y)[left_out] ** 2))
         theirs = np.sqrt(np.mean((guess - y)[left_out] ** 2))
-        of_model = f"with a root mean squared error of {_digits(ours)}"
+        of_model = f"root mean squared error {_digits(ours)}"
         of_guess = f"the mean, {_digits(guess)}: {_digits(theirs)}"
     if left_out.sum() < FEWEST_TO_JUDGE:
         say(f"Only {left_out.sum()} rows were left out: too few to judge the model by", "yellow")
         return
-    say(f"Rows left out: {left_out.sum():,}, {of_model}")
+    say(f"Judged on {left_out.sum():,} rows left out of training: {of_model}")
     say(f"Always saying {of_guess}")
     if ours >= theirs:
         say("That is no better: the model has learned nothing of use", "yellow")

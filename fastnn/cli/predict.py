@@ -7,7 +7,14 @@ import typer
 
 from fastnn.cli.console import File, check_output, option, say
 from fastnn.cli.saved import MODEL, read_model
-from fastnn.cli.tables import TABLE, about_table, check_columns, read_table, write_csv
+from fastnn.cli.tables import (
+    TABLE,
+    about_table,
+    check_columns,
+    check_numbers,
+    read_table,
+    write_csv,
+)
 from fastnn.memory import Array
 
 if TYPE_CHECKING:
@@ -38,10 +45,16 @@ def predict(
     if interval is not None and not hasattr(saved, "predict_interval"):
         fault = "it takes a model of numbers by `fastnn fit`"
         raise typer.BadParameter(fault, param_hint="--interval")
-    frame = read_table(table, _columns_of_texts(saved))
+    texts = _columns_of_texts(saved)
+    frame = read_table(table, texts)
     check_columns(frame, table, {"--keep": keep or []})
+    of_fit = frame.columns.intersection(getattr(saved, "feature_names_in_", []))
+    check_numbers(frame[of_fit.difference(texts, sort=False)], table)
     with about_table(table):
         predictions = _predictions(saved, frame, interval)
+        for name in predictions.columns.intersection(keep or []):
+            fault = f"{name!r} is also a column of the predictions: rename it in the table"
+            raise typer.BadParameter(fault, param_hint="--keep")
         predictions = frame[keep or []].join(predictions)
     if out is None:
         typer.echo(predictions.to_csv(index=False), nl=False)

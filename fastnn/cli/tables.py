@@ -24,6 +24,9 @@ PARQUET = ".parquet", ".pq"
 
 SEPARATORS = ",;\t|"
 
+MOST_WORDS = 0.1
+"""The share of words up to which a column is taken for one of numbers with mistakes."""
+
 IN_COMMANDS = {
     'say .astype("category")': "say --category",
     "drop the column": "leave it out by --drop",
@@ -55,7 +58,7 @@ def read_table(path: Path, texts: Collection[str] = ()) -> "DataFrame":
         pass
     try:
         if path.suffix.lower() in PARQUET:
-            frame = pandas.read_parquet(path)
+            frame = pandas.read_parquet(path).reset_index(drop=True)
         else:
             frame = _read_csv(path, texts)
     except ImportError as error:
@@ -109,6 +112,22 @@ def check_columns(frame: "DataFrame", path: Path, names: Mapping[str, Sequence[s
             if name not in there:
                 fault = f"{path} has no column {name!r}{did_you_mean(name, there)}"
                 raise typer.BadParameter(f"{fault}; it has {listed(there)}", param_hint=option)
+
+
+def check_numbers(frame: "DataFrame", path: Path) -> None:
+    """End the command with 2 where a column holds numbers but for a few words, and name one."""
+    import pandas
+
+    for name, column in frame.items():
+        if isinstance(column.dtype, pandas.CategoricalDtype):
+            continue
+        cells = column.dropna()
+        words = cells[pandas.to_numeric(cells, errors="coerce").isna()]
+        if 0 < len(words) <= MOST_WORDS * len(cells):
+            fault = f"{path}: column {name!r} holds numbers but for {len(words):,} of its "
+            fault += f"{len(cells):,} cells, such as {cut(words.iloc[0])!r} in row "
+            fault += f"{words.index[0] + 1:,}: write a number there, or leave the cell empty"
+            raise TableError(fault)
 
 
 @contextmanager

@@ -79,14 +79,14 @@ def test_the_error_is_that_of_rows_left_out_beside_a_guess(fit):
     left_out = ~np.isnan(model.oob_decision_function_[:, 0])
     guess = max(("high", "low"), key=LABELS.tolist().count)
     wrong = (LABELS[left_out] != guess).mean()
-    said = f"of which {1 - model.oob_score_:.1%} are wrong\nAlways saying {guess}: {wrong:.1%}\n"
-    assert f"Rows left out: {left_out.sum()}, {said}" in out
+    said = f"{1 - model.oob_score_:.1%} are wrong\nAlways saying {guess}: {wrong:.1%}\n"
+    assert f"Judged on {left_out.sum()} rows left out of training: {said}" in out
     out = fit(TABLE, NUMBERS)[1]
     model = fastnn.TabularRegressor.load("model.npz")
     left_out = ~np.isnan(model.oob_prediction_)
     error = np.sqrt(np.mean((model.oob_prediction_ - NUMBERS)[left_out] ** 2))
     of_mean = np.sqrt(np.mean((NUMBERS.mean() - NUMBERS)[left_out] ** 2))
-    said = f"with a root mean squared error of {error:.4g}\nAlways saying the mean, "
+    said = f"root mean squared error {error:.4g}\nAlways saying the mean, "
     assert f"{said}{NUMBERS.mean():.4g}: {of_mean:.4g}\n" in out
 
 
@@ -132,7 +132,7 @@ def test_columns_that_are_no_inputs_and_numbers_that_are_names(fit):
     options = ("--groups", "patient", "--drop", "size", "--drop", "count", "--category", "code")
     code, out, err = fit(table, y, *options)
     assert code == 0
-    assert "Left out: 6 rows without 'y'\n" in out
+    assert "Rows without 'y', not used: 6\n" in out
     assert "fastnn: column 'id' numbers the rows: leave it out by --drop, unless" in err
     model = fastnn.TabularRegressor.load("model.npz")
     names = ["color", "grade", "new", "age", "always", "id", "code"]
@@ -212,6 +212,21 @@ def test_parquet_is_read_where_pandas_reads_it(run, fit, monkeypatch):
     assert models[0].predict(TABLE).tobytes() == models[1].predict(TABLE).tobytes()
 
 
+def test_rows_of_a_parquet_file_are_numbered_anew(run, fit, monkeypatch):
+    """A frame of which rows were taken keeps their index in the file."""
+    fit(TABLE, NUMBERS)
+    new = TABLE.iloc[10:15]
+    pathlib.Path("new.parquet").touch()
+    monkeypatch.setattr(pd, "read_parquet", lambda path: new)
+    code, _, _ = run("predict", "model.npz", "new.parquet", "--out", "p.csv", "--keep", "size")
+    predicted = pd.read_csv("p.csv")
+    assert code == 0
+    np.testing.assert_array_equal(predicted["size"], new["size"])
+    np.testing.assert_allclose(
+        predicted["predicted"], fastnn.TabularRegressor.load("model.npz").predict(new)
+    )
+
+
 def test_digits_in_a_column_of_words_stay_words(run, fit):
     """A new file may have no other ones in it; a word that is new is told."""
     size = np.where(FRAME["new"], "38", "large")
@@ -238,6 +253,16 @@ BROKEN = {  # the file's content, the target, and what is said
     "no column": ("y\n1\n2\n", "y", "no column is left to predict from"),
     "words of rows": (MANY, "name", "column 'name' has 60 different words, such as 'word0'"),
     "amounts": ("x,y\n" + "1,$5\n2,$6\n3,$7.5\n" * 20, "y", "write amounts as plain numbers"),
+    "a word among numbers": (
+        "x,y\n" + "1,no\n2,yes\n" * 20 + "n.a.,yes\n",
+        "y",
+        "column 'x' holds numbers but for 1 of its 41 cells, such as 'n.a.' in row 41",
+    ),
+    "a word in the target": (
+        "x,y\n" + "1,2.5\n2,3.5\n" * 20 + "3,unknown\n",
+        "y",
+        "column 'y' holds numbers but for 1 of its 41 cells, such as 'unknown' in row 41",
+    ),
     "one class": ("x,y\n" + "1,no\n2,no\n" * 20, "y", "column 'y' has only one class, 'no'"),
     "dates": ("x,y\n" + "2020-01-01,1\n2020-01-02,2\n" * 20, "y", "leave it out by --drop, or put"),
     "free text": (
@@ -294,7 +319,17 @@ def test_wrong_options_of_fit_end_with_2_and_say_why(fit, options, said):
             (),
             "column 'size' held numbers in fit and holds words",
         ),
+        (
+            "size,count,color\n" + "1,1,red\n" * 20 + "abc,1,red\n",
+            (),
+            "column 'size' holds numbers but for 1 of its 21 cells, such as 'abc' in row 21",
+        ),
         ("size,count,color\n1,1,red\n", ("--keep", "id"), "--keep: new.csv has no column 'id'"),
+        (
+            "size,count,color,predicted\n1,1,red,0\n",
+            ("--keep", "predicted"),
+            "--keep: 'predicted' is also a column of the predictions",
+        ),
         ("size,count,color\n1,1,red\n", ("--interval", ".9"), "it takes a model of numbers"),
         ("size,count,color\n1,1,red\n", ("--out", "new.csv"), "--out: new.csv is the table"),
         ("size,count,color\n1,1,red\n", ("--out", "p.npz"), "--out: p.npz does not end in .csv"),
