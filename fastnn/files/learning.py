@@ -91,7 +91,7 @@ def read_back(
     learning = begin(result, learn)
     state = learning.state
     size = HEADER.size + state.vectors.nbytes
-    if not size <= len(data) <= size + 7:  # a struct ends at a multiple of 8
+    if len(data) not in (size, size + -size % 8):  # a struct ends at a multiple of 8
         raise ValueError(f"the state in C has {size} bytes, not {len(data)}: write sizeof of it")
     number, t, *products = HEADER.unpack_from(data)
     if number != learning.format:

@@ -310,6 +310,7 @@ def test_bytes_of_something_else(tmp_path):
         (more, state, Adam(0.01), "another export"),
         (result, state[::-1], Adam(0.01), "another export"),
         (result, state[:-8], Adam(0.01), "the state in C has 536 bytes, not 528"),
+        (result, state + bytes(4), Adam(0.01), "the state in C has 536 bytes, not 540"),
         (result, state, SGD(0.01), "the state in C has 200 bytes, not 536"),
     ):
         with pytest.raises(ValueError, match=match):
