@@ -18,6 +18,7 @@ import numpy as np
 import scipy.sparse
 import sklearn.neural_network as theirs
 from sklearn.datasets import load_breast_cancer, load_digits, load_iris
+from threadpoolctl import threadpool_limits
 
 import fastnn
 from benchmarks.readme import print_parts
@@ -242,7 +243,8 @@ def sparse():
         options = {"solver": solver, "max_iter": epochs, "batch_size": 200, "random_state": 0}
         pair = [module.MLPClassifier((width,), **options) for module in (theirs, fastnn)]
         fit = dict(zip("12", [functools.partial(model.fit, X, y) for model in pair], strict=True))
-        found = interleaved(fit, rounds=SPARSE_ROUNDS, clock=time.process_time).values()
+        with threadpool_limits(1):  # of the BLAS that scikit-learn calls
+            found = interleaved(fit, rounds=SPARSE_ROUNDS, clock=time.process_time).values()
         agree_fits(*reversed(pair))
         title = "{:,} x {:,}, {} entries a row".format(*shape)
         seconds = [with_unit(quartiles(s).middle) for s in found]
