@@ -2,7 +2,7 @@
 being one number.
 
 A function is run once on such values, as `tracing.py` runs it for LLVM: its loops become loops,
-each of its operations a statement on a line. Only what predictions need can be written.
+each of its operations a statement on a line. Only what `fastnn/fused/in_c.py` needs can be written.
 """
 
 from __future__ import annotations

@@ -57,7 +57,9 @@ class Adapter(Wrapper):
         return alpha * network.n_outputs if self.mean_over_outputs else None
 
     def decides(self, task: Task, rows_a_step: int, scored: Task | None) -> bool:
-        """Return the answer of the back end below."""
+        """Return the answer of the back end below; False where losses of rows would be means over
+        the outputs, which it does not take.
+        """
         of_steps = scored is None or not self.mean_over_outputs
         return of_steps and self.backend.decides(task, rows_a_step, scored)
 

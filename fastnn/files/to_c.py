@@ -1,5 +1,5 @@
-"""The format "c": a .c file and its header, C99 with nothing of its own but the functions fma, fabs
-and copysign.
+"""The format "c": a .c file and its header, C99 that calls nothing of C's library but the
+functions fma, fabs, copysign and sqrt.
 """
 
 import re

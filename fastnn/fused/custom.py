@@ -25,9 +25,8 @@ from fastnn.memory import address
 class Source(NamedTuple):
     """A formula as a compile-time constant of machine code."""
 
-    text: NDArray[
-        np.uint8
-    ]  # (any,): its nodes and results in JSON, with places in place of numbers
+    # (any,): its nodes and results in JSON, with places in place of numbers
+    text: NDArray[np.uint8]
 
 
 def source_of(formula: Formula) -> tuple[Source, list[float]]:
@@ -61,6 +60,11 @@ _blocks: list[NDArray[np.int64]] = []
 """All blocks: kernels hold their addresses."""
 
 
+def block_words(code: int, numbers: list[float]) -> NDArray[np.int64]:
+    """Return a block: the address of the code, and the bits of the numbers."""
+    return np.array([code, *np.array(numbers, np.float64).view(np.int64)])
+
+
 @functools.cache
 def block_of(formula: Formula, dtype: np.dtype[Any]) -> int:
     """Return the address of the block of a formula with its derivative, for vectors of a dtype.
@@ -74,7 +78,7 @@ def block_of(formula: Formula, dtype: np.dtype[Any]) -> int:
     if IN_PYTHON:
         place = len(IN_PLACE_OF_CODE) + 1
         panel = entry_point("custom_panel")(decoded(source.text))
-        words = np.array([0, *np.array(numbers, np.float64).view(np.int64)])
+        words = block_words(0, numbers)
         IN_PLACE_OF_CODE[place] = functools.partial(panel, block=words)
         FORMULAS[place] = formula
         return place
@@ -84,7 +88,7 @@ def block_of(formula: Formula, dtype: np.dtype[Any]) -> int:
         needs = "a loss or an activation by a function is compiled, once on a machine, which needs"
         raise missing_package(error.name or "numba", needs) from None
     code = kernel.address_of(symbol(name_of(source), dtype.name))
-    _blocks.append(np.array([code, *np.array(numbers, np.float64).view(np.int64)]))
+    _blocks.append(block_words(code, numbers))
     place = address(_blocks[-1])
     FORMULAS[place] = formula
     return place

@@ -197,16 +197,16 @@ def row_bias_gradient(layer, gradient, params, d, times_bias):
     b = offset(params, layer.bias)
     whole = n_bias // L
 
-    def gradient(i):
+    def vector_at(i):
         return row_bias_gradient_at(i, n_bias == fan_out, fan_out, d, b, times_bias)
 
     for i in each(whole, step=L):
-        store(db, i, gradient(i))
+        store(db, i, vector_at(i))
     # Once or not at all. Behind the biases lies the gradient of the next layer, made before: it is
     # kept by blending.
     for _ in each(ceil_div(n_bias, L) - whole):
         i = whole * L
-        store(db, i, blend_prefix(n_bias - i, gradient(i), load(db, i)))
+        store(db, i, blend_prefix(n_bias - i, vector_at(i), load(db, i)))
 
 
 def row_bias_gradient_at(i, is_own, fan_out, d, b, times_bias):

@@ -2,7 +2,8 @@
 `function.py`.
 
 A single row goes through the layers as in `propagation.forward`, but through buffers on the stack,
-two in turn, and by the weights of an immutable block, so that any number of threads may call it.
+two in turn where no derivatives are wanted, and by the weights of an immutable block, so that any
+number of threads may call it.
 `kernels.evaluate` has all three compiled, when one is first used; `kernels.evaluate_table` has
 those of an ensemble with the preparation of a table's numbers.
 """

@@ -14,8 +14,6 @@ import inspect
 import operator
 from functools import partial
 
-import numpy as np
-
 from fastnn.compiler.calls import call_block
 from fastnn.compiler.control import choose, constant_of, each, switch
 from fastnn.compiler.elementary import exp, expm1, log, log1p, sigmoid, softplus, tanh
@@ -45,7 +43,7 @@ from fastnn.compiler.vectors import (
     where_gt,
 )
 from fastnn.formulas import GATE_BEGINS, LEAST_DELTA, pruned
-from fastnn.fused.custom import FORMULAS, Source, decoded, name_of, source_of
+from fastnn.fused.custom import FORMULAS, Source, block_words, decoded, name_of, source_of
 from fastnn.fused.layout import (
     ACTIVATION_CODES,
     CUSTOM_LOSS,
@@ -237,11 +235,9 @@ def _softmax_delta(D, A, slopes, weight, number, n, width):
     L = lanes_of(D)
     for b in each(width // L, step=L):
         w = load(weight, b)
-        inner = [
-            zero(D)
-            # the inner product of d and a: each output depends on each z, so delta of one takes in
-            # all d
-        ]
+        # the inner product of d and a: each output depends on each z, so delta of one takes in
+        # all d
+        inner = [zero(D)]
         for o in each(n, inner):
             inner[0] = fma(load(D, o * width + b), load(A, o * width + b), inner[0])
         for o in each(n):
@@ -305,7 +301,7 @@ def _call(place, out, second, A, Y, weight, n, width):
     """Call the function of the block at the address `place`; in C, its code stands here."""
     if isinstance(A, Traced) and not A.outlines:
         source, numbers = source_of(FORMULAS[constant_of(place)])
-        block = np.array([0, *np.array(numbers, np.float64).view(np.int64)])
+        block = block_words(0, numbers)
         custom_panel(decoded(source.text))(out, second, A, Y, weight, block, n, width)
         return
     # Numbers of many networks are whole vectors, one behind the other.

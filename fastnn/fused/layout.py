@@ -168,8 +168,9 @@ class Scratch(NamedTuple):
 
     Nothing in them outlives a step but `gradient` (read by `loss_and_gradient`), and the gathered
     inputs, targets and row weights while the same rows are trained on. No kernel reads what it has
-    not written in the same call, except `update_constants`, `zeros`, `loss_numbers` and what
-    `gradient` holds beyond the parameters (zeros), which the back end fills.
+    not written in the same call, except `counts`, which each leaves at 0, and `update_constants`,
+    `zeros`, `loss_numbers` and what `gradient` holds beyond the parameters (zeros), which the back
+    end fills.
     """
 
     # (padded n_params,): a copy of parameters without padding, or of their end, to read vectors
@@ -425,10 +426,10 @@ class Weights(NamedTuple):
     params: NDArray  # (padded n_params,)
     n_layers: int
     n_inputs: int
-    n_outputs: int
+    n_outputs: int  # numbers that are written: outputs, and their derivatives where wanted
     output: int  # where the outputs are on the stack, in vectors
-    n_scratch: int  # numbers on the stack
-    n_delta: int  # and those of a layer's derivatives by it, 0 where none are wanted
+    n_scratch: int  # numbers of the activations on the stack
+    n_delta: int  # numbers of each of the two buffers of deltas there; 0: no derivatives
 
 
 class TableWeights(NamedTuple):
@@ -438,10 +439,9 @@ class TableWeights(NamedTuple):
 
     layers: NDArray[np.int64]
     params: NDArray  # (n_members * stride,)
-    numbers: NDArray[
-        np.float64
-    ]  # (4 k,): a `TableRow`'s preparation; (n_numbers * k,): imputation; (4 o,): targets; steps;
+    # (4 k,): a `TableRow`'s preparation; (n_numbers * k,): imputation; (4 o,): targets; steps;
     # (3 n_ramps,): ramps
+    numbers: NDArray[np.float64]
     # (n_numbers + n_flags + n_ramps,): where numbers are in x, which of them have flags, and which
     # have ramps
     places: NDArray[np.int64]

@@ -136,7 +136,7 @@ class TrainOptions(NamedTuple):
 
     @property
     def score_name(self) -> str:
-        """The name of the score in states, see `Stop.score_name`."""
+        """The name of the score in states, see `fastnn.training.stopping.score_name`."""
         is_validated = self.validation_rows is not None or self.stop.validation is not None
         return score_name(self.stop.monitor, validated=is_validated)
 

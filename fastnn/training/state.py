@@ -231,8 +231,8 @@ COUNTERS: dict[str, Callable[[Any], bool]] = {
     "loss_sum": _is_float,
     "row_sum": _is_positive,
     # The score of `TrainingState.best_params`, None before there is one, and its name:
-    # `Stop.score_name`; in files of version 0.1 always the loss. Lower is better: scores other than
-    # the loss are negated, here and in `rule_best`.
+    # `TrainOptions.score_name`; in files of version 0.1 always the loss. Lower is better: scores
+    # other than the loss are negated, here and in `rule_best`.
     "best_score": _is_score,
     "best_on": is_text,
     # The name of the score that the stop rule compares, its best one, and the epochs since then;

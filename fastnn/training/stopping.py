@@ -399,11 +399,6 @@ class Stop(CheckedFields):
         given = self.validation
         return isinstance(given, (tuple, list)) and any(weight is not None for weight in given[2:])
 
-    @property
-    def score_name(self) -> str:
-        """The name of the score in states: the monitor, and whether of validation data."""
-        return score_name(self.monitor, validated=self.validation is not None)
-
     def rule(self) -> Rule | None:
         """Return the rule at the ends of epochs.
 
@@ -437,8 +432,7 @@ def score_name(monitor: Monitor, *, validated: bool) -> str:
 
 # ---------------------------------------------------------------------- the rule in rows of numbers
 # A score is compared with the best one so far; here, lower is better. `fires` of
-# `fastnn/fused/epoch_ends.py` does the same
-# as that below.
+# `fastnn/fused/epoch_ends.py` does the same as that below.
 
 
 NEVER = 2**53

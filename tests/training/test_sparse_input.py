@@ -2,6 +2,8 @@
 what differs.
 """
 
+import sys
+
 import numpy as np
 import pytest
 import scipy.sparse
@@ -231,7 +233,8 @@ def test_targets_have_to_be_dense():
         train(NETWORK, X, scipy.sparse.csr_matrix(Y[:, None]), **TRAIN)
 
 
-def test_scipy_is_not_imported_for_it():
+def test_scipy_is_not_imported_for_it(monkeypatch):
+    monkeypatch.setitem(sys.modules, "scipy.sparse", None)  # an import of it raises ImportError
     assert not is_sparse(object())
     assert not is_sparse(DENSE)
 
@@ -271,6 +274,18 @@ def test_a_weight_that_is_not_finite_shows_in_the_rows_that_meet_it():
     assert np.isnan(outputs[1][~meets]).all()
     assert (outputs[0][~meets] == 0).all()
     assert (outputs[0][meets] == np.inf).all()
+
+
+def test_a_delta_that_is_not_finite_shows_in_the_columns_with_entries():
+    network = Network((100, 4, 1), "relu")
+    params = np.full(network.n_params, 1e200)
+    told = [loss_and_gradient(network, params, rows[:8], Y[:8]) for rows in (X, DENSE)]
+    assert [loss for loss, _ in told] == [np.inf, np.inf]
+    sparse, dense = (network.weights(gradient)[0] for _, gradient in told)
+    meets = (DENSE[:8] != 0).any(axis=0)
+    assert np.isnan(dense).all()
+    assert not np.isfinite(sparse[meets]).any()
+    assert (sparse[~meets] == 0).all()
 
 
 def test_a_divergence_is_reported_at_most_a_step_later():
