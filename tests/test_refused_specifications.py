@@ -147,8 +147,14 @@ OF_TYPES = [
     (lambda: Pinball("0.5"), "quantiles must be a number or one for each output"),
     (lambda: Network((3, 1), loss=Huber), "loss must be made of Huber: say Huber()"),
     (lambda: Network((3, 1), loss=Own()), "must be one of fastnn's own"),
-    (lambda: Network.from_dict({"sizes": [3, 1], "loss": {"delta": 1}}), "name must be one of"),
-    (lambda: Network.from_dict({"sizes": [3, 1], "loss": {"name": [1]}}), "name must be one of"),
+    (
+        lambda: Network.from_dict({"sizes": [3, 1], "loss": {"delta": 1}}),
+        "not None of type NoneType",
+    ),
+    (
+        lambda: Network.from_dict({"sizes": [3, 1], "loss": {"name": [1]}}),
+        ", not [1] of type list",
+    ),
     (lambda: Network((3, 4, 2), output=X), "not ndarray of shape (12, 3) of type ndarray"),
     (
         lambda: NETWORK.pack(WEIGHTS, [["a"] * 4, ["b"] * 2]),
