@@ -11,7 +11,7 @@ from fastnn import plotting
 IMAGES = pathlib.Path("docs", "images")
 RESULTS = pathlib.Path("benchmarks", "results", "peers.json")
 # Sections that say themselves where they were measured
-ELSEWHERE = {"many", "threads", "crossover", "validated"}
+ELSEWHERE = {"many", "threads", "crossover", "validated", "published"}
 
 
 def write(results: dict, folder: pathlib.Path) -> list[pathlib.Path]:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from benchmarks.peers import limits
 from benchmarks.peers.lanes import Lane, Peer, PeerError, environment
-from benchmarks.peers.workloads import KINDS, NETWORKS, VALIDATED, VALIDATION, load
+from benchmarks.peers.workloads import KINDS, NETWORKS, PUBLISHED, VALIDATED, VALIDATION, load
 from fastnn import workloads
 from fastnn.measuring import machine
 from fastnn.measuring.timing import in_turn, seconds_of
@@ -301,6 +301,15 @@ class Measurement:
         found = self.workloads(workloads.names(), (*ALL_CORES, JAX_OLD), ON_ALL | ONE_CORE)
         self.results["threads"] = {"about": self.about(self.lanes.values()), "workloads": found}
 
+    def published(self) -> None:
+        """Seconds an epoch of a workload of which another library published its own, on one core
+        and on all.
+        """
+        with self.started(ON_ALL | ONE_CORE) as others:
+            lanes = [*others.values(), *self.those(ALL_CORES)]
+            found = self.workload(PUBLISHED, lanes)
+            self.results["published"] = {"about": self.about(lanes), "lanes": found}
+
     def many(self) -> None:
         """Seconds of many networks: by network, iterations and kind, number of members, and
         title.
@@ -381,4 +390,4 @@ SECTIONS = (
     "processes",
     "hardware",
 )
-SECTIONS += ("crossover", "threads", "many")
+SECTIONS += ("crossover", "threads", "published", "many")

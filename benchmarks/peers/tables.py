@@ -256,6 +256,28 @@ def by_threads(results: dict) -> str:
     )
 
 
+SIMPLECHAINS = {
+    "SimpleChains.jl, 18 cores (Intel i9-10980XE)": "41 µs",
+    "SimpleChains.jl, 32 cores (AMD EPYC 7513)": "72 µs",
+    "PyTorch, 18 cores (Intel i9-10980XE)": "1.5 ms",
+    "PyTorch, 32 cores (AMD EPYC 7513)": "7 ms",
+}
+"""{library and processor: the time of an epoch that SimpleChains.jl's announcement states}"""
+
+
+def published(results: dict) -> str:
+    """The time of an epoch here, and below it what was published of other machines."""
+    here = results["published"]
+    titles = [m.US, m.ALL, *m.ONE_CORE, *m.ALL_CORES[1:]]
+    rows = [
+        [title, times_text(here["lanes"][title]["seconds"]), "here"]
+        for title in titles
+        if title in here["lanes"]
+    ]
+    rows += [[title, time, "its announcement"] for title, time in SIMPLECHAINS.items()]
+    return f"Measured {where(here['about'])}.\n\n{markdown(['', 'per epoch', 'measured'], rows)}"
+
+
 def own(results: dict) -> str:
     rows = []
     for name, lanes in results["own kernels"].items():
@@ -394,6 +416,7 @@ PAGE: dict[str, tuple[str, Callable[[dict], str]]] = {
     "own kernels": ("own kernels", own),
     "other": ("prediction", other),
     "threads": ("threads", by_threads),
+    "published": ("published", published),
     "many": ("many", many),
     "aims": ("about", aims_table),
     "limits": ("hardware", limits),

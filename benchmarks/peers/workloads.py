@@ -9,6 +9,7 @@ from functools import cache
 from typing import Any
 
 import numpy as np
+import scipy.linalg
 from numpy.typing import NDArray
 
 from fastnn import SGD, Adam, Network, Stop, TrainingResult, train, workloads
@@ -21,6 +22,8 @@ VALIDATION = ", validation"
 _GRID_WORK = 4e8  # multiplications of one product in an epoch of those, which has 2 to 16 steps
 _SMALL = {"2-8-1": ((2, 8, 1), 16, 16, 0.01), "10-64-32-1": ((10, 64, 32, 1), 256, 32, 0.001)}
 """{name: sizes, rows, rows per step, learning rate} of networks that are trained many times."""
+PUBLISHED = "4-32-16-4"
+"""The workload of SimpleChains.jl's announcement, which needs Julia: https://julialang.org/blog/2022/04/simple-chains."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,6 +107,8 @@ def load(name: str) -> PeerWorkload:
         return _noise(
             name, Network(sizes, "tanh" if batch == rows else "relu"), rows, batch, rate, 10**6
         )
+    if name == PUBLISHED:
+        return _exponentials(name)
     plain = name.removesuffix(VALIDATION)
     workload = workloads.load(plain)
     if plain != name:
@@ -123,6 +128,16 @@ def _noise(
     X = random_state.standard_normal((rows, network.n_inputs)).astype(np.float32)
     Y = random_state.random_sample((rows, network.n_outputs)).astype(np.float32)
     return PeerWorkload(name, network, Adam(rate), X, Y, batch, most)
+
+
+def _exponentials(name: str) -> PeerWorkload:
+    """The exponentials of 10,000 drawn 2 x 2 matrices in float32, learned from all of them at once
+    by Adam.
+    """
+    matrices = np.random.RandomState(0).standard_normal((10_000, 2, 2)).astype(np.float32)
+    X = matrices.reshape(-1, 4)
+    Y = scipy.linalg.expm(matrices).reshape(-1, 4)
+    return PeerWorkload(name, Network((4, 32, 16, 4), "tanh"), Adam(0.001), X, Y, len(X), 10**6)
 
 
 def flat(layers: Any) -> NDArray[np.float64]:
