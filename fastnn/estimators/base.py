@@ -461,9 +461,8 @@ class BaseMLP(CallbackSupportMixin, Fitted, BaseEstimator, ABC):
         self.n_outputs_ = sizes[-1]
         self.out_activation_ = self._output_activation()
         network = self._network(sizes)
-        params = validation.draw_params(network, self._activation(), self._random_state).astype(
-            dtype
-        )
+        params = validation.draw_params(network, self._activation(), self._random_state)
+        params = params.astype(dtype, copy=False)
         for name, views in (
             ("coefs_init", network.weights(params)),
             ("intercepts_init", network.biases(params)),
@@ -473,9 +472,8 @@ class BaseMLP(CallbackSupportMixin, Fitted, BaseEstimator, ABC):
         for name in ("validation_loss_curve_", "gamma_"):
             self.__dict__.pop(name, None)
         # SciPy calls the objective with the dtype of its first point, and returns float64
-        return params.astype(
-            np.float64 if self.fix_defects and self.solver == "lbfgs" else dtype
-        ), network
+        is_double = self.fix_defects and self.solver == "lbfgs"
+        return params.astype(np.float64 if is_double else dtype, copy=False), network
 
     def _fit_inputs(
         self,

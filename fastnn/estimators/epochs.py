@@ -177,13 +177,12 @@ class Solver:
         self._beta_products = np.ones(2)
         self._network: Network | None = None
 
-    def begin(self, network: Network, params: Array) -> StepState:
-        """Return the state of a training that begins at `params` and goes on with the last one's
-        vectors.
-        """
-        state = StepState.create(params, self.optimizer.n_slots)
+    def begin(self, session: Session) -> None:
+        """Let a session go on with the last training's vectors."""
+        network = session.network
+        states = session.states
         # that of a schedule is the absolute step
-        state.t = self.t if callable(self.schedule) else 0
+        states.t[0] = self.t if callable(self.schedule) else 0
         if self._slots is not None:
             if self._slots.shape[1] != network.n_params:
                 what = (
@@ -191,10 +190,10 @@ class Solver:
                     f"{self._slots.shape[1]}"
                 )
                 raise ValueError(f"coefs_ and intercepts_ hold {what}: fit begins with new ones")
-            state.vectors[1:] = self._slots
-            state.beta_products = self._beta_products.copy()
+            session.is_new = False
+            states.storage[0, 1:, : network.n_params] = self._slots
+            states.beta_products[0] = self._beta_products
         self._network = network
-        return state
 
     def end(self, state: StepState) -> None:
         """Keep the vectors and counts of a training that ended."""
@@ -361,14 +360,10 @@ class Fit:
         """Return the session of this fit, which goes on from the optimizer and the scores of the
         fit before.
         """
-        inputs = self.inputs
         record = self.record
         session = Session([self.options()], [self.mlp._random_state])
         states = session.states
-        state = self.mlp._optimizer.begin(inputs.network, inputs.params)
-        states.storage[0, :, : inputs.network.n_params] = state.vectors
-        states.beta_products[0] = state.beta_products
-        states.t[0] = state.t
+        self.mlp._optimizer.begin(session)
         row = states.rules[0]
         self.best_before = (
             -cast(float, record.best_validation_score) if self.is_scored else record.best_loss

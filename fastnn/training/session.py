@@ -4,8 +4,8 @@
 the epochs that ended (`log.py`), judge them (`evaluation.py`), and end members. What needs Python
 (a monitor, callbacks, Ctrl-C, the time limit) comes between two calls.
 
-If a step was bad, its member goes back to the state before the call and repeats the steps before
-it. That is exact, because a step draws nothing at random.
+If a step was bad, its member goes back to the last saved state and repeats the steps between. That
+is exact, because a step draws nothing at random.
 """
 
 from __future__ import annotations
@@ -26,9 +26,14 @@ from fastnn.training.exceptions import MonitorError, attach_result
 from fastnn.training.initial import Start, begin, check_fits_machine, different
 from fastnn.training.log import Log
 from fastnn.training.options import TrainOptions
-from fastnn.training.results import Facts, Results, TrainingResult, facts_of
+from fastnn.training.results import Facts, Results, Row, TrainingResult, facts_of
+from fastnn.training.state import TrainingState
 from fastnn.training.steps import CHUNK_SECONDS, Draws, Pace
 from fastnn.training.stopping import ENDS, StopReason, is_over
+
+MOST_REPEATED = 512
+"""Steps since the last saved state from which on a new one is saved, which takes about as long as
+one of them."""
 
 
 class Session:
@@ -100,7 +105,11 @@ class Session:
         n_scored = 0 if self.judge is None else self.judge.n_scored // draws.per_epoch
         self.log = Log(self.states.sums, first.data, self.network.reduction, draws.per_epoch)
         self.pace = Pace(self.network.n_params, draws.batch_size, n_scored)
+        self.is_new = not any(isinstance(start, (TrainingState, Row)) for start in starts)
+        """Whether all members begin with vectors of the optimizer that are zeros."""
         self._saved: tuple[Array, Array] | None = None
+        self._since: list[Steps] = []
+        """The steps since then."""
 
     def _judge_of(self, kinds: Sequence[TrainOptions]) -> Judge | None:
         """Return what judges epochs, if any of these options ask for that."""
@@ -146,7 +155,7 @@ class Session:
         rules = None
         if judge is not None and is_judged_within:
             rules = judge.rules(steps, batch, self.log)
-        self._save()
+        self._save(steps)
         good = self.backend.train(
             self.tasks, self.which, self.states, steps, wanted, rules, threads or 1
         )
@@ -192,15 +201,34 @@ class Session:
             raise
         return self.draws.next_steps(wanted, batch, learning_rates)
 
-    def _save(self) -> None:
-        """Save what steps change, so that a bad step can be undone."""
+    def _save(self, steps: Steps) -> None:
+        """Save what the next steps change, so that a bad one can be undone: the steps since the
+        last time, or the state, if those would be more numbers or take long to repeat.
+        """
         states = self.states
+        since = self._since
+        n_rows = sum(before.rows.size for before in since)
+        n_steps = sum(len(before.start) for before in since)
         if self._saved is None:
-            self._saved = states.storage.copy(), states.beta_products.copy()
-            return
-        storage, beta_products = self._saved
-        storage[...] = states.storage
-        beta_products[...] = states.beta_products
+            self._saved = self._first_vectors(), states.beta_products.copy()
+        elif n_rows >= states.storage.size or n_steps >= MOST_REPEATED:
+            self._saved = None  # its memory is free for the next one
+            vectors = states.storage[:, :, : states.n_params].copy()
+            self._saved = vectors, states.beta_products.copy()
+            since.clear()
+        since.append(steps._replace(learning_rate=steps.learning_rate.copy()))
+
+    def _first_vectors(self) -> Array:
+        """Return the vectors (m, any, n_params) that members begin with, without those that are all
+        zeros: a copy, unless the caller has given them.
+        """
+        vectors = self.states.storage[:, :, : self.states.n_params]
+        params = self.members[0].params
+        if not self.is_new:
+            return vectors.copy()
+        if params is None or len(self.members) > 1:
+            return vectors[:, :1].copy()
+        return params[None, None]
 
     def _account(self, steps: Steps, wanted: list[int], good: list[int], batch: int) -> int:
         """Count the good steps, log the epochs that ended, and keep the orders of their rows;
@@ -271,9 +299,10 @@ class Session:
         random.
         """
         assert self._saved is not None
-        storage, beta_products = self._saved
+        vectors, beta_products = self._saved
         states = self.states
-        states.storage[k] = storage[k]
+        states.storage[k] = 0
+        states.storage[k, : len(vectors[k]), : states.n_params] = vectors[k]
         states.beta_products[k] = beta_products[k]
         rate = steps.learning_rate[k if len(steps.learning_rate) > 1 else 0, n_good]
         self.divergence = (
@@ -282,16 +311,20 @@ class Session:
             f"a smaller learning rate (here it was {rate:g}) or inputs and targets of the size of "
             "1; `.result` of this error is the training up to the step before."
         )
-        state = states.member(k)
-        state.t -= n_good
-        again = member_steps(steps, k, n_good)
-        again = again._replace(loss=np.empty(n_good))
+        numbers = [len(before.start) for before in self._since[:-1]] + [n_good]
+        first = states.t[k] - sum(numbers)
         task = self.tasks[self.which[k]]
-        if n_good and self.backend.train_steps(task, state, again) != n_good:
-            raise RuntimeError(
-                f"back end {shown(self.backend.name)} did not repeat its own steps, "
-                "from the same state"
-            )
+        for before, n in zip(self._since, numbers, strict=True):
+            state = states.member(k)
+            state.t = first
+            again = member_steps(before, k, n)
+            again = again._replace(loss=np.empty(n))
+            if n and self.backend.train_steps(task, state, again) != n:
+                raise RuntimeError(
+                    f"back end {shown(self.backend.name)} did not repeat its own steps, "
+                    "from the same state"
+                )
+            first += n
 
     def is_running(self) -> bool:
         """End the members whose epochs are done, and after a call those whose time is over; return

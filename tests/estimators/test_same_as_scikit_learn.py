@@ -140,6 +140,17 @@ def test_a_fit_that_diverges_in_its_first_epoch_raises_as_scikit_learns(kind, me
     assert "non-finite parameter weights" in fits[0][1]
 
 
+@pytest.mark.parametrize("solver", ["adam", "sgd"])
+def test_a_further_call_that_diverges_goes_back_to_the_moments_of_the_last(solver):
+    batches = {"batch_size": 50, "shuffle": False, "solver": solver}
+    fits = [MLPRegressor(**SMALL | batches).partial_fit(X_IRIS, Y_IRIS) for _ in range(2)]
+    fits[0].partial_fit(X_IRIS[:100], Y_IRIS[:100])
+    huge = np.append(Y_IRIS[:100], np.full(50, 1e300))
+    with pytest.raises(ValueError, match="non-finite parameter weights"):
+        fits[1].partial_fit(X_IRIS, huge)
+    assert deviation(*map(weights_of, fits)) == 0
+
+
 def test_a_loss_that_overflows_is_a_divergence_though_the_weights_stay_finite():
     X = np.array([[1.0], [2.0]])
     y = np.array([3e154, 0.0])

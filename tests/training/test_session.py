@@ -9,6 +9,7 @@ from bits import assert_same_results, result_bits, state_bits
 
 from fastnn import SGD, Adam, Network, Population, Stop, train
 from fastnn.compiler.loader import IN_PYTHON
+from fastnn.training import session as session_module
 from fastnn.training.generator import GENERATORS
 from fastnn.training.options import check_options
 from fastnn.training.results import Row
@@ -27,6 +28,11 @@ KINDS = {
     },
     "a split": {"batch_size": None, "stop": Stop(validation=0.3, patience=3, restore_best=True)},
     "divergence": {"batch_size": 5, "optimizer": SGD(1e6), "stop": Stop(on_divergence="stop")},
+    "a late divergence": {
+        "batch_size": 5,
+        "optimizer": Adam(lambda step: 0.01 * (step + 1) if step < 33 else 1e308),
+        "stop": Stop(on_divergence="stop"),
+    },
 }
 
 
@@ -52,6 +58,25 @@ def test_members_have_the_bits_of_trainings_alone_in_whatever_parts_they_advance
     alone = [train(NETWORK, X, Y, seed=seed, **options) for seed in range(6)]
     assert_same_results(trained(session_of(range(6), kind), most_epochs), alone)
     assert_same_results(trained(session_of([0], kind), most_epochs), alone[:1])
+
+
+@pytest.mark.parametrize("most_repeated", [1, 12, 512])
+@pytest.mark.parametrize("begun", ["with a seed", "with parameters", "with a state"])
+def test_a_divergence_goes_back_to_what_was_saved_last(begun, most_repeated, monkeypatch):
+    """Several calls ago, perhaps: then the steps of all of them are repeated."""
+    monkeypatch.setattr(session_module, "MOST_REPEATED", most_repeated)
+    options = KINDS["a late divergence"]
+    way = {"seed": 4}
+    if begun == "with parameters":
+        way["params"] = NETWORK.init_params(5)
+    if begun == "with a state":
+        way = {"resume": train(NETWORK, X, Y, epochs=3, seed=4, **options).state}
+    alone = train(NETWORK, X, Y, epochs=9, **way, **options)
+    in_parts = session_of([way.get("resume", 4)], "a late divergence", params=way.get("params"))
+    assert_same_results(trained(in_parts, most_epochs=1), [alone])
+    assert alone.stop_reason == "diverged"
+    assert alone.state.t == 34
+    assert np.isfinite(alone.state.vectors).all()
 
 
 @pytest.mark.parametrize("kind", KINDS)
