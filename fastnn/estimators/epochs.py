@@ -478,7 +478,8 @@ class Fit:
         """Train until the session has ended, or somebody asks to; record the epochs after each
         call.
         """
-        each = 1 if self.inputs.on_epoch is not None or self.mlp.verbose else None
+        session.is_watched = self.inputs.on_epoch is not None
+        each = 1 if session.is_watched or self.mlp.verbose else None
         while session.is_running() and not interrupt.requested:
             n_ended = session.advance(each)
             if n_ended:

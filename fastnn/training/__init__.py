@@ -348,6 +348,7 @@ class Watch:
 
 def run(session: Session, watch: Watch, request: StopRequest) -> None:
     """Train until all members have ended, or somebody asks to."""
+    session.is_watched = bool(watch.observers or watch.controllers)
     while session.is_running() and not request.requested:
         n_ended = session.advance(watch.epochs_until_look(session))
         watch.look(session, n_ended)

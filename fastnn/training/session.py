@@ -107,6 +107,9 @@ class Session:
         self.pace = Pace(self.network.n_params, draws.batch_size, n_scored)
         self.is_new = not any(isinstance(start, (TrainingState, Row)) for start in starts)
         """Whether all members begin with vectors of the optimizer that are zeros."""
+        self.is_watched = False
+        """Whether code of the caller runs between calls, which may change arrays of its own. A
+        repetition then begins at the last call."""
         self._saved: tuple[Array, Array] | None = None
         self._since: list[Steps] = []
         """The steps since then."""
@@ -211,7 +214,7 @@ class Session:
         n_steps = sum(len(before.start) for before in since)
         if self._saved is None:
             self._saved = self._first_vectors(), states.beta_products.copy()
-        elif n_rows >= states.storage.size or n_steps >= MOST_REPEATED:
+        elif self.is_watched or n_rows >= states.storage.size or n_steps >= MOST_REPEATED:
             self._saved = None  # its memory is free for the next one
             vectors = states.storage[:, :, : states.n_params].copy()
             self._saved = vectors, states.beta_products.copy()
@@ -226,7 +229,7 @@ class Session:
         params = self.members[0].params
         if not self.is_new:
             return vectors.copy()
-        if params is None or len(self.members) > 1:
+        if params is None or self.is_watched or len(self.members) > 1:
             return vectors[:, :1].copy()
         return params[None, None]
 

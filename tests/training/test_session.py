@@ -79,6 +79,24 @@ def test_a_divergence_goes_back_to_what_was_saved_last(begun, most_repeated, mon
     assert np.isfinite(alone.state.vectors).all()
 
 
+@pytest.mark.parametrize("written", ["parameters", "rows"])
+def test_a_divergence_reads_nothing_that_a_callback_has_written_over(written):
+    network = Network((3, 200, 2), "tanh")  # whose state is more numbers than the rows of 34 steps
+    options = KINDS["a late divergence"] | {"batch_size": None, "seed": 4}
+    params = network.init_params(5)
+    rows = X.copy()
+
+    def write_over(progress):
+        if progress.epoch == 30:
+            (params if written == "parameters" else rows)[:] = 7.0
+
+    result = train(network, rows, Y, epochs=60, params=params, callbacks=[write_over], **options)
+    first = train(network, X, Y, epochs=30, params=network.init_params(5), **options)
+    second = train(network, rows, Y, epochs=30, **options | {"seed": None, "resume": first.state})
+    assert result.stop_reason == second.stop_reason == "diverged"
+    assert state_bits(result.state) == state_bits(second.state)
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_back_end_trains_members_one_by_one_by_default(kind):
     """Also those that are judged in Python, after each epoch."""
