@@ -132,5 +132,15 @@ def hold(arrays):
 def flatten(value):
     """Return an argument for kernels that run as plain Python: its arrays in one dimension."""
     if isinstance(value, np.ndarray):
-        return value.reshape(-1)  # a view, so what the kernel writes arrives in the caller's array
+        return np.asarray(_Flat(value))
     return type(value)(*map(flatten, value)) if isinstance(value, tuple) else value
+
+
+class _Flat:
+    """The numbers of an array in one dimension, of which NumPy makes a view: what a kernel writes
+    arrives in the caller's array, which `hold` keeps from being resized.
+    """
+
+    def __init__(self, array):
+        self.kept = array, hold((array,))
+        self.__array_interface__ = array.reshape(-1).__array_interface__
