@@ -32,7 +32,6 @@ from fastnn.compiler import shipped
 from fastnn.compiler.codegen import compiled_entry, letters
 from fastnn.compiler.program import ENTRIES, sources_digest, symbol
 from fastnn.fused.in_lanes import MOST_DOUBLE
-from fastnn.memory import DATA
 
 
 class Level(NamedTuple):
@@ -203,7 +202,6 @@ def ship(machine: str, folder: pathlib.Path) -> None:
         "system": "linux",
         "machine": machine,
         "glibc": GLIBC,
-        "array_data": DATA,
         "sources": digest,
         "levels": levels,
     }

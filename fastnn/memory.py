@@ -32,6 +32,11 @@ WRITEABLE = 0x501
 DATA = object.__basicsize__
 """Offset in bytes of the data pointer in an array's object: part of NumPy's binary interface."""
 
+COMPILED_DATA = 16
+"""The offset at which compiled code reads it: `DATA` of all Pythons but the free-threaded ones,
+whose objects are larger.
+"""
+
 word_at = ctypes.c_size_t.from_address
 
 

@@ -15,7 +15,7 @@ import weakref
 
 import numpy as np
 
-from fastnn.memory import DATA, address, word_at
+from fastnn.memory import COMPILED_DATA, DATA, address, word_at
 
 
 class Block(ctypes.Structure):
@@ -28,6 +28,36 @@ class Block(ctypes.Structure):
 
 BlockPointer = ctypes.POINTER(Block)
 """A block as an argument in C; its attribute `contents` is the block, which it keeps."""
+
+
+class MovedArray(ctypes.c_void_p):
+    """An array as an argument in C, in a Python whose arrays have their data pointer elsewhere than
+    at `COMPILED_DATA`: a pointer from which it is there. Its attribute `value` is the array, which
+    it keeps.
+    """
+
+    def __init__(self, array=None):
+        super().__init__()
+        self.value = array
+
+    @classmethod
+    def from_param(cls, array):
+        """Convert an argument."""
+        return cls(array)
+
+    @property
+    def value(self):
+        """The array."""
+        return self._array
+
+    @value.setter
+    def value(self, array):
+        self._array = array
+        ctypes.c_void_p.value.__set__(self, id(array) + DATA - COMPILED_DATA)
+
+
+ArrayPointer = ctypes.py_object if DATA == COMPILED_DATA else MovedArray
+"""An array as an argument in C."""
 
 
 class Table:

@@ -17,7 +17,7 @@ from fastnn.compiler.memory_ops import BYTES, address_ir
 from fastnn.compiler.program import IN_PLACE_OF_CODE, AfterFirst, digest
 from fastnn.compiler.tracing import INT32, INT64, const, primitive
 from fastnn.compiler.vectors import VECTOR_BYTES, Many
-from fastnn.memory import DATA
+from fastnn.memory import COMPILED_DATA
 
 
 class ArrayObject(types.Type):
@@ -94,7 +94,7 @@ def unpack_ir(argument):
         return builder.load(builder.bitcast(address, context.get_value_type(kind).as_pointer()))
 
     if isinstance(kind, ArrayObject):
-        return read(address_ir(argument, const(DATA)), _unpacked(kind))
+        return read(address_ir(argument, const(COMPILED_DATA)), _unpacked(kind))
     values = []
     for k, (field, constant) in enumerate(zip(kind.fields, kind.constants, strict=True)):
         if isinstance(constant, int):
@@ -176,8 +176,8 @@ def caller(kind):
     kinds = [kind_of(hint) for hint in typing.get_type_hints(kind).values()]
 
     def argument_ir(builder, address, kind):
-        if kind is ARRAY:  # an object that has the array's address at DATA: there it is this word
-            return builder.sub(builder.ptrtoint(address, INT64), const(DATA))
+        if kind is ARRAY:  # an object that has the array's address at an offset: it is this word
+            return builder.sub(builder.ptrtoint(address, INT64), const(COMPILED_DATA))
         return builder.load(address)
 
     def call_ir(code, result, arguments):

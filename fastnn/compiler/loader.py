@@ -21,7 +21,7 @@ import numpy as np
 
 from fastnn.checking.hints import missing_package
 from fastnn.compiler import cache, shipped
-from fastnn.compiler.arguments import BlockPointer, flatten, pack
+from fastnn.compiler.arguments import ArrayPointer, BlockPointer, flatten, pack
 from fastnn.compiler.program import digest, entry_point, numba_settings, symbol
 from fastnn.cores import is_worker
 from fastnn.memory import address
@@ -40,7 +40,7 @@ origins: dict[str, str] = {}
 C_TYPES = {
     "q": ctypes.c_int64,
     "d": ctypes.c_double,
-    "a": ctypes.py_object,
+    "a": ArrayPointer,
     "w": BlockPointer,
     "-": None,
 }

@@ -24,7 +24,6 @@ from typing import Any, NamedTuple
 from fastnn.checking.arguments import shown
 from fastnn.compiler.program import numba_settings, sources_digest
 from fastnn.errors import warn
-from fastnn.memory import DATA
 
 FOLDER = pathlib.Path(__file__).parents[1] / "kernels"
 MANIFEST = "manifest.json"
@@ -105,8 +104,6 @@ def _opened() -> Library | None:
         is_whole = False
     if not is_whole:
         raise RuntimeError(f"{FOLDER / MANIFEST} is damaged: reinstall fastnn-numba")
-    if manifest["array_data"] != DATA:
-        return None  # a free-threaded Python, whose objects are larger: there is no wheel for it
     made_for = (manifest["system"], manifest["machine"])
     here = (sys.platform, platform.machine())
     if made_for != here:

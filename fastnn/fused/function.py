@@ -9,6 +9,7 @@ import ctypes
 import numpy as np
 
 from fastnn.checking.arguments import cut
+from fastnn.compiler.arguments import ArrayPointer
 from fastnn.compiler.first_class import FirstClass, bound, of_arrays
 from fastnn.compiler.loader import IN_PYTHON, load_kernel, prepared
 from fastnn.compiler.program import symbol
@@ -66,7 +67,7 @@ class RowFunction(FirstClass):
         self._call = self._kernel
         # with three arguments, where an entry point takes two more, a call takes half of the time
         if not IN_PYTHON:
-            call = ctypes.CFUNCTYPE(None, ctypes.py_object, ctypes.py_object, ctypes.c_void_p)
+            call = ctypes.CFUNCTYPE(None, ArrayPointer, ArrayPointer, ctypes.c_void_p)
             self._call = call(self._address("objects"))
 
     def __call__(self, x, out):

@@ -17,10 +17,11 @@ import numpy as np
 import pytest
 from survival import HEAVY, python, run
 
-from fastnn.compiler import cache, loader
+from fastnn.compiler import arguments, cache, loader
 from fastnn.compiler.arguments import Table, pack
 from fastnn.compiler.codegen import compile_entry
 from fastnn.compiler.loader import load_kernel
+from fastnn.memory import COMPILED_DATA
 
 ENTRIES = ("train_steps", "loss_and_gradient", "predict")
 MAKE = "_in_python" if loader.IN_PYTHON else "_machine_code"
@@ -186,6 +187,30 @@ def test_a_status_becomes_an_exception(status):
         else:
             with pytest.raises(RuntimeError, match=f"a kernel ended with status {status}"):
                 call(2)
+
+
+@pytest.mark.parametrize("larger", [0, 16])
+def test_an_array_is_where_kernels_look_whatever_the_size_of_objects(larger, monkeypatch):
+    """Those of a free-threaded Python are larger, and the machine code is the same."""
+    monkeypatch.setattr(arguments, "DATA", COMPILED_DATA + larger)
+    monkeypatch.setitem(loader.C_TYPES, "a", arguments.MovedArray)
+    pointers = []
+
+    @ctypes.CFUNCTYPE(ctypes.c_int32, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64)
+    def kernel(result, raised, pointer):
+        pointers.append(pointer)
+        return 0
+
+    start = ctypes.cast(kernel, ctypes.c_void_p).value
+    call = loader._callable({"kernel": start}.get, "kernel", "qa")
+    first, second = np.ones(3), np.ones(3)
+    call(first)
+    again = call.bound(first)
+    again()
+    again.places[0].value = second
+    again()
+    assert pointers == [id(array) + larger for array in (first, first, second)]
+    assert again.places[0].value is second
 
 
 def test_a_numpy_whose_arrays_are_laid_out_otherwise_is_refused(monkeypatch):
