@@ -98,6 +98,7 @@ def test_a_step_of_many_rows_is_as_near_as_the_tolerance_of_its_damping_says(n, 
         assert_same_step(NETWORKS[name], n, damping)
 
 
+@pytest.mark.nojit
 @pytest.mark.parametrize("damping", [1e-3, 1e-8, 1e-12])
 def test_a_step_solves_the_least_squares_problem_of_the_jacobian(damping, backend):
     """The step d minimizes ``|J d - r|^2 + mu S |d|^2``; J by differences of the outputs along
@@ -146,6 +147,7 @@ def test_numbers_that_overflow_or_vanish_end_a_training_and_crash_nothing(scale,
     assert np.isfinite(losses).all()
 
 
+@pytest.mark.nojit
 def test_what_a_row_of_weight_0_holds_shows_in_no_bit():
     network = Network((2, 4, 1), "tanh")
     params, data = drawn(network, 30)
@@ -200,6 +202,7 @@ def by_hand(params, Y, n_epochs):
     return params, np.array(seen)
 
 
+@pytest.mark.nojit
 def test_alpha_beta_and_gamma_are_those_of_a_plain_loop(backend):
     params = train(TRIANGLE, X, NOISY, **BAYESIAN, epochs=0, seed=3).params
     method = {"min_grad": 0, "adapt": "tenfold"}

@@ -96,6 +96,7 @@ def test_rows_can_be_taken_by_slices_masks_and_numbers(few_rows):
         assert rows[some].toarray().tobytes() == X[some].tobytes()
 
 
+@pytest.mark.nojit
 def test_a_method_of_second_order_refuses_rows_in_csr_form(few_rows):
     method = LevenbergMarquardt()
     task = Task(few_rows.network, method, in_csr(few_rows.data))
@@ -112,6 +113,7 @@ def replaced(rows, **parts):
     return rows
 
 
+@pytest.mark.nojit
 @pytest.mark.parametrize(
     ("parts", "words"),
     [
