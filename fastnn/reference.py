@@ -16,8 +16,8 @@ from typing import Any, NamedTuple, cast
 import numpy as np
 
 from fastnn import optimizers
-from fastnn.backends import Backend
 from fastnn.formulas import LEAST_DELTA, Formula, evaluate
+from fastnn.interface import Backend
 from fastnn.losses import (
     ACTIVATIONS,
     LOSSES,
