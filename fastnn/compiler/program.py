@@ -151,12 +151,10 @@ def digest(constants):
     """Return the hash of compile-time constants, some of which may be None; "" if all of them
     are.
     """
+    if all(value is None for value in constants):
+        return ""
     plain = [value.tolist() if isinstance(value, np.ndarray) else value for value in constants]
-    return (
-        hashlib.sha256(repr(plain).encode()).hexdigest()[:32]
-        if any(value is not None for value in plain)
-        else ""
-    )
+    return hashlib.sha256(repr(plain).encode()).hexdigest()[:32]
 
 
 def element(hint, dtype):

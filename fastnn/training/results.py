@@ -216,9 +216,8 @@ class TrainingResult(display.Shown):
         self._checked_params()
         if self.network.n_outputs > 1:
             raise ValueError(
-                f"the network has {self.network.n_outputs} outputs: jacobian has the "
-                f"derivatives "
-                f"of each"
+                f"the network has {self.network.n_outputs} outputs: jacobian has the derivatives "
+                "of each"
             )
         return self.jacobian(X, backend=backend)[:, 0]
 

@@ -200,11 +200,10 @@ def draw_group(seed, dtype):
         [0.0, -0.0, 1e-30, -1.5, 0.3], (n, network.n_inputs), p=[0.1, 0.1, 0.1, 0.3, 0.4]
     )
     X = X + random.standard_normal(X.shape) * random.choice([0, 1])
-    Y = (
-        random.choice([0.0, 1.0, 0.25], (n, network.n_outputs))
-        if random.rand() < 0.8
-        else np.zeros((n, 1)) + 0.5
-    )
+    if random.rand() < 0.8:
+        Y = random.choice([0.0, 1.0, 0.25], (n, network.n_outputs))
+    else:
+        Y = np.zeros((n, 1)) + 0.5
     Y = np.broadcast_to(Y, (n, network.n_outputs))
     data = Data(*(np.ascontiguousarray(a, dtype) for a in (X, Y, np.ones(n))))
     for array in data:

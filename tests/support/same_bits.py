@@ -360,11 +360,9 @@ def write(again):
     if changed and old["revision"] == KERNEL_REVISION and not again:
         sys.exit(
             f"{len(changed)} hashes differ from those of revision {KERNEL_REVISION}: "
-            f"{', '.join(changed)}. If the bits "
-            "are to change, raise KERNEL_REVISION in compiler/program.py and give it a line in "
-            "CHANGELOG.md; --again "
-            "writes them under the old number, which is right only for a revision that no release "
-            "has."
+            f"{', '.join(changed)}. If the bits are to change, raise KERNEL_REVISION in "
+            "compiler/program.py and give it a line in CHANGELOG.md; --again writes them under the "
+            "old number, which is right only for a revision that no release has."
         )
     HASHES.write_text(json.dumps(found, indent=1) + "\n", "utf-8")
     n_runs = len(found["all steps"])

@@ -365,11 +365,10 @@ def test_the_score_of_a_result(network):
     y = {3: Y.argmax(axis=1), 2: (Y[:, :2] > 0).astype(float), 1: Y[:, 0]}[network.n_outputs]
     many = train_many(network, X, y, seed=range(2), epochs=3)
     labels = Y.max(axis=1, keepdims=True) == Y if network.n_outputs == 3 else y.reshape(len(y), -1)
-    formula = (
-        r2(labels, weight)
-        if network.n_outputs == 1
-        else accuracy(labels, weight, exclusive=network is CLASSES)
-    )
+    if network.n_outputs == 1:
+        formula = r2(labels, weight)
+    else:
+        formula = accuracy(labels, weight, exclusive=network is CLASSES)
     assert many.score(X, y, weight).tolist() == [formula(result.predict(X)) for result in many]
     assert many[1].score(X, y, weight) == many.score(X, y, weight)[1] < 1
     for wrong, match in (
