@@ -49,6 +49,19 @@ class Drawn(NamedTuple):
         return train(**call | self.options | changed)
 
 
+def mixed(random_state, output, loss="squared_error", **options):
+    """A network with a hidden layer of each activation, in any order and of any width."""
+    activations = tuple(random_state.permutation(HIDDEN).tolist())
+    *sizes, n_outputs = random_state.randint(1, 20, len(HIDDEN) + 2).tolist()
+    n_outputs = max(n_outputs, 2) if output == "softmax" else n_outputs
+    return Network((*sizes, n_outputs), activations, output, loss, **options)
+
+
+def run(n, *strategies):
+    """A decorator: the test is called with `n` draws of the strategies."""
+    return lambda test: hypothesis.settings(max_examples=n)(hypothesis.given(*strategies)(test))
+
+
 def network_of(draw, n_inputs, hidden, most_outputs, names, pair, **options):
     """A network of these sizes, with up to so many outputs, and any of these activations for each
     hidden layer."""

@@ -233,30 +233,6 @@ def test_scores_where_they_could_be_doubted():
     assert r2(np.array([[1.0], [2.0]]), None)(np.full((2, 1), 1e200)) == -math.inf
 
 
-def test_rows_of_weight_zero_are_not_scored(backend):
-    r = np.random.RandomState(0)
-    X = r.randn(N, 3)
-    Y = r.randn(N, 2)
-    weight = np.ones(N)
-    weight[3] = 0
-    X[3] = Y[3] = np.nan
-    seen = []
-    for monitor in (
-        "r2",
-        lambda Y, outputs: seen.append(len(Y)) or float(np.isfinite(outputs).all()),
-    ):
-        options = {
-            "sample_weight": weight,
-            "epochs": 2,
-            "assume_finite": True,
-            "backend": backend,
-            "seed": 0,
-        }
-        result = train(Network((3, 4, 2)), X, Y, stop=Stop(monitor=monitor), **options)
-        assert np.isfinite(result.history.score).all()
-    assert seen == [N - 1, N - 1]
-
-
 def test_rows_left_untrained_are_not_scored(go, data, backend):
     first = go(epochs=1, stop=Stop(validation=0.3))
     seen = []
