@@ -466,6 +466,9 @@ NO_STEP = 3
 def levenberg_marquardt(task: Task, state: StepState, steps: Steps) -> int:
     """Do steps, and return the number of those that were done; the state says why that is not all
     of them.
+
+    It stands in one piece, as its twin in `fused/levenberg_marquardt.py` does: each part changes
+    the loss, the damping or the reason to end, which the next one reads.
     """
     network = task.network
     method = task.optimizer

@@ -422,7 +422,8 @@ def save(path: str | os.PathLike[str], many: ManyResult, *, state: bool = True) 
     check_not_exported(path, "many[i].export({})")
     if not len(many):
         raise ValueError("there is no member to save")
-    facts, arrays, versions = _columns_of(many, state)
+    dtype = many._dtype
+    facts, arrays, versions = _columns_of(many, state, dtype)
     columns = facts | arrays
     differ = [name for name, column in columns.items() if column.differs] or [next(iter(columns))]
     width = np.min_scalar_type(max(len(columns[name].values) for name in differ))
@@ -431,7 +432,7 @@ def save(path: str | os.PathLike[str], many: ManyResult, *, state: bool = True) 
     text = json.dumps(table, separators=(",", ":")).encode()
     content = {"values": np.frombuffer(text, np.uint8), "which": which}
     dtypes = {name: legal[0] for name, legal in DTYPES.items()}
-    dtypes |= dict.fromkeys(FLOATS, many._dtype)
+    dtypes |= dict.fromkeys(FLOATS, dtype)
     for name, column in arrays.items():
         numbers = b"".join(column.values)
         content[name] = np.frombuffer(numbers, dtypes.get(name, np.float64))
@@ -444,9 +445,11 @@ def save(path: str | os.PathLike[str], many: ManyResult, *, state: bool = True) 
 
 
 def _columns_of(
-    many: ManyResult, state: bool
+    many: ManyResult, state: bool, dtype: np.dtype[Any]
 ) -> tuple[dict[str, _Column], dict[str, _Column], dict[str, str]]:
-    """Return the columns of facts and of arrays, and the versions that made the results."""
+    """Return the columns of facts and of arrays, floats in `dtype`, and the versions that made the
+    results.
+    """
     m = len(many)
     facts = dict[str, _Column]()
     arrays = defaultdict[str, _Column](functools.partial(_Column, m))
@@ -468,7 +471,7 @@ def _columns_of(
             facts[name].put(i, repr(value), value)  # which tells 1 from True, and 0.0 from -0.0
         for name, array in of_member.items():
             if name in FLOATS:
-                array = array.astype(many._dtype)
+                array = array.astype(dtype)
             arrays[name].put(i, array.tobytes(), array.size)
     return facts, arrays, versions
 
