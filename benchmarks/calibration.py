@@ -207,11 +207,10 @@ def judged(preset: str, kind: str, n: int, k: int, has_signal: bool) -> list[flo
         else:
             residual = ((model._decoded(outputs) - y_fresh) ** 2).mean()
             scores.append(float(1 - residual / y_fresh.var()))
-    covered = (
-        [np.nan, np.nan]
-        if kind == CLASSES
-        else [coverage(model, X_fresh, y_fresh, p) for p in (0.8, 0.9)]
-    )
+    if kind == CLASSES:
+        covered = [np.nan, np.nan]
+    else:
+        covered = [coverage(model, X_fresh, y_fresh, p) for p in (0.8, 0.9)]
     return [model.oob_score_, np.mean(scores[:-1]), scores[-1], *covered]
 
 

@@ -202,17 +202,15 @@ def times_table(threads: Found, found: dict[str, Found], models: dict[str, Model
     for label, all_times in found.items():
         for (n, w), times in all_times.items():
             told = models[label].seconds(n, w, CORES)
-            by_model = (
-                "fitted"
-                if n in (FEW, MANY)
-                else f"{told:.2f} ({100 * (told / times.wall - 1):+.0f} %)"
-            )
+            if n in (FEW, MANY):
+                by_model = "fitted"
+            else:
+                by_model = f"{told:.2f} ({100 * (told / times.wall - 1):+.0f} %)"
             alone = threads[n, w].wall if (n, w) in threads else 0.0
-            beside = (
-                [f"{1e6 * (times.wall - alone) / n:.0f}", f"{alone / times.wall:.2f}"]
-                if alone
-                else ["", ""]
-            )
+            if alone:
+                beside = [f"{1e6 * (times.wall - alone) / n:.0f}", f"{alone / times.wall:.2f}"]
+            else:
+                beside = ["", ""]
             rows.append([label, f"{w}", f"{n:,}", f"{times.wall:.2f}", by_model, *beside])
     heads = ["engine", "workers", "members", "seconds", "by the model"]
     return markdown([*heads, "more than threads, us per member", "of threads' speed"], rows)

@@ -110,11 +110,9 @@ def difference(way: str, network: Network, dtype: str) -> str:
     assert_within(
         actual, expected, export_bound(expected), f"{way}, {network}", "our own prediction"
     )
-    return (
-        "0"
-        if actual.tobytes() == expected.tobytes()
-        else f"{(abs(actual - expected) / eps).max():.1f}"
-    )
+    if actual.tobytes() == expected.tobytes():
+        return "0"
+    return f"{(abs(actual - expected) / eps).max():.1f}"
 
 
 def network_of(activation: str) -> Network:
@@ -200,11 +198,10 @@ def of_fastnn(result: TrainingResult, folder: pathlib.Path) -> Iterator[tuple[st
 def of_others(result: TrainingResult, folder: pathlib.Path) -> Iterator[tuple[str, Way]]:
     """Name the ways of other libraries, as far as they are installed."""
     classifies = result.network.output == "softmax"
-    mlp = (
-        MLPClassifier.from_result(result, range(10))
-        if classifies
-        else MLPRegressor.from_result(result)
-    )
+    if classifies:
+        mlp = MLPClassifier.from_result(result, range(10))
+    else:
+        mlp = MLPRegressor.from_result(result)
     theirs = mlp.to_sklearn()
     ways: dict[str, Callable[[], Predict]] = {
         "ONNX Runtime": partial(by_onnx, result, folder),

@@ -39,11 +39,9 @@ def why_not() -> str:
     """Why nothing can be counted here, or ""."""
     if platform.machine().lower() not in ("x86_64", "amd64"):
         return f"the counts are those of x86-64 code, and this is {platform.machine()}"
-    return (
-        ""
-        if shutil.which("valgrind")
-        else "valgrind is not installed (Debian: apt-get install valgrind)"
-    )
+    if shutil.which("valgrind"):
+        return ""
+    return "valgrind is not installed (Debian: apt-get install valgrind)"
 
 
 @contextlib.contextmanager

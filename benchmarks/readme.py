@@ -157,11 +157,9 @@ class Aim(NamedTuple):
     @property
     def cells(self) -> list[str]:
         """What was measured, and the verdict."""
-        return (
-            [shown_ratio(self.measured), "" if self.met else "missed"]
-            if self.measured
-            else ["", "not measured"]
-        )
+        if self.measured:
+            return [shown_ratio(self.measured), "" if self.met else "missed"]
+        return ["", "not measured"]
 
 
 def shown_ratio(number: Interval) -> str:

@@ -116,11 +116,9 @@ def marked(scores: Sequence[float], seconds: Sequence[float] | None = None) -> l
     """Cells of R2, of which the best are bold, with seconds where there are some."""
     texts = [f"{score:.3f}" for score in scores]
     texts = [f"**{text}**" if text == f"{max(scores):.3f}" else text for text in texts]
-    return (
-        texts
-        if seconds is None
-        else [f"{text} ({s:.2g} s)" for text, s in zip(texts, seconds, strict=True)]
-    )
+    if seconds is None:
+        return texts
+    return [f"{text} ({s:.2g} s)" for text, s in zip(texts, seconds, strict=True)]
 
 
 def fits(makes: Sequence[Callable[[int], Any]], get: Callable[[int], Split], n: int) -> list[str]:

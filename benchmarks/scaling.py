@@ -292,11 +292,10 @@ def chart(found: dict) -> Figure:
         is_memory = line.what != "time"
         color = COLORS[line.backend]
         axes = panels[list(AXES).index(line.axis) + n * is_memory]
-        label = (
-            f"{line.backend}, {'work space' if line.what == 'work' else 'training'}"
-            if is_memory
-            else line.backend
-        )
+        if is_memory:
+            label = f"{line.backend}, {'work space' if line.what == 'work' else 'training'}"
+        else:
+            label = line.backend
         look = {
             "linestyle": (0, (1, 1.5)) if line.what == "work" else "-",
             "marker": "o",
@@ -314,11 +313,10 @@ def chart(found: dict) -> Figure:
     for i, axes in enumerate(panels):
         name = list(AXES)[i % n]
         is_memory = i >= n
-        below = (
-            {"batch": "rows per step", "rows": "rows of the data"}.get(name, name)
-            if is_memory
-            else ""
-        )
+        if is_memory:
+            below = {"batch": "rows per step", "rows": "rows of the data"}.get(name, name)
+        else:
+            below = ""
         beside = ("memory beyond the data" if is_memory else "time per step") if i % n == 0 else ""
         drawing.style(axes, "" if is_memory else f"over {name}", below, beside)
         drawing.log_scale(axes, "x", lambda x: f"{x / 1024:g}k" if x >= 1024 else f"{x:g}", base=2)

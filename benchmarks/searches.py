@@ -74,11 +74,9 @@ def search(space: dict[str, Any], **options: Any) -> Found:
         }
         result = fastnn.train(network, *data, **fixed, **own, epochs=best.n_epochs)
         same = np.array_equal(result.params, best.params)
-        return (
-            found.score
-            if same and np.array_equal(result.history.score, best.history.score)
-            else np.nan
-        )
+        if same and np.array_equal(result.history.score, best.history.score):
+            return found.score
+        return np.nan
 
     return Found(found.epochs_trained, found.score, found.best, alone)
 

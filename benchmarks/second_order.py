@@ -239,9 +239,8 @@ def peers() -> None:
         (taken,) = least(call := partial(fit, network, X, Y, params, max_nfev=60))
         times = taken / call().njev / own
         say(
-            f"peers: scipy with our Jacobian {times:.0f} times, a Jacobian of it against an "
-            f"epoch "
-            f"of ours"
+            f"peers: scipy with our Jacobian {times:.0f} times, a Jacobian of it against an epoch "
+            "of ours"
         )
 
 
@@ -348,9 +347,8 @@ def checks() -> None:
         own = np.median([2 * len(x) * result.history.loss[-1] for result in many])
         other = np.median([2 * fit(network, x, noisy, start_of(network, x, k)).cost for k in seeds])
         say(
-            f"checks: sum of squares, 1-{width}-1, medians of 100: {own:.4g}, "
-            f"{own / other:.3f} "
-            f"times scipy's"
+            f"checks: sum of squares, 1-{width}-1, medians of 100: {own:.4g}, {own / other:.3f} "
+            "times scipy's"
         )
 
 

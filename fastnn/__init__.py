@@ -48,10 +48,9 @@ def __getattr__(name: str) -> object:
             raise
         raise ImportError(
             f"{error}: files of fastnn-numba are missing. The distribution fastnn, another "
-            f"project's or version 0.1 of "
-            "this one, has the same folder, and may have replaced or removed them: python -m pip "
-            "uninstall fastnn "
-            "fastnn-numba, and then install fastnn-numba again",
+            "project's or version 0.1 of this one, has the same folder, and may have replaced or "
+            "removed them: python -m pip uninstall fastnn fastnn-numba, and then install "
+            "fastnn-numba again",
             name=error.name,
         ) from error
     if value is None:  # a module

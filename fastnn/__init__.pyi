@@ -3,7 +3,6 @@
 
 from fastnn import plotting as plotting
 from fastnn import testing as testing
-from fastnn.backends import Backend as Backend
 from fastnn.backends import get_backend as get_backend
 from fastnn.backends import register_backend as register_backend
 from fastnn.errors import EngineError as EngineError
@@ -17,6 +16,7 @@ from fastnn.estimators.onnx_converters import register_onnx_converters as regist
 from fastnn.files.frameworks import from_keras as from_keras
 from fastnn.files.frameworks import from_torch as from_torch
 from fastnn.files.load import load as load
+from fastnn.interface import Backend as Backend
 from fastnn.losses import ACTIVATIONS as ACTIVATIONS
 from fastnn.losses import LOSSES as LOSSES
 from fastnn.losses import CrossEntropy as CrossEntropy

@@ -161,7 +161,8 @@ none."""
 
 def _quota(folder: Path, files: Iterable[str]) -> tuple[int, int]:
     """Return quota and period of a cgroup; 0 where there is none."""
-    quota, period, *_ = (*(word for file in files for word in _words(folder / file)), "", "")
+    words = [word for file in files for word in _words(folder / file)]
+    quota, period, *_ = [*words, "", ""]
     return _whole_number(quota), _whole_number(period)
 
 

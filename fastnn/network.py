@@ -265,11 +265,9 @@ class Network(CheckedFields):
     @property
     def activations(self) -> tuple[str | Value, ...]:
         """The activation of each layer, by its name or as a value."""
-        hidden = (
-            self.activation
-            if isinstance(self.activation, tuple)
-            else (self.activation,) * (self.n_layers - 1)
-        )
+        hidden = self.activation
+        if not isinstance(hidden, tuple):
+            hidden = (hidden,) * (self.n_layers - 1)
         return *hidden, self.output
 
     @functools.cached_property

@@ -29,11 +29,8 @@ def check_rates(name: str, rates: Any) -> Rates | None:
         )
     pairs: list[Any] = []
     for l, given in enumerate(rates):
-        pair = (
-            list(given)
-            if isinstance(given, Iterable) and not isinstance(given, str)
-            else [given] * 2
-        )
+        is_pair = isinstance(given, Iterable) and not isinstance(given, str)
+        pair = list(given) if is_pair else [given] * 2
         if len(pair) != 2:
             raise ValueError(
                 f"{name}[{l}] must be a number, or one for weights and one for biases, not "

@@ -196,11 +196,9 @@ def member_curves(
     figure, axes = empty_figure(title, "epoch", "validation loss" if validated else "loss", axes)
     epochs = np.arange(1, losses.shape[1] + 1)
     chosen = display.some_of(n_members)
-    label = (
-        f"{len(chosen)} of {n_members:,} members"
-        if len(chosen) < n_members
-        else f"{n_members} members"
-    )
+    label = f"{n_members:,} members"
+    if len(chosen) < n_members:
+        label = f"{len(chosen)} of {label}"
     for k, i in enumerate(chosen):
         axes.plot(
             epochs, losses[i], color="#3b82c4", alpha=0.35, linewidth=1, label=None if k else label
@@ -254,7 +252,8 @@ def predictions(
             f"true and predicted must be numbers of the same rows, not {true.shape} and "
             f"{predicted.shape}"
         )
-    true, predicted = true.reshape(len(true), -1), predicted.reshape(len(true), -1)
+    true = true.reshape(len(true), -1)
+    predicted = predicted.reshape(len(true), -1)
     figure, axes = empty_figure(title, "predicted", "true", axes)
     for k in range(true.shape[1]):
         axes.plot(
@@ -313,10 +312,10 @@ def reliability(
             f"right and confidence must be (n,), a number a row, not {right.shape} and "
             f"{confidence.shape}"
         )
-    groups = [
-        rows for rows in np.array_split(np.argsort(confidence, kind="stable"), 10) if len(rows)
-    ]
-    x, y = (np.array([values[rows].mean() for rows in groups]) for values in (confidence, right))
+    order = np.argsort(confidence, kind="stable")
+    groups = [rows for rows in np.array_split(order, 10) if len(rows)]
+    x = np.array([confidence[rows].mean() for rows in groups])
+    y = np.array([right[rows].mean() for rows in groups])
     noise = 2 * np.sqrt(x * (1 - x) / [len(rows) for rows in groups])
     figure, axes = empty_figure(title, "probability that was given", "part that was right", axes)
     low = min(x.min(), y.min())
@@ -396,7 +395,8 @@ def _scale_as_losses(axes: Axes) -> None:
 def _draw(axes: Axes, curves: Mapping[str, Array], first: int) -> None:
     styles = _OF_ONE if curves.keys() <= {"training", "validation"} else _STYLES
     for i, (label, y) in enumerate(curves.items()):
-        axes.plot(np.arange(first, first + len(y)), y, label=label, **styles[i % len(styles)])
+        epochs = np.arange(first, first + len(y))
+        axes.plot(epochs, y, label=label, **styles[i % len(styles)])
     axes.margins(x=0.02)
     axes.legend(
         frameon=False, fontsize=axes.xaxis.label.get_fontproperties().get_size_in_points() - 1

@@ -16,8 +16,8 @@ from typing import Any, NamedTuple, cast
 import numpy as np
 
 from fastnn import optimizers
-from fastnn.backends import Backend
 from fastnn.formulas import LEAST_DELTA, Formula, evaluate
+from fastnn.interface import Backend
 from fastnn.losses import (
     ACTIVATIONS,
     LOSSES,
@@ -450,29 +450,38 @@ def weigh(
     return rule.ends.index("converged") + 1 if gain <= rule.least_gain else 0, strength
 
 
+def damping_factor(method: optimizers.LevenbergMarquardt, gain: float) -> float:
+    """The factor of the damping after a good step; `gain` is the decrease of the loss as a part of
+    what the linear model promised.
+    """
+    return max(1 / 3, 1 - (2 * gain - 1) ** 3) if method.adapt == "gain" else 0.1
+
+
+GOAL = 1
+NO_GRADIENT = 2
+NO_STEP = 3
+"""Places in the `ends` of a method, from 1."""
+
+
 def levenberg_marquardt(task: Task, state: StepState, steps: Steps) -> int:
     """Do steps, and return the number of those that were done; the state says why that is not all
     of them.
+
+    It stands in one piece, as its twin in `fused/levenberg_marquardt.py` does: each part changes
+    the loss, the damping or the reason to end, which the next one reads.
     """
     network = task.network
     method = task.optimizer
     heads = state.vectors[:, 0]
     assert isinstance(method, optimizers.LevenbergMarquardt)
-    # places in its `ends`, from 1
-    goal = 1
-    no_gradient = 2
-    no_step = 3
     p = state.params
     strength = 0.0
     heads[-1] = 0
 
     def loss_at(p: Array) -> float:
         params = views(network, p)
-        return float(
-            loss_value(
-                network, params, batch, forward(network, params, batch.X)[1][-1], task.penalty
-            )
-        )
+        output = forward(network, params, batch.X)[1][-1]
+        return float(loss_value(network, params, batch, output, task.penalty))
 
     if not len(steps.loss):
         return 0
@@ -485,12 +494,9 @@ def levenberg_marquardt(task: Task, state: StepState, steps: Steps) -> int:
     first_steps = method.first_steps if isinstance(method, Bayesian) else 0
     while s < len(steps.loss):
         is_early = first_steps > 0 and heads[AT_COUNT] < first_steps
-        damping, growth = (
-            heads[AT_DAMPING : AT_GROWTH + 1] if heads[AT_DAMPING] else (method.damping, 2.0)
-        )
         if not math.isfinite(data_loss):
             return s
-        end = goal if data_loss <= method.goal else 0
+        end = GOAL if data_loss <= method.goal else 0
         products, gradient = normal_equations(network, p, batch, task.alpha)
         if isinstance(method, Bayesian) and not end:
             squares = 2 * data_loss * batch.divisor
@@ -499,11 +505,15 @@ def levenberg_marquardt(task: Task, state: StepState, steps: Steps) -> int:
             products = products + strength * np.eye(len(p))
             gradient = gradient + strength * p
         if not end and math.sqrt(gradient @ gradient) <= least:
-            end = no_gradient
+            end = NO_GRADIENT
         loss = data_loss + strength / 2 * (p @ p) / batch.divisor
+        damping = method.damping
+        growth = 2.0
+        if heads[AT_DAMPING]:
+            damping, growth = heads[AT_DAMPING : AT_GROWTH + 1]
         while not end:
             if not damping <= method.most_damping:
-                end = no_step
+                end = NO_STEP
                 break
             step = solve(products, damping * total, gradient)
             data_loss = loss_at(p - step)
@@ -512,18 +522,15 @@ def levenberg_marquardt(task: Task, state: StepState, steps: Steps) -> int:
                 break
             damping = damping * (growth if method.adapt == "gain" else 10)
             growth = growth * 2
-        if end > goal and is_early:  # the whole penalty begins sooner
+        if end > GOAL and is_early:  # the whole penalty begins sooner
             heads[AT_DAMPING], heads[AT_COUNT], data_loss = 0, first_steps, loss_at(p)
             continue
         if end:
             heads[-1] = end
             return s
         p -= step
-        factor = 0.1
-        if method.adapt == "gain":
-            promised = (damping * total * (step @ step) + step @ gradient) / 2
-            gain = (loss - tried) * batch.divisor / promised
-            factor = max(1 / 3, 1 - (2 * gain - 1) ** 3)
+        promised = (damping * total * (step @ step) + step @ gradient) / 2
+        factor = damping_factor(method, (loss - tried) * batch.divisor / promised)
         heads[AT_DAMPING] = max(damping * factor, method.least_damping)
         heads[AT_GROWTH] = 2
         steps.loss[s] = tried

@@ -99,7 +99,8 @@ class SparseRows:
         first = self.starts[rows]
         starts = np.zeros(len(rows) + 1, np.int64)
         np.cumsum(self.starts[rows + 1] - first, out=starts[1:])
-        entries = np.arange(starts[-1]) + np.repeat(first - starts[:-1], np.diff(starts))
+        shifts = np.repeat(first - starts[:-1], np.diff(starts))
+        entries = np.arange(starts[-1]) + shifts
         places = self.indices[np.append(entries, 0)]
         some._set(self.values[entries], read_only(places), read_only(starts), self.shape[1])
         return some
@@ -174,14 +175,15 @@ def checked_matrix(name: str, X: Any) -> Any:
     form = X.format
     try:
         for part in _INDICES:
-            if (
-                dtype := getattr(getattr(X, part, None), "dtype", None)
-            ) is not None and dtype.kind != "i":
+            dtype = getattr(getattr(X, part, None), "dtype", None)
+            if dtype is not None and dtype.kind != "i":
                 raise ValueError(f"{part} must be integers, not {cut(dtype)}")
         # shares the arrays; all sizes are checked, and COO's indices
         X = getattr(scipy_sparse, f"{form}_{kind}")(X)
-        if form == "lil" and (len(X.rows), *map(len, X.rows)) != (X.shape[0], *map(len, X.data)):
-            raise ValueError("rows and data differ in length")
+        if form == "lil":
+            lengths = [len(X.rows), *map(len, X.rows)]
+            if lengths != [X.shape[0], *map(len, X.data)]:
+                raise ValueError("rows and data differ in length")
         if form == "bsr" and any(n % width for n, width in zip(X.shape, X.blocksize, strict=True)):
             raise ValueError(f"blocks of {X.blocksize} do not fill the shape {X.shape}")
         if form in ("csr", "csc", "bsr"):
@@ -196,9 +198,8 @@ def checked_matrix(name: str, X: Any) -> Any:
 
 def _check_indices(X: Any) -> None:
     """Raise ValueError unless all indices of a compressed matrix are within its shape."""
-    if (
-        X.indptr[1:] < X.indptr[:-1]
-    ).any():  # scipy looks at that only where the last one is greater than 0
+    # scipy looks at that only where the last one is greater than 0
+    if (X.indptr[1:] < X.indptr[:-1]).any():
         raise ValueError("indptr must be a non-decreasing sequence")
     X.check_format(full_check=True)
 
@@ -221,12 +222,13 @@ def sparse_rows(name: str, X: Any, dtype: DTypeLike | None = None) -> SparseRows
         raise ValueError(f"{name} must have 2 dimensions, not {len(X.shape)} (shape {X.shape})")
     matrix = checked_matrix(name, X).tocsr()
     n = int(matrix.indptr[-1])
-    entries = matrix.data[:n], matrix.indices[:n], matrix.indptr
-    if entries[0].dtype.kind not in "biuf":
-        raise TypeError(f"{name} must hold real numbers, not {cut(entries[0].dtype)}")
-    if not _ascend(entries[1], entries[2]):
-        entries = _in_order(*entries)
-    values, indices, starts = entries
+    values = matrix.data[:n]
+    indices = matrix.indices[:n]
+    starts = matrix.indptr
+    if values.dtype.kind not in "biuf":
+        raise TypeError(f"{name} must hold real numbers, not {cut(values.dtype)}")
+    if not _ascend(indices, starts):
+        values, indices, starts = _in_order(values, indices, starts)
     if dtype is None:
         dtype = np.float32 if values.dtype.type is np.float32 else np.float64
     with np.errstate(over="ignore"):
@@ -241,7 +243,7 @@ def _in_order(values: Array, indices: Array, starts: Array) -> tuple[Array, Arra
     rows = rows[order]
     indices = indices[order]
     is_new = np.ones(order.size, bool)
-    is_new[1:] = (rows[1:] != rows[:-1]) | (indices[1:] != indices[:-1])
+    is_new[1:] = (np.diff(rows) != 0) | (np.diff(indices) != 0)
     sums = np.zeros(np.count_nonzero(is_new), values.dtype)
     np.add.at(sums, np.cumsum(is_new) - 1, values[order])
     ends = np.cumsum(np.bincount(rows[is_new], minlength=len(starts) - 1))

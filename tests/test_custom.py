@@ -1,15 +1,14 @@
 """Losses and activations by functions of the user's: what they are made of, their derivatives, and
 that they go wherever registered ones go."""
 
-import json
 import math
-import pickle
 from itertools import pairwise
 
 import numpy as np
 import pytest
 from bits import bits
 from drawn_formulas import draw_formula
+from networks_of_values import assert_bits_of_one, assert_described_and_made_again
 from scipy.special import expit
 
 from fastnn import (
@@ -19,17 +18,13 @@ from fastnn import (
     LevenbergMarquardt,
     Network,
     Stop,
-    load,
     loss_and_gradient,
     predict,
     testing,
     train,
-    train_many,
 )
-from fastnn.compiler.loader import IN_PYTHON
 from fastnn.formulas import MOST_NODES, checked_formula, evaluate, statements, text
 from fastnn.fused import custom
-from fastnn.network import as_made
 from fastnn.recording import recorded
 from fastnn.testing.cases import draw, draw_training
 from fastnn.testing.tolerances import (
@@ -260,19 +255,7 @@ def test_a_formula_s_text_is_a_program_with_its_bits(seed):
 
 @pytest.mark.parametrize("network", NETWORKS, ids=str)
 def test_a_network_is_described_and_made_again(network, tmp_path):
-    described = json.loads(json.dumps(network.to_dict(), allow_nan=False))
-    assert Network.from_dict(described) == network
-    copy = pickle.loads(pickle.dumps(network))
-    assert copy == network
-    assert hash(copy) == hash(network)
-    assert as_made(network) == network
-    problem = draw_training(network, 20)
-    options = {"seed": 1, "batch_size": 8, "optimizer": Adam(0.01)}
-    whole = train(network, problem.X, problem.Y, epochs=4, **options)
-    train(network, problem.X, problem.Y, epochs=2, **options).save(tmp_path / "half.npz")
-    half = load(tmp_path / "half.npz")
-    assert half.network == network
-    assert bits(half.resume(problem.X, problem.Y, epochs=2).params) == bits(whole.params)
+    assert_described_and_made_again(network, tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -301,18 +284,8 @@ def test_two_functions_of_one_formula_are_equal():
 
 @pytest.mark.parametrize("network", NETWORKS, ids=str)
 def test_members_side_by_side_and_threads_have_the_bits_of_one(network):
-    problem = draw_training(network, 64)
-    options = {"optimizer": Adam(0.01), "epochs": 3, "batch_size": 32}
-    options["stop"] = Stop(validation=(problem.X[:20], problem.Y[:20]))
-    many = train_many(network, problem.X, problem.Y, seed=range(9), **options)
-    for seed in (0, 8):
-        alone = train(network, problem.X, problem.Y, seed=seed, **options)
-        assert bits(many[seed].params) == bits(alone.params)
-        losses = alone.history.validation_loss
-        assert bits(many[seed].history.validation_loss) == bits(losses)
-    shared = train(network, problem.X, problem.Y, seed=8, **options, threads=2)
-    assert bits(shared.params) == bits(alone.params)
-    assert shared.threads == (1 if IN_PYTHON else 2)
+    held_out = draw_training(network, 20, seed=1)
+    assert_bits_of_one(network, stop=Stop(validation=(held_out.X, held_out.Y)))
 
 
 @pytest.mark.parametrize("network", NETWORKS, ids=str)

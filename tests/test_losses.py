@@ -1,15 +1,12 @@
 """Losses and activations as values: what they are made of, and that a parameter goes wherever a
 name goes."""
 
-import json
-import pickle
-
 import numpy as np
 import pytest
 from bits import bits
+from networks_of_values import assert_bits_of_one, assert_described_and_made_again
 
-from fastnn import SGD, Adam, Network, load, loss_and_gradient, testing, train, train_many
-from fastnn.compiler.loader import IN_PYTHON
+from fastnn import Adam, Network, loss_and_gradient, testing, train
 from fastnn.losses import CrossEntropy, Elu, Huber, LeakyRelu, LogLoss, Pinball
 from fastnn.testing.cases import VARIANTS, draw, draw_training
 
@@ -38,17 +35,10 @@ def test_the_default_of_a_value_is_its_name(value):
 
 @pytest.mark.parametrize("network", NETWORKS, ids=str)
 def test_a_network_with_parameters_is_described_and_made_again(network, tmp_path):
-    assert Network.from_dict(json.loads(json.dumps(network.to_dict()))) == network
-    assert pickle.loads(pickle.dumps(network)) == network
+    half = assert_described_and_made_again(network, tmp_path)
     assert eval(repr(network)) == network
-    problem = draw_training(network, 20)
-    options = {"seed": 1, "batch_size": 8, "optimizer": SGD(0.1, 0.9)}
-    whole = train(network, problem.X, problem.Y, epochs=4, **options)
-    train(network, problem.X, problem.Y, epochs=2, **options).save(tmp_path / "half.npz")
-    half = load(tmp_path / "half.npz")
-    assert half.network == network
-    assert bits(half.resume(problem.X, problem.Y, epochs=2).params) == bits(whole.params)
     other = Network.from_dict(network.to_dict() | {"loss": "squared_error"})
+    problem = draw_training(network, 20)
     with pytest.raises(ValueError, match="loss"):
         train(other, problem.X, problem.Y, epochs=1, resume=half.state)
 
@@ -65,15 +55,7 @@ def test_both_back_ends_and_complex_steps_agree(network, dtype):
 
 @pytest.mark.parametrize("network", NETWORKS, ids=str)
 def test_members_side_by_side_and_threads_have_the_bits_of_one(network):
-    problem = draw_training(network, 64)
-    options = {"optimizer": Adam(0.01), "epochs": 3, "batch_size": 32}
-    many = train_many(network, problem.X, problem.Y, seed=range(9), **options)
-    for seed in (0, 8):
-        alone = train(network, problem.X, problem.Y, seed=seed, **options)
-        assert bits(many[seed].params) == bits(alone.params)
-    shared = train(network, problem.X, problem.Y, seed=8, **options, threads=2)
-    assert bits(shared.params) == bits(alone.params)
-    assert shared.threads == (1 if IN_PYTHON else 2)
+    assert_bits_of_one(network)
 
 
 def test_smoothed_labels_are_targets_between(backend):

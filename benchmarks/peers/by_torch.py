@@ -225,11 +225,10 @@ class Batched(Members):
         gradients = []
         for W, a in zip(reversed(weights), reversed(inputs), strict=True):
             gradients = [torch.bmm(a.transpose(1, 2), delta), delta.sum(dim=1), *gradients]
-            delta = (
-                torch.bmm(delta, W.transpose(1, 2)) * SLOPES[name](a)
-                if a is not inputs[0]
-                else None
-            )
+            if a is not inputs[0]:
+                delta = torch.bmm(delta, W.transpose(1, 2)) * SLOPES[name](a)
+            else:
+                delta = None
         return gradients
 
     def seed_step(self, active: list, _: int) -> None:

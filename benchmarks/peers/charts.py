@@ -29,11 +29,9 @@ def side_by_side(results: dict) -> Figure:
     trainings = results["training"]
     note = (
         "Training: iterations per second, to the right is faster. Dot: median of rounds taken in "
-        "turn; bar: their "
-        "quartiles. fastnn ×: median of the rounds' ratios, as in the table.\nfastnn: one thread. "
-        "PyTorch, JAX, BLAS: "
-        f"all cores. * by its own rules on the same sizes. {a['cpu']}, {a['cores']} cores, "
-        f"{a['date']}"
+        "turn; bar: their quartiles. fastnn ×: median of the rounds' ratios, as in the "
+        "table.\nfastnn: one thread. PyTorch, JAX, BLAS: all cores. * by its own rules on the same "
+        f"sizes. {a['cpu']}, {a['cores']} cores, {a['date']}"
     )
     figure, drawn = panels(len(trainings), (13, 0.6 + 3.3 * -(-len(trainings) // 2)), note)
     for axes, (name, lanes) in zip(drawn, trainings.items(), strict=False):
@@ -48,11 +46,10 @@ def side_by_side(results: dict) -> Figure:
                 [low, high], [y, y], color=color, linewidth=6, alpha=0.4, solid_capstyle="butt"
             )
             axes.plot(middle, y, "o", color=color, markersize=9)
-            beside = (
-                ""
-                if title == m.US
-                else f"   fastnn × {digits(ratio(samples, lanes[m.US]['seconds']).middle)}"
-            )
+            if title == m.US:
+                beside = ""
+            else:
+                beside = f"   fastnn × {digits(ratio(samples, lanes[m.US]['seconds']).middle)}"
             place = {
                 "xytext": (9, 0),
                 "textcoords": "offset points",
@@ -152,9 +149,8 @@ def members_by_time(many: dict) -> Figure:
     plain = {name: jobs for name, jobs in many["networks"].items() if name != VALIDATED}
     note = (
         f"Time per member of {m.USUAL:,} iterations (mixed: on average) at so many members, the "
-        f"drawing of weights "
-        f"counted;\nlower is faster; medians; JAX without its compilation; {a['cpu']}, "
-        f"{a['cores']} cores, {a['date']}"
+        "drawing of weights counted;\nlower is faster; medians; JAX without its compilation; "
+        f"{a['cpu']}, {a['cores']} cores, {a['date']}"
     )
     (figure, drawn), shown = panels(len(plain), (13, 10), note), set()
     for axes, (name, jobs) in zip(drawn, plain.items(), strict=False):

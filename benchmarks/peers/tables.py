@@ -86,18 +86,31 @@ def of(results: dict, section: str, name: str) -> dict[str, list[float]]:
 
 def aims(results: dict) -> Iterator[Aim]:
     """Every aim; its `measured` is None for what was not measured here."""
+    yield from aims_of_peers(results)
+    yield from aims_of_the_machine(results)
+    yield from aims_of_many(results.get("many", {}).get("networks", {}))
+
+
+def aims_of_peers(results: dict) -> Iterator[Aim]:
+    """Times of one training beside those of its rivals."""
     for section, by_name in AIMS.items():
         for name, lines in by_name.items():
             seconds = of(results, section, name)
             for titles, least in lines:
                 rival = best(seconds, titles) if m.US in seconds else None
                 against = f"best of {', '.join(titles)}" if len(titles) < 4 else "best peer"
-                against = (
-                    titles[0] if len(titles) == 1 else f"{against}: {rival}" if rival else against
-                )
+                if len(titles) == 1:
+                    against = titles[0]
+                elif rival:
+                    against = f"{against}: {rival}"
                 number = ratio(seconds[rival], seconds[m.US]) if rival else None
                 yield Aim(TITLES[section](name), least, number, against=against)
-    for level, limits in (levels := measured_levels(results)).items():
+
+
+def aims_of_the_machine(results: dict) -> Iterator[Aim]:
+    """Rates and times beside what the processor can do, and the first training ever."""
+    levels = measured_levels(results)
+    for level, limits in levels.items():
         for width, rounds in limits["products"].items():
             share = Interval(*[min(rates(rounds).values()) / max(limits["peak"])] * 3)
             yield Aim(f"products {width} wide, {level}", 0.7, share, against="the core's FMA peak")
@@ -105,12 +118,14 @@ def aims(results: dict) -> Iterator[Aim]:
         if "native" in levels and (ours := of(results, section, "seed").get(m.US)):
             chain = CHAIN_CYCLES / (max(levels["native"]["clock"]) * 1e9)
             against = f"its dependency chain of {CHAIN_CYCLES} cycles"
-            yield Aim(
-                TITLES[section]("seed"), 1 / 1.8, ratio([chain] * len(ours), ours), against=against
-            )
+            share = ratio([chain] * len(ours), ours)
+            yield Aim(TITLES[section]("seed"), 1 / 1.8, share, against=against)
     if cold := results.get("cold"):
         yield Aim("first train ever, cold cache", 1, ratio([5.0] * len(cold), cold), against="5 s")
-    networks = results.get("many", {}).get("networks", {})
+
+
+def aims_of_many(networks: dict) -> Iterator[Aim]:
+    """Times of many trainings beside those of JAX's vmap."""
     for kind, title, least in (
         (KINDS[0], m.MANY_1, 1.0),
         (KINDS[0], m.MANY, 1.5),
@@ -458,12 +473,10 @@ def short(results: dict) -> str:
     elsewhere = ", ".join(theirs for ours, theirs in zip(*facts, strict=False) if ours != theirs)
     made = (
         f"Measured on {a['date']} with {facts[0][-1]} by `nox -s measure -- peers` on one "
-        f"{a['cpu']}, "
-        f"{a['cores']} cores{f' (many networks: {elsewhere})' if elsewhere else ''}: one training "
-        f"of fastnn on one "
-        "thread, many networks and scikit-learn's BLAS on all cores, PyTorch and JAX on one or on "
-        "all, whichever is "
-        "faster. Answers are compared before anything is timed; figures are medians."
+        f"{a['cpu']}, {a['cores']} cores{f' (many networks: {elsewhere})' if elsewhere else ''}: "
+        "one training of fastnn on one thread, many networks and scikit-learn's BLAS on all cores, "
+        "PyTorch and JAX on one or on all, whichever is faster. Answers are compared before "
+        "anything is timed; figures are medians."
     )
     heads = ["training", "iterations per second", "× scikit-learn", "× PyTorch or JAX, the faster"]
     return f"{markdown(heads, rows)}\n\n{made}"

@@ -201,11 +201,10 @@ class Job:
     def epochs(self) -> list[int]:
         """Of each member."""
         mean = self.iterations / self.workload.batches
-        shares = (
-            np.linspace(*MIXED, self.members)
-            if self.mixed and self.members > 1
-            else np.ones(self.members)
-        )
+        if self.mixed and self.members > 1:
+            shares = np.linspace(*MIXED, self.members)
+        else:
+            shares = np.ones(self.members)
         order = np.random.RandomState(0).permutation(self.members)
         return [max(1, round(mean * share)) for share in shares[order]]
 

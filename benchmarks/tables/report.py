@@ -139,11 +139,9 @@ def by_table(found: Found, what: str, form: str) -> str:
             few = f" ({len(records)})" if len(records) < n_splits else ""
             cells.append(f"{value(records.values(), what):{form}}{few}" if records else "")
         rows.append(cells)
-    return (
-        markdown(["table", *(METHODS[method].title for method in found.methods)], rows)
-        if rows
-        else ""
-    )
+    if rows:
+        return markdown(["table", *(METHODS[method].title for method in found.methods)], rows)
+    return ""
 
 
 MEASURES = {CLASSES: "log loss", NUMBERS: "1 - R2"}
@@ -230,20 +228,16 @@ def listed(of_tables: Iterable[tuple[str, float]]) -> str:
 
 NOTES = (
     "One thread each, all by their defaults. Errors are 1 - accuracy and 1 - R2 on the rows to "
-    "test on, means of the "
-    "splits. Seconds are the processor's, medians of the splits; the preparation of the table "
-    "counts, what a first "
-    "call loads does not. fastnn, LightGBM, XGBoost, HistGradientBoosting and CatBoost take gaps "
-    "and words as they "
-    "are. For scikit-learn's MLP gaps are filled by means, numbers standardized and words "
-    "one-hot; numbers to predict "
-    "stay as they are."
+    "test on, means of the splits. Seconds are the processor's, medians of the splits; the "
+    "preparation of the table counts, what a first call loads does not. fastnn, LightGBM, XGBoost, "
+    "HistGradientBoosting and CatBoost take gaps and words as they are. For scikit-learn's MLP "
+    "gaps are filled by means, numbers standardized and words one-hot; numbers to predict stay as "
+    "they are."
 )
 RATIO_NOTES = (
-    "Geometric means of the ratios to LightGBM, and in brackets the middle 95 % of those of "
-    "tables that are drawn with "
-    "replacement. An error of classes counts as one wrong test row at least, a probability as a "
-    "millionth."
+    "Geometric means of the ratios to LightGBM, and in brackets the middle 95 % of those of tables "
+    "that are drawn with replacement. An error of classes counts as one wrong test row at least, a "
+    "probability as a millionth."
 )
 
 

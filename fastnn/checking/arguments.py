@@ -32,11 +32,9 @@ def shortened(text: str, most: int) -> str:
     """Return a text of at most so many characters, by leaving out what stands before its last
     quarter.
     """
-    return (
-        text
-        if len(text) <= most
-        else f"{text[: most * 3 // 4]}...{text[len(text) - most // 4 + 3 :]}"
-    )
+    if len(text) <= most:
+        return text
+    return f"{text[: most * 3 // 4]}...{text[len(text) - most // 4 + 3 :]}"
 
 
 def cut(text: object) -> str:
@@ -249,9 +247,8 @@ def check_activation(activation: Any, n_hidden: int, check: Callable[[str, Any],
     names = tuple(check(f"activation[{i}]", name) for i, name in enumerate(activation))
     if len(names) != n_hidden:
         raise ValueError(
-            f"activation has {len(names)} names for {n_hidden} hidden layers; give one name, "
-            f"or "
-            f"one each"
+            f"activation has {len(names)} names for {n_hidden} hidden layers; give one name, or "
+            "one each"
         )
     return names
 
@@ -428,11 +425,9 @@ def check_learning_rate(name: str, value: object) -> LearningRate:
     """Return a learning rate as the optimizers keep it: a float that is not negative, or a function
     of the step.
     """
-    return (
-        value
-        if callable(value)
-        else check_number(name, value, low=0, hint="or a function of the step")
-    )
+    if callable(value):
+        return value
+    return check_number(name, value, low=0, hint="or a function of the step")
 
 
 RATE = {"check": check_learning_rate}

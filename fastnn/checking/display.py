@@ -212,9 +212,9 @@ COLORS = ("#3b82c4", "#d9730d")
 
 def some_of(n: int) -> list[int]:
     """Return the numbers of at most `MOST_CURVES` of n members, evenly spread."""
-    return sorted(
-        {round(k * (n - 1) / max(1, min(n, MOST_CURVES) - 1)) for k in range(min(n, MOST_CURVES))}
-    )
+    n_shown = min(n, MOST_CURVES)
+    step = (n - 1) / max(1, n_shown - 1)
+    return sorted({round(k * step) for k in range(n_shown)})
 
 
 class Curve(NamedTuple):
@@ -226,6 +226,57 @@ class Curve(NamedTuple):
     name: str = ""
     color: str = COLORS[0]
     opacity: float = 1.0
+
+
+class _Axes(NamedTuple):
+    """The axes of a chart: `n` epochs, and numbers from `low` to `high`."""
+
+    n: int
+    low: float
+    high: float
+
+    @property
+    def is_log(self) -> bool:
+        """Whether the numbers are positive and differ by much."""
+        return self.low > 0 and self.high > 4 * self.low
+
+    def height(self, value: float) -> float:
+        """Return a value as a part of the axis; what is not positive lies at the bottom of a log
+        axis.
+        """
+        low = self.low
+        high = self.high
+        if self.is_log:
+            value = math.log(value) if value > 0 else math.log(low)
+            low = math.log(low)
+            high = math.log(high)
+        return (value - low) / (high - low) if high > low else 0.5
+
+    def place(self, i: int, value: float) -> tuple[float, float]:
+        """Return x and y of a value of the epoch i, from 0."""
+        x = LEFT + i / (self.n - 1) * (WIDTH - LEFT - RIGHT)
+        y = HEIGHT - BOTTOM - self.height(value) * (HEIGHT - TOP - BOTTOM)
+        return x, y
+
+    def line(self, curve: Curve, most_points: int) -> str:
+        """Draw a curve through at most so many of its points."""
+        values = curve.values
+        n_points = min(len(values), most_points)
+        chosen = np.unique(np.linspace(0, len(values) - 1, n_points).round().astype(int))
+        places = [self.place(i, values[i]) for i in chosen.tolist() if np.isfinite(values[i])]
+        if len(places) == 1:
+            places *= 2  # a dot
+        points = " ".join(f"{x:.1f},{y:.1f}" for x, y in places)
+        return (
+            f'<polyline points="{points}" fill="none" stroke="{curve.color}" stroke-width="1.5" '
+            f'stroke-opacity="{curve.opacity:g}" stroke-linecap="round"/>'
+        )
+
+    def dot(self, epoch: int, value: float, text: str) -> str:
+        """Mark a value of an epoch, counted from 1, and say what it is."""
+        x, y = self.place(epoch - 1, value)
+        title = f"<title>{escape(text)}</title>"
+        return f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3.5" fill="{COLORS[-1]}">{title}</circle>'
 
 
 def chart(curves: Sequence[Curve], mark: tuple[int, float, str] | None = None) -> str:
@@ -244,83 +295,50 @@ def chart(curves: Sequence[Curve], mark: tuple[int, float, str] | None = None) -
     str
         An SVG element; "" where there are no two epochs, or no finite number.
     """
-    known = np.concatenate(
-        [np.zeros(0), *(curve.values[np.isfinite(curve.values)] for curve in curves)]
-    )
+    finite = [curve.values[np.isfinite(curve.values)] for curve in curves]
+    numbers = np.concatenate([np.zeros(0), *finite])
     n = max((len(curve.values) for curve in curves), default=0)
-    if n < 2 or not len(known):
+    if n < 2 or not len(numbers):
         return ""
-    low = float(known.min())
-    high = float(known.max())
-    is_log = low > 0 and high > 4 * low
-    bottom, top = (math.log(low), math.log(high)) if is_log else (low, high)
-
-    def place(i: int, value: float) -> tuple[float, float]:
-        """Return x and y of a value of the epoch i, from 0; what is not positive lies at the bottom
-        of a log axis.
-        """
-        value = (math.log(value) if value > 0 else bottom) if is_log else value
-        up = (value - bottom) / (top - bottom) if top > bottom else 0.5
-        return LEFT + i / (n - 1) * (WIDTH - LEFT - RIGHT), HEIGHT - BOTTOM - up * (
-            HEIGHT - TOP - BOTTOM
-        )
-
+    axes = _Axes(n, float(numbers.min()), float(numbers.max()))
     most_points = min(MOST_POINTS, MOST_POINTS_IN_ALL // len(curves))
-    parts = [_frame(n, low, high, is_log)]
-    for values, _, color, opacity in curves:
-        chosen = np.unique(
-            np.linspace(0, len(values) - 1, min(len(values), most_points)).round().astype(int)
-        )
-        places = [place(i, values[i]) for i in chosen.tolist() if np.isfinite(values[i])]
-        # or a dot
-        points = " ".join(
-            f"{x:.1f},{y:.1f}" for x, y in (places if len(places) > 1 else places * 2)
-        )
-        look = (
-            f'stroke="{color}" stroke-width="1.5" stroke-opacity="{opacity:g}" '
-            f'stroke-linecap="round"'
-        )
-        parts.append(f'<polyline points="{points}" fill="none" {look}/>')
+    parts = [_frame(axes), *(axes.line(curve, most_points) for curve in curves)]
     if mark is not None and math.isfinite(mark[1]):
-        x, y = place(mark[0] - 1, mark[1])
-        title = f"<title>{escape(mark[2])}</title>"
-        parts.append(
-            f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3.5" fill="{COLORS[-1]}">{title}</circle>'
-        )
-    names = {curve.name: curve.color for curve in curves if curve.name}
+        parts.append(axes.dot(*mark))
+    colors = {curve.name: curve.color for curve in curves if curve.name}
     legend = "".join(
-        f'<tspan fill="{color}">{escape(name)}  </tspan>' for name, color in names.items()
+        f'<tspan fill="{color}">{escape(name)}  </tspan>' for name, color in colors.items()
     )
     parts.append(
         f'<text x="{LEFT + 4}" y="12" xml:space="preserve" font-weight="bold">{legend}</text>'
     )
-    said = f"{', '.join(names) or 'loss'} by epoch, from {low:.3g} to {high:.3g}"
+    label = f"{', '.join(colors) or 'loss'} by epoch, from {axes.low:.3g} to {axes.high:.3g}"
     return (
         f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" width="{WIDTH}" height="{HEIGHT}" role="img" '
-        f'aria-label="{escape(said)}" '
+        f'aria-label="{escape(label)}" '
         f'style="font:10px sans-serif;fill:currentColor;max-width:100%">{"".join(parts)}</svg>'
     )
 
 
-def _frame(n: int, low: float, high: float, is_log: bool) -> str:
+def _frame(axes: _Axes) -> str:
     """Return the axes, with the least and the greatest number, and the first and the last epoch."""
     right = WIDTH - RIGHT
     bottom = HEIGHT - BOTTOM
-    axes = (
+    lines = (
         f'<path d="M{LEFT} {TOP}V{bottom}H{right}" fill="none" stroke="currentColor" '
         f'stroke-opacity="0.4"/>'
     )
-    labels = [(LEFT + 1, HEIGHT - 8, "middle", "1"), (right, HEIGHT - 8, "end", f"{n:,}")]
+    labels = [(LEFT + 1, HEIGHT - 8, "middle", "1"), (right, HEIGHT - 8, "end", f"{axes.n:,}")]
     labels.append(((LEFT + right) // 2, HEIGHT - 8, "middle", "epoch"))
-    if high > low:
+    if axes.high > axes.low:
         labels += [
-            (LEFT - 4, TOP + 4, "end", f"{high:.3g}"),
-            (LEFT - 4, bottom, "end", f"{low:.3g}"),
+            (LEFT - 4, TOP + 4, "end", f"{axes.high:.3g}"),
+            (LEFT - 4, bottom, "end", f"{axes.low:.3g}"),
         ]
     else:
-        labels.append((LEFT - 4, (TOP + bottom) // 2 + 3, "end", f"{low:.3g}"))
-    if is_log:
+        labels.append((LEFT - 4, (TOP + bottom) // 2 + 3, "end", f"{axes.low:.3g}"))
+    if axes.is_log:
         labels.append((right, 12, "end", "log scale"))
-    return axes + "".join(
+    return lines + "".join(
         f'<text x="{x}" y="{y}" text-anchor="{side}">{text}</text>' for x, y, side, text in labels
     )

@@ -98,8 +98,7 @@ def _described(value: object) -> str:
     if isinstance(value, Iterable) and not isinstance(value, Mapping):
         return (
             f"an iterable ({class_of(value)}): collect what it yields, such as by "
-            f"np.concatenate(list(...)), in "
-            "an np.memmap where it does not fit the memory"
+            "np.concatenate(list(...)), in an np.memmap where it does not fit the memory"
         )
     return shown(value)
 
@@ -219,12 +218,11 @@ def check_column_names(names: Names | None, known: Names | None) -> None:
         fault = f"X has other columns than those that were trained on: it {' and '.join(said)}"
         raise ValueError(f"{fault}; result.feature_names has those that were, in their order")
     pairs = itertools.zip_longest(map(repr, names), map(repr, known), fillvalue="none")
-    i, (one, other) = next((i, pair) for i, pair in enumerate(pairs) if pair[0] != pair[1])
-    fault = (
-        f"X has the columns that were trained on, in another order: column {i} is {one} and "
-        f"was {other}"
+    i, now, before = next((i, *pair) for i, pair in enumerate(pairs) if pair[0] != pair[1])
+    raise ValueError(
+        f"X has the columns that were trained on, in another order: column {i} is {now} and was "
+        f"{before}; X[list(result.feature_names)] has them as they were"
     )
-    raise ValueError(f"{fault}; X[list(result.feature_names)] has them as they were")
 
 
 OF_ONE_THREAD = 10_000
@@ -250,9 +248,8 @@ def refuse_text(y: Any) -> None:
     refuse_complex("y", values)
     if values.dtype.kind in "mM":
         raise ValueError(
-            f"y holds {values.dtype}, dates or spans of time: a regressor learns numbers, "
-            f"such as "
-            f"days"
+            f"y holds {values.dtype}, dates or spans of time: a regressor learns numbers, such as "
+            "days"
         )
     if values.dtype.kind in "USO":
         texts = (i for i, value in enumerate(values.tolist()) if isinstance(value, (str, bytes)))

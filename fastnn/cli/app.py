@@ -101,20 +101,19 @@ def _kernels() -> None:
         "from the wheel": f"from the wheel, for {kernels.level}",
         "compiled": "compiled when first used",
     }
-    found = {
-        words.get(origin, origin): titles for origin, titles in kernels.origins.items() if titles
-    }
-    _fact(
-        "kernels",
-        "; ".join(f"{o}: {'all' if len(found) == 1 else ', '.join(t)}" for o, t in found.items()),
-    )
+    used = {origin: ", ".join(titles) for origin, titles in kernels.origins.items() if titles}
+    if len(used) == 1:
+        used = dict.fromkeys(used, "all")
+    parts = [f"{words.get(origin, origin)}: {titles}" for origin, titles in used.items()]
+    _fact("kernels", "; ".join(parts))
     if kernels.problem:
         _fact("  of the wheel", f"not used: {kernels.problem}", "red")
     sizes = machine.side_by_side()
-    known = ", ".join(f"up to size {n} in {dtype}" for dtype, n in (sizes or {}).items() if n > 0)
-    _fact(
-        "  side by side", (known or "none") if sizes is not None else "known once they are compiled"
-    )
+    if sizes is None:
+        _fact("  side by side", "known once they are compiled")
+    else:
+        limits = [f"up to size {n} in {dtype}" for dtype, n in sizes.items() if n > 0]
+        _fact("  side by side", ", ".join(limits) or "none")
 
 
 def _fact(name: str, text: str, style: str | None = None) -> None:
@@ -153,11 +152,10 @@ def warmup() -> None:
 
     cache = machine.cache_state()
     if kernels_are_kept():
-        say(
-            f"Kept in {cache.folder}"
-            if machine.cache_is_used()
-            else "Nothing to keep: the wheel brought the kernels"
-        )
+        if machine.cache_is_used():
+            say(f"Kept in {cache.folder}")
+        else:
+            say("Nothing to keep: the wheel brought the kernels")
         return
     say(f"Not kept: {cache.error or f'no kernel could be added to {cache.folder}'}", "red")
     raise typer.Exit(1)

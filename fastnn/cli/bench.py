@@ -275,8 +275,7 @@ def _print(report: Report) -> None:
         say(f"{n} threads share each step of the workloads on numba.", "dim")
     say(
         "Answers checked first, back ends timed in turn. Medians, ± half the distance of the "
-        "quartiles; ratios are "
-        "medians of the rounds' ratios, with their middle half.",
+        "quartiles; ratios are medians of the rounds' ratios, with their middle half.",
         "dim",
     )
     show("Starting: seconds in a fresh process", starts_table(report))
@@ -316,11 +315,8 @@ def starts_table(report: Report) -> Table:
         "least": min,
         "most": max,
     }
-    columns = (
-        columns
-        if any(len(start["seconds"]) > 1 for start in report["starts"])
-        else {"once": median}
-    )
+    if all(len(start["seconds"]) <= 1 for start in report["starts"]):
+        columns = {"once": median}
     table = new_table("what", *columns, texts=("what",), wrapped=("what",))
     for start in report["starts"]:
         table.add_row(

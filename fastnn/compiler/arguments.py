@@ -154,9 +154,8 @@ def hold(arrays):
     It does so with ``refcheck=False`` too, by which `ndarray.resize` passes over ordinary
     references.
     """
-    return (
-        *map(weakref.ref, arrays),
-    )  # unlike `tuple(...)`, of a size that Python keeps spare ones of
+    # unlike `tuple(...)`, of a size that Python keeps spare ones of
+    return (*map(weakref.ref, arrays),)
 
 
 def flatten(value):

@@ -100,9 +100,8 @@ class CValue(Traced):
             return self.builder.store(*operands)
         if function not in _OPERATIONS:
             raise TypeError(
-                f"there is no C code for {function.__name__}: c_code.py lists the functions "
-                f"that "
-                f"have some"
+                f"there is no C code for {function.__name__}: c_code.py lists the functions that "
+                "have some"
             )
         f = "f" if c_type(kind) == "float" else ""
         return self.of(

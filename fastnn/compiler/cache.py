@@ -98,9 +98,8 @@ class Folder(NamedTuple):
         to be trusted.
         """
         try:
-            with self._open(
-                name, "rb", os.O_RDONLY | getattr(os, "O_NONBLOCK", 0)
-            ) as file:  # waits for no pipe
+            flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0)  # waits for no pipe
+            with self._open(name, "rb", flags) as file:
                 found = os.fstat(file.fileno())
                 content = file.read() if _is_safe_file(found) else None
         except OSError as error:
@@ -299,11 +298,8 @@ def load(name: str, variant: str = "") -> bytes | None:
     # the key's hash.
     checksum = content[:32]
     rest = content[32:]
-    return (
-        rest[len(key) :]
-        if hashlib.sha256(rest).digest() == checksum and rest.startswith(key)
-        else None
-    )
+    is_whole = hashlib.sha256(rest).digest() == checksum and rest.startswith(key)
+    return rest[len(key) :] if is_whole else None
 
 
 @_never_raises()

@@ -4,6 +4,7 @@ calls an entry point.
 
 from __future__ import annotations
 
+import itertools
 import typing
 
 import numpy as np
@@ -144,8 +145,11 @@ def unpack_many(argument):
     """Unpack an argument block whose floats are numbers of as many networks as a vector of its
     dtype has lanes.
     """
-    lanes = VECTOR_BYTES // min(a.itemsize for a in argument if np.ndim(a) and a.dtype.kind == "f")
-    fields = (a.reshape(-1, lanes) if np.ndim(a) and a.dtype.kind == "f" else a for a in argument)
+    has_floats = [np.ndim(a) and a.dtype.kind == "f" for a in argument]
+    lanes = VECTOR_BYTES // min(a.itemsize for a in itertools.compress(argument, has_floats))
+    fields = []
+    for array, many in zip(argument, has_floats, strict=True):
+        fields.append(array.reshape(-1, lanes) if many else array)
     return type(argument)(*fields)
 
 

@@ -131,7 +131,8 @@ def _exp_parts(x, times=1, shift=0, fine=False):
     r = fma(k, like(x, lost), head)
     q = [a * times**n for n, a in enumerate(c.exp, 1)]
     if fine:
-        return t, fma(r * r, fma(r, _polynomial(r, q[1:]), like(x, q[0])), k * lost) + head
+        quotient = fma(r, _polynomial(r, q[1:]), like(x, q[0]))
+        return t, fma(r * r, quotient, k * lost) + head
     return t, fma(r * r, _polynomial(r, q), r)
 
 
@@ -192,9 +193,9 @@ def tanh(x):
     one = where_gt(y, low, where_gt(high, y, like(x, 1.375), unit), unit)
     t, m = _exp_parts(_at_most(y, c.saturation * -0.5), times=-2, shift=1, fine=True)
     s = pow2(t) * one
-    return copysign(
-        fma(s, m, fma(s, like(x, -0.5), one)) / fma(-s, m, fma(s, like(x, 0.5), one)), x
-    )
+    numerator = fma(s, m, fma(s, like(x, -0.5), one))
+    denominator = fma(-s, m, fma(s, like(x, 0.5), one))
+    return copysign(numerator / denominator, x)
 
 
 def _log_parts(k, f):
@@ -240,8 +241,8 @@ def log1p(x):
     lost = (1.0 - (u - back)) + (x - back)  # 1 + x = u + lost exactly (two-sum)
     z, k = frexp(u)
     f = z - 1.0
-    # pow2 needs k < the bias
-    f = where_gt(like(x, 2.0**60), x, fma(lost, pow2(like(x, rounding(x)) - k), f), f)
+    whole = fma(lost, pow2(like(x, rounding(x)) - k), f)  # pow2 needs k < the bias
+    f = where_gt(like(x, 2.0**60), x, whole, f)
     return where_gt(like(x, c.linear), absolute(x), x, _log_special(u, _log_parts(k, f)))
 
 

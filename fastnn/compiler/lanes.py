@@ -178,17 +178,18 @@ def horizontal_sums_ir(vectors):
             for k in (*range(half), *(range(n, n + half) if y else ()))
         ]
         y = y or x
-        return builder.fadd(
-            *(builder.shuffle_vector(x, y, mask([k + up for k in low])) for up in (0, half))
-        )
+        first = builder.shuffle_vector(x, y, mask(low))
+        second = builder.shuffle_vector(x, y, mask([k + half for k in low]))
+        return builder.fadd(first, second)
 
     # While there are pairs, one addition folds both vectors of a pair, each in its half of the
     # lanes: n sums take n - 1 additions, where n sums by themselves take n log2(n).
     while half := half // 2:
         m = len(sums) // 2
-        sums = (
-            [fold(x, y) for x, y in zip(sums[:m], sums[m:], strict=True)] if m else [fold(sums[0])]
-        )
+        if m:
+            sums = [fold(x, y) for x, y in zip(sums[:m], sums[m:], strict=True)]
+        else:
+            sums = [fold(sums[0])]
     return sums[0]
 
 
@@ -206,9 +207,10 @@ def transposed(vectors):
             for i in (i for i in range(n) if not i & s):
                 a = rows[i]
                 b = rows[i + s]
-                rows[i], rows[i + s] = (
-                    builder.shuffle_vector(a, b, upper),
-                    builder.shuffle_vector(a, b, lower),
-                )
+                rows[i] = builder.shuffle_vector(a, b, upper)
+                rows[i + s] = builder.shuffle_vector(a, b, lower)
         return [v.of(v.type, row) for v, row in zip(vectors, rows, strict=True)]
-    return vectors if is_many(vectors[0]) else [v.view(Lanes) for v in np.stack(vectors).T.copy()]
+    if is_many(vectors[0]):
+        return vectors
+    columns = np.stack(vectors).T.copy()
+    return [column.view(Lanes) for column in columns]

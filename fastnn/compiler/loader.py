@@ -224,9 +224,8 @@ def _machine_code(name, dtype, constants):
         header, _, code = content.partition(b"\n")
         function, *signature = json.loads(header)
         load_object(code)
-    except (
-        ModuleNotFoundError
-    ) as error:  # of Numba or LLVM, to compile a kernel or to load it from the disk cache
+    except ModuleNotFoundError as error:
+        # Numba or LLVM, to compile a kernel or to load it from the disk cache
         if str(error.name).partition(".")[0] not in ("llvmlite", "numba"):
             raise
         problem = shipped.problem()

@@ -177,7 +177,8 @@ def get(a, i):
 
 def broadcast_ir(a, i):
     """Emit the load of a number into each lane."""
-    return get_ir(a, i) if has_many(a) else splat_ir(a.of(a.type.dtype, get_ir(a, i)), lanes_of(a))
+    number = get_ir(a, i)
+    return number if has_many(a) else splat_ir(a.of(a.type.dtype, number), lanes_of(a))
 
 
 @primitive(_vector, broadcast_ir)
@@ -195,7 +196,8 @@ def gather_ir(a, offsets, i):
     base = a.builder.gep(a.value, [i.value])
     for j in range(lanes_of(a)):
         start = a.builder.load(address_ir(offsets, const(j)))
-        v = a.builder.insert_element(v, a.builder.load(a.builder.gep(base, [start])), INT32(j))
+        number = a.builder.load(a.builder.gep(base, [start]))
+        v = a.builder.insert_element(v, number, INT32(j))
     return v
 
 

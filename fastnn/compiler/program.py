@@ -1,8 +1,8 @@
 """The program that is compiled, by name: entry points, their arguments, and the files and settings
 of their code.
 
-The only module of this package that names the program, so that the compiler imports no network: the
-kernels are imported when an entry point is asked for, and Numba with them.
+The only module of this package that names the program. The compiler imports no network: the folder
+of the kernels registers how they are imported, which is done when an entry point is asked for.
 
 Python hands a NamedTuple over as an argument block, see `arguments.py`. Annotations give the type
 of each word, of a kernel's parameters and of a NamedTuple's fields alike: `int`, `float`, a
@@ -13,10 +13,10 @@ NamedTuple, or an array, which is of the working dtype unless its type is writte
 from __future__ import annotations
 
 import hashlib
-import importlib
 import os
 import pathlib
 import sys
+import types
 import typing
 
 import numpy as np
@@ -57,10 +57,18 @@ ENTRIES |= dict.fromkeys(("most_numbers", "shuffle_rows"), ("float64",))  # the 
 """{entry point: the dtypes for which it is compiled}"""
 
 
+_registered: list[typing.Callable[[], types.ModuleType]] = []
+
+
+def register_kernels(load: typing.Callable[[], types.ModuleType]) -> None:
+    """Register the function that imports the module of the entry points, and Numba with it."""
+    _registered[:] = [load]
+
+
 def entry_point(name: str):
     """Import the kernels, and with them Numba; return the entry point of this name."""
-    # An import statement would tie the compiler to the network.
-    return getattr(importlib.import_module("fastnn.fused.kernels"), name)
+    (load,) = _registered
+    return getattr(load(), name)
 
 
 def sources() -> list[pathlib.Path]:
@@ -143,12 +151,10 @@ def digest(constants):
     """Return the hash of compile-time constants, some of which may be None; "" if all of them
     are.
     """
+    if all(value is None for value in constants):
+        return ""
     plain = [value.tolist() if isinstance(value, np.ndarray) else value for value in constants]
-    return (
-        hashlib.sha256(repr(plain).encode()).hexdigest()[:32]
-        if any(value is not None for value in plain)
-        else ""
-    )
+    return hashlib.sha256(repr(plain).encode()).hexdigest()[:32]
 
 
 def element(hint, dtype):

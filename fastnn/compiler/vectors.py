@@ -158,9 +158,9 @@ def _fma32(a, x, c):
     s = p + c
     t = s - p
     e = (p - (s - t)) + (c - t)  # s + e = p + c exactly (two-sum)
-    odd = np.where(
-        (e != 0) & (s.view(np.int64) & 1 == 0), np.nextafter(s, np.copysign(np.inf, e)), s
-    )
+    is_even = s.view(np.int64) & 1 == 0
+    toward_e = np.nextafter(s, np.copysign(np.inf, e))
+    odd = np.where((e != 0) & is_even, toward_e, s)
     # the sum was rounded to odd, so this second rounding is the right one
     return odd.astype(np.float32)
 
@@ -171,7 +171,9 @@ def _fma64(a, x, c):
         return a * x + c  # infinity or NaN, whatever is rounded
     if not math.isfinite(c):
         return c  # a * x alone may overflow, the exact product does not
-    (i, p), (j, q), (k, r) = a.as_integer_ratio(), x.as_integer_ratio(), c.as_integer_ratio()
+    i, p = a.as_integer_ratio()
+    j, q = x.as_integer_ratio()
+    k, r = c.as_integer_ratio()
     n = i * j * r + k * p * q
     try:
         # an exact 0 has a sign, by the rules of IEEE 754
@@ -184,7 +186,8 @@ def _fma64(a, x, c):
 def fma(a, x, c):
     """Return ``a * x + c``, rounded once."""
     assert a.dtype == x.dtype == c.dtype
-    kind, (a, x, c) = type(a), (v.view(np.ndarray) for v in (a, x, c))
+    kind = type(a)
+    a, x, c = (v.view(np.ndarray) for v in (a, x, c))
     if a.dtype == np.float32:
         return _fma32(a, x, c).view(kind)
     return np.array(list(map(_fma64, a.tolist(), x.tolist(), c.tolist()))).view(kind)

@@ -449,9 +449,8 @@ def _array(archive: zipfile.ZipFile, member: zipfile.ZipInfo, limit: int) -> Arr
         or math.prod(shape) * dtype.itemsize != member.file_size - stream.tell()
     ):
         raise ModelFileError(
-            f"damaged: {member.filename} holds {dtype} {shape}: no numbers, or another size "
-            f"than "
-            f"that"
+            f"damaged: {member.filename} holds {dtype} {shape}: no numbers, or another size than "
+            "that"
         )
     stream.seek(0)
     array: Array = np.lib.format.read_array(stream, allow_pickle=False)

@@ -327,11 +327,10 @@ def n_rows_of(flat: Array, ends: NDArray[np.int64]) -> NDArray[np.int64]:
         for begin in range(0, len(alike) if n else 0, step):
             some = alike[begin : begin + step]
             first = ends[some]
-            packed = (
-                flat[first[0] :][:size]
-                if len(some) == 1
-                else flat[first[:, None] + np.arange(size)]
-            )
+            if len(some) == 1:
+                packed = flat[first[0] :][:size]
+            else:
+                packed = flat[first[:, None] + np.arange(size)]
             rows = _unpacked(packed.reshape(len(some), -1, n))
             are_less = rows.max(axis=1) < n
             seen = np.zeros(rows.shape, bool)

@@ -67,9 +67,8 @@ class Library(NamedTuple):
             changes[f"a {name} of its own"] = name in getattr(part, "__dict__", ())
         if made := [what for what, is_there in changes.items() if is_there]:
             raise ValueError(
-                f"{shown(part)} has {made[0]}, and so may compute something else than its "
-                f"weights "
-                f"say"
+                f"{shown(part)} has {made[0]}, and so may compute something else than its weights "
+                "say"
             )
         return type(part).__name__ if type(part).__module__.startswith(self.package) else ""
 
@@ -101,11 +100,9 @@ class Library(NamedTuple):
                 raise ValueError(f"{shown(part)}: fastnn's {name} is that of {option}={right}")
         usual = ACTIVATIONS[name].value
         with errors_of(shown(part)):
-            return (
-                checked(name, type(usual)(**parameters), ACTIVATIONS, ACTIVATIONS)
-                if usual
-                else name
-            )
+            if not usual:
+                return name
+            return checked(name, type(usual)(**parameters), ACTIVATIONS, ACTIVATIONS)
 
 
 class ReadLayer(NamedTuple):

@@ -81,11 +81,8 @@ class Parts:
         if flat.dtype not in (dtypes := DTYPES.get(name, (np.float64,))):
             right = " or ".join(np.dtype(dtype).name for dtype in dtypes)
             raise ModelFileError(f"damaged: {name} is {flat.dtype.name}, not {right}")
-        if (
-            flat.ndim != 1
-            or not all(type(size) is int and size >= 0 for size in sizes)
-            or sum(sizes) != flat.size
-        ):
+        are_sizes = all(type(size) is int and size >= 0 for size in sizes)
+        if flat.ndim != 1 or not are_sizes or sum(sizes) != flat.size:
             raise ModelFileError(
                 f"damaged: {name} has {flat.shape} numbers, not those of its sizes"
             )
@@ -104,13 +101,11 @@ class Parts:
         dtype.
         """
         with np.errstate(over="ignore"):
-            stops = np.append(
-                np.flatnonzero(~np.isfinite(self.flat.astype(dtype, copy=False))), self.flat.size
-            )
-        return (
-            np.minimum(stops[np.searchsorted(stops, self.ends[:-1])], self.ends[1:])
-            - self.ends[:-1]
-        )
+            is_finite = np.isfinite(self.flat.astype(dtype, copy=False))
+        stops = np.append(np.flatnonzero(~is_finite), self.flat.size)
+        begins = self.ends[:-1]
+        first_stops = stops[np.searchsorted(stops, begins)]
+        return np.minimum(first_stops, self.ends[1:]) - begins
 
 
 class Columns(NamedTuple):
@@ -133,9 +128,8 @@ class Columns(NamedTuple):
         within = [(a, b) for a in self.facts for b in self.facts if b.startswith(f"{a}.")]
         for begin in range(0, len(self.which["network"]), STRIDE):
             places = {name: which[begin : begin + STRIDE] for name, which in self.which.items()}
-            whole = np.logical_and.reduce(
-                [*self._names_fit(places, within), *self._sizes_fit(places, tables)]
-            )
+            checks = [*self._names_fit(places, within), *self._sizes_fit(places, tables)]
+            whole = np.logical_and.reduce(checks)
             if not whole.all():
                 return begin + int(whole.argmin())
         return None
@@ -154,8 +148,8 @@ class Columns(NamedTuple):
         numbers |= {name: np.diff(array.ends) for name, array in parts.items()}
         if (names := parts.get("feature_names")) is not None:
             n_inputs = [min(network.n_inputs, description.MOST_ROWS) for network in self.networks]
-            # inputs have weights
-            most = min(max(n_inputs, default=0), parts[OF_EACH[self.has_states][0]].flat.size)
+            n_weights = parts[OF_EACH[self.has_states][0]].flat.size
+            most = min(max(n_inputs, default=0), n_weights)  # each input has one
             numbers["network inputs"] = n_inputs
             numbers["feature_names"] = [_n_names(names[k], most) for k in range(len(names))]
         for dtype in set(facts["dtype"]):
@@ -175,21 +169,23 @@ class Columns(NamedTuple):
         self, places: Places, tables: dict[str, NDArray[np.int64]]
     ) -> Iterator[NDArray[np.bool_]]:
         """Iterate over checks of the members in `places`, each of which says who passes it."""
-        size = {
-            name: table[places[name.split()[0]]]
-            for name, table in tables.items()
-            if name != "is_single"
-        }
+        size = dict[str, NDArray[np.int64]]()
+        for name, table in tables.items():
+            if name != "is_single":
+                size[name] = table[places[name.split()[0]]]
         is_single = tables["is_single"][places["dtype"]] == 1
         n = size["n_params"]
         yield size["network"] == n
         if "feature_names" in size:
-            yield (places["feature_names"] == 0) | (size["feature_names"] == size["network inputs"])
+            has_none = places["feature_names"] == 0
+            yield has_none | (size["feature_names"] == size["network inputs"])
         for name in (name for name in FLOATS if name in size):
             n_vectors, rest = np.divmod(size[name], n)
-            n_finite = [size.get(f"{name} {dtype}", 0) for dtype in ("float32", "float64")]
-            fits = (rest == 0) & (n_vectors == (size["n_vectors"] if name == "vectors" else 1))
-            yield (places[name] == 0) | (fits & (np.where(is_single, *n_finite) >= n))
+            n_due = size["n_vectors"] if name == "vectors" else 1
+            single, double = (size.get(f"{name} {dtype}", 0) for dtype in ("float32", "float64"))
+            n_finite = np.where(is_single, single, double)
+            fits = (rest == 0) & (n_vectors == n_due) & (n_finite >= n)
+            yield (places[name] == 0) | fits
         if self.has_states:
             yield size["random_state"] == 624
             yield size["order"] == size["n_rows"] + size["n_validation"]
@@ -212,17 +208,14 @@ class Columns(NamedTuple):
         for name in REQUIRED[self.has_states]:
             yield has(name)
         if self.has_states:
-            optimizer = [name for name in self.facts if name.startswith(description.OPTIMIZER)]
-            rate = [
-                name
-                for name in optimizer
-                if f"{name}.".startswith(f"{description.OPTIMIZER}learning_rate.")
-            ]
-            yield has(*(name for name in self.facts if name.startswith("counters")))
-            yield ~has(*optimizer) | (has(f"{description.OPTIMIZER}name") & has(*rate))
-            yield ~has("counters.rule_on") | (
-                has("counters.rule_best") & has("counters.rule_stale")
-            )
+            begin = description.OPTIMIZER
+            counters = [name for name in self.facts if name.startswith("counters")]
+            optimizer = [name for name in self.facts if name.startswith(begin)]
+            rate = [name for name in optimizer if f"{name}.".startswith(f"{begin}learning_rate.")]
+            yield has(*counters)
+            yield ~has(*optimizer) | (has(f"{begin}name") & has(*rate))
+            has_rule = has("counters.rule_best") & has("counters.rule_stale")
+            yield ~has("counters.rule_on") | has_rule
             for name, inner in within:
                 yield ~(has(name) & has(inner))
 
@@ -259,11 +252,10 @@ class StoredResults(Store):
     def _value(self, name: str, i: int) -> Any:
         """Return member i's value of a column; None where it has none."""
         place = int(self._which[name][i]) if name in self._which else 0
-        return (
-            (self._facts if name in self._facts else self._parts)[name][place - 1]
-            if place
-            else None
-        )
+        if not place:
+            return None
+        column: Any = self._facts[name] if name in self._facts else self._parts[name]
+        return column[place - 1]
 
     def _once(self, make: Callable[[], T], name: str, i: int, *of: Any) -> T:
         """Return what `make` makes of member i's array of a column.
@@ -306,25 +298,21 @@ class StoredResults(Store):
         """Return the names of the columns of member i's X."""
         array = self._value("feature_names", i)
         n = self.network(i).n_inputs
-        return (
-            None
-            if array is None
-            else self._once(lambda: description.names_of(array, n), "feature_names", i)
-        )
+        if array is None:
+            return None
+        return self._once(lambda: description.names_of(array, n), "feature_names", i)
 
     def history(self, i: int) -> History:
         """Return member i's history."""
         if not self._has_states:
             return description.no_history()
-        more = {
-            name: own
-            for name in ("learning_rate", "measured")
-            if (own := self._value(name, i)) is not None
-        }
-        losses = self._value("loss", i), self._value("validation_loss", i)
-        return History(
-            *losses, float(self._value("seconds", i)), **more, monitor=self._value("monitor", i)
-        )
+        fields = {"monitor": self._value("monitor", i)}
+        for name in ("learning_rate", "measured"):
+            values = self._value(name, i)
+            if values is not None:
+                fields[name] = values
+        seconds = float(self._value("seconds", i))
+        return History(self._value("loss", i), self._value("validation_loss", i), seconds, **fields)
 
     def stop_reason(self, i: int) -> StopReason:
         """Return the reason why member i's training ended."""
@@ -352,7 +340,8 @@ class StoredResults(Store):
         """
         try:
             header, arrays = self._content(i)
-            (checked_result if self._has_states else checked_model)(header, arrays)
+            check = checked_result if self._has_states else checked_model
+            check(header, arrays)
         except MemoryError:
             raise
         except Exception as error:
@@ -366,9 +355,8 @@ class StoredResults(Store):
         arrays = {name: self._value(name, i) for name in self._parts if self._which[name][i]}
         arrays |= {name: self._floats(name, i) for name in FLOATS if name in arrays}
         if self._has_states:
-            n = header["n_rows"]
             n_validation = header["n_validation"]
-            n += n_validation or 0
+            n = header["n_rows"] + (n_validation or 0)
             packed = arrays.pop("order").reshape(-1, n)
             rows = self._once(lambda: description.unpack_order(packed, n), "order", i, n)
             arrays |= split_rows(rows, n_validation)
@@ -434,18 +422,45 @@ def save(path: str | os.PathLike[str], many: ManyResult, *, state: bool = True) 
     check_not_exported(path, "many[i].export({})")
     if not len(many):
         raise ValueError("there is no member to save")
-    m = len(many)
     dtype = many._dtype
-    facts: dict[str, _Column] = {}
-    arrays: dict[str, _Column] = defaultdict(functools.partial(_Column, m))
-    versions: Any = None
+    facts, arrays, versions = _columns_of(many, state, dtype)
+    columns = facts | arrays
+    differ = [name for name, column in columns.items() if column.differs] or [next(iter(columns))]
+    width = np.min_scalar_type(max(len(columns[name].values) for name in differ))
+    which = np.array([columns[name].which for name in differ], width)
+    table = {"facts": _values_of(facts), "sizes": _values_of(arrays)}
+    text = json.dumps(table, separators=(",", ":")).encode()
+    content = {"values": np.frombuffer(text, np.uint8), "which": which}
+    dtypes = {name: legal[0] for name, legal in DTYPES.items()}
+    dtypes |= dict.fromkeys(FLOATS, dtype)
+    for name, column in arrays.items():
+        numbers = b"".join(column.values)
+        content[name] = np.frombuffer(numbers, dtypes.get(name, np.float64))
+    if is_too_much(text, sum(array.nbytes for array in content.values())):
+        raise ValueError(
+            f"{len(many):,} members differ in too many ways for one file: save them in several"
+        )
+    header = {"members": len(many), "state": state, "differ": differ, "versions": versions}
+    write_archive(path, MANY, header, content)
+
+
+def _columns_of(
+    many: ManyResult, state: bool, dtype: np.dtype[Any]
+) -> tuple[dict[str, _Column], dict[str, _Column], dict[str, str]]:
+    """Return the columns of facts and of arrays, floats in `dtype`, and the versions that made the
+    results.
+    """
+    m = len(many)
+    facts = dict[str, _Column]()
+    arrays = defaultdict[str, _Column](functools.partial(_Column, m))
+    versions = dict[str, str]()
     for i, result in enumerate(many):
-        header, own = content_of(result, state)
+        header, of_member = content_of(result, state)
         versions = header.pop("versions")
         if state:
-            own["order"] = description.planes(rows_of(result.state))
-            if own["params"].tobytes() == own["vectors"][0].tobytes():
-                del own["params"]
+            of_member["order"] = description.planes(rows_of(result.state))
+            if of_member["params"].tobytes() == of_member["vectors"][0].tobytes():
+                del of_member["params"]
         for name, value in description.leaves(header):
             if name not in facts:
                 if not description.is_fact(name, state) or len(facts) == description.MOST_FACTS:
@@ -454,32 +469,16 @@ def save(path: str | os.PathLike[str], many: ManyResult, *, state: bool = True) 
                     )
                 facts[name] = _Column(m)
             facts[name].put(i, repr(value), value)  # which tells 1 from True, and 0.0 from -0.0
-        for name, array in own.items():
-            arrays[name].put(
-                i, (array.astype(dtype) if name in FLOATS else array).tobytes(), array.size
-            )
-    columns = facts | arrays
-    differ = [name for name, column in columns.items() if column.differs] or [next(iter(columns))]
-    width = np.min_scalar_type(max(len(columns[name].values) for name in differ))
-    kinds = {"facts": facts, "sizes": arrays}
-    values = {
-        kind: {name: [*c.values.values()] for name, c in named.items()}
-        for kind, named in kinds.items()
-    }
-    text = json.dumps(values, separators=(",", ":")).encode()
-    dtypes = {name: legal[0] for name, legal in DTYPES.items()} | dict.fromkeys(FLOATS, dtype)
-    which = np.array([columns[name].which for name in differ], width)
-    content = {"values": np.frombuffer(text, np.uint8), "which": which}
-    content |= {
-        n: np.frombuffer(b"".join(c.values), dtypes.get(n, np.float64)) for n, c in arrays.items()
-    }
-    if is_too_much(text, sum(array.nbytes for array in content.values())):
-        raise ValueError(
-            f"{m:,} members differ in too many ways for one file: save them in several"
-        )
-    write_archive(
-        path, MANY, {"members": m, "state": state, "differ": differ, "versions": versions}, content
-    )
+        for name, array in of_member.items():
+            if name in FLOATS:
+                array = array.astype(dtype)
+            arrays[name].put(i, array.tobytes(), array.size)
+    return facts, arrays, versions
+
+
+def _values_of(columns: dict[str, _Column]) -> dict[str, list[Any]]:
+    """Return the different values of each column."""
+    return {name: [*column.values.values()] for name, column in columns.items()}
 
 
 # --------------------------------------------------------------------------------------------- load

@@ -109,8 +109,7 @@ def literal(name: str, array: Array) -> str:
     """Return the line that makes an array."""
     dtype = array.dtype.newbyteorder("<")
     data = base64.b64encode(array.astype(dtype).tobytes()).decode()
-    lines = "\n".join(f'    "{data[at : at + 100]}"' for at in range(0, max(len(data), 1), 100))
-    return (
-        f"{name} = _array(\n{lines},\n    "
-        f"{', '.join([repr(dtype.str), *map(str, array.shape)])},\n)\n"
-    )
+    parts = [data[at : at + 100] for at in range(0, max(len(data), 1), 100)]
+    lines = "\n".join(f'    "{part}"' for part in parts)
+    kind = ", ".join([repr(dtype.str), *map(str, array.shape)])
+    return f"{name} = _array(\n{lines},\n    {kind},\n)\n"

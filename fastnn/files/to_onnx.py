@@ -46,11 +46,10 @@ class Graph:
 
     def constant(self, value: Any, name: str = "constant") -> str:
         """Add a number or an array, and return its name."""
-        array = (
-            np.asarray(value, self.dtype)
-            if isinstance(value, float)
-            else np.ascontiguousarray(value)
-        )
+        if isinstance(value, float):
+            array = np.asarray(value, self.dtype)
+        else:
+            array = np.ascontiguousarray(value)
         if array.dtype.kind == "U":
             array = array.astype(object)
         name = self._unique(name)
@@ -66,29 +65,33 @@ class Graph:
 
 
 def _log1p(g: Graph, x: str) -> str:
-    u = g.add("Add", x, 1.0)
-    exact = g.add("Div", g.add("Mul", g.add("Log", u), x), g.add("Sub", u, 1.0))
-    return g.add("Where", g.add("Equal", u, 1.0), x, exact)
-
-
-def _softplus(g: Graph, z: str) -> str:
-    """``max(z, 0) + log1p(e)``, e = exp(-|z|), as ``log(u) e / (u - 1)``, u = 1 + e, where no
-    digits get lost.
+    """``log(1 + x)`` as ``log(u) x / (u - 1)``, u = 1 + x, and x where u is 1: no digits get lost.
 
     Goldberg, What every computer scientist should know about floating-point arithmetic, 1991,
     theorem 4.
     """
+    u = g.add("Add", x, 1.0)
+    product = g.add("Mul", g.add("Log", u), x)
+    quotient = g.add("Div", product, g.add("Sub", u, 1.0))
+    return g.add("Where", g.add("Equal", u, 1.0), x, quotient)
+
+
+def _softplus(g: Graph, z: str) -> str:
+    """``max(z, 0) + log1p(e)``, e = exp(-|z|)."""
     e = g.add("Exp", g.add("Neg", g.add("Abs", z)))
     return g.add("Add", g.add("Max", z, 0.0), _log1p(g, e))
 
 
 def _expm1(g: Graph, x: str) -> str:
     """``exp(x) - 1``, where no digits get lost: it is ``tanh(x/2) (exp(x) + 1)``."""
-    return g.add("Mul", g.add("Tanh", g.add("Mul", x, 0.5)), g.add("Add", g.add("Exp", x), 1.0))
+    half = g.add("Tanh", g.add("Mul", x, 0.5))
+    return g.add("Mul", half, g.add("Add", g.add("Exp", x), 1.0))
 
 
 def _where_gt(g: Graph, x: str, y: str, p: str, q: str) -> str:
-    return g.add("Max", x, y) if (x, y) == (p, q) else g.add("Where", g.add("Greater", x, y), p, q)
+    if (x, y) == (p, q):
+        return g.add("Max", x, y)
+    return g.add("Where", g.add("Greater", x, y), p, q)
 
 
 _MADE: dict[str, Callable[..., str]] = {
@@ -114,10 +117,10 @@ def _of_formula(g: Graph, z: str, formula: Formula | None) -> str:
             names.append(g.constant(rest[0]))
         else:
             operands = [names[place] for place in rest]
-            known = name in _MADE
-            names.append(
-                _MADE[name](g, *operands) if known else g.add(name.capitalize(), *operands)
-            )
+            if name in _MADE:
+                names.append(_MADE[name](g, *operands))
+            else:
+                names.append(g.add(name.capitalize(), *operands))
     return names[formula.results[0]]
 
 
@@ -144,11 +147,13 @@ def add_results(g: Graph, model: Model, a: str) -> dict[str, tuple[str, Any, lis
         yes = g.add("Cast", g.add("Greater", a, 0.5), to=onnx.TensorProto.INT64)
         return {"label": (yes, np.dtype(np.int64), [n]), "probabilities": (a, dtype, [n])}
     assert model.classes is not None
-    classes = np.array(label_list(model.classes) * (2 if len(model.classes) == 1 else 1))
+    labels = label_list(model.classes)
+    classes = np.array(labels * 2 if len(labels) == 1 else labels)
     if n == 1:
         a = g.add("Concat", g.add("Sub", g.constant(1.0), a), a, axis=1)
         n = 2
-    label = g.add("Gather", g.constant(classes, "classes"), g.add("ArgMax", a, axis=1, keepdims=0))
+    place = g.add("ArgMax", a, axis=1, keepdims=0)
+    label = g.add("Gather", g.constant(classes, "classes"), place)
     return {"label": (label, classes.dtype, []), "probabilities": (a, dtype, [n])}
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 
-from fastnn.backends import Backend
 from fastnn.compiler.loader import IN_PYTHON, kernels_are_kept, load_kernel
 from fastnn.compiler.program import KERNEL_REVISION
 from fastnn.cores import share
@@ -19,6 +18,7 @@ from fastnn.fused.side_by_side import (
     n_at_a_time,
     train_side_by_side,
 )
+from fastnn.interface import Backend
 from fastnn.memory import ALIGNMENT, ROW_BLOCK
 from fastnn.network import as_made
 from fastnn.optimizers import BUILT_IN, SGD, Method

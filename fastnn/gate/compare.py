@@ -140,11 +140,9 @@ class Comparison(NamedTuple):
     def verdict(self) -> str:
         """The verdict of both rounds in a few words."""
         verdicts = self.verdicts
-        return (
-            "slower once, not again"
-            if verdicts[0] == "slower" and not self.slower
-            else verdicts[-1]
-        )
+        if verdicts[0] == "slower" and not self.slower:
+            return "slower once, not again"
+        return verdicts[-1]
 
 
 class Outcome(NamedTuple):
@@ -194,19 +192,7 @@ def compare(
     if the two measure nothing in common.
     """
     start = time.perf_counter()
-
-    def both(what: str, then: str, turned: bool = False) -> tuple[Sample, Sample]:
-        """Run base and head, or head and base; `what` names the second run, `then` what comes after
-        it.
-        """
-        samples = []
-        for command, next_one in zip(
-            (head, base) if turned else (base, head), (what, then), strict=True
-        ):
-            samples.append(run(command))
-            after_each(next_one)
-        return (samples[1], samples[0]) if turned else (samples[0], samples[1])
-
+    both = functools.partial(_run_both, base, head, after_each)
     first = both("first runs", "counting")
     warm = both("counting", "timing")
     values, counts = zip(*((sample.values, sample.counts) for sample in warm), strict=True)
@@ -231,20 +217,40 @@ def compare(
         seconds=0.0,
     )
     if settings.timed and common and not outcome.worse:
-        rounds = _round(common, settings, lambda turned: both("timing", "timing", turned), [warm])
+        rounds = _round(common, settings, functools.partial(both, "timing", "timing"), [warm])
         slower = [
             q for q in common if judge(interval(rounds[q]), settings.threshold_of(q)) == "slower"
         ]
-        what = "timing again"
-        again = (
-            _round(slower, settings, lambda turned: both(what, what, turned), []) if slower else {}
-        )
-        both_rounds = {q: (rounds[q], again[q]) if q in again else (rounds[q],) for q in common}
-        comparisons = (
-            Comparison(q, settings.threshold_of(q), pairs) for q, pairs in both_rounds.items()
-        )
+        again: dict[Quantity, tuple[Pair, ...]] = {}
+        if slower:
+            again = _round(
+                slower, settings, functools.partial(both, "timing again", "timing again"), []
+            )
+        comparisons = []
+        for q in common:
+            pairs = (rounds[q], again[q]) if q in again else (rounds[q],)
+            comparisons.append(Comparison(q, settings.threshold_of(q), pairs))
         outcome = outcome._replace(comparisons=tuple(comparisons))
     return outcome._replace(seconds=time.perf_counter() - start)
+
+
+def _run_both(
+    base: str,
+    head: str,
+    after_each: Callable[[str], object],
+    second: str,
+    then: str,
+    turned: bool = False,
+) -> tuple[Sample, Sample]:
+    """Run base and head, or head and base; `after_each` hears of the second run, and what comes
+    then.
+    """
+    commands = (head, base) if turned else (base, head)
+    samples = []
+    for command, next_one in zip(commands, (second, then), strict=True):
+        samples.append(run(command))
+        after_each(next_one)
+    return (samples[1], samples[0]) if turned else (samples[0], samples[1])
 
 
 def _round(

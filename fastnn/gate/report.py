@@ -79,11 +79,9 @@ def conclusion(outcome: Outcome) -> str:
     ]
     if slower:
         return f"FAILED, slower in two rounds: {'; '.join(slower)}."
-    gone = (
-        f" Not compared, for head does not measure it: {'; '.join(outcome.gone)}."
-        if outcome.gone
-        else ""
-    )
+    gone = ""
+    if outcome.gone:
+        gone = f" Not compared, for head does not measure it: {'; '.join(outcome.gone)}."
     if not outcome.comparisons:
         return f"Passed: no count is worse. Nothing was timed.{gone}"
     n_undecided = sum(c.verdict == "undecided" for c in outcome.comparisons)
@@ -106,9 +104,8 @@ def notes(outcome: Outcome) -> str:
     most = max(len(c.rounds[0]) for c in outcome.comparisons)
     return (
         f"Medians of {most} pairs of processes, run in turn, and the {CONFIDENCE:.0%} interval of "
-        f"the ratio. Slower: "
-        f"the whole interval above {' or '.join(f'{t:g}' for t in thresholds)}, in two rounds. "
-        f"{said}"
+        f"the ratio. Slower: the whole interval above {' or '.join(f'{t:g}' for t in thresholds)}, "
+        f"in two rounds. {said}"
     )
 
 

@@ -54,12 +54,13 @@ def circumstances() -> dict[str, Any]:
     """Return date, processor, its cores, the load of the minute before, and versions: they stand
     beside each figure.
     """
+    cores = os.cpu_count()
+    if hasattr(os, "sched_getaffinity"):
+        cores = len(os.sched_getaffinity(0))
     return {
         "date": datetime.date.today().isoformat(),
         "cpu": cpu_model(),
-        "cores": len(os.sched_getaffinity(0))
-        if hasattr(os, "sched_getaffinity")
-        else os.cpu_count(),
+        "cores": cores,
         "load": round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None,
         "versions": versions(),
     }
@@ -97,10 +98,10 @@ class Cpu(NamedTuple):
     llvm_name: str | None = None
     """LLVM's name of it; None where llvmlite is not installed, then nothing of what follows is
     known."""
-    features: tuple[str, ...] = ()  # Vector extensions that LLVM sees, as far as they matter here
-    override: tuple[
-        str, ...
-    ] = ()  # The environment variables by which Numba was told to compile for another processor
+    features: tuple[str, ...] = ()
+    """Vector extensions that LLVM sees, as far as they matter here."""
+    override: tuple[str, ...] = ()
+    """The environment variables by which Numba was told to compile for another processor."""
     register_bytes: int | None = None
     """Width of the widest vector register that kernels use; None where only LLVM knows it (see
     `override`)."""

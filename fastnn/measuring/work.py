@@ -103,9 +103,8 @@ def _workload(
             workload.network, X[:rows], Y[:rows], **options | {"epochs": n, "backend": backend}
         ).params
 
-    def answer(
-        backend: str,
-    ) -> Vector:  # the change of the parameters by some steps, which tells more than these
+    # the change of the parameters by some steps, which tells more than these
+    def answer(backend: str) -> Vector:
         return run(2, backend, min(3 * batch, 512)) - workload.network.init_params(
             np.random.RandomState(0), X.dtype
         )
@@ -252,11 +251,9 @@ def _fitting(name: str, dtype: np.dtype[Any]) -> Work:
         parts = [*model.coefs_, *model.intercepts_, model.loss_curve_, scores]
         return np.concatenate([np.ravel(part) for part in parts]).astype(dtype)
 
-    return (
-        _real(name, dtype, "call", 50, 500, run)
-        if fit.partial
-        else _real(name, dtype, "fit", 1, 100, run)
-    )
+    if fit.partial:
+        return _real(name, dtype, "call", 50, 500, run)
+    return _real(name, dtype, "fit", 1, 100, run)
 
 
 _MAKERS: dict[str, Callable[[str, np.dtype[Any]], Work]] = {

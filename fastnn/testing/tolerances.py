@@ -82,7 +82,8 @@ def ulp_difference(a: ArrayLike, b: ArrayLike, magnitude: ArrayLike = 0.0) -> Ar
     with np.errstate(all="ignore"):
         units = abs(a.astype(np.float64) - b) / np.spacing(top).astype(np.float64)
     same = (a == b) | (np.isnan(a) & np.isnan(b))
-    return np.where(same, 0.0, np.where(np.isfinite(a) & np.isfinite(b), units, np.inf))
+    both_finite = np.isfinite(a) & np.isfinite(b)
+    return np.where(same, 0.0, np.where(both_finite, units, np.inf))
 
 
 def assert_within(
@@ -100,7 +101,7 @@ def assert_within(
     parts = _parts(actual, expected, allowed)
     if not (parts <= 1).all():
         first = np.unravel_index(int((parts > 1).argmax()), parts.shape)
-        place = f"[{', '.join(str(i) for i in first)}]" if first else ""
+        place = f"[{', '.join(map(str, first))}]" if first else ""
         raise AssertionError(
             f"{what}{place}: {actual[first]} where {against} has {expected[first]}, "
             f"a difference of {abs(actual - expected)[first]:.3g}; {allowed[first]:.3g} is allowed"
@@ -215,24 +216,21 @@ def assert_tensors_within(
     other = np.atleast_2d(expected)
     limits = np.broadcast_to(np.asarray(allowed, np.float64), rows.shape)
     parts = _parts(rows.astype(np.float64), other, limits)
-    beyond = [
-        (row, *tensor)
-        for row in range(len(rows))
-        for tensor in tensors(network)
-        if (parts[row, tensor[1]] > 1).any()
-    ]
-    if not beyond:
+    is_beyond = parts > 1
+    if not is_beyond.any():
         return float(parts.max())
-    row, name, part, shape = beyond[0]
+    row = int(is_beyond.any(axis=1).argmax())
+    beyond = [tensor for tensor in tensors(network) if is_beyond[row, tensor[1]].any()]
+    name, part, shape = beyond[0]
     worst = part.start + int(parts[row, part].argmax())
-    place = ", ".join(str(i) for i in np.unravel_index(worst - part.start, shape))
+    place = ", ".join(map(str, np.unravel_index(worst - part.start, shape)))
+    of_state = f" in row {row} of the state" if row else ""
     counts = [
-        f"{(parts[row, part] > 1).sum()} of {math.prod(shape)} in {name}"
-        for other_row, name, part, shape in beyond
-        if other_row == row
+        f"{is_beyond[row, part].sum()} of {math.prod(shape)} in {name}"
+        for name, part, shape in beyond
     ]
     difference = Difference(
-        where=f"{name} [{place}]{f' in row {row} of the state' if row else ''}",
+        where=f"{name} [{place}]{of_state}",
         actual=float(rows[row, worst]),
         expected=float(other[row, worst]),
         ulp=float(ulp_difference(rows[row, worst], other[row, worst])),
@@ -341,12 +339,13 @@ def gradient_scale(
         delta = batch.weight * _output_magnitude(network, zs[-1], activations[-1], batch.Y)
         for l in reversed(range(network.n_layers)):
             layer = network.layers[l]
-            W = abs(v.W[l])
-            b = abs(v.b[l])
-            scale[layer.weight] = (abs(activations[l]).T @ delta + alpha * W).max()
+            dW = abs(activations[l]).T @ delta + alpha * abs(v.W[l])
+            scale[layer.weight] = dW.max()
             if layer.n_bias:
                 db = delta.sum(axis=0) if layer.n_bias == layer.fan_out else delta.sum()
-                scale[layer.bias] = (db * b if network.bias_gradient == "times_bias" else db).max()
+                if network.bias_gradient == "times_bias":
+                    db = db * abs(v.b[l])
+                scale[layer.bias] = db.max()
             if l > 0:
                 activation = reference.activation_of(network.layers[l - 1])
                 delta = _magnitude(activation, delta @ abs(through[l]).T, activations[l], zs[l - 1])
@@ -379,7 +378,8 @@ def _output_magnitude(network: Network, z: Array, a: Array, y: Array) -> Array:
     if network.matched:
         return abs(a) + abs(y)
     loss = reference.loss_of(network)
-    return _through_output(network, (abs(loss.d(a, y)) + abs(loss.d(a, -y))) / 2, a, z)
+    slope = (abs(loss.d(a, y)) + abs(loss.d(a, -y))) / 2
+    return _through_output(network, slope, a, z)
 
 
 def _magnitude(activation: reference.ActivationFunctions, d: Array, a: Array, z: Array) -> Array:
@@ -430,8 +430,10 @@ def loss_scale(network: Network, params: Array, data: Data, alpha: float) -> flo
     with np.errstate(all="ignore"):
         a = reference.forward(network, v, batch.X)[1][-1]
         slope = 1.0 if network.matched else abs(reference.loss_of(network).d(a, batch.Y))
-        differences = (batch.weight * slope * (abs(a) + abs(batch.Y))).sum() / batch.divisor
-        return float(abs(reference.loss_value(network, v, batch, a, alpha)) + differences)
+        size = slope * (abs(a) + abs(batch.Y))
+        differences = (batch.weight * size).sum() / batch.divisor
+        loss = reference.loss_value(network, v, batch, a, alpha)
+        return float(abs(loss) + differences)
 
 
 def away_from_kinks(network: Network, params: Array, X: Array, Y: Array) -> NDArray[np.bool_]:

@@ -181,7 +181,8 @@ class TrainingResult(display.Shown):
             check_column_names(names, self.feature_names)
         X = check_inputs(self.network, X, params.dtype)
         by = get_backend(self.backend if backend is None else backend)
-        return by.input_jacobian(self.network, params, X)
+        compute = by.input_jacobian or get_backend("numpy").input_jacobian
+        return cast(Any, compute)(self.network, params, X)
 
     def input_gradient(self, X: Any, *, backend: str | Backend | None = None) -> Array:
         """Compute the derivatives of the only output by the inputs; `jacobian` has those of
@@ -215,9 +216,8 @@ class TrainingResult(display.Shown):
         self._checked_params()
         if self.network.n_outputs > 1:
             raise ValueError(
-                f"the network has {self.network.n_outputs} outputs: jacobian has the "
-                f"derivatives "
-                f"of each"
+                f"the network has {self.network.n_outputs} outputs: jacobian has the derivatives "
+                "of each"
             )
         return self.jacobian(X, backend=backend)[:, 0]
 

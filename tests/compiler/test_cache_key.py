@@ -57,7 +57,7 @@ def test_what_is_edited_while_it_is_compiled_is_not_kept(folder, tmp_path, monke
     cache.source_stamp.cache_clear()
 
 
-NO_CONSTANTS = ("backends", "cores", "errors", "sparse", "checking.arguments", "checking.hints")
+NO_CONSTANTS = ("interface", "cores", "errors", "sparse", "checking.arguments", "checking.hints")
 
 
 def test_the_stamp_covers_every_module_that_compiled_code_takes_constants_from():

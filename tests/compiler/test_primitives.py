@@ -46,11 +46,9 @@ def values(dtype, n, random_state):
     ]
     kinds = [np.frombuffer(k, dtype) if isinstance(k, bytes) else k.astype(dtype) for k in kinds]
     k = random_state.randint(len(kinds) + 1)
-    return (
-        kinds[k].copy()
-        if k < len(kinds)
-        else np.choose(random_state.randint(0, len(kinds), n), kinds)
-    )
+    if k < len(kinds):
+        return kinds[k].copy()
+    return np.choose(random_state.randint(0, len(kinds), n), kinds)
 
 
 def order_of(vs):

@@ -181,11 +181,10 @@ def test_callbacks_of_scikit_learn(options, capsys):
         .fit(X_IRIS, Y_IRIS)
     )
     log = monitor.get_logs()
-    scores = (
-        [entry["accuracy"] for entry in log.data if "accuracy" in entry]
-        if hasattr(log, "data")
-        else log
-    )
+    if hasattr(log, "data"):
+        scores = [entry["accuracy"] for entry in log.data if "accuracy" in entry]
+    else:
+        scores = log
     assert len(scores) >= 6
     assert "100%" in capsys.readouterr().out
     assert options.get("solver") or seen == [*mlp.loss_curve_, mlp.loss_]

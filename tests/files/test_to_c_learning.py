@@ -10,6 +10,7 @@ import pytest
 from bits import state_bits
 from exported import EVERYTHING
 from in_c import STRICT, Drawn, Program, drawn
+from object_file import symbols_of
 
 from fastnn import (
     ACTIVATIONS,
@@ -353,20 +354,12 @@ def test_other_formats_do_not_learn(suffix, tmp_path):
 @needs_cc
 @pytest.mark.parametrize("optimizer", ["SGD", "Adam"])
 def test_memory_and_functions_are_those_that_the_header_says(optimizer, dtype, tmp_path):
-    nm = shutil.which("nm") or pytest.skip("there is no nm")
     result = case(Network((5, 16, 9, 3), "gelu", "softmax"), OPTIMIZERS[optimizer], dtype).begin()
     source, header = result.export(tmp_path / "net.c", learn=OPTIMIZERS[optimizer])
     flags = [*STRICT, "-fno-builtin", "-O0", "-c", "-o", "net.o"]
     subprocess.run(["cc", *flags, "net.c"], cwd=tmp_path, check=True)
-    command = [nm, "-S", tmp_path / "net.o"]
-    lines = subprocess.run(command, capture_output=True, check=True, text=True).stdout
-    symbols = [line.split() for line in lines.splitlines()]
-    called = {fields[-1].removesuffix("f") for fields in symbols if "U" in fields}
-    assert called <= {"fma", "fabs", "sqrt"}
-    sizes = dict.fromkeys("bdDBrR", 0)
-    for fields in symbols:
-        if len(fields) == 4 and fields[2] in sizes:
-            sizes[fields[2]] += int(fields[1], 16)
+    called, sizes = symbols_of(tmp_path / "net.o")
+    assert {name.removesuffix("f") for name in called} <= {"fma", "fabs", "sqrt"}
     assert sizes["d"] == sizes["B"] == sizes["R"] == 0
     for text in (source.read_text(), header.read_text()):
         found = re.search(r"ROM: ([\d,]+) bytes .* RAM: ([\d,]+) bytes", text)

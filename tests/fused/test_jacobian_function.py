@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from exported import EVERYTHING, NETWORKS
 from in_c import STRICT
+from object_file import symbols_of
 
 from fastnn import SGD, Adam, Network, train
 from fastnn.compiler.loader import IN_PYTHON
@@ -142,15 +143,11 @@ def test_exported_c_may_learn_too(learn, dtype, tmp_path):
 
 @needs_cc
 def test_the_header_says_how_much_memory_it_takes(dtype, tmp_path):
-    nm = shutil.which("nm") or pytest.skip("there is no nm")
     result, _ = drawn(Network((5, 16, 9, 3), "gelu", "softmax"), dtype)
     _, header = result.export(tmp_path / "net.c", jacobian=True)
     subprocess.run(["cc", *STRICT, "-O0", "-c", "net.c"], cwd=tmp_path, check=True)
-    command = [nm, "-S", tmp_path / "net.o"]
-    lines = subprocess.run(command, capture_output=True, check=True, text=True).stdout
-    symbols = [line.split() for line in lines.splitlines()]
-    ram = sum(int(fields[1], 16) for fields in symbols if len(fields) == 4 and fields[2] == "b")
-    assert re.search(r"RAM: ([\d,]+) bytes", header.read_text())[1] == f"{ram:,}"
+    _, sizes = symbols_of(tmp_path / "net.o")
+    assert re.search(r"RAM: ([\d,]+) bytes", header.read_text())[1] == f"{sizes['b']:,}"
 
 
 @pytest.mark.parametrize("name", CASES)

@@ -147,18 +147,6 @@ def test_numbers_that_overflow_or_vanish_end_a_training_and_crash_nothing(scale,
     assert np.isfinite(losses).all()
 
 
-@pytest.mark.nojit
-def test_what_a_row_of_weight_0_holds_shows_in_no_bit():
-    network = Network((2, 4, 1), "tanh")
-    params, data = drawn(network, 30)
-    unused = data.sample_weight == 0
-    broken = Data(*(np.where(unused[:, None], np.nan, a) for a in data[:2]), data.sample_weight)
-    right, found = (
-        advance(damped(1e-3), network, params, rows, "numba", 5)[0] for rows in (data, broken)
-    )
-    assert found.vectors.tobytes() == right.vectors.tobytes()
-
-
 # -- Bayesian regularization
 
 X = np.linspace(-1, 1, 100)[:, None]

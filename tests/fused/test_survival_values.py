@@ -82,11 +82,10 @@ def test_gradients_at_the_limits(inputs, targets, every, dtype):
             continue
         compared += 1
         if inputs in ("subnormals", "tiny", "saturating"):
-            floor = (
-                testing.UPDATE_FLOOR
-                if inputs == "saturating"
-                else float(np.finfo(dtype).smallest_subnormal)
-            )
+            if inputs == "saturating":
+                floor = testing.UPDATE_FLOOR
+            else:
+                floor = float(np.finfo(dtype).smallest_subnormal)
             assert_gradients_match_but_for(floor, network, params, X[away], Y[away])
         else:
             testing.assert_gradients_match(network, params, X[away], Y[away])

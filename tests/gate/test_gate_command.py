@@ -128,12 +128,8 @@ def test_fail_by_count(gate, runs, tmp_path):
 def test_nothing_compared_is_no_success(gate, runs, arguments):
     """Without counts, `--counts` compares nothing; without it, the names of what is timed differ as
     well."""
-    other = (
-        (lambda command: ONLINE if command == "head" else DIGITS)
-        if not arguments
-        else lambda command: DIGITS
-    )
-    runs(lambda command, i: sample(counts=(), quantity=other(command)))
+    quantity = {"base": DIGITS, "head": DIGITS if arguments else ONLINE}
+    runs(lambda command, i: sample(counts=(), quantity=quantity[command]))
     code, out, err = gate("--base", "base", "--head", "head", *arguments)
     assert (code, out) == (2, "")
     assert ("print no count" if arguments else "measure nothing") + " of the same name" in err

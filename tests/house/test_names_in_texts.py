@@ -72,8 +72,7 @@ SHOWN_IN_0_1 = [
     "from fastnn import ACTIVATIONS, LOSSES, OPTIMIZERS, constant, cosine, exponential, step_decay",
     (
         "from fastnn import History, Progress, TrainingResult, TrainingState, Backend, "
-        "get_backend, "
-        "register_backend"
+        "get_backend, register_backend"
     ),
     (
         "from fastnn import DivergenceError, FastnnError, InterruptWarning, ModelFileError, "

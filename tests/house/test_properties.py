@@ -12,27 +12,13 @@ import hypothesis.strategies as st
 import numpy as np
 import pytest
 from bits import bits, history_bits, result_bits, state_bits
-from drawn import DTYPES, Drawn, trainings
+from drawn import DTYPES, mixed, run, trainings
 
-from fastnn import SGD, Adam, Network, Stop, loss_and_gradient, predict, testing, train
-from fastnn.losses import ACTIVATIONS, HIDDEN
-from fastnn.testing.cases import PAIRS, draw_training
+from fastnn import SGD, Adam, Stop, predict, testing
+from fastnn.losses import ACTIVATIONS
 from fastnn.testing.tolerances import assert_within
 
 SEEDS = st.integers(0, 2**16)
-
-
-def mixed(random_state, output, loss="squared_error", **options):
-    """A network with a hidden layer of each activation, in any order and of any width."""
-    activations = tuple(random_state.permutation(HIDDEN).tolist())
-    *sizes, n_outputs = random_state.randint(1, 20, len(HIDDEN) + 2).tolist()
-    n_outputs = max(n_outputs, 2) if output == "softmax" else n_outputs
-    return Network((*sizes, n_outputs), activations, output, loss, **options)
-
-
-def run(n, *strategies):
-    """A decorator: the test is called with `n` draws of the strategies."""
-    return lambda test: hypothesis.settings(max_examples=n)(hypothesis.given(*strategies)(test))
 
 
 def permuted(network, params, l, order):
@@ -85,56 +71,6 @@ def test_rows_that_are_there_twice_count_as_rows_of_twice_the_weight(backend, dr
         "loss",
         "the training on rows that are there twice",
     )
-
-
-@pytest.mark.parametrize(("loss", "output"), PAIRS)
-@run(3, trainings(rows=(2, 21, 70, 257, 300), epochs=(1, 2)), SEEDS)
-def test_rows_of_weight_zero_show_in_no_bit(backend, loss, output, drawn, seed):
-    draw = np.random.RandomState(seed)
-    n = len(drawn.problem.X)
-    n = min(n, 21) if backend == "numpy" else n  # the kernel alone has blocks of rows
-    network = mixed(draw, output, loss, bias=drawn.network.bias, reduction=drawn.network.reduction)
-    assert_rows_show_nowhere(
-        network, n, 1 + draw.permutation(n - 1)[: draw.randint(1, n)], draw, backend, drawn, seed
-    )
-
-
-@pytest.mark.parametrize("dtype", DTYPES)
-def test_a_last_block_of_one_row_of_weight_zero_shows_in_no_bit(backend, dtype):
-    network = Network((5, 7, 2), "tanh")
-    drawn = Drawn(
-        network,
-        draw_training(network, 257, dtype),
-        {"optimizer": Adam(), "epochs": 1, "batch_size": None},
-    )
-    assert_rows_show_nowhere(network, 257, [256], np.random.RandomState(0), backend, drawn, 0)
-
-
-def assert_rows_show_nowhere(network, n, unused, draw, backend, drawn, seed):
-    """Assert that n rows, of which those that are unused weigh nothing, give the same bits whatever
-    stands there."""
-    problem = draw_training(network, n, drawn.problem.X.dtype, seed)
-    seen = []
-    weight = problem.sample_weight.copy()
-    weight[unused] = 0
-    options = {
-        "params": problem.params,
-        "sample_weight": weight,
-        "backend": backend,
-        "assume_finite": True,
-    }
-    for values in ([0.25], [np.nan], [np.nan, np.inf, -np.inf, 1e30, -0.0]):
-        X = problem.X.copy()
-        Y = problem.Y.copy()
-        for array in (X, Y):
-            array[unused] = draw.choice(values, array[unused].shape)
-        value, gradient = loss_and_gradient(network, X=X, Y=Y, alpha=0.1, **options)
-        assert np.isfinite(value)
-        result = train(
-            network, X, Y, **drawn.options | options, seed=1, stop=Stop(on_divergence="stop")
-        )
-        seen.append((value, bits(gradient), result_bits(result)))
-    assert seen[0] == seen[1] == seen[2]
 
 
 @run(60, trainings(), SEEDS)

@@ -125,8 +125,7 @@ if __name__ == "__main__":
         takes = seconds(call)
         for kind, fraction in attempts:
             delay = float(fraction) * takes
-            while (
-                ended := interrupted(call, KINDS[kind], delay)
-            ) == "late":  # the machine is faster by now
+            # while it is late, the machine is faster by now
+            while (ended := interrupted(call, KINDS[kind], delay)) == "late":
                 delay /= 2
             sys.stdout.write(json.dumps([kind, fraction, ended, again(call)]) + "\n")

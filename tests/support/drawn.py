@@ -49,6 +49,19 @@ class Drawn(NamedTuple):
         return train(**call | self.options | changed)
 
 
+def mixed(random_state, output, loss="squared_error", **options):
+    """A network with a hidden layer of each activation, in any order and of any width."""
+    activations = tuple(random_state.permutation(HIDDEN).tolist())
+    *sizes, n_outputs = random_state.randint(1, 20, len(HIDDEN) + 2).tolist()
+    n_outputs = max(n_outputs, 2) if output == "softmax" else n_outputs
+    return Network((*sizes, n_outputs), activations, output, loss, **options)
+
+
+def run(n, *strategies):
+    """A decorator: the test is called with `n` draws of the strategies."""
+    return lambda test: hypothesis.settings(max_examples=n)(hypothesis.given(*strategies)(test))
+
+
 def network_of(draw, n_inputs, hidden, most_outputs, names, pair, **options):
     """A network of these sizes, with up to so many outputs, and any of these activations for each
     hidden layer."""
@@ -188,31 +201,24 @@ def draw_optimizer(random):
     return lambda: kind(learning_rate=float(2.0 ** random.randint(-9, -2)), **options)
 
 
-def draw_group(seed, dtype):
-    """Draw a group."""
-    random = np.random.RandomState(seed)
-    network = draw_network(random)
-    optimizer = draw_optimizer(random)
-    lanes = ALIGNMENT // np.dtype(dtype).itemsize
-    n = int(random.choice([1, 2, 5, 8, 9, 16, 21, 64, 300], p=[0.1] * 2 + [0.12] * 6 + [0.08]))
-    m = 2 * lanes + 3
+def draw_rows(random, network, n, dtype):
+    """Draw n rows of weight 1, some of their numbers 0 or tiny; read-only."""
     X = random.choice(
         [0.0, -0.0, 1e-30, -1.5, 0.3], (n, network.n_inputs), p=[0.1, 0.1, 0.1, 0.3, 0.4]
     )
     X = X + random.standard_normal(X.shape) * random.choice([0, 1])
-    Y = (
-        random.choice([0.0, 1.0, 0.25], (n, network.n_outputs))
-        if random.rand() < 0.8
-        else np.zeros((n, 1)) + 0.5
-    )
-    Y = np.broadcast_to(Y, (n, network.n_outputs))
+    if random.rand() < 0.8:
+        Y = random.choice([0.0, 1.0, 0.25], (n, network.n_outputs))
+    else:
+        Y = np.full((n, network.n_outputs), 0.5)
     data = Data(*(np.ascontiguousarray(a, dtype) for a in (X, Y, np.ones(n))))
     for array in data:
         array.flags.writeable = False
-    tasks = [
-        Task(network, optimizer(), data, float(random.choice([0, 0.01])))
-        for _ in range(random.randint(1, 4))
-    ]
+    return data
+
+
+def draw_steps(random, n, m):
+    """Draw the steps of m members on n rows, and how many each does."""
     n_steps = np.full(m, random.randint(1, 9), np.int64)
     if random.rand() < 0.3:
         n_steps = random.randint(0, 9, m)
@@ -221,19 +227,31 @@ def draw_group(seed, dtype):
     n_orders = random.choice([1, m])
     n_rates = random.choice([1, m])
     start = random.randint(0, n - size + 1, most) * random.randint(2)  # or the same rows again
-    rates = random.choice([0.1, 0.01, 0.3], (n_rates, most)) * random.choice(
-        [1.0, 1e-6, 1e3], p=[0.8, 0.1, 0.1]
-    )
+    rates = random.choice([0.1, 0.01, 0.3], (n_rates, most))
+    rates = rates * random.choice([1.0, 1e-6, 1e3], p=[0.8, 0.1, 0.1])
     rows = np.array([random.permutation(n) for _ in range(n_orders)])
-    steps = Steps(rows, start, start + size, rates, np.zeros((m, most)))
-    n_slots = tasks[0].optimizer.n_slots
-    storage = aligned_zeros(
-        (m, 1 + n_slots, padded_size(network.n_params, np.dtype(dtype))), np.dtype(dtype)
-    )
+    return n_steps, Steps(rows, start, start + size, rates, np.zeros((m, most)))
+
+
+def draw_group(seed, dtype):
+    """Draw a group."""
+    random = np.random.RandomState(seed)
+    network = draw_network(random)
+    optimizer = draw_optimizer(random)
+    lanes = ALIGNMENT // np.dtype(dtype).itemsize
+    n = int(random.choice([1, 2, 5, 8, 9, 16, 21, 64, 300], p=[0.1] * 2 + [0.12] * 6 + [0.08]))
+    m = 2 * lanes + 3
+    data = draw_rows(random, network, n, dtype)
+    tasks = [
+        Task(network, optimizer(), data, float(random.choice([0, 0.01])))
+        for _ in range(random.randint(1, 4))
+    ]
+    n_steps, steps = draw_steps(random, n, m)
+    shape = (m, 1 + tasks[0].optimizer.n_slots, padded_size(network.n_params, np.dtype(dtype)))
+    storage = aligned_zeros(shape, np.dtype(dtype))
     params = random.standard_normal((m, network.n_params)) * random.choice([0.5, 1e-3, 1e-25, 3.0])
-    storage[:, 0, : network.n_params] = np.where(
-        random.rand(m, network.n_params) < 0.1, -0.0, params
-    )
+    is_zero = random.rand(m, network.n_params) < 0.1
+    storage[:, 0, : network.n_params] = np.where(is_zero, -0.0, params)
     state = StepStates(storage, network.n_params, np.zeros(m, np.int64), np.ones((m, 2)))
     return DrawnGroup(tasks, random.randint(0, len(tasks), m), state, steps, n_steps)
 

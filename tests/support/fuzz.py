@@ -142,11 +142,10 @@ def result(draw):
         it = dataclasses.replace(it, network=network, params=np.resize(it.params, network.n_params))
     names = ["params", "params", "network", "state", "history", "stop_reason"]
     for name in sorted({draw.of(names) for _ in range(draw.of([0, 1, 1, 2]))}):
-        value = (
-            other_network(draw)
-            if name == "network" and draw.chance(0.9)
-            else draw.like(getattr(it, name))
-        )
+        if name == "network" and draw.chance(0.9):
+            value = other_network(draw)
+        else:
+            value = draw.like(getattr(it, name))
         it = dataclasses.replace(it, **{name: value})
         quietly(lambda it=it, name=name, value=value: setattr(it, name, value))
     rows = rows_of(draw)
@@ -356,11 +355,9 @@ def backend(draw):
     weight = given["sample_weight"]
     products = given["beta_products"]
     values_fit = (weight >= 0).all() and ((products >= 0) & (products <= 1)).all()
-    return (
-        agree(lambda mine, by: value if by == "numba" else call(mine, by), twin)
-        if values_fit
-        else UNKNOWN
-    )
+    if values_fit:
+        return agree(lambda mine, by: value if by == "numba" else call(mine, by), twin)
+    return UNKNOWN
 
 
 KINDS = [estimator] * 8 + [result] * 7 + [state] * 3 + [training] * 6 + [backend] * 4

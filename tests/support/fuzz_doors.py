@@ -26,11 +26,10 @@ def can_write(format):
 def parts_of(it):
     """The weights and biases of a result or an estimator, layer by layer."""
     own = hasattr(it, "coefs_")
-    parts = (
-        (it.coefs_, it.intercepts_)
-        if own
-        else (it.network.weights(it.params), it.network.biases(it.params))
-    )
+    if own:
+        parts = (it.coefs_, it.intercepts_)
+    else:
+        parts = (it.network.weights(it.params), it.network.biases(it.params))
     return [part for pair in zip(*parts, strict=True) for part in pair]
 
 

@@ -88,7 +88,8 @@ _OPTIMIZERS = {name: kind() for name, kind in OPTIMIZERS.items()} | {
 """Each optimizer, and each option that is code of its own."""
 
 
-def _runs():
+def _of_methods():
+    """Each method of second order."""
     for method in (LevenbergMarquardt, BayesianRegularization):
         for adapt in ("gain", "tenfold"):
             network = Network(
@@ -98,81 +99,82 @@ def _runs():
             options |= {"alpha": 0.125} if method is LevenbergMarquardt else {}
             run = Run("drawn", network, method(adapt=adapt), "float64", 9, 0.5, **options)
             yield f"{method.__name__} {adapt} float64", run
-    for dtype in ("float64", "float32"):
 
-        def run(name, data, network, optimizer, *args, dtype=dtype, **options):
-            return f"{name} {dtype}", Run(data, network, optimizer, dtype, *args, **options)
 
-        def drawn(name, network, optimizer, n_steps, **options):
-            return run(
-                name,
-                "drawn",
-                network,
-                optimizer,
-                n_steps,
-                0.5,
-                **{"batch_size": 16, "n_rows": 37} | options,
-            )
+def _of_dtype(dtype):
+    """Optimizers, activations and losses in a dtype."""
 
-        network = Network((3, 5, 1), "sigmoid", "sigmoid", **TUTORIAL)
-        yield run("seed", "seed", network, SGD(1.0, sequential=True), 200, 1.0)
-        yield run(
-            "iris",
-            "iris",
-            Network((4, 16, 3), "tanh", "softmax", "cross_entropy"),
-            SGD(0.5),
-            100,
+    def run(name, data, network, optimizer, *args, **options):
+        return f"{name} {dtype}", Run(data, network, optimizer, dtype, *args, **options)
+
+    def drawn(name, network, optimizer, n_steps, **options):
+        return run(
+            name,
+            "drawn",
+            network,
+            optimizer,
+            n_steps,
             0.5,
+            **{"batch_size": 16, "n_rows": 37} | options,
         )
-        network = Network((64, 64, 10), "relu", "softmax", "cross_entropy")
-        yield run("digits", "digits", network, Adam(0.003), 30, 0.25, batch_size=32)
-        yield run("online", "digits", network, SGD(0.01, 0.5), 300, 0.25, batch_size=1)
-        network = Network((640, 7, 10), "leaky_relu", "softmax", "cross_entropy")
-        yield run("wide", "wide", network, Adam(0.003), 12, 0.0625, batch_size=10)
-        network = Network((6, 9, 7, 3), ("gelu", "elu"), **TUTORIAL)
+
+    network = Network((3, 5, 1), "sigmoid", "sigmoid", **TUTORIAL)
+    yield run("seed", "seed", network, SGD(1.0, sequential=True), 200, 1.0)
+    yield run(
+        "iris",
+        "iris",
+        Network((4, 16, 3), "tanh", "softmax", "cross_entropy"),
+        SGD(0.5),
+        100,
+        0.5,
+    )
+    network = Network((64, 64, 10), "relu", "softmax", "cross_entropy")
+    yield run("digits", "digits", network, Adam(0.003), 30, 0.25, batch_size=32)
+    yield run("online", "digits", network, SGD(0.01, 0.5), 300, 0.25, batch_size=1)
+    network = Network((640, 7, 10), "leaky_relu", "softmax", "cross_entropy")
+    yield run("wide", "wide", network, Adam(0.003), 12, 0.0625, batch_size=10)
+    network = Network((6, 9, 7, 3), ("gelu", "elu"), **TUTORIAL)
+    yield drawn(
+        "online scalar", network, Adam(0.003, sequential=True), 74, batch_size=1, alpha=0.125
+    )
+    # blocks of 256 + 14 rows, and a short batch
+    sizes = 6, *(5 + 3 * i % 7 for i in range(len(DEEP))), 3
+    options = {"batch_size": 270, "alpha": 0.125, "n_rows": None}
+    yield drawn(
+        "deep", Network(sizes, DEEP, "softmax", "squared_error"), SGD(0.125, 0.5), 20, **options
+    )
+    network = Network((6, 20, 16, 3), ("silu", "tanh"), "softmax", "cross_entropy")
+    # which divide the layers between them
+    for name, threads in (("one thread", 1), ("three threads", 3)):
+        yield drawn(name, network, Adam(0.003), 20, **options, threads=threads)
+    for activation in [name for name in HIDDEN if name not in DEEP]:
+        network = Network((6, 9, 3), activation, "softmax", "squared_error")
+        yield drawn(f"hidden {activation}", network, SGD(0.125), 9)
+    network = Network((6, 9, 7, 3), ("tanh", "gelu"), "sigmoid", "log_loss")
+    for name, optimizer in _OPTIMIZERS.items():
         yield drawn(
-            "online scalar", network, Adam(0.003, sequential=True), 74, batch_size=1, alpha=0.125
+            name,
+            network,
+            optimizer,
+            21,
+            batch_size=None if optimizer.full_batch else 16,
+            alpha=0.125,
         )
-        # blocks of 256 + 14 rows, and a short batch
-        sizes = 6, *(5 + 3 * i % 7 for i in range(len(DEEP))), 3
-        options = {"batch_size": 270, "alpha": 0.125, "n_rows": None}
-        yield drawn(
-            "deep", Network(sizes, DEEP, "softmax", "squared_error"), SGD(0.125, 0.5), 20, **options
-        )
-        network = Network((6, 20, 16, 3), ("silu", "tanh"), "softmax", "cross_entropy")
-        # which divide the layers between them
-        for name, threads in (("one thread", 1), ("three threads", 3)):
-            yield drawn(name, network, Adam(0.003), 20, **options, threads=threads)
-        for activation in [name for name in HIDDEN if name not in DEEP]:
-            network = Network((6, 9, 3), activation, "softmax", "squared_error")
-            yield drawn(f"hidden {activation}", network, SGD(0.125), 9)
-        network = Network((6, 9, 7, 3), ("tanh", "gelu"), "sigmoid", "log_loss")
-        for name, optimizer in _OPTIMIZERS.items():
-            yield drawn(
-                name,
-                network,
-                optimizer,
-                21,
-                batch_size=None if optimizer.full_batch else 16,
-                alpha=0.125,
-            )
-        for value in VARIANTS:
-            names = {"activation": value}
-            if value.name in LOSSES:
-                names = {
-                    "activation": "tanh",
-                    "output": LOSSES[value.name].outputs[0],
-                    "loss": value,
-                }
-            yield drawn(f"{value}", Network((6, 9, 3), **names), SGD(0.125), 9)
-        for loss, line in LOSSES.items():
-            for output in line.outputs if loss == "squared_error" else line.outputs[:2]:
-                yield drawn(
-                    f"{loss} {output}", Network((6, 9, 3), "silu", output, loss), SGD(0.125), 9
-                )
+    for value in VARIANTS:
+        names = {"activation": value}
+        if value.name in LOSSES:
+            names = {
+                "activation": "tanh",
+                "output": LOSSES[value.name].outputs[0],
+                "loss": value,
+            }
+        yield drawn(f"{value}", Network((6, 9, 3), **names), SGD(0.125), 9)
+    for loss, line in LOSSES.items():
+        for output in line.outputs if loss == "squared_error" else line.outputs[:2]:
+            yield drawn(f"{loss} {output}", Network((6, 9, 3), "silu", output, loss), SGD(0.125), 9)
 
 
-RUNS = dict(_runs())
+RUNS = dict([*_of_methods(), *_of_dtype("float64"), *_of_dtype("float32")])
 
 
 @functools.cache
@@ -360,11 +362,9 @@ def write(again):
     if changed and old["revision"] == KERNEL_REVISION and not again:
         sys.exit(
             f"{len(changed)} hashes differ from those of revision {KERNEL_REVISION}: "
-            f"{', '.join(changed)}. If the bits "
-            "are to change, raise KERNEL_REVISION in compiler/program.py and give it a line in "
-            "CHANGELOG.md; --again "
-            "writes them under the old number, which is right only for a revision that no release "
-            "has."
+            f"{', '.join(changed)}. If the bits are to change, raise KERNEL_REVISION in "
+            "compiler/program.py and give it a line in CHANGELOG.md; --again writes them under the "
+            "old number, which is right only for a revision that no release has."
         )
     HASHES.write_text(json.dumps(found, indent=1) + "\n", "utf-8")
     n_runs = len(found["all steps"])

@@ -79,11 +79,10 @@ KINDS = {
 def unfitted(kind):
     """An estimator whose fit is short, and targets of `ROWS`."""
     mlp, y = KINDS[kind]
-    more = (
-        {}
-        if mlp.random_state is not None or "lbfgs" in kind
-        else {"random_state": 0, "max_iter": 5}
-    )
+    if mlp.random_state is not None or "lbfgs" in kind:
+        more = {}
+    else:
+        more = {"random_state": 0, "max_iter": 5}
     return sklearn.base.clone(mlp).set_params(**more), y
 
 

@@ -449,11 +449,9 @@ def test_shares_of_labels_are_not_the_same_in_all_parts():
 
 
 def left_out(model):
-    return (
-        model.oob_decision_function_
-        if hasattr(model, "classes_")
-        else model.oob_prediction_[:, None]
-    )
+    if hasattr(model, "classes_"):
+        return model.oob_decision_function_
+    return model.oob_prediction_[:, None]
 
 
 def test_rows_left_out_are_predicted_by_the_others(kind):

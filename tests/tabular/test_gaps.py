@@ -195,9 +195,8 @@ def test_a_gap_in_a_wide_table_takes_few_columns_and_rows(monkeypatch):
     assert max(shape[0] for shape in products) == MOST_SOURCES
     learned = preparation.imputation_
     assert (len(learned.sources), learned.matrix.shape) == (MOST_SOURCES, (MOST_SOURCES, 500))
-    assert (
-        len(set(learned.sources % 250)) == MOST_SOURCES
-    )  # none of them is there for what another one tells
+    # none of them is there for what another one tells
+    assert len(set(learned.sources % 250)) == MOST_SOURCES
     j = int(learned.sources[0])
     twin = (j + 250) % 500
     new = np.where(np.arange(500) == twin, np.nan, X[1:200])

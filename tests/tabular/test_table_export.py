@@ -13,6 +13,7 @@ import pandas as pd
 import pytest
 from bits import bits
 from exported import assert_same, onnx_outputs
+from object_file import symbols_of
 from small_tables import FRAME, LABELS, fit, mixed, outputs
 from tree import ROOT
 
@@ -178,16 +179,9 @@ def test_the_c_file_says_how_to_compile_it(tmp_path):
 
 @needs_cc
 def test_the_header_says_how_much_memory_it_takes(tmp_path):
-    nm = shutil.which("nm") or pytest.skip("there is no nm")
     _, header = fit("classifier").export(tmp_path / "net.c")
     subprocess.run([*FLAGS, "-fno-builtin", "-O0", "-c", "net.c"], cwd=tmp_path, check=True)
-    lines = subprocess.run(
-        [nm, "-S", tmp_path / "net.o"], capture_output=True, check=True, text=True
-    ).stdout
-    symbols = [line.split() for line in lines.splitlines()]
-    sizes = {
-        kind: sum(int(s[1], 16) for s in symbols if len(s) == 4 and s[2] == kind) for kind in "br"
-    }
+    _, sizes = symbols_of(tmp_path / "net.o")
     assert f"ROM: {sizes['r']:,} bytes of constants" in header.read_text()
     assert f"RAM: {sizes['b']:,} bytes of buffers" in header.read_text()
 
