@@ -5,6 +5,7 @@ arm-none-eabi-gcc; the times are those of one row, from Python, from Numba's cod
 """
 
 import ctypes
+import functools
 import subprocess
 import tempfile
 import time
@@ -13,7 +14,7 @@ from pathlib import Path
 import numba
 import numpy as np
 
-from fastnn import SGD, Adam, Network, train
+from fastnn import SGD, Adam, Network, TabularRegressor, train
 
 SIZES = (4, 8, 1), (8, 32, 1), (16, 64, 32, 4)
 CORTEX = (
@@ -94,6 +95,18 @@ def times(folder, sizes):
     }
 
 
+def table_times():
+    """Microseconds of a row's derivatives by a model of a table, and of its prediction."""
+    X = np.random.RandomState(0).uniform(size=(1000, 8))
+    model = TabularRegressor("fast", random_state=0).fit(X, X[:, 0] * X[:, 1])
+    found = {}
+    for n in (1, len(X)):
+        for method in (model.input_jacobian, model.predict):
+            call = functools.partial(method, X[:n])
+            found[f"{method.__name__}, {n:,} at once"] = seconds(call, 1000 // n) / n
+    return found
+
+
 def main():
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -107,6 +120,8 @@ def main():
             found = times(folder, sizes)
             text = ", ".join(f"{who} {1e9 * value:.0f} ns" for who, value in found.items())
             print(f"{'-'.join(map(str, sizes))}, float64, a row and its Jacobian: {text}")
+    text = ", ".join(f"{what} {1e6 * value:.1f} us" for what, value in table_times().items())
+    print(f"a table of 8 numbers, a row by 4 members of 'fast': {text}")
 
 
 if __name__ == "__main__":

@@ -31,7 +31,17 @@ from fastnn.memory import Array
 from fastnn.network import Network
 from fastnn.tabular import members as ensemble
 from fastnn.tabular.export import Exporting
-from fastnn.tabular.members import PRESETS, Rows, Sample, Settings, settings_of
+from fastnn.tabular.jacobian import by_columns
+from fastnn.tabular.levels import check_no_words
+from fastnn.tabular.members import (
+    PRESETS,
+    Rows,
+    Sample,
+    Settings,
+    mean_jacobian,
+    mean_outputs,
+    settings_of,
+)
 from fastnn.tabular.preparation import TablePreparation
 from fastnn.tabular.saving import Saving
 from fastnn.training.exceptions import DivergenceError, InterruptWarning
@@ -193,6 +203,16 @@ class BaseTabular(Saving, Exporting, BaseEstimator, ABC):
         """Calibrate on the outputs (n, n_outputs) for rows left out, by as many members as `counts`
         (n,) says.
         """
+
+    @abstractmethod
+    def _slopes(self, outputs: Array, slopes: Array) -> Array:
+        """Return the derivatives (n, n_outputs, n_inputs) of predictions, by those of outputs (n,
+        n_outputs).
+        """
+
+    def _shaped(self, values: Array) -> Array:
+        """Return values of predictions (n, n_outputs, ...) in the shape of y."""
+        return values
 
     def _set_out_of_bag(self, outputs: Array) -> None:
         """Keep the mean outputs (n, n_outputs) of rows by the members that left them out; NaN where
@@ -500,6 +520,52 @@ class BaseTabular(Saving, Exporting, BaseEstimator, ABC):
         """Return the members' inputs (n, n_inputs)."""
         check_is_fitted(self)
         return self.preparation_.transform(X)
+
+    @explains_keywords
+    def input_jacobian(self, X: Any) -> Array:
+        """Compute the derivatives of the predictions by the columns of a table of numbers.
+
+        That is the mean of the members' Jacobians, by the chain rule through the scaling of the
+        columns and of the targets. The bits of a row do not depend on the rows beside it.
+
+        Parameters
+        ----------
+        X : data frame or array-like of shape (n_samples, n_features)
+            Numbers, as for `predict`.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_features), (n_samples, n_outputs, n_features) or \
+                (n_samples, n_classes, n_features)
+            The derivatives of a regressor's only target, of its targets, or of probabilities, in
+            units of y, or of probability, by units of the columns of `fit`. They are 0 where a
+            prediction is clipped to the range of the targets and of columns that were constant in
+            `fit`, NaN by a number that is missing; by the others, its estimate moves along.
+
+        Raises
+        ------
+        NotFittedError
+            For an estimator that is not fitted.
+        ValueError
+            For a table with words, by which there is no derivative; their columns are named.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from fastnn import TabularRegressor
+        >>> X = np.random.RandomState(0).uniform(size=(500, 2))
+        >>> model = TabularRegressor("fast", random_state=0).fit(X, 3 * X[:, 0] - X[:, 1])
+        >>> model.input_jacobian([[0.5, 0.5]]).round()
+        array([[ 3., -1.]])
+        """
+        check_is_fitted(self)
+        preparation = self.preparation_
+        check_no_words(preparation, "by words there is no derivative: make numbers of them")
+        rows = preparation._read(X)
+        inputs = preparation._matrix(rows)
+        outputs = mean_outputs(self.estimators_, inputs)
+        slopes = self._slopes(outputs, mean_jacobian(self.estimators_, inputs))
+        return self._shaped(by_columns(preparation, rows, inputs, slopes))
 
     # ---------------------------------------------------------------------------------------- shown
 

@@ -89,9 +89,22 @@ class Unsmoothing(NamedTuple):
 
     def probabilities(self, outputs: Array) -> Array:
         """Return probabilities (n, K) of outputs (n, K)."""
+        rest, total = self._rest(outputs)
+        return np.asarray(rest / total)
+
+    def slopes(self, outputs: Array, slopes: Array) -> Array:
+        """Return the derivatives (n, K, k) of probabilities, by those of the outputs."""
+        rest, total = self._rest(outputs)
+        of_rest = np.where((rest > self.least)[:, :, None], slopes, 0.0)
+        of_total = functools.reduce(np.add, of_rest.transpose(1, 0, 2))[:, None]
+        return np.asarray((of_rest - (rest / total)[:, :, None] * of_total) / total[:, :, None])
+
+    def _rest(self, outputs: Array) -> tuple[Array, Array]:
+        """Return outputs less the offset (n, K), and their sums (n, 1), in one order on all
+        machines.
+        """
         rest = np.maximum(outputs - self.offset, self.least)
-        # a sum in one order on all machines
-        return np.asarray(rest / functools.reduce(np.add, rest.T)[:, None])
+        return rest, functools.reduce(np.add, rest.T)[:, None]
 
 
 def learn_unsmoothing(

@@ -231,6 +231,9 @@ class TabularClassifier(ClassifierMixin, BaseTabular):
         labels = self._labels(sample.targets)
         self._unsmoothing = learn_unsmoothing(outputs, labels, sample.weight, self._smoothing())
 
+    def _slopes(self, outputs: Array, slopes: Array) -> Array:
+        return self._unsmoothing.slopes(outputs, slopes)
+
     def _draw_left_out(self, axes: Any) -> None:
         known = ~np.isnan(self._out_of_bag[:, 0])
         p = self.oob_decision_function_[known]

@@ -20,7 +20,7 @@ from fastnn.state import TableRow
 from fastnn.tabular.calibration import Unsmoothing
 from fastnn.tabular.columns import LARGEST
 from fastnn.tabular.imputation import Imputation
-from fastnn.tabular.levels import check_levels
+from fastnn.tabular.levels import check_levels, check_no_words
 from fastnn.tabular.preparation import LARGEST_SCALED, LIMIT, Levels, TablePreparation
 
 FORMATS = {
@@ -103,18 +103,8 @@ class TableModel(NamedTuple):
         """Return the compiled function of one row; raise ValueError for a table with words."""
         p = self.preparation
         n = self.network.n_outputs
-        if self.levels:
-            j = min(self.levels)
-            name = j if self.names is None else repr(self.names[j])
-            what = (
-                f"column {name} holds words, booleans or categories, and a row of function() "
-                f"holds numbers"
-            )
-            way = (
-                "which takes these as the numbers of their levels, or make numbers of them "
-                "before fit"
-            )
-            raise ValueError(f"{what}: export to C, {way}")
+        way = "takes these as the numbers of their levels, or make numbers of them before fit"
+        check_no_words(p, f"a row of function() holds numbers: export to C, which {way}")
         if self.scaling is not None:
             targets = self.scaling[[1, 0, 2, 3]]
         else:

@@ -1,7 +1,6 @@
 """What levels may be in files and exports: texts, or numbers and booleans."""
 
 import itertools
-from typing import Any
 
 from fastnn.checking.arguments import shown
 from fastnn.tabular.columns import is_number
@@ -24,10 +23,18 @@ def _is_known(level: float) -> bool:
 
 def check_levels(preparation: TablePreparation, done: str) -> None:
     """Raise TypeError for levels that are not plain; `done` is "saved" or "exported"."""
-    names: Any = getattr(preparation, "feature_names_in_", None)
     for levels in preparation.levels_:
         if not are_plain(levels):
-            name = levels.column if names is None else repr(names[levels.column])
             what = f"its levels, such as {shown(levels.levels[0])}, are neither numbers nor texts"
             way = "make texts of them before fit, by .astype(str)"
-            raise TypeError(f"column {name} cannot be {done}: {what}; {way}")
+            raise TypeError(
+                f"{preparation._named([levels.column])} cannot be {done}: {what}; {way}"
+            )
+
+
+def check_no_words(preparation: TablePreparation, fault: str) -> None:
+    """Raise ValueError for columns of words; `fault` says why."""
+    if preparation.levels_:
+        columns = preparation._named([levels.column for levels in preparation.levels_])
+        verb = "hold" if len(preparation.levels_) > 1 else "holds"
+        raise ValueError(f"{columns} {verb} words, booleans or categories, and {fault}")

@@ -7,6 +7,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import time
+from collections.abc import Iterable
 from numbers import Integral
 from typing import Any, NamedTuple, cast
 
@@ -561,10 +562,20 @@ def choose_epochs(losses: Array, weights: Array, n_rows: Rows) -> Rows:
 
 def mean_outputs(members: list[TrainingResult], inputs: Array) -> NDArray[np.float64]:
     """Return the mean (n, n_outputs) of the members' predictions, added up one after the other."""
+    predictions = (member.predict(inputs, assume_finite=True) for member in members)
+    return _mean(predictions, len(members))
+
+
+def mean_jacobian(members: list[TrainingResult], inputs: Array) -> NDArray[np.float64]:
+    """Return the mean (n, n_outputs, n_inputs) of the members' Jacobians, likewise."""
+    return _mean((member.jacobian(inputs) for member in members), len(members))
+
+
+def _mean(values: Iterable[Array], n: int) -> NDArray[np.float64]:
     total = np.zeros(())
-    for member in members:
-        total = total + member.predict(inputs, assume_finite=True).astype(np.float64)
-    return total / len(members)
+    for value in values:
+        total = total + value.astype(np.float64)
+    return total / n
 
 
 class Deadline(NamedTuple):

@@ -324,9 +324,7 @@ class TablePreparation(TransformerMixin, BaseEstimator):
         columns = zip(self.number_columns_, numbers.T, strict=True)
         self._doubtful = [j for j, column in columns if may_be_names(column, targets)]
         if self._doubtful:
-            names = getattr(self, "feature_names_in_", range(self.n_features_in_))
-            which = listed([names[j] for j in self._doubtful])
-            fault = f"whole numbers of column{'s' * (len(self._doubtful) > 1)} {which} may be names"
+            fault = f"whole numbers of {self._named(self._doubtful)} may be names"
             why = "their targets do not lie between those of neighboring numbers"
             warn(UserWarning(f'{fault}, for {why}: if they are, say .astype("category")'))
 
@@ -447,6 +445,11 @@ class TablePreparation(TransformerMixin, BaseEstimator):
                 "not hold: fit it again"
             )
         warn(UserWarning(f"{where}: {how}"))
+
+    def _named(self, places: list[int]) -> str:
+        """Return the names of columns in messages, of many the first ones."""
+        names = getattr(self, "feature_names_in_", range(self.n_features_in_))
+        return f"column{'s' * (len(places) > 1)} {listed([names[j] for j in places])}"
 
     def _places(self, table: Table) -> list[int]:
         """Return the place in a table of each column that `fit` saw."""

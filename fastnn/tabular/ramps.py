@@ -52,9 +52,17 @@ class Ramps(NamedTuple):
         inputs[:, :k] = matrix
         for first in range(0, n, CHUNK):
             rows = inputs[first : first + CHUNK]
-            places = (rows[:, self.columns].astype(np.float64) - self.lows) / self.widths
-            rows[:, k:] = self.heights * (np.clip(places, 0, 1) - 0.5)
+            rows[:, k:] = self.heights * (np.clip(self._places(rows), 0, 1) - 0.5)
         return inputs
+
+    def slopes(self, matrix: NDArray[np.float32]) -> Array:
+        """Return the derivatives (n, n_ramps) of the ramps by their columns of a matrix (n, k)."""
+        places = self._places(matrix)
+        return np.where((places > 0) & (places < 1), self.heights / self.widths, 0.0)
+
+    def _places(self, matrix: NDArray[np.float32]) -> Array:
+        """Return where the numbers of a matrix are in the bins, from 0 to 1 (n, n_ramps)."""
+        return np.asarray((matrix[:, self.columns].astype(np.float64) - self.lows) / self.widths)
 
 
 def no_ramps() -> Ramps:

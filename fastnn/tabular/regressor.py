@@ -264,8 +264,13 @@ class TabularRegressor(RegressorMixin, BaseTabular):
         mean, deviation, low, high = self._scaling
         return np.asarray(np.clip(outputs * deviation + mean, low, high))
 
-    def _shaped(self, y: Array) -> Array:
-        return y[:, 0] if self._one_target else y
+    def _slopes(self, outputs: Array, slopes: Array) -> Array:
+        mean, deviation, low, high = self._scaling
+        y = outputs * deviation + mean
+        return np.where(((y > low) & (y < high))[:, :, None], slopes * deviation[:, None], 0.0)
+
+    def _shaped(self, values: Array) -> Array:
+        return values[:, 0] if self._one_target else values
 
     def _network(self, n_inputs: int, hidden: tuple[int, ...], n_outputs: int) -> Network:
         loss = loss_of_targets(self.loss, self.quantile, self._scaling)

@@ -505,8 +505,8 @@ def test_the_module_of_python_names_the_columns_of_new_gaps(tmp_path):
 def test_a_table_with_words_is_refused():
     model = fit("classifier")
     text = (
-        "^column 'color' holds words, booleans or categories, .* numbers: export to C, which "
-        "takes these"
+        "^columns 'color', 'grade', 'new' hold words, booleans or categories, .* numbers: "
+        "export to C, which takes these"
     )
     with pytest.raises(ValueError, match=text):
         model.function()
