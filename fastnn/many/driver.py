@@ -20,7 +20,7 @@ from fastnn.many.block import Unit, train_unit, units_of
 from fastnn.many.engine import Engine
 from fastnn.many.members import Member
 from fastnn.many.results import ManyResult
-from fastnn.training.callbacks import CsvLogger, ProgressBar, every, sorted_callbacks
+from fastnn.training.callbacks import CsvLogger, ProgressBar, every, says_yes, sorted_callbacks
 from fastnn.training.exceptions import (
     AGAIN,
     Interrupt,
@@ -290,9 +290,8 @@ class Driver:
             return
         seconds = time.perf_counter() - self.began
         progress = ManyProgress(len(self.seeds), len(self.rows), seconds, sorted(found), self.rows)
-        for answer in [callback(progress) for callback in self.callbacks]:
-            if answer is True or (isinstance(answer, np.bool_) and answer):
-                flag.end("callback")
+        if says_yes([callback(progress) for callback in self.callbacks]):
+            flag.end("callback")
 
 
 def taken_from(waiting: queue.SimpleQueue[Any]) -> Iterator[Any]:

@@ -35,8 +35,8 @@ from fastnn.optimizers import (
     with_rate,
 )
 from fastnn.schedules import ending_after, lacks_steps
-from fastnn.sparse import is_sparse
-from fastnn.state import Data
+from fastnn.sparse import SparseRows, is_sparse
+from fastnn.state import Data, Task
 from fastnn.training.inputs import (
     Rows,
     always,
@@ -135,6 +135,13 @@ class TrainOptions(NamedTuple):
         return rows_a_step(self.batch_size, self.n_rows)
 
     @property
+    def task(self) -> Task:
+        """The task of a back end, a new one."""
+        return Task(
+            self.network, self.optimizer, self.data, self.alpha, self.value_alpha, self.threads
+        )
+
+    @property
     def score_name(self) -> str:
         """The name of the score in states, see `fastnn.training.stopping.score_name`."""
         is_validated = self.validation_rows is not None or self.stop.validation is not None
@@ -214,8 +221,9 @@ def check_options(
         of_state = None if resume is None else resume.storage.dtype
         dtype = of_state if dtype is None else check_dtype(dtype)
         data = check_data(network, X, Y, sample_weight, assume_finite, dtype, always)
-    stays_sparse = where_it_pays(backend, network, chosen.optimizer)
-    data = data._replace(X=laid_out(data.X, stays_sparse))
+    if isinstance(data.X, SparseRows):
+        stays_sparse = where_it_pays(backend, network, chosen.optimizer)
+        data = data._replace(X=laid_out(data.X, stays_sparse))
     if not was_checked and isinstance(chosen.optimizer, Method):
         warn_of_scale(chosen.optimizer.name, data)
     train_on, validate_on = choose_rows(rows, validation_rows, data, stop)
