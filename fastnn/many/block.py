@@ -64,15 +64,13 @@ def block_key(options: TrainOptions, begins_plainly: bool) -> Hashable | None:
     """
     optimizer = options.optimizer
     stop = options.stop
-    n = options.n_rows
     rate = optimizer.learning_rate
-    has_batches = options.rows_a_step < n
     if (
         not options.backend.trains_groups
         or not begins_plainly
         or not _ends_plainly(options)
         or not may_draw_ahead(rate)
-        or ((has_batches or options.n_split) and not options.data.sample_weight.all())
+        or ((options.has_batches or options.n_split) and not options.data.sample_weight.all())
     ):
         return None
     of_optimizer = type(optimizer), optimizer.n_slots, optimizer.sequential, optimizer.has_options
@@ -85,7 +83,7 @@ def block_key(options: TrainOptions, begins_plainly: bool) -> Hashable | None:
     has_sparse = isinstance(given, (tuple, list)) and (
         isinstance(given[0], SparseRows) or is_sparse(given[0])
     )
-    of_rows = type(options.data.X), has_sparse, options.data.X.dtype, n
+    of_rows = type(options.data.X), has_sparse, options.data.X.dtype, options.n_rows
     return id(options.network), id(options.backend), *of_rows, validated, *kind
 
 

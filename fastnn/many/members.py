@@ -191,7 +191,7 @@ def result_bytes(options: TrainOptions) -> int:
         * (1 + options.optimizer.n_slots)
         * dtype.itemsize
     )
-    in_order = not options.shuffle or options.rows_a_step == n
+    in_order = not (options.shuffle and options.has_batches)
     rest = ALONE if options.stop.has_rules else IN_ORDER if in_order else SHUFFLED
     epochs = 0 if options.stop.has_rules else options.n_epochs  # it may end long before
     return vectors + 16 * epochs + rest + (0 if rest == IN_ORDER else 8 * n)

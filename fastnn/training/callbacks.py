@@ -486,9 +486,10 @@ def sorted_callbacks(callbacks: Any) -> tuple[list[Callback], list[Callback]]:
 
 def says_yes(answers: Iterable[object]) -> bool:
     """Return whether one of the answers of callbacks is True, Python's or NumPy's."""
-    return any(
-        [answer is True or (isinstance(answer, np.bool_) and bool(answer)) for answer in answers]
-    )
+    for answer in answers:
+        if answer is True or (isinstance(answer, np.bool_) and answer):
+            return True
+    return False
 
 
 def check_callback(callback: Any) -> Callback:

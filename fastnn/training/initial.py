@@ -112,11 +112,8 @@ def _keeps_words(kinds: Sequence[TrainOptions], starts: Sequence[Start]) -> bool
     their seeds.
     """
     first = kinds[0]
-    if first.shuffle and first.rows_a_step < first.n_rows:
+    if (first.shuffle and first.has_batches) or any([own.n_split for own in kinds]):
         return True
-    for own in kinds:
-        if own.n_split:
-            return True
     for start in starts:
         if isinstance(start, TrainingState):
             return True

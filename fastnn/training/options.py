@@ -130,6 +130,11 @@ class TrainOptions(NamedTuple):
         return int(part[0].shape[0]) if is_sparse(part[0]) else len(part[0])
 
     @property
+    def has_batches(self) -> bool:
+        """Whether the steps of an epoch are several."""
+        return self.batch_size is not None and self.batch_size < self.n_rows
+
+    @property
     def rows_a_step(self) -> int:
         """The rows of each batch except the last of an epoch."""
         return rows_a_step(self.batch_size, self.n_rows)
