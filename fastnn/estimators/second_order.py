@@ -130,20 +130,8 @@ def fit_second_order(mlp: Any, inputs: FitInputs) -> tuple[Array, dict[str, Any]
         not inputs.first_pass or mlp.coefs_init is not None or mlp.intercepts_init is not None
     )
     n = 1 if is_begun else int(mlp.n_restarts)
-    held_out = inputs.held_out if mlp.early_stopping else inputs.validation
-    stop: dict[str, Any] = {} if mlp.max_time is None else {"max_seconds": mlp.max_time / n}
-    if held_out is not None:
-        rows = [_dense(array) for array in held_out.data(DOUBLE)]
-        stop["validation"] = x.to(rows[0]), y.to(rows[1]), rows[2]
-    if mlp.early_stopping and held_out is not None:
-        held_out.check_weights()
-        patience = int(mlp.max_iter if np.isinf(mlp.n_iter_no_change) else mlp.n_iter_no_change)
-        stop |= {
-            "patience": patience,
-            "restore_best": True,
-            "monitor": "r2" if mlp.scoring is None else "loss",
-        }
     data = Data(x.to(X), y.to(Y), weight)
+    # by no `train_many`, which warns
     members = check_members(
         networks=Network(network.sizes, network.activations[:-1], "identity"),
         X=data.X,
@@ -159,27 +147,47 @@ def fit_second_order(mlp: Any, inputs: FitInputs) -> tuple[Array, dict[str, Any]
         params=unfold(network, inputs.params, x, y) if is_begun else None,
         resume=None,
         new_rows=False,
-        stop=Stop(**stop) if stop else None,
+        stop=_stop_of(mlp, inputs, x, y, n),
         backend=inputs.backend.backend,
         dtype=None,
         assume_finite=True,
     )
-    # as `train_many`, no warnings
     results, interrupted = Caller(threads_of(mlp), (), progress=False).train(members)
     if interrupted:
         warn(INTERRUPTED)
-    fits = list(results)
-    values = [_objective(one, data) for one in fits]
-    best = fits[min(range(len(fits)), key=values.__getitem__)]
-    if mlp.verbose:
-        for k, (one, (_, value)) in enumerate(zip(fits, values, strict=True), 1):
-            kept = ", kept" if one is best else ""
-            print(f"Start {k}: {one.n_epochs} iterations, objective = {value:.8f}{kept}")  # noqa: T201
+    best = _best_of(list(results), data, verbose=mlp.verbose)
     params = fold(network, best.params.astype(np.float64), x, y).astype(inputs.params.dtype)
     if inputs.on_epoch is not None:
         inputs.on_epoch(params)
     _warn(mlp, best)
     return params, _attributes(mlp, inputs, best)
+
+
+def _stop_of(mlp: Any, inputs: FitInputs, x: Scale, y: Scale, n: int) -> Stop | None:
+    """Return the stop rules of each of n starts, with validation rows scaled."""
+    held_out = inputs.held_out if mlp.early_stopping else inputs.validation
+    stop: dict[str, Any] = {} if mlp.max_time is None else {"max_seconds": mlp.max_time / n}
+    if held_out is not None:
+        rows = [_dense(array) for array in held_out.data(DOUBLE)]
+        stop["validation"] = x.to(rows[0]), y.to(rows[1]), rows[2]
+    if mlp.early_stopping and held_out is not None:
+        held_out.check_weights()
+        patience = mlp.max_iter if np.isinf(mlp.n_iter_no_change) else mlp.n_iter_no_change
+        stop["patience"] = int(patience)
+        stop["restore_best"] = True
+        stop["monitor"] = "r2" if mlp.scoring is None else "loss"
+    return Stop(**stop) if stop else None
+
+
+def _best_of(fits: list[TrainingResult], data: Data, verbose: bool) -> TrainingResult:
+    """Return the result of the best start; print what became of each if asked to."""
+    values = [_objective(one, data) for one in fits]
+    best = fits[min(range(len(fits)), key=values.__getitem__)]
+    if verbose:
+        for k, (one, (_, value)) in enumerate(zip(fits, values, strict=True), 1):
+            kept = ", kept" if one is best else ""
+            print(f"Start {k}: {one.n_epochs} iterations, objective = {value:.8f}{kept}")  # noqa: T201
+    return best
 
 
 def _methods(solver: str, n: int, is_begun: bool) -> Any:

@@ -219,6 +219,8 @@ class Driver:
     def _on_threads(self, flag: _StopFlag) -> None:
         """Let threads take single members in turn; this one trains blocks, handles results,
         callbacks and Ctrl-C.
+
+        One function, however long: its parts share queues and counts, which nothing else may touch.
         """
         waiting = queue.SimpleQueue[Unit]()
         ended = queue.SimpleQueue[None]()

@@ -119,7 +119,10 @@ def version(own: list[Any]) -> str:
 
 
 def packed(units: Sequence[Unit]) -> tuple[PackedUnits, list[Array]]:
-    """Pack the units of a task; return them, and the arrays that they refer to, each once."""
+    """Pack the units of a task; return them, and the arrays that they refer to, each once.
+
+    One function, however long: its parts write one list of arrays.
+    """
     arrays: list[Array] = []
     places: dict[int, int] = {}
 

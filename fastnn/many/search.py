@@ -291,22 +291,25 @@ def search(
             fault = f"max_seconds={limit:g} of stop were over before a network had a score"
             raise ValueError(f"{fault}: raise them, or lower budget")
         raise KeyboardInterrupt("the search ended before a network had a score")
-    if not any(
-        np.isfinite(trial["score"]) and trial["stop_reason"] != "diverged" for _, trial in left
-    ):
-        error = DivergenceError(
-            f"all {len(trials)} networks of the search diverged, or have no finite score: try "
-            f"smaller learning rates, "
-            "or inputs and targets of the size of 1; `.trials` of this error are the settings and "
-            "results of each",
-            many,
-        )
-        error.trials = trials  # type: ignore[attr-defined]
-        raise error
+    _check_some_learned(many, [trial for _, trial in left], trials)
     best, trial = left[k := many.best()]
     return SearchResult(
         best, {name: trial[name] for name in ranges}, float(many.scores[k]), epochs_trained, trials
     )
+
+
+def _check_some_learned(many: ManyResult, last: list[Trial], trials: list[Trial]) -> None:
+    """Raise DivergenceError, with all `trials`, if none of the `last` ones has a finite score."""
+    if any(np.isfinite(trial["score"]) and trial["stop_reason"] != "diverged" for trial in last):
+        return
+    error = DivergenceError(
+        f"all {len(trials)} networks of the search diverged, or have no finite score: try "
+        f"smaller learning rates, or inputs and targets of the size of 1; `.trials` of this error "
+        "are the settings and results of each",
+        many,
+    )
+    error.trials = trials  # type: ignore[attr-defined]
+    raise error
 
 
 def _check_names(options: Settings) -> None:

@@ -13,7 +13,6 @@ import time
 from collections.abc import Collection, Iterable
 from typing import Any
 
-import numpy as np
 from numpy.typing import DTypeLike
 
 from fastnn.backends import Backend, get_backend

@@ -486,10 +486,7 @@ def sorted_callbacks(callbacks: Any) -> tuple[list[Callback], list[Callback]]:
 
 def says_yes(answers: Iterable[object]) -> bool:
     """Return whether one of the answers of callbacks is True, Python's or NumPy's."""
-    for answer in answers:
-        if answer is True or (isinstance(answer, np.bool_) and answer):
-            return True
-    return False
+    return True in [answer for answer in answers if isinstance(answer, (bool, np.bool_))]
 
 
 def check_callback(callback: Any) -> Callback:

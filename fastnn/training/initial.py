@@ -112,7 +112,7 @@ def _keeps_words(kinds: Sequence[TrainOptions], starts: Sequence[Start]) -> bool
     their seeds.
     """
     first = kinds[0]
-    if (first.shuffle and first.has_batches) or any([own.n_split for own in kinds]):
+    if (first.shuffle and first.has_batches) or any(own.n_split for own in kinds):
         return True
     for start in starts:
         if isinstance(start, TrainingState):

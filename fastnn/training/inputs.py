@@ -189,9 +189,7 @@ def _check_sparse(
     network: Network, X: Any, dtype: DTypeLike | None, assume_finite: bool
 ) -> SparseRows:
     """Return a sparse X in CSR form."""
-    rows: SparseRows = (
-        X.astype(dtype) if isinstance(X, SparseRows) else sparse_rows("X", X, dtype)
-    )
+    rows: SparseRows = X.astype(dtype) if isinstance(X, SparseRows) else sparse_rows("X", X, dtype)
     _check_shape("X", rows, network.sizes[0], "input")
     if not assume_finite and not math.isfinite(sum_of_squares(rows.values)):
         wrong = ~np.isfinite(rows.values)

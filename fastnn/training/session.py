@@ -19,7 +19,7 @@ import numpy as np
 from fastnn.checking.arguments import shown
 from fastnn.memory import Array
 from fastnn.optimizers import Method
-from fastnn.state import Steps, member_steps
+from fastnn.state import Steps, Task, member_steps
 from fastnn.training.evaluation import Judge
 from fastnn.training.exceptions import MonitorError, attach_result
 from fastnn.training.initial import Start, begin, check_fits_machine
@@ -101,9 +101,8 @@ class Session:
         self.running = list(range(len(members)))
         self.n_epochs = [0] * len(members)
         self.reasons: list[StopReason] = ["running"] * len(members)
-        firsts, task_of = numbered((id(own.optimizer), own.alpha, id(own.data)) for own in kinds)
-        self.tasks = [kinds[k].task for k in firsts]
-        self.which = np.array(task_of)[self.kind_of]
+        self.tasks, task_of = _tasks_of(kinds)
+        self.which = np.array([task_of[kind] for kind in self.kind_of])
         """(m,): the index of each member's task."""
         self.judge = self._judge_of()
         n_scored = 0 if self.judge is None else self.judge.n_scored // draws.per_epoch
@@ -120,7 +119,7 @@ class Session:
 
     def _judge_of(self) -> Judge | None:
         """Return what judges epochs, if the options of any member ask for that."""
-        if not any([own.is_judged for own in self.kinds]):
+        if not any(own.is_judged for own in self.kinds):
             return None
         tasks = [self.tasks[k] for k in self.which]
         judge = Judge(self.members, tasks, self.states, self.draws.batch_size)
@@ -419,6 +418,12 @@ class Session:
         """Return the numbers of the epochs after the first n, in the order of `History.to_dict`."""
         _, *columns = self.result(0).history.to_dict().values()
         return list(zip(*(column[n:].tolist() for column in columns), strict=True))
+
+
+def _tasks_of(kinds: Sequence[TrainOptions]) -> tuple[list[Task], list[int]]:
+    """Return the different tasks of these options, and the index of the task of each."""
+    firsts, which = numbered([(id(own.optimizer), own.alpha, id(own.data)) for own in kinds])
+    return [kinds[k].task for k in firsts], which
 
 
 def numbered(keys: Iterable[Hashable]) -> tuple[list[int], list[int]]:
