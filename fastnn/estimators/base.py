@@ -487,6 +487,7 @@ class BaseMLP(CallbackSupportMixin, Fitted, BaseEstimator, ABC):
         incremental: bool,
         first_pass: bool,
     ) -> FitInputs:
+        # One function, however long: the network first, for it draws before the split does.
         sizes = (X.shape[1], *hidden, Y.shape[1])
         params, network = self._begin(sizes, X.dtype, first_pass)
         dtype = params.dtype

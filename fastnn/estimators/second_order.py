@@ -14,8 +14,7 @@ from fastnn.estimators.adapter import contiguous
 from fastnn.estimators.epochs import FitInputs, FitRecord
 from fastnn.estimators.scoring import LOSS
 from fastnn.estimators.validation import INTERRUPTED, threads_of, warn
-from fastnn.many.driver import Caller
-from fastnn.many.members import check_members
+from fastnn.many.driver import checked
 from fastnn.memory import Array
 from fastnn.network import Network
 from fastnn.optimizers import AT_ALPHA, AT_BETA, BayesianRegularization, LevenbergMarquardt
@@ -117,6 +116,8 @@ def fit_second_order(mlp: Any, inputs: FitInputs) -> tuple[Array, dict[str, Any]
 
     That is the one with the lowest final loss, the greatest evidence, or the best score of
     validation rows. Weights that are given, by a fit before or as initial ones, are the only start.
+
+    One function, however long: the scales of its beginning are those of its end.
     """
     network = inputs.network
     check_solver(mlp, network)
@@ -131,28 +132,23 @@ def fit_second_order(mlp: Any, inputs: FitInputs) -> tuple[Array, dict[str, Any]
     )
     n = 1 if is_begun else int(mlp.n_restarts)
     data = Data(x.to(X), y.to(Y), weight)
-    # by no `train_many`, which warns
-    members = check_members(
+    # `train_many` would warn
+    caller, members = checked(
+        n_jobs=threads_of(mlp),
         networks=Network(network.sizes, network.activations[:-1], "identity"),
         X=data.X,
         Y=data.Y,
         sample_weight=weight,
-        rows=None,
-        validation_rows=None,
         optimizer=_methods(mlp.solver, n, is_begun),
-        learning_rate=None,
         epochs=int(mlp.max_iter),
         alpha=NOT_GIVEN if mlp.solver == "br" else float(mlp.alpha),
         seed=[None] if is_begun else mlp._random_state.randint(2**31 - 1, size=n).tolist(),
         params=unfold(network, inputs.params, x, y) if is_begun else None,
-        resume=None,
-        new_rows=False,
         stop=_stop_of(mlp, inputs, x, y, n),
         backend=inputs.backend.backend,
-        dtype=None,
         assume_finite=True,
     )
-    results, interrupted = Caller(threads_of(mlp), (), progress=False).train(members)
+    results, interrupted = caller.train(members)
     if interrupted:
         warn(INTERRUPTED)
     best = _best_of(list(results), data, verbose=mlp.verbose)

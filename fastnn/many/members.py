@@ -206,6 +206,11 @@ objects."""
 ALIKE = frozenset({"seed", "learning_rate", "alpha", "clip_norm", "params", "sample_weight", "Y"})
 """Arguments that do not change the size of a result."""
 
+NOT_NEEDED: dict[str, Any] = dict.fromkeys(
+    ["sample_weight", "rows", "validation_rows", "learning_rate", "seed", "params", "resume"]
+) | {"backend": "numba", "dtype": None, "new_rows": False, "assume_finite": False}
+"""Arguments that may be left out, as far as these checks read them, with their defaults."""
+
 EASY = "seed", "epochs", "learning_rate", "params"
 """Arguments that are checked by themselves, for each member."""
 
@@ -228,6 +233,8 @@ def check_members(n: Any = None, **arguments: Any) -> list[Member]:
     MemoryError
         If the results would not fit the machine.
     """
+    for name, default in NOT_NEEDED.items():
+        arguments.setdefault(name, default)
     n_members, shared, lists = spread(arguments, n)
     # In lists, for a sequence such as a range makes its items anew, and what was checked is known
     # again by their ids.

@@ -15,6 +15,7 @@ from collections.abc import Hashable, Iterable, Sequence
 from typing import Self, cast
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fastnn.checking.arguments import shown
 from fastnn.memory import Array
@@ -101,11 +102,10 @@ class Session:
         self.running = list(range(len(members)))
         self.n_epochs = [0] * len(members)
         self.reasons: list[StopReason] = ["running"] * len(members)
-        self.tasks, task_of = _tasks_of(kinds)
-        self.which = np.array([task_of[kind] for kind in self.kind_of])
-        """(m,): the index of each member's task."""
+        self.tasks, self.which = _tasks_of(kinds, self.kind_of)
+        """The different tasks, and the index (m,) of that of each member."""
         self.judge = self._judge_of()
-        n_scored = 0 if self.judge is None else self.judge.n_scored // draws.per_epoch
+        n_scored = self.judge.n_scored // draws.per_epoch if self.judge else 0
         self.log = Log(self.states.sums, first.data, self.network.reduction, draws.per_epoch)
         self.pace = Pace(self.network.n_params, draws.batch_size, n_scored)
         self.is_new = not any(isinstance(start, (TrainingState, Row)) for start in starts)
@@ -420,10 +420,14 @@ class Session:
         return list(zip(*(column[n:].tolist() for column in columns), strict=True))
 
 
-def _tasks_of(kinds: Sequence[TrainOptions]) -> tuple[list[Task], list[int]]:
-    """Return the different tasks of these options, and the index of the task of each."""
+def _tasks_of(
+    kinds: Sequence[TrainOptions], kind_of: list[int]
+) -> tuple[list[Task], NDArray[np.int64]]:
+    """Return the different tasks of these options, and the index (m,) of that of each member, whose
+    options are those of the kind `kind_of`.
+    """
     firsts, which = numbered([(id(own.optimizer), own.alpha, id(own.data)) for own in kinds])
-    return [kinds[k].task for k in firsts], which
+    return [kinds[k].task for k in firsts], np.array([which[kind] for kind in kind_of])
 
 
 def numbered(keys: Iterable[Hashable]) -> tuple[list[int], list[int]]:
