@@ -75,6 +75,9 @@ class Session:
     """
 
     is_closed = False
+    is_watched = False
+    """Whether code of the caller runs between calls, which may change arrays of its own. A
+    repetition then begins at the last call."""
     divergence = ""
     """What the error of a divergence says."""
 
@@ -110,12 +113,11 @@ class Session:
         self.pace = Pace(self.network.n_params, draws.batch_size, n_scored)
         self.is_new = not any(isinstance(start, (TrainingState, Row)) for start in starts)
         """Whether all members begin with vectors of the optimizer that are zeros."""
-        self.is_watched = False
-        """Whether code of the caller runs between calls, which may change arrays of its own. A
-        repetition then begins at the last call."""
         self._saved: tuple[Array, Array] | None = None
         self._since: list[Steps] = []
-        """The steps since then."""
+        self._n_rows_since = 0
+        self._n_steps_since = 0
+        """The steps since then, their row numbers, and how many they are."""
 
     def _judge_of(self) -> Judge | None:
         """Return what judges epochs, if the options of any member ask for that."""
@@ -212,17 +214,23 @@ class Session:
         last time, or the state, if those would be more numbers or take long to repeat.
         """
         states = self.states
-        since = self._since
-        n_rows = sum(before.rows.size for before in since)
-        n_steps = sum(len(before.start) for before in since)
         if self._saved is None:
             self._saved = self._first_vectors(), states.beta_products.copy()
-        elif self.is_watched or n_rows >= states.storage.size or n_steps >= MOST_REPEATED:
+        elif (
+            self.is_watched
+            or self._n_rows_since >= states.storage.size
+            or self._n_steps_since >= MOST_REPEATED
+        ):
             self._saved = None  # its memory is free for the next one
             vectors = states.storage[:, :, : states.n_params].copy()
             self._saved = vectors, states.beta_products.copy()
-            since.clear()
-        since.append(steps._replace(learning_rate=steps.learning_rate.copy()))
+            self._since.clear()
+            self._n_rows_since = 0
+            self._n_steps_since = 0
+        rows, start, stop, learning_rate, loss = steps
+        self._since.append(Steps(rows, start, stop, learning_rate.copy(), loss))
+        self._n_rows_since += rows.size
+        self._n_steps_since += len(start)
 
     def _first_vectors(self) -> Array:
         """Return the vectors (m, any, n_params) that members begin with, without those that are all
