@@ -335,6 +335,7 @@ class BaseMLP(CallbackSupportMixin, Fitted, BaseEstimator, ABC):
         validation_data: Any = None,
         incremental: bool = False,
     ) -> Any:
+        # One function, however long: the stages of a fit, in order.
         with self._explained(incremental):
             first_pass = not hasattr(self, "coefs_") or (not self.warm_start and not incremental)
             with short_errors():
@@ -354,7 +355,12 @@ class BaseMLP(CallbackSupportMixin, Fitted, BaseEstimator, ABC):
             inputs = self._fit_inputs(
                 X, Y, sample_weight, validation_data, hidden, incremental, first_pass
             )
-            params, attributes = self._solve(inputs)
+            if self.solver in validation.SECOND_ORDER_SOLVERS:
+                params, attributes = fit_second_order(self, inputs)
+            elif self.solver in validation.STOCHASTIC_SOLVERS:
+                params, attributes = Fit(self, inputs).run()
+            else:
+                params, attributes = fit_lbfgs(self, inputs)
             self.__dict__.update(attributes)
             if self.fix_defects and self.solver == "lbfgs":
                 params = params.astype(X.dtype, copy=False)
@@ -365,14 +371,6 @@ class BaseMLP(CallbackSupportMixin, Fitted, BaseEstimator, ABC):
             if inputs.on_epoch is not None:
                 inputs.on_epoch(None)
             return self
-
-    def _solve(self, inputs: FitInputs) -> tuple[Array, dict[str, Any]]:
-        """Return the parameters (n_params,) that the solver finds, and the fitted attributes."""
-        if self.solver in validation.SECOND_ORDER_SOLVERS:
-            return fit_second_order(self, inputs)
-        if self.solver in validation.STOCHASTIC_SOLVERS:
-            return Fit(self, inputs).run()
-        return fit_lbfgs(self, inputs)
 
     @contextlib.contextmanager
     def _explained(self, incremental: bool) -> Iterator[None]:

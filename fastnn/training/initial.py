@@ -112,8 +112,11 @@ def _keeps_words(kinds: Sequence[TrainOptions], starts: Sequence[Start]) -> bool
     their seeds.
     """
     first = kinds[0]
-    if (first.shuffle and first.has_batches) or any(own.n_split for own in kinds):
+    if first.shuffle and first.has_batches:
         return True
+    for own in kinds:
+        if own.n_split:
+            return True
     for start in starts:
         if isinstance(start, TrainingState):
             return True

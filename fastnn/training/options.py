@@ -36,7 +36,7 @@ from fastnn.optimizers import (
 )
 from fastnn.schedules import ending_after, lacks_steps
 from fastnn.sparse import SparseRows, is_sparse
-from fastnn.state import Data, Task
+from fastnn.state import Data
 from fastnn.training.inputs import (
     Rows,
     always,
@@ -138,13 +138,6 @@ class TrainOptions(NamedTuple):
     def rows_a_step(self) -> int:
         """The rows of each batch except the last of an epoch."""
         return rows_a_step(self.batch_size, self.n_rows)
-
-    @property
-    def task(self) -> Task:
-        """The task of a back end, a new one."""
-        return Task(
-            self.network, self.optimizer, self.data, self.alpha, self.value_alpha, self.threads
-        )
 
     @property
     def score_name(self) -> str:

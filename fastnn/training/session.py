@@ -84,6 +84,7 @@ class Session:
     def __init__(
         self, members: Sequence[TrainOptions], starts: Sequence[Start], started: float | None = None
     ) -> None:
+        # One function, however long: each attribute is named here once.
         self.started = time.perf_counter() if started is None else started
         first = members[0]
         check_fits_machine(first)
@@ -435,7 +436,12 @@ def _tasks_of(
     options are those of the kind `kind_of`.
     """
     firsts, which = numbered([(id(own.optimizer), own.alpha, id(own.data)) for own in kinds])
-    return [kinds[k].task for k in firsts], np.array([which[kind] for kind in kind_of])
+    tasks = []
+    for k in firsts:
+        own = kinds[k]
+        task = Task(own.network, own.optimizer, own.data, own.alpha, own.value_alpha, own.threads)
+        tasks.append(task)
+    return tasks, np.array(which).take(kind_of)
 
 
 def numbered(keys: Iterable[Hashable]) -> tuple[list[int], list[int]]:
