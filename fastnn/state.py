@@ -84,14 +84,15 @@ class Task:
         threads: int | None = 1,
     ) -> None:
         # The `__init__` of a frozen dataclass takes three times as long.
-        given = {
-            "network": network,
-            "optimizer": optimizer,
-            "data": data,
-            "alpha": alpha,
-            "value_alpha": value_alpha,
-        }
-        vars(self).update(given, threads=threads, kept={})
+        vars(self).update(
+            network=network,
+            optimizer=optimizer,
+            data=data,
+            alpha=alpha,
+            value_alpha=value_alpha,
+            threads=threads,
+            kept={},
+        )
 
     def __getstate__(self) -> dict[str, Any]:
         return {**vars(self), "kept": {}}  # it may hold addresses, which a copy must not share

@@ -335,6 +335,7 @@ class BaseMLP(CallbackSupportMixin, Fitted, BaseEstimator, ABC):
         validation_data: Any = None,
         incremental: bool = False,
     ) -> Any:
+        # One function, however long: the stages of a fit, in order.
         with self._explained(incremental):
             first_pass = not hasattr(self, "coefs_") or (not self.warm_start and not incremental)
             with short_errors():
@@ -346,8 +347,7 @@ class BaseMLP(CallbackSupportMixin, Fitted, BaseEstimator, ABC):
                     warn(FitWarning(ONE_ROW.format(X.shape[1])))
                 sample_weight = checked_weight(sample_weight, X)
             self._random_state = self._generator()
-            stochastic = self.solver in validation.STOCHASTIC_SOLVERS
-            if not stochastic:
+            if self.solver not in validation.STOCHASTIC_SOLVERS:
                 validation.refuse_unused(self)
             if self.early_stopping and incremental:
                 raise ValueError("partial_fit does not support early_stopping=True")
@@ -357,10 +357,10 @@ class BaseMLP(CallbackSupportMixin, Fitted, BaseEstimator, ABC):
             )
             if self.solver in validation.SECOND_ORDER_SOLVERS:
                 params, attributes = fit_second_order(self, inputs)
+            elif self.solver in validation.STOCHASTIC_SOLVERS:
+                params, attributes = Fit(self, inputs).run()
             else:
-                params, attributes = (
-                    Fit(self, inputs).run() if stochastic else fit_lbfgs(self, inputs)
-                )
+                params, attributes = fit_lbfgs(self, inputs)
             self.__dict__.update(attributes)
             if self.fix_defects and self.solver == "lbfgs":
                 params = params.astype(X.dtype, copy=False)
@@ -485,65 +485,69 @@ class BaseMLP(CallbackSupportMixin, Fitted, BaseEstimator, ABC):
         incremental: bool,
         first_pass: bool,
     ) -> FitInputs:
-        n = len(Y)
+        # One function, however long: the network first, for it draws before the split does.
         sizes = (X.shape[1], *hidden, Y.shape[1])
         params, network = self._begin(sizes, X.dtype, first_pass)
-        if self.solver in validation.STOCHASTIC_SOLVERS:
-            known = (
-                validation.attribute(self, "_optimizer", Solver | None, None)
-                if incremental
-                else None
-            )
-            self._optimizer = Solver(self) if known is None else known
         dtype = params.dtype
-        by = get_backend(self.backend)
-        split = self.solver != "lbfgs" and self.early_stopping
-        rows = np.arange(n)
+        backend = self._adapter()
+        by = backend.backend
+        rows = np.arange(len(Y))
         watched = held_out = None
         if given is not None:
-            checked = self._checked_validation(*given)
-            watched = HeldOut(*checked, dtype, self._labels(), by)
-            held_out = watched if split else None
-        elif split:
-            # `train_test_split` asks the same classes, and validates more
-            labels = self._split_by(Y)
-            kind = ShuffleSplit if labels is None else StratifiedShuffleSplit
-            splits = kind(
-                1, test_size=self.validation_fraction, random_state=self._random_state
-            ).split(rows, labels)
-            rows, rest = next(splits)
-            if len(rest) < 2:
-                raise ValueError(
-                    "The validation set is too small. Increase 'validation_fraction' or the "
-                    "size "
-                    "of your dataset."
-                )
-            weight_held_out = None if weight is None else weight[rest]
-            of_rest = X[rest], Y[rest], weight_held_out
-            held_out = HeldOut(*of_rest, dtype, self._labels(), by)
-        weights = np.ones(n, dtype) if weight is None else contiguous(weight, dtype)
+            watched = HeldOut(*self._checked_validation(*given), dtype, self._labels(), by)
+        if self.early_stopping and self.solver != "lbfgs":
+            held_out = watched
+            if watched is None:
+                rows, rest = self._split(Y)
+                of_rest = X[rest], Y[rest], None if weight is None else weight[rest]
+                held_out = HeldOut(*of_rest, dtype, self._labels(), by)
+        weights = np.ones(len(Y), dtype) if weight is None else contiguous(weight, dtype)
         data = Data(contiguous(X, dtype, by), contiguous(Y, dtype), weights)
-        mean = (
+        loss_is_nan = self.loss == "poisson" and bool((Y < 0).any())
+        if loss_is_nan and self.fix_defects:
+            raise ValueError("loss='poisson' takes targets that are not negative")
+        on_epoch = epoch_callback(self, X, Y, weight, network)
+        if self.solver in validation.STOCHASTIC_SOLVERS:
+            known = None
+            if incremental:
+                known = validation.attribute(self, "_optimizer", Solver | None, None)
+            self._optimizer = Solver(self) if known is None else known
+            check_supported(
+                backend,
+                network,
+                self._optimizer.optimizer,
+                alpha=float(self.alpha),
+                sample_weight=weight is not None
+                or getattr(watched, "sample_weight", None) is not None,
+            )
+        flags = incremental, first_pass, loss_is_nan
+        return FitInputs(network, backend, data, rows, params, held_out, watched, *flags, on_epoch)
+
+    def _adapter(self) -> Adapter:
+        """Return the back end, with scikit-learn's value of the squared error of several
+        outputs.
+        """
+        is_mean = (
             self.loss == "squared_error"
             and self.n_outputs_ > 1
             and self._labels() is None
             and not self.fix_defects
         )
-        loss_is_nan = self.loss == "poisson" and bool((Y < 0).any())
-        if loss_is_nan and self.fix_defects:
-            raise ValueError("loss='poisson' takes targets that are not negative")
-        on_epoch = epoch_callback(self, X, Y, weight, network)
-        backend = Adapter(by, mean)
-        if self.solver in validation.STOCHASTIC_SOLVERS:
-            weighted = weight is not None or (
-                watched is not None and watched.sample_weight is not None
+        return Adapter(get_backend(self.backend), is_mean)
+
+    def _split(self, Y: Array) -> tuple[Array, Array]:
+        """Return the rows to train on, and those that early stopping sets aside."""
+        # `train_test_split` asks the same classes, and validates more
+        labels = self._split_by(Y)
+        kind = ShuffleSplit if labels is None else StratifiedShuffleSplit
+        splits = kind(1, test_size=self.validation_fraction, random_state=self._random_state)
+        rows, rest = next(splits.split(np.arange(len(Y)), labels))
+        if len(rest) < 2:
+            raise ValueError(
+                "The validation set is too small. Increase 'validation_fraction' or the size of "
+                "your dataset."
             )
-            optimizer = self._optimizer.optimizer
-            check_supported(
-                backend, network, optimizer, alpha=float(self.alpha), sample_weight=weighted
-            )
-        flags = incremental, first_pass, loss_is_nan
-        return FitInputs(network, backend, data, rows, params, held_out, watched, *flags, on_epoch)
+        return rows, rest
 
     def _checked_validation(
         self, X: Any, y: Any, sample_weight: Any = None

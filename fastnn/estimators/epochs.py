@@ -414,34 +414,34 @@ class Fit:
 
     def _scoring(self, batch_size: int) -> tuple[Stop, Any]:
         """Return the stop rules, and what makes the evaluation of epochs, if they are scored."""
-        mlp = self.mlp
         inputs = self.inputs
-        rows = self.inputs.held_out
-        limit = NO_RULES if mlp.max_time is None else Stop(max_seconds=mlp.max_time)
+        rows = inputs.held_out
+        limit = NO_RULES if self.mlp.max_time is None else Stop(max_seconds=self.mlp.max_time)
         if rows is None and inputs.validation is None:
             return limit, None
-        is_watched = inputs.validation is not None or inputs.on_epoch is not None or mlp.verbose
-        counts = rows is not None and mlp.scoring is None and rows.labels in ("one", "many")
         in_python = FitEvaluation(self)
-        if (
-            rows is None
-            or is_watched
-            or not (mlp.scoring == LOSS or (counts and rows.sample_weight is None))
-        ):
+        monitor = None if rows is None else self._monitor(rows)
+        if rows is None or monitor is None:
             return dataclasses.replace(limit, restore_best=self.is_scored), lambda *_: in_python
-        stop = dataclasses.replace(
-            limit, restore_best=True, monitor="accuracy" if counts else "loss"
-        )
         validation = rows.data(inputs.params.dtype)
 
         def evaluate(options: TrainOptions, task: Task, *_: Any) -> Any:
-            """Return an evaluation within calls of the back end, if it can: by the loss, or the
-            rows that are right.
-            """
             evaluation = Evaluation(options, task, validation, None)
             return evaluation if evaluation.fits_kernel(batch_size) else in_python
 
-        return stop, evaluate
+        return dataclasses.replace(limit, restore_best=True, monitor=monitor), evaluate
+
+    def _monitor(self, rows: HeldOut) -> str | None:
+        """Return the monitor of `train` that scores the rows held out as the estimator does; None
+        where Python scores each epoch: somebody watches it, or the score is another one.
+        """
+        mlp = self.mlp
+        if self.inputs.validation is not None or self.inputs.on_epoch is not None or mlp.verbose:
+            return None
+        if mlp.scoring == LOSS:
+            return "loss"
+        counts = mlp.scoring is None and rows.labels in ("one", "many")
+        return "accuracy" if counts and rows.sample_weight is None else None
 
     def run(self) -> tuple[Array, dict[str, Any]]:
         """Train to the end; return the parameters (n_params,), and the fitted attributes of the
@@ -457,12 +457,12 @@ class Fit:
                 if interrupt.again:
                     raise
                 interrupt.requested = True
-            record.stop_reason = session.reasons[0]
-            self._warn()
             if interrupt.requested:
-                session.end_all("interrupted")
                 record.stop_reason = "interrupted"
                 warn(INTERRUPTED)
+            else:
+                record.stop_reason = session.reasons[0]
+                self._warn()
             self._keep_optimizer(session)
         params = self._params(session)
         attributes = record.attributes()
@@ -480,7 +480,7 @@ class Fit:
         """
         session.is_watched = self.inputs.on_epoch is not None
         each = 1 if session.is_watched or self.mlp.verbose else None
-        while session.is_running() and not interrupt.requested:
+        while not interrupt.requested and session.is_running():
             n_ended = session.advance(each)
             if n_ended:
                 self._record(session, n_ended)

@@ -69,6 +69,15 @@ def weights_of(coefs: Any, intercepts: Any) -> Weights:
         )
     W = [real_array(f"coefs_[{i}]", value) for i, value in enumerate(coefs)]
     b = [real_array(f"intercepts_[{i}]", value) for i, value in enumerate(intercepts)]
+    _check_shapes(W, b)
+    sizes = (len(W[0]), *(w.shape[1] for w in W))
+    network = network_of(sizes, "identity", "identity", "squared_error")
+    b = [np.broadcast_to(one, w.shape[1]) for one, w in zip(b, W, strict=True)]
+    return Weights.of(network, network.pack(W, b))
+
+
+def _check_shapes(W: list[Array], b: list[Array]) -> None:
+    """Raise ValueError for arrays of layers that do not fit one another."""
     for i in range(len(W)):
         if W[i].ndim != 2:
             raise ValueError(
@@ -85,10 +94,6 @@ def weights_of(coefs: Any, intercepts: Any) -> Weights:
             raise ValueError(
                 f"intercepts_[{i}] must have the shape {right}, {why}, not {b[i].shape}"
             )
-    sizes = (len(W[0]), *(w.shape[1] for w in W))
-    network = network_of(sizes, "identity", "identity", "squared_error")
-    b = [np.broadcast_to(one, w.shape[1]) for one, w in zip(b, W, strict=True)]
-    return Weights.of(network, network.pack(W, b))
 
 
 class Fitted:

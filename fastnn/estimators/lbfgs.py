@@ -12,7 +12,7 @@ from fastnn.estimators.validation import INTERRUPTED, threads_of, warn
 from fastnn.memory import Array
 from fastnn.optimizers import SGD
 from fastnn.state import Task
-from fastnn.training.exceptions import Interrupt
+from fastnn.training.exceptions import Interrupt, interruptible
 
 _REASONS = {0: "converged", 1: "limit", 2: "abnormal"}  # of SciPy; 99 is a StopIteration
 
@@ -20,6 +20,8 @@ _REASONS = {0: "converged", 1: "limit", 2: "abnormal"}  # of SciPy; 99 is a Stop
 def fit_lbfgs(mlp: Any, inputs: FitInputs) -> tuple[Array, dict[str, Any]]:
     """Minimize the loss by L-BFGS; return the parameters (n_params,), and the fitted attributes of
     the fit.
+
+    One function, however long: what SciPy calls within shares its counts.
     """
     network = inputs.network
     task = Task(network, SGD(), inputs.data, float(mlp.alpha), threads=threads_of(mlp))
@@ -49,20 +51,18 @@ def fit_lbfgs(mlp: Any, inputs: FitInputs) -> tuple[Array, dict[str, Any]]:
         if stopped_by or interrupt.requested:
             raise StopIteration
 
+    def minimize() -> Any:
+        return scipy.optimize.minimize(
+            objective,
+            inputs.params,
+            method="L-BFGS-B",
+            jac=True,
+            options={"maxfun": mlp.max_fun, "maxiter": mlp.max_iter, "gtol": mlp.tol},
+            callback=after_iteration,
+        )
+
     interrupt = Interrupt()
-    try:
-        interrupt.begin()
-        options = {"maxfun": mlp.max_fun, "maxiter": mlp.max_iter, "gtol": mlp.tol}
-        method: dict[str, Any] = {
-            "method": "L-BFGS-B",
-            "jac": True,
-            "options": options,
-            "callback": after_iteration,
-        }
-        result = scipy.optimize.minimize(objective, inputs.params, **method)
-    finally:
-        interrupt.over = True
-        interrupt.end()
+    result = interruptible(interrupt, minimize)
     n_iter = min(result.nit, mlp.max_iter)
     reason = stopped_by or _REASONS.get(result.status, "abnormal")
     if interrupt.requested:

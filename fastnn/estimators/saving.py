@@ -17,6 +17,7 @@ from sklearn.neural_network import MLPRegressor as TheirRegressor
 
 from fastnn.backends import get_backend
 from fastnn.checking.arguments import counted, describe, described, short_errors, shown
+from fastnn.checking.values import Names
 from fastnn.errors import ModelFileError
 from fastnn.estimators.fitted import Fitted, Weights, weights_of
 from fastnn.estimators.labels import binarizer_with
@@ -43,6 +44,7 @@ from fastnn.files.export import Model, check_not_exported, export, layers_of
 from fastnn.files.model import CHECKPOINT, CHECKPOINT_1, ESTIMATOR, MODEL
 from fastnn.losses import CustomLoss, name_of
 from fastnn.memory import Array
+from fastnn.network import Network
 from fastnn.schedules import SCHEDULES
 from fastnn.training.history import History
 from fastnn.training.inputs import check_params
@@ -348,16 +350,6 @@ def labels_fit(n: int, kind: Any, n_outputs: int) -> bool:
 @short_errors()
 def _content(mlp: Any, model: Model) -> tuple[dict[str, Any], dict[str, Array]]:
     """Return header and arrays of an estimator's file."""
-    parameters = {
-        name: value for name, value in mlp.get_params(deep=False).items() if name not in _NOT_KEPT
-    }
-    if callable(parameters["scoring"]):
-        parameters["scoring"] = None
-    if callable(rate := parameters["learning_rate"]):
-        parameters["learning_rate"] = (
-            describe(rate) if type(rate) in SCHEDULES.values() else "constant"
-        )
-    seed = None if isinstance(mlp.random_state, np.random.RandomState) else mlp.random_state
     fitted = {
         name: getattr(mlp, name) for name in (*_SCALARS, *_CURVES.values()) if hasattr(mlp, name)
     }
@@ -374,9 +366,7 @@ def _content(mlp: Any, model: Model) -> tuple[dict[str, Any], dict[str, Array]]:
     header = {
         **shared_header(model.network, model.params, mlp.backend),
         "kind": "classifier" if is_classifier(mlp) else "regressor",
-        "parameters": {
-            name: plain(name, value) for name, value in {**parameters, "random_state": seed}.items()
-        },
+        "parameters": {name: plain(name, value) for name, value in _kept_parameters(mlp).items()},
         "fitted": {name: plain(name, value) for name, value in fitted.items()},
     }
     if is_classifier(mlp):
@@ -389,6 +379,22 @@ def _content(mlp: Any, model: Model) -> tuple[dict[str, Any], dict[str, Array]]:
         }
         arrays["classes"] = labels_array(classes)
     return header, arrays
+
+
+def _kept_parameters(mlp: Any) -> dict[str, Any]:
+    """Return the parameters that a file keeps; see `Saving.save` on those that it changes."""
+    parameters = {
+        name: value for name, value in mlp.get_params(deep=False).items() if name not in _NOT_KEPT
+    }
+    if callable(parameters["scoring"]):
+        parameters["scoring"] = None
+    if callable(rate := parameters["learning_rate"]):
+        parameters["learning_rate"] = (
+            describe(rate) if type(rate) in SCHEDULES.values() else "constant"
+        )
+    is_generator = isinstance(mlp.random_state, np.random.RandomState)
+    parameters["random_state"] = None if is_generator else mlp.random_state
+    return parameters
 
 
 # --------------------------------------------------------------------------------------------- load
@@ -415,12 +421,7 @@ def _estimator(cls: Any, header: dict[str, Any], arrays: dict[str, Array]) -> An
         parameters["learning_rate"] = described(rate, SCHEDULES)
     mlp = cls(**parameters, backend=header["backend"])
     mlp._validate_params()
-    for name, value in header["fitted"].items():
-        legal = (
-            isinstance(value, (int, float, str, NoneType)) if name in _SCALARS else value is None
-        )
-        if name not in (*_SCALARS, *_CURVES.values()) or not legal:
-            raise ModelFileError(f"damaged: {name:.50} is {value!r:.50} in its header")
+    _check_fitted(header["fitted"])
     vars(mlp).update(header["fitted"])
     if network != mlp._network(network.sizes):
         raise ModelFileError("damaged: the network and the parameters of its header do not agree")
@@ -432,24 +433,42 @@ def _estimator(cls: Any, header: dict[str, Any], arrays: dict[str, Array]) -> An
     )
     if hasattr(mlp, "validation_scores_"):
         mlp._scored_by = mlp.scoring
-    mlp.n_features_in_, mlp.n_outputs_, mlp.n_layers_ = (
-        network.n_inputs,
-        network.n_outputs,
-        len(network.sizes),
-    )
-    params = arrays["params"]
-    mlp._put(Weights.of(network, params))
-    if (names := names_of(arrays.get("feature_names"), network.n_inputs)) is not None:
-        mlp.feature_names_in_ = np.array(names, object)
+    _put_widths(mlp, network, names_of(arrays.get("feature_names"), network.n_inputs))
+    mlp._put(Weights.of(network, arrays["params"]))
     if kind == "classifier":
-        labels = header["labels"]
-        mlp.classes_ = described_labels(arrays["classes"], labels["kind"], max(mlp.n_outputs_, 2))
-        if not labels_fit(n := len(mlp.classes_), labels["type"], mlp.n_outputs_):
-            raise ModelFileError(
-                f"damaged: {n} labels, {labels['type']!r:.50}, of {mlp.n_outputs_} outputs"
-            )
-        mlp._label_binarizer = binarizer_with(mlp.classes_, labels["type"], bool(labels["sparse"]))
+        _put_labels(mlp, header["labels"], arrays["classes"])
     return mlp
+
+
+def _check_fitted(values: dict[str, Any]) -> None:
+    """Raise ModelFileError for a fitted attribute that no file has, or a value of another type."""
+    for name, value in values.items():
+        legal = (
+            isinstance(value, (int, float, str, NoneType)) if name in _SCALARS else value is None
+        )
+        if name not in (*_SCALARS, *_CURVES.values()) or not legal:
+            raise ModelFileError(f"damaged: {name:.50} is {value!r:.50} in its header")
+
+
+def _put_labels(mlp: Any, labels: dict[str, Any], classes: Array) -> None:
+    """Give a classifier the labels of a file."""
+    mlp.classes_ = described_labels(classes, labels["kind"], max(mlp.n_outputs_, 2))
+    if not labels_fit(n := len(mlp.classes_), labels["type"], mlp.n_outputs_):
+        raise ModelFileError(
+            f"damaged: {n} labels, {labels['type']!r:.50}, of {mlp.n_outputs_} outputs"
+        )
+    mlp._label_binarizer = binarizer_with(mlp.classes_, labels["type"], bool(labels["sparse"]))
+
+
+def _put_widths(mlp: Any, network: Network, feature_names: Names | None) -> None:
+    """Give an estimator the attributes that follow from its network, and the names of its
+    features.
+    """
+    mlp.n_features_in_ = network.n_inputs
+    mlp.n_outputs_ = network.n_outputs
+    mlp.n_layers_ = len(network.sizes)
+    if feature_names is not None:
+        mlp.feature_names_in_ = np.array(feature_names, object)
 
 
 # ------------------------------------------------ scikit-learn's estimators, and results of `train`
@@ -497,7 +516,35 @@ def from_result(
     if not isinstance(result, TrainingResult):
         raise TypeError(f"{cls.__name__}.from_result takes a result of train, not {shown(result)}")
     network = result.network
-    params = check_params(result.network, result.params)
+    params = check_params(network, result.params)
+    new = cls(**{"backend": result.backend} | _parameters_of(cls, network, parameters, legal))
+    layers = layers_of(Model(network, params))
+    biases = [np.zeros(W.shape[1], W.dtype) if b is None else b for W, b, _ in layers]
+    new._put(weights_of([W for W, _, _ in layers], biases))
+    _put_widths(new, network, result.feature_names)
+    new.out_activation_ = "logistic" if network.output == "sigmoid" else network.output
+    history = result.history
+    n_rows = 0 if result.state.index is None else len(result.state.index)
+    new.loss_curve_ = history.loss.tolist()
+    new.n_iter_ = result.n_epochs
+    if new.loss_curve_:
+        new.loss_ = new.loss_curve_[-1]
+        new.best_loss_ = min(new.loss_curve_)
+    if len(history.validation_loss):
+        new.validation_loss_curve_ = history.validation_loss.tolist()
+    new.t_ = result.state.counters.get("epoch", 0) * n_rows
+    new.validation_scores_ = new.best_validation_score_ = None
+    new.stop_reason_ = result.stop_reason
+    new._no_improvement_count = 0
+    return new
+
+
+def _parameters_of(
+    cls: Any, network: Network, parameters: dict[str, Any], legal: dict[str, dict[str, str]]
+) -> dict[str, Any]:
+    """Return the parameters of an estimator that has this network, and the further ones; raise
+    ValueError or TypeError if the class has no such network, or they describe another one.
+    """
     losses = legal.get(name_of(network.output), {})
     quantile = getattr(network.loss, "quantiles", 0.5)
     is_own = network.loss == network.loss_name or (
@@ -519,36 +566,8 @@ def from_result(
     own: dict[str, Any] = {"loss": losses.get(network.loss_name, network.loss)}
     if network.loss_name == "pinball":
         own["quantile"] = quantile
-    own |= {
-        "hidden_layer_sizes": network.sizes[1:-1],
-        "activation": activation,
-        "backend": result.backend,
-    }
-    new = cls(**own | parameters)
-    layers = layers_of(Model(network, params))
-    biases = [np.zeros(W.shape[1], W.dtype) if b is None else b for W, b, _ in layers]
-    new._put(weights_of([W for W, _, _ in layers], biases))
-    new.n_features_in_, new.n_outputs_, new.n_layers_ = (
-        network.n_inputs,
-        network.n_outputs,
-        len(network.sizes),
-    )
-    if result.feature_names is not None:
-        new.feature_names_in_ = np.array(result.feature_names, object)
-    new.out_activation_ = "logistic" if network.output == "sigmoid" else network.output
-    history = result.history
-    n_rows = 0 if result.state.index is None else len(result.state.index)
-    new.loss_curve_ = history.loss.tolist()
-    new.n_iter_ = result.n_epochs
-    if new.loss_curve_:
-        new.loss_, new.best_loss_ = new.loss_curve_[-1], min(new.loss_curve_)
-    if len(history.validation_loss):
-        new.validation_loss_curve_ = history.validation_loss.tolist()
-    new.t_ = result.state.counters.get("epoch", 0) * n_rows
-    new.validation_scores_ = new.best_validation_score_ = None
-    new.stop_reason_ = result.stop_reason
-    new._no_improvement_count = 0
-    return new
+    own |= {"hidden_layer_sizes": network.sizes[1:-1], "activation": activation}
+    return own | parameters
 
 
 def _copy_fitted(old: Any, new: Any) -> Any:
@@ -560,8 +579,6 @@ def _copy_fitted(old: Any, new: Any) -> Any:
         if isinstance(new, Fitted):
             new._put(weights)
         else:
-            new.coefs_, new.intercepts_ = (
-                list(map(np.array, weights.coefs)),
-                list(map(np.array, weights.intercepts)),
-            )
+            new.coefs_ = list(map(np.array, weights.coefs))
+            new.intercepts_ = list(map(np.array, weights.intercepts))
     return new

@@ -14,8 +14,7 @@ from fastnn.estimators.adapter import contiguous
 from fastnn.estimators.epochs import FitInputs, FitRecord
 from fastnn.estimators.scoring import LOSS
 from fastnn.estimators.validation import INTERRUPTED, threads_of, warn
-from fastnn.many.driver import Caller
-from fastnn.many.members import check_members
+from fastnn.many.driver import checked
 from fastnn.memory import Array
 from fastnn.network import Network
 from fastnn.optimizers import AT_ALPHA, AT_BETA, BayesianRegularization, LevenbergMarquardt
@@ -117,6 +116,8 @@ def fit_second_order(mlp: Any, inputs: FitInputs) -> tuple[Array, dict[str, Any]
 
     That is the one with the lowest final loss, the greatest evidence, or the best score of
     validation rows. Weights that are given, by a fit before or as initial ones, are the only start.
+
+    One function, however long: the scales of its beginning are those of its end.
     """
     network = inputs.network
     check_solver(mlp, network)
@@ -130,6 +131,36 @@ def fit_second_order(mlp: Any, inputs: FitInputs) -> tuple[Array, dict[str, Any]
         not inputs.first_pass or mlp.coefs_init is not None or mlp.intercepts_init is not None
     )
     n = 1 if is_begun else int(mlp.n_restarts)
+    data = Data(x.to(X), y.to(Y), weight)
+    # `train_many` would warn
+    caller, members = checked(
+        n_jobs=threads_of(mlp),
+        networks=Network(network.sizes, network.activations[:-1], "identity"),
+        X=data.X,
+        Y=data.Y,
+        sample_weight=weight,
+        optimizer=_methods(mlp.solver, n, is_begun),
+        epochs=int(mlp.max_iter),
+        alpha=NOT_GIVEN if mlp.solver == "br" else float(mlp.alpha),
+        seed=[None] if is_begun else mlp._random_state.randint(2**31 - 1, size=n).tolist(),
+        params=unfold(network, inputs.params, x, y) if is_begun else None,
+        stop=_stop_of(mlp, inputs, x, y, n),
+        backend=inputs.backend.backend,
+        assume_finite=True,
+    )
+    results, interrupted = caller.train(members)
+    if interrupted:
+        warn(INTERRUPTED)
+    best = _best_of(list(results), data, verbose=mlp.verbose)
+    params = fold(network, best.params.astype(np.float64), x, y).astype(inputs.params.dtype)
+    if inputs.on_epoch is not None:
+        inputs.on_epoch(params)
+    _warn(mlp, best)
+    return params, _attributes(mlp, inputs, best)
+
+
+def _stop_of(mlp: Any, inputs: FitInputs, x: Scale, y: Scale, n: int) -> Stop | None:
+    """Return the stop rules of each of n starts, with validation rows scaled."""
     held_out = inputs.held_out if mlp.early_stopping else inputs.validation
     stop: dict[str, Any] = {} if mlp.max_time is None else {"max_seconds": mlp.max_time / n}
     if held_out is not None:
@@ -137,49 +168,22 @@ def fit_second_order(mlp: Any, inputs: FitInputs) -> tuple[Array, dict[str, Any]
         stop["validation"] = x.to(rows[0]), y.to(rows[1]), rows[2]
     if mlp.early_stopping and held_out is not None:
         held_out.check_weights()
-        patience = int(mlp.max_iter if np.isinf(mlp.n_iter_no_change) else mlp.n_iter_no_change)
-        stop |= {
-            "patience": patience,
-            "restore_best": True,
-            "monitor": "r2" if mlp.scoring is None else "loss",
-        }
-    data = Data(x.to(X), y.to(Y), weight)
-    members = check_members(
-        networks=Network(network.sizes, network.activations[:-1], "identity"),
-        X=data.X,
-        Y=data.Y,
-        sample_weight=weight,
-        rows=None,
-        validation_rows=None,
-        optimizer=_methods(mlp.solver, n, is_begun),
-        learning_rate=None,
-        epochs=int(mlp.max_iter),
-        alpha=NOT_GIVEN if mlp.solver == "br" else float(mlp.alpha),
-        seed=[None] if is_begun else mlp._random_state.randint(2**31 - 1, size=n).tolist(),
-        params=unfold(network, inputs.params, x, y) if is_begun else None,
-        resume=None,
-        new_rows=False,
-        stop=Stop(**stop) if stop else None,
-        backend=inputs.backend.backend,
-        dtype=None,
-        assume_finite=True,
-    )
-    # as `train_many`, no warnings
-    results, interrupted = Caller(threads_of(mlp), (), progress=False).train(members)
-    if interrupted:
-        warn(INTERRUPTED)
-    fits = list(results)
+        patience = mlp.max_iter if np.isinf(mlp.n_iter_no_change) else mlp.n_iter_no_change
+        stop["patience"] = int(patience)
+        stop["restore_best"] = True
+        stop["monitor"] = "r2" if mlp.scoring is None else "loss"
+    return Stop(**stop) if stop else None
+
+
+def _best_of(fits: list[TrainingResult], data: Data, verbose: bool) -> TrainingResult:
+    """Return the result of the best start; print what became of each if asked to."""
     values = [_objective(one, data) for one in fits]
     best = fits[min(range(len(fits)), key=values.__getitem__)]
-    if mlp.verbose:
+    if verbose:
         for k, (one, (_, value)) in enumerate(zip(fits, values, strict=True), 1):
             kept = ", kept" if one is best else ""
             print(f"Start {k}: {one.n_epochs} iterations, objective = {value:.8f}{kept}")  # noqa: T201
-    params = fold(network, best.params.astype(np.float64), x, y).astype(inputs.params.dtype)
-    if inputs.on_epoch is not None:
-        inputs.on_epoch(params)
-    _warn(mlp, best)
-    return params, _attributes(mlp, inputs, best)
+    return best
 
 
 def _methods(solver: str, n: int, is_begun: bool) -> Any:

@@ -8,8 +8,7 @@ from numpy.typing import DTypeLike
 
 from fastnn.backends import Backend
 from fastnn.checking.hints import explains_keywords
-from fastnn.many.driver import Callbacks, Caller, ManyProgress, tell_interrupted
-from fastnn.many.members import check_members
+from fastnn.many.driver import Callbacks, ManyProgress, checked, tell_interrupted
 from fastnn.many.results import ManyHistory, ManyResult
 from fastnn.optimizers import BayesianRegularization
 from fastnn.training import Stop
@@ -162,32 +161,7 @@ def train_many(
     >>> rates.predict(X).shape
     (3, 20, 1)
     """
-    caller = Caller(n_jobs, callbacks, progress)
-    members = check_members(
-        n,
-        networks=networks,
-        X=X,
-        Y=Y,
-        sample_weight=sample_weight,
-        rows=rows,
-        validation_rows=validation_rows,
-        optimizer=optimizer,
-        learning_rate=learning_rate,
-        epochs=epochs,
-        batch_size=batch_size,
-        shuffle=shuffle,
-        seed=seed,
-        alpha=alpha,
-        clip_norm=clip_norm,
-        rates=rates,
-        params=params,
-        resume=resume,
-        new_rows=new_rows,
-        stop=stop,
-        backend=backend,
-        dtype=dtype,
-        assume_finite=assume_finite,
-    )
+    caller, members = checked(**locals())
     result, interrupted = caller.train(members)
     if interrupted:
         tell_interrupted(members, result, result, "what train_many returns")

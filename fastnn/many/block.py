@@ -7,6 +7,8 @@ between have sessions of their own, with the same bits.
 
 import contextlib
 import functools
+import math
+import time
 from collections.abc import Hashable, Iterator, Sequence
 from typing import NamedTuple
 
@@ -18,7 +20,7 @@ from fastnn.many.results import Unbegun
 from fastnn.memory import ceil_div
 from fastnn.sparse import SparseRows, is_sparse
 from fastnn.training import Watch, run
-from fastnn.training.exceptions import Flag, MonitorError, StopRequest
+from fastnn.training.exceptions import Flag, Interrupt, MonitorError, StopRequest
 from fastnn.training.initial import Start
 from fastnn.training.options import TrainOptions
 from fastnn.training.results import Row, arrays_of
@@ -64,15 +66,13 @@ def block_key(options: TrainOptions, begins_plainly: bool) -> Hashable | None:
     """
     optimizer = options.optimizer
     stop = options.stop
-    n = options.n_rows
     rate = optimizer.learning_rate
-    has_batches = options.rows_a_step < n
     if (
         not options.backend.trains_groups
         or not begins_plainly
         or not _ends_plainly(options)
         or not may_draw_ahead(rate)
-        or ((has_batches or options.n_split) and not options.data.sample_weight.all())
+        or ((options.has_batches or options.n_split) and not options.data.sample_weight.all())
     ):
         return None
     of_optimizer = type(optimizer), optimizer.n_slots, optimizer.sequential, optimizer.has_options
@@ -85,7 +85,7 @@ def block_key(options: TrainOptions, begins_plainly: bool) -> Hashable | None:
     has_sparse = isinstance(given, (tuple, list)) and (
         isinstance(given[0], SparseRows) or is_sparse(given[0])
     )
-    of_rows = type(options.data.X), has_sparse, options.data.X.dtype, n
+    of_rows = type(options.data.X), has_sparse, options.data.X.dtype, options.n_rows
     return id(options.network), id(options.backend), *of_rows, validated, *kind
 
 
@@ -130,6 +130,42 @@ def _begins_plainly(options: TrainOptions, start: Start) -> bool:
     )
     is_split = start.validation_rows is not None
     return not (options.new_rows or start.batch or scored or "rate_factor" in counters or is_split)
+
+
+class StopFlag:
+    """A flag that ends all trainings of a call: raised by Ctrl-C, a callback, an error or
+    `time.monotonic` of the deadline.
+    """
+
+    def __init__(self, interrupt: Interrupt, deadline: float = math.inf) -> None:
+        self._interrupt = interrupt
+        self._deadline = deadline
+        self._reason: StopReason | None = None
+
+    @property
+    def requested(self) -> bool:
+        """Whether it is raised."""
+        if time.monotonic() >= self._deadline:
+            self.end("time")
+        return self._reason is not None or self._interrupt.requested
+
+    @property
+    def reason(self) -> StopReason:
+        """The stop reason of the trainings that it ends."""
+        return self._reason or self._interrupt.reason
+
+    @property
+    def again(self) -> bool:
+        """Whether Ctrl-C raised it twice; KeyboardInterrupt is then not caught."""
+        return self._interrupt.again
+
+    def wait(self, begins: bool) -> None:
+        """Begin or end a wait for workers, in which Ctrl-C also raises KeyboardInterrupt."""
+        self._interrupt.waits = begins
+
+    def end(self, reason: StopReason) -> None:
+        """Raise the flag; the first reason stays."""
+        self._reason = self._reason or reason
 
 
 class Unit(NamedTuple):

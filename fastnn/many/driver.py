@@ -16,11 +16,11 @@ import numpy as np
 from fastnn.checking.arguments import check_flag, check_integer
 from fastnn.cores import Helpers, available_cores, borrow
 from fastnn.errors import warn
-from fastnn.many.block import Unit, train_unit, units_of
+from fastnn.many.block import StopFlag, Unit, train_unit, units_of
 from fastnn.many.engine import Engine
-from fastnn.many.members import Member
+from fastnn.many.members import Member, check_members
 from fastnn.many.results import ManyResult
-from fastnn.training.callbacks import CsvLogger, ProgressBar, every, sorted_callbacks
+from fastnn.training.callbacks import CsvLogger, ProgressBar, every, says_yes, sorted_callbacks
 from fastnn.training.exceptions import (
     AGAIN,
     Interrupt,
@@ -30,7 +30,6 @@ from fastnn.training.exceptions import (
     interruptible,
 )
 from fastnn.training.results import Row, TrainingResult, WholeResults
-from fastnn.training.stopping import StopReason
 
 POLL_SECONDS = 0.05
 """The longest wait of the calling thread for the next block before it checks for Ctrl-C."""
@@ -114,37 +113,6 @@ Callback = Callable[[ManyProgress], Any]
 Callbacks = Iterable[Callback]
 
 
-class _StopFlag:
-    """A flag that ends all trainings: raised by Ctrl-C, a callback, an error or `time.monotonic` of
-    the deadline.
-    """
-
-    def __init__(self, interrupt: Interrupt, deadline: float = math.inf) -> None:
-        self._interrupt = interrupt
-        self._deadline = deadline
-        self._reason: StopReason | None = None
-
-    @property
-    def requested(self) -> bool:
-        if time.monotonic() >= self._deadline:
-            self.end("time")
-        return self._reason is not None or self._interrupt.requested
-
-    @property
-    def reason(self) -> StopReason:
-        return self._reason or self._interrupt.reason
-
-    @property
-    def again(self) -> bool:
-        return self._interrupt.again
-
-    def wait(self, begins: bool) -> None:
-        self._interrupt.waits = begins
-
-    def end(self, reason: StopReason) -> None:
-        self._reason = self._reason or reason
-
-
 class Driver:
     """The trainings of some members, on `n_jobs` threads, in one call of `train`."""
 
@@ -163,7 +131,7 @@ class Driver:
         """The results of the members that have ended, by number."""
         self.began = time.perf_counter()
 
-    def elsewhere(self, flag: _StopFlag) -> list[Unit]:
+    def elsewhere(self, flag: StopFlag) -> list[Unit]:
         """Train units on an engine or on threads; return those that remain for this thread."""
         if self.engine is not None:
             self._on_engine(self.engine, flag)
@@ -171,7 +139,7 @@ class Driver:
             self._on_threads(flag)
         return [unit for unit in self.units if unit.members[0].number not in self.rows]
 
-    def train(self, flag: _StopFlag) -> ManyResult:
+    def train(self, flag: StopFlag) -> ManyResult:
         """Train all members, or end early; an error in a training ends all of them, and gets the
         results so far.
         """
@@ -183,7 +151,7 @@ class Driver:
             self.failed(error, flag)
             raise
 
-    def failed(self, error: Exception, flag: _StopFlag) -> None:
+    def failed(self, error: Exception, flag: StopFlag) -> None:
         """Attach the results so far, as `result`, to an error that ends all trainings."""
         flag.end("interrupted")
         own = getattr(error, "result", None)
@@ -192,7 +160,7 @@ class Driver:
             del error.result  # type: ignore[attr-defined]
         attach_result(error, self.result(flag))
 
-    def result(self, flag: _StopFlag) -> ManyResult:
+    def result(self, flag: StopFlag) -> ManyResult:
         """Return the results of all members; remaining members did not begin."""
         for unit in self.units:
             if any(member.number not in self.rows for member in unit.members):
@@ -203,7 +171,7 @@ class Driver:
             [self.rows[number] for number in there], [self.seeds[number] for number in there]
         )
 
-    def _on_engine(self, engine: Engine, flag: _StopFlag) -> None:
+    def _on_engine(self, engine: Engine, flag: StopFlag) -> None:
         """Send the units to the workers of the engine; train members with a generator of the caller
         here.
         """
@@ -216,9 +184,11 @@ class Driver:
         for found in engine.train([*filter(is_sent, self.units)], flag):
             self.take(found, flag)
 
-    def _on_threads(self, flag: _StopFlag) -> None:
+    def _on_threads(self, flag: StopFlag) -> None:
         """Let threads take single members in turn; this one trains blocks, handles results,
         callbacks and Ctrl-C.
+
+        One function, however long: its parts share queues and counts, which nothing else may touch.
         """
         waiting = queue.SimpleQueue[Unit]()
         ended = queue.SimpleQueue[None]()
@@ -283,16 +253,15 @@ class Driver:
                 if isinstance(found, dict):
                     self.rows.update(found)
 
-    def take(self, found: dict[int, Row], flag: _StopFlag) -> None:
+    def take(self, found: dict[int, Row], flag: StopFlag) -> None:
         """Store the results of a unit, and call the callbacks."""
         self.rows.update(found)
         if not self.callbacks or flag.requested:
             return
         seconds = time.perf_counter() - self.began
         progress = ManyProgress(len(self.seeds), len(self.rows), seconds, sorted(found), self.rows)
-        for answer in [callback(progress) for callback in self.callbacks]:
-            if answer is True or (isinstance(answer, np.bool_) and answer):
-                flag.end("callback")
+        if says_yes([callback(progress) for callback in self.callbacks]):
+            flag.end("callback")
 
 
 def taken_from(waiting: queue.SimpleQueue[Any]) -> Iterator[Any]:
@@ -377,7 +346,7 @@ class Caller:
         """
         interrupt = Interrupt(swallows=not _raises(members))
         bars = [MembersBar()] if self.progress else []
-        flag = _StopFlag(interrupt, self.deadline)
+        flag = StopFlag(interrupt, self.deadline)
         self._is_training = True
         try:
             with bars[0] if bars else contextlib.nullcontext():
@@ -387,6 +356,19 @@ class Caller:
             self._is_training = False
         self.was_ended = flag.requested
         return result, interrupt.requested
+
+
+def checked(
+    n_jobs: int | None = None, callbacks: Callbacks = (), progress: bool = False, **arguments: Any
+) -> tuple[Caller, list[Member]]:
+    """Check the arguments of `train_many`; return what trains, and the members.
+
+    Raises
+    ------
+    TypeError, ValueError, MemoryError
+        As `check_members` does.
+    """
+    return Caller(n_jobs, callbacks, progress), check_members(**arguments)
 
 
 def tell_interrupted(

@@ -10,19 +10,19 @@ import time
 import traceback
 import warnings
 from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple, Protocol, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 
 from fastnn import __version__
 from fastnn.checking.arguments import class_of, cut, shortened, shown
 from fastnn.errors import EngineError
-from fastnn.many.block import Unit, train_unit
+from fastnn.many.block import StopFlag, Unit, train_unit
 from fastnn.many.members import Member
 from fastnn.memory import Array, read_only
 from fastnn.sparse import SparseRows
 from fastnn.state import Data
-from fastnn.training.exceptions import Flag, StopRequest
+from fastnn.training.exceptions import Flag
 from fastnn.training.options import TrainOptions
 from fastnn.training.results import Results, Row, by_store
 
@@ -119,7 +119,10 @@ def version(own: list[Any]) -> str:
 
 
 def packed(units: Sequence[Unit]) -> tuple[PackedUnits, list[Array]]:
-    """Pack the units of a task; return them, and the arrays that they refer to, each once."""
+    """Pack the units of a task; return them, and the arrays that they refer to, each once.
+
+    One function, however long: its parts write one list of arrays.
+    """
     arrays: list[Array] = []
     places: dict[int, int] = {}
 
@@ -247,17 +250,6 @@ PAUSE_SECONDS = 0.5
 _NO_MORE = object()
 
 
-class Waiting(StopRequest, Protocol):
-    """The flag of a caller that waits for workers."""
-
-    @property
-    def again(self) -> bool:
-        """Whether Ctrl-C raised it twice; KeyboardInterrupt is then not caught."""
-
-    def wait(self, begins: bool) -> None:
-        """Begin or end a wait, during which Ctrl-C raises KeyboardInterrupt and the flag."""
-
-
 class _OfMember(Exception):
     """An error in the training of a member, the only argument, returned by a worker: no failure of
     the engine.
@@ -288,7 +280,7 @@ class Engine:
             ) from error
         self.seconds_a_work = SECONDS_A_WORK
 
-    def train(self, units: Sequence[Unit], flag: Waiting) -> Iterator[dict[int, Row]]:
+    def train(self, units: Sequence[Unit], flag: StopFlag) -> Iterator[dict[int, Row]]:
         """Train units on the workers; iterate over the results {member: result} of each task, as
         they come.
 
@@ -374,7 +366,7 @@ class Engine:
         )
 
     def _trained(
-        self, parallel: Any, left: dict[int, Unit], flag: Waiting
+        self, parallel: Any, left: dict[int, Unit], flag: StopFlag
     ) -> Iterator[dict[int, Row]]:
         """Train all remaining units; iterate over the results of each task."""
         for numbers, trained in self._answers(parallel, self._tasks(dict(left), flag), flag):
@@ -387,7 +379,7 @@ class Engine:
                 del left[number]
             yield rows
 
-    def _answers(self, parallel: Any, tasks: Iterator[Any], flag: Waiting) -> Iterator[Any]:
+    def _answers(self, parallel: Any, tasks: Iterator[Any], flag: StopFlag) -> Iterator[Any]:
         """Send tasks; iterate over their results as they come, until the flag is raised, which also
         ends a wait.
         """
@@ -416,7 +408,7 @@ class Engine:
                     warnings.simplefilter("ignore")
                     close()
 
-    def _tasks(self, units: dict[int, Unit], flag: Waiting) -> Iterator[Any]:
+    def _tasks(self, units: dict[int, Unit], flag: StopFlag) -> Iterator[Any]:
         """Iterate over tasks on request of the engine.
 
         A task takes `TASK_SECONDS`, and towards the end half a worker's share of the remaining

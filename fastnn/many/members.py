@@ -191,7 +191,7 @@ def result_bytes(options: TrainOptions) -> int:
         * (1 + options.optimizer.n_slots)
         * dtype.itemsize
     )
-    in_order = not options.shuffle or options.rows_a_step == n
+    in_order = not (options.shuffle and options.has_batches)
     rest = ALONE if options.stop.has_rules else IN_ORDER if in_order else SHUFFLED
     epochs = 0 if options.stop.has_rules else options.n_epochs  # it may end long before
     return vectors + 16 * epochs + rest + (0 if rest == IN_ORDER else 8 * n)
@@ -205,6 +205,11 @@ objects."""
 
 ALIKE = frozenset({"seed", "learning_rate", "alpha", "clip_norm", "params", "sample_weight", "Y"})
 """Arguments that do not change the size of a result."""
+
+NOT_NEEDED: dict[str, Any] = dict.fromkeys(
+    ["sample_weight", "rows", "validation_rows", "learning_rate", "seed", "params", "resume"]
+) | {"backend": "numba", "dtype": None, "new_rows": False, "assume_finite": False}
+"""Arguments that may be left out, as far as these checks read them, with their defaults."""
 
 EASY = "seed", "epochs", "learning_rate", "params"
 """Arguments that are checked by themselves, for each member."""
@@ -228,6 +233,8 @@ def check_members(n: Any = None, **arguments: Any) -> list[Member]:
     MemoryError
         If the results would not fit the machine.
     """
+    for name, default in NOT_NEEDED.items():
+        arguments.setdefault(name, default)
     n_members, shared, lists = spread(arguments, n)
     # In lists, for a sequence such as a range makes its items anew, and what was checked is known
     # again by their ids.

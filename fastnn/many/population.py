@@ -17,8 +17,8 @@ from fastnn.checking import display
 from fastnn.checking.arguments import check_integer, counted, shown
 from fastnn.checking.hints import explains_keywords
 from fastnn.many.block import train_alone
-from fastnn.many.driver import Callbacks, Caller, tell_interrupted
-from fastnn.many.members import Member, check_members, check_start
+from fastnn.many.driver import Callbacks, checked, tell_interrupted
+from fastnn.many.members import Member, check_start
 from fastnn.many.results import ManyResult, Unbegun, losses_of, picture, place_of_best, score_of
 from fastnn.optimizers import with_rate
 from fastnn.training import Stop
@@ -267,32 +267,8 @@ class Population(Mapping[int, TrainingResult]):
         n_jobs: int | None = None,
         progress: bool = False,
     ) -> None:
-        self._caller = Caller(n_jobs, callbacks, progress)
-        members = check_members(
-            n,
-            networks=networks,
-            X=X,
-            Y=Y,
-            sample_weight=sample_weight,
-            rows=rows,
-            validation_rows=validation_rows,
-            optimizer=optimizer,
-            learning_rate=learning_rate,
-            epochs=0,
-            batch_size=batch_size,
-            shuffle=shuffle,
-            seed=seed,
-            alpha=alpha,
-            clip_norm=clip_norm,
-            rates=rates,
-            params=params,
-            resume=resume,
-            new_rows=new_rows,
-            stop=stop,
-            backend=backend,
-            dtype=dtype,
-            assume_finite=assume_finite,
-        )
+        given = {name: value for name, value in locals().items() if name != "self"}
+        self._caller, members = checked(**given, epochs=0)
         self._trainings = {member.number: Continued(member) for member in members}
         self._seeds = {member.number: member.known_seed for member in members}
         self._n = len(self._trainings)

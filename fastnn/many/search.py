@@ -243,17 +243,15 @@ def search(
     >>> bool(found.best.score(X, X**2) > 0.9)
     True
     """
+    # One function, however long: each step of a search stands here once, in order.
     began = time.monotonic()
     _check_names(options)
     check_choice("method", method, METHODS)
     ranges = _ranges(space, network, options)
     epochs = check_integer("epochs", epochs, low=1)
     factor = check_integer("factor", factor, low=2)
-    lists = [values for values in ranges.values() if not callable(values)]
-    n_combinations = math.prod(map(len, lists)) if len(lists) == len(ranges) else None
-    halvings = _halvings(
-        check_integer("budget", budget, low=1), epochs, method, factor, n_combinations
-    )
+    budget = check_integer("budget", budget, low=1)
+    halvings = _halvings(budget, epochs, method, factor, _n_combinations(ranges))
     random = make_random_state(seed)
     options, limit = _for_all(X, Y, options, random)
     if "seed" not in ranges:
@@ -263,19 +261,16 @@ def search(
     drawn = [_drawn(ranges, n_members, random) for n_members, _ in halvings]
     # all of them are checked now
     populations = [_population(settings, network, X, Y, options) for settings in drawn]
-    trials = list[dict[str, Any]]()
-    left = list[tuple[TrainingResult, dict[str, Any]]]()
+    trials: list[Trial] = []
+    left: list[tuple[TrainingResult, Trial]] = []
     epochs_trained = 0
+    is_over = False
     for bracket, (settings, (_, rungs)) in enumerate(zip(drawn, halvings, strict=True)):
+        if is_over:
+            break
         population = populations.pop(0)
         population._caller.deadline = math.inf if limit is None else began + limit
-        ended = dict[int, dict[str, Any]]()
-        last = dict[int, TrainingResult]()
-        try:
-            _halve(population, epochs, rungs, factor, ended, last)
-            is_over = population._caller.was_ended
-        except KeyboardInterrupt:  # between two trainings
-            is_over = True
+        ended, last, is_over = _halve(population, epochs, rungs, factor)
         tried = {
             member: {**_shown(settings[member]), "bracket": bracket, **end}
             for member, end in ended.items()
@@ -283,30 +278,32 @@ def search(
         left += [(result, tried[member]) for member, result in last.items()]
         trials += [tried[member] for member in sorted(tried)]
         epochs_trained += population.epochs_trained
-        if is_over:
-            break
-    many = ManyResult([result for result, _ in left], [None] * len(left))
-    if not np.isfinite(many.scores).any() and is_over:
+    many = ManyResult([result for result, _ in left])
+    if is_over and not np.isfinite(many.scores).any():
         if limit is not None and time.monotonic() >= began + limit:
             fault = f"max_seconds={limit:g} of stop were over before a network had a score"
             raise ValueError(f"{fault}: raise them, or lower budget")
         raise KeyboardInterrupt("the search ended before a network had a score")
-    if not any(
-        np.isfinite(trial["score"]) and trial["stop_reason"] != "diverged" for _, trial in left
-    ):
-        error = DivergenceError(
-            f"all {len(trials)} networks of the search diverged, or have no finite score: try "
-            f"smaller learning rates, "
-            "or inputs and targets of the size of 1; `.trials` of this error are the settings and "
-            "results of each",
-            many,
-        )
-        error.trials = trials  # type: ignore[attr-defined]
-        raise error
-    best, trial = left[k := many.best()]
+    _check_some_learned(many, [trial for _, trial in left], trials)
+    k = many.best()
+    best, trial = left[k]
     return SearchResult(
         best, {name: trial[name] for name in ranges}, float(many.scores[k]), epochs_trained, trials
     )
+
+
+def _check_some_learned(many: ManyResult, last: list[Trial], trials: list[Trial]) -> None:
+    """Raise DivergenceError, with all `trials`, if none of the `last` ones has a finite score."""
+    if any(np.isfinite(trial["score"]) and trial["stop_reason"] != "diverged" for trial in last):
+        return
+    error = DivergenceError(
+        f"all {len(trials)} networks of the search diverged, or have no finite score: try "
+        f"smaller learning rates, or inputs and targets of the size of 1; `.trials` of this error "
+        "are the settings and results of each",
+        many,
+    )
+    error.trials = trials  # type: ignore[attr-defined]
+    raise error
 
 
 def _check_names(options: Settings) -> None:
@@ -409,6 +406,12 @@ def _plain(value: Any) -> Any:
     return value.tolist() if isinstance(value, (np.generic, np.ndarray)) else value
 
 
+def _n_combinations(ranges: Mapping[str, Sequence[Any] | Draw]) -> int | None:
+    """Return the number of combinations of lists; None where a range is no list."""
+    lists = [values for values in ranges.values() if not callable(values)]
+    return math.prod(map(len, lists)) if len(lists) == len(ranges) else None
+
+
 def _halvings(
     budget: int, epochs: int, method: str, factor: int, n_combinations: int | None
 ) -> list[tuple[int, int]]:
@@ -448,12 +451,17 @@ def _halvings(
 
 def _cost(n_members: int, rungs: int, epochs: int, factor: int) -> int:
     """Return the epochs that a halving trains."""
-    total = trained = 0
-    for rung in reversed(range(rungs)):
-        total = total + n_members * (epochs // factor**rung - trained)
-        trained = epochs // factor**rung
+    total = 0
+    for n_epochs in _epochs_of(epochs, rungs, factor):
+        total = total + n_members * n_epochs
         n_members = max(n_members // factor, 1)
     return total
+
+
+def _epochs_of(epochs: int, rungs: int, factor: int) -> list[int]:
+    """Return the epochs of each rung: `factor` times as many in all as after the one before."""
+    in_all = [epochs // factor**rung for rung in reversed(range(rungs))]
+    return [now - before for before, now in itertools.pairwise([0, *in_all])]
 
 
 def _drawn(
@@ -536,40 +544,46 @@ def _shown(settings: Settings) -> Trial:
 
 
 def _halve(
-    population: Population,
-    epochs: int,
-    rungs: int,
-    factor: int,
-    ended: dict[int, Trial],
-    last: dict[int, Any],
-) -> None:
+    population: Population, epochs: int, rungs: int, factor: int
+) -> tuple[dict[int, Trial], dict[int, TrainingResult], bool]:
     """Train a population, from rung to rung the better part of it.
 
-    Write what became of each member to `ended`, and to `last` the results of the last rung in which
-    not all diverged.
+    Return what became of each member, the results of the last rung in which not all diverged, and
+    whether the search is over.
     """
-    trained = 0
-    for rung in reversed(range(rungs)):
-        if ended:
-            population.drop(population.ranking()[max(len(population) // factor, 1) :])
-        population.advance(epochs // factor**rung - trained)
-        unbegun = {
-            number: one.reason for number, one in population._trainings.items() if one.last is None
-        }
-        ended |= {number: {**UNBEGUN, "stop_reason": reason} for number, reason in unbegun.items()}
-        population.drop(unbegun)  # their results would take longer than all else
-        trained = epochs // factor**rung
-        results = population.results()
-        columns = results.to_dict()
-        ended |= {
-            member: {name: _plain(columns[name][k]) for name in OF_TRIAL}
-            for k, member in enumerate(population)
-        }
-        if (
-            not last
-            or (np.isfinite(columns["score"]) & (columns["stop_reason"] != "diverged")).any()
-        ):
-            last.clear()
-            last |= zip(population, results, strict=True)
-        if population._caller.was_ended:
-            break
+    ended: dict[int, Trial] = {}
+    last: dict[int, TrainingResult] = {}
+    try:
+        for n_epochs in _epochs_of(epochs, rungs, factor):
+            if ended:
+                population.drop(population.ranking()[max(len(population) // factor, 1) :])
+            population.advance(n_epochs)
+            _record(population, ended, last)
+            if population._caller.was_ended:
+                return ended, last, True
+    except KeyboardInterrupt:  # between two trainings
+        return ended, last, True
+    return ended, last, False
+
+
+def _record(
+    population: Population, ended: dict[int, Trial], last: dict[int, TrainingResult]
+) -> None:
+    """Write what became of each member to `ended`, and their results to `last`, unless all
+    diverged.
+    """
+    unbegun = {
+        number: one.reason for number, one in population._trainings.items() if one.last is None
+    }
+    ended |= {number: {**UNBEGUN, "stop_reason": reason} for number, reason in unbegun.items()}
+    population.drop(unbegun)  # their results would take longer than all else
+    results = population.results()
+    columns = results.to_dict()
+    ended |= {
+        member: {name: _plain(columns[name][k]) for name in OF_TRIAL}
+        for k, member in enumerate(population)
+    }
+    learned = np.isfinite(columns["score"]) & (columns["stop_reason"] != "diverged")
+    if learned.any() or not last:
+        last.clear()
+        last |= zip(population, results, strict=True)

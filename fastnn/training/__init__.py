@@ -13,7 +13,6 @@ import time
 from collections.abc import Collection, Iterable
 from typing import Any
 
-import numpy as np
 from numpy.typing import DTypeLike
 
 from fastnn.backends import Backend, get_backend
@@ -30,6 +29,7 @@ from fastnn.training.callbacks import (
     ProgressBar,
     epochs_of,
     lines,
+    says_yes,
     sorted_callbacks,
 )
 from fastnn.training.exceptions import (
@@ -322,12 +322,12 @@ class Watch:
         now = session.states.epochs[0]
         return min([period - now % period for period in self.periods])
 
-    def look(self, session: Session, n_ended: int) -> None:
-        """Call the callbacks after a call that ended `n_ended` epochs; each may end the
-        training.
+    def look(self, session: Session, n_ended: int) -> bool:
+        """Call the callbacks after a call that ended `n_ended` epochs; return whether one of them
+        asks to end the training.
         """
         if not (self.observers or self.controllers):
-            return
+            return False
         progress = progress_of(session)
         answers: list[object] = []
         try:
@@ -341,19 +341,18 @@ class Watch:
         except Exception as error:
             attach_result(error, session.result(0, goes_on=True))
             raise
-        for answer in answers:
-            if answer is True or (isinstance(answer, np.bool_) and answer):
-                session.end_all("callback")
+        return says_yes(answers)
 
 
 def run(session: Session, watch: Watch, request: StopRequest) -> None:
     """Train until all members have ended, or somebody asks to."""
     session.is_watched = bool(watch.observers or watch.controllers)
-    while session.is_running() and not request.requested:
+    while not request.requested and session.is_running():
         n_ended = session.advance(watch.epochs_until_look(session))
-        watch.look(session, n_ended)
+        if watch.look(session, n_ended) and not request.requested:
+            session.end_all("callback")
     if request.requested:
-        session.interrupt(request.reason)
+        session.end_all(request.reason)
 
 
 def progress_of(session: Session) -> Progress:

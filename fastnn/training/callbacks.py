@@ -16,6 +16,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NoReturn, cast
 
+import numpy as np
+
 from fastnn.checking.arguments import COUNT, CheckedFields, check_integer, cut, misfit, shown
 from fastnn.checking.hints import explains_keywords, missing_package
 from fastnn.training.results import TrainingResult
@@ -480,6 +482,11 @@ def sorted_callbacks(callbacks: Any) -> tuple[list[Callback], list[Callback]]:
         check_callback(callback)
         (observers if getattr(callback, "per_chunk", False) else controllers).append(callback)
     return observers, controllers
+
+
+def says_yes(answers: Iterable[object]) -> bool:
+    """Return whether one of the answers of callbacks is True, Python's or NumPy's."""
+    return True in [answer for answer in answers if isinstance(answer, (bool, np.bool_))]
 
 
 def check_callback(callback: Any) -> Callback:

@@ -75,7 +75,7 @@ def begin(
     """Return where members begin, and their generators: weights and validation rows are drawn from
     seeds; states, and rows of results, are taken over.
 
-    `kinds` are the `different` ones of the members' options.
+    `kinds` are the different ones of the members' options.
     """
     first = members[0]
     keeps_words = _keeps_words(kinds, starts)
@@ -107,17 +107,12 @@ def begin(
     return states, generators
 
 
-def different(members: Sequence[TrainOptions]) -> list[TrainOptions]:
-    """Return the different options of members: those that differ in starts alone share them."""
-    return list({id(own): own for own in members}.values())
-
-
 def _keeps_words(kinds: Sequence[TrainOptions], starts: Sequence[Start]) -> bool:
     """Return whether generators go on from where they are; if not, their draws can be repeated from
     their seeds.
     """
     first = kinds[0]
-    if first.shuffle and first.rows_a_step < first.n_rows:
+    if first.shuffle and first.has_batches:
         return True
     for own in kinds:
         if own.n_split:
@@ -247,21 +242,21 @@ OF_LOSS = score_name("loss", validated=False), score_name("loss", validated=True
 
 
 def _go_on_scoring(states: TrainingStates, k: int, before: TrainingStates, place: int) -> None:
-    """Let the best scores and the count of failed epochs go on, as far as they are of the same kind
-    of score.
+    """Let member k's rule go on with its best score and its failed epochs, and its best parameters
+    with their score, where these scores are of the same kind as before.
     """
-    own = states.rules[k]
+    row = states.rules[k]
     last = before.rules[place]
-    if own[LIMIT] and states.rule_on[k] == before.rule_on[place]:
-        own[RULE_BEST] = last[RULE_BEST]
-        own[STALE] = last[STALE]
-    name = states.best_on[k]
-    best_on = before.best_on[place]
-    if name is None:  # no rule asks for it: it is kept for a later call
-        states.best_on[k] = best_on
-    elif best_on != name and not (best_on is None and name in OF_LOSS):
-        return
-    own[BEST] = last[BEST]
+    if row[LIMIT] and states.rule_on[k] == before.rule_on[place]:
+        row[RULE_BEST] = last[RULE_BEST]
+        row[STALE] = last[STALE]
+    if states.best_on[k] is None:  # no best parameters are asked for: a later call may do so
+        states.best_on[k] = before.best_on[place]
+        row[BEST] = last[BEST]
+    elif states.best_on[k] == before.best_on[place] or (
+        states.best_on[k] in OF_LOSS and before.best_on[place] is None
+    ):
+        row[BEST] = last[BEST]
 
 
 # ------------------------------------------------------------------------------ drawn from the seed

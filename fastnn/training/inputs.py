@@ -161,7 +161,9 @@ def check_inputs(
     """Return X (n, n_inputs), finite, in C order, of `dtype` or else float32 or float64: a
     read-only view or a copy; or in CSR form, if it is sparse and `stays_sparse` says so.
     """
-    return laid_out(_check_rows(network, X, dtype, assume_finite), stays_sparse)
+    if isinstance(X, SparseRows) or (type(X) is not np.ndarray and is_sparse(X)):
+        return laid_out(_check_sparse(network, X, dtype, assume_finite), stays_sparse)
+    return _check_matrix("X", X, network.sizes[0], "input", dtype, assume_finite)
 
 
 def laid_out(X: Any, stays_sparse: StaysSparse) -> Any:
@@ -183,12 +185,11 @@ def laid_out(X: Any, stays_sparse: StaysSparse) -> Any:
     return read_only(X.toarray())
 
 
-def _check_rows(network: Network, X: Any, dtype: DTypeLike | None, assume_finite: bool) -> Any:
-    """Return X as an array, or in CSR form if it is sparse."""
-    is_checked = isinstance(X, SparseRows)
-    if type(X) is np.ndarray or not (is_checked or is_sparse(X)):
-        return _check_matrix("X", X, network.sizes[0], "input", dtype, assume_finite)
-    rows = X.astype(dtype) if is_checked else sparse_rows("X", X, dtype)
+def _check_sparse(
+    network: Network, X: Any, dtype: DTypeLike | None, assume_finite: bool
+) -> SparseRows:
+    """Return a sparse X in CSR form."""
+    rows: SparseRows = X.astype(dtype) if isinstance(X, SparseRows) else sparse_rows("X", X, dtype)
     _check_shape("X", rows, network.sizes[0], "input")
     if not assume_finite and not math.isfinite(sum_of_squares(rows.values)):
         wrong = ~np.isfinite(rows.values)

@@ -155,14 +155,12 @@ class Column:
         """Append the numbers (m, n) of n epochs."""
         m, n = numbers.shape
         end = self._n + n
-        if self._n == 0:
-            self._numbers = numbers.copy()
-        elif end > self._numbers.shape[1] or m > len(self._numbers):
-            larger = np.empty((max(m, len(self._numbers)), 2 * end))
+        if end > self._numbers.shape[1] or m > len(self._numbers):
+            room = 2 * end if self._n else end
+            larger = np.empty((max(m, len(self._numbers)), room))
             larger[:, : self._n] = self.numbers
             self._numbers = larger
-        if self._n:
-            self._numbers[:, self._n : end] = numbers
+        self._numbers[:, self._n : end] = numbers
         self._n = end
 
     @property

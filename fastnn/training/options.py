@@ -35,7 +35,7 @@ from fastnn.optimizers import (
     with_rate,
 )
 from fastnn.schedules import ending_after, lacks_steps
-from fastnn.sparse import is_sparse
+from fastnn.sparse import SparseRows, is_sparse
 from fastnn.state import Data
 from fastnn.training.inputs import (
     Rows,
@@ -130,6 +130,11 @@ class TrainOptions(NamedTuple):
         return int(part[0].shape[0]) if is_sparse(part[0]) else len(part[0])
 
     @property
+    def has_batches(self) -> bool:
+        """Whether the steps of an epoch are several."""
+        return self.batch_size is not None and self.batch_size < self.n_rows
+
+    @property
     def rows_a_step(self) -> int:
         """The rows of each batch except the last of an epoch."""
         return rows_a_step(self.batch_size, self.n_rows)
@@ -214,8 +219,9 @@ def check_options(
         of_state = None if resume is None else resume.storage.dtype
         dtype = of_state if dtype is None else check_dtype(dtype)
         data = check_data(network, X, Y, sample_weight, assume_finite, dtype, always)
-    stays_sparse = where_it_pays(backend, network, chosen.optimizer)
-    data = data._replace(X=laid_out(data.X, stays_sparse))
+    if isinstance(data.X, SparseRows):
+        stays_sparse = where_it_pays(backend, network, chosen.optimizer)
+        data = data._replace(X=laid_out(data.X, stays_sparse))
     if not was_checked and isinstance(chosen.optimizer, Method):
         warn_of_scale(chosen.optimizer.name, data)
     train_on, validate_on = choose_rows(rows, validation_rows, data, stop)

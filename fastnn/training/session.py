@@ -11,7 +11,7 @@ is exact, because a step draws nothing at random.
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from typing import Self, cast
 
 import numpy as np
@@ -23,13 +23,13 @@ from fastnn.optimizers import Method
 from fastnn.state import Steps, Task, member_steps
 from fastnn.training.evaluation import Judge
 from fastnn.training.exceptions import MonitorError, attach_result
-from fastnn.training.initial import Start, begin, check_fits_machine, different
+from fastnn.training.initial import Start, begin, check_fits_machine
 from fastnn.training.log import Log
 from fastnn.training.options import TrainOptions
-from fastnn.training.results import Facts, Results, Row, TrainingResult, facts_of
+from fastnn.training.results import Results, Row, TrainingResult, facts_of
 from fastnn.training.state import TrainingState
 from fastnn.training.steps import CHUNK_SECONDS, Draws, Pace
-from fastnn.training.stopping import ENDS, StopReason, is_over
+from fastnn.training.stopping import StopReason, is_over
 
 MOST_REPEATED = 512
 """Steps since the last saved state from which on a new one is saved, which takes about as long as
@@ -75,19 +75,25 @@ class Session:
     """
 
     is_closed = False
+    is_watched = False
+    """Whether code of the caller runs between calls, which may change arrays of its own. A
+    repetition then begins at the last call."""
     divergence = ""
     """What the error of a divergence says."""
 
     def __init__(
         self, members: Sequence[TrainOptions], starts: Sequence[Start], started: float | None = None
     ) -> None:
+        # One function, however long: each attribute is named here once.
         self.started = time.perf_counter() if started is None else started
         first = members[0]
         check_fits_machine(first)
         self.members = members
         self.network = first.network
         self.backend = first.backend
-        kinds = different(members)
+        firsts, self.kind_of = numbered(map(id, members))
+        self.kinds = kinds = [members[k] for k in firsts]
+        """The different options of members: those that differ in their starts alone share them."""
         self.states, self.generators = begin(members, kinds, starts)
         self.draws = draws = Draws(members, self.states, self.generators)
         self.batch = self.states.batches[0]
@@ -100,23 +106,23 @@ class Session:
         self.running = list(range(len(members)))
         self.n_epochs = [0] * len(members)
         self.reasons: list[StopReason] = ["running"] * len(members)
-        self.tasks, self.which = _tasks_of(members)
-        self.judge = self._judge_of(kinds)
-        n_scored = 0 if self.judge is None else self.judge.n_scored // draws.per_epoch
+        self.tasks, self.which = _tasks_of(kinds, self.kind_of)
+        """The different tasks, and the index (m,) of that of each member."""
+        self.judge = self._judge_of()
+        n_scored = self.judge.n_scored // draws.per_epoch if self.judge else 0
         self.log = Log(self.states.sums, first.data, self.network.reduction, draws.per_epoch)
         self.pace = Pace(self.network.n_params, draws.batch_size, n_scored)
         self.is_new = not any(isinstance(start, (TrainingState, Row)) for start in starts)
         """Whether all members begin with vectors of the optimizer that are zeros."""
-        self.is_watched = False
-        """Whether code of the caller runs between calls, which may change arrays of its own. A
-        repetition then begins at the last call."""
         self._saved: tuple[Array, Array] | None = None
         self._since: list[Steps] = []
-        """The steps since then."""
+        self._n_rows_since = 0
+        self._n_steps_since = 0
+        """The steps since then, their row numbers, and how many they are."""
 
-    def _judge_of(self, kinds: Sequence[TrainOptions]) -> Judge | None:
-        """Return what judges epochs, if any of these options ask for that."""
-        if not any(own.is_judged for own in kinds):
+    def _judge_of(self) -> Judge | None:
+        """Return what judges epochs, if the options of any member ask for that."""
+        if not any(own.is_judged for own in self.kinds):
             return None
         tasks = [self.tasks[k] for k in self.which]
         judge = Judge(self.members, tasks, self.states, self.draws.batch_size)
@@ -209,17 +215,23 @@ class Session:
         last time, or the state, if those would be more numbers or take long to repeat.
         """
         states = self.states
-        since = self._since
-        n_rows = sum(before.rows.size for before in since)
-        n_steps = sum(len(before.start) for before in since)
         if self._saved is None:
             self._saved = self._first_vectors(), states.beta_products.copy()
-        elif self.is_watched or n_rows >= states.storage.size or n_steps >= MOST_REPEATED:
+        elif (
+            self.is_watched
+            or self._n_rows_since >= states.storage.size
+            or self._n_steps_since >= MOST_REPEATED
+        ):
             self._saved = None  # its memory is free for the next one
             vectors = states.storage[:, :, : states.n_params].copy()
             self._saved = vectors, states.beta_products.copy()
-            since.clear()
-        since.append(steps._replace(learning_rate=steps.learning_rate.copy()))
+            self._since.clear()
+            self._n_rows_since = 0
+            self._n_steps_since = 0
+        rows, start, stop, learning_rate, loss = steps
+        self._since.append(Steps(rows, start, stop, learning_rate.copy(), loss))
+        self._n_rows_since += rows.size
+        self._n_steps_since += len(start)
 
     def _first_vectors(self) -> Array:
         """Return the vectors (m, any, n_params) that members begin with, without those that are all
@@ -266,23 +278,25 @@ class Session:
     def _end_members(
         self, steps: Steps, wanted: list[int], good: list[int], fired: set[int]
     ) -> None:
-        """End the members whose rules have fired and say so, whose methods are through, and those
-        that diverged.
+        """End the members whose rules have fired and say so, and those that can do no further step:
+        their methods are through, or they diverge.
         """
         for k in [*self.running]:
-            reason: StopReason | None = None
             if k in fired:
                 on_stall = self.members[k].on_stall
                 reason = self.stall(k) if on_stall is None else on_stall(self, k)
+                if reason is not None:
+                    self.end(k, reason)
             elif good[k] < wanted[k]:
-                optimizer = self.members[k].optimizer
-                if isinstance(optimizer, Method):
-                    reason = cast(StopReason, optimizer.ended(self.states.storage[k]))
-                if not reason:
-                    self._undo(k, steps, good[k])
-                    reason = "diverged"
-            if reason:
-                self.end(k, reason)
+                self.end(k, self._why_no_step_follows(k, steps, good[k]))
+
+    def _why_no_step_follows(self, k: int, steps: Steps, n_good: int) -> StopReason:
+        """Return the reason of member k's method, which is through; else undo the bad step."""
+        optimizer = self.members[k].optimizer
+        if isinstance(optimizer, Method) and (reason := optimizer.ended(self.states.storage[k])):
+            return cast(StopReason, reason)
+        self._undo(k, steps, n_good)
+        return "diverged"
 
     def stall(self, k: int) -> StopReason | None:
         """Lower the learning rate of member k, whose rule has fired, or return why its training
@@ -359,13 +373,6 @@ class Session:
         for k in [*self.running]:
             self.end(k, reason)
 
-    def interrupt(self, reason: StopReason) -> None:
-        """End all members on request; what a stop rule or divergence has ended just before keeps
-        its reason.
-        """
-        self.end_all(reason)
-        self.reasons = [own if own in ENDS else reason for own in self.reasons]
-
     # -------------------------------------------------------------------------------------- results
 
     def params(self, k: int) -> Array:
@@ -387,7 +394,6 @@ class Session:
         if goes_on:
             states = states.copy()
             loss, rate, row_loss, score = (a.copy() for a in (loss, rate, row_loss, score))
-        facts, which = self._facts()
         return Results(
             **vars(states),
             loss=loss,
@@ -396,24 +402,12 @@ class Session:
             score=score,
             network_of_all=self.network,
             backend_of_all=self.backend,
-            facts=facts,
-            which=which,
+            facts=[facts_of(own) for own in self.kinds],
+            which=self.kind_of,
             reasons=[*self.reasons],
             ended=[*self.n_epochs],
-            seconds=(time.perf_counter() - self.started) / len(which),
+            seconds=(time.perf_counter() - self.started) / len(self.members),
         )
-
-    def _facts(self) -> tuple[list[Facts], list[int]]:
-        """Return the different facts of members, and the index of each member's."""
-        facts: list[Facts] = []
-        which: list[int] = []
-        places: dict[int, int] = {}
-        for own in self.members:
-            place = places.setdefault(id(own), len(facts))
-            if place == len(facts):
-                facts.append(facts_of(own))
-            which.append(place)
-        return facts, which
 
     def result(self, k: int, goes_on: bool = False) -> TrainingResult:
         """Return the result of member k."""
@@ -435,16 +429,31 @@ class Session:
         return list(zip(*(column[n:].tolist() for column in columns), strict=True))
 
 
-def _tasks_of(members: Sequence[TrainOptions]) -> tuple[list[Task], NDArray[np.int64]]:
-    """Return the different tasks of members, and the index of each member's."""
-    places: dict[tuple[int, float, int], int] = {}
-    tasks: list[Task] = []
-    which = []
-    for own in members:
-        place = places.setdefault((id(own.optimizer), own.alpha, id(own.data)), len(tasks))
-        if place == len(tasks):
-            tasks.append(
-                Task(own.network, own.optimizer, own.data, own.alpha, own.value_alpha, own.threads)
-            )
-        which.append(place)
-    return tasks, np.array(which)
+def _tasks_of(
+    kinds: Sequence[TrainOptions], kind_of: list[int]
+) -> tuple[list[Task], NDArray[np.int64]]:
+    """Return the different tasks of these options, and the index (m,) of that of each member, whose
+    options are those of the kind `kind_of`.
+    """
+    firsts, which = numbered([(id(own.optimizer), own.alpha, id(own.data)) for own in kinds])
+    tasks = []
+    for k in firsts:
+        own = kinds[k]
+        task = Task(own.network, own.optimizer, own.data, own.alpha, own.value_alpha, own.threads)
+        tasks.append(task)
+    return tasks, np.array(which).take(kind_of)
+
+
+def numbered(keys: Iterable[Hashable]) -> tuple[list[int], list[int]]:
+    """Return the places of the different keys, each where it is first, and the number of each
+    key among these.
+    """
+    numbers: dict[Hashable, int] = {}
+    firsts: list[int] = []
+    which: list[int] = []
+    for place, key in enumerate(keys):
+        number = numbers.setdefault(key, len(firsts))
+        if number == len(firsts):
+            firsts.append(place)
+        which.append(number)
+    return firsts, which

@@ -125,6 +125,7 @@ class Draws:
         """Full batches are never shuffled."""
         self.rows = [own.rows for own in members]
         """The rows of X of each member, in order; None for all."""
+        self.rows_are_shared = len(set(map(id, self.rows))) == 1
         self.learning_rates = [own.optimizer.learning_rate for own in members]
         self.learning_rates_change = any(map(callable, self.learning_rates))
         """Whether the rates of the next steps may be others than those of the last ones."""
@@ -147,7 +148,7 @@ class Draws:
         )
         if len(kinds) > 1:
             needed = [kind for kind, n in zip(kinds, wanted, strict=True) if n]
-            if all(kind == needed[0] for kind in needed):
+            if needed.count(needed[0]) == len(needed):
                 kinds = needed[:1]
         rates = [
             reduced(learning_rates(rate, t, n_steps), factor, least)
@@ -196,9 +197,8 @@ class Draws:
         """
         orders = self._orders(wanted, batch)
         positions = orders.reshape(len(orders), -1)
-        first = self.rows[0]
-        if all(rows is first for rows in self.rows):
-            return rows_at(first, positions)
+        if self.rows_are_shared:
+            return rows_at(self.rows[0], positions)
         n = len(positions)
         return np.array(
             [rows_at(rows, positions[k if n > 1 else 0]) for k, rows in enumerate(self.rows)]
