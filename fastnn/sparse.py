@@ -66,11 +66,13 @@ class SparseRows:
     ndim = 2
 
     def __init__(self, values: Array, indices: Array, starts: Array, n_columns: int) -> None:
+        # Copied before they are checked: another thread of the caller may write to them.
+        indices = np.array(indices)
+        starts = np.array(starts)
         if fault := fault_in(values, indices, starts, n_columns):
             raise ValueError(f"these are no rows in CSR form: {fault}")
-        n = values.size
-        places = np.zeros(n + 1, np.int32)
-        places[:n] = indices
+        places = np.zeros(indices.size + 1, np.int32)
+        places[:-1] = indices
         self._set(values, read_only(places), read_only(starts.astype(np.int64)), n_columns)
 
     def _set(self, values: Array, indices: Array, starts: Array, n_columns: int) -> None:

@@ -621,7 +621,8 @@ def choose_rows(
 
 def _checked(name: str, rows: Any, n: int) -> Rows:
     """Return numbers of rows as a new array."""
-    array = real_array(name, rows)
+    # copied before it is checked: another thread of the caller may write to it
+    array = np.array(real_array(name, rows))
     if array.ndim != 1:
         raise ValueError(
             f"{name} must have 1 dimension, not {array.ndim} (shape {array.shape}): the "
@@ -638,7 +639,7 @@ def _checked(name: str, rows: Any, n: int) -> Rows:
         i = int(outside.argmax())
         hint = "; negative numbers do not count from the end" if array[i] < 0 else ""
         raise ValueError(f"{name}[{i}] is {array[i]}, the rows of X are 0 to {n - 1}{hint}")
-    return np.array(array, np.int64)
+    return array.astype(np.int64, copy=False)
 
 
 def rows_a_step(batch_size: int | None, n_rows: int) -> int:

@@ -18,6 +18,7 @@ from fastnn import (
     Stop,
     loss_and_gradient,
     predict,
+    sparse,
     train,
     train_many,
 )
@@ -226,6 +227,22 @@ def test_what_a_caller_does_with_the_matrix_later_reaches_no_kernel():
 
     result = train(NETWORK, rows, Y, callbacks=[spoil], **TRAIN)
     assert_same_bits(result, train(NETWORK, DENSE, Y, **TRAIN))
+
+
+@pytest.mark.parametrize("part", ["indices", "indptr"])
+def test_what_a_thread_writes_after_the_check_reaches_no_kernel(part, monkeypatch):
+    """The check looks at copies, which nobody else has."""
+    matrix = X.copy()
+    check = sparse.fault_in
+
+    def check_and_write(*arrays):
+        fault = check(*arrays)
+        getattr(matrix, part)[:] = 2**31 - 1
+        return fault
+
+    monkeypatch.setattr(sparse, "fault_in", check_and_write)
+    rows = sparse.sparse_rows("X", matrix)
+    assert rows.toarray().tobytes() == X.toarray().tobytes()
 
 
 def test_targets_have_to_be_dense():
