@@ -30,6 +30,10 @@ class Recorder:
         self.nodes = list(nodes)
         self.most = most
         self._places = {node: k for k, node in enumerate(nodes)}
+        self._done: dict[tuple[Any, ...], Symbol] = {}
+        """{operation and places of its operands: what it gave}. Selections by conditions are made
+        of those by their parts, which may be shared: without this, in steps that double."""
+        self._conditions: dict[int, bool] = {}
 
     def node(self, *node: Any) -> Symbol:
         """Return the symbol of a node, which is added where it is not there yet."""
@@ -65,10 +69,21 @@ class Recorder:
             return self.symbol(float(result))
         if name in ("add", "mul") and known[0] is not None:
             symbols.reverse()  # numbers are on the right
-        simpler = _SIMPLER[name](*symbols) if name in _SIMPLER else None
-        if simpler is not None:
-            return simpler
-        return self.node(name, *(symbol.place for symbol in symbols))
+        node = (name, *(symbol.place for symbol in symbols))
+        if node not in self._done:
+            simpler = _SIMPLER[name](*symbols) if name in _SIMPLER else None
+            self._done[node] = self.node(*node) if simpler is None else simpler
+        return self._done[node]
+
+    def is_condition(self, place: int) -> bool:
+        """Return whether a node is 1 or 0."""
+        if place not in self._conditions:
+            name, *rest = self.nodes[place]
+            if name == "where_gt":
+                self._conditions[place] = all(map(self.is_condition, rest[2:]))
+            else:
+                self._conditions[place] = name == "number" and rest[0] in (0.0, 1.0)
+        return self._conditions[place]
 
 
 def _operators(name: str) -> tuple[Callable[..., Any], Callable[..., Any]]:
@@ -98,9 +113,7 @@ class Symbol:
     @property
     def is_condition(self) -> bool:
         """Whether it is 1 or 0."""
-        if self.name == "where_gt":
-            return self.operand(2).is_condition and self.operand(3).is_condition
-        return self.number in (0.0, 1.0)
+        return self.recorder.is_condition(self.place)
 
     def operand(self, k: int) -> Symbol:
         """Return the k-th operand of the operation that it is."""

@@ -25,7 +25,7 @@ from fastnn import (
 )
 from fastnn.formulas import MOST_NODES, checked_formula, evaluate, statements, text
 from fastnn.fused import custom
-from fastnn.recording import recorded
+from fastnn.recording import Recorder, recorded
 from fastnn.testing.cases import draw, draw_training
 from fastnn.testing.tolerances import (
     COMPLEX_STEP_RTOL,
@@ -53,6 +53,29 @@ NETWORKS = [
     Network((3, 4, 3), softsign, "softmax", lambda a, y: (a - y) ** 2 * (1 + 3 * y)),
     Network((3, 5, 1), swish, "exp", CustomLoss(lambda a, y: a - y * np.log(a), low=0)),
 ]
+
+
+def test_conditions_made_of_shared_conditions_are_looked_at_once(monkeypatch):
+    """Each is made of the two before: one by one there would be 2 to the 30th."""
+    n_done = 0
+    do = Recorder.do
+
+    def counted(recorder, *operands):
+        nonlocal n_done
+        n_done += 1
+        return do(recorder, *operands)
+
+    def act(z):
+        first = z > 0.5
+        second = z > 0.25
+        for k in range(30):
+            first, second = np.where(z > k, first, second), np.where(z > -k, second, first)
+        return np.where(first, z, 0.5 * z)
+
+    monkeypatch.setattr(Recorder, "do", counted)
+    CustomActivation(act)
+    assert n_done < 2000
+
 
 # -------------------------------------------------------------------------------------- derivatives
 
