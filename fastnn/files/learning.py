@@ -11,9 +11,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from fastnn.checking.arguments import check_integer
-from fastnn.memory import read_only
-from fastnn.optimizers import Optimizer, with_rate
+from fastnn.checking.arguments import check_integer, shown
+from fastnn.memory import Array, read_only
+from fastnn.optimizers import Adam, Optimizer, RMSprop, with_rate
 from fastnn.training import train
 from fastnn.training.inputs import check_network, check_optimizer, check_params
 from fastnn.training.results import TrainingResult
@@ -22,6 +22,9 @@ from fastnn.training.steps import reduced
 
 HEADER = struct.Struct("<QQdd")
 """What stands before the vectors: the format, the steps, and the products of Adam's decay rates."""
+
+MOST_ROWS = 10**8
+"""The rows of the longest epoch that is read back: their numbers are an array of the state."""
 
 
 class Learning(NamedTuple):
@@ -91,6 +94,11 @@ def read_back(
     learning = begin(result, learn)
     state = learning.state
     size = HEADER.size + state.vectors.nbytes
+    try:
+        data = memoryview(data).tobytes()
+    except TypeError:
+        what = "data must be bytes, those of the state in C"
+        raise TypeError(f"{what}, not {shown(data)}") from None
     if len(data) not in (size, size + -size % 8):  # a struct ends at a multiple of 8
         raise ValueError(f"the state in C has {size} bytes, not {len(data)}: write sizeof of it")
     number, t, *products = HEADER.unpack_from(data)
@@ -106,14 +114,19 @@ def read_back(
             f"C has done {done:,} steps since the export, which is no whole number of epochs of "
             f"{n_rows:,} rows: read the state after the last row of an epoch"
         )
+    if n_rows > MOST_ROWS:
+        raise ValueError(
+            f"an epoch has at most {MOST_ROWS:,} rows, not {n_rows:,}: say how many by n_rows="
+        )
     dtype = state.storage.dtype.newbyteorder("<")
     vectors = np.frombuffer(data, dtype, state.vectors.size, HEADER.size)
     state.vectors[...] = vectors.reshape(state.vectors.shape)
-    if not np.isfinite(state.params).all():
+    if not np.isfinite(state.vectors).all():
         raise ValueError(
-            "the parameters in C are not finite: a step returned OVERFLOW, after which the state "
-            "is spoilt; read a copy from before"
+            "the parameters in C are not finite, or its vectors: a step returned OVERFLOW, after "
+            "which the state is spoilt; read a copy from before"
         )
+    _check_moments(state.vectors, state.beta_products, products, done, learn)
     state.t = t
     state.beta_products[...] = products
     state.index = np.arange(n_rows)
@@ -121,3 +134,18 @@ def read_back(
     state.check()
     params = read_only(state.params.copy())
     return replace(learning.began, params=params, state=state, backend=result.backend)
+
+
+def _check_moments(
+    vectors: Array, before: Array, products: list[float], done: int, learn: Optimizer
+) -> None:
+    """Raise ValueError for means of squares below 0, and for powers of Adam's betas that so many
+    steps do not leave.
+    """
+    damaged = isinstance(learn, (Adam, RMSprop)) and bool((vectors[-1] < 0).any())
+    if isinstance(learn, Adam):
+        betas = np.array([learn.beta_1, learn.beta_2])
+        powers = before * betas**done
+        damaged = damaged or not np.allclose(products, powers, rtol=1e-2, atol=1e-30)
+    if damaged:
+        raise ValueError("the state in C is damaged: no step leaves such moments of gradients")

@@ -565,7 +565,7 @@ class TrainingResult(display.Shown):
         ------
         ValueError, TypeError
             For bytes that are not of the export of this result by `learn`; for a step within an
-            epoch; for parameters that are not finite.
+            epoch; for numbers that no step leaves, and for numbers that are not finite.
 
         Examples
         --------

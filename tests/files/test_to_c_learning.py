@@ -3,6 +3,7 @@
 import itertools
 import re
 import shutil
+import struct
 import subprocess
 
 import numpy as np
@@ -260,7 +261,7 @@ def test_an_overflow_is_told_and_is_not_read_back(tmp_path):
     result = train(Network((1, 1)), [[1.0]], [1.0], params=[0.0, 0.0], epochs=0)
     done = Program(tmp_path, result, SGD(1e300)).learn(np.array([[1e10]]), np.array([[1e10]]))
     assert done.codes == [OVERFLOW]
-    with pytest.raises(ValueError, match="the parameters in C are not finite: a step returned"):
+    with pytest.raises(ValueError, match="the parameters in C are not finite, or its vectors"):
         result.read_back(done.state, SGD(1e300))
 
 
@@ -316,6 +317,36 @@ def test_bytes_of_something_else(tmp_path):
     ):
         with pytest.raises(ValueError, match=match):
             who.read_back(data, learn)
+
+
+@needs_cc
+@pytest.mark.parametrize(
+    ("place", "word", "match"),
+    [
+        (8, 2**33, "at most 100,000,000 rows, not 8,589,934,5"),
+        (16, np.nan, "no step leaves such moments"),
+        (16, 1.0, "no step leaves such moments"),
+        (24, 0.0, "no step leaves such moments"),
+        (32, np.nan, "the parameters in C are not finite, or its vectors"),
+        (-8 * 30, np.nan, "the parameters in C are not finite, or its vectors"),
+        (-8, np.inf, "the parameters in C are not finite, or its vectors"),
+        (-8 * 2, -1.0, "no step leaves such moments"),
+    ],
+)
+def test_a_word_that_was_damaged_on_the_way(place, word, match, tmp_path):
+    """The count of steps, the powers of the betas, parameters, means and means of squares."""
+    training = case(Network((3, 4, 1), "tanh"))
+    result = training.begin()
+    state = bytearray(Program(tmp_path, result, Adam(0.01)).learn(training.X, training.Y).state)
+    struct.pack_into("<Q" if place == 8 else "<d", state, place % len(state), word)
+    with pytest.raises(ValueError, match=match):
+        result.read_back(bytes(state), Adam(0.01))
+
+
+def test_what_is_no_bytes():
+    result = case(Network((3, 4, 1), "tanh")).begin()
+    with pytest.raises(TypeError, match="data must be bytes, those of the state in C, not None"):
+        result.read_back(None, Adam(0.01))
 
 
 # -------------------------------------------------------------------------- what is written, or not
