@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from fastnn import losses
+from fastnn.cached import cached_property
 from fastnn.checking import arguments, display
 from fastnn.checking.arguments import CheckedFields, choice, optional, shown
 from fastnn.checking.display import Filled, summaries, table
@@ -240,7 +241,7 @@ class Network(CheckedFields):
     def __hash__(self) -> int:
         return self._hash
 
-    @functools.cached_property
+    @cached_property
     def _hash(self) -> int:
         """The hash, of use in this process only."""
         return hash(_fields(self))
@@ -250,7 +251,7 @@ class Network(CheckedFields):
         """Layers with weights: hidden ones and the output."""
         return len(self.sizes) - 1
 
-    @functools.cached_property
+    @cached_property
     def n_params(self) -> int:
         """Length of the flat parameter vector: counted without `layers`, which are large for what
         they are made of.
@@ -270,7 +271,7 @@ class Network(CheckedFields):
             hidden = (hidden,) * (self.n_layers - 1)
         return *hidden, self.output
 
-    @functools.cached_property
+    @cached_property
     def layers(self) -> tuple[Layer, ...]:
         """The layers from the input to the output, with their places in the flat vector."""
         layers = []
@@ -435,12 +436,12 @@ class Network(CheckedFields):
             random_state = np.random.RandomState(random_state)
         return params_of(self, draw(self, random_state), np.empty(self.n_params, dtype))
 
-    @functools.cached_property
+    @cached_property
     def _n_drawn(self) -> int:
         """The number of random numbers drawn for all layers."""
         return sum(n for _, n, *_ in self._draws)
 
-    @functools.cached_property
+    @cached_property
     def _draws(self) -> tuple[tuple[slice, int, Array, Array], ...]:
         """The draws of each layer: their place (W, for "same" the bias too), their number, and
         their distribution.
@@ -474,22 +475,22 @@ class Network(CheckedFields):
         """Columns of Y."""
         return self.sizes[-1]
 
-    @functools.cached_property
+    @cached_property
     def loss_name(self) -> str:
         """The name of the loss, whatever its parameters are."""
         return name_of(self.loss)
 
-    @functools.cached_property
+    @cached_property
     def loss_line(self) -> Loss:
         """The line of the loss in `LOSSES`, or that of its value."""
         return cast(Loss, line_of(self.loss, LOSSES))
 
-    @functools.cached_property
+    @cached_property
     def output_line(self) -> Activation:
         """The line of the output activation in `ACTIVATIONS`, or that of its value."""
         return cast(Activation, line_of(self.output, ACTIVATIONS))
 
-    @functools.cached_property
+    @cached_property
     def loss_numbers(self) -> tuple[Array, ...]:
         """The parameters of the loss: (n_outputs,) each."""
         numbers = self.loss_line.value._numbers(self.n_outputs) if self.loss_line.value else ()

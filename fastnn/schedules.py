@@ -1,7 +1,6 @@
 """Learning rates that change with the step."""
 
 import dataclasses
-import functools
 import itertools
 import math
 from dataclasses import dataclass, field
@@ -10,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fastnn.cached import cached_property
 from fastnn.checking.arguments import (
     COUNT,
     NOT_NEGATIVE,
@@ -131,7 +131,7 @@ class step_decay(Schedule):
             rates.append(rate)
         return np.array(rates)[stage_of_step]
 
-    @functools.cached_property
+    @cached_property
     def _begun(self) -> list[tuple[int, float]]:
         """First stage of the last call and its rate, so that the next chunk of a training need not
         begin at stage 0.

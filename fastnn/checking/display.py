@@ -2,7 +2,6 @@
 registries in docstrings.
 """
 
-import functools
 import inspect
 import math
 import re
@@ -13,6 +12,7 @@ from typing import NamedTuple, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from fastnn.cached import cached_property
 from fastnn.checking.hints import explains_keywords
 
 K = TypeVar("K", bound=type)
@@ -183,7 +183,7 @@ class Filled:
     def __get__(self, thing: object, kind: type | None = None) -> str:
         return self._filled
 
-    @functools.cached_property
+    @cached_property
     def _filled(self) -> str:
         return fill(self._text, self._values())
 

@@ -231,7 +231,7 @@ def _machine_code(name, dtype, constants):
         problem = shipped.problem()
         why = f"the kernels that came with fastnn are not used ({problem}), and " if problem else ""
         raise missing_package("numba", f"{why}compiling a kernel needs") from None
-    return _callable(llvm_engine().get_function_address, function, signature)
+    return _callable(_loaded_address, function, signature)
 
 
 def load_object(code: bytes) -> None:
@@ -240,6 +240,14 @@ def load_object(code: bytes) -> None:
 
     llvm_engine().add_object_file(llvm.ObjectFileRef.from_data(code))
     llvm_engine().finalize_object()
+
+
+def _loaded_address(name: str) -> int:
+    """Return the address of a function of the object files that were loaded."""
+    with (
+        _lock
+    ):  # a fork waits for it, so that no child inherits llvmlite's own lock while it is held
+        return llvm_engine().get_function_address(name)
 
 
 @functools.cache
@@ -271,7 +279,7 @@ def address_in_module(name: str, module: str) -> int:
     with _lock:
         llvm_engine().add_module(llvm.parse_assembly(module))
         llvm_engine().finalize_object()
-        return llvm_engine().get_function_address(name)
+        return _loaded_address(name)
 
 
 def kernels_are_kept() -> bool:

@@ -2,7 +2,6 @@
 loss.
 """
 
-import functools
 import math
 import numbers
 from collections.abc import Callable
@@ -12,6 +11,7 @@ import numpy as np
 from sklearn.utils._param_validation import InvalidParameterError
 
 from fastnn.backends import Backend
+from fastnn.cached import cached_property
 from fastnn.checking.arguments import did_you_mean, shown
 from fastnn.estimators.adapter import Adapter, contiguous
 from fastnn.memory import Array
@@ -105,7 +105,7 @@ class HeldOut:
             return float("nan")
         return self._score(outputs)
 
-    @functools.cached_property
+    @cached_property
     def _score(self) -> Score:
         if self.labels == "single":
             return lambda outputs: 1.0

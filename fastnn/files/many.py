@@ -27,6 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastnn.backends import Backend, get_backend
+from fastnn.cached import cached_property
 from fastnn.checking.arguments import check_flag, cut, shown
 from fastnn.checking.values import Names
 from fastnn.errors import ModelFileError
@@ -274,7 +275,7 @@ class StoredResults(Store):
             self._made.setdefault(key, made)
         return self._made[key]
 
-    @functools.cached_property
+    @cached_property
     def _n_members(self) -> dict[str, NDArray[np.int64]]:
         """How many members have each value of the columns of arrays, by its number."""
         return {name: np.bincount(self._which[name]) for name in self._parts}

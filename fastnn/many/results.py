@@ -4,7 +4,6 @@ histories.
 
 from __future__ import annotations
 
-import functools
 import itertools
 import operator
 import os
@@ -15,6 +14,7 @@ from typing import Any, cast, overload
 import numpy as np
 from numpy.typing import NDArray
 
+from fastnn.cached import cached_property
 from fastnn.checking import display
 from fastnn.checking.arguments import check_flag, counted, cut, shown
 from fastnn.checking.values import check_column_names, column_names
@@ -69,22 +69,22 @@ class ManyHistory(display.Shown):
     def _facts(self) -> dict[str, object]:
         return {"members": len(self._histories), "most epochs": self.loss.shape[1]}
 
-    @functools.cached_property
+    @cached_property
     def loss(self) -> NDArray[np.float64]:
         """The training losses (m, most epochs), see `History.loss`."""
         return self._stacked("loss")
 
-    @functools.cached_property
+    @cached_property
     def validation_loss(self) -> NDArray[np.float64]:
         """The validation losses (m, most epochs)."""
         return self._stacked("validation_loss")
 
-    @functools.cached_property
+    @cached_property
     def score(self) -> NDArray[np.float64]:
         """The scores (m, most epochs) that decide the best epochs, see `History.score`."""
         return self._stacked("score")
 
-    @functools.cached_property
+    @cached_property
     def learning_rate(self) -> NDArray[np.float64]:
         """The learning rate (m, most epochs) of each epoch's last step."""
         return self._stacked("learning_rate")
@@ -296,7 +296,7 @@ class ManyResult(display.Shown, Sequence[TrainingResult]):
         """The members' networks."""
         return [store.network(k) for store, k in self._rows]
 
-    @functools.cached_property
+    @cached_property
     def params(self) -> Array | list[Array]:
         """The parameters (m, n_params), read-only; a list of vectors if they differ in size or
         dtype.
@@ -306,7 +306,7 @@ class ManyResult(display.Shown, Sequence[TrainingResult]):
             return vectors
         return read_only(np.array(vectors))
 
-    @functools.cached_property
+    @cached_property
     def history(self) -> ManyHistory:
         """The histories, stacked."""
         return ManyHistory([store.history(k) for store, k in self._rows])
@@ -595,7 +595,7 @@ class Unbegun(Store):
         self._stop_reason = stop_reason
         self._begin = begin
 
-    @functools.cached_property
+    @cached_property
     def _begun(self) -> TrainingResult:
         """The result, made only once, because it may draw a seed."""
         return self._begin().result()

@@ -5,7 +5,6 @@ read and write.
 from __future__ import annotations
 
 import dataclasses
-import functools
 import math
 import numbers
 from collections.abc import Callable
@@ -15,6 +14,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from fastnn.cached import cached_property
 from fastnn.checking import arguments
 from fastnn.checking.arguments import CheckedFields, cut, optional, shown
 from fastnn.memory import Array
@@ -367,7 +367,7 @@ class Stop(CheckedFields):
     monitor: Monitor = field(default="loss", metadata={"check": check_monitor})
     reduce: ReduceRate | None = field(default=None, metadata=optional({"check": _check_reduce}))
 
-    @functools.cached_property
+    @cached_property
     def has_rules(self) -> bool:
         """Whether there is a score or a decision before the last epoch, besides divergence and
         Ctrl-C.
@@ -393,7 +393,7 @@ class Stop(CheckedFields):
             given["monitor"] = name_of(self.monitor)
         return f"Stop({', '.join(f'{name}={value}' for name, value in given.items())})"
 
-    @functools.cached_property
+    @cached_property
     def has_weights(self) -> bool:
         """Whether the validation data have weights."""
         given = self.validation

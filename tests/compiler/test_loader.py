@@ -189,6 +189,21 @@ def test_a_status_becomes_an_exception(status):
                 call(2)
 
 
+@pytest.mark.skipif(loader.IN_PYTHON, reason="no object file is loaded")
+def test_addresses_are_looked_up_where_a_fork_waits(monkeypatch):
+    """A child would inherit the lock of llvmlite while another thread holds it, for ever."""
+    owned = []
+
+    class Engine:
+        def get_function_address(self, name):
+            owned.append(loader._lock._is_owned())
+            return 1
+
+    monkeypatch.setattr(loader, "llvm_engine", Engine)
+    assert loader._loaded_address("f") == 1
+    assert owned == [True]
+
+
 @pytest.mark.parametrize("larger", [0, 16])
 def test_an_array_is_where_kernels_look_whatever_the_size_of_objects(larger, monkeypatch):
     """Those of a free-threaded Python are larger, and the machine code is the same."""
