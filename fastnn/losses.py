@@ -611,8 +611,8 @@ class CustomActivation(Custom):
         return Activation(text(self.formula), self.formula, value=self)
 
 
-OUTPUT_NAMES = frozenset("a output outputs pred preds prediction predictions y_pred y_hat".split())
-TARGET_NAMES = frozenset("y target targets true y_true".split())
+OUTPUT_NAMES = ("a", "output", "outputs", "pred", "prediction", "predictions", "y_pred", "y_hat")
+TARGET_NAMES = ("y", "target", "targets", "y_true")
 """Names of the parameters of losses."""
 
 

@@ -2,7 +2,7 @@
 
 import operator
 import warnings
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,7 +11,7 @@ import typer
 
 from fastnn.checking.arguments import cut, did_you_mean, listed
 from fastnn.checking.hints import missing_package
-from fastnn.cli.console import option, tell
+from fastnn.cli import console
 from fastnn.errors import FastnnError
 from fastnn.files.archive import write_whole
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 TABLE = typer.Argument(metavar="TABLE", hidden=True)
 
-NA = option(
+NA = console.option(
     "WORD",
     "A word that is a gap, as an empty cell is; repeat the option for several. It replaces the "
     "words that pandas reads as gaps, such as NA and None.",
@@ -195,7 +195,7 @@ def about_table(path: Path, target: str = "") -> Iterator[None]:
         text = in_commands(message)
         if text not in told:  # by the first of several predictions
             told.append(text)
-            tell(text)
+            console.tell(text)
 
     with warnings.catch_warnings():
         warnings.simplefilter("always", UserWarning)

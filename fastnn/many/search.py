@@ -297,10 +297,10 @@ def search(
     _check_some_learned(many, [trial for _, trial in left], trials)
     k = many.best()
     best, trial = left[k]
-    settings = {name: trial[name] for name in ranges}
+    of_best = {name: trial[name] for name in ranges}
     score = float(many.scores[k])
     rows = {name: np.array(options[name]) for name in OF_ROWS if options.get(name) is not None}
-    return SearchResult(best, settings, score, epochs_trained, trials, **rows)
+    return SearchResult(best, of_best, score, epochs_trained, trials, **rows)
 
 
 def _check_some_learned(many: ManyResult, last: list[Trial], trials: list[Trial]) -> None:
