@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import inspect
 import math
 import operator
 from collections.abc import Callable, Iterable, Mapping
@@ -610,6 +611,25 @@ class CustomActivation(Custom):
         return Activation(text(self.formula), self.formula, value=self)
 
 
+OUTPUT_NAMES = ("a", "output", "outputs", "pred", "prediction", "predictions", "y_pred", "y_hat")
+TARGET_NAMES = ("y", "target", "targets", "y_true")
+"""Names of the parameters of losses."""
+
+
+def check_order(function: Callable[..., Any]) -> None:
+    """Raise TypeError if the names of parameters say that the target is first, as in the metrics of
+    scikit-learn.
+    """
+    try:
+        names = list(inspect.signature(function).parameters)[:2]
+    except ValueError:  # a function of an extension module need not have a signature
+        return
+    if len(names) == 2 and (names[0] in TARGET_NAMES or names[1] in OUTPUT_NAMES):
+        fault = f"the loss is a function of an output and its target, not ({', '.join(names)})"
+        right = "the output comes first, so write (y_pred, y_true), or (a, y)"
+        raise TypeError(f"{fault}: {right}")
+
+
 @dataclass(frozen=True, repr=False)
 class CustomLoss(Custom):
     """A loss by a function of your own, whose derivative is derived from it.
@@ -647,6 +667,11 @@ class CustomLoss(Custom):
     inputs: ClassVar[tuple[str, ...]] = ("a", "y")
     low: float = field(default=-math.inf, metadata={"check": check_bound})
     high: float = field(default=math.inf, metadata={"check": check_bound})
+
+    def __post_init__(self) -> None:
+        if callable(self.formula):
+            check_order(self.formula)
+        super().__post_init__()
 
     @property
     def line(self) -> Loss:

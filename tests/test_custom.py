@@ -245,6 +245,20 @@ def test_kinds_that_are_mixed_up_are_told_apart():
         Network((3, 5, 1), cost)
 
 
+@pytest.mark.parametrize(
+    "function",
+    [
+        pytest.param(lambda y_true, y_pred: (y_pred - y_true) ** 2, id="of scikit-learn"),
+        pytest.param(lambda target, x: (target - x) ** 2, id="target first"),
+        pytest.param(lambda x, output: (output - x) ** 2, id="output second"),
+    ],
+)
+def test_a_loss_with_its_target_first_is_refused(function):
+    """It would be learned the wrong way around."""
+    with pytest.raises(TypeError, match="output comes first, so write"):
+        Network((1, 1), loss=function)
+
+
 def test_targets_beyond_the_bounds_of_a_loss_are_refused():
     network = NETWORKS[3]
     with pytest.raises(ValueError, match=r"takes numbers that are at least 0; Y\[1, 0\] is -1"):

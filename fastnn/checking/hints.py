@@ -257,6 +257,9 @@ def instead_of(unknown: str, legal: Collection[str]) -> str:
         effect = "the epochs of all networks together, which decide how many are tried"
         return f": say budget=..., {effect}"
     remedy = REMEDIES.get(unknown.lower())
+    is_of_many = {"validation_rows", "n_jobs"}.issubset(legal)
+    if is_of_many and remedy == REMEDIES["validation"]:
+        remedy = "validation_rows=..., the same rows for all networks"
     if "preset" in legal and remedy in (REMEDIES["loss"], REMEDIES["quantiles"]):
         remedy = _NO_LOSS
     if "damping" in legal and "learning_rate" not in legal and remedy == REMEDIES["learning_rate"]:

@@ -9,12 +9,14 @@ from fastnn import plotting
 from fastnn.checking.arguments import listed
 from fastnn.cli.console import File, check_names, check_output, err, option, say, tell
 from fastnn.cli.tables import (
+    NA,
     TABLE,
     TableError,
     about_table,
     check_columns,
     check_numbers,
     read_table,
+    words_read_as_gaps,
 )
 from fastnn.memory import Array
 
@@ -52,6 +54,7 @@ def fit(
     groups: Annotated[str | None, _GROUPS] = None,
     drop: Annotated[list[str] | None, _DROP] = None,
     category: Annotated[list[str] | None, _CATEGORY] = None,
+    na: Annotated[list[str] | None, NA] = None,
     seed: Annotated[int, _SEED] = 0,
     plot: Annotated[File, _PLOT] = None,
 ) -> None:
@@ -72,9 +75,16 @@ def fit(
     groups_column = [groups] if groups else []
     columns = {"--target": [target], "--groups": groups_column, "--drop": drop or []}
     columns["--category"] = category or []
-    frame = _rows(table, target, columns)
-    X = frame.drop(columns=[target, *groups_column, *columns["--drop"]])
-    X = _without_row_numbers(X)
+    frame = read_table(table, na)
+    say(f"{table}: {len(frame):,} rows, {frame.shape[1]:,} columns")
+    check_columns(frame, table, columns)
+    if na is None and (words := words_read_as_gaps(table, frame)):
+        say(f"Read as gaps: {words} (--na says which words are gaps)")
+    for name in columns["--category"]:
+        frame[name] = frame[name].astype("category")
+    X = _without_row_numbers(frame.drop(columns=[target, *groups_column, *columns["--drop"]]))
+    frame = _with_target(frame, target)
+    X = X.loc[frame.index]
     y = frame[target]
     check_numbers(X, table)
     if task != "classes":
@@ -92,13 +102,8 @@ def fit(
         say(f"Picture: {plotting.save(model.plot(), plot)}")
 
 
-def _rows(table: Path, target: str, columns: dict[str, list[str]]) -> "DataFrame":
-    """Read the rows that have a target, and say how many; `columns` are those of each option."""
-    frame = read_table(table)
-    say(f"{table}: {len(frame):,} rows, {frame.shape[1]:,} columns")
-    check_columns(frame, table, columns)
-    for name in columns["--category"]:
-        frame[name] = frame[name].astype("category")
+def _with_target(frame: "DataFrame", target: str) -> "DataFrame":
+    """Return the rows that have a target, and say how many have none."""
     has_target = frame[target].notna()
     if not has_target.any():
         raise TableError(f"column {target!r} is empty: there is nothing to learn")
@@ -108,16 +113,17 @@ def _rows(table: Path, target: str, columns: dict[str, list[str]]) -> "DataFrame
 
 
 def _without_row_numbers(X: "DataFrame") -> "DataFrame":
-    """Return the columns, without one that has no name and goes on by 1 from row to row; warn of
-    others that do; raise TableError where no column is left.
+    """Return the columns, without those of no name that hold a whole number for each row, in any
+    order; warn of others whose numbers rise from row to row; raise TableError where none is left.
     """
     whole = X.select_dtypes("integer")
-    numbers = [name for name in whole if (np.diff(whole[name]) == 1).all()]
-    unnamed = [name for name in numbers if name.startswith("Unnamed: ")]  # as pandas calls it
+    unnamed = [name for name in whole if name.startswith("Unnamed: ")]  # as pandas calls it
+    unnamed = [name for name in unnamed if whole[name].is_unique]
     if unnamed:
         say("Left out: a column without a name, which numbers the rows")
         X = X.drop(columns=unnamed)
-    if named := [name for name in numbers if name not in unnamed]:
+        whole = whole.drop(columns=unnamed)
+    if named := [name for name in whole if (np.diff(whole[name]) > 0).all()]:
         fault = f"column {listed(named)} numbers the rows"
         tell(f"{fault}: leave it out by --drop, unless it says something of new rows")
     if X.columns.empty:

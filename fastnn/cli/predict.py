@@ -8,6 +8,7 @@ import typer
 from fastnn.cli.console import File, check_output, option, say
 from fastnn.cli.saved import MODEL, read_model
 from fastnn.cli.tables import (
+    NA,
     TABLE,
     about_table,
     check_columns,
@@ -31,6 +32,7 @@ def predict(
     out: Annotated[File, _OUT] = None,
     interval: Annotated[float | None, _INTERVAL] = None,
     keep: Annotated[list[str] | None, _KEEP] = None,
+    na: Annotated[list[str] | None, NA] = None,
 ) -> None:
     """Predict the rows of a table.
 
@@ -45,11 +47,11 @@ def predict(
     if interval is not None and not hasattr(saved, "predict_interval"):
         fault = "it takes a model of numbers by `fastnn fit`"
         raise typer.BadParameter(fault, param_hint="--interval")
-    texts = _columns_of_texts(saved)
-    frame = read_table(table, texts)
+    words = _words(saved)
+    frame = read_table(table, na, words)
     check_columns(frame, table, {"--keep": keep or []})
     of_fit = frame.columns.intersection(getattr(saved, "feature_names_in_", []))
-    check_numbers(frame[of_fit.difference(texts, sort=False)], table)
+    check_numbers(frame[of_fit.difference([*words], sort=False)], table)
     with about_table(table):
         predictions = _predictions(saved, frame, interval)
         for name in predictions.columns.intersection(keep or []):
@@ -63,13 +65,14 @@ def predict(
     say(f"{out}  {len(frame):,} rows")
 
 
-def _columns_of_texts(model: Any) -> list[str]:
-    """Return the columns that held texts in `fit`, in which digits are texts, too."""
+def _words(model: Any) -> dict[str, list[str]]:
+    """Return the words of each column that held texts in `fit`, in which digits are texts, too."""
     preparation: Any = getattr(model, "preparation_", None)
     if not hasattr(preparation, "feature_names_in_"):
-        return []
-    of_texts = (one.column for one in preparation.levels_ if isinstance(one.levels[0], str))
-    return [preparation.feature_names_in_[j] for j in of_texts]
+        return {}
+    names = preparation.feature_names_in_
+    of_texts = (one for one in preparation.levels_ if isinstance(one.levels[0], str))
+    return {names[one.column]: one.levels for one in of_texts}
 
 
 def _predictions(model: Any, frame: "DataFrame", interval: float | None) -> "DataFrame":

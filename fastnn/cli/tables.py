@@ -2,7 +2,7 @@
 
 import operator
 import warnings
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,7 +11,7 @@ import typer
 
 from fastnn.checking.arguments import cut, did_you_mean, listed
 from fastnn.checking.hints import missing_package
-from fastnn.cli.console import tell
+from fastnn.cli import console
 from fastnn.errors import FastnnError
 from fastnn.files.archive import write_whole
 
@@ -20,9 +20,23 @@ if TYPE_CHECKING:
 
 TABLE = typer.Argument(metavar="TABLE", hidden=True)
 
+NA = console.option(
+    "WORD",
+    "A word that is a gap, as an empty cell is; repeat the option for several. It replaces the "
+    "words that pandas reads as gaps, such as NA and None.",
+)
+
 PARQUET = ".parquet", ".pq"
 
 SEPARATORS = ",;\t|"
+
+ENCODING = {"encoding": "utf-8-sig"}
+
+GAPS = (
+    *("NA", "N/A", "n/a", "<NA>", "#N/A", "#N/A N/A", "#NA", "None", "NULL", "null"),
+    *("NaN", "nan", "-NaN", "-nan", "1.#IND", "-1.#IND", "1.#QNAN", "-1.#QNAN"),
+)
+"""The words that pandas reads as gaps."""
 
 MOST_WORDS = 0.1
 """The share of words up to which a column is taken for one of numbers with mistakes."""
@@ -40,8 +54,13 @@ class TableError(FastnnError):
     """A file that is no table, or a table that a model does not take."""
 
 
-def read_table(path: Path, texts: Collection[str] = ()) -> "DataFrame":
-    """Read a table of one row or more; digits in the columns `texts` of a CSV file stay texts.
+def read_table(
+    path: Path, na: Sequence[str] | None = None, words: Mapping[str, Sequence[str]] | None = None
+) -> "DataFrame":
+    """Read a table of one row or more.
+
+    Of a CSV file, `na` are the words of gaps, in place of `GAPS`. In the columns of {name: words},
+    digits stay texts, and these words are no gaps.
 
     Raises
     ------
@@ -60,7 +79,7 @@ def read_table(path: Path, texts: Collection[str] = ()) -> "DataFrame":
         if path.suffix.lower() in PARQUET:
             frame = pandas.read_parquet(path).reset_index(drop=True)
         else:
-            frame = _read_csv(path, texts)
+            frame = _read_csv(path, GAPS if na is None else na, words or {})
     except ImportError as error:
         raise missing_package("pyarrow", "a Parquet file needs") from error
     except UnicodeDecodeError as error:
@@ -73,17 +92,19 @@ def read_table(path: Path, texts: Collection[str] = ()) -> "DataFrame":
     return frame
 
 
-def _read_csv(path: Path, texts: Collection[str]) -> "DataFrame":
+def _read_csv(path: Path, na: Sequence[str], words: Mapping[str, Sequence[str]]) -> "DataFrame":
     """Read a CSV file, whose first line names the columns and shows what separates them."""
     import pandas
 
-    first_line = ",".join(pandas.read_csv(path, nrows=0, encoding="utf-8-sig").columns)
-    separator = max(SEPARATORS, key=first_line.count)
+    separator = _separator(path)
+    names = pandas.read_csv(path, nrows=0, sep=separator, **ENCODING).columns
     options: dict[str, Any] = {
-        "encoding": "utf-8-sig",
         "sep": separator,
-        "dtype": dict.fromkeys(texts, str),
+        "dtype": dict.fromkeys(words, str),
+        "na_values": {name: {"", *na}.difference(words.get(name, ())) for name in names},
+        "keep_default_na": False,
         "low_memory": False,  # else digits may be numbers in one part of a column, texts in others
+        **ENCODING,
     }
     frame = pandas.read_csv(path, **options)
     if separator == ";":  # as where numbers have a decimal comma
@@ -92,6 +113,30 @@ def _read_csv(path: Path, texts: Collection[str]) -> "DataFrame":
     if not frame.index.equals(pandas.RangeIndex(len(frame))):  # of a field before the first name
         raise ValueError("its rows have more fields than its first line has names")
     return frame
+
+
+def _separator(path: Path) -> str:
+    """Return what separates the columns of a CSV file, by its first line."""
+    import pandas
+
+    first_line = ",".join(pandas.read_csv(path, nrows=0, **ENCODING).columns)
+    return max(SEPARATORS, key=first_line.count)
+
+
+def words_read_as_gaps(path: Path, frame: "DataFrame") -> str:
+    """Return how many cells of which words are gaps in each column of words of a CSV file."""
+    import pandas
+
+    with_gaps = frame.columns[frame.isna().any()].difference(frame.select_dtypes("number").columns)
+    if with_gaps.empty or path.suffix.lower() in PARQUET:
+        return ""
+    options: dict[str, Any] = {"usecols": list(with_gaps), "dtype": str, "na_filter": False}
+    texts = pandas.read_csv(path, sep=_separator(path), **options, **ENCODING)
+    parts = []
+    for name, column in texts.items():
+        counts = column[frame[name].isna()].value_counts()
+        parts += [f"{n:,} {word!r} in {name!r}" for word, n in counts.items() if word]
+    return cut(", ".join(parts))
 
 
 def _n_numbers(frame: "DataFrame") -> int:
@@ -150,7 +195,7 @@ def about_table(path: Path, target: str = "") -> Iterator[None]:
         text = in_commands(message)
         if text not in told:  # by the first of several predictions
             told.append(text)
-            tell(text)
+            console.tell(text)
 
     with warnings.catch_warnings():
         warnings.simplefilter("always", UserWarning)

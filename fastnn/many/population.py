@@ -362,7 +362,8 @@ class Population(Mapping[int, TrainingResult]):
         Returns
         -------
         int
-            Its number, the first of `ranking`; a member that diverged is never the best.
+            Its number, the first of `ranking`; a member that diverged is never the best. With
+            ``Stop(validation=0.1)`` and several seeds, see there.
 
         Raises
         ------
@@ -387,6 +388,8 @@ class Population(Mapping[int, TrainingResult]):
         list of int
             Their numbers, the best first: the lowest loss, or greatest score. Members that diverged
             or have no finite score are last; those with equal scores are in the order of `members`.
+            Give all members the same `validation_rows`, since each seed draws other rows for
+            ``Stop(validation=0.1)``, and scores of other rows say little of which is better.
 
         Raises
         ------

@@ -338,7 +338,9 @@ class ManyResult(display.Shown, Sequence[TrainingResult]):
         -------
         int
             Its number: the lowest loss, or the greatest score of another monitor, of members that
-            did not diverge.
+            did not diverge. Give all members the same `validation_rows`, since each seed draws
+            other rows for ``Stop(validation=0.1)``, and scores of other rows say little of which
+            is better.
 
         Raises
         ------

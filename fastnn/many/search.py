@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 from numpy.random import RandomState
+from numpy.typing import NDArray
 
 from fastnn.checking import display
 from fastnn.checking.arguments import amount, check_choice, check_integer, errors_of, shown
@@ -48,6 +49,8 @@ UNBEGUN = dict[str, Any](zip(OF_TRIAL, (math.nan, math.nan, 0, 0, "time", 0.0), 
 MOST_MEMBERS = 10**6
 """The limit of the networks of a halving."""
 
+OF_ROWS = ("rows", "validation_rows")
+
 HELD_OUT = 0.2
 """The part of the rows by which trials are compared, where the caller says nothing."""
 
@@ -72,6 +75,11 @@ class SearchResult(display.Shown):
         The epochs of all networks together.
     trials : list of dict
         The settings and the results of each network that was tried, in the order of the draws.
+    rows, validation_rows : ndarray of int (n_rows,), (n_validation,), or None
+        The rows that networks were trained on and compared by, as given or drawn: to resume, say
+        ``found.best.resume(X, Y, epochs=10, rows=found.rows,
+        validation_rows=found.validation_rows)``. Rows of None are all others. Validation rows are
+        None with ``Stop(validation=...)``; then `best.state` has those of the best network.
 
     Examples
     --------
@@ -96,6 +104,8 @@ class SearchResult(display.Shown):
     score: float
     epochs_trained: int
     trials: list[dict[str, Any]]
+    rows: NDArray[np.int64] | None = None
+    validation_rows: NDArray[np.int64] | None = None
 
     def _chart(self) -> str:
         return self.best.history._chart()
@@ -287,9 +297,10 @@ def search(
     _check_some_learned(many, [trial for _, trial in left], trials)
     k = many.best()
     best, trial = left[k]
-    return SearchResult(
-        best, {name: trial[name] for name in ranges}, float(many.scores[k]), epochs_trained, trials
-    )
+    of_best = {name: trial[name] for name in ranges}
+    score = float(many.scores[k])
+    rows = {name: np.array(options[name]) for name in OF_ROWS if options.get(name) is not None}
+    return SearchResult(best, of_best, score, epochs_trained, trials, **rows)
 
 
 def _check_some_learned(many: ManyResult, last: list[Trial], trials: list[Trial]) -> None:

@@ -698,12 +698,13 @@ def column_in_words(preparation: TablePreparation, j: int) -> str:
         gaps = ", with gaps" if preparation.has_gaps_[preparation.number_columns_.index(j)] else ""
         doubt = ", but may be names" if j in getattr(preparation, "_doubtful", ()) else ""
         return f"number{gaps}{doubt}"
-    for levels in preparation.levels_:
+    gaps_are_known = not preparation.imputation_.is_jacobi  # not in files of 0.3
+    for levels, has_gaps in zip(preparation.levels_, preparation.has_word_gaps_, strict=True):
         if levels.column == j:
             words = textwrap.shorten(
                 ", ".join(map(str, levels.levels)), MOST_TEXT, placeholder=" ..."
             )
-            return (
-                f"{len(levels.levels)} levels{' and the rest' if levels.has_rest else ''}: {words}"
-            )
+            rest = " and the rest" if levels.has_rest else ""
+            gaps = ", with gaps" if has_gaps and gaps_are_known else ""
+            return f"{counted(len(levels.levels), 'level')}{rest}{gaps}: {words}"
     return "always the same, left out"

@@ -103,6 +103,12 @@ CASES = [
         {"loss": "focal"},
         "has no argument 'loss': TabularClassifier has the log loss",
     ),
+    (
+        fit_many,
+        {"epochs": 1, "validation": 0.1},
+        "no argument 'validation': say validation_rows=..., the same rows for all networks",
+    ),
+    (population, {"validation_split": 0.1}, "say validation_rows=..., the same rows for all"),
     (population, {"dropout": 0.5}, f"Population has no argument 'dropout': {_NO_DROPOUT}"),
 ]
 

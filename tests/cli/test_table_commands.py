@@ -41,7 +41,7 @@ def test_classes_and_their_probabilities_are_those_of_the_estimator(run, fit):
     loaded = fastnn.TabularClassifier.load("model.npz")
     assert loaded.predict_proba(TABLE).tobytes() == model.predict_proba(TABLE).tobytes()
     assert "table.csv: 120 rows, 8 columns\n'y' has 2 different words: classes\n" in out
-    for read in ("size    number, with gaps", "color   3 levels: blue, green, red"):
+    for read in ("size    number, with gaps", "color   3 levels, with gaps: blue, green, red"):
         assert f"\n  {read}\n" in out
     assert "\n  always  always the same, left out\n" in out
     assert out.endswith("\nModel: model.npz\n")
@@ -142,9 +142,24 @@ def test_columns_that_are_no_inputs_and_numbers_that_are_names(fit):
     assert {len(set(group)) for group in left_out.reshape(-1, 6).tolist()} == {1}
 
 
-def test_a_column_without_a_name_that_numbers_the_rows_is_left_out(run):
-    """As pandas and R write it: a table that is sorted would give away the target by it."""
-    TABLE.assign(y=np.sort(NUMBERS)).to_csv("table.csv")
+def rows_of(case):
+    """The numbers of rows that are left in a table, in the order of the file."""
+    rows = np.arange(N)
+    return {
+        "all": rows,
+        "some dropped": rows[rows % 7 > 0],
+        "shuffled": np.random.RandomState(0).permutation(N),
+    }[case]
+
+
+@pytest.mark.parametrize("case", ["all", "some dropped", "shuffled"])
+def test_a_column_without_a_name_that_numbers_the_rows_is_left_out(run, case):
+    """As pandas and R write it, in any order and where rows have no target: a table that is sorted
+    would give away the target by it.
+    """
+    y = np.sort(NUMBERS)
+    y[20:23] = np.nan
+    TABLE.assign(y=y).iloc[rows_of(case)].to_csv("table.csv")
     command = ("fit", "table.csv", "--target", "y", "--out", "model.npz", "--preset", "fast")
     code, out, _ = run(*command)
     assert code == 0
@@ -152,6 +167,46 @@ def test_a_column_without_a_name_that_numbers_the_rows_is_left_out(run):
     model = fastnn.TabularRegressor.load("model.npz")
     assert model.feature_names_in_.tolist() == list(TABLE)
     assert model.oob_score_ < 0.5
+
+
+def test_a_named_column_that_numbers_the_rows_is_told_with_gaps_in_it(fit):
+    """Rows without a target, and rows that are not in the file, leave gaps."""
+    y = np.where(np.arange(N) % 9 == 4, np.nan, NUMBERS)
+    table = TABLE.assign(id=np.arange(N) + 5 * (np.arange(N) > 60))
+    err = fit(table, y)[2]
+    assert "fastnn: column 'id' numbers the rows: leave it out by --drop, unless" in err
+
+
+CELLARS = np.where(np.arange(N) % 4 == 0, "None", np.where(NUMBERS > 0.4, "Full", "Half"))
+
+
+def test_words_that_are_read_as_gaps_are_named(fit):
+    """In a column with a word, and in the target; not empty cells, nor those of numbers."""
+    pool = np.where(np.arange(N) % 3 == 0, "yes", np.where(np.arange(N) % 3 == 1, "NA", ""))
+    size = TABLE["size"].astype(object).where(np.arange(N) % 5 > 0, "NA")
+    code, out, _ = fit(TABLE[["count"]].assign(size=size, pool=pool), CELLARS)
+    assert code == 0
+    assert "Read as gaps: 40 'NA' in 'pool', 30 'None' in 'y' (--na says which" in out
+    assert "Rows without 'y', not used: 30\n'y' has 2 different words: classes\n" in out
+    assert "\n  size   number, with gaps\n  pool   1 level, with gaps: yes\n" in out
+    assert "Read as gaps" not in fit(TABLE, NUMBERS)[1]
+
+
+def test_na_says_which_words_are_gaps(run, fit):
+    """Others, such as None, are words then, in the file of new rows too; empty cells are gaps."""
+    size = TABLE["size"].astype(object).where(np.arange(N) % 5 > 0, "-999")
+    table = TABLE[["count"]].assign(size=size, cellar=CELLARS)
+    code, out, _ = fit(table, NUMBERS, "--na", "?", "--na", "-999")
+    assert code == 0
+    assert "Read as gaps" not in out
+    assert "\n  size    number, with gaps\n  cellar  3 levels: Full, Half, None\n" in out
+    table.to_csv("new.csv", index=False)
+    code, out, err = run("predict", "model.npz", "new.csv", "--na", "-999")
+    assert (code, err) == (0, "")
+    model = fastnn.TabularRegressor.load("model.npz")
+    rows = table.assign(size=pd.to_numeric(size).replace(-999, np.nan))
+    printed = np.array(out.splitlines()[1:], float)
+    np.testing.assert_array_equal(printed, model.predict(rows))
 
 
 def test_the_picture_is_written(fit):

@@ -53,6 +53,26 @@ def test_successive_halving():
     assert_same_result(found.best, alone(RATES[best], 18, validation_rows=HELD_OUT))
 
 
+@pytest.mark.parametrize("rows", [None, np.arange(1, 20, 4)], ids=["all others", "some"])
+def test_the_winner_is_resumed_on_the_rows_of_the_search(rows):
+    options = FIXED if rows is None else {**FIXED, "rows": rows}
+    found = search({"learning_rate": RATES}, X, Y, budget=30, epochs=9, **options)
+    longer = found.best.resume(
+        X, Y, epochs=3, rows=found.rows, validation_rows=found.validation_rows
+    )
+    whole = alone(found.settings["learning_rate"], 12, rows=rows, validation_rows=HELD_OUT)
+    assert longer.params.tobytes() == whole.params.tobytes()
+
+
+def test_rows_that_the_search_draws_are_known():
+    stop = Stop(monitor="r2", restore_best=True)
+    options = {"network": NETWORK, "stop": stop, "seed": 0}
+    found = search({"learning_rate": RATES}, X, Y, budget=30, epochs=9, **options)
+    rows = found.validation_rows
+    assert len(rows) == 4
+    assert found.best.score(X[rows], Y[rows]) == pytest.approx(found.score)
+
+
 @pytest.mark.parametrize("more", [0, 1])
 def test_hyperband(more):
     """Brackets of 9, 5 and 3 networks with at first 1, 3 and 9 epochs: table 1 of its authors, for

@@ -11,7 +11,7 @@ def test_the_card_says_how_each_column_was_read(kind):
     for name, told in (
         ("column size", "number, with gaps"),
         ("column count", "number"),
-        ("column color", "3 levels: blue, green, red"),
+        ("column color", "3 levels, with gaps: blue, green, red"),
         ("column always", "always the same, left out"),
         ("networks", "4 of 12-32-32-32-"),
         ("rows", "60, 24 of them left out"),
