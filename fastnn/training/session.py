@@ -228,10 +228,11 @@ class Session:
             self._since.clear()
             self._n_rows_since = 0
             self._n_steps_since = 0
-        rows, start, stop, learning_rate, loss = steps
-        self._since.append(Steps(rows, start, stop, learning_rate.copy(), loss))
-        self._n_rows_since += rows.size
-        self._n_steps_since += len(start)
+        if not self.is_watched:  # the next call writes to the same rates
+            steps = steps._replace(learning_rate=steps.learning_rate.copy())
+        self._since.append(steps)
+        self._n_rows_since += steps.rows.size
+        self._n_steps_since += len(steps.start)
 
     def _first_vectors(self) -> Array:
         """Return the vectors (m, any, n_params) that members begin with, without those that are all
