@@ -55,16 +55,17 @@ class Log:
         has_no_weight = per_epoch > 1 and not data.sample_weight.all()
         self._has_weight = data.sample_weight > 0 if has_no_weight else None
         self._factors = NO_FACTORS
-        self._factors_of: Array | None = None
+        self._factors_of: tuple[Array | None, Array | None] = None, None
         """The rows of the steps of the last factors."""
 
     def factors(self, steps: Steps) -> NDArray[np.float64]:
         """Return the factor (n_steps,) of each step's loss: its rows, or 1 for a sum; 0 for a
         skipped step.
         """
-        if self._factors_of is not steps.rows or len(self._factors) != len(steps.start):
+        rows, start = self._factors_of
+        if rows is not steps.rows or start is not steps.start:
             self._factors = self._factors_anew(steps)
-            self._factors_of = steps.rows
+            self._factors_of = steps.rows, steps.start
         return self._factors
 
     def _factors_anew(self, steps: Steps) -> NDArray[np.float64]:

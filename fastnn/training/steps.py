@@ -133,6 +133,8 @@ class Draws:
         """The last steps."""
         self._place = 0, 0
         """Where these began in their epoch, and how many they were."""
+        self._of_epoch: NDArray[np.int64] | None = None
+        """The rows of the last steps, if these are of one epoch."""
 
     def next_learning_rates(self, wanted: list[int]) -> NDArray[np.float64]:
         """Return the learning rates (m, n_steps) of the next steps, of each member so many as are
@@ -194,15 +196,23 @@ class Draws:
     def _rows(self, wanted: list[int], batch: int) -> NDArray[np.int64]:
         """Return the rows of X (m, any) of the epochs of the next steps; (1, any) if they are the
         same for all.
+
+        Steps that go on in an epoch take its rows as they are: to put them together once per call
+        would take longer than the steps, of many rows.
         """
+        if batch and self._of_epoch is not None and batch + max(wanted) <= self.per_epoch:
+            return self._of_epoch
         orders = self._orders(wanted, batch)
         positions = orders.reshape(len(orders), -1)
         if self.rows_are_shared:
-            return rows_at(self.rows[0], positions)
-        n = len(positions)
-        return np.array(
-            [rows_at(rows, positions[k if n > 1 else 0]) for k, rows in enumerate(self.rows)]
-        )
+            made = rows_at(self.rows[0], positions)
+        else:
+            n = len(positions)
+            made = np.array(
+                [rows_at(rows, positions[k if n > 1 else 0]) for k, rows in enumerate(self.rows)]
+            )
+        self._of_epoch = made if orders.shape[1] == 1 else None
+        return made
 
     def _orders(self, wanted: list[int], batch: int) -> Array:
         """Return the orders of the rows (m, n_epochs, n_rows) of the epochs of the next steps;
@@ -229,6 +239,8 @@ class Draws:
         """Keep the order of the rows of the last epoch that each member has begun by its good
         steps, and rewind what was drawn after.
         """
+        if batch and batch + max(wanted) <= self.per_epoch:  # none has begun
+            return
         m = len(wanted)
         order = self.states.order
         if not len(order):
