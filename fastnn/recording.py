@@ -482,8 +482,9 @@ def recorded(name: str, function: Any, inputs: Sequence[str]) -> Formula:
 
     try:
         return formula_of(inputs, checked)
-    except (TypeError, ValueError) as error:
-        raise type(error)(f"{name}{_line_of(error.__traceback__)}: {error}") from error
+    except (TypeError, ValueError, OverflowError) as error:
+        kind = TypeError if isinstance(error, TypeError) else ValueError
+        raise kind(f"{name}{_line_of(error.__traceback__)}: {error}") from error
 
 
 def _line_of(traceback: TracebackType | None) -> str:

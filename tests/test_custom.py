@@ -175,6 +175,17 @@ def raises_if(a, y):
     return a - y
 
 
+class DeviceError(ValueError):
+    """One that is made otherwise than ValueError is."""
+
+    def __init__(self, code, text):
+        super().__init__(text)
+
+
+def raises_an_error_of_its_own(a, y):
+    raise DeviceError(3, "the device has no answer")
+
+
 REFUSED = {
     "if": (raises_if, "it runs once.*np.where"),
     "max": (lambda a, y: max(a - y, 0), "np.maximum in place of `max`"),
@@ -202,6 +213,8 @@ REFUSED = {
     "logarithm": (lambda a, y: a - y * np.log(a), "value is nan at a = -10.*low=, high="),
     "root": (lambda a, y: np.sqrt(abs(a - y)), "derivative is nan at a = -10, y = -10"),
     "quotient": (lambda a, y: ((a - y) / y) ** 2, "value is inf at a = -10, y = 0"),
+    "overflow": (lambda a, y: 10**400 * (a - y), "too large to convert to float"),
+    "error of its own": (raises_an_error_of_its_own, "the device has no answer"),
     "size": (lambda a, y: sum(np.exp(a * k) for k in range(100)) - y, "more than 250 operations"),
 }
 
