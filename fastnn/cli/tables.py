@@ -97,6 +97,7 @@ def _read_csv(path: Path, na: Sequence[str], words: Mapping[str, Sequence[str]])
     import pandas
 
     separator = _separator(path)
+    _check_names(path, separator)
     names = pandas.read_csv(path, nrows=0, sep=separator, **ENCODING).columns
     options: dict[str, Any] = {
         "sep": separator,
@@ -121,6 +122,17 @@ def _separator(path: Path) -> str:
 
     first_line = ",".join(pandas.read_csv(path, nrows=0, **ENCODING).columns)
     return max(SEPARATORS, key=first_line.count)
+
+
+def _check_names(path: Path, separator: str) -> None:
+    """Raise ValueError for a name that is there twice, of which pandas makes another one."""
+    import pandas
+
+    first = pandas.read_csv(path, nrows=1, header=None, dtype=str, sep=separator, **ENCODING)
+    names = first.iloc[0].dropna()
+    twice = list(names[names.duplicated()].unique())
+    if twice:
+        raise ValueError(f"several columns have the name {listed(twice)}: rename them")
 
 
 def words_read_as_gaps(path: Path, frame: "DataFrame") -> str:

@@ -301,6 +301,7 @@ BROKEN = {  # the file's content, the target, and what is said
     "no rows": ("x,y\n", "y", "bad.csv has no rows"),
     "more fields": ("x,y\n1,2,\n3,4,\n", "y", "its rows have more fields than its first line"),
     "ragged": ("x,y\n1,2\n3,4,5\n", "y", "Expected 2 fields in line 3, saw 3"),
+    "names": ("x,y,x,y\n1,2,3,4\n5,6,7,8\n", "y", "several columns have the name 'x', 'y': rename"),
     "latin": ("x,y\nü,1\n".encode("latin-1"), "y", "bad.csv is no text in UTF-8: save it as CSV"),
     "another target": (MANY, "z", "bad.csv has no column 'z'; it has 'name', 'y'"),
     "a near target": ("sold,x\n1,2\n", "slod", "(did you mean 'sold'?); it has 'sold', 'x'"),
