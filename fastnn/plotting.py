@@ -8,7 +8,7 @@ import operator
 import os
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -16,16 +16,12 @@ from numpy.typing import ArrayLike
 from fastnn.checking import display
 from fastnn.checking.arguments import shown
 from fastnn.checking.hints import missing_package
-from fastnn.files.archive import write_whole
 from fastnn.memory import Array
-from fastnn.training.history import History
-from fastnn.training.results import TrainingResult
+from fastnn.whole_files import write_whole
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-
-    from fastnn.many.results import ManyHistory, ManyResult
 
 __all__ = [
     "error_curve",
@@ -38,7 +34,29 @@ __all__ = [
 ]
 
 Interval = tuple[float, float, float]
-Curve = ArrayLike | History | TrainingResult
+
+
+class Losses(Protocol):
+    """The losses of a training by its epochs, as a `History` has them."""
+
+    @property
+    def loss(self) -> Array:
+        """The losses (n_epochs,)."""
+
+    @property
+    def validation_loss(self) -> Array:
+        """Those of the validation data (n_epochs,) or (0,)."""
+
+
+class Trained(Protocol):
+    """What has a history, as a `TrainingResult` does."""
+
+    @property
+    def history(self) -> Losses:
+        """Its losses."""
+
+
+Curve = ArrayLike | Losses | Trained
 """A curve to draw: numbers (n,), or a training's losses."""
 
 # Curves of the two back ends lie on top of each other, so the first is drawn wide and pale, the
@@ -150,7 +168,7 @@ def loss_curves(
 
 
 def member_curves(
-    many: ManyResult | ManyHistory,
+    many: Losses | Trained,
     title: str = "Losses of the members",
     *,
     axes: Axes | None = None,
@@ -420,26 +438,26 @@ def _curves_of(curve: Curve, label: str, label_of_validation: str, where: str) -
     """Return the losses of a training, and of its validation data where it has some, or the numbers
     that were given.
     """
-    history = curve.history if isinstance(curve, TrainingResult) else curve
-    if isinstance(history, History):
-        losses = {label: history.loss, label_of_validation: history.validation_loss}
-        values = {name: values for name, values in losses.items() if name == label or len(values)}
+    history: Any = getattr(curve, "history", curve)
+    is_history = np.ndim(getattr(history, "validation_loss", 0)) == 1  # that of many has 2
+    if is_history:
+        values = {label: history.loss}
+        if len(history.validation_loss):
+            values[label_of_validation] = history.validation_loss
     else:
         try:
-            values = {label: np.asarray(history, np.float64)}
+            values = {label: np.asarray(curve, np.float64)}
         except (TypeError, ValueError):
             hint = ""
-            if isinstance(curve, (list, tuple)) and any(
-                isinstance(one, (History, TrainingResult)) for one in curve
-            ):
+            if isinstance(curve, (list, tuple)) and any(hasattr(one, "history") for one in curve):
                 hint = ": several have labels, such as {'a': result_a, 'b': result_b}"
             what = f"{where} must be a TrainingResult, a History or numbers"
             raise TypeError(f"{what}, not {shown(curve)}{hint}") from None
     shape = values[label].shape
-    if shape == (0,) and isinstance(history, History):
+    if shape == (0,) and is_history:
         why = "no epoch of the training ended"
         what = "the training" if where == "curves" else where
-        if isinstance(curve, TrainingResult) and curve.state.index is None:
+        if history is not curve and cast(Any, curve).state.index is None:
             why = (
                 "it holds a network alone, without its history, as save(path, state=False) and "
                 "export write it"

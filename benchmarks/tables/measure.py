@@ -12,9 +12,9 @@ import numpy as np
 
 from benchmarks.tables.data import CLASSES, Table
 from benchmarks.tables.methods import METHODS, by_preset
-from fastnn.files.archive import write_whole
 from fastnn.measuring import machine
 from fastnn.measuring.timing import interleaved, seconds_of
+from fastnn.whole_files import write_whole
 
 ROUNDS = 3
 """Fits of a method that take less than `LONG` seconds, and predictions after each fit: the least of

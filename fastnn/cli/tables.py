@@ -13,7 +13,7 @@ from fastnn.checking.arguments import cut, did_you_mean, listed
 from fastnn.checking.hints import missing_package
 from fastnn.cli import console
 from fastnn.errors import FastnnError
-from fastnn.files.archive import write_whole
+from fastnn.whole_files import write_whole
 
 if TYPE_CHECKING:
     from pandas import DataFrame

@@ -17,10 +17,10 @@ import numpy as np
 
 from fastnn import losses
 from fastnn.checking.arguments import check_choice, shown
-from fastnn.files.archive import check_place, name_of, write_whole
 from fastnn.losses import ACTIVATIONS, Value
 from fastnn.memory import Array
 from fastnn.network import Network
+from fastnn.whole_files import check_place, name_of, write_whole
 
 
 class Model(NamedTuple):

@@ -37,7 +37,8 @@ class Check:
     activation, loss, output, optimizer : str
         The names that it is about; "" for those that do not matter.
     run : callable
-        Takes a back end, returns its worst difference as a part of what is allowed.
+        Takes a back end, returns its worst difference as a part of what is allowed; raises
+        AssertionError if it is more, and `Declined` if the back end does not support this.
 
     Examples
     --------
@@ -48,17 +49,13 @@ class Check:
     """
 
     kind: str
-    """"property", "gradient", "update" or "training"."""
     what: str
-    """The subject of the check, for people."""
     dtype: str
     activation: str = ""
     loss: str = ""
     output: str = ""
     optimizer: str = ""
     run: Callable[[Backend], float] = field(kw_only=True, repr=False)
-    """Takes a back end, returns its worst difference as a part of what is allowed; raises
-    AssertionError if it is more, and `Declined` if the back end does not support this."""
 
     def __repr__(self) -> str:
         return f"<Check: {self.name}>"

@@ -59,9 +59,7 @@ class Outcome(NamedTuple):
 
     check: Check
     verdict: str
-    """"passed", "failed" or "skipped"."""
     deviation: float | None
-    """The worst difference as a part of what is allowed, where the check passed."""
     message: str
 
     def __repr__(self) -> str:

@@ -157,14 +157,11 @@ class Difference(NamedTuple):
     """
 
     where: str
-    """Such as "W of layer 1 [3, 2]"."""
     actual: float
     expected: float
     ulp: float
-    """Their distance in units in the last place of the larger one."""
     allowed: float
     beyond: str
-    """The number of entries beyond their bounds, tensor by tensor."""
 
     def between(self, actual: str, expected: str) -> str:
         """Say the difference in a sentence.

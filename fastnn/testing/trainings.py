@@ -529,9 +529,9 @@ class Match(NamedTuple):
     Attributes
     ----------
     gradient : float
-        The first gradient.
+        The gradient and the loss of the first batch.
     update : float
-        Each step from the same state.
+        The steps that begin with the same state.
     free : float
         The steps that each back end did by itself.
 
@@ -545,11 +545,8 @@ class Match(NamedTuple):
     """
 
     gradient: float
-    """The gradient and the loss of the first batch."""
     update: float
-    """The steps that begin with the same state."""
     free: float
-    """The steps that each back end did by itself."""
 
 
 def assert_backends_match(
