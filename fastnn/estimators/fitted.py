@@ -63,9 +63,8 @@ def weights_of(coefs: Any, intercepts: Any) -> Weights:
             )
     if not 0 < len(coefs) == len(intercepts):
         raise ValueError(
-            f"coefs_ has {len(coefs)} arrays, intercepts_ {len(intercepts)}: each layer has "
-            f"one "
-            f"of both"
+            f"coefs_ has {len(coefs)} arrays, intercepts_ {len(intercepts)}: each layer has one of "
+            "both"
         )
     W = [real_array(f"coefs_[{i}]", value) for i, value in enumerate(coefs)]
     b = [real_array(f"intercepts_[{i}]", value) for i, value in enumerate(intercepts)]
@@ -85,9 +84,8 @@ def _check_shapes(W: list[Array], b: list[Array]) -> None:
             )
         if i and len(W[i]) != W[i - 1].shape[1]:
             raise ValueError(
-                f"coefs_[{i}] has {len(W[i])} rows, but coefs_[{i - 1}] has "
-                f"{W[i - 1].shape[1]} "
-                f"columns"
+                f"coefs_[{i}] has {len(W[i])} rows, but coefs_[{i - 1}] has {W[i - 1].shape[1]} "
+                "columns"
             )
         if b[i].shape not in (right := W[i].shape[1:], (1,), ()):
             why = f"for coefs_[{i}] has so many columns"
@@ -166,9 +164,8 @@ class Fitted:
         weights = self._weights_now()
         if weights.sizes[-1] != attribute(self, "n_outputs_", Integral):
             raise ValueError(
-                f"n_outputs_ is {shown(self.n_outputs_)}, but coefs_[-1] has "
-                f"{weights.sizes[-1]} "
-                f"columns"
+                f"n_outputs_ is {shown(self.n_outputs_)}, but coefs_[-1] has {weights.sizes[-1]} "
+                "columns"
             )
         params = weights.params
         backend = get_backend(self.backend)

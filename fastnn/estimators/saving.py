@@ -402,8 +402,7 @@ def _kept_parameters(mlp: Any) -> dict[str, Any]:
 
 def _no_estimator(header: dict[str, Any], arrays: dict[str, Array]) -> NoReturn:
     raise ModelFileError(
-        "it holds a training result, no estimator: fastnn.load reads it, from_result makes "
-        "one of "
+        "it holds a training result, no estimator: fastnn.load reads it, from_result makes one of "
         "it"
     )
 

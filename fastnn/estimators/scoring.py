@@ -37,10 +37,8 @@ def check_scoring_name(scoring: Any, owner: str) -> None:
     if scoring not in names:
         raise InvalidParameterError(
             f"The 'scoring' parameter of {owner} must be None, 'loss', a scorer's name, of those "
-            f"in "
-            f"sklearn.metrics.get_scorer_names(), or a callable (estimator, X, y). Got "
-            f"{shown(scoring)} instead."
-            f"{did_you_mean(scoring, names)}"
+            "in sklearn.metrics.get_scorer_names(), or a callable (estimator, X, y). Got "
+            f"{shown(scoring)} instead.{did_you_mean(scoring, names)}"
         )
 
 

@@ -90,9 +90,8 @@ def check_solver(mlp: Any, network: Network) -> None:
     method = METHODS[mlp.solver]
     if mlp.loss != "squared_error":
         raise ValueError(
-            f"{solver} minimizes the squared error, not loss={mlp.loss!r}: take 'lbfgs', "
-            f"'adam' "
-            f"or 'sgd'"
+            f"{solver} minimizes the squared error, not loss={mlp.loss!r}: take 'lbfgs', 'adam' or "
+            "'sgd'"
         )
     if network.n_params > method.most_params:
         what = (
@@ -237,9 +236,8 @@ def _warn(mlp: Any, best: TrainingResult) -> None:
     # no error, for scikit-learn's checks set it wherever there is one
     if mlp.solver == "br" and mlp.alpha != 0.0001:
         warn(
-            f"br finds its penalty by itself and does not use alpha={shown(mlp.alpha)}: leave "
-            f"it "
-            f"out"
+            f"br finds its penalty by itself and does not use alpha={shown(mlp.alpha)}: leave it "
+            "out"
         )
     if best.stop_reason == "epochs":
         warn(

@@ -157,9 +157,8 @@ def _n_members(lengths: dict[str, int], n: Any) -> int:
                 else f"{first} has {counted(length, 'value')}"
             )
             raise ValueError(
-                f"{said}, {name} has {counted(other, 'value')}: give one for each member, or "
-                f"one "
-                f"for all"
+                f"{said}, {name} has {counted(other, 'value')}: give one for each member, or one "
+                "for all"
             )
     if not length:
         raise ValueError(f"{first} is empty: there is no member to train")

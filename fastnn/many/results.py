@@ -256,9 +256,8 @@ class ManyResult(display.Shown, Sequence[TrainingResult]):
         number = operator.index(cast(int, i))
         if not -len(self) <= number < len(self):
             raise IndexError(
-                f"there is no member {shown(number)} of {counted(len(self), 'member')}, "
-                f"numbered "
-                f"from 0"
+                f"there is no member {shown(number)} of {counted(len(self), 'member')}, numbered "
+                "from 0"
             )
         return self._rows[number].result()
 

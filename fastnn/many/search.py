@@ -397,9 +397,8 @@ def _range(name: str, given: Any) -> Sequence[Any] | Draw:
     if not isinstance(values, (list, tuple, range)):
         raise TypeError(
             f"space[{name!r}] must be a list of values, a range, a frozen distribution of "
-            f"scipy.stats or a function of "
-            f"a RandomState, not {shown(given)}; one value for all networks is an argument, "
-            f"{name}=..."
+            f"scipy.stats or a function of a RandomState, not {shown(given)}; one value for all "
+            f"networks is an argument, {name}=..."
         )
     if not values:
         raise ValueError(f"space[{name!r}] is empty: give a list of values")
@@ -450,8 +449,7 @@ def _halvings(
     if budget < cost(1):
         raise ValueError(
             f"budget is {amount(budget)} epochs, less than the {amount(cost(1))} of a single "
-            f"network in each halving: "
-            f"raise it, or say epochs=..., less than {amount(epochs)}"
+            f"network in each halving: raise it, or say epochs=..., less than {amount(epochs)}"
         )
     if budget >= cost(MOST_MEMBERS):
         raise ValueError(

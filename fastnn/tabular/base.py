@@ -79,9 +79,8 @@ class Validation(NamedTuple):
         for name in ("cv", "groups"):
             if self.X is not None and getattr(self, name) is not None:
                 raise ValueError(
-                    f"X_val and {name} are two ways to choose the rows to validate on: give "
-                    f"one "
-                    f"of them"
+                    f"X_val and {name} are two ways to choose the rows to validate on: give one of "
+                    "them"
                 )
 
 
@@ -486,9 +485,8 @@ class BaseTabular(Saving, Exporting, BaseEstimator, ABC):
             trained = ", ".join(map(str, n_epochs[members]))
             warn(
                 UserWarning(
-                    f"max_time={self.max_time} seconds ended all members early, after "
-                    f"{trained} "
-                    f"epochs"
+                    f"max_time={self.max_time} seconds ended all members early, after {trained} "
+                    "epochs"
                 )
             )
         return members

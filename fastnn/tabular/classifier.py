@@ -198,9 +198,8 @@ class TabularClassifier(ClassifierMixin, BaseTabular):
         self.classes_ = np.unique(y)
         if len(self.classes_) < 2:
             raise ValueError(
-                f"y has only one class, {shown(self.classes_.item())}: there is nothing to "
-                f"tell "
-                f"apart"
+                f"y has only one class, {shown(self.classes_.item())}: there is nothing to tell "
+                "apart"
             )
         return self._targets(y)
 

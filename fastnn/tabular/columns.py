@@ -146,9 +146,8 @@ def _values(series: Any, label: str, as_words: bool) -> tuple[Array, set[str]]:
         raise _dates_error(label)
     if kind == "c":
         raise ValueError(
-            f"Complex data not supported: {label} holds complex numbers; say real and "
-            f"imaginary "
-            f"parts"
+            f"Complex data not supported: {label} holds complex numbers; say real and imaginary "
+            "parts"
         )
     values, kinds = _words(values.astype(object), label)
     if as_words or not kinds <= {"number"}:

@@ -122,9 +122,8 @@ def settings_of(
     sizes = tuple(hidden_sizes(sizes))
     if len(set(sizes)) != 1:
         raise ValueError(
-            f"hidden_layer_sizes must be equal widths, as (64, 64), not {sizes}: all learn at "
-            f"one "
-            f"rate"
+            f"hidden_layer_sizes must be equal widths, as (64, 64), not {sizes}: all learn at one "
+            "rate"
         )
     n_members = math.ceil(preset.n_members / n_splits) * n_splits if n_splits else preset.n_members
     growth = math.sqrt(max(1.0, n_rows / FULL_ROWS))
@@ -202,9 +201,8 @@ def splits(
         n_groups = len(np.unique(groups))
         if n_groups < 2:
             raise ValueError(
-                "groups are all the same, and a member leaves out whole groups: give two "
-                "groups "
-                "or more"
+                "groups are all the same, and a member leaves out whole groups: give two groups or "
+                "more"
             )
         n_splits = min(round(1 / fraction), n_groups) if cv is None else int(cv)
         kind = GroupKFold if labels is None else StratifiedGroupKFold

@@ -169,9 +169,8 @@ def _add_word(g: Graph, levels: Levels, words: str) -> str:
     texts = [str(level) for level in levels.levels]
     if levels.has_rest and "" in texts:
         raise ValueError(
-            f"the column {words!r} has the empty text as a level, so that none is left for a "
-            f"gap: "
-            f"name it"
+            f"the column {words!r} has the empty text as a level, so that none is left for a gap: "
+            "name it"
         )
     known = texts if not levels.has_rest or "" in texts else [*texts, ""]
     one_hot = g.add("OneHotEncoder", words, domain="ai.onnx.ml", cats_strings=known, zeros=1)

@@ -318,9 +318,8 @@ def split_rows(
     n_validation = options.n_split
     if n_validation >= n:
         raise ValueError(
-            f"validation={part:g} of {n} rows is {n_validation} rows for validation and none "
-            f"to "
-            f"train on"
+            f"validation={part:g} of {n} rows is {n_validation} rows for validation and none to "
+            "train on"
         )
     order = np.asarray(random_state.permutation(n))
     check_orders(random_state, order[None], rows_in_order(n))
@@ -423,8 +422,7 @@ def _check_rows(options: TrainOptions, resume: TrainingState, index: Array) -> N
         raise ValueError(
             f"resume does not fit: its state keeps {n_split} rows for validation, "
             f"validation={options.stop.validation:g} of {n} rows is {options.n_split}; the split "
-            f"is made once, when "
-            "training begins"
+            "is made once, when training begins"
         )
 
 

@@ -282,9 +282,8 @@ def _check_not_tiny(weight: Array, given: Array) -> None:
     if tiny.any():
         raise ValueError(
             f"sample_weight must be 0 or at least {smallest:g}, the smallest number that "
-            f"{weight.dtype} holds with all "
-            f"digits; {_first('sample_weight', tiny, given)}: multiply all weights by the same "
-            f"number"
+            f"{weight.dtype} holds with all digits; {_first('sample_weight', tiny, given)}: "
+            "multiply all weights by the same number"
         )
 
 
@@ -540,10 +539,8 @@ def check_memory(
     if needed > memory() * MEMORY_LIMIT_FRACTION:
         raise MemoryError(
             f"a network of sizes {_shortened(network.sizes)} has {amount(network.n_params)} "
-            f"parameters; with "
-            f"{n_vectors} vectors of them and {block + others:,} rows at a time it takes "
-            f"{amount(needed)} bytes, this "
-            f"machine has {memory():,}"
+            f"parameters; with {n_vectors} vectors of them and {block + others:,} rows at a time "
+            f"it takes {amount(needed)} bytes, this machine has {memory():,}"
         )
 
 
@@ -612,9 +609,8 @@ def choose_rows(
     elif (both := train_on[held_out[train_on]]).size:
         raise ValueError(
             f"row {both[0]} is in rows and in validation_rows, as are {len(np.unique(both))} in "
-            f"all: a score of rows "
-            "that are trained on says little of others; where it is wanted, say "
-            "Stop(validation=(X[v], Y[v]))"
+            "all: a score of rows that are trained on says little of others; where it is wanted, "
+            "say Stop(validation=(X[v], Y[v]))"
         )
     return train_on, validate_on
 
@@ -625,9 +621,8 @@ def _checked(name: str, rows: Any, n: int) -> Rows:
     array = np.array(real_array(name, rows))
     if array.ndim != 1:
         raise ValueError(
-            f"{name} must have 1 dimension, not {array.ndim} (shape {array.shape}): the "
-            f"numbers "
-            f"of rows"
+            f"{name} must have 1 dimension, not {array.ndim} (shape {array.shape}): the numbers of "
+            "rows"
         )
     if not array.size:
         raise ValueError(f"{name} is empty: give the numbers of rows, or leave it out")

@@ -109,9 +109,8 @@ def named(
         if not labels and not _works(name, model, np.array([0.3, 0.7])):
             raise ValueError(
                 f"monitor={name!r} needs labels, by the loss cross_entropy or log_loss; this "
-                f"network's targets are "
-                "numbers: take monitor='r2', another scorer of regressions, or a function of (Y, "
-                "outputs)"
+                "network's targets are numbers: take monitor='r2', another scorer of regressions, "
+                "or a function of (Y, outputs)"
             ) from error
         others = [
             other

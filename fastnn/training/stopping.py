@@ -98,9 +98,8 @@ def scorer(monitor: Monitor, network: Network, Y: Array, weight: Array) -> Score
     exclusive = network.loss_name == "cross_entropy"
     if monitor == "accuracy" and not labels:
         raise ValueError(
-            f"monitor='accuracy' needs labels, by the loss cross_entropy or log_loss; this "
-            f"network's is "
-            f"{network.loss!r}: take monitor='r2', or a function of (Y, outputs)"
+            "monitor='accuracy' needs labels, by the loss cross_entropy or log_loss; this "
+            f"network's is {network.loss!r}: take monitor='r2', or a function of (Y, outputs)"
         )
     weights = None if (weight == 1).all() else weight
     if monitor not in MONITORS:
