@@ -18,10 +18,11 @@ from fastnn.checking.arguments import Faults, counted, cut, listed, short_errors
 from fastnn.checking.values import is_gap, known_names
 from fastnn.errors import warn
 from fastnn.memory import Array
+from fastnn.sparse import SparseRows, may_pay
 from fastnn.tabular.columns import Column, Table, as_numbers, check_words, kinds_of
 from fastnn.tabular.doubts import may_be_names, reading_of
 from fastnn.tabular.imputation import learn_imputation, rows_to_learn_from
-from fastnn.tabular.ramps import learn_ramps, no_ramps
+from fastnn.tabular.ramps import Inputs, learn_ramps, no_ramps
 
 LIMIT = 3.0
 """The bound that squashed numbers come near to."""
@@ -261,19 +262,51 @@ class TablePreparation(TransformerMixin, BaseEstimator):
         >>> len(TablePreparation().fit_with_gaps(X, np.random.RandomState(0)))
         4
         """
+        numbers, codes = self._fit_numbers_with_gaps(X, random_state, targets)
+        matrices = [self._with_words(part, codes) for part in numbers]
+        self._fit_ramps(numbers[0], bins)
+        return matrices
+
+    def _fit_inputs(
+        self,
+        X: Any,
+        random_state: np.random.RandomState,
+        targets: Array | None = None,
+        bins: tuple[int, float] | None = None,
+    ) -> tuple[Inputs, int]:
+        """Learn the columns like `fit_with_gaps`; return the matrix and its copies as one, in CSR
+        form where that pays, and how many they are.
+        """
+        numbers, codes = self._fit_numbers_with_gaps(X, random_state, targets)
+        n = len(numbers)
+        if n > 1:
+            codes = [np.tile(code, n) for code in codes]
+        inputs = self._made(np.vstack(numbers) if n > 1 else numbers[0], codes)
+        self._fit_ramps(numbers[0], bins)
+        return inputs, n
+
+    def _fit_numbers_with_gaps(
+        self, X: Any, random_state: np.random.RandomState, targets: Array | None
+    ) -> tuple[list[NDArray[np.float32]], list[NDArray[np.int64]]]:
+        """Learn the columns; return the numbers and flags of the rows and of their copies, and the
+        levels of words of all of them.
+        """
         rows = self._fit(X)
         is_narrow = rows.numbers.shape[1] <= MOST_DOUBTED
         if targets is not None and len(targets) == len(rows.numbers) and is_narrow:
             self._warn_of_names(rows.numbers, targets)
         shares = rows.gaps.mean(axis=0)
-        tables = [rows]
+        numbers = [self._numbers(rows)]
         for _ in range(N_COPIES if rows.gaps.size and rows.gaps.mean() >= FEWEST_GAPS else 0):
             more = random_state.random_sample(rows.gaps.shape) < shares
-            tables.append(Rows(np.where(more, np.nan, rows.numbers), rows.gaps | more, rows.codes))
-        matrices = [self._matrix(table) for table in tables]
+            known = np.where(more, np.nan, rows.numbers)
+            numbers.append(self._numbers(Rows(known, rows.gaps | more, rows.codes)))
+        return numbers, rows.codes
+
+    def _fit_ramps(self, numbers: NDArray[np.float32], bins: tuple[int, float] | None) -> None:
+        """Learn the ramps of the numbers of rows, if there are to be any."""
         if bins is not None and self.number_columns_:
-            self.ramps_ = learn_ramps(matrices[0][:, : len(self.number_columns_)], *bins)
-        return matrices
+            self.ramps_ = learn_ramps(numbers[:, : len(self.number_columns_)], *bins)
 
     _validate_params = short_errors()(BaseEstimator._validate_params)
 
@@ -540,6 +573,41 @@ class TablePreparation(TransformerMixin, BaseEstimator):
 
         return in_chunks(of_chunk, len(rows.gaps))
 
+    def _inputs(self, rows: Rows) -> Inputs:
+        """Return the matrix of rows, in CSR form where that pays."""
+        return self._made(self._numbers(rows), rows.codes)
+
+    def _made(self, numbers: NDArray[np.float32], codes: list[NDArray[np.int64]]) -> Inputs:
+        """Return the matrix of rows of these numbers and levels, in CSR form where that pays."""
+        n_numbers = numbers.shape[1]
+        n_columns = n_numbers + sum(levels.width for levels in self.levels_)
+        if may_pay(n_numbers + len(codes), 1, n_columns):
+            return self.ramps_.beside(self._entries(numbers, codes, n_columns))
+        return self._with_words(numbers, codes)
+
+    def _entries(
+        self, numbers: NDArray[np.float32], codes: list[NDArray[np.int64]], n_columns: int
+    ) -> SparseRows:
+        """Return rows of these numbers and levels in CSR form: one entry for each word."""
+        n, k = numbers.shape
+        values = np.ones((n, k + len(codes)), np.float32)
+        columns = np.empty(values.shape, np.int32)
+        values[:, :k] = numbers
+        columns[:, :k] = np.arange(k)
+        first = k
+        for j, (levels, code) in enumerate(zip(self.levels_, codes, strict=True), k):
+            if levels.is_one_number:
+                values[:, j] = levels.numbers(code)[:, 0]
+                columns[:, j] = first
+            else:
+                values[code < 0, j] = 0
+                columns[:, j] = first + code
+            first += levels.width
+        is_entry = values != 0
+        starts = np.zeros(n + 1, np.int64)
+        np.cumsum(np.count_nonzero(is_entry, axis=1), out=starts[1:])
+        return SparseRows(values[is_entry], columns[is_entry], starts, n_columns)
+
     def _with_words(
         self, numbers: NDArray[np.float32], codes: list[NDArray[np.int64]]
     ) -> NDArray[np.float32]:
@@ -549,7 +617,8 @@ class TablePreparation(TransformerMixin, BaseEstimator):
 
         def of_chunk(chunk: slice) -> NDArray[np.float32]:
             words = [
-                levels.numbers(code[chunk]) for levels, code in zip(self.levels_, codes, strict=True)
+                levels.numbers(code[chunk])
+                for levels, code in zip(self.levels_, codes, strict=True)
             ]
             return self._joined([numbers[chunk], *words])
 
@@ -611,7 +680,9 @@ class TablePreparation(TransformerMixin, BaseEstimator):
             matrix = np.concatenate(parts, axis=1, dtype=np.float32)
         if not matrix.shape[1]:
             return np.zeros((len(matrix), 1), np.float32)
-        return self.ramps_.beside(matrix)
+        inputs = self.ramps_.beside(matrix)
+        assert isinstance(inputs, np.ndarray)
+        return inputs
 
     def _scaled(self, numbers: Array, columns: int | slice = slice(None)) -> Array:
         """Return scaled numbers (n, k), or (n,) of one of the columns."""
