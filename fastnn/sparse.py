@@ -114,13 +114,40 @@ class SparseRows:
         same._set(values, self.indices, self.starts, self.shape[1])
         return same
 
-    def toarray(self) -> Array:
-        """Return the rows as an array (n, n_columns)."""
-        dense = np.zeros(self.shape, self.dtype)
+    def toarray(self, first: int = 0, stop: int | None = None) -> Array:
+        """Return the rows as an array (n, n_columns), or their columns from `first` to `stop`."""
+        stop = self.shape[1] if stop is None else stop
+        dense = np.zeros((len(self), stop - first), self.dtype)
         here = slice(self.starts[0], self.starts[-1])
+        columns = self.indices[here]
         rows = np.repeat(np.arange(len(self)), np.diff(self.starts))
-        dense[rows, self.indices[here]] = self.values[here]
+        is_there = (first <= columns) & (columns < stop)
+        dense[rows[is_there], columns[is_there] - first] = self.values[here][is_there]
         return dense
+
+    def scaled(self, scales: Array) -> SparseRows:
+        """Return the rows with each column times one of the scales (n_columns,)."""
+        same = object.__new__(SparseRows)
+        values = scales[self.indices[:-1]]
+        values *= self.values
+        same._set(values, self.indices, self.starts, self.shape[1])
+        return same
+
+    def beside(self, array: Array) -> SparseRows:
+        """Return the rows with the columns of an array (n, m) on their right."""
+        m = array.shape[1]
+        here = slice(self.starts[0], self.starts[-1])
+        starts = self.starts - self.starts[0] + m * np.arange(len(self) + 1)
+        values = np.empty(starts[-1], self.dtype)
+        indices = np.empty(starts[-1], np.int32)
+        places = starts[1:, None] - m + np.arange(m)
+        is_old = np.ones(starts[-1], bool)
+        is_old[places] = False
+        values[is_old] = self.values[here]
+        indices[is_old] = self.indices[here]
+        values[places] = array
+        indices[places] = self.shape[1] + np.arange(m)
+        return SparseRows(values, indices, starts, self.shape[1] + m)
 
 
 def fault_in(values: Array, indices: Array, starts: Array, n_columns: int) -> str:
@@ -255,5 +282,11 @@ def _in_order(values: Array, indices: Array, starts: Array) -> tuple[Array, Arra
 def pays(X: SparseRows) -> bool:
     """Return whether the first layer is faster on these rows than on dense ones."""
     n, n_columns = X.shape
-    n_entries = X.starts[-1] - X.starts[0]
-    return n_columns >= FEWEST_COLUMNS and bool(n_entries <= MOST_SHARE * n * n_columns)
+    return may_pay(int(X.starts[-1] - X.starts[0]), n, n_columns)
+
+
+def may_pay(n_entries: int, n: int, n_columns: int) -> bool:
+    """Return whether the first layer is faster on n rows with so many entries than on dense
+    ones.
+    """
+    return n_columns >= FEWEST_COLUMNS and n_entries <= MOST_SHARE * n * n_columns

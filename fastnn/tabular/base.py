@@ -11,7 +11,6 @@ from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, NoReturn, Self
 
 import numpy as np
-from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, _fit_context, is_classifier
 from sklearn.model_selection import check_cv
 from sklearn.utils import _safe_indexing, check_random_state
@@ -43,6 +42,7 @@ from fastnn.tabular.members import (
     settings_of,
 )
 from fastnn.tabular.preparation import TablePreparation
+from fastnn.tabular.ramps import Inputs
 from fastnn.tabular.saving import Saving
 from fastnn.training.exceptions import DivergenceError, InterruptWarning
 from fastnn.training.results import TrainingResult
@@ -332,24 +332,23 @@ class BaseTabular(Saving, Exporting, BaseEstimator, ABC):
         with faults.part():
             has_ramps = PRESETS[self.preset].has_ramps and self.n_members != 1
             bins = self._bins if has_ramps else None
-            matrices = preparation.fit_with_gaps(X, random_state, targets, bins)
+            inputs, n_copies = preparation._fit_inputs(X, random_state, targets, bins)
         faults.check()
-        check_consistent_length(matrices[0], targets)
+        check_consistent_length(range(len(inputs) // n_copies), targets)
         weight = ensemble.moderate(row_weights(self, y, sample_weight))
         used = np.arange(len(targets)) if weight is None else np.flatnonzero(weight)
         left_out, settings = self._choose_left_out(
-            targets, used, len(matrices), validation, random_state
+            targets, used, n_copies, validation, random_state
         )
-        n_inputs = matrices[0].shape[1] + len(preparation.ramps_.columns)
+        n_inputs = inputs.shape[1] + len(preparation.ramps_.columns)
         network = self._network(n_inputs, settings.hidden_layer_sizes, targets.shape[1])
         own_rows = (
             None
             if validation.X is None
             else self._validation(preparation, validation, targets.shape[1])
         )
-        inputs = matrices[0] if len(matrices) == 1 else np.vstack(matrices)
         sample = Sample(inputs, targets, weight, own_rows, preparation.ramps_)
-        del inputs, matrices
+        del inputs
         n_ramped = settings.n_members // 2
         trainer = ensemble.Trainer(
             network, sample, left_out, settings, random_state, self.n_jobs, n_ramped
@@ -514,10 +513,10 @@ class BaseTabular(Saving, Exporting, BaseEstimator, ABC):
         total[counts == 0] = np.nan
         return total / np.maximum(counts, 1)[:, None], counts
 
-    def _inputs(self, X: Any) -> NDArray[np.float32]:
+    def _inputs(self, X: Any) -> Inputs:
         """Return the members' inputs (n, n_inputs)."""
         check_is_fitted(self)
-        return self.preparation_.transform(X)
+        return self.preparation_._inputs(self.preparation_._read(X))
 
     @explains_keywords
     def input_jacobian(self, X: Any) -> Array:

@@ -31,6 +31,7 @@ from fastnn.memory import Array
 from fastnn.network import Network
 from fastnn.tabular import members as ensemble
 from fastnn.tabular.members import Rows, Sample
+from fastnn.tabular.ramps import Inputs
 from fastnn.training.exceptions import InterruptWarning
 from fastnn.training.results import TrainingResult
 
@@ -143,7 +144,7 @@ class Residuals(NamedTuple):
     mean: Array  # (n_outputs,): the mean size
     scores: Array  # (m, n_outputs): ascending, times `ensemble_factor`
 
-    def sizes(self, inputs: Array) -> Array:
+    def sizes(self, inputs: Inputs) -> Array:
         """Return the expected sizes (n, n_outputs) of residuals."""
         return (ensemble.mean_outputs(self.members, inputs) + LEAST_SIZE) * self.mean
 
@@ -198,7 +199,7 @@ def gain_of_sizes(sizes: Array, expected: Array, weight: Array | None) -> float:
 
 
 def ensemble_factor(
-    members: list[TrainingResult], inputs: Array, residuals: Array, counts: Array
+    members: list[TrainingResult], inputs: Inputs, residuals: Array, counts: Array
 ) -> Array:
     """Return the root mean square error (n_outputs,) of all members, over that of the members that
     left a row out.

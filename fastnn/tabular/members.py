@@ -5,6 +5,7 @@ all, their mean.
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import math
 import time
 from collections.abc import Iterable
@@ -24,7 +25,8 @@ from fastnn.memory import Array
 from fastnn.network import Network
 from fastnn.optimizers import Adam
 from fastnn.schedules import cosine
-from fastnn.tabular.ramps import Ramps, no_ramps
+from fastnn.sparse import SparseRows
+from fastnn.tabular.ramps import Inputs, Ramps, no_ramps
 from fastnn.training import Stop
 from fastnn.training.exceptions import InterruptWarning, TrainingInterrupted
 from fastnn.training.inputs import check_memory
@@ -41,6 +43,9 @@ others' help."""
 
 ROWS_TO_SCALE_BY = 10_000
 """Rows that the columns' relevance is taken from, about; of more rows evenly spaced ones."""
+
+SCALED_AT_ONCE = 32
+"""Columns whose relevance is computed at once, about."""
 
 LEAST_GAIN = 0.03
 """The part by which an earlier epoch must be better than the last one to be taken."""
@@ -142,15 +147,14 @@ def settings_of(
 class Sample(NamedTuple):
     """The rows of a fit, as networks take them."""
 
-    inputs: (
-        Array  # (c n, n_inputs) float32: the rows, and c - 1 copies of all of them with more gaps
-    )
+    # (c n, n_inputs) float32: the rows, and c - 1 copies of all of them with more gaps
+    inputs: Inputs
     targets: Array  # (n, n_outputs) float32
     weight: Array | None  # (n,)
     validation: tuple[Any, ...] | None  # rows of the caller's own: (X, Y) or (X, Y, weight)
     ramps: Ramps = no_ramps()  # of these inputs; those of the caller's own rows have them beside
 
-    def with_ramps(self, rows: Any) -> NDArray[np.float32]:
+    def with_ramps(self, rows: Any) -> Inputs:
         """Return the inputs of some rows, with the ramps beside them."""
         return self.ramps.beside(self.inputs[rows])
 
@@ -160,8 +164,12 @@ class Sample(NamedTuple):
         """
         k = len(scales)
         is_plain = k == self.inputs.shape[1]
-        inputs = self.inputs * scales if is_plain else self.ramps.beside(self.inputs)
-        if not is_plain:
+        inputs = self.inputs if is_plain else self.ramps.beside(self.inputs)
+        if isinstance(inputs, SparseRows):
+            inputs = inputs.scaled(scales)
+        elif is_plain:
+            inputs = inputs * scales
+        else:
             inputs *= scales
         own = self.validation
         if own is not None:
@@ -274,18 +282,23 @@ def input_scales(network: Network, sample: Sample) -> NDArray[np.float32]:
     def centered(columns: Array) -> Array:
         return columns - (weight * columns).sum(axis=0)
 
-    inputs, targets = (
-        centered(columns[rows].astype(np.float64)) for columns in (sample.inputs, sample.targets)
-    )
+    targets = centered(sample.targets[rows].astype(np.float64))
+    some = sample.inputs[rows]
     relevance = np.zeros(network.n_inputs)
-    for columns in (inputs, centered(inputs**2)):
-        variance = (weight * columns**2).sum(axis=0)
-        for target in targets.T[:, :, None]:
-            covariance = (weight * columns * target).sum(axis=0)
-            product = variance * (weight * target**2).sum()
-            relevance = np.maximum(
-                relevance, covariance**2 / np.where(product > 0, product, np.inf)
-            )
+    # two columns or more at once: a single one would be added up in another order
+    edges = np.linspace(0, network.n_inputs, 2 + network.n_inputs // SCALED_AT_ONCE).astype(int)
+    for first, stop in itertools.pairwise(edges):
+        own = slice(first, stop)
+        block = some.toarray(first, stop) if isinstance(some, SparseRows) else some[:, own]
+        inputs = centered(block.astype(np.float64, order="C"))
+        for columns in (inputs, centered(inputs**2)):
+            variance = (weight * columns**2).sum(axis=0)
+            for target in targets.T[:, :, None]:
+                covariance = (weight * columns * target).sum(axis=0)
+                product = variance * (weight * target**2).sum()
+                relevance[own] = np.maximum(
+                    relevance[own], covariance**2 / np.where(product > 0, product, np.inf)
+                )
     chance = (
         weight**2
     ).sum()  # 1 / n of weights that are equal: about the variance that noise explains
@@ -558,7 +571,7 @@ def choose_epochs(losses: Array, weights: Array, n_rows: Rows) -> Rows:
     return epochs
 
 
-def mean_outputs(members: list[TrainingResult], inputs: Array) -> NDArray[np.float64]:
+def mean_outputs(members: list[TrainingResult], inputs: Inputs) -> NDArray[np.float64]:
     """Return the mean (n, n_outputs) of the members' predictions, added up one after the other."""
     predictions = (member.predict(inputs, assume_finite=True) for member in members)
     return _mean(predictions, len(members))

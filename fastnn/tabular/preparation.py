@@ -4,6 +4,7 @@ has set.
 
 import itertools
 from collections import Counter
+from collections.abc import Callable
 from numbers import Integral
 from typing import Any, ClassVar, NamedTuple, Self
 
@@ -17,10 +18,11 @@ from fastnn.checking.arguments import Faults, counted, cut, listed, short_errors
 from fastnn.checking.values import is_gap, known_names
 from fastnn.errors import warn
 from fastnn.memory import Array
+from fastnn.sparse import SparseRows, may_pay
 from fastnn.tabular.columns import Column, Table, as_numbers, check_words, kinds_of
 from fastnn.tabular.doubts import may_be_names, reading_of
 from fastnn.tabular.imputation import learn_imputation, rows_to_learn_from
-from fastnn.tabular.ramps import learn_ramps, no_ramps
+from fastnn.tabular.ramps import Inputs, learn_ramps, no_ramps
 
 LIMIT = 3.0
 """The bound that squashed numbers come near to."""
@@ -96,11 +98,28 @@ class Levels(NamedTuple):
             codes[rest] = len(self.levels)
         return codes
 
-    def numbers(self, codes: NDArray[np.int64]) -> NDArray[np.float32]:
-        """Return the numbers (n, width) of levels."""
+    def numbers(
+        self, codes: NDArray[np.int64], columns: NDArray[np.int64] | None = None
+    ) -> NDArray[np.float32]:
+        """Return the numbers (n, width) of levels, or some columns of them."""
+        if columns is None:
+            columns = np.arange(self.width)
         if self.is_one_number:
-            return np.array([-1, 1, 0], np.float32)[codes][:, None]
-        return (codes[:, None] == np.arange(self.width)).astype(np.float32)
+            return np.array([-1, 1, 0], np.float32)[codes][:, None][:, columns]
+        return (codes[:, None] == columns).astype(np.float32)
+
+
+def in_chunks(make: Callable[[slice], NDArray[np.float32]], n: int) -> NDArray[np.float32]:
+    """Return what `make` makes of n rows, `CHUNK` of them at once."""
+    first = make(slice(CHUNK))
+    if n <= CHUNK:
+        return first
+    whole = np.empty((n, first.shape[1]), np.float32)
+    whole[:CHUNK] = first
+    for start in range(CHUNK, n, CHUNK):
+        chunk = slice(start, start + CHUNK)
+        whole[chunk] = make(chunk)
+    return whole
 
 
 class TablePreparation(TransformerMixin, BaseEstimator):
@@ -243,19 +262,51 @@ class TablePreparation(TransformerMixin, BaseEstimator):
         >>> len(TablePreparation().fit_with_gaps(X, np.random.RandomState(0)))
         4
         """
+        numbers, codes = self._fit_numbers_with_gaps(X, random_state, targets)
+        matrices = [self._with_words(part, codes) for part in numbers]
+        self._fit_ramps(numbers[0], bins)
+        return matrices
+
+    def _fit_inputs(
+        self,
+        X: Any,
+        random_state: np.random.RandomState,
+        targets: Array | None = None,
+        bins: tuple[int, float] | None = None,
+    ) -> tuple[Inputs, int]:
+        """Learn the columns like `fit_with_gaps`; return the matrix and its copies as one, in CSR
+        form where that pays, and how many they are.
+        """
+        numbers, codes = self._fit_numbers_with_gaps(X, random_state, targets)
+        n = len(numbers)
+        if n > 1:
+            codes = [np.tile(code, n) for code in codes]
+        inputs = self._made(np.vstack(numbers) if n > 1 else numbers[0], codes)
+        self._fit_ramps(numbers[0], bins)
+        return inputs, n
+
+    def _fit_numbers_with_gaps(
+        self, X: Any, random_state: np.random.RandomState, targets: Array | None
+    ) -> tuple[list[NDArray[np.float32]], list[NDArray[np.int64]]]:
+        """Learn the columns; return the numbers and flags of the rows and of their copies, and the
+        levels of words of all of them.
+        """
         rows = self._fit(X)
         is_narrow = rows.numbers.shape[1] <= MOST_DOUBTED
         if targets is not None and len(targets) == len(rows.numbers) and is_narrow:
             self._warn_of_names(rows.numbers, targets)
         shares = rows.gaps.mean(axis=0)
-        tables = [rows]
+        numbers = [self._numbers(rows)]
         for _ in range(N_COPIES if rows.gaps.size and rows.gaps.mean() >= FEWEST_GAPS else 0):
             more = random_state.random_sample(rows.gaps.shape) < shares
-            tables.append(Rows(np.where(more, np.nan, rows.numbers), rows.gaps | more, rows.codes))
-        matrices = [self._matrix(table) for table in tables]
+            known = np.where(more, np.nan, rows.numbers)
+            numbers.append(self._numbers(Rows(known, rows.gaps | more, rows.codes)))
+        return numbers, rows.codes
+
+    def _fit_ramps(self, numbers: NDArray[np.float32], bins: tuple[int, float] | None) -> None:
+        """Learn the ramps of the numbers of rows, if there are to be any."""
         if bins is not None and self.number_columns_:
-            self.ramps_ = learn_ramps(matrices[0][:, : len(self.number_columns_)], *bins)
-        return matrices
+            self.ramps_ = learn_ramps(numbers[:, : len(self.number_columns_)], *bins)
 
     _validate_params = short_errors()(BaseEstimator._validate_params)
 
@@ -502,44 +553,96 @@ class TablePreparation(TransformerMixin, BaseEstimator):
         return column._replace(values=as_numbers(column.values, column.label))
 
     def _matrix(self, rows: Rows) -> NDArray[np.float32]:
-        """Return the matrix (n, n_numbers) of rows, which is made chunk by chunk."""
-        starts = range(0, max(1, len(rows.gaps)), CHUNK)
-        chunks = (self._chunk(rows.part(slice(first, first + CHUNK))) for first in starts)
-        first_chunk = next(chunks)
-        if len(starts) == 1:
-            return first_chunk
-        matrix = np.empty((len(rows.gaps), first_chunk.shape[1]), np.float32)
-        matrix[:CHUNK] = first_chunk
-        for first, chunk in zip(starts[1:], chunks, strict=True):
-            matrix[first : first + CHUNK] = chunk
-        return matrix
+        """Return the matrix (n, n_numbers) of rows."""
+        return self._with_words(self._numbers(rows), rows.codes)
 
-    def _chunk(self, rows: Rows) -> NDArray[np.float32]:
-        """Return the matrix of some rows."""
-        scaled = self._scaled(rows.numbers)
-        words = [
-            levels.numbers(code) for levels, code in zip(self.levels_, rows.codes, strict=True)
-        ]
-        if rows.gaps.any():
-            incomplete = np.flatnonzero(rows.gaps.any(axis=1))
-            scaled[incomplete] = self._completed(self._cells(rows.part(incomplete)))[
-                :, : scaled.shape[1]
+    def _numbers(self, rows: Rows) -> NDArray[np.float32]:
+        """Return the part of the matrix of rows that is made of columns of numbers, with the flags
+        of gaps.
+        """
+
+        def of_chunk(chunk: slice) -> NDArray[np.float32]:
+            part = rows.part(chunk)
+            scaled = self._scaled(part.numbers)
+            if part.gaps.any():
+                incomplete = np.flatnonzero(part.gaps.any(axis=1))
+                cells = self._cells(part.part(incomplete), self._telling)
+                scaled[incomplete] = self._completed_numbers(cells)
+            flags = part.gaps[:, self.has_gaps_]
+            return np.concatenate([scaled, flags], axis=1, dtype=np.float32)
+
+        return in_chunks(of_chunk, len(rows.gaps))
+
+    def _inputs(self, rows: Rows) -> Inputs:
+        """Return the matrix of rows, in CSR form where that pays."""
+        return self._made(self._numbers(rows), rows.codes)
+
+    def _made(self, numbers: NDArray[np.float32], codes: list[NDArray[np.int64]]) -> Inputs:
+        """Return the matrix of rows of these numbers and levels, in CSR form where that pays."""
+        n_numbers = numbers.shape[1]
+        n_columns = n_numbers + sum(levels.width for levels in self.levels_)
+        if may_pay(n_numbers + len(codes), 1, n_columns):
+            return self.ramps_.beside(self._entries(numbers, codes, n_columns))
+        return self._with_words(numbers, codes)
+
+    def _entries(
+        self, numbers: NDArray[np.float32], codes: list[NDArray[np.int64]], n_columns: int
+    ) -> SparseRows:
+        """Return rows of these numbers and levels in CSR form: one entry for each word."""
+        n, k = numbers.shape
+        values = np.ones((n, k + len(codes)), np.float32)
+        columns = np.empty(values.shape, np.int32)
+        values[:, :k] = numbers
+        columns[:, :k] = np.arange(k)
+        first = k
+        for j, (levels, code) in enumerate(zip(self.levels_, codes, strict=True), k):
+            if levels.is_one_number:
+                values[:, j] = levels.numbers(code)[:, 0]
+                columns[:, j] = first
+            else:
+                values[code < 0, j] = 0
+                columns[:, j] = first + code
+            first += levels.width
+        is_entry = values != 0
+        starts = np.zeros(n + 1, np.int64)
+        np.cumsum(np.count_nonzero(is_entry, axis=1), out=starts[1:])
+        return SparseRows(values[is_entry], columns[is_entry], starts, n_columns)
+
+    def _with_words(
+        self, numbers: NDArray[np.float32], codes: list[NDArray[np.int64]]
+    ) -> NDArray[np.float32]:
+        """Return the matrix (n, n_numbers) of rows of these numbers and levels."""
+        if not codes:
+            return self._joined([numbers])
+
+        def of_chunk(chunk: slice) -> NDArray[np.float32]:
+            words = [
+                levels.numbers(code[chunk])
+                for levels, code in zip(self.levels_, codes, strict=True)
             ]
-        return self._joined([scaled, rows.gaps[:, self.has_gaps_], *words])
+            return self._joined([numbers[chunk], *words])
+
+        return in_chunks(of_chunk, len(numbers))
 
     @property
     def _widths(self) -> list[int]:
         """The number of cells of each column of numbers, and of words."""
         return [1] * len(self.means_) + [levels.width for levels in self.levels_]
 
-    def _cells(self, rows: Rows) -> Array:
+    def _cells(self, rows: Rows, columns: NDArray[np.int64] | None = None) -> Array:
         """Return scaled numbers and the numbers of levels (n, n_cells) of rows, NaN for gaps and
-        unknown words.
+        unknown words; or some columns of them, all numbers among these.
         """
-        words = []
+        first = len(self.means_)
+        parts = [self._scaled(rows.numbers)]
         for levels, code in zip(self.levels_, rows.codes, strict=True):
-            words.append(np.where(code[:, None] < 0, np.nan, levels.numbers(code)))
-        return np.concatenate([self._scaled(rows.numbers), *words], axis=1, dtype=np.float64)
+            own = np.arange(first, first + levels.width)
+            if columns is not None:
+                own = np.intersect1d(own, columns)
+            words = levels.numbers(code, own - first)
+            parts.append(np.where(code[:, None] < 0, np.nan, words))
+            first += levels.width
+        return np.concatenate(parts, axis=1, dtype=np.float64)
 
     def _completed(self, cells: Array) -> Array:
         """Return cells (n, n_cells) with estimates in place of gaps, but of 0.3's words."""
@@ -548,20 +651,38 @@ class TablePreparation(TransformerMixin, BaseEstimator):
         estimates = self.imputation_.fill(known - means) + means
         return np.asarray(np.where(np.isnan(known), estimates, known))
 
+    @property
+    def _telling(self) -> NDArray[np.int64]:
+        """The cells that estimates of numbers need: the numbers, and what they are made from."""
+        return np.union1d(np.arange(len(self.means_)), self.imputation_.sources)
+
+    def _completed_numbers(self, cells: Array) -> Array:
+        """Return the numbers (n, n_numbers) of the `_telling` cells of rows, with estimates in
+        place of gaps.
+        """
+        imputation = self.imputation_.part(self._telling)
+        estimates = imputation.fill(cells - imputation.means) + imputation.means
+        return np.asarray(np.where(np.isnan(cells), estimates, cells))[:, : len(self.means_)]
+
     def _inputs_of(self, cells: Array) -> NDArray[np.float32]:
         """Return the inputs of networks (n, n_inputs) of cells, NaN for gaps and unknown words."""
         k = len(self.means_)
         flags = np.isnan(cells[:, :k])[:, self.has_gaps_]
-        return self._joined([self._completed(cells)[:, :k], flags, np.nan_to_num(cells[:, k:])])
+        words = np.nan_to_num(cells[:, k:])
+        return self._joined([self._completed_numbers(cells[:, self._telling]), flags, words])
 
     def _joined(self, parts: list[Array]) -> NDArray[np.float32]:
         """Return parts (n, ...) of the inputs of a network as one matrix, with the ramps beside
         them; of a table of constants alone it is zeros.
         """
-        matrix = np.concatenate(parts, axis=1, dtype=np.float32)
+        matrix = parts[0]
+        if len(parts) > 1:
+            matrix = np.concatenate(parts, axis=1, dtype=np.float32)
         if not matrix.shape[1]:
             return np.zeros((len(matrix), 1), np.float32)
-        return self.ramps_.beside(matrix)
+        inputs = self.ramps_.beside(matrix)
+        assert isinstance(inputs, np.ndarray)
+        return inputs
 
     def _scaled(self, numbers: Array, columns: int | slice = slice(None)) -> Array:
         """Return scaled numbers (n, k), or (n,) of one of the columns."""

@@ -11,6 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastnn.memory import Array
+from fastnn.sparse import SparseRows
+
+Inputs = NDArray[np.float32] | SparseRows
+"""The inputs of networks (n, n_inputs): an array, or in CSR form where words have many levels."""
 
 MOST_RAMPS = 64
 """Most ramps of a table: 16 columns have 4 each, more columns none. They make the first layer
@@ -43,17 +47,26 @@ class Ramps(NamedTuple):
     widths: Array
     heights: Array
 
-    def beside(self, matrix: NDArray[np.float32]) -> NDArray[np.float32]:
+    def beside(self, matrix: Inputs) -> Inputs:
         """Return a matrix (n, k) with the ramps beside it (n, k + n_ramps)."""
         if not len(self.columns):
             return matrix
         n, k = matrix.shape
+        if isinstance(matrix, SparseRows):
+            numbers = matrix.toarray(stop=int(self.columns.max()) + 1)
+            ramps = np.empty((n, len(self.columns)), np.float32)
+            self._write(ramps, numbers)
+            return matrix.beside(ramps)
         inputs = np.empty((n, k + len(self.columns)), np.float32)
         inputs[:, :k] = matrix
-        for first in range(0, n, CHUNK):
-            rows = inputs[first : first + CHUNK]
-            rows[:, k:] = self.heights * (np.clip(self._places(rows), 0, 1) - 0.5)
+        self._write(inputs[:, k:], matrix)
         return inputs
+
+    def _write(self, ramps: NDArray[np.float32], matrix: NDArray[np.float32]) -> None:
+        """Write the ramps (n, n_ramps) of a matrix, or of its first columns."""
+        for first in range(0, len(matrix), CHUNK):
+            chunk = slice(first, first + CHUNK)
+            ramps[chunk] = self.heights * (np.clip(self._places(matrix[chunk]), 0, 1) - 0.5)
 
     def slopes(self, matrix: NDArray[np.float32]) -> Array:
         """Return the derivatives (n, n_ramps) of the ramps by their columns of a matrix (n, k)."""

@@ -21,6 +21,7 @@ from fastnn.tabular.base import BaseTabular
 from fastnn.tabular.calibration import FEWEST_ROWS, Residuals, learn_residuals
 from fastnn.tabular.columns import LARGEST
 from fastnn.tabular.members import Sample, mean_outputs
+from fastnn.tabular.ramps import Inputs
 from fastnn.tabular.units import loss_of_targets
 from fastnn.tabular.widening import Errors, add_gaps, donors_of
 
@@ -202,11 +203,11 @@ class TabularRegressor(RegressorMixin, BaseTabular):
     def _predictions_and_errors(self, X: Any) -> tuple[Array, Errors]:
         """Return predictions (n, n_outputs), and what is expected of their errors."""
 
-        def predict(inputs: Array) -> Array:
+        def predict(inputs: Inputs) -> Array:
             return self._unscaled(mean_outputs(self.estimators_, inputs))
 
         table = self.preparation_._read(X)
-        inputs = self.preparation_._matrix(table)
+        inputs = self.preparation_._inputs(table)
         sizes = self._residuals.sizes(inputs)
         errors = Errors(sizes, np.zeros(sizes.shape))
         add_gaps(errors, self.preparation_, table, self._donors, predict, self._residuals.sizes)

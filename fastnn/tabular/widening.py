@@ -15,7 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastnn.memory import Array
+from fastnn.sparse import SparseRows
 from fastnn.tabular.preparation import Rows, TablePreparation
+from fastnn.tabular.ramps import Inputs
 
 N_DONORS = 64
 """Rows of `fit` that gaps are measured on."""
@@ -36,11 +38,12 @@ class Errors(NamedTuple):
         return np.where(self.spread > 0, np.sqrt(sizes**2 + (of_spread * self.spread) ** 2), sizes)
 
 
-def donors_of(inputs: Array, targets: Array) -> Array:
+def donors_of(inputs: Inputs, targets: Array) -> Array:
     """Return `N_DONORS` rows of inputs (n, n_inputs), evenly spaced by the first target."""
     order = np.argsort(targets[:, 0], kind="stable")
     n = min(N_DONORS, len(order))
-    return inputs[order[(2 * np.arange(n) + 1) * len(order) // (2 * n)]]
+    donors = inputs[order[(2 * np.arange(n) + 1) * len(order) // (2 * n)]]
+    return donors.toarray() if isinstance(donors, SparseRows) else donors
 
 
 def add_gaps(

@@ -1,0 +1,118 @@
+"""Tables whose words have many levels: their rows are in CSR form, with the bits of dense ones."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from fastnn import Network, TabularClassifier, TabularRegressor
+from fastnn.sparse import SparseRows
+from fastnn.tabular import members, preparation
+from fastnn.tabular.ramps import Ramps
+
+N = 600
+R = np.random.RandomState(0)
+WORDS = pd.DataFrame(
+    {
+        "size": R.randn(N),
+        "height": np.where(R.rand(N) < 0.1, np.nan, R.randn(N)),
+        "town": [f"town {k}" for k in R.randint(0, 150, N)],
+        "street": [f"street {k}" if k else None for k in R.randint(0, 40, N)],
+        "is_new": R.rand(N) < 0.5,
+    }
+)
+Y = WORDS["size"].to_numpy() + R.randn(N) + R.randn(150)[WORDS["town"].str[5:].astype(int)]
+NEW = WORDS[:50].assign(town="none of them", size=[*[np.nan] * 25, *[0.5] * 25])
+WAYS = {
+    "plain": {},
+    "weights": {"sample_weight": R.rand(N)},
+    "rows to choose by": {"X_val": WORDS[:90], "y_val": Y[:90]},
+}
+
+
+def fitted(kind, way, preset="fast"):
+    y = (Y > 0).astype(int) if kind is TabularClassifier else Y
+    own = dict(way, y_val=y[:90]) if "y_val" in way else way
+    return kind(preset, n_members=2, epochs=4, random_state=0).fit(WORDS, y, **own)
+
+
+def outputs_of(model, X):
+    """All that a model predicts of rows, as bytes."""
+    if isinstance(model, TabularClassifier):
+        made = [model.predict_proba(X)]
+    else:
+        made = [model.predict(X)]
+        if model._residuals.members:
+            made += [*model.predict(X, return_std=True), model.predict_interval(X)]
+    return [array.tobytes() for array in made]
+
+
+@pytest.fixture
+def trained_on(monkeypatch):
+    """The types of the inputs that members are trained on."""
+    seen = []
+    train_many = members.train_many
+
+    def watch(network, X, *others, **options):
+        seen.append(type(X))
+        return train_many(network, X, *others, **options)
+
+    monkeypatch.setattr(members, "train_many", watch)
+    return seen
+
+
+@pytest.mark.filterwarnings("ignore:X has")
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("kind", [TabularClassifier, TabularRegressor])
+def test_rows_in_csr_form_have_the_bits_of_dense_ones(kind, way, monkeypatch, trained_on):
+    sparse = fitted(kind, WAYS[way])
+    of_sparse = [outputs_of(sparse, X) for X in (WORDS, NEW)]
+    assert set(trained_on) == {SparseRows}
+    trained_on.clear()
+    monkeypatch.setattr(preparation, "may_pay", lambda *_: False)
+    dense = fitted(kind, WAYS[way])
+    assert set(trained_on) == {np.ndarray}
+    assert [outputs_of(dense, X) for X in (WORDS, NEW)] == of_sparse
+    assert [outputs_of(sparse, X) for X in (WORDS, NEW)] == of_sparse
+    assert dense._out_of_bag.tobytes() == sparse._out_of_bag.tobytes()
+    assert not isinstance(sparse.preparation_.transform(NEW), SparseRows)
+
+
+def test_ramps_lie_beside_rows_in_csr_form(monkeypatch, trained_on):
+    """The table is one without gaps, which 600 rows of two numbers have ramps for."""
+    frame = WORDS.assign(height=R.randn(N))
+    predictions = []
+    for pays in (preparation.may_pay, lambda *_: False):
+        monkeypatch.setattr(preparation, "may_pay", pays)
+        model = TabularRegressor("fast", epochs=4, random_state=0).fit(frame, Y)
+        predictions.append(outputs_of(model, frame))
+    assert len(model.preparation_.ramps_.columns)
+    assert predictions[0] == predictions[1]
+    assert set(trained_on) == {SparseRows, np.ndarray}
+
+
+def test_operations_on_rows_in_csr_form():
+    dense = R.randn(9, 7).astype(np.float32) * (R.rand(9, 7) < 0.4)
+    dense[3] = 0
+    places = np.argwhere(dense)
+    starts = np.append(0, np.cumsum(np.count_nonzero(dense, axis=1)))
+    rows = SparseRows(dense[tuple(places.T)], places[:, 1], starts, 7)
+    scales = R.rand(7).astype(np.float32)
+    more = R.randn(9, 2).astype(np.float32)
+    ramps = Ramps(np.array([1, 1, 2]), np.zeros(3), np.ones(3), np.ones(3))
+    assert np.array_equal(rows.toarray(2, 5), dense[:, 2:5])
+    assert np.array_equal(rows.scaled(scales).toarray(), dense * scales)
+    for some in (slice(None), slice(2, 6), [5, 1]):
+        beside = rows[some].beside(more[some])
+        assert np.array_equal(beside.toarray(), np.hstack([dense, more])[some])
+    assert np.array_equal(ramps.beside(rows).toarray(), ramps.beside(dense))
+
+
+@pytest.mark.parametrize("n_columns", [1, 2, 33, 64])
+def test_scales_of_columns_are_the_same_for_any_number_of_them_at_once(n_columns, monkeypatch):
+    inputs = R.randn(500, n_columns).astype(np.float32)
+    targets = R.randn(500, 2).astype(np.float32)
+    network = Network((n_columns, 8, 2))
+    sample = members.Sample(inputs, targets, None, None)
+    scales = members.input_scales(network, sample)
+    monkeypatch.setattr(members, "SCALED_AT_ONCE", 10**6)
+    assert members.input_scales(network, sample).tobytes() == scales.tobytes()
