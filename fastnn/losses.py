@@ -676,11 +676,12 @@ class CustomLoss(Custom):
     @property
     def line(self) -> Loss:
         """Its line of the registry."""
+        bounds = interval(self.low, self.high)
         return Loss(
             text(self.formula),
             ANY_OUTPUT,
             self.formula,
-            targets=f"numbers that are {interval(self.low, self.high)}",
+            targets=f"numbers that are {bounds}" if bounds else "any number",
             low=self.low,
             high=self.high,
             value=self,

@@ -272,6 +272,12 @@ def test_a_loss_with_its_target_first_is_refused(function):
         Network((1, 1), loss=function)
 
 
+def test_a_loss_without_bounds_takes_any_number():
+    """The header of exported C, which learns, says so."""
+    assert CustomLoss(cost).line.targets == "any number"
+    assert CustomLoss(cost, low=0).line.targets == "numbers that are at least 0"
+
+
 def test_targets_beyond_the_bounds_of_a_loss_are_refused():
     network = NETWORKS[3]
     with pytest.raises(ValueError, match=r"takes numbers that are at least 0; Y\[1, 0\] is -1"):

@@ -101,14 +101,15 @@ def check_names(option: str, names: Iterable[str] | None, legal: Iterable[str]) 
 
 def check_output(path: Path | None, option: str, ending: str = "") -> None:
     """End the command with 2 before the work begins if a file could not be written, or its name
-    has not the ending; make missing folders.
+    has not the ending.
     """
     if path is None:
         return
     try:
         if not path.name.lower().endswith(ending):
             raise ValueError(f"{path} does not end in {ending}")
-        path.parent.mkdir(parents=True, exist_ok=True)
+        if not path.parent.is_dir():
+            raise OSError(f"there is no folder {path.parent}; make it first")
         if path.is_dir() or not os.access(path if path.exists() else path.parent, os.W_OK):
             raise OSError(f"{path} cannot be written")
         if option == "--plot":
@@ -145,7 +146,7 @@ def _lines(begin: str, total: int | None) -> Callable[..., None]:
         done += 1
         if time.monotonic() - said >= SILENCE:
             said = time.monotonic()
-            of_all = "steps done" if total is None else f"of {total}"
+            of_all = "steps done" if total is None else f"of {total} steps"
             tell(f"{what or begin}, {done} {of_all}")
 
     return advance

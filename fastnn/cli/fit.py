@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
+import typer
 
 from fastnn import plotting
 from fastnn.checking.arguments import listed
@@ -78,6 +79,10 @@ def fit(
     frame = read_table(table, na)
     say(f"{table}: {len(frame):,} rows, {frame.shape[1]:,} columns")
     check_columns(frame, table, columns)
+    for name in ("--groups", "--drop", "--category"):
+        if target in columns[name]:
+            fault = f"{target!r} is the target, not a column to predict from"
+            raise typer.BadParameter(f"{fault}; --task says what it holds", param_hint=name)
     if na is None and (words := words_read_as_gaps(table, frame)):
         say(f"Read as gaps: {words} (--na says which words are gaps)")
     for name in columns["--category"]:
@@ -91,7 +96,7 @@ def fit(
         check_numbers(y.to_frame(), table)
     task = task or _task_of(y)
     tell(f"fitting {preset!r} to {len(y):,} rows")
-    with about_table(table, target):
+    with about_table(table, target, groups):
         model = estimators[task](preset, random_state=seed, verbose=err.is_terminal)
         model.fit(X, y, groups=frame[groups] if groups else None)
         model.save(out)

@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from fastnn.cli.console import File, check_output, option, say
+from fastnn.checking.arguments import listed
+from fastnn.cli.console import File, check_output, option, say, tell
 from fastnn.cli.saved import MODEL, read_model
 from fastnn.cli.tables import (
     NA,
@@ -37,8 +38,8 @@ def predict(
     """Predict the rows of a table.
 
     MODEL is a file that `fastnn fit` wrote, or `save` of a result of `train`, an MLP estimator or a
-    table estimator. TABLE has the columns that it was fitted on, for a model of `fastnn fit` in any
-    order. The predictions are CSV, a line for each row; classes have their probabilities beside.
+    table estimator. TABLE has the columns that it was fitted on, in any order, and may have others.
+    The predictions are CSV, a line for each row; classes have their probabilities beside.
     """
     check_output(out, "--out", ".csv")
     if out is not None and out.resolve() == table.resolve():
@@ -50,10 +51,10 @@ def predict(
     words = _words(saved)
     frame = read_table(table, na, words)
     check_columns(frame, table, {"--keep": keep or []})
-    of_fit = frame.columns.intersection(getattr(saved, "feature_names_in_", []))
-    check_numbers(frame[of_fit.difference([*words], sort=False)], table)
+    X = _of_fit(frame, table, saved)
+    check_numbers(X[X.columns.difference([*words], sort=False)], table)
     with about_table(table):
-        predictions = _predictions(saved, frame, interval)
+        predictions = _predictions(saved, X, interval)
         for name in predictions.columns.intersection(keep or []):
             fault = f"{name!r} is also a column of the predictions: rename it in the table"
             raise typer.BadParameter(fault, param_hint="--keep")
@@ -73,6 +74,19 @@ def _words(model: Any) -> dict[str, list[str]]:
     names = preparation.feature_names_in_
     of_texts = (one for one in preparation.levels_ if isinstance(one.levels[0], str))
     return {names[one.column]: one.levels for one in of_texts}
+
+
+def _of_fit(frame: "DataFrame", path: Path, model: Any) -> "DataFrame":
+    """Return the columns that a model was fitted on, if it knows their names and none is lacking;
+    warn of others.
+    """
+    names = getattr(model, "feature_names_in_", getattr(model, "feature_names", None))
+    if names is None or not {*names}.issubset(frame.columns):
+        return frame
+    others = frame.columns.difference(names, sort=False)
+    if len(others):
+        tell(f"{path} has columns that fit did not see, not used here: {listed(list(others))}")
+    return frame[list(names)]
 
 
 def _predictions(model: Any, frame: "DataFrame", interval: float | None) -> "DataFrame":

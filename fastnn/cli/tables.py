@@ -1,6 +1,7 @@
 """Table files of `fit` and `predict`: CSV and Parquet, read by pandas."""
 
 import operator
+import re
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -43,11 +44,17 @@ MOST_WORDS = 0.1
 
 IN_COMMANDS = {
     'say .astype("category")': "say --category",
-    "drop the column": "leave it out by --drop",
+    "drop the column if it only numbers the rows": (
+        "leave it out by --drop if it only numbers the rows, write plain numbers if it has amounts"
+    ),
     "drop it, or": "leave it out by --drop, or",
     "put numbers in its place": "leave it out by --drop, or put numbers in its place",
 }
 """{remedy in Python: the remedy for a command}."""
+
+IN_PYTHON = re.compile("make numbers of them, by .*?(?=, or say| if texts)")
+PLAIN_NUMBERS = "write plain numbers, and say by --na which words are gaps"
+"""The remedy in Python for words that read as numbers, and that for a command."""
 
 
 class TableError(FastnnError):
@@ -172,30 +179,33 @@ def check_columns(frame: "DataFrame", path: Path, names: Mapping[str, Sequence[s
 
 
 def check_numbers(frame: "DataFrame", path: Path) -> None:
-    """End the command with 2 where a column holds numbers but for a few words, and name one."""
+    """End the command with 2 where columns hold numbers but for a few words; name one of each."""
     import pandas
 
+    faults = []
     for name, column in frame.items():
         if isinstance(column.dtype, pandas.CategoricalDtype):
             continue
         cells = column.dropna()
         words = cells[pandas.to_numeric(cells, errors="coerce").isna()]
         if 0 < len(words) <= MOST_WORDS * len(cells):
-            fault = f"{path}: column {name!r} holds numbers but for {len(words):,} of its "
+            fault = f"column {name!r} holds numbers but for {len(words):,} of its "
             fault += f"{len(cells):,} cells, such as {cut(words.iloc[0])!r} in row "
-            fault += f"{words.index[0] + 1:,}: write a number there, or leave the cell empty"
-            raise TableError(fault)
+            faults.append(f"{fault}{words.index[0] + 1:,}")
+    if faults:
+        right = "write numbers there, leave the cells empty, or say by --na which words are gaps"
+        raise TableError(f"{path}: {'; '.join(faults)}: {right}")
 
 
 @contextmanager
-def about_table(path: Path, target: str = "") -> Iterator[None]:
+def about_table(path: Path, target: str = "", groups: str | None = None) -> Iterator[None]:
     """Print warnings as lines on stderr, and end the command by an error in a line, with the names
-    of file and target for X and y, and the options of commands for remedies in Python.
+    of file and columns for X, y and groups, and the options of commands for remedies in Python.
     """
-    arguments = {"X": str(path), "y": f"column {target!r}"}
+    arguments = {"X": str(path), "y": f"column {target!r}", "groups": f"column {groups!r}"}
 
     def in_commands(message: object) -> str:
-        text = str(message)
+        text = IN_PYTHON.sub(PLAIN_NUMBERS, str(message))
         for remedy, of_command in IN_COMMANDS.items():
             text = text.replace(remedy, of_command)
         first, _, rest = text.partition(" ")

@@ -13,13 +13,12 @@ import numpy as np
 from sklearn.base import BaseEstimator, _fit_context
 from sklearn.model_selection import ShuffleSplit, StratifiedShuffleSplit
 from sklearn.utils import check_random_state
-from sklearn.utils._param_validation import InvalidParameterError, StrOptions
+from sklearn.utils._param_validation import InvalidParameterError
 
 from fastnn.backends import check_supported, get_backend
 from fastnn.checking import display
 from fastnn.checking.arguments import (
     cut,
-    did_you_mean,
     errors_of,
     fill_layers,
     hidden_sizes,
@@ -415,7 +414,8 @@ class BaseMLP(CallbackSupportMixin, Fitted, BaseEstimator, ABC):
         try:
             super()._validate_params()
         except InvalidParameterError as error:
-            raise InvalidParameterError(f"{error}{self._hint(str(error))}") from None
+            said = str(error).replace("'fastnn.losses.Value'", "LeakyRelu or another activation")
+            raise InvalidParameterError(f"{said}{self._hint(said)}") from None
         if self.scoring is not None:
             check_scoring_name(self.scoring, type(self).__name__)
         self._activation()  # raises what is to be raised
@@ -436,14 +436,7 @@ class BaseMLP(CallbackSupportMixin, Fitted, BaseEstimator, ABC):
                 " ('lm' and 'br' minimize the squared error, for MLPRegressor; 'lbfgs' is the "
                 "one for few rows here)"
             )
-        for name, constraints in self._parameter_constraints.items():
-            legal = {
-                option for c in constraints if isinstance(c, StrOptions) for option in c.options
-            }
-            value = getattr(self, name)
-            if legal and isinstance(value, str) and value not in legal:
-                return did_you_mean(value, sorted(legal))
-        return ""
+        return validation.name_hint(self)
 
     def _begin(
         self, sizes: tuple[int, ...], dtype: np.dtype[Any], first_pass: bool

@@ -15,7 +15,7 @@ from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.validation import validate_data
 
 from fastnn import errors
-from fastnn.checking.arguments import check_integer, short_errors, shown
+from fastnn.checking.arguments import check_integer, did_you_mean, short_errors, shown
 from fastnn.checking.values import (
     Names,
     is_frame,
@@ -32,6 +32,16 @@ from fastnn.network import Network
 from fastnn.sparse import checked_matrix, is_sparse
 
 _NONE = object()
+
+
+def name_hint(estimator: Any) -> str:
+    """Return a hint for the first parameter whose name is not legal, or ""."""
+    for name, constraints in estimator._parameter_constraints.items():
+        legal = {option for c in constraints if isinstance(c, StrOptions) for option in c.options}
+        value = getattr(estimator, name)
+        if legal and isinstance(value, str) and value not in legal:
+            return did_you_mean(value, sorted(legal))
+    return ""
 
 
 def attribute(mlp: Any, name: str, kind: type | UnionType, default: Any = _NONE) -> Any:

@@ -20,6 +20,9 @@ from fastnn.training.results import TrainingResult
 from fastnn.training.state import TrainingState, network_counters
 from fastnn.training.steps import reduced
 
+IN_C = ("SGD", "Adam", "AdamW", "RMSprop")
+"""The optimizers that have a step on one row in C."""
+
 HEADER = struct.Struct("<QQdd")
 """What stands before the vectors: the format, the steps, and the products of Adam's decay rates."""
 
@@ -58,7 +61,7 @@ def begin(result: TrainingResult, optimizer: Optimizer) -> Learning:
     """
     network = result.network
     check_network(network)
-    check_optimizer(optimizer)
+    check_optimizer(optimizer, "learn", IN_C)
     params, state = check_params(network, result.params), result.state
     is_last = state.index is not None and np.array_equal(params, state.params)
     options: dict[str, Any] = {"resume": state, "new_rows": True}
@@ -99,8 +102,9 @@ def read_back(
     except TypeError:
         what = "data must be bytes, those of the state in C"
         raise TypeError(f"{what}, not {shown(data)}") from None
-    if len(data) not in (size, size + -size % 8):  # a struct ends at a multiple of 8
-        raise ValueError(f"the state in C has {size} bytes, not {len(data)}: write sizeof of it")
+    in_c = size + -size % 8  # a struct ends at a multiple of 8
+    if len(data) not in (size, in_c):
+        raise ValueError(f"the state in C has {in_c} bytes, not {len(data)}: write sizeof of it")
     number, t, *products = HEADER.unpack_from(data)
     if number != learning.format:
         raise ValueError(

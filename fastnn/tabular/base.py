@@ -14,7 +14,12 @@ import numpy as np
 from sklearn.base import BaseEstimator, _fit_context, is_classifier
 from sklearn.model_selection import check_cv
 from sklearn.utils import _safe_indexing, check_random_state
-from sklearn.utils._param_validation import Interval, Options, StrOptions
+from sklearn.utils._param_validation import (
+    Interval,
+    InvalidParameterError,
+    Options,
+    StrOptions,
+)
 from sklearn.utils.validation import _num_samples, check_consistent_length, check_is_fitted
 
 from fastnn import plotting
@@ -24,6 +29,7 @@ from fastnn.checking.hints import explains_keywords
 from fastnn.checking.values import check_validation_parts, refuse_lazy, refuse_missing
 from fastnn.errors import warn
 from fastnn.estimators.labels import checked_weight, row_weights
+from fastnn.estimators.validation import name_hint
 from fastnn.many import ManyResult
 from fastnn.many.results import ManyHistory
 from fastnn.memory import Array
@@ -246,7 +252,12 @@ class BaseTabular(Saving, Exporting, BaseEstimator, ABC):
         )
         raise AttributeError(f"{type(self).__name__} has no partial_fit: {instead}")
 
-    _validate_params = short_errors()(BaseEstimator._validate_params)
+    @short_errors()
+    def _validate_params(self) -> None:
+        try:
+            super()._validate_params()
+        except InvalidParameterError as error:
+            raise InvalidParameterError(f"{error}{name_hint(self)}") from None
 
     @_fit_context(prefer_skip_nested_validation=True)
     @explains_keywords

@@ -10,7 +10,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import _check_y, check_is_fitted
 
 from fastnn import plotting
-from fastnn.checking.arguments import shown, store_parameters
+from fastnn.checking.arguments import errors_of, shown, store_parameters
 from fastnn.checking.display import documented
 from fastnn.checking.hints import explains_keywords
 from fastnn.checking.values import refuse_missing, refuse_text
@@ -275,7 +275,8 @@ class TabularRegressor(RegressorMixin, BaseTabular):
 
     def _network(self, n_inputs: int, hidden: tuple[int, ...], n_outputs: int) -> Network:
         loss = loss_of_targets(self.loss, self.quantile, self._scaling)
-        return Network((n_inputs, *hidden, n_outputs), "gelu", loss=loss)
+        with errors_of("loss, of y less its mean and divided by its deviation"):
+            return Network((n_inputs, *hidden, n_outputs), "gelu", loss=loss)
 
     def _score(self, targets: Array, outputs: Array) -> float:
         """Return R^2 of the rows with outputs, as a part of the variance of all targets: of a few

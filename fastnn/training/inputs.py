@@ -8,7 +8,7 @@ import contextlib
 import functools
 import math
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
@@ -70,14 +70,16 @@ def check_network(network: Any) -> None:
     as_made(network)
 
 
-def check_optimizer(optimizer: Any) -> None:
-    """Raise TypeError, with what to write, unless `optimizer` is an Optimizer."""
+def check_optimizer(
+    optimizer: Any, argument: str = "optimizer", names: Iterable[str] = tuple(BUILT_IN)
+) -> None:
+    """Raise TypeError, with which of `names` to write, unless `optimizer` is an Optimizer."""
     if isinstance(optimizer, Optimizer):
         return
     given = optimizer if isinstance(optimizer, str) else getattr(optimizer, "__name__", "")
-    meant = [name for name in BUILT_IN if given.lower() == name.lower()]
-    hint = f"say {meant[0]}()" if meant else f"one of {', '.join(f'{name}()' for name in BUILT_IN)}"
-    raise TypeError(f"optimizer must be a fastnn Optimizer, not {shown(optimizer)}: {hint}")
+    meant = [name for name in names if given.lower() == name.lower()]
+    hint = f"say {meant[0]}()" if meant else f"one of {', '.join(f'{name}()' for name in names)}"
+    raise TypeError(f"{argument} must be a fastnn Optimizer, not {shown(optimizer)}: {hint}")
 
 
 def check_method(method: Method, network: Network, dtype: np.dtype[Any]) -> None:

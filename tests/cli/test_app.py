@@ -13,6 +13,7 @@ from survival import python
 from terminal import uninstall, without_colors
 
 from fastnn import __version__, cli, workloads
+from fastnn.cli import console
 from fastnn.compiler import cache
 from fastnn.compiler.program import ENTRIES
 from fastnn.cores import available_cores
@@ -238,3 +239,10 @@ def test_warmup_leaves_no_kernel_to_be_compiled_later_and_says_where_they_are():
             len(re.findall(r"\d [mµ]?s ", next(line for line in lines if row in line))) == n_times
         )
     assert str(machine.cache_state().folder) in "".join(lines)
+
+
+def test_progress_without_a_terminal_says_of_what(monkeypatch, capsys):
+    monkeypatch.setattr(console, "SILENCE", 0.0)
+    with console.progress("the tutorial's network", 42) as advance:
+        advance()
+    assert capsys.readouterr().err == "fastnn: the tutorial's network, 1 of 42 steps\n"

@@ -123,8 +123,10 @@ def test_files_are_checked_before_anything_is_measured(
     code, _, err = run(*command, option, path)
     assert code == 2
     assert option in err
+    code, _, err = run(*command, option, "new/out")
+    assert (code, "there is no folder new; make it first" in " ".join(err.split())) == (2, True)
     # other mistakes are found as before
-    assert run(*command, option, "new/folder/out", "--backend", "none")[0] == 2
+    assert run(*command, option, "out", "--backend", "none")[0] == 2
 
 
 def slower(factor):

@@ -319,6 +319,12 @@ BROKEN = {  # the file's content, the target, and what is said
         "y",
         "column 'y' holds numbers but for 1 of its 41 cells, such as 'unknown' in row 41",
     ),
+    "words in two columns": (
+        "a,b,y\n" + "1,2,no\n2,3,yes\n" * 20 + "?,x,yes\n",
+        "y",
+        "in row 41; column 'b' holds numbers but for 1 of its 41 cells, such as 'x' in row 41: "
+        "write numbers there, leave the cells empty, or say by --na which words are gaps",
+    ),
     "one class": ("x,y\n" + "1,no\n2,no\n" * 20, "y", "column 'y' has only one class, 'no'"),
     "dates": ("x,y\n" + "2020-01-01,1\n2020-01-02,2\n" * 20, "y", "leave it out by --drop, or put"),
     "free text": (
@@ -355,6 +361,11 @@ def test_a_table_that_cannot_be_fitted_ends_with_2_and_a_line(run, case):
         (("--drop", "cuont"), "--drop: table.csv has no column 'cuont' (did you mean 'count'?)"),
         (("--category", "z"), "--category: table.csv has no column 'z'"),
         (("--seed", "-1"), "--seed"),
+        (("--drop", "y"), "--drop: 'y' is the target, not a column to predict from"),
+        (("--category", "y"), "--category: 'y' is the target, not a column to predict from"),
+        (("--groups", "y"), "--groups: 'y' is the target, not a column to predict from"),
+        (("--out", "new/m.npz"), "--out: there is no folder new; make it first"),
+        (("--groups", "size"), "column 'size' is missing (NaN) in"),
     ],
 )
 def test_wrong_options_of_fit_end_with_2_and_say_why(fit, options, said):
@@ -389,6 +400,7 @@ def test_wrong_options_of_fit_end_with_2_and_say_why(fit, options, said):
         ("size,count,color\n1,1,red\n", ("--interval", ".9"), "it takes a model of numbers"),
         ("size,count,color\n1,1,red\n", ("--out", "new.csv"), "--out: new.csv is the table"),
         ("size,count,color\n1,1,red\n", ("--out", "p.npz"), "--out: p.npz does not end in .csv"),
+        ("size,count,color\n1,1,red\n", ("--out", "new/p.csv"), "--out: there is no folder new;"),
         ("size,count,color\n", (), "new.csv has no rows"),
     ],
 )
@@ -431,6 +443,37 @@ def test_other_models_predict_tables_too(run):
     predicted = pd.read_csv("p.csv")
     assert predicted["predicted"].tolist() == mlp.predict(X).tolist()
     np.testing.assert_array_equal(predicted["probability_yes"], mlp.predict_proba(X)[:, 1])
+
+
+def test_other_models_pass_over_columns_and_take_any_order(run):
+    """The target stands in most tables of new rows, too."""
+    X = pd.DataFrame(np.random.RandomState(0).uniform(-1, 1, (20, 2)), columns=["a", "b"])
+    result = fastnn.train(fastnn.Network((2, 1)), X, X["a"], epochs=1, seed=0)
+    result.save("result.npz")
+    X.assign(y=X["a"])[["b", "y", "a"]].to_csv("new.csv", index=False)
+    code, out, err = run("predict", "result.npz", "new.csv")
+    told = "fastnn: new.csv has columns that fit did not see, not used here: 'y'\n"
+    assert (code, err) == (0, told)
+    np.testing.assert_array_equal(np.array(out.split()[1:], float), result.predict(X)[:, 0])
+
+
+AMOUNTS = {
+    "?": "write plain numbers, and say by --na which words are gaps if texts such as",
+    " m2": "leave it out by --drop if it only numbers the rows, write plain numbers if it has",
+    "%": "write plain numbers, and say by --na which words are gaps if texts such as",
+}
+
+
+@pytest.mark.parametrize("unit", AMOUNTS)
+def test_advice_on_amounts_is_in_the_words_of_the_command(fit, unit):
+    rows = np.arange(300)
+    numbers = (rows * 7919 % 1009).astype(str).astype(object)
+    amounts = np.where(rows % 4 > 0, numbers, "?") if unit == "?" else numbers + unit
+    code, _, err = fit(pd.DataFrame({"count": rows % 7, "amount": amounts}), rows * 1.5)
+    assert code == 0
+    assert AMOUNTS[unit] in err
+    assert "pandas" not in err
+    assert "str.replace" not in err
 
 
 def test_a_file_that_would_run_code_is_not_read(run, fit):

@@ -59,6 +59,7 @@ VALUES = [  # kinds, their parameters, words of the ValueError
         {"loss": "huber", "quantile": 0.9},
         "quantile=0.9 is for loss=.quantile., not loss='huber'",
     ),
+    (BOTH, {"activation": "Relu"}, r"of LeakyRelu or another activation, .* mean 'relu'\?\)$"),
     (R, {"learning_rate": "inverse_scaling", "solver": "sgd"}, r"\(did you mean 'invscaling'\?\)"),
     (
         C,

@@ -301,6 +301,14 @@ def test_epochs_of_the_same_rows(tmp_path):
         result.read_back(state, training.learn, n_rows=20)
 
 
+def test_the_size_of_a_state_is_that_of_the_struct():
+    """It ends at a multiple of 8 bytes; without the padding at its end it is taken, too."""
+    training = case(Network((3, 4, 1), "tanh"), dtype=np.float32)
+    result = training.begin()
+    with pytest.raises(ValueError, match="the state in C has 288 bytes, not 0"):
+        result.read_back(b"", training.learn)
+
+
 @needs_cc
 def test_bytes_of_something_else(tmp_path):
     training = case(Network((3, 4, 1), "tanh"))
@@ -364,7 +372,8 @@ PLAIN = "learn must be SGD, Adam, AdamW or RMSprop, with a learning rate that is
         (SGD(0.1, sequential=True), ValueError, PLAIN),
         (Adam(clip_norm=1.0), ValueError, PLAIN),
         (SGD(rates=(0, 1)), ValueError, PLAIN),
-        ("adam", TypeError, r"optimizer must be a fastnn Optimizer, not 'adam': say Adam\(\)"),
+        ("adam", TypeError, r"learn must be a fastnn Optimizer, not 'adam': say Adam\(\)"),
+        (True, TypeError, r"not True: one of SGD\(\), Adam\(\), AdamW\(\), RMSprop\(\)$"),
     ],
 )
 def test_optimizers_that_c_has_not(learn, error, match, tmp_path):

@@ -92,6 +92,8 @@ REFUSED = {
     "several": (cost, np.stack([Y, Y], axis=1), "in the units of one"),
     "several, of Huber": (Huber(2.0), np.stack([Y, Y], axis=1), "in the units of one"),
     "a name": ("poisson", Y, "'loss' parameter"),
+    "another library's name": ("mae", Y, r"\(did you mean 'absolute_error'\?\)$"),
+    "steep": (lambda a, y: np.exp(2 * abs(a - y)), Y, "^loss, of y less its mean and divided"),
     "an if": (lambda a, y: a - y if a > y else y - a, Y, "it runs once"),
 }
 
