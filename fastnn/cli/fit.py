@@ -46,6 +46,15 @@ _SEED = option("N", "Seed of all that is drawn.", min=0, max=2**32 - 1)
 _PLOT = option("FILE", "Draw losses and errors into a .png, .svg or .pdf file.")
 
 
+def _refuse_interval(probability: str | None) -> None:
+    if probability is not None:
+        fault = "a model of numbers has intervals of each probability: say it to fastnn predict"
+        raise typer.BadParameter(fault)
+
+
+_INTERVAL = typer.Option(hidden=True, callback=_refuse_interval)
+
+
 def fit(
     table: Annotated[Path, TABLE],
     target: Annotated[str, option("NAME", "The column to predict.")],
@@ -58,6 +67,7 @@ def fit(
     na: Annotated[list[str] | None, NA] = None,
     seed: Annotated[int, _SEED] = 0,
     plot: Annotated[File, _PLOT] = None,
+    interval: Annotated[str | None, _INTERVAL] = None,
 ) -> None:
     """Fit a model to a table.
 
@@ -112,6 +122,11 @@ def _with_target(frame: "DataFrame", target: str) -> "DataFrame":
     has_target = frame[target].notna()
     if not has_target.any():
         raise TableError(f"column {target!r} is empty: there is nothing to learn")
+    infinite = frame[target].isin([np.inf, -np.inf])
+    if infinite.any():
+        fault = f"column {target!r} is infinite in row {infinite.idxmax() + 1:,}"
+        way = "write a number there, or leave the cell empty, to leave out the row"
+        raise TableError(f"{fault}: {way}")
     if not has_target.all():
         say(f"Rows without {target!r}, not used: {(~has_target).sum():,}")
     return frame[has_target]
