@@ -490,8 +490,8 @@ def describe(
         output = 0 if is_sparse else panel + layer.fan_in + 1
         activation = ACTIVATION_CODES[layer.activation]
         number = 0
-        if layer.activation == CustomActivation.name:
-            number = block_of(with_derivative(*layer.numbers, "z"), dtype)
+        if layer.formula is not None:
+            number = block_of(with_derivative(layer.formula, "z"), dtype)
         elif layer.numbers:
             number = int(np.float64(layer.numbers[0]).view(np.int64))
         record = {
