@@ -2,9 +2,15 @@
 and updates.
 
 Whether the block is a panel or a single row is decided once in each function here; two straight
-passes follow from it. `forward`, `output_delta` and `backward` in `fastnn/reference.py` are their
-twins. All of it is traced as a whole, so that in a specialized kernel the arrays of `Model` and the
-numbers of `UpdateSpec` are constants.
+passes follow from it: as a panel of one column, which would leave 7 or 15 lanes idle, a row takes
+twice as long. `forward`, `output_delta` and `backward` in `fastnn/reference.py` are their twins:
+
+    a = f(a_below @ W + b)            delta_below = (delta @ W.T) * f'(z_below)
+    dW = a_below.T @ delta            db = sum(delta)
+
+All of it is traced as a whole, so that in a specialized kernel the arrays of `Model` and the
+numbers of `UpdateSpec` are constants; and Numba has no types to find in it, which took a quarter of
+the time to compile.
 """
 
 from functools import partial
@@ -357,7 +363,8 @@ def _row_backward(scratch, model, spec, state, first_block, updating, is_final, 
 # A step that threads share has two phases, each divided so that every number is made by one thread,
 # in the order above: the columns of the batch, forward and back, and the parameters, their gradient
 # and update. The columns of a thread are panels of its own, one behind the other in the buffers: in
-# lines of memory between which others' lie, processors fetch what others write to.
+# lines of memory between which others' lie, processors fetch what others write to. Forward, all
+# columns of tab took 30 us by one thread, half of them 33 by each of two; one behind the other, 20.
 
 
 def _n_rows(model):
