@@ -91,8 +91,7 @@ def check_solver(mlp: Any, network: Network) -> None:
     if mlp.loss != "squared_error":
         raise ValueError(
             f"{solver} minimizes the squared error, not loss={mlp.loss!r}: take 'lbfgs', "
-            f"'adam' "
-            f"or 'sgd'"
+            f"'adam' or 'sgd'"
         )
     if network.n_params > method.most_params:
         what = (
@@ -238,8 +237,7 @@ def _warn(mlp: Any, best: TrainingResult) -> None:
     if mlp.solver == "br" and mlp.alpha != 0.0001:
         warn(
             f"br finds its penalty by itself and does not use alpha={shown(mlp.alpha)}: leave "
-            f"it "
-            f"out"
+            f"it out"
         )
     if best.stop_reason == "epochs":
         warn(

@@ -319,8 +319,7 @@ def split_rows(
     if n_validation >= n:
         raise ValueError(
             f"validation={part:g} of {n} rows is {n_validation} rows for validation and none "
-            f"to "
-            f"train on"
+            f"to train on"
         )
     order = np.asarray(random_state.permutation(n))
     check_orders(random_state, order[None], rows_in_order(n))
