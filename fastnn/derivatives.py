@@ -58,8 +58,16 @@ def with_derivative(formula: Formula, by: str) -> Formula:
     Raises
     ------
     ValueError
-        Where the value does not depend on the input.
+        Where the derivative is 0 everywhere.
     """
+    result = _differentiated(formula, by)
+    if result is None:
+        raise ValueError(f"its derivative by {by} is 0 everywhere, so there is nothing to learn")
+    return result
+
+
+def _differentiated(formula: Formula, by: str) -> Formula | None:
+    """Return what `with_derivative` does; None where the derivative is 0 everywhere."""
     recorder = Recorder(formula.nodes, most=math.inf)
     slopes: list[Any] = []
     for place, node in enumerate(formula.nodes):
@@ -74,8 +82,8 @@ def with_derivative(formula: Formula, by: str) -> Formula:
             slopes.append(rule(Symbol(recorder, place), *symbols, *of_operands))
     (value,) = formula.results
     slope = slopes[value]
-    if slope is None:
-        raise ValueError(f"its value does not depend on {by}, so there is nothing to learn")
+    if slope is None or slope.number == 0.0:
+        return None
     return pruned(recorder.nodes, [value, slope.place])
 
 
@@ -90,7 +98,5 @@ def switches(formula: Formula, by: str) -> list[Formula]:
         if name in ("where_gt", "abs"):
             sides = places[:2] if name == "where_gt" else (*places, zero)
             nodes.append(("sub", *sides))
-            difference = pruned(nodes, [len(nodes) - 1])
-            if ("input", by) in difference.nodes:
-                found.append(with_derivative(difference, by))
-    return list(dict.fromkeys(found))
+            found.append(_differentiated(pruned(nodes, [len(nodes) - 1]), by))
+    return [switch for switch in dict.fromkeys(found) if switch is not None]

@@ -170,7 +170,7 @@ class Value(CheckedFields):
 
     def _named_numbers(self, n_outputs: int) -> dict[str, Any]:
         """Return its numbers by their names."""
-        return dict(zip(self.number_names, self._numbers(n_outputs), strict=False))
+        return dict(zip(self.number_names, self._numbers(n_outputs), strict=True))
 
     def _check_network(self, network: Any) -> None:
         """Raise ValueError where a loss does not fit the outputs of the network that has it."""
@@ -536,6 +536,10 @@ LOSSES: dict[str, Loss] = {
 }
 
 
+INFINITE = (-math.inf, math.inf)
+"""Bounds that are none; JSON has no such numbers."""
+
+
 def check_bound(name: str, bound: Any) -> float:
     """Return the least or the largest target, which may be infinite."""
     return bound if bound in INFINITE else check_number(name, bound)
@@ -567,6 +571,10 @@ class Custom(Value):
     @property
     def number_names(self) -> tuple[()]:
         """None: the formula has its numbers."""
+        return ()
+
+    def _numbers(self, n_outputs: int) -> tuple[()]:
+        """Return none."""
         return ()
 
 
@@ -687,10 +695,6 @@ class CustomLoss(Custom):
             value=self,
         )
 
-    def _numbers(self, n_outputs: int) -> tuple[()]:
-        """Return none."""
-        return ()
-
     def _check_network(self, network: Any) -> None:
         """Raise ValueError where a loss of the network's outputs and targets is not finite."""
         low, high = network.output_line.low, network.output_line.high
@@ -732,6 +736,10 @@ def checked(name: str, value: Any, registry: Mapping[str, Any], legal: Iterable[
     return value.name if value == default else value
 
 
+Function = Callable[..., Any]
+"""A function of a user's, in the place of a name or a value: of z, or of a and y."""
+
+
 def name_of(given: str | Value) -> str:
     """Return the name of what is a name or a value."""
     return given if isinstance(given, str) else given.name
@@ -740,10 +748,6 @@ def name_of(given: str | Value) -> str:
 def line_of(given: str | Value, registry: Mapping[str, Any]) -> Any:
     """Return the line of a name in its registry, or that of a value."""
     return registry[given] if isinstance(given, str) else given.line
-
-
-INFINITE = (-math.inf, math.inf)
-"""Bounds that are none; JSON has no such numbers."""
 
 
 def formula_alone(activation: str | Value) -> Formula | None:

@@ -24,7 +24,17 @@ from fastnn.checking import arguments, display
 from fastnn.checking.arguments import CheckedFields, choice, optional, shown
 from fastnn.checking.display import Filled, summaries, table
 from fastnn.checking.hints import explains_keywords
-from fastnn.losses import ACTIVATIONS, LOSSES, Activation, Loss, Value, line_of, name_of
+from fastnn.formulas import Formula
+from fastnn.losses import (
+    ACTIVATIONS,
+    LOSSES,
+    Activation,
+    Function,
+    Loss,
+    Value,
+    line_of,
+    name_of,
+)
 from fastnn.memory import Array
 
 BIASES = ("vector", "scalar", "none")
@@ -53,6 +63,7 @@ class Layer(NamedTuple):
     bias: slice  # n_bias numbers
     activation: str  # its name
     numbers: tuple[float, ...]  # and its parameters
+    formula: Formula | None  # of one by a function of the user's
 
     @property
     def all(self) -> slice:
@@ -164,7 +175,23 @@ class Network(CheckedFields):
     )
     bias_init: str | float = dataclasses.field(default="same", kw_only=True)
 
-    if not TYPE_CHECKING:
+    if TYPE_CHECKING:  # functions are taken, and are values once the network is made
+
+        def __init__(
+            self,
+            sizes: Sequence[int],
+            activation: str | Value | Function | Sequence[str | Value | Function] = ...,
+            output: str | Value | Function = ...,
+            loss: str | Value | Function = ...,
+            *,
+            bias: str = ...,
+            bias_gradient: str = ...,
+            reduction: str = ...,
+            init: str | None = ...,
+            bias_init: str | float = ...,
+        ) -> None: ...
+
+    else:
 
         def __getattr__(self, name):
             hint = _ELSEWHERE.get(name)
@@ -284,6 +311,7 @@ class Network(CheckedFields):
             place, weight = middle + n_bias, slice(place, middle)
             value = line_of(activation, ACTIVATIONS).value
             numbers = value._numbers(fan_out) if value else ()
+            formula = value.formula if isinstance(value, losses.Custom) else None
             layers.append(
                 Layer(
                     fan_in,
@@ -293,6 +321,7 @@ class Network(CheckedFields):
                     slice(middle, place),
                     name_of(activation),
                     numbers,
+                    formula,
                 )
             )
         return tuple(layers)

@@ -11,18 +11,17 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from functools import partial
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from fastnn import optimizers
-from fastnn.formulas import LEAST_DELTA, Formula, evaluate
+from fastnn.formulas import LEAST_DELTA, evaluate
 from fastnn.interface import Backend
 from fastnn.losses import (
     ACTIVATIONS,
     LOSSES,
     Activation,
-    CustomActivation,
     CustomLoss,
     Loss,
     Value,
@@ -95,9 +94,8 @@ ACTIVATION_FUNCTIONS: dict[str, ActivationFunctions] = {
 
 def activation_of(layer: Layer) -> ActivationFunctions:
     """The functions of a layer's activation, with its parameters"""
-    if layer.activation == CustomActivation.name:
-        (formula,) = layer.numbers
-        return by_formulas(Activation("", cast(Formula, formula)))
+    if layer.formula is not None:
+        return by_formulas(Activation("", layer.formula))
     functions = ACTIVATION_FUNCTIONS[layer.activation]
     if not layer.numbers:
         return functions

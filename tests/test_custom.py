@@ -143,6 +143,13 @@ def test_rows_near_a_kink_of_a_formula_are_known():
         testing.check_gradient(network, np.ones(1), X, Y)
 
 
+def test_kinks_of_a_choice_by_a_sign_are_those_of_the_sign():
+    network = Network((1, 1), loss=lambda a, y: np.where(np.sign(a) > y, 2 * a, a), bias="none")
+    X = np.array([[0.0], [0.5], [-0.5]])
+    away = testing.away_from_kinks(network, np.ones(1), X, np.full((3, 1), 0.5))
+    assert away.tolist() == [False, True, True]
+
+
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
 @pytest.mark.parametrize("backend", ["numpy", "numba"])
 def test_far_from_zero_no_derivative_is_nan(backend, dtype):
@@ -208,7 +215,9 @@ REFUSED = {
     "nothing": (lambda a, y: None, "it returns None, and must return a value"),
     "two": (lambda a, y: (a - y, a), "must return a value of its arguments"),
     "constant": (lambda a, y: 3.0, "it returns 3.0"),
-    "no output": (lambda a, y: y * y, "does not depend on a"),
+    "no output": (lambda a, y: y * y, "derivative by a is 0 everywhere"),
+    "nothing of it": (lambda a, y: 0 * a + y * y, "derivative by a is 0 everywhere"),
+    "no difference": (lambda a, y: np.where(a > y, a - a, 0 * a), "by a is 0 everywhere"),
     "arity": (lambda a: a, "a function of a and y: too many"),
     "logarithm": (lambda a, y: a - y * np.log(a), "value is nan at a = -10.*low=, high="),
     "root": (lambda a, y: np.sqrt(abs(a - y)), "derivative is nan at a = -10, y = -10"),

@@ -26,7 +26,7 @@ from fastnn.estimators.validation import (
     raveled,
     validated,
 )
-from fastnn.losses import Value
+from fastnn.losses import Function, Value
 from fastnn.memory import Array
 from fastnn.schedules import Schedule
 from fastnn.training.results import TrainingResult
@@ -87,7 +87,7 @@ class MLPClassifier(Saving, ClassifierMixin, BaseMLP):
     def __init__(
         self,
         hidden_layer_sizes: Any = (100,),
-        activation: str | Value | Sequence[str | Value] = "relu",
+        activation: str | Value | Function | Sequence[str | Value | Function] = "relu",
         *,
         solver: str = "adam",
         alpha: float = 0.0001,

@@ -24,7 +24,7 @@ from fastnn.estimators.validation import (
     raveled,
     validated,
 )
-from fastnn.losses import CustomLoss, Value
+from fastnn.losses import CustomLoss, Function, Value
 from fastnn.memory import Array
 from fastnn.schedules import Schedule
 from fastnn.training.results import TrainingResult
@@ -81,9 +81,9 @@ class MLPRegressor(Saving, RegressorMixin, BaseMLP):
 
     def __init__(
         self,
-        loss: str = "squared_error",
+        loss: str | CustomLoss | Function = "squared_error",
         hidden_layer_sizes: Any = (100,),
-        activation: str | Value | Sequence[str | Value] = "relu",
+        activation: str | Value | Function | Sequence[str | Value | Function] = "relu",
         *,
         solver: str = "adam",
         alpha: float = 0.0001,

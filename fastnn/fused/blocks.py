@@ -24,11 +24,11 @@ from fastnn.fused.layout import (
 from fastnn.fused.updates import square_weights
 
 FAN_IN = LAYER_FIELDS["fan_in"]
-STRIP = LAYER_FIELDS["strip"]
 ADAM = UPDATE_CODES["Adam"]
 ADAMW = UPDATE_CODES["AdamW"]
 
 padded = inlined(layout.padded)
+is_sparse = inlined(propagation.is_sparse)
 
 
 @inlined
@@ -71,7 +71,7 @@ def look_up(scratch, data, rows, n, stop, n_inputs, n_outputs, first=0):
 @inlined
 def inputs_step(model):
     """Return by which number of rows to look up a row of X: 1 if it is in CSR form."""
-    return 1 if get(model.layers, STRIP) > 0 else get(model.layers, FAN_IN)
+    return 1 if is_sparse(model) else get(model.layers, FAN_IN)
 
 
 @inlined
@@ -119,7 +119,7 @@ def gather_block(scratch, model, data, rows, n, as_panel=False):
 @inlined
 def gather_inputs(scratch, model, X, starts, width):
     """Gather the inputs of the rows that were looked up; of rows in CSR form, find the entries."""
-    if get(model.layers, STRIP) > 0:
+    if is_sparse(model):
         find_entries(scratch, starts, 0, width)
     else:
         n_inputs = get(model.layers, FAN_IN)

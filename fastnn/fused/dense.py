@@ -47,12 +47,10 @@ def layer_at(model, l):
     return LayerRecord(offset(model.layers, l * len(LAYER_FIELDS)))
 
 
-def each_layer(model, first=0):
-    """Iterate over the layers from the input, or from layer `first`, to the output: (number,
-    record).
-    """
-    for k in each(model.n_layers - first):
-        yield first + k, layer_at(model, first + k)
+def each_layer(model):
+    """Iterate over the layers from the input to the output: (number, record)."""
+    for l in each(model.n_layers):
+        yield l, layer_at(model, l)
 
 
 def _operands(layer, scratch, params, width):

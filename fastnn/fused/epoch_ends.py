@@ -32,6 +32,12 @@ call_end_epoch = caller(EndCall)
 
 
 @inlined
+def first_end(ends):
+    """Return the number of steps with which the first epoch of a call ends; 0: none does."""
+    return ends.per_epoch - ends.first if ends.per_epoch > 0 else 0
+
+
+@inlined
 def fires_at_end(ends):
     """Call `end_epoch` by its address; return whether the rule fires."""
     call_end_epoch(ends.code, ends.fired, ends.call)

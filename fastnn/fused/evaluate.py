@@ -185,29 +185,9 @@ def _prepared(x, out, table):
         offset(table.numbers, k * width) for k in range(5)
     )
     steps = offset(table.numbers, (k + 4) * width + 4 * ceil_div(table.n_outputs, L) * L)
-    largest = [zero(out)]
-    for i in each(width // L, largest, step=L):
-        number = load(numbers, i)
-        largest[0] = maximum(_where_known(number, absolute(number), load(refusals, i)), largest[0])
-        s = (number - load(centers, i)) * load(factors, i)
-        s = where_gt(s, like(s, table.bound), like(s, table.bound), s)
-        s = where_gt(like(s, -table.bound), s, like(s, -table.bound), s)
-        part = s / table.limit
-        s = s / sqrt(part * part + 1.0)
-        store(numbers, i, s)
-        store(gaps, i, _where_known(s, zero(out), like(s, 1.0)))
-        store(rest, i, _where_known(s, s - load(means, i), zero(out)))
-    for r in each(table.n_rounds):
-        step = splat(steps, r)
-        clear(guess, width)
-        for i in each(k):
-            known = splat(rest, i)
-            for j in each(width // L, step=L):
-                store(guess, j, load(guess, j) + known * load(imputation, i * width + j))
-        for j in each(width // L, step=L):
-            last = load(rest, j)
-            moved = step * load(guess, j) + (1.0 - step) * last
-            store(rest, j, _where_known(load(numbers, j), last, moved))
+    parts = numbers, gaps, rest
+    largest = _scale(table, parts, (centers, factors, means, refusals), width)
+    _impute(table, guess, rest, numbers, imputation, steps, width)
     n_plain = k + table.n_flags
     inputs = stack(table.params, n_plain + table.n_ramps + 1)
     put(inputs, 0, 0.0)  # of a table of constants the only one
@@ -219,10 +199,49 @@ def _prepared(x, out, table):
     for i in each(table.n_flags):
         put(inputs, k + i, get(gaps, get(table.places, k + i)))
     _add_ramps(inputs, n_plain, offset(steps, table.n_rounds), table)
-    too_large = where_gt(
-        largest[0], like(largest[0], table.largest), like(largest[0], np.nan), zero(out)
-    )
+    too_large = where_gt(largest, like(largest, table.largest), like(largest, np.nan), zero(out))
     return inputs, width, horizontal_sum(too_large)
+
+
+def _scale(table, parts, preparation, width):
+    """Scale numbers to ``s / sqrt(1 + (s / limit)^2)``, s the centered ones within the bound; write
+    1 to the gaps, and the scaled numbers without their means to the rest.
+
+    Return the largest number of each lane, before it is scaled; for a gap, what `refusals` holds.
+    """
+    numbers, gaps, rest = parts
+    centers, factors, means, refusals = preparation
+    L = lanes_of(numbers)
+    nothing = zero(numbers)
+    largest = [nothing]
+    for i in each(width // L, largest, step=L):
+        number = load(numbers, i)
+        largest[0] = maximum(_where_known(number, absolute(number), load(refusals, i)), largest[0])
+        s = (number - load(centers, i)) * load(factors, i)
+        s = where_gt(s, like(s, table.bound), like(s, table.bound), s)
+        s = where_gt(like(s, -table.bound), s, like(s, -table.bound), s)
+        part = s / table.limit
+        s = s / sqrt(part * part + 1.0)
+        store(numbers, i, s)
+        store(gaps, i, _where_known(s, nothing, like(s, 1.0)))
+        store(rest, i, _where_known(s, s - load(means, i), nothing))
+    return largest[0]
+
+
+def _impute(table, guess, rest, numbers, imputation, steps, width):
+    """Move what stands for gaps in `rest` towards what the other numbers say, in rounds."""
+    L = lanes_of(numbers)
+    for r in each(table.n_rounds):
+        step = splat(steps, r)
+        clear(guess, width)
+        for i in each(table.n_numbers):
+            known = splat(rest, i)
+            for j in each(width // L, step=L):
+                store(guess, j, load(guess, j) + known * load(imputation, i * width + j))
+        for j in each(width // L, step=L):
+            last = load(rest, j)
+            moved = step * load(guess, j) + (1.0 - step) * last
+            store(rest, j, _where_known(load(numbers, j), last, moved))
 
 
 def _add_ramps(inputs, n_plain, ramps, table):

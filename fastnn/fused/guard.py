@@ -215,12 +215,40 @@ def check_group(tasks, which, state, steps, n_steps):
     """Check the arguments of `train`; return the working dtype and the size of the largest
     batch.
     """
-    (first, *others), m = tasks, np.size(which)
-    storage = state.storage
-    beta_products = state.beta_products
+    first = tasks[0]
+    m = np.size(which)
+    dtype = _check_members(tasks)
+    width = max(np.shape(state.storage)[-1:], (padded_size(first.network.n_params, dtype),))[0]
+    check("storage", state.storage, (m, 1 + first.optimizer.n_slots, width), dtype, WRITEABLE)
+    check("beta_products", state.beta_products, (m, 2), FLOATS[0], WRITEABLE)
+    rows, start, _, learning_rate, loss = steps
+    most = np.size(start)
+    check("which", which, (m,), INTEGERS)
+    check("n_steps", n_steps, (m,), INTEGERS)
+    if m and (_greatest(which) >= len(tasks) or _greatest(n_steps) > most):
+        raise ValueError(
+            f"which must hold numbers of the {len(tasks)} tasks, from 0, and n_steps at most {most}"
+        )
+    for name, array, size, flags in (
+        ("rows", rows, np.shape(rows)[-1:], READABLE),
+        ("learning_rate", learning_rate, (most,), READABLE),
+        ("loss", loss, (most,), WRITEABLE),
+    ):
+        n = 1 if len(array) == 1 and flags == READABLE else m
+        check(name, array, (n, *size), FLOATS[0] if name != "rows" else INTEGERS, flags)
+    n_rows = min(len(task.data.X) for task in tasks)
+    if rows.size and _greatest(rows.reshape(-1)) >= n_rows:
+        raise ValueError(f"the steps take rows beyond the data's rows, 0 to {n_rows - 1}")
+    of_first = steps._replace(rows=rows[0], learning_rate=learning_rate[0], loss=loss[0])
+    return dtype, check_steps(of_first, n_rows).largest
+
+
+def _check_members(tasks):
+    """Check that tasks may be trained by one call; return the working dtype."""
+    first = tasks[0]
     check_method(first.optimizer, first.data)
     dtype = check_data(first.network, first.data)
-    for task in others:
+    for task in tasks[1:]:
         if task.network is not first.network or type(task.optimizer) is not type(first.optimizer):
             raise ValueError(
                 "the members of one call have the same network and the same kind of optimizer"
@@ -242,29 +270,7 @@ def check_group(tasks, which, state, steps, n_steps):
             f"back end 'numba' cannot train members with these optimizers in one call: "
             f"{shown(first.optimizer)}"
         )
-    width = max(np.shape(storage)[-1:], (padded_size(first.network.n_params, dtype),))[0]
-    check("storage", storage, (m, 1 + first.optimizer.n_slots, width), dtype, WRITEABLE)
-    check("beta_products", beta_products, (m, 2), FLOATS[0], WRITEABLE)
-    rows, start, _, learning_rate, loss = steps
-    most = np.size(start)
-    check("which", which, (m,), INTEGERS)
-    check("n_steps", n_steps, (m,), INTEGERS)
-    if m and (_greatest(which) >= len(tasks) or _greatest(n_steps) > most):
-        raise ValueError(
-            f"which must hold numbers of the {len(tasks)} tasks, from 0, and n_steps at most {most}"
-        )
-    for name, array, size, flags in (
-        ("rows", rows, np.shape(rows)[-1:], READABLE),
-        ("learning_rate", learning_rate, (most,), READABLE),
-        ("loss", loss, (most,), WRITEABLE),
-    ):
-        n = 1 if len(array) == 1 and flags == READABLE else m
-        check(name, array, (n, *size), FLOATS[0] if name != "rows" else INTEGERS, flags)
-    n_rows = min(len(task.data.X) for task in tasks)
-    if rows.size and _greatest(rows.reshape(-1)) >= n_rows:
-        raise ValueError(f"the steps take rows beyond the data's rows, 0 to {n_rows - 1}")
-    first = steps._replace(rows=rows[0], learning_rate=learning_rate[0], loss=loss[0])
-    return dtype, check_steps(first, n_rows).largest
+    return dtype
 
 
 def check_rules(network, dtype, losses, n_steps, rules):

@@ -99,12 +99,14 @@ class Passes:
         last = layer_at(self.model, network.n_layers - 1)
         n = int(last.output) + network.n_outputs
         needs_z = any(line_of(given, ACTIVATIONS).needs_z for given in network.activations)
-        room = max(n, 2 * max(network.sizes))
-        self.sizes = Sizes(n, n if needs_z else 1, room, int(last.output))
+        self.sizes = Sizes(n, n if needs_z else 1, 0, int(last.output))
+        self.first_delta = int(layer_at(self.model, 0).output)
+        """Where the activations begin of which there are deltas: those that are no inputs."""
         self._add("forward", "Compute all layers' activations a of the inputs x.", "x p a s")
 
     def add_jacobian(self) -> None:
-        """Add `derivatives`."""
+        """Add `derivatives`, which has two buffers of deltas in turn."""
+        self._need_deltas(2 * max(self.network.sizes))
         says = "Write the derivatives of the outputs by the inputs (n_outputs, n_inputs)."
         self._add("derivatives", says, "p a s d jacobian")
 
@@ -121,12 +123,21 @@ class Passes:
         self.constants[layout.SCALE] = 1
         self.is_final = alpha == 0
         """Whether no penalty has to be added to the gradient."""
+        self._need_deltas(self.sizes.activations - self.first_delta)
         says = "Compute the loss of targets y, and the deltas d of all layers."
         self._add("backward", says, "y p a s d terms total shape")
         self._add("check", "Set flag where a number of the gradient is not finite.", "p a d flag")
         says = "Update the parameters p; set flag where one is not finite then."
         products = types.CPointer(types.float64)
         self._add("update", says, "p beta_products a d flag", beta_products=products)
+
+    def _need_deltas(self, n: int) -> None:
+        """Make room for as many deltas."""
+        self.sizes = self.sizes._replace(deltas=max(self.sizes.deltas, n))
+
+    def _deltas_at(self, d, place):
+        """Return a pointer to the deltas of the activations at a place."""
+        return offset(d, place - self.first_delta)
 
     def _add(self, name, says, arrays, **others):
         parameters = dict.fromkeys(arrays.split(), self.array) | others
@@ -156,13 +167,14 @@ class Passes:
 
     def _backward(self, y, p, a, s, d, terms, total, shape):
         model = self._model_in(a)
-        top = offset(d, layer_at(model, model.n_layers - 1).output)
+        top = self._deltas_at(d, layer_at(model, model.n_layers - 1).output)
         own = {"targets": y, "delta": top, "delta_below": terms, "sum_of_l": total}
         scratch = self._scratch(a, s, loss_numbers=shape, **own)
         propagation.output_delta(scratch, model, 1, 1)
         for k in range(model.n_layers - 1):
             layer = layer_at(model, model.n_layers - 1 - k)
-            delta, below = offset(d, layer.output), offset(d, layer.input)
+            delta = self._deltas_at(d, layer.output)
+            below = self._deltas_at(d, layer.input)
             row_backward_layer(layer, scratch, p, delta, below)
 
     def _each(self, p, a, d, wrong, visit):
@@ -173,7 +185,8 @@ class Passes:
         one, nothing = like(zero(a), 1.0), zero(a)
         has_own, times_bias = self.network.bias == "vector", self.model.times_bias
         for l, layer in each_layer(self._model_in(a)):
-            inputs, deltas = offset(a, layer.input), offset(d, layer.output)
+            inputs = offset(a, layer.input)
+            deltas = self._deltas_at(d, layer.output)
             for i in each(layer.fan_in, wrong):
                 a_i = splat(inputs, i)
                 for o in each(layer.fan_out, wrong):

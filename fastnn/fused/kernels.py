@@ -17,7 +17,12 @@ from fastnn.compiler.memory_ops import get, lanes_of, offset, put, store, zero
 from fastnn.compiler.tracing import entry, inlined
 from fastnn.fused import blocks, formulas, layout, propagation
 from fastnn.fused.custom import Source
-from fastnn.fused.epoch_ends import end_epoch, fires_at_end, shuffle_rows  # noqa: F401  entry points of this module, too
+from fastnn.fused.epoch_ends import (  # noqa: F401  entry points of this module, too
+    end_epoch,
+    fires_at_end,
+    first_end,
+    shuffle_rows,
+)
 from fastnn.fused.evaluate import evaluate_objects, evaluate_table_objects
 from fastnn.fused.formulas import custom_panel  # noqa: F401  for kernels in plain Python
 from fastnn.fused.gather import gather_panel
@@ -61,62 +66,60 @@ def train_steps(vectors, beta_products, n_steps, scratch, model, spec, data, ste
     gathered = -1
     width = 0
     block_weight = 0.0
-    done = 0
-    end = n_steps if ends.per_epoch == 0 else ends.per_epoch - ends.first
-    while done < n_steps:
-        for s in range(done, min(end, n_steps)):
-            first = get(steps.start, s)
-            stop = get(steps.stop, s)
-            divisor = 0.0
-            sum_of_losses = blocks.penalty(scratch, model, vectors, spec.penalty)
-            learning = False
-            store(scratch.nan_flag, 0, zero(vectors))
-            begin = first
-            while begin < stop:  # a range with this step would divide
-                n = min(model.block, stop - begin)
-                # A full batch that is one block is gathered once: consecutive steps see the same
-                # rows.
-                if (
-                    gathered < 0
-                    or first != get(steps.start, gathered)
-                    or stop != get(steps.stop, gathered)
-                ):
-                    width, block_weight = blocks.gather_block(
-                        scratch, model, data, offset(steps.rows, begin), n
-                    )
-                    gathered = s if n == stop - first else -1
-                divisor += block_weight
-                # Only the last block updates, when the gradient of the whole batch and its divisor
-                # are known.
-                learning = begin + n == stop and divisor > 0
-                if learning:
-                    divisor = divisor if model.mean else 1.0
-                    blocks.set_step_constants(
-                        scratch, spec, beta_products, get(steps.learning_rate, s), divisor
-                    )
-                propagation.forward_rows(
-                    scratch, model, data.X, data.indices, vectors, vectors, width, n
+    end = first_end(ends)
+    for s in range(n_steps):
+        first = get(steps.start, s)
+        stop = get(steps.stop, s)
+        divisor = 0.0
+        sum_of_losses = blocks.penalty(scratch, model, vectors, spec.penalty)
+        learning = False
+        store(scratch.nan_flag, 0, zero(vectors))
+        begin = first
+        while begin < stop:  # a range with this step would divide
+            n = min(model.block, stop - begin)
+            # A full batch that is one block is gathered once: consecutive steps see the same
+            # rows.
+            if (
+                gathered < 0
+                or first != get(steps.start, gathered)
+                or stop != get(steps.stop, gathered)
+            ):
+                width, block_weight = blocks.gather_block(
+                    scratch, model, data, offset(steps.rows, begin), n
                 )
-                propagation.output_delta(scratch, model, width, n)
-                # In Python, a float32 would make the sum of blocks one.
-                sum_of_losses += float(get(scratch.sum_of_l, 0))
-                # Then a single row's gradient is used as it is made; a product with 1 would cost
-                # time, though no bit.
-                is_final = (
-                    get(scratch.update_constants, ALPHA) == 0
-                    and get(scratch.update_constants, SCALE) == 1
+                gathered = s if n == stop - first else -1
+            divisor += block_weight
+            # Only the last block updates, when the gradient of the whole batch and its divisor
+            # are known.
+            learning = begin + n == stop and divisor > 0
+            if learning:
+                divisor = divisor if model.mean else 1.0
+                blocks.set_step_constants(
+                    scratch, spec, beta_products, get(steps.learning_rate, s), divisor
                 )
-                is_first = begin == first
-                propagation.backward(
-                    scratch, model, spec, data, vectors, width, n, is_first, learning, is_final
-                )
-                begin += n
-            if not blocks.note_loss(scratch, steps, s, sum_of_losses, divisor, learning):
-                return s  # the driver restores the state before this step and says what happened
-        done = min(end, n_steps)
-        if ends.per_epoch > 0 and done == end and fires_at_end(ends):
-            return done
-        end += ends.per_epoch
+            propagation.forward_rows(
+                scratch, model, data.X, data.indices, vectors, vectors, width, n
+            )
+            propagation.output_delta(scratch, model, width, n)
+            # In Python, a float32 would make the sum of blocks one.
+            sum_of_losses += float(get(scratch.sum_of_l, 0))
+            # Then a single row's gradient is used as it is made; a product with 1 would cost
+            # time, though no bit.
+            is_final = (
+                get(scratch.update_constants, ALPHA) == 0
+                and get(scratch.update_constants, SCALE) == 1
+            )
+            is_first = begin == first
+            propagation.backward(
+                scratch, model, spec, data, vectors, width, n, is_first, learning, is_final
+            )
+            begin += n
+        if not blocks.note_loss(scratch, steps, s, sum_of_losses, divisor, learning):
+            return s  # the driver restores the state before this step and says what happened
+        if s + 1 == end:
+            if fires_at_end(ends):
+                return end
+            end += ends.per_epoch
     return n_steps
 
 
@@ -151,31 +154,29 @@ def train_with_options(vectors, beta_products, n_steps, scratch, model, spec, da
     data = unpack(data)
     steps = unpack(steps)
     ends = unpack(ends)
-    done = 0
-    end = n_steps if ends.per_epoch == 0 else ends.per_epoch - ends.first
-    while done < n_steps:
-        for s in range(done, min(end, n_steps)):
-            first = get(steps.start, s)
-            n_rows = get(steps.stop, s) - get(steps.start, s)
-            rows = offset(steps.rows, first)
-            mode = 0 if spec.sequential else layout.WITH_GRADIENT
-            store(scratch.nan_flag, 0, zero(vectors))
-            sum_of_losses, divisor, width = blocks.do_blocks(
-                scratch, model, spec, data, rows, n_rows, vectors, mode
+    end = first_end(ends)
+    for s in range(n_steps):
+        first = get(steps.start, s)
+        n_rows = get(steps.stop, s) - get(steps.start, s)
+        rows = offset(steps.rows, first)
+        mode = 0 if spec.sequential else layout.WITH_GRADIENT
+        store(scratch.nan_flag, 0, zero(vectors))
+        sum_of_losses, divisor, width = blocks.do_blocks(
+            scratch, model, spec, data, rows, n_rows, vectors, mode
+        )
+        learning = divisor > 0
+        if learning:
+            divisor = divisor if model.mean else 1.0
+            blocks.set_step_constants(
+                scratch, spec, beta_products, get(steps.learning_rate, s), divisor
             )
-            learning = divisor > 0
-            if learning:
-                divisor = divisor if model.mean else 1.0
-                blocks.set_step_constants(
-                    scratch, spec, beta_products, get(steps.learning_rate, s), divisor
-                )
-                step_with_options(scratch, model, spec, data, vectors, width, n_rows)
-            if not blocks.note_loss(scratch, steps, s, sum_of_losses, divisor, learning):
-                return s
-        done = min(end, n_steps)
-        if ends.per_epoch > 0 and done == end and fires_at_end(ends):
-            return done
-        end += ends.per_epoch
+            step_with_options(scratch, model, spec, data, vectors, width, n_rows)
+        if not blocks.note_loss(scratch, steps, s, sum_of_losses, divisor, learning):
+            return s
+        if s + 1 == end:
+            if fires_at_end(ends):
+                return end
+            end += ends.per_epoch
     return n_steps
 
 
@@ -269,7 +270,7 @@ def predict(
     indices = unpack(indices)
     starts = unpack(starts)
     # all would take longer than a row's prediction
-    propagation.copy_params(scratch, model, params, model.tail_layer)
+    propagation.copy_params(scratch, model, params, model.tail)
     for begin in range(0, n_rows, model.block):
         n = min(model.block, n_rows - begin)
         width = blocks.padded(n, lanes_of(out))

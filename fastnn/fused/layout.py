@@ -98,12 +98,16 @@ class Model(NamedTuple):
     """The network in numbers: one compiled kernel serves every network of a dtype."""
 
     layers: NDArray[np.int64]  # (n_layers * len(LAYER_FIELDS),): a record per layer
+    # those that read panels: all of them, or all but the first, which reads rows in CSR form
+    panel_layers: NDArray[np.int64]
     # (any,): for each number of a small layer's gradient, the offsets in A and in D of the rows
     # whose product it is
     gather_indices: NDArray[np.int64]
     n_layers: int
+    n_panel_layers: int
     n_params: int
-    tail_layer: int  # the first layer whose last vectors may reach beyond the parameters
+    # where the parameters of the layers begin whose last vectors may reach beyond all of them
+    tail: int
     n_outputs: int
     loss: int  # of LOSS_CODES or SMOOTHED, or MATCHED_POISSON or CUSTOM_LOSS
     loss_formula: int  # of CUSTOM_LOSS, the address of its block, see `custom.py`
@@ -489,11 +493,7 @@ def describe(
         # behind each layer's inputs there is room for a row of ones
         output = 0 if is_sparse else panel + layer.fan_in + 1
         activation = ACTIVATION_CODES[layer.activation]
-        number = 0
-        if layer.activation == CustomActivation.name:
-            number = block_of(with_derivative(*layer.numbers, "z"), dtype)
-        elif layer.numbers:
-            number = int(np.float64(layer.numbers[0]).view(np.int64))
+        number = _number_of(layer, dtype)
         record = {
             "fan_in": layer.fan_in,
             "fan_out": layer.fan_out,
@@ -518,7 +518,7 @@ def describe(
             # whether the weight gradient is a product with delta transposed, see
             # `matmul.weight_gradient`
             "transposes": layer.fan_in >= TRANSPOSE_FROM and layer.fan_out % lanes == 0,
-            "number": number,  # the bits of the activation's parameter, a float64
+            "number": number,  # of the activation
             "number_below": number_below,
             # rows of W whose gradient is made at a time, where rows are in CSR form, else 0
             "strip": strip_rows(layer, lanes) if is_sparse else 0,
@@ -529,28 +529,43 @@ def describe(
         panel = output
         below = activation
         number_below = number
-    codes = LOSS_CODES if network.loss == network.loss_name else LOSS_CODES | SMOOTHED
-    loss_formula = 0
-    if isinstance(network.loss, CustomLoss):
-        loss = CUSTOM_LOSS
-        loss_formula = block_of(with_derivative(network.loss.formula, "a"), dtype)
-    elif network.loss_name == "poisson" and network.matched:
-        loss = MATCHED_POISSON
-    else:
-        loss = codes[network.loss_name]
     rules = (
         int(network.matched),
         int(network.bias_gradient == "times_bias"),
         int(network.reduction == "mean"),
     )
-    tail_layer = sum(network.n_params - layer.bias.stop >= lanes for layer in network.layers)
-    sizes = network.n_layers, network.n_params, tail_layer, network.n_outputs
+    n_panel_layers = network.n_layers - sparse
+    tail = max(
+        (x.bias.stop for x in network.layers if network.n_params - x.bias.stop >= lanes), default=0
+    )
+    sizes = network.n_layers, n_panel_layers, network.n_params, tail, network.n_outputs
+    layers = np.array(records, np.int64)
     arrays = (
-        np.array(records, np.int64).reshape(-1),
+        layers.reshape(-1),
+        layers[sparse:].reshape(-1),
         np.concatenate([np.zeros(0, np.int64), *indices]),
     )
     has_single_rows = int(not sparse and (block == 1 or block > lanes))
-    return Model(*arrays, *sizes, loss, loss_formula, *rules, block, has_single_rows)
+    return Model(*arrays, *sizes, *_loss_of(network, dtype), *rules, block, has_single_rows)
+
+
+def _number_of(layer: Layer, dtype: np.dtype) -> int:
+    """Return the bits of an activation's parameter, a float64, or the address of the block of one
+    by a function of the user's, see `custom.py`; else 0.
+    """
+    if layer.formula is not None:
+        return block_of(with_derivative(layer.formula, "z"), dtype)
+    return int(np.float64(layer.numbers[0]).view(np.int64)) if layer.numbers else 0
+
+
+def _loss_of(network: Network, dtype: np.dtype) -> tuple[int, int]:
+    """Return `Model.loss` and `Model.loss_formula` of a network."""
+    if isinstance(network.loss, CustomLoss):
+        return CUSTOM_LOSS, block_of(with_derivative(network.loss.formula, "a"), dtype)
+    if network.loss_name == "poisson" and network.matched:
+        return MATCHED_POISSON, 0
+    codes = LOSS_CODES if network.loss == network.loss_name else LOSS_CODES | SMOOTHED
+    return codes[network.loss_name], 0
 
 
 def strip_rows(layer: Layer, lanes: int) -> int:

@@ -185,6 +185,25 @@ def add_penalty(spec, n_params, params, strength):
 
 
 @inlined
+def effective_number(scratch, spec, n, strength):
+    """Return gamma, the effective number of parameters, by the factor of J'J with a penalty of this
+    strength; and by how much the squares would fall.
+    """
+    U = spec.factor
+    L = lanes_of(spec.products)
+    normal.diagonal_of_inverse(
+        spec.step, U, spec.inverse, spec.jacobian, spec.unit, scratch.zeros, spec.n
+    )
+    trace = 0.0
+    gain = 0.0
+    for k in range(n):
+        promised = get(U, spec.n * spec.n + k * L)
+        trace += get(spec.step, k)
+        gain += promised * promised
+    return min(max(n - strength * trace, spec.least_gamma / 2), float(n)), gain
+
+
+@inlined
 def weigh(scratch, model, spec, vectors, squares, n_errors):
     """Update alpha, beta and gamma; return the reason to end the training, or 0, and the strength
     of the penalty.
@@ -192,7 +211,6 @@ def weigh(scratch, model, spec, vectors, squares, n_errors):
     `squares` is the sum of the squared residuals, `n_errors` how many there are.
     """
     n = model.n_params
-    U = spec.factor
     L = lanes_of(spec.products)
     count = get(vectors, AT_COUNT * spec.stride)
     is_first = count <= spec.first_steps
@@ -213,17 +231,8 @@ def weigh(scratch, model, spec, vectors, squares, n_errors):
         add_penalty(spec, n, vectors, strength)
         if not factorize(scratch, model, spec, strength):
             return 0, strength
-        normal.diagonal_of_inverse(
-            spec.step, U, spec.inverse, spec.jacobian, spec.unit, scratch.zeros, spec.n
-        )
-        trace = 0.0
-        gain = 0.0
-        for k in range(n):
-            promised = get(U, spec.n * spec.n + k * L)
-            trace += get(spec.step, k)
-            gain += promised * promised
+        gamma, gain = effective_number(scratch, spec, n, strength)
         gain *= last_beta
-        gamma = min(max(n - strength * trace, spec.least_gamma / 2), float(n))
     alpha = gamma / (2 * size)
     beta = (n_errors - gamma if n_errors > gamma else n_errors) / (2 * squares)
     if alpha < spec.least_strength * largest * beta:
@@ -292,6 +301,41 @@ def take_step(vectors, spec, n, damping, total, fallen):
     put(vectors, AT_GROWTH * spec.stride, 2.0)
 
 
+@inlined
+def first_damping(vectors, spec):
+    """Return the damping that a step tries first, and its growth where that is too small."""
+    damping = get(vectors, AT_DAMPING * spec.stride)
+    if damping == 0:  # no step has been done
+        return spec.damping, 2.0
+    return damping, get(vectors, AT_GROWTH * spec.stride)
+
+
+@inlined
+def begin_penalty(vectors, spec):
+    """Let the whole penalty begin with the next step, and the damping anew."""
+    put(vectors, AT_DAMPING * spec.stride, 0.0)
+    put(vectors, AT_COUNT * spec.stride, float(spec.first_steps))
+
+
+@inlined
+def linearize(scratch, model, spec, batch, vectors, data_loss, least):
+    """Write the normal equations at the parameters of a loss; return the reason to end the
+    training, or 0, and the strength of the penalty. `batch` is that of `lower`.
+    """
+    if data_loss <= spec.goal:
+        return GOAL, 0.0
+    data, rows, n_rows, total, divisor = batch
+    end = 0
+    strength = 0.0
+    normal_equations(scratch, model, spec, data, rows, n_rows, vectors)
+    if spec.bayesian:
+        squares = 2 * data_loss * divisor
+        end, strength = weigh(scratch, model, spec, vectors, squares, total * model.n_outputs)
+    if end == 0 and math.sqrt(inner(spec.gradient, spec.gradient, model.n_params)) <= least:
+        end = NO_GRADIENT
+    return end, strength
+
+
 @partial(entry, **TRAINING | {"spec": LeastSquares}, ends=EpochEnds)
 def levenberg_marquardt(vectors, beta_products, n_steps, scratch, model, spec, data, steps, ends):
     """Train: change `vectors` (4 or 8, spec.stride) and `steps.loss`; return the good steps. See
@@ -309,8 +353,6 @@ def levenberg_marquardt(vectors, beta_products, n_steps, scratch, model, spec, d
     ends = unpack(ends)
     n = model.n_params
     ended = (LAST_BAYESIAN if spec.bayesian else LAST) * spec.stride
-    at_damping = AT_DAMPING * spec.stride
-    at_count = AT_COUNT * spec.stride
     put(vectors, ended, 0.0)
     if n_steps == 0:
         return 0
@@ -319,41 +361,27 @@ def levenberg_marquardt(vectors, beta_products, n_steps, scratch, model, spec, d
     total = sum_weights(data, rows, n_rows)
     least = spec.min_grad * spread_of(data, rows, n_rows, model.n_outputs, total)
     divisor = total if model.mean else 1.0
+    batch = data, rows, n_rows, total, divisor
     if n_rows <= model.block:
         gather_block(scratch, model, data, rows, n_rows, True)
     data_loss = loss_of(scratch, model, spec, data, rows, n_rows, vectors) / divisor
     s = 0
     while s < n_steps:
-        is_early = spec.bayesian > 0 and get(vectors, at_count) < spec.first_steps
-        damping = get(vectors, at_damping)
-        growth = get(vectors, AT_GROWTH * spec.stride)
-        if damping == 0:
-            damping = spec.damping
-            growth = 2.0
+        is_early = spec.bayesian > 0 and get(vectors, AT_COUNT * spec.stride) < spec.first_steps
+        damping, growth = first_damping(vectors, spec)
         if not math.isfinite(data_loss):
             return s
-        end = GOAL if data_loss <= spec.goal else 0
-        strength = 0.0
         loss = data_loss
         tried = data_loss
-        if end == 0:
-            normal_equations(scratch, model, spec, data, rows, n_rows, vectors)
-            if spec.bayesian:
-                end, strength = weigh(
-                    scratch, model, spec, vectors, 2 * data_loss * divisor, total * model.n_outputs
-                )
-            if end == 0 and math.sqrt(inner(spec.gradient, spec.gradient, n)) <= least:
-                end = NO_GRADIENT
+        end, strength = linearize(scratch, model, spec, batch, vectors, data_loss, least)
         if end == 0:
             loss += penalty_of(spec, vectors, n, strength) / divisor
-            batch = data, rows, n_rows, total, divisor
             tried, data_loss, damping = lower(
                 scratch, model, spec, batch, vectors, loss, damping, growth, strength
             )
             end = 0 if damping <= spec.most_damping else NO_STEP
         if end > GOAL and is_early:  # the whole penalty begins sooner
-            put(vectors, at_damping, 0.0)
-            put(vectors, at_count, float(spec.first_steps))
+            begin_penalty(vectors, spec)
             data_loss = loss_of(scratch, model, spec, data, rows, n_rows, vectors) / divisor
             continue
         if end > 0:

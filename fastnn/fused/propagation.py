@@ -2,9 +2,15 @@
 and updates.
 
 Whether the block is a panel or a single row is decided once in each function here; two straight
-passes follow from it. `forward`, `output_delta` and `backward` in `fastnn/reference.py` are their
-twins. All of it is traced as a whole, so that in a specialized kernel the arrays of `Model` and the
-numbers of `UpdateSpec` are constants.
+passes follow from it: as a panel of one column, which would leave 7 or 15 lanes idle, a row takes
+twice as long. `forward`, `output_delta` and `backward` in `fastnn/reference.py` are their twins:
+
+    a = f(a_below @ W + b)            delta_below = (delta @ W.T) * f'(z_below)
+    dW = a_below.T @ delta            db = sum(delta)
+
+All of it is traced as a whole, so that in a specialized kernel the arrays of `Model` and the
+numbers of `UpdateSpec` are constants; and Numba has no types to find in it, which took a quarter of
+the time to compile.
 """
 
 from functools import partial
@@ -63,15 +69,19 @@ def is_single_row(model, n, a):
 
 def is_sparse(model):
     """Return whether the inputs are rows in CSR form."""
-    return layer_at(model, 0).strip > 0
+    return model.n_layers > model.n_panel_layers
+
+
+def of_panels(model):
+    """Return the network of the layers that read panels."""
+    return model._replace(layers=model.panel_layers, n_layers=model.n_panel_layers)
 
 
 @traced
-def copy_params(scratch, model, params, l):
-    """Copy the parameters (n_params,) from layer `l` on to `scratch.params`, from which whole
+def copy_params(scratch, model, params, start):
+    """Copy the parameters (n_params,) from number `start` on to `scratch.params`, from which whole
     vectors may be read.
     """
-    start = layer_at(model, l).weight
     copy(offset(scratch.params, start), offset(params, start), model.n_params - start)
 
 
@@ -82,7 +92,7 @@ def add_rows_of_ones(scratch, model, width):
     """
     L = lanes_of(scratch.activations)
     width = narrow_width(scratch.activations, width)
-    for _, layer in each_layer(model, is_sparse(model)):
+    for _, layer in each_layer(of_panels(model)):
         for b in each(width // L, step=L):
             ones = like(zero(scratch.activations), 1.0)
             store(scratch.activations, (layer.input + layer.fan_in) * width + b, ones)
@@ -94,21 +104,23 @@ def forward(scratch, model, params, padded_params, width, n):
     `scratch.activations`.
 
     The last parameters end in the middle of a vector. A training state has padding behind them, a
-    user's array none: the layers that would be read beyond its end, from `model.tail_layer` on, are
-    read from `padded_params`.
+    user's array none: the layers that would be read beyond its end, from `model.tail` on, are read
+    from `padded_params`.
     """
     width = panel_width(model, width, lanes_of(params))
-    layers = partial(_compute_layers, scratch, model, params, padded_params)
-    row = partial(layers, 0, dense.row_forward_layer)
-    panels = partial(layers, is_sparse(model), dense.forward_layer, width)
+    arrays = scratch, params, padded_params
+    row = partial(_compute_layers, model, arrays, dense.row_forward_layer)
+    panels = partial(_compute_layers, of_panels(model), arrays, dense.forward_layer, width)
     choose(is_single_row(model, n, params), row, panels)
 
 
-def _compute_layers(scratch, model, params, padded_params, first, compute, *width):
-    """Compute the layers from layer `first` on."""
-    for l, layer in each_layer(model, first):
-        # a pointer is picked, so that there is one loop over the layers and not two
-        compute(layer, scratch, pick(model.tail_layer > l, params, padded_params), *width)
+def _compute_layers(model, arrays, compute, *width):
+    """Compute the layers, each with its parameters: a pointer is picked, so that there is one loop
+    over the layers and not two.
+    """
+    scratch, params, padded_params = arrays
+    for _, layer in each_layer(model):
+        compute(layer, scratch, pick(model.tail > layer.weight, params, padded_params), *width)
 
 
 @traced
@@ -116,7 +128,7 @@ def forward_rows(scratch, model, X, indices, params, padded_params, width, n):
     """Do `forward`, of rows of X that may be in CSR form."""
 
     def of_entries():
-        first_params = pick(model.tail_layer > 0, params, padded_params)
+        first_params = pick(model.tail > 0, params, padded_params)
         layer = layer_at(model, 0)
         sparse.forward_layer(layer, scratch, X, indices, first_params, width)
 
@@ -208,12 +220,11 @@ def backward_in_turn(scratch, model, spec, data, vectors, width, n):
     _go_back(model, n, vectors, data, row, panel)
 
 
-def _from_output(model, scratch, deltas=None, last=0):
-    """Iterate over the layers from the output on, down to layer `last`: (record, its delta, delta
-    below it, whether a layer is below it). The two `deltas` change places from layer to layer.
+def _from_output(model, n, deltas):
+    """Iterate over the last `n` layers from the output on: (record, its delta, delta below it,
+    whether a layer is below it). The two `deltas` change places from layer to layer.
     """
-    deltas = [scratch.delta, scratch.delta_below] if deltas is None else deltas
-    for k in each(model.n_layers - last, deltas):
+    for k in each(n, deltas):
         delta, below = deltas
         yield layer_at(model, model.n_layers - 1 - k), delta, below, model.n_layers - 1 > k
         deltas[:] = below, delta  # the two buffers change places
@@ -235,8 +246,7 @@ def _panel_backward(
     terms = scratch, model, spec, state, width, first_block, updating
     make_gradient = _maker_of_gradients(*terms)
     deltas = [scratch.delta, scratch.delta_below]
-    n_sparse = 0 if data is None else is_sparse(model)
-    for layer, delta, below, has_layer_below in _from_output(model, scratch, deltas, n_sparse):
+    for layer, delta, below, has_layer_below in _from_output(model, model.n_panel_layers, deltas):
         update_layer = make_gradient(layer, delta)
         carry = partial(dense.backward_layer, layer, scratch, state.vectors, delta, below, width)
         finish_layer(layer, update_layer, has_layer_below, carry)
@@ -248,7 +258,7 @@ def _panel_backward(
         update_layer = _first_gradient(*terms, data, layer, lambda *kept: panels)
         finish_layer(layer, update_layer, 0, None)
 
-    when(n_sparse, of_entries)
+    when(0 if data is None else is_sparse(model), of_entries)
 
 
 def _first_gradient(scratch, model, spec, state, width, first_block, updating, data, layer, panels):
@@ -331,7 +341,8 @@ def _row_backward(scratch, model, spec, state, first_block, updating, is_final, 
     gradient = pick(first_block, scratch.gradient, scratch.block_gradient)
     L = lanes_of(params)
     only_block = updating & first_block
-    for layer, delta, below, has_layer_below in _from_output(model, scratch):
+    deltas = [scratch.delta, scratch.delta_below]
+    for layer, delta, below, has_layer_below in _from_output(model, model.n_layers, deltas):
         a = offset(scratch.activations, layer.input * L)
         fan_in = layer.fan_in
         fan_out = layer.fan_out
@@ -357,7 +368,8 @@ def _row_backward(scratch, model, spec, state, first_block, updating, is_final, 
 # A step that threads share has two phases, each divided so that every number is made by one thread,
 # in the order above: the columns of the batch, forward and back, and the parameters, their gradient
 # and update. The columns of a thread are panels of its own, one behind the other in the buffers: in
-# lines of memory between which others' lie, processors fetch what others write to.
+# lines of memory between which others' lie, processors fetch what others write to. Forward, all
+# columns of tab took 30 us by one thread, half of them 33 by each of two; one behind the other, 20.
 
 
 def _n_rows(model):
@@ -421,8 +433,6 @@ def share_columns(scratch, model, spec, data, params, first, width, gathering):
         of_numbers = partial(dense.forward_layer, layer, scratch, params, width)
         choose(layer.strip > 0, of_entries, of_numbers)
     layer = layer_at(model, model.n_layers - 1)
-    # The second phase needs the deltas of all layers, so they lie as the activations do, and do not
-    # change places.
     A, slopes, D = (
         offset(x, layer.output * width)
         for x in (scratch.activations, scratch.slopes, scratch.delta)
@@ -431,23 +441,30 @@ def share_columns(scratch, model, spec, data, params, first, width, gathering):
         model.loss, model.loss_formula, scratch._replace(delta=D), A, model.n_outputs, width
     )
 
-    def carry_back():
+    def backward():
         code = _output_code(model, layer)
         number = layer.at("number")
         formulas.activation_delta(
             D, A, slopes, scratch.weight, number, model.n_outputs, width, code
         )
-        for k in each(model.n_layers):
-            layer_k = layer_at(model, model.n_layers - 1 - k)
-            delta = offset(scratch.delta, layer_k.output * width)
-            below = offset(scratch.delta, layer_k.input * width)
-            by_row = partial(sparse.delta_by_row, layer_k, scratch, delta, width)
-            T = offset(scratch.transposed, layer_k.output * width)
-            choose(layer_k.strip > 0, by_row, partial(transpose_delta, layer_k, T, delta, width))
-            carry = partial(dense.backward_layer, layer_k, scratch, params, delta, below, width)
-            when(model.n_layers - 1 > k, carry)
+        _carry_back(scratch, model, params, width)
 
-    when(has_gradient(spec), carry_back)
+    when(has_gradient(spec), backward)
+
+
+def _carry_back(scratch, model, params, width):
+    """Carry delta from the output back through all layers. The second phase needs all of them, so
+    they lie as the activations do, and do not change places.
+    """
+    for k in each(model.n_layers):
+        layer = layer_at(model, model.n_layers - 1 - k)
+        delta = offset(scratch.delta, layer.output * width)
+        below = offset(scratch.delta, layer.input * width)
+        by_row = partial(sparse.delta_by_row, layer, scratch, delta, width)
+        T = offset(scratch.transposed, layer.output * width)
+        choose(layer.strip > 0, by_row, partial(transpose_delta, layer, T, delta, width))
+        carry = partial(dense.backward_layer, layer, scratch, params, delta, below, width)
+        when(model.n_layers - 1 > k, carry)
 
 
 def has_gradient(spec):
@@ -530,7 +547,8 @@ def input_slopes(out, scratch, model, params, o, n, width):
     number = layer.at("number")
     formulas.activation_delta(D, A, slopes, scratch.weight, number, model.n_outputs, width, code)
     # below the first layer are the inputs
-    for layer_k, delta, below, _ in _from_output(model, scratch):
+    deltas = [scratch.delta, scratch.delta_below]
+    for layer_k, delta, below, _ in _from_output(model, model.n_layers, deltas):
         dense.backward_layer(layer_k, scratch, params, delta, below, width)
     # the last `below`
     slopes = pick(model.n_layers // 2 * 2 == model.n_layers, D, scratch.delta_below)

@@ -41,7 +41,9 @@ def row_step(layer, a):
 
 @outlined
 def forward_layer(layer, scratch, X, indices, params, width):
-    """Compute a panel of activations like `dense.forward_layer`, of the block's rows of X."""
+    """Compute a panel of activations like `dense.forward_layer`, of the block's rows of X:
+    ``z[b] = bias + sum_k X[b, k] * W[k]`` over the entries k of row b, from left to right.
+    """
     step = row_step(layer, params)
     W = offset(params, layer.weight)
     bias = bias_of(layer, scratch, params)
@@ -70,7 +72,8 @@ def delta_by_row(layer, scratch, D, width):
 def weight_gradient(
     layer, scratch, X, indices, code, state, n_vectors, width, in_update, first_block
 ):
-    """Make dW of the layer, or of a part of its rows, from `delta_by_row`.
+    """Make dW of the layer, or of a part of its rows, from `delta_by_row`:
+    ``dW[k] = sum_b X[b, k] * delta[b]`` over the rows b that have an entry in column k.
 
     With `in_update`, W is updated by it. Else that of the first block is written to
     `scratch.gradient`, and that of another one is added.

@@ -22,10 +22,10 @@ from fastnn.compiler.shared_numbers import WAIT, WAKE, added, futex, nap, observ
 from fastnn.compiler.tracing import entry, inlined
 from fastnn.fused import propagation
 from fastnn.fused.blocks import (
-    STRIP,
     clip,
     find_entries,
     inputs_step,
+    is_sparse,
     look_up,
     padded,
     penalty,
@@ -132,7 +132,7 @@ def do_columns(unit, vectors, beta_products, scratch, model, spec, data, steps, 
     if first < stop:
         if is_new:
             look_up(scratch, data, rows, n, stop, inputs_step(model), model.n_outputs, first)
-            if get(model.layers, STRIP) > 0:
+            if is_sparse(model):
                 find_entries(scratch, data.starts, first, stop)
         propagation.share_columns(scratch, model, spec, data, vectors, first, stop - first, is_new)
 

@@ -76,7 +76,7 @@ class State(NamedTuple):
 
 class Constants:
     """The update constants, each in every lane of a vector; read once, before a loop, for its
-    stores may alias them.
+    stores may alias them: read in the loop, they made a step of online 758 ns long in place of 725.
     """
 
     def __init__(self, pointer):
@@ -116,7 +116,7 @@ class Update(NamedTuple):
         new = self.formula(p, gradient_of(p), slots, constants, is_weight)
         if n is not None:
             # The branch chooses among whole vectors: a store under a mask would hold up the loads
-            # of the next step.
+            # of the next step, by 3 % of one of seed.
             blended = [blend_prefix(n, y, x) for x, y in zip(old, new, strict=True)]
             new = choose(n >= lanes_of(state.vectors), lambda: new, lambda: blended)
         for k, x in zip(offsets, new, strict=True):
@@ -187,8 +187,10 @@ def small_layer_update(optimizer, state, A, D, gather_indices, times_bias, start
     1, width).
 
     For so small a layer a register tile is mostly empty, and scalar stores followed by vector loads
-    would stall the update. So the gradient is made on the way: each number is the horizontal sum of
-    one product of a row of A and a row of D, and `Model.gather_indices` says of which. A bias is
+    would stall the update: a step of seed took 131 ns by tiles, 116 by a gradient that was stored
+    as whole vectors, and takes 108 so. The gradient is made on the way: each number is the
+    horizontal sum of one product of a row of A and a row of D, ``g = sum_b A[i, b] * D[o, b]``, and
+    `Model.gather_indices` says of which. A bias is
     the weight of an input that is always 1, the last row of A; the delta of one that all neurons
     share is the sum of theirs, the last row of D.
 
@@ -242,7 +244,10 @@ def row_update(optimizer, state, a, d, start, fan_in, fan_out, is_final):
     """Step on the weights from `start` on by the gradient ``a[i] * d[o]``, a (fan_in,), d
     (fan_out,).
 
-    `is_final`: the gradient needs no penalty and no division.
+    In memory the gradient would be written and read once more: see `matmul.row_delta` for what that
+    took. What is left is what the stores take: of 64 x 64 weights some 250 ns, by a loop in C 238.
+
+    `is_final`: the gradient needs no penalty and no division, a quarter of the update's time.
     """
     L = lanes_of(state.vectors)
     one = like(zero(state.vectors), 1.0)
@@ -354,16 +359,16 @@ def square_weights(scratch, model, params):
 
 
 def flush(x):
-    """Return 0 where |x| is below the smallest normal number, which a CPU computes with 20 times
-    slower; NaN passes.
+    """Return ``x where |x| >= tiny else 0``, tiny the smallest normal number, below which a CPU
+    computes 20 times slower; NaN passes.
     """
     tiny = like(x, 2.0**-1022 if is_double(x) else 2.0**-126)
     return where_gt(tiny, absolute(x), like(x, 0.0), x)
 
 
 def _square(g, factor):
-    """Return factor g**2, of a g that is not below LEAST_SQUARED, so that no moment of squares is
-    subnormal.
+    """Return ``factor * max(|g|, LEAST_SQUARED)**2``, so that no moment of squares is subnormal. To
+    flush the moment afterwards took one instruction more a vector.
     """
     least = like(g, LEAST_SQUARED["float64" if is_double(g) else "float32"])
     size = absolute(g)

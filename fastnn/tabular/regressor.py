@@ -14,7 +14,7 @@ from fastnn.checking.arguments import errors_of, shown, store_parameters
 from fastnn.checking.display import documented
 from fastnn.checking.hints import explains_keywords
 from fastnn.checking.values import refuse_missing, refuse_text
-from fastnn.losses import CustomLoss, Huber, Pinball
+from fastnn.losses import CustomLoss, Function, Huber, Pinball
 from fastnn.memory import Array
 from fastnn.network import Network
 from fastnn.tabular.base import BaseTabular
@@ -91,7 +91,7 @@ class TabularRegressor(RegressorMixin, BaseTabular):
         self,
         preset: str = "good",
         *,
-        loss: Any = "squared_error",
+        loss: str | Huber | Pinball | CustomLoss | Function = "squared_error",
         quantile: float | None = None,
         hidden_layer_sizes: Any = None,
         n_members: int | None = None,

@@ -9,7 +9,8 @@ import subprocess
 import numpy as np
 import pytest
 from bits import state_bits
-from exported import EVERYTHING
+from drawn_formulas import draw_formula
+from exported import EVERYTHING, every_operation
 from in_c import STRICT, Drawn, Program, drawn
 from object_file import symbols_of
 
@@ -134,11 +135,21 @@ def cost(a, y):
     return np.where(y > a, 3.0 * (y - a), a - y)
 
 
+DRAWN_LOSSES = [pytest.param(k, marks=[pytest.mark.slow] * (k >= 2)) for k in range(20)]
+
+
 @needs_cc
 @pytest.mark.parametrize("loss", [cost, "squared_error"])
 def test_functions_of_users(loss, dtype, tmp_path):
     network = Network((3, 7, 2), (swish,), lambda z: z * 0.5 + np.tanh(z), loss=loss)
     assert_c_does_what_train_does(case(network, dtype=dtype), tmp_path)
+
+
+@needs_cc
+@pytest.mark.parametrize("seed", DRAWN_LOSSES)
+def test_drawn_losses_and_an_activation_of_every_operation(seed, dtype, tmp_path):
+    network = Network((3, 7, 2), every_operation, np.tanh, loss=draw_formula(seed).function)
+    assert_c_does_what_train_does(case(network, SGD(1e-4), dtype), tmp_path)
 
 
 @needs_cc

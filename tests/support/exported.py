@@ -9,6 +9,22 @@ import pytest
 from fastnn import ACTIVATIONS, SGD, Elu, LeakyRelu, Network, train
 from fastnn.testing import tolerances
 
+
+def every_operation(z):
+    """An activation by each operation that a formula of a user's has."""
+    soft = np.logaddexp(0, z) - np.log1p(z * z) + np.log(2 + abs(z)) / (1 + np.exp(-z))
+    small = np.expm1(-z * z) + np.exp(-abs(z)) / (2 + z * z)
+    return np.where((z > -1) & ~(z > 3), np.tanh(soft), -np.sqrt(1 + z**2)) + small
+
+
+def leaky(z):
+    return np.maximum(z, 0.1 * z)
+
+
+def bent(z):
+    return z * 0.5 + np.clip(z, -1, 0.25)
+
+
 HIDDEN = [name for name, line in ACTIVATIONS.items() if line.hidden]
 NETWORKS = {
     **{name: Network((5, 16, 8, 3), name) for name in HIDDEN},
@@ -17,6 +33,7 @@ NETWORKS = {
     "scalar biases": Network((5, 16, 3), "relu", bias="scalar"),
     "no biases": Network((5, 16, 3), "relu", bias="none"),
     "one layer": Network((5, 3)),
+    "functions": Network((5, 16, 7, 3), (every_operation, leaky), bent),
 }
 
 EVERYTHING = Network((5, *[6] * len(HIDDEN), 4), tuple(HIDDEN), "exp")

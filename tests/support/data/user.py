@@ -127,6 +127,13 @@ def softsign(z: Any) -> Any:
 custom: fastnn.CustomLoss = fastnn.CustomLoss(squares, low=0)
 by_function = fastnn.CustomActivation(softsign)
 assert fastnn.Network((2, 4, 1), by_function, loss=custom).loss == custom
+assert fastnn.Network((2, 4, 1), softsign, softsign, squares).activation == by_function
+assert fastnn.Network([2, 4, 4, 1], [softsign, "tanh"]).output == "identity"
+by_functions = (
+    fastnn.MLPRegressor(squares, activation=softsign),
+    fastnn.MLPClassifier(activation=[softsign]),
+    fastnn.TabularRegressor(loss=squares),
+)
 losses_of = (
     fastnn.Huber(0.1),
     fastnn.Pinball((0.1, 0.9)),
@@ -156,3 +163,4 @@ ready = (
 assert outputs.shape == (6, 1)
 assert gradient.shape == (network.n_params,)
 assert len(names) + len(losses) + len(ready) + len(OPTIMIZERS) + len(estimate()) + loss > 0
+assert len(by_functions) == 3
