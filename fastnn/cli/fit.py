@@ -98,7 +98,7 @@ def fit(
     for name in columns["--category"]:
         frame[name] = frame[name].astype("category")
     X = _without_row_numbers(frame.drop(columns=[target, *groups_column, *columns["--drop"]]))
-    frame = _with_target(frame, target)
+    frame = _with_target(frame, table, target)
     X = X.loc[frame.index]
     y = frame[target]
     check_numbers(X, table)
@@ -117,7 +117,7 @@ def fit(
         say(f"Picture: {plotting.save(model.plot(), plot)}")
 
 
-def _with_target(frame: "DataFrame", target: str) -> "DataFrame":
+def _with_target(frame: "DataFrame", table: Path, target: str) -> "DataFrame":
     """Return the rows that have a target, and say how many have none."""
     has_target = frame[target].notna()
     if not has_target.any():
@@ -126,7 +126,7 @@ def _with_target(frame: "DataFrame", target: str) -> "DataFrame":
     if infinite.any():
         fault = f"column {target!r} is infinite in row {infinite.idxmax() + 1:,}"
         way = "write a number there, or leave the cell empty, to leave out the row"
-        raise TableError(f"{fault}: {way}")
+        raise TableError(f"{table}: {fault}: {way}")
     if not has_target.all():
         say(f"Rows without {target!r}, not used: {(~has_target).sum():,}")
     return frame[has_target]
@@ -165,7 +165,7 @@ def _task_of(y: "Series") -> str:
     if n > len(y) / 2 or reading_of(y.value_counts().to_dict()):
         fault = f"column {y.name!r} has {n:,} different words, such as {y.iloc[0]!r}"
         way = "write amounts as plain numbers, or say --task classes if these are classes"
-        raise TableError(f"{fault}: {way}")
+        raise TableError(f"{table}: {fault}: {way}")
     say(f"{y.name!r} has {n} different words: classes")
     return "classes"
 

@@ -25,7 +25,7 @@ def softsign(z):
     return z / (1 + np.abs(z))
 
 
-def log_cosh(y, a):
+def log_cosh(a, y):
     return np.log(np.cosh(a - y))
 
 
