@@ -59,6 +59,7 @@ def fit(
     table: Annotated[Path, TABLE],
     target: Annotated[str, option("NAME", "The column to predict.")],
     out: Annotated[Path, option("FILE.npz", "The file to write the model to.")],
+    *,
     task: Annotated[str | None, _TASK] = None,
     preset: Annotated[str, _PRESET] = "good",
     groups: Annotated[str | None, _GROUPS] = None,

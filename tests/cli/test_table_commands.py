@@ -306,7 +306,7 @@ BROKEN = {  # the file's content, the target, and what is said
     "another target": (MANY, "z", "bad.csv has no column 'z'; it has 'name', 'y'"),
     "a near target": ("sold,x\n1,2\n", "slod", "(did you mean 'sold'?); it has 'sold', 'x'"),
     "no target": ("x,y\n1,\n2,\n", "y", "column 'y' is empty: there is nothing to learn"),
-    "an infinite target": ("x,y\n1,2\n2,-inf\n", "y", "bad.csv: column 'y' is infinite in row 2:"),
+    "an infinite target": ("x,y\n1,2\n2,-inf\n", "y", "column 'y' is infinite in row 2: write"),
     "no column": ("y\n1\n2\n", "y", "no column is left to predict from"),
     "words of rows": (MANY, "name", "column 'name' has 60 different words, such as 'word0'"),
     "amounts": ("x,y\n" + "1,$5\n2,$6\n3,$7.5\n" * 20, "y", "write amounts as plain numbers"),
