@@ -143,8 +143,11 @@ def test_rows_near_a_kink_of_a_formula_are_known():
         testing.check_gradient(network, np.ones(1), X, Y)
 
 
-def test_kinks_of_a_choice_by_a_sign_are_those_of_the_sign():
-    network = Network((1, 1), loss=lambda a, y: np.where(np.sign(a) > y, 2 * a, a), bias="none")
+def test_kinks_of_a_choice_by_a_choice_are_those_of_the_inner_one():
+    def loss(a, y):
+        return np.where(np.where(a > 0, 2.0, 0.0) > y, 2 * a, a)
+
+    network = Network((1, 1), loss=loss, bias="none")
     X = np.array([[0.0], [0.5], [-0.5]])
     away = testing.away_from_kinks(network, np.ones(1), X, np.full((3, 1), 0.5))
     assert away.tolist() == [False, True, True]
