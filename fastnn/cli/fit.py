@@ -166,7 +166,7 @@ def _task_of(y: "Series") -> str:
     if n > len(y) / 2 or reading_of(y.value_counts().to_dict()):
         fault = f"column {y.name!r} has {n:,} different words, such as {y.iloc[0]!r}"
         way = "write amounts as plain numbers, or say --task classes if these are classes"
-        raise TableError(f"{table}: {fault}: {way}")
+        raise TableError(f"{fault}: {way}")
     say(f"{y.name!r} has {n} different words: classes")
     return "classes"
 
