@@ -4,15 +4,19 @@ benchmarks.real_work``.
 ``usual``: validation, callbacks, early stopping, short calls; each round measures all, the table
 has the medians of the rounds and their quartiles. ``fits``: `fit` and `predict_proba` take turns
 with scikit-learn's on the same data to the same epoch. ``sparse``: the same on sparse rows, in
-processor seconds of one thread, with the most memory of a fit. Answers are compared before a table
+processor seconds of one thread, with the most memory of a fit. ``words``: `fast` on tables with
+columns of many words, beside itself on dense rows and a floor. Answers are compared before a table
 is printed: of the back ends, and of the estimators and scikit-learn's.
 """
 
+import dataclasses
 import functools
+import math
 import os
 import statistics
 import time
 import tracemalloc
+from unittest import mock
 
 import numpy as np
 import scipy.sparse
@@ -22,8 +26,11 @@ from threadpoolctl import threadpool_limits
 
 import fastnn
 from benchmarks.readme import print_parts
+from benchmarks.tables import unseen
+from benchmarks.tables.data import CLASSES
 from benchmarks.texts import times_text
 from fastnn.cli.correctness import check_work
+from fastnn.many import train_many
 from fastnn.measuring import work
 from fastnn.measuring.timing import (
     in_turn,
@@ -35,6 +42,8 @@ from fastnn.measuring.timing import (
     seconds_of,
     with_unit,
 )
+from fastnn.sparse import SparseRows
+from fastnn.tabular import members, preparation
 
 ROUNDS = 5
 # epochs
@@ -45,6 +54,8 @@ REPEAT_SECONDS = 0.2
 FIT_ROUNDS = 7
 PREDICTIONS = 2000
 SPARSE_ROUNDS = 5
+WORD_ROUNDS = 3
+WORD_TABLES = "countries", "hotel_rates", "late_flights", "bird_strikes"
 SPARSE_CASES = [  # rows, columns, entries of a row, neurons, solver, epochs
     (3_000, 20_000, 60, 100, "adam", 3),
     (3_000, 20_000, 60, 100, "sgd", 3),
@@ -255,5 +266,75 @@ def sparse():
     return markdown(heads, rows, right="12345")
 
 
+def on_dense_rows(fit):
+    """Fit on rows that are never in CSR form."""
+    with mock.patch.object(preparation, "may_pay", return_value=False):
+        return fit()
+
+
+def calls_of_training(fit):
+    """Fit, and return the arguments of the calls by which members are trained."""
+    calls = []
+
+    def watched(network, X, Y, **options):
+        calls.append((network, X, Y, options))
+        return train_many(network, X, Y, **options)
+
+    with mock.patch.object(members, "train_many", watched):
+        fit()
+    return calls
+
+
+def floor_of(calls):
+    """Return a function that trains as many members as long, on as many dense inputs as a row has
+    entries, and updates all other parameters as often.
+    """
+    plain = []
+    updates = []
+    for network, X, Y, options in calls:
+        n_entries = round(np.count_nonzero(X[:1000].toarray()) / 1000)
+        narrow = dataclasses.replace(network, sizes=(n_entries, *network.sizes[1:]))
+        inputs = np.random.RandomState(0).standard_normal((len(Y), n_entries)).astype(np.float32)
+        some = options | {"params": [narrow.init_params(0)] * len(options["params"])}
+        plain.append(functools.partial(train_many, narrow, inputs, Y, **some))
+        n_rows = len(options["rows"][0])
+        n_steps = sum(options["epochs"]) * math.ceil(n_rows / options["batch_size"])
+        wide = fastnn.Network((network.n_inputs - n_entries, network.sizes[1]))
+        row = SparseRows(*np.zeros((2, 1), np.float32).astype(int), np.array([0, 1]), wide.sizes[0])
+        one = row.astype(np.float32), np.zeros((1, wide.sizes[1]), np.float32)
+        steps = {"optimizer": options["optimizer"], "epochs": n_steps, "threads": 1, "seed": 0}
+        updates.append(functools.partial(fastnn.train, wide, *one, **steps))
+
+    def floor():
+        for function in plain + updates:
+            function()
+
+    return floor
+
+
+def words():
+    """`fast` on tables with columns of 50 to 200 words, beside dense rows and the floor."""
+    os.environ["FASTNN_NUM_THREADS"] = "1"
+    tables = {table.name: table for table in unseen.TABLES + unseen.NEWCOMERS}
+    rows = []
+    for name in WORD_TABLES:
+        X, _, y, _ = tables[name].split(0)
+        kind = fastnn.TabularRegressor
+        if tables[name].kind == CLASSES:
+            kind = fastnn.TabularClassifier
+        fit = functools.partial(kind("fast", n_jobs=1, random_state=0).fit, X, y)
+        dense = functools.partial(on_dense_rows, fit)
+        floor = floor_of(calls_of_training(fit))
+        ways = {"fit": fit, "dense": dense, "floor": floor}
+        found = interleaved(ways, rounds=WORD_ROUNDS, clock=time.process_time)
+        np.testing.assert_array_equal(*(way().estimators_[0].params for way in (fit, dense)))
+        seconds = [with_unit(quartiles(found[way]).middle) for way in ways]
+        times = [f"{ratio(found['fit'], found[way]).middle:.2f}" for way in ("dense", "floor")]
+        memory = [with_unit(most_memory(way), "memory") for way in (fit, dense)]
+        rows.append([name, *seconds, *times, *memory])
+    heads = ["table", "`fast`", "on dense rows", "floor", "times dense", "times floor"]
+    return markdown([*heads, "memory", "on dense rows"], rows, right="1234567")
+
+
 if __name__ == "__main__":
-    print_parts(__doc__, fits=fits, sparse=sparse, usual=usual)
+    print_parts(__doc__, fits=fits, sparse=sparse, usual=usual, words=words)
