@@ -651,6 +651,13 @@ def draw(network: Network, random_state: np.random.RandomState) -> Array:
     return kind(network._n_drawn)
 
 
+def holds_back(network: Network) -> bool:
+    """Return whether the generator holds a number back after `draw`: normal numbers come in
+    pairs.
+    """
+    return network.init in NORMAL and network._n_drawn % 2 == 1
+
+
 def params_of(network: Network, numbers: Array, params: Array) -> Array:
     """Make initial parameters of numbers (..., n) that were drawn, for any number of networks.
 

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from fastnn import kit
 from fastnn.checking.arguments import check_seed, class_of
 from fastnn.memory import Array
-from fastnn.network import NORMAL, Network, draw
+from fastnn.network import Network, draw, holds_back
 
 Seed = int | np.integer[Any] | RandomState | None
 
@@ -230,8 +230,8 @@ class Generators:
             self.words[k] = self._players_words
 
     def hold(self, k: int) -> None:
-        """Keep the normal number that member k's generator holds back, if any."""
-        if k not in self.owned:
+        """Keep the normal number that member k's generator holds back."""
+        if len(self.words) and k not in self.owned:
             self.held[k] = held_by(self._player)
 
     def set(self, k: int, state: dict[str, Any]) -> None:
@@ -282,7 +282,7 @@ def seeded(seed: Any) -> Iterator[tuple[RandomState, NDArray[np.uint32]]]:
 
 
 def held_by(random_state: RandomState) -> Held:
-    """Return what a generator holds back of a pair of normal numbers."""
+    """Return what a generator holds back of a pair of normal numbers: slow, see the top."""
     state = random_state.get_state(legacy=False)
     return state["has_gauss"], state["gauss"]
 
@@ -302,6 +302,6 @@ def state_after_draw(seed: Any, network: Network, draws: bool) -> dict[str, Any]
         held = 0, 0.0
         if draws:
             draw(network, random_state)
-            if network.init in NORMAL:
+            if holds_back(network):
                 held = held_by(random_state)
         return described(words, held)

@@ -13,7 +13,7 @@ from numpy.random import RandomState
 from fastnn.checking.arguments import cut, errors_of, shown
 from fastnn.checking.values import check_column_names, column_names
 from fastnn.memory import ROW_BLOCK, Array, aligned_zeros, padded_size
-from fastnn.network import NORMAL, Network, draw, nguyen_widrow, params_of
+from fastnn.network import Network, draw, holds_back, nguyen_widrow, params_of
 from fastnn.optimizers import Method
 from fastnn.sparse import SparseRows
 from fastnn.state import BEST, LIMIT, RULE_BEST, STALE, Data
@@ -196,7 +196,7 @@ def _draw(
     random_state = generators.seed(k, seed)
     if own.params is None:
         drawn[k] = draw(own.network, random_state)
-        if own.network.init in NORMAL:
+        if holds_back(own.network):
             generators.hold(k)
     else:
         states.storage[k, 0, : states.n_params] = own.params
