@@ -25,7 +25,7 @@ DTYPES = (np.float32, np.float64)
 hypothesis.settings.register_profile(
     "fastnn",
     deadline=None,  # the first call of a kernel compiles it
-    derandomize=True,  # the same examples on every machine and in every run
+    derandomize=True,  # the same examples on every machine and in every run of the same source
     database=None,
     print_blob=True,
     suppress_health_check=[
