@@ -234,6 +234,10 @@ def row_numbers(part: Any, n: int) -> Rows:
     part = np.asarray(part)
     if part.dtype.kind == "b" and part.shape != (n,):
         raise ValueError(f"cv: a split is a mask of the shape {part.shape}, and X has {n} rows")
+    if part.dtype.kind not in "biu" and part.size:
+        raise ValueError(
+            f"cv: a split leaves out rows {shown(part)}: give their numbers, integers, or a mask"
+        )
     return np.flatnonzero(part) if part.dtype.kind == "b" else part
 
 

@@ -302,7 +302,7 @@ class Watch:
     ) -> None:
         self.observers: list[Callback] = []
         self.controllers: list[Callback] = []
-        if callbacks != ():
+        if not isinstance(callbacks, tuple) or callbacks:  # an array compares by its numbers
             self.observers, self.controllers = sorted_callbacks(callbacks)
         self.verbose = verbose
         if verbose is not False:

@@ -195,6 +195,12 @@ REFUSED = [
         {},
         r"cv: a split is a mask of the shape \(10,\), and X has 60 rows",
     ),
+    (
+        R,
+        {"cv": [(range(9), [58.0, 59.0])]},
+        {},
+        "cv: a split leaves out rows .*: give their numbers, integers, or a mask",
+    ),
     (R, {"cv": [(range(60), [])]}, {}, "cv: no split leaves out a row of a weight above 0"),
     (
         R,

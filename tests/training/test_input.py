@@ -395,6 +395,7 @@ OF_TYPES = [
     ({"seed": np.random.default_rng(0)}, "not Generator"),
     ({"callbacks": print}, "put this one into a list"),
     ({"callbacks": [print, 3]}, "3 cannot"),
+    ({"callbacks": np.zeros(3)}, "np.float64(0.0) cannot"),
     ({"callbacks": None}, "callbacks must be a list of functions, not None"),
     ({"progress": 2}, "progress must be True or False, not 2"),
     (
