@@ -24,7 +24,7 @@ from benchmarks.readme import ROOT, put, where
 from benchmarks.tables import data, methods, unseen
 from benchmarks.tables.data import Table
 from benchmarks.tables.measure import Results, about_here, measured, thread_seconds
-from benchmarks.tables.methods import METHODS, OURS
+from benchmarks.tables.methods import FLOOR, METHODS, OURS
 from benchmarks.tables.report import (
     Found,
     aims_table,
@@ -47,7 +47,7 @@ IN_CHECKS = {
 }
 IN_CHECKS |= {
     data.LOW_SIGNAL: ["fast", "good", "best", "lightgbm"],
-    data.DRAWN: ["fast", "lightgbm"],
+    data.DRAWN: ["fast", "lightgbm", FLOOR],
 }
 IN_CHECKS |= {data.FLIGHTS: ["fast", "lightgbm"]}
 IN_CHECKS |= {
@@ -100,7 +100,8 @@ def parsed(arguments: list[str] | None) -> argparse.Namespace:
 
 
 def chosen_methods(options: argparse.Namespace, table: Table) -> list[str]:
-    return options.methods or IN_CHECKS.get(table.half) or list(METHODS)
+    usual = [name for name in METHODS if name != FLOOR]
+    return options.methods or IN_CHECKS.get(table.half) or usual
 
 
 def fit_all(results: Results, tables: list[Table], options: argparse.Namespace) -> list[str]:

@@ -43,10 +43,11 @@ def predictor(model: Any, kind: str, **options: Any) -> Predict:
     return functools.partial(model.predict_proba if kind == CLASSES else model.predict, **options)
 
 
-def by_preset(kind: str, X: Any, y: Any, seed: int, preset: str, n_jobs: int = 1) -> Predict:
-    return predictor(
-        made("fastnn.Tabular", kind, preset, n_jobs=n_jobs, random_state=seed).fit(X, y), kind
-    )
+def by_preset(
+    kind: str, X: Any, y: Any, seed: int, preset: str, n_jobs: int = 1, **options: Any
+) -> Predict:
+    model = made("fastnn.Tabular", kind, preset, n_jobs=n_jobs, random_state=seed, **options)
+    return predictor(model.fit(X, y), kind)
 
 
 def by_trees(kind: str, X: Any, y: Any, seed: int, name: str) -> Predict:
@@ -134,11 +135,16 @@ class Method(NamedTuple):
 
 BEST = "best"
 OURS = ("fast", "good", BEST)
+FLOOR = "floor"
+"""The preparation and one epoch: the seconds that no schedule of `fast` can fall below."""
 METHODS = {
     **{
         name: Method(f"`{name}`", "fastnn", functools.partial(by_preset, preset=name))
         for name in OURS
     },
+    FLOOR: Method(
+        "`fast`, of one epoch", "fastnn", functools.partial(by_preset, preset="fast", epochs=1)
+    ),
     "mlp": Method("scikit-learn's MLP", "sklearn", by_mlp),
     "hist": Method("HistGradientBoosting", "sklearn", functools.partial(by_trees, name=HIST)),
     "lightgbm": Method("LightGBM", "lightgbm", functools.partial(by_trees, name="lightgbm.LGBM")),

@@ -15,7 +15,14 @@ from benchmarks.readme import Aim, shown_ratio
 from benchmarks.tables import data, unseen
 from benchmarks.tables.data import CLASSES, NUMBERS, TABLES, Table
 from benchmarks.tables.measure import Record
-from benchmarks.tables.methods import BASELINE, BEST, CATBOOST_SECONDS, METHODS, OURS
+from benchmarks.tables.methods import (
+    BASELINE,
+    BEST,
+    CATBOOST_SECONDS,
+    FLOOR,
+    METHODS,
+    OURS,
+)
 from fastnn.measuring.timing import Interval, digits, markdown
 
 EIGHT = "report half, the eight first tables"
@@ -128,19 +135,20 @@ def by_table(found: Found, what: str, form: str) -> str:
     """A line for each table, a column for each method; in brackets the splits, where there are
     fewer than of others.
     """
+    methods = [method for method in found.methods if method != FLOOR]
     rows = []
     for table in found.tables:
         if what == "log_loss" and table.kind != CLASSES:
             continue
-        n_splits = max(len(found.of(table, method)) for method in found.methods)
+        n_splits = max(len(found.of(table, method)) for method in methods)
         cells = [label(found.sizes[table.name]) if what == "error" else table.name]
-        for method in found.methods:
+        for method in methods:
             records = found.of(table, method)
             few = f" ({len(records)})" if len(records) < n_splits else ""
             cells.append(f"{value(records.values(), what):{form}}{few}" if records else "")
         rows.append(cells)
     if rows:
-        return markdown(["table", *(METHODS[method].title for method in found.methods)], rows)
+        return markdown(["table", *(METHODS[method].title for method in methods)], rows)
     return ""
 
 
