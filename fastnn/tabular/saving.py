@@ -36,6 +36,7 @@ ramps.
 import dataclasses
 import functools
 import os
+from collections.abc import Iterable
 from typing import Any, Self
 
 import numpy as np
@@ -259,25 +260,9 @@ def _estimator(cls: Any, header: dict[str, Any], arrays: dict[str, Array]) -> An
     for name in _SCORES:
         setattr(model, name, float(header["scores"][name]))
     if kind == "classifier":
-        model.classes_ = labels_of(arrays["classes"], header["labels"], network.n_outputs)
-        if len(model.classes_) != network.n_outputs:
-            raise ModelFileError(
-                f"damaged: {len(model.classes_)} labels of {network.n_outputs} outputs"
-            )
-        model._unsmoothing = _unsmoothing(header["unsmoothing"], network.n_outputs)
+        _set_classes(model, header, arrays, network)
     else:
-        model._one_target = bool(header["one_target"])
-        model._scaling = arrays["targets"]
-        if not np.isfinite(model._scaling).all() or not (
-            model._one_target <= (network.n_outputs == 1)
-        ):
-            raise ModelFileError("damaged: its targets are not those of its network")
-        model._residuals = _residuals(arrays, network)
-        n_plain = network.n_inputs - len(model.preparation_.ramps_.columns)
-        model._donors = arrays.get("donors", np.zeros((0, n_plain), np.float32))
-        archive.check_arrays(arrays, {"donors": (np.float32, (len(model._donors), n_plain))})
-        if not np.isfinite(model._donors).all():
-            raise ModelFileError("damaged: donors must be finite")
+        _set_numbers(model, header, arrays, network)
     own = model._network(network.n_inputs, network.sizes[1:-1], network.n_outputs)
     # smoothing may differ
     if network.loss_name != own.loss_name or dataclasses.replace(network, loss=own.loss) != own:
@@ -285,6 +270,34 @@ def _estimator(cls: Any, header: dict[str, Any], arrays: dict[str, Array]) -> An
     model._set_out_of_bag(arrays["out_of_bag"])
     model._truth = arrays["truth"]
     return model
+
+
+def _set_classes(
+    model: Any, header: dict[str, Any], arrays: dict[str, Array], network: Network
+) -> None:
+    """Set what a classifier alone has."""
+    model.classes_ = labels_of(arrays["classes"], header["labels"], network.n_outputs)
+    n_labels = len(model.classes_)
+    if n_labels != network.n_outputs:
+        raise ModelFileError(f"damaged: {n_labels} labels of {network.n_outputs} outputs")
+    model._unsmoothing = _unsmoothing(header["unsmoothing"], network.n_outputs)
+
+
+def _set_numbers(
+    model: Any, header: dict[str, Any], arrays: dict[str, Array], network: Network
+) -> None:
+    """Set what a regressor alone has."""
+    model._one_target = bool(header["one_target"])
+    model._scaling = arrays["targets"]
+    fits = network.n_outputs == 1 or not model._one_target
+    if not fits or not np.isfinite(model._scaling).all():
+        raise ModelFileError("damaged: its targets are not those of its network")
+    model._residuals = _residuals(arrays, network)
+    n_plain = network.n_inputs - len(model.preparation_.ramps_.columns)
+    model._donors = arrays.get("donors", np.zeros((0, n_plain), np.float32))
+    archive.check_arrays(arrays, {"donors": (np.float32, (len(model._donors), n_plain))})
+    if not np.isfinite(model._donors).all():
+        raise ModelFileError("damaged: donors must be finite")
 
 
 def _unsmoothing(plain: list[float], n_classes: int) -> Unsmoothing:
@@ -345,21 +358,17 @@ def _preparation(
     if names:
         preparation.feature_names_in_ = np.array(names, object)
     used = [*places, *(own.column for own in levels)]
-    width = k + int(gaps.sum()) + sum(own.width for own in levels) + len(ramps.columns)
-    is_possible = type(n) is int and 0 < n <= _MOST_COLUMNS
+    are_columns = type(n) is int and 0 < n <= _MOST_COLUMNS
+    are_columns = are_columns and all(type(j) is int and 0 <= j < n for j in used)
+    width = n_cells + int(gaps.sum()) + len(ramps.columns)
     legal = {
-        "places": is_possible
-        and all(type(j) is int and 0 <= j < n for j in used)
-        and len(set(used)) == len(used),
+        "places": are_columns and len(set(used)) == len(used),
         "names": isinstance(names, list) and len(set(names)) == len(names) and len(names) in (0, n),
         "texts": all(isinstance(name, str) for name in names),
         "levels": all(map(are_plain, levels)),
-        "numbers": np.isfinite(arrays["numbers"]).all()
-        and all(np.isfinite(part).all() for part in imputation),
+        "numbers": _are_finite([arrays["numbers"], *imputation]),
         "gaps": np.isin(gaps, (0, 1)).all() and preparation.has_word_gaps_.shape == (len(levels),),
-        "ramps": all(0 <= j < k for j in ramps.columns.tolist())
-        and all(np.isfinite(part).all() for part in ramps[1:])
-        and (ramps.widths > 0).all(),
+        "ramps": _are_ramps(ramps, k),
         "patterns": preparation.gap_patterns_.shape[1:] == (k + len(levels),),
         "inputs": max(width, 1) == network.n_inputs,
     }
@@ -367,6 +376,15 @@ def _preparation(
         if not fits:
             raise ModelFileError(f"damaged: the {what} of its columns are not those of its network")
     return preparation
+
+
+def _are_finite(arrays: Iterable[Array]) -> bool:
+    return all(bool(np.isfinite(array).all()) for array in arrays)
+
+
+def _are_ramps(ramps: Ramps, n_columns: int) -> bool:
+    are_columns = all(0 <= j < n_columns for j in ramps.columns.tolist())
+    return are_columns and _are_finite(ramps[1:]) and bool((ramps.widths > 0).all())
 
 
 def _ramps(arrays: dict[str, Array], columns: dict[str, Any]) -> Ramps:
