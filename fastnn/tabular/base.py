@@ -334,18 +334,7 @@ class BaseTabular(Saving, Exporting, BaseEstimator, ABC):
         random_state = check_random_state(self.random_state)
         X, y, sample_weight, validation, place = _weighted_rows(X, y, sample_weight, validation)
         self._check_there_are_targets(y)
-        preparation = TablePreparation(self.max_categories)
-        preparation._owner = type(self).__name__
-        faults = Faults()
-        targets: Any = None
-        with faults.part():
-            targets = self._learn_targets(self._checked(y))
-        with faults.part():
-            has_ramps = PRESETS[self.preset].has_ramps and self.n_members != 1
-            bins = self._bins if has_ramps else None
-            inputs, n_copies = preparation._fit_inputs(X, random_state, targets, bins)
-        faults.check()
-        check_consistent_length(range(len(inputs) // n_copies), targets)
+        preparation, inputs, n_copies, targets = self._prepare(X, y, random_state)
         weight = ensemble.moderate(row_weights(self, y, sample_weight))
         used = np.arange(len(targets)) if weight is None else np.flatnonzero(weight)
         left_out, settings = self._choose_left_out(
@@ -381,6 +370,26 @@ class BaseTabular(Saving, Exporting, BaseEstimator, ABC):
         labels = self._labels(targets)
         self._truth = place(targets if labels is None else labels)
         self.fit_seconds_ = time.perf_counter() - began
+
+    def _prepare(
+        self, X: Any, y: Any, random_state: np.random.RandomState
+    ) -> tuple[TablePreparation, Any, int, Array]:
+        """Learn the preparation of a table; return it, the inputs, of so many copies of the rows,
+        and the targets.
+        """
+        preparation = TablePreparation(self.max_categories)
+        preparation._owner = type(self).__name__
+        faults = Faults()
+        targets: Any = None
+        with faults.part():
+            targets = self._learn_targets(self._checked(y))
+        with faults.part():
+            has_ramps = PRESETS[self.preset].has_ramps and self.n_members != 1
+            bins = self._bins if has_ramps else None
+            inputs, n_copies = preparation._fit_inputs(X, random_state, targets, bins)
+        faults.check()
+        check_consistent_length(range(len(inputs) // n_copies), targets)
+        return preparation, inputs, n_copies, targets
 
     def _seconds_left(self, began: float) -> float | None:
         """Return what is left of `max_time`, a millisecond at least."""
