@@ -87,15 +87,9 @@ def fit(
     groups_column = [groups] if groups else []
     columns = {"--target": [target], "--groups": groups_column, "--drop": drop or []}
     columns["--category"] = category or []
-    frame = read_table(table, na)
-    say(f"{table}: {len(frame):,} rows, {frame.shape[1]:,} columns")
+    frame = _read(table, na)
     check_columns(frame, table, columns)
-    for name in ("--groups", "--drop", "--category"):
-        if target in columns[name]:
-            fault = f"{target!r} is the target, not a column to predict from"
-            raise typer.BadParameter(f"{fault}; --task says what it holds", param_hint=name)
-    if na is None and (words := words_read_as_gaps(table, frame)):
-        say(f"Read as gaps: {words} (--na says which words are gaps)")
+    _check_target_stays(target, columns)
     for name in columns["--category"]:
         frame[name] = frame[name].astype("category")
     X = _without_row_numbers(frame.drop(columns=[target, *groups_column, *columns["--drop"]]))
@@ -116,6 +110,23 @@ def fit(
     say(f"Model: {out}")
     if plot:
         say(f"Picture: {plotting.save(model.plot(), plot)}")
+
+
+def _read(table: Path, na: list[str] | None) -> "DataFrame":
+    """Read the table; say how large it is, and which words are gaps."""
+    frame = read_table(table, na)
+    say(f"{table}: {len(frame):,} rows, {frame.shape[1]:,} columns")
+    if na is None and (words := words_read_as_gaps(table, frame)):
+        say(f"Read as gaps: {words} (--na says which words are gaps)")
+    return frame
+
+
+def _check_target_stays(target: str, columns: dict[str, list[str]]) -> None:
+    """Raise an error if an option that is for other columns names the target."""
+    for name in ("--groups", "--drop", "--category"):
+        if target in columns[name]:
+            fault = f"{target!r} is the target, not a column to predict from"
+            raise typer.BadParameter(f"{fault}; --task says what it holds", param_hint=name)
 
 
 def _with_target(frame: "DataFrame", table: Path, target: str) -> "DataFrame":

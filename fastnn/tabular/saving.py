@@ -35,6 +35,7 @@ ramps.
 
 import dataclasses
 import functools
+import itertools
 import os
 from collections.abc import Iterable
 from typing import Any, Self
@@ -337,10 +338,7 @@ def _preparation(
     n = columns["n"]
     names = columns["names"]
     places = columns["numbers"]
-    levels = [
-        Levels(place, list(own), bool(rest), bool(one))
-        for place, own, rest, one in columns["words"]
-    ]
+    levels = list(itertools.starmap(_levels, columns["words"]))
     preparation.n_features_in_ = n
     preparation.number_columns_ = places
     preparation.levels_ = levels
@@ -363,8 +361,7 @@ def _preparation(
     width = n_cells + int(gaps.sum()) + len(ramps.columns)
     legal = {
         "places": are_columns and len(set(used)) == len(used),
-        "names": isinstance(names, list) and len(set(names)) == len(names) and len(names) in (0, n),
-        "texts": all(isinstance(name, str) for name in names),
+        "names": _are_names(names, n),
         "levels": all(map(are_plain, levels)),
         "numbers": _are_finite([arrays["numbers"], *imputation]),
         "gaps": np.isin(gaps, (0, 1)).all() and preparation.has_word_gaps_.shape == (len(levels),),
@@ -376,6 +373,16 @@ def _preparation(
         if not fits:
             raise ModelFileError(f"damaged: the {what} of its columns are not those of its network")
     return preparation
+
+
+def _levels(column: int, texts: Any, has_rest: Any, is_one: Any) -> Levels:
+    return Levels(column, list(texts), bool(has_rest), bool(is_one))
+
+
+def _are_names(names: Any, n_columns: int) -> bool:
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        return False
+    return len(names) in (0, n_columns) and len(set(names)) == len(names)
 
 
 def _are_finite(arrays: Iterable[Array]) -> bool:
