@@ -197,10 +197,11 @@ def result_bytes(options: TrainOptions) -> int:
 
 
 IN_ORDER = 500
+"""Bytes of a result in a block, besides its arrays."""
 SHUFFLED = 3700
+"""The same with the state of a generator."""
 ALONE = 7000
-"""Bytes of a result besides its arrays: in a block, with the generator's state, with all
-objects."""
+"""The same of a training by itself, with all its objects."""
 
 ALIKE = frozenset({"seed", "learning_rate", "alpha", "clip_norm", "params", "sample_weight", "Y"})
 """Arguments that do not change the size of a result."""

@@ -52,15 +52,16 @@ LARGEST_OFFSET = 0.9
 """Times 1 / K: the largest output of a row stays above the offset."""
 
 LEAST = 1e-3
+"""What outputs less the offset are at least, times K; with many rows less, see `SURPRISES`."""
 SURPRISES = 10
-"""What outputs less the offset are at least, times K: `LEAST`, or with n rows `SURPRISES` / n if
-that is less."""
+"""With n rows, outputs less the offset may be as small as ``SURPRISES / n``, times 1 / K."""
 
 N_NETWORKS = 2
+"""How many networks learn sizes of residuals, each of which leaves out a part of these."""
 EPOCHS = 24
+"""How many epochs they learn."""
 RATE = 0.05
-"""Of the networks of sizes, each of which leaves out a part of the residuals; the rate is as of
-`members.Preset`."""
+"""Their learning rate, as of `members.Preset`."""
 
 LEAST_GAIN = 3.0
 """The gain, as of `gain_of_sizes`, from which on networks of sizes are better than the mean size,

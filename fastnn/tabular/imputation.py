@@ -26,11 +26,13 @@ Matrix = NDArray[np.float64]
 MOST_SOURCES = 100
 """Columns that estimates are made from: of more, those that leave least variance unexplained."""
 
-MOST_ROWS = 10_000
 MOST_CELLS = 200_000
-FEWEST_ROWS = 150
-"""Of what the matrix is made of: evenly spaced rows, as many as have so many cells, within these
+"""The matrix is made of evenly spaced rows, as many as have so many cells, within the next two
 bounds."""
+FEWEST_ROWS = 150
+"""Rows that the matrix is made of at least."""
+MOST_ROWS = 10_000
+"""Rows that the matrix is made of at most."""
 
 RIDGE = 0.01
 """Added to each column's variance, as a part of the mean variance, besides columns / rows."""

@@ -32,9 +32,9 @@ LARGEST_SCALED = 1e9
 bit."""
 
 N_COPIES = 3
+"""How many copies of the rows are made with more gaps, for members to learn from."""
 FEWEST_GAPS = 0.01
-"""Copies of the rows with more gaps, and the part of all numbers that must be missing for them to
-be made."""
+"""The part of all numbers that must be missing for copies to be made."""
 
 MOST_DOUBTED = 500
 """Columns of numbers up to which each is asked whether it may hold names: it takes 0.1 ms."""

@@ -97,12 +97,12 @@ class Session:
         self.states, self.generators = begin(members, kinds, starts)
         self.draws = draws = Draws(members, self.states, self.generators)
         self.batch = self.states.batches[0]
-        """Steps of the epoch that the running members have begun."""
+        """How many steps of the epoch under way the running members have done."""
         self.done = 0
         self.all_steps = [own.n_epochs * draws.per_epoch - self.batch for own in members]
-        """The steps of this call after which the epochs of each member are all done."""
+        """How many steps of this session end all epochs of each member."""
         self.last_step = max(self.all_steps)
-        """The same of those that run."""
+        """How many steps of this session end all epochs of the members that still run."""
         self.running = list(range(len(members)))
         self.n_epochs = [0] * len(members)
         self.reasons: list[StopReason] = ["running"] * len(members)
@@ -115,10 +115,14 @@ class Session:
         self.is_new = not any(isinstance(start, (TrainingState, Row)) for start in starts)
         """Whether all members begin with vectors of the optimizer that are zeros."""
         self._saved: tuple[Array, Array] | None = None
+        """What was saved last: vectors, and the products of Adam's decay rates; None before the
+        first call."""
         self._since: list[Steps] = []
+        """The steps of each call since then, which a repetition needs."""
         self._n_rows_since = 0
+        """How many row numbers these hold."""
         self._n_steps_since = 0
-        """The steps since then, their row numbers, and how many they are."""
+        """How many steps these are."""
 
     def _judge_of(self) -> Judge | None:
         """Return what judges epochs, if the options of any member ask for that."""

@@ -438,10 +438,12 @@ NEVER = 2**53
 """More epochs than a training has, as a float64 too."""
 
 LESS_STRICT = 0
+"""An epoch fails to improve if its score is above ``best - tol``, as in scikit-learn. NaN never
+is."""
 STRICTLY = 1
+"""An epoch fails to improve unless its score is below ``best - tol`` and finite."""
 NAN_FAILS = 2
-"""When an epoch fails to improve: if its score is above ``best - tol``, as in scikit-learn, where
-NaN never is; if it is not below that, or not finite; or if it is above that, or not finite."""
+"""An epoch fails to improve if its score is above ``best - tol`` or not finite."""
 
 
 NO_RULE = np.zeros((1, N_RULE))
