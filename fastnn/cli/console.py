@@ -28,7 +28,7 @@ def say(text: str, style: str | None = None, indent: int = 0) -> None:
     one piece.
     """
     wrapped = []
-    for line in text.splitlines():
+    for line in map(printable, text.splitlines()):
         indents = indent + len(line) - len(line.lstrip())
         how: dict[str, Any] = {
             "break_long_words": False,
@@ -41,7 +41,12 @@ def say(text: str, style: str | None = None, indent: int = 0) -> None:
 
 def tell(text: str) -> None:
     """Print a line on stderr: what is being done, or a warning."""
-    err.print(f"fastnn: {text}", soft_wrap=True, markup=False, highlight=False)
+    err.print(f"fastnn: {printable(text)}", soft_wrap=True, markup=False, highlight=False)
+
+
+def printable(text: str) -> str:
+    """Return a line without what a terminal would obey: a file may hold escape sequences."""
+    return "".join(c if c.isprintable() or c == "\t" else "\ufffd" for c in text)
 
 
 def new_table(*titles: str, texts: Container[str] = (), wrapped: Container[str] = ()) -> Table:

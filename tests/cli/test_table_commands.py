@@ -192,6 +192,15 @@ def test_words_that_are_read_as_gaps_are_named(fit):
     assert "Read as gaps" not in fit(TABLE, NUMBERS)[1]
 
 
+def test_a_terminal_obeys_nothing_that_stands_in_a_file(fit):
+    """As the escape sequence of a color, or one that names the window."""
+    words = np.where(np.arange(N) % 2 == 0, "\x1b]0;named\x07", "\x1b[31mred")
+    code, out, err = fit(TABLE[["count"]].assign(words=words), NUMBERS)
+    assert code == 0
+    assert "\x1b" not in out + err
+    assert "2 levels: \ufffd[31mred, \ufffd]0;named\ufffd" in out
+
+
 def test_na_says_which_words_are_gaps(run, fit):
     """Others, such as None, are words then, in the file of new rows too; empty cells are gaps."""
     size = TABLE["size"].astype(object).where(np.arange(N) % 5 > 0, "-999")
