@@ -192,7 +192,10 @@ def judged(preset: str, kind: str, n: int, k: int, has_signal: bool) -> list[flo
     0.9.
     """
     X, y = few_rows(n, k, has_signal)
-    X, X_fresh, y, y_fresh = X[:n], X[n:], y[:n], y[n:]
+    X_fresh = X[n:]
+    y_fresh = y[n:]
+    X = X[:n]
+    y = y[:n]
     if kind == CLASSES:
         model = TabularClassifier(preset, random_state=k, n_jobs=1).fit(X, y > 0)
         y_fresh = y_fresh > 0

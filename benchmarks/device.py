@@ -78,8 +78,11 @@ def many_calls(f, x, out, n):
 def times(folder, sizes):
     """Nanoseconds of one row's outputs and Jacobian, by three callers, and of its outputs alone."""
     result, X = trained(sizes, np.float64)
-    f, g, n = result.function(jacobian=True), result.function(), 1000
-    out, outputs = np.empty(f.n_outputs), np.empty(g.n_outputs)
+    f = result.function(jacobian=True)
+    g = result.function()
+    n = 1000
+    out = np.empty(f.n_outputs)
+    outputs = np.empty(g.n_outputs)
     result.export(folder / "net.c", jacobian=True)
     library = f"net{len(X[0])}.so"  # a name is loaded once
     subprocess.run(HERE.format(library=library).split(), cwd=folder, check=True)

@@ -316,7 +316,9 @@ def restarts() -> None:
     data = (Network((1, 5, 1), "tanh"), x, noisy)
     method = LevenbergMarquardt(min_grad=0)
     call = partial(train_many, *data, optimizer=method, epochs=100, seed=range(1_000), n_jobs=1)
-    (taken,), n_epochs, own = least(call), int(call().n_epochs.sum()), epoch_seconds(*data, 1_000)
+    (taken,) = least(call)
+    n_epochs = int(call().n_epochs.sum())
+    own = epoch_seconds(*data, 1_000)
     ratio = taken / n_epochs / own
     say(
         f"restarts: {1e3 * taken:.0f} ms for {n_epochs:,} epochs of {1e6 * own:.2f} us, "

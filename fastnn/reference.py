@@ -521,7 +521,9 @@ def levenberg_marquardt(task: Task, state: StepState, steps: Steps) -> int:
             damping = damping * (growth if method.adapt == "gain" else 10)
             growth = growth * 2
         if end > GOAL and is_early:  # the whole penalty begins sooner
-            heads[AT_DAMPING], heads[AT_COUNT], data_loss = 0, first_steps, loss_at(p)
+            heads[AT_DAMPING] = 0
+            heads[AT_COUNT] = first_steps
+            data_loss = loss_at(p)
             continue
         if end:
             heads[-1] = end

@@ -217,7 +217,10 @@ def clip(scratch, n_params, clip_norm):
     gradient = scratch.gradient
     end = n_params // 4 * 4
     # four sums in float64: the additions of one wait for each other
-    s, t, u, v = (0.0, 0.0, 0.0, 0.0)
+    s = 0.0
+    t = 0.0
+    u = 0.0
+    v = 0.0
     for i in range(0, end, 4):
         s += float(get(gradient, i)) * float(get(gradient, i))
         t += float(get(gradient, i + 1)) * float(get(gradient, i + 1))

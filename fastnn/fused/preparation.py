@@ -499,7 +499,9 @@ class PreparedBatch(Prepared):
         if shares and task.data.sample_weight.any():  # without weight a step would be skipped
             self._threads = Threads.of(task, self._params[-1], n)
         if self._threads is not None:
-            params, self.n_rows, self.kernel = self.workspace.buffers.params, n, self._step_alone
+            params = self.workspace.buffers.params
+            self.n_rows = n
+            self.kernel = self._step_alone
             self._state = StepState(params.reshape(1, -1), self.workspace.network.n_params)
             self._steps = Steps(
                 np.arange(n), np.array([0]), np.array([n]), np.zeros(1), np.zeros(1)

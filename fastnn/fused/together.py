@@ -220,8 +220,12 @@ def train_together(vectors, beta_products, n_steps, scratch, model, spec, data, 
     if share.t == 0:
         finish(share, 1, 0)
     done = wait(share, 0)
-    # the last two: the block in the panels
-    before, s, is_good, gathered, gathered_end = (0, 0, True, -1, -1)
+    before = 0
+    s = 0
+    is_good = True
+    # the block in the panels
+    gathered = -1
+    gathered_end = -1
     while s < n_steps and is_good and done < AWAY:
         begin = get(steps.start, s)
         stop = get(steps.stop, s)

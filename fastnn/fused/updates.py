@@ -199,7 +199,9 @@ def small_layer_update(optimizer, state, A, D, gather_indices, times_bias, start
     """
     one = like(zero(state.vectors), 1.0)
     constants = Constants(state.constants)
-    flag, lanes, (A, width) = [load(state.nan_flag, 0)], range(lanes_of(state.vectors)), A
+    flag = [load(state.nan_flag, 0)]
+    lanes = range(lanes_of(state.vectors))
+    A, width = A
     if has_many(A):  # as in `matmul.weight_gradient`; a bias of a single row is never -0.0 here
         rest = pick(has_padding(A, width) & (width > 1), zero(A), -zero(A))
     unit = width if has_many(A) else 1

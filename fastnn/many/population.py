@@ -87,7 +87,9 @@ class Continued(Store):
         reason = store.stop_reason(k)
         if reason == "epochs" and limit is not None and self.seconds >= limit:
             reason = "time"
-        self.last, self.reason, self.n_done = part, reason, self.n_done + len(history.loss)
+        self.last = part
+        self.reason = reason
+        self.n_done += len(history.loss)
 
     def begin(self) -> Row:
         """Return the result of the last part; before the first one, a result with drawn weights
