@@ -48,10 +48,11 @@ class EngineError(FastnnError, RuntimeError):
 
 
 class ScaleWarning(UserWarning):
-    """Inputs or targets are so large or small that a second-order method hardly learns from them.
+    """Inputs or targets are so large or small that little is learned from them.
 
-    `LevenbergMarquardt` and `BayesianRegularization` look at it; other optimizers do not, and train
-    without a warning.
+    `LevenbergMarquardt` and `BayesianRegularization` look at them first. Other optimizers train:
+    `train` warns at the end of ten epochs or more if a squared error is no better than that of
+    always predicting the mean of Y, whose numbers are large.
 
     Examples
     --------

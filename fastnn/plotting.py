@@ -17,7 +17,7 @@ from fastnn.checking import display
 from fastnn.checking.arguments import shown
 from fastnn.checking.hints import missing_package
 from fastnn.memory import Array
-from fastnn.whole_files import write_whole
+from fastnn.whole_files import check_place, write_whole
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -517,7 +517,7 @@ def _png(figure: Figure) -> bytes:
 
 
 def save(figure: Figure, path: str | os.PathLike[str]) -> Path:
-    """Write a figure to a file, making its folder if need be.
+    """Write a figure to a file.
 
     Parameters
     ----------
@@ -539,13 +539,13 @@ def save(figure: Figure, path: str | os.PathLike[str]) -> Path:
         When `figure` is none.
     ValueError
         For another ending.
+    OSError
+        Where there is no such folder, or it cannot be written.
 
     Examples
     --------
     >>> from fastnn import plotting
-    >>> plotting.save(
-    ...     plotting.loss_curves([0.9, 0.5, 0.3]), "pictures/loss.png"
-    ... ).stat().st_size > 1000
+    >>> plotting.save(plotting.loss_curves([0.9, 0.5, 0.3]), "loss.png").stat().st_size > 1000
     True
     """
     if not hasattr(figure, "savefig"):
@@ -555,7 +555,7 @@ def save(figure: Figure, path: str | os.PathLike[str]) -> Path:
         )
     path = Path(path)
     form = format_of(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    check_place(path)
     from matplotlib import rc_context
 
     picture = io.BytesIO()

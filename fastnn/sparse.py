@@ -41,9 +41,9 @@ class SparseRows:
     ----------
     values : ndarray (n_entries,)
     indices : ndarray of int32 (n_entries + 1,)
-        A copy with one number more.
+        A read-only copy with one number more.
     starts : ndarray of int64 (n + 1,)
-        A copy.
+        A read-only copy.
     shape : tuple
         (n, n_columns)
 
@@ -51,6 +51,11 @@ class SparseRows:
     ------
     ValueError
         For places that are none of such rows.
+
+    Notes
+    -----
+    Kernels take `indices` and `starts` on trust, and read and write wherever they lead. Whoever
+    makes them writable again, or puts other arrays in their place, may crash the process.
 
     Examples
     --------

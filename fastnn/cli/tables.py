@@ -39,6 +39,10 @@ GAPS = (
 )
 """The words that pandas reads as gaps."""
 
+ROWS_TO_LOOK_AT = 1_000
+THOUSANDS = r"[-+]?[1-9]\d{0,2}(?:\.\d{3})+"
+"""Rows by which a column of numbers is doubted, and a text that 1,234 is in many languages."""
+
 MOST_WORDS = 0.1
 """The share of words up to which a column is taken for one of numbers with mistakes."""
 
@@ -52,7 +56,7 @@ IN_COMMANDS = {
 }
 """{remedy in Python: the remedy for a command}."""
 
-IN_PYTHON = re.compile("make numbers of them, by .*?(?=, or say| if texts)")
+IN_PYTHON = re.compile("make numbers of them.*?(?=, or say| if texts)")
 PLAIN_NUMBERS = "write plain numbers, and say by --na which words are gaps"
 """The remedy in Python for words that read as numbers, and that for a command."""
 
@@ -115,9 +119,15 @@ def _read_csv(path: Path, na: Sequence[str], words: Mapping[str, Sequence[str]])
         **ENCODING,
     }
     frame = pandas.read_csv(path, **options)
-    if separator == ";":  # as where numbers have a decimal comma
+    with_comma: list[str] = []
+    if separator != ",":
         other = pandas.read_csv(path, decimal=",", **options)
-        frame = max(frame, other, key=_n_numbers)
+        is_number = other.columns.isin(other.select_dtypes("number").columns)
+        with_comma = list(
+            other.columns[is_number].difference(frame.select_dtypes("number").columns)
+        )
+        frame[with_comma] = other[with_comma]
+    _tell_thousands(path, separator, frame, with_comma)
     if not frame.index.equals(pandas.RangeIndex(len(frame))):  # of a field before the first name
         raise ValueError("its rows have more fields than its first line has names")
     return frame
@@ -142,6 +152,33 @@ def _check_names(path: Path, separator: str) -> None:
         raise ValueError(f"several columns have the name {listed(twice)}: rename them")
 
 
+def _tell_thousands(path: Path, separator: str, frame: "DataFrame", with_comma: list[str]) -> None:
+    """Warn of columns of numbers whose points seem to separate thousands, by the first rows: others
+    have a decimal comma, or whole numbers below 1,000 have no point.
+    """
+    import pandas
+
+    numbers = frame.select_dtypes("float").columns.difference(with_comma)
+    if numbers.empty:
+        return
+    options: dict[str, Any] = {"usecols": list(numbers), "dtype": str, "na_filter": False}
+    texts = pandas.read_csv(path, sep=separator, nrows=ROWS_TO_LOOK_AT, **options, **ENCODING)
+    for name, column in texts.items():
+        text = column.str.strip()
+        with_point = text[text.str.contains(".", regex=False)]
+        without = text[text.str.fullmatch(r"[-+]?\d{1,3}")]
+        if with_point.empty or not with_point.str.fullmatch(THOUSANDS).all():
+            continue
+        if with_comma:
+            beside = f"column {with_comma[0]!r} has decimal commas"
+        elif len(without):
+            beside = f"{without.iloc[0]} without a point"
+        else:
+            continue
+        fault = f"{path}: column {name!r} has {with_point.iloc[0]}, and {beside}"
+        console.tell(f"{fault}: if the points separate thousands, write numbers without them")
+
+
 def words_read_as_gaps(path: Path, frame: "DataFrame") -> str:
     """Return how many cells of which words are gaps in each column of words of a CSV file."""
     import pandas
@@ -156,11 +193,6 @@ def words_read_as_gaps(path: Path, frame: "DataFrame") -> str:
         counts = column[frame[name].isna()].value_counts()
         parts += [f"{n:,} {word!r} in {name!r}" for word, n in counts.items() if word]
     return cut(", ".join(parts))
-
-
-def _n_numbers(frame: "DataFrame") -> int:
-    """Return how many columns hold numbers."""
-    return len(frame.select_dtypes("number").columns)
 
 
 def write_csv(frame: "DataFrame", path: Path) -> None:

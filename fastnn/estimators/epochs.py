@@ -24,6 +24,7 @@ from fastnn.schedules import Schedule, ending_after
 from fastnn.state import BEST, RULE_BEST, STALE, Data, StepState, Task
 from fastnn.training.evaluation import Evaluation
 from fastnn.training.exceptions import Interrupt, interruptible
+from fastnn.training.inputs import FEWEST_EPOCHS, worse_than_mean
 from fastnn.training.options import NO_RULES, TrainOptions
 from fastnn.training.session import Session
 from fastnn.training.steps import check_full_batch
@@ -493,6 +494,9 @@ class Fit:
                 f"Maximum iterations ({self.mlp.max_iter}) reached and the optimization hasn't "
                 f"converged yet."
             )
+            if fault := self._worse_than_mean():
+                way = "TransformedTargetRegressor(..., transformer=StandardScaler()) scales them"
+                what += f" {fault[0].upper()}{fault[1:]}: {way}"
             warn(f"Stochastic Optimizer: {what}", ConvergenceWarning)
         if record.stop_reason == "diverged" and (record.n_iter or self.is_scored):
             what = (
@@ -503,6 +507,13 @@ class Fit:
                 f"Stochastic Optimizer: {what}: scale X, or lower learning_rate_init.",
                 ConvergenceWarning,
             )
+
+    def _worse_than_mean(self) -> str:
+        """Return how the last loss compares with that of the mean of y, if that is no worse."""
+        if self.record.n_iter < FEWEST_EPOCHS:
+            return ""
+        inputs = self.inputs
+        return worse_than_mean(inputs.network, inputs.data, inputs.rows, self.record.loss)
 
     def _record(self, session: Session, n: int) -> None:
         """Record the last n epochs."""

@@ -9,7 +9,7 @@ distances from these lines, less what the noise of rows explains.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -45,21 +45,40 @@ FEWEST_LABELS = 11
 FEWEST_AMOUNTS = 3
 """Texts that differ: of whole numbers, letters behind them or not, and of all others."""
 
-_NUMBER = re.compile(r"\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d*[.,]?\d+(?:[eE][-+]?\d+)?")
-_FORM = re.compile(r"[$€£¥]? ?# ?(?:(?:[%‰°$€£¥]|[^\W\d_])[^\s#]{0,9})?|#:#(?::#)?")
-"""A text whose numbers are replaced by #."""
+_BY_COMMA = r"[1-9]\d{0,2}(?:\.\d{3})+,\d+|[1-9]\d{0,2}(?:\.\d{3}){2,}"
+_BY_POINT = r"[1-9]\d{0,2}(?:,\d{3})+\.\d+|[1-9]\d{0,2}(?:,\d{3}){2,}"
+"""Numbers whose separators say which of the two is the decimal sign: 1.234,5 and 1,234.5."""
 
-_MAY_BE_THOUSANDS = re.compile(r"[1-9]\d{0,2}\.\d{3}")
-"""2.900, which is 2.9 in one language and 2,900 in another."""
+_MAY_BE_THOUSANDS = re.compile(r"[1-9]\d{0,2}[.,]\d{3}")
+"""2.900, which is 2.9 in one language and 2,900 in another, and 2,900."""
 
-_LABEL = re.compile(r"# ?[^\W\d_]*")
+_NUMBER = "|".join(
+    [
+        r"\d+:\d+(?::\d+)?",
+        _BY_COMMA,
+        _BY_POINT,
+        r"\d{1,3}(?:[ \u00a0\u202f'’]\d{3})+(?:[.,]\d+)?",
+        r"\d*[.,]?\d+(?:[eE][-+]?\d+)?",
+    ]
+)
+_UNIT = r"(?:[%‰°$€£¥]|[^\W\d_])[^\s\d\"'\\]{0,9}[23]?(?: [^\W\d_]{1,9})?"
+_AMOUNT = re.compile(
+    r"[-+\s]*(?P<before>(?:[A-Z]{0,3}[$€£¥])?)\s?"
+    rf"(?P<number>{_NUMBER})\s?(?P<after>(?:{_UNIT})?)[-+\s]*"
+)
+"""A text that is a number, with a unit such as "$", "km/h", "m2" or "sq ft"."""
+
+_BLANKS = re.compile(r"[\u00a0\u202f'’]|\d \d")
+"""What a number of `pandas.to_numeric` does not have: 1 234, 1'234."""
+
+_LETTERS = re.compile(r"[^\W\d_]*(?:[23]| [^\W\d_]+)?")
 
 
 class Reading(NamedTuple):
     """How most rows of a column of words read."""
 
-    example: str
-    way: str  # to make numbers of them
+    example: str  # with one of another unit, if there are some
+    remedy: str  # what to make of them, and the way
 
 
 def reading_of(counts: Mapping[Any, int]) -> Reading | None:
@@ -68,31 +87,79 @@ def reading_of(counts: Mapping[Any, int]) -> Reading | None:
     `counts` are the rows of each word. Whole numbers with leading zeros, and a few whole numbers,
     are names.
     """
-    forms: dict[str, list[str]] = {}
+    amounts: dict[tuple[str, str], dict[str, str]] = {}  # {unit: {text: its number}}
     for text in counts:
-        if isinstance(text, str):
-            forms.setdefault(_NUMBER.sub("#", text.strip(" +-")), []).append(text)
-    rows = {form: sum(map(counts.__getitem__, texts)) for form, texts in forms.items()}
-    form = max(rows, key=rows.__getitem__, default="")
-    if not _FORM.fullmatch(form) or rows[form] <= sum(counts.values()) / 2:
+        if isinstance(text, str) and (amount := _AMOUNT.fullmatch(text)):
+            unit = amount["before"], amount["after"]
+            amounts.setdefault(unit, {})[text] = amount["number"]
+    rows = {unit: sum(map(counts.__getitem__, texts)) for unit, texts in amounts.items()}
+    unit = max(rows, key=rows.__getitem__, default=("", ""))
+    if rows.get(unit, 0) <= sum(counts.values()) / 2:
         return None
-    texts = forms[form]
-    numbers = " ".join(_NUMBER.search(text)[0] for text in texts)  # type: ignore[index]
-    is_label = numbers.replace(" ", "").isdigit() and _LABEL.fullmatch(form) is not None
-    if is_label and (len(texts) < FEWEST_LABELS or re.search(r"\b0\d", numbers)):
+    texts = amounts.pop(unit)
+    numbers = list(texts.values())
+    if len(texts) < FEWEST_AMOUNTS or _are_labels(unit, numbers):
         return None
-    if len(texts) < FEWEST_AMOUNTS:
-        return None
-    way = 'by pandas.to_numeric(..., errors="coerce")'
-    if ":" in form:
+    example = repr(max(texts, key=counts.__getitem__))
+    made = "make numbers of them"
+    if others := [text for unit, those in amounts.items() for text in those if any(unit)]:
+        example += f" and, in another unit, {max(others, key=counts.__getitem__)!r}"
+        made += " in one unit"
+    steps = _without_unit(unit, texts)
+    decimal, doubt = _decimal_point(numbers)
+    if any(":" in number for number in numbers):
         way = "such as minutes, by pandas.to_timedelta"
-    elif form != "#" or "," in numbers:
-        decimal = '.str.replace(",", ".") if that is the decimal point, ' if "," in numbers else ""
-        way = rf'by {decimal}.str.replace(r"[^-+\d.]", "", regex=True) and pandas.to_numeric'
-    with_points = [number for number in numbers.split() if "." in number]
-    if with_points and all(map(_MAY_BE_THOUSANDS.fullmatch, with_points)):
-        way += ', after .str.replace(".", "") if the point separates thousands'
-    return Reading(max(texts, key=counts.__getitem__), way)
+    elif steps + decimal:
+        way = f"by {steps}{decimal} and pandas.to_numeric"
+    elif others:
+        way = "by pandas.to_numeric"
+    else:
+        way = 'by pandas.to_numeric(..., errors="coerce")'
+    return Reading(example, f"{made}, {way}{doubt}")
+
+
+def _are_labels(unit: tuple[str, str], numbers: list[str]) -> bool:
+    """Return whether numbers are names: few whole ones, or some with a 0 before them."""
+    before, after = unit
+    if before or not _LETTERS.fullmatch(after) or not all(map(str.isdigit, numbers)):
+        return False
+    return len(numbers) < FEWEST_LABELS or any(re.match(r"0\d", number) for number in numbers)
+
+
+def _without_unit(unit: tuple[str, str], texts: Iterable[str]) -> str:
+    """Return the code that leaves numbers of texts with one unit, and of others none."""
+    before, after = unit
+    steps = f'.str.replace("{before}", "")' if before else ""
+    if after:
+        steps += f'.str.removesuffix("{after}")'
+    if any(map(_BLANKS.search, texts)):
+        steps += r""".str.replace(r"[\s'’]", "", regex=True)"""
+    return steps
+
+
+def _decimal_point(numbers: list[str]) -> tuple[str, str]:
+    """Return the code that leaves a decimal point as the only separator, and a text that asks for
+    more where the numbers leave it open.
+    """
+    comma = {number for number in numbers if "," in number}
+    point = {number for number in numbers if "." in number}
+    undecided = set(filter(_MAY_BE_THOUSANDS.fullmatch, comma | point))
+    by_comma = {number for number in numbers if re.fullmatch(_BY_COMMA, number)}
+    by_point = {number for number in numbers if re.fullmatch(_BY_POINT, number)}
+    has_decimal_comma = bool(by_comma or comma - undecided - by_point)
+    has_decimal_point = bool(by_point or point - undecided - by_comma)
+    if has_decimal_comma:
+        thousands = "" if has_decimal_point or not point else '.str.replace(".", "")'
+        return thousands + ('.str.replace(",", ".")' if comma else ""), ""
+    if has_decimal_point:
+        return '.str.replace(",", "")' if comma else "", ""
+    doubt = ""
+    if comma:
+        doubt = ', after .str.replace(",", "") if the comma separates thousands'
+        doubt += ', or .str.replace(",", ".") if it does not'
+    elif point:
+        doubt = ', after .str.replace(".", "") if the point separates thousands'
+    return "", doubt
 
 
 def may_be_names(values: Array, targets: Array) -> bool:

@@ -391,9 +391,9 @@ class TablePreparation(TransformerMixin, BaseEstimator):
         has_rest = len(levels) > most
         reading = None if column.is_category else reading_of(counts)
         if has_rest:
-            way = f"make numbers of them, {reading.way}" if reading else "drop the column"
+            way = reading.remedy if reading else "drop the column"
             when = (
-                f"texts such as {reading.example!r} are amounts"
+                f"texts such as {reading.example} are amounts"
                 if reading
                 else "it only numbers the rows"
             )
@@ -404,14 +404,9 @@ class TablePreparation(TransformerMixin, BaseEstimator):
             warn(UserWarning(f"{column.label} has {len(levels)} levels: {rest}; {way} if {when}"))
             levels = sorted(sorted(levels, key=counts.__getitem__, reverse=True)[: most - 1])
         elif reading:
-            way = (
-                f'make numbers of them, {reading.way}, or say .astype("category") if they are names'
-            )
-            warn(
-                UserWarning(
-                    f"{column.label} holds words that read as numbers ({reading.example!r}): {way}"
-                )
-            )
+            fault = f"{column.label} holds words that read as numbers ({reading.example})"
+            names = 'or say .astype("category") if they are names'
+            warn(UserWarning(f"{fault}: {reading.remedy}, {names}"))
         if len(levels) < 2 and not n_gaps:
             return None
         return Levels(j, levels, has_rest, len(levels) == 2 and not has_rest and not n_gaps)

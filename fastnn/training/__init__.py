@@ -18,7 +18,7 @@ from numpy.typing import DTypeLike
 from fastnn.backends import Backend, get_backend
 from fastnn.checking.arguments import check_flag, check_integer, check_number
 from fastnn.checking.hints import explains_keywords
-from fastnn.errors import warn
+from fastnn.errors import ScaleWarning, warn
 from fastnn.memory import ROW_BLOCK, Array
 from fastnn.network import Network
 from fastnn.optimizers import BUILT_IN, BayesianRegularization, Optimizer
@@ -45,14 +45,17 @@ from fastnn.training.exceptions import (
 from fastnn.training.generator import Seed
 from fastnn.training.history import History
 from fastnn.training.inputs import (
+    FEWEST_EPOCHS,
+    LARGE_LOSS,
     check_data,
     check_inputs,
     check_memory,
     check_network,
     check_params,
     where_it_pays,
+    worse_than_mean,
 )
-from fastnn.training.options import NOT_GIVEN, check_options
+from fastnn.training.options import NOT_GIVEN, TrainOptions, check_options
 from fastnn.training.results import TrainingResult, warn_of_fit
 from fastnn.training.session import Session
 from fastnn.training.state import TrainingState
@@ -410,6 +413,19 @@ def tell(session: Session, result: TrainingResult, interrupt: Interrupt) -> None
     if interrupt.requested:
         again = f"Ctrl-C again within {AGAIN:g} seconds raises KeyboardInterrupt"
         warn(InterruptWarning(f"{how_far}, which is what train returns; {again}", result))
+    if session.log.loss.last > LARGE_LOSS:
+        warn_of_mean(session.members[0], result)
+
+
+def warn_of_mean(options: TrainOptions, result: TrainingResult) -> None:
+    """Warn of a whole training that ended with outputs no better than the mean of Y."""
+    is_part = options.resumes or result.stop_reason in ("callback", "interrupted", "diverged")
+    if is_part or result.n_epochs < FEWEST_EPOCHS:
+        return
+    loss = float(result.history.loss[-1])
+    if fault := worse_than_mean(options.network, options.data, options.rows, loss):
+        way = "scale Y to about -1 to 1, such as by sklearn.preprocessing.StandardScaler"
+        warn(ScaleWarning(f"{fault}: {way}, and scale predictions back"))
 
 
 train.__doc__ = (train.__doc__ or "") % {"optimizers": ", ".join(BUILT_IN)}

@@ -50,6 +50,16 @@ SMALL = 1e-2
 LARGE = 20.0
 """A warning is given if the largest number of inputs or targets lies outside these sizes."""
 
+LARGE_LOSS = 50.0
+"""A squared error above which a training may have got nowhere with targets that are not scaled:
+that of outputs that are 10 off."""
+
+FEWEST_EPOCHS = 10
+"""Epochs from which on a last loss says something of what was learned."""
+
+ROWS_TO_JUDGE_BY = 10_000
+"""Rows by which a mean of Y is judged, about; of more rows evenly spaced ones."""
+
 FEW = 24
 """Up to this many numbers, Python's sum is faster than NumPy's."""
 
@@ -122,6 +132,30 @@ def warn_of_scale(method: str, data: Data) -> None:
         )
         fault = f"{' and '.join(far)}: {method} hardly learns from such numbers"
         warn(ScaleWarning(f"{fault}; scale them to about -1 to 1, {remedy}"))
+
+
+def worse_than_mean(network: Network, data: Data, rows: Rows | None, loss: float) -> str:
+    """Return how a loss compares with that of always predicting the mean of Y, if it is no better
+    and targets are far above the size of 1; "" otherwise.
+    """
+    if network.loss != "squared_error" or network.reduction != "mean" or not loss > LARGE_LOSS:
+        return ""
+    n = len(data.Y) if rows is None else len(rows)
+    some: Any = slice(None, None, max(1, n // ROWS_TO_JUDGE_BY))
+    if rows is not None:
+        some = rows[some]
+    Y = data.Y[some].astype(np.float64)
+    weight = data.sample_weight[some].astype(np.float64)
+    largest = float(abs(Y).max())
+    if largest <= LARGE or not weight.any():
+        return ""
+    with np.errstate(over="ignore", invalid="ignore"):
+        mean = np.average(Y, axis=0, weights=weight)
+        of_mean = float(np.average((Y - mean) ** 2, axis=0, weights=weight).sum() / 2)
+    if loss < of_mean or not math.isfinite(of_mean):
+        return ""
+    fault = f"the loss, {loss:.3g}, is no better than {of_mean:.3g}, that of always predicting the"
+    return f"{fault} mean of Y, whose numbers reach {largest:.3g}"
 
 
 StaysSparse = Callable[[SparseRows], bool]

@@ -166,6 +166,7 @@ def test_the_pages_have_the_figures_of_the_results(kept, tmp_path):
         (tmp_path / page).write_text(
             "".join(f"<!-- {name}: begin -->\n<!-- {name}: end -->\n" for name in markers)
         )
+    (tmp_path / "docs" / "images").mkdir()
     script.main(["--from", str(ROOT / script.RESULTS), "--folder", str(tmp_path)])
     for page, markers in names.items():
         published, made = ((folder / page).read_text("utf-8") for folder in (ROOT, tmp_path))

@@ -44,6 +44,7 @@ def test_winners_are_compared_with_what_they_are_alone():
 @pytest.mark.parametrize("name", ["instructions", "scaling", "threads"])
 def test_the_page_has_the_figures_of_the_results(capsys, tmp_path, name):
     script = importlib.import_module(f"benchmarks.{name}")
+    (tmp_path / "docs" / "images").mkdir(parents=True)
     assert not script.main(["--from", str(ROOT / script.RESULTS), "--folder", str(tmp_path)])
     out, err = capsys.readouterr()
     assert f"\n\n{out}<!-- {name}: end -->" in (ROOT / "benchmarks/README.md").read_text("utf-8")

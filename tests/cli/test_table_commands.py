@@ -255,6 +255,69 @@ def test_files_of_all_kinds_are_the_same_table(run, fit, file):
     assert predicted[0] == predicted[1]
 
 
+def test_a_decimal_comma_is_that_of_a_column(run, fit):
+    """Others of the file may have a point."""
+    fit(TABLE, NUMBERS)
+    size = TABLE["size"].astype(str).str.replace(".", ",").where(TABLE["size"].notna())
+    TABLE.assign(size=size, y=NUMBERS).to_csv("mixed.csv", index=False, sep=";")
+    code, _, err = run(
+        "fit", "mixed.csv", "--target", "y", "--out", "other.npz", "--preset", "fast"
+    )
+    models = [fastnn.TabularRegressor.load(path) for path in ("model.npz", "other.npz")]
+    predicted = [model.predict(TABLE).tobytes() for model in models]
+    assert (code, predicted[0] == predicted[1]) == (0, True)
+    assert "point" not in err
+
+
+POINTS = "if the points separate thousands, write numbers without them"
+
+
+@pytest.mark.parametrize(
+    ("separator", "area", "prices", "told"),
+    [
+        (
+            ";",
+            "100,7",
+            ["1.234", "2.900"],
+            f"1.234, and column 'area' has decimal commas: {POINTS}",
+        ),
+        (";", "100.7", ["1.234", "900"], f"1.234, and 900 without a point: {POINTS}"),
+        (",", "100.7", ["900", "1.234"], f"1.234, and 900 without a point: {POINTS}"),
+        (",", "100.7", ["1.234", "2.900"], ""),
+        (",", "100.7", ["1.234", "900", "1.5"], ""),
+        (",", "100.7", ["1.234", "900", "0.125"], ""),
+        (",", "100.7", ["1.234", "1900"], ""),
+        (";", "100,7", ["1.5", "2.25"], ""),
+    ],
+)
+def test_points_that_may_separate_thousands_are_told(
+    capsys, tmp_path, separator, area, prices, told
+):
+    from fastnn.cli.tables import read_table
+
+    path = tmp_path / "homes.csv"
+    rows = [separator.join((area, price)) for price in prices]
+    path.write_text("\n".join([f"area{separator}price", *rows]))
+    frame = read_table(path)
+    err = " ".join(capsys.readouterr().err.split())
+    assert err == (f"fastnn: {path}: column 'price' has {told}" if told else "")
+    assert frame["price"].tolist() == [float(price) for price in prices]
+    assert frame["area"].tolist() == [100.7] * len(prices)
+
+
+@pytest.mark.parametrize("text", ["1.{:03},5", "{}.5 m2", "2 {:03}"])
+def test_words_that_read_as_numbers_are_told(run, fit, text):
+    """A command has no remedy in Python; a target of them is refused."""
+    texts = [text.format(k) for k in range(N)]
+    code, _, err = fit(TABLE[["count"]].assign(price=texts), NUMBERS)
+    fault = f"column 'price' holds words that read as numbers ({texts[0]!r}): "
+    right = "write plain numbers, and say by --na which words are gaps, or say --category if"
+    assert (code, fault + right in " ".join(err.split())) == (0, True)
+    code, _, err = fit(TABLE[["count"]], [*texts[:40]] * 3)
+    fault = f"column 'y' has 40 different words, such as {texts[0]!r}: write amounts as plain"
+    assert (code, fault in " ".join(err.split())) == (2, True)
+
+
 def test_parquet_is_read_where_pandas_reads_it(run, fit, monkeypatch):
     fit(TABLE, NUMBERS)
     command = ("fit", "table.parquet", "--target", "y", "--out", "other.npz", "--preset", "fast")
@@ -473,7 +536,7 @@ def test_other_models_pass_over_columns_and_take_any_order(run):
 
 AMOUNTS = {
     "?": "write plain numbers, and say by --na which words are gaps if texts such as",
-    " m2": "leave it out by --drop if it only numbers the rows, write plain numbers if it has",
+    " m2": "write plain numbers, and say by --na which words are gaps if texts such as",
     "%": "write plain numbers, and say by --na which words are gaps if texts such as",
 }
 

@@ -251,6 +251,20 @@ def test_filters_see_scikit_learns_module():
         MLPClassifier((2,), max_iter=2).fit(X, Y)
 
 
+def test_an_unconverged_fit_says_that_targets_are_not_scaled():
+    """No warning besides scikit-learn's, and none of targets of the size of 1."""
+    far = " The loss, .* is no better than .*, that of always predicting the mean of Y, whose "
+    far += r"numbers reach 5\d\d: TransformedTargetRegressor\(..., transformer=StandardScaler"
+    with pytest.warns(ConvergenceWarning, match=f"hasn't converged yet.{far}"):
+        MLPRegressor(hidden_layer_sizes=(8,), max_iter=20, random_state=0).fit(
+            X, 500 + 10 * X[:, 0]
+        )
+    for max_iter, y in ((20, X[:, 0]), (9, 500 + 10 * X[:, 0])):
+        with pytest.warns(ConvergenceWarning, match="hasn't converged yet.$"):
+            mlp = MLPRegressor(hidden_layer_sizes=(8,), max_iter=max_iter, random_state=0)
+            mlp.fit(X, y)
+
+
 MASKED = np.ma.masked_array(X, mask=X > 2)
 PLAIN = {"max_iter": 2, "tol": 1e9, "n_iter_no_change": 1}
 

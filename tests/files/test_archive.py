@@ -106,6 +106,11 @@ def test_what_could_not_be_read_again_is_not_written(path, n_layers, write, matc
     assert not path.exists()
 
 
+def drawn():
+    pytest.importorskip("matplotlib")
+    return plotting.loss_curves([3.0, 2.0])
+
+
 def fitted():
     pytest.importorskip("sklearn")
     return fastnn.MLPClassifier((2,), max_iter=1, batch_size=2).fit(np.eye(2), [0, 1])
@@ -114,6 +119,7 @@ def fitted():
 DOORS = {
     "result.save": lambda path: trained().save(path),
     "many.save": lambda path: train_many(NETWORK, *data(), seed=range(2), epochs=1).save(path),
+    "plotting.save": lambda path: plotting.save(drawn(), path),
     "estimator.save": lambda path: fitted().save(path),
     "estimator.export": lambda path: fitted().export(path, "numpy"),
 }
@@ -148,8 +154,7 @@ def test_marks_within_texts_are_no_values():
 
 @pytest.fixture
 def figures():
-    pytest.importorskip("matplotlib")
-    return [plotting.loss_curves([3.0, 2.0]) for _ in range(2)]
+    return [drawn() for _ in range(2)]
 
 
 @pytest.mark.parametrize(
@@ -157,6 +162,8 @@ def figures():
     [("a.png", b"\x89PNG"), ("a", b"\x89PNG"), ("a.PDF", b"%PDF"), ("a.svg", b"<?xml")],
 )
 def test_the_ending_of_a_name_is_the_format(tmp_path, figures, name, begins):
+    for folder in ("new", "other"):
+        (tmp_path / folder).mkdir()
     paths = str(tmp_path / "new" / name), tmp_path / "other" / name
     first, again = (
         plotting.save(figure, path) for figure, path in zip(figures, paths, strict=True)
@@ -170,5 +177,5 @@ def test_what_is_no_figure_or_has_another_ending_is_refused(tmp_path, figures):
     with pytest.raises(TypeError, match=r"figure must be a matplotlib Figure.* not 'loss.png'"):
         plotting.save("loss.png", figures[0])
     with pytest.raises(ValueError, match=r"must end in one of .png, .svg, .pdf, not in '.xyz'"):
-        plotting.save(figures[0], tmp_path / "new" / "a.xyz")
-    assert not (tmp_path / "new").exists()
+        plotting.save(figures[0], tmp_path / "a.xyz")
+    assert not list(tmp_path.iterdir())

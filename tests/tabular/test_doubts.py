@@ -17,12 +17,14 @@ READ = {  # texts, and what is said to make numbers of them
     "decimals": ([f"{x:.2f}" for x in NUMBERS], "pandas.to_numeric"),
     "whole numbers": ([str(k) for k in range(60)], "pandas.to_numeric"),
     "some words": ([str(k) for k in range(40)] + [f"no {k}" for k in range(20)], 'errors="coerce"'),
-    "a unit": ([f"{x:.1f} ct" for x in NUMBERS], ".str.replace"),
-    "percent": ([f"{x:.0f} %" for x in NUMBERS], ".str.replace"),
-    "few percent": (["5 %", "7 %", "25 %"] * 20, ".str.replace"),
-    "a currency": ([f"${x:.2f}" for x in NUMBERS], ".str.replace"),
+    "a unit": ([f"{x:.1f} ct" for x in NUMBERS], '.str.removesuffix("ct")'),
+    "an area": ([f"{x:.1f} m2" for x in NUMBERS], '.str.removesuffix("m2")'),
+    "a unit of two words": ([f"{x:.1f} sq ft" for x in NUMBERS], '.str.removesuffix("sq ft")'),
+    "percent": ([f"{x:.0f} %" for x in NUMBERS], '.str.removesuffix("%")'),
+    "few percent": (["5 %", "7 %", "25 %"] * 20, '.str.removesuffix("%")'),
+    "a currency": ([f"${x:.2f}" for x in NUMBERS], '.str.replace("$", "")'),
     "thousands": ([f"{k:,}" for k in range(1000, 61000, 1000)], ".str.replace"),
-    "times": ([f"{k % 24}:{k:02}" for k in range(60)], "pandas.to_timedelta"),
+    "times": ([f"{k % 24}:{k:02}" for k in range(60)], "such as minutes, by pandas.to_timedelta"),
 }
 NOT_READ = {
     "leading zeros": [f"{k:05}" for k in range(60)],
@@ -34,6 +36,8 @@ NOT_READ = {
     "quarters": [f"{2000 + k // 4}Q{k % 4}" for k in range(60)],
     "mostly words": [*["none"] * 40, *(str(k) for k in range(20))],
     "versions": [f"1.{k}.0" for k in range(60)],
+    "sizes": [f"{k}x{k % 3}" for k in range(60)],
+    "addresses": [f"{k} {street} Street" for k in range(20) for street in ("Elm", "Oak", "Ash")],
     "ranges": [f"{k}-{k + 5}" for k in range(60)],
     "numbers": list(range(60)),
     "gaps alone": [],
@@ -55,24 +59,57 @@ def test_texts_that_read_as_numbers_are_named_with_the_remedy(case):
     TablePreparation().fit(frame.astype({"c": "category"}))  # without a warning
 
 
+def remedied(texts):
+    """What the remedy for a column of texts makes of a series, carried out as it is written."""
+    remedy = reading_of(Counter(texts)).remedy
+    code, _, last = remedy.partition(" by ")[2].partition(" and ")
+    assert last == "pandas.to_numeric"
+    return lambda series: pd.to_numeric(eval(f"series{code}", {"series": series}))
+
+
+GERMAN = str.maketrans(",.", ".,")
+FRENCH = str.maketrans(",.", "\u202f,")
+SWISS = str.maketrans(",", "’")
+
+
+@pytest.mark.parametrize("form", ["{:,.2f}", "{:,.2f} ct", "{:,.1f}%", "${:,.2f}", "{:,.1f} m2"])
+@pytest.mark.parametrize("language", [{}, GERMAN, FRENCH, SWISS], ids=["us", "de", "fr", "ch"])
+def test_the_remedy_keeps_signs_decimals_and_thousands(form, language):
+    numbers = np.r_[-NUMBERS[:30], 1e5 * NUMBERS[30:]]
+    written = [form.format(x).translate(language).replace("$-", "-$") for x in numbers]
+    texts = pd.Series(written)
+    if (form, language) == ("{:,.2f}", {}):
+        assert reading_of(Counter(texts)).remedy.endswith(
+            'by .str.replace(",", "") and pandas.to_numeric'
+        )
+    assert np.allclose(remedied(texts)(texts), numbers, atol=0.051)
+
+
+def test_a_number_of_another_unit_is_an_error_for_the_remedy():
+    """It is told beside the example, and a unit that new rows have is not cut off in silence."""
+    texts = [f"{x:.1f} km" for x in NUMBERS[:40]]
+    make = remedied(texts)
+    for unit in ("mi", "dkm", "k"):
+        with pytest.raises(ValueError, match="Unable to parse string"):
+            make(pd.Series(["12.5 km", f"12.5 {unit}"]))
+    reading = reading_of(Counter([*texts, *texts[:1], *[f"{x:.1f} mi" for x in NUMBERS[40:]]]))
+    assert reading.example.startswith(f"{texts[0]!r} and, in another unit, '")
+    assert reading.example.endswith(" mi'")
+    assert reading.remedy.startswith("make numbers of them in one unit, by .str.removesuffix")
+
+
 @pytest.mark.parametrize(
-    ("form", "decimal"),
-    [("{:.2f} ct", "."), ("{:.1f}%", "."), ("${:.2f}", "."), ("{:,.2f}", "."), ("{:.2f} €", ",")],
+    ("texts", "asked"),
+    [
+        (["1,234", "2,900", "5"], "the comma separates thousands"),
+        (["0,310", "2,900", "5"], ""),
+        (["1,234.5", "2,900", "5"], ""),
+    ],
 )
-def test_the_remedy_keeps_signs_and_decimals(form, decimal):
-    numbers = np.r_[-NUMBERS[:30], 1000 * NUMBERS[30:]]
-    texts = pd.Series([form.format(number).replace("$-", "-$") for number in numbers])
-    if decimal == ",":
-        texts = texts.str.replace(".", ",")
-    remedy = reading_of(Counter(texts)).way
-    assert r'.str.replace(r"[^-+\d.]", "", regex=True) and pandas.to_numeric' in remedy
-    assert ('.str.replace(",", ".") if that is the decimal point' in remedy) == (
-        "," in "".join(texts)
-    )
-    if decimal == ",":
-        texts = texts.str.replace(",", ".")
-    made = pd.to_numeric(texts.str.replace(r"[^-+\d.]", "", regex=True))
-    assert np.allclose(made, numbers, atol=0.051)
+def test_a_comma_that_may_separate_thousands_is_asked_about(texts, asked):
+    remedy = reading_of(Counter(texts)).remedy
+    assert asked in remedy
+    assert ("thousands" in remedy) == bool(asked)
 
 
 @pytest.mark.parametrize("form", ["{}", "{} €"])
@@ -84,7 +121,7 @@ def test_a_point_that_may_separate_thousands_is_asked_about(form):
         (["0.310", "2.900", "1.100"], False),
         (["2.95", "12.300", "1.100"], False),
     ):
-        assert (told in reading_of(Counter(map(form.format, numbers))).way) == is_asked
+        assert (told in reading_of(Counter(map(form.format, numbers))).remedy) == is_asked
 
 
 @pytest.mark.parametrize("case", NOT_READ)

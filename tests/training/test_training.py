@@ -10,7 +10,18 @@ import pytest
 from bits import result_bits, state_bits
 from small_training import NETWORK, N, Recorder
 
-from fastnn import SGD, Adam, History, Network, Stop, backends, get_backend, register_backend, train
+from fastnn import (
+    SGD,
+    Adam,
+    History,
+    Network,
+    ScaleWarning,
+    Stop,
+    backends,
+    get_backend,
+    register_backend,
+    train,
+)
 from fastnn.optimizers import RPROP
 
 
@@ -146,3 +157,43 @@ def test_the_best_epoch_is_that_of_the_validation_data_where_there_are_some():
         History(losses, losses, 0.1, measured=np.array([0.5, np.nan, 0.5]), monitor="r2").best_epoch
         == 1
     )
+
+
+def homes():
+    """Inputs of the size of 1, and targets of a mean of 500 and a deviation of 100."""
+    X = np.random.RandomState(0).randn(300, 3)
+    return X, 500 + 100 * X[:, :1]
+
+
+def test_targets_that_are_not_scaled_and_were_not_learned_are_warned_of(backend):
+    X, Y = homes()
+    rows = np.arange(0, 300, 2)
+    fault = r"the loss, 1\.\d+e\+05, is no better than .*e\+03, that of always predicting the mean "
+    fault += r"of Y, whose numbers reach 7\d\d: scale Y to about -1 to 1, such as by sklearn"
+    for options in ({}, {"rows": rows}, {"sample_weight": np.arange(300.0)}):
+        with pytest.warns(ScaleWarning, match=fault) as caught:
+            train(Network((3, 16, 1)), X, Y, epochs=50, seed=0, backend=backend, **options)
+        assert [warning.filename for warning in caught] == [__file__]
+
+
+SILENT = {
+    "they were learned": {"optimizer": Adam(1.0), "epochs": 200},
+    "few epochs": {"epochs": 9},
+    "a callback ended it": {"epochs": 50, "callbacks": [lambda progress: progress.epoch == 20]},
+    "it goes on": {"epochs": 50, "resume": True},
+    "another loss": {"epochs": 50, "network": Network((3, 16, 1), loss="huber")},
+    "no mean": {"epochs": 50, "network": Network((3, 16, 1), reduction="sum")},
+    "they are scaled": {"epochs": 50, "Y": homes()[1] / 500, "optimizer": Adam(0.0)},
+}
+
+
+@pytest.mark.parametrize("why", SILENT)
+def test_nothing_is_warned_of_where(why, backend):
+    X, Y = homes()
+    options = {"network": Network((3, 16, 1)), "X": X, "Y": Y, "backend": backend} | SILENT[why]
+    if options.pop("resume", False):
+        options["resume"] = train(**options | {"epochs": 5, "seed": 0}).state
+    else:
+        options["seed"] = 0
+    result = train(**options)
+    assert np.isfinite(result.history.loss).all()
