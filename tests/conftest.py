@@ -76,6 +76,7 @@ def set_columns(monkeypatch):
 @pytest.fixture
 def run(capsys, monkeypatch, set_columns, tmp_path):
     """Run ``fastnn`` in an empty folder; what it ends with, prints, and prints on stderr."""
+    pytest.importorskip("typer")
     set_columns(120)
     monkeypatch.chdir(tmp_path)
 

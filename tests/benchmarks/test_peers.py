@@ -8,8 +8,9 @@ import re
 import shutil
 
 import joblib
-import numpy as np
 import pytest
+from bits import assert_same_bits
+from numpy.testing import assert_allclose
 from survival import python
 
 from benchmarks.peers import __main__ as script
@@ -48,10 +49,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceW
 def test_a_workload_is_all_full_batches_in_order(name):
     workload = peer_workloads.load(name)
     assert len(workload.X) == len(workload.Y) == workload.batches * workload.batch
-    assert (
-        peer_workloads.flat(workload.layers).astype(workload.X.dtype).tobytes()
-        == workload.params.tobytes()
-    )
+    assert_same_bits(peer_workloads.flat(workload.layers).astype(workload.X.dtype), workload.params)
 
 
 @pytest.mark.parametrize(
@@ -110,7 +108,7 @@ def test_c_does_the_same_work():
         with pytest.raises(NotImplementedError):
             lane.ask("prepare", workload="tab")
     weights = json.loads(python(BY_C, PYTHONPATH=str(ROOT))[0])
-    np.testing.assert_allclose(weights, peer_workloads.load("seed").expected(100).params, rtol=1e-9)
+    assert_allclose(weights, peer_workloads.load("seed").expected(100).params, rtol=1e-9)
 
 
 HARDWARE = {

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from fuzz_values import LONG_NAME, nested
 from good_input import refusal
+from numpy.random import RandomState
 
 import fastnn
 from fastnn import (
@@ -229,9 +230,7 @@ def test_long_names_in_lists_are_cut():
 
 @pytest.mark.parametrize("kind", [np.float64, np.float32, np.float16, np.longdouble])
 def test_a_decimal_is_the_number_whatever_the_print_options(kind):
-    numbers = np.random.RandomState(0).standard_normal(300) * 10.0 ** np.random.RandomState(
-        1
-    ).uniform(-6, 4, 300)
+    numbers = RandomState(0).standard_normal(300) * 10.0 ** RandomState(1).uniform(-6, 4, 300)
     for number in np.append(numbers, [0.0, -0.0, 1e-4, 60000.0, 1.0, 3.25]).astype(kind):
         text = decimal(number)
         assert kind(text) == number

@@ -29,60 +29,67 @@ X, network = np.ones((9, 2)), Network((2, 3, 1))
 options = {"epochs": 1, "backend": "numpy"}
 T = np.arange(40.0)[:, None]
 ''')
-shell.run_cell(sys.argv[1])
+for cell in sys.argv[1:]:
+    print("CELL", cell)
+    shell.run_cell(cell)
 """
 
+BAD_INPUT = [  # a cell, and the error that it raises
+    ("train(network, X, X[:, 0], epochs=-1)", "ValueError: epochs must be at least 0, not -1"),
+    ("train(network, X * np.nan, X[:, 0], **options)", "ValueError: X must be finite"),
+    ("train(network, X, X[:, 0], lr=1, **options)", "TypeError: train has no argument 'lr'"),
+    ("train_many(network, X, X[:, 0], n=-1, epochs=1)", "ValueError: n must be at least"),
+    ("Network((2, 3, 1), 'rel')", "ValueError: unknown activation 'rel' (did you mean"),
+    (
+        "train(network, X, X[:, 0], **options).predict(X[:, :1])",
+        "ValueError: X has 1 column, the network has 2 inputs",
+    ),
+    (
+        "TabularRegressor('fast', epochs=1).fit(T, T[:, 0]).predict(X)",
+        "ValueError: X has 2 features, but TabularRegressor is expecting 1",
+    ),
+    ("MLPRegressor(alpha=-1).fit(X, X[:, 0])", "InvalidParameterError: The 'alpha' parameter"),
+]
+IN_A_CALLBACK = "train(network, X, X[:, 0], callbacks=[{}], **options)"
+A_BUG = "checks.check_params = broken; train(network, X, X[:, 0], params=X, **options)"
 
-def shown(cell):
-    """The text of a cell's error, as IPython writes it."""
+
+@pytest.fixture(scope="module")
+def shown():
+    """{a cell: the text of its error, as IPython writes it}; the last cell leaves a bug behind."""
     pytest.importorskip("IPython")
-    return "\n".join(python(SHELL, cell))
+    callbacks = [IN_A_CALLBACK.format(name) for name in ("failing", "mistaken")]
+    printed = "\n".join(python(SHELL, *(cell for cell, _ in BAD_INPUT), *callbacks, A_BUG))
+    texts = printed.split("CELL ")[1:]
+    return dict(text.split("\n", 1) for text in texts)
 
 
-@pytest.mark.parametrize(
-    ("cell", "raises"),
-    [
-        ("train(network, X, X[:, 0], epochs=-1)", "ValueError: epochs must be at least 0, not -1"),
-        ("train(network, X * np.nan, X[:, 0], **options)", "ValueError: X must be finite"),
-        ("train(network, X, X[:, 0], lr=1, **options)", "TypeError: train has no argument 'lr'"),
-        ("train_many(network, X, X[:, 0], n=-1, epochs=1)", "ValueError: n must be at least"),
-        ("Network((2, 3, 1), 'rel')", "ValueError: unknown activation 'rel' (did you mean"),
-        (
-            "train(network, X, X[:, 0], **options).predict(X[:, :1])",
-            "ValueError: X has 1 column, the network has 2 inputs",
-        ),
-        (
-            "TabularRegressor('fast', epochs=1).fit(T, T[:, 0]).predict(X)",
-            "ValueError: X has 2 features, but TabularRegressor is expecting 1",
-        ),
-        ("MLPRegressor(alpha=-1).fit(X, X[:, 0])", "InvalidParameterError: The 'alpha' parameter"),
-    ],
-)
-def test_bad_input_shows_the_callers_line_and_the_one_that_raised(cell, raises):
+@pytest.mark.parametrize(("cell", "raises"), BAD_INPUT)
+def test_bad_input_shows_the_callers_line_and_the_one_that_raised(shown, cell, raises):
     """At most one frame more: that of scikit-learn's around `fit`."""
-    text = shown(cell)
+    text = shown[cell]
     assert f"----> 1 {cell}" in text
     assert raises in text
     assert len(re.findall(r"^(?:File|Cell) ", text, re.MULTILINE)) <= 3, text
     assert len(text.splitlines()) <= 30
 
 
-def test_an_error_in_a_callback_shows_all_frames():
-    text = shown("train(network, X, X[:, 0], callbacks=[failing], **options)")
+def test_an_error_in_a_callback_shows_all_frames(shown):
+    text = shown[IN_A_CALLBACK.format("failing")]
     assert '{}["mine"]' in text
     assert "in train(" in text
     assert "hidden" not in text
 
 
-def test_bad_input_within_a_callback_shows_the_callback():
-    text = shown("train(network, X, X[:, 0], callbacks=[mistaken], **options)")
+def test_bad_input_within_a_callback_shows_the_callback(shown):
+    text = shown[IN_A_CALLBACK.format("mistaken")]
     assert "return Stop(patience=-1)" in text
     assert "patience must be at least" in text
     assert "in train(" not in text
 
 
-def test_a_bug_shows_all_frames():
-    text = shown("checks.check_params = broken\ntrain(network, X, X[:, 0], params=X, **options)")
+def test_a_bug_shows_all_frames(shown):
+    text = shown[A_BUG]
     assert "a bug" in text
     assert "in train(" in text
     assert "hidden" not in text

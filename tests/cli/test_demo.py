@@ -10,8 +10,6 @@ import pytest
 import seed_page
 from terminal import uninstall
 
-pytest.importorskip("typer")
-pytest.importorskip("rich")
 pytest.importorskip("matplotlib")
 
 
@@ -31,9 +29,8 @@ def quick(monkeypatch):
     return demo
 
 
-def test_demo_prints_the_tutorials_numbers_and_saves_pictures(run, quick, tmp_path):
-    code, out, err = run("demo", "--seed", "2", "--output", "new/folder")
-    assert code == 0, err
+def test_demo_prints_the_tutorials_numbers_and_saves_pictures(succeed, quick, tmp_path):
+    out, _ = succeed("demo", "--seed", "2", "--output", "new/folder")
     expected = seed_page.BY_SEED[2]
     for number in (expected.last_error, expected.output_110, expected.output_111):
         assert out.count(f"{number:.10f}") == 3  # the loop and both back ends
@@ -58,7 +55,7 @@ report_of = functools.cache(lambda run_demo: run_demo(0, lambda: None))  # once 
 
 @pytest.mark.parametrize("width", [40, 60, 80])
 def test_a_narrow_terminal_loses_no_digit_and_no_line_has_blanks_at_its_end(
-    run, quick, monkeypatch, tmp_path, width
+    succeed, quick, monkeypatch, tmp_path, width
 ):
     """Nothing is written, for it was not told where."""
     from fastnn.cli.console import out as console
@@ -67,8 +64,7 @@ def test_a_narrow_terminal_loses_no_digit_and_no_line_has_blanks_at_its_end(
         known = functools.partial(report_of, getattr(quick, part))
         monkeypatch.setattr(quick, part, lambda *_, known=known: known())
     monkeypatch.setattr(type(console), "width", property(lambda self: width))
-    code, out, _ = run("demo")
-    assert code == 0
+    out, _ = succeed("demo")
     assert "…" not in out
     for number in re.findall(r"\d\.\d{5,}", out):
         assert len(number) in (8, 12), number  # the digits' losses, the tutorial's numbers

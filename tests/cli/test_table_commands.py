@@ -7,14 +7,15 @@ import re
 import numpy as np
 import pandas as pd
 import pytest
+from bits import assert_same_bits
 from exported import NETWORKS, trained
+from numpy.random import RandomState
+from numpy.testing import assert_array_equal
 from small_tables import mixed
 from terminal import uninstall
 
 import fastnn
 
-pytest.importorskip("typer")
-pytest.importorskip("rich")
 pytest.importorskip("sklearn")
 
 N = 120
@@ -22,66 +23,71 @@ FRAME, LABELS, NUMBERS = mixed(N)
 TABLE = FRAME.assign(grade=FRAME["grade"].astype(int))
 
 
-@pytest.fixture
-def fit(run):
-    """A function that writes a table with a target "y" and fits it; what the command printed."""
+def of_fit(file="table.csv", target="y", out="model.npz"):
+    """The arguments of a short fit."""
+    return ("fit", file, "--target", target, "--out", out, "--preset", "fast")
 
-    def fit(table, y, *options, out="model.npz"):
+
+@pytest.fixture
+def fit(succeed):
+    """Write a table with a target "y" and fit it; return what the command prints and says."""
+
+    def fit(table, y, *options):
         table.assign(y=y).to_csv("table.csv", index=False)
-        return run("fit", "table.csv", "--target", "y", "--out", out, "--preset", "fast", *options)
+        return succeed(*of_fit(), *options)
 
     return fit
 
 
-def test_classes_and_their_probabilities_are_those_of_the_estimator(run, fit):
-    code, out, _ = fit(TABLE, LABELS, "--seed", 3)
-    assert code == 0
+def files():
+    """{the name of each file in this folder: its content}"""
+    return {path: pathlib.Path(path).read_bytes() for path in os.listdir()}
+
+
+def test_classes_and_their_probabilities_are_those_of_the_estimator(succeed, fit):
+    out, _ = fit(TABLE, LABELS, "--seed", 3)
     model = fastnn.TabularClassifier("fast", random_state=3)
     model.fit(pd.read_csv("table.csv").drop(columns="y"), LABELS)
     loaded = fastnn.TabularClassifier.load("model.npz")
-    assert loaded.predict_proba(TABLE).tobytes() == model.predict_proba(TABLE).tobytes()
+    assert_same_bits(loaded.predict_proba(TABLE), model.predict_proba(TABLE))
     assert "table.csv: 120 rows, 8 columns\n'y' has 2 different words: classes\n" in out
     for read in ("size    number, with gaps", "color   3 levels, with gaps: blue, green, red"):
         assert f"\n  {read}\n" in out
     assert "\n  always  always the same, left out\n" in out
     assert out.endswith("\nModel: model.npz\n")
     TABLE[::-1].to_csv("new.csv", index=False)
-    assert run("predict", "model.npz", "new.csv", "--out", "predicted.csv")[1:] == (
-        "predicted.csv  120 rows\n",
-        "",
-    )
+    told = succeed("predict", "model.npz", "new.csv", "--out", "predicted.csv")
+    assert told == ("predicted.csv  120 rows\n", "")
     predicted = pd.read_csv("predicted.csv")
     assert list(predicted) == ["predicted", "probability_high", "probability_low"]
     assert predicted["predicted"].tolist() == model.predict(TABLE[::-1]).tolist()
-    np.testing.assert_array_equal(predicted.iloc[:, 1:], model.predict_proba(TABLE[::-1]))
+    assert_array_equal(predicted.iloc[:, 1:], model.predict_proba(TABLE[::-1]))
 
 
-def test_numbers_and_their_intervals_are_those_of_the_estimator(run, fit):
+def test_numbers_and_their_intervals_are_those_of_the_estimator(succeed, fit):
     """They are printed where no file is named; in any order of columns."""
-    assert fit(TABLE, NUMBERS)[0] == 0
+    fit(TABLE, NUMBERS)
     model = fastnn.TabularRegressor.load("model.npz")
     TABLE.assign(id=np.arange(N) % 7)[["id", *TABLE.columns[::-1]]].to_csv("new.csv", index=False)
-    code, out, err = run("predict", "model.npz", "new.csv", "--interval", ".8", "--keep", "id")
-    assert code == 0
+    out, err = succeed("predict", "model.npz", "new.csv", "--interval", ".8", "--keep", "id")
     assert err == "fastnn: new.csv has columns that fit did not see, not used here: 'id'\n"
     head, *lines = out.splitlines()
     assert head == "id,predicted,low,high"
     numbers = np.array([line.split(",") for line in lines], float)
     low, high = model.predict_interval(TABLE, 0.8).T
-    np.testing.assert_array_equal(
-        numbers, np.column_stack([np.arange(N) % 7, model.predict(TABLE), low, high])
-    )
+    columns = [np.arange(N) % 7, model.predict(TABLE), low, high]
+    assert_array_equal(numbers, np.column_stack(columns))
 
 
 def test_the_error_is_that_of_rows_left_out_beside_a_guess(fit):
-    out = fit(TABLE, LABELS)[1]
+    out, _ = fit(TABLE, LABELS)
     model = fastnn.TabularClassifier.load("model.npz")
     left_out = ~np.isnan(model.oob_decision_function_[:, 0])
     guess = max(("high", "low"), key=LABELS.tolist().count)
     wrong = (LABELS[left_out] != guess).mean()
     said = f"{1 - model.oob_score_:.1%} are wrong\nAlways saying {guess}: {wrong:.1%}\n"
     assert f"Judged on {left_out.sum()} rows left out of training: {said}" in out
-    out = fit(TABLE, NUMBERS)[1]
+    out, _ = fit(TABLE, NUMBERS)
     model = fastnn.TabularRegressor.load("model.npz")
     left_out = ~np.isnan(model.oob_prediction_)
     error = np.sqrt(np.mean((model.oob_prediction_ - NUMBERS)[left_out] ** 2))
@@ -91,9 +97,9 @@ def test_the_error_is_that_of_rows_left_out_beside_a_guess(fit):
 
 
 def test_a_model_that_learned_nothing_and_few_rows_are_told(fit):
-    noise = np.random.RandomState(5).randint(0, 2, N)
-    assert "no better: the model has learned nothing of use" in fit(TABLE[["count"]], noise)[1]
-    out = fit(TABLE[:12], NUMBERS[:12])[1]
+    noise = RandomState(5).randint(0, 2, N)
+    assert "no better: the model has learned nothing of use" in fit(TABLE[["count"]], noise)[0]
+    out, _ = fit(TABLE[:12], NUMBERS[:12])
     assert re.search(r"Only \d+ rows were left out: too few to judge the model by", out)
 
 
@@ -109,17 +115,15 @@ TARGETS = {
 @pytest.mark.parametrize("case", TARGETS)
 def test_the_target_says_whether_it_holds_classes(fit, case):
     y, said = TARGETS[case]
-    code, out, _ = fit(TABLE[["size", "color"]], y)
-    assert code == 0
+    out, _ = fit(TABLE[["size", "color"]], y)
     assert said in out
-    is_classifier = ": classes" in said
-    kind = fastnn.TabularClassifier if is_classifier else fastnn.TabularRegressor
+    kind = fastnn.TabularClassifier if ": classes" in said else fastnn.TabularRegressor
     kind.load("model.npz")
 
 
 def test_a_task_that_is_named_is_done(fit):
     few = np.arange(N) % 3
-    assert "different" not in fit(TABLE[["size"]], few, "--task", "numbers")[1]
+    assert "different" not in fit(TABLE[["size"]], few, "--task", "numbers")[0]
     fastnn.TabularRegressor.load("model.npz")
     fit(TABLE[["size"]], few + 0.0, "--task", "classes")
     assert fastnn.TabularClassifier.load("model.npz").classes_.tolist() == [0, 1, 2]
@@ -130,8 +134,7 @@ def test_columns_that_are_no_inputs_and_numbers_that_are_names(fit):
     table = TABLE.assign(patient=np.arange(N) // 6, id=np.arange(N), code=np.arange(N) % 4 + 7)
     y = np.where(np.arange(N) < 6, np.nan, NUMBERS)
     options = ("--groups", "patient", "--drop", "size", "--drop", "count", "--category", "code")
-    code, out, err = fit(table, y, *options)
-    assert code == 0
+    out, err = fit(table, y, *options)
     assert "Rows without 'y', not used: 6\n" in out
     assert "fastnn: column 'id' numbers the rows: leave it out by --drop, unless" in err
     model = fastnn.TabularRegressor.load("model.npz")
@@ -142,27 +145,22 @@ def test_columns_that_are_no_inputs_and_numbers_that_are_names(fit):
     assert {len(set(group)) for group in left_out.reshape(-1, 6).tolist()} == {1}
 
 
-def rows_of(case):
-    """The numbers of rows that are left in a table, in the order of the file."""
-    rows = np.arange(N)
-    return {
-        "all": rows,
-        "some dropped": rows[rows % 7 > 0],
-        "shuffled": np.random.RandomState(0).permutation(N),
-    }[case]
+ROWS = {  # that are left in a table, in the order of the file
+    "all": np.arange(N),
+    "some dropped": np.flatnonzero(np.arange(N) % 7),
+    "shuffled": RandomState(0).permutation(N),
+}
 
 
-@pytest.mark.parametrize("case", ["all", "some dropped", "shuffled"])
-def test_a_column_without_a_name_that_numbers_the_rows_is_left_out(run, case):
+@pytest.mark.parametrize("case", ROWS)
+def test_a_column_without_a_name_that_numbers_the_rows_is_left_out(succeed, case):
     """As pandas and R write it, in any order and where rows have no target: a table that is sorted
     would give away the target by it.
     """
     y = np.sort(NUMBERS)
     y[20:23] = np.nan
-    TABLE.assign(y=y).iloc[rows_of(case)].to_csv("table.csv")
-    command = ("fit", "table.csv", "--target", "y", "--out", "model.npz", "--preset", "fast")
-    code, out, _ = run(*command)
-    assert code == 0
+    TABLE.assign(y=y).iloc[ROWS[case]].to_csv("table.csv")
+    out, _ = succeed(*of_fit())
     assert "Left out: a column without a name, which numbers the rows\n" in out
     model = fastnn.TabularRegressor.load("model.npz")
     assert model.feature_names_in_.tolist() == list(TABLE)
@@ -173,7 +171,7 @@ def test_a_named_column_that_numbers_the_rows_is_told_with_gaps_in_it(fit):
     """Rows without a target, and rows that are not in the file, leave gaps."""
     y = np.where(np.arange(N) % 9 == 4, np.nan, NUMBERS)
     table = TABLE.assign(id=np.arange(N) + 5 * (np.arange(N) > 60))
-    err = fit(table, y)[2]
+    _, err = fit(table, y)
     assert "fastnn: column 'id' numbers the rows: leave it out by --drop, unless" in err
 
 
@@ -184,43 +182,40 @@ def test_words_that_are_read_as_gaps_are_named(fit):
     """In a column with a word, and in the target; not empty cells, nor those of numbers."""
     pool = np.where(np.arange(N) % 3 == 0, "yes", np.where(np.arange(N) % 3 == 1, "NA", ""))
     size = TABLE["size"].astype(object).where(np.arange(N) % 5 > 0, "NA")
-    code, out, _ = fit(TABLE[["count"]].assign(size=size, pool=pool), CELLARS)
-    assert code == 0
+    out, _ = fit(TABLE[["count"]].assign(size=size, pool=pool), CELLARS)
     assert "Read as gaps: 40 'NA' in 'pool', 30 'None' in 'y' (--na says which" in out
     assert "Rows without 'y', not used: 30\n'y' has 2 different words: classes\n" in out
     assert "\n  size   number, with gaps\n  pool   1 level, with gaps: yes\n" in out
-    assert "Read as gaps" not in fit(TABLE, NUMBERS)[1]
+    assert "Read as gaps" not in fit(TABLE, NUMBERS)[0]
 
 
 def test_a_terminal_obeys_nothing_that_stands_in_a_file(fit):
     """As the escape sequence of a color, or one that names the window."""
     words = np.where(np.arange(N) % 2 == 0, "\x1b]0;named\x07", "\x1b[31mred")
-    code, out, err = fit(TABLE[["count"]].assign(words=words), NUMBERS)
-    assert code == 0
+    out, err = fit(TABLE[["count"]].assign(words=words), NUMBERS)
     assert "\x1b" not in out + err
     assert "2 levels: \ufffd[31mred, \ufffd]0;named\ufffd" in out
 
 
-def test_na_says_which_words_are_gaps(run, fit):
+def test_na_says_which_words_are_gaps(succeed, fit):
     """Others, such as None, are words then, in the file of new rows too; empty cells are gaps."""
     size = TABLE["size"].astype(object).where(np.arange(N) % 5 > 0, "-999")
     table = TABLE[["count"]].assign(size=size, cellar=CELLARS)
-    code, out, _ = fit(table, NUMBERS, "--na", "?", "--na", "-999")
-    assert code == 0
+    out, _ = fit(table, NUMBERS, "--na", "?", "--na", "-999")
     assert "Read as gaps" not in out
     assert "\n  size    number, with gaps\n  cellar  3 levels: Full, Half, None\n" in out
     table.to_csv("new.csv", index=False)
-    code, out, err = run("predict", "model.npz", "new.csv", "--na", "-999")
-    assert (code, err) == (0, "")
+    out, err = succeed("predict", "model.npz", "new.csv", "--na", "-999")
+    assert err == ""
     model = fastnn.TabularRegressor.load("model.npz")
     rows = table.assign(size=pd.to_numeric(size).replace(-999, np.nan))
     printed = np.array(out.splitlines()[1:], float)
-    np.testing.assert_array_equal(printed, model.predict(rows))
+    assert_array_equal(printed, model.predict(rows))
 
 
 def test_the_picture_is_written(fit):
     pytest.importorskip("matplotlib")
-    out = fit(TABLE, LABELS, "--plot", "model.png")[1]
+    out, _ = fit(TABLE, LABELS, "--plot", "model.png")
     assert out.endswith("Picture: model.png\n")
     assert pathlib.Path("model.png").read_bytes().startswith(b"\x89PNG")
 
@@ -245,27 +240,27 @@ FILES = {
 }
 
 
+def assert_same_models(*paths):
+    """Assert that these files hold models of the same predictions."""
+    models = map(fastnn.TabularRegressor.load, paths)
+    assert_same_bits(*(model.predict(TABLE) for model in models))
+
+
 @pytest.mark.parametrize("file", FILES)
-def test_files_of_all_kinds_are_the_same_table(run, fit, file):
+def test_files_of_all_kinds_are_the_same_table(succeed, fit, file):
     fit(TABLE, NUMBERS)
     FILES[file](TABLE.assign(y=NUMBERS), file)
-    assert run("fit", file, "--target", "y", "--out", "other.npz", "--preset", "fast")[0] == 0
-    models = [fastnn.TabularRegressor.load(path) for path in ("model.npz", "other.npz")]
-    predicted = [model.predict(TABLE).tobytes() for model in models]
-    assert predicted[0] == predicted[1]
+    succeed(*of_fit(file, out="other.npz"))
+    assert_same_models("model.npz", "other.npz")
 
 
-def test_a_decimal_comma_is_that_of_a_column(run, fit):
+def test_a_decimal_comma_is_that_of_a_column(succeed, fit):
     """Others of the file may have a point."""
     fit(TABLE, NUMBERS)
     size = TABLE["size"].astype(str).str.replace(".", ",").where(TABLE["size"].notna())
     TABLE.assign(size=size, y=NUMBERS).to_csv("mixed.csv", index=False, sep=";")
-    code, _, err = run(
-        "fit", "mixed.csv", "--target", "y", "--out", "other.npz", "--preset", "fast"
-    )
-    models = [fastnn.TabularRegressor.load(path) for path in ("model.npz", "other.npz")]
-    predicted = [model.predict(TABLE).tobytes() for model in models]
-    assert (code, predicted[0] == predicted[1]) == (0, True)
+    _, err = succeed(*of_fit("mixed.csv", out="other.npz"))
+    assert_same_models("model.npz", "other.npz")
     assert "point" not in err
 
 
@@ -309,59 +304,55 @@ def test_points_that_may_separate_thousands_are_told(
 def test_words_that_read_as_numbers_are_told(run, fit, text):
     """A command has no remedy in Python; a target of them is refused."""
     texts = [text.format(k) for k in range(N)]
-    code, _, err = fit(TABLE[["count"]].assign(price=texts), NUMBERS)
+    _, err = fit(TABLE[["count"]].assign(price=texts), NUMBERS)
     fault = f"column 'price' holds words that read as numbers ({texts[0]!r}): "
     right = "write plain numbers, and say by --na which words are gaps, or say --category if"
-    assert (code, fault + right in " ".join(err.split())) == (0, True)
-    code, _, err = fit(TABLE[["count"]], [*texts[:40]] * 3)
+    assert fault + right in " ".join(err.split())
+    TABLE[["count"]].assign(y=texts[:40] * 3).to_csv("table.csv", index=False)
+    code, _, err = run(*of_fit())
     fault = f"column 'y' has 40 different words, such as {texts[0]!r}: write amounts as plain"
-    assert (code, fault in " ".join(err.split())) == (2, True)
+    assert code == 2
+    assert fault in " ".join(err.split())
 
 
-def test_parquet_is_read_where_pandas_reads_it(run, fit, monkeypatch):
+def test_parquet_is_read_where_pandas_reads_it(succeed, refused, fit, monkeypatch):
     fit(TABLE, NUMBERS)
-    command = ("fit", "table.parquet", "--target", "y", "--out", "other.npz", "--preset", "fast")
 
     def read_parquet(path):
         raise ImportError("Unable to find a usable engine")
 
     pathlib.Path("table.parquet").touch()
     monkeypatch.setattr(pd, "read_parquet", read_parquet)
-    code, _, err = run(*command)
-    assert (code, err) == (
-        2,
+    command = of_fit("table.parquet", out="other.npz")
+    assert refused(*command) == (
         "fastnn: a Parquet file needs pyarrow, which is not installed: python -m pip install "
-        "pyarrow\n",
+        "pyarrow"
     )
     monkeypatch.setattr(pd, "read_parquet", lambda path: TABLE.assign(y=NUMBERS))
-    assert run(*command)[0] == 0
-    models = [fastnn.TabularRegressor.load(path) for path in ("model.npz", "other.npz")]
-    assert models[0].predict(TABLE).tobytes() == models[1].predict(TABLE).tobytes()
+    succeed(*command)
+    assert_same_models("model.npz", "other.npz")
 
 
-def test_rows_of_a_parquet_file_are_numbered_anew(run, fit, monkeypatch):
+def test_rows_of_a_parquet_file_are_numbered_anew(succeed, fit, monkeypatch):
     """A frame of which rows were taken keeps their index in the file."""
     fit(TABLE, NUMBERS)
     new = TABLE.iloc[10:15]
     pathlib.Path("new.parquet").touch()
     monkeypatch.setattr(pd, "read_parquet", lambda path: new)
-    code, _, _ = run("predict", "model.npz", "new.parquet", "--out", "p.csv", "--keep", "size")
+    succeed("predict", "model.npz", "new.parquet", "--out", "p.csv", "--keep", "size")
     predicted = pd.read_csv("p.csv")
-    assert code == 0
-    np.testing.assert_array_equal(predicted["size"], new["size"])
-    np.testing.assert_allclose(
-        predicted["predicted"], fastnn.TabularRegressor.load("model.npz").predict(new)
-    )
+    assert_array_equal(predicted["size"], new["size"])
+    model = fastnn.TabularRegressor.load("model.npz")
+    assert_array_equal(predicted["predicted"], model.predict(new))
 
 
-def test_digits_in_a_column_of_words_stay_words(run, fit):
+def test_digits_in_a_column_of_words_stay_words(succeed, fit):
     """A new file may have no other ones in it; a word that is new is told."""
     size = np.where(FRAME["new"], "38", "large")
     fit(TABLE[["count"]].assign(size=size), NUMBERS)
     for words, told in (("38", ""), ("40", "'size' (3 rows, such as '40')")):
         pathlib.Path("new.csv").write_text(f"count,size\n1,{words}\n2,{words}\n3,{words}\n")
-        code, _, err = run("predict", "model.npz", "new.csv")
-        assert code == 0
+        _, err = succeed("predict", "model.npz", "new.csv")
         assert bool(told) == bool(err)
         assert told in err
 
@@ -415,7 +406,7 @@ def test_a_table_that_cannot_be_fitted_ends_with_2_and_a_line(run, case):
         data = content if isinstance(content, bytes) else content.encode()
         pathlib.Path("bad.csv").write_bytes(data)
     before = os.listdir()
-    code, _, err = run("fit", "bad.csv", "--target", target, "--out", "m.npz", "--preset", "fast")
+    code, _, err = run(*of_fit("bad.csv", target))
     assert code == 2
     assert said in err
     assert "Traceback" not in err
@@ -445,12 +436,22 @@ def test_a_table_that_cannot_be_fitted_ends_with_2_and_a_line(run, case):
         ),
     ],
 )
-def test_wrong_options_of_fit_end_with_2_and_say_why(fit, options, said):
+def test_wrong_options_of_fit_end_with_2_and_say_why(run, options, said):
     pytest.importorskip("matplotlib")
-    code, _, err = fit(TABLE, LABELS, *options)
+    TABLE.assign(y=LABELS).to_csv("table.csv", index=False)
+    code, _, err = run(*of_fit(), *options)
     assert code == 2
     assert said in " ".join(err.split())
     assert os.listdir() == ["table.csv"]
+
+
+@pytest.fixture(scope="module")
+def classifier(tmp_path_factory):
+    """The content of a file of a model."""
+    model = fastnn.TabularClassifier("fast", epochs=4, random_state=0)
+    path = tmp_path_factory.mktemp("model") / "model.npz"
+    model.fit(TABLE[["size", "count", "color"]], LABELS).save(path)
+    return path.read_bytes()
 
 
 @pytest.mark.parametrize(
@@ -481,57 +482,52 @@ def test_wrong_options_of_fit_end_with_2_and_say_why(fit, options, said):
         ("size,count,color\n", (), "new.csv has no rows"),
     ],
 )
-def test_what_cannot_be_predicted_ends_with_2_and_says_why(run, fit, new, options, said):
-    fit(TABLE[["size", "count", "color"]], LABELS)
+def test_what_cannot_be_predicted_ends_with_2_and_says_why(refused, classifier, new, options, said):
+    pathlib.Path("model.npz").write_bytes(classifier)
     if new is not None:
         pathlib.Path("new.csv").write_text(new)
-    files = {path: pathlib.Path(path).read_bytes() for path in os.listdir()}
-    code, out, err = run("predict", "model.npz", "new.csv", *options)
-    assert (code, out) == (2, "")
-    assert said in " ".join(err.split())
-    assert {path: pathlib.Path(path).read_bytes() for path in os.listdir()} == files
+    before = files()
+    assert said in refused("predict", "model.npz", "new.csv", *options)
+    assert files() == before
 
 
-def test_an_interval_takes_a_probability_and_enough_rows(run, fit):
+def test_an_interval_takes_a_probability_and_enough_rows(refused, fit):
     fit(TABLE, NUMBERS)
     said = "coverage must be greater than 0 and less than 1, such as 0.9, not 90.0"
-    assert run("predict", "model.npz", "table.csv", "--interval", "90")[::2] == (
-        2,
-        f"fastnn: table.csv has columns that fit did not see, not used here: 'y'\nfastnn: {said}\n",
+    assert refused("predict", "model.npz", "table.csv", "--interval", "90") == (
+        f"fastnn: table.csv has columns that fit did not see, not used here: 'y' fastnn: {said}"
     )
     fit(TABLE[:30], NUMBERS[:30])
-    assert "too few to say" in run("predict", "model.npz", "table.csv", "--interval", ".9")[2]
+    assert "too few to say" in refused("predict", "model.npz", "table.csv", "--interval", ".9")
 
 
-def test_other_models_predict_tables_too(run):
-    X = pd.DataFrame(np.random.RandomState(0).uniform(-1, 1, (20, 3)), columns=list("abc"))
+def test_other_models_predict_tables_too(succeed):
+    X = pd.DataFrame(RandomState(0).uniform(-1, 1, (20, 3)), columns=list("abc"))
     X.to_csv("new.csv", index=False)
     result = trained(NETWORKS["tanh"], "float64")
     result.save("result.npz")
     n = result.network.sizes[0]
-    wide = pd.DataFrame(np.random.RandomState(0).uniform(-1, 1, (20, n)))
+    wide = pd.DataFrame(RandomState(0).uniform(-1, 1, (20, n)))
     wide.to_csv("wide.csv", index=False)
-    assert run("predict", "result.npz", "wide.csv", "--out", "p.csv")[0] == 0
-    outputs = result.predict(pd.read_csv("wide.csv"))
-    np.testing.assert_array_equal(pd.read_csv("p.csv").to_numpy(), outputs)
+    succeed("predict", "result.npz", "wide.csv", "--out", "p.csv")
+    assert_array_equal(pd.read_csv("p.csv"), result.predict(pd.read_csv("wide.csv")))
     mlp = fastnn.MLPClassifier((3,), solver="lbfgs", max_iter=20, tol=1.0, random_state=0)
     mlp.fit(X, np.where(X["a"] > 0, "yes", "no")).save("mlp.npz")
-    assert run("predict", "mlp.npz", "new.csv", "--out", "p.csv")[0] == 0
+    succeed("predict", "mlp.npz", "new.csv", "--out", "p.csv")
     predicted = pd.read_csv("p.csv")
     assert predicted["predicted"].tolist() == mlp.predict(X).tolist()
-    np.testing.assert_array_equal(predicted["probability_yes"], mlp.predict_proba(X)[:, 1])
+    assert_array_equal(predicted["probability_yes"], mlp.predict_proba(X)[:, 1])
 
 
-def test_other_models_pass_over_columns_and_take_any_order(run):
+def test_other_models_pass_over_columns_and_take_any_order(succeed):
     """The target stands in most tables of new rows, too."""
-    X = pd.DataFrame(np.random.RandomState(0).uniform(-1, 1, (20, 2)), columns=["a", "b"])
+    X = pd.DataFrame(RandomState(0).uniform(-1, 1, (20, 2)), columns=["a", "b"])
     result = fastnn.train(fastnn.Network((2, 1)), X, X["a"], epochs=1, seed=0)
     result.save("result.npz")
     X.assign(y=X["a"])[["b", "y", "a"]].to_csv("new.csv", index=False)
-    code, out, err = run("predict", "result.npz", "new.csv")
-    told = "fastnn: new.csv has columns that fit did not see, not used here: 'y'\n"
-    assert (code, err) == (0, told)
-    np.testing.assert_array_equal(np.array(out.split()[1:], float), result.predict(X)[:, 0])
+    out, err = succeed("predict", "result.npz", "new.csv")
+    assert err == "fastnn: new.csv has columns that fit did not see, not used here: 'y'\n"
+    assert_array_equal(np.array(out.split()[1:], float), result.predict(X)[:, 0])
 
 
 AMOUNTS = {
@@ -546,45 +542,40 @@ def test_advice_on_amounts_is_in_the_words_of_the_command(fit, unit):
     rows = np.arange(300)
     numbers = (rows * 7919 % 1009).astype(str).astype(object)
     amounts = np.where(rows % 4 > 0, numbers, "?") if unit == "?" else numbers + unit
-    code, _, err = fit(pd.DataFrame({"count": rows % 7, "amount": amounts}), rows * 1.5)
-    assert code == 0
+    _, err = fit(pd.DataFrame({"count": rows % 7, "amount": amounts}), rows * 1.5)
     assert AMOUNTS[unit] in err
     assert "pandas" not in err
     assert "str.replace" not in err
 
 
-def test_a_file_that_would_run_code_is_not_read(run, fit):
+def test_a_file_that_would_run_code_is_not_read(refused, fit):
     fit(TABLE, LABELS)
     np.save("code.npz", np.array([os.getcwd], object), allow_pickle=True)
     os.replace("code.npz.npy", "code.npz")
-    assert "not a fastnn file" in run("predict", "code.npz", "table.csv")[2]
+    assert "not a fastnn file" in refused("predict", "code.npz", "table.csv")
 
 
-@pytest.mark.parametrize("file", ["model.npz", "predicted.csv"])
-def test_what_is_written_is_whole_or_not_there(run, fit, monkeypatch, file):
+def test_what_is_written_is_whole_or_not_there(run, succeed, fit, monkeypatch):
     """A disk that is full leaves the old file, and no other one."""
     fit(TABLE, LABELS)
-    run("predict", "model.npz", "table.csv", "--out", "predicted.csv")
-    before = {path: pathlib.Path(path).read_bytes() for path in os.listdir()}
+    prediction = ("predict", "model.npz", "table.csv", "--out", "predicted.csv")
+    succeed(*prediction)
+    before = files()
 
     def full(descriptor):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
-    if file == "model.npz":
-        code, _, err = fit(TABLE, LABELS, "--seed", 7)
-    else:
-        code, _, err = run("predict", "model.npz", "table.csv", "--out", "predicted.csv")
-    assert code == 2
-    assert "No space left on device" in err
-    assert {path: pathlib.Path(path).read_bytes() for path in os.listdir()} == before
+    for command in ([*of_fit(), "--seed", 7], prediction):
+        code, _, err = run(*command)
+        assert code == 2
+        assert "No space left on device" in err
+        assert files() == before
 
 
-def test_a_missing_pandas_is_named_with_its_extra(run, monkeypatch):
+def test_a_missing_pandas_is_named_with_its_extra(refused, monkeypatch):
     uninstall(monkeypatch, "pandas")
-    code, _, err = run("fit", "table.csv", "--target", "y", "--out", "model.npz")
-    assert (code, err) == (
-        2,
+    assert refused(*of_fit()) == (
         "fastnn: a table needs pandas, which is not installed: python -m pip install "
-        '"fastnn-numba[tables]"\n',
+        '"fastnn-numba[tables]"'
     )

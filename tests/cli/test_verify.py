@@ -1,6 +1,5 @@
 """``fastnn verify``: what it prints and writes, and with what it ends."""
 
-import functools
 import json
 import re
 import sys
@@ -11,15 +10,11 @@ from mutants import MUTANTS, Part
 from fastnn import LOSSES, register_backend
 from fastnn.testing import conformance, conformance_checks
 
-pytest.importorskip("typer")
-pytest.importorskip("rich")
 
-
-@pytest.fixture
-def verify(run, monkeypatch):
-    """Run ``fastnn verify`` in an empty folder; what it ends with, prints, and prints on stderr."""
+@pytest.fixture(autouse=True)
+def path(monkeypatch):
+    """``fastnn verify`` adds the current folder to the path."""
     monkeypatch.setattr(sys, "path", [*sys.path])
-    return functools.partial(run, "verify")
 
 
 def cells(out, row):
@@ -28,14 +23,17 @@ def cells(out, row):
     return [cell.strip() for cell in line.strip("│").split("│")][1:]
 
 
-def test_the_kernel_is_verified(verify, tmp_path, monkeypatch):
-    """By the checks of two activations: tests/testing/test_conformance.py runs all of them."""
+@pytest.fixture
+def few(monkeypatch):
+    """The checks of two activations: tests/testing/test_conformance.py runs all of them."""
     every = conformance_checks(["float64"])
-    some = ("tanh", "gelu")
-    few = [check for check in every if check.activation in (*some, "")]
+    few = [check for check in every if check.activation in ("tanh", "gelu", "")]
     monkeypatch.setattr(conformance, "conformance_checks", lambda dtypes: iter(few))
-    code, out, _ = verify("--dtype", "float64", "--json", "report.json")
-    assert code == 0, out
+    return few
+
+
+def test_the_kernel_is_verified(few, succeed, tmp_path):
+    out, _ = succeed("verify", "--dtype", "float64", "--json", "report.json")
     content = json.loads((tmp_path / "report.json").read_text("utf-8"))
     assert content["backend"] == "numba"
     assert (content["failed"], content["skipped"]) == (0, 0)
@@ -50,9 +48,9 @@ def test_the_kernel_is_verified(verify, tmp_path, monkeypatch):
     assert [cells(out, kind)[-1] for kind in kinds] == ["pass"] * 4
 
 
-def test_a_broken_back_end_ends_with_1_and_its_messages(verify, tmp_path):
+def test_a_broken_back_end_ends_with_1_and_its_messages(run, tmp_path):
     register_backend("broken", MUTANTS["no bias gradient"].make)
-    code, out, _ = verify("--backend", "broken", "--json", "report.json")
+    code, out, _ = run("verify", "--backend", "broken", "--json", "report.json")
     assert code == 1
     assert cells(out, "tanh")[0] == "fails fails"
     assert cells(out, "gelu")[0] == "- -"
@@ -62,12 +60,11 @@ def test_a_broken_back_end_ends_with_1_and_its_messages(verify, tmp_path):
     assert content["failed"] == sum(case["verdict"] == "failed" for case in content["checks"]) > 0
 
 
-def test_a_back_end_in_the_current_folder(verify, tmp_path):
+def test_a_back_end_in_the_current_folder(few, succeed, tmp_path):
     (tmp_path / "kernel_of_mine.py").write_text(
         "import mutants\n\nclass Kernel(mutants.Part):\n    name = 'mine'\n"
     )
-    code, out, _ = verify("--backend", "kernel_of_mine:Kernel", "--dtype", "float32")
-    assert code == 0
+    out, _ = succeed("verify", "--backend", "kernel_of_mine:Kernel", "--dtype", "float64")
     assert "back end 'mine' passes" in out
 
 
@@ -80,11 +77,10 @@ def test_a_back_end_in_the_current_folder(verify, tmp_path):
         (["--dtype", "float16"], "float32, float64 or both"),
     ],
 )
-def test_wrong_usage_ends_with_2(verify, arguments, words):
-    register_backend(
-        "nothing",
-        type("Nothing", (Part,), {"name": "nothing", "supports": lambda *_, **options: False}),
-    )
-    code, _, err = verify(*arguments)
-    assert code == 2
-    assert words in " ".join(err.replace("│", " ").split())
+def test_wrong_usage_ends_with_2(few, refused, arguments, words):
+    class Nothing(Part):
+        def supports(self, *arguments, **options):
+            return False
+
+    register_backend("nothing", Nothing)
+    assert words in refused("verify", *arguments)

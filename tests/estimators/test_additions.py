@@ -6,6 +6,7 @@ import copy
 import numpy as np
 import pytest
 import sklearn.neural_network as theirs
+from numpy.testing import assert_allclose, assert_array_equal
 from small_estimators import SMALL, X_DIABETES, X_IRIS, Y_DIABETES, Y_IRIS, assert_same
 from small_training import Recorder
 
@@ -17,7 +18,7 @@ def test_a_back_end_of_ones_own_learns_several_outputs():
     reference = theirs.MLPRegressor(**SMALL, alpha=0.1).fit(X_DIABETES, Y)
     mine = MLPRegressor(**SMALL, alpha=0.1, backend=Recorder()).fit(X_DIABETES, Y)
     assert_same(mine, reference)
-    np.testing.assert_allclose(mine.loss_curve_, reference.loss_curve_, rtol=1e-12)
+    assert_allclose(mine.loss_curve_, reference.loss_curve_, rtol=1e-12)
 
 
 @pytest.mark.parametrize("early_stopping", [False, True])
@@ -39,25 +40,21 @@ def test_class_weight(early_stopping):
 
 
 def test_a_training_that_does_not_improve_says_so():
-    assert (
-        MLPClassifier(**SMALL, tol=10, n_iter_no_change=2).fit(X_IRIS, Y_IRIS).stop_reason_
-        == "tolerance"
-    )
+    mlp = MLPClassifier(**SMALL, tol=10, n_iter_no_change=2).fit(X_IRIS, Y_IRIS)
+    assert mlp.stop_reason_ == "tolerance"
 
 
 @pytest.mark.parametrize("solver", ["adam", "lbfgs"])
 def test_max_time(solver):
-    mlp = MLPClassifier(
-        (50,), solver=solver, max_iter=10**6, tol=0, n_iter_no_change=np.inf, max_time=0.2
-    )
-    mlp.fit(X_IRIS, Y_IRIS)
+    endless = {"max_iter": 10**6, "tol": 0, "n_iter_no_change": np.inf}
+    mlp = MLPClassifier((50,), solver=solver, **endless, max_time=0.2).fit(X_IRIS, Y_IRIS)
     assert mlp.stop_reason_ in ({"time"} if solver == "adam" else {"time", "converged"})
     assert 0 < mlp.n_iter_ < 10**6
 
 
 def test_decision_function():
     mlp = MLPClassifier(**SMALL, expose_decision_function=True).fit(X_IRIS, Y_IRIS == 1)
-    np.testing.assert_allclose(
+    assert_allclose(
         1 / (1 + np.exp(-mlp.decision_function(X_IRIS))), mlp.predict_proba(X_IRIS)[:, 1]
     )
     assert not hasattr(mlp.set_params(expose_decision_function=False), "decision_function")
@@ -66,13 +63,11 @@ def test_decision_function():
 def test_from_and_to_scikit_learn():
     reference = theirs.MLPClassifier(**SMALL).fit(X_IRIS, Y_IRIS)
     mine = MLPClassifier.from_sklearn(reference, backend="numpy")
-    np.testing.assert_allclose(
-        mine.predict_proba(X_IRIS), reference.predict_proba(X_IRIS), rtol=1e-12
-    )
+    assert_allclose(mine.predict_proba(X_IRIS), reference.predict_proba(X_IRIS), rtol=1e-12)
     assert mine.backend == "numpy"
     back = mine.to_sklearn()
     assert type(back) is theirs.MLPClassifier
-    np.testing.assert_array_equal(back.predict_proba(X_IRIS), reference.predict_proba(X_IRIS))
+    assert_array_equal(back.predict_proba(X_IRIS), reference.predict_proba(X_IRIS))
     assert not hasattr(MLPRegressor.from_sklearn(theirs.MLPRegressor()), "coefs_")
     with pytest.raises(ValueError, match="gelu"):
         MLPClassifier(activation="gelu").to_sklearn()
@@ -86,19 +81,20 @@ def test_fix_defects():
     y = np.c_[Y_DIABETES, Y_DIABETES]
     fixed = MLPRegressor(**SMALL, fix_defects=True, alpha=0).fit(X_DIABETES, y)
     plain = MLPRegressor(**SMALL, alpha=0).fit(X_DIABETES, y)
-    np.testing.assert_allclose(
-        np.array(fixed.loss_curve_), 2 * np.array(plain.loss_curve_), rtol=1e-12
-    )
+    assert_allclose(np.array(fixed.loss_curve_), 2 * np.array(plain.loss_curve_), rtol=1e-12)
 
 
-@pytest.mark.parametrize("fix", [False, True])
-def test_fix_defects_stratifies_many_classes(fix):
+@pytest.mark.parametrize("fix_defects", [False, True])
+def test_fix_defects_stratifies_many_classes(fix_defects):
     scored = []
-    scoring = lambda estimator, X, y: scored.append(np.bincount(y).tolist()) or 0.0  # noqa: E731
-    MLPClassifier(**SMALL, fix_defects=fix, early_stopping=True, scoring=scoring).fit(
-        X_IRIS, Y_IRIS
-    )
-    assert (scored[0] == [5, 5, 5]) == fix
+
+    def scoring(estimator, X, y):
+        scored.append(np.bincount(y).tolist())
+        return 0.0
+
+    options = {"early_stopping": True, "scoring": scoring, "fix_defects": fix_defects}
+    MLPClassifier(**SMALL, **options).fit(X_IRIS, Y_IRIS)
+    assert (scored[0] == [5, 5, 5]) == fix_defects
 
 
 def test_threads_share_validation_rows_and_predictions(monkeypatch, shared):
@@ -151,7 +147,8 @@ SAID = [
     (MLPRegressor, "best_loss_", [], "partial_fit"),
     (MLPRegressor, "alpha", "x", "partial_fit"),
     (MLPRegressor, "batch_size", [], "partial_fit"),
-    *((MLPClassifier, "n_threads", threads, "partial_fit") for threads in (0, np.ones(2))),
+    (MLPClassifier, "n_threads", 0, "partial_fit"),
+    (MLPClassifier, "n_threads", np.ones(2), "partial_fit"),
 ]
 
 
@@ -175,7 +172,7 @@ def test_weights_that_are_changed_in_place_count(mlp):
     mlp.predict(X_IRIS)
     mine += 0.5
     hidden = np.maximum(X_IRIS @ mine + mlp.intercepts_[0], 0)
-    np.testing.assert_allclose(
+    assert_allclose(
         mlp.predict(X_IRIS), (hidden @ mlp.coefs_[1] + mlp.intercepts_[1]).ravel(), 1e-12
     )
 
@@ -188,7 +185,7 @@ def test_models_from_scikit_learn_may_have_scalar_intercepts(scalar, backend):
     other.intercepts_[0] = scalar
     mine = MLPRegressor.from_sklearn(other, backend=backend)
     for rows in (1, 2, 30):
-        np.testing.assert_allclose(mine.predict(X_IRIS[:rows]), other.predict(X_IRIS[:rows]), 1e-12)
+        assert_allclose(mine.predict(X_IRIS[:rows]), other.predict(X_IRIS[:rows]), 1e-12)
     other.intercepts_[0] = np.zeros((5, 5))
     with pytest.raises(ValueError, match=r"intercepts_\[0\] must have the shape \(5,\)"):
         MLPRegressor.from_sklearn(other, backend=backend)
@@ -196,10 +193,8 @@ def test_models_from_scikit_learn_may_have_scalar_intercepts(scalar, backend):
 
 def test_moments_of_another_network_are_refused(mlp):
     first, second = mlp.coefs_
-    mlp.coefs_, mlp.intercepts_ = (
-        [first[:, :3], second[:3]],
-        [mlp.intercepts_[0][:3], mlp.intercepts_[1]],
-    )
+    mlp.coefs_ = [first[:, :3], second[:3]]
+    mlp.intercepts_[0] = mlp.intercepts_[0][:3]
     mlp.hidden_layer_sizes = (3,)
     with pytest.raises(ValueError, match="the optimizer has moments of 31"):
         mlp.partial_fit(X_IRIS, X_IRIS[:, 0])

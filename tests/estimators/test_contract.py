@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import sklearn.neural_network as theirs
 from estimator_cases import deviation
+from numpy.testing import assert_allclose
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.ensemble import BaggingClassifier
 from sklearn.model_selection import GridSearchCV
@@ -77,9 +78,9 @@ def test_check_estimator(estimator, check):
     check(estimator)
 
 
-@pytest.mark.parametrize("kind", ["MLPClassifier", "MLPRegressor"])
 def test_signature_begins_as_scikit_learns(kind):
-    mine, reference = (inspect.signature(getattr(m, kind)).parameters for m in (fastnn, theirs))
+    kinds = kind, getattr(theirs, kind.__name__)
+    mine, reference = (inspect.signature(one).parameters for one in kinds)
     for a, b in zip(mine.values(), reference.values(), strict=False):
         assert (a.name, a.default, a.kind) == (b.name, b.default, b.kind)
     extras = list(mine.values())[len(reference) :]
@@ -89,10 +90,11 @@ def test_signature_begins_as_scikit_learns(kind):
 SLOTS = [
     ({"batch_size": 32}, ["ms", "vs"]),
     ({"solver": "sgd", "learning_rate": "invscaling"}, ["velocities"]),
+    ({"solver": "lbfgs"}, []),
 ]
 
 
-@pytest.mark.parametrize(("parameters", "slots"), [*SLOTS, ({"solver": "lbfgs"}, [])])
+@pytest.mark.parametrize(("parameters", "slots"), SLOTS)
 def test_attributes(parameters, slots):
     mine, reference = both("MLPClassifier", X_IRIS, Y_IRIS, **parameters)
     # the last two: early stopping
@@ -106,11 +108,10 @@ def test_attributes(parameters, slots):
         reference.n_layers_,
     )
     for name in slots:
-        assert (
-            deviation(getattr(mine._optimizer, name), getattr(reference._optimizer, name)) < 1e-10
-        )
-        rates = [mlp._optimizer.learning_rate for mlp in (mine, reference)]
-        np.testing.assert_allclose(*rates, rtol=1e-15 if name == "velocities" else 1e-12)
+        optimizers = [mine._optimizer, reference._optimizer]
+        assert deviation(*(getattr(one, name) for one in optimizers)) < 1e-10
+        rtol = 1e-15 if name == "velocities" else 1e-12
+        assert_allclose(*(one.learning_rate for one in optimizers), rtol=rtol)
     assert "ms" not in slots or mine._optimizer.t == reference._optimizer.t
 
 
@@ -150,7 +151,7 @@ def test_in_other_estimators():
         others = BaggingClassifier(mlp, 3, random_state=0), CalibratedClassifierCV(mlp, cv=3)
         found = [other.fit(X_IRIS, Y_IRIS).predict_proba(X_IRIS).ravel() for other in others]
         results.append(np.concatenate([grid.cv_results_["mean_test_score"], *found]))
-    np.testing.assert_allclose(*results, rtol=1e-8, atol=1e-10)
+    assert_allclose(*results, rtol=1e-8, atol=1e-10)
 
 
 @pytest.mark.parametrize("max_time", [None, 1e6])
@@ -175,19 +176,11 @@ def test_callbacks_of_scikit_learn(options, capsys):
     look.on_fit_task_end = lambda estimator, context, **others: seen.append(
         getattr(estimator, "loss_", None)
     )
-    mlp = (
-        MLPClassifier(**parameters)
-        .set_callbacks(monitor, callback.ProgressBar(), look)
-        .fit(X_IRIS, Y_IRIS)
-    )
+    mlp = MLPClassifier(**parameters)
+    mlp.set_callbacks(monitor, callback.ProgressBar(), look).fit(X_IRIS, Y_IRIS)
     log = monitor.get_logs()
-    if hasattr(log, "data"):
-        scores = [entry["accuracy"] for entry in log.data if "accuracy" in entry]
-    else:
-        scores = log
-    assert len(scores) >= 6
+    assert sum("accuracy" in entry for entry in getattr(log, "data", log)) >= 6
     assert "100%" in capsys.readouterr().out
     assert options.get("solver") or seen == [*mlp.loss_curve_, mlp.loss_]
-    assert (
-        deviation(weights_of(mlp), weights_of(MLPClassifier(**parameters).fit(X_IRIS, Y_IRIS))) == 0
-    )
+    without = MLPClassifier(**parameters).fit(X_IRIS, Y_IRIS)
+    assert deviation(weights_of(mlp), weights_of(without)) == 0

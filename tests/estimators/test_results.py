@@ -2,8 +2,9 @@
 
 import numpy as np
 import pytest
-from bits import bits
+from bits import assert_same_bits
 from exported import rows, trained
+from numpy.testing import assert_allclose
 from small_estimators import KINDS, ROWS, fitted
 
 import fastnn
@@ -23,7 +24,7 @@ def test_a_classifier_of_a_result(labels, loss, dtype):
     given = [str(label) if isinstance(labels[0], str) else label for label in labels]
     assert mlp.classes_.tolist() == sorted(given)
     order = [given.index(label) for label in mlp.classes_.tolist()]
-    np.testing.assert_allclose(mlp.predict_proba(X), p[:, order], rtol=10 * np.finfo(dtype).eps)
+    assert_allclose(mlp.predict_proba(X), p[:, order], rtol=10 * np.finfo(dtype).eps)
     assert mlp.predict(X).tolist() == [given[i] for i in p.argmax(axis=1)]
     assert mlp.loss == {"cross_entropy": "log_loss"}.get(loss, loss)
     y = np.array(given)[np.arange(len(X)) % 3]
@@ -41,9 +42,7 @@ def test_a_classifier_of_one_sigmoid_output(labels, dtype):
     mlp = MLPClassifier.from_result(result, labels)
     assert mlp.predict(X).tolist() == [labels[int(yes)] for yes in p > 0.5]
     column = mlp.classes_.tolist().index(labels[1])
-    np.testing.assert_allclose(
-        mlp.predict_proba(X)[:, column], p, rtol=0, atol=10 * np.finfo(dtype).eps
-    )
+    assert_allclose(mlp.predict_proba(X)[:, column], p, rtol=0, atol=10 * np.finfo(dtype).eps)
 
 
 def test_a_classifier_of_several_sigmoid_outputs(dtype):
@@ -51,7 +50,7 @@ def test_a_classifier_of_several_sigmoid_outputs(dtype):
     X = rows(dtype)
     p = result.predict(rows(dtype))
     mlp = MLPClassifier.from_result(result, range(3))
-    assert bits(mlp.predict_proba(X)) == bits(p)
+    assert_same_bits(mlp.predict_proba(X), p)
     assert np.array_equal(mlp.predict(X), p > 0.5)
     mlp.partial_fit(X, p > 0.5)
     with pytest.raises(
@@ -130,14 +129,14 @@ def test_a_result_of_an_estimator(tmp_path, kind, dtype):
     result = mlp.to_result()
     outputs = mlp.predict_proba(X) if hasattr(mlp, "classes_") else mlp.predict(X)
     outputs = outputs[:, 1:] if kind == "two classes" else outputs.reshape(len(X), -1)
-    assert bits(result.predict(X)) == bits(outputs)
+    assert_same_bits(result.predict(X), outputs)
     assert result.history.loss.tolist() == getattr(mlp, "loss_curve_", [])
     assert (result.backend, result.stop_reason) == (
         mlp.backend,
         "epochs" if kind == "lbfgs" else mlp.stop_reason_,
     )
     result.save(tmp_path / "model", state=False)
-    assert bits(fastnn.load(tmp_path / "model").predict(X)) == bits(outputs)
+    assert_same_bits(fastnn.load(tmp_path / "model").predict(X), outputs)
     back = type(mlp).from_result(result, *([mlp.classes_] if hasattr(mlp, "classes_") else []))
     assert back.predict(X).tolist() == mlp.predict(X).tolist()
     with pytest.raises(ValueError, match="no row order"):

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import sklearn.neural_network as theirs
 from estimator_cases import cases, compare, deviation
+from numpy.testing import assert_array_equal
 from sklearn.exceptions import ConvergenceWarning
 from small_estimators import (
     SMALL,
@@ -92,21 +93,16 @@ def test_warm_start_with_early_stopping_that_never_improves():
     assert deviation(weights_of(fixed), before) == 0
 
 
+DIVERGING = SMALL | {"solver": "sgd", "batch_size": 50, "activation": "identity"}
+
+
 @pytest.mark.parametrize("fix_defects", [False, True])
 @pytest.mark.parametrize("early_stopping", [False, True])
-@pytest.mark.parametrize("kind", ["MLPClassifier", "MLPRegressor"])
 def test_a_fit_that_diverges_ends_with_its_last_finite_weights(kind, early_stopping, fix_defects):
     """And says so; scikit-learn's goes on to the last epoch, on NaN, and raises unless it stops
     early."""
-    parameters = {
-        **SMALL,
-        "solver": "sgd",
-        "learning_rate_init": 1e6,
-        "batch_size": 50,
-        "activation": "identity",
-    }
-    parameters |= {"early_stopping": early_stopping, "fix_defects": fix_defects}
-    mlp = getattr(fastnn, kind)(**parameters)
+    rules = {"early_stopping": early_stopping, "fix_defects": fix_defects}
+    mlp = kind(**DIVERGING, **rules, learning_rate_init=1e6)
     with pytest.warns(
         ConvergenceWarning,
         match=r"diverged in iteration \d+, and ends with the last finite weights",
@@ -119,23 +115,16 @@ def test_a_fit_that_diverges_ends_with_its_last_finite_weights(kind, early_stopp
     assert np.isfinite(mlp.predict(X_IRIS).astype(float)).all()
 
 
-@pytest.mark.parametrize("kind", ["MLPClassifier", "MLPRegressor"])
 @pytest.mark.parametrize("method", ["fit", "partial_fit"])
 def test_a_fit_that_diverges_in_its_first_epoch_raises_as_scikit_learns(kind, method):
-    parameters = {
-        **SMALL,
-        "solver": "sgd",
-        "learning_rate_init": 1e150,
-        "batch_size": 50,
-        "activation": "identity",
-    }
-    more = {"classes": [0, 1, 2]} if (kind, method) == ("MLPClassifier", "partial_fit") else {}
+    more = {"classes": [0, 1, 2]} if (kind, method) == (MLPClassifier, "partial_fit") else {}
+
+    def call(module):
+        mlp = getattr(module, kind.__name__)(**DIVERGING, learning_rate_init=1e150)
+        return getattr(mlp, method)(X_IRIS, Y_IRIS, **more)
+
     with np.errstate(all="ignore"):
-        fits = ends(
-            lambda module: getattr(getattr(module, kind)(**parameters), method)(
-                X_IRIS, Y_IRIS, **more
-            )
-        )
+        fits = ends(call)
     assert fits[0] == fits[1]
     assert "non-finite parameter weights" in fits[0][1]
 
@@ -175,14 +164,14 @@ def test_float32_stays(dtype):
 
 
 BAD = [
-    *(
-        {"alpha": -1},
-        {"hidden_layer_sizes": (3, 0)},
-        {"hidden_layer_sizes": -1},
-        {"tol": -1.0},
-        {"batch_size": 0},
-    ),
-    *({"momentum": 2}, {"beta_1": 1.0}, {"early_stopping": True, "validation_fraction": 0.001}),
+    {"alpha": -1},
+    {"hidden_layer_sizes": (3, 0)},
+    {"hidden_layer_sizes": -1},
+    {"tol": -1.0},
+    {"batch_size": 0},
+    {"momentum": 2},
+    {"beta_1": 1.0},
+    {"early_stopping": True, "validation_fraction": 0.001},
     {"early_stopping": True, "validation_fraction": 0.0},
 ]
 
@@ -228,11 +217,7 @@ def test_bad_rows_and_weights():
 
 FLOWERS = np.array(["setosa", "versicolor", "virginica"])[Y_IRIS]
 VECTORS = {
-    **{
-        kind.__name__: Y_IRIS.astype(kind)
-        for kind in (np.int64, np.int8, np.uint16, np.float64, np.float32)
-    },
-    "big endian": Y_IRIS.astype(">i4"),
+    **{name: Y_IRIS.astype(name) for name in ("i8", "i1", "u2", "f8", "f4", ">i4")},
     "yes or no": Y_IRIS > 0,
     "one": np.full(150, -3),
     "gaps": np.where(Y_IRIS == 1, 70, -5),
@@ -246,14 +231,12 @@ VECTORS = {
 def test_labels_of_a_fit(name):
     mine, reference = both("MLPClassifier", X_IRIS, VECTORS[name])
     assert_same(mine, reference)
-    assert vars(mine._label_binarizer).keys() == vars(reference._label_binarizer).keys()
-    assert mine._label_binarizer.y_type_ == reference._label_binarizer.y_type_
-    assert mine._label_binarizer.sparse_input_ == reference._label_binarizer.sparse_input_
-    for ours, others in (
-        (mine.classes_, reference.classes_),
-        (mine.predict(X_IRIS), reference.predict(X_IRIS)),
-    ):
-        np.testing.assert_array_equal(ours, others, strict=True)
+    ours, others = (vars(mlp._label_binarizer) for mlp in (mine, reference))
+    assert ours.keys() == others.keys()
+    for name in ("y_type_", "sparse_input_"):
+        assert ours[name] == others[name]
+    assert_array_equal(mine.classes_, reference.classes_, strict=True)
+    assert_array_equal(mine.predict(X_IRIS), reference.predict(X_IRIS), strict=True)
 
 
 LATER = {

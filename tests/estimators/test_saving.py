@@ -3,14 +3,15 @@ they did."""
 
 import copy
 import os
-import pathlib
 
 import numpy as np
 import pytest
-from bits import bits
+from bits import assert_same_bits
 from exported import assert_same, module_of, onnx_outputs
 from memory_of_files import little_memory
 from model_files import packed, parts_of, write
+from numpy.testing import assert_array_equal
+from pages import ROOT
 from sklearn.exceptions import NotFittedError
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -39,7 +40,7 @@ def test_an_exported_module_predicts(tmp_path, kind, dtype):
 
 def assert_equal(a, b):
     assert type(a) is type(b)
-    np.testing.assert_array_equal(a, b, strict=True)
+    assert_array_equal(a, b, strict=True)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -53,7 +54,7 @@ def test_what_is_saved_comes_back(path, kind, dtype):
             for some in (X, X[:1]):
                 assert_equal(getattr(loaded, method)(some), getattr(mlp, method)(some))
     for a, b in zip(loaded.coefs_ + loaded.intercepts_, mlp.coefs_ + mlp.intercepts_, strict=True):
-        assert bits(a) == bits(b)
+        assert_same_bits(a, b)
     parameters = mlp.get_params() | ({"random_state": None} if kind == "a generator" else {})
     parameters |= {"hidden_layer_sizes": [4, 3]} if kind == "an array" else {}
     assert loaded.get_params() == parameters
@@ -77,9 +78,7 @@ def test_what_is_saved_comes_back(path, kind, dtype):
 
 
 def test_a_file_that_was_once_written_is_read():
-    loaded = MLPClassifier.load(
-        pathlib.Path(__file__).parents[1] / "support" / "data" / "format_2" / "estimator.npz"
-    )
+    loaded = MLPClassifier.load(ROOT / "tests/support/data/format_2/estimator.npz")
     assert loaded.classes_.tolist() == ["no", "perhaps", "yes"]
     assert (loaded.hidden_layer_sizes, loaded.n_iter_, len(loaded.loss_curve_)) == ((4,), 5, 5)
     assert set(loaded.predict(ROWS[:, :3])) <= {"no", "perhaps", "yes"}
@@ -127,10 +126,8 @@ def test_other_files_are_refused_and_say_what_reads_them(path):
     fitted("text").save(path)
     with pytest.raises(ModelFileError, match="it holds a classifier, not a regressor"):
         MLPRegressor.load(path)
-    with pytest.raises(
-        ModelFileError,
-        match=r"it holds an estimator, not a training result: MLPClassifier.load reads",
-    ):
+    words = "it holds an estimator, not a training result: MLPClassifier.load reads"
+    with pytest.raises(ModelFileError, match=words):
         fastnn.load(path)
     fitted("text").to_result().save(path, state=False)
     with pytest.raises(

@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 import sklearn
 from estimator_cases import deviation
+from numpy.random import RandomState
+from numpy.testing import assert_allclose
 from scipy import sparse
 from sklearn.base import clone
 from sklearn.metrics import f1_score, make_scorer, max_error
@@ -17,13 +19,11 @@ from small_estimators import SMALL, X_DIABETES, X_IRIS, Y_DIABETES, Y_IRIS, weig
 
 from fastnn import MLPClassifier, MLPRegressor
 
-KINDS = [MLPClassifier, MLPRegressor]
-
 
 def rows(n, seed):
     """Columns around 5,000, too large to learn from before they are scaled; whether the first is
     larger; weights."""
-    r = np.random.RandomState(seed)
+    r = RandomState(seed)
     X = 5000 + 100 * r.standard_normal((n, 3))
     return X, (X[:, 0] > 5000).astype(int), r.uniform(0.5, 2, n)
 
@@ -34,15 +34,13 @@ SCALER = StandardScaler().fit(X)
 
 
 @pytest.mark.parametrize("solver", ["adam", "lbfgs"])
-@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("weight", [None, WEIGHT_VAL], ids=["", "weighted"])
 def test_both_ways_to_give_them_are_the_same(kind, solver, weight):
     scaled = SCALER.transform(X_VAL)
     by_names = {"X_val": scaled, "y_val": Y_VAL, "sample_weight_val": weight}
+    parameters = {**SMALL, "solver": solver, "early_stopping": solver == "adam"}
     mlp, other = (
-        kind(**SMALL, solver=solver, early_stopping=solver == "adam").fit(
-            SCALER.transform(X), Y, **given
-        )
+        kind(**parameters).fit(SCALER.transform(X), Y, **given)
         for given in (by_names, {"validation_data": (scaled, Y_VAL, weight)})
     )
     assert mlp.validation_loss_curve_ == other.validation_loss_curve_
@@ -89,7 +87,6 @@ def test_targets_to_validate_on_may_be_in_fortran_order(solver, dtype, backend):
     assert np.isfinite(curves[0]).all()
 
 
-@pytest.mark.parametrize("kind", KINDS)
 def test_a_pipeline_transforms_them(kind):
     parameters = {**SMALL, "early_stopping": True, "learning_rate_init": 0.02}
     with sklearn.config_context(enable_metadata_routing=True):
@@ -126,7 +123,6 @@ REFUSED = [
 
 
 @pytest.mark.parametrize(("given", "text"), REFUSED)
-@pytest.mark.parametrize("kind", KINDS)
 def test_what_does_not_fit_is_refused(kind, given, text):
     with pytest.raises(ValueError, match=text):
         kind(**SMALL).fit(X, Y, **given)
@@ -138,7 +134,6 @@ def test_an_unknown_class_is_refused():
 
 
 @pytest.mark.parametrize("again", ["fit", "partial_fit"])
-@pytest.mark.parametrize("kind", KINDS)
 def test_other_layers_are_refused_and_the_same_in_other_words_go_on(kind, again):
     mlp = kind(hidden_layer_sizes=(8,), random_state=0, warm_start=True, max_iter=1).fit(X, Y)
     before = [w.copy() for w in weights_of(mlp)]
@@ -169,7 +164,7 @@ TARGETS = {
     "a number": (MLPRegressor, X_DIABETES, Y_DIABETES),
     "several numbers": (MLPRegressor, X_DIABETES, np.c_[Y_DIABETES, Y_DIABETES**2]),
 }
-WEIGHTS = {"no weights": None, "weights": np.random.RandomState(0).uniform(0, 2, 500)}
+WEIGHTS = {"no weights": None, "weights": RandomState(0).uniform(0, 2, 500)}
 
 
 def fitted(target, weight=None, **parameters):
@@ -193,7 +188,7 @@ def test_the_loss_is_that_of_scikit_learns_scorer(target, weight):
     by_loss, by_name = (
         fitted(target, weight, scoring=scoring, tol=0) for scoring in ("loss", scorer)
     )
-    np.testing.assert_allclose(
+    assert_allclose(
         by_loss.validation_scores_, factor * np.array(by_name.validation_scores_), rtol=1e-9
     )
     assert by_loss.best_validation_score_ == max(by_loss.validation_scores_) < 0

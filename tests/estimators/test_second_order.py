@@ -5,6 +5,7 @@ import warnings
 
 import numpy as np
 import pytest
+from numpy.random import RandomState
 from sklearn.exceptions import ConvergenceWarning
 
 from fastnn import MLPRegressor, Network, get_backend, train
@@ -14,9 +15,9 @@ from fastnn.testing.tolerances import assert_within
 pytestmark = pytest.mark.filterwarnings("error::sklearn.exceptions.ConvergenceWarning")
 
 # far from 1, and one is constant
-RAW_X = np.random.RandomState(0).uniform([100, -2e-3, 7], [900, 5e-3, 7], (120, 3))
+RAW_X = RandomState(0).uniform([100, -2e-3, 7], [900, 5e-3, 7], (120, 3))
 SIGNAL = np.sin(RAW_X[:, 0] / 200) + 100 * RAW_X[:, 1]
-RAW_Y = 5e4 + 1e3 * (SIGNAL + 0.05 * np.random.RandomState(1).standard_normal(120))
+RAW_Y = 5e4 + 1e3 * (SIGNAL + 0.05 * RandomState(1).standard_normal(120))
 
 
 def regressor(solver, **options):
@@ -64,8 +65,8 @@ def test_the_best_start_is_kept_and_is_a_training_of_scaled_rows(solver):
     evidence."""
     every_other = [BayesianRegularization(first_steps=n) for n in (3, 0, 3, 0, 3)]
     methods = {"lm": [LevenbergMarquardt()] * 5, "br": every_other}[solver]
-    y = RAW_Y + 500 * np.random.RandomState(2).standard_normal(120)
-    r = np.random.RandomState(0)
+    y = RAW_Y + 500 * RandomState(2).standard_normal(120)
+    r = RandomState(0)
     for fan_in, fan_out in ((3, 4), (4, 1)):  # the weights that scikit-learn draws
         r.uniform(size=fan_in * fan_out + fan_out)
     options = {} if solver == "br" else {"alpha": 0.01}
@@ -119,7 +120,7 @@ def test_rows_of_weight_0_are_not_there(solver):
 
 @pytest.mark.parametrize("scoring", [None, "loss"])
 def test_lm_stops_early_and_keeps_the_best(scoring):
-    y = RAW_Y + 800 * np.random.RandomState(2).standard_normal(120)
+    y = RAW_Y + 800 * RandomState(2).standard_normal(120)
     options = {
         "early_stopping": True,
         "validation_fraction": 0.3,
@@ -157,7 +158,7 @@ def test_weights_that_are_given_are_the_only_start():
     ("width", "seed", "reason"), [(20, 0, "collapsed"), (3, 0, "collapsed"), (3, 1, "converged")]
 )
 def test_noise_is_a_constant_and_is_said_to_be(width, seed, reason):
-    r = np.random.RandomState(seed)
+    r = RandomState(seed)
     X = r.uniform(size=(40, 5))
     y = r.uniform(-1, 1, 40)
     with pytest.warns(

@@ -6,7 +6,9 @@ import gc
 import numpy as np
 import pytest
 import sklearn.neural_network as theirs
-from bits import bits
+from bits import assert_same_bits
+from numpy.random import RandomState
+from numpy.testing import assert_allclose
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 from small_estimators import SMALL, X_DIABETES, X_IRIS, Y_DIABETES, Y_IRIS, assert_same, both
@@ -28,7 +30,7 @@ from fastnn.estimators.epochs import Fit
 from fastnn.optimizers import RPROP, Adam, AdamW, RMSprop
 from fastnn.schedules import cosine, one_cycle, warm_up
 
-R = np.random.RandomState(0)
+R = RandomState(0)
 X = R.uniform(-1, 1, (200, 3))
 Y = np.sin(3 * X[:, 0]) + (0.1 + 0.3 * abs(X[:, 1])) * R.standard_normal(200)
 C = MLPClassifier
@@ -79,7 +81,7 @@ def test_a_fit_is_the_training_of_this_optimizer_and_network(kind, given, optimi
         batch_size=None if optimizer.full_batch else 20,
         **options,
     )
-    np.testing.assert_allclose(mlp.to_result().params, right.params, rtol=1e-8, atol=1e-12)
+    assert_allclose(mlp.to_result().params, right.params, rtol=1e-8, atol=1e-12)
 
 
 @pytest.mark.parametrize("given", [{}, {"early_stopping": True}], ids=str)
@@ -122,12 +124,12 @@ def test_a_schedule_without_steps_ends_with_the_training(schedule):
     options = {"batch_size": 30, "seed": 1}
     right = train(*data, **options, epochs=6, optimizer=Adam(schedule(0.1, 42)))
     ours = train(*data, **options, epochs=6, optimizer=Adam(schedule(0.1)))
-    assert bits(ours.params) == bits(right.params)
+    assert_same_bits(ours.params, right.params)
     assert ours.state.counters["optimizer"] == right.state.counters["optimizer"]
     many = train_many(
         *data, batch_size=30, seed=[1, 2], epochs=[6, 3], optimizer=Adam(schedule(0.1))
     )
-    assert bits(many[0].params) == bits(right.params)
+    assert_same_bits(many[0].params, right.params)
     assert many[1].history.learning_rate[-1] == schedule(0.1, 21)(20)
     part = train(*data, **options, epochs=2, optimizer=Adam(schedule(0.1, 14)))
     on = part.resume(X, Y, epochs=4, optimizer=Adam(schedule(0.1)))
@@ -151,9 +153,7 @@ def test_final_loss(kind, y, parameters):
     parameters = {**SMALL, **parameters, "solver": "lbfgs", "max_iter": 100}
     losses = {fastnn: [], theirs: []}
     for seed in range(5):
-        moved = np.nextafter(
-            X_IRIS, np.random.RandomState(seed).choice([-np.inf, np.inf], X_IRIS.shape)
-        )
+        moved = np.nextafter(X_IRIS, RandomState(seed).choice([-np.inf, np.inf], X_IRIS.shape))
         for module, found in losses.items():
             found.append(getattr(module, kind)(**parameters).fit(moved, y).loss_)
     assert np.median(losses[fastnn]) <= max(losses[theirs]) * (1 + 1e-6)

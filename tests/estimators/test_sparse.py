@@ -6,6 +6,9 @@ import pickle
 import numpy as np
 import pytest
 import scipy.sparse
+from bits import assert_same_bits
+from numpy.random import RandomState
+from numpy.testing import assert_array_equal
 from sklearn.datasets import load_digits
 from small_estimators import SMALL, X_IRIS, Y_IRIS
 from small_training import Recorder
@@ -54,11 +57,11 @@ def test_sparse_rows_give_the_bits_of_dense_ones(layout, case, container):
     for mine, its in zip(
         sparse.coefs_ + sparse.intercepts_, dense.coefs_ + dense.intercepts_, strict=True
     ):
-        assert mine.tobytes() == its.tobytes()
+        assert_same_bits(mine, its)
     outputs = [
         mlp.predict_proba if kind is MLPClassifier else mlp.predict for mlp in (sparse, dense)
     ]
-    assert outputs[0](container(X)).tobytes() == outputs[1](X).tobytes()
+    assert_same_bits(outputs[0](container(X)), outputs[1](X))
     assert len(getattr(sparse, "validation_loss_curve_", [])) == validated * SMALL["max_iter"]
     for curve in ("loss_", "loss_curve_", "validation_loss_curve_"):
         assert getattr(sparse, curve, []) == getattr(dense, curve, [])
@@ -72,7 +75,7 @@ def test_a_memory_map_is_not_copied(tmp_path):
     assert np.shares_memory(recorder.data.X, X)
 
 
-X = np.random.RandomState(0).standard_normal((30, 4))
+X = RandomState(0).standard_normal((30, 4))
 Y = X[:, 0]
 LABELS = (Y > 0).astype(int)
 ROWS_THAT_DECREASE = [0, 0, 0, 2, *[0] * 27]  # in a matrix whose last number says that it is empty
@@ -172,7 +175,7 @@ def test_right_ones_give_the_same_bits_and_stay_as_they_are(fitted, form):
     assert pickle.dumps(sparse) == before
 
 
-_R = np.random.RandomState(0)
+_R = RandomState(0)
 ROWS = _R.standard_normal((60, 10))
 Z = np.tanh(ROWS @ _R.standard_normal((10, 3))) + 0.3 * _R.standard_normal((60, 3))
 FEW = {"max_iter": 5, "random_state": 0}
@@ -193,7 +196,7 @@ def assert_rows_alike(predict, X):
     expected = predict(X)
     for rows in (X, scipy.sparse.csr_matrix(X)):
         alone = np.concatenate([predict(rows[i : i + 1]) for i in range(X.shape[0])])
-        np.testing.assert_array_equal(alone, expected, strict=True)
+        assert_array_equal(alone, expected, strict=True)
 
 
 @pytest.mark.parametrize("activation", ACTIVATIONS, ids=str)

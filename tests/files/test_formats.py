@@ -5,8 +5,9 @@ import json
 
 import numpy as np
 import pytest
-from bits import bits
+from bits import assert_same_bits, bits
 from exported import NETWORKS, assert_same, module_of, onnx_outputs, rows, trained
+from numpy.testing import assert_allclose
 from survival import python
 
 from fastnn import ModelFileError, Network, load, reference, train
@@ -41,7 +42,7 @@ def test_the_module_needs_numpy_alone_and_takes_lists(tmp_path):
     )
     told = python(code + "; print(net.predict(np.ones((1, 5), np.float32)).tobytes().hex())")
     assert told == [predict(x).tobytes().hex()]
-    assert bits(predict(x.tolist())) == bits(predict(x))
+    assert_same_bits(predict(x.tolist()), predict(x))
     for shape in ((5,), (2, 4), (1, 2, 5)):
         with pytest.raises(ValueError, match=r"X must have the shape \(n, 5\), not \("):
             predict(np.ones(shape))
@@ -58,7 +59,7 @@ def test_small_outputs_keep_their_digits_in_onnx(tmp_path, name):
     z = np.r_[z, -z][:, None]
     expected = reference.ACTIVATION_FUNCTIONS[name].value(z)
     found = onnx_outputs(tmp_path / "net.onnx", z)["output"]
-    np.testing.assert_allclose(found, expected, rtol=30 * np.finfo(np.float64).eps)
+    assert_allclose(found, expected, rtol=30 * np.finfo(np.float64).eps)
 
 
 def test_the_graph_says_what_it_is(tmp_path):
@@ -86,8 +87,8 @@ def test_it_comes_back(path, name, dtype):
     assert result.export(path) == [path]
     loaded = load(path)
     assert loaded.network == result.network
-    assert bits(loaded.params) == bits(result.params)
-    assert bits(loaded.predict(rows(dtype))) == bits(result.predict(rows(dtype)))
+    assert_same_bits(loaded.params, result.params)
+    assert_same_bits(loaded.predict(rows(dtype)), result.predict(rows(dtype)))
 
 
 @pytest.mark.parametrize("name", ["tanh", "scalar biases", "no biases"])
@@ -106,7 +107,7 @@ def test_other_programs_read_and_write_it(path, name, dtype):
         metadata = file.metadata()
     assert json.loads(metadata["fastnn"])["network"] == result.network.to_dict()
     numpy.save_file(dict(reversed(tensors.items())), path, metadata)
-    assert bits(load(path).params) == bits(result.params)
+    assert_same_bits(load(path).params, result.params)
 
 
 def parts_of(content):

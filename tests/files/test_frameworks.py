@@ -7,7 +7,7 @@ import types
 import numpy as np
 import pytest
 import stand_ins
-from bits import bits
+from bits import assert_same_bits
 from exported import NETWORKS, assert_same, rows, trained
 
 from fastnn import Network, TrainingResult, from_keras, from_torch, train
@@ -123,10 +123,10 @@ def test_there_and_back(library, name, dtype):
         result.network.sizes,
         result.network.activations,
     )
-    assert bits(back.predict(X)) == bits(result.predict(X))  # float64's weights, whole
+    assert_same_bits(back.predict(X), result.predict(X))  # float64's weights, whole
     library.fill(model, 0.0)
-    assert bits(back.predict(X)) == bits(result.predict(X))
-    assert bits(library.take(library.to(result)).params) == bits(back.params)
+    assert_same_bits(back.predict(X), result.predict(X))
+    assert_same_bits(library.take(library.to(result)).params, back.params)
 
 
 @pytest.mark.parametrize(("library", "network"), BUILT.items(), ids=BUILT, indirect=["library"])

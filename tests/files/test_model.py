@@ -2,13 +2,13 @@
 
 import json
 import math
-import pathlib
 
 import numpy as np
 import pytest
-from bits import all_bits, bits, result_bits, state_bits
+from bits import all_bits, assert_same_bits, result_bits, state_bits
 from chunks import chunks_of
 from model_files import data, parts_of, trained, write
+from pages import ROOT
 from survival import python
 
 from fastnn import (
@@ -52,10 +52,10 @@ def test_what_is_saved_comes_back(path, case, dtype):
     assert path.stat().st_size < result.params.nbytes + 1200
     alone = load(path)
     assert alone.stop_reason == result.stop_reason
-    assert bits(alone.params) == bits(result.params)
+    assert_same_bits(alone.params, result.params)
     for one in (loaded, alone):
         assert (one.network, one.backend) == (result.network, "numpy")
-        assert bits(one.predict(X)) == bits(result.predict(X))
+        assert_same_bits(one.predict(X), result.predict(X))
     assert repr(alone) == "<TrainingResult: network 3-4-2, state none, back end numpy>"
     assert (
         repr(alone.state)
@@ -73,7 +73,7 @@ def test_training_goes_on_from_a_file_bit_for_bit(path, backend, case, dtype):
     assert state.storage.ctypes.data % 64 == 0
     resumed = trained(backend, dtype, **options | {"resume": state, "seed": None})
     assert state_bits(resumed.state) == state_bits(whole.state)
-    assert bits(resumed.params) == bits(whole.params)
+    assert_same_bits(resumed.params, whole.params)
 
 
 def test_training_goes_on_within_an_epoch(path, monkeypatch):
@@ -95,7 +95,7 @@ def test_numpy_and_another_process_read_the_file(path):
     result = trained()
     result.save(path)
     with np.load(path) as file:
-        assert bits(file["params"]) == bits(result.params)
+        assert_same_bits(file["params"], result.params)
         header = json.loads(file["header"].tobytes())
     assert (header["format"], header["format_version"]) == ("fastnn", 2)
     assert header["counters"]["optimizer"]["learning_rate"] == 0.01
@@ -133,7 +133,7 @@ def test_an_order_of_rows_comes_back(n, shuffled, monkeypatch):
     assert np.array_equal(description.unpack_order(packed, n), order)
 
 
-OLD = pathlib.Path(__file__).parents[1] / "support" / "data" / "format_2"
+OLD = ROOT / "tests/support/data/format_2"
 """Files of the day when format 2 began; what is read there must go on being read."""
 
 
@@ -142,14 +142,14 @@ def test_files_that_were_once_written_are_read():
     file."""
     result = load(OLD / "checkpoint.npz")
     with np.load(OLD / "checkpoint.npz") as file:
-        assert bits(result.params) == bits(file["params"])
+        assert_same_bits(result.params, file["params"])
     options = {"stop": Stop(tol=0.0, validation=0.3, restore_best=True)}
     old = result.state
     new = trained(**options).state
     assert all_bits(old.index, old.validation_rows) == all_bits(new.index, new.validation_rows)
     assert trained(**options, resume=result.state, seed=None, epochs=2).n_epochs == 2
     for name in ("model.npz", "net.safetensors"):
-        assert bits(load(OLD / name).params) == bits(result.params)
+        assert_same_bits(load(OLD / name).params, result.params)
 
 
 def test_a_model_alone_cannot_be_resumed_or_saved_with_a_state(path):

@@ -13,6 +13,7 @@ import pytest
 from counted import counted_calls
 from memory_of_files import little_memory
 from model_files import packed, parts_of, trained, write
+from pages import ROOT
 
 from fastnn import Adam, FastnnError, ModelFileError, Network, load, train
 
@@ -112,7 +113,7 @@ def test_sizes_are_checked_before_anything_is_allocated(path, content):
     refused(path, "an .npz archive of something else")
 
 
-FORMAT_1 = pathlib.Path(__file__).parents[1] / "support" / "data" / "version_0_1" / "stop.npz"
+FORMAT_1 = ROOT / "tests/support/data/version_0_1/stop.npz"
 ARRAYS = [
     ("params", lambda a: a * np.nan, "params must be finite"),
     ("best_params", lambda a: a * np.inf, "best_params must be finite"),
@@ -178,22 +179,19 @@ HEADERS = {
         {"pos": 3, "has_gauss": 2, "gauss": 0.0},
     ],
     "counters": [
-        *(
-            [],
-            {"alpha": -1.0},
-            {"alpha": "0"},
-            {"shuffle": 1},
-            {"rate_factor": 1.5},
-            {"rate_least": -1.0},
-        ),
-        *(
-            {"best_on": 1},
-            {"batch_size": 0},
-            {"activation": "tanh"},
-            {"loss": 3},
-            {"alpha": {"a": 1}},
-        ),
-        *({"optimizer": "Adam"}, {"optimizer": {"name": "Adam"}}),
+        [],
+        {"alpha": -1.0},
+        {"alpha": "0"},
+        {"shuffle": 1},
+        {"rate_factor": 1.5},
+        {"rate_least": -1.0},
+        {"best_on": 1},
+        {"batch_size": 0},
+        {"activation": "tanh"},
+        {"loss": 3},
+        {"alpha": {"a": 1}},
+        {"optimizer": "Adam"},
+        {"optimizer": {"name": "Adam"}},
     ],
     "monitor": [1, {"a": 1}],
     "stop_reason": ["tired", {"a": 1}],

@@ -11,11 +11,11 @@ import tomllib
 
 import pytest
 import survival
+from pages import ROOT
 
 import fastnn
 from fastnn.checking import hints
 
-ROOT = pathlib.Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
 
 

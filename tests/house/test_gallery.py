@@ -2,13 +2,12 @@
 runs."""
 
 import ast
-import pathlib
 import re
 
 import pytest
+from pages import ROOT
 from survival import python
 
-ROOT = pathlib.Path(__file__).parents[2]
 EXAMPLES = sorted((ROOT / "examples" / "gallery").glob("plot_*.py"))
 
 each = pytest.mark.parametrize("file", EXAMPLES, ids=lambda file: file.stem)

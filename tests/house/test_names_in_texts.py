@@ -3,13 +3,12 @@ can be imported."""
 
 import ast
 import functools
-import pathlib
 import pkgutil
 import re
 
 import pytest
+from pages import ROOT
 
-ROOT = pathlib.Path(__file__).parents[2]
 RECIPES = ROOT / "docs" / "development" / "recipes.md"  # its names are to be added
 TEXTS = [
     *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "benchmarks/README.md")),

@@ -11,8 +11,10 @@ import hypothesis
 import hypothesis.strategies as st
 import numpy as np
 import pytest
-from bits import bits, history_bits, result_bits, state_bits
+from bits import assert_same_bits, history_bits, result_bits, state_bits
 from drawn import DTYPES, mixed, run, trainings
+from numpy.random import RandomState
+from numpy.testing import assert_array_equal
 
 from fastnn import SGD, Adam, Stop, predict, testing
 from fastnn.losses import ACTIVATIONS
@@ -32,7 +34,7 @@ def permuted(network, params, l, order):
 @run(40, trainings(smooth=True, layers=(1, 3), batches=(None, 16, 32)), SEEDS)
 def test_permuting_hidden_units_permutes_the_weights(backend, drawn, seed):
     network, problem, options = drawn
-    draw = np.random.RandomState(seed)
+    draw = RandomState(seed)
     l = draw.randint(network.n_layers - 1)
     order = draw.permutation(network.sizes[l + 1])
     bound = testing.growth_bound(network, *drawn.data, problem.params, **options, seed=1)
@@ -78,7 +80,7 @@ def test_a_learning_rate_of_zero_changes_nothing_but_the_sign_of_zeros(backend, 
     """RPROP is left out: the rate is the length of its first steps only."""
     optimizer = drawn.options["optimizer"]
     hypothesis.assume(optimizer.name != "RPROP")
-    draw = np.random.RandomState(seed)
+    draw = RandomState(seed)
     params = drawn.problem.params.copy()
     params[draw.uniform(size=params.size) < 0.2] = 0.0
     params[draw.uniform(size=params.size) < 0.1] = -0.0
@@ -89,7 +91,7 @@ def test_a_learning_rate_of_zero_changes_nothing_but_the_sign_of_zeros(backend, 
             optimizer=dataclasses.replace(optimizer, learning_rate=rate),
             seed=1,
         )
-        np.testing.assert_array_equal(found.params, params)
+        assert_array_equal(found.params, params)
 
 
 STOPS = {  # and an optimizer with which the rule is likely to apply
@@ -129,7 +131,7 @@ def test_two_trainings_one_after_the_other_are_one(backend, case, drawn, first, 
     b = drawn.train(backend, **options | {"epochs": second, "seed": None, "resume": a.state})
     assert state_bits(a.state) == before  # the caller's state is not changed
     assert state_bits(b.state) == state_bits(whole.state)
-    assert bits(b.params) == bits(whole.params)
+    assert_same_bits(b.params, whole.params)
     assert history_bits(a, b) == history_bits(whole)
     X, Y = drawn.data
     nothing_repeated = a.resume(
@@ -145,10 +147,10 @@ def test_two_trainings_one_after_the_other_are_one(backend, case, drawn, first, 
 def test_outputs_depend_on_their_row_alone(output, dtype, n, seed):
     """The number of rows and their order do not matter. (The reference's products are BLAS': no
     such promise.)"""
-    draw = np.random.RandomState(seed)
+    draw = RandomState(seed)
     network = mixed(draw, output)
     params = network.init_params(draw, dtype)
     X = draw.standard_normal((600, network.n_inputs)).astype(dtype)
     whole = predict(network, params, X)
     for rows in (draw.randint(0, 600, n), np.arange(n), np.arange(600 - n, 600)):
-        assert bits(predict(network, params, X[rows])) == bits(whole[rows])
+        assert_same_bits(predict(network, params, X[rows]), whole[rows])

@@ -13,24 +13,26 @@ import pytest
 import same_bits
 import survival
 from ordinary import Ordinary
+from pages import ROOT
 
 from fastnn.testing import check_backend
 
-ROOT = pathlib.Path(__file__).parents[2]
 NAMES = {"softsign", "log_cosh", "expectile", "Adagrad"}
 """What the recipes add: an activation, two losses, one of which has a parameter, and an
 optimizer."""
 
 QUICK = [
-    *("tests/test_network.py", "tests/test_reference.py", "tests/fused/test_equality.py"),
-    *(
-        "tests/house/test_docs.py",
-        "tests/house/test_names.py",
-        "tests/house/test_new_names.py",
-        "tests/testing",
-    ),
-    *("tests/house/test_types.py", "tests/files/test_formats.py", "tests/files/test_frameworks.py"),
+    "tests/test_network.py",
+    "tests/test_reference.py",
     "tests/test_refused_specifications.py",
+    "tests/testing",
+    "tests/house/test_docs.py",
+    "tests/house/test_names.py",
+    "tests/house/test_new_names.py",
+    "tests/house/test_types.py",
+    "tests/files/test_formats.py",
+    "tests/files/test_frameworks.py",
+    "tests/fused/test_equality.py",
 ]
 """Tests that do not take long."""
 
@@ -97,7 +99,11 @@ def run_tests(root, *arguments, **variables):
     plugins = ("-p", "no:cacheprovider", "-p", "no:unraisableexception")
     return run(
         root,
-        *("-m", "pytest", "-q", *plugins, "--ignore=tests/house/test_recipes.py"),
+        "-m",
+        "pytest",
+        "-q",
+        *plugins,
+        "--ignore=tests/house/test_recipes.py",
         *arguments,
         **variables,
     )

@@ -11,6 +11,7 @@ import warnings
 
 import numpy as np
 import pytest
+from pages import text
 
 import fastnn
 from fastnn import Adam, MLPClassifier, MLPRegressor, Network, Stop, train, train_many
@@ -101,7 +102,7 @@ def test_a_second_call_enters_few_files_and_frames(name, n_shuffled, monkeypatch
     assert above[0] + 1 <= chain
 
 
-PAGE = pathlib.Path(__file__).parents[2] / "docs/explanation/training.md"
+PAGE = "docs/explanation/training.md"
 NAMED = re.compile(r"`([\w.]+)`(?:,\s+`([\w.]+)`)?(?:\s+and\s+`([\w.]+)`)?\s+\(`([\w/]+\.py)`\)")
 COMPILED = {
     f"fused/{name}.py"
@@ -124,7 +125,7 @@ WAYS = {  # with another optimizer each time: the last options are not checked a
 def test_a_call_goes_the_way_that_the_page_tells(way):
     """It enters the functions that the page names with their files, in this order; compiled ones
     are there."""
-    page = PAGE.read_text("utf-8").partition("## The way of a call\n")[2]
+    page = text(PAGE).partition("## The way of a call\n")[2]
     (listed,) = re.findall(rf"^### {way}$(.*?)(?=^##|\Z)", page, re.M | re.S)
     told = [(file, name) for *names, file in NAMED.findall(listed) for name in names if name]
     assert len(told) == len(set(told)) > 8

@@ -33,6 +33,9 @@ def test_names_are_those_that_version_0_1_had_too():
     """The file runs with other versions."""
     source = pathlib.Path(work.__file__).read_text("utf-8")
     assert set(re.findall(r"\bfastnn\.(\w+)", source.partition("import fastnn\n")[2])) == {
-        *("MLPClassifier", "Stop", "train", "workloads"),
+        "MLPClassifier",
+        "Stop",
+        "train",
+        "workloads",
         "train_many",  # a loop over `train` takes its place there
     }

@@ -14,6 +14,16 @@ def all_bits(*arrays):
     return [bits(np.asarray(array)) for array in arrays]
 
 
+def assert_same_bits(actual, expected):
+    """Assert that two arrays have one dtype and shape, and the same bits."""
+    assert bits(actual) == bits(expected), f"{actual} is not to the bit {expected}"
+
+
+def assert_same_bits_or_nan(actual, expected):
+    """The same, where any NaN is as good as another one."""
+    assert_same_bits(*(np.where(np.isnan(a), a.dtype.type("nan"), a) for a in (actual, expected)))
+
+
 ARRAYS = "vectors", "beta_products", "index", "validation_rows", "best_params"
 OTHERS = "t", "batch", "optimizer", "feature_names", "counters"
 HISTORY = "loss", "validation_loss", "score", "learning_rate"

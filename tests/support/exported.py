@@ -5,6 +5,7 @@ import runpy
 
 import numpy as np
 import pytest
+from numpy.random import RandomState
 
 from fastnn import ACTIVATIONS, SGD, Elu, LeakyRelu, Network, train
 from fastnn.testing import tolerances
@@ -42,7 +43,7 @@ EVERYTHING = Network((5, *[6] * len(HIDDEN), 4), tuple(HIDDEN), "exp")
 
 def rows(dtype=np.float64, n=500):
     """Rows (n, 5) of all sizes that inputs have, zeros among them."""
-    random_state = np.random.RandomState(1)
+    random_state = RandomState(1)
     X = random_state.randn(n, 5) * 10.0 ** random_state.uniform(-3, 1, (n, 1))
     X[random_state.rand(n, 5) < 0.1] = 0
     return X.astype(dtype)
@@ -50,7 +51,7 @@ def rows(dtype=np.float64, n=500):
 
 def trained(network, dtype, backend="numba"):
     """A training of one step from drawn weights."""
-    random_state = np.random.RandomState(0)
+    random_state = RandomState(0)
     X = random_state.randn(20, network.n_inputs).astype(dtype)
     Y = random_state.uniform(0.1, 0.9, (20, network.n_outputs))
     Y /= Y.sum(axis=1, keepdims=True)
@@ -65,20 +66,19 @@ def module_of(model, folder):
     return runpy.run_path(folder / "net.py")
 
 
-def onnx_outputs(graph, X):
-    """The outputs by name of a graph, by its file or its bytes, as ONNX Runtime computes them in
-    one thread."""
+def onnx_session(graph):
+    """What computes a graph, by its file or its bytes, by ONNX Runtime in one thread."""
     onnxruntime = pytest.importorskip("onnxruntime")
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
-    session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
-    return dict(
-        zip(
-            [output.name for output in session.get_outputs()],
-            session.run(None, {"X": X}),
-            strict=True,
-        )
-    )
+    return onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+
+
+def onnx_outputs(graph, X):
+    """The outputs of a graph for rows, by their names."""
+    session = onnx_session(graph)
+    names = [output.name for output in session.get_outputs()]
+    return dict(zip(names, session.run(None, {"X": X}), strict=True))
 
 
 def assert_same(actual, expected, what):

@@ -13,6 +13,7 @@ are done in forks.
 
 import copy
 import dataclasses
+import functools
 import json
 import sys
 import tempfile
@@ -61,32 +62,35 @@ def estimator(draw):
     mlp = fitted(kind, dtype)
     for _ in range(draw.of([1, 1, 1, 2, 3])):
         others = sorted(vars(mlp).keys() - {"verbose", "random_state"} | {"_flat"})
-        name = draw.of(["coefs_", "intercepts_"] * 8 + others)
-        if name in COSTLY or draw.chance(0.1):
-            setattr(mlp, name, draw.of(JUNK))
-        elif isinstance(getattr(mlp, name), list) and getattr(mlp, name) and draw.chance(0.8):
-            parts = list(getattr(mlp, name))
-            i = draw.integer(len(getattr(mlp, name)))
-            parts[i] = draw.like(parts[i])
-            if draw.chance(0.5):
-                setattr(mlp, name, parts)
-            else:
-                getattr(mlp, name)[i] = parts[i]
-        elif isinstance(getattr(mlp, name), str) and draw.chance(0.7):
-            setattr(
-                mlp,
-                name,
-                draw.of(["identity", "relu", "tanh", "logistic", "softmax", "exp", "numpy", "no"]),
-            )
-        else:
-            setattr(mlp, name, draw.like(getattr(mlp, name)))
-        if isinstance(getattr(mlp, name), tuple) and draw.chance(0.5):
-            setattr(mlp, name, list(getattr(mlp, name)))
+        spoil_attribute(draw, mlp, draw.of(["coefs_", "intercepts_"] * 8 + others))
     if draw.chance(0.3):
         mlp = twin_of(mlp) or mlp
-    return (
-        predicted(draw, mlp, dtype, kind) if draw.chance(0.7) else trained(draw, mlp, dtype, kind)
-    )
+    outcome = predicted if draw.chance(0.7) else trained
+    return outcome(draw, mlp, dtype, kind)
+
+
+WORDS = ["identity", "relu", "tanh", "logistic", "softmax", "exp", "numpy", "no"]
+
+
+def spoil_attribute(draw, mlp, name):
+    """Set an attribute to another value, or change a part of it in place."""
+    value = getattr(mlp, name)
+    if name in COSTLY or draw.chance(0.1):
+        value = draw.of(JUNK)
+    elif isinstance(value, list) and value and draw.chance(0.8):
+        i = draw.integer(len(value))
+        part = draw.like(value[i])
+        if not draw.chance(0.5):
+            value[i] = part
+            return
+        value = [*value[:i], part, *value[i + 1 :]]
+    elif isinstance(value, str) and draw.chance(0.7):
+        value = draw.of(WORDS)
+    else:
+        value = draw.like(value)
+    if isinstance(value, tuple) and draw.chance(0.5):
+        value = list(value)
+    setattr(mlp, name, value)
 
 
 def predicted(draw, mlp, dtype, kind):
@@ -98,17 +102,15 @@ def predicted(draw, mlp, dtype, kind):
     theirs, _ = attempt(mlp.to_sklearn)
     quietly(lambda: theirs.predict(rows))
     with tempfile.TemporaryDirectory() as folder:
-        for call in (
-            lambda: mlp.save(f"{folder}/mlp.npz"),
-            lambda: mlp.export(f"{folder}/mlp.py"),
-            mlp.to_result,
-        ):
-            attempt(call) if draw.chance(0.5) else None
+        if draw.chance(0.5):
+            attempt(lambda: mlp.save(f"{folder}/mlp.npz"))
+        if draw.chance(0.5):
+            attempt(lambda: mlp.export(f"{folder}/mlp.py"))
+        if draw.chance(0.5):
+            attempt(mlp.to_result)
     outputs = mlp.predict if kind == "regressor" else mlp.predict_proba
-    if (
-        not (isinstance(mlp.backend, str) and mlp.backend in ("numba", "numpy"))
-        or right_array(rows, range(9)) is None
-    ):
+    has_backend = isinstance(mlp.backend, str) and mlp.backend in ("numba", "numpy")
+    if not has_backend or right_array(rows, range(9)) is None:
         return unjudged(lambda: outputs(rows))  # scikit-learn converts some objects
     due = oracle.outputs_due(mlp, rows)
     if due is None and kind == "classifier":
@@ -147,7 +149,7 @@ def result(draw):
         else:
             value = draw.like(getattr(it, name))
         it = dataclasses.replace(it, **{name: value})
-        quietly(lambda it=it, name=name, value=value: setattr(it, name, value))
+        quietly(functools.partial(setattr, it, name, value))
     rows = rows_of(draw)
     backend = draw.of(["numba", "numba", "numpy"])
     for twin in (it, copy.copy(it)):
@@ -179,13 +181,11 @@ def state(draw):
         else:
             setattr(it, name, draw.like(value))
     attempt(it.check)
-    for call in (
-        it.copy,
-        lambda: it.params,
-        lambda: it.vectors,
-        lambda: it.restore(result_of(dtype).state),
-    ):
-        quietly(call) if draw.chance(0.2) else None
+    if draw.chance(0.2):
+        quietly(it.copy)
+        quietly(lambda: (it.params, it.vectors))
+    if draw.chance(0.2):
+        quietly(lambda: it.restore(result_of(dtype).state))
     network = NETWORK if draw.chance(0.8) else other_network(draw)
     network = NETWORK if network.n_params > 10**4 else network
     targets = targets_of(network)
@@ -213,72 +213,77 @@ float64: the losses agree, though not the parameters that they hardly depend on.
 def training(draw):
     """A training whose arguments, optimizer, schedule, stop rule or generator hold other values."""
     kind = draw.of(sorted(BUILT_IN))
-    dtype = draw.of(
-        [np.float64] if kind in METHODS and draw.chance(0.9) else [np.float64, np.float32]
-    )
-    options = {
-        "X": X.astype(dtype),
-        "Y": Y,
-        "sample_weight": np.ones(N),
-        "params": result_of(dtype).params,
-        "seed": 3,
-    }
-    settings = {
-        "network": NETWORK,
-        "epochs": 2,
-        "assume_finite": False,
-        "callbacks": [lambda progress: None],
-    }
-    if kind not in METHODS:
-        settings |= {
-            "batch_size": None if kind == "RPROP" else draw.of([1, 5, N]),
-            "alpha": 0.1,
-            "shuffle": True,
-        }
-    if kind not in METHODS and draw.chance(0.3):
-        settings |= {
-            "clip_norm": draw.of([0.1, 1.0]),
-            "rates": draw.of([(1.0, 0.5), (0, 1.0), ((1.0, 0.5), 0.1)]),
-        }
-    draw.spoil(options, [0, 0, 0, 1, 1, 2])
-    draw.spoil(settings, [0, 0, 1])
-    optimizer = BUILT_IN[kind]() if kind in METHODS else BUILT_IN[kind](0.01)
-    name = draw.of([field.name for field in dataclasses.fields(optimizer) if field.init])
-    own = Rates(0.1, draw.seed)
-    rate = draw.of(
-        [0.01, fastnn.step_decay(0.1, 3), fastnn.cosine(0.1, 4), fastnn.exponential(0.1), own]
-    )
-    value = rate if name == "learning_rate" else draw.like(getattr(optimizer, name))
-    changed, error = attempt(lambda: dataclasses.replace(optimizer, **{name: value}))
-    optimizer = optimizer if error else changed
-    rules = [None, Stop(tol=0.0, patience=3, reduce=ReduceRate(0.5, 1))]
-    rules += [
-        Stop(validation=0.3, monitor="r2", restore_best=True),
-        Stop(validation=(draw.like(X), draw.like(Y))),
-    ]
-    stop = draw.of(rules) if draw.chance(0.9) else draw.like(3)
+    is_method = kind in METHODS
+    dtypes = [np.float64] if is_method and draw.chance(0.9) else [np.float64, np.float32]
+    options = drawn_options(draw, is_method, kind == "RPROP", draw.of(dtypes))
+    options["optimizer"] = drawn_optimizer(draw, kind)
+    options["stop"] = drawn_stop(draw)
     for name in ("rows", "validation_rows"):
         chosen = draw.like(np.arange(N)) if draw.chance(0.1) else None
         if getattr(chosen, "size", 0) <= 10 * N:  # rounding grows with the steps
             options[name] = chosen
     if options["seed"] is None or draw.chance(0.2):
         options["seed"] = Shuffles(draw.seed)
-    options |= {"stop": stop, "optimizer": optimizer, **settings}
 
-    arrays = [given for given in options.values() if isinstance(given, np.ndarray)]
+    arrays = [value for value in options.values() if isinstance(value, np.ndarray)]
     before = [array.tobytes() for array in arrays]
-    is_rounding = kind in METHODS and any(
-        array.dtype.kind in "iuf" and (abs(array) > LARGE).any() for array in arrays
-    )
+    compares_losses = is_method and any(is_large(array) for array in arrays)
 
-    def outcome(given, by):
-        result = train(**given, backend=by)
-        return result.history.loss if is_rounding else result.params
+    def outcome(options, by):
+        result = train(**options, backend=by)
+        return result.history.loss if compares_losses else result.params
 
     word = agree(outcome, options, ROUNDING.get(kind, 0.1))
     if before != [array.tobytes() for array in arrays]:
         raise Wrong("the caller's arrays were written to")
     return word
+
+
+def drawn_options(draw, is_method, is_full_batch, dtype):
+    """Arguments of a training, some of which hold other values."""
+    data = {"X": X.astype(dtype), "Y": Y, "sample_weight": np.ones(N)}
+    data |= {"params": result_of(dtype).params, "seed": 3}
+    settings = {"network": NETWORK, "epochs": 2, "assume_finite": False, "callbacks": [do_nothing]}
+    if not is_method:
+        batch_size = None if is_full_batch else draw.of([1, 5, N])
+        settings |= {"batch_size": batch_size, "alpha": 0.1, "shuffle": True}
+        if draw.chance(0.3):
+            settings["clip_norm"] = draw.of([0.1, 1.0])
+            settings["rates"] = draw.of([(1.0, 0.5), (0, 1.0), ((1.0, 0.5), 0.1)])
+    draw.spoil(data, [0, 0, 0, 1, 1, 2])
+    draw.spoil(settings, [0, 0, 1])
+    return data | settings
+
+
+def drawn_optimizer(draw, kind):
+    """An optimizer of which one field holds another value, if it takes it."""
+    optimizer = BUILT_IN[kind]() if kind in METHODS else BUILT_IN[kind](0.01)
+    name = draw.of([field.name for field in dataclasses.fields(optimizer) if field.init])
+    rates = [0.01, fastnn.step_decay(0.1, 3), fastnn.cosine(0.1, 4), fastnn.exponential(0.1)]
+    rate = draw.of([*rates, Rates(0.1, draw.seed)])
+    value = rate if name == "learning_rate" else draw.like(getattr(optimizer, name))
+    changed, error = attempt(lambda: dataclasses.replace(optimizer, **{name: value}))
+    return optimizer if error else changed
+
+
+def drawn_stop(draw):
+    """A stop rule, or anything in its place."""
+    rules = [
+        None,
+        Stop(tol=0.0, patience=3, reduce=ReduceRate(0.5, 1)),
+        Stop(validation=0.3, monitor="r2", restore_best=True),
+        Stop(validation=(draw.like(X), draw.like(Y))),
+    ]
+    return draw.of(rules) if draw.chance(0.9) else draw.like(3)
+
+
+def do_nothing(progress):
+    """A callback that does nothing."""
+
+
+def is_large(array):
+    """Whether some numbers of an array are `LARGE`."""
+    return array.dtype.kind in "iuf" and (abs(array) > LARGE).any()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -314,50 +319,60 @@ SHARED = {"params", "X", "Y", "sample_weight", "storage"}  # they share the work
 
 def backend(draw):
     """A method of the Numba back end, called with arrays that nobody has checked."""
-    dtype = draw.of([np.float64, np.float32])
-    params = np.array(result_of(dtype).params)
-    given = {"X": X.astype(dtype), "Y": Y.astype(dtype), "sample_weight": np.ones(N, dtype)}
-    given |= {
-        "storage": StepState.create(params, 2).storage,
-        "beta_products": np.ones(2),
-        "params": params,
-    }
-    given |= {"rows": np.arange(N), "start": np.array([0, 5]), "stop": np.array([5, N])}
-    given |= {"learning_rate": np.full(2, 0.1), "loss": np.zeros(2)}
-    method = draw.of(["predict", "loss_and_gradient", "train_steps"])
-    used = ["params", "X", "Y", "sample_weight"][: 2 if method == "predict" else 4]
-    used = sorted(given.keys() - {"params"}) if method == "train_steps" else used
+    given = arrays_of(draw.of([np.float64, np.float32]))
+    method = draw.of(list(USED))
     dtypes = {name: array.dtype for name, array in given.items()}
-    draw.spoil(given, [0, 1, 1, 2], used)
+    draw.spoil(given, [0, 1, 1, 2], USED[method])
     network = NETWORK if draw.chance(0.8) else other_network(draw)
 
-    def call(mine, by):
-        backend = get_backend(by)
-        data = Data(mine["X"], mine["Y"], mine["sample_weight"])
-        steps = Steps(*(mine[n] for n in Steps._fields))
-        if method == "predict":
-            return backend.predict(network, mine["params"], mine["X"])
-        if method == "loss_and_gradient":
-            return backend.loss_and_gradient(network, mine["params"], data, 0.1)[1]
-        state = StepState(mine["storage"], network.n_params, beta_products=mine["beta_products"])
-        backend.train_steps(Task(network, fastnn.Adam(0.01), data, 0.1), state, steps)
-        return np.array(state.params)
+    def call(arrays, by):
+        return of_backend(get_backend(by), method, network, arrays)
 
     twin = twin_of(given)
     value = done(lambda: call(given, "numba"))
     # all may have been made another one
     working = given["X"].dtype if isinstance(given["X"], np.ndarray) else None
-    for name in used:
+    for name in USED[method]:
         array = given[name]
         right = working if name in SHARED and working in FLOATS else dtypes[name]
         if not (isinstance(array, np.ndarray) and array.dtype == right and array.flags.carray):
             raise Wrong(f"number where an error is due: {name} is {array!r:.100}")
-    weight = given["sample_weight"]
     products = given["beta_products"]
-    values_fit = (weight >= 0).all() and ((products >= 0) & (products <= 1)).all()
-    if values_fit:
-        return agree(lambda mine, by: value if by == "numba" else call(mine, by), twin)
+    if (given["sample_weight"] >= 0).all() and ((products >= 0) & (products <= 1)).all():
+        return agree(lambda arrays, by: value if by == "numba" else call(arrays, by), twin)
     return UNKNOWN
+
+
+def arrays_of(dtype):
+    """The arrays of a task, of a state and of steps: what a back end computes with."""
+    params = np.array(result_of(dtype).params)
+    data = {"X": X.astype(dtype), "Y": Y.astype(dtype), "sample_weight": np.ones(N, dtype)}
+    state = {"storage": StepState.create(params, 2).storage, "beta_products": np.ones(2)}
+    steps = {"rows": np.arange(N), "start": np.array([0, 5]), "stop": np.array([5, N])}
+    steps |= {"learning_rate": np.full(2, 0.1), "loss": np.zeros(2)}
+    return {"params": params} | data | state | steps
+
+
+USED = {
+    "predict": ["params", "X"],
+    "loss_and_gradient": ["params", "X", "Y", "sample_weight"],
+    "train_steps": ["X", "Y", "sample_weight", "storage", "beta_products", *Steps._fields],
+}
+"""{a method of a back end: the arrays that it takes}"""
+
+
+def of_backend(backend, method, network, arrays):
+    """What a method makes of these arrays: outputs, a gradient, or parameters."""
+    data = Data(arrays["X"], arrays["Y"], arrays["sample_weight"])
+    if method == "predict":
+        return backend.predict(network, arrays["params"], arrays["X"])
+    if method == "loss_and_gradient":
+        return backend.loss_and_gradient(network, arrays["params"], data, 0.1)[1]
+    steps = Steps(*(arrays[name] for name in Steps._fields))
+    products = arrays["beta_products"]
+    state = StepState(arrays["storage"], network.n_params, beta_products=products)
+    backend.train_steps(Task(network, fastnn.Adam(0.01), data, 0.1), state, steps)
+    return np.array(state.params)
 
 
 KINDS = [estimator] * 8 + [result] * 7 + [state] * 3 + [training] * 6 + [backend] * 4

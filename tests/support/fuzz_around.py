@@ -66,14 +66,8 @@ def made(draw):
     names = sorted(inspect.signature(make).parameters)
     changed = sorted({draw.of(names) for _ in range(draw.of([0, 1, 1, 2, 3]))})
     for name in changed:
-        given[name] = draw.of(
-            [
-                draw.of(WORDS),
-                draw.like(given.get(name, 1)),
-                draw.like((3, 2)),
-                draw.integer(20) / 10,
-            ]
-        )
+        near = draw.like(given.get(name, 1))
+        given[name] = draw.of([draw.of(WORDS), near, draw.like((3, 2)), draw.integer(20) / 10])
     if make == Network.from_dict and not changed:
         changed = ["values"]
         given["values"] = {

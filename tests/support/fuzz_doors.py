@@ -24,13 +24,10 @@ def can_write(format):
 
 
 def parts_of(it):
-    """The weights and biases of a result or an estimator, layer by layer."""
-    own = hasattr(it, "coefs_")
-    if own:
-        parts = (it.coefs_, it.intercepts_)
-    else:
-        parts = (it.network.weights(it.params), it.network.biases(it.params))
-    return [part for pair in zip(*parts, strict=True) for part in pair]
+    """The weights of a result or an estimator, and its biases."""
+    if hasattr(it, "coefs_"):
+        return [*it.coefs_, *it.intercepts_]
+    return [*it.network.weights(it.params), *it.network.biases(it.params)]
 
 
 PARTS = {
@@ -59,11 +56,11 @@ def sparse(draw):
         spoil(draw, matrix, draw.of(PARTS[form]))
     if quietly(lambda: matrix.dtype in (np.float64, np.float32))[0] is not True:
         return unjudged(lambda: mlp.predict(matrix))  # scipy converts few other dtypes
+    found = oracle.dense(matrix)
     if draw.chance(0.3):
         mlp.set_params(warm_start=True, n_threads=1)
         method = draw.of(["fit", "partial_fit", "validation_data"])
         target = Y if kind == "regressor" else LABELS
-        found = oracle.dense(matrix)
 
         def weights(mlp, backend):
             rows = matrix if backend == "numba" else found.astype(dtype)
@@ -72,12 +69,10 @@ def sparse(draw):
             return weights_of(getattr(mlp, method)(rows, target))
 
         return judge(lambda: weights(mlp, "numba"), None) if found is None else agree(weights, mlp)
-    found = oracle.dense(matrix)
     due = None if found is None else oracle.outputs_due(mlp, found)
     attempt(lambda: mlp.predict(matrix))
-    return judge(
-        lambda: (mlp.predict if kind == "regressor" else mlp.predict_proba)(matrix), due, 1e-3
-    )
+    outputs = mlp.predict if kind == "regressor" else mlp.predict_proba
+    return judge(lambda: outputs(matrix), due, 1e-3)
 
 
 def spoil(draw, matrix, part):

@@ -13,6 +13,7 @@ import pandas as pd
 from fuzz_doors import can_write, parts_of
 from fuzz_objects import LABELS, NETWORK, OPTIONS, X, Y, fitted, result_of, targets_of
 from fuzz_oracle import FINE, REFUSED, Wrong, attempt, quietly, same_bits
+from numpy.random import RandomState
 
 import fastnn
 from fastnn import (
@@ -39,7 +40,7 @@ SMALL = {
 
 def frame():
     """A frame (40, 5) of numbers with gaps, words of few and of many levels, and booleans."""
-    random = np.random.RandomState(0)
+    random = RandomState(0)
     columns = {
         "number": np.where(random.rand(N) < 0.1, np.nan, random.randn(N)),
         "word": random.choice(list("xyz"), N),
@@ -61,7 +62,7 @@ NEW_ROWS = pd.DataFrame(
 
 def tables():
     """Fitted estimators of tables: of words, the rarest of them one level, and of numbers alone."""
-    random = np.random.RandomState(1)
+    random = RandomState(1)
     words = frame()
     yield TabularRegressor(**SMALL).fit(words, random.randn(N))
     yield TabularClassifier(**SMALL, max_categories=5).fit(words, random.choice(["p", "q", "r"], N))
@@ -169,13 +170,7 @@ def changed_array(draw, array):
     if change == "shape":
         shape = list(array.shape) or [1]
         shape[draw.integer(len(shape))] = draw.of([0, 1, 2, 3, 5, 100])
-        return draw.of(
-            [
-                array.reshape(-1),
-                array[..., None],
-                np.resize(array, shape) if array.size else np.zeros(shape),
-            ]
-        )
+        return draw.of([array.reshape(-1), array[..., None], np.resize(array, shape)])
     array = np.array(array)
     with np.errstate(all="ignore"):
         if change == "all":
@@ -297,14 +292,16 @@ def most_memory():
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
+def rows_for(it):
+    """New rows for an estimator of tables."""
+    return NEW_ROWS if hasattr(it, "feature_names_in_") else X[:3]
+
+
 def numbers_of(it):
     """All weights of what a file holds; of tables what they predict."""
     if hasattr(it, "estimators_"):
-        rows = NEW_ROWS if hasattr(it, "feature_names_in_") else X[:3]
-        return [
-            it.predict_proba(rows) if hasattr(it, "classes_") else it.predict(rows),
-            it._out_of_bag,
-        ]
+        outputs = it.predict_proba if hasattr(it, "classes_") else it.predict
+        return [outputs(rows_for(it)), it._out_of_bag]
     results = it if isinstance(it, fastnn.ManyResult) else [it]
     return [part for one in results for part in parts_of(one)]
 
@@ -318,34 +315,26 @@ def uses_of(it, folder):
         networks = [one.network for one in it]
         states = [one.state for one in it]
         return uses | {"resume": lambda: train_many(networks, X, Y, resume=states, epochs=1)}
-    uses |= {
-        "c": lambda: it.export(path.with_suffix(".c")),
-        "python": lambda: compiled(it, path.with_suffix(".py")),
-    }
+    uses["c"] = lambda: it.export(path.with_suffix(".c"))
+    uses["python"] = lambda: compiled(it, path.with_suffix(".py"))
     if can_write("onnx"):
         uses["onnx"] = lambda: it.export(path.with_suffix(".onnx"))
     if hasattr(it, "estimators_"):
-        rows = NEW_ROWS if hasattr(it, "feature_names_in_") else X[:3]
-        uses |= {
-            "predict": lambda: it.predict(rows),
-            "function": it.function,
-            "scores": lambda: it.history_,
-        }
+        rows = rows_for(it)
+        uses["predict"] = lambda: it.predict(rows)
+        uses["function"] = it.function
+        uses["scores"] = lambda: it.history_
         if isinstance(it, TabularClassifier):
             return uses | {"probabilities": lambda: it.predict_proba(rows)}
-        uses |= {
-            "interval": lambda: it.predict_interval(rows, 0.5),
-            "half": lambda: it.predict_interval(rows, 0.25),
-        }
+        uses["interval"] = lambda: it.predict_interval(rows, 0.5)
+        uses["half"] = lambda: it.predict_interval(rows, 0.25)
         return uses | {"deviation": lambda: it.predict(rows, return_std=True)}
     uses["predict"] = lambda: it.predict(X)
     if hasattr(it, "coefs_"):
         targets = LABELS if hasattr(it, "classes_") else Y
         return uses | {"partial_fit": lambda: it.partial_fit(X, targets)}
-    uses |= {
-        "function": it.function,
-        "scores": lambda: [it.history.loss, it.history.validation_loss],
-    }
+    uses["function"] = it.function
+    uses["scores"] = lambda: [it.history.loss, it.history.validation_loss]
     return uses | {"resume": lambda: it.resume(X, targets_of(it.network), epochs=1)}
 
 

@@ -186,36 +186,11 @@ def dense(matrix):
 
 def _dense(matrix):
     n_rows, n_columns = matrix.shape
-    found = np.zeros((n_rows, n_columns))
-    if matrix.format in ("csr", "csc", "bsr"):
-        return _of_compressed(matrix)
-    if matrix.format == "coo":
-        entries = zip(
-            _integers(matrix.row), _integers(matrix.col), matrix.data.tolist(), strict=True
-        )
-    elif matrix.format == "dok":
-        entries = ((*_integers(key), value) for key, value in matrix._dict.items())
-    elif matrix.format == "lil":
-        assert len(matrix.rows) == len(matrix.data) == n_rows
-        lists = enumerate(zip(matrix.rows, matrix.data, strict=True))
-        entries = (
-            (i, j, x) for i, (row, data) in lists for j, x in zip(_integers(row), data, strict=True)
-        )
-    else:
-        data = matrix.data
-        offsets = _integers(matrix.offsets)
-        assert all(isinstance(part, np.ndarray) for part in (data, matrix.offsets))
-        assert (data.ndim, len(data)) == (2, len(set(offsets)))
-        columns = (
-            (j - k, j, x)
-            for k, d in zip(offsets, data, strict=True)
-            for j, x in enumerate(d.tolist())
-        )
-        entries = ((i, j, x) for i, j, x in columns if 0 <= i < n_rows and j < n_columns)
-    for i, j, x in entries:
+    made = np.zeros((n_rows, n_columns))
+    for i, j, number in ENTRIES[matrix.format](matrix):
         assert i >= 0 <= j
-        found[i, j] += x
-    return found
+        made[i, j] += number
+    return made
 
 
 def _integers(values):
@@ -225,27 +200,60 @@ def _integers(values):
     return array.tolist()
 
 
-def _of_compressed(matrix):
-    """The numbers of a CSR, CSC or BSR matrix."""
-    assert all(
-        isinstance(part, np.ndarray) for part in (matrix.data, matrix.indices, matrix.indptr)
-    )
+def _of_coo(matrix):
+    places = _integers(matrix.row), _integers(matrix.col)
+    return zip(*places, matrix.data.tolist(), strict=True)
+
+
+def _of_dok(matrix):
+    return ((*_integers(key), number) for key, number in matrix._dict.items())
+
+
+def _of_lil(matrix):
+    assert len(matrix.rows) == len(matrix.data) == matrix.shape[0]
+    for i, (columns, entries) in enumerate(zip(matrix.rows, matrix.data, strict=True)):
+        for j, number in zip(_integers(columns), entries, strict=True):
+            yield i, j, number
+
+
+def _of_dia(matrix):
+    """Of each diagonal, the part that is within."""
+    n_rows, n_columns = matrix.shape
+    offsets = _integers(matrix.offsets)
+    assert all(isinstance(part, np.ndarray) for part in (matrix.data, matrix.offsets))
+    assert (matrix.data.ndim, len(matrix.data)) == (2, len(set(offsets)))
+    for offset, diagonal in zip(offsets, matrix.data, strict=True):
+        for j, number in enumerate(diagonal.tolist()):
+            if 0 <= j - offset < n_rows and j < n_columns:
+                yield j - offset, j, number
+
+
+def _of_csr(matrix):
+    """Of each block of a row of blocks, each number; in other formats a block has one number."""
+    parts = (matrix.data, matrix.indices, matrix.indptr)
+    assert all(isinstance(part, np.ndarray) for part in parts)
     assert matrix.data.ndim == (3 if matrix.format == "bsr" else 1)
     height, width = matrix.data.shape[1:] or (1, 1)
     n, m = matrix.shape[::-1] if matrix.format == "csc" else matrix.shape
     assert n % height == m % width == 0
-    found = np.zeros((n // height, m // width, height, width))
     ends = _integers(matrix.indptr)
     indices = _integers(matrix.indices)
-    assert (len(ends), ends[0]) == (len(found) + 1, 0)
+    assert (len(ends), ends[0]) == (n // height + 1, 0)
     assert len(indices) == len(matrix.data) >= ends[-1]
     for i, (first, stop) in enumerate(itertools.pairwise(ends)):
         assert first <= stop
         for k in range(first, stop):
-            assert indices[k] >= 0
-            found[i, indices[k]] += matrix.data[k]
-    found = found.swapaxes(1, 2).reshape(n, m)
-    return found.T if matrix.format == "csc" else found
+            for (row, column), number in np.ndenumerate(matrix.data[k].reshape(height, width)):
+                yield i * height + row, indices[k] * width + column, number
+
+
+def _of_csc(matrix):
+    return ((i, j, number) for j, i, number in _of_csr(matrix))
+
+
+ENTRIES = {"coo": _of_coo, "dok": _of_dok, "lil": _of_lil, "dia": _of_dia}
+ENTRIES |= {"csr": _of_csr, "bsr": _of_csr, "csc": _of_csc}
+"""{a format: a function that gives the entries (row, column, number) of a matrix}"""
 
 
 HIDDEN = ("identity", "relu", "tanh", "logistic")

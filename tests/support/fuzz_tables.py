@@ -15,6 +15,7 @@ from fuzz_oracle import (
     same_bits,
 )
 from fuzz_values import SCALARS
+from numpy.random import RandomState
 
 import fastnn
 from fastnn import TablePreparation
@@ -36,10 +37,6 @@ COLUMNS = {
 """{a kind of column: one drawn}, which every table may have."""
 
 ODD = {
-    "gaps": lambda r: np.where(r.rand(N) < 0.3, np.nan, r.standard_normal(N)),
-    "nullable": lambda r: pd.array(np.where(r.rand(N) < 0.3, None, 3 * r.rand(N)), dtype="Float64"),
-    "categories": lambda r: pd.Categorical(r.choice([1, 2, 3], N)),
-    "only gaps": lambda r: [None] * N,
     "numbers and words": lambda r: [1.0, "a"] * (N // 2),
     "infinite": lambda r: np.where(r.rand(N) < 0.1, np.inf, 1.0),
     "huge": lambda r: r.standard_normal(N) * 1e300,
@@ -54,12 +51,12 @@ ODD = {
     "large integers": lambda r: [10**400 + i for i in range(N)],
     "odd values": lambda r: [SCALARS[i] for i in r.randint(0, len(SCALARS), N)],
 }
-"""The same of columns that may be refused."""
+"""The same of columns that may be refused; those of gaps and categories are in `fuzz_ways`."""
 
 
 def columns(draw):
     """The columns of a table, and whether it may be refused."""
-    random = np.random.RandomState(draw.seed)
+    random = RandomState(draw.seed)
     odd = draw.chance(0.4)
     kinds = [draw.of(sorted(COLUMNS)) for _ in range(1 + draw.integer(4))]
     drawn = [list(COLUMNS[kind](random)) for kind in kinds]
@@ -141,7 +138,7 @@ def table(draw):
     frame = quietly(lambda: frame_of(drawn))[0]
     if frame is None:
         return REFUSED
-    random = np.random.RandomState(draw.seed)
+    random = RandomState(draw.seed)
     y = random.choice(["a", "b", "c"], N) if kind == "classifier" else random.standard_normal(N)
     y[:3] = ["a", "b", "c"] if kind == "classifier" else y[:3]
     model = ESTIMATORS[kind](**SMALL)

@@ -1,18 +1,18 @@
 """The fuzzer's door of all ways to a table's predictions: row by row, copied, saved, exported."""
 
 import copy
-import ctypes
 import os
+import pathlib
 import pickle
 import re
 import runpy
 import shutil
-import subprocess
 import tempfile
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
+from exported_tables import in_numbers, library_of, outputs_in_c, outputs_in_onnx
 from fuzz_oracle import FINE, REFUSED, Refused, Wrong, attempt, done, is_there
 
 from fastnn import TabularClassifier, TabularRegressor
@@ -70,24 +70,10 @@ COLUMNS = {
 }
 """{a kind of column: a function (random, n) that draws one of n rows}."""
 
-NAMES = [
-    "a",
-    "b b",
-    'c"',
-    "d'",
-    "e\\",
-    "f*/",
-    "/*g",
-    "h\n",
-    "%s",
-    "${x}",
-    "日本",
-    "__class__",
-    "0",
+NAMES = ["a", "b b", 'c"', "d'", "e\\", "f*/", "/*g", "h\n", "%s", "${x}", "日本", "__class__", "0"]
+NAMES += [
     "1",
     "lambda",
-]
-NAMES += [
     "z" * 300,
     "x[0]",
     "variable",
@@ -96,12 +82,8 @@ NAMES += [
     "None",
     "what??/",
     "",
-    10,
-    20,
-    ("x", "y"),
-    0.5,
 ]
-NAMES += [pd.Timestamp("2020-01-01")]
+NAMES += [10, 20, ("x", "y"), 0.5, pd.Timestamp("2020-01-01")]
 
 SCALES = [0, 0, 0, 0, 3, 100, 149, -100, -200, -310]
 """Powers of ten of targets."""
@@ -152,28 +134,29 @@ def drawn_frame(draw, random, n):
     return frame
 
 
+SETTINGS = {
+    "max_categories": (0.3, [2, 3, 5]),
+    "validation_fraction": (0.2, [0.01, 0.1, 0.34, 0.5]),
+    "cv": (0.2, [2, 3]),
+    "batch_size": (0.3, [7, 1000]),
+    "learning_rate": (0.2, [1e-8, 0.5, 10.0]),
+}
+"""{a parameter: how probable it is that it is set, and values}"""
+
+
 def drawn_model(draw):
     """An estimator that is not fitted, whose fit takes some ms."""
     given = {
         "preset": draw.of(["fast", "good"]),
         "n_members": draw.of([1, 1, 2, 3]),
         "epochs": draw.of([1, 1, 2]),
-    }
-    given |= {
         "hidden_layer_sizes": draw.of([(4,), (8, 8), (5, 5, 5), 3]),
         "n_jobs": 1,
         "random_state": draw.integer(99),
     }
-    if draw.chance(0.3):
-        given["max_categories"] = draw.of([2, 3, 5])
-    if draw.chance(0.2):
-        given["validation_fraction"] = draw.of([0.01, 0.1, 0.34, 0.5])
-    if draw.chance(0.2):
-        given["cv"] = draw.of([2, 3])
-    if draw.chance(0.3):
-        given["batch_size"] = draw.of([7, 1000])
-    if draw.chance(0.2):
-        given["learning_rate"] = draw.of([1e-8, 0.5, 10.0])
+    for name, (probability, values) in SETTINGS.items():
+        if draw.chance(probability):
+            given[name] = draw.of(values)
     if draw.chance(0.5):
         return TabularRegressor(**given)
     if draw.chance(0.3):
@@ -187,16 +170,8 @@ def drawn_targets(draw, random, n, classifies):
         y = random.randint(0, draw.of([2, 2, 3, 7]), n)
         return draw.of([y, np.array([f"label {k}" for k in y]), y > 0])
     y = random.randn(n) * 10.0 ** draw.of(SCALES) + draw.of([0, 0, 1e6, 1e12])
-    return draw.of(
-        [
-            y,
-            y,
-            y,
-            y[:, None] * [1.0, 2.0],
-            np.full(n, draw.of([0.0, 0.1, 1e10])),
-            random.randint(0, 2, n),
-        ]
-    )
+    constant = np.full(n, draw.of([0.0, 0.1, 1e10]))
+    return draw.of([y, y, y, y[:, None] * [1.0, 2.0], constant, random.randint(0, 2, n)])
 
 
 def changed_rows(draw, random, frame):
@@ -323,48 +298,13 @@ def intervals_of(model, table, loaded):
     hold(loaded.predict(table, return_std=True)[1], deviations, "deviations")
 
 
-def in_numbers(case, table):
-    """A table as C takes it: an array (n, n_columns) with levels by their numbers."""
-    preparation = case.model.preparation_
-    columns = [column.tolist() for _, column in table.items()]
-    rows = np.full(table.shape, np.nan)
-    for j in preparation.number_columns_:
-        rows[:, j] = [np.nan if pd.isna(value) else float(value) for value in columns[j]]
-    for levels in preparation.levels_:
-        number_of = {level: k for k, level in enumerate(levels.levels)}
-        rest = len(number_of) if levels.has_rest else np.nan
-        for row, word in zip(rows, columns[levels.column], strict=True):
-            if not pd.isna(word):
-                row[levels.column] = number_of.get(word, rest)
-    return rows
-
-
 def by_c(case, draw, random):
     """Exported to C, which compiles without a warning, and stops at undefined behavior."""
-    flags = [
-        "-std=c99",
-        "-Wall",
-        "-Wextra",
-        "-pedantic",
-        "-Werror",
-        "-O1",
-        "-ffp-contract=off",
-        "-shared",
-        "-fPIC",
-    ]
-    flags += ["-fsanitize=undefined", "-fsanitize-undefined-trap-on-error"]
+    flags = ["-O1", "-fsanitize=undefined", "-fsanitize-undefined-trap-on-error"]
     with tempfile.TemporaryDirectory() as folder:
-        done(lambda: case.model.export(os.path.join(folder, "net.c"), estimates=True))
-        command = ["cc", *flags, "-o", "net.so", "net.c", "-lm"]
-        compiled = subprocess.run(command, cwd=folder, capture_output=True, text=True)
-        if compiled.returncode or compiled.stderr:
-            raise Wrong(compiled.stderr)
-        library = ctypes.CDLL(os.path.join(folder, "net.so"))
+        library = library_of(case.model, pathlib.Path(folder), *flags, estimates=True)
     for table, right in case.tables:
-        rows = in_numbers(case, table)
-        out = np.full(right.shape, 7.0)
-        pointers = [ctypes.c_void_p(array.ctypes.data) for array in (rows, out)]
-        library.net_predict_batch(ctypes.c_size_t(len(rows)), *pointers)
+        out = outputs_in_c(library, in_numbers(case.model, table), right.shape)
         hold(out, right)
 
 
@@ -375,7 +315,7 @@ def by_function(case, draw, random):
     f = case.model.function(estimates=True)
     for table, right in case.tables:
         out = np.full((len(table), f.n_outputs), 7.0)
-        for row, to in zip(in_numbers(case, table), out, strict=True):
+        for row, to in zip(in_numbers(case.model, table), out, strict=True):
             f(row, to)
         hold(out.reshape(right.shape), right)
 
@@ -410,25 +350,9 @@ def by_onnx(case, draw, random):
         _, error = attempt(lambda: case.model.export(path, estimates=True))
         if error is not None:  # of a name that no input has, or an empty text beside a rest
             return
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = options.inter_op_num_threads = 1
-        session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-    levels_of = {levels.column: levels.levels for levels in case.model.preparation_.levels_}
-    place_of = {str(name): j for j, name in enumerate(case.frame.columns)}
-    for table, right in case.tables:
-        rows = in_numbers(case, table)
-        fed = {}
-        for one in session.get_inputs():
-            if one.type == "tensor(string)":
-                levels = levels_of[place_of[one.name]]
-                gap = "a gap" if "" in levels else ""
-                text_of = {level: str(level) for level in levels}
-                column = table.iloc[:, place_of[one.name]]
-                texts = [gap if pd.isna(word) else text_of.get(word, "unknown") for word in column]
-                fed[one.name] = np.array(texts, object)[:, None]
-            else:
-                fed[one.name] = rows[:, [place_of[one.name]]] if levels_of else rows
-        near(session.run(None, fed)[-1].reshape(right.shape), right, case)
+        for table, right in case.tables:
+            outputs = outputs_in_onnx(path, case.model, table)[-1]
+            near(outputs.reshape(right.shape), right, case)
 
 
 WAYS = {

@@ -2,15 +2,16 @@
 
 import numpy as np
 import pytest
+from numpy.random import RandomState
 
 from fastnn import Network, loss_and_gradient, predict, train
 
 NETWORK = Network((3, 4, 2), "tanh")
 N = 12
-X = np.random.RandomState(0).standard_normal((N, 3))
+X = RandomState(0).standard_normal((N, 3))
 Y = np.sin(X[:, :2])
 WEIGHT = np.linspace(1, 2, N)
-PARAMS = NETWORK.init_params(np.random.RandomState(1))
+PARAMS = NETWORK.init_params(RandomState(1))
 RESULT = train(NETWORK, X, Y, epochs=1, seed=0, backend="numpy")
 
 

@@ -1,9 +1,13 @@
-"""Trainings that go on in C: drawn ones, and a program that does their steps."""
+"""Exported C: how it is compiled, trainings that go on in it, drawn ones, and a program that does
+their steps."""
 
+import re
+import shutil
 import subprocess
 from typing import NamedTuple
 
 import numpy as np
+import pytest
 
 from fastnn import (
     LOSSES,
@@ -22,15 +26,26 @@ from fastnn import (
 )
 from fastnn.losses import HIDDEN
 
-STRICT = [
-    "-std=c99",
-    "-ffp-contract=off",
-    "-Wall",
-    "-Wextra",
-    "-Wconversion",
-    "-pedantic",
-    "-Werror",
-]
+needs_cc = pytest.mark.skipif(shutil.which("cc") is None, reason="there is no C compiler cc")
+ARM64 = "aarch64-linux-gnu-gcc", "qemu-aarch64"
+needs_arm64 = pytest.mark.skipif(
+    not all(map(shutil.which, ARM64)),
+    reason="apt-get install gcc-aarch64-linux-gnu qemu-user: not both are here",
+)
+
+WARNINGS = ["-std=c99", "-Wall", "-Wextra", "-pedantic", "-Werror"]
+STRICT = ["-ffp-contract=off", "-Wconversion", *WARNINGS]
+
+NUMBERS = {"float64": "double", "float32": "float"}
+"""{a dtype: C's type}"""
+
+
+def n_lines_of_code(source):
+    """The lines of a source but for those of constants; none of them is long."""
+    lines = source.read_text().splitlines()
+    assert max(map(len, lines)) <= 120
+    return sum(not re.match(r"    -?\d[^;]*$", line) for line in lines)
+
 
 PROGRAM = """
 #include <stdio.h>
@@ -69,7 +84,7 @@ class Program:
     def __init__(self, folder, result, learn, compiler="cc", flags=("-O2",)):
         self.folder = folder
         result.export(folder / "net.c", learn=learn)
-        number = {"float64": "double", "float32": "float"}[result.params.dtype.name]
+        number = NUMBERS[result.params.dtype.name]
         (folder / "main.c").write_text(PROGRAM.format(number=number))
         files = "main.c", "net.c", "-lm"
         command = [compiler, *STRICT, *flags, "-static", "-o", "main", *files]

@@ -1,13 +1,13 @@
 """Trainings with rules, drawn, and the plain loop that says what they must give."""
 
 import math
-from collections import namedtuple
 from typing import Any, NamedTuple
 
 import hypothesis.strategies as st
 import numpy as np
 import pytest
 from bits import bits
+from numpy.random import RandomState
 
 import fastnn
 from fastnn import SGD, Adam, Network, ReduceRate, Stop, train
@@ -40,7 +40,7 @@ def closeness(Y, outputs):
 
 
 def draw_data(kind, dtype, n, seed):
-    r = np.random.RandomState(seed)
+    r = RandomState(seed)
     X = r.uniform(-1, 1, (n, 3))
     Y = np.stack([X[:, 0] * X[:, 1], X[:, 2]], axis=1)
     Y = {
@@ -139,132 +139,153 @@ def cases(draw):
     return Case(kind, monitor, data, rows, optimizer, batch_size, rules, validation, n_epochs, k)
 
 
-Plain = namedtuple(
-    "Plain",
-    "n_epochs reason state params loss validation_loss score learning_rate best_epoch called",
-)
-"""The results of the plain loop."""
+class Plain:
+    """A training by steps, one at a time, and all rules after each epoch: what it came to."""
 
+    def __init__(self, case, backend):
+        data = case.trained_on
+        self.case = case
+        self.backend = get_backend(backend)
+        self.random_state = RandomState(5)
+        params = case.network.init_params(self.random_state, data.X.dtype)
+        self.state = StepState.create(params, case.optimizer.n_slots)
+        self.split(data)
+        self.task = Task(case.network, case.optimizer, Data(*map(np.ascontiguousarray, data)), 0.01)
+        self.size = min(case.batch_size or len(data.X), len(self.order))
+        self.reason = "epochs"
+        self.loss = []
+        self.validation_loss = []
+        self.score = []  # the less, the better, until the end
+        self.learning_rate = []
+        self.called = []
+        self.factor = 1.0
+        self.best = math.inf
+        self.stale = 0
+        self.best_score = math.inf
+        self.best_params = None
+        self.best_epoch = 0
 
-def plain(case, backend):
-    """Train by steps, one at a time, and all rules after each epoch."""
-    network = case.network
-    optimizer = case.optimizer
-    rules = case.rules
-    data = case.trained_on
-    X, _, weight = data
-    n_rows = len(X)
-    dtype = X.dtype
-    backend = get_backend(backend)
-    random_state = np.random.RandomState(5)
-    state = StepState.create(network.init_params(random_state, dtype), optimizer.n_slots)
-    order = np.arange(n_rows)
-    held_out = None
-    if isinstance(case.validation, float):
-        drawn = random_state.permutation(n_rows)
-        cut = math.ceil(case.validation * n_rows)
-        order = drawn[cut:].copy()
-        held_out = Data(*(a[drawn[:cut]] for a in data))
-    elif case.validation is not None:
-        given = (*case.validation, np.ones(len(case.validation[0]), dtype))[:3]
-        held_out = Data(*given)
-    task = Task(network, optimizer, Data(*map(np.ascontiguousarray, data)), 0.01)
-    on_loss = case.monitor == "loss"
+    def split(self, data):
+        """Set the rows to train on, in their order, and those that are held out."""
+        validation = self.case.validation
+        self.order = np.arange(len(data.X))
+        self.held_out = None
+        if isinstance(validation, float):
+            drawn = self.random_state.permutation(self.order)
+            cut = math.ceil(validation * len(drawn))
+            self.order = drawn[cut:].copy()
+            self.held_out = Data(*(array[drawn[:cut]] for array in data))
+        elif validation is not None:
+            ones = np.ones(len(validation[0]), data.X.dtype)
+            self.held_out = Data(*(*validation, ones)[:3])
 
-    def loss_of(rows, alpha):
-        return backend.loss_and_gradient(network, state.params, rows, alpha)[0]
-
-    size = min(case.batch_size or n_rows, len(order))
-    losses = []
-    validation_losses = []
-    scores = []
-    rates = []
-    called = []
-    factor = 1.0
-    best = math.inf
-    stale = 0
-    best_score = math.inf
-    best_params = None
-    best_epoch = 0
-    reason = "epochs"
-
-    for epoch in range(1, case.n_epochs + 1):
-        if size < len(order):
-            random_state.shuffle(order)
+    def do_epoch(self):
+        """Do the steps of an epoch, until one diverges; note its loss and learning rate."""
+        is_whole = self.size == len(self.order)
+        if not is_whole:
+            self.random_state.shuffle(self.order)
+        is_sum = self.case.network.reduction == "sum"
         total = rows = 0.0
-        for start in range(0, len(order), size):
-            batch = order[start : start + size]
-            base = optimizer.learning_rate
-            base = base(state.t) if callable(base) else base
-            rate = base if factor == 1 else max(base * factor, min(base, rules["reduce"].least))
-            step = Steps(
-                batch, np.array([0]), np.array([len(batch)]), np.array([rate]), np.zeros(1)
-            )
-            before = state.copy()
-            if backend.train_steps(task, state, step) == 0:
-                state = before
-                reason = "diverged"
-                break
-            n = 1 if network.reduction == "sum" or size == len(order) else len(batch)
-            if weight[batch].any():
-                total = total + step.loss[0] * n
+        for start in range(0, len(self.order), self.size):
+            batch = self.order[start : start + self.size]
+            rate = self.rate()
+            loss = self.step(batch, rate)
+            if loss is None:
+                self.reason = "diverged"
+                return
+            n = 1 if is_sum or is_whole else len(batch)
+            if self.task.data.sample_weight[batch].any():
+                total = total + loss * n
                 rows = rows + n
-        if reason == "diverged":
-            break
-        losses.append(total if network.reduction == "sum" or size == len(order) else total / rows)
-        rates.append(rate)
+        self.loss.append(total if is_sum or is_whole else total / rows)
+        self.learning_rate.append(rate)
 
-        # The score, less is better: it is what the rules compare, but for the plain training loss.
+    def rate(self):
+        """The learning rate of the next step."""
+        base = self.case.optimizer.learning_rate
+        base = base(self.state.t) if callable(base) else base
+        if self.factor == 1:
+            return base
+        return max(base * self.factor, min(base, self.case.rules["reduce"].least))
+
+    def step(self, batch, rate):
+        """Do a step; return its loss, or None where it diverges: then the state stays."""
+        places = np.array([0]), np.array([len(batch)])
+        step = Steps(batch, *places, np.array([rate]), np.zeros(1))
+        before = self.state.copy()
+        if self.backend.train_steps(self.task, self.state, step):
+            return step.loss[0]
+        self.state = before
+        return None
+
+    def loss_of(self, rows, alpha):
+        network = self.case.network
+        return self.backend.loss_and_gradient(network, self.state.params, rows, alpha)[0]
+
+    def monitored(self):
+        """The score, the less, the better; None for a training loss that nobody asks for."""
+        case = self.case
         score = None
-        if held_out is not None:
-            score = loss_of(held_out, 0.0)
-            validation_losses.append(score)
-        elif on_loss and rules["restore_best"]:
-            score = loss_of(data, 0.01)
-        if not on_loss:
-            rows = held_out if held_out is not None else Data(*(a[np.sort(order)] for a in data))
-            used = rows.sample_weight > 0
-            x, y, w = (a[used] for a in rows)
-            score = -scorer(case.monitor, network, y, w)(
-                fastnn.predict(network, state.params, x, backend=backend)
-            )
-        compared = losses[-1] if on_loss and held_out is None else score
-        scores.append(abs(score) if score == 0 else score if score is not None else losses[-1])
+        if self.held_out is not None:
+            score = self.loss_of(self.held_out, 0.0)
+            self.validation_loss.append(score)
+        if case.monitor == "loss":
+            if score is None and case.rules["restore_best"]:
+                score = self.loss_of(case.trained_on, 0.01)
+            return score
+        rows = self.held_out
+        if rows is None:
+            rows = Data(*(array[np.sort(self.order)] for array in case.trained_on))
+        x, y, weight = (array[rows.sample_weight > 0] for array in rows)
+        outputs = fastnn.predict(case.network, self.state.params, x, backend=self.backend)
+        return -scorer(case.monitor, case.network, y, weight)(outputs)
 
-        failed = not (math.isfinite(compared) and compared < best - (rules["tol"] or 0))
-        stale = stale + 1 if failed else 0
+    def follow_rules(self, epoch):
+        """Do after an epoch what the rules say."""
+        rules = self.case.rules
+        score = self.monitored()
+        # the score is what they compare, but for the plain training loss
+        is_plain = self.case.monitor == "loss" and self.held_out is None
+        compared = self.loss[-1] if is_plain else score
+        noted = self.loss[-1] if score is None else score
+        if noted < min(self.score, default=math.inf):
+            self.best_epoch = epoch
+        self.score.append(noted + 0.0)  # -0.0 is 0.0
+        is_better = math.isfinite(compared) and compared < self.best - (rules["tol"] or 0)
+        self.stale = 0 if is_better else self.stale + 1
         if math.isfinite(compared):
-            best = min(best, compared)
-        if rules["restore_best"] and score < best_score:
-            best_score = score
-            best_params = state.params.copy()
-        if scores[-1] < min(scores[:-1], default=math.inf):
-            best_epoch = epoch
+            self.best = min(self.best, compared)
+        if rules["restore_best"] and score < self.best_score:
+            self.best_score = score
+            self.best_params = self.state.params.copy()
         patience = rules["patience"]
         if patience is None and rules["tol"] is not None and rules["reduce"] is None:
             patience = 10
-        if patience is not None and stale >= patience:
-            reason = "tolerance" if held_out is None else "validation"
-        elif rules["reduce"] is not None and stale and stale % rules["reduce"].patience == 0:
-            factor *= rules["reduce"].factor
-        if epoch % case.k == 0:
-            called.append(epoch)
-        if reason != "epochs":
+        if patience is not None and self.stale >= patience:
+            self.reason = "tolerance" if self.held_out is None else "validation"
+        elif rules["reduce"] and self.stale and self.stale % rules["reduce"].patience == 0:
+            self.factor *= rules["reduce"].factor
+        if epoch % self.case.k == 0:
+            self.called.append(epoch)
+
+
+def plain(case, backend):
+    """Train by a plain loop, and return what it came to."""
+    training = Plain(case, backend)
+    for epoch in range(1, case.n_epochs + 1):
+        training.do_epoch()
+        if training.reason == "diverged":
             break
-    params = best_params if rules["restore_best"] and best_params is not None else state.params
-    scores = [s if on_loss else -s for s in scores]
-    return Plain(
-        len(losses),
-        reason,
-        state,
-        params,
-        losses,
-        validation_losses,
-        scores,
-        rates,
-        best_epoch,
-        called,
-    )
+        training.follow_rules(epoch)
+        if training.reason != "epochs":
+            break
+    training.n_epochs = len(training.loss)
+    training.params = training.state.params
+    if training.best_params is not None:
+        training.params = training.best_params
+    if case.monitor != "loss":
+        training.score = [-score for score in training.score]
+    return training
 
 
 def matches(result, expected, *earlier):

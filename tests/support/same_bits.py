@@ -53,16 +53,51 @@ class Run(NamedTuple):
     data: str  # seed, iris, digits, wide or drawn
     network: Network
     optimizer: Optimizer
-    dtype: str
     n_steps: int
     scale: float  # of the stored parameters, a power of two
     batch_size: int | None = None
     n_rows: int | None = None
     alpha: float = 0.0
     threads: int = 1
+    dtype: str = "float64"
 
 
-DEEP = (
+def _drawn(network, optimizer, n_steps, batch_size=16, n_rows=37, **options):
+    """A run on the drawn rows."""
+    return Run("drawn", network, optimizer, n_steps, 0.5, batch_size, n_rows, **options)
+
+
+def _methods():
+    """Iterate over a run of each method of second order."""
+    for method in (LevenbergMarquardt, BayesianRegularization):
+        alpha = 0.125 if method is LevenbergMarquardt else 0.0
+        for adapt, output, n_rows in (("gain", "identity", None), ("tenfold", "softmax", 37)):
+            network = Network((6, 5, 3), ("tanh",), output, "squared_error")
+            run = _drawn(network, method(adapt=adapt), 9, None, n_rows, alpha=alpha)
+            yield f"{method.__name__} {adapt}", run
+
+
+TUTORIAL = {"bias": "scalar", "bias_gradient": "times_bias", "reduction": "sum"}
+CLASSES = {"output": "softmax", "loss": "cross_entropy"}
+DIGITS = Network((64, 64, 10), "relu", **CLASSES)
+DATA = {
+    "seed": Run(
+        "seed",
+        Network((3, 5, 1), "sigmoid", "sigmoid", **TUTORIAL),
+        SGD(1.0, sequential=True),
+        200,
+        1.0,
+    ),
+    "iris": Run("iris", Network((4, 16, 3), "tanh", **CLASSES), SGD(0.5), 100, 0.5),
+    "digits": Run("digits", DIGITS, Adam(0.003), 30, 0.25, batch_size=32),
+    "online": Run("digits", DIGITS, SGD(0.01, 0.5), 300, 0.25, batch_size=1),
+    "wide": Run(
+        "wide", Network((640, 7, 10), "leaky_relu", **CLASSES), Adam(0.003), 12, 0.0625, 10
+    ),
+}
+"""Runs on the stored data."""
+
+_DEEP = [
     "identity",
     "sigmoid",
     "tanh",
@@ -73,108 +108,64 @@ DEEP = (
     "softplus",
     "silu",
     "gelu",
-)
+]
 """The hidden layers of one deep network. Later activations have runs of their own: its hashes must
 not change."""
-TUTORIAL = {"bias": "scalar", "bias_gradient": "times_bias", "reduction": "sum"}
 
 
-_OPTIMIZERS = {name: kind() for name, kind in OPTIMIZERS.items()} | {
-    "momentum": SGD(momentum=0.9),
-    "nesterov": SGD(momentum=0.9, nesterov=True),
-    "sequential": Adam(sequential=True),
-    "options": AdamW(clip_norm=0.25, rates=(0, (0.5, 1), (2, 0))),
-}
-"""Each optimizer, and each option that is code of its own."""
-
-
-def _of_methods():
-    """Each method of second order."""
-    for method in (LevenbergMarquardt, BayesianRegularization):
-        for adapt in ("gain", "tenfold"):
-            network = Network(
-                (6, 5, 3), ("tanh",), "identity" if adapt == "gain" else "softmax", "squared_error"
-            )
-            options = {"n_rows": 37 if adapt == "tenfold" else None}  # the other has blocks
-            options |= {"alpha": 0.125} if method is LevenbergMarquardt else {}
-            run = Run("drawn", network, method(adapt=adapt), "float64", 9, 0.5, **options)
-            yield f"{method.__name__} {adapt} float64", run
-
-
-def _of_dtype(dtype):
-    """Optimizers, activations and losses in a dtype."""
-
-    def run(name, data, network, optimizer, *args, **options):
-        return f"{name} {dtype}", Run(data, network, optimizer, dtype, *args, **options)
-
-    def drawn(name, network, optimizer, n_steps, **options):
-        return run(
-            name,
-            "drawn",
-            network,
-            optimizer,
-            n_steps,
-            0.5,
-            **{"batch_size": 16, "n_rows": 37} | options,
-        )
-
-    network = Network((3, 5, 1), "sigmoid", "sigmoid", **TUTORIAL)
-    yield run("seed", "seed", network, SGD(1.0, sequential=True), 200, 1.0)
-    yield run(
-        "iris",
-        "iris",
-        Network((4, 16, 3), "tanh", "softmax", "cross_entropy"),
-        SGD(0.5),
-        100,
-        0.5,
-    )
-    network = Network((64, 64, 10), "relu", "softmax", "cross_entropy")
-    yield run("digits", "digits", network, Adam(0.003), 30, 0.25, batch_size=32)
-    yield run("online", "digits", network, SGD(0.01, 0.5), 300, 0.25, batch_size=1)
-    network = Network((640, 7, 10), "leaky_relu", "softmax", "cross_entropy")
-    yield run("wide", "wide", network, Adam(0.003), 12, 0.0625, batch_size=10)
+def _layers():
+    """Iterate over runs of networks of several layers, and of each later activation."""
     network = Network((6, 9, 7, 3), ("gelu", "elu"), **TUTORIAL)
-    yield drawn(
-        "online scalar", network, Adam(0.003, sequential=True), 74, batch_size=1, alpha=0.125
-    )
+    optimizer = Adam(0.003, sequential=True)
+    yield "online scalar", _drawn(network, optimizer, 74, batch_size=1, alpha=0.125)
     # blocks of 256 + 14 rows, and a short batch
-    sizes = 6, *(5 + 3 * i % 7 for i in range(len(DEEP))), 3
     options = {"batch_size": 270, "alpha": 0.125, "n_rows": None}
-    yield drawn(
-        "deep", Network(sizes, DEEP, "softmax", "squared_error"), SGD(0.125, 0.5), 20, **options
-    )
-    network = Network((6, 20, 16, 3), ("silu", "tanh"), "softmax", "cross_entropy")
+    sizes = (6, *(5 + 3 * i % 7 for i in range(len(_DEEP))), 3)
+    network = Network(sizes, tuple(_DEEP), "softmax", "squared_error")
+    yield "deep", _drawn(network, SGD(0.125, 0.5), 20, **options)
+    network = Network((6, 20, 16, 3), ("silu", "tanh"), **CLASSES)
     # which divide the layers between them
     for name, threads in (("one thread", 1), ("three threads", 3)):
-        yield drawn(name, network, Adam(0.003), 20, **options, threads=threads)
-    for activation in [name for name in HIDDEN if name not in DEEP]:
-        network = Network((6, 9, 3), activation, "softmax", "squared_error")
-        yield drawn(f"hidden {activation}", network, SGD(0.125), 9)
+        yield name, _drawn(network, Adam(0.003), 20, **options, threads=threads)
+    for activation in HIDDEN:
+        if activation not in _DEEP:
+            network = Network((6, 9, 3), activation, "softmax", "squared_error")
+            yield f"hidden {activation}", _drawn(network, SGD(0.125), 9)
+
+
+def _optimizers():
+    """Iterate over a run of each optimizer, and of each option that is code of its own."""
     network = Network((6, 9, 7, 3), ("tanh", "gelu"), "sigmoid", "log_loss")
-    for name, optimizer in _OPTIMIZERS.items():
-        yield drawn(
-            name,
-            network,
-            optimizer,
-            21,
-            batch_size=None if optimizer.full_batch else 16,
-            alpha=0.125,
-        )
+    options = {
+        "momentum": SGD(momentum=0.9),
+        "nesterov": SGD(momentum=0.9, nesterov=True),
+        "sequential": Adam(sequential=True),
+        "options": AdamW(clip_norm=0.25, rates=(0, (0.5, 1), (2, 0))),
+    }
+    for name, optimizer in ({name: kind() for name, kind in OPTIMIZERS.items()} | options).items():
+        size = None if optimizer.full_batch else 16
+        yield name, _drawn(network, optimizer, 21, size, alpha=0.125)
+
+
+def _losses():
+    """Iterate over a run of each value of activations and losses, and of each loss with outputs."""
     for value in VARIANTS:
-        names = {"activation": value}
-        if value.name in LOSSES:
-            names = {
-                "activation": "tanh",
-                "output": LOSSES[value.name].outputs[0],
-                "loss": value,
-            }
-        yield drawn(f"{value}", Network((6, 9, 3), **names), SGD(0.125), 9)
+        line = LOSSES.get(value.name)
+        if line:
+            network = Network((6, 9, 3), "tanh", line.outputs[0], value)
+        else:
+            network = Network((6, 9, 3), value)
+        yield f"{value}", _drawn(network, SGD(0.125), 9)
     for loss, line in LOSSES.items():
         for output in line.outputs if loss == "squared_error" else line.outputs[:2]:
-            yield drawn(f"{loss} {output}", Network((6, 9, 3), "silu", output, loss), SGD(0.125), 9)
+            network = Network((6, 9, 3), "silu", output, loss)
+            yield f"{loss} {output}", _drawn(network, SGD(0.125), 9)
 
 
-RUNS = dict([*_of_methods(), *_of_dtype("float64"), *_of_dtype("float32")])
+_OF_EACH_DTYPE = DATA | dict([*_layers(), *_optimizers(), *_losses()])
+RUNS = {f"{name} float64": run for name, run in _methods()}
+for _dtype in ("float64", "float32"):
+    RUNS |= {f"{n} {_dtype}": run._replace(dtype=_dtype) for n, run in _OF_EACH_DTYPE.items()}
 
 
 @functools.cache
@@ -264,25 +255,13 @@ def hashes_of_members(names=tuple(RUNS), few=False):
         n_steps = FEW if few else run.n_steps
         per_epoch = -(-len(X) // min(run.batch_size or len(X), len(X)))
         if n_steps % per_epoch == 0:
-            common = {
-                "networks": run.network,
-                "optimizer": run.optimizer,
-                "X": X,
-                "Y": Y,
-                "sample_weight": weight,
-            }
-            common |= {
-                "params": params,
-                "batch_size": run.batch_size,
-                "epochs": n_steps // per_epoch,
-            }
+            common = {"networks": run.network, "optimizer": run.optimizer, "params": params}
+            common |= {"X": X, "Y": Y, "sample_weight": weight}
+            common |= {"batch_size": run.batch_size, "epochs": n_steps // per_epoch}
             other = 0.0 if isinstance(run.optimizer, BayesianRegularization) else 0.25
-            members[name] = {**common, "alpha": run.alpha, "seed": 0}
-            members[name, "a second one, to share the block with"] = {
-                **common,
-                "alpha": other,
-                "seed": 1,
-            }
+            members[name] = common | {"alpha": run.alpha, "seed": 0}
+            # a second one, to share the block with
+            members[name, "beside"] = common | {"alpha": other, "seed": 1}
     if not members:
         return {}
     keys = next(iter(members.values()))

@@ -4,7 +4,7 @@ kind to be saved."""
 import numpy as np
 import sklearn.base
 import sklearn.neural_network as theirs
-from estimator_cases import deviation
+from estimator_cases import deviation, weights_of
 from exported import rows
 from sklearn.datasets import load_diabetes, load_iris
 
@@ -25,10 +25,6 @@ def both(kind, X, y, *, sample_weight=None, **parameters):
         getattr(m, kind)(**parameters).fit(X, y, sample_weight=sample_weight)
         for m in (fastnn, theirs)
     ]
-
-
-def weights_of(estimator):
-    return estimator.coefs_ + estimator.intercepts_
 
 
 def assert_same(a, b, tolerance=1e-10):

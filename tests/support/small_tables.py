@@ -2,8 +2,12 @@
 
 import numpy as np
 import pandas as pd
+import pytest
 
 import fastnn
+
+ignores_new_gaps = pytest.mark.filterwarnings("ignore:X has gaps in columns that had no gap in fit")
+ignores_new_words = pytest.mark.filterwarnings("ignore:X has words that fit did not see")
 
 SHORT = {"epochs": 4, "n_jobs": 1, "random_state": 0}  # with which a fit takes some 10 ms
 

@@ -4,6 +4,7 @@ import functools
 
 import numba
 import numpy as np
+from numpy.testing import assert_array_equal
 
 
 @functools.cache
@@ -16,8 +17,6 @@ def in_machine_code(function):
 def assert_same_bits(found, right):
     assert found.dtype == right.dtype
     nan = np.isnan(right)
-    np.testing.assert_array_equal(np.isnan(found), nan)
+    assert_array_equal(np.isnan(found), nan)
     ints = f"u{right.itemsize}"
-    np.testing.assert_array_equal(
-        np.where(nan, 0, found).view(ints), np.where(nan, 0, right).view(ints)
-    )
+    assert_array_equal(np.where(nan, 0, found).view(ints), np.where(nan, 0, right).view(ints))

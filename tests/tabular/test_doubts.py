@@ -6,12 +6,13 @@ from collections import Counter
 import numpy as np
 import pandas as pd
 import pytest
+from numpy.random import RandomState
 from small_tables import unfitted
 
 from fastnn import TablePreparation, TabularRegressor
 from fastnn.tabular.doubts import may_be_names, reading_of
 
-RNG = np.random.RandomState(0)
+RNG = RandomState(0)
 NUMBERS = RNG.uniform(0, 30, 60)
 READ = {  # texts, and what is said to make numbers of them
     "decimals": ([f"{x:.2f}" for x in NUMBERS], "pandas.to_numeric"),
@@ -132,7 +133,7 @@ def test_names_with_digits_are_not_said_to_be_numbers(case):
 
 def places(n, seed=0):
     """A table whose targets go up and down with a place, which has a number, and with an amount."""
-    rs = np.random.RandomState(seed)
+    rs = RandomState(seed)
     place = rs.randint(0, 60, n)
     effects = rs.randn(60)
     numbers = np.sort(rs.choice(np.arange(1001, 9505), 60, replace=False))
@@ -183,7 +184,7 @@ def test_as_words_they_are_learned_better():
 
 def test_jumps_that_noise_explains_are_none():
     """Places without an effect, of few rows each, few places, and amounts however bent."""
-    rs = np.random.RandomState(0)
+    rs = RandomState(0)
     x = rs.randint(0, 60, 3000).astype(float)
     effects = 3 * rs.randn(60)
     jumps = (effects[x.astype(int)] + rs.randn(3000))[:, None]

@@ -7,10 +7,12 @@ from enum import StrEnum
 import numpy as np
 import pandas as pd
 import pytest
+from bits import assert_same_bits
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.random import RandomState
 from numpy.testing import assert_allclose
-from small_tables import FRAME, mixed, unfitted
+from small_tables import FRAME, ignores_new_gaps, ignores_new_words, mixed, unfitted
 
 from fastnn import TablePreparation
 
@@ -36,13 +38,13 @@ def test_arrays_lists_and_frames_are_the_same_table(columns):
     rows = [list(row) for row in zip(*columns, strict=True)]
     frame = pd.DataFrame({f"c{i}": column for i, column in enumerate(columns)})
     expected = TablePreparation().fit_transform(rows)
-    assert TablePreparation().fit_transform(np.array(rows, object)).tobytes() == expected.tobytes()
-    assert TablePreparation().fit_transform(frame).tobytes() == expected.tobytes()
+    assert_same_bits(TablePreparation().fit_transform(np.array(rows, object)), expected)
+    assert_same_bits(TablePreparation().fit_transform(frame), expected)
     with pytest.warns(
         UserWarning,
         match="X has feature names, but TablePreparation was fitted without feature names",
     ):
-        assert TablePreparation().fit(rows).transform(frame).tobytes() == expected.tobytes()
+        assert_same_bits(TablePreparation().fit(rows).transform(frame), expected)
 
 
 def test_polars_frames_are_the_same_table():
@@ -54,7 +56,7 @@ def test_polars_frames_are_the_same_table():
         "d": [1.5, 2.5, 3.5],
     }
     made = TablePreparation().fit_transform(polars.DataFrame(columns))
-    assert made.tobytes() == TablePreparation().fit_transform(pd.DataFrame(columns)).tobytes()
+    assert_same_bits(made, TablePreparation().fit_transform(pd.DataFrame(columns)))
 
 
 A, B, C, NONE = np.eye(4, 3, dtype=int).tolist()
@@ -70,8 +72,8 @@ WORDS = {
 
 @pytest.mark.parametrize("case", WORDS)
 @pytest.mark.filterwarnings("ignore:column 0 has 4 levels")
-@pytest.mark.filterwarnings("ignore:X has gaps in columns that had no gap in fit")
-@pytest.mark.filterwarnings("ignore:X has words that fit did not see")
+@ignores_new_gaps
+@ignores_new_words
 def test_words(case):
     most, words, others, numbers = WORDS[case]
     preparation = TablePreparation(max_categories=most).fit([[word] for word in words])
@@ -92,11 +94,11 @@ def test_the_order_of_named_columns_does_not_matter_and_others_are_passed_over()
 def test_a_copy_has_more_gaps_and_the_same_words():
     frame, *_ = mixed(500)
     preparation = TablePreparation()
-    matrix, *copies = preparation.fit_with_gaps(frame, np.random.RandomState(0))
+    matrix, *copies = preparation.fit_with_gaps(frame, RandomState(0))
     k = len(preparation.number_columns_)
     indicators = slice(k, k + preparation.has_gaps_.sum())
     assert len(copies) == 3
-    assert matrix.tobytes() == preparation.transform(frame).tobytes()
+    assert_same_bits(matrix, preparation.transform(frame))
     for copy in copies:
         assert (copy[:, indicators] >= matrix[:, indicators]).all()
         assert 1.5 < copy[:, indicators].mean() / matrix[:, indicators].mean() < 2.1
@@ -104,7 +106,7 @@ def test_a_copy_has_more_gaps_and_the_same_words():
     few = frame.dropna().reset_index(drop=True)
     for share in (0.0, np.nan):  # none is missing, or fewer than 1 % of the numbers
         few.loc[0, "size"] = share
-        assert len(TablePreparation().fit_with_gaps(few, np.random.RandomState(0))) == 1
+        assert len(TablePreparation().fit_with_gaps(few, RandomState(0))) == 1
 
 
 TEXTS = [f"a text of its own, for row {i}" for i in range(300)]
@@ -179,7 +181,7 @@ def test_what_is_no_number_and_no_word_is_named(case):
     assert len(str(caught.value)) < 1000
 
 
-@pytest.mark.filterwarnings("ignore:X has gaps in columns that had no gap in fit")
+@ignores_new_gaps
 def test_numbers_and_words_that_change_places_are_named():
     preparation = TablePreparation().fit(pd.DataFrame({"a": [1, 2], "b": ["x", "y"]}))
     of_booleans = TablePreparation().fit(pd.DataFrame({"a": [True, False]}))
@@ -198,7 +200,7 @@ def test_numbers_and_words_that_change_places_are_named():
 IDS = 1_700_000_000_000_000_000 + np.arange(3)  # float64 has none of them
 
 
-@pytest.mark.filterwarnings("ignore:X has gaps in columns that had no gap in fit:UserWarning")
+@ignores_new_gaps
 def test_whole_numbers_are_looked_up_to_the_last_digit():
     """Also where the new rows have them as numbers, not as a category."""
     preparation = TablePreparation().fit(pd.DataFrame({"a": pd.Categorical(IDS)}))
@@ -212,7 +214,7 @@ def test_whole_numbers_are_looked_up_to_the_last_digit():
         assert (preparation.transform(pd.DataFrame({"a": values}))[:n] == expected[:n]).all()
 
 
-@pytest.mark.filterwarnings("ignore:X has gaps in columns that had no gap in fit:UserWarning")
+@ignores_new_gaps
 @pytest.mark.parametrize("dtype", ["Int64", "float64", "object", "category"])
 def test_a_column_of_gaps_alone_is_of_any_kind(dtype):
     preparation = TablePreparation().fit(pd.DataFrame({"a": ["x", "y", "z"]}))
@@ -253,12 +255,9 @@ def test_a_mask_is_a_gap(values):
     rows = np.array(values, object)
     rows[1, 0] = None
     made = TablePreparation().fit_transform(masked)
-    assert made.tobytes() == TablePreparation().fit_transform(rows).tobytes()
-    whole = np.ma.masked_array(values)
-    assert (
-        TablePreparation().fit_transform(whole).tobytes()
-        == TablePreparation().fit_transform(values).tobytes()
-    )
+    assert_same_bits(made, TablePreparation().fit_transform(rows))
+    whole = TablePreparation().fit_transform(np.ma.masked_array(values))
+    assert_same_bits(whole, TablePreparation().fit_transform(values))
 
 
 def test_what_numpy_cannot_read_of_polars_is_named():
@@ -309,7 +308,7 @@ def test_rows_are_independent_and_finite(drawn, order):
     preparation = TablePreparation().fit(rows)
     made = preparation.transform(rows)
     assert np.isfinite(made).all()
-    assert preparation.transform([rows[i] for i in order]).tobytes() == made[list(order)].tobytes()
+    assert_same_bits(preparation.transform([rows[i] for i in order]), made[list(order)])
     assert all(
         preparation.transform([row]).tobytes() == own.tobytes()
         for row, own in zip(rows, made, strict=True)

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from numpy.testing import assert_allclose, assert_array_equal
 from small_tables import FRAME, NUMBERS, TARGETS, fit, unfitted
 
 
@@ -56,8 +57,8 @@ def test_the_picture_has_losses_and_rows_left_out(kind):
     if kind == "regressor":
         points = rows.get_lines()[0]
         known = ~np.isnan(model.oob_prediction_)
-        np.testing.assert_array_equal(points.get_xdata(), model.oob_prediction_[known])
-        np.testing.assert_allclose(points.get_ydata(), NUMBERS[known], atol=1e-6)
+        assert_array_equal(points.get_xdata(), model.oob_prediction_[known])
+        assert_allclose(points.get_ydata(), NUMBERS[known], atol=1e-6)
     y = TARGETS[kind]
     # no rows are left out
     assert len(unfitted(kind).fit(FRAME, y, X_val=FRAME, y_val=y).plot().axes) == 1

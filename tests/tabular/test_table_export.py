@@ -5,16 +5,19 @@ import ctypes
 import enum
 import re
 import runpy
-import shutil
 import subprocess
 
 import numpy as np
 import pandas as pd
 import pytest
-from bits import bits
+from bits import assert_same_bits, bits
 from exported import assert_same, onnx_outputs
+from exported_tables import STRICT, in_numbers, library_of, outputs_in_c, outputs_in_onnx
+from in_c import needs_cc
+from numpy.random import RandomState
+from numpy.testing import assert_array_equal
 from object_file import symbols_of
-from small_tables import FRAME, LABELS, fit, mixed, outputs
+from small_tables import FRAME, LABELS, fit, ignores_new_gaps, ignores_new_words, mixed, outputs
 from tree import ROOT
 
 from fastnn import Network, TablePreparation, predict
@@ -23,32 +26,24 @@ from fastnn.tabular import to_c
 from fastnn.tabular.calibration import Unsmoothing
 from fastnn.tabular.export import TableModel
 
-pytestmark = [
-    pytest.mark.filterwarnings("ignore:column .* has 1[0-9] levels"),
-    pytest.mark.filterwarnings("ignore:X has gaps in columns that had no gap in fit"),
-    pytest.mark.filterwarnings("ignore:X has words that fit did not see"),
-]
-
-needs_cc = pytest.mark.skipif(shutil.which("cc") is None, reason="there is no C compiler cc")
-FLAGS = ["cc", "-O2", "-ffp-contract=off", "-std=c99", "-Wall", "-Wextra", "-pedantic", "-Werror"]
+ignores_many_levels = pytest.mark.filterwarnings("ignore:column .* has 1[0-9] levels")
+pytestmark = [ignores_many_levels, ignores_new_gaps, ignores_new_words]
 
 
 def with_gaps(frame, seed=0):
     """The frame without a tenth of what its columns hold."""
-    return frame.mask(np.random.RandomState(seed).rand(*frame.shape) < 0.1)
+    return frame.mask(RandomState(seed).rand(*frame.shape) < 0.1)
 
 
 def tables():
     """By name: a frame or an array, and classes or numbers."""
     frame, _, numbers = mixed(150)
     thirds = pd.qcut(numbers, 3, labels=False)
-    plain = pd.DataFrame(
-        np.random.RandomState(2).randn(150, 8), columns=[f"column {j}" for j in range(8)]
-    )
+    plain = pd.DataFrame(RandomState(2).randn(150, 8), columns=[f"column {j}" for j in range(8)])
     # the rarest are one
     letter = np.array(list("abcdefghijkl"))[pd.qcut(plain["column 1"], 12, labels=False)]
     many, labels, _ = mixed(420)
-    rows = np.random.RandomState(3).randn(420, 3)
+    rows = RandomState(3).randn(420, 3)
     sizes = pd.cut(plain["column 0"], 4, labels=["s", "m", "l", "xl"]).astype(object)
     return {
         "numbers": (plain.iloc[:, :4], np.array(["setosa", "versicolor", "virginica"])[thirds]),
@@ -91,21 +86,8 @@ def fitted(request):
             if name in X and X[name].dtype == object:
                 X.loc[X.index % 5 == 0, name] = "unknown"
     else:
-        X = np.where(np.random.RandomState(1).rand(*X.shape) < 0.1, np.nan, X)
+        X = np.where(RandomState(1).rand(*X.shape) < 0.1, np.nan, X)
     return model, X, outputs(model, X)
-
-
-def in_numbers(model, X):
-    """A table as C takes it: levels by their numbers."""
-    table = pd.DataFrame(X)
-    for one in model.preparation_.levels_:
-        known = {level: k for k, level in enumerate(one.levels)}
-        rest = len(known) if one.has_rest else np.nan
-        codes = [
-            np.nan if pd.isna(word) else known.get(word, rest) for word in table.iloc[:, one.column]
-        ]
-        table = table.assign(**{table.columns[one.column]: codes})
-    return np.ascontiguousarray(table.to_numpy(float, na_value=np.nan))
 
 
 @needs_cc
@@ -115,16 +97,9 @@ def in_numbers(model, X):
 @pytest.mark.parametrize("estimates", [True, False], ids=["estimates", "refusals"])
 def test_c_has_the_bits_of_predict(fitted, flags, estimates, tmp_path):
     model, X, predicted = fitted
-    model.export(tmp_path / "net.c", estimates=estimates)
-    command = [*FLAGS, *flags, "-shared", "-fPIC", "-o", "net.so", "net.c", "-lm"]
-    subprocess.run(command, cwd=tmp_path, check=True)
-    x = in_numbers(model, X)
-    out = np.full(predicted.shape, 7.0)
-    library = ctypes.CDLL(str(tmp_path / "net.so"))
-    library.net_predict_batch(
-        ctypes.c_size_t(len(x)), *(ctypes.c_void_p(a.ctypes.data) for a in (x, out))
-    )
-    assert bits(out) == bits(predicted if estimates else where_gaps_are_known(model, X, predicted))
+    library = library_of(model, tmp_path, *flags, estimates=estimates)
+    out = outputs_in_c(library, in_numbers(model, X), predicted.shape)
+    assert_same_bits(out, predicted if estimates else where_gaps_are_known(model, X, predicted))
 
 
 def where_gaps_are_known(model, X, predicted):
@@ -180,7 +155,7 @@ def test_the_c_file_says_how_to_compile_it(tmp_path):
 @needs_cc
 def test_the_header_says_how_much_memory_it_takes(tmp_path):
     _, header = fit("classifier").export(tmp_path / "net.c")
-    subprocess.run([*FLAGS, "-fno-builtin", "-O0", "-c", "net.c"], cwd=tmp_path, check=True)
+    subprocess.run(["cc", *STRICT, "-fno-builtin", "-O0", "-c", "net.c"], cwd=tmp_path, check=True)
     _, sizes = symbols_of(tmp_path / "net.o")
     assert f"ROM: {sizes['r']:,} bytes of constants" in header.read_text()
     assert f"RAM: {sizes['b']:,} bytes of buffers" in header.read_text()
@@ -239,9 +214,7 @@ def test_an_infinite_level_is_exported(tmp_path):
     assert "0 -inf, 1 1.0, 2 inf" in paths[1].read_text()
     assert np.allclose(runpy.run_path(str(paths[2]))["predict"](X), model.predict(X), rtol=1e-4)
     model.save(tmp_path / "table.npz")
-    assert (
-        type(model).load(tmp_path / "table.npz").predict(X).tobytes() == model.predict(X).tobytes()
-    )
+    assert_same_bits(type(model).load(tmp_path / "table.npz").predict(X), model.predict(X))
 
 
 class Code(str):
@@ -286,7 +259,7 @@ def test_levels_that_no_file_holds_are_refused_before_one_is_written(levels, tmp
 def test_buffers_of_c_hold_the_widest_layer():
     """`fit` takes equal widths only, but a file may say something else."""
     network = Network((2, 3, 4, 9, 1), "gelu", "identity")
-    params = network.init_params(np.random.RandomState(0), np.float32)[None]
+    params = network.init_params(RandomState(0), np.float32)[None]
     model = next(untrained(np.arange(6.0).reshape(3, 2)))._replace(network=network, params=params)
     text = to_c.contents(model, "net")[".c"].decode()
     assert "float a0[9];" in text
@@ -295,7 +268,7 @@ def test_buffers_of_c_hold_the_widest_layer():
 
 def test_onnx_takes_very_small_numbers(tmp_path):
     """ONNX Runtime takes constants that are 0 as a float32 for 0."""
-    rs = np.random.RandomState(0)
+    rs = RandomState(0)
     X = (rs.randn(60, 1) - 3) * 1e-50
     model = fit("regressor", X, (X[:, 0] * 1e50 + 30) * 1e-100)
     (path,) = model.export(tmp_path / "net.onnx")
@@ -312,37 +285,18 @@ def test_onnx_keeps_the_digits_of_numbers_that_differ_little(tmp_path):
 
 @pytest.mark.parametrize("estimates", [True, False], ids=["estimates", "refusals"])
 def test_onnx_takes_words_as_texts(fitted, estimates, tmp_path):
-    onnxruntime = pytest.importorskip("onnxruntime")
     model, X, predicted = fitted
     (path,) = model.export(tmp_path / "net.onnx", estimates=estimates)
-    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
-    fed = {}
-    for one in session.get_inputs():
-        if one.name == "X":
-            fed["X"] = np.asarray(X, float)
-        elif one.type == "tensor(string)":
-            number = X.columns.get_loc(one.name)
-            levels = next(
-                levels.levels for levels in model.preparation_.levels_ if levels.column == number
-            )
-            text_of = {level: str(level) for level in levels}  # 1.0 is the level 1
-            texts = ["" if pd.isna(word) else text_of.get(word, "unknown") for word in X[one.name]]
-            fed[one.name] = np.array(texts, object)[:, None]
-        else:
-            fed[one.name] = X[[one.name]].to_numpy(float, na_value=np.nan)
-    found = session.run(None, fed)
+    found = outputs_in_onnx(path, model, X)
     outputs = found[-1][:, 0] if predicted.ndim == 1 else found[-1]
     assert found[-1].dtype == np.float64
     if estimates:
         assert_predicts(fitted, outputs, found[0])
     else:
         right = where_gaps_are_known(*fitted)
-        assert np.isnan(outputs).tolist() == np.isnan(right).tolist()
-        assert_same(
-            np.nan_to_num(outputs).astype(np.float32),
-            np.nan_to_num(right).astype(np.float32),
-            "the rest",
-        )
+        assert_array_equal(np.isnan(outputs), np.isnan(right))
+        rest = [np.nan_to_num(array).astype(np.float32) for array in (outputs, right)]
+        assert_same(*rest, "the rest")
 
 
 def test_what_a_format_does_not_take_is_refused(tmp_path):
@@ -380,7 +334,7 @@ compiled = pytest.mark.skipif(IN_PYTHON, reason="no machine code")
 
 def drawn(n_columns, gaps):
     """A table of numbers, one column of them constant."""
-    rs = np.random.RandomState(0)
+    rs = RandomState(0)
     X = rs.normal(scale=10.0 ** rs.randint(-3, 4, n_columns), size=(60, n_columns))
     X[:, n_columns // 2] = X[:, 0] if n_columns == 1 else 1.0
     X[rs.rand(*X.shape) < gaps] = np.nan
@@ -389,7 +343,7 @@ def drawn(n_columns, gaps):
 
 def rows(X):
     """Rows with other gaps, in columns too that had none, and with numbers that are far off."""
-    rs = np.random.RandomState(1)
+    rs = RandomState(1)
     X = np.concatenate([X, rs.choice([1e-300, -1e149, 0.0, -0.0, 3.0], X.shape)])
     X[rs.rand(*X.shape) < 0.2] = np.nan
     return X
@@ -398,37 +352,21 @@ def rows(X):
 def untrained(X):
     """Ensembles as they are exported: of one target, of two, of two classes and of three."""
     preparation = TablePreparation().fit(X)
-    rs = np.random.RandomState(0)
+    rs = RandomState(0)
     n_inputs = preparation.transform(X[:1]).shape[1]
     for n_outputs, output in ((1, "identity"), (2, "identity"), (2, "softmax"), (3, "softmax")):
         network = Network((n_inputs, 7, 7, n_outputs), "gelu", output)
         params = rs.normal(scale=0.5, size=(3, network.n_params)).astype(np.float32)
+        of_task = (None, None, np.repeat([[3.0], [100.0], [-50.0], [60.0]], n_outputs, axis=1))
         if output == "softmax":
-            yield TableModel(
-                preparation,
-                network,
-                params,
-                Unsmoothing(0.05, 1e-3),
-                np.arange(n_outputs),
-                None,
-                False,
-                True,
-            )
-        else:
-            scaling = np.repeat([[3.0], [100.0], [-50.0], [60.0]], n_outputs, axis=1)
-            yield TableModel(
-                preparation, network, params, None, None, scaling, n_outputs == 1, True
-            )
+            of_task = (Unsmoothing(0.05, 1e-3), np.arange(n_outputs), None)
+        yield TableModel(preparation, network, params, *of_task, n_outputs == 1, True)
 
 
 def predicted(model, X):
     inputs = model.preparation.transform(X)
-    total = 0.0
-    for params in model.params:
-        total = total + predict(model.network, params, inputs, assume_finite=True).astype(
-            np.float64
-        )
-    mean = total / len(model.params)
+    members = [predict(model.network, one, inputs, assume_finite=True) for one in model.params]
+    mean = sum(outputs.astype(np.float64) for outputs in members) / len(members)
     if model.unsmoothing is not None:
         return model.unsmoothing.probabilities(mean)
     average, deviation, low, high = model.scaling
@@ -478,7 +416,7 @@ def test_a_gap_that_fit_had_not_gives_nan_and_without_gaps_there_are_no_constant
         f = model._replace(estimates=False).function()
         right = predicted(model, new)
         out = evaluated(f, new)
-        assert bits(out[:3]) == bits(right[:3])
+        assert_same_bits(out[:3], right[:3])
         assert np.isnan(out[3:]).all()
         assert not np.isnan(right).any()
     complete = next(untrained(drawn(3, 0)))

@@ -4,10 +4,12 @@ words.
 
 import numpy as np
 import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+from small_tables import ignores_new_gaps
 
 from fastnn import TabularClassifier, TabularRegressor, get_backend
 
-pytestmark = pytest.mark.filterwarnings("ignore:X has gaps in columns that had no gap in fit")
+pytestmark = ignores_new_gaps
 
 STEP = 1e-6
 """Of a difference, times the unit of a column."""
@@ -82,7 +84,7 @@ def test_it_is_the_limit_of_differences(kind, seed):
     known = ~np.broadcast_to(np.isnan(X)[:, None], actual.shape)
     scale = abs(expected[known]).max()
     assert scale > 0.1
-    np.testing.assert_allclose(actual[known], expected[known], rtol=1e-4, atol=2e-5 * scale)
+    assert_allclose(actual[known], expected[known], rtol=1e-4, atol=2e-5 * scale)
 
 
 def test_a_missing_number_has_no_derivative(kind):
@@ -90,7 +92,7 @@ def test_a_missing_number_has_no_derivative(kind):
     jacobian = by_outputs(model.input_jacobian(X))
     are_missing = np.broadcast_to(np.isnan(X)[:, None], jacobian.shape)
     assert are_missing.any()
-    np.testing.assert_array_equal(np.isnan(jacobian), are_missing)
+    assert_array_equal(np.isnan(jacobian), are_missing)
 
 
 def test_the_derivative_of_a_clipped_prediction_and_by_a_constant_column_is_0():
@@ -100,15 +102,15 @@ def test_the_derivative_of_a_clipped_prediction_and_by_a_constant_column_is_0():
     is_clipped = (predicted == low) | (predicted == high)
     assert is_clipped.any()
     jacobian = np.nan_to_num(model.input_jacobian(X))
-    np.testing.assert_array_equal(is_clipped, (jacobian == 0).all(axis=-1))
-    np.testing.assert_array_equal(jacobian[:, :, 3], 0)
+    assert_array_equal(is_clipped, (jacobian == 0).all(axis=-1))
+    assert_array_equal(jacobian[:, :, 3], 0)
 
 
 def test_the_derivatives_of_probabilities_add_up_to_0():
     model, X = drawn(1, "classifier")
     jacobian = np.nan_to_num(model.input_jacobian(X)) * UNITS
     assert jacobian.shape == (40, 3, len(UNITS))
-    np.testing.assert_allclose(jacobian.sum(axis=1), 0, atol=1e-12)
+    assert_allclose(jacobian.sum(axis=1), 0, atol=1e-12)
 
 
 def test_bits_do_not_depend_on_the_rows_beside(kind):
@@ -116,8 +118,8 @@ def test_bits_do_not_depend_on_the_rows_beside(kind):
     whole = model.input_jacobian(X)
     alone = np.concatenate([model.input_jacobian(row[None]) for row in X])
     repeated = model.input_jacobian(np.tile(X, (20, 1)))
-    np.testing.assert_array_equal(alone, whole, strict=True)
-    np.testing.assert_array_equal(repeated, np.tile(whole, (20,) + (1,) * (whole.ndim - 1)))
+    assert_array_equal(alone, whole, strict=True)
+    assert_array_equal(repeated, np.tile(whole, (20,) + (1,) * (whole.ndim - 1)))
 
 
 def test_columns_of_a_frame_are_those_of_fit():
@@ -126,7 +128,7 @@ def test_columns_of_a_frame_are_those_of_fit():
     model = TabularRegressor("fast", epochs=4, random_state=0).fit(X, X["a"] - X["b"])
     jacobian = model.input_jacobian(X[["c", "a", "b"]])
     assert jacobian.shape == (60, 3)
-    np.testing.assert_array_equal(jacobian, model.input_jacobian(X))
+    assert_array_equal(jacobian, model.input_jacobian(X))
     assert (jacobian.mean(axis=0) * [1, -1, 0]).min() >= 0
 
 

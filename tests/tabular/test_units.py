@@ -4,7 +4,9 @@ import pickle
 
 import numpy as np
 import pytest
-from bits import bits
+from bits import assert_same_bits, bits
+from numpy.random import RandomState
+from numpy.testing import assert_allclose
 from sklearn.base import clone
 
 from fastnn import CustomLoss, Huber, Pinball, TabularRegressor
@@ -26,7 +28,7 @@ def relative(a, y):
     return ((a - y) / (abs(y) + 1)) ** 2
 
 
-RANDOM = np.random.RandomState(0)
+RANDOM = RandomState(0)
 X = RANDOM.uniform(size=(400, 2))
 Y = 1000 + 100 * X[:, 0] + 20 * RANDOM.standard_normal(400)
 FAST = {"preset": "fast", "n_members": 3, "epochs": 12, "random_state": 0}
@@ -41,32 +43,31 @@ def fitted(loss, y=Y, **options):
 )
 def test_a_cost_by_sign_is_a_quantile(loss, share):
     model = fitted(loss)
-    np.testing.assert_allclose((model.predict(X) >= Y).mean(), share, atol=0.06)
+    assert_allclose((model.predict(X) >= Y).mean(), share, atol=0.06)
 
 
 def test_a_quantile_by_its_name_is_a_value():
     named = fitted("quantile", quantile=0.9)
-    assert bits(named.predict(X)) == bits(fitted(Pinball(0.9)).predict(X))
+    assert_same_bits(named.predict(X), fitted(Pinball(0.9)).predict(X))
     for options in ({"loss": "quantile"}, {"loss": "huber", "quantile": 0.5}):
         with pytest.raises(ValueError, match="go together"):
             TabularRegressor(**options).fit(X, Y)
 
 
 def test_the_default_is_the_squared_error():
-    assert bits(fitted("squared_error").predict(X)) == bits(
-        TabularRegressor(**FAST).fit(X, Y).predict(X)
-    )
+    by_default = TabularRegressor(**FAST).fit(X, Y)
+    assert_same_bits(fitted("squared_error").predict(X), by_default.predict(X))
 
 
 @pytest.mark.parametrize("function", [cost, log_cosh, relative])
 def test_a_loss_of_scaled_targets_is_that_of_the_units(function):
     formula = with_derivative(CustomLoss(function).formula, "a")
     scaled = with_derivative(in_units(CustomLoss(function).formula, 20.0, 1000.0, 7.0), "a")
-    a, y = np.random.RandomState(1).standard_normal((2, 50))
-    expected = evaluate(formula, a=20 * a + 1000, y=20 * y + 1000)
+    a, y = RandomState(1).standard_normal((2, 50))
+    expected = np.array(evaluate(formula, a=20 * a + 1000, y=20 * y + 1000))
     found = evaluate(scaled, a=a, y=y)
-    np.testing.assert_allclose(found[0], expected[0] / 7, rtol=1e-10, atol=1e-12)
-    np.testing.assert_allclose(found[1], expected[1] * 20 / 7, rtol=1e-10, atol=1e-12)
+    units = np.array([[1 / 7], [20 / 7]])  # of the loss, and of its derivative
+    assert_allclose(found, expected * units, rtol=1e-10, atol=1e-12)
 
 
 def test_differences_keep_their_digits_where_targets_are_far_from_0():
@@ -108,7 +109,7 @@ def test_what_is_no_loss_of_a_table_is_refused(name):
 def test_several_targets_have_quantiles_of_their_own_scales():
     y = np.stack([Y, Y / 1000], axis=1)
     model = fitted("quantile", y, quantile=0.8)
-    np.testing.assert_allclose((model.predict(X) >= y).mean(axis=0), 0.8, atol=0.08)
+    assert_allclose((model.predict(X) >= y).mean(axis=0), 0.8, atol=0.08)
 
 
 @pytest.mark.parametrize("loss", [cost, CustomLoss(cost), Huber(30.0), "absolute_error"])
@@ -127,4 +128,4 @@ def test_intervals_hold_what_they_say_around_a_quantile():
     model = fitted(Pinball(0.9))
     low, high = model.predict_interval(X, 0.8).T
     assert ((low <= Y) & (high >= Y)).mean() > 0.75
-    np.testing.assert_allclose((low + high) / 2, model.predict(X))
+    assert_allclose((low + high) / 2, model.predict(X))
