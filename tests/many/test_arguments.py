@@ -3,10 +3,11 @@ member's is wrong."""
 
 import numpy as np
 import pytest
+from bits import assert_same_params
+from watched import watch
 
 from fastnn import RPROP, SGD, Adam, Network, Stop, every, train, train_many
 from fastnn.many import members
-from fastnn.many.members import spread
 from fastnn.reference import NumpyBackend
 
 RANDOM = np.random.RandomState(1)
@@ -15,64 +16,76 @@ X = RANDOM.rand(20, 3)
 Y = RANDOM.rand(20, 1)
 STATE = train(NETWORK, X, Y, epochs=1, seed=0, backend="numpy").state
 
-Idle = type("Idle", (NumpyBackend,), {"train_steps": lambda *given: pytest.fail("it trains")})
+
+class Idle(NumpyBackend):
+    def train_steps(self, *arguments):
+        pytest.fail("it trains")
 
 
-def spread_out(options, n=None):
-    names = (
-        "sample_weight",
-        "rows",
-        "validation_rows",
-        "optimizer",
-        "learning_rate",
-        "seed",
-        "params",
-        "resume",
-    )
-    rest = {
-        "new_rows": False,
-        "backend": "numpy",
-        "dtype": None,
-        "assume_finite": False,
-        "epochs": 1,
-    }
-    return spread(
-        {"networks": NETWORK, "X": X, "Y": Y, **dict.fromkeys(names), **rest, **options}, n
-    )
+def refused(error, text, **options):
+    """Assert that `train_many` refuses changed arguments before it trains."""
+    given = {"networks": NETWORK, "X": X, "Y": Y, "epochs": 1, "backend": Idle()}
+    with pytest.raises(error, match=text):
+        train_many(**given | options)
 
 
-ONE_EACH = [
-    {"optimizer": (SGD(), Adam(), SGD())},
-    {"epochs": range(3)},
-    {"learning_rate": np.array([0.1, 0.2, 0.3])},
-    {"X": np.zeros((3, 20, 3))},
-    {"Y": np.zeros((3, 20, 1))},
-    {"Y": [Y[:, 0]] * 3},
-    {"sample_weight": np.ones((3, 20))},
-    {"sample_weight": [None, np.ones(20), None]},
-    {"rows": np.arange(9).reshape(3, 3)},
-    {"params": np.zeros((3, 26))},
-]
-FOR_ALL = [
-    {"Y": np.zeros((3, 20))},
-    {"X": X.tolist()},
-    {"Y": Y.tolist()},
-    {"Y": [0, 1, 1]},
-    {"sample_weight": [1.0] * 20},
-    {"rows": [1, 2, 3]},
-    {"params": np.zeros(26)},
-    {"learning_rate": 0.1, "epochs": 3, "optimizer": SGD(), "seed": 4},
-]
+ONE_EACH = {
+    "a tuple of optimizers": {"optimizer": (SGD(), Adam(), SGD())},
+    "a range of epochs": {"epochs": range(3)},
+    "X of three dimensions": {"X": np.stack([X, X[::-1], X])},
+    "Y of three dimensions": {"Y": np.stack([Y, Y[::-1], Y])},
+    "a list of vectors": {"Y": [Y[:, 0]] * 3},
+    "a matrix of weights": {"sample_weight": np.ones((3, 20))},
+    "a list of weights and None": {"sample_weight": [None, np.ones(20), None]},
+    "a matrix of rows": {"rows": np.arange(9).reshape(3, 3)},
+    "a matrix of parameters": {"params": np.zeros((3, 26))},
+}
 
 
-def test_what_is_one_each_and_what_is_for_all():
-    for options in ONE_EACH:
-        n_members, _, own = spread_out(options)
-        assert (n_members, set(own)) == (3, set(options)), options
-    for options in FOR_ALL:
-        n_members, shared, own = spread_out(options, 1)
-        assert (n_members, own) == (1, {}), options
-        assert all(shared[name] is value for name, value in options.items()), options
+@pytest.mark.parametrize("case", ONE_EACH)
+def test_arguments_of_one_each(case):
+    ((name, values),) = ONE_EACH[case].items()
+    options = {"X": X, "Y": Y, "epochs": 1, "seed": 0, "backend": "numpy"}
+    many = train_many(NETWORK, **options | {name: values})
+    assert len(many) == 3
+    for result, value in zip(many, values, strict=True):
+        assert_same_params(result, train(NETWORK, **options | {name: value}))
+
+
+FOR_ALL = {
+    "rows of X": {"X": X.tolist()},
+    "rows of Y": {"Y": Y.tolist()},
+    "a list of weights": {"sample_weight": [1.0] * 20},
+    "a list of rows": {"rows": [1, 2, 3]},
+    "a vector of parameters": {"params": np.zeros(26)},
+    "numbers": {"epochs": 3, "optimizer": SGD(), "seed": 4},
+}
+
+
+@pytest.mark.parametrize("case", FOR_ALL)
+def test_arguments_for_all(case):
+    given = {"X": X, "Y": Y, "epochs": 1, "seed": 0, "backend": "numpy"} | FOR_ALL[case]
+    (member,) = train_many(NETWORK, n=1, **given)
+    assert_same_params(member, train(NETWORK, **given))
+
+
+def test_rates_of_one_each_and_a_rate_for_all():
+    options = {"seed": 0, "epochs": 1, "backend": "numpy"}
+    rates = np.array([0.1, 0.2, 0.3])
+    many = train_many(NETWORK, X, Y, learning_rate=rates, **options)
+    for result, rate in zip(many, rates, strict=True):
+        assert_same_params(result, train(NETWORK, X, Y, optimizer=Adam(rate), **options))
+    (member,) = train_many(NETWORK, X, Y, n=1, learning_rate=0.1, **options)
+    assert_same_params(member, many[0])
+
+
+def test_targets_of_two_dimensions_and_labels_are_for_all():
+    """Not a vector for each member, though there are three."""
+    network = Network((3, 3), output="softmax")
+    for Y_of_all in (np.eye(3), [0, 1, 1]):
+        options = {"seed": 0, "epochs": 1, "backend": "numpy"}
+        (member,) = train_many(network, X[:3], Y_of_all, n=1, **options)
+        assert_same_params(member, train(network, X[:3], Y_of_all, **options))
 
 
 def test_data_frames():
@@ -81,20 +94,18 @@ def test_data_frames():
     Y_frame = pandas.Series(Y[:, 0])
     grid = pandas.DataFrame({"rate": [0.1, 0.2]})
     options = {"seed": 0, "epochs": 2, "batch_size": 7, "backend": "numpy"}
-    wanted = train_many(NETWORK, X, Y, learning_rate=[0.1, 0.2], **options)
+    expected = train_many(NETWORK, X, Y, learning_rate=[0.1, 0.2], **options)
     for frames in ((X_frame, Y_frame), ([X_frame, X_frame], [Y_frame, Y_frame])):
         found = train_many(NETWORK, *frames, learning_rate=grid["rate"], **options)
-        assert found.params.tobytes() == wanted.params.tobytes()
+        assert_same_params(found, expected)
 
 
 def test_what_a_sequence_makes_anew_is_each_members_own(backend):
     alphas = range(300, 340)
     options = {"seed": [0] * 40, "epochs": 1, "batch_size": 7, "backend": backend}
-    found, wanted = (
-        train_many(NETWORK, X, Y, alpha=each, **options) for each in (alphas, [*alphas])
-    )
-    assert found.params.tobytes() == wanted.params.tobytes()
-    assert len(np.unique(found.params, axis=0)) == len(alphas)
+    of_range = train_many(NETWORK, X, Y, alpha=alphas, **options)
+    assert_same_params(of_range, train_many(NETWORK, X, Y, alpha=[*alphas], **options))
+    assert len(np.unique(of_range.params, axis=0)) == len(alphas)
 
 
 OF_VALUES = [
@@ -147,23 +158,19 @@ OF_TYPES = [
 ]
 
 
-@pytest.mark.parametrize(
-    ("error", "options", "text"),
-    [
-        *((ValueError, *case) for case in OF_VALUES),
-        *((TypeError, *case) for case in OF_TYPES),
-        (
-            MemoryError,
-            {"X": [X, np.broadcast_to(np.float32(0), (10**13, 3))]},
-            r"^member 1: .*Unable to allocate",
-        ),
-    ],
-)
-def test_what_does_not_fit_is_refused_before_anything_is_trained(error, options, text):
-    with pytest.raises(error, match=text):
-        train_many(
-            **{"networks": NETWORK, "X": X, "Y": Y, "epochs": 1, "backend": Idle()} | options
-        )
+@pytest.mark.parametrize(("options", "text"), OF_VALUES, ids=[text for _, text in OF_VALUES])
+def test_values_that_do_not_fit_are_refused_before_anything_is_trained(options, text):
+    refused(ValueError, text, **options)
+
+
+@pytest.mark.parametrize(("options", "text"), OF_TYPES, ids=[text for _, text in OF_TYPES])
+def test_what_is_of_another_type_is_refused_before_anything_is_trained(options, text):
+    refused(TypeError, text, **options)
+
+
+def test_a_member_whose_data_do_not_fit_into_memory_is_named():
+    huge = np.broadcast_to(np.float32(0), (10**13, 3))
+    refused(MemoryError, "^member 1: .*Unable to allocate", X=[X, huge])
 
 
 def test_a_split_without_weight_is_refused_before_anything_is_trained():
@@ -184,13 +191,11 @@ def test_a_split_without_weight_is_refused_before_anything_is_trained():
         except ValueError:
             bad.append(seed)
     assert len(train_many(NETWORK, X, Y, seed=good, **options)) == len(good) > 0
-    own = np.random.RandomState(bad[0])
-    for seed in bad[0], own:
-        with pytest.raises(
-            ValueError, match=f"^member {len(good)}: sample_weight is 0 for all rows"
-        ):
-            train_many(NETWORK, X, Y, seed=[*good, seed], **options | {"epochs": 1})
-    assert own.randint(2**30) == np.random.RandomState(bad[0]).randint(2**30)
+    generator = np.random.RandomState(bad[0])
+    text = f"^member {len(good)}: sample_weight is 0 for all rows"
+    for seed in (bad[0], generator):
+        refused(ValueError, text, seed=[*good, seed], **options | {"epochs": 1})
+    assert generator.randint(2**30) == np.random.RandomState(bad[0]).randint(2**30)
 
 
 @pytest.mark.parametrize(
@@ -202,18 +207,10 @@ def test_a_split_without_weight_is_refused_before_anything_is_trained():
     ],
 )
 def test_too_many_members_are_refused_before_they_are_made(options, said, monkeypatch):
-    made = []
-    right = members.MemberChecks.member
+    made = watch(monkeypatch, members.MemberChecks, "member")
     monkeypatch.setattr(members, "memory", lambda: 10**10)
-    monkeypatch.setattr(
-        members.MemberChecks, "member", lambda *values: made.append(values) or right(*values)
-    )
-    with pytest.raises(
-        MemoryError, match=rf"members take {said} [\d,]+ bytes, this machine has 10,000,000,000"
-    ):
-        train_many(
-            **{"networks": NETWORK, "X": X, "Y": Y, "epochs": 100, "backend": Idle()} | options
-        )
+    text = rf"members take {said} [\d,]+ bytes, this machine has 10,000,000,000"
+    refused(MemoryError, text, **{"epochs": 100} | options)
     assert len(made) <= 4
 
 

@@ -7,12 +7,12 @@ from unittest import mock
 
 import numpy as np
 import pytest
-from bits import assert_same_result, assert_same_results
+from bits import assert_same_results
+from watched import watch
 
 import fastnn
 from fastnn import SGD, Adam, Network, Stop, train, train_many
 from fastnn.many import driver, engine
-from fastnn.many.driver import Driver
 from fastnn.reference import NumpyBackend
 from fastnn.sparse import sparse_rows
 from fastnn.training.results import Row
@@ -179,12 +179,12 @@ def test_workers_with_another_version_are_refused(late, monkeypatch):
         plan, arrays = right(units)
         return plan._replace(version="9.9"), arrays
 
-    monkeypatch.setattr(engine, *(("packed", packed) if late else ("__version__", "9.9")))
-    refused(
-        f"a worker of the engine has fastnn {fastnn.__version__}.*9.9"
-        if late
-        else f"{fastnn.__version__}.*9.9"
-    )
+    if late:
+        monkeypatch.setattr(engine, "packed", packed)
+        refused(f"a worker of the engine has fastnn {fastnn.__version__}.*9.9")
+    else:
+        monkeypatch.setattr(engine, "__version__", "9.9")
+        refused(f"{fastnn.__version__}.*9.9")
 
 
 @pytest.mark.parametrize("first", [0, 20], ids=["whole", "slice"])
@@ -202,11 +202,9 @@ def test_sparse_rows_go_with_tasks_and_come_back_with_the_bits_of_dense_ones(fir
 def test_data_go_with_tasks_and_come_back_with_the_same_bits(lost, monkeypatch):
     """Each array once in a task, where X is of several MB and a member's targets are its own; also
     where a worker was lost."""
-    sent = []
-    right = engine.packed
+    sent = watch(monkeypatch, engine, "packed")
     monkeypatch.setattr(engine, "TASK_SECONDS", 1e-9)
     monkeypatch.setattr(engine, "PAUSE_SECONDS", 0.01)
-    monkeypatch.setattr(engine, "packed", lambda units: sent.append(right(units)) or sent[-1])
     X = RANDOM.rand(50_000, 3)
     own = [RANDOM.rand(50_000, 1) for _ in range(4)]
     case = {"seed": range(4), "epochs": 1, "batch_size": 500, "rows": np.arange(500)}
@@ -216,7 +214,9 @@ def test_data_go_with_tasks_and_come_back_with_the_same_bits(lost, monkeypatch):
     with joblib.parallel_config("loky", n_jobs=2):
         there = train_many(NETWORK, X, own, **case)
     assert_same_results(here, there)
-    assert all(len(arrays) == len({id(array) for array in arrays}) for _, arrays in sent)
+    for call in sent:
+        _, arrays = call.result
+        assert len({id(array) for array in arrays}) == len(arrays)
 
 
 def failing_once(right):
@@ -246,7 +246,12 @@ def test_a_generator_of_the_callers_stays_here_and_goes_on(name):
 def test_callbacks_are_called_here_and_end_the_trainings(most, monkeypatch, recwarn):
     """They need not be pickled; members that have not begun have no epoch."""
     monkeypatch.setattr(engine, "TASK_SECONDS", 1e-9)
-    seen, callback = [], lambda progress: seen.append(progress) or len(seen) == most
+    seen = []
+
+    def callback(progress):
+        seen.append(progress)
+        return len(seen) == most
+
     with joblib.parallel_config("loky", n_jobs=2):
         many = go(seed=range(20), epochs=50, stop=Stop(monitor="r2"), callbacks=[callback])
     assert len(seen) == min(most, 20)
@@ -258,19 +263,13 @@ def test_callbacks_are_called_here_and_end_the_trainings(most, monkeypatch, recw
 
 
 def test_units_of_one_block_go_to_the_engine_too(monkeypatch):
-    seen = []
-    right = Driver._on_engine
-    monkeypatch.setattr(
-        Driver, "_on_engine", lambda self, *args: (seen.append(len(self.units)), right(self, *args))
-    )
+    calls = watch(monkeypatch, driver.Driver, "_on_engine")
     with joblib.parallel_config("loky", n_jobs=2):
         go(seed=[1], epochs=3)
-    assert seen == [1]
+    assert [len(of_call.arguments[0].units) for of_call in calls] == [1]
 
 
 def test_a_population_sends_the_rows_of_its_members_only(monkeypatch):
-    sent = []
-    right = engine.packed
     monkeypatch.setattr(engine, "TASK_SECONDS", 1e-9)
 
     def advanced():
@@ -280,45 +279,42 @@ def test_a_population_sends_the_rows_of_its_members_only(monkeypatch):
         return population
 
     here = advanced()
+    sent = watch(monkeypatch, engine, "packed")
     with joblib.parallel_config("loky", n_jobs=2):
-        monkeypatch.setattr(engine, "packed", lambda units: sent.append(right(units)) or sent[-1])
         there = advanced()
-    members = [member for plan, _ in sent for unit in plan.units for member in unit.members]
+    plans = [call.result[0] for call in sent]
+    members = [member for plan in plans for unit in plan.units for member in unit.members]
     states = [member.start for member in members if isinstance(member.start, Row)]
     assert len(states) == 20
     assert sum({id(state.store): len(state.store.t) for state in states}.values()) == 20
-    for member in here:
-        assert_same_result(here[member], there[member])
+    assert_same_results(here.values(), there.values())
 
 
 def test_what_goes_through_a_scheduler_is_small(monkeypatch):
     """Of a member some 50 bytes on the way there, and little more than its arrays on the way
     back."""
     n = 1000
-    sent = []
-    back = []
-    pack = engine.packed
+    sizes_of_answers = []
     answers = engine.Engine._answers
 
-    def recorded(*args):
-        for answer in answers(*args):
-            back.append(answer[1])
+    def recorded(*arguments):
+        for answer in answers(*arguments):
+            sizes_of_answers.append(len(pickle.dumps(answer[1])))
             yield answer
 
-    monkeypatch.setattr(engine, "packed", lambda units: sent.append(pack(units)) or sent[-1])
+    sent = watch(monkeypatch, engine, "packed")
     monkeypatch.setattr(engine.Engine, "_answers", recorded)
     X = np.zeros((5000, 3))
     Y = np.zeros((5000, 1))
+    options = {"rows": np.arange(20), "seed": range(n), "epochs": 2, "batch_size": None}
     with joblib.parallel_config("loky", n_jobs=2):
-        many = train_many(
-            Network((3, 5, 1)), X, Y, rows=np.arange(20), seed=range(n), epochs=2, batch_size=None
-        )
+        many = train_many(Network((3, 5, 1)), X, Y, **options)
+    plans, arrays_of_tasks = zip(*(call.result for call in sent), strict=True)
     of_data = X.nbytes + Y.nbytes + 5000 * 8 + 20 * 8  # with the weights and the rows
-    assert {sum(array.nbytes for array in arrays) for _, arrays in sent} == {of_data}
-    assert sum(len(pickle.dumps(plan)) for plan, _ in sent) < 80 * n + 2000 * len(sent)
-    own = (
-        many[0].state.storage.nbytes
-        + many[0].history.loss.nbytes
-        + many[0].state.beta_products.nbytes
-    )
-    assert sum(len(pickle.dumps(answer)) for answer in back) < n * (own + 150) + 2000 * len(back)
+    for arrays in arrays_of_tasks:
+        assert sum(array.nbytes for array in arrays) == of_data
+    assert sum(len(pickle.dumps(plan)) for plan in plans) < 80 * n + 2000 * len(sent)
+    state = many[0].state
+    arrays_of_a_member = (state.storage, state.beta_products, many[0].history.loss)
+    size = sum(array.nbytes for array in arrays_of_a_member)
+    assert sum(sizes_of_answers) < n * (size + 150) + 2000 * len(sizes_of_answers)

@@ -2,12 +2,14 @@
 blocks and threads."""
 
 import dataclasses
+import itertools
 
 import hypothesis
 import numpy as np
 import pytest
 from bits import assert_same_result, assert_same_results
 from hypothesis import strategies as st
+from watched import watch
 
 from fastnn import SGD, Adam, AdamW, Network, ReduceRate, RMSprop, Stop, cosine, train, train_many
 from fastnn.compiler.loader import IN_PYTHON
@@ -127,10 +129,8 @@ SMALL = Network((3, 2, 1))
 
 @pytest.fixture
 def units(monkeypatch):
-    found = []
-    right = driver.units_of
-    monkeypatch.setattr(driver, "units_of", lambda *given: found.append(right(*given)) or found[-1])
-    return found
+    """The calls that divide members into units."""
+    return watch(monkeypatch, driver, "units_of")
 
 
 @pytest.mark.parametrize(("epochs", "n_threads"), [(1, 1), (1000, 4)])
@@ -140,43 +140,39 @@ def test_only_threads_that_pay_share_a_block(epochs, n_threads, units, monkeypat
     for name, value in REAL.items():
         monkeypatch.setattr(block, name, value)
     train_many(SMALL, X, X[:, :1], seed=range(200), epochs=epochs, n_jobs=4)
-    assert [unit.threads(4) for unit in units[0]] == [n_threads]
+    assert [unit.threads(4) for unit in units[0].result] == [n_threads]
 
 
-def test_blocks_end_with_whole_vectors_and_long_trainings_are_in_none(units):
+@pytest.mark.parametrize("n_jobs", [1, 2])
+def test_blocks_end_with_whole_vectors_and_long_trainings_are_in_none(n_jobs, units):
     epochs = [*range(1000, 1200), 0, *range(600, 100, -1), 100_000]
-    for n_jobs in 1, 2:
-        assert (
-            train_many(SMALL, X, X[:, :1], seed=0, epochs=epochs, n_jobs=n_jobs).n_epochs.tolist()
-            == epochs
-        )
-    for of_call, n_jobs in zip(units, (1, 2), strict=True):
-        firsts = [unit.members[0].number for unit in of_call]
-        assert firsts == sorted(firsts)
-        assert sorted(member.number for unit in of_call for member in unit.members) == list(
-            range(len(epochs))
-        )
-        blocks = [len(unit.members) for unit in of_call if len(unit.members) > 1]
-        assert {unit.members[0].number for unit in of_call if len(unit.members) == 1} == {200, 701}
-        assert (
-            max(unit.work for unit in of_call if len(unit.members) > 1)
-            < 1.2 * block.MOST_WORK * n_jobs
-        )
-        assert all(n % side_by_side.n_at_a_time(SMALL, X.dtype, len(X)) == 0 for n in blocks[:-1])
+    many = train_many(SMALL, X, X[:, :1], seed=0, epochs=epochs, n_jobs=n_jobs)
+    assert many.n_epochs.tolist() == epochs
+    numbers = [[member.number for member in unit.members] for unit in units[0].result]
+    assert numbers == sorted(numbers)
+    assert sorted(itertools.chain(*numbers)) == list(range(len(epochs)))
+    assert [of_unit for of_unit in numbers if len(of_unit) == 1] == [[200], [701]]
+    blocks = [unit for unit in units[0].result if len(unit.members) > 1]
+    assert max(unit.work for unit in blocks) < 1.2 * block.MOST_WORK * n_jobs
+    at_a_time = side_by_side.n_at_a_time(SMALL, X.dtype, len(X))
+    assert [len(unit.members) % at_a_time for unit in blocks[:-1]] == [0] * (len(blocks) - 1)
 
 
 @pytest.mark.skipif(IN_PYTHON, reason="one thread calls what is Python")
 @pytest.mark.parametrize("stop", [None, Stop(patience=3, restore_best=True, validation=0.2)])
 @pytest.mark.parametrize("hidden", [2, 40])
 def test_threads_share_a_block(hidden, stop, monkeypatch):
-    shared = []
     share = preparation.share
-    spied = lambda work, parts, n: share(work, shared.append([*parts]) or shared[-1], n)  # noqa: E731
-    monkeypatch.setattr(preparation, "share", spied)
+    shared = []
+
+    def watched(work, parts, n_threads):
+        shared.append([*parts])
+        return share(work, shared[-1], n_threads)
+
+    monkeypatch.setattr(preparation, "share", watched)
     options = {"seed": range(51), "epochs": [*range(3, 54)], "batch_size": 7, "stop": stop}
-    one, several = (
-        train_many(Network((3, hidden, 1)), X, X[:, :1], **options, n_jobs=n) for n in (1, 3)
-    )
+    network = Network((3, hidden, 1))
+    one = train_many(network, X, X[:, :1], **options, n_jobs=1)
+    assert_same_results(one, train_many(network, X, X[:, :1], **options, n_jobs=3))
     assert max(map(len, shared)) > 3
-    assert len(np.unique(np.concatenate([*map(np.concatenate, shared)]))) > 40
-    assert_same_results(one, several)
+    assert len(np.unique(np.concatenate([*itertools.chain(*shared)]))) > 40

@@ -5,7 +5,7 @@ import pathlib
 
 import numpy as np
 import pytest
-from bits import assert_same_result
+from bits import assert_same_params, assert_same_result
 
 from fastnn import SGD, Adam, DivergenceError, Network, Population, Stop, search, train
 
@@ -39,29 +39,27 @@ def test_successive_halving():
     assert found.epochs_trained == 42
     columns = found.to_dict()
     assert columns["learning_rate"].tolist() == RATES.tolist()
-    losses = {
-        e: [alone(r, e, validation_rows=HELD_OUT).history.validation_loss[-1] for r in RATES]
-        for e in (2, 6, 18)
-    }
-    better = np.argsort(losses[2])[:3]
-    best = min(better, key=lambda i: losses[6][i])
+    whole = [alone(rate, 18, validation_rows=HELD_OUT) for rate in RATES]
+    losses = np.array([result.history.validation_loss for result in whole])
+    better = np.argsort(losses[:, 1])[:3]
+    best = better[losses[better, 5].argmin()]
     epochs = np.where(np.isin(range(9), better), 6, 2)
     epochs[best] = 18
     assert columns["n_epochs"].tolist() == epochs.tolist()
-    assert columns["score"].tolist() == [losses[e][i] for i, e in enumerate(epochs)]
-    assert (found.settings, found.score) == ({"learning_rate": RATES[best]}, losses[18][best])
-    assert_same_result(found.best, alone(RATES[best], 18, validation_rows=HELD_OUT))
+    assert columns["score"].tolist() == losses[range(9), epochs - 1].tolist()
+    assert found.settings == {"learning_rate": RATES[best]}
+    assert found.score == losses[best, -1]
+    assert_same_result(found.best, whole[best])
 
 
 @pytest.mark.parametrize("rows", [None, np.arange(1, 20, 4)], ids=["all others", "some"])
 def test_the_winner_is_resumed_on_the_rows_of_the_search(rows):
     options = FIXED if rows is None else {**FIXED, "rows": rows}
     found = search({"learning_rate": RATES}, X, Y, budget=30, epochs=9, **options)
-    longer = found.best.resume(
-        X, Y, epochs=3, rows=found.rows, validation_rows=found.validation_rows
-    )
+    of_search = {"rows": found.rows, "validation_rows": found.validation_rows}
+    longer = found.best.resume(X, Y, epochs=3, **of_search)
     whole = alone(found.settings["learning_rate"], 12, rows=rows, validation_rows=HELD_OUT)
-    assert longer.params.tobytes() == whole.params.tobytes()
+    assert_same_params(longer, whole)
 
 
 def test_rows_that_the_search_draws_are_known():
@@ -113,19 +111,14 @@ def test_the_same_seed_finds_the_same(backend):
         assert trial.pop("seconds") >= 0
     assert one.trials == two.trials
     assert_same_result(one.best, two.best)
-    own = one.settings
-    hidden = one.settings["hidden_layer_sizes"]
-    network = Network(
-        (3, *(hidden if isinstance(hidden, tuple) else (hidden,)), 1), own["activation"]
-    )
-    options = {name: own[name] for name in ("optimizer", "batch_size", "alpha")} | {
-        "stop": options["stop"]
-    }
+    settings = dict(one.settings)
+    hidden = settings.pop("hidden_layer_sizes")
+    hidden = hidden if isinstance(hidden, tuple) else (hidden,)
+    network = Network((3, *hidden, 1), settings.pop("activation"))
     held_out = np.sort(np.random.RandomState(4).permutation(20)[:4])
-    wanted = train(
-        network, X, Y, **options, seed=4, epochs=9, validation_rows=held_out, backend=backend
-    )
-    assert_same_result(one.best, wanted)
+    options = {"stop": Stop(monitor="r2"), "seed": 4, "epochs": 9, "backend": backend}
+    alone = train(network, X, Y, **settings, **options, validation_rows=held_out)
+    assert_same_result(one.best, alone)
     assert one.score == max(trial["score"] for trial in one.trials if trial["n_epochs"] == 9)
     assert repr(one).startswith(
         f"<SearchResult: trials {len(one.trials)}, epochs {one.epochs_trained}, best score"
@@ -138,18 +131,17 @@ def test_a_grid_is_tried_once():
     stats = pytest.importorskip("scipy.stats")
     grid = {"learning_rate": RATES[:3], "alpha": [0.0, 0.1], "network": [NETWORK, Network((3, 1))]}
     options = {"optimizer": SGD(), "seed": 0, "epochs": 1}
-    for n in 5, 12, 99:
+    for n in (5, 12, 99):
         found = search(grid, X, Y, budget=n, **options)
-        tried = {
-            (trial["learning_rate"], trial["alpha"], trial["network"]) for trial in found.trials
-        }
+        tried = {tuple(trial[name] for name in grid) for trial in found.trials}
         assert len(tried) == len(found.trials) == found.epochs_trained == min(n, 12)
-    for budget, epochs in (107, [9, 9, 9, 27]), (108, [27] * 4):  # fewer rungs, if it is enough
+    for budget, epochs in ((107, [9, 9, 9, 27]), (108, [27] * 4)):  # fewer rungs, if it is enough
         found = search({"seed": range(4)}, X, Y, network=NETWORK, budget=budget, epochs=27)
         assert sorted(trial["n_epochs"] for trial in found.trials) == epochs
     found = search({"alpha": stats.uniform(1, 2)}, X, Y, network=NETWORK, budget=7, **options)
-    assert all(1 <= trial["alpha"] <= 3 for trial in found.trials)
-    assert len({trial["alpha"] for trial in found.trials}) == 7
+    alphas = {trial["alpha"] for trial in found.trials}
+    assert len(alphas) == 7
+    assert 1 <= min(alphas) <= max(alphas) <= 3
 
 
 def test_a_long_range_is_no_list():
@@ -206,16 +198,22 @@ def test_max_seconds_are_those_of_the_search(n_jobs, monkeypatch):
     assert reasons.count("epochs") in range(3, 9)  # blocks of several members
     assert reasons.count("time") > 0
     assert np.isfinite(found.score)
-    clock[0] = 0.0
-    monkeypatch.setattr(
-        Population,
-        "advance",
-        lambda self, epochs, right=Population.advance: (tick(0), right(self, 1)),
-    )
-    with pytest.raises(
-        ValueError, match=r"max_seconds=0\.5 of stop were over .*: raise them, or lower b"
-    ):
-        search(space, X, Y, **options | {"stop": Stop(max_seconds=0.5)})
+
+
+def test_a_search_without_the_time_for_one_epoch_is_refused(monkeypatch):
+    clock = [0.0]
+    advance = Population.advance
+
+    def advance_in_a_second(self, epochs):
+        clock[0] += 1.0
+        advance(self, 1)
+
+    monkeypatch.setattr("time.monotonic", lambda: clock[0])
+    monkeypatch.setattr(Population, "advance", advance_in_a_second)
+    words = r"max_seconds=0\.5 of stop were over .*: raise them, or lower b"
+    options = {"network": NETWORK, "budget": 99, "epochs": 9, "stop": Stop(max_seconds=0.5)}
+    with pytest.raises(ValueError, match=words):
+        search({"seed": range(8)}, X, Y, **options)
 
 
 def test_all_diverge():
@@ -230,28 +228,25 @@ def test_all_diverge():
 def test_optimizers_of_trials_have_the_rates_that_were_searched():
     space = {"optimizer": [Adam(), SGD()], "learning_rate": [0.1, 0.2]}
     found = search(space, X, Y, network=NETWORK, budget=8, epochs=2, seed=0)
-    assert {trial["optimizer"] for trial in found.trials} == {
-        Adam(0.1),
-        Adam(0.2),
-        SGD(0.1),
-        SGD(0.2),
-    }
+    optimizers = {trial["optimizer"] for trial in found.trials}
+    assert optimizers == {Adam(0.1), Adam(0.2), SGD(0.1), SGD(0.2)}
     assert found.settings["optimizer"].learning_rate == found.settings["learning_rate"]
 
 
 def test_an_interrupt_between_trainings_loses_nothing(monkeypatch):
-    right = Population.results
+    results = Population.results
     calls = []
 
-    def results(self):
+    def interrupted(self):
         calls.append(self)
         if len(calls) == 2:
             raise KeyboardInterrupt
-        return right(self)
+        return results(self)
 
-    monkeypatch.setattr(Population, "results", results)
+    monkeypatch.setattr(Population, "results", interrupted)
     found = search({"learning_rate": RATES}, X, Y, budget=21, epochs=9, **FIXED)
-    assert (found.best.n_epochs, len(calls)) == (1, 2)
+    assert len(calls) == 2
+    assert found.best.n_epochs == 1
     assert np.isfinite(found.score)
 
 

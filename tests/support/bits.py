@@ -62,6 +62,12 @@ def assert_same_result(result, other):
     assert result_bits(result) == result_bits(other)
 
 
+def assert_same_params(result, *others):
+    """Assert that the parameters of all these results have the same bits."""
+    for other in others:
+        assert bits(other.params) == bits(result.params)
+
+
 def assert_same_results(results, others):
     """Assert that of two lists of results each is the same as the other."""
     for one, other in zip(results, others, strict=True):

@@ -12,7 +12,7 @@ pytest.importorskip("pandas", reason="needs pandas")
 pytest.importorskip("sklearn", reason="needs scikit-learn")
 
 import pandas
-from bits import assert_same_result
+from bits import assert_same_params, assert_same_result
 from good_input import refusal
 from model_files import parts_of_many, write_many
 
@@ -46,40 +46,40 @@ def fit(X=FRAME, **options):
     return train(NETWORK, X, Y, **{"epochs": 2, "seed": 0, **options})
 
 
+def names_of(results):
+    return [result.feature_names for result in results]
+
+
 def test_frames_with_other_columns_are_refused(backend):
     result = fit(backend=backend)
     assert result.feature_names == NAMES
     assert refusal(result.predict, OTHER_ORDER) == IN_ANOTHER_ORDER
     words = (
         "X has other columns than those that were trained on: it lacks 'age' and has besides "
-        "'years'; "
+        "'years'; result.feature_names has those that were, in their order"
     )
-    words += "result.feature_names has those that were, in their order"
     assert refusal(result.predict, FRAME.rename(columns={"age": "years"})) == (ValueError, words)
     assert "it has besides 'Y'" in refusal(result.predict, FRAME.assign(Y=Y))[1]
     assert "it lacks 'rooms'" in refusal(result.predict, FRAME[["income", "age"]])[1]
-    assert np.array_equal(
-        result.predict(OTHER_ORDER[list(result.feature_names)]), result.predict(FRAME)
-    )
+    as_they_were = OTHER_ORDER[list(result.feature_names)]
+    assert np.array_equal(result.predict(as_they_were), result.predict(FRAME))
 
 
 def test_where_one_side_has_no_names_columns_go_by_position(backend):
     unnamed = pandas.DataFrame(TABLE)
-    named, by_numbers, array = (fit(X, backend=backend) for X in (FRAME, unnamed, TABLE))
+    named = fit(FRAME, backend=backend)
+    by_numbers = fit(unnamed, backend=backend)
+    array = fit(TABLE, backend=backend)
     assert by_numbers.feature_names is array.feature_names is None
     for result in (named, by_numbers, array):
         for X in (FRAME, unnamed, TABLE, TABLE.tolist()):
             assert np.array_equal(result.predict(X), named.predict(FRAME))
-    assert (
-        "in another order: column 0 is '1' and was '0'"
-        in refusal(by_numbers.predict, unnamed[[1, 0, 2]])[1]
-    )
+    _, text = refusal(by_numbers.predict, unnamed[[1, 0, 2]])
+    assert "in another order: column 0 is '1' and was '0'" in text
     by_position = predict(NETWORK, array.params, OTHER_ORDER.to_numpy(), backend=backend)
-    for of_no_training in (
-        array.predict(OTHER_ORDER),
-        predict(NETWORK, named.params, OTHER_ORDER, backend=backend),
-    ):
-        assert np.array_equal(of_no_training, by_position)
+    assert np.array_equal(array.predict(OTHER_ORDER), by_position)
+    of_no_training = predict(NETWORK, named.params, OTHER_ORDER, backend=backend)
+    assert np.array_equal(of_no_training, by_position)
     assert loss_and_gradient(NETWORK, named.params, FRAME, Y)[0] > 0
 
 
@@ -87,13 +87,12 @@ def test_a_frame_that_goes_on_training_is_compared(backend):
     first = fit(backend=backend)
     whole = fit(backend=backend, epochs=5)
     for new_rows in (False, True):
-        assert (
-            refusal(first.resume, OTHER_ORDER, Y, epochs=3, new_rows=new_rows) == IN_ANOTHER_ORDER
-        )
+        refused = refusal(first.resume, OTHER_ORDER, Y, epochs=3, new_rows=new_rows)
+        assert refused == IN_ANOTHER_ORDER
     for X in (FRAME, TABLE):
         again = first.resume(X, Y, epochs=3)
         assert again.feature_names == NAMES
-        assert np.array_equal(again.params, whole.params)
+        assert_same_params(again, whole)
     assert fit(TABLE, backend=backend).resume(FRAME, Y, epochs=1).feature_names == NAMES
 
 
@@ -101,11 +100,9 @@ def test_validation_data_are_compared_and_callbacks_have_the_names():
     kind, text = refusal(fit, stop=Stop(validation=(OTHER_ORDER, Y)))
     assert (kind, text) == (ValueError, f"validation: {IN_ANOTHER_ORDER[1]}")
     seen = []
+    look = [lambda progress: seen.append(progress.result().feature_names)]
     for X in (FRAME, TABLE):
-        fit(
-            stop=Stop(validation=(X, Y)),
-            callbacks=[lambda progress: seen.append(progress.result().feature_names)],
-        )
+        fit(stop=Stop(validation=(X, Y)), callbacks=look)
     assert seen == [NAMES] * 4
 
 
@@ -115,21 +112,23 @@ ALONE = {"stop": Stop(validation=0.25)}  # which no block of members does
 @pytest.mark.parametrize("options", [{}, ALONE], ids=["in a block", "alone"])
 def test_members_have_the_names(options):
     many = train_many(NETWORK, FRAME, Y, seed=range(3), epochs=2, **options)
-    assert [one.feature_names for one in many] == [NAMES] * 3
+    assert names_of(many) == [NAMES] * 3
     assert refusal(many.predict, OTHER_ORDER) == IN_ANOTHER_ORDER
     assert np.array_equal(many.predict(FRAME), many.predict(TABLE))
     assert_same_result(many[1], fit(seed=1, **options))
-    again = train_many(NETWORK, TABLE, Y, resume=[one.state for one in many], epochs=1)
-    assert [one.feature_names for one in again] == [NAMES] * 3
-    kind, text = refusal(
-        train_many, NETWORK, OTHER_ORDER, Y, resume=[one.state for one in many], epochs=1
-    )
+    go_on = {"resume": [result.state for result in many], "epochs": 1}
+    assert names_of(train_many(NETWORK, TABLE, Y, **go_on)) == [NAMES] * 3
+    kind, text = refusal(train_many, NETWORK, OTHER_ORDER, Y, **go_on)
     assert (kind, text.removeprefix("member 0: ")) == IN_ANOTHER_ORDER
+
+
+@pytest.mark.parametrize("options", [{}, ALONE], ids=["in a block", "alone"])
+def test_members_of_a_population_have_the_names(options):
     population = Population(NETWORK, FRAME, Y, seed=range(2), **options)
     for _ in range(2):
         population.advance(1)
         population.replace(1, by=0, learning_rate=0.1)
-    assert [population[i].feature_names for i in population] == [NAMES] * 2
+    assert names_of(population.values()) == [NAMES] * 2
     assert refusal(population.results().predict, OTHER_ORDER) == IN_ANOTHER_ORDER
 
 
@@ -155,7 +154,7 @@ def test_files_of_many_keep_them(tmp_path, state, frames):
     again = fastnn.load(tmp_path / "many.npz")
     assert refusal(again.predict, reversed_order) == refusal(many.predict, reversed_order)
     names = [NAMES] * 3 if frames is FRAME else [NAMES, tuple(OTHER_ORDER), None]
-    assert [one.feature_names for one in again] == [one.feature_names for one in many] == names
+    assert names_of(again) == names_of(many) == names
     # they share them
     assert (again[0].feature_names is again[2].feature_names) == (frames is FRAME)
     assert np.array_equal(again[[0, 2]].predict(FRAME), many.predict(TABLE)[[0, 2]])
@@ -171,23 +170,25 @@ def test_damaged_names_are_refused(tmp_path, state, text):
     names = np.frombuffer(text.encode(), np.uint8)
     fit().save(path, state=state)
     np.savez(path, **dict(np.load(path)) | {"feature_names": names})
-    with pytest.raises(fastnn.ModelFileError, match=r"bad.npz: damaged") as error:
+    words = "bad.npz: damaged.*(names of 3 columns|one of its lists|than texts|string)"
+    with pytest.raises(fastnn.ModelFileError, match=words):
         fastnn.load(path)
-    assert any(
-        why in str(error.value)
-        for why in ("names of 3 columns", "one of its lists", "than texts", "string")
-    )
-    train_many(NETWORK, [FRAME, OTHER_ORDER, FRAME], Y, seed=range(3), epochs=2).save(
-        path, state=state
-    )
+
+
+@pytest.mark.parametrize("state", [True, False])
+@pytest.mark.parametrize("text", DAMAGED)
+def test_damaged_names_of_a_member_are_refused(tmp_path, state, text):
+    path = tmp_path / "bad.npz"
+    names = np.frombuffer(text.encode(), np.uint8)
+    many = train_many(NETWORK, [FRAME, OTHER_ORDER, FRAME], Y, seed=range(3), epochs=2)
+    many.save(path, state=state)
     header, table, arrays = parts_of_many(path.read_bytes())
     right, other = table["sizes"]["feature_names"]
     table["sizes"]["feature_names"] = [right, len(text)]
     arrays["feature_names"] = np.append(arrays["feature_names"][:-other], names)
     write_many(path, header, table, arrays)
-    with pytest.raises(
-        fastnn.ModelFileError, match=r"bad.npz: member 1: (damaged|Unterminated string)"
-    ):
+    words = "bad.npz: member 1: (damaged|Unterminated string)"
+    with pytest.raises(fastnn.ModelFileError, match=words):
         fastnn.load(path)
 
 
@@ -208,12 +209,11 @@ def test_a_state_with_names_that_are_none_is_damaged():
     older = pickle.loads(pickle.dumps(fit(TABLE).state))
     del older.feature_names
     assert train(NETWORK, FRAME, Y, epochs=1, resume=older).feature_names == NAMES
+    state = fit().state
     for wrong in (list(NAMES), (1, 2, 3), NAMES[:2], "abc"):
-        state = fit().state
         state.feature_names = wrong
-        with pytest.raises(
-            ValueError, match="no training leaves this feature_names: " + re.escape(repr(wrong))
-        ):
+        words = re.escape(f"no training leaves this feature_names: {wrong!r}")
+        with pytest.raises(ValueError, match=words):
             state.check()
 
 

@@ -13,6 +13,7 @@ from bits import result_bits, state_bits
 from chunks import chunks_of
 from drawn import trainings
 from small_training import SignalAt
+from watched import watch
 
 from fastnn import (
     SGD,
@@ -27,9 +28,7 @@ from fastnn import (
 )
 from fastnn.compiler.loader import IN_PYTHON
 from fastnn.fused.backend import NumbaBackend
-from fastnn.training import exceptions
-from fastnn.training.evaluation import Judge
-from fastnn.training.steps import rows_of
+from fastnn.training import evaluation, exceptions, initial
 
 pytestmark = pytest.mark.skipif(IN_PYTHON, reason="in Python, each epoch is a call")
 
@@ -108,72 +107,11 @@ def test_decisions_are_those_of_an_epoch_a_call(n):
 R = np.random.RandomState(0)
 X = R.rand(60, 4)
 Y = R.rand(60, 1)
-LABELS = R.randint(3, size=60)
 NETWORK = Network((4, 7, 1), "tanh")
-CLASSES = Network((4, 7, 3), "tanh", "softmax")
-YES_OR_NO = Network((4, 5, 2), "tanh", "sigmoid", "log_loss")
-CASES = {
-    "patience": {"stop": Stop(validation=0.2, patience=5)},
-    "best parameters": {"stop": Stop(validation=0.2, patience=3, restore_best=True, tol=1e-4)},
-    "best parameters of all rows": {"stop": Stop(restore_best=True), "alpha": 0.1},
-    "training loss": {"stop": Stop(patience=2, tol=1e-3)},
-    "training loss and best parameters": {
-        "stop": Stop(patience=2, tol=1e-3, restore_best=True),
-        "alpha": 0.1,
-    },
-    "training loss of full batches": {"stop": Stop(tol=1e-3, patience=3), "batch_size": None},
-    "training loss with weights": {"stop": Stop(tol=1e-3, patience=3), "sample_weight": R.rand(60)},
-    "no shuffle": {"stop": Stop(validation=0.2, restore_best=True), "shuffle": False},
-    "full batches": {
-        "stop": Stop(validation=0.2, patience=6, restore_best=True),
-        "batch_size": None,
-    },
-    "data": {"stop": Stop(validation=(X[:9], Y[:9], np.arange(9)), patience=2, restore_best=True)},
-    "diverged": {
-        "stop": Stop(validation=0.3, on_divergence="stop", restore_best=True),
-        "optimizer": SGD(8.0),
-    },
-    "reduced rate": {"stop": Stop(validation=0.2, patience=20, reduce=ReduceRate(0.5, patience=2))},
-    "accuracy": {
-        "network": CLASSES,
-        "Y": LABELS,
-        "stop": Stop(validation=0.3, patience=4, monitor="accuracy"),
-    },
-    "yes or no": {
-        "network": YES_OR_NO,
-        "Y": np.c_[LABELS == 0, LABELS == 1].astype(float),
-        "stop": Stop(validation=0.3, monitor="accuracy", restore_best=True),
-    },
-    "chosen rows": {"validation_rows": np.arange(12), "stop": Stop(patience=3)},
-    "rows": {"rows": np.arange(5, 50), "stop": Stop(validation=0.2, patience=3)},
-    "float32": {"dtype": "float32", "stop": Stop(validation=0.2, patience=3, restore_best=True)},
-}
 
 
-def options_of(case, **others):
-    shared = {
-        "network": NETWORK,
-        "X": X,
-        "Y": Y,
-        "optimizer": Adam(0.03),
-        "epochs": 40,
-        "batch_size": 13,
-    }
-    return shared | CASES[case] | others
-
-
-@pytest.fixture
-def epochs_of_calls(monkeypatch):
-    """The epochs that ended in each call that decided."""
-    counts = []
-    right = Judge.take
-
-    def counting(self, rules, *others):
-        counts.append(int(rules.ended[0, 0]))
-        return right(self, rules, *others)
-
-    monkeypatch.setattr(Judge, "take", counting)
-    return counts
+def go(optimizer=Adam(0.03), **options):  # noqa: B008 - it is a value
+    return train(NETWORK, X, Y, optimizer=optimizer, epochs=40, batch_size=13, seed=3, **options)
 
 
 @pytest.mark.parametrize(
@@ -182,42 +120,29 @@ def epochs_of_calls(monkeypatch):
     ids=" ".join,
 )
 def test_rows_that_members_score_are_copied_once(rows, monkeypatch):
-    copies = []
-
-    def watched(data, rows):
-        copies.append(rows_of(data, rows))
-        return copies[-1]
-
-    monkeypatch.setattr("fastnn.training.initial.rows_of", watched)
-    monkeypatch.setattr("fastnn.training.evaluation.rows_of", watched)
+    copies = [watch(monkeypatch, module, "rows_of") for module in (initial, evaluation)]
     stop = Stop(patience=3, restore_best=True)
-    train_many(
-        NETWORK, X, Y, seed=range(9), n_jobs=1, optimizer=Adam(0.03), epochs=5, stop=stop, **rows
-    )
-    assert len(copies) == 2  # one of them to check a member before all others
+    train_many(NETWORK, X, Y, seed=range(9), n_jobs=1, epochs=5, stop=stop, **rows)
+    assert sum(map(len, copies)) == 2  # one of them to check a member before all others
 
 
-def test_what_needs_python_at_the_ends_of_epochs_is_not_decided_in_calls(epochs_of_calls):
+def test_what_needs_python_at_the_ends_of_epochs_is_not_decided_in_calls(monkeypatch):
+    calls_that_decide = watch(monkeypatch, evaluation.Judge, "take")
     stop = Stop(validation=0.2, patience=5)
-    plain = {"stop": stop, "seed": 3}
-    others = [
-        {"callbacks": [lambda progress: None]},
-        {"optimizer": Adam(lambda step: 0.03)},
-        {"stop": dataclasses.replace(stop, monitor="r2")},
-        {"stop": dataclasses.replace(stop, monitor=lambda y, a: -float(((y - a) ** 2).mean()))},
-        {"threads": 2},
-    ]
-    for other in others:
-        train(**options_of("patience", **plain | other))
-    assert epochs_of_calls == []
-    train(**options_of("patience", **plain))
-    assert epochs_of_calls
+    go(stop=stop, callbacks=[lambda progress: None])
+    go(stop=stop, optimizer=Adam(lambda step: 0.03))
+    go(stop=stop, threads=2)
+    for monitor in ("r2", lambda y, a: -float(((y - a) ** 2).mean())):
+        go(stop=dataclasses.replace(stop, monitor=monitor))
+    assert calls_that_decide == []
+    go(stop=stop)
+    assert calls_that_decide
 
 
 def test_divergence_within_a_call_leaves_the_last_good_step():
     errors = []
     for context in (contextlib.nullcontext, epoch_a_call):
         with context(), pytest.raises(DivergenceError) as error:
-            train(**options_of("diverged", seed=3, stop=Stop(validation=0.3)))
+            go(optimizer=SGD(8.0), stop=Stop(validation=0.3))
         errors.append((str(error.value), result_bits(error.value.result)))
     assert errors[0] == errors[1]

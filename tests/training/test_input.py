@@ -1,7 +1,6 @@
 """Any good input works and is never written; bad input is refused in the same words by both back
 ends, at once."""
 
-import contextlib
 import math
 import re
 import tempfile
@@ -9,7 +8,7 @@ import tracemalloc
 
 import numpy as np
 import pytest
-from bits import all_bits
+from bits import all_bits, assert_same_params, history_bits
 from good_input import (
     NETWORK,
     PARAMS,
@@ -51,30 +50,23 @@ LAYOUTS = {
 NUMBERS = [np.int16, np.uint8, np.uint64, bool, np.float16, np.longdouble]
 
 
+def as_kind(array, kind):
+    """The array as a list, or in another dtype."""
+    return array.tolist() if kind is list else array.astype(kind)
+
+
 def compute(X, Y, weight, params, backend):
     """The bits of what all functions make of these arrays, which none of them writes."""
     before = all_bits(X, Y, weight, params)
     options = {"sample_weight": weight, "backend": backend}
-    found = [
-        predict(NETWORK, params, X, backend=backend),
-        *loss_and_gradient(NETWORK, params, X, Y, **options),
-    ]
-    options |= {
-        "seed": 0,
-        "epochs": 3,
-        "batch_size": 5,
-        "optimizer": Adam(),
-        "stop": Stop(validation=(X, Y, weight)),
-    }
+    found = predict(NETWORK, params, X, backend=backend)
+    loss, gradient = loss_and_gradient(NETWORK, params, X, Y, **options)
+    stop = Stop(validation=(X, Y, weight))
+    options |= {"seed": 0, "epochs": 3, "batch_size": 5, "stop": stop}
     result = train(NETWORK, X, Y, params=params, **options)
-    found += [
-        result.state.vectors,
-        result.history.loss,
-        result.history.validation_loss,
-        result.predict(X),
-    ]
     assert all_bits(X, Y, weight, params) == before
-    return all_bits(*found)
+    outputs = result.predict(X)
+    return all_bits(found, loss, gradient, result.state.vectors, outputs), history_bits(result)
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
@@ -86,10 +78,9 @@ def test_any_layout_is_as_good(layout, backend, dtype):
 @pytest.mark.parametrize("kind", [*NUMBERS, list], ids=lambda kind: kind.__name__)
 def test_any_real_number_is_as_good(kind, backend):
     arrays = [np.round(3 * abs(array)) for array in (X, Y, WEIGHT, PARAMS)]
-    given = [array.tolist() if kind is list else array.astype(kind) for array in arrays]
-    assert compute(*given, backend) == compute(
-        *(np.asarray(array, float) for array in given), backend
-    )
+    given = [as_kind(array, kind) for array in arrays]
+    floats = [np.asarray(array, float) for array in given]
+    assert compute(*given, backend) == compute(*floats, backend)
 
 
 @pytest.mark.parametrize("kind", [*NUMBERS, np.float64, np.float32], ids=lambda kind: kind.__name__)
@@ -98,19 +89,17 @@ def test_any_real_number_is_as_good(kind, backend):
 )
 def test_dtype_says_what_is_computed_in(kind, said, backend):
     arrays = [np.round(3 * abs(array)).astype(kind) for array in (X, Y, WEIGHT)]
-    validation = tuple(array[:5] for array in arrays)
-    options = {"optimizer": SGD(), "seed": 0, "epochs": 3, "batch_size": 5, "backend": backend}
-    cast = lambda arrays: tuple(array.astype(said) for array in arrays)  # noqa: E731
-    found = []
-    for (x, y, weight), held_out, dtype in [
-        (arrays, validation, said),
-        (cast(arrays), cast(validation), None),
-    ]:
-        stop = Stop(validation=held_out)
-        result = train(NETWORK, x, y, sample_weight=weight, stop=stop, dtype=dtype, **options)
-        found.append(all_bits(result.params, result.history.loss, result.history.validation_loss))
+
+    def go(x, y, weight, dtype=None):
+        stop = Stop(validation=(x[:5], y[:5], weight[:5]))
+        options = {"optimizer": SGD(), "seed": 0, "epochs": 3, "batch_size": 5, "dtype": dtype}
+        return train(NETWORK, x, y, sample_weight=weight, stop=stop, backend=backend, **options)
+
+    result = go(*arrays, dtype=said)
+    expected = go(*(array.astype(said) for array in arrays))
     assert result.params.dtype == said
-    assert found[0] == found[1]
+    assert_same_params(result, expected)
+    assert history_bits(result) == history_bits(expected)
 
 
 def test_a_memory_map_of_bytes_becomes_float32_and_nothing_else(tmp_path):
@@ -137,35 +126,27 @@ def test_a_memory_map_of_bytes_becomes_float32_and_nothing_else(tmp_path):
 
 
 def test_flags_of_numpy_are_as_good(backend):
-    options = {"seed": 0, "epochs": 2, "batch_size": 5, "backend": backend}
-    kinds = (
-        (kind, {"shuffle": kind(False), "assume_finite": kind(True)}) for kind in (bool, np.bool_)
-    )
-    found = [
-        train(NETWORK, X, Y, **options | given, stop=Stop(restore_best=kind(True)))
-        for kind, given in kinds
-    ]
-    assert all_bits(found[0].params) == all_bits(found[1].params)
+    def go(true, false):
+        options = {"shuffle": false, "assume_finite": true, "stop": Stop(restore_best=true)}
+        return train(NETWORK, X, Y, seed=0, epochs=2, batch_size=5, backend=backend, **options)
+
+    assert_same_params(go(np.True_, np.False_), go(True, False))
 
 
 @pytest.mark.parametrize("shape", [(N,), (N, 1)])
 def test_one_output_may_be_a_vector(shape, backend):
-    network = Network((3, 1))
-    found = loss_and_gradient(network, np.ones(4), X, Y[:, 0].reshape(shape), backend=backend)
-    assert all_bits(*found) == all_bits(
-        *loss_and_gradient(network, np.ones(4), X, Y[:, :1], backend=backend)
-    )
+    def go(Y):
+        return all_bits(*loss_and_gradient(Network((3, 1)), np.ones(4), X, Y, backend=backend))
+
+    assert go(Y[:, 0].reshape(shape)) == go(Y[:, :1])
 
 
 @pytest.mark.parametrize("kind", [np.int64, np.uint8, bool, list, np.float64, np.float16])
 def test_labels_are_as_good_as_their_one_hot_rows(kind, backend):
     labels = np.arange(N) % 2
     options = {"optimizer": SGD(), "epochs": 1, "seed": 0, "backend": backend}
-    given = labels.tolist() if kind is list else labels.astype(kind)
-    one, other = (
-        train(labels_network(), X, y, **options).params for y in (given, np.eye(2)[labels])
-    )
-    assert all_bits(one) == all_bits(other)
+    of_labels = train(labels_network(), X, as_kind(labels, kind), **options)
+    assert_same_params(of_labels, train(labels_network(), X, np.eye(2)[labels], **options))
 
 
 def test_plain_arrays_are_not_copied():
@@ -448,19 +429,20 @@ def test_bad_arguments_are_refused(function, changed, kind, text):
 def test_each_output_takes_what_it_gives_but_for_rounding(output, backend):
     """Targets at its bounds, as scaling leaves them; not those beyond, also where they are
     validated on."""
-    bounds = {-1: ACTIVATIONS[output].low, 1: ACTIVATIONS[output].high}
-    low, high = (bound if np.isfinite(bound) else sign * 1e6 for sign, bound in bounds.items())
+    line = ACTIVATIONS[output]
+    low, high = np.clip([line.low, line.high], -1e6, 1e6)
     network = Network((1, 2), output=output, loss="squared_error")
     X = [[0.0], [1.0]]
     options = {"epochs": 1, "seed": 0, "backend": backend}
     right = np.array([[low, high], [low - 1e-6, high + 1e-6]])
     train(network, X, right, **options)
-    for sign in (sign for sign, bound in bounds.items() if np.isfinite(bound)):
-        wrong = np.where(right == bounds[sign], right + 0.1 * sign, right)
-        with pytest.raises(ValueError, match=f"^output '{output}' gives numbers that are at "):
-            train(network, X, wrong, **options)
-        with pytest.raises(ValueError, match=f"^validation: output '{output}' gives"):
-            train(network, X, right, stop=Stop(validation=(X, wrong)), **options)
+    for bound, column, beyond in ((line.low, 0, low - 0.1), (line.high, 1, high + 0.1)):
+        if np.isfinite(bound):
+            wrong = with_value(right, (0, column), beyond)
+            with pytest.raises(ValueError, match=f"^output '{output}' gives numbers that are at "):
+                train(network, X, wrong, **options)
+            with pytest.raises(ValueError, match=f"^validation: output '{output}' gives"):
+                train(network, X, right, stop=Stop(validation=(X, wrong)), **options)
 
 
 def test_nothing_is_allocated_before_memory_is_refused(monkeypatch):
@@ -513,17 +495,17 @@ def test_activations_that_do_not_fit_are_refused_before_anything_is_allocated(
             lambda: loss_and_gradient(network, params, X, X, backend=backend),
         ]
 
-    for several, refused in (
-        (calls(2000, 300, batch_size=None), {"numba": "256", "numpy": "300"}),
-        (calls(2000, 300, batch_size=1)[:1], {}),
-        (
-            calls(500, 2000, batch_size=None) + calls(500, 2000, batch_size=1, stop=stop),
-            {"numpy": "(2,000|1,980)"},
-        ),
-    ):
-        error = pytest.raises(MemoryError, match=f"{refused.get(backend)} rows at a time it takes")
-        for call in several:
-            with error if backend in refused else contextlib.nullcontext():
+    for call in calls(2000, 300, batch_size=None):
+        n_rows = {"numba": "256", "numpy": "300"}[backend]
+        with pytest.raises(MemoryError, match=f"{n_rows} rows at a time it takes"):
+            call()
+    by_row, *_ = calls(2000, 300, batch_size=1)
+    by_row()
+    for call in calls(500, 2000, batch_size=None) + calls(500, 2000, batch_size=1, stop=stop):
+        if backend == "numba":
+            call()
+        else:
+            with pytest.raises(MemoryError, match=r"(2,000|1,980) rows at a time it takes"):
                 call()
 
 

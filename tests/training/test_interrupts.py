@@ -12,7 +12,7 @@ from unittest import mock
 
 import numpy as np
 import pytest
-from bits import assert_same_result, result_bits
+from bits import assert_same_params, assert_same_result, result_bits
 from waiting import Late, handled_by, times_out
 
 from fastnn import (
@@ -42,7 +42,13 @@ def ctrl_c():
 
 
 def pressing(presses):
-    return lambda progress: [ctrl_c() for _ in range(presses if progress.epoch == 3 else 0)]
+    """A callback that presses Ctrl-C so many times after the third epoch."""
+
+    def press(progress):
+        for _ in range(presses if progress.epoch == 3 else 0):
+            ctrl_c()
+
+    return press
 
 
 @pytest.fixture(autouse=True)
@@ -55,12 +61,11 @@ def old():
 
 @pytest.fixture
 def go(backend):
-    return lambda presses=0, **options: train(
-        NETWORK,
-        X,
-        Y,
-        **{"epochs": 5, "seed": 0, "backend": backend, "callbacks": [pressing(presses)]} | options,
-    )
+    def run(presses=0, **options):
+        defaults = {"epochs": 5, "seed": 0, "callbacks": [pressing(presses)]}
+        return train(NETWORK, X, Y, backend=backend, **defaults | options)
+
+    return run
 
 
 @pytest.fixture(params=["sgd", "lbfgs"])
@@ -94,13 +99,11 @@ def fit(request, monkeypatch):
 
 @pytest.mark.parametrize("epochs", [5, 3])
 def test_the_first_one_returns_what_there_is_after_a_warning_at_the_callers_line(epochs, backend):
-    line = inspect.currentframe().f_lineno + 4
-    with pytest.warns(
-        InterruptWarning, match="interrupted after 3 epochs of this call, 3 steps in all"
-    ) as seen:
-        result = train(
-            NETWORK, X, Y, epochs=epochs, seed=0, callbacks=[pressing(1)], backend=backend
-        )
+    options = {"epochs": epochs, "seed": 0, "callbacks": [pressing(1)], "backend": backend}
+    words = "interrupted after 3 epochs of this call, 3 steps in all"
+    with pytest.warns(InterruptWarning, match=words) as seen:
+        result = train(NETWORK, X, Y, **options)
+    line = inspect.currentframe().f_lineno - 1
     assert (result.stop_reason, result.n_epochs) == ("interrupted", 3)
     assert (seen[0].filename, seen[0].lineno) == (__file__, line)
     assert seen[0].message.result is result
@@ -127,8 +130,7 @@ def test_one_that_raises_carries_the_result_through_pickle_and_copy(go):
     for other in (pickle.loads(pickle.dumps(error)), copy.copy(error), copy.deepcopy(error)):
         assert (type(other), str(other)) == (TrainingInterrupted, str(error))
         assert_same_result(other.result, error.result)
-    more = go(epochs=2, seed=None, resume=error.result.state)
-    assert more.params.tobytes() == go().params.tobytes()
+    assert_same_params(go(epochs=2, seed=None, resume=error.result.state), go())
     with pytest.warns(InterruptWarning):
         go(1)
     with pytest.raises(TrainingInterrupted):
@@ -179,15 +181,19 @@ def test_a_training_that_its_rule_ends_in_the_same_epoch_has_the_rules_reason(ho
         scores.append(ctrl_c() if len(scores) == 2 else None)
         return 1.0
 
-    given = {"seed": 0, "stop": Stop(monitor=monitor, patience=2), "backend": backend}
-    population = Population(NETWORK, X, Y, n=1, n_jobs=1, **given)
-    ways = {
-        "train": lambda: train(NETWORK, X, Y, epochs=9, **given),
-        "train_many": lambda: train_many(NETWORK, X, Y, n=1, n_jobs=1, epochs=9, **given)[0],
-        "Population": lambda: population.advance(9) or population[0],
-    }
+    options = {"seed": 0, "stop": Stop(monitor=monitor, patience=2), "backend": backend}
+
+    def trained():
+        if how == "train":
+            return train(NETWORK, X, Y, epochs=9, **options)
+        if how == "train_many":
+            return train_many(NETWORK, X, Y, n=1, n_jobs=1, epochs=9, **options)[0]
+        population = Population(NETWORK, X, Y, n=1, n_jobs=1, **options)
+        population.advance(9)
+        return population[0]
+
     with pytest.warns(InterruptWarning):
-        result = ways[how]()
+        result = trained()
     assert (result.stop_reason, result.n_epochs) == ("tolerance", 3)
 
 
@@ -243,15 +249,14 @@ def test_what_is_no_function_stays_while_training(go):
 
 def test_a_training_within_a_callback_ends_with_the_one_outside(go):
     inner = []
+
+    def train_within(progress):
+        inner.append(go(presses=int(progress.epoch == 2)).stop_reason)
+
     with pytest.warns(InterruptWarning) as seen:
-        outer = go(
-            callbacks=[lambda progress: inner.append(go(int(progress.epoch == 2)).stop_reason)]
-        )
-    assert (inner, outer.n_epochs, outer.stop_reason) == (
-        ["epochs", "interrupted"],
-        2,
-        "interrupted",
-    )
+        outer = go(callbacks=[train_within])
+    assert inner == ["epochs", "interrupted"]
+    assert (outer.n_epochs, outer.stop_reason) == (2, "interrupted")
     assert len(seen) == 2
 
 

@@ -8,8 +8,9 @@ import time
 
 import numpy as np
 import pytest
-from bits import bits, result_bits, state_bits
+from bits import assert_same_params, bits, result_bits, state_bits
 from small_training import NETWORK, N, Recorder
+from watched import watch
 
 import fastnn
 from fastnn import (
@@ -27,34 +28,24 @@ from fastnn import (
 from fastnn.schedules import Schedule
 from fastnn.testing.tolerances import assert_within
 from fastnn.training.steps import learning_rates
-from fastnn.training.stopping import accuracy, fires, r2, scorer
-
-
-def count(rule, losses):
-    """How many epochs with these losses it takes until the rule fires, None if it does not; and its
-    row then."""
-    row = rule.row()
-    return next((i for i, loss in enumerate(losses, 1) if fires(row, float(loss))), None), row
+from fastnn.training.stopping import accuracy, r2, scorer
 
 
 def test_patience_and_tol_each_ask_for_the_rule(go):
     """Each alone has the other's default: a tol of 0, a patience of 10. A training that learns
     nothing ends."""
     still = {"optimizer": SGD(0.0), "batch_size": None, "epochs": 50}
-    for given, n_epochs in (
-        ({}, 50),
-        ({"patience": 5}, 6),
-        ({"patience": 1}, 2),
-        ({"patience": 0}, 2),
-        ({"tol": 0.0}, 11),
-        ({"tol": 1e9, "patience": 3}, 4),
-    ):
-        for validation, reason in ((None, "tolerance"), (0.3, "validation")):
+    for validation, reason in ((None, "tolerance"), (0.3, "validation")):
+        for given, n_epochs in (
+            ({"patience": 5}, 6),
+            ({"patience": 1}, 2),
+            ({"patience": 0}, 2),
+            ({"tol": 0.0}, 11),
+            ({"tol": 1e9, "patience": 3}, 4),
+        ):
             result = go(**still, stop=Stop(**given, validation=validation))
-            assert (result.n_epochs, result.stop_reason) == (
-                n_epochs,
-                reason if given else "epochs",
-            )
+            assert (result.n_epochs, result.stop_reason) == (n_epochs, reason)
+        assert go(**still, stop=Stop(validation=validation)).stop_reason == "epochs"
 
 
 def test_max_seconds(go, monkeypatch):
@@ -113,11 +104,11 @@ def test_divergence_at_the_first_step(go):
 
 
 def test_a_back_end_that_does_not_repeat_itself_is_found_out(data):
-    Fickle = type(
-        "Fickle",
-        (Recorder,),
-        {"train_steps": lambda self, *given: Recorder.train_steps(self, *given) - 1},
-    )
+
+    class Fickle(Recorder):
+        def train_steps(self, *arguments):
+            return super().train_steps(*arguments) - 1
+
     with pytest.raises(RuntimeError, match="did not repeat its own steps"):
         train(NETWORK, *data, epochs=1, batch_size=5, backend=Fickle())
 
@@ -134,13 +125,8 @@ def test_a_reduced_rate_goes_on_whatever_the_rules(go):
     less = go(**options, resume=more.state, stop=Stop(reduce=ReduceRate(0.5, 99, least=0.0)))
     assert less.history.learning_rate.tolist() == [1e-200 * 0.5**8] * 9
     falling = go(**options | {"optimizer": SGD(step_decay(1e-200, 1))}, stop=stop)
-    assert falling.history.learning_rate[:5].tolist() == [
-        1e-200,
-        0.5e-200,
-        0.125e-200,
-        0.1e-200,
-        0.0625e-200,
-    ]
+    rates = [1e-200, 0.5e-200, 0.125e-200, 0.1e-200, 0.0625e-200]
+    assert falling.history.learning_rate[:5].tolist() == rates
 
 
 def test_a_rate_that_falls_often_does_not_repeat_whole_chunks(data):
@@ -160,26 +146,21 @@ def test_a_rate_that_falls_often_does_not_repeat_whole_chunks(data):
 @pytest.mark.parametrize("first", [0, 250, 10**6])
 def test_rates_are_computed_ahead(first, monkeypatch):
     """An epoch a call must not cost more than its steps: of a hundred calls, two compute."""
-    calls = []
-    rates = one_cycle.rates
-    monkeypatch.setattr(
-        one_cycle, "rates", lambda self, steps: calls.append(len(steps)) or rates(self, steps)
-    )
+    calls = watch(monkeypatch, one_cycle, "rates")
     schedule = one_cycle(0.3, first + 70, start=0.1 / 3)
-    one_by_one = [float(learning_rates(schedule, step, 1)[0]) for step in range(first, first + 100)]
+    steps = range(first, first + 100)
+    one_by_one = [float(learning_rates(schedule, step, 1)[0]) for step in steps]
     assert len(calls) <= 2
-    assert one_by_one == rates(schedule, np.arange(first, first + 100)).tolist()
+    assert one_by_one == schedule.rates(np.array(steps)).tolist()
 
 
 def test_a_schedule_of_the_users_own_is_asked_for_no_later_steps():
-    Table = type(
-        "Table", (Schedule,), {"rates": lambda self, steps: np.array([0.1, 0.2, 0.3])[steps]}
-    )
-    assert [learning_rates(Table(0.1), step, 1).tolist() for step in range(3)] == [
-        [0.1],
-        [0.2],
-        [0.3],
-    ]
+
+    class Table(Schedule):
+        def rates(self, steps):
+            return np.array([0.1, 0.2, 0.3])[steps]
+
+    assert [learning_rates(Table(0.1), step, 1)[0] for step in range(3)] == [0.1, 0.2, 0.3]
 
 
 CLASSES = Network((3, 4, 3), "tanh", "softmax")
@@ -199,25 +180,18 @@ def test_scores_are_those_of_scikit_learn(dtype, weighted):
     several = (Y > 0.3)[:, :2]
     labels[::3] = 1
     Y[:, 1] = outputs[:, 1] = 0.5  # both sums of R2 are 0
-    for name, network, targets, found, right, bound in (
-        (
-            "accuracy",
-            CLASSES,
-            np.eye(3)[labels],
-            outputs,
-            (labels, outputs.argmax(axis=1)),
-            40 * eps,
-        ),
-        ("accuracy", BINARY, several, outputs[:, :2], (several, outputs[:, :2] > 0.5), 40 * eps),
-        *(
-            ("r2", BINARY, Y[:, c], outputs[:, c], (Y[:, c], outputs[:, c]), 400 * eps)
-            for c in ([0, 1], [0], [1])
-        ),
-    ):
-        metric = metrics.accuracy_score if name == "accuracy" else metrics.r2_score
-        score = scorer(name, network, targets.astype(dtype), weight)(found)
-        right = metric(*right, sample_weight=weight)
-        assert_within(np.array([score]), np.array([right]), bound, name, "scikit-learn's")
+
+    def check(name, network, targets, outputs, right, bound):
+        score = scorer(name, network, targets.astype(dtype), weight)(outputs)
+        assert_within(np.array([score]), np.array([right]), bound * eps, name, "scikit-learn's")
+
+    right = metrics.accuracy_score(labels, outputs.argmax(axis=1), sample_weight=weight)
+    check("accuracy", CLASSES, np.eye(3)[labels], outputs, right, 40)
+    right = metrics.accuracy_score(several, outputs[:, :2] > 0.5, sample_weight=weight)
+    check("accuracy", BINARY, several, outputs[:, :2], right, 40)
+    for columns in ([0, 1], [0], [1]):
+        right = metrics.r2_score(Y[:, columns], outputs[:, columns], sample_weight=weight)
+        check("r2", BINARY, Y[:, columns], outputs[:, columns], right, 400)
 
 
 def test_scores_where_they_could_be_doubted():
@@ -248,7 +222,7 @@ def test_a_history_has_scores_rates_and_the_best_epoch(go, data, backend):
     )
     history = result.history
     assert history.best_epoch == 2
-    assert bits(result.params) == bits(go(epochs=2).params)
+    assert_same_params(result, go(epochs=2))
     assert history.score[[0, 1, 3]].tolist() == [0.1, 0.5, 0.5]
     assert history.validation_loss.shape == history.learning_rate.shape == (6,)
     assert history.monitor.endswith("<lambda>")
@@ -259,24 +233,21 @@ def test_a_history_has_scores_rates_and_the_best_epoch(go, data, backend):
 
 def test_another_monitor_begins_anew(go):
     first = go(stop=Stop(patience=50, monitor="r2", restore_best=True))
-    kept = first.state.counters
-    assert (kept["rule_on"], kept["best_on"], kept["best_score"]) == (
-        "r2",
-        "r2",
-        -first.history.score.max(),
-    )
+    counters = first.state.counters
+    assert counters["rule_on"] == counters["best_on"] == "r2"
+    assert counters["best_score"] == -first.history.score.max()
     for monitor, goes_on in (("r2", True), ("loss", False), (lambda Y, outputs: -9.0, False)):
         stop = Stop(patience=50, monitor=monitor, restore_best=True)
         more = go(epochs=1, resume=first.state, optimizer=Adam(3.0), stop=stop)
-        assert bits(more.params) == bits(first.params if goes_on else more.state.params)
-        assert more.state.counters["rule_stale"] == (1 if goes_on else 0)
+        assert_same_params(more, first if goes_on else more.state)
+        assert more.state.counters["rule_stale"] == goes_on
         # keeps the best, not the count
         plain = go(epochs=1, resume=first.state, optimizer=Adam(3.0))
         again = go(epochs=1, resume=plain.state, optimizer=Adam(3.0), stop=stop)
-        assert bits(again.params) == bits(first.params if goes_on else again.state.params)
+        assert_same_params(again, first if goes_on else again.state)
     stop = Stop(monitor="r2", restore_best=True, validation=(np.ones((2, 3)), np.eye(2)))
     other_data = go(epochs=1, resume=first.state, optimizer=Adam(3.0), stop=stop)
-    assert bits(other_data.params) == bits(other_data.state.params)
+    assert_same_params(other_data, other_data.state)
 
 
 SCORED = {
@@ -347,12 +318,9 @@ def test_the_score_of_a_result(network):
         formula = accuracy(labels, weight, exclusive=network is CLASSES)
     assert many.score(X, y, weight).tolist() == [formula(result.predict(X)) for result in many]
     assert many[1].score(X, y, weight) == many.score(X, y, weight)[1] < 1
-    for wrong, match in (
-        ({"monitor": "loss"}, "score gives no loss"),
-        ({"monitor": "acc"}, "did you mean 'accuracy'"),
-    ):
+    for wrong, match in (("loss", "score gives no loss"), ("acc", "did you mean 'accuracy'")):
         with pytest.raises(ValueError, match=match):
-            many[0].score(X, y, **wrong)
+            many[0].score(X, y, monitor=wrong)
     with pytest.raises(ValueError, match="X has 39 rows"):
         many[0].score(X[1:], y)
 
@@ -429,5 +397,5 @@ def test_a_monitor_that_fails_loses_nothing(go, words, tmp_path):
     assert isinstance(error.value.__cause__, Exception)
     assert (result.n_epochs, math.isnan(result.history.score[-1])) == (3, True)
     result.save(tmp_path / "saved.npz")
-    assert bits(go(epochs=3, resume=result.state).params) == bits(go().params)
-    assert state_bits(go(epochs=3).state)["vectors"] == state_bits(result.state)["vectors"]
+    assert_same_params(go(epochs=3, resume=result.state), go())
+    assert bits(go(epochs=3).state.vectors) == bits(result.state.vectors)

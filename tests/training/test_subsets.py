@@ -3,7 +3,7 @@ cut: test_rules.py."""
 
 import numpy as np
 import pytest
-from bits import assert_same_result, bits, result_bits
+from bits import assert_same_params, assert_same_result, bits, result_bits
 from good_input import WEIGHT, X, Y
 from small_training import NETWORK, Recorder
 
@@ -30,7 +30,7 @@ def test_rows_are_looked_at_once(backend):
 
     given = {"epochs": 3, "batch_size": 3, "seed": 1, "backend": backend}
     result = train(NETWORK, X, Y, rows=rows, callbacks=[change], **given)
-    assert bits(result.params) == bits(train(NETWORK, X, Y, rows=np.arange(8), **given).params)
+    assert_same_params(result, train(NETWORK, X, Y, rows=np.arange(8), **given))
 
 
 @pytest.mark.parametrize(
@@ -49,7 +49,9 @@ def test_training_on_rows_is_training_on_a_copy_of_them(backend, options):
     "rows", [range(2, 9), [*range(2, 9)], np.arange(2, 9, dtype=np.uint8), np.arange(2, 16)[:7]]
 )
 def test_numbers_of_any_kind(rows):
-    params = lambda rows: bits(train(NETWORK, X, Y, rows=rows, epochs=2, seed=1).params)  # noqa: E731
+    def params(rows):
+        return bits(train(NETWORK, X, Y, rows=rows, epochs=2, seed=1).params)
+
     assert params(rows) == params(np.arange(2, 9)) != params(np.arange(7))
 
 

@@ -14,7 +14,7 @@ Y = np.stack([X[:, 0] * X[:, 1], X[:, 2]], axis=1)
 BOUNDED = Network((3, 5, 2), "tanh", "tanh", reduction="sum")
 POISSON = Network((3, 5, 2), "relu", "exp", "poisson")
 GROWING = SGD(lambda step: 0.1 * 3.0 ** min(step, 600))
-MANY = np.random.RandomState(0).standard_normal((5000, 3))
+MANY = np.random.RandomState(0).standard_normal((700, 3))
 SUM = Network((3, 2), loss="absolute_error", reduction="sum")
 
 CASES = {  # `top` is the largest number of the dtype

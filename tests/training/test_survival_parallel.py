@@ -63,23 +63,22 @@ def test_threads_that_train_one_network(call, seeds):
     """Also within callbacks: kernels share no memory, generators that trainings hand on are never
     in two hands."""
     X = np.random.RandomState(0).standard_normal((200, 3))
+    Y = np.sin(X[:, :2])
     network = Network((3, 40, 2), "tanh")
     barrier = threading.Barrier(N)
     options = {"optimizer": SGD(), "batch_size": 50}
 
     def params(seed, together=False):
-        def look(progress):
-            inner.append(
-                train(
-                    network, X, np.sin(X[:, :2]), epochs=2, seed=progress.epoch, **options
-                ).params.tobytes()
-            )
-
         inner = []
+
+        def train_within(progress):
+            result = train(network, X, Y, epochs=2, seed=progress.epoch, **options)
+            inner.append(result.params.tobytes())
+
         if together:
             barrier.wait()
-        look_on = {"callbacks": [every(20, look)]} if call is train else {}
-        outer = call(network, X, np.sin(X[:, :2]), epochs=100, seed=seed, **look_on, **options)
+        callbacks = [every(20, train_within)] if call is train else []
+        outer = call(network, X, Y, epochs=100, seed=seed, callbacks=callbacks, **options)
         return outer.params.tobytes(), *inner
 
     alone = [*map(params, seeds)]
@@ -131,15 +130,11 @@ def fit(k):
     wanted = {"sizes": (1 + k % 9, 2 + k % 17, 2 + k % 5), "weighted": k % 2 == 0}
     optimizers = [cases.EVERY[k % len(cases.EVERY)]]
     case = cases.choose(get_backend("numba"), about, wanted=wanted, optimizers=optimizers)
-    params, X, Y, weight = cases.draw_training(
-        case.network, 1 + 7 * k % 60, ("float32", "float64")[k % 2], k
-    )
-    options = case.options(weight) | {
-        "batch_size": None if case.optimizer.full_batch else 1 + k % 17
-    }
-    result = train(
-        case.network, X, Y, params=params, optimizer=case.optimizer, epochs=3, seed=k, **options
-    )
+    dtype = ("float32", "float64")[k % 2]
+    params, X, Y, weight = cases.draw_training(case.network, 1 + 7 * k % 60, dtype, k)
+    options = case.options(weight) | {"optimizer": case.optimizer, "epochs": 3, "seed": k}
+    options["batch_size"] = None if case.optimizer.full_batch else 1 + k % 17
+    result = train(case.network, X, Y, params=params, **options)
     return fingerprint(result.params, result.history.loss, result.predict(X))
 
 

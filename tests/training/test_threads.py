@@ -12,9 +12,10 @@ from unittest import mock
 import drawn
 import numpy as np
 import pytest
-from bits import all_bits, result_bits
+from bits import all_bits, assert_same_result, result_bits
 from hypothesis import given, settings
 from survival import python
+from watched import watch
 
 from fastnn import (
     SGD,
@@ -56,18 +57,17 @@ def test_any_training_has_the_same_bits(drawn):
 def test_rows_that_are_not_trained_on_are_shared_too(monitor, monkeypatch, shared):
     """Where a batch of one row takes one thread, and the scores of each epoch take those that were
     asked for."""
-    helpers = []
-    borrow = cores.borrow
-    monkeypatch.setattr(cores, "borrow", lambda n: helpers.append(n) or borrow(n))
+    borrowed = watch(monkeypatch, cores, "borrow")
     rows = np.tile(X, (2, 1))
     stop = Stop(validation=(rows, np.sin(rows[:, :3])), monitor=monitor, restore_best=True)
     alone, *others = (trained(n, stop=stop, epochs=3, batch_size=1) for n in (1, 2, 3, 5))
-    assert [result_bits(result) for result in others] == [result_bits(alone)] * 3
-    assert [result.threads for result in (alone, *others)] == [1] * 4
+    for result in others:
+        assert_same_result(result, alone)
+        assert result.threads == alone.threads == 1
     assert shared == [2] * 3 + [3] * 3 + [5] * 3
-    assert helpers == ([1] * 3 + [2] * 6 if monitor == "r2" else []), (
-        "a prediction of 600 rows has three blocks"
-    )
+    of_predictions = [1] * 3 + [2] * 6  # 600 rows have three blocks
+    helpers = [call.arguments[0] for call in borrowed]
+    assert helpers == (of_predictions if monitor == "r2" else [])
 
 
 def test_each_thread_takes_memory(monkeypatch):
@@ -109,8 +109,9 @@ def test_several_trainings_at_once_and_within_each_other():
     with ThreadPoolExecutor(6) as pool:
         results = list(pool.map(lambda n: trained(n, callbacks=look), [2, 3, 2, 5, 3, 2] * 2))
     assert [result_bits(result) for result in results + within] == [alone] * 24
-    results = [trained(2, callbacks=look), within.pop()]
-    assert [(result_bits(result), result.threads) for result in results] == [(alone, 2)] * 2
+    for result in (trained(2, callbacks=look), within.pop()):
+        assert result_bits(result) == alone
+        assert result.threads == 2
 
 
 def test_helpers_that_cannot_be_started_cost_speed_only(no_helpers, monkeypatch):
@@ -139,12 +140,10 @@ def test_an_exception_before_the_steps_begin_sends_the_helpers_away(monkeypatch)
 
 
 def is_waiting(ident):
-    """Whether the thread is at the line of `cores._serve` that waits for work."""
+    """Whether the thread is at the line of `cores` that waits for work."""
     frame = sys._current_frames()[ident]
-    return (frame.f_code.co_name, linecache.getline(cores.__file__, frame.f_lineno).strip()) == (
-        "_serve",
-        "work = helper.get()",
-    )
+    line = linecache.getline(frame.f_code.co_filename, frame.f_lineno)
+    return line.strip() == "work = helper.get()"
 
 
 def test_the_same_helpers_serve_many_trainings_and_sleep_between_them():
