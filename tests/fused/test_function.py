@@ -217,9 +217,9 @@ def test_the_stack_is_not_overrun(dtype):
     f, _, X, right = drawn(Network((largest - 64, 8, 2), "relu"), dtype, n_rows=2)
     assert has_bits(f, X, right)
     words = r"would take [\d,]+ bytes of the stack, more than 65,536: use predict"
-    for sizes, jacobian in (((largest, 8, 2), False), ((3, 3000, 1), True)):
+    for sizes, jacobian in (((largest, 8, 2), False), ((3, 6000, 1), True)):
         network = Network(sizes, "relu")
-        with pytest.raises(ValueError, match=words.removesuffix(": use predict")):
+        with pytest.raises(ValueError, match=words):
             make(network, np.zeros(network.n_params, dtype), jacobian)
 
 
