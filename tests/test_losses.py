@@ -1,22 +1,23 @@
-"""Losses and activations as values: what they are made of, and that a parameter goes wherever a
-name goes."""
+"""Losses and activations as values: what they are made of, and that a parameter, or a function of
+the user's, goes wherever a name goes."""
 
 import numpy as np
 import pytest
-from bits import bits
+from bits import assert_same_params
 from networks_of_values import assert_bits_of_one, assert_described_and_made_again
+from test_custom import NETWORKS as WITH_FUNCTIONS
 
-from fastnn import Adam, Network, loss_and_gradient, testing, train
+from fastnn import Adam, Network, Stop, loss_and_gradient, testing, train
 from fastnn.losses import CrossEntropy, Elu, Huber, LeakyRelu, LogLoss, Pinball
 from fastnn.testing.cases import VARIANTS, draw, draw_training
 
-QUANTILES = Network((3, 6, 3), "tanh", loss=Pinball((0.1, 0.5, 0.9)))
-NETWORKS = [
-    QUANTILES,
+WITH_PARAMETERS = [
+    Network((3, 6, 3), "tanh", loss=Pinball((0.1, 0.5, 0.9))),
     Network((3, 6, 2), Elu(0.3), LeakyRelu(0.2), Huber(0.2)),
     Network((3, 6, 4, 2), (LeakyRelu(0.3), Elu(0.3)), "sigmoid", LogLoss(0.2)),
     Network((3, 6, 4), "mish", "softmax", CrossEntropy(0.1)),
 ]
+NETWORKS = WITH_PARAMETERS + WITH_FUNCTIONS
 
 
 @pytest.mark.parametrize("value", VARIANTS, ids=str)
@@ -33,10 +34,14 @@ def test_the_default_of_a_value_is_its_name(value):
     assert value != default
 
 
-@pytest.mark.parametrize("network", NETWORKS, ids=str)
-def test_a_network_with_parameters_is_described_and_made_again(network, tmp_path):
-    half = assert_described_and_made_again(network, tmp_path)
+@pytest.mark.parametrize("network", WITH_PARAMETERS, ids=str)
+def test_the_text_of_a_network_is_an_expression_that_makes_it(network):
     assert eval(repr(network)) == network
+
+
+@pytest.mark.parametrize("network", NETWORKS, ids=str)
+def test_a_network_is_described_and_made_again(network, tmp_path):
+    half = assert_described_and_made_again(network, tmp_path)
     other = Network.from_dict(network.to_dict() | {"loss": "squared_error"})
     problem = draw_training(network, 20)
     with pytest.raises(ValueError, match="loss"):
@@ -55,7 +60,8 @@ def test_both_back_ends_and_complex_steps_agree(network, dtype):
 
 @pytest.mark.parametrize("network", NETWORKS, ids=str)
 def test_members_side_by_side_and_threads_have_the_bits_of_one(network):
-    assert_bits_of_one(network)
+    held_out = draw_training(network, 20, seed=1)
+    assert_bits_of_one(network, stop=Stop(validation=(held_out.X, held_out.Y)))
 
 
 def test_smoothed_labels_are_targets_between(backend):
@@ -78,9 +84,7 @@ def test_one_column_is_the_target_of_all_quantiles(backend):
     options = {"optimizer": Adam(0.02), "seed": 0, "epochs": 20, "backend": backend}
     result = train(network, X, y, **options)
     for n in (1, 3):
-        assert bits(result.params) == bits(
-            train(network, X, np.stack([y] * n, axis=1), **options).params
-        )
+        assert_same_params(result, train(network, X, np.stack([y] * n, axis=1), **options))
     shares = (y[:, None] <= result.predict(X)).mean(axis=0)
     np.testing.assert_allclose(shares, [0.1, 0.5, 0.9], atol=0.03)
     with pytest.raises(ValueError, match="Y has 2 columns"):

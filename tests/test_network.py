@@ -19,11 +19,8 @@ def test_the_loss_follows_the_output(output):
     the tutorial."""
     network = Network((3, 2), output=output)
     assert network.loss == ("cross_entropy" if output == "softmax" else "squared_error")
-    assert (
-        network
-        == Network((3, 2), output=output, loss="auto")
-        == Network.from_dict(network.to_dict())
-    )
+    assert network == Network((3, 2), output=output, loss="auto")
+    assert network == Network.from_dict(network.to_dict())
     assert "auto" not in repr(network)
 
 
@@ -58,21 +55,15 @@ def test_the_registries():
     }
     for loss, (outputs, matched) in lines.items():
         assert LOSSES[loss].outputs == outputs
-        assert [
-            output for output in outputs if Network((2, 2), output=output, loss=loss).matched
-        ] == matched
+        for output in outputs:
+            assert Network((2, 2), output=output, loss=loss).matched == (output in matched)
 
 
 def test_methods_of_other_libraries_say_what_to_write():
     network = Network((2, 1))
-    with pytest.raises(
-        AttributeError, match=r"'fit': it holds no weights, write result = train\(network, X, Y"
-    ):
-        network.fit([[0.0, 1.0]], [0.0])
-    with pytest.raises(
-        AttributeError, match=r"'predict': it holds no weights, write result\.predict\(X\)"
-    ):
-        network.predict([[0.0, 1.0]])
+    for name, words in (("fit", r"result = train\(network, X, Y"), ("predict", r"result\.predict")):
+        with pytest.raises(AttributeError, match=f"'{name}': it holds no weights, write {words}"):
+            getattr(network, name)
     with pytest.raises(AttributeError, match=r"a Network has no attribute 'sizez'$"):
         _ = network.sizez
     assert not hasattr(network, "fit")
@@ -104,38 +95,21 @@ def test_an_optimizer_is_a_value(name):
         kind().learning_rate = 1.0
     described = json.loads(json.dumps(kind(cosine(0.1, 5)).to_dict()))
     assert described["name"] == name
-    assert described["learning_rate"] == {
-        "schedule": "cosine",
-        "learning_rate": 0.1,
-        "steps": 5,
-        "final": 0.0,
-    }
+    rate = {"schedule": "cosine", "learning_rate": 0.1, "steps": 5, "final": 0.0}
+    assert described["learning_rate"] == rate
 
 
 def test_state_vectors():
-    assert [SGD().n_slots, SGD(momentum=0.5).n_slots, SGD(momentum=0.0, nesterov=True).n_slots] == [
-        0,
-        1,
-        0,
-    ]
-    assert [OPTIMIZERS[name]().n_slots for name in ("Adam", "AdamW", "RMSprop", "RPROP")] == [
-        2,
-        2,
-        1,
-        2,
-    ]
-    assert [
-        name for name in ("SGD", "Adam", "AdamW", "RMSprop", "RPROP") if OPTIMIZERS[name].full_batch
-    ] == ["RPROP"]
+    assert SGD().n_slots == SGD(momentum=0.0, nesterov=True).n_slots == 0
+    assert SGD(momentum=0.5).n_slots == 1
+    for name, n_slots in {"Adam": 2, "AdamW": 2, "RMSprop": 1, "RPROP": 2}.items():
+        assert OPTIMIZERS[name]().n_slots == n_slots
+        assert OPTIMIZERS[name].full_batch == (name == "RPROP")
+    assert not SGD.full_batch
 
 
 def test_defaults_are_the_papers_and_the_learning_rate_is_checked_first():
-    assert (Adam().learning_rate, Adam().beta_1, Adam().beta_2, Adam().epsilon) == (
-        0.001,
-        0.9,
-        0.999,
-        1e-8,
-    )
+    assert Adam() == Adam(0.001, beta_1=0.9, beta_2=0.999, epsilon=1e-8)
     assert AdamW().weight_decay == 0.01
     assert (RPROP.grow, RPROP.shrink, RPROP.smallest, RPROP.largest) == (1.2, 0.5, 1e-6, 50)
     with pytest.raises(ValueError, match="learning_rate"):

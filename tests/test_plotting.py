@@ -43,7 +43,8 @@ def test_a_training_is_drawn_as_it_is(draw, backend):
 @both_kinds
 def test_several_are_drawn_by_their_labels_and_numbers_alone_are_a_curve(draw, backend):
     without = trained(backend)
-    curves = drawn(draw({"a": trained(backend, **STOP), "b": without.history, "c": [3.0, 2.0]}))
+    results = {"a": trained(backend, **STOP), "b": without.history, "c": [3.0, 2.0]}
+    curves = drawn(draw(results))
     assert list(curves) == ["a", "a, validation", "b", "c"]
     np.testing.assert_array_equal(curves["b"], without.history.loss)
     np.testing.assert_array_equal(curves["c"], [3.0, 2.0])
@@ -54,18 +55,17 @@ def test_several_are_drawn_by_their_labels_and_numbers_alone_are_a_curve(draw, b
     ("m", "drawn_of_them", "options"), [(3, 3, {}), (100, 40, {}), (2, 2, STOP)]
 )
 def test_many_results_draw_themselves(m, drawn_of_them, options, backend):
-    many = train_many(
-        Network((2, 3, 1)), X, X[:, :1], seed=range(m), epochs=4, backend=backend, **options
-    )
+    options = {"seed": range(m), "epochs": 4, "backend": backend} | options
+    many = train_many(Network((2, 3, 1)), X, X[:, :1], **options)
+    best = many[many.best()].history
+    losses = best.validation_loss if "stop" in options else best.loss
     for figure in (many.plot(), plotting.member_curves(many.history)):
-        lines = lines_of(figure)
-        assert len(lines) == drawn_of_them + 1
-        assert lines[-1].get_label() == f"member {many.best()}, the best"
-        best = many[many.best()].history
-        np.testing.assert_array_equal(
-            lines[-1].get_ydata(), best.validation_loss if options else best.loss
-        )
-        assert figure.axes[0].get_ylabel() == ("validation loss" if options else "loss")
+        *others, last = lines_of(figure)
+        assert len(others) == drawn_of_them
+        assert last.get_label() == f"member {many.best()}, the best"
+        np.testing.assert_array_equal(last.get_ydata(), losses)
+        label = "validation loss" if "stop" in options else "loss"
+        assert figure.axes[0].get_ylabel() == label
 
 
 @both_kinds
@@ -99,18 +99,20 @@ def test_error_curve_is_the_tutorials_picture(tmp_path):
     assert axes.get_title() == "Artificial Neural Networks Training"
     assert [text.get_text() for text in axes.get_legend().get_texts()] == ["a", "b"]
     assert list(axes.lines[0].get_xdata()) == [0, 1]
-    first, second = (
-        plotting.save(figure, tmp_path / name).read_bytes() for name in ("1.png", "2.png")
-    )
-    assert first == second
+    first = plotting.save(figure, tmp_path / "1.png").read_bytes()
+    assert plotting.save(figure, tmp_path / "2.png").read_bytes() == first
+
+
+DRAWS_AND_PRINTS_MODULES = """
+import sys
+from fastnn import plotting
+plotting.loss_curves({"a": [2.0, 1.0]}, "t")
+print(*sys.modules)
+"""
 
 
 def test_pictures_need_no_screen_and_leave_matplotlib_as_it_was():
-    code = (
-        "import sys; from fastnn import plotting; plotting.loss_curves({'a': [2.0, 1.0]}, "
-        "'t'); print(*sys.modules)"
-    )
-    assert "matplotlib.pyplot" not in python(code)[0].split()
+    assert "matplotlib.pyplot" not in python(DRAWS_AND_PRINTS_MODULES)[0].split()
 
 
 def test_predictions_are_points_beside_the_line_where_they_are_true():

@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 import pytest
+from guards import full_batches
 
 from fastnn import Network, get_backend, loss_and_gradient, reference, testing
 from fastnn.formulas import probability
@@ -13,7 +14,7 @@ from fastnn.losses import ACTIVATIONS, HIDDEN, LOSSES
 from fastnn.network import BIASES, REDUCTIONS
 from fastnn.optimizers import OPTIMIZERS, RPROP, SGD
 from fastnn.reference import NumpyBackend
-from fastnn.state import Data, Steps, StepState, Task
+from fastnn.state import Data, StepState, Task
 from fastnn.testing.cases import PAIRS, draw
 
 
@@ -54,38 +55,30 @@ def test_what_has_no_gradient_is_refused():
     params, X, Y, _ = draw(kinked, 4)
     W = kinked.weights(params)[0]
     W[0] = -(X[2, 1:] @ W[1:]) / X[2, 0]  # z = 0 but for rounding
-    saturated = (
-        Network((1, 2), output="softmax", loss="cross_entropy"),
-        [99, 0, 0, 0],
-        [[1]],
-        [[0, 1]],
-    )
-    for arguments, text in (
-        ((tutorial, *draw(tutorial, 4)[:3]), "not the gradient of the loss"),
-        ((kinked, params, X, Y), "near a kink"),
-        (saturated, "clips"),
-    ):
-        with pytest.raises(ValueError, match=text):
-            testing.check_gradient(*arguments)
+    with pytest.raises(ValueError, match="not the gradient of the loss"):
+        testing.check_gradient(tutorial, *draw(tutorial, 4)[:3])
+    with pytest.raises(ValueError, match="near a kink"):
+        testing.check_gradient(kinked, params, X, Y)
     with pytest.raises(ValueError, match="takes no complex parameters: say loss='numpy'"):
         testing.check_gradient(kinked, params, X, Y, loss="numba")
+    certain = Network((1, 2), output="softmax", loss="cross_entropy")
+    with pytest.raises(ValueError, match="clips"):
+        testing.check_gradient(certain, [99, 0, 0, 0], [[1]], [[0, 1]])
 
 
 def plain_loss(network, params, X, Y, weight, alpha):
     """The documented formulas, a row at a time, with Python's floats."""
-    L = 0.0
+    weights = network.weights(params)
+    biases = network.biases(params)
+    loss = 0.0
     for x, y, w in zip(X, Y, weight, strict=True):
         a = x
-        for layer, W, b in zip(
-            network.layers, network.weights(params), network.biases(params), strict=True
-        ):
+        for layer, W, b in zip(network.layers, weights, biases, strict=True):
             z = a @ W + (b if layer.n_bias else 0)
             a = np.array(PLAIN_ACTIVATIONS[layer.activation](z.tolist()))
-        L += float(w) * sum(
-            PLAIN_LOSSES[network.loss](float(p), float(q)) for p, q in zip(a, y, strict=True)
-        )
-    L += alpha / 2 * sum(float((W * W).sum()) for W in network.weights(params))
-    return L / (weight.sum() if network.reduction == "mean" else 1)
+        loss += w * sum(map(PLAIN_LOSSES[network.loss], a.tolist(), y.tolist()))
+    loss += alpha / 2 * sum((W * W).sum() for W in weights)
+    return loss / (weight.sum() if network.reduction == "mean" else 1)
 
 
 def each(f):
@@ -124,15 +117,14 @@ def test_loss_is_the_documented_one(loss, backend):
     names = tuple(name for name in HIDDEN if name in PLAIN_ACTIVATIONS)
     outputs = [output for name, output in PAIRS if name == loss and output in PLAIN_ACTIVATIONS]
     for output, bias, reduction in itertools.product(outputs, BIASES, REDUCTIONS):
-        network = Network(
-            (2, *[3] * len(names), 2), names, output, loss, bias=bias, reduction=reduction
-        )
-        problem = draw(network, 4)
-        # with zeros and ones
-        Y = problem.Y if loss == "cross_entropy" else np.round(problem.Y * 2) / 2
-        expected = plain_loss(network, problem.params, problem.X, Y, problem.sample_weight, 0.7)
-        options = {"sample_weight": problem.sample_weight, "alpha": 0.7, "backend": backend}
-        found, _ = loss_and_gradient(network, problem.params, problem.X, Y, **options)
+        sizes = (2, *[3] * len(names), 2)
+        network = Network(sizes, names, output, loss, bias=bias, reduction=reduction)
+        params, X, Y, weight = draw(network, 4)
+        if loss != "cross_entropy":
+            Y = np.round(Y * 2) / 2  # with zeros and ones
+        options = {"sample_weight": weight, "alpha": 0.7, "backend": backend}
+        found, _ = loss_and_gradient(network, params, X, Y, **options)
+        expected = plain_loss(network, params, X, Y, weight, 0.7)
         np.testing.assert_allclose(found, expected, rtol=1e-12, err_msg=repr(network))
 
 
@@ -150,18 +142,17 @@ def test_a_matched_pair_has_the_gradient_of_its_parts(loss, output):
     """``a - y`` is what the output's derivative makes of the loss'. (Of log_loss and cross_entropy:
     by hand.)"""
     network = Network((2, 3), output=output, loss=loss)
-    problem = draw(network, 6)
-    batch = reference.take(network, Data(problem.X, problem.Y, np.ones(6)), slice(None))
-    zs, (_, a) = reference.forward(network, reference.views(network, problem.params), problem.X)
+    params, X, Y, _ = draw(network, 6)
+    batch = reference.take(network, Data(X, Y, np.ones(6)), slice(None))
+    (z,), (_, a) = reference.forward(network, reference.views(network, params), X)
     by_hand = {
         "log_loss": lambda a, y: (a - y) / (a * (1 - a)),
         "cross_entropy": lambda a, y: -y / a,
     }
     d = by_hand.get(loss, reference.LOSS_FUNCTIONS[loss].d)(a, batch.Y)
-    expected = reference.ACTIVATION_FUNCTIONS[output].delta(d, a, zs[0])
-    np.testing.assert_allclose(
-        reference.output_delta(network, zs[0], a, batch), expected, rtol=1e-12, atol=1e-14
-    )
+    expected = reference.ACTIVATION_FUNCTIONS[output].delta(d, a, z)
+    found = reference.output_delta(network, z, a, batch)
+    np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-14)
 
 
 GRID = (np.arange(-4096, 4096) + 0.5)[:, None] * 2.0**-10
@@ -216,14 +207,13 @@ def plain_sgd(optimizer, t, p, g, v=0.0):
 
 
 def plain_adam(optimizer, t, p, g, m=0.0, v=0.0, decay=0.0):
-    m = optimizer.beta_1 * m + (1 - optimizer.beta_1) * g
-    v = optimizer.beta_2 * v + (1 - optimizer.beta_2) * g**2
-    lr_t = optimizer.learning_rate * math.sqrt(1 - optimizer.beta_2**t) / (1 - optimizer.beta_1**t)
-    return (
-        p - lr_t * m / (math.sqrt(v) + optimizer.epsilon) - optimizer.learning_rate * decay * p,
-        m,
-        v,
-    )
+    lr = optimizer.learning_rate
+    beta_1 = optimizer.beta_1
+    beta_2 = optimizer.beta_2
+    m = beta_1 * m + (1 - beta_1) * g
+    v = beta_2 * v + (1 - beta_2) * g**2
+    lr_t = lr * math.sqrt(1 - beta_2**t) / (1 - beta_1**t)
+    return p - lr_t * m / (math.sqrt(v) + optimizer.epsilon) - lr * decay * p, m, v
 
 
 def plain_rmsprop(optimizer, t, p, g, v=0.0):
@@ -273,19 +263,14 @@ def test_updates_are_the_documented_ones(optimizer, backend):
     gradients = np.array([0.3, 0.4, 0.1, -0.2, -0.1, -3, -2, 0, -1, 5, -5, 5, 1e-3])
     signs = np.where(np.arange(len(gradients)) % 2, -1, 1)
     network = Network((1, 1), loss="absolute_error", bias="none")
-    data = Data(
-        (gradients * signs)[:, None], -1e9 * signs[:, None].astype(float), np.ones(len(gradients))
-    )
+    inputs = gradients * signs
+    targets = -1e9 * signs
+    data = Data(inputs[:, None], targets[:, None], np.ones(len(gradients)))
+    task = Task(network, optimizer, data)
     state = StepState.create(np.array([1.0]), optimizer.n_slots)
     found = []
-    for s in range(len(gradients)):
-        steps = Steps(
-            np.array([s]),
-            np.array([0]),
-            np.array([1]),
-            np.array([optimizer.learning_rate]),
-            np.empty(1),
-        )
-        assert get_backend(backend).train_steps(Task(network, optimizer, data), state, steps) == 1
+    for row in range(len(gradients)):
+        step = full_batches(1, rate=optimizer.learning_rate)._replace(rows=np.array([row]))
+        assert get_backend(backend).train_steps(task, state, step) == 1
         found.append(state.params[0])
     np.testing.assert_allclose(found, plain_updates(optimizer, gradients), rtol=1e-12, atol=1e-14)

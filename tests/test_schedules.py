@@ -8,16 +8,19 @@ import pytest
 from fastnn import SGD, constant, cosine, exponential, one_cycle, step_decay, warm_up
 from fastnn.training.steps import learning_rates
 
+
+def along_a_cosine(t, final):
+    """The rate from 0.3 to `final`, in ten steps."""
+    return final + (0.3 - final) * (1 + math.cos(math.pi * min(t, 10) / 10)) / 2
+
+
 SCHEDULES = {
     "constant": (constant(0.3), lambda t: 0.3),
     "step_decay": (step_decay(0.3, 4), lambda t: 0.3 * 0.5 ** (t // 4)),
     "step_decay, factor": (step_decay(0.3, 3, 0.9), lambda t: 0.3 * 0.9 ** (t // 3)),
     "exponential": (exponential(0.3, 0.95), lambda t: 0.3 * 0.95**t),
-    "cosine": (cosine(0.3, 10), lambda t: 0.15 * (1 + math.cos(math.pi * min(t, 10) / 10))),
-    "cosine to 0.1": (
-        cosine(0.3, 10, 0.1),
-        lambda t: 0.1 + 0.1 * (1 + math.cos(math.pi * min(t, 10) / 10)),
-    ),
+    "cosine": (cosine(0.3, 10), lambda t: along_a_cosine(t, 0.0)),
+    "cosine to 0.1": (cosine(0.3, 10, 0.1), lambda t: along_a_cosine(t, 0.1)),
     "warm_up": (warm_up(0.3, 8), lambda t: 0.3 * min(t, 8) / 8),
     "warm_up from 0.1": (warm_up(0.3, 8, 0.1), lambda t: 0.1 + 0.2 * min(t, 8) / 8),
     "one_cycle": (one_cycle(0.3, 10), lambda t: 0.3 * min(t / 3, max(10 - t, 0) / 7)),

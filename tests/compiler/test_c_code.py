@@ -92,25 +92,10 @@ FUNCTIONS = {
 def test_functions_have_the_bits_of_python(name, dtype, tmp_path):
     random_state = np.random.RandomState(0)
     info = np.finfo(dtype)
-    special = [
-        0.0,
-        -0.0,
-        1.0,
-        -1.0,
-        info.max,
-        -info.max,
-        info.tiny,
-        info.smallest_subnormal,
-        np.inf,
-        -np.inf,
-        np.nan,
-    ]
-    x = np.r_[
-        special,
-        random_state.standard_normal(400) * 2.0 ** random_state.randint(-30, 12, 400),
-        np.zeros(5),
-    ]
-    x = x.astype(dtype)
+    special = [0.0, 1.0, info.max, info.tiny, info.smallest_subnormal, np.inf, np.nan]
+    special = np.array([*special, *(-number for number in special)])
+    drawn = random_state.standard_normal(402) * 2.0 ** random_state.randint(-30, 12, 402)
+    x = np.concatenate([special, drawn]).astype(dtype)
     with np.errstate(all="ignore"):
         found = in_c(mapped(FUNCTIONS[name]), dtype, tmp_path)(x)
         right = in_python(FUNCTIONS[name], x)

@@ -9,6 +9,7 @@ import time
 
 import numpy as np
 import pytest
+from flipped import flipped
 from kernel_cache import KERNELS, PREDICT, count_warnings, is_found, the_file
 from survival import UNOPTIMIZED, Child, python
 
@@ -21,7 +22,7 @@ def test_a_flipped_bit_anywhere_is_found(folder):
     good = path.read_bytes()
     places = np.unique(np.r_[:40, np.linspace(40, len(good) - 1, 400).astype(int)])
     for i in places:
-        path.write_bytes(good[:i] + bytes([good[i] ^ 1 << i % 8]) + good[i + 1 :])
+        path.write_bytes(flipped(good, i))
         assert not is_found()
     assert is_found()  # it was written anew
 
@@ -70,28 +71,19 @@ def test_a_file_that_is_not_whole_and_the_users_alone_is_not_taken(folder, tmp_p
     found = path.lstat()
     assert stat.S_ISREG(found.st_mode)
     if os.name != "nt":
-        assert (stat.S_IMODE(found.st_mode), found.st_nlink, found.st_uid) == (
-            0o600,
-            1,
-            os.geteuid(),
-        )
+        assert stat.S_IMODE(found.st_mode) == 0o600
+        assert found.st_nlink == 1
+        assert found.st_uid == os.geteuid()
 
 
 def test_a_file_of_another_signature_is_not_taken(folder):
-    one, other, *_ = KERNELS
-    assert [is_found(kernel) for kernel in (one, one, other, other, one)] == [
-        False,
-        True,
-        False,
-        True,
-        True,
-    ]
+    kernels = KERNELS[:2]
+    assert [*map(is_found, kernels), *map(is_found, kernels)] == [False, False, True, True]
     first, second = folder.iterdir()  # one file a kernel, nothing else
-    a = first.read_bytes()
-    b = second.read_bytes()
-    first.write_bytes(b)
-    second.write_bytes(a)
-    assert [is_found(kernel) for kernel in (one, other, one, other)] == [False, False, True, True]
+    content = first.read_bytes()
+    first.write_bytes(second.read_bytes())
+    second.write_bytes(content)
+    assert [*map(is_found, kernels), *map(is_found, kernels)] == [False, False, True, True]
 
 
 def test_a_file_of_another_key_is_not_taken(folder, monkeypatch):
@@ -149,10 +141,10 @@ def test_files_unused_for_long_are_deleted_and_no_others(folder, monkeypatch, ti
     for name in OURS + FOREIGN:
         folder.joinpath(name).write_bytes(b"x")
         days_old(folder / name, 1000)
-    folder.joinpath(
-        OURS[0].replace("64", "32")
-    ).mkdir()  # cannot be deleted as a file is, and does not matter
-    days_old(folder / OURS[0].replace("64", "32"), 1000)
+    # which cannot be deleted as a file is, and does not matter
+    directory = folder / OURS[0].replace("64", "32")
+    directory.mkdir()
+    days_old(directory, 1000)
     young = folder / OURS[0].replace("0", "1")
     young.write_bytes(b"x")
     days_old(young, cache.KEPT_DAYS - 1)

@@ -76,15 +76,18 @@ def compute(name, x):
     return y[: x.size]
 
 
-def points(dtype, n, seed=0):
-    """About n numbers: any bit pattern, the ranges in which the functions bend, and what lies
-    around every edge."""
-    rng = np.random.default_rng(seed)
+def range_of_exp(dtype):
+    """Where exp begins to be more than 0, and where it is infinite."""
+    return (-746, 710) if dtype == np.float64 else (-104, 89)
+
+
+def spread(dtype, n, rng):
+    """About n numbers: any bit pattern, and the ranges in which the functions bend."""
     info = np.finfo(dtype)
-    low, high = (-746, 710) if dtype == np.float64 else (-104, 89)  # where exp begins and ends
+    low, high = range_of_exp(dtype)
     ints = np.dtype(f"u{info.bits // 8}")
     m = n // 8
-    spread = [
+    parts = [
         rng.integers(0, 2**info.bits, m, ints).view(dtype),
         rng.uniform(low, high, m),
         rng.uniform(low, math.log(info.tiny), m),  # subnormal results of exp
@@ -94,30 +97,29 @@ def points(dtype, n, seed=0):
         1 + rng.uniform(-1, 1, m) * 2.0 ** rng.uniform(-60, 0, m),
         rng.integers(0, 2**info.nmant, m, ints).view(dtype),  # subnormal arguments
     ]
-    edges = np.array(
-        [
-            low,
-            high,
-            math.log(info.tiny),
-            math.log(info.max),
-            1,
-            math.sqrt(2),
-            math.sqrt(0.5),
-            info.tiny,
-            0,
-            info.max,
-        ]
-        + [2.0**-k for k in (24, 25, 26, 53, 54, 55, 60)]
-        + [
-            k * math.log(2) / 4
-            for k in (*range(1, 13), 49, 50, 51, 98, 99, 107, 109, 210, 211, 212, 213, 214, 217)
-        ]
-    ).astype(dtype)
-    bits = edges.view(ints)[:, None] + np.arange(-2, 3).astype(ints)
-    edges = [bits.ravel().view(dtype), np.array([*HARD, 0.43, 1, 9, 20, np.inf], dtype)]
-    return np.concatenate(
-        [part.astype(dtype) for part in (*spread, *edges, *(-part for part in edges))]
-    )
+    return np.concatenate([part.astype(dtype) for part in parts])
+
+
+QUARTERS = (*range(1, 13), 49, 50, 51, 98, 99, 107, 109, 210, 211, 212, 213, 214, 217)
+
+
+def around_edges(dtype):
+    """The five numbers around each edge, and those that are hard."""
+    info = np.finfo(dtype)
+    edges = [*range_of_exp(dtype), math.log(info.tiny), math.log(info.max)]
+    edges += [1, math.sqrt(2), math.sqrt(0.5), info.tiny, 0, info.max]
+    edges += [2.0**-k for k in (24, 25, 26, 53, 54, 55, 60)]
+    edges += [k * math.log(2) / 4 for k in QUARTERS]
+    ints = np.dtype(f"u{info.bits // 8}")
+    bits = np.array(edges, dtype).view(ints)[:, None] + np.arange(-2, 3).astype(ints)
+    hard = np.array([*HARD, 0.43, 1, 9, 20, np.inf], dtype)
+    return np.concatenate([bits.ravel().view(dtype), hard])
+
+
+def points(dtype, n):
+    """About n numbers, and what lies around every edge, of both signs."""
+    edges = around_edges(dtype)
+    return np.concatenate([spread(dtype, n, np.random.default_rng(0)), edges, -edges])
 
 
 def errors(computed, true):

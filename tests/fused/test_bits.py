@@ -58,13 +58,10 @@ def everything(dtype):
     found = []
     for network in (SMALL, MIXED, Network((2, 1)), Network((3, 20, 1), "silu", bias="none")):
         for n in (1, 9, 300):
-            problem = draw(network, n, dtype)
-            found += all_bits(predict(network, problem.params, problem.X))
-            found += all_bits(
-                *loss_and_gradient(
-                    network, *problem[:3], sample_weight=problem.sample_weight, alpha=0.2
-                )
-            )
+            params, X, Y, weight = draw(network, n, dtype)
+            outputs = predict(network, params, X)
+            options = {"sample_weight": weight, "alpha": 0.2}
+            found += all_bits(outputs, *loss_and_gradient(network, params, X, Y, **options))
         problem = draw(network, 270, dtype)
         for optimizer in OPTIMIZER_CASES:
             for batch_size in (1, 13, 265):
@@ -90,12 +87,8 @@ def after_a_step(backend, network, optimizer, vectors, data):
     state = StepState.create(vectors[0], optimizer.n_slots)
     state.vectors[:, : network.n_params] = vectors
     data = Data(*(np.array([a], vectors.dtype) for a in data), np.ones(1, vectors.dtype))
-    assert (
-        get_backend(backend).train_steps(
-            Task(network, optimizer, data), state, full_batches(1, rate=1e-3)
-        )
-        == 1
-    )
+    task = Task(network, optimizer, data)
+    assert get_backend(backend).train_steps(task, state, full_batches(1, rate=1e-3)) == 1
     return state.vectors[:, : network.n_params].copy()
 
 
@@ -104,13 +97,11 @@ def test_denormal_moments_are_flushed(dtype):
     call equal."""
     network = Network((6, 1), loss="absolute_error")
     least = float(np.finfo(dtype).tiny)
-    vectors = np.array(
-        [np.arange(7), least * np.array([1.0, -1.05, 0, 4, -4, 1, 1]), np.zeros(7)], dtype
-    )
+    moments = least * np.array([1.0, -1.05, 0, 4, -4, 1, 1])
+    vectors = np.array([np.arange(7), moments, np.zeros(7)], dtype)
     row = np.zeros(6), [-1e9]
-    numpy, numba = (
-        after_a_step(name, network, Adam(), vectors, row)[:, :6] for name in ("numpy", "numba")
-    )
+    numpy = after_a_step("numpy", network, Adam(), vectors, row)[:, :6]
+    numba = after_a_step("numba", network, Adam(), vectors, row)[:, :6]
     kept = numpy[1]
     flushed = numba[1]
     small = (abs(kept) < least) & (kept != 0)
@@ -130,9 +121,8 @@ def test_no_moment_of_squares_is_subnormal(optimizer, dtype):
     least = dtype(LEAST_SQUARED[np.dtype(dtype).name])
     vectors = np.zeros((1 + optimizer.n_slots, 3), dtype)
     row = ([least, np.nextafter(least, dtype(0)), 0], [-1])
-    numpy, numba = (
-        after_a_step(name, network, optimizer, vectors, row) for name in ("numpy", "numba")
-    )
+    numpy = after_a_step("numpy", network, optimizer, vectors, row)
+    numba = after_a_step("numba", network, optimizer, vectors, row)
     moments = numba[-1]
     assert moments[0] == moments[1] == moments[2] > np.finfo(dtype).tiny
     assert abs(moments[0] - numpy[-1, 0]) <= 2 * np.spacing(moments[0])

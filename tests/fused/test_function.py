@@ -1,5 +1,5 @@
-"""A network as a function of one row: the bits of predict, from Python, from Numba's compiled code
-and from C."""
+"""A network as a function of one row, with derivatives or without: the bits of predict and of
+input_jacobian, from Python, from Numba's compiled code and from C."""
 
 import copy
 import ctypes
@@ -13,9 +13,10 @@ from concurrent.futures import ThreadPoolExecutor
 import numba
 import numpy as np
 import pytest
+from bits import bits
 from survival import python
 
-from fastnn import ACTIVATIONS, Network, get_backend, predict, train
+from fastnn import ACTIVATIONS, Elu, LeakyRelu, Network, get_backend, predict, train
 from fastnn.compiler.loader import IN_PYTHON
 from fastnn.losses import HIDDEN
 
@@ -23,7 +24,7 @@ SPECIAL = [0.0, -0.0, 1.0, -1.0, 700.0, -800.0, 3e38, -3e38, 1e-40, 5e-324, np.i
 NETWORK = Network((3, 6, 2), "tanh")
 
 
-def drawn(network, dtype, n_rows=40):
+def drawn(network, dtype, n_rows=40, jacobian=False):
     """A function, its parameters, rows of which some hold numbers that functions have to take care
     of, and outputs."""
     rng = np.random.default_rng(0)
@@ -32,15 +33,22 @@ def drawn(network, dtype, n_rows=40):
     with np.errstate(over="ignore"):
         params = rng.normal(scale=0.7, size=network.n_params).astype(dtype)
         X = X.astype(dtype)
-    return make(network, params), params, X, predict(network, params, X, assume_finite=True)
+    outputs = predict(network, params, X, assume_finite=True)
+    if jacobian:
+        derivatives = get_backend("numba").input_jacobian(network, params, X)
+        outputs = np.concatenate([outputs, derivatives.reshape(n_rows, -1)], axis=1)
+    return make(network, params, jacobian), params, X, outputs
 
 
-def make(network, params):
-    return get_backend("numba").function(network, params)
+def make(network, params, jacobian=False):
+    return get_backend("numba").function(network, params, jacobian)
 
 
-def of_ones(dtype=np.float64):
-    return make(NETWORK, np.ones(NETWORK.n_params, dtype))
+def of_ones(dtype=np.float64, jacobian=False):
+    return make(NETWORK, np.ones(NETWORK.n_params, dtype), jacobian)
+
+
+with_derivatives = pytest.mark.parametrize("jacobian", [False, True])
 
 
 def has_bits(call, X, right):
@@ -51,7 +59,9 @@ def has_bits(call, X, right):
 
 
 def same(found, right):
-    return found.tobytes() == right.tobytes() or np.array_equal(found, right, equal_nan=True)
+    """Whether the bits are the same, but for those of NaN."""
+    found, right = (np.where(np.isnan(array), np.nan, array) for array in (found, right))
+    return bits(found) == bits(right)
 
 
 @numba.njit(nogil=True)
@@ -68,14 +78,18 @@ NETWORKS = [
         for sizes in ((1, 1), (70, 2), (2, 70), (64, 64, 10), (1, 33, 2, 17, 5))
     ),
     Network((3, 4, 2), bias="none"),
+    Network((3, 17, 40, 2), "gelu", "softplus"),
+    Network((3, 9, 2), (lambda z: z / (1 + np.exp(-1.5 * z)),)),
+    Network((5, 16, 7, 3), (LeakyRelu(0.3), Elu(0.25)), Elu(1.5)),
 ]
 
 
 @pytest.mark.nojit
-def test_rows_have_the_bits_of_predict(dtype):
+@with_derivatives
+def test_rows_have_the_bits_of_predict(jacobian, dtype):
     """By weights of its own."""
     for network in NETWORKS[:: 7 if IN_PYTHON else 1]:
-        f, params, X, right = drawn(network, dtype)
+        f, params, X, right = drawn(network, dtype, jacobian=jacobian)
         params[:] = np.nan
         assert has_bits(f, X, right), network
         if not IN_PYTHON:
@@ -84,21 +98,20 @@ def test_rows_have_the_bits_of_predict(dtype):
             assert same(out, right), network
 
 
-def test_c_calls_it(dtype):
+@with_derivatives
+def test_c_calls_it(jacobian, dtype):
     """As scipy takes such functions, and without: by its address and that of the weights."""
     scipy = pytest.importorskip("scipy")
-    f, _, X, right = drawn(Network((4, 9, 3), "gelu", "softmax"), dtype)
+    f, _, X, right = drawn(Network((4, 9, 3), "gelu", "softmax"), dtype, jacobian=jacobian)
     number = {np.float64: "double", np.float32: "float"}[dtype]
-    assert (
-        scipy.LowLevelCallable(f.c_function, f.c_network).signature
-        == f"void ({number} *, {number} *, void *)"
-    )
+    signature = scipy.LowLevelCallable(f.c_function, f.c_network).signature
+    assert signature == f"void ({number} *, {number} *, void *)"
     c_function = f.c_function
     c_network = f.c_network
-    pointer = np.ctypeslib.as_ctypes_type(dtype)
+    pointer = ctypes.POINTER(np.ctypeslib.as_ctypes_type(dtype))
 
-    def call(x, out):
-        c_function(*(a.ctypes.data_as(ctypes.POINTER(pointer)) for a in (x, out)), c_network)
+    def call(*arrays):
+        c_function(*(array.ctypes.data_as(pointer) for array in arrays), c_network)
 
     assert has_bits(call, X, right)
 
@@ -128,10 +141,12 @@ def test_compiled_code_may_hold_it_longer_than_python():
     del junk
 
 
-@pytest.mark.parametrize(("n", "n_out"), [(2, 2), (4, 2), (0, 2), (3, 1), (3, 3), (3, 0)])
-def test_a_wrong_length_in_compiled_code_gives_nan_and_touches_nothing_else(n, n_out):
+@with_derivatives
+@pytest.mark.parametrize(("n", "n_out"), [(2, 2), (4, 2), (0, 2), (3, 1), (3, 3), (3, 0), (4, 8)])
+def test_a_wrong_length_in_compiled_code_gives_nan_and_touches_nothing_else(n, n_out, jacobian):
     memory = np.zeros(n_out + 8)
-    each_row(of_ones(), np.ones((1, n)), memory[4 : 4 + n_out].reshape(1, -1))
+    f = of_ones(jacobian=jacobian)
+    each_row(f, np.ones((1, n)), memory[4 : 4 + n_out].reshape(1, -1))
     assert np.isnan(memory).tolist() == [False] * 4 + [True] * n_out + [False] * 4
     assert not np.nan_to_num(memory).any()
 
@@ -177,6 +192,15 @@ def test_wrong_arrays_are_refused_in_python(x, out, message):
 
 
 @pytest.mark.nojit
+def test_derivatives_want_their_place_behind_the_outputs():
+    with pytest.raises(ValueError, match=r"out must be an array of float64 with shape \(8,\)"):
+        of_ones(jacobian=True)(X, OUT)
+    result = train(NETWORK, X[None], OUT[None], epochs=0)
+    with pytest.raises(TypeError, match="jacobian must be True or False, not 'yes'"):
+        result.function(jacobian="yes")
+
+
+@pytest.mark.nojit
 @pytest.mark.parametrize(
     "params", [np.zeros(3), np.zeros(38, np.int64), [0.0] * 38, np.zeros(76)[::2]]
 )
@@ -192,10 +216,11 @@ def test_the_stack_is_not_overrun(dtype):
     largest = (65536 - 128) // np.dtype(dtype).itemsize
     f, _, X, right = drawn(Network((largest - 64, 8, 2), "relu"), dtype, n_rows=2)
     assert has_bits(f, X, right)
-    with pytest.raises(
-        ValueError, match=r"would take [\d,]+ bytes of the stack, more than 65,536: use predict"
-    ):
-        drawn(Network((largest, 8, 2), "relu"), dtype, n_rows=1)
+    words = r"would take [\d,]+ bytes of the stack, more than 65,536: use predict"
+    for sizes, jacobian in (((largest, 8, 2), False), ((3, 6000, 1), True)):
+        network = Network(sizes, "relu")
+        with pytest.raises(ValueError, match=words):
+            make(network, np.zeros(network.n_params, dtype), jacobian)
 
 
 def test_threads_call_it_at_once():
@@ -217,17 +242,26 @@ def test_it_is_not_picklable_and_says_what_it_takes(way):
         way(f)
 
 
+IN_PLAIN_PYTHON = """
+import numpy as np
+from fastnn import Network, get_backend
+f = get_backend("numba").function(Network((2, 1)), np.ones(3))
+out = np.zeros(1)
+f(np.ones(2), out)
+print(out[0])
+for get in (f.__wrapper_address__, lambda: f.c_function, lambda: f.c_network):
+    try:
+        get()
+    except RuntimeError as error:
+        print(error)
+"""
+
+
 def test_plain_python_has_no_address():
-    code = "import numpy as np; from fastnn import Network, get_backend; "
-    code += "f = get_backend('numba').function(Network((2, 1)), np.ones(3)); out = np.zeros(1); "
-    code += "f(np.ones(2), out); print(out[0])\n"
-    code += "for get in (f.__wrapper_address__, lambda: f.c_function, lambda: f.c_network):\n"
-    code += "    try: get()\n    except RuntimeError as error: print(error)"
-    value, *errors = python(code, NUMBA_DISABLE_JIT="1")
-    told = (
-        "with NUMBA_DISABLE_JIT there is no compiled function to call: call f(x, out) from Python"
-    )
-    assert (value, errors) == ("3.0", [told] * 3)
+    value, *errors = python(IN_PLAIN_PYTHON, NUMBA_DISABLE_JIT="1")
+    told = "with NUMBA_DISABLE_JIT there is no compiled function to call: call f(x, out) from"
+    assert value == "3.0"
+    assert errors == [f"{told} Python"] * 3
 
 
 def test_a_result_gives_it():
@@ -239,9 +273,8 @@ def test_a_result_gives_it():
 
 
 def test_the_example_integrates(capsys):
-    main = runpy.run_path(str(pathlib.Path(__file__).parents[2] / "examples" / "pendulum.py"))[
-        "main"
-    ]
+    example = pathlib.Path(__file__).parents[2] / "examples" / "pendulum.py"
+    main = runpy.run_path(str(example))["main"]
     main.__globals__["N_STEPS"] = 200
     main()
     *ways, last = capsys.readouterr().out.splitlines()

@@ -1,5 +1,5 @@
-"""A network as a function of one row with its derivatives: the bits of input_jacobian, from Python,
-from Numba's compiled code, from C, and in exported C."""
+"""Exported networks with their derivatives by inputs: in C with the bits of input_jacobian, and in
+NumPy. As a function of this process: test_function.py."""
 
 import ctypes
 import re
@@ -7,7 +7,6 @@ import runpy
 import shutil
 import subprocess
 
-import numba
 import numpy as np
 import pytest
 from exported import EVERYTHING, NETWORKS
@@ -15,7 +14,6 @@ from in_c import STRICT
 from object_file import symbols_of
 
 from fastnn import SGD, Adam, Network, train
-from fastnn.compiler.loader import IN_PYTHON
 from fastnn.files.description import without_state
 from fastnn.testing import tolerances
 
@@ -47,71 +45,8 @@ def each_row(call, result, X):
     return out.tobytes(), J.tobytes()
 
 
-def in_two(function):
-    """A function that writes derivatives behind the outputs, as one that writes two arrays."""
-
-    def call(x, out, J):
-        both = np.full(out.size + J.size, 7, x.dtype)
-        function(x, both)
-        out[:] = both[: out.size]
-        J[:] = both[out.size :].reshape(J.shape)
-
-    return call
-
-
 def right_bits(result, X):
     return result.predict(X).tobytes(), result.jacobian(X).copy().tobytes()
-
-
-@numba.njit
-def called(f, x, out):
-    f(x, out)
-
-
-@pytest.mark.nojit
-@pytest.mark.parametrize("name", CASES)
-def test_rows_have_the_bits_of_input_jacobian(name, dtype):
-    result, X = drawn(CASES[name], dtype)
-    f = result.function(jacobian=True)
-    assert each_row(in_two(f), result, X) == right_bits(result, X)
-
-
-@pytest.mark.skipif(IN_PYTHON, reason="nothing is compiled")
-def test_numba_and_c_call_it(dtype):
-    result, X = drawn(CASES["wide"], dtype)
-    f = result.function(jacobian=True)
-    pointer = f.c_function.argtypes[0]
-
-    def in_c(*arrays):
-        f.c_function(*(array.ctypes.data_as(pointer) for array in arrays), f.c_network)
-
-    right = right_bits(result, X)
-    assert each_row(in_two(in_c), result, X) == right
-    assert each_row(in_two(lambda x, out: called(f, x, out)), result, X) == right
-
-
-@pytest.mark.skipif(IN_PYTHON, reason="nothing is compiled")
-@pytest.mark.parametrize(("n_inputs", "n_written"), [(4, 8), (3, 7), (3, 2)])
-def test_wrong_lengths_in_compiled_code_give_nan(n_inputs, n_written):
-    result, _ = drawn(Network((3, 5, 2), "tanh"), np.float64)
-    out = np.ones(n_written)
-    called(result.function(jacobian=True), np.ones(n_inputs), out)
-    assert np.isnan(out).all()
-
-
-@pytest.mark.nojit
-def test_what_does_not_fit_is_refused():
-    result, X = drawn(Network((3, 5, 2), "tanh"), np.float64)
-    f = result.function(jacobian=True)
-    with pytest.raises(ValueError, match=r"out must be an array of float64 with shape \(8,\)"):
-        f(X[0], np.empty(2))
-    with pytest.raises(ValueError, match=r"would take .* bytes of the stack"):
-        drawn(Network((3, 3000, 1)), np.float64)[0].function(jacobian=True)
-    with pytest.raises(TypeError, match="jacobian must be True or False, not 'yes'"):
-        result.function(jacobian="yes")
-
-
-# ------------------------------------------------------------------------------------ exported code
 
 
 def exported(result, folder, **options):
@@ -155,14 +90,16 @@ def test_the_numpy_module(name, dtype, tmp_path):
     """To rounding: NumPy's products have another order."""
     result, X = drawn(CASES[name], dtype)
     result.export(tmp_path / "net.py", jacobian=True)
-    found, right = runpy.run_path(tmp_path / "net.py")["jacobian"](X), result.jacobian(X)
+    jacobian = runpy.run_path(tmp_path / "net.py")["jacobian"]
+    found = jacobian(X)
+    right = result.jacobian(X)
     assert found.shape == right.shape
     assert found.dtype == right.dtype
     scale = np.abs(right).max(axis=(1, 2), keepdims=True)
     bound = tolerances.export_bound(np.broadcast_to(scale, right.shape))
     tolerances.assert_within(found, right, bound, "derivatives", "our own")
     with pytest.raises(ValueError, match=rf"X must have the shape \(n, {X.shape[1]}\)"):
-        runpy.run_path(tmp_path / "net.py")["jacobian"](X[:, :-1])
+        jacobian(X[:, :-1])
 
 
 def test_other_formats_have_no_derivatives(tmp_path):

@@ -67,6 +67,12 @@ def chain(weights, panel, begin):
     return begin.view(np.ndarray)
 
 
+def products(W, A, bias):
+    """``bias + W.T @ A``, each number by its chain."""
+    begin = np.repeat(bias[:, None], A.shape[1], axis=1)
+    return np.stack([chain(*row) for row in zip(W.T, [A] * len(bias), begin, strict=True)])
+
+
 @traced
 def forward_product(Z, W, A, bias, fan_in, fan_out, width, packed):
     matmul.forward_product(Z, W, A, matmul.Strided(bias, 1), fan_in, fan_out, width, packed)
@@ -84,34 +90,41 @@ PRODUCTS_OF_PANELS = [
 ]
 
 
+def packs_panels(M, K, vectors):
+    """Whether strips of A are packed before a product."""
+    has_work = min(K, matmul.TERMS) * vectors >= matmul.CACHED
+    return matmul.PACKS_PANELS and M >= matmul.STRIP_FROM and has_work
+
+
 @pytest.mark.parametrize(("M", "K", "vectors"), PRODUCTS_OF_PANELS)
-def test_products(M, K, vectors, dtype):
+def test_forward_products(M, K, vectors, dtype):
     """One chain of fma a result, whatever tile it falls into, and whether strips of W and of A are
     packed before."""
     L = lanes_of(np.empty(0, dtype))
     width = vectors * L
     W, A, bias = drawn(dtype, (K, M), (K, width), M)
+    padded_W = np.concatenate([W.reshape(-1), np.zeros(L, dtype)])
     Z = np.zeros((M, width), dtype)
-    padded = np.zeros(K * M + L, dtype)
     packed = np.zeros(matmul.SUM_BLOCK * L, dtype)
-    padded[: K * M] = W.reshape(-1)
-    in_machine_code(forward_product)(
-        Z.reshape(-1), padded, A.reshape(-1), bias, K, M, width, packed
-    )
+    call = in_machine_code(forward_product)
+    call(Z.reshape(-1), padded_W, A.reshape(-1), bias, K, M, width, packed)
+    assert_same_bits(Z, products(W, A, bias))
     of_panel, of_weights = np.split(packed, [(matmul.SUM_BLOCK - matmul.TERMS) * L])
-    of_W = M >= matmul.PACK_FROM * L and width >= matmul.PACK_FROM * L // 8
-    of_A = (
-        matmul.PACKS_PANELS
-        and M >= matmul.STRIP_FROM
-        and min(K, matmul.TERMS) * vectors >= matmul.CACHED
-    )
-    assert (of_panel.any(), of_weights.any()) == (of_A and not of_W, of_W)
-    assert_same_bits(Z, np.stack([chain(W[:, m], A, np.full(width, bias[m])) for m in range(M)]))
+    packs_weights = M >= matmul.PACK_FROM * L and width >= matmul.PACK_FROM * L // 8
+    assert of_weights.any() == packs_weights
+    assert of_panel.any() == (packs_panels(M, K, vectors) and not packs_weights)
+
+
+@pytest.mark.parametrize(("M", "K", "vectors"), PRODUCTS_OF_PANELS)
+def test_backward_products(M, K, vectors, dtype):
+    L = lanes_of(np.empty(0, dtype))
+    width = vectors * L
+    W, A = drawn(dtype, (K, M), (K, width))
     turned_W = W.T.reshape(-1).copy()
+    Z = np.zeros((M, width), dtype)
     zeros = np.zeros(L, dtype)
     packed = np.zeros(matmul.SUM_BLOCK * L, dtype)
-    in_machine_code(matmul.backward_product)(
-        Z.reshape(-1), turned_W, A.reshape(-1), zeros, packed, M, K, width
-    )
-    assert packed.any() == of_A
-    assert_same_bits(Z, np.stack([chain(W[:, m], A, np.zeros(width, dtype)) for m in range(M)]))
+    call = in_machine_code(matmul.backward_product)
+    call(Z.reshape(-1), turned_W, A.reshape(-1), zeros, packed, M, K, width)
+    assert_same_bits(Z, products(W, A, np.zeros(M, dtype)))
+    assert packed.any() == packs_panels(M, K, vectors)

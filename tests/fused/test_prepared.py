@@ -56,13 +56,8 @@ def test_no_epoch_prepares_what_an_earlier_one_has(made, stop, optimizer, option
 
     def parts(epochs):
         made.clear()
-        shared = {
-            "optimizer": optimizer,
-            "epochs": epochs,
-            "seed": 0,
-            "callbacks": [lambda progress: None],
-        }
-        train(NETWORK, X, Y, **shared, stop=stop, **options)
+        shared = {"optimizer": optimizer, "seed": 0, "callbacks": [lambda progress: None]}
+        train(NETWORK, X, Y, epochs=epochs, **shared, stop=stop, **options)
         return {name: made[name] for name in PARTS}
 
     first, few, many = (parts(epochs) for epochs in (2, 3, 30))
@@ -81,9 +76,8 @@ def problem(seed=0, n=8):
     """Parameters, and six steps on `n` rows in full batches."""
     random_state = np.random.RandomState(seed)
     state = StepState.create(NETWORK.init_params(random_state, np.float64), 2)
-    return state, full_batches(n, 6)._replace(
-        rows=random_state.permutation(n), learning_rate=random_state.rand(6)
-    )
+    rows = random_state.permutation(n)
+    return state, full_batches(n, 6)._replace(rows=rows, learning_rate=random_state.rand(6))
 
 
 def task_of(n=20, optimizer=Adam(), alpha=0.1):  # noqa: B008 - it is a value
@@ -97,6 +91,15 @@ def trained(task, state, steps):
     return all_bits(state.vectors, state.beta_products, steps.loss)
 
 
+@pytest.fixture
+def known():
+    """A task, a state and steps that the back end has seen."""
+    task = task_of()
+    state, steps = problem()
+    trained(task, state, steps)
+    return task, state, steps
+
+
 def test_other_arrays_of_the_same_task_give_their_own_bits():
     """Other states, other steps, more rows in a batch, in turn."""
     task = task_of()
@@ -107,12 +110,8 @@ def test_other_arrays_of_the_same_task_give_their_own_bits():
         params = problem(seed)[0].params
         loss, gradient = backend.loss_and_gradient(NETWORK, params, task.data, 0.1)
         written = np.empty_like(params)
-        assert (
-            backend.loss(task, params)
-            == backend.loss(fresh, params)
-            == backend.loss(task, params, written)
-            == loss
-        )
+        assert backend.loss(task, params) == backend.loss(fresh, params) == loss
+        assert backend.loss(task, params, written) == loss
         np.testing.assert_array_equal(written, gradient)
 
 
@@ -120,9 +119,8 @@ def test_other_arrays_of_the_same_task_give_their_own_bits():
 @pytest.mark.parametrize(
     ("name", "value"), [("rows", 20), ("rows", -1), ("start", -1), ("stop", 9), ("stop", 2**62)]
 )
-def test_numbers_of_rows_are_looked_at_again_where_they_have_changed(name, value, same_task):
-    task, (state, steps) = task_of(), problem()
-    trained(task, state, steps)
+def test_numbers_of_rows_are_looked_at_again_where_they_have_changed(name, value, same_task, known):
+    task, state, steps = known
     task = task if same_task else task_of()
     getattr(steps, name)[2] = value
     with pytest.raises(ValueError, match=rf"the steps take rows? .*{value}"):
@@ -133,26 +131,27 @@ def test_numbers_of_rows_are_looked_at_again_where_they_have_changed(name, value
 
 
 def test_numbers_of_rows_that_were_there_are_refused_where_there_are_fewer():
-    (state, steps), (twin, same) = problem(n=20), problem(n=20)
+    state, steps = problem(n=20)
+    twin, equal_steps = problem(n=20)
     trained(task_of(), state, steps)
-    for each in same, steps:
+    for each in (equal_steps, steps):
         with pytest.raises(ValueError, match="the steps take row 19; the data's rows are 0 to 18"):
             trained(task_of(19), twin, each)
-    task, (state, steps) = task_of(), problem()
-    trained(task, state, steps)
-    shuffled = steps._replace(rows=steps.rows[::-1].copy())
+
+
+def test_other_rows_of_the_same_steps_are_taken(known):
+    task, state, steps = known
     twin = state.copy()
-    assert trained(task, state, shuffled) == trained(
-        task_of(), twin, problem()[1]._replace(rows=shuffled.rows)
-    )
+    backwards = steps.rows[::-1].copy()
+    found = trained(task, state, steps._replace(rows=backwards))
+    assert found == trained(task_of(), twin, problem()[1]._replace(rows=backwards))
     with pytest.raises(ValueError, match="the steps take rows 0 to 8 of 7"):
         trained(task, state, steps._replace(rows=steps.rows[:7].copy()))
 
 
 @pytest.mark.parametrize("name", ["storage", "beta_products"])
-def test_arrays_of_a_state_are_looked_at_again_where_they_are_others(name):
-    task, (state, steps) = task_of(), problem()
-    trained(task, state, steps)
+def test_arrays_of_a_state_are_looked_at_again_where_they_are_others(name, known):
+    task, state, steps = known
     setattr(state, name, getattr(state, name)[..., :1].copy())
     with pytest.raises(ValueError, match=f"{name} must be an array"):
         trained(task, state, steps)
@@ -188,29 +187,20 @@ def test_threads_may_share_a_task():
 def test_the_formulas_of_one_task_are_not_those_of_the_next(made):
     """One workspace serves all of them, in turn, whose networks are equal; a loss with a penalty of
     its own, too."""
-    optimizer = Adam()
     backend = get_backend("numba")
-    cases = [
-        (optimizer, 0.1),
-        (optimizer, 0.1),
-        (optimizer, 0.3),
-        (Adam(beta_1=0.5), 0.3),
-        (optimizer, 0.1),
-    ]
-    found = []
-    for repeated in range(2):
-        for each, alpha in cases:
-            found.append(trained(task_of(20, each, alpha), *problem()))
-            if repeated:
-                backend.loss_and_gradient(NETWORK, problem()[0].params, task_of(8).data, 0.7)
-    assert found[:5] == found[5:]
+    cases = [(Adam(), 0.1), (Adam(), 0.1), (Adam(), 0.3), (Adam(beta_1=0.5), 0.3), (Adam(), 0.1)]
+    found = [trained(task_of(20, *case), *problem()) for case in cases]
+    for case, expected in zip(cases, found, strict=True):
+        backend.loss_and_gradient(NETWORK, problem()[0].params, task_of(8).data, 0.7)
+        assert trained(task_of(20, *case), *problem()) == expected
     assert found[0] == found[1] == found[4]
     assert len(set(map(tuple, found))) == 3
     assert made["Workspace"] == 1
 
 
 def test_a_training_that_is_over_keeps_no_array_alive():
-    task, (state, steps) = task_of(), problem()
+    task = task_of()
+    state, steps = problem()
     trained(task, state, steps)
     arrays = [weakref.ref(array) for array in (*task.data, state.storage, state.beta_products)]
     del task, state, steps

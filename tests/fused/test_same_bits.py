@@ -35,7 +35,7 @@ class Machine(NamedTuple):
     members: str = ""  # those that are members too, outside the slow tests
     uses: str = ""  # vector registers that the kernel's assembly must name,
     lacks: tuple = ()  # and must not
-    libm: tuple = ()  # functions of the C library that it calls
+    libm: tuple = ()  # functions of the C library that it calls in float64, and in float32
 
 
 def cpu(name):
@@ -113,29 +113,40 @@ print(json.dumps(machine_code.foreign_by_kernel()))
 """
 
 
-@pytest.mark.parametrize(("machine", "dtype"), [*OF_A_DTYPE, *ALL_RUNS])
-def test_every_machine_gives_the_same_bits(machine, dtype, tmp_path):
+def report_of(machine, dtype, runs, folder):
+    """What same_bits.py says on another machine, whose kernels are kept in a folder."""
+    only = "|".join(map(re.escape, runs))
+    members = machine.members if dtype else ""
+    options = [*["--few"] * machine.few, f"--only={only}", f"--members={members}"]
+    unset = {name: None for name in os.environ if name.startswith(("NUMBA_", "FASTNN_"))}
+    settings = machine.environment | {"FASTNN_CACHE_DIR": folder, "OPENBLAS_NUM_THREADS": 1}
+    done = run("tests/support/same_bits.py", *options, cwd=ROOT, **unset | settings)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def assert_code_is_for(machine, dtype, code, folder):
+    """Assert that the kernels use a machine's registers, and call no mathematics but fma."""
+    named = {kind for kind, count in code["registers"].items() if count}
+    assert machine.uses in {"", *named}
+    assert named.isdisjoint(machine.lacks), "the code is for another CPU than the test says"
+    if HOST.get("fma") or HOST.get("neon"):
+        of_dtype = {"float64": machine.libm[:1], "float32": machine.libm[1:], "": machine.libm}
+        assert code["libm"] == list(of_dtype[dtype])
+        assert symbols_needed(folder) <= machine_code.MEMORY | set(machine.libm)
+
+
+@pytest.mark.parametrize(("name", "dtype"), [*OF_A_DTYPE, *ALL_RUNS])
+def test_every_machine_gives_the_same_bits(name, dtype, tmp_path):
     """For other vectors, the drawn tests of test_side_by_side.py and test_bits.py besides, with the
     same kernels."""
-    name = machine
-    machine = MACHINES[machine]
+    machine = MACHINES[name]
     if why := reason_to_skip(name, dtype):
         pytest.skip(why)
-    runs = [
-        name for name in RUNS if dtype in name and not (dtype and re.search(machine.without, name))
-    ]
-    options = (
-        f"--only={'|'.join(map(re.escape, runs))}",
-        f"--members={machine.members if dtype else ''}",
-    )
-    command = ["tests/support/same_bits.py", *["--few"] * machine.few, *options]
-    unset = {
-        variable: None for variable in os.environ if variable.startswith(("NUMBA_", "FASTNN_"))
-    }
-    own = machine.environment | {"FASTNN_CACHE_DIR": tmp_path, "OPENBLAS_NUM_THREADS": 1}
-    done = run(*command, cwd=ROOT, **unset | own)
-    assert done.returncode == 0, done.stderr
-    report = json.loads(done.stdout)
+    runs = [run for run in RUNS if dtype in run]
+    if dtype:
+        runs = [run for run in runs if not re.search(machine.without, run)]
+    report = report_of(machine, dtype, runs, tmp_path)
     assert same_bits.differences(report["first steps"], same_bits.expected(few=True)) == {}
     assert report["first steps"].keys() == set(runs)
     assert report["members"]
@@ -144,22 +155,13 @@ def test_every_machine_gives_the_same_bits(machine, dtype, tmp_path):
         assert same_bits.differences(report["all steps"], same_bits.expected()) == {}
         assert report["all steps"].keys() == report["first steps"].keys()
     if code := report["code"]:
-        named = {kind for kind, count in code["registers"].items() if count}
-        assert machine.uses in {"", *named}
-        assert named.isdisjoint(machine.lacks), "the code is for another CPU than the test says"
-        of_dtype = [
-            name for name in machine.libm if not dtype or name.endswith("f") == (dtype == "float32")
-        ]
-        if HOST.get("fma") or HOST.get("neon"):
-            assert code["libm"] == of_dtype
-            assert symbols_needed(tmp_path) <= machine_code.MEMORY | set(machine.libm)
+        assert_code_is_for(machine, dtype, code, tmp_path)
         found = [*code["foreign"].items()]
         if name in ("haswell", "nehalem") and dtype != "float64":
             (more,) = python(WITH_OTHER_VECTORS, FASTNN_CACHE_DIR=tmp_path, **machine.environment)
             found += json.loads(more).items()
-        assert {kernel for kernel, _ in found} >= {
-            kernel for kernel, of in compiled_for_machines() if of == dtype
-        }
+        compiled = {kernel for kernel, _ in found}
+        assert compiled >= {kernel for kernel, of in compiled_for_machines() if of == dtype}
         assert [kernel for kernel, foreign in found if any(foreign)] == []
 
 

@@ -1,11 +1,15 @@
 """Members that train side by side, each in a lane of vectors, have the bits of a training alone."""
 
+import functools
+
 import numpy as np
 import pytest
+from bits import assert_same_params
 from drawn import SEEDS, DrawnGroup, differences, draw_group, trained
+from watched import watch
 
 from fastnn import SGD, Adam, Network, train, train_many
-from fastnn.fused import in_lanes, side_by_side
+from fastnn.fused import side_by_side
 from fastnn.memory import ALIGNMENT, aligned_zeros, padded_size
 from fastnn.state import Data, Steps, StepStates, Task
 
@@ -35,25 +39,17 @@ def n_lanes(dtype):
 
 
 @pytest.fixture
-def calls(monkeypatch):
-    """The orders of the calls of `train_in_lanes`."""
-    found = []
-    original = side_by_side.orders_of
-
-    def orders_of(*args):
-        orders = original(*args)
-        found.extend(order.tolist() for _, order in orders)
-        return orders
-
-    monkeypatch.setattr(side_by_side, "orders_of", orders_of)
-    return found
+def orders(monkeypatch):
+    """A function of the orders in which members have gone into lanes so far."""
+    calls = watch(monkeypatch, side_by_side, "orders_of")
+    return lambda: [order.tolist() for call in calls for _, order in call.result]
 
 
 @pytest.mark.nojit
-def test_a_small_group_has_the_bits_of_each_member_alone(dtype, n_lanes, calls):
+def test_a_small_group_has_the_bits_of_each_member_alone(dtype, n_lanes, orders):
     group = small_group(dtype, n_lanes)
     assert differences(group) == []
-    assert calls == [list(range(n_lanes))]
+    assert orders() == [list(range(n_lanes))]
 
 
 @pytest.mark.parametrize("seed", SEEDS)
@@ -64,7 +60,7 @@ def test_drawn_groups_have_the_bits_of_each_member_alone(seed, dtype):
 
 @pytest.mark.nojit
 @pytest.mark.parametrize("n_rows", [3, 8, 9, 16, 17, 32])
-def test_a_sum_over_rows_has_the_sign_of_a_member_alone(n_rows, dtype, n_lanes, calls):
+def test_a_sum_over_rows_has_the_sign_of_a_member_alone(n_rows, dtype, n_lanes, orders):
     """Products that underflow to -0.0: alone, padding beside the rows makes 0.0 of their sum, where
     there is any."""
     X = np.full((n_rows, 2), np.finfo(dtype).smallest_subnormal)
@@ -72,12 +68,12 @@ def test_a_sum_over_rows_has_the_sign_of_a_member_alone(n_rows, dtype, n_lanes, 
     options = {"optimizer": SGD(1.0), "epochs": 1, "batch_size": None}
     network = Network((2, 1), bias="none")
     params = np.full(2, -0.0, dtype)
-    many = train_many(
-        network, X, Y, params=[params] * n_lanes, seed=range(n_lanes), n_jobs=1, **options
-    )
+    of_members = {"params": [params] * n_lanes, "seed": range(n_lanes), "n_jobs": 1}
+    many = train_many(network, X, Y, **of_members, **options)
     alone = train(network, X, Y, params=params, **options)
-    assert (len(calls), not alone.params.any()) == (1, True)
-    assert many.params.tobytes() == alone.params.tobytes() * n_lanes
+    assert len(orders()) == 1
+    assert not alone.params.any()
+    assert_same_params(alone, *many)
 
 
 def test_a_member_that_diverges_leaves_the_others_alone(dtype, n_lanes):
@@ -91,41 +87,32 @@ def test_a_member_that_diverges_leaves_the_others_alone(dtype, n_lanes):
     assert differences(group) == []
 
 
-def test_what_goes_one_by_one(dtype, n_lanes, calls):
+def test_what_goes_one_by_one(dtype, n_lanes, orders):
     """Too few members, sample weights, no steps at all, networks that are too large; and those with
     fewer steps."""
     trained(small_group(dtype, n_lanes // 2 - 1), PAYS)
     trained(small_group(dtype, n_lanes, weight=2.0), PAYS)
     trained(small_group(dtype, n_lanes, n_steps=0), PAYS)
     trained(small_group(dtype, n_lanes), 1)
-    assert calls == []
+    assert orders() == []
     group = small_group(dtype, 2 * n_lanes + 3)
     group.n_steps[5] = 1
     assert differences(group) == []
     m = n_lanes // 2  # half a group is enough for a small network
     assert differences(small_group(dtype, m)) == []
     # 3 of the first group's lanes would have something to do
-    assert calls == [[*(k for k in range(2 * n_lanes + 1) if k != 5)], [*range(m), *[m - 1] * m]]
+    all_but_5 = [k for k in range(2 * n_lanes + 1) if k != 5]
+    assert orders() == [all_but_5, [*range(m), *[m - 1] * m]]
 
 
 @pytest.mark.nojit
 def test_the_rule_knows_shapes_alone(monkeypatch):
     double, single = map(np.dtype, (np.float64, np.float32))
-    assert [side_by_side.most_numbers(n) for n in (8, 16)] == [
-        in_lanes.MOST_DOUBLE,
-        in_lanes.MOST_SINGLE,
-    ]
     monkeypatch.setattr(side_by_side, "most_numbers", lambda lanes: 100)
-    found = [
-        side_by_side.n_at_a_time(Network((3, n, 1)), kind, 6)
-        for n in (5, 50)
-        for kind in (double, single)
-    ]
-    assert found == [8, 16, 1, 1]
-    assert (
-        side_by_side.numbers_of(NETWORK, double, 8)
-        == side_by_side.numbers_of(NETWORK, single, 8) * 2
-    )
-    assert side_by_side.numbers_of(NETWORK, double, 300) == side_by_side.numbers_of(
-        NETWORK, double, 256
-    )
+    for n_hidden, of_double, of_single in ((5, 8, 16), (50, 1, 1)):
+        network = Network((3, n_hidden, 1))
+        assert side_by_side.n_at_a_time(network, double, 6) == of_double
+        assert side_by_side.n_at_a_time(network, single, 6) == of_single
+    numbers = functools.partial(side_by_side.numbers_of, NETWORK)
+    assert numbers(double, 8) == 2 * numbers(single, 8)
+    assert numbers(double, 300) == numbers(double, 256)

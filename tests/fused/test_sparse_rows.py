@@ -19,37 +19,49 @@ OPTIMIZERS = [
 KERNEL = get_backend("numba")
 
 
-def drawn(seed):
-    """Draw a network, an optimizer, rows with few entries, and steps on them."""
-    draw = np.random.RandomState(seed)
-    n = draw.randint(1, 60) if draw.rand() < 0.7 else draw.randint(200, 600)
-    n_inputs = draw.choice([1, 3, 17, 130, 300, 400])
-    sizes = [n_inputs, draw.choice([1, 2, 5, 8, 16, 24, 33, 100]), draw.choice([1, 2, 4])]
+def draw_network(draw):
+    sizes = [draw.choice([1, 3, 17, 130, 300, 400])]
+    sizes += [draw.choice([1, 2, 5, 8, 16, 24, 33, 100]), draw.choice([1, 2, 4])]
     if draw.rand() < 0.3:
         sizes.insert(2, draw.choice([3, 8]))
     elif draw.rand() < 0.3:
         del sizes[1]
-    network = Network(
-        tuple(map(int, sizes)),
-        activation=draw.choice(["tanh", "relu", "gelu"]),
-        bias=draw.choice(["vector", "scalar"]),
-    )
-    dtype = np.dtype(draw.choice(["f4", "f8"]))
+    activation = draw.choice(["tanh", "relu", "gelu"])
+    bias = draw.choice(["vector", "scalar"])
+    return Network(tuple(map(int, sizes)), activation, bias=bias)
+
+
+def draw_rows(draw, network, n, dtype):
+    """Draw rows with few entries, some of them of weight 0."""
     share = draw.choice([0.01, 0.1, 0.5, 1])
-    X = draw.standard_normal((n, n_inputs)) * (draw.rand(n, n_inputs) < share)
+    X = draw.standard_normal((n, network.n_inputs)) * (draw.rand(n, network.n_inputs) < share)
     weight = np.ones(n) if draw.rand() < 0.5 else draw.randint(0, 3, n)
-    data = Data(*(a.astype(dtype) for a in (X, draw.rand(n, sizes[-1]), weight)))
-    optimizer = OPTIMIZERS[draw.randint(len(OPTIMIZERS))]
-    params = network.init_params(draw, dtype)
+    Y = draw.rand(n, network.n_outputs)
+    return Data(X.astype(dtype), Y.astype(dtype), weight.astype(dtype))
+
+
+def draw_steps(draw, n, learning_rate):
+    """Draw the steps of two epochs."""
     batch_size = min(n, draw.choice([1, 2, 7, 8, 16, 60, 300]))
     rows = np.concatenate([draw.permutation(n) for _ in range(2)])
     start = np.concatenate([np.arange(0, n, batch_size) + k * n for k in range(2)])
     stop = np.minimum(start + batch_size, (start // n + 1) * n)
-    rate = np.full(len(start), optimizer.learning_rate)
-    steps = Steps(rows, start, stop, rate, np.zeros(len(start)))
-    alpha = draw.choice([0, 0.1])
+    return Steps(rows, start, stop, np.full(len(start), learning_rate), np.zeros(len(start)))
+
+
+def drawn(seed):
+    """Draw a task, parameters, and steps."""
+    draw = np.random.RandomState(seed)
+    n = draw.randint(1, 60) if draw.rand() < 0.7 else draw.randint(200, 600)
+    network = draw_network(draw)
+    dtype = np.dtype(draw.choice(["f4", "f8"]))
+    data = draw_rows(draw, network, n, dtype)
+    optimizer = OPTIMIZERS[draw.randint(len(OPTIMIZERS))]
+    params = network.init_params(draw, dtype)
+    steps = draw_steps(draw, n, optimizer.learning_rate)
+    alpha = float(draw.choice([0, 0.1]))
     threads = int(draw.choice([1, 2, 3]))
-    return Task(network, optimizer, data, float(alpha), threads=threads), params, steps
+    return Task(network, optimizer, data, alpha, threads=threads), params, steps
 
 
 def outcome(task, params, steps):

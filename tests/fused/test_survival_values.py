@@ -48,6 +48,11 @@ INPUTS = {
     "constant columns": lambda rs, dtype: np.tile(rs.standard_normal((1, 3)), (N, 1)),
     "one row": lambda rs, dtype: rs.standard_normal((1, 3)),
 }
+FLOORS = {
+    "subnormals": lambda dtype: float(np.finfo(dtype).smallest_subnormal),
+    "tiny": lambda dtype: float(np.finfo(dtype).smallest_subnormal),
+    "saturating": lambda dtype: testing.UPDATE_FLOOR,
+}
 TARGETS = {
     "drawn": lambda network, rs, n: draw_targets(network, rs, n),
     "constant": lambda network, rs, n: np.tile(draw_targets(network, rs, 1), (n, 1)),
@@ -81,11 +86,8 @@ def test_gradients_at_the_limits(inputs, targets, every, dtype):
         if not away.any():
             continue
         compared += 1
-        if inputs in ("subnormals", "tiny", "saturating"):
-            if inputs == "saturating":
-                floor = testing.UPDATE_FLOOR
-            else:
-                floor = float(np.finfo(dtype).smallest_subnormal)
+        if inputs in FLOORS:
+            floor = FLOORS[inputs](dtype)
             assert_gradients_match_but_for(floor, network, params, X[away], Y[away])
         else:
             testing.assert_gradients_match(network, params, X[away], Y[away])

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from bits import all_bits
 from survival import UNOPTIMIZED, python
+from watched import watch
 
 from fastnn import SGD, Adam, Network, cores, get_backend
 from fastnn.cores import Cores
@@ -130,9 +131,8 @@ def test_the_number_may_change_from_call_to_call(dtype):
     good = 0
     for k, threads in enumerate((2, 1, 5, 8, None, 3, 2, 1)):
         task = Task(network, Adam(), Data(*problem[1:]), 0.01, threads=threads)
-        good += get_backend("numba").train_steps(
-            task, state, Steps(steps.rows, *(a[2 * k :][:2] for a in steps[1:]))
-        )
+        part = Steps(steps.rows, *(array[2 * k : 2 * k + 2] for array in steps[1:]))
+        good += get_backend("numba").train_steps(task, state, part)
     assert [good, *all_bits(state.vectors, state.beta_products, steps.loss)] == alone
 
 
@@ -142,13 +142,10 @@ def test_divergence_ends_at_the_same_step(where, dtype):
     problem = draw_training(network, 200, dtype)
     steps = steps_of(200, 100, 20)
     rates = np.where(np.arange(40) < 11, 0.01, 1e300 if dtype is np.float64 else 1e38)
-    good, *_ = trained(network, SGD(), problem, steps._replace(learning_rate=rates), 1)[0]
-    assert 11 <= good < 40
-    for threads in NUMBERS:
-        assert (
-            trained(network, SGD(), problem, steps._replace(learning_rate=rates), threads)[0][0]
-            == good
-        )
+    steps = steps._replace(learning_rate=rates)
+    good = [trained(network, SGD(), problem, steps, threads)[0][0] for threads in (1, *NUMBERS)]
+    assert 11 <= good[0] < 40
+    assert good == good[:1] * 5
 
 
 SHARED = [
@@ -164,9 +161,8 @@ SHARED = [
 
 def threads_of(asked, network=NETWORKS["odd"], n=300, optimizer=Adam()):  # noqa: B008 - it is a value
     """How many threads share steps on all of n rows."""
-    return trained(
-        network, optimizer, draw_training(network, n, np.float64), steps_of(n, n), asked
-    )[1]
+    problem = draw_training(network, n, np.float64)
+    return trained(network, optimizer, problem, steps_of(n, n), asked)[1]
 
 
 @pytest.mark.parametrize(("asked", "rows", "used"), SHARED)
@@ -177,17 +173,11 @@ def test_each_thread_has_two_vectors_of_rows(asked, rows, used):
 
 def test_threads_that_share_cpus_wait_asleep(monkeypatch):
     """Looking, each would keep the one that it waits for from its work."""
-    ticks = []
-    made = team.Team.__init__
-
-    def recorded(self, *arguments):
-        made(self, *arguments)
-        ticks.append({share.ticks for *_, share in self._members})
-
+    made = watch(monkeypatch, team.Team, "__init__")
     monkeypatch.setattr(team, "cpus", lambda: 3)
-    monkeypatch.setattr(team.Team, "__init__", recorded)
     for threads in (2, 3, 4, 8):
         threads_of(threads)
+    ticks = [{share.ticks for *_, share in call.arguments[0]._members} for call in made]
     assert ticks == [{team.TICKS}] * 2 + [{0}] * 2
 
 
@@ -263,37 +253,30 @@ def test_helpers_that_do_not_come_are_not_waited_for(threads, monkeypatch):
     state = StepState.create(problem.params, 2)
     assert get_backend("numba").train_steps(task, state, steps) == len(steps.loss)
     assert all_bits(state.vectors, state.beta_products, steps.loss) == alone[1:]
-    for array in (*steps, *task.data, state.storage, state.beta_products):
+    arrays = (*steps, *task.data, state.storage, state.beta_products)
+    for array in arrays:
         array.fill(1 << 40)
     assert deaf.qsize() == 1
     deaf.get()()
-    assert all(
-        (array == 1 << 40).all()
-        for array in (*steps, *task.data, state.storage, state.beta_products)
-    )
+    for array in arrays:
+        assert (array == 1 << 40).all()
 
 
 @pytest.mark.nojit
 def test_a_late_helper_keeps_its_buffers(threads, monkeypatch):
     problem, steps, alone = problem_of(48)
-    calls = []
-    call = team.Team._call
-    monkeypatch.setattr(
-        team.Team,
-        "_call",
-        lambda self, t, *args: calls.append((t, args[0])) or call(self, t, *args),
-    )
-    late = team.Team._help
+    calls = watch(monkeypatch, team.Team, "_call")
+    help_in_time = team.Team._help
 
-    def is_late(self, t, *args):
+    def help_late(self, t, *arguments):
         with self._busy[t]:
-            late(self, t, *args)
+            help_in_time(self, t, *arguments)
 
-    monkeypatch.setattr(team.Team, "_help", is_late)
+    monkeypatch.setattr(team.Team, "_help", help_late)
     assert trained(TINY, Adam(), problem, steps, 2) == (alone, 2)
     # of other tests' teams there may be late helpers, too
-    (own,) = (numbers for t, numbers in calls if t == 0)
-    assert [t for t, numbers in calls if numbers is own] == [0]
+    (numbers,) = (call.arguments[2] for call in calls if call.arguments[1] == 0)
+    assert [call.arguments[1] for call in calls if call.arguments[2] is numbers] == [0]
 
 
 @pytest.mark.nojit

@@ -19,26 +19,27 @@ def simulated(monkeypatch, seed, ratio):
         nonlocal level
         level *= np.exp(random.normal(0, 0.02))
         busy = random.uniform(1, 2) if random.random_sample() < 0.1 else 1
-        times = (
-            level
-            * busy
-            * np.exp(random.normal(0, 0.02, len(quantities)))
-            * (ratio if command == "head" else 1)
-        )
+        factor = ratio if command == "head" else 1
+        times = level * busy * factor * np.exp(random.normal(0, 0.02, len(quantities)))
         return Sample(dict(zip(quantities, times, strict=True)), {"compiled": 0}, 1.0)
 
     monkeypatch.setattr(compare, "run", run)
     return compare.compare("base", "head", GateSettings())
 
 
-def test_no_alarm_when_nothing_changed(monkeypatch):
+so_often = pytest.mark.parametrize("n", [60, pytest.param(200, marks=pytest.mark.slow)])
+
+
+@so_often
+def test_no_alarm_when_nothing_changed(n, monkeypatch):
     """Four workloads on a machine that drifts by 2 % a run and is up to twice as slow in one run of
     ten."""
-    assert all(simulated(monkeypatch, seed, 1.0).passed for seed in range(200))
+    assert all(simulated(monkeypatch, seed, 1.0).passed for seed in range(n))
 
 
-def test_15_percent_are_always_noticed(monkeypatch):
-    found = [simulated(monkeypatch, seed, 1.15) for seed in range(200)]
+@so_often
+def test_15_percent_are_always_noticed(n, monkeypatch):
+    found = [simulated(monkeypatch, seed, 1.15) for seed in range(n)]
     assert not any(outcome.passed for outcome in found)
     assert np.mean([c.slower for outcome in found for c in outcome.comparisons]) > 0.9
 
