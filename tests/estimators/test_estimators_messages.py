@@ -248,8 +248,8 @@ def test_an_unconverged_fit_says_that_targets_are_not_scaled():
             X, 500 + 10 * X[:, 0]
         )
     for max_iter, y in ((20, X[:, 0]), (9, 500 + 10 * X[:, 0])):
+        mlp = MLPRegressor(hidden_layer_sizes=(8,), max_iter=max_iter, random_state=0)
         with pytest.warns(ConvergenceWarning, match="hasn't converged yet.$"):
-            mlp = MLPRegressor(hidden_layer_sizes=(8,), max_iter=max_iter, random_state=0)
             mlp.fit(X, y)
 
 
