@@ -74,11 +74,13 @@ def test_bad_input_shows_the_callers_line_and_the_one_that_raised(shown, cell, r
     assert len(text.splitlines()) <= 30
 
 
-def test_an_error_in_a_callback_shows_all_frames(shown):
-    text = shown[IN_A_CALLBACK.format("failing")]
-    assert '{}["mine"]' in text
-    assert "in train(" in text
-    assert "hidden" not in text
+@pytest.mark.parametrize(
+    ("cell", "words"), [(IN_A_CALLBACK.format("failing"), '{}["mine"]'), (A_BUG, "a bug")]
+)
+def test_another_error_shows_all_frames(shown, cell, words):
+    assert words in shown[cell]
+    assert "in train(" in shown[cell]
+    assert "hidden" not in shown[cell]
 
 
 def test_bad_input_within_a_callback_shows_the_callback(shown):
@@ -86,10 +88,3 @@ def test_bad_input_within_a_callback_shows_the_callback(shown):
     assert "return Stop(patience=-1)" in text
     assert "patience must be at least" in text
     assert "in train(" not in text
-
-
-def test_a_bug_shows_all_frames(shown):
-    text = shown[A_BUG]
-    assert "a bug" in text
-    assert "in train(" in text
-    assert "hidden" not in text

@@ -190,11 +190,9 @@ libm.fesetenv(environment)
     reason="sets the flag through glibc's structure of x86-64",
 )
 def test_flush_to_zero_is_seen():
-    code = "from fastnn.measuring import machine; print(machine.flush_to_zero())"
-    assert python(code) == ["False"]
-    assert python(
-        "from fastnn.measuring import machine" + FLUSH + "print(machine.flush_to_zero())"
-    ) == ["True"]
+    said = "print(machine.flush_to_zero())"
+    code = f"from fastnn.measuring import machine\n{said}\n{FLUSH}\n{said}"
+    assert python(code) == ["False", "True"]
 
 
 def test_versions_name_what_is_missing(monkeypatch):

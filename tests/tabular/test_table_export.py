@@ -90,11 +90,17 @@ def fitted(request):
     return model, X, outputs(model, X)
 
 
+NATIVE = ["-O3", "-march=native", "-DNET_BUFFER="]
+COMPILED = [
+    pytest.param([], True, id="estimates"),
+    pytest.param([], False, id="refusals"),
+    pytest.param(NATIVE, True, id="estimates, native"),
+    pytest.param(NATIVE, False, id="refusals, native", marks=pytest.mark.slow),
+]
+
+
 @needs_cc
-@pytest.mark.parametrize(
-    "flags", [[], ["-O3", "-march=native", "-DNET_BUFFER="]], ids=["plain", "native"]
-)
-@pytest.mark.parametrize("estimates", [True, False], ids=["estimates", "refusals"])
+@pytest.mark.parametrize(("flags", "estimates"), COMPILED)
 def test_c_has_the_bits_of_predict(fitted, flags, estimates, tmp_path):
     model, X, predicted = fitted
     library = library_of(model, tmp_path, *flags, estimates=estimates)
