@@ -1,6 +1,7 @@
 """The docstrings of the public names: complete, in numpydoc's form, each with an example that runs
 by itself."""
 
+import dataclasses
 import doctest
 import functools
 import importlib
@@ -14,6 +15,7 @@ from pages import public_names
 
 import fastnn
 from fastnn import backends
+from fastnn.checking import arguments
 
 validation = pytest.importorskip("numpydoc.validate")
 docscrape = pytest.importorskip("numpydoc.docscrape")
@@ -111,6 +113,28 @@ def test_it_is_documented_with_the_shapes_of_its_arrays(name):
     ]
     arrays = [f"{one.name}: {one.type}" for one in described if "array" in one.type]
     assert [said for said in arrays if not re.search(r"\(|shape", said)] == [], "without a shape"
+
+
+CHECKED_TOGETHER = {"sizes", "activation", "output", "loss", "bias_init", "formula"}
+"""Fields of networks and of functions as losses, which are checked with one another."""
+
+
+def is_settings(name):
+    """Whether this is a class of options, such as `Stop`, losses and optimizers."""
+    thing = operator.attrgetter(name)(fastnn)
+    return inspect.isclass(thing) and issubclass(thing, arguments.CheckedFields)
+
+
+@pytest.mark.parametrize("name", list(filter(is_settings, PUBLIC)))
+def test_each_field_of_settings_is_documented_and_checked(name):
+    """numpydoc takes a default, which a class has as an attribute, for a description."""
+    doc = validated(PUBLIC[name])
+    written = docscrape.NumpyDocString(doc.raw_doc)
+    names = ", ".join(one.name for part in ("Parameters", "Attributes") for one in written[part])
+    described = names.split(", ")
+    fields = {field.name for field in dataclasses.fields(doc.obj) if field.init}
+    assert fields.difference(described) == set()
+    assert fields - arguments._checks_of(doc.obj).keys() <= CHECKED_TOGETHER
 
 
 @pytest.mark.parametrize("name", PUBLIC)
