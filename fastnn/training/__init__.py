@@ -361,7 +361,7 @@ def run(session: Session, watch: Watch, request: StopRequest) -> None:
 def progress_of(session: Session) -> Progress:
     """Return the argument of callbacks."""
     log = session.log
-    loss = log.loss.last
+    loss = log.last_loss
     score = loss
     validation_loss = math.nan
     if session.judge is not None:
@@ -413,7 +413,7 @@ def tell(session: Session, result: TrainingResult, interrupt: Interrupt) -> None
     if interrupt.requested:
         again = f"Ctrl-C again within {AGAIN:g} seconds raises KeyboardInterrupt"
         warn(InterruptWarning(f"{how_far}, which is what train returns; {again}", result))
-    if session.log.loss.last > LARGE_LOSS:
+    if session.log.last_loss > LARGE_LOSS:
         warn_of_mean(session.members[0], result)
 
 

@@ -38,6 +38,8 @@ class Log:
     ----------
     loss, learning_rate : Column
         The training losses, and the learning rates of last steps.
+    last_loss : float
+        The last training loss of the first member; NaN before the first.
     row_loss : Column
         The losses of the rows that are scored.
     score : Column
@@ -46,6 +48,7 @@ class Log:
 
     def __init__(self, sums: Array, data: Data, reduction: str, per_epoch: int) -> None:
         self.loss = Column()
+        self.last_loss = math.nan
         self.learning_rate = Column()
         self.row_loss = Column()
         self.score = Column()
@@ -91,6 +94,7 @@ class Log:
         if n_ended:
             last = slice(self.per_epoch - batch - 1, n, self.per_epoch)
             self.loss.add(losses)
+            self.last_loss = float(losses[0, -1])
             self.learning_rate.add(steps.learning_rate[:, last])
         return n_ended
 
