@@ -7,7 +7,7 @@ import weakref
 
 import numpy as np
 import pytest
-from bits import result_bits, state_bits
+from bits import assert_same_result, result_bits, state_bits
 from small_training import NETWORK, N, Recorder
 
 from fastnn import (
@@ -33,9 +33,7 @@ def test_defaults(backend):
     def go(**options):
         return train(NETWORK, X, np.sin(X[:, :2]), epochs=2, seed=1, backend=backend, **options)
 
-    assert result_bits(go()) == result_bits(
-        go(optimizer=Adam(), batch_size=200, shuffle=True, alpha=0.0)
-    )
+    assert_same_result(go(), go(optimizer=Adam(), batch_size=200, shuffle=True, alpha=0.0))
     assert go().state.t == go(optimizer=SGD(sequential=True)).state.t == 2 * 3
     assert go(batch_size=None).state.t == go(optimizer=RPROP()).state.t == 2
     with pytest.raises(TypeError, match="epochs"):
@@ -58,15 +56,11 @@ def test_result_belongs_to_nobody_else(go):
 def test_settings_that_were_checked_are_known_again_and_no_others(data, monkeypatch):
     for name in ("_factories", "_made"):
         monkeypatch.setattr(backends, name, dict(getattr(backends, name)))
-    options = {
-        "optimizer": SGD(0.1),
-        "epochs": 2,
-        "batch_size": 1,
-        "shuffle": True,
-        "seed": 0,
-        "backend": "mine",
-    }
-    go = lambda **others: train(NETWORK, *data, **options | others)  # noqa: E731
+
+    def go(optimizer=SGD(0.1), **others):  # noqa: B008 - it is a value
+        options = {"epochs": 2, "batch_size": 1, "shuffle": True, "seed": 0, "backend": "mine"}
+        return train(NETWORK, *data, optimizer=optimizer, **options | others)
+
     register_backend("mine", Recorder)
     first = go()
     for name, equal, kind in (
@@ -102,11 +96,10 @@ def test_a_result_makes_state_and_history_once_and_keeps_no_data_for_them():
     result = train(Network((2, 3, 1)), X, X[:, :1].copy(), epochs=2, seed=0, backend="numpy")
     del X
     assert data() is None
-    assert (result.state is result.state, result.history is result.history) == (True, True)
+    assert result.state is result.state
+    assert result.history is result.history
     assert result.state.counters["epoch"] == len(result.history.loss) == 2
-    with pytest.raises(
-        AttributeError, match=r"'TrainingResult' object has no attribute 'parameters'"
-    ):
+    with pytest.raises(AttributeError, match="'TrainingResult' object has no attribute 'paramet"):
         _ = result.parameters
 
 
@@ -116,20 +109,12 @@ def test_a_result_that_nobody_has_looked_at_is_that_of_its_moment():
     X = np.random.RandomState(0).rand(9, 2)
 
     def go(seed=3, epochs=3, **options):
-        return train(
-            Network((2, 3, 1)),
-            X,
-            X[:, :1],
-            seed=seed,
-            epochs=epochs,
-            batch_size=2,
-            backend="numpy",
-            **options,
-        )
+        options |= {"seed": seed, "epochs": epochs, "batch_size": 2, "backend": "numpy"}
+        return train(Network((2, 3, 1)), X, X[:, :1], **options)
 
     result = go(generator, callbacks=[lambda p: seen.append(p.result())])
     generator.rand(1000)
-    assert result_bits(result) == result_bits(go())
+    assert_same_result(result, go())
     for epochs, snapshot in enumerate(seen, 1):
         assert result_bits(snapshot) == result_bits(go(epochs=epochs)) | {"stop_reason": "running"}
 
