@@ -93,10 +93,10 @@ def switches(formula: Formula, by: str) -> list[Formula]:
     """
     zero = len(formula.nodes)
     nodes = [*formula.nodes, ("number", 0.0)]
-    found = []
+    formulas = []
     for name, *places in formula.nodes:
         if name in ("where_gt", "abs"):
             sides = places[:2] if name == "where_gt" else (*places, zero)
             nodes.append(("sub", *sides))
-            found.append(_differentiated(pruned(nodes, [len(nodes) - 1]), by))
-    return [switch for switch in dict.fromkeys(found) if switch is not None]
+            formulas.append(_differentiated(pruned(nodes, [len(nodes) - 1]), by))
+    return [switch for switch in dict.fromkeys(formulas) if switch is not None]

@@ -156,12 +156,12 @@ def pruned(nodes: Sequence[Node], results: Iterable[int]) -> Formula:
             waiting += operands(nodes[place])
     order = sorted(needed)
     moved = {place: k for k, place in enumerate(order)}
-    kept = []
+    moved_nodes = []
     for place in order:
         node = nodes[place]
         places = [moved[k] for k in operands(node)]
-        kept.append((node[0], *places) if places else node)
-    return Formula(tuple(kept), tuple(moved[place] for place in results))
+        moved_nodes.append((node[0], *places) if places else node)
+    return Formula(tuple(moved_nodes), tuple(moved[place] for place in results))
 
 
 # ------------------------------------------------------------------------------------------- text

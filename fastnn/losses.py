@@ -22,6 +22,7 @@ from fastnn import definitions
 from fastnn.checking.arguments import (
     PART,
     PART_BELOW_ONE,
+    PART_WITHIN,
     POSITIVE,
     CheckedFields,
     check_choice,
@@ -74,14 +75,10 @@ class Activation(NamedTuple):
     @property
     def forward(self) -> Formula:
         """The formula of a, and behind it that of the derivative where it needs z."""
-        if isinstance(self.function, Formula):
-            return with_derivative(self.function, "z")
         inputs = ("z", *names_of(self.value))
-        if not self.needs_z:
-            return _recorded(inputs, self.function)
-        if self.slope is None:
-            return with_derivative(_recorded(inputs, self.function), "z")
-        return _recorded(inputs, self.function, self.slope)
+        if self.needs_z:
+            return _differentiable(inputs, self.function, self.slope)
+        return _recorded(inputs, self.function)
 
     @property
     def backward(self) -> Formula:
@@ -118,12 +115,8 @@ class Loss(NamedTuple):
     @property
     def recording(self) -> Formula:
         """The formula of the value and of the derivative by a."""
-        if isinstance(self.function, Formula):
-            return with_derivative(self.function, "a")
         inputs = ("a", "y", *names_of(self.value))
-        if self.derivative is None:
-            return with_derivative(_recorded(inputs, self.function), "a")
-        return _recorded(inputs, self.function, self.derivative)
+        return _differentiable(inputs, self.function, self.derivative)
 
     @property
     def is_always_matched(self) -> bool:
@@ -133,12 +126,20 @@ class Loss(NamedTuple):
 
 def names_of(value: Value | None) -> tuple[str, ...]:
     """Return the names of the numbers that functions take after their arrays."""
-    return value.number_names if value else ()
+    return tuple(value._numbers(1)) if value else ()
 
 
-@functools.lru_cache(maxsize=256)
-def _recorded(inputs: tuple[str, ...], *functions: Any) -> Formula:
-    return formula_of(inputs, *functions)
+_recorded = functools.lru_cache(maxsize=256)(formula_of)
+
+
+def _differentiable(inputs: tuple[str, ...], function: Any, derivative: Any) -> Formula:
+    """Return the formula of a function and of its derivative by the first input, which is derived
+    where none is given.
+    """
+    if derivative is not None:
+        return _recorded(inputs, function, derivative)
+    formula = function if isinstance(function, Formula) else _recorded(inputs, function)
+    return with_derivative(formula, inputs[0])
 
 
 LEAKY_SLOPE = 0.01
@@ -157,20 +158,11 @@ class Value(CheckedFields):
         """Its line of the registry."""
         raise NotImplementedError
 
-    @property
-    def number_names(self) -> tuple[str, ...]:
-        """The names of its numbers, see `_numbers`."""
-        return tuple(part.name for part in dataclasses.fields(self))
-
-    def _numbers(self, n_outputs: int) -> tuple[float | tuple[float, ...], ...]:
-        """Return what its functions take after their arrays: numbers, of a loss also one for each
-        output.
+    def _numbers(self, n_outputs: int) -> dict[str, Any]:
+        """Return what its functions take after their arrays, by the names there: numbers, of a loss
+        also one for each output.
         """
-        return tuple(getattr(self, part.name) for part in dataclasses.fields(self))
-
-    def _named_numbers(self, n_outputs: int) -> dict[str, Any]:
-        """Return its numbers by their names."""
-        return dict(zip(self.number_names, self._numbers(n_outputs), strict=True))
+        return {part.name: getattr(self, part.name) for part in dataclasses.fields(self)}
 
     def _check_network(self, network: Any) -> None:
         """Raise ValueError where a loss does not fit the outputs of the network that has it."""
@@ -242,12 +234,13 @@ class Elu(Value):
     @property
     def line(self) -> Activation:
         """Its line of the registry."""
-        kinks, factor = ((), "") if self.alpha == 1 else ((0.0,), f"{self.alpha:g} ")
+        is_smooth = self.alpha == 1
+        factor = "" if is_smooth else f"{self.alpha:g} "
         return Activation(
             f"z where z > 0 else {factor}(exp(z) - 1)",
             definitions.elu,
             definitions.elu_delta,
-            kinks=kinks,
+            kinks=() if is_smooth else (0.0,),
             low=-self.alpha,
             value=self,
         )
@@ -311,15 +304,15 @@ ANY_OUTPUT = tuple(ACTIVATIONS)
 
 def check_quantiles(name: str, quantiles: Any) -> float | tuple[float, ...]:
     """Return a quantile, or several in ascending order."""
-    within: Any = {"low": 0, "high": 1, "low_open": True, "high_open": True}
+    check = PART_WITHIN["check"]
     if isinstance(quantiles, str) or not isinstance(quantiles, Iterable):
-        return check_number(name, quantiles, **within, hint="or one for each output")
-    found = tuple(check_number(f"{name}[{k}]", q, **within) for k, q in enumerate(quantiles))
-    if not found or any(b <= a for a, b in pairwise(found)):
+        return check(name, quantiles, hint="or one for each output")
+    checked = tuple(check(f"{name}[{k}]", q) for k, q in enumerate(quantiles))
+    if not checked or any(b <= a for a, b in pairwise(checked)):
         raise ValueError(
-            f"{name} must be one number or several in ascending order, not {shown(found)}"
+            f"{name} must be one number or several in ascending order, not {shown(checked)}"
         )
-    return found if len(found) > 1 else found[0]
+    return checked if len(checked) > 1 else checked[0]
 
 
 @dataclass(frozen=True)
@@ -414,14 +407,9 @@ class Smoothed(Value):
 
     label_smoothing: float = field(default=0.0, metadata=PART_BELOW_ONE)
 
-    @property
-    def number_names(self) -> tuple[str, str]:
-        """The names of its numbers, see `_numbers`."""
-        return "keep", "share"
-
-    def _numbers(self, n_outputs: int) -> tuple[float, float]:
+    def _numbers(self, n_outputs: int) -> dict[str, float]:
         """Return what y is multiplied by, and what is added."""
-        return 1 - self.label_smoothing, self.label_smoothing / n_outputs
+        return {"keep": 1 - self.label_smoothing, "share": self.label_smoothing / n_outputs}
 
 
 @dataclass(frozen=True)
@@ -465,7 +453,7 @@ class LogLoss(Smoothed):
             value=self,
         )
 
-    def _numbers(self, n_outputs: int) -> tuple[float, float]:
+    def _numbers(self, n_outputs: int) -> dict[str, float]:
         """Return those of two classes."""
         return super()._numbers(2)
 
@@ -568,14 +556,9 @@ class Custom(Value):
     def __repr__(self) -> str:
         return f"{type(self).__name__}({text(self.formula)})"
 
-    @property
-    def number_names(self) -> tuple[()]:
-        """None: the formula has its numbers."""
-        return ()
-
-    def _numbers(self, n_outputs: int) -> tuple[()]:
-        """Return none."""
-        return ()
+    def _numbers(self, n_outputs: int) -> dict[str, Any]:
+        """Return none: the formula has its numbers."""
+        return {}
 
 
 @dataclass(frozen=True, repr=False)
@@ -697,11 +680,13 @@ class CustomLoss(Custom):
 
     def _check_network(self, network: Any) -> None:
         """Raise ValueError where a loss of the network's outputs and targets is not finite."""
-        low, high = network.output_line.low, network.output_line.high
-        outputs = TRIED[(low < TRIED) & (high > TRIED)]
+        output = network.output_line
+        outputs = TRIED[(output.low < TRIED) & (output.high > TRIED)]
         if isinstance(network.output, CustomActivation):
             outputs = evaluate(network.output.formula, z=TRIED)[0]
-        targets = np.unique(np.clip(TRIED, max(low, self.low), min(high, self.high)))
+        least = max(output.low, self.low)
+        largest = min(output.high, self.high)
+        targets = np.unique(np.clip(TRIED, least, largest))
         check_finite("the loss", with_derivative(self.formula, "a"), a=outputs, y=targets)
 
 
@@ -718,18 +703,18 @@ def checked(name: str, value: Any, registry: Mapping[str, Any], legal: Iterable[
     ValueError, TypeError
         For another name, and for what is none.
     """
-    own = CustomLoss if registry is LOSSES else CustomActivation
-    if isinstance(value, own):
+    custom = CustomLoss if registry is LOSSES else CustomActivation
+    if isinstance(value, custom):
         return value
     if not isinstance(value, Value):
         if isinstance(value, type) and issubclass(value, Value):
             right = f"{value.__name__}({'function' * issubclass(value, Custom)})"
             raise TypeError(f"{name} must be made of {value.__name__}: say {right}")
         if callable(value):
-            return own(value)
+            return custom(value)
         return check_choice(name, value, legal)
     if isinstance(value, Custom):
-        raise TypeError(f"{name} must be a {own.__name__}, not {shown(value)}")
+        raise TypeError(f"{name} must be a {custom.__name__}, not {shown(value)}")
     default = registry[check_choice(name, value.name, legal)].value
     if type(default) is not type(value):
         raise TypeError(f"{name} must be one of fastnn's own, not {shown(value)}")
@@ -740,14 +725,14 @@ Function = Callable[..., Any]
 """A function of a user's, in the place of a name or a value: of z, or of a and y."""
 
 
-def name_of(given: str | Value) -> str:
+def name_of(value: str | Value) -> str:
     """Return the name of what is a name or a value."""
-    return given if isinstance(given, str) else given.name
+    return value if isinstance(value, str) else value.name
 
 
-def line_of(given: str | Value, registry: Mapping[str, Any]) -> Any:
+def line_of(value: str | Value, registry: Mapping[str, Any]) -> Any:
     """Return the line of a name in its registry, or that of a value."""
-    return registry[given] if isinstance(given, str) else given.line
+    return registry[value] if isinstance(value, str) else value.line
 
 
 def formula_alone(activation: str | Value) -> Formula | None:
@@ -757,28 +742,32 @@ def formula_alone(activation: str | Value) -> Formula | None:
     line = line_of(activation, ACTIVATIONS)
     if line.function is None:
         return None
-    numbers = line.value._named_numbers(1) if line.value else {}
+    numbers = line.value._numbers(1) if line.value else {}
     return with_numbers(pruned(line.forward.nodes, line.forward.results[:1]), **numbers)
 
 
-def plain(given: Any) -> Any:
+def plain(value: Any) -> Any:
     """Describe names, values and tuples of them in JSON's types."""
-    if isinstance(given, Value):
-        parts = {name: plain(part) for name, part in vars(given).items()}
-        return {"name": given.name} | {name: x for name, x in parts.items() if x not in INFINITE}
-    if isinstance(given, Formula):
-        return [*map(list, given.nodes)]
-    return [*map(plain, given)] if isinstance(given, tuple) else given
+    if isinstance(value, Value):
+        parts = {name: plain(part) for name, part in vars(value).items()}
+        return {"name": value.name} | {name: x for name, x in parts.items() if x not in INFINITE}
+    if isinstance(value, Formula):
+        return [*map(list, value.nodes)]
+    return [*map(plain, value)] if isinstance(value, tuple) else value
 
 
-def from_plain(given: Any, registry: Mapping[str, Any]) -> Any:
+def from_plain(description: Any, registry: Mapping[str, Any]) -> Any:
     """Return what `plain` described."""
-    if isinstance(given, Mapping):
-        parts = dict(given)
-        if (kind := CUSTOM.get(str(given.get("name")))) is not None:
+    if isinstance(description, Mapping):
+        parts = dict(description)
+        if (kind := CUSTOM.get(str(description.get("name")))) is not None:
             return kind(**{name: part for name, part in parts.items() if name != "name"})
         default = registry[check_choice("name", parts.pop("name", None), registry)].value
         if default is None:
-            raise ValueError(f"{given['name']} has no parameters")
+            raise ValueError(f"{description['name']} has no parameters")
         return dataclasses.replace(default, **parts)
-    return [from_plain(part, registry) for part in given] if isinstance(given, list) else given
+    return (
+        [from_plain(part, registry) for part in description]
+        if isinstance(description, list)
+        else description
+    )

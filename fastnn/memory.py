@@ -15,6 +15,11 @@ from numpy.typing import DTypeLike, NDArray
 Array = NDArray[Any]
 """An array of any shape and dtype, in type hints."""
 
+Integers = NDArray[np.int64]
+Floats = NDArray[np.float64]
+Flags = NDArray[np.bool_]
+"""Arrays of any shape, of one dtype."""
+
 ALIGNMENT = 64
 """Bytes: a cache line and a vector. A load that crosses a line takes twice as long."""
 

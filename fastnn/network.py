@@ -224,9 +224,9 @@ class Network(CheckedFields):
         goes_with_any = self.loss_line.outputs == losses.ANY_OUTPUT
         if not goes_with_any and output not in self.loss_line.outputs:
             fitting = ", ".join(self.loss_line.outputs)
-            own = ", ".join(name for name, loss in LOSSES.items() if output in loss.outputs)
+            possible = ", ".join(name for name, loss in LOSSES.items() if output in loss.outputs)
             fault = f"loss {self.loss!r} does not go with output {output!r}"
-            raise ValueError(f"{fault}; it goes with {fitting}, and {output!r} with {own}")
+            raise ValueError(f"{fault}; it goes with {fitting}, and {output!r} with {possible}")
         if isinstance(self.loss, Value):
             self.loss._check_network(self)
         if output == "softmax" and self.sizes[-1] == 1:
@@ -241,8 +241,6 @@ class Network(CheckedFields):
         facts: dict[str, object] = {
             "layers": display.sizes_text(self.sizes),
             "activation": activation,
-        }
-        facts |= {
             "output": self.output,
             "loss function": self.loss,
             "parameters": f"{self.n_params:,}",
@@ -308,22 +306,20 @@ class Network(CheckedFields):
         ):
             n_bias = self._n_bias(fan_out)
             middle = place + fan_in * fan_out
-            place, weight = middle + n_bias, slice(place, middle)
+            stop = middle + n_bias
             value = line_of(activation, ACTIVATIONS).value
-            numbers = value._numbers(fan_out) if value else ()
-            formula = value.formula if isinstance(value, losses.Custom) else None
-            layers.append(
-                Layer(
-                    fan_in,
-                    fan_out,
-                    n_bias,
-                    weight,
-                    slice(middle, place),
-                    name_of(activation),
-                    numbers,
-                    formula,
-                )
+            layer = Layer(
+                fan_in,
+                fan_out,
+                n_bias,
+                slice(place, middle),
+                slice(middle, stop),
+                name_of(activation),
+                tuple(value._numbers(fan_out).values()) if value else (),
+                value.formula if isinstance(value, losses.Custom) else None,
             )
+            layers.append(layer)
+            place = stop
         return tuple(layers)
 
     def weights(self, params: Array) -> list[Array]:
@@ -489,8 +485,9 @@ class Network(CheckedFields):
                 "he": 2 / layer.fan_in,
                 "normal": 1,
             }
-            scale = math.sqrt(squares.get(str(self.init), six / fans))
-            scale, low = (scale, 0.0) if self.init in NORMAL else (2 * scale, -scale)
+            size = math.sqrt(squares.get(str(self.init), six / fans))
+            scale = size if self.init in NORMAL else 2 * size
+            low = 0.0 if self.init in NORMAL else -size
             draws.append((place, place.stop - place.start, np.array(scale), np.array(low)))
         return tuple(draws)
 
@@ -522,19 +519,20 @@ class Network(CheckedFields):
     @cached_property
     def loss_numbers(self) -> tuple[Array, ...]:
         """The parameters of the loss: (n_outputs,) each."""
-        numbers = self.loss_line.value._numbers(self.n_outputs) if self.loss_line.value else ()
+        value = self.loss_line.value
+        numbers = value._numbers(self.n_outputs).values() if value else ()
         return tuple(np.full(self.n_outputs, each) for each in numbers)
 
     @property
     def custom_activations(self) -> dict[str, losses.CustomActivation]:
         """The activations by functions of the user's, each once, by names that tell them apart."""
-        own = [each for each in self.activations if isinstance(each, losses.CustomActivation)]
-        return {f"custom{k}": activation for k, activation in enumerate(dict.fromkeys(own))}
+        custom = [each for each in self.activations if isinstance(each, losses.CustomActivation)]
+        return {f"custom{k}": activation for k, activation in enumerate(dict.fromkeys(custom))}
 
     @property
     def is_custom(self) -> bool:
         """Whether an activation or the loss is by a function of the user's."""
-        return any(name_of(given) in losses.CUSTOM for given in (self.loss, *self.activations))
+        return any(name_of(value) in losses.CUSTOM for value in (self.loss, *self.activations))
 
     @property
     def matched(self) -> bool:
@@ -726,18 +724,14 @@ def _tables() -> dict[str, str]:
     from fastnn.optimizers import BUILT_IN
     from fastnn.schedules import SCHEDULES
 
-    where = {
-        name: "hidden layers, output" if line.hidden else "output"
-        for name, line in ACTIVATIONS.items()
-    }
-    outputs = {
-        name: "any" if line.outputs == losses.ANY_OUTPUT else ", ".join(line.outputs)
-        for name, line in LOSSES.items()
-    }
-    activations = ((name, f"``{line.formula}``", where[name]) for name, line in ACTIVATIONS.items())
-    of_losses = (
-        (name, f"``{line.formula}``", outputs[name], line.targets) for name, line in LOSSES.items()
-    )
+    activations = []
+    for name, line in ACTIVATIONS.items():
+        where = "hidden layers, output" if line.hidden else "output"
+        activations.append((name, f"``{line.formula}``", where))
+    of_losses = []
+    for name, loss in LOSSES.items():
+        outputs = "any" if loss.outputs == losses.ANY_OUTPUT else ", ".join(loss.outputs)
+        of_losses.append((name, f"``{loss.formula}``", outputs, loss.targets))
     return {
         "activations": table(("activation", "formula", "where"), activations),
         "losses": table(("loss", "formula", "output", "targets"), of_losses),

@@ -129,12 +129,16 @@ class Optimizer(CheckedFields):
          'nesterov': False}
         """
         values = {field.name: getattr(self, field.name) for field in fields(self)}
-        given = {
+        entries = {
             k: value
             for k, value in values.items()
             if value is not None or k not in ("clip_norm", "rates")
         }
-        return {"name": self.name, **given, "learning_rate": arguments.describe(self.learning_rate)}
+        return {
+            "name": self.name,
+            **entries,
+            "learning_rate": arguments.describe(self.learning_rate),
+        }
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Optimizer:
@@ -163,14 +167,14 @@ class Optimizer(CheckedFields):
         >>> SGD.from_dict({"name": "Adam", "learning_rate": 0.1}).learning_rate
         0.1
         """
-        given = dict(values)
-        name = given.pop("name", None)
-        rate = given.pop("learning_rate", None)
+        options = dict(values)
+        name = options.pop("name", None)
+        rate = options.pop("learning_rate", None)
         kind = BUILT_IN[arguments.check_choice("optimizer", name, BUILT_IN)]
         if issubclass(kind, Method):
-            given.pop("sequential", None)  # of all methods the same
-            return kind(**given)
-        return kind(learning_rate=arguments.described(rate, SCHEDULES), **given)
+            options.pop("sequential", None)  # of all methods the same
+            return kind(**options)
+        return kind(learning_rate=arguments.described(rate, SCHEDULES), **options)
 
 
 @dataclass(frozen=True, repr=False)
@@ -633,8 +637,8 @@ def with_options(optimizer: Optimizer, **options: Any) -> Optimizer:
     """
     if not isinstance(optimizer, Method):
         return replace(optimizer, **options)
-    if given := [name for name, value in options.items() if value is not None]:
-        raise TypeError(f"{optimizer.name} has no {' and no '.join(given)}; Adam() has")
+    if unused := [name for name, value in options.items() if value is not None]:
+        raise TypeError(f"{optimizer.name} has no {' and no '.join(unused)}; Adam() has")
     return optimizer
 
 

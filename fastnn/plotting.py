@@ -387,16 +387,11 @@ def ratios(
         color = "#cb181d" if name in wrong else "#08306b"
         axes.plot([low, high], [y, y], color=color, linewidth=5, alpha=0.45, solid_capstyle="butt")
         axes.plot(middle, y, "o", color=color, markersize=8)
-    _name_lines(axes, rows, (0.08, 0.08))
-    return figure
-
-
-def _name_lines(axes: Axes, names: Collection[str], margins: tuple[float, float]) -> None:
-    """Write a name beside each line, from the top."""
-    axes.set_yticks(range(len(names)), list(names))
-    axes.invert_yaxis()
-    axes.margins(*margins)
+    axes.set_yticks(range(len(rows)), list(rows))
+    axes.invert_yaxis()  # from the top
+    axes.margins(0.08, 0.08)
     axes.grid(visible=False, axis="y")
+    return figure
 
 
 def _scale_as_losses(axes: Axes) -> None:
@@ -427,11 +422,11 @@ def curves_by_label(curves: Curve | Mapping[str, Curve]) -> dict[str, Array]:
         return _curves_of(curves, "training", "validation", "curves")
     if not curves:
         raise ValueError("curves is empty: give at least one, such as {'label': result}")
-    found = (
+    of_each = (
         _curves_of(curve, label, f"{label}, validation", f"curves[{label!r}]")
         for label, curve in curves.items()
     )
-    return {label: values for named in found for label, values in named.items()}
+    return {label: values for named in of_each for label, values in named.items()}
 
 
 def _curves_of(curve: Curve, label: str, label_of_validation: str, where: str) -> dict[str, Array]:

@@ -489,10 +489,10 @@ def recorded(name: str, function: Any, inputs: Sequence[str]) -> Formula:
 
 def _line_of(traceback: TracebackType | None) -> str:
     """Return the line of a user's code in which an error was raised, in words."""
-    found = ""
+    line = ""
     while traceback is not None:
         code = traceback.tb_frame.f_code
         if code.co_filename != __file__:
-            found = f", line {traceback.tb_lineno} of {os.path.basename(code.co_filename)}"
+            line = f", line {traceback.tb_lineno} of {os.path.basename(code.co_filename)}"
         traceback = traceback.tb_next
-    return found
+    return line

@@ -56,9 +56,10 @@ def flush(x: Array, weight: Any = 1) -> Array:
 
 def named(value: Value | None, numbers: tuple[Any, ...]) -> dict[str, Any]:
     """The numbers by their names; where there are none, those of the value"""
-    if value is None or not numbers:
-        return value._named_numbers(1) if value else {}
-    return dict(zip(value.number_names, numbers, strict=True))
+    if value is None:
+        return {}
+    usual = value._numbers(1)
+    return dict(zip(usual, numbers, strict=True)) if numbers else usual
 
 
 def by_formulas(line: Activation) -> ActivationFunctions:

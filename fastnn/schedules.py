@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fastnn.cached import cached_property
 from fastnn.checking.arguments import (
@@ -18,6 +17,7 @@ from fastnn.checking.arguments import (
     CheckedFields,
     optional,
 )
+from fastnn.memory import Floats, Integers
 
 NEVER = 2**62
 """A number of steps that no training reaches and an int64 can hold."""
@@ -31,7 +31,7 @@ class Schedule(CheckedFields):
 
     learning_rate: float = field(metadata=NOT_NEGATIVE)
 
-    def rates(self, steps: NDArray[np.int64]) -> NDArray[np.float64]:
+    def rates(self, steps: Integers) -> Floats:
         """Compute the rates of some steps.
 
         Parameters
@@ -79,7 +79,7 @@ class constant(Schedule):
     0.1
     """
 
-    def rates(self, steps: NDArray[np.int64]) -> NDArray[np.float64]:
+    def rates(self, steps: Integers) -> Floats:
         """The rates (n,) of the steps (n,)."""
         return np.full(steps.shape, self.learning_rate)
 
@@ -113,7 +113,7 @@ class step_decay(Schedule):
     every: int = field(metadata=COUNT)
     factor: float = field(default=0.5, metadata=POSITIVE)
 
-    def rates(self, steps: NDArray[np.int64]) -> NDArray[np.float64]:
+    def rates(self, steps: Integers) -> Floats:
         """The rates (n,) of the steps (n,)."""
         stages, stage_of_step = np.unique(steps // min(self.every, NEVER), return_inverse=True)
         passed, rate = self._begun[0]
@@ -166,7 +166,7 @@ class exponential(Schedule):
 
     decay: float = field(default=0.999, metadata=POSITIVE)
 
-    def rates(self, steps: NDArray[np.int64]) -> NDArray[np.float64]:
+    def rates(self, steps: Integers) -> Floats:
         """The rates (n,) of the steps (n,)."""
         return self.learning_rate * self.decay ** steps.astype(np.float64)
 
@@ -202,7 +202,7 @@ class cosine(Schedule):
     steps: int | None = field(default=None, metadata=optional(COUNT))
     final: float = field(default=0.0, metadata=NOT_NEGATIVE)
 
-    def rates(self, steps: NDArray[np.int64]) -> NDArray[np.float64]:
+    def rates(self, steps: Integers) -> Floats:
         """The rates (n,) of the steps (n,)."""
         n = steps_of(self)
         height = _half_cosine(np.minimum(steps, n) / n)
@@ -240,7 +240,7 @@ class warm_up(Schedule):
     steps: int | None = field(default=None, metadata=optional(COUNT))
     start: float = field(default=0.0, metadata=NOT_NEGATIVE)
 
-    def rates(self, steps: NDArray[np.int64]) -> NDArray[np.float64]:
+    def rates(self, steps: Integers) -> Floats:
         """The rates (n,) of the steps (n,)."""
         return _lines(steps, (0, self.start), (steps_of(self), self.learning_rate))
 
@@ -280,7 +280,7 @@ class one_cycle(Schedule):
     final: float = field(default=0.0, metadata=NOT_NEGATIVE)
     rise: float = field(default=0.3, metadata=PART_WITHIN)
 
-    def rates(self, steps: NDArray[np.int64]) -> NDArray[np.float64]:
+    def rates(self, steps: Integers) -> Floats:
         """The rates (n,) of the steps (n,)."""
         n = steps_of(self)
         return _lines(steps, (0, self.start), (self.rise * n, self.learning_rate), (n, self.final))
@@ -309,7 +309,7 @@ def ending_after(rate: Any, steps: int) -> Any:
     return dataclasses.replace(rate, steps=steps) if lacks_steps(rate) and steps else rate
 
 
-def _half_cosine(part: NDArray[np.float64]) -> NDArray[np.float64]:
+def _half_cosine(part: Floats) -> Floats:
     """Return ``(1 + cos(pi part)) / 2`` of parts (n,) from 0 to 1: 1 at 0, 0 at 1, with an error of
     3e-16 between.
 
@@ -324,7 +324,7 @@ def _half_cosine(part: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.clip((1 - x * series) / 2, 0, 1) * (part < 1)
 
 
-def _lines(steps: NDArray[np.int64], *points: tuple[float, float]) -> NDArray[np.float64]:
+def _lines(steps: Integers, *points: tuple[float, float]) -> Floats:
     """Return the rates (n,) of the steps (n,) on straight lines through some points (step, rate),
     level after the last.
 

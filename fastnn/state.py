@@ -10,9 +10,8 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple, Self
 
 import numpy as np
-from numpy.typing import NDArray
 
-from fastnn.memory import Array, aligned_zeros, padded_size
+from fastnn.memory import Array, Floats, Integers, aligned_zeros, padded_size
 from fastnn.network import Network
 from fastnn.optimizers import Optimizer
 
@@ -38,20 +37,20 @@ class TableRow(NamedTuple):
     """
 
     n_columns: int
-    places: NDArray[np.int64]  # (k,): the columns of the inputs
-    flags: NDArray[np.int64]  # those of 0 .. k - 1 that have a flag
+    places: Integers  # (k,): the columns of the inputs
+    flags: Integers  # those of 0 .. k - 1 that have a flag
     # (4, k): centers, factors, means, and infinity where gaps are refused, else 0
-    preparation: NDArray[np.float64]
-    imputation: NDArray[np.float64]  # (k, k)
-    steps: NDArray[np.float64]  # (n_rounds,)
-    ramped: NDArray[np.int64]  # (n_ramps,): those of 0 .. k - 1 that ramps are made of
-    ramps: NDArray[np.float64]  # (3, n_ramps): lows, widths, heights
+    preparation: Floats
+    imputation: Floats  # (k, k)
+    steps: Floats  # (n_rounds,)
+    ramped: Integers  # (n_ramps,): those of 0 .. k - 1 that ramps are made of
+    ramps: Floats  # (3, n_ramps): lows, widths, heights
     limit: float
     bound: float
     largest: (
         float  # of a row that holds a larger number, or a gap that is refused, the outputs are NaN
     )
-    targets: NDArray[np.float64]  # (4, n_outputs): scale, shift, low, high
+    targets: Floats  # (4, n_outputs): scale, shift, low, high
     adds_up: bool
 
 
@@ -121,12 +120,12 @@ class Steps(NamedTuple):
     there once: (1, any) and (1, n_steps).
     """
 
-    rows: NDArray[np.int64]  # (any,)
-    start: NDArray[np.int64]  # (n_steps,)
-    stop: NDArray[np.int64]  # (n_steps,)
-    learning_rate: NDArray[np.float64]  # (n_steps,)
+    rows: Integers  # (any,)
+    start: Integers  # (n_steps,)
+    stop: Integers  # (n_steps,)
+    learning_rate: Floats  # (n_steps,)
     # (n_steps,), written: the batch's loss before the step; 0 for a skipped one
-    loss: NDArray[np.float64]
+    loss: Floats
 
 
 @dataclass
@@ -140,9 +139,7 @@ class StepState:
     n_params: int
     t: int = 0
     """Steps done, skipped ones included."""
-    beta_products: NDArray[np.float64] = dataclasses.field(
-        default_factory=np.array([1.0, 1.0]).copy
-    )
+    beta_products: Floats = dataclasses.field(default_factory=np.array([1.0, 1.0]).copy)
     """(2,): ``beta_1 ** k`` and ``beta_2 ** k`` as running products over the k steps that were not
     skipped."""
     threads: int = dataclasses.field(default=1, init=False, repr=False)
@@ -251,7 +248,7 @@ class StepStates:
     n_params: int
     t: list[int]
     """(m,): the steps before a call of the back end, which leaves them."""
-    beta_products: NDArray[np.float64]
+    beta_products: Floats
     """(m, 2)"""
     threads: int = 1
     """The most threads that were there to share a step."""
@@ -287,28 +284,28 @@ class EpochRules(NamedTuple):
     scored: list[Task]
     """The rows whose loss is taken after each epoch, with the network and the penalty: a task for
     each member, or none where the rule goes by the losses of steps and no parameters are kept."""
-    labels: NDArray[np.int64] | None
+    labels: Integers | None
     """The score is the accuracy by these, not the loss: (m, n), numbers of classes, or (m, n,
     n_outputs), 1 for yes."""
-    factors: NDArray[np.float64]
+    factors: Floats
     """(n_steps,), or (0,): the rule goes by the sums of the losses of an epoch's steps, each times
     its factor."""
     mean: bool
     """Whether such a sum is divided by that of the factors."""
     divisor: int
     """By which losses of steps are divided first, 1 but in an estimator."""
-    rules: NDArray[np.float64]
+    rules: Floats
     """(m, N_RULE), written: by how much a score has to be lower, epochs in a row that may fail, or
     0 for no rule, and after how many of them the rule fires too; when an epoch fails, see
     `fastnn.training.stopping`; the rule's best score and its failed epochs so far; the best score
     so far."""
-    losses: NDArray[np.float64]
+    losses: Floats
     """(m, n_epochs), written: the losses."""
-    measured: NDArray[np.float64]
+    measured: Floats
     """(m, n_epochs), written: the accuracies; (m, 0) where there are none."""
     best_params: Array
     """(m, n_params), written: the parameters of the best epoch; (m, 0) where they are not kept."""
-    sums: NDArray[np.float64]
+    sums: Floats
     """(m, 2): both sums over the steps of the current epoch that were done before."""
-    ended: NDArray[np.int64]
+    ended: Integers
     """(m, 2), written: how many epochs ended, and whether the rule fired."""

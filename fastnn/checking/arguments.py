@@ -401,16 +401,16 @@ def _checks_of(kind: type) -> dict[str, Check]:
     """Return {field: its check} of a dataclass, each of the nearest class that gives the field
     one.
     """
-    given: dict[str, Check] = {}
+    checks: dict[str, Check] = {}
     for base in reversed(kind.__mro__):
         fields = vars(base).get("__dataclass_fields__", {})
-        given |= {
+        checks |= {
             name: field.metadata["check"]
             for name, field in fields.items()
             if "check" in field.metadata
         }
     return {
-        field.name: given[field.name] for field in dataclasses.fields(kind) if field.name in given
+        field.name: checks[field.name] for field in dataclasses.fields(kind) if field.name in checks
     }
 
 

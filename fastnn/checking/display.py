@@ -10,10 +10,10 @@ from html import escape
 from typing import NamedTuple, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fastnn.cached import cached_property
 from fastnn.checking.hints import explains_keywords
+from fastnn.memory import Floats
 
 K = TypeVar("K", bound=type)
 
@@ -148,12 +148,12 @@ def documented(estimator: K) -> K:
     Parameters stand in the order of the signature. Keywords that the estimator does not have are
     explained besides.
     """
-    own = _sections(estimator.__doc__)
+    sections = _sections(estimator.__doc__)
     base = _sections(estimator.__bases__[-1].__doc__)
     order = list(inspect.signature(estimator).parameters)
     heads = "Parameters", "Attributes"
     parameters, attributes = (
-        _entries(base.get(head, "")) | _entries(own.pop(head, "")) for head in heads
+        _entries(base.get(head, "")) | _entries(sections.pop(head, "")) for head in heads
     )
     ordered = sorted(parameters.items(), key=lambda entry: order.index(entry[0]))
     merged = {
@@ -162,10 +162,10 @@ def documented(estimator: K) -> K:
     }
     parts = (
         f"{head}\n{'-' * len(head)}\n{text.strip()}\n\n"
-        for head, text in (merged | own).items()
+        for head, text in (merged | sections).items()
         if head
     )
-    estimator.__doc__ = "".join([own[""], *parts]).rstrip()
+    estimator.__doc__ = "".join([sections[""], *parts]).rstrip()
     return explains_keywords(estimator)
 
 
@@ -222,7 +222,7 @@ class Curve(NamedTuple):
     drawn.
     """
 
-    values: NDArray[np.float64]
+    values: Floats
     name: str = ""
     color: str = COLORS[0]
     opacity: float = 1.0

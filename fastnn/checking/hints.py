@@ -251,12 +251,14 @@ def instead_of(unknown: str, legal: Collection[str]) -> str:
 
     It is the inner part where that is an argument here, as in ``stop=Stop(tol=...)``.
     """
-    if unknown.lower() in OF_AT_ONCE and (own := [name for name in AT_ONCE if name in legal]):
-        return f": say {AT_ONCE[own[0]]}"
-    if unknown.lower() in OF_TRIALS and "budget" in legal:
+    word = unknown.lower()
+    for name, meaning in AT_ONCE.items():
+        if word in OF_AT_ONCE and name in legal:
+            return f": say {meaning}"
+    if word in OF_TRIALS and "budget" in legal:
         effect = "the epochs of all networks together, which decide how many are tried"
         return f": say budget=..., {effect}"
-    remedy = REMEDIES.get(unknown.lower())
+    remedy = REMEDIES.get(word)
     is_of_many = {"validation_rows", "n_jobs"}.issubset(legal)
     if is_of_many and remedy == REMEDIES["validation"]:
         remedy = "validation_rows=..., the same rows for all networks"
@@ -268,10 +270,11 @@ def instead_of(unknown: str, legal: Collection[str]) -> str:
     is_code = remedy is None or re.match(r"\w+[=(]", remedy)  # else a sentence
     is_estimator = not {"random_state", "X_val"}.isdisjoint(legal)  # with other names for the same
     if is_estimator and is_code:
-        wanted = remedy or f"{unknown.lower()}=..."
+        wanted = remedy or f"{word}=..."
         known = [name for name, said in REMEDIES.items() if said == wanted]
         known.append(wanted.partition("=")[0])
-        if same := [name for name in known if name in legal]:
+        same = [name for name in known if name in legal]
+        if same:
             return ": say X_val=..., y_val=..." if "X_val" in same else f": say {same[-1]}=..."
         remedy = None
     if remedy is None:

@@ -42,7 +42,10 @@ def real_array(name: str, value: Any, dtype: DTypeLike | None = None) -> Array:
     """
     if type(value) is np.ndarray and value.dtype.kind in _REAL:
         return value
-    _check_kind(name, value)
+    if type(value).__module__.startswith("scipy.sparse"):
+        raise TypeError(f"{name} is sparse, and has to be dense: use {name}.toarray()")
+    refuse_lazy(name, value)
+    refuse_masked(name, value)
     if is_frame(value):
         return _of_frame(name, value, dtype)
     if hasattr(value, "to_numpy") and hasattr(value, "dtype") and getattr(value, "ndim", 1) == 1:
@@ -65,13 +68,6 @@ def real_array(name: str, value: Any, dtype: DTypeLike | None = None) -> Array:
             f"{name} must hold real numbers, not {what} (dtype {cut(array.dtype)}){where}"
         )
     return array
-
-
-def _check_kind(name: str, value: Any) -> None:
-    if type(value).__module__.startswith("scipy.sparse"):
-        raise TypeError(f"{name} is sparse, and has to be dense: use {name}.toarray()")
-    refuse_lazy(name, value)
-    refuse_masked(name, value)
 
 
 def refuse_lazy(name: str, value: Any) -> None:
@@ -148,26 +144,27 @@ def _of_column(name: str, column: Any, which: str) -> Array:
     errors.
     """
     array = np.asarray(column.to_numpy())
+    kind = array.dtype.kind
     if isinstance(column.dtype, np.dtype) and column.dtype.kind in _REAL:
         return array
-    its = f"its {which}" if which else "it"
-    of_it = f" of {which}" if which else ""
     find = getattr(column, "isna", None) or getattr(column, "is_null", None)
     missing = np.asarray(find()) if find else np.zeros(len(array), bool)
-    for row in np.flatnonzero(~missing) if array.dtype.kind not in _REAL else ():
+    rows: Iterable[Any] = [] if kind in _REAL else np.flatnonzero(~missing)
+    for row in rows:
         item = array[row]
-        if array.dtype.kind == "O" and isinstance(item, _NUMBERS):
+        if kind == "O" and isinstance(item, _NUMBERS):
             continue
-        what = "text" if isinstance(item, str) else _KINDS.get(array.dtype.kind, class_of(item))
+        it = f"its {which}" if which else "it"
+        what = "text" if isinstance(item, str) else _KINDS.get(kind, class_of(item))
         remedy = _for_text(name) if what == "text" else ": encode it as numbers"
         raise TypeError(
-            f"{name} must hold real numbers; {its} holds {what} ({shown(item)} in row "
-            f"{row}){remedy}"
+            f"{name} must hold real numbers; {it} holds {what} ({shown(item)} in row {row}){remedy}"
         )
     if missing.any():
-        fault = f"{name} has missing values, the first{of_it} in row {missing.argmax()}"
+        where = f"{f' of {which}' if which else ''} in row {missing.argmax()}"
+        fault = f"{name} has missing values, the first{where}"
         raise ValueError(f"{fault}: fill them in or leave their rows out")
-    return array if array.dtype.kind in _REAL else array.astype(np.float64)
+    return array if kind in _REAL else array.astype(np.float64)
 
 
 Names = tuple[str, ...]
@@ -188,13 +185,10 @@ def known_names(names: Names | None, known: Any) -> Any:
     """Return the known names; where there are none, 0, 1, 2 and so on, if `names` are these in
     another order.
     """
-    if (
-        known is None
-        and names is not None
-        and set(names) == set(positions := tuple(map(str, range(len(names)))))
-    ):
-        return positions
-    return known
+    if known is not None or names is None:
+        return known
+    positions = tuple(map(str, range(len(names))))
+    return positions if set(names) == set(positions) else None
 
 
 def check_column_names(names: Names | None, known: Names | None) -> None:
@@ -252,10 +246,10 @@ def refuse_text(y: Any) -> None:
             "days"
         )
     if values.dtype.kind in "USO":
-        texts = (i for i, value in enumerate(values.tolist()) if isinstance(value, (str, bytes)))
-        if (i := next(texts, None)) is not None:
-            fault = f"y holds text, such as {shown(values.tolist()[i])}"
-            raise ValueError(f"{fault}: a regressor learns numbers, a classifier labels")
+        for value in values.tolist():
+            if isinstance(value, (str, bytes)):
+                fault = f"y holds text, such as {shown(value)}"
+                raise ValueError(f"{fault}: a regressor learns numbers, a classifier labels")
 
 
 MISSING = ("NoneType", "NAType")
@@ -279,25 +273,25 @@ def refuse_missing(y: Any, name: str = "y") -> None:
     """Raise ValueError for targets, floats, dates or objects, that are missing in some rows."""
     refuse_masked(name, y)
     values = np.asarray(y)
-    if values.ndim and values.dtype.kind in "fmMO":
-        if values.dtype.kind == "O":
-            listed = values.ravel().tolist()
-            gaps = np.array(
-                [is_gap(value) or type(value).__name__ == "NaTType" for value in listed], bool
-            )
-        else:
-            gaps = values != values
-        rows = gaps.reshape(values.shape).any(axis=tuple(range(1, values.ndim)))
-        if rows.any():
-            where = f"{counted(int(rows.sum()), 'row')}, such as row {int(rows.argmax())}"
-            raise ValueError(f"{name} is missing (NaN) in {where}: leave them out")
+    if not values.ndim or values.dtype.kind not in "fmMO":
+        return
+    if values.dtype.kind == "O":
+        classes = (*MISSING, "NaTType")
+        flat = [type(value).__name__ in classes or is_gap(value) for value in values.flat]
+        gaps = np.array(flat, bool).reshape(values.shape)
+    else:
+        gaps = values != values
+    rows = gaps.any(axis=tuple(range(1, values.ndim)))
+    if rows.any():
+        where = f"{counted(int(rows.sum()), 'row')}, such as row {int(rows.argmax())}"
+        raise ValueError(f"{name} is missing (NaN) in {where}: leave them out")
 
 
 def check_validation_parts(X_val: Any, y_val: Any, sample_weight_val: Any) -> None:
     """Raise ValueError, in scikit-learn's words, for a part of validation rows that is given
     without the others.
     """
-    given = {"X_val": X_val, "y_val": y_val, "sample_weight_val": sample_weight_val}
+    parts = {"X_val": X_val, "y_val": y_val, "sample_weight_val": sample_weight_val}
     for name, needed in (("X_val", "y_val"), ("y_val", "X_val"), ("sample_weight_val", "X_val")):
-        if given[name] is not None and given[needed] is None:
+        if parts[name] is not None and parts[needed] is None:
             raise ValueError(f"{name} is provided, but {needed} was not provided.")

@@ -71,27 +71,21 @@ def info() -> None:
         _fact("  vector extensions", ", ".join(cpu.features) or "none that LLVM names")
     if cpu.override:
         _fact("  Numba was told", " ".join(cpu.override))
-    register = (
-        "known to LLVM alone" if cpu.register_bytes is None else f"{cpu.register_bytes} bytes"
-    )
     try:
         cores = available_cores()
         _fact("cores", f"{cores.number}: {cores.reason}")
     except ValueError as error:  # what trains fails with it
         _fact("cores", str(error), "red")
+    n = cpu.register_bytes
+    register = "known to LLVM alone" if n is None else f"{n} bytes"
     _fact("vector width", f"{ALIGNMENT} bytes in the kernels, widest register {register}")
     _kernels()
     cache = machine.cache_state()
     _fact("kernel cache", str(cache.folder or "none"))
-    read_only = "no, but kernels that are there are used"
-    _fact(
-        "  can be written",
-        f"no: {cache.error}" if cache.error else "yes" if cache.writable else read_only,
-    )
-    _fact(
-        "flush to zero",
-        "ON: equal bits are not promised in this process" if machine.flush_to_zero() else "off",
-    )
+    can_be_written = "yes" if cache.writable else "no, but kernels that are there are used"
+    _fact("  can be written", f"no: {cache.error}" if cache.error else can_be_written)
+    on = "ON: equal bits are not promised in this process"
+    _fact("flush to zero", on if machine.flush_to_zero() else "off")
 
 
 def _kernels() -> None:
@@ -181,8 +175,11 @@ def export(
     estimator. The suffix of FILE chooses the format: .py, .c, .onnx or .safetensors.
     """
     saved, formats = _to_export(read_model(model), estimates)
-    form = formats.get(to)
-    path, name = (to, None) if form is None else (Path(model).with_suffix(form.suffix), to)
+    path = Path(to)
+    name = None
+    if to in formats:
+        path = Path(model).with_suffix(formats[to].suffix)
+        name = to
     try:
         written = files.export(saved, path, name, formats)
     except ValueError as error:
@@ -242,10 +239,8 @@ def gate(
         outcome = compare(base, head, GateSettings(pairs, threshold, timed=not counts), advance)
     show(report.TITLE, report.table(outcome))
     say(report.notes(outcome), "dim")
-    say(
-        report.conclusion(outcome),
-        "red" if not outcome.passed else "yellow" if outcome.gone else "green",
-    )
+    color = "yellow" if outcome.gone else "green"
+    say(report.conclusion(outcome), color if outcome.passed else "red")
     if json:
         report.save(outcome, json)
         say(f"All samples: {json}")

@@ -7,6 +7,7 @@ format.
 
 import functools
 import json as json_format
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from statistics import median
@@ -17,6 +18,7 @@ from rich.table import Table
 
 from fastnn import gate
 from fastnn.backends import BACKENDS
+from fastnn.checking.arguments import counted
 from fastnn.cli.console import (
     File,
     check_names,
@@ -63,12 +65,10 @@ work) on a back end."""
 
 def by_workload(report: Report) -> dict[tuple[str, str], dict[str, Times]]:
     """Return the trainings by workload and dtype, and of each by back end."""
-    found: dict[tuple[str, str], dict[str, Times]] = {}
+    rows: dict[tuple[str, str], dict[str, Times]] = defaultdict(dict)
     for training in report["trainings"]:
-        found.setdefault((training["workload"], training["dtype"]), {})[training["backend"]] = (
-            training
-        )
-    return found
+        rows[training["workload"], training["dtype"]][training["backend"]] = training
+    return rows
 
 
 def load(path: Path) -> Report:
@@ -76,10 +76,11 @@ def load(path: Path) -> Report:
     try:
         text = path.read_text("utf-8")
         gate.read(text)
-        found: Report = json_format.loads(text)
-        if missing := {"date", "cpu"} - found.keys():
+        report: Report = json_format.loads(text)
+        missing = {"date", "cpu"} - report.keys()
+        if missing:
             raise ValueError(f"it has no {' and no '.join(sorted(missing))}")
-        return found
+        return report
     except ValueError as error:
         raise FastnnError(f"{path} is no report of `fastnn bench --json`: {error}") from error
 
@@ -117,16 +118,21 @@ def run(
         for backend in backends:
             after_each(f"checking {one.name} on {backend}")
             check_work(one, backend)
-    starts = _starts(
-        {one.dtype for one in loaded} if "numba" in backends else set(), settings, after_each
-    )
+    compiled = {one.dtype for one in loaded} if "numba" in backends else set()
+    starts = _starts(compiled, settings, after_each)
     trainings: list[Times] = []
     for one in loaded:
-        trainings += _trainings(
-            one, backends, settings, functools.partial(after_each, f"timing {one.name}")
-        )
-    kept = {name: about[name] for name in ("date", "cpu", "load", "versions")}
-    return {"format": gate.FORMAT, **kept, "starts": starts, "trainings": trainings}
+        timed = functools.partial(after_each, f"timing {one.name}")
+        trainings += _trainings(one, backends, settings, timed)
+    return {
+        "format": gate.FORMAT,
+        "date": about["date"],
+        "cpu": about["cpu"],
+        "load": about["load"],
+        "versions": about["versions"],
+        "starts": starts,
+        "trainings": trainings,
+    }
 
 
 def n_steps(
@@ -147,12 +153,13 @@ def _trainings(
     def on(backend: str) -> Run:
         return lambda n: one.run(n, backend)
 
-    runs = {backend: on(backend) for backend in backends}
-    n = {
-        backend: calibrated(run, settings.sample_seconds, one.most) for backend, run in runs.items()
-    }
-    units = {backend: n[backend] * one.units for backend in backends}
-    functions = {backend: functools.partial(run, n[backend]) for backend, run in runs.items()}
+    units = {}
+    functions = {}
+    for backend in backends:
+        run = on(backend)
+        n = calibrated(run, settings.sample_seconds, one.most)
+        units[backend] = n * one.units
+        functions[backend] = functools.partial(run, n)
     workload = one.workload
     for backend, seconds in interleaved(functions, units, settings.rounds, after_each).items():
         yield {
@@ -238,13 +245,11 @@ def bench(
     check_output(None if to_stdout else json, "--json")
     old = load(compare) if compare else None
     settings = QUICK if quick else FULL
-    what = (
-        list(dict.fromkeys(workload or settings.workloads)),
-        list(dict.fromkeys(backend or BACKENDS)),
-        dtypes,
-    )
-    with progress("checking the answers", n_steps(*what, settings)) as advance:
-        report = run(*what, settings, advance, _number_of_threads(threads))
+    names = list(dict.fromkeys(workload or settings.workloads))
+    backends = list(dict.fromkeys(backend or BACKENDS))
+    n = n_steps(names, backends, dtypes, settings)
+    with progress("checking the answers", n) as advance:
+        report = run(names, backends, dtypes, settings, advance, _number_of_threads(threads))
     if to_stdout:
         typer.echo(json_format.dumps(report, indent=1))
         return
@@ -291,16 +296,16 @@ def trainings_table(report: Report) -> Table:
     for (name, dtype), row in by_workload(report).items():
         first = next(iter(row.values()))
         shape = f"{first['unit']}s per second"
-        rows = first["batch_size"]
         if first["sizes"]:
-            shape = f"{'-'.join(map(str, first['sizes']))}, {rows} row{'s' * (rows != 1)}"
+            sizes = "-".join(map(str, first["sizes"]))
+            shape = f"{sizes}, {counted(first['batch_size'], 'row')}"
         cells = [f"{name}, {dtype}\n[dim]{shape}[/]"]
-        for found in (quartiles(training["seconds"]) for training in row.values()):
-            cells.append(f"{1 / found.middle:,.0f}\n[dim]±{found.spread / 2:.1%}[/]")
+        for training in row.values():
+            speed = quartiles(training["seconds"])
+            cells.append(f"{1 / speed.middle:,.0f}\n[dim]±{speed.spread / 2:.1%}[/]")
         if heads:
-            low, middle, high = map(
-                digits, ratio(*(row[backend]["seconds"] for backend in backends))
-            )
+            ratios = ratio(*(row[backend]["seconds"] for backend in backends))
+            low, middle, high = map(digits, ratios)
             cells.append(f"{middle}\n[dim]{low} to {high}[/]")
         table.add_row(*cells)
     return table
@@ -319,34 +324,27 @@ def starts_table(report: Report) -> Table:
         columns = {"once": median}
     table = new_table("what", *columns, texts=("what",), wrapped=("what",))
     for start in report["starts"]:
-        table.add_row(
-            start["what"], *(f"{function(start['seconds']):.3f}" for function in columns.values())
-        )
+        cells = (f"{function(start['seconds']):.3f}" for function in columns.values())
+        table.add_row(start["what"], *cells)
     return table
 
 
 def _compare(report: Report, old: Report, fail_below: float | None) -> None:
     if report["cpu"] != old["cpu"]:
-        say(
-            (
-                f"The old report is of another processor, {old['cpu']}: what differs may be the "
-                f"machine."
-            ),
-            "yellow",
-        )
-    found = speeds_by(old, report)
+        processor = f"The old report is of another processor, {old['cpu']}"
+        say(f"{processor}: what differs may be the machine.", "yellow")
+    least = 0.0 if fail_below is None else fail_below
+    speeds = speeds_by(old, report)
     table = new_table("workload, dtype, back end", "ratio", texts=("workload, dtype, back end",))
-    for what, new_by_old in found.items():
-        slower = fail_below is not None and new_by_old < fail_below
-        table.add_row(
-            what,
-            f"{new_by_old:.2f}" + (" too slow" if slower else ""),
-            style="red" if slower else None,
-        )
+    for what, speed in speeds.items():
+        if speed < least:
+            table.add_row(what, f"{speed:.2f} too slow", style="red")
+        else:
+            table.add_row(what, f"{speed:.2f}")
     show(f"Against the report of {old['date']}: new speed / old speed", table)
-    if not found:
+    if not speeds:
         raise typer.BadParameter(
             "it has no training in common with this run", param_hint="--compare"
         )
-    if fail_below is not None and min(found.values()) < fail_below:
+    if min(speeds.values()) < least:
         raise typer.Exit(1)

@@ -30,12 +30,14 @@ def say(text: str, style: str | None = None, indent: int = 0) -> None:
     wrapped = []
     for line in map(printable, text.splitlines()):
         indents = indent + len(line) - len(line.lstrip())
-        how: dict[str, Any] = {
-            "break_long_words": False,
-            "break_on_hyphens": False,
-            "subsequent_indent": " " * indents,
-        }
-        wrapped.append(textwrap.fill(line, max(out.width, 20 + indents), **how))
+        text = textwrap.fill(
+            line,
+            max(out.width, 20 + indents),
+            subsequent_indent=" " * indents,
+            break_long_words=False,
+            break_on_hyphens=False,
+        )
+        wrapped.append(text)
     out.print("\n".join(wrapped), style=style, soft_wrap=True, markup=False)
 
 

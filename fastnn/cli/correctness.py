@@ -97,8 +97,10 @@ def _check_learned(workload: Workload, backend: str, what: str) -> None:
     least = workload.least_accuracy
     if most is not None and not loss <= most:
         raise AssertionError(f"loss {loss:.4f} at the end, more than {most}")
-    if least is not None and not (found := accuracy(result, workload)) >= least:
-        raise AssertionError(f"{found:.4f} of the held-out rows recognized, less than {least}")
+    if least is not None:
+        part = accuracy(result, workload)
+        if not part >= least:
+            raise AssertionError(f"{part:.4f} of the held-out rows recognized, less than {least}")
     if workload.name == "seed":
         weights, errors = tutorial.train(tutorial.initial_weights(0))
         check_same_answer(f"{what}: the tutorial's weights", result.params, tutorial.flat(weights))
@@ -113,5 +115,5 @@ def accuracy(result: TrainingResult, workload: Workload) -> float:
     """
     assert workload.X_test is not None, f"{workload.name} holds nothing out"
     assert workload.Y_test is not None
-    found = result.predict(workload.X_test).argmax(axis=1)
-    return float(np.mean(found == workload.Y_test.argmax(axis=1)))
+    labels = result.predict(workload.X_test).argmax(axis=1)
+    return float(np.mean(labels == workload.Y_test.argmax(axis=1)))

@@ -53,24 +53,24 @@ def demo(
 
     calls = ", ".join(f"{n:,} iterations ({name})" for name, n in TIMED_ITERATIONS.items())
     with progress("the tutorial's network", 2 * ROUNDS * len(TIMED_ITERATIONS)) as advance:
-        found = run_seed(seed, advance)
-    _say(f"The tutorial's network, 3-5-1, {tutorial.N_ITERATIONS} iterations, seed {seed}", *found)
+        table, results, first_call = run_seed(seed, advance)
+    show(f"The tutorial's network, 3-5-1, {tutorial.N_ITERATIONS} iterations, seed {seed}", table)
+    _say(results, first_call)
     say(f"{_HONESTLY} of {ROUNDS} trainings of {calls}, taken in turn.", "dim")
     if output:
-        say(
-            "Error curve: "
-            f"{plotting.save(plotting.error_curve(_curves(found[1])), output / 'error_curve.png')}"
-        )
+        figure = plotting.error_curve(_curves(results))
+        say(f"Error curve: {plotting.save(figure, output / 'error_curve.png')}")
 
     out.print()
     with progress("the handwritten digits", DIGITS_ROUNDS * len(BACKENDS)) as advance:
-        found = run_digits(seed, advance)
-    _say(f"Handwritten digits, 64-64-10, {found[1]['numba'].n_epochs} epochs, seed {seed}", *found)
+        table, results, first_call = run_digits(seed, advance)
+    n_epochs = results["numba"].n_epochs
+    show(f"Handwritten digits, 64-64-10, {n_epochs} epochs, seed {seed}", table)
+    _say(results, first_call)
     say(f"{_HONESTLY} of {DIGITS_ROUNDS} whole trainings, taken in turn.", "dim")
     if output:
-        figure = plotting.loss_curves(
-            _curves(found[1]), "Handwritten digits, 64-64-10: cross entropy"
-        )
+        title = "Handwritten digits, 64-64-10: cross entropy"
+        figure = plotting.loss_curves(_curves(results), title)
         say(f"Loss curves: {plotting.save(figure, output / 'digits_loss.png')}")
 
 
@@ -78,14 +78,12 @@ def _curves(results: Trained) -> dict[str, Array]:
     return {f"{name} back end": result.history.loss for name, result in results.items()}
 
 
-def _say(title: str, table: Table, results: Trained, first_call: float) -> None:
-    show(title, table)
-    numpy, numba = (results[name].params for name in ("numpy", "numba"))
-    say(
-        f"Largest difference of a weight between the back ends: "
-        f"{np.max(np.abs(numba - numpy)):.1e} ({numba.dtype})."
-    )
-    say(f"First call of the {numba.dtype} kernel, compiled or loaded: {with_unit(first_call)}.")
+def _say(results: Trained, first_call: float) -> None:
+    params = results["numba"].params
+    difference = np.max(np.abs(params - results["numpy"].params))
+    dtype = params.dtype
+    say(f"Largest difference of a weight between the back ends: {difference:.1e} ({dtype}).")
+    say(f"First call of the {dtype} kernel, compiled or loaded: {with_unit(first_call)}.")
 
 
 def _trained(workload: Workload, seed: int) -> tuple[Callable[..., TrainingResult], Trained, float]:
@@ -129,29 +127,21 @@ def run_seed(seed: int, after_each: Callable[[], object]) -> tuple[Table, Traine
     columns = (LOOP, *BACKENDS)
     samples = timed(TIMED_ITERATIONS)
     whole = timed(dict.fromkeys(columns, n))
-    found = [errors, *(result.history.loss for result in results.values())]
-    outputs = [
-        tutorial.predict(weights, tutorial.X_TEST),
-        *(r.predict(tutorial.X_TEST) for r in results.values()),
-    ]
+    X = tutorial.X_TEST
+    losses = [errors, *(result.history.loss for result in results.values())]
+    outputs = [tutorial.predict(weights, X), *(result.predict(X) for result in results.values())]
     table = new_table("", *columns, **FIRST_IS_TEXT)
-    table.add_row(f"final error (iteration {n - 1})", *(f"{losses[-1]:.10f}" for losses in found))
-    for i, (row, target) in enumerate(zip(tutorial.X_TEST, tutorial.Y_TEST, strict=True)):
+    table.add_row(f"final error (iteration {n - 1})", *(f"{loss[-1]:.10f}" for loss in losses))
+    for i, (row, target) in enumerate(zip(X, tutorial.Y_TEST, strict=True)):
         bits = ",".join(f"{bit:.0f}" for bit in row)
-        table.add_row(
-            rf"output for \[{bits}], target {target[0]:.0f}",
-            *(f"{rows[i, 0]:.10f}" for rows in outputs),
-        )
+        head = rf"output for \[{bits}], target {target[0]:.0f}"
+        table.add_row(head, *(f"{rows[i, 0]:.10f}" for rows in outputs))
     table.add_section()
-    table.add_row(
-        "iterations per second",
-        *(f"{1 / quartiles(samples[name]).middle:,.0f}" for name in columns),
-    )
+    speeds = (1 / quartiles(samples[name]).middle for name in columns)
+    table.add_row("iterations per second", *(f"{speed:,.0f}" for speed in speeds))
     _add_ratios(table, samples, f"times the {LOOP}", 2)
-    table.add_row(
-        f"all {n} iterations, one call",
-        *(with_unit(n * quartiles(whole[c]).middle) for c in columns),
-    )
+    seconds = (n * quartiles(whole[name]).middle for name in columns)
+    table.add_row(f"all {n} iterations, one call", *map(with_unit, seconds))
     return table, results, first_call
 
 
@@ -170,20 +160,18 @@ def run_digits(seed: int, after_each: Callable[[], object]) -> tuple[Table, Trai
     table = new_table("", *BACKENDS, **FIRST_IS_TEXT)
     recognized = (f"{accuracy(result, workload):.4f}" for result in results.values())
     table.add_row(f"accuracy on {len(workload.Y_test)} held-out digits", *recognized)
-    table.add_row(
-        "training loss, last epoch",
-        *(f"{result.history.loss[-1]:.6f}" for result in results.values()),
-    )
+    losses = (f"{result.history.loss[-1]:.6f}" for result in results.values())
+    table.add_row("training loss, last epoch", *losses)
     table.add_section()
-    table.add_row(
-        "time per epoch", *(with_unit(quartiles(seconds).middle) for seconds in samples.values())
-    )
+    epochs = (with_unit(quartiles(seconds).middle) for seconds in samples.values())
+    table.add_row("time per epoch", *epochs)
     _add_ratios(table, samples, "times numpy", 1)
     return table, results, first_call
 
 
 def _add_ratios(table: Table, samples: Samples, title: str, places: int) -> None:
     """Add the speeds as multiples of the first column's, and how far the samples spread."""
-    first, *_ = found = [quartiles(seconds) for seconds in samples.values()]
-    table.add_row(title, *(f"{first.middle / of.middle:.{places}f}" for of in found))
-    table.add_row("spread of the samples", *(f"{of.spread:.0%}" for of in found))
+    seconds = [quartiles(of_column) for of_column in samples.values()]
+    first = seconds[0].middle
+    table.add_row(title, *(f"{first / one.middle:.{places}f}" for one in seconds))
+    table.add_row("spread of the samples", *(f"{one.spread:.0%}" for one in seconds))

@@ -4,6 +4,7 @@ bound.
 
 import os
 import sys
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from typing import Annotated
 
@@ -46,10 +47,13 @@ def verify(
     check_output(json, "--json")
     sys.path.insert(0, os.getcwd())  # a module of the user's own is in the current folder
     try:
-        found = find_backend(backend)
+        implementation = find_backend(backend)
         with progress("verifying", len(list(conformance_checks(dtypes)))) as advance:
             report = check_backend(
-                found, dtypes=dtypes, raises=False, progress=lambda check: advance(check.kind)
+                implementation,
+                dtypes=dtypes,
+                raises=False,
+                progress=lambda check: advance(check.kind),
             )
     except (ValueError, TypeError) as error:
         raise typer.BadParameter(str(error), param_hint="--backend") from error
@@ -64,7 +68,8 @@ def verify(
 def _print(report: Report, dtypes: tuple[str, ...]) -> None:
     both = " and ".join(dtypes)
     cell = f"worst difference in {both}, as a part of what is allowed"
-    gradients, trainings = (_of_kind(report, kind) for kind in ("gradient", "training"))
+    gradients = _of_kind(report, "gradient")
+    trainings = _of_kind(report, "training")
     optimizers = list(
         dict.fromkeys(outcome.check.optimizer for outcome in trainings if outcome.check.optimizer)
     )
@@ -90,15 +95,16 @@ def _by_loss(
         table.add_column(loss.replace("_", "\n"), justify="right", vertical="bottom", no_wrap=True)
     for field, names in sections:
         table.add_section()
+        in_cell = defaultdict(list)
+        for outcome in outcomes:
+            check = outcome.check
+            in_cell[getattr(check, field), check.loss, check.dtype].append(outcome)
         for name in names:
-            row = [outcome for outcome in outcomes if getattr(outcome.check, field) == name]
-            cells = (
-                [[o for o in row if (o.check.loss, o.check.dtype) == (l, t)] for t in dtypes]
-                for l in LOSSES
-            )
-            table.add_row(
-                name, *(" ".join(_worst(of, names_failure=True) for of in both) for both in cells)
-            )
+            cells = []
+            for loss in LOSSES:
+                words = (_worst(in_cell[name, loss, dtype], names_failure=True) for dtype in dtypes)
+                cells.append(" ".join(words))
+            table.add_row(name, *cells)
     return table
 
 
@@ -113,12 +119,12 @@ def _by_kind(report: Report) -> Table:
     )
     for kind, bound in BOUNDS.items():
         outcomes = _of_kind(report, kind)
-        n_skipped, n_failed = (
-            sum(o.verdict == verdict for o in outcomes) for verdict in ("skipped", "failed")
-        )
-        verdict = "pass" if n_skipped < len(outcomes) else "[red]none ran[/]"
-        verdict = f"[red]{n_failed} fail[/]" if n_failed else verdict
-        table.add_row(kind, bound, str(len(outcomes)), str(n_skipped), _worst(outcomes), verdict)
+        n_of = Counter(outcome.verdict for outcome in outcomes)
+        verdict = "pass" if n_of["skipped"] < len(outcomes) else "[red]none ran[/]"
+        if n_of["failed"]:
+            verdict = f"[red]{n_of['failed']} fail[/]"
+        counts = str(len(outcomes)), str(n_of["skipped"])
+        table.add_row(kind, bound, *counts, _worst(outcomes), verdict)
     return table
 
 

@@ -4,10 +4,9 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fastnn.backends import Backend, Wrapper
-from fastnn.memory import READABLE, Array
+from fastnn.memory import READABLE, Array, Integers
 from fastnn.network import Network
 from fastnn.optimizers import SGD
 from fastnn.sparse import SparseRows, sparse_rows
@@ -66,7 +65,7 @@ class Adapter(Wrapper):
     def train(
         self,
         tasks: Sequence[Task],
-        which: NDArray[np.int64],
+        which: Integers,
         states: StepStates,
         steps: Steps,
         n_steps: Sequence[int],

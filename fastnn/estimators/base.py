@@ -406,11 +406,10 @@ class BaseMLP(CallbackSupportMixin, Fitted, BaseEstimator, ABC):
         has.
         """
         if isinstance(self.loss, Value) and not isinstance(self.loss, CustomLoss):
-            said = (
+            raise InvalidParameterError(
                 f"loss must be a name or a function here, not {shown(self.loss)}: values are for "
-                f"fastnn.Network and train"
+                "fastnn.Network and train"
             )
-            raise InvalidParameterError(said)
         try:
             super()._validate_params()
         except InvalidParameterError as error:
@@ -421,16 +420,12 @@ class BaseMLP(CallbackSupportMixin, Fitted, BaseEstimator, ABC):
         self._activation()  # raises what is to be raised
 
     def _hint(self, error: str) -> str:
-        if error.startswith("The 'learning_rate' parameter") and isinstance(
-            self.learning_rate, Real
-        ):
-            return (
-                f" (learning_rate is the schedule; did you mean "
-                f"learning_rate_init={self.learning_rate!r}?)"
-            )
-        is_second_order = (
-            isinstance(self.solver, str) and self.solver in validation.SECOND_ORDER_SOLVERS
-        )
+        rate = self.learning_rate
+        if error.startswith("The 'learning_rate' parameter") and isinstance(rate, Real):
+            meant = f"did you mean learning_rate_init={rate!r}?"
+            return f" (learning_rate is the schedule; {meant})"
+        is_name = isinstance(self.solver, str)
+        is_second_order = is_name and self.solver in validation.SECOND_ORDER_SOLVERS
         if error.startswith("The 'solver' parameter") and is_second_order:
             return (
                 " ('lm' and 'br' minimize the squared error, for MLPRegressor; 'lbfgs' is the "
@@ -456,12 +451,10 @@ class BaseMLP(CallbackSupportMixin, Fitted, BaseEstimator, ABC):
         network = self._network(sizes)
         params = validation.draw_params(network, self._activation(), self._random_state)
         params = params.astype(dtype, copy=False)
-        for name, views in (
-            ("coefs_init", network.weights(params)),
-            ("intercepts_init", network.biases(params)),
-        ):
-            if getattr(self, name) is not None:
-                fill_layers(name, views, getattr(self, name))
+        if self.coefs_init is not None:
+            fill_layers("coefs_init", network.weights(params), self.coefs_init)
+        if self.intercepts_init is not None:
+            fill_layers("intercepts_init", network.biases(params), self.intercepts_init)
         for name in ("validation_loss_curve_", "gamma_"):
             self.__dict__.pop(name, None)
         # SciPy calls the objective with the dtype of its first point, and returns float64
@@ -473,7 +466,7 @@ class BaseMLP(CallbackSupportMixin, Fitted, BaseEstimator, ABC):
         X: Any,
         Y: Array,
         weight: Any,
-        given: Any,
+        validation_data: Any,
         hidden: list[int],
         incremental: bool,
         first_pass: bool,
@@ -483,49 +476,62 @@ class BaseMLP(CallbackSupportMixin, Fitted, BaseEstimator, ABC):
         params, network = self._begin(sizes, X.dtype, first_pass)
         dtype = params.dtype
         backend = self._adapter()
-        by = backend.backend
+        held_out_rows = functools.partial(
+            HeldOut,
+            dtype=dtype,
+            labels=self._labels(),
+            backend=backend,
+            network=network,
+            threads=validation.threads_of(self),
+        )
         rows = np.arange(len(Y))
         watched = held_out = None
-        if given is not None:
-            watched = HeldOut(*self._checked_validation(*given), dtype, self._labels(), by)
+        if validation_data is not None:
+            watched = held_out_rows(*self._checked_validation(*validation_data))
         if self.early_stopping and self.solver != "lbfgs":
             held_out = watched
             if watched is None:
                 rows, rest = self._split(Y)
-                of_rest = X[rest], Y[rest], None if weight is None else weight[rest]
-                held_out = HeldOut(*of_rest, dtype, self._labels(), by)
+                held_out = held_out_rows(X[rest], Y[rest], None if weight is None else weight[rest])
         weights = np.ones(len(Y), dtype) if weight is None else contiguous(weight, dtype)
-        data = Data(contiguous(X, dtype, by), contiguous(Y, dtype), weights)
+        data = Data(contiguous(X, dtype, backend.backend), contiguous(Y, dtype), weights)
         loss_is_nan = self.loss == "poisson" and bool((Y < 0).any())
         if loss_is_nan and self.fix_defects:
             raise ValueError("loss='poisson' takes targets that are not negative")
         on_epoch = epoch_callback(self, X, Y, weight, network)
         if self.solver in validation.STOCHASTIC_SOLVERS:
-            known = None
+            solver = None
             if incremental:
-                known = validation.attribute(self, "_optimizer", Solver | None, None)
-            self._optimizer = Solver(self) if known is None else known
+                solver = validation.attribute(self, "_optimizer", Solver | None, None)
+            self._optimizer = Solver(self) if solver is None else solver
+            weights_of_rows = weight, getattr(watched, "sample_weight", None)
             check_supported(
                 backend,
                 network,
                 self._optimizer.optimizer,
                 alpha=float(self.alpha),
-                sample_weight=weight is not None
-                or getattr(watched, "sample_weight", None) is not None,
+                sample_weight=any(each is not None for each in weights_of_rows),
             )
-        flags = incremental, first_pass, loss_is_nan
-        return FitInputs(network, backend, data, rows, params, held_out, watched, *flags, on_epoch)
+        return FitInputs(
+            network=network,
+            backend=backend,
+            data=data,
+            rows=rows,
+            params=params,
+            held_out=held_out,
+            validation=watched,
+            incremental=incremental,
+            first_pass=first_pass,
+            loss_is_nan=loss_is_nan,
+            on_epoch=on_epoch,
+        )
 
     def _adapter(self) -> Adapter:
         """Return the back end, with scikit-learn's value of the squared error of several
         outputs.
         """
-        is_mean = (
-            self.loss == "squared_error"
-            and self.n_outputs_ > 1
-            and self._labels() is None
-            and not self.fix_defects
-        )
+        has_several = self.n_outputs_ > 1 and self._labels() is None
+        is_mean = self.loss == "squared_error" and has_several and not self.fix_defects
         return Adapter(get_backend(self.backend), is_mean)
 
     def _split(self, Y: Array) -> tuple[Array, Array]:
@@ -559,11 +565,10 @@ class BaseMLP(CallbackSupportMixin, Fitted, BaseEstimator, ABC):
 
     def _has_epochs(self) -> bool:
         if self.solver not in validation.STOCHASTIC_SOLVERS:
-            said = (
-                f"partial_fit is only available for stochastic optimizers. {cut(self.solver)} "
-                f"is not stochastic."
+            raise AttributeError(
+                f"partial_fit is only available for stochastic optimizers. {cut(self.solver)} is "
+                "not stochastic."
             )
-            raise AttributeError(said)
         return True
 
     def __sklearn_tags__(self) -> Any:
@@ -618,20 +623,19 @@ def epoch_callback(
     n_epochs = 0
     epoch = begun_epoch()
 
-    def fitted(params: Array | None) -> dict[str, Any]:
-        weights = mlp._flat if params is None else Weights.of(network, np.array(params))
-        return {
-            "coefs_": list(weights.coefs),
-            "intercepts_": list(weights.intercepts),
-            "_flat": weights,
-        }
-
     def on_epoch(params: Array | None) -> bool:
         nonlocal n_epochs, epoch
+
+        def fitted() -> dict[str, Any]:
+            weights = mlp._flat if params is None else Weights.of(network, np.array(params))
+            return {
+                "coefs_": list(weights.coefs),
+                "intercepts_": list(weights.intercepts),
+                "_flat": weights,
+            }
+
         ended = root if params is None else epoch
-        stop = bool(
-            ended.call_on_fit_task_end(**fit, reconstruction_attributes=lambda: fitted(params))
-        )
+        stop = bool(ended.call_on_fit_task_end(**fit, reconstruction_attributes=fitted))
         n_epochs += 1
         if params is not None and n_epochs < mlp.max_iter and not stop:
             epoch = begun_epoch()

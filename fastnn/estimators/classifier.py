@@ -34,12 +34,9 @@ from fastnn.training.results import TrainingResult
 
 def _shows_decisions(mlp: Any) -> bool:
     if not mlp.expose_decision_function:
-        why = (
-            "scikit-learn's MLPClassifier has no decision_function, and others would use it "
-            "where they use"
-        )
         raise AttributeError(
-            f"{why} predict_proba now; MLPClassifier(expose_decision_function=True) has one"
+            "scikit-learn's MLPClassifier has no decision_function, and others would use it where "
+            "they use predict_proba now; MLPClassifier(expose_decision_function=True) has one"
         )
     return True
 
@@ -163,21 +160,21 @@ class MLPClassifier(Saving, ClassifierMixin, BaseMLP):
         >>> bool((mlp.predict_proba(X) == result.predict(X)).all())
         True
         """
-        squares = {"squared_error": "squared_error"}
         legal = {
-            "softmax": {"cross_entropy": "log_loss"} | squares,
-            "sigmoid": {"log_loss": "log_loss"} | squares,
+            "softmax": {"cross_entropy": "log_loss", "squared_error": "squared_error"},
+            "sigmoid": {"log_loss": "log_loss", "squared_error": "squared_error"},
         }
         made: MLPClassifier = from_result(cls, result, parameters, legal)
         n = made.n_outputs_
-        y_type = (
-            "multiclass" if made.out_activation_ == "softmax" else MULTILABEL if n > 1 else "binary"
-        )
+        y_type = MULTILABEL if n > 1 else "binary"
+        if made.out_activation_ == "softmax":
+            y_type = "multiclass"
         made.classes_, order = labels.sorted_classes(classes, 2 if y_type == "binary" else n)
         W = made.coefs_[-1]
         b = made.intercepts_[-1]
         if y_type == "binary" and order[0] == 1:  # 1 - sigmoid(z) is sigmoid(-z)
-            np.negative(W, out=W), np.negative(b, out=b)
+            np.negative(W, out=W)
+            np.negative(b, out=b)
         elif y_type == "multiclass":
             W[...] = W[:, order]
             b[...] = b[order]
@@ -340,11 +337,11 @@ class MLPClassifier(Saving, ClassifierMixin, BaseMLP):
 
     def _encode_validation(self, y: Any) -> Array:
         number = labels.numbers_of(y, self.classes_)
-        unknown = (
-            [] if number is not None else np.setdiff1d(unique_labels(y), self.classes_).tolist()
-        )
-        if unknown:
-            raise ValueError(f"the validation data have classes that y has not: {shown(unknown)}")
+        if number is None:
+            unknown = np.setdiff1d(unique_labels(y), self.classes_).tolist()
+            if unknown:
+                fault = "the validation data have classes that y has not"
+                raise ValueError(f"{fault}: {shown(unknown)}")
         return labels.targets_of(y, self._binarizer(), number)
 
     def _binarizer(self) -> LabelBinarizer:

@@ -10,14 +10,13 @@ from types import UnionType
 from typing import Any, ClassVar, NamedTuple, cast
 
 import numpy as np
-from numpy.typing import NDArray
 from sklearn.exceptions import ConvergenceWarning
 
 from fastnn.checking.arguments import LearningRate
 from fastnn.estimators.adapter import Adapter
 from fastnn.estimators.scoring import LOSS, HeldOut, Scorer
 from fastnn.estimators.validation import INTERRUPTED, attribute, threads_of, warn
-from fastnn.memory import Array, ceil_div
+from fastnn.memory import Array, Floats, Integers, ceil_div
 from fastnn.network import Network
 from fastnn.optimizers import OPTIMIZERS, Adam, Optimizer
 from fastnn.schedules import Schedule, ending_after
@@ -139,7 +138,7 @@ class InverseScaling(Schedule):
             return self.learning_rate
         return self.base / (self.t + epoch * self.n_rows + 1) ** self.power_t
 
-    def rates(self, steps: NDArray[np.int64]) -> NDArray[np.float64]:
+    def rates(self, steps: Integers) -> Floats:
         """The rates (n,) of the steps (n,), which ascend."""
         epochs, which = np.unique(steps // self.steps_per_epoch, return_inverse=True)
         return np.array([self.of_epoch(epoch) for epoch in epochs.tolist()])[which]
@@ -167,11 +166,11 @@ class Solver:
         self.power_t = float(mlp.power_t)
         moments = {"beta_1": mlp.beta_1, "beta_2": mlp.beta_2, "epsilon": mlp.epsilon}
         sgd = {"momentum": mlp.momentum, "nesterov": bool(mlp.nesterovs_momentum)}
-        own = {"sgd": sgd, "rmsprop": {"epsilon": mlp.epsilon}, "rprop": {}}.get(
+        options = {"sgd": sgd, "rmsprop": {"epsilon": mlp.epsilon}, "rprop": {}}.get(
             mlp.solver, moments
         )
         kind = {name.lower(): kind for name, kind in OPTIMIZERS.items()}[mlp.solver]
-        self.optimizer: Optimizer = kind(rate, clip_norm=mlp.clip_norm, **own)
+        self.optimizer: Optimizer = kind(rate, clip_norm=mlp.clip_norm, **options)
         self.base = self.learning_rate = rate
         self.t = 0
         self._slots: Array | None = None
@@ -222,9 +221,9 @@ class Solver:
             )
         return self.base if isinstance(self.optimizer, Adam) else self.learning_rate
 
-    def patience_is_over(self) -> tuple[bool, str]:
-        """Lower an adaptive rate after epochs without improvement; return whether training ends,
-        and a text for it.
+    def lower_rate(self) -> tuple[bool, str]:
+        """Lower an adaptive rate after epochs without improvement; return whether training ends
+        instead, and a text for it.
         """
         if self.schedule != "adaptive":
             return True, " Stopping."
@@ -265,7 +264,7 @@ class FitInputs(NamedTuple):
     network: Network
     backend: Adapter
     data: Data
-    rows: NDArray[np.int64]  # those of `data` to train on
+    rows: Integers  # those of `data` to train on
     params: Array
     held_out: HeldOut | None
     """The rows that early stopping scores."""
@@ -291,17 +290,15 @@ class FitEvaluation:
     monitor = "scoring"
 
     def __init__(self, fit: Fit) -> None:
-        self.mlp = fit.mlp
-        self.inputs = inputs = fit.inputs
-        self.rows = inputs.held_out
-        self.lines = fit.lines
-        self.validation = inputs.validation
-        self.by_steps = not fit.is_scored
-        self.has_loss = inputs.validation is not None
+        self.fit = fit
+        self.has_loss = fit.inputs.validation is not None
         self.has_score = self.keeps_best = fit.is_scored
-        self.scorer: Scorer | None = None
-        if self.rows is not None and self.mlp.scoring not in (None, LOSS):
-            self.scorer = Scorer(self.mlp, self.mlp.scoring, self.rows)
+        self.by_steps = not fit.is_scored
+        scoring = fit.mlp.scoring
+        rows = fit.inputs.held_out
+        self.scorer: HeldOut | Scorer | None = rows
+        if rows is not None and scoring not in (None, LOSS):
+            self.scorer = Scorer(fit.mlp, scoring, rows)
 
     def fits_kernel(self, rows_a_step: int) -> bool:
         """Return that Python scores."""
@@ -309,27 +306,20 @@ class FitEvaluation:
 
     def loss(self, params: Array) -> float:
         """Return the loss of the caller's validation rows."""
-        assert self.validation is not None
-        return self._loss_of(self.validation, params)
-
-    def _loss_of(self, rows: HeldOut, params: Array) -> float:
-        return rows.loss(self.inputs.backend, self.inputs.network, params, threads_of(self.mlp))
+        return cast(HeldOut, self.fit.inputs.validation).loss(params)
 
     def score(self, params: Array, epoch: int, loss: float) -> float:
         """Return the score of the rows held out; `loss` is that of the caller's validation rows,
         NaN without any.
         """
-        inputs = self.inputs
-        rows = self.rows
-        assert rows is not None
-        if self.mlp.scoring is None:
-            score = rows.score(inputs.backend, inputs.network, params, threads_of(self.mlp))
-        elif self.scorer is not None:
-            score = self.scorer.score(inputs.network, params)
+        mlp = self.fit.mlp
+        rows = cast(HeldOut, self.fit.inputs.held_out)
+        if mlp.scoring == LOSS:
+            score = score_of_loss(loss if self.has_loss else rows.loss(params))
         else:
-            score = score_of_loss(self._loss_of(rows, params) if self.validation is None else loss)
-        if self.mlp.verbose:
-            self.lines.append(f"Validation score: {score:f}")
+            score = cast(Any, self.scorer).score(params)
+        if mlp.verbose:
+            self.fit.lines.append(f"Validation score: {score:f}")
         return score
 
 
@@ -352,8 +342,19 @@ class Fit:
         """Whether early stopping goes by rows held out."""
         if inputs.held_out is not None:
             inputs.held_out.check_weights()
-        self.record = FitRecord.begin(mlp, inputs.first_pass, inputs.validation is not None)
-        self.n_epochs = 1 if inputs.incremental else mlp.max_iter
+        self.record = record = FitRecord.begin(
+            mlp, inputs.first_pass, inputs.validation is not None
+        )
+        best = record.best_loss
+        if self.is_scored:
+            best = -cast(float, record.best_validation_score)
+        self.best_before = best
+        """The lowest loss of the fits before, or the best score, of which lower is better."""
+        n = len(inputs.rows)
+        self.batch_size = _batch_size(mlp, n)
+        n_steps = ceil_div(n, self.batch_size)
+        n_epochs = 0 if inputs.incremental else mlp.max_iter
+        self.rate = mlp._optimizer.rate(record.t, n, n_steps, n_epochs)
         self.lines: list[str] = []
         """What is to be printed of the last epoch, behind its loss."""
 
@@ -361,16 +362,11 @@ class Fit:
         """Return the session of this fit, which goes on from the optimizer and the scores of the
         fit before.
         """
-        record = self.record
         session = Session([self.options()], [self.mlp._random_state])
-        states = session.states
         self.mlp._optimizer.begin(session)
-        row = states.rules[0]
-        self.best_before = (
-            -cast(float, record.best_validation_score) if self.is_scored else record.best_loss
-        )
+        row = session.states.rules[0]
         row[RULE_BEST] = self.best_before
-        row[STALE] = record.no_improvement_count
+        row[STALE] = self.record.no_improvement_count
         if self.is_scored:
             row[BEST] = self.best_before
         return session
@@ -379,22 +375,18 @@ class Fit:
         """Return the options of this fit."""
         mlp = self.mlp
         inputs = self.inputs
-        n = len(inputs.rows)
-        batch_size = _batch_size(mlp, n)
-        n_epochs = 0 if inputs.incremental else self.n_epochs
-        self.rate = mlp._optimizer.rate(self.record.t, n, ceil_div(n, batch_size), n_epochs)
-        stop, evaluate = self._scoring(batch_size)
+        stop, evaluate = self._scoring()
         return TrainOptions(
             network=inputs.network,
             backend=inputs.backend,
             optimizer=mlp._optimizer.with_rate(self.rate),
-            batch_size=batch_size,
+            batch_size=self.batch_size,
             shuffle=mlp.shuffle,
             alpha=float(mlp.alpha),
             stop=stop,
-            n_epochs=self.n_epochs,
+            n_epochs=1 if inputs.incremental else mlp.max_iter,
             data=inputs.data,
-            rows=None if n == len(inputs.data.Y) else inputs.rows,
+            rows=None if len(inputs.rows) == len(inputs.data.Y) else inputs.rows,
             params=inputs.params,
             assume_finite=True,
             threads=threads_of(mlp),
@@ -413,31 +405,33 @@ class Fit:
         strict = NAN_FAILS if self.is_scored and self.mlp.scoring == LOSS else LESS_STRICT
         return Rule(self.mlp.tol, self.mlp.n_iter_no_change + 1, strict=strict)
 
-    def _scoring(self, batch_size: int) -> tuple[Stop, Any]:
+    def _scoring(self) -> tuple[Stop, Any]:
         """Return the stop rules, and what makes the evaluation of epochs, if they are scored."""
-        inputs = self.inputs
-        rows = inputs.held_out
+        rows = self.inputs.held_out
         limit = NO_RULES if self.mlp.max_time is None else Stop(max_seconds=self.mlp.max_time)
-        if rows is None and inputs.validation is None:
+        if rows is None and self.inputs.validation is None:
             return limit, None
         in_python = FitEvaluation(self)
-        monitor = None if rows is None else self._monitor(rows)
+        monitor = self._monitor(rows)
         if rows is None or monitor is None:
             return dataclasses.replace(limit, restore_best=self.is_scored), lambda *_: in_python
-        validation = rows.data(inputs.params.dtype)
+        validation = rows.data(self.inputs.params.dtype)
 
         def evaluate(options: TrainOptions, task: Task, *_: Any) -> Any:
             evaluation = Evaluation(options, task, validation, None)
-            return evaluation if evaluation.fits_kernel(batch_size) else in_python
+            return evaluation if evaluation.fits_kernel(self.batch_size) else in_python
 
         return dataclasses.replace(limit, restore_best=True, monitor=monitor), evaluate
 
-    def _monitor(self, rows: HeldOut) -> str | None:
+    def _monitor(self, rows: HeldOut | None) -> str | None:
         """Return the monitor of `train` that scores the rows held out as the estimator does; None
-        where Python scores each epoch: somebody watches it, or the score is another one.
+        where Python scores each epoch, since somebody watches it or the score is another one, and
+        where there are no such rows.
         """
         mlp = self.mlp
-        if self.inputs.validation is not None or self.inputs.on_epoch is not None or mlp.verbose:
+        inputs = self.inputs
+        is_watched = inputs.validation is not None or inputs.on_epoch is not None or mlp.verbose
+        if rows is None or is_watched:
             return None
         if mlp.scoring == LOSS:
             return "loss"
@@ -565,7 +559,7 @@ class Fit:
     def on_stall(self, session: Session, k: int) -> StopReason | None:
         """Lower an adaptive rate, or return why the fit ends."""
         mlp = self.mlp
-        ended, words = mlp._optimizer.patience_is_over()
+        ended, words = mlp._optimizer.lower_rate()
         if mlp.verbose:
             what = "Validation score" if self.is_scored else "Training loss"
             epochs = f"for {mlp.n_iter_no_change:d} consecutive epochs."

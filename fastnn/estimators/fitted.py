@@ -17,7 +17,7 @@ from sklearn.utils.validation import check_is_fitted
 from fastnn.backends import get_backend
 from fastnn.checking.arguments import shown
 from fastnn.checking.values import real_array
-from fastnn.estimators.adapter import Adapter, contiguous
+from fastnn.estimators.adapter import contiguous
 from fastnn.estimators.validation import (
     Activations,
     attribute,
@@ -190,23 +190,19 @@ class Fitted:
         # set since the fit, which would say what is wrong
         if not isinstance(threads, Integral) or int(threads) < 1:
             threads = None
-        return Adapter(backend).predict(network, params, X, threads)
+        return backend.predict(network, params, X, threads=threads)
 
     def _is_plain(self, X: Any, weights: Weights) -> bool:
         """Return whether only the values of X need validation: dtype and width of the weights, C
         order, no names.
         """
-        is_table = (
-            type(X) is np.ndarray and X.ndim == 2 and X.dtype == weights.params.dtype and len(X) > 0
-        )
-        fits = (
-            is_table
-            and type(self.n_features_in_) is int
-            and X.shape[1] == weights.sizes[0] == self.n_features_in_
-        )
-        return (
-            fits and X.flags.num & READABLE == READABLE and not hasattr(self, "feature_names_in_")
-        )
+        if type(X) is not np.ndarray or X.dtype != weights.params.dtype:
+            return False
+        if X.ndim != 2 or not len(X) or X.flags.num & READABLE != READABLE:
+            return False
+        n = self.n_features_in_
+        fits = type(n) is int and X.shape[1] == weights.sizes[0] == n
+        return fits and not hasattr(self, "feature_names_in_")
 
     def _check_fitted(self) -> None:
         if "coefs_" not in self.__dict__:

@@ -130,15 +130,15 @@ def sorted_classes(classes: Any, n: int) -> tuple[Array, NDArray[np.intp]]:
     """Return n different labels, sorted, and the index of each in `classes`; ValueError for
     others.
     """
-    given = np.asarray(list(classes) if isinstance(classes, range) else classes)
-    if given.shape != (n,) or given.dtype.kind not in "biufUO":
+    labels = np.asarray(list(classes) if isinstance(classes, range) else classes)
+    if labels.shape != (n,) or labels.dtype.kind not in "biufUO":
         raise ValueError(f"classes must be the labels of {n} outputs, not {shown(classes)}")
     try:
-        found, order = np.unique(given, return_index=True)
+        unique, order = np.unique(labels, return_index=True)
     except TypeError as error:
         raise ValueError(
             f"classes must be labels that can be sorted, not {shown(classes)}"
         ) from error
-    if len(found) < n:
+    if len(unique) < n:
         raise ValueError(f"classes must differ, unlike {shown(classes)}")
-    return np.array(found.tolist()) if given.dtype.kind == "O" else found, order
+    return np.array(unique.tolist()) if labels.dtype.kind == "O" else unique, order

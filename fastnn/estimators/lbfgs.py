@@ -23,8 +23,7 @@ def fit_lbfgs(mlp: Any, inputs: FitInputs) -> tuple[Array, dict[str, Any]]:
 
     One function, however long: what SciPy calls within shares its counts.
     """
-    network = inputs.network
-    task = Task(network, SGD(), inputs.data, float(mlp.alpha), threads=threads_of(mlp))
+    task = Task(inputs.network, SGD(), inputs.data, float(mlp.alpha), threads=threads_of(mlp))
     started = time.perf_counter()
     n_done = 0
     stopped_by = ""
@@ -41,9 +40,7 @@ def fit_lbfgs(mlp: Any, inputs: FitInputs) -> tuple[Array, dict[str, Any]]:
         if mlp.verbose and mlp.fix_defects:
             print(f"Iteration {n_done}, loss = {intermediate_result.fun:.8f}")  # noqa: T201
         if inputs.validation is not None:
-            curve.append(
-                inputs.validation.loss(inputs.backend, network, intermediate_result.x, task.threads)
-            )
+            curve.append(inputs.validation.loss(intermediate_result.x))
         if inputs.on_epoch is not None and inputs.on_epoch(intermediate_result.x):
             stopped_by = "callback"
         elif mlp.max_time is not None and time.perf_counter() - started >= mlp.max_time:

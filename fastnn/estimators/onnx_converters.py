@@ -101,8 +101,8 @@ def _convert(scope: Any, operator: Any, container: Any) -> None:
     if isinstance(operator.inputs[0].type, DoubleTensorType):
         model = model._replace(params=model.params.astype(np.float64))
     g = Graph(model.params.dtype, scope.get_unique_variable_name)
-    own = helper.np_dtype_to_tensor_dtype(g.dtype)
-    columns = [g.add("Cast", x.full_name, to=own) for x in operator.inputs]
+    dtype_of_graph = helper.np_dtype_to_tensor_dtype(g.dtype)
+    columns = [g.add("Cast", x.full_name, to=dtype_of_graph) for x in operator.inputs]
     X = columns[0] if len(columns) == 1 else g.add("Concat", *columns, axis=1)
     results = add_results(g, model, add_network(g, model, X))
     for output, (value, dtype, _) in zip(operator.outputs, results.values(), strict=True):

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from numbers import Integral, Real
 from typing import Any, ClassVar
 
 import numpy as np
 from sklearn.base import RegressorMixin, _fit_context
-from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_array
 
@@ -18,9 +17,11 @@ from fastnn.checking.display import documented
 from fastnn.estimators.base import BaseMLP
 from fastnn.estimators.saving import Saving, from_result
 from fastnn.estimators.validation import (
+    COUNT,
     REGRESSOR_LOSSES,
     SECOND_ORDER_SOLVERS,
     STOCHASTIC_SOLVERS,
+    WITHIN_ONE,
     raveled,
     validated,
 )
@@ -75,8 +76,8 @@ class MLPRegressor(Saving, RegressorMixin, BaseMLP):
         **BaseMLP._parameter_constraints,
         "loss": [StrOptions(set(REGRESSOR_LOSSES)), CustomLoss, callable],
         "solver": [StrOptions({"lbfgs", *STOCHASTIC_SOLVERS, *SECOND_ORDER_SOLVERS})],
-        "n_restarts": [Interval(Integral, 1, None, closed="left")],
-        "quantile": [Interval(Real, 0, 1, closed="neither"), None],
+        "n_restarts": [COUNT],
+        "quantile": [WITHIN_ONE, None],
     }
 
     def __init__(
@@ -151,8 +152,11 @@ class MLPRegressor(Saving, RegressorMixin, BaseMLP):
         >>> bool((MLPRegressor.from_result(result).predict(X) == result.predict(X)[:, 0]).all())
         True
         """
-        of_identity = {loss: loss for loss in ("squared_error", "absolute_error", "huber")} | {
-            "pinball": "quantile"
+        of_identity = {
+            "squared_error": "squared_error",
+            "absolute_error": "absolute_error",
+            "huber": "huber",
+            "pinball": "quantile",
         }
         legal = {"identity": of_identity, "exp": {"poisson": "poisson"}}
         made: MLPRegressor = from_result(cls, result, parameters, legal)

@@ -23,8 +23,10 @@ from fastnn.estimators.fitted import Fitted, Weights, weights_of
 from fastnn.estimators.labels import binarizer_with
 from fastnn.estimators.validation import attribute, feature_names_of, labels_of
 from fastnn.files.archive import (
+    Arrays,
     Builder,
     Format,
+    Header,
     check_arrays,
     json_array,
     plain,
@@ -55,17 +57,18 @@ _NOT_KEPT = ("coefs_init", "intercepts_init", "random_state", "backend")
 """Parameters that are no numbers or texts, or may be none."""
 
 _SCALARS = (
-    *(
-        "out_activation_",
-        "loss_",
-        "n_iter_",
-        "t_",
-        "best_loss_",
-        "best_validation_score_",
-        "stop_reason_",
-    ),
-    *("_no_improvement_count", "gamma_"),
+    "out_activation_",
+    "loss_",
+    "n_iter_",
+    "t_",
+    "best_loss_",
+    "best_validation_score_",
+    "stop_reason_",
+    "_no_improvement_count",
+    "gamma_",
 )
+"""Fitted attributes of a file's header, numbers, texts or None."""
+
 _CURVES = {
     "loss_curve": "loss_curve_",
     "scores": "validation_scores_",
@@ -300,18 +303,19 @@ class Saving:
         ((4, 8, 3), 'softmax')
         """
         model = model_of(self)
-        of_fit: dict[str, Any] = vars(self)
         reason = _REASONS.get(attribute(self, "stop_reason_", str, ""), "epochs")
-        curves = (
-            attribute(self, name, list | None, None)
+        loss, validation_loss = (
+            np.array(attribute(self, name, list | None, None) or (), np.float64)
             for name in ("loss_curve_", "validation_loss_curve_")
         )
-        loss, validation = (np.array(curve or (), np.float64) for curve in curves)
-        names = feature_names_of(self, model.network.n_inputs)
         result = without_state(
-            model.network, model.params.copy(), of_fit["backend"], reason, feature_names=names
+            model.network,
+            model.params.copy(),
+            vars(self)["backend"],
+            reason,
+            feature_names=feature_names_of(self, model.network.n_inputs),
         )
-        return dataclasses.replace(result, history=History(loss, validation, 0.0))
+        return dataclasses.replace(result, history=History(loss, validation_loss, 0.0))
 
 
 def model_of(mlp: Any) -> Model:
@@ -328,11 +332,11 @@ def model_of(mlp: Any) -> Model:
     kind = mlp._binarizer().y_type_
     classes = labels_of(mlp)
     if not labels_fit(len(classes), kind, network.n_outputs):
-        what = counted(len(classes), "label"), counted(network.n_outputs, "output")
-        raise ValueError("classes_ has {}, the network {}".format(*what))
-    return Model(
-        network, weights.params, *(("multilabel",) if kind == MULTILABEL else ("labels", classes))
-    )
+        outputs = counted(network.n_outputs, "output")
+        raise ValueError(f"classes_ has {counted(len(classes), 'label')}, the network {outputs}")
+    if kind == MULTILABEL:
+        return Model(network, weights.params, "multilabel")
+    return Model(network, weights.params, "labels", classes)
 
 
 def labels_fit(n: int, kind: Any, n_outputs: int) -> bool:
@@ -348,20 +352,17 @@ def labels_fit(n: int, kind: Any, n_outputs: int) -> bool:
 
 
 @short_errors()
-def _content(mlp: Any, model: Model) -> tuple[dict[str, Any], dict[str, Array]]:
+def _content(mlp: Any, model: Model) -> tuple[Header, Arrays]:
     """Return header and arrays of an estimator's file."""
     fitted = {
         name: getattr(mlp, name) for name in (*_SCALARS, *_CURVES.values()) if hasattr(mlp, name)
     }
-    curves = {
-        name: fitted.pop(attribute)
-        for name, attribute in _CURVES.items()
-        if fitted.get(attribute) is not None
-    }
-    arrays = {"params": model.params} | {
-        name: np.array(curve, np.float64) for name, curve in curves.items()
-    }
-    if (names := feature_names_of(mlp, model.network.n_inputs)) is not None:
+    arrays = {"params": model.params}
+    for name, curve in _CURVES.items():
+        if fitted.get(curve) is not None:  # else it is an entry of the header
+            arrays[name] = np.array(fitted.pop(curve), np.float64)
+    names = feature_names_of(mlp, model.network.n_inputs)
+    if names is not None:
         arrays["feature_names"] = json_array(names)
     header = {
         **shared_header(model.network, model.params, mlp.backend),
@@ -388,10 +389,10 @@ def _kept_parameters(mlp: Any) -> dict[str, Any]:
     }
     if callable(parameters["scoring"]):
         parameters["scoring"] = None
-    if callable(rate := parameters["learning_rate"]):
-        parameters["learning_rate"] = (
-            describe(rate) if type(rate) in SCHEDULES.values() else "constant"
-        )
+    rate = parameters["learning_rate"]
+    if callable(rate):
+        is_known = type(rate) in SCHEDULES.values()
+        parameters["learning_rate"] = describe(rate) if is_known else "constant"
     is_generator = isinstance(mlp.random_state, np.random.RandomState)
     parameters["random_state"] = None if is_generator else mlp.random_state
     return parameters
@@ -400,14 +401,14 @@ def _kept_parameters(mlp: Any) -> dict[str, Any]:
 # --------------------------------------------------------------------------------------------- load
 
 
-def _no_estimator(header: dict[str, Any], arrays: dict[str, Array]) -> NoReturn:
+def _no_estimator(header: Header, arrays: Arrays) -> NoReturn:
     raise ModelFileError(
         "it holds a training result, no estimator: fastnn.load reads it, from_result makes one of "
         "it"
     )
 
 
-def _estimator(cls: Any, header: dict[str, Any], arrays: dict[str, Array]) -> Any:
+def _estimator(cls: Any, header: Header, arrays: Arrays) -> Any:
     """Build an estimator of a file's header and arrays; any error means that the file is
     damaged.
     """
@@ -424,12 +425,10 @@ def _estimator(cls: Any, header: dict[str, Any], arrays: dict[str, Array]) -> An
     vars(mlp).update(header["fitted"])
     if network != mlp._network(network.sizes):
         raise ModelFileError("damaged: the network and the parameters of its header do not agree")
-    check_arrays(
-        arrays, {name: (np.float64, (arrays[name].size,)) for name in _CURVES if name in arrays}
-    )
-    vars(mlp).update(
-        {attribute: arrays[name].tolist() for name, attribute in _CURVES.items() if name in arrays}
-    )
+    for name, curve in _CURVES.items():
+        if name in arrays:
+            check_arrays(arrays, {name: (np.float64, (arrays[name].size,))})
+            setattr(mlp, curve, arrays[name].tolist())
     if hasattr(mlp, "validation_scores_"):
         mlp._scored_by = mlp.scoring
     _put_widths(mlp, network, names_of(arrays.get("feature_names"), network.n_inputs))
@@ -442,10 +441,8 @@ def _estimator(cls: Any, header: dict[str, Any], arrays: dict[str, Array]) -> An
 def _check_fitted(values: dict[str, Any]) -> None:
     """Raise ModelFileError for a fitted attribute that no file has, or a value of another type."""
     for name, value in values.items():
-        legal = (
-            isinstance(value, (int, float, str, NoneType)) if name in _SCALARS else value is None
-        )
-        if name not in (*_SCALARS, *_CURVES.values()) or not legal:
+        is_scalar = name in _SCALARS and isinstance(value, (int, float, str, NoneType))
+        if not is_scalar and (name not in _CURVES.values() or value is not None):
             raise ModelFileError(f"damaged: {name:.50} is {value!r:.50} in its header")
 
 
@@ -474,25 +471,24 @@ def _put_widths(mlp: Any, network: Network, feature_names: Names | None) -> None
 
 
 _FITTED = (
-    *(
-        "n_features_in_",
-        "feature_names_in_",
-        "classes_",
-        "_label_binarizer",
-        "n_layers_",
-        "n_outputs_",
-    ),
-    *(
-        "out_activation_",
-        "loss_",
-        "n_iter_",
-        "t_",
-        "loss_curve_",
-        "best_loss_",
-        "validation_scores_",
-    ),
-    *("best_validation_score_", "_no_improvement_count", "_random_state"),
+    "n_features_in_",
+    "feature_names_in_",
+    "classes_",
+    "_label_binarizer",
+    "n_layers_",
+    "n_outputs_",
+    "out_activation_",
+    "loss_",
+    "n_iter_",
+    "t_",
+    "loss_curve_",
+    "best_loss_",
+    "validation_scores_",
+    "best_validation_score_",
+    "_no_improvement_count",
+    "_random_state",
 )
+"""Fitted attributes that both have, but the weights."""
 
 _REASONS: dict[str, StopReason] = {reason: reason for reason in STOP_REASONS}
 _REASONS |= {"abnormal": "tolerance", "limit": "epochs"}
@@ -518,8 +514,9 @@ def from_result(
     params = check_params(network, result.params)
     new = cls(**{"backend": result.backend} | _parameters_of(cls, network, parameters, legal))
     layers = layers_of(Model(network, params))
+    weights = [W for W, _, _ in layers]
     biases = [np.zeros(W.shape[1], W.dtype) if b is None else b for W, b, _ in layers]
-    new._put(weights_of([W for W, _, _ in layers], biases))
+    new._put(weights_of(weights, biases))
     _put_widths(new, network, result.feature_names)
     new.out_activation_ = "logistic" if network.output == "sigmoid" else network.output
     history = result.history
@@ -556,17 +553,19 @@ def _parameters_of(
         )
         wrong = f"output {network.output!r} with the loss {network.loss!r}"
         raise ValueError(f"{cls.__name__} has no {wrong}; it has {known}")
-    if given := [
-        name for name in ("hidden_layer_sizes", "activation", "loss") if name in parameters
-    ]:
-        raise TypeError(f"{', '.join(given)} cannot be given: the result's network has its own")
+    fixed = ("hidden_layer_sizes", "activation", "loss")
+    repeated = [name for name in fixed if name in parameters]
+    if repeated:
+        raise TypeError(f"{', '.join(repeated)} cannot be given: the result's network has its own")
     names = tuple("logistic" if name == "sigmoid" else name for name in network.activations[:-1])
-    activation = names if len(set(names)) > 1 else names[0] if names else "relu"
-    own: dict[str, Any] = {"loss": losses.get(network.loss_name, network.loss)}
+    parameters_of_network: dict[str, Any] = {
+        "hidden_layer_sizes": network.sizes[1:-1],
+        "activation": names if len(set(names)) > 1 else (*names, "relu")[0],
+        "loss": losses.get(network.loss_name, network.loss),
+    }
     if network.loss_name == "pinball":
-        own["quantile"] = quantile
-    own |= {"hidden_layer_sizes": network.sizes[1:-1], "activation": activation}
-    return own | parameters
+        parameters_of_network["quantile"] = quantile
+    return parameters_of_network | parameters
 
 
 def _copy_fitted(old: Any, new: Any) -> Any:

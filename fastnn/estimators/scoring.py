@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 from sklearn.utils._param_validation import InvalidParameterError
 
-from fastnn.backends import Backend
 from fastnn.cached import cached_property
 from fastnn.checking.arguments import did_you_mean, shown
 from fastnn.estimators.adapter import Adapter, contiguous
@@ -57,11 +56,13 @@ class HeldOut:
         scikit-learn's score of the estimator: R2 for None; else the accuracy, of rows with one
         label of three or more ("one"), with yes or no in each column ("many"), or where all rows
         have the same ("single").
-    backend : Backend
+    backend : Adapter
+    network : Network
+    threads : int or None
 
     Attributes
     ----------
-    given : (n, n_inputs), dense or sparse
+    raw : (n, n_inputs), dense or sparse
         X, as scorers of the user take it.
     """
 
@@ -70,35 +71,40 @@ class HeldOut:
         X: Any,
         Y: Array,
         sample_weight: Array | None,
+        *,
         dtype: np.dtype[Any],
         labels: str | None,
-        backend: Backend,
+        backend: Adapter,
+        network: Network,
+        threads: int | None,
     ) -> None:
-        self.given = X
-        self.X = contiguous(X, dtype, backend)
+        self.raw = X
+        self.X = contiguous(X, dtype, backend.backend)
         self.Y = Y
         self.sample_weight = sample_weight
         self.labels = labels
+        self.backend = backend
+        self.network = network
+        self.threads = threads
         self._task: Task | None = None
 
-    def loss(self, backend: Adapter, network: Network, params: Array, threads: int | None) -> float:
+    def loss(self, params: Array) -> float:
         """Return the mean loss, without the penalty of alpha."""
         if self._task is None:
-            self._task = Task(network, SGD(), self.data(params.dtype), threads=threads)
-        return float(backend.loss(self._task, params))
+            data = self.data(params.dtype)
+            self._task = Task(self.network, SGD(), data, threads=self.threads)
+        return float(self.backend.loss(self._task, params))
 
     def data(self, dtype: np.dtype[Any]) -> Data:
         """Return the rows as a back end takes them."""
         weight = np.ones(len(self.Y)) if self.sample_weight is None else self.sample_weight
         return Data(*(contiguous(array, dtype) for array in (self.X, self.Y, weight)))
 
-    def score(
-        self, backend: Adapter, network: Network, params: Array, threads: int | None
-    ) -> float:
+    def score(self, params: Array) -> float:
         """Return scikit-learn's score of the estimator: the accuracy or R2; where outputs are not
         finite, R2 is NaN.
         """
-        outputs = backend.predict(network, params, self.X, threads)
+        outputs = self.backend.predict(self.network, params, self.X, self.threads)
         if self.labels is None and not np.isfinite(outputs).all():
             return float("nan")
         return self._score(outputs)
@@ -138,7 +144,7 @@ class Scorer:
         self.scorer: Callable[..., Any] = check_scoring(mlp, scoring=scoring)
         self.y = mlp._decode(rows.Y)
 
-    def score(self, network: Network, params: Array) -> float:
+    def score(self, params: Array) -> float:
         """Return the score of these parameters (n_params,).
 
         Raises
@@ -147,10 +153,10 @@ class Scorer:
             Where the scorer takes no weights, of rows that have some, or returns what is no number.
         """
         weight = self.rows.sample_weight
-        estimator = self.mlp._with(network, params)
+        estimator = self.mlp._with(self.rows.network, params)
         options = {} if weight is None else {"sample_weight": weight}
         try:
-            value = self.scorer(estimator, self.rows.given, self.y, **options)
+            value = self.scorer(estimator, self.rows.raw, self.y, **options)
         except TypeError as error:
             if weight is None:
                 raise

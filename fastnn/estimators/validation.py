@@ -93,6 +93,11 @@ Activations = str | Value | tuple[str | Value, ...]
 CLASSIFIER_LOSSES = ("log_loss", "squared_error")
 REGRESSOR_LOSSES = ("squared_error", "poisson", "absolute_error", "huber", "quantile")
 
+COUNT = Interval(Integral, 1, None, closed="left")
+POSITIVE = Interval(Real, 0, None, closed="neither")
+WITHIN_ONE = Interval(Real, 0, 1, closed="neither")
+"""Numbers of parameters: whole ones from 1 on, those above 0, and those between 0 and 1."""
+
 CONSTRAINTS: dict[str, list[Any]] = {
     **MLPClassifier._parameter_constraints,
     "activation": [StrOptions(set(HIDDEN_ACTIVATIONS)), Value, callable, list, tuple],
@@ -100,13 +105,13 @@ CONSTRAINTS: dict[str, list[Any]] = {
     "learning_rate": [StrOptions({"constant", "invscaling", "adaptive"}), callable],
     # fastnn's own
     "backend": [str, HasMethods(["predict", "loss_and_gradient", "train_steps"])],
-    "max_time": [Interval(Real, 0, None, closed="neither"), None],
+    "max_time": [POSITIVE, None],
     "coefs_init": ["array-like", None],
     "intercepts_init": ["array-like", None],
     "fix_defects": ["boolean"],
-    "n_threads": [Interval(Integral, 1, None, closed="left"), None],
+    "n_threads": [COUNT, None],
     "scoring": [str, callable, None],
-    "clip_norm": [Interval(Real, 0, None, closed="neither"), None],
+    "clip_norm": [POSITIVE, None],
 }
 
 

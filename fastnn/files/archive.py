@@ -128,7 +128,13 @@ def texts_of(array: Array, what: str, most: int) -> tuple[str, ...]:
 
 T = TypeVar("T")
 
-Builder = Callable[[dict[str, Any], dict[str, Array]], T]
+Header = dict[str, Any]
+"""The header of a file, a JSON object."""
+
+Arrays = dict[str, Array]
+"""The arrays of a file by their names."""
+
+Builder = Callable[[Header, Arrays], T]
 """A function that makes an object of a file's header and arrays."""
 
 MAX_MEMBERS = 16
@@ -155,8 +161,8 @@ class Format(NamedTuple):
 def write_archive(
     path: str | os.PathLike[str],
     form: Format,
-    header: Mapping[str, Any],
-    arrays: Mapping[str, Array],
+    header: Header,
+    arrays: Arrays,
     builder: Builder[Any] | None = None,
 ) -> None:
     """Write a header and arrays to one file, in place of what is there.
@@ -276,9 +282,7 @@ class Bounded(io.BufferedReader):
             raise error
 
 
-def _content(
-    file: Bounded, forms: Sequence[Format]
-) -> tuple[Format, dict[str, Any], dict[str, Array]]:
+def _content(file: Bounded, forms: Sequence[Format]) -> tuple[Format, Header, Arrays]:
     """Read header and arrays of the expected names; their sizes are checked before anything is
     allocated.
     """
@@ -291,11 +295,8 @@ def _content(
         names = [member.filename.removesuffix(".npy") for member in members]
         if "header" not in names or len(set(names)) < len(names) or len(names) > MAX_MEMBERS:
             raise ModelFileError(f"not a {kind} file (an .npz archive of something else)")
-        header = header_of(
-            text_of(
-                _array(archive, members[names.index("header")], MAX_HEADER_BYTES + 128), "header"
-            )
-        )
+        member = members[names.index("header")]
+        header = header_of(text_of(_array(archive, member, MAX_HEADER_BYTES + 128), "header"))
         if not isinstance(header, dict):
             raise ModelFileError(f"not a {kind} file (its header is no JSON object)")
         form = _form_of(header, forms)
@@ -307,12 +308,12 @@ def _content(
             lacks = cut(missing or lost or "nothing")
             more = cut(unknown or "nothing")
             raise ModelFileError(f"damaged: it lacks {lacks} and has the unexpected {more}")
-        contents = {
-            n: _array(archive, m, file.size)
-            for n, m in zip(names, members, strict=True)
-            if n != "header"
+        arrays = {
+            name: _array(archive, member, file.size)
+            for name, member in zip(names, members, strict=True)
+            if name != "header"
         }
-    return form, header, contents
+    return form, header, arrays
 
 
 def _array(archive: zipfile.ZipFile, member: zipfile.ZipInfo, limit: int) -> Array:
@@ -338,7 +339,7 @@ def _array(archive: zipfile.ZipFile, member: zipfile.ZipInfo, limit: int) -> Arr
     return array.astype(array.dtype.newbyteorder("="), order="C", copy=False)
 
 
-def _form_of(header: dict[str, Any], forms: Sequence[Format]) -> Format:
+def _form_of(header: Header, forms: Sequence[Format]) -> Format:
     """Return the format that a file's header names, if it is one of these."""
     name = header.get("format")
     version = header.get("format_version")
@@ -356,9 +357,7 @@ def _form_of(header: dict[str, Any], forms: Sequence[Format]) -> Format:
     raise ModelFileError(f"written by fastnn {written_by} in format {version}; {this}")
 
 
-def check_arrays(
-    arrays: Mapping[str, Array], expected: Mapping[str, tuple[Any, tuple[int, ...]]]
-) -> None:
+def check_arrays(arrays: Arrays, expected: Mapping[str, tuple[Any, tuple[int, ...]]]) -> None:
     """Raise ModelFileError unless each array that is there has its dtype and shape."""
     for name, (kind, shape) in expected.items():
         if name in arrays and (arrays[name].dtype != kind or arrays[name].shape != shape):

@@ -17,9 +17,17 @@ from fastnn import __version__
 from fastnn.backends import Backend
 from fastnn.checking.values import Names
 from fastnn.errors import ModelFileError
-from fastnn.files.archive import check_arrays, json_array, list_of, text_of, texts_of
+from fastnn.files.archive import (
+    Arrays,
+    Header,
+    check_arrays,
+    json_array,
+    list_of,
+    text_of,
+    texts_of,
+)
 from fastnn.files.export import label_list
-from fastnn.memory import Array
+from fastnn.memory import Array, Integers
 from fastnn.network import Network
 from fastnn.state import make_storage
 from fastnn.training.history import History
@@ -51,7 +59,10 @@ def _is_size(value: Any, low: int = 1) -> bool:
     return is_count(value, low) and value < MOST_ROWS
 
 
-OF_NETWORK: dict[str, Callable[[Any], bool]] = {
+Checks = dict[str, Callable[[Any], bool]]
+"""{name of an entry: whether a value is legal}."""
+
+OF_NETWORK: Checks = {
     "network": lambda value: isinstance(value, dict),  # `network_of` checks it
     "dtype": lambda value: value in ("float32", "float64"),
     "n_params": _is_size,
@@ -60,7 +71,7 @@ OF_NETWORK: dict[str, Callable[[Any], bool]] = {
 }
 """{entry of each result: its check}"""
 
-OF_STATE: dict[str, Callable[[Any], bool]] = {
+OF_STATE: Checks = {
     "n_vectors": _is_size,
     "n_rows": _is_size,
     "n_validation": lambda value: value is None or _is_size(value, 0),
@@ -81,7 +92,7 @@ _ELSEWHERE = {"optimizer", *network_counters(Network((1, 1)))}
 """Counters that are no entries of their own: settings of the optimizer are several, others follow
 from the network."""
 
-OF_SOME: dict[str, Callable[[Any], bool]] = {
+OF_SOME: Checks = {
     **{f"counters.{name}": fits for name, fits in COUNTERS.items() if name not in _ELSEWHERE},
     "counters": lambda value: value == {},
     f"{OPTIMIZER}name": is_text,
@@ -94,7 +105,7 @@ _WHOLE = _CHECKS.keys() - {"counters"}
 """Entries that have none within them, as far as `leaves` goes: their checks see objects, too."""
 
 
-def leaves(header: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+def leaves(header: Header, prefix: str = "") -> Iterator[tuple[str, Any]]:
     """Iterate over names and values of a header's entries, of nested ones by names such as
     "counters.epoch".
     """
@@ -105,9 +116,9 @@ def leaves(header: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]
             yield prefix + name, value
 
 
-def nested(facts: dict[str, Any]) -> dict[str, Any]:
+def nested(facts: Header) -> Header:
     """Return the header of which these are the `leaves`."""
-    header: dict[str, Any] = {}
+    header: Header = {}
     for name, value in facts.items():
         inner = header
         *path, last = name.split(".")
@@ -138,15 +149,13 @@ def check_facts(facts: Iterable[tuple[str, Any]]) -> None:
 # -------------------------------------------------------------------------------------- the network
 
 
-def shared_header(network: Network, params: Array, backend: str | Backend) -> dict[str, Any]:
+def shared_header(network: Network, params: Array, backend: str | Backend) -> Header:
     """Return the part of the header that all formats share."""
     versions = {"fastnn": __version__, "numpy": np.__version__, "python": platform.python_version()}
-    entries = {
+    return {
         "network": _described(network),
         "dtype": params.dtype.name,
         "n_params": network.n_params,
-    }
-    return entries | {
         "backend": backend if isinstance(backend, str) else backend.name,
         "versions": versions,
     }
@@ -156,7 +165,7 @@ _described = functools.lru_cache(maxsize=100)(Network.to_dict)
 """Describe a network, by a dictionary that thousands of results may share: never change it."""
 
 
-def checked_network(header: dict[str, Any], arrays: dict[str, Array]) -> Network:
+def checked_network(header: Header, arrays: Arrays) -> Network:
     """Return the network that a header describes; raise ModelFileError unless the parameters are
     its own.
     """
@@ -263,7 +272,7 @@ LEVEL = 1
 """Of zlib: 6 saves one per cent more of a shuffled order, and takes twice as long."""
 
 
-def pack_order(order: NDArray[np.int64]) -> NDArray[np.uint8]:
+def pack_order(order: Integers) -> NDArray[np.uint8]:
     """Return a permutation of 0, 1, ... n - 1 as bytes: (n_bytes, n), the low bytes first, or
     (any,) deflated.
 
@@ -279,7 +288,7 @@ def pack_order(order: NDArray[np.int64]) -> NDArray[np.uint8]:
     return plain
 
 
-def planes(order: NDArray[np.int64]) -> NDArray[np.uint8]:
+def planes(order: Integers) -> NDArray[np.uint8]:
     """Return a permutation of 0, 1, ... n - 1 as bytes (n_bytes, n), the low ones first."""
     n = order.size
     return np.ascontiguousarray(
@@ -287,7 +296,7 @@ def planes(order: NDArray[np.int64]) -> NDArray[np.uint8]:
     )
 
 
-def unpack_order(packed: Array, n: int) -> NDArray[np.int64]:
+def unpack_order(packed: Array, n: int) -> Integers:
     """Return the order (n,) that `pack_order` made bytes of; ModelFileError for other bytes."""
     shape = (_n_bytes(n), n)
     size = _n_bytes(n) * n
@@ -301,7 +310,7 @@ def unpack_order(packed: Array, n: int) -> NDArray[np.int64]:
     return _unpacked(packed)
 
 
-def _unpacked(packed: Array) -> NDArray[np.int64]:
+def _unpacked(packed: Array) -> Integers:
     """Return the row numbers (..., n) of which these are the bytes (..., n_bytes, n), the low ones
     first.
     """
@@ -311,7 +320,7 @@ def _unpacked(packed: Array) -> NDArray[np.int64]:
     return rows.astype(np.int64, copy=False)
 
 
-def n_rows_of(flat: Array, ends: NDArray[np.int64]) -> NDArray[np.int64]:
+def n_rows_of(flat: Array, ends: Integers) -> Integers:
     """Return the number of rows (k,) of each of k orders that `planes` packed, 0 for bytes that are
     no order.
 

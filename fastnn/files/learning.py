@@ -75,16 +75,16 @@ def begin(result: TrainingResult, optimizer: Optimizer) -> Learning:
     began = train(network, *row, assume_finite=True, **options)
     counters = began.state.counters
     rate: Any = optimizer.learning_rate
-    kept = counters["optimizer"]
+    description = counters["optimizer"]
     is_plain = not (optimizer.full_batch or optimizer.sequential or callable(rate))
-    if not is_plain or kept.keys() & {"clip_norm", "rates"}:
+    if not is_plain or description.keys() & {"clip_norm", "rates"}:
         raise ValueError(
             "learn must be SGD, Adam, AdamW or RMSprop, with a learning rate that is a number, and "
             f"without sequential, clip_norm and rates, also in the training, not {optimizer!r}"
         )
     factor, least = counters.get("rate_factor", 1.0), counters.get("rate_least", 0.0)
     rate = float(reduced(np.array([rate]), factor, least)[0])
-    described = [network_counters(network), kept, rate, counters["alpha"], began.state.t]
+    described = [network_counters(network), description, rate, counters["alpha"], began.state.t]
     parts = json.dumps(described).encode() + began.state.vectors.tobytes()
     number = int.from_bytes(hashlib.sha256(parts).digest()[:8], "little")
     return Learning(with_rate(optimizer, rate), counters["alpha"], began, number)

@@ -4,7 +4,7 @@ import os
 from typing import Any, NoReturn
 
 from fastnn.errors import ModelFileError
-from fastnn.files.archive import Builder, Format, read_archive
+from fastnn.files.archive import Arrays, Builder, Format, Header, read_archive
 from fastnn.files.many import many_of
 from fastnn.files.model import (
     CHECKPOINT,
@@ -18,7 +18,6 @@ from fastnn.files.model import (
     read_result,
 )
 from fastnn.files.to_safetensors import is_safetensors, read_safetensors
-from fastnn.memory import Array
 from fastnn.training.results import TrainingResult
 
 
@@ -67,17 +66,12 @@ def load(path: str | os.PathLike[str]) -> TrainingResult | Any:
         CHECKPOINT: read_result,
         CHECKPOINT_1: read_result,
         MODEL: read_network,
+        MANY: many_of,
+        ESTIMATOR: _refuse_estimator,
+        TABLE: _refuse_estimator,
+        TABLE_1: _refuse_estimator,
     }
-    return read_archive(
-        path,
-        builders
-        | {
-            MANY: many_of,
-            ESTIMATOR: _refuse_estimator,
-            TABLE: _refuse_estimator,
-            TABLE_1: _refuse_estimator,
-        },
-    )
+    return read_archive(path, builders)
 
 
 def kind_of(path: str | os.PathLike[str]) -> str:
@@ -88,19 +82,23 @@ def kind_of(path: str | os.PathLike[str]) -> str:
     """
     if is_safetensors(path):
         return "result"
-    forms = CHECKPOINT, CHECKPOINT_1, MODEL, ESTIMATOR
-    builders = {form: lambda header, arrays: str(header.get("kind", "result")) for form in forms}
-    builders[TABLE] = builders[TABLE_1] = lambda header, arrays: f"table {header['kind']}"
-    return read_archive(path, builders | {MANY: _refuse_many})
+    forms = CHECKPOINT, CHECKPOINT_1, MODEL, ESTIMATOR, TABLE, TABLE_1
+    return read_archive(path, dict.fromkeys(forms, _kind_of) | {MANY: _refuse_many})
 
 
-def _refuse_many(header: dict[str, Any], arrays: dict[str, Array]) -> NoReturn:
+def _kind_of(header: Header, arrays: Arrays) -> str:
+    if header["format"] == TABLE.name:
+        return f"table {header['kind']}"
+    return str(header.get("kind", "result"))
+
+
+def _refuse_many(header: Header, arrays: Arrays) -> NoReturn:
     raise ModelFileError(
         f"it holds {header['members']!s:.20} results: take one, fastnn.load(path)[i]"
     )
 
 
-def _refuse_estimator(header: dict[str, Any], arrays: dict[str, Array]) -> NoReturn:
+def _refuse_estimator(header: Header, arrays: Arrays) -> NoReturn:
     kind = "Regressor" if header["kind"] == "regressor" else "Classifier"
     name = f"Tabular{kind}" if header["format"] == TABLE.name else f"MLP{kind}"
     raise ModelFileError(f"it holds an estimator, not a training result: {name}.load reads it")

@@ -32,19 +32,29 @@ from fastnn.checking.arguments import check_flag, cut, shown
 from fastnn.checking.values import Names
 from fastnn.errors import ModelFileError
 from fastnn.files import description
-from fastnn.files.archive import is_too_much, table_of, text_of, texts_of, write_archive
+from fastnn.files.archive import (
+    Arrays,
+    Header,
+    is_too_much,
+    table_of,
+    text_of,
+    texts_of,
+    write_archive,
+)
 from fastnn.files.export import check_not_exported
 from fastnn.files.model import (
+    HISTORY,
     MANY,
     checked_model,
     checked_result,
     content_of,
+    history_of,
     result_of,
     rows_of,
     split_rows,
 )
 from fastnn.many.results import ManyResult, Rows
-from fastnn.memory import Array
+from fastnn.memory import Array, Flags, Integers
 from fastnn.network import Network
 from fastnn.training.history import History
 from fastnn.training.results import Store, TrainingResult
@@ -79,7 +89,8 @@ class Parts:
     """The different arrays of a column, read-only, which lie one after the other in `flat`."""
 
     def __init__(self, name: str, flat: Array, sizes: list[int]) -> None:
-        if flat.dtype not in (dtypes := DTYPES.get(name, (np.float64,))):
+        dtypes = DTYPES.get(name, (np.float64,))
+        if flat.dtype not in dtypes:
             right = " or ".join(np.dtype(dtype).name for dtype in dtypes)
             raise ModelFileError(f"damaged: {name} is {flat.dtype.name}, not {right}")
         are_sizes = all(type(size) is int and size >= 0 for size in sizes)
@@ -97,7 +108,7 @@ class Parts:
     def __getitem__(self, k: int) -> Array:
         return self.flat[self.ends[k] : self.ends[k + 1]]
 
-    def n_finite(self, dtype: str) -> NDArray[np.int64]:
+    def n_finite(self, dtype: str) -> Integers:
         """Return how many numbers of each array come before the first that is not finite in a
         dtype.
         """
@@ -135,7 +146,7 @@ class Columns(NamedTuple):
                 return begin + int(whole.argmin())
         return None
 
-    def _tables(self) -> dict[str, NDArray[np.int64]]:
+    def _tables(self) -> dict[str, Integers]:
         """Return the numbers on which sizes depend, by the numbers of their values: -1 where there
         is no value.
         """
@@ -166,11 +177,9 @@ class Columns(NamedTuple):
             for name, values in numbers.items()
         }
 
-    def _sizes_fit(
-        self, places: Places, tables: dict[str, NDArray[np.int64]]
-    ) -> Iterator[NDArray[np.bool_]]:
+    def _sizes_fit(self, places: Places, tables: dict[str, Integers]) -> Iterator[Flags]:
         """Iterate over checks of the members in `places`, each of which says who passes it."""
-        size = dict[str, NDArray[np.int64]]()
+        size = dict[str, Integers]()
         for name, table in tables.items():
             if name != "is_single":
                 size[name] = table[places[name.split()[0]]]
@@ -194,14 +203,12 @@ class Columns(NamedTuple):
                 if name in size:
                     yield (size[name] <= 0) | (size[name] == size["loss"])
 
-    def _names_fit(
-        self, places: Places, within: list[tuple[str, str]]
-    ) -> Iterator[NDArray[np.bool_]]:
+    def _names_fit(self, places: Places, within: list[tuple[str, str]]) -> Iterator[Flags]:
         """Iterate over checks of which columns members have; of two names `within`, one is an entry
         of the other.
         """
 
-        def has(*names: str) -> NDArray[np.bool_]:
+        def has(*names: str) -> Flags:
             """Return which members have a value in one of some columns."""
             any_of = [places[name] > 0 for name in names if name in places]
             return np.zeros(len(places["network"]), bool) | np.any(any_of, axis=0)
@@ -250,13 +257,16 @@ class StoredResults(Store):
     def __len__(self) -> int:
         return len(self._which["network"])
 
+    def _has(self, name: str, i: int) -> bool:
+        """Return whether member i has a value in a column, which may not be there."""
+        return name in self._which and bool(self._which[name][i])
+
     def _value(self, name: str, i: int) -> Any:
         """Return member i's value of a column; None where it has none."""
-        place = int(self._which[name][i]) if name in self._which else 0
-        if not place:
+        if not self._has(name, i):
             return None
         column: Any = self._facts[name] if name in self._facts else self._parts[name]
-        return column[place - 1]
+        return column[int(self._which[name][i]) - 1]
 
     def _once(self, make: Callable[[], T], name: str, i: int, *of: Any) -> T:
         """Return what `make` makes of member i's array of a column.
@@ -276,7 +286,7 @@ class StoredResults(Store):
         return self._made[key]
 
     @cached_property
-    def _n_members(self) -> dict[str, NDArray[np.int64]]:
+    def _n_members(self) -> dict[str, Integers]:
         """How many members have each value of the columns of arrays, by its number."""
         return {name: np.bincount(self._which[name]) for name in self._parts}
 
@@ -292,8 +302,8 @@ class StoredResults(Store):
 
     def params(self, i: int) -> Array:
         """Return member i's parameters (n_params,), read-only."""
-        own = self._floats("params", i)
-        return self._floats("vectors", i)[: self.network(i).n_params] if own is None else own
+        stored = self._floats("params", i)
+        return self._floats("vectors", i)[: self.network(i).n_params] if stored is None else stored
 
     def feature_names(self, i: int) -> Names | None:
         """Return the names of the columns of member i's X."""
@@ -307,13 +317,9 @@ class StoredResults(Store):
         """Return member i's history."""
         if not self._has_states:
             return description.no_history()
-        fields = {"monitor": self._value("monitor", i)}
-        for name in ("learning_rate", "measured"):
-            values = self._value(name, i)
-            if values is not None:
-                fields[name] = values
-        seconds = float(self._value("seconds", i))
-        return History(self._value("loss", i), self._value("validation_loss", i), seconds, **fields)
+        header = {name: self._value(name, i) for name in ("seconds", "monitor")}
+        arrays = {name: self._value(name, i) for name in HISTORY if self._has(name, i)}
+        return history_of(header, arrays)
 
     def stop_reason(self, i: int) -> StopReason:
         """Return the reason why member i's training ended."""
@@ -348,12 +354,12 @@ class StoredResults(Store):
         except Exception as error:
             raise ModelFileError(f"member {i}: {cut(error)}") from error
 
-    def _content(self, i: int) -> tuple[dict[str, Any], dict[str, Array]]:
+    def _content(self, i: int) -> tuple[Header, Arrays]:
         """Return the header and the arrays of member i's result."""
         header = description.nested(
-            {name: self._value(name, i) for name in self._facts if self._which[name][i]}
+            {name: self._value(name, i) for name in self._facts if self._has(name, i)}
         )
-        arrays = {name: self._value(name, i) for name in self._parts if self._which[name][i]}
+        arrays = {name: self._value(name, i) for name in self._parts if self._has(name, i)}
         arrays |= {name: self._floats(name, i) for name in FLOATS if name in arrays}
         if self._has_states:
             n_validation = header["n_validation"]
@@ -485,7 +491,7 @@ def _values_of(columns: dict[str, _Column]) -> dict[str, list[Any]]:
 # --------------------------------------------------------------------------------------------- load
 
 
-def many_of(header: dict[str, Any], arrays: dict[str, Array]) -> ManyResult:
+def many_of(header: Header, arrays: Arrays) -> ManyResult:
     """Build the results of a file's header and arrays; any error means that the file is damaged."""
     n_numbers, n_bytes = (
         sum(getattr(array, what) for array in arrays.values()) for what in ("size", "nbytes")
@@ -509,7 +515,7 @@ def many_of(header: dict[str, Any], arrays: dict[str, Array]) -> ManyResult:
 
 
 def _check_names(
-    facts: dict[str, Any], sizes: dict[str, Any], arrays: dict[str, Array], has_states: bool
+    facts: dict[str, Any], sizes: dict[str, Any], arrays: Arrays, has_states: bool
 ) -> None:
     """Raise ModelFileError unless the columns are such as `save` writes, no others."""
     unknown = [name for name in facts if not description.is_fact(name, has_states)] + [
@@ -525,7 +531,7 @@ def _check_names(
         raise ModelFileError(f"damaged: its table has {len(facts)} columns, {lacks}")
 
 
-def _places(header: dict[str, Any], which: Array, columns: dict[str, list[Any]]) -> Places:
+def _places(header: Header, which: Array, columns: dict[str, list[Any]]) -> Places:
     """Return the numbers (m,) of the members' values in each column, where all have the same one a
     view of one.
     """

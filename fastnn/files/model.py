@@ -22,7 +22,6 @@ import os
 from typing import Any, cast
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fastnn.backends import get_backend
 from fastnn.checking.arguments import check_flag, class_of, shown
@@ -30,13 +29,15 @@ from fastnn.checking.values import Names
 from fastnn.errors import ModelFileError
 from fastnn.files import description
 from fastnn.files.archive import (
+    Arrays,
     Format,
+    Header,
     check_arrays,
     json_array,
     write_archive,
 )
 from fastnn.files.export import check_not_exported
-from fastnn.memory import Array
+from fastnn.memory import Array, Integers
 from fastnn.network import Network
 from fastnn.training.history import History
 from fastnn.training.inputs import check_network, check_params
@@ -51,6 +52,9 @@ from fastnn.training.stopping import STOP_REASONS, StopReason
 
 _STATE = ("params", "vectors", "random_state", "loss", "validation_loss")
 _OPTIONAL = ("best_params", "learning_rate", "measured", "feature_names")
+
+HISTORY = ("loss", "validation_loss", "learning_rate", "measured")
+"""The arrays of a history, of which the last two may be lacking."""
 
 CHECKPOINT_1 = Format("fastnn", 1, (*_STATE, "index"), (*_OPTIONAL, "validation_rows"))
 CHECKPOINT = Format("fastnn", 2, (*_STATE, "order"), _OPTIONAL)
@@ -113,14 +117,8 @@ def save(path: str | os.PathLike[str], result: TrainingResult, *, state: bool = 
     _check(result, check_flag("state", state))
     header, arrays = content_of(result, state)
     if state:
-        write_archive(
-            path,
-            CHECKPOINT,
-            header,
-            arrays | {"order": description.pack_order(rows_of(result.state))},
-        )
-    else:
-        write_archive(path, MODEL, header, arrays)
+        arrays["order"] = description.pack_order(rows_of(result.state))
+    write_archive(path, CHECKPOINT if state else MODEL, header, arrays)
 
 
 def _check(result: TrainingResult, state: bool) -> None:
@@ -145,60 +143,59 @@ def _check(result: TrainingResult, state: bool) -> None:
             "state and history must be those of a training: say save(path, state=False)"
         )
     result.state.check()
-    there = (result.state.n_params, result.state.storage.dtype)
-    right = (result.network.n_params, result.params.dtype)
-    if there != right:
-        what = (
-            f"the state has {there[0]} parameters of {there[1]}, the result {right[0]} of "
-            f"{right[1]}"
-        )
+    n = result.state.n_params
+    dtype = result.state.storage.dtype
+    if n != result.network.n_params or dtype != result.params.dtype:
+        of_result = f"{result.network.n_params} of {result.params.dtype}"
+        what = f"the state has {n} parameters of {dtype}, the result {of_result}"
         raise ValueError(f"{what}: say save(path, state=False)")
 
 
-def content_of(result: TrainingResult, state: bool) -> tuple[dict[str, Any], dict[str, Array]]:
+def content_of(result: TrainingResult, state: bool) -> tuple[Header, Arrays]:
     """Return the entries that a result adds to a file's header, and its arrays, all but the order
     of the rows.
     """
     header = description.shared_header(result.network, result.params, result.backend)
     header["stop_reason"] = result.stop_reason
-    names = (
-        {} if result.feature_names is None else {"feature_names": json_array(result.feature_names)}
-    )
-    if not state:
-        return header, {"params": result.params} | names
-    if result.state.random_state is None or result.state.index is None:
-        raise ValueError(
-            "this result holds a network alone, no state of a training: say save(path, state=False)"
-        )
-    return header | _state_header(result), _state_arrays(result) | names
+    arrays = {"params": result.params}
+    if state:
+        if result.state.random_state is None or result.state.index is None:
+            what = "this result holds a network alone, no state of a training"
+            raise ValueError(f"{what}: say save(path, state=False)")
+        header |= _state_header(result)
+        arrays = _state_arrays(result)
+    if result.feature_names is not None:
+        arrays["feature_names"] = json_array(result.feature_names)
+    return header, arrays
 
 
-def rows_of(state: TrainingState) -> NDArray[np.int64]:
+def rows_of(state: TrainingState) -> Integers:
     """Return the rows that were split off for validation, if any, and then those to train on."""
-    index = cast(NDArray[np.int64], state.index)
+    index = cast(Integers, state.index)
     return (
         index if state.validation_rows is None else np.concatenate([state.validation_rows, index])
     )
 
 
-def _state_arrays(result: TrainingResult) -> dict[str, Array]:
+def _state_arrays(result: TrainingResult) -> Arrays:
     state = result.state
     history = result.history
-    key = cast(dict[str, Any], state.random_state)["state"]["key"]
     arrays = {
         "params": result.params,
         "vectors": state.vectors,
-        "random_state": key,
+        "random_state": cast(dict[str, Any], state.random_state)["state"]["key"],
         "loss": history.loss,
+        "validation_loss": history.validation_loss,
+        "best_params": state.best_params,
+        "learning_rate": history.learning_rate,
+        "measured": history.measured,
     }
-    arrays |= {"validation_loss": history.validation_loss, "best_params": state.best_params}
-    arrays |= {"learning_rate": history.learning_rate, "measured": history.measured}
     return {name: array for name, array in arrays.items() if array is not None}
 
 
-def _state_header(result: TrainingResult) -> dict[str, Any]:
+def _state_header(result: TrainingResult) -> Header:
     state = result.state
-    split = result.state.validation_rows
+    split = state.validation_rows
     generator = cast(dict[str, Any], state.random_state)
     of_network = network_counters(result.network).keys()  # the entry "network" says these
     return {
@@ -223,34 +220,32 @@ def _state_header(result: TrainingResult) -> dict[str, Any]:
 # --------------------------------------------------------------------------------------------- load
 
 
-def read_network(header: dict[str, Any], arrays: dict[str, Array]) -> TrainingResult:
+def read_network(header: Header, arrays: Arrays) -> TrainingResult:
     """Build the result of a file of a network alone."""
     description.check_facts(description.leaves(header))
     return checked_model(header, arrays)
 
 
-def read_result(header: dict[str, Any], arrays: dict[str, Array]) -> TrainingResult:
+def read_result(header: Header, arrays: Arrays) -> TrainingResult:
     """Unpack the order of rows, which is packed since format 2, and build the result."""
     if "order" not in arrays and "learning_rate" not in arrays:  # written by version 0.1
         header = {"monitor": "loss"} | header
     description.check_facts(description.leaves(header))
     if "order" in arrays:
-        n = header["n_rows"]
         n_validation = header["n_validation"]
-        arrays |= split_rows(
-            description.unpack_order(arrays["order"], n + (n_validation or 0)), n_validation
-        )
+        n = header["n_rows"] + (n_validation or 0)
+        arrays |= split_rows(description.unpack_order(arrays["order"], n), n_validation)
     return checked_result(header, arrays)
 
 
-def split_rows(rows: NDArray[np.int64], n_validation: int | None) -> dict[str, NDArray[np.int64]]:
+def split_rows(rows: Integers, n_validation: int | None) -> dict[str, Integers]:
     """Split the rows of `rows_of` into those to train on and those for validation."""
     if n_validation is None:
         return {"index": rows}
     return {"index": rows[n_validation:], "validation_rows": rows[:n_validation]}
 
 
-def checked_model(header: dict[str, Any], arrays: dict[str, Array]) -> TrainingResult:
+def checked_model(header: Header, arrays: Arrays) -> TrainingResult:
     """Check the arrays of a network alone and build its result; the entries of its header are
     checked already.
     """
@@ -260,7 +255,7 @@ def checked_model(header: dict[str, Any], arrays: dict[str, Array]) -> TrainingR
     return description.without_state(network, arrays["params"], *facts, feature_names=names)
 
 
-def checked_result(header: dict[str, Any], arrays: dict[str, Array]) -> TrainingResult:
+def checked_result(header: Header, arrays: Arrays) -> TrainingResult:
     """Check the arrays of a result with a state and build it; the entries of its header are checked
     already.
     """
@@ -274,8 +269,8 @@ def checked_result(header: dict[str, Any], arrays: dict[str, Array]) -> Training
 
 def result_of(
     network: Network,
-    header: dict[str, Any],
-    arrays: dict[str, Array],
+    header: Header,
+    arrays: Arrays,
     storage: Array,
     feature_names: Names | None,
 ) -> TrainingResult:
@@ -288,26 +283,34 @@ def result_of(
     state.optimizer = header["optimizer"]
     state.beta_products = np.array(header["beta_products"], np.float64)
     generator = header["random_state"]
-    key = {"key": arrays["random_state"], "pos": generator["pos"]}
-    gauss = {name: generator[name] for name in ("has_gauss", "gauss")}
-    state.random_state = {"bit_generator": "MT19937", "state": key, **gauss}
-    state.index, state.counters = arrays["index"], network_counters(network) | header["counters"]
-    state.validation_rows, state.best_params = (
-        arrays.get("validation_rows"),
-        arrays.get("best_params"),
-    )
+    state.random_state = {
+        "bit_generator": "MT19937",
+        "state": {"key": arrays["random_state"], "pos": generator["pos"]},
+        "has_gauss": generator["has_gauss"],
+        "gauss": generator["gauss"],
+    }
+    state.index = arrays["index"]
+    state.counters = network_counters(network) | header["counters"]
+    state.validation_rows = arrays.get("validation_rows")
+    state.best_params = arrays.get("best_params")
     state.feature_names = feature_names
     params = arrays["params"]
     params.flags.writeable = False
-    more = {name: arrays[name] for name in ("learning_rate", "measured") if name in arrays}
-    losses = arrays["loss"], arrays["validation_loss"]
-    history = History(*losses, float(header["seconds"]), **more, monitor=header["monitor"])
-    return TrainingResult(
-        network, params, state, history, cast(StopReason, header["stop_reason"]), header["backend"]
+    reason = cast(StopReason, header["stop_reason"])
+    history = history_of(header, arrays)
+    return TrainingResult(network, params, state, history, reason, header["backend"])
+
+
+def history_of(header: Header, arrays: Arrays) -> History:
+    """Build the history of a result with a state."""
+    return History(
+        **{name: arrays[name] for name in HISTORY if name in arrays},
+        seconds=float(header["seconds"]),
+        monitor=header["monitor"],
     )
 
 
-def _check_arrays(arrays: dict[str, Array], header: dict[str, Any]) -> None:
+def _check_arrays(arrays: Arrays, header: Header) -> None:
     """Check dtypes and shapes against the header, that parameters are finite and row numbers a
     permutation.
     """

@@ -10,7 +10,6 @@ import numpy as np
 from fastnn import __version__
 from fastnn.checking.arguments import decimal, shown
 from fastnn.files.export import WRITTEN_BY, Model, from_template, label_list
-from fastnn.losses import CustomActivation
 from fastnn.memory import Array
 from fastnn.network import Network
 
@@ -33,54 +32,54 @@ NUMBERS = {
     "int32": ("int32_t", ""),
 }
 
-C_HEADERS = (
-    *(
-        "assert",
-        "complex",
-        "ctype",
-        "errno",
-        "fenv",
-        "float",
-        "inttypes",
-        "iso646",
-        "limits",
-        "locale",
-        "math",
-    ),
-    *(
-        "setjmp",
-        "signal",
-        "stdalign",
-        "stdarg",
-        "stdatomic",
-        "stdbit",
-        "stdbool",
-        "stdckdint",
-        "stddef",
-        "stdint",
-    ),
-    *(
-        "stdio",
-        "stdlib",
-        "stdnoreturn",
-        "string",
-        "tgmath",
-        "threads",
-        "time",
-        "uchar",
-        "wchar",
-        "wctype",
-    ),
-)
+C_HEADERS = [
+    "assert",
+    "complex",
+    "ctype",
+    "errno",
+    "fenv",
+    "float",
+    "inttypes",
+    "iso646",
+    "limits",
+    "locale",
+    "math",
+    "setjmp",
+    "signal",
+    "stdalign",
+    "stdarg",
+    "stdatomic",
+    "stdbit",
+    "stdbool",
+    "stdckdint",
+    "stddef",
+    "stdint",
+    "stdio",
+    "stdlib",
+    "stdnoreturn",
+    "string",
+    "tgmath",
+    "threads",
+    "time",
+    "uchar",
+    "wchar",
+    "wctype",
+]
 """The names of the headers of C23, without ".h"."""
 
 
 def contents(model: Model, name: str) -> dict[str, bytes]:
     """Return the texts of the source and of its header."""
     number, _ = NUMBERS[model.params.dtype.name]
-    body = "\n".join(_layers(model, name.upper(), number))
-    parts = of_network(model) | {"arrays": _arrays(model), "body": body, "note": note(model)}
-    return sources(name, model, row=number, **parts)
+    return sources(
+        name,
+        model,
+        row=number,
+        arrays=_arrays(model),
+        body="\n".join(_layers(model, name.upper(), number)),
+        note=note(model),
+        **of_network(model),
+    )
 
 
 def of_network(model: Model) -> dict[str, Any]:
@@ -114,8 +113,7 @@ def sources(
         checks.append(
             CHECK.format(name=name, number=number, mantissa=mantissa, digits=digits, n_bits=n_bits)
         )
-    methods = (-1, 2) if np.dtype(np.float32) not in dtypes else (-1, 1, 2)
-    wider = " || ".join(f"FLT_EVAL_METHOD == {k}" for k in methods)
+    methods = (-1, 1, 2) if np.dtype(np.float32) in dtypes else (-1, 2)
     upper = name.upper()
     texts = {
         "name": name,
@@ -129,10 +127,11 @@ def sources(
         "includes": "",
         "declarations": "",
         "more": "",
+        "checks": "\n".join(checks),
+        "wider": " || ".join(f"FLT_EVAL_METHOD == {k}" for k in methods),
+        "functions": in_c.source(functions, model.params.dtype),
         **parts,
     }
-    code = in_c.source(functions, model.params.dtype)
-    texts |= {"checks": "\n".join(checks), "wider": wider, "functions": code}
     source = from_template("network.c", **texts)
     return {".c": source.encode(), ".h": from_template("network.h", **texts).encode()}
 
@@ -192,14 +191,12 @@ def hidden_buffers(network: Network) -> list[int]:
 
 def _layers(model: Model, upper: str, number: str) -> list[str]:
     """Return the lines of `predict`."""
+    layers = model.network.layers
     sizes = hidden_buffers(model.network)
     lines = [f"    {upper}_BUFFER {number} a{k}[{size}];" for k, size in enumerate(sizes) if size]
-    biases = [
-        f"b{k}" if layer.n_bias else "no_bias" for k, layer in enumerate(model.network.layers)
-    ]
-    return lines + layer_calls(
-        model.network, [f"W{k}" for k in range(len(biases))], biases, "x", "out"
-    )
+    weights = [f"W{k}" for k in range(len(layers))]
+    biases = [f"b{k}" if layer.n_bias else "no_bias" for k, layer in enumerate(layers)]
+    return lines + layer_calls(model.network, weights, biases, "x", "out")
 
 
 def layer_calls(
@@ -208,16 +205,16 @@ def layer_calls(
     """Return the lines that compute a network's `outputs` from the inputs `below`, through the
     buffers a0 and a1.
     """
+    name_of = {activation: name for name, activation in network.custom_activations.items()}
     lines = []
     for k, (layer, W, b) in enumerate(zip(network.layers, weights, biases, strict=True)):
         z = outputs if k == network.n_layers - 1 else f"a{k % 2}"
         lines.append(f"    dense({z}, {W}, {below}, {b}, {layer.fan_in}, {layer.fan_out});")
-        if layer.activation == CustomActivation.name:
-            names: dict[Any, str] = {own: name for name, own in network.custom_activations.items()}
-            lines.append(f"    apply_{names[network.activations[k]]}({z}, {layer.fan_out});")
-        elif layer.activation != "identity":
+        if layer.activation != "identity":
+            activation: Any = network.activations[k]
+            name = name_of.get(activation, layer.activation)
             numbers = "".join(f", {decimal(np.float64(number))}" for number in layer.numbers)
-            lines.append(f"    apply_{layer.activation}({z}, {layer.fan_out}{numbers});")
+            lines.append(f"    apply_{name}({z}, {layer.fan_out}{numbers});")
         below = z
     return lines
 
@@ -225,17 +222,13 @@ def layer_calls(
 def _arrays(model: Model) -> str:
     """Return the weights and biases."""
     network = model.network
+    weights = network.weights(model.params)
+    biases = network.biases(model.params)
     texts = []
-    for k, (W, b) in enumerate(
-        zip(network.weights(model.params), network.biases(model.params), strict=True)
-    ):
-        texts.append(
-            array_text(
-                f"W{k}", W, f"({W.shape[0]}, {W.shape[1]}): a row has the weights of an input"
-            )
-        )
+    for k, (W, b) in enumerate(zip(weights, biases, strict=True)):
+        texts.append(array_text(f"W{k}", W, f"{W.shape}: a row has the weights of an input"))
         if b.size:
-            texts.append(array_text(f"b{k}", b, f"({b.size},)"))
+            texts.append(array_text(f"b{k}", b, f"{b.shape}"))
     if network.bias == "none":
         texts.append(array_text("no_bias", np.zeros(1, model.params.dtype), "of all neurons"))
     return "\n".join(texts)

@@ -32,10 +32,12 @@ HEADER_BYTES = 32
 
 def contents(model: Model, name: str) -> dict[str, bytes]:
     """Return the texts of the source and of its header."""
-    network, learning = model.network, model.learning
+    network = model.network
+    learning = model.learning
     number, _ = NUMBERS[model.params.dtype.name]
     passes = _passes(model)
     params = "params" if learning is None else f"{name}_state.vectors"
+    body = BODY.format(params=params, n=network.n_outputs, first=passes.sizes.first_output)
     texts: dict[str, Any] = {
         "name": name,
         "upper": name.upper(),
@@ -44,9 +46,10 @@ def contents(model: Model, name: str) -> dict[str, bytes]:
         "n_inputs": network.n_inputs,
         "n_outputs": network.n_outputs,
         "n_derivatives": network.n_inputs * network.n_outputs,
+        "body": body,
     }
-    texts["body"] = BODY.format(params=params, n=network.n_outputs, first=passes.sizes.first_output)
-    declarations, code = "", ""
+    declarations = ""
+    code = ""
     arrays = "".join(f"static {number} {key}[{n}];\n" for key, n in _buffers(model, passes).items())
     if model.jacobian:
         declarations += from_template("jacobian.h", **texts)
@@ -58,18 +61,21 @@ def contents(model: Model, name: str) -> dict[str, bytes]:
         texts |= _learning(model, f"{name.upper()}_BAD_TARGET")
         declarations += from_template("learn.h", **texts)
         code += from_template("learn.c", **texts)
-    parts = of_network(model) | {
-        "functions": passes.functions,
-        "arrays": arrays,
-        "body": texts["body"],
-        "note": note(model),
-        "threads": "",
-        "buffers": "",
-        "includes": "" if learning is None else "\n#include <stdint.h>",
-        "declarations": declarations,
-        "more": code,
-    }
-    return sources(name, model, row=number, **parts)
+    return sources(
+        name,
+        model,
+        row=number,
+        functions=passes.functions,
+        arrays=arrays,
+        body=body,
+        note=note(model),
+        threads="",
+        buffers="",
+        includes="" if learning is None else "\n#include <stdint.h>",
+        declarations=declarations,
+        more=code,
+        **of_network(model),
+    )
 
 
 def note(model: Model) -> str:
@@ -105,7 +111,8 @@ def _buffers(model: Model, passes: Any) -> dict[str, int]:
 
 def _learning(model: Model, code: str) -> dict[str, Any]:
     """Return the parts of the templates of a step."""
-    network, learning = model.network, model.learning
+    network = model.network
+    learning = model.learning
     low, high = target_range(network)
     tests = [f"y[k] < {decimal(np.float64(low))}"] if math.isfinite(low) else []
     tests += [f"y[k] > {decimal(np.float64(high))}"] if math.isfinite(high) else []

@@ -67,7 +67,6 @@ def jacobian_text(model: Model, **sizes: Any) -> str:
 def contents(model: Model, name: str) -> dict[str, bytes]:
     """Return the module's text."""
     network = model.network
-    dtype = model.params.dtype
     arrays = ""
     layers = ""
     for i, (W, b, activation) in enumerate(layers_of(model)):
@@ -85,16 +84,18 @@ def contents(model: Model, name: str) -> dict[str, bytes]:
         what = "outputs (n,)"
         result = "a[:, 0]"
     sizes = {"n_inputs": network.n_inputs, "n_outputs": n_outputs}
-    head = {"summary": model.summary, "version": __version__, "dtype": dtype}
-    function = "predict_proba" if classifies else "predict"
-    parts = {
-        "arrays": arrays,
-        "layers": layers.rstrip("\n"),
-        "name": function,
-        "what": what,
-        "result": result,
-    }
-    text = from_template("network.py.txt", **head, **parts, **sizes)
+    text = from_template(
+        "network.py.txt",
+        summary=model.summary,
+        version=__version__,
+        dtype=model.params.dtype,
+        arrays=arrays,
+        layers=layers.rstrip("\n"),
+        name="predict_proba" if classifies else "predict",
+        what=what,
+        result=result,
+        **sizes,
+    )
     if model.jacobian:
         text += jacobian_text(model, **sizes)
     if model.task == "multilabel":

@@ -12,6 +12,7 @@ from fastnn.checking.hints import missing_package
 from fastnn.files.export import Model, label_list, layers_of
 from fastnn.formulas import Formula
 from fastnn.losses import formula_alone
+from fastnn.memory import Array
 
 try:
     import onnx
@@ -56,9 +57,11 @@ class Graph:
         self.constants.append(numpy_helper.from_array(array, name))
         return name
 
-    def add(self, operator: str, *inputs: str | float, output: str = "", **attributes: Any) -> str:
-        """Add a node of names and numbers, and return the name of its output."""
-        names = [self.constant(value) if isinstance(value, float) else value for value in inputs]
+    def add(
+        self, operator: str, *inputs: str | float | Array, output: str = "", **attributes: Any
+    ) -> str:
+        """Add a node of names, numbers and arrays, and return the name of its output."""
+        names = [value if isinstance(value, str) else self.constant(value) for value in inputs]
         output = output or self._unique(operator.lower())
         self.nodes.append(helper.make_node(operator, names, [output], **attributes))
         return output
@@ -150,7 +153,7 @@ def add_results(g: Graph, model: Model, a: str) -> dict[str, tuple[str, Any, lis
     labels = label_list(model.classes)
     classes = np.array(labels * 2 if len(labels) == 1 else labels)
     if n == 1:
-        a = g.add("Concat", g.add("Sub", g.constant(1.0), a), a, axis=1)
+        a = g.add("Concat", g.add("Sub", 1.0, a), a, axis=1)
         n = 2
     place = g.add("ArgMax", a, axis=1, keepdims=0)
     label = g.add("Gather", g.constant(classes, "classes"), place)

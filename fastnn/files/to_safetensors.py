@@ -9,13 +9,19 @@ under "classes".
 
 import json
 import os
-from typing import Any
 
 import numpy as np
 
 from fastnn.checking.arguments import cut
 from fastnn.errors import ModelFileError
-from fastnn.files.archive import MAX_HEADER_BYTES, Bounded, header_of, open_bounded
+from fastnn.files.archive import (
+    MAX_HEADER_BYTES,
+    Arrays,
+    Bounded,
+    Header,
+    header_of,
+    open_bounded,
+)
 from fastnn.files.description import checked_network, shared_header, without_state
 from fastnn.files.export import Model, label_list
 from fastnn.memory import Array
@@ -25,13 +31,15 @@ from fastnn.training.results import TrainingResult
 _DTYPES = {"float32": "F32", "float64": "F64"}
 
 
-def _tensors(network: Network, params: Array) -> dict[str, Array]:
+def _tensors(network: Network, params: Array) -> Arrays:
     """Return the layers' weights and biases by their names, views of `params`, in the order in
     which they lie there.
     """
-    tensors: dict[str, Array] = {}
+    tensors: Arrays = {}
     for i, (W, b) in enumerate(zip(network.weights(params), network.biases(params), strict=True)):
-        tensors |= {f"layers.{i}.weight": W} | ({f"layers.{i}.bias": b} if b.size else {})
+        tensors[f"layers.{i}.weight"] = W
+        if b.size:
+            tensors[f"layers.{i}.bias"] = b
     return tensors
 
 
@@ -44,11 +52,11 @@ def contents(model: Model, name: str) -> dict[str, bytes]:
     }
     if model.classes is not None:
         metadata["classes"] = json.dumps(label_list(model.classes))
-    header: dict[str, Any] = {"__metadata__": metadata}
+    header: Header = {"__metadata__": metadata}
     end = 0
     for tensor, array in _tensors(model.network, params).items():
         begin = end
-        end = end + array.nbytes
+        end += array.nbytes
         header[tensor] = {
             "dtype": _DTYPES[array.dtype.name],
             "shape": list(array.shape),
@@ -102,19 +110,18 @@ def read_safetensors(path: str | os.PathLike[str]) -> TrainingResult:
             raise ModelFileError(f"{cut(os.fsdecode(path))}: {message}") from error
 
 
-def _result(header: dict[str, Any], data: bytes) -> TrainingResult:
+def _result(header: Header, data: bytes) -> TrainingResult:
     metadata = header.pop("__metadata__", {})
     if "fastnn" not in metadata:
         raise ModelFileError(
             "a safetensors file of something else: it has no description of a network of fastnn's"
         )
     facts = header_of(metadata["fastnn"].encode())
-    # one after the other, without holes
     spans = sorted(tuple(tensor["data_offsets"]) for tensor in header.values())
-    if facts["dtype"] not in _DTYPES or [0, *(end for _, end in spans)] != [
-        *(begin for begin, _ in spans),
-        len(data),
-    ]:
+    begins = [begin for begin, _ in spans]
+    ends = [end for _, end in spans]
+    has_holes = [0, *ends] != [*begins, len(data)]
+    if facts["dtype"] not in _DTYPES or has_holes:
         raise ModelFileError("damaged: it holds other numbers than its header says")
     params = np.zeros(len(data) // np.dtype(facts["dtype"]).itemsize, facts["dtype"])
     network = checked_network(facts, {"params": params})

@@ -512,7 +512,7 @@ class ManyResult(display.Shown, Sequence[TrainingResult]):
         >>> len(fastnn.load("many.npz"))
         3
         """
-        from fastnn.files import many
+        from fastnn.files import many  # late, as in `TrainingResult.save`
 
         many.save(path, self, state=state)
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 import textwrap
 import time
 from abc import ABC, abstractmethod
-from numbers import Integral, Real
+from numbers import Integral
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, NoReturn, Self
 
 import numpy as np
@@ -29,7 +29,7 @@ from fastnn.checking.hints import explains_keywords
 from fastnn.checking.values import check_validation_parts, refuse_lazy, refuse_missing
 from fastnn.errors import warn
 from fastnn.estimators.labels import checked_weight, row_weights
-from fastnn.estimators.validation import name_hint
+from fastnn.estimators.validation import COUNT, POSITIVE, WITHIN_ONE, name_hint
 from fastnn.many import ManyResult
 from fastnn.many.results import ManyHistory
 from fastnn.memory import Array
@@ -151,18 +151,16 @@ class BaseTabular(Saving, Exporting, BaseEstimator, ABC):
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         "preset": [StrOptions(set(PRESETS))],
-        "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left"), None],
+        "hidden_layer_sizes": ["array-like", COUNT, None],
         "n_members": [Interval(Integral, 1, MOST_MEMBERS, closed="both"), None],
-        **{
-            key: [Interval(Integral, 1, None, closed="left"), None]
-            for key in ("epochs", "batch_size")
-        },
-        "learning_rate": [Interval(Real, 0, None, closed="neither"), None],
-        "validation_fraction": [Interval(Real, 0, 1, closed="neither"), None],
+        "epochs": [COUNT, None],
+        "batch_size": [COUNT, None],
+        "learning_rate": [POSITIVE, None],
+        "validation_fraction": [WITHIN_ONE, None],
         "cv": ["cv_object"],
-        "max_categories": [Interval(Integral, 2, None, closed="left")],
-        "max_time": [Interval(Real, 0, None, closed="neither"), None],
-        "n_jobs": [Interval(Integral, 1, None, closed="left"), Options(Integral, {-1}), None],
+        **TablePreparation._parameter_constraints,
+        "max_time": [POSITIVE, None],
+        "n_jobs": [COUNT, Options(Integral, {-1}), None],
         "random_state": ["random_state"],
         "verbose": ["verbose"],
     }
@@ -246,11 +244,10 @@ class BaseTabular(Saving, Exporting, BaseEstimator, ABC):
         >>> hasattr(TabularRegressor(), "partial_fit")
         False
         """
-        instead = (
-            "fit on all rows again, or learn from a stream by MLPClassifier or train(..., "
-            "resume=...)"
+        raise AttributeError(
+            f"{type(self).__name__} has no partial_fit: fit on all rows again, or learn from a "
+            "stream by MLPClassifier or train(..., resume=...)"
         )
-        raise AttributeError(f"{type(self).__name__} has no partial_fit: {instead}")
 
     @short_errors()
     def _validate_params(self) -> None:
@@ -341,28 +338,27 @@ class BaseTabular(Saving, Exporting, BaseEstimator, ABC):
             targets, used, n_copies, validation, random_state
         )
         n_inputs = inputs.shape[1] + len(preparation.ramps_.columns)
-        network = self._network(n_inputs, settings.hidden_layer_sizes, targets.shape[1])
-        own_rows = (
-            None
-            if validation.X is None
-            else self._validation(preparation, validation, targets.shape[1])
-        )
-        sample = Sample(inputs, targets, weight, own_rows, preparation.ramps_)
+        n_outputs = targets.shape[1]
+        network = self._network(n_inputs, settings.hidden_layer_sizes, n_outputs)
+        rows_to_validate = None
+        if validation.X is not None:
+            rows_to_validate = self._validation(preparation, validation, n_outputs)
+        sample = Sample(inputs, targets, weight, rows_to_validate, preparation.ramps_)
         del inputs
         n_ramped = settings.n_members // 2
         trainer = ensemble.Trainer(
             network, sample, left_out, settings, random_state, self.n_jobs, n_ramped
         )
-        many = trainer.train(self._seconds_left(began), bool(self.verbose))
+        end = None if self.max_time is None else began + self.max_time
+        many = trainer.train(end, bool(self.verbose))
         members = self._complete_members(many, settings.n_members)
         self._set_preparation(preparation)
-        self.estimators_, epochs = trainer.finish(many, members, self._seconds_left(began))
+        self.estimators_, epochs = trainer.finish(many, members, end)
         self.history_ = many[members].history
         losses = self.history_.validation_loss[np.arange(len(members)), epochs - 1]
         self.best_validation_score_ = -float(losses.mean())
-        outputs, counts = self._predict_left_out(
-            sample, [trainer.judged_by[i] for i in members] if left_out else []
-        )
+        judged_by = [trainer.judged_by[i] for i in members] if left_out else []
+        outputs, counts = self._predict_left_out(sample, judged_by)
         self._learn_from_left_out(sample, outputs, counts, random_state)
         self._set_out_of_bag(place(outputs))
         n_judged = np.count_nonzero(counts)
@@ -391,14 +387,6 @@ class BaseTabular(Saving, Exporting, BaseEstimator, ABC):
         check_consistent_length(range(len(inputs) // n_copies), targets)
         return preparation, inputs, n_copies, targets
 
-    def _seconds_left(self, began: float) -> float | None:
-        """Return what is left of `max_time`, a millisecond at least."""
-        return (
-            None
-            if self.max_time is None
-            else max(1e-3, self.max_time - (time.perf_counter() - began))
-        )
-
     def _check_there_are_targets(self, y: Any) -> None:
         if y is None:
             raise ValueError(
@@ -423,33 +411,32 @@ class BaseTabular(Saving, Exporting, BaseEstimator, ABC):
         """Return the rows that each member leaves out, of those used, or none with `X_val`; and the
         settings.
         """
-        if len(used) < 2:
+        n = len(used)
+        if n < 2:
             why = "a member learns from some rows and is judged by others, which takes 2 rows"
-            raise ValueError(f"n_samples={len(used)}: {why}")
+            raise ValueError(f"n_samples={n}: {why}")
         labels = self._labels(targets)
         fraction = self.validation_fraction or PRESETS[self.preset].validation_fraction
         if fraction > 0.5:
-            raise ValueError(
-                f"validation_fraction={fraction:g}: members leave out at most half of the rows, 0.5"
-            )
+            most = "members leave out at most half of the rows, 0.5"
+            raise ValueError(f"validation_fraction={fraction:g}: {most}")
         splits = ensemble.splits(
             validation.cv, targets, labels, validation.groups, fraction, random_state
         )
-        left_out = [rows for part in splits if len(rows := np.intersect1d(part, used))]
+        left_out = [np.intersect1d(part, used) for part in splits]
+        left_out = [rows for rows in left_out if len(rows)]
         if splits and not left_out:
             raise ValueError("cv: no split leaves out a row of a weight above 0")
-        n_splits = len(left_out)
         settings = settings_of(
-            self, len(used), classes=labels is not None, n_splits=n_splits, n_copies=n_copies
+            self, n, classes=labels is not None, n_splits=len(left_out), n_copies=n_copies
         )
         if validation.X is not None:
             return [], settings
-        if any(len(rows) == len(used) for rows in left_out):
-            raise ValueError(
-                f"cv: a split holds out all {len(used)} rows, and a member learns from the others"
-            )
+        if any(len(rows) == n for rows in left_out):
+            fault = f"cv: a split holds out all {n} rows"
+            raise ValueError(f"{fault}, and a member learns from the others")
         if not left_out:
-            dealt = ensemble.parts(len(used), settings.n_members, fraction, random_state)
+            dealt = ensemble.parts(n, settings.n_members, fraction, random_state)
             left_out = [used[rows] for rows in dealt]
         return [left_out[i % len(left_out)] for i in range(settings.n_members)], settings
 
@@ -468,9 +455,8 @@ class BaseTabular(Saving, Exporting, BaseEstimator, ABC):
                 raise ValueError(
                     "they are so far from y that float32 has no squares of the differences"
                 )
-        weight = ensemble.moderate(
-            row_weights(self, validation.y, checked_weight(validation.sample_weight, inputs))
-        )
+        weight = checked_weight(validation.sample_weight, inputs)
+        weight = ensemble.moderate(row_weights(self, validation.y, weight))
         return (inputs, targets) if weight is None else (inputs, targets, weight)
 
     def _complete_members(self, many: ManyResult, n_members: int) -> list[int]:
@@ -484,30 +470,24 @@ class BaseTabular(Saving, Exporting, BaseEstimator, ABC):
         """
         reasons = many.stop_reason
         n_epochs = many.n_epochs
-        members = [i for i, reason in enumerate(reasons) if reason == "epochs"]
-        members = members or np.flatnonzero(n_epochs).tolist()
-        if not members and "interrupted" in reasons:
-            raise KeyboardInterrupt
-        if not members and "diverged" in reasons:
-            raise DivergenceError(
-                "the members diverged in their first epoch: take a smaller learning_rate", many
-            )
+        members: list[int] = np.flatnonzero(reasons == "epochs").tolist()
         if not members:
+            members = np.flatnonzero(n_epochs).tolist()
+        if not members:
+            if "interrupted" in reasons:
+                raise KeyboardInterrupt
+            if "diverged" in reasons:
+                fault = "the members diverged in their first epoch: take a smaller learning_rate"
+                raise DivergenceError(fault, many)
             late = f"were over before an epoch of {n_members} members"
             raise ValueError(f"max_time={self.max_time} seconds {late}: give more")
         if "interrupted" in reasons:
-            how_far = (
-                f"fit was interrupted: the estimator has {len(members)} of {n_members} members"
-            )
-            warn(InterruptWarning(how_far, many))
+            have = f"the estimator has {len(members)} of {n_members} members"
+            warn(InterruptWarning(f"fit was interrupted: {have}", many))
         elif "epochs" not in reasons and self.max_time is not None:
             trained = ", ".join(map(str, n_epochs[members]))
-            warn(
-                UserWarning(
-                    f"max_time={self.max_time} seconds ended all members early, after {trained} "
-                    "epochs"
-                )
-            )
+            ended = f"max_time={self.max_time} seconds ended all members early"
+            warn(UserWarning(f"{ended}, after {trained} epochs"))
         return members
 
     def _set_preparation(self, preparation: TablePreparation) -> None:
@@ -636,24 +616,18 @@ class BaseTabular(Saving, Exporting, BaseEstimator, ABC):
         network = self.estimators_[0].network
         preparation = self.preparation_
         n = preparation.n_features_in_
-        names = getattr(
-            preparation, "feature_names_in_", [f"column {j}" for j in range(min(n, MOST_COLUMNS))]
-        )
+        names = getattr(preparation, "feature_names_in_", [str(j) for j in range(n)])
+        n_left_out = np.count_nonzero(~np.isnan(self._out_of_bag[:, 0]))
+        score = "accuracy" if is_classifier(self) else "R²"
         facts: dict[str, object] = {
             "networks": f"{len(self.estimators_)} of {display.sizes_text(network.sizes)}",
-            "rows": (
-                f"{len(self._truth):,}, {int((~np.isnan(self._out_of_bag[:, 0])).sum()):,} of "
-                f"them left out"
-            ),
-            (
-                f"{'accuracy' if is_classifier(self) else 'R²'}, rows left out"
-            ): f"{self.oob_score_:.4g}",
+            "rows": f"{len(self._truth):,}, {n_left_out:,} of them left out",
+            f"{score}, rows left out": f"{self.oob_score_:.4g}",
             "seconds": f"{self.fit_seconds_:.3g}",
         }
         for j, name in enumerate(names[:MOST_COLUMNS]):
-            facts[name if name.startswith("column ") else f"column {name}"] = column_in_words(
-                preparation, j
-            )
+            label = name if name.startswith("column ") else f"column {name}"
+            facts[label] = column_in_words(preparation, j)
         if n > MOST_COLUMNS:
             facts["..."] = f"and {n - MOST_COLUMNS} other columns"
         return facts
@@ -696,17 +670,17 @@ def _weighted_rows(X: Any, y: Any, sample_weight: Any, validation: Validation) -
         cv = [tuple(np.flatnonzero(np.isin(rows, part)) for part in fold) for fold in parts]
 
     def place(values: Array) -> Array:
-        placed = np.full(
-            (n_rows, *values.shape[1:]), np.nan if values.dtype.kind == "f" else 0, values.dtype
-        )
+        placed = np.zeros((n_rows, *values.shape[1:]), values.dtype)
+        if values.dtype.kind == "f":
+            placed.fill(np.nan)
         placed[rows] = values
         return placed
 
-    *own, groups = (
+    X, y, sample_weight, groups = (
         None if part is None else _safe_indexing(part, rows)
         for part in (X, y, sample_weight, groups)
     )
-    return *own, validation._replace(cv=cv, groups=groups), place
+    return X, y, sample_weight, validation._replace(cv=cv, groups=groups), place
 
 
 def column_in_words(preparation: TablePreparation, j: int) -> str:
@@ -718,9 +692,8 @@ def column_in_words(preparation: TablePreparation, j: int) -> str:
     gaps_are_known = not preparation.imputation_.is_jacobi  # not in files of 0.3
     for levels, has_gaps in zip(preparation.levels_, preparation.has_word_gaps_, strict=True):
         if levels.column == j:
-            words = textwrap.shorten(
-                ", ".join(map(str, levels.levels)), MOST_TEXT, placeholder=" ..."
-            )
+            words = ", ".join(map(str, levels.levels))
+            words = textwrap.shorten(words, MOST_TEXT, placeholder=" ...")
             rest = " and the rest" if levels.has_rest else ""
             gaps = ", with gaps" if has_gaps and gaps_are_known else ""
             return f"{counted(len(levels.levels), 'level')}{rest}{gaps}: {words}"

@@ -92,14 +92,14 @@ class Unsmoothing(NamedTuple):
     def probabilities(self, outputs: Array) -> Array:
         """Return probabilities (n, K) of outputs (n, K)."""
         rest, total = self._rest(outputs)
-        return np.asarray(rest / total)
+        return rest / total
 
     def slopes(self, outputs: Array, slopes: Array) -> Array:
         """Return the derivatives (n, K, k) of probabilities, by those of the outputs."""
         rest, total = self._rest(outputs)
         of_rest = np.where((rest > self.least)[:, :, None], slopes, 0.0)
         of_total = functools.reduce(np.add, of_rest.transpose(1, 0, 2))[:, None]
-        return np.asarray((of_rest - (rest / total)[:, :, None] * of_total) / total[:, :, None])
+        return (of_rest - (rest / total)[:, :, None] * of_total) / total[:, :, None]
 
     def _rest(self, outputs: Array) -> tuple[Array, Array]:
         """Return outputs less the offset (n, K), and their sums (n, 1), in one order on all
@@ -168,7 +168,7 @@ class Residuals(NamedTuple):
             if not n:
                 way = "fit more rows, or without X_val, so that members leave out rows"
             raise ValueError(f"{what} {math.ceil(round(needed, 6))}: {way}")
-        return np.asarray(self.scores[min(math.ceil(coverage * (n + 1)), n) - 1])
+        return self.scores[min(math.ceil(coverage * (n + 1)), n) - 1]
 
     def deviation(self) -> Array:
         """Return the root of the mean square (n_outputs,) of the scores."""
@@ -176,7 +176,7 @@ class Residuals(NamedTuple):
             raise ValueError(
                 "members left out no rows to learn deviations from: fit more rows, or without X_val"
             )
-        return np.asarray(np.sqrt((self.scores**2).mean(axis=0)))
+        return np.sqrt((self.scores**2).mean(axis=0))
 
 
 def network_of_sizes(network: Network) -> Network:
@@ -215,7 +215,7 @@ def ensemble_factor(
     k = 1 / (1 / counts).mean()
     # of the square, that averaging lessens
     part = np.minimum(variance / k, square) / np.where(square > 0, square, 1.0)
-    return np.asarray(np.sqrt(1 - part * (1 - k / n_members)))
+    return np.sqrt(1 - part * (1 - k / n_members))
 
 
 def learn_residuals(

@@ -174,11 +174,9 @@ class TabularClassifier(ClassifierMixin, BaseTabular):
         y = np.asarray(y, object if is_mixed else None)
         refuse_complex("y", y)
         if y.ndim == 2 and y.shape[1] > 1:
-            way = (
-                "fit a TabularClassifier for each column, by "
-                "sklearn.multioutput.MultiOutputClassifier"
-            )
-            raise ValueError(f"y has {y.shape[1]} columns where a row has one class: {way}")
+            fault = f"y has {y.shape[1]} columns where a row has one class"
+            way = "by sklearn.multioutput.MultiOutputClassifier"
+            raise ValueError(f"{fault}: fit a TabularClassifier for each column, {way}")
         y = column_or_1d(y, warn=True)
         refuse_missing(y)
         if y.dtype.kind == "O":
@@ -237,9 +235,8 @@ class TabularClassifier(ClassifierMixin, BaseTabular):
         known = ~np.isnan(self._out_of_bag[:, 0])
         p = self.oob_decision_function_[known]
         right = p.argmax(axis=1) == self._truth[known]
-        plotting.reliability(
-            right, p.max(axis=1), f"Rows left out, accuracy {self.oob_score_:.3f}", axes=axes
-        )
+        title = f"Rows left out, accuracy {self.oob_score_:.3f}"
+        plotting.reliability(right, p.max(axis=1), title, axes=axes)
 
     def _set_out_of_bag(self, outputs: Array) -> None:
         super()._set_out_of_bag(outputs)

@@ -285,5 +285,9 @@ def kinds_of(values: list[Any]) -> set[str]:
     """Return the kinds of objects: "number", "text", "boolean"; booleans are numbers too, and gaps
     have none.
     """
-    kinds = _kinds(values)
+    return with_numbers(_kinds(values))
+
+
+def with_numbers(kinds: set[str]) -> set[str]:
+    """Return kinds with "number" beside "boolean"."""
     return kinds | {"number"} if "boolean" in kinds else kinds

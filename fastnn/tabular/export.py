@@ -7,14 +7,13 @@ from pathlib import Path
 from typing import Any, NamedTuple, cast
 
 import numpy as np
-from numpy.typing import NDArray
 from sklearn.base import is_classifier
 from sklearn.utils.validation import check_is_fitted
 
 from fastnn.backends import get_backend
 from fastnn.files.export import FORMATS as OF_NETWORKS
 from fastnn.files.export import ExportFormat, Model, export
-from fastnn.memory import Array
+from fastnn.memory import Array, Flags
 from fastnn.network import Network
 from fastnn.state import TableRow
 from fastnn.tabular.calibration import Unsmoothing
@@ -45,10 +44,8 @@ class TableModel(NamedTuple):
     @property
     def summary(self) -> str:
         """The ensemble in words."""
-        return (
-            f"An ensemble of {len(self.params)} networks {self.members[0].summary}, of the "
-            f"columns of a table"
-        )
+        networks = f"{len(self.params)} networks {self.members[0].summary}"
+        return f"An ensemble of {networks}, of the columns of a table"
 
     @property
     def members(self) -> list[Model]:
@@ -67,9 +64,9 @@ class TableModel(NamedTuple):
         return {levels.column: levels for levels in self.preparation.levels_}
 
     @property
-    def refuses_gaps(self) -> NDArray[np.bool_]:
+    def refuses_gaps(self) -> Flags:
         """The columns of numbers (n_numbers,) where a gap has no prediction."""
-        return np.asarray(~self.preparation.has_gaps_ & (not self.estimates))
+        return ~self.preparation.has_gaps_ & (not self.estimates)
 
     @property
     def imputation(self) -> Imputation:
@@ -94,9 +91,8 @@ class TableModel(NamedTuple):
             for name, of_layers in (("W", network.weights), ("b", network.biases)):
                 arrays[f"{name}{k}"] = np.array([of_layers(params)[k] for params in self.params])
         if self.scaling is not None:
-            arrays |= dict(
-                zip(("averages", "deviations", "least", "largest"), self.scaling, strict=True)
-            )
+            names = ("averages", "deviations", "least", "largest")
+            arrays |= zip(names, self.scaling, strict=True)
         return arrays
 
     def function(self) -> Any:
@@ -233,13 +229,14 @@ def model_of(estimator: Any, estimates: bool = False) -> TableModel:
     """
     check_levels(estimator.preparation_, "exported")
     members = estimator.estimators_
-    parts = (
-        estimator.preparation_,
-        members[0].network,
-        np.array([member.params for member in members]),
+    classifies = is_classifier(estimator)
+    return TableModel(
+        preparation=estimator.preparation_,
+        network=members[0].network,
+        params=np.array([member.params for member in members]),
+        unsmoothing=estimator._unsmoothing if classifies else None,
+        classes=estimator.classes_ if classifies else None,
+        scaling=None if classifies else estimator._scaling,
+        one_target=not classifies and estimator._one_target,
+        estimates=estimates,
     )
-    if is_classifier(estimator):
-        return TableModel(
-            *parts, estimator._unsmoothing, estimator.classes_, None, False, estimates
-        )
-    return TableModel(*parts, None, None, estimator._scaling, estimator._one_target, estimates)

@@ -19,9 +19,8 @@ nothing of LAPACK.
 from typing import NamedTuple, Self
 
 import numpy as np
-from numpy.typing import NDArray
 
-Matrix = NDArray[np.float64]
+from fastnn.memory import Floats, Integers
 
 MOST_SOURCES = 100
 """Columns that estimates are made from: of more, those that leave least variance unexplained."""
@@ -64,13 +63,13 @@ CHUNK = 512
 class Imputation(NamedTuple):
     """The linear map from what is known of a row to estimates of what is not."""
 
-    means: Matrix  # (k,): of the columns
-    sources: NDArray[np.int64]  # (s,): the columns that estimates are made from
-    matrix: Matrix  # (s, k): their coefficients, those of a column for itself are 0
-    steps: Matrix  # (t,): parts of the way to go in each iteration
+    means: Floats  # (k,): of the columns
+    sources: Integers  # (s,): the columns that estimates are made from
+    matrix: Floats  # (s, k): their coefficients, those of a column for itself are 0
+    steps: Floats  # (t,): parts of the way to go in each iteration
 
     @classmethod
-    def of_jacobi(cls, means: Matrix, matrix: Matrix) -> Self:
+    def of_jacobi(cls, means: Floats, matrix: Floats) -> Self:
         """Return the imputation of fastnn 0.3, of numbers alone: three steps of length 1."""
         return cls(means, np.arange(len(means)), matrix, np.ones(N_ROUNDS_OF_JACOBI))
 
@@ -79,14 +78,14 @@ class Imputation(NamedTuple):
         """Whether it is that of fastnn 0.3, without words, of columns with gaps in `fit`."""
         return len(self.steps) == N_ROUNDS_OF_JACOBI
 
-    def part(self, columns: NDArray[np.int64]) -> "Imputation":
+    def part(self, columns: Integers) -> "Imputation":
         """Return the imputation of some columns, in ascending order, which has the same bits: the
         sources are among them.
         """
         sources = np.searchsorted(columns, self.sources)
         return Imputation(self.means[columns], sources, self.matrix[:, columns], self.steps)
 
-    def fill(self, Z: Matrix) -> Matrix:
+    def fill(self, Z: Floats) -> Floats:
         """Return rows (n, k), less the means, with estimates in place of NaN."""
         gaps = np.isnan(Z)
         filled = np.where(gaps, 0.0, Z)
@@ -115,7 +114,7 @@ def rows_to_learn_from(n_rows: int, n_columns: int) -> slice:
     return slice(None, None, -(-n_rows // most))
 
 
-def learn_imputation(Z: Matrix, means: Matrix) -> Imputation:
+def learn_imputation(Z: Floats, means: Floats) -> Imputation:
     """Learn the imputation of columns (n, k), NaN for gaps, that have these means."""
     Z = np.ascontiguousarray(Z - means)
     gaps = np.isnan(Z)
@@ -130,7 +129,7 @@ def learn_imputation(Z: Matrix, means: Matrix) -> Imputation:
     return imputation
 
 
-def _telling_columns(Z: Matrix) -> NDArray[np.int64]:
+def _telling_columns(Z: Floats) -> Integers:
     """Return up to `MOST_SOURCES` of the columns (n, k): all, or those of a pivoted Cholesky.
 
     Each is the one of which those before it leave the most variance unexplained (Harbrecht, Peters
@@ -154,7 +153,7 @@ def _telling_columns(Z: Matrix) -> NDArray[np.int64]:
     return np.sort(chosen)
 
 
-def _covariances(Z: Matrix, sources: NDArray[np.int64]) -> Matrix:
+def _covariances(Z: Floats, sources: Integers) -> Floats:
     """Return the covariances (s, k) of sources and all columns (n, k), less their means."""
     columns = np.ascontiguousarray(Z.T)
     products = np.empty(columns.shape)
@@ -168,7 +167,7 @@ def _covariances(Z: Matrix, sources: NDArray[np.int64]) -> Matrix:
     return sums / len(Z)
 
 
-def _imputation_of(Z: Matrix, means: Matrix, sources: NDArray[np.int64]) -> Imputation:
+def _imputation_of(Z: Floats, means: Floats, sources: Integers) -> Imputation:
     """Return the imputation of complete columns (n, k), less their means, by some of them."""
     n = len(sources)
     covariances = _covariances(Z, sources)
@@ -186,7 +185,7 @@ def _imputation_of(Z: Matrix, means: Matrix, sources: NDArray[np.int64]) -> Impu
     )
 
 
-def _steps(A: Matrix) -> Matrix:
+def _steps(A: Floats) -> Floats:
     """Return Richardson's steps for a positive definite matrix (s, s) of diagonal 1, and a 1."""
     power = A
     for _ in range(4):
@@ -201,7 +200,7 @@ def _steps(A: Matrix) -> Matrix:
     return np.append(2 / largest / (1 + 1 / RANGE + (1 - 1 / RANGE) * nodes), 1.0)
 
 
-def _product(A: Matrix, B: Matrix) -> Matrix:
+def _product(A: Floats, B: Floats) -> Floats:
     """Return the product of a symmetric matrix (s, s) and one of (s, k)."""
     total = np.zeros(B.shape)
     part = np.empty(B.shape)
@@ -210,7 +209,7 @@ def _product(A: Matrix, B: Matrix) -> Matrix:
     return total
 
 
-def _inverse(A: Matrix) -> Matrix:
+def _inverse(A: Floats) -> Floats:
     """Return the inverse of a positive definite matrix (s, s), by Gauss and Jordan."""
     A = A.copy()
     for i in range(len(A)):

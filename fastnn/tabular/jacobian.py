@@ -61,7 +61,7 @@ def scaling_slopes(preparation: TablePreparation, numbers: Array) -> Array:
     with np.errstate(over="ignore"):
         scaled = (numbers - preparation.centers_) * preparation.factors_
     squares = (np.clip(scaled, -LARGEST_SCALED, LARGEST_SCALED) / LIMIT) ** 2
-    return np.asarray(preparation.factors_ / ((1 + squares) * np.sqrt(1 + squares)))
+    return preparation.factors_ / ((1 + squares) * np.sqrt(1 + squares))
 
 
 def _moved_cells(preparation: TablePreparation, gaps: Array, of_scaling: Array) -> Array:

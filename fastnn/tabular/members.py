@@ -13,7 +13,6 @@ from numbers import Integral
 from typing import Any, NamedTuple, cast
 
 import numpy as np
-from numpy.typing import NDArray
 from sklearn.model_selection import GroupKFold, StratifiedGroupKFold, check_cv
 
 from fastnn.backends import get_backend
@@ -21,7 +20,7 @@ from fastnn.checking.arguments import hidden_sizes, shown
 from fastnn.errors import warn
 from fastnn.files.description import without_state
 from fastnn.many import ManyProgress, ManyResult, train_many
-from fastnn.memory import Array
+from fastnn.memory import Array, Flags, Floats, Integers
 from fastnn.network import Network
 from fastnn.optimizers import Adam
 from fastnn.schedules import cosine
@@ -32,7 +31,7 @@ from fastnn.training.exceptions import InterruptWarning, TrainingInterrupted
 from fastnn.training.inputs import check_memory
 from fastnn.training.results import TrainingResult
 
-Rows = NDArray[np.int64]
+Rows = Integers
 
 BETA_2 = 0.99
 """Adam's decay of squares, for some thousand steps; 0.999 remembers too many."""
@@ -171,10 +170,10 @@ class Sample(NamedTuple):
             inputs = inputs * scales
         else:
             inputs *= scales
-        own = self.validation
-        if own is not None:
-            own = (own[0][:, :k] * scales, *own[1:])
-        return self._replace(inputs=inputs, validation=own)
+        validation = self.validation
+        if validation is not None:
+            validation = (validation[0][:, :k] * scales, *validation[1:])
+        return self._replace(inputs=inputs, validation=validation)
 
 
 class Group(NamedTuple):
@@ -182,7 +181,7 @@ class Group(NamedTuple):
 
     members: range
     network: Network
-    scales: NDArray[np.float32]  # (network.n_inputs,)
+    scales: Array  # (network.n_inputs,) float32
 
 
 def splits(
@@ -269,8 +268,8 @@ def parts(
     return dealt[:n_members]
 
 
-def input_scales(network: Network, sample: Sample) -> NDArray[np.float32]:
-    """Return the factors (n_inputs,) of the columns of inputs, with which networks train.
+def input_scales(network: Network, sample: Sample) -> Array:
+    """Return the factors (n_inputs,) float32 of the columns of inputs, with which networks train.
 
     With equal widths h, Adam at one rate r on inputs times sqrt(h / n_inputs) is Adam at the rate
     of layers in the parametrization of the neural tangent kernel (Jacot et al., NeurIPS 2018). That
@@ -280,7 +279,8 @@ def input_scales(network: Network, sample: Sample) -> NDArray[np.float32]:
     """
     n = len(sample.targets)
     rows = slice(None, n, max(1, n // ROWS_TO_SCALE_BY))
-    weight = (np.ones(n) if sample.weight is None else sample.weight)[rows, None]
+    weight = np.ones(n) if sample.weight is None else sample.weight
+    weight = weight[rows, None]
     weight = weight / weight.sum()
 
     def centered(columns: Array) -> Array:
@@ -292,24 +292,22 @@ def input_scales(network: Network, sample: Sample) -> NDArray[np.float32]:
     # two columns or more at once: a single one would be added up in another order
     edges = np.linspace(0, network.n_inputs, 2 + network.n_inputs // SCALED_AT_ONCE).astype(int)
     for first, stop in itertools.pairwise(edges):
-        own = slice(first, stop)
-        block = some.toarray(first, stop) if isinstance(some, SparseRows) else some[:, own]
+        part = slice(first, stop)
+        block = some.toarray(first, stop) if isinstance(some, SparseRows) else some[:, part]
         inputs = centered(block.astype(np.float64, order="C"))
         for columns in (inputs, centered(inputs**2)):
             variance = (weight * columns**2).sum(axis=0)
             for target in targets.T[:, :, None]:
                 covariance = (weight * columns * target).sum(axis=0)
                 product = variance * (weight * target**2).sum()
-                relevance[own] = np.maximum(
-                    relevance[own], covariance**2 / np.where(product > 0, product, np.inf)
+                relevance[part] = np.maximum(
+                    relevance[part], covariance**2 / np.where(product > 0, product, np.inf)
                 )
-    chance = (
-        weight**2
-    ).sum()  # 1 / n of weights that are equal: about the variance that noise explains
+    # 1 / n of weights that are equal: about the variance that noise explains
+    chance = (weight**2).sum()
     relevance = (relevance + chance) / (relevance + NOISE * chance)
-    return np.sqrt(network.sizes[1] / network.n_inputs * relevance / relevance.mean()).astype(
-        np.float32
-    )
+    squares = network.sizes[1] / network.n_inputs * relevance / relevance.mean()
+    return np.sqrt(squares).astype(np.float32)
 
 
 def initial_params(network: Network, random_state: np.random.RandomState) -> Array:
@@ -374,28 +372,24 @@ class Trainer:
         )
         n = len(sample.targets)
         n_copies = len(sample.inputs) // n
-        used = np.ones(n, bool) if sample.weight is None else sample.weight > 0
-        trained_on = [np.flatnonzero(used & ~np.isin(np.arange(n), rows)) for rows in left_out]
+        weight = np.ones(n) if sample.weight is None else sample.weight
+        used = np.flatnonzero(weight)
+        trained_on = [np.setdiff1d(used, rows, assume_unique=True) for rows in left_out]
         n_rows = n_copies * max(map(len, trained_on), default=n)
         batch_size = min(settings.batch_size, n_rows)
-        rate = cosine(
-            settings.learning_rate, steps=settings.epochs * math.ceil(n_rows / batch_size)
-        )
-        weight = np.ones(n) if sample.weight is None else sample.weight
+        n_steps = settings.epochs * math.ceil(n_rows / batch_size)
         self._network = network
         self._choosers = choosers(left_out, n)
-        is_alone = self._choosers.diagonal()
-        self._chosen_by = [
-            rows[::2] if alone else rows for rows, alone in zip(left_out, is_alone, strict=True)
-        ]
-        self.judged_by = [
-            rows[1::2] if alone else rows for rows, alone in zip(left_out, is_alone, strict=True)
-        ]
+        self._chosen_by: list[Rows] = []
+        self.judged_by: list[Rows] = []
+        for rows, is_alone in zip(left_out, self._choosers.diagonal(), strict=True):
+            self._chosen_by.append(rows[::2] if is_alone else rows)
+            self.judged_by.append(rows[1::2] if is_alone else rows)
         self._n_rows = np.array([len(rows) for rows in self._chosen_by])
         self._weights = np.array([weight[rows].sum() for rows in self._chosen_by])
-        self._rows = [
-            np.concatenate([k * n + rows for k in range(n_copies)]) for rows in trained_on
-        ]
+        # of all copies: row k of copy c has the number c n + k
+        copies = np.arange(n_copies)[:, None] * n
+        self._rows = [(copies + rows).ravel() for rows in trained_on]
         self._groups = groups_of(network, sample, settings.n_members, n_ramped)
         self._sample = sample
         self._targets = np.tile(sample.targets, (n_copies, 1))
@@ -407,7 +401,7 @@ class Trainer:
         self._seeds: list[int] = random_state.randint(2**31 - 1, size=settings.n_members).tolist()
         self._n_epochs = settings.epochs
         self._options: dict[str, Any] = {
-            "optimizer": Adam(rate, beta_2=BETA_2),
+            "optimizer": Adam(cosine(settings.learning_rate, steps=n_steps), beta_2=BETA_2),
             "batch_size": batch_size,
             "dtype": "float32",
             "assume_finite": True,
@@ -416,22 +410,23 @@ class Trainer:
         if sample.weight is not None:
             self._options["sample_weight"] = np.tile(sample.weight, n_copies)
 
-    def train(self, max_seconds: float | None = None, verbose: bool = False) -> ManyResult:
-        """Train all members to the last epoch, or to the best one of the sample's validation rows.
+    def train(self, end: float | None = None, verbose: bool = False) -> ManyResult:
+        """Train all members to the last epoch, or to the best one of the sample's validation rows,
+        until a time of `time.perf_counter`.
 
         Ctrl-C ends the training: members that it cut off have the stop reason "interrupted".
         """
-        members = list(range(len(self._seeds)))
-        epochs = [self._n_epochs] * len(members)
-        return self._train(members, epochs, max_seconds, is_judged=True, progress=verbose)
+        epochs = dict.fromkeys(range(len(self._seeds)), self._n_epochs)
+        return self._train(epochs, end, is_judged=True, progress=verbose)
 
     def finish(
-        self, many: ManyResult, members: list[int], max_seconds: float | None = None
+        self, many: ManyResult, members: list[int], end: float | None = None
     ) -> tuple[list[TrainingResult], Rows]:
         """Return the networks of these members of a training, of the epochs (m,) that are chosen,
         and the epochs.
 
-        Members that Ctrl-C or the limit of time keeps from training again stay at their last epoch.
+        Members that Ctrl-C or the end of the time keeps from training again stay at their last
+        epoch.
         """
         history = many[members].history
         if not self._chosen_by:
@@ -446,77 +441,62 @@ class Trainer:
         params = [many.params[i] for i in members]
         again = np.flatnonzero(chosen < common).tolist()
         if again:
-            shorter = self._train([members[k] for k in again], chosen[again].tolist(), max_seconds)
+            shorter = self._train({members[k]: int(chosen[k]) for k in again}, end)
             for k, member in zip(again, shorter, strict=False):  # fewer after Ctrl-C
                 if member.stop_reason == "epochs":
                     params[k] = member.params
                     epochs[k] = chosen[k]
             if "interrupted" in shorter.stop_reason:
-                warn(
-                    InterruptWarning(
-                        "fit was interrupted: some members stay at their last epoch", many
-                    )
-                )
+                how_far = "fit was interrupted: some members stay at their last epoch"
+                warn(InterruptWarning(how_far, many))
         return [self._whole(i, values) for i, values in zip(members, params, strict=True)], epochs
 
     def _train(
-        self, members: list[int], epochs: list[int], max_seconds: float | None, **options: Any
+        self,
+        epochs: dict[int, int],
+        end: float | None,
+        *,
+        is_judged: bool = False,
+        progress: bool = False,
     ) -> ManyResult:
         """Train members, in ascending order, from their initial parameters; return those so far
         after Ctrl-C.
+
+        `epochs` is {member: how many}; `is_judged`: with their validation losses.
         """
-        began = time.perf_counter()
         results: list[TrainingResult] = []
         for group in self._groups:
-            own = [k for k, i in enumerate(members) if i in group.members]
-            if not own:
+            members = [i for i in epochs if i in group.members]
+            if not members:
                 continue
-            seconds = None
-            if max_seconds is not None:
-                seconds = max(1e-3, max_seconds - (time.perf_counter() - began))
-            chosen = [members[k] for k in own]
+            options = dict(self._options)
+            sample = self._sample.scaled(group.scales)
+            seconds = seconds_until(end)
+            deadline: list[Any] = [] if seconds is None else [Deadline(seconds)]
+            stop = Stop(max_seconds=seconds, on_interrupt="raise")
+            if self._rows:
+                options["rows"] = [self._rows[i] for i in members]
+            if is_judged and self._chosen_by:
+                options["validation_rows"] = [self._chosen_by[i] for i in members]
+            elif is_judged:
+                stop = dataclasses.replace(stop, validation=sample.validation, restore_best=True)
             try:
-                results += self._train_group(
-                    group, chosen, [epochs[k] for k in own], seconds, **options
+                results += train_many(
+                    group.network,
+                    sample.inputs,
+                    self._targets,
+                    params=[self._params[i] for i in members],
+                    seed=[self._seeds[i] for i in members],
+                    epochs=[epochs[i] for i in members],
+                    stop=stop,
+                    callbacks=deadline,
+                    progress=progress,
+                    **options,
                 )
             except TrainingInterrupted as interrupt:
                 results += cast(ManyResult, interrupt.result)
                 break
         return ManyResult(results)
-
-    def _train_group(
-        self,
-        group: Group,
-        members: list[int],
-        epochs: list[int],
-        max_seconds: float | None,
-        *,
-        is_judged: bool = False,
-        progress: bool = False,
-    ) -> ManyResult:
-        """Train members of a group; `is_judged`: with their validation losses."""
-        options = dict(self._options)
-        deadline: list[Any] = [] if max_seconds is None else [Deadline(max_seconds)]
-        sample = self._sample.scaled(group.scales)
-        stop = Stop(max_seconds=max_seconds, on_interrupt="raise")
-        if self._rows:
-            options["rows"] = [self._rows[i] for i in members]
-        if is_judged and self._chosen_by:
-            options["validation_rows"] = [self._chosen_by[i] for i in members]
-        elif is_judged:
-            stop = dataclasses.replace(stop, validation=sample.validation, restore_best=True)
-        return train_many(
-            group.network,
-            sample.inputs,
-            self._targets,
-            params=[self._params[i] for i in members],
-            seed=[self._seeds[i] for i in members],
-            epochs=epochs,
-            stop=stop,
-            callbacks=deadline,
-            progress=progress,
-            **options,
-        )
 
     def _whole(self, member: int, params: Array) -> TrainingResult:
         """Return the network that predicts from all inputs what a member's `params` predict from
@@ -543,7 +523,7 @@ def groups_of(network: Network, sample: Sample, n_members: int, n_ramped: int) -
     return [Group(range(n_first), plain, scales), ramped] if n_first else [ramped]
 
 
-def choosers(left_out: list[Rows], n: int) -> NDArray[np.bool_]:
+def choosers(left_out: list[Rows], n: int) -> Flags:
     """Return for each member of which others the validation losses choose its epoch (m, m).
 
     What chooses is not what judges: these are the members that leave out none of its own rows,
@@ -553,10 +533,10 @@ def choosers(left_out: list[Rows], n: int) -> NDArray[np.bool_]:
     is_left_out = np.zeros((len(left_out), n), bool)
     for mask, rows in zip(is_left_out, left_out, strict=True):
         mask[rows] = True
-    are_others = np.ones((len(left_out), len(left_out)), bool)
+    have_common = np.zeros((len(left_out), len(left_out)), bool)
     for i, mask in enumerate(is_left_out):
-        are_others[i] = ~(is_left_out & mask).any(axis=1)
-    return are_others | np.diag(~are_others.any(axis=1))
+        have_common[i] = (is_left_out & mask).any(axis=1)
+    return ~have_common | np.diag(have_common.all(axis=1))
 
 
 def choose_epochs(losses: Array, weights: Array, n_rows: Rows) -> Rows:
@@ -575,18 +555,25 @@ def choose_epochs(losses: Array, weights: Array, n_rows: Rows) -> Rows:
     return epochs
 
 
-def mean_outputs(members: list[TrainingResult], inputs: Inputs) -> NDArray[np.float64]:
+def seconds_until(end: float | None) -> float | None:
+    """Return the seconds until a time of `time.perf_counter`, a millisecond at least; None where
+    there is no end.
+    """
+    return None if end is None else max(1e-3, end - time.perf_counter())
+
+
+def mean_outputs(members: list[TrainingResult], inputs: Inputs) -> Floats:
     """Return the mean (n, n_outputs) of the members' predictions, added up one after the other."""
     predictions = (member.predict(inputs, assume_finite=True) for member in members)
     return _mean(predictions, len(members))
 
 
-def mean_jacobian(members: list[TrainingResult], inputs: Array) -> NDArray[np.float64]:
+def mean_jacobian(members: list[TrainingResult], inputs: Array) -> Floats:
     """Return the mean (n, n_outputs, n_inputs) of the members' Jacobians, likewise."""
     return _mean((member.jacobian(inputs) for member in members), len(members))
 
 
-def _mean(values: Iterable[Array], n: int) -> NDArray[np.float64]:
+def _mean(values: Iterable[Array], n: int) -> Floats:
     total = np.zeros(())
     for value in values:
         total = total + value.astype(np.float64)

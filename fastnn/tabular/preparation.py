@@ -9,7 +9,6 @@ from numbers import Integral
 from typing import Any, ClassVar, NamedTuple, Self
 
 import numpy as np
-from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, TransformerMixin, _fit_context
 from sklearn.utils._param_validation import Interval
 from sklearn.utils.validation import check_is_fitted
@@ -17,12 +16,12 @@ from sklearn.utils.validation import check_is_fitted
 from fastnn.checking.arguments import Faults, counted, cut, listed, short_errors, shown
 from fastnn.checking.values import is_gap, known_names
 from fastnn.errors import warn
-from fastnn.memory import Array
+from fastnn.memory import Array, Flags, Integers
 from fastnn.sparse import SparseRows, may_pay
-from fastnn.tabular.columns import Column, Table, as_numbers, check_words, kinds_of
+from fastnn.tabular.columns import Column, Table, as_numbers, check_words, kinds_of, with_numbers
 from fastnn.tabular.doubts import may_be_names, reading_of
 from fastnn.tabular.imputation import learn_imputation, rows_to_learn_from
-from fastnn.tabular.ramps import Inputs, learn_ramps, no_ramps
+from fastnn.tabular.ramps import Inputs, Matrix, learn_ramps, no_ramps
 
 LIMIT = 3.0
 """The bound that squashed numbers come near to."""
@@ -55,19 +54,24 @@ _WAYS = {
 numbers too."""
 
 
+def _words_for(kinds: set[str]) -> tuple[str, str]:
+    """Return what a column of some kinds is called in errors, and the way to such values."""
+    return next(words for kind, words in _WAYS.items() if kind in kinds)
+
+
 class Rows(NamedTuple):
     """What is read of the rows of a table."""
 
     numbers: Array  # (n, n_numbers)
-    gaps: NDArray[np.bool_]  # (n, n_numbers): where numbers are NaN
+    gaps: Flags  # (n, n_numbers): where numbers are NaN
     # (n,) of each column of words: numbers of levels, -1 for gaps and unknown words
-    codes: list[NDArray[np.int64]]
+    codes: list[Integers]
 
     def part(self, rows: Any) -> "Rows":
         """Return some of the rows."""
         return Rows(self.numbers[rows], self.gaps[rows], [code[rows] for code in self.codes])
 
-    def pattern(self) -> NDArray[np.bool_]:
+    def pattern(self) -> Flags:
         """Return where gaps and unknown words are (n, n_numbers + n_words)."""
         return np.column_stack([self.gaps, *(code < 0 for code in self.codes)])
 
@@ -88,7 +92,7 @@ class Levels(NamedTuple):
         """Columns of the matrix."""
         return 1 if self.is_one_number else len(self.levels) + self.has_rest
 
-    def codes(self, column: Column) -> NDArray[np.int64]:
+    def codes(self, column: Column) -> Integers:
         """Return the number of the level in each row (n,), -1 for gaps and unknown ones."""
         number_of = {level: k for k, level in enumerate(self.levels)}
         words = column.values.tolist()
@@ -98,9 +102,7 @@ class Levels(NamedTuple):
             codes[rest] = len(self.levels)
         return codes
 
-    def numbers(
-        self, codes: NDArray[np.int64], columns: NDArray[np.int64] | None = None
-    ) -> NDArray[np.float32]:
+    def numbers(self, codes: Integers, columns: Integers | None = None) -> Matrix:
         """Return the numbers (n, width) of levels, or some columns of them."""
         if columns is None:
             columns = np.arange(self.width)
@@ -109,7 +111,7 @@ class Levels(NamedTuple):
         return (codes[:, None] == columns).astype(np.float32)
 
 
-def in_chunks(make: Callable[[slice], NDArray[np.float32]], n: int) -> NDArray[np.float32]:
+def in_chunks(make: Callable[[slice], Matrix], n: int) -> Matrix:
     """Return what `make` makes of n rows, `CHUNK` of them at once."""
     first = make(slice(CHUNK))
     if n <= CHUNK:
@@ -233,7 +235,7 @@ class TablePreparation(TransformerMixin, BaseEstimator):
         random_state: np.random.RandomState,
         targets: Array | None = None,
         bins: tuple[int, float] | None = None,
-    ) -> list[NDArray[np.float32]]:
+    ) -> list[Matrix]:
         """Learn the columns of a table; return its matrix without ramps, and copies with more gaps
         if 1 % of the numbers are missing.
 
@@ -262,51 +264,42 @@ class TablePreparation(TransformerMixin, BaseEstimator):
         >>> len(TablePreparation().fit_with_gaps(X, np.random.RandomState(0)))
         4
         """
-        numbers, codes = self._fit_numbers_with_gaps(X, random_state, targets)
-        matrices = [self._with_words(part, codes) for part in numbers]
-        self._fit_ramps(numbers[0], bins)
-        return matrices
+        inputs, n_copies = self._fit_inputs(X, random_state, targets, bins)
+        matrix = inputs.toarray() if isinstance(inputs, SparseRows) else inputs
+        return np.split(matrix, n_copies)
 
     def _fit_inputs(
         self,
         X: Any,
         random_state: np.random.RandomState,
-        targets: Array | None = None,
-        bins: tuple[int, float] | None = None,
+        targets: Array | None,
+        bins: tuple[int, float] | None,
     ) -> tuple[Inputs, int]:
         """Learn the columns like `fit_with_gaps`; return the matrix and its copies as one, in CSR
         form where that pays, and how many they are.
         """
-        numbers, codes = self._fit_numbers_with_gaps(X, random_state, targets)
-        n = len(numbers)
-        if n > 1:
-            codes = [np.tile(code, n) for code in codes]
-        inputs = self._made(np.vstack(numbers) if n > 1 else numbers[0], codes)
-        self._fit_ramps(numbers[0], bins)
-        return inputs, n
-
-    def _fit_numbers_with_gaps(
-        self, X: Any, random_state: np.random.RandomState, targets: Array | None
-    ) -> tuple[list[NDArray[np.float32]], list[NDArray[np.int64]]]:
-        """Learn the columns; return the numbers and flags of the rows and of their copies, and the
-        levels of words of all of them.
-        """
         rows = self._fit(X)
-        is_narrow = rows.numbers.shape[1] <= MOST_DOUBTED
-        if targets is not None and len(targets) == len(rows.numbers) and is_narrow:
+        n, n_numbers = rows.numbers.shape
+        if targets is not None and len(targets) == n and n_numbers <= MOST_DOUBTED:
             self._warn_of_names(rows.numbers, targets)
-        shares = rows.gaps.mean(axis=0)
-        numbers = [self._numbers(rows)]
-        for _ in range(N_COPIES if rows.gaps.size and rows.gaps.mean() >= FEWEST_GAPS else 0):
-            more = random_state.random_sample(rows.gaps.shape) < shares
-            known = np.where(more, np.nan, rows.numbers)
-            numbers.append(self._numbers(Rows(known, rows.gaps | more, rows.codes)))
-        return numbers, rows.codes
+        numbers = of_rows = self._numbers(rows)
+        codes = rows.codes
+        n_copies = 1
+        if rows.gaps.size and rows.gaps.mean() >= FEWEST_GAPS:
+            copies = (self._with_more_gaps(rows, random_state) for _ in range(N_COPIES))
+            n_copies += N_COPIES
+            numbers = np.vstack([of_rows, *map(self._numbers, copies)])
+            codes = [np.tile(code, n_copies) for code in codes]
+        inputs = self._made(numbers, codes)
+        if bins is not None and n_numbers:
+            self.ramps_ = learn_ramps(of_rows[:, :n_numbers], *bins)
+        return inputs, n_copies
 
-    def _fit_ramps(self, numbers: NDArray[np.float32], bins: tuple[int, float] | None) -> None:
-        """Learn the ramps of the numbers of rows, if there are to be any."""
-        if bins is not None and self.number_columns_:
-            self.ramps_ = learn_ramps(numbers[:, : len(self.number_columns_)], *bins)
+    @staticmethod
+    def _with_more_gaps(rows: Rows, random_state: np.random.RandomState) -> Rows:
+        """Return the rows with as large a share of each column's numbers missing besides."""
+        more = random_state.random_sample(rows.gaps.shape) < rows.gaps.mean(axis=0)
+        return rows._replace(numbers=np.where(more, np.nan, rows.numbers), gaps=rows.gaps | more)
 
     _validate_params = short_errors()(BaseEstimator._validate_params)
 
@@ -345,7 +338,7 @@ class TablePreparation(TransformerMixin, BaseEstimator):
 
     def _fit_numbers(self, rows: Rows) -> None:
         k = rows.numbers.shape[1]
-        self.has_gaps_: NDArray[np.bool_] = np.asarray(rows.gaps.any(axis=0))
+        self.has_gaps_: Flags = np.asarray(rows.gaps.any(axis=0))
         self.centers_ = np.zeros(k)
         self.factors_ = np.zeros(k)
         for i, column in enumerate(rows.numbers.T):
@@ -358,13 +351,11 @@ class TablePreparation(TransformerMixin, BaseEstimator):
 
     def _fit_gaps(self, rows: Rows) -> None:
         """Learn where gaps are, and how they are estimated."""
-        self.has_word_gaps_: NDArray[np.bool_] = np.array(
-            [(code < 0).any() for code in rows.codes], bool
-        )
+        self.has_word_gaps_: Flags = np.array([(code < 0).any() for code in rows.codes], bool)
         rows = rows.part(rows_to_learn_from(len(rows.gaps), sum(self._widths)))
         gaps = rows.pattern()
         patterns, counts = np.unique(gaps[gaps.any(axis=1)], axis=0, return_counts=True)
-        self.gap_patterns_: NDArray[np.bool_] = patterns[counts >= COMMON * len(gaps)]
+        self.gap_patterns_: Flags = patterns[counts >= COMMON * len(gaps)]
         cells = self._cells(rows)
         words = [column[~np.isnan(column)] for column in cells.T[len(self.means_) :]]
         means = [column.mean() if len(column) else 0.0 for column in words]
@@ -391,17 +382,12 @@ class TablePreparation(TransformerMixin, BaseEstimator):
         has_rest = len(levels) > most
         reading = None if column.is_category else reading_of(counts)
         if has_rest:
-            way = reading.remedy if reading else "drop the column"
-            when = (
-                f"texts such as {reading.example} are amounts"
-                if reading
-                else "it only numbers the rows"
-            )
-            rest = (
-                f"all but the {counted(most - 1, 'most frequent one')} become one "
-                f"(max_categories={most})"
-            )
-            warn(UserWarning(f"{column.label} has {len(levels)} levels: {rest}; {way} if {when}"))
+            way = "drop the column if it only numbers the rows"
+            if reading:
+                way = f"{reading.remedy} if texts such as {reading.example} are amounts"
+            rest = f"all but the {counted(most - 1, 'most frequent one')} become one"
+            rest += f" (max_categories={most})"
+            warn(UserWarning(f"{column.label} has {len(levels)} levels: {rest}; {way}"))
             levels = sorted(sorted(levels, key=counts.__getitem__, reverse=True)[: most - 1])
         elif reading:
             fault = f"{column.label} holds words that read as numbers ({reading.example})"
@@ -409,11 +395,12 @@ class TablePreparation(TransformerMixin, BaseEstimator):
             warn(UserWarning(f"{fault}: {reading.remedy}, {names}"))
         if len(levels) < 2 and not n_gaps:
             return None
-        return Levels(j, levels, has_rest, len(levels) == 2 and not has_rest and not n_gaps)
+        is_one_number = len(levels) == 2 and not has_rest and not n_gaps
+        return Levels(j, levels, has_rest, is_one_number)
 
     # ------------------------------------------------------------------------------------ transform
 
-    def transform(self, X: Any) -> NDArray[np.float32]:
+    def transform(self, X: Any) -> Matrix:
         """Make the numbers of a table.
 
         Parameters
@@ -477,10 +464,6 @@ class TablePreparation(TransformerMixin, BaseEstimator):
         return Rows(numbers, gaps, codes)
 
     def _warn_of_gaps(self, places: list[int]) -> None:
-        names = getattr(self, "feature_names_in_", range(self.n_features_in_))
-        where = (
-            f"X has gaps in columns that had no gap in fit, {listed([names[j] for j in places])}"
-        )
         how = (
             "numbers are estimated from the other columns, words belong to no level, and "
             "intervals are wider there"
@@ -490,52 +473,54 @@ class TablePreparation(TransformerMixin, BaseEstimator):
                 "a model of fastnn 0.3 puts one number in place of each, and its intervals do "
                 "not hold: fit it again"
             )
-        warn(UserWarning(f"{where}: {how}"))
+        where = f"in columns that had no gap in fit, {self._listed(places)}"
+        warn(UserWarning(f"X has gaps {where}: {how}"))
 
     def _named(self, places: list[int]) -> str:
-        """Return the names of columns in messages, of many the first ones."""
+        """Return "column" or "columns" and their names in messages, of many the first ones."""
+        return f"column{'s' * (len(places) > 1)} {self._listed(places)}"
+
+    def _listed(self, places: list[int]) -> str:
         names = getattr(self, "feature_names_in_", range(self.n_features_in_))
-        return f"column{'s' * (len(places) > 1)} {listed([names[j] for j in places])}"
+        return listed([names[j] for j in places])
 
     def _places(self, table: Table) -> list[int]:
         """Return the place in a table of each column that `fit` saw."""
-        own = getattr(self, "feature_names_in_", None)
+        of_fit = getattr(self, "feature_names_in_", None)
         estimator = self._owner or type(self).__name__
-        if (own is None or table.names is None) and table.n_columns != self.n_features_in_:
+        if (of_fit is None or table.names is None) and table.n_columns != self.n_features_in_:
             expects = f"{estimator} is expecting {self.n_features_in_} features as input"
             raise ValueError(f"X has {table.n_columns} features, but {expects}")
-        seen = known_names(table.names, own)
-        if seen is None or table.names is None:
-            if (own is None) != (table.names is None):
-                has, was = ("has", "without") if own is None else ("does not have valid", "with")
-                warn(
-                    UserWarning(
-                        f"X {has} feature names, but {estimator} was fitted {was} feature names"
-                    )
-                )
+        names = known_names(table.names, of_fit)
+        if names is None or table.names is None:
+            if of_fit is None and table.names is not None:
+                fault = f"X has feature names, but {estimator} was fitted without feature names"
+                warn(UserWarning(fault))
+            if of_fit is not None and table.names is None:
+                fault = "X does not have valid feature names"
+                warn(UserWarning(f"{fault}, but {estimator} was fitted with feature names"))
             return list(range(table.n_columns))
         place_of = {name: j for j, name in enumerate(table.names)}
-        if lacking := [name for name in seen if name not in place_of]:
-            raise ValueError(
-                f"X lacks the column{'s' * (len(lacking) > 1)} {listed(lacking)}, which fit saw"
-            )
-        if table.n_columns > len(seen):
-            others = [name for name in table.names if name not in set(seen)]
-            warn(
-                UserWarning(f"X has columns that fit did not see, not used here: {listed(others)}")
-            )
-        return [place_of[name] for name in seen]
+        lacking = [name for name in names if name not in place_of]
+        if lacking:
+            column = "column" if len(lacking) == 1 else "columns"
+            raise ValueError(f"X lacks the {column} {listed(lacking)}, which fit saw")
+        if table.n_columns > len(names):
+            known = set(names)
+            others = [name for name in table.names if name not in known]
+            fault = "X has columns that fit did not see, not used here"
+            warn(UserWarning(f"{fault}: {listed(others)}"))
+        return [place_of[name] for name in names]
 
     def _column(self, table: Table, j: int, kinds: set[str], as_words: bool = False) -> Column:
         """Read column j; ValueError unless it holds what `fit` saw there. Booleans are numbers
         where it saw numbers.
         """
         column = table.column(j, as_words)
-        there = column.kinds | {"number"} if "boolean" in column.kinds else column.kinds
-        if there and not there & kinds:
-            (was, way), (is_, _) = (
-                next(_WAYS[kind] for kind in _WAYS if kind in held) for held in (kinds, there)
-            )
+        held = with_numbers(column.kinds)
+        if held and not held & kinds:
+            was, way = _words_for(kinds)
+            is_, _ = _words_for(held)
             right = f"make {was} of them, by {way}"
             if table.names is None and hasattr(self, "feature_names_in_"):
                 right = (
@@ -547,16 +532,16 @@ class TablePreparation(TransformerMixin, BaseEstimator):
             return column
         return column._replace(values=as_numbers(column.values, column.label))
 
-    def _matrix(self, rows: Rows) -> NDArray[np.float32]:
+    def _matrix(self, rows: Rows) -> Matrix:
         """Return the matrix (n, n_numbers) of rows."""
         return self._with_words(self._numbers(rows), rows.codes)
 
-    def _numbers(self, rows: Rows) -> NDArray[np.float32]:
+    def _numbers(self, rows: Rows) -> Matrix:
         """Return the part of the matrix of rows that is made of columns of numbers, with the flags
         of gaps.
         """
 
-        def of_chunk(chunk: slice) -> NDArray[np.float32]:
+        def of_chunk(chunk: slice) -> Matrix:
             part = rows.part(chunk)
             scaled = self._scaled(part.numbers)
             if part.gaps.any():
@@ -572,7 +557,7 @@ class TablePreparation(TransformerMixin, BaseEstimator):
         """Return the matrix of rows, in CSR form where that pays."""
         return self._made(self._numbers(rows), rows.codes)
 
-    def _made(self, numbers: NDArray[np.float32], codes: list[NDArray[np.int64]]) -> Inputs:
+    def _made(self, numbers: Matrix, codes: list[Integers]) -> Inputs:
         """Return the matrix of rows of these numbers and levels, in CSR form where that pays."""
         n_numbers = numbers.shape[1]
         n_columns = n_numbers + sum(levels.width for levels in self.levels_)
@@ -580,9 +565,7 @@ class TablePreparation(TransformerMixin, BaseEstimator):
             return self.ramps_.beside(self._entries(numbers, codes, n_columns))
         return self._with_words(numbers, codes)
 
-    def _entries(
-        self, numbers: NDArray[np.float32], codes: list[NDArray[np.int64]], n_columns: int
-    ) -> SparseRows:
+    def _entries(self, numbers: Matrix, codes: list[Integers], n_columns: int) -> SparseRows:
         """Return rows of these numbers and levels in CSR form: one entry for each word."""
         n, k = numbers.shape
         values = np.ones((n, k + len(codes)), np.float32)
@@ -603,14 +586,12 @@ class TablePreparation(TransformerMixin, BaseEstimator):
         np.cumsum(np.count_nonzero(is_entry, axis=1), out=starts[1:])
         return SparseRows(values[is_entry], columns[is_entry], starts, n_columns)
 
-    def _with_words(
-        self, numbers: NDArray[np.float32], codes: list[NDArray[np.int64]]
-    ) -> NDArray[np.float32]:
+    def _with_words(self, numbers: Matrix, codes: list[Integers]) -> Matrix:
         """Return the matrix (n, n_numbers) of rows of these numbers and levels."""
         if not codes:
             return self._joined([numbers])
 
-        def of_chunk(chunk: slice) -> NDArray[np.float32]:
+        def of_chunk(chunk: slice) -> Matrix:
             words = [
                 levels.numbers(code[chunk])
                 for levels, code in zip(self.levels_, codes, strict=True)
@@ -624,17 +605,17 @@ class TablePreparation(TransformerMixin, BaseEstimator):
         """The number of cells of each column of numbers, and of words."""
         return [1] * len(self.means_) + [levels.width for levels in self.levels_]
 
-    def _cells(self, rows: Rows, columns: NDArray[np.int64] | None = None) -> Array:
+    def _cells(self, rows: Rows, columns: Integers | None = None) -> Array:
         """Return scaled numbers and the numbers of levels (n, n_cells) of rows, NaN for gaps and
         unknown words; or some columns of them, all numbers among these.
         """
         first = len(self.means_)
         parts = [self._scaled(rows.numbers)]
         for levels, code in zip(self.levels_, rows.codes, strict=True):
-            own = np.arange(first, first + levels.width)
+            places = np.arange(first, first + levels.width)
             if columns is not None:
-                own = np.intersect1d(own, columns)
-            words = levels.numbers(code, own - first)
+                places = np.intersect1d(places, columns)
+            words = levels.numbers(code, places - first)
             parts.append(np.where(code[:, None] < 0, np.nan, words))
             first += levels.width
         return np.concatenate(parts, axis=1, dtype=np.float64)
@@ -644,10 +625,10 @@ class TablePreparation(TransformerMixin, BaseEstimator):
         means = self.imputation_.means
         known = cells[:, : len(means)]
         estimates = self.imputation_.fill(known - means) + means
-        return np.asarray(np.where(np.isnan(known), estimates, known))
+        return np.where(np.isnan(known), estimates, known)
 
     @property
-    def _telling(self) -> NDArray[np.int64]:
+    def _telling(self) -> Integers:
         """The cells that estimates of numbers need: the numbers, and what they are made from."""
         return np.union1d(np.arange(len(self.means_)), self.imputation_.sources)
 
@@ -657,16 +638,16 @@ class TablePreparation(TransformerMixin, BaseEstimator):
         """
         imputation = self.imputation_.part(self._telling)
         estimates = imputation.fill(cells - imputation.means) + imputation.means
-        return np.asarray(np.where(np.isnan(cells), estimates, cells))[:, : len(self.means_)]
+        return np.where(np.isnan(cells), estimates, cells)[:, : len(self.means_)]
 
-    def _inputs_of(self, cells: Array) -> NDArray[np.float32]:
+    def _inputs_of(self, cells: Array) -> Matrix:
         """Return the inputs of networks (n, n_inputs) of cells, NaN for gaps and unknown words."""
         k = len(self.means_)
         flags = np.isnan(cells[:, :k])[:, self.has_gaps_]
         words = np.nan_to_num(cells[:, k:])
         return self._joined([self._completed_numbers(cells[:, self._telling]), flags, words])
 
-    def _joined(self, parts: list[Array]) -> NDArray[np.float32]:
+    def _joined(self, parts: list[Array]) -> Matrix:
         """Return parts (n, ...) of the inputs of a network as one matrix, with the ramps beside
         them; of a table of constants alone it is zeros.
         """

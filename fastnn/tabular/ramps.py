@@ -10,10 +10,13 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from fastnn.memory import Array
+from fastnn.memory import Array, Integers
 from fastnn.sparse import SparseRows
 
-Inputs = NDArray[np.float32] | SparseRows
+Matrix = NDArray[np.float32]
+"""The inputs of networks (n, n_inputs), or some columns of them."""
+
+Inputs = Matrix | SparseRows
 """The inputs of networks (n, n_inputs): an array, or in CSR form where words have many levels."""
 
 MOST_RAMPS = 64
@@ -42,7 +45,7 @@ class Ramps(NamedTuple):
     A number x of a column becomes ``height * (clip((x - low) / width, 0, 1) - 1/2)``.
     """
 
-    columns: NDArray[np.int64]  # (n_ramps,): of the matrix
+    columns: Integers  # (n_ramps,): of the matrix
     lows: Array  # (n_ramps,)
     widths: Array
     heights: Array
@@ -62,20 +65,20 @@ class Ramps(NamedTuple):
         self._write(inputs[:, k:], matrix)
         return inputs
 
-    def _write(self, ramps: NDArray[np.float32], matrix: NDArray[np.float32]) -> None:
+    def _write(self, ramps: Matrix, matrix: Matrix) -> None:
         """Write the ramps (n, n_ramps) of a matrix, or of its first columns."""
         for first in range(0, len(matrix), CHUNK):
             chunk = slice(first, first + CHUNK)
             ramps[chunk] = self.heights * (np.clip(self._places(matrix[chunk]), 0, 1) - 0.5)
 
-    def slopes(self, matrix: NDArray[np.float32]) -> Array:
+    def slopes(self, matrix: Matrix) -> Array:
         """Return the derivatives (n, n_ramps) of the ramps by their columns of a matrix (n, k)."""
         places = self._places(matrix)
         return np.where((places > 0) & (places < 1), self.heights / self.widths, 0.0)
 
-    def _places(self, matrix: NDArray[np.float32]) -> Array:
+    def _places(self, matrix: Matrix) -> Array:
         """Return where the numbers of a matrix are in the bins, from 0 to 1 (n, n_ramps)."""
-        return np.asarray((matrix[:, self.columns].astype(np.float64) - self.lows) / self.widths)
+        return (matrix[:, self.columns].astype(np.float64) - self.lows) / self.widths
 
 
 def no_ramps() -> Ramps:
@@ -83,7 +86,7 @@ def no_ramps() -> Ramps:
     return Ramps(np.zeros(0, np.int64), *np.zeros((3, 0)))
 
 
-def learn_ramps(numbers: NDArray[np.float32], most_bins: int, height: float) -> Ramps:
+def learn_ramps(numbers: Matrix, most_bins: int, height: float) -> Ramps:
     """Choose the bins of numbers (n, k): about equally many rows are in each bin of a column.
 
     A column of few values has a bin between each two. `height` is the root of the sum of squares of

@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 from sklearn.base import RegressorMixin
-from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.validation import _check_y, check_is_fitted
 
 from fastnn import plotting
@@ -14,6 +14,7 @@ from fastnn.checking.arguments import errors_of, shown, store_parameters
 from fastnn.checking.display import documented
 from fastnn.checking.hints import explains_keywords
 from fastnn.checking.values import refuse_missing, refuse_text
+from fastnn.estimators.validation import WITHIN_ONE
 from fastnn.losses import CustomLoss, Function, Huber, Pinball
 from fastnn.memory import Array
 from fastnn.network import Network
@@ -78,7 +79,7 @@ class TabularRegressor(RegressorMixin, BaseTabular):
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         **BaseTabular._parameter_constraints,
         "loss": [StrOptions(set(LOSSES)), Huber, Pinball, CustomLoss, callable],
-        "quantile": [Interval(Real, 0, 1, closed="neither"), None],
+        "quantile": [WITHIN_ONE, None],
     }
 
     # estimators of version 0.3, which were pickled, have none of these
@@ -145,7 +146,8 @@ class TabularRegressor(RegressorMixin, BaseTabular):
         """
         check_is_fitted(self)
         if not return_std:
-            return self._decoded(mean_outputs(self.estimators_, self._inputs(X)))
+            outputs = mean_outputs(self.estimators_, self._inputs(X))
+            return self._shaped(self._unscaled(outputs))
         of_sizes = self._checked_residuals().deviation()
         y, errors = self._predictions_and_errors(X)
         return self._shaped(y), self._shaped(errors.times(of_sizes, 1.0))
@@ -219,12 +221,10 @@ class TabularRegressor(RegressorMixin, BaseTabular):
         """
         n_rows = np.count_nonzero(np.isfinite(self._truth[:, 0]))
         if n_rows < FEWEST_ROWS:
-            way = (
-                f"fit {FEWEST_ROWS} rows or more; from 100 rows on, coverage is near the "
-                f"probability asked for"
-            )
             raise ValueError(
-                f"fit had {n_rows} rows, too few to say how far predictions are off: {way}"
+                f"fit had {n_rows} rows, too few to say how far predictions are off: fit "
+                f"{FEWEST_ROWS} rows or more; from 100 rows on, coverage is near the probability "
+                "asked for"
             )
         return self._residuals
 
@@ -254,16 +254,12 @@ class TabularRegressor(RegressorMixin, BaseTabular):
         with np.errstate(over="ignore"):
             return ((y.reshape(len(y), -1) - mean) / deviation).astype(np.float32)
 
-    def _decoded(self, outputs: Array) -> Array:
-        """Return the numbers that outputs (n, n_outputs) stand for, in the shape of y."""
-        return self._shaped(self._unscaled(outputs))
-
     def _unscaled(self, outputs: Array) -> Array:
         """Return the numbers (n, n_outputs) that outputs stand for, within the range of the
         targets.
         """
         mean, deviation, low, high = self._scaling
-        return np.asarray(np.clip(outputs * deviation + mean, low, high))
+        return np.clip(outputs * deviation + mean, low, high)
 
     def _slopes(self, outputs: Array, slopes: Array) -> Array:
         mean, deviation, low, high = self._scaling
@@ -305,13 +301,12 @@ class TabularRegressor(RegressorMixin, BaseTabular):
             true = self._unscaled(true)
             predicted = self._unscaled(predicted)
             units = ""
-        plotting.predictions(
-            true, predicted, f"Rows left out, {units}R² {self.oob_score_:.3f}", axes=axes
-        )
+        title = f"Rows left out, {units}R² {self.oob_score_:.3f}"
+        plotting.predictions(true, predicted, title, axes=axes)
 
     def _set_out_of_bag(self, outputs: Array) -> None:
         super()._set_out_of_bag(outputs)
-        self.oob_prediction_ = self._decoded(outputs)
+        self.oob_prediction_ = self._shaped(self._unscaled(outputs))
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

@@ -35,7 +35,6 @@ ramps.
 
 import dataclasses
 import functools
-import itertools
 import os
 from collections.abc import Iterable
 from typing import Any, Self
@@ -46,6 +45,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from fastnn.errors import ModelFileError
 from fastnn.files import archive
+from fastnn.files.archive import Arrays, Header
 from fastnn.files.description import (
     labels_array,
     labels_of,
@@ -167,14 +167,12 @@ class Saving:
 # --------------------------------------------------------------------------------------------- save
 
 
-def _content(model: Any) -> tuple[dict[str, Any], dict[str, Array]]:
+def _content(model: Any) -> tuple[Header, Arrays]:
     """Return header and arrays of an estimator's file."""
     parameters = model.get_params(deep=False)
-    parameters |= {
-        name: None
-        for name in _NUMBERS_OR_NONE
-        if not isinstance(parameters[name], (int, np.integer))
-    }
+    for name in _NUMBERS_OR_NONE:
+        if not isinstance(parameters[name], (int, np.integer)):
+            parameters[name] = None
     network = model.estimators_[0].network
     p = model.preparation_
     history = model.history_
@@ -184,16 +182,16 @@ def _content(model: Any) -> tuple[dict[str, Any], dict[str, Array]]:
         "parameters": {name: archive.plain(name, value) for name, value in parameters.items()},
         "scores": {name: float(getattr(model, name)) for name in _SCORES},
     }
-    names = getattr(p, "feature_names_in_", np.zeros(0)).tolist()
     check_levels(p, "saved")
     columns = {
         "n": p.n_features_in_,
-        "names": names,
+        "names": list(getattr(p, "feature_names_in_", ())),
         "numbers": p.number_columns_,
         "words": list(map(list, p.levels_)),
+        "word_gaps": p.has_word_gaps_.tolist(),
+        "sources": p.imputation_.sources.tolist(),
+        "ramps": p.ramps_.columns.tolist(),
     }
-    columns |= {"word_gaps": p.has_word_gaps_.tolist(), "sources": p.imputation_.sources.tolist()}
-    columns["ramps"] = p.ramps_.columns.tolist()
     arrays = {
         "columns": archive.json_array(columns),
         "numbers": np.array([p.centers_, p.factors_, p.means_, p.has_gaps_], np.float64),
@@ -223,7 +221,7 @@ def _content(model: Any) -> tuple[dict[str, Any], dict[str, Array]]:
 # --------------------------------------------------------------------------------------------- load
 
 
-def _estimator(cls: Any, header: dict[str, Any], arrays: dict[str, Array]) -> Any:
+def _estimator(cls: Any, header: Header, arrays: Arrays) -> Any:
     """Build an estimator of a file's header and arrays; any error means that the file is
     damaged.
     """
@@ -236,13 +234,12 @@ def _estimator(cls: Any, header: dict[str, Any], arrays: dict[str, Array]) -> An
     network = network_of(header["network"], n_params)
     n_epochs = arrays["losses"].shape[-1]
     n_rows = len(arrays["out_of_bag"])
+    of_numbers = np.float32, (n_rows, network.n_outputs)
     shapes = {
         "params": (np.float32, (max(n_members, 1), network.n_params)),
         "losses": (np.float64, (2, n_members, n_epochs)),
         "out_of_bag": (np.float64, (n_rows, network.n_outputs)),
-        "truth": (np.int64, (n_rows,))
-        if kind == "classifier"
-        else (np.float32, (n_rows, network.n_outputs)),
+        "truth": (np.int64, (n_rows,)) if kind == "classifier" else of_numbers,
         "targets": (np.float64, (4, network.n_outputs)),
     }
     archive.check_arrays(arrays, shapes)
@@ -252,30 +249,27 @@ def _estimator(cls: Any, header: dict[str, Any], arrays: dict[str, Array]) -> An
     model.estimators_ = [
         without_state(network, params.copy(), "numba") for params in arrays["params"]
     ]
-    losses = zip(
-        *arrays["losses"], (~np.isnan(arrays["losses"][0])).sum(axis=1).tolist(), strict=True
-    )
-    model.history_ = ManyHistory(
-        [History(loss[:n], val_loss[:n], seconds=np.nan) for loss, val_loss, n in losses]
-    )
+    histories = []
+    for loss, validation_loss in zip(*arrays["losses"], strict=True):
+        n = np.count_nonzero(~np.isnan(loss))
+        histories.append(History(loss[:n], validation_loss[:n], seconds=np.nan))
+    model.history_ = ManyHistory(histories)
     for name in _SCORES:
         setattr(model, name, float(header["scores"][name]))
     if kind == "classifier":
         _set_classes(model, header, arrays, network)
     else:
         _set_numbers(model, header, arrays, network)
-    own = model._network(network.n_inputs, network.sizes[1:-1], network.n_outputs)
-    # smoothing may differ
-    if network.loss_name != own.loss_name or dataclasses.replace(network, loss=own.loss) != own:
+    right = model._network(network.n_inputs, network.sizes[1:-1], network.n_outputs)
+    same_loss = network.loss_name == right.loss_name  # smoothing may differ
+    if not same_loss or dataclasses.replace(network, loss=right.loss) != right:
         raise ModelFileError("damaged: its network is not that of such an estimator")
     model._set_out_of_bag(arrays["out_of_bag"])
     model._truth = arrays["truth"]
     return model
 
 
-def _set_classes(
-    model: Any, header: dict[str, Any], arrays: dict[str, Array], network: Network
-) -> None:
+def _set_classes(model: Any, header: Header, arrays: Arrays, network: Network) -> None:
     """Set what a classifier alone has."""
     model.classes_ = labels_of(arrays["classes"], header["labels"], network.n_outputs)
     n_labels = len(model.classes_)
@@ -284,9 +278,7 @@ def _set_classes(
     model._unsmoothing = _unsmoothing(header["unsmoothing"], network.n_outputs)
 
 
-def _set_numbers(
-    model: Any, header: dict[str, Any], arrays: dict[str, Array], network: Network
-) -> None:
+def _set_numbers(model: Any, header: Header, arrays: Arrays, network: Network) -> None:
     """Set what a regressor alone has."""
     model._one_target = bool(header["one_target"])
     model._scaling = arrays["targets"]
@@ -308,27 +300,29 @@ def _unsmoothing(plain: list[float], n_classes: int) -> Unsmoothing:
     return Unsmoothing(offset, least)
 
 
-def _residuals(arrays: dict[str, Array], network: Network) -> Residuals:
+def _residuals(arrays: Arrays, network: Network) -> Residuals:
     """Build the residuals; raise ModelFileError where they are not those of the network."""
-    own = network_of_sizes(network)
+    size_network = network_of_sizes(network)
     params = arrays["residual_params"]
     scores = arrays["residual_scores"]
+    mean = arrays["residual_mean"]
     shapes = {
-        "residual_params": (np.float32, (N_NETWORKS, own.n_params) if len(scores) else (0,)),
+        "residual_params": (
+            np.float32,
+            (N_NETWORKS, size_network.n_params) if len(scores) else (0,),
+        ),
         "residual_scores": (np.float64, (len(scores), network.n_outputs)),
         "residual_mean": (np.float64, (network.n_outputs,)),
     }
     archive.check_arrays(arrays, shapes)
-    mean = arrays["residual_mean"]
     are_sizes = (np.diff(scores, axis=0) >= 0).all() and (scores >= 0).all() and (mean >= 0).all()
     if not (are_sizes and np.isfinite(params).all()):
         raise ModelFileError("damaged: its residuals are no sizes in ascending order")
-    return Residuals([without_state(own, row.copy(), "numba") for row in params], mean, scores)
+    members = [without_state(size_network, row.copy(), "numba") for row in params]
+    return Residuals(members, mean, scores)
 
 
-def _preparation(
-    arrays: dict[str, Array], network: Network, max_categories: int
-) -> TablePreparation:
+def _preparation(arrays: Arrays, network: Network, max_categories: int) -> TablePreparation:
     """Build the preparation of a file; raise ModelFileError where its columns are not those of the
     network.
     """
@@ -338,7 +332,7 @@ def _preparation(
     n = columns["n"]
     names = columns["names"]
     places = columns["numbers"]
-    levels = list(itertools.starmap(_levels, columns["words"]))
+    levels = [_levels(*values) for values in columns["words"]]
     preparation.n_features_in_ = n
     preparation.number_columns_ = places
     preparation.levels_ = levels
@@ -346,27 +340,25 @@ def _preparation(
     archive.check_arrays(arrays, {"numbers": (np.float64, (4, k))})
     preparation.centers_, preparation.factors_, preparation.means_, gaps = arrays["numbers"]
     preparation.has_gaps_ = gaps == 1
-    n_cells = k + sum(own.width for own in levels)
+    n_cells = k + sum(one.width for one in levels)
     preparation.imputation_ = imputation = _imputation(arrays, columns, preparation.means_, n_cells)
     preparation.has_word_gaps_ = np.array(columns.get("word_gaps", [True] * len(levels)), bool)
-    preparation.gap_patterns_ = (
-        arrays.get("gap_patterns", np.zeros((0, k + len(levels)), np.uint8)) == 1
-    )
+    patterns = arrays.get("gap_patterns", np.zeros((0, k + len(levels)), np.uint8))
+    preparation.gap_patterns_ = patterns == 1
     preparation.ramps_ = ramps = _ramps(arrays, columns)
     if names:
         preparation.feature_names_in_ = np.array(names, object)
-    used = [*places, *(own.column for own in levels)]
-    are_columns = type(n) is int and 0 < n <= _MOST_COLUMNS
-    are_columns = are_columns and all(type(j) is int and 0 <= j < n for j in used)
+    used = [*places, *(one.column for one in levels)]
+    has_columns = type(n) is int and 0 < n <= _MOST_COLUMNS
     width = n_cells + int(gaps.sum()) + len(ramps.columns)
     legal = {
-        "places": are_columns and len(set(used)) == len(used),
+        "places": has_columns and _are_places(used, n) and len(set(used)) == len(used),
         "names": _are_names(names, n),
         "levels": all(map(are_plain, levels)),
         "numbers": _are_finite([arrays["numbers"], *imputation]),
         "gaps": np.isin(gaps, (0, 1)).all() and preparation.has_word_gaps_.shape == (len(levels),),
         "ramps": _are_ramps(ramps, k),
-        "patterns": preparation.gap_patterns_.shape[1:] == (k + len(levels),),
+        "patterns": patterns.shape[1:] == (k + len(levels),),
         "inputs": max(width, 1) == network.n_inputs,
     }
     for what, fits in legal.items():
@@ -385,16 +377,20 @@ def _are_names(names: Any, n_columns: int) -> bool:
     return len(names) in (0, n_columns) and len(set(names)) == len(names)
 
 
+def _are_places(values: list[Any], n: int) -> bool:
+    return all(type(j) is int and 0 <= j < n for j in values)
+
+
 def _are_finite(arrays: Iterable[Array]) -> bool:
     return all(bool(np.isfinite(array).all()) for array in arrays)
 
 
 def _are_ramps(ramps: Ramps, n_columns: int) -> bool:
-    are_columns = all(0 <= j < n_columns for j in ramps.columns.tolist())
-    return are_columns and _are_finite(ramps[1:]) and bool((ramps.widths > 0).all())
+    are_places = _are_places(ramps.columns.tolist(), n_columns)
+    return are_places and _are_finite(ramps[1:]) and bool((ramps.widths > 0).all())
 
 
-def _ramps(arrays: dict[str, Array], columns: dict[str, Any]) -> Ramps:
+def _ramps(arrays: Arrays, columns: Header) -> Ramps:
     """Build the ramps of a file, of fastnn 0.3 none."""
     places = columns.get("ramps", [])
     if not all(type(j) is int for j in places):
@@ -404,9 +400,7 @@ def _ramps(arrays: dict[str, Array], columns: dict[str, Any]) -> Ramps:
     return Ramps(np.array(places, np.int64), *of_ramps)
 
 
-def _imputation(
-    arrays: dict[str, Array], columns: dict[str, Any], means: Array, n_cells: int
-) -> Imputation:
+def _imputation(arrays: Arrays, columns: Header, means: Array, n_cells: int) -> Imputation:
     """Build the imputation of a file; raise ModelFileError where it is not one of so many cells."""
     k = len(means)
     if "imputation_steps" not in arrays:
@@ -419,10 +413,7 @@ def _imputation(
         "imputation_steps": (np.float64, (len(steps),)),
     }
     archive.check_arrays(arrays, shapes)
-    are_cells = all(type(j) is int and 0 <= j < n_cells for j in sources)
-    if not are_cells or not 0 < len(steps) <= MOST_STEPS:
+    if not _are_places(sources, n_cells) or not 0 < len(steps) <= MOST_STEPS:
         raise ModelFileError("damaged: its estimates of gaps are not those of its columns")
-    *matrix, means = arrays["imputation"]
-    return Imputation(
-        means, np.array(sources, np.int64), np.array(matrix).reshape(len(sources), n_cells), steps
-    )
+    imputation = arrays["imputation"]
+    return Imputation(imputation[-1], np.array(sources, np.int64), imputation[:-1], steps)

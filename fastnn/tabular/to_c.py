@@ -139,17 +139,17 @@ def contents(model: TableModel, name: str) -> dict[str, bytes]:
     )
     body = BODY.format(buffers=buffers, n=n, n_members=n_members, layers="\n".join(_layers(model)))
     arrays = [array_text(key, array, str(array.shape)) for key, array in _arrays(model).items()]
-    parts = {
-        "arrays": "\n".join([*arrays, _preparation(model)]),
-        "body": body + end,
-        "note": note(model),
-    }
-    parts |= {
-        "labels": "\n".join(filter(None, (_columns(model), labels_comment(model.classes, n))))
-    }
-    n_inputs = model.preparation.n_features_in_
+    comments = (_columns(model), labels_comment(model.classes, n))
     return sources(
-        name, model.members[0], what=model.summary, row="double", n_inputs=n_inputs, **parts
+        name,
+        model.members[0],
+        row="double",
+        what=model.summary,
+        n_inputs=model.preparation.n_features_in_,
+        arrays="\n".join([*arrays, _preparation(model)]),
+        body=body + end,
+        note=note(model),
+        labels="\n".join(filter(None, comments)),
     )
 
 
@@ -168,23 +168,18 @@ def _buffers(model: TableModel) -> dict[str, int]:
     outputs.
     """
     network = model.network
-    hidden = {
-        name: size for name, size in zip(("a0", "a1"), hidden_buffers(network), strict=True) if size
-    }
+    hidden = {f"a{k}": size for k, size in enumerate(hidden_buffers(network)) if size}
     return {"inputs": network.n_inputs, **hidden, "z": network.n_outputs}
 
 
 def _arrays(model: TableModel) -> dict[str, Array]:
     """Return the constants, by their names."""
     p = model.preparation
-    of_columns = {
-        "places": np.array(p.number_columns_, np.int32),
-        "has_gaps": p.has_gaps_.astype(np.int32),
-    }
-    arrays = (of_columns | model.constants).items()
+    arrays = {"places": np.array(p.number_columns_, int), "has_gaps": p.has_gaps_.astype(int)}
+    arrays |= model.constants
     return {
         name: array.astype(np.int32) if array.dtype.kind == "i" else array
-        for name, array in arrays
+        for name, array in arrays.items()
         if array.size
     }
 
@@ -250,15 +245,15 @@ def _columns(model: TableModel) -> str:
         elif j in words:
             levels = words[j]
             codes = [f"{k} {level!r}" for k, level in enumerate(levels.levels)]
-            codes += [f"{len(codes)} another word"] if levels.has_rest else []
-            what = ", ".join(codes) + (
-                "; NaN where it is missing" if levels.has_rest else "; NaN for any other"
-            )
+            gap = "NaN for any other"
+            if levels.has_rest:
+                codes.append(f"{len(codes)} another word")
+                gap = "NaN where it is missing"
+            what = f"{', '.join(codes)}; {gap}"
         else:
             what = "not looked at"
         head = f"x[{j}]" if names is None else f"x[{j}], {names[j]!r}"
-        wrapped = textwrap.wrap(
-            f"{head}: {what}", 110, subsequent_indent="    ", break_on_hyphens=False
-        )
+        text = f"{head}: {what}"
+        wrapped = textwrap.wrap(text, 110, subsequent_indent="    ", break_on_hyphens=False)
         lines += [f"\n   {line}" for line in wrapped]
     return comment("\n\n   A row is" + "".join(lines))

@@ -37,36 +37,36 @@ def contents(model: TableModel, name: str) -> dict[str, bytes]:
     for k, activation in enumerate(network.activations):
         for line in [f"z = a @ W{k}[m] + B{k}[m]", *statements_of(activation)]:
             layers += f"            {line}\n"
-    if model.scaling is not None:
-        end = TARGETS.format(result="y[:, 0]" if model.one_target else "y")
+    if model.classes is None:
+        function = "predict"
         what = "numbers (n,)" if model.one_target else f"numbers (n, {network.n_outputs})"
+        end = TARGETS.format(result="y[:, 0]" if model.one_target else "y")
     else:
         assert model.unsmoothing is not None
-        assert model.classes is not None
-        offset, least = model.unsmoothing
-        end = PROBABILITIES.format(offset=offset, least=least, classes=label_list(model.classes))
+        function = "predict_proba"
         what = f"probabilities (n, {network.n_outputs})"
-    head = {"summary": model.summary, "version": __version__, "what": what}
-    head |= {"or_frame": ", a data frame or a dict of columns" if model.names else ""}
-    head |= {"name": "predict" if model.classes is None else "predict_proba"}
-    sizes = {
-        "n_features": p.n_features_in_,
-        "n_inputs": network.n_inputs,
-        "n_members": len(model.params),
-    }
+        labels = label_list(model.classes)
+        end = PROBABILITIES.format(classes=labels, **model.unsmoothing._asdict())
     levels = ", ".join(f"{j}: {_levels_text(levels)}" for j, levels in model.levels.items())
-    columns = {
-        "names": model.names,
-        "numbers": p.number_columns_,
-        "levels": f"{{{levels}}}",
-        "limit": LIMIT,
-    }
-    parts = {
-        "arrays": "".join(map(literal, arrays, arrays.values())),
-        "layers": layers.rstrip("\n"),
-        "end": end,
-    }
-    text = from_template("table.py.txt", bound=LARGEST_SCALED, **head, **sizes, **columns, **parts)
+    text = from_template(
+        "table.py.txt",
+        summary=model.summary,
+        version=__version__,
+        name=function,
+        what=what,
+        or_frame=", a data frame or a dict of columns" if model.names else "",
+        n_features=p.n_features_in_,
+        n_inputs=network.n_inputs,
+        n_members=len(model.params),
+        names=model.names,
+        numbers=p.number_columns_,
+        levels=f"{{{levels}}}",
+        limit=LIMIT,
+        bound=LARGEST_SCALED,
+        arrays="".join(map(literal, arrays, arrays.values())),
+        layers=layers.rstrip("\n"),
+        end=end,
+    )
     return {".py": text.encode()}
 
 

@@ -41,7 +41,7 @@ def contents(model: TableModel, name: str) -> dict[str, bytes]:
     task = "numbers" if model.classes is None else "labels"
     end = _add_end(g, model, mean)
     if model.refuses_gaps.any():
-        end = g.add("Where", _add_are_all_known(g, matrix), end, g.constant(np.nan))
+        end = g.add("Where", _add_are_all_known(g, matrix), end, np.nan)
     results = add_results(g, Model(model.network, model.params[0], task, model.classes), end)
     values = {one.name for one in g.constants}.union(*(node.output for node in g.nodes))
     for info in inputs:
@@ -64,25 +64,23 @@ def _add_columns(g: Graph, model: TableModel) -> tuple[list[Any], list[str]]:
     p = model.preparation
     if not p.levels_:
         inputs = [value_info("X", DOUBLE, [p.n_features_in_])]
-        numbers = g.add("Gather", "X", g.constant(np.array(p.number_columns_, np.int64)), axis=1)
+        numbers = g.add("Gather", "X", np.array(p.number_columns_, np.int64), axis=1)
     else:
         names = model.names or [f"column {j}" for j in range(p.n_features_in_)]
         used = sorted([*p.number_columns_, *model.levels])
         inputs = [
             value_info(names[j], np.dtype(str) if j in model.levels else DOUBLE, [1]) for j in used
         ]
-        numbers = (
-            g.add("Concat", *(names[j] for j in p.number_columns_), axis=1)
-            if p.number_columns_
-            else ""
-        )
+        numbers = ""
+        if p.number_columns_:
+            numbers = g.add("Concat", *(names[j] for j in p.number_columns_), axis=1)
     words = [_add_word(g, levels, names[j]) for j, levels in model.levels.items()]
     parts = [*(_add_numbers(g, model, numbers, words) if p.number_columns_ else []), *words]
     if len(p.ramps_.columns):
         parts.append(_add_ramps(g, p.ramps_, parts[0]))
     if not parts:  # nothing but constants
         zeros = g.add("Cast", g.add("Less", "X", "X"), to=TO_FLOAT)
-        parts = [g.add("Gather", zeros, g.constant(np.array([0], np.int64)), axis=1)]
+        parts = [g.add("Gather", zeros, np.array([0], np.int64), axis=1)]
     return inputs, parts
 
 
@@ -97,64 +95,61 @@ def _add_numbers(g: Graph, model: TableModel, numbers: str, words: list[str]) ->
     p = model.preparation
     imputation = model.imputation
     gaps = g.add("IsNaN", numbers)
-    known = g.add("Where", gaps, g.constant(p.centers_), numbers)
+    known = g.add("Where", gaps, p.centers_, numbers)
     mantissas, exponents = np.frexp(p.factors_)
     powers = np.ldexp(1.0, exponents)  # a product by a power of two loses no bit
-    s = g.add("Sub", g.add("Mul", known, g.constant(powers)), g.constant(p.centers_ * powers))
-    s = g.add("Mul", s, g.constant(mantissas))
+    s = g.add("Sub", g.add("Mul", known, powers), p.centers_ * powers)
+    s = g.add("Mul", s, mantissas)
     s = g.add("Min", g.add("Max", s, -LARGEST_SCALED), LARGEST_SCALED)
     part = g.add("Div", s, LIMIT)
     z = filled = g.add("Div", s, g.add("Sqrt", g.add("Add", g.add("Mul", part, part), 1.0)))
     if len(imputation.steps):
-        cells = g.add("Where", gaps, g.constant(np.nan), z)
+        cells = g.add("Where", gaps, np.nan, z)
         if len(imputation.means) > len(p.means_):
             cells = g.add("Concat", cells, *(_add_gaps_of_words(g, one) for one in words), axis=1)
         estimates = _add_estimates(g, imputation, cells)
-        of_numbers = g.add("Gather", estimates, g.constant(np.arange(len(p.means_))), axis=1)
+        of_numbers = g.add("Gather", estimates, np.arange(len(p.means_)), axis=1)
         filled = g.add("Where", gaps, of_numbers, z)
     if model.refuses_gaps.any():
-        refused = g.add("And", gaps, g.constant(model.refuses_gaps))
-        filled = g.add("Where", refused, g.constant(np.nan), filled)
+        filled = g.add("Where", g.add("And", gaps, model.refuses_gaps), np.nan, filled)
     filled = g.add("Cast", filled, to=TO_FLOAT)
     if not p.has_gaps_.any():
         return [filled]
-    flags = g.add(
-        "Gather", g.add("Cast", gaps, to=TO_FLOAT), g.constant(np.flatnonzero(p.has_gaps_)), axis=1
-    )
-    return [filled, flags]
+    flags = g.add("Cast", gaps, to=TO_FLOAT)
+    return [filled, g.add("Gather", flags, np.flatnonzero(p.has_gaps_), axis=1)]
 
 
 def _add_ramps(g: Graph, ramps: Ramps, numbers: str) -> str:
     """Add the ramps (n, n_ramps) of prepared numbers (n, k)."""
-    known = g.add("Gather", g.add("Cast", numbers, to=TO_DOUBLE), g.constant(ramps.columns), axis=1)
-    places = g.add("Sub", known, g.constant(ramps.lows))
-    places = g.add("Div", places, g.constant(ramps.widths))
+    known = g.add("Gather", g.add("Cast", numbers, to=TO_DOUBLE), ramps.columns, axis=1)
+    places = g.add("Div", g.add("Sub", known, ramps.lows), ramps.widths)
     places = g.add("Min", g.add("Max", places, 0.0), 1.0)
-    heights = g.add("Mul", g.add("Sub", places, 0.5), g.constant(ramps.heights))
+    heights = g.add("Mul", g.add("Sub", places, 0.5), ramps.heights)
     return g.add("Cast", heights, to=TO_FLOAT)
 
 
 def _add_gaps_of_words(g: Graph, word: str) -> str:
     """Add the cells (n, width) of numbers of levels: NaN where all are 0."""
-    n_known = g.add(
-        "ReduceSum", g.add("Abs", word), g.constant(np.array([1], np.int64)), keepdims=1
-    )
-    cells = g.add("Cast", word, to=TO_DOUBLE)
-    return g.add("Where", g.add("Cast", n_known, to=TO_BOOL), cells, g.constant(np.nan))
+    is_known = g.add("Cast", _add_sums(g, g.add("Abs", word)), to=TO_BOOL)
+    return g.add("Where", is_known, g.add("Cast", word, to=TO_DOUBLE), np.nan)
 
 
 def _add_are_all_known(g: Graph, matrix: str) -> str:
     """Add whether (n, 1) a row of the matrix has no NaN."""
     gaps = g.add("Cast", g.add("IsNaN", matrix), to=TO_FLOAT)
-    n_gaps = g.add("ReduceSum", gaps, g.constant(np.array([1], np.int64)), keepdims=1)
-    return g.add("Not", g.add("Cast", n_gaps, to=TO_BOOL))
+    return g.add("Not", g.add("Cast", _add_sums(g, gaps), to=TO_BOOL))
+
+
+def _add_sums(g: Graph, columns: str) -> str:
+    """Add the sums (n, 1) of the rows of columns (n, k)."""
+    return g.add("ReduceSum", columns, np.array([1], np.int64), keepdims=1)
 
 
 def _add_estimates(g: Graph, imputation: Imputation, cells: str) -> str:
     """Add the estimates of cells (n, n_cells), NaN for gaps."""
     gaps = g.add("IsNaN", cells)
     means = g.constant(imputation.means)
-    first = rest = g.add("Where", gaps, g.constant(0.0), g.add("Sub", cells, means))
+    first = rest = g.add("Where", gaps, 0.0, g.add("Sub", cells, means))
     sources = g.constant(imputation.sources)
     matrix = g.constant(imputation.matrix)
     for step in imputation.steps.tolist():
@@ -175,14 +170,13 @@ def _add_word(g: Graph, levels: Levels, words: str) -> str:
     known = texts if not levels.has_rest or "" in texts else [*texts, ""]
     one_hot = g.add("OneHotEncoder", words, domain="ai.onnx.ml", cats_strings=known, zeros=1)
     # from (n, 1, levels)
-    one_hot = g.add("Reshape", one_hot, g.constant(np.array([-1, len(known)], np.int64)))
+    one_hot = g.add("Reshape", one_hot, np.array([-1, len(known)], np.int64))
     if levels.is_one_number:
-        return g.add("MatMul", one_hot, g.constant(np.array([[-1], [1]], np.float32)))
+        return g.add("MatMul", one_hot, np.array([[-1], [1]], np.float32))
     if not levels.has_rest:
         return one_hot
-    axis = g.constant(np.array([1], np.int64))
-    other = g.add("Sub", g.constant(np.float32(1)), g.add("ReduceSum", one_hot, axis, keepdims=1))
-    of_levels = g.add("Gather", one_hot, g.constant(np.arange(len(texts))), axis=1)
+    other = g.add("Sub", np.array(1, np.float32), _add_sums(g, one_hot))
+    of_levels = g.add("Gather", one_hot, np.arange(len(texts)), axis=1)
     return g.add("Concat", of_levels, other, axis=1)
 
 
@@ -190,13 +184,10 @@ def _add_end(g: Graph, model: TableModel, mean: str) -> str:
     """Add the predictions from the members' mean outputs."""
     if model.unsmoothing is not None:
         rest = g.add("Max", g.add("Sub", mean, model.unsmoothing.offset), model.unsmoothing.least)
-        return g.add(
-            "Div", rest, g.add("ReduceSum", rest, g.constant(np.array([1], np.int64)), keepdims=1)
-        )
+        return g.add("Div", rest, _add_sums(g, rest))
     assert model.scaling is not None
     average, deviation, low, high = model.scaling
     mantissas, exponents = np.frexp(deviation)
     powers = np.ldexp(1.0, exponents)  # last, as for the centers of columns
-    y = g.add("Add", g.add("Mul", mean, g.constant(mantissas)), g.constant(average / powers))
-    y = g.add("Mul", y, g.constant(powers))
-    return g.add("Min", g.add("Max", y, g.constant(low)), g.constant(high))
+    y = g.add("Mul", g.add("Add", g.add("Mul", mean, mantissas), average / powers), powers)
+    return g.add("Min", g.add("Max", y, low), high)

@@ -12,9 +12,8 @@ from functools import reduce
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-from fastnn.memory import Array
+from fastnn.memory import Array, Flags
 from fastnn.sparse import SparseRows
 from fastnn.tabular.preparation import Rows, TablePreparation
 from fastnn.tabular.ramps import Inputs
@@ -74,7 +73,7 @@ def add_gaps(
     flags = np.s_[k : k + preparation.has_gaps_.sum()]
     donors = np.delete(donors, flags, axis=1).astype(np.float64)
 
-    def predictions(masks: NDArray[np.bool_]) -> Array:
+    def predictions(masks: Flags) -> Array:
         """Return predictions (n_donors, n, n_outputs) of donors, gaps by masks (n, n_columns)."""
         masked = np.where(np.repeat(masks, widths, axis=1), np.nan, donors[:, None])
         made = predict(preparation._inputs_of(masked.reshape(-1, donors.shape[1])))
@@ -91,7 +90,7 @@ def add_gaps(
     errors.spread[rows] = spread[pattern_of]
 
 
-def _taught(patterns: NDArray[np.bool_], of_fit: NDArray[np.bool_]) -> NDArray[np.bool_]:
+def _taught(patterns: Flags, of_fit: Flags) -> Flags:
     """Return of each pattern (n, n_columns) the largest part that is one of `fit`, or no gaps."""
     taught = np.zeros(patterns.shape, bool)
     for pattern in of_fit[np.argsort(of_fit.sum(axis=1), kind="stable")]:

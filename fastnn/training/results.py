@@ -471,6 +471,8 @@ class TrainingResult(display.Shown):
         >>> fastnn.load("model.npz").n_epochs
         3
         """
+        # Late, for readers make results. Writers in a room below this one would part the halves of
+        # each format, and a process that only trains would import them all, with zipfile and json.
         from fastnn.files import model
 
         model.save(path, self, state=state)
@@ -525,14 +527,14 @@ class TrainingResult(display.Shown):
         >>> [path.name for path in result.export("model.c")]
         ['model.c', 'model.h']
         """
-        from fastnn.files import export
+        from fastnn.files import export  # late, as in `save`
 
         check_network(self.network)
         params = check_params(self.network, self.params)
         check_flag("jacobian", jacobian)
         model = export.Model(self.network, params, jacobian=jacobian)
         if learn is not None:
-            from fastnn.files import learning
+            from fastnn.files import learning  # late, for it calls `train`
 
             model = model._replace(learning=learning.begin(self, learn))
         return export.export(model, path, format)
@@ -581,7 +583,7 @@ class TrainingResult(display.Shown):
         >>> bool((again.params == result.params).all())
         True
         """
-        from fastnn.files import learning
+        from fastnn.files import learning  # late, for it calls `train`
 
         return learning.read_back(self, data, learn, n_rows)
 
@@ -611,7 +613,7 @@ class TrainingResult(display.Shown):
         ... ) else 3  # Linear, ReLU, Linear
         3
         """
-        from fastnn.files import frameworks
+        from fastnn.files import frameworks  # late, for its `from_torch` makes results
 
         return frameworks.to_torch(self)
 
@@ -643,7 +645,7 @@ class TrainingResult(display.Shown):
         ...     print(2)
         2
         """
-        from fastnn.files import frameworks
+        from fastnn.files import frameworks  # late, for its `from_keras` makes results
 
         return frameworks.to_keras(self)
 
