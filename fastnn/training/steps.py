@@ -74,7 +74,7 @@ def check_full_batch(name: str, batch_size: int | None, n_rows: int) -> None:
 
 def rows_in_order(n: int) -> Array:
     """Return the numbers of `n` rows, read-only."""
-    return (_few_rows if n <= FEW_ROWS else _rows)(n)
+    return _few_rows(n) if n <= FEW_ROWS else _rows(n)
 
 
 def _rows(n: int) -> Array:
@@ -123,10 +123,10 @@ class Draws:
             check_full_batch(first.optimizer.name, first.batch_size, n_rows)
         self.shuffle = first.shuffle and self.per_epoch > 1
         """Full batches are never shuffled."""
-        self.rows = [own.rows for own in members]
+        self.rows = [options.rows for options in members]
         """The rows of X of each member, in order; None for all."""
         self.rows_are_shared = len(set(map(id, self.rows))) == 1
-        self.learning_rates = [own.optimizer.learning_rate for own in members]
+        self.learning_rates = [options.optimizer.learning_rate for options in members]
         self.learning_rates_change = any(map(callable, self.learning_rates))
         """Whether the rates of the next steps may be others than those of the last ones."""
         self.steps: Steps | None = None
