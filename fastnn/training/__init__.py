@@ -376,7 +376,8 @@ def progress_of(session: Session) -> Progress:
         elif evaluation.has_loss:
             score = row_loss
     states = session.states
-    return Progress(
+    progress = Progress.__new__(Progress)  # the `__init__` of a frozen dataclass takes longer
+    vars(progress).update(
         epoch=session.n_epochs[0],
         n_epochs=session.members[0].n_epochs,
         part=session.batch / session.draws.per_epoch,
@@ -390,6 +391,7 @@ def progress_of(session: Session) -> Progress:
         _result=session.result_at,
         _epochs_after=session.epochs_after,
     )
+    return progress
 
 
 def tell(session: Session, result: TrainingResult, interrupt: Interrupt) -> None:

@@ -230,7 +230,8 @@ class Session:
             self._since.clear()
             self._n_rows_since = 0
             self._n_steps_since = 0
-        if not self.is_watched:  # the next call writes to the same rates
+        if self.draws.learning_rates_change and not self.is_watched:
+            # the next call writes to the same rates
             steps = steps._replace(learning_rate=steps.learning_rate.copy())
         self._since.append(steps)
         self._n_rows_since += steps.rows.size
@@ -386,8 +387,9 @@ class Session:
         if goes_on:
             states = states.copy()
             loss, rate, row_loss, score = (a.copy() for a in (loss, rate, row_loss, score))
-        return Results(
-            **vars(states),
+        results = Results.__new__(Results)  # the `__init__` of a dataclass takes longer
+        vars(results).update(
+            vars(states),
             loss=loss,
             learning_rate=rate,
             row_loss=row_loss,
@@ -400,6 +402,7 @@ class Session:
             ended=[*self.n_epochs],
             seconds=(time.perf_counter() - self.started) / len(self.members),
         )
+        return results
 
     def result(self, k: int, goes_on: bool = False) -> TrainingResult:
         """Return the result of member k."""
@@ -442,7 +445,7 @@ def _tasks_of(
             options.threads,
         )
         tasks.append(task)
-    return tasks, np.array(which).take(kind_of)
+    return tasks, np.array([which[kind] for kind in kind_of])
 
 
 def numbered(keys: Iterable[Hashable]) -> tuple[list[int], list[int]]:
