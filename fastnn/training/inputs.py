@@ -268,7 +268,7 @@ def check_data(
         index is named), targets outside the range of the loss, weights that are negative, too small
         or all 0, object or complex arrays.
     """
-    if stays_sparse and is_sparse(X):
+    if type(X) is not np.ndarray and stays_sparse and is_sparse(X):
         X = _check_sparse(network, X, dtype, assume_finite)
     else:
         X = check_inputs(network, X, dtype, assume_finite)
